@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Classes of IPv4 addresses, given as u32 in host order (include/linux/in.h). */
+
+export function ipv4_is_loopback(addr: number): boolean {
+	return addr >>> 24 === 127;
+}
+
+export function ipv4_is_multicast(addr: number): boolean {
+	return addr >>> 28 === 0xe;
+}
+
+/** 224.0.0.0/24, never forwarded. */
+export function ipv4_is_local_multicast(addr: number): boolean {
+	return addr >>> 8 === 0xe00000;
+}
+
+export function ipv4_is_lbcast(addr: number): boolean {
+	return addr === 0xffffffff;
+}
+
+/** 0.0.0.0/8, which the kernel takes for broadcast where it asks for an address's type. */
+export function ipv4_is_zeronet(addr: number): boolean {
+	return addr >>> 24 === 0;
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * SipHash-2-4 of four u32 words (include/linux/siphash.h, lib/siphash.c: siphash_4u32).
+ * A u64 is two u32 halves, so that nothing is allocated.
+ */
+
+/** A 128-bit key: four u32 words, key[0] low, key[0] high, key[1] low, key[1] high. */
+export type SiphashKey = Uint32Array;
+
+const state = new Uint32Array(8); // v0..v3, low and high halves
+
+function sipround(): void {
+	let v0l = state[0];
+	let v0h = state[1];
+	let v1l = state[2];
+	let v1h = state[3];
+	let v2l = state[4];
+	let v2h = state[5];
+	let v3l = state[6];
+	let v3h = state[7];
+	let l: number;
+	let t: number;
+
+	l = v0l + v1l;
+	v0h = (v0h + v1h + (l > 0xffffffff ? 1 : 0)) >>> 0;
+	v0l = l >>> 0;
+	t = ((v1l << 13) | (v1h >>> 19)) >>> 0;
+	v1h = ((v1h << 13) | (v1l >>> 19)) >>> 0;
+	v1l = (t ^ v0l) >>> 0;
+	v1h = (v1h ^ v0h) >>> 0;
+	t = v0l;
+	v0l = v0h;
+	v0h = t;
+
+	l = v2l + v3l;
+	v2h = (v2h + v3h + (l > 0xffffffff ? 1 : 0)) >>> 0;
+	v2l = l >>> 0;
+	t = ((v3l << 16) | (v3h >>> 16)) >>> 0;
+	v3h = ((v3h << 16) | (v3l >>> 16)) >>> 0;
+	v3l = (t ^ v2l) >>> 0;
+	v3h = (v3h ^ v2h) >>> 0;
+
+	l = v0l + v3l;
+	v0h = (v0h + v3h + (l > 0xffffffff ? 1 : 0)) >>> 0;
+	v0l = l >>> 0;
+	t = ((v3l << 21) | (v3h >>> 11)) >>> 0;
+	v3h = ((v3h << 21) | (v3l >>> 11)) >>> 0;
+	v3l = (t ^ v0l) >>> 0;
+	v3h = (v3h ^ v0h) >>> 0;
+
+	l = v2l + v1l;
+	v2h = (v2h + v1h + (l > 0xffffffff ? 1 : 0)) >>> 0;
+	v2l = l >>> 0;
+	t = ((v1l << 17) | (v1h >>> 15)) >>> 0;
+	v1h = ((v1h << 17) | (v1l >>> 15)) >>> 0;
+	v1l = (t ^ v2l) >>> 0;
+	v1h = (v1h ^ v2h) >>> 0;
+	t = v2l;
+	v2l = v2h;
+	v2h = t;
+
+	state[0] = v0l;
+	state[1] = v0h;
+	state[2] = v1l;
+	state[3] = v1h;
+	state[4] = v2l;
+	state[5] = v2h;
+	state[6] = v3l;
+	state[7] = v3h;
+}
+
+function absorb(low: number, high: number): void {
+	state[6] ^= low;
+	state[7] ^= high;
+	sipround();
+	sipround();
+	state[0] ^= low;
+	state[1] ^= high;
+}
+
+/**
+ * Hashes four u32 words; out[0] and out[1] take the low and the high half of the u64.
+ * The first word is the low half of the first message word, as in the kernel.
+ */
+export function siphash_4u32(
+	first: number,
+	second: number,
+	third: number,
+	fourth: number,
+	key: SiphashKey,
+	out: Uint32Array,
+): void {
+	// "somepseudorandomlygeneratedbytes", SipHash's initial state.
+	state[0] = 0x70736575 ^ key[0];
+	state[1] = 0x736f6d65 ^ key[1];
+	state[2] = 0x6e646f6d ^ key[2];
+	state[3] = 0x646f7261 ^ key[3];
+	state[4] = 0x6e657261 ^ key[0];
+	state[5] = 0x6c796765 ^ key[1];
+	state[6] = 0x79746573 ^ key[2];
+	state[7] = 0x74656462 ^ key[3];
+
+	absorb(first, second);
+	absorb(third, fourth);
+	absorb(0, 16 << 24); // no tail: the last word holds only the length, 16 bytes
+	state[4] ^= 0xff;
+	sipround();
+	sipround();
+	sipround();
+	sipround();
+	out[0] = state[0] ^ state[2] ^ state[4] ^ state[6];
+	out[1] = state[1] ^ state[3] ^ state[5] ^ state[7];
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Timers on a virtual clock (include/linux/timer.h).
+ *
+ * A timer is a small number that its owner chose. Pending timers form a binary heap,
+ * ordered by time and then by the order of arming, so that a run is the same every time.
+ */
+export class TimerQueue {
+	/** Milliseconds since boot; starts late enough that no time stamp is 0. */
+	now = 1_000_000;
+	/** Timers, the first to expire at index 0. */
+	private heap = new Int32Array(256);
+	private size = 0;
+	/** By timer: index in the heap plus one, 0 while not pending. */
+	private place = new Int32Array(256);
+	private expires = new Float64Array(256);
+	private order = new Float64Array(256);
+	private armed = 0;
+
+	/** Number of pending timers. */
+	get pending(): number {
+		return this.size;
+	}
+
+	/** When a timer expires, ms since boot; null if it is not pending. */
+	expiry(timer: number): number | null {
+		return timer < this.place.length && this.place[timer] !== 0 ? this.expires[timer] : null;
+	}
+
+	/** The timer that expires first, or null. */
+	first(): number | null {
+		return this.size === 0 ? null : this.heap[0];
+	}
+
+	/** Arms a timer, or moves a pending one, to `delay` ms from now. */
+	mod_timer(timer: number, delay: number): void {
+		this.del_timer(timer);
+		if (timer >= this.place.length) this.grow(timer);
+		if (this.size === this.heap.length) this.heap = resized(this.heap, this.size * 2);
+		this.expires[timer] = this.now + delay;
+		this.order[timer] = this.armed++;
+		this.put(this.size, timer);
+		this.size++;
+		this.siftUp(this.size - 1);
+	}
+
+	/** Disarms a timer; true if it was pending. */
+	del_timer(timer: number): boolean {
+		if (timer >= this.place.length || this.place[timer] === 0) return false;
+		const hole = this.place[timer] - 1;
+		this.place[timer] = 0;
+		this.size--;
+		if (hole < this.size) {
+			this.put(hole, this.heap[this.size]);
+			this.siftUp(hole);
+			this.siftDown(hole);
+		}
+		return true;
+	}
+
+	private grow(timer: number): void {
+		const length = Math.max(timer + 1, this.place.length * 2);
+		this.place = resized(this.place, length);
+		this.expires = resized(this.expires, length);
+		this.order = resized(this.order, length);
+	}
+
+	private put(index: number, timer: number): void {
+		this.heap[index] = timer;
+		this.place[timer] = index + 1;
+	}
+
+	private before(a: number, b: number): boolean {
+		const difference = this.expires[a] - this.expires[b];
+		return difference !== 0 ? difference < 0 : this.order[a] < this.order[b];
+	}
+
+	private siftUp(index: number): void {
+		const timer = this.heap[index];
+		while (index > 0) {
+			const parent = (index - 1) >> 1;
+			if (!this.before(timer, this.heap[parent])) break;
+			this.put(index, this.heap[parent]);
+			index = parent;
+		}
+		this.put(index, timer);
+	}
+
+	private siftDown(index: number): void {
+		const timer = this.heap[index];
+		for (;;) {
+			let child = 2 * index + 1;
+			if (child >= this.size) break;
+			if (child + 1 < this.size && this.before(this.heap[child + 1], this.heap[child])) child++;
+			if (!this.before(this.heap[child], timer)) break;
+			this.put(index, this.heap[child]);
+			index = child;
+		}
+		this.put(index, timer);
+	}
+}
+
+function resized<T extends Int32Array | Float64Array>(array: T, length: number): T {
+	const larger = new (array.constructor as new (length: number) => T)(length);
+	larger.set(array);
+	return larger;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Bind buckets, hash tables and their inline functions
+ * (include/net/inet_hashtables.h, include/net/ip.h, include/net/netns/hash.h).
+ */
+import { jhash_1word, jhash_3words } from "../linux/jhash.js";
+import { Slab } from "../linux/slab.js";
+import { swab16, swab32 } from "../uapi/linux/swab.js";
+import type { Net } from "./net_namespace.js";
+import type { SockTable } from "./sock.js";
+
+/** tb->fastreuseport: every reuseport socket of the same user may share the port without a search. */
+export const FASTREUSEPORT_ANY = 1;
+/** ... but only if its address also matches the one remembered in the bucket. */
+export const FASTREUSEPORT_STRICT = 2;
+
+/**
+ * struct inet_bind_bucket: one for each (namespace, port, l3mdev) that has an owner.
+ * Invariant: `owners` is never empty outside the functions that create and destroy.
+ * fastreuse and fastreuseport are -1 in buckets that only connect() has used.
+ */
+export class BindBucketTable extends Slab {
+	ib_net = this.u16();
+	l3mdev = this.i32();
+	port = this.u16();
+	fastreuse = this.i8();
+	fastreuseport = this.i8();
+	fastuid = this.u32();
+	fast_rcv_saddr = this.u32();
+	fast_sk_family = this.u8();
+	fast_ipv6_only = this.u8();
+	/** Chain of the bhash bucket. */
+	node_next = this.i32();
+	node_pprev = this.i32();
+	/** First owner; linked by the sockets' bind_node. */
+	owners = this.i32();
+}
+
+/**
+ * struct inet_bind2_bucket: one for each (namespace, port, l3mdev, family, address).
+ * Invariant: `owners` or `deathrow` is not empty outside create and destroy.
+ */
+export class Bind2BucketTable extends Slab {
+	ib_net = this.u16();
+	l3mdev = this.i32();
+	port = this.u16();
+	family = this.u8();
+	rcv_saddr = this.u32();
+	/** Chain of the bhash2 bucket. */
+	node_next = this.i32();
+	node_pprev = this.i32();
+	/** First full socket; linked by bind2_node. */
+	owners = this.i32();
+	/** First time-wait socket; linked by bind2_node. */
+	deathrow = this.i32();
+}
+
+/** struct inet_hashinfo: the tables of TCP. Sizes are powers of two. */
+export class InetHashinfo {
+	readonly ehash: Int32Array;
+	readonly ehash_mask: number;
+	readonly bhash: Int32Array;
+	readonly bhash2: Int32Array;
+	readonly bhash_size: number;
+	readonly lhash2: Int32Array;
+	readonly lhash2_mask: number;
+	readonly bind_bucket_cachep = new BindBucketTable();
+	readonly bind2_bucket_cachep = new Bind2BucketTable();
+
+	constructor(ehashSize: number, bhashSize: number, lhash2Size: number) {
+		this.ehash = new Int32Array(ehashSize);
+		this.ehash_mask = ehashSize - 1;
+		this.bhash = new Int32Array(bhashSize);
+		this.bhash2 = new Int32Array(bhashSize);
+		this.bhash_size = bhashSize;
+		this.lhash2 = new Int32Array(lhash2Size);
+		this.lhash2_mask = lhash2Size - 1;
+	}
+}
+
+export function net_hash_mix(net: Net): number {
+	return net.hash_mix;
+}
+
+/** Slot of a local port in bhash. */
+export function inet_bhashfn(net: Net, lport: number, bhash_size: number): number {
+	return (lport + net.hash_mix) & (bhash_size - 1);
+}
+
+/** Hash of (address, port) for bhash2 and lhash2: include/net/ip.h. */
+export function ipv4_portaddr_hash(net: Net, saddr: number, port: number): number {
+	return (jhash_1word(swab32(saddr), net.hash_mix) ^ port) >>> 0;
+}
+
+/** Slot in bhash2 of the socket's own address and a port. */
+export function inet_bhashfn_portaddr(
+	hinfo: InetHashinfo,
+	sk: SockTable,
+	handle: number,
+	net: Net,
+	port: number,
+): number {
+	return ipv4_portaddr_hash(net, sk.skc_rcv_saddr[handle], port) & (hinfo.bhash_size - 1);
+}
+
+/** Hash of a four-tuple before the secret of the table is known: include/net/inet_sock.h. */
+export function __inet_ehashfn(
+	laddr: number,
+	lport: number,
+	faddr: number,
+	fport: number,
+	initval: number,
+): number {
+	return jhash_3words(swab32(laddr), swab32(faddr), (lport << 16) | swab16(fport), initval);
+}
+
+/** Whether a bound device admits a packet's device: include/net/inet_sock.h. */
+export function inet_sk_bound_dev_eq(
+	net: Net,
+	bound_dev_if: number,
+	dif: number,
+	sdif: number,
+): boolean {
+	if (bound_dev_if === 0) return sdif === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0;
+	return bound_dev_if === dif || bound_dev_if === sdif;
+}
+
+/** Whether a socket on an ehash chain has this four-tuple and admits this device. */
+export function inet_match(
+	net: Net,
+	S: SockTable,
+	sk: number,
+	saddr: number,
+	daddr: number,
+	dport: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): boolean {
+	return (
+		S.skc_daddr[sk] === saddr &&
+		S.skc_rcv_saddr[sk] === daddr &&
+		S.skc_dport[sk] === dport &&
+		S.skc_num[sk] === hnum &&
+		S.skc_net[sk] === net.id &&
+		inet_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)
+	);
+}

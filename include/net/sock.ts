@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Sockets: struct sock_common, sock, inet_sock, inet_connection_sock, tcp_sock and
+ * inet_timewait_sock as columns of one table (include/net/sock.h, inet_sock.h,
+ * inet_connection_sock.h, inet_timewait_sock.h, include/linux/tcp.h).
+ *
+ * As in the kernel, a time-wait socket shares the common part with a full socket, so both
+ * can sit on one chain; skc_state tells them apart. A handle is a row; 0 is NULL.
+ */
+import { Slab } from "../linux/slab.js";
+
+export const SK_NO_REUSE = 0;
+export const SK_CAN_REUSE = 1;
+export const SK_FORCE_REUSE = 2;
+
+/** sk_userlocks: the program chose the address, the port. */
+export const SOCK_BINDADDR_LOCK = 4;
+export const SOCK_BINDPORT_LOCK = 8;
+
+/** sk_flags. */
+export const SOCK_DEAD = 1;
+export const SOCK_LINGER = 2;
+/** The peer's FIN has arrived. */
+export const SOCK_DONE = 4;
+
+export const RCV_SHUTDOWN = 1;
+export const SEND_SHUTDOWN = 2;
+export const SHUTDOWN_MASK = 3;
+
+/** inet_flags (bit fields of struct inet_sock at the base commit). */
+export const INET_FREEBIND = 1;
+export const INET_TRANSPARENT = 2;
+export const INET_BIND_ADDRESS_NO_PORT = 4;
+
+export const GLOBAL_ROOT_UID = 0;
+
+export class SockTable extends Slab {
+	// struct sock_common, shared by full and time-wait sockets
+	skc_net = this.u16();
+	skc_family = this.u8();
+	skc_state = this.u8();
+	skc_reuse = this.u8();
+	skc_reuseport = this.u8();
+	skc_ipv6only = this.u8();
+	skc_bound_dev_if = this.i32();
+	/** Local address that lookups match; 0 is the wildcard. */
+	skc_rcv_saddr = this.u32();
+	skc_daddr = this.u32();
+	/** Local port, 0 while unbound. */
+	skc_num = this.u16();
+	skc_dport = this.u16();
+	/** Hash of the four-tuple, valid while on an ehash chain. */
+	skc_hash = this.u32();
+	/** Chain of the ehash bucket or, for listeners, of the lhash2 bucket. */
+	node_next = this.i32();
+	node_pprev = this.i32();
+	/** Owners of the bind bucket. */
+	bind_node_next = this.i32();
+	bind_node_pprev = this.i32();
+	/** Owners of the bind2 bucket, or for time-wait sockets its deathrow. */
+	bind2_node_next = this.i32();
+	bind2_node_pprev = this.i32();
+	/** icsk_bind_hash, tw_tb: the bind bucket, 0 while unbound. */
+	icsk_bind_hash = this.i32();
+	/** icsk_bind2_hash, tw_tb2. */
+	icsk_bind2_hash = this.i32();
+
+	// struct sock
+	sk_type = this.u8();
+	sk_protocol = this.u16();
+	sk_userlocks = this.u8();
+	sk_flags = this.u8();
+	sk_shutdown = this.u8();
+	/** Pending error, a positive errno. */
+	sk_err = this.u16();
+	/** Seconds; -1 is "as long as can be" (MAX_SCHEDULE_TIMEOUT). */
+	sk_lingertime = this.i32();
+	/** The struct socket, 0 for orphans and for children not accepted yet. */
+	sk_socket = this.i32();
+	sk_reuseport_cb = this.i32();
+	sk_ack_backlog = this.u32();
+	sk_max_ack_backlog = this.u32();
+
+	// struct inet_sock
+	/** Address that is sent from; differs from skc_rcv_saddr for broadcast and multicast binds. */
+	inet_saddr = this.u32();
+	inet_sport = this.u16();
+	inet_flags = this.u8();
+	/** IP_LOCAL_PORT_RANGE, 0 for a bound that is not set. */
+	local_port_range_lo = this.u16();
+	local_port_range_hi = this.u16();
+
+	// struct inet_connection_sock: accept queue of a listener, link of a queued child
+	rskq_accept_head = this.i32();
+	rskq_accept_tail = this.i32();
+	dl_next = this.i32();
+	/** The listener whose queue a child waits in. */
+	rsk_listener = this.i32();
+
+	// struct tcp_sock, as far as ends of connections need it
+	/** Bytes received and not read yet. */
+	rcv_unread = this.f64();
+	/** Shortest delay of an acknowledgement, ms: icsk_ack.ato, 0 until data has arrived. */
+	icsk_ack_ato = this.u8();
+	/** SYNs sent again; icsk_retransmits. */
+	icsk_retransmits = this.u8();
+	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: second of the last segment, 0: none. */
+	ts_recent_stamp = this.u32();
+	/** The same in ms, which only check mode needs. */
+	ts_recent_ms = this.f64();
+
+	// struct inet_timewait_sock
+	tw_substate = this.u8();
+}

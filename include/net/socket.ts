@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** struct socket, the part of a socket that a file descriptor names (include/linux/net.h). */
+import { Slab } from "../linux/slab.js";
+
+export class SocketTable extends Slab {
+	/** SS_UNCONNECTED … SS_DISCONNECTING. */
+	state = this.u8();
+	/** SOCK_STREAM … */
+	type = this.u8();
+	/** The sock, 0 after release. */
+	sk = this.i32();
+	/** O_NONBLOCK of its file. */
+	flags = this.u32();
+	/** User of its inode: the file system uid of the task that made it. */
+	i_uid = this.u32();
+}

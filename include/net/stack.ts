@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The state of one kernel that the ported code works on: what are globals in C are fields
+ * here, so that many kernels live in one process. Ported functions take it as `k`.
+ */
+import type { Random } from "../linux/random.js";
+import type { TimerQueue } from "../linux/timer.js";
+import type { PortSearchTrace } from "../trace/events/port_search.js";
+import type { InetHashinfo } from "./inet_hashtables.js";
+import type { Net, RouteAnswer } from "./net_namespace.js";
+import type { SockTable } from "./sock.js";
+import type { SockReuseport } from "./sock_reuseport.js";
+import type { SocketTable } from "./socket.js";
+
+/** Names of behaviour changes between kernel versions; kernel-model/versions.ts describes them. */
+export type ChangeName = "tw-fin-wait2-not-reused";
+
+export interface Stack {
+	/** Behaviour changes that the modelled version has. */
+	readonly changes: ReadonlySet<ChangeName>;
+	readonly random: Random;
+	readonly timers: TimerQueue;
+	/** Tables. */
+	readonly sock: SockTable;
+	readonly socket: SocketTable;
+	readonly tcp_hashinfo: InetHashinfo;
+	/** Namespaces; nets[id - 1] has that id. */
+	readonly nets: Net[];
+	readonly reuseport: Map<number, SockReuseport>;
+	next_reuseport_id: number;
+	/** Secrets, drawn at first use as the kernel's net_get_random_once. */
+	inet_ehash_secret: number | null;
+	net_secret: Uint32Array | null;
+	table_perturb: Uint32Array | null;
+	/** Result of secure_ipv4_port_ephemeral: low and high half. */
+	readonly port_offset: Uint32Array;
+	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
+	blocker: number;
+	/** Found by the last check of a candidate: its bind bucket, 0 if it has none. */
+	found_tb: number;
+	/** Found by the last check of a four-tuple: the time-wait socket to take over, 0 if none. */
+	found_tw: number;
+	/** The sock that a call holds, and whether it was freed meanwhile (sk_refcnt). */
+	held: number;
+	held_freed: boolean;
+	/** Segments on their way over loopback. */
+	readonly loopback: LoopbackQueue;
+	/** Where searches report what they do; null: nowhere. */
+	trace: PortSearchTrace | null;
+	/** Check mode's answers to what a recording cannot tell; null: the model decides. */
+	observer: Observer | null;
+}
+
+/**
+ * Questions whose answer hangs on something that no system call shows: a random draw,
+ * the phase of a clock, another host (DESIGN section 7).
+ */
+export interface Observer {
+	/** Instead of bind's draw: an offset in [0, remaining). */
+	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number;
+	/** Instead of connect's start: an offset in [0, remaining). */
+	connect_offset(sk: number, low: number, high: number, remaining: number): number;
+	/**
+	 * Whether the second ticked between a time-wait socket's last segment and now, for
+	 * connect's search at a port; asked only where less than a second has passed.
+	 */
+	second_ticked(sk: number, port: number): boolean;
+	/** What a host outside this kernel answers to a SYN; null: as its route says. */
+	remote_answer(sk: number): RouteAnswer | null;
+}
+
+/** Segments in flight, first in, first out. */
+export class LoopbackQueue {
+	private readonly words: number[] = [];
+	private head = 0;
+
+	get empty(): boolean {
+		return this.head === this.words.length;
+	}
+
+	push(
+		net: number,
+		flags: number,
+		saddr: number,
+		sport: number,
+		daddr: number,
+		dport: number,
+		dif: number,
+		length: number,
+	): void {
+		this.words.push(net, flags, saddr, sport, daddr, dport, dif, length);
+	}
+
+	/** The next word of the segment at the front. */
+	shift(): number {
+		const word = this.words[this.head++];
+		if (this.head === this.words.length) {
+			this.words.length = 0;
+			this.head = 0;
+		}
+		return word;
+	}
+}

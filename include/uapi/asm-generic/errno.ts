@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Error numbers, as system calls return them negated
+ * (include/uapi/asm-generic/errno-base.h, errno.h; include/linux/errno.h).
+ */
+
+export const EPERM = 1;
+export const ENOENT = 2;
+export const EBADF = 9;
+export const EAGAIN = 11;
+export const ENOMEM = 12;
+export const EACCES = 13;
+export const EFAULT = 14;
+export const EBUSY = 16;
+export const EEXIST = 17;
+export const ENODEV = 19;
+export const EINVAL = 22;
+export const EMFILE = 24;
+export const EPIPE = 32;
+export const ENOTSOCK = 88;
+export const EDESTADDRREQ = 89;
+export const EPROTOTYPE = 91;
+export const ENOPROTOOPT = 92;
+export const EPROTONOSUPPORT = 93;
+export const ESOCKTNOSUPPORT = 94;
+export const EOPNOTSUPP = 95;
+export const EAFNOSUPPORT = 97;
+export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
+export const ENETUNREACH = 101;
+export const ECONNABORTED = 103;
+export const ECONNRESET = 104;
+export const EISCONN = 106;
+export const ENOTCONN = 107;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
+export const EALREADY = 114;
+export const EINPROGRESS = 115;
+
+/** The kernel's own "the call would sleep here": never seen by a program (include/linux/errno.h). */
+export const ERESTARTSYS = 512;
+
+const NAMES = new Map<number, string>(
+	Object.entries({
+		EPERM,
+		ENOENT,
+		EBADF,
+		EAGAIN,
+		ENOMEM,
+		EACCES,
+		EFAULT,
+		EBUSY,
+		EEXIST,
+		ENODEV,
+		EINVAL,
+		EMFILE,
+		EPIPE,
+		ENOTSOCK,
+		EDESTADDRREQ,
+		EPROTOTYPE,
+		ENOPROTOOPT,
+		EPROTONOSUPPORT,
+		ESOCKTNOSUPPORT,
+		EOPNOTSUPP,
+		EAFNOSUPPORT,
+		EADDRINUSE,
+		EADDRNOTAVAIL,
+		ENETUNREACH,
+		ECONNABORTED,
+		ECONNRESET,
+		EISCONN,
+		ENOTCONN,
+		ETIMEDOUT,
+		ECONNREFUSED,
+		EHOSTUNREACH,
+		EALREADY,
+		EINPROGRESS,
+		ERESTARTSYS,
+	}).map(([name, number]) => [number, name]),
+);
+
+/** `errnoName(98)` is `"EADDRINUSE"`; a number without a name here comes back as `"E98"`. */
+export function errnoName(errno: number): string {
+	return NAMES.get(errno) ?? `E${errno}`;
+}
+
+/** The number of an error's name, or null where this kernel model has no such error. */
+export function errnoNumber(name: string): number | null {
+	for (const [number, known] of NAMES) if (known === name) return number;
+	return name === "EWOULDBLOCK" ? EAGAIN : null;
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Internet protocols and IP level options (include/uapi/linux/in.h). */
+
+export const IPPROTO_IP = 0;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_MAX = 263;
+
+export const IP_FREEBIND = 15;
+export const IP_BIND_ADDRESS_NO_PORT = 24;
+/** Added by the base commit, 91d0b78c5177. */
+export const IP_LOCAL_PORT_RANGE = 51;
+
+export const INADDR_ANY = 0;
+export const INADDR_LOOPBACK = 0x7f000001;
+export const INADDR_BROADCAST = 0xffffffff;

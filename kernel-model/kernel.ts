@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** A kernel: boot, clock, namespaces and tasks around the ported code. */
+import type { Random } from "../include/linux/random.js";
+import { TimerQueue } from "../include/linux/timer.js";
+import { InetHashinfo } from "../include/net/inet_hashtables.js";
+import { IFF_LOOPBACK, LOOPBACK_IFINDEX, type Net } from "../include/net/net_namespace.js";
+import { SockTable } from "../include/net/sock.js";
+import type { SockReuseport } from "../include/net/sock_reuseport.js";
+import { SocketTable } from "../include/net/socket.js";
+import { type ChangeName, LoopbackQueue, type Observer, type Stack } from "../include/net/stack.js";
+import { TCP_SYN_RETRIES } from "../include/net/tcp.js";
+import type { PortSearchTrace } from "../include/trace/events/port_search.js";
+import { run_timers } from "../net/ipv4/tcp_timer.js";
+import { NetNamespace } from "./net.js";
+import { SeededRandom } from "./random.js";
+import { Task, type TaskOptions } from "./task.js";
+import { verify } from "./verify.js";
+import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
+
+export interface KernelOptions {
+	/** A name of VERSIONS; "6.3" if not given. */
+	version?: string;
+	/** Seed of every random draw; 1 if not given. */
+	seed?: number;
+	/** Instead of a seed: where draws come from. */
+	random?: Random;
+	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
+	tables?: { ehash?: number; bhash?: number; lhash2?: number };
+}
+
+/**
+ * One kernel. Everything that happens in it is the outcome of its options and of the calls
+ * that its tasks make; nothing depends on the machine or on the time of day.
+ */
+export class Kernel implements Stack {
+	readonly version: string;
+	readonly changes: ReadonlySet<ChangeName>;
+	readonly random: Random;
+	readonly timers = new TimerQueue();
+	readonly sock = new SockTable();
+	readonly socket = new SocketTable();
+	readonly tcp_hashinfo: InetHashinfo;
+	readonly nets: Net[] = [];
+	readonly reuseport = new Map<number, SockReuseport>();
+	next_reuseport_id = 1;
+	inet_ehash_secret: number | null = null;
+	net_secret: Uint32Array | null = null;
+	table_perturb: Uint32Array | null = null;
+	readonly port_offset = new Uint32Array(2);
+	blocker = 0;
+	found_tb = 0;
+	found_tw = 0;
+	held = 0;
+	held_freed = false;
+	readonly loopback = new LoopbackQueue();
+	trace: PortSearchTrace | null = null;
+	observer: Observer | null = null;
+	/** Every task that has not exited. */
+	readonly tasks = new Set<Task>();
+	private nextPid = 1;
+
+	/** Throws RangeError for a version that is not in VERSIONS or a table size that is no power of two. */
+	constructor(options: KernelOptions = {}) {
+		this.version = options.version ?? DEFAULT_VERSION;
+		const changes = changesOf(this.version);
+		if (changes === null) {
+			const known = VERSIONS.map((version) => version.name).join(", ");
+			throw new RangeError(`unknown kernel version ${this.version}; known: ${known}`);
+		}
+		this.changes = changes;
+		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
+		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, ...options.tables };
+		for (const [table, size] of Object.entries(sizes)) {
+			if (!Number.isInteger(size) || size < 1 || (size & (size - 1)) !== 0) {
+				throw new RangeError(`size of ${table} must be a power of two, is ${size}`);
+			}
+		}
+		this.tcp_hashinfo = new InetHashinfo(sizes.ehash, sizes.bhash, sizes.lhash2);
+	}
+
+	/** Milliseconds since boot, on the virtual clock. */
+	get now(): number {
+		return this.timers.now;
+	}
+
+	/** Lets `ms` milliseconds pass: SYNs are sent again, delayed ACKs sent, TIME_WAIT ends. */
+	advance(ms: number): void {
+		if (!(ms >= 0)) throw new RangeError(`time does not go back: ${ms} ms`);
+		run_timers(this, this.timers.now + ms);
+	}
+
+	/** A new network namespace: lo, up unless `lo` is "down", and nothing else. */
+	createNet(options: { name?: string; lo?: "up" | "down" } = {}): NetNamespace {
+		const id = this.nets.length + 1;
+		const net: Net = {
+			id,
+			name: options.name ?? `net${id}`,
+			hash_mix: this.random.get_random_u32(),
+			ipv4: {
+				ip_local_ports: { range: [32768, 60999], warned: false },
+				sysctl_local_reserved_ports: new Uint32Array(65536 / 32),
+				sysctl_ip_prot_sock: 1024,
+				sysctl_ip_nonlocal_bind: 0,
+				sysctl_ip_autobind_reuse: 0,
+				sysctl_tcp_tw_reuse: 2,
+				sysctl_tcp_fin_timeout: 60,
+				sysctl_tcp_l3mdev_accept: 0,
+				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
+				sysctl_tcp_max_tw_buckets: this.tcp_hashinfo.ehash.length / 2,
+			},
+			devices: [],
+			routes: [],
+			address_routes: [],
+			tw_count: 0,
+			log: [],
+		};
+		this.nets.push(net);
+		const namespace = new NetNamespace(net);
+		net.devices.push({
+			ifindex: LOOPBACK_IFINDEX,
+			name: "lo",
+			flags: IFF_LOOPBACK,
+			master: 0,
+			l3mdev_table: 0,
+			ifa_list: [],
+		});
+		if (options.lo !== "down") namespace.setLink("lo", true);
+		return namespace;
+	}
+
+	/** A new task with no open files but 0, 1 and 2. */
+	createTask(options: TaskOptions): Task {
+		return new Task(this, options);
+	}
+
+	/** @internal */
+	takePid(): number {
+		return this.nextPid++;
+	}
+
+	/** Checks every table and count against every other; throws an Error that names what is wrong. */
+	verify(): void {
+		verify(this);
+	}
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Tasks: a user, a network namespace, file descriptors, and the system calls by their names. */
+
+import { O_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_TYPE_MASK } from "../include/linux/net.js";
+import { AF_INET } from "../include/linux/socket.js";
+import {
+	EBADF,
+	ECONNABORTED,
+	EFAULT,
+	EINVAL,
+	ENOTSOCK,
+	ERESTARTSYS,
+} from "../include/uapi/asm-generic/errno.js";
+import { intBytes } from "../net/core/sock.js";
+import { inet_getname, inet_wait_for_connect } from "../net/ipv4/af_inet.js";
+import { tcp_recvmsg, tcp_sendmsg } from "../net/ipv4/tcp.js";
+import { tcp_v4_rcv_all } from "../net/ipv4/tcp_ipv4.js";
+import {
+	__sock_release,
+	__sys_bind,
+	__sys_connect,
+	__sys_getsockopt,
+	__sys_listen,
+	__sys_setsockopt,
+	__sys_shutdown,
+	do_accept,
+	sock_create,
+} from "../net/socket.js";
+import { type Address, fromSockaddr, toSockaddr } from "./address.js";
+import type { Kernel } from "./kernel.js";
+import type { NetNamespace } from "./net.js";
+
+export interface TaskOptions {
+	net: NetNamespace;
+	/** User; 0, who has every capability, if not given. */
+	uid?: number;
+}
+
+/** An open file: a socket, or something that is none (`socket` 0). Shared by dup() and fork(). */
+export interface File {
+	socket: number;
+	/** Descriptors that name it, in all tasks. */
+	f_count: number;
+}
+
+interface Descriptor {
+	file: File;
+	cloexec: boolean;
+}
+
+const SIZEOF_SOCKADDR_IN = 16;
+
+/**
+ * One task. System calls return what the kernel returns: a value from 0 up, or a negative
+ * errno. -ERESTARTSYS (-512) says that the call would sleep.
+ */
+export class Task {
+	readonly pid: number;
+	uid: number;
+	net: NetNamespace;
+	private fds = new Map<number, Descriptor>();
+
+	constructor(
+		readonly kernel: Kernel,
+		options: TaskOptions,
+	) {
+		this.pid = kernel.takePid();
+		this.uid = options.uid ?? 0;
+		this.net = options.net;
+		for (const fd of [0, 1, 2]) this.install({ socket: 0, f_count: 0 }, false, fd);
+		kernel.tasks.add(this);
+	}
+
+	/** Root has every capability, nobody else has any. */
+	get privileged(): boolean {
+		return this.uid === 0;
+	}
+
+	// Descriptors
+
+	private install(file: File, cloexec: boolean, at?: number): number {
+		let fd = at ?? 0;
+		if (at === undefined) while (this.fds.has(fd)) fd++;
+		else this.close(at); // in a recording: its close() was not recorded
+		file.f_count++;
+		this.fds.set(fd, { file, cloexec });
+		return fd;
+	}
+
+	/** The struct socket that a descriptor names, or a negative errno. */
+	socketOf(fd: number): number {
+		const descriptor = this.fds.get(fd);
+		if (descriptor === undefined) return -EBADF;
+		return descriptor.file.socket === 0 ? -ENOTSOCK : descriptor.file.socket;
+	}
+
+	/** Descriptors that name sockets, lowest first. */
+	socketDescriptors(): number[] {
+		const fds = [...this.fds].filter(([, { file }]) => file.socket !== 0).map(([fd]) => fd);
+		return fds.sort((a, b) => a - b);
+	}
+
+	/** Opens something that is not a modelled socket. */
+	openOther(at?: number): number {
+		return this.install({ socket: 0, f_count: 0 }, false, at);
+	}
+
+	private release(file: File, exiting: boolean): void {
+		file.f_count--;
+		if (file.f_count === 0 && file.socket !== 0) __sock_release(this.kernel, file.socket, exiting);
+	}
+
+	close(fd: number, exiting = false): number {
+		const descriptor = this.fds.get(fd);
+		if (descriptor === undefined) return -EBADF;
+		this.fds.delete(fd);
+		this.release(descriptor.file, exiting);
+		return 0;
+	}
+
+	dup(fd: number, at?: number): number {
+		const descriptor = this.fds.get(fd);
+		if (descriptor === undefined) return -EBADF;
+		return this.install(descriptor.file, false, at);
+	}
+
+	dup2(fd: number, newfd: number): number {
+		if (newfd === fd && this.fds.has(fd)) return fd;
+		return this.dup(fd, newfd);
+	}
+
+	dup3(fd: number, newfd: number, flags: number): number {
+		if (newfd === fd || (flags & ~SOCK_CLOEXEC) !== 0) return -EINVAL;
+		const descriptor = this.fds.get(fd);
+		if (descriptor === undefined) return -EBADF;
+		return this.install(descriptor.file, (flags & SOCK_CLOEXEC) !== 0, newfd);
+	}
+
+	/** fcntl(F_SETFL), ioctl(FIONBIO). */
+	setNonblock(fd: number, nonblock: boolean): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const { flags } = this.kernel.socket;
+		flags[sock] = nonblock ? flags[sock] | O_NONBLOCK : flags[sock] & ~O_NONBLOCK;
+		return 0;
+	}
+
+	private nonblocking(sock: number): boolean {
+		return (this.kernel.socket.flags[sock] & O_NONBLOCK) !== 0;
+	}
+
+	// Processes
+
+	/** A child with the same open files; `share` for a thread, whose descriptors are the same ones. */
+	fork(share = false): Task {
+		const child = new Task(this.kernel, { net: this.net, uid: this.uid });
+		if (share) {
+			child.fds = this.fds;
+			return child;
+		}
+		child.fds = new Map();
+		for (const [fd, { file, cloexec }] of this.fds) {
+			file.f_count++;
+			child.fds.set(fd, { file, cloexec });
+		}
+		return child;
+	}
+
+	/** execve(): closes what is marked close-on-exec. */
+	execve(): void {
+		for (const [fd, { cloexec }] of [...this.fds]) if (cloexec) this.close(fd);
+	}
+
+	/** Ends the task and closes its files, lowest first; files shared with a thread stay. */
+	exit(): void {
+		this.kernel.tasks.delete(this);
+		for (const other of this.kernel.tasks) if (other.fds === this.fds) return;
+		for (const fd of [...this.fds.keys()].sort((a, b) => a - b)) this.close(fd, true);
+	}
+
+	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */
+	unshareNet(): NetNamespace {
+		this.net = this.kernel.createNet({ lo: "down" });
+		return this.net;
+	}
+
+	// Sockets. `at` is the descriptor that a recording shows; the lowest free one if not given.
+
+	/** Throws NotModelled for sockets that the model leaves out. */
+	socket(family: number, type: number, protocol: number, at?: number): number {
+		const flags = type & ~SOCK_TYPE_MASK;
+		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
+		const kernel = this.kernel;
+		const { net } = this.net;
+		const sock = sock_create(kernel, net, family, type & SOCK_TYPE_MASK, protocol, this.uid);
+		if (sock < 0) return sock;
+		kernel.socket.flags[sock] = flags & O_NONBLOCK;
+		return this.install({ socket: sock, f_count: 0 }, (flags & SOCK_CLOEXEC) !== 0, at);
+	}
+
+	/** A TCP socket over IPv4. */
+	tcp(): number {
+		return this.socket(AF_INET, 1, 0);
+	}
+
+	/** Throws RangeError for an address that cannot be written into a sockaddr_in. */
+	bind(fd: number, address: Address, addrlen = SIZEOF_SOCKADDR_IN): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		return __sys_bind(this.kernel, sock, toSockaddr(address), addrlen, this.privileged);
+	}
+
+	listen(fd: number, backlog: number): number {
+		const sock = this.socketOf(fd);
+		return sock < 0 ? sock : __sys_listen(this.kernel, sock, backlog);
+	}
+
+	/** `nonblock` overrides the file's O_NONBLOCK. */
+	connect(fd: number, address: Address, addrlen = SIZEOF_SOCKADDR_IN, nonblock?: boolean): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const block = nonblock ?? this.nonblocking(sock);
+		return __sys_connect(this.kernel, sock, toSockaddr(address), addrlen, block);
+	}
+
+	/** What a blocking connect() that slept returns now, or -ERESTARTSYS again. */
+	connectSleeping(fd: number): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const err = inet_wait_for_connect(this.kernel, sock);
+		tcp_v4_rcv_all(this.kernel);
+		return err;
+	}
+
+	accept(fd: number, address?: Partial<Address>): number {
+		return this.accept4(fd, 0, address);
+	}
+
+	/** Fills `address` with the peer's. */
+	accept4(
+		fd: number,
+		flags: number,
+		address?: Partial<Address>,
+		nonblock?: boolean,
+		at?: number,
+	): number {
+		const sock = this.socketOf(fd);
+		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
+		if (sock < 0) return sock;
+		const kernel = this.kernel;
+		const newsock = do_accept(kernel, sock, this.uid, nonblock ?? this.nonblocking(sock));
+		if (newsock < 0) return newsock;
+		kernel.socket.flags[newsock] = flags & O_NONBLOCK;
+		if (address !== undefined) {
+			const peer = inet_getname(kernel, newsock, 2);
+			if (typeof peer === "number") {
+				__sock_release(kernel, newsock, false);
+				return -ECONNABORTED;
+			}
+			Object.assign(address, fromSockaddr(peer));
+		}
+		return this.install({ socket: newsock, f_count: 0 }, (flags & SOCK_CLOEXEC) !== 0, at);
+	}
+
+	private getname(fd: number, peer: number): Address | number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const name = inet_getname(this.kernel, sock, peer);
+		return typeof name === "number" ? name : fromSockaddr(name);
+	}
+
+	getsockname(fd: number): Address | number {
+		return this.getname(fd, 0);
+	}
+
+	getpeername(fd: number): Address | number {
+		return this.getname(fd, 1);
+	}
+
+	/**
+	 * `optval` is an int, the bytes themselves, or null for a NULL pointer; `optlen` the
+	 * length that the program says, by default that of the value. Throws NotModelled for an
+	 * option that the model leaves out.
+	 */
+	setsockopt(
+		fd: number,
+		level: number,
+		optname: number,
+		optval: number | Uint8Array | null,
+		optlen?: number,
+	): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const bytes = typeof optval === "number" ? intBytes(optval) : optval;
+		const length = optlen ?? bytes?.length ?? 0;
+		// A buffer shorter than the length said is memory that the program does not own.
+		if (bytes !== null && bytes.length < Math.min(length, 4)) return -EFAULT;
+		return __sys_setsockopt(this.kernel, sock, level, optname, bytes, length, this.privileged);
+	}
+
+	/** The bytes written to a buffer of `optlen` bytes, or a negative errno. */
+	getsockopt(fd: number, level: number, optname: number, optlen = 4): Uint8Array | number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		return __sys_getsockopt(this.kernel, sock, level, optname, optlen);
+	}
+
+	shutdown(fd: number, how: number): number {
+		const sock = this.socketOf(fd);
+		return sock < 0 ? sock : __sys_shutdown(this.kernel, sock, how);
+	}
+
+	/** Sends `size` bytes (whatever they are): the number sent, or a negative errno. */
+	send(fd: number, size: number, nonblock?: boolean): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const sk = this.kernel.socket.sk[sock];
+		const sent = tcp_sendmsg(this.kernel, sk, size, nonblock ?? this.nonblocking(sock));
+		tcp_v4_rcv_all(this.kernel);
+		return sent;
+	}
+
+	/** Receives at most `size` bytes: the number, 0 at the end of the stream, or a negative errno. */
+	recv(fd: number, size: number, nonblock?: boolean): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const sk = this.kernel.socket.sk[sock];
+		return tcp_recvmsg(this.kernel, sk, size, nonblock ?? this.nonblocking(sock));
+	}
+
+	/**
+	 * A blocking connect(): as connect(), but lets the clock run until it is decided. Still
+	 * -ERESTARTSYS if nothing that is due can decide it.
+	 */
+	connectAndWait(fd: number, address: Address): number {
+		let result = this.connect(fd, address, SIZEOF_SOCKADDR_IN, false);
+		while (result === -ERESTARTSYS) {
+			const timer = this.kernel.timers.first();
+			const expiry = timer === null ? null : this.kernel.timers.expiry(timer);
+			if (expiry === null) break;
+			this.kernel.advance(Math.max(0, expiry - this.kernel.now));
+			result = this.connectSleeping(fd);
+		}
+		return result;
+	}
+}

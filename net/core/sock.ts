@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/core/sock.c: life of a sock, and the options of level SOL_SOCKET. */
+import { AF_INET } from "../../include/linux/socket.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import {
+	GLOBAL_ROOT_UID,
+	SK_CAN_REUSE,
+	SK_NO_REUSE,
+	SOCK_BINDPORT_LOCK,
+	SOCK_DEAD,
+	SOCK_LINGER,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
+import {
+	EFAULT,
+	EINVAL,
+	ENODEV,
+	ENOPROTOOPT,
+	EPERM,
+} from "../../include/uapi/asm-generic/errno.js";
+import {
+	SO_ACCEPTCONN,
+	SO_BINDTODEVICE,
+	SO_DOMAIN,
+	SO_ERROR,
+	SO_LINGER,
+	SO_PROTOCOL,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
+	SO_TYPE,
+	SOL_SOCKET,
+} from "../../include/uapi/asm-generic/socket.js";
+import { dev_get_by_index } from "../l3mdev/l3mdev.js";
+
+/** A call that the model leaves out: README, "What the model leaves out". Never a guess. */
+export class NotModelled extends Error {
+	override readonly name = "NotModelled";
+}
+
+export function sk_net(k: Stack, sk: number): Net {
+	return k.nets[k.sock.skc_net[sk] - 1];
+}
+
+/**
+ * The user whom a socket counts as: that of its inode, or root where no file names it
+ * (orphans, and connections that nobody has accepted yet).
+ */
+export function sock_i_uid(k: Stack, sk: number): number {
+	const socket = k.sock.sk_socket[sk];
+	return socket !== 0 ? k.socket.i_uid[socket] : GLOBAL_ROOT_UID;
+}
+
+/** A sock in state CLOSE: sk_alloc, sock_init_data. */
+export function sk_alloc(k: Stack, net: Net, type: number, protocol: number): number {
+	const sk = k.sock.kmem_cache_zalloc();
+	const S = k.sock;
+	S.skc_net[sk] = net.id;
+	S.skc_family[sk] = AF_INET;
+	S.skc_state[sk] = TCP_CLOSE;
+	S.sk_type[sk] = type;
+	S.sk_protocol[sk] = protocol;
+	return sk;
+}
+
+/** Frees a sock, or leaves that to sock_put() where it is held. */
+export function sk_free(k: Stack, sk: number): void {
+	if (k.held === sk) k.held_freed = true;
+	else k.sock.kmem_cache_free(sk);
+}
+
+/** Keeps a handle from being given out again while a call still looks at it. */
+export function sock_hold(k: Stack, sk: number): void {
+	k.held = sk;
+	k.held_freed = false;
+}
+
+export function sock_put(k: Stack, sk: number): void {
+	k.held = 0;
+	if (k.held_freed) k.sock.kmem_cache_free(sk);
+}
+
+/** A copy for a child of a listener: sk_clone_lock. Its port lock and reuseport group are not copied. */
+export function sk_clone(k: Stack, sk: number): number {
+	const newsk = k.sock.kmem_cache_zalloc();
+	const S = k.sock;
+	S.copy(newsk, sk);
+	S.node_next[newsk] = 0;
+	S.node_pprev[newsk] = 0;
+	S.bind_node_next[newsk] = 0;
+	S.bind_node_pprev[newsk] = 0;
+	S.bind2_node_next[newsk] = 0;
+	S.bind2_node_pprev[newsk] = 0;
+	S.sk_socket[newsk] = 0;
+	S.sk_reuseport_cb[newsk] = 0;
+	S.sk_ack_backlog[newsk] = 0;
+	S.sk_err[newsk] = 0;
+	S.sk_userlocks[newsk] &= ~SOCK_BINDPORT_LOCK;
+	return newsk;
+}
+
+export function sock_graft(k: Stack, sk: number, socket: number): void {
+	k.sock.sk_socket[sk] = socket;
+	k.socket.sk[socket] = sk;
+}
+
+/** No file names the sock any more. */
+export function sock_orphan(k: Stack, sk: number): void {
+	k.sock.sk_flags[sk] |= SOCK_DEAD;
+	k.sock.sk_socket[sk] = 0;
+}
+
+/** Takes the pending error: 0 or a negative errno. */
+export function sock_error(k: Stack, sk: number): number {
+	const err = k.sock.sk_err[sk];
+	k.sock.sk_err[sk] = 0;
+	return err === 0 ? 0 : -err;
+}
+
+/** An int as it lies in memory, `optlen` bytes of it. */
+export function intBytes(value: number, optlen = 4): Uint8Array {
+	const bytes = new Uint8Array(4);
+	new DataView(bytes.buffer).setInt32(0, value | 0, true);
+	return bytes.slice(0, Math.min(optlen, 4));
+}
+
+/** The int at a byte offset of an option value. */
+export function intAt(optval: Uint8Array, offset = 0): number {
+	return new DataView(optval.buffer, optval.byteOffset, optval.byteLength).getInt32(offset, true);
+}
+
+const IFNAMSIZ = 16;
+
+function sock_setbindtodevice(
+	k: Stack,
+	sk: number,
+	optval: Uint8Array | null,
+	optlen: number,
+	cap_net_raw: boolean,
+): number {
+	const net = sk_net(k, sk);
+	const length = Math.min(optlen, IFNAMSIZ - 1);
+	if (length > 0 && (optval === null || optval.length < length)) return -EFAULT;
+	let devname = "";
+	for (let i = 0; i < length && optval !== null && optval[i] !== 0; i++) {
+		devname += String.fromCharCode(optval[i]);
+	}
+	let index = 0;
+	if (devname !== "") {
+		const dev = net.devices.find((candidate) => candidate.name === devname);
+		if (dev === undefined) return -ENODEV;
+		index = dev.ifindex;
+	}
+	// sock_bindtoindex_locked: taking a device away, or another, is a privilege.
+	if (k.sock.skc_bound_dev_if[sk] !== 0 && !cap_net_raw) return -EPERM;
+	k.sock.skc_bound_dev_if[sk] = index;
+	return 0;
+}
+
+/**
+ * setsockopt() of level SOL_SOCKET. `optval` null is a NULL pointer. Returns 0 or a
+ * negative errno; throws NotModelled for an option that the model leaves out.
+ */
+export function sk_setsockopt(
+	k: Stack,
+	sk: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+	cap_net_raw: boolean,
+): number {
+	const S = k.sock;
+	if (optname === SO_BINDTODEVICE) {
+		return sock_setbindtodevice(k, sk, optval, optlen, cap_net_raw);
+	}
+	if (optlen < 4) return -EINVAL;
+	if (optval === null || optval.length < 4) return -EFAULT;
+	const val = intAt(optval);
+	switch (optname) {
+		case SO_REUSEADDR:
+			S.skc_reuse[sk] = val !== 0 ? SK_CAN_REUSE : SK_NO_REUSE;
+			return 0;
+		case SO_REUSEPORT:
+			S.skc_reuseport[sk] = val !== 0 ? 1 : 0;
+			return 0;
+		case SO_TYPE:
+		case SO_PROTOCOL:
+		case SO_DOMAIN:
+		case SO_ERROR:
+		case SO_ACCEPTCONN:
+			return -ENOPROTOOPT;
+		case SO_LINGER: {
+			if (optlen < 8) return -EINVAL;
+			if (optval.length < 8) return -EFAULT;
+			if (val === 0) {
+				S.sk_flags[sk] &= ~SOCK_LINGER;
+			} else {
+				S.sk_lingertime[sk] = intAt(optval, 4);
+				S.sk_flags[sk] |= SOCK_LINGER;
+			}
+			return 0;
+		}
+		default:
+			throw new NotModelled(`setsockopt level ${SOL_SOCKET} option ${optname}`);
+	}
+}
+
+/**
+ * getsockopt() of level SOL_SOCKET: the bytes that are written, at most `optlen`, or a
+ * negative errno.
+ */
+export function sk_getsockopt(
+	k: Stack,
+	sk: number,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	const S = k.sock;
+	if (optlen < 0) return -EINVAL;
+	switch (optname) {
+		case SO_REUSEADDR:
+			return intBytes(S.skc_reuse[sk], optlen);
+		case SO_REUSEPORT:
+			return intBytes(S.skc_reuseport[sk], optlen);
+		case SO_TYPE:
+			return intBytes(S.sk_type[sk], optlen);
+		case SO_PROTOCOL:
+			return intBytes(S.sk_protocol[sk], optlen);
+		case SO_DOMAIN:
+			return intBytes(S.skc_family[sk], optlen);
+		case SO_ERROR:
+			return intBytes(-sock_error(k, sk), optlen);
+		case SO_ACCEPTCONN:
+			return intBytes(S.skc_state[sk] === TCP_LISTEN ? 1 : 0, optlen);
+		case SO_LINGER: {
+			const ling = new Uint8Array(8);
+			const view = new DataView(ling.buffer);
+			view.setInt32(0, (S.sk_flags[sk] & SOCK_LINGER) !== 0 ? 1 : 0, true);
+			view.setInt32(4, S.sk_lingertime[sk], true);
+			return ling.slice(0, Math.min(optlen, 8));
+		}
+		case SO_BINDTODEVICE: {
+			const index = S.skc_bound_dev_if[sk];
+			if (index === 0) return new Uint8Array(0);
+			if (optlen < IFNAMSIZ) return -EINVAL;
+			const dev = dev_get_by_index(sk_net(k, sk), index);
+			if (dev === null) return -ENODEV;
+			return Uint8Array.from([...dev.name, "\0"].map((c) => c.charCodeAt(0)));
+		}
+		default:
+			throw new NotModelled(`getsockopt level ${SOL_SOCKET} option ${optname}`);
+	}
+}

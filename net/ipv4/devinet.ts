@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/devinet.c: addresses of devices, and the choice of a source address. */
+import {
+	IFF_UP,
+	type InIfaddr,
+	type Net,
+	type NetDevice,
+	RT_SCOPE_LINK,
+} from "../../include/net/net_namespace.js";
+import { EADDRNOTAVAIL, EEXIST } from "../../include/uapi/asm-generic/errno.js";
+
+/** A netmask of a prefix length, as u32. */
+export function inet_make_mask(plen: number): number {
+	return plen === 0 ? 0 : (0xffffffff << (32 - plen)) >>> 0;
+}
+
+/** Whether two addresses share a prefix. */
+export function inet_ifa_match(addr: number, other: number, plen: number): boolean {
+	return ((addr ^ other) & inet_make_mask(plen)) === 0;
+}
+
+/** Adds an address to a device; one in a subnet that the device has already is secondary. */
+export function inet_insert_ifa(
+	dev: NetDevice,
+	local: number,
+	prefixlen: number,
+	scope: number,
+): number {
+	let secondary = false;
+	let last_primary = 0;
+	for (const [index, ifa] of dev.ifa_list.entries()) {
+		if (!ifa.secondary && scope <= ifa.ifa_scope) last_primary = index + 1;
+		if (ifa.ifa_prefixlen === prefixlen && inet_ifa_match(local, ifa.ifa_local, prefixlen)) {
+			if (ifa.ifa_local === local) return -EEXIST;
+			secondary = true;
+		}
+	}
+	const ifa: InIfaddr = { ifa_local: local, ifa_prefixlen: prefixlen, ifa_scope: scope, secondary };
+	// Primary addresses come in order of scope, secondary ones last.
+	if (secondary) dev.ifa_list.push(ifa);
+	else dev.ifa_list.splice(last_primary, 0, ifa);
+	return 0;
+}
+
+/** Takes an address off a device; the secondaries of its subnet go with it (promote_secondaries 0). */
+export function inet_del_ifa(dev: NetDevice, local: number, prefixlen: number): number {
+	const gone = dev.ifa_list.find(
+		(ifa) => ifa.ifa_local === local && ifa.ifa_prefixlen === prefixlen,
+	);
+	if (gone === undefined) return -EADDRNOTAVAIL;
+	dev.ifa_list = dev.ifa_list.filter((ifa) => {
+		if (ifa === gone) return false;
+		const its_subnet =
+			ifa.ifa_prefixlen === prefixlen && inet_ifa_match(ifa.ifa_local, local, prefixlen);
+		return gone.secondary || !ifa.secondary || !its_subnet;
+	});
+	return 0;
+}
+
+function in_dev_select_addr(dev: NetDevice, scope: number): number {
+	const ifa = dev.ifa_list.find(
+		(candidate) =>
+			!candidate.secondary && candidate.ifa_scope !== RT_SCOPE_LINK && candidate.ifa_scope <= scope,
+	);
+	return ifa?.ifa_local ?? 0;
+}
+
+/** A source address on a device, else on its VRF, else on any device; 0 if none has the scope. */
+export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: number): number {
+	let addr = 0;
+	for (const ifa of dev.ifa_list) {
+		if (ifa.secondary || ifa.ifa_scope > scope) continue;
+		if (dst === 0 || inet_ifa_match(dst, ifa.ifa_local, ifa.ifa_prefixlen)) return ifa.ifa_local;
+		if (addr === 0) addr = ifa.ifa_local;
+	}
+	if (addr !== 0) return addr;
+	for (const other of net.devices) {
+		if (other === dev || other.master !== dev.master) continue;
+		addr = in_dev_select_addr(other, scope);
+		if (addr !== 0) return addr;
+	}
+	return 0;
+}
+
+/** The device that an address belongs to and that is up: fib_frontend / devinet.c: __ip_dev_find. */
+export function __ip_dev_find(net: Net, addr: number): NetDevice | null {
+	for (const dev of net.devices) {
+		if ((dev.flags & IFF_UP) === 0) continue;
+		for (const ifa of dev.ifa_list) if (ifa.ifa_local === addr) return dev;
+	}
+	return null;
+}

@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv4/inet_connection_sock.c: the effective port range, bind conflicts, bind()'s
+ * search for a local port, and the queues of listeners.
+ */
+import { hlist_unhashed } from "../../include/linux/list.js";
+import { FASTREUSEPORT_ANY, FASTREUSEPORT_STRICT } from "../../include/net/inet_hashtables.js";
+import { inet_is_local_reserved_port } from "../../include/net/ip.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import { SK_CAN_REUSE, SK_FORCE_REUSE, SOCK_DEAD } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	TCP_CLOSE,
+	TCP_LISTEN,
+	TCP_SYN_RECV,
+	TCP_TIME_WAIT,
+} from "../../include/net/tcp_states.js";
+import {
+	CANDIDATE_CONFLICT,
+	CANDIDATE_CONFLICT_ANY,
+	CANDIDATE_OK,
+	CANDIDATE_RESERVED,
+	SEARCH_BIND,
+} from "../../include/trace/events/port_search.js";
+import { EADDRINUSE, EAGAIN, EINVAL, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
+import { INADDR_ANY } from "../../include/uapi/linux/in.js";
+import { sk_clone, sk_free, sk_net, sock_i_uid, sock_orphan } from "../core/sock.js";
+import { inet_sk_bound_l3mdev } from "../l3mdev/l3mdev.js";
+import {
+	inet_bhash2_addr_any_hashbucket,
+	inet_bind_bucket_create,
+	inet_bind_bucket_destroy,
+	inet_bind_bucket_find,
+	inet_bind_hash,
+	inet_bind2_bucket_create,
+	inet_bind2_bucket_destroy,
+	inet_bind2_bucket_find,
+	inet_bind2_bucket_match_addr_any,
+	inet_hash,
+} from "./inet_hashtables.js";
+import { tcp_disconnect } from "./tcp.js";
+import { tcp_v4_destroy_sock } from "./tcp_ipv4.js";
+
+/** Whether two addresses are the same, or one of them is a wildcard that is to match all. */
+export function ipv4_rcv_saddr_equal(
+	sk1_rcv_saddr: number,
+	sk2_rcv_saddr: number,
+	sk2_ipv6only: boolean,
+	match_sk1_wildcard: boolean,
+	match_sk2_wildcard: boolean,
+): boolean {
+	if (sk2_ipv6only) return false;
+	if (sk1_rcv_saddr === sk2_rcv_saddr) return true;
+	return (
+		(match_sk1_wildcard && sk1_rcv_saddr === INADDR_ANY) ||
+		(match_sk2_wildcard && sk2_rcv_saddr === INADDR_ANY)
+	);
+}
+
+export function inet_rcv_saddr_equal(
+	k: Stack,
+	sk: number,
+	sk2: number,
+	match_wildcard: boolean,
+): boolean {
+	const S = k.sock;
+	return ipv4_rcv_saddr_equal(
+		S.skc_rcv_saddr[sk],
+		S.skc_rcv_saddr[sk2],
+		S.skc_ipv6only[sk2] !== 0,
+		match_wildcard,
+		match_wildcard,
+	);
+}
+
+export function inet_rcv_saddr_any(k: Stack, sk: number): boolean {
+	return k.sock.skc_rcv_saddr[sk] === INADDR_ANY;
+}
+
+/** Where the two functions below leave their result: both bounds inclusive. */
+export const local_port_range = { low: 0, high: 0 };
+
+/** The namespace's ephemeral range. */
+export function inet_get_local_port_range(net: Net): void {
+	local_port_range.low = net.ipv4.ip_local_ports.range[0];
+	local_port_range.high = net.ipv4.ip_local_ports.range[1];
+}
+
+/**
+ * The range that a socket's searches use: the namespace's, each bound replaced by the
+ * socket's where that lies in the namespace's range. A bound of 0, not set, lies outside.
+ * The bounds are clamped one after the other against the unchanged high bound, as the
+ * source does, so a socket cannot widen the range.
+ */
+export function inet_sk_get_local_port_range(k: Stack, sk: number): void {
+	inet_get_local_port_range(sk_net(k, sk));
+	let lo = local_port_range.low;
+	let hi = local_port_range.high;
+	const sk_lo = k.sock.local_port_range_lo[sk];
+	const sk_hi = k.sock.local_port_range_hi[sk];
+	if (lo <= sk_lo && sk_lo <= hi) lo = sk_lo;
+	if (lo <= sk_hi && sk_hi <= hi) hi = sk_hi;
+	local_port_range.low = lo;
+	local_port_range.high = hi;
+}
+
+/** Whether the search of owners can be left to bhash2: the socket binds to one address. */
+function inet_use_bhash2_on_bind(k: Stack, sk: number): boolean {
+	return k.sock.skc_rcv_saddr[sk] !== INADDR_ANY;
+}
+
+/**
+ * Whether two sockets whose addresses meet cannot share a port. `relax` is false where
+ * the kernel chooses the port: then SO_REUSEADDR does not help. `reuseport_ok` is true
+ * where the program chose it: then SO_REUSEPORT of the same user does.
+ */
+export function inet_bind_conflict(
+	k: Stack,
+	sk: number,
+	sk2: number,
+	sk_uid: number,
+	relax: boolean,
+	reuseport_cb_ok: boolean,
+	reuseport_ok: boolean,
+): boolean {
+	const S = k.sock;
+	if (sk === sk2) return false;
+
+	const bound_dev_if = S.skc_bound_dev_if[sk];
+	const bound_dev_if2 = S.skc_bound_dev_if[sk2];
+	if (bound_dev_if !== 0 && bound_dev_if2 !== 0 && bound_dev_if !== bound_dev_if2) return false;
+
+	if (S.skc_reuse[sk] !== 0 && S.skc_reuse[sk2] !== 0 && S.skc_state[sk2] !== TCP_LISTEN) {
+		return (
+			!relax ||
+			(!reuseport_ok &&
+				S.skc_reuseport[sk] !== 0 &&
+				S.skc_reuseport[sk2] !== 0 &&
+				reuseport_cb_ok &&
+				(S.skc_state[sk2] === TCP_TIME_WAIT || sk_uid === sock_i_uid(k, sk2)))
+		);
+	}
+	return (
+		!reuseport_ok ||
+		S.skc_reuseport[sk] === 0 ||
+		S.skc_reuseport[sk2] === 0 ||
+		!reuseport_cb_ok ||
+		(S.skc_state[sk2] !== TCP_TIME_WAIT && sk_uid !== sock_i_uid(k, sk2))
+	);
+}
+
+function __inet_bhash2_conflict(
+	k: Stack,
+	sk: number,
+	sk2: number,
+	sk_uid: number,
+	relax: boolean,
+	reuseport_cb_ok: boolean,
+	reuseport_ok: boolean,
+): boolean {
+	// An IPv6-only socket and an IPv4 one do not meet.
+	if (k.sock.skc_ipv6only[sk2] !== 0) return false;
+	return inet_bind_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok);
+}
+
+/** The first socket of a bind2 bucket that conflicts, 0 if none. */
+function inet_bhash2_conflict(
+	k: Stack,
+	sk: number,
+	tb2: number,
+	sk_uid: number,
+	relax: boolean,
+	reuseport_cb_ok: boolean,
+	reuseport_ok: boolean,
+): number {
+	const T = k.tcp_hashinfo.bind2_bucket_cachep;
+	const next = k.sock.bind2_node_next;
+	for (let sk2 = T.owners[tb2]; sk2 !== 0; sk2 = next[sk2]) {
+		if (__inet_bhash2_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok)) {
+			return sk2;
+		}
+	}
+	for (let tw2 = T.deathrow[tb2]; tw2 !== 0; tw2 = next[tw2]) {
+		if (__inet_bhash2_conflict(k, sk, tw2, sk_uid, relax, reuseport_cb_ok, reuseport_ok)) {
+			return tw2;
+		}
+	}
+	return 0;
+}
+
+/** Whether a reuseport group, if the socket is in one, lets it share: paired with closed members. */
+function reuseport_cb_is_ok(k: Stack, sk: number): boolean {
+	const reuse = k.reuseport.get(k.sock.sk_reuseport_cb[sk]);
+	return reuse === undefined || reuse.num_closed_socks !== 0;
+}
+
+/**
+ * The first owner of a port that conflicts with a socket, 0 if none. A socket bound to one
+ * address looks only at the bind2 bucket of that address (the wildcard's is
+ * inet_bhash2_addr_any_conflict's); a wildcard socket looks at every owner of the port.
+ */
+export function inet_csk_bind_conflict(
+	k: Stack,
+	sk: number,
+	tb: number,
+	tb2: number,
+	relax: boolean,
+	reuseport_ok: boolean,
+): number {
+	const uid = sock_i_uid(k, sk);
+	const reuseport_cb_ok = reuseport_cb_is_ok(k, sk);
+
+	if (inet_use_bhash2_on_bind(k, sk)) {
+		if (tb2 === 0) return 0;
+		return inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
+	}
+
+	let sk2 = k.tcp_hashinfo.bind_bucket_cachep.owners[tb];
+	for (; sk2 !== 0; sk2 = k.sock.bind_node_next[sk2]) {
+		if (!inet_bind_conflict(k, sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
+		if (inet_rcv_saddr_equal(k, sk, sk2, true)) break;
+	}
+	return sk2;
+}
+
+/** The first socket on the wildcard address and a port that conflicts, 0 if none. */
+function inet_bhash2_addr_any_conflict(
+	k: Stack,
+	net: Net,
+	sk: number,
+	port: number,
+	l3mdev: number,
+	relax: boolean,
+	reuseport_ok: boolean,
+): number {
+	const hinfo = k.tcp_hashinfo;
+	const T = hinfo.bind2_bucket_cachep;
+	const uid = sock_i_uid(k, sk);
+	const reuseport_cb_ok = reuseport_cb_is_ok(k, sk);
+	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(k, net, port)];
+	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
+		if (!inet_bind2_bucket_match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
+		const sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
+		if (sk2 !== 0) return sk2;
+	}
+	return 0;
+}
+
+/**
+ * What bind()'s search says of one port: the body of the loop of inet_csk_find_open_port.
+ * Leaves the port's bucket in k.found_tb and the socket in the way in k.blocker. Changes
+ * nothing.
+ */
+export function bind_candidate(
+	k: Stack,
+	net: Net,
+	sk: number,
+	port: number,
+	l3mdev: number,
+	relax: boolean,
+): number {
+	k.blocker = 0;
+	k.found_tb = 0;
+	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
+	if (inet_use_bhash2_on_bind(k, sk)) {
+		k.blocker = inet_bhash2_addr_any_conflict(k, net, sk, port, l3mdev, relax, false);
+		if (k.blocker !== 0) return CANDIDATE_CONFLICT_ANY;
+	}
+	const tb = inet_bind_bucket_find(k, net, port, l3mdev);
+	if (tb === 0) return CANDIDATE_OK;
+	k.found_tb = tb;
+	const tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
+	k.blocker = inet_csk_bind_conflict(k, sk, tb, tb2, relax, false);
+	return k.blocker === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
+}
+
+/** Finds an open port for bind(), 0 if none. */
+function inet_csk_find_open_port(k: Stack, net: Net, sk: number): number {
+	const S = k.sock;
+	const trace = k.trace;
+	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+	inet_sk_get_local_port_range(k, sk);
+	if (trace !== null) {
+		trace.search(SEARCH_BIND, sk, local_port_range.low, local_port_range.high);
+	}
+
+	let relax = false;
+	for (;;) {
+		let attempt_half = S.skc_reuse[sk] === SK_CAN_REUSE ? 1 : 0;
+		for (;;) {
+			let low = local_port_range.low;
+			let high = local_port_range.high + 1; // [32768, 60999] -> [32768, 61000[
+			if (high - low < 4) attempt_half = 0;
+			if (attempt_half !== 0) {
+				const half = low + (((high - low) >> 2) << 1);
+				if (attempt_half === 1) high = half;
+				else low = half;
+			}
+			let remaining = high - low;
+			if (remaining > 1) remaining &= ~1;
+
+			let offset =
+				k.observer === null
+					? k.random.__get_random_u32_below(remaining)
+					: k.observer.bind_offset(sk, low, high, remaining, relax);
+			if (trace !== null) trace.scan(low, remaining, offset, attempt_half, relax);
+			// connect() favors ports of the parity of low: we do the opposite, not to pollute its.
+			offset |= 1;
+			do {
+				let port = low + offset;
+				if (trace !== null) trace.pass(port);
+				for (let i = 0; i < remaining; i += 2, port += 2) {
+					if (port >= high) port -= remaining;
+					const verdict = bind_candidate(k, net, sk, port, l3mdev, relax);
+					if (verdict === CANDIDATE_OK) {
+						if (trace !== null) trace.chosen(port);
+						return port;
+					}
+					if (trace !== null) trace.skip(port, verdict, k.blocker);
+				}
+				offset--;
+			} while ((offset & 1) === 0);
+
+			if (attempt_half !== 1) break;
+			attempt_half = 2; // now the upper half of the range
+		}
+		if (net.ipv4.sysctl_ip_autobind_reuse === 0 || relax) break;
+		relax = true; // there is still a chance to connect to different destinations
+	}
+	if (trace !== null) trace.chosen(0);
+	return 0;
+}
+
+/** Whether the bucket's memory of its reuseport sockets lets this one in without a search. */
+function sk_reuseport_match(k: Stack, tb: number, sk: number): boolean {
+	const S = k.sock;
+	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	if (T.fastreuseport[tb] <= 0) return false;
+	if (S.skc_reuseport[sk] === 0) return false;
+	if (S.sk_reuseport_cb[sk] !== 0) return false;
+	if (T.fastuid[tb] !== sock_i_uid(k, sk)) return false;
+	// The address matters only where the bucket once lost its mark and got it back: then the
+	// remembered address is all that is known to be without conflict.
+	if (T.fastreuseport[tb] === FASTREUSEPORT_ANY) return true;
+	return ipv4_rcv_saddr_equal(
+		T.fast_rcv_saddr[tb],
+		S.skc_rcv_saddr[sk],
+		S.skc_ipv6only[sk] !== 0,
+		true,
+		false,
+	);
+}
+
+function remember_reuseport(k: Stack, tb: number, sk: number, mark: number): void {
+	const S = k.sock;
+	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	T.fastreuseport[tb] = mark;
+	T.fastuid[tb] = sock_i_uid(k, sk);
+	T.fast_rcv_saddr[tb] = S.skc_rcv_saddr[sk];
+	T.fast_ipv6_only[tb] = S.skc_ipv6only[sk];
+	T.fast_sk_family[tb] = S.skc_family[sk];
+}
+
+/** What the bucket remembers of its owners, so that the next bind() may skip their search. */
+export function inet_csk_update_fastreuse(k: Stack, tb: number, sk: number): void {
+	const S = k.sock;
+	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
+
+	if (T.owners[tb] === 0) {
+		T.fastreuse[tb] = reuse ? 1 : 0;
+		if (S.skc_reuseport[sk] !== 0) remember_reuseport(k, tb, sk, FASTREUSEPORT_ANY);
+		else T.fastreuseport[tb] = 0;
+		return;
+	}
+	if (!reuse) T.fastreuse[tb] = 0;
+	if (S.skc_reuseport[sk] === 0) {
+		T.fastreuseport[tb] = 0;
+	} else if (!sk_reuseport_match(k, tb, sk)) {
+		// No conflict was found, so sockets like this one may pass from now on; but only those.
+		remember_reuseport(k, tb, sk, FASTREUSEPORT_STRICT);
+	}
+}
+
+/**
+ * Gives a socket a local port: the given one, or any open one if snum is 0; odd ports
+ * first, even ports are left for connect(). Also validates again the port of a socket
+ * that has one, for listen(). Returns 0 or -EADDRINUSE.
+ */
+export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
+	const S = k.sock;
+	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const trace = k.trace;
+	const net = sk_net(k, sk);
+	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
+	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+	let port = snum;
+	let found_port = false;
+	let check_bind_conflict = true;
+
+	if (port === 0) {
+		port = inet_csk_find_open_port(k, net, sk);
+		if (port === 0) return -EADDRINUSE;
+		found_port = true;
+	}
+	let tb = inet_bind_bucket_find(k, net, port, l3mdev);
+	let bhash_created = false;
+	if (tb === 0) {
+		tb = inet_bind_bucket_create(k, net, port, l3mdev);
+		bhash_created = true;
+	}
+
+	let verdict = CANDIDATE_OK;
+	k.blocker = 0;
+	if (!found_port) {
+		if (T.owners[tb] !== 0) {
+			if (
+				S.skc_reuse[sk] === SK_FORCE_REUSE ||
+				(T.fastreuse[tb] > 0 && reuse) ||
+				sk_reuseport_match(k, tb, sk)
+			) {
+				check_bind_conflict = false;
+			}
+		}
+		if (check_bind_conflict && inet_use_bhash2_on_bind(k, sk)) {
+			k.blocker = inet_bhash2_addr_any_conflict(k, net, sk, port, l3mdev, true, true);
+			if (k.blocker !== 0) verdict = CANDIDATE_CONFLICT_ANY;
+		}
+	}
+
+	let tb2 = 0;
+	let bhash2_created = false;
+	if (verdict === CANDIDATE_OK) {
+		tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
+		if (tb2 === 0) {
+			tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+			bhash2_created = true;
+		}
+		if (!found_port && check_bind_conflict) {
+			k.blocker = inet_csk_bind_conflict(k, sk, tb, tb2, true, true);
+			if (k.blocker !== 0) verdict = CANDIDATE_CONFLICT;
+		}
+	}
+
+	if (trace !== null && !found_port) {
+		trace.bound(sk, port, !check_bind_conflict, verdict, k.blocker);
+	}
+	if (verdict !== CANDIDATE_OK) {
+		if (bhash_created) inet_bind_bucket_destroy(k, tb);
+		if (bhash2_created) inet_bind2_bucket_destroy(k, tb2);
+		return -EADDRINUSE;
+	}
+
+	const fastreuse = bhash_created ? 0 : T.fastreuse[tb];
+	const fastreuseport = bhash_created ? 0 : T.fastreuseport[tb];
+	inet_csk_update_fastreuse(k, tb, sk);
+	if (trace !== null) trace.bucket(tb, fastreuse, fastreuseport);
+	if (S.icsk_bind_hash[sk] === 0) inet_bind_hash(k, sk, tb, tb2, port);
+	return 0;
+}
+
+/**
+ * The next connection of a listener that is ready, or a negative errno: -EINVAL if it does
+ * not listen, -EAGAIN if nothing waits and the file does not block, -ERESTARTSYS where the
+ * task would sleep.
+ */
+export function inet_csk_accept(k: Stack, sk: number, nonblock: boolean): number {
+	const S = k.sock;
+	if (S.skc_state[sk] !== TCP_LISTEN) return -EINVAL;
+	const newsk = S.rskq_accept_head[sk];
+	if (newsk === 0) return nonblock ? -EAGAIN : -ERESTARTSYS;
+	reqsk_queue_remove(k, sk, newsk);
+	return newsk;
+}
+
+/** include/net/request_sock.h: reqsk_queue_remove, for any place in the queue. */
+export function reqsk_queue_remove(k: Stack, sk: number, child: number): void {
+	const S = k.sock;
+	if (S.rskq_accept_head[sk] === child) {
+		S.rskq_accept_head[sk] = S.dl_next[child];
+		if (S.rskq_accept_tail[sk] === child) S.rskq_accept_tail[sk] = 0;
+	} else {
+		let before = S.rskq_accept_head[sk];
+		while (S.dl_next[before] !== child) before = S.dl_next[before];
+		S.dl_next[before] = S.dl_next[child];
+		if (S.rskq_accept_tail[sk] === child) S.rskq_accept_tail[sk] = before;
+	}
+	S.dl_next[child] = 0;
+	S.rsk_listener[child] = 0;
+	S.sk_ack_backlog[sk]--;
+}
+
+/** Queues a connection that is ready to be accepted. */
+export function inet_csk_reqsk_queue_add(k: Stack, sk: number, child: number): void {
+	const S = k.sock;
+	S.dl_next[child] = 0;
+	S.rsk_listener[child] = sk;
+	if (S.rskq_accept_head[sk] === 0) S.rskq_accept_head[sk] = child;
+	else S.dl_next[S.rskq_accept_tail[sk]] = child;
+	S.rskq_accept_tail[sk] = child;
+	S.sk_ack_backlog[sk]++;
+}
+
+/** The queue is full only above the backlog: one more than listen() said fits in (include/net/sock.h). */
+export function sk_acceptq_is_full(k: Stack, sk: number): boolean {
+	return k.sock.sk_ack_backlog[sk] > k.sock.sk_max_ack_backlog[sk];
+}
+
+/** A child of a listener: a copy of it, bound to nothing, in SYN_RECV. */
+export function inet_csk_clone_lock(
+	k: Stack,
+	sk: number,
+	rmt_addr: number,
+	rmt_port: number,
+	loc_addr: number,
+): number {
+	const newsk = sk_clone(k, sk);
+	const S = k.sock;
+	S.skc_state[newsk] = TCP_SYN_RECV;
+	S.icsk_bind_hash[newsk] = 0;
+	S.icsk_bind2_hash[newsk] = 0;
+	S.rskq_accept_head[newsk] = 0;
+	S.rskq_accept_tail[newsk] = 0;
+	S.skc_daddr[newsk] = rmt_addr;
+	S.skc_dport[newsk] = rmt_port;
+	S.skc_rcv_saddr[newsk] = loc_addr;
+	S.inet_saddr[newsk] = loc_addr;
+	S.inet_sport[newsk] = S.skc_num[sk];
+	return newsk;
+}
+
+/** The end of a socket that is closed and that no file names. */
+export function inet_csk_destroy_sock(k: Stack, sk: number): void {
+	const S = k.sock;
+	if (S.skc_state[sk] !== TCP_CLOSE || (S.sk_flags[sk] & SOCK_DEAD) === 0) {
+		throw new Error(`inet_csk_destroy_sock: socket ${sk} is not dead and closed`);
+	}
+	if (!hlist_unhashed(S.node_pprev, sk)) {
+		throw new Error(`inet_csk_destroy_sock: socket ${sk} is on a chain`);
+	}
+	if (S.skc_num[sk] !== 0 && S.icsk_bind_hash[sk] === 0) {
+		throw new Error(`inet_csk_destroy_sock: socket ${sk} has a port but no bucket`);
+	}
+	tcp_v4_destroy_sock(k, sk);
+	sk_free(k, sk);
+}
+
+/**
+ * Starts to listen: the port is validated again, now that SO_REUSEADDR no longer helps, or
+ * chosen if there is none. Returns 0 or -EADDRINUSE; then the socket is closed, but keeps
+ * a port that it had.
+ */
+export function inet_csk_listen_start(k: Stack, sk: number): number {
+	const S = k.sock;
+	S.rskq_accept_head[sk] = 0;
+	S.rskq_accept_tail[sk] = 0;
+	S.sk_ack_backlog[sk] = 0;
+	// Announced before the port is valid: the socket enters lhash2 only after that.
+	S.skc_state[sk] = TCP_LISTEN;
+	let err = inet_csk_get_port(k, sk, S.skc_num[sk]);
+	if (err === 0) {
+		S.inet_sport[sk] = S.skc_num[sk];
+		err = inet_hash(k, sk);
+		if (err === 0) return 0;
+	}
+	S.skc_state[sk] = TCP_CLOSE;
+	return err;
+}
+
+function inet_child_forget(k: Stack, child: number): void {
+	tcp_disconnect(k, child);
+	sock_orphan(k, child);
+	inet_csk_destroy_sock(k, child);
+}
+
+/** Resets the connections that nobody accepted. */
+export function inet_csk_listen_stop(k: Stack, sk: number): void {
+	const S = k.sock;
+	for (let child = S.rskq_accept_head[sk]; child !== 0; child = S.rskq_accept_head[sk]) {
+		reqsk_queue_remove(k, sk, child);
+		inet_child_forget(k, child);
+	}
+}

@@ -1,0 +1,662 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv4/inet_hashtables.c: bind buckets, the tables of listeners and of connections,
+ * and connect()'s search for a local port.
+ */
+import { hlist_add_head, hlist_add_tail, hlist_del_init } from "../../include/linux/list.js";
+import { AF_INET } from "../../include/linux/socket.js";
+import {
+	__inet_ehashfn,
+	inet_bhashfn,
+	inet_bhashfn_portaddr,
+	inet_match,
+	inet_sk_bound_dev_eq,
+	ipv4_portaddr_hash,
+} from "../../include/net/inet_hashtables.js";
+import { inet_is_local_reserved_port } from "../../include/net/ip.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import { SOCK_BINDADDR_LOCK } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_CLOSE, TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
+import {
+	CANDIDATE_NOT_SHAREABLE,
+	CANDIDATE_OK,
+	CANDIDATE_RESERVED,
+	CANDIDATE_TIME_WAIT,
+	CANDIDATE_TUPLE_IN_USE,
+	SEARCH_CONNECT,
+} from "../../include/trace/events/port_search.js";
+import { EADDRNOTAVAIL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
+import { INADDR_ANY } from "../../include/uapi/linux/in.js";
+import { secure_ipv4_port_ephemeral } from "../core/secure_seq.js";
+import { sk_net, sock_i_uid } from "../core/sock.js";
+import {
+	reuseport_add_sock,
+	reuseport_alloc,
+	reuseport_select_sock,
+	reuseport_stop_listen_sock,
+} from "../core/sock_reuseport.js";
+import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import {
+	inet_csk_update_fastreuse,
+	inet_rcv_saddr_any,
+	inet_rcv_saddr_equal,
+	inet_sk_get_local_port_range,
+	local_port_range,
+} from "./inet_connection_sock.js";
+import { inet_twsk_bind_unhash, inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
+import { tcp_twsk_unique } from "./tcp_ipv4.js";
+
+/** 2^CONFIG_INET_TABLE_PERTURB_ORDER. */
+export const INET_TABLE_PERTURB_SIZE = 1 << 16;
+
+/** Hash of a four-tuple in ehash: local address and port, foreign address and port. */
+export function inet_ehashfn(
+	k: Stack,
+	net: Net,
+	laddr: number,
+	lport: number,
+	faddr: number,
+	fport: number,
+): number {
+	if (k.inet_ehash_secret === null) k.inet_ehash_secret = k.random.get_random_u32();
+	return __inet_ehashfn(laddr, lport, faddr, fport, k.inet_ehash_secret + net.hash_mix);
+}
+
+function sk_ehashfn(k: Stack, sk: number): number {
+	const S = k.sock;
+	return inet_ehashfn(
+		k,
+		sk_net(k, sk),
+		S.skc_rcv_saddr[sk],
+		S.skc_num[sk],
+		S.skc_daddr[sk],
+		S.skc_dport[sk],
+	);
+}
+
+/** A bind bucket for a port, at the head of its chain, with nobody in it. */
+export function inet_bind_bucket_create(k: Stack, net: Net, snum: number, l3mdev: number): number {
+	const hinfo = k.tcp_hashinfo;
+	const T = hinfo.bind_bucket_cachep;
+	const tb = T.kmem_cache_zalloc();
+	T.ib_net[tb] = net.id;
+	T.l3mdev[tb] = l3mdev;
+	T.port[tb] = snum;
+	const slot = inet_bhashfn(net, snum, hinfo.bhash_size);
+	hlist_add_head(hinfo.bhash, T.node_next, T.node_pprev, slot, tb);
+	return tb;
+}
+
+/** Frees a bind bucket if its last owner has gone. */
+export function inet_bind_bucket_destroy(k: Stack, tb: number): void {
+	const hinfo = k.tcp_hashinfo;
+	const T = hinfo.bind_bucket_cachep;
+	if (T.owners[tb] !== 0) return;
+	hlist_del_init(hinfo.bhash, T.node_next, T.node_pprev, tb);
+	T.kmem_cache_free(tb);
+}
+
+/** The bind bucket of a port, 0 if nobody uses the port. */
+export function inet_bind_bucket_find(k: Stack, net: Net, port: number, l3mdev: number): number {
+	const hinfo = k.tcp_hashinfo;
+	const T = hinfo.bind_bucket_cachep;
+	let tb = hinfo.bhash[inet_bhashfn(net, port, hinfo.bhash_size)];
+	while (tb !== 0) {
+		if (T.port[tb] === port && T.ib_net[tb] === net.id && T.l3mdev[tb] === l3mdev) break;
+		tb = T.node_next[tb];
+	}
+	return tb;
+}
+
+/** A bind2 bucket for the socket's address and a port, at the head of its chain. */
+export function inet_bind2_bucket_create(
+	k: Stack,
+	net: Net,
+	port: number,
+	l3mdev: number,
+	sk: number,
+): number {
+	const hinfo = k.tcp_hashinfo;
+	const T = hinfo.bind2_bucket_cachep;
+	const tb2 = T.kmem_cache_zalloc();
+	T.ib_net[tb2] = net.id;
+	T.l3mdev[tb2] = l3mdev;
+	T.port[tb2] = port;
+	T.family[tb2] = k.sock.skc_family[sk];
+	T.rcv_saddr[tb2] = k.sock.skc_rcv_saddr[sk];
+	const slot = inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port);
+	hlist_add_head(hinfo.bhash2, T.node_next, T.node_pprev, slot, tb2);
+	return tb2;
+}
+
+/** Frees a bind2 bucket if its last socket and its last time-wait socket have gone. */
+export function inet_bind2_bucket_destroy(k: Stack, tb2: number): void {
+	const hinfo = k.tcp_hashinfo;
+	const T = hinfo.bind2_bucket_cachep;
+	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) return;
+	hlist_del_init(hinfo.bhash2, T.node_next, T.node_pprev, tb2);
+	T.kmem_cache_free(tb2);
+}
+
+function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number): boolean {
+	const T = k.tcp_hashinfo.bind2_bucket_cachep;
+	if (k.sock.skc_family[sk] !== T.family[tb2]) return false;
+	return T.rcv_saddr[tb2] === k.sock.skc_rcv_saddr[sk];
+}
+
+/** Makes a socket an owner of its two buckets. */
+export function inet_bind_hash(k: Stack, sk: number, tb: number, tb2: number, port: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	S.skc_num[sk] = port;
+	const owners = hinfo.bind_bucket_cachep.owners;
+	hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb, sk);
+	S.icsk_bind_hash[sk] = tb;
+	const owners2 = hinfo.bind2_bucket_cachep.owners;
+	hlist_add_head(owners2, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
+	S.icsk_bind2_hash[sk] = tb2;
+}
+
+/** Gives up the local port of a socket: __inet_put_port, inet_put_port. */
+export function inet_put_port(k: Stack, sk: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	const tb = S.icsk_bind_hash[sk];
+	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, sk);
+	S.icsk_bind_hash[sk] = 0;
+	S.skc_num[sk] = 0;
+	inet_bind_bucket_destroy(k, tb);
+
+	const tb2 = S.icsk_bind2_hash[sk];
+	if (tb2 !== 0) {
+		const owners2 = hinfo.bind2_bucket_cachep.owners;
+		hlist_del_init(owners2, S.bind2_node_next, S.bind2_node_pprev, sk);
+		S.icsk_bind2_hash[sk] = 0;
+		inet_bind2_bucket_destroy(k, tb2);
+	}
+}
+
+/** Makes a child of a listener an owner of the listener's port. */
+export function __inet_inherit_port(k: Stack, sk: number, child: number): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const port = S.skc_num[child];
+	let tb = S.icsk_bind_hash[sk];
+	let tb2 = S.icsk_bind2_hash[sk];
+	if (tb === 0 || tb2 === 0) return -ENOENT;
+
+	let update_fastreuse = false;
+	const other_port = k.tcp_hashinfo.bind_bucket_cachep.port[tb] !== port;
+	if (other_port) {
+		// A transparent proxy may answer for a port that the listener is not on.
+		const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+		tb = inet_bind_bucket_find(k, net, port, l3mdev);
+		if (tb === 0) tb = inet_bind_bucket_create(k, net, port, l3mdev);
+		update_fastreuse = true;
+	}
+	if (other_port || !inet_bind2_bucket_addr_match(k, tb2, child)) {
+		const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+		tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, child);
+		if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, child);
+	}
+	if (update_fastreuse) inet_csk_update_fastreuse(k, tb, child);
+	inet_bind_hash(k, child, tb, tb2, port);
+	return 0;
+}
+
+/** Slot of a listener in lhash2. */
+export function inet_lhash2_bucket_sk(k: Stack, sk: number): number {
+	const S = k.sock;
+	const hash = ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]);
+	return hash & k.tcp_hashinfo.lhash2_mask;
+}
+
+/** How well a listener fits a packet; -1: not at all. The incoming CPU is always the same one. */
+function compute_score(
+	k: Stack,
+	sk: number,
+	net: Net,
+	hnum: number,
+	daddr: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	if (S.skc_net[sk] !== net.id || S.skc_num[sk] !== hnum || S.skc_ipv6only[sk] !== 0) return -1;
+	if (S.skc_rcv_saddr[sk] !== daddr) return -1;
+	if (!inet_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)) return -1;
+	let score = S.skc_bound_dev_if[sk] !== 0 ? 2 : 1;
+	if (S.skc_family[sk] === AF_INET) score++;
+	return score;
+}
+
+function inet_lhash2_lookup(
+	k: Stack,
+	net: Net,
+	slot: number,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	let result = 0;
+	let hiscore = 0;
+	for (let sk = k.tcp_hashinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
+		const score = compute_score(k, sk, net, hnum, daddr, dif, sdif);
+		if (score > hiscore) {
+			if (S.skc_reuseport[sk] !== 0) {
+				const phash = inet_ehashfn(k, net, daddr, hnum, saddr, sport);
+				const member = reuseport_select_sock(k, sk, phash);
+				if (member !== 0) return member;
+			}
+			result = sk;
+			hiscore = score;
+		}
+	}
+	return result;
+}
+
+/** The listener for a SYN, 0 if none: first on the packet's address, then on the wildcard. */
+export function __inet_lookup_listener(
+	k: Stack,
+	net: Net,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const mask = k.tcp_hashinfo.lhash2_mask;
+	const slot = ipv4_portaddr_hash(net, daddr, hnum) & mask;
+	const result = inet_lhash2_lookup(k, net, slot, saddr, sport, daddr, hnum, dif, sdif);
+	if (result !== 0) return result;
+	const any = ipv4_portaddr_hash(net, INADDR_ANY, hnum) & mask;
+	// With the wildcard for the packet's address, also in the hash that picks from a group.
+	return inet_lhash2_lookup(k, net, any, saddr, sport, INADDR_ANY, hnum, dif, sdif);
+}
+
+/** The connection, time-wait sockets included, that a segment belongs to; 0 if none. */
+export function __inet_lookup_established(
+	k: Stack,
+	net: Net,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	const hash = inet_ehashfn(k, net, daddr, hnum, saddr, sport);
+	let sk = k.tcp_hashinfo.ehash[hash & k.tcp_hashinfo.ehash_mask];
+	for (; sk !== 0; sk = S.node_next[sk]) {
+		if (S.skc_hash[sk] !== hash) continue;
+		if (inet_match(net, S, sk, saddr, daddr, sport, hnum, dif, sdif)) break;
+	}
+	return sk;
+}
+
+/**
+ * The lookup of __inet_check_established: whether a socket's four-tuple with this local
+ * port is free. A time-wait socket that gives way is left in k.found_tw, a socket that
+ * does not in k.blocker. `bound` says that the port was chosen before (C: twp is NULL).
+ */
+export function ehash_verdict(
+	k: Stack,
+	net: Net,
+	sk: number,
+	lport: number,
+	hash: number,
+	bound: boolean,
+): number {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	const daddr = S.skc_rcv_saddr[sk];
+	const saddr = S.skc_daddr[sk];
+	const dport = S.skc_dport[sk];
+	const dif = S.skc_bound_dev_if[sk];
+	k.found_tw = 0;
+	k.blocker = 0;
+	for (let sk2 = hinfo.ehash[hash & hinfo.ehash_mask]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+		if (S.skc_hash[sk2] !== hash) continue;
+		const sdif = l3mdev_master_ifindex_by_index(net, dif);
+		if (!inet_match(net, S, sk2, saddr, daddr, dport, lport, dif, sdif)) continue;
+		if (S.skc_state[sk2] !== TCP_TIME_WAIT) {
+			k.blocker = sk2;
+			return CANDIDATE_TUPLE_IN_USE;
+		}
+		if (!tcp_twsk_unique(k, sk, sk2, lport, bound)) {
+			k.blocker = sk2;
+			return CANDIDATE_TIME_WAIT;
+		}
+		k.found_tw = sk2;
+		break;
+	}
+	return CANDIDATE_OK;
+}
+
+/**
+ * Takes a four-tuple if it is free: the socket gets the port and enters ehash. With
+ * `bound`, a time-wait socket that gave way ends here; else it stays in k.found_tw, off
+ * the chain, for the caller to end. Returns a verdict of include/trace/events/port_search.ts.
+ */
+function __inet_check_established(
+	k: Stack,
+	net: Net,
+	sk: number,
+	lport: number,
+	bound: boolean,
+): number {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	const saddr = S.skc_rcv_saddr[sk];
+	const hash = inet_ehashfn(k, net, saddr, lport, S.skc_daddr[sk], S.skc_dport[sk]);
+	const verdict = ehash_verdict(k, net, sk, lport, hash, bound);
+	if (verdict !== CANDIDATE_OK) return verdict;
+
+	const tw = k.found_tw;
+	S.skc_num[sk] = lport;
+	S.inet_sport[sk] = lport;
+	S.skc_hash[sk] = hash;
+	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
+	if (tw !== 0) {
+		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
+		if (bound) inet_twsk_deschedule_put(k, tw);
+	}
+	return CANDIDATE_OK;
+}
+
+/** Puts a connection at the head of its ehash chain: inet_ehash_nolisten, inet_ehash_insert. */
+export function inet_ehash_nolisten(k: Stack, sk: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	S.skc_hash[sk] = sk_ehashfn(k, sk);
+	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
+	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
+}
+
+/**
+ * The same for the child of a listener, which replaces a request that was there: it goes
+ * to the tail, so that no lookup misses both.
+ */
+export function inet_ehash_replace_request(k: Stack, sk: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	S.skc_hash[sk] = sk_ehashfn(k, sk);
+	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
+	hlist_add_tail(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
+}
+
+function inet_reuseport_add_sock(k: Stack, sk: number, slot: number): number {
+	const S = k.sock;
+	const tb = S.icsk_bind_hash[sk];
+	const uid = sock_i_uid(k, sk);
+	for (let sk2 = k.tcp_hashinfo.lhash2[slot]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+		if (
+			sk2 !== sk &&
+			S.skc_family[sk2] === S.skc_family[sk] &&
+			S.skc_ipv6only[sk2] === S.skc_ipv6only[sk] &&
+			S.skc_bound_dev_if[sk2] === S.skc_bound_dev_if[sk] &&
+			S.icsk_bind_hash[sk2] === tb &&
+			S.skc_reuseport[sk2] !== 0 &&
+			uid === sock_i_uid(k, sk2) &&
+			inet_rcv_saddr_equal(k, sk, sk2, false)
+		) {
+			return reuseport_add_sock(k, sk, sk2, inet_rcv_saddr_any(k, sk));
+		}
+	}
+	return reuseport_alloc(k, sk, inet_rcv_saddr_any(k, sk));
+}
+
+/** Puts a listener into lhash2, a connection into ehash. */
+export function __inet_hash(k: Stack, sk: number): number {
+	const S = k.sock;
+	if (S.skc_state[sk] !== TCP_LISTEN) {
+		inet_ehash_nolisten(k, sk);
+		return 0;
+	}
+	const slot = inet_lhash2_bucket_sk(k, sk);
+	if (S.skc_reuseport[sk] !== 0) {
+		const err = inet_reuseport_add_sock(k, sk, slot);
+		if (err !== 0) return err;
+	}
+	hlist_add_head(k.tcp_hashinfo.lhash2, S.node_next, S.node_pprev, slot, sk);
+	return 0;
+}
+
+export function inet_hash(k: Stack, sk: number): number {
+	return k.sock.skc_state[sk] === TCP_CLOSE ? 0 : __inet_hash(k, sk);
+}
+
+/** Takes a socket off lhash2 or ehash. */
+export function inet_unhash(k: Stack, sk: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	if (S.node_pprev[sk] === 0) return;
+	if (S.skc_state[sk] === TCP_LISTEN) {
+		if (S.sk_reuseport_cb[sk] !== 0) reuseport_stop_listen_sock(k, sk);
+		hlist_del_init(hinfo.lhash2, S.node_next, S.node_pprev, sk);
+	} else {
+		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
+	}
+}
+
+/** The bind2 bucket of the socket's own address and a port, 0 if none. */
+export function inet_bind2_bucket_find(
+	k: Stack,
+	net: Net,
+	port: number,
+	l3mdev: number,
+	sk: number,
+): number {
+	const hinfo = k.tcp_hashinfo;
+	const T = hinfo.bind2_bucket_cachep;
+	let tb2 = hinfo.bhash2[inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port)];
+	while (tb2 !== 0) {
+		if (
+			T.port[tb2] === port &&
+			T.ib_net[tb2] === net.id &&
+			T.l3mdev[tb2] === l3mdev &&
+			inet_bind2_bucket_addr_match(k, tb2, sk)
+		) {
+			break;
+		}
+		tb2 = T.node_next[tb2];
+	}
+	return tb2;
+}
+
+/** Whether a bind2 bucket is the wildcard address's, for this port and the socket's family. */
+export function inet_bind2_bucket_match_addr_any(
+	k: Stack,
+	tb2: number,
+	net: Net,
+	port: number,
+	l3mdev: number,
+	sk: number,
+): boolean {
+	const T = k.tcp_hashinfo.bind2_bucket_cachep;
+	return (
+		k.sock.skc_family[sk] === T.family[tb2] &&
+		T.ib_net[tb2] === net.id &&
+		T.port[tb2] === port &&
+		T.l3mdev[tb2] === l3mdev &&
+		T.rcv_saddr[tb2] === INADDR_ANY
+	);
+}
+
+/** Slot in bhash2 of the wildcard address and a port. */
+export function inet_bhash2_addr_any_hashbucket(k: Stack, net: Net, port: number): number {
+	return ipv4_portaddr_hash(net, INADDR_ANY, port) & (k.tcp_hashinfo.bhash_size - 1);
+}
+
+function __inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	const net = sk_net(k, sk);
+	const old_tb2 = S.icsk_bind2_hash[sk];
+	if (old_tb2 !== 0) {
+		const owners2 = hinfo.bind2_bucket_cachep.owners;
+		hlist_del_init(owners2, S.bind2_node_next, S.bind2_node_pprev, sk);
+		inet_bind2_bucket_destroy(k, old_tb2);
+	}
+	S.inet_saddr[sk] = saddr;
+	S.skc_rcv_saddr[sk] = saddr;
+	if (old_tb2 === 0) return;
+
+	const port = S.skc_num[sk];
+	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
+	if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+	const owners2 = hinfo.bind2_bucket_cachep.owners;
+	hlist_add_head(owners2, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
+	S.icsk_bind2_hash[sk] = tb2;
+}
+
+/** Gives a socket its source address, and moves it between bind2 buckets if it is bound. */
+export function inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number): void {
+	__inet_bhash2_update_saddr(k, sk, saddr);
+}
+
+/** Back to the wildcard address, unless bind() chose the address. */
+export function inet_bhash2_reset_saddr(k: Stack, sk: number): void {
+	if ((k.sock.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) {
+		__inet_bhash2_update_saddr(k, sk, INADDR_ANY);
+	}
+}
+
+/** First draw of table_perturb: one u32 for each slot. */
+function table_perturb_init(k: Stack): Uint32Array {
+	const table = new Uint32Array(INET_TABLE_PERTURB_SIZE);
+	k.random.get_random_bytes(table);
+	k.table_perturb = table;
+	return table;
+}
+
+/**
+ * What connect()'s search says of one port: the body of the loop of __inet_hash_connect
+ * up to taking the port. Leaves the bucket in k.found_tb, a time-wait socket that gives
+ * way in k.found_tw, and the socket in the way in k.blocker. Changes nothing.
+ */
+export function connect_candidate(
+	k: Stack,
+	net: Net,
+	sk: number,
+	port: number,
+	l3mdev: number,
+): number {
+	k.blocker = 0;
+	k.found_tb = 0;
+	k.found_tw = 0;
+	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
+	const tb = inet_bind_bucket_find(k, net, port, l3mdev);
+	if (tb === 0) return CANDIDATE_OK;
+	k.found_tb = tb;
+	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) {
+		k.blocker = T.owners[tb];
+		return CANDIDATE_NOT_SHAREABLE;
+	}
+	const S = k.sock;
+	const saddr = S.skc_rcv_saddr[sk];
+	const hash = inet_ehashfn(k, net, saddr, port, S.skc_daddr[sk], S.skc_dport[sk]);
+	return ehash_verdict(k, net, sk, port, hash, false);
+}
+
+/**
+ * Finds a local port for connect(), unless the socket has one, and enters ehash.
+ * Returns 0 or -EADDRNOTAVAIL.
+ */
+export function __inet_hash_connect(k: Stack, sk: number): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const trace = k.trace;
+	let port = S.skc_num[sk];
+
+	if (port !== 0) {
+		const verdict = __inet_check_established(k, net, sk, port, true);
+		if (trace !== null) trace.tuple(sk, port, verdict, k.blocker);
+		return verdict === CANDIDATE_OK ? 0 : -EADDRNOTAVAIL;
+	}
+
+	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+
+	inet_sk_get_local_port_range(k, sk);
+	const low = local_port_range.low;
+	const high = local_port_range.high + 1; // [32768, 60999] -> [32768, 61000[
+	let remaining = high - low;
+	if (remaining > 1) remaining &= ~1;
+
+	const table_perturb = k.table_perturb ?? table_perturb_init(k);
+	const index = k.port_offset[0] & (INET_TABLE_PERTURB_SIZE - 1);
+
+	let offset = ((table_perturb[index] + k.port_offset[1]) >>> 0) % remaining;
+	if (k.observer !== null) offset = k.observer.connect_offset(sk, low, high, remaining);
+	if (trace !== null) {
+		trace.search(SEARCH_CONNECT, sk, low, high - 1);
+		trace.scan(low, remaining, offset, 0, false);
+	}
+
+	// In the first pass we try ports of the parity of low; bind() does the opposite.
+	offset &= ~1;
+	let i = 0;
+	search: for (;;) {
+		port = low + offset;
+		if (trace !== null) trace.pass(port);
+		for (i = 0; i < remaining; i += 2, port += 2) {
+			if (port >= high) port -= remaining;
+			const verdict = connect_candidate(k, net, sk, port, l3mdev);
+			if (verdict === CANDIDATE_OK) break search;
+			if (trace !== null) trace.skip(port, verdict, k.blocker);
+		}
+		offset++;
+		if ((offset & 1) !== 0 && remaining > 1) continue;
+		if (trace !== null) trace.chosen(0);
+		return -EADDRNOTAVAIL;
+	}
+
+	if (trace !== null) trace.chosen(port);
+	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	let tb = k.found_tb;
+	let tw = 0;
+	if (tb !== 0) {
+		__inet_check_established(k, net, sk, port, false);
+		tw = k.found_tw;
+	} else {
+		tb = inet_bind_bucket_create(k, net, port, l3mdev);
+		T.fastreuse[tb] = -1;
+		T.fastreuseport[tb] = -1;
+	}
+	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
+	if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+
+	// The next search starts a little further on: by as much as this one had to look, or at
+	// random where it had little to look.
+	i = Math.max(i, k.random.get_random_u32_below_const(8) * 2);
+	table_perturb[index] += i + 2;
+
+	inet_bind_hash(k, sk, tb, tb2, port);
+	if (S.node_pprev[sk] === 0) {
+		S.inet_sport[sk] = port;
+		inet_ehash_nolisten(k, sk);
+	}
+	if (tw !== 0) {
+		inet_twsk_bind_unhash(k, tw);
+		inet_twsk_deschedule_put(k, tw);
+	}
+	return 0;
+}
+
+/** Binds a port for a connect operation and hashes the socket. */
+export function inet_hash_connect(k: Stack, sk: number): number {
+	const S = k.sock;
+	if (S.skc_num[sk] === 0) {
+		secure_ipv4_port_ephemeral(k, S.skc_rcv_saddr[sk], S.skc_daddr[sk], S.skc_dport[sk]);
+	}
+	return __inet_hash_connect(k, sk);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/inet_timewait_sock.c: sockets in TIME_WAIT, which keep a port without a file. */
+import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
+import { sk_free, sk_net } from "../core/sock.js";
+import { inet_bind_bucket_destroy, inet_bind2_bucket_destroy } from "./inet_hashtables.js";
+import { sk_timer } from "./tcp_timer.js";
+
+/** Takes a time-wait socket out of its two buckets. */
+export function inet_twsk_bind_unhash(k: Stack, tw: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	const tb = S.icsk_bind_hash[tw];
+	const tb2 = S.icsk_bind2_hash[tw];
+	if (tb === 0) return;
+
+	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, tw);
+	S.icsk_bind_hash[tw] = 0;
+	inet_bind_bucket_destroy(k, tb);
+
+	const deathrow = hinfo.bind2_bucket_cachep.deathrow;
+	hlist_del_init(deathrow, S.bind2_node_next, S.bind2_node_pprev, tw);
+	S.icsk_bind2_hash[tw] = 0;
+	inet_bind2_bucket_destroy(k, tb2);
+}
+
+/** The end of a time-wait socket: inet_twsk_kill, also what its timer does. */
+export function inet_twsk_kill(k: Stack, tw: number): void {
+	const S = k.sock;
+	hlist_del_init(k.tcp_hashinfo.ehash, S.node_next, S.node_pprev, tw);
+	inet_twsk_bind_unhash(k, tw);
+	sk_net(k, tw).tw_count--;
+	sk_free(k, tw);
+}
+
+/** The stand-in for a connection that ends; 0 where tcp_max_tw_buckets are there already. */
+export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
+	const net = sk_net(k, sk);
+	if (net.tw_count >= net.ipv4.sysctl_tcp_max_tw_buckets) return 0;
+	const tw = k.sock.kmem_cache_zalloc();
+	const S = k.sock;
+	S.skc_daddr[tw] = S.skc_daddr[sk];
+	S.skc_rcv_saddr[tw] = S.skc_rcv_saddr[sk];
+	S.skc_bound_dev_if[tw] = S.skc_bound_dev_if[sk];
+	S.skc_num[tw] = S.skc_num[sk];
+	S.skc_state[tw] = TCP_TIME_WAIT;
+	S.tw_substate[tw] = state;
+	S.inet_sport[tw] = S.inet_sport[sk];
+	S.skc_dport[tw] = S.skc_dport[sk];
+	S.skc_family[tw] = S.skc_family[sk];
+	S.skc_reuse[tw] = S.skc_reuse[sk];
+	S.skc_reuseport[tw] = S.skc_reuseport[sk];
+	S.skc_hash[tw] = S.skc_hash[sk];
+	S.skc_net[tw] = S.skc_net[sk];
+	S.sk_protocol[tw] = S.sk_protocol[sk];
+	return tw;
+}
+
+/** The time-wait socket takes the connection's places: in the buckets beside it, in ehash instead of it. */
+export function inet_twsk_hashdance(k: Stack, tw: number, sk: number): void {
+	const S = k.sock;
+	const hinfo = k.tcp_hashinfo;
+	const tb = S.icsk_bind_hash[sk];
+	const tb2 = S.icsk_bind2_hash[sk];
+	S.icsk_bind_hash[tw] = tb;
+	const owners = hinfo.bind_bucket_cachep.owners;
+	hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb, tw);
+	S.icsk_bind2_hash[tw] = tb2;
+	const deathrow = hinfo.bind2_bucket_cachep.deathrow;
+	hlist_add_head(deathrow, S.bind2_node_next, S.bind2_node_pprev, tb2, tw);
+
+	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
+	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, tw);
+	hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
+}
+
+/** Arms the timer for the first time; ms. */
+export function inet_twsk_schedule(k: Stack, tw: number, timeo: number): void {
+	k.timers.mod_timer(sk_timer(tw), timeo);
+	sk_net(k, tw).tw_count++;
+}
+
+/** Arms the timer again; ms. */
+export function inet_twsk_reschedule(k: Stack, tw: number, timeo: number): void {
+	k.timers.mod_timer(sk_timer(tw), timeo);
+}
+
+/** Ends a time-wait socket before its time. */
+export function inet_twsk_deschedule_put(k: Stack, tw: number): void {
+	if (k.timers.del_timer(sk_timer(tw))) inet_twsk_kill(k, tw);
+}

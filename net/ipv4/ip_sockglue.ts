@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/ip_sockglue.c: the options of level SOL_IP that bear on ports. */
+import { SOL_IP } from "../../include/linux/socket.js";
+import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { EFAULT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
+import {
+	IP_BIND_ADDRESS_NO_PORT,
+	IP_FREEBIND,
+	IP_LOCAL_PORT_RANGE,
+} from "../../include/uapi/linux/in.js";
+import { intAt, intBytes, NotModelled } from "../core/sock.js";
+
+function set_flag(k: Stack, sk: number, flag: number, val: number): void {
+	if (val !== 0) k.sock.inet_flags[sk] |= flag;
+	else k.sock.inet_flags[sk] &= ~flag;
+}
+
+/**
+ * setsockopt() of level SOL_IP. A value shorter than an int is one unsigned byte, an empty
+ * one is 0. Returns 0 or a negative errno; throws NotModelled for an option left out.
+ */
+export function do_ip_setsockopt(
+	k: Stack,
+	sk: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	const S = k.sock;
+	switch (optname) {
+		case IP_FREEBIND:
+		case IP_BIND_ADDRESS_NO_PORT:
+		case IP_LOCAL_PORT_RANGE:
+			break;
+		default:
+			throw new NotModelled(`setsockopt level ${SOL_IP} option ${optname}`);
+	}
+	let val = 0;
+	const copied = optlen >= 4 ? 4 : optlen >= 1 ? 1 : 0;
+	if (copied > 0) {
+		if (optval === null || optval.length < copied) return -EFAULT;
+		val = copied === 4 ? intAt(optval) : optval[0];
+	}
+	switch (optname) {
+		case IP_BIND_ADDRESS_NO_PORT:
+			set_flag(k, sk, INET_BIND_ADDRESS_NO_PORT, val);
+			return 0;
+		case IP_FREEBIND:
+			if (optlen < 1) return -EINVAL;
+			set_flag(k, sk, INET_FREEBIND, val);
+			return 0;
+		default: {
+			// IP_LOCAL_PORT_RANGE: low bound in the low half, 0 for a bound that is not set.
+			const lo = val & 0xffff;
+			const hi = val >>> 16;
+			if (optlen !== 4) return -EINVAL;
+			if (lo !== 0 && hi !== 0 && lo > hi) return -EINVAL;
+			S.local_port_range_lo[sk] = lo;
+			S.local_port_range_hi[sk] = hi;
+			return 0;
+		}
+	}
+}
+
+/**
+ * getsockopt() of level SOL_IP: the bytes that are written, or a negative errno. Where the
+ * buffer is shorter than an int and the value fits a byte, one byte is written.
+ */
+export function do_ip_getsockopt(
+	k: Stack,
+	sk: number,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	const S = k.sock;
+	if (optlen < 0) return -EINVAL;
+	let val: number;
+	switch (optname) {
+		case IP_BIND_ADDRESS_NO_PORT:
+			val = (S.inet_flags[sk] & INET_BIND_ADDRESS_NO_PORT) !== 0 ? 1 : 0;
+			break;
+		case IP_FREEBIND:
+			val = (S.inet_flags[sk] & INET_FREEBIND) !== 0 ? 1 : 0;
+			break;
+		case IP_LOCAL_PORT_RANGE:
+			val = (S.local_port_range_hi[sk] << 16) | S.local_port_range_lo[sk];
+			break;
+		default:
+			throw new NotModelled(`getsockopt level ${SOL_IP} option ${optname}`);
+	}
+	if (optlen > 0 && optlen < 4 && val >= 0 && val <= 255) return Uint8Array.of(val);
+	return intBytes(val, optlen);
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv4/sysctl_net_ipv4.c, kernel/sysctl.c: the files below /proc/sys/net/ipv4 that
+ * bear on ports, with the kernel's parsing.
+ */
+import type { Net } from "../../include/net/net_namespace.js";
+import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
+
+/** A settable file: reads as text, and takes text or refuses it with a negative errno. */
+interface SysctlFile {
+	read(net: Net): string;
+	write(net: Net, text: string): number;
+}
+
+/** Bytes that a write takes at most: PAGE_SIZE - 1. */
+const MAX_WRITE = 4095;
+
+const SPACE = " \t\n\v\f\r";
+
+/** Whole numbers in any base of C, as proc_dointvec reads them; null where it says EINVAL. */
+function parseInts(text: string, count: number): number[] | null {
+	const values: number[] = [];
+	let rest = text.slice(0, MAX_WRITE);
+	while (values.length < count) {
+		let start = 0;
+		while (start < rest.length && SPACE.includes(rest[start])) start++;
+		rest = rest.slice(start);
+		if (rest === "") break;
+		const match = /^(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)/.exec(rest);
+		if (match === null) return null;
+		const after = rest[match[0].length];
+		if (after !== undefined && !" \t\n".includes(after)) return null;
+		const digits = match[2];
+		const value = /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits);
+		if (value > 0x7fffffff + (match[1] === "" ? 0 : 1)) return null;
+		values.push(match[1] === "" ? value : -value);
+		rest = rest.slice(match[0].length);
+	}
+	return values.length > 0 ? values : null;
+}
+
+/** One byte between bounds: proc_dou8vec_minmax. */
+function u8(
+	get: (net: Net) => number,
+	set: (net: Net, value: number) => void,
+	min: number,
+	max: number,
+): SysctlFile {
+	return {
+		read: (net) => `${get(net)}\n`,
+		write: (net, text) => {
+			const values = parseInts(text, 1);
+			if (values === null || values[0] < min || values[0] > max) return -EINVAL;
+			set(net, values[0]);
+			return 0;
+		},
+	};
+}
+
+/** One int between bounds: proc_dointvec_minmax. */
+const int = u8;
+
+/** ipv4_local_port_range: two ports, in order, the low one not privileged. */
+const ip_local_port_range: SysctlFile = {
+	read: (net) => `${net.ipv4.ip_local_ports.range.join("\t")}\n`,
+	write: (net, text) => {
+		const values = parseInts(text, 2);
+		if (values === null || values.some((port) => port < 1 || port > 65535)) return -EINVAL;
+		const ports = net.ipv4.ip_local_ports;
+		const low = values[0];
+		const high = values[1] ?? ports.range[1];
+		if (high < low || low < net.ipv4.sysctl_ip_prot_sock) return -EINVAL;
+		// With an odd number of ports bind() and connect() do not get as many each.
+		if (((low ^ high) & 1) === 0 && !ports.warned) {
+			ports.warned = true;
+			net.log.push("ip_local_port_range: prefer different parity for start/end values.");
+		}
+		ports.range = [low, high];
+		return 0;
+	},
+};
+
+/** ipv4_privileged_ports: the first port that everybody may bind. */
+const ip_unprivileged_port_start: SysctlFile = {
+	read: (net) => `${net.ipv4.sysctl_ip_prot_sock}\n`,
+	write: (net, text) => {
+		const values = parseInts(text, 1);
+		if (values === null || values[0] < 0 || values[0] > 65535) return -EINVAL;
+		if (net.ipv4.ip_local_ports.range[0] < values[0]) return -EINVAL;
+		net.ipv4.sysctl_ip_prot_sock = values[0];
+		return 0;
+	},
+};
+
+/** A set of ports as "1,5-9,4000": proc_do_large_bitmap. A write replaces the whole set. */
+const ip_local_reserved_ports: SysctlFile = {
+	read: (net) => {
+		const bitmap = net.ipv4.sysctl_local_reserved_ports;
+		const has = (port: number) => (bitmap[port >>> 5] & (1 << (port & 31))) !== 0;
+		const ranges: string[] = [];
+		for (let port = 0; port < 65536; port++) {
+			if (!has(port)) continue;
+			let last = port;
+			while (last < 65535 && has(last + 1)) last++;
+			ranges.push(last === port ? `${port}` : `${port}-${last}`);
+			port = last;
+		}
+		return `${ranges.join(",")}\n`;
+	},
+	write: (net, text) => {
+		const bitmap = parseBitmap(text.slice(0, MAX_WRITE));
+		if (bitmap === null) return -EINVAL;
+		net.ipv4.sysctl_local_reserved_ports = bitmap;
+		return 0;
+	},
+};
+
+function parseBitmap(text: string): Uint32Array | null {
+	const bitmap = new Uint32Array(65536 / 32);
+	let at = 0;
+	const skipNewlines = () => {
+		while (text[at] === "\n") at++;
+	};
+	// proc_get_long: a number, then the end or one of the characters that may follow it.
+	const number = (followers: string): number | null => {
+		const match = /^(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)/.exec(text.slice(at, at + 22));
+		if (match === null) return null;
+		const after = text[at + match[0].length];
+		if (after !== undefined && !followers.includes(after)) return null;
+		at += match[0].length;
+		const digits = match[0];
+		return /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits);
+	};
+	skipNewlines();
+	while (at < text.length) {
+		const first = number("-,\n");
+		if (first === null || first >= 65536) return null;
+		let last = first;
+		const separator = text[at++];
+		if (separator === "-") {
+			const bound = number(",\n\0");
+			if (bound === null || bound >= 65536 || first > bound) return null;
+			last = bound;
+			at++;
+		}
+		for (let port = first; port <= last; port++) bitmap[port >>> 5] |= 1 << (port & 31);
+		skipNewlines();
+	}
+	return bitmap;
+}
+
+const FILES: Readonly<Record<string, SysctlFile>> = {
+	ip_local_port_range,
+	ip_local_reserved_ports,
+	ip_unprivileged_port_start,
+	ip_nonlocal_bind: u8(
+		(net) => net.ipv4.sysctl_ip_nonlocal_bind,
+		(net, value) => {
+			net.ipv4.sysctl_ip_nonlocal_bind = value;
+		},
+		0,
+		255,
+	),
+	ip_autobind_reuse: u8(
+		(net) => net.ipv4.sysctl_ip_autobind_reuse,
+		(net, value) => {
+			net.ipv4.sysctl_ip_autobind_reuse = value;
+		},
+		0,
+		1,
+	),
+	tcp_tw_reuse: u8(
+		(net) => net.ipv4.sysctl_tcp_tw_reuse,
+		(net, value) => {
+			net.ipv4.sysctl_tcp_tw_reuse = value;
+		},
+		0,
+		2,
+	),
+	tcp_fin_timeout: int(
+		(net) => net.ipv4.sysctl_tcp_fin_timeout,
+		(net, value) => {
+			net.ipv4.sysctl_tcp_fin_timeout = value;
+		},
+		-0x80000000,
+		0x7fffffff / 250,
+	),
+	tcp_syn_retries: u8(
+		(net) => net.ipv4.sysctl_tcp_syn_retries,
+		(net, value) => {
+			net.ipv4.sysctl_tcp_syn_retries = value;
+		},
+		1,
+		127,
+	),
+	tcp_max_tw_buckets: int(
+		(net) => net.ipv4.sysctl_tcp_max_tw_buckets,
+		(net, value) => {
+			net.ipv4.sysctl_tcp_max_tw_buckets = value;
+		},
+		-0x80000000,
+		0x7fffffff,
+	),
+};
+
+/** Names of the files below /proc/sys/net/ipv4 that the model has. */
+export const SYSCTLS: readonly string[] = Object.keys(FILES);
+
+/** The content of a file below /proc/sys/net/ipv4, or -ENOENT. */
+export function sysctl_read(net: Net, name: string): string | number {
+	return FILES[name]?.read(net) ?? -ENOENT;
+}
+
+/**
+ * Writes to a file below /proc/sys/net/ipv4: 0, or a negative errno and nothing is changed.
+ * Nothing written changes nothing.
+ */
+export function sysctl_write(net: Net, name: string, text: string): number {
+	if (text === "" && name in FILES) return 0;
+	return FILES[name]?.write(net, text) ?? -ENOENT;
+}

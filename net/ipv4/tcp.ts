@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/tcp.c: states of a connection and the ways it ends. */
+import {
+	SEND_SHUTDOWN,
+	SHUTDOWN_MASK,
+	SOCK_BINDPORT_LOCK,
+	SOCK_DEAD,
+	SOCK_DONE,
+	SOCK_LINGER,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { LOOPBACK_RTO, TCP_TIMEWAIT_LEN, TCPHDR_ACK } from "../../include/net/tcp.js";
+import {
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_ESTABLISHED,
+	TCP_FIN_WAIT1,
+	TCP_FIN_WAIT2,
+	TCP_LAST_ACK,
+	TCP_LISTEN,
+	TCP_SYN_RECV,
+	TCP_SYN_SENT,
+	TCPF_CLOSE_WAIT,
+	TCPF_CLOSING,
+	TCPF_ESTABLISHED,
+	TCPF_FIN_WAIT1,
+	TCPF_FIN_WAIT2,
+	TCPF_LAST_ACK,
+	TCPF_SYN_RECV,
+	TCPF_SYN_SENT,
+} from "../../include/net/tcp_states.js";
+import {
+	EAGAIN,
+	ECONNRESET,
+	ENOTCONN,
+	EPIPE,
+	ERESTARTSYS,
+} from "../../include/uapi/asm-generic/errno.js";
+import { sk_net, sock_error, sock_hold, sock_orphan, sock_put } from "../core/sock.js";
+import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
+import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
+import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
+import { tcp_time_wait } from "./tcp_minisocks.js";
+import { tcp_send_active_reset, tcp_send_fin, tcp_transmit_skb } from "./tcp_output.js";
+import { run_timers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
+
+/** A closed socket leaves the tables, and gives up a port that bind() did not name. */
+export function tcp_set_state(k: Stack, sk: number, state: number): void {
+	const S = k.sock;
+	if (state === TCP_CLOSE) {
+		inet_unhash(k, sk);
+		if (S.icsk_bind_hash[sk] !== 0 && (S.sk_userlocks[sk] & SOCK_BINDPORT_LOCK) === 0) {
+			inet_put_port(k, sk);
+		}
+	}
+	// After it left the tables: no closed socket is ever seen in them.
+	S.skc_state[sk] = state;
+}
+
+/** Ends a connection from this side's view: tcp_done. */
+export function tcp_done(k: Stack, sk: number): void {
+	tcp_set_state(k, sk, TCP_CLOSE);
+	tcp_clear_xmit_timers(k, sk);
+	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
+	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
+}
+
+/** How long an orphan stays in FIN_WAIT2, ms: include/net/tcp.h. */
+export function tcp_fin_time(k: Stack, sk: number): number {
+	const shortest = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
+	return Math.max(sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout * 1000, shortest);
+}
+
+/** The next state of a socket that this side closes; true if a FIN is due. */
+function tcp_close_state(k: Stack, sk: number): boolean {
+	switch (k.sock.skc_state[sk]) {
+		case TCP_ESTABLISHED:
+		case TCP_SYN_RECV:
+			tcp_set_state(k, sk, TCP_FIN_WAIT1);
+			return true;
+		case TCP_CLOSE_WAIT:
+			tcp_set_state(k, sk, TCP_LAST_ACK);
+			return true;
+		case TCP_SYN_SENT:
+		case TCP_LISTEN:
+			tcp_set_state(k, sk, TCP_CLOSE);
+			return false;
+		default:
+			return false;
+	}
+}
+
+export function tcp_shutdown(k: Stack, sk: number, how: number): void {
+	if ((how & SEND_SHUTDOWN) === 0) return;
+	if (((1 << k.sock.skc_state[sk]) & (TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_CLOSE_WAIT)) === 0) {
+		return;
+	}
+	if (tcp_close_state(k, sk)) tcp_send_fin(k, sk);
+}
+
+/** Waits, at most `timeout` ms, until the peer has acknowledged: net/core/stream.c. */
+function sk_stream_wait_close(k: Stack, sk: number, timeout: number): void {
+	if (timeout === 0) return;
+	tcp_v4_rcv_all(k);
+	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
+	run_timers(k, k.timers.now + timeout, () => ((1 << k.sock.skc_state[sk]) & closing) === 0);
+}
+
+function __tcp_close(k: Stack, sk: number, timeout: number): void {
+	const S = k.sock;
+	S.sk_shutdown[sk] = SHUTDOWN_MASK;
+	if (S.skc_state[sk] === TCP_LISTEN) {
+		tcp_set_state(k, sk, TCP_CLOSE);
+		inet_csk_listen_stop(k, sk);
+	} else {
+		const data_was_unread = S.rcv_unread[sk] > 0;
+		S.rcv_unread[sk] = 0;
+		if (S.skc_state[sk] !== TCP_CLOSE) {
+			if (data_was_unread) {
+				// The peer must learn that its data was lost: RFC 2525, 2.17.
+				tcp_set_state(k, sk, TCP_CLOSE);
+				tcp_send_active_reset(k, sk);
+			} else if ((S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0) {
+				tcp_disconnect(k, sk);
+			} else if (tcp_close_state(k, sk)) {
+				tcp_send_fin(k, sk);
+			}
+			sk_stream_wait_close(k, sk, timeout);
+		}
+	}
+
+	const state = S.skc_state[sk];
+	sock_orphan(k, sk);
+	tcp_v4_rcv_all(k); // the backlog: what the peer answered meanwhile
+	if (state !== TCP_CLOSE && S.skc_state[sk] === TCP_CLOSE) return; // destroyed already
+
+	if (S.skc_state[sk] === TCP_FIN_WAIT2) {
+		const tmo = tcp_fin_time(k, sk);
+		if (tmo > TCP_TIMEWAIT_LEN) {
+			k.timers.mod_timer(sk_timer(sk), tmo - TCP_TIMEWAIT_LEN);
+		} else {
+			tcp_time_wait(k, sk, TCP_FIN_WAIT2, tmo);
+		}
+	} else if (S.skc_state[sk] === TCP_CLOSE) {
+		inet_csk_destroy_sock(k, sk);
+	}
+}
+
+/**
+ * close(): the sock lives on as an orphan until the connection has ended. `timeout`, ms,
+ * is how long SO_LINGER lets it wait for that.
+ */
+export function tcp_close(k: Stack, sk: number, timeout: number): void {
+	sock_hold(k, sk);
+	__tcp_close(k, sk, timeout);
+	sock_put(k, sk);
+}
+
+/** States that need a RST on abort, RFC 793. */
+function tcp_need_reset(state: number): boolean {
+	const states =
+		TCPF_ESTABLISHED | TCPF_CLOSE_WAIT | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2 | TCPF_SYN_RECV;
+	return ((1 << state) & states) !== 0;
+}
+
+/**
+ * Breaks a connection off and leaves a socket as new, but for a port and an address that
+ * bind() named: connect() with AF_UNSPEC, shutdown of a listener, a failed connect().
+ */
+export function tcp_disconnect(k: Stack, sk: number): number {
+	const S = k.sock;
+	const old_state = S.skc_state[sk];
+	if (old_state !== TCP_CLOSE) tcp_set_state(k, sk, TCP_CLOSE);
+
+	if (old_state === TCP_LISTEN) {
+		inet_csk_listen_stop(k, sk);
+	} else if (tcp_need_reset(old_state)) {
+		tcp_send_active_reset(k, sk);
+		S.sk_err[sk] = ECONNRESET;
+	} else if (old_state === TCP_SYN_SENT) {
+		S.sk_err[sk] = ECONNRESET;
+	}
+	tcp_clear_xmit_timers(k, sk);
+	S.rcv_unread[sk] = 0;
+	S.icsk_ack_ato[sk] = 0;
+	S.skc_dport[sk] = 0;
+	inet_bhash2_reset_saddr(k, sk);
+	S.sk_shutdown[sk] = 0;
+	S.sk_flags[sk] &= ~SOCK_DONE;
+	return 0;
+}
+
+/** Why a socket cannot send: core/stream.c: sk_stream_error. */
+function sk_stream_error(k: Stack, sk: number): number {
+	const err = sock_error(k, sk);
+	return err !== 0 ? err : -EPIPE;
+}
+
+/**
+ * Sends `size` bytes. Buffers are without limit, so it returns `size`, or a negative errno:
+ * -EAGAIN or -ERESTARTSYS while the connection is not there yet.
+ */
+export function tcp_sendmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+	const S = k.sock;
+	const state = 1 << S.skc_state[sk];
+	if ((state & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
+		// sk_stream_wait_connect
+		const err = sock_error(k, sk);
+		if (err !== 0) return err;
+		if ((state & (TCPF_SYN_SENT | TCPF_SYN_RECV)) === 0) return -EPIPE;
+		return nonblock ? -EAGAIN : -ERESTARTSYS;
+	}
+	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
+		return sk_stream_error(k, sk);
+	}
+	if (size > 0) tcp_transmit_skb(k, sk, TCPHDR_ACK, size);
+	return size;
+}
+
+/** Receives at most `size` bytes: the number of bytes, 0 at the end, or a negative errno. */
+export function tcp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+	const S = k.sock;
+	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
+	if (S.rcv_unread[sk] > 0) {
+		const copied = Math.min(size, S.rcv_unread[sk]);
+		S.rcv_unread[sk] -= copied;
+		return copied;
+	}
+	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
+	if (S.sk_err[sk] !== 0) return sock_error(k, sk);
+	if ((S.sk_shutdown[sk] & 1) !== 0) return 0;
+	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
+	return nonblock ? -EAGAIN : -ERESTARTSYS;
+}

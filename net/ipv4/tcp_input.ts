@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/tcp_input.c: what a segment does to a connection. */
+import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	TCP_DELACK_MIN,
+	TCP_TIMEWAIT_LEN,
+	TCPHDR_ACK,
+	TCPHDR_ACKS_FIN,
+	TCPHDR_CHALLENGE,
+	TCPHDR_FIN,
+	TCPHDR_HANDSHAKE,
+	TCPHDR_RST,
+	TCPHDR_SYN,
+} from "../../include/net/tcp.js";
+import {
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_CLOSING,
+	TCP_ESTABLISHED,
+	TCP_FIN_WAIT1,
+	TCP_FIN_WAIT2,
+	TCP_LAST_ACK,
+	TCP_SYN_RECV,
+	TCP_SYN_SENT,
+	TCP_TIME_WAIT,
+} from "../../include/net/tcp_states.js";
+import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../include/uapi/asm-generic/errno.js";
+import { tcp_done, tcp_fin_time, tcp_set_state } from "./tcp.js";
+import { tcp_time_wait } from "./tcp_minisocks.js";
+import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
+import { icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
+
+/** Shortest timeout, two jiffies at HZ=250 (TCP_TIMEOUT_MIN), ms. */
+const TCP_TIMEOUT_MIN = 8;
+
+/** Remembers when the last segment came, for connect() over a time-wait socket. */
+export function tcp_store_ts_recent(k: Stack, sk: number): void {
+	k.sock.ts_recent_stamp[sk] = Math.floor(k.timers.now / 1000);
+	k.sock.ts_recent_ms[sk] = k.timers.now;
+}
+
+/** The peer broke the connection off. */
+function tcp_reset(k: Stack, sk: number): void {
+	const S = k.sock;
+	switch (S.skc_state[sk]) {
+		case TCP_SYN_SENT:
+			S.sk_err[sk] = ECONNREFUSED;
+			break;
+		case TCP_CLOSE_WAIT:
+			S.sk_err[sk] = EPIPE;
+			break;
+		case TCP_CLOSE:
+			return;
+		default:
+			S.sk_err[sk] = ECONNRESET;
+	}
+	tcp_done(k, sk);
+}
+
+/** The peer has sent its last byte. */
+function tcp_fin(k: Stack, sk: number): void {
+	const S = k.sock;
+	S.sk_shutdown[sk] |= RCV_SHUTDOWN;
+	S.sk_flags[sk] |= SOCK_DONE;
+	switch (S.skc_state[sk]) {
+		case TCP_SYN_RECV:
+		case TCP_ESTABLISHED:
+			// Acknowledged late: the program is likely to close as well, which saves a segment.
+			tcp_set_state(k, sk, TCP_CLOSE_WAIT);
+			tcp_send_delayed_ack(k, sk);
+			break;
+		case TCP_FIN_WAIT1:
+			tcp_send_ack(k, sk);
+			tcp_set_state(k, sk, TCP_CLOSING);
+			break;
+		case TCP_FIN_WAIT2:
+			tcp_send_ack(k, sk);
+			tcp_time_wait(k, sk, TCP_TIME_WAIT, 0);
+			break;
+		default:
+			break;
+	}
+}
+
+/** A segment in SYN_SENT; true if it is to be answered with a RST. */
+function tcp_rcv_synsent_state_process(k: Stack, sk: number, flags: number): boolean {
+	const S = k.sock;
+	if ((flags & TCPHDR_ACK) !== 0) {
+		if ((flags & TCPHDR_CHALLENGE) !== 0) {
+			if (S.icsk_retransmits[sk] === 0) {
+				k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_MIN);
+			}
+			return true;
+		}
+		if ((flags & TCPHDR_RST) !== 0) {
+			tcp_reset(k, sk);
+			return false;
+		}
+		if ((flags & TCPHDR_SYN) === 0) return false;
+		tcp_store_ts_recent(k, sk);
+		k.timers.del_timer(icsk_retransmit_timer(sk));
+		tcp_set_state(k, sk, TCP_ESTABLISHED);
+		tcp_transmit_skb(k, sk, TCPHDR_ACK | TCPHDR_HANDSHAKE, 0);
+		return false;
+	}
+	if ((flags & TCPHDR_RST) === 0 && (flags & TCPHDR_SYN) !== 0) {
+		// Both sides connect to each other, or a socket to itself.
+		tcp_set_state(k, sk, TCP_SYN_RECV);
+		tcp_store_ts_recent(k, sk);
+		k.timers.del_timer(icsk_retransmit_timer(sk));
+		tcp_transmit_skb(k, sk, TCPHDR_SYN | TCPHDR_ACK, 0);
+	}
+	return false;
+}
+
+/**
+ * A segment for a connection that is not listening: tcp_rcv_state_process and
+ * tcp_rcv_established. True if it is to be answered with a RST.
+ */
+export function tcp_rcv_state_process(
+	k: Stack,
+	sk: number,
+	flags: number,
+	length: number,
+): boolean {
+	const S = k.sock;
+	if (S.skc_state[sk] === TCP_SYN_SENT) return tcp_rcv_synsent_state_process(k, sk, flags);
+
+	// tcp_validate_incoming
+	if ((flags & TCPHDR_RST) !== 0) {
+		tcp_reset(k, sk);
+		return false;
+	}
+	if ((flags & TCPHDR_SYN) !== 0) {
+		const simultaneous = S.skc_state[sk] === TCP_SYN_RECV;
+		tcp_transmit_skb(k, sk, TCPHDR_ACK | (simultaneous ? 0 : TCPHDR_CHALLENGE), 0);
+		return false;
+	}
+	tcp_store_ts_recent(k, sk);
+
+	// The acknowledgement.
+	const fin_acked = (flags & TCPHDR_ACKS_FIN) !== 0;
+	const has_fin = (flags & TCPHDR_FIN) !== 0;
+	switch (S.skc_state[sk]) {
+		case TCP_SYN_RECV:
+			tcp_set_state(k, sk, TCP_ESTABLISHED);
+			break;
+		case TCP_FIN_WAIT1: {
+			if (!fin_acked) break;
+			tcp_set_state(k, sk, TCP_FIN_WAIT2);
+			if ((S.sk_flags[sk] & SOCK_DEAD) === 0) break;
+			if (length > 0) {
+				tcp_done(k, sk); // data after close()
+				return true;
+			}
+			const tmo = tcp_fin_time(k, sk);
+			if (tmo > TCP_TIMEWAIT_LEN) {
+				k.timers.mod_timer(sk_timer(sk), tmo - TCP_TIMEWAIT_LEN);
+			} else if (has_fin) {
+				k.timers.mod_timer(sk_timer(sk), tmo);
+			} else {
+				tcp_time_wait(k, sk, TCP_FIN_WAIT2, tmo);
+				return false;
+			}
+			break;
+		}
+		case TCP_CLOSING:
+			if (!fin_acked) break;
+			tcp_time_wait(k, sk, TCP_TIME_WAIT, 0);
+			return false;
+		case TCP_LAST_ACK:
+			if (!fin_acked) break;
+			tcp_done(k, sk);
+			return false;
+		default:
+			break;
+	}
+
+	// The data.
+	switch (S.skc_state[sk]) {
+		case TCP_FIN_WAIT1:
+		case TCP_FIN_WAIT2:
+			if (length > 0 && (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) {
+				tcp_reset(k, sk);
+				return true;
+			}
+			break;
+		case TCP_ESTABLISHED:
+			break;
+		default:
+			return false; // after the peer's FIN nothing follows
+	}
+	if (length > 0) {
+		S.rcv_unread[sk] += length;
+		S.icsk_ack_ato[sk] = TCP_DELACK_MIN;
+	}
+	if (has_fin) tcp_fin(k, sk);
+	return false;
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/tcp_minisocks.c: connections in TIME_WAIT, and what a segment does to them. */
+import type { Stack } from "../../include/net/stack.js";
+import {
+	LOOPBACK_RTO,
+	TCP_TIMEWAIT_LEN,
+	TCPHDR_ACK,
+	TCPHDR_FIN,
+	TCPHDR_RST,
+	TCPHDR_SYN,
+} from "../../include/net/tcp.js";
+import { TCP_FIN_WAIT2, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
+import {
+	inet_twsk_alloc,
+	inet_twsk_deschedule_put,
+	inet_twsk_hashdance,
+	inet_twsk_reschedule,
+	inet_twsk_schedule,
+} from "./inet_timewait_sock.js";
+import { tcp_done } from "./tcp.js";
+import { tcp_store_ts_recent } from "./tcp_input.js";
+
+export const TCP_TW_SUCCESS = 0;
+export const TCP_TW_RST = 1;
+export const TCP_TW_ACK = 2;
+export const TCP_TW_SYN = 3;
+
+/**
+ * Moves a connection to TIME_WAIT, or, as an orphan, to FIN_WAIT2 for `timeo` ms: a small
+ * socket takes its place and the connection is done.
+ */
+export function tcp_time_wait(k: Stack, sk: number, state: number, timeo: number): void {
+	const tw = inet_twsk_alloc(k, sk, state);
+	if (tw !== 0) {
+		const S = k.sock;
+		S.ts_recent_stamp[tw] = S.ts_recent_stamp[sk];
+		S.ts_recent_ms[tw] = S.ts_recent_ms[sk];
+		const rto = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
+		const length = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, rto);
+		inet_twsk_schedule(k, tw, length);
+		inet_twsk_hashdance(k, tw, sk);
+	}
+	tcp_done(k, sk);
+}
+
+/**
+ * What a segment does to a time-wait socket, and what is to be answered. Sequence numbers
+ * are not modelled: over loopback every segment is in its window, and a SYN is newer than
+ * what it meets, because initial sequence numbers grow with time.
+ */
+export function tcp_timewait_state_process(
+	k: Stack,
+	tw: number,
+	flags: number,
+	length: number,
+): number {
+	const S = k.sock;
+	const has_rst = (flags & TCPHDR_RST) !== 0;
+	const has_syn = (flags & TCPHDR_SYN) !== 0;
+	const has_ack = (flags & TCPHDR_ACK) !== 0;
+	const has_fin = (flags & TCPHDR_FIN) !== 0;
+
+	if (S.tw_substate[tw] === TCP_FIN_WAIT2) {
+		if (has_rst) {
+			inet_twsk_deschedule_put(k, tw);
+			return TCP_TW_SUCCESS;
+		}
+		if (has_syn) return TCP_TW_RST;
+		if (!has_ack || (length === 0 && !has_fin)) return TCP_TW_SUCCESS;
+		// Data after close(), with or without a FIN behind it: nobody will read it.
+		if (length > 0) return TCP_TW_RST;
+		S.tw_substate[tw] = TCP_TIME_WAIT;
+		tcp_store_ts_recent(k, tw);
+		inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
+		return TCP_TW_ACK;
+	}
+
+	if (has_rst) {
+		inet_twsk_deschedule_put(k, tw);
+		return TCP_TW_SUCCESS;
+	}
+	if (has_syn && !has_ack) return TCP_TW_SYN;
+	if (length === 0 && !has_fin && !has_syn) {
+		inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
+		tcp_store_ts_recent(k, tw);
+		return TCP_TW_SUCCESS;
+	}
+	inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
+	return TCP_TW_ACK;
+}

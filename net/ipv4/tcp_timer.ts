@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/tcp_timer.c: SYNs sent again, delayed acknowledgements, orphans that wait for a FIN. */
+import { SOCK_DEAD } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_RTO_MAX, TCP_TIMEOUT_INIT, TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
+import {
+	TCP_CLOSE,
+	TCP_FIN_WAIT2,
+	TCP_SYN_SENT,
+	TCP_TIME_WAIT,
+} from "../../include/net/tcp_states.js";
+import { ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
+import { sk_net } from "../core/sock.js";
+import { inet_twsk_kill } from "./inet_timewait_sock.js";
+import { tcp_done, tcp_fin_time } from "./tcp.js";
+import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
+import { tcp_time_wait } from "./tcp_minisocks.js";
+import { tcp_send_ack, tcp_send_active_reset, tcp_send_syn } from "./tcp_output.js";
+
+/** Timers of a socket, as numbers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
+const TIMERS = 3;
+export function icsk_retransmit_timer(sk: number): number {
+	return sk * TIMERS;
+}
+export function icsk_delack_timer(sk: number): number {
+	return sk * TIMERS + 1;
+}
+/** Also the timer of a time-wait socket, tw_timer. */
+export function sk_timer(sk: number): number {
+	return sk * TIMERS + 2;
+}
+
+export function tcp_clear_xmit_timers(k: Stack, sk: number): void {
+	k.timers.del_timer(icsk_retransmit_timer(sk));
+	k.timers.del_timer(icsk_delack_timer(sk));
+	k.timers.del_timer(sk_timer(sk));
+}
+
+/** A SYN that was not answered: sent again after 1, 2, 4 … s, until tcp_syn_retries are used up. */
+function tcp_retransmit_timer(k: Stack, sk: number): void {
+	const S = k.sock;
+	if (S.skc_state[sk] !== TCP_SYN_SENT) return;
+	if (S.icsk_retransmits[sk] >= sk_net(k, sk).ipv4.sysctl_tcp_syn_retries) {
+		S.sk_err[sk] = ETIMEDOUT;
+		tcp_done(k, sk);
+		return;
+	}
+	S.icsk_retransmits[sk]++;
+	const timeout = Math.min(TCP_TIMEOUT_INIT * 2 ** S.icsk_retransmits[sk], TCP_RTO_MAX);
+	k.timers.mod_timer(icsk_retransmit_timer(sk), timeout);
+	tcp_send_syn(k, sk);
+}
+
+/** An orphan in FIN_WAIT2 whose time as a full socket is over: tcp_keepalive_timer. */
+function tcp_keepalive_timer(k: Stack, sk: number): void {
+	const S = k.sock;
+	if (S.skc_state[sk] !== TCP_FIN_WAIT2 || (S.sk_flags[sk] & SOCK_DEAD) === 0) return;
+	const tmo = tcp_fin_time(k, sk) - TCP_TIMEWAIT_LEN;
+	if (tmo > 0) {
+		tcp_time_wait(k, sk, TCP_FIN_WAIT2, tmo);
+		return;
+	}
+	tcp_send_active_reset(k, sk);
+	tcp_done(k, sk);
+}
+
+/** Runs a timer that has expired. */
+export function tcp_run_timer(k: Stack, timer: number): void {
+	const S = k.sock;
+	const sk = Math.floor(timer / TIMERS);
+	if (S.skc_state[sk] === TCP_TIME_WAIT) {
+		inet_twsk_kill(k, sk);
+	} else if (S.skc_state[sk] !== TCP_CLOSE) {
+		if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
+		else if (timer === icsk_delack_timer(sk)) tcp_send_ack(k, sk);
+		else tcp_keepalive_timer(k, sk);
+	}
+}
+
+/**
+ * Moves the clock to `until` (ms since boot) and runs what expires on the way, in order;
+ * stops early, at the time of the last timer, once `done` holds: kernel/time/timer.c.
+ */
+export function run_timers(k: Stack, until: number, done: () => boolean = () => false): void {
+	while (!done()) {
+		const timer = k.timers.first();
+		const expiry = timer === null ? null : k.timers.expiry(timer);
+		if (timer === null || expiry === null || expiry > until) {
+			k.timers.now = Math.max(k.timers.now, until);
+			return;
+		}
+		k.timers.now = Math.max(k.timers.now, expiry);
+		k.timers.del_timer(timer);
+		tcp_run_timer(k, timer);
+		tcp_v4_rcv_all(k);
+	}
+}

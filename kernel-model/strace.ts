@@ -249,6 +249,9 @@ const DETACHED = "<detached ...>";
 const MAX_DEPTH = 100;
 // Longer than any socket strace describes; bounds the search for a bracket that never closes.
 const MAX_FD_TEXT = 1024;
+const SOCKET = /[\w-]+:\[/y;
+// The speed is the first word of terminal settings.
+const BAUD = /^B\d+$/;
 
 type IntValue = Extract<Value, { kind: "int" }>;
 type FlagsValue = Extract<Value, { kind: "flags" }>;
@@ -756,7 +759,11 @@ class CallReader {
 				throw new Stop(start, "a number");
 			}
 			value = Number(text.slice(start, end));
-		} else if (isWord(next) || next === Char.Colon || text.charCodeAt(start) === Char.Zero) {
+		} else if (
+			isWord(next) ||
+			next === Char.Colon ||
+			(text.charCodeAt(start) === Char.Zero && end - start > 1)
+		) {
 			end = skipWord(text, end);
 			if (text.charCodeAt(end) === Char.Colon) {
 				return this.hardwareAddress(end);
@@ -862,8 +869,8 @@ class CallReader {
 		this.fdEnd = this.pos;
 	}
 
-	// In paths strace escapes < and >, only devices nest (</dev/null<char 1:3>>). Sockets have ">"
-	// in their brackets: TCP:[127.0.0.1:1->127.0.0.1:2], UNIX-STREAM:[1->2,"/any>path"].
+	// In paths and names strace escapes < and >, only devices nest (</dev/null<char 1:3>>). Sockets
+	// have ">" in their brackets: TCP:[127.0.0.1:1->127.0.0.1:2], UNIX-STREAM:[1->2,"/any>path"].
 	private angleEnd(start: number): number {
 		const text = this.text;
 		const first = text.charCodeAt(start);
@@ -874,9 +881,12 @@ class CallReader {
 				? close + 1
 				: close;
 		}
+		SOCKET.lastIndex = start;
+		if (!SOCKET.test(text)) {
+			return text.indexOf(">", start);
+		}
 		const stop = Math.min(text.length, start + MAX_FD_TEXT);
 		let brackets = 0;
-		let any = -1;
 		for (let at = start; at < stop; at++) {
 			const c = text.charCodeAt(at);
 			if (c === Char.OpenBracket) {
@@ -885,15 +895,11 @@ class CallReader {
 				brackets--;
 			} else if (c === Char.Quote && brackets > 0) {
 				at = this.quoteEnd(at);
-			} else if (c === Char.Greater) {
-				if (brackets <= 0) {
-					return at;
-				}
-				any = any < 0 ? at : any;
+			} else if (c === Char.Greater && brackets <= 0) {
+				return at;
 			}
 		}
-		// A process may call itself "[x"; brackets mean nothing there.
-		return any;
+		return -1;
 	}
 
 	private string(abstract: boolean): Value {
@@ -1069,8 +1075,9 @@ class CallReader {
 			const name = this.fieldName();
 			let value = this.value();
 			this.skip();
-			const listed = name === null && value.kind === "flags" && this.moreWords();
-			if (listed) {
+			let listed = false;
+			if (name === null && value.kind === "flags" && BAUD.test(value.names[0])) {
+				listed = true;
 				value = this.words(start);
 			}
 			fields.push({ name, value });

@@ -593,7 +593,7 @@ describe("lines that are no calls", () => {
 			"# a comment",
 			"",
 			"  \t",
-			"strace: Process 12 attached",
+			"strace: exec: Permission denied",
 			"/usr/bin/strace: Process 12 detached",
 			"[ Process PID=12 runs in 32 bit mode. ]",
 			" > /lib/libc.so.6(bind+0x7) [0x1]",
@@ -970,7 +970,7 @@ describe("errors", () => {
 		[
 			"1 a(3,  <unfinished ...>\n1 <... a resumed>4 5) = 0",
 			2,
-			21,
+			20,
 			"expected ',' or ')', found '5'",
 		],
 		["1 a(3 4,  <unfinished ...>\n1 <... a resumed>4) = 0", 1, 7, "expected ',' or ')', found '4'"],
@@ -978,7 +978,7 @@ describe("errors", () => {
 		["$", 1, 2, "expected a command, found the end of the line"],
 		["$ ip 'a", 1, 8, 'expected "\'", found the end of the line'],
 		['$ ip "a', 1, 8, "expected '\"', found the end of the line"],
-		["$ ip \\", 1, 6, "expected a character after '\\', found '\\'"],
+		["$ ip \\", 1, 7, "expected a character after '\\', found the end of the line"],
 	];
 
 	it.each(CASES)("%j", (text, line, column, message) => {

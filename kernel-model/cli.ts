@@ -1,0 +1,245 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The command line: `inet-port-model --help`. */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { errnoName } from "../include/uapi/asm-generic/errno.js";
+import { type Outcome, Player, readScript, type Verdict } from "./player.js";
+import { ScriptError } from "./strace.js";
+import { CHANGES, DEFAULT_VERSION, VERSIONS } from "./versions.js";
+
+const HELP = `usage: inet-port-model COMMAND [OPTIONS]
+
+How Linux chooses local TCP ports, and when bind() and connect() fail.
+
+  run SCRIPT...   play scripts or recordings on the model
+  kernels         the kernel versions, and the behaviour changes that they carry
+
+inet-port-model COMMAND --help says more. Exit status: 0 all as recorded,
+1 something differs, 2 bad input.
+`;
+
+const RUN_HELP = `usage: inet-port-model run [OPTIONS] SCRIPT...
+
+Plays each script (- is standard input) on a fresh model. A script is in the
+output syntax of strace: lines such as
+
+    $ ip addr add 192.0.2.10/32 dev lo
+    $ sysctl -w net.ipv4.ip_local_port_range="60000 60511"
+    socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
+    bind(3, {sa_family=AF_INET, sin_port=htons(0), sin_addr=inet_addr("192.0.2.10")}, 16)
+
+A result after "=" is a recorded one: it is checked that the modelled kernel could
+have given it, ports included. Without one the model's own is printed. Recordings:
+
+    strace -f -ttt -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
+exit_group,unshare,setns,openat,write,close,dup,dup2,dup3,setuid,setresuid PROGRAM
+
+  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}; see kernels)
+  --seed N           seed of the model's own random draws (default 1)
+  --explain          say how each search went and why each call failed
+  --json             one JSON object a line, for every system call
+  --quiet            only what differs, and the summary
+`;
+
+const KERNELS_HELP = `usage: inet-port-model kernels [--json]
+
+Lists the kernel versions that can be modelled, and the changes in how Linux
+chooses ports that tell versions apart.
+`;
+
+/** Bad input: one line on standard error, exit status 2. */
+class UsageError extends Error {}
+
+function styled(style: string, text: string): string {
+	return process.stdout.isTTY && process.env.NO_COLOR === undefined
+		? `\u001b[${style}m${text}\u001b[0m`
+		: text;
+}
+
+function json(outcome: Outcome): string {
+	const { result, recorded } = outcome;
+	return JSON.stringify({
+		line: outcome.line,
+		pid: outcome.pid,
+		call: outcome.call,
+		result,
+		...(result !== null && result < 0 ? { error: errnoName(-result) } : {}),
+		recorded,
+		...(outcome.recordedError === null ? {} : { recordedError: outcome.recordedError }),
+		verdict: outcome.verdict,
+		...(outcome.address === null ? {} : { address: outcome.address }),
+		...(outcome.reason === null ? {} : { reason: outcome.reason }),
+		...(outcome.explanation.length === 0 ? {} : { explanation: outcome.explanation }),
+	});
+}
+
+interface RunOptions {
+	explain: boolean;
+	json: boolean;
+	quiet: boolean;
+}
+
+function print(file: string, outcome: Outcome, options: RunOptions): void {
+	if (options.json) {
+		if (outcome.call !== "$") process.stdout.write(`${json(outcome)}\n`);
+		return;
+	}
+	const mismatch = outcome.verdict === "mismatch";
+	if (outcome.verdict === "ignored" || (options.quiet && !mismatch)) return;
+	const pid = outcome.pid === null ? "" : styled("2", `[pid ${outcome.pid}] `);
+	const lines = [`${pid}${outcome.text}`];
+	for (const line of outcome.explanation) lines.push(styled("2", `#   ${line}`));
+	if (mismatch) {
+		const reason = outcome.reason ?? "";
+		lines.push(styled("31", `# MISMATCH ${file}:${outcome.line}: ${reason}`));
+	}
+	process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function readFile(file: string): string {
+	try {
+		return readFileSync(file === "-" ? 0 : file, "utf8");
+	} catch (error) {
+		const reason = error instanceof Error ? error.message : String(error);
+		throw new UsageError(`${file}: ${reason}`);
+	}
+}
+
+/** Plays one file; the number of mismatches. */
+function play(file: string, version: string, seed: number, options: RunOptions): number {
+	const script = readScript(readFile(file), file);
+	const player = new Player(script, { version, seed, explain: options.explain });
+	const counts: Record<Verdict, number> = { match: 0, mismatch: 0, unrecorded: 0, ignored: 0 };
+	const ignored = new Map<string, number>();
+	for (const outcome of player.play()) {
+		print(file, outcome, options);
+		if (outcome.call === "$") continue;
+		counts[outcome.verdict]++;
+		if (outcome.verdict === "ignored") {
+			ignored.set(outcome.call, (ignored.get(outcome.call) ?? 0) + 1);
+		}
+	}
+	if (!options.json) {
+		const most = [...ignored].sort((a, b) => b[1] - a[1]).slice(0, 5);
+		const names = most.map(([name, count]) => `${name} ${count}`).join(", ");
+		const summary = [
+			`${counts.match} as recorded`,
+			`${counts.mismatch} differ`,
+			`${counts.unrecorded} without a record`,
+			`${counts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
+		].join(", ");
+		const status = counts.mismatch > 0 ? "31" : "32";
+		process.stdout.write(`${styled(status, `# ${file}, kernel ${version}: ${summary}`)}\n`);
+	}
+	return counts.mismatch;
+}
+
+function run(args: string[]): number {
+	const { values, positionals } = parse(args, {
+		kernel: { type: "string", default: DEFAULT_VERSION },
+		seed: { type: "string", default: "1" },
+		explain: { type: "boolean", default: false },
+		json: { type: "boolean", default: false },
+		quiet: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(RUN_HELP);
+		return 0;
+	}
+	if (positionals.length === 0) throw new UsageError("run: expected a script (see run --help)");
+	const version = String(values.kernel);
+	const seed = Number(values.seed);
+	if (!/^[0-9]+$/.test(String(values.seed)) || seed > 0xffffffff) {
+		throw new UsageError(`--seed: expected a number from 0 to 4294967295, found ${values.seed}`);
+	}
+	if (!VERSIONS.some((known) => known.name === version)) {
+		const names = VERSIONS.map((known) => known.name).join(", ");
+		throw new UsageError(`--kernel: expected one of ${names}, found ${version}`);
+	}
+	const options = {
+		explain: values.explain === true,
+		json: values.json === true,
+		quiet: values.quiet === true,
+	};
+	let mismatches = 0;
+	for (const file of positionals) mismatches += play(file, version, seed, options);
+	return mismatches > 0 ? 1 : 0;
+}
+
+function kernels(args: string[]): number {
+	const { values, positionals } = parse(args, {
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(KERNELS_HELP);
+		return 0;
+	}
+	if (positionals.length > 0) throw new UsageError(`kernels: unexpected ${positionals[0]}`);
+	if (values.json === true) {
+		process.stdout.write(`${JSON.stringify({ versions: VERSIONS, changes: CHANGES })}\n`);
+		return 0;
+	}
+	const lines = ["versions"];
+	for (const version of VERSIONS) {
+		lines.push(`  ${version.name.padEnd(10)}${version.description}`);
+		lines.push(`  ${"".padEnd(10)}has ${version.has.join(", ")}`);
+	}
+	lines.push("", "changes (first release; backports; * not modelled yet)");
+	for (const change of CHANGES) {
+		const backports = change.backports.length > 0 ? `; ${change.backports.join(", ")}` : "";
+		const commit = change.commit === null ? "" : ` ${change.commit}`;
+		lines.push(
+			`  ${change.modelled ? " " : "*"} ${change.name} (${change.since}${backports})${commit}`,
+		);
+		lines.push(`      ${change.summary}`);
+	}
+	process.stdout.write(`${lines.join("\n")}\n`);
+	return 0;
+}
+
+type OptionSpecs = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>["options"]>;
+
+function parse(args: string[], options: OptionSpecs) {
+	try {
+		return parseArgs({ args, options, allowPositionals: true });
+	} catch (error) {
+		const reason = error instanceof Error ? error.message : String(error);
+		throw new UsageError(reason.split(". ")[0]);
+	}
+}
+
+function main(argv: string[]): number {
+	const [command, ...args] = argv;
+	switch (command) {
+		case "run":
+			return run(args);
+		case "kernels":
+			return kernels(args);
+		case "--help":
+		case "-h":
+		case "help":
+			process.stdout.write(HELP);
+			return 0;
+		case undefined:
+			throw new UsageError("expected a command: run or kernels (see --help)");
+		default:
+			throw new UsageError(`unknown command ${command}: expected run or kernels (see --help)`);
+	}
+}
+
+// A reader that closes the pipe early is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+	if (error.code === "EPIPE") process.exit(0);
+	throw error;
+});
+
+try {
+	process.exitCode = main(process.argv.slice(2));
+} catch (error) {
+	if (!(error instanceof UsageError || error instanceof ScriptError)) throw error;
+	process.stderr.write(`inet-port-model: ${error.message}\n`);
+	process.exitCode = 2;
+}

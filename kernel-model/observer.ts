@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Check mode: could the modelled kernel have done what a real one did? Where a search is
+ * about to draw its start, the observer gives the start that makes the observed port the
+ * first candidate of its pass. The model then picks that port if and only if some draw
+ * leads there, because whether a candidate is acceptable does not depend on the start.
+ *
+ * One thing does depend on it: in a range of odd length the pass over the parity of low
+ * leaves out either the first or the last port, by the start.
+ */
+import type { Net, RouteAnswer } from "../include/net/net_namespace.js";
+import type { Observer } from "../include/net/stack.js";
+import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
+import { sk_net } from "../net/core/sock.js";
+import { bind_candidate } from "../net/ipv4/inet_connection_sock.js";
+import { connect_candidate } from "../net/ipv4/inet_hashtables.js";
+import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
+import type { Kernel } from "./kernel.js";
+
+/** What is known of the call that is being played. */
+export interface Observation {
+	/** The port that the kernel chose; null if the recording does not show it. */
+	port: number | null;
+	/** The call failed for want of a port. */
+	exhausted: boolean;
+	remote: RouteAnswer | null;
+}
+
+/** The window of connect()'s last search, for the check of table_perturb. */
+export interface ConnectWindow {
+	sk: number;
+	low: number;
+	high: number;
+	remaining: number;
+}
+
+export class RecordingObserver implements Observer {
+	private observation: Observation = { port: null, exhausted: false, remote: null };
+	/** Set by connect()'s search, null if the call did not search. */
+	window: ConnectWindow | null = null;
+
+	constructor(
+		private readonly kernel: Kernel,
+		/** Ports that the recording names: an unseen choice keeps clear of them if it can. */
+		private readonly named: ReadonlySet<number>,
+	) {}
+
+	/** Before each call. */
+	expect(observation: Observation): void {
+		this.observation = observation;
+		this.window = null;
+	}
+
+	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number {
+		const net = sk_net(this.kernel, sk);
+		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
+		const acceptable = (port: number) =>
+			bind_candidate(this.kernel, net, sk, port, l3mdev, relax) === CANDIDATE_OK;
+		return this.offset(low, high, remaining, acceptable);
+	}
+
+	connect_offset(sk: number, low: number, high: number, remaining: number): number {
+		const net: Net = sk_net(this.kernel, sk);
+		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
+		this.window = { sk, low, high, remaining };
+		const acceptable = (port: number) =>
+			connect_candidate(this.kernel, net, sk, port, l3mdev) === CANDIDATE_OK;
+		return this.offset(low, high, remaining, acceptable);
+	}
+
+	/**
+	 * The offset to start from; its lowest bit only tells the passes apart, so the offset of
+	 * a port serves bind's search, which sets it, and connect's, which clears it, alike.
+	 */
+	private offset(
+		low: number,
+		high: number,
+		remaining: number,
+		acceptable: (port: number) => boolean,
+	): number {
+		if (remaining === 1) return 0;
+		let { port } = this.observation;
+		if (port === null && !this.observation.exhausted) {
+			port = this.unseen(low, high, acceptable);
+		}
+		if (port !== null && port >= low && port < high && acceptable(port)) {
+			const offset = port - low;
+			// The last port of an odd range comes right after the last even offset.
+			return offset === remaining ? remaining - 2 : offset;
+		}
+		// Nothing must be found here: of the two ports that one pass cannot reach both of, leave
+		// out the acceptable one.
+		const odd_length = high - low !== remaining;
+		return odd_length && remaining >= 4 && acceptable(low) ? 2 : 0;
+	}
+
+	/** A choice for a port that the recording does not show. */
+	private unseen(low: number, high: number, acceptable: (port: number) => boolean): number | null {
+		let fallback: number | null = null;
+		// From the top: servers and ranges in scripts tend to begin at the bottom.
+		for (let port = high - 1; port >= low; port--) {
+			if (!acceptable(port)) continue;
+			if (!this.named.has(port)) return port;
+			fallback ??= port;
+		}
+		return fallback;
+	}
+
+	/**
+	 * A recording does not show when the kernel's second ticks. So a time-wait socket less
+	 * than a second old gives way where its port was chosen, and stays elsewhere.
+	 */
+	second_ticked(_sk: number, port: number): boolean {
+		return port === this.observation.port;
+	}
+
+	remote_answer(_sk: number): RouteAnswer | null {
+		return this.observation.remote;
+	}
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Which port a recorded kernel chose, and for which call: a recording shows it later, in
+ * getsockname() of the same socket or in the address that accept() reports of a client.
+ */
+import { argFd, type Operands } from "./operands.js";
+import type { CallLine, ScriptLine } from "./strace.js";
+
+/** A port that a call is known to have chosen. */
+export interface Revealed {
+	port: number;
+	/** Seen on the very socket, not inferred from the order in which a listener accepted. */
+	exact: boolean;
+}
+
+/** One socket's life, as far as ports go. */
+interface Life {
+	/** Calls since the socket last had no port, any of which may have chosen it. */
+	choosing: CallLine[];
+	/** The port, once it is known. */
+	port: number | null;
+}
+
+type Fds = Map<number, Life | null>;
+
+const FORKS = new Set(["fork", "vfork", "clone", "clone3"]);
+
+/** The process that each pid was forked from, and by which call. */
+export function parents(lines: readonly ScriptLine[]): Map<number, CallLine> {
+	const found = new Map<number, CallLine>();
+	for (const line of lines) {
+		if (line.kind !== "call" || !FORKS.has(line.name)) continue;
+		const child = line.result?.value ?? 0;
+		if (child > 0) found.set(child, line);
+	}
+	return found;
+}
+
+/** The calls that chose a port which the recording shows. */
+export function reveal(
+	lines: readonly ScriptLine[],
+	operandsOf: (call: CallLine) => Operands,
+	sharesFiles: (fork: CallLine) => boolean,
+): { chosen: Map<CallLine, Revealed>; named: Set<number> } {
+	const chosen = new Map<CallLine, Revealed>();
+	const named = new Set<number>();
+	const processes = new Map<number, Fds>();
+	const forks = parents(lines);
+	/** Clients by the port they connect to, in order, that no accept() has shown yet. */
+	const waiting = new Map<number, Life[]>();
+
+	const fdsOf = (pid: number): Fds => {
+		let fds = processes.get(pid);
+		if (fds === undefined) {
+			const fork = forks.get(pid);
+			const parent = fork === undefined ? undefined : fdsOf(fork.pid ?? 0);
+			if (parent === undefined) fds = new Map();
+			else fds = fork !== undefined && sharesFiles(fork) ? parent : new Map(parent);
+			processes.set(pid, fds);
+		}
+		return fds;
+	};
+	const show = (life: Life, port: number, exact: boolean) => {
+		for (const call of life.choosing) if (!chosen.has(call)) chosen.set(call, { port, exact });
+		life.port = port;
+	};
+
+	for (const line of lines) {
+		if (line.kind !== "call" || line.opaque) continue;
+		const fds = fdsOf(line.pid ?? 0);
+		const operands = operandsOf(line);
+		const result = line.result?.value ?? null;
+		const fd = argFd(line.args);
+		const life = fd === null ? undefined : fds.get(fd);
+		const address = (index: number) => {
+			const value = line.args[index]?.value;
+			return value?.kind === "struct" ? (operands.sockaddrOf(value)?.address ?? null) : null;
+		};
+		if (FORKS.has(line.name)) {
+			if (result !== null && result > 0) fdsOf(result);
+			continue;
+		}
+		switch (line.name) {
+			case "socket":
+				if (result !== null && result >= 0) fds.set(result, { choosing: [], port: null });
+				break;
+			case "accept":
+			case "accept4": {
+				if (result === null || result < 0) break;
+				fds.set(result, { choosing: [], port: null });
+				const peer = address(1);
+				if (peer === null || life === undefined || life === null || life.port === null) break;
+				named.add(peer.port);
+				const client = waiting.get(life.port)?.shift();
+				if (client !== undefined && client.port === null) show(client, peer.port, false);
+				break;
+			}
+			case "bind": {
+				const wanted = address(1);
+				if (life === undefined || life === null || wanted === null || result !== 0) break;
+				named.add(wanted.port);
+				if (wanted.port !== 0) life.port = wanted.port;
+				else life.choosing.push(line);
+				break;
+			}
+			case "listen":
+				if (life && result === 0 && life.port === null) life.choosing.push(line);
+				break;
+			case "connect": {
+				if (life === undefined || life === null) break;
+				const peer = address(1);
+				if (peer === null) break;
+				named.add(peer.port);
+				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
+				if (peer.family === "AF_UNSPEC" || (!begun && line.result?.errno !== "EALREADY")) {
+					// What bind() did not name is given up again.
+					life.choosing = [];
+					life.port = null;
+					break;
+				}
+				life.choosing.push(line);
+				const queue = waiting.get(peer.port);
+				if (queue === undefined) waiting.set(peer.port, [life]);
+				else if (!queue.includes(life)) queue.push(life);
+				break;
+			}
+			case "getsockname": {
+				const name = address(1);
+				if (!life || name === null || result !== 0 || name.port === 0) break;
+				named.add(name.port);
+				show(life, name.port, true);
+				break;
+			}
+			case "close":
+				if (fd !== null) fds.delete(fd);
+				break;
+			case "dup":
+			case "dup2":
+			case "dup3":
+				if (result !== null && result >= 0) fds.set(result, life ?? null);
+				break;
+			default:
+				break;
+		}
+	}
+	named.delete(0);
+	return { chosen, named };
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Set-up commands: what `ip`, `sysctl` and `sleep` do to the modelled kernel. The syntax
+ * is iproute2's and procps', as far as ports depend on it.
+ */
+import { errnoName } from "../include/uapi/asm-generic/errno.js";
+import { SYSCTLS } from "../net/ipv4/sysctl_net_ipv4.js";
+import type { Kernel } from "./kernel.js";
+import type { NetNamespace, RouteOptions } from "./net.js";
+
+/** A word of a command that cannot be used; `word` is its index in argv. */
+export class SetupError extends Error {
+	constructor(
+		readonly word: number,
+		readonly expected: string,
+	) {
+		super(expected);
+	}
+}
+
+class Words {
+	at = 0;
+	constructor(readonly argv: readonly string[]) {}
+
+	get done(): boolean {
+		return this.at >= this.argv.length;
+	}
+
+	next(expected: string): string {
+		const word = this.argv[this.at];
+		if (word === undefined) throw new SetupError(this.at, expected);
+		this.at++;
+		return word;
+	}
+
+	/** The next word, which must be one of these, or begin one of them as iproute2 allows. */
+	choose<T extends string>(choices: readonly T[]): T {
+		const word = this.next(choices.join(" or "));
+		const found =
+			choices.find((choice) => choice === word) ??
+			choices.find((choice) => choice.startsWith(word));
+		if (found === undefined) throw new SetupError(this.at - 1, choices.join(" or "));
+		return found;
+	}
+}
+
+function check(words: Words, result: number): void {
+	if (result < 0)
+		throw new SetupError(0, `a command that succeeds (it fails with ${errnoName(-result)})`);
+	if (!words.done) throw new SetupError(words.at, "the end of the command");
+}
+
+/** Runs a method that throws RangeError for malformed text, blaming the word at `at`. */
+function parsed<T>(at: number, run: () => T): T {
+	try {
+		return run();
+	} catch (error) {
+		if (error instanceof RangeError) throw new SetupError(at, error.message.replace(/^not /, ""));
+		throw error;
+	}
+}
+
+function ipLink(net: NetNamespace, words: Words): void {
+	const verb = words.choose(["add", "set"]);
+	if (verb === "add") {
+		let name = words.next("a device name");
+		if (name === "name") name = words.next("a device name");
+		if (words.next("type") !== "type") throw new SetupError(words.at - 1, "type");
+		const type = words.choose(["dummy", "vrf"]);
+		let table = 0;
+		if (type === "vrf") {
+			if (words.next("table") !== "table") throw new SetupError(words.at - 1, "table");
+			table = Number(words.next("a table number"));
+			if (!(Number.isInteger(table) && table > 0))
+				throw new SetupError(words.at - 1, "a table number");
+		}
+		check(words, net.addLink(name, table));
+		return;
+	}
+	let name = words.next("a device name");
+	if (name === "dev") name = words.next("a device name");
+	while (!words.done) {
+		const word = words.choose(["up", "down", "master", "nomaster"]);
+		let result = 0;
+		if (word === "up" || word === "down") result = net.setLink(name, word === "up");
+		else result = net.setMaster(name, word === "master" ? words.next("a VRF") : null);
+		if (result < 0) check(words, result);
+	}
+}
+
+const SCOPES = ["global", "link", "host"] as const;
+
+function ipAddr(net: NetNamespace, words: Words): void {
+	const verb = words.choose(["add", "delete"]);
+	const at = words.at;
+	const prefix = words.next("an address");
+	let dev: string | null = null;
+	let scope: (typeof SCOPES)[number] | undefined;
+	while (!words.done) {
+		const word = words.choose(["dev", "scope", "brd", "broadcast", "nodad"]);
+		if (word === "dev") dev = words.next("a device name");
+		else if (word === "scope") scope = words.choose(SCOPES);
+		else if (word !== "nodad") words.next("an address");
+	}
+	if (dev === null) throw new SetupError(words.at, "dev NAME");
+	const name = dev;
+	check(
+		words,
+		parsed(at, () =>
+			verb === "add" ? net.addAddress(prefix, name, scope) : net.delAddress(prefix, name),
+		),
+	);
+}
+
+const ROUTE_TYPES = ["unicast", "local", "blackhole", "unreachable", "prohibit"] as const;
+
+function ipRoute(net: NetNamespace, words: Words): void {
+	const verb = words.choose(["add", "replace", "delete"]);
+	const options: RouteOptions = { to: "" };
+	let word = words.next("a destination");
+	const type = ROUTE_TYPES.find((candidate) => candidate === word);
+	if (type !== undefined) {
+		options.type = type;
+		word = words.next("a destination");
+	}
+	if (word === "to") word = words.next("a destination");
+	const at = words.at - 1;
+	options.to = word;
+	while (!words.done) {
+		switch (words.choose(["dev", "via", "src", "metric", "scope", "proto", "answer"])) {
+			case "dev":
+				options.dev = words.next("a device name");
+				break;
+			case "via":
+				options.via = words.next("a gateway");
+				break;
+			case "src":
+				options.src = words.next("an address");
+				break;
+			case "metric":
+				options.metric = Number(words.next("a metric"));
+				break;
+			case "answer":
+				options.answer = words.choose(["blackhole", "accept", "refuse"]);
+				break;
+			default:
+				words.next("a value");
+		}
+	}
+	if (verb !== "add") {
+		const result = parsed(at, () => net.delRoute(options.to));
+		if (verb === "delete") {
+			check(words, result);
+			return;
+		}
+	}
+	check(
+		words,
+		parsed(at, () => net.addRoute(options)),
+	);
+}
+
+function sysctl(net: NetNamespace, words: Words): void {
+	while (!words.done) {
+		const word = words.next("NAME=VALUE");
+		if (["-w", "-q", "-n", "-e"].includes(word)) continue;
+		const [name, ...value] = word.split("=");
+		if (value.length === 0) throw new SetupError(words.at - 1, "NAME=VALUE");
+		writeSysctl(net, name.trim().replaceAll("/", "."), value.join("=").trim(), words.at - 1);
+	}
+}
+
+/** Whether a dotted name is one of the files that the model has. */
+export function isModelledSysctl(name: string): boolean {
+	return SYSCTLS.includes(name.replace(/^net\.ipv4\./, ""));
+}
+
+function writeSysctl(net: NetNamespace, name: string, value: string, word: number): void {
+	if (!isModelledSysctl(name)) {
+		throw new SetupError(word, `one of net.ipv4.{${SYSCTLS.join(",")}}`);
+	}
+	const result = net.setSysctl(name, `${value}\n`);
+	if (result < 0) throw new SetupError(word, `a value that ${name} takes (${errnoName(-result)})`);
+}
+
+/** Runs one command; throws SetupError and has changed nothing of that command where it cannot. */
+export function runSetup(kernel: Kernel, net: NetNamespace, argv: readonly string[]): void {
+	const words = new Words(argv);
+	const command = words.next("a command").replace(/^.*\//, "");
+	if (command === "sysctl") {
+		sysctl(net, words);
+	} else if (command === "sleep") {
+		const seconds = Number(words.next("seconds"));
+		if (!(seconds >= 0)) throw new SetupError(1, "seconds");
+		kernel.advance(seconds * 1000);
+	} else if (command === "ip") {
+		while (words.argv[words.at]?.startsWith("-")) words.at++;
+		const object = words.choose(["link", "address", "route"]);
+		if (object === "link") ipLink(net, words);
+		else if (object === "address") ipAddr(net, words);
+		else ipRoute(net, words);
+	} else {
+		throw new SetupError(0, "ip, sysctl or sleep");
+	}
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A web server with two workers, and clients that make a few hundred
+# connections: one listener shared by the workers, one listener each with
+# SO_REUSEPORT, clients on ports of the kernel's choice and of their own.
+# Run as root in a network namespace of its own: unshare -n.
+
+set -eu
+
+ip link set lo up
+mkdir /tmp/www
+echo hello >/tmp/www/file
+cat >/tmp/nginx.conf <<'END'
+worker_processes 2;
+pid /tmp/nginx.pid;
+error_log stderr;
+events { worker_connections 64; }
+http {
+	access_log off;
+	keepalive_timeout 0;
+	root /tmp/www;
+	server { listen 127.0.0.1:8080; }
+	server { listen 127.0.0.1:8081 reuseport; }
+}
+END
+
+# The listeners are open when this returns.
+nginx -c /tmp/nginx.conf
+
+curl -s -H 'Connection: close' 'http://127.0.0.1:8080/file?[1-160]' >/tmp/1
+curl -s 'http://127.0.0.1:8081/file?[1-40]' >/tmp/2
+curl -s --interface 127.0.0.2 'http://127.0.0.1:8080/file?[1-10]' >/tmp/3
+curl -s --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-5]' >/tmp/4
+# Several at a time: curl binds to the next port when one is in use.
+curl -s -Z --parallel-immediate --parallel-max 5 --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-20]' >/tmp/4
+curl -s --interface 127.0.0.2 --local-port 47000-47010 'http://127.0.0.1:8081/file?[1-5]' >/tmp/5
+curl -s http://127.0.0.1:8079/ || true
+
+nginx -c /tmp/nginx.conf -s quit
+while [ -e /tmp/nginx.pid ]; do
+	sleep 0.1
+done

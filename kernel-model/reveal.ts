@@ -19,6 +19,8 @@ interface Life {
 	choosing: CallLine[];
 	/** The port, once it is known. */
 	port: number | null;
+	/** A connect() has begun; the next one only asks how it went. */
+	connecting: boolean;
 }
 
 type Fds = Map<number, Life | null>;
@@ -82,17 +84,22 @@ export function reveal(
 		}
 		switch (line.name) {
 			case "socket":
-				if (result !== null && result >= 0) fds.set(result, { choosing: [], port: null });
+				if (result !== null && result >= 0)
+					fds.set(result, { choosing: [], port: null, connecting: false });
 				break;
 			case "accept":
 			case "accept4": {
 				if (result === null || result < 0) break;
-				fds.set(result, { choosing: [], port: null });
+				fds.set(result, { choosing: [], port: null, connecting: false });
 				const peer = address(1);
 				if (peer === null || life === undefined || life === null || life.port === null) break;
 				named.add(peer.port);
-				const client = waiting.get(life.port)?.shift();
-				if (client !== undefined && client.port === null) show(client, peer.port, false);
+				const queue = waiting.get(life.port) ?? [];
+				let client = queue.findIndex((candidate) => candidate.port === peer.port);
+				if (client === -1) client = queue.findIndex((candidate) => candidate.port === null);
+				if (client === -1) break;
+				const [accepted] = queue.splice(client, 1);
+				if (accepted.port === null) show(accepted, peer.port, false);
 				break;
 			}
 			case "bind": {
@@ -116,12 +123,15 @@ export function reveal(
 					// What bind() did not name is given up again.
 					life.choosing = [];
 					life.port = null;
+					life.connecting = false;
 					break;
 				}
 				life.choosing.push(line);
+				if (line.result?.errno === "EALREADY" || life.connecting) break;
+				life.connecting = true;
 				const queue = waiting.get(peer.port);
 				if (queue === undefined) waiting.set(peer.port, [life]);
-				else if (!queue.includes(life)) queue.push(life);
+				else queue.push(life);
 				break;
 			}
 			case "getsockname": {

@@ -6,7 +6,6 @@ import { AF_INET } from "../include/linux/socket.js";
 import {
 	EBADF,
 	ECONNABORTED,
-	EFAULT,
 	EINVAL,
 	ENOTSOCK,
 	ERESTARTSYS,
@@ -293,8 +292,6 @@ export class Task {
 		if (sock < 0) return sock;
 		const bytes = typeof optval === "number" ? intBytes(optval) : optval;
 		const length = optlen ?? bytes?.length ?? 0;
-		// A buffer shorter than the length said is memory that the program does not own.
-		if (bytes !== null && bytes.length < Math.min(length, 4)) return -EFAULT;
 		return __sys_setsockopt(this.kernel, sock, level, optname, bytes, length, this.privileged);
 	}
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/devinet.c: addresses of devices, and the choice of a source address. */
 import {
-	IFF_UP,
 	type InIfaddr,
 	type Net,
 	type NetDevice,
 	RT_SCOPE_LINK,
+	RT_TABLE_LOCAL,
+	RTN_LOCAL,
 } from "../../include/net/net_namespace.js";
 import { EADDRNOTAVAIL, EEXIST } from "../../include/uapi/asm-generic/errno.js";
+import { dev_get_by_index } from "../l3mdev/l3mdev.js";
+import { fib_table_lookup } from "./fib_frontend.js";
 
 /** A netmask of a prefix length, as u32. */
 export function inet_make_mask(plen: number): number {
@@ -82,11 +85,14 @@ export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: n
 	return 0;
 }
 
-/** The device that an address belongs to and that is up: fib_frontend / devinet.c: __ip_dev_find. */
+/**
+ * The device of a local address: its own, or by the local table, so that every address of
+ * 127.0.0.0/8 is lo's. Null if the address is not local.
+ */
 export function __ip_dev_find(net: Net, addr: number): NetDevice | null {
 	for (const dev of net.devices) {
-		if ((dev.flags & IFF_UP) === 0) continue;
 		for (const ifa of dev.ifa_list) if (ifa.ifa_local === addr) return dev;
 	}
-	return null;
+	const route = fib_table_lookup(net, RT_TABLE_LOCAL, addr, 0);
+	return route?.type === RTN_LOCAL ? dev_get_by_index(net, route.oif) : null;
 }

@@ -78,7 +78,12 @@ export function fib_sync(net: Net): void {
 }
 
 /** The best route of one table, by longest prefix, then by metric: fib_trie.c: fib_table_lookup. */
-function fib_table_lookup(net: Net, table: number, daddr: number, oif: number): FibRoute | null {
+export function fib_table_lookup(
+	net: Net,
+	table: number,
+	daddr: number,
+	oif: number,
+): FibRoute | null {
 	let best: FibRoute | null = null;
 	for (const routes of [net.address_routes, net.routes]) {
 		for (const route of routes) {

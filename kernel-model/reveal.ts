@@ -107,11 +107,12 @@ export function reveal(
 				if (life === undefined || life === null || wanted === null || result !== 0) break;
 				named.add(wanted.port);
 				if (wanted.port !== 0) life.port = wanted.port;
-				else life.choosing.push(line);
+				else life.choosing = [line]; // it had no port before
 				break;
 			}
 			case "listen":
-				if (life && result === 0 && life.port === null) life.choosing.push(line);
+				// Even where a port seems known: getsockname() goes on showing one that was given up.
+				if (life && result === 0) life.choosing.push(line);
 				break;
 			case "connect": {
 				if (life === undefined || life === null) break;

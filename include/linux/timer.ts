@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/** Length of a jiffy, ms: HZ=250, as Debian's kernels have it. */
+export const JIFFY = 4;
+
 /**
  * Timers on a virtual clock (include/linux/timer.h).
  *
@@ -32,12 +35,15 @@ export class TimerQueue {
 		return this.size === 0 ? null : this.heap[0];
 	}
 
-	/** Arms a timer, or moves a pending one, to `delay` ms from now. */
+	/**
+	 * Arms a timer, or moves a pending one, to `delay` ms from now. Time is counted in
+	 * jiffies, and the wheel rounds up: it expires up to one jiffy late.
+	 */
 	mod_timer(timer: number, delay: number): void {
 		this.del_timer(timer);
 		if (timer >= this.place.length) this.grow(timer);
 		if (this.size === this.heap.length) this.heap = resized(this.heap, this.size * 2);
-		this.expires[timer] = this.now + delay;
+		this.expires[timer] = (Math.floor(this.now / JIFFY) + Math.ceil(delay / JIFFY) + 1) * JIFFY;
 		this.order[timer] = this.armed++;
 		this.put(this.size, timer);
 		this.size++;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_input.c: what a segment does to a connection. */
+import { JIFFY } from "../../include/linux/timer.js";
 import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
@@ -31,8 +32,8 @@ import { tcp_time_wait } from "./tcp_minisocks.js";
 import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
 import { icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
 
-/** Shortest timeout, two jiffies at HZ=250 (TCP_TIMEOUT_MIN), ms. */
-const TCP_TIMEOUT_MIN = 8;
+/** Shortest timeout, ms. */
+const TCP_TIMEOUT_MIN = 2 * JIFFY;
 
 /** Remembers when the last segment came, for connect() over a time-wait socket. */
 export function tcp_store_ts_recent(k: Stack, sk: number): void {

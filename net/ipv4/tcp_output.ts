@@ -54,9 +54,12 @@ export function tcp_send_syn(k: Stack, sk: number): void {
 	tcp_transmit_skb(k, sk, TCPHDR_SYN, 0);
 }
 
-/** Sends the first SYN and arms the timer that sends it again. */
+/** Sends the first SYN and arms the timer that sends it again; what an earlier try left is forgotten. */
 export function tcp_connect(k: Stack, sk: number): void {
-	k.sock.icsk_retransmits[sk] = 0;
+	const S = k.sock;
+	S.sk_err[sk] = 0;
+	S.sk_flags[sk] &= ~SOCK_DONE;
+	S.icsk_retransmits[sk] = 0;
 	tcp_send_syn(k, sk);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_INIT);
 }
@@ -73,8 +76,7 @@ export function tcp_send_active_reset(k: Stack, sk: number): void {
 	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
-/** An acknowledgement later: as soon as the clock ticks, or after icsk_ack.ato once data has arrived. */
+/** An acknowledgement later: at the next tick, or after icsk_ack.ato once data has arrived. */
 export function tcp_send_delayed_ack(k: Stack, sk: number): void {
-	const JIFFY = 4; // ms, HZ=250
-	k.timers.mod_timer(icsk_delack_timer(sk), Math.max(k.sock.icsk_ack_ato[sk], JIFFY));
+	k.timers.mod_timer(icsk_delack_timer(sk), k.sock.icsk_ack_ato[sk]);
 }

@@ -127,9 +127,10 @@ export function reveal(
 					life.connecting = false;
 					break;
 				}
-				life.choosing.push(line);
-				if (line.result?.errno === "EALREADY" || life.connecting) break;
+				if (!begun || life.connecting) break; // it only asks how the first one goes
 				life.connecting = true;
+				life.choosing = life.choosing.filter((earlier) => earlier.name !== "connect");
+				life.choosing.push(line);
 				const queue = waiting.get(peer.port);
 				if (queue === undefined) waiting.set(peer.port, [life]);
 				else queue.push(life);
@@ -142,6 +143,10 @@ export function reveal(
 				show(life, name.port, true);
 				break;
 			}
+			case "shutdown":
+				// It may have broken off a connect(), so that the next one chooses again.
+				if (life && result === 0) life.connecting = false;
+				break;
 			case "close":
 				if (fd !== null) fds.delete(fd);
 				break;

@@ -49,6 +49,15 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: false,
 	},
 	{
+		name: "syn-recv-shutdown-deferred",
+		commit: "94062790aedb",
+		since: "6.10",
+		backports: ["6.1.176"],
+		summary:
+			"shutdown() of a socket in SYN_RECV, as in a connect to oneself, sends its FIN only once the connection is there",
+		modelled: true,
+	},
+	{
 		name: "tw-fin-wait2-not-reused",
 		commit: "0d9e5df4a257",
 		since: "6.12",
@@ -128,7 +137,12 @@ export const VERSIONS: readonly KernelVersion[] = [
 	{
 		name: "6.1.176",
 		description: "stable release with the option backported (Debian 12), TCP over IPv4",
-		has: ["ip-local-port-range", "tw-fin-wait2-not-reused", "udp-wildcard-hash2-shortcut-fixed"],
+		has: [
+			"ip-local-port-range",
+			"syn-recv-shutdown-deferred",
+			"tw-fin-wait2-not-reused",
+			"udp-wildcard-hash2-shortcut-fixed",
+		],
 	},
 	{
 		name: "6.3",
@@ -143,6 +157,6 @@ export const DEFAULT_VERSION = "6.3";
 export function changesOf(version: string): ReadonlySet<ChangeName> | null {
 	const found = VERSIONS.find((candidate) => candidate.name === version);
 	if (found === undefined) return null;
-	const asked: ChangeName[] = ["tw-fin-wait2-not-reused"];
+	const asked: ChangeName[] = ["syn-recv-shutdown-deferred", "tw-fin-wait2-not-reused"];
 	return new Set(asked.filter((name) => found.has.includes(name)));
 }

@@ -92,9 +92,9 @@ function tcp_close_state(k: Stack, sk: number): boolean {
 
 export function tcp_shutdown(k: Stack, sk: number, how: number): void {
 	if ((how & SEND_SHUTDOWN) === 0) return;
-	if (((1 << k.sock.skc_state[sk]) & (TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_CLOSE_WAIT)) === 0) {
-		return;
-	}
+	let states = TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_CLOSE_WAIT;
+	if (!k.changes.has("syn-recv-shutdown-deferred")) states |= TCPF_SYN_RECV;
+	if (((1 << k.sock.skc_state[sk]) & states) === 0) return;
 	if (tcp_close_state(k, sk)) tcp_send_fin(k, sk);
 }
 

@@ -27,7 +27,7 @@ import {
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../include/uapi/asm-generic/errno.js";
-import { tcp_done, tcp_fin_time, tcp_set_state } from "./tcp.js";
+import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
 import { icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
@@ -146,9 +146,11 @@ export function tcp_rcv_state_process(
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_RECV:
 			tcp_set_state(k, sk, TCP_ESTABLISHED);
+			if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, sk, S.sk_shutdown[sk]);
 			break;
 		case TCP_FIN_WAIT1: {
 			if (!fin_acked) break;
+			k.timers.del_timer(icsk_retransmit_timer(sk));
 			tcp_set_state(k, sk, TCP_FIN_WAIT2);
 			if ((S.sk_flags[sk] & SOCK_DEAD) === 0) break;
 			if (length > 0) {

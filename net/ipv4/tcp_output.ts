@@ -6,6 +6,7 @@
 import { SOCK_DONE } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
+	LOOPBACK_RTO,
 	TCP_TIMEOUT_INIT,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
@@ -68,7 +69,14 @@ export function tcp_send_ack(k: Stack, sk: number): void {
 	tcp_transmit_skb(k, sk, TCPHDR_ACK, 0);
 }
 
+/** Sends the FIN and arms the timer that sends it again. */
 export function tcp_send_fin(k: Stack, sk: number): void {
+	k.sock.icsk_retransmits[sk] = 0;
+	tcp_retransmit_fin(k, sk);
+	k.timers.mod_timer(icsk_retransmit_timer(sk), LOOPBACK_RTO);
+}
+
+export function tcp_retransmit_fin(k: Stack, sk: number): void {
 	tcp_transmit_skb(k, sk, TCPHDR_FIN | TCPHDR_ACK, 0);
 }
 

@@ -2,12 +2,20 @@
 /** net/ipv4/tcp_timer.c: SYNs sent again, delayed acknowledgements, orphans that wait for a FIN. */
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { TCP_RTO_MAX, TCP_TIMEOUT_INIT, TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
+import {
+	LOOPBACK_RTO,
+	TCP_RTO_MAX,
+	TCP_TIMEOUT_INIT,
+	TCP_TIMEWAIT_LEN,
+} from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_FIN_WAIT2,
 	TCP_SYN_SENT,
 	TCP_TIME_WAIT,
+	TCPF_CLOSING,
+	TCPF_FIN_WAIT1,
+	TCPF_LAST_ACK,
 } from "../../include/net/tcp_states.js";
 import { ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
@@ -15,7 +23,12 @@ import { inet_twsk_kill } from "./inet_timewait_sock.js";
 import { tcp_done, tcp_fin_time } from "./tcp.js";
 import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
-import { tcp_send_ack, tcp_send_active_reset, tcp_send_syn } from "./tcp_output.js";
+import {
+	tcp_retransmit_fin,
+	tcp_send_ack,
+	tcp_send_active_reset,
+	tcp_send_syn,
+} from "./tcp_output.js";
 
 /** Timers of a socket, as numbers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
 const TIMERS = 3;
@@ -36,19 +49,30 @@ export function tcp_clear_xmit_timers(k: Stack, sk: number): void {
 	k.timers.del_timer(sk_timer(sk));
 }
 
-/** A SYN that was not answered: sent again after 1, 2, 4 … s, until tcp_syn_retries are used up. */
+/** How often an orphan's FIN is sent again: tcp_orphan_retries, 0 by default, counts as this. */
+const TCP_ORPHAN_RETRIES = 8;
+
+/**
+ * What was not acknowledged is sent again, each time after twice the time: a SYN after 1 s
+ * until tcp_syn_retries are used up, a FIN after TCP_RTO_MIN.
+ */
 function tcp_retransmit_timer(k: Stack, sk: number): void {
 	const S = k.sock;
-	if (S.skc_state[sk] !== TCP_SYN_SENT) return;
-	if (S.icsk_retransmits[sk] >= sk_net(k, sk).ipv4.sysctl_tcp_syn_retries) {
+	const syn = S.skc_state[sk] === TCP_SYN_SENT;
+	const fin = ((1 << S.skc_state[sk]) & (TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK)) !== 0;
+	if (!syn && !fin) return;
+	const retries = syn ? sk_net(k, sk).ipv4.sysctl_tcp_syn_retries : TCP_ORPHAN_RETRIES;
+	if (S.icsk_retransmits[sk] >= retries) {
 		S.sk_err[sk] = ETIMEDOUT;
 		tcp_done(k, sk);
 		return;
 	}
 	S.icsk_retransmits[sk]++;
-	const timeout = Math.min(TCP_TIMEOUT_INIT * 2 ** S.icsk_retransmits[sk], TCP_RTO_MAX);
+	const first = syn ? TCP_TIMEOUT_INIT : LOOPBACK_RTO;
+	const timeout = Math.min(first * 2 ** S.icsk_retransmits[sk], TCP_RTO_MAX);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), timeout);
-	tcp_send_syn(k, sk);
+	if (syn) tcp_send_syn(k, sk);
+	else tcp_retransmit_fin(k, sk);
 }
 
 /** An orphan in FIN_WAIT2 whose time as a full socket is over: tcp_keepalive_timer. */

@@ -51,6 +51,7 @@ export class Kernel implements Stack {
 	found_tb = 0;
 	found_tw = 0;
 	held = 0;
+	last_isn = 0;
 	held_freed = false;
 	readonly loopback = new LoopbackQueue();
 	trace: PortSearchTrace | null = null;

@@ -102,7 +102,15 @@ export class SockTable extends Slab {
 	rcv_unread = this.f64();
 	/** Shortest delay of an acknowledgement, ms: icsk_ack.ato, 0 until data has arrived. */
 	icsk_ack_ato = this.u8();
-	/** SYNs sent again; icsk_retransmits. */
+	/**
+	 * Whose sequence numbers this side sends, and whose it expects: each connection has one
+	 * number that stands for all of its own. 0: none yet.
+	 */
+	snd_isn = this.u32();
+	rcv_isn = this.u32();
+	/** When a segment out of window was last answered, ms; 0: never. */
+	last_oow_ack_time = this.f64();
+	/** SYNs or FINs sent again. */
 	icsk_retransmits = this.u8();
 	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: second of the last segment, 0: none. */
 	ts_recent_stamp = this.u32();

@@ -43,6 +43,8 @@ export interface Stack {
 	/** The sock that a call holds, and whether it was freed meanwhile (sk_refcnt). */
 	held: number;
 	held_freed: boolean;
+	/** The last sequence space that was given out (secure_tcp_seq). */
+	last_isn: number;
 	/** Segments on their way over loopback. */
 	readonly loopback: LoopbackQueue;
 	/** Where searches report what they do; null: nowhere. */
@@ -69,7 +71,10 @@ export interface Observer {
 	remote_answer(sk: number): RouteAnswer | null;
 }
 
-/** Segments in flight, first in, first out. */
+/**
+ * Segments in flight, first in, first out. `seq` and `ack` name the sequence spaces of
+ * sender and receiver (snd_isn, rcv_isn).
+ */
 export class LoopbackQueue {
 	private readonly words: number[] = [];
 	private head = 0;
@@ -87,8 +92,10 @@ export class LoopbackQueue {
 		dport: number,
 		dif: number,
 		length: number,
+		seq: number,
+		ack: number,
 	): void {
-		this.words.push(net, flags, saddr, sport, daddr, dport, dif, length);
+		this.words.push(net, flags, saddr, sport, daddr, dport, dif, length, seq, ack);
 	}
 
 	/** The next word of the segment at the front. */

@@ -22,5 +22,6 @@ export const TCPHDR_ACK = 16;
 export const TCPHDR_ACKS_FIN = 256;
 /** ... it is the third segment of a handshake. */
 export const TCPHDR_HANDSHAKE = 512;
-/** ... it acknowledges nothing that was sent (answer to a SYN out of place). */
-export const TCPHDR_CHALLENGE = 1024;
+
+/** At most one answer in this time, ms, to segments out of window (tcp_invalid_ratelimit). */
+export const TCP_INVALID_RATELIMIT = 500;

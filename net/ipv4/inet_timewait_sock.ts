@@ -54,6 +54,8 @@ export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
 	S.skc_hash[tw] = S.skc_hash[sk];
 	S.skc_net[tw] = S.skc_net[sk];
 	S.sk_protocol[tw] = S.sk_protocol[sk];
+	S.snd_isn[tw] = S.snd_isn[sk];
+	S.rcv_isn[tw] = S.rcv_isn[sk];
 	return tw;
 }
 

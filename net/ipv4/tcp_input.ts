@@ -5,10 +5,10 @@ import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	TCP_DELACK_MIN,
+	TCP_INVALID_RATELIMIT,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
-	TCPHDR_CHALLENGE,
 	TCPHDR_FIN,
 	TCPHDR_HANDSHAKE,
 	TCPHDR_RST,
@@ -84,11 +84,27 @@ function tcp_fin(k: Stack, sk: number): void {
 	}
 }
 
+/** Whether a segment out of window may be answered now: not more than one in half a second. */
+export function tcp_oow_rate_limited(k: Stack, sk: number): boolean {
+	const S = k.sock;
+	const last = S.last_oow_ack_time[sk];
+	if (last !== 0 && k.timers.now - last < TCP_INVALID_RATELIMIT) return true;
+	S.last_oow_ack_time[sk] = k.timers.now;
+	return false;
+}
+
 /** A segment in SYN_SENT; true if it is to be answered with a RST. */
-function tcp_rcv_synsent_state_process(k: Stack, sk: number, flags: number): boolean {
+function tcp_rcv_synsent_state_process(
+	k: Stack,
+	sk: number,
+	flags: number,
+	seq: number,
+	ack: number,
+): boolean {
 	const S = k.sock;
 	if ((flags & TCPHDR_ACK) !== 0) {
-		if ((flags & TCPHDR_CHALLENGE) !== 0) {
+		if (ack !== S.snd_isn[sk]) {
+			// It acknowledges another connection: sent by what an earlier one left behind.
 			if (S.icsk_retransmits[sk] === 0) {
 				k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_MIN);
 			}
@@ -99,6 +115,7 @@ function tcp_rcv_synsent_state_process(k: Stack, sk: number, flags: number): boo
 			return false;
 		}
 		if ((flags & TCPHDR_SYN) === 0) return false;
+		S.rcv_isn[sk] = seq;
 		tcp_store_ts_recent(k, sk);
 		k.timers.del_timer(icsk_retransmit_timer(sk));
 		tcp_set_state(k, sk, TCP_ESTABLISHED);
@@ -108,10 +125,29 @@ function tcp_rcv_synsent_state_process(k: Stack, sk: number, flags: number): boo
 	if ((flags & TCPHDR_RST) === 0 && (flags & TCPHDR_SYN) !== 0) {
 		// Both sides connect to each other, or a socket to itself.
 		tcp_set_state(k, sk, TCP_SYN_RECV);
+		S.rcv_isn[sk] = seq;
 		tcp_store_ts_recent(k, sk);
 		k.timers.del_timer(icsk_retransmit_timer(sk));
 		tcp_transmit_skb(k, sk, TCPHDR_SYN | TCPHDR_ACK, 0);
 	}
+	return false;
+}
+
+/** Whether a segment belongs to the connection; if not, it may be answered with an ACK. */
+function tcp_validate_incoming(
+	k: Stack,
+	sk: number,
+	flags: number,
+	length: number,
+	seq: number,
+): boolean {
+	const S = k.sock;
+	const has_syn = (flags & TCPHDR_SYN) !== 0;
+	if (seq === S.rcv_isn[sk] && !has_syn) return true;
+	if ((flags & TCPHDR_RST) !== 0) return false;
+	// Data and FINs are no part of a loop of ACKs: they are always answered.
+	const carries = length > 0 || (flags & TCPHDR_FIN) !== 0;
+	if ((carries && !has_syn) || !tcp_oow_rate_limited(k, sk)) tcp_send_ack(k, sk);
 	return false;
 }
 
@@ -124,18 +160,16 @@ export function tcp_rcv_state_process(
 	sk: number,
 	flags: number,
 	length: number,
+	seq: number,
+	ack: number,
 ): boolean {
 	const S = k.sock;
-	if (S.skc_state[sk] === TCP_SYN_SENT) return tcp_rcv_synsent_state_process(k, sk, flags);
-
-	// tcp_validate_incoming
+	if (S.skc_state[sk] === TCP_SYN_SENT) {
+		return tcp_rcv_synsent_state_process(k, sk, flags, seq, ack);
+	}
+	if (!tcp_validate_incoming(k, sk, flags, length, seq)) return false;
 	if ((flags & TCPHDR_RST) !== 0) {
 		tcp_reset(k, sk);
-		return false;
-	}
-	if ((flags & TCPHDR_SYN) !== 0) {
-		const simultaneous = S.skc_state[sk] === TCP_SYN_RECV;
-		tcp_transmit_skb(k, sk, TCPHDR_ACK | (simultaneous ? 0 : TCPHDR_CHALLENGE), 0);
 		return false;
 	}
 	tcp_store_ts_recent(k, sk);

@@ -12,7 +12,6 @@ import type { Stack } from "../../include/net/stack.js";
 import {
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
-	TCPHDR_CHALLENGE,
 	TCPHDR_HANDSHAKE,
 	TCPHDR_RST,
 	TCPHDR_SYN,
@@ -124,52 +123,35 @@ export function tcp_v4_connect(
 	return 0;
 }
 
-/** A RST in answer to a segment that nobody wants. */
-function tcp_v4_send_reset(
-	k: Stack,
-	net: Net,
-	flags: number,
-	saddr: number,
-	sport: number,
-	daddr: number,
-	dport: number,
-	oif: number,
-): void {
-	if ((flags & TCPHDR_RST) !== 0) return;
-	const dif = ip_local_deliver_ifindex(net, saddr, oif);
-	if (dif === 0) return;
-	k.loopback.push(net.id, TCPHDR_RST | TCPHDR_ACK, daddr, dport, saddr, sport, dif, 0);
+/** A RST in answer to a segment that nobody wants, in the sequence space that it acknowledged. */
+function tcp_v4_send_reset(k: Stack, skb: Segment): void {
+	if ((skb.flags & TCPHDR_RST) !== 0) return;
+	const dif = ip_local_deliver_ifindex(skb.net, skb.saddr, 0);
+	if (dif !== 0) reply(k, skb, TCPHDR_RST | TCPHDR_ACK, dif, skb.ack);
+}
+
+/** Sends a segment back to where one came from. */
+function reply(k: Stack, skb: Segment, flags: number, dif: number, seq: number): void {
+	const { net, saddr, sport, daddr, dport } = skb;
+	k.loopback.push(net.id, flags, daddr, dport, saddr, sport, dif, 0, seq, skb.seq);
 }
 
 /** A SYN at a listener: answered at once, unless the accept queue is full (tcp_conn_request). */
-function tcp_v4_conn_request(
-	k: Stack,
-	net: Net,
-	sk: number,
-	saddr: number,
-	sport: number,
-	daddr: number,
-	dport: number,
-): void {
+function tcp_v4_conn_request(k: Stack, sk: number, skb: Segment): void {
 	if (sk_acceptq_is_full(k, sk)) return;
 	// The request itself is not kept: over loopback its last segment comes at once.
-	const dif = ip_local_deliver_ifindex(net, saddr, k.sock.skc_bound_dev_if[sk]);
-	if (dif === 0) return;
-	k.loopback.push(net.id, TCPHDR_SYN | TCPHDR_ACK, daddr, dport, saddr, sport, dif, 0);
+	const dif = ip_local_deliver_ifindex(skb.net, skb.saddr, k.sock.skc_bound_dev_if[sk]);
+	if (dif !== 0) reply(k, skb, TCPHDR_SYN | TCPHDR_ACK, dif, ++k.last_isn);
 }
 
 /** The last segment of a handshake: a child that shares the listener's port. */
-function tcp_v4_syn_recv_sock(
-	k: Stack,
-	sk: number,
-	saddr: number,
-	sport: number,
-	daddr: number,
-	dport: number,
-): void {
+function tcp_v4_syn_recv_sock(k: Stack, sk: number, skb: Segment): void {
 	if (sk_acceptq_is_full(k, sk)) return;
-	const newsk = inet_csk_clone_lock(k, sk, saddr, sport, daddr);
-	k.sock.skc_num[newsk] = dport;
+	const newsk = inet_csk_clone_lock(k, sk, skb.saddr, skb.sport, skb.daddr);
+	const S = k.sock;
+	S.skc_num[newsk] = skb.dport;
+	S.snd_isn[newsk] = skb.ack;
+	S.rcv_isn[newsk] = skb.seq;
 	if (__inet_inherit_port(k, sk, newsk) < 0) {
 		throw new Error(`listener ${sk} has no bind bucket`);
 	}
@@ -180,89 +162,102 @@ function tcp_v4_syn_recv_sock(
 }
 
 /** A segment for a listener; true if it is to be answered with a RST. */
-function tcp_v4_listen_rcv(
-	k: Stack,
-	net: Net,
-	sk: number,
-	flags: number,
-	saddr: number,
-	sport: number,
-	daddr: number,
-	dport: number,
-): boolean {
-	if ((flags & TCPHDR_RST) !== 0) return false;
-	if ((flags & TCPHDR_ACK) !== 0) {
-		if ((flags & TCPHDR_HANDSHAKE) === 0) return true;
-		tcp_v4_syn_recv_sock(k, sk, saddr, sport, daddr, dport);
+function tcp_v4_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
+	if ((skb.flags & TCPHDR_RST) !== 0) return false;
+	if ((skb.flags & TCPHDR_ACK) !== 0) {
+		if ((skb.flags & TCPHDR_HANDSHAKE) === 0) return true;
+		tcp_v4_syn_recv_sock(k, sk, skb);
 		return false;
 	}
-	if ((flags & TCPHDR_SYN) !== 0) tcp_v4_conn_request(k, net, sk, saddr, sport, daddr, dport);
+	if ((skb.flags & TCPHDR_SYN) !== 0) tcp_v4_conn_request(k, sk, skb);
 	return false;
 }
 
-/** One segment from k.loopback. */
-function tcp_v4_rcv(k: Stack): void {
-	const Q = k.loopback;
-	const net = k.nets[Q.shift() - 1];
-	const flags = Q.shift();
-	const saddr = Q.shift();
-	const sport = Q.shift();
-	const daddr = Q.shift();
-	const dport = Q.shift();
-	const dif = Q.shift();
-	const length = Q.shift();
+/** A segment off k.loopback. */
+interface Segment {
+	net: Net;
+	flags: number;
+	saddr: number;
+	sport: number;
+	daddr: number;
+	dport: number;
+	dif: number;
+	length: number;
+	seq: number;
+	ack: number;
+}
 
-	let sk = __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, 0);
-	if (sk === 0) sk = __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, 0);
-	if (sk !== 0 && k.sock.skc_state[sk] === TCP_TIME_WAIT) {
-		const tw = sk;
-		switch (tcp_timewait_state_process(k, tw, flags, length)) {
-			case TCP_TW_SYN:
-				sk = __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, 0);
-				if (sk !== 0) {
-					inet_twsk_deschedule_put(k, tw);
-					break;
-				}
-				tcp_v4_timewait_ack(k, net, TCPHDR_CHALLENGE, saddr, sport, daddr, dport);
-				return;
-			case TCP_TW_ACK:
-				tcp_v4_timewait_ack(k, net, 0, saddr, sport, daddr, dport);
-				return;
-			case TCP_TW_RST:
-				tcp_v4_send_reset(k, net, flags, saddr, sport, daddr, dport, 0);
-				inet_twsk_deschedule_put(k, tw);
-				return;
-			default:
-				return;
+function __inet_lookup_skb(k: Stack, skb: Segment): number {
+	const { net, saddr, sport, daddr, dport, dif } = skb;
+	const sk = __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, 0);
+	return sk !== 0 ? sk : inet_lookup_listener(k, skb);
+}
+
+function inet_lookup_listener(k: Stack, skb: Segment): number {
+	const { net, saddr, sport, daddr, dport, dif } = skb;
+	return __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, 0);
+}
+
+/** A segment for a time-wait socket; the listener that takes its SYN instead, 0 if it is dealt with. */
+function tcp_v4_time_wait(k: Stack, tw: number, skb: Segment): number {
+	const S = k.sock;
+	const seq = S.snd_isn[tw];
+	const ack = TCPHDR_ACK | TCPHDR_ACKS_FIN;
+	const dif = ip_local_deliver_ifindex(skb.net, skb.saddr, 0);
+	const action = tcp_timewait_state_process(k, tw, skb.flags, skb.length, skb.seq);
+	if (action === TCP_TW_SYN) {
+		const listener = inet_lookup_listener(k, skb);
+		if (listener !== 0) {
+			inet_twsk_deschedule_put(k, tw);
+			return listener;
 		}
+	}
+	if (action === TCP_TW_SYN || action === TCP_TW_ACK) {
+		// In the old connection's numbers: a SYN finds that it met something else.
+		const { net, saddr, sport, daddr, dport } = skb;
+		const old = S.rcv_isn[tw];
+		if (dif !== 0) k.loopback.push(net.id, ack, daddr, dport, saddr, sport, dif, 0, seq, old);
+	} else if (action === TCP_TW_RST) {
+		tcp_v4_send_reset(k, skb);
+		inet_twsk_deschedule_put(k, tw);
+	}
+	return 0;
+}
+
+/** One segment: to its connection, else to its listener, else a RST back. */
+function tcp_v4_rcv(k: Stack, skb: Segment): void {
+	let sk = __inet_lookup_skb(k, skb);
+	if (sk !== 0 && k.sock.skc_state[sk] === TCP_TIME_WAIT) {
+		sk = tcp_v4_time_wait(k, sk, skb);
+		if (sk === 0) return;
 	}
 	let reset = true;
 	if (sk !== 0) {
 		reset =
 			k.sock.skc_state[sk] === TCP_LISTEN
-				? tcp_v4_listen_rcv(k, net, sk, flags, saddr, sport, daddr, dport)
-				: tcp_rcv_state_process(k, sk, flags, length);
+				? tcp_v4_listen_rcv(k, sk, skb)
+				: tcp_rcv_state_process(k, sk, skb.flags, skb.length, skb.seq, skb.ack);
 	}
-	if (reset) tcp_v4_send_reset(k, net, flags, saddr, sport, daddr, dport, 0);
-}
-
-function tcp_v4_timewait_ack(
-	k: Stack,
-	net: Net,
-	flags: number,
-	saddr: number,
-	sport: number,
-	daddr: number,
-	dport: number,
-): void {
-	const dif = ip_local_deliver_ifindex(net, saddr, 0);
-	if (dif === 0) return;
-	k.loopback.push(net.id, TCPHDR_ACK | TCPHDR_ACKS_FIN | flags, daddr, dport, saddr, sport, dif, 0);
+	if (reset) tcp_v4_send_reset(k, skb);
 }
 
 /** Delivers every segment in flight, and those that they cause. */
 export function tcp_v4_rcv_all(k: Stack): void {
-	while (!k.loopback.empty) tcp_v4_rcv(k);
+	const Q = k.loopback;
+	while (!Q.empty) {
+		tcp_v4_rcv(k, {
+			net: k.nets[Q.shift() - 1],
+			flags: Q.shift(),
+			saddr: Q.shift(),
+			sport: Q.shift(),
+			daddr: Q.shift(),
+			dport: Q.shift(),
+			dif: Q.shift(),
+			length: Q.shift(),
+			seq: Q.shift(),
+			ack: Q.shift(),
+		});
+	}
 }
 
 /** Last steps before a sock is freed. */

@@ -18,7 +18,7 @@ import {
 	inet_twsk_schedule,
 } from "./inet_timewait_sock.js";
 import { tcp_done } from "./tcp.js";
-import { tcp_store_ts_recent } from "./tcp_input.js";
+import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
 
 export const TCP_TW_SUCCESS = 0;
 export const TCP_TW_RST = 1;
@@ -44,28 +44,31 @@ export function tcp_time_wait(k: Stack, sk: number, state: number, timeo: number
 }
 
 /**
- * What a segment does to a time-wait socket, and what is to be answered. Sequence numbers
- * are not modelled: over loopback every segment is in its window, and a SYN is newer than
- * what it meets, because initial sequence numbers grow with time.
+ * What a segment does to a time-wait socket, and what is to be answered. `seq` names its
+ * sequence space: another one than the connection's is out of window. A SYN, whose
+ * numbers are always another connection's, counts as newer, because initial sequence
+ * numbers grow with time.
  */
 export function tcp_timewait_state_process(
 	k: Stack,
 	tw: number,
 	flags: number,
 	length: number,
+	seq: number,
 ): number {
 	const S = k.sock;
 	const has_rst = (flags & TCPHDR_RST) !== 0;
 	const has_syn = (flags & TCPHDR_SYN) !== 0;
 	const has_ack = (flags & TCPHDR_ACK) !== 0;
 	const has_fin = (flags & TCPHDR_FIN) !== 0;
+	const in_window = seq === S.rcv_isn[tw];
 
 	if (S.tw_substate[tw] === TCP_FIN_WAIT2) {
+		if (!in_window) return tcp_timewait_check_oow_rate_limit(k, tw);
 		if (has_rst) {
 			inet_twsk_deschedule_put(k, tw);
 			return TCP_TW_SUCCESS;
 		}
-		if (has_syn) return TCP_TW_RST;
 		if (!has_ack || (length === 0 && !has_fin)) return TCP_TW_SUCCESS;
 		// Data after close(), with or without a FIN behind it: nobody will read it.
 		if (length > 0) return TCP_TW_RST;
@@ -75,16 +78,21 @@ export function tcp_timewait_state_process(
 		return TCP_TW_ACK;
 	}
 
-	if (has_rst) {
+	if (in_window && has_rst) {
 		inet_twsk_deschedule_put(k, tw);
 		return TCP_TW_SUCCESS;
 	}
-	if (has_syn && !has_ack) return TCP_TW_SYN;
-	if (length === 0 && !has_fin && !has_syn) {
+	if (in_window && length === 0 && !has_fin && !has_syn) {
 		inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
 		tcp_store_ts_recent(k, tw);
 		return TCP_TW_SUCCESS;
 	}
-	inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
-	return TCP_TW_ACK;
+	if (has_syn && !has_rst && !has_ack) return TCP_TW_SYN;
+	if (has_rst) return TCP_TW_SUCCESS;
+	if (has_ack) inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
+	return tcp_timewait_check_oow_rate_limit(k, tw);
+}
+
+function tcp_timewait_check_oow_rate_limit(k: Stack, tw: number): number {
+	return tcp_oow_rate_limited(k, tw) ? TCP_TW_SUCCESS : TCP_TW_ACK;
 }

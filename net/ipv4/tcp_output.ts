@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/tcp_output.c: segments. They carry flags and a length, no sequence numbers; a
- * segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
+ * net/ipv4/tcp_output.c: segments. They carry flags, a length, and whose sequence numbers
+ * they use; a segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
  */
 import { SOCK_DONE } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -33,7 +33,9 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 	const sport = S.inet_sport[sk];
 	const dport = S.skc_dport[sk];
 	if (dif !== 0) {
-		k.loopback.push(net.id, flags, saddr, sport, daddr, dport, dif, length);
+		const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
+		const seq = S.snd_isn[sk];
+		k.loopback.push(net.id, flags, saddr, sport, daddr, dport, dif, length, seq, ack);
 		return;
 	}
 	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
@@ -48,7 +50,9 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		reply = TCPHDR_ACK | TCPHDR_ACKS_FIN;
 		if ((flags & TCPHDR_ACKS_FIN) === 0) reply |= TCPHDR_FIN;
 	}
-	if (reply !== 0) k.loopback.push(net.id, reply, daddr, dport, saddr, sport, oif, 0);
+	if (reply === 0) return;
+	const seq = S.rcv_isn[sk] || ++k.last_isn;
+	k.loopback.push(net.id, reply, daddr, dport, saddr, sport, oif, 0, seq, S.snd_isn[sk]);
 }
 
 export function tcp_send_syn(k: Stack, sk: number): void {
@@ -61,6 +65,8 @@ export function tcp_connect(k: Stack, sk: number): void {
 	S.sk_err[sk] = 0;
 	S.sk_flags[sk] &= ~SOCK_DONE;
 	S.icsk_retransmits[sk] = 0;
+	S.snd_isn[sk] = ++k.last_isn;
+	S.rcv_isn[sk] = 0;
 	tcp_send_syn(k, sk);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_INIT);
 }

@@ -43,7 +43,7 @@ import {
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
 import { flow, ip_local_deliver_ifindex, ip_route_connect } from "./route.js";
-import { tcp_set_state } from "./tcp.js";
+import { tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_rcv_state_process, tcp_store_ts_recent } from "./tcp_input.js";
 import { TCP_TW_ACK, TCP_TW_RST, TCP_TW_SYN, tcp_timewait_state_process } from "./tcp_minisocks.js";
 import { tcp_connect } from "./tcp_output.js";
@@ -159,6 +159,8 @@ function tcp_v4_syn_recv_sock(k: Stack, sk: number, skb: Segment): void {
 	tcp_set_state(k, newsk, TCP_ESTABLISHED);
 	tcp_store_ts_recent(k, newsk);
 	inet_csk_reqsk_queue_add(k, sk, newsk);
+	// A shutdown() before listen() said ENOTCONN, but it sticks and is inherited.
+	if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, newsk, S.sk_shutdown[newsk]);
 }
 
 /** A segment for a listener; true if it is to be answered with a RST. */

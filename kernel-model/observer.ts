@@ -65,7 +65,15 @@ export class RecordingObserver implements Observer {
 		this.window = { sk, low, high, remaining };
 		const acceptable = (port: number) =>
 			connect_candidate(this.kernel, net, sk, port, l3mdev) === CANDIDATE_OK;
-		return this.offset(low, high, remaining, acceptable);
+		const offset = this.offset(low, high, remaining, acceptable);
+		// connect()'s first pass is the one that leaves a port out. If it must find nothing, it
+		// may have to leave out the other one, and reach the port from further off.
+		const odd_length = high - low !== remaining;
+		if (odd_length && remaining >= 4 && (offset & 1) !== 0) {
+			if (offset === 1 && acceptable(low)) return remaining - 2;
+			if (offset > 1 && acceptable(low + remaining)) return 0;
+		}
+		return offset;
 	}
 
 	/**

@@ -58,6 +58,15 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "simultaneous-synack-accepted",
+		commit: "23e89e8ee7be",
+		since: "6.12",
+		backports: ["6.1.176"],
+		summary:
+			"a SYN+ACK completes a connect() to oneself, or two that cross, instead of being challenged",
+		modelled: true,
+	},
+	{
 		name: "tw-fin-wait2-not-reused",
 		commit: "0d9e5df4a257",
 		since: "6.12",
@@ -139,6 +148,7 @@ export const VERSIONS: readonly KernelVersion[] = [
 		description: "stable release with the option backported (Debian 12), TCP over IPv4",
 		has: [
 			"ip-local-port-range",
+			"simultaneous-synack-accepted",
 			"syn-recv-shutdown-deferred",
 			"tw-fin-wait2-not-reused",
 			"udp-wildcard-hash2-shortcut-fixed",
@@ -157,6 +167,10 @@ export const DEFAULT_VERSION = "6.3";
 export function changesOf(version: string): ReadonlySet<ChangeName> | null {
 	const found = VERSIONS.find((candidate) => candidate.name === version);
 	if (found === undefined) return null;
-	const asked: ChangeName[] = ["syn-recv-shutdown-deferred", "tw-fin-wait2-not-reused"];
+	const asked: ChangeName[] = [
+		"simultaneous-synack-accepted",
+		"syn-recv-shutdown-deferred",
+		"tw-fin-wait2-not-reused",
+	];
 	return new Set(asked.filter((name) => found.has.includes(name)));
 }

@@ -13,7 +13,10 @@ import type { SockReuseport } from "./sock_reuseport.js";
 import type { SocketTable } from "./socket.js";
 
 /** Names of behaviour changes between kernel versions; kernel-model/versions.ts describes them. */
-export type ChangeName = "syn-recv-shutdown-deferred" | "tw-fin-wait2-not-reused";
+export type ChangeName =
+	| "simultaneous-synack-accepted"
+	| "syn-recv-shutdown-deferred"
+	| "tw-fin-wait2-not-reused";
 
 export interface Stack {
 	/** Behaviour changes that the modelled version has. */

@@ -140,10 +140,20 @@ function tcp_validate_incoming(
 	flags: number,
 	length: number,
 	seq: number,
+	ack: number,
 ): boolean {
 	const S = k.sock;
 	const has_syn = (flags & TCPHDR_SYN) !== 0;
-	if (seq === S.rcv_isn[sk] && !has_syn) return true;
+	if (seq === S.rcv_isn[sk]) {
+		if (!has_syn) return true;
+		// The answer to a SYN that crossed ours, or that we sent to ourselves.
+		const crossed =
+			S.skc_state[sk] === TCP_SYN_RECV &&
+			S.sk_socket[sk] !== 0 &&
+			(flags & TCPHDR_ACK) !== 0 &&
+			ack === S.snd_isn[sk];
+		if (crossed && k.changes.has("simultaneous-synack-accepted")) return true;
+	}
 	if ((flags & TCPHDR_RST) !== 0) return false;
 	// Data and FINs are no part of a loop of ACKs: they are always answered.
 	const carries = length > 0 || (flags & TCPHDR_FIN) !== 0;
@@ -167,7 +177,7 @@ export function tcp_rcv_state_process(
 	if (S.skc_state[sk] === TCP_SYN_SENT) {
 		return tcp_rcv_synsent_state_process(k, sk, flags, seq, ack);
 	}
-	if (!tcp_validate_incoming(k, sk, flags, length, seq)) return false;
+	if (!tcp_validate_incoming(k, sk, flags, length, seq, ack)) return false;
 	if ((flags & TCPHDR_RST) !== 0) {
 		tcp_reset(k, sk);
 		return false;

@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * inet-port-model: how Linux chooses local ports, and when bind() and connect() fail.
+ * How Linux chooses local ports, and when bind() and connect() fail.
  *
  *     const kernel = new Kernel({ version: "6.3", seed: 1 });
  *     const task = kernel.createTask({ net: kernel.createNet() });
- *     const fd = task.tcp();
- *     task.bind(fd, { family: "AF_INET", address: "127.0.0.1", port: 0 });
+ *     new Socket(task).bind("127.0.0.1").localAddress.port;
  */
 
 export { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../include/linux/net.js";
 export { AF_INET, AF_UNSPEC, SOL_IP } from "../include/linux/socket.js";
+export type { PortSearchTrace } from "../include/trace/events/port_search.js";
 export * from "../include/uapi/asm-generic/errno.js";
 export * from "../include/uapi/asm-generic/socket.js";
 export * from "../include/uapi/linux/in.js";
 export { NotModelled } from "../net/core/sock.js";
 export type { Address } from "./address.js";
+export { SearchExplainer } from "./explain.js";
 export { Kernel, type KernelOptions } from "./kernel.js";
 export { NetNamespace, type RouteOptions } from "./net.js";
+export {
+	type Outcome,
+	Player,
+	type PlayOptions,
+	readScript,
+	type Verdict,
+} from "./player.js";
 export { type Draw, ReplayedRandom, SeededRandom } from "./random.js";
+export { Socket, SocketError } from "./socket.js";
+export { ScriptError } from "./strace.js";
 export { Task, type TaskOptions } from "./task.js";
 export {
 	type BehaviourChange,

@@ -47,6 +47,23 @@ interface Descriptor {
 	cloexec: boolean;
 }
 
+/** struct fdtable: shared by threads, copied by fork(). */
+class FdTable {
+	readonly fds = new Map<number, Descriptor>();
+	/** No descriptor below it is free. */
+	private next_fd = 0;
+
+	lowestFree(): number {
+		while (this.fds.has(this.next_fd)) this.next_fd++;
+		return this.next_fd;
+	}
+
+	delete(fd: number): void {
+		this.fds.delete(fd);
+		this.next_fd = Math.min(this.next_fd, fd);
+	}
+}
+
 const SIZEOF_SOCKADDR_IN = 16;
 
 /**
@@ -57,7 +74,7 @@ export class Task {
 	readonly pid: number;
 	uid: number;
 	net: NetNamespace;
-	private fds = new Map<number, Descriptor>();
+	private files = new FdTable();
 
 	constructor(
 		readonly kernel: Kernel,
@@ -78,24 +95,23 @@ export class Task {
 	// Descriptors
 
 	private install(file: File, cloexec: boolean, at?: number): number {
-		let fd = at ?? 0;
-		if (at === undefined) while (this.fds.has(fd)) fd++;
-		else this.close(at); // in a recording: its close() was not recorded
+		const fd = at ?? this.files.lowestFree();
+		if (at !== undefined) this.close(at); // in a recording: its close() was not recorded
 		file.f_count++;
-		this.fds.set(fd, { file, cloexec });
+		this.files.fds.set(fd, { file, cloexec });
 		return fd;
 	}
 
 	/** The struct socket that a descriptor names, or a negative errno. */
 	socketOf(fd: number): number {
-		const descriptor = this.fds.get(fd);
+		const descriptor = this.files.fds.get(fd);
 		if (descriptor === undefined) return -EBADF;
 		return descriptor.file.socket === 0 ? -ENOTSOCK : descriptor.file.socket;
 	}
 
 	/** Descriptors that name sockets, lowest first. */
 	socketDescriptors(): number[] {
-		const fds = [...this.fds].filter(([, { file }]) => file.socket !== 0).map(([fd]) => fd);
+		const fds = [...this.files.fds].filter(([, { file }]) => file.socket !== 0).map(([fd]) => fd);
 		return fds.sort((a, b) => a - b);
 	}
 
@@ -110,27 +126,27 @@ export class Task {
 	}
 
 	close(fd: number, exiting = false): number {
-		const descriptor = this.fds.get(fd);
+		const descriptor = this.files.fds.get(fd);
 		if (descriptor === undefined) return -EBADF;
-		this.fds.delete(fd);
+		this.files.delete(fd);
 		this.release(descriptor.file, exiting);
 		return 0;
 	}
 
 	dup(fd: number, at?: number): number {
-		const descriptor = this.fds.get(fd);
+		const descriptor = this.files.fds.get(fd);
 		if (descriptor === undefined) return -EBADF;
 		return this.install(descriptor.file, false, at);
 	}
 
 	dup2(fd: number, newfd: number): number {
-		if (newfd === fd && this.fds.has(fd)) return fd;
+		if (newfd === fd && this.files.fds.has(fd)) return fd;
 		return this.dup(fd, newfd);
 	}
 
 	dup3(fd: number, newfd: number, flags: number): number {
 		if (newfd === fd || (flags & ~SOCK_CLOEXEC) !== 0) return -EINVAL;
-		const descriptor = this.fds.get(fd);
+		const descriptor = this.files.fds.get(fd);
 		if (descriptor === undefined) return -EBADF;
 		return this.install(descriptor.file, (flags & SOCK_CLOEXEC) !== 0, newfd);
 	}
@@ -154,27 +170,27 @@ export class Task {
 	fork(share = false): Task {
 		const child = new Task(this.kernel, { net: this.net, uid: this.uid });
 		if (share) {
-			child.fds = this.fds;
+			child.files = this.files;
 			return child;
 		}
-		child.fds = new Map();
-		for (const [fd, { file, cloexec }] of this.fds) {
+		child.files = new FdTable();
+		for (const [fd, { file, cloexec }] of this.files.fds) {
 			file.f_count++;
-			child.fds.set(fd, { file, cloexec });
+			child.files.fds.set(fd, { file, cloexec });
 		}
 		return child;
 	}
 
 	/** execve(): closes what is marked close-on-exec. */
 	execve(): void {
-		for (const [fd, { cloexec }] of [...this.fds]) if (cloexec) this.close(fd);
+		for (const [fd, { cloexec }] of [...this.files.fds]) if (cloexec) this.close(fd);
 	}
 
 	/** Ends the task and closes its files, lowest first; files shared with a thread stay. */
 	exit(): void {
 		this.kernel.tasks.delete(this);
-		for (const other of this.kernel.tasks) if (other.fds === this.fds) return;
-		for (const fd of [...this.fds.keys()].sort((a, b) => a - b)) this.close(fd, true);
+		for (const other of this.kernel.tasks) if (other.files === this.files) return;
+		for (const fd of [...this.files.fds.keys()].sort((a, b) => a - b)) this.close(fd, true);
 	}
 
 	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */

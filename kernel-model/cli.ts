@@ -80,13 +80,10 @@ interface RunOptions {
 	quiet: boolean;
 }
 
-function print(file: string, outcome: Outcome, options: RunOptions): void {
-	if (options.json) {
-		if (outcome.call !== "$") process.stdout.write(`${json(outcome)}\n`);
-		return;
-	}
+function format(file: string, outcome: Outcome, options: RunOptions): string {
+	if (options.json) return outcome.call === "$" ? "" : `${json(outcome)}\n`;
 	const mismatch = outcome.verdict === "mismatch";
-	if (outcome.verdict === "ignored" || (options.quiet && !mismatch)) return;
+	if (outcome.verdict === "ignored" || (options.quiet && !mismatch)) return "";
 	const pid = outcome.pid === null ? "" : styled("2", `[pid ${outcome.pid}] `);
 	const lines = [`${pid}${outcome.text}`];
 	for (const line of outcome.explanation) lines.push(styled("2", `#   ${line}`));
@@ -94,7 +91,7 @@ function print(file: string, outcome: Outcome, options: RunOptions): void {
 		const reason = outcome.reason ?? "";
 		lines.push(styled("31", `# MISMATCH ${file}:${outcome.line}: ${reason}`));
 	}
-	process.stdout.write(`${lines.join("\n")}\n`);
+	return `${lines.join("\n")}\n`;
 }
 
 function readFile(file: string): string {
@@ -106,14 +103,20 @@ function readFile(file: string): string {
 	}
 }
 
-/** Plays one file; the number of mismatches. */
-function play(file: string, version: string, seed: number, options: RunOptions): number {
+interface Played {
+	mismatches: number;
+	output: string[];
+}
+
+/** Plays one file to its end: bad input anywhere leaves nothing printed. */
+function play(file: string, version: string, seed: number, options: RunOptions): Played {
 	const script = readScript(readFile(file), file);
 	const player = new Player(script, { version, seed, explain: options.explain });
 	const counts: Record<Verdict, number> = { match: 0, mismatch: 0, unrecorded: 0, ignored: 0 };
 	const ignored = new Map<string, number>();
+	const output: string[] = [];
 	for (const outcome of player.play()) {
-		print(file, outcome, options);
+		output.push(format(file, outcome, options));
 		if (outcome.call === "$") continue;
 		counts[outcome.verdict]++;
 		if (outcome.verdict === "ignored") {
@@ -130,9 +133,9 @@ function play(file: string, version: string, seed: number, options: RunOptions):
 			`${counts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
 		].join(", ");
 		const status = counts.mismatch > 0 ? "31" : "32";
-		process.stdout.write(`${styled(status, `# ${file}, kernel ${version}: ${summary}`)}\n`);
+		output.push(`${styled(status, `# ${file}, kernel ${version}: ${summary}`)}\n`);
 	}
-	return counts.mismatch;
+	return { mismatches: counts.mismatch, output };
 }
 
 function run(args: string[]): number {
@@ -163,9 +166,9 @@ function run(args: string[]): number {
 		json: values.json === true,
 		quiet: values.quiet === true,
 	};
-	let mismatches = 0;
-	for (const file of positionals) mismatches += play(file, version, seed, options);
-	return mismatches > 0 ? 1 : 0;
+	const played = positionals.map((file) => play(file, version, seed, options));
+	for (const { output } of played) process.stdout.write(output.join(""));
+	return played.some(({ mismatches }) => mismatches > 0) ? 1 : 0;
 }
 
 function kernels(args: string[]): number {

@@ -669,7 +669,8 @@ export class Player {
 
 	private sockaddrIfShown(operands: Operands): Address | null {
 		const value = operands.arg(1, "an address");
-		return value.kind === "struct" ? (operands.sockaddrOf(value)?.address ?? null) : null;
+		const shown = value.kind === "struct" && value.fields.length > 0;
+		return shown ? (operands.sockaddrOf(value)?.address ?? null) : null;
 	}
 
 	/** Data is passed over, but for what it does to the connection: a RST, an error that is taken. */

@@ -4,7 +4,7 @@
 # Records programs of this folder with strace, each in a fresh network
 # namespace. It is record.sh's half inside the virtual machine.
 #
-#   inside.sh storms FIRST LAST CALLS   out/storm-SEED.strace for each seed
+#   inside.sh storms FIRST LAST CALLS [plain]   out/storm-SEED.strace for each seed
 #   inside.sh NAME...                   out/NAME.strace
 
 set -eu
@@ -45,7 +45,8 @@ mkdir -p out
 if [ "${1:-}" = storms ]; then
 	seed=$2
 	while [ "$seed" -le "$3" ]; do
-		record_python "storm-$seed" '-f -ttt' storm.py "$seed" "$4"
+		# shellcheck disable=SC2086 # plain, or nothing
+		record_python "storm-$seed" '-f -ttt' storm.py "$seed" "$4" ${5:-}
 		seed=$((seed + 1))
 	done
 	exit 0

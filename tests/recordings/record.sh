@@ -15,14 +15,14 @@ three_ways-closing time_wait web redis load storm-1'
 usage() {
 	cat <<END
 usage: record.sh [NAME...]
-       record.sh --storms FIRST LAST CALLS DIR
+       record.sh --storms FIRST LAST CALLS DIR [plain]
 
 Records the programs named, or all, into this folder:
 
 $ALL
 
 With --storms, storm.py with every seed from FIRST to LAST, CALLS system calls
-each, into DIR. Needs what vm.sh needs (vm.sh --help).
+each, into DIR; plain leaves out what hangs on single milliseconds. Needs what vm.sh needs (vm.sh --help).
 END
 }
 
@@ -30,8 +30,8 @@ here=$(dirname "$0")
 case ${1:-} in
 --help | -h) usage; exit 0 ;;
 --storms)
-	[ $# -eq 5 ] || { echo 'record.sh: --storms needs FIRST LAST CALLS DIR' >&2; exit 2; }
-	exec "$here/vm.sh" --timeout 3600 --out "$5" "$here" sh inside.sh storms "$2" "$3" "$4" ;;
+	[ $# -eq 5 ] || [ "$#-${6:-}" = 6-plain ] || { echo 'record.sh: --storms needs FIRST LAST CALLS DIR [plain]' >&2; exit 2; }
+	exec "$here/vm.sh" --timeout 3600 --out "$5" "$here" sh inside.sh storms "$2" "$3" "$4" ${6:+"$6"} ;;
 -*) echo "record.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
 esac
 # shellcheck disable=SC2086 # one name a word

@@ -93,10 +93,6 @@ export class Operands {
 		return value;
 	}
 
-	has(index: number): boolean {
-		return index < this.call.args.length;
-	}
-
 	/** A whole number, or constants that are known. */
 	int(index: number, what: string): number {
 		return this.intOf(this.arg(index, what), what);
@@ -175,6 +171,13 @@ export class Operands {
 		if (sin_addr === undefined) throw this.error(value, "a field sin_addr");
 		const port = this.port(sin_port);
 		return { family, address: { family: "AF_INET", address: this.inetAddr(sin_addr), port } };
+	}
+
+	/** An address that the kernel filled in; null where strace shows none. */
+	shownAddress(index: number): Address | null {
+		const value = this.call.args[index]?.value;
+		if (value?.kind !== "struct" || value.fields.length === 0) return null;
+		return this.sockaddrOf(value)?.address ?? null;
 	}
 
 	private port(value: Value): number {

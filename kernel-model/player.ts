@@ -7,7 +7,7 @@ import { O_NONBLOCK } from "../include/linux/net.js";
 import { AF_INET6 } from "../include/linux/socket.js";
 import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
 import { EAGAIN, ERESTARTSYS, errnoName } from "../include/uapi/asm-generic/errno.js";
-import { NotModelled, sk_net } from "../net/core/sock.js";
+import { intAt, NotModelled, sk_net } from "../net/core/sock.js";
 import {
 	bind_candidate,
 	inet_sk_get_local_port_range,
@@ -32,6 +32,7 @@ import {
 	parseScript,
 	ScriptError,
 	type SetupLine,
+	type Value,
 } from "./strace.js";
 import type { Task } from "./task.js";
 
@@ -123,6 +124,8 @@ interface Event {
 interface Done {
 	result: number;
 	address?: Address | null;
+	/** What getsockopt() gives. */
+	value?: Uint8Array;
 	/** An option value, or another difference from the recording. */
 	difference?: string | null;
 }
@@ -164,7 +167,8 @@ export class Player {
 		this.forks = parents(lines);
 		const { chosen, named } = reveal(
 			lines,
-			(call) => this.operands(call),
+			// Ports of descriptors are not known yet; port_of() stands for one that is not named.
+			(call) => new Operands(script.file, call, () => 0),
 			(fork) => this.sharesFiles(fork),
 		);
 		this.chosen = chosen;
@@ -324,7 +328,7 @@ export class Player {
 		outcome.result = result === -ERESTARTSYS ? null : result;
 		outcome.address = handled.address ?? null;
 		outcome.explanation = this.explainer.lines;
-		outcome.text = resultText(call, result, handled.address ?? null);
+		outcome.text = resultText(call, handled);
 		if (!checking) {
 			outcome.verdict = "unrecorded";
 			return outcome;
@@ -391,11 +395,21 @@ export class Player {
 		if (port < low || port > high) return `port ${port} is not in ${low}-${high}`;
 		const net = sk_net(k, sk);
 		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
-		const verdict =
+		const judge = (candidate: number) =>
 			call.name === "connect"
-				? connect_candidate(k, net, sk, port, l3mdev)
-				: bind_candidate(k, net, sk, port, l3mdev, false);
-		return explainVerdict(k, sk, port, verdict, k.blocker, true);
+				? connect_candidate(k, net, sk, candidate, l3mdev)
+				: bind_candidate(k, net, sk, candidate, l3mdev, false);
+		const verdict = judge(port);
+		const clause = explainVerdict(k, sk, port, verdict, k.blocker, true);
+		const chosen = k.sock.skc_num[sk];
+		if (verdict !== CANDIDATE_OK || chosen === 0) return clause;
+		// Free, but of the parity that is looked at second: say what comes first.
+		const first: number[] = [];
+		for (let other = low; other <= high && first.length < 8; other++) {
+			if ((other - chosen) % 2 !== 0) continue;
+			if (other === chosen || judge(other) === CANDIDATE_OK) first.push(other);
+		}
+		return `${clause}, but a search comes to ${first.join(", ")}${first.length === 8 ? " …" : ""} first`;
 	}
 
 	/** Whether the port of a connect fits the connects to the same destination before it. */
@@ -528,14 +542,14 @@ export class Player {
 		const flagged = (this.kernel.socket.flags[sock] & O_NONBLOCK) !== 0;
 		switch (call.name) {
 			case "bind": {
-				const address = this.sockaddr(operands, 1);
+				const address = operands.sockaddr(1)?.address ?? null;
 				if (address === null) return IGNORED;
 				return { result: task.bind(fd, address, operands.length(2, "an address length")) };
 			}
 			case "listen":
 				return { result: task.listen(fd, operands.int(1, "a backlog")) };
 			case "connect": {
-				const address = this.sockaddr(operands, 1);
+				const address = operands.sockaddr(1)?.address ?? null;
 				if (address === null) return IGNORED;
 				const length = operands.length(2, "an address length");
 				// fcntl() is not in the recordings: how the call ended says whether it could sleep.
@@ -580,7 +594,8 @@ export class Player {
 				if (typeof value === "number") return { result: value };
 				const shown = checking ? operands.returned(3, value.length) : null;
 				const same = shown === null || shown.every((byte, i) => byte === value[i]);
-				return { result: 0, difference: same ? null : `the model's value is [${hex(value)}]` };
+				const difference = same ? null : `the model's value is [${hex(value)}]`;
+				return { result: 0, value, difference };
 			}
 			case "shutdown":
 				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
@@ -590,10 +605,6 @@ export class Player {
 				this.transfer(task, fd, call, recorded);
 				return IGNORED;
 		}
-	}
-
-	private sockaddr(operands: Operands, index: number): Address | null {
-		return operands.sockaddr(index)?.address ?? null;
 	}
 
 	/** The option's number; null for a name that bears on no port. */
@@ -621,7 +632,7 @@ export class Player {
 	): Handled {
 		const listener = this.kernel.socket.sk[sock];
 		const flags = call.name === "accept4" ? operands.flags(3) : 0;
-		const told = call.args[1]?.value.kind === "struct" ? this.sockaddr(operands, 1) : null;
+		const told = operands.shownAddress(1);
 		if (told !== null) this.adopt(listener, told);
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
@@ -662,15 +673,9 @@ export class Player {
 	}
 
 	private addressDiffers(operands: Operands, name: Address): string | null {
-		const told = operands.has(1) ? this.sockaddrIfShown(operands) : null;
+		const told = operands.shownAddress(1);
 		if (told === null || (told.address === name.address && told.port === name.port)) return null;
 		return `the model's address is ${name.address}:${name.port}`;
-	}
-
-	private sockaddrIfShown(operands: Operands): Address | null {
-		const value = operands.arg(1, "an address");
-		const shown = value.kind === "struct" && value.fields.length > 0;
-		return shown ? (operands.sockaddrOf(value)?.address ?? null) : null;
 	}
 
 	/** Data is passed over, but for what it does to the connection: a RST, an error that is taken. */
@@ -746,13 +751,49 @@ function hex(bytes: Uint8Array): string {
 	return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
 
-/** The call with the model's result, as strace would print it. */
-function resultText(call: CallLine, result: number, address: Address | null): string {
-	let text = formatCall(call.name, call.args);
-	if (address !== null && call.result === null) {
-		text += ` /* ${address.address}:${address.port} */`;
+/** An address as strace prints it. */
+function sockaddrValue({ address, port }: Address): Value {
+	const column = 0;
+	const call = (name: string, arg: Value): Value => ({ kind: "call", name, args: [arg], column });
+	const int: Value = { kind: "int", value: port, symbol: null, column };
+	const bytes = new TextEncoder().encode(address);
+	const string: Value = { kind: "string", bytes, truncated: false, column };
+	const family: Value = { kind: "flags", names: ["AF_INET"], extra: 0, column };
+	const fields = [
+		{ name: "sa_family", value: family },
+		{ name: "sin_port", value: call("htons", int) },
+		{ name: "sin_addr", value: call("inet_addr", string) },
+	];
+	return { kind: "struct", fields, truncated: false, column };
+}
+
+/** The bytes of an option as strace prints them: ints where they are whole ones. */
+function optionValue(bytes: Uint8Array): Value {
+	const column = 0;
+	if (bytes.length === 0 || bytes.length % 4 !== 0) {
+		return { kind: "string", bytes, truncated: false, column };
 	}
+	const items: Value[] = [];
+	for (let i = 0; i < bytes.length; i += 4) {
+		items.push({ kind: "int", value: intAt(bytes, i), symbol: null, column });
+	}
+	return { kind: "array", items, negated: false, truncated: false, column };
+}
+
+/** The call with the model's result, as strace would print it. */
+function resultText(call: CallLine, { result, address, value }: Done): string {
+	const args = [...call.args];
+	const fill = (index: number, filled: Value) => {
+		if (call.result !== null) return; // the recording shows the kernel's
+		while (args.length <= index) args.push({ name: null, value: NULL, fd: null });
+		args[index] = { name: null, value: filled, fd: null };
+	};
+	if (address != null) fill(1, sockaddrValue(address));
+	if (value !== undefined) fill(3, optionValue(value));
+	const text = formatCall(call.name, args);
 	if (result === -ERESTARTSYS) return `${text} = ? ERESTARTSYS (it would sleep)`;
 	if (result < 0) return `${text} = -1 ${errnoName(-result)}`;
 	return `${text} = ${result}`;
 }
+
+const NULL: Value = { kind: "null", column: 0 };

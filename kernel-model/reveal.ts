@@ -74,10 +74,7 @@ export function reveal(
 		const result = line.result?.value ?? null;
 		const fd = argFd(line.args);
 		const life = fd === null ? undefined : fds.get(fd);
-		const address = (index: number) => {
-			const value = line.args[index]?.value;
-			return value?.kind === "struct" ? (operands.sockaddrOf(value)?.address ?? null) : null;
-		};
+		const address = (index: number) => operands.shownAddress(index);
 		if (FORKS.has(line.name)) {
 			if (result !== null && result > 0) fdsOf(result);
 			continue;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Addresses as programs write them. */
-import { AF_INET, AF_UNSPEC } from "../include/linux/socket.js";
+import { AF_INET, AF_UNIX, AF_UNSPEC } from "../include/linux/socket.js";
 import type { SockaddrIn } from "../net/ipv4/af_inet.js";
 
-/** An address of a socket; `port` is 0 to 65535. AF_UNSPEC only makes sense for connect(). */
+/**
+ * An address of a socket; `port` is 0 to 65535. AF_UNSPEC dissolves a connection;
+ * AF_OTHER stands for every family that such a socket refuses.
+ */
 export interface Address {
-	family: "AF_INET" | "AF_UNSPEC";
+	family: "AF_INET" | "AF_UNSPEC" | "AF_OTHER";
 	/** Dotted decimal. */
 	address: string;
 	port: number;
@@ -35,11 +38,8 @@ export function toSockaddr(address: Address): SockaddrIn {
 	if (!Number.isInteger(port) || port < 0 || port > 65535) {
 		throw new RangeError(`not a port: ${port}`);
 	}
-	return {
-		sin_family: address.family === "AF_INET" ? AF_INET : AF_UNSPEC,
-		sin_addr,
-		sin_port: port,
-	};
+	const sin_family = { AF_INET, AF_UNSPEC, AF_OTHER: AF_UNIX }[address.family];
+	return { sin_family, sin_addr, sin_port: port };
 }
 
 export function fromSockaddr(addr: SockaddrIn): Address {

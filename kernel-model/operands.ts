@@ -6,9 +6,12 @@ import {
 	SHUT_RDWR,
 	SHUT_WR,
 	SOCK_CLOEXEC,
+	SOCK_DCCP,
 	SOCK_DGRAM,
 	SOCK_NONBLOCK,
+	SOCK_PACKET,
 	SOCK_RAW,
+	SOCK_RDM,
 	SOCK_SEQPACKET,
 	SOCK_STREAM,
 } from "../include/linux/net.js";
@@ -40,9 +43,12 @@ const CONSTANTS = new Map<string, number>(
 		SOL_IP,
 		SOL_TCP,
 		SOCK_CLOEXEC,
+		SOCK_DCCP,
 		SOCK_DGRAM,
 		SOCK_NONBLOCK,
+		SOCK_PACKET,
 		SOCK_RAW,
+		SOCK_RDM,
 		SOCK_SEQPACKET,
 		SOCK_STREAM,
 		SHUT_RD,
@@ -101,7 +107,8 @@ export class Operands {
 	intOf(value: Value, what: string): number {
 		const number = this.maybeInt(value);
 		if (number === null) throw this.error(value, what);
-		return number;
+		// strace prints some ints unsigned.
+		return number > 0x7fffffff && number <= 0xffffffff ? number | 0 : number;
 	}
 
 	private maybeInt(value: Value): number | null {
@@ -138,13 +145,17 @@ export class Operands {
 		return 0;
 	}
 
-	/** An address that a program passes; null for a NULL pointer. */
-	sockaddr(index: number): SockaddrOperand | null {
-		return this.sockaddrOf(this.arg(index, "an address"));
+	/**
+	 * An address of `length` bytes that a program passes; null for a pointer to none. Where
+	 * it is too short for a port or an address, those are 0: the call fails for its length.
+	 */
+	sockaddr(index: number, length: number): SockaddrOperand | null {
+		return this.sockaddrOf(this.arg(index, "an address"), length);
 	}
 
-	sockaddrOf(value: Value): SockaddrOperand | null {
-		if (value.kind === "null") return null;
+	private sockaddrOf(value: Value, length: number): SockaddrOperand | null {
+		if (value.kind === "null" || (value.kind === "int" && value.value !== 0)) return null;
+		if (value.kind === "string" && length < 2) return null;
 		if (value.kind !== "struct") {
 			throw this.error(
 				value,
@@ -167,6 +178,9 @@ export class Operands {
 		if (family !== AF_INET) return { family, address: null };
 		const sin_port = field("sin_port");
 		const sin_addr = field("sin_addr");
+		if (length < 16 && (sin_port === undefined || sin_addr === undefined)) {
+			return { family, address: { family: "AF_INET", address: "0.0.0.0", port: 0 } };
+		}
 		if (sin_port === undefined) throw this.error(value, "a field sin_port");
 		if (sin_addr === undefined) throw this.error(value, "a field sin_addr");
 		const port = this.port(sin_port);
@@ -177,7 +191,8 @@ export class Operands {
 	shownAddress(index: number): Address | null {
 		const value = this.call.args[index]?.value;
 		if (value?.kind !== "struct" || value.fields.length === 0) return null;
-		return this.sockaddrOf(value)?.address ?? null;
+		const whole = value.fields.some((field) => field.name === "sin_addr");
+		return this.sockaddrOf(value, whole ? 16 : 2)?.address ?? null;
 	}
 
 	private port(value: Value): number {

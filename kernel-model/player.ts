@@ -4,9 +4,15 @@
  * (check mode, DESIGN section 7); without one the model's own is given.
  */
 import { O_NONBLOCK } from "../include/linux/net.js";
-import { AF_INET6 } from "../include/linux/socket.js";
+import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../include/linux/socket.js";
 import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
-import { EAGAIN, ERESTARTSYS, errnoName } from "../include/uapi/asm-generic/errno.js";
+import {
+	EAGAIN,
+	EFAULT,
+	EINVAL,
+	ERESTARTSYS,
+	errnoName,
+} from "../include/uapi/asm-generic/errno.js";
 import { intAt, NotModelled, sk_net } from "../net/core/sock.js";
 import {
 	bind_candidate,
@@ -441,7 +447,11 @@ export class Player {
 			case "socket": {
 				const family = operands.int(0, "an address family");
 				const type = operands.int(1, "a socket type");
-				const protocol = call.args[2] === undefined ? 0 : operands.flags(2);
+				const protocol = this.protocol(operands, call);
+				if (protocol === null) {
+					if (succeeded) this.openOther(task, recorded, family);
+					return IGNORED;
+				}
 				try {
 					return { result: task.socket(family, type, protocol, at) };
 				} catch (error) {
@@ -542,16 +552,18 @@ export class Player {
 		const flagged = (this.kernel.socket.flags[sock] & O_NONBLOCK) !== 0;
 		switch (call.name) {
 			case "bind": {
-				const address = operands.sockaddr(1)?.address ?? null;
-				if (address === null) return IGNORED;
-				return { result: task.bind(fd, address, operands.length(2, "an address length")) };
+				const length = operands.length(2, "an address length");
+				const address = operands.sockaddr(1, length);
+				if (address === null) return { result: badPointer(length) };
+				return { result: task.bind(fd, address.address ?? OTHER_FAMILY, length) };
 			}
 			case "listen":
 				return { result: task.listen(fd, operands.int(1, "a backlog")) };
 			case "connect": {
-				const address = operands.sockaddr(1)?.address ?? null;
-				if (address === null) return IGNORED;
 				const length = operands.length(2, "an address length");
+				const pointed = operands.sockaddr(1, length);
+				if (pointed === null) return { result: badPointer(length) };
+				const address = pointed.address ?? OTHER_FAMILY;
 				// fcntl() is not in the recordings: how the call ended says whether it could sleep.
 				const error = call.result?.errno ?? null;
 				const nonblock = checking
@@ -607,18 +619,22 @@ export class Player {
 		}
 	}
 
-	/** The option's number; null for a name that bears on no port. */
-	private optname(operands: Operands, call: CallLine): number | null {
-		const value = operands.arg(2, "an option");
-		if (value.kind === "flags" && value.extra === 0) {
-			try {
-				return operands.int(2, "an option");
-			} catch (error) {
-				if (!(error instanceof ScriptError) || call.result === null) throw error;
-				return null;
-			}
+	/** The number of a name that a recording may have and that bears on no port: then null. */
+	private knownName(operands: Operands, call: CallLine, index: number, what: string) {
+		try {
+			return operands.int(index, what);
+		} catch (error) {
+			if (!(error instanceof ScriptError) || call.result === null) throw error;
+			return null;
 		}
-		return operands.int(2, "an option");
+	}
+
+	private protocol(operands: Operands, call: CallLine): number | null {
+		return call.args[2] === undefined ? 0 : this.knownName(operands, call, 2, "a protocol");
+	}
+
+	private optname(operands: Operands, call: CallLine): number | null {
+		return this.knownName(operands, call, 2, "an option");
 	}
 
 	private accept(
@@ -794,6 +810,16 @@ function resultText(call: CallLine, { result, address, value }: Done): string {
 	if (result === -ERESTARTSYS) return `${text} = ? ERESTARTSYS (it would sleep)`;
 	if (result < 0) return `${text} = -1 ${errnoName(-result)}`;
 	return `${text} = ${result}`;
+}
+
+/** An address of a family that no AF_INET socket takes. */
+const OTHER_FAMILY: Address = { family: "AF_OTHER", address: "0.0.0.0", port: 0 };
+
+/** bind() or connect() with a pointer to nothing: net/socket.c: move_addr_to_kernel. */
+function badPointer(length: number): number {
+	return length < 0 || length > SIZEOF_SOCKADDR_STORAGE || length < SIZEOF_SA_FAMILY
+		? -EINVAL
+		: -EFAULT;
 }
 
 const NULL: Value = { kind: "null", column: 0 };

@@ -25,6 +25,16 @@ interface Life {
 
 type Fds = Map<number, Life | null>;
 
+/** Errors of connect() that give up a port which bind() did not name. */
+const RELEASES = new Set([
+	"EADDRNOTAVAIL",
+	"ECONNABORTED",
+	"ECONNREFUSED",
+	"ECONNRESET",
+	"EPIPE",
+	"ETIMEDOUT",
+]);
+
 const FORKS = new Set(["fork", "vfork", "clone", "clone3"]);
 
 /** The process that each pid was forked from, and by which call. */
@@ -117,7 +127,7 @@ export function reveal(
 				if (peer === null) break;
 				named.add(peer.port);
 				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
-				if (peer.family === "AF_UNSPEC" || (!begun && line.result?.errno !== "EALREADY")) {
+				if (peer.family === "AF_UNSPEC" || RELEASES.has(line.result?.errno ?? "")) {
 					// What bind() did not name is given up again.
 					life.choosing = [];
 					life.port = null;

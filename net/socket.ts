@@ -12,7 +12,13 @@ import type { Net } from "../include/net/net_namespace.js";
 import type { Stack } from "../include/net/stack.js";
 import { EINVAL, ENOPROTOOPT, EPROTONOSUPPORT } from "../include/uapi/asm-generic/errno.js";
 import { SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
-import { IPPROTO_IP, IPPROTO_MAX, IPPROTO_TCP } from "../include/uapi/linux/in.js";
+import {
+	IPPROTO_IP,
+	IPPROTO_MAX,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+} from "../include/uapi/linux/in.js";
 import { NotModelled, sk_alloc, sk_getsockopt, sk_setsockopt, sock_graft } from "./core/sock.js";
 import {
 	__inet_bind,
@@ -67,7 +73,7 @@ export function sock_create(
 }
 
 /** Stream protocols that a kernel may have: TCP, SCTP, MPTCP. */
-const STREAM_PROTOCOLS = new Set([IPPROTO_IP, IPPROTO_TCP, 132, 262]);
+const STREAM_PROTOCOLS = new Set([IPPROTO_IP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_MPTCP]);
 
 /** An address length that move_addr_to_kernel refuses. */
 function bad_addrlen(addr_len: number): boolean {

@@ -18,7 +18,7 @@ export function ipv4_is_lbcast(addr: number): boolean {
 	return addr === 0xffffffff;
 }
 
-/** 0.0.0.0/8, which the kernel takes for broadcast where it asks for an address's type. */
+/** The wildcard address alone: the rest of 0.0.0.0/8 is ordinary since 5.3. */
 export function ipv4_is_zeronet(addr: number): boolean {
-	return addr >>> 24 === 0;
+	return addr === 0;
 }

@@ -4,7 +4,10 @@
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
+export const SOCK_RDM = 4;
 export const SOCK_SEQPACKET = 5;
+export const SOCK_DCCP = 6;
+export const SOCK_PACKET = 10;
 export const SOCK_TYPE_MASK = 0xf;
 /** Number of socket types: a larger type is EINVAL. */
 export const SOCK_MAX = 11;

@@ -64,6 +64,7 @@ for name in "$@"; do
 		prepare='ip link set lo up;'
 		record_python "$name" '-ttt' time_wait.py ;;
 	load) record_python "$name" '-f -ttt' load.py ;;
+	odd) record_python "$name" '-f -ttt' odd.py ;;
 	web) record "$name" '-f' sh web.sh ;;
 	redis) record "$name" '-f -ttt' sh redis.sh ;;
 	storm-*) record_python "$name" '-f -ttt' storm.py "${name#*-}" 1500 ;;

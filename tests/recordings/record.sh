@@ -10,7 +10,7 @@
 set -eu
 
 ALL='three_ways-by_hand three_ways-namespace_range three_ways-socket_range
-three_ways-closing time_wait web redis load storm-1'
+three_ways-closing time_wait web redis load odd storm-1'
 
 usage() {
 	cat <<END

@@ -2,8 +2,14 @@
 /** Internet protocols and IP level options (include/uapi/linux/in.h). */
 
 export const IPPROTO_IP = 0;
+export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const IPPROTO_DCCP = 33;
+export const IPPROTO_SCTP = 132;
+export const IPPROTO_UDPLITE = 136;
+export const IPPROTO_RAW = 255;
+export const IPPROTO_MPTCP = 262;
 export const IPPROTO_MAX = 263;
 
 export const IP_FREEBIND = 15;

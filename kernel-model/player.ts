@@ -515,7 +515,7 @@ export class Player {
 			return { result: task.dup3(fd, newfd, operands.flags(2)) };
 		}
 		// Not a socket of the model: a file, or a socket of another kind.
-		if (sock < 0 && checking) {
+		if (sock < 0 && checking && recorded !== sock) {
 			this.refuseIpv6(task, fd, call, operands);
 			return IGNORED;
 		}

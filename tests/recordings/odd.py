@@ -81,14 +81,14 @@ for address in [
         connect(bound("192.0.2.10"), address, port)
 
 for length in (0, 1, 2, 8, 15, 16, 20, 128, 129, -1):
-    libc.bind(tcp().fileno(), sockaddr(2, 0, "127.0.0.1"), length)
-    libc.connect(tcp().fileno(), sockaddr(2, 9, "127.0.0.1"), length)
+    libc.bind(tcp().detach(), sockaddr(2, 0, "127.0.0.1"), length)
+    libc.connect(tcp().detach(), sockaddr(2, 9, "127.0.0.1"), length)
 for family in (0, 1, 3, 10, 99):
     sock = tcp()
     libc.bind(sock.fileno(), sockaddr(family, 0, "0.0.0.0"), 16)
     sock.getsockname()
-    libc.bind(tcp().fileno(), sockaddr(family, 0, "127.0.0.1"), 16)
-    libc.connect(tcp().fileno(), sockaddr(family, 9, "127.0.0.1"), 16)
+    libc.bind(tcp().detach(), sockaddr(family, 0, "127.0.0.1"), 16)
+    libc.connect(tcp().detach(), sockaddr(family, 9, "127.0.0.1"), 16)
 
 for backlog in (-1, 0, 5000):
     sock = tcp()
@@ -102,7 +102,7 @@ for kind, protocol in (
 ):
     libc.socket(2, kind, protocol)
 for how in (-1, 0, 1, 2, 3, 99):
-    libc.shutdown(tcp().fileno(), how)
+    libc.shutdown(tcp().detach(), how)
 libc.close(999)
 libc.bind(999, sockaddr(2, 0, "127.0.0.1"), 16)
 libc.listen(1, 1)

@@ -51,7 +51,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 	{
 		name: "syn-recv-shutdown-deferred",
 		commit: "94062790aedb",
-		since: "6.10",
+		since: "6.9",
 		backports: ["6.1.176"],
 		summary:
 			"shutdown() of a socket in SYN_RECV, as in a connect to oneself, sends its FIN only once the connection is there",
@@ -60,7 +60,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 	{
 		name: "simultaneous-synack-accepted",
 		commit: "23e89e8ee7be",
-		since: "6.12",
+		since: "6.11",
 		backports: ["6.1.176"],
 		summary:
 			"a SYN+ACK completes a connect() to oneself, or two that cross, instead of being challenged",

@@ -3,7 +3,8 @@
  * net/ipv4/sysctl_net_ipv4.c, kernel/sysctl.c: the files below /proc/sys/net/ipv4 that
  * bear on ports, with the kernel's parsing.
  */
-import type { Net } from "../../include/net/net_namespace.js";
+import { JIFFY } from "../../include/linux/timer.js";
+import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
 /** A settable file: reads as text, and takes text or refuses it with a negative errno. */
@@ -39,26 +40,23 @@ function parseInts(text: string, count: number): number[] | null {
 	return values.length > 0 ? values : null;
 }
 
-/** One byte between bounds: proc_dou8vec_minmax. */
-function u8(
-	get: (net: Net) => number,
-	set: (net: Net, value: number) => void,
-	min: number,
-	max: number,
-): SysctlFile {
+/** Settings that are one number. */
+type NumberSetting = {
+	[K in keyof NetnsIpv4]: NetnsIpv4[K] extends number ? K : never;
+}[keyof NetnsIpv4];
+
+/** A number between bounds: proc_dou8vec_minmax, proc_dointvec_minmax, proc_dointvec_jiffies. */
+function number(key: NumberSetting, min: number, max: number): SysctlFile {
 	return {
-		read: (net) => `${get(net)}\n`,
+		read: (net) => `${net.ipv4[key]}\n`,
 		write: (net, text) => {
 			const values = parseInts(text, 1);
 			if (values === null || values[0] < min || values[0] > max) return -EINVAL;
-			set(net, values[0]);
+			net.ipv4[key] = values[0];
 			return 0;
 		},
 	};
 }
-
-/** One int between bounds: proc_dointvec_minmax. */
-const int = u8;
 
 /** ipv4_local_port_range: two ports, in order, the low one not privileged. */
 const ip_local_port_range: SysctlFile = {
@@ -149,58 +147,21 @@ function parseBitmap(text: string): Uint32Array | null {
 	return bitmap;
 }
 
+const INT_MIN = -0x80000000;
+const INT_MAX = 0x7fffffff;
+const HZ = 1000 / JIFFY;
+
 const FILES: Readonly<Record<string, SysctlFile>> = {
 	ip_local_port_range,
 	ip_local_reserved_ports,
 	ip_unprivileged_port_start,
-	ip_nonlocal_bind: u8(
-		(net) => net.ipv4.sysctl_ip_nonlocal_bind,
-		(net, value) => {
-			net.ipv4.sysctl_ip_nonlocal_bind = value;
-		},
-		0,
-		255,
-	),
-	ip_autobind_reuse: u8(
-		(net) => net.ipv4.sysctl_ip_autobind_reuse,
-		(net, value) => {
-			net.ipv4.sysctl_ip_autobind_reuse = value;
-		},
-		0,
-		1,
-	),
-	tcp_tw_reuse: u8(
-		(net) => net.ipv4.sysctl_tcp_tw_reuse,
-		(net, value) => {
-			net.ipv4.sysctl_tcp_tw_reuse = value;
-		},
-		0,
-		2,
-	),
-	tcp_fin_timeout: int(
-		(net) => net.ipv4.sysctl_tcp_fin_timeout,
-		(net, value) => {
-			net.ipv4.sysctl_tcp_fin_timeout = value;
-		},
-		-0x80000000,
-		0x7fffffff / 250,
-	),
-	tcp_syn_retries: u8(
-		(net) => net.ipv4.sysctl_tcp_syn_retries,
-		(net, value) => {
-			net.ipv4.sysctl_tcp_syn_retries = value;
-		},
-		1,
-		127,
-	),
-	tcp_max_tw_buckets: int(
-		(net) => net.ipv4.sysctl_tcp_max_tw_buckets,
-		(net, value) => {
-			net.ipv4.sysctl_tcp_max_tw_buckets = value;
-		},
-		-0x80000000,
-		0x7fffffff,
-	),
+	ip_nonlocal_bind: number("sysctl_ip_nonlocal_bind", 0, 255),
+	ip_autobind_reuse: number("sysctl_ip_autobind_reuse", 0, 1),
+	tcp_tw_reuse: number("sysctl_tcp_tw_reuse", 0, 2),
+	// Kept in jiffies, so that only so many seconds fit.
+	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),
+	tcp_syn_retries: number("sysctl_tcp_syn_retries", 1, 127),
+	tcp_max_tw_buckets: number("sysctl_tcp_max_tw_buckets", INT_MIN, INT_MAX),
 };
 
 /** Names of the files below /proc/sys/net/ipv4 that the model has. */

@@ -196,6 +196,10 @@ export class Operands {
 	}
 
 	private port(value: Value): number {
+		// strace -X raw prints the bytes.
+		if (value.kind === "string" && value.bytes.length === 2) {
+			return (value.bytes[0] << 8) | value.bytes[1];
+		}
 		if (value.kind !== "call" || value.name !== "htons" || value.args.length !== 1) {
 			throw this.error(value, "a port such as htons(80)");
 		}
@@ -206,6 +210,7 @@ export class Operands {
 
 	private inetAddr(value: Value): string {
 		const expected = 'an address such as inet_addr("127.0.0.1")';
+		if (value.kind === "string" && value.bytes.length === 4) return value.bytes.join(".");
 		if (value.kind === "flags" && value.names.length === 1) {
 			const known = CONSTANTS.get(value.names[0]);
 			if (known !== undefined) {

@@ -34,8 +34,10 @@ export interface ConnectWindow {
 	remaining: number;
 }
 
+const NOTHING: Observation = { port: null, exhausted: false, remote: null };
+
 export class RecordingObserver implements Observer {
-	private observation: Observation = { port: null, exhausted: false, remote: null };
+	private observation = NOTHING;
 	/** Set by connect()'s search, null if the call did not search. */
 	window: ConnectWindow | null = null;
 
@@ -49,6 +51,11 @@ export class RecordingObserver implements Observer {
 	expect(observation: Observation): void {
 		this.observation = observation;
 		this.window = null;
+	}
+
+	/** After each call: what its timers do later is not what was observed of it. */
+	rest(): void {
+		this.observation = NOTHING;
 	}
 
 	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number {

@@ -328,6 +328,7 @@ export class Player {
 			if (!(error instanceof NotModelled)) throw error;
 			handled = IGNORED;
 		}
+		this.observer.rest();
 		if (handled === IGNORED) return outcome;
 
 		const { result } = handled;
@@ -601,7 +602,9 @@ export class Player {
 				const level = operands.int(1, "an option level");
 				const optname = this.optname(operands, call);
 				if (optname === null) return IGNORED;
-				const length = operands.length(4, "an option length");
+				// A script may leave buffer and length out: then there is room for every option.
+				const given = call.args[4] !== undefined;
+				const length = given ? operands.length(4, "an option length") : 16;
 				const value = task.getsockopt(fd, level, optname, length);
 				if (typeof value === "number") return { result: value };
 				const shown = checking ? operands.returned(3, value.length) : null;
@@ -783,6 +786,11 @@ function sockaddrValue({ address, port }: Address): Value {
 	return { kind: "struct", fields, truncated: false, column };
 }
 
+function lengthValue(length: number): Value {
+	const int: Value = { kind: "int", value: length, symbol: null, column: 0 };
+	return { kind: "array", items: [int], negated: false, truncated: false, column: 0 };
+}
+
 /** The bytes of an option as strace prints them: ints where they are whole ones. */
 function optionValue(bytes: Uint8Array): Value {
 	const column = 0;
@@ -805,7 +813,10 @@ function resultText(call: CallLine, { result, address, value }: Done): string {
 		args[index] = { name: null, value: filled, fd: null };
 	};
 	if (address != null) fill(1, sockaddrValue(address));
-	if (value !== undefined) fill(3, optionValue(value));
+	if (value !== undefined) {
+		fill(3, optionValue(value));
+		if (args[4]?.value.kind === "null" || args.length === 4) fill(4, lengthValue(value.length));
+	}
 	const text = formatCall(call.name, args);
 	if (result === -ERESTARTSYS) return `${text} = ? ERESTARTSYS (it would sleep)`;
 	if (result < 0) return `${text} = -1 ${errnoName(-result)}`;

@@ -21,6 +21,12 @@ interface Life {
 	port: number | null;
 	/** A connect() has begun; the next one only asks how it went. */
 	connecting: boolean;
+	/** ... and a shutdown() may have ended it. */
+	brokenOff: boolean;
+}
+
+function newLife(): Life {
+	return { choosing: [], port: null, connecting: false, brokenOff: false };
 }
 
 type Fds = Map<number, Life | null>;
@@ -91,13 +97,12 @@ export function reveal(
 		}
 		switch (line.name) {
 			case "socket":
-				if (result !== null && result >= 0)
-					fds.set(result, { choosing: [], port: null, connecting: false });
+				if (result !== null && result >= 0) fds.set(result, newLife());
 				break;
 			case "accept":
 			case "accept4": {
 				if (result === null || result < 0) break;
-				fds.set(result, { choosing: [], port: null, connecting: false });
+				fds.set(result, newLife());
 				const peer = address(1);
 				if (peer === null || life === undefined || life === null || life.port === null) break;
 				named.add(peer.port);
@@ -113,13 +118,19 @@ export function reveal(
 				const wanted = address(1);
 				if (life === undefined || life === null || wanted === null || result !== 0) break;
 				named.add(wanted.port);
+				// It had no port before: what was chosen earlier is given up.
+				life.choosing = wanted.port === 0 ? [line] : [];
+				life.connecting = false;
+				life.brokenOff = false;
 				if (wanted.port !== 0) life.port = wanted.port;
-				else life.choosing = [line]; // it had no port before
 				break;
 			}
 			case "listen":
+				if (!life || result !== 0) break;
 				// Even where a port seems known: getsockname() goes on showing one that was given up.
-				if (life && result === 0) life.choosing.push(line);
+				life.choosing = life.connecting || life.brokenOff ? [line] : [...life.choosing, line];
+				life.connecting = false;
+				life.brokenOff = false;
 				break;
 			case "connect": {
 				if (life === undefined || life === null) break;
@@ -129,15 +140,13 @@ export function reveal(
 				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
 				if (peer.family === "AF_UNSPEC" || RELEASES.has(line.result?.errno ?? "")) {
 					// What bind() did not name is given up again.
-					life.choosing = [];
-					life.port = null;
-					life.connecting = false;
+					Object.assign(life, newLife());
 					break;
 				}
 				if (!begun || life.connecting) break; // it only asks how the first one goes
+				life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = true;
-				life.choosing = life.choosing.filter((earlier) => earlier.name !== "connect");
-				life.choosing.push(line);
+				life.brokenOff = false;
 				const queue = waiting.get(peer.port);
 				if (queue === undefined) waiting.set(peer.port, [life]);
 				else queue.push(life);
@@ -151,8 +160,10 @@ export function reveal(
 				break;
 			}
 			case "shutdown":
-				// It may have broken off a connect(), so that the next one chooses again.
-				if (life && result === 0) life.connecting = false;
+				// It may have broken off a connect(), so that the next call chooses again.
+				if (!life || result !== 0 || !life.connecting) break;
+				life.connecting = false;
+				life.brokenOff = true;
 				break;
 			case "close":
 				if (fd !== null) fds.delete(fd);

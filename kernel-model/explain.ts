@@ -100,6 +100,7 @@ export function explainVerdict(
 export class SearchExplainer implements PortSearchTrace {
 	lines: string[] = [];
 	private sk = 0;
+	private high = 0;
 	private relax = false;
 	private passStart = 0;
 	private skipped = 0;
@@ -110,6 +111,7 @@ export class SearchExplainer implements PortSearchTrace {
 
 	search(kind: number, sk: number, low: number, high: number): void {
 		this.sk = sk;
+		this.high = high;
 		const S = this.k.sock;
 		const { range } = this.k.nets[S.skc_net[sk] - 1].ipv4.ip_local_ports;
 		const own = [S.local_port_range_lo[sk], S.local_port_range_hi[sk]];
@@ -126,7 +128,14 @@ export class SearchExplainer implements PortSearchTrace {
 		this.relax = relax;
 		const part = ["", "lower half: ", "upper half: "][half];
 		const rule = relax ? ", sharing with SO_REUSEADDR sockets (ip_autobind_reuse)" : "";
-		this.lines.push(`${part}${number(remaining)} ports from ${low + offset}${rule}`);
+		const ports = remaining === 1 ? "port" : "ports";
+		this.lines.push(`${part}${number(remaining)} ${ports} from ${low + offset}${rule}`);
+		// Of an odd number of ports the pass over the parity of low leaves one out.
+		const high = half === 1 ? low + remaining : this.high + 1;
+		if (remaining > 1 && high - low !== remaining) {
+			const left = (offset & ~1) === 0 ? low + remaining : low;
+			this.lines.push(`an odd number of ports: from this start ${left} is never looked at`);
+		}
 	}
 
 	pass(port: number): void {

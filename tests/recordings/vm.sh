@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Runs a command as root in a throw-away virtual machine with Debian 12's own
-# 6.1 kernel, whose TCP port allocation is that of the model's 6.3 profile.
+# 6.1 kernel, whose TCP port allocation the model has as profile 6.1.176.
 # No KVM, no disk, no network: the initramfs holds a whole Debian, the second
 # serial port carries the results out.
 

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The port allocator over random programs, against the rules as oracle.ts has them. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+	TCP_ESTABLISHED,
+	TCP_LISTEN,
+	TCP_SYN_SENT,
+	TCP_TIME_WAIT,
+} from "../../include/net/tcp_states.js";
+import {
+	CANDIDATE_CONFLICT,
+	CANDIDATE_CONFLICT_ANY,
+	CANDIDATE_NOT_SHAREABLE,
+	CANDIDATE_OK,
+	CANDIDATE_RESERVED,
+	CANDIDATE_TIME_WAIT,
+	CANDIDATE_TUPLE_IN_USE,
+	SEARCH_BIND,
+	SEARCH_CONNECT,
+} from "../../include/trace/events/port_search.js";
+import {
+	type Address,
+	EADDRNOTAVAIL,
+	EINPROGRESS,
+	Kernel,
+	SO_BINDTODEVICE,
+	SOL_SOCKET,
+} from "../../kernel-model/index.js";
+import * as checks from "./checks.js";
+import { marksOf } from "./oracle.js";
+import { BASE, type Options, type Profile, type Program, programs } from "./program.js";
+import { always, isDefault } from "./replay.js";
+import { type Call, type Check, play } from "./run.js";
+
+/** Most sockets are bound to no device. */
+const devices = ["", "lo", "dummy0", "vrf0", "dummy1"] as const;
+const common = { devices, length: 100 };
+const MIXED: Profile = { ...common, bind: 6, autobind: 3, connect: 4, session: 3, sysctl: 2 };
+const BINDING: Profile = { ...common, bind: 10, autobind: 2, connect: 2, session: 2, sysctl: 1 };
+const SEARCHING: Profile = { ...common, bind: 3, autobind: 8, connect: 8, session: 3, sysctl: 3 };
+const CONNECTING: Profile = { ...common, bind: 2, autobind: 1, connect: 8, session: 8, sysctl: 2 };
+/** No option set. */
+const PLAIN: Options = {
+	reuseaddr: false,
+	reuseport: false,
+	addressOnly: false,
+	freebind: false,
+	abort: false,
+	device: "",
+	range: null,
+};
+/**
+ * Sockets with and without a device never meet, nor do those of a VRF and of its member:
+ * where they do, the kernel lets two connections be alike (see the test of just that).
+ */
+const APART = {
+	"in and out of a VRF": ["", "vrf0"],
+	"each on its device": ["lo", "dummy0", "vrf0"],
+} as const;
+
+/** Plays programs of a profile with a check after every call. */
+function holds(seed: number, runs: number, profile: Profile, ...all: Check[]): void {
+	always(programs(profile), { seed, runs }, (program) => {
+		play(program, all);
+	});
+}
+
+describe("over random programs", { timeout: 600_000 }, () => {
+	it("a chosen port lies in the effective range", () => {
+		holds(1, 100, SEARCHING, checks.chosenPortsLieInTheEffectiveRange);
+	});
+	it("a reserved port is never chosen", () => {
+		holds(2, 100, SEARCHING, checks.chosenPortsAreNotReserved);
+	});
+	for (const [where, devices] of Object.entries(APART)) {
+		it(`two connections never share four-tuple and device, ${where}`, () => {
+			holds(3, 150, { ...CONNECTING, devices }, checks.connectionsAreUnique);
+		});
+	}
+	it("bind to a port succeeds unless a socket conflicts", () => {
+		holds(4, 200, BINDING, checks.bindAgreesWithTheRules);
+	});
+	it("listen validates its port again", () => {
+		holds(5, 200, BINDING, checks.listenAgreesWithTheRules);
+	});
+	it("connect from a bound port succeeds unless its four-tuple is taken", () => {
+		holds(6, 200, CONNECTING, checks.connectAgreesWithTheRules);
+	});
+	it("a search takes the first acceptable port of the kernel's order", () => {
+		holds(7, 200, SEARCHING, checks.searchesTakeTheFirstAcceptablePort);
+	});
+	it("a search over time-wait sockets takes the first acceptable port", () => {
+		holds(8, 200, CONNECTING, checks.searchesTakeTheFirstAcceptablePort);
+	});
+	it("a search fails only if no port is acceptable", () => {
+		holds(9, 200, SEARCHING, checks.searchesFailOnlyIfNoPortIsAcceptable);
+	});
+	it("bind takes odd ports and connect even ports as long as there are any", () => {
+		holds(10, 100, SEARCHING, checks.parityIsKept);
+	});
+	it("a bucket remembers of its owners what its history says", () => {
+		holds(11, 200, MIXED, checks.bucketsRememberTheirOwners);
+	});
+	it("a socket that is disconnected keeps only what bind named", () => {
+		holds(12, 200, MIXED, checks.disconnectingKeepsOnlyWhatBindNamed);
+	});
+	it("an accepted connection that is disconnected keeps only what bind named", () => {
+		holds(17, 200, CONNECTING, checks.disconnectingKeepsOnlyWhatBindNamed);
+	});
+	it("a search of connect starts beyond the last one for its destination", () => {
+		always(callers, { seed: 18, runs: 60 }, (program) => {
+			play(program, [checks.startsMoveOn()]);
+		});
+	});
+	for (const [where, devices] of Object.entries(APART)) {
+		it(`tables are consistent after every call and empty in the end, ${where}`, () => {
+			always(programs({ ...MIXED, devices }), { seed: 13, runs: 150 }, (program) => {
+				checks.isEmpty(play(program, [checks.kernelVerifies]).kernel);
+			});
+		});
+	}
+	it("the same seed gives the same run", () => {
+		always(programs(MIXED), { seed: 14, runs: 50 }, (program) => {
+			expect(play(program, []).transcript).toEqual(play(program, []).transcript);
+		});
+	});
+});
+
+/** Sockets that connect to two destinations, nobody else about, from a wide range. */
+const callers: fc.Arbitrary<Program> = fc.record({
+	seed: fc.nat(0xffff),
+	version: fc.constant("6.3" as const),
+	slots: fc.constant(64),
+	range: fc.integer({ min: 30, max: 2000 }).map((size) => [BASE, BASE + size] as const),
+	autobindReuse: fc.constant(false),
+	twReuse: fc.constant(2),
+	ops: fc.array(
+		fc.record({
+			op: fc.constant("open" as const),
+			task: fc.nat(3),
+			options: fc.constant(PLAIN),
+			bind: fc.constant(null),
+			next: fc.constant("connect" as const),
+			backlog: fc.constant(0),
+			target: fc.record({
+				address: fc.constant("198.51.100.1"),
+				port: fc.constantFrom(80, 81),
+			}),
+		}),
+		{ maxLength: 60, size: "max" },
+	),
+});
+
+/** The first programs of a profile, the same at every run. */
+function sample(profile: Profile, seed: number): Program[] {
+	return fc.sample(programs(profile), { seed, numRuns: 60 });
+}
+
+describe("of sixty programs", () => {
+	it("another seed changes most that search", () => {
+		let searching = 0;
+		let changed = 0;
+		for (const program of sample(SEARCHING, 15)) {
+			let searches = 0;
+			const count: Check = (_run, { search }) => {
+				// Of one candidate there is no choice.
+				if (search !== null && search.scans[0].remaining > 2) searches++;
+			};
+			const one = play(program, [count]).transcript;
+			if (searches < 3) continue;
+			searching++;
+			const other = play(program, [], program.seed + 1).transcript;
+			if (one.join("\n") !== other.join("\n")) changed++;
+		}
+		expect(searching).toBeGreaterThan(20);
+		expect(changed / searching).toBeGreaterThan(0.8);
+	});
+});
+
+/** What a call shows of the rules: names of what the checks above must have met. */
+function met({ before, search, bound, tuple, name }: Call): string[] {
+	const seen: string[] = [];
+	if (search !== null) {
+		const kind = search.kind === SEARCH_BIND ? "bind" : "connect";
+		seen.push(`${kind} ${search.chosen === 0 ? "finds no port" : "finds a port"}`);
+		for (const scan of search.scans) {
+			for (const skip of scan.skips) seen.push(`${kind} passes over for ${skip.verdict}`);
+			if (scan.relax) seen.push("bind scans again, relaxed");
+			if (scan.half === 2) seen.push("bind scans the upper half");
+		}
+		const { me, world, chosen } = search;
+		const tw = world.sockets.some(
+			(sock) =>
+				sock.state === TCP_TIME_WAIT &&
+				sock.port === chosen &&
+				[sock.address, sock.peer, sock.peerPort].join() ===
+					[me.address, me.peer, me.peerPort].join(),
+		);
+		if (tw && search.kind === SEARCH_CONNECT && me.l3mdev === 0) {
+			seen.push("connect takes over a time-wait socket");
+		}
+	}
+	if (bound !== null) {
+		seen.push(`${name} ${bound.fast ? "passes unseen" : `is answered ${bound.verdict}`}`);
+		const blocker = before.sockets.find((sock) => sock.sk === bound.blocker);
+		if (blocker !== undefined) seen.push(`${name} conflicts with state ${blocker.state}`);
+	}
+	if (tuple !== null) seen.push(`bound connect is answered ${tuple.verdict}`);
+	for (const diary of before.diaries.values()) {
+		const { fastreuse, fastreuseport } = marksOf(diary);
+		seen.push(`marks ${fastreuse}/${fastreuseport}`);
+	}
+	return seen;
+}
+
+/** Sockets of one four-tuple, on lo and on no device: two of them can be in the kernel's table. */
+describe("a four-tuple that several sockets hold on different devices", () => {
+	const LO = Uint8Array.from([..."lo"].map((c) => c.charCodeAt(0)));
+
+	/** One port to choose, and connections to a listener that end in TIME_WAIT at the client. */
+	function world() {
+		const kernel = new Kernel();
+		const net = kernel.createNet();
+		net.addRoute({ to: "default", dev: "lo" });
+		net.setSysctl("net.ipv4.ip_local_port_range", `${BASE} ${BASE}`);
+		const task = kernel.createTask({ net });
+		const server = task.tcp();
+		const name = { family: "AF_INET", address: "127.0.0.1", port: 9000 } as const;
+		task.bind(server, name);
+		task.listen(server, 4);
+		const connect = (onLo: boolean, to: Address = name) => {
+			const fd = task.tcp();
+			if (onLo) task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, LO);
+			return { fd, result: task.connect(fd, to, 16, true) };
+		};
+		const session = (onLo: boolean) => {
+			const { fd, result } = connect(onLo);
+			expect(result).toBe(-EINPROGRESS);
+			const accepted = task.accept4(server, 0, {}, true);
+			expect(accepted).toBeGreaterThan(0);
+			task.close(fd);
+			task.close(accepted);
+		};
+		/** Devices of the sockets that hold the clients' four-tuple, by state. */
+		const holders = (state: number) => {
+			const S = kernel.sock;
+			return S.handles()
+				.filter((sk) => S.skc_num[sk] === BASE && S.skc_state[sk] === state)
+				.map((sk) => S.skc_bound_dev_if[sk])
+				.sort();
+		};
+		return { kernel, connect, session, holders };
+	}
+	const nobody: Address = { family: "AF_INET", address: "198.51.100.1", port: 80 };
+
+	it("is free without a device while it is held on one, and not the other way round", () => {
+		const one = world();
+		expect(one.connect(true, nobody).result).toBe(-EINPROGRESS);
+		expect(one.connect(false, nobody).result).toBe(-EINPROGRESS);
+		expect(one.holders(TCP_SYN_SENT)).toEqual([0, 1]);
+		expect(one.connect(true, nobody).result).toBe(-EADDRNOTAVAIL);
+
+		const other = world();
+		expect(other.connect(false, nobody).result).toBe(-EINPROGRESS);
+		expect(other.connect(true, nobody).result).toBe(-EADDRNOTAVAIL);
+	});
+
+	it("is given away by the last to come alone, a time-wait socket beside an older one", () => {
+		const { kernel, connect, session, holders } = world();
+		session(true);
+		session(false);
+		expect(holders(TCP_TIME_WAIT)).toEqual([0, 1]);
+		expect(connect(true).result).toBe(-EADDRNOTAVAIL); // not in the same second
+		kernel.advance(1000);
+		expect(connect(true).result).toBe(-EINPROGRESS);
+		// The kernel's search stops at the first that matches: now two hold it on lo.
+		expect(holders(TCP_TIME_WAIT)).toEqual([1]);
+		expect(holders(TCP_ESTABLISHED)).toEqual([1]);
+	});
+});
+
+describe.skipIf(!isDefault)("the programs of these tests", () => {
+	it("meet every rule", () => {
+		const counts = new Map<string, number>();
+		for (const profile of [MIXED, BINDING, SEARCHING, CONNECTING]) {
+			always(programs(profile), { seed: 16, runs: 100 }, (program) => {
+				const count: Check = (_run, call) => {
+					for (const what of met(call)) counts.set(what, (counts.get(what) ?? 0) + 1);
+				};
+				play(program, [count]);
+			});
+		}
+		const rules = [
+			"bind finds a port",
+			"bind finds no port",
+			"bind scans again, relaxed",
+			"bind scans the upper half",
+			`bind passes over for ${CANDIDATE_RESERVED}`,
+			`bind passes over for ${CANDIDATE_CONFLICT}`,
+			`bind passes over for ${CANDIDATE_CONFLICT_ANY}`,
+			"connect finds a port",
+			"connect finds no port",
+			"connect takes over a time-wait socket",
+			`connect passes over for ${CANDIDATE_RESERVED}`,
+			`connect passes over for ${CANDIDATE_NOT_SHAREABLE}`,
+			`connect passes over for ${CANDIDATE_TUPLE_IN_USE}`,
+			`connect passes over for ${CANDIDATE_TIME_WAIT}`,
+			"bind passes unseen",
+			`bind is answered ${CANDIDATE_OK}`,
+			`bind is answered ${CANDIDATE_CONFLICT}`,
+			`bind is answered ${CANDIDATE_CONFLICT_ANY}`,
+			`bind conflicts with state ${TCP_LISTEN}`,
+			`bind conflicts with state ${TCP_TIME_WAIT}`,
+			"listen passes unseen",
+			`listen is answered ${CANDIDATE_OK}`,
+			`listen is answered ${CANDIDATE_CONFLICT}`,
+			`bound connect is answered ${CANDIDATE_OK}`,
+			`bound connect is answered ${CANDIDATE_TUPLE_IN_USE}`,
+			...["-1/-1", "-1/0", "-1/2", "0/0", "0/1", "0/2", "1/0", "1/1", "1/2"].map(
+				(marks) => `marks ${marks}`,
+			),
+		];
+		expect(rules.filter((rule) => (counts.get(rule) ?? 0) < 5)).toEqual([]);
+	});
+});

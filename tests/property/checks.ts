@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** What must hold after each call of a random program; a check throws what does not. */
+import { SS_CONNECTING, SS_UNCONNECTED } from "../../include/linux/net.js";
+import { FASTREUSEPORT_STRICT } from "../../include/net/inet_hashtables.js";
+import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
+import {
+	CANDIDATE_OK,
+	SEARCH_BIND,
+	SEARCH_CONNECT,
+} from "../../include/trace/events/port_search.js";
+import {
+	EACCES,
+	EADDRINUSE,
+	EADDRNOTAVAIL,
+	EINPROGRESS,
+	EINVAL,
+	type Kernel,
+} from "../../kernel-model/index.js";
+import {
+	isConnection,
+	marksOf,
+	passes,
+	portKey,
+	type Scan,
+	type Sock,
+	type Verdict,
+} from "./oracle.js";
+import type { Call, Check, Run, TracedScan, TracedSearch } from "./run.js";
+
+function fail(what: string): never {
+	throw new Error(what);
+}
+
+/** Fails where two values differ. */
+function same(what: string, actual: unknown, expected: unknown): void {
+	const [a, e] = [JSON.stringify(actual), JSON.stringify(expected)];
+	if (a !== e) fail(`${what}: the model says ${a}, the rules say ${e}`);
+}
+
+function checkBlocker(what: string, blocker: number, verdict: Verdict): void {
+	if (verdict.blockers.length === 0) {
+		same(`${what}: socket in the way`, blocker, 0);
+	} else if (!verdict.blockers.some((sock) => sock.sk === blocker)) {
+		const named = verdict.blockers.map((sock) => sock.sk).join(", ");
+		fail(`${what}: socket ${blocker} is said to be in the way, not one of ${named}`);
+	}
+}
+
+/** The port that the kernel chose, on every trace of it. */
+function chosenPort(run: Run, call: Call, search: TracedSearch): number {
+	if (search.chosen === null) fail("a search does not say how it ended");
+	if (search.chosen === 0 || call.name === "other") return search.chosen;
+	if (call.name === "disconnect") fail("a search to disconnect");
+	const port = run.kernel.sock.skc_num[call.file.sk];
+	// A connection that was refused at once has given the port back.
+	if (port !== 0 || call.name !== "connect") same("port of the socket", port, search.chosen);
+	return search.chosen;
+}
+
+export const chosenPortsLieInTheEffectiveRange: Check = (run, call) => {
+	const { search } = call;
+	if (search === null) return;
+	const [low, high] = search.world.effectiveRange(search.me);
+	same("low end of the range", search.low, low);
+	same("high end of the range", search.high, high);
+	const port = chosenPort(run, call, search);
+	if (port === 0) return;
+	if (port < low || port > high) fail(`port ${port} was chosen outside ${low}-${high}`);
+};
+
+export const chosenPortsAreNotReserved: Check = (run, call) => {
+	if (call.search === null) return;
+	const { me, world } = call.search;
+	const port = chosenPort(run, call, call.search);
+	if (port !== 0 && world.isReserved(me, port)) fail(`reserved port ${port} was chosen`);
+};
+
+export const connectionsAreUnique: Check = (_run, { after }) => {
+	const tuples = new Map<string, Sock>();
+	for (const sock of after.sockets) {
+		if (!isConnection(sock)) continue;
+		const { net, device, address, port, peer, peerPort } = sock;
+		const tuple = [net, device, address, port, peer, peerPort].join(" ");
+		const other = tuples.get(tuple);
+		if (other !== undefined) {
+			fail(`sockets ${other.sk} and ${sock.sk} are one connection: ${tuple}`);
+		}
+		tuples.set(tuple, sock);
+	}
+};
+
+/** What a search must end with: the call's error if it found nothing. */
+function searched(call: Call, error: number): number {
+	return call.search?.chosen === 0 ? -error : 0;
+}
+
+function expectedBind(call: Extract<Call, { name: "bind" }>): number {
+	const { before, file, address, port, valid, addressOnly } = call;
+	const me = { ...before.find(file.sk), address };
+	if (!valid) return -EADDRNOTAVAIL;
+	if (port !== 0 && port < 1024 && call.uid !== 0) return -EACCES;
+	if (me.state !== TCP_CLOSE || me.port !== 0) return -EINVAL;
+	if (port === 0) {
+		if (addressOnly) return 0;
+		if (call.search === null) fail("bind() to port 0 does not search");
+		return searched(call, EADDRINUSE);
+	}
+	const verdict = before.explicit(me, port, "bind");
+	checkBound(call, port, verdict);
+	return verdict.verdict === CANDIDATE_OK ? 0 : -EADDRINUSE;
+}
+
+function expectedListen(call: Extract<Call, { name: "listen" }>): number {
+	const me = call.before.find(call.file.sk);
+	if (call.socketState !== SS_UNCONNECTED) return -EINVAL;
+	if (me.state === TCP_LISTEN) return 0;
+	if (me.state !== TCP_CLOSE) return -EINVAL;
+	if (me.port === 0) {
+		if (call.search === null) fail("listen() without a port does not search");
+		return searched(call, EADDRINUSE);
+	}
+	const verdict = call.before.explicit(me, me.port, "listen");
+	checkBound(call, me.port, verdict);
+	return verdict.verdict === CANDIDATE_OK ? 0 : -EADDRINUSE;
+}
+
+function checkBound(call: Call, port: number, verdict: Verdict & { unseen: boolean }): void {
+	if (call.bound === null) fail(`no look at port ${port}`);
+	same("port looked at", call.bound.port, port);
+	same(`whether port ${port} lets it pass without a look`, call.bound.fast, verdict.unseen);
+	same(`verdict on port ${port}`, call.bound.verdict, verdict.verdict);
+	checkBlocker(`port ${port}`, call.bound.blocker, verdict);
+}
+
+export const bindAgreesWithTheRules: Check = ({ kernel }, call) => {
+	if (call.name !== "bind") return;
+	const { file, result, search } = call;
+	same("result of bind()", result, expectedBind(call));
+	const was = call.before.find(file.sk);
+	const is = call.after.find(file.sk);
+	if (result === 0) {
+		same("address", is.address, call.address);
+		same("port", is.port, search?.chosen ?? call.port);
+	} else {
+		// One refused for the port's sake forgets an address that an earlier bind() named.
+		same("address", is.address, result === -EADDRINUSE ? 0 : was.address);
+		same("port", is.port, was.port);
+	}
+	if (result === 0 || result === -EADDRINUSE) {
+		same("address that is sent from", kernel.sock.inet_saddr[file.sk], is.address);
+	}
+};
+
+export const listenAgreesWithTheRules: Check = (_run, call) => {
+	if (call.name === "listen") same("result of listen()", call.result, expectedListen(call));
+};
+
+/** connect() of a socket that has a port. */
+export const connectAgreesWithTheRules: Check = (_run, call) => {
+	if (call.name !== "connect") return;
+	const { before, file, result, search, tuple } = call;
+	const old = before.find(file.sk);
+	if (search !== null) {
+		if (old.port !== 0) fail("a socket with a port searches for another");
+		if (search.chosen === 0) same("result of connect()", result, -EADDRNOTAVAIL);
+	}
+	if (tuple !== null) {
+		if (old.port === 0) fail("a socket without a port does not search");
+		same("port", tuple.port, old.port);
+		const verdict = before.tuple(tuple.me, old.port, true);
+		same(`verdict on the four-tuple with port ${old.port}`, tuple.verdict, verdict.verdict);
+		checkBlocker(`port ${old.port}`, tuple.blocker, verdict);
+		if (verdict.verdict !== CANDIDATE_OK) same("result of connect()", result, -EADDRNOTAVAIL);
+	}
+	const chosen = tuple?.verdict === CANDIDATE_OK || (search?.chosen ?? 0) !== 0;
+	const began = call.socketState === SS_UNCONNECTED && old.state === TCP_CLOSE;
+	if (began && (result === 0 || result === -EINPROGRESS)) same("has a port", chosen, true);
+	if (result === -EADDRNOTAVAIL) same("has a port", chosen, false);
+};
+
+interface Candidate {
+	port: number;
+	verdict: Verdict;
+}
+
+/** The candidates that a scan passes over, and then the one that it takes, if there is one. */
+function walk(
+	search: TracedSearch,
+	relax: boolean,
+	order: readonly (readonly number[])[],
+): { starts: TracedScan["passes"]; skipped: Candidate[]; taken: number } {
+	const starts: TracedScan["passes"] = [];
+	const skipped: Candidate[] = [];
+	for (const ports of order) {
+		starts.push({ port: ports[0], after: skipped.length });
+		for (const port of ports) {
+			const verdict = search.world.candidate(search.kind, search.me, port, relax);
+			if (verdict.verdict === CANDIDATE_OK) return { starts, skipped, taken: port };
+			skipped.push({ port, verdict });
+		}
+	}
+	return { starts, skipped, taken: 0 };
+}
+
+/** A search is the walk that the rules describe, from the starts that were drawn. */
+export const searchesTakeTheFirstAcceptablePort: Check = (run, call) => {
+	const { search } = call;
+	if (search === null) return;
+	same("kind of search", search.kind, call.name === "connect" ? SEARCH_CONNECT : SEARCH_BIND);
+	const traced = [...search.scans];
+	let taken = 0;
+	for (const expected of search.world.scans(search.kind, search.me)) {
+		const scan = traced.shift();
+		if (scan === undefined) fail(`no scan of half ${expected.half}, relax ${expected.relax}`);
+		const { low, remaining, half, relax, offset } = scan;
+		same("low end of the scan", low, expected.low);
+		same("length of the scan", remaining, expected.remaining);
+		same("half of the range", half, expected.half);
+		same("whether ports of reusable sockets count", relax, expected.relax);
+		if (!(offset >= 0 && offset < remaining)) fail(`start ${offset} of ${remaining}`);
+		const found = walk(search, relax, passes(search.kind, expected, offset));
+		const skipped = found.skipped.map(({ port, verdict }) => [port, verdict.verdict]);
+		same(
+			"ports passed over, with reasons",
+			scan.skips.map((skip) => [skip.port, skip.verdict]),
+			skipped,
+		);
+		same("starts of passes", startsOf(scan), found.starts);
+		for (const [i, { port, verdict }] of found.skipped.entries()) {
+			checkBlocker(`port ${port}`, scan.skips[i].blocker, verdict);
+		}
+		taken = found.taken;
+		if (taken !== 0) break;
+	}
+	if (traced.length > 0) fail(`${traced.length} scans too many`);
+	same("port chosen", chosenPort(run, call, search), taken);
+};
+
+/** Starts of passes; that of a range of one port lies behind it, and comes back at once. */
+function startsOf(scan: TracedScan): TracedScan["passes"] {
+	const { low, remaining, passes } = scan;
+	return remaining > 1 ? passes : passes.map(({ after }) => ({ port: low, after }));
+}
+
+/** The ports of a scan that are acceptable, by their distance from its low end. */
+function acceptable({ world, me, kind }: TracedSearch, scan: Scan): number[] {
+	const places: number[] = [];
+	for (let place = 0; place < scan.high - scan.low; place++) {
+		const { verdict } = world.candidate(kind, me, scan.low + place, scan.relax);
+		if (verdict === CANDIDATE_OK) places.push(place);
+	}
+	return places;
+}
+
+/** Which of these places a scan did not pass over: of an odd range it leaves one end out. */
+function overlooked(scan: Scan, places: readonly number[]): boolean {
+	const last = scan.high - scan.low - 1;
+	if (last === 0 || last % 2 === 1) return places.length > 0;
+	return places.length > 1 || places.some((place) => place !== 0 && place !== last);
+}
+
+/** A search that found nothing had nothing to find, whatever its order. */
+export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { search, result }) => {
+	if (search === null || search.chosen !== 0) return;
+	same("result", result, search.kind === SEARCH_BIND ? -EADDRINUSE : -EADDRNOTAVAIL);
+	for (const scan of search.world.scans(search.kind, search.me)) {
+		const places = acceptable(search, scan);
+		if (overlooked(scan, places)) fail(`nothing was found, but ${scan.low} + ${places} was there`);
+	}
+};
+
+/** Only where every port of the parity that a call favors is taken does it take another. */
+export const parityIsKept: Check = (_run, { search }) => {
+	if (search === null || !search.chosen) return;
+	const { kind, world, me, chosen } = search;
+	const scan = world.scans(kind, me)[search.scans.length - 1];
+	const favored = kind === SEARCH_BIND ? 1 : 0;
+	if (scan.remaining === 1 || (chosen - scan.low) % 2 === favored) return;
+	const places = acceptable(search, scan).filter((place) => place % 2 === favored);
+	if (overlooked(scan, places)) fail(`${chosen} was chosen, but ${scan.low} + ${places} was there`);
+};
+
+/** Every bucket remembers what the diary of its port says, and there is one for each diary. */
+export const bucketsRememberTheirOwners: Check = ({ kernel }, { after }) => {
+	const T = kernel.tcp_hashinfo.bind_bucket_cachep;
+	const buckets = new Map(
+		T.handles().map((tb) => [portKey(T.ib_net[tb], T.l3mdev[tb], T.port[tb]), tb]),
+	);
+	same("ports with owners", [...buckets.keys()].sort(), [...after.diaries.keys()].sort());
+	for (const [key, tb] of buckets) {
+		const marks = marksOf(after.diaries.get(key) ?? []);
+		same(`fastreuse of ${key}`, T.fastreuse[tb], marks.fastreuse);
+		same(`fastreuseport of ${key}`, T.fastreuseport[tb], marks.fastreuseport);
+		if (marks.fastreuseport <= 0) continue;
+		same(`fastuid of ${key}`, T.fastuid[tb], marks.uid);
+		if (marks.fastreuseport === FASTREUSEPORT_STRICT) {
+			same(`fast_rcv_saddr of ${key}`, T.fast_rcv_saddr[tb], marks.address);
+		}
+	}
+};
+
+/**
+ * A connection that ends by a call leaves its socket with the address and the port that
+ * bind() named, and no other; an address once named is never taken away.
+ */
+export const disconnectingKeepsOnlyWhatBindNamed: Check = ({ kernel }, call) => {
+	if (call.name !== "disconnect" && call.name !== "connect") return;
+	const { file, before, after, result } = call;
+	const was = before.find(file.sk);
+	const is = after.find(file.sk);
+	const refused = call.name === "connect" && (call.search !== null || call.tuple !== null);
+	// A connect() that fails, or tells of a failure that came later, disconnects as well.
+	const over =
+		result !== -EINPROGRESS &&
+		(refused ||
+			call.name === "disconnect" ||
+			(call.socketState === SS_CONNECTING && was.state === TCP_CLOSE));
+	if (!over) return;
+	same("state", is.state, TCP_CLOSE);
+	if (!file.addressNamed) {
+		same("address", is.address, 0);
+		same("address that is sent from", kernel.sock.inet_saddr[file.sk], 0);
+	} else if (file.bound !== 0) {
+		same("address", is.address, file.bound);
+	}
+	const gaveUp = was.state !== TCP_CLOSE || refused;
+	same("port", is.port, gaveUp && !file.portNamed ? 0 : was.port);
+};
+
+export const kernelVerifies: Check = ({ kernel }) => kernel.verify();
+
+/** After the last close() and the last timer. */
+export function isEmpty(kernel: Kernel): void {
+	same("socks in use", kernel.sock.used, 0);
+	same("sockets in use", kernel.socket.used, 0);
+	same("bind buckets in use", kernel.tcp_hashinfo.bind_bucket_cachep.used, 0);
+	same("bind2 buckets in use", kernel.tcp_hashinfo.bind2_bucket_cachep.used, 0);
+	same("reuseport groups", kernel.reuseport.size, 0);
+	same("timers that run", kernel.timers.pending, 0);
+}
+
+/** Steps between the starts of two searches for one destination: at least 2, random up to 16. */
+const STEPS = [0, 1, 2, 3, 4, 5, 6, 7].map((draw) => draw * 2);
+
+/**
+ * For programs that only connect() from one namespace: a search for a destination starts
+ * beyond where the last one for it ended, or a little further on.
+ */
+export function startsMoveOn(): Check {
+	const last = new Map<string, { offset: number; remaining: number; tried: number }>();
+	return (_run, { search }) => {
+		if (search === null || search.kind !== SEARCH_CONNECT) return;
+		const { me, scans, chosen } = search;
+		const [{ offset, remaining, skips, passes }] = scans;
+		const key = [me.net, me.address, me.peer, me.peerPort].join(" ");
+		const before = last.get(key);
+		if (before !== undefined && before.remaining === remaining) {
+			const moved = (offset - before.offset + remaining) % remaining;
+			const steps = STEPS.map((step) => (Math.max(step, before.tried) + 2) % remaining);
+			if (!steps.includes(moved)) fail(`the start moved on by ${moved}, not one of ${steps}`);
+		}
+		if (!chosen) return;
+		// In the last pass, by two ports each.
+		const tried = 2 * (skips.length - (passes.at(-1)?.after ?? 0));
+		last.set(key, { offset, remaining, tried });
+	};
+}

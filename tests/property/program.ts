@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Random programs: lists of abstract operations. Descriptors, listeners and tasks are
+ * numbers that the interpreter (run.ts) takes modulo what there is, so that any part of a
+ * program is a program as well and shrinking finds short ones.
+ */
+import fc from "fast-check";
+
+/** Ephemeral ranges and the ports that programs name lie around here. */
+export const BASE = 40_000;
+/** Ports from BASE on that can be reserved. */
+const RESERVABLE = 12;
+
+export const ADDRESSES = [
+	"0.0.0.0",
+	"127.0.0.1",
+	"127.0.0.2",
+	"192.0.2.10",
+	// Of a device in a VRF, and of nobody.
+	"192.0.2.20",
+	"203.0.113.77",
+] as const;
+export type LocalAddress = (typeof ADDRESSES)[number];
+
+/** Devices that a socket can be bound to; "": none. */
+export type DeviceName = "" | "lo" | "dummy0" | "vrf0" | "dummy1";
+
+/** What is set on a socket before it is used. */
+export interface Options {
+	reuseaddr: boolean;
+	reuseport: boolean;
+	/** IP_BIND_ADDRESS_NO_PORT. */
+	addressOnly: boolean;
+	freebind: boolean;
+	/** SO_LINGER of 0 s: close() resets. */
+	abort: boolean;
+	device: DeviceName;
+	/** IP_LOCAL_PORT_RANGE. */
+	range: readonly [number, number] | null;
+}
+
+export interface LocalName {
+	address: LocalAddress;
+	port: number;
+}
+
+/** Where connect() goes: a socket that listens, by number, or an address. */
+export type Target = { listener: number } | { address: string; port: number };
+
+/** How a connection to a listener goes on: in which order its ends close. */
+export type Ending = "open" | "client" | "server" | "client, server" | "server, client";
+
+export type Op =
+	// Several calls that make a socket useful.
+	| {
+			op: "open";
+			task: number;
+			options: Options;
+			bind: LocalName | null;
+			next: "nothing" | "listen" | "connect";
+			backlog: number;
+			target: Target;
+	  }
+	| {
+			op: "session";
+			task: number;
+			options: Options;
+			bind: LocalName | null;
+			listener: number;
+			accept: boolean;
+			ending: Ending;
+	  }
+	// The last one of these once more, `ms` later: what collides is mostly alike.
+	| { op: "again"; ms: number }
+	// One call on a descriptor. `fitting`: on one that the call is meant for, if there is any.
+	| {
+			op: "set";
+			fd: number;
+			option: "reuseaddr" | "reuseport" | "addressOnly" | "freebind" | "abort";
+			on: boolean;
+	  }
+	| { op: "range"; fd: number; range: readonly [number, number] }
+	| { op: "device"; fd: number; device: DeviceName }
+	| { op: "bind"; fd: number; fitting: boolean; name: LocalName }
+	| { op: "listen"; fd: number; fitting: boolean; backlog: number }
+	| { op: "connect"; fd: number; fitting: boolean; target: Target }
+	| { op: "disconnect" | "accept" | "getsockname" | "close" | "dup" | "fork"; fd: number }
+	| { op: "shutdown"; fd: number; how: number }
+	| { op: "send" | "recv"; fd: number; size: number }
+	// The world.
+	| { op: "sysctl"; net: number; file: { name: string; value: string } }
+	| { op: "advance"; ms: number };
+
+export interface Program {
+	/** Of the kernel's draws. */
+	seed: number;
+	version: "6.3" | "6.1.176";
+	/** Slots of the tables of ports: with few of them, strangers share chains. */
+	slots: number;
+	/** Settings at the start: ip_local_port_range, ip_autobind_reuse, tcp_tw_reuse. */
+	range: readonly [number, number];
+	autobindReuse: boolean;
+	twReuse: number;
+	ops: readonly Op[];
+}
+
+/** What a test is about: how often programs do what. */
+export interface Profile {
+	/** Bind to ports of the program's choice, set options, listen. */
+	bind: number;
+	/** Let the kernel choose. */
+	autobind: number;
+	connect: number;
+	/** Whole connections, and time. */
+	session: number;
+	/** Change settings. */
+	sysctl: number;
+	/** Devices of sockets. */
+	devices: readonly DeviceName[];
+	/** Most operations. */
+	length: number;
+}
+
+const index = fc.nat(63);
+
+/** `true` about once in `n`. */
+const seldom = (n: number) => fc.nat(n - 1).map((x) => x === n - 1);
+
+const tinyRange = fc
+	.tuple(fc.integer({ min: BASE, max: BASE + 3 }), fc.integer({ min: 0, max: 7 }))
+	.map(([low, more]) => [low, low + more] as const);
+
+/** Bounds of a socket: not set, inside the namespace's range, beside it, in reverse order. */
+const bound = fc.oneof(
+	fc.constant(0),
+	{ arbitrary: fc.integer({ min: BASE - 1, max: BASE + 8 }), weight: 4 },
+	fc.constantFrom(1, 65_535),
+);
+const socketRange = fc.tuple(bound, bound);
+
+const address: fc.Arbitrary<LocalAddress> = fc.oneof(
+	{ arbitrary: fc.constantFrom("0.0.0.0" as const, "127.0.0.1" as const), weight: 4 },
+	{ arbitrary: fc.constantFrom(...ADDRESSES), weight: 1 },
+);
+
+const port = (named: number, chosen: number) =>
+	fc.oneof(
+		{ arbitrary: fc.constant(0), weight: chosen },
+		{ arbitrary: fc.integer({ min: BASE, max: BASE + 3 }), weight: named },
+		{ arbitrary: fc.constantFrom(80, BASE - 1, 50_000), weight: Math.ceil(named / 8) },
+	);
+
+const options = (devices: readonly DeviceName[]): fc.Arbitrary<Options> =>
+	fc.record({
+		reuseaddr: fc.boolean(),
+		reuseport: fc.boolean(),
+		addressOnly: seldom(6),
+		freebind: seldom(6),
+		abort: seldom(6),
+		device: fc.oneof(
+			{ arbitrary: fc.constant(devices[0]), weight: 10 },
+			{ arbitrary: fc.constantFrom(...devices), weight: 2 },
+		),
+		range: fc.oneof(
+			{ arbitrary: fc.constant(null), weight: 3 },
+			{ arbitrary: socketRange, weight: 1 },
+		),
+	});
+
+const target: fc.Arbitrary<Target> = fc.oneof(
+	{ arbitrary: fc.record({ listener: index }), weight: 4 },
+	// Nobody answers: the connection stays in SYN_SENT.
+	{
+		arbitrary: fc.record({
+			address: fc.constantFrom("198.51.100.1", "198.51.100.1", "198.51.100.2"),
+			port: fc.constantFrom(80, 80, 81),
+		}),
+		weight: 5,
+	},
+	// Closed ports, or one that a socket has: also the caller's own.
+	{
+		arbitrary: fc.record({
+			address: fc.constantFrom("127.0.0.1", "127.0.0.2", "192.0.2.10", "192.0.2.20", "0.0.0.0"),
+			port: fc.oneof(fc.constant(9), fc.integer({ min: BASE, max: BASE + 5 })),
+		}),
+		weight: 2,
+	},
+);
+
+const backlog = fc.nat(3);
+
+const sysctl = fc.oneof(
+	{
+		arbitrary: fc.record({
+			name: fc.constant("ip_local_port_range"),
+			value: tinyRange.map((range) => range.join(" ")),
+		}),
+		weight: 3,
+	},
+	{
+		arbitrary: fc.record({
+			name: fc.constant("ip_local_reserved_ports"),
+			value: fc.uniqueArray(fc.nat(RESERVABLE - 1), { maxLength: 6 }).map((ports) =>
+				// A write of nothing changes nothing; a line feed empties the set.
+				ports.length === 0 ? "\n" : ports.map((n) => BASE + n).join(","),
+			),
+		}),
+		weight: 3,
+	},
+	fc.record({ name: fc.constant("ip_autobind_reuse"), value: fc.constantFrom("0", "1") }),
+	{
+		arbitrary: fc.record({
+			name: fc.constant("tcp_tw_reuse"),
+			value: fc.constantFrom("0", "1", "2"),
+		}),
+		weight: 2,
+	},
+	fc.record({ name: fc.constant("ip_nonlocal_bind"), value: fc.constantFrom("0", "1") }),
+	fc.record({ name: fc.constant("tcp_fin_timeout"), value: fc.constantFrom("1", "60", "90") }),
+);
+
+const advance = fc.constantFrom(1, 40, 300, 999, 1000, 1001, 2500, 2500, 30_000, 60_000, 70_000);
+
+/** Programs of a profile. */
+export function programs(profile: Profile): fc.Arbitrary<Program> {
+	const name = fc.record({ address, port: port(profile.bind, profile.autobind) });
+	const bind = fc.option(name, { freq: 3 });
+	const fitting = seldom(5).map((no) => !no);
+	const op = <T extends Op["op"]>(name: T) => fc.constant(name);
+	const onFd = <T extends Op["op"]>(...names: T[]) =>
+		fc.record({ op: fc.constantFrom(...names), fd: index });
+	const ops = fc.oneof(
+		{
+			arbitrary: fc.record({
+				op: op("open"),
+				task: index,
+				options: options(profile.devices),
+				bind,
+				next: fc.oneof(
+					{ arbitrary: fc.constant("nothing" as const), weight: profile.bind + profile.autobind },
+					{ arbitrary: fc.constant("listen" as const), weight: profile.bind + profile.session },
+					{ arbitrary: fc.constant("connect" as const), weight: 2 * profile.connect },
+				),
+				backlog,
+				target,
+			}),
+			weight: 8,
+		},
+		{
+			arbitrary: fc.record({
+				op: op("session"),
+				task: index,
+				options: options(profile.devices),
+				bind: fc.option(name, { freq: 1 }),
+				listener: index,
+				accept: seldom(3).map((no) => !no),
+				ending: fc.constantFrom<Ending>(
+					"open",
+					"client",
+					"server",
+					"client, server",
+					"server, client",
+				),
+			}),
+			weight: profile.session,
+		},
+		{
+			arbitrary: fc.record({ op: op("again"), ms: fc.constantFrom(0, 0, 0, 1000, 2500) }),
+			weight: 5 + profile.session,
+		},
+		{
+			arbitrary: fc.record({
+				op: op("set"),
+				fd: index,
+				option: fc.constantFrom("reuseaddr", "reuseport", "addressOnly", "freebind", "abort"),
+				on: fc.boolean(),
+			}),
+			weight: 2,
+		},
+		fc.record({ op: op("range"), fd: index, range: socketRange }),
+		fc.record({ op: op("device"), fd: index, device: fc.constantFrom(...profile.devices) }),
+		{
+			arbitrary: fc.record({ op: op("bind"), fd: index, fitting, name }),
+			weight: Math.ceil((profile.bind + profile.autobind) / 2),
+		},
+		{
+			arbitrary: fc.record({ op: op("listen"), fd: index, fitting, backlog }),
+			weight: Math.ceil(profile.bind / 2),
+		},
+		{
+			arbitrary: fc.record({ op: op("connect"), fd: index, fitting, target }),
+			weight: profile.connect,
+		},
+		{ arbitrary: onFd("accept"), weight: 2 },
+		{ arbitrary: onFd("disconnect"), weight: 3 },
+		{ arbitrary: onFd("close"), weight: 4 },
+		onFd("getsockname", "dup", "fork"),
+		fc.record({ op: op("shutdown"), fd: index, how: fc.nat(2) }),
+		fc.record({
+			op: fc.constantFrom("send", "recv"),
+			fd: index,
+			size: fc.integer({ min: 1, max: 3 }),
+		}),
+		{
+			arbitrary: fc.record({
+				op: op("sysctl"),
+				net: fc.constantFrom(0, 0, 0, 1),
+				file: sysctl,
+			}),
+			weight: profile.sysctl,
+		},
+		{ arbitrary: fc.record({ op: op("advance"), ms: advance }), weight: 2 },
+	) as fc.Arbitrary<Op>;
+	return fc.record({
+		seed: fc.nat(0xffff),
+		version: fc.constantFrom("6.3" as const, "6.1.176" as const),
+		slots: fc.constantFrom(64, 4, 1),
+		range: tinyRange,
+		autobindReuse: seldom(3),
+		twReuse: fc.constantFrom(2, 1, 0),
+		ops: fc.array(ops, { maxLength: profile.length, size: "max" }),
+	});
+}

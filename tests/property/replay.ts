@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Properties over random input, the same at every run, with a failure that says how to
+ * see it again. PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
+ */
+import fc from "fast-check";
+import { expect } from "vitest";
+
+const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_RUNS } = process.env;
+
+/** Whether the defaults hold, so that what is reached is known. */
+export const isDefault =
+	PROPERTY_SEED === undefined && PROPERTY_PATH === undefined && PROPERTY_RUNS === undefined;
+
+function whole(name: string, text: string | undefined, otherwise: number): number {
+	if (text === undefined) return otherwise;
+	if (!/^-?[0-9]+$/.test(text)) throw new Error(`${name} must be a whole number, is ${text}`);
+	return Number(text);
+}
+
+/** Fails with the shortest input found, its seed and its path. */
+export function always<T>(
+	input: fc.Arbitrary<T>,
+	defaults: { seed: number; runs: number },
+	holds: (value: T) => void,
+): void {
+	const out = fc.check(
+		fc.property(input, (value) => holds(value)),
+		{
+			seed: whole("PROPERTY_SEED", PROPERTY_SEED, defaults.seed),
+			numRuns: whole("PROPERTY_RUNS", PROPERTY_RUNS, defaults.runs),
+			...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
+		},
+	);
+	if (!out.failed) return;
+	const title = expect.getState().currentTestName?.split(" > ").at(-1) ?? "";
+	const name = title.replace(/[^\w ,']/g, ".");
+	const replay = `PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run tests/property -t "${name}"`;
+	throw new Error(`${fc.defaultReportMessage(out)}\n\nTo replay: ${replay}`, {
+		cause: out.errorInstance,
+	});
+}

@@ -157,7 +157,7 @@ function sample(profile: Profile, seed: number): Program[] {
 	return fc.sample(programs(profile), { seed, numRuns: 60 });
 }
 
-describe("of sixty programs", () => {
+describe("of sixty programs", { timeout: 600_000 }, () => {
 	it("another seed changes most that search", () => {
 		let searching = 0;
 		let changed = 0;
@@ -280,7 +280,7 @@ describe("a four-tuple that several sockets hold on different devices", () => {
 	});
 });
 
-describe.skipIf(!isDefault)("the programs of these tests", () => {
+describe.skipIf(!isDefault)("the programs of these tests", { timeout: 600_000 }, () => {
 	it("meet every rule", () => {
 		const counts = new Map<string, number>();
 		for (const profile of [MIXED, BINDING, SEARCHING, CONNECTING]) {

@@ -6,7 +6,7 @@ import { Random } from "../include/linux/random.js";
 export class SeededRandom extends Random {
 	private readonly s = new Uint32Array(4);
 
-	/** `seed`: any whole number; its low 32 bits count. */
+	/** The low 32 bits of the seed count. */
 	constructor(seed: number) {
 		super();
 		let z = seed >>> 0;

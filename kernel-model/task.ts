@@ -87,7 +87,7 @@ export class Task {
 		kernel.tasks.add(this);
 	}
 
-	/** Root has every capability, nobody else has any. */
+	/** Root has every capability, other users have none. */
 	get privileged(): boolean {
 		return this.uid === 0;
 	}

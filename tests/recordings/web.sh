@@ -28,14 +28,14 @@ END
 # The listeners are open when this returns.
 nginx -c /tmp/nginx.conf
 
-curl -s -H 'Connection: close' 'http://127.0.0.1:8080/file?[1-160]' >/tmp/1
-curl -s 'http://127.0.0.1:8081/file?[1-40]' >/tmp/2
-curl -s --interface 127.0.0.2 'http://127.0.0.1:8080/file?[1-10]' >/tmp/3
-curl -s --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-5]' >/tmp/4
+curl -q -s -H 'Connection: close' 'http://127.0.0.1:8080/file?[1-160]' >/tmp/1
+curl -q -s 'http://127.0.0.1:8081/file?[1-40]' >/tmp/2
+curl -q -s --interface 127.0.0.2 'http://127.0.0.1:8080/file?[1-10]' >/tmp/3
+curl -q -s --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-5]' >/tmp/4
 # Several at a time: curl binds to the next port when one is in use.
-curl -s -Z --parallel-immediate --parallel-max 5 --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-20]' >/tmp/4
-curl -s --interface 127.0.0.2 --local-port 47000-47010 'http://127.0.0.1:8081/file?[1-5]' >/tmp/5
-curl -s http://127.0.0.1:8079/ || true
+curl -q -s -Z --parallel-immediate --parallel-max 5 --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-20]' >/tmp/4
+curl -q -s --interface 127.0.0.2 --local-port 47000-47010 'http://127.0.0.1:8081/file?[1-5]' >/tmp/5
+curl -q -s http://127.0.0.1:8079/ || true
 
 nginx -c /tmp/nginx.conf -s quit
 while [ -e /tmp/nginx.pid ]; do

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
-import { type Outcome, Player, readScript, type Verdict } from "./player.js";
+import { type Outcome, playScript, readScript, type Verdict } from "./player.js";
 import { ScriptError } from "./strace.js";
 import { CHANGES, DEFAULT_VERSION, VERSIONS } from "./versions.js";
 
@@ -111,11 +111,10 @@ interface Played {
 /** Plays one file to its end: bad input anywhere leaves nothing printed. */
 function play(file: string, version: string, seed: number, options: RunOptions): Played {
 	const script = readScript(readFile(file), file);
-	const player = new Player(script, { version, seed, explain: options.explain });
 	const counts: Record<Verdict, number> = { match: 0, mismatch: 0, unrecorded: 0, ignored: 0 };
 	const ignored = new Map<string, number>();
 	const output: string[] = [];
-	for (const outcome of player.play()) {
+	for (const outcome of playScript(script, { version, seed, explain: options.explain })) {
 		output.push(format(file, outcome, options));
 		if (outcome.call === "$") continue;
 		counts[outcome.verdict]++;

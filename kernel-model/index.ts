@@ -22,6 +22,7 @@ export {
 	type Outcome,
 	Player,
 	type PlayOptions,
+	playScript,
 	readScript,
 	type Verdict,
 } from "./player.js";

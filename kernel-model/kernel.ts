@@ -24,6 +24,8 @@ export interface KernelOptions {
 	seed?: number;
 	/** Instead of a seed: where draws come from. */
 	random?: Random;
+	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
+	clock?: { phase: number; lateness: number };
 	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
 	tables?: { ehash?: number; bhash?: number; lhash2?: number };
 }
@@ -36,7 +38,7 @@ export class Kernel implements Stack {
 	readonly version: string;
 	readonly changes: ReadonlySet<ChangeName>;
 	readonly random: Random;
-	readonly timers = new TimerQueue();
+	readonly timers: TimerQueue;
 	readonly sock = new SockTable();
 	readonly socket = new SocketTable();
 	readonly tcp_hashinfo: InetHashinfo;
@@ -69,6 +71,7 @@ export class Kernel implements Stack {
 			throw new RangeError(`unknown kernel version ${this.version}; known: ${known}`);
 		}
 		this.changes = changes;
+		this.timers = new TimerQueue(options.clock?.phase, options.clock?.lateness);
 		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
 		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, ...options.tables };
 		for (const [table, size] of Object.entries(sizes)) {

@@ -10,7 +10,7 @@ export const JIFFY = 4;
  */
 export class TimerQueue {
 	/** Milliseconds since boot; starts late enough that no time stamp is 0. */
-	now = 1_000_000;
+	now: number;
 	/** Timers, the first to expire at index 0. */
 	private heap = new Int32Array(256);
 	private size = 0;
@@ -19,6 +19,17 @@ export class TimerQueue {
 	private expires = new Float64Array(256);
 	private order = new Float64Array(256);
 	private armed = 0;
+
+	/**
+	 * `phase` is where in a jiffy the clock starts, 0 to 4 ms; `lateness` how many jiffies a
+	 * timer runs after its time, because the machine was busy.
+	 */
+	constructor(
+		phase = 0,
+		private readonly lateness = 0,
+	) {
+		this.now = 1_000_000 + phase;
+	}
 
 	/** Number of pending timers. */
 	get pending(): number {
@@ -43,7 +54,8 @@ export class TimerQueue {
 		this.del_timer(timer);
 		if (timer >= this.place.length) this.grow(timer);
 		if (this.size === this.heap.length) this.heap = resized(this.heap, this.size * 2);
-		this.expires[timer] = (Math.floor(this.now / JIFFY) + Math.ceil(delay / JIFFY) + 1) * JIFFY;
+		this.expires[timer] =
+			(Math.floor(this.now / JIFFY) + Math.ceil(delay / JIFFY) + 1 + this.lateness) * JIFFY;
 		this.order[timer] = this.armed++;
 		this.put(this.size, timer);
 		this.size++;

@@ -2293,7 +2293,7 @@ describe("searches", () => {
 			reuseaddr?: boolean;
 		} = {},
 	): number[] {
-		const { taken = [], count = Number.POSITIVE_INFINITY, version = "6.3" } = options;
+		const { taken = [], count = 1000, version = "6.3" } = options;
 		const kernel = new Kernel({ version, seed });
 		const net = kernel.createNet();
 		net.addRoute({ to: "198.51.100.0/24", dev: "lo" });

@@ -178,6 +178,8 @@ export class Player {
 	private readonly sysctlFiles = new Map<string, string>();
 	/** Tasks of which the recording shows a call that receives. */
 	private readonly receivers = new WeakSet<Task>();
+	/** Calls during which another process or thread connected. */
+	private readonly overlapping: ReadonlySet<CallLine>;
 	private readonly firstTime: number | null;
 	private readonly boot: number;
 	private timed = false;
@@ -204,6 +206,7 @@ export class Player {
 			(fork) => this.sharesFiles(fork),
 		);
 		this.chosen = chosen;
+		this.overlapping = overlappingConnects(lines);
 		this.observer = new RecordingObserver(this.kernel, named);
 		const first = lines.find((line) => line.kind === "call" && line.time !== null);
 		this.firstTime = first?.kind === "call" ? first.time : null;
@@ -397,7 +400,7 @@ export class Player {
 					const why = this.explainFailure(task, call, revealed, result);
 					return `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;
 				}
-				return this.checkPerturb(sk, revealed);
+				return this.checkPerturb(sk, call, revealed);
 			}
 		}
 		return null;
@@ -446,14 +449,15 @@ export class Player {
 	}
 
 	/** Whether the port of a connect fits the connects to the same destination before it. */
-	private checkPerturb(sk: number, revealed: Revealed): string | null {
+	private checkPerturb(sk: number, call: CallLine, revealed: Revealed): string | null {
 		const { window } = this.observer;
 		if (window === null) return null;
 		const k = this.kernel;
 		const S = k.sock;
 		const source = formatIpv4(S.skc_rcv_saddr[sk]);
 		const destination = `${source} -> ${formatIpv4(S.skc_daddr[sk])}:${S.skc_dport[sk]}`;
-		if (!revealed.exact || !this.timed) {
+		// Of two calls that overlap, no recording shows which search came first.
+		if (!revealed.exact || !this.timed || this.overlapping.has(call)) {
 			this.perturb.forget(destination);
 			return null;
 		}
@@ -790,6 +794,22 @@ export class Player {
 			throw operands.error(call.args[1]?.value, error.expected);
 		}
 	}
+}
+
+/** The connects of a recording that began before another one had returned, or the reverse. */
+function overlappingConnects(lines: Parsed["lines"]): ReadonlySet<CallLine> {
+	const found = new Set<CallLine>();
+	/** The one that returns last of those that have begun. */
+	let open: CallLine | null = null;
+	for (const line of lines) {
+		if (line.kind !== "call" || line.name !== "connect") continue;
+		if (open !== null && open.endLine > line.line) {
+			found.add(open);
+			found.add(line);
+		}
+		if (open === null || line.endLine > open.endLine) open = line;
+	}
+	return found;
 }
 
 function hex(bytes: Uint8Array): string {

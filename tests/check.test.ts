@@ -946,3 +946,54 @@ describe("a recording of the modelled kernel", () => {
 		}
 	});
 });
+
+describe("connects to one destination", () => {
+	const head = (pid: number, second: number) => `${pid} ${(1_700_000_000 + second).toFixed(6)} `;
+	const to = '{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16';
+	const shown = (fd: number, port: number) =>
+		`getsockname(${fd}, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, [16]) = 0`;
+	/** Five threads of one process, each with a socket; the moves say how far each port is from the one before. */
+	function recording(moves: readonly number[], overlap: boolean): string {
+		const lines = [
+			'7 1700000000.000000 execve("/bin/ip", ["ip", "link", "set", "lo", "up"], []) = 0',
+			"7 1700000000.000000 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+			'7 1700000000.000000 bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
+			"7 1700000000.000000 listen(3, 64) = 0",
+		];
+		moves.forEach((_, i) => {
+			lines.push(`7 1700000000.000000 clone(flags=CLONE_VM|CLONE_FILES|CLONE_THREAD) = ${10 + i}`);
+			lines.push(`${head(10 + i, 0)}socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = ${4 + i}`);
+		});
+		moves.forEach((_, i) => {
+			lines.push(
+				`${head(10 + i, 0.1 + i * 0.001)}connect(${4 + i}, ${to}${overlap ? " <unfinished ...>" : ") = 0"}`,
+			);
+		});
+		moves.forEach((_, i) => {
+			if (overlap) lines.push(`${head(10 + i, 0.2)}<... connect resumed>) = 0`);
+		});
+		let port = 40_000;
+		moves.forEach((move, i) => {
+			port += move;
+			lines.push(`${head(10 + i, 0.3)}${shown(4 + i, port)}`);
+		});
+		return `${lines.join("\n")}\n`;
+	}
+	// The first pair may have the ten-second shuffle between them, as far as a recording shows.
+	const moves = [0, 100, 100, 100];
+	const mismatches = (text: string) =>
+		[...new Player(readScript(text, "threads.strace")).play()].filter(
+			(outcome) => outcome.verdict === "mismatch",
+		);
+
+	it("start at most sixteen ports after the one before", () => {
+		expect(mismatches(recording([0, 2, 16, 4], false))).toEqual([]);
+		expect(mismatches(recording(moves, false)).map(({ reason }) => reason)).toContainEqual(
+			expect.stringMatching(/may go on from/),
+		);
+	});
+
+	it("may come in any order where they overlap", () => {
+		expect(mismatches(recording(moves, true))).toEqual([]);
+	});
+});

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Explanations: what a search did and why, in a few lines. */
+import { AF_INET6 } from "../include/linux/socket.js";
 import { SOCK_DEAD } from "../include/net/sock.js";
+import type { Stack } from "../include/net/stack.js";
 import { TCP_LISTEN, TCP_TIME_WAIT, tcpStateName } from "../include/net/tcp_states.js";
 import {
 	CANDIDATE_CONFLICT,
@@ -12,9 +14,11 @@ import {
 	CANDIDATE_TUPLE_IN_USE,
 	type PortSearchTrace,
 	SEARCH_BIND,
+	SEARCH_UDP,
 } from "../include/trace/events/port_search.js";
+import { IPPROTO_UDP, IPPROTO_UDPLITE } from "../include/uapi/linux/in.js";
 import { sock_i_uid } from "../net/core/sock.js";
-import { formatIpv4 } from "./address.js";
+import { type Address, formatIpv4, formatIpv6 } from "./address.js";
 import type { Kernel } from "./kernel.js";
 
 const number = (n: number): string => n.toLocaleString("en-US");
@@ -29,11 +33,34 @@ const VERDICTS: Readonly<Record<number, string>> = {
 	[CANDIDATE_CONFLICT_ANY]: "conflict with a wildcard socket",
 };
 
+/** 127.0.0.1:80, [::1]:80, [fe80::1%2]:80. */
+export function describeAddress({ family, address, port, scope_id = 0 }: Address): string {
+	if (family !== "AF_INET6") return `${address}:${port}`;
+	return `[${address}${scope_id === 0 ? "" : `%${scope_id}`}]:${port}`;
+}
+
+/** The local address of a socket; an AF_INET6 socket's as it has it, v4-mapped or not. */
+export function sockSource(k: Stack, sk: number): string {
+	const S = k.sock;
+	if (S.skc_family[sk] !== AF_INET6) return formatIpv4(S.skc_rcv_saddr[sk]);
+	return `[${formatIpv6(S.skc_v6_rcv_saddr, sk * 4)}]`;
+}
+
+/** The address and port that a socket is connected to. */
+export function sockDestination(k: Stack, sk: number): string {
+	const S = k.sock;
+	const daddr =
+		S.skc_family[sk] !== AF_INET6
+			? formatIpv4(S.skc_daddr[sk])
+			: `[${formatIpv6(S.skc_v6_daddr, sk * 4)}]`;
+	return `${daddr}:${S.skc_dport[sk]}`;
+}
+
 /** A socket as a reader knows it: its descriptor, its addresses, its state. */
 export function describeSock(k: Kernel, sk: number): string {
 	const S = k.sock;
-	const local = `${formatIpv4(S.skc_rcv_saddr[sk])}:${S.skc_num[sk]}`;
-	const peer = S.skc_dport[sk] !== 0 ? ` -> ${formatIpv4(S.skc_daddr[sk])}:${S.skc_dport[sk]}` : "";
+	const local = `${sockSource(k, sk)}:${S.skc_num[sk]}`;
+	const peer = S.skc_dport[sk] !== 0 ? ` -> ${sockDestination(k, sk)}` : "";
 	const state = S.skc_state[sk];
 	let owner = "";
 	if (state === TCP_TIME_WAIT) owner = "a time-wait socket";
@@ -55,10 +82,15 @@ export function describeSock(k: Kernel, sk: number): string {
 	return `${owner} (${local}${peer} ${tcpStateName(state)}${flags})`;
 }
 
-/** Which rule of inet_bind_conflict keeps two sockets from sharing a port. */
+/** UDP asks the same of a port that it chooses and of one that a program chose. */
+function isUdp(k: Stack, sk: number): boolean {
+	return k.sock.sk_protocol[sk] === IPPROTO_UDP || k.sock.sk_protocol[sk] === IPPROTO_UDPLITE;
+}
+
+/** Which rule of inet_bind_conflict, or of udp_lib_lport_inuse, keeps two sockets from sharing a port. */
 function conflictRule(k: Kernel, sk: number, sk2: number, chosen: boolean): string {
 	const S = k.sock;
-	if (chosen) return "a port that the kernel chooses is not shared";
+	if (chosen && !isUdp(k, sk)) return "a port that the kernel chooses is not shared";
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_reuse[sk2] !== 0;
 	if (reuse && S.skc_state[sk2] === TCP_LISTEN)
 		return "SO_REUSEADDR does not share with a listener";
@@ -102,7 +134,8 @@ export class SearchExplainer implements PortSearchTrace {
 	private sk = 0;
 	private high = 0;
 	private relax = false;
-	private passStart = 0;
+	/** First port of the pass, -1 in a search that has no passes. */
+	private passStart = -1;
 	private skipped = 0;
 	private counts = new Map<number, number>();
 	private first = new Map<number, string>();
@@ -119,7 +152,8 @@ export class SearchExplainer implements PortSearchTrace {
 			own[0] === 0 && own[1] === 0
 				? "the namespace's"
 				: `IP_LOCAL_PORT_RANGE ${own.join("-")} within the namespace's ${range.join("-")}`;
-		const call = kind === SEARCH_BIND ? "bind" : "connect";
+		this.passStart = -1;
+		const call = kind === SEARCH_BIND ? "bind" : kind === SEARCH_UDP ? "udp bind" : "connect";
 		this.lines.push(`${call} searches ${low}-${high} (${origin})`);
 	}
 
@@ -155,14 +189,12 @@ export class SearchExplainer implements PortSearchTrace {
 	/** "14,116 even ports passed over: 14,110 four-tuple in use, 6 reserved; e.g. …" */
 	private flush(): void {
 		if (this.skipped === 0) return;
-		const parity = (this.passStart & 1) === 0 ? "even" : "odd";
+		const parity = this.passStart < 0 ? "" : (this.passStart & 1) === 0 ? "even " : "odd ";
 		const counts = [...this.counts]
 			.sort((a, b) => b[1] - a[1])
 			.map(([verdict, count]) => `${number(count)} ${VERDICTS[verdict] ?? verdict}`);
 		const plural = this.skipped === 1 ? "port" : "ports";
-		this.lines.push(
-			`${number(this.skipped)} ${parity} ${plural} passed over: ${counts.join(", ")}`,
-		);
+		this.lines.push(`${number(this.skipped)} ${parity}${plural} passed over: ${counts.join(", ")}`);
 		for (const [verdict, example] of this.first) {
 			if (verdict !== CANDIDATE_RESERVED) this.lines.push(`  e.g. ${example}`);
 		}
@@ -177,6 +209,14 @@ export class SearchExplainer implements PortSearchTrace {
 	}
 
 	bound(sk: number, port: number, fast: boolean, verdict: number, sk2: number): void {
+		if (isUdp(this.k, sk)) {
+			const where = fast ? ", by the chains of its address and of the wildcard" : "";
+			const free = `no socket on port ${port} conflicts`;
+			const what =
+				verdict === CANDIDATE_OK ? free : explainVerdict(this.k, sk, port, verdict, sk2, false);
+			this.lines.push(`udp bind${where}: ${what}`);
+			return;
+		}
 		const call = this.k.sock.skc_state[sk] === TCP_LISTEN ? "listen" : "bind";
 		if (verdict !== CANDIDATE_OK) {
 			this.lines.push(`${call}: ${explainVerdict(this.k, sk, port, verdict, sk2, false)}`);

@@ -7,8 +7,15 @@
  *     new Socket(task).bind("127.0.0.1").localAddress.port;
  */
 
-export { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../include/linux/net.js";
-export { AF_INET, AF_UNSPEC, SOL_IP } from "../include/linux/socket.js";
+export {
+	SOCK_CLOEXEC,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_NONBLOCK,
+	SOCK_SEQPACKET,
+	SOCK_STREAM,
+} from "../include/linux/net.js";
+export { AF_INET, AF_INET6, AF_UNSPEC, SOL_IP, SOL_IPV6 } from "../include/linux/socket.js";
 export type { PortSearchTrace } from "../include/trace/events/port_search.js";
 export * from "../include/uapi/asm-generic/errno.js";
 export * from "../include/uapi/asm-generic/socket.js";
@@ -27,7 +34,7 @@ export {
 	type Verdict,
 } from "./player.js";
 export { type Draw, ReplayedRandom, SeededRandom } from "./random.js";
-export { Socket, SocketError } from "./socket.js";
+export { Socket, SocketError, type SocketKind } from "./socket.js";
 export { ScriptError } from "./strace.js";
 export { Task, type TaskOptions } from "./task.js";
 export {

@@ -3,12 +3,15 @@
 import type { Random } from "../include/linux/random.js";
 import { TimerQueue } from "../include/linux/timer.js";
 import { InetHashinfo } from "../include/net/inet_hashtables.js";
+import { MptcpSocks } from "../include/net/mptcp.js";
 import { IFF_LOOPBACK, LOOPBACK_IFINDEX, type Net } from "../include/net/net_namespace.js";
+import { SctpGlobals } from "../include/net/sctp.js";
 import { SockTable } from "../include/net/sock.js";
 import type { SockReuseport } from "../include/net/sock_reuseport.js";
 import { SocketTable } from "../include/net/socket.js";
-import { type ChangeName, LoopbackQueue, type Observer, type Stack } from "../include/net/stack.js";
+import type { ChangeName, Observer, Segment, Stack } from "../include/net/stack.js";
 import { TCP_SYN_RETRIES } from "../include/net/tcp.js";
+import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../include/net/udp.js";
 import type { PortSearchTrace } from "../include/trace/events/port_search.js";
 import { run_timers } from "../net/ipv4/tcp_timer.js";
 import { NetNamespace } from "./net.js";
@@ -16,6 +19,11 @@ import { SeededRandom } from "./random.js";
 import { Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
 import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
+
+/** Buckets of DCCP's tables: net/dccp/proto.c: dccp_init, on a machine with 24 GiB, but smaller. */
+const DCCP_EHASH = 4096;
+const DCCP_BHASH = 4096;
+const INET_LHTABLE_SIZE = 32;
 
 export interface KernelOptions {
 	/** A name of VERSIONS; "6.3" if not given. */
@@ -27,7 +35,7 @@ export interface KernelOptions {
 	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
 	clock?: { phase: number; lateness: number };
 	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
-	tables?: { ehash?: number; bhash?: number; lhash2?: number };
+	tables?: { ehash?: number; bhash?: number; lhash2?: number; udp?: number };
 }
 
 /**
@@ -42,10 +50,17 @@ export class Kernel implements Stack {
 	readonly sock = new SockTable();
 	readonly socket = new SocketTable();
 	readonly tcp_hashinfo: InetHashinfo;
+	readonly sctp_globals = new SctpGlobals();
+	readonly mptcp = new MptcpSocks();
+	readonly dccp_hashinfo: InetHashinfo;
+	readonly udp_table: UdpTable;
+	readonly udplite_table: UdpTable;
 	readonly nets: Net[] = [];
 	readonly reuseport = new Map<number, SockReuseport>();
 	next_reuseport_id = 1;
 	inet_ehash_secret: number | null = null;
+	inet6_ehash_secret: number | null = null;
+	ipv6_hash_secret: number | null = null;
 	net_secret: Uint32Array | null = null;
 	table_perturb: Uint32Array | null = null;
 	readonly port_offset = new Uint32Array(2);
@@ -55,7 +70,7 @@ export class Kernel implements Stack {
 	held = 0;
 	last_isn = 0;
 	held_freed = false;
-	readonly loopback = new LoopbackQueue();
+	readonly loopback: Segment[] = [];
 	trace: PortSearchTrace | null = null;
 	observer: Observer | null = null;
 	/** Every task that has not exited. */
@@ -73,13 +88,17 @@ export class Kernel implements Stack {
 		this.changes = changes;
 		this.timers = new TimerQueue(options.clock?.phase, options.clock?.lateness);
 		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
-		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, ...options.tables };
+		const udp = UDP_HTABLE_SIZE_DEFAULT;
+		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, udp, ...options.tables };
 		for (const [table, size] of Object.entries(sizes)) {
 			if (!Number.isInteger(size) || size < 1 || (size & (size - 1)) !== 0) {
 				throw new RangeError(`size of ${table} must be a power of two, is ${size}`);
 			}
 		}
 		this.tcp_hashinfo = new InetHashinfo(sizes.ehash, sizes.bhash, sizes.lhash2);
+		this.udp_table = new UdpTable(sizes.udp);
+		this.udplite_table = new UdpTable(sizes.udp);
+		this.dccp_hashinfo = new InetHashinfo(DCCP_EHASH, DCCP_BHASH, INET_LHTABLE_SIZE);
 	}
 
 	/** Milliseconds since boot, on the virtual clock. */
@@ -100,6 +119,7 @@ export class Kernel implements Stack {
 			id,
 			name: options.name ?? `net${id}`,
 			hash_mix: this.random.get_random_u32(),
+			changes: this.changes,
 			ipv4: {
 				ip_local_ports: { range: [32768, 60999], warned: false },
 				sysctl_local_reserved_ports: new Uint32Array(65536 / 32),
@@ -109,12 +129,14 @@ export class Kernel implements Stack {
 				sysctl_tcp_tw_reuse: 2,
 				sysctl_tcp_fin_timeout: 60,
 				sysctl_tcp_l3mdev_accept: 0,
+				sysctl_udp_l3mdev_accept: 0,
 				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
 				sysctl_tcp_max_tw_buckets: this.tcp_hashinfo.ehash.length / 2,
 			},
+			ipv6: { bindv6only: 0, ip_nonlocal_bind: 0 },
 			devices: [],
 			routes: [],
-			address_routes: [],
+			routes6: [],
 			tw_count: 0,
 			log: [],
 		};
@@ -127,6 +149,7 @@ export class Kernel implements Stack {
 			master: 0,
 			l3mdev_table: 0,
 			ifa_list: [],
+			addr_list: [],
 		});
 		if (options.lo !== "down") namespace.setLink("lo", true);
 		return namespace;

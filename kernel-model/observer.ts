@@ -14,7 +14,9 @@ import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
 import { sk_net } from "../net/core/sock.js";
 import { bind_candidate } from "../net/ipv4/inet_connection_sock.js";
 import { connect_candidate } from "../net/ipv4/inet_hashtables.js";
+import { udp_candidate } from "../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
+import { sctp_candidate } from "../net/sctp/socket.js";
 import type { Kernel } from "./kernel.js";
 
 /** What is known of the call that is being played. */
@@ -81,6 +83,34 @@ export class RecordingObserver implements Observer {
 			if (offset > 1 && acceptable(low + remaining)) return 0;
 		}
 		return offset;
+	}
+
+	/**
+	 * UDP's search looks first at the port that its draw scales to, and at every other port of
+	 * the range after it: so each acceptable port is the result of some draw, and no other is.
+	 */
+	sctp_offset(sk: number, low: number, high: number, remaining: number): number {
+		const net = sk_net(this.kernel, sk);
+		const acceptable = (port: number) => sctp_candidate(this.kernel, net, port) === CANDIDATE_OK;
+		let { port } = this.observation;
+		if (port === null && !this.observation.exhausted) {
+			port = this.unseen(low, high + 1, acceptable);
+		}
+		// The search begins one behind the offset.
+		if (port === null || port < low || port > high) return 0;
+		return (port - low + remaining - 1) % remaining;
+	}
+
+	udp_rand(sk: number, low: number, high: number): number {
+		const net = sk_net(this.kernel, sk);
+		const acceptable = (port: number) => udp_candidate(this.kernel, net, sk, port) === CANDIDATE_OK;
+		let { port } = this.observation;
+		if (port === null && !this.observation.exhausted) {
+			port = this.unseen(low, high + 1, acceptable);
+		}
+		if (port === null || port < low || port > high) return 0;
+		// The least u32 that reciprocal_scale() maps to the port's offset.
+		return Math.ceil(((port - low) * 0x100000000) / (high - low + 1));
 	}
 
 	/**

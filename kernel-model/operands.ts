@@ -21,12 +21,22 @@ import {
 	AF_NETLINK,
 	AF_UNIX,
 	AF_UNSPEC,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SA_FAMILY,
+	SIZEOF_SOCKADDR_IN,
+	SOL_DCCP,
 	SOL_IP,
+	SOL_IPV6,
+	SOL_MPTCP,
+	SOL_SCTP,
 	SOL_TCP,
+	SOL_UDP,
+	SOL_UDPLITE,
 } from "../include/linux/socket.js";
+import { errnoNumber } from "../include/uapi/asm-generic/errno.js";
 import * as socketOptions from "../include/uapi/asm-generic/socket.js";
 import * as inOptions from "../include/uapi/linux/in.js";
-import { type Address, parseIpv4 } from "./address.js";
+import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "./address.js";
 import { type Arg, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
 
 /** Constants by name, where a call that concerns ports may have them. */
@@ -42,6 +52,12 @@ const CONSTANTS = new Map<string, number>(
 		AF_UNSPEC,
 		SOL_IP,
 		SOL_TCP,
+		SOL_UDP,
+		SOL_IPV6,
+		SOL_SCTP,
+		SOL_UDPLITE,
+		SOL_DCCP,
+		SOL_MPTCP,
 		SOCK_CLOEXEC,
 		SOCK_DCCP,
 		SOCK_DGRAM,
@@ -63,20 +79,44 @@ const CONSTANTS = new Map<string, number>(
 	}),
 );
 
-/** Errors by name, all that this platform knows. */
-const ERRNO = new Map<string, number>(Object.entries(constants.errno));
+/** Errors by name: all that this platform knows, and Linux's own that Node.js leaves out. */
+const ERRNO = new Map<string, number>([
+	...Object.entries(constants.errno),
+	["EPFNOSUPPORT", 96],
+	["ESHUTDOWN", 108],
+	["EHOSTDOWN", 112],
+]);
 
 /** A positive errno of a name as strace prints it; null if it has no number here. */
 export function errnoOf(name: string): number | null {
-	return ERRNO.get(name) ?? (name === "ERESTARTSYS" ? 512 : null);
+	return errnoNumber(name) ?? ERRNO.get(name) ?? null;
 }
 
 /** A sockaddr as a call has it. */
 export interface SockaddrOperand {
 	family: number;
-	/** Null for families other than AF_INET and AF_UNSPEC. */
+	/** Null for families other than AF_INET, AF_INET6 and AF_UNSPEC. */
 	address: Address | null;
 }
+
+/** One datagram that a call sends, or a part of a stream. */
+export interface Message {
+	/** Null for none. */
+	to: SockaddrOperand | null;
+	/** The address lies where the program has no memory. */
+	badPointer: boolean;
+	/** Bytes that the address is said to have. */
+	addrlen: number;
+	/** Bytes of data; null if strace does not print all of it. */
+	size: number | null;
+	/** There are control messages with it. */
+	control: boolean;
+}
+
+type Struct = Extract<Value, { kind: "struct" }>;
+
+const field = (struct: Struct, name: string): Value | undefined =>
+	struct.fields.find((f) => f.name === name)?.value;
 
 /** Reads the arguments of one call; what does not fit is a ScriptError at its place. */
 export class Operands {
@@ -85,6 +125,8 @@ export class Operands {
 		private readonly call: CallLine,
 		/** What port_of(fd) stands for; null where the descriptor has no port. */
 		private readonly portOf: (fd: number) => number | null,
+		/** What if_nametoindex("lo") stands for; null where there is no such device. */
+		private readonly ifindexOf: (name: string) => number | null,
 	) {}
 
 	error(value: Value | undefined, expected: string): ScriptError {
@@ -155,44 +197,151 @@ export class Operands {
 
 	private sockaddrOf(value: Value, length: number): SockaddrOperand | null {
 		if (value.kind === "null" || (value.kind === "int" && value.value !== 0)) return null;
-		if (value.kind === "string" && length < 2) return null;
+		if (value.kind === "string" && length < SIZEOF_SA_FAMILY) return null;
 		if (value.kind !== "struct") {
 			throw this.error(
 				value,
 				'an address such as {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}',
 			);
 		}
-		const field = (name: string) => value.fields.find((f) => f.name === name)?.value;
-		const sa_family = field("sa_family");
+		const sa_family = field(value, "sa_family");
 		if (sa_family === undefined) throw this.error(value, "a field sa_family");
 		const family = this.maybeInt(sa_family);
 		if (family === null) return { family: -1, address: null };
-		if (family === AF_UNSPEC) {
-			// The address lies behind the port in sa_data; strace prints it as bytes.
-			const data = field("sa_data");
-			const bytes = data?.kind === "string" ? data.bytes : new Uint8Array(0);
-			const address = [2, 3, 4, 5].map((i) => bytes[i] ?? 0).join(".");
-			const port = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0);
-			return { family, address: { family: "AF_UNSPEC", address, port } };
+		if (family === AF_UNSPEC) return { family, address: this.memory("AF_UNSPEC", value) };
+		if (family === AF_INET) {
+			const short = length < SIZEOF_SOCKADDR_IN && !isWhole(value);
+			const address = short ? this.memory("AF_INET", value) : this.sockaddr_in(value);
+			return { family, address };
 		}
-		if (family !== AF_INET) return { family, address: null };
-		const sin_port = field("sin_port");
-		const sin_addr = field("sin_addr");
-		if (length < 16 && (sin_port === undefined || sin_addr === undefined)) {
-			return { family, address: { family: "AF_INET", address: "0.0.0.0", port: 0 } };
+		if (family === AF_INET6) {
+			const short = length < SIN6_LEN_RFC2133 && !isWhole(value);
+			const address = short ? this.memory("AF_INET6", value) : this.sockaddr_in6(value);
+			return { family, address };
 		}
-		if (sin_port === undefined) throw this.error(value, "a field sin_port");
-		if (sin_addr === undefined) throw this.error(value, "a field sin_addr");
-		const port = this.port(sin_port);
-		return { family, address: { family: "AF_INET", address: this.inetAddr(sin_addr), port } };
+		return { family, address: null };
 	}
 
-	/** An address that the kernel filled in; null where strace shows none. */
+	/** An address that strace prints as bytes, sa_data: its family says nothing, or it is short. */
+	private memory(family: "AF_INET" | "AF_INET6" | "AF_UNSPEC", struct: Struct): Address {
+		const data = field(struct, "sa_data");
+		const bytes = padded(data?.kind === "string" ? data.bytes : new Uint8Array(0), 26);
+		const view = new DataView(bytes.buffer);
+		const port = view.getUint16(0);
+		const sin_addr = view.getUint32(2);
+		const words = Uint32Array.from([6, 10, 14, 18], (at) => view.getUint32(at));
+		if (family === "AF_INET" || (family === "AF_UNSPEC" && words.every((word) => word === 0))) {
+			return { family, address: formatIpv4(sin_addr), port };
+		}
+		const scope_id = view.getUint32(22, true);
+		return { family, address: formatIpv6(words), port, flowinfo: sin_addr, scope_id };
+	}
+
+	private sockaddr_in(struct: Struct): Address {
+		const sin_port = field(struct, "sin_port");
+		const sin_addr = field(struct, "sin_addr");
+		if (sin_port === undefined) throw this.error(struct, "a field sin_port");
+		if (sin_addr === undefined) throw this.error(struct, "a field sin_addr");
+		const port = this.port(sin_port);
+		return { family: "AF_INET", address: this.inetAddr(sin_addr), port };
+	}
+
+	/** Without sin6_flowinfo or sin6_scope_id those are 0; of a short address strace prints no scope. */
+	private sockaddr_in6(struct: Struct): Address {
+		const sin6_port = field(struct, "sin6_port");
+		const sin6_addr = in6Addr(struct);
+		if (sin6_port === undefined) throw this.error(struct, "a field sin6_port");
+		if (sin6_addr === undefined) throw this.error(struct, 'inet_pton(AF_INET6, "::1", &sin6_addr)');
+		const flowinfo = field(struct, "sin6_flowinfo");
+		const scope_id = field(struct, "sin6_scope_id");
+		return {
+			family: "AF_INET6",
+			address: this.inetPton(sin6_addr),
+			port: this.port(sin6_port),
+			flowinfo: flowinfo === undefined ? 0 : this.flowinfo(flowinfo),
+			scope_id: scope_id === undefined ? 0 : this.scope(scope_id),
+		};
+	}
+
+	/** An address that the kernel filled in, as far as strace shows it; null if it shows none. */
 	shownAddress(index: number): Address | null {
-		const value = this.call.args[index]?.value;
+		return this.shown(this.call.args[index]?.value);
+	}
+
+	private shown(value: Value | undefined): Address | null {
 		if (value?.kind !== "struct" || value.fields.length === 0) return null;
-		const whole = value.fields.some((field) => field.name === "sin_addr");
-		return this.sockaddrOf(value, whole ? 16 : 2)?.address ?? null;
+		const address = this.sockaddrOf(value, SIZEOF_SA_FAMILY)?.address ?? null;
+		// The program's buffer was too short for more.
+		if (address === null || (address.family !== "AF_UNSPEC" && !isWhole(value))) return null;
+		if (address.family === "AF_INET6" && field(value, "sin6_scope_id") === undefined) {
+			const { scope_id: _, ...rest } = address;
+			return rest;
+		}
+		return address;
+	}
+
+	/** The addresses of those who sent what recvfrom(), recvmsg() or recvmmsg() returns. */
+	shownSenders(): Address[] {
+		if (this.call.name === "recvfrom") {
+			const sender = this.shownAddress(4);
+			return sender === null ? [] : [sender];
+		}
+		return this.headers().flatMap((header) => this.shown(field(header, "msg_name")) ?? []);
+	}
+
+	/** The struct msghdr of sendmsg() or recvmsg(), or those of sendmmsg() or recvmmsg(). */
+	private headers(): Struct[] {
+		const value = this.call.args[1]?.value;
+		if (value?.kind === "struct") return [value];
+		if (value?.kind !== "array") return [];
+		return value.items.flatMap((item) => {
+			const header = item.kind === "struct" ? field(item, "msg_hdr") : undefined;
+			return header?.kind === "struct" ? [header] : [];
+		});
+	}
+
+	/**
+	 * What a call sends, message by message; null where strace does not print them. `whole`
+	 * is false if it leaves out some at the end.
+	 */
+	messages(): { messages: Message[]; whole: boolean } | null {
+		const { name, args } = this.call;
+		const one = (size: number | null) => {
+			const messages = [{ to: null, badPointer: false, addrlen: 0, size, control: false }];
+			return { messages, whole: true };
+		};
+		if (name === "writev") return one(vectorSize(args[1]?.value));
+		if (name === "write" || name === "send" || name === "sendto") {
+			const data = args[1]?.value;
+			const bytes = data?.kind === "string" && !data.truncated ? data.bytes.length : null;
+			const size = args[2] === undefined ? bytes : this.int(2, "a size");
+			if (name !== "sendto" || args[4] === undefined) return one(size);
+			const addrlen = this.length(5, "an address length");
+			const message = this.message(args[4].value, addrlen, size, false);
+			return { messages: [message], whole: true };
+		}
+		const value = args[1]?.value;
+		if (value?.kind !== "struct" && value?.kind !== "array") return null;
+		const messages = this.headers().map((header) => {
+			const msg_name = field(header, "msg_name") ?? { kind: "null", column: value.column };
+			const msg_namelen = field(header, "msg_namelen");
+			const control = field(header, "msg_control");
+			return this.message(
+				msg_name,
+				msg_namelen === undefined ? 0 : this.intOf(msg_namelen, "an address length"),
+				vectorSize(field(header, "msg_iov")),
+				control !== undefined && control.kind !== "null",
+			);
+		});
+		const whole =
+			value.kind === "struct" || (!value.truncated && messages.length === value.items.length);
+		return { messages, whole };
+	}
+
+	private message(name: Value, addrlen: number, size: number | null, control: boolean): Message {
+		const none = name.kind === "null";
+		const to = none || addrlen < SIZEOF_SA_FAMILY ? null : this.sockaddrOf(name, addrlen);
+		return { to, badPointer: !none && to === null, addrlen: none ? 0 : addrlen, size, control };
 	}
 
 	private port(value: Value): number {
@@ -208,13 +357,50 @@ export class Operands {
 		return port;
 	}
 
+	private flowinfo(value: Value): number {
+		if (value.kind === "string" && value.bytes.length === 4) return bigEndian(value.bytes, 0);
+		if (value.kind !== "call" || value.name !== "htonl" || value.args.length !== 1) {
+			throw this.error(value, "flow information such as htonl(0)");
+		}
+		return this.intOf(value.args[0], "a number") >>> 0;
+	}
+
+	/** An ifindex: `2`, or a device by its name. */
+	private scope(value: Value): number {
+		if (value.kind !== "call" || value.name !== "if_nametoindex" || value.args.length !== 1) {
+			return this.intOf(value, 'a device such as if_nametoindex("lo")') >>> 0;
+		}
+		const [name] = value.args;
+		if (name.kind !== "string") throw this.error(name, "the name of a device");
+		const ifindex = this.ifindexOf(decodeString(name));
+		if (ifindex === null) throw this.error(name, "a device of this network namespace");
+		return ifindex;
+	}
+
+	private inetPton(value: Value): string {
+		if (value.kind === "string" && value.bytes.length === 16) {
+			const { bytes } = value;
+			return formatIpv6(Uint32Array.from([0, 4, 8, 12], (at) => bigEndian(bytes, at)));
+		}
+		const text =
+			value.kind === "call" && value.name === "inet_pton"
+				? value.args.find((arg) => arg.kind === "string")
+				: undefined;
+		if (text?.kind !== "string") {
+			throw this.error(value, 'an address such as inet_pton(AF_INET6, "::1", &sin6_addr)');
+		}
+		const words = parseIpv6(decodeString(text));
+		if (words === null) throw this.error(text, "an IPv6 address");
+		return formatIpv6(words);
+	}
+
 	private inetAddr(value: Value): string {
 		const expected = 'an address such as inet_addr("127.0.0.1")';
 		if (value.kind === "string" && value.bytes.length === 4) return value.bytes.join(".");
 		if (value.kind === "flags" && value.names.length === 1) {
 			const known = CONSTANTS.get(value.names[0]);
 			if (known !== undefined) {
-				return [known >>> 24, (known >>> 16) & 255, (known >>> 8) & 255, known & 255].join(".");
+				return formatIpv4(known);
 			}
 		}
 		if (value.kind === "call" && value.name === "htonl" && value.args.length === 1) {
@@ -249,12 +435,12 @@ export class Operands {
 			return padded(littleEndian(ints), length);
 		}
 		if (value.kind === "struct") {
-			const field = (name: string) => {
-				const found = value.fields.find((f) => f.name === name);
+			const int = (name: string) => {
+				const found = field(value, name);
 				if (found === undefined) throw this.error(value, `a field ${name}`);
-				return this.intOf(found.value, "a number");
+				return this.intOf(found, "a number");
 			};
-			return padded(littleEndian([field("l_onoff"), field("l_linger")]), length);
+			return padded(littleEndian([int("l_onoff"), int("l_linger")]), length);
 		}
 		if (value.kind === "int" && value.value !== 0) return new Uint8Array(0); // a bad pointer
 		throw this.error(value, "an option value such as [1]");
@@ -296,6 +482,36 @@ export class Operands {
 		}
 		return strings;
 	}
+}
+
+/** The address in a struct sockaddr_in6: strace prints inet_pton(…) without a name, or bytes with. */
+function in6Addr(struct: Struct): Value | undefined {
+	const unnamed = struct.fields.find(
+		({ name, value }) => name === null && value.kind === "call" && value.name === "inet_pton",
+	);
+	return unnamed?.value ?? field(struct, "sin6_addr");
+}
+
+/** Whether strace printed a port and an address, not bytes. */
+function isWhole(struct: Struct): boolean {
+	return field(struct, "sin_addr") !== undefined || in6Addr(struct) !== undefined;
+}
+
+/** Bytes of an array of struct iovec; null if strace does not print all of them. */
+function vectorSize(value: Value | undefined): number | null {
+	if (value?.kind === "null") return 0;
+	if (value?.kind !== "array" || value.truncated) return null;
+	let size = 0;
+	for (const item of value.items) {
+		const iov_len = item.kind === "struct" ? field(item, "iov_len") : undefined;
+		if (iov_len?.kind !== "int") return null;
+		size += iov_len.value;
+	}
+	return size;
+}
+
+function bigEndian(bytes: Uint8Array, at: number): number {
+	return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at);
 }
 
 function knownBits(value: Value): number {

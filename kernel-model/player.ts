@@ -3,17 +3,30 @@
  * Plays a script or a recording on the model, call by call. A recorded result is checked
  * (check mode, DESIGN section 7); without one the model's own is given.
  */
-import { O_NONBLOCK } from "../include/linux/net.js";
+import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../include/linux/net.js";
 import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../include/linux/socket.js";
 import { JIFFY } from "../include/linux/timer.js";
+import { ipv6_addr_equal } from "../include/net/ipv6.js";
+import type { Net } from "../include/net/net_namespace.js";
+import { TCP_ESTABLISHED } from "../include/net/tcp_states.js";
 import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
 import {
 	EAGAIN,
+	ECONNREFUSED,
 	EFAULT,
 	EINVAL,
 	ERESTARTSYS,
 	errnoName,
 } from "../include/uapi/asm-generic/errno.js";
+import { SO_ERROR, SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
+import {
+	IPPROTO_DCCP,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+} from "../include/uapi/linux/in.js";
 import { intAt, NotModelled, sk_net } from "../net/core/sock.js";
 import {
 	bind_candidate,
@@ -21,11 +34,22 @@ import {
 	local_port_range,
 	reqsk_queue_remove,
 } from "../net/ipv4/inet_connection_sock.js";
-import { connect_candidate } from "../net/ipv4/inet_hashtables.js";
+import { connect_candidate, sk_over_ipv6 } from "../net/ipv4/inet_hashtables.js";
+import { ip_local_deliver_ifindex } from "../net/ipv4/route.js";
+import { udp_candidate } from "../net/ipv4/udp.js";
+import { ip6_local_deliver_ifindex } from "../net/ipv6/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
-import { type Address, formatIpv4, parseIpv4 } from "./address.js";
-import { describeSock, explainVerdict, SearchExplainer } from "./explain.js";
+import { type Address, formatIpv4, parseIpv4, parseIpv6 } from "./address.js";
+import {
+	describeAddress,
+	describeSock,
+	explainVerdict,
+	SearchExplainer,
+	sockDestination,
+	sockSource,
+} from "./explain.js";
 import { Kernel } from "./kernel.js";
+import type { NetNamespace } from "./net.js";
 import { RecordingObserver } from "./observer.js";
 import { argFd, errnoOf, Operands } from "./operands.js";
 import { PerturbCheck } from "./perturb.js";
@@ -128,13 +152,23 @@ const RELEVANT = new Set<string>([
 	"open",
 	"openat",
 	"write",
+	"writev",
 	"read",
+	"readv",
+	"send",
+	"recv",
 	"sendto",
 	"recvfrom",
 	"sendmsg",
 	"recvmsg",
+	"sendmmsg",
+	"recvmmsg",
 	"fcntl",
 ]);
+
+/** Calls that send, and calls that receive, on a socket. */
+const SENDS = new Set(["write", "writev", "send", "sendto", "sendmsg", "sendmmsg"]);
+const RECEIVES = new Set(["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg"]);
 
 /** Reads a script as the player takes it. */
 export function readScript(text: string, file: string): Parsed {
@@ -142,7 +176,32 @@ export function readScript(text: string, file: string): Parsed {
 }
 
 /** Calls whose syntax may be beyond the reader: they bear on ports only in forms that it reads. */
-const TOLERANT = new Set(["sendmsg", "recvmsg", "sendto", "recvfrom", "fcntl", "execve", "read"]);
+const TOLERANT = new Set([
+	"send",
+	"recv",
+	"sendmsg",
+	"recvmsg",
+	"sendmmsg",
+	"recvmmsg",
+	"sendto",
+	"recvfrom",
+	"fcntl",
+	"execve",
+	"read",
+	"readv",
+	"writev",
+]);
+
+/** Errors of a send that hang on sizes, memory, buffers, filters and signals, not on ports. */
+const UNRELATED = new Set([
+	"EINTR",
+	"EMSGSIZE",
+	"ENOBUFS",
+	"ENOMEM",
+	"EOPNOTSUPP",
+	"EPERM",
+	"ERESTARTSYS",
+]);
 
 /** One thing that happens: a call begins or returns, a command, an end of a process. */
 interface Event {
@@ -171,6 +230,8 @@ export class Player {
 	private readonly observer: RecordingObserver;
 	private readonly perturb = new PerturbCheck();
 	private readonly tasks = new Map<number, Task>();
+	/** Where the recorded program began, and strace itself is. */
+	private firstNet: NetNamespace | null = null;
 	private readonly forks: Map<number, CallLine>;
 	private readonly chosen: Map<CallLine, Revealed>;
 	private readonly exits = new Map<number, ExitLine>();
@@ -199,10 +260,11 @@ export class Player {
 		if (options.explain === true) this.kernel.trace = this.explainer;
 		const { lines } = script;
 		this.forks = parents(lines);
+		// Ports of descriptors are not known yet; port_of() stands for one that is not named.
+		const unknown = () => 0;
 		const { chosen, named } = reveal(
 			lines,
-			// Ports of descriptors are not known yet; port_of() stands for one that is not named.
-			(call) => new Operands(script.file, call, () => 0),
+			(call) => new Operands(script.file, call, unknown, unknown),
 			(fork) => this.sharesFiles(fork),
 		);
 		this.chosen = chosen;
@@ -226,8 +288,8 @@ export class Player {
 				const run = () => this.exit(pid ?? 0);
 				events.push({ line: line.line, time: line.time, run });
 			} else if (line.kind === "call") {
-				// accept() returns with what came while it waited; the rest acts when it is called.
-				const late = line.name === "accept" || line.name === "accept4";
+				// These return with what came while they waited; the rest acts when it is called.
+				const late = line.name === "accept" || line.name === "accept4" || RECEIVES.has(line.name);
 				events.push({
 					line: late ? line.endLine : line.line,
 					time: late ? (line.endTime ?? line.time) : line.time,
@@ -251,11 +313,21 @@ export class Player {
 	}
 
 	private operands(call: CallLine): Operands {
-		return new Operands(this.script.file, call, (fd) => {
-			const task = this.tasks.get(call.pid ?? 0);
+		const task = this.tasks.get(call.pid ?? 0);
+		const portOf = (fd: number) => {
 			const sock = task?.socketOf(fd) ?? -1;
 			return sock < 0 ? null : this.kernel.sock.skc_num[this.kernel.socket.sk[sock]];
-		});
+		};
+		const ifindexOf = (name: string) => {
+			// strace asks for names in its own namespace, whichever the program is in.
+			const nets = call.result === null ? [task?.net] : [this.firstNet, task?.net];
+			for (const net of nets) {
+				const device = net?.net.devices.find((candidate) => candidate.name === name);
+				if (device !== undefined) return device.ifindex;
+			}
+			return null;
+		};
+		return new Operands(this.script.file, call, portOf, ifindexOf);
 	}
 
 	private sharesFiles(fork: CallLine): boolean {
@@ -274,6 +346,7 @@ export class Player {
 		} else {
 			const other = this.tasks.values().next().value;
 			const net = other?.net ?? this.kernel.createNet();
+			this.firstNet ??= net;
 			task = this.kernel.createTask({ net });
 		}
 		this.tasks.set(pid, task);
@@ -339,7 +412,7 @@ export class Player {
 		this.kernel.observer = checking ? this.observer : null;
 		this.observer.expect({
 			port: revealed?.port ?? null,
-			exhausted: recorded?.errno === "EADDRINUSE" || recorded?.errno === "EADDRNOTAVAIL",
+			exhausted: EXHAUSTED.has(recorded?.errno ?? ""),
 			remote:
 				call.name !== "connect" || !checking
 					? null
@@ -364,7 +437,7 @@ export class Player {
 		outcome.result = result === -ERESTARTSYS ? null : result;
 		outcome.address = handled.address ?? null;
 		outcome.explanation = this.explainer.lines;
-		outcome.text = resultText(call, handled);
+		outcome.text = resultText(call, handled, task.net.net);
 		if (!checking) {
 			outcome.verdict = "unrecorded";
 			return outcome;
@@ -400,7 +473,7 @@ export class Player {
 					const why = this.explainFailure(task, call, revealed, result);
 					return `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;
 				}
-				return this.checkPerturb(sk, call, revealed);
+				return this.checkPerturb(this.subflow(sk), call, revealed);
 			}
 		}
 		return null;
@@ -412,6 +485,11 @@ export class Player {
 		return sock > 0 ? this.kernel.socket.sk[sock] : 0;
 	}
 
+	/** The sock that has the port and the connections: of an MPTCP one, its first subflow. */
+	private subflow(sk: number): number {
+		return this.kernel.mptcp.socks.get(sk)?.first ?? sk;
+	}
+
 	/** Why the model would not choose, or give, the port that the kernel did. */
 	private explainFailure(
 		task: Task,
@@ -419,7 +497,7 @@ export class Player {
 		revealed: Revealed | null,
 		result: number,
 	): string | null {
-		const sk = this.sk(task, call);
+		const sk = this.subflow(this.sk(task, call));
 		if (sk === 0) return null;
 		const k = this.kernel;
 		if (revealed === null) {
@@ -431,14 +509,17 @@ export class Player {
 		if (port < low || port > high) return `port ${port} is not in ${low}-${high}`;
 		const net = sk_net(k, sk);
 		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
-		const judge = (candidate: number) =>
-			call.name === "connect"
+		const udp = isUdp(k.sock.sk_protocol[sk]);
+		const judge = (candidate: number) => {
+			if (udp) return udp_candidate(k, net, sk, candidate);
+			return call.name === "connect"
 				? connect_candidate(k, net, sk, candidate, l3mdev)
 				: bind_candidate(k, net, sk, candidate, l3mdev, false);
+		};
 		const verdict = judge(port);
 		const clause = explainVerdict(k, sk, port, verdict, k.blocker, true);
 		const chosen = k.sock.skc_num[sk];
-		if (verdict !== CANDIDATE_OK || chosen === 0) return clause;
+		if (verdict !== CANDIDATE_OK || chosen === 0 || udp) return clause;
 		// Free, but of the parity that is looked at second: say what comes first.
 		const first: number[] = [];
 		for (let other = low; other <= high && first.length < 8; other++) {
@@ -453,16 +534,14 @@ export class Player {
 		const { window } = this.observer;
 		if (window === null) return null;
 		const k = this.kernel;
-		const S = k.sock;
-		const source = formatIpv4(S.skc_rcv_saddr[sk]);
-		const destination = `${source} -> ${formatIpv4(S.skc_daddr[sk])}:${S.skc_dport[sk]}`;
+		const destination = addressPair(k, sk);
 		// Of two calls that overlap, no recording shows which search came first.
 		if (!revealed.exact || !this.timed || this.overlapping.has(call)) {
 			this.perturb.forget(destination);
 			return null;
 		}
 		const net = sk_net(k, sk);
-		const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
 		const acceptable = (port: number) =>
 			connect_candidate(k, net, sk, port, l3mdev) === CANDIDATE_OK;
 		return this.perturb.observe(destination, window, revealed.port, k.now, acceptable);
@@ -476,17 +555,22 @@ export class Player {
 
 		switch (call.name) {
 			case "socket": {
-				const family = operands.int(0, "an address family");
-				const type = operands.int(1, "a socket type");
+				const family = this.knownName(operands, call, 0, "an address family");
+				const type = this.knownName(operands, call, 1, "a socket type");
 				const protocol = this.protocol(operands, call);
-				if (protocol === null) {
-					if (succeeded) this.openOther(task, recorded, family);
+				if (family === null || type === null || protocol === null) {
+					if (succeeded) task.openOther(recorded);
 					return IGNORED;
 				}
 				try {
-					return { result: task.socket(family, type, protocol, at) };
+					const result = task.socket(family, type, protocol, at);
+					const error = call.result?.errno ?? "";
+					const lacking = NO_PROTOCOL.has(error) && isOptional(family, type, protocol);
+					if (!lacking || result === recorded) return { result };
+					if (result >= 0) task.close(result);
+					return IGNORED;
 				} catch (error) {
-					if (error instanceof NotModelled && succeeded) this.openOther(task, recorded, family);
+					if (error instanceof NotModelled && succeeded) task.openOther(recorded);
 					throw error;
 				}
 			}
@@ -546,29 +630,9 @@ export class Player {
 			return { result: task.dup3(fd, newfd, operands.flags(2)) };
 		}
 		// Not a socket of the model: a file, or a socket of another kind.
-		if (sock < 0 && checking && recorded !== sock) {
-			this.refuseIpv6(task, fd, call, operands);
-			return IGNORED;
-		}
+		if (sock < 0 && checking && recorded !== sock) return IGNORED;
 		if (sock < 0) return { result: sock };
 		return this.handleSocket(task, fd, sock, call, operands, recorded);
-	}
-
-	/** IPv6 sockets share TCP's ports, so a recording that uses them cannot be played yet. */
-	private readonly ipv6 = new WeakMap<Task, Set<number>>();
-
-	private openOther(task: Task, fd: number, family: number): void {
-		task.openOther(fd);
-		const fds = this.ipv6.get(task) ?? new Set<number>();
-		if (family === AF_INET6) fds.add(fd);
-		else fds.delete(fd);
-		this.ipv6.set(task, fds);
-	}
-
-	private refuseIpv6(task: Task, fd: number, call: CallLine, operands: Operands): void {
-		if (!["bind", "connect", "listen"].includes(call.name)) return;
-		if (this.ipv6.get(task)?.has(fd) !== true || call.result?.value !== 0) return;
-		throw operands.error(call.args[0]?.value, "a socket of AF_INET (IPv6 is not modelled yet)");
 	}
 
 	private handleSocket(
@@ -581,6 +645,7 @@ export class Player {
 	): Handled {
 		const checking = recorded !== null;
 		const flagged = (this.kernel.socket.flags[sock] & O_NONBLOCK) !== 0;
+		if (tellsRefusal(call, operands)) this.refused(this.kernel.socket.sk[sock]);
 		switch (call.name) {
 			case "bind": {
 				const length = operands.length(2, "an address length");
@@ -620,18 +685,18 @@ export class Player {
 			}
 			case "setsockopt": {
 				const length = operands.int(4, "an option length");
-				const level = operands.int(1, "an option level");
+				const level = this.knownName(operands, call, 1, "an option level");
 				const optname = this.optname(operands, call);
-				if (optname === null) return IGNORED;
+				if (level === null || optname === null) return IGNORED;
 				const copied = Math.min(Math.max(length, 0), 64);
 				return {
 					result: task.setsockopt(fd, level, optname, operands.optval(3, copied), length),
 				};
 			}
 			case "getsockopt": {
-				const level = operands.int(1, "an option level");
+				const level = this.knownName(operands, call, 1, "an option level");
 				const optname = this.optname(operands, call);
-				if (optname === null) return IGNORED;
+				if (level === null || optname === null) return IGNORED;
 				// A script may leave buffer and length out: then there is room for every option.
 				const given = call.args[4] !== undefined;
 				const length = given ? operands.length(4, "an option length") : 16;
@@ -647,7 +712,11 @@ export class Player {
 			case "fcntl":
 				return IGNORED;
 			default:
-				this.transfer(task, fd, call, recorded);
+				if (SENDS.has(call.name)) return this.send(task, fd, sock, call, operands, recorded);
+				if (recorded !== null) {
+					this.receivers.add(task);
+					task.recv(fd, Math.max(recorded, 0), true);
+				}
 				return IGNORED;
 		}
 	}
@@ -679,7 +748,7 @@ export class Player {
 		recorded: number | null,
 		flagged: boolean,
 	): Handled {
-		const listener = this.kernel.socket.sk[sock];
+		const listener = this.subflow(this.kernel.socket.sk[sock]);
 		const flags = call.name === "accept4" ? operands.flags(3) : 0;
 		const told = operands.shownAddress(1);
 		if (told !== null) this.adopt(listener, told);
@@ -689,11 +758,11 @@ export class Player {
 		const result = task.accept4(fd, flags, peer, nonblock, at);
 		const { family, address, port } = peer;
 		if (family === undefined || address === undefined || port === undefined) return { result };
-		const full: Address = { family, address, port };
+		const full: Address = { ...peer, family, address, port };
 		const difference =
-			told !== null && (told.address !== address || told.port !== port)
-				? `the model accepts ${address}:${port}`
-				: null;
+			told === null || sameAddress(told, full)
+				? null
+				: `the model accepts ${describeAddress(full)}`;
 		return { result, address: full, difference };
 	}
 
@@ -706,10 +775,16 @@ export class Player {
 		const k = this.kernel;
 		const S = k.sock;
 		const daddr = parseIpv4(peer.address);
+		const v6_daddr = peer.family === "AF_INET6" ? parseIpv6(peer.address) : null;
 		const members = k.reuseport.get(S.sk_reuseport_cb[listener])?.socks ?? [listener];
 		for (const member of members) {
 			for (let child = S.rskq_accept_head[member]; child !== 0; child = S.dl_next[child]) {
-				if (S.skc_daddr[child] !== daddr || S.skc_dport[child] !== peer.port) continue;
+				if (S.skc_dport[child] !== peer.port) continue;
+				const same =
+					v6_daddr === null
+						? S.skc_daddr[child] === daddr
+						: ipv6_addr_equal(S.skc_v6_daddr, child * 4, v6_daddr, 0);
+				if (!same) continue;
 				reqsk_queue_remove(k, member, child);
 				S.dl_next[child] = S.rskq_accept_head[listener];
 				S.rskq_accept_head[listener] = child;
@@ -723,20 +798,70 @@ export class Player {
 
 	private addressDiffers(operands: Operands, name: Address): string | null {
 		const told = operands.shownAddress(1);
-		if (told === null || (told.address === name.address && told.port === name.port)) return null;
-		return `the model's address is ${name.address}:${name.port}`;
+		if (told === null || sameAddress(told, name)) return null;
+		return `the model's address is ${describeAddress(name)}`;
 	}
 
-	/** Data is passed over, but for what it does to the connection: a RST, an error that is taken. */
-	private transfer(task: Task, fd: number, call: CallLine, recorded: number | null): void {
-		if (recorded === null) return;
-		const sends = call.name === "write" || call.name.startsWith("send");
-		if (sends) {
-			task.send(fd, Math.max(recorded, 0), true);
-		} else {
-			this.receivers.add(task);
-			task.recv(fd, Math.max(recorded, 0), true);
+	/**
+	 * A call tells that a datagram was refused. A host elsewhere may always do that, and no
+	 * recording shows when; on this host the model knows.
+	 */
+	private refused(sk: number): void {
+		const k = this.kernel;
+		const S = k.sock;
+		if (!isUdp(S.sk_protocol[sk]) || S.skc_state[sk] !== TCP_ESTABLISHED) return;
+		const net = sk_net(k, sk);
+		const oif = S.skc_bound_dev_if[sk];
+		const dif = sk_over_ipv6(S, sk)
+			? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, sk * 4, oif)
+			: ip_local_deliver_ifindex(net, S.skc_daddr[sk], oif);
+		if (dif === 0) S.sk_err[sk] = ECONNREFUSED;
+	}
+
+	/**
+	 * A call that sends. Of a TCP connection, data is passed over but for what it does to it: a
+	 * RST, an error that is taken. A datagram may choose the port, and tells of errors.
+	 */
+	private send(
+		task: Task,
+		fd: number,
+		sock: number,
+		call: CallLine,
+		operands: Operands,
+		recorded: number | null,
+	): Handled {
+		const S = this.kernel.sock;
+		const sk = this.kernel.socket.sk[sock];
+		const protocol = S.sk_protocol[sk];
+		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
+			if (recorded !== null) task.sendto(fd, Math.max(recorded, 0), null, 0, true);
+			return IGNORED;
 		}
+		const sent = operands.messages();
+		if (sent === null) return IGNORED;
+		const several = call.name === "sendmmsg";
+		const unbound = S.skc_num[sk] === 0;
+		let result = 0;
+		for (const { to, badPointer, addrlen, size } of sent.messages) {
+			const wrong = badPointer ? badPointer_sendto(addrlen) : 0;
+			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
+			const told = several ? size : (size ?? recorded);
+			const err = wrong !== 0 ? wrong : task.sendto(fd, Math.max(told ?? 0, 0), address, addrlen);
+			if (err < 0) {
+				if (result === 0) result = err;
+				break;
+			}
+			result = several ? result + 1 : err;
+		}
+		if (recorded === null || result === recorded) return { result };
+		const error = call.result?.errno ?? "";
+		const unrelated =
+			UNRELATED.has(error) ||
+			(error === "EAGAIN" && !unbound) ||
+			(several && recorded > 0) ||
+			sent.messages.some(({ control }) => control) ||
+			!sent.whole;
+		return unrelated || !(isUdp(protocol) || unbound) ? IGNORED : { result };
 	}
 
 	/**
@@ -747,7 +872,7 @@ export class Player {
 	private drain(task: Task, fd: number): void {
 		if (this.receivers.has(task)) return;
 		const sock = task.socketOf(fd);
-		if (sock > 0) this.kernel.sock.rcv_unread[this.kernel.socket.sk[sock]] = 0;
+		if (sock > 0) this.kernel.sock.rcv_unread[this.subflow(this.kernel.socket.sk[sock])] = 0;
 	}
 
 	private opened(task: Task, call: CallLine, operands: Operands, fd: number): void {
@@ -796,6 +921,14 @@ export class Player {
 	}
 }
 
+/** What a connect's start depends on: to a v4-mapped address it is that of IPv4. */
+function addressPair(k: Kernel, sk: number): string {
+	const S = k.sock;
+	if (sk_over_ipv6(S, sk)) return `${sockSource(k, sk)} -> ${sockDestination(k, sk)}`;
+	const source = formatIpv4(S.skc_rcv_saddr[sk]);
+	return `${source} -> ${formatIpv4(S.skc_daddr[sk])}:${S.skc_dport[sk]}`;
+}
+
 /** The connects of a recording that began before another one had returned, or the reverse. */
 function overlappingConnects(lines: Parsed["lines"]): ReadonlySet<CallLine> {
 	const found = new Set<CallLine>();
@@ -816,20 +949,61 @@ function hex(bytes: Uint8Array): string {
 	return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
 
+/** Whether two addresses are one; a scope that strace does not print may be any. */
+function sameAddress(told: Address, name: Address): boolean {
+	return (
+		told.family === name.family &&
+		told.address === name.address &&
+		told.port === name.port &&
+		(told.scope_id === undefined || told.scope_id === (name.scope_id ?? 0))
+	);
+}
+
 /** An address as strace prints it. */
-function sockaddrValue({ address, port }: Address): Value {
+function sockaddrValue(address: Address, net: Net): Value {
 	const column = 0;
-	const call = (name: string, arg: Value): Value => ({ kind: "call", name, args: [arg], column });
-	const int: Value = { kind: "int", value: port, symbol: null, column };
-	const bytes = new TextEncoder().encode(address);
-	const string: Value = { kind: "string", bytes, truncated: false, column };
-	const family: Value = { kind: "flags", names: ["AF_INET"], extra: 0, column };
-	const fields = [
-		{ name: "sa_family", value: family },
-		{ name: "sin_port", value: call("htons", int) },
-		{ name: "sin_addr", value: call("inet_addr", string) },
-	];
-	return { kind: "struct", fields, truncated: false, column };
+	const call = (name: string, ...args: Value[]): Value => ({ kind: "call", name, args, column });
+	const int = (value: number): Value => ({ kind: "int", value, symbol: null, column });
+	const string = (text: string): Value => {
+		const bytes = new TextEncoder().encode(text);
+		return { kind: "string", bytes, truncated: false, column };
+	};
+	const flags = (name: string): Value => ({ kind: "flags", names: [name], extra: 0, column });
+	const port = call("htons", int(address.port));
+	const struct = (fields: { name: string | null; value: Value }[]): Value => ({
+		kind: "struct",
+		fields: [{ name: "sa_family", value: flags(address.family) }, ...fields],
+		truncated: false,
+		column,
+	});
+	if (address.family !== "AF_INET6") {
+		return struct([
+			{ name: "sin_port", value: port },
+			{ name: "sin_addr", value: call("inet_addr", string(address.address)) },
+		]);
+	}
+	const pointer: Value = { kind: "other", text: "&sin6_addr", column };
+	const scope = address.scope_id ?? 0;
+	const device = isLinkLocal(address.address)
+		? net.devices.find(({ ifindex }) => ifindex === scope)
+		: undefined;
+	return struct([
+		{ name: "sin6_port", value: port },
+		{ name: "sin6_flowinfo", value: call("htonl", int(address.flowinfo ?? 0)) },
+		{ name: null, value: call("inet_pton", flags("AF_INET6"), string(address.address), pointer) },
+		{
+			name: "sin6_scope_id",
+			value: device === undefined ? int(scope) : call("if_nametoindex", string(device.name)),
+		},
+	]);
+}
+
+/** Of such addresses strace names the device: fe80::/10, ff02::/16 and its like. */
+function isLinkLocal(address: string): boolean {
+	const words = parseIpv6(address);
+	if (words === null) return false;
+	const [word] = words;
+	return (word & 0xffc00000) >>> 0 === 0xfe800000 || (word & 0xff0f0000) >>> 0 === 0xff020000;
 }
 
 function lengthValue(length: number): Value {
@@ -851,14 +1025,14 @@ function optionValue(bytes: Uint8Array): Value {
 }
 
 /** The call with the model's result, as strace would print it. */
-function resultText(call: CallLine, { result, address, value }: Done): string {
+function resultText(call: CallLine, { result, address, value }: Done, net: Net): string {
 	const args = [...call.args];
 	const fill = (index: number, filled: Value) => {
 		if (call.result !== null) return; // the recording shows the kernel's
 		while (args.length <= index) args.push({ name: null, value: NULL, fd: null });
 		args[index] = { name: null, value: filled, fd: null };
 	};
-	if (address != null) fill(1, sockaddrValue(address));
+	if (address != null) fill(1, sockaddrValue(address, net));
 	if (value !== undefined) {
 		fill(3, optionValue(value));
 		if (args[4]?.value.kind === "null" || args.length === 4) fill(4, lengthValue(value.length));
@@ -869,14 +1043,48 @@ function resultText(call: CallLine, { result, address, value }: Done): string {
 	return `${text} = ${result}`;
 }
 
-/** An address of a family that no AF_INET socket takes. */
+/** An address of a family that no internet socket takes. */
 const OTHER_FAMILY: Address = { family: "AF_OTHER", address: "0.0.0.0", port: 0 };
+
+function isUdp(protocol: number): boolean {
+	return protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE;
+}
+
+/** Whether a send, a receive or SO_ERROR gives ECONNREFUSED. */
+function tellsRefusal(call: CallLine, operands: Operands): boolean {
+	if (call.name === "getsockopt") {
+		const pending = operands.flags(1) === SOL_SOCKET && operands.flags(2) === SO_ERROR;
+		return pending && call.result?.value === 0 && operands.returned(3, 4)?.[0] === ECONNREFUSED;
+	}
+	const transfers = SENDS.has(call.name) || RECEIVES.has(call.name);
+	return transfers && call.result?.errno === "ECONNREFUSED";
+}
+
+/** Errors of socket() where the recorded kernel has no such protocol. */
+const NO_PROTOCOL = new Set(["EAFNOSUPPORT", "ENOPROTOOPT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT"]);
+
+/** Whether a kernel may be built, or set, to do without. */
+function isOptional(family: number, type: number, protocol: number): boolean {
+	const kind = type & SOCK_TYPE_MASK;
+	const module = kind === SOCK_SEQPACKET || kind === SOCK_DCCP || OPTIONAL.has(protocol);
+	return family === AF_INET6 || module;
+}
+const OPTIONAL = new Set([IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_UDPLITE]);
+
+/** Errors of a call that found no port: those of bind(), connect() and listen(), and of autobind. */
+const EXHAUSTED = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN"]);
 
 /** bind() or connect() with a pointer to nothing: net/socket.c: move_addr_to_kernel. */
 function badPointer(length: number): number {
 	return length < 0 || length > SIZEOF_SOCKADDR_STORAGE || length < SIZEOF_SA_FAMILY
 		? -EINVAL
 		: -EFAULT;
+}
+
+/** The same of a send, which looks at a short address only later: then 0. */
+function badPointer_sendto(length: number): number {
+	if (length < 0 || length > SIZEOF_SOCKADDR_STORAGE) return -EINVAL;
+	return length < SIZEOF_SA_FAMILY ? 0 : -EFAULT;
 }
 
 const NULL: Value = { kind: "null", column: 0 };

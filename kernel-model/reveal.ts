@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Which port a recorded kernel chose, and for which call: a recording shows it later, in
- * getsockname() of the same socket or in the address that accept() reports of a client.
+ * getsockname() of the same socket, in the address that accept() reports of a client, or in
+ * the address that recvfrom() reports of a sender.
  */
+import { SOCK_DGRAM, SOCK_TYPE_MASK } from "../include/linux/net.js";
+import { AF_INET, AF_INET6 } from "../include/linux/socket.js";
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../include/uapi/linux/in.js";
 import { argFd, type Operands } from "./operands.js";
 import type { CallLine, ScriptLine } from "./strace.js";
 
@@ -13,8 +17,22 @@ export interface Revealed {
 	exact: boolean;
 }
 
+/**
+ * How a socket comes to its port and gives it up. Of TCP's kind are MPTCP and DCCP: connect()
+ * searches, and a failed one releases. UDP chooses at the first connect() or send, whether
+ * that fails or not, as bind() does; SCTP does so too, and keeps the port.
+ */
+type Kind = "tcp" | "udp" | "sctp";
+
+function kindOf(type: number, protocol: number): Kind {
+	if (protocol === IPPROTO_SCTP) return "sctp";
+	const ping = protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
+	return (type & SOCK_TYPE_MASK) === SOCK_DGRAM && !ping ? "udp" : "tcp";
+}
+
 /** One socket's life, as far as ports go. */
 interface Life {
+	kind: Kind;
 	/** Calls since the socket last had no port, any of which may have chosen it. */
 	choosing: CallLine[];
 	/** The port, once it is known. */
@@ -23,10 +41,22 @@ interface Life {
 	connecting: boolean;
 	/** ... and a shutdown() may have ended it. */
 	brokenOff: boolean;
+	/** bind() named the port of a UDP socket, which keeps it. */
+	locked: boolean;
+	/** The port that a UDP socket is connected to. */
+	peer: number | null;
 }
 
-function newLife(): Life {
-	return { choosing: [], port: null, connecting: false, brokenOff: false };
+function newLife(kind: Kind): Life {
+	return {
+		kind,
+		choosing: [],
+		port: null,
+		connecting: false,
+		brokenOff: false,
+		locked: false,
+		peer: null,
+	};
 }
 
 type Fds = Map<number, Life | null>;
@@ -66,6 +96,8 @@ export function reveal(
 	const forks = parents(lines);
 	/** Clients by the port they connect to, in order, that no accept() has shown yet. */
 	const waiting = new Map<number, Life[]>();
+	/** UDP sockets by the ports that they sent to. */
+	const senders = new Map<number, Set<Life>>();
 
 	const fdsOf = (pid: number): Fds => {
 		let fds = processes.get(pid);
@@ -79,8 +111,23 @@ export function reveal(
 		return fds;
 	};
 	const show = (life: Life, port: number, exact: boolean) => {
-		for (const call of life.choosing) if (!chosen.has(call)) chosen.set(call, { port, exact });
+		for (const call of life.choosing) {
+			const inferred = life.kind === "udp" && chosen.get(call)?.exact === false;
+			if (!chosen.has(call) || inferred) chosen.set(call, { port, exact });
+		}
 		life.port = port;
+	};
+
+	/** A datagram arrived from a port. Whose that is, is clear if only one of them is not known. */
+	const receive = (life: Life, from: number) => {
+		const lives = life.port === null ? undefined : senders.get(life.port);
+		if (lives === undefined) return;
+		const unknown: Life[] = [];
+		for (const sender of lives) {
+			if (sender.port === from) return;
+			if (sender.port === null) unknown.push(sender);
+		}
+		if (unknown.length === 1) show(unknown[0], from, false);
 	};
 
 	for (const line of lines) {
@@ -96,13 +143,18 @@ export function reveal(
 			continue;
 		}
 		switch (line.name) {
-			case "socket":
-				if (result !== null && result >= 0) fds.set(result, newLife());
+			case "socket": {
+				if (result === null || result < 0) break;
+				const family = operands.flags(0);
+				const internet = family === AF_INET || family === AF_INET6;
+				const kind = kindOf(operands.flags(1), operands.flags(2));
+				fds.set(result, internet ? newLife(kind) : null);
 				break;
+			}
 			case "accept":
 			case "accept4": {
 				if (result === null || result < 0) break;
-				fds.set(result, newLife());
+				fds.set(result, newLife(life?.kind ?? "tcp"));
 				const peer = address(1);
 				if (peer === null || life === undefined || life === null || life.port === null) break;
 				named.add(peer.port);
@@ -122,7 +174,8 @@ export function reveal(
 				life.choosing = wanted.port === 0 ? [line] : [];
 				life.connecting = false;
 				life.brokenOff = false;
-				if (wanted.port !== 0) life.port = wanted.port;
+				if (wanted.port !== 0 || life.kind === "udp") life.port = wanted.port || null;
+				life.locked = life.kind === "udp" && wanted.port !== 0;
 				break;
 			}
 			case "listen":
@@ -137,10 +190,21 @@ export function reveal(
 				const peer = address(1);
 				if (peer === null) break;
 				named.add(peer.port);
+				if (life.kind === "udp") {
+					if (peer.family !== "AF_UNSPEC") {
+						if (life.port === null) life.choosing.push(line);
+						if (result === 0) life.peer = peer.port;
+					} else if (result === 0) {
+						life.peer = null;
+						if (!life.locked) Object.assign(life, newLife(life.kind));
+					}
+					break;
+				}
 				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
 				if (peer.family === "AF_UNSPEC" || RELEASES.has(line.result?.errno ?? "")) {
 					// What bind() did not name is given up again.
-					Object.assign(life, newLife());
+					if (life.kind === "tcp") Object.assign(life, newLife(life.kind));
+					else life.choosing.push(line);
 					break;
 				}
 				if (!begun || life.connecting) break; // it only asks how the first one goes
@@ -159,6 +223,33 @@ export function reveal(
 				show(life, name.port, true);
 				break;
 			}
+			case "send":
+			case "sendto":
+			case "sendmsg":
+			case "sendmmsg":
+			case "write":
+			case "writev": {
+				if (!life || life.kind === "tcp") break;
+				if (life.port === null) life.choosing.push(line);
+				for (const { to } of operands.messages()?.messages ?? []) {
+					const port = to === null ? life.peer : (to.address?.port ?? null);
+					if (port === null) continue;
+					named.add(port);
+					const lives = senders.get(port);
+					if (lives === undefined) senders.set(port, new Set([life]));
+					else lives.add(life);
+				}
+				break;
+			}
+			case "recvfrom":
+			case "recvmsg":
+			case "recvmmsg":
+				if (life?.kind !== "udp" || result === null || result < 0) break;
+				for (const { port } of operands.shownSenders()) {
+					named.add(port);
+					receive(life, port);
+				}
+				break;
 			case "shutdown":
 				// It may have broken off a connect(), so that the next call chooses again.
 				if (!life || result !== 0 || !life.connecting) break;

@@ -5,8 +5,9 @@
  */
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
 import { SYSCTLS } from "../net/ipv4/sysctl_net_ipv4.js";
+import { SYSCTLS6 } from "../net/ipv6/sysctl_net_ipv6.js";
 import type { Kernel } from "./kernel.js";
-import type { NetNamespace, RouteOptions } from "./net.js";
+import type { AddressOptions, NetNamespace, RouteOptions } from "./net.js";
 
 /** A word of a command that cannot be used; `word` is its index in argv. */
 export class SetupError extends Error {
@@ -60,30 +61,57 @@ function parsed<T>(at: number, run: () => T): T {
 	}
 }
 
+function number(words: Words, expected: string, least: number): number {
+	const value = Number(words.next(expected));
+	if (!(Number.isInteger(value) && value >= least)) throw new SetupError(words.at - 1, expected);
+	return value;
+}
+
 function ipLink(net: NetNamespace, words: Words): void {
 	const verb = words.choose(["add", "set"]);
 	if (verb === "add") {
+		let mac: string | undefined;
+		let at = words.at;
 		let name = words.next("a device name");
-		if (name === "name") name = words.next("a device name");
-		if (words.next("type") !== "type") throw new SetupError(words.at - 1, "type");
+		while (name === "name" || name === "dev") name = words.next("a device name");
+		let word = words.choose(["type", "address"]);
+		if (word === "address") {
+			at = words.at;
+			mac = words.next("a MAC address");
+			word = words.choose(["type"]);
+		}
 		const type = words.choose(["dummy", "vrf"]);
 		let table = 0;
 		if (type === "vrf") {
-			if (words.next("table") !== "table") throw new SetupError(words.at - 1, "table");
-			table = Number(words.next("a table number"));
-			if (!(Number.isInteger(table) && table > 0))
-				throw new SetupError(words.at - 1, "a table number");
+			words.choose(["table"]);
+			table = number(words, "a table number", 1);
 		}
-		check(words, net.addLink(name, table));
+		check(
+			words,
+			parsed(at, () => net.addLink(name, table, mac)),
+		);
 		return;
 	}
 	let name = words.next("a device name");
 	if (name === "dev") name = words.next("a device name");
 	while (!words.done) {
-		const word = words.choose(["up", "down", "master", "nomaster"]);
+		const word = words.choose([
+			"up",
+			"down",
+			"master",
+			"vrf",
+			"nomaster",
+			"address",
+			"addrgenmode",
+		]);
 		let result = 0;
 		if (word === "up" || word === "down") result = net.setLink(name, word === "up");
-		else result = net.setMaster(name, word === "master" ? words.next("a VRF") : null);
+		else if (word === "address") {
+			const mac = words.next("a MAC address");
+			result = parsed(words.at - 1, () => net.setMac(name, mac));
+		} else if (word === "addrgenmode") {
+			result = net.setAddrGenMode(name, words.choose(["eui64", "none"]));
+		} else result = net.setMaster(name, word === "nomaster" ? null : words.next("a VRF"));
 		if (result < 0) check(words, result);
 	}
 }
@@ -94,29 +122,40 @@ function ipAddr(net: NetNamespace, words: Words): void {
 	const verb = words.choose(["add", "delete"]);
 	const at = words.at;
 	const prefix = words.next("an address");
+	const options: AddressOptions = {};
 	let dev: string | null = null;
-	let scope: (typeof SCOPES)[number] | undefined;
 	while (!words.done) {
-		const word = words.choose(["dev", "scope", "brd", "broadcast", "nodad"]);
+		const word = words.choose([
+			"dev",
+			"scope",
+			"brd",
+			"broadcast",
+			"nodad",
+			"valid_lft",
+			"preferred_lft",
+		]);
 		if (word === "dev") dev = words.next("a device name");
-		else if (word === "scope") scope = words.choose(SCOPES);
-		else if (word !== "nodad") words.next("an address");
+		else if (word === "scope") options.scope = words.choose(SCOPES);
+		else if (word === "valid_lft") words.choose(["forever"]);
+		else if (word === "preferred_lft") {
+			options.deprecated = words.choose(["forever", "0", "0sec"]) !== "forever";
+		} else if (word !== "nodad") options.broadcast = words.next("an address");
 	}
 	if (dev === null) throw new SetupError(words.at, "dev NAME");
 	const name = dev;
 	check(
 		words,
 		parsed(at, () =>
-			verb === "add" ? net.addAddress(prefix, name, scope) : net.delAddress(prefix, name),
+			verb === "add" ? net.addAddress(prefix, name, options) : net.delAddress(prefix, name),
 		),
 	);
 }
 
 const ROUTE_TYPES = ["unicast", "local", "blackhole", "unreachable", "prohibit"] as const;
 
-function ipRoute(net: NetNamespace, words: Words): void {
+function ipRoute(net: NetNamespace, words: Words, family: 4 | 6 | undefined): void {
 	const verb = words.choose(["add", "replace", "delete"]);
-	const options: RouteOptions = { to: "" };
+	const options: RouteOptions = family === undefined ? { to: "" } : { to: "", family };
 	let word = words.next("a destination");
 	const type = ROUTE_TYPES.find((candidate) => candidate === word);
 	if (type !== undefined) {
@@ -127,7 +166,21 @@ function ipRoute(net: NetNamespace, words: Words): void {
 	const at = words.at - 1;
 	options.to = word;
 	while (!words.done) {
-		switch (words.choose(["dev", "via", "src", "metric", "scope", "proto", "answer"])) {
+		switch (
+			words.choose([
+				"dev",
+				"via",
+				"src",
+				"metric",
+				"scope",
+				"proto",
+				"protocol",
+				"table",
+				"vrf",
+				"onlink",
+				"answer",
+			])
+		) {
 			case "dev":
 				options.dev = words.next("a device name");
 				break;
@@ -138,7 +191,19 @@ function ipRoute(net: NetNamespace, words: Words): void {
 				options.src = words.next("an address");
 				break;
 			case "metric":
-				options.metric = Number(words.next("a metric"));
+				options.metric = number(words, "a metric", 0);
+				break;
+			case "scope":
+				options.scope = words.choose(SCOPES);
+				break;
+			case "table":
+				options.table = words.next("a table");
+				break;
+			case "vrf":
+				options.vrf = words.next("a VRF");
+				break;
+			case "onlink":
+				options.onlink = true;
 				break;
 			case "answer":
 				options.answer = words.choose(["blackhole", "accept", "refuse"]);
@@ -147,16 +212,12 @@ function ipRoute(net: NetNamespace, words: Words): void {
 				words.next("a value");
 		}
 	}
-	if (verb !== "add") {
-		const result = parsed(at, () => net.delRoute(options.to));
-		if (verb === "delete") {
-			check(words, result);
-			return;
-		}
-	}
 	check(
 		words,
-		parsed(at, () => net.addRoute(options)),
+		parsed(at, () => {
+			if (verb === "delete") return net.delRoute(options);
+			return verb === "add" ? net.addRoute(options) : net.replaceRoute(options);
+		}),
 	);
 }
 
@@ -172,15 +233,36 @@ function sysctl(net: NetNamespace, words: Words): void {
 
 /** Whether a dotted name is one of the files that the model has. */
 export function isModelledSysctl(name: string): boolean {
-	return SYSCTLS.includes(name.replace(/^net\.ipv4\./, ""));
+	const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
+	return ipv6 === null
+		? SYSCTLS.includes(name.replace(/^net\.ipv4\./, ""))
+		: SYSCTLS6.includes(ipv6[1]);
 }
 
 function writeSysctl(net: NetNamespace, name: string, value: string, word: number): void {
 	if (!isModelledSysctl(name)) {
-		throw new SetupError(word, `one of net.ipv4.{${SYSCTLS.join(",")}}`);
+		throw new SetupError(
+			word,
+			`one of net.ipv4.{${SYSCTLS.join(",")}} and net.ipv6.{${SYSCTLS6.join(",")}}`,
+		);
 	}
 	const result = net.setSysctl(name, `${value}\n`);
 	if (result < 0) throw new SetupError(word, `a value that ${name} takes (${errnoName(-result)})`);
+}
+
+/** The options of `ip` itself; the family, if they say one. */
+function ipOptions(words: Words): 4 | 6 | undefined {
+	let family: 4 | 6 | undefined;
+	while (words.argv[words.at]?.startsWith("-")) {
+		const option = words.next("an option").replace(/^--?/, "");
+		if (option === "4" || option === "6") family = option === "4" ? 4 : 6;
+		else if (option === "f" || option === "family") {
+			family = words.choose(["inet", "inet6"]) === "inet" ? 4 : 6;
+		} else if (/^(b|batch|n|netns|rc|rcvbuf)$/.test(option)) {
+			throw new SetupError(words.at - 1, "a command of this namespace");
+		}
+	}
+	return family;
 }
 
 /** Runs one command; throws SetupError and has changed nothing of that command where it cannot. */
@@ -194,11 +276,11 @@ export function runSetup(kernel: Kernel, net: NetNamespace, argv: readonly strin
 		if (!(seconds >= 0)) throw new SetupError(1, "seconds");
 		kernel.advance(seconds * 1000);
 	} else if (command === "ip") {
-		while (words.argv[words.at]?.startsWith("-")) words.at++;
+		const family = ipOptions(words);
 		const object = words.choose(["link", "address", "route"]);
 		if (object === "link") ipLink(net, words);
 		else if (object === "address") ipAddr(net, words);
-		else ipRoute(net, words);
+		else ipRoute(net, words, family);
 	} else {
 		throw new SetupError(0, "ip, sysctl or sleep");
 	}

@@ -2,7 +2,7 @@
 /** Tasks: a user, a network namespace, file descriptors, and the system calls by their names. */
 
 import { O_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_TYPE_MASK } from "../include/linux/net.js";
-import { AF_INET } from "../include/linux/socket.js";
+import { AF_INET, SIZEOF_SOCKADDR_IN, SIZEOF_SOCKADDR_IN6 } from "../include/linux/socket.js";
 import {
 	EBADF,
 	ECONNABORTED,
@@ -11,8 +11,6 @@ import {
 	ERESTARTSYS,
 } from "../include/uapi/asm-generic/errno.js";
 import { intBytes } from "../net/core/sock.js";
-import { inet_getname, inet_wait_for_connect } from "../net/ipv4/af_inet.js";
-import { tcp_recvmsg, tcp_sendmsg } from "../net/ipv4/tcp.js";
 import { tcp_v4_rcv_all } from "../net/ipv4/tcp_ipv4.js";
 import {
 	__sock_release,
@@ -20,10 +18,13 @@ import {
 	__sys_connect,
 	__sys_getsockopt,
 	__sys_listen,
+	__sys_recvfrom,
+	__sys_sendto,
 	__sys_setsockopt,
 	__sys_shutdown,
 	do_accept,
 	sock_create,
+	sock_ops,
 } from "../net/socket.js";
 import { type Address, fromSockaddr, toSockaddr } from "./address.js";
 import type { Kernel } from "./kernel.js";
@@ -64,7 +65,10 @@ class FdTable {
 	}
 }
 
-const SIZEOF_SOCKADDR_IN = 16;
+/** Bytes that a program passes for an address of its family. */
+function addressLength(address: Address): number {
+	return address.family === "AF_INET6" ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+}
 
 /**
  * One task. System calls return what the kernel returns: a value from 0 up, or a negative
@@ -218,8 +222,8 @@ export class Task {
 		return this.socket(AF_INET, 1, 0);
 	}
 
-	/** Throws RangeError for an address that cannot be written into a sockaddr_in. */
-	bind(fd: number, address: Address, addrlen = SIZEOF_SOCKADDR_IN): number {
+	/** `addrlen` by default that of the family. Throws RangeError for a malformed address. */
+	bind(fd: number, address: Address, addrlen = addressLength(address)): number {
 		const sock = this.socketOf(fd);
 		if (sock < 0) return sock;
 		return __sys_bind(this.kernel, sock, toSockaddr(address), addrlen, this.privileged);
@@ -231,7 +235,12 @@ export class Task {
 	}
 
 	/** `nonblock` overrides the file's O_NONBLOCK. */
-	connect(fd: number, address: Address, addrlen = SIZEOF_SOCKADDR_IN, nonblock?: boolean): number {
+	connect(
+		fd: number,
+		address: Address,
+		addrlen = addressLength(address),
+		nonblock?: boolean,
+	): number {
 		const sock = this.socketOf(fd);
 		if (sock < 0) return sock;
 		const block = nonblock ?? this.nonblocking(sock);
@@ -242,7 +251,7 @@ export class Task {
 	connectSleeping(fd: number): number {
 		const sock = this.socketOf(fd);
 		if (sock < 0) return sock;
-		const err = inet_wait_for_connect(this.kernel, sock);
+		const err = sock_ops(this.kernel, sock).connect_wait(this.kernel, sock);
 		tcp_v4_rcv_all(this.kernel);
 		return err;
 	}
@@ -267,7 +276,7 @@ export class Task {
 		if (newsock < 0) return newsock;
 		kernel.socket.flags[newsock] = flags & O_NONBLOCK;
 		if (address !== undefined) {
-			const peer = inet_getname(kernel, newsock, 2);
+			const peer = sock_ops(kernel, newsock).getname(kernel, newsock, 2);
 			if (typeof peer === "number") {
 				__sock_release(kernel, newsock, false);
 				return -ECONNABORTED;
@@ -280,7 +289,7 @@ export class Task {
 	private getname(fd: number, peer: number): Address | number {
 		const sock = this.socketOf(fd);
 		if (sock < 0) return sock;
-		const name = inet_getname(this.kernel, sock, peer);
+		const name = sock_ops(this.kernel, sock).getname(this.kernel, sock, peer);
 		return typeof name === "number" ? name : fromSockaddr(name);
 	}
 
@@ -325,20 +334,29 @@ export class Task {
 
 	/** Sends `size` bytes (whatever they are): the number sent, or a negative errno. */
 	send(fd: number, size: number, nonblock?: boolean): number {
-		const sock = this.socketOf(fd);
-		if (sock < 0) return sock;
-		const sk = this.kernel.socket.sk[sock];
-		const sent = tcp_sendmsg(this.kernel, sk, size, nonblock ?? this.nonblocking(sock));
-		tcp_v4_rcv_all(this.kernel);
-		return sent;
+		return this.sendto(fd, size, null, 0, nonblock);
 	}
 
-	/** Receives at most `size` bytes: the number, 0 at the end of the stream, or a negative errno. */
+	/** The same to an address, or with null to where the socket is connected. */
+	sendto(
+		fd: number,
+		size: number,
+		address: Address | null,
+		addrlen = address === null ? 0 : addressLength(address),
+		nonblock?: boolean,
+	): number {
+		const sock = this.socketOf(fd);
+		if (sock < 0) return sock;
+		const to = address === null ? null : toSockaddr(address);
+		const block = nonblock ?? this.nonblocking(sock);
+		return __sys_sendto(this.kernel, sock, size, to, addrlen, block);
+	}
+
+	/** Receives at most `size` bytes: the number, 0 at the end of a stream, or a negative errno. */
 	recv(fd: number, size: number, nonblock?: boolean): number {
 		const sock = this.socketOf(fd);
 		if (sock < 0) return sock;
-		const sk = this.kernel.socket.sk[sock];
-		return tcp_recvmsg(this.kernel, sk, size, nonblock ?? this.nonblocking(sock));
+		return __sys_recvfrom(this.kernel, sock, size, nonblock ?? this.nonblocking(sock));
 	}
 
 	/**
@@ -346,7 +364,7 @@ export class Task {
 	 * -ERESTARTSYS if nothing that is due can decide it.
 	 */
 	connectAndWait(fd: number, address: Address): number {
-		let result = this.connect(fd, address, SIZEOF_SOCKADDR_IN, false);
+		let result = this.connect(fd, address, undefined, false);
 		while (result === -ERESTARTSYS) {
 			const timer = this.kernel.timers.first();
 			const expiry = timer === null ? null : this.kernel.timers.expiry(timer);

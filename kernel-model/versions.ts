@@ -31,6 +31,55 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "sctp-l3mdev",
+		commit: "0af03170637f",
+		since: "6.2",
+		backports: [],
+		summary: "SCTP tells the sockets of a VRF from others: in bind conflicts and in lookups",
+		modelled: true,
+	},
+	{
+		name: "bhash2-dual-stack-wildcard",
+		commit: "d9ba99342855",
+		since: "6.3",
+		backports: ["6.1.176"],
+		summary:
+			"bind() to an IPv4 address meets a dual-stack IPv6 wildcard socket on the port (the base commit, before the release, lets both in)",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v4mapped-wildcard",
+		commit: "aa99e5f87bd5",
+		since: "6.6",
+		backports: ["6.1.176"],
+		summary: "bind() to an IPv4 address meets a socket on ::ffff:0.0.0.0",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v4mapped-address",
+		commit: "c48ef9c4aed3",
+		since: "6.6",
+		backports: ["6.1.176"],
+		summary: "bind() to an IPv4 address meets a socket on the same address, v4-mapped",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v4mapped-on-bind",
+		commit: "5e07e672412b",
+		since: "6.8",
+		backports: ["6.1.176"],
+		summary: "bind() to a v4-mapped address looks into bhash2 instead of at every owner",
+		modelled: true,
+	},
+	{
+		name: "udp-reuseport-rescored",
+		commit: "f0ea27e7bfe1",
+		since: "6.6",
+		backports: ["6.1.176"],
+		summary: "a datagram that meets a reuseport group with connected members is scored by the member found",
+		modelled: true,
+	},
+	{
 		name: "connect-range-step-1",
 		commit: null,
 		since: "6.8",
@@ -91,6 +140,22 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: false,
 	},
 	{
+		name: "source-address-within-vrf",
+		commit: null,
+		since: "6.12",
+		backports: [],
+		summary: "the source address of a destination in a VRF is chosen among the VRF's own addresses",
+		modelled: true,
+	},
+	{
+		name: "mptcp-local-port-range",
+		commit: "ae5439658cce",
+		since: "6.14",
+		backports: [],
+		summary: "MPTCP sockets take IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT",
+		modelled: true,
+	},
+	{
 		name: "tcp-tw-reuse-delay",
 		commit: null,
 		since: "6.16",
@@ -121,7 +186,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		since: "7.1",
 		backports: ["6.1.176", "6.12.107", "6.18.44"],
 		summary: "UDP bind() to the wildcard with many sockets in a slot no longer misses conflicts",
-		modelled: false,
+		modelled: true,
 	},
 	{
 		name: "port-step-width",
@@ -147,30 +212,50 @@ export const VERSIONS: readonly KernelVersion[] = [
 		name: "6.1.176",
 		description: "stable release with the option backported (Debian 12), TCP over IPv4",
 		has: [
+			"bhash2-dual-stack-wildcard",
+			"bhash2-v4mapped-address",
+			"bhash2-v4mapped-on-bind",
+			"bhash2-v4mapped-wildcard",
 			"ip-local-port-range",
 			"simultaneous-synack-accepted",
 			"syn-recv-shutdown-deferred",
 			"tw-fin-wait2-not-reused",
+			"udp-reuseport-rescored",
 			"udp-wildcard-hash2-shortcut-fixed",
 		],
 	},
 	{
 		name: "6.3",
 		description: "the commit that added the option, 91d0b78c5177 (the default)",
-		has: ["ip-local-port-range"],
+		has: ["ip-local-port-range", "sctp-l3mdev"],
 	},
 ];
 
 export const DEFAULT_VERSION = "6.3";
 
+/** Every name that ported code may ask for: the compiler sees to it that none is missing. */
+const ASKED: Readonly<Record<ChangeName, true>> = {
+	"bhash2-dual-stack-wildcard": true,
+	"bhash2-v4mapped-address": true,
+	"bhash2-v4mapped-on-bind": true,
+	"bhash2-v4mapped-wildcard": true,
+	"mptcp-local-port-range": true,
+	"sctp-l3mdev": true,
+	"simultaneous-synack-accepted": true,
+	"source-address-within-vrf": true,
+	"syn-recv-shutdown-deferred": true,
+	"tw-fin-wait2-not-reused": true,
+	"udp-reuseport-rescored": true,
+	"udp-wildcard-hash2-shortcut-fixed": true,
+};
+
+function isChangeName(name: string): name is ChangeName {
+	return name in ASKED;
+}
+
 /** The changes of a version that ported code asks for; null for a version that is not known. */
 export function changesOf(version: string): ReadonlySet<ChangeName> | null {
 	const found = VERSIONS.find((candidate) => candidate.name === version);
 	if (found === undefined) return null;
-	const asked: ChangeName[] = [
-		"simultaneous-synack-accepted",
-		"syn-recv-shutdown-deferred",
-		"tw-fin-wait2-not-reused",
-	];
-	return new Set(asked.filter((name) => found.has.includes(name)));
+	return new Set(found.has.filter(isChangeName));
 }

@@ -1,36 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/socket.c: the system calls on a struct socket, after its file descriptor was looked up. */
-import { SOCK_MAX, SOCK_STREAM, SOCK_TYPE_MASK, SS_UNCONNECTED } from "../include/linux/net.js";
+import {
+	INET_DCCP_OPS,
+	INET_DGRAM_OPS,
+	INET_SEQPACKET_OPS,
+	INET_STREAM_OPS,
+	INET6_DCCP_OPS,
+	INET6_DGRAM_OPS,
+	INET6_SEQPACKET_OPS,
+	INET6_STREAM_OPS,
+	MPTCP_STREAM_OPS,
+	MPTCP_V6_STREAM_OPS,
+	type ProtoOps,
+	SOCK_MAX,
+	SOCK_PACKET,
+	SS_UNCONNECTED,
+} from "../include/linux/net.js";
 import {
 	AF_INET,
+	AF_INET6,
 	SIZEOF_SOCKADDR_STORAGE,
-	SOL_IP,
-	SOL_TCP,
 	SOMAXCONN,
+	type Sockaddr,
 } from "../include/linux/socket.js";
 import type { Net } from "../include/net/net_namespace.js";
 import type { Stack } from "../include/net/stack.js";
-import { EINVAL, ENOPROTOOPT, EPROTONOSUPPORT } from "../include/uapi/asm-generic/errno.js";
+import { EINVAL } from "../include/uapi/asm-generic/errno.js";
 import { SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
-import {
-	IPPROTO_IP,
-	IPPROTO_MAX,
-	IPPROTO_MPTCP,
-	IPPROTO_SCTP,
-	IPPROTO_TCP,
-} from "../include/uapi/linux/in.js";
-import { NotModelled, sk_alloc, sk_getsockopt, sk_setsockopt, sock_graft } from "./core/sock.js";
-import {
-	__inet_bind,
-	__inet_stream_connect,
-	inet_accept,
-	inet_listen,
-	inet_release,
-	inet_shutdown,
-	type SockaddrIn,
-} from "./ipv4/af_inet.js";
-import { do_ip_getsockopt, do_ip_setsockopt } from "./ipv4/ip_sockglue.js";
+import { NotModelled, sk_getsockopt, sk_setsockopt } from "./core/sock.js";
+import { inet_dccp_ops } from "./dccp/ipv4.js";
+import { inet6_dccp_ops } from "./dccp/ipv6.js";
+import { inet_create, inet_dgram_ops, inet_stream_ops } from "./ipv4/af_inet.js";
 import { tcp_v4_rcv_all } from "./ipv4/tcp_ipv4.js";
+import { inet6_create, inet6_dgram_ops, inet6_stream_ops } from "./ipv6/af_inet6.js";
+import { mptcp_stream_ops, mptcp_v6_stream_ops } from "./mptcp/protocol.js";
+import { inet6_seqpacket_ops } from "./sctp/ipv6.js";
+import { inet_seqpacket_ops } from "./sctp/protocol.js";
 
 /** A struct socket without a sock, owned by a user: sock_alloc. */
 export function sock_alloc(k: Stack, type: number, fsuid: number): number {
@@ -41,16 +46,47 @@ export function sock_alloc(k: Stack, type: number, fsuid: number): number {
 	return sock;
 }
 
-/** Whether the model has sockets of this kind; others throw NotModelled. */
-export function sock_is_modelled(family: number, type: number, protocol: number): boolean {
-	return (
-		family === AF_INET &&
-		(type & SOCK_TYPE_MASK) === SOCK_STREAM &&
-		(protocol === IPPROTO_IP || protocol === IPPROTO_TCP)
-	);
+/** What the socket's family and type do: sock->ops. */
+export function sock_ops(k: Stack, sock: number): ProtoOps {
+	return OPS[k.socket.ops[sock]];
 }
 
-/** socket(): __sock_create, inet_create. A socket, or a negative errno. */
+/** By INET_STREAM_OPS and its like; read through getters, for modules import each other in circles. */
+const OPS: ArrayLike<ProtoOps> = {
+	length: 10,
+	get [INET_STREAM_OPS]() {
+		return inet_stream_ops;
+	},
+	get [INET_DGRAM_OPS]() {
+		return inet_dgram_ops;
+	},
+	get [INET6_STREAM_OPS]() {
+		return inet6_stream_ops;
+	},
+	get [INET6_DGRAM_OPS]() {
+		return inet6_dgram_ops;
+	},
+	get [INET_SEQPACKET_OPS]() {
+		return inet_seqpacket_ops;
+	},
+	get [INET6_SEQPACKET_OPS]() {
+		return inet6_seqpacket_ops;
+	},
+	get [INET_DCCP_OPS]() {
+		return inet_dccp_ops;
+	},
+	get [INET6_DCCP_OPS]() {
+		return inet6_dccp_ops;
+	},
+	get [MPTCP_STREAM_OPS]() {
+		return mptcp_stream_ops;
+	},
+	get [MPTCP_V6_STREAM_OPS]() {
+		return mptcp_v6_stream_ops;
+	},
+};
+
+/** socket(): __sock_create. A socket, or a negative errno; throws NotModelled. */
 export function sock_create(
 	k: Stack,
 	net: Net,
@@ -60,20 +96,24 @@ export function sock_create(
 	fsuid: number,
 ): number {
 	if (type < 0 || type >= SOCK_MAX) return -EINVAL;
-	if (family === AF_INET && (protocol < 0 || protocol >= IPPROTO_MAX)) return -EINVAL;
-	if (family === AF_INET && type === SOCK_STREAM && !STREAM_PROTOCOLS.has(protocol)) {
-		return -EPROTONOSUPPORT;
-	}
-	if (!sock_is_modelled(family, type, protocol)) {
+	if ((family !== AF_INET && family !== AF_INET6) || type === SOCK_PACKET) {
 		throw new NotModelled(`socket family ${family} type ${type} protocol ${protocol}`);
 	}
 	const sock = sock_alloc(k, type, fsuid);
-	sock_graft(k, sk_alloc(k, net, type, IPPROTO_TCP), sock);
-	return sock;
+	let err: number;
+	try {
+		err =
+			family === AF_INET
+				? inet_create(k, net, sock, protocol)
+				: inet6_create(k, net, sock, protocol);
+	} catch (error) {
+		k.socket.kmem_cache_free(sock);
+		throw error;
+	}
+	if (err === 0) return sock;
+	k.socket.kmem_cache_free(sock);
+	return err;
 }
-
-/** Stream protocols that a kernel may have: TCP, SCTP, MPTCP. */
-const STREAM_PROTOCOLS = new Set([IPPROTO_IP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_MPTCP]);
 
 /** An address length that move_addr_to_kernel refuses. */
 function bad_addrlen(addr_len: number): boolean {
@@ -83,28 +123,32 @@ function bad_addrlen(addr_len: number): boolean {
 export function __sys_bind(
 	k: Stack,
 	sock: number,
-	addr: SockaddrIn,
+	addr: Sockaddr,
 	addr_len: number,
 	cap_net_bind_service: boolean,
 ): number {
 	if (bad_addrlen(addr_len)) return -EINVAL;
-	return __inet_bind(k, k.socket.sk[sock], addr, addr_len, cap_net_bind_service);
+	return sock_ops(k, sock).bind(k, sock, addr, addr_len, cap_net_bind_service);
 }
 
 /** listen(): a negative backlog, or a larger one than net.core.somaxconn, counts as that. */
 export function __sys_listen(k: Stack, sock: number, backlog: number): number {
-	return inet_listen(k, sock, backlog < 0 || backlog > SOMAXCONN ? SOMAXCONN : backlog);
+	return sock_ops(k, sock).listen(
+		k,
+		sock,
+		backlog < 0 || backlog > SOMAXCONN ? SOMAXCONN : backlog,
+	);
 }
 
 export function __sys_connect(
 	k: Stack,
 	sock: number,
-	addr: SockaddrIn,
+	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,
 ): number {
 	if (bad_addrlen(addr_len)) return -EINVAL;
-	const err = __inet_stream_connect(k, sock, addr, addr_len, nonblock);
+	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nonblock);
 	tcp_v4_rcv_all(k); // release_sock: what arrived while the call held the socket
 	return err;
 }
@@ -112,14 +156,15 @@ export function __sys_connect(
 /** accept(): a new socket, or a negative errno. */
 export function do_accept(k: Stack, sock: number, fsuid: number, nonblock: boolean): number {
 	const newsock = sock_alloc(k, k.socket.type[sock], fsuid);
-	const err = inet_accept(k, sock, newsock, nonblock);
+	k.socket.ops[newsock] = k.socket.ops[sock];
+	const err = sock_ops(k, sock).accept(k, sock, newsock, nonblock);
 	if (err === 0) return newsock;
 	k.socket.kmem_cache_free(newsock);
 	return err;
 }
 
 export function __sys_shutdown(k: Stack, sock: number, how: number): number {
-	const err = inet_shutdown(k, sock, how);
+	const err = sock_ops(k, sock).shutdown(k, sock, how);
 	tcp_v4_rcv_all(k);
 	return err;
 }
@@ -134,12 +179,17 @@ export function __sys_setsockopt(
 	optlen: number,
 	cap_net_raw: boolean,
 ): number {
-	const sk = k.socket.sk[sock];
 	if (optlen < 0) return -EINVAL;
-	if (level === SOL_SOCKET) return sk_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
-	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen);
-	if (level === SOL_TCP) throw new NotModelled(`setsockopt level ${level} option ${optname}`);
-	return -ENOPROTOOPT;
+	if (level === SOL_SOCKET && !sock_use_custom_sol_socket(k, sock)) {
+		return sk_setsockopt(k, k.socket.sk[sock], optname, optval, optlen, cap_net_raw);
+	}
+	return sock_ops(k, sock).setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw);
+}
+
+/** Whether the family takes the options of level SOL_SOCKET into its own hands: MPTCP does. */
+function sock_use_custom_sol_socket(k: Stack, sock: number): boolean {
+	const ops = k.socket.ops[sock];
+	return ops === MPTCP_STREAM_OPS || ops === MPTCP_V6_STREAM_OPS;
 }
 
 /** The bytes that are written to a buffer of `optlen`, or a negative errno. */
@@ -150,16 +200,36 @@ export function __sys_getsockopt(
 	optname: number,
 	optlen: number,
 ): Uint8Array | number {
-	const sk = k.socket.sk[sock];
-	if (level === SOL_SOCKET) return sk_getsockopt(k, sk, optname, optlen);
-	if (level === SOL_IP) return do_ip_getsockopt(k, sk, optname, optlen);
-	if (level === SOL_TCP) throw new NotModelled(`getsockopt level ${level} option ${optname}`);
-	return -ENOPROTOOPT;
+	if (level === SOL_SOCKET) return sk_getsockopt(k, k.socket.sk[sock], optname, optlen);
+	return sock_ops(k, sock).getsockopt(k, sock, level, optname, optlen);
+}
+
+/**
+ * sendto(), sendmsg(), send(), write(); `addr` is null where none is given. The number of
+ * bytes, or a negative errno.
+ */
+export function __sys_sendto(
+	k: Stack,
+	sock: number,
+	size: number,
+	addr: Sockaddr | null,
+	addr_len: number,
+	nonblock: boolean,
+): number {
+	if (addr !== null && bad_addrlen(addr_len)) return -EINVAL;
+	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, nonblock);
+	tcp_v4_rcv_all(k);
+	return sent;
+}
+
+/** recvfrom(), recvmsg(), recv(), read(). */
+export function __sys_recvfrom(k: Stack, sock: number, size: number, nonblock: boolean): number {
+	return sock_ops(k, sock).recvmsg(k, sock, size, nonblock);
 }
 
 /** The last reference to a socket goes: sock_close, __sock_release. */
 export function __sock_release(k: Stack, sock: number, exiting: boolean): void {
-	inet_release(k, sock, exiting);
+	sock_ops(k, sock).release(k, sock, exiting);
 	tcp_v4_rcv_all(k);
 	k.socket.kmem_cache_free(sock);
 }

@@ -180,7 +180,7 @@ class World {
 		const k = this.kernel;
 		const S = k.sock;
 		const states: string[] = [];
-		const tb = inet_bind_bucket_find(k, this.net.net, port, 0);
+		const tb = inet_bind_bucket_find(k.tcp_hashinfo, this.net.net, port, 0);
 		let sk = tb === 0 ? 0 : k.tcp_hashinfo.bind_bucket_cachep.owners[tb];
 		for (; sk !== 0; sk = S.bind_node_next[sk]) {
 			const state = tcpStateName(S.skc_state[sk]);

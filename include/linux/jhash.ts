@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Bob Jenkins' lookup3 hash over one to three words, as the kernel's tables use it
+ * Bob Jenkins' lookup3 hash over one to four words, as the kernel's tables use it
  * (include/linux/jhash.h). All values are u32.
  */
 
@@ -34,4 +34,32 @@ export function jhash_3words(a: number, b: number, c: number, initval: number): 
 export function jhash_1word(a: number, initval: number): number {
 	const seed = (initval + JHASH_INITVAL + (1 << 2)) | 0;
 	return jhash_final((a + seed) | 0, seed, seed);
+}
+
+/** jhash2() of four words, an IPv6 address (include/net/ipv6.h: __ipv6_addr_jhash). */
+export function jhash2_4(k0: number, k1: number, k2: number, k3: number, initval: number): number {
+	const seed = (JHASH_INITVAL + (4 << 2) + initval) | 0;
+	let a = (seed + k0) | 0;
+	let b = (seed + k1) | 0;
+	let c = (seed + k2) | 0;
+	// __jhash_mix of the first three words; the fourth goes into the final mix.
+	a = (a - c) | 0;
+	a ^= (c << 4) | (c >>> 28);
+	c = (c + b) | 0;
+	b = (b - a) | 0;
+	b ^= (a << 6) | (a >>> 26);
+	a = (a + c) | 0;
+	c = (c - b) | 0;
+	c ^= (b << 8) | (b >>> 24);
+	b = (b + a) | 0;
+	a = (a - c) | 0;
+	a ^= (c << 16) | (c >>> 16);
+	c = (c + b) | 0;
+	b = (b - a) | 0;
+	b ^= (a << 19) | (a >>> 13);
+	a = (a + c) | 0;
+	c = (c - b) | 0;
+	c ^= (b << 4) | (b >>> 28);
+	b = (b + a) | 0;
+	return jhash_final((a + k3) | 0, b, c);
 }

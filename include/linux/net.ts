@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Socket types and states of a `struct socket` (include/linux/net.h, include/uapi/linux/net.h). */
+/** Socket types, states and operations of a `struct socket` (include/linux/net.h, include/uapi/linux/net.h). */
+import type { Stack } from "../net/stack.js";
+import type { Sockaddr } from "./socket.js";
 
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
@@ -25,3 +27,65 @@ export const SS_DISCONNECTING = 4;
 export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
+
+/** Values of a struct socket's `ops`. */
+export const INET_STREAM_OPS = 0;
+export const INET_DGRAM_OPS = 1;
+export const INET6_STREAM_OPS = 2;
+export const INET6_DGRAM_OPS = 3;
+export const INET_SEQPACKET_OPS = 4;
+export const INET6_SEQPACKET_OPS = 5;
+export const INET_DCCP_OPS = 6;
+export const INET6_DCCP_OPS = 7;
+export const MPTCP_STREAM_OPS = 8;
+export const MPTCP_V6_STREAM_OPS = 9;
+
+/**
+ * struct proto_ops: what a family does with a struct socket of one type. Functions return 0
+ * or a negative errno; -ERESTARTSYS says that the call would sleep.
+ */
+export interface ProtoOps {
+	release(k: Stack, sock: number, exiting: boolean): void;
+	bind(
+		k: Stack,
+		sock: number,
+		addr: Sockaddr,
+		addr_len: number,
+		cap_net_bind_service: boolean,
+	): number;
+	connect(k: Stack, sock: number, addr: Sockaddr, addr_len: number, nonblock: boolean): number;
+	/** What a blocking connect() that slept returns now. */
+	connect_wait(k: Stack, sock: number): number;
+	accept(k: Stack, sock: number, newsock: number, nonblock: boolean): number;
+	/** The address; `peer` 0 the own one, 1 the other's, 2 the other's for accept(). */
+	getname(k: Stack, sock: number, peer: number): Sockaddr | number;
+	listen(k: Stack, sock: number, backlog: number): number;
+	shutdown(k: Stack, sock: number, how: number): number;
+	/** Options of every level but SOL_SOCKET. */
+	setsockopt(
+		k: Stack,
+		sock: number,
+		level: number,
+		optname: number,
+		optval: Uint8Array | null,
+		optlen: number,
+		cap_net_raw: boolean,
+	): number;
+	/** The bytes that are written, or a negative errno. */
+	getsockopt(
+		k: Stack,
+		sock: number,
+		level: number,
+		optname: number,
+		optlen: number,
+	): Uint8Array | number;
+	sendmsg(
+		k: Stack,
+		sock: number,
+		addr: Sockaddr | null,
+		addr_len: number,
+		size: number,
+		nonblock: boolean,
+	): number;
+	recvmsg(k: Stack, sock: number, size: number, nonblock: boolean): number;
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * SipHash-2-4 of four u32 words (include/linux/siphash.h, lib/siphash.c: siphash_4u32).
+ * SipHash-2-4 of four u32 words, or of any number (include/linux/siphash.h, lib/siphash.c).
  * A u64 is two u32 halves, so that nothing is allocated.
  */
 
@@ -78,6 +78,29 @@ function absorb(low: number, high: number): void {
 	state[1] ^= high;
 }
 
+/** "somepseudorandomlygeneratedbytes", SipHash's initial state, under a key. */
+function preamble(key: SiphashKey): void {
+	state[0] = 0x70736575 ^ key[0];
+	state[1] = 0x736f6d65 ^ key[1];
+	state[2] = 0x6e646f6d ^ key[2];
+	state[3] = 0x646f7261 ^ key[3];
+	state[4] = 0x6e657261 ^ key[0];
+	state[5] = 0x6c796765 ^ key[1];
+	state[6] = 0x79746573 ^ key[2];
+	state[7] = 0x74656462 ^ key[3];
+}
+
+/** The low and the high half of the u64. */
+function postamble(out: Uint32Array): void {
+	state[4] ^= 0xff;
+	sipround();
+	sipround();
+	sipround();
+	sipround();
+	out[0] = state[0] ^ state[2] ^ state[4] ^ state[6];
+	out[1] = state[1] ^ state[3] ^ state[5] ^ state[7];
+}
+
 /**
  * Hashes four u32 words; out[0] and out[1] take the low and the high half of the u64.
  * The first word is the low half of the first message word, as in the kernel.
@@ -90,24 +113,24 @@ export function siphash_4u32(
 	key: SiphashKey,
 	out: Uint32Array,
 ): void {
-	// "somepseudorandomlygeneratedbytes", SipHash's initial state.
-	state[0] = 0x70736575 ^ key[0];
-	state[1] = 0x736f6d65 ^ key[1];
-	state[2] = 0x6e646f6d ^ key[2];
-	state[3] = 0x646f7261 ^ key[3];
-	state[4] = 0x6e657261 ^ key[0];
-	state[5] = 0x6c796765 ^ key[1];
-	state[6] = 0x79746573 ^ key[2];
-	state[7] = 0x74656462 ^ key[3];
-
+	preamble(key);
 	absorb(first, second);
 	absorb(third, fourth);
 	absorb(0, 16 << 24); // no tail: the last word holds only the length, 16 bytes
-	state[4] ^= 0xff;
-	sipround();
-	sipround();
-	sipround();
-	sipround();
-	out[0] = state[0] ^ state[2] ^ state[4] ^ state[6];
-	out[1] = state[1] ^ state[3] ^ state[5] ^ state[7];
+	postamble(out);
+}
+
+/**
+ * Hashes the first `len` bytes of little-endian words; what lies behind them in the last
+ * word must be 0.
+ */
+export function siphash(data: Uint32Array, len: number, key: SiphashKey, out: Uint32Array): void {
+	preamble(key);
+	const whole = len >>> 3;
+	for (let i = 0; i < whole; i++) absorb(data[2 * i], data[2 * i + 1]);
+	const left = len & 7;
+	const low = left > 0 ? data[2 * whole] : 0;
+	const high = left > 4 ? data[2 * whole + 1] : 0;
+	absorb(low, high | (len << 24));
+	postamble(out);
 }

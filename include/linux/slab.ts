@@ -47,10 +47,19 @@ export abstract class Slab {
 	protected f64(): Float64Array {
 		return this.column(new Float64Array(this.capacity));
 	}
+	/** IPv6 addresses: four words a record, from `handle * 4` on, most significant first. */
+	protected in6(): Uint32Array {
+		return this.column(new Uint32Array(this.capacity * 4));
+	}
 
 	private column<T extends Column>(array: T): T {
 		this.columns.push(array);
 		return array;
+	}
+
+	/** Elements that one record has in a column. */
+	private stride(column: Column): number {
+		return column.length / this.capacity;
 	}
 
 	private grow(): void {
@@ -58,7 +67,7 @@ export abstract class Slab {
 		this.capacity *= 2;
 		const grown = new Map<unknown, Column>();
 		for (const old of [this.free, ...this.columns]) {
-			const array = new (old.constructor as new (length: number) => Column)(this.capacity);
+			const array = new (old.constructor as new (length: number) => Column)(old.length * 2);
 			array.set(old);
 			grown.set(old, array);
 		}
@@ -74,7 +83,10 @@ export abstract class Slab {
 		this.used++;
 		if (this.freed > 0) {
 			const handle = this.free[--this.freed];
-			for (const column of this.columns) column[handle] = 0;
+			for (const column of this.columns) {
+				const stride = this.stride(column);
+				for (let i = 0; i < stride; i++) column[handle * stride + i] = 0;
+			}
 			return handle;
 		}
 		if (this.limit === this.capacity) this.grow();
@@ -88,12 +100,18 @@ export abstract class Slab {
 
 	/** Copies every field of one record to another, links included (net/core/sock.c: sock_copy). */
 	copy(to: number, from: number): void {
-		for (const column of this.columns) column[to] = column[from];
+		for (const column of this.columns) {
+			const stride = this.stride(column);
+			for (let i = 0; i < stride; i++) column[to * stride + i] = column[from * stride + i];
+		}
 	}
 
 	/** Bytes of table memory that one record takes. */
 	get recordSize(): number {
-		return this.columns.reduce((sum, column) => sum + column.BYTES_PER_ELEMENT, 4);
+		return this.columns.reduce(
+			(sum, column) => sum + column.BYTES_PER_ELEMENT * this.stride(column),
+			4,
+		);
 	}
 
 	/** The handles in use, lowest first: for verification and listings. */

@@ -5,7 +5,9 @@
  */
 import { jhash_1word, jhash_3words } from "../linux/jhash.js";
 import { Slab } from "../linux/slab.js";
+import { AF_INET6 } from "../linux/socket.js";
 import { swab16, swab32 } from "../uapi/linux/swab.js";
+import { ipv6_addr_equal, ipv6_portaddr_hash } from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
@@ -27,6 +29,7 @@ export class BindBucketTable extends Slab {
 	fastreuseport = this.i8();
 	fastuid = this.u32();
 	fast_rcv_saddr = this.u32();
+	fast_v6_rcv_saddr = this.in6();
 	fast_sk_family = this.u8();
 	fast_ipv6_only = this.u8();
 	/** Chain of the bhash bucket. */
@@ -45,7 +48,10 @@ export class Bind2BucketTable extends Slab {
 	l3mdev = this.i32();
 	port = this.u16();
 	family = this.u8();
+	/** Of AF_INET; a union with the next in the kernel. */
 	rcv_saddr = this.u32();
+	/** Of AF_INET6. */
+	v6_rcv_saddr = this.in6();
 	/** Chain of the bhash2 bucket. */
 	node_next = this.i32();
 	node_pprev = this.i32();
@@ -55,7 +61,7 @@ export class Bind2BucketTable extends Slab {
 	deathrow = this.i32();
 }
 
-/** struct inet_hashinfo: the tables of TCP. Sizes are powers of two. */
+/** struct inet_hashinfo: the tables of TCP, or of DCCP. Sizes are powers of two. */
 export class InetHashinfo {
 	readonly ehash: Int32Array;
 	readonly ehash_mask: number;
@@ -100,7 +106,11 @@ export function inet_bhashfn_portaddr(
 	net: Net,
 	port: number,
 ): number {
-	return ipv4_portaddr_hash(net, sk.skc_rcv_saddr[handle], port) & (hinfo.bhash_size - 1);
+	const hash =
+		sk.skc_family[handle] === AF_INET6
+			? ipv6_portaddr_hash(net, sk.skc_v6_rcv_saddr, handle * 4, port)
+			: ipv4_portaddr_hash(net, sk.skc_rcv_saddr[handle], port);
+	return hash & (hinfo.bhash_size - 1);
 }
 
 /** Hash of a four-tuple before the secret of the table is known: include/net/inet_sock.h. */
@@ -112,6 +122,17 @@ export function __inet_ehashfn(
 	initval: number,
 ): number {
 	return jhash_3words(swab32(laddr), swab32(faddr), (lport << 16) | swab16(fport), initval);
+}
+
+/** The same over IPv6, of the last word of laddr and a hash of faddr: include/net/inet6_hashtables.h. */
+export function __inet6_ehashfn(
+	lhash: number,
+	lport: number,
+	fhash: number,
+	fport: number,
+	initval: number,
+): number {
+	return jhash_3words(lhash, fhash, (lport << 16) | swab16(fport), initval);
 }
 
 /** Whether a bound device admits a packet's device: include/net/inet_sock.h. */
@@ -143,6 +164,31 @@ export function inet_match(
 		S.skc_dport[sk] === dport &&
 		S.skc_num[sk] === hnum &&
 		S.skc_net[sk] === net.id &&
+		inet_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)
+	);
+}
+
+/** The same over IPv6: include/net/inet6_hashtables.h. Addresses are (array, first word). */
+export function inet6_match(
+	net: Net,
+	S: SockTable,
+	sk: number,
+	saddr: Uint32Array,
+	si: number,
+	daddr: Uint32Array,
+	di: number,
+	dport: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): boolean {
+	return (
+		S.skc_net[sk] === net.id &&
+		S.skc_family[sk] === AF_INET6 &&
+		S.skc_dport[sk] === dport &&
+		S.skc_num[sk] === hnum &&
+		ipv6_addr_equal(S.skc_v6_daddr, sk * 4, saddr, si) &&
+		ipv6_addr_equal(S.skc_v6_rcv_saddr, sk * 4, daddr, di) &&
 		inet_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)
 	);
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Network namespaces: struct net with its IPv4 sysctls, devices, addresses and routes
- * (include/net/net_namespace.h, include/net/netns/ipv4.h, include/linux/inetdevice.h,
- * include/net/ip_fib.h).
+ * Network namespaces: struct net with its sysctls, devices, addresses and routes
+ * (include/net/net_namespace.h, include/net/netns/ipv4.h, include/net/netns/ipv6.h,
+ * include/linux/inetdevice.h, include/net/if_inet6.h, include/net/ip_fib.h,
+ * include/net/ip6_fib.h).
  */
+import type { In6Addr } from "./ipv6.js";
+import type { ChangeName } from "./stack.js";
 
 /** Namespace-wide settings, named as struct netns_ipv4 names them. */
 export interface NetnsIpv4 {
@@ -20,15 +23,26 @@ export interface NetnsIpv4 {
 	/** Seconds. */
 	sysctl_tcp_fin_timeout: number;
 	sysctl_tcp_l3mdev_accept: number;
+	sysctl_udp_l3mdev_accept: number;
 	sysctl_tcp_syn_retries: number;
 	sysctl_tcp_max_tw_buckets: number;
+}
+
+/** The settings of struct netns_sysctl_ipv6. */
+export interface NetnsIpv6 {
+	/** AF_INET6 sockets begin as IPV6_V6ONLY. */
+	bindv6only: number;
+	ip_nonlocal_bind: number;
 }
 
 export const IFF_UP = 1;
 export const IFF_LOOPBACK = 8;
 export const LOOPBACK_IFINDEX = 1;
 
-/** A device: lo, a dummy, or a VRF master (`l3mdev_table` is its routing table). */
+/**
+ * A device: lo, a dummy, or a VRF master (`l3mdev_table` is its routing table). There is
+ * no duplicate address detection on any of them.
+ */
 export interface NetDevice {
 	ifindex: number;
 	name: string;
@@ -39,6 +53,12 @@ export interface NetDevice {
 	l3mdev_table: number;
 	/** Addresses in the order of the kernel's list. */
 	ifa_list: InIfaddr[];
+	/** IPv6 addresses, in the order of the kernel's list (idev->addr_list). */
+	addr_list: Inet6Ifaddr[];
+	/** MAC address of a dummy; not given: the random one that the kernel made up. */
+	dev_addr?: Uint8Array;
+	/** It gets no link-local address of its own (IN6_ADDR_GEN_MODE_NONE). */
+	addr_gen_none?: boolean;
 }
 
 /** struct in_ifaddr. */
@@ -46,13 +66,33 @@ export interface InIfaddr {
 	ifa_local: number;
 	ifa_prefixlen: number;
 	ifa_scope: number;
+	/** 0 if none was given; the subnet's own has its route all the same. */
+	ifa_broadcast: number;
 	secondary: boolean;
 }
+
+/** struct inet6_ifaddr; permanent, and never tentative. */
+export interface Inet6Ifaddr {
+	addr: In6Addr;
+	prefix_len: number;
+	/** IFA_HOST, IFA_LINK, IFA_SITE or neither: IPV6_ADDR_LOOPBACK, _LINKLOCAL, _SITELOCAL. */
+	scope: number;
+	deprecated: boolean;
+	/** The link-local address that a device made of a random MAC: its low half is not known. */
+	random: boolean;
+	/** Its host route in the table of local addresses, which a lost device may have taken. */
+	rt: Fib6Info;
+}
+
+export const IFA_HOST = 0x10;
+export const IFA_LINK = 0x20;
 
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
 export const RT_SCOPE_HOST = 254;
+export const RT_SCOPE_NOWHERE = 255;
 
+export const RT_TABLE_DEFAULT = 253;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 
@@ -64,8 +104,14 @@ export const RTN_BLACKHOLE = 6;
 export const RTN_UNREACHABLE = 7;
 export const RTN_PROHIBIT = 8;
 
-/** What stands behind a route, for destinations that are not of this kernel (DESIGN: the world around). */
-export type RouteAnswer = "blackhole" | "accept" | "refuse";
+/**
+ * What stands behind a route, for destinations that are not of this kernel (DESIGN: the
+ * world around). "unreachable": the kernel itself answers each packet with ICMPv6 "no
+ * route", as it does behind an IPv6 route by way of lo. TCP learns of the first SYN's
+ * answer as a soft error (SO_ERROR says ENETUNREACH once) and gives up when the first
+ * retransmission is answered, a second later; UDP learns nothing.
+ */
+export type RouteAnswer = "blackhole" | "accept" | "refuse" | "unreachable";
 
 /** A route of one table. */
 export interface FibRoute {
@@ -73,11 +119,32 @@ export interface FibRoute {
 	dst: number;
 	plen: number;
 	type: number;
+	/** It came with an address (RTPROT_KERNEL). */
+	kernel: boolean;
 	scope: number;
 	/** ifindex of the output device, 0 for blackhole and its kin. */
 	oif: number;
+	/** RT_SCOPE_NOWHERE of an own address, LINK or more of a gateway, else HOST (fib_nh_scope). */
+	nh_scope: number;
 	prefsrc: number;
 	gateway: number;
+	metric: number;
+	answer: RouteAnswer;
+}
+
+/** A route of one IPv6 table: struct fib6_info. */
+export interface Fib6Info {
+	table: number;
+	dst: In6Addr;
+	plen: number;
+	/** RTN_*. */
+	type: number;
+	/** RTF_REJECT: packets are not sent. Of RTN_UNICAST on lo, where lookups succeed. */
+	reject: boolean;
+	/** ifindex of the output device; lo's for blackhole and its kin. */
+	oif: number;
+	prefsrc: In6Addr | null;
+	gateway: In6Addr | null;
 	metric: number;
 	answer: RouteAnswer;
 }
@@ -87,12 +154,17 @@ export interface Net {
 	id: number;
 	name: string;
 	hash_mix: number;
+	/** Behaviour changes of its kernel, for code that knows the namespace only. */
+	readonly changes: ReadonlySet<ChangeName>;
 	ipv4: NetnsIpv4;
+	ipv6: NetnsIpv6;
 	devices: NetDevice[];
-	/** Routes that were added by hand. */
+	/** IPv4 routes of all tables; those of one table and prefix in the kernel's order. */
 	routes: FibRoute[];
-	/** Routes that follow from addresses. */
-	address_routes: FibRoute[];
+	/** The local table of IPv4 is there, since its first route. */
+	fib_has_local_table?: boolean;
+	/** IPv6 routes likewise. */
+	routes6: Fib6Info[];
 	/** Time-wait sockets of the namespace: tcp_death_row.tw_refcount - 1. */
 	tw_count: number;
 	/** Lines that the kernel would log. */

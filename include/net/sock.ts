@@ -8,6 +8,8 @@
  * can sit on one chain; skc_state tells them apart. A handle is a row; 0 is NULL.
  */
 import { Slab } from "../linux/slab.js";
+import type { Sockaddr } from "../linux/socket.js";
+import type { Stack } from "./stack.js";
 
 export const SK_NO_REUSE = 0;
 export const SK_CAN_REUSE = 1;
@@ -22,6 +24,9 @@ export const SOCK_DEAD = 1;
 export const SOCK_LINGER = 2;
 /** The peer's FIN has arrived. */
 export const SOCK_DONE = 4;
+export const SOCK_BROADCAST = 8;
+/** A TCP sock is a subflow of MPTCP: tp->is_mptcp. */
+export const SOCK_MPTCP = 16;
 
 export const RCV_SHUTDOWN = 1;
 export const SEND_SHUTDOWN = 2;
@@ -32,7 +37,67 @@ export const INET_FREEBIND = 1;
 export const INET_TRANSPARENT = 2;
 export const INET_BIND_ADDRESS_NO_PORT = 4;
 
+/** IP_RECVERR and IPV6_RECVERR: ICMP errors are told to sockets that are not connected, too. */
+export const INET_RECVERR = 8;
+export const INET_RECVERR6 = 16;
+/** inet_csk(sk)->icsk_af_ops is ipv6_mapped: what the socket sends goes out over IPv4. */
+export const ICSK_IPV6_MAPPED = 32;
+
 export const GLOBAL_ROOT_UID = 0;
+
+/** Values of skc_prot. */
+export const PROT_TCP = 0;
+export const PROT_TCPV6 = 1;
+export const PROT_UDP = 2;
+export const PROT_UDPV6 = 3;
+export const PROT_UDPLITE = 4;
+export const PROT_UDPLITEV6 = 5;
+export const PROT_SCTP = 6;
+export const PROT_SCTPV6 = 7;
+export const PROT_DCCP_V4 = 8;
+export const PROT_DCCP_V6 = 9;
+export const PROT_MPTCP = 10;
+export const PROT_MPTCPV6 = 11;
+
+/**
+ * struct proto: what a transport protocol does with its socks. Functions return 0 or a
+ * negative errno, sendmsg and recvmsg the number of bytes.
+ */
+export interface Proto {
+	readonly name: string;
+	/** `timeout` in ms: how long close() may wait for data to leave (SO_LINGER). */
+	close(k: Stack, sk: number, timeout: number): void;
+	connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number;
+	disconnect(k: Stack, sk: number): number;
+	readonly shutdown?: (k: Stack, sk: number, how: number) => void;
+	/** `addr` is null where the call names no destination. */
+	sendmsg(
+		k: Stack,
+		sk: number,
+		addr: Sockaddr | null,
+		addr_len: number,
+		size: number,
+		nonblock: boolean,
+	): number;
+	recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number;
+	/** Only where a protocol does not take the family's own bind(). */
+	readonly bind?: (
+		k: Stack,
+		sk: number,
+		addr: Sockaddr,
+		addr_len: number,
+		cap_net_bind_service: boolean,
+	) => number;
+	hash(k: Stack, sk: number): number;
+	unhash(k: Stack, sk: number): void;
+	/** After the local address or the device has changed. */
+	readonly rehash?: (k: Stack, sk: number) => void;
+	/** The local port: the given one, or any if snum is 0. */
+	get_port(k: Stack, sk: number, snum: number): number;
+	readonly put_port?: (k: Stack, sk: number) => void;
+	/** connect() and sendto() leave the choice of a port to the protocol itself. */
+	readonly no_autobind: boolean;
+}
 
 export class SockTable extends Slab {
 	// struct sock_common, shared by full and time-wait sockets
@@ -46,15 +111,21 @@ export class SockTable extends Slab {
 	/** Local address that lookups match; 0 is the wildcard. */
 	skc_rcv_saddr = this.u32();
 	skc_daddr = this.u32();
+	/** The same of an AF_INET6 socket, four words a row; skc_rcv_saddr then has what IPv4 sees of it. */
+	skc_v6_rcv_saddr = this.in6();
+	skc_v6_daddr = this.in6();
 	/** Local port, 0 while unbound. */
 	skc_num = this.u16();
 	skc_dport = this.u16();
-	/** Hash of the four-tuple, valid while on an ehash chain. */
+	/**
+	 * Hash of the four-tuple, valid while on an ehash chain. Of a UDP socket two hashes of 16
+	 * bits (skc_u16hashes): of its port in the low half, of address and port in the high half.
+	 */
 	skc_hash = this.u32();
-	/** Chain of the ehash bucket or, for listeners, of the lhash2 bucket. */
+	/** Chain of the ehash bucket, for listeners of the lhash2 bucket, for UDP of the first hash. */
 	node_next = this.i32();
 	node_pprev = this.i32();
-	/** Owners of the bind bucket. */
+	/** Owners of the bind bucket; for UDP the chain of the second hash (skc_portaddr_node). */
 	bind_node_next = this.i32();
 	bind_node_pprev = this.i32();
 	/** Owners of the bind2 bucket, or for time-wait sockets its deathrow. */
@@ -66,6 +137,8 @@ export class SockTable extends Slab {
 	icsk_bind2_hash = this.i32();
 
 	// struct sock
+	/** skc_prot: one of PROT_*, for sk_prot(). */
+	skc_prot = this.u8();
 	sk_type = this.u8();
 	sk_protocol = this.u16();
 	sk_userlocks = this.u8();
@@ -86,6 +159,8 @@ export class SockTable extends Slab {
 	inet_saddr = this.u32();
 	inet_sport = this.u16();
 	inet_flags = this.u8();
+	/** struct ipv6_pinfo: the address that is sent from, np->saddr. */
+	np_saddr = this.in6();
 	/** IP_LOCAL_PORT_RANGE, 0 for a bound that is not set. */
 	local_port_range_lo = this.u16();
 	local_port_range_hi = this.u16();

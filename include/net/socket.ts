@@ -7,6 +7,8 @@ export class SocketTable extends Slab {
 	state = this.u8();
 	/** SOCK_STREAM … */
 	type = this.u8();
+	/** INET_STREAM_OPS … */
+	ops = this.u8();
 	/** The sock, 0 after release. */
 	sk = this.i32();
 	/** O_NONBLOCK of its file. */

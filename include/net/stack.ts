@@ -7,16 +7,29 @@ import type { Random } from "../linux/random.js";
 import type { TimerQueue } from "../linux/timer.js";
 import type { PortSearchTrace } from "../trace/events/port_search.js";
 import type { InetHashinfo } from "./inet_hashtables.js";
+import type { In6Addr } from "./ipv6.js";
+import type { MptcpSocks } from "./mptcp.js";
 import type { Net, RouteAnswer } from "./net_namespace.js";
+import type { SctpGlobals } from "./sctp.js";
 import type { SockTable } from "./sock.js";
 import type { SockReuseport } from "./sock_reuseport.js";
 import type { SocketTable } from "./socket.js";
+import type { UdpTable } from "./udp.js";
 
 /** Names of behaviour changes between kernel versions; kernel-model/versions.ts describes them. */
 export type ChangeName =
+	| "bhash2-dual-stack-wildcard"
+	| "bhash2-v4mapped-address"
+	| "bhash2-v4mapped-on-bind"
+	| "bhash2-v4mapped-wildcard"
+	| "mptcp-local-port-range"
+	| "sctp-l3mdev"
 	| "simultaneous-synack-accepted"
+	| "source-address-within-vrf"
 	| "syn-recv-shutdown-deferred"
-	| "tw-fin-wait2-not-reused";
+	| "tw-fin-wait2-not-reused"
+	| "udp-reuseport-rescored"
+	| "udp-wildcard-hash2-shortcut-fixed";
 
 export interface Stack {
 	/** Behaviour changes that the modelled version has. */
@@ -27,12 +40,19 @@ export interface Stack {
 	readonly sock: SockTable;
 	readonly socket: SocketTable;
 	readonly tcp_hashinfo: InetHashinfo;
+	readonly dccp_hashinfo: InetHashinfo;
+	readonly sctp_globals: SctpGlobals;
+	readonly mptcp: MptcpSocks;
+	readonly udp_table: UdpTable;
+	readonly udplite_table: UdpTable;
 	/** Namespaces; nets[id - 1] has that id. */
 	readonly nets: Net[];
 	readonly reuseport: Map<number, SockReuseport>;
 	next_reuseport_id: number;
 	/** Secrets, drawn at first use as the kernel's net_get_random_once. */
 	inet_ehash_secret: number | null;
+	inet6_ehash_secret: number | null;
+	ipv6_hash_secret: number | null;
 	net_secret: Uint32Array | null;
 	table_perturb: Uint32Array | null;
 	/** Result of secure_ipv4_port_ephemeral: low and high half. */
@@ -49,7 +69,7 @@ export interface Stack {
 	/** The last sequence space that was given out (secure_tcp_seq). */
 	last_isn: number;
 	/** Segments on their way over loopback. */
-	readonly loopback: LoopbackQueue;
+	readonly loopback: Segment[];
 	/** Where searches report what they do; null: nowhere. */
 	trace: PortSearchTrace | null;
 	/** Check mode's answers to what a recording cannot tell; null: the model decides. */
@@ -65,6 +85,10 @@ export interface Observer {
 	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number;
 	/** Instead of connect's start: an offset in [0, remaining). */
 	connect_offset(sk: number, low: number, high: number, remaining: number): number;
+	/** Instead of the draw of SCTP's search: an offset in [0, remaining). */
+	sctp_offset(sk: number, low: number, high: number, remaining: number): number;
+	/** Instead of the u32 that UDP's search of [low, high] draws. */
+	udp_rand(sk: number, low: number, high: number): number;
 	/**
 	 * Whether the second ticked between a time-wait socket's last segment and now, for
 	 * connect's search at a port; asked only where less than a second has passed.
@@ -75,39 +99,22 @@ export interface Observer {
 }
 
 /**
- * Segments in flight, first in, first out. `seq` and `ack` name the sequence spaces of
+ * A TCP segment in flight over loopback. `seq` and `ack` name the sequence spaces of
  * sender and receiver (snd_isn, rcv_isn).
  */
-export class LoopbackQueue {
-	private readonly words: number[] = [];
-	private head = 0;
-
-	get empty(): boolean {
-		return this.head === this.words.length;
-	}
-
-	push(
-		net: number,
-		flags: number,
-		saddr: number,
-		sport: number,
-		daddr: number,
-		dport: number,
-		dif: number,
-		length: number,
-		seq: number,
-		ack: number,
-	): void {
-		this.words.push(net, flags, saddr, sport, daddr, dport, dif, length, seq, ack);
-	}
-
-	/** The next word of the segment at the front. */
-	shift(): number {
-		const word = this.words[this.head++];
-		if (this.head === this.words.length) {
-			this.words.length = 0;
-			this.head = 0;
-		}
-		return word;
-	}
+export interface Segment {
+	net: Net;
+	flags: number;
+	/** Over IPv4, host order; 0 over IPv6. */
+	saddr: number;
+	daddr: number;
+	/** Over IPv6, null over IPv4. */
+	v6: { saddr: In6Addr; daddr: In6Addr } | null;
+	sport: number;
+	dport: number;
+	/** Device on which it is received. */
+	dif: number;
+	length: number;
+	seq: number;
+	ack: number;
 }

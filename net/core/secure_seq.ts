@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/secure_seq.c: where connect()'s search for a port begins, for one destination. */
-import { siphash_4u32 } from "../../include/linux/siphash.js";
+import { siphash, siphash_4u32 } from "../../include/linux/siphash.js";
 import type { Stack } from "../../include/net/stack.js";
 import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
 
 /** The offsets are shuffled anew every ten seconds (EPHEMERAL_PORT_SHUFFLE_PERIOD), in ms. */
 export const EPHEMERAL_PORT_SHUFFLE_PERIOD = 10_000;
+
+function net_secret_init(k: Stack): Uint32Array {
+	if (k.net_secret === null) {
+		k.net_secret = new Uint32Array(4);
+		k.random.get_random_bytes(k.net_secret);
+	}
+	return k.net_secret;
+}
+
+function timeseed(k: Stack): number {
+	return Math.floor(k.timers.now / EPHEMERAL_PORT_SHUFFLE_PERIOD);
+}
 
 /**
  * A u64 for (source address, destination address, destination port), into k.port_offset:
@@ -17,16 +29,33 @@ export function secure_ipv4_port_ephemeral(
 	daddr: number,
 	dport: number,
 ): void {
-	if (k.net_secret === null) {
-		k.net_secret = new Uint32Array(4);
-		k.random.get_random_bytes(k.net_secret);
-	}
 	siphash_4u32(
 		swab32(saddr),
 		swab32(daddr),
 		swab16(dport),
-		Math.floor(k.timers.now / EPHEMERAL_PORT_SHUFFLE_PERIOD),
-		k.net_secret,
+		timeseed(k),
+		net_secret_init(k),
 		k.port_offset,
 	);
+}
+
+/** The struct that is hashed for IPv6: two addresses, the time, the port. */
+const combined = new Uint32Array(10);
+
+/** The same over IPv6; addresses are (array, first word). */
+export function secure_ipv6_port_ephemeral(
+	k: Stack,
+	saddr: Uint32Array,
+	si: number,
+	daddr: Uint32Array,
+	di: number,
+	dport: number,
+): void {
+	for (let word = 0; word < 4; word++) {
+		combined[word] = swab32(saddr[si + word]);
+		combined[4 + word] = swab32(daddr[di + word]);
+	}
+	combined[8] = timeseed(k);
+	combined[9] = swab16(dport);
+	siphash(combined, 38, net_secret_init(k), k.port_offset);
 }

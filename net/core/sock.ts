@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/sock.c: life of a sock, and the options of level SOL_SOCKET. */
-import { AF_INET } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	GLOBAL_ROOT_UID,
+	PROT_DCCP_V4,
+	PROT_DCCP_V6,
+	PROT_SCTP,
+	PROT_SCTPV6,
+	PROT_TCP,
+	PROT_TCPV6,
+	PROT_UDP,
+	PROT_UDPLITE,
+	PROT_UDPLITEV6,
+	PROT_UDPV6,
+	type Proto,
 	SK_CAN_REUSE,
 	SK_NO_REUSE,
 	SOCK_BINDPORT_LOCK,
+	SOCK_BROADCAST,
 	SOCK_DEAD,
 	SOCK_LINGER,
 } from "../../include/net/sock.js";
@@ -21,7 +32,11 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import {
 	SO_ACCEPTCONN,
+	SO_ATTACH_REUSEPORT_CBPF,
+	SO_ATTACH_REUSEPORT_EBPF,
 	SO_BINDTODEVICE,
+	SO_BINDTOIFINDEX,
+	SO_BROADCAST,
 	SO_DOMAIN,
 	SO_ERROR,
 	SO_LINGER,
@@ -31,7 +46,17 @@ import {
 	SO_TYPE,
 	SOL_SOCKET,
 } from "../../include/uapi/asm-generic/socket.js";
+import { dccp_v4_prot } from "../dccp/ipv4.js";
+import { dccp_v6_prot } from "../dccp/ipv6.js";
+import { tcp_prot } from "../ipv4/tcp_ipv4.js";
+import { udp_prot } from "../ipv4/udp.js";
+import { udplite_prot } from "../ipv4/udplite.js";
+import { tcpv6_prot } from "../ipv6/tcp_ipv6.js";
+import { udpv6_prot } from "../ipv6/udp.js";
+import { udplitev6_prot } from "../ipv6/udplite.js";
 import { dev_get_by_index } from "../l3mdev/l3mdev.js";
+import { sctpv6_prot } from "../sctp/ipv6.js";
+import { sctp_prot } from "../sctp/socket.js";
 
 /** A call that the model leaves out: README, "What the model leaves out". Never a guess. */
 export class NotModelled extends Error {
@@ -51,12 +76,49 @@ export function sock_i_uid(k: Stack, sk: number): number {
 	return socket !== 0 ? k.socket.i_uid[socket] : GLOBAL_ROOT_UID;
 }
 
+/** What a sock's protocol does with it. IPV6_ADDRFORM may change it. */
+export function sk_prot(k: Stack, sk: number): Proto {
+	const prot = k.sock.skc_prot[sk];
+	switch (prot) {
+		case PROT_TCP:
+			return tcp_prot;
+		case PROT_TCPV6:
+			return tcpv6_prot;
+		case PROT_UDP:
+			return udp_prot;
+		case PROT_UDPV6:
+			return udpv6_prot;
+		case PROT_UDPLITE:
+			return udplite_prot;
+		case PROT_UDPLITEV6:
+			return udplitev6_prot;
+		case PROT_SCTP:
+			return sctp_prot;
+		case PROT_SCTPV6:
+			return sctpv6_prot;
+		case PROT_DCCP_V4:
+			return dccp_v4_prot;
+		case PROT_DCCP_V6:
+			return dccp_v6_prot;
+		default:
+			throw new Error(`sk_prot: socket ${sk} is of protocol ${prot}`);
+	}
+}
+
 /** A sock in state CLOSE: sk_alloc, sock_init_data. */
-export function sk_alloc(k: Stack, net: Net, type: number, protocol: number): number {
+export function sk_alloc(
+	k: Stack,
+	net: Net,
+	family: number,
+	prot: number,
+	type: number,
+	protocol: number,
+): number {
 	const sk = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
 	S.skc_net[sk] = net.id;
-	S.skc_family[sk] = AF_INET;
+	S.skc_family[sk] = family;
+	S.skc_prot[sk] = prot;
 	S.skc_state[sk] = TCP_CLOSE;
 	S.sk_type[sk] = type;
 	S.sk_protocol[sk] = protocol;
@@ -151,9 +213,20 @@ function sock_setbindtodevice(
 		if (dev === undefined) return -ENODEV;
 		index = dev.ifindex;
 	}
-	// sock_bindtoindex_locked: taking a device away, or another, is a privilege.
+	return sock_bindtoindex_locked(k, sk, index, cap_net_raw);
+}
+
+function sock_bindtoindex_locked(
+	k: Stack,
+	sk: number,
+	ifindex: number,
+	cap_net_raw: boolean,
+): number {
+	// Taking a device away, or another, is a privilege.
 	if (k.sock.skc_bound_dev_if[sk] !== 0 && !cap_net_raw) return -EPERM;
-	k.sock.skc_bound_dev_if[sk] = index;
+	if (ifindex < 0) return -EINVAL;
+	k.sock.skc_bound_dev_if[sk] = ifindex;
+	sk_prot(k, sk).rehash?.(k, sk);
 	return 0;
 }
 
@@ -183,6 +256,15 @@ export function sk_setsockopt(
 		case SO_REUSEPORT:
 			S.skc_reuseport[sk] = val !== 0 ? 1 : 0;
 			return 0;
+		case SO_BROADCAST:
+			if (val !== 0) S.sk_flags[sk] |= SOCK_BROADCAST;
+			else S.sk_flags[sk] &= ~SOCK_BROADCAST;
+			return 0;
+		case SO_BINDTOIFINDEX:
+			return sock_bindtoindex_locked(k, sk, val, cap_net_raw);
+		case SO_ATTACH_REUSEPORT_CBPF:
+		case SO_ATTACH_REUSEPORT_EBPF:
+			throw new NotModelled("selection by BPF from a reuseport group");
 		case SO_TYPE:
 		case SO_PROTOCOL:
 		case SO_DOMAIN:
@@ -222,6 +304,10 @@ export function sk_getsockopt(
 			return intBytes(S.skc_reuse[sk], optlen);
 		case SO_REUSEPORT:
 			return intBytes(S.skc_reuseport[sk], optlen);
+		case SO_BROADCAST:
+			return intBytes((S.sk_flags[sk] & SOCK_BROADCAST) !== 0 ? 1 : 0, optlen);
+		case SO_BINDTOIFINDEX:
+			return intBytes(S.skc_bound_dev_if[sk], optlen);
 		case SO_TYPE:
 			return intBytes(S.sk_type[sk], optlen);
 		case SO_PROTOCOL:

@@ -1,16 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/core/sock_reuseport.c: groups of listeners that share a port. Closed members
- * (tcp_migrate_req) and BPF selection are left out.
+ * net/core/sock_reuseport.c: groups of sockets that share a port, listeners of TCP or
+ * sockets of UDP. Closed members (tcp_migrate_req), SO_INCOMING_CPU and selection by BPF are
+ * left out.
  */
 import { reciprocal_scale } from "../../include/linux/math.js";
-import type { SockReuseport } from "../../include/net/sock_reuseport.js";
+import { INIT_SOCKS, type SockReuseport } from "../../include/net/sock_reuseport.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
-import { EBUSY } from "../../include/uapi/asm-generic/errno.js";
+import { EBUSY, ENOMEM } from "../../include/uapi/asm-generic/errno.js";
+
+/** max_socks is a u16. */
+const U16_MAX = 0xffff;
 
 function group(k: Stack, sk: number): SockReuseport | null {
 	return k.reuseport.get(k.sock.sk_reuseport_cb[sk]) ?? null;
+}
+
+/** The group has, or had, a connected member: UDP's lookup then scores every sock itself. */
+export function reuseport_has_conns(k: Stack, sk: number): boolean {
+	return group(k, sk)?.has_conns ?? false;
+}
+
+export function reuseport_has_conns_set(k: Stack, sk: number): void {
+	const reuse = group(k, sk);
+	if (reuse !== null) reuse.has_conns = true;
 }
 
 /** A group of one. */
@@ -22,18 +36,36 @@ export function reuseport_alloc(k: Stack, sk: number, bind_inany: boolean): numb
 		return 0;
 	}
 	const id = k.next_reuseport_id++;
-	k.reuseport.set(id, { socks: [sk], num_closed_socks: 0, bind_inany });
+	k.reuseport.set(id, {
+		socks: [sk],
+		max_socks: INIT_SOCKS,
+		num_closed_socks: 0,
+		bind_inany,
+		has_conns: false,
+	});
 	k.sock.sk_reuseport_cb[sk] = id;
 	return 0;
 }
 
-/** Adds sk to the group of sk2, which gets one if it has none. */
+/** Room for twice as many members; false where there cannot be more. */
+function reuseport_grow(reuse: SockReuseport): boolean {
+	const more_socks_size = reuse.max_socks * 2;
+	if (more_socks_size > U16_MAX) return false;
+	reuse.max_socks = more_socks_size;
+	return true;
+}
+
+/**
+ * Adds sk to the group of sk2, which gets one if it has none. Returns 0, -EBUSY if sk is in
+ * a group with others, or -ENOMEM if the group has 32,768 members.
+ */
 export function reuseport_add_sock(k: Stack, sk: number, sk2: number, bind_inany: boolean): number {
 	if (group(k, sk2) === null) reuseport_alloc(k, sk2, bind_inany);
 	const reuse = group(k, sk2);
 	const old_id = k.sock.sk_reuseport_cb[sk];
 	const old_reuse = group(k, sk);
 	if (reuse === null || (old_reuse !== null && old_reuse.socks.length !== 1)) return -EBUSY;
+	if (reuse.socks.length === reuse.max_socks && !reuseport_grow(reuse)) return -ENOMEM;
 	reuse.socks.push(sk);
 	k.sock.sk_reuseport_cb[sk] = k.sock.sk_reuseport_cb[sk2];
 	if (old_reuse !== null) k.reuseport.delete(old_id);
@@ -58,18 +90,25 @@ export function reuseport_stop_listen_sock(k: Stack, sk: number): void {
 	reuseport_detach_sock(k, sk);
 }
 
-/** The member that a hash picks; 0 if the socket has no group. */
-export function reuseport_select_sock(k: Stack, sk: number, hash: number): number {
-	const reuse = group(k, sk);
-	if (reuse === null) return 0;
+/**
+ * The first member from a place on that is not connected, 0 if all are. `hash` chooses the
+ * place.
+ */
+function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: number): number {
 	const num_socks = reuse.socks.length;
 	const start = reciprocal_scale(hash, num_socks);
 	let i = start;
 	do {
-		const member = reuse.socks[i];
-		if (k.sock.skc_state[member] !== TCP_ESTABLISHED) return member;
+		const sk = reuse.socks[i];
+		if (k.sock.skc_state[sk] !== TCP_ESTABLISHED) return sk;
 		i++;
 		if (i >= num_socks) i = 0;
 	} while (i !== start);
 	return 0;
+}
+
+/** The member that a hash picks; 0 if the socket has no group, or only connected members. */
+export function reuseport_select_sock(k: Stack, sk: number, hash: number): number {
+	const reuse = group(k, sk);
+	return reuse === null ? 0 : reuseport_select_sock_by_hash(k, reuse, hash);
 }

@@ -2,6 +2,16 @@
 /** net/ipv4/af_inet.c: what bind(), connect(), listen() and the rest do to an AF_INET socket. */
 
 import {
+	INET_DCCP_OPS,
+	INET_DGRAM_OPS,
+	INET_SEQPACKET_OPS,
+	INET_STREAM_OPS,
+	MPTCP_STREAM_OPS,
+	type ProtoOps,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_RAW,
+	SOCK_SEQPACKET,
 	SOCK_STREAM,
 	SS_CONNECTED,
 	SS_CONNECTING,
@@ -13,14 +23,24 @@ import {
 	AF_UNSPEC,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_IN,
+	SOL_DCCP,
+	SOL_IP,
+	type Sockaddr,
+	sockaddr_in,
 } from "../../include/linux/socket.js";
 import {
 	inet_addr_valid_or_nonlocal,
 	inet_port_requires_bind_service,
 } from "../../include/net/ip.js";
-import { RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import { type Net, RT_TABLE_LOCAL, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
+	PROT_DCCP_V4,
+	PROT_MPTCP,
+	PROT_SCTP,
+	PROT_TCP,
+	PROT_UDP,
+	PROT_UDPLITE,
 	RCV_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_BINDADDR_LOCK,
@@ -41,53 +61,75 @@ import {
 	EACCES,
 	EADDRNOTAVAIL,
 	EAFNOSUPPORT,
+	EAGAIN,
 	EALREADY,
 	ECONNABORTED,
 	EINPROGRESS,
 	EINVAL,
 	EISCONN,
+	ENOPROTOOPT,
 	ENOTCONN,
+	EOPNOTSUPP,
+	EPROTONOSUPPORT,
 	ERESTARTSYS,
+	ESOCKTNOSUPPORT,
 } from "../../include/uapi/asm-generic/errno.js";
-import { INADDR_ANY } from "../../include/uapi/linux/in.js";
-import { sk_net, sock_error, sock_graft } from "../core/sock.js";
-import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
-import { inet_addr_type_table } from "./fib_frontend.js";
 import {
-	inet_csk_accept,
-	inet_csk_get_port,
-	inet_csk_listen_start,
-} from "./inet_connection_sock.js";
-import { tcp_close, tcp_disconnect, tcp_shutdown } from "./tcp.js";
-import { tcp_v4_connect, tcp_v4_rcv_all } from "./tcp_ipv4.js";
+	INADDR_ANY,
+	IPPROTO_DCCP,
+	IPPROTO_ICMP,
+	IPPROTO_ICMPV6,
+	IPPROTO_IP,
+	IPPROTO_MAX,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+} from "../../include/uapi/linux/in.js";
+import { NotModelled, sk_alloc, sk_net, sk_prot, sock_error, sock_graft } from "../core/sock.js";
+import { dccp_init_sock } from "../dccp/proto.js";
+import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
+import { mptcp_init_sock } from "../mptcp/protocol.js";
+import { sctp_init_sock } from "../sctp/socket.js";
+import { inet_addr_type_table } from "./fib_frontend.js";
+import { inet_csk_accept, inet_csk_listen_start } from "./inet_connection_sock.js";
+import { do_ip_getsockopt, do_ip_setsockopt } from "./ip_sockglue.js";
+import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
 
-/** An address that a program gave or gets: address and port in host order. */
-export interface SockaddrIn {
-	sin_family: number;
-	sin_addr: number;
-	sin_port: number;
+/** bind(): the protocol's own, or __inet_bind. */
+export function inet_bind(
+	k: Stack,
+	sock: number,
+	addr: Sockaddr,
+	addr_len: number,
+	cap_net_bind_service: boolean,
+): number {
+	const sk = k.socket.sk[sock];
+	const { bind } = sk_prot(k, sk);
+	if (bind !== undefined) return bind(k, sk, addr, addr_len, cap_net_bind_service);
+	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
+	return __inet_bind(k, sk, addr, cap_net_bind_service);
 }
 
 /**
- * bind(). `cap_net_bind_service` says whether the task may take ports below
+ * bind() to an IPv4 address. `cap_net_bind_service` says whether the task may take ports below
  * ip_unprivileged_port_start. Returns 0 or a negative errno.
  */
 export function __inet_bind(
 	k: Stack,
 	sk: number,
-	addr: SockaddrIn,
-	addr_len: number,
+	addr: Sockaddr,
 	cap_net_bind_service: boolean,
 ): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
-	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
 	if (addr.sin_family !== AF_INET) {
 		// Compatibility: AF_UNSPEC counts as AF_INET, but only with the wildcard address.
 		if (addr.sin_family !== AF_UNSPEC || addr.sin_addr !== INADDR_ANY) return -EAFNOSUPPORT;
 	}
 
-	const table = l3mdev_fib_table_by_index(net, S.skc_bound_dev_if[sk]);
+	const table = l3mdev_fib_table_by_index(net, S.skc_bound_dev_if[sk]) || RT_TABLE_LOCAL;
 	const chk_addr_ret = inet_addr_type_table(net, addr.sin_addr, table);
 	if (!inet_addr_valid_or_nonlocal(net, S.inet_flags[sk], addr.sin_addr, chk_addr_ret)) {
 		return -EADDRNOTAVAIL;
@@ -106,7 +148,7 @@ export function __inet_bind(
 		S.inet_saddr[sk] = 0; // the device's address sends
 	}
 	if (snum !== 0 || (S.inet_flags[sk] & INET_BIND_ADDRESS_NO_PORT) === 0) {
-		const err = inet_csk_get_port(k, sk, snum);
+		const err = sk_prot(k, sk).get_port(k, sk, snum);
 		if (err !== 0) {
 			S.inet_saddr[sk] = 0;
 			S.skc_rcv_saddr[sk] = 0;
@@ -119,6 +161,55 @@ export function __inet_bind(
 	S.skc_daddr[sk] = 0;
 	S.skc_dport[sk] = 0;
 	return 0;
+}
+
+/** A port of the kernel's choice for a socket that has none: 0, or -EAGAIN. */
+export function inet_autobind(k: Stack, sk: number): number {
+	const S = k.sock;
+	if (S.skc_num[sk] !== 0) return 0;
+	if (sk_prot(k, sk).get_port(k, sk, 0) !== 0) return -EAGAIN;
+	S.inet_sport[sk] = S.skc_num[sk];
+	return 0;
+}
+
+/** connect() of a datagram socket: chooses a port first, and gives it up if AF_UNSPEC dissolves. */
+export function inet_dgram_connect(
+	k: Stack,
+	sock: number,
+	addr: Sockaddr,
+	addr_len: number,
+): number {
+	const sk = k.socket.sk[sock];
+	const prot = sk_prot(k, sk);
+	if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
+	if (addr.sin_family === AF_UNSPEC) return prot.disconnect(k, sk);
+	if (inet_autobind(k, sk) !== 0) return -EAGAIN;
+	return prot.connect(k, sk, addr, addr_len);
+}
+
+/** Before a socket sends: 0, or -EAGAIN if no port is left. */
+export function inet_send_prepare(k: Stack, sk: number): number {
+	return sk_prot(k, sk).no_autobind ? 0 : inet_autobind(k, sk);
+}
+
+/** sendto(), sendmsg(), send(), write(): the number of bytes, or a negative errno. */
+export function inet_sendmsg(
+	k: Stack,
+	sock: number,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+	nonblock: boolean,
+): number {
+	const sk = k.socket.sk[sock];
+	const err = inet_send_prepare(k, sk);
+	if (err !== 0) return err;
+	return sk_prot(k, sk).sendmsg(k, sk, addr, addr_len, size, nonblock);
+}
+
+export function inet_recvmsg(k: Stack, sock: number, size: number, nonblock: boolean): number {
+	const sk = k.socket.sk[sock];
+	return sk_prot(k, sk).recvmsg(k, sk, size, nonblock);
 }
 
 /** listen(). Returns 0 or a negative errno. */
@@ -143,15 +234,16 @@ export function inet_listen(k: Stack, sock: number, backlog: number): number {
 export function __inet_stream_connect(
 	k: Stack,
 	sock: number,
-	addr: SockaddrIn,
+	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,
 ): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
+	const prot = sk_prot(k, sk);
 	if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
 	if (addr.sin_family === AF_UNSPEC) {
-		const err = tcp_disconnect(k, sk);
+		const err = prot.disconnect(k, sk);
 		k.socket.state[sock] = err !== 0 ? SS_DISCONNECTING : SS_UNCONNECTED;
 		return err;
 	}
@@ -165,7 +257,7 @@ export function __inet_stream_connect(
 			break;
 		case SS_UNCONNECTED:
 			if (S.skc_state[sk] !== TCP_CLOSE) return -EISCONN;
-			err = tcp_v4_connect(k, sk, addr.sin_family, addr.sin_addr, addr.sin_port, addr_len);
+			err = prot.connect(k, sk, addr, addr_len);
 			if (err < 0) return err;
 			k.socket.state[sock] = SS_CONNECTING;
 			err = -EINPROGRESS;
@@ -189,7 +281,7 @@ export function inet_wait_for_connect(k: Stack, sock: number): number {
 		// Refused, timed out, or reset at once.
 		const err = sock_error(k, sk);
 		k.socket.state[sock] = SS_UNCONNECTED;
-		if (tcp_disconnect(k, sk) !== 0) k.socket.state[sock] = SS_DISCONNECTING;
+		if (sk_prot(k, sk).disconnect(k, sk) !== 0) k.socket.state[sock] = SS_DISCONNECTING;
 		return err !== 0 ? err : -ECONNABORTED;
 	}
 	k.socket.state[sock] = SS_CONNECTED;
@@ -209,16 +301,16 @@ export function inet_accept(k: Stack, sock: number, newsock: number, nonblock: b
  * getsockname() (peer 0), getpeername() (peer 1), and what accept() tells (peer 2). The
  * address, or a negative errno.
  */
-export function inet_getname(k: Stack, sock: number, peer: number): SockaddrIn | number {
+export function inet_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	if (peer !== 0) {
 		const unconnected = ((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_SYN_SENT)) !== 0;
 		if (S.skc_dport[sk] === 0 || (unconnected && peer === 1)) return -ENOTCONN;
-		return { sin_family: AF_INET, sin_addr: S.skc_daddr[sk], sin_port: S.skc_dport[sk] };
+		return sockaddr_in(S.skc_daddr[sk], S.skc_dport[sk]);
 	}
 	const sin_addr = S.skc_rcv_saddr[sk] !== 0 ? S.skc_rcv_saddr[sk] : S.inet_saddr[sk];
-	return { sin_family: AF_INET, sin_addr, sin_port: S.inet_sport[sk] };
+	return sockaddr_in(sin_addr, S.inet_sport[sk]);
 }
 
 /** shutdown(); `how` as the program gives it, 0 to 2. */
@@ -235,13 +327,13 @@ export function inet_shutdown(k: Stack, sock: number, how: number): number {
 	}
 	const state = S.skc_state[sk];
 	if (state === TCP_SYN_SENT || (state === TCP_LISTEN && (how & RCV_SHUTDOWN) !== 0)) {
-		const err = tcp_disconnect(k, sk);
+		const err = sk_prot(k, sk).disconnect(k, sk);
 		k.socket.state[sock] = err !== 0 ? SS_DISCONNECTING : SS_UNCONNECTED;
 		return err;
 	}
 	if (state === TCP_LISTEN) return 0;
 	S.sk_shutdown[sk] |= how;
-	tcp_shutdown(k, sk, how);
+	sk_prot(k, sk).shutdown?.(k, sk, how);
 	return state === TCP_CLOSE ? -ENOTCONN : 0;
 }
 
@@ -250,6 +342,145 @@ export function inet_release(k: Stack, sock: number, exiting: boolean): void {
 	const sk = k.socket.sk[sock];
 	if (sk === 0) return;
 	const linger = (k.sock.sk_flags[sk] & SOCK_LINGER) !== 0 && !exiting;
-	tcp_close(k, sk, linger ? (k.sock.sk_lingertime[sk] >>> 0) * 1000 : 0);
+	sk_prot(k, sk).close(k, sk, linger ? (k.sock.sk_lingertime[sk] >>> 0) * 1000 : 0);
 	k.socket.sk[sock] = 0;
 }
+
+/** What inet_create and inet6_create look up: struct inet_protosw, with what init() does. */
+export interface InetProtosw {
+	type: number;
+	protocol: number;
+	/** PROT_*. */
+	prot: number;
+	/** INET_STREAM_OPS and its like. */
+	ops: number;
+	readonly init?: (k: Stack, sk: number) => void;
+}
+
+/** inetsw: of one type the first is the default. */
+const inetsw: readonly InetProtosw[] = [
+	{ type: SOCK_STREAM, protocol: IPPROTO_TCP, prot: PROT_TCP, ops: INET_STREAM_OPS },
+	{ type: SOCK_DGRAM, protocol: IPPROTO_UDP, prot: PROT_UDP, ops: INET_DGRAM_OPS },
+	{ type: SOCK_DGRAM, protocol: IPPROTO_UDPLITE, prot: PROT_UDPLITE, ops: INET_DGRAM_OPS },
+	{
+		type: SOCK_SEQPACKET,
+		protocol: IPPROTO_SCTP,
+		prot: PROT_SCTP,
+		ops: INET_SEQPACKET_OPS,
+		init: (k, sk) => sctp_init_sock(k, sk),
+	},
+	{
+		type: SOCK_STREAM,
+		protocol: IPPROTO_SCTP,
+		prot: PROT_SCTP,
+		ops: INET_SEQPACKET_OPS,
+		init: (k, sk) => sctp_init_sock(k, sk),
+	},
+	{
+		type: SOCK_STREAM,
+		protocol: IPPROTO_MPTCP,
+		prot: PROT_MPTCP,
+		ops: MPTCP_STREAM_OPS,
+		init: (k, sk) => mptcp_init_sock(k, sk),
+	},
+	{
+		type: SOCK_DCCP,
+		protocol: IPPROTO_DCCP,
+		prot: PROT_DCCP_V4,
+		ops: INET_DCCP_OPS,
+		init: (k, sk) => dccp_init_sock(k, sk),
+	},
+];
+
+/**
+ * The entry for a type and a protocol, 0 for the default; a negative errno if there is
+ * none. Throws NotModelled for raw and ping sockets.
+ */
+export function inet_protosw_find(
+	table: readonly InetProtosw[],
+	type: number,
+	protocol: number,
+): InetProtosw | number {
+	if (type === SOCK_RAW) throw new NotModelled("raw sockets");
+	if (type === SOCK_DGRAM && (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6)) {
+		throw new NotModelled("ping sockets");
+	}
+	const ofType = table.filter((answer) => answer.type === type);
+	if (ofType.length === 0) return -ESOCKTNOSUPPORT;
+	if (protocol === IPPROTO_IP) return ofType[0];
+	return ofType.find((answer) => answer.protocol === protocol) ?? -EPROTONOSUPPORT;
+}
+
+/** The sock of a new struct socket of AF_INET: 0 or a negative errno. */
+export function inet_create(k: Stack, net: Net, sock: number, protocol: number): number {
+	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
+	const answer = inet_protosw_find(inetsw, k.socket.type[sock], protocol);
+	if (typeof answer === "number") return answer;
+	k.socket.ops[sock] = answer.ops;
+	const sk = sk_alloc(k, net, AF_INET, answer.prot, k.socket.type[sock], answer.protocol);
+	sock_graft(k, sk, sock);
+	answer.init?.(k, sk);
+	return 0;
+}
+
+/** Options of levels other than SOL_SOCKET of an AF_INET socket: ip_setsockopt and what is before it. */
+export function inet_setsockopt(
+	k: Stack,
+	sock: number,
+	level: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	if (level === SOL_IP) return do_ip_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
+	if (level === sol_of(k, sock))
+		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
+	return -ENOPROTOOPT;
+}
+
+export function inet_getsockopt(
+	k: Stack,
+	sock: number,
+	level: number,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	if (level === SOL_IP) return do_ip_getsockopt(k, k.socket.sk[sock], optname, optlen);
+	if (level === sol_of(k, sock))
+		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
+	return -EOPNOTSUPP;
+}
+
+/** The option level of the socket's protocol, none of whose options bears on ports. */
+export function sol_of(k: Stack, sock: number): number {
+	const protocol = k.sock.sk_protocol[k.socket.sk[sock]];
+	return protocol === IPPROTO_DCCP ? SOL_DCCP : protocol;
+}
+
+export const inet_stream_ops: ProtoOps = {
+	release: inet_release,
+	bind: inet_bind,
+	connect: __inet_stream_connect,
+	connect_wait: inet_wait_for_connect,
+	accept: inet_accept,
+	getname: inet_getname,
+	listen: inet_listen,
+	shutdown: inet_shutdown,
+	setsockopt: inet_setsockopt,
+	getsockopt: inet_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};
+
+/** What a datagram socket has for listen() and accept(): net/core/sock.c: sock_no_listen. */
+export function sock_no_listen(): number {
+	return -EOPNOTSUPP;
+}
+
+export const inet_dgram_ops: ProtoOps = {
+	...inet_stream_ops,
+	connect: inet_dgram_connect,
+	connect_wait: () => 0,
+	accept: sock_no_listen,
+	listen: sock_no_listen,
+};

@@ -4,13 +4,19 @@ import {
 	type InIfaddr,
 	type Net,
 	type NetDevice,
+	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
 	RT_TABLE_LOCAL,
 	RTN_LOCAL,
 } from "../../include/net/net_namespace.js";
-import { EADDRNOTAVAIL, EEXIST } from "../../include/uapi/asm-generic/errno.js";
-import { dev_get_by_index } from "../l3mdev/l3mdev.js";
-import { fib_table_lookup } from "./fib_frontend.js";
+import { EADDRNOTAVAIL, EEXIST, EINVAL } from "../../include/uapi/asm-generic/errno.js";
+import { dev_get_by_index, l3mdev_master_ifindex } from "../l3mdev/l3mdev.js";
+import {
+	fib_add_ifaddr,
+	fib_del_ifaddr,
+	fib_disable_ip,
+	fib_table_lookup,
+} from "./fib_frontend.js";
 
 /** A netmask of a prefix length, as u32. */
 export function inet_make_mask(plen: number): number {
@@ -22,63 +28,93 @@ export function inet_ifa_match(addr: number, other: number, plen: number): boole
 	return ((addr ^ other) & inet_make_mask(plen)) === 0;
 }
 
-/** Adds an address to a device; one in a subnet that the device has already is secondary. */
+/**
+ * Adds an address to a device, with its routes; one in a subnet that the device has already
+ * is secondary. `broadcast` is 0 if none was given. 0, -EEXIST, or -EINVAL where the subnet
+ * has another scope.
+ */
 export function inet_insert_ifa(
+	net: Net,
 	dev: NetDevice,
 	local: number,
 	prefixlen: number,
 	scope: number,
+	broadcast: number,
 ): number {
+	if (local === 0) return 0;
 	let secondary = false;
 	let last_primary = 0;
 	for (const [index, ifa] of dev.ifa_list.entries()) {
 		if (!ifa.secondary && scope <= ifa.ifa_scope) last_primary = index + 1;
 		if (ifa.ifa_prefixlen === prefixlen && inet_ifa_match(local, ifa.ifa_local, prefixlen)) {
 			if (ifa.ifa_local === local) return -EEXIST;
+			if (ifa.ifa_scope !== scope) return -EINVAL;
 			secondary = true;
 		}
 	}
-	const ifa: InIfaddr = { ifa_local: local, ifa_prefixlen: prefixlen, ifa_scope: scope, secondary };
+	const ifa: InIfaddr = {
+		ifa_local: local,
+		ifa_prefixlen: prefixlen,
+		ifa_scope: scope,
+		ifa_broadcast: broadcast,
+		secondary,
+	};
 	// Primary addresses come in order of scope, secondary ones last.
 	if (secondary) dev.ifa_list.push(ifa);
 	else dev.ifa_list.splice(last_primary, 0, ifa);
+	fib_add_ifaddr(net, dev, ifa);
 	return 0;
 }
 
 /** Takes an address off a device; the secondaries of its subnet go with it (promote_secondaries 0). */
-export function inet_del_ifa(dev: NetDevice, local: number, prefixlen: number): number {
-	const gone = dev.ifa_list.find(
+export function inet_del_ifa(net: Net, dev: NetDevice, local: number, prefixlen: number): number {
+	const ifa1 = dev.ifa_list.find(
 		(ifa) => ifa.ifa_local === local && ifa.ifa_prefixlen === prefixlen,
 	);
-	if (gone === undefined) return -EADDRNOTAVAIL;
-	dev.ifa_list = dev.ifa_list.filter((ifa) => {
-		if (ifa === gone) return false;
-		const its_subnet =
-			ifa.ifa_prefixlen === prefixlen && inet_ifa_match(ifa.ifa_local, local, prefixlen);
-		return gone.secondary || !ifa.secondary || !its_subnet;
-	});
+	if (ifa1 === undefined) return -EADDRNOTAVAIL;
+	if (!ifa1.secondary) {
+		for (const ifa of [...dev.ifa_list]) {
+			const of_subnet =
+				ifa.ifa_prefixlen === prefixlen && inet_ifa_match(ifa.ifa_local, local, prefixlen);
+			if (ifa.secondary && of_subnet) unlink(net, dev, ifa);
+		}
+	}
+	unlink(net, dev, ifa1);
 	return 0;
 }
 
+function unlink(net: Net, dev: NetDevice, ifa: InIfaddr): void {
+	dev.ifa_list.splice(dev.ifa_list.indexOf(ifa), 1);
+	fib_del_ifaddr(net, dev, ifa);
+	// The device's last address takes every route with it.
+	if (dev.ifa_list.length === 0) fib_disable_ip(net, dev, true);
+}
+
 function in_dev_select_addr(dev: NetDevice, scope: number): number {
-	const ifa = dev.ifa_list.find(
-		(candidate) =>
-			!candidate.secondary && candidate.ifa_scope !== RT_SCOPE_LINK && candidate.ifa_scope <= scope,
-	);
-	return ifa?.ifa_local ?? 0;
+	for (const ifa of dev.ifa_list) {
+		if (!ifa.secondary && ifa.ifa_scope !== RT_SCOPE_LINK && ifa.ifa_scope <= scope) {
+			return ifa.ifa_local;
+		}
+	}
+	return 0;
 }
 
 /** A source address on a device, else on its VRF, else on any device; 0 if none has the scope. */
 export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: number): number {
 	let addr = 0;
 	for (const ifa of dev.ifa_list) {
-		if (ifa.secondary || ifa.ifa_scope > scope) continue;
+		if (ifa.secondary || Math.min(ifa.ifa_scope, RT_SCOPE_HOST) > scope) continue;
 		if (dst === 0 || inet_ifa_match(dst, ifa.ifa_local, ifa.ifa_prefixlen)) return ifa.ifa_local;
 		if (addr === 0) addr = ifa.ifa_local;
 	}
 	if (addr !== 0) return addr;
+	// A VRF is what lo is elsewhere: its addresses come before those of its other devices.
+	const master_idx = l3mdev_master_ifindex(dev);
+	const master = dev_get_by_index(net, master_idx);
+	if (master !== null) addr = in_dev_select_addr(master, scope);
+	if (addr !== 0) return addr;
 	for (const other of net.devices) {
-		if (other === dev || other.master !== dev.master) continue;
+		if (l3mdev_master_ifindex(other) !== master_idx) continue;
 		addr = in_dev_select_addr(other, scope);
 		if (addr !== 0) return addr;
 	}
@@ -93,6 +129,8 @@ export function __ip_dev_find(net: Net, addr: number): NetDevice | null {
 	for (const dev of net.devices) {
 		for (const ifa of dev.ifa_list) if (ifa.ifa_local === addr) return dev;
 	}
-	const route = fib_table_lookup(net, RT_TABLE_LOCAL, addr, 0);
-	return route?.type === RTN_LOCAL ? dev_get_by_index(net, route.oif) : null;
+	const route = fib_table_lookup(net, RT_TABLE_LOCAL, addr, 0, 0);
+	return typeof route !== "number" && route.type === RTN_LOCAL
+		? dev_get_by_index(net, route.oif)
+		: null;
 }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/fib_frontend.c, fib_semantics.c, fib_trie.c: the routes that addresses bring
- * with them, the type of an address, and the lookup of a route.
+ * net/ipv4/fib_frontend.c, fib_semantics.c, fib_trie.c, fib_rules.c: routes, those that
+ * addresses bring with them among them, the type of an address, and the lookup of a route.
  */
 import { ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet } from "../../include/linux/in.js";
 import {
 	type FibRoute,
 	IFF_LOOPBACK,
 	IFF_UP,
+	type InIfaddr,
 	type Net,
+	type NetDevice,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
+	RT_SCOPE_NOWHERE,
+	RT_TABLE_DEFAULT,
 	RT_TABLE_LOCAL,
 	RT_TABLE_MAIN,
 	RTN_BLACKHOLE,
@@ -21,105 +25,389 @@ import {
 	RTN_UNICAST,
 	RTN_UNREACHABLE,
 } from "../../include/net/net_namespace.js";
-import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
-import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
-import { inet_make_mask } from "./devinet.js";
+import {
+	EACCES,
+	EAGAIN,
+	EEXIST,
+	EHOSTUNREACH,
+	EINVAL,
+	ENETDOWN,
+	ENETUNREACH,
+	ENODEV,
+	ESRCH,
+} from "../../include/uapi/asm-generic/errno.js";
+import {
+	dev_get_by_index,
+	type FlowiOif,
+	fib_has_custom_rules,
+	l3mdev_fib_table_by_index,
+	l3mdev_update_flow,
+} from "../l3mdev/l3mdev.js";
+import { inet_ifa_match, inet_make_mask } from "./devinet.js";
 
-/**
- * Computes anew what fib_add_ifaddr adds for every address of a device that is up: the
- * address itself, its subnet (local on lo, on-link elsewhere) and the subnet's broadcast
- * address. Called after every change of devices and addresses.
- */
-export function fib_sync(net: Net): void {
-	const routes: FibRoute[] = [];
-	for (const dev of net.devices) {
-		if ((dev.flags & IFF_UP) === 0) continue;
-		const vrf = l3mdev_fib_table_by_index(net, dev.ifindex);
-		const local_table = vrf || RT_TABLE_LOCAL;
-		const loopback = (dev.flags & IFF_LOOPBACK) !== 0;
-		for (const ifa of dev.ifa_list) {
-			const route = { oif: dev.ifindex, gateway: 0, metric: 0, answer: "blackhole" as const };
-			const host = { ...route, table: local_table, scope: RT_SCOPE_HOST };
-			routes.push({
-				...host,
-				dst: ifa.ifa_local,
-				plen: 32,
-				type: RTN_LOCAL,
-				prefsrc: ifa.ifa_local,
-			});
-			const plen = ifa.ifa_prefixlen;
-			const mask = inet_make_mask(plen);
-			const prefix = (ifa.ifa_local & mask) >>> 0;
-			if (ifa.secondary || ipv4_is_zeronet(prefix)) continue;
-			if (prefix === ifa.ifa_local && plen === 32) continue;
-			routes.push({
-				...route,
-				table: loopback ? local_table : vrf || RT_TABLE_MAIN,
-				scope: loopback ? RT_SCOPE_HOST : RT_SCOPE_LINK,
-				dst: prefix,
-				plen,
-				type: loopback ? RTN_LOCAL : RTN_UNICAST,
-				prefsrc: ifa.ifa_local,
-			});
-			if (plen < 31) {
-				routes.push({
-					...route,
-					table: local_table,
-					scope: RT_SCOPE_LINK,
-					dst: (prefix | ~mask) >>> 0,
-					plen: 32,
-					type: RTN_BROADCAST,
-					prefsrc: ifa.ifa_local,
-				});
-			}
-		}
+/** fib_props: the error that a lookup ends with at a route of this type, 0 if it may be taken. */
+function fib_props_error(type: number): number {
+	switch (type) {
+		case RTN_BLACKHOLE:
+			return -EINVAL;
+		case RTN_UNREACHABLE:
+			return -EHOSTUNREACH;
+		case RTN_PROHIBIT:
+			return -EACCES;
+		default:
+			return 0;
 	}
-	net.address_routes = routes;
 }
 
-/** The best route of one table, by longest prefix, then by metric: fib_trie.c: fib_table_lookup. */
+/** A route to add: struct fib_config. */
+export type FibConfig = Omit<FibRoute, "nh_scope">;
+
+/**
+ * Checks a route as fib_create_info does, and gives it its next hop's scope and device.
+ * Returns it, or a negative errno.
+ */
+function fib_create_info(net: Net, cfg: FibConfig, onlink: boolean): FibRoute | number {
+	const route: FibRoute = { ...cfg, nh_scope: RT_SCOPE_NOWHERE };
+	if (cfg.type === RTN_LOCAL && cfg.scope < RT_SCOPE_HOST) return -EINVAL;
+	if (fib_props_error(cfg.type) !== 0) {
+		return cfg.oif !== 0 || cfg.gateway !== 0 ? -EINVAL : route;
+	}
+	if (cfg.scope > RT_SCOPE_HOST) return -EINVAL;
+	if (cfg.scope === RT_SCOPE_HOST) {
+		// An own address: its device need not be up.
+		if (cfg.gateway !== 0) return -EINVAL;
+		if (dev_get_by_index(net, cfg.oif) === null) return -ENODEV;
+	} else {
+		const err =
+			cfg.gateway !== 0
+				? fib_check_nh_v4_gw(net, route, onlink)
+				: fib_check_nh_nongw(net, route, onlink);
+		if (err !== 0) return err;
+	}
+	if (cfg.prefsrc !== 0 && !fib_valid_prefsrc(net, cfg)) return -EINVAL;
+	return route;
+}
+
+function fib_check_nh_nongw(net: Net, route: FibRoute, onlink: boolean): number {
+	if (onlink) return -EINVAL;
+	const dev = dev_get_by_index(net, route.oif);
+	if (dev === null) return -ENODEV;
+	if ((dev.flags & IFF_UP) === 0) return -ENETDOWN;
+	route.nh_scope = RT_SCOPE_HOST;
+	return 0;
+}
+
+/** A gateway must be reached without another one, by the routes that there are or `onlink`. */
+function fib_check_nh_v4_gw(net: Net, route: FibRoute, onlink: boolean): number {
+	if (onlink) {
+		if (route.scope >= RT_SCOPE_LINK) return -EINVAL;
+		const dev = dev_get_by_index(net, route.oif);
+		if (dev === null) return -ENODEV;
+		if ((dev.flags & IFF_UP) === 0) return -ENETDOWN;
+		const table = l3mdev_fib_table_by_index(net, route.oif) || RT_TABLE_LOCAL;
+		if (inet_addr_type_table(net, route.gateway, table) !== RTN_UNICAST) return -EINVAL;
+		route.nh_scope = RT_SCOPE_LINK;
+		return 0;
+	}
+	const scope = Math.max(route.scope + 1, RT_SCOPE_LINK);
+	let res: FibRoute | number = -EAGAIN;
+	if (route.table !== RT_TABLE_MAIN) {
+		res = fib_table_lookup(net, route.table, route.gateway, route.oif, scope);
+	}
+	if (typeof res === "number") {
+		res = fib_lookup(net, route.gateway, { oif: route.oif, l3mdev: 0 }, scope);
+	}
+	if (typeof res === "number") return res;
+	if (res.type !== RTN_UNICAST && res.type !== RTN_LOCAL) return -EINVAL;
+	const dev = dev_get_by_index(net, res.oif);
+	if (dev === null) return -EINVAL;
+	route.nh_scope = res.scope;
+	route.oif = res.oif;
+	return (dev.flags & IFF_UP) !== 0 ? 0 : -ENETDOWN;
+}
+
+function fib_valid_prefsrc(net: Net, cfg: FibConfig): boolean {
+	if (cfg.type === RTN_LOCAL && cfg.dst !== 0 && cfg.prefsrc === cfg.dst) return true;
+	const table = cfg.table === RT_TABLE_MAIN ? RT_TABLE_LOCAL : cfg.table;
+	return (
+		inet_addr_type_table(net, cfg.prefsrc, table) === RTN_LOCAL ||
+		inet_addr_type_table(net, cfg.prefsrc, RT_TABLE_LOCAL) === RTN_LOCAL
+	);
+}
+
+function same_info(route: FibRoute, other: FibRoute): boolean {
+	return (
+		route.type === other.type &&
+		route.kernel === other.kernel &&
+		route.scope === other.scope &&
+		route.prefsrc === other.prefsrc &&
+		route.oif === other.oif &&
+		route.gateway === other.gateway
+	);
+}
+
+/**
+ * Adds a route. With "exclusive" there must be none yet of the same prefix and metric;
+ * with "append" it comes after those; with "replace" it takes the place of the first.
+ */
+export function fib_table_insert(
+	net: Net,
+	cfg: FibConfig,
+	mode: "exclusive" | "append" | "replace",
+	onlink = false,
+): number {
+	if (cfg.table === RT_TABLE_LOCAL) net.fib_has_local_table = true;
+	const route = fib_create_info(net, cfg, onlink);
+	if (typeof route === "number") return route;
+	const { routes } = net;
+	let at = routes.length;
+	let first = -1;
+	for (const [index, other] of routes.entries()) {
+		if (other.table !== route.table || other.dst !== route.dst || other.plen !== route.plen) {
+			continue;
+		}
+		if (other.metric > route.metric) {
+			at = Math.min(at, index);
+			break;
+		}
+		if (other.metric < route.metric) continue;
+		if (mode === "exclusive") return -EEXIST;
+		if (mode === "append" && same_info(route, other)) return -EEXIST;
+		if (mode === "replace" && first !== -1 && same_info(route, other)) return -EEXIST;
+		if (first === -1) first = index;
+		at = index + 1;
+	}
+	if (mode === "replace" && first !== -1) routes[first] = route;
+	else routes.splice(at, 0, route);
+	return 0;
+}
+
+/** What a route that is to go must have; what is not given may be anything. */
+export type FibPattern = Pick<FibRoute, "table" | "dst" | "plen"> & Partial<FibRoute>;
+
+/** Takes away the first route that is as described; 0 or -ESRCH. */
+export function fib_table_delete(net: Net, pattern: FibPattern): number {
+	const index = net.routes.findIndex((route) =>
+		Object.entries(pattern).every(([key, value]) => route[key as keyof FibRoute] === value),
+	);
+	if (index === -1) return -ESRCH;
+	net.routes.splice(index, 1);
+	return 0;
+}
+
+/** Adds or takes away a route that comes with an address; what cannot be is passed over. */
+function fib_magic(
+	net: Net,
+	dev: NetDevice,
+	add: boolean,
+	type: number,
+	dst: number,
+	plen: number,
+	prim: InIfaddr,
+): void {
+	const table =
+		l3mdev_fib_table_by_index(net, dev.ifindex) ||
+		(type === RTN_UNICAST ? RT_TABLE_MAIN : RT_TABLE_LOCAL);
+	const route = {
+		table,
+		dst,
+		plen,
+		type,
+		kernel: true,
+		scope: type === RTN_LOCAL ? RT_SCOPE_HOST : RT_SCOPE_LINK,
+		oif: dev.ifindex,
+		prefsrc: prim.ifa_local,
+	};
+	if (!add) fib_table_delete(net, route);
+	else fib_table_insert(net, { ...route, gateway: 0, metric: 0, answer: "blackhole" }, "append");
+}
+
+/** The primary address of the subnet of an address. */
+function inet_ifa_byprefix(dev: NetDevice, prefix: number, plen: number): InIfaddr | undefined {
+	return dev.ifa_list.find(
+		(ifa) => ifa.ifa_prefixlen === plen && inet_ifa_match(prefix, ifa.ifa_local, plen),
+	);
+}
+
+/**
+ * The routes of an address: itself, and where its device is up its subnet (local on lo,
+ * on-link elsewhere) and the broadcast addresses.
+ */
+export function fib_add_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
+	const { ifa_local: addr, ifa_prefixlen: plen, ifa_broadcast: broadcast } = ifa;
+	const mask = inet_make_mask(plen);
+	const prefix = (addr & mask) >>> 0;
+	const prim = ifa.secondary ? inet_ifa_byprefix(dev, prefix, plen) : ifa;
+	if (prim === undefined) return;
+	fib_magic(net, dev, true, RTN_LOCAL, addr, 32, prim);
+	if ((dev.flags & IFF_UP) === 0) return;
+	if (broadcast !== 0 && !ipv4_is_lbcast(broadcast)) {
+		fib_magic(net, dev, true, RTN_BROADCAST, broadcast, 32, prim);
+	}
+	if (ipv4_is_zeronet(prefix) || ifa.secondary || (prefix === addr && plen === 32)) return;
+	const type = (dev.flags & IFF_LOOPBACK) !== 0 ? RTN_LOCAL : RTN_UNICAST;
+	fib_magic(net, dev, true, type, prefix, plen, prim);
+	if (plen < 31) fib_magic(net, dev, true, RTN_BROADCAST, (prefix | ~mask) >>> 0, 32, prim);
+}
+
+/** Takes away the routes of an address that its device has no longer, as far as no other needs them. */
+export function fib_del_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
+	const { ifa_local: addr, ifa_prefixlen: plen } = ifa;
+	const mask = inet_make_mask(plen);
+	const any = (addr & mask) >>> 0;
+	const brd = (addr | ~mask) >>> 0;
+	let prim: InIfaddr | undefined = ifa;
+	let subnet = false;
+	if (ifa.secondary) {
+		prim = inet_ifa_byprefix(dev, any, plen);
+		if (prim === undefined) return;
+	} else if (!ipv4_is_zeronet(any) && (any !== addr || plen < 32)) {
+		const type = (dev.flags & IFF_LOOPBACK) !== 0 ? RTN_LOCAL : RTN_UNICAST;
+		fib_magic(net, dev, false, type, any, plen, prim);
+		subnet = true;
+	}
+
+	let local_ok = false;
+	let brd_ok = false;
+	let brd0_ok = false;
+	let brd1_ok = false;
+	// Another primary has the same address.
+	let same_prefsrc = false;
+	let prim1: InIfaddr | undefined;
+	for (const ifa1 of dev.ifa_list) {
+		if (ifa1.secondary) {
+			const its_plen = prim.ifa_prefixlen;
+			if (
+				ifa1.ifa_prefixlen === its_plen &&
+				inet_ifa_match(ifa1.ifa_local, prim.ifa_local, its_plen)
+			) {
+				prim1 = prim;
+			} else {
+				if (!same_prefsrc) continue;
+				const { ifa_local, ifa_prefixlen } = ifa1;
+				if (
+					prim1 === undefined ||
+					ifa_prefixlen !== prim1.ifa_prefixlen ||
+					!inet_ifa_match(ifa_local, prim1.ifa_local, ifa_prefixlen)
+				) {
+					prim1 = inet_ifa_byprefix(dev, ifa_local, ifa_prefixlen);
+				}
+				if (prim1?.ifa_local !== prim.ifa_local) continue;
+			}
+		} else {
+			if (prim.ifa_local !== ifa1.ifa_local) continue;
+			prim1 = ifa1;
+			if (prim !== prim1) same_prefsrc = true;
+		}
+		if (addr === ifa1.ifa_local) local_ok = true;
+		if (ifa.ifa_broadcast === ifa1.ifa_broadcast) brd_ok = true;
+		if (brd === ifa1.ifa_broadcast) brd1_ok = true;
+		if (any === ifa1.ifa_broadcast) brd0_ok = true;
+		if (prim1 === ifa1 && ifa1.ifa_prefixlen < 31) {
+			const mask1 = inet_make_mask(ifa1.ifa_prefixlen);
+			const any1 = (ifa1.ifa_local & mask1) >>> 0;
+			const brd1 = (ifa1.ifa_local | ~mask1) >>> 0;
+			if (ipv4_is_zeronet(any1)) continue;
+			if (ifa.ifa_broadcast === brd1 || ifa.ifa_broadcast === any1) brd_ok = true;
+			if (brd === brd1 || brd === any1) brd1_ok = true;
+			if (any === brd1 || any === any1) brd0_ok = true;
+		}
+	}
+	if (!brd_ok) fib_magic(net, dev, false, RTN_BROADCAST, ifa.ifa_broadcast, 32, prim);
+	if (subnet && plen < 31) {
+		if (!brd1_ok) fib_magic(net, dev, false, RTN_BROADCAST, brd, 32, prim);
+		if (!brd0_ok) fib_magic(net, dev, false, RTN_BROADCAST, any, 32, prim);
+	}
+	if (local_ok) return;
+	fib_magic(net, dev, false, RTN_LOCAL, addr, 32, prim);
+	const table = l3mdev_fib_table_by_index(net, dev.ifindex);
+	if (inet_addr_type_table(net, addr, table || RT_TABLE_LOCAL) !== RTN_LOCAL) {
+		fib_sync_down_addr(net, table || RT_TABLE_MAIN, addr);
+	}
+}
+
+/** Routes that prefer a source address go with it. */
+function fib_sync_down_addr(net: Net, table: number, local: number): void {
+	net.routes = net.routes.filter((route) => route.table !== table || route.prefsrc !== local);
+}
+
+/**
+ * A device goes down: its routes go, but not those of its addresses. With `force`, as when
+ * it changes its VRF or has no address any more, those as well.
+ */
+export function fib_disable_ip(net: Net, dev: NetDevice, force: boolean): void {
+	net.routes = net.routes.filter(
+		(route) => route.oif !== dev.ifindex || (!force && route.nh_scope === RT_SCOPE_NOWHERE),
+	);
+}
+
+/**
+ * The best route of one table, by longest prefix, then by metric, or a negative errno:
+ * -EAGAIN if there is none. `oif` 0: by way of any device; `scope`: this far or nearer.
+ */
 export function fib_table_lookup(
 	net: Net,
 	table: number,
 	daddr: number,
 	oif: number,
-): FibRoute | null {
+	scope: number,
+): FibRoute | number {
+	// Until there are rules, the local and the main table are one.
+	const merged =
+		(table === RT_TABLE_LOCAL || table === RT_TABLE_MAIN) && !fib_has_custom_rules(net);
 	let best: FibRoute | null = null;
-	for (const routes of [net.address_routes, net.routes]) {
-		for (const route of routes) {
-			if (route.table !== table) continue;
-			if (((route.dst ^ daddr) & inet_make_mask(route.plen)) !== 0) continue;
-			if (oif !== 0 && route.oif !== 0 && route.oif !== oif) continue;
-			if (
-				best === null ||
-				route.plen > best.plen ||
-				(route.plen === best.plen && route.metric < best.metric)
-			) {
-				best = route;
-			}
+	for (const route of net.routes) {
+		if (route.table !== table && !(merged && (route.table | 1) === RT_TABLE_LOCAL)) continue;
+		if (((route.dst ^ daddr) & inet_make_mask(route.plen)) !== 0) continue;
+		if (route.scope < scope) continue;
+		// Blackhole and its kin have no device that could be another one.
+		if (oif !== 0 && route.oif !== 0 && route.oif !== oif) continue;
+		if (
+			best === null ||
+			route.plen > best.plen ||
+			(route.plen === best.plen &&
+				(route.table > best.table || (route.table === best.table && route.metric < best.metric)))
+		) {
+			best = route;
 		}
 	}
-	return best;
+	if (best === null) return -EAGAIN;
+	const err = fib_props_error(best.type);
+	return err < 0 ? err : best;
 }
 
-/** The route to an address through the rules' tables, or a negative errno. */
-export function fib_lookup(net: Net, daddr: number, oif: number): FibRoute | number {
-	const vrf = l3mdev_fib_table_by_index(net, oif);
-	const tables = vrf !== 0 ? [vrf] : [RT_TABLE_LOCAL, RT_TABLE_MAIN];
-	for (const table of tables) {
-		const route = fib_table_lookup(net, table, daddr, vrf !== 0 ? 0 : oif);
-		if (route === null) continue;
-		if (route.type === RTN_BLACKHOLE) return -EINVAL;
-		if (route.type === RTN_UNREACHABLE) return -EHOSTUNREACH;
-		if (route.type === RTN_PROHIBIT) return -EACCES;
-		return route;
+/**
+ * The route to an address by the rules' tables, or a negative errno; sets the VRF of the
+ * flow, and its output device to 0 where that is a VRF.
+ */
+export function fib_lookup(
+	net: Net,
+	daddr: number,
+	fl: FlowiOif,
+	scope: number,
+): FibRoute | number {
+	let res: FibRoute | number = -EAGAIN;
+	if (fib_has_custom_rules(net)) {
+		l3mdev_update_flow(net, fl);
+		res = fib_table_lookup(net, RT_TABLE_LOCAL, daddr, fl.oif, scope);
+		if (res === -EAGAIN && fl.l3mdev !== 0) {
+			const table = l3mdev_fib_table_by_index(net, fl.l3mdev);
+			res = fib_table_lookup(net, table, daddr, fl.oif, scope);
+		}
 	}
-	return -ENETUNREACH;
+	if (res === -EAGAIN) res = fib_table_lookup(net, RT_TABLE_MAIN, daddr, fl.oif, scope);
+	if (res === -EAGAIN) res = fib_table_lookup(net, RT_TABLE_DEFAULT, daddr, fl.oif, scope);
+	return res === -EAGAIN ? -ENETUNREACH : res;
 }
 
-/** What an address is to this namespace: inet_addr_type_table, __inet_dev_addr_type. */
+/**
+ * What an address is to this namespace: inet_addr_type_table, __inet_dev_addr_type. In a
+ * namespace that never had an IPv4 address every unicast one counts as broadcast.
+ */
 export function inet_addr_type_table(net: Net, addr: number, table: number): number {
 	if (ipv4_is_zeronet(addr) || ipv4_is_lbcast(addr)) return RTN_BROADCAST;
 	if (ipv4_is_multicast(addr)) return RTN_MULTICAST;
-	return fib_table_lookup(net, table || RT_TABLE_LOCAL, addr, 0)?.type ?? RTN_UNICAST;
+	if (table === RT_TABLE_LOCAL && net.fib_has_local_table !== true) return RTN_BROADCAST;
+	const route = fib_table_lookup(net, table, addr, 0, 0);
+	return typeof route === "number" ? RTN_UNICAST : route.type;
 }

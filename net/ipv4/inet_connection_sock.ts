@@ -4,8 +4,19 @@
  * search for a local port, and the queues of listeners.
  */
 import { hlist_unhashed } from "../../include/linux/list.js";
+import { AF_INET6 } from "../../include/linux/socket.js";
 import { FASTREUSEPORT_ANY, FASTREUSEPORT_STRICT } from "../../include/net/inet_hashtables.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
+import {
+	IPV6_ADDR_ANY,
+	IPV6_ADDR_MAPPED,
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_equal,
+	ipv6_addr_type,
+	ipv6_addr_v4mapped,
+} from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import { SK_CAN_REUSE, SK_FORCE_REUSE, SOCK_DEAD } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -24,8 +35,8 @@ import {
 } from "../../include/trace/events/port_search.js";
 import { EADDRINUSE, EAGAIN, EINVAL, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_ANY } from "../../include/uapi/linux/in.js";
-import { sk_clone, sk_free, sk_net, sock_i_uid, sock_orphan } from "../core/sock.js";
-import { inet_sk_bound_l3mdev } from "../l3mdev/l3mdev.js";
+import { sk_clone, sk_free, sk_net, sk_prot, sock_i_uid, sock_orphan } from "../core/sock.js";
+import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	inet_bhash2_addr_any_hashbucket,
 	inet_bind_bucket_create,
@@ -36,12 +47,60 @@ import {
 	inet_bind2_bucket_destroy,
 	inet_bind2_bucket_find,
 	inet_bind2_bucket_match_addr_any,
-	inet_hash,
+	tcp_or_dccp_get_hashinfo,
 } from "./inet_hashtables.js";
-import { tcp_disconnect } from "./tcp.js";
 import { tcp_v4_destroy_sock } from "./tcp_ipv4.js";
 
-/** Whether two addresses are the same, or one of them is a wildcard that is to match all. */
+/**
+ * Whether two addresses are the same, or one of them is a wildcard that is to match all,
+ * where the first belongs to an AF_INET6 socket. The second is an AF_INET socket's if
+ * `sk2_rcv_saddr6` is null. IPv6 addresses are (array, first word).
+ */
+export function ipv6_rcv_saddr_equal(
+	sk1_rcv_saddr6: Uint32Array,
+	i1: number,
+	sk2_rcv_saddr6: Uint32Array | null,
+	i2: number,
+	sk1_rcv_saddr: number,
+	sk2_rcv_saddr: number,
+	sk1_ipv6only: boolean,
+	sk2_ipv6only: boolean,
+	match_sk1_wildcard: boolean,
+	match_sk2_wildcard: boolean,
+): boolean {
+	const addr_type = ipv6_addr_type(sk1_rcv_saddr6, i1);
+	const addr_type2 =
+		sk2_rcv_saddr6 === null ? IPV6_ADDR_MAPPED : ipv6_addr_type(sk2_rcv_saddr6, i2);
+
+	// Both mapped: as IPv4.
+	if (addr_type === IPV6_ADDR_MAPPED && addr_type2 === IPV6_ADDR_MAPPED) {
+		return ipv4_rcv_saddr_equal(
+			sk1_rcv_saddr,
+			sk2_rcv_saddr,
+			sk2_ipv6only,
+			match_sk1_wildcard,
+			match_sk2_wildcard,
+		);
+	}
+	if (addr_type === IPV6_ADDR_ANY && addr_type2 === IPV6_ADDR_ANY) return true;
+	if (
+		addr_type2 === IPV6_ADDR_ANY &&
+		match_sk2_wildcard &&
+		!(sk2_ipv6only && addr_type === IPV6_ADDR_MAPPED)
+	) {
+		return true;
+	}
+	if (
+		addr_type === IPV6_ADDR_ANY &&
+		match_sk1_wildcard &&
+		!(sk1_ipv6only && addr_type2 === IPV6_ADDR_MAPPED)
+	) {
+		return true;
+	}
+	return sk2_rcv_saddr6 !== null && ipv6_addr_equal(sk1_rcv_saddr6, i1, sk2_rcv_saddr6, i2);
+}
+
+/** The same where the first belongs to an AF_INET socket. */
 export function ipv4_rcv_saddr_equal(
 	sk1_rcv_saddr: number,
 	sk2_rcv_saddr: number,
@@ -64,17 +123,33 @@ export function inet_rcv_saddr_equal(
 	match_wildcard: boolean,
 ): boolean {
 	const S = k.sock;
+	if (S.skc_family[sk] === AF_INET6) {
+		return ipv6_rcv_saddr_equal(
+			S.skc_v6_rcv_saddr,
+			sk * 4,
+			S.skc_family[sk2] === AF_INET6 ? S.skc_v6_rcv_saddr : null,
+			sk2 * 4,
+			S.skc_rcv_saddr[sk],
+			S.skc_rcv_saddr[sk2],
+			ipv6_only_sock(k, sk),
+			ipv6_only_sock(k, sk2),
+			match_wildcard,
+			match_wildcard,
+		);
+	}
 	return ipv4_rcv_saddr_equal(
 		S.skc_rcv_saddr[sk],
 		S.skc_rcv_saddr[sk2],
-		S.skc_ipv6only[sk2] !== 0,
+		ipv6_only_sock(k, sk2),
 		match_wildcard,
 		match_wildcard,
 	);
 }
 
 export function inet_rcv_saddr_any(k: Stack, sk: number): boolean {
-	return k.sock.skc_rcv_saddr[sk] === INADDR_ANY;
+	const S = k.sock;
+	if (S.skc_family[sk] === AF_INET6) return ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4);
+	return S.skc_rcv_saddr[sk] === INADDR_ANY;
 }
 
 /** Where the two functions below leave their result: both bounds inclusive. */
@@ -106,7 +181,13 @@ export function inet_sk_get_local_port_range(k: Stack, sk: number): void {
 
 /** Whether the search of owners can be left to bhash2: the socket binds to one address. */
 function inet_use_bhash2_on_bind(k: Stack, sk: number): boolean {
-	return k.sock.skc_rcv_saddr[sk] !== INADDR_ANY;
+	const S = k.sock;
+	if (S.skc_family[sk] === AF_INET6) {
+		if (ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return false;
+		if (!ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) return true;
+		if (!k.changes.has("bhash2-v4mapped-on-bind")) return false;
+	}
+	return S.skc_rcv_saddr[sk] !== INADDR_ANY;
 }
 
 /**
@@ -158,8 +239,17 @@ function __inet_bhash2_conflict(
 	reuseport_cb_ok: boolean,
 	reuseport_ok: boolean,
 ): boolean {
-	// An IPv6-only socket and an IPv4 one do not meet.
-	if (k.sock.skc_ipv6only[sk2] !== 0) return false;
+	// An IPv6-only socket and one on an IPv4 address do not meet.
+	if (ipv6_only_sock(k, sk2)) {
+		const S = k.sock;
+		if (S.skc_family[sk] !== AF_INET6) return false;
+		if (
+			ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) &&
+			k.changes.has("bhash2-v4mapped-on-bind")
+		) {
+			return false;
+		}
+	}
 	return inet_bind_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok);
 }
 
@@ -173,7 +263,7 @@ function inet_bhash2_conflict(
 	reuseport_cb_ok: boolean,
 	reuseport_ok: boolean,
 ): number {
-	const T = k.tcp_hashinfo.bind2_bucket_cachep;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	const next = k.sock.bind2_node_next;
 	for (let sk2 = T.owners[tb2]; sk2 !== 0; sk2 = next[sk2]) {
 		if (__inet_bhash2_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok)) {
@@ -215,7 +305,7 @@ export function inet_csk_bind_conflict(
 		return inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
 	}
 
-	let sk2 = k.tcp_hashinfo.bind_bucket_cachep.owners[tb];
+	let sk2 = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep.owners[tb];
 	for (; sk2 !== 0; sk2 = k.sock.bind_node_next[sk2]) {
 		if (!inet_bind_conflict(k, sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
 		if (inet_rcv_saddr_equal(k, sk, sk2, true)) break;
@@ -233,11 +323,11 @@ function inet_bhash2_addr_any_conflict(
 	relax: boolean,
 	reuseport_ok: boolean,
 ): number {
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	const uid = sock_i_uid(k, sk);
 	const reuseport_cb_ok = reuseport_cb_is_ok(k, sk);
-	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(k, net, port)];
+	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(hinfo, net, port)];
 	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
 		if (!inet_bind2_bucket_match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
 		const sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
@@ -266,7 +356,7 @@ export function bind_candidate(
 		k.blocker = inet_bhash2_addr_any_conflict(k, net, sk, port, l3mdev, relax, false);
 		if (k.blocker !== 0) return CANDIDATE_CONFLICT_ANY;
 	}
-	const tb = inet_bind_bucket_find(k, net, port, l3mdev);
+	const tb = inet_bind_bucket_find(tcp_or_dccp_get_hashinfo(k, sk), net, port, l3mdev);
 	if (tb === 0) return CANDIDATE_OK;
 	k.found_tb = tb;
 	const tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
@@ -334,7 +424,7 @@ function inet_csk_find_open_port(k: Stack, net: Net, sk: number): number {
 /** Whether the bucket's memory of its reuseport sockets lets this one in without a search. */
 function sk_reuseport_match(k: Stack, tb: number, sk: number): boolean {
 	const S = k.sock;
-	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	if (T.fastreuseport[tb] <= 0) return false;
 	if (S.skc_reuseport[sk] === 0) return false;
 	if (S.sk_reuseport_cb[sk] !== 0) return false;
@@ -342,10 +432,24 @@ function sk_reuseport_match(k: Stack, tb: number, sk: number): boolean {
 	// The address matters only where the bucket once lost its mark and got it back: then the
 	// remembered address is all that is known to be without conflict.
 	if (T.fastreuseport[tb] === FASTREUSEPORT_ANY) return true;
+	if (T.fast_sk_family[tb] === AF_INET6) {
+		return ipv6_rcv_saddr_equal(
+			T.fast_v6_rcv_saddr,
+			tb * 4,
+			S.skc_family[sk] === AF_INET6 ? S.skc_v6_rcv_saddr : null,
+			sk * 4,
+			T.fast_rcv_saddr[tb],
+			S.skc_rcv_saddr[sk],
+			T.fast_ipv6_only[tb] !== 0,
+			ipv6_only_sock(k, sk),
+			true,
+			false,
+		);
+	}
 	return ipv4_rcv_saddr_equal(
 		T.fast_rcv_saddr[tb],
 		S.skc_rcv_saddr[sk],
-		S.skc_ipv6only[sk] !== 0,
+		ipv6_only_sock(k, sk),
 		true,
 		false,
 	);
@@ -353,10 +457,11 @@ function sk_reuseport_match(k: Stack, tb: number, sk: number): boolean {
 
 function remember_reuseport(k: Stack, tb: number, sk: number, mark: number): void {
 	const S = k.sock;
-	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	T.fastreuseport[tb] = mark;
 	T.fastuid[tb] = sock_i_uid(k, sk);
 	T.fast_rcv_saddr[tb] = S.skc_rcv_saddr[sk];
+	ipv6_addr_copy(T.fast_v6_rcv_saddr, tb * 4, S.skc_v6_rcv_saddr, sk * 4);
 	T.fast_ipv6_only[tb] = S.skc_ipv6only[sk];
 	T.fast_sk_family[tb] = S.skc_family[sk];
 }
@@ -364,7 +469,7 @@ function remember_reuseport(k: Stack, tb: number, sk: number, mark: number): voi
 /** What the bucket remembers of its owners, so that the next bind() may skip their search. */
 export function inet_csk_update_fastreuse(k: Stack, tb: number, sk: number): void {
 	const S = k.sock;
-	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
 
 	if (T.owners[tb] === 0) {
@@ -389,7 +494,8 @@ export function inet_csk_update_fastreuse(k: Stack, tb: number, sk: number): voi
  */
 export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
 	const S = k.sock;
-	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind_bucket_cachep;
 	const trace = k.trace;
 	const net = sk_net(k, sk);
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
@@ -403,10 +509,10 @@ export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
 		if (port === 0) return -EADDRINUSE;
 		found_port = true;
 	}
-	let tb = inet_bind_bucket_find(k, net, port, l3mdev);
+	let tb = inet_bind_bucket_find(hinfo, net, port, l3mdev);
 	let bhash_created = false;
 	if (tb === 0) {
-		tb = inet_bind_bucket_create(k, net, port, l3mdev);
+		tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
 		bhash_created = true;
 	}
 
@@ -446,8 +552,8 @@ export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
 		trace.bound(sk, port, !check_bind_conflict, verdict, k.blocker);
 	}
 	if (verdict !== CANDIDATE_OK) {
-		if (bhash_created) inet_bind_bucket_destroy(k, tb);
-		if (bhash2_created) inet_bind2_bucket_destroy(k, tb2);
+		if (bhash_created) inet_bind_bucket_destroy(hinfo, tb);
+		if (bhash2_created) inet_bind2_bucket_destroy(hinfo, tb2);
 		return -EADDRINUSE;
 	}
 
@@ -506,14 +612,11 @@ export function sk_acceptq_is_full(k: Stack, sk: number): boolean {
 	return k.sock.sk_ack_backlog[sk] > k.sock.sk_max_ack_backlog[sk];
 }
 
-/** A child of a listener: a copy of it, bound to nothing, in SYN_RECV. */
-export function inet_csk_clone_lock(
-	k: Stack,
-	sk: number,
-	rmt_addr: number,
-	rmt_port: number,
-	loc_addr: number,
-): number {
+/**
+ * A child of a listener: a copy of it, bound to nothing, in SYN_RECV. Its addresses are set
+ * by the caller.
+ */
+export function inet_csk_clone_lock(k: Stack, sk: number, rmt_port: number): number {
 	const newsk = sk_clone(k, sk);
 	const S = k.sock;
 	S.skc_state[newsk] = TCP_SYN_RECV;
@@ -521,10 +624,7 @@ export function inet_csk_clone_lock(
 	S.icsk_bind2_hash[newsk] = 0;
 	S.rskq_accept_head[newsk] = 0;
 	S.rskq_accept_tail[newsk] = 0;
-	S.skc_daddr[newsk] = rmt_addr;
 	S.skc_dport[newsk] = rmt_port;
-	S.skc_rcv_saddr[newsk] = loc_addr;
-	S.inet_saddr[newsk] = loc_addr;
 	S.inet_sport[newsk] = S.skc_num[sk];
 	return newsk;
 }
@@ -545,6 +645,16 @@ export function inet_csk_destroy_sock(k: Stack, sk: number): void {
 	sk_free(k, sk);
 }
 
+/** The device that a request is bound to: include/net/inet_sock.h: inet_request_bound_dev_if. */
+export function inet_request_bound_dev_if(k: Stack, sk: number, iif: number): number {
+	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
+	const net = sk_net(k, sk);
+	if (bound_dev_if === 0 && net.ipv4.sysctl_tcp_l3mdev_accept !== 0) {
+		return l3mdev_master_ifindex_by_index(net, iif);
+	}
+	return bound_dev_if;
+}
+
 /**
  * Starts to listen: the port is validated again, now that SO_REUSEADDR no longer helps, or
  * chosen if there is none. Returns 0 or -EADDRINUSE; then the socket is closed, but keeps
@@ -557,10 +667,11 @@ export function inet_csk_listen_start(k: Stack, sk: number): number {
 	S.sk_ack_backlog[sk] = 0;
 	// Announced before the port is valid: the socket enters lhash2 only after that.
 	S.skc_state[sk] = TCP_LISTEN;
-	let err = inet_csk_get_port(k, sk, S.skc_num[sk]);
+	const prot = sk_prot(k, sk);
+	let err = prot.get_port(k, sk, S.skc_num[sk]);
 	if (err === 0) {
 		S.inet_sport[sk] = S.skc_num[sk];
-		err = inet_hash(k, sk);
+		err = prot.hash(k, sk);
 		if (err === 0) return 0;
 	}
 	S.skc_state[sk] = TCP_CLOSE;
@@ -568,7 +679,7 @@ export function inet_csk_listen_start(k: Stack, sk: number): number {
 }
 
 function inet_child_forget(k: Stack, child: number): void {
-	tcp_disconnect(k, child);
+	sk_prot(k, child).disconnect(k, child);
 	sock_orphan(k, child);
 	inet_csk_destroy_sock(k, child);
 }

@@ -4,18 +4,28 @@
  * and connect()'s search for a local port.
  */
 import { hlist_add_head, hlist_add_tail, hlist_del_init } from "../../include/linux/list.js";
-import { AF_INET } from "../../include/linux/socket.js";
+import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import {
 	__inet_ehashfn,
+	type InetHashinfo,
 	inet_bhashfn,
 	inet_bhashfn_portaddr,
 	inet_match,
 	inet_sk_bound_dev_eq,
 	ipv4_portaddr_hash,
 } from "../../include/net/inet_hashtables.js";
+import { inet_reset_saddr, ipv6_only_sock, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
+import {
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_equal,
+	ipv6_addr_v4mapped,
+	ipv6_addr_v4mapped_any,
+	ipv6_portaddr_hash,
+} from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { SOCK_BINDADDR_LOCK } from "../../include/net/sock.js";
+import { SOCK_BINDADDR_LOCK, type SockTable } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import {
@@ -27,7 +37,7 @@ import {
 	SEARCH_CONNECT,
 } from "../../include/trace/events/port_search.js";
 import { EADDRNOTAVAIL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
-import { INADDR_ANY } from "../../include/uapi/linux/in.js";
+import { INADDR_ANY, IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
 import { secure_ipv4_port_ephemeral } from "../core/secure_seq.js";
 import { sk_net, sock_i_uid } from "../core/sock.js";
 import {
@@ -36,6 +46,7 @@ import {
 	reuseport_select_sock,
 	reuseport_stop_listen_sock,
 } from "../core/sock_reuseport.js";
+import { inet6_ehash_verdict, inet6_ehashfn } from "../ipv6/inet6_hashtables.js";
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	inet_csk_update_fastreuse,
@@ -63,21 +74,43 @@ export function inet_ehashfn(
 	return __inet_ehashfn(laddr, lport, faddr, fport, k.inet_ehash_secret + net.hash_mix);
 }
 
-function sk_ehashfn(k: Stack, sk: number): number {
+/** Whether the socket's connection runs over IPv6: not an AF_INET6 socket's to a v4-mapped address. */
+export function sk_over_ipv6(S: SockTable, sk: number): boolean {
+	return S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4);
+}
+
+/** Hash of the socket's four-tuple, with this local port: sk_ehashfn. */
+export function sk_ehashfn(k: Stack, sk: number, lport: number): number {
 	const S = k.sock;
-	return inet_ehashfn(
-		k,
-		sk_net(k, sk),
-		S.skc_rcv_saddr[sk],
-		S.skc_num[sk],
-		S.skc_daddr[sk],
-		S.skc_dport[sk],
-	);
+	const net = sk_net(k, sk);
+	if (sk_over_ipv6(S, sk)) {
+		const at = sk * 4;
+		return inet6_ehashfn(
+			k,
+			net,
+			S.skc_v6_rcv_saddr,
+			at,
+			lport,
+			S.skc_v6_daddr,
+			at,
+			S.skc_dport[sk],
+		);
+	}
+	return inet_ehashfn(k, net, S.skc_rcv_saddr[sk], lport, S.skc_daddr[sk], S.skc_dport[sk]);
+}
+
+/** The tables of a socket's protocol. */
+export function tcp_or_dccp_get_hashinfo(k: Stack, sk: number): InetHashinfo {
+	return k.sock.sk_protocol[sk] === IPPROTO_DCCP ? k.dccp_hashinfo : k.tcp_hashinfo;
 }
 
 /** A bind bucket for a port, at the head of its chain, with nobody in it. */
-export function inet_bind_bucket_create(k: Stack, net: Net, snum: number, l3mdev: number): number {
-	const hinfo = k.tcp_hashinfo;
+export function inet_bind_bucket_create(
+	hinfo: InetHashinfo,
+	net: Net,
+	snum: number,
+	l3mdev: number,
+): number {
 	const T = hinfo.bind_bucket_cachep;
 	const tb = T.kmem_cache_zalloc();
 	T.ib_net[tb] = net.id;
@@ -89,8 +122,7 @@ export function inet_bind_bucket_create(k: Stack, net: Net, snum: number, l3mdev
 }
 
 /** Frees a bind bucket if its last owner has gone. */
-export function inet_bind_bucket_destroy(k: Stack, tb: number): void {
-	const hinfo = k.tcp_hashinfo;
+export function inet_bind_bucket_destroy(hinfo: InetHashinfo, tb: number): void {
 	const T = hinfo.bind_bucket_cachep;
 	if (T.owners[tb] !== 0) return;
 	hlist_del_init(hinfo.bhash, T.node_next, T.node_pprev, tb);
@@ -98,8 +130,12 @@ export function inet_bind_bucket_destroy(k: Stack, tb: number): void {
 }
 
 /** The bind bucket of a port, 0 if nobody uses the port. */
-export function inet_bind_bucket_find(k: Stack, net: Net, port: number, l3mdev: number): number {
-	const hinfo = k.tcp_hashinfo;
+export function inet_bind_bucket_find(
+	hinfo: InetHashinfo,
+	net: Net,
+	port: number,
+	l3mdev: number,
+): number {
 	const T = hinfo.bind_bucket_cachep;
 	let tb = hinfo.bhash[inet_bhashfn(net, port, hinfo.bhash_size)];
 	while (tb !== 0) {
@@ -117,22 +153,25 @@ export function inet_bind2_bucket_create(
 	l3mdev: number,
 	sk: number,
 ): number {
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	const tb2 = T.kmem_cache_zalloc();
 	T.ib_net[tb2] = net.id;
 	T.l3mdev[tb2] = l3mdev;
 	T.port[tb2] = port;
 	T.family[tb2] = k.sock.skc_family[sk];
-	T.rcv_saddr[tb2] = k.sock.skc_rcv_saddr[sk];
+	if (T.family[tb2] === AF_INET6) {
+		ipv6_addr_copy(T.v6_rcv_saddr, tb2 * 4, k.sock.skc_v6_rcv_saddr, sk * 4);
+	} else {
+		T.rcv_saddr[tb2] = k.sock.skc_rcv_saddr[sk];
+	}
 	const slot = inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port);
 	hlist_add_head(hinfo.bhash2, T.node_next, T.node_pprev, slot, tb2);
 	return tb2;
 }
 
 /** Frees a bind2 bucket if its last socket and its last time-wait socket have gone. */
-export function inet_bind2_bucket_destroy(k: Stack, tb2: number): void {
-	const hinfo = k.tcp_hashinfo;
+export function inet_bind2_bucket_destroy(hinfo: InetHashinfo, tb2: number): void {
 	const T = hinfo.bind2_bucket_cachep;
 	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) return;
 	hlist_del_init(hinfo.bhash2, T.node_next, T.node_pprev, tb2);
@@ -140,15 +179,31 @@ export function inet_bind2_bucket_destroy(k: Stack, tb2: number): void {
 }
 
 function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number): boolean {
-	const T = k.tcp_hashinfo.bind2_bucket_cachep;
-	if (k.sock.skc_family[sk] !== T.family[tb2]) return false;
-	return T.rcv_saddr[tb2] === k.sock.skc_rcv_saddr[sk];
+	const S = k.sock;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (S.skc_family[sk] !== T.family[tb2]) {
+		if (!k.changes.has("bhash2-v4mapped-address")) return false;
+		if (S.skc_family[sk] === AF_INET) {
+			return (
+				ipv6_addr_v4mapped(T.v6_rcv_saddr, tb2 * 4) &&
+				T.v6_rcv_saddr[tb2 * 4 + 3] === S.skc_rcv_saddr[sk]
+			);
+		}
+		return (
+			ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) &&
+			S.skc_v6_rcv_saddr[sk * 4 + 3] === T.rcv_saddr[tb2]
+		);
+	}
+	if (S.skc_family[sk] === AF_INET6) {
+		return ipv6_addr_equal(T.v6_rcv_saddr, tb2 * 4, S.skc_v6_rcv_saddr, sk * 4);
+	}
+	return T.rcv_saddr[tb2] === S.skc_rcv_saddr[sk];
 }
 
 /** Makes a socket an owner of its two buckets. */
 export function inet_bind_hash(k: Stack, sk: number, tb: number, tb2: number, port: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	S.skc_num[sk] = port;
 	const owners = hinfo.bind_bucket_cachep.owners;
 	hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb, sk);
@@ -161,19 +216,19 @@ export function inet_bind_hash(k: Stack, sk: number, tb: number, tb2: number, po
 /** Gives up the local port of a socket: __inet_put_port, inet_put_port. */
 export function inet_put_port(k: Stack, sk: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const tb = S.icsk_bind_hash[sk];
 	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, sk);
 	S.icsk_bind_hash[sk] = 0;
 	S.skc_num[sk] = 0;
-	inet_bind_bucket_destroy(k, tb);
+	inet_bind_bucket_destroy(hinfo, tb);
 
 	const tb2 = S.icsk_bind2_hash[sk];
 	if (tb2 !== 0) {
 		const owners2 = hinfo.bind2_bucket_cachep.owners;
 		hlist_del_init(owners2, S.bind2_node_next, S.bind2_node_pprev, sk);
 		S.icsk_bind2_hash[sk] = 0;
-		inet_bind2_bucket_destroy(k, tb2);
+		inet_bind2_bucket_destroy(hinfo, tb2);
 	}
 }
 
@@ -186,13 +241,14 @@ export function __inet_inherit_port(k: Stack, sk: number, child: number): number
 	let tb2 = S.icsk_bind2_hash[sk];
 	if (tb === 0 || tb2 === 0) return -ENOENT;
 
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	let update_fastreuse = false;
-	const other_port = k.tcp_hashinfo.bind_bucket_cachep.port[tb] !== port;
+	const other_port = hinfo.bind_bucket_cachep.port[tb] !== port;
 	if (other_port) {
 		// A transparent proxy may answer for a port that the listener is not on.
 		const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
-		tb = inet_bind_bucket_find(k, net, port, l3mdev);
-		if (tb === 0) tb = inet_bind_bucket_create(k, net, port, l3mdev);
+		tb = inet_bind_bucket_find(hinfo, net, port, l3mdev);
+		if (tb === 0) tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
 		update_fastreuse = true;
 	}
 	if (other_port || !inet_bind2_bucket_addr_match(k, tb2, child)) {
@@ -208,8 +264,12 @@ export function __inet_inherit_port(k: Stack, sk: number, child: number): number
 /** Slot of a listener in lhash2. */
 export function inet_lhash2_bucket_sk(k: Stack, sk: number): number {
 	const S = k.sock;
-	const hash = ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]);
-	return hash & k.tcp_hashinfo.lhash2_mask;
+	const net = sk_net(k, sk);
+	const hash =
+		S.skc_family[sk] === AF_INET6
+			? ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk])
+			: ipv4_portaddr_hash(net, S.skc_rcv_saddr[sk], S.skc_num[sk]);
+	return hash & tcp_or_dccp_get_hashinfo(k, sk).lhash2_mask;
 }
 
 /** How well a listener fits a packet; -1: not at all. The incoming CPU is always the same one. */
@@ -223,7 +283,7 @@ function compute_score(
 	sdif: number,
 ): number {
 	const S = k.sock;
-	if (S.skc_net[sk] !== net.id || S.skc_num[sk] !== hnum || S.skc_ipv6only[sk] !== 0) return -1;
+	if (S.skc_net[sk] !== net.id || S.skc_num[sk] !== hnum || ipv6_only_sock(k, sk)) return -1;
 	if (S.skc_rcv_saddr[sk] !== daddr) return -1;
 	if (!inet_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)) return -1;
 	let score = S.skc_bound_dev_if[sk] !== 0 ? 2 : 1;
@@ -306,7 +366,7 @@ export function __inet_lookup_established(
  * port is free. A time-wait socket that gives way is left in k.found_tw, a socket that
  * does not in k.blocker. `bound` says that the port was chosen before (C: twp is NULL).
  */
-export function ehash_verdict(
+function inet_ehash_verdict(
 	k: Stack,
 	net: Net,
 	sk: number,
@@ -315,7 +375,7 @@ export function ehash_verdict(
 	bound: boolean,
 ): number {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const daddr = S.skc_rcv_saddr[sk];
 	const saddr = S.skc_daddr[sk];
 	const dport = S.skc_dport[sk];
@@ -326,24 +386,50 @@ export function ehash_verdict(
 		if (S.skc_hash[sk2] !== hash) continue;
 		const sdif = l3mdev_master_ifindex_by_index(net, dif);
 		if (!inet_match(net, S, sk2, saddr, daddr, dport, lport, dif, sdif)) continue;
-		if (S.skc_state[sk2] !== TCP_TIME_WAIT) {
-			k.blocker = sk2;
-			return CANDIDATE_TUPLE_IN_USE;
-		}
-		if (!tcp_twsk_unique(k, sk, sk2, lport, bound)) {
-			k.blocker = sk2;
-			return CANDIDATE_TIME_WAIT;
-		}
-		k.found_tw = sk2;
-		break;
+		return ehash_match_verdict(k, sk, sk2, lport, bound);
 	}
 	return CANDIDATE_OK;
+}
+
+/** What a socket that has the four-tuple makes of it. */
+export function ehash_match_verdict(
+	k: Stack,
+	sk: number,
+	sk2: number,
+	lport: number,
+	bound: boolean,
+): number {
+	if (k.sock.skc_state[sk2] !== TCP_TIME_WAIT) {
+		k.blocker = sk2;
+		return CANDIDATE_TUPLE_IN_USE;
+	}
+	if (!tcp_twsk_unique(k, sk, sk2, lport, bound)) {
+		k.blocker = sk2;
+		return CANDIDATE_TIME_WAIT;
+	}
+	k.found_tw = sk2;
+	return CANDIDATE_OK;
+}
+
+/** The same over IPv4 or IPv6, as the connection runs. */
+function ehash_verdict(
+	k: Stack,
+	net: Net,
+	sk: number,
+	lport: number,
+	hash: number,
+	bound: boolean,
+): number {
+	return sk_over_ipv6(k.sock, sk)
+		? inet6_ehash_verdict(k, net, sk, lport, hash, bound)
+		: inet_ehash_verdict(k, net, sk, lport, hash, bound);
 }
 
 /**
  * Takes a four-tuple if it is free: the socket gets the port and enters ehash. With
  * `bound`, a time-wait socket that gave way ends here; else it stays in k.found_tw, off
  * the chain, for the caller to end. Returns a verdict of include/trace/events/port_search.ts.
+ * Also __inet6_check_established (net/ipv6/inet6_hashtables.c), but for the lookup.
  */
 function __inet_check_established(
 	k: Stack,
@@ -353,9 +439,8 @@ function __inet_check_established(
 	bound: boolean,
 ): number {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
-	const saddr = S.skc_rcv_saddr[sk];
-	const hash = inet_ehashfn(k, net, saddr, lport, S.skc_daddr[sk], S.skc_dport[sk]);
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const hash = sk_ehashfn(k, sk, lport);
 	const verdict = ehash_verdict(k, net, sk, lport, hash, bound);
 	if (verdict !== CANDIDATE_OK) return verdict;
 
@@ -374,8 +459,8 @@ function __inet_check_established(
 /** Puts a connection at the head of its ehash chain: inet_ehash_nolisten, inet_ehash_insert. */
 export function inet_ehash_nolisten(k: Stack, sk: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
-	S.skc_hash[sk] = sk_ehashfn(k, sk);
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	S.skc_hash[sk] = sk_ehashfn(k, sk, S.skc_num[sk]);
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
@@ -386,8 +471,8 @@ export function inet_ehash_nolisten(k: Stack, sk: number): void {
  */
 export function inet_ehash_replace_request(k: Stack, sk: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
-	S.skc_hash[sk] = sk_ehashfn(k, sk);
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	S.skc_hash[sk] = sk_ehashfn(k, sk, S.skc_num[sk]);
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
 	hlist_add_tail(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
@@ -396,7 +481,7 @@ function inet_reuseport_add_sock(k: Stack, sk: number, slot: number): number {
 	const S = k.sock;
 	const tb = S.icsk_bind_hash[sk];
 	const uid = sock_i_uid(k, sk);
-	for (let sk2 = k.tcp_hashinfo.lhash2[slot]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+	for (let sk2 = tcp_or_dccp_get_hashinfo(k, sk).lhash2[slot]; sk2 !== 0; sk2 = S.node_next[sk2]) {
 		if (
 			sk2 !== sk &&
 			S.skc_family[sk2] === S.skc_family[sk] &&
@@ -425,7 +510,13 @@ export function __inet_hash(k: Stack, sk: number): number {
 		const err = inet_reuseport_add_sock(k, sk, slot);
 		if (err !== 0) return err;
 	}
-	hlist_add_head(k.tcp_hashinfo.lhash2, S.node_next, S.node_pprev, slot, sk);
+	// IPv6 members of a group come last, so that one on a specific address is met first.
+	const { lhash2 } = tcp_or_dccp_get_hashinfo(k, sk);
+	if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
+		hlist_add_tail(lhash2, S.node_next, S.node_pprev, slot, sk);
+	} else {
+		hlist_add_head(lhash2, S.node_next, S.node_pprev, slot, sk);
+	}
 	return 0;
 }
 
@@ -436,7 +527,7 @@ export function inet_hash(k: Stack, sk: number): number {
 /** Takes a socket off lhash2 or ehash. */
 export function inet_unhash(k: Stack, sk: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	if (S.node_pprev[sk] === 0) return;
 	if (S.skc_state[sk] === TCP_LISTEN) {
 		if (S.sk_reuseport_cb[sk] !== 0) reuseport_stop_listen_sock(k, sk);
@@ -454,7 +545,7 @@ export function inet_bind2_bucket_find(
 	l3mdev: number,
 	sk: number,
 ): number {
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	let tb2 = hinfo.bhash2[inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port)];
 	while (tb2 !== 0) {
@@ -471,7 +562,11 @@ export function inet_bind2_bucket_find(
 	return tb2;
 }
 
-/** Whether a bind2 bucket is the wildcard address's, for this port and the socket's family. */
+/**
+ * Whether a bind2 bucket is the wildcard address's, for this port and the socket. At the
+ * base only for sockets of its own family, so that an IPv4 address is free beside a
+ * dual-stack wildcard.
+ */
 export function inet_bind2_bucket_match_addr_any(
 	k: Stack,
 	tb2: number,
@@ -480,54 +575,88 @@ export function inet_bind2_bucket_match_addr_any(
 	l3mdev: number,
 	sk: number,
 ): boolean {
-	const T = k.tcp_hashinfo.bind2_bucket_cachep;
-	return (
-		k.sock.skc_family[sk] === T.family[tb2] &&
-		T.ib_net[tb2] === net.id &&
-		T.port[tb2] === port &&
-		T.l3mdev[tb2] === l3mdev &&
-		T.rcv_saddr[tb2] === INADDR_ANY
-	);
-}
-
-/** Slot in bhash2 of the wildcard address and a port. */
-export function inet_bhash2_addr_any_hashbucket(k: Stack, net: Net, port: number): number {
-	return ipv4_portaddr_hash(net, INADDR_ANY, port) & (k.tcp_hashinfo.bhash_size - 1);
-}
-
-function __inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
-	const net = sk_net(k, sk);
-	const old_tb2 = S.icsk_bind2_hash[sk];
-	if (old_tb2 !== 0) {
-		const owners2 = hinfo.bind2_bucket_cachep.owners;
-		hlist_del_init(owners2, S.bind2_node_next, S.bind2_node_pprev, sk);
-		inet_bind2_bucket_destroy(k, old_tb2);
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	if (S.skc_family[sk] !== T.family[tb2]) {
+		if (S.skc_family[sk] === AF_INET) {
+			if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) {
+				return k.changes.has("bhash2-dual-stack-wildcard");
+			}
+			return (
+				ipv6_addr_v4mapped_any(T.v6_rcv_saddr, tb2 * 4) && k.changes.has("bhash2-v4mapped-wildcard")
+			);
+		}
+		return (
+			ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) &&
+			T.rcv_saddr[tb2] === INADDR_ANY &&
+			k.changes.has("bhash2-v4mapped-on-bind")
+		);
 	}
-	S.inet_saddr[sk] = saddr;
-	S.skc_rcv_saddr[sk] = saddr;
-	if (old_tb2 === 0) return;
+	if (S.skc_family[sk] === AF_INET6) return ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
+	return T.rcv_saddr[tb2] === INADDR_ANY;
+}
 
+/** Slot in bhash2 of the wildcard address and a port: the same one for both families. */
+export function inet_bhash2_addr_any_hashbucket(
+	hinfo: InetHashinfo,
+	net: Net,
+	port: number,
+): number {
+	return ipv4_portaddr_hash(net, INADDR_ANY, port) & (hinfo.bhash_size - 1);
+}
+
+/** Takes a socket out of its bind2 bucket, before its address changes. */
+function bhash2_leave(k: Stack, sk: number): void {
+	const S = k.sock;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const { owners } = hinfo.bind2_bucket_cachep;
+	hlist_del_init(owners, S.bind2_node_next, S.bind2_node_pprev, sk);
+	inet_bind2_bucket_destroy(hinfo, S.icsk_bind2_hash[sk]);
+}
+
+/** Puts it into that of its new address. */
+function bhash2_enter(k: Stack, sk: number): void {
+	const S = k.sock;
+	const net = sk_net(k, sk);
 	const port = S.skc_num[sk];
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
 	if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
-	const owners2 = hinfo.bind2_bucket_cachep.owners;
-	hlist_add_head(owners2, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
+	const { owners } = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	hlist_add_head(owners, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
 	S.icsk_bind2_hash[sk] = tb2;
 }
 
 /** Gives a socket its source address, and moves it between bind2 buckets if it is bound. */
 export function inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number): void {
-	__inet_bhash2_update_saddr(k, sk, saddr);
+	const bound = k.sock.icsk_bind2_hash[sk] !== 0;
+	if (bound) bhash2_leave(k, sk);
+	k.sock.inet_saddr[sk] = saddr;
+	sk_rcv_saddr_set(k, sk, saddr);
+	if (bound) bhash2_enter(k, sk);
+}
+
+/** The same with an IPv6 address. */
+export function inet6_bhash2_update_saddr(
+	k: Stack,
+	sk: number,
+	saddr: Uint32Array,
+	si: number,
+): void {
+	const bound = k.sock.icsk_bind2_hash[sk] !== 0;
+	if (bound) bhash2_leave(k, sk);
+	ipv6_addr_copy(k.sock.skc_v6_rcv_saddr, sk * 4, saddr, si);
+	if (bound) bhash2_enter(k, sk);
 }
 
 /** Back to the wildcard address, unless bind() chose the address. */
 export function inet_bhash2_reset_saddr(k: Stack, sk: number): void {
-	if ((k.sock.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) {
-		__inet_bhash2_update_saddr(k, sk, INADDR_ANY);
-	}
+	if ((k.sock.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) !== 0) return;
+	const bound = k.sock.icsk_bind2_hash[sk] !== 0;
+	if (bound) bhash2_leave(k, sk);
+	inet_reset_saddr(k, sk);
+	if (bound) bhash2_enter(k, sk);
 }
 
 /** First draw of table_perturb: one u32 for each slot. */
@@ -554,18 +683,16 @@ export function connect_candidate(
 	k.found_tb = 0;
 	k.found_tw = 0;
 	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
-	const tb = inet_bind_bucket_find(k, net, port, l3mdev);
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const tb = inet_bind_bucket_find(hinfo, net, port, l3mdev);
 	if (tb === 0) return CANDIDATE_OK;
 	k.found_tb = tb;
-	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const T = hinfo.bind_bucket_cachep;
 	if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) {
 		k.blocker = T.owners[tb];
 		return CANDIDATE_NOT_SHAREABLE;
 	}
-	const S = k.sock;
-	const saddr = S.skc_rcv_saddr[sk];
-	const hash = inet_ehashfn(k, net, saddr, port, S.skc_daddr[sk], S.skc_dport[sk]);
-	return ehash_verdict(k, net, sk, port, hash, false);
+	return ehash_verdict(k, net, sk, port, sk_ehashfn(k, sk, port), false);
 }
 
 /**
@@ -621,14 +748,15 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 	}
 
 	if (trace !== null) trace.chosen(port);
-	const T = k.tcp_hashinfo.bind_bucket_cachep;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind_bucket_cachep;
 	let tb = k.found_tb;
 	let tw = 0;
 	if (tb !== 0) {
 		__inet_check_established(k, net, sk, port, false);
 		tw = k.found_tw;
 	} else {
-		tb = inet_bind_bucket_create(k, net, port, l3mdev);
+		tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
 		T.fastreuse[tb] = -1;
 		T.fastreuseport[tb] = -1;
 	}

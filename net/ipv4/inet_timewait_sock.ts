@@ -4,31 +4,35 @@ import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { sk_free, sk_net } from "../core/sock.js";
-import { inet_bind_bucket_destroy, inet_bind2_bucket_destroy } from "./inet_hashtables.js";
+import {
+	inet_bind_bucket_destroy,
+	inet_bind2_bucket_destroy,
+	tcp_or_dccp_get_hashinfo,
+} from "./inet_hashtables.js";
 import { sk_timer } from "./tcp_timer.js";
 
 /** Takes a time-wait socket out of its two buckets. */
 export function inet_twsk_bind_unhash(k: Stack, tw: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, tw);
 	const tb = S.icsk_bind_hash[tw];
 	const tb2 = S.icsk_bind2_hash[tw];
 	if (tb === 0) return;
 
 	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, tw);
 	S.icsk_bind_hash[tw] = 0;
-	inet_bind_bucket_destroy(k, tb);
+	inet_bind_bucket_destroy(hinfo, tb);
 
 	const deathrow = hinfo.bind2_bucket_cachep.deathrow;
 	hlist_del_init(deathrow, S.bind2_node_next, S.bind2_node_pprev, tw);
 	S.icsk_bind2_hash[tw] = 0;
-	inet_bind2_bucket_destroy(k, tb2);
+	inet_bind2_bucket_destroy(hinfo, tb2);
 }
 
 /** The end of a time-wait socket: inet_twsk_kill, also what its timer does. */
 export function inet_twsk_kill(k: Stack, tw: number): void {
 	const S = k.sock;
-	hlist_del_init(k.tcp_hashinfo.ehash, S.node_next, S.node_pprev, tw);
+	hlist_del_init(tcp_or_dccp_get_hashinfo(k, tw).ehash, S.node_next, S.node_pprev, tw);
 	inet_twsk_bind_unhash(k, tw);
 	sk_net(k, tw).tw_count--;
 	sk_free(k, tw);
@@ -62,7 +66,7 @@ export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
 /** The time-wait socket takes the connection's places: in the buckets beside it, in ehash instead of it. */
 export function inet_twsk_hashdance(k: Stack, tw: number, sk: number): void {
 	const S = k.sock;
-	const hinfo = k.tcp_hashinfo;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const tb = S.icsk_bind_hash[sk];
 	const tb2 = S.icsk_bind2_hash[sk];
 	S.icsk_bind_hash[tw] = tb;

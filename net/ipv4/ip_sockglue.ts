@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/ip_sockglue.c: the options of level SOL_IP that bear on ports. */
 import { SOL_IP } from "../../include/linux/socket.js";
-import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND } from "../../include/net/sock.js";
+import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND, INET_RECVERR } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EFAULT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
 import {
 	IP_BIND_ADDRESS_NO_PORT,
 	IP_FREEBIND,
 	IP_LOCAL_PORT_RANGE,
+	IP_RECVERR,
 } from "../../include/uapi/linux/in.js";
 import { intAt, intBytes, NotModelled } from "../core/sock.js";
 
@@ -29,6 +30,7 @@ export function do_ip_setsockopt(
 ): number {
 	const S = k.sock;
 	switch (optname) {
+		case IP_RECVERR:
 		case IP_FREEBIND:
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
@@ -45,6 +47,9 @@ export function do_ip_setsockopt(
 	switch (optname) {
 		case IP_BIND_ADDRESS_NO_PORT:
 			set_flag(k, sk, INET_BIND_ADDRESS_NO_PORT, val);
+			return 0;
+		case IP_RECVERR:
+			set_flag(k, sk, INET_RECVERR, val);
 			return 0;
 		case IP_FREEBIND:
 			if (optlen < 1) return -EINVAL;
@@ -79,6 +84,9 @@ export function do_ip_getsockopt(
 	switch (optname) {
 		case IP_BIND_ADDRESS_NO_PORT:
 			val = (S.inet_flags[sk] & INET_BIND_ADDRESS_NO_PORT) !== 0 ? 1 : 0;
+			break;
+		case IP_RECVERR:
+			val = (S.inet_flags[sk] & INET_RECVERR) !== 0 ? 1 : 0;
 			break;
 		case IP_FREEBIND:
 			val = (S.inet_flags[sk] & INET_FREEBIND) !== 0 ? 1 : 0;

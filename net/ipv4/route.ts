@@ -8,6 +8,7 @@ import {
 	ipv4_is_zeronet,
 } from "../../include/linux/in.js";
 import {
+	type FibRoute,
 	IFF_LOOPBACK,
 	IFF_UP,
 	LOOPBACK_IFINDEX,
@@ -23,15 +24,18 @@ import {
 } from "../../include/net/net_namespace.js";
 import { EINVAL, ENETUNREACH, ENODEV } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { dev_get_by_index, l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
+import { dev_get_by_index, l3mdev_master_ifindex, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { __ip_dev_find, inet_select_addr } from "./devinet.js";
 import { fib_lookup } from "./fib_frontend.js";
 
-/** Result of the last lookup, as struct flowi4 and rtable have it: one, so that nothing is allocated. */
+/** The last lookup, as struct flowi4 and rtable have it: one, so that nothing is allocated. */
 export const flow = {
 	type: RTN_UNICAST,
 	saddr: 0,
 	daddr: 0,
+	/** Output device that was asked for, and the VRF whose table: struct flowi_common. */
+	oif: 0,
+	l3mdev: 0,
 	/** Device that a local packet counts as received on (rt_iif). */
 	iif: 0,
 	answer: "blackhole" as RouteAnswer,
@@ -42,7 +46,7 @@ function mkroute_output(dev_out: NetDevice, type: number, iif: number): number {
 	if (
 		ipv4_is_loopback(flow.saddr) &&
 		(dev_out.flags & IFF_LOOPBACK) === 0 &&
-		dev_out.l3mdev_table === 0
+		!netif_is_l3_master(dev_out)
 	) {
 		return -EINVAL;
 	}
@@ -54,10 +58,30 @@ function mkroute_output(dev_out: NetDevice, type: number, iif: number): number {
 	return 0;
 }
 
+/** lo, or where a device belongs to a VRF what is lo there. */
+function loopback_of(net: Net, dev: NetDevice | null): NetDevice | null {
+	const master = dev === null ? 0 : l3mdev_master_ifindex(dev);
+	return dev_get_by_index(net, master !== 0 ? master : LOOPBACK_IFINDEX);
+}
+
+/** The source of a packet by a route: fib_select_path. */
+function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
+	const l3mdev = dev_get_by_index(net, flow.l3mdev);
+	if (
+		l3mdev !== null &&
+		l3mdev_master_ifindex(dev) !== l3mdev.ifindex &&
+		net.changes.has("source-address-within-vrf")
+	) {
+		return inet_select_addr(net, l3mdev, 0, RT_SCOPE_LINK);
+	}
+	return res.prefsrc !== 0 ? res.prefsrc : inet_select_addr(net, dev, res.gateway, res.scope);
+}
+
 /** Fills `flow` for a destination; 0 or a negative errno: ip_route_output_key_hash_rcu. */
 function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number): number {
 	flow.daddr = daddr;
 	flow.saddr = saddr;
+	flow.oif = oif;
 	flow.answer = "blackhole";
 	let dev_out: NetDevice | null = null;
 
@@ -68,7 +92,7 @@ function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number
 		dev_out = __ip_dev_find(net, saddr);
 		if (dev_out === null) return -ENETUNREACH;
 		if (oif === 0 && (ipv4_is_multicast(daddr) || ipv4_is_lbcast(daddr))) {
-			return mkroute_output(dev_out, RTN_UNICAST, dev_out.ifindex);
+			return mkroute_output(dev_out, RTN_UNICAST, oif);
 		}
 	}
 	if (oif !== 0) {
@@ -92,31 +116,29 @@ function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number
 		return lo === null ? -ENODEV : mkroute_output(lo, RTN_LOCAL, oif);
 	}
 
-	const res = fib_lookup(net, daddr, oif);
+	const res = fib_lookup(net, daddr, flow, 0);
 	if (typeof res === "number") {
-		if (dev_out === null || oif === 0) return res;
-		if (!ipv4_is_multicast(daddr) && l3mdev_fib_table_by_index(net, oif) !== 0) return res;
+		if (dev_out === null || flow.oif === 0) return res;
+		if (!ipv4_is_multicast(daddr) && flow.l3mdev !== 0) return res;
 		// Apparently, the destination is on-link.
 		if (flow.saddr === 0) flow.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
 		return mkroute_output(dev_out, RTN_UNICAST, oif);
 	}
 	const res_dev = dev_get_by_index(net, res.oif);
 	if (res_dev === null) return -ENODEV;
+	flow.answer = res.answer;
 	if (res.type === RTN_LOCAL) {
 		if (flow.saddr === 0) flow.saddr = res.prefsrc !== 0 ? res.prefsrc : daddr;
-		const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
+		const lo = loopback_of(net, res_dev);
 		return lo === null ? -ENODEV : mkroute_output(lo, RTN_LOCAL, res.oif);
 	}
-	if (flow.saddr === 0) {
-		flow.saddr =
-			res.prefsrc !== 0 ? res.prefsrc : inet_select_addr(net, res_dev, res.gateway, res.scope);
-	}
-	flow.answer = res.answer;
+	if (flow.saddr === 0) flow.saddr = fib_select_path(net, res, res_dev);
 	return mkroute_output(res_dev, res.type, oif);
 }
 
 /** The route of connect(); fills `flow`. 0 or a negative errno (include/net/route.h). */
 export function ip_route_connect(net: Net, daddr: number, saddr: number, oif: number): number {
+	flow.l3mdev = 0;
 	const err = ip_route_output_key(net, daddr, saddr, oif);
 	// Once more with the addresses that were found: now the source is checked as well.
 	if (err === 0 && (daddr === 0 || saddr === 0)) {
@@ -125,14 +147,64 @@ export function ip_route_connect(net: Net, daddr: number, saddr: number, oif: nu
 	return err;
 }
 
-/** The device on which a packet to a local address is received, 0 if the address is not local. */
+/**
+ * The route of a datagram; fills `flow`. As ip_route_connect, but with one lookup: a source
+ * that it chooses is not checked again. 0 or a negative errno.
+ */
+export function ip_route_output_flow(net: Net, daddr: number, saddr: number, oif: number): number {
+	flow.l3mdev = 0;
+	return ip_route_output_key(net, daddr, saddr, oif);
+}
+
+const probe = { oif: 0, l3mdev: 0 };
+
+function probe_route(net: Net, daddr: number, oif: number, l3mdev: number): FibRoute | number {
+	probe.oif = oif;
+	probe.l3mdev = l3mdev;
+	return fib_lookup(net, daddr, probe, 0);
+}
+
+/**
+ * The device on which a packet to a local address is received; 0 if the address is not
+ * local, or lo (or the VRF) is down. Behind a route by way of lo every address receives
+ * datagrams, but no connection: ip_datagram_deliver_ifindex.
+ */
 export function ip_local_deliver_ifindex(net: Net, daddr: number, oif: number): number {
-	const res = fib_lookup(net, daddr, oif);
-	return typeof res === "number" || res.type !== RTN_LOCAL ? 0 : res.oif;
+	let res = probe_route(net, daddr, oif, 0);
+	// A VRF that gets a packet to send looks for its way once more: vrf_process_v4_outbound.
+	for (let hops = 0; hops <= net.devices.length; hops++) {
+		if (typeof res === "number") return 0;
+		const local = res.type === RTN_LOCAL;
+		const out = dev_get_by_index(net, res.oif);
+		const dev = local ? loopback_of(net, out) : out;
+		if (dev === null || (dev.flags & IFF_UP) === 0) return 0;
+		if (!netif_is_l3_master(dev) || (local && probe.oif === 0 && probe.l3mdev === dev.ifindex)) {
+			return local ? res.oif : 0;
+		}
+		res = probe_route(net, daddr, 0, dev.ifindex);
+	}
+	return 0;
+}
+
+/**
+ * As ip_local_deliver_ifindex, for datagrams: what goes out by lo comes in there, whatever
+ * its address, and finds a socket. (TCP's answer would need that address as a source.)
+ */
+export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number): number {
+	const dif = ip_local_deliver_ifindex(net, daddr, oif);
+	if (dif !== 0) return dif;
+	const res = probe_route(net, daddr, oif, 0);
+	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
+	if (lo === null || (lo.flags & IFF_UP) === 0) return 0;
+	// Bound to a device, a destination without route is on its link.
+	const on_link = probe.l3mdev === 0 ? probe.oif : 0;
+	const out = typeof res === "number" ? on_link : res.oif;
+	if (out !== LOOPBACK_IFINDEX) return 0;
+	return oif !== 0 ? oif : LOOPBACK_IFINDEX;
 }
 
 /** What answers behind the route to an address. */
 export function ip_remote_answer(net: Net, daddr: number, oif: number): RouteAnswer {
-	const res = fib_lookup(net, daddr, oif);
+	const res = probe_route(net, daddr, oif, 0);
 	return typeof res === "number" ? "blackhole" : res.answer;
 }

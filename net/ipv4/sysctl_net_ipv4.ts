@@ -8,7 +8,7 @@ import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
 /** A settable file: reads as text, and takes text or refuses it with a negative errno. */
-interface SysctlFile {
+export interface SysctlFile {
 	read(net: Net): string;
 	write(net: Net, text: string): number;
 }
@@ -45,17 +45,33 @@ type NumberSetting = {
 	[K in keyof NetnsIpv4]: NetnsIpv4[K] extends number ? K : never;
 }[keyof NetnsIpv4];
 
-/** A number between bounds: proc_dou8vec_minmax, proc_dointvec_minmax, proc_dointvec_jiffies. */
-function number(key: NumberSetting, min: number, max: number): SysctlFile {
+/**
+ * A number between bounds: proc_dou8vec_minmax, proc_dointvec_minmax, proc_dointvec_jiffies.
+ * One that has no negative values takes no minus sign either, not even before 0.
+ */
+export function sysctlNumber(
+	get: (net: Net) => number,
+	set: (net: Net, value: number) => void,
+	min: number,
+	max: number,
+): SysctlFile {
 	return {
-		read: (net) => `${net.ipv4[key]}\n`,
+		read: (net) => `${get(net)}\n`,
 		write: (net, text) => {
 			const values = parseInts(text, 1);
 			if (values === null || values[0] < min || values[0] > max) return -EINVAL;
-			net.ipv4[key] = values[0];
+			if (min >= 0 && Object.is(values[0], -0)) return -EINVAL;
+			set(net, values[0]);
 			return 0;
 		},
 	};
+}
+
+function number(key: NumberSetting, min: number, max: number): SysctlFile {
+	const set = (net: Net, value: number) => {
+		net.ipv4[key] = value;
+	};
+	return sysctlNumber((net) => net.ipv4[key], set, min, max);
 }
 
 /** ipv4_local_port_range: two ports, in order, the low one not privileged. */
@@ -161,6 +177,8 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	// Kept in jiffies, so that only so many seconds fit.
 	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),
 	tcp_syn_retries: number("sysctl_tcp_syn_retries", 1, 127),
+	tcp_l3mdev_accept: number("sysctl_tcp_l3mdev_accept", 0, 1),
+	udp_l3mdev_accept: number("sysctl_udp_l3mdev_accept", 0, 1),
 	tcp_max_tw_buckets: number("sysctl_tcp_max_tw_buckets", INT_MIN, INT_MAX),
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp.c: states of a connection and the ways it ends. */
+import type { Sockaddr } from "../../include/linux/socket.js";
 import {
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
@@ -200,7 +201,14 @@ function sk_stream_error(k: Stack, sk: number): number {
  * Sends `size` bytes. Buffers are without limit, so it returns `size`, or a negative errno:
  * -EAGAIN or -ERESTARTSYS while the connection is not there yet.
  */
-export function tcp_sendmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+export function tcp_sendmsg(
+	k: Stack,
+	sk: number,
+	_addr: Sockaddr | null,
+	_addr_len: number,
+	size: number,
+	nonblock: boolean,
+): number {
 	const S = k.sock;
 	const state = 1 << S.skc_state[sk];
 	if ((state & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_ipv4.c: connect(), the reuse of time-wait sockets, and the way of a segment to its socket. */
 import { ipv4_is_loopback } from "../../include/linux/in.js";
-import { AF_INET, SIZEOF_SOCKADDR_IN } from "../../include/linux/socket.js";
 import {
-	LOOPBACK_IFINDEX,
-	type Net,
-	RTN_BROADCAST,
-	RTN_MULTICAST,
-} from "../../include/net/net_namespace.js";
-import type { Stack } from "../../include/net/stack.js";
+	AF_INET,
+	AF_INET6,
+	SIZEOF_SOCKADDR_IN,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
+import { ipv6_addr_copy, ipv6_addr_loopback, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import { LOOPBACK_IFINDEX, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import { ICSK_IPV6_MAPPED, type Proto } from "../../include/net/sock.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
@@ -26,9 +29,18 @@ import {
 } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
+import { ip6_local_deliver_ifindex } from "../ipv6/route.js";
+import {
+	__inet6_lookup_skb,
+	inet6_lookup_listener_skb,
+	tcp_v6_syn_recv_sock,
+} from "../ipv6/tcp_ipv6.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	inet_csk_clone_lock,
+	inet_csk_get_port,
 	inet_csk_reqsk_queue_add,
+	inet_request_bound_dev_if,
 	sk_acceptq_is_full,
 } from "./inet_connection_sock.js";
 import {
@@ -38,15 +50,24 @@ import {
 	inet_bhash2_reset_saddr,
 	inet_bhash2_update_saddr,
 	inet_ehash_replace_request,
+	inet_hash,
 	inet_hash_connect,
 	inet_put_port,
+	inet_unhash,
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
 import { flow, ip_local_deliver_ifindex, ip_route_connect } from "./route.js";
-import { tcp_set_state, tcp_shutdown } from "./tcp.js";
+import {
+	tcp_close,
+	tcp_disconnect,
+	tcp_recvmsg,
+	tcp_sendmsg,
+	tcp_set_state,
+	tcp_shutdown,
+} from "./tcp.js";
 import { tcp_rcv_state_process, tcp_store_ts_recent } from "./tcp_input.js";
 import { TCP_TW_ACK, TCP_TW_RST, TCP_TW_SYN, tcp_timewait_state_process } from "./tcp_minisocks.js";
-import { tcp_connect } from "./tcp_output.js";
+import { tcp_connect, turn_around } from "./tcp_output.js";
 import { tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /**
@@ -67,10 +88,13 @@ export function tcp_twsk_unique(
 		reuse = 0;
 	}
 	if (reuse === 2) {
-		const loopback =
-			S.skc_bound_dev_if[sktw] === LOOPBACK_IFINDEX ||
-			ipv4_is_loopback(S.skc_daddr[sktw]) ||
-			ipv4_is_loopback(S.skc_rcv_saddr[sktw]);
+		let loopback = S.skc_bound_dev_if[sktw] === LOOPBACK_IFINDEX;
+		if (S.skc_family[sktw] === AF_INET6) {
+			loopback ||= ipv6_loopback(S.skc_v6_daddr, sktw * 4);
+			loopback ||= ipv6_loopback(S.skc_v6_rcv_saddr, sktw * 4);
+		} else {
+			loopback ||= ipv4_is_loopback(S.skc_daddr[sktw]) || ipv4_is_loopback(S.skc_rcv_saddr[sktw]);
+		}
 		if (!loopback) reuse = 0;
 	}
 	if (S.ts_recent_stamp[sktw] === 0) return false;
@@ -82,32 +106,32 @@ export function tcp_twsk_unique(
 	return Math.floor(k.timers.now / 1000) > S.ts_recent_stamp[sktw];
 }
 
+/** ::1, or a v4-mapped address of 127/8. */
+function ipv6_loopback(addr: Uint32Array, at: number): boolean {
+	return (
+		ipv6_addr_loopback(addr, at) || (ipv6_addr_v4mapped(addr, at) && ipv4_is_loopback(addr[at + 3]))
+	);
+}
+
 /**
  * connect(): finds the route and with it the source address, then the local port, then
- * sends a SYN. `addr` and `port` are the destination. Returns 0 or a negative errno; on an
+ * sends a SYN. `addr` is the destination. Returns 0 or a negative errno; on an
  * error after the port was chosen, the port is given up unless bind() named it.
  */
-export function tcp_v4_connect(
-	k: Stack,
-	sk: number,
-	family: number,
-	addr: number,
-	port: number,
-	addr_len: number,
-): number {
+export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
-	if (family !== AF_INET) return -EAFNOSUPPORT;
+	if (addr.sin_family !== AF_INET) return -EAFNOSUPPORT;
 
-	let err = ip_route_connect(net, addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
+	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
 	if (err < 0) return err;
 	if (flow.type === RTN_MULTICAST || flow.type === RTN_BROADCAST) return -ENETUNREACH;
 
 	if (S.inet_saddr[sk] === 0) inet_bhash2_update_saddr(k, sk, flow.saddr);
-	else S.skc_rcv_saddr[sk] = S.inet_saddr[sk];
-	S.skc_dport[sk] = port;
-	S.skc_daddr[sk] = flow.daddr;
+	else sk_rcv_saddr_set(k, sk, S.inet_saddr[sk]);
+	S.skc_dport[sk] = addr.sin_port;
+	sk_daddr_set(k, sk, flow.daddr);
 
 	// The source port may still be unknown: the state changes first, so that the search
 	// finds a socket that is connecting.
@@ -124,30 +148,64 @@ export function tcp_v4_connect(
 }
 
 /** A RST in answer to a segment that nobody wants, in the sequence space that it acknowledged. */
-function tcp_v4_send_reset(k: Stack, skb: Segment): void {
-	if ((skb.flags & TCPHDR_RST) !== 0) return;
-	const dif = ip_local_deliver_ifindex(skb.net, skb.saddr, 0);
-	if (dif !== 0) reply(k, skb, TCPHDR_RST | TCPHDR_ACK, dif, skb.ack);
+export function tcp_send_reset(k: Stack, skb: Segment): void {
+	if ((skb.flags & TCPHDR_RST) === 0) reply(k, skb, TCPHDR_RST | TCPHDR_ACK, 0, skb.ack, skb.seq);
 }
 
-/** Sends a segment back to where one came from. */
-function reply(k: Stack, skb: Segment, flags: number, dif: number, seq: number): void {
-	const { net, saddr, sport, daddr, dport } = skb;
-	k.loopback.push(net.id, flags, daddr, dport, saddr, sport, dif, 0, seq, skb.seq);
+/** Sends a segment back to where one came from; nothing if that is not local. */
+export function reply(
+	k: Stack,
+	skb: Segment,
+	flags: number,
+	oif: number,
+	seq: number,
+	ack: number,
+): void {
+	const { net, saddr, v6 } = skb;
+	const dif =
+		v6 === null
+			? ip_local_deliver_ifindex(net, saddr, oif)
+			: ip6_local_deliver_ifindex(net, v6.saddr, 0, oif);
+	if (dif === 0) return;
+	const answer = { ...skb, flags, dif, length: 0, seq, ack };
+	turn_around(answer);
+	k.loopback.push(answer);
 }
 
-/** A SYN at a listener: answered at once, unless the accept queue is full (tcp_conn_request). */
-function tcp_v4_conn_request(k: Stack, sk: number, skb: Segment): void {
+/** A SYN at a listener: answered at once, unless the accept queue is full. */
+function tcp_conn_request(k: Stack, sk: number, skb: Segment): void {
 	if (sk_acceptq_is_full(k, sk)) return;
 	// The request itself is not kept: over loopback its last segment comes at once.
-	const dif = ip_local_deliver_ifindex(skb.net, skb.saddr, k.sock.skc_bound_dev_if[sk]);
-	if (dif !== 0) reply(k, skb, TCPHDR_SYN | TCPHDR_ACK, dif, ++k.last_isn);
+	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
+	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK, oif, ++k.last_isn, skb.seq);
 }
 
-/** The last segment of a handshake: a child that shares the listener's port. */
-function tcp_v4_syn_recv_sock(k: Stack, sk: number, skb: Segment): void {
-	if (sk_acceptq_is_full(k, sk)) return;
-	const newsk = inet_csk_clone_lock(k, sk, skb.saddr, skb.sport, skb.daddr);
+/**
+ * The last segment of a handshake: a child that shares the listener's port, 0 if the queue
+ * is full. An AF_INET6 listener's child has v4-mapped addresses.
+ */
+function tcp_v4_syn_recv_sock(k: Stack, sk: number, skb: Segment): number {
+	if (sk_acceptq_is_full(k, sk)) return 0;
+	const newsk = inet_csk_clone_lock(k, sk, skb.sport);
+	const S = k.sock;
+	sk_daddr_set(k, newsk, skb.saddr);
+	sk_rcv_saddr_set(k, newsk, skb.daddr);
+	S.skc_bound_dev_if[newsk] = inet_request_bound_dev_if(k, sk, skb.dif);
+	S.inet_saddr[newsk] = skb.daddr;
+	if (S.skc_family[newsk] === AF_INET6) {
+		ipv6_addr_copy(S.np_saddr, newsk * 4, S.skc_v6_rcv_saddr, newsk * 4);
+		S.inet_flags[newsk] |= ICSK_IPV6_MAPPED;
+	}
+	return newsk;
+}
+
+/** What is the same for a child over IPv4 and over IPv6: from its port to the accept queue. */
+function tcp_check_req(k: Stack, sk: number, skb: Segment): void {
+	const newsk =
+		skb.v6 === null
+			? tcp_v4_syn_recv_sock(k, sk, skb)
+			: tcp_v6_syn_recv_sock(k, sk, skb, skb.v6.saddr, skb.v6.daddr);
+	if (newsk === 0) return;
 	const S = k.sock;
 	S.skc_num[newsk] = skb.dport;
 	S.snd_isn[newsk] = skb.ack;
@@ -164,48 +222,39 @@ function tcp_v4_syn_recv_sock(k: Stack, sk: number, skb: Segment): void {
 }
 
 /** A segment for a listener; true if it is to be answered with a RST. */
-function tcp_v4_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
+function tcp_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_RST) !== 0) return false;
 	if ((skb.flags & TCPHDR_ACK) !== 0) {
 		if ((skb.flags & TCPHDR_HANDSHAKE) === 0) return true;
-		tcp_v4_syn_recv_sock(k, sk, skb);
+		tcp_check_req(k, sk, skb);
 		return false;
 	}
-	if ((skb.flags & TCPHDR_SYN) !== 0) tcp_v4_conn_request(k, sk, skb);
+	if ((skb.flags & TCPHDR_SYN) !== 0) tcp_conn_request(k, sk, skb);
 	return false;
-}
-
-/** A segment off k.loopback. */
-interface Segment {
-	net: Net;
-	flags: number;
-	saddr: number;
-	sport: number;
-	daddr: number;
-	dport: number;
-	dif: number;
-	length: number;
-	seq: number;
-	ack: number;
 }
 
 function __inet_lookup_skb(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	const sk = __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, 0);
+	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const sk =
+		skb.v6 === null
+			? __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, sdif)
+			: __inet6_lookup_skb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);
 	return sk !== 0 ? sk : inet_lookup_listener(k, skb);
 }
 
 function inet_lookup_listener(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	return __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, 0);
+	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	return skb.v6 === null
+		? __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, sdif)
+		: inet6_lookup_listener_skb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);
 }
 
 /** A segment for a time-wait socket; the listener that takes its SYN instead, 0 if it is dealt with. */
-function tcp_v4_time_wait(k: Stack, tw: number, skb: Segment): number {
+function tcp_time_wait_rcv(k: Stack, tw: number, skb: Segment): number {
 	const S = k.sock;
 	const seq = S.snd_isn[tw];
-	const ack = TCPHDR_ACK | TCPHDR_ACKS_FIN;
-	const dif = ip_local_deliver_ifindex(skb.net, skb.saddr, 0);
 	const action = tcp_timewait_state_process(k, tw, skb.flags, skb.length, skb.seq);
 	if (action === TCP_TW_SYN) {
 		const listener = inet_lookup_listener(k, skb);
@@ -216,50 +265,36 @@ function tcp_v4_time_wait(k: Stack, tw: number, skb: Segment): number {
 	}
 	if (action === TCP_TW_SYN || action === TCP_TW_ACK) {
 		// In the old connection's numbers: a SYN finds that it met something else.
-		const { net, saddr, sport, daddr, dport } = skb;
-		const old = S.rcv_isn[tw];
-		if (dif !== 0) k.loopback.push(net.id, ack, daddr, dport, saddr, sport, dif, 0, seq, old);
+		reply(k, skb, TCPHDR_ACK | TCPHDR_ACKS_FIN, 0, seq, S.rcv_isn[tw]);
 	} else if (action === TCP_TW_RST) {
-		tcp_v4_send_reset(k, skb);
+		tcp_send_reset(k, skb);
 		inet_twsk_deschedule_put(k, tw);
 	}
 	return 0;
 }
 
-/** One segment: to its connection, else to its listener, else a RST back. */
+/** One segment: to its connection, else to its listener, else a RST back. Also tcp_v6_rcv. */
 function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	let sk = __inet_lookup_skb(k, skb);
 	if (sk !== 0 && k.sock.skc_state[sk] === TCP_TIME_WAIT) {
-		sk = tcp_v4_time_wait(k, sk, skb);
+		sk = tcp_time_wait_rcv(k, sk, skb);
 		if (sk === 0) return;
 	}
 	let reset = true;
 	if (sk !== 0) {
 		reset =
 			k.sock.skc_state[sk] === TCP_LISTEN
-				? tcp_v4_listen_rcv(k, sk, skb)
+				? tcp_listen_rcv(k, sk, skb)
 				: tcp_rcv_state_process(k, sk, skb.flags, skb.length, skb.seq, skb.ack);
 	}
-	if (reset) tcp_v4_send_reset(k, skb);
+	if (reset) tcp_send_reset(k, skb);
 }
 
 /** Delivers every segment in flight, and those that they cause. */
 export function tcp_v4_rcv_all(k: Stack): void {
-	const Q = k.loopback;
-	while (!Q.empty) {
-		tcp_v4_rcv(k, {
-			net: k.nets[Q.shift() - 1],
-			flags: Q.shift(),
-			saddr: Q.shift(),
-			sport: Q.shift(),
-			daddr: Q.shift(),
-			dport: Q.shift(),
-			dif: Q.shift(),
-			length: Q.shift(),
-			seq: Q.shift(),
-			ack: Q.shift(),
-		});
-	}
+	const queue = k.loopback;
+	for (let i = 0; i < queue.length; i++) tcp_v4_rcv(k, queue[i]);
+	queue.length = 0;
 }
 
 /** Last steps before a sock is freed. */
@@ -267,3 +302,18 @@ export function tcp_v4_destroy_sock(k: Stack, sk: number): void {
 	tcp_clear_xmit_timers(k, sk);
 	if (k.sock.icsk_bind_hash[sk] !== 0) inet_put_port(k, sk);
 }
+
+export const tcp_prot: Proto = {
+	name: "TCP",
+	close: tcp_close,
+	connect: tcp_v4_connect,
+	disconnect: tcp_disconnect,
+	shutdown: tcp_shutdown,
+	sendmsg: tcp_sendmsg,
+	recvmsg: tcp_recvmsg,
+	hash: inet_hash,
+	unhash: inet_unhash,
+	get_port: inet_csk_get_port,
+	put_port: inet_put_port,
+	no_autobind: true,
+};

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_minisocks.c: connections in TIME_WAIT, and what a segment does to them. */
+import { AF_INET6 } from "../../include/linux/socket.js";
+import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
@@ -35,6 +37,11 @@ export function tcp_time_wait(k: Stack, sk: number, state: number, timeo: number
 		const S = k.sock;
 		S.ts_recent_stamp[tw] = S.ts_recent_stamp[sk];
 		S.ts_recent_ms[tw] = S.ts_recent_ms[sk];
+		if (S.skc_family[tw] === AF_INET6) {
+			ipv6_addr_copy(S.skc_v6_daddr, tw * 4, S.skc_v6_daddr, sk * 4);
+			ipv6_addr_copy(S.skc_v6_rcv_saddr, tw * 4, S.skc_v6_rcv_saddr, sk * 4);
+			S.skc_ipv6only[tw] = S.skc_ipv6only[sk];
+		}
 		const rto = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
 		const length = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, rto);
 		inet_twsk_schedule(k, tw, length);

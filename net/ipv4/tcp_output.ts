@@ -3,8 +3,10 @@
  * net/ipv4/tcp_output.c: segments. They carry flags, a length, and whose sequence numbers
  * they use; a segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
  */
-import { SOCK_DONE } from "../../include/net/sock.js";
-import type { Stack } from "../../include/net/stack.js";
+
+import type { RouteAnswer } from "../../include/net/net_namespace.js";
+import { ICSK_IPV6_MAPPED, SOCK_DONE } from "../../include/net/sock.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
 	TCP_TIMEOUT_INIT,
@@ -15,31 +17,30 @@ import {
 	TCPHDR_SYN,
 } from "../../include/net/tcp.js";
 import { sk_net } from "../core/sock.js";
+import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
+import { sk_over_ipv6 } from "./inet_hashtables.js";
 import { ip_local_deliver_ifindex, ip_remote_answer } from "./route.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /** Sends a segment of a connection. Every segment with ACK acknowledges what has arrived. */
 export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: number): void {
 	const S = k.sock;
-	const net = sk_net(k, sk);
-	const daddr = S.skc_daddr[sk];
 	if ((flags & TCPHDR_ACK) !== 0) {
 		k.timers.del_timer(icsk_delack_timer(sk));
 		if ((S.sk_flags[sk] & SOCK_DONE) !== 0) flags |= TCPHDR_ACKS_FIN;
 	}
-	const oif = S.skc_bound_dev_if[sk];
-	const dif = ip_local_deliver_ifindex(net, daddr, oif);
-	const saddr = S.skc_rcv_saddr[sk];
-	const sport = S.inet_sport[sk];
-	const dport = S.skc_dport[sk];
+	// A socket that once was on IPv4 and never lost icsk_af_ops for it (tcp_v6_connect,
+	// tcp_v6_syn_recv_sock) sends to LOOPBACK4_IPV6, or to its old peer, where nobody waits.
+	if ((S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0 && sk_over_ipv6(S, sk)) return;
+	const seq = S.snd_isn[sk];
+	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
+	const dif = sk_local_deliver_ifindex(k, sk);
 	if (dif !== 0) {
-		const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
-		const seq = S.snd_isn[sk];
-		k.loopback.push(net.id, flags, saddr, sport, daddr, dport, dif, length, seq, ack);
+		push_segment(k, sk, flags, dif, length, seq, ack);
 		return;
 	}
 	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
-	const answer = k.observer?.remote_answer(sk) ?? ip_remote_answer(net, daddr, oif);
+	const answer = k.observer?.remote_answer(sk) ?? sk_remote_answer(k, sk);
 	if (answer === "blackhole") return;
 	let reply = 0;
 	if ((flags & TCPHDR_RST) !== 0) return;
@@ -51,8 +52,62 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		if ((flags & TCPHDR_ACKS_FIN) === 0) reply |= TCPHDR_FIN;
 	}
 	if (reply === 0) return;
-	const seq = S.rcv_isn[sk] || ++k.last_isn;
-	k.loopback.push(net.id, reply, daddr, dport, saddr, sport, oif, 0, seq, S.snd_isn[sk]);
+	push_segment(k, sk, reply, S.skc_bound_dev_if[sk], 0, S.rcv_isn[sk] || ++k.last_isn, seq);
+	turn_around(k.loopback[k.loopback.length - 1]);
+}
+
+/** A segment of the socket's connection on its way, over the protocol that it runs over. */
+function push_segment(
+	k: Stack,
+	sk: number,
+	flags: number,
+	dif: number,
+	length: number,
+	seq: number,
+	ack: number,
+): void {
+	const S = k.sock;
+	const at = sk * 4;
+	const v6 = sk_over_ipv6(S, sk)
+		? { saddr: S.np_saddr.slice(at, at + 4), daddr: S.skc_v6_daddr.slice(at, at + 4) }
+		: null;
+	k.loopback.push({
+		net: sk_net(k, sk),
+		flags,
+		saddr: S.skc_rcv_saddr[sk],
+		daddr: S.skc_daddr[sk],
+		v6,
+		sport: S.inet_sport[sk],
+		dport: S.skc_dport[sk],
+		dif,
+		length,
+		seq,
+		ack,
+	});
+}
+
+/** Makes a segment one that comes back. */
+export function turn_around(skb: Segment): void {
+	[skb.saddr, skb.daddr] = [skb.daddr, skb.saddr];
+	[skb.sport, skb.dport] = [skb.dport, skb.sport];
+	if (skb.v6 !== null) skb.v6 = { saddr: skb.v6.daddr, daddr: skb.v6.saddr };
+}
+
+/** The device on which the socket's packets are received, 0 if its destination is not local. */
+function sk_local_deliver_ifindex(k: Stack, sk: number): number {
+	const S = k.sock;
+	const oif = S.skc_bound_dev_if[sk];
+	return sk_over_ipv6(S, sk)
+		? ip6_local_deliver_ifindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif)
+		: ip_local_deliver_ifindex(sk_net(k, sk), S.skc_daddr[sk], oif);
+}
+
+function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
+	const S = k.sock;
+	const oif = S.skc_bound_dev_if[sk];
+	return sk_over_ipv6(S, sk)
+		? ip6_remote_answer(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif)
+		: ip_remote_answer(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
 export function tcp_send_syn(k: Stack, sk: number): void {

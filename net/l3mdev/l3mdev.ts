@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/l3mdev/l3mdev.c, include/net/l3mdev.h: VRF devices, as far as ports and routes ask. */
+/**
+ * net/l3mdev/l3mdev.c, include/net/l3mdev.h: VRF devices, as far as ports and routes ask.
+ * A VRF brings a rule that looks into its table between the local and the main table.
+ */
 import type { Net, NetDevice } from "../../include/net/net_namespace.js";
 
 export function dev_get_by_index(net: Net, ifindex: number): NetDevice | null {
-	return net.devices.find((dev) => dev.ifindex === ifindex) ?? null;
+	for (const dev of net.devices) if (dev.ifindex === ifindex) return dev;
+	return null;
+}
+
+export function netif_is_l3_master(dev: NetDevice): boolean {
+	return dev.l3mdev_table !== 0;
+}
+
+/** ifindex of the VRF that a device is, or is enslaved to; 0 if none. */
+export function l3mdev_master_ifindex(dev: NetDevice): number {
+	return dev.l3mdev_table !== 0 ? dev.ifindex : dev.master;
 }
 
 /** ifindex of the VRF that a device is, or is enslaved to; 0 if none. */
 export function l3mdev_master_ifindex_by_index(net: Net, ifindex: number): number {
 	if (ifindex === 0) return 0;
 	const dev = dev_get_by_index(net, ifindex);
-	if (dev === null) return 0;
-	return dev.l3mdev_table !== 0 ? dev.ifindex : dev.master;
+	return dev === null ? 0 : l3mdev_master_ifindex(dev);
 }
 
 /** Routing table of the VRF that a device is, or is enslaved to; 0 if none. */
@@ -24,4 +36,27 @@ export function l3mdev_fib_table_by_index(net: Net, ifindex: number): number {
 export function inet_sk_bound_l3mdev(net: Net, bound_dev_if: number): number {
 	if (bound_dev_if === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0) return 0;
 	return l3mdev_master_ifindex_by_index(net, bound_dev_if);
+}
+
+/** The part of a struct flowi that VRFs change. */
+export interface FlowiOif {
+	/** ifindex of the output device that is asked for, 0 for any. */
+	oif: number;
+	/** ifindex of the VRF whose table is asked, 0 for none. */
+	l3mdev: number;
+}
+
+/** Whether routes are found by rules: since the first VRF (fib_has_custom_rules). */
+export function fib_has_custom_rules(net: Net): boolean {
+	for (const dev of net.devices) if (dev.l3mdev_table !== 0) return true;
+	return false;
+}
+
+/** An output device in a VRF directs the lookup to the VRF's table; the VRF itself is no output. */
+export function l3mdev_update_flow(net: Net, fl: FlowiOif): void {
+	if (fl.oif === 0) return;
+	const dev = dev_get_by_index(net, fl.oif);
+	if (dev === null) return;
+	if (fl.l3mdev === 0) fl.l3mdev = l3mdev_master_ifindex(dev);
+	if (netif_is_l3_master(dev)) fl.oif = 0;
 }

@@ -28,7 +28,7 @@ import {
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
 import * as checks from "./checks.js";
-import { marksOf } from "./oracle.js";
+import { marksOf, type Protocol } from "./oracle.js";
 import { BASE, type Options, type Profile, type Program, programs } from "./program.js";
 import { always, isDefault } from "./replay.js";
 import { type Call, type Check, play } from "./run.js";
@@ -40,8 +40,25 @@ const MIXED: Profile = { ...common, bind: 6, autobind: 3, connect: 4, session: 3
 const BINDING: Profile = { ...common, bind: 10, autobind: 2, connect: 2, session: 2, sysctl: 1 };
 const SEARCHING: Profile = { ...common, bind: 3, autobind: 8, connect: 8, session: 3, sysctl: 3 };
 const CONNECTING: Profile = { ...common, bind: 2, autobind: 1, connect: 8, session: 8, sysctl: 2 };
+const TCP: readonly Protocol[] = ["tcp"];
+const UDP: readonly Protocol[] = ["udp"];
+/** So many sockets on a port that UDP looks for it by address. */
+const CROWDED: Profile = {
+	devices: ["", "lo"],
+	length: 120,
+	bind: 20,
+	autobind: 1,
+	connect: 2,
+	session: 0,
+	sysctl: 1,
+	protocols: UDP,
+	crowded: true,
+};
 /** No option set. */
 const PLAIN: Options = {
+	protocol: 0,
+	family: 0,
+	v6only: false,
 	reuseaddr: false,
 	reuseport: false,
 	addressOnly: false,
@@ -81,17 +98,26 @@ describe("over random programs", { timeout: 600_000 }, () => {
 	it("bind to a port succeeds unless a socket conflicts", () => {
 		holds(4, 200, BINDING, checks.bindAgreesWithTheRules);
 	});
+	it("bind to a port where UDP has a crowd succeeds as the rules say", () => {
+		holds(19, 60, CROWDED, checks.bindAgreesWithTheRules);
+	});
 	it("listen validates its port again", () => {
-		holds(5, 200, BINDING, checks.listenAgreesWithTheRules);
+		holds(5, 200, { ...BINDING, protocols: TCP }, checks.listenAgreesWithTheRules);
 	});
 	it("connect from a bound port succeeds unless its four-tuple is taken", () => {
-		holds(6, 200, CONNECTING, checks.connectAgreesWithTheRules);
+		holds(6, 200, { ...CONNECTING, protocols: TCP }, checks.connectAgreesWithTheRules);
+	});
+	it("connect and sendto of a UDP socket without a port find one, or say EAGAIN", () => {
+		holds(20, 100, { ...SEARCHING, protocols: UDP }, checks.udpTakesAPortBeforeItSends);
 	});
 	it("a search takes the first acceptable port of the kernel's order", () => {
 		holds(7, 200, SEARCHING, checks.searchesTakeTheFirstAcceptablePort);
 	});
+	it("a search of UDP takes the first acceptable port of the kernel's order", () => {
+		holds(21, 100, { ...SEARCHING, protocols: UDP }, checks.searchesTakeTheFirstAcceptablePort);
+	});
 	it("a search over time-wait sockets takes the first acceptable port", () => {
-		holds(8, 200, CONNECTING, checks.searchesTakeTheFirstAcceptablePort);
+		holds(8, 200, { ...CONNECTING, protocols: TCP }, checks.searchesTakeTheFirstAcceptablePort);
 	});
 	it("a search fails only if no port is acceptable", () => {
 		holds(9, 200, SEARCHING, checks.searchesFailOnlyIfNoPortIsAcceptable);
@@ -131,7 +157,11 @@ describe("over random programs", { timeout: 600_000 }, () => {
 const callers: fc.Arbitrary<Program> = fc.record({
 	seed: fc.nat(0xffff),
 	version: fc.constant("6.3" as const),
+	protocols: fc.constant(TCP),
+	families: fc.constant([4, 6] as const),
 	slots: fc.constant(64),
+	udpSlots: fc.constant(256),
+	room: fc.constant(14),
 	range: fc.integer({ min: 30, max: 2000 }).map((size) => [BASE, BASE + size] as const),
 	autobindReuse: fc.constant(false),
 	twReuse: fc.constant(2),
@@ -139,12 +169,13 @@ const callers: fc.Arbitrary<Program> = fc.record({
 		fc.record({
 			op: fc.constant("open" as const),
 			task: fc.nat(3),
-			options: fc.constant(PLAIN),
+			options: fc.nat(1).map((family) => ({ ...PLAIN, family })),
 			bind: fc.constant(null),
 			next: fc.constant("connect" as const),
 			backlog: fc.constant(0),
 			target: fc.record({
-				address: fc.constant("198.51.100.1"),
+				v4: fc.constant("198.51.100.1"),
+				v6: fc.constantFrom("2001:db8:1::1", "2001:db8:1::1", "::ffff:198.51.100.1"),
 				port: fc.constantFrom(80, 81),
 			}),
 		}),

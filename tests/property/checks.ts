@@ -7,15 +7,20 @@ import {
 	CANDIDATE_OK,
 	SEARCH_BIND,
 	SEARCH_CONNECT,
+	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import {
+	AF_INET,
 	EACCES,
 	EADDRINUSE,
 	EADDRNOTAVAIL,
+	EAGAIN,
 	EINPROGRESS,
 	EINVAL,
+	EOPNOTSUPP,
 	type Kernel,
 } from "../../kernel-model/index.js";
+import { ANY4, ANY6, addr, addr4, addr6, asFamily } from "./addresses.js";
 import {
 	isConnection,
 	marksOf,
@@ -25,7 +30,17 @@ import {
 	type Sock,
 	type Verdict,
 } from "./oracle.js";
-import type { Call, Check, Run, TracedScan, TracedSearch } from "./run.js";
+import {
+	boundTo,
+	type Call,
+	type Check,
+	type OpenFile,
+	type Run,
+	type TracedScan,
+	type TracedSearch,
+} from "./run.js";
+
+const MAPPED_WILDCARD = addr("::ffff:0.0.0.0");
 
 function fail(what: string): never {
 	throw new Error(what);
@@ -53,7 +68,8 @@ function chosenPort(run: Run, call: Call, search: TracedSearch): number {
 	if (call.name === "disconnect") fail("a search to disconnect");
 	const port = run.kernel.sock.skc_num[call.file.sk];
 	// A connection that was refused at once has given the port back.
-	if (port !== 0 || call.name !== "connect") same("port of the socket", port, search.chosen);
+	const refused = port === 0 && call.name === "connect" && call.file.protocol === "tcp";
+	if (!refused) same("port of the socket", port, search.chosen);
 	return search.chosen;
 }
 
@@ -79,7 +95,9 @@ export const connectionsAreUnique: Check = (_run, { after }) => {
 	const tuples = new Map<string, Sock>();
 	for (const sock of after.sockets) {
 		if (!isConnection(sock)) continue;
-		const { net, device, address, port, peer, peerPort } = sock;
+		const { net, device, port, peerPort } = sock;
+		// Of IPv4, whichever sockets have it.
+		const [address, peer] = [sock.address, sock.peer].map((end) => asFamily(end, 4).text);
 		const tuple = [net, device, address, port, peer, peerPort].join(" ");
 		const other = tuples.get(tuple);
 		if (other !== undefined) {
@@ -96,10 +114,18 @@ function searched(call: Call, error: number): number {
 
 function expectedBind(call: Extract<Call, { name: "bind" }>): number {
 	const { before, file, address, port, valid, addressOnly } = call;
-	const me = { ...before.find(file.sk), address };
-	if (!valid) return -EADDRNOTAVAIL;
-	if (port !== 0 && port < 1024 && call.uid !== 0) return -EACCES;
-	if (me.state !== TCP_CLOSE || me.port !== 0) return -EINVAL;
+	const me = boundTo(before.find(file.sk), address);
+	const privileged = port !== 0 && port < 1024 && call.uid !== 0;
+	const active = me.state !== TCP_CLOSE || me.port !== 0;
+	if (me.family === 4) {
+		if (!valid) return -EADDRNOTAVAIL;
+		if (privileged) return -EACCES;
+		if (active) return -EINVAL;
+	} else {
+		if (privileged) return -EACCES;
+		if (active || (address.kind === "mapped" && me.v6only)) return -EINVAL;
+		if (!valid) return -EADDRNOTAVAIL;
+	}
 	if (port === 0) {
 		if (addressOnly) return 0;
 		if (call.search === null) fail("bind() to port 0 does not search");
@@ -112,6 +138,7 @@ function expectedBind(call: Extract<Call, { name: "bind" }>): number {
 
 function expectedListen(call: Extract<Call, { name: "listen" }>): number {
 	const me = call.before.find(call.file.sk);
+	if (me.protocol !== "tcp") return -EOPNOTSUPP;
 	if (call.socketState !== SS_UNCONNECTED) return -EINVAL;
 	if (me.state === TCP_LISTEN) return 0;
 	if (me.state !== TCP_CLOSE) return -EINVAL;
@@ -124,12 +151,17 @@ function expectedListen(call: Extract<Call, { name: "listen" }>): number {
 	return verdict.verdict === CANDIDATE_OK ? 0 : -EADDRINUSE;
 }
 
-function checkBound(call: Call, port: number, verdict: Verdict & { unseen: boolean }): void {
+function checkBound(call: Call, port: number, verdict: Verdict & { fast: boolean }): void {
 	if (call.bound === null) fail(`no look at port ${port}`);
 	same("port looked at", call.bound.port, port);
-	same(`whether port ${port} lets it pass without a look`, call.bound.fast, verdict.unseen);
+	same(`whether there is a short cut at port ${port}`, call.bound.fast, verdict.fast);
 	same(`verdict on port ${port}`, call.bound.verdict, verdict.verdict);
 	checkBlocker(`port ${port}`, call.bound.blocker, verdict);
+}
+
+/** The address that a socket sends from. */
+function sentFrom({ sock: S }: Kernel, { sk, family }: Sock): string {
+	return (family === 4 ? addr4(S.inet_saddr[sk]) : addr6(S.np_saddr, sk * 4)).text;
 }
 
 export const bindAgreesWithTheRules: Check = ({ kernel }, call) => {
@@ -139,15 +171,18 @@ export const bindAgreesWithTheRules: Check = ({ kernel }, call) => {
 	const was = call.before.find(file.sk);
 	const is = call.after.find(file.sk);
 	if (result === 0) {
-		same("address", is.address, call.address);
+		same("address", is.address.text, call.address.text);
 		same("port", is.port, search?.chosen ?? call.port);
+		same("closed to IPv4", is.v6only, boundTo(was, call.address).v6only);
 	} else {
 		// One refused for the port's sake forgets an address that an earlier bind() named.
-		same("address", is.address, result === -EADDRINUSE ? 0 : was.address);
+		const old = result === -EADDRINUSE ? wildcardOf(was) : was.address;
+		same("address", is.address.text, old.text);
 		same("port", is.port, was.port);
+		same("closed to IPv4", is.v6only, was.v6only);
 	}
 	if (result === 0 || result === -EADDRINUSE) {
-		same("address that is sent from", kernel.sock.inet_saddr[file.sk], is.address);
+		same("address that is sent from", sentFrom(kernel, is), is.address.text);
 	}
 };
 
@@ -155,9 +190,13 @@ export const listenAgreesWithTheRules: Check = (_run, call) => {
 	if (call.name === "listen") same("result of listen()", call.result, expectedListen(call));
 };
 
+function wildcardOf({ family }: Sock) {
+	return family === 4 ? ANY4 : ANY6;
+}
+
 /** connect() of a socket that has a port. */
 export const connectAgreesWithTheRules: Check = (_run, call) => {
-	if (call.name !== "connect") return;
+	if (call.name !== "connect" || call.file.protocol !== "tcp") return;
 	const { before, file, result, search, tuple } = call;
 	const old = before.find(file.sk);
 	if (search !== null) {
@@ -176,6 +215,19 @@ export const connectAgreesWithTheRules: Check = (_run, call) => {
 	const began = call.socketState === SS_UNCONNECTED && old.state === TCP_CLOSE;
 	if (began && (result === 0 || result === -EINPROGRESS)) same("has a port", chosen, true);
 	if (result === -EADDRNOTAVAIL) same("has a port", chosen, false);
+};
+
+/** UDP: connect() and sendto() find a port first, if there is none, and keep it come what may. */
+export const udpTakesAPortBeforeItSends: Check = (_run, call) => {
+	if (call.name !== "connect" && call.name !== "send") return;
+	const { before, after, file, result, search, tuple, bound } = call;
+	if (file.protocol === "tcp") return;
+	const { port } = before.find(file.sk);
+	same("searches", search !== null, port === 0);
+	same("looks at a port", tuple !== null || bound !== null, false);
+	if (search?.chosen === 0) same("result", result, -EAGAIN);
+	else if (port === 0) same("finds none", result === -EAGAIN, false);
+	same("port", after.find(file.sk).port, search?.chosen ?? port);
 };
 
 interface Candidate {
@@ -202,11 +254,16 @@ function walk(
 	return { starts, skipped, taken: 0 };
 }
 
+function kindOf(call: Call, me: Sock): number {
+	if (me.protocol !== "tcp") return SEARCH_UDP;
+	return call.name === "connect" ? SEARCH_CONNECT : SEARCH_BIND;
+}
+
 /** A search is the walk that the rules describe, from the starts that were drawn. */
 export const searchesTakeTheFirstAcceptablePort: Check = (run, call) => {
 	const { search } = call;
 	if (search === null) return;
-	same("kind of search", search.kind, call.name === "connect" ? SEARCH_CONNECT : SEARCH_BIND);
+	same("kind of search", search.kind, kindOf(call, search.me));
 	const traced = [...search.scans];
 	let taken = 0;
 	for (const expected of search.world.scans(search.kind, search.me)) {
@@ -218,14 +275,19 @@ export const searchesTakeTheFirstAcceptablePort: Check = (run, call) => {
 		same("half of the range", half, expected.half);
 		same("whether ports of reusable sockets count", relax, expected.relax);
 		if (!(offset >= 0 && offset < remaining)) fail(`start ${offset} of ${remaining}`);
-		const found = walk(search, relax, passes(search.kind, expected, offset));
+		const udp = search.kind === SEARCH_UDP;
+		const order = udp
+			? [search.world.udpOrder(search.me, search.rand)]
+			: passes(search.kind, expected, offset);
+		const found = walk(search, relax, order);
 		const skipped = found.skipped.map(({ port, verdict }) => [port, verdict.verdict]);
 		same(
 			"ports passed over, with reasons",
 			scan.skips.map((skip) => [skip.port, skip.verdict]),
 			skipped,
 		);
-		same("starts of passes", startsOf(scan), found.starts);
+		if (udp) same("start of the scan", low + offset, order[0][0]);
+		else same("starts of passes", startsOf(scan), found.starts);
 		for (const [i, { port, verdict }] of found.skipped.entries()) {
 			checkBlocker(`port ${port}`, scan.skips[i].blocker, verdict);
 		}
@@ -252,32 +314,36 @@ function acceptable({ world, me, kind }: TracedSearch, scan: Scan): number[] {
 	return places;
 }
 
-/** Which of these places a scan did not pass over: of an odd range it leaves one end out. */
-function overlooked(scan: Scan, places: readonly number[]): boolean {
+/** Whether a scan passed over one of these places: TCP leaves one end of an odd range out. */
+function overlooked(kind: number, scan: Scan, places: readonly number[]): boolean {
 	const last = scan.high - scan.low - 1;
-	if (last === 0 || last % 2 === 1) return places.length > 0;
+	if (last === 0 || last % 2 === 1 || kind === SEARCH_UDP) return places.length > 0;
 	return places.length > 1 || places.some((place) => place !== 0 && place !== last);
 }
 
 /** A search that found nothing had nothing to find, whatever its order. */
-export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { search, result }) => {
+export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { name, search, result }) => {
 	if (search === null || search.chosen !== 0) return;
-	same("result", result, search.kind === SEARCH_BIND ? -EADDRINUSE : -EADDRNOTAVAIL);
-	for (const scan of search.world.scans(search.kind, search.me)) {
+	const { kind } = search;
+	const otherwise = kind === SEARCH_UDP ? -EAGAIN : -EADDRNOTAVAIL;
+	same("result", result, name === "bind" || name === "listen" ? -EADDRINUSE : otherwise);
+	for (const scan of search.world.scans(kind, search.me)) {
 		const places = acceptable(search, scan);
-		if (overlooked(scan, places)) fail(`nothing was found, but ${scan.low} + ${places} was there`);
+		if (overlooked(kind, scan, places))
+			fail(`nothing was found, but ${scan.low} + ${places} was there`);
 	}
 };
 
 /** Only where every port of the parity that a call favors is taken does it take another. */
 export const parityIsKept: Check = (_run, { search }) => {
-	if (search === null || !search.chosen) return;
+	if (search === null || !search.chosen || search.kind === SEARCH_UDP) return;
 	const { kind, world, me, chosen } = search;
 	const scan = world.scans(kind, me)[search.scans.length - 1];
 	const favored = kind === SEARCH_BIND ? 1 : 0;
 	if (scan.remaining === 1 || (chosen - scan.low) % 2 === favored) return;
 	const places = acceptable(search, scan).filter((place) => place % 2 === favored);
-	if (overlooked(scan, places)) fail(`${chosen} was chosen, but ${scan.low} + ${places} was there`);
+	if (overlooked(kind, scan, places))
+		fail(`${chosen} was chosen, but ${scan.low} + ${places} was there`);
 };
 
 /** Every bucket remembers what the diary of its port says, and there is one for each diary. */
@@ -292,9 +358,13 @@ export const bucketsRememberTheirOwners: Check = ({ kernel }, { after }) => {
 		same(`fastreuse of ${key}`, T.fastreuse[tb], marks.fastreuse);
 		same(`fastreuseport of ${key}`, T.fastreuseport[tb], marks.fastreuseport);
 		if (marks.fastreuseport <= 0) continue;
-		same(`fastuid of ${key}`, T.fastuid[tb], marks.uid);
+		const { who } = marks;
+		same(`fastuid of ${key}`, T.fastuid[tb], who.uid);
 		if (marks.fastreuseport === FASTREUSEPORT_STRICT) {
-			same(`fast_rcv_saddr of ${key}`, T.fast_rcv_saddr[tb], marks.address);
+			const v4 = T.fast_sk_family[tb] === AF_INET;
+			const fast = v4 ? addr4(T.fast_rcv_saddr[tb]) : addr6(T.fast_v6_rcv_saddr, tb * 4);
+			same(`address that ${key} remembers`, fast.text, who.address.text);
+			same(`fast_ipv6_only of ${key}`, T.fast_ipv6_only[tb] !== 0, who.v6only);
 		}
 	}
 };
@@ -308,6 +378,10 @@ export const disconnectingKeepsOnlyWhatBindNamed: Check = ({ kernel }, call) => 
 	const { file, before, after, result } = call;
 	const was = before.find(file.sk);
 	const is = after.find(file.sk);
+	if (file.protocol !== "tcp") {
+		if (call.name === "disconnect") checkUdpDisconnected(kernel, call, was, is);
+		return;
+	}
 	const refused = call.name === "connect" && (call.search !== null || call.tuple !== null);
 	// A connect() that fails, or tells of a failure that came later, disconnects as well.
 	const over =
@@ -317,15 +391,38 @@ export const disconnectingKeepsOnlyWhatBindNamed: Check = ({ kernel }, call) => 
 			(call.socketState === SS_CONNECTING && was.state === TCP_CLOSE));
 	if (!over) return;
 	same("state", is.state, TCP_CLOSE);
-	if (!file.addressNamed) {
-		same("address", is.address, 0);
-		same("address that is sent from", kernel.sock.inet_saddr[file.sk], 0);
-	} else if (file.bound !== 0) {
-		same("address", is.address, file.bound);
-	}
+	checkKept(kernel, call, is);
 	const gaveUp = was.state !== TCP_CLOSE || refused;
 	same("port", is.port, gaveUp && !file.portNamed ? 0 : was.port);
 };
+
+/** The address after a connection. */
+function checkKept(kernel: Kernel, { file }: { file: OpenFile }, is: Sock): void {
+	const wildcard = wildcardOf(is);
+	if (!file.addressNamed) {
+		same("address", is.address.text, wildcard.text);
+		same("address that is sent from", sentFrom(kernel, is), wildcard.text);
+	} else if (file.bound === MAPPED_WILDCARD) {
+		// What connect() made of it counts as named.
+		same("kind of address", is.address.kind, "mapped");
+	} else if (file.bound !== wildcard) {
+		same("address", is.address.text, file.bound.text);
+	}
+}
+
+/** A UDP socket is also on no device any more. */
+function checkUdpDisconnected(
+	kernel: Kernel,
+	call: { file: OpenFile; result: number },
+	was: Sock,
+	is: Sock,
+): void {
+	same("result", call.result, 0);
+	same("state", is.state, TCP_CLOSE);
+	same("device", is.device, 0);
+	checkKept(kernel, call, is);
+	same("port", is.port, call.file.portNamed ? was.port : 0);
+}
 
 export const kernelVerifies: Check = ({ kernel }) => kernel.verify();
 
@@ -337,6 +434,14 @@ export function isEmpty(kernel: Kernel): void {
 	same("bind2 buckets in use", kernel.tcp_hashinfo.bind2_bucket_cachep.used, 0);
 	same("reuseport groups", kernel.reuseport.size, 0);
 	same("timers that run", kernel.timers.pending, 0);
+	for (const table of [kernel.udp_table, kernel.udplite_table]) {
+		same(
+			"slots in use",
+			table.count.some((count) => count !== 0),
+			false,
+		);
+		same("queues of datagrams", table.receive_queue.size, 0);
+	}
 }
 
 /** Steps between the starts of two searches for one destination: at least 2, random up to 16. */
@@ -352,7 +457,8 @@ export function startsMoveOn(): Check {
 		if (search === null || search.kind !== SEARCH_CONNECT) return;
 		const { me, scans, chosen } = search;
 		const [{ offset, remaining, skips, passes }] = scans;
-		const key = [me.net, me.address, me.peer, me.peerPort].join(" ");
+		const ends = [me.address, me.peer].map((end) => asFamily(end, 4).text);
+		const key = [me.net, ...ends, me.peerPort].join(" ");
 		const before = last.get(key);
 		if (before !== undefined && before.remaining === remaining) {
 			const moved = (offset - before.offset + remaining) % remaining;

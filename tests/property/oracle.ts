@@ -4,6 +4,7 @@
  * keeps a diary of each port. It never looks at buckets, hash tables or chains and shares
  * no code with net/, so that a mistake there is not made here as well.
  */
+import { AF_INET } from "../../include/linux/socket.js";
 import {
 	TCP_CLOSE,
 	TCP_FIN_WAIT2,
@@ -19,11 +20,29 @@ import {
 	CANDIDATE_TIME_WAIT,
 	CANDIDATE_TUPLE_IN_USE,
 	SEARCH_BIND,
+	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
-import type { Kernel } from "../../kernel-model/index.js";
+import {
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+	type Kernel,
+} from "../../kernel-model/index.js";
+import { type Addr, ANY4, addr, addr4, addr6, type Family, portaddrHash } from "./addresses.js";
 
-const ANY = 0;
 const LOOPBACK_DEVICE = 1;
+/** A UDP port whose chain is longer is looked for by address. */
+const LONG_CHAIN = 10;
+/** What IPv4 sockets take an IPv6 address for. */
+const STAND_IN = addr("127.0.0.6");
+
+export type Protocol = "tcp" | "udp" | "udplite";
+
+const PROTOCOLS: Readonly<Record<number, Protocol>> = {
+	[IPPROTO_TCP]: "tcp",
+	[IPPROTO_UDP]: "udp",
+	[IPPROTO_UDPLITE]: "udplite",
+};
 
 /** The settings of a namespace, as the program wrote them. */
 export interface Settings {
@@ -32,19 +51,29 @@ export interface Settings {
 	autobindReuse: boolean;
 	twReuse: number;
 	nonlocalBind: boolean;
+	/** The same for IPv6. */
+	nonlocalBind6: boolean;
+}
+
+/** What decides which addresses a socket has. */
+interface Place {
+	family: Family;
+	/** Closed to IPv4. */
+	v6only: boolean;
+	address: Addr;
 }
 
 /** One row of the table of sockets. */
-export interface Sock {
+export interface Sock extends Place {
 	sk: number;
+	protocol: Protocol;
 	net: number;
 	state: number;
 	device: number;
 	/** The VRF of its device, 0 if none. */
 	l3mdev: number;
-	address: number;
 	port: number;
-	peer: number;
+	peer: Addr;
 	peerPort: number;
 	reuseaddr: boolean;
 	reuseport: boolean;
@@ -58,18 +87,19 @@ export interface Sock {
 	substate: number;
 	/** Of a time-wait socket: the second of its last segment. */
 	lastSegment: number;
-	/** Of a connection: the later it came, the more. */
+	/** Of a connection: the later it came, the more. Of a UDP socket: the later it got its port. */
 	arrival: number;
+	/** Of a UDP socket: the later it came to its address, the more. */
+	moved: number;
 }
 
 /** What a socket that was given a port by bind(), connect() or listen() was like then. */
-export interface Join {
+export interface Join extends Place {
 	by: "bind" | "connect" | "listen";
 	reuseaddr: boolean;
 	reuseport: boolean;
 	grouped: boolean;
 	uid: number;
-	address: number;
 }
 
 /** What the kernel remembers of the joins of a port; -1 means that only connect() was there. */
@@ -77,8 +107,8 @@ export interface Marks {
 	fastreuse: number;
 	/** 0 none, 1 any address of the user, 2 only addresses that the remembered one covers. */
 	fastreuseport: number;
-	uid: number;
-	address: number;
+	/** The last whom it had to look at. */
+	who: Place & { uid: number };
 }
 
 /** One scan of a search: ports from `low` to below `high`, of which each pass tries `remaining` / 2. */
@@ -96,15 +126,61 @@ export interface Verdict {
 	blockers: readonly Sock[];
 }
 
-/** The port's number, its namespace and its VRF: what makes a port a port of its own. */
+/** The port's number, its namespace and its VRF: what makes a port of TCP a port of its own. */
 export function portKey(net: number, l3mdev: number, port: number): string {
 	return `${net}/${l3mdev}/${port}`;
 }
 
+/** The IPv4 address that packets for a socket can have, 0 for any; null for none. */
+function ipv4Of({ v6only, address }: Place): number | null {
+	if (v6only) return null;
+	return address.kind === "IPv6" && address.wildcard ? 0 : address.v4;
+}
+
+/** The IPv6 address, :: for any. */
+function ipv6Of({ address }: Place): Addr | null {
+	return address.kind === "IPv6" ? address : null;
+}
+
+/** Whether packets for one IPv4 address, or for one IPv6 address, could reach both. */
+export function addressesMeet(a: Place, b: Place): boolean {
+	const [a4, b4] = [ipv4Of(a), ipv4Of(b)];
+	if (a4 !== null && b4 !== null && (a4 === b4 || a4 === 0 || b4 === 0)) return true;
+	const [a6, b6] = [ipv6Of(a), ipv6Of(b)];
+	return a6 !== null && b6 !== null && (a6 === b6 || a6.wildcard || b6.wildcard);
+}
+
+/**
+ * The same where one newcomer looks at every socket in turn. An IPv4 one takes a socket on
+ * an IPv6 address, if IPv4 is not closed to it, for one on 127.0.0.6. Only connections are
+ * such sockets: bind() to an IPv6 address closes.
+ */
+function meetsOneByOne(me: Place, other: Place): boolean {
+	if (addressesMeet(me, other)) return true;
+	const mistaken = me.family === 4 && other.address.kind === "IPv6" && !other.address.wildcard;
+	return mistaken && addressesMeet(me, { ...other, address: STAND_IN });
+}
+
+/**
+ * A remembered place covers another if what meets the other meets it, too; of two :: that
+ * is taken for granted, and :: counts as 0.0.0.0 for a remembered IPv4 address.
+ */
+function covers(old: Place, me: Place): boolean {
+	if (old.family === 4) {
+		const mine = me.address.v4 ?? (me.address.wildcard ? 0 : STAND_IN.v4);
+		return !me.v6only && (old.address === ANY4 || old.address.v4 === mine);
+	}
+	if (old.address.kind === "mapped") {
+		return me.address.v4 !== null && (old.address.wildcard || old.address.v4 === me.address.v4);
+	}
+	if (old.address.wildcard) return me.address.v4 === null || !old.v6only;
+	return old.address === me.address;
+}
+
 /** A socket of the user with SO_REUSEPORT passes where the port remembers one that covers it. */
-function remembered(marks: Marks, me: Join): boolean {
-	if (marks.fastreuseport <= 0 || !me.reuseport || me.grouped || marks.uid !== me.uid) return false;
-	return marks.fastreuseport === 1 || marks.address === ANY || marks.address === me.address;
+function remembered({ fastreuseport, who }: Marks, me: Join): boolean {
+	if (fastreuseport <= 0 || !me.reuseport || me.grouped || who.uid !== me.uid) return false;
+	return fastreuseport === 1 || covers(who, me);
 }
 
 /** SO_REUSEADDR counts for nothing on a socket that listens. */
@@ -115,11 +191,10 @@ function effectiveReuse(join: Join): boolean {
 /** What a port remembers of its joins since its first owner came. */
 export function marksOf(joins: readonly Join[]): Marks {
 	const [first, ...others] = joins;
-	const marks: Marks = { fastreuse: -1, fastreuseport: -1, uid: 0, address: ANY };
+	const marks: Marks = { fastreuse: -1, fastreuseport: -1, who: first };
 	const remember = (join: Join, fastreuseport: number) => {
 		marks.fastreuseport = fastreuseport;
-		marks.uid = join.uid;
-		marks.address = join.address;
+		marks.who = join;
 	};
 	if (first.by !== "connect") {
 		marks.fastreuse = effectiveReuse(first) ? 1 : 0;
@@ -135,18 +210,18 @@ export function marksOf(joins: readonly Join[]): Marks {
 	return marks;
 }
 
-/** Whether two sockets on one port could both get a packet that is for one of them. */
-function addressesMeet(a: Sock, b: Sock): boolean {
-	return a.address === b.address || a.address === ANY || b.address === ANY;
+/** Sockets on different devices share whatever they like. */
+function devicesMeet(a: Sock, b: Sock): boolean {
+	return a.device === 0 || b.device === 0 || a.device === b.device;
 }
 
 /**
- * Whether two sockets whose addresses meet cannot share a port. `relax`: SO_REUSEADDR of
+ * Whether two TCP sockets whose addresses meet cannot share a port. `relax`: SO_REUSEADDR of
  * both helps, unless the other listens. `chosen`: the program chose the port, so that
  * SO_REUSEPORT of both helps, if they are one user's or the other is in TIME_WAIT.
  */
 function conflict(me: Sock, other: Sock, relax: boolean, chosen: boolean): boolean {
-	if (me.device !== 0 && other.device !== 0 && me.device !== other.device) return false;
+	if (!devicesMeet(me, other)) return false;
 	const sameUser = other.state === TCP_TIME_WAIT || other.uid === me.uid;
 	const group = me.reuseport && other.reuseport && !me.grouped && sameUser;
 	if (me.reuseaddr && other.reuseaddr && other.state !== TCP_LISTEN) {
@@ -154,6 +229,17 @@ function conflict(me: Sock, other: Sock, relax: boolean, chosen: boolean): boole
 		return !relax || (!chosen && group);
 	}
 	return !chosen || !group;
+}
+
+/** Whether a UDP socket has something against another on its port, but for SO_REUSEPORT. */
+function udpMeets(me: Sock, other: Sock): boolean {
+	if (me.reuseaddr && other.reuseaddr) return false;
+	return devicesMeet(me, other) && meetsOneByOne(me, other);
+}
+
+/** SO_REUSEPORT of both lets sockets of one user share. */
+function udpShares(me: Sock, other: Sock): boolean {
+	return me.reuseport && other.reuseport && !me.grouped && me.uid === other.uid;
 }
 
 /** The ports that one pass tries, in order: every other one, and from the end on to the start. */
@@ -174,17 +260,52 @@ export function passes(kind: number, scan: Scan, offset: number): number[][] {
 	return kind === SEARCH_BIND ? [odd, even] : [even, odd];
 }
 
+/**
+ * Every port of a range in the order of UDP's search, for one random u32: it falls on a port
+ * of the range, from which the search goes on by leaps of so many table sizes, an odd number
+ * of them, until it is back; then from the next port, and so on.
+ */
+export function udpOrder(low: number, high: number, rand: number, slots: number): number[] {
+	const start = low + Math.floor((rand * (high - low + 1)) / 2 ** 32);
+	const leaps = rand % 2 === 0 ? rand + 1 : rand;
+	const leap = Number((BigInt(leaps) * BigInt(slots)) % 65536n);
+	const ports: number[] = [];
+	for (let chain = 0; chain < slots; chain++) {
+		for (let i = 0; i < 65536 / slots; i++) {
+			const port = (start + chain + i * leap) % 65536;
+			if (low <= port && port <= high) ports.push(port);
+		}
+	}
+	return ports;
+}
+
+/** What a moment is made of. */
+interface Moment {
+	sockets: readonly Sock[];
+	diaries: ReadonlyMap<string, readonly Join[]>;
+	settings: ReadonlyMap<number, Settings>;
+	now: number;
+	/** Of the first who came to the port's IPv4 wildcard, by portKey. */
+	wildcardFamilies: ReadonlyMap<string, Family>;
+	kernel: Kernel;
+}
+
 /** A moment: every socket, every port's diary, every setting. */
 export class World {
-	constructor(
-		readonly sockets: readonly Sock[],
-		/** By portKey. */
-		readonly diaries: ReadonlyMap<string, readonly Join[]>,
-		private readonly settings: ReadonlyMap<number, Settings>,
-		private readonly now: number,
-		/** Versions differ in whether a time-wait socket in FIN_WAIT2 gives way. */
-		private readonly finWait2GivesWay: boolean,
-	) {}
+	readonly sockets: readonly Sock[];
+	/** By portKey. */
+	readonly diaries: ReadonlyMap<string, readonly Join[]>;
+	/** The kernel of the option, not a later one. */
+	private readonly base: boolean;
+	/** Slots of UDP's tables. */
+	private readonly slots: number;
+
+	constructor(private readonly moment: Moment) {
+		this.sockets = moment.sockets;
+		this.diaries = moment.diaries;
+		this.base = moment.kernel.version === "6.3";
+		this.slots = moment.kernel.udp_table.hash.length;
+	}
 
 	find(sk: number): Sock {
 		const found = this.sockets.find((sock) => sock.sk === sk);
@@ -193,18 +314,19 @@ export class World {
 	}
 
 	settingsOf(net: number): Settings {
-		const found = this.settings.get(net);
+		const found = this.moment.settings.get(net);
 		if (found === undefined) throw new Error(`no namespace ${net}`);
 		return found;
 	}
 
-	/** The other sockets on a port of the socket's namespace and VRF. */
+	/** The other sockets on a port: for TCP of the socket's namespace and VRF, for UDP of its namespace. */
 	private on(me: Sock, port: number): Sock[] {
 		return this.sockets.filter(
 			(other) =>
 				other.sk !== me.sk &&
+				other.protocol === me.protocol &&
 				other.net === me.net &&
-				other.l3mdev === me.l3mdev &&
+				(other.l3mdev === me.l3mdev || me.protocol !== "tcp") &&
 				other.port === port,
 		);
 	}
@@ -222,38 +344,124 @@ export class World {
 		return this.settingsOf(me.net).reserved.has(port);
 	}
 
+	/**
+	 * Whether TCP looks for those whom a socket could meet by its address, and those on the
+	 * wildcard, instead of going through all who have the port.
+	 */
+	private byAddress({ address }: Sock): boolean {
+		if (address.wildcard) return false;
+		return address.kind !== "mapped" || !this.base;
+	}
+
+	private meets(me: Sock, other: Sock): boolean {
+		return this.byAddress(me)
+			? addressesMeet(me, other) && !this.missed(me, other)
+			: meetsOneByOne(me, other);
+	}
+
+	/** Whom TCP's search by address does not find, though the addresses meet. */
+	private missed(me: Sock, other: Sock): boolean {
+		// The base looks at sockets of the same family only.
+		if (this.base) return me.family !== other.family;
+		// Later ones look at ::, and at 0.0.0.0 from a mapped address, but not from there at
+		// ::ffff:0.0.0.0, nor at those who came to 0.0.0.0 when a socket was there already.
+		if (me.address.kind !== "mapped" || other.address.v4 !== 0) return false;
+		const key = portKey(other.net, other.l3mdev, other.port);
+		return this.moment.wildcardFamilies.get(key) === 6;
+	}
+
 	private blockers(me: Sock, port: number, relax: boolean, chosen: boolean): Sock[] {
 		return this.on(me, port).filter(
-			(other) => addressesMeet(me, other) && conflict(me, other, relax, chosen),
+			(other) => this.meets(me, other) && conflict(me, other, relax, chosen),
 		);
 	}
 
-	/** bind() to a port, or listen() on it. `unseen`: the port's memory lets it pass. */
-	explicit(me: Sock, port: number, by: "bind" | "listen"): Verdict & { unseen: boolean } {
+	/**
+	 * bind() to a port, or listen() on it. `fast`: the port's memory lets a TCP socket pass, or
+	 * a UDP socket's port is looked for by address.
+	 */
+	explicit(me: Sock, port: number, by: "bind" | "listen"): Verdict & { fast: boolean } {
+		if (me.protocol !== "tcp") return this.explicitUdp(me, port);
 		const diary = this.diaries.get(portKey(me.net, me.l3mdev, port));
 		if (diary !== undefined) {
 			const marks = marksOf(diary);
 			const join = { ...me, by };
 			if ((marks.fastreuse > 0 && effectiveReuse(join)) || remembered(marks, join)) {
-				return { verdict: CANDIDATE_OK, blockers: [], unseen: true };
+				return { verdict: CANDIDATE_OK, blockers: [], fast: true };
 			}
 		}
 		const blockers = this.blockers(me, port, true, true);
-		return { ...this.bindVerdict(me, blockers), unseen: false };
+		return { ...this.bindVerdict(me, blockers), fast: false };
 	}
 
 	private bindVerdict(me: Sock, blockers: readonly Sock[]): Verdict {
 		if (blockers.length === 0) return { verdict: CANDIDATE_OK, blockers };
-		// A socket of one address looks for wildcard sockets first.
-		const wildcard = blockers.filter((other) => other.address === ANY);
-		return me.address !== ANY && wildcard.length > 0
+		// A search by address looks for wildcard sockets first.
+		const wildcard = blockers.filter((other) => other.address.wildcard);
+		return this.byAddress(me) && wildcard.length > 0
 			? { verdict: CANDIDATE_CONFLICT_ANY, blockers: wildcard }
 			: { verdict: CANDIDATE_CONFLICT, blockers };
 	}
 
+	/**
+	 * UDP asks those on the port one after the other, the last to come first (but see
+	 * letsOthersGoFirst), and stops at the first who has something against the socket:
+	 * SO_REUSEPORT may settle that, and then the others are not asked.
+	 */
+	private explicitUdp(me: Sock, port: number): Verdict & { fast: boolean } {
+		const others = this.on(me, port).sort((a, b) => b.arrival - a.arrival);
+		const firstOf = (asked: readonly Sock[]) => {
+			const first = asked.find((other) => udpMeets(me, other));
+			return first === undefined || udpShares(me, first) ? null : first;
+		};
+		const fast = this.chainIsLong(me, port);
+		let first = fast ? null : firstOf(others);
+		if (fast) {
+			// Only those of its own address and then those of the wildcard, and who came to the
+			// address last comes first.
+			const slots = [this.second(me.net, me.address, port), this.second(me.net, ANY4, port)];
+			for (const slot of new Set(slots)) {
+				const asked = others
+					.filter((other) => this.second(other.net, other.address, port) === slot)
+					.sort((a, b) => b.moved - a.moved);
+				first ??= firstOf(asked);
+			}
+		}
+		return first === null
+			? { verdict: CANDIDATE_OK, blockers: [], fast }
+			: { verdict: CANDIDATE_CONFLICT, blockers: [first], fast };
+	}
+
+	/** Whether more than ten have this port, or one a multiple of the table's size away. */
+	private chainIsLong(me: Sock, port: number): boolean {
+		if (!this.base && me.address.wildcard) return false;
+		const first = (sock: { net: number; port: number }) =>
+			(sock.port + this.moment.kernel.nets[sock.net - 1].hash_mix) % this.slots;
+		const chain = this.sockets.filter(
+			(other) =>
+				other.protocol === me.protocol &&
+				other.port !== 0 &&
+				first(other) === first({ net: me.net, port }),
+		);
+		return chain.length > LONG_CHAIN;
+	}
+
+	/** Where UDP looks for an address and a port. */
+	private second(net: number, address: Addr, port: number): number {
+		return portaddrHash(this.moment.kernel.nets[net - 1], address, port) & (this.slots - 1);
+	}
+
 	/** What a search says of a port. */
 	candidate(kind: number, me: Sock, port: number, relax: boolean): Verdict {
+		if (kind === SEARCH_UDP) {
+			// Here all are asked.
+			const blockers = this.on(me, port).filter(
+				(other) => udpMeets(me, other) && !udpShares(me, other),
+			);
+			if (blockers.length > 0) return { verdict: CANDIDATE_CONFLICT, blockers };
+		}
 		if (this.isReserved(me, port)) return { verdict: CANDIDATE_RESERVED, blockers: [] };
+		if (kind === SEARCH_UDP) return { verdict: CANDIDATE_OK, blockers: [] };
 		if (kind === SEARCH_BIND) {
 			return this.bindVerdict(me, this.blockers(me, port, relax, false));
 		}
@@ -276,10 +484,10 @@ export class World {
 				other.sk !== me.sk &&
 				isConnection(other) &&
 				other.net === me.net &&
-				other.address === me.address &&
 				other.port === port &&
-				other.peer === me.peer &&
 				other.peerPort === me.peerPort &&
+				sameAddress(other.peer, me.peer) &&
+				sameAddress(other.address, me.address) &&
 				// A socket without a device holds the tuple for all, but for those in a VRF.
 				(other.device === 0 ? me.l3mdev === 0 : [me.device, me.l3mdev].includes(other.device)),
 		);
@@ -295,22 +503,23 @@ export class World {
 
 	private givesWay(me: Sock, tw: Sock, bound: boolean): boolean {
 		if (bound) return true;
-		if (tw.substate === TCP_FIN_WAIT2 && !this.finWait2GivesWay) return false;
+		// Later kernels keep one that still waits for the peer's FIN.
+		if (tw.substate === TCP_FIN_WAIT2 && !this.base) return false;
 		const { twReuse } = this.settingsOf(me.net);
-		const loopback =
-			tw.device === LOOPBACK_DEVICE || tw.address >>> 24 === 127 || tw.peer >>> 24 === 127;
+		const loopback = tw.device === LOOPBACK_DEVICE || isLoopback(tw.address) || isLoopback(tw.peer);
 		if (twReuse === 0 || (twReuse === 2 && !loopback)) return false;
-		return Math.floor(this.now / 1000) > tw.lastSegment;
+		return Math.floor(this.moment.now / 1000) > tw.lastSegment;
 	}
 
 	/** The scans that a search makes until one of them finds a port. */
 	scans(kind: number, me: Sock): Scan[] {
 		const [first, last] = this.effectiveRange(me);
+		const end = last + 1;
 		const scan = (low: number, high: number, half: number, relax: boolean): Scan => {
 			const size = high - low;
-			return { low, high, remaining: size > 1 ? size - (size % 2) : size, half, relax };
+			const even = size > 1 && kind !== SEARCH_UDP;
+			return { low, high, remaining: even ? size - (size % 2) : size, half, relax };
 		};
-		const end = last + 1;
 		if (kind !== SEARCH_BIND) return [scan(first, end, 0, false)];
 		const scans: Scan[] = [];
 		for (const relax of this.settingsOf(me.net).autobindReuse ? [false, true] : [false]) {
@@ -324,11 +533,31 @@ export class World {
 		}
 		return scans;
 	}
+
+	/** The order in which UDP's search goes through a range, for the number that it drew. */
+	udpOrder(me: Sock, rand: number): number[] {
+		const [low, high] = this.effectiveRange(me);
+		return udpOrder(low, high, rand, this.slots);
+	}
+}
+
+/** An address and the same one mapped are one end of an IPv4 connection. */
+function sameAddress(a: Addr, b: Addr): boolean {
+	return a === b || (a.v4 !== null && a.v4 === b.v4);
+}
+
+function isLoopback({ v4, text }: Addr): boolean {
+	return v4 !== null ? v4 >>> 24 === 127 : text === "::1";
+}
+
+/** IPv6 sockets of a group are asked after those on one IPv4 address. */
+function letsOthersGoFirst({ family, reuseport }: Sock): boolean {
+	return family === 6 && reuseport;
 }
 
 /** Whether a socket holds a four-tuple. */
-export function isConnection(sock: Sock): boolean {
-	return sock.state !== TCP_CLOSE && sock.state !== TCP_LISTEN && sock.port !== 0;
+export function isConnection({ protocol, state, port }: Sock): boolean {
+	return protocol === "tcp" && state !== TCP_CLOSE && state !== TCP_LISTEN && port !== 0;
 }
 
 /** Keeps the diaries of a kernel's ports and takes pictures of its sockets. */
@@ -340,73 +569,143 @@ export class Oracle {
 	/** VRF of each device that is one or belongs to one; the same in every namespace. */
 	readonly vrfs = new Map<number, number>();
 	private readonly diaries = new Map<string, readonly Join[]>();
-	/** When each connection came, and what it was then. */
+	/** When each connection came, or UDP socket to its port, and what it was then. */
 	private readonly arrivals = new Map<number, { what: string; arrival: number }>();
+	/** When each UDP socket came to its address. */
+	private readonly moves = new Map<number, { address: Addr; moved: number }>();
+	private wildcardFamilies = new Map<string, Family>();
 	private arrived = 0;
 
 	constructor(private readonly kernel: Kernel) {}
 
 	private sockets(): Sock[] {
 		const S = this.kernel.sock;
-		return S.handles().map((sk) => ({
-			sk,
-			net: S.skc_net[sk],
-			state: S.skc_state[sk],
-			device: S.skc_bound_dev_if[sk],
-			l3mdev: this.vrfs.get(S.skc_bound_dev_if[sk]) ?? 0,
-			address: S.skc_rcv_saddr[sk],
-			port: S.skc_num[sk],
-			peer: S.skc_daddr[sk],
-			peerPort: S.skc_dport[sk],
-			reuseaddr: S.skc_reuse[sk] !== 0,
-			reuseport: S.skc_reuseport[sk] !== 0,
-			grouped: S.sk_reuseport_cb[sk] !== 0,
-			uid: this.users.get(sk) ?? 0,
-			range: [S.local_port_range_lo[sk], S.local_port_range_hi[sk]],
-			substate: S.tw_substate[sk],
-			lastSegment: S.ts_recent_stamp[sk],
-			arrival: this.arrivals.get(sk)?.arrival ?? 0,
-		}));
+		return S.handles().map((sk) => {
+			const v4 = S.skc_family[sk] === AF_INET;
+			return {
+				sk,
+				protocol: PROTOCOLS[S.sk_protocol[sk]],
+				family: v4 ? 4 : 6,
+				v6only: S.skc_ipv6only[sk] !== 0,
+				net: S.skc_net[sk],
+				state: S.skc_state[sk],
+				device: S.skc_bound_dev_if[sk],
+				l3mdev: this.vrfs.get(S.skc_bound_dev_if[sk]) ?? 0,
+				address: v4 ? addr4(S.skc_rcv_saddr[sk]) : addr6(S.skc_v6_rcv_saddr, sk * 4),
+				port: S.skc_num[sk],
+				peer: v4 ? addr4(S.skc_daddr[sk]) : addr6(S.skc_v6_daddr, sk * 4),
+				peerPort: S.skc_dport[sk],
+				reuseaddr: S.skc_reuse[sk] !== 0,
+				reuseport: S.skc_reuseport[sk] !== 0,
+				grouped: S.sk_reuseport_cb[sk] !== 0,
+				uid: this.users.get(sk) ?? 0,
+				range: [S.local_port_range_lo[sk], S.local_port_range_hi[sk]],
+				substate: S.tw_substate[sk],
+				lastSegment: S.ts_recent_stamp[sk],
+				arrival: this.arrivals.get(sk)?.arrival ?? 0,
+				moved: this.moves.get(sk)?.moved ?? 0,
+			};
+		});
 	}
 
 	world(): World {
-		return new World(
-			this.sockets(),
-			new Map(this.diaries),
-			new Map(this.settings),
-			this.kernel.now,
-			this.kernel.version === "6.3",
-		);
+		return new World({
+			sockets: this.sockets(),
+			diaries: new Map(this.diaries),
+			settings: new Map(this.settings),
+			now: this.kernel.now,
+			wildcardFamilies: this.wildcardFamilies,
+			kernel: this.kernel,
+		});
 	}
 
-	/** A socket was given a port, or listens on its port: `me` is the socket as it asked. */
+	/** A TCP socket was given a port, or listens on its port: `me` is the socket as it asked. */
 	join(me: Sock, port: number, by: Join["by"]): void {
 		const key = portKey(me.net, me.l3mdev, port);
 		this.diaries.set(key, [...(this.diaries.get(key) ?? []), { ...me, by }]);
 	}
 
-	/** After every call: notes who came, and forgets the past of ports without sockets. */
-	settle(): void {
+	/**
+	 * After every call: notes who came, and forgets the past of ports without sockets.
+	 * `connected`: the socket as it was, if the call was a connect() that got as far as ports.
+	 */
+	settle(connected: Sock | null): void {
 		const sockets = this.sockets();
-		const owned = new Set(sockets.map((sock) => portKey(sock.net, sock.l3mdev, sock.port)));
+		const tcp = sockets.filter(({ protocol, port }) => protocol === "tcp" && port !== 0);
+		const owned = new Set(tcp.map((sock) => portKey(sock.net, sock.l3mdev, sock.port)));
 		for (const key of this.diaries.keys()) if (!owned.has(key)) this.diaries.delete(key);
+		this.settleWildcards(tcp, connected);
+		this.settleArrivals(sockets);
+		this.settleMoves(sockets, connected);
+	}
 
-		const connections = new Map(
-			sockets.filter(isConnection).map((sock) => {
-				const { net, device, address, port, peer, peerPort, state } = sock;
-				const kind = state === TCP_TIME_WAIT ? "time-wait" : "full";
-				return [sock.sk, [kind, net, device, address, port, peer, peerPort].join(" ")];
-			}),
-		);
-		for (const [sk, { what }] of this.arrivals) {
-			if (connections.get(sk) !== what) this.arrivals.delete(sk);
+	/** A port's IPv4 wildcard goes by the family of whom it was first taken by. */
+	private settleWildcards(tcp: readonly Sock[], connected: Sock | null): void {
+		const families = new Map<string, Family>();
+		for (const sock of tcp.filter(({ address }) => address.v4 === 0)) {
+			const key = portKey(sock.net, sock.l3mdev, sock.port);
+			const alone = !tcp.some(
+				(other) =>
+					other.sk !== sock.sk &&
+					other.address.v4 === 0 &&
+					portKey(other.net, other.l3mdev, other.port) === key,
+			);
+			// A connection that failed has left the wildcard for a while.
+			const back = alone && sock.sk === connected?.sk;
+			families.set(key, (back ? undefined : this.wildcardFamilies.get(key)) ?? sock.family);
 		}
-		for (const [sk, what] of connections) {
+		this.wildcardFamilies = families;
+	}
+
+	private settleArrivals(sockets: readonly Sock[]): void {
+		const there = new Map<number, string>();
+		const udpLast = new Set<number>();
+		for (const sock of sockets) {
+			const { sk, protocol, net, device, address, port, peer, peerPort, state } = sock;
+			if (isConnection(sock)) {
+				const kind = state === TCP_TIME_WAIT ? "time-wait" : "full";
+				const tuple = [device, address.text, port, peer.text, peerPort];
+				there.set(sk, [kind, net, ...tuple].join(" "));
+			} else if (protocol !== "tcp" && port !== 0) {
+				there.set(sk, `${protocol} ${net} ${port}`);
+				if (letsOthersGoFirst(sock)) udpLast.add(sk);
+			}
+		}
+		for (const [sk, { what }] of this.arrivals) {
+			if (there.get(sk) !== what) this.arrivals.delete(sk);
+		}
+		for (const [sk, what] of there) {
 			if (this.arrivals.has(sk)) continue;
 			this.arrived++;
-			// The child of a listener queues up behind all others.
-			const child = what.startsWith("full") && !this.users.has(sk);
-			this.arrivals.set(sk, { what, arrival: child ? -this.arrived : this.arrived });
+			// The child of a listener queues up behind all others, and so does a UDP socket that
+			// lets others go first.
+			const last = what.startsWith("full") ? !this.users.has(sk) : udpLast.has(sk);
+			this.arrivals.set(sk, { what, arrival: last ? -this.arrived : this.arrived });
 		}
+	}
+
+	private settleMoves(sockets: readonly Sock[], connected: Sock | null): void {
+		const there = new Set<number>();
+		for (const sock of sockets) {
+			if (sock.protocol === "tcp" || sock.port === 0) continue;
+			there.add(sock.sk);
+			const { sk, net, port, address } = sock;
+			const old = this.moves.get(sk);
+			if (old?.address === address) continue;
+			const slot = (of: Addr) => portaddrHash(this.kernel.nets[net - 1], of, port);
+			const sameSlot = (of: Addr) =>
+				((slot(of) ^ slot(address)) & this.kernel.udp_table.mask) === 0;
+			if (old !== undefined && sameSlot(old.address)) {
+				this.moves.set(sk, { address, moved: old.moved });
+				continue;
+			}
+			// None does that comes from another address: connect() finds a port first, and an
+			// address then.
+			const came = connected?.sk === sk && !sameSlot(connected.address);
+			const last = old === undefined && letsOthersGoFirst(sock) && !came;
+			this.arrived++;
+			this.moves.set(sk, { address, moved: last ? -this.arrived : this.arrived });
+		}
+		for (const sk of this.moves.keys()) if (!there.has(sk)) this.moves.delete(sk);
 	}
 }

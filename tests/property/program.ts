@@ -5,6 +5,8 @@
  * program is a program as well and shrinking finds short ones.
  */
 import fc from "fast-check";
+import type { Family } from "./addresses.js";
+import type { Protocol } from "./oracle.js";
 
 /** Ephemeral ranges and the ports that programs name lie around here. */
 export const BASE = 40_000;
@@ -20,13 +22,31 @@ export const ADDRESSES = [
 	"192.0.2.20",
 	"203.0.113.77",
 ] as const;
-export type LocalAddress = (typeof ADDRESSES)[number];
+
+/** The same for IPv6 sockets. */
+export const ADDRESSES6 = [
+	"::",
+	"::1",
+	"2001:db8::10",
+	"::ffff:0.0.0.0",
+	"::ffff:127.0.0.1",
+	"::ffff:192.0.2.10",
+	"::ffff:192.0.2.20",
+	"::ffff:203.0.113.77",
+	"2001:db8::20",
+	"2001:db8::77",
+] as const;
 
 /** Devices that a socket can be bound to; "": none. */
 export type DeviceName = "" | "lo" | "dummy0" | "vrf0" | "dummy1";
 
 /** What is set on a socket before it is used. */
 export interface Options {
+	/** Which of the program's protocols and families. */
+	protocol: number;
+	family: number;
+	/** IPV6_V6ONLY, of an IPv6 socket. */
+	v6only: boolean;
 	reuseaddr: boolean;
 	reuseport: boolean;
 	/** IP_BIND_ADDRESS_NO_PORT. */
@@ -39,13 +59,18 @@ export interface Options {
 	range: readonly [number, number] | null;
 }
 
+/** An address to bind to, for a socket of each family. */
 export interface LocalName {
-	address: LocalAddress;
+	v4: string;
+	v6: string;
 	port: number;
 }
 
-/** Where connect() goes: a socket that listens, by number, or an address. */
-export type Target = { listener: number } | { address: string; port: number };
+/**
+ * Where connect() and sendto() go: a socket that listens, or a UDP socket with a port, by
+ * number, or an address for a socket of each family.
+ */
+export type Target = { listener: number } | { v4: string; v6: string; port: number };
 
 /** How a connection to a listener goes on: in which order its ends close. */
 export type Ending = "open" | "client" | "server" | "client, server" | "server, client";
@@ -71,22 +96,28 @@ export type Op =
 			ending: Ending;
 	  }
 	// The last one of these once more, `ms` later: what collides is mostly alike.
-	| { op: "again"; ms: number }
-	// One call on a descriptor. `fitting`: on one that the call is meant for, if there is any.
+	| { op: "again"; protocol: number; ms: number }
+	// One call on a descriptor of a protocol. `fitting`: on one that it is meant for, if there is any.
 	| {
 			op: "set";
+			protocol: number;
 			fd: number;
 			option: "reuseaddr" | "reuseport" | "addressOnly" | "freebind" | "abort";
 			on: boolean;
 	  }
-	| { op: "range"; fd: number; range: readonly [number, number] }
-	| { op: "device"; fd: number; device: DeviceName }
-	| { op: "bind"; fd: number; fitting: boolean; name: LocalName }
-	| { op: "listen"; fd: number; fitting: boolean; backlog: number }
-	| { op: "connect"; fd: number; fitting: boolean; target: Target }
-	| { op: "disconnect" | "accept" | "getsockname" | "close" | "dup" | "fork"; fd: number }
-	| { op: "shutdown"; fd: number; how: number }
-	| { op: "send" | "recv"; fd: number; size: number }
+	| { op: "range"; protocol: number; fd: number; range: readonly [number, number] }
+	| { op: "device"; protocol: number; fd: number; device: DeviceName }
+	| { op: "bind"; protocol: number; fd: number; fitting: boolean; name: LocalName }
+	| { op: "listen"; protocol: number; fd: number; fitting: boolean; backlog: number }
+	| { op: "connect"; protocol: number; fd: number; fitting: boolean; target: Target }
+	| {
+			op: "disconnect" | "accept" | "getsockname" | "close" | "dup" | "fork";
+			protocol: number;
+			fd: number;
+	  }
+	| { op: "shutdown"; protocol: number; fd: number; how: number }
+	| { op: "send"; protocol: number; fd: number; size: number; to: Target | null }
+	| { op: "recv"; protocol: number; fd: number; size: number }
 	// The world.
 	| { op: "sysctl"; net: number; file: { name: string; value: string } }
 	| { op: "advance"; ms: number };
@@ -95,8 +126,14 @@ export interface Program {
 	/** Of the kernel's draws. */
 	seed: number;
 	version: "6.3" | "6.1.176";
-	/** Slots of the tables of ports: with few of them, strangers share chains. */
+	/** What sockets there are; what is named twice comes twice as often. */
+	protocols: readonly Protocol[];
+	families: readonly Family[];
+	/** Slots of TCP's tables of ports, and of UDP's: with few of them, strangers share chains. */
 	slots: number;
+	udpSlots: number;
+	/** Most sockets of a protocol. */
+	room: number;
 	/** Settings at the start: ip_local_port_range, ip_autobind_reuse, tcp_tw_reuse. */
 	range: readonly [number, number];
 	autobindReuse: boolean;
@@ -119,7 +156,21 @@ export interface Profile {
 	devices: readonly DeviceName[];
 	/** Most operations. */
 	length: number;
+	/** Not given: all sorts of programs, some of them of one protocol and one family. */
+	protocols?: readonly Protocol[];
+	families?: readonly Family[];
+	/** Many sockets, most of them with SO_REUSEADDR, on few ports. */
+	crowded?: boolean;
 }
+
+const PROTOCOLS: readonly (readonly Protocol[])[] = [
+	["tcp"],
+	["tcp"],
+	["tcp", "udp"],
+	["tcp", "tcp", "udp", "udplite"],
+	["udp"],
+];
+const FAMILIES: readonly (readonly Family[])[] = [[4], [4, 6], [4, 6, 6], [6]];
 
 const index = fc.nat(63);
 
@@ -138,21 +189,29 @@ const bound = fc.oneof(
 );
 const socketRange = fc.tuple(bound, bound);
 
-const address: fc.Arbitrary<LocalAddress> = fc.oneof(
-	{ arbitrary: fc.constantFrom("0.0.0.0" as const, "127.0.0.1" as const), weight: 4 },
+const address: fc.Arbitrary<string> = fc.oneof(
+	{ arbitrary: fc.constantFrom("0.0.0.0", "127.0.0.1"), weight: 4 },
 	{ arbitrary: fc.constantFrom(...ADDRESSES), weight: 1 },
 );
 
-const port = (named: number, chosen: number) =>
+const address6: fc.Arbitrary<string> = fc.oneof(
+	{ arbitrary: fc.constantFrom("::", "::", "::1", "::ffff:127.0.0.1"), weight: 3 },
+	{ arbitrary: fc.constantFrom(...ADDRESSES6), weight: 2 },
+);
+
+const port = (named: number, chosen: number, crowded: boolean) =>
 	fc.oneof(
 		{ arbitrary: fc.constant(0), weight: chosen },
-		{ arbitrary: fc.integer({ min: BASE, max: BASE + 3 }), weight: named },
+		{ arbitrary: fc.integer({ min: BASE, max: crowded ? BASE + 1 : BASE + 3 }), weight: named },
 		{ arbitrary: fc.constantFrom(80, BASE - 1, 50_000), weight: Math.ceil(named / 8) },
 	);
 
-const options = (devices: readonly DeviceName[]): fc.Arbitrary<Options> =>
+const options = (devices: readonly DeviceName[], crowded: boolean): fc.Arbitrary<Options> =>
 	fc.record({
-		reuseaddr: fc.boolean(),
+		protocol: index,
+		family: index,
+		v6only: seldom(4),
+		reuseaddr: crowded ? seldom(4).map((no) => !no) : fc.boolean(),
 		reuseport: fc.boolean(),
 		addressOnly: seldom(6),
 		freebind: seldom(6),
@@ -172,7 +231,8 @@ const target: fc.Arbitrary<Target> = fc.oneof(
 	// Nobody answers: the connection stays in SYN_SENT.
 	{
 		arbitrary: fc.record({
-			address: fc.constantFrom("198.51.100.1", "198.51.100.1", "198.51.100.2"),
+			v4: fc.constantFrom("198.51.100.1", "198.51.100.1", "198.51.100.2"),
+			v6: fc.constantFrom("2001:db8:1::1", "::ffff:198.51.100.1", "2001:db8:1::2"),
 			port: fc.constantFrom(80, 80, 81),
 		}),
 		weight: 5,
@@ -180,7 +240,8 @@ const target: fc.Arbitrary<Target> = fc.oneof(
 	// Closed ports, or one that a socket has: also the caller's own.
 	{
 		arbitrary: fc.record({
-			address: fc.constantFrom("127.0.0.1", "127.0.0.2", "192.0.2.10", "192.0.2.20", "0.0.0.0"),
+			v4: fc.constantFrom("127.0.0.1", "127.0.0.2", "192.0.2.10", "192.0.2.20", "0.0.0.0"),
+			v6: fc.constantFrom("::1", "2001:db8::10", "::ffff:127.0.0.1", "2001:db8::20", "::"),
 			port: fc.oneof(fc.constant(9), fc.integer({ min: BASE, max: BASE + 5 })),
 		}),
 		weight: 2,
@@ -215,7 +276,10 @@ const sysctl = fc.oneof(
 		}),
 		weight: 2,
 	},
-	fc.record({ name: fc.constant("ip_nonlocal_bind"), value: fc.constantFrom("0", "1") }),
+	fc.record({
+		name: fc.constantFrom("ip_nonlocal_bind", "net.ipv6.ip_nonlocal_bind"),
+		value: fc.constantFrom("0", "1"),
+	}),
 	fc.record({ name: fc.constant("tcp_fin_timeout"), value: fc.constantFrom("1", "60", "90") }),
 );
 
@@ -223,18 +287,20 @@ const advance = fc.constantFrom(1, 40, 300, 999, 1000, 1001, 2500, 2500, 30_000,
 
 /** Programs of a profile. */
 export function programs(profile: Profile): fc.Arbitrary<Program> {
-	const name = fc.record({ address, port: port(profile.bind, profile.autobind) });
+	const { crowded = false } = profile;
+	const named = port(profile.bind, profile.autobind, crowded);
+	const name = fc.record({ v4: address, v6: address6, port: named });
 	const bind = fc.option(name, { freq: 3 });
 	const fitting = seldom(5).map((no) => !no);
 	const op = <T extends Op["op"]>(name: T) => fc.constant(name);
 	const onFd = <T extends Op["op"]>(...names: T[]) =>
-		fc.record({ op: fc.constantFrom(...names), fd: index });
+		fc.record({ op: fc.constantFrom(...names), protocol: index, fd: index });
 	const ops = fc.oneof(
 		{
 			arbitrary: fc.record({
 				op: op("open"),
 				task: index,
-				options: options(profile.devices),
+				options: options(profile.devices, crowded),
 				bind,
 				next: fc.oneof(
 					{ arbitrary: fc.constant("nothing" as const), weight: profile.bind + profile.autobind },
@@ -250,7 +316,7 @@ export function programs(profile: Profile): fc.Arbitrary<Program> {
 			arbitrary: fc.record({
 				op: op("session"),
 				task: index,
-				options: options(profile.devices),
+				options: options(profile.devices, crowded),
 				bind: fc.option(name, { freq: 1 }),
 				listener: index,
 				accept: seldom(3).map((no) => !no),
@@ -265,39 +331,60 @@ export function programs(profile: Profile): fc.Arbitrary<Program> {
 			weight: profile.session,
 		},
 		{
-			arbitrary: fc.record({ op: op("again"), ms: fc.constantFrom(0, 0, 0, 1000, 2500) }),
+			arbitrary: fc.record({
+				op: op("again"),
+				protocol: index,
+				ms: fc.constantFrom(0, 0, 0, 1000, 2500),
+			}),
 			weight: 5 + profile.session,
 		},
 		{
 			arbitrary: fc.record({
 				op: op("set"),
+				protocol: index,
 				fd: index,
 				option: fc.constantFrom("reuseaddr", "reuseport", "addressOnly", "freebind", "abort"),
 				on: fc.boolean(),
 			}),
 			weight: 2,
 		},
-		fc.record({ op: op("range"), fd: index, range: socketRange }),
-		fc.record({ op: op("device"), fd: index, device: fc.constantFrom(...profile.devices) }),
+		fc.record({ op: op("range"), protocol: index, fd: index, range: socketRange }),
+		fc.record({
+			op: op("device"),
+			protocol: index,
+			fd: index,
+			device: fc.constantFrom(...profile.devices),
+		}),
 		{
-			arbitrary: fc.record({ op: op("bind"), fd: index, fitting, name }),
+			arbitrary: fc.record({ op: op("bind"), protocol: index, fd: index, fitting, name }),
 			weight: Math.ceil((profile.bind + profile.autobind) / 2),
 		},
 		{
-			arbitrary: fc.record({ op: op("listen"), fd: index, fitting, backlog }),
+			arbitrary: fc.record({ op: op("listen"), protocol: index, fd: index, fitting, backlog }),
 			weight: Math.ceil(profile.bind / 2),
 		},
 		{
-			arbitrary: fc.record({ op: op("connect"), fd: index, fitting, target }),
+			arbitrary: fc.record({ op: op("connect"), protocol: index, fd: index, fitting, target }),
 			weight: profile.connect,
 		},
 		{ arbitrary: onFd("accept"), weight: 2 },
 		{ arbitrary: onFd("disconnect"), weight: 3 },
 		{ arbitrary: onFd("close"), weight: 4 },
 		onFd("getsockname", "dup", "fork"),
-		fc.record({ op: op("shutdown"), fd: index, how: fc.nat(2) }),
+		fc.record({ op: op("shutdown"), protocol: index, fd: index, how: fc.nat(2) }),
+		{
+			arbitrary: fc.record({
+				op: op("send"),
+				protocol: index,
+				fd: index,
+				size: fc.integer({ min: 1, max: 3 }),
+				to: fc.option(target),
+			}),
+			weight: 2,
+		},
 		fc.record({
-			op: fc.constantFrom("send", "recv"),
+			op: op("recv"),
+			protocol: index,
 			fd: index,
 			size: fc.integer({ min: 1, max: 3 }),
 		}),
@@ -314,7 +401,11 @@ export function programs(profile: Profile): fc.Arbitrary<Program> {
 	return fc.record({
 		seed: fc.nat(0xffff),
 		version: fc.constantFrom("6.3" as const, "6.1.176" as const),
+		protocols: fc.constantFrom(...(profile.protocols ? [profile.protocols] : PROTOCOLS)),
+		families: fc.constantFrom(...(profile.families ? [profile.families] : FAMILIES)),
 		slots: fc.constantFrom(64, 4, 1),
+		udpSlots: fc.constantFrom(256, 256, 1024),
+		room: fc.constant(crowded ? 40 : 14),
 		range: tinyRange,
 		autobindReuse: seldom(3),
 		twReuse: fc.constantFrom(2, 1, 0),

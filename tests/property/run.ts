@@ -8,43 +8,62 @@ import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND } from "../../include/net/sock
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import * as errno from "../../include/uapi/asm-generic/errno.js";
-import { formatIpv4, parseIpv4 } from "../../kernel-model/address.js";
 import {
+	type Address,
+	AF_INET,
+	AF_INET6,
 	IP_BIND_ADDRESS_NO_PORT,
 	IP_FREEBIND,
 	IP_LOCAL_PORT_RANGE,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+	IPV6_V6ONLY,
 	Kernel,
 	type NetNamespace,
 	SO_BINDTODEVICE,
 	SO_LINGER,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
+	SOCK_DGRAM,
+	SOCK_STREAM,
 	SOL_IP,
+	SOL_IPV6,
 	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
-import { Oracle, type Settings, type Sock, type World } from "./oracle.js";
+import { type Addr, ANY4, ANY6, addr, asFamily, type Family } from "./addresses.js";
+import { SeparateRandom } from "./draws.js";
+import { Oracle, type Protocol, type Settings, type Sock, type World } from "./oracle.js";
 import type { DeviceName, LocalName, Op, Options, Program, Target } from "./program.js";
 
 /** Slots for connections: twice as many as there can be time-wait sockets. */
 const EHASH = 64;
-/** Limits, so that programs stay small enough to be understood. */
-const MAX_SOCKETS = 14;
-const MAX_DESCRIPTORS = 24;
+/** Limits, so that programs stay small enough to be understood: beyond sockets, of a protocol. */
+const MORE_DESCRIPTORS = 10;
 const MAX_TASKS = 7;
 /** Longer than any end of a connection takes: FIN_WAIT2 of 90 s, then TIME_WAIT. */
 const LAST_TIMER = 300_000;
 
-/** Addresses of each routing table, as setUp() makes them; the subnets of lo are local too. */
-const isLocal = (address: number, l3mdev: number) =>
-	l3mdev !== 0
-		? address === ip("192.0.2.20")
-		: address >>> 24 === 127 || address === ip("192.0.2.10") || address === ip("203.0.113.5");
+const SOCKETS = {
+	tcp: [SOCK_STREAM, IPPROTO_TCP],
+	udp: [SOCK_DGRAM, IPPROTO_UDP],
+	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE],
+} as const;
+const PROTOCOLS = ["tcp", "udp", "udplite"] as const;
 
-export function ip(text: string): number {
-	const address = parseIpv4(text);
-	if (address === null) throw new RangeError(text);
-	return address;
+/** Addresses as setUp() makes them; the IPv4 subnets of lo are local too. */
+function isLocal(address: Addr, device: number, l3mdev: number): boolean {
+	const { text, v4 } = address;
+	if (address.wildcard) return true;
+	if (v4 === null) {
+		// ::1 is lo's alone.
+		if (text === "::1") return device <= 1;
+		return (l3mdev !== 0 ? ["2001:db8::20"] : ["2001:db8::10", "2001:db8:5::5"]).includes(text);
+	}
+	const { text: dotted } = asFamily(address, 4);
+	if (l3mdev !== 0) return dotted === "192.0.2.20";
+	return v4 >>> 24 === 127 || dotted === "192.0.2.10" || dotted === "203.0.113.5";
 }
 
 /** What the kernel traced of one scan. */
@@ -69,10 +88,14 @@ export interface TracedSearch {
 	scans: TracedScan[];
 	/** 0: none; null: the search never ended. */
 	chosen: number | null;
+	/** Of UDP: the number that it drew. */
+	rand: number;
 }
 
 /** An open file: a socket that descriptors of tasks name. */
 export interface OpenFile {
+	protocol: Protocol;
+	family: Family;
 	sk: number;
 	socket: number;
 	descriptors: number;
@@ -80,7 +103,7 @@ export interface OpenFile {
 	addressNamed: boolean;
 	portNamed: boolean;
 	/** The address of the last bind(). */
-	bound: number;
+	bound: Addr;
 }
 
 /** The calls that bear on ports; `socketState` is the state of the struct socket before. */
@@ -88,7 +111,7 @@ type Action =
 	| {
 			name: "bind";
 			file: OpenFile;
-			address: number;
+			address: Addr;
 			port: number;
 			/** Whether bind() takes the address at all. */
 			valid: boolean;
@@ -98,6 +121,7 @@ type Action =
 	| { name: "connect"; file: OpenFile; socketState: number }
 	| { name: "listen"; file: OpenFile; socketState: number }
 	| { name: "disconnect"; file: OpenFile }
+	| { name: "send"; file: OpenFile }
 	| { name: "other" };
 
 export type Call = Action & {
@@ -122,6 +146,24 @@ interface Descriptor {
 	file: OpenFile;
 }
 
+/** What the sockets of one protocol share. Those of another have other tasks. */
+interface Side {
+	protocol: Protocol;
+	tasks: Task[];
+	descriptors: Descriptor[];
+	last: Extract<Op, { op: "open" | "session" }> | null;
+}
+
+/** A socket as bind() makes it: on an IPv6 address it is closed to IPv4. */
+export function boundTo(me: Sock, address: Addr): Sock {
+	const closed = address.kind === "IPv6" && !address.wildcard;
+	return { ...me, address, v6only: me.v6only || closed };
+}
+
+function nameOf({ family, text }: Addr, port: number): Address {
+	return { family: family === 4 ? "AF_INET" : "AF_INET6", address: text, port };
+}
+
 function resultText(result: number): string {
 	if (result >= 0) return String(result);
 	const found = Object.entries(errno).find(([, value]) => value === -result);
@@ -139,23 +181,30 @@ export class Run {
 	/** The calls so far, with their results, as one would write them down. */
 	readonly transcript: string[] = [];
 	private readonly namespaces: NetNamespace[] = [];
-	private readonly tasks: Task[] = [];
-	private descriptors: Descriptor[] = [];
-	private last: Extract<Op, { op: "open" | "session" }> | null = null;
+	private readonly random: SeparateRandom;
+	private readonly sides: Record<Protocol, Side>;
 	private search: TracedSearch | null = null;
 	private tuple: Call["tuple"] = null;
 	private bound: Call["bound"] = null;
 
 	constructor(
-		program: Program,
+		private readonly program: Program,
 		private readonly checks: readonly Check[],
 		seed = program.seed,
 	) {
-		const { version, slots } = program;
-		const tables = { ehash: EHASH, bhash: slots, lhash2: Math.min(slots, 16) };
-		this.kernel = new Kernel({ seed, version, tables });
+		const { version, slots, udpSlots } = program;
+		const tables = { ehash: EHASH, bhash: slots, lhash2: Math.min(slots, 16), udp: udpSlots };
+		this.random = new SeparateRandom(seed);
+		this.kernel = new Kernel({ random: this.random, version, tables });
 		this.oracle = new Oracle(this.kernel);
 		this.setUp(program);
+		const side = (protocol: Protocol): Side => ({
+			protocol,
+			tasks: this.users(),
+			descriptors: [],
+			last: null,
+		});
+		this.sides = { tcp: side("tcp"), udp: side("udp"), udplite: side("udplite") };
 		this.kernel.trace = this.tracer();
 	}
 
@@ -163,15 +212,24 @@ export class Run {
 	private setUp({ range, autobindReuse, twReuse }: Program): void {
 		for (let i = 0; i < 2; i++) {
 			const net = this.kernel.createNet();
-			net.addAddress("192.0.2.10/32", "lo");
 			net.addLink("dummy0");
 			net.addLink("vrf0", 100);
 			net.addLink("dummy1");
+			for (const name of ["dummy0", "vrf0", "dummy1"]) net.setAddrGenMode(name, "none");
 			net.setMaster("dummy1", "vrf0");
-			net.addAddress("203.0.113.5/32", "dummy0");
-			net.addAddress("192.0.2.20/32", "dummy1");
 			for (const name of ["dummy0", "vrf0", "dummy1"]) net.setLink(name, true);
+			for (const [address, name] of [
+				["192.0.2.10/32", "lo"],
+				["203.0.113.5/32", "dummy0"],
+				["192.0.2.20/32", "dummy1"],
+				["2001:db8::10/128", "lo"],
+				["2001:db8:5::5/128", "dummy0"],
+				["2001:db8::20/128", "dummy1"],
+			]) {
+				net.addAddress(address, name);
+			}
 			net.addRoute({ to: "default", dev: "lo" });
+			net.addRoute({ to: "default", family: 6, dev: "dummy0" });
 			this.namespaces.push(net);
 			this.oracle.settings.set(net.net.id, {
 				range,
@@ -179,6 +237,7 @@ export class Run {
 				autobindReuse,
 				twReuse,
 				nonlocalBind: false,
+				nonlocalBind6: false,
 			});
 			net.setSysctl("ip_local_port_range", range.join(" "));
 			net.setSysctl("ip_autobind_reuse", autobindReuse ? "1" : "0");
@@ -187,15 +246,16 @@ export class Run {
 			const vrf0 = net.net.devices.find(({ name }) => name === "vrf0")?.ifindex ?? 0;
 			for (const dev of [vrf0, vrf0 + 1]) this.oracle.vrfs.set(dev, vrf0);
 		}
-		for (const [net, uid] of [
+	}
+
+	private users(): Task[] {
+		return [
 			[0, 0],
 			[0, 1000],
 			[0, 1001],
 			[0, 1000],
 			[1, 1000],
-		]) {
-			this.tasks.push(this.kernel.createTask({ net: this.namespaces[net], uid }));
-		}
+		].map(([net, uid]) => this.kernel.createTask({ net: this.namespaces[net], uid }));
 	}
 
 	private tracer(): PortSearchTrace {
@@ -204,9 +264,10 @@ export class Run {
 			search: (kind, sk, low, high) => {
 				const world = this.oracle.world();
 				const me = world.find(sk);
-				this.search = { kind, world, me, low, high, scans: [], chosen: null };
+				this.search = { kind, world, me, low, high, scans: [], chosen: null, rand: 0 };
 			},
 			scan: (low, remaining, offset, half, relax) => {
+				if (this.search !== null) this.search.rand = this.random.last;
 				this.search?.scans.push({ low, remaining, offset, half, relax, passes: [], skips: [] });
 			},
 			pass: (port) => {
@@ -229,19 +290,39 @@ export class Run {
 		};
 	}
 
+	/** Writes down what happens on a side, or null: in the world around. */
+	private note(side: Protocol | null, text: string): void {
+		this.transcript.push(`${side ?? "world"}: ${text}`);
+	}
+
+	private who(side: Side, task: Task): string {
+		return `task ${side.tasks.indexOf(task)} (uid ${task.uid}): `;
+	}
+
 	/** Makes one call, keeps the diaries and shows it to the checks. */
-	private call(text: string, task: Task | null, action: Action, perform: () => number): number {
+	private call(
+		text: string,
+		descriptor: Descriptor | null,
+		action: Action,
+		perform: () => number,
+	): number {
+		const side = descriptor === null ? null : this.side(descriptor);
+		const task = descriptor?.task ?? null;
 		const before = this.oracle.world();
 		this.search = null;
 		this.tuple = null;
 		this.bound = null;
+		// Time passes for TCP only.
+		this.random.use(side?.protocol ?? "tcp");
 		const result = perform();
-		const who = task === null ? "" : `task ${task.pid} (uid ${task.uid}): `;
-		this.transcript.push(`${who}${text} = ${resultText(result)}`);
+		const who = side === null || task === null ? "" : this.who(side, task);
+		this.note(side?.protocol ?? null, `${who}${text} = ${resultText(result)}`);
 
 		const { search, tuple, bound } = this;
 		this.keepDiary(action, result, before);
-		this.oracle.settle();
+		const searched = search !== null || tuple !== null;
+		const connected = action.name === "connect" && (searched || this.isUdp(action.file));
+		this.oracle.settle(connected ? before.find(action.file.sk) : null);
 		const after = this.oracle.world();
 		const uid = task?.uid ?? 0;
 		const call = { ...action, before, after, uid, result, search, tuple, bound };
@@ -249,27 +330,33 @@ export class Run {
 		return result;
 	}
 
+	private isUdp(file: OpenFile): boolean {
+		return file.protocol !== "tcp";
+	}
+
 	private keepDiary(action: Action, result: number, before: World): void {
-		if (action.name === "other" || action.name === "disconnect") return;
+		if (action.name !== "bind" && action.name !== "connect" && action.name !== "listen") return;
 		const { file } = action;
+		const udp = this.isUdp(file);
 		const port = this.kernel.sock.skc_num[file.sk];
 		const me = before.find(file.sk);
 		if (action.name === "connect") {
 			// Even if the connection was refused at once and the port is free again.
 			const { search } = this;
-			if (search?.chosen) this.oracle.join(search.me, search.chosen, "connect");
+			if (search?.chosen && !udp) this.oracle.join(search.me, search.chosen, "connect");
 		} else if (action.name === "listen") {
 			if (result === 0 && me.state === TCP_CLOSE) this.oracle.join(me, port, "listen");
 		} else if (result === 0) {
 			const { address } = action;
-			if (action.port !== 0 || !action.addressOnly) {
-				this.oracle.join({ ...me, address }, port, "bind");
+			if ((action.port !== 0 || !action.addressOnly) && !udp) {
+				this.oracle.join(boundTo(me, address), port, "bind");
 			}
 			file.bound = address;
-			if (address !== 0) file.addressNamed = true;
+			// Of 0.0.0.0 and :: that is no choice, but of the IPv4 wildcard mapped it is.
+			if (address !== ANY4 && address !== ANY6) file.addressNamed = true;
 			if (action.port !== 0) file.portNamed = true;
 		} else if (this.search !== null || this.bound !== null) {
-			file.bound = 0; // refused for the port's sake
+			file.bound = file.family === 4 ? ANY4 : ANY6; // refused for the port's sake
 		}
 	}
 
@@ -281,37 +368,56 @@ export class Run {
 
 	/** Closes everything and lets every timer run out. */
 	end(): void {
-		while (this.descriptors.length > 0) this.close(this.descriptors[0]);
+		for (const protocol of PROTOCOLS) {
+			const side = this.sides[protocol];
+			while (side.descriptors.length > 0) this.close(side.descriptors[0]);
+		}
 		this.advance(LAST_TIMER);
 	}
 
-	private task(index: number): Task {
-		return this.tasks[index % this.tasks.length];
+	private side({ file }: Descriptor): Side {
+		return this.sides[file.protocol];
+	}
+
+	/** The side that an operation, or the options of a socket, name. */
+	private sideOf({ protocol }: { protocol: number }): Side {
+		const { protocols } = this.program;
+		return this.sides[protocols[protocol % protocols.length]];
+	}
+
+	private task(side: Side, index: number): Task {
+		return side.tasks[index % side.tasks.length];
 	}
 
 	/** The descriptor that an operation names, among those that it fits if it is to. */
 	private descriptor(op: Extract<Op, { fd: number }>): Descriptor | undefined {
 		const S = this.kernel.sock;
+		const { descriptors } = this.sideOf(op);
 		const fits = ({ file: { sk, socket } }: Descriptor) =>
 			S.skc_state[sk] === TCP_CLOSE &&
 			this.kernel.socket.state[socket] === SS_UNCONNECTED &&
 			(op.op !== "bind" || S.skc_num[sk] === 0);
-		const fitting = "fitting" in op && op.fitting ? this.descriptors.filter(fits) : [];
-		const among = fitting.length > 0 ? fitting : this.descriptors;
+		const fitting = "fitting" in op && op.fitting ? descriptors.filter(fits) : [];
+		const among = fitting.length > 0 ? fitting : descriptors;
 		return among[op.fd % among.length];
 	}
 
 	private perform(op: Op): void {
 		switch (op.op) {
 			case "open":
-			case "session":
-				this.last = op;
+				this.sideOf(op.options).last = op;
 				this.begin(op);
 				return;
-			case "again":
-				if (op.ms > 0) this.advance(op.ms);
-				if (this.last !== null) this.begin(this.last);
+			case "session":
+				this.sides.tcp.last = op;
+				this.begin(op);
 				return;
+			case "again": {
+				const { last } = this.sideOf(op);
+				if (op.ms > 0) this.advance(op.ms);
+				if (last !== null) this.begin(last);
+				return;
+			}
 			case "sysctl":
 				this.sysctl(op.net, op.file.name, op.file.value);
 				return;
@@ -348,7 +454,7 @@ export class Run {
 				this.connect(descriptor, op.target);
 				return;
 			case "disconnect":
-				this.call(`connect(${fd}, AF_UNSPEC)`, task, { name: "disconnect", file }, () =>
+				this.call(`connect(${fd}, AF_UNSPEC)`, descriptor, { name: "disconnect", file }, () =>
 					task.connect(fd, { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 }),
 				);
 				return;
@@ -357,81 +463,99 @@ export class Run {
 				return;
 			case "getsockname": {
 				let name = "";
-				this.call(`getsockname(${fd})`, task, other, () => {
+				this.call(`getsockname(${fd})`, descriptor, other, () => {
 					const result = task.getsockname(fd);
 					if (typeof result === "number") return result;
 					name = `${result.address}:${result.port}`;
 					return 0;
 				});
-				this.transcript.push(`  it is ${name}`);
+				this.note(file.protocol, `  it is ${name}`);
 				return;
 			}
 			case "close":
 				this.close(descriptor);
 				return;
 			case "dup": {
-				if (this.descriptors.length >= MAX_DESCRIPTORS) return;
-				const copy = this.call(`dup(${fd})`, task, other, () => task.dup(fd));
+				const { descriptors } = this.side(descriptor);
+				if (descriptors.length >= this.maxDescriptors) return;
+				const copy = this.call(`dup(${fd})`, descriptor, other, () => task.dup(fd));
 				file.descriptors++;
-				this.descriptors.push({ task, fd: copy, file });
+				descriptors.push({ task, fd: copy, file });
 				return;
 			}
 			case "fork":
-				this.fork(task);
+				this.fork(this.side(descriptor), task);
 				return;
 			case "shutdown":
-				this.call(`shutdown(${fd}, ${op.how})`, task, other, () => task.shutdown(fd, op.how));
+				this.call(`shutdown(${fd}, ${op.how})`, descriptor, other, () => task.shutdown(fd, op.how));
 				return;
 			case "send":
-				this.call(`send(${fd}, ${op.size} bytes)`, task, other, () => task.send(fd, op.size, true));
+				this.send(descriptor, op.size, op.to);
 				return;
 			case "recv":
-				this.call(`recv(${fd}, ${op.size} bytes)`, task, other, () => task.recv(fd, op.size, true));
+				this.call(`recv(${fd}, ${op.size} bytes)`, descriptor, other, () =>
+					task.recv(fd, op.size, true),
+				);
 				return;
 		}
 	}
 
-	private fork(task: Task): void {
-		const own = this.descriptors.filter((descriptor) => descriptor.task === task);
-		if (this.tasks.length >= MAX_TASKS) return;
-		if (this.descriptors.length + own.length > MAX_DESCRIPTORS) return;
+	private get maxDescriptors(): number {
+		return this.program.room + MORE_DESCRIPTORS;
+	}
+
+	private fork(side: Side, task: Task): void {
+		const own = side.descriptors.filter((descriptor) => descriptor.task === task);
+		if (side.tasks.length >= MAX_TASKS) return;
+		if (side.descriptors.length + own.length > this.maxDescriptors) return;
 		const child = task.fork();
-		this.transcript.push(`task ${task.pid} (uid ${task.uid}): fork() = ${child.pid}`);
-		this.tasks.push(child);
+		this.note(side.protocol, `${this.who(side, task)}fork() = task ${side.tasks.length}`);
+		side.tasks.push(child);
 		for (const { fd, file } of own) {
 			file.descriptors++;
-			this.descriptors.push({ task: child, fd, file });
+			side.descriptors.push({ task: child, fd, file });
 		}
 	}
 
-	private adopt(task: Task, fd: number): Descriptor {
+	private adopt(side: Side, family: Family, task: Task, fd: number): Descriptor {
 		const socket = task.socketOf(fd);
 		const sk = this.kernel.socket.sk[socket];
 		this.oracle.users.set(sk, task.uid);
 		const file: OpenFile = {
+			protocol: side.protocol,
+			family,
 			sk,
 			socket,
 			descriptors: 1,
 			addressNamed: false,
 			portNamed: false,
-			bound: 0,
+			bound: family === 4 ? ANY4 : ANY6,
 		};
 		const descriptor = { task, fd, file };
-		this.descriptors.push(descriptor);
+		side.descriptors.push(descriptor);
 		return descriptor;
 	}
 
-	private get full(): boolean {
-		const files = new Set(this.descriptors.map((descriptor) => descriptor.file));
-		return files.size >= MAX_SOCKETS || this.descriptors.length >= MAX_DESCRIPTORS;
+	private isFull({ descriptors }: Side): boolean {
+		const files = new Set(descriptors.map((descriptor) => descriptor.file));
+		return files.size >= this.program.room || descriptors.length >= this.maxDescriptors;
 	}
 
 	/** A socket with its options set, bound where it is to be. */
-	private open(task: Task, options: Options, bind: LocalName | null): Descriptor | undefined {
-		if (this.full) return undefined;
-		const fd = task.tcp();
-		this.transcript.push(`task ${task.pid} (uid ${task.uid}): socket() = ${fd}`);
-		const descriptor = this.adopt(task, fd);
+	private open(
+		side: Side,
+		task: Task,
+		options: Options,
+		bind: LocalName | null,
+	): Descriptor | undefined {
+		if (this.isFull(side)) return undefined;
+		const { families } = this.program;
+		const family = families[options.family % families.length];
+		const [type, protocol] = SOCKETS[side.protocol];
+		const fd = task.socket(family === 4 ? AF_INET : AF_INET6, type, protocol);
+		this.note(side.protocol, `${this.who(side, task)}socket(IPv${family}) = ${fd}`);
+		const descriptor = this.adopt(side, family, task, fd);
+		if (options.v6only && family === 6) this.set(descriptor, "v6only", true);
 		for (const option of ["reuseaddr", "reuseport", "addressOnly", "freebind", "abort"] as const) {
 			if (options[option]) this.set(descriptor, option, true);
 		}
@@ -443,22 +567,25 @@ export class Run {
 
 	private begin(op: Extract<Op, { op: "open" | "session" }>): void {
 		// Room for it, and for what it accepts.
-		while (this.full) this.close(this.descriptors[op.task % this.descriptors.length]);
+		const side = op.op === "session" ? this.sides.tcp : this.sideOf(op.options);
+		while (this.isFull(side)) this.close(side.descriptors[op.task % side.descriptors.length]);
 		if (op.op === "session") {
 			this.session(op);
 			return;
 		}
-		const descriptor = this.open(this.task(op.task), op.options, op.bind);
+		const descriptor = this.open(side, this.task(side, op.task), op.options, op.bind);
 		if (descriptor === undefined) return;
 		if (op.next === "listen") this.listen(descriptor, op.backlog);
 		else if (op.next === "connect") this.connect(descriptor, op.target);
 	}
 
 	private session(op: Extract<Op, { op: "session" }>): void {
-		const listener = this.listener(op.listener);
+		const { tcp } = this.sides;
+		const listener = this.listener(tcp, op.listener);
 		if (listener === undefined) return;
 		const client = this.open(
-			op.task % 2 === 0 ? listener.task : this.task(op.task),
+			tcp,
+			op.task % 2 === 0 ? listener.task : this.task(tcp, op.task),
 			op.options,
 			op.bind,
 		);
@@ -471,17 +598,21 @@ export class Run {
 		}
 	}
 
-	private listener(index: number): Descriptor | undefined {
+	/** One that listens, or of UDP one that has a port. */
+	private listener({ protocol, descriptors }: Side, index: number): Descriptor | undefined {
 		const S = this.kernel.sock;
-		const listening = this.descriptors.filter(({ file }) => S.skc_state[file.sk] === TCP_LISTEN);
+		const listening = descriptors.filter(({ file }) =>
+			protocol === "tcp" ? S.skc_state[file.sk] === TCP_LISTEN : S.skc_num[file.sk] !== 0,
+		);
 		return listening[index % listening.length];
 	}
 
 	private set(
-		{ task, fd }: Descriptor,
-		option: "reuseaddr" | "reuseport" | "addressOnly" | "freebind" | "abort",
+		descriptor: Descriptor,
+		option: "reuseaddr" | "reuseport" | "addressOnly" | "freebind" | "abort" | "v6only",
 		on: boolean,
 	): void {
+		const { task, fd } = descriptor;
 		const value = on ? 1 : 0;
 		const [level, name, optval] = (
 			{
@@ -490,15 +621,17 @@ export class Run {
 				addressOnly: [SOL_IP, IP_BIND_ADDRESS_NO_PORT, value],
 				freebind: [SOL_IP, IP_FREEBIND, value],
 				abort: [SOL_SOCKET, SO_LINGER, bytes(value, 0)],
+				v6only: [SOL_IPV6, IPV6_V6ONLY, value],
 			} as const
 		)[option];
-		this.call(`setsockopt(${fd}, ${option}, ${value})`, task, { name: "other" }, () =>
+		this.call(`setsockopt(${fd}, ${option}, ${value})`, descriptor, { name: "other" }, () =>
 			task.setsockopt(fd, level, name, optval),
 		);
 	}
 
-	private setRange({ task, fd }: Descriptor, [low, high]: readonly [number, number]): void {
-		this.call(`setsockopt(${fd}, range, ${low}-${high})`, task, { name: "other" }, () =>
+	private setRange(descriptor: Descriptor, [low, high]: readonly [number, number]): void {
+		const { task, fd } = descriptor;
+		this.call(`setsockopt(${fd}, range, ${low}-${high})`, descriptor, { name: "other" }, () =>
 			task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, (high << 16) | low),
 		);
 	}
@@ -507,84 +640,102 @@ export class Run {
 	 * Only before the socket has a port: the kernel lets a socket change its VRF later, but
 	 * not its port's bucket, and lets connections that differ in their devices become alike.
 	 */
-	private setDevice({ task, fd, file }: Descriptor, device: DeviceName): void {
+	private setDevice(descriptor: Descriptor, device: DeviceName): void {
+		const { task, fd, file } = descriptor;
 		const S = this.kernel.sock;
 		if (S.skc_num[file.sk] !== 0 || S.skc_state[file.sk] !== TCP_CLOSE) return;
 		const name = Uint8Array.from([...device].map((c) => c.charCodeAt(0)));
-		this.call(`setsockopt(${fd}, device, "${device}")`, task, { name: "other" }, () =>
+		this.call(`setsockopt(${fd}, device, "${device}")`, descriptor, { name: "other" }, () =>
 			task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name),
 		);
 	}
 
-	private bind({ task, fd, file }: Descriptor, { address, port }: LocalName): void {
+	private bind(descriptor: Descriptor, name: LocalName): void {
+		const { task, fd, file } = descriptor;
+		const { port } = name;
+		const address = addr(file.family === 4 ? name.v4 : name.v6);
 		const me = this.oracle.world().find(file.sk);
 		const flags = this.kernel.sock.inet_flags[file.sk];
+		const settings = this.oracle.settings.get(me.net);
+		const nonlocal = address.v4 !== null ? settings?.nonlocalBind : settings?.nonlocalBind6;
 		const valid =
-			this.oracle.settings.get(me.net)?.nonlocalBind === true ||
-			(flags & INET_FREEBIND) !== 0 ||
-			address === "0.0.0.0" ||
-			isLocal(ip(address), me.l3mdev);
+			nonlocal === true || (flags & INET_FREEBIND) !== 0 || isLocal(address, me.device, me.l3mdev);
 		const addressOnly = (flags & INET_BIND_ADDRESS_NO_PORT) !== 0;
-		const action: Action = {
-			name: "bind",
-			file,
-			address: ip(address),
-			port,
-			valid,
-			addressOnly,
-		};
-		this.call(`bind(${fd}, ${address}:${port})`, task, action, () =>
-			task.bind(fd, { family: "AF_INET", address, port }),
-		);
+		const action: Action = { name: "bind", file, address, port, valid, addressOnly };
+		const to = nameOf(address, port);
+		this.call(`bind(${fd}, ${address.text} ${port})`, descriptor, action, () => task.bind(fd, to));
 		this.tellPort(file);
 	}
 
 	/** Writes down the port that a socket has now: the kernel's choice is part of a run. */
 	private tellPort(file: OpenFile): void {
 		const port = this.kernel.sock.skc_num[file.sk];
-		if (this.search !== null) this.transcript.push(`  chosen ${this.search.chosen}, has ${port}`);
+		if (this.search === null) return;
+		this.note(file.protocol, `  chosen ${this.search.chosen}, has ${port}`);
 	}
 
-	private listen({ task, fd, file }: Descriptor, backlog: number): void {
+	private listen(descriptor: Descriptor, backlog: number): void {
+		const { task, fd, file } = descriptor;
 		const socketState = this.kernel.socket.state[file.socket];
-		this.call(`listen(${fd}, ${backlog})`, task, { name: "listen", file, socketState }, () =>
+		this.call(`listen(${fd}, ${backlog})`, descriptor, { name: "listen", file, socketState }, () =>
 			task.listen(fd, backlog),
 		);
 		this.tellPort(file);
 	}
 
-	private connect({ task, fd, file }: Descriptor, target: Target): void {
-		let to = { address: "127.0.0.1", port: 9 };
-		if ("address" in target) to = target;
-		else {
-			const listener = this.listener(target.listener);
-			if (listener !== undefined) {
-				const address = this.kernel.sock.skc_rcv_saddr[listener.file.sk];
-				to = {
-					// Two of its addresses, if it listens on all.
-					address:
-						address === 0 ? (fd % 2 === 0 ? "127.0.0.1" : "192.0.2.10") : formatIpv4(address),
-					port: this.kernel.sock.skc_num[listener.file.sk],
-				};
-			}
+	/** A target as a socket of a family names it. */
+	private address({ fd, file }: Descriptor, target: Target): Address {
+		const { family, protocol } = file;
+		const { sock } = this.kernel;
+		if (!("listener" in target)) {
+			return nameOf(addr(family === 4 ? target.v4 : target.v6), target.port);
 		}
-		const text = `connect(${fd}, ${to.address}:${to.port})`;
+		const listener = this.listener(this.sides[protocol], target.listener);
+		if (listener === undefined) return nameOf(asFamily(addr("127.0.0.1"), family), 9);
+		const port = sock.skc_num[listener.file.sk];
+		let { address } = this.oracle.world().find(listener.file.sk);
+		if (address.wildcard) {
+			// Two of its addresses, if it listens on all.
+			const over6 = family === 6 && address === ANY6 && fd % 3 !== 0;
+			const [one, other] = over6 ? ["::1", "2001:db8::10"] : ["127.0.0.1", "192.0.2.10"];
+			address = addr(fd % 2 === 0 ? one : other);
+		}
+		const name = asFamily(address, family);
+		return nameOf(name.family === family ? name : addr("127.0.0.1"), port);
+	}
+
+	private connect(descriptor: Descriptor, target: Target): void {
+		const { task, fd, file } = descriptor;
+		const to = this.address(descriptor, target);
 		const socketState = this.kernel.socket.state[file.socket];
-		this.call(text, task, { name: "connect", file, socketState }, () =>
-			task.connect(fd, { family: "AF_INET", ...to }, 16, true),
+		const text = `connect(${fd}, ${to.address} ${to.port})`;
+		this.call(text, descriptor, { name: "connect", file, socketState }, () =>
+			task.connect(fd, to, undefined, true),
 		);
 		this.tellPort(file);
 	}
 
-	private accept({ task, fd, file: listener }: Descriptor): Descriptor | undefined {
-		if (this.full) return undefined;
+	private send(descriptor: Descriptor, size: number, target: Target | null): void {
+		const { task, fd, file } = descriptor;
+		const to = target === null ? null : this.address(descriptor, target);
+		const where = to === null ? "" : `, ${to.address} ${to.port}`;
+		this.call(`send(${fd}, ${size} bytes${where})`, descriptor, { name: "send", file }, () =>
+			task.sendto(fd, size, to, undefined, true),
+		);
+		this.tellPort(file);
+	}
+
+	private accept(descriptor: Descriptor): Descriptor | undefined {
+		const { task, fd, file: listener } = descriptor;
+		const side = this.side(descriptor);
+		if (this.isFull(side)) return undefined;
 		let accepted: Descriptor | undefined;
-		this.call(`accept(${fd})`, task, { name: "other" }, () => {
+		this.call(`accept(${fd})`, descriptor, { name: "other" }, () => {
 			const result = task.accept4(fd, 0, {}, true);
 			if (result >= 0) {
-				accepted = this.adopt(task, result);
+				accepted = this.adopt(side, listener.family, task, result);
 				accepted.file.addressNamed = listener.addressNamed;
-				accepted.file.bound = this.kernel.sock.skc_rcv_saddr[accepted.file.sk];
+				accepted.file.bound = this.oracle.world().find(accepted.file.sk).address;
 			}
 			return result;
 		});
@@ -593,9 +744,10 @@ export class Run {
 
 	private close(descriptor: Descriptor): void {
 		const { task, fd, file } = descriptor;
-		this.descriptors = this.descriptors.filter((other) => other !== descriptor);
+		const side = this.side(descriptor);
+		side.descriptors = side.descriptors.filter((other) => other !== descriptor);
 		file.descriptors--;
-		this.call(`close(${fd})`, task, { name: "other" }, () => {
+		this.call(`close(${fd})`, descriptor, { name: "other" }, () => {
 			// Before the handle can be given out again.
 			if (file.descriptors === 0) this.oracle.users.delete(file.sk);
 			return task.close(fd);
@@ -606,8 +758,9 @@ export class Run {
 		const namespace = this.namespaces[net];
 		const { id } = namespace.net;
 		const text = `net ${id}: ${name} = ${JSON.stringify(value)}`;
+		const path = name.startsWith("net.") ? name : `net.ipv4.${name}`;
 		this.call(text, null, { name: "other" }, () => {
-			const result = namespace.setSysctl(`net.ipv4.${name}`, value);
+			const result = namespace.setSysctl(path, value);
 			const old = this.oracle.settings.get(id);
 			if (result === 0 && old !== undefined) {
 				this.oracle.settings.set(id, changed(old, name, value));
@@ -637,6 +790,8 @@ function changed(settings: Settings, name: string, value: string): Settings {
 			return { ...settings, twReuse: numbers[0] };
 		case "ip_nonlocal_bind":
 			return { ...settings, nonlocalBind: numbers[0] !== 0 };
+		case "net.ipv6.ip_nonlocal_bind":
+			return { ...settings, nonlocalBind6: numbers[0] !== 0 };
 		default:
 			return settings;
 	}

@@ -4,8 +4,9 @@
 # Records programs of this folder with strace, each in a fresh network
 # namespace. It is record.sh's half inside the virtual machine.
 #
-#   inside.sh storms FIRST LAST CALLS [plain]   out/storm-SEED.strace for each seed
-#   inside.sh NAME...                   out/NAME.strace
+#   inside.sh storms FIRST LAST CALLS [plain]       out/storm-SEED.strace for each seed
+#   inside.sh storms6 FIRST LAST CALLS [OPTION...]  out/storm6-SEED.strace for each seed
+#   inside.sh NAME...                               out/NAME.strace
 
 set -eu
 
@@ -42,15 +43,19 @@ record_python() {
 
 prepare=
 mkdir -p out
-if [ "${1:-}" = storms ]; then
+case ${1:-} in
+storms | storms6)
+	storm=${1%s*}${1#storms}
 	seed=$2
-	while [ "$seed" -le "$3" ]; do
-		# shellcheck disable=SC2086 # plain, or nothing
-		record_python "storm-$seed" '-f -ttt' storm.py "$seed" "$4" ${5:-}
+	last=$3
+	calls=$4
+	shift 4
+	while [ "$seed" -le "$last" ]; do
+		record_python "$storm-$seed" '-f -ttt' "$storm.py" "$seed" "$calls" "$@"
 		seed=$((seed + 1))
 	done
-	exit 0
-fi
+	exit 0 ;;
+esac
 for name in "$@"; do
 	prepare=
 	case $name in
@@ -68,6 +73,12 @@ for name in "$@"; do
 	web) record "$name" '-f' sh web.sh ;;
 	redis) record "$name" '-f -ttt' sh redis.sh ;;
 	storm-*) record_python "$name" '-f -ttt' storm.py "${name#*-}" 1500 ;;
+	storm6-*-*)
+		with=${name#storm6-}
+		record_python "$name" '-f -ttt' storm6.py "${name##*-}" 1500 --with "${with%-*}" ;;
+	storm6-*) record_python "$name" '-f -ttt' storm6.py "${name#*-}" 1500 ;;
+	selftest) record_python "$name" '-f -ttt' selftest.py ;;
+	selftest-* | vrf) record_python "$name" '-f -ttt' selftest.py "${name#selftest-}" ;;
 	*) echo "inside.sh: no program for $name" >&2; exit 1 ;;
 	esac
 done

@@ -10,19 +10,26 @@
 set -eu
 
 ALL='three_ways-by_hand three_ways-namespace_range three_ways-socket_range
-three_ways-closing time_wait web redis load odd storm-1'
+three_ways-closing time_wait web redis load odd storm-1 storm6-1 storm6-udplite-1
+storm6-mptcp-1 storm6-sctp-1 storm6-vrf-1 selftest vrf'
 
 usage() {
 	cat <<END
 usage: record.sh [NAME...]
        record.sh --storms FIRST LAST CALLS DIR [plain]
+       record.sh --storms6 FIRST LAST CALLS DIR [plain] [--with LIST]
 
 Records the programs named, or all, into this folder:
 
 $ALL
 
+and one part of selftest.py as selftest-PART, another storm as storm-SEED,
+storm6-SEED or storm6-LIST-SEED.
+
 With --storms, storm.py with every seed from FIRST to LAST, CALLS system calls
-each, into DIR; plain leaves out what hangs on single milliseconds. Needs what vm.sh needs (vm.sh --help).
+each, into DIR; plain leaves out what hangs on single milliseconds. With
+--storms6, storm6.py; LIST is udplite, mptcp, dccp, sctp, vrf or some of them, with
+commas. Needs what vm.sh needs (vm.sh --help).
 END
 }
 
@@ -30,8 +37,21 @@ here=$(dirname "$0")
 case ${1:-} in
 --help | -h) usage; exit 0 ;;
 --storms)
-	[ $# -eq 5 ] || [ "$#-${6:-}" = 6-plain ] || { echo 'record.sh: --storms needs FIRST LAST CALLS DIR [plain]' >&2; exit 2; }
-	exec "$here/vm.sh" --timeout 3600 --out "$5" "$here" sh inside.sh storms "$2" "$3" "$4" ${6:+"$6"} ;;
+	[ $# -eq 5 ] || [ "$#-${6:-}" = 6-plain ] || {
+		echo 'record.sh: --storms needs FIRST LAST CALLS DIR [plain]' >&2
+		exit 2
+	}
+	exec "$here/vm.sh" --timeout 3600 --out "$5" "$here" \
+		sh inside.sh storms "$2" "$3" "$4" ${6:+"$6"} ;;
+--storms6)
+	[ $# -ge 5 ] || {
+		echo 'record.sh: --storms6 needs FIRST LAST CALLS DIR [plain] [--with LIST]' >&2
+		exit 2
+	}
+	first=$2 last=$3 calls=$4 out=$5
+	shift 5
+	exec "$here/vm.sh" --timeout 3600 --out "$out" "$here" \
+		sh inside.sh storms6 "$first" "$last" "$calls" "$@" ;;
 -*) echo "record.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
 esac
 # shellcheck disable=SC2086 # one name a word

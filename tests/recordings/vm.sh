@@ -10,7 +10,10 @@ set -eu
 
 # The release whose sources were compared with v6.3; else the newest 6.1.
 WANTED=6.1.176-1
-PACKAGES=python3,strace,iproute2,procps,curl,nginx-light,redis-server,redis-tools
+PACKAGES=python3,strace,iproute2,procps,kmod,curl,nginx-light,redis-server,redis-tools
+# Kernel modules that the machine loads, and what they need.
+MODULES='dummy vrf sctp dccp_ipv4 dccp_ipv6'
+NEEDED='dccp libcrc32c udp_tunnel ip6_udp_tunnel'
 
 usage() {
 	cat <<'END'
@@ -25,8 +28,9 @@ up, prints what it prints, and exits with its status. Whatever it left below
   --kernel FILE      boot this vmlinuz instead of Debian's 6.1 (x86-64 with
                      the 8250 serial port and initramfs built in)
 
-The machine has python3, strace, ip, sysctl, curl, nginx and redis. Its kernel
-and its root file system are fetched with apt at the first run and kept in
+The machine has python3, strace, ip, sysctl, curl, nginx and redis; Debian's
+kernel has dummy and VRF devices, SCTP and DCCP loaded. Kernel and root file
+system are fetched with apt at the first run and kept in
 ${XDG_CACHE_HOME:-$HOME/.cache}/inet-port-model (some 200 MB).
 
 Needs Debian 12's package sources and the packages qemu-system-x86, mmdebstrap
@@ -93,7 +97,8 @@ kernel_package() {
 			END { split(found ? found : newest, f, " "); if (f[1]) print f[2], f[1] }'
 }
 
-# Debian's kernel, unpacked from its package and never installed.
+# Debian's kernel and its modules as a cpio archive, unpacked from its package
+# and never installed.
 fetch_kernel() {
 	package=$(kernel_package)
 	[ -n "$package" ] || fail 'apt knows no linux-image-6.1.0-*-cloud-amd64: are its sources Debian 12, its lists fresh?'
@@ -103,7 +108,18 @@ fetch_kernel() {
 		apt-get -qq -o APT::Sandbox::User=root download "${package% *}=${package#* }" &&
 			dpkg -x ./*.deb .
 	) || fail "cannot fetch the kernel package $package"
+	release=$(ls "$tmp/kernel/lib/modules")
+	# Below /usr: /lib is a link there.
+	modules=$tmp/modules/usr/lib/modules/$release
+	mkdir -p "$modules"
+	cp "$tmp/kernel/lib/modules/$release"/modules.* "$modules"
+	for name in $MODULES $NEEDED; do
+		find "$tmp/kernel/lib/modules" -name "$name.ko" -exec cp {} "$modules" \;
+		[ -s "$modules/$name.ko" ] || fail "the kernel package $package has no module $name"
+	done
+	archive "$tmp/modules" >"$cache/modules.$$"
 	cp "$tmp"/kernel/boot/vmlinuz-* "$cache/vmlinuz.$$"
+	mv "$cache/modules.$$" "$cache/modules-6.1.cpio"
 	mv "$cache/vmlinuz.$$" "$cache/vmlinuz-6.1"
 }
 
@@ -128,23 +144,27 @@ fetch_rootfs() {
 	tar -C "$tmp/rootfs" --exclude='./dev/*' --exclude='./usr/share/i18n' \
 		--exclude='./var/lib/dpkg' --exclude='./var/lib/apt' -xf "$tmp/rootfs.tar"
 	archive "$tmp/rootfs" >"$cache/rootfs.$$"
-	mv "$cache/rootfs.$$" "$cache/rootfs.cpio"
+	rm -f "$cache/rootfs.cpio"
+	mv "$cache/rootfs.$$" "$cache/rootfs-2.cpio"
 }
 
 archive() {
 	(cd "$1" && find . | cpio -o -H newc -R 0:0 --quiet) || fail "cannot pack $1"
 }
 
-[ -n "$kernel" ] || [ -s "$cache/vmlinuz-6.1" ] || fetch_kernel
-[ -s "$cache/rootfs.cpio" ] || fetch_rootfs
+if [ -z "$kernel" ]; then
+	{ [ -s "$cache/vmlinuz-6.1" ] && [ -s "$cache/modules-6.1.cpio" ]; } || fetch_kernel
+fi
+[ -s "$cache/rootfs-2.cpio" ] || fetch_rootfs
 
 # What is new at each run: /init, the command, FOLDER.
 mkdir "$tmp/add"
 cp -R "$folder" "$tmp/add/w"
 mkdir -p "$tmp/add/w/out"
 for word in "$@"; do
-	quote "$word"
-done | tr '\n' ' ' >"$tmp/add/command"
+	printf '%s ' "$(quote "$word")"
+done >"$tmp/add/command"
+[ -n "$kernel" ] || printf '%s\n' "$MODULES" >"$tmp/add/modules"
 cat >"$tmp/add/init" <<'END'
 #!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
@@ -158,6 +178,11 @@ mount -t tmpfs run /run
 stty -F /dev/ttyS0 -onlcr
 stty -F /dev/ttyS1 raw
 hostname vm
+if [ -e /modules ]; then
+	# Without the dummy0 that the module makes of its own.
+	echo options dummy numdummies=0 >/etc/modprobe.d/dummy.conf
+	depmod && xargs modprobe -a </modules || echo 'vm.sh: not every module is there' >&2
+fi
 ip link set lo up
 cd /w
 sh /command </dev/null >/dev/ttyS0 2>&1
@@ -168,7 +193,8 @@ echo b >/proc/sysrq-trigger
 END
 chmod 755 "$tmp/add/init"
 {
-	cat "$cache/rootfs.cpio"
+	cat "$cache/rootfs-2.cpio"
+	[ -n "$kernel" ] || cat "$cache/modules-6.1.cpio"
 	archive "$tmp/add"
 } >"$tmp/initrd"
 

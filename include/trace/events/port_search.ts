@@ -22,6 +22,8 @@ export const CANDIDATE_CONFLICT_ANY = 6;
 /** Which system call's search it is. */
 export const SEARCH_BIND = 1;
 export const SEARCH_CONNECT = 2;
+/** Of a UDP or UDP-Lite socket, whatever the call: one scan, no passes by parity. */
+export const SEARCH_UDP = 3;
 
 export interface PortSearchTrace {
 	/** A search begins for a socket; low and high are the inclusive effective range. */
@@ -34,7 +36,11 @@ export interface PortSearchTrace {
 	skip(port: number, verdict: number, sk2: number): void;
 	/** A port was chosen, 0: none. */
 	chosen(port: number): void;
-	/** bind to a given port, or listen: the bucket decides without or with a search of its owners. */
+	/**
+	 * bind to a given port, or listen: the bucket decides without or with a search of its
+	 * owners. For UDP `fast` says that the second hash's chains were searched instead of the
+	 * port's whole chain.
+	 */
 	bound(sk: number, port: number, fast: boolean, verdict: number, sk2: number): void;
 	/** The bucket's fastreuse and fastreuseport before and after a socket was added. */
 	bucket(tb: number, fastreuse: number, fastreuseport: number): void;

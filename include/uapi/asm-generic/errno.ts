@@ -6,6 +6,7 @@
 
 export const EPERM = 1;
 export const ENOENT = 2;
+export const ESRCH = 3;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
@@ -19,6 +20,7 @@ export const EMFILE = 24;
 export const EPIPE = 32;
 export const ENOTSOCK = 88;
 export const EDESTADDRREQ = 89;
+export const EMSGSIZE = 90;
 export const EPROTOTYPE = 91;
 export const ENOPROTOOPT = 92;
 export const EPROTONOSUPPORT = 93;
@@ -27,9 +29,11 @@ export const EOPNOTSUPP = 95;
 export const EAFNOSUPPORT = 97;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
+export const ENETDOWN = 100;
 export const ENETUNREACH = 101;
 export const ECONNABORTED = 103;
 export const ECONNRESET = 104;
+export const ENOBUFS = 105;
 export const EISCONN = 106;
 export const ENOTCONN = 107;
 export const ETIMEDOUT = 110;
@@ -45,6 +49,7 @@ const NAMES = new Map<number, string>(
 	Object.entries({
 		EPERM,
 		ENOENT,
+		ESRCH,
 		EBADF,
 		EAGAIN,
 		ENOMEM,
@@ -58,6 +63,7 @@ const NAMES = new Map<number, string>(
 		EPIPE,
 		ENOTSOCK,
 		EDESTADDRREQ,
+		EMSGSIZE,
 		EPROTOTYPE,
 		ENOPROTOOPT,
 		EPROTONOSUPPORT,
@@ -66,9 +72,11 @@ const NAMES = new Map<number, string>(
 		EAFNOSUPPORT,
 		EADDRINUSE,
 		EADDRNOTAVAIL,
+		ENETDOWN,
 		ENETUNREACH,
 		ECONNABORTED,
 		ECONNRESET,
+		ENOBUFS,
 		EISCONN,
 		ENOTCONN,
 		ETIMEDOUT,

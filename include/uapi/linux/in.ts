@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Internet protocols and IP level options (include/uapi/linux/in.h). */
+/** Internet protocols and IP level options (include/uapi/linux/in.h, in6.h). */
 
 export const IPPROTO_IP = 0;
 export const IPPROTO_ICMP = 1;
@@ -12,10 +12,19 @@ export const IPPROTO_RAW = 255;
 export const IPPROTO_MPTCP = 262;
 export const IPPROTO_MAX = 263;
 
+export const IP_RECVERR = 11;
 export const IP_FREEBIND = 15;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 /** Added by the base commit, 91d0b78c5177. */
 export const IP_LOCAL_PORT_RANGE = 51;
+
+export const IPPROTO_IPV6 = 41;
+export const IPPROTO_ICMPV6 = 58;
+
+export const IPV6_ADDRFORM = 1;
+export const IPV6_RECVERR = 25;
+export const IPV6_V6ONLY = 26;
+export const IPV6_FREEBIND = 78;
 
 export const INADDR_ANY = 0;
 export const INADDR_LOOPBACK = 0x7f000001;

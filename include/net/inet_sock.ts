@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Addresses of a sock in both families at once (include/net/inet_sock.h, include/linux/ipv6.h). */
+import { AF_INET6 } from "../linux/socket.js";
+import { ipv6_addr_set_v4mapped } from "./ipv6.js";
+import type { Stack } from "./stack.js";
+
+/** Whether IPv4 is closed to the sock; time-wait sockets know it as well. */
+export function ipv6_only_sock(k: Stack, sk: number): boolean {
+	return k.sock.skc_ipv6only[sk] !== 0;
+}
+
+/** Sets the IPv4 address that is matched; an AF_INET6 sock gets it v4-mapped, too. */
+export function sk_rcv_saddr_set(k: Stack, sk: number, addr: number): void {
+	const S = k.sock;
+	S.skc_rcv_saddr[sk] = addr;
+	if (S.skc_family[sk] === AF_INET6) {
+		ipv6_addr_set_v4mapped(addr, S.skc_v6_rcv_saddr, sk * 4);
+	}
+}
+
+/** Sets the IPv4 destination; an AF_INET6 sock gets it v4-mapped, too. */
+export function sk_daddr_set(k: Stack, sk: number, addr: number): void {
+	const S = k.sock;
+	S.skc_daddr[sk] = addr;
+	if (S.skc_family[sk] === AF_INET6) ipv6_addr_set_v4mapped(addr, S.skc_v6_daddr, sk * 4);
+}
+
+/** Back to the wildcard address. */
+export function inet_reset_saddr(k: Stack, sk: number): void {
+	const S = k.sock;
+	S.skc_rcv_saddr[sk] = 0;
+	S.inet_saddr[sk] = 0;
+	if (S.skc_family[sk] === AF_INET6) {
+		S.np_saddr.fill(0, sk * 4, sk * 4 + 4);
+		S.skc_v6_rcv_saddr.fill(0, sk * 4, sk * 4 + 4);
+	}
+}

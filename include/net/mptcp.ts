@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** MPTCP sockets and their first subflows (net/mptcp/protocol.h). */
+
+/** Flag of a TCP segment, beside include/net/tcp.ts: it carries the option MP_CAPABLE. */
+export const TCPHDR_MPTCP = 1024;
+
+/**
+ * struct mptcp_sock, of one sock of PROT_MPTCP or PROT_MPTCPV6. Its columns hold what the
+ * program sees; ports are its first subflow's, which is a TCP sock.
+ */
+export interface MptcpSock {
+	/** The first subflow's own struct socket; 0 of a socket that accept() made. */
+	subflow: number;
+	/** The first subflow. There are no others. */
+	first: number;
+	/** The other end takes MPTCP: subflow options cannot be set any more. */
+	can_ack: boolean;
+	/** The other end does not: MPTCP_FALLBACK_DONE. */
+	fallback: boolean;
+}
+
+/** All of a kernel. */
+export class MptcpSocks {
+	/** By sock: mptcp_sk(). */
+	readonly socks = new Map<number, MptcpSock>();
+	/** By subflow: the sock that it belongs to, subflow->conn. */
+	readonly conn = new Map<number, number>();
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * SCTP's port buckets, endpoints and associations, as far as ports go
+ * (include/net/sctp/structs.h, constants.h, sctp.h, include/uapi/linux/sctp.h).
+ */
+import { Slab } from "../linux/slab.js";
+import type { Sockaddr } from "../linux/socket.js";
+import type { Net, RouteAnswer } from "./net_namespace.js";
+import type { Stack } from "./stack.js";
+import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN } from "./tcp_states.js";
+
+/** sp->type: a one-to-many socket (SOCK_SEQPACKET), a one-to-one socket (SOCK_STREAM). */
+export const SCTP_SOCKET_UDP = 0;
+export const SCTP_SOCKET_TCP = 2;
+
+/** States of an SCTP sock, in skc_state. */
+export const SCTP_SS_CLOSED = TCP_CLOSE;
+export const SCTP_SS_LISTENING = TCP_LISTEN;
+export const SCTP_SS_ESTABLISHED = TCP_ESTABLISHED;
+export const SCTP_SS_CLOSING = TCP_CLOSE_WAIT;
+
+/**
+ * States of an association. The others pass at once here: over loopback within the call
+ * that begins an exchange.
+ */
+export const SCTP_STATE_CLOSED = 0;
+export const SCTP_STATE_COOKIE_WAIT = 1;
+export const SCTP_STATE_ESTABLISHED = 3;
+export const SCTP_STATE_SHUTDOWN_RECEIVED = 6;
+
+/** Reach of an address: the larger, the narrower. */
+export const SCTP_SCOPE_GLOBAL = 0;
+export const SCTP_SCOPE_PRIVATE = 1;
+export const SCTP_SCOPE_LINK = 2;
+export const SCTP_SCOPE_LOOPBACK = 3;
+export const SCTP_SCOPE_UNUSABLE = 4;
+
+/** Which addresses an association may use: its own socket, its peer. */
+export const SCTP_ADDR6_ALLOWED = 0x00000001;
+export const SCTP_ADDR4_PEERSUPP = 0x00000002;
+export const SCTP_ADDR6_PEERSUPP = 0x00000004;
+export const SCTP_ADDR4_ALLOWED = 0x00000008;
+
+/** Options of level SOL_SCTP. */
+export const SCTP_I_WANT_MAPPED_V4_ADDR = 12;
+export const SCTP_REUSE_PORT = 36;
+export const SCTP_SOCKOPT_BINDX_ADD = 100;
+export const SCTP_SOCKOPT_BINDX_REM = 101;
+export const SCTP_SOCKOPT_CONNECTX_OLD = 107;
+
+/** union sctp_addr: its family says which; mapped addresses change it in place. */
+export type SctpAddr = Sockaddr;
+
+/** struct sctp_bind_addr: the addresses of an endpoint or association, which share one port. */
+export interface SctpBindAddr {
+	/** 0 while unbound. */
+	port: number;
+	address_list: SctpAddr[];
+}
+
+/** struct sctp_endpoint: what one sock is bound to, and its associations, oldest first. */
+export interface SctpEndpoint {
+	sk: number;
+	bind_addr: SctpBindAddr;
+	/** Of a listening one-to-one socket also its accept queue. */
+	asocs: SctpAssociation[];
+	/** Bucket of ep_hashtable while it listens, else -1. */
+	hashent: number;
+}
+
+/** The way to an address of a peer: what a struct sctp_transport has of it. */
+export interface SctpDst {
+	/** The source address, without a port. */
+	saddr: SctpAddr;
+	/** Whether that is an address of the association, so that answers find it. */
+	bound: boolean;
+	/** Device on which this kernel itself receives what goes there, 0 if another host does. */
+	dif: number;
+	/** What another host answers. */
+	answer: RouteAnswer;
+}
+
+/** struct sctp_association. */
+export interface SctpAssociation {
+	ep: SctpEndpoint;
+	sk: number;
+	/** SCTP_STATE_*. */
+	state: number;
+	/** Those addresses of the endpoint that its peer can reach. */
+	bind_addr: SctpBindAddr;
+	peer: {
+		port: number;
+		primary_addr: SctpAddr;
+		/** Addresses of the peer, the primary one first: transport_addr_list. */
+		transports: SctpAddr[];
+	};
+	/** The way to the primary address, null if there is none. */
+	dst: SctpDst | null;
+	/** The other end, if it is of this kernel and knows of the association. */
+	other: SctpAssociation | null;
+	/** Its INIT is yet to leave: it does once the call lets go of the sock. */
+	init_pending: boolean;
+	/** Sizes of the messages sent before it was established. */
+	outqueue: number[];
+	/** Freed: nobody may look at it again but a call that holds it. */
+	dead: boolean;
+}
+
+/** struct sctp_sock. */
+export interface SctpSock {
+	/** SCTP_SOCKET_*. */
+	type: number;
+	/** SCTP_REUSE_PORT, which counts as SO_REUSEADDR. */
+	reuse: boolean;
+	/** SCTP_I_WANT_MAPPED_V4_ADDR. */
+	v4mapped: boolean;
+	/** Whether whoever bound it might take any port: stands for who calls connect(). */
+	bind_service: boolean;
+	ep: SctpEndpoint;
+	/** Messages received and not read yet. */
+	receive_queue: SctpMessage[];
+}
+
+/** A message of an association, bytes. */
+export interface SctpMessage {
+	asoc: SctpAssociation;
+	size: number;
+}
+
+/**
+ * struct sctp_bind_bucket: one for each (namespace, port) that has an owner. Invariant:
+ * `owner` is never empty outside the functions that create and destroy.
+ */
+export class SctpBindBucketTable extends Slab {
+	net = this.u16();
+	port = this.u16();
+	fastreuse = this.u8();
+	fastreuseport = this.u8();
+	fastuid = this.u32();
+	/** Chain of the hash bucket. */
+	node_next = this.i32();
+	node_pprev = this.i32();
+	/** First owner; linked by the sockets' bind_node. */
+	owner = this.i32();
+}
+
+/** sctp_port_hashsize of a machine with 24 GiB: two pages of buckets (net/sctp/protocol.c: sctp_init). */
+export const SCTP_PORT_HASHSIZE = 512;
+const SCTP_EP_HASHSIZE = 64;
+
+/** struct sctp_globals, and what hangs on the socks. */
+export class SctpGlobals {
+	readonly port_hashtable = new Int32Array(SCTP_PORT_HASHSIZE);
+	readonly bucket_cachep = new SctpBindBucketTable();
+	/** Listening endpoints by port, last added first. */
+	readonly ep_hashtable: SctpEndpoint[][] = [];
+	/** Associations by namespace, local port and one address of the peer, last added first. */
+	readonly transport_hashtable = new Map<string, SctpAssociation[]>();
+	/** sctp_sk(): the rest of each sock. */
+	readonly socks = new Map<number, SctpSock>();
+
+	constructor() {
+		for (let i = 0; i < SCTP_EP_HASHSIZE; i++) this.ep_hashtable.push([]);
+	}
+}
+
+/** Slot of a port in port_hashtable. */
+export function sctp_phashfn(net: Net, lport: number): number {
+	return (net.hash_mix + lport) & (SCTP_PORT_HASHSIZE - 1);
+}
+
+/** Slot of a port in ep_hashtable. */
+export function sctp_ep_hashfn(net: Net, lport: number): number {
+	return (net.hash_mix + lport) & (SCTP_EP_HASHSIZE - 1);
+}
+
+export function sctp_sk(k: Stack, sk: number): SctpSock {
+	const sp = k.sctp_globals.socks.get(sk);
+	if (sp === undefined) throw new Error(`socket ${sk} is not SCTP's`);
+	return sp;
+}
+
+/** Whether the sock is one-to-one or one-to-many: `type` is SCTP_SOCKET_*. */
+export function sctp_style(k: Stack, sk: number, type: number): boolean {
+	return sctp_sk(k, sk).type === type;
+}
+
+export function sctp_sstate(k: Stack, sk: number, state: number): boolean {
+	return k.sock.skc_state[sk] === state;
+}
+
+/** A copy of an address, for a list. */
+export function sctp_addr_dup(addr: SctpAddr): SctpAddr {
+	return { ...addr, sin6_addr: addr.sin6_addr.slice() };
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** UDP's hash tables and their inline functions (include/net/udp.h, include/linux/udp.h). */
+import type { Net } from "./net_namespace.js";
+import type { SockTable } from "./sock.js";
+
+export const UDP_HTABLE_SIZE_MIN = 256;
+export const UDP_HTABLE_SIZE_MAX = 65536;
+/** What a machine with 24 GiB gets: one slot for every 2 MiB, rounded up to a power of two. */
+export const UDP_HTABLE_SIZE_DEFAULT = 16_384;
+
+/**
+ * struct udp_table: every bound sock is on two chains, one by its port, one by its address
+ * and port. `hash` and `hash2` hold the first sock of each chain (struct udp_hslot), `count`
+ * and `count2` how many are on it. Chains of `hash` are linked by node_next, those of
+ * `hash2` by bind_node_next. A sock's own hashes are the two halves of its skc_hash.
+ */
+export class UdpTable {
+	readonly hash: Int32Array;
+	readonly count: Uint32Array;
+	readonly hash2: Int32Array;
+	readonly count2: Uint32Array;
+	/** Number of slots - 1. */
+	readonly mask: number;
+	/** log2 of the number of slots. */
+	readonly log: number;
+	/**
+	 * sk_receive_queue of each sock that has one: the lengths of the datagrams, bytes, first
+	 * come first. Only the columns of a sock that is freed are cleared, so its queue is to be
+	 * deleted before.
+	 */
+	readonly receive_queue = new Map<number, number[]>();
+	/**
+	 * Secrets of the lookups' hashes, drawn at first use. C has them as static variables, so
+	 * that UDP and UDP-Lite share them: those of k.udp_table serve both.
+	 */
+	udp_ehash_secret: number | null = null;
+	udp6_ehash_secret: number | null = null;
+	udp_ipv6_hash_secret: number | null = null;
+
+	/** Throws RangeError for a number of slots that is no power of two or that no kernel has. */
+	constructor(size = UDP_HTABLE_SIZE_DEFAULT) {
+		const power = Number.isInteger(size) && (size & (size - 1)) === 0;
+		if (!power || size < UDP_HTABLE_SIZE_MIN || size > UDP_HTABLE_SIZE_MAX) {
+			throw new RangeError(
+				`size of udp must be a power of two from ${UDP_HTABLE_SIZE_MIN} to ${UDP_HTABLE_SIZE_MAX}, is ${size}`,
+			);
+		}
+		this.hash = new Int32Array(size);
+		this.count = new Uint32Array(size);
+		this.hash2 = new Int32Array(size);
+		this.count2 = new Uint32Array(size);
+		this.mask = size - 1;
+		this.log = Math.log2(size);
+	}
+}
+
+/** Slot of a local port in the first hash. */
+export function udp_hashfn(net: Net, num: number, mask: number): number {
+	return (num + net.hash_mix) & mask;
+}
+
+export function udp_hashslot(table: UdpTable, net: Net, num: number): number {
+	return udp_hashfn(net, num, table.mask);
+}
+
+/** Slot of a hash of address and port in the second hash. */
+export function udp_hashslot2(table: UdpTable, hash: number): number {
+	return hash & table.mask;
+}
+
+/** up->udp_port_hash: the port that a sock is hashed by; it stays when the sock is unhashed. */
+export function udp_port_hash(S: SockTable, sk: number): number {
+	return S.skc_hash[sk] & 0xffff;
+}
+
+/** up->udp_portaddr_hash, 16 bits. */
+export function udp_portaddr_hash(S: SockTable, sk: number): number {
+	return S.skc_hash[sk] >>> 16;
+}
+
+export function set_udp_hashes(S: SockTable, sk: number, port: number, portaddr: number): void {
+	S.skc_hash[sk] = (portaddr << 16) | port;
+}
+
+/** Whether a bound device admits a datagram's device. */
+export function udp_sk_bound_dev_eq(
+	net: Net,
+	bound_dev_if: number,
+	dif: number,
+	sdif: number,
+): boolean {
+	if (bound_dev_if === 0) return sdif === 0 || net.ipv4.sysctl_udp_l3mdev_accept !== 0;
+	return bound_dev_if === dif || bound_dev_if === sdif;
+}

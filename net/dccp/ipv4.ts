@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/dccp/ipv4.c: DCCP over IPv4. */
+import type { ProtoOps } from "../../include/linux/net.js";
+import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
+import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
+import { RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import type { Proto } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
+import { sk_net } from "../core/sock.js";
+import {
+	inet_accept,
+	inet_bind,
+	inet_getname,
+	inet_getsockopt,
+	inet_recvmsg,
+	inet_release,
+	inet_sendmsg,
+	inet_setsockopt,
+	inet_shutdown,
+	inet_wait_for_connect,
+} from "../ipv4/af_inet.js";
+import { inet_csk_get_port } from "../ipv4/inet_connection_sock.js";
+import {
+	inet_bhash2_reset_saddr,
+	inet_bhash2_update_saddr,
+	inet_hash,
+	inet_hash_connect,
+	inet_put_port,
+	inet_unhash,
+} from "../ipv4/inet_hashtables.js";
+import { flow, ip_route_connect } from "../ipv4/route.js";
+import {
+	DCCP_CLOSED,
+	DCCP_REQUESTING,
+	dccp_check_modelled,
+	dccp_close,
+	dccp_disconnect,
+	dccp_recvmsg,
+	dccp_sendmsg,
+	dccp_set_state,
+	dccp_stream_connect,
+	inet_dccp_listen,
+} from "./proto.js";
+
+/**
+ * connect(): the route and with it the source address, then the local port; step by step
+ * tcp_v4_connect. Returns 0 or a negative errno; throws NotModelled.
+ */
+export function dccp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
+	if (addr.sin_family !== AF_INET) return -EAFNOSUPPORT;
+
+	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
+	if (err < 0) return err;
+	if (flow.type === RTN_MULTICAST || flow.type === RTN_BROADCAST) return -ENETUNREACH;
+	const { saddr, daddr } = flow;
+	dccp_check_modelled(k, sk, { ...addr, sin_addr: daddr }, AF_INET);
+
+	if (S.inet_saddr[sk] === 0) inet_bhash2_update_saddr(k, sk, saddr);
+	else sk_rcv_saddr_set(k, sk, S.inet_saddr[sk]);
+	S.skc_dport[sk] = addr.sin_port;
+	sk_daddr_set(k, sk, daddr);
+
+	dccp_set_state(k, sk, DCCP_REQUESTING);
+	err = inet_hash_connect(k, sk);
+	if (err !== 0) {
+		dccp_set_state(k, sk, DCCP_CLOSED);
+		inet_bhash2_reset_saddr(k, sk);
+		S.skc_dport[sk] = 0;
+	}
+	return err;
+}
+
+export const dccp_v4_prot: Proto = {
+	name: "DCCP",
+	close: dccp_close,
+	connect: dccp_v4_connect,
+	disconnect: dccp_disconnect,
+	sendmsg: dccp_sendmsg,
+	recvmsg: dccp_recvmsg,
+	hash: inet_hash,
+	unhash: inet_unhash,
+	get_port: inet_csk_get_port,
+	put_port: inet_put_port,
+	no_autobind: false,
+};
+
+export const inet_dccp_ops: ProtoOps = {
+	release: inet_release,
+	bind: inet_bind,
+	connect: dccp_stream_connect,
+	connect_wait: inet_wait_for_connect,
+	accept: inet_accept,
+	getname: inet_getname,
+	listen: inet_dccp_listen,
+	shutdown: inet_shutdown,
+	setsockopt: inet_setsockopt,
+	getsockopt: inet_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/dccp/ipv6.c: DCCP over IPv6. */
+import type { ProtoOps } from "../../include/linux/net.js";
+import {
+	AF_INET6,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SOCKADDR_IN,
+	SIZEOF_SOCKADDR_IN6,
+	type Sockaddr,
+	sockaddr_in,
+} from "../../include/linux/socket.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	IPV6_ADDR_LINKLOCAL,
+	IPV6_ADDR_MAPPED,
+	IPV6_ADDR_MULTICAST,
+	in6addr_loopback,
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_type,
+	LOOPBACK4_IPV6,
+} from "../../include/net/ipv6.js";
+import type { Proto } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
+import {
+	inet_accept,
+	inet_recvmsg,
+	inet_release,
+	inet_sendmsg,
+	inet_shutdown,
+	inet_wait_for_connect,
+} from "../ipv4/af_inet.js";
+import { inet_csk_get_port } from "../ipv4/inet_connection_sock.js";
+import {
+	inet_bhash2_reset_saddr,
+	inet_hash,
+	inet_put_port,
+	inet_unhash,
+	inet6_bhash2_update_saddr,
+} from "../ipv4/inet_hashtables.js";
+import { inet6_bind, inet6_getname, inet6_getsockopt, inet6_setsockopt } from "../ipv6/af_inet6.js";
+import { inet6_hash_connect } from "../ipv6/inet6_hashtables.js";
+import { flow6, ip6_dst_lookup_flow } from "../ipv6/route.js";
+import { dccp_v4_connect } from "./ipv4.js";
+import {
+	DCCP_CLOSED,
+	DCCP_REQUESTING,
+	dccp_check_modelled,
+	dccp_close,
+	dccp_disconnect,
+	dccp_recvmsg,
+	dccp_sendmsg,
+	dccp_set_state,
+	dccp_stream_connect,
+	inet_dccp_listen,
+} from "./proto.js";
+
+/**
+ * connect(): as dccp_v4_connect, and by it where the destination is v4-mapped. Returns 0 or
+ * a negative errno; throws NotModelled.
+ */
+function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number): number {
+	const S = k.sock;
+	const at = sk * 4;
+	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
+	if (usin.sin_family !== AF_INET6) return -EAFNOSUPPORT;
+
+	// connect() to the wildcard goes to oneself.
+	const daddr = usin.sin6_addr.slice();
+	if (ipv6_addr_any(daddr, 0)) daddr.set(in6addr_loopback);
+	const addr_type = ipv6_addr_type(daddr, 0);
+	if ((addr_type & IPV6_ADDR_MULTICAST) !== 0) return -ENETUNREACH;
+	if ((addr_type & IPV6_ADDR_LINKLOCAL) !== 0) {
+		if (addr_len >= SIZEOF_SOCKADDR_IN6 && usin.sin6_scope_id !== 0) {
+			const bound = S.skc_bound_dev_if[sk];
+			if (bound !== 0 && bound !== usin.sin6_scope_id) return -EINVAL;
+			S.skc_bound_dev_if[sk] = usin.sin6_scope_id;
+		}
+		// A link-local address means something on one link only.
+		if (S.skc_bound_dev_if[sk] === 0) return -EINVAL;
+	}
+	ipv6_addr_copy(S.skc_v6_daddr, at, daddr, 0);
+
+	if (addr_type === IPV6_ADDR_MAPPED) {
+		if (ipv6_only_sock(k, sk)) return -ENETUNREACH;
+		const sin = sockaddr_in(daddr[3], usin.sin_port);
+		const err = dccp_v4_connect(k, sk, sin, SIZEOF_SOCKADDR_IN);
+		if (err !== 0) S.skc_dport[sk] = 0;
+		else ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
+		return err;
+	}
+
+	const bound = !ipv6_addr_any(S.skc_v6_rcv_saddr, at);
+	const from = bound ? S.skc_v6_rcv_saddr : S.np_saddr;
+	let err = ip6_dst_lookup_flow(k, sk, from, at, daddr, 0, S.skc_bound_dev_if[sk]);
+	if (err < 0) {
+		S.skc_dport[sk] = 0;
+		return err;
+	}
+	const saddr = flow6.saddr.slice();
+	dccp_check_modelled(k, sk, { ...usin, sin6_addr: daddr }, AF_INET6);
+	if (bound) ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
+	else {
+		inet6_bhash2_update_saddr(k, sk, saddr, 0);
+		ipv6_addr_copy(S.np_saddr, at, saddr, 0);
+	}
+	S.skc_rcv_saddr[sk] = LOOPBACK4_IPV6;
+	S.skc_dport[sk] = usin.sin_port;
+
+	dccp_set_state(k, sk, DCCP_REQUESTING);
+	err = inet6_hash_connect(k, sk);
+	if (err !== 0) {
+		dccp_set_state(k, sk, DCCP_CLOSED);
+		inet_bhash2_reset_saddr(k, sk);
+		S.skc_dport[sk] = 0;
+	}
+	return err;
+}
+
+export const dccp_v6_prot: Proto = {
+	name: "DCCPv6",
+	close: dccp_close,
+	connect: dccp_v6_connect,
+	disconnect: dccp_disconnect,
+	sendmsg: dccp_sendmsg,
+	recvmsg: dccp_recvmsg,
+	hash: inet_hash,
+	unhash: inet_unhash,
+	get_port: inet_csk_get_port,
+	put_port: inet_put_port,
+	no_autobind: false,
+};
+
+export const inet6_dccp_ops: ProtoOps = {
+	release: inet_release,
+	bind: inet6_bind,
+	connect: dccp_stream_connect,
+	connect_wait: inet_wait_for_connect,
+	accept: inet_accept,
+	getname: inet6_getname,
+	listen: inet_dccp_listen,
+	shutdown: inet_shutdown,
+	setsockopt: inet6_setsockopt,
+	getsockopt: inet6_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};

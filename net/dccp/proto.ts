@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/dccp/proto.c: DCCP's share in ports. It takes them as TCP does, from tables of its
+ * own (k.dccp_hashinfo), and its states are TCP's by other names.
+ *
+ * Left out are connections: a Request that leaves the namespace is never answered, nor
+ * given up after its retransmissions; one to a listener of the namespace throws
+ * NotModelled. What nobody here listens for is refused.
+ */
+import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
+import { AF_INET, AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
+import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
+import {
+	SHUTDOWN_MASK,
+	SOCK_BINDPORT_LOCK,
+	SOCK_DEAD,
+	SOCK_DONE,
+	SOCK_LINGER,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	TCP_CLOSE,
+	TCP_LISTEN,
+	TCP_SYN_SENT,
+	TCPF_CLOSE,
+	TCPF_LISTEN,
+} from "../../include/net/tcp_states.js";
+import {
+	EAGAIN,
+	EALREADY,
+	ECONNREFUSED,
+	ECONNRESET,
+	EINPROGRESS,
+	EINVAL,
+	ENOTCONN,
+	EPIPE,
+	ERESTARTSYS,
+} from "../../include/uapi/asm-generic/errno.js";
+import { NotModelled, sk_net, sock_error, sock_orphan } from "../core/sock.js";
+import { __inet_stream_connect, inet_wait_for_connect } from "../ipv4/af_inet.js";
+import {
+	inet_csk_destroy_sock,
+	inet_csk_listen_start,
+	inet_csk_listen_stop,
+} from "../ipv4/inet_connection_sock.js";
+import {
+	inet_bhash2_reset_saddr,
+	inet_put_port,
+	inet_unhash,
+	sk_over_ipv6,
+} from "../ipv4/inet_hashtables.js";
+import { ip_local_deliver_ifindex, ip_remote_answer } from "../ipv4/route.js";
+import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
+
+/** States of a DCCP sock that the model has (include/linux/dccp.h). */
+export const DCCP_CLOSED = TCP_CLOSE;
+export const DCCP_LISTEN = TCP_LISTEN;
+export const DCCP_REQUESTING = TCP_SYN_SENT;
+
+/** A closed socket leaves the tables, and gives up a port that bind() did not name. */
+export function dccp_set_state(k: Stack, sk: number, state: number): void {
+	const S = k.sock;
+	if (state === DCCP_CLOSED) {
+		inet_unhash(k, sk);
+		if (S.icsk_bind_hash[sk] !== 0 && (S.sk_userlocks[sk] & SOCK_BINDPORT_LOCK) === 0) {
+			inet_put_port(k, sk);
+		}
+	}
+	S.skc_state[sk] = state;
+}
+
+function dccp_done(k: Stack, sk: number): void {
+	dccp_set_state(k, sk, DCCP_CLOSED);
+	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
+	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
+}
+
+/** A new sock needs nothing more than its columns. */
+export function dccp_init_sock(k: Stack, sk: number): void {
+	k.sock.skc_state[sk] = DCCP_CLOSED;
+}
+
+/** Leaves a socket as new, but for a port and an address that bind() named. */
+export function dccp_disconnect(k: Stack, sk: number): number {
+	const S = k.sock;
+	const old_state = S.skc_state[sk];
+	if (old_state !== DCCP_CLOSED) dccp_set_state(k, sk, DCCP_CLOSED);
+	if (old_state === DCCP_LISTEN) inet_csk_listen_stop(k, sk);
+	else if (old_state === DCCP_REQUESTING) S.sk_err[sk] = ECONNRESET;
+	S.skc_dport[sk] = 0;
+	inet_bhash2_reset_saddr(k, sk);
+	S.sk_shutdown[sk] = 0;
+	S.sk_flags[sk] &= ~SOCK_DONE;
+	return 0;
+}
+
+/** There are no connections that could send: a negative errno. */
+export function dccp_sendmsg(
+	k: Stack,
+	sk: number,
+	_addr: Sockaddr | null,
+	_addr_len: number,
+	_size: number,
+	nonblock: boolean,
+): number {
+	// sk_stream_wait_connect
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	if (k.sock.skc_state[sk] !== DCCP_REQUESTING) return -EPIPE;
+	return nonblock ? -EAGAIN : -ERESTARTSYS;
+}
+
+/** Nothing ever arrives: 0 at the end, or a negative errno. */
+export function dccp_recvmsg(k: Stack, sk: number, _size: number, nonblock: boolean): number {
+	const S = k.sock;
+	if (S.skc_state[sk] === DCCP_LISTEN) return -ENOTCONN;
+	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
+	if (S.sk_err[sk] !== 0) return sock_error(k, sk);
+	if ((S.sk_shutdown[sk] & 1) !== 0) return 0;
+	if (S.skc_state[sk] === DCCP_CLOSED) return -ENOTCONN;
+	return nonblock ? -EAGAIN : -ERESTARTSYS;
+}
+
+/** listen(). Returns 0 or a negative errno. */
+export function inet_dccp_listen(k: Stack, sock: number, backlog: number): number {
+	const sk = k.socket.sk[sock];
+	const S = k.sock;
+	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_DCCP) {
+		return -EINVAL;
+	}
+	const old_state = S.skc_state[sk];
+	if (((1 << old_state) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
+	S.sk_max_ack_backlog[sk] = backlog;
+	return old_state === DCCP_LISTEN ? 0 : inet_csk_listen_start(k, sk);
+}
+
+/** close(): no connection outlives it. */
+export function dccp_close(k: Stack, sk: number): void {
+	const S = k.sock;
+	S.sk_shutdown[sk] = SHUTDOWN_MASK;
+	if (S.skc_state[sk] === DCCP_LISTEN) {
+		dccp_set_state(k, sk, DCCP_CLOSED);
+		inet_csk_listen_stop(k, sk);
+	} else if (S.skc_state[sk] !== DCCP_CLOSED) {
+		const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0;
+		if (linger && S.sk_lingertime[sk] === 0) dccp_disconnect(k, sk);
+		else dccp_set_state(k, sk, DCCP_CLOSED); // dccp_terminate_connection
+	}
+	sock_orphan(k, sk);
+	inet_csk_destroy_sock(k, sk);
+}
+
+/** Whether a port of a namespace has a listener, on whatever address. */
+function dccp_listener(k: Stack, net: Net, port: number): boolean {
+	const S = k.sock;
+	for (const first of k.dccp_hashinfo.lhash2) {
+		for (let sk = first; sk !== 0; sk = S.node_next[sk]) {
+			if (S.skc_num[sk] === port && S.skc_net[sk] === net.id) return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * Throws NotModelled for a connect() within one kernel that somebody may take; before it
+ * has changed anything.
+ */
+export function dccp_check_modelled(k: Stack, sk: number, daddr: Sockaddr, family: number): void {
+	const net = sk_net(k, sk);
+	const oif = k.sock.skc_bound_dev_if[sk];
+	const dif =
+		family === AF_INET
+			? ip_local_deliver_ifindex(net, daddr.sin_addr, oif)
+			: ip6_local_deliver_ifindex(net, daddr.sin6_addr, 0, oif);
+	if (dif !== 0 && dccp_listener(k, net, daddr.sin_port)) {
+		throw new NotModelled("DCCP connections within one kernel");
+	}
+}
+
+/** What answers a Request: nobody, or a Reset; a Response throws NotModelled. */
+function dccp_answer(k: Stack, sk: number): RouteAnswer {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const oif = S.skc_bound_dev_if[sk];
+	const v6 = S.skc_family[sk] === AF_INET6 && sk_over_ipv6(S, sk);
+	const dif = v6
+		? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, sk * 4, oif)
+		: ip_local_deliver_ifindex(net, S.skc_daddr[sk], oif);
+	if (dif !== 0) return "refuse";
+	const answer = v6
+		? ip6_remote_answer(net, S.skc_v6_daddr, sk * 4, oif)
+		: ip_remote_answer(net, S.skc_daddr[sk], oif);
+	return k.observer?.remote_answer(sk) ?? answer;
+}
+
+/**
+ * connect(): inet_stream_connect, and what answers it. Returns 0 or a negative errno;
+ * -ERESTARTSYS where it would sleep.
+ */
+export function dccp_stream_connect(
+	k: Stack,
+	sock: number,
+	addr: Sockaddr,
+	addr_len: number,
+	nonblock: boolean,
+): number {
+	const err = __inet_stream_connect(k, sock, addr, addr_len, true);
+	const sk = k.socket.sk[sock];
+	if (err === -EINPROGRESS) {
+		// While the call holds the sock an answer waits.
+		const answer = dccp_answer(k, sk);
+		if (answer === "accept") throw new NotModelled("DCCP connections");
+		if (answer === "refuse") {
+			k.sock.sk_err[sk] = ECONNREFUSED;
+			dccp_done(k, sk);
+		}
+	}
+	if (nonblock || (err !== -EINPROGRESS && err !== -EALREADY)) return err;
+	return inet_wait_for_connect(k, sock);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv4/datagram.c: connect() of datagram sockets over IPv4. */
+import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
+import { RTN_BROADCAST } from "../../include/net/net_namespace.js";
+import { SOCK_BROADCAST } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
+import { EACCES, EAFNOSUPPORT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
+import { sk_net, sk_prot } from "../core/sock.js";
+import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
+import { flow, ip_route_connect } from "./route.js";
+
+/**
+ * Connects a sock, with a port already, to an address: finds the route and with it the
+ * source address, which the sock gets if it had none. Port 0 is taken. Returns 0 or a
+ * negative errno; -EACCES for a broadcast address without SO_BROADCAST.
+ */
+export function __ip4_datagram_connect(
+	k: Stack,
+	sk: number,
+	usin: Sockaddr,
+	addr_len: number,
+): number {
+	const S = k.sock;
+	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
+	if (usin.sin_family !== AF_INET) return -EAFNOSUPPORT;
+
+	const net = sk_net(k, sk);
+	const err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
+	if (err < 0) return err;
+	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
+
+	const { saddr, daddr } = flow;
+	if (S.inet_saddr[sk] === 0) S.inet_saddr[sk] = saddr;
+	if (S.skc_rcv_saddr[sk] === 0) {
+		// Of an AF_INET6 sock the other column follows later: __ip6_datagram_connect.
+		S.skc_rcv_saddr[sk] = saddr;
+		sk_prot(k, sk).rehash?.(k, sk);
+	}
+	S.skc_daddr[sk] = daddr;
+	S.skc_dport[sk] = usin.sin_port;
+	reuseport_has_conns_set(k, sk);
+	S.skc_state[sk] = TCP_ESTABLISHED;
+	return 0;
+}
+
+export function ip4_datagram_connect(
+	k: Stack,
+	sk: number,
+	usin: Sockaddr,
+	addr_len: number,
+): number {
+	return __ip4_datagram_connect(k, sk, usin, addr_len);
+}

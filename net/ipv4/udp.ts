@@ -1,0 +1,745 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv4/udp.c: UDP's hash tables and port choice, which socket a datagram reaches, and
+ * the ends of a socket. Left out: corking, broadcast and multicast delivery, the error queue,
+ * receive buffer limits, encapsulation, BPF, and sk_incoming_cpu as a tie-break of lookups.
+ */
+import {
+	hlist_add_head,
+	hlist_add_tail,
+	hlist_del_init,
+	hlist_unhashed,
+} from "../../include/linux/list.js";
+import { reciprocal_scale } from "../../include/linux/math.js";
+import {
+	AF_INET,
+	AF_INET6,
+	AF_UNSPEC,
+	SIZEOF_SOCKADDR_IN,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import { __inet_ehashfn, ipv4_portaddr_hash } from "../../include/net/inet_hashtables.js";
+import { inet_reset_saddr, ipv6_only_sock } from "../../include/net/inet_sock.js";
+import { inet_is_local_reserved_port } from "../../include/net/ip.js";
+import { ipv6_addr_any, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import {
+	LOOPBACK_IFINDEX,
+	type Net,
+	RTN_BROADCAST,
+	RTN_LOCAL,
+	RTN_MULTICAST,
+} from "../../include/net/net_namespace.js";
+import {
+	INET_RECVERR,
+	type Proto,
+	RCV_SHUTDOWN,
+	SEND_SHUTDOWN,
+	SOCK_BINDADDR_LOCK,
+	SOCK_BINDPORT_LOCK,
+	SOCK_BROADCAST,
+	SOCK_DEAD,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_CLOSE, TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
+import {
+	set_udp_hashes,
+	type UdpTable,
+	udp_hashslot,
+	udp_hashslot2,
+	udp_port_hash,
+	udp_portaddr_hash,
+	udp_sk_bound_dev_eq,
+} from "../../include/net/udp.js";
+import {
+	CANDIDATE_CONFLICT,
+	CANDIDATE_OK,
+	CANDIDATE_RESERVED,
+	SEARCH_UDP,
+} from "../../include/trace/events/port_search.js";
+import {
+	EACCES,
+	EADDRINUSE,
+	EAFNOSUPPORT,
+	EAGAIN,
+	ECONNREFUSED,
+	EDESTADDRREQ,
+	EINVAL,
+	EMSGSIZE,
+	EPIPE,
+	ERESTARTSYS,
+} from "../../include/uapi/asm-generic/errno.js";
+import { INADDR_ANY, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
+import { sk_free, sk_net, sk_prot, sock_error, sock_i_uid, sock_orphan } from "../core/sock.js";
+import {
+	reuseport_add_sock,
+	reuseport_alloc,
+	reuseport_detach_sock,
+	reuseport_has_conns,
+	reuseport_select_sock,
+} from "../core/sock_reuseport.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { ip4_datagram_connect } from "./datagram.js";
+import {
+	inet_rcv_saddr_any,
+	inet_rcv_saddr_equal,
+	inet_sk_get_local_port_range,
+	local_port_range,
+} from "./inet_connection_sock.js";
+import { flow, ip_datagram_deliver_ifindex, ip_route_output_flow } from "./route.js";
+
+const MAX_UDP_PORTS = 65536;
+const SIZEOF_UDPHDR = 8;
+const SIZEOF_IPHDR = 20;
+/** Longest IPv4 packet, which a sender that may fragment can fill (IP_MAX_MTU). */
+const IP_MAX_MTU = 0xffff;
+
+/** Chains longer than this make an explicit bind look at the second hash instead. */
+const LONG_CHAIN = 10;
+
+/** Ports of a chain that are in use, one bit each; enough for the smallest table. */
+const bitmap = new Uint32Array(MAX_UDP_PORTS / 256 / 32);
+
+/** The tables of a sock's protocol: sk->sk_prot->h.udp_table. */
+export function udp_get_table_prot(k: Stack, sk: number): UdpTable {
+	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : k.udp_table;
+}
+
+/**
+ * Whether two socks meet on a port: by namespace, address and device, and not both have
+ * SO_REUSEADDR. Then only reuseport_shares() can still let them share it.
+ */
+function udp_meets(k: Stack, net: Net, sk: number, sk2: number): boolean {
+	const S = k.sock;
+	return (
+		S.skc_net[sk2] === net.id &&
+		sk2 !== sk &&
+		(S.skc_reuse[sk2] === 0 || S.skc_reuse[sk] === 0) &&
+		(S.skc_bound_dev_if[sk2] === 0 ||
+			S.skc_bound_dev_if[sk] === 0 ||
+			S.skc_bound_dev_if[sk2] === S.skc_bound_dev_if[sk]) &&
+		inet_rcv_saddr_equal(k, sk, sk2, true)
+	);
+}
+
+/** Whether SO_REUSEPORT lets a sock, not yet in a group, share the port of another. */
+function reuseport_shares(k: Stack, sk: number, sk2: number, uid: number): boolean {
+	const S = k.sock;
+	return (
+		S.skc_reuseport[sk2] !== 0 &&
+		S.skc_reuseport[sk] !== 0 &&
+		S.sk_reuseport_cb[sk] === 0 &&
+		uid === sock_i_uid(k, sk2)
+	);
+}
+
+/**
+ * Without a bitmap: the sock on a chain that keeps sk from port `num`, 0 if none; the first
+ * that meets sk decides. With one: marks every port of the chain that sk cannot have, at its
+ * number shifted by `log`; returns 0.
+ */
+function udp_lib_lport_inuse(
+	k: Stack,
+	net: Net,
+	num: number,
+	table: UdpTable,
+	slot: number,
+	marks: Uint32Array | null,
+	sk: number,
+	log: number,
+): number {
+	const S = k.sock;
+	const uid = sock_i_uid(k, sk);
+	for (let sk2 = table.hash[slot]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+		if (marks === null && udp_port_hash(S, sk2) !== num) continue;
+		if (!udp_meets(k, net, sk, sk2)) continue;
+		if (reuseport_shares(k, sk, sk2, uid)) {
+			if (marks === null) return 0;
+		} else {
+			if (marks === null) return sk2;
+			const bit = udp_port_hash(S, sk2) >>> log;
+			marks[bit >>> 5] |= 1 << (bit & 31);
+		}
+	}
+	return 0;
+}
+
+/** The same on a chain of the second hash, without marks. */
+function udp_lib_lport_inuse2(
+	k: Stack,
+	net: Net,
+	num: number,
+	table: UdpTable,
+	slot2: number,
+	sk: number,
+): number {
+	const S = k.sock;
+	const uid = sock_i_uid(k, sk);
+	for (let sk2 = table.hash2[slot2]; sk2 !== 0; sk2 = S.bind_node_next[sk2]) {
+		if (udp_port_hash(S, sk2) !== num || !udp_meets(k, net, sk, sk2)) continue;
+		return reuseport_shares(k, sk, sk2, uid) ? 0 : sk2;
+	}
+	return 0;
+}
+
+/**
+ * What the search says of one port, as the marks of its chain do: for tracing and check
+ * mode, the search itself looks at a chain once. Leaves the sock in the way in k.blocker.
+ */
+export function udp_candidate(k: Stack, net: Net, sk: number, port: number): number {
+	const S = k.sock;
+	const table = udp_get_table_prot(k, sk);
+	const uid = sock_i_uid(k, sk);
+	k.blocker = 0;
+	let sk2 = table.hash[udp_hashslot(table, net, port)];
+	for (; sk2 !== 0; sk2 = S.node_next[sk2]) {
+		if (udp_port_hash(S, sk2) !== port || !udp_meets(k, net, sk, sk2)) continue;
+		if (reuseport_shares(k, sk, sk2, uid)) continue;
+		k.blocker = sk2;
+		return CANDIDATE_CONFLICT;
+	}
+	return inet_is_local_reserved_port(net, port) ? CANDIDATE_RESERVED : CANDIDATE_OK;
+}
+
+/** Puts a sock with SO_REUSEPORT into the group of its like on the port, or a group of one. */
+function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: number): number {
+	const S = k.sock;
+	const uid = sock_i_uid(k, sk);
+	for (let sk2 = table.hash[slot]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+		if (
+			S.skc_net[sk2] === S.skc_net[sk] &&
+			sk2 !== sk &&
+			S.skc_family[sk2] === S.skc_family[sk] &&
+			ipv6_only_sock(k, sk2) === ipv6_only_sock(k, sk) &&
+			udp_port_hash(S, sk2) === udp_port_hash(S, sk) &&
+			S.skc_bound_dev_if[sk2] === S.skc_bound_dev_if[sk] &&
+			S.skc_reuseport[sk2] !== 0 &&
+			uid === sock_i_uid(k, sk2) &&
+			inet_rcv_saddr_equal(k, sk, sk2, false)
+		) {
+			return reuseport_add_sock(k, sk, sk2, inet_rcv_saddr_any(k, sk));
+		}
+	}
+	return reuseport_alloc(k, sk, inet_rcv_saddr_any(k, sk));
+}
+
+/**
+ * The search for a port: starts at a random port of the range, looks at every port of that
+ * port's chain in a random stride, then at the chain of the next port, and so on. 0: none.
+ */
+function udp_find_port(k: Stack, net: Net, table: UdpTable, sk: number): number {
+	const { mask, log } = table;
+	const { trace, observer } = k;
+	inet_sk_get_local_port_range(k, sk);
+	const { low, high } = local_port_range;
+	const remaining = high - low + 1;
+	if (trace !== null) trace.search(SEARCH_UDP, sk, low, high);
+
+	let rand = observer === null ? k.random.get_random_u32() : observer.udp_rand(sk, low, high);
+	let first = reciprocal_scale(rand, remaining) + low;
+	if (trace !== null) trace.scan(low, remaining, first - low, 0, false);
+	// An odd multiple of the table's size: the steps visit each port of a chain once.
+	rand = Math.imul(rand | 1, mask + 1);
+	const last = (first + mask + 1) & 0xffff;
+	const words = ((MAX_UDP_PORTS >>> log) + 31) >>> 5;
+	do {
+		for (let word = 0; word < words; word++) bitmap[word] = 0;
+		udp_lib_lport_inuse(k, net, 0, table, udp_hashslot(table, net, first), bitmap, sk, log);
+		let snum = first;
+		do {
+			if (low <= snum && snum <= high) {
+				const bit = snum >>> log;
+				if ((bitmap[bit >>> 5] & (1 << (bit & 31))) === 0) {
+					if (!inet_is_local_reserved_port(net, snum)) {
+						if (trace !== null) trace.chosen(snum);
+						return snum;
+					}
+				}
+				if (trace !== null) trace.skip(snum, udp_candidate(k, net, sk, snum), k.blocker);
+			}
+			snum = (snum + rand) & 0xffff;
+		} while (snum !== first);
+		first = (first + 1) & 0xffff;
+	} while (first !== last);
+	if (trace !== null) trace.chosen(0);
+	return 0;
+}
+
+/** inet_use_hash2_on_bind, include/net/inet_hashtables.h: the sock binds to one address. */
+function inet_use_hash2_on_bind(k: Stack, sk: number): boolean {
+	const S = k.sock;
+	if (S.skc_family[sk] === AF_INET6) {
+		if (ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return false;
+		if (!ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) return true;
+	}
+	return S.skc_rcv_saddr[sk] !== INADDR_ANY;
+}
+
+/**
+ * Whether a sock may have the port that a program chose: the sock in the way, or 0. On a
+ * long chain of its first hash it is looked for on the chains of its own address and of
+ * the wildcard instead. Without udp-wildcard-hash2-shortcut-fixed wildcard socks do so as
+ * well, and miss those that are bound to an address.
+ */
+function udp_bind_conflict(
+	k: Stack,
+	net: Net,
+	table: UdpTable,
+	sk: number,
+	snum: number,
+	hash2_nulladdr: number,
+): number {
+	const slot = udp_hashslot(table, net, snum);
+	const fixed = k.changes.has("udp-wildcard-hash2-shortcut-fixed");
+	let sk2: number;
+	let fast = false;
+	if (table.count[slot] > LONG_CHAIN && (!fixed || inet_use_hash2_on_bind(k, sk))) {
+		const slot2 = udp_hashslot2(table, udp_portaddr_hash(k.sock, sk) ^ snum);
+		const null_slot2 = udp_hashslot2(table, hash2_nulladdr);
+		fast = table.count[slot] >= table.count2[slot2];
+		if (fast) {
+			sk2 = udp_lib_lport_inuse2(k, net, snum, table, slot2, sk);
+			if (sk2 === 0 && null_slot2 !== slot2) {
+				sk2 = udp_lib_lport_inuse2(k, net, snum, table, null_slot2, sk);
+			}
+		} else {
+			sk2 = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
+		}
+	} else {
+		sk2 = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
+	}
+	if (k.trace !== null) {
+		k.trace.bound(sk, snum, fast, sk2 === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT, sk2);
+	}
+	return sk2;
+}
+
+/**
+ * Gives a sock a local port, the given one or any open one if snum is 0, and hashes it.
+ * `hash2_nulladdr` is the hash of the wildcard address and snum. Returns 0 or -EADDRINUSE.
+ */
+export function udp_lib_get_port(
+	k: Stack,
+	sk: number,
+	snum: number,
+	hash2_nulladdr: number,
+): number {
+	const S = k.sock;
+	const table = udp_get_table_prot(k, sk);
+	const net = sk_net(k, sk);
+
+	if (snum === 0) {
+		snum = udp_find_port(k, net, table, sk);
+		if (snum === 0) return -EADDRINUSE;
+	} else if (udp_bind_conflict(k, net, table, sk, snum, hash2_nulladdr) !== 0) {
+		return -EADDRINUSE;
+	}
+
+	const partial = udp_portaddr_hash(S, sk);
+	S.skc_num[sk] = snum;
+	set_udp_hashes(S, sk, snum, partial ^ snum);
+	if (hlist_unhashed(S.node_pprev, sk)) {
+		const slot = udp_hashslot(table, net, snum);
+		if (S.skc_reuseport[sk] !== 0 && udp_reuseport_add_sock(k, sk, table, slot) !== 0) {
+			S.skc_num[sk] = 0;
+			set_udp_hashes(S, sk, 0, partial);
+			return -EADDRINUSE;
+		}
+		// sk_add_node_rcu treats the first chain so, too (include/net/sock.h).
+		const at_tail = S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6;
+		if (at_tail) hlist_add_tail(table.hash, S.node_next, S.node_pprev, slot, sk);
+		else hlist_add_head(table.hash, S.node_next, S.node_pprev, slot, sk);
+		table.count[slot]++;
+		const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
+		if (at_tail) {
+			hlist_add_tail(table.hash2, S.bind_node_next, S.bind_node_pprev, slot2, sk);
+		} else {
+			hlist_add_head(table.hash2, S.bind_node_next, S.bind_node_pprev, slot2, sk);
+		}
+		table.count2[slot2]++;
+	}
+	return 0;
+}
+
+/** The port of an AF_INET sock: udp_lib_get_port with the hashes of its address. */
+export function udp_v4_get_port(k: Stack, sk: number, snum: number): number {
+	const net = sk_net(k, sk);
+	const hash2_nulladdr = ipv4_portaddr_hash(net, INADDR_ANY, snum);
+	const hash2_partial = ipv4_portaddr_hash(net, k.sock.skc_rcv_saddr[sk], 0);
+	set_udp_hashes(k.sock, sk, udp_port_hash(k.sock, sk), hash2_partial);
+	return udp_lib_get_port(k, sk, snum, hash2_nulladdr);
+}
+
+/** How well a sock fits a datagram over IPv4; -1: not at all. */
+function compute_score(
+	k: Stack,
+	sk: number,
+	net: Net,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	if (S.skc_net[sk] !== net.id || udp_port_hash(S, sk) !== hnum || ipv6_only_sock(k, sk)) {
+		return -1;
+	}
+	if (S.skc_rcv_saddr[sk] !== daddr) return -1;
+	let score = S.skc_family[sk] === AF_INET ? 2 : 1;
+	if (S.skc_daddr[sk] !== 0) {
+		if (S.skc_daddr[sk] !== saddr) return -1;
+		score += 4;
+	}
+	if (S.skc_dport[sk] !== 0) {
+		if (S.skc_dport[sk] !== sport) return -1;
+		score += 4;
+	}
+	if (!udp_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)) return -1;
+	if (S.skc_bound_dev_if[sk] !== 0) score += 4;
+	return score;
+}
+
+/** A secret of the lookups' hashes: net_get_random_once. */
+export function udp_draw_secret(k: Stack): number {
+	const secret = new Uint32Array(1);
+	k.random.get_random_bytes(secret);
+	return secret[0];
+}
+
+function udp_ehashfn(
+	k: Stack,
+	net: Net,
+	laddr: number,
+	lport: number,
+	faddr: number,
+	fport: number,
+): number {
+	const secrets = k.udp_table;
+	secrets.udp_ehash_secret ??= udp_draw_secret(k);
+	return __inet_ehashfn(laddr, lport, faddr, fport, secrets.udp_ehash_secret + net.hash_mix);
+}
+
+/** The member of a sock's reuseport group that a datagram is for; 0 if it is in none. */
+function lookup_reuseport(
+	k: Stack,
+	net: Net,
+	sk: number,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	hnum: number,
+): number {
+	if (k.sock.skc_reuseport[sk] === 0 || k.sock.skc_state[sk] === TCP_ESTABLISHED) return 0;
+	return reuseport_select_sock(k, sk, udp_ehashfn(k, net, daddr, hnum, saddr, sport));
+}
+
+/** The sock on a chain of the second hash that fits best, the first of equals; 0 if none. */
+function udp4_lib_lookup2(
+	k: Stack,
+	net: Net,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+	table: UdpTable,
+	slot2: number,
+): number {
+	const S = k.sock;
+	const rescored = k.changes.has("udp-reuseport-rescored");
+	let result = 0;
+	let badness = 0;
+	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
+		const score = compute_score(k, sk, net, saddr, sport, daddr, hnum, dif, sdif);
+		if (score <= badness) continue;
+		badness = score;
+		const reuse_sk = lookup_reuseport(k, net, sk, saddr, sport, daddr, hnum);
+		if (reuse_sk === 0) {
+			result = sk;
+			continue;
+		}
+		// A group with connections does not end the search: one of them may fit better.
+		if (!reuseport_has_conns(k, sk)) return reuse_sk;
+		result = reuse_sk;
+		if (rescored) {
+			const own = compute_score(k, reuse_sk, net, saddr, sport, daddr, hnum, dif, sdif);
+			if (own > badness) badness = own;
+		}
+	}
+	return result;
+}
+
+/** The sock that a datagram reaches, 0 if none: one bound to its address, else a wildcard one. */
+export function __udp4_lib_lookup(
+	k: Stack,
+	net: Net,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	dport: number,
+	dif: number,
+	sdif: number,
+	table: UdpTable,
+): number {
+	let slot2 = udp_hashslot2(table, ipv4_portaddr_hash(net, daddr, dport));
+	const result = udp4_lib_lookup2(k, net, saddr, sport, daddr, dport, dif, sdif, table, slot2);
+	if (result !== 0) return result;
+	slot2 = udp_hashslot2(table, ipv4_portaddr_hash(net, INADDR_ANY, dport));
+	return udp4_lib_lookup2(k, net, saddr, sport, INADDR_ANY, dport, dif, sdif, table, slot2);
+}
+
+/** The same in UDP's table. */
+export function udp4_lib_lookup(
+	k: Stack,
+	net: Net,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	dport: number,
+	dif: number,
+	sdif: number,
+): number {
+	return __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, k.udp_table);
+}
+
+/**
+ * An ICMP "port unreachable" for a datagram from `saddr`:`sport`: told to whichever sock
+ * would get the answer, if it is connected or has IP_RECVERR.
+ */
+function __udp4_lib_err(
+	k: Stack,
+	net: Net,
+	table: UdpTable,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	dport: number,
+	dif: number,
+	sdif: number,
+): void {
+	const S = k.sock;
+	const sk = __udp4_lib_lookup(k, net, daddr, dport, saddr, sport, dif, sdif, table);
+	if (sk === 0) return;
+	if ((S.inet_flags[sk] & INET_RECVERR) === 0 && S.skc_state[sk] !== TCP_ESTABLISHED) return;
+	S.sk_err[sk] = ECONNREFUSED;
+}
+
+/** Puts a datagram into a sock's receive queue: __udp_enqueue_schedule_skb, without a limit. */
+export function udp_queue_rcv_skb(k: Stack, table: UdpTable, sk: number, len: number): void {
+	const queue = table.receive_queue.get(sk);
+	if (queue === undefined) table.receive_queue.set(sk, [len]);
+	else queue.push(len);
+	k.sock.rcv_unread[sk] += len;
+}
+
+/**
+ * A datagram that arrives over loopback, on the device `dif` of its destination. Nobody
+ * there: the sender hears of it, if the address is `local`, so that it can send.
+ */
+function __udp4_lib_rcv(
+	k: Stack,
+	net: Net,
+	table: UdpTable,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	dport: number,
+	len: number,
+	dif: number,
+	local: boolean,
+): void {
+	const vrf = l3mdev_master_ifindex_by_index(net, dif);
+	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, vrf, table);
+	if (sk !== 0) {
+		udp_queue_rcv_skb(k, table, sk, len);
+		return;
+	}
+	if (!local) return;
+	// The ICMP message goes over lo or the VRF, whatever the device of the addresses.
+	const icmp_dif = vrf !== 0 ? vrf : LOOPBACK_IFINDEX;
+	__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, vrf);
+}
+
+/**
+ * What sending looks at once the route is found: 0 or a negative errno. A pending error of
+ * the sock is told, and taken (net/core/sock.c: sock_alloc_send_pskb).
+ */
+export function sock_alloc_send_skb(k: Stack, sk: number): number {
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	return (k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0 ? -EPIPE : 0;
+}
+
+/**
+ * Sends a datagram of `size` bytes to `addr`, or to where the sock is connected if that is
+ * null. Returns size, or a negative errno. What it causes on this host happens before it
+ * returns. Datagrams to broadcast and multicast addresses are sent but reach nobody.
+ */
+export function udp_sendmsg(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	if (size > 0xffff) return -EMSGSIZE;
+
+	let daddr: number;
+	let dport: number;
+	if (addr !== null) {
+		if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
+		if (addr.sin_family !== AF_INET && addr.sin_family !== AF_UNSPEC) return -EAFNOSUPPORT;
+		daddr = addr.sin_addr;
+		dport = addr.sin_port;
+		if (dport === 0) return -EINVAL;
+	} else {
+		if (S.skc_state[sk] !== TCP_ESTABLISHED) return -EDESTADDRREQ;
+		daddr = S.skc_daddr[sk];
+		dport = S.skc_dport[sk];
+	}
+
+	const oif = S.skc_bound_dev_if[sk];
+	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif);
+	if (err < 0) return err;
+	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
+
+	// ip_make_skb: a UDP sock may fragment by default, so the device's MTU is no limit.
+	if (size + SIZEOF_UDPHDR > IP_MAX_MTU - SIZEOF_IPHDR) return -EMSGSIZE;
+	err = sock_alloc_send_skb(k, sk);
+	if (err < 0) return err;
+	if (flow.type === RTN_BROADCAST || flow.type === RTN_MULTICAST) return size;
+
+	const table = udp_get_table_prot(k, sk);
+	const { saddr } = flow;
+	const sport = S.inet_sport[sk];
+	daddr = flow.daddr;
+	const dif = ip_datagram_deliver_ifindex(net, daddr, oif);
+	if (dif !== 0) {
+		const local = flow.type === RTN_LOCAL;
+		__udp4_lib_rcv(k, net, table, saddr, sport, daddr, dport, size, dif, local);
+	} else if (flow.answer === "refuse") {
+		__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, oif, 0);
+	}
+	return size;
+}
+
+/**
+ * The bytes of the next datagram, at most `size`, or a negative errno: the pending error,
+ * -EAGAIN, or -ERESTARTSYS where the task would sleep. After shutdown() a task does not
+ * sleep but gets 0; a call that does not block gets -EAGAIN all the same.
+ */
+export function udp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+	const S = k.sock;
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	const len = udp_get_table_prot(k, sk).receive_queue.get(sk)?.shift();
+	if (len !== undefined) {
+		S.rcv_unread[sk] -= len;
+		return Math.min(len, size);
+	}
+	if (nonblock) return -EAGAIN;
+	return (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0 ? 0 : -ERESTARTSYS;
+}
+
+/**
+ * connect() with AF_UNSPEC: the sock is connected to nobody, and to no device. An address or
+ * a port that bind() did not name goes as well.
+ */
+export function __udp_disconnect(k: Stack, sk: number): number {
+	const S = k.sock;
+	S.skc_state[sk] = TCP_CLOSE;
+	S.skc_daddr[sk] = 0;
+	S.skc_dport[sk] = 0;
+	S.skc_bound_dev_if[sk] = 0;
+	if ((S.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) {
+		inet_reset_saddr(k, sk);
+		if ((S.sk_userlocks[sk] & SOCK_BINDPORT_LOCK) !== 0) sk_prot(k, sk).rehash?.(k, sk);
+	}
+	if ((S.sk_userlocks[sk] & SOCK_BINDPORT_LOCK) === 0) {
+		sk_prot(k, sk).unhash(k, sk);
+		S.inet_sport[sk] = 0;
+	}
+	return 0;
+}
+
+export function udp_disconnect(k: Stack, sk: number): number {
+	return __udp_disconnect(k, sk);
+}
+
+/** UDP has no socks that are hashed but not bound. */
+export function udp_lib_hash(_k: Stack, sk: number): number {
+	throw new Error(`udp_lib_hash: socket ${sk}`);
+}
+
+/** Takes a sock off both chains and gives up its port. */
+export function udp_lib_unhash(k: Stack, sk: number): void {
+	const S = k.sock;
+	if (hlist_unhashed(S.node_pprev, sk)) return;
+	const table = udp_get_table_prot(k, sk);
+	const slot = udp_hashslot(table, sk_net(k, sk), udp_port_hash(S, sk));
+	const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
+	if (S.sk_reuseport_cb[sk] !== 0) reuseport_detach_sock(k, sk);
+	hlist_del_init(table.hash, S.node_next, S.node_pprev, sk);
+	table.count[slot]--;
+	S.skc_num[sk] = 0;
+	hlist_del_init(table.hash2, S.bind_node_next, S.bind_node_pprev, sk);
+	table.count2[slot2]--;
+}
+
+/**
+ * Moves a sock whose address has changed to the chain of its new hash, and out of its
+ * reuseport group, whose members have one address.
+ */
+export function udp_lib_rehash(k: Stack, sk: number, newhash: number): void {
+	const S = k.sock;
+	if (hlist_unhashed(S.node_pprev, sk)) return;
+	const table = udp_get_table_prot(k, sk);
+	const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
+	const nslot2 = udp_hashslot2(table, newhash);
+	set_udp_hashes(S, sk, udp_port_hash(S, sk), newhash);
+	if (S.sk_reuseport_cb[sk] !== 0) reuseport_detach_sock(k, sk);
+	if (slot2 !== nslot2) {
+		hlist_del_init(table.hash2, S.bind_node_next, S.bind_node_pprev, sk);
+		table.count2[slot2]--;
+		hlist_add_head(table.hash2, S.bind_node_next, S.bind_node_pprev, nslot2, sk);
+		table.count2[nslot2]++;
+	}
+}
+
+export function udp_v4_rehash(k: Stack, sk: number): void {
+	const S = k.sock;
+	udp_lib_rehash(k, sk, ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]));
+}
+
+/** What is left to read goes with the sock. */
+export function udp_destroy_sock(k: Stack, sk: number): void {
+	k.sock.sk_flags[sk] |= SOCK_DEAD;
+	udp_get_table_prot(k, sk).receive_queue.delete(sk);
+}
+
+/** The last close() of a sock: include/net/udp.h, net/core/sock.c: sk_common_release. */
+export function udp_lib_close(k: Stack, sk: number): void {
+	udp_destroy_sock(k, sk);
+	sk_prot(k, sk).unhash(k, sk);
+	sock_orphan(k, sk);
+	sk_free(k, sk);
+}
+
+export const udp_prot: Proto = {
+	name: "UDP",
+	close: udp_lib_close,
+	connect: (k, sk, addr, addr_len) => ip4_datagram_connect(k, sk, addr, addr_len),
+	disconnect: udp_disconnect,
+	sendmsg: udp_sendmsg,
+	recvmsg: udp_recvmsg,
+	hash: udp_lib_hash,
+	unhash: udp_lib_unhash,
+	rehash: udp_v4_rehash,
+	get_port: udp_v4_get_port,
+	put_port: udp_lib_unhash,
+	no_autobind: false,
+};

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv4/udplite.c: UDP-Lite, UDP with hash tables of its own (k.udplite_table). Partial
+ * checksums are left out.
+ */
+import type { Proto } from "../../include/net/sock.js";
+import { ip4_datagram_connect } from "./datagram.js";
+import {
+	udp_disconnect,
+	udp_lib_close,
+	udp_lib_hash,
+	udp_lib_unhash,
+	udp_recvmsg,
+	udp_sendmsg,
+	udp_v4_get_port,
+	udp_v4_rehash,
+} from "./udp.js";
+
+export const udplite_prot: Proto = {
+	name: "UDP-Lite",
+	close: udp_lib_close,
+	connect: ip4_datagram_connect,
+	disconnect: udp_disconnect,
+	sendmsg: udp_sendmsg,
+	recvmsg: udp_recvmsg,
+	hash: udp_lib_hash,
+	unhash: udp_lib_unhash,
+	rehash: udp_v4_rehash,
+	get_port: udp_v4_get_port,
+	no_autobind: false,
+};

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv6/addrconf.c, addrlabel.c: IPv6 addresses of devices with the routes that they
+ * bring, and the choice of a source address.
+ */
+import {
+	__ipv6_addr_type,
+	type In6Addr,
+	IPV6_ADDR_ANY,
+	IPV6_ADDR_LOOPBACK,
+	IPV6_ADDR_MULTICAST,
+	IPV6_ADDR_SCOPE_LINKLOCAL,
+	in6addr_loopback,
+	ipv6_addr_copy,
+	ipv6_addr_diff,
+	ipv6_addr_equal,
+	ipv6_addr_scope,
+	ipv6_addr_type,
+	ipv6_prefix_equal,
+} from "../../include/net/ipv6.js";
+import {
+	type Fib6Info,
+	IFA_HOST,
+	IFA_LINK,
+	IFF_LOOPBACK,
+	type Inet6Ifaddr,
+	type Net,
+	type NetDevice,
+	RT_TABLE_LOCAL,
+	RT_TABLE_MAIN,
+	RTN_LOCAL,
+	RTN_MULTICAST,
+	RTN_UNICAST,
+} from "../../include/net/net_namespace.js";
+import { EADDRNOTAVAIL, EEXIST } from "../../include/uapi/asm-generic/errno.js";
+import { NotModelled } from "../core/sock.js";
+import {
+	dev_get_by_index,
+	l3mdev_fib_table_by_index,
+	l3mdev_master_ifindex,
+	netif_is_l3_master,
+} from "../l3mdev/l3mdev.js";
+import { fib6_add, fib6_del } from "./ip6_fib.js";
+import { ip6_route_add, ip6_route_info_create } from "./route.js";
+
+/** Metric of the routes that come with addresses (IP6_RT_PRIO_ADDRCONF). */
+const IP6_RT_PRIO_ADDRCONF = 256;
+
+/** The bits of an address class that make the scope of a struct inet6_ifaddr. */
+const IPV6_ADDR_SCOPE_MASK = 0x00f0;
+
+/** The scope as a source; -1, which no address has, of the wildcard. */
+function ipv6_addr_src_scope(type: number): number {
+	return type === IPV6_ADDR_ANY ? -1 : type >>> 16;
+}
+
+/** Label of an address in the default policy table, whose longest prefix decides. */
+function ipv6_addr_label(a: In6Addr, i: number): number {
+	const word = a[i];
+	if (word === 0 && a[i + 1] === 0) {
+		if (a[i + 2] === 0 && a[i + 3] === 1) return 0; // ::1/128
+		if (a[i + 2] === 0xffff) return 4; // ::ffff:0:0/96
+		if (a[i + 2] === 0) return 3; // ::/96
+	}
+	if (word === 0x20010000) return 6; // 2001::/32, Teredo
+	if (word >>> 4 === 0x2001001) return 7; // 2001:10::/28, ORCHID
+	if (word >>> 16 === 0x2002) return 2; // 2002::/16, 6to4
+	if (word >>> 16 === 0x3ffe) return 12; // 3ffe::/16, 6bone
+	if (word >>> 22 === 0xfec0 >>> 6) return 11; // fec0::/10, site-local
+	if (word >>> 25 === 0xfc >>> 1) return 5; // fc00::/7, unique local
+	return 1;
+}
+
+function ipv6_addr_orchid(a: In6Addr, i: number): boolean {
+	return a[i] >>> 4 === 0x2001001;
+}
+
+// The rules of RFC 6724, in order, without those for addresses that the model has not:
+// home addresses, temporary ones, optimistic ones.
+const IPV6_SADDR_RULE_LOCAL = 0;
+const IPV6_SADDR_RULE_SCOPE = 1;
+const IPV6_SADDR_RULE_PREFERRED = 2;
+const IPV6_SADDR_RULE_OIF = 3;
+const IPV6_SADDR_RULE_LABEL = 4;
+const IPV6_SADDR_RULE_ORCHID = 5;
+const IPV6_SADDR_RULE_PREFIX = 6;
+const IPV6_SADDR_RULE_MAX = 7;
+
+/** What a source address is chosen for: struct ipv6_saddr_dst; and the best so far (hiscore). */
+const dst: {
+	readonly addr: In6Addr;
+	ifindex: number;
+	scope: number;
+	label: number;
+	hiscore: Inet6Ifaddr | null;
+	/** ifindex of its device. */
+	hiscore_dev: number;
+} = { addr: new Uint32Array(4), ifindex: 0, scope: 0, label: 0, hiscore: null, hiscore_dev: 0 };
+
+/** How well an address of a device does under a rule; more is better. */
+function ipv6_get_saddr_eval(ifa: Inet6Ifaddr, ifindex: number, rule: number): number {
+	const { addr } = ifa;
+	switch (rule) {
+		case IPV6_SADDR_RULE_LOCAL:
+			return !ifa.random && ipv6_addr_equal(addr, 0, dst.addr, 0) ? 1 : 0;
+		case IPV6_SADDR_RULE_SCOPE: {
+			// The narrowest scope that is wide enough, else the widest.
+			const scope = ipv6_addr_scope(addr, 0);
+			return scope >= dst.scope ? -scope : scope - 128;
+		}
+		case IPV6_SADDR_RULE_PREFERRED:
+			return ifa.deprecated && !saddr_preferred(addr) ? 0 : 1;
+		case IPV6_SADDR_RULE_OIF:
+			return dst.ifindex === 0 || dst.ifindex === ifindex ? 1 : 0;
+		case IPV6_SADDR_RULE_LABEL:
+			return ipv6_addr_label(addr, 0) === dst.label ? 1 : 0;
+		case IPV6_SADDR_RULE_ORCHID:
+			return ipv6_addr_orchid(addr, 0) === ipv6_addr_orchid(dst.addr, 0) ? 1 : 0;
+		case IPV6_SADDR_RULE_PREFIX:
+			return Math.min(ipv6_addr_diff(addr, 0, dst.addr, 0), ifa.prefix_len);
+		default:
+			return 0;
+	}
+}
+
+/** Mapped, compatible and loopback addresses are never avoided. */
+function saddr_preferred(addr: In6Addr): boolean {
+	return addr[0] === 0 && addr[1] === 0 && (addr[2] === 0xffff || addr[2] === 0);
+}
+
+/** Tries every address of a device; of equals the first stays. */
+function __ipv6_dev_get_saddr(dev: NetDevice): void {
+	for (const ifa of dev.addr_list) {
+		// Only IFA_F_MCAUTOJOIN could have brought a multicast address.
+		if (dst.hiscore === null) {
+			dst.hiscore = ifa;
+			dst.hiscore_dev = dev.ifindex;
+			continue;
+		}
+		for (let rule = 0; rule < IPV6_SADDR_RULE_MAX; rule++) {
+			const minihiscore = ipv6_get_saddr_eval(dst.hiscore, dst.hiscore_dev, rule);
+			const miniscore = ipv6_get_saddr_eval(ifa, dev.ifindex, rule);
+			if (minihiscore > miniscore) break;
+			if (minihiscore < miniscore) {
+				dst.hiscore = ifa;
+				dst.hiscore_dev = dev.ifindex;
+				break;
+			}
+		}
+	}
+}
+
+/**
+ * Chooses a source address for a destination by way of a device (null: not known yet) into
+ * saddr[si]. 0, or -EADDRNOTAVAIL if no device in question has an address.
+ */
+export function ipv6_dev_get_saddr(
+	net: Net,
+	dst_dev: NetDevice | null,
+	daddr: In6Addr,
+	di: number,
+	saddr: In6Addr,
+	si: number,
+): number {
+	const dst_type = __ipv6_addr_type(daddr, di);
+	ipv6_addr_copy(dst.addr, 0, daddr, di);
+	dst.ifindex = dst_dev?.ifindex ?? 0;
+	dst.scope = ipv6_addr_src_scope(dst_type);
+	dst.label = ipv6_addr_label(daddr, di);
+	dst.hiscore = null as Inet6Ifaddr | null;
+
+	// To a destination on a link only an address of that link will do.
+	if (
+		dst_dev !== null &&
+		((dst_type & IPV6_ADDR_MULTICAST) !== 0 || dst.scope <= IPV6_ADDR_SCOPE_LINKLOCAL)
+	) {
+		__ipv6_dev_get_saddr(dst_dev);
+	} else {
+		const master_idx = dst_dev === null ? 0 : l3mdev_master_ifindex(dst_dev);
+		const master = dev_get_by_index(net, master_idx);
+		if (dst_dev !== null && master !== null) {
+			// The device's addresses and its VRF's come before those of others in the VRF.
+			__ipv6_dev_get_saddr(dst_dev);
+			__ipv6_dev_get_saddr(master);
+		}
+		if (dst.hiscore === null || master === null || net.changes.has("source-address-within-vrf")) {
+			for (const dev of net.devices) {
+				if (l3mdev_master_ifindex(dev) === master_idx) __ipv6_dev_get_saddr(dev);
+			}
+		}
+	}
+	const { hiscore } = dst;
+	if (hiscore === null) return -EADDRNOTAVAIL;
+	if (hiscore.random) {
+		throw new NotModelled(
+			"a source address that a device made of its random MAC address: give it one (ip link set DEV address MAC)",
+		);
+	}
+	ipv6_addr_copy(saddr, si, hiscore.addr, 0);
+	return 0;
+}
+
+/** Whether an address has the form of those that a device makes of a random MAC address. */
+function could_be_random(a: In6Addr, i: number): boolean {
+	// fe80::/64, then the MAC address, locally administered, with ff:fe amidst: EUI-64.
+	return (
+		a[i] === 0xfe800000 &&
+		a[i + 1] === 0 &&
+		(a[i + 2] & 0x030000ff) === 0xff &&
+		a[i + 3] >>> 24 === 0xfe
+	);
+}
+
+/**
+ * Whether an address is one of the devices of `dev`'s VRF, or of those in none. Without
+ * skip_dev_check it must be dev's own, if it is of a link or `strict` says so.
+ */
+export function ipv6_chk_addr_and_flags(
+	net: Net,
+	addr: In6Addr,
+	ai: number,
+	dev: NetDevice | null,
+	skip_dev_check: boolean,
+	strict: boolean,
+): boolean {
+	const l3mdev = dev === null ? 0 : l3mdev_master_ifindex(dev);
+	for (const ndev of net.devices) {
+		if (l3mdev_master_ifindex(ndev) !== l3mdev) continue;
+		for (const ifp of ndev.addr_list) {
+			const elsewhere = !skip_dev_check && dev !== null && ndev !== dev;
+			if (elsewhere && ((ifp.scope & (IFA_LINK | IFA_HOST)) !== 0 || strict)) continue;
+			if (!ifp.random) {
+				if (ipv6_addr_equal(ifp.addr, 0, addr, ai)) return true;
+			} else if (could_be_random(addr, ai)) {
+				throw new NotModelled(
+					"link-local addresses of devices with random MAC addresses: give them one (ip link set DEV address MAC)",
+				);
+			}
+		}
+	}
+	return false;
+}
+
+/** Whether an address is ours: on a device's VRF, or (ifindex 0) on any device in none. */
+export function ipv6_chk_addr(
+	net: Net,
+	addr: In6Addr,
+	ai: number,
+	ifindex: number,
+	strict: boolean,
+): boolean {
+	const dev = dev_get_by_index(net, ifindex);
+	return ipv6_chk_addr_and_flags(net, addr, ai, dev, dev === null, strict);
+}
+
+const NO_ROUTE_OPTIONS = { prefsrc: null, gateway: null, onlink: false } as const;
+
+/** The host route of an address, as it will be in the table of local addresses. */
+function addrconf_f6i_alloc(net: Net, dev: NetDevice, addr: In6Addr): Fib6Info | number {
+	return ip6_route_info_create(net, {
+		...NO_ROUTE_OPTIONS,
+		table: l3mdev_fib_table_by_index(net, dev.ifindex) || RT_TABLE_LOCAL,
+		dst: addr,
+		plen: 128,
+		type: RTN_LOCAL,
+		oif: dev.ifindex,
+		metric: 0,
+		ignore_dev_down: true,
+	});
+}
+
+/** The on-link route of a prefix; there is none while the device is down. */
+function addrconf_prefix_route(net: Net, dev: NetDevice, addr: In6Addr, plen: number): void {
+	ip6_route_add(
+		net,
+		{
+			...NO_ROUTE_OPTIONS,
+			table: l3mdev_fib_table_by_index(net, dev.ifindex) || RT_TABLE_MAIN,
+			dst: ipv6_addr_prefix(addr, plen),
+			plen,
+			type: RTN_UNICAST,
+			oif: dev.ifindex,
+			metric: IP6_RT_PRIO_ADDRCONF,
+		},
+		"append",
+	);
+}
+
+/** ff00::/8 by way of a device. */
+function addrconf_add_mroute(net: Net, dev: NetDevice): void {
+	ip6_route_add(
+		net,
+		{
+			...NO_ROUTE_OPTIONS,
+			table: l3mdev_fib_table_by_index(net, dev.ifindex) || RT_TABLE_LOCAL,
+			dst: Uint32Array.of(0xff000000, 0, 0, 0),
+			plen: 8,
+			type: RTN_MULTICAST,
+			oif: dev.ifindex,
+			metric: IP6_RT_PRIO_ADDRCONF,
+		},
+		"append",
+	);
+}
+
+function addrconf_add_dev(net: Net, dev: NetDevice): void {
+	if ((dev.flags & IFF_LOOPBACK) === 0 && !netif_is_l3_master(dev)) addrconf_add_mroute(net, dev);
+}
+
+/** The first `plen` bits of an address: include/net/ipv6.h. */
+export function ipv6_addr_prefix(addr: In6Addr, plen: number): In6Addr {
+	return addr.map((word, i) => {
+		const bits = Math.min(Math.max(plen - i * 32, 0), 32);
+		return bits === 0 ? 0 : word & (0xffffffff << (32 - bits));
+	});
+}
+
+/** What is said of an address that is added. */
+interface Ifa6Config {
+	addr: In6Addr;
+	prefix_len: number;
+	/** It is not chosen as a source if there is another. */
+	deprecated?: boolean;
+	random?: boolean;
+}
+
+/** Adds an address to a device's list, the newest of a scope first; or a negative errno. */
+function ipv6_add_addr(net: Net, dev: NetDevice, cfg: Ifa6Config): Inet6Ifaddr | number {
+	const { addr, prefix_len, deprecated = false, random = false } = cfg;
+	const addr_type = ipv6_addr_type(addr, 0);
+	if (
+		addr_type === IPV6_ADDR_ANY ||
+		(addr_type & IPV6_ADDR_MULTICAST) !== 0 ||
+		((dev.flags & IFF_LOOPBACK) === 0 &&
+			!netif_is_l3_master(dev) &&
+			(addr_type & IPV6_ADDR_LOOPBACK) !== 0)
+	) {
+		return -EADDRNOTAVAIL;
+	}
+	const rt = addrconf_f6i_alloc(net, dev, addr);
+	if (typeof rt === "number") return rt;
+	if (dev.addr_list.some((ifa) => !ifa.random && ipv6_addr_equal(ifa.addr, 0, addr, 0))) {
+		return -EEXIST;
+	}
+	const scope = addr_type & IPV6_ADDR_SCOPE_MASK;
+	const ifa: Inet6Ifaddr = { addr, prefix_len, scope, deprecated, random, rt };
+	const after = dev.addr_list.findIndex(
+		(other) => ipv6_addr_scope(addr, 0) >= ipv6_addr_scope(other.addr, 0),
+	);
+	dev.addr_list.splice(after === -1 ? dev.addr_list.length : after, 0, ifa);
+	return ifa;
+}
+
+/** The address may be used from now on: there is no duplicate address detection. */
+function addrconf_dad_completed(net: Net, ifp: Inet6Ifaddr): void {
+	// Nobody knows the destination, so that its absence changes nothing.
+	if (!ifp.random) fib6_add(net, ifp.rt, "append");
+}
+
+/**
+ * Adds an address with its routes. 0, -EEXIST, or -EADDRNOTAVAIL: the wildcard, multicast,
+ * or ::1 on a device that is neither lo nor a VRF.
+ */
+export function inet6_addr_add(net: Net, dev: NetDevice, cfg: Ifa6Config): number {
+	const { addr, prefix_len } = cfg;
+	if (dev.addr_list.some((ifa) => !ifa.random && ipv6_addr_equal(ifa.addr, 0, addr, 0))) {
+		return -EEXIST;
+	}
+	addrconf_add_dev(net, dev);
+	const ifp = ipv6_add_addr(net, dev, cfg);
+	if (typeof ifp === "number") return ifp;
+	addrconf_prefix_route(net, dev, addr, prefix_len);
+	addrconf_dad_completed(net, ifp);
+	return 0;
+}
+
+/** Takes an address away, and the route of its prefix with the last of that. 0 or -EADDRNOTAVAIL. */
+export function inet6_addr_del(
+	net: Net,
+	dev: NetDevice,
+	addr: In6Addr,
+	prefix_len: number,
+): number {
+	const index = dev.addr_list.findIndex(
+		(ifa) => !ifa.random && ifa.prefix_len === prefix_len && ipv6_addr_equal(ifa.addr, 0, addr, 0),
+	);
+	if (index === -1) return -EADDRNOTAVAIL;
+	const [ifp] = dev.addr_list.splice(index, 1);
+	fib6_del(net, ifp.rt);
+	// check_cleanup_prefix_route
+	const shared = dev.addr_list.some(
+		(ifa) => ifa.prefix_len === prefix_len && ipv6_prefix_equal(ifa.addr, 0, addr, 0, prefix_len),
+	);
+	if (!shared) {
+		const table = l3mdev_fib_table_by_index(net, dev.ifindex) || RT_TABLE_MAIN;
+		const route = net.routes6.find(
+			(rt) =>
+				rt.table === table &&
+				rt.plen === prefix_len &&
+				ipv6_prefix_equal(rt.dst, 0, addr, 0, prefix_len) &&
+				rt.oif === dev.ifindex &&
+				rt.gateway === null,
+		);
+		if (route !== undefined) fib6_del(net, route);
+	}
+	// rt6_remove_prefsrc
+	for (const rt of net.routes6) {
+		if (rt.oif === dev.ifindex && rt.prefsrc !== null && ipv6_addr_equal(rt.prefsrc, 0, addr, 0)) {
+			rt.prefsrc = null;
+		}
+	}
+	return 0;
+}
+
+/** A device comes up (addrconf_notify): lo gets ::1, others a link-local address, VRFs none. */
+export function addrconf_ifup(net: Net, dev: NetDevice): void {
+	for (const ifp of dev.addr_list) addrconf_prefix_route(net, dev, ifp.addr, ifp.prefix_len);
+	if ((dev.flags & IFF_LOOPBACK) !== 0) {
+		const ifp = ipv6_add_addr(net, dev, { addr: in6addr_loopback.slice(), prefix_len: 128 });
+		if (typeof ifp !== "number") addrconf_dad_completed(net, ifp);
+		return;
+	}
+	addrconf_add_dev(net, dev);
+	if (netif_is_l3_master(dev) || dev.addr_gen_none === true) return;
+	const mac = dev.dev_addr;
+	const addr = Uint32Array.of(0xfe800000, 0, 0, 0);
+	if (mac !== undefined) {
+		addr[2] = ((mac[0] ^ 2) << 24) | (mac[1] << 16) | (mac[2] << 8) | 0xff;
+		addr[3] = (0xfe << 24) | (mac[3] << 16) | (mac[4] << 8) | mac[5];
+	}
+	const ifp = ipv6_add_addr(net, dev, { addr, prefix_len: 64, random: mac === undefined });
+	if (typeof ifp === "number") return;
+	addrconf_prefix_route(net, dev, addr, 64);
+	addrconf_dad_completed(net, ifp);
+}
+
+/**
+ * A device goes down, or joins or leaves a VRF: its routes and addresses go
+ * (addrconf_ifdown, keep_addr_on_down 0).
+ */
+export function addrconf_ifdown(net: Net, dev: NetDevice): void {
+	net.routes6 = net.routes6.filter((rt) => rt.oif !== dev.ifindex);
+	dev.addr_list = [];
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv6/af_inet6.c: sockets of AF_INET6, and what bind() and getsockname() do to them. */
+import {
+	INET6_DCCP_OPS,
+	INET6_DGRAM_OPS,
+	INET6_SEQPACKET_OPS,
+	INET6_STREAM_OPS,
+	MPTCP_V6_STREAM_OPS,
+	type ProtoOps,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_SEQPACKET,
+	SOCK_STREAM,
+} from "../../include/linux/net.js";
+import {
+	AF_INET6,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SOCKADDR_IN6,
+	SOL_IP,
+	SOL_IPV6,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import { inet_reset_saddr, ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	inet_addr_valid_or_nonlocal,
+	inet_port_requires_bind_service,
+} from "../../include/net/ip.js";
+import {
+	__ipv6_addr_needs_scope_id,
+	IPV6_ADDR_ANY,
+	IPV6_ADDR_MAPPED,
+	IPV6_ADDR_MULTICAST,
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_type,
+	LOOPBACK4_IPV6,
+} from "../../include/net/ipv6.js";
+import { type Net, RT_TABLE_LOCAL } from "../../include/net/net_namespace.js";
+import {
+	INET_BIND_ADDRESS_NO_PORT,
+	INET_FREEBIND,
+	INET_TRANSPARENT,
+	PROT_DCCP_V6,
+	PROT_MPTCPV6,
+	PROT_SCTPV6,
+	PROT_TCPV6,
+	PROT_UDPLITEV6,
+	PROT_UDPV6,
+	SOCK_BINDADDR_LOCK,
+	SOCK_BINDPORT_LOCK,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_CLOSE, TCPF_CLOSE, TCPF_SYN_SENT } from "../../include/net/tcp_states.js";
+import {
+	EACCES,
+	EADDRNOTAVAIL,
+	EAFNOSUPPORT,
+	EINVAL,
+	ENODEV,
+	ENOPROTOOPT,
+	ENOTCONN,
+} from "../../include/uapi/asm-generic/errno.js";
+import {
+	IPPROTO_DCCP,
+	IPPROTO_MAX,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+} from "../../include/uapi/linux/in.js";
+import { NotModelled, sk_alloc, sk_net, sk_prot, sock_graft } from "../core/sock.js";
+import { dccp_init_sock } from "../dccp/proto.js";
+import {
+	__inet_stream_connect,
+	type InetProtosw,
+	inet_accept,
+	inet_dgram_connect,
+	inet_listen,
+	inet_protosw_find,
+	inet_recvmsg,
+	inet_release,
+	inet_sendmsg,
+	inet_shutdown,
+	inet_wait_for_connect,
+	sock_no_listen,
+	sol_of,
+} from "../ipv4/af_inet.js";
+import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
+import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
+import { dev_get_by_index, l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
+import { mptcp_init_sock } from "../mptcp/protocol.js";
+import { sctp_init_sock } from "../sctp/socket.js";
+import { ipv6_chk_addr } from "./addrconf.js";
+import { do_ipv6_getsockopt, do_ipv6_setsockopt } from "./ipv6_sockglue.js";
+
+/** inetsw6: of one type the first is the default. */
+const inetsw6: readonly InetProtosw[] = [
+	{ type: SOCK_STREAM, protocol: IPPROTO_TCP, prot: PROT_TCPV6, ops: INET6_STREAM_OPS },
+	{ type: SOCK_DGRAM, protocol: IPPROTO_UDP, prot: PROT_UDPV6, ops: INET6_DGRAM_OPS },
+	{ type: SOCK_DGRAM, protocol: IPPROTO_UDPLITE, prot: PROT_UDPLITEV6, ops: INET6_DGRAM_OPS },
+	{
+		type: SOCK_SEQPACKET,
+		protocol: IPPROTO_SCTP,
+		prot: PROT_SCTPV6,
+		ops: INET6_SEQPACKET_OPS,
+		init: (k, sk) => sctp_init_sock(k, sk),
+	},
+	{
+		type: SOCK_STREAM,
+		protocol: IPPROTO_SCTP,
+		prot: PROT_SCTPV6,
+		ops: INET6_SEQPACKET_OPS,
+		init: (k, sk) => sctp_init_sock(k, sk),
+	},
+	{
+		type: SOCK_STREAM,
+		protocol: IPPROTO_MPTCP,
+		prot: PROT_MPTCPV6,
+		ops: MPTCP_V6_STREAM_OPS,
+		init: (k, sk) => mptcp_init_sock(k, sk),
+	},
+	{
+		type: SOCK_DCCP,
+		protocol: IPPROTO_DCCP,
+		prot: PROT_DCCP_V6,
+		ops: INET6_DCCP_OPS,
+		init: (k, sk) => dccp_init_sock(k, sk),
+	},
+];
+
+/** The sock of a new struct socket of AF_INET6: 0 or a negative errno. */
+export function inet6_create(k: Stack, net: Net, sock: number, protocol: number): number {
+	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
+	const answer = inet_protosw_find(inetsw6, k.socket.type[sock], protocol);
+	if (typeof answer === "number") return answer;
+	k.socket.ops[sock] = answer.ops;
+	const sk = sk_alloc(k, net, AF_INET6, answer.prot, k.socket.type[sock], answer.protocol);
+	k.sock.skc_ipv6only[sk] = net.ipv6.bindv6only !== 0 ? 1 : 0;
+	sock_graft(k, sk, sock);
+	answer.init?.(k, sk);
+	return 0;
+}
+
+/**
+ * bind() to an IPv6 address. Any address but the wildcard and v4-mapped ones closes the
+ * socket to IPv4. Returns 0 or a negative errno.
+ */
+export function __inet6_bind(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr,
+	addr_len: number,
+	cap_net_bind_service: boolean,
+): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const at = sk * 4;
+	if (addr.sin_family !== AF_INET6) return -EAFNOSUPPORT;
+	const addr_type = ipv6_addr_type(addr.sin6_addr, 0);
+	if ((addr_type & IPV6_ADDR_MULTICAST) !== 0 && S.sk_type[sk] === SOCK_STREAM) return -EINVAL;
+
+	const snum = addr.sin_port;
+	if (snum !== 0 && inet_port_requires_bind_service(net, snum) && !cap_net_bind_service) {
+		return -EACCES;
+	}
+	// An active socket, or a second bind.
+	if (S.skc_state[sk] !== TCP_CLOSE || S.skc_num[sk] !== 0) return -EINVAL;
+
+	let v4addr = 0;
+	if (addr_type === IPV6_ADDR_MAPPED) {
+		if (ipv6_only_sock(k, sk)) return -EINVAL;
+		const dev_if = S.skc_bound_dev_if[sk];
+		if (dev_if !== 0 && dev_get_by_index(net, dev_if) === null) return -ENODEV;
+		// As __inet_bind does.
+		v4addr = addr.sin6_addr[3];
+		const table = l3mdev_fib_table_by_index(net, dev_if) || RT_TABLE_LOCAL;
+		const chk_addr_ret = inet_addr_type_table(net, v4addr, table);
+		if (!inet_addr_valid_or_nonlocal(net, S.inet_flags[sk], v4addr, chk_addr_ret)) {
+			return -EADDRNOTAVAIL;
+		}
+	} else if (addr_type !== IPV6_ADDR_ANY) {
+		if (__ipv6_addr_needs_scope_id(addr_type)) {
+			if (addr_len >= SIZEOF_SOCKADDR_IN6 && addr.sin6_scope_id !== 0) {
+				S.skc_bound_dev_if[sk] = addr.sin6_scope_id;
+			}
+			if (S.skc_bound_dev_if[sk] === 0) return -EINVAL;
+		}
+		const dev_if = S.skc_bound_dev_if[sk];
+		if (dev_if !== 0 && dev_get_by_index(net, dev_if) === null) return -ENODEV;
+		v4addr = LOOPBACK4_IPV6;
+		if (
+			(addr_type & IPV6_ADDR_MULTICAST) === 0 &&
+			!ipv6_can_nonlocal_bind(net, S.inet_flags[sk]) &&
+			!ipv6_chk_addr(net, addr.sin6_addr, 0, dev_if, false)
+		) {
+			return -EADDRNOTAVAIL;
+		}
+	}
+
+	S.skc_rcv_saddr[sk] = v4addr;
+	S.inet_saddr[sk] = v4addr;
+	ipv6_addr_copy(S.skc_v6_rcv_saddr, at, addr.sin6_addr, 0);
+	if ((addr_type & IPV6_ADDR_MULTICAST) === 0) {
+		ipv6_addr_copy(S.np_saddr, at, addr.sin6_addr, 0);
+	}
+	const saved_ipv6only = S.skc_ipv6only[sk];
+	if (addr_type !== IPV6_ADDR_ANY && addr_type !== IPV6_ADDR_MAPPED) S.skc_ipv6only[sk] = 1;
+
+	if (snum !== 0 || (S.inet_flags[sk] & INET_BIND_ADDRESS_NO_PORT) === 0) {
+		const err = sk_prot(k, sk).get_port(k, sk, snum);
+		if (err !== 0) {
+			S.skc_ipv6only[sk] = saved_ipv6only;
+			inet_reset_saddr(k, sk);
+			return err;
+		}
+	}
+	if (addr_type !== IPV6_ADDR_ANY) S.sk_userlocks[sk] |= SOCK_BINDADDR_LOCK;
+	if (snum !== 0) S.sk_userlocks[sk] |= SOCK_BINDPORT_LOCK;
+	S.inet_sport[sk] = S.skc_num[sk];
+	S.skc_dport[sk] = 0;
+	S.skc_daddr[sk] = 0;
+	return 0;
+}
+
+/** Whether bind() takes addresses of other hosts: include/net/ipv6.h. */
+export function ipv6_can_nonlocal_bind(net: Net, inet_flags: number): boolean {
+	return net.ipv6.ip_nonlocal_bind !== 0 || (inet_flags & (INET_FREEBIND | INET_TRANSPARENT)) !== 0;
+}
+
+/** bind(): the protocol's own, or __inet6_bind. */
+export function inet6_bind(
+	k: Stack,
+	sock: number,
+	addr: Sockaddr,
+	addr_len: number,
+	cap_net_bind_service: boolean,
+): number {
+	const sk = k.socket.sk[sock];
+	const { bind } = sk_prot(k, sk);
+	if (bind !== undefined) return bind(k, sk, addr, addr_len, cap_net_bind_service);
+	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
+	return __inet6_bind(k, sk, addr, addr_len, cap_net_bind_service);
+}
+
+/** getsockname() (peer 0), getpeername() (peer 1), what accept() tells (peer 2). */
+export function inet6_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
+	const sk = k.socket.sk[sock];
+	const S = k.sock;
+	const at = sk * 4;
+	const name: Sockaddr = {
+		sin_family: AF_INET6,
+		sin_port: S.inet_sport[sk],
+		sin_addr: 0, // the flow label, without IPV6_FLOWINFO_SEND
+		sin6_addr: new Uint32Array(4),
+		sin6_scope_id: 0,
+	};
+	let from = ipv6_addr_any(S.skc_v6_rcv_saddr, at) ? S.np_saddr : S.skc_v6_rcv_saddr;
+	if (peer !== 0) {
+		const unconnected = ((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_SYN_SENT)) !== 0;
+		if (S.skc_dport[sk] === 0 || (unconnected && peer === 1)) return -ENOTCONN;
+		name.sin_port = S.skc_dport[sk];
+		from = S.skc_v6_daddr;
+	}
+	ipv6_addr_copy(name.sin6_addr, 0, from, at);
+	if (__ipv6_addr_needs_scope_id(ipv6_addr_type(name.sin6_addr, 0))) {
+		name.sin6_scope_id = S.skc_bound_dev_if[sk];
+	}
+	return name;
+}
+
+/** Options of levels other than SOL_SOCKET: ipv6_setsockopt and what is before it. */
+export function inet6_setsockopt(
+	k: Stack,
+	sock: number,
+	level: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	const sk = k.socket.sk[sock];
+	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen);
+	if (level === SOL_IPV6) return do_ipv6_setsockopt(k, sk, optname, optval, optlen);
+	if (level === sol_of(k, sock))
+		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
+	return -ENOPROTOOPT;
+}
+
+export function inet6_getsockopt(
+	k: Stack,
+	sock: number,
+	level: number,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	const sk = k.socket.sk[sock];
+	if (level === SOL_IP) return do_ip_getsockopt(k, sk, optname, optlen);
+	if (level === SOL_IPV6) return do_ipv6_getsockopt(k, sk, optname, optlen);
+	if (level === sol_of(k, sock))
+		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
+	return -ENOPROTOOPT;
+}
+
+export const inet6_stream_ops: ProtoOps = {
+	release: inet_release,
+	bind: inet6_bind,
+	connect: __inet_stream_connect,
+	connect_wait: inet_wait_for_connect,
+	accept: inet_accept,
+	getname: inet6_getname,
+	listen: inet_listen,
+	shutdown: inet_shutdown,
+	setsockopt: inet6_setsockopt,
+	getsockopt: inet6_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};
+
+export const inet6_dgram_ops: ProtoOps = {
+	...inet6_stream_ops,
+	connect: inet_dgram_connect,
+	connect_wait: () => 0,
+	accept: sock_no_listen,
+	listen: sock_no_listen,
+};

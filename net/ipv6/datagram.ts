@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv6/datagram.c: connect() of datagram sockets over IPv6. Left out: flow labels,
+ * IPV6_UNICAST_IF, IPV6_MULTICAST_IF and other options that choose a route.
+ */
+import {
+	AF_INET,
+	AF_INET6,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SOCKADDR_IN,
+	SIZEOF_SOCKADDR_IN6,
+	type Sockaddr,
+	sockaddr_in,
+} from "../../include/linux/socket.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	__ipv6_addr_needs_scope_id,
+	__ipv6_addr_type,
+	type In6Addr,
+	IPV6_ADDR_MAPPED,
+	in6addr_loopback,
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_set_v4mapped,
+	ipv6_addr_v4mapped,
+	ipv6_addr_v4mapped_any,
+	LOOPBACK4_IPV6,
+} from "../../include/net/ipv6.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
+import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
+import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
+import { sk_prot } from "../core/sock.js";
+import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
+import { __ip4_datagram_connect } from "../ipv4/datagram.js";
+import { flow6, ip6_dst_lookup_flow } from "./route.js";
+import { sk_dev_equal_l3scope } from "./tcp_ipv6.js";
+
+/**
+ * Looks up the route to where the sock is to be connected; with `fix_sk_saddr` the sock
+ * gets the source address that the route brings, if it had none. 0 or a negative errno.
+ */
+export function ip6_datagram_dst_update(k: Stack, sk: number, fix_sk_saddr: boolean): number {
+	const S = k.sock;
+	const at = sk * 4;
+	const oif = S.skc_bound_dev_if[sk];
+	const err = ip6_dst_lookup_flow(k, sk, S.np_saddr, at, S.skc_v6_daddr, at, oif);
+	if (err < 0) return err;
+	if (fix_sk_saddr) {
+		if (ipv6_addr_any(S.np_saddr, at)) ipv6_addr_copy(S.np_saddr, at, flow6.saddr, 0);
+		if (ipv6_addr_any(S.skc_v6_rcv_saddr, at)) {
+			ipv6_addr_copy(S.skc_v6_rcv_saddr, at, flow6.saddr, 0);
+			S.skc_rcv_saddr[sk] = LOOPBACK4_IPV6;
+			sk_prot(k, sk).rehash?.(k, sk);
+		}
+	}
+	return 0;
+}
+
+/** connect() of an AF_INET6 sock over IPv4: its IPv6 addresses follow the IPv4 ones. */
+function ipv4_connected(k: Stack, sk: number, usin: Sockaddr, addr_len: number): number {
+	const S = k.sock;
+	const at = sk * 4;
+	const err = __ip4_datagram_connect(k, sk, usin, addr_len);
+	if (err !== 0) return err;
+	ipv6_addr_set_v4mapped(S.skc_daddr[sk], S.skc_v6_daddr, at);
+	if (ipv6_addr_any(S.np_saddr, at) || ipv6_addr_v4mapped_any(S.np_saddr, at)) {
+		ipv6_addr_set_v4mapped(S.inet_saddr[sk], S.np_saddr, at);
+	}
+	if (ipv6_addr_any(S.skc_v6_rcv_saddr, at) || ipv6_addr_v4mapped_any(S.skc_v6_rcv_saddr, at)) {
+		ipv6_addr_set_v4mapped(S.skc_rcv_saddr[sk], S.skc_v6_rcv_saddr, at);
+		sk_prot(k, sk).rehash?.(k, sk);
+	}
+	return 0;
+}
+
+/** Where the sock was connected before, for a connect() that fails. */
+const old_daddr: In6Addr = new Uint32Array(4);
+
+/**
+ * Connects an AF_INET6 sock, with a port already, to an IPv6, v4-mapped or IPv4 address.
+ * Returns 0 or a negative errno; then the sock is connected as before.
+ */
+export function __ip6_datagram_connect(
+	k: Stack,
+	sk: number,
+	usin: Sockaddr,
+	addr_len: number,
+): number {
+	const S = k.sock;
+	const at = sk * 4;
+	if (usin.sin_family === AF_INET) {
+		if (ipv6_only_sock(k, sk)) return -EAFNOSUPPORT;
+		return ipv4_connected(k, sk, usin, addr_len);
+	}
+	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
+	if (usin.sin_family !== AF_INET6) return -EAFNOSUPPORT;
+
+	const daddr = usin.sin6_addr.slice();
+	if (ipv6_addr_any(daddr, 0)) {
+		// connect() to the wildcard goes to oneself.
+		if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, at)) {
+			ipv6_addr_set_v4mapped(INADDR_LOOPBACK, daddr, 0);
+		} else {
+			ipv6_addr_copy(daddr, 0, in6addr_loopback, 0);
+		}
+	}
+	const addr_type = __ipv6_addr_type(daddr, 0);
+	if ((addr_type & IPV6_ADDR_MAPPED) !== 0) {
+		if (ipv6_only_sock(k, sk)) return -ENETUNREACH;
+		return ipv4_connected(k, sk, sockaddr_in(daddr[3], usin.sin_port), SIZEOF_SOCKADDR_IN);
+	}
+
+	if (__ipv6_addr_needs_scope_id(addr_type)) {
+		if (addr_len >= SIZEOF_SOCKADDR_IN6 && usin.sin6_scope_id !== 0) {
+			if (!sk_dev_equal_l3scope(k, sk, usin.sin6_scope_id)) return -EINVAL;
+			S.skc_bound_dev_if[sk] = usin.sin6_scope_id;
+		}
+		// A link-local address means something on one link only.
+		if (S.skc_bound_dev_if[sk] === 0) return -EINVAL;
+	}
+
+	ipv6_addr_copy(old_daddr, 0, S.skc_v6_daddr, at);
+	const old_dport = S.skc_dport[sk];
+	ipv6_addr_copy(S.skc_v6_daddr, at, daddr, 0);
+	S.skc_dport[sk] = usin.sin_port;
+	const err = ip6_datagram_dst_update(k, sk, true);
+	if (err < 0) {
+		ipv6_addr_copy(S.skc_v6_daddr, at, old_daddr, 0);
+		S.skc_dport[sk] = old_dport;
+		return err;
+	}
+	reuseport_has_conns_set(k, sk);
+	S.skc_state[sk] = TCP_ESTABLISHED;
+	return 0;
+}
+
+export function ip6_datagram_connect(
+	k: Stack,
+	sk: number,
+	usin: Sockaddr,
+	addr_len: number,
+): number {
+	return __ip6_datagram_connect(k, sk, usin, addr_len);
+}
+
+/** For socks that never go over IPv4, raw ones: AF_INET6 addresses only. */
+export function ip6_datagram_connect_v6_only(
+	k: Stack,
+	sk: number,
+	usin: Sockaddr,
+	addr_len: number,
+): number {
+	if (usin.sin_family !== AF_INET6) return -EAFNOSUPPORT;
+	return ip6_datagram_connect(k, sk, usin, addr_len);
+}

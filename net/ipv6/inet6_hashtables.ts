@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv6/inet6_hashtables.c: IPv6 connections and listeners in TCP's tables. IPv6
+ * addresses are (array, first word).
+ */
+import { jhash2_4 } from "../../include/linux/jhash.js";
+import { AF_INET6 } from "../../include/linux/socket.js";
+import {
+	__inet6_ehashfn,
+	inet_sk_bound_dev_eq,
+	inet6_match,
+} from "../../include/net/inet_hashtables.js";
+import { in6addr_any, ipv6_addr_equal, ipv6_portaddr_hash } from "../../include/net/ipv6.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import type { Stack } from "../../include/net/stack.js";
+import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
+import { swab32 } from "../../include/uapi/linux/swab.js";
+import { secure_ipv6_port_ephemeral } from "../core/secure_seq.js";
+import { reuseport_select_sock } from "../core/sock_reuseport.js";
+import {
+	__inet_hash_connect,
+	ehash_match_verdict,
+	tcp_or_dccp_get_hashinfo,
+} from "../ipv4/inet_hashtables.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+
+/** Hash of a four-tuple in ehash: local address and port, foreign address and port. */
+export function inet6_ehashfn(
+	k: Stack,
+	net: Net,
+	laddr: Uint32Array,
+	li: number,
+	lport: number,
+	faddr: Uint32Array,
+	fi: number,
+	fport: number,
+): number {
+	if (k.inet6_ehash_secret === null) k.inet6_ehash_secret = k.random.get_random_u32();
+	if (k.ipv6_hash_secret === null) k.ipv6_hash_secret = k.random.get_random_u32();
+	const fhash = jhash2_4(
+		swab32(faddr[fi]),
+		swab32(faddr[fi + 1]),
+		swab32(faddr[fi + 2]),
+		swab32(faddr[fi + 3]),
+		k.ipv6_hash_secret,
+	);
+	const initval = k.inet6_ehash_secret + net.hash_mix;
+	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
+}
+
+/** The connection, time-wait sockets included, that a segment belongs to; 0 if none. */
+export function __inet6_lookup_established(
+	k: Stack,
+	net: Net,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	const hash = inet6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport);
+	let sk = k.tcp_hashinfo.ehash[hash & k.tcp_hashinfo.ehash_mask];
+	for (; sk !== 0; sk = S.node_next[sk]) {
+		if (S.skc_hash[sk] !== hash) continue;
+		if (inet6_match(net, S, sk, saddr, si, daddr, di, sport, hnum, dif, sdif)) break;
+	}
+	return sk;
+}
+
+/** How well a listener fits a packet; -1: not at all. */
+function compute_score(
+	k: Stack,
+	sk: number,
+	net: Net,
+	hnum: number,
+	daddr: Uint32Array,
+	di: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	if (S.skc_net[sk] !== net.id || S.skc_num[sk] !== hnum || S.skc_family[sk] !== AF_INET6) {
+		return -1;
+	}
+	if (!ipv6_addr_equal(S.skc_v6_rcv_saddr, sk * 4, daddr, di)) return -1;
+	if (!inet_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)) return -1;
+	return S.skc_bound_dev_if[sk] !== 0 ? 2 : 1;
+}
+
+function inet6_lhash2_lookup(
+	k: Stack,
+	net: Net,
+	slot: number,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	let result = 0;
+	let hiscore = 0;
+	for (let sk = k.tcp_hashinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
+		const score = compute_score(k, sk, net, hnum, daddr, di, dif, sdif);
+		if (score > hiscore) {
+			if (S.skc_reuseport[sk] !== 0) {
+				const phash = inet6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport);
+				const member = reuseport_select_sock(k, sk, phash);
+				if (member !== 0) return member;
+			}
+			result = sk;
+			hiscore = score;
+		}
+	}
+	return result;
+}
+
+/** The listener for a SYN, 0 if none: first on the packet's address, then on the wildcard. */
+export function inet6_lookup_listener(
+	k: Stack,
+	net: Net,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const mask = k.tcp_hashinfo.lhash2_mask;
+	const slot = ipv6_portaddr_hash(net, daddr, di, hnum) & mask;
+	const result = inet6_lhash2_lookup(k, net, slot, saddr, si, sport, daddr, di, hnum, dif, sdif);
+	if (result !== 0) return result;
+	const any = ipv6_portaddr_hash(net, in6addr_any, 0, hnum) & mask;
+	return inet6_lhash2_lookup(k, net, any, saddr, si, sport, in6addr_any, 0, hnum, dif, sdif);
+}
+
+/** The lookup of __inet6_check_established: see inet_ehash_verdict (net/ipv4/inet_hashtables.ts). */
+export function inet6_ehash_verdict(
+	k: Stack,
+	net: Net,
+	sk: number,
+	lport: number,
+	hash: number,
+	bound: boolean,
+): number {
+	const S = k.sock;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const daddr = S.skc_v6_rcv_saddr;
+	const saddr = S.skc_v6_daddr;
+	const at = sk * 4;
+	const dport = S.skc_dport[sk];
+	const dif = S.skc_bound_dev_if[sk];
+	k.found_tw = 0;
+	k.blocker = 0;
+	for (let sk2 = hinfo.ehash[hash & hinfo.ehash_mask]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+		if (S.skc_hash[sk2] !== hash) continue;
+		const sdif = l3mdev_master_ifindex_by_index(net, dif);
+		if (!inet6_match(net, S, sk2, saddr, at, daddr, at, dport, lport, dif, sdif)) continue;
+		return ehash_match_verdict(k, sk, sk2, lport, bound);
+	}
+	return CANDIDATE_OK;
+}
+
+/** Binds a port for a connect operation over IPv6 and hashes the socket. */
+export function inet6_hash_connect(k: Stack, sk: number): number {
+	const S = k.sock;
+	if (S.skc_num[sk] === 0) {
+		const at = sk * 4;
+		secure_ipv6_port_ephemeral(k, S.skc_v6_rcv_saddr, at, S.skc_v6_daddr, at, S.skc_dport[sk]);
+	}
+	return __inet_hash_connect(k, sk);
+}

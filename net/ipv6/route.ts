@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv6/route.c, ip6_output.c, include/net/ip6_route.h: the way of a packet over IPv6,
+ * with it its source address, and the checks on a route that is added.
+ */
+import {
+	type In6Addr,
+	IPV6_ADDR_LINKLOCAL,
+	IPV6_ADDR_LOOPBACK,
+	IPV6_ADDR_MAPPED,
+	IPV6_ADDR_MULTICAST,
+	IPV6_ADDR_UNICAST,
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_equal,
+	ipv6_addr_type,
+	ipv6_addr_v4mapped,
+	ipv6_prefix_equal,
+} from "../../include/net/ipv6.js";
+import {
+	type Fib6Info,
+	IFF_LOOPBACK,
+	IFF_UP,
+	LOOPBACK_IFINDEX,
+	type Net,
+	type NetDevice,
+	type RouteAnswer,
+	RT_TABLE_MAIN,
+	RTN_BLACKHOLE,
+	RTN_LOCAL,
+	RTN_PROHIBIT,
+	RTN_UNICAST,
+	RTN_UNREACHABLE,
+} from "../../include/net/net_namespace.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	EACCES,
+	EAFNOSUPPORT,
+	EHOSTUNREACH,
+	EINVAL,
+	ENETDOWN,
+	ENETUNREACH,
+	ENODEV,
+	ENOENT,
+	ESRCH,
+} from "../../include/uapi/asm-generic/errno.js";
+import { sk_net } from "../core/sock.js";
+import {
+	dev_get_by_index,
+	type FlowiOif,
+	l3mdev_fib_table_by_index,
+	l3mdev_master_ifindex,
+	l3mdev_master_ifindex_by_index,
+	netif_is_l3_master,
+} from "../l3mdev/l3mdev.js";
+import { ipv6_chk_addr, ipv6_chk_addr_and_flags, ipv6_dev_get_saddr } from "./addrconf.js";
+import {
+	fib6_add,
+	fib6_del,
+	fib6_has_table,
+	fib6_node_lookup,
+	fib6_rule_lookup,
+} from "./ip6_fib.js";
+
+/** Metric of a route for which none is given (IP6_RT_PRIO_USER). */
+export const IP6_RT_PRIO_USER = 1024;
+
+/** The output device must be the one that is asked for. */
+const RT6_LOOKUP_F_IFACE = 1;
+
+/** The last lookup, as struct flowi6 and rt6_info have it: one, so that nothing is allocated. */
+export const flow6 = {
+	saddr: new Uint32Array(4),
+	daddr: new Uint32Array(4),
+	/** Output device that is asked for, and the VRF whose table: struct flowi_common. */
+	oif: 0,
+	l3mdev: 0,
+	type: RTN_UNICAST,
+	/** Device of the route: a local packet counts as received on it (rt6i_idev). */
+	iif: 0,
+	answer: "blackhole" as RouteAnswer,
+};
+
+/** The part of a flow that decides about its route: sources do not. */
+interface Flowi6 extends FlowiOif {
+	readonly daddr: In6Addr;
+}
+
+/** Whether an address means something on one link, or this node, only. */
+export function rt6_need_strict(daddr: In6Addr, di: number): boolean {
+	return (
+		(ipv6_addr_type(daddr, di) &
+			(IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL | IPV6_ADDR_LOOPBACK)) !==
+		0
+	);
+}
+
+/** How well a route fits, -1 if it does not; neighbours are all reachable. */
+function rt6_score_route(rt: Fib6Info, oif: number, strict: number): number {
+	if (oif === 0 || rt.oif === oif) return 2;
+	return (strict & RT6_LOOKUP_F_IFACE) !== 0 ? -1 : 0;
+}
+
+/**
+ * The route of one prefix that fits best: of the lowest metric, as long as one of those
+ * fits at all, else of any (find_rr_leaf).
+ */
+function rt6_select(
+	net: Net,
+	table: number,
+	plen: number,
+	daddr: In6Addr,
+	oif: number,
+	strict: number,
+): Fib6Info | null {
+	let metric = -1;
+	let mpri = -1;
+	let found: Fib6Info | null = null;
+	for (const rt of net.routes6) {
+		if (rt.table !== table || rt.plen !== plen) continue;
+		if (!ipv6_prefix_equal(rt.dst, 0, daddr, 0, plen)) continue;
+		if (metric === -1) metric = rt.metric;
+		else if (rt.metric !== metric && found !== null && found.metric === metric) break;
+		const m = rt6_score_route(rt, oif, strict);
+		if (m > mpri) {
+			mpri = m;
+			found = rt;
+		}
+	}
+	return found;
+}
+
+/** The route of one table, by longest prefix; null if none fits. */
+function fib6_table_lookup(net: Net, table: number, fl6: Flowi6, strict: number): Fib6Info | null {
+	let plen = fib6_node_lookup(net, table, fl6.daddr, 0, 129);
+	while (plen !== -1) {
+		const rt = rt6_select(net, table, plen, fl6.daddr, fl6.oif, strict);
+		if (rt !== null) return rt;
+		plen = fib6_node_lookup(net, table, fl6.daddr, 0, plen);
+	}
+	return null;
+}
+
+/** Multicast and link-local destinations are looked up in the VRF's table only. */
+function ip6_route_output_flags(net: Net, fl6: Flowi6, flags: number): Fib6Info | null {
+	const type = ipv6_addr_type(fl6.daddr, 0);
+	if ((type & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL)) !== 0) {
+		const vrf = dev_get_by_index(net, l3mdev_master_ifindex_by_index(net, fl6.oif));
+		if (vrf !== null) {
+			// vrf_link_scope_lookup: a VRF itself has no link.
+			if (fl6.oif === vrf.ifindex) return null;
+			return fib6_table_lookup(net, vrf.l3mdev_table, fl6, RT6_LOOKUP_F_IFACE);
+		}
+	}
+	return fib6_rule_lookup(net, fl6, flags, fib6_table_lookup);
+}
+
+/** fib6_prop: the error of packets by a route of this type. */
+function ip6_rt_type_to_error(type: number): number {
+	switch (type) {
+		case RTN_BLACKHOLE:
+			return -EINVAL;
+		case RTN_UNREACHABLE:
+			return -EHOSTUNREACH;
+		case RTN_PROHIBIT:
+			return -EACCES;
+		default:
+			return 0;
+	}
+}
+
+function dst_error(rt: Fib6Info | null): number {
+	return rt === null ? -ENETUNREACH : ip6_rt_type_to_error(rt.type);
+}
+
+/** The source address for a destination by a route, into flow6.saddr; 0 or -EADDRNOTAVAIL. */
+function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
+	const dev = rt === null ? null : dev_get_by_index(net, rt.oif);
+	const l3mdev = dev_get_by_index(net, flow6.l3mdev);
+	const same_vrf =
+		l3mdev === null ||
+		!net.changes.has("source-address-within-vrf") ||
+		(dev !== null && l3mdev_master_ifindex(dev) === l3mdev.ifindex);
+	if (rt !== null && rt.prefsrc !== null && same_vrf) {
+		ipv6_addr_copy(flow6.saddr, 0, rt.prefsrc, 0);
+		return 0;
+	}
+	return ipv6_dev_get_saddr(net, same_vrf ? dev : l3mdev, flow6.daddr, 0, flow6.saddr, 0);
+}
+
+/** The route of flow6, and its source address if it has none yet. 0 or a negative errno. */
+function ip6_dst_lookup_tail(net: Net, bound_dev_if: number): number {
+	let flags = bound_dev_if !== 0 || rt6_need_strict(flow6.daddr, 0) ? RT6_LOOKUP_F_IFACE : 0;
+	let rt: Fib6Info | null = null;
+	if (ipv6_addr_any(flow6.saddr, 0)) {
+		if (flow6.oif !== 0) flags = RT6_LOOKUP_F_IFACE;
+		rt = ip6_route_output_flags(net, flow6, flags);
+		// What fails is looked up once more, with a source.
+		if (dst_error(rt) !== 0) rt = null;
+		const err = ip6_route_get_saddr(net, rt);
+		if (err !== 0) return err;
+	}
+	rt ??= ip6_route_output_flags(net, flow6, flags);
+	const err = dst_error(rt);
+	if (rt === null || err !== 0) return err;
+
+	if (
+		ipv6_addr_v4mapped(flow6.saddr, 0) &&
+		!ipv6_addr_v4mapped(flow6.daddr, 0) &&
+		!ipv6_addr_any(flow6.daddr, 0)
+	) {
+		return -EAFNOSUPPORT;
+	}
+	flow6.type = rt.type;
+	flow6.iif = rt.oif;
+	flow6.answer = rt.answer;
+	return 0;
+}
+
+/**
+ * The route from an address (the wildcard: chosen here) to another, by way of device `oif`
+ * (0: any); fills flow6. 0, or
+ * - -EADDRNOTAVAIL: there is no source address,
+ * - -ENETUNREACH: no route; -EINVAL, -EACCES, -EHOSTUNREACH: the route is a blackhole,
+ *   prohibits, is unreachable,
+ * - -EAFNOSUPPORT: from an IPv4 address to an IPv6 one.
+ */
+export function ip6_dst_lookup_flow(
+	k: Stack,
+	sk: number,
+	saddr: In6Addr,
+	si: number,
+	daddr: In6Addr,
+	di: number,
+	oif: number,
+): number {
+	ipv6_addr_copy(flow6.saddr, 0, saddr, si);
+	ipv6_addr_copy(flow6.daddr, 0, daddr, di);
+	flow6.oif = oif;
+	flow6.l3mdev = 0;
+	return ip6_dst_lookup_tail(sk_net(k, sk), k.sock.skc_bound_dev_if[sk]);
+}
+
+const probe = { daddr: new Uint32Array(4), oif: 0, l3mdev: 0 };
+
+function probe_route(
+	net: Net,
+	daddr: In6Addr,
+	di: number,
+	oif: number,
+	l3mdev: number,
+): Fib6Info | null {
+	ipv6_addr_copy(probe.daddr, 0, daddr, di);
+	probe.oif = oif;
+	probe.l3mdev = l3mdev;
+	const strict = oif !== 0 || rt6_need_strict(daddr, di);
+	return ip6_route_output_flags(net, probe, strict ? RT6_LOOKUP_F_IFACE : 0);
+}
+
+/** The device that a packet is handed to: ip6_rt_get_dev_rcu. */
+function ip6_rt_get_dev(net: Net, rt: Fib6Info): NetDevice | null {
+	const dev = dev_get_by_index(net, rt.oif);
+	if (dev === null || rt.type !== RTN_LOCAL || netif_is_l3_master(dev)) return dev;
+	const vrf = rt6_need_strict(rt.dst, 0) ? 0 : dev.master;
+	return dev_get_by_index(net, vrf !== 0 ? vrf : LOOPBACK_IFINDEX);
+}
+
+/**
+ * The device on which a packet to a local address is received; 0 if the address is not
+ * local, or lo (or the VRF) is down. `oif`: the device that its sender is bound to.
+ */
+export function ip6_local_deliver_ifindex(
+	net: Net,
+	daddr: In6Addr,
+	di: number,
+	oif: number,
+): number {
+	let rt = probe_route(net, daddr, di, oif, 0);
+	// A VRF that gets a packet to send looks for its way once more: vrf_process_v6_outbound.
+	for (let hops = 0; hops <= net.devices.length; hops++) {
+		if (rt === null || rt.reject) return 0;
+		const local = rt.type === RTN_LOCAL;
+		const dev = ip6_rt_get_dev(net, rt);
+		if (dev === null || (dev.flags & IFF_UP) === 0) return 0;
+		if (!netif_is_l3_master(dev) || (local && probe.oif === 0 && probe.l3mdev === dev.ifindex)) {
+			return local ? rt.oif : 0;
+		}
+		rt = probe_route(net, daddr, di, 0, dev.ifindex);
+	}
+	return 0;
+}
+
+/** What answers behind the route to an address. */
+export function ip6_remote_answer(net: Net, daddr: In6Addr, di: number, oif: number): RouteAnswer {
+	const rt = probe_route(net, daddr, di, oif, 0);
+	return rt === null ? "blackhole" : rt.answer;
+}
+
+/**
+ * The VRF by way of which a packet to an address came in by device `dif`, 0 if none:
+ * include/linux/ipv6.h: inet6_sdif.
+ */
+export function inet6_sdif(net: Net, daddr: In6Addr, di: number, dif: number): number {
+	return rt6_need_strict(daddr, di) ? 0 : l3mdev_master_ifindex_by_index(net, dif);
+}
+
+/** A route to add: struct fib6_config. `oif` is 0 where no device was named. */
+export interface Fib6Config extends Omit<Fib6Info, "reject" | "answer"> {
+	/** The gateway need not be found by the routes that there are. */
+	onlink: boolean;
+	/** Not given: "unreachable" behind a route by way of lo, else "blackhole". */
+	answer?: RouteAnswer;
+	/** An own address: its device may be down (fc_ignore_dev_down). */
+	ignore_dev_down?: boolean;
+}
+
+/** The device to a gateway, which must be reached without another one; or -EHOSTUNREACH. */
+function ip6_route_check_nh(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
+	const fl6 = { daddr: gateway, oif: cfg.oif, l3mdev: 0 };
+	const direct = (rt: Fib6Info | null) => rt !== null && !rt.reject && rt.gateway === null;
+	let rt = fib6_table_lookup(net, cfg.table, fl6, RT6_LOOKUP_F_IFACE);
+	if (!direct(rt) || (cfg.oif !== 0 && rt?.oif !== cfg.oif)) {
+		rt = fib6_rule_lookup(net, fl6, RT6_LOOKUP_F_IFACE, fib6_table_lookup);
+	}
+	if (rt === null || !direct(rt) || (cfg.oif !== 0 && rt.oif !== cfg.oif)) return -EHOSTUNREACH;
+	return rt.oif;
+}
+
+/** Whether a gateway may be taken for one on the device's link. */
+function ip6_route_check_nh_onlink(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
+	const table = l3mdev_fib_table_by_index(net, cfg.oif) || RT_TABLE_MAIN;
+	const rt = fib6_table_lookup(net, table, { daddr: gateway, oif: cfg.oif, l3mdev: 0 }, 0);
+	if (rt === null || rt.reject || ipv6_addr_any(rt.dst, 0)) return 0;
+	return rt.type === RTN_UNICAST && rt.oif === cfg.oif ? 0 : -EINVAL;
+}
+
+/** The device to a gateway, or a negative errno: ip6_validate_gw. */
+function ip6_validate_gw(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
+	const type = ipv6_addr_type(gateway, 0);
+	const linklocal = type === (IPV6_ADDR_LINKLOCAL | IPV6_ADDR_UNICAST);
+	const is_own = (dev: NetDevice | null) =>
+		dev !== null && ipv6_chk_addr_and_flags(net, gateway, 0, dev, !linklocal, false);
+	let { oif } = cfg;
+	if (is_own(dev_get_by_index(net, oif))) return -EINVAL;
+	if (!linklocal) {
+		if ((type & (IPV6_ADDR_UNICAST | IPV6_ADDR_MAPPED)) === 0) return -EINVAL;
+		if (cfg.onlink) {
+			const err = ip6_route_check_nh_onlink(net, cfg, gateway);
+			if (err !== 0) return err;
+		} else {
+			oif = ip6_route_check_nh(net, cfg, gateway);
+			if (oif < 0) return oif;
+		}
+	}
+	const dev = dev_get_by_index(net, oif);
+	if (dev === null || (dev.flags & IFF_LOOPBACK) !== 0 || is_own(dev)) return -EINVAL;
+	return oif;
+}
+
+/**
+ * Checks a route as the kernel does before it adds it, and gives it its device. Returns
+ * it, or -ENODEV, -ENETDOWN, -EINVAL (gateway or source), -EHOSTUNREACH (gateway).
+ */
+export function ip6_route_info_create(net: Net, cfg: Fib6Config): Fib6Info | number {
+	const { onlink, ignore_dev_down, ...route } = cfg;
+	let { oif, gateway } = cfg;
+	const named = dev_get_by_index(net, oif);
+	if (named === null && (oif !== 0 || onlink)) return -ENODEV;
+	if (onlink && named !== null && (named.flags & IFF_UP) === 0) return -ENETDOWN;
+	let reject = ip6_rt_type_to_error(cfg.type) !== 0;
+	let answer = cfg.answer ?? "blackhole";
+	if (reject) {
+		oif = LOOPBACK_IFINDEX;
+		gateway = null;
+	} else {
+		if (gateway !== null) {
+			oif = ip6_validate_gw(net, cfg, gateway);
+			if (oif < 0) return oif;
+		}
+		const dev = dev_get_by_index(net, oif);
+		if (dev === null) return -ENODEV;
+		if ((dev.flags & IFF_UP) === 0 && ignore_dev_down !== true) return -ENETDOWN;
+		// By way of lo packets would go round for ever: fib6_is_reject.
+		if (
+			(dev.flags & IFF_LOOPBACK) !== 0 &&
+			cfg.type !== RTN_LOCAL &&
+			(ipv6_addr_type(cfg.dst, 0) & IPV6_ADDR_LOOPBACK) === 0
+		) {
+			reject = true;
+			answer = cfg.answer ?? "unreachable";
+		}
+	}
+	if (cfg.prefsrc !== null && !ipv6_chk_addr(net, cfg.prefsrc, 0, oif, false)) return -EINVAL;
+	return { ...route, oif, gateway, reject, answer };
+}
+
+/** Adds a route: 0, or as ip6_route_info_create and fib6_add. */
+export function ip6_route_add(
+	net: Net,
+	cfg: Fib6Config,
+	mode: "exclusive" | "append" | "replace",
+): number {
+	const rt = ip6_route_info_create(net, cfg);
+	return typeof rt === "number" ? rt : fib6_add(net, rt, mode);
+}
+
+/**
+ * Takes away the first route of a prefix that is as described; metric 0, oif 0 and no
+ * gateway stand for any. 0 or -ESRCH; -ENOENT of a default route.
+ */
+export function ip6_route_del(
+	net: Net,
+	table: number,
+	dst: In6Addr,
+	plen: number,
+	metric: number,
+	oif: number,
+	gateway: In6Addr | null,
+): number {
+	for (const rt of net.routes6) {
+		if (rt.table !== table || rt.plen !== plen || !ipv6_addr_equal(rt.dst, 0, dst, 0)) continue;
+		if (metric !== 0 && rt.metric !== metric) continue;
+		if (oif !== 0 && rt.oif !== oif) continue;
+		if (gateway !== null && (rt.gateway === null || !ipv6_addr_equal(rt.gateway, 0, gateway, 0))) {
+			continue;
+		}
+		fib6_del(net, rt);
+		return 0;
+	}
+	// Where a table has no default route its root has an entry all the same, on lo.
+	const any = metric === 0 && (oif === 0 || oif === LOOPBACK_IFINDEX) && gateway === null;
+	return plen === 0 && any && fib6_has_table(net, table) ? -ENOENT : -ESRCH;
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv6/sysctl_net_ipv6.c: the files below /proc/sys/net/ipv6 that bear on ports. */
+import type { Net, NetnsIpv6 } from "../../include/net/net_namespace.js";
+import { ENOENT } from "../../include/uapi/asm-generic/errno.js";
+import { type SysctlFile, sysctlNumber } from "../ipv4/sysctl_net_ipv4.js";
+
+/** A u8 without bounds of its own: any value but 0 says yes. */
+function flag(key: keyof NetnsIpv6): SysctlFile {
+	const set = (net: Net, value: number) => {
+		net.ipv6[key] = value;
+	};
+	return sysctlNumber((net) => net.ipv6[key], set, 0, 255);
+}
+
+const FILES: Readonly<Record<string, SysctlFile>> = {
+	bindv6only: flag("bindv6only"),
+	ip_nonlocal_bind: flag("ip_nonlocal_bind"),
+};
+
+/** Names of the files below /proc/sys/net/ipv6 that the model has. */
+export const SYSCTLS6: readonly string[] = Object.keys(FILES);
+
+/** The content of a file below /proc/sys/net/ipv6, or -ENOENT. */
+export function sysctl_read6(net: Net, name: string): string | number {
+	return FILES[name]?.read(net) ?? -ENOENT;
+}
+
+/**
+ * Writes to a file below /proc/sys/net/ipv6: 0, or a negative errno and nothing is changed.
+ * Nothing written changes nothing.
+ */
+export function sysctl_write6(net: Net, name: string, text: string): number {
+	if (text === "" && name in FILES) return 0;
+	return FILES[name]?.write(net, text) ?? -ENOENT;
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/ipv6/udp.c: UDP of AF_INET6 socks, and which socket a datagram over IPv6 reaches.
+ * IPv6 addresses are (array, first word). Left out is what net/ipv4/udp.ts leaves out.
+ */
+import { jhash2_4 } from "../../include/linux/jhash.js";
+import {
+	AF_INET,
+	AF_INET6,
+	AF_UNSPEC,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SA_FAMILY,
+	SIZEOF_SOCKADDR_IN,
+	SIZEOF_SOCKADDR_IN6,
+	type Sockaddr,
+	sockaddr_in,
+} from "../../include/linux/socket.js";
+import { __inet6_ehashfn } from "../../include/net/inet_hashtables.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	__ipv6_addr_needs_scope_id,
+	__ipv6_addr_type,
+	type In6Addr,
+	IPV6_ADDR_LINKLOCAL,
+	in6addr_any,
+	in6addr_loopback,
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_equal,
+	ipv6_addr_is_multicast,
+	ipv6_addr_set_v4mapped,
+	ipv6_addr_type,
+	ipv6_addr_v4mapped,
+	ipv6_portaddr_hash,
+} from "../../include/net/ipv6.js";
+import { type Net, RTN_LOCAL } from "../../include/net/net_namespace.js";
+import { INET_RECVERR6, type Proto } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
+import {
+	set_udp_hashes,
+	type UdpTable,
+	udp_hashslot2,
+	udp_port_hash,
+	udp_sk_bound_dev_eq,
+} from "../../include/net/udp.js";
+import {
+	ECONNREFUSED,
+	EDESTADDRREQ,
+	EINVAL,
+	EMSGSIZE,
+	ENETUNREACH,
+} from "../../include/uapi/asm-generic/errno.js";
+import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
+import { swab32 } from "../../include/uapi/linux/swab.js";
+import { sk_net } from "../core/sock.js";
+import { reuseport_has_conns, reuseport_select_sock } from "../core/sock_reuseport.js";
+import {
+	sock_alloc_send_skb,
+	udp_destroy_sock,
+	udp_disconnect,
+	udp_draw_secret,
+	udp_get_table_prot,
+	udp_lib_close,
+	udp_lib_get_port,
+	udp_lib_hash,
+	udp_lib_rehash,
+	udp_lib_unhash,
+	udp_queue_rcv_skb,
+	udp_recvmsg,
+	udp_sendmsg,
+} from "../ipv4/udp.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { ip6_datagram_connect } from "./datagram.js";
+import { flow6, ip6_dst_lookup_flow, ip6_local_deliver_ifindex } from "./route.js";
+
+const SIZEOF_UDPHDR = 8;
+const INT_MAX = 0x7fffffff;
+/** Longest payload of an IPv6 packet. */
+const IPV6_MAXPLEN = 65535;
+
+function udp6_ehashfn(
+	k: Stack,
+	net: Net,
+	laddr: Uint32Array,
+	li: number,
+	lport: number,
+	faddr: Uint32Array,
+	fi: number,
+	fport: number,
+): number {
+	const secrets = k.udp_table;
+	secrets.udp6_ehash_secret ??= udp_draw_secret(k);
+	secrets.udp_ipv6_hash_secret ??= udp_draw_secret(k);
+	const fhash = jhash2_4(
+		swab32(faddr[fi]),
+		swab32(faddr[fi + 1]),
+		swab32(faddr[fi + 2]),
+		swab32(faddr[fi + 3]),
+		secrets.udp_ipv6_hash_secret,
+	);
+	const initval = secrets.udp6_ehash_secret + net.hash_mix;
+	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
+}
+
+/** The port of an AF_INET6 sock: udp_lib_get_port with the hashes of its address. */
+export function udp_v6_get_port(k: Stack, sk: number, snum: number): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const hash2_nulladdr = ipv6_portaddr_hash(net, in6addr_any, 0, snum);
+	const hash2_partial = ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, 0);
+	set_udp_hashes(S, sk, udp_port_hash(S, sk), hash2_partial);
+	return udp_lib_get_port(k, sk, snum, hash2_nulladdr);
+}
+
+export function udp_v6_rehash(k: Stack, sk: number): void {
+	const S = k.sock;
+	const hash = ipv6_portaddr_hash(sk_net(k, sk), S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk]);
+	udp_lib_rehash(k, sk, hash);
+}
+
+/** How well a sock fits a datagram over IPv6; -1: not at all. */
+function compute_score(
+	k: Stack,
+	sk: number,
+	net: Net,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+): number {
+	const S = k.sock;
+	if (S.skc_net[sk] !== net.id || udp_port_hash(S, sk) !== hnum || S.skc_family[sk] !== AF_INET6) {
+		return -1;
+	}
+	if (!ipv6_addr_equal(S.skc_v6_rcv_saddr, sk * 4, daddr, di)) return -1;
+	let score = 0;
+	if (S.skc_dport[sk] !== 0) {
+		if (S.skc_dport[sk] !== sport) return -1;
+		score++;
+	}
+	if (!ipv6_addr_any(S.skc_v6_daddr, sk * 4)) {
+		if (!ipv6_addr_equal(S.skc_v6_daddr, sk * 4, saddr, si)) return -1;
+		score++;
+	}
+	if (!udp_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)) return -1;
+	if (S.skc_bound_dev_if[sk] !== 0) score++;
+	return score;
+}
+
+/** The member of a sock's reuseport group that a datagram is for; 0 if it is in none. */
+function lookup_reuseport(
+	k: Stack,
+	net: Net,
+	sk: number,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	hnum: number,
+): number {
+	if (k.sock.skc_reuseport[sk] === 0 || k.sock.skc_state[sk] === TCP_ESTABLISHED) return 0;
+	return reuseport_select_sock(k, sk, udp6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport));
+}
+
+/** The sock on a chain of the second hash that fits best, the first of equals; 0 if none. */
+function udp6_lib_lookup2(
+	k: Stack,
+	net: Net,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+	table: UdpTable,
+	slot2: number,
+): number {
+	const S = k.sock;
+	const rescored = k.changes.has("udp-reuseport-rescored");
+	let result = 0;
+	let badness = -1;
+	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
+		const score = compute_score(k, sk, net, saddr, si, sport, daddr, di, hnum, dif, sdif);
+		if (score <= badness) continue;
+		badness = score;
+		const reuse_sk = lookup_reuseport(k, net, sk, saddr, si, sport, daddr, di, hnum);
+		if (reuse_sk === 0) {
+			result = sk;
+			continue;
+		}
+		// A group with connections does not end the search: one of them may fit better.
+		if (!reuseport_has_conns(k, sk)) return reuse_sk;
+		result = reuse_sk;
+		if (rescored) {
+			const own = compute_score(k, reuse_sk, net, saddr, si, sport, daddr, di, hnum, dif, sdif);
+			if (own > badness) badness = own;
+		}
+	}
+	return result;
+}
+
+/** The sock that a datagram reaches, 0 if none: one bound to its address, else a wildcard one. */
+export function __udp6_lib_lookup(
+	k: Stack,
+	net: Net,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	dport: number,
+	dif: number,
+	sdif: number,
+	table: UdpTable,
+): number {
+	const slot2 = udp_hashslot2(table, ipv6_portaddr_hash(net, daddr, di, dport));
+	const result = udp6_lib_lookup2(
+		k,
+		net,
+		saddr,
+		si,
+		sport,
+		daddr,
+		di,
+		dport,
+		dif,
+		sdif,
+		table,
+		slot2,
+	);
+	if (result !== 0) return result;
+	const any = udp_hashslot2(table, ipv6_portaddr_hash(net, in6addr_any, 0, dport));
+	return udp6_lib_lookup2(k, net, saddr, si, sport, in6addr_any, 0, dport, dif, sdif, table, any);
+}
+
+/** The same in UDP's table. */
+export function udp6_lib_lookup(
+	k: Stack,
+	net: Net,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	dport: number,
+	dif: number,
+	sdif: number,
+): number {
+	return __udp6_lib_lookup(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, k.udp_table);
+}
+
+/**
+ * An ICMPv6 "port unreachable" for a datagram from `saddr`:`sport`: told to whichever sock
+ * would get the answer, if it is connected or has IPV6_RECVERR.
+ */
+function __udp6_lib_err(
+	k: Stack,
+	net: Net,
+	table: UdpTable,
+	saddr: Uint32Array,
+	sport: number,
+	daddr: Uint32Array,
+	dport: number,
+	dif: number,
+	sdif: number,
+): void {
+	const S = k.sock;
+	const sk = __udp6_lib_lookup(k, net, daddr, 0, dport, saddr, 0, sport, dif, sdif, table);
+	if (sk === 0) return;
+	if ((S.inet_flags[sk] & INET_RECVERR6) === 0 && S.skc_state[sk] !== TCP_ESTABLISHED) return;
+	S.sk_err[sk] = ECONNREFUSED;
+}
+
+/**
+ * A datagram that arrives over loopback at an address of this host, on the device `dif` of
+ * that address. Nobody there: the sender hears of it.
+ */
+function __udp6_lib_rcv(
+	k: Stack,
+	net: Net,
+	table: UdpTable,
+	saddr: Uint32Array,
+	sport: number,
+	daddr: Uint32Array,
+	dport: number,
+	len: number,
+	dif: number,
+): void {
+	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const sk = __udp6_lib_lookup(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif, table);
+	if (sk !== 0) {
+		udp_queue_rcv_skb(k, table, sk, len);
+		return;
+	}
+	// Over IPv6 a message counts as received on the device of its address, the sender's here.
+	const linklocal = (ipv6_addr_type(saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
+	const icmp_dif = ip6_local_deliver_ifindex(net, saddr, 0, linklocal ? dif : sdif);
+	const icmp_sdif = l3mdev_master_ifindex_by_index(net, icmp_dif);
+	__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, icmp_sdif);
+}
+
+/** Where a datagram goes. */
+const daddr: In6Addr = new Uint32Array(4);
+
+/** The rest of udpv6_sendmsg where the destination is one of IPv4. */
+function do_udp_sendmsg(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr,
+	addr_len: number,
+	size: number,
+): number {
+	return ipv6_only_sock(k, sk) ? -ENETUNREACH : udp_sendmsg(k, sk, addr, addr_len, size);
+}
+
+/**
+ * Sends a datagram of `size` bytes to `addr`, which may be an IPv4 address, or to where the
+ * sock is connected if that is null or AF_UNSPEC. Returns size, or a negative errno.
+ * Datagrams to multicast addresses are sent but reach nobody.
+ */
+export function udpv6_sendmsg(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+): number {
+	const S = k.sock;
+	const at = sk * 4;
+	const net = sk_net(k, sk);
+	let sin6 = addr;
+
+	if (sin6 !== null) {
+		if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
+		switch (sin6.sin_family) {
+			case AF_INET6:
+				if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
+				ipv6_addr_copy(daddr, 0, sin6.sin6_addr, 0);
+				if (ipv6_addr_any(daddr, 0) && ipv6_addr_v4mapped(S.np_saddr, at)) {
+					ipv6_addr_set_v4mapped(INADDR_LOOPBACK, daddr, 0);
+				}
+				break;
+			case AF_INET:
+				return do_udp_sendmsg(k, sk, sin6, addr_len, size);
+			case AF_UNSPEC:
+				sin6 = null;
+				break;
+			default:
+				return -EINVAL;
+		}
+	} else {
+		if (S.skc_state[sk] !== TCP_ESTABLISHED) return -EDESTADDRREQ;
+		ipv6_addr_copy(daddr, 0, S.skc_v6_daddr, at);
+	}
+	// With AF_UNSPEC there is no address to look at yet.
+	if ((addr === null || sin6 !== null) && ipv6_addr_v4mapped(daddr, 0)) {
+		const sin = sockaddr_in(daddr[3], sin6 !== null ? sin6.sin_port : S.skc_dport[sk]);
+		return do_udp_sendmsg(k, sk, sin, SIZEOF_SOCKADDR_IN, size);
+	}
+	if (size > INT_MAX - SIZEOF_UDPHDR) return -EMSGSIZE;
+
+	let dport: number;
+	let oif = 0;
+	if (sin6 !== null) {
+		dport = sin6.sin_port;
+		if (dport === 0) return -EINVAL;
+		if (
+			addr_len >= SIZEOF_SOCKADDR_IN6 &&
+			sin6.sin6_scope_id !== 0 &&
+			__ipv6_addr_needs_scope_id(__ipv6_addr_type(daddr, 0))
+		) {
+			oif = sin6.sin6_scope_id;
+		}
+	} else {
+		if (S.skc_state[sk] !== TCP_ESTABLISHED) return -EDESTADDRREQ;
+		dport = S.skc_dport[sk];
+		ipv6_addr_copy(daddr, 0, S.skc_v6_daddr, at);
+	}
+	if (oif === 0) oif = S.skc_bound_dev_if[sk];
+	// The wildcard is oneself, as BSD has it.
+	if (ipv6_addr_any(daddr, 0)) ipv6_addr_copy(daddr, 0, in6addr_loopback, 0);
+
+	let err = ip6_dst_lookup_flow(k, sk, S.np_saddr, at, daddr, 0, oif);
+	if (err < 0) return err;
+
+	// ip6_make_skb: a UDP sock may fragment by default, so the device's MTU is no limit.
+	if (size + SIZEOF_UDPHDR > IPV6_MAXPLEN) return -EMSGSIZE;
+	err = sock_alloc_send_skb(k, sk);
+	if (err < 0) return err;
+	if (ipv6_addr_is_multicast(daddr, 0)) return size;
+
+	const table = udp_get_table_prot(k, sk);
+	const sport = S.inet_sport[sk];
+	const local = flow6.type === RTN_LOCAL;
+	const dif = local ? ip6_local_deliver_ifindex(net, flow6.daddr, 0, oif) : 0;
+	if (dif !== 0) {
+		__udp6_lib_rcv(k, net, table, flow6.saddr, sport, flow6.daddr, dport, size, dif);
+	} else if (flow6.answer === "refuse") {
+		__udp6_lib_err(k, net, table, flow6.saddr, sport, flow6.daddr, dport, oif, 0);
+	}
+	return size;
+}
+
+/** The next datagram, whichever protocol it came by. */
+export function udpv6_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+	return udp_recvmsg(k, sk, size, nonblock);
+}
+
+export function udpv6_destroy_sock(k: Stack, sk: number): void {
+	udp_destroy_sock(k, sk);
+}
+
+export const udpv6_prot: Proto = {
+	name: "UDPv6",
+	close: udp_lib_close,
+	connect: (k, sk, addr, addr_len) => ip6_datagram_connect(k, sk, addr, addr_len),
+	disconnect: udp_disconnect,
+	sendmsg: udpv6_sendmsg,
+	recvmsg: udpv6_recvmsg,
+	hash: udp_lib_hash,
+	unhash: udp_lib_unhash,
+	rehash: udp_v6_rehash,
+	get_port: udp_v6_get_port,
+	put_port: udp_lib_unhash,
+	no_autobind: false,
+};

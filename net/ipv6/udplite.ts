@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/ipv6/udplite.c: UDP-Lite of AF_INET6 socks; see net/ipv4/udplite.ts. */
+import type { Proto } from "../../include/net/sock.js";
+import { udp_disconnect, udp_lib_close, udp_lib_hash, udp_lib_unhash } from "../ipv4/udp.js";
+import { ip6_datagram_connect } from "./datagram.js";
+import { udp_v6_get_port, udp_v6_rehash, udpv6_recvmsg, udpv6_sendmsg } from "./udp.js";
+
+export const udplitev6_prot: Proto = {
+	name: "UDPLITEv6",
+	close: udp_lib_close,
+	connect: ip6_datagram_connect,
+	disconnect: udp_disconnect,
+	sendmsg: udpv6_sendmsg,
+	recvmsg: udpv6_recvmsg,
+	hash: udp_lib_hash,
+	unhash: udp_lib_unhash,
+	rehash: udp_v6_rehash,
+	get_port: udp_v6_get_port,
+	no_autobind: false,
+};

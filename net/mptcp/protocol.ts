@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/mptcp/protocol.c: MPTCP sockets. Ports are those of the first subflow, a TCP sock
+ * that is made with the socket; the socket copies its addresses.
+ *
+ * Left out: further subflows and the path manager, net.mptcp.enabled=0, and closing step by
+ * step. A subflow ends as a TCP connection does: in C its FINs wait until both ends have
+ * closed, at most a minute.
+ */
+import {
+	INET_STREAM_OPS,
+	INET6_STREAM_OPS,
+	type ProtoOps,
+	SOCK_STREAM,
+	SS_CONNECTED,
+	SS_UNCONNECTED,
+} from "../../include/linux/net.js";
+import { AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
+import { ipv6_addr_copy } from "../../include/net/ipv6.js";
+import type { MptcpSock } from "../../include/net/mptcp.js";
+import {
+	type Proto,
+	RCV_SHUTDOWN,
+	SEND_SHUTDOWN,
+	SHUTDOWN_MASK,
+	SOCK_MPTCP,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_ESTABLISHED,
+	TCP_LISTEN,
+	TCP_SYN_SENT,
+} from "../../include/net/tcp_states.js";
+import {
+	EAGAIN,
+	EINPROGRESS,
+	EINVAL,
+	ENOTCONN,
+	EPIPE,
+	ERESTARTSYS,
+} from "../../include/uapi/asm-generic/errno.js";
+import { sk_clone, sk_free, sk_prot, sock_error, sock_graft, sock_orphan } from "../core/sock.js";
+import {
+	__inet_stream_connect,
+	inet_getname,
+	inet_recvmsg,
+	inet_release,
+	inet_sendmsg,
+	inet_shutdown,
+	inet_wait_for_connect,
+} from "../ipv4/af_inet.js";
+import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
+import { inet6_getname } from "../ipv6/af_inet6.js";
+import { sock_ops } from "../socket.js";
+import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";
+import { mptcp_subflow_create_socket } from "./subflow.js";
+
+export function mptcp_sk(k: Stack, sk: number): MptcpSock {
+	const msk = k.mptcp.socks.get(sk);
+	if (msk === undefined) throw new Error(`socket ${sk} is not MPTCP's`);
+	return msk;
+}
+
+/** The first subflow's struct socket, as long as it may still be set up; else 0. */
+export function __mptcp_nmpc_socket(msk: MptcpSock): number {
+	return msk.can_ack ? 0 : msk.subflow;
+}
+
+/** A new sock's first subflow. */
+export function mptcp_init_sock(k: Stack, sk: number): void {
+	const subflow = mptcp_subflow_create_socket(k, sk);
+	const first = k.socket.sk[subflow];
+	k.mptcp.socks.set(sk, { subflow, first, can_ack: false, fallback: false });
+}
+
+/** What the program sees of the addresses of a subflow. */
+function mptcp_copy_inaddrs(k: Stack, sk: number, ssk: number): void {
+	const S = k.sock;
+	ipv6_addr_copy(S.skc_v6_daddr, sk * 4, S.skc_v6_daddr, ssk * 4);
+	ipv6_addr_copy(S.skc_v6_rcv_saddr, sk * 4, S.skc_v6_rcv_saddr, ssk * 4);
+	ipv6_addr_copy(S.np_saddr, sk * 4, S.np_saddr, ssk * 4);
+	S.skc_num[sk] = S.skc_num[ssk];
+	S.skc_dport[sk] = S.skc_dport[ssk];
+	S.inet_sport[sk] = S.inet_sport[ssk];
+	S.skc_daddr[sk] = S.skc_daddr[ssk];
+	S.inet_saddr[sk] = S.inet_saddr[ssk];
+	S.skc_rcv_saddr[sk] = S.skc_rcv_saddr[ssk];
+}
+
+/**
+ * Breaks a connection off and leaves a socket that can connect again. Its addresses stay
+ * as they were copied last.
+ */
+function mptcp_disconnect(k: Stack, sk: number): number {
+	const msk = mptcp_sk(k, sk);
+	k.sock.skc_state[sk] = TCP_CLOSE;
+	sk_prot(k, msk.first).disconnect(k, msk.first);
+	if (msk.subflow !== 0) k.socket.state[msk.subflow] = SS_UNCONNECTED;
+	msk.can_ack = false;
+	msk.fallback = false;
+	k.sock.sk_shutdown[sk] = 0;
+	return 0;
+}
+
+/** close(): the subflow goes on closing by itself. `timeout`: SO_LINGER, ms. */
+function mptcp_close(k: Stack, sk: number, timeout: number): void {
+	const msk = mptcp_sk(k, sk);
+	const ssk = msk.first;
+	k.mptcp.conn.delete(ssk);
+	k.mptcp.socks.delete(sk);
+	sk_prot(k, ssk).close(k, ssk, timeout);
+	if (msk.subflow !== 0) {
+		k.socket.sk[msk.subflow] = 0;
+		k.socket.kmem_cache_free(msk.subflow);
+	}
+	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
+	k.sock.skc_state[sk] = TCP_CLOSE;
+	sock_orphan(k, sk);
+	sk_free(k, sk);
+}
+
+/** A sock for a connection that accept() takes, around its subflow. */
+function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
+	const S = k.sock;
+	const nsk = sk_clone(k, sk);
+	S.skc_state[nsk] = TCP_ESTABLISHED;
+	S.sk_shutdown[nsk] = 0;
+	mptcp_copy_inaddrs(k, nsk, ssk);
+	k.mptcp.socks.set(nsk, { subflow: 0, first: ssk, can_ack: true, fallback: false });
+	k.mptcp.conn.set(ssk, nsk);
+	// What the other end did before accept().
+	if (S.skc_state[ssk] === TCP_CLOSE) S.skc_state[nsk] = TCP_CLOSE;
+	if (S.skc_state[ssk] === TCP_CLOSE_WAIT) {
+		S.skc_state[nsk] = TCP_CLOSE_WAIT;
+		S.sk_shutdown[nsk] |= RCV_SHUTDOWN;
+	}
+	return nsk;
+}
+
+/** The next connection of a listener, as an MPTCP sock or, from a plain TCP peer, as a TCP one. */
+function mptcp_accept(k: Stack, sk: number, nonblock: boolean): number {
+	const newsk = inet_csk_accept(k, mptcp_sk(k, sk).first, nonblock);
+	if (newsk < 0 || (k.sock.sk_flags[newsk] & SOCK_MPTCP) === 0) return newsk;
+	return mptcp_sk_clone_init(k, sk, newsk);
+}
+
+/** Sends `size` bytes by the subflow. */
+function mptcp_sendmsg(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+	nonblock: boolean,
+): number {
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	if ((k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) return -EPIPE;
+	const { first } = mptcp_sk(k, sk);
+	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, nonblock);
+}
+
+/** Receives at most `size` bytes: the number of bytes, 0 at the end, or a negative errno. */
+function mptcp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+	const S = k.sock;
+	const { first } = mptcp_sk(k, sk);
+	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
+	if (S.rcv_unread[first] > 0) return sk_prot(k, first).recvmsg(k, first, size, nonblock);
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
+	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
+	return nonblock ? -EAGAIN : -ERESTARTSYS;
+}
+
+function mptcp_get_port(k: Stack, sk: number, snum: number): number {
+	const { first } = mptcp_sk(k, sk);
+	return sk_prot(k, first).get_port(k, first, snum);
+}
+
+function mptcp_shutdown(k: Stack, sk: number, how: number): void {
+	const { first } = mptcp_sk(k, sk);
+	if ((how & SEND_SHUTDOWN) !== 0) sk_prot(k, first).shutdown?.(k, first, SEND_SHUTDOWN);
+}
+
+/** connect() of the subflow, which never blocks: the caller waits for the socket itself. */
+function mptcp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+	const S = k.sock;
+	const msk = mptcp_sk(k, sk);
+	const ssock = __mptcp_nmpc_socket(msk);
+	if (ssock === 0) return -EINVAL;
+	S.skc_state[sk] = TCP_SYN_SENT;
+	const err = sock_ops(k, ssock).connect(k, ssock, addr, addr_len, true);
+	if (err !== 0 && err !== -EINPROGRESS) {
+		S.skc_state[sk] = S.skc_state[msk.first];
+		return err;
+	}
+	mptcp_copy_inaddrs(k, sk, msk.first);
+	return 0;
+}
+
+export const mptcp_prot: Proto = {
+	name: "MPTCP",
+	close: mptcp_close,
+	connect: mptcp_connect,
+	disconnect: mptcp_disconnect,
+	shutdown: mptcp_shutdown,
+	sendmsg: mptcp_sendmsg,
+	recvmsg: mptcp_recvmsg,
+	hash: () => {
+		throw new Error("an MPTCP sock is on no chain: its subflow is");
+	},
+	unhash: () => {},
+	get_port: mptcp_get_port,
+	no_autobind: true,
+};
+
+export const mptcp_v6_prot: Proto = { ...mptcp_prot, name: "MPTCPv6" };
+
+function mptcp_bind(
+	k: Stack,
+	sock: number,
+	addr: Sockaddr,
+	addr_len: number,
+	cap_net_bind_service: boolean,
+): number {
+	const sk = k.socket.sk[sock];
+	const msk = mptcp_sk(k, sk);
+	const ssock = __mptcp_nmpc_socket(msk);
+	if (ssock === 0) return -EINVAL;
+	const err = sock_ops(k, ssock).bind(k, ssock, addr, addr_len, cap_net_bind_service);
+	if (err === 0) mptcp_copy_inaddrs(k, sk, msk.first);
+	return err;
+}
+
+function mptcp_listen(k: Stack, sock: number, backlog: number): number {
+	const sk = k.socket.sk[sock];
+	const msk = mptcp_sk(k, sk);
+	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_STREAM) {
+		return -EINVAL;
+	}
+	const ssock = __mptcp_nmpc_socket(msk);
+	if (ssock === 0) return -EINVAL;
+	const err = sock_ops(k, ssock).listen(k, ssock, backlog);
+	k.sock.skc_state[sk] = k.sock.skc_state[msk.first];
+	if (err === 0) mptcp_copy_inaddrs(k, sk, msk.first);
+	return err;
+}
+
+/** accept(): 0 or a negative errno. What a plain TCP peer gets is a TCP socket. */
+function mptcp_stream_accept(k: Stack, sock: number, newsock: number, nonblock: boolean): number {
+	const sk = k.socket.sk[sock];
+	if (mptcp_sk(k, sk).subflow === 0) return -EINVAL;
+	const newsk = mptcp_accept(k, sk, nonblock);
+	if (newsk < 0) return newsk;
+	sock_graft(k, newsk, newsock);
+	k.socket.state[newsock] = SS_CONNECTED;
+	const msk = k.mptcp.socks.get(newsk);
+	if (msk === undefined) {
+		// mptcp_is_tcpsk
+		const v6 = k.sock.skc_family[newsk] === AF_INET6;
+		k.socket.ops[newsock] = v6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
+	} else {
+		k.sock.sk_socket[msk.first] = newsock; // mptcp_sock_graft
+	}
+	return 0;
+}
+
+export const mptcp_stream_ops: ProtoOps = {
+	release: inet_release,
+	bind: mptcp_bind,
+	connect: __inet_stream_connect,
+	connect_wait: inet_wait_for_connect,
+	accept: mptcp_stream_accept,
+	getname: inet_getname,
+	listen: mptcp_listen,
+	shutdown: inet_shutdown,
+	setsockopt: mptcp_setsockopt,
+	getsockopt: mptcp_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};
+
+export const mptcp_v6_stream_ops: ProtoOps = {
+	release: inet_release,
+	bind: mptcp_bind,
+	connect: __inet_stream_connect,
+	connect_wait: inet_wait_for_connect,
+	accept: mptcp_stream_accept,
+	getname: inet6_getname,
+	listen: mptcp_listen,
+	shutdown: inet_shutdown,
+	setsockopt: mptcp_setsockopt,
+	getsockopt: mptcp_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};

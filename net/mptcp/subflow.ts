@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/mptcp/subflow.c: the TCP sock that does an MPTCP socket's work, and what it tells the
+ * socket. A segment with TCPHDR_MPTCP carries the option MP_CAPABLE.
+ */
+import { SOCK_STREAM } from "../../include/linux/net.js";
+import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
+import { RCV_SHUTDOWN, SOCK_MPTCP } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_ESTABLISHED,
+	TCP_LISTEN,
+	TCP_SYN_RECV,
+	TCP_SYN_SENT,
+} from "../../include/net/tcp_states.js";
+import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
+import { sk_net, sock_error } from "../core/sock.js";
+import { sock_create } from "../socket.js";
+
+/** A TCP socket of the same user, of the family of its MPTCP sock: the struct socket. */
+export function mptcp_subflow_create_socket(k: Stack, sk: number): number {
+	const i_uid = k.socket.i_uid[k.sock.sk_socket[sk]];
+	const family = k.sock.skc_family[sk];
+	const sf = sock_create(k, sk_net(k, sk), family, SOCK_STREAM, IPPROTO_TCP, i_uid);
+	if (sf < 0) throw new Error(`a subflow of socket ${sk} cannot be made: ${sf}`);
+	const ssk = k.socket.sk[sf];
+	k.sock.sk_flags[ssk] |= SOCK_MPTCP;
+	k.mptcp.conn.set(ssk, sk);
+	return sf;
+}
+
+/**
+ * A SYN+ACK for a subflow that connects: the connection is there, as MPTCP or, where the
+ * listener is none, as plain TCP.
+ */
+export function subflow_finish_connect(k: Stack, ssk: number, flags: number): void {
+	const sk = k.mptcp.conn.get(ssk);
+	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
+	if (sk === undefined || msk === undefined) return;
+	if ((flags & TCPHDR_MPTCP) !== 0) msk.can_ack = true;
+	else msk.fallback = true;
+	// __mptcp_set_connected
+	if (k.sock.skc_state[sk] === TCP_SYN_SENT) k.sock.skc_state[sk] = TCP_ESTABLISHED;
+}
+
+/** The child of a listening subflow: a subflow itself, if its SYN said so. */
+export function subflow_ulp_clone(k: Stack, newsk: number, flags: number): void {
+	if ((flags & TCPHDR_MPTCP) === 0) k.sock.sk_flags[newsk] &= ~SOCK_MPTCP;
+}
+
+/**
+ * A subflow changed its state. That of the MPTCP sock follows; in C each has its own, and
+ * DATA_FINs of their own drive it, which here come and go with the subflow's FINs.
+ */
+export function subflow_state_change(k: Stack, ssk: number): void {
+	const S = k.sock;
+	const sk = k.mptcp.conn.get(ssk);
+	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
+	if (sk === undefined || msk === undefined) return;
+	const state = S.skc_state[ssk];
+	if (S.skc_state[sk] === TCP_SYN_SENT || msk.fallback) {
+		// __mptcp_subflow_error_report
+		const err = state === TCP_CLOSE ? sock_error(k, ssk) : 0;
+		if (err !== 0) {
+			S.skc_state[sk] = TCP_CLOSE;
+			S.sk_err[sk] = -err;
+		}
+	}
+	switch (S.skc_state[sk]) {
+		case TCP_CLOSE:
+		case TCP_LISTEN:
+		case TCP_SYN_SENT:
+			return;
+		default:
+			break;
+	}
+	switch (state) {
+		case TCP_LISTEN:
+		case TCP_SYN_SENT:
+		case TCP_SYN_RECV:
+			return;
+		case TCP_CLOSE:
+			// An established socket outlives its subflow: another one might come.
+			if (S.skc_state[sk] !== TCP_ESTABLISHED) S.skc_state[sk] = TCP_CLOSE;
+			return;
+		default:
+			S.skc_state[sk] = state;
+			if (state === TCP_CLOSE_WAIT) S.sk_shutdown[sk] |= RCV_SHUTDOWN;
+	}
+}

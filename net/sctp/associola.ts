@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/sctp/associola.c: associations, and the addresses of their peers. */
+import { AF_INET6 } from "../../include/linux/socket.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	SCTP_ADDR4_ALLOWED,
+	SCTP_ADDR4_PEERSUPP,
+	SCTP_ADDR6_ALLOWED,
+	SCTP_ADDR6_PEERSUPP,
+	SCTP_SOCKET_TCP,
+	SCTP_SS_LISTENING,
+	SCTP_STATE_CLOSED,
+	type SctpAddr,
+	type SctpAssociation,
+	type SctpEndpoint,
+	sctp_addr_dup,
+	sctp_sk,
+	sctp_sstate,
+	sctp_style,
+} from "../../include/net/sctp.js";
+import type { Stack } from "../../include/net/stack.js";
+import { sk_net } from "../core/sock.js";
+import { sctp_bind_addr_copy } from "./bind_addr.js";
+import { sctp_endpoint_add_asoc } from "./endpointola.js";
+import { sctp_hash_transport, sctp_unhash_transport } from "./input.js";
+import { sctp_transport_route } from "./transport.js";
+
+/** An association to a peer, of no endpoint's list yet. */
+export function sctp_association_new(
+	ep: SctpEndpoint,
+	sk: number,
+	primary_addr: SctpAddr,
+): SctpAssociation {
+	const addr = sctp_addr_dup(primary_addr);
+	return {
+		ep,
+		sk,
+		state: SCTP_STATE_CLOSED,
+		bind_addr: { port: ep.bind_addr.port, address_list: [] },
+		peer: { port: addr.sin_port, primary_addr: addr, transports: [] },
+		dst: null,
+		other: null,
+		init_pending: false,
+		outqueue: [],
+		dead: false,
+	};
+}
+
+/** The end of an association; its endpoint lives on. */
+export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
+	const index = asoc.ep.asocs.indexOf(asoc);
+	if (index !== -1) {
+		asoc.ep.asocs.splice(index, 1);
+		if (sctp_style(k, asoc.sk, SCTP_SOCKET_TCP) && sctp_sstate(k, asoc.sk, SCTP_SS_LISTENING)) {
+			k.sock.sk_ack_backlog[asoc.sk]--;
+		}
+	}
+	asoc.dead = true;
+	for (const addr of asoc.peer.transports) sctp_unhash_transport(k, asoc, addr);
+	if (asoc.other !== null) asoc.other.other = null;
+	asoc.other = null;
+}
+
+/** Adds an address of the peer, unless it is known; the first one is the primary. */
+export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): void {
+	const copy = sctp_addr_dup(addr);
+	copy.sin_port = asoc.peer.port;
+	if (asoc.peer.transports.length === 0) sctp_transport_route(k, asoc, copy);
+	if (sctp_hash_transport(k, asoc, copy)) asoc.peer.transports.push(copy);
+}
+
+/** Moves an association to another sock, for accept(). */
+export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: number): void {
+	const oldsk = asoc.sk;
+	asoc.ep.asocs.splice(asoc.ep.asocs.indexOf(asoc), 1);
+	if (sctp_style(k, oldsk, SCTP_SOCKET_TCP)) k.sock.sk_ack_backlog[oldsk]--;
+	asoc.ep = sctp_sk(k, newsk).ep;
+	asoc.sk = newsk;
+	sctp_endpoint_add_asoc(k, asoc.ep, asoc);
+}
+
+/**
+ * The local addresses of an association: those of its endpoint that reach as far as
+ * `scope`. Returns 0, or -ENETUNREACH if there is none.
+ */
+export function sctp_assoc_set_bind_addr_from_ep(
+	k: Stack,
+	asoc: SctpAssociation,
+	scope: number,
+): number {
+	// That the peer takes both families is assumed until it says otherwise.
+	let flags = SCTP_ADDR4_PEERSUPP;
+	if (k.sock.skc_family[asoc.sk] === AF_INET6) flags |= SCTP_ADDR6_ALLOWED | SCTP_ADDR6_PEERSUPP;
+	if (!ipv6_only_sock(k, asoc.sk)) flags |= SCTP_ADDR4_ALLOWED;
+	const net = sk_net(k, asoc.sk);
+	return sctp_bind_addr_copy(net, asoc.bind_addr, asoc.ep.bind_addr, scope, flags);
+}

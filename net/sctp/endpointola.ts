@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/sctp/endpointola.c: endpoints, one for each sock. */
+
+import type { Net } from "../../include/net/net_namespace.js";
+import {
+	SCTP_SOCKET_TCP,
+	SCTP_SS_CLOSED,
+	SCTP_SS_LISTENING,
+	type SctpAddr,
+	type SctpAssociation,
+	type SctpEndpoint,
+	sctp_sstate,
+	sctp_style,
+} from "../../include/net/sctp.js";
+import type { Stack } from "../../include/net/stack.js";
+import { sk_net } from "../core/sock.js";
+import { sctp_bind_addr_match } from "./bind_addr.js";
+import {
+	sctp_epaddr_lookup_transport,
+	sctp_has_association,
+	sctp_unhash_endpoint,
+} from "./input.js";
+import { sctp_put_port } from "./socket.js";
+
+/** An endpoint that is bound to nothing. */
+export function sctp_endpoint_new(sk: number): SctpEndpoint {
+	return { sk, bind_addr: { port: 0, address_list: [] }, asocs: [], hashent: -1 };
+}
+
+/** Adds an association at the end of the list, which a listener's accept() takes from the front. */
+export function sctp_endpoint_add_asoc(k: Stack, ep: SctpEndpoint, asoc: SctpAssociation): void {
+	ep.asocs.push(asoc);
+	if (sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sctp_sstate(k, ep.sk, SCTP_SS_LISTENING)) {
+		k.sock.sk_ack_backlog[ep.sk]++;
+	}
+}
+
+/**
+ * The end of an endpoint, and with it of its port. In C the associations hold both until
+ * the last one has ended; here that is before, see net/sctp/primitive.ts.
+ */
+export function sctp_endpoint_free(k: Stack, ep: SctpEndpoint): void {
+	if (ep.asocs.length !== 0) throw new Error(`endpoint of socket ${ep.sk} has associations`);
+	k.sock.skc_state[ep.sk] = SCTP_SS_CLOSED;
+	sctp_unhash_endpoint(k, ep);
+	ep.bind_addr.address_list.length = 0;
+	if (k.sock.icsk_bind_hash[ep.sk] !== 0) sctp_put_port(k, ep.sk);
+}
+
+/** Whether packets to an address are for an endpoint. */
+export function sctp_endpoint_is_match(
+	k: Stack,
+	ep: SctpEndpoint,
+	net: Net,
+	laddr: SctpAddr,
+): boolean {
+	return (
+		ep.bind_addr.port === laddr.sin_port &&
+		sk_net(k, ep.sk) === net &&
+		sctp_bind_addr_match(k, ep.bind_addr, laddr, ep.sk)
+	);
+}
+
+/** The association of an endpoint with a peer, null if none. */
+export function sctp_endpoint_lookup_assoc(
+	k: Stack,
+	ep: SctpEndpoint,
+	paddr: SctpAddr,
+): SctpAssociation | null {
+	// An endpoint without a port has no associations.
+	return ep.bind_addr.port === 0 ? null : sctp_epaddr_lookup_transport(k, ep, paddr);
+}
+
+/** Whether another sock has an association from an address of the endpoint to this peer. */
+export function sctp_endpoint_is_peeled_off(k: Stack, ep: SctpEndpoint, paddr: SctpAddr): boolean {
+	const net = sk_net(k, ep.sk);
+	const dif = k.sock.skc_bound_dev_if[ep.sk];
+	return ep.bind_addr.address_list.some((addr) => sctp_has_association(k, net, addr, paddr, dif));
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/sctp/input.c: the tables of listening endpoints and of associations. */
+import { jhash_3words, jhash2_4 } from "../../include/linux/jhash.js";
+import { AF_INET6 } from "../../include/linux/socket.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import {
+	type SctpAddr,
+	type SctpAssociation,
+	type SctpEndpoint,
+	sctp_ep_hashfn,
+	sctp_sk,
+} from "../../include/net/sctp.js";
+import type { Stack } from "../../include/net/stack.js";
+import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
+import { sk_net, sock_i_uid } from "../core/sock.js";
+import {
+	reuseport_add_sock,
+	reuseport_alloc,
+	reuseport_detach_sock,
+	reuseport_select_sock,
+} from "../core/sock_reuseport.js";
+import {
+	sctp_bind_addr_match,
+	sctp_bind_addrs_check,
+	sctp_cmp_addr_exact,
+	sctp_is_ep_boundall,
+} from "./bind_addr.js";
+import { sctp_endpoint_is_match } from "./endpointola.js";
+
+/** Makes an endpoint known to peers: 0 or a negative errno. */
+export function sctp_hash_endpoint(k: Stack, ep: SctpEndpoint): number {
+	const { sk } = ep;
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const hashent = sctp_ep_hashfn(net, ep.bind_addr.port);
+	const chain = k.sctp_globals.ep_hashtable[hashent];
+	if (S.skc_reuseport[sk] !== 0) {
+		const any = sctp_is_ep_boundall(k, sk);
+		const cnt = ep.bind_addr.address_list.length;
+		let err = 1;
+		for (const { sk: sk2 } of chain) {
+			if (
+				sk_net(k, sk2) !== net ||
+				sk2 === sk ||
+				sock_i_uid(k, sk2) !== sock_i_uid(k, sk) ||
+				S.skc_reuseport[sk2] === 0
+			) {
+				continue;
+			}
+			err = sctp_bind_addrs_check(k, sk2, sk, cnt);
+			if (err < 0) return err;
+			if (err === 0) {
+				err = reuseport_add_sock(k, sk, sk2, any);
+				if (err !== 0) return err;
+				break;
+			}
+		}
+		if (err !== 0) {
+			err = reuseport_alloc(k, sk, any);
+			if (err !== 0) return err;
+		}
+	}
+	ep.hashent = hashent;
+	chain.unshift(ep);
+	return 0;
+}
+
+/** Hides it again; one that was not known only leaves its reuseport group. */
+export function sctp_unhash_endpoint(k: Stack, ep: SctpEndpoint): void {
+	if (k.sock.sk_reuseport_cb[ep.sk] !== 0) reuseport_detach_sock(k, ep.sk);
+	if (ep.hashent === -1) return;
+	const chain = k.sctp_globals.ep_hashtable[ep.hashent];
+	chain.splice(chain.indexOf(ep), 1);
+	ep.hashent = -1;
+}
+
+/** Hash of a peer's address and a local port, for the choice among a reuseport group. */
+function sctp_hashfn(net: Net, lport: number, paddr: SctpAddr): number {
+	let addr = swab32(paddr.sin_addr);
+	if (paddr.sin_family === AF_INET6) {
+		// jhash() of the sixteen bytes, which are four words.
+		const a = paddr.sin6_addr;
+		addr = jhash2_4(swab32(a[0]), swab32(a[1]), swab32(a[2]), swab32(a[3]), 0);
+	}
+	const ports = (swab16(paddr.sin_port) << 16) | swab16(lport);
+	return jhash_3words(addr, ports, net.hash_mix, 0);
+}
+
+/** Whether a bound device admits packets from a device, with net.sctp.l3mdev_accept 1. */
+function sctp_sk_bound_dev_eq(bound_dev_if: number, dif: number): boolean {
+	return bound_dev_if === 0 || bound_dev_if === dif;
+}
+
+/**
+ * The endpoint that packets from `paddr` to `laddr` are for, null if none listens there.
+ * `dif` is the device on which they are received.
+ */
+export function __sctp_rcv_lookup_endpoint(
+	k: Stack,
+	net: Net,
+	laddr: SctpAddr,
+	paddr: SctpAddr,
+	dif: number,
+): SctpEndpoint | null {
+	const l3mdev = k.changes.has("sctp-l3mdev");
+	const bound = k.sock.skc_bound_dev_if;
+	for (const ep of k.sctp_globals.ep_hashtable[sctp_ep_hashfn(net, laddr.sin_port)]) {
+		if (!sctp_endpoint_is_match(k, ep, net, laddr)) continue;
+		if (l3mdev && !sctp_sk_bound_dev_eq(bound[ep.sk], dif)) continue;
+		if (k.sock.skc_reuseport[ep.sk] === 0) return ep;
+		const sk = reuseport_select_sock(k, ep.sk, sctp_hashfn(net, laddr.sin_port, paddr));
+		return sk === 0 ? ep : sctp_sk(k, sk).ep;
+	}
+	return null;
+}
+
+/** Key of transport_hashtable; socks that share a port, and v4-mapped addresses, are told apart later. */
+function transport_key(net: Net, lport: number, paddr: SctpAddr): string {
+	const addr = paddr.sin_family === AF_INET6 ? paddr.sin6_addr.join(":") : paddr.sin_addr;
+	return `${net.id} ${lport} ${addr} ${paddr.sin_port}`;
+}
+
+/** Enters an association under an address of its peer; false if its endpoint has one there. */
+export function sctp_hash_transport(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
+	const table = k.sctp_globals.transport_hashtable;
+	const key = transport_key(sk_net(k, asoc.sk), asoc.bind_addr.port, addr);
+	const list = table.get(key) ?? [];
+	if (list.some((other) => other.ep === asoc.ep)) return false;
+	table.set(key, [asoc, ...list]);
+	return true;
+}
+
+export function sctp_unhash_transport(k: Stack, asoc: SctpAssociation, addr: SctpAddr): void {
+	const table = k.sctp_globals.transport_hashtable;
+	const key = transport_key(sk_net(k, asoc.sk), asoc.bind_addr.port, addr);
+	const left = (table.get(key) ?? []).filter((other) => other !== asoc);
+	if (left.length === 0) table.delete(key);
+	else table.set(key, left);
+}
+
+/** The associations from a local port to an address of a peer. */
+function transports(
+	k: Stack,
+	net: Net,
+	lport: number,
+	paddr: SctpAddr,
+): readonly SctpAssociation[] {
+	const list = k.sctp_globals.transport_hashtable.get(transport_key(net, lport, paddr)) ?? [];
+	return list.filter((asoc) =>
+		asoc.peer.transports.some((addr) => sctp_cmp_addr_exact(addr, paddr)),
+	);
+}
+
+/** The association of an endpoint with a peer, null if none. */
+export function sctp_epaddr_lookup_transport(
+	k: Stack,
+	ep: SctpEndpoint,
+	paddr: SctpAddr,
+): SctpAssociation | null {
+	const found = transports(k, sk_net(k, ep.sk), ep.bind_addr.port, paddr);
+	return found.find((asoc) => asoc.ep === ep) ?? null;
+}
+
+/** The association between two addresses that admits a device, null if none. */
+export function sctp_lookup_association(
+	k: Stack,
+	net: Net,
+	laddr: SctpAddr,
+	paddr: SctpAddr,
+	dif: number,
+): SctpAssociation | null {
+	const l3mdev = k.changes.has("sctp-l3mdev");
+	for (const asoc of transports(k, net, laddr.sin_port, paddr)) {
+		if (l3mdev && !sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], dif)) continue;
+		if (sctp_bind_addr_match(k, asoc.bind_addr, laddr, asoc.sk)) return asoc;
+	}
+	return null;
+}
+
+export function sctp_has_association(
+	k: Stack,
+	net: Net,
+	laddr: SctpAddr,
+	paddr: SctpAddr,
+	dif: number,
+): boolean {
+	return sctp_lookup_association(k, net, laddr, paddr, dif) !== null;
+}

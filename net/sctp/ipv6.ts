@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/sctp/ipv6.c: what SCTP does with IPv6 addresses, and its operations on AF_INET6 sockets. */
+import type { ProtoOps } from "../../include/linux/net.js";
+import {
+	AF_INET,
+	AF_INET6,
+	SIZEOF_SOCKADDR_IN6,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	type In6Addr,
+	IPV6_ADDR_ANY,
+	IPV6_ADDR_LINKLOCAL,
+	IPV6_ADDR_LOOPBACK,
+	IPV6_ADDR_MAPPED,
+	IPV6_ADDR_SITELOCAL,
+	IPV6_ADDR_UNICAST,
+	in6addr_any,
+	ipv6_addr_any,
+	ipv6_addr_copy,
+	ipv6_addr_diff,
+	ipv6_addr_equal,
+	ipv6_addr_set_v4mapped,
+	ipv6_addr_type,
+	ipv6_addr_v4mapped,
+} from "../../include/net/ipv6.js";
+import { LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
+import {
+	SCTP_SCOPE_GLOBAL,
+	SCTP_SCOPE_LINK,
+	SCTP_SCOPE_LOOPBACK,
+	SCTP_SCOPE_PRIVATE,
+	type SctpAddr,
+	type SctpAssociation,
+	type SctpDst,
+	sctp_sk,
+} from "../../include/net/sctp.js";
+import { INET_FREEBIND, INET_TRANSPARENT } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { sk_net } from "../core/sock.js";
+import { inet_recvmsg, inet_release, inet_sendmsg, inet_shutdown } from "../ipv4/af_inet.js";
+import { ipv6_chk_addr } from "../ipv6/addrconf.js";
+import { inet6_bind, inet6_getname } from "../ipv6/af_inet6.js";
+import {
+	flow6,
+	ip6_dst_lookup_flow,
+	ip6_local_deliver_ifindex,
+	ip6_remote_answer,
+} from "../ipv6/route.js";
+import { dev_get_by_index } from "../l3mdev/l3mdev.js";
+import { sctp_is_any } from "./bind_addr.js";
+import { type SctpAf, type SctpPf, sctp_af_inet, sctp_get_af_specific } from "./protocol.js";
+import {
+	sctp_connect_wait,
+	sctp_getsockopt,
+	sctp_inet_accept,
+	sctp_inet_connect,
+	sctp_inet_listen,
+	sctp_setsockopt,
+} from "./socket.js";
+
+export { sctpv6_prot } from "./socket.js";
+
+/** A v4-mapped address becomes the AF_INET address that it stands for: include/net/sctp/structs.h. */
+function sctp_v6_map_v4(addr: SctpAddr): void {
+	addr.sin_family = AF_INET;
+	addr.sin_addr = addr.sin6_addr[3];
+}
+
+/** The way back. */
+function sctp_v4_map_v6(addr: SctpAddr): void {
+	addr.sin_family = AF_INET6;
+	ipv6_addr_set_v4mapped(addr.sin_addr, addr.sin6_addr, 0);
+	addr.sin_addr = 0; // where sin6_flowinfo lies
+	addr.sin6_scope_id = 0;
+}
+
+/** An address without port and scope. */
+function sctp_v6_to_addr(saddr: Uint32Array, i: number): SctpAddr {
+	const addr = sctp_v6_inaddr_any(0);
+	ipv6_addr_copy(addr.sin6_addr, 0, saddr, i);
+	return addr;
+}
+
+function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: number): boolean {
+	return (
+		net.ipv6.ip_nonlocal_bind !== 0 ||
+		(k.sock.inet_flags[sk] & (INET_FREEBIND | INET_TRANSPARENT)) !== 0
+	);
+}
+
+/** The device that packets to an address have to leave by, 0: any. */
+function v6_oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): number {
+	const linklocal = (ipv6_addr_type(daddr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
+	return linklocal ? daddr.sin6_scope_id : k.sock.skc_bound_dev_if[asoc.sk];
+}
+
+/** The way as the last lookup of a route found it. */
+function v6_dst(net: Net, daddr: In6Addr, oif: number, bound: boolean): SctpDst {
+	return {
+		saddr: sctp_v6_to_addr(flow6.saddr, 0),
+		bound,
+		dif: ip6_local_deliver_ifindex(net, daddr, 0, oif),
+		answer: ip6_remote_answer(net, daddr, 0, oif),
+	};
+}
+
+/** The route with the source address that it prefers, be that the association's or not. */
+function sctp_v6_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
+	const bp = asoc.bind_addr;
+	const oif = v6_oif(k, asoc, to);
+	if (ip6_dst_lookup_flow(k, asoc.sk, in6addr_any, 0, to.sin6_addr, 0, oif) !== 0) return null;
+	const dst_saddr = sctp_v6_to_addr(flow6.saddr, 0);
+	dst_saddr.sin_port = bp.port;
+	const bound = bp.address_list.some(
+		(laddr) => laddr.sin_family === AF_INET6 && sctp_v6_cmp_addr(dst_saddr, laddr),
+	);
+	return v6_dst(sk_net(k, asoc.sk), to.sin6_addr, oif, bound);
+}
+
+/**
+ * That route, if the source address is the association's; else with the address of the
+ * association on the output device, or the one most like the destination.
+ */
+function sctp_v6_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
+	const net = sk_net(k, asoc.sk);
+	const oif = v6_oif(k, asoc, to);
+	const daddr = to.sin6_addr;
+	let dst = sctp_v6_get_any_dst(k, asoc, to);
+	if (dst?.bound) return dst;
+	dst = null;
+	const scope = sctp_v6_scope(to);
+	let matchlen = 0;
+	for (const laddr of asoc.bind_addr.address_list) {
+		if (laddr.sin_family !== AF_INET6 || scope > sctp_v6_scope(laddr)) continue;
+		if (ip6_dst_lookup_flow(k, asoc.sk, laddr.sin6_addr, 0, daddr, 0, oif) !== 0) continue;
+		const found = v6_dst(net, daddr, oif, true);
+		// Within this kernel all leaves through lo; beyond, nobody sees the source address.
+		if (found.dif === 0) return found;
+		if (ipv6_chk_addr(net, laddr.sin6_addr, 0, LOOPBACK_IFINDEX, true)) return found;
+		const bmatchlen = ipv6_addr_diff(daddr, 0, laddr.sin6_addr, 0);
+		if (matchlen > bmatchlen) continue;
+		dst = found;
+		matchlen = bmatchlen;
+	}
+	return dst;
+}
+
+function sctp_v6_from_sk(k: Stack, sk: number): SctpAddr {
+	return sctp_v6_to_addr(k.sock.skc_v6_rcv_saddr, sk * 4);
+}
+
+function to_v6_column(column: Uint32Array, addr: SctpAddr, sk: number): void {
+	if (addr.sin_family === AF_INET) ipv6_addr_set_v4mapped(addr.sin_addr, column, sk * 4);
+	else ipv6_addr_copy(column, sk * 4, addr.sin6_addr, 0);
+}
+
+function sctp_v6_to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void {
+	to_v6_column(k.sock.skc_v6_rcv_saddr, addr, sk);
+}
+
+function sctp_v6_to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void {
+	to_v6_column(k.sock.skc_v6_daddr, addr, sk);
+}
+
+function __sctp_v6_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
+	if (addr1.sin_family !== addr2.sin_family) {
+		const v4 = addr1.sin_family === AF_INET ? addr1 : addr2;
+		const v6 = addr1.sin_family === AF_INET ? addr2 : addr1;
+		return (
+			v4.sin_family === AF_INET &&
+			v6.sin_family === AF_INET6 &&
+			ipv6_addr_v4mapped(v6.sin6_addr, 0) &&
+			v6.sin6_addr[3] === v4.sin_addr
+		);
+	}
+	if (!ipv6_addr_equal(addr1.sin6_addr, 0, addr2.sin6_addr, 0)) return false;
+	const { sin6_scope_id } = addr1;
+	return (
+		(ipv6_addr_type(addr1.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) === 0 ||
+		sin6_scope_id === 0 ||
+		addr2.sin6_scope_id === 0 ||
+		sin6_scope_id === addr2.sin6_scope_id
+	);
+}
+
+function sctp_v6_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
+	return __sctp_v6_cmp_addr(addr1, addr2) && addr1.sin_port === addr2.sin_port;
+}
+
+function sctp_v6_inaddr_any(port: number): SctpAddr {
+	return {
+		sin_family: AF_INET6,
+		sin_port: port,
+		sin_addr: 0,
+		sin6_addr: new Uint32Array(4),
+		sin6_scope_id: 0,
+	};
+}
+
+function sctp_v6_is_any(addr: SctpAddr): boolean {
+	return ipv6_addr_any(addr.sin6_addr, 0);
+}
+
+function sctp_v6_available(k: Stack, addr: SctpAddr, sk: number): boolean {
+	const net = sk_net(k, sk);
+	const type = ipv6_addr_type(addr.sin6_addr, 0);
+	if (type === IPV6_ADDR_ANY) return true;
+	if (type === IPV6_ADDR_MAPPED) {
+		if (ipv6_only_sock(k, sk)) return false;
+		sctp_v6_map_v4(addr);
+		return sctp_af_inet.available(k, addr, sk);
+	}
+	if ((type & IPV6_ADDR_UNICAST) === 0) return false;
+
+	let ifindex = 0; // any device, but those of a VRF
+	if (k.changes.has("sctp-l3mdev")) {
+		ifindex = k.sock.skc_bound_dev_if[sk];
+		if (ifindex !== 0 && dev_get_by_index(net, ifindex) === null) return false;
+	}
+	return (
+		ipv6_can_nonlocal_bind(k, net, sk) || ipv6_chk_addr(net, addr.sin6_addr, 0, ifindex, false)
+	);
+}
+
+function sctp_v6_addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean {
+	const type = ipv6_addr_type(addr.sin6_addr, 0);
+	if (type === IPV6_ADDR_MAPPED) {
+		if (ipv6_only_sock(k, sk)) return false;
+		sctp_v6_map_v4(addr);
+		return sctp_af_inet.addr_valid(k, addr, sk);
+	}
+	return (type & IPV6_ADDR_UNICAST) !== 0;
+}
+
+/** How far an IPv6 address reaches. */
+function sctp_v6_scope(addr: SctpAddr): number {
+	// ipv6_addr_scope in C: IFA_HOST, IFA_LINK, IFA_SITE are bits of the class.
+	const type = ipv6_addr_type(addr.sin6_addr, 0);
+	if ((type & IPV6_ADDR_LOOPBACK) !== 0) return SCTP_SCOPE_LOOPBACK;
+	if ((type & IPV6_ADDR_LINKLOCAL) !== 0) return SCTP_SCOPE_LINK;
+	return (type & IPV6_ADDR_SITELOCAL) !== 0 ? SCTP_SCOPE_PRIVATE : SCTP_SCOPE_GLOBAL;
+}
+
+export const sctp_af_inet6: SctpAf = {
+	sa_family: AF_INET6,
+	sockaddr_len: SIZEOF_SOCKADDR_IN6,
+	get_dst: sctp_v6_get_dst,
+	get_any_dst: sctp_v6_get_any_dst,
+	from_sk: sctp_v6_from_sk,
+	cmp_addr: sctp_v6_cmp_addr,
+	addr_valid: sctp_v6_addr_valid,
+	available: sctp_v6_available,
+	inaddr_any: sctp_v6_inaddr_any,
+	is_any: sctp_v6_is_any,
+	scope: sctp_v6_scope,
+};
+
+function sctp_inet6_af_supported(k: Stack, family: number, sk: number): boolean {
+	return family === AF_INET6 || (family === AF_INET && !ipv6_only_sock(k, sk));
+}
+
+function sctp_inet6_cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: number): boolean {
+	const af1 = sctp_get_af_specific(addr1.sin_family);
+	const af2 = sctp_get_af_specific(addr2.sin_family);
+	if (af1 === null || af2 === null) return false;
+	if (ipv6_only_sock(k, sk) && af1 !== af2) return false;
+	// A wildcard of one family covers the other, too.
+	if (sctp_is_any(k, sk, addr1) || sctp_is_any(k, sk, addr2)) return true;
+	if (addr1.sin_family === AF_INET && addr2.sin_family === AF_INET) {
+		return addr1.sin_addr === addr2.sin_addr;
+	}
+	return __sctp_v6_cmp_addr(addr1, addr2);
+}
+
+function sctp_inet6_bind_verify(k: Stack, sk: number, addr: SctpAddr): boolean {
+	if (addr.sin_family !== AF_INET6) {
+		return sctp_get_af_specific(addr.sin_family)?.available(k, addr, sk) ?? false;
+	}
+	if ((ipv6_addr_type(addr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0) {
+		const net = sk_net(k, sk);
+		const scope_id = addr.sin6_scope_id;
+		if (scope_id === 0 || dev_get_by_index(net, scope_id) === null) return false;
+		if (
+			!ipv6_can_nonlocal_bind(k, net, sk) &&
+			!ipv6_chk_addr(net, addr.sin6_addr, 0, scope_id, false)
+		) {
+			return false;
+		}
+	}
+	return sctp_v6_available(k, addr, sk);
+}
+
+function sctp_inet6_send_verify(k: Stack, sk: number, addr: SctpAddr): boolean {
+	if (addr.sin_family !== AF_INET6) return true;
+	if ((ipv6_addr_type(addr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) === 0) return true;
+	const scope_id = addr.sin6_scope_id;
+	return scope_id !== 0 && dev_get_by_index(sk_net(k, sk), scope_id) !== null;
+}
+
+/** The rest of sctp_v6_create_accept_sk. */
+function sctp_v6_copy_sk_addrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
+	const S = k.sock;
+	S.inet_saddr[newsk] = S.inet_saddr[sk];
+	S.skc_rcv_saddr[newsk] = S.skc_rcv_saddr[sk];
+	sctp_sk(k, newsk).v4mapped = sctp_sk(k, sk).v4mapped;
+	ipv6_addr_copy(S.np_saddr, newsk * 4, S.np_saddr, sk * 4);
+	sctp_v6_to_sk_daddr(k, asoc.peer.primary_addr, newsk);
+	ipv6_addr_copy(S.skc_v6_rcv_saddr, newsk * 4, S.skc_v6_rcv_saddr, sk * 4);
+}
+
+/** An address as the program wants it: SCTP_I_WANT_MAPPED_V4_ADDR. */
+function sctp_v6_addr_to_user(k: Stack, sk: number, addr: SctpAddr): void {
+	if (sctp_sk(k, sk).v4mapped) {
+		if (addr.sin_family === AF_INET) sctp_v4_map_v6(addr);
+	} else if (addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
+		sctp_v6_map_v4(addr);
+	}
+}
+
+export const sctp_pf_inet6: SctpPf = {
+	af: sctp_af_inet6,
+	af_supported: sctp_inet6_af_supported,
+	cmp_addr: sctp_inet6_cmp_addr,
+	bind_verify: sctp_inet6_bind_verify,
+	send_verify: sctp_inet6_send_verify,
+	to_sk_saddr: sctp_v6_to_sk_saddr,
+	to_sk_daddr: sctp_v6_to_sk_daddr,
+	copy_sk_addrs: sctp_v6_copy_sk_addrs,
+};
+
+function sctp_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
+	const name = inet6_getname(k, sock, peer);
+	if (typeof name !== "number") sctp_v6_addr_to_user(k, k.socket.sk[sock], name);
+	return name;
+}
+
+export const inet6_seqpacket_ops: ProtoOps = {
+	release: inet_release, // inet6_release
+	bind: inet6_bind,
+	connect: sctp_inet_connect,
+	connect_wait: sctp_connect_wait,
+	accept: sctp_inet_accept,
+	getname: sctp_getname,
+	listen: sctp_inet_listen,
+	shutdown: inet_shutdown,
+	setsockopt: sctp_setsockopt,
+	getsockopt: sctp_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};

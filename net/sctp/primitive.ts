@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/sctp/primitive.c and what its primitives set off in sm_statefuns.c and
+ * sm_sideeffect.c: associations begin and end.
+ *
+ * There are no packets: an exchange over loopback is over before the call that began it
+ * returns, as in the kernel. Left out: retransmissions, so that what nobody answers never
+ * times out, and delayed acknowledgements, by which data that was just sent holds up the
+ * end of an association for at most 200 ms.
+ */
+import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	SCTP_SOCKET_TCP,
+	SCTP_SOCKET_UDP,
+	SCTP_SS_CLOSED,
+	SCTP_SS_CLOSING,
+	SCTP_SS_ESTABLISHED,
+	SCTP_SS_LISTENING,
+	SCTP_STATE_CLOSED,
+	SCTP_STATE_COOKIE_WAIT,
+	SCTP_STATE_ESTABLISHED,
+	SCTP_STATE_SHUTDOWN_RECEIVED,
+	type SctpAddr,
+	type SctpAssociation,
+	sctp_sk,
+	sctp_sstate,
+	sctp_style,
+} from "../../include/net/sctp.js";
+import { RCV_SHUTDOWN, SHUTDOWN_MASK } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { ECONNABORTED, ECONNREFUSED, ECONNRESET } from "../../include/uapi/asm-generic/errno.js";
+import { NotModelled, sk_net } from "../core/sock.js";
+import { sk_acceptq_is_full } from "../ipv4/inet_connection_sock.js";
+import {
+	sctp_assoc_add_peer,
+	sctp_assoc_set_bind_addr_from_ep,
+	sctp_association_free,
+	sctp_association_new,
+} from "./associola.js";
+import { sctp_cmp_addr_exact, sctp_in_scope } from "./bind_addr.js";
+import { sctp_endpoint_add_asoc } from "./endpointola.js";
+import { __sctp_rcv_lookup_endpoint, sctp_lookup_association } from "./input.js";
+import { sctp_get_af_specific } from "./protocol.js";
+
+/** Begins an association. Its INIT leaves when the call lets go of the sock: sctp_release_sock. */
+export function sctp_primitive_ASSOCIATE(k: Stack, asoc: SctpAssociation): void {
+	sctp_cmd_new_state(k, asoc, SCTP_STATE_COOKIE_WAIT);
+	asoc.init_pending = true;
+}
+
+/** What arrived for an association while a call held the sock: the answers to its INIT. */
+export function sctp_release_sock(k: Stack, asoc: SctpAssociation): void {
+	if (!asoc.init_pending || asoc.dead) return;
+	asoc.init_pending = false;
+	const { dst } = asoc;
+	// Without a route the INIT is lost, or from another address the answer.
+	if (!dst?.bound) return;
+	if (dst.dif === 0) {
+		const answer = k.observer?.remote_answer(asoc.sk) ?? dst.answer;
+		if (answer === "refuse") sctp_cookie_wait_abort(k, asoc);
+		else if (answer === "accept") sctp_established(k, asoc);
+		return;
+	}
+	const saddr = { ...dst.saddr, sin_port: asoc.bind_addr.port };
+	sctp_rcv_init(k, asoc, saddr, asoc.peer.primary_addr, dst.dif);
+}
+
+/** The whole handshake with an endpoint of this kernel. */
+function sctp_rcv_init(
+	k: Stack,
+	asoc: SctpAssociation,
+	saddr: SctpAddr,
+	daddr: SctpAddr,
+	dif: number,
+): void {
+	const net = sk_net(k, asoc.sk);
+	const met = sctp_lookup_association(k, net, daddr, saddr, dif);
+	if (met === asoc) {
+		// From a socket to itself.
+		asoc.other = asoc;
+		sctp_established(k, asoc);
+		return;
+	}
+	if (met !== null) throw new NotModelled("SCTP: INITs that meet an association");
+	const ep = __sctp_rcv_lookup_endpoint(k, net, daddr, saddr, dif);
+	if (ep === null || (sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))) {
+		sctp_cookie_wait_abort(k, asoc);
+		return;
+	}
+	const peer = sctp_association_new(ep, ep.sk, saddr);
+	const scope = sctp_get_af_specific(saddr.sin_family)?.scope(saddr) ?? 0;
+	if (sctp_assoc_set_bind_addr_from_ep(k, peer, scope) < 0) return; // dropped, as for want of memory
+	sctp_process_init(k, peer, saddr, asoc);
+	if (!answers_from(peer, daddr)) {
+		sctp_association_free(k, peer);
+		return;
+	}
+	sctp_process_init(k, asoc, daddr, peer);
+	peer.other = asoc;
+	asoc.other = peer;
+	sctp_cmd_new_state(k, peer, SCTP_STATE_ESTABLISHED);
+	sctp_endpoint_add_asoc(k, ep, peer);
+	sctp_established(k, asoc);
+}
+
+/**
+ * Whether an INIT ACK says by its source address, or by one of those that it names, that it
+ * comes from an address. A listener on the wildcard answers from an address of its devices.
+ */
+function answers_from(asoc: SctpAssociation, daddr: SctpAddr): boolean {
+	if (asoc.dst === null) return false;
+	const source = { ...asoc.dst.saddr, sin_port: asoc.bind_addr.port };
+	const { address_list } = asoc.bind_addr;
+	const named = address_list.length === 1 ? [] : address_list;
+	return [source, ...named].some((addr) => sctp_cmp_addr_exact(addr, daddr));
+}
+
+/** Takes the addresses that the other end names in its INIT or INIT ACK, if it has several. */
+function sctp_process_init(
+	k: Stack,
+	asoc: SctpAssociation,
+	peer_addr: SctpAddr,
+	other: SctpAssociation,
+): void {
+	sctp_assoc_add_peer(k, asoc, peer_addr);
+	const { address_list } = other.bind_addr;
+	if (address_list.length === 1) return;
+	const scope = sctp_get_af_specific(peer_addr.sin_family)?.scope(peer_addr) ?? 0;
+	const v6 = k.sock.skc_family[asoc.sk] === AF_INET6;
+	for (const addr of address_list) {
+		if (addr.sin_family === AF_INET ? ipv6_only_sock(k, asoc.sk) : !v6) continue;
+		if (sctp_in_scope(addr, scope)) sctp_assoc_add_peer(k, asoc, addr);
+	}
+}
+
+/** COOKIE ACK: what was sent before goes out. */
+function sctp_established(k: Stack, asoc: SctpAssociation): void {
+	sctp_cmd_new_state(k, asoc, SCTP_STATE_ESTABLISHED);
+	for (const size of asoc.outqueue.splice(0)) sctp_primitive_SEND(k, asoc, size);
+}
+
+/** ABORT in answer to INIT or COOKIE ECHO: refused. */
+function sctp_cookie_wait_abort(k: Stack, asoc: SctpAssociation): void {
+	sctp_cmd_new_state(k, asoc, SCTP_STATE_CLOSED);
+	sctp_cmd_set_sk_err(k, asoc, ECONNREFUSED);
+	sctp_cmd_delete_tcb(k, asoc);
+}
+
+/** Ends an association in peace. */
+export function sctp_primitive_SHUTDOWN(k: Stack, asoc: SctpAssociation): void {
+	if (asoc.state === SCTP_STATE_CLOSED) return;
+	const peer = asoc.other;
+	if (asoc.state === SCTP_STATE_ESTABLISHED && peer !== null) {
+		sctp_cmd_new_state(k, peer, SCTP_STATE_SHUTDOWN_RECEIVED);
+	}
+	sctp_cmd_new_state(k, asoc, SCTP_STATE_CLOSED);
+	sctp_cmd_delete_tcb(k, asoc);
+	if (peer !== null && peer !== asoc) {
+		sctp_cmd_new_state(k, peer, SCTP_STATE_CLOSED);
+		sctp_cmd_delete_tcb(k, peer);
+	}
+}
+
+/** Breaks an association off. */
+export function sctp_primitive_ABORT(k: Stack, asoc: SctpAssociation): void {
+	if (asoc.state === SCTP_STATE_CLOSED) return;
+	const peer = asoc.other;
+	const waiting = asoc.state === SCTP_STATE_COOKIE_WAIT;
+	sctp_cmd_set_sk_err(k, asoc, waiting ? ECONNREFUSED : ECONNABORTED);
+	sctp_cmd_new_state(k, asoc, SCTP_STATE_CLOSED);
+	sctp_cmd_delete_tcb(k, asoc);
+	if (peer !== null && peer !== asoc) {
+		sctp_cmd_set_sk_err(k, peer, ECONNRESET);
+		sctp_cmd_new_state(k, peer, SCTP_STATE_CLOSED);
+		sctp_cmd_delete_tcb(k, peer);
+	}
+}
+
+/** Sends a message of `size` bytes, now or once the association is established. */
+export function sctp_primitive_SEND(k: Stack, asoc: SctpAssociation, size: number): void {
+	const peer = asoc.other;
+	if (asoc.state === SCTP_STATE_COOKIE_WAIT) asoc.outqueue.push(size);
+	else if (peer !== null) sctp_sk(k, peer.sk).receive_queue.push({ asoc: peer, size });
+}
+
+/** An error for the program; a one-to-many sock has notifications instead. */
+function sctp_cmd_set_sk_err(k: Stack, asoc: SctpAssociation, error: number): void {
+	if (!sctp_style(k, asoc.sk, SCTP_SOCKET_UDP)) k.sock.sk_err[asoc.sk] = error;
+}
+
+/** A state of an association, and what it makes of a one-to-one sock. */
+function sctp_cmd_new_state(k: Stack, asoc: SctpAssociation, state: number): void {
+	const { sk } = asoc;
+	const S = k.sock;
+	asoc.state = state;
+	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return;
+	if (state === SCTP_STATE_ESTABLISHED && sctp_sstate(k, sk, SCTP_SS_CLOSED)) {
+		S.skc_state[sk] = SCTP_SS_ESTABLISHED;
+	}
+	if (state === SCTP_STATE_SHUTDOWN_RECEIVED && sctp_sstate(k, sk, SCTP_SS_ESTABLISHED)) {
+		S.skc_state[sk] = SCTP_SS_CLOSING;
+		S.sk_shutdown[sk] |= RCV_SHUTDOWN;
+	}
+}
+
+/** Frees an association that has ended, unless it waits for accept(), which may still take it. */
+function sctp_cmd_delete_tcb(k: Stack, asoc: SctpAssociation): void {
+	const { sk } = asoc;
+	if (
+		sctp_style(k, sk, SCTP_SOCKET_TCP) &&
+		sctp_sstate(k, sk, SCTP_SS_LISTENING) &&
+		k.sock.sk_shutdown[sk] !== SHUTDOWN_MASK
+	) {
+		return;
+	}
+	sctp_association_free(k, asoc);
+}

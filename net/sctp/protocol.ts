@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/sctp/protocol.c: what SCTP does with IPv4 addresses, and its operations on AF_INET sockets. */
+import {
+	ipv4_is_lbcast,
+	ipv4_is_loopback,
+	ipv4_is_multicast,
+	ipv4_is_zeronet,
+} from "../../include/linux/in.js";
+import type { ProtoOps } from "../../include/linux/net.js";
+import { AF_INET, AF_INET6, SIZEOF_SOCKADDR_IN, sockaddr_in } from "../../include/linux/socket.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	LOOPBACK_IFINDEX,
+	type Net,
+	RT_TABLE_LOCAL,
+	RTN_LOCAL,
+} from "../../include/net/net_namespace.js";
+import {
+	SCTP_SCOPE_GLOBAL,
+	SCTP_SCOPE_LINK,
+	SCTP_SCOPE_LOOPBACK,
+	SCTP_SCOPE_PRIVATE,
+	SCTP_SCOPE_UNUSABLE,
+	type SctpAddr,
+	type SctpAssociation,
+	type SctpBindAddr,
+	type SctpDst,
+} from "../../include/net/sctp.js";
+import { INET_FREEBIND } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { INADDR_ANY } from "../../include/uapi/linux/in.js";
+import { sk_net } from "../core/sock.js";
+import {
+	inet_bind,
+	inet_getname,
+	inet_recvmsg,
+	inet_release,
+	inet_sendmsg,
+	inet_shutdown,
+} from "../ipv4/af_inet.js";
+import { __ip_dev_find } from "../ipv4/devinet.js";
+import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
+import {
+	flow,
+	ip_local_deliver_ifindex,
+	ip_remote_answer,
+	ip_route_output_flow,
+} from "../ipv4/route.js";
+import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
+import {
+	sctp_add_bind_addr,
+	sctp_addr_supported,
+	sctp_bind_addr_state,
+	sctp_in_scope,
+} from "./bind_addr.js";
+import { sctp_af_inet6, sctp_pf_inet6 } from "./ipv6.js";
+import {
+	sctp_connect_wait,
+	sctp_getsockopt,
+	sctp_inet_accept,
+	sctp_inet_connect,
+	sctp_inet_listen,
+	sctp_setsockopt,
+} from "./socket.js";
+
+/** struct sctp_af: what depends on the family of an address. */
+export interface SctpAf {
+	readonly sa_family: number;
+	readonly sockaddr_len: number;
+	/** The way of an association from one of its addresses to another, null if there is none. */
+	get_dst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
+	/** The same from whatever address. */
+	get_any_dst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
+	/** The address that a sock is on, without its port. */
+	from_sk(k: Stack, sk: number): SctpAddr;
+	/** Whether two addresses and their ports are the same. */
+	cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean;
+	/** Whether it is an address of one host. Turns a mapped one into AF_INET. */
+	addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean;
+	/** Whether bind() may take it. Turns a mapped one into AF_INET. */
+	available(k: Stack, addr: SctpAddr, sk: number): boolean;
+	inaddr_any(port: number): SctpAddr;
+	is_any(addr: SctpAddr): boolean;
+	/** SCTP_SCOPE_*. */
+	scope(addr: SctpAddr): number;
+}
+
+/** struct sctp_pf: what depends on the family of a sock. */
+export interface SctpPf {
+	readonly af: SctpAf;
+	af_supported(k: Stack, family: number, sk: number): boolean;
+	/** Whether two addresses are the same or one is a wildcard. */
+	cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: number): boolean;
+	bind_verify(k: Stack, sk: number, addr: SctpAddr): boolean;
+	send_verify(k: Stack, sk: number, addr: SctpAddr): boolean;
+	to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void;
+	to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void;
+	/** What sctp_copy_sock leaves to the family: addresses for getsockname() and getpeername(). */
+	copy_sk_addrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void;
+}
+
+/** The addresses of a namespace, device by device: sctp_get_local_addr_list. */
+function local_addr_list(net: Net): SctpAddr[] {
+	const list: SctpAddr[] = [];
+	for (const dev of net.devices) {
+		for (const { ifa_local } of dev.ifa_list) list.push(sockaddr_in(ifa_local, 0));
+		for (const { addr } of dev.addr_list) {
+			const sin6 = sctp_af_inet6.inaddr_any(0);
+			sin6.sin6_addr.set(addr);
+			sin6.sin6_scope_id = dev.ifindex;
+			list.push(sin6);
+		}
+	}
+	return list;
+}
+
+/** Adds the namespace's addresses that reach as far as `scope`. */
+export function sctp_copy_local_addr_list(
+	net: Net,
+	bp: SctpBindAddr,
+	scope: number,
+	copy_flags: number,
+): void {
+	for (const laddr of local_addr_list(net)) {
+		if (!sctp_in_scope(laddr, scope) || !sctp_addr_supported(laddr, copy_flags)) continue;
+		laddr.sin_port = bp.port;
+		if (!sctp_bind_addr_state(bp, laddr)) sctp_add_bind_addr(bp, laddr);
+	}
+}
+
+function sctp_v4_from_sk(k: Stack, sk: number): SctpAddr {
+	return sockaddr_in(k.sock.skc_rcv_saddr[sk], 0);
+}
+
+function sctp_v4_to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void {
+	k.sock.skc_rcv_saddr[sk] = addr.sin_addr;
+}
+
+function sctp_v4_to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void {
+	k.sock.skc_daddr[sk] = addr.sin_addr;
+}
+
+function sctp_v4_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
+	return (
+		addr1.sin_family === addr2.sin_family &&
+		addr1.sin_port === addr2.sin_port &&
+		addr1.sin_addr === addr2.sin_addr
+	);
+}
+
+function sctp_v4_inaddr_any(port: number): SctpAddr {
+	return sockaddr_in(INADDR_ANY, port);
+}
+
+function sctp_v4_is_any(addr: SctpAddr): boolean {
+	return addr.sin_addr === INADDR_ANY;
+}
+
+/** 192.88.99.0/24: include/linux/in.h. */
+function ipv4_is_anycast_6to4(addr: number): boolean {
+	return addr >>> 8 === 0xc05863;
+}
+
+function is_ipv4_unusable_address(addr: number): boolean {
+	return (
+		ipv4_is_lbcast(addr) ||
+		ipv4_is_multicast(addr) ||
+		ipv4_is_zeronet(addr) ||
+		ipv4_is_anycast_6to4(addr)
+	);
+}
+
+function sctp_v4_addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean {
+	return !ipv6_only_sock(k, sk) && !is_ipv4_unusable_address(addr.sin_addr);
+}
+
+function sctp_v4_available(k: Stack, addr: SctpAddr, sk: number): boolean {
+	const net = sk_net(k, sk);
+	let table = RT_TABLE_LOCAL;
+	if (k.changes.has("sctp-l3mdev")) {
+		table = l3mdev_fib_table_by_index(net, k.sock.skc_bound_dev_if[sk]) || RT_TABLE_LOCAL;
+	}
+	const ret = inet_addr_type_table(net, addr.sin_addr, table);
+	if (
+		addr.sin_addr !== INADDR_ANY &&
+		ret !== RTN_LOCAL &&
+		(k.sock.inet_flags[sk] & INET_FREEBIND) === 0 &&
+		net.ipv4.sysctl_ip_nonlocal_bind === 0
+	) {
+		return false;
+	}
+	return !ipv6_only_sock(k, sk);
+}
+
+/** How far an IPv4 address reaches. */
+function sctp_v4_scope(addr: SctpAddr): number {
+	const a = addr.sin_addr;
+	if (is_ipv4_unusable_address(a)) return SCTP_SCOPE_UNUSABLE;
+	if (ipv4_is_loopback(a)) return SCTP_SCOPE_LOOPBACK;
+	if (a >>> 16 === 0xa9fe) return SCTP_SCOPE_LINK; // 169.254/16
+	if (
+		a >>> 24 === 10 ||
+		a >>> 20 === 0xac1 || // 172.16/12
+		a >>> 16 === 0xc0a8 || // 192.168/16
+		a >>> 17 === 0x6309 // 198.18/15
+	) {
+		return SCTP_SCOPE_PRIVATE;
+	}
+	return SCTP_SCOPE_GLOBAL;
+}
+
+/** The way as the last lookup of a route found it. */
+function v4_dst(net: Net, daddr: number, oif: number, bound: boolean): SctpDst {
+	return {
+		saddr: sockaddr_in(flow.saddr, 0),
+		bound,
+		dif: ip_local_deliver_ifindex(net, daddr, oif),
+		answer: ip_remote_answer(net, daddr, oif),
+	};
+}
+
+/** The route with the source address that it prefers, be that the association's or not. */
+function sctp_v4_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
+	const net = sk_net(k, asoc.sk);
+	const oif = k.sock.skc_bound_dev_if[asoc.sk];
+	const bp = asoc.bind_addr;
+	if (ip_route_output_flow(net, to.sin_addr, INADDR_ANY, oif) !== 0) return null;
+	const dst_saddr = sockaddr_in(flow.saddr, bp.port);
+	const bound = bp.address_list.some((laddr) => sctp_v4_cmp_addr(dst_saddr, laddr));
+	return v4_dst(net, to.sin_addr, oif, bound);
+}
+
+/**
+ * That route, if the source address is the association's; else with the first address of
+ * the association that is the output device's, or that has any route at all.
+ */
+function sctp_v4_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
+	const net = sk_net(k, asoc.sk);
+	const oif = k.sock.skc_bound_dev_if[asoc.sk];
+	const daddr = to.sin_addr;
+	let dst = sctp_v4_get_any_dst(k, asoc, to);
+	if (dst?.bound) return dst;
+	dst = null;
+	for (const laddr of asoc.bind_addr.address_list) {
+		if (laddr.sin_family !== AF_INET) continue;
+		if (ip_route_output_flow(net, daddr, laddr.sin_addr, oif) !== 0) continue;
+		const found = v4_dst(net, daddr, oif, true);
+		// Within this kernel all leaves through lo; beyond, nobody sees the source address.
+		if (found.dif === 0) return found;
+		if (__ip_dev_find(net, laddr.sin_addr)?.ifindex === LOOPBACK_IFINDEX) return found;
+		dst ??= found;
+	}
+	return dst;
+}
+
+export const sctp_af_inet: SctpAf = {
+	sa_family: AF_INET,
+	sockaddr_len: SIZEOF_SOCKADDR_IN,
+	get_dst: sctp_v4_get_dst,
+	get_any_dst: sctp_v4_get_any_dst,
+	from_sk: sctp_v4_from_sk,
+	cmp_addr: sctp_v4_cmp_addr,
+	addr_valid: sctp_v4_addr_valid,
+	available: sctp_v4_available,
+	inaddr_any: sctp_v4_inaddr_any,
+	is_any: sctp_v4_is_any,
+	scope: sctp_v4_scope,
+};
+
+/** The functions for a family, null for one that is no address of SCTP. */
+export function sctp_get_af_specific(family: number): SctpAf | null {
+	if (family === AF_INET) return sctp_af_inet;
+	return family === AF_INET6 ? sctp_af_inet6 : null;
+}
+
+function sctp_inet_af_supported(_k: Stack, family: number): boolean {
+	return family === AF_INET;
+}
+
+function sctp_inet_cmp_addr(_k: Stack, addr1: SctpAddr, addr2: SctpAddr): boolean {
+	if (addr1.sin_family !== addr2.sin_family) return false;
+	return (
+		addr1.sin_addr === INADDR_ANY ||
+		addr2.sin_addr === INADDR_ANY ||
+		addr1.sin_addr === addr2.sin_addr
+	);
+}
+
+/** The rest of sctp_v4_create_accept_sk. */
+function sctp_v4_copy_sk_addrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
+	const S = k.sock;
+	S.inet_saddr[newsk] = S.inet_saddr[sk];
+	S.skc_rcv_saddr[newsk] = S.skc_rcv_saddr[sk];
+	S.skc_daddr[newsk] = asoc.peer.primary_addr.sin_addr;
+}
+
+export const sctp_pf_inet: SctpPf = {
+	af: sctp_af_inet,
+	af_supported: sctp_inet_af_supported,
+	cmp_addr: sctp_inet_cmp_addr,
+	bind_verify: (k, sk, addr) => sctp_v4_available(k, addr, sk),
+	send_verify: () => true,
+	to_sk_saddr: sctp_v4_to_sk_saddr,
+	to_sk_daddr: sctp_v4_to_sk_daddr,
+	copy_sk_addrs: sctp_v4_copy_sk_addrs,
+};
+
+/** The functions for a sock (C: sp->pf). */
+export function sctp_pf(k: Stack, sk: number): SctpPf {
+	return k.sock.skc_family[sk] === AF_INET6 ? sctp_pf_inet6 : sctp_pf_inet;
+}
+
+export const inet_seqpacket_ops: ProtoOps = {
+	release: inet_release,
+	bind: inet_bind,
+	connect: sctp_inet_connect,
+	connect_wait: sctp_connect_wait,
+	accept: sctp_inet_accept,
+	getname: inet_getname,
+	listen: sctp_inet_listen,
+	shutdown: inet_shutdown,
+	setsockopt: sctp_setsockopt,
+	getsockopt: sctp_getsockopt,
+	sendmsg: inet_sendmsg,
+	recvmsg: inet_recvmsg,
+};

@@ -1,0 +1,926 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * net/sctp/socket.c: ports and addresses of SCTP sockets, and the system calls on them.
+ *
+ * Left out: peeled-off sockets, ASCONF (off by default), and the options that do not bear
+ * on ports. Buffers have no limits.
+ */
+import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
+import { SOCK_SEQPACKET, SS_CONNECTED, SS_UNCONNECTED } from "../../include/linux/net.js";
+import {
+	AF_INET,
+	AF_INET6,
+	AF_UNSPEC,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SA_FAMILY,
+	SIZEOF_SOCKADDR_IN,
+	SOL_SCTP,
+	type Sockaddr,
+	sockaddr_in,
+} from "../../include/linux/socket.js";
+import {
+	inet_is_local_reserved_port,
+	inet_port_requires_bind_service,
+} from "../../include/net/ip.js";
+import { ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import {
+	SCTP_I_WANT_MAPPED_V4_ADDR,
+	SCTP_REUSE_PORT,
+	SCTP_SOCKET_TCP,
+	SCTP_SOCKET_UDP,
+	SCTP_SOCKOPT_BINDX_ADD,
+	SCTP_SOCKOPT_BINDX_REM,
+	SCTP_SS_CLOSED,
+	SCTP_SS_CLOSING,
+	SCTP_SS_ESTABLISHED,
+	SCTP_SS_LISTENING,
+	SCTP_STATE_CLOSED,
+	SCTP_STATE_COOKIE_WAIT,
+	SCTP_STATE_ESTABLISHED,
+	type SctpAddr,
+	type SctpAssociation,
+	type SctpEndpoint,
+	sctp_addr_dup,
+	sctp_phashfn,
+	sctp_sk,
+	sctp_sstate,
+	sctp_style,
+} from "../../include/net/sctp.js";
+import {
+	type Proto,
+	RCV_SHUTDOWN,
+	SEND_SHUTDOWN,
+	SHUTDOWN_MASK,
+	SOCK_LINGER,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	CANDIDATE_CONFLICT,
+	CANDIDATE_OK,
+	CANDIDATE_RESERVED,
+	SEARCH_BIND,
+} from "../../include/trace/events/port_search.js";
+import {
+	EACCES,
+	EADDRINUSE,
+	EADDRNOTAVAIL,
+	EAGAIN,
+	EALREADY,
+	EBUSY,
+	ECONNREFUSED,
+	EFAULT,
+	EINPROGRESS,
+	EINVAL,
+	EISCONN,
+	ENOTCONN,
+	EOPNOTSUPP,
+	EPIPE,
+	ERESTARTSYS,
+} from "../../include/uapi/asm-generic/errno.js";
+import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import {
+	intAt,
+	intBytes,
+	NotModelled,
+	sk_alloc,
+	sk_free,
+	sk_net,
+	sock_error,
+	sock_graft,
+	sock_i_uid,
+	sock_orphan,
+} from "../core/sock.js";
+import { inet_getsockopt, inet_setsockopt } from "../ipv4/af_inet.js";
+import { inet_sk_get_local_port_range, local_port_range } from "../ipv4/inet_connection_sock.js";
+import { inet6_getsockopt, inet6_setsockopt } from "../ipv6/af_inet6.js";
+import {
+	sctp_assoc_add_peer,
+	sctp_assoc_migrate,
+	sctp_assoc_set_bind_addr_from_ep,
+	sctp_association_free,
+	sctp_association_new,
+} from "./associola.js";
+import {
+	sctp_add_bind_addr,
+	sctp_bind_addr_conflict,
+	sctp_bind_addr_dup,
+	sctp_bind_addr_match,
+	sctp_del_bind_addr,
+} from "./bind_addr.js";
+import {
+	sctp_endpoint_add_asoc,
+	sctp_endpoint_free,
+	sctp_endpoint_is_peeled_off,
+	sctp_endpoint_lookup_assoc,
+	sctp_endpoint_new,
+} from "./endpointola.js";
+import { sctp_hash_endpoint, sctp_unhash_endpoint } from "./input.js";
+import {
+	sctp_primitive_ABORT,
+	sctp_primitive_ASSOCIATE,
+	sctp_primitive_SEND,
+	sctp_primitive_SHUTDOWN,
+	sctp_release_sock,
+} from "./primitive.js";
+import { type SctpAf, sctp_get_af_specific, sctp_pf } from "./protocol.js";
+
+/** 0 if an address is fit for a peer, else -EINVAL. Turns a mapped one into AF_INET. */
+function sctp_verify_addr(k: Stack, sk: number, addr: SctpAddr, len: number): number {
+	const af = sctp_sockaddr_af(k, sk, addr, len);
+	if (af === null) return -EINVAL;
+	if (!af.addr_valid(k, addr, sk)) return -EINVAL;
+	return sctp_pf(k, sk).send_verify(k, sk, addr) ? 0 : -EINVAL;
+}
+
+/** bind(): only of a sock that has no port. Returns 0 or a negative errno. */
+function sctp_bind(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr,
+	addr_len: number,
+	cap_net_bind_service: boolean,
+): number {
+	if (sctp_sk(k, sk).ep.bind_addr.port !== 0) return -EINVAL;
+	return sctp_do_bind(k, sk, sctp_addr_dup(addr), addr_len, cap_net_bind_service);
+}
+
+/** The functions for an address that a sock may use, null if it may not or `len` is too short. */
+function sctp_sockaddr_af(k: Stack, sk: number, addr: SctpAddr, len: number): SctpAf | null {
+	const pf = sctp_pf(k, sk);
+	if (len < SIZEOF_SOCKADDR_IN) return null; // struct sockaddr
+	if (!pf.af_supported(k, addr.sin_family, sk)) return null;
+	if (addr.sin_family === AF_INET6) {
+		if (len < SIN6_LEN_RFC2133) return null;
+		if (ipv6_addr_v4mapped(addr.sin6_addr, 0) && !pf.af_supported(k, AF_INET, sk)) return null;
+	}
+	const af = sctp_get_af_specific(addr.sin_family);
+	return af === null || len < af.sockaddr_len ? null : af;
+}
+
+/**
+ * Binds a sock to an address, or to one more on its port. Changes `addr`: a mapped one
+ * becomes AF_INET, its port the one that it got. Returns 0 or a negative errno.
+ */
+function sctp_do_bind(
+	k: Stack,
+	sk: number,
+	addr: SctpAddr,
+	len: number,
+	cap_net_bind_service: boolean,
+): number {
+	const net = sk_net(k, sk);
+	const sp = sctp_sk(k, sk);
+	const pf = sctp_pf(k, sk);
+	const bp = sp.ep.bind_addr;
+	if (sctp_sockaddr_af(k, sk, addr, len) === null) return -EINVAL;
+	let snum = addr.sin_port;
+	if (!pf.bind_verify(k, sk, addr)) return -EADDRNOTAVAIL;
+
+	// One that is bound already adds an address: on the same port, which 0 stands for.
+	if (bp.port !== 0) {
+		if (snum === 0) snum = bp.port;
+		else if (snum !== bp.port) return -EINVAL;
+	}
+	if (snum !== 0 && inet_port_requires_bind_service(net, snum) && !cap_net_bind_service) {
+		return -EACCES;
+	}
+	if (sctp_bind_addr_match(k, bp, addr, sk)) return -EINVAL;
+
+	addr.sin_port = snum;
+	if (sctp_get_port_local(k, sk, addr) !== 0) return -EADDRINUSE;
+	if (bp.port === 0) bp.port = k.sock.skc_num[sk];
+	sp.bind_service = cap_net_bind_service;
+	sctp_add_bind_addr(bp, addr);
+	k.sock.inet_sport[sk] = k.sock.skc_num[sk]; // for getsockname()
+	pf.to_sk_saddr(k, addr, sk);
+	return 0;
+}
+
+/** Addresses as they lie in a program's buffer, which the calls below change in place. */
+class PackedAddrs {
+	private readonly view: DataView;
+
+	constructor(private readonly bytes: Uint8Array) {
+		this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	}
+
+	get size(): number {
+		return this.bytes.length;
+	}
+
+	/** The functions for the address at an offset, null for one of a family that is not SCTP's. */
+	af(at: number): SctpAf | null {
+		// A walk that lost its step may end up behind the last address.
+		return at + 2 > this.size ? null : sctp_get_af_specific(this.view.getUint16(at, true));
+	}
+
+	read(at: number, af: SctpAf): SctpAddr {
+		if (at + af.sockaddr_len > this.size) throw new NotModelled("sctp_bindx() beyond its buffer");
+		const addr = sockaddr_in(
+			this.view.getUint32(at + 4),
+			this.view.getUint16(at + 2),
+			af.sa_family,
+		);
+		if (af.sa_family === AF_INET6) {
+			for (let i = 0; i < 4; i++) addr.sin6_addr[i] = this.view.getUint32(at + 8 + i * 4);
+			addr.sin6_scope_id = this.view.getUint32(at + 24, true);
+		}
+		return addr;
+	}
+
+	/** What may have changed of an address: family, port, and the place of an IPv4 address. */
+	write(at: number, addr: SctpAddr): void {
+		this.view.setUint16(at, addr.sin_family, true);
+		this.view.setUint16(at + 2, addr.sin_port);
+		this.view.setUint32(at + 4, addr.sin_addr);
+	}
+}
+
+/** Adds addresses; if one fails, takes those before it away again. */
+function sctp_bindx_add(
+	k: Stack,
+	sk: number,
+	addrs: PackedAddrs,
+	addrcnt: number,
+	cap_net_bind_service: boolean,
+): number {
+	let at = 0;
+	for (let cnt = 0; cnt < addrcnt; cnt++) {
+		const af = addrs.af(at);
+		let retval = -EINVAL;
+		if (af !== null) {
+			const sa_addr = addrs.read(at, af);
+			retval = sctp_do_bind(k, sk, sa_addr, af.sockaddr_len, cap_net_bind_service);
+			addrs.write(at, sa_addr);
+			at += af.sockaddr_len;
+		}
+		if (retval < 0) {
+			if (cnt > 0) sctp_bindx_rem(k, sk, addrs, cnt, cap_net_bind_service);
+			return retval;
+		}
+	}
+	return 0;
+}
+
+/** Takes addresses away, but not the last; if one fails, adds those before it again. */
+function sctp_bindx_rem(
+	k: Stack,
+	sk: number,
+	addrs: PackedAddrs,
+	addrcnt: number,
+	cap_net_bind_service: boolean,
+): number {
+	const bp = sctp_sk(k, sk).ep.bind_addr;
+	let at = 0;
+	for (let cnt = 0; cnt < addrcnt; cnt++) {
+		let retval = -EBUSY;
+		if (bp.address_list.length > 1) {
+			const af = addrs.af(at);
+			retval = -EINVAL;
+			if (af !== null) {
+				const sa_addr = addrs.read(at, af);
+				retval = bindx_rem_one(k, sk, sa_addr, af);
+				addrs.write(at, sa_addr);
+				at += af.sockaddr_len;
+			}
+		}
+		if (retval < 0) {
+			if (cnt > 0) sctp_bindx_add(k, sk, addrs, cnt, cap_net_bind_service);
+			return retval;
+		}
+	}
+	return 0;
+}
+
+function bindx_rem_one(k: Stack, sk: number, sa_addr: SctpAddr, af: SctpAf): number {
+	const bp = sctp_sk(k, sk).ep.bind_addr;
+	if (!af.addr_valid(k, sa_addr, sk)) return -EADDRNOTAVAIL;
+	if (sa_addr.sin_port !== 0 && sa_addr.sin_port !== bp.port) return -EINVAL;
+	sa_addr.sin_port = bp.port;
+	return sctp_del_bind_addr(bp, sa_addr);
+}
+
+/** sctp_bindx(): `op` is SCTP_SOCKOPT_BINDX_ADD or _REM. */
+function sctp_setsockopt_bindx(
+	k: Stack,
+	sk: number,
+	kopt: Uint8Array,
+	op: number,
+	cap_net_bind_service: boolean,
+): number {
+	const addrs = new PackedAddrs(kopt);
+	if (addrs.size === 0) return -EINVAL;
+	let addrcnt = 0;
+	for (let walk_size = 0; walk_size < addrs.size; addrcnt++) {
+		const af = addrs.af(walk_size);
+		if (af === null || walk_size + af.sockaddr_len > addrs.size) return -EINVAL;
+		walk_size += af.sockaddr_len;
+	}
+	return op === SCTP_SOCKOPT_BINDX_ADD
+		? sctp_bindx_add(k, sk, addrs, addrcnt, cap_net_bind_service)
+		: sctp_bindx_rem(k, sk, addrs, addrcnt, cap_net_bind_service);
+}
+
+/** A new association with a peer, from a port that is chosen now if there is none. */
+function sctp_connect_new_asoc(
+	k: Stack,
+	ep: SctpEndpoint,
+	daddr: SctpAddr,
+): SctpAssociation | number {
+	const { sk } = ep;
+	if (sctp_endpoint_is_peeled_off(k, ep, daddr)) return -EADDRNOTAVAIL;
+	if (ep.bind_addr.port === 0) {
+		if (sctp_autobind(k, sk) !== 0) return -EAGAIN;
+	} else if (
+		inet_port_requires_bind_service(sk_net(k, sk), ep.bind_addr.port) &&
+		!sctp_sk(k, sk).bind_service
+	) {
+		return -EACCES;
+	}
+	const asoc = sctp_association_new(ep, sk, daddr);
+	const scope = sctp_get_af_specific(daddr.sin_family)?.scope(daddr) ?? 0;
+	const err = sctp_assoc_set_bind_addr_from_ep(k, asoc, scope);
+	if (err < 0) return err;
+	sctp_endpoint_add_asoc(k, ep, asoc);
+	sctp_assoc_add_peer(k, asoc, daddr);
+	return asoc;
+}
+
+function __sctp_connect(
+	k: Stack,
+	sk: number,
+	daddr: SctpAddr,
+	addrs_size: number,
+	nonblock: boolean,
+): number {
+	const { ep } = sctp_sk(k, sk);
+	if (
+		sctp_sstate(k, sk, SCTP_SS_ESTABLISHED) ||
+		sctp_sstate(k, sk, SCTP_SS_CLOSING) ||
+		(sctp_style(k, sk, SCTP_SOCKET_TCP) && sctp_sstate(k, sk, SCTP_SS_LISTENING))
+	) {
+		return -EISCONN;
+	}
+	const err = sctp_verify_addr(k, sk, daddr, addrs_size);
+	if (err !== 0) return err;
+	const known = sctp_endpoint_lookup_assoc(k, ep, daddr);
+	if (known !== null) return known.state >= SCTP_STATE_ESTABLISHED ? -EISCONN : -EALREADY;
+	const asoc = sctp_connect_new_asoc(k, ep, daddr);
+	if (typeof asoc === "number") return asoc;
+
+	sctp_primitive_ASSOCIATE(k, asoc);
+	k.sock.skc_dport[sk] = asoc.peer.port; // for getpeername()
+	sctp_pf(k, sk).to_sk_daddr(k, daddr, sk);
+	k.sock.sk_err[sk] = 0;
+	return sctp_wait_for_connect(k, asoc, nonblock);
+}
+
+/**
+ * close(): its associations end, broken off if data is left unread or SO_LINGER says so,
+ * and with them its port.
+ */
+function sctp_close(k: Stack, sk: number): void {
+	const S = k.sock;
+	const sp = sctp_sk(k, sk);
+	S.sk_shutdown[sk] = SHUTDOWN_MASK;
+	S.skc_state[sk] = SCTP_SS_CLOSING;
+	const data_was_unread = sp.receive_queue.length !== 0;
+	const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0;
+	for (const asoc of [...sp.ep.asocs]) {
+		if (asoc.state === SCTP_STATE_CLOSED) sctp_association_free(k, asoc);
+		else if (data_was_unread || linger) sctp_primitive_ABORT(k, asoc);
+		else sctp_primitive_SHUTDOWN(k, asoc);
+	}
+	sk_common_release(k, sk);
+}
+
+/** net/core/sock.c: nobody has the sock any more. */
+function sk_common_release(k: Stack, sk: number): void {
+	sctp_destroy_sock(k, sk);
+	sock_orphan(k, sk);
+	sk_free(k, sk);
+}
+
+/** Why a sock cannot send. */
+function sctp_error(k: Stack, sk: number, err: number): number {
+	return err === -EPIPE ? sock_error(k, sk) || -EPIPE : err;
+}
+
+/**
+ * Sends a message of `size` bytes; to an address that the sock has no association with, it
+ * begins one. Returns `size` or a negative errno.
+ */
+function sctp_sendmsg(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+	nonblock: boolean,
+): number {
+	const one_to_one = sctp_style(k, sk, SCTP_SOCKET_TCP);
+	const { ep } = sctp_sk(k, sk);
+	if (one_to_one && sctp_sstate(k, sk, SCTP_SS_LISTENING)) return sctp_error(k, sk, -EPIPE);
+
+	let asoc: SctpAssociation | null = null;
+	const connected = sctp_sstate(k, sk, SCTP_SS_ESTABLISHED) || sctp_sstate(k, sk, SCTP_SS_CLOSING);
+	if (addr !== null) {
+		const daddr = sctp_addr_dup(addr);
+		const err = sctp_verify_addr(k, sk, daddr, Math.min(addr_len, 28));
+		if (err !== 0) return err;
+		asoc = sctp_endpoint_lookup_assoc(k, ep, daddr);
+		if (asoc === null) {
+			if (one_to_one && connected) return -EADDRNOTAVAIL;
+			const made = sctp_connect_new_asoc(k, ep, daddr);
+			if (typeof made === "number") return sctp_error(k, sk, made);
+			asoc = made;
+			sctp_primitive_ASSOCIATE(k, asoc);
+			sctp_primitive_SEND(k, asoc, size);
+			sctp_release_sock(k, asoc);
+			const waiting = !nonblock && !asoc.dead && asoc.state === SCTP_STATE_COOKIE_WAIT;
+			return waiting ? -ERESTARTSYS : size;
+		}
+	} else if (one_to_one && connected) {
+		asoc = ep.asocs[0] ?? null;
+	}
+	if (asoc === null || (asoc.state === SCTP_STATE_CLOSED && one_to_one)) {
+		return sctp_error(k, sk, -EPIPE);
+	}
+	sctp_primitive_SEND(k, asoc, size);
+	return size;
+}
+
+/** Receives a message, at most `size` bytes of it: the number, 0 at the end, or a negative errno. */
+function sctp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+	const S = k.sock;
+	const sp = sctp_sk(k, sk);
+	if (sp.type === SCTP_SOCKET_TCP && sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -ENOTCONN;
+	const message = sp.receive_queue[0];
+	if (message !== undefined) {
+		const copied = Math.min(size, message.size);
+		message.size -= copied;
+		if (message.size === 0) sp.receive_queue.shift();
+		return copied;
+	}
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
+	if (nonblock) return -EAGAIN;
+	// sctp_wait_for_packet
+	if (sp.ep.asocs.length === 0 && !sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -ENOTCONN;
+	return -ERESTARTSYS;
+}
+
+/** SCTP_I_WANT_MAPPED_V4_ADDR. */
+function sctp_setsockopt_mappedv4(k: Stack, sk: number, kopt: Uint8Array): number {
+	if (kopt.length < 4) return -EINVAL;
+	sctp_sk(k, sk).v4mapped = intAt(kopt) !== 0;
+	return 0;
+}
+
+/** SCTP_REUSE_PORT: only of a one-to-one socket that is not bound. */
+function sctp_setsockopt_reuse_port(k: Stack, sk: number, kopt: Uint8Array): number {
+	const sp = sctp_sk(k, sk);
+	if (sp.type !== SCTP_SOCKET_TCP) return -EOPNOTSUPP;
+	if (sp.ep.bind_addr.port !== 0) return -EFAULT;
+	if (kopt.length < 4) return -EINVAL;
+	sp.reuse = intAt(kopt) !== 0;
+	return 0;
+}
+
+/**
+ * setsockopt() of levels other than SOL_SOCKET; those of IP go to the sock's family.
+ * `cap_net_raw` also stands for CAP_NET_BIND_SERVICE: a task has all capabilities or none.
+ */
+export function sctp_setsockopt(
+	k: Stack,
+	sock: number,
+	level: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+	cap_net_raw: boolean,
+): number {
+	const sk = k.socket.sk[sock];
+	if (level !== SOL_SCTP) {
+		return k.sock.skc_family[sk] === AF_INET6
+			? inet6_setsockopt(k, sock, level, optname, optval, optlen)
+			: inet_setsockopt(k, sock, level, optname, optval, optlen);
+	}
+	if (optlen > 0 && (optval === null || optval.length < optlen)) return -EFAULT;
+	const kopt = optval === null ? new Uint8Array(0) : optval.slice(0, optlen);
+	switch (optname) {
+		case SCTP_SOCKOPT_BINDX_ADD:
+		case SCTP_SOCKOPT_BINDX_REM:
+			return sctp_setsockopt_bindx(k, sk, kopt, optname, cap_net_raw);
+		case SCTP_I_WANT_MAPPED_V4_ADDR:
+			return sctp_setsockopt_mappedv4(k, sk, kopt);
+		case SCTP_REUSE_PORT:
+			return sctp_setsockopt_reuse_port(k, sk, kopt);
+		default:
+			throw new NotModelled(`setsockopt level ${level} option ${optname}`);
+	}
+}
+
+/** connect(): 0 or a negative errno; -ERESTARTSYS where it would sleep. */
+function sctp_connect(
+	k: Stack,
+	sk: number,
+	addr: Sockaddr,
+	addr_len: number,
+	nonblock: boolean,
+): number {
+	const af = sctp_get_af_specific(addr.sin_family);
+	if (af === null || addr_len < af.sockaddr_len) return -EINVAL;
+	return __sctp_connect(k, sk, sctp_addr_dup(addr), af.sockaddr_len, nonblock);
+}
+
+export function sctp_inet_connect(
+	k: Stack,
+	sock: number,
+	addr: Sockaddr,
+	addr_len: number,
+	nonblock: boolean,
+): number {
+	if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
+	if (addr.sin_family === AF_UNSPEC) return -EOPNOTSUPP;
+	return sctp_connect(k, k.socket.sk[sock], addr, addr_len, nonblock);
+}
+
+/** What a blocking connect() that slept returns now. An INIT that nobody answered stays so. */
+export function sctp_connect_wait(k: Stack, sock: number): number {
+	const sk = k.socket.sk[sock];
+	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
+	return k.sock.sk_err[sk] !== 0 ? -ECONNREFUSED : -ERESTARTSYS;
+}
+
+/** There is no way back from connect(). */
+function sctp_disconnect(): number {
+	return -EOPNOTSUPP;
+}
+
+/** The sock of the next association that waits, or a negative errno. */
+function sctp_accept(k: Stack, sk: number, nonblock: boolean): number {
+	const { ep } = sctp_sk(k, sk);
+	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
+	if (!sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -EINVAL;
+	const asoc = ep.asocs[0];
+	if (asoc === undefined) return nonblock ? -EAGAIN : -ERESTARTSYS; // sctp_wait_for_accept
+	const newsk = sctp_create_accept_sk(k, sk, asoc);
+	sctp_sock_migrate(k, sk, newsk, asoc);
+	return newsk;
+}
+
+/** accept(): 0 or a negative errno. */
+export function sctp_inet_accept(
+	k: Stack,
+	sock: number,
+	newsock: number,
+	nonblock: boolean,
+): number {
+	const newsk = sctp_accept(k, k.socket.sk[sock], nonblock);
+	if (newsk < 0) return newsk;
+	sock_graft(k, newsk, newsock);
+	k.socket.state[newsock] = SS_CONNECTED;
+	return 0;
+}
+
+/** What a new sock needs besides its columns; its type says of which kind it is. */
+export function sctp_init_sock(k: Stack, sk: number): void {
+	k.sctp_globals.socks.set(sk, {
+		type: k.sock.sk_type[sk] === SOCK_SEQPACKET ? SCTP_SOCKET_UDP : SCTP_SOCKET_TCP,
+		reuse: false,
+		v4mapped: true,
+		bind_service: false,
+		ep: sctp_endpoint_new(sk),
+		receive_queue: [],
+	});
+}
+
+function sctp_destroy_sock(k: Stack, sk: number): void {
+	sctp_endpoint_free(k, sctp_sk(k, sk).ep);
+	k.sctp_globals.socks.delete(sk);
+}
+
+/** shutdown() of a one-to-one socket ends its association. */
+function sctp_shutdown(k: Stack, sk: number, how: number): void {
+	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return;
+	const asoc = sctp_sk(k, sk).ep.asocs[0];
+	if ((how & SEND_SHUTDOWN) === 0 || asoc === undefined) return;
+	k.sock.skc_state[sk] = SCTP_SS_CLOSING;
+	sctp_primitive_SHUTDOWN(k, asoc);
+}
+
+/** getsockopt() of levels other than SOL_SOCKET: the bytes that are written, or a negative errno. */
+export function sctp_getsockopt(
+	k: Stack,
+	sock: number,
+	level: number,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	const sk = k.socket.sk[sock];
+	if (level !== SOL_SCTP) {
+		return k.sock.skc_family[sk] === AF_INET6
+			? inet6_getsockopt(k, sock, level, optname, optlen)
+			: inet_getsockopt(k, sock, level, optname, optlen);
+	}
+	if (optlen < 0) return -EINVAL;
+	switch (optname) {
+		case SCTP_I_WANT_MAPPED_V4_ADDR:
+			return optlen < 4 ? -EINVAL : intBytes(sctp_sk(k, sk).v4mapped ? 1 : 0);
+		case SCTP_REUSE_PORT:
+			return optlen < 4 ? -EINVAL : intBytes(sctp_sk(k, sk).reuse ? 1 : 0);
+		default:
+			throw new NotModelled(`getsockopt level ${level} option ${optname}`);
+	}
+}
+
+/** The bind bucket of a port, 0 if nobody uses the port. */
+function sctp_bucket_find(k: Stack, net: Net, port: number): number {
+	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
+	let pp = port_hashtable[sctp_phashfn(net, port)];
+	while (pp !== 0 && (T.port[pp] !== port || T.net[pp] !== net.id)) pp = T.node_next[pp];
+	return pp;
+}
+
+/**
+ * What the search says of one port: the body of the loop of sctp_get_port_local. A port
+ * that anybody uses is passed over. Leaves an owner in k.blocker.
+ */
+export function sctp_candidate(k: Stack, net: Net, port: number): number {
+	k.blocker = 0;
+	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
+	const pp = sctp_bucket_find(k, net, port);
+	if (pp === 0) return CANDIDATE_OK;
+	k.blocker = k.sctp_globals.bucket_cachep.owner[pp];
+	return CANDIDATE_CONFLICT;
+}
+
+/** Finds a port that nobody uses, 0 if none: each in turn from a random one on. */
+function sctp_find_open_port(k: Stack, net: Net, sk: number): number {
+	const trace = k.trace;
+	inet_sk_get_local_port_range(k, sk);
+	const { low, high } = local_port_range;
+	let remaining = high - low + 1;
+	if (trace !== null) trace.search(SEARCH_BIND, sk, low, high);
+	const offset =
+		k.observer === null
+			? k.random.__get_random_u32_below(remaining)
+			: k.observer.sctp_offset(sk, low, high, remaining);
+	if (trace !== null) trace.scan(low, remaining, offset, 0, false);
+	let rover = offset + low;
+	do {
+		rover++;
+		if (rover < low || rover > high) rover = low;
+		const verdict = sctp_candidate(k, net, rover);
+		if (verdict === CANDIDATE_OK) {
+			if (trace !== null) trace.chosen(rover);
+			return rover;
+		}
+		if (trace !== null) trace.skip(rover, verdict, k.blocker);
+	} while (--remaining > 0);
+	if (trace !== null) trace.chosen(0);
+	return 0;
+}
+
+/** The first owner of a port that keeps a sock from it, 0 if none. */
+function sctp_bind_conflict(k: Stack, sk: number, pp: number, addr: SctpAddr): number {
+	const S = k.sock;
+	const reuse = sk_reuse(k, sk);
+	const uid = sock_i_uid(k, sk);
+	const l3mdev = k.changes.has("sctp-l3mdev");
+	const dev = S.skc_bound_dev_if[sk];
+	let sk2 = k.sctp_globals.bucket_cachep.owner[pp];
+	for (; sk2 !== 0; sk2 = S.bind_node_next[sk2]) {
+		if (
+			sk === sk2 ||
+			(reuse && sk_reuse(k, sk2) && S.skc_state[sk2] !== SCTP_SS_LISTENING) ||
+			(S.skc_reuseport[sk] !== 0 && S.skc_reuseport[sk2] !== 0 && uid === sock_i_uid(k, sk2))
+		) {
+			continue;
+		}
+		const dev2 = S.skc_bound_dev_if[sk2];
+		if (l3mdev && dev !== 0 && dev2 !== 0 && dev !== dev2) continue;
+		const bp2 = sctp_sk(k, sk2).ep.bind_addr;
+		if (sctp_bind_addr_conflict(k, bp2, addr, sk2, sk)) break;
+	}
+	return sk2;
+}
+
+/** SO_REUSEADDR or SCTP_REUSE_PORT. */
+function sk_reuse(k: Stack, sk: number): boolean {
+	return k.sock.skc_reuse[sk] !== 0 || sctp_sk(k, sk).reuse;
+}
+
+/** What a bucket remembers of its owners, so that the next one may skip their search. */
+function sctp_update_fastreuse(k: Stack, pp: number, sk: number): void {
+	const S = k.sock;
+	const T = k.sctp_globals.bucket_cachep;
+	const reuse = sk_reuse(k, sk) && S.skc_state[sk] !== SCTP_SS_LISTENING;
+	const reuseport = S.skc_reuseport[sk] !== 0;
+	const uid = sock_i_uid(k, sk);
+	if (T.owner[pp] === 0) {
+		T.fastreuse[pp] = reuse ? 1 : 0;
+		T.fastreuseport[pp] = reuseport ? 1 : 0;
+		if (reuseport) T.fastuid[pp] = uid;
+		return;
+	}
+	if (!reuse) T.fastreuse[pp] = 0;
+	if (!reuseport || T.fastuid[pp] !== uid) T.fastreuseport[pp] = 0;
+}
+
+/**
+ * Gives a sock the port of an address, or any port that nobody uses if it is 0. Also
+ * validates again the port of a sock that has one, for listen() and for further addresses.
+ * Returns 0, or 1 if that cannot be.
+ */
+function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
+	const S = k.sock;
+	const trace = k.trace;
+	const net = sk_net(k, sk);
+	const T = k.sctp_globals.bucket_cachep;
+	let snum = addr.sin_port;
+	let pp = 0;
+	let fast = false;
+	if (snum === 0) {
+		snum = sctp_find_open_port(k, net, sk);
+		if (snum === 0) return 1;
+	} else {
+		pp = sctp_bucket_find(k, net, snum);
+		k.blocker = 0;
+		if (pp !== 0 && T.owner[pp] !== 0) {
+			fast =
+				(T.fastreuse[pp] !== 0 && sk_reuse(k, sk) && S.skc_state[sk] !== SCTP_SS_LISTENING) ||
+				(T.fastreuseport[pp] !== 0 &&
+					S.skc_reuseport[sk] !== 0 &&
+					T.fastuid[pp] === sock_i_uid(k, sk));
+			if (!fast) k.blocker = sctp_bind_conflict(k, sk, pp, addr);
+		}
+		const verdict = k.blocker === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
+		if (trace !== null) trace.bound(sk, snum, fast, verdict, k.blocker);
+		if (k.blocker !== 0) return 1;
+	}
+	if (pp === 0) pp = sctp_bucket_create(k, net, snum);
+	if (!fast) sctp_update_fastreuse(k, pp, sk);
+	if (S.icsk_bind_hash[sk] === 0) sctp_bind_hash(k, sk, pp, snum);
+	return 0;
+}
+
+/** Makes a sock an owner of a port: icsk_bind_hash stands for sp->bind_hash. */
+function sctp_bind_hash(k: Stack, sk: number, pp: number, snum: number): void {
+	const S = k.sock;
+	const { owner } = k.sctp_globals.bucket_cachep;
+	S.skc_num[sk] = snum;
+	hlist_add_head(owner, S.bind_node_next, S.bind_node_pprev, pp, sk);
+	S.icsk_bind_hash[sk] = pp;
+}
+
+/** Validates a port for the address that a sock is on: 0, or 1 if that cannot be. */
+function sctp_get_port(k: Stack, sk: number, snum: number): number {
+	const addr = sctp_pf(k, sk).af.from_sk(k, sk);
+	addr.sin_port = snum;
+	return sctp_get_port_local(k, sk, addr);
+}
+
+/**
+ * Starts to listen, on any port if the sock has none. Returns 0 or a negative errno; then
+ * the sock is closed, but keeps a port that it has by now.
+ */
+function sctp_listen_start(k: Stack, sk: number, backlog: number): number {
+	const S = k.sock;
+	const { ep } = sctp_sk(k, sk);
+	S.skc_state[sk] = SCTP_SS_LISTENING;
+	let err = 0;
+	if (ep.bind_addr.port === 0) {
+		if (sctp_autobind(k, sk) !== 0) err = -EAGAIN;
+	} else if (sctp_get_port(k, sk, S.skc_num[sk]) !== 0) {
+		err = -EADDRINUSE;
+	}
+	if (err === 0) {
+		S.sk_max_ack_backlog[sk] = backlog;
+		err = sctp_hash_endpoint(k, ep);
+	}
+	if (err !== 0) S.skc_state[sk] = SCTP_SS_CLOSED;
+	return err;
+}
+
+/** listen(); a backlog of 0 ends it. Returns 0 or a negative errno. */
+export function sctp_inet_listen(k: Stack, sock: number, backlog: number): number {
+	const sk = k.socket.sk[sock];
+	const S = k.sock;
+	if (backlog < 0) return -EINVAL;
+	if (k.socket.state[sock] !== SS_UNCONNECTED) return -EINVAL;
+	const listening = sctp_sstate(k, sk, SCTP_SS_LISTENING);
+	if (!listening && !sctp_sstate(k, sk, SCTP_SS_CLOSED)) return -EINVAL;
+	if (backlog === 0) {
+		if (!listening) return -EINVAL;
+		sctp_unhash_endpoint(k, sctp_sk(k, sk).ep);
+		S.skc_state[sk] = SCTP_SS_CLOSED;
+		if (sk_reuse(k, sk)) k.sctp_globals.bucket_cachep.fastreuse[S.icsk_bind_hash[sk]] = 1;
+		return 0;
+	}
+	if (!listening) return sctp_listen_start(k, sk, backlog);
+	S.sk_max_ack_backlog[sk] = backlog;
+	return 0;
+}
+
+/** A bind bucket for a port, at the head of its chain, with nobody in it. */
+function sctp_bucket_create(k: Stack, net: Net, snum: number): number {
+	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
+	const pp = T.kmem_cache_zalloc();
+	T.port[pp] = snum;
+	T.net[pp] = net.id;
+	hlist_add_head(port_hashtable, T.node_next, T.node_pprev, sctp_phashfn(net, snum), pp);
+	return pp;
+}
+
+/** Frees a bind bucket if its last owner has gone. */
+function sctp_bucket_destroy(k: Stack, pp: number): void {
+	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
+	if (T.owner[pp] !== 0) return;
+	hlist_del_init(port_hashtable, T.node_next, T.node_pprev, pp);
+	T.kmem_cache_free(pp);
+}
+
+/** Gives up the port of a sock: __sctp_put_port. */
+export function sctp_put_port(k: Stack, sk: number): void {
+	const S = k.sock;
+	const pp = S.icsk_bind_hash[sk];
+	const { owner } = k.sctp_globals.bucket_cachep;
+	hlist_del_init(owner, S.bind_node_next, S.bind_node_pprev, sk);
+	S.icsk_bind_hash[sk] = 0;
+	S.skc_num[sk] = 0;
+	sctp_bucket_destroy(k, pp);
+}
+
+/** Binds a sock to the wildcard address, on any port: 0 or a negative errno. */
+function sctp_autobind(k: Stack, sk: number): number {
+	const { af } = sctp_pf(k, sk);
+	const autoaddr = af.inaddr_any(k.sock.skc_num[sk]);
+	return sctp_do_bind(k, sk, autoaddr, af.sockaddr_len, true);
+}
+
+/** The end of connect(): 0, a negative errno, or -ERESTARTSYS where it would sleep. */
+function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolean): number {
+	const S = k.sock;
+	const { sk } = asoc;
+	const shut = (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
+	sctp_release_sock(k, asoc);
+	if (nonblock) return -EINPROGRESS;
+	if (shut || asoc.state === SCTP_STATE_ESTABLISHED) return 0;
+	return asoc.dead ? -ECONNREFUSED : -ERESTARTSYS;
+}
+
+/** A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk. */
+function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const newsk = sk_alloc(k, net, S.skc_family[sk], S.skc_prot[sk], S.sk_type[sk], IPPROTO_SCTP);
+	sctp_init_sock(k, newsk);
+	// sctp_copy_sock
+	S.skc_bound_dev_if[newsk] = S.skc_bound_dev_if[sk];
+	S.sk_flags[newsk] = S.sk_flags[sk];
+	S.skc_reuse[newsk] = S.skc_reuse[sk];
+	S.sk_shutdown[newsk] = S.sk_shutdown[sk];
+	S.sk_lingertime[newsk] = S.sk_lingertime[sk];
+	S.inet_sport[newsk] = S.inet_sport[sk];
+	S.skc_dport[newsk] = asoc.peer.port;
+	sctp_pf(k, sk).copy_sk_addrs(k, newsk, sk, asoc);
+	return newsk;
+}
+
+/** Hands an association over to the sock that accept() made for it, which shares the port. */
+function sctp_sock_migrate(k: Stack, oldsk: number, newsk: number, assoc: SctpAssociation): void {
+	const S = k.sock;
+	const oldsp = sctp_sk(k, oldsk);
+	const newsp = sctp_sk(k, newsk);
+	newsp.reuse = oldsp.reuse;
+	newsp.v4mapped = oldsp.v4mapped;
+	newsp.bind_service = oldsp.bind_service;
+	sctp_bind_hash(k, newsk, S.icsk_bind_hash[oldsk], S.skc_num[oldsk]);
+	sctp_bind_addr_dup(newsp.ep.bind_addr, oldsp.ep.bind_addr);
+	newsp.receive_queue = oldsp.receive_queue.filter(({ asoc }) => asoc === assoc);
+	oldsp.receive_queue = oldsp.receive_queue.filter(({ asoc }) => asoc !== assoc);
+	sctp_assoc_migrate(k, assoc, newsk);
+	if (assoc.state === SCTP_STATE_CLOSED) S.sk_shutdown[newsk] |= RCV_SHUTDOWN;
+	else S.skc_state[newsk] = SCTP_SS_ESTABLISHED;
+}
+
+export const sctp_prot: Proto = {
+	name: "SCTP",
+	close: sctp_close,
+	connect: (k, sk, addr, addr_len) => sctp_connect(k, sk, addr, addr_len, true),
+	disconnect: sctp_disconnect,
+	shutdown: sctp_shutdown,
+	sendmsg: sctp_sendmsg,
+	recvmsg: sctp_recvmsg,
+	bind: sctp_bind,
+	hash: () => 0,
+	unhash: () => {},
+	get_port: sctp_get_port,
+	no_autobind: true,
+};
+
+export const sctpv6_prot: Proto = { ...sctp_prot, name: "SCTPv6" };

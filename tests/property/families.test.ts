@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Which sockets of the two families meet on a port. The plain rule: an IPv6 socket that is
+ * open to IPv4 is an IPv4 socket and an IPv6 socket in one, and a v4-mapped address is the
+ * IPv4 address. Where a version has it otherwise, the table says so.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+	EADDRINUSE,
+	IPV6_V6ONLY,
+	Kernel,
+	SO_BINDTODEVICE,
+	SO_REUSEADDR,
+	SOL_IPV6,
+	SOL_SOCKET,
+} from "../../kernel-model/index.js";
+import { addr } from "./addresses.js";
+import { addressesMeet, type Protocol } from "./oracle.js";
+import { always } from "./replay.js";
+import { open } from "./sockets.js";
+
+const PORT = 40_000;
+/** Slots of UDP's table, and so how far ports are apart that are looked for together. */
+const SLOTS = 256;
+/** With as many more, a UDP port is looked for by address. */
+const CROWD = 12;
+
+/** Where sockets are; "::, IPv6 only" is with IPV6_V6ONLY. */
+const PLACES = [
+	"0.0.0.0",
+	"127.0.0.1",
+	"192.0.2.10",
+	"::",
+	"::, IPv6 only",
+	"::1",
+	"2001:db8::10",
+	"::ffff:0.0.0.0",
+	"::ffff:127.0.0.1",
+	"::ffff:192.0.2.10",
+] as const;
+type Place = (typeof PLACES)[number];
+
+const VERSIONS = ["6.3", "6.1.176"] as const;
+type Version = (typeof VERSIONS)[number];
+const PROTOCOLS: readonly Protocol[] = ["tcp", "udp", "udplite"];
+
+/** A socket, and how it is bound and used. */
+interface Step {
+	place: Place;
+	reuse?: boolean;
+	device?: boolean;
+	listen?: boolean;
+}
+
+interface Setting {
+	version: Version;
+	protocol: Protocol;
+	/** UDP: more sockets that are looked for together with those on the port. */
+	crowd: boolean;
+}
+
+const addressOf = (place: Place) => place.split(",")[0];
+
+/** Binds sockets to the port one after the other, and says what came of it. */
+function attempt({ version, protocol, crowd }: Setting, steps: readonly Step[]): number[] {
+	const tables = { ehash: 64, bhash: 64, lhash2: 16, udp: SLOTS };
+	const kernel = new Kernel({ version, tables });
+	const net = kernel.createNet();
+	net.addAddress("192.0.2.10/32", "lo");
+	net.addAddress("2001:db8::10/128", "lo");
+	const task = kernel.createTask({ net });
+	for (let i = 1; crowd && i <= CROWD; i++) {
+		const { fd, name } = open(task, protocol, "0.0.0.0");
+		expect(task.bind(fd, { ...name, port: PORT + i * SLOTS })).toBe(0);
+	}
+	return steps.flatMap(({ place, reuse = false, device = false, listen = false }) => {
+		const { fd, name } = open(task, protocol, addressOf(place));
+		if (place.endsWith("only")) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+		if (reuse) task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (device) {
+			const lo = Uint8Array.from([..."lo"].map((letter) => letter.charCodeAt(0)));
+			task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, lo);
+		}
+		const bound = task.bind(fd, { ...name, port: PORT });
+		const heard = bound === 0 && listen && protocol === "tcp" ? task.listen(fd, 1) : 0;
+		kernel.verify();
+		// What did not get the port is gone, so that only those count who have it.
+		if (bound !== 0) task.close(fd);
+		return [bound, heard];
+	});
+}
+
+function is(place: Place, ...kinds: ("IPv4" | "mapped" | "IPv6" | "wildcard" | "one")[]): boolean {
+	const { kind, wildcard } = addr(addressOf(place));
+	return kinds.every((which) =>
+		which === "wildcard" ? wildcard : which === "one" ? !wildcard : which === kind,
+	);
+}
+
+/** A socket that comes to a port is let in though it meets one that is there. */
+interface Exception {
+	version: Version;
+	protocol: "tcp" | "udp";
+	/** With a crowd about, only. */
+	crowd?: true;
+	newcomer: (place: Place) => boolean;
+	there: (place: Place) => boolean;
+	reason: string;
+}
+
+const EXCEPTIONS: readonly Exception[] = [
+	{
+		version: "6.3",
+		protocol: "tcp",
+		newcomer: (place) => is(place, "IPv4", "one"),
+		there: (place) => is(place, "IPv6", "wildcard"),
+		reason: "inet_bind2_bucket_match_addr_any takes buckets of the newcomer's family only",
+	},
+	{
+		version: "6.3",
+		protocol: "tcp",
+		newcomer: (place) => is(place, "IPv4", "one"),
+		there: (place) => is(place, "mapped", "wildcard"),
+		reason: "as above; and a mapped wildcard is no wildcard to it",
+	},
+	{
+		version: "6.3",
+		protocol: "tcp",
+		newcomer: (place) => is(place, "IPv4", "one"),
+		there: (place) => is(place, "mapped", "one"),
+		reason: "inet_bind2_bucket_addr_match: buckets of two families are never of one address",
+	},
+	{
+		version: "6.1.176",
+		protocol: "tcp",
+		newcomer: (place) => is(place, "mapped", "one"),
+		there: (place) => is(place, "mapped", "wildcard"),
+		reason:
+			"inet_use_hash2_on_bind sends a mapped address to bhash2, where inet_bind2_bucket_match_addr_any takes only :: of its family for a wildcard (seen on Debian's 6.1.176)",
+	},
+	{
+		version: "6.3",
+		protocol: "udp",
+		crowd: true,
+		newcomer: (place) => is(place, "wildcard"),
+		there: (place) => is(place, "one"),
+		reason:
+			"udp_lib_get_port looks for more than ten by address: of the newcomer and of the wildcard, which are one here",
+	},
+];
+
+/** Whether a version misses a conflict. */
+function missed({ version, protocol, crowd }: Setting, newcomer: Place, there: Place): boolean {
+	return EXCEPTIONS.some(
+		(exception) =>
+			exception.version === version &&
+			exception.protocol === (protocol === "tcp" ? "tcp" : "udp") &&
+			(exception.crowd === undefined || crowd) &&
+			exception.newcomer(newcomer) &&
+			exception.there(there),
+	);
+}
+
+/** The plain rule. */
+function meet(a: Place, b: Place): boolean {
+	const [one, other] = [a, b].map((place) => {
+		const address = addr(addressOf(place));
+		const closed = place.endsWith("only") || is(place, "IPv6", "one");
+		return { family: address.family, address, v6only: closed };
+	});
+	return addressesMeet(one, other);
+}
+
+describe("of two sockets on a port", () => {
+	for (const version of VERSIONS) {
+		for (const protocol of PROTOCOLS) {
+			for (const crowd of protocol === "tcp" ? [false] : [false, true]) {
+				const setting = { version, protocol, crowd };
+				const title = `${protocol} on ${version}${crowd ? ", with a crowd" : ""}`;
+				it(`the second fails where their addresses meet: ${title}`, () => {
+					const wrong: string[] = [];
+					for (const there of PLACES) {
+						for (const newcomer of PLACES) {
+							const results = attempt(setting, [{ place: there }, { place: newcomer }]);
+							const fails = meet(newcomer, there) && !missed(setting, newcomer, there);
+							const expected = [0, 0, fails ? -EADDRINUSE : 0, 0];
+							if (results.join() === expected.join()) continue;
+							wrong.push(`${there}, then ${newcomer}: ${results}, not ${expected}`);
+						}
+					}
+					expect(wrong).toEqual([]);
+				});
+			}
+		}
+	}
+	it("every exception lets in two that meet", () => {
+		for (const { version, protocol, crowd = false, newcomer, there } of EXCEPTIONS) {
+			const pairs = PLACES.filter(there).flatMap((a) =>
+				PLACES.filter((b) => newcomer(b) && meet(a, b)).map((b) => [a, b] as const),
+			);
+			expect(pairs.length).toBeGreaterThan(0);
+			for (const [a, b] of pairs) {
+				const results = attempt({ version, protocol, crowd }, [{ place: a }, { place: b }]);
+				expect(results).toEqual([0, 0, 0, 0]);
+			}
+		}
+	});
+});
+
+const step: fc.Arbitrary<Step> = fc.record({
+	place: fc.constantFrom(...PLACES),
+	reuse: fc.boolean(),
+	device: fc.nat(3).map((n) => n === 3),
+	listen: fc.nat(2).map((n) => n === 2),
+});
+
+const scene = fc.record({
+	version: fc.constantFrom(...VERSIONS),
+	protocol: fc.constantFrom<Protocol>("tcp", "tcp", "udp", "udplite"),
+	crowd: fc.boolean(),
+	others: fc.array(step, { maxLength: 5 }),
+	/** How the socket in question is, and the one that comes after it. */
+	it: step,
+	next: step,
+});
+
+/** The result of the last bind(). */
+const last = (results: readonly number[]) => results.at(-2);
+
+describe("among sockets on a port", { timeout: 600_000 }, () => {
+	it("one open to both families gets it where one of each would", () => {
+		always(scene, { seed: 41, runs: 600 }, ({ others, it, ...setting }) => {
+			const result = (place: Place) => last(attempt(setting, [...others, { ...it, place }]));
+			const one = [result("0.0.0.0"), result("::, IPv6 only")];
+			expect(result("::")).toBe(one.includes(-EADDRINUSE) ? -EADDRINUSE : 0);
+		});
+	});
+
+	it("one open to both families keeps out whom one of each would", () => {
+		always(scene, { seed: 42, runs: 600 }, ({ others, it, next, ...setting }) => {
+			const both = attempt(setting, [...others, { ...it, place: "::" }, next]);
+			const each = attempt(setting, [
+				...others,
+				{ ...it, place: "0.0.0.0" },
+				{ ...it, place: "::, IPv6 only" },
+				next,
+			]);
+			// Where they get the port, and may listen.
+			if (both.slice(-4, -2).some((result) => result !== 0)) return;
+			expect(each.slice(-6, -2)).toEqual([0, 0, 0, 0]);
+			if (missed(setting, next.place, "::")) {
+				expect(last(both)).toBe(last(attempt(setting, [...others, next])));
+			} else {
+				expect(last(both)).toBe(last(each));
+			}
+		});
+	});
+
+	it("a v4-mapped address is the IPv4 address", () => {
+		const mapped = (place: Place): Place =>
+			is(place, "IPv4") ? (`::ffff:${place}` as Place) : place;
+		const ipv4 = fc.constantFrom<Place>("0.0.0.0", "127.0.0.1", "192.0.2.10");
+		const input = fc.record({ scene, place: ipv4 });
+		always(input, { seed: 43, runs: 600 }, ({ scene, place }) => {
+			const { others, it, next, ...setting } = scene;
+			const plain = { ...it, place };
+			const six = { ...it, place: mapped(place) };
+			// As a newcomer.
+			const all = [...others, plain, next].map((other) => other.place);
+			if (all.some((there) => missed(setting, place, there) || missed(setting, six.place, there))) {
+				return;
+			}
+			const results = attempt(setting, [...others, plain, next]);
+			expect(attempt(setting, [...others, six, next])).toEqual(
+				missed(setting, next.place, six.place)
+					? [...results.slice(0, -2), last(attempt(setting, [...others, next])), results.at(-1)]
+					: results,
+			);
+		});
+	});
+});

@@ -423,6 +423,7 @@ export class Player {
 							: null,
 		});
 		this.explainer.lines = [];
+		this.kernel.blocker = 0;
 		let handled: Handled;
 		try {
 			handled = this.handle(task, call, outcome.recorded);

@@ -16,7 +16,12 @@ import {
 	tcpStateName,
 } from "../include/net/tcp_states.js";
 import { type UdpTable, udp_hashslot } from "../include/net/udp.js";
-import { IPPROTO_DCCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE } from "../include/uapi/linux/in.js";
+import {
+	IPPROTO_DCCP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+} from "../include/uapi/linux/in.js";
 import { sk_ehashfn } from "../net/ipv4/inet_hashtables.js";
 import { sk_timer } from "../net/ipv4/tcp_timer.js";
 import type { Kernel } from "./kernel.js";

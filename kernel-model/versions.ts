@@ -76,7 +76,8 @@ export const CHANGES: readonly BehaviourChange[] = [
 		commit: "f0ea27e7bfe1",
 		since: "6.6",
 		backports: ["6.1.176"],
-		summary: "a datagram that meets a reuseport group with connected members is scored by the member found",
+		summary:
+			"a datagram that meets a reuseport group with connected members is scored by the member found",
 		modelled: true,
 	},
 	{
@@ -143,7 +144,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		name: "source-address-within-vrf",
 		commit: null,
 		since: "6.12",
-		backports: [],
+		backports: ["6.1.176"],
 		summary: "the source address of a destination in a VRF is chosen among the VRF's own addresses",
 		modelled: true,
 	},
@@ -218,6 +219,7 @@ export const VERSIONS: readonly KernelVersion[] = [
 			"bhash2-v4mapped-wildcard",
 			"ip-local-port-range",
 			"simultaneous-synack-accepted",
+			"source-address-within-vrf",
 			"syn-recv-shutdown-deferred",
 			"tw-fin-wait2-not-reused",
 			"udp-reuseport-rescored",

@@ -552,6 +552,23 @@ sendto(3, "x", 1, 0, NULL, 0) = 1
 		expect(mismatchOf(recording(40004))).toMatch(/^sendto: .*not in 40000-40003/);
 	});
 
+	it("has an error go to the call that waited for a datagram", () => {
+		matches(
+			`
+10 ${UDP6} = 3
+10 connect(3, ${in6(5999)}, 28) = 0
+10 clone(child_stack=0x7f1000, flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_THREAD) = 11
+11 recvfrom(3,  <unfinished ...>
+10 sendto(3, "x", 1, 0, NULL, 0) = 1
+11 <... recvfrom resumed>0x7f2000, 9, 0, NULL, NULL) = -1 ECONNREFUSED (Connection refused)
+10 sendto(3, "x", 1, 0, NULL, 0) = 1
+10 getsockopt(3, SOL_SOCKET, SO_ERROR, [ECONNREFUSED], [4]) = 0
+10 getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4]) = 0
+`,
+			["clone", "recvfrom"],
+		);
+	});
+
 	it("is played for sockets whose peers are elsewhere: they may refuse", () => {
 		matches(`
 $ ip route add 198.51.100.0/24 dev lo
@@ -620,14 +637,16 @@ getsockname(14, ${in6(40002)}, [28]) = 0
 		expect(found?.reason).toContain("fd 7 ([::1]:40002 -> [::1]:6000 ESTABLISHED)");
 	});
 
-	it("takes from a listener's queue the connection that was accepted", () => {
-		const recording = (first: number, second: number) => `
-socket(AF_INET6, SOCK_STREAM, IPPROTO_IP) = 3
+	it.each(["IPPROTO_TCP", "IPPROTO_MPTCP"])(
+		"takes from a listener's queue the connection that was accepted: %s",
+		(protocol) => {
+			const recording = (first: number, second: number) => `
+socket(AF_INET6, SOCK_STREAM, ${protocol}) = 3
 bind(3, ${in6(6000, "::")}, 28) = 0
 listen(3, 5) = 0
 ${[4, 5]
 	.map(
-		(fd) => `socket(AF_INET6, SOCK_STREAM, IPPROTO_IP) = ${fd}
+		(fd) => `socket(AF_INET6, SOCK_STREAM, ${protocol}) = ${fd}
 bind(${fd}, ${in6(40000 + fd)}, 28) = 0
 connect(${fd}, ${in6(6000)}, 28) = 0
 `,
@@ -636,9 +655,10 @@ connect(${fd}, ${in6(6000)}, 28) = 0
 accept(3, ${in6(first)}, [28]) = 6
 accept(3, ${in6(second)}, [28]) = 7
 `;
-		matches(recording(40004, 40005));
-		matches(recording(40005, 40004));
-	});
+			matches(recording(40004, 40005));
+			matches(recording(40005, 40004));
+		},
+	);
 
 	it("is checked for the counter that successive connects share, v4-mapped ones IPv4's", () => {
 		const start = `

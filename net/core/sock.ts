@@ -5,6 +5,8 @@ import {
 	GLOBAL_ROOT_UID,
 	PROT_DCCP_V4,
 	PROT_DCCP_V6,
+	PROT_MPTCP,
+	PROT_MPTCPV6,
 	PROT_SCTP,
 	PROT_SCTPV6,
 	PROT_TCP,
@@ -55,6 +57,7 @@ import { tcpv6_prot } from "../ipv6/tcp_ipv6.js";
 import { udpv6_prot } from "../ipv6/udp.js";
 import { udplitev6_prot } from "../ipv6/udplite.js";
 import { dev_get_by_index } from "../l3mdev/l3mdev.js";
+import { mptcp_prot, mptcp_v6_prot } from "../mptcp/protocol.js";
 import { sctpv6_prot } from "../sctp/ipv6.js";
 import { sctp_prot } from "../sctp/socket.js";
 
@@ -96,6 +99,10 @@ export function sk_prot(k: Stack, sk: number): Proto {
 			return sctp_prot;
 		case PROT_SCTPV6:
 			return sctpv6_prot;
+		case PROT_MPTCP:
+			return mptcp_prot;
+		case PROT_MPTCPV6:
+			return mptcp_v6_prot;
 		case PROT_DCCP_V4:
 			return dccp_v4_prot;
 		case PROT_DCCP_V6:

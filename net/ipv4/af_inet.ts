@@ -32,7 +32,12 @@ import {
 	inet_addr_valid_or_nonlocal,
 	inet_port_requires_bind_service,
 } from "../../include/net/ip.js";
-import { type Net, RT_TABLE_LOCAL, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import {
+	type Net,
+	RT_TABLE_LOCAL,
+	RTN_BROADCAST,
+	RTN_MULTICAST,
+} from "../../include/net/net_namespace.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
 	PROT_DCCP_V4,

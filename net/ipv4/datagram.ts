@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/datagram.c: connect() of datagram sockets over IPv4. */
+import { ipv4_is_multicast } from "../../include/linux/in.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
-import { RTN_BROADCAST } from "../../include/net/net_namespace.js";
+import { type Net, RTN_BROADCAST } from "../../include/net/net_namespace.js";
 import { SOCK_BROADCAST } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EACCES, EAFNOSUPPORT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
+import { dev_get_by_index, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { flow, ip_route_connect } from "./route.js";
 
 /**
@@ -26,7 +28,8 @@ export function __ip4_datagram_connect(
 	if (usin.sin_family !== AF_INET) return -EAFNOSUPPORT;
 
 	const net = sk_net(k, sk);
-	const err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
+	const oif = ip_datagram_oif(net, usin.sin_addr, S.skc_bound_dev_if[sk]);
+	const err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], oif);
 	if (err < 0) return err;
 	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
 
@@ -51,4 +54,11 @@ export function ip4_datagram_connect(
 	addr_len: number,
 ): number {
 	return __ip4_datagram_connect(k, sk, usin, addr_len);
+}
+
+/** The device that a datagram leaves by: multicast ones do not heed a VRF (mc_index, 0 by default). */
+export function ip_datagram_oif(net: Net, daddr: number, bound_dev_if: number): number {
+	if (!ipv4_is_multicast(daddr)) return bound_dev_if;
+	const dev = dev_get_by_index(net, bound_dev_if);
+	return dev !== null && netif_is_l3_master(dev) ? 0 : bound_dev_if;
 }

@@ -24,6 +24,7 @@ import {
 } from "../../include/net/net_namespace.js";
 import { EINVAL, ENETUNREACH, ENODEV } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
+import { NotModelled } from "../core/sock.js";
 import { dev_get_by_index, l3mdev_master_ifindex, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { __ip_dev_find, inet_select_addr } from "./devinet.js";
 import { fib_lookup } from "./fib_frontend.js";
@@ -166,8 +167,8 @@ function probe_route(net: Net, daddr: number, oif: number, l3mdev: number): FibR
 
 /**
  * The device on which a packet to a local address is received; 0 if the address is not
- * local, or lo (or the VRF) is down. Behind a route by way of lo every address receives
- * datagrams, but no connection: ip_datagram_deliver_ifindex.
+ * local, or lo (or the VRF) is down. Behind a route by way of lo other addresses receive as
+ * well: the two functions below.
  */
 export function ip_local_deliver_ifindex(net: Net, daddr: number, oif: number): number {
 	let res = probe_route(net, daddr, oif, 0);
@@ -187,6 +188,16 @@ export function ip_local_deliver_ifindex(net: Net, daddr: number, oif: number): 
 }
 
 /**
+ * As ip_local_deliver_ifindex, for connections: what goes out by lo comes in there, and can
+ * be answered if its address is one of any device, as of one in a VRF (__ip_dev_find).
+ */
+export function ip_segment_deliver_ifindex(net: Net, daddr: number, oif: number): number {
+	const dif = ip_local_deliver_ifindex(net, daddr, oif);
+	if (dif !== 0 || oif !== 0 || __ip_dev_find(net, daddr) === null) return dif;
+	return ip_datagram_deliver_ifindex(net, daddr, oif);
+}
+
+/**
  * As ip_local_deliver_ifindex, for datagrams: what goes out by lo comes in there, whatever
  * its address, and finds a socket. (TCP's answer would need that address as a source.)
  */
@@ -200,7 +211,11 @@ export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number
 	const on_link = probe.l3mdev === 0 ? probe.oif : 0;
 	const out = typeof res === "number" ? on_link : res.oif;
 	if (out !== LOOPBACK_IFINDEX) return 0;
-	return oif !== 0 ? oif : LOOPBACK_IFINDEX;
+	// Its device is that of whichever socket used the route first (rt_iif of a cached route).
+	if (oif !== 0 && oif !== LOOPBACK_IFINDEX) {
+		throw new NotModelled("datagrams of a socket that is bound to a VRF by way of lo");
+	}
+	return LOOPBACK_IFINDEX;
 }
 
 /** What answers behind the route to an address. */

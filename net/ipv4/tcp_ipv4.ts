@@ -9,7 +9,13 @@ import {
 } from "../../include/linux/socket.js";
 import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
 import { ipv6_addr_copy, ipv6_addr_loopback, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
-import { LOOPBACK_IFINDEX, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import {
+	LOOPBACK_IFINDEX,
+	RT_TABLE_LOCAL,
+	RTN_BROADCAST,
+	RTN_LOCAL,
+	RTN_MULTICAST,
+} from "../../include/net/net_namespace.js";
 import { ICSK_IPV6_MAPPED, type Proto } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
@@ -35,7 +41,8 @@ import {
 	inet6_lookup_listener_skb,
 	tcp_v6_syn_recv_sock,
 } from "../ipv6/tcp_ipv6.js";
-import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { l3mdev_fib_table_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { inet_addr_type_table } from "./fib_frontend.js";
 import {
 	inet_csk_clone_lock,
 	inet_csk_get_port,
@@ -56,7 +63,7 @@ import {
 	inet_unhash,
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
-import { flow, ip_local_deliver_ifindex, ip_route_connect } from "./route.js";
+import { flow, ip_route_connect, ip_segment_deliver_ifindex } from "./route.js";
 import {
 	tcp_close,
 	tcp_disconnect,
@@ -148,11 +155,21 @@ export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: n
 }
 
 /** A RST in answer to a segment that nobody wants, in the sequence space that it acknowledged. */
-export function tcp_send_reset(k: Stack, skb: Segment): void {
-	if ((skb.flags & TCPHDR_RST) === 0) reply(k, skb, TCPHDR_RST | TCPHDR_ACK, 0, skb.ack, skb.seq);
+export function tcp_send_reset(k: Stack, sk: number, skb: Segment): void {
+	if ((skb.flags & TCPHDR_RST) !== 0) return;
+	// Nobody answers for an address that only a route by way of lo brought here.
+	if (sk === 0 && skb.v6 === null) {
+		const table = l3mdev_fib_table_by_index(skb.net, skb.dif) || RT_TABLE_LOCAL;
+		if (inet_addr_type_table(skb.net, skb.daddr, table) !== RTN_LOCAL) return;
+	}
+	const oif = sk !== 0 ? k.sock.skc_bound_dev_if[sk] : 0;
+	reply(k, skb, TCPHDR_RST | TCPHDR_ACK, oif, skb.ack, skb.seq);
 }
 
-/** Sends a segment back to where one came from; nothing if that is not local. */
+/**
+ * Sends a segment back to where one came from; nothing if that is not local. Without a
+ * device it stays in the VRF that the segment came through (ip_send_unicast_reply).
+ */
 export function reply(
 	k: Stack,
 	skb: Segment,
@@ -162,9 +179,10 @@ export function reply(
 	ack: number,
 ): void {
 	const { net, saddr, v6 } = skb;
+	if (oif === 0) oif = l3mdev_master_ifindex_by_index(net, skb.dif);
 	const dif =
 		v6 === null
-			? ip_local_deliver_ifindex(net, saddr, oif)
+			? ip_segment_deliver_ifindex(net, saddr, oif)
 			: ip6_local_deliver_ifindex(net, v6.saddr, 0, oif);
 	if (dif === 0) return;
 	const answer = { ...skb, flags, dif, length: 0, seq, ack };
@@ -265,9 +283,10 @@ function tcp_time_wait_rcv(k: Stack, tw: number, skb: Segment): number {
 	}
 	if (action === TCP_TW_SYN || action === TCP_TW_ACK) {
 		// In the old connection's numbers: a SYN finds that it met something else.
-		reply(k, skb, TCPHDR_ACK | TCPHDR_ACKS_FIN, 0, seq, S.rcv_isn[tw]);
+		const oif = S.skc_bound_dev_if[tw];
+		reply(k, skb, TCPHDR_ACK | TCPHDR_ACKS_FIN, oif, seq, S.rcv_isn[tw]);
 	} else if (action === TCP_TW_RST) {
-		tcp_send_reset(k, skb);
+		tcp_send_reset(k, tw, skb);
 		inet_twsk_deschedule_put(k, tw);
 	}
 	return 0;
@@ -287,7 +306,7 @@ function tcp_v4_rcv(k: Stack, skb: Segment): void {
 				? tcp_listen_rcv(k, sk, skb)
 				: tcp_rcv_state_process(k, sk, skb.flags, skb.length, skb.seq, skb.ack);
 	}
-	if (reset) tcp_send_reset(k, skb);
+	if (reset) tcp_send_reset(k, sk, skb);
 }
 
 /** Delivers every segment in flight, and those that they cause. */

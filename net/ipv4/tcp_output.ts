@@ -19,7 +19,7 @@ import {
 import { sk_net } from "../core/sock.js";
 import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
 import { sk_over_ipv6 } from "./inet_hashtables.js";
-import { ip_local_deliver_ifindex, ip_remote_answer } from "./route.js";
+import { ip_remote_answer, ip_segment_deliver_ifindex } from "./route.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /** Sends a segment of a connection. Every segment with ACK acknowledges what has arrived. */
@@ -99,7 +99,7 @@ function sk_local_deliver_ifindex(k: Stack, sk: number): number {
 	const oif = S.skc_bound_dev_if[sk];
 	return sk_over_ipv6(S, sk)
 		? ip6_local_deliver_ifindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif)
-		: ip_local_deliver_ifindex(sk_net(k, sk), S.skc_daddr[sk], oif);
+		: ip_segment_deliver_ifindex(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
 function sk_remote_answer(k: Stack, sk: number): RouteAnswer {

@@ -78,7 +78,7 @@ import {
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
-import { ip4_datagram_connect } from "./datagram.js";
+import { ip_datagram_oif, ip4_datagram_connect } from "./datagram.js";
 import {
 	inet_rcv_saddr_any,
 	inet_rcv_saddr_equal,
@@ -602,7 +602,7 @@ export function udp_sendmsg(
 		dport = S.skc_dport[sk];
 	}
 
-	const oif = S.skc_bound_dev_if[sk];
+	const oif = ip_datagram_oif(net, daddr, S.skc_bound_dev_if[sk]);
 	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif);
 	if (err < 0) return err;
 	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;

@@ -20,7 +20,7 @@ import {
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sk_net } from "../core/sock.js";
-import { sctp_bind_addr_copy } from "./bind_addr.js";
+import { sctp_bind_addr_copy, sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_endpoint_add_asoc } from "./endpointola.js";
 import { sctp_hash_transport, sctp_unhash_transport } from "./input.js";
 import { sctp_transport_route } from "./transport.js";
@@ -61,12 +61,19 @@ export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 	asoc.other = null;
 }
 
-/** Adds an address of the peer, unless it is known; the first one is the primary. */
-export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): void {
+/**
+ * Adds an address of the peer, unless it is known; the first one is the primary. False if
+ * the endpoint has another association with it.
+ */
+export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
+	const { transports, port } = asoc.peer;
 	const copy = sctp_addr_dup(addr);
-	copy.sin_port = asoc.peer.port;
-	if (asoc.peer.transports.length === 0) sctp_transport_route(k, asoc, copy);
-	if (sctp_hash_transport(k, asoc, copy)) asoc.peer.transports.push(copy);
+	copy.sin_port = port;
+	if (transports.some((known) => sctp_cmp_addr_exact(known, copy))) return true;
+	if (transports.length === 0) sctp_transport_route(k, asoc, copy);
+	if (!sctp_hash_transport(k, asoc, copy)) return false;
+	transports.push(copy);
+	return true;
 }
 
 /** Moves an association to another sock, for accept(). */

@@ -87,7 +87,7 @@ function sctp_hashfn(net: Net, lport: number, paddr: SctpAddr): number {
 }
 
 /** Whether a bound device admits packets from a device, with net.sctp.l3mdev_accept 1. */
-function sctp_sk_bound_dev_eq(bound_dev_if: number, dif: number): boolean {
+export function sctp_sk_bound_dev_eq(bound_dev_if: number, dif: number): boolean {
 	return bound_dev_if === 0 || bound_dev_if === dif;
 }
 

@@ -248,6 +248,7 @@ export const sctp_af_inet6: SctpAf = {
 	sockaddr_len: SIZEOF_SOCKADDR_IN6,
 	get_dst: sctp_v6_get_dst,
 	get_any_dst: sctp_v6_get_any_dst,
+	deliver_ifindex: (net, addr) => ip6_local_deliver_ifindex(net, addr.sin6_addr, 0, 0),
 	from_sk: sctp_v6_from_sk,
 	cmp_addr: sctp_v6_cmp_addr,
 	addr_valid: sctp_v6_addr_valid,

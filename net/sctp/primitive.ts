@@ -40,8 +40,13 @@ import {
 } from "./associola.js";
 import { sctp_cmp_addr_exact, sctp_in_scope } from "./bind_addr.js";
 import { sctp_endpoint_add_asoc } from "./endpointola.js";
-import { __sctp_rcv_lookup_endpoint, sctp_lookup_association } from "./input.js";
+import {
+	__sctp_rcv_lookup_endpoint,
+	sctp_lookup_association,
+	sctp_sk_bound_dev_eq,
+} from "./input.js";
 import { sctp_get_af_specific } from "./protocol.js";
+import { sctp_transport_route } from "./transport.js";
 
 /** Begins an association. Its INIT leaves when the call lets go of the sock: sctp_release_sock. */
 export function sctp_primitive_ASSOCIATE(k: Stack, asoc: SctpAssociation): void {
@@ -78,25 +83,34 @@ function sctp_rcv_init(
 	const met = sctp_lookup_association(k, net, daddr, saddr, dif);
 	if (met === asoc) {
 		// From a socket to itself.
+		sctp_process_init(k, asoc, daddr, asoc);
 		asoc.other = asoc;
 		sctp_established(k, asoc);
 		return;
 	}
 	if (met !== null) throw new NotModelled("SCTP: INITs that meet an association");
 	const ep = __sctp_rcv_lookup_endpoint(k, net, daddr, saddr, dif);
-	if (ep === null || (sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))) {
-		sctp_cookie_wait_abort(k, asoc);
+	// What comes back is lost where a device keeps it from the sock.
+	const back = sctp_get_af_specific(saddr.sin_family)?.deliver_ifindex(net, saddr) ?? 0;
+	const heard = sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], back);
+	if (
+		ep === null ||
+		!sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[ep.sk], dif) ||
+		(sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))
+	) {
+		if (heard) sctp_cookie_wait_abort(k, asoc);
 		return;
 	}
 	const peer = sctp_association_new(ep, ep.sk, saddr);
 	const scope = sctp_get_af_specific(saddr.sin_family)?.scope(saddr) ?? 0;
 	if (sctp_assoc_set_bind_addr_from_ep(k, peer, scope) < 0) return; // dropped, as for want of memory
-	sctp_process_init(k, peer, saddr, asoc);
-	if (!answers_from(peer, daddr)) {
+	sctp_transport_route(k, peer, saddr); // for the INIT ACK, which leaves nothing behind
+	if (!heard || !answers_from(peer, daddr)) return;
+	sctp_process_init(k, asoc, daddr, peer);
+	if (!sctp_process_init(k, peer, saddr, asoc)) {
 		sctp_association_free(k, peer);
 		return;
 	}
-	sctp_process_init(k, asoc, daddr, peer);
 	peer.other = asoc;
 	asoc.other = peer;
 	sctp_cmd_new_state(k, peer, SCTP_STATE_ESTABLISHED);
@@ -116,22 +130,26 @@ function answers_from(asoc: SctpAssociation, daddr: SctpAddr): boolean {
 	return [source, ...named].some((addr) => sctp_cmp_addr_exact(addr, daddr));
 }
 
-/** Takes the addresses that the other end names in its INIT or INIT ACK, if it has several. */
+/**
+ * Takes the addresses that the other end names in its INIT or INIT ACK, if it has several.
+ * False if there is another association with one.
+ */
 function sctp_process_init(
 	k: Stack,
 	asoc: SctpAssociation,
 	peer_addr: SctpAddr,
 	other: SctpAssociation,
-): void {
-	sctp_assoc_add_peer(k, asoc, peer_addr);
+): boolean {
+	if (!sctp_assoc_add_peer(k, asoc, peer_addr)) return false;
 	const { address_list } = other.bind_addr;
-	if (address_list.length === 1) return;
+	if (address_list.length === 1) return true;
 	const scope = sctp_get_af_specific(peer_addr.sin_family)?.scope(peer_addr) ?? 0;
 	const v6 = k.sock.skc_family[asoc.sk] === AF_INET6;
 	for (const addr of address_list) {
 		if (addr.sin_family === AF_INET ? ipv6_only_sock(k, asoc.sk) : !v6) continue;
-		if (sctp_in_scope(addr, scope)) sctp_assoc_add_peer(k, asoc, addr);
+		if (sctp_in_scope(addr, scope) && !sctp_assoc_add_peer(k, asoc, addr)) return false;
 	}
+	return true;
 }
 
 /** COOKIE ACK: what was sent before goes out. */

@@ -71,6 +71,8 @@ export interface SctpAf {
 	get_dst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
 	/** The same from whatever address. */
 	get_any_dst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
+	/** Device on which packets to a local address are received, 0 if it is not local. */
+	deliver_ifindex(net: Net, addr: SctpAddr): number;
 	/** The address that a sock is on, without its port. */
 	from_sk(k: Stack, sk: number): SctpAddr;
 	/** Whether two addresses and their ports are the same. */
@@ -258,6 +260,7 @@ export const sctp_af_inet: SctpAf = {
 	sockaddr_len: SIZEOF_SOCKADDR_IN,
 	get_dst: sctp_v4_get_dst,
 	get_any_dst: sctp_v4_get_any_dst,
+	deliver_ifindex: (net, addr) => ip_local_deliver_ifindex(net, addr.sin_addr, 0),
 	from_sk: sctp_v4_from_sk,
 	cmp_addr: sctp_v4_cmp_addr,
 	addr_valid: sctp_v4_addr_valid,

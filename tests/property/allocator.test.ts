@@ -18,6 +18,7 @@ import {
 	CANDIDATE_TUPLE_IN_USE,
 	SEARCH_BIND,
 	SEARCH_CONNECT,
+	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import {
 	type Address,
@@ -28,10 +29,11 @@ import {
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
 import * as checks from "./checks.js";
-import { marksOf, type Protocol } from "./oracle.js";
+import { asFamily } from "./addresses.js";
+import { addressesMeet, marksOf, type Protocol, type Sock } from "./oracle.js";
 import { BASE, type Options, type Profile, type Program, programs } from "./program.js";
 import { always, isDefault } from "./replay.js";
-import { type Call, type Check, play } from "./run.js";
+import { boundTo, type Call, type Check, play, type Run } from "./run.js";
 
 /** Most sockets are bound to no device. */
 const devices = ["", "lo", "dummy0", "vrf0", "dummy1"] as const;
@@ -209,11 +211,52 @@ describe("of sixty programs", { timeout: 600_000 }, () => {
 	});
 });
 
-/** What a call shows of the rules: names of what the checks above must have met. */
-function met({ before, search, bound, tuple, name }: Call): string[] {
+const KINDS: Readonly<Record<number, string>> = {
+	[SEARCH_BIND]: "bind",
+	[SEARCH_CONNECT]: "connect",
+	[SEARCH_UDP]: "UDP",
+};
+
+/** What bind() to a port shows: `me` is the socket as it asked. */
+function metAtPort(version: string, me: Sock, { before, bound }: Call): string[] {
+	if (bound === null) return [];
 	const seen: string[] = [];
+	const udp = me.protocol !== "tcp";
+	const who = udp ? (bound.fast ? "crowded UDP" : "UDP") : "TCP";
+	if (udp) seen.push(`${who} bind is answered ${bound.verdict}`);
+	const blocker = before.sockets.find((sock) => sock.sk === bound.blocker);
+	if (blocker !== undefined) {
+		seen.push(`${who} over IPv${me.family} conflicts with IPv${blocker.family}`);
+		if (!addressesMeet(me, blocker)) seen.push(`${who} takes an IPv6 address for an IPv4 one`);
+	} else if (udp || !bound.fast) {
+		const against = before.sockets.filter(
+			(other) =>
+				other.protocol === me.protocol &&
+				other.net === me.net &&
+				other.l3mdev === me.l3mdev &&
+				other.port === bound.port &&
+				addressesMeet(me, other) &&
+				(other.device === 0 || me.device === 0 || other.device === me.device) &&
+				!(me.reuseaddr && other.reuseaddr),
+		);
+		if (against.some((other) => !(me.reuseport && other.reuseport))) {
+			const shared = against.some((other) => me.reuseport && other.reuseport);
+			seen.push(shared && udp ? "UDP asks the first alone" : `${who} of ${version} misses one`);
+		}
+	}
+	return seen;
+}
+
+/** What a call shows of the rules: names of what the checks above must have met. */
+function met({ kernel }: Run, call: Call): string[] {
+	const { before, search, bound, tuple, name } = call;
+	const seen: string[] = [];
+	if (call.name === "bind") {
+		const me = boundTo(before.find(call.file.sk), call.address);
+		seen.push(...metAtPort(kernel.version, me, call));
+	}
 	if (search !== null) {
-		const kind = search.kind === SEARCH_BIND ? "bind" : "connect";
+		const kind = KINDS[search.kind];
 		seen.push(`${kind} ${search.chosen === 0 ? "finds no port" : "finds a port"}`);
 		for (const scan of search.scans) {
 			for (const skip of scan.skips) seen.push(`${kind} passes over for ${skip.verdict}`);
@@ -225,19 +268,22 @@ function met({ before, search, bound, tuple, name }: Call): string[] {
 			(sock) =>
 				sock.state === TCP_TIME_WAIT &&
 				sock.port === chosen &&
-				[sock.address, sock.peer, sock.peerPort].join() ===
-					[me.address, me.peer, me.peerPort].join(),
+				sock.peerPort === me.peerPort &&
+				[sock.address, sock.peer].map((end) => asFamily(end, 4).text).join() ===
+					[me.address, me.peer].map((end) => asFamily(end, 4).text).join(),
 		);
 		if (tw && search.kind === SEARCH_CONNECT && me.l3mdev === 0) {
 			seen.push("connect takes over a time-wait socket");
 		}
 	}
-	if (bound !== null) {
+	if (bound !== null && call.name !== "other" && call.file.protocol === "tcp") {
 		seen.push(`${name} ${bound.fast ? "passes unseen" : `is answered ${bound.verdict}`}`);
 		const blocker = before.sockets.find((sock) => sock.sk === bound.blocker);
 		if (blocker !== undefined) seen.push(`${name} conflicts with state ${blocker.state}`);
 	}
 	if (tuple !== null) seen.push(`bound connect is answered ${tuple.verdict}`);
+	const over = tuple?.me ?? (search?.kind === SEARCH_CONNECT ? search.me : undefined);
+	if (over !== undefined) seen.push(`IPv${over.family} connects to ${over.peer.kind}`);
 	for (const diary of before.diaries.values()) {
 		const { fastreuse, fastreuseport } = marksOf(diary);
 		seen.push(`marks ${fastreuse}/${fastreuseport}`);
@@ -314,11 +360,16 @@ describe("a four-tuple that several sockets hold on different devices", () => {
 describe.skipIf(!isDefault)("the programs of these tests", { timeout: 600_000 }, () => {
 	it("meet every rule", () => {
 		const counts = new Map<string, number>();
+		const count: Check = (run, call) => {
+			for (const what of met(run, call)) counts.set(what, (counts.get(what) ?? 0) + 1);
+		};
 		for (const profile of [MIXED, BINDING, SEARCHING, CONNECTING]) {
-			always(programs(profile), { seed: 16, runs: 100 }, (program) => {
-				const count: Check = (_run, call) => {
-					for (const what of met(call)) counts.set(what, (counts.get(what) ?? 0) + 1);
-				};
+			always(programs({ ...profile, protocols: TCP }), { seed: 16, runs: 100 }, (program) => {
+				play(program, [count]);
+			});
+		}
+		for (const profile of [BINDING, CROWDED]) {
+			always(programs({ ...profile, protocols: UDP }), { seed: 16, runs: 60 }, (program) => {
 				play(program, [count]);
 			});
 		}
@@ -348,6 +399,29 @@ describe.skipIf(!isDefault)("the programs of these tests", { timeout: 600_000 },
 			`listen is answered ${CANDIDATE_CONFLICT}`,
 			`bound connect is answered ${CANDIDATE_OK}`,
 			`bound connect is answered ${CANDIDATE_TUPLE_IN_USE}`,
+			"IPv4 connects to IPv4",
+			"IPv6 connects to IPv6",
+			"IPv6 connects to mapped",
+			"UDP finds a port",
+			"UDP finds no port",
+			`UDP passes over for ${CANDIDATE_RESERVED}`,
+			`UDP passes over for ${CANDIDATE_CONFLICT}`,
+			...["UDP", "crowded UDP"].flatMap((who) => [
+				`${who} bind is answered ${CANDIDATE_OK}`,
+				`${who} bind is answered ${CANDIDATE_CONFLICT}`,
+			]),
+			"UDP asks the first alone",
+			...["TCP", "UDP", "crowded UDP"].flatMap((who) =>
+				[4, 6].flatMap((me) =>
+					[4, 6].map((other) => `${who} over IPv${me} conflicts with IPv${other}`),
+				),
+			),
+			// The exceptions: see families.test.ts.
+			"TCP takes an IPv6 address for an IPv4 one",
+			"UDP takes an IPv6 address for an IPv4 one",
+			"TCP of 6.3 misses one",
+			"TCP of 6.1.176 misses one",
+			"crowded UDP of 6.3 misses one",
 			...["-1/-1", "-1/0", "-1/2", "0/0", "0/1", "0/2", "1/0", "1/1", "1/2"].map(
 				(marks) => `marks ${marks}`,
 			),

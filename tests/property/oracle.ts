@@ -550,7 +550,7 @@ function isLoopback({ v4, text }: Addr): boolean {
 	return v4 !== null ? v4 >>> 24 === 127 : text === "::1";
 }
 
-/** IPv6 sockets of a group are asked after those on one IPv4 address. */
+/** An IPv6 socket with SO_REUSEPORT is asked after all who were there when it came. */
 function letsOthersGoFirst({ family, reuseport }: Sock): boolean {
 	return family === 6 && reuseport;
 }
@@ -608,9 +608,9 @@ export class Oracle {
 		});
 	}
 
-	world(): World {
+	world(sockets: readonly Sock[] = this.sockets()): World {
 		return new World({
-			sockets: this.sockets(),
+			sockets,
 			diaries: new Map(this.diaries),
 			settings: new Map(this.settings),
 			now: this.kernel.now,
@@ -628,8 +628,9 @@ export class Oracle {
 	/**
 	 * After every call: notes who came, and forgets the past of ports without sockets.
 	 * `connected`: the socket as it was, if the call was a connect() that got as far as ports.
+	 * Returns what is there now.
 	 */
-	settle(connected: Sock | null): void {
+	settle(connected: Sock | null): World {
 		const sockets = this.sockets();
 		const tcp = sockets.filter(({ protocol, port }) => protocol === "tcp" && port !== 0);
 		const owned = new Set(tcp.map((sock) => portKey(sock.net, sock.l3mdev, sock.port)));
@@ -637,6 +638,11 @@ export class Oracle {
 		this.settleWildcards(tcp, connected);
 		this.settleArrivals(sockets);
 		this.settleMoves(sockets, connected);
+		for (const sock of sockets) {
+			sock.arrival = this.arrivals.get(sock.sk)?.arrival ?? 0;
+			sock.moved = this.moves.get(sock.sk)?.moved ?? 0;
+		}
+		return this.world(sockets);
 	}
 
 	/** A port's IPv4 wildcard goes by the family of whom it was first taken by. */

@@ -7,7 +7,7 @@ import { SS_UNCONNECTED } from "../../include/linux/net.js";
 import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND } from "../../include/net/sock.js";
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
-import * as errno from "../../include/uapi/asm-generic/errno.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import {
 	type Address,
 	AF_INET,
@@ -166,8 +166,7 @@ function nameOf({ family, text }: Addr, port: number): Address {
 
 function resultText(result: number): string {
 	if (result >= 0) return String(result);
-	const found = Object.entries(errno).find(([, value]) => value === -result);
-	return found?.[0] ?? String(result);
+	return errnoName(-result);
 }
 
 function bytes(...ints: number[]): Uint8Array {
@@ -183,6 +182,8 @@ export class Run {
 	private readonly namespaces: NetNamespace[] = [];
 	private readonly random: SeparateRandom;
 	private readonly sides: Record<Protocol, Side>;
+	/** The world after the last call; null if sockets were made since. */
+	private now: World | null = null;
 	private search: TracedSearch | null = null;
 	private tuple: Call["tuple"] = null;
 	private bound: Call["bound"] = null;
@@ -208,7 +209,7 @@ export class Run {
 		this.kernel.trace = this.tracer();
 	}
 
-	/** Two namespaces alike, a device in a VRF in each, and tasks of three users. */
+	/** Two namespaces alike, a device in a VRF in each. Nobody answers behind their routes. */
 	private setUp({ range, autobindReuse, twReuse }: Program): void {
 		for (let i = 0; i < 2; i++) {
 			const net = this.kernel.createNet();
@@ -230,6 +231,8 @@ export class Run {
 			}
 			net.addRoute({ to: "default", dev: "lo" });
 			net.addRoute({ to: "default", family: 6, dev: "dummy0" });
+			net.addRoute({ to: "default", dev: "dummy1", vrf: "vrf0" });
+			net.addRoute({ to: "default", family: 6, dev: "dummy1", vrf: "vrf0" });
 			this.namespaces.push(net);
 			this.oracle.settings.set(net.net.id, {
 				range,
@@ -248,6 +251,7 @@ export class Run {
 		}
 	}
 
+	/** Tasks of three users. */
 	private users(): Task[] {
 		return [
 			[0, 0],
@@ -308,7 +312,7 @@ export class Run {
 	): number {
 		const side = descriptor === null ? null : this.side(descriptor);
 		const task = descriptor?.task ?? null;
-		const before = this.oracle.world();
+		const before = this.world();
 		this.search = null;
 		this.tuple = null;
 		this.bound = null;
@@ -322,12 +326,17 @@ export class Run {
 		this.keepDiary(action, result, before);
 		const searched = search !== null || tuple !== null;
 		const connected = action.name === "connect" && (searched || this.isUdp(action.file));
-		this.oracle.settle(connected ? before.find(action.file.sk) : null);
-		const after = this.oracle.world();
+		const after = this.oracle.settle(connected ? before.find(action.file.sk) : null);
+		this.now = after;
 		const uid = task?.uid ?? 0;
 		const call = { ...action, before, after, uid, result, search, tuple, bound };
 		for (const check of this.checks) check(this, call);
 		return result;
+	}
+
+	private world(): World {
+		this.now ??= this.oracle.world();
+		return this.now;
 	}
 
 	private isUdp(file: OpenFile): boolean {
@@ -521,6 +530,7 @@ export class Run {
 		const socket = task.socketOf(fd);
 		const sk = this.kernel.socket.sk[socket];
 		this.oracle.users.set(sk, task.uid);
+		this.now = null;
 		const file: OpenFile = {
 			protocol: side.protocol,
 			family,
@@ -654,7 +664,7 @@ export class Run {
 		const { task, fd, file } = descriptor;
 		const { port } = name;
 		const address = addr(file.family === 4 ? name.v4 : name.v6);
-		const me = this.oracle.world().find(file.sk);
+		const me = this.world().find(file.sk);
 		const flags = this.kernel.sock.inet_flags[file.sk];
 		const settings = this.oracle.settings.get(me.net);
 		const nonlocal = address.v4 !== null ? settings?.nonlocalBind : settings?.nonlocalBind6;
@@ -693,7 +703,7 @@ export class Run {
 		const listener = this.listener(this.sides[protocol], target.listener);
 		if (listener === undefined) return nameOf(asFamily(addr("127.0.0.1"), family), 9);
 		const port = sock.skc_num[listener.file.sk];
-		let { address } = this.oracle.world().find(listener.file.sk);
+		let { address } = this.world().find(listener.file.sk);
 		if (address.wildcard) {
 			// Two of its addresses, if it listens on all.
 			const over6 = family === 6 && address === ANY6 && fd % 3 !== 0;

@@ -99,7 +99,7 @@ class World:
 
     def run(self, program):
         """How many calls there were, and what was answered otherwise."""
-        wrong, count = [], 0
+        wrong, before, count = [], [], 0
         for line in program.split("\n"):
             text = re.sub(r" *(^|\t| )#.*$", "", line).strip()
             if not text:
@@ -110,7 +110,8 @@ class World:
             result = self.call(call)
             count += 1
             if not self.matches(expected, result):
-                wrong.append(f"{call} = {result}, not {expected}")
+                wrong.append("; ".join([*before, f"{call} = {result}, not {expected}"]))
+            before = [] if call.startswith("close ") else [*before, call][-8:]
         return count, wrong
 
     def matches(self, expected, result):
@@ -184,8 +185,7 @@ class World:
                     return made(fd)
                 self.sockets[name] = fd, self.user, kind == 2
                 if protocol == 33:
-                    self.set(fd, MODELLED = "6.3", "6.1.176"
-SOL_DCCP, DCCP_SOCKOPT_SERVICE, struct.pack("!I", 42))
+                    self.set(fd, SOL_DCCP, DCCP_SOCKOPT_SERVICE, struct.pack("!I", 42))
                 for option in args[at + 1:]:
                     result = self.set(fd, *OPTIONS[option], struct.pack("=i", 1))
                     if result != "0":

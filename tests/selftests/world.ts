@@ -144,6 +144,9 @@ export function joined(ports: readonly number[]): string {
 	return runs.map(([low, high]) => (low === high ? `${low}` : `${low}-${high}`)).join(",");
 }
 
+/** Calls that an error shows before the one that was answered otherwise. */
+const SHOWN = 20;
+
 interface Entry {
 	task: Task;
 	fd: number;
@@ -180,9 +183,10 @@ export class World {
 		}
 	}
 
-	/** Makes every call; throws an error that shows all that were answered otherwise. */
+	/** Makes every call; throws an error that shows those that were answered otherwise. */
 	run(program: string): void {
 		const wrong: string[] = [];
+		let before: string[] = [];
 		for (const line of program.split("\n")) {
 			const text = line.replace(/ *(^|\t| )#.*$/, "").trim();
 			if (text === "") continue;
@@ -191,12 +195,13 @@ export class World {
 			const own = others.map((other) => other.split(": ")).find(([who]) => who === this.version);
 			const expected = own?.[1] ?? usual;
 			const result = this.call(call);
-			if (!this.matches(expected, result)) wrong.push(`${call} = ${result}, not ${expected}`);
+			if (!this.matches(expected, result)) {
+				wrong.push(...before, `${call} = ${result}, not ${expected}`, "");
+				before = [];
+			}
+			before = call.startsWith("close ") ? [] : [...before, text].slice(-SHOWN);
 		}
-		if (wrong.length > 0) {
-			const lines = program.split("\n").map((line) => line.trim());
-			throw new Error([...wrong, "", ...lines].join("\n"));
-		}
+		if (wrong.length > 0) throw new Error(wrong.slice(0, 10 * SHOWN).join("\n"));
 		this.kernel.verify();
 	}
 

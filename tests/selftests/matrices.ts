@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Which addresses meet on a port, and which options excuse it. */
+import { EVERY, type Protocol } from "./world.js";
+
+/** Where a socket is bound; "only" is IPV6_V6ONLY. */
+export interface Place {
+	family: "" | "6";
+	address: string;
+	only: boolean;
+}
+
+export const place = (text: string): Place => {
+	const [address, only] = text.split(" ");
+	return {
+		family: address.startsWith("[") ? "6" : "",
+		address,
+		only: only === "only",
+	};
+};
+
+export const PLACES = [
+	"0.0.0.0",
+	"127.0.0.1",
+	"127.0.0.2",
+	"[::]",
+	"[::] only",
+	"[::1]",
+	"[::1] only",
+	"[2001:db8::10]",
+	"[2001:db8::10] only",
+	"[::ffff:0.0.0.0]",
+	"[::ffff:127.0.0.1]",
+	"[::ffff:127.0.0.2]",
+];
+
+/** Rows: where the first socket is. Columns: where the second wants to be; x: it cannot. */
+type Matrix = readonly string[];
+
+/** UDP compares every socket on the port with the new one: inet_rcv_saddr_equal() in full. */
+const UDP: Matrix = [
+	"xxxx.....xxx", // 0.0.0.0
+	"xx.x.....xx.", // 127.0.0.1
+	"x.xx.....x.x", // 127.0.0.2
+	"xxxxxxxxxxxx", // ::
+	"...xxxxxx...", // :: only
+	"...xxxx.....", // ::1
+	"...xxxx.....", // ::1 only
+	"...xx..xx...", // 2001:db8::10
+	"...xx..xx...", // 2001:db8::10 only
+	"xxxx.....xxx", // ::ffff:0.0.0.0
+	"xx.x.....xx.", // ::ffff:127.0.0.1
+	"x.xx.....x.x", // ::ffff:127.0.0.2
+];
+
+/**
+ * TCP looks for a specific address in bhash2: in the bucket of the address, and in that of the
+ * wildcard. At the base those are of one family, so that an IPv4 address does not meet :: nor a
+ * v4-mapped address that is there already.
+ */
+const TCP_BASE: Matrix = [
+	"xxxx.....xxx",
+	"xx.x.....xx.",
+	"x.xx.....x.x",
+	"x..xxxxxxxxx",
+	"...xxxxxx...",
+	"...xxxx.....",
+	"...xxxx.....",
+	"...xx..xx...",
+	"...xx..xx...",
+	"x..x.....xxx",
+	"x..x.....xx.",
+	"x..x.....x.x",
+];
+
+/** 6.1.176 looks for v4-mapped addresses there as well, and then misses ::ffff:0.0.0.0. */
+const TCP_STABLE: Matrix = UDP.map((row, i) => (i === 9 ? "xxxx.....x.." : row));
+
+/** SCTP takes any wildcard for every address of the socket that is compared, in its own ways. */
+const SCTP: Matrix = [
+	"xxxx.x.x.xxx",
+	"xx.x.....xx.",
+	"x.xx.....x.x",
+	"xxxxxxxxxxxx",
+	"...xxxxxx...",
+	"x..xxxx..x..",
+	"...xxxx.....",
+	"x..xx..xxx..",
+	"...xx..xx...",
+	"xxxxxxxxxxxx",
+	"xx.xx....xx.",
+	"x.xxx....x.x",
+];
+
+/** The matrix of a protocol in a kernel; those that the tables do not name compare in full. */
+export function matrixOf(protocol: Protocol, version: string): Matrix {
+	if (protocol === "sctp") return SCTP;
+	if (protocol === "udp" || protocol === "udplite" || version === "*") return UDP;
+	return version === "6.3" ? TCP_BASE : TCP_STABLE;
+}
+
+/** " = 0 | 6.3: EADDRINUSE", by a function of the version. */
+export function answers(meets: (version: string) => boolean): string {
+	const text = (version: string) => (meets(version) ? "EADDRINUSE" : "0");
+	const usual = text("*");
+	const others = EVERY.filter((version) => text(version) !== usual);
+	return [` = ${usual}`, ...others.map((version) => `${version}: ${text(version)}`)].join(" | ");
+}
+
+/** Whether the second of two sockets of one user may meet the first; options by their initials. */
+export function shared(
+	protocol: Protocol,
+	mine: string,
+	yours: string,
+	listening: boolean,
+): boolean {
+	const both = (option: string) => mine.includes(option) && yours.includes(option);
+	// A listener of SCTP with SO_REUSEPORT does not take back the bucket's fastreuse.
+	const hidden = protocol === "sctp" && mine === "AP";
+	return both("P") || (both("A") && (!listening || hidden));
+}
+
+export const OPTIONS: Readonly<Record<string, string[]>> = {
+	"": [],
+	A: ["SO_REUSEADDR"],
+	P: ["SO_REUSEPORT"],
+	AP: ["SO_REUSEADDR", "SO_REUSEPORT"],
+};
+
+export function made(
+	protocol: Protocol,
+	name: string,
+	{ family, only }: Place,
+	options = "",
+): string {
+	const all = [...OPTIONS[options], ...(only ? ["IPV6_V6ONLY"] : [])];
+	return `${protocol}${family} ${name}${all.length === 0 ? "" : ` with ${all.join(" ")}`}`;
+}
+
+/** Options of two sockets that are worth trying everywhere. */
+export const SOME = [
+	["", ""],
+	["A", "A"],
+	["P", "P"],
+	["A", "P"],
+] as const;
+
+export const optionNames = (options: string) => OPTIONS[options].join(" and ") || "no option";

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * bind() to a port of which a connection is in TIME_WAIT: it stands for its own address, as a
+ * bound socket would. After the kernel's bind_timewait.c, over both families.
+ */
+import { describe } from "vitest";
+import { answers, made, matrixOf, optionNames, PLACES, place, SOME, shared } from "./matrices.js";
+import { lines, rule } from "./world.js";
+
+/** Where a server listens, where the client connects to, and the place of the server's end. */
+const CONNECTIONS = [
+	["127.0.0.1", "127.0.0.1", "127.0.0.1"],
+	["0.0.0.0", "127.0.0.1", "127.0.0.1"],
+	["0.0.0.0", "127.0.0.2", "127.0.0.2"],
+	["[::1]", "[::1]", "[::1]"],
+	["[::]", "[::1]", "[::1]"],
+	["[::] only", "[::1]", "[::1] only"],
+	["[::1] only", "[::1]", "[::1] only"],
+	["[::]", "[2001:db8::10]", "[2001:db8::10]"],
+	["[::]", "127.0.0.1", "[::ffff:127.0.0.1]"],
+	["[::]", "[::ffff:127.0.0.1]", "[::ffff:127.0.0.1]"],
+	["[::ffff:0.0.0.0]", "127.0.0.2", "[::ffff:127.0.0.2]"],
+	["[::ffff:127.0.0.1]", "127.0.0.1", "[::ffff:127.0.0.1]"],
+] as const;
+
+const client = (to: string) => (to.startsWith("[") ? "tcp6" : "tcp");
+
+/** The server closes its end first, so that it is the server's port that stays. */
+const timewait = (at: string, to: string, options: string, port: number) => `
+	${made("tcp", "s", place(at), options)}
+	s bind ${place(at).address}:${port}
+	s listen 1
+	${client(to)} c
+	c connect ${to}:${port}
+	s accept t
+	close t c s
+`;
+
+describe("bind_timewait", () => {
+	for (const [at, to, end] of CONNECTIONS) {
+		rule(
+			`bind_timewait: ${at}, after a connection to ${to}`,
+			`
+			${timewait(at, to, "", 5000)}
+			${made("tcp", "a", place(at))}
+			a bind ${place(at).address}:5000${answers((version) => meets(version, end, at))}
+			`,
+		);
+		for (const [mine, yours] of SOME) {
+			rule(
+				`the end at ${end} of a connection to ${to}, with ${optionNames(mine)}: bound with ${optionNames(yours)} at each place`,
+				`
+				${timewait(at, to, mine, 5000)}
+				${lines(PLACES, (name) => {
+					const excused = shared("tcp", mine, yours, false);
+					return `
+						${made("tcp", "b", place(name), yours)}
+						b bind ${place(name).address}:5000${answers((version) => !excused && meets(version, end, name))}
+						close b
+					`;
+				})}
+				`,
+			);
+		}
+	}
+	function meets(version: string, end: string, name: string): boolean {
+		return matrixOf("tcp", version)[PLACES.indexOf(end)][PLACES.indexOf(name)] === "x";
+	}
+
+	rule(
+		"is over after 60 s",
+		`
+		${lines(CONNECTIONS, ([at, to], i) => timewait(at, to, "", 5000 + i))}
+		pass 59000
+		${lines(CONNECTIONS, ([, , end], i) => {
+			const { address } = place(end);
+			return `${made("tcp", "a", place(end))}\na bind ${address}:${5000 + i} = EADDRINUSE\nclose a`;
+		})}
+		pass 2000
+		${lines(CONNECTIONS, ([at], i) => {
+			const { address } = place(at);
+			return `${made("tcp", "a", place(at))}\na bind ${address}:${5000 + i}\nclose a`;
+		})}
+		`,
+	);
+	rule(
+		"counts a user of SO_REUSEPORT for any",
+		`
+		user 1000
+		tcp s with SO_REUSEPORT
+		s bind 127.0.0.1:5000
+		s listen 1
+		tcp c
+		c connect 127.0.0.1:5000
+		s accept t
+		user 1001
+		tcp a with SO_REUSEPORT
+		a bind 127.0.0.1:5000 = EADDRINUSE
+		close t c s
+		a bind 127.0.0.1:5000
+		`,
+	);
+	for (const [family, lo] of [
+		["", "127.0.0.1"],
+		["6", "[::1]"],
+	] as const) {
+		rule(
+			`of a port that connect() chose, over ${family === "" ? "IPv4" : "IPv6"}`,
+			`
+			tcp${family} s
+			s bind ${lo}:5000
+			s listen 4
+			tcp${family} c
+			c connect ${lo}:5000
+			c port = $p
+			s accept t
+			close c t
+			tcp${family} a
+			a bind ${lo}:$p = EADDRINUSE
+			tcp${family} b with SO_REUSEADDR
+			b bind ${lo}:$p = EADDRINUSE
+			tcp${family} d with SO_REUSEPORT
+			d bind ${lo}:$p = EADDRINUSE
+			tcp${family} e with SO_REUSEADDR
+			e connect ${lo}:5000
+			e port = $q
+			s accept u
+			close e u
+			tcp${family} f with SO_REUSEADDR
+			f bind ${lo}:$q
+			f listen 1
+			`,
+		);
+	}
+});

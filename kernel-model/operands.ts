@@ -33,6 +33,12 @@ import {
 	SOL_UDP,
 	SOL_UDPLITE,
 } from "../include/linux/socket.js";
+import {
+	SCTP_I_WANT_MAPPED_V4_ADDR,
+	SCTP_REUSE_PORT,
+	SCTP_SOCKOPT_BINDX_ADD,
+	SCTP_SOCKOPT_BINDX_REM,
+} from "../include/net/sctp.js";
 import { errnoNumber } from "../include/uapi/asm-generic/errno.js";
 import * as socketOptions from "../include/uapi/asm-generic/socket.js";
 import * as inOptions from "../include/uapi/linux/in.js";
@@ -58,6 +64,10 @@ const CONSTANTS = new Map<string, number>(
 		SOL_UDPLITE,
 		SOL_DCCP,
 		SOL_MPTCP,
+		SCTP_I_WANT_MAPPED_V4_ADDR,
+		SCTP_REUSE_PORT,
+		SCTP_SOCKOPT_BINDX_ADD,
+		SCTP_SOCKOPT_BINDX_REM,
 		SOCK_CLOEXEC,
 		SOCK_DCCP,
 		SOCK_DGRAM,
@@ -82,6 +92,7 @@ const CONSTANTS = new Map<string, number>(
 /** Errors by name: all that this platform knows, and Linux's own that Node.js leaves out. */
 const ERRNO = new Map<string, number>([
 	...Object.entries(constants.errno),
+	["EBADRQC", 56],
 	["EPFNOSUPPORT", 96],
 	["ESHUTDOWN", 108],
 	["EHOSTDOWN", 112],

@@ -62,6 +62,7 @@ import {
 	type Parsed,
 	parseScript,
 	ScriptError,
+	type ScriptLine,
 	type SetupLine,
 	type Value,
 } from "./strace.js";
@@ -98,24 +99,40 @@ export interface PlayOptions {
 	explain?: boolean;
 	/** See KernelOptions. */
 	clock?: { phase: number; lateness: number };
+	/**
+	 * What no recorded call received was never read. Not given: programs of which the
+	 * recording shows no call that receives have read everything, by read().
+	 */
+	unread?: boolean;
 }
 
 /**
- * Plays a whole script. A recording does not show where in a jiffy it began, nor how late a
- * busy machine ran its timers: if it has time stamps and something differs, the other
- * clocks are tried, and the first that explains everything counts.
+ * Plays a whole script. A recording does not show what was read by read(), where in a jiffy
+ * it began, nor how late a busy machine ran its timers: if something differs, the other ways
+ * are tried, clocks where it has time stamps, and the first that explains everything counts.
  */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
 	const plain = [...new Player(script, options).play()];
-	const timed = script.lines.some((line) => line.kind === "call" && line.time !== null);
-	if (!timed || !plain.some(differs)) return plain;
-	for (const lateness of [0, 1, 2, 4, 8]) {
-		for (let phase = 0; phase < JIFFY; phase++) {
-			const outcomes = [...new Player(script, { ...options, clock: { phase, lateness } }).play()];
-			if (!outcomes.some(differs)) return outcomes;
-		}
+	if (!plain.some(differs)) return plain;
+	for (const variant of variants(script)) {
+		const outcomes = [...new Player(script, { ...options, ...variant }).play()];
+		if (!outcomes.some(differs)) return outcomes;
 	}
 	return plain;
+}
+
+/** What a recording leaves open, the likelier first. */
+function* variants(script: Parsed): Generator<PlayOptions> {
+	const shows = (what: (call: CallLine) => boolean) =>
+		script.lines.some((line) => line.kind === "call" && what(line));
+	const reads = shows(({ name }) => name === "read") ? [{}] : [{}, { unread: true }];
+	yield* reads.slice(1);
+	if (!shows(({ time }) => time !== null)) return;
+	for (const lateness of [0, 1, 2, 4, 8]) {
+		for (let phase = 0; phase < JIFFY; phase++) {
+			for (const read of reads) yield { ...read, clock: { phase, lateness } };
+		}
+	}
 }
 
 function differs(outcome: Outcome): boolean {
@@ -237,8 +254,12 @@ export class Player {
 	private readonly exits = new Map<number, ExitLine>();
 	/** Paths of open files below /proc/sys, by pid and descriptor. */
 	private readonly sysctlFiles = new Map<string, string>();
-	/** Tasks of which the recording shows a call that receives. */
-	private readonly receivers = new WeakSet<Task>();
+	/** Programs of which the recording shows a call that receives, by the process that began each. */
+	private readonly receivers: ReadonlySet<number>;
+	/** What no recorded call received was not read. */
+	private readonly unread: boolean;
+	/** Processes that became another program. */
+	private readonly executors: ReadonlySet<number>;
 	/** Calls during which another process or thread connected. */
 	private readonly overlapping: ReadonlySet<CallLine>;
 	private readonly firstTime: number | null;
@@ -262,12 +283,18 @@ export class Player {
 		this.forks = parents(lines);
 		// Ports of descriptors are not known yet; port_of() stands for one that is not named.
 		const unknown = () => 0;
-		const { chosen, named } = reveal(
+		const { chosen, named, receivers } = reveal(
 			lines,
 			(call) => new Operands(script.file, call, unknown, unknown),
 			(fork) => this.sharesFiles(fork),
 		);
 		this.chosen = chosen;
+		const reads = lines.some((line) => line.kind === "call" && line.name === "read");
+		this.unread = options.unread ?? reads;
+		const executes = (line: ScriptLine) =>
+			line.kind === "call" && line.name === "execve" && line.result?.value === 0;
+		this.executors = new Set(lines.filter(executes).map((line) => pidOf(line)));
+		this.receivers = new Set([...receivers].map((pid) => this.programOf(pid)));
 		this.overlapping = overlappingConnects(lines);
 		this.observer = new RecordingObserver(this.kernel, named);
 		const first = lines.find((line) => line.kind === "call" && line.time !== null);
@@ -334,6 +361,12 @@ export class Player {
 		return (this.operands(fork).namedFlags("flags") & 0x400) !== 0;
 	}
 
+	/** The process that began the program which a process runs: itself, or whom it was forked from. */
+	private programOf(pid: number): number {
+		const fork = this.executors.has(pid) ? undefined : this.forks.get(pid);
+		return fork === undefined ? pid : this.programOf(fork.pid ?? 0);
+	}
+
 	/** The task of a process; one that is seen for the first time was forked, or is the first. */
 	private task(pid: number): Task {
 		const known = this.tasks.get(pid);
@@ -356,7 +389,7 @@ export class Player {
 	private exit(pid: number): null {
 		const task = this.tasks.get(pid);
 		if (task !== undefined && this.kernel.tasks.has(task)) {
-			for (const fd of task.socketDescriptors()) this.drain(task, fd);
+			for (const fd of task.socketDescriptors()) this.drain(pid, task, fd);
 			task.exit();
 		}
 		return null;
@@ -401,8 +434,8 @@ export class Player {
 		const recorded = call.result;
 		outcome.recordedError = recorded?.errno ?? null;
 		if (recorded !== null && recorded.value !== null) {
-			const errno = recorded.errno === null ? null : errnoOf(recorded.errno);
-			outcome.recorded = errno !== null ? -errno : recorded.value;
+			const { errno } = recorded;
+			outcome.recorded = errno === null ? recorded.value : -(errnoOf(errno) ?? MAX_ERRNO);
 		}
 		if (!RELEVANT.has(call.name) || call.opaque) return outcome;
 
@@ -619,7 +652,7 @@ export class Player {
 				task.close(fd);
 				return IGNORED;
 			}
-			if (checking) this.drain(task, fd);
+			if (checking) this.drain(call.pid ?? 0, task, fd);
 			return { result: task.close(fd) };
 		}
 		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
@@ -689,7 +722,7 @@ export class Player {
 				const level = this.knownName(operands, call, 1, "an option level");
 				const optname = this.optname(operands, call);
 				if (level === null || optname === null) return IGNORED;
-				const copied = Math.min(Math.max(length, 0), 64);
+				const copied = Math.min(Math.max(length, 0), 1024);
 				return {
 					result: task.setsockopt(fd, level, optname, operands.optval(3, copied), length),
 				};
@@ -714,10 +747,7 @@ export class Player {
 				return IGNORED;
 			default:
 				if (SENDS.has(call.name)) return this.send(task, fd, sock, call, operands, recorded);
-				if (recorded !== null) {
-					this.receivers.add(task);
-					task.recv(fd, Math.max(recorded, 0), true);
-				}
+				if (recorded !== null) task.recv(fd, Math.max(recorded, 0), true);
 				return IGNORED;
 		}
 	}
@@ -867,11 +897,11 @@ export class Player {
 
 	/**
 	 * Before a descriptor is closed: whether its data was read decides between FIN and RST. A
-	 * task of which the recording shows no call that receives has used read(), which is not
-	 * recorded, and has read everything.
+	 * program of which the recording shows no call that receives has used read(), which is
+	 * not recorded, and has read everything.
 	 */
-	private drain(task: Task, fd: number): void {
-		if (this.receivers.has(task)) return;
+	private drain(pid: number, task: Task, fd: number): void {
+		if (this.unread || this.receivers.has(this.programOf(pid))) return;
 		const sock = task.socketOf(fd);
 		if (sock > 0) this.kernel.sock.rcv_unread[this.subflow(this.kernel.socket.sk[sock])] = 0;
 	}
@@ -920,6 +950,10 @@ export class Player {
 			throw operands.error(call.args[1]?.value, error.expected);
 		}
 	}
+}
+
+function pidOf(line: ScriptLine): number {
+	return line.kind === "call" ? (line.pid ?? 0) : 0;
 }
 
 /** What a connect's start depends on: to a v4-mapped address it is that of IPv4. */
@@ -1060,6 +1094,9 @@ function tellsRefusal(call: CallLine, operands: Operands): boolean {
 	const transfers = SENDS.has(call.name) || RECEIVES.has(call.name);
 	return transfers && call.result?.errno === "ECONNREFUSED";
 }
+
+/** Stands for an error whose number is not known here: no call returns it. */
+const MAX_ERRNO = 4095;
 
 /** Errors of socket() where the recorded kernel has no such protocol. */
 const NO_PROTOCOL = new Set(["EAFNOSUPPORT", "ENOPROTOOPT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT"]);

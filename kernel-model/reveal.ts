@@ -4,7 +4,7 @@
  * getsockname() of the same socket, in the address that accept() reports of a client, or in
  * the address that recvfrom() reports of a sender.
  */
-import { SOCK_DGRAM, SOCK_TYPE_MASK } from "../include/linux/net.js";
+import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../include/linux/net.js";
 import { AF_INET, AF_INET6 } from "../include/linux/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../include/uapi/linux/in.js";
 import { argFd, type Operands } from "./operands.js";
@@ -18,16 +18,19 @@ export interface Revealed {
 }
 
 /**
- * How a socket comes to its port and gives it up. Of TCP's kind are MPTCP and DCCP: connect()
- * searches, and a failed one releases. UDP chooses at the first connect() or send, whether
- * that fails or not, as bind() does; SCTP does so too, and keeps the port.
+ * How a socket comes to its port and gives it up. Of TCP's kind is MPTCP: connect() searches,
+ * and a failed one releases. UDP chooses at the first connect() or send, whether that fails
+ * or not, as bind() does. DCCP does as TCP, but a send chooses as well; SCTP as UDP, but it
+ * keeps the port.
  */
-type Kind = "tcp" | "udp" | "sctp";
+type Kind = "tcp" | "udp" | "dccp" | "sctp";
 
 function kindOf(type: number, protocol: number): Kind {
-	if (protocol === IPPROTO_SCTP) return "sctp";
+	const kind = type & SOCK_TYPE_MASK;
+	if (protocol === IPPROTO_SCTP || kind === SOCK_SEQPACKET) return "sctp";
+	if (kind === SOCK_DCCP) return "dccp";
 	const ping = protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
-	return (type & SOCK_TYPE_MASK) === SOCK_DGRAM && !ping ? "udp" : "tcp";
+	return kind === SOCK_DGRAM && !ping ? "udp" : "tcp";
 }
 
 /** One socket's life, as far as ports go. */
@@ -84,12 +87,22 @@ export function parents(lines: readonly ScriptLine[]): Map<number, CallLine> {
 	return found;
 }
 
-/** The calls that chose a port which the recording shows. */
+/** What a recording shows of ports, apart from what each call shows of its own. */
+export interface Revelations {
+	/** The calls that chose a port which the recording shows. */
+	chosen: Map<CallLine, Revealed>;
+	/** Ports that are named anywhere. */
+	named: Set<number>;
+	/** Processes of which it shows that they receive from a connection. */
+	receivers: Set<number>;
+}
+
 export function reveal(
 	lines: readonly ScriptLine[],
 	operandsOf: (call: CallLine) => Operands,
 	sharesFiles: (fork: CallLine) => boolean,
-): { chosen: Map<CallLine, Revealed>; named: Set<number> } {
+): Revelations {
+	const receivers = new Set<number>();
 	const chosen = new Map<CallLine, Revealed>();
 	const named = new Set<number>();
 	const processes = new Map<number, Fds>();
@@ -188,22 +201,23 @@ export function reveal(
 			case "connect": {
 				if (life === undefined || life === null) break;
 				const peer = address(1);
-				if (peer === null) break;
-				named.add(peer.port);
+				if (peer !== null) named.add(peer.port);
 				if (life.kind === "udp") {
-					if (peer.family !== "AF_UNSPEC") {
+					if (peer?.family !== "AF_UNSPEC") {
+						// Even one of another family comes too late to stop it.
 						if (life.port === null) life.choosing.push(line);
-						if (result === 0) life.peer = peer.port;
+						if (peer !== null && result === 0) life.peer = peer.port;
 					} else if (result === 0) {
 						life.peer = null;
 						if (!life.locked) Object.assign(life, newLife(life.kind));
 					}
 					break;
 				}
+				if (peer === null) break;
 				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
 				if (peer.family === "AF_UNSPEC" || RELEASES.has(line.result?.errno ?? "")) {
 					// What bind() did not name is given up again.
-					if (life.kind === "tcp") Object.assign(life, newLife(life.kind));
+					if (life.kind !== "sctp") Object.assign(life, newLife(life.kind));
 					else life.choosing.push(line);
 					break;
 				}
@@ -241,9 +255,13 @@ export function reveal(
 				}
 				break;
 			}
+			case "recv":
+			case "read":
+			case "readv":
 			case "recvfrom":
 			case "recvmsg":
 			case "recvmmsg":
+				if (life && life.kind !== "udp") receivers.add(line.pid ?? 0);
 				if (life?.kind !== "udp" || result === null || result < 0) break;
 				for (const { port } of operands.shownSenders()) {
 					named.add(port);
@@ -269,5 +287,5 @@ export function reveal(
 		}
 	}
 	named.delete(0);
-	return { chosen, named };
+	return { chosen, named, receivers };
 }

@@ -141,6 +141,14 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: false,
 	},
 	{
+		name: "prefsrc-removed-on-every-device",
+		commit: null,
+		since: "6.6",
+		backports: [],
+		summary: "an IPv6 address that is taken away stops being the preferred source of routes by way of other devices, too",
+		modelled: true,
+	},
+	{
 		name: "source-address-within-vrf",
 		commit: null,
 		since: "6.12",
@@ -242,6 +250,7 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"bhash2-v4mapped-on-bind": true,
 	"bhash2-v4mapped-wildcard": true,
 	"mptcp-local-port-range": true,
+	"prefsrc-removed-on-every-device": true,
 	"sctp-l3mdev": true,
 	"simultaneous-synack-accepted": true,
 	"source-address-within-vrf": true,

@@ -9,8 +9,10 @@ export const TCPHDR_MPTCP = 1024;
  * program sees; ports are its first subflow's, which is a TCP sock.
  */
 export interface MptcpSock {
-	/** The first subflow's own struct socket; 0 of a socket that accept() made. */
-	subflow: number;
+	/** The struct socket that the first subflow counts as its own, of the same user. */
+	socket: number;
+	/** That it is one in C, too: not of a socket that accept() made (C: msk->subflow). */
+	initial: boolean;
 	/** The first subflow. There are no others. */
 	first: number;
 	/** The other end takes MPTCP: subflow options cannot be set any more. */

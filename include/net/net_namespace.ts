@@ -69,6 +69,8 @@ export interface InIfaddr {
 	/** 0 if none was given; the subnet's own has its route all the same. */
 	ifa_broadcast: number;
 	secondary: boolean;
+	/** Counts up: of two equal addresses that of the greater is found (inet_addr_lst). */
+	serial: number;
 }
 
 /** struct inet6_ifaddr; permanent, and never tentative. */

@@ -151,6 +151,11 @@ export class SockTable extends Slab {
 	/** The struct socket, 0 for orphans and for children not accepted yet. */
 	sk_socket = this.i32();
 	sk_reuseport_cb = this.i32();
+	/**
+	 * CPU on which the last datagram of a connected sock was received, plus 1; 0: none. There
+	 * is one CPU, number 0.
+	 */
+	sk_incoming_cpu = this.u8();
 	sk_ack_backlog = this.u32();
 	sk_max_ack_backlog = this.u32();
 

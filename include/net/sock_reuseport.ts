@@ -13,6 +13,11 @@ export interface SockReuseport {
 	socks: number[];
 	max_socks: number;
 	num_closed_socks: number;
+	/**
+	 * Counts members that have an sk_incoming_cpu, u16. One that gets it while it is a member
+	 * was not counted when it came, but is when it leaves: the count then wraps.
+	 */
+	incoming_cpu: number;
 	/** Some member was bound to the wildcard address. */
 	bind_inany: boolean;
 	/** A member of UDP was connected once; stays set as long as the group lives. */

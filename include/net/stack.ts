@@ -23,6 +23,7 @@ export type ChangeName =
 	| "bhash2-v4mapped-on-bind"
 	| "bhash2-v4mapped-wildcard"
 	| "mptcp-local-port-range"
+	| "prefsrc-removed-on-every-device"
 	| "sctp-l3mdev"
 	| "simultaneous-synack-accepted"
 	| "source-address-within-vrf"

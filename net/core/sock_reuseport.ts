@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * net/core/sock_reuseport.c: groups of sockets that share a port, listeners of TCP or
- * sockets of UDP. Closed members (tcp_migrate_req), SO_INCOMING_CPU and selection by BPF are
- * left out.
+ * sockets of UDP. Closed members (tcp_migrate_req) and selection by BPF are left out.
  */
 import { reciprocal_scale } from "../../include/linux/math.js";
 import { INIT_SOCKS, type SockReuseport } from "../../include/net/sock_reuseport.js";
@@ -27,6 +26,14 @@ export function reuseport_has_conns_set(k: Stack, sk: number): void {
 	if (reuse !== null) reuse.has_conns = true;
 }
 
+function reuseport_get_incoming_cpu(k: Stack, sk: number, reuse: SockReuseport): void {
+	if (k.sock.sk_incoming_cpu[sk] !== 0) reuse.incoming_cpu = (reuse.incoming_cpu + 1) & U16_MAX;
+}
+
+function reuseport_put_incoming_cpu(k: Stack, sk: number, reuse: SockReuseport): void {
+	if (k.sock.sk_incoming_cpu[sk] !== 0) reuse.incoming_cpu = (reuse.incoming_cpu - 1) & U16_MAX;
+}
+
 /** A group of one. */
 export function reuseport_alloc(k: Stack, sk: number, bind_inany: boolean): number {
 	const reuse = group(k, sk);
@@ -36,13 +43,16 @@ export function reuseport_alloc(k: Stack, sk: number, bind_inany: boolean): numb
 		return 0;
 	}
 	const id = k.next_reuseport_id++;
-	k.reuseport.set(id, {
+	const alone = {
 		socks: [sk],
 		max_socks: INIT_SOCKS,
 		num_closed_socks: 0,
+		incoming_cpu: 0,
 		bind_inany,
 		has_conns: false,
-	});
+	};
+	reuseport_get_incoming_cpu(k, sk, alone);
+	k.reuseport.set(id, alone);
 	k.sock.sk_reuseport_cb[sk] = id;
 	return 0;
 }
@@ -67,6 +77,7 @@ export function reuseport_add_sock(k: Stack, sk: number, sk2: number, bind_inany
 	if (reuse === null || (old_reuse !== null && old_reuse.socks.length !== 1)) return -EBUSY;
 	if (reuse.socks.length === reuse.max_socks && !reuseport_grow(reuse)) return -ENOMEM;
 	reuse.socks.push(sk);
+	reuseport_get_incoming_cpu(k, sk, reuse);
 	k.sock.sk_reuseport_cb[sk] = k.sock.sk_reuseport_cb[sk2];
 	if (old_reuse !== null) k.reuseport.delete(old_id);
 	return 0;
@@ -81,6 +92,7 @@ export function reuseport_detach_sock(k: Stack, sk: number): void {
 	if (index !== -1) {
 		const last = reuse.socks.pop();
 		if (last !== undefined && index < reuse.socks.length) reuse.socks[index] = last;
+		reuseport_put_incoming_cpu(k, sk, reuse);
 	}
 	if (reuse.socks.length === 0) k.reuseport.delete(id);
 }
@@ -91,20 +103,26 @@ export function reuseport_stop_listen_sock(k: Stack, sk: number): void {
 }
 
 /**
- * The first member from a place on that is not connected, 0 if all are. `hash` chooses the
- * place.
+ * The first member from a place on that is not connected, 0 if all are; where members have
+ * an sk_incoming_cpu one of those. `hash` chooses the place.
  */
 function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: number): number {
+	const S = k.sock;
 	const num_socks = reuse.socks.length;
 	const start = reciprocal_scale(hash, num_socks);
+	let first_valid_sk = 0;
 	let i = start;
 	do {
 		const sk = reuse.socks[i];
-		if (k.sock.skc_state[sk] !== TCP_ESTABLISHED) return sk;
+		if (S.skc_state[sk] !== TCP_ESTABLISHED) {
+			if (reuse.incoming_cpu === 0) return sk;
+			if (S.sk_incoming_cpu[sk] !== 0) return sk;
+			if (first_valid_sk === 0) first_valid_sk = sk;
+		}
 		i++;
 		if (i >= num_socks) i = 0;
 	} while (i !== start);
-	return 0;
+	return first_valid_sk;
 }
 
 /** The member that a hash picks; 0 if the socket has no group, or only connected members. */

@@ -4,11 +4,12 @@
  * own (k.dccp_hashinfo), and its states are TCP's by other names.
  *
  * Left out are connections: a Request that leaves the namespace is never answered, nor
- * given up after its retransmissions; one to a listener of the namespace throws
- * NotModelled. What nobody here listens for is refused.
+ * given up after its retransmissions; one to a listener of the namespace, or to the socket
+ * itself, throws NotModelled. What nobody here listens for is refused.
  */
 import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
+import { ipv6_addr_copy, ipv6_addr_equal } from "../../include/net/ipv6.js";
 import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
 import {
 	SHUTDOWN_MASK,
@@ -18,10 +19,12 @@ import {
 	SOCK_LINGER,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_LISTEN,
 	TCP_SYN_SENT,
+	TCP_TIME_WAIT,
 	TCPF_CLOSE,
 	TCPF_LISTEN,
 } from "../../include/net/tcp_states.js";
@@ -49,6 +52,11 @@ import {
 	inet_unhash,
 	sk_over_ipv6,
 } from "../ipv4/inet_hashtables.js";
+import {
+	inet_twsk_alloc,
+	inet_twsk_hashdance,
+	inet_twsk_schedule,
+} from "../ipv4/inet_timewait_sock.js";
 import { ip_local_deliver_ifindex, ip_remote_answer } from "../ipv4/route.js";
 import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
 
@@ -73,6 +81,30 @@ function dccp_done(k: Stack, sk: number): void {
 	dccp_set_state(k, sk, DCCP_CLOSED);
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
+}
+
+/** What a Reset leaves behind for a minute: net/dccp/minisocks.c. */
+function dccp_time_wait(k: Stack, sk: number): void {
+	const S = k.sock;
+	const tw = inet_twsk_alloc(k, sk, TCP_TIME_WAIT);
+	if (tw !== 0) {
+		if (S.skc_family[tw] === AF_INET6) {
+			ipv6_addr_copy(S.skc_v6_daddr, tw * 4, S.skc_v6_daddr, sk * 4);
+			ipv6_addr_copy(S.skc_v6_rcv_saddr, tw * 4, S.skc_v6_rcv_saddr, sk * 4);
+			S.skc_ipv6only[tw] = S.skc_ipv6only[sk];
+		}
+		inet_twsk_schedule(k, tw, TCP_TIMEWAIT_LEN);
+		inet_twsk_hashdance(k, tw, sk);
+	}
+	dccp_done(k, sk);
+}
+
+/** net/dccp/input.c: a Reset in answer to a Request. */
+function dccp_rcv_reset(k: Stack, sk: number): void {
+	const S = k.sock;
+	S.sk_err[sk] = ECONNREFUSED;
+	S.sk_flags[sk] |= SOCK_DONE;
+	dccp_time_wait(k, sk);
 }
 
 /** A new sock needs nothing more than its columns. */
@@ -177,20 +209,37 @@ export function dccp_check_modelled(k: Stack, sk: number, daddr: Sockaddr, famil
 	}
 }
 
-/** What answers a Request: nobody, or a Reset; a Response throws NotModelled. */
+/** What answers a Request: nobody, or a Reset, or with "accept" what the model leaves out. */
 function dccp_answer(k: Stack, sk: number): RouteAnswer {
 	const S = k.sock;
 	const net = sk_net(k, sk);
+	const at = sk * 4;
 	const oif = S.skc_bound_dev_if[sk];
 	const v6 = S.skc_family[sk] === AF_INET6 && sk_over_ipv6(S, sk);
 	const dif = v6
-		? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, sk * 4, oif)
+		? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, at, oif)
 		: ip_local_deliver_ifindex(net, S.skc_daddr[sk], oif);
-	if (dif !== 0) return "refuse";
-	const answer = v6
-		? ip6_remote_answer(net, S.skc_v6_daddr, sk * 4, oif)
-		: ip_remote_answer(net, S.skc_daddr[sk], oif);
-	return k.observer?.remote_answer(sk) ?? answer;
+	if (dif === 0) {
+		const answer = v6
+			? ip6_remote_answer(net, S.skc_v6_daddr, at, oif)
+			: ip_remote_answer(net, S.skc_daddr[sk], oif);
+		return k.observer?.remote_answer(sk) ?? answer;
+	}
+	if (is_own_address(k, sk, v6)) return "accept";
+	// The Reset leaves by the device that the Request came in by, wherever it has to go.
+	const back = v6
+		? ip6_local_deliver_ifindex(net, S.skc_v6_rcv_saddr, at, dif)
+		: ip_local_deliver_ifindex(net, S.skc_rcv_saddr[sk], dif);
+	return back !== 0 && (oif === 0 || oif === back) ? "refuse" : "blackhole";
+}
+
+/** Whether a socket connects to itself. */
+function is_own_address(k: Stack, sk: number, v6: boolean): boolean {
+	const S = k.sock;
+	if (S.skc_num[sk] !== S.skc_dport[sk]) return false;
+	return v6
+		? ipv6_addr_equal(S.skc_v6_rcv_saddr, sk * 4, S.skc_v6_daddr, sk * 4)
+		: S.skc_rcv_saddr[sk] === S.skc_daddr[sk];
 }
 
 /**
@@ -209,11 +258,12 @@ export function dccp_stream_connect(
 	if (err === -EINPROGRESS) {
 		// While the call holds the sock an answer waits.
 		const answer = dccp_answer(k, sk);
-		if (answer === "accept") throw new NotModelled("DCCP connections");
-		if (answer === "refuse") {
-			k.sock.sk_err[sk] = ECONNREFUSED;
-			dccp_done(k, sk);
+		if (answer === "accept") {
+			dccp_disconnect(k, sk);
+			k.socket.state[sock] = SS_UNCONNECTED;
+			throw new NotModelled("DCCP connections");
 		}
+		if (answer === "refuse") dccp_rcv_reset(k, sk);
 	}
 	if (nonblock || (err !== -EINPROGRESS && err !== -EALREADY)) return err;
 	return inet_wait_for_connect(k, sock);

@@ -11,6 +11,7 @@ import { sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
 import { dev_get_by_index, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { flow, ip_route_connect } from "./route.js";
+import { udp_get_table_prot } from "./udp.js";
 
 /**
  * Connects a sock, with a port already, to an address: finds the route and with it the
@@ -29,11 +30,20 @@ export function __ip4_datagram_connect(
 
 	const net = sk_net(k, sk);
 	const oif = ip_datagram_oif(net, usin.sin_addr, S.skc_bound_dev_if[sk]);
-	const err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], oif);
-	if (err < 0) return err;
-	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
-
+	let err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], oif);
+	if (err === 0 && flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) {
+		err = -EACCES;
+	}
 	const { saddr, daddr } = flow;
+	const { cork_fl } = udp_get_table_prot(k, sk);
+	if (err < 0) {
+		if (S.skc_state[sk] === TCP_ESTABLISHED) {
+			cork_fl.set(sk, { saddr, daddr, dport: usin.sin_port, cached: false });
+		}
+		return err;
+	}
+	cork_fl.delete(sk);
+
 	if (S.inet_saddr[sk] === 0) S.inet_saddr[sk] = saddr;
 	if (S.skc_rcv_saddr[sk] === 0) {
 		// Of an AF_INET6 sock the other column follows later: __ip6_datagram_connect.

@@ -18,6 +18,8 @@ import {
 	fib_table_lookup,
 } from "./fib_frontend.js";
 
+let last_serial = 0;
+
 /** A netmask of a prefix length, as u32. */
 export function inet_make_mask(plen: number): number {
 	return plen === 0 ? 0 : (0xffffffff << (32 - plen)) >>> 0;
@@ -58,6 +60,7 @@ export function inet_insert_ifa(
 		ifa_scope: scope,
 		ifa_broadcast: broadcast,
 		secondary,
+		serial: ++last_serial,
 	};
 	// Primary addresses come in order of scope, secondary ones last.
 	if (secondary) dev.ifa_list.push(ifa);
@@ -126,9 +129,16 @@ export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: n
  * 127.0.0.0/8 is lo's. Null if the address is not local.
  */
 export function __ip_dev_find(net: Net, addr: number): NetDevice | null {
+	let found: NetDevice | null = null;
+	let serial = 0;
 	for (const dev of net.devices) {
-		for (const ifa of dev.ifa_list) if (ifa.ifa_local === addr) return dev;
+		for (const ifa of dev.ifa_list) {
+			if (ifa.ifa_local !== addr || ifa.serial < serial) continue;
+			found = dev;
+			serial = ifa.serial;
+		}
 	}
+	if (found !== null) return found;
 	const route = fib_table_lookup(net, RT_TABLE_LOCAL, addr, 0, 0);
 	return typeof route !== "number" && route.type === RTN_LOCAL
 		? dev_get_by_index(net, route.oif)

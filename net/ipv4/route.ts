@@ -165,26 +165,29 @@ function probe_route(net: Net, daddr: number, oif: number, l3mdev: number): FibR
 	return fib_lookup(net, daddr, probe, 0);
 }
 
+/** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
+function last_route(net: Net, daddr: number, oif: number): FibRoute | null {
+	let res = probe_route(net, daddr, oif, 0);
+	for (let hops = 0; typeof res !== "number" && hops <= net.devices.length; hops++) {
+		const out = dev_get_by_index(net, res.oif);
+		const dev = res.type === RTN_LOCAL ? loopback_of(net, out) : out;
+		if (dev === null || (dev.flags & IFF_UP) === 0) return null;
+		if (!netif_is_l3_master(dev)) return res;
+		// vrf_process_v4_outbound: what leads back to the VRF is its own, or lost.
+		if (probe.oif === 0 && probe.l3mdev === dev.ifindex) return res.type === RTN_LOCAL ? res : null;
+		res = probe_route(net, daddr, 0, dev.ifindex);
+	}
+	return null;
+}
+
 /**
  * The device on which a packet to a local address is received; 0 if the address is not
  * local, or lo (or the VRF) is down. Behind a route by way of lo other addresses receive as
  * well: the two functions below.
  */
 export function ip_local_deliver_ifindex(net: Net, daddr: number, oif: number): number {
-	let res = probe_route(net, daddr, oif, 0);
-	// A VRF that gets a packet to send looks for its way once more: vrf_process_v4_outbound.
-	for (let hops = 0; hops <= net.devices.length; hops++) {
-		if (typeof res === "number") return 0;
-		const local = res.type === RTN_LOCAL;
-		const out = dev_get_by_index(net, res.oif);
-		const dev = local ? loopback_of(net, out) : out;
-		if (dev === null || (dev.flags & IFF_UP) === 0) return 0;
-		if (!netif_is_l3_master(dev) || (local && probe.oif === 0 && probe.l3mdev === dev.ifindex)) {
-			return local ? res.oif : 0;
-		}
-		res = probe_route(net, daddr, 0, dev.ifindex);
-	}
-	return 0;
+	const res = last_route(net, daddr, oif);
+	return res?.type === RTN_LOCAL ? res.oif : 0;
 }
 
 /**
@@ -220,6 +223,5 @@ export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number
 
 /** What answers behind the route to an address. */
 export function ip_remote_answer(net: Net, daddr: number, oif: number): RouteAnswer {
-	const res = probe_route(net, daddr, oif, 0);
-	return typeof res === "number" ? "blackhole" : res.answer;
+	return last_route(net, daddr, oif)?.answer ?? "blackhole";
 }

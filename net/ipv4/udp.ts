@@ -2,7 +2,7 @@
 /**
  * net/ipv4/udp.c: UDP's hash tables and port choice, which socket a datagram reaches, and
  * the ends of a socket. Left out: corking, broadcast and multicast delivery, the error queue,
- * receive buffer limits, encapsulation, BPF, and sk_incoming_cpu as a tie-break of lookups.
+ * receive buffer limits, encapsulation and BPF. There is one CPU.
  */
 import {
 	hlist_add_head,
@@ -85,7 +85,12 @@ import {
 	inet_sk_get_local_port_range,
 	local_port_range,
 } from "./inet_connection_sock.js";
-import { flow, ip_datagram_deliver_ifindex, ip_route_output_flow } from "./route.js";
+import {
+	flow,
+	ip_datagram_deliver_ifindex,
+	ip_local_deliver_ifindex,
+	ip_route_output_flow,
+} from "./route.js";
 
 const MAX_UDP_PORTS = 65536;
 const SIZEOF_UDPHDR = 8;
@@ -397,6 +402,7 @@ function compute_score(
 	}
 	if (!udp_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)) return -1;
 	if (S.skc_bound_dev_if[sk] !== 0) score += 4;
+	if (S.sk_incoming_cpu[sk] !== 0) score++;
 	return score;
 }
 
@@ -526,8 +532,18 @@ function __udp4_lib_err(
 	S.sk_err[sk] = ECONNREFUSED;
 }
 
-/** Puts a datagram into a sock's receive queue: __udp_enqueue_schedule_skb, without a limit. */
-export function udp_queue_rcv_skb(k: Stack, table: UdpTable, sk: number, len: number): void {
+/**
+ * Puts a datagram into a sock's receive queue, which has no limit here. A sock with a peer
+ * remembers the CPU.
+ */
+export function udp_queue_rcv_skb(
+	k: Stack,
+	table: UdpTable,
+	sk: number,
+	has_peer: boolean,
+	len: number,
+): void {
+	if (has_peer) k.sock.sk_incoming_cpu[sk] = 1;
 	const queue = table.receive_queue.get(sk);
 	if (queue === undefined) table.receive_queue.set(sk, [len]);
 	else queue.push(len);
@@ -553,7 +569,7 @@ function __udp4_lib_rcv(
 	const vrf = l3mdev_master_ifindex_by_index(net, dif);
 	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, vrf, table);
 	if (sk !== 0) {
-		udp_queue_rcv_skb(k, table, sk, len);
+		udp_queue_rcv_skb(k, table, sk, k.sock.skc_daddr[sk] !== 0, len);
 		return;
 	}
 	if (!local) return;
@@ -602,10 +618,22 @@ export function udp_sendmsg(
 		dport = S.skc_dport[sk];
 	}
 
+	const table = udp_get_table_prot(k, sk);
 	const oif = ip_datagram_oif(net, daddr, S.skc_bound_dev_if[sk]);
 	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif);
 	if (err < 0) return err;
 	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
+	const dif = ip_datagram_deliver_ifindex(net, flow.daddr, oif);
+	let { saddr } = flow;
+	daddr = flow.daddr;
+	let local = flow.type === RTN_LOCAL;
+	const cork = addr === null ? table.cork_fl.get(sk) : undefined;
+	if (cork?.cached) {
+		({ saddr, daddr, dport } = cork);
+		local = ip_local_deliver_ifindex(net, daddr, 0) !== 0;
+	} else if (cork !== undefined) {
+		cork.cached = true;
+	}
 
 	// ip_make_skb: a UDP sock may fragment by default, so the device's MTU is no limit.
 	if (size + SIZEOF_UDPHDR > IP_MAX_MTU - SIZEOF_IPHDR) return -EMSGSIZE;
@@ -613,13 +641,8 @@ export function udp_sendmsg(
 	if (err < 0) return err;
 	if (flow.type === RTN_BROADCAST || flow.type === RTN_MULTICAST) return size;
 
-	const table = udp_get_table_prot(k, sk);
-	const { saddr } = flow;
 	const sport = S.inet_sport[sk];
-	daddr = flow.daddr;
-	const dif = ip_datagram_deliver_ifindex(net, daddr, oif);
 	if (dif !== 0) {
-		const local = flow.type === RTN_LOCAL;
 		__udp4_lib_rcv(k, net, table, saddr, sport, daddr, dport, size, dif, local);
 	} else if (flow.answer === "refuse") {
 		__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, oif, 0);
@@ -655,6 +678,7 @@ export function __udp_disconnect(k: Stack, sk: number): number {
 	S.skc_daddr[sk] = 0;
 	S.skc_dport[sk] = 0;
 	S.skc_bound_dev_if[sk] = 0;
+	udp_get_table_prot(k, sk).cork_fl.delete(sk);
 	if ((S.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) {
 		inet_reset_saddr(k, sk);
 		if ((S.sk_userlocks[sk] & SOCK_BINDPORT_LOCK) !== 0) sk_prot(k, sk).rehash?.(k, sk);
@@ -712,13 +736,18 @@ export function udp_lib_rehash(k: Stack, sk: number, newhash: number): void {
 
 export function udp_v4_rehash(k: Stack, sk: number): void {
 	const S = k.sock;
+	// Another device: the route is forgotten (sock_bindtoindex_locked: sk_dst_reset).
+	const cork = udp_get_table_prot(k, sk).cork_fl.get(sk);
+	if (cork !== undefined) cork.cached = false;
 	udp_lib_rehash(k, sk, ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]));
 }
 
 /** What is left to read goes with the sock. */
 export function udp_destroy_sock(k: Stack, sk: number): void {
+	const table = udp_get_table_prot(k, sk);
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
-	udp_get_table_prot(k, sk).receive_queue.delete(sk);
+	table.receive_queue.delete(sk);
+	table.cork_fl.delete(sk);
 }
 
 /** The last close() of a sock: include/net/udp.h, net/core/sock.c: sk_common_release. */

@@ -192,8 +192,9 @@ export function ipv6_dev_get_saddr(
 	const { hiscore } = dst;
 	if (hiscore === null) return -EADDRNOTAVAIL;
 	if (hiscore.random) {
+		const name = dev_get_by_index(net, dst.hiscore_dev)?.name;
 		throw new NotModelled(
-			"a source address that a device made of its random MAC address: give it one (ip link set DEV address MAC)",
+			`as a source the link-local address that ${name} made of its random MAC address: give it one (ip link set ${name} address MAC)`,
 		);
 	}
 	ipv6_addr_copy(saddr, si, hiscore.addr, 0);
@@ -209,6 +210,19 @@ function could_be_random(a: In6Addr, i: number): boolean {
 		(a[i + 2] & 0x030000ff) === 0xff &&
 		a[i + 3] >>> 24 === 0xfe
 	);
+}
+
+/** Throws NotModelled for an address that may be the one that nobody can know of a device. */
+export function check_known(net: Net, addr: In6Addr, ai: number, ifindex: number): void {
+	if (!could_be_random(addr, ai)) return;
+	for (const dev of net.devices) {
+		if (ifindex !== 0 && dev.ifindex !== ifindex) continue;
+		if (dev.addr_list.some((ifa) => ifa.random)) {
+			throw new NotModelled(
+				`the link-local address that ${dev.name} made of its random MAC address: give it one (ip link set ${dev.name} address MAC)`,
+			);
+		}
+	}
 }
 
 /**
@@ -229,13 +243,8 @@ export function ipv6_chk_addr_and_flags(
 		for (const ifp of ndev.addr_list) {
 			const elsewhere = !skip_dev_check && dev !== null && ndev !== dev;
 			if (elsewhere && ((ifp.scope & (IFA_LINK | IFA_HOST)) !== 0 || strict)) continue;
-			if (!ifp.random) {
-				if (ipv6_addr_equal(ifp.addr, 0, addr, ai)) return true;
-			} else if (could_be_random(addr, ai)) {
-				throw new NotModelled(
-					"link-local addresses of devices with random MAC addresses: give them one (ip link set DEV address MAC)",
-				);
-			}
+			if (ifp.random) check_known(net, addr, ai, ndev.ifindex);
+			else if (ipv6_addr_equal(ifp.addr, 0, addr, ai)) return true;
 		}
 	}
 	return false;
@@ -374,6 +383,16 @@ export function inet6_addr_add(net: Net, dev: NetDevice, cfg: Ifa6Config): numbe
 	return 0;
 }
 
+/** Routes no longer prefer a source address that is gone. */
+function rt6_remove_prefsrc(net: Net, dev: NetDevice, addr: In6Addr): void {
+	const everywhere = net.changes.has("prefsrc-removed-on-every-device");
+	for (const rt of net.routes6) {
+		if (rt.prefsrc === null || !ipv6_addr_equal(rt.prefsrc, 0, addr, 0)) continue;
+		const gone = everywhere ? !ipv6_chk_addr(net, addr, 0, rt.oif, false) : rt.oif === dev.ifindex;
+		if (gone) rt.prefsrc = null;
+	}
+}
+
 /** Takes an address away, and the route of its prefix with the last of that. 0 or -EADDRNOTAVAIL. */
 export function inet6_addr_del(
 	net: Net,
@@ -403,12 +422,7 @@ export function inet6_addr_del(
 		);
 		if (route !== undefined) fib6_del(net, route);
 	}
-	// rt6_remove_prefsrc
-	for (const rt of net.routes6) {
-		if (rt.oif === dev.ifindex && rt.prefsrc !== null && ipv6_addr_equal(rt.prefsrc, 0, addr, 0)) {
-			rt.prefsrc = null;
-		}
-	}
+	rt6_remove_prefsrc(net, dev, addr);
 	return 0;
 }
 

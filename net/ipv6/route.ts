@@ -53,7 +53,12 @@ import {
 	l3mdev_master_ifindex_by_index,
 	netif_is_l3_master,
 } from "../l3mdev/l3mdev.js";
-import { ipv6_chk_addr, ipv6_chk_addr_and_flags, ipv6_dev_get_saddr } from "./addrconf.js";
+import {
+	check_known,
+	ipv6_chk_addr,
+	ipv6_chk_addr_and_flags,
+	ipv6_dev_get_saddr,
+} from "./addrconf.js";
 import {
 	fib6_add,
 	fib6_del,
@@ -238,6 +243,7 @@ export function ip6_dst_lookup_flow(
 	ipv6_addr_copy(flow6.daddr, 0, daddr, di);
 	flow6.oif = oif;
 	flow6.l3mdev = 0;
+	check_known(sk_net(k, sk), daddr, di, oif);
 	return ip6_dst_lookup_tail(sk_net(k, sk), k.sock.skc_bound_dev_if[sk]);
 }
 
@@ -265,6 +271,20 @@ function ip6_rt_get_dev(net: Net, rt: Fib6Info): NetDevice | null {
 	return dev_get_by_index(net, vrf !== 0 ? vrf : LOOPBACK_IFINDEX);
 }
 
+/** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
+function last_route(net: Net, daddr: In6Addr, di: number, oif: number): Fib6Info | null {
+	let rt = probe_route(net, daddr, di, oif, 0);
+	for (let hops = 0; rt !== null && !rt.reject && hops <= net.devices.length; hops++) {
+		const dev = ip6_rt_get_dev(net, rt);
+		if (dev === null || (dev.flags & IFF_UP) === 0) return null;
+		if (!netif_is_l3_master(dev)) return rt;
+		// vrf_process_v6_outbound: what leads back to the VRF is its own, or lost.
+		if (probe.oif === 0 && probe.l3mdev === dev.ifindex) return rt.type === RTN_LOCAL ? rt : null;
+		rt = probe_route(net, daddr, di, 0, dev.ifindex);
+	}
+	return rt?.reject ? rt : null;
+}
+
 /**
  * The device on which a packet to a local address is received; 0 if the address is not
  * local, or lo (or the VRF) is down. `oif`: the device that its sender is bound to.
@@ -275,25 +295,13 @@ export function ip6_local_deliver_ifindex(
 	di: number,
 	oif: number,
 ): number {
-	let rt = probe_route(net, daddr, di, oif, 0);
-	// A VRF that gets a packet to send looks for its way once more: vrf_process_v6_outbound.
-	for (let hops = 0; hops <= net.devices.length; hops++) {
-		if (rt === null || rt.reject) return 0;
-		const local = rt.type === RTN_LOCAL;
-		const dev = ip6_rt_get_dev(net, rt);
-		if (dev === null || (dev.flags & IFF_UP) === 0) return 0;
-		if (!netif_is_l3_master(dev) || (local && probe.oif === 0 && probe.l3mdev === dev.ifindex)) {
-			return local ? rt.oif : 0;
-		}
-		rt = probe_route(net, daddr, di, 0, dev.ifindex);
-	}
-	return 0;
+	const rt = last_route(net, daddr, di, oif);
+	return rt?.type === RTN_LOCAL ? rt.oif : 0;
 }
 
 /** What answers behind the route to an address. */
 export function ip6_remote_answer(net: Net, daddr: In6Addr, di: number, oif: number): RouteAnswer {
-	const rt = probe_route(net, daddr, di, oif, 0);
-	return rt === null ? "blackhole" : rt.answer;
+	return last_route(net, daddr, di, oif)?.answer ?? "blackhole";
 }
 
 /**
@@ -417,8 +425,10 @@ export function ip6_route_del(
 	oif: number,
 	gateway: In6Addr | null,
 ): number {
+	let empty = plen === 0;
 	for (const rt of net.routes6) {
 		if (rt.table !== table || rt.plen !== plen || !ipv6_addr_equal(rt.dst, 0, dst, 0)) continue;
+		empty = false;
 		if (metric !== 0 && rt.metric !== metric) continue;
 		if (oif !== 0 && rt.oif !== oif) continue;
 		if (gateway !== null && (rt.gateway === null || !ipv6_addr_equal(rt.gateway, 0, gateway, 0))) {
@@ -429,5 +439,5 @@ export function ip6_route_del(
 	}
 	// Where a table has no default route its root has an entry all the same, on lo.
 	const any = metric === 0 && (oif === 0 || oif === LOOPBACK_IFINDEX) && gateway === null;
-	return plen === 0 && any && fib6_has_table(net, table) ? -ENOENT : -ESRCH;
+	return empty && any && fib6_has_table(net, table) ? -ENOENT : -ESRCH;
 }

@@ -149,6 +149,7 @@ function compute_score(
 	}
 	if (!udp_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)) return -1;
 	if (S.skc_bound_dev_if[sk] !== 0) score++;
+	if (S.sk_incoming_cpu[sk] !== 0) score++;
 	return score;
 }
 
@@ -297,7 +298,7 @@ function __udp6_lib_rcv(
 	const sdif = l3mdev_master_ifindex_by_index(net, dif);
 	const sk = __udp6_lib_lookup(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif, table);
 	if (sk !== 0) {
-		udp_queue_rcv_skb(k, table, sk, len);
+		udp_queue_rcv_skb(k, table, sk, !ipv6_addr_any(k.sock.skc_v6_daddr, sk * 4), len);
 		return;
 	}
 	// Over IPv6 a message counts as received on the device of its address, the sender's here.

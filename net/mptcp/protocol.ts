@@ -53,7 +53,7 @@ import {
 } from "../ipv4/af_inet.js";
 import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
 import { inet6_getname } from "../ipv6/af_inet6.js";
-import { sock_ops } from "../socket.js";
+import { sock_alloc, sock_ops } from "../socket.js";
 import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";
 import { mptcp_subflow_create_socket } from "./subflow.js";
 
@@ -65,14 +65,14 @@ export function mptcp_sk(k: Stack, sk: number): MptcpSock {
 
 /** The first subflow's struct socket, as long as it may still be set up; else 0. */
 export function __mptcp_nmpc_socket(msk: MptcpSock): number {
-	return msk.can_ack ? 0 : msk.subflow;
+	return msk.initial && !msk.can_ack ? msk.socket : 0;
 }
 
 /** A new sock's first subflow. */
 export function mptcp_init_sock(k: Stack, sk: number): void {
-	const subflow = mptcp_subflow_create_socket(k, sk);
-	const first = k.socket.sk[subflow];
-	k.mptcp.socks.set(sk, { subflow, first, can_ack: false, fallback: false });
+	const socket = mptcp_subflow_create_socket(k, sk);
+	const first = k.socket.sk[socket];
+	k.mptcp.socks.set(sk, { socket, initial: true, first, can_ack: false, fallback: false });
 }
 
 /** What the program sees of the addresses of a subflow. */
@@ -97,7 +97,7 @@ function mptcp_disconnect(k: Stack, sk: number): number {
 	const msk = mptcp_sk(k, sk);
 	k.sock.skc_state[sk] = TCP_CLOSE;
 	sk_prot(k, msk.first).disconnect(k, msk.first);
-	if (msk.subflow !== 0) k.socket.state[msk.subflow] = SS_UNCONNECTED;
+	k.socket.state[msk.socket] = SS_UNCONNECTED;
 	msk.can_ack = false;
 	msk.fallback = false;
 	k.sock.sk_shutdown[sk] = 0;
@@ -111,10 +111,8 @@ function mptcp_close(k: Stack, sk: number, timeout: number): void {
 	k.mptcp.conn.delete(ssk);
 	k.mptcp.socks.delete(sk);
 	sk_prot(k, ssk).close(k, ssk, timeout);
-	if (msk.subflow !== 0) {
-		k.socket.sk[msk.subflow] = 0;
-		k.socket.kmem_cache_free(msk.subflow);
-	}
+	k.socket.sk[msk.socket] = 0;
+	k.socket.kmem_cache_free(msk.socket);
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	k.sock.skc_state[sk] = TCP_CLOSE;
 	sock_orphan(k, sk);
@@ -128,7 +126,9 @@ function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
 	S.skc_state[nsk] = TCP_ESTABLISHED;
 	S.sk_shutdown[nsk] = 0;
 	mptcp_copy_inaddrs(k, nsk, ssk);
-	k.mptcp.socks.set(nsk, { subflow: 0, first: ssk, can_ack: true, fallback: false });
+	const socket = sock_alloc(k, SOCK_STREAM, 0);
+	sock_graft(k, ssk, socket);
+	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, can_ack: true, fallback: false });
 	k.mptcp.conn.set(ssk, nsk);
 	// What the other end did before accept().
 	if (S.skc_state[ssk] === TCP_CLOSE) S.skc_state[nsk] = TCP_CLOSE;
@@ -252,7 +252,7 @@ function mptcp_listen(k: Stack, sock: number, backlog: number): number {
 /** accept(): 0 or a negative errno. What a plain TCP peer gets is a TCP socket. */
 function mptcp_stream_accept(k: Stack, sock: number, newsock: number, nonblock: boolean): number {
 	const sk = k.socket.sk[sock];
-	if (mptcp_sk(k, sk).subflow === 0) return -EINVAL;
+	if (!mptcp_sk(k, sk).initial) return -EINVAL;
 	const newsk = mptcp_accept(k, sk, nonblock);
 	if (newsk < 0) return newsk;
 	sock_graft(k, newsk, newsock);
@@ -263,7 +263,7 @@ function mptcp_stream_accept(k: Stack, sock: number, newsock: number, nonblock: 
 		const v6 = k.sock.skc_family[newsk] === AF_INET6;
 		k.socket.ops[newsock] = v6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
 	} else {
-		k.sock.sk_socket[msk.first] = newsock; // mptcp_sock_graft
+		k.socket.i_uid[msk.socket] = k.socket.i_uid[newsock]; // mptcp_sock_graft
 	}
 	return 0;
 }

@@ -76,7 +76,7 @@ const SOL_MPTCP_READABLE = new Set([1, 2, 3]);
 
 /** The subflow that stands for the socket, 0 if the connection is MPTCP or not there yet. */
 function __mptcp_tcp_fallback(msk: MptcpSock): number {
-	return msk.fallback ? msk.subflow : 0;
+	return msk.fallback ? msk.socket : 0;
 }
 
 /** tcp_setsockopt of a subflow's struct socket. */

@@ -5,7 +5,7 @@
  */
 import { SOCK_STREAM } from "../../include/linux/net.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
-import { RCV_SHUTDOWN, SOCK_MPTCP } from "../../include/net/sock.js";
+import { RCV_SHUTDOWN, SHUTDOWN_MASK, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	TCP_CLOSE,
@@ -60,13 +60,20 @@ export function subflow_state_change(k: Stack, ssk: number): void {
 	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
 	if (sk === undefined || msk === undefined) return;
 	const state = S.skc_state[ssk];
-	if (S.skc_state[sk] === TCP_SYN_SENT || msk.fallback) {
-		// __mptcp_subflow_error_report
-		const err = state === TCP_CLOSE ? sock_error(k, ssk) : 0;
-		if (err !== 0) {
-			S.skc_state[sk] = TCP_CLOSE;
-			S.sk_err[sk] = -err;
-		}
+	// A reset counts for the socket, too: what sends one says MP_FASTCLOSE.
+	const err = state === TCP_CLOSE ? sock_error(k, ssk) : 0;
+	if (err !== 0) {
+		// It falls back as well if it was the first answer, which mostly it is on this side.
+		if (msk.initial && S.skc_state[sk] !== TCP_SYN_SENT) msk.fallback = true;
+		S.skc_state[sk] = TCP_CLOSE;
+		S.sk_err[sk] = -err;
+		S.sk_shutdown[sk] = SHUTDOWN_MASK;
+		return;
+	}
+	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {
+		// SYNs that crossed: there MPTCP gives way to TCP.
+		msk.fallback = true;
+		S.skc_state[sk] = TCP_ESTABLISHED;
 	}
 	switch (S.skc_state[sk]) {
 		case TCP_CLOSE:

@@ -159,8 +159,19 @@ export interface Profile {
 	/** Not given: all sorts of programs, some of them of one protocol and one family. */
 	protocols?: readonly Protocol[];
 	families?: readonly Family[];
-	/** Many sockets, most of them with SO_REUSEADDR, on few ports. */
-	crowded?: boolean;
+	/** Of eight sockets, so many have SO_REUSEADDR, and so many SO_REUSEPORT; 4 and 4 if not given. */
+	reuse?: readonly [number, number];
+	/** Ports that are named; 4 if not given. */
+	ports?: number;
+	/** Most sockets of a protocol; 14 if not given. */
+	room?: number;
+	/** Weights of the wildcards, of each family, and of v4-mapped addresses; 4 and 2 if not given. */
+	wildcards?: number;
+	mapped?: number;
+	/** How often sockets are opened, against everything else; 8 if not given. */
+	opens?: number;
+	/** Tasks that open sockets, all of one namespace if there are less than five; any if not given. */
+	tasks?: number;
 }
 
 const PROTOCOLS: readonly (readonly Protocol[])[] = [
@@ -189,30 +200,40 @@ const bound = fc.oneof(
 );
 const socketRange = fc.tuple(bound, bound);
 
-const address: fc.Arbitrary<string> = fc.oneof(
-	{ arbitrary: fc.constantFrom("0.0.0.0", "127.0.0.1"), weight: 4 },
-	{ arbitrary: fc.constantFrom(...ADDRESSES), weight: 1 },
-);
+const oneOf = (...weighed: (readonly [number, fc.Arbitrary<string>])[]) =>
+	fc.oneof(...weighed.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 
-const address6: fc.Arbitrary<string> = fc.oneof(
-	{ arbitrary: fc.constantFrom("::", "::", "::1", "::ffff:127.0.0.1"), weight: 3 },
-	{ arbitrary: fc.constantFrom(...ADDRESSES6), weight: 2 },
-);
-
-const port = (named: number, chosen: number, crowded: boolean) =>
-	fc.oneof(
-		{ arbitrary: fc.constant(0), weight: chosen },
-		{ arbitrary: fc.integer({ min: BASE, max: crowded ? BASE + 1 : BASE + 3 }), weight: named },
-		{ arbitrary: fc.constantFrom(80, BASE - 1, 50_000), weight: Math.ceil(named / 8) },
+const address = ({ wildcards = 4 }: Profile) =>
+	oneOf(
+		[wildcards, fc.constant("0.0.0.0")],
+		[4, fc.constant("127.0.0.1")],
+		[2, fc.constantFrom(...ADDRESSES)],
 	);
 
-const options = (devices: readonly DeviceName[], crowded: boolean): fc.Arbitrary<Options> =>
+const address6 = ({ wildcards = 4, mapped = 2 }: Profile) =>
+	oneOf(
+		[wildcards, fc.constant("::")],
+		[2, fc.constant("::1")],
+		[mapped, fc.constantFrom("::ffff:0.0.0.0", "::ffff:127.0.0.1")],
+		[3, fc.constantFrom(...ADDRESSES6)],
+	);
+
+const port = ({ bind, autobind, ports = 4 }: Profile) => {
+	const named = bind;
+	return fc.oneof(
+		{ arbitrary: fc.constant(0), weight: autobind },
+		{ arbitrary: fc.integer({ min: BASE, max: BASE + ports - 1 }), weight: named },
+		{ arbitrary: fc.constantFrom(80, BASE - 1, 50_000), weight: Math.ceil(named / 8) },
+	);
+};
+
+const options = ({ devices, reuse: [addr, port] = [4, 4] }: Profile): fc.Arbitrary<Options> =>
 	fc.record({
 		protocol: index,
 		family: index,
 		v6only: seldom(4),
-		reuseaddr: crowded ? seldom(4).map((no) => !no) : fc.boolean(),
-		reuseport: fc.boolean(),
+		reuseaddr: fc.nat(7).map((n) => n >= 8 - addr),
+		reuseport: fc.nat(7).map((n) => n >= 8 - port),
 		addressOnly: seldom(6),
 		freebind: seldom(6),
 		abort: seldom(6),
@@ -287,9 +308,13 @@ const advance = fc.constantFrom(1, 40, 300, 999, 1000, 1001, 2500, 2500, 30_000,
 
 /** Programs of a profile. */
 export function programs(profile: Profile): fc.Arbitrary<Program> {
-	const { crowded = false } = profile;
-	const named = port(profile.bind, profile.autobind, crowded);
-	const name = fc.record({ v4: address, v6: address6, port: named });
+	const { tasks = 64, room = 14, opens = 8 } = profile;
+	const name = fc.record({
+		v4: address(profile),
+		v6: address6(profile),
+		port: port(profile),
+	});
+	const task = fc.nat(tasks - 1);
 	const bind = fc.option(name, { freq: 3 });
 	const fitting = seldom(5).map((no) => !no);
 	const op = <T extends Op["op"]>(name: T) => fc.constant(name);
@@ -299,8 +324,8 @@ export function programs(profile: Profile): fc.Arbitrary<Program> {
 		{
 			arbitrary: fc.record({
 				op: op("open"),
-				task: index,
-				options: options(profile.devices, crowded),
+				task,
+				options: options(profile),
 				bind,
 				next: fc.oneof(
 					{ arbitrary: fc.constant("nothing" as const), weight: profile.bind + profile.autobind },
@@ -310,13 +335,13 @@ export function programs(profile: Profile): fc.Arbitrary<Program> {
 				backlog,
 				target,
 			}),
-			weight: 8,
+			weight: opens,
 		},
 		{
 			arbitrary: fc.record({
 				op: op("session"),
-				task: index,
-				options: options(profile.devices, crowded),
+				task,
+				options: options(profile),
 				bind: fc.option(name, { freq: 1 }),
 				listener: index,
 				accept: seldom(3).map((no) => !no),
@@ -405,7 +430,7 @@ export function programs(profile: Profile): fc.Arbitrary<Program> {
 		families: fc.constantFrom(...(profile.families ? [profile.families] : FAMILIES)),
 		slots: fc.constantFrom(64, 4, 1),
 		udpSlots: fc.constantFrom(256, 256, 1024),
-		room: fc.constant(crowded ? 40 : 14),
+		room: fc.constant(room),
 		range: tinyRange,
 		autobindReuse: seldom(3),
 		twReuse: fc.constantFrom(2, 1, 0),

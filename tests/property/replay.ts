@@ -4,9 +4,12 @@
  * see it again. PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
  */
 import fc from "fast-check";
-import { expect } from "vitest";
+import { afterEach, expect } from "vitest";
 
 const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_RUNS } = process.env;
+
+// Properties do not yield: on a slow machine vitest would take the worker for dead.
+afterEach(() => new Promise((resolve) => setImmediate(resolve)));
 
 /** Whether the defaults hold, so that what is reached is known. */
 export const isDefault =

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Which options of an MPTCP socket reach the subflow that has the port. */
+import { describe } from "vitest";
+import { kindsOf, rule } from "./world.js";
+
+const MODELLED = ["6.3", "6.1.176", "6.12.107"];
+
+for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
+	const tcp = name.slice(2);
+	const outside = family === 4 ? "203.0.113.77" : "[2001:db8:77::1]";
+	describe(`an ${name} socket`, () => {
+		rule(
+			`${name}: SO_REUSEADDR reaches the subflow`,
+			`
+			${name} a b c
+			a set SO_REUSEADDR 1
+			a getopt SO_REUSEADDR 4 = 01000000
+			b set SO_REUSEADDR 1
+			a bind ${lo}:5000
+			b bind ${lo}:5000
+			c bind ${lo}:5000 = EADDRINUSE
+			c set SO_REUSEADDR 1
+			c bind ${lo}:5000
+			c getopt SO_REUSEADDR 4 = 01000000
+			a listen 1
+			b listen 1 = EADDRINUSE
+			`,
+		);
+		rule(
+			`${name}: SO_REUSEPORT reaches the subflow`,
+			`
+			${name} a b c
+			a set SO_REUSEPORT 1
+			a getopt SO_REUSEPORT 4 = 01000000
+			b set SO_REUSEPORT 1
+			a bind ${lo}:5000
+			b bind ${lo}:5000
+			a listen 1
+			b listen 1
+			c bind ${lo}:5000 = EADDRINUSE
+			`,
+		);
+		rule(
+			`${name}: SO_BINDTODEVICE reaches the subflow`,
+			`
+			${name} a b c
+			a device lo
+			a getopt SO_BINDTODEVICE 16 = 6c6f00
+			a device nope = ENODEV
+			a bind ${any}:5000
+			b bind ${any}:5000 = EADDRINUSE
+			c device lo
+			c bind ${lo}:5000 = EADDRINUSE
+			`,
+		);
+		rule(
+			`${name}: IP_FREEBIND reaches the subflow`,
+			family === 4
+				? `
+			${name} a b
+			a bind ${outside}:5000 = EADDRNOTAVAIL
+			a set IP_FREEBIND 1
+			# Reading is only for IP_TOS.
+			a getopt IP_FREEBIND 4 = EOPNOTSUPP
+			a bind ${outside}:5000
+			a name = ${outside}:5000
+			b bind ${outside}:5000 = EADDRNOTAVAIL
+			`
+				: `
+			${name} a b
+			a bind ${outside}:5000 = EADDRNOTAVAIL
+			a set 41.78 1
+			a bind ${outside}:5000
+			a name = ${outside}:5000
+			b bind ${outside}:5000 = EADDRNOTAVAIL
+			`,
+			MODELLED,
+		);
+		rule(
+			`${name}: of level SOL_IP and SOL_IPV6 little more is taken`,
+			`
+			${name} a
+			a set IP_BIND_ADDRESS_NO_PORT 1 = EOPNOTSUPP
+			a set IP_LOCAL_PORT_RANGE 1 = ENOPROTOOPT
+			a getopt IP_LOCAL_PORT_RANGE 4 = EOPNOTSUPP
+			a getopt IP_BIND_ADDRESS_NO_PORT 4 = EOPNOTSUPP
+			# IP_OPTIONS, and an option that there is not
+			a set 0.4 0 = ENOPROTOOPT
+			a set 0.99 1 = ENOPROTOOPT
+			a set 999.1 1 = ENOPROTOOPT
+			`,
+			MODELLED,
+		);
+		rule(
+			`${name}: the subflow's port is TCP's`,
+			`
+			${name} a b
+			${tcp} c d
+			a bind ${lo}:5000
+			c bind ${lo}:5000 = EADDRINUSE
+			c bind ${lo2}:5000
+			b bind ${lo2}:5000 = EADDRINUSE
+			d set SO_REUSEADDR 1
+			d bind ${lo}:5000 = EADDRINUSE
+			a name = ${lo}:5000
+			close a
+			d bind ${lo}:5000
+			`,
+		);
+		rule(
+			`${name}: with SO_REUSEADDR and SO_REUSEPORT it shares TCP's ports as TCP does`,
+			`
+			${name} a with SO_REUSEADDR
+			${tcp} b with SO_REUSEADDR
+			a bind ${lo}:5000
+			b bind ${lo}:5000
+			b listen 1
+			a listen 1 = EADDRINUSE
+			close a b
+			${tcp} a with SO_REUSEPORT
+			${name} b with SO_REUSEPORT
+			a bind ${lo}:5000
+			b bind ${lo}:5000
+			a listen 1
+			b listen 1
+			`,
+		);
+		rule(
+			`${name}: connects, is refused, and finds no port, as TCP does`,
+			`
+			sysctl ipv4.ip_local_port_range 40000 40001
+			${name} s
+			s bind ${lo}:5000
+			s listen 4
+			${name} a b c d
+			a connect ${lo}:5000
+			a name = ${lo}:40000..40001
+			b connect ${lo}:5000
+			b name = ${lo}:40000..40001
+			ports a b = 40000-40001
+			c connect ${lo}:5000 = EADDRNOTAVAIL
+			# To another port they can be shared.
+			d connect ${lo}:5001 = ECONNREFUSED
+			`,
+		);
+		rule(
+			`${name}: options are too late once it listens, is bound twice never`,
+			`
+			${name} a
+			a bind ${lo}:5000
+			a bind ${lo}:5001 = EINVAL
+			a set SO_REUSEADDR 1
+			a listen 1
+			a bind ${lo}:5001 = EINVAL
+			a name = ${lo}:5000
+			`,
+		);
+	});
+}

@@ -387,7 +387,8 @@ export class World {
 
 const portOf = (name: string): number => Number(name.slice(name.lastIndexOf(":") + 1));
 
-const MODELLED = /^6\.3|^6\.1\.176$/;
+/** Versions that the model has. */
+export const MODELLED = /^6\.3|^6\.1\.176$/;
 
 /** What a table is about if it does not say: the modelled versions, and every other kernel. */
 export const EVERY: readonly string[] = ["6.3", "6.1.176", "*"];

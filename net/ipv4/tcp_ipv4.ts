@@ -35,7 +35,7 @@ import {
 } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
-import { ip6_local_deliver_ifindex } from "../ipv6/route.js";
+import { inet6_sdif, ip6_local_deliver_ifindex } from "../ipv6/route.js";
 import {
 	__inet6_lookup_skb,
 	inet6_lookup_listener_skb,
@@ -251,9 +251,16 @@ function tcp_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
 	return false;
 }
 
+/** The VRF that a segment came through, 0 if none: inet_sdif, inet6_sdif. */
+function segment_sdif(skb: Segment): number {
+	return skb.v6 === null
+		? l3mdev_master_ifindex_by_index(skb.net, skb.dif)
+		: inet6_sdif(skb.net, skb.v6.daddr, 0, skb.dif);
+}
+
 function __inet_lookup_skb(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const sdif = segment_sdif(skb);
 	const sk =
 		skb.v6 === null
 			? __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, sdif)
@@ -263,7 +270,7 @@ function __inet_lookup_skb(k: Stack, skb: Segment): number {
 
 function inet_lookup_listener(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const sdif = segment_sdif(skb);
 	return skb.v6 === null
 		? __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, sdif)
 		: inet6_lookup_listener_skb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);

@@ -41,7 +41,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 	}
 	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
 	const answer = k.observer?.remote_answer(sk) ?? sk_remote_answer(k, sk);
-	if (answer === "blackhole") return;
+	if (answer === "blackhole" || answer === "unreachable") return;
 	let reply = 0;
 	if ((flags & TCPHDR_RST) !== 0) return;
 	if ((flags & TCPHDR_SYN) !== 0) {
@@ -102,7 +102,8 @@ function sk_local_deliver_ifindex(k: Stack, sk: number): number {
 		: ip_segment_deliver_ifindex(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
-function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
+/** What answers the socket from beyond the namespace. */
+export function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
 	const S = k.sock;
 	const oif = S.skc_bound_dev_if[sk];
 	return sk_over_ipv6(S, sk)

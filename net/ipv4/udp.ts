@@ -574,11 +574,13 @@ function __udp4_lib_rcv(
 		udp_queue_rcv_skb(k, table, sk, k.sock.skc_daddr[sk] !== 0, len);
 		return;
 	}
-	// icmp_send: by lo or the VRF, whatever the device of the addresses.
 	if (__ip_dev_find(net, daddr) === null) return;
-	if (ip_local_deliver_ifindex(net, saddr, sdif) === 0) return;
-	const icmp_dif = sdif !== 0 ? sdif : LOOPBACK_IFINDEX;
-	__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, sdif);
+	// icmp_send: by lo or the VRF of the sender's address, whatever the device of that.
+	const back = ip_local_deliver_ifindex(net, saddr, sdif);
+	if (back === 0) return;
+	const vrf = l3mdev_master_ifindex_by_index(net, back);
+	const icmp_dif = vrf !== 0 ? vrf : LOOPBACK_IFINDEX;
+	__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, vrf);
 }
 
 /**

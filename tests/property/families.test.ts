@@ -9,7 +9,6 @@ import { describe, expect, it } from "vitest";
 import {
 	type Address,
 	EADDRINUSE,
-	ERESTARTSYS,
 	IPV6_V6ONLY,
 	Kernel,
 	SO_BINDTODEVICE,
@@ -257,7 +256,7 @@ describe("seen on 6.1.176", () => {
 			task.bind(server.fd, to);
 			task.listen(server.fd, 1);
 			const { fd: client } = open(task, protocol, "::1");
-			expect(task.connect(client, to)).toBe(protocol === "udp" ? 0 : -ERESTARTSYS);
+			expect(task.connect(client, to)).toBe(0);
 			const { port } = task.getsockname(client) as Address;
 			const results = [
 				"0.0.0.0",

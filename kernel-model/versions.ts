@@ -145,7 +145,8 @@ export const CHANGES: readonly BehaviourChange[] = [
 		commit: null,
 		since: "6.6",
 		backports: [],
-		summary: "an IPv6 address that is taken away stops being the preferred source of routes by way of other devices, too",
+		summary:
+			"an IPv6 address that is taken away stops being the preferred source of routes by way of other devices, too",
 		modelled: true,
 	},
 	{

@@ -766,9 +766,12 @@ describe("datagrams", () => {
 		w.task.close(fd);
 		const again = w.bound("127.0.0.1:53");
 		expect(w.recv(again)).toBe("EAGAIN");
+		w.sendto(again, 1, "127.0.0.1:53");
 		w.task.exit();
 		w.kernel.verify();
 		expect(w.kernel.sock.used).toBe(0);
+		const { udp_table } = w.kernel;
+		expect([udp_table.receive_queue.size, udp_table.cork_fl.size]).toEqual([0, 0]);
 	});
 });
 

@@ -296,20 +296,18 @@ function udp_bind_conflict(
 	hash2_nulladdr: number,
 ): number {
 	const slot = udp_hashslot(table, net, snum);
+	const slot2 = udp_hashslot2(table, udp_portaddr_hash(k.sock, sk) ^ snum);
+	const null_slot2 = udp_hashslot2(table, hash2_nulladdr);
 	const fixed = k.changes.has("udp-wildcard-hash2-shortcut-fixed");
+	const fast =
+		(!fixed || inet_use_hash2_on_bind(k, sk)) &&
+		table.count[slot] > LONG_CHAIN &&
+		table.count[slot] >= table.count2[slot2];
 	let sk2: number;
-	let fast = false;
-	if (table.count[slot] > LONG_CHAIN && (!fixed || inet_use_hash2_on_bind(k, sk))) {
-		const slot2 = udp_hashslot2(table, udp_portaddr_hash(k.sock, sk) ^ snum);
-		const null_slot2 = udp_hashslot2(table, hash2_nulladdr);
-		fast = table.count[slot] >= table.count2[slot2];
-		if (fast) {
-			sk2 = udp_lib_lport_inuse2(k, net, snum, table, slot2, sk);
-			if (sk2 === 0 && null_slot2 !== slot2) {
-				sk2 = udp_lib_lport_inuse2(k, net, snum, table, null_slot2, sk);
-			}
-		} else {
-			sk2 = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
+	if (fast) {
+		sk2 = udp_lib_lport_inuse2(k, net, snum, table, slot2, sk);
+		if (sk2 === 0 && null_slot2 !== slot2) {
+			sk2 = udp_lib_lport_inuse2(k, net, snum, table, null_slot2, sk);
 		}
 	} else {
 		sk2 = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);

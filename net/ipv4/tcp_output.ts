@@ -4,8 +4,9 @@
  * they use; a segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
  */
 
+import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
-import { ICSK_IPV6_MAPPED, SOCK_DONE } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
@@ -112,7 +113,8 @@ export function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
 }
 
 export function tcp_send_syn(k: Stack, sk: number): void {
-	tcp_transmit_skb(k, sk, TCPHDR_SYN, 0);
+	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
+	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
 
 /** Sends the first SYN and arms the timer that sends it again; what an earlier try left is forgotten. */

@@ -211,6 +211,11 @@ export class Run {
 
 	/** Two namespaces alike, a device in a VRF in each. Nobody answers behind their routes. */
 	private setUp({ range, autobindReuse, twReuse }: Program): void {
+		// UDP and UDP-Lite share these: who comes first would draw them.
+		const secrets = this.kernel.udp_table;
+		secrets.udp_ehash_secret = this.random.get_random_u32();
+		secrets.udp6_ehash_secret = this.random.get_random_u32();
+		secrets.udp_ipv6_hash_secret = this.random.get_random_u32();
 		for (let i = 0; i < 2; i++) {
 			const net = this.kernel.createNet();
 			net.addLink("dummy0");

@@ -163,6 +163,34 @@ describe.each(kindsOf("tcp", "udp", "mptcp", "sctp", "udplite", "dccp"))(
 
 const KINDS = kindsOf("tcp", "udp", "mptcp", "sctp", "udplite", "dccp");
 
+/** What two bounds leave of the namespace's ports 40000 to 40007. */
+const BOUNDS: readonly (readonly [low: number, high: number, left: string])[] = [
+	[0, 0, "40000-40007"],
+	[30000, 39999, "40000-40007"],
+	[40008, 65535, "40000-40007"],
+	[1, 65535, "40000-40007"],
+	[39999, 40008, "40000-40007"],
+	[40000, 40007, "40000-40007"],
+	[39999, 40001, "40000-40001"],
+	[39999, 40000, "40000"],
+	[40006, 40008, "40006-40007"],
+	[40007, 40008, "40007"],
+	[40001, 40004, "40001-40004"],
+	[40000, 40000, "40000"],
+	[40003, 40003, "40003"],
+	[40007, 40007, "40007"],
+	[0, 39999, "40000-40007"],
+	[0, 40000, "40000"],
+	[0, 40003, "40000-40003"],
+	[0, 40007, "40000-40007"],
+	[0, 40008, "40000-40007"],
+	[39999, 0, "40000-40007"],
+	[40000, 0, "40000-40007"],
+	[40004, 0, "40004-40007"],
+	[40007, 0, "40007"],
+	[40008, 0, "40000-40007"],
+];
+
 describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 	const { name, family, lo, lo2, any, protocol } = kind;
 	const versions = versionsOf(kind);
@@ -254,67 +282,43 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		versions,
 	);
 
-	// What two bounds leave of the namespace's ports 40000 to 40007, found by taking them all.
-	const BOUNDS: [low: number, high: number, left: string][] = [
-		[0, 0, "40000-40007"],
-		[30000, 39999, "40000-40007"],
-		[40008, 65535, "40000-40007"],
-		[1, 65535, "40000-40007"],
-		[39999, 40008, "40000-40007"],
-		[40000, 40007, "40000-40007"],
-		[39999, 40001, "40000-40001"],
-		[39999, 40000, "40000"],
-		[40006, 40008, "40006-40007"],
-		[40007, 40008, "40007"],
-		[40001, 40004, "40001-40004"],
-		[40000, 40000, "40000"],
-		[40003, 40003, "40003"],
-		[40007, 40007, "40007"],
-		[0, 39999, "40000-40007"],
-		[0, 40000, "40000"],
-		[0, 40003, "40000-40003"],
-		[0, 40007, "40000-40007"],
-		[0, 40008, "40000-40007"],
-		[39999, 0, "40000-40007"],
-		[40000, 0, "40000-40007"],
-		[40004, 0, "40004-40007"],
-		[40007, 0, "40007"],
-		[40008, 0, "40000-40007"],
-		// TCP looks at an even number of ports.
-		[40001, 40003, dgram || protocol === "sctp" ? "40001-40003" : "40001-40002"],
-	];
-	for (const [low, high, left] of BOUNDS) {
-		const count = left
-			.split("-")
-			.map(Number)
-			.reduce((first, last) => last - first + 1, 1);
-		const size = left.includes("-") ? count : 1;
-		const taken = names("a", size);
+	/** Takes every port that bounds leave, and fails to take one more. */
+	const takes = (low: number, high: number, left: string, call: string, answers: string[]) => {
+		const [first, last = first] = left.split("-").map(Number);
+		const sockets = names("a", last - first + 2);
+		return `
+			${name} ${sockets.join(" ")}
+			${lines(sockets, (a) => `${a} range ${low} ${high}`)}
+			${lines(sockets, (a, i) => `${a} ${call} = ${answers[i + first > last ? 1 : 0]}`)}
+			ports ${sockets.slice(0, -1).join(" ")} = ${left}
+			close all
+		`;
+	};
+	const bind = [`bind ${lo}:0`, ["0", "EADDRINUSE"]] as const;
+	const none = dgram || protocol === "sctp" ? "EAGAIN" : "EADDRNOTAVAIL";
+	const connect = [`start ${nobody}`, [dgram ? "0" : "EINPROGRESS", none]] as const;
+	for (const [call, [text, answers]] of [
+		["bind", bind],
+		["connect", connect],
+	] as const) {
 		rule(
-			`${name}: [${low}, ${high}] leaves ${left} of 40000-40007`,
+			`${name}: clips the namespace's range for ${call}(), each bound that lies in it`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40007
-			${name} ${[...taken, "z"].join(" ")}
-			${lines([...taken, "z"], (a) => `${a} range ${low} ${high}`)}
-			${lines(taken, (a) => `${a} bind ${lo}:0`)}
-			z bind ${lo}:0 = EADDRINUSE
-			ports ${taken.join(" ")} = ${left}
+			${lines(BOUNDS, ([low, high, left]) => takes(low, high, left, text, [...answers]))}
 			`,
 			versions,
 		);
-		// Since connect-range-step-1 connect() looks at odd numbers of ports as well.
-		const odd = low >= 40000 && high <= 40007 && low < high && (high - low) % 2 === 0;
+		// TCP looks at an even number of ports; its connect() does until connect-range-step-1.
+		const even = !dgram && protocol !== "sctp";
+		const since = call === "connect" ? versions.filter((name) => MODELLED.test(name)) : versions;
 		rule(
-			`${name}: [${low}, ${high}] leaves ${left} of 40000-40007 to connect()`,
+			`${name}: of three ports ${call}() looks at ${even ? "two" : "three"}`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40007
-			${name} ${[...taken, "z"].join(" ")}
-			${lines([...taken, "z"], (a) => `${a} range ${low} ${high}`)}
-			${lines(taken, (a) => `${a} start ${nobody}${dgram ? "" : " = EINPROGRESS"}`)}
-			z start ${nobody} = ${dgram || protocol === "sctp" ? "EAGAIN" : "EADDRNOTAVAIL"}
-			ports ${taken.join(" ")} = ${left}
+			${takes(40001, 40003, even ? "40001-40002" : "40001-40003", text, [...answers])}
 			`,
-			odd ? versions.filter((version) => MODELLED.test(version)) : versions,
+			since,
 		);
 	}
 	rule(

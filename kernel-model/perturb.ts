@@ -6,6 +6,8 @@
  * that. Every ten seconds the starts are shuffled anew, at a moment that no recording
  * shows; so without time stamps nothing can be said. Two destinations share a counter by
  * chance, once in 65,536; so nothing is said either where another was connected to between.
+ * IPv4 and IPv6 have the counters in common: a destination is its whole address and port,
+ * with the address that it is reached from, and a v4-mapped one is that of IPv4.
  */
 import type { ConnectWindow } from "./observer.js";
 

@@ -20,7 +20,7 @@ import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../kernel-model/ad
 import { EINVAL, ENOENT, errnoName, Kernel, NotModelled } from "../kernel-model/index.js";
 import { isModelledSysctl, runSetup, SetupError } from "../kernel-model/setup.js";
 import { inet_addr_type_table } from "../net/ipv4/fib_frontend.js";
-import { flow, ip_local_deliver_ifindex, ip_route_connect } from "../net/ipv4/route.js";
+import { flow, ip_datagram_deliver_ifindex, ip_route_connect } from "../net/ipv4/route.js";
 import { ipv6_chk_addr } from "../net/ipv6/addrconf.js";
 import {
 	flow6,
@@ -96,7 +96,7 @@ class World {
 			oif,
 		);
 		if (err !== 0) return errnoName(-err);
-		return told(formatIpv4(flow.saddr), ip_local_deliver_ifindex(net, flow.daddr, oif));
+		return told(formatIpv4(flow.saddr), ip_datagram_deliver_ifindex(net, flow.daddr, oif));
 	}
 
 	bind(address: string, dev: string | undefined): string {
@@ -315,8 +315,8 @@ describe("a route over IPv6", () => {
 			ip addr add 2001:db8:c::1/64 dev d0
 			ip addr add 2001:db8:c::2/64 dev d1
 			to 2001:db8:c::9 = 2001:db8:c::1 away
-			ip route add 2001:db8:c::/64 dev d0 = EEXIST
-		`.replace("dev d0 = EEXIST", "dev d0 metric 256 = EEXIST"),
+			ip route add 2001:db8:c::/64 dev d0 metric 256 = EEXIST
+		`,
 		),
 	);
 
@@ -332,7 +332,7 @@ describe("a route over IPv6", () => {
 			to 2001:db8:1::9 dev d0 = 2001:db8:1::1 away
 			to ::1 dev d0 = ENETUNREACH
 			ip route add ::/0 dev d0 metric 5000
-			to 2001:db8::1 dev d0 = 2001:db8:1::1 away
+			to 2001:db8::1 dev d0 = 2001:db8::1 away
 			to 2a00::1 dev lo = ENETUNREACH
 		`),
 	);
@@ -347,9 +347,9 @@ describe("a route over IPv6", () => {
 			to fe80::9 dev d1 = fe80::ff:fe00:1 away
 			to fe80::ff:fe00:1%d1 = fe80::ff:fe00:1 on d1
 			to fe80::ff:fe00:1%d0 = fe80::ff:fe00:0 away
-			to ff02::1%d1 = fe80::ff:fe00:1 away
-			to ff05::1 = fe80::ff:fe00:0 away
-			to ff05::1 dev lo = ENETUNREACH
+			to ff02::77%d1 = fe80::ff:fe00:1 away
+			to ff05::77 = fe80::ff:fe00:0 away
+			to ff05::77 dev lo = ENETUNREACH
 		`),
 	);
 
@@ -529,8 +529,7 @@ describe("an IPv6 address", () => {
 		`),
 	);
 
-	it("that a route prefers is forgotten on other devices since 6.6", () => {
-		const world = new World();
+	it("that a route by another device prefers is forgotten with it since 6.6", () => {
 		const text = `
 			ip link set d0 up
 			ip link set d1 up
@@ -539,8 +538,14 @@ describe("an IPv6 address", () => {
 			ip route add 2a00::/16 dev d0 src 2001:db8:2::1
 			ip addr del 2001:db8:2::1/64 dev d1
 		`;
-		world.play(`${text}
+		new World().play(`${text}
 			to 2a00::1 = 2001:db8:2::1 away
+		`);
+		const world = new World();
+		const { net } = world.net;
+		Object.assign(net, { changes: new Set([...net.changes, "prefsrc-removed-on-every-device"]) });
+		world.play(`${text}
+			to 2a00::1 = 2001:db8:1::1 away
 		`);
 	});
 });
@@ -585,7 +590,8 @@ describe("a VRF", () => {
 			to 2001:db8:1::9 dev red = 2001:db8:1::1 away
 			to 2001:db8:1::9 dev d0 = 2001:db8:1::1 away
 			to 2001:db8:2::1 dev red = 2001:db8:1::1 on d1
-			to ::1 dev red = ::1 on lo
+			to ::1 dev red = EADDRNOTAVAIL
+			to ::1 src 2001:db8:1::1 dev red = 2001:db8:1::1 on lo
 			to 192.0.2.1 = ENETUNREACH
 			to 192.0.2.1 dev red = 192.0.2.1 on d0
 			to 192.0.2.9 dev red = 192.0.2.1 away
@@ -609,7 +615,7 @@ describe("a VRF", () => {
 		inVrf(`
 			to fe80::9%red = ENETUNREACH
 			to fe80::9%d0 = fe80::ff:fe00:0 away
-			to ff02::1%d0 = fe80::ff:fe00:0 away
+			to ff02::77%d0 = fe80::ff:fe00:0 away
 			to fe80::ff:fe00:0%d0 = fe80::ff:fe00:0 on d0
 		`),
 	);
@@ -651,10 +657,12 @@ describe("a VRF", () => {
 		world.play(`
 			ip route add 192.0.2.0/24 dev red
 			ip route add 2001:db8:1::/64 dev red
-			to 192.0.2.1 = 198.51.100.1 on d0
-			to 192.0.2.9 = 198.51.100.1 away
-			to 2001:db8:1::1 = 2001:db8:2::1 on d0
-			to 2001:db8:1::9 = 2001:db8:2::1 away
+			to 192.0.2.1 = 192.0.2.1 on d0
+			to 192.0.2.9 = 192.0.2.1 away
+			to 2001:db8:1::1 = 2001:db8:1::1 on d0
+			to 2001:db8:1::9 = 2001:db8:1::1 away
+			to 192.0.2.1 src 198.51.100.1 = 198.51.100.1 on d0
+			to 2001:db8:1::1 src 2001:db8:2::1 = 2001:db8:2::1 on d0
 		`);
 	});
 
@@ -792,7 +800,7 @@ describe("an IPv4 address", () => {
 			ip route add blackhole 10.0.0.0/8 dev d0 = EINVAL
 			ip route del 10.0.0.0/8 = ESRCH
 			ip route replace 8.0.0.0/8 dev lo
-			to 8.8.8.8 = 192.0.2.1 away
+			to 8.8.8.8 = 192.0.2.1 on lo
 			ip route del 8.0.0.0/8 dev d0 = ESRCH
 			ip route del 8.0.0.0/8 dev lo
 			to 8.8.8.8 = ENETUNREACH

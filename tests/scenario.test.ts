@@ -27,6 +27,7 @@ import {
 	ENOTSOCK,
 	EPROTONOSUPPORT,
 	ERESTARTSYS,
+	ESOCKTNOSUPPORT,
 	errnoName,
 	IP_BIND_ADDRESS_NO_PORT,
 	IP_FREEBIND,
@@ -2272,8 +2273,10 @@ describe("descriptors", () => {
 		expect(task.socket(AF_INET, SOCK_STREAM, -1)).toBe(-EINVAL);
 		expect(task.socket(AF_INET, SOCK_STREAM, 263)).toBe(-EINVAL);
 		expect(task.socket(AF_INET, SOCK_STREAM, 17)).toBe(-EPROTONOSUPPORT);
-		expect(() => task.socket(AF_INET, 2, 0)).toThrow(NotModelled);
-		expect(() => task.socket(10, SOCK_STREAM, 0)).toThrow(NotModelled);
+		expect(task.socket(AF_INET, 4, 0)).toBe(-ESOCKTNOSUPPORT);
+		expect(() => task.socket(AF_INET, 3, 17)).toThrow(NotModelled); // raw
+		expect(() => task.socket(AF_INET, 2, 1)).toThrow(NotModelled); // ping
+		expect(() => task.socket(16, 3, 0)).toThrow(NotModelled); // netlink
 		expect(task.socket(AF_INET, SOCK_STREAM, 6)).toBeGreaterThan(2);
 	});
 });
@@ -2499,10 +2502,14 @@ describe("namespaces", () => {
 		const { a } = two();
 		a.unshareNet();
 		const fd = a.tcp();
-		expect(a.bind(fd, local(5000))).toBe(-EADDRNOTAVAIL);
+		// Without a single address there is no local table, and every address counts as broadcast.
+		expect(a.bind(fd, local(5000))).toBe(0);
 		expect(a.connect(fd, local(5000))).toBe(-ENETUNREACH);
 		expect(a.net.setLink("lo", true)).toBe(0);
-		expect(a.bind(fd, local(5000))).toBe(0);
+		const later = a.tcp();
+		const other: Address = { family: "AF_INET", address: "192.0.2.1", port: 5001 };
+		expect(a.bind(later, other)).toBe(-EADDRNOTAVAIL);
+		expect(a.bind(later, local(5001))).toBe(0);
 	});
 
 	it("with VRFs have each port once in every one of them", () => {

@@ -671,6 +671,41 @@ describe("datagrams", () => {
 		expect(w.sendto(unconnected, 1, "127.0.0.1:9")).toBe("ECONNREFUSED");
 	});
 
+	it("follow a connect() that failed, from the second send on", () => {
+		// The connect() left its address where a remembered route takes it from.
+		const server = w.bound("127.0.0.1:53");
+		const other = w.bound("any:60");
+		const fd = w.socket(AF_INET);
+		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
+		expect(w.connect(fd, "127.255.255.255:54")).toBe("EACCES");
+		for (const size of [1, 2, 3]) expect(w.sendto(fd, size, null)).toBe(size);
+		expect([w.recv(server), w.recv(server)]).toEqual([1, "EAGAIN"]);
+		expect(w.connect(fd, "203.0.113.9:60")).toBe("ENETUNREACH");
+		for (const size of [4, 5, 6]) expect(w.sendto(fd, size, null)).toBe(size);
+		expect([w.recv(server), w.recv(server)]).toEqual([4, "EAGAIN"]);
+		expect([w.recv(other), w.recv(other)]).toEqual([5, 6]);
+		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
+		for (const size of [7, 8]) expect(w.sendto(fd, size, null)).toBe(size);
+		expect([w.recv(server), w.recv(server)]).toEqual([7, 8]);
+	});
+
+	it("go to the one of two like connections that has received on the CPU before", () => {
+		const twin = () => {
+			const fd = w.bound("A 127.0.0.1:70");
+			expect(w.connect(fd, "127.0.0.1:71")).toBe(0);
+			return fd;
+		};
+		const [first, sender, second] = [twin(), w.bound("127.0.0.1:71"), twin()];
+		w.sendto(sender, 1, "127.0.0.1:70");
+		expect([w.recv(first), w.recv(second)]).toEqual(["EAGAIN", 1]);
+		w.task.close(second);
+		w.sendto(sender, 2, "127.0.0.1:70");
+		expect(w.recv(first)).toBe(2);
+		const third = twin();
+		w.sendto(sender, 3, "127.0.0.1:70");
+		expect([w.recv(first), w.recv(third)]).toEqual([3, "EAGAIN"]);
+	});
+
 	it("have a largest size", () => {
 		const four = w.socket(AF_INET);
 		expect(w.sendto(four, 65_507, "127.0.0.1:9")).toBe(65_507);
@@ -731,9 +766,12 @@ describe("datagrams", () => {
 		w.task.close(fd);
 		const again = w.bound("127.0.0.1:53");
 		expect(w.recv(again)).toBe("EAGAIN");
+		w.sendto(again, 1, "127.0.0.1:53");
 		w.task.exit();
 		w.kernel.verify();
 		expect(w.kernel.sock.used).toBe(0);
+		const { udp_table } = w.kernel;
+		expect([udp_table.receive_queue.size, udp_table.cork_fl.size]).toEqual([0, 0]);
 	});
 });
 

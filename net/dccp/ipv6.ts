@@ -20,7 +20,7 @@ import {
 	ipv6_addr_type,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
-import type { Proto } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, type Proto } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import {
@@ -85,10 +85,15 @@ function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number)
 	if (addr_type === IPV6_ADDR_MAPPED) {
 		if (ipv6_only_sock(k, sk)) return -ENETUNREACH;
 		const sin = sockaddr_in(daddr[3], usin.sin_port);
+		S.inet_flags[sk] |= ICSK_IPV6_MAPPED;
 		const err = dccp_v4_connect(k, sk, sin, SIZEOF_SOCKADDR_IN);
-		if (err !== 0) S.skc_dport[sk] = 0;
-		else ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
-		return err;
+		if (err !== 0) {
+			S.inet_flags[sk] &= ~ICSK_IPV6_MAPPED;
+			S.skc_dport[sk] = 0;
+			return err;
+		}
+		ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
+		return 0;
 	}
 
 	const bound = !ipv6_addr_any(S.skc_v6_rcv_saddr, at);

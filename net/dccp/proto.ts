@@ -12,6 +12,7 @@ import { AF_INET, AF_INET6, type Sockaddr } from "../../include/linux/socket.js"
 import { ipv6_addr_copy, ipv6_addr_equal } from "../../include/net/ipv6.js";
 import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
 import {
+	ICSK_IPV6_MAPPED,
 	SHUTDOWN_MASK,
 	SOCK_BINDPORT_LOCK,
 	SOCK_DEAD,
@@ -57,7 +58,11 @@ import {
 	inet_twsk_hashdance,
 	inet_twsk_schedule,
 } from "../ipv4/inet_timewait_sock.js";
-import { ip_local_deliver_ifindex, ip_remote_answer } from "../ipv4/route.js";
+import {
+	ip_datagram_deliver_ifindex,
+	ip_local_deliver_ifindex,
+	ip_remote_answer,
+} from "../ipv4/route.js";
 import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
 
 /** States of a DCCP sock that the model has (include/linux/dccp.h). */
@@ -202,7 +207,7 @@ export function dccp_check_modelled(k: Stack, sk: number, daddr: Sockaddr, famil
 	const oif = k.sock.skc_bound_dev_if[sk];
 	const dif =
 		family === AF_INET
-			? ip_local_deliver_ifindex(net, daddr.sin_addr, oif)
+			? ip_datagram_deliver_ifindex(net, daddr.sin_addr, oif)
 			: ip6_local_deliver_ifindex(net, daddr.sin6_addr, 0, oif);
 	if (dif !== 0 && dccp_listener(k, net, daddr.sin_port)) {
 		throw new NotModelled("DCCP connections within one kernel");
@@ -215,7 +220,9 @@ function dccp_answer(k: Stack, sk: number): RouteAnswer {
 	const net = sk_net(k, sk);
 	const at = sk * 4;
 	const oif = S.skc_bound_dev_if[sk];
-	const v6 = S.skc_family[sk] === AF_INET6 && sk_over_ipv6(S, sk);
+	const v6 = sk_over_ipv6(S, sk);
+	// A sock that once was on IPv4 and keeps icsk_af_ops for it: see tcp_transmit_skb.
+	if (v6 && (S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0) return "blackhole";
 	const dif = v6
 		? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, at, oif)
 		: ip_local_deliver_ifindex(net, S.skc_daddr[sk], oif);

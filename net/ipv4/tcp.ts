@@ -8,6 +8,7 @@ import {
 	SOCK_DEAD,
 	SOCK_DONE,
 	SOCK_LINGER,
+	SOCK_MPTCP,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { LOOPBACK_RTO, TCP_TIMEWAIT_LEN, TCPHDR_ACK } from "../../include/net/tcp.js";
@@ -38,6 +39,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net, sock_error, sock_hold, sock_orphan, sock_put } from "../core/sock.js";
+import { subflow_state_change } from "../mptcp/subflow.js";
 import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
 import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
@@ -56,6 +58,7 @@ export function tcp_set_state(k: Stack, sk: number, state: number): void {
 	}
 	// After it left the tables: no closed socket is ever seen in them.
 	S.skc_state[sk] = state;
+	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_state_change(k, sk);
 }
 
 /** Ends a connection from this side's view: tcp_done. */

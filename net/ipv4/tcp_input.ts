@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_input.c: what a segment does to a connection. */
 import { JIFFY } from "../../include/linux/timer.js";
-import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE } from "../../include/net/sock.js";
+import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
+import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	TCP_DELACK_MIN,
@@ -27,6 +28,7 @@ import {
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../include/uapi/asm-generic/errno.js";
+import { subflow_finish_connect } from "../mptcp/subflow.js";
 import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
@@ -118,8 +120,10 @@ function tcp_rcv_synsent_state_process(
 		S.rcv_isn[sk] = seq;
 		tcp_store_ts_recent(k, sk);
 		k.timers.del_timer(icsk_retransmit_timer(sk));
+		const mptcp = (S.sk_flags[sk] & SOCK_MPTCP) !== 0 ? flags & TCPHDR_MPTCP : 0;
+		if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_finish_connect(k, sk, flags);
 		tcp_set_state(k, sk, TCP_ESTABLISHED);
-		tcp_transmit_skb(k, sk, TCPHDR_ACK | TCPHDR_HANDSHAKE, 0);
+		tcp_transmit_skb(k, sk, TCPHDR_ACK | TCPHDR_HANDSHAKE | mptcp, 0);
 		return false;
 	}
 	if ((flags & TCPHDR_RST) === 0 && (flags & TCPHDR_SYN) !== 0) {

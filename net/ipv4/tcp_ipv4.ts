@@ -9,6 +9,7 @@ import {
 } from "../../include/linux/socket.js";
 import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
 import { ipv6_addr_copy, ipv6_addr_loopback, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import {
 	LOOPBACK_IFINDEX,
 	RT_TABLE_LOCAL,
@@ -16,7 +17,7 @@ import {
 	RTN_LOCAL,
 	RTN_MULTICAST,
 } from "../../include/net/net_namespace.js";
-import { ICSK_IPV6_MAPPED, type Proto } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, type Proto, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	TCPHDR_ACK,
@@ -35,13 +36,14 @@ import {
 } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
-import { ip6_local_deliver_ifindex } from "../ipv6/route.js";
+import { inet6_sdif, ip6_local_deliver_ifindex } from "../ipv6/route.js";
 import {
 	__inet6_lookup_skb,
 	inet6_lookup_listener_skb,
 	tcp_v6_syn_recv_sock,
 } from "../ipv6/tcp_ipv6.js";
 import { l3mdev_fib_table_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { subflow_ulp_clone } from "../mptcp/subflow.js";
 import { inet_addr_type_table } from "./fib_frontend.js";
 import {
 	inet_csk_clone_lock,
@@ -207,7 +209,8 @@ function tcp_conn_request(k: Stack, sk: number, skb: Segment): void {
 	if (sk_acceptq_is_full(k, sk)) return;
 	// The request itself is not kept: over loopback its last segment comes at once.
 	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
-	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK, oif, ++k.last_isn, skb.seq);
+	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
+	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp, oif, ++k.last_isn, skb.seq);
 }
 
 /**
@@ -240,6 +243,7 @@ function tcp_check_req(k: Stack, sk: number, skb: Segment): void {
 	S.skc_num[newsk] = skb.dport;
 	S.snd_isn[newsk] = skb.ack;
 	S.rcv_isn[newsk] = skb.seq;
+	subflow_ulp_clone(k, newsk, skb.flags);
 	if (__inet_inherit_port(k, sk, newsk) < 0) {
 		throw new Error(`listener ${sk} has no bind bucket`);
 	}
@@ -263,9 +267,16 @@ function tcp_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
 	return false;
 }
 
+/** The VRF that a segment came through, 0 if none: inet_sdif, inet6_sdif. */
+function segment_sdif(skb: Segment): number {
+	return skb.v6 === null
+		? l3mdev_master_ifindex_by_index(skb.net, skb.dif)
+		: inet6_sdif(skb.net, skb.v6.daddr, 0, skb.dif);
+}
+
 function __inet_lookup_skb(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const sdif = segment_sdif(skb);
 	const sk =
 		skb.v6 === null
 			? __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, sdif)
@@ -275,7 +286,7 @@ function __inet_lookup_skb(k: Stack, skb: Segment): number {
 
 function inet_lookup_listener(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const sdif = segment_sdif(skb);
 	return skb.v6 === null
 		? __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, sdif)
 		: inet6_lookup_listener_skb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);

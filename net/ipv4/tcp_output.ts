@@ -4,8 +4,9 @@
  * they use; a segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
  */
 
+import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
-import { ICSK_IPV6_MAPPED, SOCK_DONE } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
@@ -41,7 +42,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 	}
 	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
 	const answer = k.observer?.remote_answer(sk) ?? sk_remote_answer(k, sk);
-	if (answer === "blackhole") return;
+	if (answer === "blackhole" || answer === "unreachable") return;
 	let reply = 0;
 	if ((flags & TCPHDR_RST) !== 0) return;
 	if ((flags & TCPHDR_SYN) !== 0) {
@@ -102,7 +103,8 @@ function sk_local_deliver_ifindex(k: Stack, sk: number): number {
 		: ip_segment_deliver_ifindex(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
-function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
+/** What answers the socket from beyond the namespace. */
+export function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
 	const S = k.sock;
 	const oif = S.skc_bound_dev_if[sk];
 	return sk_over_ipv6(S, sk)
@@ -111,7 +113,8 @@ function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
 }
 
 export function tcp_send_syn(k: Stack, sk: number): void {
-	tcp_transmit_skb(k, sk, TCPHDR_SYN, 0);
+	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
+	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
 
 /** Sends the first SYN and arms the timer that sends it again; what an earlier try left is forgotten. */

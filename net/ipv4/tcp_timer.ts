@@ -17,13 +17,14 @@ import {
 	TCPF_FIN_WAIT1,
 	TCPF_LAST_ACK,
 } from "../../include/net/tcp_states.js";
-import { ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
+import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
 import { tcp_done, tcp_fin_time } from "./tcp.js";
 import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
+	sk_remote_answer,
 	tcp_retransmit_fin,
 	tcp_send_ack,
 	tcp_send_active_reset,
@@ -62,6 +63,12 @@ function tcp_retransmit_timer(k: Stack, sk: number): void {
 	const fin = ((1 << S.skc_state[sk]) & (TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK)) !== 0;
 	if (!syn && !fin) return;
 	const retries = syn ? sk_net(k, sk).ipv4.sysctl_tcp_syn_retries : TCP_ORPHAN_RETRIES;
+	if (syn && sk_remote_answer(k, sk) === "unreachable") {
+		// The route refused it already (ICMP, a soft error); the first repetition makes it final.
+		S.sk_err[sk] = ENETUNREACH;
+		tcp_done(k, sk);
+		return;
+	}
 	if (S.icsk_retransmits[sk] >= retries) {
 		S.sk_err[sk] = ETIMEDOUT;
 		tcp_done(k, sk);

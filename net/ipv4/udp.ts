@@ -23,6 +23,7 @@ import { inet_reset_saddr, ipv6_only_sock } from "../../include/net/inet_sock.js
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
 import { ipv6_addr_any, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import {
+	IFF_UP,
 	LOOPBACK_IFINDEX,
 	type Net,
 	RTN_BROADCAST,
@@ -77,8 +78,9 @@ import {
 	reuseport_has_conns,
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
-import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { dev_get_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { ip_datagram_oif, ip4_datagram_connect } from "./datagram.js";
+import { __ip_dev_find } from "./devinet.js";
 import {
 	inet_rcv_saddr_any,
 	inet_rcv_saddr_equal,
@@ -294,20 +296,18 @@ function udp_bind_conflict(
 	hash2_nulladdr: number,
 ): number {
 	const slot = udp_hashslot(table, net, snum);
+	const slot2 = udp_hashslot2(table, udp_portaddr_hash(k.sock, sk) ^ snum);
+	const null_slot2 = udp_hashslot2(table, hash2_nulladdr);
 	const fixed = k.changes.has("udp-wildcard-hash2-shortcut-fixed");
+	const fast =
+		(!fixed || inet_use_hash2_on_bind(k, sk)) &&
+		table.count[slot] > LONG_CHAIN &&
+		table.count[slot] >= table.count2[slot2];
 	let sk2: number;
-	let fast = false;
-	if (table.count[slot] > LONG_CHAIN && (!fixed || inet_use_hash2_on_bind(k, sk))) {
-		const slot2 = udp_hashslot2(table, udp_portaddr_hash(k.sock, sk) ^ snum);
-		const null_slot2 = udp_hashslot2(table, hash2_nulladdr);
-		fast = table.count[slot] >= table.count2[slot2];
-		if (fast) {
-			sk2 = udp_lib_lport_inuse2(k, net, snum, table, slot2, sk);
-			if (sk2 === 0 && null_slot2 !== slot2) {
-				sk2 = udp_lib_lport_inuse2(k, net, snum, table, null_slot2, sk);
-			}
-		} else {
-			sk2 = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
+	if (fast) {
+		sk2 = udp_lib_lport_inuse2(k, net, snum, table, slot2, sk);
+		if (sk2 === 0 && null_slot2 !== slot2) {
+			sk2 = udp_lib_lport_inuse2(k, net, snum, table, null_slot2, sk);
 		}
 	} else {
 		sk2 = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
@@ -551,8 +551,9 @@ export function udp_queue_rcv_skb(
 }
 
 /**
- * A datagram that arrives over loopback, on the device `dif` of its destination. Nobody
- * there: the sender hears of it, if the address is `local`, so that it can send.
+ * A datagram that arrives over lo, or over the VRF `sdif`, on the device `dif` of its
+ * destination. Nobody there: the sender hears of it, if the destination is an address that
+ * can answer and the answer finds back.
  */
 function __udp4_lib_rcv(
 	k: Stack,
@@ -564,16 +565,18 @@ function __udp4_lib_rcv(
 	dport: number,
 	len: number,
 	dif: number,
-	local: boolean,
+	sdif: number,
 ): void {
-	const vrf = l3mdev_master_ifindex_by_index(net, dif);
-	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, vrf, table);
+	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, table);
 	if (sk !== 0) {
 		udp_queue_rcv_skb(k, table, sk, k.sock.skc_daddr[sk] !== 0, len);
 		return;
 	}
-	if (!local) return;
-	// The ICMP message goes over lo or the VRF, whatever the device of the addresses.
+	if (__ip_dev_find(net, daddr) === null) return;
+	// icmp_send: by lo or the VRF of the sender's address, whatever the device of that.
+	const back = ip_local_deliver_ifindex(net, saddr, sdif);
+	if (back === 0) return;
+	const vrf = l3mdev_master_ifindex_by_index(net, back);
 	const icmp_dif = vrf !== 0 ? vrf : LOOPBACK_IFINDEX;
 	__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, vrf);
 }
@@ -586,6 +589,13 @@ export function sock_alloc_send_skb(k: Stack, sk: number): number {
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	return (k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0 ? -EPIPE : 0;
+}
+
+/** Whether a datagram to an address, by the route in `flow`, comes back over lo or a VRF. */
+function ip_loops_back(net: Net, daddr: number, oif: number): boolean {
+	if (daddr !== INADDR_ANY) return ip_datagram_deliver_ifindex(net, daddr, oif) !== 0;
+	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
+	return lo !== null && (lo.flags & IFF_UP) !== 0;
 }
 
 /**
@@ -623,14 +633,16 @@ export function udp_sendmsg(
 	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif);
 	if (err < 0) return err;
 	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
-	const dif = ip_datagram_deliver_ifindex(net, flow.daddr, oif);
+	const arrives = ip_loops_back(net, daddr, oif);
+	// inet_iif: without rt_iif the device that it came by. Only to local addresses that is a VRF.
+	const dif = flow.iif !== 0 ? flow.iif : LOOPBACK_IFINDEX;
+	const by_vrf = flow.type === RTN_LOCAL && daddr !== INADDR_ANY;
+	const sdif = by_vrf ? l3mdev_master_ifindex_by_index(net, dif) : 0;
 	let { saddr } = flow;
 	daddr = flow.daddr;
-	let local = flow.type === RTN_LOCAL;
 	const cork = addr === null ? table.cork_fl.get(sk) : undefined;
 	if (cork?.cached) {
 		({ saddr, daddr, dport } = cork);
-		local = ip_local_deliver_ifindex(net, daddr, 0) !== 0;
 	} else if (cork !== undefined) {
 		cork.cached = true;
 	}
@@ -642,8 +654,8 @@ export function udp_sendmsg(
 	if (flow.type === RTN_BROADCAST || flow.type === RTN_MULTICAST) return size;
 
 	const sport = S.inet_sport[sk];
-	if (dif !== 0) {
-		__udp4_lib_rcv(k, net, table, saddr, sport, daddr, dport, size, dif, local);
+	if (arrives) {
+		__udp4_lib_rcv(k, net, table, saddr, sport, daddr, dport, size, dif, sdif);
 	} else if (flow.answer === "refuse") {
 		__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, oif, 0);
 	}

@@ -136,7 +136,7 @@ export function inet6_create(k: Stack, net: Net, sock: number, protocol: number)
 	if (typeof answer === "number") return answer;
 	k.socket.ops[sock] = answer.ops;
 	const sk = sk_alloc(k, net, AF_INET6, answer.prot, k.socket.type[sock], answer.protocol);
-	k.sock.skc_ipv6only[sk] = net.ipv6.bindv6only !== 0 ? 1 : 0;
+	k.sock.skc_ipv6only[sk] = net.ipv6.bindv6only & 1;
 	sock_graft(k, sk, sock);
 	answer.init?.(k, sk);
 	return 0;

@@ -304,6 +304,7 @@ function __udp6_lib_rcv(
 	// Over IPv6 a message counts as received on the device of its address, the sender's here.
 	const linklocal = (ipv6_addr_type(saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	const icmp_dif = ip6_local_deliver_ifindex(net, saddr, 0, linklocal ? dif : sdif);
+	if (icmp_dif === 0) return;
 	const icmp_sdif = l3mdev_master_ifindex_by_index(net, icmp_dif);
 	__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, icmp_sdif);
 }

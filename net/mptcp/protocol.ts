@@ -110,6 +110,8 @@ function mptcp_close(k: Stack, sk: number, timeout: number): void {
 	const ssk = msk.first;
 	k.mptcp.conn.delete(ssk);
 	k.mptcp.socks.delete(sk);
+	// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.
+	if (msk.fallback) k.sock.rcv_unread[ssk] = 0;
 	sk_prot(k, ssk).close(k, ssk, timeout);
 	k.socket.sk[msk.socket] = 0;
 	k.socket.kmem_cache_free(msk.socket);

@@ -64,10 +64,12 @@ export function subflow_state_change(k: Stack, ssk: number): void {
 	const err = state === TCP_CLOSE ? sock_error(k, ssk) : 0;
 	if (err !== 0) {
 		// It falls back as well if it was the first answer, which mostly it is on this side.
-		if (msk.initial && S.skc_state[sk] !== TCP_SYN_SENT) msk.fallback = true;
+		if (S.skc_state[sk] !== TCP_SYN_SENT) {
+			if (msk.initial) msk.fallback = true;
+			S.sk_shutdown[sk] = SHUTDOWN_MASK;
+		}
 		S.skc_state[sk] = TCP_CLOSE;
 		S.sk_err[sk] = -err;
-		S.sk_shutdown[sk] = SHUTDOWN_MASK;
 		return;
 	}
 	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {

@@ -59,9 +59,9 @@ export function sctp_release_sock(k: Stack, asoc: SctpAssociation): void {
 	if (!asoc.init_pending || asoc.dead) return;
 	asoc.init_pending = false;
 	const { dst } = asoc;
-	// Without a route the INIT is lost, or from another address the answer.
-	if (!dst?.bound) return;
+	if (dst === null) return; // without a route the INIT is lost
 	if (dst.dif === 0) {
+		if (!dst.bound) return; // from another address the answer
 		const answer = k.observer?.remote_answer(asoc.sk) ?? dst.answer;
 		if (answer === "refuse") sctp_cookie_wait_abort(k, asoc);
 		else if (answer === "accept") sctp_established(k, asoc);
@@ -71,7 +71,10 @@ export function sctp_release_sock(k: Stack, asoc: SctpAssociation): void {
 	sctp_rcv_init(k, asoc, saddr, asoc.peer.primary_addr, dst.dif);
 }
 
-/** The whole handshake with an endpoint of this kernel. */
+/**
+ * The whole handshake with an endpoint of this kernel. An INIT from an address that is not
+ * the association's reaches that endpoint, but its answer finds nobody.
+ */
 function sctp_rcv_init(
 	k: Stack,
 	asoc: SctpAssociation,
@@ -80,6 +83,7 @@ function sctp_rcv_init(
 	dif: number,
 ): void {
 	const net = sk_net(k, asoc.sk);
+	const bound_dev_if = k.sock.skc_bound_dev_if;
 	const met = sctp_lookup_association(k, net, daddr, saddr, dif);
 	if (met === asoc) {
 		// From a socket to itself.
@@ -90,22 +94,20 @@ function sctp_rcv_init(
 	}
 	if (met !== null) throw new NotModelled("SCTP: INITs that meet an association");
 	const ep = __sctp_rcv_lookup_endpoint(k, net, daddr, saddr, dif);
-	// What comes back is lost where a device keeps it from the sock.
-	const back = sctp_get_af_specific(saddr.sin_family)?.deliver_ifindex(net, saddr) ?? 0;
-	const heard = sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], back);
+	const af = sctp_get_af_specific(saddr.sin_family);
 	if (
 		ep === null ||
-		!sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[ep.sk], dif) ||
+		!sctp_sk_bound_dev_eq(bound_dev_if[ep.sk], dif) ||
 		(sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))
 	) {
-		if (heard) sctp_cookie_wait_abort(k, asoc);
+		if (hears(k, asoc, af?.deliver_ifindex(net, saddr) ?? 0)) sctp_cookie_wait_abort(k, asoc);
 		return;
 	}
 	const peer = sctp_association_new(ep, ep.sk, saddr);
-	const scope = sctp_get_af_specific(saddr.sin_family)?.scope(saddr) ?? 0;
+	const scope = af?.scope(saddr) ?? 0;
 	if (sctp_assoc_set_bind_addr_from_ep(k, peer, scope) < 0) return; // dropped, as for want of memory
 	sctp_transport_route(k, peer, saddr); // for the INIT ACK, which leaves nothing behind
-	if (!heard || !answers_from(peer, daddr)) return;
+	if (!hears(k, asoc, peer.dst?.dif ?? 0) || !answers_from(peer, daddr)) return;
 	sctp_process_init(k, asoc, daddr, peer);
 	if (!sctp_process_init(k, peer, saddr, asoc)) {
 		sctp_association_free(k, peer);
@@ -116,6 +118,15 @@ function sctp_rcv_init(
 	sctp_cmd_new_state(k, peer, SCTP_STATE_ESTABLISHED);
 	sctp_endpoint_add_asoc(k, ep, peer);
 	sctp_established(k, asoc);
+}
+
+/**
+ * Whether an association hears what comes back to the source address of its INIT, received
+ * on device `dif`, 0 if nothing does.
+ */
+function hears(k: Stack, asoc: SctpAssociation, dif: number): boolean {
+	if (asoc.dst === null || !asoc.dst.bound || dif === 0) return false;
+	return sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], dif);
 }
 
 /**
@@ -199,7 +210,9 @@ export function sctp_primitive_ABORT(k: Stack, asoc: SctpAssociation): void {
 export function sctp_primitive_SEND(k: Stack, asoc: SctpAssociation, size: number): void {
 	const peer = asoc.other;
 	if (asoc.state === SCTP_STATE_COOKIE_WAIT) asoc.outqueue.push(size);
-	else if (peer !== null) sctp_sk(k, peer.sk).receive_queue.push({ asoc: peer, size });
+	else if (peer !== null && (k.sock.sk_shutdown[peer.sk] & RCV_SHUTDOWN) === 0) {
+		sctp_sk(k, peer.sk).receive_queue.push({ asoc: peer, size });
+	}
 }
 
 /** An error for the program; a one-to-many sock has notifications instead. */

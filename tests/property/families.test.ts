@@ -7,11 +7,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+	type Address,
 	EADDRINUSE,
 	IPV6_V6ONLY,
 	Kernel,
 	SO_BINDTODEVICE,
 	SO_REUSEADDR,
+	SO_REUSEPORT,
 	SOL_IPV6,
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
@@ -48,7 +50,9 @@ const PROTOCOLS: readonly Protocol[] = ["tcp", "udp", "udplite"];
 /** A socket, and how it is bound and used. */
 interface Step {
 	place: Place;
+	/** SO_REUSEADDR, SO_REUSEPORT. */
 	reuse?: boolean;
+	group?: boolean;
 	device?: boolean;
 	listen?: boolean;
 }
@@ -74,10 +78,11 @@ function attempt({ version, protocol, crowd }: Setting, steps: readonly Step[]):
 		const { fd, name } = open(task, protocol, "0.0.0.0");
 		expect(task.bind(fd, { ...name, port: PORT + i * SLOTS })).toBe(0);
 	}
-	return steps.flatMap(({ place, reuse = false, device = false, listen = false }) => {
+	return steps.flatMap(({ place, reuse, group, device, listen }) => {
 		const { fd, name } = open(task, protocol, addressOf(place));
 		if (place.endsWith("only")) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1);
 		if (reuse) task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (group) task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		if (device) {
 			const lo = Uint8Array.from([..."lo"].map((letter) => letter.charCodeAt(0)));
 			task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, lo);
@@ -206,6 +211,69 @@ describe("of two sockets on a port", () => {
 			}
 		}
 	});
+});
+
+/** As Debian's kernel answered, run by tests/recordings/vm.sh. */
+describe("seen on 6.1.176", () => {
+	const debian = { version: "6.1.176", crowd: false } as const;
+	/** Whether each socket gets the port. */
+	const got = (protocol: Protocol, ...steps: Step[]) =>
+		attempt({ ...debian, protocol }, steps)
+			.filter((_, i) => i % 2 === 0)
+			.map((bound) => bound === 0);
+
+	it("who comes to the IPv4 wildcard second is found as the first is", () => {
+		const ipv4: Step = { place: "0.0.0.0", reuse: true };
+		const mapped: Step = { place: "::ffff:0.0.0.0", reuse: true };
+		const newcomer: Step = { place: "::ffff:127.0.0.1" };
+		expect(got("tcp", ipv4, mapped, newcomer)).toEqual([true, true, false]);
+		expect(got("tcp", mapped, ipv4, newcomer)).toEqual([true, true, true]);
+		expect(got("tcp", mapped, newcomer)).toEqual([true, true]);
+		expect(got("tcp", ipv4, newcomer)).toEqual([true, false]);
+	});
+
+	it("of several on a UDP port who came last decides, but IPv6 sockets of a group come first", () => {
+		const alone: Step = { place: "127.0.0.1" };
+		const member: Step = { place: "192.0.2.10", group: true };
+		const member6: Step = { place: "::ffff:192.0.2.10", group: true };
+		const newcomer: Step = { place: "0.0.0.0", group: true };
+		expect(got("udp", alone, member, newcomer)).toEqual([true, true, true]);
+		expect(got("udp", member, alone, newcomer)).toEqual([true, true, false]);
+		expect(got("udp", alone, member6, newcomer)).toEqual([true, true, false]);
+		expect(got("udp", member6, alone, newcomer)).toEqual([true, true, false]);
+	});
+
+	for (const [protocol, stand_in] of [
+		["udp", -EADDRINUSE],
+		["tcp", 0],
+	] as const) {
+		it(`an IPv6 connection of ${protocol} keeps 0.0.0.0 out, as one on 127.0.0.6`, () => {
+			const kernel = new Kernel({ version: "6.1.176" });
+			const task = kernel.createTask({ net: kernel.createNet() });
+			const server = open(task, protocol, "::1");
+			const to = { ...server.name, port: 9999 };
+			task.setsockopt(server.fd, SOL_IPV6, IPV6_V6ONLY, 1);
+			task.bind(server.fd, to);
+			task.listen(server.fd, 1);
+			const { fd: client } = open(task, protocol, "::1");
+			expect(task.connect(client, to)).toBe(0);
+			const { port } = task.getsockname(client) as Address;
+			const results = [
+				"0.0.0.0",
+				"127.0.0.6",
+				"127.0.0.1",
+				"::ffff:0.0.0.0",
+				"::ffff:127.0.0.6",
+			].map((place) => {
+				const { fd, name } = open(task, protocol, place);
+				const result = task.bind(fd, { ...name, port });
+				task.close(fd);
+				return result;
+			});
+			// TCP looks for one address by that address, and finds none of IPv4 there.
+			expect(results).toEqual([-EADDRINUSE, stand_in, 0, 0, 0]);
+		});
+	}
 });
 
 const step: fc.Arbitrary<Step> = fc.record({

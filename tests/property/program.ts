@@ -218,14 +218,12 @@ const address6 = ({ wildcards = 4, mapped = 2 }: Profile) =>
 		[3, fc.constantFrom(...ADDRESSES6)],
 	);
 
-const port = ({ bind, autobind, ports = 4 }: Profile) => {
-	const named = bind;
-	return fc.oneof(
+const port = ({ bind, autobind, ports = 4 }: Profile) =>
+	fc.oneof(
 		{ arbitrary: fc.constant(0), weight: autobind },
-		{ arbitrary: fc.integer({ min: BASE, max: BASE + ports - 1 }), weight: named },
-		{ arbitrary: fc.constantFrom(80, BASE - 1, 50_000), weight: Math.ceil(named / 8) },
+		{ arbitrary: fc.integer({ min: BASE, max: BASE + ports - 1 }), weight: bind },
+		{ arbitrary: fc.constantFrom(80, BASE - 1, 50_000), weight: Math.ceil(bind / 8) },
 	);
-};
 
 const options = ({ devices, reuse: [addr, port] = [4, 4] }: Profile): fc.Arbitrary<Options> =>
 	fc.record({

@@ -38,16 +38,13 @@ function callsOf(transcript: readonly string[], protocol: Protocol): string[] {
 
 describe("calls of one protocol", { timeout: 600_000 }, () => {
 	it("have the same results whatever is called in between on sockets of others", () => {
-		let calls = 0;
 		always(programs(MIXED), { seed: 51, runs: 120 }, (program) => {
 			const { transcript } = play(program, []);
-			calls += transcript.length;
 			for (const protocol of ["tcp", "udp", "udplite"] as const) {
 				const alone = play(only(program, protocol), []).transcript;
 				expect(callsOf(alone, protocol)).toEqual(alone);
 				expect(callsOf(transcript, protocol)).toEqual(alone);
 			}
 		});
-		expect(calls).toBeGreaterThan(0);
 	});
 });

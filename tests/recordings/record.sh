@@ -11,7 +11,7 @@ set -eu
 
 ALL='three_ways-by_hand three_ways-namespace_range three_ways-socket_range
 three_ways-closing time_wait web redis load odd storm-1 storm6-1 storm6-udplite-1
-storm6-mptcp-1 storm6-sctp-1 storm6-vrf-1 selftest vrf'
+storm6-mptcp-1 storm6-dccp-1 storm6-sctp-1 storm6-vrf-1 selftest vrf'
 
 usage() {
 	cat <<END

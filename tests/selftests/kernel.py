@@ -166,7 +166,12 @@ class World:
         elif verb == "ports":
             return joined(int(self.name(self.sockets[name][0]).rsplit(":", 1)[1]) for name in args)
         elif verb == "heard":
-            return " ".join(name for name in args if self.hears(name)) or "nobody"
+            heard = [name for name in args if self.hears(name)]
+            if not heard:
+                # A packet may be on its way for a moment.
+                time.sleep(0.03)
+                heard = [name for name in args if self.hears(name)]
+            return " ".join(heard) or "nobody"
         else:
             protocol, six = re.fullmatch("([a-z]+)(6?)", verb).groups()
             return self.create(*PROTOCOLS[protocol], six, args)
@@ -204,11 +209,9 @@ class World:
         result = (call or libc.getsockname)(fd, data, ctypes.byref(size))
         return unpacked(data.raw) if result == 0 else made(result)
 
-    def accept(self, fd):
-        # A connection may be on its way for a moment.
-        if not select.select([fd], [], [], 0)[0]:
-            time.sleep(0.01)
-        if not select.select([fd], [], [], 0)[0] and self.listens(fd):
+    def accept(self, fd, patience=1):
+        ready = select.select([fd], [], [], patience)[0]
+        if not ready and self.listens(fd):
             return "EAGAIN", -1
         result = libc.accept(fd, None, None)
         return ("0", result) if result >= 0 else (made(result), -1)
@@ -222,7 +225,7 @@ class World:
         fd, _, dgram = self.sockets[name]
         if dgram:
             return libc.recv(fd, ctypes.create_string_buffer(8), 8, 0x40) >= 0
-        _, accepted = self.accept(fd)
+        _, accepted = self.accept(fd, 0)
         if accepted >= 0:
             os.close(accepted)
         return accepted >= 0

@@ -5,7 +5,7 @@
  * SCTP); the others go on from there.
  */
 import { describe } from "vitest";
-import { EVERY, type Kind, kindsOf, lines, names, rule } from "./world.js";
+import { EVERY, type Kind, kindsOf, lines, MODELLED, names, rule } from "./world.js";
 
 /** As ip_local_port_range.sh sets it. */
 const NAMESPACE = "sysctl ipv4.ip_local_port_range 40000 49999";
@@ -164,9 +164,12 @@ describe.each(kindsOf("tcp", "udp", "mptcp", "sctp", "udplite", "dccp"))(
 const KINDS = kindsOf("tcp", "udp", "mptcp", "sctp", "udplite", "dccp");
 
 describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
-	const { name, lo, lo2, any, protocol } = kind;
+	const { name, family, lo, lo2, any, protocol } = kind;
 	const versions = versionsOf(kind);
 	const dgram = protocol === "udp" || protocol === "udplite";
+	// A refused association keeps its port.
+	const unanswered = family === 4 ? "198.51.100.1:9" : "[::ffff:198.51.100.1]:9";
+	const nobody = protocol === "sctp" ? `${lo}:9` : unanswered;
 	rule(
 		`${name}: takes four bytes, no less and no more`,
 		`
@@ -298,6 +301,20 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 			ports ${taken.join(" ")} = ${left}
 			`,
 			versions,
+		);
+		// Since connect-range-step-1 connect() looks at odd numbers of ports as well.
+		const odd = low >= 40000 && high <= 40007 && low < high && (high - low) % 2 === 0;
+		rule(
+			`${name}: [${low}, ${high}] leaves ${left} of 40000-40007 to connect()`,
+			`
+			sysctl ipv4.ip_local_port_range 40000 40007
+			${name} ${[...taken, "z"].join(" ")}
+			${lines([...taken, "z"], (a) => `${a} range ${low} ${high}`)}
+			${lines(taken, (a) => `${a} start ${nobody}${dgram ? "" : " = EINPROGRESS"}`)}
+			z start ${nobody} = ${dgram || protocol === "sctp" ? "EAGAIN" : "EADDRNOTAVAIL"}
+			ports ${taken.join(" ")} = ${left}
+			`,
+			odd ? versions.filter((version) => MODELLED.test(version)) : versions,
 		);
 	}
 	rule(

@@ -82,7 +82,8 @@ describe("bind_timewait", () => {
 			const { address } = place(end);
 			return `${made("tcp", "a", place(end))}\na bind ${address}:${5000 + i} = EADDRINUSE\nclose a`;
 		})}
-		pass 2000
+		# Timers so far off are some seconds late.
+		pass 9000
 		${lines(CONNECTIONS, ([at], i) => {
 			const { address } = place(at);
 			return `${made("tcp", "a", place(at))}\na bind ${address}:${5000 + i}\nclose a`;
@@ -99,7 +100,7 @@ describe("bind_timewait", () => {
 		tcp b with SO_REUSEPORT
 		b bind 0.0.0.0:5000
 		close b
-		a bind [::]:5000 = 0 | 6.18.44: EADDRINUSE
+		a bind [::]:5000
 		`,
 	);
 	rule(

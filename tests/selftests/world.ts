@@ -144,6 +144,9 @@ export function joined(ports: readonly number[]): string {
 	return runs.map(([low, high]) => (low === high ? `${low}` : `${low}-${high}`)).join(",");
 }
 
+/** Small ones: what a table holds is looked over after each program. */
+const TABLES = { ehash: 8192, bhash: 4096, lhash2: 1024, udp: 4096 };
+
 /** Calls that an error shows before the one that was answered otherwise. */
 const SHOWN = 20;
 
@@ -170,7 +173,7 @@ export class World {
 		seed = 1,
 	) {
 		const [base, ...changes] = version.split("+");
-		this.kernel = new Kernel({ version: base, seed });
+		this.kernel = new Kernel({ version: base, seed, tables: TABLES });
 		const { changes: has } = this.kernel;
 		for (const change of changes) (has as Set<string>).add(change);
 		this.net = this.kernel.createNet();
@@ -387,7 +390,8 @@ export class World {
 
 const portOf = (name: string): number => Number(name.slice(name.lastIndexOf(":") + 1));
 
-const MODELLED = /^6\.3|^6\.1\.176$/;
+/** Versions that the model has. */
+export const MODELLED = /^6\.3|^6\.1\.176$/;
 
 /** What a table is about if it does not say: the modelled versions, and every other kernel. */
 export const EVERY: readonly string[] = ["6.3", "6.1.176", "*"];

@@ -62,7 +62,12 @@ export class PerturbCheck {
 
 		const next = new Set<number>();
 		let verdict: string | null = null;
-		if (before !== undefined && before.low === low && before.remaining === remaining && before.step === step) {
+		if (
+			before !== undefined &&
+			before.low === low &&
+			before.remaining === remaining &&
+			before.step === step
+		) {
 			for (const start of before.starts) {
 				const i = steps(start);
 				if (i >= 0) for (const offset2 of after(start, i)) next.add(offset2);

@@ -127,6 +127,8 @@ export class Kernel implements Stack {
 				sysctl_ip_nonlocal_bind: 0,
 				sysctl_ip_autobind_reuse: 0,
 				sysctl_tcp_tw_reuse: 2,
+				sysctl_tcp_tw_reuse_delay: 1000,
+				sysctl_ip_local_port_step_width: 0,
 				sysctl_tcp_fin_timeout: 60,
 				sysctl_tcp_l3mdev_accept: 0,
 				sysctl_udp_l3mdev_accept: 0,

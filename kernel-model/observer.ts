@@ -34,6 +34,8 @@ export interface ConnectWindow {
 	low: number;
 	high: number;
 	remaining: number;
+	/** 2, or 1 since 6.8 where the socket has a range of its own. */
+	step: number;
 }
 
 const NOTHING: Observation = { port: null, exhausted: false, remote: null };
@@ -68,17 +70,17 @@ export class RecordingObserver implements Observer {
 		return this.offset(low, high, remaining, acceptable);
 	}
 
-	connect_offset(sk: number, low: number, high: number, remaining: number): number {
+	connect_offset(sk: number, low: number, high: number, remaining: number, step: number): number {
 		const net: Net = sk_net(this.kernel, sk);
 		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
-		this.window = { sk, low, high, remaining };
+		this.window = { sk, low, high, remaining, step };
 		const acceptable = (port: number) =>
 			connect_candidate(this.kernel, net, sk, port, l3mdev) === CANDIDATE_OK;
 		const offset = this.offset(low, high, remaining, acceptable);
 		// connect()'s first pass is the one that leaves a port out. If it must find nothing, it
 		// may have to leave out the other one, and reach the port from further off.
 		const odd_length = high - low !== remaining;
-		if (odd_length && remaining >= 4 && (offset & 1) !== 0) {
+		if (step === 2 && odd_length && remaining >= 4 && (offset & 1) !== 0) {
 			if (offset === 1 && acceptable(low)) return remaining - 2;
 			if (offset > 1 && acceptable(low + remaining)) return 0;
 		}

@@ -11,14 +11,15 @@
  */
 import type { ConnectWindow } from "./observer.js";
 
-/** Random draws that move the counter: get_random_u32_below(8) * 2. */
-const DRAWS = [0, 2, 4, 6, 8, 10, 12, 14];
+/** Random draws that move the counter by as many steps: get_random_u32_below(8). */
+const DRAWS = [0, 1, 2, 3, 4, 5, 6, 7];
 /** EPHEMERAL_PORT_SHUFFLE_PERIOD, ms. */
 const PERIOD = 10_000;
 
 interface Knowledge {
 	low: number;
 	remaining: number;
+	step: number;
 	/** Even offsets at which the next search may start. */
 	starts: Set<number>;
 	/** When this was learnt, ms. */
@@ -42,14 +43,14 @@ export class PerturbCheck {
 		time: number,
 		acceptable: (port: number) => boolean,
 	): string | null {
-		const { low, high, remaining } = window;
+		const { low, high, remaining, step } = window;
 		const offset = port - low;
 		const before = this.known.get(destination);
-		const odd = (offset & 1) === 1;
+		const odd = step === 2 && (offset & 1) === 1;
 		/** Steps from an even start to the chosen port, or -1 if the search would have stopped before. */
 		const steps = (start: number): number => {
 			let candidate = low + start + (odd ? 1 : 0);
-			for (let i = 0; i < remaining; i += 2, candidate += 2) {
+			for (let i = 0; i < remaining; i += step, candidate += step) {
 				if (candidate >= high) candidate -= remaining;
 				if (candidate === port) return i;
 				if (acceptable(candidate)) return -1;
@@ -57,11 +58,16 @@ export class PerturbCheck {
 			return -1;
 		};
 		const after = (start: number, i: number) =>
-			DRAWS.map((draw) => (start + Math.max(i, draw) + 2) % remaining);
+			DRAWS.map((draw) => (start + Math.max(i, draw * step) + step) % remaining);
 
 		const next = new Set<number>();
 		let verdict: string | null = null;
-		if (before !== undefined && before.low === low && before.remaining === remaining) {
+		if (
+			before !== undefined &&
+			before.low === low &&
+			before.remaining === remaining &&
+			before.step === step
+		) {
 			for (const start of before.starts) {
 				const i = steps(start);
 				if (i >= 0) for (const offset2 of after(start, i)) next.add(offset2);
@@ -76,7 +82,7 @@ export class PerturbCheck {
 			const start = offset - (odd ? 1 : 0);
 			for (const offset2 of after(start % remaining, 0)) next.add(offset2);
 		}
-		this.known.set(destination, { low, remaining, starts: next, time });
+		this.known.set(destination, { low, remaining, step, starts: next, time });
 		this.last = destination;
 		return verdict;
 	}

@@ -569,6 +569,11 @@ export class Player {
 		if (window === null) return null;
 		const k = this.kernel;
 		const destination = addressPair(k, sk);
+		// With ip_local_port_step_width nobody sees how far a search went for each try.
+		if (sk_net(k, sk).ipv4.sysctl_ip_local_port_step_width !== 0) {
+			this.perturb.forget(destination);
+			return null;
+		}
 		// Of two calls that overlap, no recording shows which search came first.
 		if (!revealed.exact || !this.timed || this.overlapping.has(call)) {
 			this.perturb.forget(destination);

@@ -213,15 +213,15 @@ export function reveal(
 					}
 					break;
 				}
-				if (peer === null) break;
 				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
-				if (peer.family === "AF_UNSPEC" || RELEASES.has(line.result?.errno ?? "")) {
+				// An error that ends the attempt does so whatever address it was asked with.
+				if (peer?.family === "AF_UNSPEC" || RELEASES.has(line.result?.errno ?? "")) {
 					// What bind() did not name is given up again.
 					if (life.kind !== "sctp") Object.assign(life, newLife(life.kind));
 					else life.choosing.push(line);
 					break;
 				}
-				if (!begun || life.connecting) break; // it only asks how the first one goes
+				if (peer === null || !begun || life.connecting) break; // it only asks how the first one goes
 				life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = true;
 				life.brokenOff = false;

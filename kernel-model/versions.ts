@@ -87,7 +87,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		backports: [],
 		summary:
 			"connect() with a per-socket range scans every port in turn, without a pass for each parity; a set range counts as local even where it lies outside the namespace's",
-		modelled: false,
+		modelled: true,
 	},
 	{
 		name: "bhash-holds-bhash2",
@@ -95,8 +95,68 @@ export const CHANGES: readonly BehaviourChange[] = [
 		since: "6.8",
 		backports: [],
 		summary:
-			"bind buckets hold bind2 buckets instead of sockets; time-wait sockets are among the owners; AF_INET buckets are kept as v4-mapped addresses",
+			"bind buckets hold bind2 buckets instead of sockets, time-wait sockets are among the owners: other costs; what a program sees of it are the next two",
 		modelled: false,
+	},
+	{
+		name: "first-bind-not-fast",
+		commit: null,
+		since: "6.8",
+		backports: [],
+		summary:
+			"the first bind() of a port leaves no fastreuse and no FASTREUSEPORT_ANY: a socket that took SO_REUSEADDR or SO_REUSEPORT back after bind() conflicts",
+		modelled: true,
+	},
+	{
+		name: "bhash2-addr-type",
+		commit: null,
+		since: "6.8",
+		backports: [],
+		summary:
+			"bind() of an AF_INET6 socket to a v4-mapped address meets another one on ::ffff:0.0.0.0 (which bhash2-v4mapped-on-bind alone, in 6.1.176, does not)",
+		modelled: true,
+	},
+	{
+		name: "bhash2-every-wildcard-bucket",
+		commit: "d91ef1e1b55f",
+		since: "6.9",
+		backports: ["6.1.176"],
+		summary:
+			"bind() to an address looks at every wildcard bucket of the port, not only at the first that matches, be it IPv6-only",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v6only-v4mapped",
+		commit: "ea111449501e",
+		since: "6.9",
+		backports: ["6.1.176"],
+		summary: "bind() to a v4-mapped address does not meet an IPv6-only wildcard socket",
+		modelled: true,
+	},
+	{
+		name: "udp-hash4",
+		commit: "78c91ae2c6de",
+		since: "6.13",
+		backports: [],
+		summary:
+			"of UDP sockets with one four-tuple the last to connect gets the datagrams; a connected socket leaves its reuseport group",
+		modelled: false,
+	},
+	{
+		name: "dccp-removed",
+		commit: "2a63dd0edf38",
+		since: "6.16",
+		backports: [],
+		summary: "DCCP is gone",
+		modelled: true,
+	},
+	{
+		name: "udplite-removed",
+		commit: null,
+		since: "7.1",
+		backports: [],
+		summary: "UDP-Lite is gone",
+		modelled: true,
 	},
 	{
 		name: "syn-recv-shutdown-deferred",
@@ -152,7 +212,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 	{
 		name: "source-address-within-vrf",
 		commit: null,
-		since: "6.12",
+		since: "6.11",
 		backports: ["6.1.176"],
 		summary: "the source address of a destination in a VRF is chosen among the VRF's own addresses",
 		modelled: true,
@@ -160,7 +220,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 	{
 		name: "mptcp-local-port-range",
 		commit: "ae5439658cce",
-		since: "6.14",
+		since: "6.8",
 		backports: [],
 		summary: "MPTCP sockets take IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT",
 		modelled: true,
@@ -168,10 +228,10 @@ export const CHANGES: readonly BehaviourChange[] = [
 	{
 		name: "tcp-tw-reuse-delay",
 		commit: null,
-		since: "6.16",
+		since: "6.14",
 		backports: [],
 		summary: "tcp_tw_reuse_delay (ms, default 1000) replaces the rule of the next second",
-		modelled: false,
+		modelled: true,
 	},
 	{
 		name: "orphan-uid",
@@ -179,7 +239,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		since: "6.17",
 		backports: [],
 		summary: "a socket without a file keeps the user that made it instead of counting as root's",
-		modelled: false,
+		modelled: true,
 	},
 	{
 		name: "fastreuse-recomputed",
@@ -187,13 +247,13 @@ export const CHANGES: readonly BehaviourChange[] = [
 		since: "6.18",
 		backports: ["6.17.8"],
 		summary:
-			"bind buckets compute fastreuse and fastreuseport anew when an owner leaves; sockets bound by connect() are marked",
-		modelled: false,
+			"a bind bucket that only connect() still uses, after others left, is open to its search again",
+		modelled: true,
 	},
 	{
 		name: "udp-wildcard-hash2-shortcut-fixed",
 		commit: "e537dd15d0d4",
-		since: "7.1",
+		since: "7.0",
 		backports: ["6.1.176", "6.12.107", "6.18.44"],
 		summary: "UDP bind() to the wildcard with many sockets in a slot no longer misses conflicts",
 		modelled: true,
@@ -204,7 +264,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		since: "7.1",
 		backports: [],
 		summary: "ip_local_port_step_width: connect() scans with a random step",
-		modelled: false,
+		modelled: true,
 	},
 ];
 
@@ -217,48 +277,95 @@ export interface KernelVersion {
 	has: readonly string[];
 }
 
+/** Numbers of a release: "6.12.107" is [6, 12, 107]. */
+function numbers(release: string): [number, number, number] {
+	const [a = 0, b = 0, c = 0] = release.split(/[.-]/).map((part) => Number.parseInt(part, 10) || 0);
+	return [a, b, c];
+}
+
+/** Below 0 if a release is older than another one, above 0 if it is newer. */
+function compareReleases(one: string, other: string): number {
+	const [a, b] = [numbers(one), numbers(other)];
+	return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+}
+
+/** The changes of a mainline release, and of a stable one those that it got beside. */
+function changesSince(release: string): string[] {
+	const [major, minor] = numbers(release);
+	const mainline = `${major}.${minor}`;
+	return CHANGES.filter(
+		({ since, backports }) => compareReleases(since, mainline) <= 0 || backports.includes(release),
+	).map(({ name }) => name);
+}
+
+const BASE: KernelVersion = {
+	name: "6.3",
+	description: "the commit that added the option, 91d0b78c5177 (the default)",
+	has: [...changesSince("6.2"), "ip-local-port-range"],
+};
+
+const STABLE: Readonly<Record<string, string>> = {
+	"6.1.176": "stable, with the option and later fixes (Debian 12)",
+	"6.12.107": "stable (Debian 13)",
+	"6.17.8": "stable, with 6.18's fastreuse-recomputed",
+	"6.18.44": "stable, with 7.0's UDP fix",
+};
+
+const RELEASES =
+	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.3";
+
+/** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [
-	{
-		name: "6.1.176",
-		description: "stable release with the option backported (Debian 12), TCP over IPv4",
-		has: [
-			"bhash2-dual-stack-wildcard",
-			"bhash2-v4mapped-address",
-			"bhash2-v4mapped-on-bind",
-			"bhash2-v4mapped-wildcard",
-			"ip-local-port-range",
-			"simultaneous-synack-accepted",
-			"source-address-within-vrf",
-			"syn-recv-shutdown-deferred",
-			"tw-fin-wait2-not-reused",
-			"udp-reuseport-rescored",
-			"udp-wildcard-hash2-shortcut-fixed",
-		],
-	},
-	{
-		name: "6.3",
-		description: "the commit that added the option, 91d0b78c5177 (the default)",
-		has: ["ip-local-port-range", "sctp-l3mdev"],
-	},
-];
+	BASE,
+	...RELEASES.split(" ").map((name) => ({
+		name,
+		description: STABLE[name] ?? "mainline",
+		has: changesSince(name),
+	})),
+].sort((a, b) => compareReleases(a.name, b.name));
+
+/**
+ * The version to model for a kernel by its `uname -r`: the newest of its series that is not
+ * newer, else the newest mainline release before it; null before 6.3.
+ */
+export function versionFor(release: string): string | null {
+	const [major, minor] = numbers(release);
+	const older = VERSIONS.filter(({ name }) => compareReleases(name, release) <= 0);
+	const series = older.filter(
+		({ name }) => name.split(".").slice(0, 2).join(".") === `${major}.${minor}`,
+	);
+	const mainline = older.filter(({ name }) => name.split(".").length === 2);
+	return (series.at(-1) ?? mainline.at(-1))?.name ?? null;
+}
 
 export const DEFAULT_VERSION = "6.3";
 
 /** Every name that ported code may ask for: the compiler sees to it that none is missing. */
 const ASKED: Readonly<Record<ChangeName, true>> = {
+	"bhash2-addr-type": true,
 	"bhash2-dual-stack-wildcard": true,
+	"bhash2-every-wildcard-bucket": true,
 	"bhash2-v4mapped-address": true,
 	"bhash2-v4mapped-on-bind": true,
 	"bhash2-v4mapped-wildcard": true,
+	"bhash2-v6only-v4mapped": true,
+	"connect-range-step-1": true,
+	"dccp-removed": true,
+	"fastreuse-recomputed": true,
+	"first-bind-not-fast": true,
 	"mptcp-local-port-range": true,
+	"orphan-uid": true,
+	"port-step-width": true,
 	"prefsrc-removed-on-every-device": true,
 	"sctp-l3mdev": true,
 	"simultaneous-synack-accepted": true,
 	"source-address-within-vrf": true,
 	"syn-recv-shutdown-deferred": true,
+	"tcp-tw-reuse-delay": true,
 	"tw-fin-wait2-not-reused": true,
 	"udp-reuseport-rescored": true,
 	"udp-wildcard-hash2-shortcut-fixed": true,
+	"udplite-removed": true,
 };
 
 function isChangeName(name: string): name is ChangeName {

@@ -12,3 +12,9 @@ export function mul_u32_u32_high(a: number, b: number): number {
 export function reciprocal_scale(val: number, ep_ro: number): number {
 	return mul_u32_u32_high(val, ep_ro);
 }
+
+/** Greatest common divisor (lib/math/gcd.c). */
+export function gcd(a: number, b: number): number {
+	while (b !== 0) [a, b] = [b, a % b];
+	return a;
+}

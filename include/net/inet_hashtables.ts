@@ -59,6 +59,9 @@ export class Bind2BucketTable extends Slab {
 	owners = this.i32();
 	/** First time-wait socket; linked by bind2_node. */
 	deathrow = this.i32();
+	/** Since 6.18 (fastreuse-recomputed): both -1 where only connect() uses the bucket. */
+	fastreuse = this.i8();
+	fastreuseport = this.i8();
 }
 
 /** struct inet_hashinfo: the tables of TCP, or of DCCP. Sizes are powers of two. */

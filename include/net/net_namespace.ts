@@ -20,6 +20,10 @@ export interface NetnsIpv4 {
 	sysctl_ip_autobind_reuse: number;
 	/** 0 never, 1 always, 2 over loopback only (the default). */
 	sysctl_tcp_tw_reuse: number;
+	/** ms, since 6.14 (tcp-tw-reuse-delay). */
+	sysctl_tcp_tw_reuse_delay: number;
+	/** Since 7.1 (port-step-width); 0: off. */
+	sysctl_ip_local_port_step_width: number;
 	/** Seconds. */
 	sysctl_tcp_fin_timeout: number;
 	sysctl_tcp_l3mdev_accept: number;

@@ -18,6 +18,8 @@ export const SK_FORCE_REUSE = 2;
 /** sk_userlocks: the program chose the address, the port. */
 export const SOCK_BINDADDR_LOCK = 4;
 export const SOCK_BINDPORT_LOCK = 8;
+/** The port was chosen by connect(): since 6.18 (fastreuse-recomputed); tw_connect_bind as well. */
+export const SOCK_CONNECT_BIND = 16;
 
 /** sk_flags. */
 export const SOCK_DEAD = 1;
@@ -148,6 +150,8 @@ export class SockTable extends Slab {
 	sk_err = this.u16();
 	/** Seconds; -1 is "as long as can be" (MAX_SCHEDULE_TIMEOUT). */
 	sk_lingertime = this.i32();
+	/** User, as sock_i_uid() tells it: root where no file names the sock, before orphan-uid. */
+	sk_uid = this.u32();
 	/** The struct socket, 0 for orphans and for children not accepted yet. */
 	sk_socket = this.i32();
 	sk_reuseport_cb = this.i32();

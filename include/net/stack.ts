@@ -18,17 +18,28 @@ import type { UdpTable } from "./udp.js";
 
 /** Names of behaviour changes between kernel versions; kernel-model/versions.ts describes them. */
 export type ChangeName =
+	| "bhash2-addr-type"
 	| "bhash2-dual-stack-wildcard"
+	| "bhash2-every-wildcard-bucket"
+	| "bhash2-v6only-v4mapped"
 	| "bhash2-v4mapped-address"
 	| "bhash2-v4mapped-on-bind"
 	| "bhash2-v4mapped-wildcard"
+	| "connect-range-step-1"
+	| "dccp-removed"
+	| "fastreuse-recomputed"
+	| "first-bind-not-fast"
 	| "mptcp-local-port-range"
 	| "prefsrc-removed-on-every-device"
+	| "orphan-uid"
+	| "port-step-width"
 	| "sctp-l3mdev"
 	| "simultaneous-synack-accepted"
 	| "source-address-within-vrf"
 	| "syn-recv-shutdown-deferred"
+	| "tcp-tw-reuse-delay"
 	| "tw-fin-wait2-not-reused"
+	| "udplite-removed"
 	| "udp-reuseport-rescored"
 	| "udp-wildcard-hash2-shortcut-fixed";
 
@@ -85,7 +96,7 @@ export interface Observer {
 	/** Instead of bind's draw: an offset in [0, remaining). */
 	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number;
 	/** Instead of connect's start: an offset in [0, remaining). */
-	connect_offset(sk: number, low: number, high: number, remaining: number): number;
+	connect_offset(sk: number, low: number, high: number, remaining: number, step: number): number;
 	/** Instead of the draw of SCTP's search: an offset in [0, remaining). */
 	sctp_offset(sk: number, low: number, high: number, remaining: number): number;
 	/** Instead of the u32 that UDP's search of [low, high] draws. */

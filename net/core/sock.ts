@@ -71,12 +71,12 @@ export function sk_net(k: Stack, sk: number): Net {
 }
 
 /**
- * The user whom a socket counts as: that of its inode, or root where no file names it
- * (orphans, and connections that nobody has accepted yet).
+ * The user whom a socket counts as: that of its inode. Where no file names it (orphans, and
+ * connections that nobody has accepted yet) it is root; since 6.17 (orphan-uid) the user
+ * that it was, or its listener's.
  */
 export function sock_i_uid(k: Stack, sk: number): number {
-	const socket = k.sock.sk_socket[sk];
-	return socket !== 0 ? k.socket.i_uid[socket] : GLOBAL_ROOT_UID;
+	return k.sock.sk_uid[sk];
 }
 
 /** What a sock's protocol does with it. IPV6_ADDRFORM may change it. */
@@ -161,6 +161,7 @@ export function sk_clone(k: Stack, sk: number): number {
 	S.bind2_node_next[newsk] = 0;
 	S.bind2_node_pprev[newsk] = 0;
 	S.sk_socket[newsk] = 0;
+	if (!k.changes.has("orphan-uid")) S.sk_uid[newsk] = GLOBAL_ROOT_UID;
 	S.sk_reuseport_cb[newsk] = 0;
 	S.sk_ack_backlog[newsk] = 0;
 	S.sk_err[newsk] = 0;
@@ -170,6 +171,7 @@ export function sk_clone(k: Stack, sk: number): number {
 
 export function sock_graft(k: Stack, sk: number, socket: number): void {
 	k.sock.sk_socket[sk] = socket;
+	k.sock.sk_uid[sk] = k.socket.i_uid[socket];
 	k.socket.sk[socket] = sk;
 }
 
@@ -177,6 +179,7 @@ export function sock_graft(k: Stack, sk: number, socket: number): void {
 export function sock_orphan(k: Stack, sk: number): void {
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
 	k.sock.sk_socket[sk] = 0;
+	if (!k.changes.has("orphan-uid")) k.sock.sk_uid[sk] = GLOBAL_ROOT_UID;
 }
 
 /** Takes the pending error: 0 or a negative errno. */

@@ -402,6 +402,7 @@ const inetsw: readonly InetProtosw[] = [
  * none. Throws NotModelled for raw and ping sockets.
  */
 export function inet_protosw_find(
+	k: Stack,
 	table: readonly InetProtosw[],
 	type: number,
 	protocol: number,
@@ -410,7 +411,10 @@ export function inet_protosw_find(
 	if (type === SOCK_DGRAM && (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6)) {
 		throw new NotModelled("ping sockets");
 	}
-	const ofType = table.filter((answer) => answer.type === type);
+	const gone = (answer: InetProtosw): boolean =>
+		(answer.protocol === IPPROTO_UDPLITE && k.changes.has("udplite-removed")) ||
+		(answer.protocol === IPPROTO_DCCP && k.changes.has("dccp-removed"));
+	const ofType = table.filter((answer) => answer.type === type && !gone(answer));
 	if (ofType.length === 0) return -ESOCKTNOSUPPORT;
 	if (protocol === IPPROTO_IP) return ofType[0];
 	return ofType.find((answer) => answer.protocol === protocol) ?? -EPROTONOSUPPORT;
@@ -419,7 +423,7 @@ export function inet_protosw_find(
 /** The sock of a new struct socket of AF_INET: 0 or a negative errno. */
 export function inet_create(k: Stack, net: Net, sock: number, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
-	const answer = inet_protosw_find(inetsw, k.socket.type[sock], protocol);
+	const answer = inet_protosw_find(k, inetsw, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
 	k.socket.ops[sock] = answer.ops;
 	const sk = sk_alloc(k, net, AF_INET, answer.prot, k.socket.type[sock], answer.protocol);

@@ -152,8 +152,11 @@ export function inet_rcv_saddr_any(k: Stack, sk: number): boolean {
 	return S.skc_rcv_saddr[sk] === INADDR_ANY;
 }
 
-/** Where the two functions below leave their result: both bounds inclusive. */
-export const local_port_range = { low: 0, high: 0 };
+/**
+ * Where the two functions below leave their result: both bounds inclusive; `local` says that
+ * the socket has a range of its own, be it without effect.
+ */
+export const local_port_range = { low: 0, high: 0, local: false };
 
 /** The namespace's ephemeral range. */
 export function inet_get_local_port_range(net: Net): void {
@@ -177,6 +180,7 @@ export function inet_sk_get_local_port_range(k: Stack, sk: number): void {
 	if (lo <= sk_hi && sk_hi <= hi) hi = sk_hi;
 	local_port_range.low = lo;
 	local_port_range.high = hi;
+	local_port_range.local = sk_lo !== 0 || sk_hi !== 0;
 }
 
 /** Whether the search of owners can be left to bhash2: the socket binds to one address. */
@@ -243,10 +247,7 @@ function __inet_bhash2_conflict(
 	if (ipv6_only_sock(k, sk2)) {
 		const S = k.sock;
 		if (S.skc_family[sk] !== AF_INET6) return false;
-		if (
-			ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) &&
-			k.changes.has("bhash2-v4mapped-on-bind")
-		) {
+		if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) && k.changes.has("bhash2-v6only-v4mapped")) {
 			return false;
 		}
 	}
@@ -327,11 +328,13 @@ function inet_bhash2_addr_any_conflict(
 	const T = hinfo.bind2_bucket_cachep;
 	const uid = sock_i_uid(k, sk);
 	const reuseport_cb_ok = reuseport_cb_is_ok(k, sk);
+	const every = k.changes.has("bhash2-every-wildcard-bucket");
 	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(hinfo, net, port)];
 	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
 		if (!inet_bind2_bucket_match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
 		const sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
-		if (sk2 !== 0) return sk2;
+		// Before bhash2-every-wildcard-bucket the first that matches decides, be it IPv6-only.
+		if (sk2 !== 0 || !every) return sk2;
 	}
 	return 0;
 }
@@ -472,7 +475,8 @@ export function inet_csk_update_fastreuse(k: Stack, tb: number, sk: number): voi
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
 
-	if (T.owners[tb] === 0) {
+	// Since 6.8 a bucket has its bind2 bucket before this is asked: none ever looks new.
+	if (T.owners[tb] === 0 && !k.changes.has("first-bind-not-fast")) {
 		T.fastreuse[tb] = reuse ? 1 : 0;
 		if (S.skc_reuseport[sk] !== 0) remember_reuseport(k, tb, sk, FASTREUSEPORT_ANY);
 		else T.fastreuseport[tb] = 0;
@@ -552,14 +556,16 @@ export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
 		trace.bound(sk, port, !check_bind_conflict, verdict, k.blocker);
 	}
 	if (verdict !== CANDIDATE_OK) {
-		if (bhash_created) inet_bind_bucket_destroy(hinfo, tb);
-		if (bhash2_created) inet_bind2_bucket_destroy(hinfo, tb2);
+		if (bhash2_created) inet_bind2_bucket_destroy(k, hinfo, tb2);
+		if (bhash_created) inet_bind_bucket_destroy(k, hinfo, tb);
 		return -EADDRINUSE;
 	}
 
 	const fastreuse = bhash_created ? 0 : T.fastreuse[tb];
 	const fastreuseport = bhash_created ? 0 : T.fastreuseport[tb];
 	inet_csk_update_fastreuse(k, tb, sk);
+	hinfo.bind2_bucket_cachep.fastreuse[tb2] = T.fastreuse[tb];
+	hinfo.bind2_bucket_cachep.fastreuseport[tb2] = T.fastreuseport[tb];
 	if (trace !== null) trace.bucket(tb, fastreuse, fastreuseport);
 	if (S.icsk_bind_hash[sk] === 0) inet_bind_hash(k, sk, tb, tb2, port);
 	return 0;

@@ -4,9 +4,11 @@
  * and connect()'s search for a local port.
  */
 import { hlist_add_head, hlist_add_tail, hlist_del_init } from "../../include/linux/list.js";
+import { gcd } from "../../include/linux/math.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import {
 	__inet_ehashfn,
+	type Bind2BucketTable,
 	type InetHashinfo,
 	inet_bhashfn,
 	inet_bhashfn_portaddr,
@@ -25,7 +27,7 @@ import {
 	ipv6_portaddr_hash,
 } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { SOCK_BINDADDR_LOCK, type SockTable } from "../../include/net/sock.js";
+import { SOCK_BINDADDR_LOCK, SOCK_CONNECT_BIND, type SockTable } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import {
@@ -121,10 +123,24 @@ export function inet_bind_bucket_create(
 	return tb;
 }
 
-/** Frees a bind bucket if its last owner has gone. */
-export function inet_bind_bucket_destroy(hinfo: InetHashinfo, tb: number): void {
+/**
+ * Frees a bind bucket if its last owner has gone. Since 6.18 (fastreuse-recomputed) one that
+ * only connect() still uses is open to connect()'s search again.
+ */
+export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: number): void {
 	const T = hinfo.bind_bucket_cachep;
-	if (T.owners[tb] !== 0) return;
+	if (T.owners[tb] !== 0) {
+		if (T.fastreuse[tb] === -1 && T.fastreuseport[tb] === -1) return;
+		if (!k.changes.has("fastreuse-recomputed")) return;
+		const T2 = hinfo.bind2_bucket_cachep;
+		for (let sk = T.owners[tb]; sk !== 0; sk = k.sock.bind_node_next[sk]) {
+			const tb2 = k.sock.icsk_bind2_hash[sk];
+			if (T2.fastreuse[tb2] !== -1 || T2.fastreuseport[tb2] !== -1) return;
+		}
+		T.fastreuse[tb] = -1;
+		T.fastreuseport[tb] = -1;
+		return;
+	}
 	hlist_del_init(hinfo.bhash, T.node_next, T.node_pprev, tb);
 	T.kmem_cache_free(tb);
 }
@@ -143,6 +159,21 @@ export function inet_bind_bucket_find(
 		tb = T.node_next[tb];
 	}
 	return tb;
+}
+
+/** Whether connect() chose the port of every socket on a list of a bind2 bucket. */
+function all_connect_bound(k: Stack, first: number): boolean {
+	const S = k.sock;
+	for (let sk = first; sk !== 0; sk = S.bind2_node_next[sk]) {
+		if ((S.sk_userlocks[sk] & SOCK_CONNECT_BIND) === 0) return false;
+	}
+	return true;
+}
+
+function mark_connect_bound(k: Stack, sk: number, tb2: number): void {
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	T.fastreuse[tb2] = -1;
+	T.fastreuseport[tb2] = -1;
 }
 
 /** A bind2 bucket for the socket's address and a port, at the head of its chain. */
@@ -170,10 +201,20 @@ export function inet_bind2_bucket_create(
 	return tb2;
 }
 
-/** Frees a bind2 bucket if its last socket and its last time-wait socket have gone. */
-export function inet_bind2_bucket_destroy(hinfo: InetHashinfo, tb2: number): void {
+/**
+ * Frees a bind2 bucket if its last socket and its last time-wait socket have gone. Since
+ * 6.18 (fastreuse-recomputed) it is marked once only connect() uses it.
+ */
+export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: number): void {
 	const T = hinfo.bind2_bucket_cachep;
-	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) return;
+	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) {
+		if (T.fastreuse[tb2] === -1 && T.fastreuseport[tb2] === -1) return;
+		if (!k.changes.has("fastreuse-recomputed")) return;
+		if (!all_connect_bound(k, T.owners[tb2]) || !all_connect_bound(k, T.deathrow[tb2])) return;
+		T.fastreuse[tb2] = -1;
+		T.fastreuseport[tb2] = -1;
+		return;
+	}
 	hlist_del_init(hinfo.bhash2, T.node_next, T.node_pprev, tb2);
 	T.kmem_cache_free(tb2);
 }
@@ -221,15 +262,16 @@ export function inet_put_port(k: Stack, sk: number): void {
 	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, sk);
 	S.icsk_bind_hash[sk] = 0;
 	S.skc_num[sk] = 0;
-	inet_bind_bucket_destroy(hinfo, tb);
+	S.sk_userlocks[sk] &= ~SOCK_CONNECT_BIND;
 
 	const tb2 = S.icsk_bind2_hash[sk];
 	if (tb2 !== 0) {
 		const owners2 = hinfo.bind2_bucket_cachep.owners;
 		hlist_del_init(owners2, S.bind2_node_next, S.bind2_node_pprev, sk);
 		S.icsk_bind2_hash[sk] = 0;
-		inet_bind2_bucket_destroy(hinfo, tb2);
+		inet_bind2_bucket_destroy(k, hinfo, tb2);
 	}
+	inet_bind_bucket_destroy(k, hinfo, tb);
 }
 
 /** Makes a child of a listener an owner of the listener's port. */
@@ -578,6 +620,7 @@ export function inet_bind2_bucket_match_addr_any(
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	if (k.changes.has("bhash2-addr-type")) return addr_any_by_type(S, sk, T, tb2);
 	if (S.skc_family[sk] !== T.family[tb2]) {
 		if (S.skc_family[sk] === AF_INET) {
 			if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) {
@@ -597,6 +640,20 @@ export function inet_bind2_bucket_match_addr_any(
 	return T.rcv_saddr[tb2] === INADDR_ANY;
 }
 
+/** The same since 6.8, where a bucket of AF_INET holds its address v4-mapped, with its type. */
+function addr_any_by_type(S: SockTable, sk: number, T: Bind2BucketTable, tb2: number): boolean {
+	let v4addr = T.rcv_saddr[tb2];
+	if (T.family[tb2] === AF_INET6) {
+		if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) return true;
+		if (!ipv6_addr_v4mapped(T.v6_rcv_saddr, tb2 * 4)) return false;
+		v4addr = T.v6_rcv_saddr[tb2 * 4 + 3];
+	}
+	if (S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) {
+		return false;
+	}
+	return v4addr === INADDR_ANY;
+}
+
 /** Slot in bhash2 of the wildcard address and a port: the same one for both families. */
 export function inet_bhash2_addr_any_hashbucket(
 	hinfo: InetHashinfo,
@@ -612,7 +669,7 @@ function bhash2_leave(k: Stack, sk: number): void {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const { owners } = hinfo.bind2_bucket_cachep;
 	hlist_del_init(owners, S.bind2_node_next, S.bind2_node_pprev, sk);
-	inet_bind2_bucket_destroy(hinfo, S.icsk_bind2_hash[sk]);
+	inet_bind2_bucket_destroy(k, hinfo, S.icsk_bind2_hash[sk]);
 }
 
 /** Puts it into that of its new address. */
@@ -622,7 +679,10 @@ function bhash2_enter(k: Stack, sk: number): void {
 	const port = S.skc_num[sk];
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
-	if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+	if (tb2 === 0) {
+		tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+		if ((S.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0) mark_connect_bound(k, sk, tb2);
+	}
 	const { owners } = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	hlist_add_head(owners, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
 	S.icsk_bind2_hash[sk] = tb2;
@@ -696,6 +756,28 @@ export function connect_candidate(
 }
 
 /**
+ * How far connect()'s search goes from one candidate to the next: `step`, or with
+ * ip_local_port_step_width (7.1) a random multiple of it that still comes to every port.
+ */
+function connect_scan_step(k: Stack, net: Net, remaining: number, step: number): number {
+	const max = net.ipv4.sysctl_ip_local_port_step_width;
+	if (max === 0 || remaining <= 1 || k.observer !== null) return step;
+	const range = Math.floor(remaining / step);
+	const upper = Math.min(range, max);
+	let scan_step = 1 + k.random.__get_random_u32_below(upper);
+	while (gcd(scan_step, range) !== 1) {
+		scan_step++;
+		// Both even: the next one cannot do either.
+		if (((scan_step | range) & 1) === 0) scan_step++;
+		if (scan_step > upper) {
+			scan_step = 1;
+			break;
+		}
+	}
+	return scan_step * step;
+}
+
+/**
  * Finds a local port for connect(), unless the socket has one, and enters ehash.
  * Returns 0 or -EADDRNOTAVAIL.
  */
@@ -716,33 +798,39 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 	inet_sk_get_local_port_range(k, sk);
 	const low = local_port_range.low;
 	const high = local_port_range.high + 1; // [32768, 60999] -> [32768, 61000[
+	// Since 6.8 a socket with a range of its own takes every port in turn.
+	const local = local_port_range.local && k.changes.has("connect-range-step-1");
+	const step = local ? 1 : 2;
 	let remaining = high - low;
-	if (remaining > 1) remaining &= ~1;
+	if (!local && remaining > 1) remaining &= ~1;
 
 	const table_perturb = k.table_perturb ?? table_perturb_init(k);
 	const index = k.port_offset[0] & (INET_TABLE_PERTURB_SIZE - 1);
 
 	let offset = ((table_perturb[index] + k.port_offset[1]) >>> 0) % remaining;
-	if (k.observer !== null) offset = k.observer.connect_offset(sk, low, high, remaining);
+	if (k.observer !== null) offset = k.observer.connect_offset(sk, low, high, remaining, step);
 	if (trace !== null) {
 		trace.search(SEARCH_CONNECT, sk, low, high - 1);
 		trace.scan(low, remaining, offset, 0, false);
 	}
 
 	// In the first pass we try ports of the parity of low; bind() does the opposite.
-	offset &= ~1;
+	if (!local) offset &= ~1;
+	const scan_step = connect_scan_step(k, net, remaining, step);
 	let i = 0;
 	search: for (;;) {
 		port = low + offset;
 		if (trace !== null) trace.pass(port);
-		for (i = 0; i < remaining; i += 2, port += 2) {
+		for (i = 0; i < remaining; i += step, port += scan_step) {
 			if (port >= high) port -= remaining;
 			const verdict = connect_candidate(k, net, sk, port, l3mdev);
 			if (verdict === CANDIDATE_OK) break search;
 			if (trace !== null) trace.skip(port, verdict, k.blocker);
 		}
-		offset++;
-		if ((offset & 1) !== 0 && remaining > 1) continue;
+		if (!local) {
+			offset++;
+			if ((offset & 1) !== 0 && remaining > 1) continue;
+		}
 		if (trace !== null) trace.chosen(0);
 		return -EADDRNOTAVAIL;
 	}
@@ -761,14 +849,18 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 		T.fastreuseport[tb] = -1;
 	}
 	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
-	if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+	if (tb2 === 0) {
+		tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+		mark_connect_bound(k, sk, tb2);
+	}
 
 	// The next search starts a little further on: by as much as this one had to look, or at
 	// random where it had little to look.
-	i = Math.max(i, k.random.get_random_u32_below_const(8) * 2);
-	table_perturb[index] += i + 2;
+	i = Math.max(i, k.random.get_random_u32_below_const(8) * step);
+	table_perturb[index] += i + step;
 
 	inet_bind_hash(k, sk, tb, tb2, port);
+	S.sk_userlocks[sk] |= SOCK_CONNECT_BIND;
 	if (S.node_pprev[sk] === 0) {
 		S.inet_sport[sk] = port;
 		inet_ehash_nolisten(k, sk);

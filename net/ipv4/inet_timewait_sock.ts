@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/inet_timewait_sock.c: sockets in TIME_WAIT, which keep a port without a file. */
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
+import { SOCK_CONNECT_BIND } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { sk_free, sk_net } from "../core/sock.js";
@@ -21,12 +22,12 @@ export function inet_twsk_bind_unhash(k: Stack, tw: number): void {
 
 	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, tw);
 	S.icsk_bind_hash[tw] = 0;
-	inet_bind_bucket_destroy(hinfo, tb);
 
 	const deathrow = hinfo.bind2_bucket_cachep.deathrow;
 	hlist_del_init(deathrow, S.bind2_node_next, S.bind2_node_pprev, tw);
 	S.icsk_bind2_hash[tw] = 0;
-	inet_bind2_bucket_destroy(hinfo, tb2);
+	inet_bind2_bucket_destroy(k, hinfo, tb2);
+	inet_bind_bucket_destroy(k, hinfo, tb);
 }
 
 /** The end of a time-wait socket: inet_twsk_kill, also what its timer does. */
@@ -58,6 +59,7 @@ export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
 	S.skc_hash[tw] = S.skc_hash[sk];
 	S.skc_net[tw] = S.skc_net[sk];
 	S.sk_protocol[tw] = S.sk_protocol[sk];
+	S.sk_userlocks[tw] = S.sk_userlocks[sk] & SOCK_CONNECT_BIND;
 	S.snd_isn[tw] = S.snd_isn[sk];
 	S.rcv_isn[tw] = S.rcv_isn[sk];
 	return tw;

@@ -5,11 +5,12 @@
  */
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
+import type { ChangeName } from "../../include/net/stack.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
 /** A settable file: reads as text, and takes text or refuses it with a negative errno. */
 export interface SysctlFile {
-	read(net: Net): string;
+	read(net: Net): string | number;
 	write(net: Net, text: string): number;
 }
 
@@ -167,6 +168,14 @@ const INT_MIN = -0x80000000;
 const INT_MAX = 0x7fffffff;
 const HZ = 1000 / JIFFY;
 
+/** A file that only kernels with a change have. */
+function since(change: ChangeName, file: SysctlFile): SysctlFile {
+	return {
+		read: (net) => (net.changes.has(change) ? file.read(net) : -ENOENT),
+		write: (net, text) => (net.changes.has(change) ? file.write(net, text) : -ENOENT),
+	};
+}
+
 const FILES: Readonly<Record<string, SysctlFile>> = {
 	ip_local_port_range,
 	ip_local_reserved_ports,
@@ -174,6 +183,11 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	ip_nonlocal_bind: number("sysctl_ip_nonlocal_bind", 0, 255),
 	ip_autobind_reuse: number("sysctl_ip_autobind_reuse", 0, 1),
 	tcp_tw_reuse: number("sysctl_tcp_tw_reuse", 0, 2),
+	tcp_tw_reuse_delay: since("tcp-tw-reuse-delay", number("sysctl_tcp_tw_reuse_delay", 1, 60_000)),
+	ip_local_port_step_width: since(
+		"port-step-width",
+		number("sysctl_ip_local_port_step_width", 0, 0xffffffff),
+	),
 	// Kept in jiffies, so that only so many seconds fit.
 	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),
 	tcp_syn_retries: number("sysctl_tcp_syn_retries", 1, 127),

@@ -79,6 +79,9 @@ import { TCP_TW_ACK, TCP_TW_RST, TCP_TW_SYN, tcp_timewait_state_process } from "
 import { tcp_connect, turn_around } from "./tcp_output.js";
 import { tcp_clear_xmit_timers } from "./tcp_timer.js";
 
+/** How exactly a recording's time stamps tell when segments came, ms. */
+const OBSERVED_WITHIN = 50;
+
 /**
  * Whether a time-wait socket gives its four-tuple to a new connection: always where the
  * port was bound before (`bound`), else as tcp_tw_reuse says and only once the second has
@@ -109,6 +112,15 @@ export function tcp_twsk_unique(
 	if (S.ts_recent_stamp[sktw] === 0) return false;
 	if (bound) return true;
 	if (reuse === 0) return false;
+	if (k.changes.has("tcp-tw-reuse-delay")) {
+		// How late the last segment was handled, a recording shows only to some milliseconds.
+		const delay = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse_delay;
+		const elapsed = k.timers.now - S.ts_recent_ms[sktw];
+		if (k.observer !== null && Math.abs(elapsed - delay) < OBSERVED_WITHIN) {
+			return k.observer.second_ticked(sk, lport);
+		}
+		return elapsed > delay;
+	}
 	if (k.observer !== null && k.timers.now - S.ts_recent_ms[sktw] < 1000) {
 		return k.observer.second_ticked(sk, lport);
 	}

@@ -132,7 +132,7 @@ const inetsw6: readonly InetProtosw[] = [
 /** The sock of a new struct socket of AF_INET6: 0 or a negative errno. */
 export function inet6_create(k: Stack, net: Net, sock: number, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
-	const answer = inet_protosw_find(inetsw6, k.socket.type[sock], protocol);
+	const answer = inet_protosw_find(k, inetsw6, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
 	k.socket.ops[sock] = answer.ops;
 	const sk = sk_alloc(k, net, AF_INET6, answer.prot, k.socket.type[sock], answer.protocol);

@@ -184,10 +184,15 @@ function kernels(args: string[]): number {
 		process.stdout.write(`${JSON.stringify({ versions: VERSIONS, changes: CHANGES })}\n`);
 		return 0;
 	}
-	const lines = ["versions"];
-	for (const version of VERSIONS) {
-		lines.push(`  ${version.name.padEnd(10)}${version.description}`);
-		lines.push(`  ${"".padEnd(10)}has ${version.has.join(", ")}`);
+	const lines = ["versions, each with what it has more (+) or less (-) than the one above"];
+	let before: readonly string[] = [];
+	for (const { name, description, has } of VERSIONS) {
+		lines.push(`  ${name.padEnd(10)}${description}`);
+		for (const change of has)
+			if (!before.includes(change)) lines.push(`${" ".repeat(12)}+ ${change}`);
+		for (const change of before)
+			if (!has.includes(change)) lines.push(`${" ".repeat(12)}- ${change}`);
+		before = has;
 	}
 	lines.push("", "changes (first release; backports; * not modelled yet)");
 	for (const change of CHANGES) {

@@ -298,7 +298,7 @@ const last = (results: readonly number[]) => results.at(-2);
 
 describe("among sockets on a port", { timeout: 600_000 }, () => {
 	it("one open to both families gets it where one of each would", () => {
-		always(scene, { seed: 41, runs: 600 }, ({ others, it, ...setting }) => {
+		always(scene, { seed: 41, runs: 400 }, ({ others, it, ...setting }) => {
 			const result = (place: Place) => last(attempt(setting, [...others, { ...it, place }]));
 			const one = [result("0.0.0.0"), result("::, IPv6 only")];
 			expect(result("::")).toBe(one.includes(-EADDRINUSE) ? -EADDRINUSE : 0);
@@ -306,7 +306,7 @@ describe("among sockets on a port", { timeout: 600_000 }, () => {
 	});
 
 	it("one open to both families keeps out whom one of each would", () => {
-		always(scene, { seed: 42, runs: 600 }, ({ others, it, next, ...setting }) => {
+		always(scene, { seed: 42, runs: 400 }, ({ others, it, next, ...setting }) => {
 			const both = attempt(setting, [...others, { ...it, place: "::" }, next]);
 			const each = attempt(setting, [
 				...others,
@@ -330,7 +330,7 @@ describe("among sockets on a port", { timeout: 600_000 }, () => {
 			is(place, "IPv4") ? (`::ffff:${place}` as Place) : place;
 		const ipv4 = fc.constantFrom<Place>("0.0.0.0", "127.0.0.1", "192.0.2.10");
 		const input = fc.record({ scene, place: ipv4 });
-		always(input, { seed: 43, runs: 600 }, ({ scene, place }) => {
+		always(input, { seed: 43, runs: 400 }, ({ scene, place }) => {
 			const { others, it, next, ...setting } = scene;
 			const plain = { ...it, place };
 			const six = { ...it, place: mapped(place) };

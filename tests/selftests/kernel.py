@@ -49,7 +49,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Unsupported(Exception):
-    """The kernel has no such sockets."""
+    """The kernel has no such sockets or devices."""
 
 
 def made(result):
@@ -159,7 +159,8 @@ class World:
             except OSError as error:
                 return errno.errorcode[error.errno]
         elif verb == "ip":
-            subprocess.run([verb, *args], check=True)
+            if subprocess.run([verb, *args], stderr=subprocess.DEVNULL).returncode:
+                raise Unsupported
         elif verb == "close":
             for name in list(self.sockets) if args == ("all",) else args:
                 os.close(self.sockets.pop(name)[0])
@@ -287,7 +288,7 @@ class World:
 
 
 def play(kernel, program):
-    """[calls, wrong answers] of one program, or None for sockets that the kernel has not."""
+    """[calls, wrong answers] of one program, or None for what the kernel has not."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:

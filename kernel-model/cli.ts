@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The command line: `inet-port-model --help`. */
 import { readFileSync } from "node:fs";
+import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
 import { type Outcome, playScript, readScript, type Verdict } from "./player.js";
 import { ScriptError } from "./strace.js";
-import { CHANGES, DEFAULT_VERSION, VERSIONS } from "./versions.js";
+import { CHANGES, DEFAULT_VERSION, VERSIONS, versionFor } from "./versions.js";
 
 const HELP = `usage: inet-port-model COMMAND [OPTIONS]
 
@@ -35,7 +36,8 @@ have given it, ports included. Without one the model's own is printed. Recording
     strace -f -ttt -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
 exit_group,unshare,setns,openat,write,close,dup,dup2,dup3,setuid,setresuid PROGRAM
 
-  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}; see kernels)
+  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}; see kernels); running for
+                     the one nearest to the kernel underneath
   --seed N           seed of the model's own random draws (default 1)
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call
@@ -108,6 +110,13 @@ interface Played {
 	output: string[];
 }
 
+/** The version that models the kernel underneath. */
+function runningVersion(): string {
+	const found = versionFor(release());
+	if (found === null) throw new UsageError(`--kernel: no version models the running ${release()}`);
+	return found;
+}
+
 /** Plays one file to its end: bad input anywhere leaves nothing printed. */
 function play(file: string, version: string, seed: number, options: RunOptions): Played {
 	const script = readScript(readFile(file), file);
@@ -151,7 +160,7 @@ function run(args: string[]): number {
 		return 0;
 	}
 	if (positionals.length === 0) throw new UsageError("run: expected a script (see run --help)");
-	const version = String(values.kernel);
+	const version = values.kernel === "running" ? runningVersion() : String(values.kernel);
 	const seed = Number(values.seed);
 	if (!/^[0-9]+$/.test(String(values.seed)) || seed > 0xffffffff) {
 		throw new UsageError(`--seed: expected a number from 0 to 4294967295, found ${values.seed}`);

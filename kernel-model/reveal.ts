@@ -221,6 +221,10 @@ export function reveal(
 					else life.choosing.push(line);
 					break;
 				}
+				if (life.kind === "sctp" && !begun) {
+					life.choosing.push(line); // it keeps a port that it chose before it failed
+					break;
+				}
 				if (peer === null || !begun || life.connecting) break; // it only asks how the first one goes
 				life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = true;

@@ -43,7 +43,7 @@ const PLACES = [
 ] as const;
 type Place = (typeof PLACES)[number];
 
-const VERSIONS = ["6.3", "6.1.176"] as const;
+const VERSIONS = ["6.3", "6.1.176", "6.12.107", "6.18.44"] as const;
 type Version = (typeof VERSIONS)[number];
 const PROTOCOLS: readonly Protocol[] = ["tcp", "udp", "udplite"];
 

@@ -204,6 +204,9 @@ function verifyUdpTable(
 	const S = k.sock;
 	const second = new Set<number>();
 	for (let slot = 0; slot <= table.mask; slot++) {
+		if ((table.hash[slot] | table.count[slot] | table.hash2[slot] | table.count2[slot]) === 0) {
+			continue;
+		}
 		const first = chain("udp hash", table.hash, S.node_next, S.node_pprev, slot);
 		if (first.length !== table.count[slot]) fail(`udp hash ${slot} miscounts`);
 		for (const sk of first) {

@@ -237,7 +237,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		name: "orphan-uid",
 		commit: null,
 		since: "6.17",
-		backports: [],
+		backports: ["6.16.12"],
 		summary: "a socket without a file keeps the user that made it instead of counting as root's",
 		modelled: true,
 	},
@@ -307,12 +307,13 @@ const BASE: KernelVersion = {
 const STABLE: Readonly<Record<string, string>> = {
 	"6.1.176": "stable, with the option and later fixes (Debian 12)",
 	"6.12.107": "stable (Debian 13)",
+	"6.16.12": "stable, with 6.17's orphan-uid",
 	"6.17.8": "stable, with 6.18's fastreuse-recomputed",
 	"6.18.44": "stable, with 7.0's UDP fix",
 };
 
 const RELEASES =
-	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.3";
+	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.3";
 
 /** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [

@@ -186,7 +186,7 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	tcp_tw_reuse_delay: since("tcp-tw-reuse-delay", number("sysctl_tcp_tw_reuse_delay", 1, 60_000)),
 	ip_local_port_step_width: since(
 		"port-step-width",
-		number("sysctl_ip_local_port_step_width", 0, 0xffffffff),
+		number("sysctl_ip_local_port_step_width", 0, INT_MAX),
 	),
 	// Kept in jiffies, so that only so many seconds fit.
 	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),

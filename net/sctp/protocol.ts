@@ -29,7 +29,7 @@ import {
 import { INET_FREEBIND } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { INADDR_ANY } from "../../include/uapi/linux/in.js";
-import { NotModelled, sk_net } from "../core/sock.js";
+import { sk_net } from "../core/sock.js";
 import {
 	inet_bind,
 	inet_getname,
@@ -42,7 +42,6 @@ import { __ip_dev_find } from "../ipv4/devinet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
 import {
 	flow,
-	ip_datagram_deliver_ifindex,
 	ip_local_deliver_ifindex,
 	ip_remote_answer,
 	ip_route_output_flow,
@@ -216,9 +215,6 @@ function sctp_v4_scope(addr: SctpAddr): number {
 function v4_dst(net: Net, daddr: number, oif: number, bound: boolean): SctpDst {
 	const saddr = sockaddr_in(flow.saddr, 0);
 	const dif = ip_local_deliver_ifindex(net, daddr, oif);
-	if (dif === 0 && ip_datagram_deliver_ifindex(net, daddr, oif) !== 0) {
-		throw new NotModelled("SCTP associations with other addresses by way of lo");
-	}
 	return {
 		saddr,
 		bound,

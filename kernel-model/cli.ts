@@ -1,19 +1,28 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The command line: `inet-port-model --help`. */
-import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import { parseArgs } from "node:util";
-import { errnoName } from "../include/uapi/asm-generic/errno.js";
+import { AgentError } from "./agent/agent.js";
+import { live } from "./commands/live.js";
+import {
+	json,
+	parse,
+	readFile,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+} from "./commands/terminal.js";
 import { type Outcome, playScript, readScript, type Verdict } from "./player.js";
 import { ScriptError } from "./strace.js";
-import { CHANGES, DEFAULT_VERSION, VERSIONS, versionFor } from "./versions.js";
+import { CHANGES, DEFAULT_VERSION, VERSIONS } from "./versions.js";
 
 const HELP = `usage: inet-port-model COMMAND [OPTIONS]
 
 How Linux chooses local TCP ports, and when bind() and connect() fail.
 
   run SCRIPT...   play scripts or recordings on the model
+  live SCRIPT...  play scripts on a real kernel and on the model
   kernels         the kernel versions, and the behaviour changes that they carry
 
 inet-port-model COMMAND --help says more. Exit status: 0 all as recorded,
@@ -50,32 +59,6 @@ Lists the kernel versions that can be modelled, and the changes in how Linux
 chooses ports that tell versions apart.
 `;
 
-/** Bad input: one line on standard error, exit status 2. */
-class UsageError extends Error {}
-
-function styled(style: string, text: string): string {
-	return process.stdout.isTTY && process.env.NO_COLOR === undefined
-		? `\u001b[${style}m${text}\u001b[0m`
-		: text;
-}
-
-function json(outcome: Outcome): string {
-	const { result, recorded } = outcome;
-	return JSON.stringify({
-		line: outcome.line,
-		pid: outcome.pid,
-		call: outcome.call,
-		result,
-		...(result !== null && result < 0 ? { error: errnoName(-result) } : {}),
-		recorded,
-		...(outcome.recordedError === null ? {} : { recordedError: outcome.recordedError }),
-		verdict: outcome.verdict,
-		...(outcome.address === null ? {} : { address: outcome.address }),
-		...(outcome.reason === null ? {} : { reason: outcome.reason }),
-		...(outcome.explanation.length === 0 ? {} : { explanation: outcome.explanation }),
-	});
-}
-
 interface RunOptions {
 	explain: boolean;
 	json: boolean;
@@ -96,25 +79,9 @@ function format(file: string, outcome: Outcome, options: RunOptions): string {
 	return `${lines.join("\n")}\n`;
 }
 
-function readFile(file: string): string {
-	try {
-		return readFileSync(file === "-" ? 0 : file, "utf8");
-	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error);
-		throw new UsageError(`${file}: ${reason}`);
-	}
-}
-
 interface Played {
 	mismatches: number;
 	output: string[];
-}
-
-/** The version that models the kernel underneath. */
-function runningVersion(): string {
-	const found = versionFor(release());
-	if (found === null) throw new UsageError(`--kernel: no version models the running ${release()}`);
-	return found;
 }
 
 /** Plays one file to its end: bad input anywhere leaves nothing printed. */
@@ -160,15 +127,8 @@ function run(args: string[]): number {
 		return 0;
 	}
 	if (positionals.length === 0) throw new UsageError("run: expected a script (see run --help)");
-	const version = values.kernel === "running" ? runningVersion() : String(values.kernel);
-	const seed = Number(values.seed);
-	if (!/^[0-9]+$/.test(String(values.seed)) || seed > 0xffffffff) {
-		throw new UsageError(`--seed: expected a number from 0 to 4294967295, found ${values.seed}`);
-	}
-	if (!VERSIONS.some((known) => known.name === version)) {
-		const names = VERSIONS.map((known) => known.name).join(", ");
-		throw new UsageError(`--kernel: expected one of ${names}, found ${version}`);
-	}
+	const version = versionOf(String(values.kernel), release());
+	const seed = seedOf(values.seed);
 	const options = {
 		explain: values.explain === true,
 		json: values.json === true,
@@ -216,22 +176,13 @@ function kernels(args: string[]): number {
 	return 0;
 }
 
-type OptionSpecs = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>["options"]>;
-
-function parse(args: string[], options: OptionSpecs) {
-	try {
-		return parseArgs({ args, options, allowPositionals: true });
-	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error);
-		throw new UsageError(reason.split(". ")[0]);
-	}
-}
-
-function main(argv: string[]): number {
+async function main(argv: string[]): Promise<number> {
 	const [command, ...args] = argv;
 	switch (command) {
 		case "run":
 			return run(args);
+		case "live":
+			return live(args);
 		case "kernels":
 			return kernels(args);
 		case "--help":
@@ -240,9 +191,11 @@ function main(argv: string[]): number {
 			process.stdout.write(HELP);
 			return 0;
 		case undefined:
-			throw new UsageError("expected a command: run or kernels (see --help)");
+			throw new UsageError("expected a command: run, live or kernels (see --help)");
 		default:
-			throw new UsageError(`unknown command ${command}: expected run or kernels (see --help)`);
+			throw new UsageError(
+				`unknown command ${command}: expected run, live or kernels (see --help)`,
+			);
 	}
 }
 
@@ -253,9 +206,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 try {
-	process.exitCode = main(process.argv.slice(2));
+	process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-	if (!(error instanceof UsageError || error instanceof ScriptError)) throw error;
+	const bad =
+		error instanceof UsageError || error instanceof ScriptError || error instanceof AgentError;
+	if (!bad) throw error;
 	process.stderr.write(`inet-port-model: ${error.message}\n`);
 	process.exitCode = 2;
 }

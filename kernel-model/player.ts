@@ -27,7 +27,7 @@ import {
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../include/uapi/linux/in.js";
-import { intAt, NotModelled, sk_net } from "../net/core/sock.js";
+import { NotModelled, sk_net } from "../net/core/sock.js";
 import {
 	bind_candidate,
 	inet_sk_get_local_port_range,
@@ -67,6 +67,7 @@ import {
 	type Value,
 } from "./strace.js";
 import type { Task } from "./task.js";
+import { lengthValue, NULL, optionValue, sockaddrValue } from "./values.js";
 
 export type Verdict = "match" | "mismatch" | "unrecorded" | "ignored";
 
@@ -182,6 +183,11 @@ const RELEVANT = new Set<string>([
 	"recvmmsg",
 	"fcntl",
 ]);
+
+/** Whether a system call bears on ports, at times. */
+export function isRelevant(name: string): boolean {
+	return RELEVANT.has(name);
+}
 
 /** Calls that send, and calls that receive, on a socket. */
 const SENDS = new Set(["write", "writev", "send", "sendto", "sendmsg", "sendmmsg"]);
@@ -342,8 +348,8 @@ export class Player {
 	private operands(call: CallLine): Operands {
 		const task = this.tasks.get(call.pid ?? 0);
 		const portOf = (fd: number) => {
-			const sock = task?.socketOf(fd) ?? -1;
-			return sock < 0 ? null : this.kernel.sock.skc_num[this.kernel.socket.sk[sock]];
+			const name = task?.getsockname(fd) ?? -1;
+			return typeof name === "number" ? null : name.port;
 		};
 		const ifindexOf = (name: string) => {
 			// strace asks for names in its own namespace, whichever the program is in.
@@ -441,7 +447,9 @@ export class Player {
 
 		const task = this.task(call.pid ?? 0);
 		const revealed = this.chosen.get(call) ?? null;
-		const checking = recorded !== null && recorded.value !== null;
+		// One that slept until a signal came may have done something before.
+		const slept = recorded?.value === null && recorded.errno === "ERESTARTSYS";
+		const checking = slept || (recorded !== null && recorded.value !== null);
 		this.kernel.observer = checking ? this.observer : null;
 		this.observer.expect({
 			port: revealed?.port ?? null,
@@ -459,7 +467,7 @@ export class Player {
 		this.kernel.blocker = 0;
 		let handled: Handled;
 		try {
-			handled = this.handle(task, call, outcome.recorded);
+			handled = this.handle(task, call, slept ? -ERESTARTSYS : outcome.recorded);
 		} catch (error) {
 			if (!(error instanceof NotModelled)) throw error;
 			handled = IGNORED;
@@ -476,7 +484,8 @@ export class Player {
 			outcome.verdict = "unrecorded";
 			return outcome;
 		}
-		outcome.reason = this.difference(task, call, outcome, handled, revealed);
+		const told = slept ? -ERESTARTSYS : outcome.recorded;
+		outcome.reason = this.difference(task, call, outcome, told, handled, revealed);
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
 		return outcome;
 	}
@@ -486,10 +495,10 @@ export class Player {
 		task: Task,
 		call: CallLine,
 		outcome: Outcome,
+		recorded: number | null,
 		done: Done,
 		revealed: Revealed | null,
 	): string | null {
-		const { recorded } = outcome;
 		const { result } = done;
 		if (result !== recorded) {
 			const saw = outcome.recordedError ?? String(recorded);
@@ -632,7 +641,7 @@ export class Player {
 				if ((operands.flags(1) & 0x40000000) === 0) return IGNORED;
 				throw operands.error(call.args[1]?.value, "no change to another network namespace");
 			case "setuid":
-				if (recorded === 0) task.uid = operands.int(0, "a user");
+				if (recorded === 0 || recorded === null) task.uid = operands.int(0, "a user");
 				return IGNORED;
 			case "setresuid":
 				if (recorded === 0 && operands.int(1, "a user") >= 0) task.uid = operands.int(1, "a user");
@@ -999,69 +1008,9 @@ function sameAddress(told: Address, name: Address): boolean {
 	);
 }
 
-/** An address as strace prints it. */
-function sockaddrValue(address: Address, net: Net): Value {
-	const column = 0;
-	const call = (name: string, ...args: Value[]): Value => ({ kind: "call", name, args, column });
-	const int = (value: number): Value => ({ kind: "int", value, symbol: null, column });
-	const string = (text: string): Value => {
-		const bytes = new TextEncoder().encode(text);
-		return { kind: "string", bytes, truncated: false, column };
-	};
-	const flags = (name: string): Value => ({ kind: "flags", names: [name], extra: 0, column });
-	const port = call("htons", int(address.port));
-	const struct = (fields: { name: string | null; value: Value }[]): Value => ({
-		kind: "struct",
-		fields: [{ name: "sa_family", value: flags(address.family) }, ...fields],
-		truncated: false,
-		column,
-	});
-	if (address.family !== "AF_INET6") {
-		return struct([
-			{ name: "sin_port", value: port },
-			{ name: "sin_addr", value: call("inet_addr", string(address.address)) },
-		]);
-	}
-	const pointer: Value = { kind: "other", text: "&sin6_addr", column };
-	const scope = address.scope_id ?? 0;
-	const device = isLinkLocal(address.address)
-		? net.devices.find(({ ifindex }) => ifindex === scope)
-		: undefined;
-	return struct([
-		{ name: "sin6_port", value: port },
-		{ name: "sin6_flowinfo", value: call("htonl", int(address.flowinfo ?? 0)) },
-		{ name: null, value: call("inet_pton", flags("AF_INET6"), string(address.address), pointer) },
-		{
-			name: "sin6_scope_id",
-			value: device === undefined ? int(scope) : call("if_nametoindex", string(device.name)),
-		},
-	]);
-}
-
-/** Of such addresses strace names the device: fe80::/10, ff02::/16 and its like. */
-function isLinkLocal(address: string): boolean {
-	const words = parseIpv6(address);
-	if (words === null) return false;
-	const [word] = words;
-	return (word & 0xffc00000) >>> 0 === 0xfe800000 || (word & 0xff0f0000) >>> 0 === 0xff020000;
-}
-
-function lengthValue(length: number): Value {
-	const int: Value = { kind: "int", value: length, symbol: null, column: 0 };
-	return { kind: "array", items: [int], negated: false, truncated: false, column: 0 };
-}
-
-/** The bytes of an option as strace prints them: ints where they are whole ones. */
-function optionValue(bytes: Uint8Array): Value {
-	const column = 0;
-	if (bytes.length === 0 || bytes.length % 4 !== 0) {
-		return { kind: "string", bytes, truncated: false, column };
-	}
-	const items: Value[] = [];
-	for (let i = 0; i < bytes.length; i += 4) {
-		items.push({ kind: "int", value: intAt(bytes, i), symbol: null, column });
-	}
-	return { kind: "array", items, negated: false, truncated: false, column };
+/** The name of a device of a namespace. */
+function deviceName(net: Net, index: number): string | undefined {
+	return net.devices.find(({ ifindex }) => ifindex === index)?.name;
 }
 
 /** The call with the model's result, as strace would print it. */
@@ -1072,7 +1021,11 @@ function resultText(call: CallLine, { result, address, value }: Done, net: Net):
 		while (args.length <= index) args.push({ name: null, value: NULL, fd: null });
 		args[index] = { name: null, value: filled, fd: null };
 	};
-	if (address != null) fill(1, sockaddrValue(address, net));
+	if (address != null)
+		fill(
+			1,
+			sockaddrValue(address, (index) => deviceName(net, index)),
+		);
 	if (value !== undefined) {
 		fill(3, optionValue(value));
 		if (args[4]?.value.kind === "null" || args.length === 4) fill(4, lengthValue(value.length));
@@ -1129,5 +1082,3 @@ function badPointer_sendto(length: number): number {
 	if (length < 0 || length > SIZEOF_SOCKADDR_STORAGE) return -EINVAL;
 	return length < SIZEOF_SA_FAMILY ? 0 : -EFAULT;
 }
-
-const NULL: Value = { kind: "null", column: 0 };

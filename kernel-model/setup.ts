@@ -6,8 +6,7 @@
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
 import { SYSCTLS } from "../net/ipv4/sysctl_net_ipv4.js";
 import { SYSCTLS6 } from "../net/ipv6/sysctl_net_ipv6.js";
-import type { Kernel } from "./kernel.js";
-import type { AddressOptions, NetNamespace, RouteOptions } from "./net.js";
+import type { AddressOptions, RouteOptions } from "./net.js";
 
 /** A word of a command that cannot be used; `word` is its index in argv. */
 export class SetupError extends Error {
@@ -17,6 +16,22 @@ export class SetupError extends Error {
 	) {
 		super(expected);
 	}
+}
+
+/** What set-up commands change: a modelled namespace, or a real one. All return 0 or -errno. */
+export interface SetupTarget {
+	/** A dummy device, or a VRF where `table` is not 0. */
+	addLink(name: string, table: number, mac?: string): number;
+	setLink(name: string, up: boolean): number;
+	setMac(name: string, mac: string): number;
+	setAddrGenMode(name: string, mode: "eui64" | "none"): number;
+	setMaster(name: string, master: string | null): number;
+	addAddress(prefix: string, dev: string, options: AddressOptions): number;
+	delAddress(prefix: string, dev: string): number;
+	addRoute(options: RouteOptions): number;
+	replaceRoute(options: RouteOptions): number;
+	delRoute(options: RouteOptions): number;
+	setSysctl(name: string, text: string): number;
 }
 
 class Words {
@@ -67,7 +82,7 @@ function number(words: Words, expected: string, least: number): number {
 	return value;
 }
 
-function ipLink(net: NetNamespace, words: Words): void {
+function ipLink(net: SetupTarget, words: Words): void {
 	const verb = words.choose(["add", "set"]);
 	if (verb === "add") {
 		let mac: string | undefined;
@@ -118,7 +133,7 @@ function ipLink(net: NetNamespace, words: Words): void {
 
 const SCOPES = ["global", "link", "host"] as const;
 
-function ipAddr(net: NetNamespace, words: Words): void {
+function ipAddr(net: SetupTarget, words: Words): void {
 	const verb = words.choose(["add", "delete"]);
 	const at = words.at;
 	const prefix = words.next("an address");
@@ -153,7 +168,7 @@ function ipAddr(net: NetNamespace, words: Words): void {
 
 const ROUTE_TYPES = ["unicast", "local", "blackhole", "unreachable", "prohibit"] as const;
 
-function ipRoute(net: NetNamespace, words: Words, family: 4 | 6 | undefined): void {
+function ipRoute(net: SetupTarget, words: Words, family: 4 | 6 | undefined): void {
 	const verb = words.choose(["add", "replace", "delete"]);
 	const options: RouteOptions = family === undefined ? { to: "" } : { to: "", family };
 	let word = words.next("a destination");
@@ -221,7 +236,7 @@ function ipRoute(net: NetNamespace, words: Words, family: 4 | 6 | undefined): vo
 	);
 }
 
-function sysctl(net: NetNamespace, words: Words): void {
+function sysctl(net: SetupTarget, words: Words): void {
 	while (!words.done) {
 		const word = words.next("NAME=VALUE");
 		if (["-w", "-q", "-n", "-e"].includes(word)) continue;
@@ -239,7 +254,7 @@ export function isModelledSysctl(name: string): boolean {
 		: SYSCTLS6.includes(ipv6[1]);
 }
 
-function writeSysctl(net: NetNamespace, name: string, value: string, word: number): void {
+function writeSysctl(net: SetupTarget, name: string, value: string, word: number): void {
 	if (!isModelledSysctl(name)) {
 		throw new SetupError(
 			word,
@@ -266,7 +281,11 @@ function ipOptions(words: Words): 4 | 6 | undefined {
 }
 
 /** Runs one command; throws SetupError and has changed nothing of that command where it cannot. */
-export function runSetup(kernel: Kernel, net: NetNamespace, argv: readonly string[]): void {
+export function runSetup(
+	clock: { advance(ms: number): void },
+	net: SetupTarget,
+	argv: readonly string[],
+): void {
 	const words = new Words(argv);
 	const command = words.next("a command").replace(/^.*\//, "");
 	if (command === "sysctl") {
@@ -274,7 +293,7 @@ export function runSetup(kernel: Kernel, net: NetNamespace, argv: readonly strin
 	} else if (command === "sleep") {
 		const seconds = Number(words.next("seconds"));
 		if (!(seconds >= 0)) throw new SetupError(1, "seconds");
-		kernel.advance(seconds * 1000);
+		clock.advance(seconds * 1000);
 	} else if (command === "ip") {
 		const family = ipOptions(words);
 		const object = words.choose(["link", "address", "route"]);

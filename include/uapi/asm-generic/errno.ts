@@ -7,6 +7,7 @@
 export const EPERM = 1;
 export const ENOENT = 2;
 export const ESRCH = 3;
+export const EINTR = 4;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
@@ -50,6 +51,7 @@ const NAMES = new Map<number, string>(
 		EPERM,
 		ENOENT,
 		ESRCH,
+		EINTR,
 		EBADF,
 		EAGAIN,
 		ENOMEM,

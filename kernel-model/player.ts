@@ -9,7 +9,7 @@ import { JIFFY } from "../include/linux/timer.js";
 import { ipv6_addr_equal } from "../include/net/ipv6.js";
 import type { Net } from "../include/net/net_namespace.js";
 import { TCP_ESTABLISHED } from "../include/net/tcp_states.js";
-import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
+import { CANDIDATE_OK, type PortSearchTrace } from "../include/trace/events/port_search.js";
 import {
 	EAGAIN,
 	ECONNREFUSED,
@@ -98,6 +98,8 @@ export interface PlayOptions {
 	version?: string;
 	seed?: number;
 	explain?: boolean;
+	/** Told of every search, if `explain` is not set. */
+	trace?: PortSearchTrace;
 	/** See KernelOptions. */
 	clock?: { phase: number; lateness: number };
 	/**
@@ -285,6 +287,7 @@ export class Player {
 		this.boot = this.kernel.now;
 		this.explainer = new SearchExplainer(this.kernel);
 		if (options.explain === true) this.kernel.trace = this.explainer;
+		else if (options.trace !== undefined) this.kernel.trace = options.trace;
 		const { lines } = script;
 		this.forks = parents(lines);
 		// Ports of descriptors are not known yet; port_of() stands for one that is not named.

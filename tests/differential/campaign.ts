@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** A campaign: random programs on a real kernel and on the model, until one differs. */
+import fc from "fast-check";
+import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
+import type { Agent } from "../../kernel-model/agent/agent.js";
+import { judge, type LiveOutcome, type Recording, recordScript } from "../../kernel-model/live.js";
+import { readScript } from "../../kernel-model/player.js";
+import { ScriptError } from "../../kernel-model/strace.js";
+import { type Abilities, KINDS, type Kind, programs, renderProgram, SYSCTLS } from "./program.js";
+
+export interface CampaignOptions {
+	agent: Agent;
+	version: string;
+	/** Operations to reach: calls that the kernel made. */
+	operations: number;
+	seed: number;
+	/** Of n shares the i-th, from 1. */
+	shard: { i: number; n: number };
+	/** Operations of a program at most. */
+	size: number;
+	/** Kinds of sockets; those that the kernel has if not given. */
+	kinds?: readonly Kind[];
+	progress(done: Progress): void;
+	/** A round alone, and where in it to begin: as a difference says. */
+	at?: { round: number; path: string };
+}
+
+export interface Progress {
+	programs: number;
+	operations: number;
+	/** It looks for a smaller program that shows the difference. */
+	shrinking: boolean;
+}
+
+/** What the programs reached. */
+export interface Coverage {
+	/** Calls by "bind EADDRINUSE", successes by "bind". */
+	answers: Map<string, number>;
+	/** Candidates passed over, by verdict; and buckets that decided, by verdict. */
+	skipped: number[];
+	bound: number[];
+	searches: number;
+	exhausted: number;
+}
+
+export interface Difference {
+	/** The round of programs that it is from, and where in it fast-check found it. */
+	round: number;
+	path: string;
+	/** The smallest script that showed it. */
+	script: string[];
+	/** Of that, what differed first. */
+	reason: string;
+	outcomes: LiveOutcome[];
+	recording: Recording;
+	explanation: string[];
+}
+
+export interface Campaign extends Progress {
+	/** Calls that the model leaves out. */
+	ignored: number;
+	coverage: Coverage;
+	difference: Difference | null;
+}
+
+class Counter implements PortSearchTrace {
+	constructor(private readonly coverage: Coverage) {}
+	search(): void {
+		this.coverage.searches++;
+	}
+	scan(): void {}
+	pass(): void {}
+	skip(_port: number, verdict: number): void {
+		this.coverage.skipped[verdict]++;
+	}
+	chosen(port: number): void {
+		if (port === 0) this.coverage.exhausted++;
+	}
+	bound(_sk: number, _port: number, _fast: boolean, verdict: number): void {
+		this.coverage.bound[verdict]++;
+	}
+	bucket(): void {}
+	tuple(_sk: number, _port: number, verdict: number): void {
+		if (verdict !== CANDIDATE_OK) this.coverage.bound[verdict]++;
+	}
+}
+
+const NAME = "program";
+/** Programs of a round. */
+const ROUND = 20;
+/** How often a smaller script is tried: what differs may hang on a random port. */
+const TRIES = 3;
+
+/** What the kernel behind an agent has. */
+export async function abilitiesOf(agent: Agent, version: string): Promise<Abilities> {
+	const ask = async (request: string) =>
+		Number((await agent.request(`0 ${request}`)).split(" ")[0]);
+	await agent.request("reset");
+	const kinds: Kind[] = [];
+	for (const kind of Object.keys(KINDS) as Kind[]) {
+		const { type, number } = KINDS[kind];
+		if ((await ask(`socket 2 ${type} ${number}`)) >= 0) kinds.push(kind);
+	}
+	const sysctls: string[] = [];
+	for (const name of Object.keys(SYSCTLS)) {
+		const path = Buffer.from(`/proc/sys/${name.replaceAll(".", "/")}\0`).toString("hex");
+		if ((await ask(`openat -100 =${path} 1 0`)) >= 0) sysctls.push(name);
+	}
+	let vrf = true;
+	try {
+		await recordScript(
+			readScript("$ ip link add vrf0 type vrf table 10\n$ ip link add dummy0 type dummy\n", NAME),
+			agent,
+		);
+	} catch (error) {
+		if (!(error instanceof ScriptError)) throw error;
+		vrf = false;
+	}
+	return { version, kinds, sysctls, vrf, users: agent.hello.users };
+}
+
+/** Runs programs until `operations` are done, or one differs. Throws AgentError. */
+export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
+	const { agent, version, operations, shard } = options;
+	const able = await abilitiesOf(agent, version);
+	const kinds = options.kinds ?? able.kinds;
+	const abilities = { ...able, kinds: able.kinds.filter((kind) => kinds.includes(kind)) };
+	const coverage: Coverage = {
+		answers: new Map(),
+		skipped: new Array<number>(7).fill(0),
+		bound: new Array<number>(7).fill(0),
+		searches: 0,
+		exhausted: 0,
+	};
+	const trace = new Counter(coverage);
+	const done: Campaign = {
+		programs: 0,
+		operations: 0,
+		shrinking: false,
+		ignored: 0,
+		coverage,
+		difference: null,
+	};
+	let worst: { script: string[]; recording: Recording; outcomes: LiveOutcome[] } | null = null;
+
+	const play = async (script: string[]) => {
+		const parsed = readScript(`${script.join("\n")}\n`, NAME);
+		const recording = await recordScript(parsed, agent);
+		const outcomes = judge(recording, NAME, { version, trace });
+		return { script, recording, outcomes };
+	};
+	const differs = (outcomes: LiveOutcome[]) =>
+		outcomes.some(({ verdict }) => verdict === "mismatch");
+	/** Whether the script shows a difference, at one of some tries. */
+	const shows = async (script: string[], tries: number) => {
+		for (let i = 0; i < tries; i++) {
+			const played = await play(script);
+			if (!done.shrinking) count(done, played.outcomes);
+			if (!differs(played.outcomes)) continue;
+			worst = played;
+			return true;
+		}
+		return false;
+	};
+
+	const property = fc.asyncProperty(programs(options.size), async (program) => {
+		if (!done.shrinking && done.operations >= operations) return;
+		const script = renderProgram(program, abilities);
+		const failed = await shows(script, done.shrinking ? TRIES : 1);
+		if (!done.shrinking) done.programs++;
+		options.progress(done);
+		if (failed) {
+			done.shrinking = true;
+			throw new Error("differs");
+		}
+	});
+	// The rounds are the same ones however many shards there are.
+	let round = options.at?.round ?? shard.i - 1;
+	let path: string | null = null;
+	while (path === null && (done.operations < operations || options.at !== undefined)) {
+		const out = await fc.check(property, {
+			seed: (options.seed * 1_000_003 + round) | 0,
+			numRuns: ROUND,
+			...(options.at === undefined ? {} : { path: options.at.path }),
+		});
+		if (out.failed) path = out.counterexamplePath ?? "";
+		else if (options.at !== undefined) break;
+		else round += shard.n;
+	}
+	const found = worst as { script: string[]; recording: Recording; outcomes: LiveOutcome[] } | null;
+	if (path !== null && found !== null) {
+		const script = await minimal(found.script, (fewer) => shows(fewer, TRIES));
+		const last = (worst as typeof found | null) ?? found;
+		const explained = judge(last.recording, NAME, { version, explain: true });
+		const first = explained.find(({ verdict }) => verdict === "mismatch");
+		done.difference = {
+			round,
+			path,
+			script,
+			reason: first === undefined ? "" : `line ${first.line}: ${first.reason}`,
+			outcomes: last.outcomes,
+			recording: last.recording,
+			explanation: first?.explanation ?? [],
+		};
+	}
+	return done;
+}
+
+function count(done: Campaign, outcomes: readonly LiveOutcome[]): void {
+	const { answers } = done.coverage;
+	for (const { call, verdict, recordedError } of outcomes) {
+		if (call === "$") continue;
+		done.operations++;
+		if (verdict === "ignored") done.ignored++;
+		const key = recordedError === null ? call : `${call} ${recordedError}`;
+		answers.set(key, (answers.get(key) ?? 0) + 1);
+	}
+}
+
+/** Leaves out lines for as long as the rest still shows the difference. */
+async function minimal(
+	script: string[],
+	shows: (script: string[]) => Promise<boolean>,
+): Promise<string[]> {
+	let least = script;
+	for (let at = least.length - 1; at >= 0; at--) {
+		const fewer = least.filter((_, i) => i !== at);
+		try {
+			if (await shows(fewer)) least = fewer;
+		} catch (error) {
+			// Without this line the rest is no script any more.
+			if (!(error instanceof ScriptError)) throw error;
+		}
+	}
+	return least;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** `npm run fuzz`: a campaign of random programs, on a real kernel and on the model. */
+import { release } from "node:os";
+import { parseArgs } from "node:util";
+import { Agent, AgentError } from "../../kernel-model/agent/agent.js";
+import { seedOf, styled, UsageError, versionOf } from "../../kernel-model/commands/terminal.js";
+import { branchesOf, neverReached, watchBranches } from "./branches.js";
+import { type Campaign, runCampaign } from "./campaign.js";
+import { KINDS, type Kind } from "./program.js";
+
+const HELP = `usage: npm run fuzz -- [OPTIONS]
+
+Runs random programs of system calls on the kernel underneath, each in a user and network
+namespace of its own, and on the model. A program that differs is made as small as it
+gets and printed as a script, which inet-port-model live plays again.
+
+  --ops N           calls to make (default 50000)
+  --seed S          from which the programs follow (default 1)
+  --shard I/N       only the I-th of N shares of the programs, I from 1
+  --kernel VERSION  the version to model (default running: that of the kernel)
+  --agent COMMAND   speaks to this command instead: another machine, a virtual one
+  --kinds LIST      sockets of these kinds only: ${Object.keys(KINDS).join(",")}
+  --size N          operations of a program at most (default 400)
+  --at ROUND:PATH   one program again, as a difference names it
+  --json            one JSON object at the end
+  --coverage        list every answer seen and every branch that no program reached
+
+Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
+`;
+
+const VERDICTS = [
+	"acceptable",
+	"reserved",
+	"bucket not shareable by connect",
+	"four-tuple in use",
+	"four-tuple in time-wait",
+	"bind conflict",
+	"bind conflict with the wildcard",
+];
+
+function whole(name: string, text: unknown, least: number): number {
+	if (!/^[0-9]+$/.test(String(text)) || Number(text) < least) {
+		throw new UsageError(`--${name}: expected a number from ${least} up, found ${text}`);
+	}
+	return Number(text);
+}
+
+function shardOf(text: string): { i: number; n: number } {
+	const [, i, n] = /^([0-9]+)\/([0-9]+)$/.exec(text) ?? [];
+	if (!(Number(i) >= 1 && Number(i) <= Number(n))) {
+		throw new UsageError(`--shard: expected I/N such as 1/4, found ${text}`);
+	}
+	return { i: Number(i), n: Number(n) };
+}
+
+function kindsOf(text: string): Kind[] {
+	return text.split(",").map((name) => {
+		if (!(name in KINDS)) {
+			throw new UsageError(`--kinds: expected ${Object.keys(KINDS).join(", ")}, found ${name}`);
+		}
+		return name as Kind;
+	});
+}
+
+function placeOf(text: string): { round: number; path: string } {
+	const [, round, path] = /^([0-9]+):([0-9:]*)$/.exec(text) ?? [];
+	if (path === undefined) throw new UsageError(`--at: expected ROUND:PATH, found ${text}`);
+	return { round: Number(round), path };
+}
+
+/** Where the campaign is, on a terminal in place, else a line every ten seconds. */
+function progress(
+	began: number,
+): (done: { operations: number; programs: number; shrinking: boolean }) => void {
+	const tty = process.stderr.isTTY;
+	let last = began;
+	return (done) => {
+		const now = Date.now();
+		if (now - last < (tty ? 200 : 10_000)) return;
+		last = now;
+		const rate = Math.round(done.operations / ((now - began) / 1000));
+		const text = done.shrinking
+			? "a difference: looking for a smaller program"
+			: `${done.operations} calls, ${done.programs} programs, ${rate} calls/s`;
+		process.stderr.write(tty ? `\r\u001b[K${text}` : `${text}\n`);
+	};
+}
+
+function sorted(map: ReadonlyMap<string, number>): [string, number][] {
+	return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function report(done: Campaign, release: string, version: string, all: boolean): string[] {
+	const { coverage, difference } = done;
+	const lines: string[] = [];
+	const answers = sorted(coverage.answers);
+	const errors = answers.filter(([name]) => name.includes(" "));
+	lines.push(
+		`kernel ${release}, model ${version}: ${done.operations} calls in ${done.programs} programs, ` +
+			`${difference === null ? "0 differ" : "a difference"}, ${done.ignored} left out by the model`,
+		`answers: ${answers.length} kinds, ${errors.length} of them errors`,
+		`searches: ${coverage.searches}, ${coverage.exhausted} found no port`,
+	);
+	const counted = (counts: number[]) =>
+		counts
+			.map((n, verdict) => (verdict === 0 ? "" : `${VERDICTS[verdict]} ${n}`))
+			.slice(1)
+			.join(", ");
+	lines.push(`candidates passed over: ${counted(coverage.skipped)}`);
+	lines.push(`ports asked for and refused: ${counted(coverage.bound)}`);
+	if (all) for (const [name, n] of answers) lines.push(`  ${String(n).padStart(8)} ${name}`);
+	return lines;
+}
+
+async function main(): Promise<number> {
+	let values: Record<string, unknown>;
+	try {
+		({ values } = parseArgs({
+			options: {
+				ops: { type: "string", default: "50000" },
+				seed: { type: "string", default: "1" },
+				shard: { type: "string", default: "1/1" },
+				kernel: { type: "string", default: "running" },
+				agent: { type: "string" },
+				kinds: { type: "string" },
+				size: { type: "string", default: "400" },
+				at: { type: "string" },
+				json: { type: "boolean", default: false },
+				coverage: { type: "boolean", default: false },
+				help: { type: "boolean", default: false },
+			},
+		}));
+	} catch (error) {
+		throw new UsageError(error instanceof Error ? error.message.split(". ")[0] : String(error));
+	}
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	const operations = whole("ops", values.ops, 1);
+	const size = whole("size", values.size, 4);
+	const seed = seedOf(values.seed);
+	const shard = shardOf(String(values.shard));
+	const kinds = values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) };
+	const at = values.at === undefined ? {} : { at: placeOf(String(values.at)) };
+	if (values.agent === undefined) versionOf(String(values.kernel), release());
+	const agent = await Agent.start(values.agent === undefined ? undefined : String(values.agent));
+	const began = Date.now();
+	try {
+		const version = versionOf(String(values.kernel), agent.hello.release);
+		const branches = values.coverage === true ? await watchBranches() : null;
+		const done = await runCampaign({
+			agent,
+			version,
+			operations,
+			seed,
+			shard,
+			size,
+			...kinds,
+			...at,
+			progress: progress(began),
+		});
+		if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+		const seconds = (Date.now() - began) / 1000;
+		const reached = branches === null ? null : await branchesOf(branches);
+		const { difference, coverage } = done;
+		if (values.json === true) {
+			const { answers, skipped, bound, searches, exhausted } = coverage;
+			const summary = {
+				kernel: agent.hello.release,
+				model: version,
+				seed,
+				shard: values.shard,
+				operations: done.operations,
+				programs: done.programs,
+				ignored: done.ignored,
+				seconds,
+				mismatches: difference === null ? 0 : 1,
+				searches,
+				exhausted,
+				skipped: Object.fromEntries(VERDICTS.map((name, i) => [name, skipped[i]]).slice(1)),
+				refused: Object.fromEntries(VERDICTS.map((name, i) => [name, bound[i]]).slice(1)),
+				answers: Object.fromEntries(sorted(answers)),
+				...(reached === null ? {} : { branches: reached }),
+				...(difference === null
+					? {}
+					: {
+							difference: {
+								at: `${difference.round}:${difference.path}`,
+								reason: difference.reason,
+								script: difference.script,
+							},
+						}),
+			};
+			process.stdout.write(`${JSON.stringify(summary)}\n`);
+			return difference === null ? 0 : 1;
+		}
+		const lines = report(done, agent.hello.release, version, values.coverage === true);
+		if (reached !== null) lines.push(...neverReached(reached));
+		lines.push(`${seconds.toFixed(1)} s, seed ${seed}`);
+		process.stdout.write(`${lines.join("\n")}\n`);
+		if (difference === null) return 0;
+		process.stdout.write(
+			[
+				"",
+				styled("31", `DIFFERS at ${difference.reason}`),
+				...difference.explanation.map((line) => `#   ${line}`),
+				`# to see it again: npm run fuzz -- --seed ${seed} --at ${difference.round}:${difference.path}`,
+				"# or: inet-port-model live on this script",
+				...difference.script,
+				"# as the kernel answered it:",
+				difference.recording.text,
+			].join("\n"),
+		);
+		return 1;
+	} finally {
+		agent.end();
+	}
+}
+
+try {
+	process.exitCode = await main();
+} catch (error) {
+	if (!(error instanceof UsageError || error instanceof AgentError)) throw error;
+	process.stderr.write(`fuzz: ${error.message}\n`);
+	process.exitCode = 2;
+}

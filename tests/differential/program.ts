@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Random programs of system calls, as scripts. Addresses, ports and ranges are few, so that
+ * conflicts are common. An operation is a kind and five small numbers: what it becomes
+ * follows from them and from the descriptors that the model says there are by then.
+ */
+import fc from "fast-check";
+import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
+import type { Address } from "../../kernel-model/address.js";
+import { Kernel } from "../../kernel-model/kernel.js";
+import { runSetup } from "../../kernel-model/setup.js";
+import type { Task } from "../../kernel-model/task.js";
+import { NotModelled } from "../../net/core/sock.js";
+
+/** What the kernel at hand can do. */
+export interface Abilities {
+	version: string;
+	/** Kinds of sockets that it has. */
+	kinds: readonly Kind[];
+	/** The highest user id. */
+	users: number;
+	/** Devices can be made, among them a VRF. */
+	vrf: boolean;
+	/** Sysctls of the list below that it has. */
+	sysctls: readonly string[];
+}
+
+export const KINDS = {
+	tcp: { type: SOCK_STREAM, name: "SOCK_STREAM", protocol: "IPPROTO_TCP", number: 6 },
+	udp: { type: SOCK_DGRAM, name: "SOCK_DGRAM", protocol: "IPPROTO_UDP", number: 17 },
+	udplite: { type: SOCK_DGRAM, name: "SOCK_DGRAM", protocol: "IPPROTO_UDPLITE", number: 136 },
+	mptcp: { type: SOCK_STREAM, name: "SOCK_STREAM", protocol: "IPPROTO_MPTCP", number: 262 },
+	sctp: { type: SOCK_STREAM, name: "SOCK_STREAM", protocol: "IPPROTO_SCTP", number: 132 },
+	sctpMany: { type: SOCK_SEQPACKET, name: "SOCK_SEQPACKET", protocol: "IPPROTO_SCTP", number: 132 },
+	dccp: { type: SOCK_DCCP, name: "SOCK_DCCP", protocol: "IPPROTO_DCCP", number: 33 },
+} as const;
+export type Kind = keyof typeof KINDS;
+
+/** Those that only bind: of their connections the model knows too little. */
+const BIND_ONLY: readonly Kind[] = ["sctp", "sctpMany", "dccp"];
+const DATAGRAM: readonly Kind[] = ["udp", "udplite"];
+
+/** How often each kind of operation is drawn, by mood. */
+const OPERATIONS = {
+	socket: [16, 20, 20, 14],
+	option: [12, 10, 14, 8],
+	range: [4, 4, 5, 2],
+	read: [4, 2, 2, 8],
+	bind: [22, 8, 40, 12],
+	listen: [5, 1, 3, 9],
+	connect: [10, 34, 3, 22],
+	dissolve: [2, 3, 1, 2],
+	send: [5, 6, 3, 8],
+	receive: [2, 2, 1, 5],
+	accept: [5, 1, 1, 14],
+	names: [2, 1, 1, 2],
+	shutdown: [2, 1, 0, 5],
+	close: [9, 11, 12, 10],
+	dup: [1, 1, 1, 2],
+	fork: [1, 1, 1, 1],
+	exit: [1, 1, 1, 1],
+	sysctl: [3, 2, 2, 2],
+	crowd: [1, 0, 1, 0],
+} as const;
+type OperationKind = keyof typeof OPERATIONS;
+
+export interface Operation {
+	kind: OperationKind;
+	/** Each 0 to 255; what is simplest is 0. */
+	n: readonly [number, number, number, number, number];
+}
+
+export interface Program {
+	/** Chooses the namespace's range. */
+	world: number;
+	operations: readonly Operation[];
+}
+
+function mood(index: 0 | 1 | 2 | 3, size: number): fc.Arbitrary<Operation[]> {
+	const byte = fc.nat(255);
+	const kind = fc.oneof(
+		...(Object.keys(OPERATIONS) as OperationKind[]).map((name) => ({
+			arbitrary: fc.constant(name),
+			weight: OPERATIONS[name][index],
+		})),
+	);
+	const operation = fc.record({ kind, n: fc.tuple(byte, byte, byte, byte, byte) });
+	// Long ones: short ones reach little.
+	return fc.array(operation, { minLength: 0, maxLength: size, size: "max" });
+}
+
+/** Programs of about `size` operations at most. */
+export function programs(size: number): fc.Arbitrary<Program> {
+	const operations = fc
+		.tuple(
+			mood(0, size / 4),
+			fc.oneof(mood(1, size / 2), mood(2, size / 2), mood(3, size / 2)),
+			fc.oneof(mood(3, size / 4), mood(0, size / 4)),
+		)
+		.map(
+			(parts) => parts.flat(),
+			(all) => [all as Operation[], [], []],
+		);
+	return fc.record({ world: fc.nat(255), operations });
+}
+
+const V4 = ["127.0.0.1", "0.0.0.0", "127.0.0.2", "192.0.2.10"];
+const V6 = ["::1", "::", "2001:db8::10", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::ffff:192.0.2.10"];
+const ODD4 = ["203.0.113.77", "224.0.0.1"];
+const ODD6 = ["2001:db8::77", "::ffff:203.0.113.77", "ff02::1", "::7f00:1"];
+const AWAY4 = ["198.51.100.1", "203.0.113.5", "203.0.113.200"];
+const AWAY6 = ["::ffff:198.51.100.1", "::ffff:203.0.113.200", "2001:db8:2::1", "2001:db8:9::1"];
+/** Addresses of the VRF's device, and of one that is in none. */
+const VRF4 = ["198.51.100.10", "203.0.113.10"];
+const VRF6 = ["2001:db8:1::10", "::ffff:198.51.100.10", "2001:db8:3::10"];
+const PORTS = [40000, 40001, 40003, 40006, 39999, 45000, 81];
+
+const SOL = { SOL_SOCKET: 1, SOL_IP: 0, SOL_IPV6: 41, SOL_TCP: 6 } as const;
+type Level = keyof typeof SOL;
+const FLAGS: readonly [Level, string, number][] = [
+	["SOL_SOCKET", "SO_REUSEADDR", 2],
+	["SOL_SOCKET", "SO_REUSEPORT", 15],
+	["SOL_SOCKET", "SO_REUSEADDR", 2],
+	["SOL_SOCKET", "SO_REUSEPORT", 15],
+	["SOL_IP", "IP_BIND_ADDRESS_NO_PORT", 24],
+	["SOL_IPV6", "IPV6_V6ONLY", 26],
+	["SOL_IP", "IP_FREEBIND", 15],
+	["SOL_IPV6", "IPV6_V6ONLY", 26],
+	["SOL_IPV6", "IPV6_FREEBIND", 78],
+];
+const READ: readonly [Level, string][] = [
+	["SOL_IP", "IP_LOCAL_PORT_RANGE"],
+	["SOL_SOCKET", "SO_ERROR"],
+	["SOL_SOCKET", "SO_ERROR"],
+	["SOL_SOCKET", "SO_REUSEADDR"],
+	["SOL_SOCKET", "SO_REUSEPORT"],
+	["SOL_IP", "IP_BIND_ADDRESS_NO_PORT"],
+	["SOL_IP", "IP_FREEBIND"],
+	["SOL_IPV6", "IPV6_V6ONLY"],
+	["SOL_IPV6", "IPV6_FREEBIND"],
+	["SOL_SOCKET", "SO_LINGER"],
+	["SOL_SOCKET", "SO_BINDTODEVICE"],
+	["SOL_SOCKET", "SO_ACCEPTCONN"],
+	["SOL_SOCKET", "SO_TYPE"],
+	["SOL_SOCKET", "SO_PROTOCOL"],
+	["SOL_SOCKET", "SO_DOMAIN"],
+];
+/** Bounds of IP_LOCAL_PORT_RANGE; 0 leaves one to the namespace. */
+const RANGES = [
+	[40000, 40003],
+	[0, 0],
+	[40004, 40004],
+	[40001, 40005],
+	[40000, 40015],
+	[40005, 0],
+	[0, 40002],
+	[39990, 40001],
+	[40006, 45000],
+	[81, 83],
+	[45000, 45001],
+	[40005, 40001], // upside down
+] as const;
+const NAMESPACE_RANGES = [
+	"40000 40015",
+	"40000 40007",
+	"40000 40023",
+	"40000 40039",
+	"40001 40004",
+	"40003 40003",
+	"39999 40010",
+	"40007 40000",
+];
+export const SYSCTLS: Readonly<Record<string, readonly string[]>> = {
+	"net.ipv4.ip_local_port_range": NAMESPACE_RANGES,
+	"net.ipv4.ip_local_reserved_ports": [
+		"",
+		"40002-40003",
+		"40000,40005,40010-40012",
+		"40000-40015",
+		"40001,45000",
+	],
+	"net.ipv4.ip_autobind_reuse": ["1", "0"],
+	"net.ipv4.ip_nonlocal_bind": ["0", "1", "0"],
+	"net.ipv4.ip_unprivileged_port_start": ["1024", "0", "40002"],
+	"net.ipv4.tcp_tw_reuse": ["0", "1", "2"],
+	"net.ipv4.tcp_tw_reuse_delay": ["1000", "1"],
+	"net.ipv6.bindv6only": ["0", "1"],
+	"net.ipv6.ip_nonlocal_bind": ["0", "1", "0"],
+	"net.ipv4.tcp_l3mdev_accept": ["1", "0"],
+	"net.ipv4.udp_l3mdev_accept": ["1", "0"],
+	"net.ipv4.ip_local_port_step_width": ["3", "0", "100"],
+};
+const VRF_SYSCTLS = ["net.ipv4.tcp_l3mdev_accept", "net.ipv4.udp_l3mdev_accept"];
+
+/** Live sockets of a task, at most; and tasks. */
+const LIVE = 20;
+const TASKS = 3;
+
+interface Sock {
+	kind: Kind;
+	six: boolean;
+	listens: boolean;
+	connected: boolean;
+}
+
+interface Process {
+	pid: number;
+	task: Task;
+	fds: Map<number, Sock>;
+}
+
+class Renderer {
+	readonly lines: string[] = [];
+	private readonly kernel: Kernel;
+	private readonly processes: Process[] = [];
+	private pids = 1000;
+	private readonly net;
+
+	constructor(
+		private readonly program: Program,
+		private readonly can: Abilities,
+	) {
+		this.kernel = new Kernel({ version: can.version, seed: 1 });
+		this.net = this.kernel.createNet();
+		this.processes.push({
+			pid: 0,
+			task: this.kernel.createTask({ net: this.net }),
+			fds: new Map(),
+		});
+	}
+
+	render(): string[] {
+		const { world, operations } = this.program;
+		this.setup("ip addr add 192.0.2.10/32 dev lo");
+		this.setup("ip addr add 2001:db8::10/128 dev lo nodad");
+		this.setup("ip route add default dev lo");
+		this.setup("ip route add prohibit 203.0.113.200/32");
+		this.setup("ip -6 route add unreachable 2001:db8:2::/48");
+		if (this.can.vrf && world >= 128) this.setupVrf();
+		this.sysctl("net.ipv4.ip_local_port_range", NAMESPACE_RANGES[world % 5]);
+		for (const { kind, n } of operations) this.operation(kind, n);
+		return this.lines;
+	}
+
+	/** MPTCP's connections end by and by, so that nobody may meet one: it is in few programs. */
+	private get kinds(): readonly Kind[] {
+		const { kinds } = this.can;
+		return this.program.world % 4 === 3 ? kinds : kinds.filter((kind) => kind !== "mptcp");
+	}
+
+	private get inVrf(): boolean {
+		return this.can.vrf && this.program.world >= 128;
+	}
+
+	private setupVrf(): void {
+		for (const command of [
+			"link add vrf0 type vrf table 10",
+			"link set vrf0 up",
+			"link add dummy0 type dummy",
+			"link add dummy1 type dummy",
+			"link set dummy0 master vrf0",
+			"link set dummy0 up",
+			"link set dummy1 up",
+			"addr add 198.51.100.10/24 dev dummy0",
+			"addr add 2001:db8:1::10/64 dev dummy0 nodad",
+			"addr add 203.0.113.10/24 dev dummy1",
+			"addr add 2001:db8:3::10/64 dev dummy1 nodad",
+		]) {
+			this.setup(`ip ${command}`);
+		}
+		this.sysctl("net.ipv4.icmp_ratelimit", "0");
+	}
+
+	private setup(command: string): void {
+		runSetup(this.kernel, this.net, command.split(" "));
+		this.lines.push(`$ ${command}`);
+	}
+
+	private sysctl(name: string, value: string): void {
+		try {
+			runSetup(this.kernel, this.net, ["sysctl", "-w", `${name}=${value}`]);
+		} catch {
+			// What the model refuses, or does not know, the kernel may take.
+		}
+		this.lines.push(`$ sysctl -w ${name}="${value}"`);
+	}
+
+	private say(process: Process, call: string): void {
+		this.lines.push(process.pid === 0 ? call : `${process.pid} ${call}`);
+	}
+
+	/** Lets the model do it, so that later operations know what there is. */
+	private perform(run: () => number): number {
+		try {
+			return run();
+		} catch (error) {
+			if (error instanceof NotModelled) return -1;
+			throw error;
+		}
+	}
+
+	private operation(kind: OperationKind, n: Operation["n"]): void {
+		const [a, b, c, d] = n;
+		const process = this.processes[Math.max(0, a - 128) % this.processes.length];
+		const { fds } = process;
+		if (kind === "sysctl") {
+			const names = this.can.sysctls.filter((name) => this.inVrf || !VRF_SYSCTLS.includes(name));
+			const name = names[b % names.length];
+			const values = SYSCTLS[name];
+			const value = values[c % values.length];
+			if (!(name.endsWith("port_range") && value === "40007 40000")) this.sysctl(name, value);
+			return;
+		}
+		if (kind === "fork") {
+			this.fork(b, c);
+			return;
+		}
+		if (kind === "exit") {
+			this.exit(b);
+			return;
+		}
+		if (kind === "crowd") {
+			this.crowd(process, n);
+			return;
+		}
+		if (kind === "socket" || fds.size === 0) {
+			const fd = this.socket(process, this.kinds[b % this.kinds.length], c % 2 === 1, d);
+			if (this.inVrf && fd >= 0 && n[4] % 2 === 1) this.device(process, fd, n[4] >> 1);
+			return;
+		}
+		const all = [...fds.keys()];
+		const likely = all.filter((fd) => this.fits(kind, fds.get(fd), process, fd));
+		const from = likely.length > 0 && a % 8 !== 7 ? likely : all;
+		const fd = from[b % from.length];
+		const sock = fds.get(fd);
+		if (sock === undefined) return;
+		switch (kind) {
+			case "option":
+				this.option(process, fd, sock, n);
+				return;
+			case "range":
+				this.range(process, fd, c);
+				return;
+			case "read":
+				this.read(process, fd, sock, c, d);
+				return;
+			case "bind":
+				this.bind(process, fd, sock, n);
+				return;
+			case "listen": {
+				const backlog = [3, 0, 1, 2][c % 4];
+				this.say(process, `listen(${fd}, ${backlog})`);
+				if (this.perform(() => process.task.listen(fd, backlog)) === 0) sock.listens = true;
+				return;
+			}
+			case "connect":
+				this.connect(process, fd, sock, n);
+				return;
+			case "dissolve":
+				this.say(
+					process,
+					`connect(${fd}, {sa_family=AF_UNSPEC, sa_data="\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0"}, 16)`,
+				);
+				this.perform(() =>
+					process.task.connect(fd, { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 }, 16),
+				);
+				sock.listens = false;
+				sock.connected = false;
+				return;
+			case "send":
+				this.send(process, fd, sock, n);
+				return;
+			case "receive":
+				this.say(process, `recvfrom(${fd}, NULL, ${[16, 1, 0][c % 3]}, MSG_DONTWAIT)`);
+				this.perform(() => process.task.recv(fd, [16, 1, 0][c % 3], true));
+				return;
+			case "accept": {
+				if (BIND_ONLY.includes(sock.kind)) return;
+				this.say(process, `accept4(${fd}, {sa_family=AF_UNSPEC}, [28], SOCK_NONBLOCK)`);
+				const child = this.perform(() => process.task.accept4(fd, 0o4000, {}, true));
+				if (child >= 0) {
+					fds.set(child, { ...sock, listens: false, connected: true });
+					this.limit(process, d);
+				}
+				return;
+			}
+			case "names":
+				this.say(process, `${c % 2 === 0 ? "getpeername" : "getsockname"}(${fd})`);
+				return;
+			case "shutdown": {
+				const how = ["SHUT_RDWR", "SHUT_WR", "SHUT_RD"][c % 3];
+				this.say(process, `shutdown(${fd}, ${how})`);
+				this.perform(() => process.task.shutdown(fd, [2, 1, 0][c % 3]));
+				return;
+			}
+			case "close":
+				this.close(process, fd);
+				return;
+			case "dup": {
+				this.say(process, `dup(${fd})`);
+				const copy = this.perform(() => process.task.dup(fd));
+				if (copy >= 0) {
+					fds.set(copy, sock);
+					this.limit(process, d);
+				}
+				return;
+			}
+			default:
+				return;
+		}
+	}
+
+	/** Whether the operation is likely to do something on that socket. */
+	private fits(kind: OperationKind, sock: Sock | undefined, process: Process, fd: number): boolean {
+		if (sock === undefined) return false;
+		const datagram = DATAGRAM.includes(sock.kind);
+		switch (kind) {
+			case "accept":
+				return sock.listens;
+			case "bind": {
+				const name = process.task.getsockname(fd);
+				return typeof name !== "number" && name.port === 0;
+			}
+			case "listen":
+				return !datagram && !sock.listens && !sock.connected;
+			case "connect":
+				return !sock.listens && !sock.connected;
+			case "send":
+				return datagram || sock.connected;
+			case "shutdown":
+				return sock.connected;
+			default:
+				return true;
+		}
+	}
+
+	private limit(process: Process, n: number): void {
+		if (process.fds.size > LIVE) this.close(process, [...process.fds.keys()][n % process.fds.size]);
+	}
+
+	private close(process: Process, fd: number): void {
+		this.say(process, `close(${fd})`);
+		this.perform(() => process.task.close(fd));
+		process.fds.delete(fd);
+	}
+
+	private socket(process: Process, kind: Kind, six: boolean, d: number): number {
+		const { type, name, protocol, number } = KINDS[kind];
+		const implied = (kind === "tcp" || kind === "udp") && d % 2 === 0;
+		this.say(
+			process,
+			`socket(${six ? "AF_INET6" : "AF_INET"}, ${name}|SOCK_NONBLOCK, ${implied ? "IPPROTO_IP" : protocol})`,
+		);
+		const fd = this.perform(() =>
+			process.task.socket(six ? 10 : 2, type | 0o4000, implied ? 0 : number),
+		);
+		if (fd < 0) return fd;
+		process.fds.set(fd, { kind, six, listens: false, connected: false });
+		this.limit(process, d);
+		return fd;
+	}
+
+	private set(
+		process: Process,
+		fd: number,
+		level: Level,
+		option: string,
+		number: number,
+		value: number,
+	): void {
+		this.say(process, `setsockopt(${fd}, ${level}, ${option}, [${value}], 4)`);
+		this.perform(() => process.task.setsockopt(fd, SOL[level], number, value));
+	}
+
+	private device(process: Process, fd: number, n: number): void {
+		const names = this.inVrf ? ["lo", "vrf0", "dummy0", "dummy1", "", "none"] : ["lo", "", "none"];
+		const name = names[n % names.length];
+		this.say(
+			process,
+			`setsockopt(${fd}, SOL_SOCKET, SO_BINDTODEVICE, "${name}\\0", ${name.length + 1})`,
+		);
+		const bytes = new TextEncoder().encode(`${name}\0`);
+		this.perform(() => process.task.setsockopt(fd, 1, 25, bytes));
+	}
+
+	private option(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
+		const [, , c, d, e] = n;
+		if (c % 16 === 15) {
+			if (BIND_ONLY.includes(sock.kind)) return;
+			const on = d % 3 === 2 ? 0 : 1;
+			this.say(process, `setsockopt(${fd}, SOL_SOCKET, SO_LINGER, {l_onoff=${on}, l_linger=0}, 8)`);
+			const bytes = Uint8Array.of(on, 0, 0, 0, 0, 0, 0, 0);
+			this.perform(() => process.task.setsockopt(fd, 1, 13, bytes));
+			return;
+		}
+		// Streams bound to different devices can have one four-tuple, and race with each other.
+		if (c % 16 === 14 && (this.inVrf || DATAGRAM.includes(sock.kind))) {
+			this.device(process, fd, d);
+			return;
+		}
+		const flags = sock.six || e % 4 === 3 ? FLAGS : FLAGS.filter(([level]) => level !== "SOL_IPV6");
+		const [level, option, number] = flags[d % flags.length];
+		this.set(process, fd, level, option, number, [1, 1, 1, 0, 0, 2, -1][e % 7]);
+	}
+
+	private range(process: Process, fd: number, c: number): void {
+		const [lowest, highest] = RANGES[c % RANGES.length];
+		this.set(process, fd, "SOL_IP", "IP_LOCAL_PORT_RANGE", 51, (highest << 16) | lowest);
+	}
+
+	private read(process: Process, fd: number, sock: Sock, c: number, d: number): void {
+		const options = sock.six || d % 4 === 3 ? READ : READ.filter(([level]) => level !== "SOL_IPV6");
+		const [level, option] = options[c % options.length];
+		this.say(process, `getsockopt(${fd}, ${level}, ${option})`);
+		if (option === "SO_ERROR") this.perform(() => Number(process.task.getsockopt(fd, 1, 4) === 0));
+	}
+
+	private name(six: boolean, address: string, port: string): string {
+		return six
+			? `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}`
+			: `{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
+	}
+
+	private address(six: boolean, address: string, port: number): Address {
+		return { family: six ? "AF_INET6" : "AF_INET", address, port };
+	}
+
+	private here(six: boolean): string[] {
+		const base = six ? V6 : V4;
+		return this.inVrf ? [...base, ...(six ? VRF6 : VRF4)] : base;
+	}
+
+	private bind(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
+		const [, , c, d, e] = n;
+		const six = e % 16 === 15 ? !sock.six : sock.six;
+		const here = this.here(six);
+		const odd = six ? ODD6 : ODD4;
+		const address = c >= 240 ? odd[c % odd.length] : here[c % here.length];
+		const port = d % 2 === 0 ? 0 : PORTS[(d >> 1) % PORTS.length];
+		let length = six ? 28 : 16;
+		if (e >= 250) length = [0, 2, 8, 15, 24, 27][e - 250];
+		this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${length})`);
+		this.perform(() => process.task.bind(fd, this.address(six, address, port), length));
+	}
+
+	/** Where to connect or send: another socket's port at an address of this host, or away. */
+	private target(
+		process: Process,
+		sock: Sock,
+		six: boolean,
+		c: number,
+		d: number,
+	): [string, string, number] {
+		const away = six ? AWAY6 : AWAY4;
+		const here = this.here(six).filter(
+			(address) => address !== "0.0.0.0" && address !== "::ffff:0.0.0.0",
+		);
+		const address = here[(c >> 2) % here.length];
+		const meets = [...process.fds].filter(([, other]) => {
+			if (sock.kind === "mptcp" || other.kind === "mptcp" || BIND_ONLY.includes(other.kind))
+				return false;
+			return other.kind === sock.kind && (other.listens || DATAGRAM.includes(other.kind));
+		});
+		if (c % 4 < 2 && meets.length > 0) {
+			const [fd] = meets[d % meets.length];
+			const name = process.task.getsockname(fd);
+			const port = typeof name === "number" ? 0 : name.port;
+			return [address, `port_of(${fd})`, port];
+		}
+		if (c % 4 === 2 && !this.kinds.includes("mptcp")) {
+			const port = PORTS[d % PORTS.length];
+			return [address, String(port), port];
+		}
+		return [away[d % away.length], "80", 80];
+	}
+
+	private connect(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
+		if (BIND_ONLY.includes(sock.kind)) return;
+		const [, , c, d, e] = n;
+		const six = e % 16 === 15 ? !sock.six : sock.six;
+		const [address, port, number] = this.target(process, sock, six, c, d);
+		this.say(process, `connect(${fd}, ${this.name(six, address, port)}, ${six ? 28 : 16})`);
+		const err = this.perform(() =>
+			process.task.connect(fd, this.address(six, address, number), six ? 28 : 16, true),
+		);
+		if (err === 0 || err === -115) sock.connected = true;
+	}
+
+	private send(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
+		if (BIND_ONLY.includes(sock.kind) || sock.kind === "mptcp") return;
+		const [, , c, d, e] = n;
+		const size = [5, 1, 0][e % 3];
+		const data = '"storm"';
+		if (!DATAGRAM.includes(sock.kind) || (sock.connected && c >= 128)) {
+			this.say(process, `sendto(${fd}, ${data}, ${size}, MSG_NOSIGNAL, NULL, 0)`);
+			this.perform(() => process.task.send(fd, size, true));
+			return;
+		}
+		const six = e % 16 === 15 ? !sock.six : sock.six;
+		const [address, port, number] = this.target(process, sock, six, c, d);
+		const length = six ? 28 : 16;
+		this.say(
+			process,
+			`sendto(${fd}, ${data}, ${size}, MSG_NOSIGNAL, ${this.name(six, address, port)}, ${length})`,
+		);
+		this.perform(() =>
+			process.task.sendto(fd, size, this.address(six, address, number), length, true),
+		);
+	}
+
+	private fork(b: number, c: number): void {
+		if (this.processes.length > TASKS) return;
+		const parent = this.processes[0];
+		const pid = ++this.pids;
+		this.say(parent, `fork() = ${pid}`);
+		const child: Process = { pid, task: parent.task.fork(), fds: new Map(parent.fds) };
+		this.processes.push(child);
+		const uid = [0, 1000, 1001][b % 3];
+		if (uid !== 0 && this.can.users >= uid) {
+			this.say(child, `setuid(${uid})`);
+			child.task.uid = uid;
+		}
+		for (const [i, fd] of [...child.fds.keys()].entries()) {
+			if ((c >> (i % 8)) % 2 === 1) this.close(child, fd);
+		}
+	}
+
+	private exit(b: number): void {
+		if (this.processes.length === 1) return;
+		const at = 1 + (b % (this.processes.length - 1));
+		const [process] = this.processes.splice(at, 1);
+		this.say(process, "exit_group(0)");
+		process.task.exit();
+	}
+
+	/** More than ten datagram sockets on one port, so that searches go by address too. */
+	private crowd(process: Process, n: Operation["n"]): void {
+		const [, b, c, d, e] = n;
+		const kind: Kind = this.can.kinds.includes("udplite") && b % 2 === 1 ? "udplite" : "udp";
+		const port = PORTS[c % PORTS.length];
+		const made: number[] = [];
+		for (let i = 0; i < 12; i++) {
+			const six = (d >> (i % 8)) % 2 === 1;
+			const { name, protocol, type, number } = KINDS[kind];
+			this.say(
+				process,
+				`socket(${six ? "AF_INET6" : "AF_INET"}, ${name}|SOCK_NONBLOCK, ${protocol})`,
+			);
+			const fd = this.perform(() => process.task.socket(six ? 10 : 2, type | 0o4000, number));
+			if (fd < 0) return;
+			made.push(fd);
+			process.fds.set(fd, { kind, six, listens: false, connected: false });
+			if ((e >> (i % 8)) % 2 === 1) {
+				const option = FLAGS[i % 2];
+				this.set(process, fd, option[0], option[1], option[2], 1);
+			}
+			const address = six ? (i % 3 === 0 ? "::1" : `::ffff:127.0.0.${3 + i}`) : `127.0.0.${3 + i}`;
+			this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${six ? 28 : 16})`);
+			this.perform(() => process.task.bind(fd, this.address(six, address, port)));
+		}
+		// Most of them go again with the next ones that are too many.
+		while (process.fds.size > LIVE + 8) this.close(process, [...process.fds.keys()][0]);
+	}
+}
+
+/** The program as a script. */
+export function renderProgram(program: Program, abilities: Abilities): string[] {
+	return new Renderer(program, abilities).render();
+}

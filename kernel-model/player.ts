@@ -117,7 +117,7 @@ export interface PlayOptions {
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
 	const plain = [...new Player(script, options).play()];
 	if (!plain.some(differs)) return plain;
-	for (const variant of variants(script)) {
+	for (const variant of variants(script, options)) {
 		const outcomes = [...new Player(script, { ...options, ...variant }).play()];
 		if (!outcomes.some(differs)) return outcomes;
 	}
@@ -125,10 +125,11 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 }
 
 /** What a recording leaves open, the likelier first. */
-function* variants(script: Parsed): Generator<PlayOptions> {
+function* variants(script: Parsed, options: PlayOptions): Generator<PlayOptions> {
 	const shows = (what: (call: CallLine) => boolean) =>
 		script.lines.some((line) => line.kind === "call" && what(line));
-	const reads = shows(({ name }) => name === "read") ? [{}] : [{}, { unread: true }];
+	const known = options.unread !== undefined || shows(({ name }) => name === "read");
+	const reads = known ? [{}] : [{}, { unread: true }];
 	yield* reads.slice(1);
 	if (!shows(({ time }) => time !== null)) return;
 	for (const lateness of [0, 1, 2, 4, 8]) {
@@ -652,6 +653,8 @@ export class Player {
 			case "open":
 			case "openat":
 				if (succeeded) this.opened(task, call, operands, recorded);
+				// A script without results: the files are there.
+				if (!checking) return { result: this.opened(task, call, operands) };
 				return IGNORED;
 			default:
 				break;
@@ -923,15 +926,16 @@ export class Player {
 		if (sock > 0) this.kernel.sock.rcv_unread[this.subflow(this.kernel.socket.sk[sock])] = 0;
 	}
 
-	private opened(task: Task, call: CallLine, operands: Operands, fd: number): void {
+	private opened(task: Task, call: CallLine, operands: Operands, at?: number): number {
 		const index = call.name === "open" ? 0 : 1;
 		const value = call.args[index]?.value;
-		task.openOther(fd);
+		const fd = task.openOther(at);
 		const key = `${task.pid} ${fd}`;
 		this.sysctlFiles.delete(key);
-		if (value?.kind !== "string") return;
+		if (value?.kind !== "string") return fd;
 		const path = operands.string(index, "a path");
 		if (path.startsWith("/proc/sys/net/")) this.sysctlFiles.set(key, path);
+		return fd;
 	}
 
 	private writeSysctl(

@@ -218,6 +218,14 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-first-by-state",
+		commit: "ddb1a072f858",
+		since: "6.4",
+		backports: [],
+		summary: "an MPTCP socket that connects or is connected takes no option of its first subflow",
+		modelled: true,
+	},
+	{
 		name: "mptcp-local-port-range",
 		commit: "ae5439658cce",
 		since: "6.8",
@@ -354,6 +362,7 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"dccp-removed": true,
 	"fastreuse-recomputed": true,
 	"first-bind-not-fast": true,
+	"mptcp-first-by-state": true,
 	"mptcp-local-port-range": true,
 	"orphan-uid": true,
 	"port-step-width": true,

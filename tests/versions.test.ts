@@ -11,16 +11,19 @@ import {
 	EADDRINUSE,
 	EADDRNOTAVAIL,
 	EINPROGRESS,
+	EINVAL,
 	ENOENT,
 	EPROTONOSUPPORT,
 	ESOCKTNOSUPPORT,
 	IP_LOCAL_PORT_RANGE,
+	IPPROTO_MPTCP,
 	Kernel,
 	type NetNamespace,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
 	SOCK_DCCP,
 	SOCK_DGRAM,
+	SOCK_STREAM,
 	SOL_IP,
 	SOL_SOCKET,
 	type Task,
@@ -178,6 +181,20 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		-EADDRINUSE,
 		0,
+	],
+	"mptcp-first-by-state": [
+		"6.3",
+		"6.4",
+		(version) => {
+			const { net, task } = boot(version);
+			net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
+			const fd = task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+			task.setNonblock(fd, true);
+			task.connect(fd, at("198.51.100.1", 80));
+			return task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		},
+		0,
+		-EINVAL,
 	],
 	"tcp-tw-reuse-delay": [
 		"6.13",

@@ -172,6 +172,11 @@ export class Marshaller {
 				return plain(operands.int(0, "a user"));
 			case "setresuid":
 				return plain(...[0, 1, 2].map((index) => operands.int(index, "a user")));
+			case "openat": {
+				// Sysctl files alone, to write to them.
+				const path = Buffer.from(`${operands.string(1, "a path")}\0`);
+				return { request: `openat -100 =${hex(path)} 1 0`, args: () => call.args };
+			}
 			case "unshare":
 				return plain(operands.int(0, "flags"));
 			case "accept":

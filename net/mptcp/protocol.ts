@@ -32,6 +32,8 @@ import {
 	TCP_ESTABLISHED,
 	TCP_LISTEN,
 	TCP_SYN_SENT,
+	TCPF_CLOSE,
+	TCPF_LISTEN,
 } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
@@ -64,7 +66,12 @@ export function mptcp_sk(k: Stack, sk: number): MptcpSock {
 }
 
 /** The first subflow's struct socket, as long as it may still be set up; else 0. */
-export function __mptcp_nmpc_socket(msk: MptcpSock): number {
+export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
+	const msk = mptcp_sk(k, sk);
+	if (k.changes.has("mptcp-first-by-state")) {
+		const idle = ((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0;
+		return idle ? msk.socket : 0;
+	}
 	return msk.initial && !msk.can_ack ? msk.socket : 0;
 }
 
@@ -191,7 +198,7 @@ function mptcp_shutdown(k: Stack, sk: number, how: number): void {
 function mptcp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const msk = mptcp_sk(k, sk);
-	const ssock = __mptcp_nmpc_socket(msk);
+	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
 	S.skc_state[sk] = TCP_SYN_SENT;
 	const err = sock_ops(k, ssock).connect(k, ssock, addr, addr_len, true);
@@ -230,7 +237,7 @@ function mptcp_bind(
 ): number {
 	const sk = k.socket.sk[sock];
 	const msk = mptcp_sk(k, sk);
-	const ssock = __mptcp_nmpc_socket(msk);
+	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
 	const err = sock_ops(k, ssock).bind(k, ssock, addr, addr_len, cap_net_bind_service);
 	if (err === 0) mptcp_copy_inaddrs(k, sk, msk.first);
@@ -243,7 +250,7 @@ function mptcp_listen(k: Stack, sock: number, backlog: number): number {
 	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_STREAM) {
 		return -EINVAL;
 	}
-	const ssock = __mptcp_nmpc_socket(msk);
+	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
 	const err = sock_ops(k, ssock).listen(k, ssock, backlog);
 	k.sock.skc_state[sk] = k.sock.skc_state[msk.first];

@@ -183,6 +183,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 			numRuns: ROUND,
 			...(options.at === undefined ? {} : { path: options.at.path }),
 		});
+		if (out.failed && worst === null) throw out.errorInstance; // no difference: a fault of ours
 		if (out.failed) path = out.counterexamplePath ?? "";
 		else if (options.at !== undefined) break;
 		else round += shard.n;

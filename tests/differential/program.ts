@@ -285,6 +285,17 @@ class Renderer {
 		this.lines.push(`$ sysctl -w ${name}="${value}"`);
 	}
 
+	/** As a program does, so that what the kernel refuses is an answer as well. */
+	private write(process: Process, name: string, value: string): void {
+		const { task } = process;
+		const fd = task.openOther();
+		this.say(process, `openat(AT_FDCWD, "/proc/sys/${name.replaceAll(".", "/")}", O_WRONLY)`);
+		this.say(process, `write(${fd}, "${value}\\n", ${value.length + 1})`);
+		this.perform(() => this.net.setSysctl(name, `${value}\n`));
+		this.say(process, `close(${fd})`);
+		task.close(fd);
+	}
+
 	private say(process: Process, call: string): void {
 		this.lines.push(process.pid === 0 ? call : `${process.pid} ${call}`);
 	}
@@ -308,7 +319,7 @@ class Renderer {
 			const name = names[b % names.length];
 			const values = SYSCTLS[name];
 			const value = values[c % values.length];
-			if (!(name.endsWith("port_range") && value === "40007 40000")) this.sysctl(name, value);
+			this.write(process, name, value);
 			return;
 		}
 		if (kind === "fork") {

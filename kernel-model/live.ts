@@ -41,6 +41,7 @@ interface Step {
 
 const SIOCGIFINDEX = 0x8933;
 const NETLINK_ERROR_AT = 16;
+const IFA_F_TENTATIVE = 0x40;
 
 class Recorder {
 	private readonly tasks = new Map<number | null, number>();
@@ -189,6 +190,22 @@ class Recorder {
 				const said = `a command that this kernel takes (it says ${errnoName(-result)})`;
 				throw this.error(line, said);
 			}
+			if (action.kind === "netlink") await this.settle();
+		}
+	}
+
+	/** Waits until no IPv6 address is tentative: even one without DAD is until a worker ran. */
+	private async settle(): Promise<void> {
+		const path = Buffer.from("/proc/net/if_inet6\0").toString("hex");
+		for (let tries = 0; tries < 1000; tries++) {
+			const { result: fd } = await this.call(`openat -100 =${path} 0 0`);
+			if (fd < 0) return; // no IPv6
+			const { result, memory } = await this.call(`read ${fd} ?8192 8192`);
+			await this.call(`close ${fd}`);
+			const table = Buffer.from(memory[0]).toString("latin1", 0, Math.max(result, 0));
+			const flags = table.split("\n").map((line) => Number.parseInt(line.split(/ +/)[4], 16));
+			if (!flags.some((bits) => (bits & IFA_F_TENTATIVE) !== 0)) return;
+			await this.call(`nanosleep =${"00".repeat(8)}40420f0000000000 0`); // a millisecond
 		}
 	}
 

@@ -140,7 +140,7 @@ function answerOf(outcome: Outcome): Answer {
 	};
 }
 
-/** A set of changes with some of them turned over. */
+/** A set of changes with some turned over; of two sets, in what they differ. */
 function toggled(changes: Changes, names: readonly ChangeName[]): Changes {
 	const set = new Set(changes);
 	for (const name of names) if (!set.delete(name)) set.add(name);
@@ -205,16 +205,15 @@ export function compareVersions(script: Parsed, onPlay: () => void = () => {}): 
 			if (same === undefined) answers.set(answered[i], [name]);
 			else same.push(name);
 			if (i === 0 || answered[i] === answered[i - 1]) continue;
-			const [older, newer] = [versions[i - 1], versions[i]];
-			for (const change of responsible(plays, wish, at, older.changes, newer.changes)) {
-				changes.add(change);
+			for (const [older, newer] of neighbours(versions, answered, i)) {
+				for (const change of responsible(plays, wish, at, older, newer)) changes.add(change);
 			}
 		}
 		const call = plays.lines.get(outcome.line);
 		differences.push({
 			line: outcome.line,
 			call: outcome.call,
-			text: call === undefined ? outcome.text : formatCall(call.name, call.args),
+			text: call === undefined ? outcome.text : formatWithoutResult(call),
 			answers: [...answers].map(([key, names]) => {
 				const answer: Answer = JSON.parse(key);
 				return { versions: names, ...answer };
@@ -223,6 +222,45 @@ export function compareVersions(script: Parsed, onPlay: () => void = () => {}): 
 		});
 	}
 	return differences;
+}
+
+/**
+ * What to compare where version `i` answers otherwise than the one before it: those two; and
+ * where that one has backports which `i` lacks, so that the two are far apart, also the
+ * version with another answer that is nearest to it.
+ */
+function neighbours(
+	versions: readonly Version[],
+	answered: readonly string[],
+	i: number,
+): [Changes, Changes][] {
+	const [older, newer] = [versions[i - 1].changes, versions[i].changes];
+	const pairs: [Changes, Changes][] = [[older, newer]];
+	if (older.every((name) => newer.includes(name))) return pairs;
+	let nearest = newer;
+	for (const [j, { changes }] of versions.entries()) {
+		if (answered[j] === answered[i - 1]) continue;
+		if (toggled(older, changes).length < toggled(older, nearest).length) nearest = changes;
+	}
+	if (nearest !== newer) pairs.push([older, nearest]);
+	return pairs;
+}
+
+/** Arguments that a call reads; what a recording shows of the rest is the recorded kernel's. */
+const READ: Readonly<Record<string, number>> = {
+	accept: 1,
+	accept4: 1,
+	getpeername: 1,
+	getsockname: 1,
+	getsockopt: 3,
+};
+
+/** A call as it is written, without what the recorded kernel gave. */
+function formatWithoutResult({ name, args, result, text }: CallLine): string {
+	if (result === null) return text;
+	const read = READ[name];
+	if (read === undefined) return text.replace(/^(.*\))\s+= .*$/s, "$1");
+	return formatCall(name, args.slice(0, read)).replace(/\)$/, ", ...)");
 }
 
 /** Throws for the first line that means nothing on any version. */

@@ -55,9 +55,9 @@ them differ: those with which alone an older version answers as a newer one, or 
 
 Every version gives its own answers. Recorded results say only what the program had and
 met: descriptors, processes, whether a call slept, what other hosts answered, and which
-ports were drawn. Versions never differ by what they draw at random: each comes to the
-port that another one chose if some draw leads there. So where ports differ, one version
-cannot choose the port of the other.
+ports were drawn. Versions never differ by what they draw at random: each search, taken
+for itself, comes to the port that another version chose if some draw leads there. So
+where ports differ, one version cannot choose the port of the other.
 
   --json          one JSON object for each line that differs
 

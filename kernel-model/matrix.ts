@@ -5,7 +5,8 @@
  *
  * Versions must not differ by what they draw at random. So one play's ports are the wishes of
  * the others, as in check mode: each comes to the same port if some draw leads there, and
- * where it does not, no draw does. Plays of several versions and seeds take turns in this.
+ * where it does not, no draw does. The plays of every version, with several seeds, are such
+ * wishes in turn, and of each line that is shown which tells most versions apart.
  * The change responsible is found by trial: the older version with single changes of the newer.
  */
 import type { ChangeName } from "../include/net/stack.js";
@@ -93,18 +94,17 @@ class Plays {
 
 	/** The outcomes with some wishes. */
 	outcomes(changes: Changes, wish: number): Outcome[] {
-		return this.play(changes, null, this.wishes[wish]);
+		const outcomes = this.play(changes, null, this.wishes[wish]);
+		const keys = outcomes.map((outcome) => JSON.stringify(answerOf(outcome)));
+		this.keys.set(`${wish} ${changes.join(" ")}`, keys);
+		return outcomes;
 	}
 
 	/** The answers with some wishes, each as a text that is equal where they are. */
 	answers(changes: Changes, wish: number): string[] {
 		const key = `${wish} ${changes.join(" ")}`;
-		let known = this.keys.get(key);
-		if (known === undefined) {
-			known = this.outcomes(changes, wish).map((outcome) => JSON.stringify(answerOf(outcome)));
-			this.keys.set(key, known);
-		}
-		return known;
+		if (!this.keys.has(key)) this.outcomes(changes, wish);
+		return this.keys.get(key) ?? [];
 	}
 
 	private play(
@@ -184,7 +184,10 @@ export function compareVersions(script: Parsed, onPlay: () => void = () => {}): 
 	for (const seed of seeds) for (const changes of kernels.values()) plays.wish(changes, seed);
 
 	const first = [...kernels.values()].map((changes) => plays.outcomes(changes, 0));
-	refuse(first);
+	const meaningless = first[0].find(({ error }, at) =>
+		first.every((outcomes) => error !== null && outcomes[at].error !== null),
+	);
+	if (meaningless?.error) throw meaningless.error;
 	const differences: Difference[] = [];
 	/** The answers of every version to a line, with some wishes. */
 	const row = (wish: number, at: number) =>
@@ -261,13 +264,6 @@ function formatWithoutResult({ name, args, result, text }: CallLine): string {
 	const read = READ[name];
 	if (read === undefined) return text.replace(/^(.*\))\s+= .*$/s, "$1");
 	return formatCall(name, args.slice(0, read)).replace(/\)$/, ", ...)");
-}
-
-/** Throws for the first line that means nothing on any version. */
-function refuse(played: readonly Outcome[][]): void {
-	for (const [at, { error }] of played[0].entries()) {
-		if (error !== null && played.every((outcomes) => outcomes[at].error !== null)) throw error;
-	}
 }
 
 /** "6.3 – 6.6, 6.8": versions that follow on each other as a range. */

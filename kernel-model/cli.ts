@@ -13,6 +13,7 @@ import {
 	UsageError,
 	versionOf,
 } from "./commands/terminal.js";
+import { reportMatrix } from "./matrix.js";
 import { type Outcome, playScript, readScript, type Verdict } from "./player.js";
 import { ScriptError } from "./strace.js";
 import { CHANGES, DEFAULT_VERSION, VERSIONS } from "./versions.js";
@@ -23,6 +24,7 @@ How Linux chooses local TCP ports, and when bind() and connect() fail.
 
   run SCRIPT...   play scripts or recordings on the model
   live SCRIPT...  play scripts on a real kernel and on the model
+  matrix SCRIPT   play one on every kernel version, and name the changes that show
   kernels         the kernel versions, and the behaviour changes that they carry
 
 inet-port-model COMMAND --help says more. Exit status: 0 all as recorded,
@@ -51,6 +53,24 @@ exit_group,unshare,setns,openat,write,close,dup,dup2,dup3,setuid,setresuid PROGR
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call
   --quiet            only what differs, and the summary
+`;
+
+const MATRIX_HELP = `usage: inet-port-model matrix [--json] SCRIPT
+
+Plays a script (- is standard input; see run --help) on every kernel version, and
+shows each line that versions answer differently, with the behaviour changes that make
+them differ: those with which alone an older version answers as a newer one, or a pair
+(ONE+OTHER) that does it together.
+
+Every version gives its own answers. Recorded results say only what the program had and
+met: descriptors, processes, whether a call slept, what other hosts answered, and which
+ports were drawn. Versions never differ by what they draw at random: each search, taken
+for itself, comes to the port that another version chose if some draw leads there. So
+where ports differ, one version cannot choose the port of the other.
+
+  --json          one JSON object for each line that differs
+
+Exit status: 0 no line differs, 1 versions differ, 2 bad input.
 `;
 
 const KERNELS_HELP = `usage: inet-port-model kernels [--json]
@@ -139,6 +159,25 @@ function run(args: string[]): number {
 	return played.some(({ mismatches }) => mismatches > 0) ? 1 : 0;
 }
 
+function matrix(args: string[]): number {
+	const { values, positionals } = parse(args, {
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(MATRIX_HELP);
+		return 0;
+	}
+	const [file, more] = positionals;
+	if (file === undefined) throw new UsageError("matrix: expected a script (see matrix --help)");
+	if (more !== undefined)
+		throw new UsageError(`matrix: expected one script, found ${more} as well`);
+	const script = readScript(readFile(file), file);
+	const { output, differ } = reportMatrix(script, values.json === true, styled);
+	process.stdout.write(output);
+	return differ ? 1 : 0;
+}
+
 function kernels(args: string[]): number {
 	const { values, positionals } = parse(args, {
 		json: { type: "boolean", default: false },
@@ -183,6 +222,8 @@ async function main(argv: string[]): Promise<number> {
 			return run(args);
 		case "live":
 			return live(args);
+		case "matrix":
+			return matrix(args);
 		case "kernels":
 			return kernels(args);
 		case "--help":
@@ -191,10 +232,10 @@ async function main(argv: string[]): Promise<number> {
 			process.stdout.write(HELP);
 			return 0;
 		case undefined:
-			throw new UsageError("expected a command: run, live or kernels (see --help)");
+			throw new UsageError("expected a command: run, live, matrix or kernels (see --help)");
 		default:
 			throw new UsageError(
-				`unknown command ${command}: expected run, live or kernels (see --help)`,
+				`unknown command ${command}: expected run, live, matrix or kernels (see --help)`,
 			);
 	}
 }

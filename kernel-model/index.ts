@@ -24,6 +24,7 @@ export { NotModelled } from "../net/core/sock.js";
 export type { Address } from "./address.js";
 export { SearchExplainer } from "./explain.js";
 export { Kernel, type KernelOptions } from "./kernel.js";
+export { type Answer, compareVersions, type Difference } from "./matrix.js";
 export { NetNamespace, type RouteOptions } from "./net.js";
 export {
 	type Outcome,

@@ -26,7 +26,7 @@ const DCCP_BHASH = 4096;
 const INET_LHTABLE_SIZE = 32;
 
 export interface KernelOptions {
-	/** A name of VERSIONS; "6.3" if not given. */
+	/** A name of VERSIONS, perhaps with changes more or less: "6.3+orphan-uid"; "6.3" if not given. */
 	version?: string;
 	/** Seed of every random draw; 1 if not given. */
 	seed?: number;
@@ -77,7 +77,7 @@ export class Kernel implements Stack {
 	readonly tasks = new Set<Task>();
 	private nextPid = 1;
 
-	/** Throws RangeError for a version that is not in VERSIONS or a table size that is no power of two. */
+	/** Throws RangeError for a version that is not known or a table size that is no power of two. */
 	constructor(options: KernelOptions = {}) {
 		this.version = options.version ?? DEFAULT_VERSION;
 		const changes = changesOf(this.version);

@@ -18,6 +18,7 @@ import { udp_candidate } from "../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { sctp_candidate } from "../net/sctp/socket.js";
 import type { Kernel } from "./kernel.js";
+import type { SeededRandom } from "./random.js";
 
 /** What is known of the call that is being played. */
 export interface Observation {
@@ -48,7 +49,7 @@ export class RecordingObserver implements Observer {
 	constructor(
 		private readonly kernel: Kernel,
 		/** Ports that the recording names: an unseen choice keeps clear of them if it can. */
-		private readonly named: ReadonlySet<number>,
+		protected readonly named: ReadonlySet<number>,
 	) {}
 
 	/** Before each call. */
@@ -142,7 +143,11 @@ export class RecordingObserver implements Observer {
 	}
 
 	/** A choice for a port that the recording does not show. */
-	private unseen(low: number, high: number, acceptable: (port: number) => boolean): number | null {
+	protected unseen(
+		low: number,
+		high: number,
+		acceptable: (port: number) => boolean,
+	): number | null {
 		let fallback: number | null = null;
 		// From the top: servers and ranges in scripts tend to begin at the bottom.
 		for (let port = high - 1; port >= low; port--) {
@@ -157,11 +162,48 @@ export class RecordingObserver implements Observer {
 	 * A recording does not show when the kernel's second ticks. So a time-wait socket less
 	 * than a second old gives way where its port was chosen, and stays elsewhere.
 	 */
-	second_ticked(_sk: number, port: number): boolean {
+	second_ticked(_sk: number, port: number): boolean | null {
 		return port === this.observation.port;
 	}
 
 	remote_answer(_sk: number): RouteAnswer | null {
 		return this.observation.remote;
+	}
+}
+
+/**
+ * A kernel's own choices: a port that is wished for, where some draw leads there, and one
+ * drawn by `random` where none is. Without `random` it is the highest that it can be, so that
+ * two kernels in the same state choose the same.
+ */
+export class OwnObserver extends RecordingObserver {
+	constructor(
+		kernel: Kernel,
+		named: ReadonlySet<number>,
+		private readonly random: SeededRandom | null,
+	) {
+		super(kernel, named);
+	}
+
+	protected override unseen(
+		low: number,
+		high: number,
+		acceptable: (port: number) => boolean,
+	): number | null {
+		if (this.random === null) return super.unseen(low, high, acceptable);
+		const first = this.random.__get_random_u32_below(high - low);
+		let fallback: number | null = null;
+		for (let i = 0; i < high - low; i++) {
+			const port = low + ((first + i) % (high - low));
+			if (!acceptable(port)) continue;
+			if (!this.named.has(port)) return port;
+			fallback ??= port;
+		}
+		return fallback;
+	}
+
+	/** The clock is the model's, to the millisecond. */
+	override second_ticked(_sk: number, _port: number): null {
+		return null;
 	}
 }

@@ -50,9 +50,10 @@ import {
 } from "./explain.js";
 import { Kernel } from "./kernel.js";
 import type { NetNamespace } from "./net.js";
-import { RecordingObserver } from "./observer.js";
+import { OwnObserver, RecordingObserver } from "./observer.js";
 import { argFd, errnoOf, Operands } from "./operands.js";
 import { PerturbCheck } from "./perturb.js";
+import { SeededRandom, SteadyRandom } from "./random.js";
 import { parents, type Revealed, reveal } from "./reveal.js";
 import { isModelledSysctl, runSetup, SetupError } from "./setup.js";
 import {
@@ -92,6 +93,26 @@ export interface Outcome {
 	explanation: string[];
 	/** The line in strace's syntax, with the model's result. */
 	text: string;
+	/** The port that the call chose for its socket. */
+	chosen: number | null;
+	/** What getsockopt() gives. */
+	value: Uint8Array | null;
+	/** With `own`: why the line means nothing here, or is refused. */
+	error: ScriptError | null;
+}
+
+/** A port that a search came to, or that it came to none. */
+export interface Choice {
+	port: number | null;
+	exhausted: boolean;
+}
+
+/** How a kernel gives its own answers; see PlayOptions. */
+export interface OwnAnswers {
+	/** Seed of the searches that no wish is for; null: each comes to the highest port that it can. */
+	seed: number | null;
+	/** What searches come to if some draw leads there. */
+	wishes: ReadonlyMap<CallLine, Choice>;
 }
 
 export interface PlayOptions {
@@ -107,6 +128,12 @@ export interface PlayOptions {
 	 * recording shows no call that receives have read everything, by read().
 	 */
 	unread?: boolean;
+	/**
+	 * Nothing is compared: each line gets the kernel's own answer. A recorded result then says
+	 * only what the program had and met: descriptors, processes, whether it slept, other hosts'
+	 * answers, and which port a search comes to if some draw leads there.
+	 */
+	own?: OwnAnswers;
 }
 
 /**
@@ -201,6 +228,23 @@ export function readScript(text: string, file: string): Parsed {
 	return parseScript(text, file, (name) => RELEVANT.has(name) && !TOLERANT.has(name));
 }
 
+/** Calls that may choose a port for their socket. */
+const CHOOSING = new Set(["bind", "listen", "connect", ...SENDS]);
+
+/** Calls that files have not. */
+const ONLY_SOCKETS = new Set([
+	"bind",
+	"listen",
+	"accept",
+	"accept4",
+	"connect",
+	"getsockname",
+	"getpeername",
+	"setsockopt",
+	"getsockopt",
+	"shutdown",
+]);
+
 /** Calls whose syntax may be beyond the reader: they bear on ports only in forms that it reads. */
 const TOLERANT = new Set([
 	"send",
@@ -273,6 +317,7 @@ export class Player {
 	private readonly overlapping: ReadonlySet<CallLine>;
 	private readonly firstTime: number | null;
 	private readonly boot: number;
+	private readonly own: OwnAnswers | null;
 	private timed = false;
 
 	/** Throws RangeError for an unknown version. */
@@ -284,7 +329,10 @@ export class Player {
 			...(options.version === undefined ? {} : { version: options.version }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
+			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
 		});
+		this.own = options.own ?? null;
+		if (this.own !== null) drawSecrets(this.kernel);
 		this.boot = this.kernel.now;
 		this.explainer = new SearchExplainer(this.kernel);
 		if (options.explain === true) this.kernel.trace = this.explainer;
@@ -306,7 +354,12 @@ export class Player {
 		this.executors = new Set(lines.filter(executes).map((line) => pidOf(line)));
 		this.receivers = new Set([...receivers].map((pid) => this.programOf(pid)));
 		this.overlapping = overlappingConnects(lines);
-		this.observer = new RecordingObserver(this.kernel, named);
+		const seed = this.own?.seed ?? null;
+		const random = seed === null ? null : new SeededRandom(seed);
+		this.observer =
+			this.own === null
+				? new RecordingObserver(this.kernel, named)
+				: new OwnObserver(this.kernel, named, random);
 		const first = lines.find((line) => line.kind === "call" && line.time !== null);
 		this.firstTime = first?.kind === "call" ? first.time : null;
 		for (const line of lines) {
@@ -418,12 +471,17 @@ export class Player {
 			reason: null,
 			explanation: [],
 			text: line.text,
+			chosen: null,
+			value: null,
+			error: null,
 		};
 	}
 
 	private setup(line: SetupLine): Outcome {
 		const task = this.task(0);
 		const logged = task.net.log.length;
+		const outcome = this.outcome(line, "unrecorded");
+		outcome.result = 0;
 		try {
 			runSetup(this.kernel, task.net, line.argv);
 		} catch (error) {
@@ -431,10 +489,11 @@ export class Player {
 			const word = Math.min(error.word, line.argv.length);
 			const column = line.argColumns[word] ?? line.column + line.text.length;
 			const found = line.argv[word] ?? "the end of the line";
-			throw new ScriptError(this.script.file, line.line, column, error.expected, found);
+			const { file } = this.script;
+			outcome.error = new ScriptError(file, line.line, column, error.expected, found);
+			outcome.result = error.errno;
+			if (this.own === null) throw outcome.error;
 		}
-		const outcome = this.outcome(line, "unrecorded");
-		outcome.result = 0;
 		outcome.explanation = task.net.log.slice(logged).map((text) => `the kernel logs: ${text}`);
 		return outcome;
 	}
@@ -452,14 +511,17 @@ export class Player {
 		const task = this.task(call.pid ?? 0);
 		const revealed = this.chosen.get(call) ?? null;
 		// One that slept until a signal came may have done something before.
-		const slept = recorded?.value === null && recorded.errno === "ERESTARTSYS";
-		const checking = slept || (recorded !== null && recorded.value !== null);
-		this.kernel.observer = checking ? this.observer : null;
+		const slept = this.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
+		const returned = recorded !== null && recorded.value !== null;
+		const checking = slept || (returned && this.own === null);
+		this.kernel.observer = checking || this.own !== null ? this.observer : null;
 		this.observer.expect({
-			port: revealed?.port ?? null,
-			exhausted: EXHAUSTED.has(recorded?.errno ?? ""),
+			...(this.own?.wishes.get(call) ?? {
+				port: revealed?.port ?? null,
+				exhausted: EXHAUSTED.has(recorded?.errno ?? "") && this.own === null,
+			}),
 			remote:
-				call.name !== "connect" || !checking
+				call.name !== "connect" || !returned
 					? null
 					: recorded.value === 0
 						? "accept"
@@ -469,11 +531,13 @@ export class Player {
 		});
 		this.explainer.lines = [];
 		this.kernel.blocker = 0;
+		const before = this.own === null ? 0 : this.port(task, call);
 		let handled: Handled;
 		try {
 			handled = this.handle(task, call, slept ? -ERESTARTSYS : outcome.recorded);
 		} catch (error) {
-			if (!(error instanceof NotModelled)) throw error;
+			if (error instanceof ScriptError && this.own !== null) outcome.error = error;
+			else if (!(error instanceof NotModelled)) throw error;
 			handled = IGNORED;
 		}
 		this.observer.rest();
@@ -481,6 +545,12 @@ export class Player {
 
 		const { result } = handled;
 		outcome.result = result === -ERESTARTSYS ? null : result;
+		outcome.value = handled.value ?? null;
+		if (this.own !== null) {
+			const after = this.port(task, call);
+			const named = call.name === "bind" && after === this.namedPort(call);
+			if (after !== before && after !== 0 && !named) outcome.chosen = after;
+		}
 		outcome.address = handled.address ?? null;
 		outcome.explanation = this.explainer.lines;
 		outcome.text = resultText(call, handled, task.net.net);
@@ -530,6 +600,18 @@ export class Player {
 		const fd = argFd(call.args);
 		const sock = fd === null ? -1 : task.socketOf(fd);
 		return sock > 0 ? this.kernel.socket.sk[sock] : 0;
+	}
+
+	/** The port of the socket that a call is about; 0 if it has none. */
+	private port(task: Task, call: CallLine): number {
+		const sk = this.sk(task, call);
+		return sk === 0 || !CHOOSING.has(call.name) ? 0 : this.kernel.sock.skc_num[this.subflow(sk)];
+	}
+
+	/** The port that a bind() asks for. */
+	private namedPort(call: CallLine): number {
+		const operands = this.operands(call);
+		return operands.sockaddr(1, operands.length(2, "an address length"))?.address?.port ?? 0;
 	}
 
 	/** The sock that has the port and the connections: of an MPTCP one, its first subflow. */
@@ -618,7 +700,7 @@ export class Player {
 					const result = task.socket(family, type, protocol, at);
 					const error = call.result?.errno ?? "";
 					const lacking = NO_PROTOCOL.has(error) && isOptional(family, type, protocol);
-					if (!lacking || result === recorded) return { result };
+					if (!lacking || result === recorded || this.own !== null) return { result };
 					if (result >= 0) task.close(result);
 					return IGNORED;
 				} catch (error) {
@@ -684,7 +766,8 @@ export class Player {
 			return { result: task.dup3(fd, newfd, operands.flags(2)) };
 		}
 		// Not a socket of the model: a file, or a socket of another kind.
-		if (sock < 0 && checking && recorded !== sock) return IGNORED;
+		const file = checking && (this.own === null || !ONLY_SOCKETS.has(call.name));
+		if (sock < 0 && file && recorded !== sock) return IGNORED;
 		if (sock < 0) return { result: sock };
 		return this.handleSocket(task, fd, sock, call, operands, recorded);
 	}
@@ -904,7 +987,7 @@ export class Player {
 			}
 			result = several ? result + 1 : err;
 		}
-		if (recorded === null || result === recorded) return { result };
+		if (recorded === null || result === recorded || this.own !== null) return { result };
 		const error = call.result?.errno ?? "";
 		const unrelated =
 			UNRELATED.has(error) ||
@@ -1001,6 +1084,13 @@ function overlappingConnects(lines: Parsed["lines"]): ReadonlySet<CallLine> {
 	return found;
 }
 
+/** Draws the secrets of hashes, which kernels else do at first use, each in its own order. */
+function drawSecrets(k: Kernel): void {
+	k.inet_ehash_secret = k.random.get_random_u32();
+	k.inet6_ehash_secret = k.random.get_random_u32();
+	k.ipv6_hash_secret = k.random.get_random_u32();
+}
+
 function hex(bytes: Uint8Array): string {
 	return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
@@ -1075,7 +1165,7 @@ function isOptional(family: number, type: number, protocol: number): boolean {
 const OPTIONAL = new Set([IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_UDPLITE]);
 
 /** Errors of a call that found no port: those of bind(), connect() and listen(), and of autobind. */
-const EXHAUSTED = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN"]);
+export const EXHAUSTED = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN"]);
 
 /** bind() or connect() with a pointer to nothing: net/socket.c: move_addr_to_kernel. */
 function badPointer(length: number): number {

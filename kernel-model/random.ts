@@ -42,6 +42,26 @@ export class SeededRandom extends Random {
 	}
 }
 
+/**
+ * For kernels whose searches are steered: secrets do not hang on what was drawn before them,
+ * so that kernels of several versions have the same ones.
+ */
+export class SteadyRandom extends SeededRandom {
+	constructor() {
+		super(1);
+	}
+
+	/** What connect()'s search adds to its counter: a steered one does not start from it. */
+	override get_random_u8(): number {
+		return 0;
+	}
+
+	override get_random_bytes(words: Uint32Array): void {
+		const random = new SeededRandom(words.length);
+		for (let i = 0; i < words.length; i++) words[i] = random.get_random_u32();
+	}
+}
+
 /** A draw that a kernel made. `below` is the result of __get_random_u32_below. */
 export interface Draw {
 	kind: "u8" | "u16" | "u32" | "below";

@@ -13,6 +13,8 @@ export class SetupError extends Error {
 	constructor(
 		readonly word: number,
 		readonly expected: string,
+		/** Negative, where the kernel refuses what is well written. */
+		readonly errno: number | null = null,
 	) {
 		super(expected);
 	}
@@ -62,7 +64,11 @@ class Words {
 
 function check(words: Words, result: number): void {
 	if (result < 0)
-		throw new SetupError(0, `a command that succeeds (it fails with ${errnoName(-result)})`);
+		throw new SetupError(
+			0,
+			`a command that succeeds (it fails with ${errnoName(-result)})`,
+			result,
+		);
 	if (!words.done) throw new SetupError(words.at, "the end of the command");
 }
 
@@ -262,7 +268,10 @@ function writeSysctl(net: SetupTarget, name: string, value: string, word: number
 		);
 	}
 	const result = net.setSysctl(name, `${value}\n`);
-	if (result < 0) throw new SetupError(word, `a value that ${name} takes (${errnoName(-result)})`);
+	if (result < 0) {
+		const expected = `a value that ${name} takes (${errnoName(-result)})`;
+		throw new SetupError(word, expected, result);
+	}
 }
 
 /** The options of `ip` itself; the family, if they say one. */

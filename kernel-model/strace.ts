@@ -1789,7 +1789,8 @@ function formatList(items: string[], truncated: boolean): string {
 	return (truncated ? [...items, "..."] : items).join(", ");
 }
 
-function formatValue(value: Value): string {
+/** A value as strace prints it. */
+export function formatValue(value: Value): string {
 	switch (value.kind) {
 		case "int":
 			return value.symbol === null

@@ -382,9 +382,31 @@ function isChangeName(name: string): name is ChangeName {
 	return name in ASKED;
 }
 
-/** The changes of a version that ported code asks for; null for a version that is not known. */
+/** One more change, or one less: longer names first, as one may begin another. */
+const EDIT = new RegExp(
+	`([+-])(${Object.keys(ASKED)
+		.sort((a, b) => b.length - a.length)
+		.join("|")})(?![^+-])`,
+	"gy",
+);
+
+/**
+ * The changes of a version that ported code asks for; null for a version that is not known.
+ * `6.3+one-other` is 6.3 with the change `one` and without `other`.
+ */
 export function changesOf(version: string): ReadonlySet<ChangeName> | null {
-	const found = VERSIONS.find((candidate) => candidate.name === version);
+	const [release] = version.split(/[+-]/, 1);
+	const found = VERSIONS.find((candidate) => candidate.name === release);
 	if (found === undefined) return null;
-	return new Set(found.has.filter(isChangeName));
+	const changes = new Set(found.has.filter(isChangeName));
+	let end = release.length;
+	EDIT.lastIndex = end;
+	for (let edit = EDIT.exec(version); edit !== null; edit = EDIT.exec(version)) {
+		const [, sign, name] = edit;
+		if (!isChangeName(name)) return null;
+		if (sign === "+") changes.add(name);
+		else changes.delete(name);
+		end = EDIT.lastIndex;
+	}
+	return end === version.length ? changes : null;
 }

@@ -105,7 +105,7 @@ describe("--help", () => {
 	it("is there for each command that it lists", async () => {
 		const { stdout } = await cli("--help");
 		const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, command]) => command);
-		expect(commands).toEqual(expect.arrayContaining(["run", "kernels"]));
+		expect(commands).toEqual(expect.arrayContaining(["run", "matrix", "kernels"]));
 		for (const command of commands) {
 			const run = await cli(command, "--help");
 			expect(run).toMatchObject({ status: 0, stderr: "" });
@@ -153,6 +153,11 @@ describe("a command line that cannot be understood is one line on standard error
 		[["run", join(folder, "nowhere")], /nowhere: .*no such file/],
 		[["run", folder], /directory/i],
 		[["run", good, join(folder, "nowhere")], /nowhere: .*no such file/],
+		[["matrix"], /expected a script/],
+		[["matrix", good, good], /expected one script/],
+		[["matrix", "--kernel", "6.3", good], /--kernel/],
+		[["matrix", join(folder, "nowhere")], /nowhere: .*no such file/],
+		[["matrix", folder], /directory/i],
 		[["kernels", "6.3"], /unexpected 6\.3/],
 		[["kernels", "--quiet"], /--quiet/],
 	])("%j", async (args, message) => {
@@ -485,6 +490,91 @@ describe("run --json", () => {
 		);
 		const last = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "");
 		expect(last).toMatchObject({ pid: null, call: "accept", result: null, verdict: "unrecorded" });
+	});
+});
+
+describe("matrix", () => {
+	const GONE = `socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)\n`;
+
+	it("exits with 0 and one line where every version answers alike", async () => {
+		for (const text of ["", "# nothing\n", GOOD, WRONG]) {
+			const run = await cli("matrix", script(text));
+			expect(run).toMatchObject({ status: 0, stderr: "" });
+			expect(run.stdout).toMatch(/^# [^\n]+ answered alike by 6\.1\.176 – 7\.3\n$/);
+		}
+		expect(await cli("matrix", "--json", script(GOOD))).toMatchObject({ status: 0, stdout: "" });
+	});
+
+	it("exits with 1 where one does not, and says which and why", async () => {
+		const file = script(`${SOCKET}${GONE}`);
+		expect(await cli("matrix", file)).toEqual({
+			status: 1,
+			stdout: `${file}:2: socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
+    6.1.176 – 7.0: 4
+    7.1 – 7.3:     EPROTONOSUPPORT
+    # udplite-removed
+# ${file}: 1 of 2 lines differ between versions: udplite-removed
+`,
+			stderr: "",
+		});
+	});
+
+	it("gives one object for each line that differs with --json", async () => {
+		const { status, stdout } = await cli("matrix", "--json", script(`${GONE}close(3)\n`));
+		expect(status).toBe(1);
+		const versions = VERSIONS.map((version) => version.name);
+		const gone = versions.indexOf("7.1");
+		const answers = (without: object, having: object) => [
+			{ versions: versions.slice(0, gone), ...without },
+			{ versions: versions.slice(gone), ...having },
+		];
+		expect(
+			stdout
+				.trimEnd()
+				.split("\n")
+				.map((line) => JSON.parse(line)),
+		).toEqual([
+			{
+				line: 1,
+				call: "socket",
+				text: GONE.trimEnd(),
+				answers: answers({ result: 3 }, { result: -93, error: "EPROTONOSUPPORT" }),
+				changes: ["udplite-removed"],
+			},
+			{
+				line: 2,
+				call: "close",
+				text: "close(3)",
+				answers: answers({ result: 0 }, { result: -9, error: "EBADF" }),
+				changes: ["udplite-removed"],
+			},
+		]);
+	});
+
+	it("refuses a script that means nothing on any version, by file, line and column", async () => {
+		for (const [text, where, expected] of [
+			["bind(3, {oops\n", "1:14", "found the end of the line"],
+			[`${SOCKET}bind(3, "x", 16)\n`, "2:9", "an address"],
+			["$ sysctl -w net.ipv4.nope=1\n", "1:13", "found net.ipv4.nope=1"],
+			["$ ip link set nope up\n", "1:3", "ENODEV"],
+		]) {
+			const file = script(text);
+			const message = bad(await cli("matrix", file));
+			expect(message).toContain(`${file}:${where}: expected `);
+			expect(message).toContain(expected);
+		}
+	});
+
+	it("plays what only some versions have", async () => {
+		const file = script("$ sysctl -w net.ipv4.ip_local_port_step_width=7\n");
+		expect(await cli("matrix", file)).toMatchObject({ status: 1, stderr: "" });
+	});
+
+	it("reads standard input, and writes no colours to what is no terminal", async () => {
+		const run = await node(["matrix", "-"], GONE);
+		expect(run).toMatchObject({ status: 1, stderr: "" });
+		expect(run.stdout).toContain("-:1: socket(");
+		expect(run.stdout).not.toContain("\u001b");
 	});
 });
 

@@ -104,9 +104,10 @@ export interface Observer {
 	udp_rand(sk: number, low: number, high: number): number;
 	/**
 	 * Whether the second ticked between a time-wait socket's last segment and now, for
-	 * connect's search at a port; asked only where less than a second has passed.
+	 * connect's search at a port; asked only where less than a second has passed. Null: the
+	 * model's clock decides.
 	 */
-	second_ticked(sk: number, port: number): boolean;
+	second_ticked(sk: number, port: number): boolean | null;
 	/** What a host outside this kernel answers to a SYN; null: as its route says. */
 	remote_answer(sk: number): RouteAnswer | null;
 }

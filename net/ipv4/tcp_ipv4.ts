@@ -117,12 +117,14 @@ export function tcp_twsk_unique(
 		const delay = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse_delay;
 		const elapsed = k.timers.now - S.ts_recent_ms[sktw];
 		if (k.observer !== null && Math.abs(elapsed - delay) < OBSERVED_WITHIN) {
-			return k.observer.second_ticked(sk, lport);
+			const ticked = k.observer.second_ticked(sk, lport);
+			if (ticked !== null) return ticked;
 		}
 		return elapsed > delay;
 	}
 	if (k.observer !== null && k.timers.now - S.ts_recent_ms[sktw] < 1000) {
-		return k.observer.second_ticked(sk, lport);
+		const ticked = k.observer.second_ticked(sk, lport);
+		if (ticked !== null) return ticked;
 	}
 	return Math.floor(k.timers.now / 1000) > S.ts_recent_stamp[sktw];
 }

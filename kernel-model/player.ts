@@ -121,6 +121,8 @@ export interface PlayOptions {
 	explain?: boolean;
 	/** Told of every search, if `explain` is not set. */
 	trace?: PortSearchTrace;
+	/** Try what a recording leaves open, if something differs; true if not given. */
+	variants?: boolean;
 	/** See KernelOptions. */
 	clock?: { phase: number; lateness: number };
 	/**
@@ -143,7 +145,7 @@ export interface PlayOptions {
  */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
 	const plain = [...new Player(script, options).play()];
-	if (!plain.some(differs)) return plain;
+	if (options.variants === false || !plain.some(differs)) return plain;
 	for (const variant of variants(script, options)) {
 		const outcomes = [...new Player(script, { ...options, ...variant }).play()];
 		if (!outcomes.some(differs)) return outcomes;

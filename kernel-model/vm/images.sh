@@ -66,15 +66,17 @@ need() {
 	done
 }
 
-# Repository of the machine's apt sources that has the release (bookworm) or, with
-# suffix -security, its security updates.
+# Repository of the machine's apt sources that has releases of Debian or, with suffix
+# -security, their security updates. No need for lists that were fetched before. Others
+# name their suites after Debian's, too, but hardly one has bookworm-updates.
 mirror() {
-	apt-get indextargets --format "\$(RELEASE) \$(REPO_URI)" 'Identifier: Packages' |
-		awk -v suffix="$1" '
-			{ release = $1; sub(/-(updates|backports|proposed-updates)$/, "", release) }
-			release ~ "^(bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)" suffix "$" {
-				sub(/\/*$/, "/", $2); print $2; exit
-			}'
+	apt-get --print-uris update 2>/dev/null | awk -F "'" -v suffix="$1" '
+		match($2, "/dists/(bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)" \
+			(suffix ? suffix : "(-updates|-backports)?") "/InRelease$") {
+			if (!first) first = substr($2, 1, RSTART)
+			if ($2 ~ "-updates/InRelease$") { first = substr($2, 1, RSTART); exit }
+		}
+		END { print first }'
 }
 
 # A configuration of apt that shares with the machine only proxies and the like.
@@ -148,7 +150,9 @@ refresh() {
 # image, then the one with the modules where it is another and Debian has it.
 newest() {
 	# Packages that only name others are smaller than any image.
-	image=$(awk -v series="$1" '(index($1, series ".") == 1 || index($1, series "-") == 1) && $2 !~ /^linux-modules/ && $3 > 1000000 {
+	image=$(awk -v series="$1" '
+		(index($1, series ".") == 1 || index($1, series "-") == 1) &&
+		$2 !~ /^linux-modules/ && $3 > 1000000 {
 			print $1, $2 ~ /-unsigned$/ ? 0 : 1, $2 }' "$cache/index" | sort -V | tail -n 1)
 	[ -n "$image" ] || return 0
 	version=${image%% *}
@@ -238,7 +242,8 @@ print_image() {
 
 # The newest folder of a series or release in the cache, if any.
 cached() {
-	find "$cache" -mindepth 1 -maxdepth 1 -type d \( -name "$1.*" -o -name "$1-*" \) 2>/dev/null | sort -V | tail -n 1
+	find "$cache" -mindepth 1 -maxdepth 1 -type d \( -name "$1.*" -o -name "$1-*" \) |
+		sort -V | tail -n 1
 }
 
 # Fills $cache/VERSION with the kernel of a version, made of the packages named.
@@ -252,7 +257,8 @@ fetch() {
 	done
 	made=$(mktemp -d "$cache/.new.XXXXXX")
 	vmlinuz=$(find "$tmp/root" -name 'vmlinuz*' -type f | head -n 1)
-	if [ -z "$vmlinuz" ] || ! cp "$vmlinuz" "$made/vmlinuz" || [ -z "$(kernel_release "$made/vmlinuz")" ]; then
+	if [ -z "$vmlinuz" ] || ! cp "$vmlinuz" "$made/vmlinuz" ||
+		[ -z "$(kernel_release "$made/vmlinuz")" ]; then
 		note "the package $1 $version holds no boot image"
 		return 1
 	fi

@@ -117,9 +117,15 @@ END
 # $cache/index: VERSION PACKAGE SIZE SHA256 FILE of each package that may be wanted.
 # Without the mirror: its address stays where it is configured.
 refresh() {
+	if [ -n "$refreshed" ]; then
+		[ -s "$cache/index" ]
+		return
+	fi
 	if [ -z "$update" ] && [ -n "$(find "$cache/index" -mmin -$STALE 2>/dev/null)" ]; then
 		return
 	fi
+	# Once a run, also when it fails.
+	refreshed=1
 	configure
 	note 'fetching the lists of packages'
 	apt-get -c "$apt/conf" -q update >"$tmp/log" 2>&1 || true
@@ -133,14 +139,13 @@ refresh() {
 			/^[A-Z][A-Za-z0-9]*: / { key = $1; sub(":", "", key); f[key] = $2 }
 			END { out() }' >"$tmp/index"
 	fi
-	update=
 	if [ -s "$tmp/index" ]; then
 		cp "$tmp/index" "$cache/.index.$$"
 		mv "$cache/.index.$$" "$cache/index"
 	elif [ -s "$cache/index" ]; then
 		note "the lists of packages could not be fetched, going by those of $(date -r "$cache/index" +%F)"
 	else
-		cat "$tmp/log" >&2
+		grep -E '^[EW]:' "$tmp/log" >&2 || true
 		note 'the lists of packages could not be fetched'
 		return 1
 	fi
@@ -275,7 +280,7 @@ fetch() {
 
 get() {
 	found=$(cached "$1")
-	if [ -z "$found" ] || [ -n "$asked" ]; then
+	if [ -z "$found" ] || [ -n "$update" ]; then
 		wanted=
 		# shellcheck disable=SC2310 # checks its own steps
 		if refresh; then
@@ -336,7 +341,8 @@ other() {
 }
 
 cache=${XDG_CACHE_HOME:-${HOME-}/.cache}/inet-port-model/images
-asked=
+update=
+refreshed=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--help | -h) usage; exit 0 ;;
@@ -344,7 +350,7 @@ while [ $# -gt 0 ]; do
 		[ $# -ge 2 ] || fail "$1 needs a value (see --help)"
 		cache=$2
 		shift 2 ;;
-	--update) asked=1; shift ;;
+	--update) update=1; shift ;;
 	-*) fail "unknown option $1 (see --help)" ;;
 	*) break ;;
 	esac
@@ -352,7 +358,6 @@ done
 [ $# -gt 0 ] || fail 'list, get or file is needed (see --help)'
 command=$1
 shift
-update=$asked
 need awk sed sort head tail find od dd tr sha256sum mktemp
 cache=$(absolute "$cache")
 mkdir -p "$cache" || fail "cannot make the cache folder $cache"
@@ -399,7 +404,7 @@ get)
 	done
 	status=0
 	for series in "$@"; do
-		if [ -z "$main" ] && { [ -n "$asked" ] || [ -z "$(cached "$series")" ]; }; then
+		if [ -z "$main" ] && { [ -n "$update" ] || [ -z "$(cached "$series")" ]; }; then
 			mirrors
 		fi
 		get "$series" || status=1

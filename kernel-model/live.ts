@@ -41,7 +41,7 @@ interface Step {
 
 const SIOCGIFINDEX = 0x8933;
 const NETLINK_ERROR_AT = 16;
-const IFA_F_TENTATIVE = 0x40;
+const RTF_LOCAL = 0x80000000;
 
 class Recorder {
 	private readonly tasks = new Map<number | null, number>();
@@ -194,19 +194,36 @@ class Recorder {
 		}
 	}
 
-	/** Waits until no IPv6 address is tentative: even one without DAD is until a worker ran. */
+	/**
+	 * Waits until every IPv6 address has its route, which a worker of the kernel adds; not for
+	 * long, as one of a device that is down gets none.
+	 */
 	private async settle(): Promise<void> {
-		const path = Buffer.from("/proc/net/if_inet6\0").toString("hex");
-		for (let tries = 0; tries < 1000; tries++) {
-			const { result: fd } = await this.call(`openat -100 =${path} 0 0`);
-			if (fd < 0) return; // no IPv6
-			const { result, memory } = await this.call(`read ${fd} ?8192 8192`);
-			await this.call(`close ${fd}`);
-			const table = Buffer.from(memory[0]).toString("latin1", 0, Math.max(result, 0));
-			const flags = table.split("\n").map((line) => Number.parseInt(line.split(/ +/)[4], 16));
-			if (!flags.some((bits) => (bits & IFA_F_TENTATIVE) !== 0)) return;
+		for (let tries = 0; tries < 200; tries++) {
+			const addresses = (await this.readTable("/proc/net/if_inet6")).map(([address]) => address);
+			const local = new Set<string>();
+			for (const [to, , , , , , , , flags] of await this.readTable("/proc/net/ipv6_route")) {
+				if (Number.parseInt(flags, 16) >= RTF_LOCAL) local.add(to);
+			}
+			if (addresses.every((address) => local.has(address))) return;
 			await this.call(`nanosleep =${"00".repeat(8)}40420f0000000000 0`); // a millisecond
 		}
+	}
+
+	/** Words of the lines of a file; none where there is no such file. */
+	private async readTable(path: string): Promise<string[][]> {
+		const name = Buffer.from(`${path}\0`).toString("hex");
+		const { result: fd } = await this.call(`openat -100 =${name} 0 0`);
+		if (fd < 0) return [];
+		const { result, memory } = await this.call(`read ${fd} ?16384 16384`);
+		await this.call(`close ${fd}`);
+		const text = Buffer.from(memory[0]).toString("latin1", 0, Math.max(result, 0));
+		return text.trim() === ""
+			? []
+			: text
+					.trim()
+					.split("\n")
+					.map((line) => line.split(/ +/));
 	}
 
 	private async call(request: string): Promise<CallAnswer> {

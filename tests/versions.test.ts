@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import {
 	type Address,
 	AF_INET,
+	AF_INET6,
 	CHANGES,
 	EADDRINUSE,
 	EADDRNOTAVAIL,
@@ -191,10 +192,13 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 			const fd = task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
 			task.setNonblock(fd, true);
 			task.connect(fd, at("198.51.100.1", 80));
-			return task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+			const late = task.socket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP);
+			net.setSysctl("net.ipv6.bindv6only", "1");
+			const bound = task.bind(late, at("::ffff:127.0.0.1", 5000));
+			return [task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1), bound];
 		},
-		0,
-		-EINVAL,
+		[0, 0],
+		[-EINVAL, -EINVAL],
 	],
 	"tcp-tw-reuse-delay": [
 		"6.13",

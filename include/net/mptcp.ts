@@ -15,6 +15,8 @@ export interface MptcpSock {
 	initial: boolean;
 	/** The first subflow. There are no others. */
 	first: number;
+	/** The first subflow was asked for: since mptcp-first-by-state it is made only then. */
+	accessed: boolean;
 	/** The other end takes MPTCP: subflow options cannot be set any more. */
 	can_ack: boolean;
 	/** The other end does not: MPTCP_FALLBACK_DONE. */

@@ -43,7 +43,15 @@ import {
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
-import { sk_clone, sk_free, sk_prot, sock_error, sock_graft, sock_orphan } from "../core/sock.js";
+import {
+	sk_clone,
+	sk_free,
+	sk_net,
+	sk_prot,
+	sock_error,
+	sock_graft,
+	sock_orphan,
+} from "../core/sock.js";
 import {
 	__inet_stream_connect,
 	inet_getname,
@@ -69,8 +77,13 @@ export function mptcp_sk(k: Stack, sk: number): MptcpSock {
 export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
 	const msk = mptcp_sk(k, sk);
 	if (k.changes.has("mptcp-first-by-state")) {
-		const idle = ((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0;
-		return idle ? msk.socket : 0;
+		if (((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return 0;
+		// In C it is made here, so that the sysctl's value of now counts.
+		if (!msk.accessed && k.sock.skc_family[sk] === AF_INET6) {
+			k.sock.skc_ipv6only[msk.first] = sk_net(k, sk).ipv6.bindv6only & 1;
+		}
+		msk.accessed = true;
+		return msk.socket;
 	}
 	return msk.initial && !msk.can_ack ? msk.socket : 0;
 }
@@ -79,7 +92,8 @@ export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
 export function mptcp_init_sock(k: Stack, sk: number): void {
 	const socket = mptcp_subflow_create_socket(k, sk);
 	const first = k.socket.sk[socket];
-	k.mptcp.socks.set(sk, { socket, initial: true, first, can_ack: false, fallback: false });
+	const msk = { socket, initial: true, first, accessed: false, can_ack: false, fallback: false };
+	k.mptcp.socks.set(sk, msk);
 }
 
 /** What the program sees of the addresses of a subflow. */
@@ -137,7 +151,8 @@ function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
 	mptcp_copy_inaddrs(k, nsk, ssk);
 	const socket = sock_alloc(k, SOCK_STREAM, 0);
 	sock_graft(k, ssk, socket);
-	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, can_ack: true, fallback: false });
+	const rest = { initial: false, accessed: true, can_ack: true, fallback: false };
+	k.mptcp.socks.set(nsk, { socket, first: ssk, ...rest });
 	k.mptcp.conn.set(ssk, nsk);
 	// What the other end did before accept().
 	if (S.skc_state[ssk] === TCP_CLOSE) S.skc_state[nsk] = TCP_CLOSE;

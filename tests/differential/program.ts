@@ -61,6 +61,9 @@ const OPERATIONS = {
 	exit: [1, 1, 1, 1],
 	sysctl: [3, 2, 2, 2],
 	crowd: [1, 0, 1, 0],
+	flood: [1, 3, 1, 0],
+	meet: [2, 1, 1, 5],
+	wait: [0, 1, 0, 1],
 } as const;
 type OperationKind = keyof typeof OPERATIONS;
 
@@ -328,6 +331,18 @@ class Renderer {
 		}
 		if (kind === "exit") {
 			this.exit(b);
+			return;
+		}
+		if (kind === "wait") {
+			this.setup(`sleep ${[0.002, 0.012][b % 2]}`);
+			return;
+		}
+		if (kind === "flood") {
+			this.flood(process, n);
+			return;
+		}
+		if (kind === "meet") {
+			this.meet(process, n);
 			return;
 		}
 		if (kind === "crowd") {
@@ -642,6 +657,78 @@ class Renderer {
 		const [process] = this.processes.splice(at, 1);
 		this.say(process, "exit_group(0)");
 		process.task.exit();
+	}
+
+	/** Sockets that connect to one place out of the host, until the ports are used up. */
+	private flood(process: Process, n: Operation["n"]): void {
+		const [, b, c, d, e] = n;
+		const kind: Kind = b % 8 === 7 ? "udp" : "tcp";
+		const away = AWAY4[d % 2];
+		const from = ["127.0.0.1", "127.0.0.2", "192.0.2.10"][c % 3];
+		const made: number[] = [];
+		for (let i = 0; i < 6 + (e % 8); i++) {
+			const six = (d >> (i % 8)) % 4 === 3;
+			const fd = this.socket(process, kind, six, 1);
+			if (fd < 0) break;
+			made.push(fd);
+			const [source, to] = six ? [`::ffff:${from}`, `::ffff:${away}`] : [from, away];
+			if (c % 2 === 0)
+				this.set(process, fd, "SOL_IP", "IP_LOCAL_PORT_RANGE", 51, (40003 << 16) | 40000);
+			if (c % 4 === 1) this.set(process, fd, "SOL_SOCKET", "SO_REUSEADDR", 2, 1);
+			// Now and then its port, too, is chosen before it connects.
+			if (e % 4 !== 3) {
+				if (e % 4 !== 2) this.set(process, fd, "SOL_IP", "IP_BIND_ADDRESS_NO_PORT", 24, 1);
+				this.say(process, `bind(${fd}, ${this.name(six, source, "0")}, ${six ? 28 : 16})`);
+				this.perform(() => process.task.bind(fd, this.address(six, source, 0)));
+			}
+			this.say(process, `connect(${fd}, ${this.name(six, to, "80")}, ${six ? 28 : 16})`);
+			const err = this.perform(() =>
+				process.task.connect(fd, this.address(six, to, 80), six ? 28 : 16, true),
+			);
+			const sock = process.fds.get(fd);
+			if (sock !== undefined && (err === 0 || err === -115)) sock.connected = true;
+		}
+		if (b % 2 === 0) for (const fd of made) if (process.fds.has(fd)) this.close(process, fd);
+	}
+
+	/** A connection within the host, that either end closes first: what stays is time-wait. */
+	private meet(process: Process, n: Operation["n"]): void {
+		const [, b, c, d, e] = n;
+		const six = b % 3 === 2;
+		const here = six ? ["::1", "::ffff:127.0.0.1", "2001:db8::10"] : ["127.0.0.1", "127.0.0.2"];
+		const address = here[c % here.length];
+		const length = six ? 28 : 16;
+		const listener = this.socket(process, "tcp", six, 1);
+		if (listener < 0) return;
+		if (d % 2 === 0) this.set(process, listener, "SOL_SOCKET", "SO_REUSEADDR", 2, 1);
+		const port = [40001, 0, 45000][(d >> 1) % 3];
+		this.say(process, `bind(${listener}, ${this.name(six, address, String(port))}, ${length})`);
+		this.perform(() => process.task.bind(listener, this.address(six, address, port)));
+		this.say(process, `listen(${listener}, 3)`);
+		if (this.perform(() => process.task.listen(listener, 3)) !== 0) return;
+		for (let i = 0; i < 1 + (e % 3); i++) {
+			const client = this.socket(process, "tcp", six, 1);
+			if (client < 0) break;
+			if (d % 8 >= 4)
+				this.set(process, client, "SOL_IP", "IP_LOCAL_PORT_RANGE", 51, (40003 << 16) | 40000);
+			const name = process.task.getsockname(listener);
+			const number = typeof name === "number" ? 0 : name.port;
+			this.say(
+				process,
+				`connect(${client}, ${this.name(six, address, `port_of(${listener})`)}, ${length})`,
+			);
+			this.perform(() =>
+				process.task.connect(client, this.address(six, address, number), length, true),
+			);
+			this.say(process, `accept4(${listener}, {sa_family=AF_UNSPEC}, [28], SOCK_NONBLOCK)`);
+			const child = this.perform(() => process.task.accept4(listener, 0o4000, {}, true));
+			if (child >= 0) process.fds.set(child, { kind: "tcp", six, listens: false, connected: true });
+			const ends = [client, child].filter((fd) => fd >= 0 && process.fds.has(fd));
+			if ((e >> i) % 2 === 1) ends.reverse();
+			if (c % 4 !== 3) for (const fd of ends) this.close(process, fd);
+		}
+		if (b % 2 === 0 && process.fds.has(listener)) this.close(process, listener);
+		this.limit(process, e);
 	}
 
 	/** More than ten datagram sockets on one port, so that searches go by address too. */

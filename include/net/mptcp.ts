@@ -27,4 +27,6 @@ export class MptcpSocks {
 	readonly socks = new Map<number, MptcpSock>();
 	/** By subflow: the sock that it belongs to, subflow->conn. */
 	readonly conn = new Map<number, number>();
+	/** Subflows that end on their own after close(), with what their sock was. */
+	readonly closing = new Map<number, MptcpSock>();
 }

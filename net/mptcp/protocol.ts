@@ -3,9 +3,9 @@
  * net/mptcp/protocol.c: MPTCP sockets. Ports are those of the first subflow, a TCP sock
  * that is made with the socket; the socket copies its addresses.
  *
- * Left out: further subflows and the path manager, net.mptcp.enabled=0, and closing step by
- * step. A subflow ends as a TCP connection does: in C its FINs wait until both ends have
- * closed, at most a minute.
+ * Left out: further subflows and the path manager, net.mptcp.enabled=0, and DATA_FINs. A
+ * subflow ends as a TCP connection does: in C the FINs of two MPTCP ends wait until both
+ * have closed, at most a minute.
  */
 import {
 	INET_STREAM_OPS,
@@ -19,19 +19,25 @@ import { AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import type { MptcpSock } from "../../include/net/mptcp.js";
 import {
+	GLOBAL_ROOT_UID,
 	type Proto,
 	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
+	SOCK_LINGER,
 	SOCK_MPTCP,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
 	TCP_ESTABLISHED,
 	TCP_LISTEN,
 	TCP_SYN_SENT,
+	TCPF_ESTABLISHED,
+	TCPF_FIN_WAIT1,
+	TCPF_FIN_WAIT2,
 } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
@@ -52,6 +58,9 @@ import {
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
 import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
+import { tcp_done } from "../ipv4/tcp.js";
+import { tcp_send_active_reset } from "../ipv4/tcp_output.js";
+import { sk_timer } from "../ipv4/tcp_timer.js";
 import { inet6_getname } from "../ipv6/af_inet6.js";
 import { sock_alloc, sock_ops } from "../socket.js";
 import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";
@@ -104,21 +113,59 @@ function mptcp_disconnect(k: Stack, sk: number): number {
 	return 0;
 }
 
-/** close(): the subflow goes on closing by itself. `timeout`: SO_LINGER, ms. */
+/**
+ * close(): the subflow goes on closing by itself. Only as long as the peer has not closed
+ * yet it is no orphan, to which the peer could not send any more. `timeout`: SO_LINGER, ms.
+ */
 function mptcp_close(k: Stack, sk: number, timeout: number): void {
 	const msk = mptcp_sk(k, sk);
 	const ssk = msk.first;
+	const S = k.sock;
+	const states = TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2;
+	const reset = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0;
+	const open = S.skc_state[sk] !== TCP_SYN_SENT && ((1 << S.skc_state[ssk]) & states) !== 0;
 	k.mptcp.conn.delete(ssk);
 	k.mptcp.socks.delete(sk);
-	// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.
-	if (msk.fallback) k.sock.rcv_unread[ssk] = 0;
-	sk_prot(k, ssk).close(k, ssk, timeout);
-	k.socket.sk[msk.socket] = 0;
-	k.socket.kmem_cache_free(msk.socket);
+	if (open && !reset && S.rcv_unread[ssk] === 0) {
+		sk_prot(k, ssk).shutdown?.(k, ssk, SEND_SHUTDOWN);
+		k.mptcp.closing.set(ssk, msk);
+		if (!k.changes.has("orphan-uid")) S.sk_uid[ssk] = GLOBAL_ROOT_UID;
+		k.timers.mod_timer(sk_timer(ssk), TCP_TIMEWAIT_LEN);
+	} else {
+		// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.
+		if (msk.fallback) S.rcv_unread[ssk] = 0;
+		subflow_close(k, ssk, msk.socket, timeout);
+	}
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	k.sock.skc_state[sk] = TCP_CLOSE;
 	sock_orphan(k, sk);
 	sk_free(k, sk);
+}
+
+function subflow_close(k: Stack, ssk: number, socket: number, timeout: number): void {
+	sk_prot(k, ssk).close(k, ssk, timeout);
+	k.socket.sk[socket] = 0;
+	k.socket.kmem_cache_free(socket);
+}
+
+/**
+ * A subflow whose peer did not close within a minute after this side's close(): the part of
+ * mptcp_worker that sk_timer sets off. An MPTCP peer is told by a reset (MP_FASTCLOSE).
+ */
+export function mptcp_tout_timer(k: Stack, ssk: number): void {
+	const msk = k.mptcp.closing.get(ssk);
+	if (msk === undefined) return;
+	k.mptcp.closing.delete(ssk);
+	k.sock.rcv_unread[ssk] = 0;
+	if (msk.fallback) {
+		subflow_close(k, ssk, msk.socket, 0);
+		return;
+	}
+	k.socket.sk[msk.socket] = 0;
+	k.socket.kmem_cache_free(msk.socket);
+	sock_orphan(k, ssk);
+	tcp_send_active_reset(k, ssk);
+	tcp_done(k, ssk);
 }
 
 /** A sock for a connection that accept() takes, around its subflow. */

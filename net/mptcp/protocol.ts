@@ -134,7 +134,9 @@ function mptcp_close(k: Stack, sk: number, timeout: number): void {
 	} else {
 		// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.
 		if (msk.fallback) S.rcv_unread[ssk] = 0;
-		subflow_close(k, ssk, msk.socket, timeout);
+		sk_prot(k, ssk).close(k, ssk, timeout);
+		k.socket.sk[msk.socket] = 0;
+		k.socket.kmem_cache_free(msk.socket);
 	}
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	k.sock.skc_state[sk] = TCP_CLOSE;
@@ -142,25 +144,15 @@ function mptcp_close(k: Stack, sk: number, timeout: number): void {
 	sk_free(k, sk);
 }
 
-function subflow_close(k: Stack, ssk: number, socket: number, timeout: number): void {
-	sk_prot(k, ssk).close(k, ssk, timeout);
-	k.socket.sk[socket] = 0;
-	k.socket.kmem_cache_free(socket);
-}
-
 /**
  * A subflow whose peer did not close within a minute after this side's close(): the part of
- * mptcp_worker that sk_timer sets off. An MPTCP peer is told by a reset (MP_FASTCLOSE).
+ * mptcp_worker that sk_timer sets off. The peer gets a reset, be it MPTCP's or plain TCP.
  */
 export function mptcp_tout_timer(k: Stack, ssk: number): void {
 	const msk = k.mptcp.closing.get(ssk);
 	if (msk === undefined) return;
 	k.mptcp.closing.delete(ssk);
 	k.sock.rcv_unread[ssk] = 0;
-	if (msk.fallback) {
-		subflow_close(k, ssk, msk.socket, 0);
-		return;
-	}
 	k.socket.sk[msk.socket] = 0;
 	k.socket.kmem_cache_free(msk.socket);
 	sock_orphan(k, ssk);

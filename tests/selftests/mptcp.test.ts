@@ -154,7 +154,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			a name = ${lo}:5000
 			`,
 		);
-		const closed = (server: string, after: string) => `
+		const closed = (server: string) => `
 			${server} s
 			s bind ${lo}:5000
 			s listen 4
@@ -170,22 +170,15 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			pass 30000
 			c send = 1
 			b bind ${lo}:5001 = EADDRINUSE
-			${after}
+			pass 31000
+			b bind ${lo}:5001
+			c send = EPIPE
 		`;
-		rule(
-			`${name}: after close() it waits a minute for its peer, which then gets a reset`,
-			closed(name, `pass 31000\nb bind ${lo}:5001\nc send = EPIPE`),
-		);
-		rule(
-			`${name}: after close() it waits a minute for a plain TCP peer, and goes on as TCP does`,
-			closed(
-				tcp,
-				`pass 31000
-				b bind ${lo}:5001 = EADDRINUSE
-				c send = 1
-				c send = EPIPE
-				b bind ${lo}:5001`,
-			),
-		);
+		for (const server of [name, tcp]) {
+			rule(
+				`${name}: after close() it waits a minute for its ${server} peer, which then gets a reset`,
+				closed(server),
+			);
+		}
 	});
 }

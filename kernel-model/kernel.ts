@@ -64,6 +64,7 @@ export class Kernel implements Stack {
 	net_secret: Uint32Array | null = null;
 	table_perturb: Uint32Array | null = null;
 	readonly port_offset = new Uint32Array(2);
+	cap_net_bind_service = true;
 	blocker = 0;
 	found_tb = 0;
 	found_tw = 0;

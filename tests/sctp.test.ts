@@ -182,6 +182,18 @@ describe("a port that is named", () => {
 		expect(w.bind(fd, "any:1023", user)).toBe("EACCES");
 		expect(w.bind(fd, "any:1024", user)).toBe(0);
 	});
+	it("below 1024 stays with who binds it; others can neither connect nor send with it", () => {
+		const [sender, bound] = [many(), w.bound("any:501")];
+		expect(w.bind(sender, "any:500")).toBe(0);
+		const user = w.task.fork();
+		user.uid = 1000;
+		const to = addressOf("127.0.0.1:9");
+		expect(outcome(user.sendto(sender, 1, to))).toBe("EACCES");
+		expect(outcome(user.connect(bound, to))).toBe("EACCES");
+		expect(w.name(bound)).toBe("0.0.0.0:501");
+		user.exit();
+		expect(w.connect(bound, "127.0.0.1:9")).toBe("ECONNREFUSED");
+	});
 	it("goes with an address of the host, of the socket's family", () => {
 		const fd = w.socket();
 		expect(w.bind(fd, "203.0.113.1:500")).toBe("EADDRNOTAVAIL");
@@ -339,6 +351,14 @@ describe("a connection over loopback", () => {
 		expect(w.recv(server)).toBe(7);
 		expect(w.peer(client)).toBe("ENOTCONN");
 		expect(w.accept(server)).toBe("EOPNOTSUPP");
+	});
+	it("does not begin with nothing that is sent, which is refused before all else", () => {
+		const [server, client] = [w.bound("L any:500"), many()];
+		expect(w.sendto(client, 0, "127.0.0.1:500")).toBe("EINVAL");
+		expect(w.name(client)).toBe("0.0.0.0:0");
+		expect(w.sendto(w.socket(), 0, null)).toBe("EINVAL");
+		expect(w.sendto(server, 0, null)).toBe("EPIPE");
+		expect(w.accept(server)).toBe("EAGAIN");
 	});
 	it("of an IPv6 socket may lead to an IPv4 one", () => {
 		const listener = w.bound("L [::]:500");

@@ -69,6 +69,8 @@ export interface Stack {
 	table_perturb: Uint32Array | null;
 	/** Result of secure_ipv4_port_ephemeral: low and high half. */
 	readonly port_offset: Uint32Array;
+	/** Whether the task that connects or sends has CAP_NET_BIND_SERVICE: what C asks of current. */
+	cap_net_bind_service: boolean;
 	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
 	blocker: number;
 	/** Found by the last check of a candidate: its bind bucket, 0 if it has none. */

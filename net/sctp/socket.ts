@@ -190,7 +190,6 @@ function sctp_do_bind(
 	addr.sin_port = snum;
 	if (sctp_get_port_local(k, sk, addr) !== 0) return -EADDRINUSE;
 	if (bp.port === 0) bp.port = k.sock.skc_num[sk];
-	sp.bind_service = cap_net_bind_service;
 	sctp_add_bind_addr(bp, addr);
 	k.sock.inet_sport[sk] = k.sock.skc_num[sk]; // for getsockname()
 	pf.to_sk_saddr(k, addr, sk);
@@ -334,7 +333,7 @@ function sctp_connect_new_asoc(
 		if (sctp_autobind(k, sk) !== 0) return -EAGAIN;
 	} else if (
 		inet_port_requires_bind_service(sk_net(k, sk), ep.bind_addr.port) &&
-		!sctp_sk(k, sk).bind_service
+		!k.cap_net_bind_service
 	) {
 		return -EACCES;
 	}
@@ -421,7 +420,9 @@ function sctp_sendmsg(
 ): number {
 	const one_to_one = sctp_style(k, sk, SCTP_SOCKET_TCP);
 	const { ep } = sctp_sk(k, sk);
+	// sctp_sendmsg_parse: nothing at all may be sent only with SCTP_EOF or SCTP_ABORT.
 	if (one_to_one && sctp_sstate(k, sk, SCTP_SS_LISTENING)) return sctp_error(k, sk, -EPIPE);
+	if (size === 0) return -EINVAL;
 
 	let asoc: SctpAssociation | null = null;
 	const connected = sctp_sstate(k, sk, SCTP_SS_ESTABLISHED) || sctp_sstate(k, sk, SCTP_SS_CLOSING);
@@ -592,7 +593,6 @@ export function sctp_init_sock(k: Stack, sk: number): void {
 		type: k.sock.sk_type[sk] === SOCK_SEQPACKET ? SCTP_SOCKET_UDP : SCTP_SOCKET_TCP,
 		reuse: false,
 		v4mapped: true,
-		bind_service: false,
 		ep: sctp_endpoint_new(sk),
 		receive_queue: [],
 	});
@@ -898,7 +898,6 @@ function sctp_sock_migrate(k: Stack, oldsk: number, newsk: number, assoc: SctpAs
 	const newsp = sctp_sk(k, newsk);
 	newsp.reuse = oldsp.reuse;
 	newsp.v4mapped = oldsp.v4mapped;
-	newsp.bind_service = oldsp.bind_service;
 	sctp_bind_hash(k, newsk, S.icsk_bind_hash[oldsk], S.skc_num[oldsk]);
 	sctp_bind_addr_dup(newsp.ep.bind_addr, oldsp.ep.bind_addr);
 	newsp.receive_queue = oldsp.receive_queue.filter(({ asoc }) => asoc === assoc);

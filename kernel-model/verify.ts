@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Self-check of a kernel's tables: every chain, owner and count against every other. */
+import { hlist_unhashed } from "../include/linux/list.js";
 import { AF_INET, AF_INET6 } from "../include/linux/socket.js";
 import {
 	type InetHashinfo,
@@ -15,7 +16,13 @@ import {
 	TCP_TIME_WAIT,
 	tcpStateName,
 } from "../include/net/tcp_states.js";
-import { type UdpTable, udp_hashslot } from "../include/net/udp.js";
+import {
+	type UdpTable,
+	udp_hashslot,
+	udp_hashslot2,
+	udp_hashslot4,
+	udp_portaddr_hash,
+} from "../include/net/udp.js";
 import {
 	IPPROTO_DCCP,
 	IPPROTO_TCP,
@@ -193,7 +200,7 @@ function sameAddress(k: Kernel, hinfo: InetHashinfo, sk: number, tb2: number): b
 	return mapped && T2.v6_rcv_saddr[tb2 * 4 + 3] === S.skc_rcv_saddr[sk];
 }
 
-/** UDP's two tables: each socket with a port on both, on the right chains, and counted. */
+/** UDP's tables: each socket with a port on both, on the right chains, and counted. */
 function verifyUdpTable(
 	k: Kernel,
 	table: UdpTable,
@@ -203,9 +210,18 @@ function verifyUdpTable(
 ): void {
 	const S = k.sock;
 	const second = new Set<number>();
+	const connected = new Map<number, number>();
 	for (let slot = 0; slot <= table.mask; slot++) {
-		if ((table.hash[slot] | table.count[slot] | table.hash2[slot] | table.count2[slot]) === 0) {
-			continue;
+		const { hash, count, hash2, count2, hash4 } = table;
+		if ((hash[slot] | count[slot] | hash2[slot] | count2[slot] | hash4[slot]) === 0) continue;
+		const third = chain("udp hash4", hash4, S.bind2_node_next, S.bind2_node_pprev, slot);
+		for (const sk of third) {
+			if (udp_hashslot4(table, S.udp_lrpa_hash[sk]) !== slot) {
+				fail(`${name(k, sk)} is on the wrong chain of udp hash4`);
+			}
+			const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
+			connected.set(slot2, (connected.get(slot2) ?? 0) + 1);
+			if (hlist_unhashed(S.node_pprev, sk)) fail(`udp hash4 ${slot} holds ${name(k, sk)}`);
 		}
 		const first = chain("udp hash", table.hash, S.node_next, S.node_pprev, slot);
 		if (first.length !== table.count[slot]) fail(`udp hash ${slot} miscounts`);
@@ -229,6 +245,11 @@ function verifyUdpTable(
 					? ipv4_portaddr_hash(net, S.skc_rcv_saddr[sk], S.skc_num[sk])
 					: ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk]);
 			if ((hash & table.mask) !== slot) fail(`${name(k, sk)} is on the wrong chain of udp hash2`);
+		}
+	}
+	for (let slot2 = 0; slot2 <= table.mask; slot2++) {
+		if (table.hash4_cnt[slot2] !== (connected.get(slot2) ?? 0)) {
+			fail(`udp hash2 ${slot2} miscounts the sockets on chains of hash4`);
 		}
 	}
 	for (const sk of live) {

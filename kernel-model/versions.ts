@@ -140,7 +140,16 @@ export const CHANGES: readonly BehaviourChange[] = [
 		backports: [],
 		summary:
 			"of UDP sockets with one four-tuple the last to connect gets the datagrams; a connected socket leaves its reuseport group",
-		modelled: false,
+		modelled: true,
+	},
+	{
+		name: "udp-hash4-reconnect",
+		commit: null,
+		since: "7.3",
+		backports: ["7.2.12"],
+		summary:
+			"a UDP socket bound to an address that dissolves its connection and connects again counts as the last to connect; until then it keeps its place",
+		modelled: true,
 	},
 	{
 		name: "dccp-removed",
@@ -310,10 +319,11 @@ const STABLE: Readonly<Record<string, string>> = {
 	"6.16.12": "stable, with 6.17's orphan-uid",
 	"6.17.8": "stable, with 6.18's fastreuse-recomputed",
 	"6.18.44": "stable, with 7.0's UDP fix",
+	"7.2.12": "stable, with 7.3's udp-hash4-reconnect",
 };
 
 const RELEASES =
-	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.3";
+	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.2.12 7.3";
 
 /** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [
@@ -364,6 +374,8 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"syn-recv-shutdown-deferred": true,
 	"tcp-tw-reuse-delay": true,
 	"tw-fin-wait2-not-reused": true,
+	"udp-hash4": true,
+	"udp-hash4-reconnect": true,
 	"udp-reuseport-rescored": true,
 	"udp-wildcard-hash2-shortcut-fixed": true,
 	"udplite-removed": true,

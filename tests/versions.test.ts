@@ -71,6 +71,31 @@ function bindAfterOptionTakenBack(version: string, option: number, second: strin
 	return task.bind(b, at(second, 5000));
 }
 
+/**
+ * Two UDP sockets on 127.0.0.1:5000 and what they do: "a" and "b" connect to a peer, "A" and
+ * "B" dissolve that. Which of them then gets what the peer sends: "a", "b".
+ */
+function reached(version: string, option: number, steps: string): string {
+	const { task } = boot(version);
+	const peer = task.socket(AF_INET, SOCK_DGRAM, 0);
+	task.bind(peer, at("127.0.0.1", 5001));
+	const [a, b] = [0, 1].map(() => {
+		const fd = task.socket(AF_INET, SOCK_DGRAM, 0);
+		task.setsockopt(fd, SOL_SOCKET, option, 1);
+		expect(task.bind(fd, at("127.0.0.1", 5000))).toBe(0);
+		return fd;
+	});
+	for (const step of steps) {
+		const dissolve = step < "a";
+		const to: Address = dissolve
+			? { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 }
+			: at("127.0.0.1", 5001);
+		expect(task.connect("aA".includes(step) ? a : b, to)).toBe(0);
+	}
+	expect(task.sendto(peer, 1, at("127.0.0.1", 5000))).toBe(1);
+	return `${task.recv(a, 1, true) === 1 ? "a" : ""}${task.recv(b, 1, true) === 1 ? "b" : ""}`;
+}
+
 /** The change, the last version without it, the first with it, what a program sees of it. */
 const PROGRAMS: Record<string, [string, string, (version: string) => unknown, unknown, unknown]> = {
 	"connect-range-step-1": [
@@ -221,6 +246,26 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[-ENOENT, 100],
 		[0, 100],
+	],
+	"udp-hash4": [
+		"6.12",
+		"6.13",
+		(version) =>
+			[SO_REUSEADDR, SO_REUSEPORT].map((option) =>
+				["ab", "ba", "aba", "bab"].map((steps) => reached(version, option, steps)).join(" "),
+			),
+		["b b b b", "b b b b"],
+		["b a b a", "b a b a"],
+	],
+	"udp-hash4-reconnect": [
+		"7.2",
+		"7.3",
+		(version) =>
+			["ba", "baA", "baBb", "baABb"]
+				.map((steps) => reached(version, SO_REUSEADDR, steps))
+				.join(" "),
+		"a b a b",
+		"a b b b",
 	],
 	"dccp-removed": [
 		"6.15",

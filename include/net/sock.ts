@@ -130,7 +130,10 @@ export class SockTable extends Slab {
 	/** Owners of the bind bucket; for UDP the chain of the second hash (skc_portaddr_node). */
 	bind_node_next = this.i32();
 	bind_node_pprev = this.i32();
-	/** Owners of the bind2 bucket, or for time-wait sockets its deathrow. */
+	/**
+	 * Owners of the bind2 bucket, or for time-wait sockets its deathrow; for connected UDP
+	 * sockets the chain of the third hash (udp_lrpa_node).
+	 */
 	bind2_node_next = this.i32();
 	bind2_node_pprev = this.i32();
 	/** icsk_bind_hash, tw_tb: the bind bucket, 0 while unbound. */
@@ -173,6 +176,9 @@ export class SockTable extends Slab {
 	/** IP_LOCAL_PORT_RANGE, 0 for a bound that is not set. */
 	local_port_range_lo = this.u16();
 	local_port_range_hi = this.u16();
+
+	/** struct udp_sock: the hash of the third chain, of the four-tuple, 16 bits. */
+	udp_lrpa_hash = this.u16();
 
 	// struct inet_connection_sock: accept queue of a listener, link of a queued child
 	rskq_accept_head = this.i32();

@@ -40,6 +40,8 @@ export type ChangeName =
 	| "tcp-tw-reuse-delay"
 	| "tw-fin-wait2-not-reused"
 	| "udplite-removed"
+	| "udp-hash4"
+	| "udp-hash4-reconnect"
 	| "udp-reuseport-rescored"
 	| "udp-wildcard-hash2-shortcut-fixed";
 

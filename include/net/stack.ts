@@ -130,6 +130,8 @@ export interface Segment {
 	dport: number;
 	/** Device on which it is received. */
 	dif: number;
+	/** Its route is one to a local address, rather than one by way of lo. */
+	local: boolean;
 	length: number;
 	seq: number;
 	ack: number;

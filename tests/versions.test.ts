@@ -10,18 +10,26 @@ import {
 	CHANGES,
 	EADDRINUSE,
 	EADDRNOTAVAIL,
+	EAGAIN,
+	EBUSY,
+	ECONNRESET,
 	EINPROGRESS,
 	EINVAL,
 	ENOENT,
+	EOPNOTSUPP,
+	EPIPE,
 	EPROTONOSUPPORT,
+	ERESTARTSYS,
 	ESOCKTNOSUPPORT,
 	IP_LOCAL_PORT_RANGE,
+	IPPROTO_SCTP,
 	Kernel,
 	type NetNamespace,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
 	SOCK_DCCP,
 	SOCK_DGRAM,
+	SOCK_STREAM,
 	SOL_IP,
 	SOL_SOCKET,
 	type Task,
@@ -72,6 +80,20 @@ function bindAfterOptionTakenBack(version: string, option: number, second: strin
 	return task.bind(b, at(second, 5000));
 }
 
+const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
+
+const sctp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP);
+
+/** connect() with AF_UNSPEC while another thread's connect() sleeps: what both say. */
+function disconnectedConnect(version: string): number[] {
+	const { net, task } = boot(version);
+	net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
+	const fd = task.tcp();
+	expect(task.connect(fd, at("198.51.100.1", 80))).toBe(-ERESTARTSYS);
+	const thread = task.fork(true);
+	return [thread.connect(fd, UNSPEC), task.connectSleeping(fd)];
+}
+
 /**
  * Two UDP sockets on 127.0.0.1:5000 and what they do: "a" and "b" connect to a peer, "A" and
  * "B" dissolve that. Which of them then gets what the peer sends: "a", "b".
@@ -88,9 +110,7 @@ function reached(version: string, option: number, steps: string): string {
 	});
 	for (const step of steps) {
 		const dissolve = step < "a";
-		const to: Address = dissolve
-			? { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 }
-			: at("127.0.0.1", 5001);
+		const to = dissolve ? UNSPEC : at("127.0.0.1", 5001);
 		expect(task.connect("aA".includes(step) ? a : b, to)).toBe(0);
 	}
 	expect(task.sendto(peer, 1, at("127.0.0.1", 5000))).toBe(1);
@@ -249,6 +269,80 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[[-ENOENT, -ENOENT, -ENOENT, -ENOENT], 100],
 		[[-EINVAL, -EINVAL, 0, 0], 100],
+	],
+	"udp-reuseport-rescored-upwards": [
+		"6.9",
+		"6.10",
+		(version) => {
+			// All have got a datagram while connected but `first`, which scores one less for it.
+			// When the group of two answers a look at the other one with it, `alone` comes next.
+			const { task } = boot(version);
+			const make = (...options: number[]) => {
+				const fd = task.socket(AF_INET, SOCK_DGRAM, 0);
+				for (const option of options) task.setsockopt(fd, SOL_SOCKET, option, 1);
+				expect(task.bind(fd, at("127.0.0.1", 5000))).toBe(0);
+				return fd;
+			};
+			const hears = (fd: number) => {
+				const peer = task.socket(AF_INET, SOCK_DGRAM, 0);
+				expect(task.connect(fd, at("127.0.0.1", 5001))).toBe(0);
+				expect(task.bind(peer, at("127.0.0.1", 5001))).toBe(0);
+				expect(task.sendto(peer, 1, at("127.0.0.1", 5000))).toBe(1);
+				expect(task.recv(fd, 1, true)).toBe(1);
+				expect(task.connect(fd, UNSPEC)).toBe(0);
+				task.close(peer);
+			};
+			const alone = make(SO_REUSEADDR);
+			const first = make(SO_REUSEADDR, SO_REUSEPORT);
+			const second = make(SO_REUSEADDR, SO_REUSEPORT);
+			hears(second); // so that the group has connections
+			hears(alone);
+			const heard = [0, 0, 0];
+			for (let i = 0; i < 100; i++) {
+				const peer = task.socket(AF_INET, SOCK_DGRAM, 0);
+				task.sendto(peer, 1, at("127.0.0.1", 5000));
+				task.close(peer);
+				for (const [j, fd] of [alone, first, second].entries()) {
+					if (task.recv(fd, 1, true) === 1) heard[j]++;
+				}
+			}
+			return heard.map((count) => count > 0);
+		},
+		[true, false, true],
+		[false, true, true],
+	],
+	"tcp-disconnect-busy": [
+		"6.3",
+		"6.4",
+		disconnectedConnect,
+		[0, -ECONNRESET],
+		[-EBUSY, -ERESTARTSYS],
+	],
+	"tcp-disconnect-epipe": ["6.5", "6.6", disconnectedConnect, [-EBUSY, -ERESTARTSYS], [0, -EPIPE]],
+	"sctp-listen-resets-state": [
+		"6.10",
+		"6.11",
+		(version) => {
+			const { net, task } = boot(version);
+			net.setSysctl("net.ipv4.ip_local_port_range", "50200 50200");
+			expect(task.bind(sctp(task), at("127.0.0.1", 0))).toBe(0);
+			const fd = sctp(task);
+			return [task.listen(fd, 1), task.listen(fd, 1)];
+		},
+		[-EAGAIN, 0],
+		[-EAGAIN, -EAGAIN],
+	],
+	"sctp-listener-shutdown": [
+		"6.1.176",
+		"6.11",
+		(version) => {
+			const { task } = boot(version);
+			const fd = sctp(task);
+			task.listen(fd, 1);
+			return [task.shutdown(fd, 0), task.accept4(fd, 0, {}, true)];
+		},
+		[-EOPNOTSUPP, -EAGAIN],
+		[0, -EINVAL],
 	],
 	"udp-hash4": [
 		"6.12",

@@ -101,6 +101,11 @@ export interface Proto {
 	readonly no_autobind: boolean;
 }
 
+/** sk_wait_pending, and what sk_disconnects tells a connect() that sleeps. */
+export const WAITS_NOT = 0;
+export const WAITS = 1;
+export const WAITS_DISCONNECTED = 2;
+
 export class SockTable extends Slab {
 	// struct sock_common, shared by full and time-wait sockets
 	skc_net = this.u16();
@@ -163,6 +168,8 @@ export class SockTable extends Slab {
 	 * is one CPU, number 0.
 	 */
 	sk_incoming_cpu = this.u8();
+	/** A blocking connect(): WAITS_NOT, WAITS, WAITS_DISCONNECTED. */
+	sk_wait_pending = this.u8();
 	sk_ack_backlog = this.u32();
 	sk_max_ack_backlog = this.u32();
 

@@ -42,7 +42,12 @@ export type ChangeName =
 	| "udplite-removed"
 	| "udp-hash4"
 	| "udp-hash4-reconnect"
+	| "sctp-listen-resets-state"
+	| "sctp-listener-shutdown"
+	| "tcp-disconnect-busy"
+	| "tcp-disconnect-epipe"
 	| "udp-reuseport-rescored"
+	| "udp-reuseport-rescored-upwards"
 	| "udp-wildcard-hash2-shortcut-fixed";
 
 export interface Stack {

@@ -461,6 +461,7 @@ function udp4_lib_lookup2(
 ): number {
 	const S = k.sock;
 	const rescored = k.changes.has("udp-reuseport-rescored");
+	const upwards = k.changes.has("udp-reuseport-rescored-upwards");
 	let result = 0;
 	let badness = 0;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
@@ -477,7 +478,7 @@ function udp4_lib_lookup2(
 		result = reuse_sk;
 		if (rescored) {
 			const own = compute_score(k, reuse_sk, net, saddr, sport, daddr, hnum, dif, sdif);
-			if (own > badness) badness = own;
+			if (own > badness || !upwards) badness = own;
 		}
 	}
 	return result;

@@ -235,7 +235,7 @@ function udp6_lib_lookup2(
 	slot2: number,
 ): number {
 	const S = k.sock;
-	const rescored = k.changes.has("udp-reuseport-rescored");
+	const rescored = k.changes.has("udp-reuseport-rescored-upwards");
 	let result = 0;
 	let badness = -1;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {

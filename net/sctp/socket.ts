@@ -556,9 +556,12 @@ export function sctp_connect_wait(k: Stack, sock: number): number {
 	return k.sock.sk_err[sk] !== 0 ? -ECONNREFUSED : -ERESTARTSYS;
 }
 
-/** There is no way back from connect(). */
-function sctp_disconnect(): number {
-	return -EOPNOTSUPP;
+/** shutdown() of a listener's receiving end, since sctp-listener-shutdown. */
+function sctp_disconnect(k: Stack, sk: number): number {
+	if (!k.changes.has("sctp-listener-shutdown")) return -EOPNOTSUPP;
+	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
+	k.sock.sk_shutdown[sk] |= RCV_SHUTDOWN;
+	return 0;
 }
 
 /** The sock of the next association that waits, or a negative errno. */
@@ -566,6 +569,8 @@ function sctp_accept(k: Stack, sk: number, nonblock: boolean): number {
 	const { ep } = sctp_sk(k, sk);
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
 	if (!sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -EINVAL;
+	const shut = (k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
+	if (shut && k.changes.has("sctp-listener-shutdown")) return -EINVAL;
 	const asoc = ep.asocs[0];
 	if (asoc === undefined) return nonblock ? -EAGAIN : -ERESTARTSYS; // sctp_wait_for_accept
 	const newsk = sctp_create_accept_sk(k, sk, asoc);
@@ -786,23 +791,26 @@ function sctp_get_port(k: Stack, sk: number, snum: number): number {
 
 /**
  * Starts to listen, on any port if the sock has none. Returns 0 or a negative errno; then
- * the sock is closed, but keeps a port that it has by now.
+ * the sock is closed, but keeps a port that it has by now. Without sctp-listen-resets-state
+ * one that found no port counts as listening, though nobody can reach it.
  */
 function sctp_listen_start(k: Stack, sk: number, backlog: number): number {
 	const S = k.sock;
 	const { ep } = sctp_sk(k, sk);
 	S.skc_state[sk] = SCTP_SS_LISTENING;
 	let err = 0;
+	let reset = k.changes.has("sctp-listen-resets-state");
 	if (ep.bind_addr.port === 0) {
 		if (sctp_autobind(k, sk) !== 0) err = -EAGAIN;
 	} else if (sctp_get_port(k, sk, S.skc_num[sk]) !== 0) {
 		err = -EADDRINUSE;
+		reset = true;
 	}
 	if (err === 0) {
 		S.sk_max_ack_backlog[sk] = backlog;
 		err = sctp_hash_endpoint(k, ep);
 	}
-	if (err !== 0) S.skc_state[sk] = SCTP_SS_CLOSED;
+	if (err !== 0 && reset) S.skc_state[sk] = SCTP_SS_CLOSED;
 	return err;
 }
 
@@ -818,7 +826,11 @@ export function sctp_inet_listen(k: Stack, sock: number, backlog: number): numbe
 		if (!listening) return -EINVAL;
 		sctp_unhash_endpoint(k, sctp_sk(k, sk).ep);
 		S.skc_state[sk] = SCTP_SS_CLOSED;
-		if (sk_reuse(k, sk)) k.sctp_globals.bucket_cachep.fastreuse[S.icsk_bind_hash[sk]] = 1;
+		if (sk_reuse(k, sk)) {
+			const pp = S.icsk_bind_hash[sk];
+			if (pp === 0) throw new NotModelled("listen(0) where no port was found: C follows NULL");
+			k.sctp_globals.bucket_cachep.fastreuse[pp] = 1;
+		}
 		return 0;
 	}
 	if (!listening) return sctp_listen_start(k, sk, backlog);

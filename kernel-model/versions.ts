@@ -82,7 +82,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 	},
 	{
 		name: "udp-reuseport-rescored-upwards",
-		commit: "50aee97d1511",
+		commit: null,
 		since: "6.10",
 		backports: ["6.1.176"],
 		summary:
@@ -277,6 +277,15 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-getsockopt-flags",
+		commit: null,
+		since: "6.15",
+		backports: ["6.1.176", "6.12.107"],
+		summary:
+			"getsockopt() of an MPTCP socket tells IP_FREEBIND, IP_TRANSPARENT, IPV6_FREEBIND, IPV6_TRANSPARENT and IPV6_V6ONLY instead of EOPNOTSUPP",
+		modelled: true,
+	},
+	{
 		name: "tcp-tw-reuse-delay",
 		commit: null,
 		since: "6.14",
@@ -406,6 +415,7 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"dccp-removed": true,
 	"fastreuse-recomputed": true,
 	"first-bind-not-fast": true,
+	"mptcp-getsockopt-flags": true,
 	"mptcp-local-port-range": true,
 	"orphan-uid": true,
 	"port-step-width": true,

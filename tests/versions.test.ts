@@ -21,7 +21,9 @@ import {
 	EPROTONOSUPPORT,
 	ERESTARTSYS,
 	ESOCKTNOSUPPORT,
+	IP_FREEBIND,
 	IP_LOCAL_PORT_RANGE,
+	IPPROTO_MPTCP,
 	IPPROTO_SCTP,
 	Kernel,
 	type NetNamespace,
@@ -343,6 +345,20 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[-EOPNOTSUPP, -EAGAIN],
 		[0, -EINVAL],
+	],
+	"mptcp-getsockopt-flags": [
+		"6.14",
+		"6.15",
+		(version) => {
+			const { task } = boot(version);
+			const fd = task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+			return [
+				task.setsockopt(fd, SOL_IP, IP_FREEBIND, 1),
+				task.getsockopt(fd, SOL_IP, IP_FREEBIND),
+			];
+		},
+		[0, -EOPNOTSUPP],
+		[0, Uint8Array.of(1, 0, 0, 0)],
 	],
 	"udp-hash4": [
 		"6.12",

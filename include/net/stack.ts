@@ -29,6 +29,7 @@ export type ChangeName =
 	| "dccp-removed"
 	| "fastreuse-recomputed"
 	| "first-bind-not-fast"
+	| "mptcp-getsockopt-flags"
 	| "mptcp-local-port-range"
 	| "prefsrc-removed-on-every-device"
 	| "orphan-uid"

@@ -61,7 +61,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			${name} a b
 			a bind ${outside}:5000 = EADDRNOTAVAIL
 			a set IP_FREEBIND 1
-			a getopt IP_FREEBIND 4 = 01000000
+			a getopt IP_FREEBIND 4 = 01000000 | 6.3: EOPNOTSUPP
 			a bind ${outside}:5000
 			a name = ${outside}:5000
 			b bind ${outside}:5000 = EADDRNOTAVAIL

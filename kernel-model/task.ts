@@ -199,7 +199,7 @@ export class Task {
 
 	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */
 	unshareNet(): NetNamespace {
-		this.net = this.kernel.createNet({ lo: "down" });
+		this.net = this.kernel.createNet({ lo: "down", parent: this.net });
 		return this.net;
 	}
 

@@ -31,6 +31,7 @@ import {
 } from "../include/uapi/linux/in.js";
 import { sk_ehashfn } from "../net/ipv4/inet_hashtables.js";
 import { sk_timer } from "../net/ipv4/tcp_timer.js";
+import { udp_get_table_prot } from "../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
 
 function fail(what: string): never {
@@ -50,7 +51,9 @@ export function verify(k: Kernel): void {
 	for (const hinfo of [k.tcp_hashinfo, k.dccp_hashinfo]) {
 		verifyHashinfo(k, hinfo, live, owned, hashed);
 	}
-	verifyUdpTable(k, k.udp_table, IPPROTO_UDP, live, hashed);
+	for (const table of new Set([k.udp_table, ...k.nets.map(({ udp_table }) => udp_table)])) {
+		verifyUdpTable(k, table, IPPROTO_UDP, live, hashed);
+	}
 	verifyUdpTable(k, k.udplite_table, IPPROTO_UDPLITE, live, hashed);
 	verifySocks(k, live, owned, hashed);
 	verifyReuseport(k);
@@ -209,6 +212,7 @@ function verifyUdpTable(
 	hashed: Set<number>,
 ): void {
 	const S = k.sock;
+	const mine = new Set<number>();
 	const second = new Set<number>();
 	const connected = new Map<number, number>();
 	for (let slot = 0; slot <= table.mask; slot++) {
@@ -227,6 +231,8 @@ function verifyUdpTable(
 		if (first.length !== table.count[slot]) fail(`udp hash ${slot} miscounts`);
 		for (const sk of first) {
 			hashed.add(sk);
+			mine.add(sk);
+			if (udp_get_table_prot(k, sk) !== table) fail(`${name(k, sk)} is in another table`);
 			if (S.sk_protocol[sk] !== protocol) fail(`${name(k, sk)} is in another protocol's table`);
 			if (!live.has(sk)) fail(`udp hash ${slot} holds freed socket ${sk}`);
 			const net = k.nets[S.skc_net[sk] - 1];
@@ -253,7 +259,7 @@ function verifyUdpTable(
 		}
 	}
 	for (const sk of live) {
-		if (S.sk_protocol[sk] === protocol && hashed.has(sk) !== second.has(sk)) {
+		if (mine.has(sk) !== second.has(sk)) {
 			fail(`${name(k, sk)} is on one of UDP's two chains`);
 		}
 	}

@@ -39,6 +39,15 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "udp-child-hash-entries",
+		commit: null,
+		since: "6.2",
+		backports: [],
+		summary:
+			"udp_child_hash_entries: namespaces made later get UDP tables of their own, of that size, which the search for a port takes its stride from",
+		modelled: true,
+	},
+	{
 		name: "bhash2-dual-stack-wildcard",
 		commit: "d9ba99342855",
 		since: "6.3",
@@ -426,6 +435,7 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"syn-recv-shutdown-deferred": true,
 	"tcp-tw-reuse-delay": true,
 	"tw-fin-wait2-not-reused": true,
+	"udp-child-hash-entries": true,
 	"udp-hash4": true,
 	"udp-hash4-reconnect": true,
 	"sctp-listen-resets-state": true,

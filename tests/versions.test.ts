@@ -360,6 +360,30 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		[0, -EOPNOTSUPP],
 		[0, Uint8Array.of(1, 0, 0, 0)],
 	],
+	"udp-child-hash-entries": [
+		"6.1.176",
+		"6.3",
+		(version) => {
+			// From port to port in a table of 256 it is nearer to 40400 than in one of 16,384.
+			const { net, task } = boot(version);
+			const known = net.setSysctl("net.ipv4.udp_child_hash_entries", "129");
+			const child = task.unshareNet();
+			child.setLink("lo", true);
+			child.setSysctl("net.ipv4.ip_local_port_range", "40000 40511");
+			const reserved = "40000-40299,40301-40399,40401-40511";
+			child.setSysctl("net.ipv4.ip_local_reserved_ports", reserved);
+			let far = 0;
+			for (let i = 0; i < 200; i++) {
+				const fd = task.socket(AF_INET, SOCK_DGRAM, 0);
+				expect(task.bind(fd, at("127.0.0.1", 0))).toBe(0);
+				if (portOf(task, fd) === 40_400) far++;
+				task.close(fd);
+			}
+			return [known, far > 58];
+		},
+		[-ENOENT, false],
+		[0, true],
+	],
 	"udp-hash4": [
 		"6.12",
 		"6.13",

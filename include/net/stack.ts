@@ -41,6 +41,7 @@ export type ChangeName =
 	| "tcp-tw-reuse-delay"
 	| "tw-fin-wait2-not-reused"
 	| "udplite-removed"
+	| "udp-child-hash-entries"
 	| "udp-hash4"
 	| "udp-hash4-reconnect"
 	| "sctp-listen-resets-state"
@@ -63,6 +64,7 @@ export interface Stack {
 	readonly dccp_hashinfo: InetHashinfo;
 	readonly sctp_globals: SctpGlobals;
 	readonly mptcp: MptcpSocks;
+	/** The one that namespaces share, unless they have their own: Net.udp_table. */
 	readonly udp_table: UdpTable;
 	readonly udplite_table: UdpTable;
 	/** Namespaces; nets[id - 1] has that id. */

@@ -4,6 +4,8 @@ import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
 export const UDP_HTABLE_SIZE_MIN = 256;
+/** Of a namespace that has tables of its own. */
+export const UDP_HTABLE_SIZE_MIN_PERNET = 128;
 export const UDP_HTABLE_SIZE_MAX = 65536;
 /** What a machine with 24 GiB gets: one slot for every 2 MiB, rounded up to a power of two. */
 export const UDP_HTABLE_SIZE_DEFAULT = 16_384;
@@ -62,11 +64,11 @@ export class UdpTable {
 	udp_ipv6_hash_secret: number | null = null;
 
 	/** Throws RangeError for a number of slots that is no power of two or that no kernel has. */
-	constructor(size = UDP_HTABLE_SIZE_DEFAULT) {
+	constructor(size = UDP_HTABLE_SIZE_DEFAULT, min = UDP_HTABLE_SIZE_MIN) {
 		const power = Number.isInteger(size) && (size & (size - 1)) === 0;
-		if (!power || size < UDP_HTABLE_SIZE_MIN || size > UDP_HTABLE_SIZE_MAX) {
+		if (!power || size < min || size > UDP_HTABLE_SIZE_MAX) {
 			throw new RangeError(
-				`size of udp must be a power of two from ${UDP_HTABLE_SIZE_MIN} to ${UDP_HTABLE_SIZE_MAX}, is ${size}`,
+				`size of udp must be a power of two from ${min} to ${UDP_HTABLE_SIZE_MAX}, is ${size}`,
 			);
 		}
 		this.hash = new Int32Array(size);

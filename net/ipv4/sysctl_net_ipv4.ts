@@ -6,6 +6,7 @@
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
 import type { ChangeName } from "../../include/net/stack.js";
+import { UDP_HTABLE_SIZE_MAX } from "../../include/net/udp.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
 /** A settable file: reads as text, and takes text or refuses it with a negative errno. */
@@ -200,6 +201,10 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	tcp_l3mdev_accept: number("sysctl_tcp_l3mdev_accept", 0, 1),
 	udp_l3mdev_accept: number("sysctl_udp_l3mdev_accept", 0, 1),
 	tcp_max_tw_buckets: number("sysctl_tcp_max_tw_buckets", INT_MIN, INT_MAX),
+	udp_child_hash_entries: since(
+		"udp-child-hash-entries",
+		number("sysctl_udp_child_hash_entries", 0, UDP_HTABLE_SIZE_MAX),
+	),
 };
 
 /** Names of the files below /proc/sys/net/ipv4 that the model has. */

@@ -48,7 +48,8 @@ import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
 	set_udp_hashes,
-	type UdpTable,
+	UDP_HTABLE_SIZE_MIN_PERNET,
+	UdpTable,
 	udp_hashed4,
 	udp_hashslot,
 	udp_hashslot2,
@@ -110,11 +111,11 @@ const IP_MAX_MTU = 0xffff;
 const LONG_CHAIN = 10;
 
 /** Ports of a chain that are in use, one bit each; enough for the smallest table. */
-const bitmap = new Uint32Array(MAX_UDP_PORTS / 256 / 32);
+const bitmap = new Uint32Array(MAX_UDP_PORTS / UDP_HTABLE_SIZE_MIN_PERNET / 32);
 
 /** The tables of a sock's protocol: sk->sk_prot->h.udp_table. */
 export function udp_get_table_prot(k: Stack, sk: number): UdpTable {
-	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : k.udp_table;
+	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : sk_net(k, sk).udp_table;
 }
 
 /**
@@ -530,7 +531,7 @@ function udp_unhash4(k: Stack, table: UdpTable, sk: number): void {
  */
 export function udp_lib_hash4(k: Stack, sk: number, hash: number): void {
 	const S = k.sock;
-	const table = k.udp_table;
+	const table = udp_get_table_prot(k, sk);
 	const hash16 = hash & 0xffff;
 	if (udp_hashed4(S, sk)) {
 		if (k.changes.has("udp-hash4-reconnect")) udp_rehash4(k, table, sk, hash16);
@@ -593,7 +594,7 @@ export function udp4_lib_lookup(
 	dif: number,
 	sdif: number,
 ): number {
-	return __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, k.udp_table);
+	return __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, net.udp_table);
 }
 
 /**
@@ -797,7 +798,7 @@ function udp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): nu
 
 export function udp_disconnect(k: Stack, sk: number): number {
 	// Else only one that loses its address or its port leaves the chain of its four-tuple.
-	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, k.udp_table, sk);
+	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, udp_get_table_prot(k, sk), sk);
 	return __udp_disconnect(k, sk);
 }
 
@@ -875,6 +876,15 @@ export function udp_lib_close(k: Stack, sk: number): void {
 	sk_prot(k, sk).unhash(k, sk);
 	sock_orphan(k, sk);
 	sk_free(k, sk);
+}
+
+/** The table of a new namespace that a task of `old_net` makes: udp_set_table. */
+export function udp_set_table(k: Stack, old_net: Net | null): UdpTable {
+	const hash_entries = old_net?.ipv4.sysctl_udp_child_hash_entries ?? 0;
+	if (hash_entries === 0) return k.udp_table;
+	const size = 2 ** Math.ceil(Math.log2(hash_entries));
+	const min = UDP_HTABLE_SIZE_MIN_PERNET;
+	return new UdpTable(Math.max(size, min), min);
 }
 
 export const udp_prot: Proto = {

@@ -309,7 +309,7 @@ export function udp6_lib_lookup(
 	dif: number,
 	sdif: number,
 ): number {
-	return __udp6_lib_lookup(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, k.udp_table);
+	return __udp6_lib_lookup(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, net.udp_table);
 }
 
 /**

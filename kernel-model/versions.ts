@@ -185,6 +185,15 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "sctp-accept-clones",
+		commit: null,
+		since: "6.19",
+		backports: ["6.18.44"],
+		summary:
+			"an SCTP socket that accept() makes inherits SO_REUSEPORT, IPV6_V6ONLY and the options of level SOL_IP, so that others share its port",
+		modelled: true,
+	},
+	{
 		name: "udp-hash4",
 		commit: "78c91ae2c6de",
 		since: "6.13",
@@ -438,6 +447,7 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"udp-child-hash-entries": true,
 	"udp-hash4": true,
 	"udp-hash4-reconnect": true,
+	"sctp-accept-clones": true,
 	"sctp-listen-resets-state": true,
 	"sctp-listener-shutdown": true,
 	"tcp-disconnect-busy": true,

@@ -334,6 +334,26 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		[-EAGAIN, 0],
 		[-EAGAIN, -EAGAIN],
 	],
+	"sctp-accept-clones": [
+		"6.18",
+		"6.18.44",
+		(version) => {
+			const { task } = boot(version);
+			const make = (option: number | null, address: string) => {
+				const fd = sctp(task);
+				if (option !== null) task.setsockopt(fd, SOL_SOCKET, option, 1);
+				return [fd, task.bind(fd, at(address, 5000))];
+			};
+			const [server] = make(SO_REUSEPORT, "127.0.0.1");
+			task.listen(server, 1);
+			expect(task.connect(sctp(task), at("127.0.0.1", 5000))).toBe(0);
+			expect(task.accept(server)).toBeGreaterThan(0);
+			const [, other] = make(null, "127.0.0.9"); // now each owner is looked at
+			return [other, make(SO_REUSEPORT, "127.0.0.1")[1]];
+		},
+		[0, -EADDRINUSE],
+		[0, 0],
+	],
 	"sctp-listener-shutdown": [
 		"6.1.176",
 		"6.11",

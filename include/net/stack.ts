@@ -44,6 +44,7 @@ export type ChangeName =
 	| "udp-child-hash-entries"
 	| "udp-hash4"
 	| "udp-hash4-reconnect"
+	| "sctp-accept-clones"
 	| "sctp-listen-resets-state"
 	| "sctp-listener-shutdown"
 	| "tcp-disconnect-busy"

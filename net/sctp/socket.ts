@@ -885,7 +885,10 @@ function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolea
 	return asoc.dead ? -ECONNREFUSED : -ERESTARTSYS;
 }
 
-/** A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk. */
+/**
+ * A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk,
+ * or since sctp-accept-clones sctp_clone_sock.
+ */
 function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
@@ -899,6 +902,13 @@ function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): num
 	S.sk_lingertime[newsk] = S.sk_lingertime[sk];
 	S.inet_sport[newsk] = S.inet_sport[sk];
 	S.skc_dport[newsk] = asoc.peer.port;
+	if (k.changes.has("sctp-accept-clones")) {
+		S.skc_reuseport[newsk] = S.skc_reuseport[sk];
+		S.skc_ipv6only[newsk] = S.skc_ipv6only[sk];
+		S.inet_flags[newsk] = S.inet_flags[sk];
+		S.local_port_range_lo[newsk] = S.local_port_range_lo[sk];
+		S.local_port_range_hi[newsk] = S.local_port_range_hi[sk];
+	}
 	sctp_pf(k, sk).copy_sk_addrs(k, newsk, sk, asoc);
 	return newsk;
 }

@@ -295,6 +295,23 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-set-up-while-closed",
+		commit: null,
+		since: "6.4",
+		backports: [],
+		summary:
+			"bind() and the options that an MPTCP socket's first subflow takes say EINVAL once it connects, and are taken again once it is closed",
+		modelled: true,
+	},
+	{
+		name: "mptcp-accepted-set-up",
+		commit: null,
+		since: "6.6",
+		backports: [],
+		summary: "the same for an MPTCP socket that accept() made, once it is closed",
+		modelled: true,
+	},
+	{
 		name: "mptcp-getsockopt-flags",
 		commit: null,
 		since: "6.15",
@@ -434,7 +451,9 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"fastreuse-recomputed": true,
 	"first-bind-not-fast": true,
 	"mptcp-getsockopt-flags": true,
+	"mptcp-accepted-set-up": true,
 	"mptcp-local-port-range": true,
+	"mptcp-set-up-while-closed": true,
 	"orphan-uid": true,
 	"port-step-width": true,
 	"prefsrc-removed-on-every-device": true,

@@ -84,6 +84,7 @@ function bindAfterOptionTakenBack(version: string, option: number, second: strin
 
 const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 
+const mptcp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
 const sctp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP);
 
 /** connect() with AF_UNSPEC while another thread's connect() sleeps: what both say. */
@@ -366,12 +367,43 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		[-EOPNOTSUPP, -EAGAIN],
 		[0, -EINVAL],
 	],
+	"mptcp-set-up-while-closed": [
+		"6.3",
+		"6.4",
+		(version) => {
+			const { net, task } = boot(version);
+			net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
+			const fd = mptcp(task);
+			const set = () => task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+			task.connect(fd, at("198.51.100.1", 80), undefined, true);
+			return [set(), task.connect(fd, UNSPEC), set()];
+		},
+		[0, 0, 0],
+		[-EINVAL, 0, 0],
+	],
+	"mptcp-accepted-set-up": [
+		"6.5",
+		"6.6",
+		(version) => {
+			const { task } = boot(version);
+			const server = mptcp(task);
+			task.bind(server, at("127.0.0.1", 5000));
+			task.listen(server, 1);
+			const client = mptcp(task);
+			task.connect(client, at("127.0.0.1", 5000));
+			const fd = task.accept(server);
+			const set = () => task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+			return [set(), task.connect(client, UNSPEC), set()];
+		},
+		[-EINVAL, 0, -EINVAL],
+		[-EINVAL, 0, 0],
+	],
 	"mptcp-getsockopt-flags": [
 		"6.14",
 		"6.15",
 		(version) => {
 			const { task } = boot(version);
-			const fd = task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+			const fd = mptcp(task);
 			return [
 				task.setsockopt(fd, SOL_IP, IP_FREEBIND, 1),
 				task.getsockopt(fd, SOL_IP, IP_FREEBIND),

@@ -35,9 +35,11 @@ import {
 	TCP_ESTABLISHED,
 	TCP_LISTEN,
 	TCP_SYN_SENT,
+	TCPF_CLOSE,
 	TCPF_ESTABLISHED,
 	TCPF_FIN_WAIT1,
 	TCPF_FIN_WAIT2,
+	TCPF_LISTEN,
 } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
@@ -73,9 +75,17 @@ export function mptcp_sk(k: Stack, sk: number): MptcpSock {
 	return msk;
 }
 
-/** The first subflow's struct socket, as long as it may still be set up; else 0. */
-export function __mptcp_nmpc_socket(msk: MptcpSock): number {
-	return msk.initial && !msk.can_ack ? msk.socket : 0;
+/**
+ * The first subflow's struct socket, as long as it may still be set up; else 0. Since
+ * mptcp-set-up-while-closed the sock's state says so.
+ */
+export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
+	const msk = mptcp_sk(k, sk);
+	if (!k.changes.has("mptcp-set-up-while-closed")) {
+		return msk.initial && !msk.can_ack ? msk.socket : 0;
+	}
+	if (((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return 0;
+	return msk.initial || k.changes.has("mptcp-accepted-set-up") ? msk.socket : 0;
 }
 
 /** A new sock's first subflow. */
@@ -232,7 +242,7 @@ function mptcp_shutdown(k: Stack, sk: number, how: number): void {
 function mptcp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const msk = mptcp_sk(k, sk);
-	const ssock = __mptcp_nmpc_socket(msk);
+	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
 	S.skc_state[sk] = TCP_SYN_SENT;
 	const err = sock_ops(k, ssock).connect(k, ssock, addr, addr_len, true);
@@ -271,7 +281,7 @@ function mptcp_bind(
 ): number {
 	const sk = k.socket.sk[sock];
 	const msk = mptcp_sk(k, sk);
-	const ssock = __mptcp_nmpc_socket(msk);
+	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
 	const err = sock_ops(k, ssock).bind(k, ssock, addr, addr_len, cap_net_bind_service);
 	if (err === 0) mptcp_copy_inaddrs(k, sk, msk.first);
@@ -284,7 +294,7 @@ function mptcp_listen(k: Stack, sock: number, backlog: number): number {
 	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_STREAM) {
 		return -EINVAL;
 	}
-	const ssock = __mptcp_nmpc_socket(msk);
+	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
 	const err = sock_ops(k, ssock).listen(k, ssock, backlog);
 	k.sock.skc_state[sk] = k.sock.skc_state[msk.first];

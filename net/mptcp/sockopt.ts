@@ -141,7 +141,7 @@ function mptcp_setsockopt_sol_socket(
 		case SO_BINDTODEVICE:
 		case SO_BINDTOIFINDEX: {
 			const msk = mptcp_sk(k, sk);
-			if (__mptcp_nmpc_socket(msk) === 0) return -EINVAL;
+			if (__mptcp_nmpc_socket(k, sk) === 0) return -EINVAL;
 			const ssk = msk.first;
 			const ret = sk_setsockopt(k, ssk, optname, optval, optlen, cap_net_raw);
 			if (ret !== 0) return ret;
@@ -171,7 +171,7 @@ function mptcp_setsockopt_v6(
 		return -EOPNOTSUPP;
 	}
 	const msk = mptcp_sk(k, sk);
-	const ssock = __mptcp_nmpc_socket(msk);
+	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
 	const ret = tcp_setsockopt(k, ssock, SOL_IPV6, optname, optval, optlen);
 	if (ret !== 0) return ret;
@@ -213,7 +213,7 @@ function mptcp_setsockopt_sol_ip_set(
 	const err = do_ip_setsockopt(k, sk, optname, optval, optlen);
 	if (err !== 0) return err;
 	const msk = mptcp_sk(k, sk);
-	if (__mptcp_nmpc_socket(msk) === 0) return -EINVAL;
+	if (__mptcp_nmpc_socket(k, sk) === 0) return -EINVAL;
 	if (optname === IP_LOCAL_PORT_RANGE) {
 		S.local_port_range_lo[msk.first] = S.local_port_range_lo[sk];
 		S.local_port_range_hi[msk.first] = S.local_port_range_hi[sk];

@@ -184,7 +184,11 @@ function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
 	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, can_ack: true, fallback: false });
 	k.mptcp.conn.set(ssk, nsk);
 	// What the other end did before accept().
-	if (S.skc_state[ssk] === TCP_CLOSE) S.skc_state[nsk] = TCP_CLOSE;
+	if (S.skc_state[ssk] === TCP_CLOSE) {
+		S.skc_state[nsk] = TCP_CLOSE;
+		S.sk_err[nsk] = -sock_error(k, ssk);
+		if (S.sk_err[nsk] !== 0) S.sk_shutdown[nsk] = SHUTDOWN_MASK; // MP_FASTCLOSE
+	}
 	if (S.skc_state[ssk] === TCP_CLOSE_WAIT) {
 		S.skc_state[nsk] = TCP_CLOSE_WAIT;
 		S.sk_shutdown[nsk] |= RCV_SHUTDOWN;

@@ -174,6 +174,27 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			b bind ${lo}:5001
 			c send = EPIPE
 		`;
+		rule(
+			`${name}: a reset is known to the other end, accepted or not`,
+			`
+			${name} s
+			s bind ${lo}:5000
+			s listen 4
+			${name} a b
+			a connect ${lo}:5000
+			a dissolve
+			s accept c
+			b connect ${lo}:5000
+			s accept d
+			b dissolve
+			c getopt 1.4 4 = 68000000
+			d getopt 1.4 4 = 68000000
+			c recv = 0
+			d recv = 0
+			c send = EPIPE
+			d send = EPIPE
+			`,
+		);
 		for (const server of [name, tcp]) {
 			rule(
 				`${name}: after close() it waits a minute for its ${server} peer, which then gets a reset`,

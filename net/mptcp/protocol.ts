@@ -180,6 +180,8 @@ function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
 	S.sk_shutdown[nsk] = 0;
 	mptcp_copy_inaddrs(k, nsk, ssk);
 	const socket = sock_alloc(k, SOCK_STREAM, 0);
+	// mptcp_bind() and mptcp_connect() go by the family of the sock.
+	k.socket.ops[socket] = S.skc_family[nsk] === AF_INET6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
 	sock_graft(k, ssk, socket);
 	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, can_ack: true, fallback: false });
 	k.mptcp.conn.set(ssk, nsk);

@@ -195,6 +195,21 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			d send = EPIPE
 			`,
 		);
+		rule(
+			`${name}: what accept() made can be bound again once it is dissolved`,
+			`
+			${name} s a
+			s bind ${lo}:5000
+			s listen 4
+			a connect ${lo}:5000
+			s accept c
+			c bind ${lo}:5001 = EINVAL
+			c dissolve
+			c bind ${lo}:5001
+			c name = ${lo}:5001
+			`,
+			["6.12.107", "6.18.44"],
+		);
 		for (const server of [name, tcp]) {
 			rule(
 				`${name}: after close() it waits a minute for its ${server} peer, which then gets a reset`,

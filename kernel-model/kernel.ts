@@ -14,6 +14,7 @@ import { TCP_SYN_RETRIES } from "../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../include/net/udp.js";
 import type { PortSearchTrace } from "../include/trace/events/port_search.js";
 import { run_timers } from "../net/ipv4/tcp_timer.js";
+import { udp_set_table } from "../net/ipv4/udp.js";
 import { NetNamespace } from "./net.js";
 import { SeededRandom } from "./random.js";
 import { Task, type TaskOptions } from "./task.js";
@@ -64,6 +65,7 @@ export class Kernel implements Stack {
 	net_secret: Uint32Array | null = null;
 	table_perturb: Uint32Array | null = null;
 	readonly port_offset = new Uint32Array(2);
+	cap_net_bind_service = true;
 	blocker = 0;
 	found_tb = 0;
 	found_tw = 0;
@@ -112,13 +114,19 @@ export class Kernel implements Stack {
 		run_timers(this, this.timers.now + ms);
 	}
 
-	/** A new network namespace: lo, up unless `lo` is "down", and nothing else. */
-	createNet(options: { name?: string; lo?: "up" | "down" } = {}): NetNamespace {
+	/**
+	 * A new network namespace: lo, up unless `lo` is "down", and nothing else. `parent` is that
+	 * of the task that makes it.
+	 */
+	createNet(
+		options: { name?: string; lo?: "up" | "down"; parent?: NetNamespace } = {},
+	): NetNamespace {
 		const id = this.nets.length + 1;
 		const net: Net = {
 			id,
 			name: options.name ?? `net${id}`,
 			hash_mix: this.random.get_random_u32(),
+			udp_table: udp_set_table(this, options.parent?.net ?? null),
 			changes: this.changes,
 			ipv4: {
 				ip_local_ports: { range: [32768, 60999], warned: false },
@@ -133,6 +141,7 @@ export class Kernel implements Stack {
 				sysctl_tcp_l3mdev_accept: 0,
 				sysctl_udp_l3mdev_accept: 0,
 				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
+				sysctl_udp_child_hash_entries: 0,
 				sysctl_tcp_max_tw_buckets: this.tcp_hashinfo.ehash.length / 2,
 			},
 			ipv6: { bindv6only: 0, ip_nonlocal_bind: 0 },

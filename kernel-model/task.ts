@@ -199,7 +199,7 @@ export class Task {
 
 	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */
 	unshareNet(): NetNamespace {
-		this.net = this.kernel.createNet({ lo: "down" });
+		this.net = this.kernel.createNet({ lo: "down", parent: this.net });
 		return this.net;
 	}
 
@@ -244,6 +244,7 @@ export class Task {
 		const sock = this.socketOf(fd);
 		if (sock < 0) return sock;
 		const block = nonblock ?? this.nonblocking(sock);
+		this.kernel.cap_net_bind_service = this.privileged;
 		return __sys_connect(this.kernel, sock, toSockaddr(address), addrlen, block);
 	}
 
@@ -349,6 +350,7 @@ export class Task {
 		if (sock < 0) return sock;
 		const to = address === null ? null : toSockaddr(address);
 		const block = nonblock ?? this.nonblocking(sock);
+		this.kernel.cap_net_bind_service = this.privileged;
 		return __sys_sendto(this.kernel, sock, size, to, addrlen, block);
 	}
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Self-check of a kernel's tables: every chain, owner and count against every other. */
+import { hlist_unhashed } from "../include/linux/list.js";
 import { AF_INET, AF_INET6 } from "../include/linux/socket.js";
 import {
 	type InetHashinfo,
@@ -15,7 +16,13 @@ import {
 	TCP_TIME_WAIT,
 	tcpStateName,
 } from "../include/net/tcp_states.js";
-import { type UdpTable, udp_hashslot } from "../include/net/udp.js";
+import {
+	type UdpTable,
+	udp_hashslot,
+	udp_hashslot2,
+	udp_hashslot4,
+	udp_portaddr_hash,
+} from "../include/net/udp.js";
 import {
 	IPPROTO_DCCP,
 	IPPROTO_TCP,
@@ -24,6 +31,7 @@ import {
 } from "../include/uapi/linux/in.js";
 import { sk_ehashfn } from "../net/ipv4/inet_hashtables.js";
 import { sk_timer } from "../net/ipv4/tcp_timer.js";
+import { udp_get_table_prot } from "../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
 
 function fail(what: string): never {
@@ -43,7 +51,9 @@ export function verify(k: Kernel): void {
 	for (const hinfo of [k.tcp_hashinfo, k.dccp_hashinfo]) {
 		verifyHashinfo(k, hinfo, live, owned, hashed);
 	}
-	verifyUdpTable(k, k.udp_table, IPPROTO_UDP, live, hashed);
+	for (const table of new Set([k.udp_table, ...k.nets.map(({ udp_table }) => udp_table)])) {
+		verifyUdpTable(k, table, IPPROTO_UDP, live, hashed);
+	}
 	verifyUdpTable(k, k.udplite_table, IPPROTO_UDPLITE, live, hashed);
 	verifySocks(k, live, owned, hashed);
 	verifyReuseport(k);
@@ -193,7 +203,7 @@ function sameAddress(k: Kernel, hinfo: InetHashinfo, sk: number, tb2: number): b
 	return mapped && T2.v6_rcv_saddr[tb2 * 4 + 3] === S.skc_rcv_saddr[sk];
 }
 
-/** UDP's two tables: each socket with a port on both, on the right chains, and counted. */
+/** UDP's tables: each socket with a port on both, on the right chains, and counted. */
 function verifyUdpTable(
 	k: Kernel,
 	table: UdpTable,
@@ -202,15 +212,27 @@ function verifyUdpTable(
 	hashed: Set<number>,
 ): void {
 	const S = k.sock;
+	const mine = new Set<number>();
 	const second = new Set<number>();
+	const connected = new Map<number, number>();
 	for (let slot = 0; slot <= table.mask; slot++) {
-		if ((table.hash[slot] | table.count[slot] | table.hash2[slot] | table.count2[slot]) === 0) {
-			continue;
+		const { hash, count, hash2, count2, hash4 } = table;
+		if ((hash[slot] | count[slot] | hash2[slot] | count2[slot] | hash4[slot]) === 0) continue;
+		const third = chain("udp hash4", hash4, S.bind2_node_next, S.bind2_node_pprev, slot);
+		for (const sk of third) {
+			if (udp_hashslot4(table, S.udp_lrpa_hash[sk]) !== slot) {
+				fail(`${name(k, sk)} is on the wrong chain of udp hash4`);
+			}
+			const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
+			connected.set(slot2, (connected.get(slot2) ?? 0) + 1);
+			if (hlist_unhashed(S.node_pprev, sk)) fail(`udp hash4 ${slot} holds ${name(k, sk)}`);
 		}
 		const first = chain("udp hash", table.hash, S.node_next, S.node_pprev, slot);
 		if (first.length !== table.count[slot]) fail(`udp hash ${slot} miscounts`);
 		for (const sk of first) {
 			hashed.add(sk);
+			mine.add(sk);
+			if (udp_get_table_prot(k, sk) !== table) fail(`${name(k, sk)} is in another table`);
 			if (S.sk_protocol[sk] !== protocol) fail(`${name(k, sk)} is in another protocol's table`);
 			if (!live.has(sk)) fail(`udp hash ${slot} holds freed socket ${sk}`);
 			const net = k.nets[S.skc_net[sk] - 1];
@@ -231,8 +253,13 @@ function verifyUdpTable(
 			if ((hash & table.mask) !== slot) fail(`${name(k, sk)} is on the wrong chain of udp hash2`);
 		}
 	}
+	for (let slot2 = 0; slot2 <= table.mask; slot2++) {
+		if (table.hash4_cnt[slot2] !== (connected.get(slot2) ?? 0)) {
+			fail(`udp hash2 ${slot2} miscounts the sockets on chains of hash4`);
+		}
+	}
 	for (const sk of live) {
-		if (S.sk_protocol[sk] === protocol && hashed.has(sk) !== second.has(sk)) {
+		if (mine.has(sk) !== second.has(sk)) {
 			fail(`${name(k, sk)} is on one of UDP's two chains`);
 		}
 	}

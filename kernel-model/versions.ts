@@ -39,6 +39,15 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "udp-child-hash-entries",
+		commit: null,
+		since: "6.2",
+		backports: [],
+		summary:
+			"udp_child_hash_entries: namespaces made later get UDP tables of their own, of that size, which the search for a port takes its stride from",
+		modelled: true,
+	},
+	{
 		name: "bhash2-dual-stack-wildcard",
 		commit: "d9ba99342855",
 		since: "6.3",
@@ -78,6 +87,48 @@ export const CHANGES: readonly BehaviourChange[] = [
 		backports: ["6.1.176"],
 		summary:
 			"a datagram that meets a reuseport group with connected members is scored by the member found",
+		modelled: true,
+	},
+	{
+		name: "udp-reuseport-rescored-upwards",
+		commit: null,
+		since: "6.10",
+		backports: ["6.1.176"],
+		summary:
+			"that score only counts where it is higher; over IPv6 it is that of the member found as well (before, it was counted in vain)",
+		modelled: true,
+	},
+	{
+		name: "tcp-disconnect-busy",
+		commit: "4faeee0cf8a5",
+		since: "6.4",
+		backports: [],
+		summary:
+			"while a connect() of another thread sleeps, connect() with AF_UNSPEC and shutdown() say EBUSY, until tcp-disconnect-epipe",
+		modelled: true,
+	},
+	{
+		name: "tcp-disconnect-epipe",
+		commit: "419ce133ab92",
+		since: "6.6",
+		backports: ["6.1.176"],
+		summary: "connect() with AF_UNSPEC ends a connect() that sleeps in another thread with EPIPE",
+		modelled: true,
+	},
+	{
+		name: "sctp-listen-resets-state",
+		commit: null,
+		since: "6.11",
+		backports: ["6.1.176"],
+		summary: "an SCTP socket whose listen() finds no port does not count as listening",
+		modelled: true,
+	},
+	{
+		name: "sctp-listener-shutdown",
+		commit: null,
+		since: "6.11",
+		backports: [],
+		summary: "shutdown() of an SCTP listener's receiving end works, and accept() then says EINVAL",
 		modelled: true,
 	},
 	{
@@ -134,13 +185,31 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
+		name: "sctp-accept-clones",
+		commit: null,
+		since: "6.19",
+		backports: ["6.18.44"],
+		summary:
+			"an SCTP socket that accept() makes inherits SO_REUSEPORT, IPV6_V6ONLY and the options of level SOL_IP, so that others share its port",
+		modelled: true,
+	},
+	{
 		name: "udp-hash4",
 		commit: "78c91ae2c6de",
 		since: "6.13",
 		backports: [],
 		summary:
 			"of UDP sockets with one four-tuple the last to connect gets the datagrams; a connected socket leaves its reuseport group",
-		modelled: false,
+		modelled: true,
+	},
+	{
+		name: "udp-hash4-reconnect",
+		commit: null,
+		since: "7.3",
+		backports: ["7.2.12"],
+		summary:
+			"a UDP socket bound to an address that dissolves its connection and connects again counts as the last to connect; until then it keeps its place",
+		modelled: true,
 	},
 	{
 		name: "dccp-removed",
@@ -218,19 +287,37 @@ export const CHANGES: readonly BehaviourChange[] = [
 		modelled: true,
 	},
 	{
-		name: "mptcp-first-by-state",
-		commit: "ddb1a072f858",
-		since: "6.4",
-		backports: [],
-		summary: "an MPTCP socket that connects or is connected takes no option of its first subflow",
-		modelled: true,
-	},
-	{
 		name: "mptcp-local-port-range",
 		commit: "ae5439658cce",
 		since: "6.8",
 		backports: [],
 		summary: "MPTCP sockets take IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT",
+		modelled: true,
+	},
+	{
+		name: "mptcp-set-up-while-closed",
+		commit: null,
+		since: "6.4",
+		backports: [],
+		summary:
+			"bind() and the options that an MPTCP socket's first subflow takes say EINVAL once it connects, and are taken again once it is closed",
+		modelled: true,
+	},
+	{
+		name: "mptcp-accepted-set-up",
+		commit: null,
+		since: "6.6",
+		backports: [],
+		summary: "the same for an MPTCP socket that accept() made, once it is closed",
+		modelled: true,
+	},
+	{
+		name: "mptcp-getsockopt-flags",
+		commit: null,
+		since: "6.15",
+		backports: ["6.1.176", "6.12.107"],
+		summary:
+			"getsockopt() of an MPTCP socket tells IP_FREEBIND, IP_TRANSPARENT, IPV6_FREEBIND, IPV6_TRANSPARENT and IPV6_V6ONLY instead of EOPNOTSUPP",
 		modelled: true,
 	},
 	{
@@ -318,10 +405,11 @@ const STABLE: Readonly<Record<string, string>> = {
 	"6.16.12": "stable, with 6.17's orphan-uid",
 	"6.17.8": "stable, with 6.18's fastreuse-recomputed",
 	"6.18.44": "stable, with 7.0's UDP fix",
+	"7.2.12": "stable, with 7.3's udp-hash4-reconnect",
 };
 
 const RELEASES =
-	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.3";
+	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.2.12 7.3";
 
 /** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [
@@ -362,8 +450,10 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"dccp-removed": true,
 	"fastreuse-recomputed": true,
 	"first-bind-not-fast": true,
-	"mptcp-first-by-state": true,
+	"mptcp-getsockopt-flags": true,
+	"mptcp-accepted-set-up": true,
 	"mptcp-local-port-range": true,
+	"mptcp-set-up-while-closed": true,
 	"orphan-uid": true,
 	"port-step-width": true,
 	"prefsrc-removed-on-every-device": true,
@@ -373,7 +463,16 @@ const ASKED: Readonly<Record<ChangeName, true>> = {
 	"syn-recv-shutdown-deferred": true,
 	"tcp-tw-reuse-delay": true,
 	"tw-fin-wait2-not-reused": true,
+	"udp-child-hash-entries": true,
+	"udp-hash4": true,
+	"udp-hash4-reconnect": true,
+	"sctp-accept-clones": true,
+	"sctp-listen-resets-state": true,
+	"sctp-listener-shutdown": true,
+	"tcp-disconnect-busy": true,
+	"tcp-disconnect-epipe": true,
 	"udp-reuseport-rescored": true,
+	"udp-reuseport-rescored-upwards": true,
 	"udp-wildcard-hash2-shortcut-fixed": true,
 	"udplite-removed": true,
 };

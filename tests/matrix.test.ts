@@ -66,7 +66,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"dccp-removed": ["ESOCKTNOSUPPORT", "3"],
 	"fastreuse-recomputed": ["0", "EADDRNOTAVAIL"],
 	"first-bind-not-fast": ["EADDRINUSE", "0"],
-	"mptcp-first-by-state": ["EINVAL", "0"],
+	"mptcp-set-up-while-closed": ["EINVAL", "0"],
 	"mptcp-local-port-range": ["0", "ENOPROTOOPT"],
 	"orphan-uid": ["0", "EADDRINUSE"],
 	"port-step-width": ["0", "ENOENT"],

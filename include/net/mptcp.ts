@@ -15,7 +15,7 @@ export interface MptcpSock {
 	initial: boolean;
 	/** The first subflow. There are no others. */
 	first: number;
-	/** The first subflow was asked for: since mptcp-first-by-state it is made only then. */
+	/** The first subflow was asked for: since mptcp-set-up-while-closed it is made only then. */
 	accessed: boolean;
 	/** The other end takes MPTCP: subflow options cannot be set any more. */
 	can_ack: boolean;
@@ -29,4 +29,6 @@ export class MptcpSocks {
 	readonly socks = new Map<number, MptcpSock>();
 	/** By subflow: the sock that it belongs to, subflow->conn. */
 	readonly conn = new Map<number, number>();
+	/** Subflows that end on their own after close(), with what their sock was. */
+	readonly closing = new Map<number, MptcpSock>();
 }

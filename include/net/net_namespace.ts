@@ -7,6 +7,7 @@
  */
 import type { In6Addr } from "./ipv6.js";
 import type { ChangeName } from "./stack.js";
+import type { UdpTable } from "./udp.js";
 
 /** Namespace-wide settings, named as struct netns_ipv4 names them. */
 export interface NetnsIpv4 {
@@ -30,6 +31,8 @@ export interface NetnsIpv4 {
 	sysctl_udp_l3mdev_accept: number;
 	sysctl_tcp_syn_retries: number;
 	sysctl_tcp_max_tw_buckets: number;
+	/** Size of the UDP tables of namespaces made by tasks of this one; 0: the shared ones. */
+	sysctl_udp_child_hash_entries: number;
 }
 
 /** The settings of struct netns_sysctl_ipv6. */
@@ -160,6 +163,8 @@ export interface Net {
 	id: number;
 	name: string;
 	hash_mix: number;
+	/** Where its UDP sockets are: net->ipv4.udp_table. */
+	udp_table: UdpTable;
 	/** Behaviour changes of its kernel, for code that knows the namespace only. */
 	readonly changes: ReadonlySet<ChangeName>;
 	ipv4: NetnsIpv4;

@@ -114,8 +114,6 @@ export interface SctpSock {
 	reuse: boolean;
 	/** SCTP_I_WANT_MAPPED_V4_ADDR. */
 	v4mapped: boolean;
-	/** Whether whoever bound it might take any port: stands for who calls connect(). */
-	bind_service: boolean;
 	ep: SctpEndpoint;
 	/** Messages received and not read yet. */
 	receive_queue: SctpMessage[];

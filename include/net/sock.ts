@@ -101,6 +101,11 @@ export interface Proto {
 	readonly no_autobind: boolean;
 }
 
+/** sk_wait_pending, and what sk_disconnects tells a connect() that sleeps. */
+export const WAITS_NOT = 0;
+export const WAITS = 1;
+export const WAITS_DISCONNECTED = 2;
+
 export class SockTable extends Slab {
 	// struct sock_common, shared by full and time-wait sockets
 	skc_net = this.u16();
@@ -130,7 +135,10 @@ export class SockTable extends Slab {
 	/** Owners of the bind bucket; for UDP the chain of the second hash (skc_portaddr_node). */
 	bind_node_next = this.i32();
 	bind_node_pprev = this.i32();
-	/** Owners of the bind2 bucket, or for time-wait sockets its deathrow. */
+	/**
+	 * Owners of the bind2 bucket, or for time-wait sockets its deathrow; for connected UDP
+	 * sockets the chain of the third hash (udp_lrpa_node).
+	 */
 	bind2_node_next = this.i32();
 	bind2_node_pprev = this.i32();
 	/** icsk_bind_hash, tw_tb: the bind bucket, 0 while unbound. */
@@ -160,6 +168,8 @@ export class SockTable extends Slab {
 	 * is one CPU, number 0.
 	 */
 	sk_incoming_cpu = this.u8();
+	/** A blocking connect(): WAITS_NOT, WAITS, WAITS_DISCONNECTED. */
+	sk_wait_pending = this.u8();
 	sk_ack_backlog = this.u32();
 	sk_max_ack_backlog = this.u32();
 
@@ -173,6 +183,9 @@ export class SockTable extends Slab {
 	/** IP_LOCAL_PORT_RANGE, 0 for a bound that is not set. */
 	local_port_range_lo = this.u16();
 	local_port_range_hi = this.u16();
+
+	/** struct udp_sock: the hash of the third chain, of the four-tuple, 16 bits. */
+	udp_lrpa_hash = this.u16();
 
 	// struct inet_connection_sock: accept queue of a listener, link of a queued child
 	rskq_accept_head = this.i32();

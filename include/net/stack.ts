@@ -29,8 +29,10 @@ export type ChangeName =
 	| "dccp-removed"
 	| "fastreuse-recomputed"
 	| "first-bind-not-fast"
-	| "mptcp-first-by-state"
+	| "mptcp-getsockopt-flags"
+	| "mptcp-accepted-set-up"
 	| "mptcp-local-port-range"
+	| "mptcp-set-up-while-closed"
 	| "prefsrc-removed-on-every-device"
 	| "orphan-uid"
 	| "port-step-width"
@@ -41,7 +43,16 @@ export type ChangeName =
 	| "tcp-tw-reuse-delay"
 	| "tw-fin-wait2-not-reused"
 	| "udplite-removed"
+	| "udp-child-hash-entries"
+	| "udp-hash4"
+	| "udp-hash4-reconnect"
+	| "sctp-accept-clones"
+	| "sctp-listen-resets-state"
+	| "sctp-listener-shutdown"
+	| "tcp-disconnect-busy"
+	| "tcp-disconnect-epipe"
 	| "udp-reuseport-rescored"
+	| "udp-reuseport-rescored-upwards"
 	| "udp-wildcard-hash2-shortcut-fixed";
 
 export interface Stack {
@@ -56,6 +67,7 @@ export interface Stack {
 	readonly dccp_hashinfo: InetHashinfo;
 	readonly sctp_globals: SctpGlobals;
 	readonly mptcp: MptcpSocks;
+	/** The one that namespaces share, unless they have their own: Net.udp_table. */
 	readonly udp_table: UdpTable;
 	readonly udplite_table: UdpTable;
 	/** Namespaces; nets[id - 1] has that id. */
@@ -70,6 +82,8 @@ export interface Stack {
 	table_perturb: Uint32Array | null;
 	/** Result of secure_ipv4_port_ephemeral: low and high half. */
 	readonly port_offset: Uint32Array;
+	/** Whether the task that connects or sends has CAP_NET_BIND_SERVICE: what C asks of current. */
+	cap_net_bind_service: boolean;
 	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
 	blocker: number;
 	/** Found by the last check of a candidate: its bind bucket, 0 if it has none. */
@@ -128,6 +142,8 @@ export interface Segment {
 	dport: number;
 	/** Device on which it is received. */
 	dif: number;
+	/** Its route is one to a local address, rather than one by way of lo. */
+	local: boolean;
 	length: number;
 	seq: number;
 	ack: number;

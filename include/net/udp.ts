@@ -4,6 +4,8 @@ import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
 export const UDP_HTABLE_SIZE_MIN = 256;
+/** Of a namespace that has tables of its own. */
+export const UDP_HTABLE_SIZE_MIN_PERNET = 128;
 export const UDP_HTABLE_SIZE_MAX = 65536;
 /** What a machine with 24 GiB gets: one slot for every 2 MiB, rounded up to a power of two. */
 export const UDP_HTABLE_SIZE_DEFAULT = 16_384;
@@ -27,12 +29,17 @@ export interface CorkFlow {
  * and port. `hash` and `hash2` hold the first sock of each chain (struct udp_hslot), `count`
  * and `count2` how many are on it. Chains of `hash` are linked by node_next, those of
  * `hash2` by bind_node_next. A sock's own hashes are the two halves of its skc_hash.
+ *
+ * Since udp-hash4 connected socks with an address are on a third chain, of `hash4`, by their
+ * four-tuple: linked by bind2_node_next. `hash4_cnt` counts them by their slot of `hash2`.
  */
 export class UdpTable {
 	readonly hash: Int32Array;
 	readonly count: Uint32Array;
 	readonly hash2: Int32Array;
 	readonly count2: Uint32Array;
+	readonly hash4: Int32Array;
+	readonly hash4_cnt: Uint32Array;
 	/** Number of slots - 1. */
 	readonly mask: number;
 	/** log2 of the number of slots. */
@@ -57,17 +64,19 @@ export class UdpTable {
 	udp_ipv6_hash_secret: number | null = null;
 
 	/** Throws RangeError for a number of slots that is no power of two or that no kernel has. */
-	constructor(size = UDP_HTABLE_SIZE_DEFAULT) {
+	constructor(size = UDP_HTABLE_SIZE_DEFAULT, min = UDP_HTABLE_SIZE_MIN) {
 		const power = Number.isInteger(size) && (size & (size - 1)) === 0;
-		if (!power || size < UDP_HTABLE_SIZE_MIN || size > UDP_HTABLE_SIZE_MAX) {
+		if (!power || size < min || size > UDP_HTABLE_SIZE_MAX) {
 			throw new RangeError(
-				`size of udp must be a power of two from ${UDP_HTABLE_SIZE_MIN} to ${UDP_HTABLE_SIZE_MAX}, is ${size}`,
+				`size of udp must be a power of two from ${min} to ${UDP_HTABLE_SIZE_MAX}, is ${size}`,
 			);
 		}
 		this.hash = new Int32Array(size);
 		this.count = new Uint32Array(size);
 		this.hash2 = new Int32Array(size);
 		this.count2 = new Uint32Array(size);
+		this.hash4 = new Int32Array(size);
+		this.hash4_cnt = new Uint32Array(size);
 		this.mask = size - 1;
 		this.log = Math.log2(size);
 	}
@@ -85,6 +94,16 @@ export function udp_hashslot(table: UdpTable, net: Net, num: number): number {
 /** Slot of a hash of address and port in the second hash. */
 export function udp_hashslot2(table: UdpTable, hash: number): number {
 	return hash & table.mask;
+}
+
+/** Slot of a hash of a four-tuple in the third hash. */
+export function udp_hashslot4(table: UdpTable, hash: number): number {
+	return hash & table.mask;
+}
+
+/** Whether a sock is on a chain of the third hash: include/linux/udp.h. */
+export function udp_hashed4(S: SockTable, sk: number): boolean {
+	return S.bind2_node_pprev[sk] !== 0;
 }
 
 /** up->udp_port_hash: the port that a sock is hashed by; it stays when the sock is unhashed. */

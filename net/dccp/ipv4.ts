@@ -35,6 +35,7 @@ import {
 	DCCP_REQUESTING,
 	dccp_check_modelled,
 	dccp_close,
+	dccp_connect,
 	dccp_disconnect,
 	dccp_recvmsg,
 	dccp_sendmsg,
@@ -70,8 +71,10 @@ export function dccp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: 
 		dccp_set_state(k, sk, DCCP_CLOSED);
 		inet_bhash2_reset_saddr(k, sk);
 		S.skc_dport[sk] = 0;
+		return err;
 	}
-	return err;
+	dccp_connect(k, sk);
+	return 0;
 }
 
 export const dccp_v4_prot: Proto = {

@@ -48,6 +48,7 @@ import {
 	DCCP_REQUESTING,
 	dccp_check_modelled,
 	dccp_close,
+	dccp_connect,
 	dccp_disconnect,
 	dccp_recvmsg,
 	dccp_sendmsg,
@@ -119,8 +120,10 @@ function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number)
 		dccp_set_state(k, sk, DCCP_CLOSED);
 		inet_bhash2_reset_saddr(k, sk);
 		S.skc_dport[sk] = 0;
+		return err;
 	}
-	return err;
+	dccp_connect(k, sk);
+	return 0;
 }
 
 export const dccp_v6_prot: Proto = {

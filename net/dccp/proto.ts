@@ -82,6 +82,12 @@ export function dccp_set_state(k: Stack, sk: number, state: number): void {
 	S.skc_state[sk] = state;
 }
 
+/** Begins to connect; what an earlier try left is forgotten: net/dccp/output.c. */
+export function dccp_connect(k: Stack, sk: number): void {
+	k.sock.sk_err[sk] = 0;
+	k.sock.sk_flags[sk] &= ~SOCK_DONE;
+}
+
 function dccp_done(k: Stack, sk: number): void {
 	dccp_set_state(k, sk, DCCP_CLOSED);
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;

@@ -51,6 +51,9 @@ import {
 	SOCK_BINDADDR_LOCK,
 	SOCK_BINDPORT_LOCK,
 	SOCK_LINGER,
+	WAITS,
+	WAITS_DISCONNECTED,
+	WAITS_NOT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
@@ -75,6 +78,7 @@ import {
 	ENOPROTOOPT,
 	ENOTCONN,
 	EOPNOTSUPP,
+	EPIPE,
 	EPROTONOSUPPORT,
 	ERESTARTSYS,
 	ESOCKTNOSUPPORT,
@@ -248,6 +252,9 @@ export function __inet_stream_connect(
 	const prot = sk_prot(k, sk);
 	if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
 	if (addr.sin_family === AF_UNSPEC) {
+		if (S.sk_wait_pending[sk] === WAITS && k.changes.has("tcp-disconnect-epipe")) {
+			S.sk_wait_pending[sk] = WAITS_DISCONNECTED;
+		}
 		const err = prot.disconnect(k, sk);
 		k.socket.state[sock] = err !== 0 ? SS_DISCONNECTING : SS_UNCONNECTED;
 		return err;
@@ -262,6 +269,7 @@ export function __inet_stream_connect(
 			break;
 		case SS_UNCONNECTED:
 			if (S.skc_state[sk] !== TCP_CLOSE) return -EISCONN;
+			S.sk_wait_pending[sk] = WAITS_NOT;
 			err = prot.connect(k, sk, addr, addr_len);
 			if (err < 0) return err;
 			k.socket.state[sock] = SS_CONNECTING;
@@ -280,8 +288,17 @@ export function __inet_stream_connect(
 /** The end of a blocking connect(): 0, a negative errno, or -ERESTARTSYS while it would sleep. */
 export function inet_wait_for_connect(k: Stack, sock: number): number {
 	const sk = k.socket.sk[sock];
-	const state = k.sock.skc_state[sk];
-	if (((1 << state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) return -ERESTARTSYS;
+	const { skc_state, sk_wait_pending } = k.sock;
+	const state = skc_state[sk];
+	if (sk_wait_pending[sk] === WAITS_DISCONNECTED) {
+		sk_wait_pending[sk] = WAITS_NOT;
+		return -EPIPE;
+	}
+	if (((1 << state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) {
+		sk_wait_pending[sk] = WAITS;
+		return -ERESTARTSYS;
+	}
+	sk_wait_pending[sk] = WAITS_NOT;
 	if (state === TCP_CLOSE) {
 		// Refused, timed out, or reset at once.
 		const err = sock_error(k, sk);

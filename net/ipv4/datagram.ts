@@ -44,14 +44,14 @@ export function __ip4_datagram_connect(
 	}
 	cork_fl.delete(sk);
 
+	S.skc_daddr[sk] = daddr; // the rehash asks for them (6.13 on; before it does not matter)
+	S.skc_dport[sk] = usin.sin_port;
 	if (S.inet_saddr[sk] === 0) S.inet_saddr[sk] = saddr;
 	if (S.skc_rcv_saddr[sk] === 0) {
 		// Of an AF_INET6 sock the other column follows later: __ip6_datagram_connect.
 		S.skc_rcv_saddr[sk] = saddr;
 		sk_prot(k, sk).rehash?.(k, sk);
 	}
-	S.skc_daddr[sk] = daddr;
-	S.skc_dport[sk] = usin.sin_port;
 	reuseport_has_conns_set(k, sk);
 	S.skc_state[sk] = TCP_ESTABLISHED;
 	return 0;

@@ -190,14 +190,19 @@ export function ip_local_deliver_ifindex(net: Net, daddr: number, oif: number): 
 	return res?.type === RTN_LOCAL ? res.oif : 0;
 }
 
+/** Whether the last ip_segment_deliver_ifindex found a route to a local address (rt_type). */
+export const segment_route = { local: true };
+
 /**
  * As ip_local_deliver_ifindex, for connections: what goes out by lo comes in there, and can
- * be answered if its address is one of any device, as of one in a VRF (__ip_dev_find).
+ * be answered if its address is one of any device, as of one in a VRF (__ip_dev_find). The
+ * route is one by way of lo for want of a better, or because the socket is bound to lo.
  */
 export function ip_segment_deliver_ifindex(net: Net, daddr: number, oif: number): number {
 	const dif = ip_local_deliver_ifindex(net, daddr, oif);
-	if (dif !== 0 || oif !== 0 || __ip_dev_find(net, daddr) === null) return dif;
-	return ip_datagram_deliver_ifindex(net, daddr, oif);
+	segment_route.local = dif !== 0;
+	if (dif !== 0 || (oif !== 0 && oif !== LOOPBACK_IFINDEX)) return dif;
+	return __ip_dev_find(net, daddr) === null ? 0 : ip_datagram_deliver_ifindex(net, daddr, oif);
 }
 
 /**

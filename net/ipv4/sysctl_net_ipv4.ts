@@ -6,6 +6,7 @@
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
 import type { ChangeName } from "../../include/net/stack.js";
+import { UDP_HTABLE_SIZE_MAX } from "../../include/net/udp.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
 /** A settable file: reads as text, and takes text or refuses it with a negative errno. */
@@ -14,13 +15,20 @@ export interface SysctlFile {
 	write(net: Net, text: string): number;
 }
 
+const INT_MIN = -0x80000000;
+const INT_MAX = 0x7fffffff;
+const UINT_MAX = 0xffffffff;
+
 /** Bytes that a write takes at most: PAGE_SIZE - 1. */
 const MAX_WRITE = 4095;
 
 const SPACE = " \t\n\v\f\r";
 
-/** Whole numbers in any base of C, as proc_dointvec reads them; null where it says EINVAL. */
-function parseInts(text: string, count: number): number[] | null {
+/**
+ * Whole numbers in any base of C, as proc_dointvec reads them, or with a `limit` of UINT_MAX
+ * proc_douintvec; null where it says EINVAL.
+ */
+function parseInts(text: string, count: number, limit = INT_MAX): number[] | null {
 	const values: number[] = [];
 	let rest = text.slice(0, MAX_WRITE);
 	while (values.length < count) {
@@ -34,7 +42,7 @@ function parseInts(text: string, count: number): number[] | null {
 		if (after !== undefined && !" \t\n".includes(after)) return null;
 		const digits = match[2];
 		const value = /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits);
-		if (value > 0x7fffffff + (match[1] === "" ? 0 : 1)) return null;
+		if (value > limit + (match[1] === "" ? 0 : 1)) return null;
 		values.push(match[1] === "" ? value : -value);
 		rest = rest.slice(match[0].length);
 	}
@@ -47,7 +55,8 @@ type NumberSetting = {
 }[keyof NetnsIpv4];
 
 /**
- * A number between bounds: proc_dou8vec_minmax, proc_dointvec_minmax, proc_dointvec_jiffies.
+ * A number between bounds: proc_dou8vec_minmax, proc_dointvec_minmax, proc_dointvec_jiffies,
+ * proc_douintvec_minmax.
  * One that has no negative values takes no minus sign either, not even before 0.
  */
 export function sysctlNumber(
@@ -59,7 +68,7 @@ export function sysctlNumber(
 	return {
 		read: (net) => `${get(net)}\n`,
 		write: (net, text) => {
-			const values = parseInts(text, 1);
+			const values = parseInts(text, 1, Math.max(max, INT_MAX));
 			if (values === null || values[0] < min || values[0] > max) return -EINVAL;
 			if (min >= 0 && Object.is(values[0], -0)) return -EINVAL;
 			set(net, values[0]);
@@ -164,8 +173,6 @@ function parseBitmap(text: string): Uint32Array | null {
 	return bitmap;
 }
 
-const INT_MIN = -0x80000000;
-const INT_MAX = 0x7fffffff;
 const HZ = 1000 / JIFFY;
 
 /** A file that only kernels with a change have. */
@@ -186,7 +193,7 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	tcp_tw_reuse_delay: since("tcp-tw-reuse-delay", number("sysctl_tcp_tw_reuse_delay", 1, 60_000)),
 	ip_local_port_step_width: since(
 		"port-step-width",
-		number("sysctl_ip_local_port_step_width", 0, INT_MAX),
+		number("sysctl_ip_local_port_step_width", 0, UINT_MAX),
 	),
 	// Kept in jiffies, so that only so many seconds fit.
 	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),
@@ -194,6 +201,10 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	tcp_l3mdev_accept: number("sysctl_tcp_l3mdev_accept", 0, 1),
 	udp_l3mdev_accept: number("sysctl_udp_l3mdev_accept", 0, 1),
 	tcp_max_tw_buckets: number("sysctl_tcp_max_tw_buckets", INT_MIN, INT_MAX),
+	udp_child_hash_entries: since(
+		"udp-child-hash-entries",
+		number("sysctl_udp_child_hash_entries", 0, UDP_HTABLE_SIZE_MAX),
+	),
 };
 
 /** Names of the files below /proc/sys/net/ipv4 that the model has. */

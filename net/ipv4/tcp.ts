@@ -9,6 +9,7 @@ import {
 	SOCK_DONE,
 	SOCK_LINGER,
 	SOCK_MPTCP,
+	WAITS,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { LOOPBACK_RTO, TCP_TIMEWAIT_LEN, TCPHDR_ACK } from "../../include/net/tcp.js";
@@ -33,6 +34,7 @@ import {
 } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
+	EBUSY,
 	ECONNRESET,
 	ENOTCONN,
 	EPIPE,
@@ -167,6 +169,12 @@ function tcp_need_reset(state: number): boolean {
 	return ((1 << state) & states) !== 0;
 }
 
+/** Whether a connect() that sleeps on the sock keeps it from being disconnected. */
+export function tcp_waits(k: Stack, sk: number): boolean {
+	if (k.sock.sk_wait_pending[sk] !== WAITS) return false;
+	return k.changes.has("tcp-disconnect-busy") && !k.changes.has("tcp-disconnect-epipe");
+}
+
 /**
  * Breaks a connection off and leaves a socket as new, but for a port and an address that
  * bind() named: connect() with AF_UNSPEC, shutdown of a listener, a failed connect().
@@ -174,6 +182,7 @@ function tcp_need_reset(state: number): boolean {
 export function tcp_disconnect(k: Stack, sk: number): number {
 	const S = k.sock;
 	const old_state = S.skc_state[sk];
+	if (tcp_waits(k, sk)) return -EBUSY;
 	if (old_state !== TCP_CLOSE) tcp_set_state(k, sk, TCP_CLOSE);
 
 	if (old_state === TCP_LISTEN) {

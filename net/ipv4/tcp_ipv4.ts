@@ -10,13 +10,7 @@ import {
 import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
 import { ipv6_addr_copy, ipv6_addr_loopback, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
-import {
-	LOOPBACK_IFINDEX,
-	RT_TABLE_LOCAL,
-	RTN_BROADCAST,
-	RTN_LOCAL,
-	RTN_MULTICAST,
-} from "../../include/net/net_namespace.js";
+import { LOOPBACK_IFINDEX, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
 import { ICSK_IPV6_MAPPED, type Proto, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
@@ -42,9 +36,8 @@ import {
 	inet6_lookup_listener_skb,
 	tcp_v6_syn_recv_sock,
 } from "../ipv6/tcp_ipv6.js";
-import { l3mdev_fib_table_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { subflow_ulp_clone } from "../mptcp/subflow.js";
-import { inet_addr_type_table } from "./fib_frontend.js";
 import {
 	inet_csk_clone_lock,
 	inet_csk_get_port,
@@ -65,7 +58,7 @@ import {
 	inet_unhash,
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
-import { flow, ip_route_connect, ip_segment_deliver_ifindex } from "./route.js";
+import { flow, ip_route_connect, ip_segment_deliver_ifindex, segment_route } from "./route.js";
 import {
 	tcp_close,
 	tcp_disconnect,
@@ -174,10 +167,7 @@ export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: n
 export function tcp_send_reset(k: Stack, sk: number, skb: Segment): void {
 	if ((skb.flags & TCPHDR_RST) !== 0) return;
 	// Nobody answers for an address that only a route by way of lo brought here.
-	if (sk === 0 && skb.v6 === null) {
-		const table = l3mdev_fib_table_by_index(skb.net, skb.dif) || RT_TABLE_LOCAL;
-		if (inet_addr_type_table(skb.net, skb.daddr, table) !== RTN_LOCAL) return;
-	}
+	if (sk === 0 && !skb.local) return;
 	const oif = sk !== 0 ? k.sock.skc_bound_dev_if[sk] : 0;
 	reply(k, skb, TCPHDR_RST | TCPHDR_ACK, oif, skb.ack, skb.seq);
 }
@@ -201,7 +191,8 @@ export function reply(
 			? ip_segment_deliver_ifindex(net, saddr, oif)
 			: ip6_local_deliver_ifindex(net, v6.saddr, 0, oif);
 	if (dif === 0) return;
-	const answer = { ...skb, flags, dif, length: 0, seq, ack };
+	const local = v6 !== null || segment_route.local;
+	const answer = { ...skb, flags, dif, local, length: 0, seq, ack };
 	turn_around(answer);
 	k.loopback.push(answer);
 }

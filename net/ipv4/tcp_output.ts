@@ -20,7 +20,7 @@ import {
 import { sk_net } from "../core/sock.js";
 import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
 import { sk_over_ipv6 } from "./inet_hashtables.js";
-import { ip_remote_answer, ip_segment_deliver_ifindex } from "./route.js";
+import { ip_remote_answer, ip_segment_deliver_ifindex, segment_route } from "./route.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /** Sends a segment of a connection. Every segment with ACK acknowledges what has arrived. */
@@ -81,6 +81,7 @@ function push_segment(
 		sport: S.inet_sport[sk],
 		dport: S.skc_dport[sk],
 		dif,
+		local: v6 !== null || segment_route.local,
 		length,
 		seq,
 		ack,

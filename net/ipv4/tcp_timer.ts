@@ -19,6 +19,7 @@ import {
 } from "../../include/net/tcp_states.js";
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
+import { mptcp_tout_timer } from "../mptcp/protocol.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
 import { tcp_done, tcp_fin_time } from "./tcp.js";
 import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
@@ -104,6 +105,7 @@ export function tcp_run_timer(k: Stack, timer: number): void {
 	} else if (S.skc_state[sk] !== TCP_CLOSE) {
 		if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
 		else if (timer === icsk_delack_timer(sk)) tcp_send_ack(k, sk);
+		else if (k.mptcp.closing.has(sk)) mptcp_tout_timer(k, sk);
 		else tcp_keepalive_timer(k, sk);
 	}
 }

@@ -18,7 +18,11 @@ import {
 	SIZEOF_SOCKADDR_IN,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
-import { __inet_ehashfn, ipv4_portaddr_hash } from "../../include/net/inet_hashtables.js";
+import {
+	__inet_ehashfn,
+	inet_match,
+	ipv4_portaddr_hash,
+} from "../../include/net/inet_hashtables.js";
 import { inet_reset_saddr, ipv6_only_sock } from "../../include/net/inet_sock.js";
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
 import { ipv6_addr_any, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
@@ -44,9 +48,12 @@ import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
 	set_udp_hashes,
-	type UdpTable,
+	UDP_HTABLE_SIZE_MIN_PERNET,
+	UdpTable,
+	udp_hashed4,
 	udp_hashslot,
 	udp_hashslot2,
+	udp_hashslot4,
 	udp_port_hash,
 	udp_portaddr_hash,
 	udp_sk_bound_dev_eq,
@@ -79,7 +86,7 @@ import {
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
 import { dev_get_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
-import { ip_datagram_oif, ip4_datagram_connect } from "./datagram.js";
+import { __ip4_datagram_connect, ip_datagram_oif } from "./datagram.js";
 import { __ip_dev_find } from "./devinet.js";
 import {
 	inet_rcv_saddr_any,
@@ -104,11 +111,11 @@ const IP_MAX_MTU = 0xffff;
 const LONG_CHAIN = 10;
 
 /** Ports of a chain that are in use, one bit each; enough for the smallest table. */
-const bitmap = new Uint32Array(MAX_UDP_PORTS / 256 / 32);
+const bitmap = new Uint32Array(MAX_UDP_PORTS / UDP_HTABLE_SIZE_MIN_PERNET / 32);
 
 /** The tables of a sock's protocol: sk->sk_prot->h.udp_table. */
 export function udp_get_table_prot(k: Stack, sk: number): UdpTable {
-	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : k.udp_table;
+	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : sk_net(k, sk).udp_table;
 }
 
 /**
@@ -455,6 +462,7 @@ function udp4_lib_lookup2(
 ): number {
 	const S = k.sock;
 	const rescored = k.changes.has("udp-reuseport-rescored");
+	const upwards = k.changes.has("udp-reuseport-rescored-upwards");
 	let result = 0;
 	let badness = 0;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
@@ -471,10 +479,85 @@ function udp4_lib_lookup2(
 		result = reuse_sk;
 		if (rescored) {
 			const own = compute_score(k, reuse_sk, net, saddr, sport, daddr, hnum, dif, sdif);
-			if (own > badness) badness = own;
+			if (own > badness || !upwards) badness = own;
 		}
 	}
 	return result;
+}
+
+/** The connected sock of a four-tuple, the last that came to its chain; 0 if none. */
+function udp4_lib_lookup4(
+	k: Stack,
+	net: Net,
+	saddr: number,
+	sport: number,
+	daddr: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+	table: UdpTable,
+): number {
+	const S = k.sock;
+	const hash4 = udp_ehashfn(k, net, daddr, hnum, saddr, sport);
+	let sk = table.hash4[udp_hashslot4(table, hash4)];
+	for (; sk !== 0; sk = S.bind2_node_next[sk]) {
+		if (inet_match(net, S, sk, saddr, daddr, sport, hnum, dif, sdif)) break;
+	}
+	return sk;
+}
+
+/** Moves a sock to the chain of another four-tuple; on the same chain it keeps its place. */
+function udp_rehash4(k: Stack, table: UdpTable, sk: number, newhash4: number): void {
+	const S = k.sock;
+	const slot4 = udp_hashslot4(table, S.udp_lrpa_hash[sk]);
+	const nslot4 = udp_hashslot4(table, newhash4);
+	S.udp_lrpa_hash[sk] = newhash4;
+	if (slot4 === nslot4) return;
+	hlist_del_init(table.hash4, S.bind2_node_next, S.bind2_node_pprev, sk);
+	hlist_add_head(table.hash4, S.bind2_node_next, S.bind2_node_pprev, nslot4, sk);
+}
+
+function udp_unhash4(k: Stack, table: UdpTable, sk: number): void {
+	const S = k.sock;
+	if (!udp_hashed4(S, sk)) return;
+	hlist_del_init(table.hash4, S.bind2_node_next, S.bind2_node_pprev, sk);
+	table.hash4_cnt[udp_hashslot2(table, udp_portaddr_hash(S, sk))]--;
+}
+
+/**
+ * Puts a sock that connects on the chain of its four-tuple, and out of its reuseport group.
+ * One that is on a chain already stays there; udp_lib_rehash moves it if its own address
+ * changes, and since udp-hash4-reconnect it goes where its new peer calls for.
+ */
+export function udp_lib_hash4(k: Stack, sk: number, hash: number): void {
+	const S = k.sock;
+	const table = udp_get_table_prot(k, sk);
+	const hash16 = hash & 0xffff;
+	if (udp_hashed4(S, sk)) {
+		if (k.changes.has("udp-hash4-reconnect")) udp_rehash4(k, table, sk, hash16);
+		return;
+	}
+	S.udp_lrpa_hash[sk] = hash16;
+	if (S.sk_reuseport_cb[sk] !== 0) reuseport_detach_sock(k, sk);
+	const slot4 = udp_hashslot4(table, hash16);
+	hlist_add_head(table.hash4, S.bind2_node_next, S.bind2_node_pprev, slot4, sk);
+	table.hash4_cnt[udp_hashslot2(table, udp_portaddr_hash(S, sk))]++;
+}
+
+/** The hash of the four-tuple of a sock over IPv4, 16 bits. */
+export function udp4_sk_ehashfn(k: Stack, sk: number): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const [laddr, faddr] = [S.skc_rcv_saddr[sk], S.skc_daddr[sk]];
+	return udp_ehashfn(k, net, laddr, S.skc_num[sk], faddr, S.skc_dport[sk]) & 0xffff;
+}
+
+/** A sock has connected over IPv4: since udp-hash4 it is found by its four-tuple. */
+export function udp4_hash4(k: Stack, sk: number): void {
+	const S = k.sock;
+	if (!k.changes.has("udp-hash4")) return;
+	if (hlist_unhashed(S.node_pprev, sk) || S.skc_rcv_saddr[sk] === INADDR_ANY) return;
+	udp_lib_hash4(k, sk, udp4_sk_ehashfn(k, sk));
 }
 
 /** The sock that a datagram reaches, 0 if none: one bound to its address, else a wildcard one. */
@@ -490,6 +573,10 @@ export function __udp4_lib_lookup(
 	table: UdpTable,
 ): number {
 	let slot2 = udp_hashslot2(table, ipv4_portaddr_hash(net, daddr, dport));
+	if (table.hash4_cnt[slot2] !== 0) {
+		const sk = udp4_lib_lookup4(k, net, saddr, sport, daddr, dport, dif, sdif, table);
+		if (sk !== 0) return sk;
+	}
 	const result = udp4_lib_lookup2(k, net, saddr, sport, daddr, dport, dif, sdif, table, slot2);
 	if (result !== 0) return result;
 	slot2 = udp_hashslot2(table, ipv4_portaddr_hash(net, INADDR_ANY, dport));
@@ -507,7 +594,7 @@ export function udp4_lib_lookup(
 	dif: number,
 	sdif: number,
 ): number {
-	return __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, k.udp_table);
+	return __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, net.udp_table);
 }
 
 /**
@@ -702,7 +789,16 @@ export function __udp_disconnect(k: Stack, sk: number): number {
 	return 0;
 }
 
+/** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
+function udp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+	const res = __ip4_datagram_connect(k, sk, addr, addr_len);
+	if (res === 0) udp4_hash4(k, sk);
+	return res;
+}
+
 export function udp_disconnect(k: Stack, sk: number): number {
+	// Else only one that loses its address or its port leaves the chain of its four-tuple.
+	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, udp_get_table_prot(k, sk), sk);
 	return __udp_disconnect(k, sk);
 }
 
@@ -724,19 +820,20 @@ export function udp_lib_unhash(k: Stack, sk: number): void {
 	S.skc_num[sk] = 0;
 	hlist_del_init(table.hash2, S.bind_node_next, S.bind_node_pprev, sk);
 	table.count2[slot2]--;
+	udp_unhash4(k, table, sk);
 }
 
 /**
  * Moves a sock whose address has changed to the chain of its new hash, and out of its
- * reuseport group, whose members have one address.
+ * reuseport group, whose members have one address. `newhash4` counts only for one on the
+ * chain of its four-tuple, which it leaves if it has no address any more.
  */
-export function udp_lib_rehash(k: Stack, sk: number, newhash: number): void {
+export function udp_lib_rehash(k: Stack, sk: number, newhash: number, newhash4: number): void {
 	const S = k.sock;
 	if (hlist_unhashed(S.node_pprev, sk)) return;
 	const table = udp_get_table_prot(k, sk);
 	const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
 	const nslot2 = udp_hashslot2(table, newhash);
-	set_udp_hashes(S, sk, udp_port_hash(S, sk), newhash);
 	if (S.sk_reuseport_cb[sk] !== 0) reuseport_detach_sock(k, sk);
 	if (slot2 !== nslot2) {
 		hlist_del_init(table.hash2, S.bind_node_next, S.bind_node_pprev, sk);
@@ -744,6 +841,16 @@ export function udp_lib_rehash(k: Stack, sk: number, newhash: number): void {
 		hlist_add_head(table.hash2, S.bind_node_next, S.bind_node_pprev, nslot2, sk);
 		table.count2[nslot2]++;
 	}
+	if (udp_hashed4(S, sk)) {
+		if (inet_rcv_saddr_any(k, sk)) {
+			udp_unhash4(k, table, sk);
+		} else {
+			udp_rehash4(k, table, sk, newhash4);
+			table.hash4_cnt[slot2]--;
+			table.hash4_cnt[nslot2]++;
+		}
+	}
+	set_udp_hashes(S, sk, udp_port_hash(S, sk), newhash);
 }
 
 export function udp_v4_rehash(k: Stack, sk: number): void {
@@ -751,7 +858,8 @@ export function udp_v4_rehash(k: Stack, sk: number): void {
 	// Another device: the route is forgotten (sock_bindtoindex_locked: sk_dst_reset).
 	const cork = udp_get_table_prot(k, sk).cork_fl.get(sk);
 	if (cork !== undefined) cork.cached = false;
-	udp_lib_rehash(k, sk, ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]));
+	const new_hash = ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]);
+	udp_lib_rehash(k, sk, new_hash, udp_hashed4(S, sk) ? udp4_sk_ehashfn(k, sk) : 0);
 }
 
 /** What is left to read goes with the sock. */
@@ -770,10 +878,19 @@ export function udp_lib_close(k: Stack, sk: number): void {
 	sk_free(k, sk);
 }
 
+/** The table of a new namespace that a task of `old_net` makes: udp_set_table. */
+export function udp_set_table(k: Stack, old_net: Net | null): UdpTable {
+	const hash_entries = old_net?.ipv4.sysctl_udp_child_hash_entries ?? 0;
+	if (hash_entries === 0) return k.udp_table;
+	const size = 2 ** Math.ceil(Math.log2(hash_entries));
+	const min = UDP_HTABLE_SIZE_MIN_PERNET;
+	return new UdpTable(Math.max(size, min), min);
+}
+
 export const udp_prot: Proto = {
 	name: "UDP",
 	close: udp_lib_close,
-	connect: (k, sk, addr, addr_len) => ip4_datagram_connect(k, sk, addr, addr_len),
+	connect: udp_connect,
 	disconnect: udp_disconnect,
 	sendmsg: udp_sendmsg,
 	recvmsg: udp_recvmsg,

@@ -4,6 +4,7 @@
  * IPv6 addresses are (array, first word). Left out is what net/ipv4/udp.ts leaves out.
  */
 import { jhash2_4 } from "../../include/linux/jhash.js";
+import { hlist_unhashed } from "../../include/linux/list.js";
 import {
 	AF_INET,
 	AF_INET6,
@@ -15,7 +16,7 @@ import {
 	type Sockaddr,
 	sockaddr_in,
 } from "../../include/linux/socket.js";
-import { __inet6_ehashfn } from "../../include/net/inet_hashtables.js";
+import { __inet6_ehashfn, inet6_match } from "../../include/net/inet_hashtables.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
 	__ipv6_addr_needs_scope_id,
@@ -40,7 +41,9 @@ import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
 	set_udp_hashes,
 	type UdpTable,
+	udp_hashed4,
 	udp_hashslot2,
+	udp_hashslot4,
 	udp_port_hash,
 	udp_sk_bound_dev_eq,
 } from "../../include/net/udp.js";
@@ -64,14 +67,17 @@ import {
 	udp_lib_close,
 	udp_lib_get_port,
 	udp_lib_hash,
+	udp_lib_hash4,
 	udp_lib_rehash,
 	udp_lib_unhash,
 	udp_queue_rcv_skb,
 	udp_recvmsg,
 	udp_sendmsg,
+	udp4_hash4,
+	udp4_sk_ehashfn,
 } from "../ipv4/udp.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
-import { ip6_datagram_connect } from "./datagram.js";
+import { __ip6_datagram_connect } from "./datagram.js";
 import { flow6, ip6_dst_lookup_flow, ip6_local_deliver_ifindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
@@ -116,7 +122,51 @@ export function udp_v6_get_port(k: Stack, sk: number, snum: number): number {
 export function udp_v6_rehash(k: Stack, sk: number): void {
 	const S = k.sock;
 	const hash = ipv6_portaddr_hash(sk_net(k, sk), S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk]);
-	udp_lib_rehash(k, sk, hash);
+	udp_lib_rehash(k, sk, hash, udp_hashed4(S, sk) ? udp6_sk_ehashfn(k, sk) : 0);
+}
+
+/** The hash of the four-tuple of an AF_INET6 sock, over IPv4 if it has a v4-mapped address. */
+function udp6_sk_ehashfn(k: Stack, sk: number): number {
+	const { skc_v6_rcv_saddr: laddr, skc_v6_daddr: faddr, skc_num, skc_dport } = k.sock;
+	const at = sk * 4;
+	if (ipv6_addr_v4mapped(laddr, at)) return udp4_sk_ehashfn(k, sk);
+	const net = sk_net(k, sk);
+	return udp6_ehashfn(k, net, laddr, at, skc_num[sk], faddr, at, skc_dport[sk]) & 0xffff;
+}
+
+/** The connected sock of a four-tuple, the last that came to its chain; 0 if none. */
+function udp6_lib_lookup4(
+	k: Stack,
+	net: Net,
+	saddr: Uint32Array,
+	si: number,
+	sport: number,
+	daddr: Uint32Array,
+	di: number,
+	hnum: number,
+	dif: number,
+	sdif: number,
+	table: UdpTable,
+): number {
+	const S = k.sock;
+	const hash4 = udp6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport);
+	let sk = table.hash4[udp_hashslot4(table, hash4)];
+	for (; sk !== 0; sk = S.bind2_node_next[sk]) {
+		if (inet6_match(net, S, sk, saddr, si, daddr, di, sport, hnum, dif, sdif)) break;
+	}
+	return sk;
+}
+
+/** A sock has connected: since udp-hash4 it is found by its four-tuple. */
+function udp6_hash4(k: Stack, sk: number): void {
+	const S = k.sock;
+	if (!k.changes.has("udp-hash4")) return;
+	if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) {
+		udp4_hash4(k, sk);
+		return;
+	}
+	if (hlist_unhashed(S.node_pprev, sk) || ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return;
+	udp_lib_hash4(k, sk, udp6_sk_ehashfn(k, sk));
 }
 
 /** How well a sock fits a datagram over IPv6; -1: not at all. */
@@ -185,7 +235,7 @@ function udp6_lib_lookup2(
 	slot2: number,
 ): number {
 	const S = k.sock;
-	const rescored = k.changes.has("udp-reuseport-rescored");
+	const rescored = k.changes.has("udp-reuseport-rescored-upwards");
 	let result = 0;
 	let badness = -1;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
@@ -223,6 +273,10 @@ export function __udp6_lib_lookup(
 	table: UdpTable,
 ): number {
 	const slot2 = udp_hashslot2(table, ipv6_portaddr_hash(net, daddr, di, dport));
+	if (table.hash4_cnt[slot2] !== 0) {
+		const sk = udp6_lib_lookup4(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, table);
+		if (sk !== 0) return sk;
+	}
 	const result = udp6_lib_lookup2(
 		k,
 		net,
@@ -255,7 +309,7 @@ export function udp6_lib_lookup(
 	dif: number,
 	sdif: number,
 ): number {
-	return __udp6_lib_lookup(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, k.udp_table);
+	return __udp6_lib_lookup(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, net.udp_table);
 }
 
 /**
@@ -420,10 +474,17 @@ export function udpv6_destroy_sock(k: Stack, sk: number): void {
 	udp_destroy_sock(k, sk);
 }
 
+/** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
+function udpv6_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+	const res = __ip6_datagram_connect(k, sk, addr, addr_len);
+	if (res === 0) udp6_hash4(k, sk);
+	return res;
+}
+
 export const udpv6_prot: Proto = {
 	name: "UDPv6",
 	close: udp_lib_close,
-	connect: (k, sk, addr, addr_len) => ip6_datagram_connect(k, sk, addr, addr_len),
+	connect: udpv6_connect,
 	disconnect: udp_disconnect,
 	sendmsg: udpv6_sendmsg,
 	recvmsg: udpv6_recvmsg,

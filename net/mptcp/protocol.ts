@@ -3,9 +3,9 @@
  * net/mptcp/protocol.c: MPTCP sockets. Ports are those of the first subflow, a TCP sock
  * that is made with the socket; the socket copies its addresses.
  *
- * Left out: further subflows and the path manager, net.mptcp.enabled=0, and closing step by
- * step. A subflow ends as a TCP connection does: in C its FINs wait until both ends have
- * closed, at most a minute.
+ * Left out: further subflows and the path manager, net.mptcp.enabled=0, and DATA_FINs. A
+ * subflow ends as a TCP connection does: in C the FINs of two MPTCP ends wait until both
+ * have closed, at most a minute.
  */
 import {
 	INET_STREAM_OPS,
@@ -19,13 +19,16 @@ import { AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import type { MptcpSock } from "../../include/net/mptcp.js";
 import {
+	GLOBAL_ROOT_UID,
 	type Proto,
 	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
+	SOCK_LINGER,
 	SOCK_MPTCP,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
@@ -33,10 +36,14 @@ import {
 	TCP_LISTEN,
 	TCP_SYN_SENT,
 	TCPF_CLOSE,
+	TCPF_ESTABLISHED,
+	TCPF_FIN_WAIT1,
+	TCPF_FIN_WAIT2,
 	TCPF_LISTEN,
 } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
+	EBUSY,
 	EINPROGRESS,
 	EINVAL,
 	ENOTCONN,
@@ -62,6 +69,9 @@ import {
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
 import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
+import { tcp_done, tcp_waits } from "../ipv4/tcp.js";
+import { tcp_send_active_reset } from "../ipv4/tcp_output.js";
+import { sk_timer } from "../ipv4/tcp_timer.js";
 import { inet6_getname } from "../ipv6/af_inet6.js";
 import { sock_alloc, sock_ops } from "../socket.js";
 import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";
@@ -73,19 +83,23 @@ export function mptcp_sk(k: Stack, sk: number): MptcpSock {
 	return msk;
 }
 
-/** The first subflow's struct socket, as long as it may still be set up; else 0. */
+/**
+ * The first subflow's struct socket, as long as it may still be set up; else 0. Since
+ * mptcp-set-up-while-closed the sock's state says so.
+ */
 export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
 	const msk = mptcp_sk(k, sk);
-	if (k.changes.has("mptcp-first-by-state")) {
-		if (((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return 0;
-		// In C it is made here, so that the sysctl's value of now counts.
-		if (!msk.accessed && k.sock.skc_family[sk] === AF_INET6) {
-			k.sock.skc_ipv6only[msk.first] = sk_net(k, sk).ipv6.bindv6only & 1;
-		}
-		msk.accessed = true;
-		return msk.socket;
+	if (!k.changes.has("mptcp-set-up-while-closed")) {
+		return msk.initial && !msk.can_ack ? msk.socket : 0;
 	}
-	return msk.initial && !msk.can_ack ? msk.socket : 0;
+	if (((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return 0;
+	if (!msk.initial && !k.changes.has("mptcp-accepted-set-up")) return 0;
+	// In C it is made here, so that the sysctl's value of now counts.
+	if (!msk.accessed && k.sock.skc_family[sk] === AF_INET6) {
+		k.sock.skc_ipv6only[msk.first] = sk_net(k, sk).ipv6.bindv6only & 1;
+	}
+	msk.accessed = true;
+	return msk.socket;
 }
 
 /** A new sock's first subflow. */
@@ -116,6 +130,7 @@ function mptcp_copy_inaddrs(k: Stack, sk: number, ssk: number): void {
  */
 function mptcp_disconnect(k: Stack, sk: number): number {
 	const msk = mptcp_sk(k, sk);
+	if (tcp_waits(k, sk)) return -EBUSY;
 	k.sock.skc_state[sk] = TCP_CLOSE;
 	sk_prot(k, msk.first).disconnect(k, msk.first);
 	k.socket.state[msk.socket] = SS_UNCONNECTED;
@@ -125,21 +140,51 @@ function mptcp_disconnect(k: Stack, sk: number): number {
 	return 0;
 }
 
-/** close(): the subflow goes on closing by itself. `timeout`: SO_LINGER, ms. */
+/**
+ * close(): the subflow goes on closing by itself. Only as long as the peer has not closed
+ * yet it is no orphan, to which the peer could not send any more. `timeout`: SO_LINGER, ms.
+ */
 function mptcp_close(k: Stack, sk: number, timeout: number): void {
 	const msk = mptcp_sk(k, sk);
 	const ssk = msk.first;
+	const S = k.sock;
+	const states = TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2;
+	const reset = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0;
+	const open = S.skc_state[sk] !== TCP_SYN_SENT && ((1 << S.skc_state[ssk]) & states) !== 0;
 	k.mptcp.conn.delete(ssk);
 	k.mptcp.socks.delete(sk);
-	// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.
-	if (msk.fallback) k.sock.rcv_unread[ssk] = 0;
-	sk_prot(k, ssk).close(k, ssk, timeout);
-	k.socket.sk[msk.socket] = 0;
-	k.socket.kmem_cache_free(msk.socket);
+	if (open && !reset && S.rcv_unread[ssk] === 0) {
+		sk_prot(k, ssk).shutdown?.(k, ssk, SEND_SHUTDOWN);
+		k.mptcp.closing.set(ssk, msk);
+		if (!k.changes.has("orphan-uid")) S.sk_uid[ssk] = GLOBAL_ROOT_UID;
+		k.timers.mod_timer(sk_timer(ssk), TCP_TIMEWAIT_LEN);
+	} else {
+		// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.
+		if (msk.fallback) S.rcv_unread[ssk] = 0;
+		sk_prot(k, ssk).close(k, ssk, timeout);
+		k.socket.sk[msk.socket] = 0;
+		k.socket.kmem_cache_free(msk.socket);
+	}
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	k.sock.skc_state[sk] = TCP_CLOSE;
 	sock_orphan(k, sk);
 	sk_free(k, sk);
+}
+
+/**
+ * A subflow whose peer did not close within a minute after this side's close(): the part of
+ * mptcp_worker that sk_timer sets off. The peer gets a reset, be it MPTCP's or plain TCP.
+ */
+export function mptcp_tout_timer(k: Stack, ssk: number): void {
+	const msk = k.mptcp.closing.get(ssk);
+	if (msk === undefined) return;
+	k.mptcp.closing.delete(ssk);
+	k.sock.rcv_unread[ssk] = 0;
+	k.socket.sk[msk.socket] = 0;
+	k.socket.kmem_cache_free(msk.socket);
+	sock_orphan(k, ssk);
+	tcp_send_active_reset(k, ssk);
+	tcp_done(k, ssk);
 }
 
 /** A sock for a connection that accept() takes, around its subflow. */
@@ -150,12 +195,18 @@ function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
 	S.sk_shutdown[nsk] = 0;
 	mptcp_copy_inaddrs(k, nsk, ssk);
 	const socket = sock_alloc(k, SOCK_STREAM, 0);
+	// mptcp_bind() and mptcp_connect() go by the family of the sock.
+	k.socket.ops[socket] = S.skc_family[nsk] === AF_INET6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
 	sock_graft(k, ssk, socket);
 	const rest = { initial: false, accessed: true, can_ack: true, fallback: false };
 	k.mptcp.socks.set(nsk, { socket, first: ssk, ...rest });
 	k.mptcp.conn.set(ssk, nsk);
 	// What the other end did before accept().
-	if (S.skc_state[ssk] === TCP_CLOSE) S.skc_state[nsk] = TCP_CLOSE;
+	if (S.skc_state[ssk] === TCP_CLOSE) {
+		S.skc_state[nsk] = TCP_CLOSE;
+		S.sk_err[nsk] = -sock_error(k, ssk);
+		if (S.sk_err[nsk] !== 0) S.sk_shutdown[nsk] = SHUTDOWN_MASK; // MP_FASTCLOSE
+	}
 	if (S.skc_state[ssk] === TCP_CLOSE_WAIT) {
 		S.skc_state[nsk] = TCP_CLOSE_WAIT;
 		S.sk_shutdown[nsk] |= RCV_SHUTDOWN;

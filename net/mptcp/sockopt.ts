@@ -290,8 +290,10 @@ function mptcp_getsockopt_v4(
 		case IP_TOS:
 			throw new NotModelled(`getsockopt level ${SOL_IP} option ${optname}`);
 		case IP_FREEBIND:
+			if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP;
 			return mptcp_put_int_option(optlen, (flags & INET_FREEBIND) !== 0 ? 1 : 0);
 		case IP_TRANSPARENT:
+			if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP;
 			return mptcp_put_int_option(optlen, (flags & INET_TRANSPARENT) !== 0 ? 1 : 0);
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
@@ -309,6 +311,7 @@ function mptcp_getsockopt_v6(
 	optlen: number,
 ): Uint8Array | number {
 	const flags = k.sock.inet_flags[sk];
+	if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP;
 	switch (optname) {
 		case IPV6_V6ONLY:
 			return mptcp_put_int_option(optlen, k.sock.skc_ipv6only[sk]);

@@ -16,7 +16,7 @@ import {
 	TCP_SYN_SENT,
 } from "../../include/net/tcp_states.js";
 import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
-import { sk_net, sock_error } from "../core/sock.js";
+import { sk_net, sock_error, sock_orphan } from "../core/sock.js";
 import { sock_create } from "../socket.js";
 
 /** A TCP socket of the same user, of the family of its MPTCP sock: the struct socket. */
@@ -56,18 +56,25 @@ export function subflow_ulp_clone(k: Stack, newsk: number, flags: number): void 
  */
 export function subflow_state_change(k: Stack, ssk: number): void {
 	const S = k.sock;
+	const state = S.skc_state[ssk];
+	const closing = k.mptcp.closing.get(ssk);
+	if (closing !== undefined && state === TCP_CLOSE) {
+		// Nobody waits for it any more: whoever sets the state frees it (tcp_done).
+		k.mptcp.closing.delete(ssk);
+		sock_orphan(k, ssk);
+		k.socket.sk[closing.socket] = 0;
+		k.socket.kmem_cache_free(closing.socket);
+	}
 	const sk = k.mptcp.conn.get(ssk);
 	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
 	if (sk === undefined || msk === undefined) return;
-	const state = S.skc_state[ssk];
-	// A reset counts for the socket, too: what sends one says MP_FASTCLOSE.
+	// A reset counts for the socket, too.
 	const err = state === TCP_CLOSE ? sock_error(k, ssk) : 0;
 	if (err !== 0) {
-		// It falls back as well if it was the first answer, which mostly it is on this side.
-		if (S.skc_state[sk] !== TCP_SYN_SENT) {
-			if (msk.initial) msk.fallback = true;
-			S.sk_shutdown[sk] = SHUTDOWN_MASK;
-		}
+		// One that connected falls back if that was the first answer, which mostly it is; to
+		// one that accept() made it says MP_FASTCLOSE.
+		if (!msk.initial) S.sk_shutdown[sk] = SHUTDOWN_MASK;
+		else if (S.skc_state[sk] !== TCP_SYN_SENT) msk.fallback = true;
 		S.skc_state[sk] = TCP_CLOSE;
 		S.sk_err[sk] = -err;
 		return;

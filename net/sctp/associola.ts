@@ -76,6 +76,11 @@ export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpA
 	return true;
 }
 
+/** Forgets all addresses of the peer but the primary: the end of sctp_process_init where it fails. */
+export function sctp_assoc_rm_other_peers(k: Stack, asoc: SctpAssociation): void {
+	for (const addr of asoc.peer.transports.splice(1)) sctp_unhash_transport(k, asoc, addr);
+}
+
 /** Moves an association to another sock, for accept(). */
 export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: number): void {
 	const oldsk = asoc.sk;

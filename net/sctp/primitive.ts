@@ -34,6 +34,7 @@ import { NotModelled, sk_net } from "../core/sock.js";
 import { sk_acceptq_is_full } from "../ipv4/inet_connection_sock.js";
 import {
 	sctp_assoc_add_peer,
+	sctp_assoc_rm_other_peers,
 	sctp_assoc_set_bind_addr_from_ep,
 	sctp_association_free,
 	sctp_association_new,
@@ -92,15 +93,20 @@ function sctp_rcv_init(
 		sctp_established(k, asoc);
 		return;
 	}
-	if (met !== null) throw new NotModelled("SCTP: INITs that meet an association");
-	const ep = __sctp_rcv_lookup_endpoint(k, net, daddr, saddr, dif);
+	// One that has ended but waits for accept() takes the INIT as a new one, with its old tag
+	// if it refuses, which is ignored.
+	const ended = met?.state === SCTP_STATE_CLOSED;
+	if (met !== null && !ended) throw new NotModelled("SCTP: INITs that meet an association");
+	const ep = met?.ep ?? __sctp_rcv_lookup_endpoint(k, net, daddr, saddr, dif);
 	const af = sctp_get_af_specific(saddr.sin_family);
 	if (
 		ep === null ||
 		!sctp_sk_bound_dev_eq(bound_dev_if[ep.sk], dif) ||
+		!sctp_sstate(k, ep.sk, SCTP_SS_LISTENING) ||
 		(sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))
 	) {
-		if (hears(k, asoc, af?.deliver_ifindex(net, saddr) ?? 0)) sctp_cookie_wait_abort(k, asoc);
+		const back = af?.deliver_ifindex(net, saddr) ?? 0;
+		if (!ended && hears(k, asoc, back)) sctp_cookie_wait_abort(k, asoc);
 		return;
 	}
 	const peer = sctp_association_new(ep, ep.sk, saddr);
@@ -108,7 +114,11 @@ function sctp_rcv_init(
 	if (sctp_assoc_set_bind_addr_from_ep(k, peer, scope) < 0) return; // dropped, as for want of memory
 	sctp_transport_route(k, peer, saddr); // for the INIT ACK, which leaves nothing behind
 	if (!hears(k, asoc, peer.dst?.dif ?? 0) || !answers_from(peer, daddr)) return;
-	sctp_process_init(k, asoc, daddr, peer);
+	// An INIT ACK with an address that another association of the endpoint has is ignored.
+	if (!sctp_process_init(k, asoc, daddr, peer)) {
+		sctp_assoc_rm_other_peers(k, asoc);
+		return;
+	}
 	if (!sctp_process_init(k, peer, saddr, asoc)) {
 		sctp_association_free(k, peer);
 		return;

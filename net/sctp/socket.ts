@@ -190,7 +190,6 @@ function sctp_do_bind(
 	addr.sin_port = snum;
 	if (sctp_get_port_local(k, sk, addr) !== 0) return -EADDRINUSE;
 	if (bp.port === 0) bp.port = k.sock.skc_num[sk];
-	sp.bind_service = cap_net_bind_service;
 	sctp_add_bind_addr(bp, addr);
 	k.sock.inet_sport[sk] = k.sock.skc_num[sk]; // for getsockname()
 	pf.to_sk_saddr(k, addr, sk);
@@ -334,7 +333,7 @@ function sctp_connect_new_asoc(
 		if (sctp_autobind(k, sk) !== 0) return -EAGAIN;
 	} else if (
 		inet_port_requires_bind_service(sk_net(k, sk), ep.bind_addr.port) &&
-		!sctp_sk(k, sk).bind_service
+		!k.cap_net_bind_service
 	) {
 		return -EACCES;
 	}
@@ -421,7 +420,9 @@ function sctp_sendmsg(
 ): number {
 	const one_to_one = sctp_style(k, sk, SCTP_SOCKET_TCP);
 	const { ep } = sctp_sk(k, sk);
+	// sctp_sendmsg_parse: nothing at all may be sent only with SCTP_EOF or SCTP_ABORT.
 	if (one_to_one && sctp_sstate(k, sk, SCTP_SS_LISTENING)) return sctp_error(k, sk, -EPIPE);
+	if (size === 0) return -EINVAL;
 
 	let asoc: SctpAssociation | null = null;
 	const connected = sctp_sstate(k, sk, SCTP_SS_ESTABLISHED) || sctp_sstate(k, sk, SCTP_SS_CLOSING);
@@ -555,9 +556,12 @@ export function sctp_connect_wait(k: Stack, sock: number): number {
 	return k.sock.sk_err[sk] !== 0 ? -ECONNREFUSED : -ERESTARTSYS;
 }
 
-/** There is no way back from connect(). */
-function sctp_disconnect(): number {
-	return -EOPNOTSUPP;
+/** shutdown() of a listener's receiving end, since sctp-listener-shutdown. */
+function sctp_disconnect(k: Stack, sk: number): number {
+	if (!k.changes.has("sctp-listener-shutdown")) return -EOPNOTSUPP;
+	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
+	k.sock.sk_shutdown[sk] |= RCV_SHUTDOWN;
+	return 0;
 }
 
 /** The sock of the next association that waits, or a negative errno. */
@@ -565,6 +569,8 @@ function sctp_accept(k: Stack, sk: number, nonblock: boolean): number {
 	const { ep } = sctp_sk(k, sk);
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
 	if (!sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -EINVAL;
+	const shut = (k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
+	if (shut && k.changes.has("sctp-listener-shutdown")) return -EINVAL;
 	const asoc = ep.asocs[0];
 	if (asoc === undefined) return nonblock ? -EAGAIN : -ERESTARTSYS; // sctp_wait_for_accept
 	const newsk = sctp_create_accept_sk(k, sk, asoc);
@@ -592,7 +598,6 @@ export function sctp_init_sock(k: Stack, sk: number): void {
 		type: k.sock.sk_type[sk] === SOCK_SEQPACKET ? SCTP_SOCKET_UDP : SCTP_SOCKET_TCP,
 		reuse: false,
 		v4mapped: true,
-		bind_service: false,
 		ep: sctp_endpoint_new(sk),
 		receive_queue: [],
 	});
@@ -786,23 +791,26 @@ function sctp_get_port(k: Stack, sk: number, snum: number): number {
 
 /**
  * Starts to listen, on any port if the sock has none. Returns 0 or a negative errno; then
- * the sock is closed, but keeps a port that it has by now.
+ * the sock is closed, but keeps a port that it has by now. Without sctp-listen-resets-state
+ * one that found no port counts as listening, though nobody can reach it.
  */
 function sctp_listen_start(k: Stack, sk: number, backlog: number): number {
 	const S = k.sock;
 	const { ep } = sctp_sk(k, sk);
 	S.skc_state[sk] = SCTP_SS_LISTENING;
 	let err = 0;
+	let reset = k.changes.has("sctp-listen-resets-state");
 	if (ep.bind_addr.port === 0) {
 		if (sctp_autobind(k, sk) !== 0) err = -EAGAIN;
 	} else if (sctp_get_port(k, sk, S.skc_num[sk]) !== 0) {
 		err = -EADDRINUSE;
+		reset = true;
 	}
 	if (err === 0) {
 		S.sk_max_ack_backlog[sk] = backlog;
 		err = sctp_hash_endpoint(k, ep);
 	}
-	if (err !== 0) S.skc_state[sk] = SCTP_SS_CLOSED;
+	if (err !== 0 && reset) S.skc_state[sk] = SCTP_SS_CLOSED;
 	return err;
 }
 
@@ -818,7 +826,11 @@ export function sctp_inet_listen(k: Stack, sock: number, backlog: number): numbe
 		if (!listening) return -EINVAL;
 		sctp_unhash_endpoint(k, sctp_sk(k, sk).ep);
 		S.skc_state[sk] = SCTP_SS_CLOSED;
-		if (sk_reuse(k, sk)) k.sctp_globals.bucket_cachep.fastreuse[S.icsk_bind_hash[sk]] = 1;
+		if (sk_reuse(k, sk)) {
+			const pp = S.icsk_bind_hash[sk];
+			if (pp === 0) throw new NotModelled("listen(0) where no port was found: C follows NULL");
+			k.sctp_globals.bucket_cachep.fastreuse[pp] = 1;
+		}
 		return 0;
 	}
 	if (!listening) return sctp_listen_start(k, sk, backlog);
@@ -873,7 +885,10 @@ function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolea
 	return asoc.dead ? -ECONNREFUSED : -ERESTARTSYS;
 }
 
-/** A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk. */
+/**
+ * A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk,
+ * or since sctp-accept-clones sctp_clone_sock.
+ */
 function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
@@ -887,6 +902,13 @@ function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): num
 	S.sk_lingertime[newsk] = S.sk_lingertime[sk];
 	S.inet_sport[newsk] = S.inet_sport[sk];
 	S.skc_dport[newsk] = asoc.peer.port;
+	if (k.changes.has("sctp-accept-clones")) {
+		S.skc_reuseport[newsk] = S.skc_reuseport[sk];
+		S.skc_ipv6only[newsk] = S.skc_ipv6only[sk];
+		S.inet_flags[newsk] = S.inet_flags[sk];
+		S.local_port_range_lo[newsk] = S.local_port_range_lo[sk];
+		S.local_port_range_hi[newsk] = S.local_port_range_hi[sk];
+	}
 	sctp_pf(k, sk).copy_sk_addrs(k, newsk, sk, asoc);
 	return newsk;
 }
@@ -898,7 +920,6 @@ function sctp_sock_migrate(k: Stack, oldsk: number, newsk: number, assoc: SctpAs
 	const newsp = sctp_sk(k, newsk);
 	newsp.reuse = oldsp.reuse;
 	newsp.v4mapped = oldsp.v4mapped;
-	newsp.bind_service = oldsp.bind_service;
 	sctp_bind_hash(k, newsk, S.icsk_bind_hash[oldsk], S.skc_num[oldsk]);
 	sctp_bind_addr_dup(newsp.ep.bind_addr, oldsp.ep.bind_addr);
 	newsp.receive_queue = oldsp.receive_queue.filter(({ asoc }) => asoc === assoc);

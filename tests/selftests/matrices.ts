@@ -33,7 +33,7 @@ export const PLACES = [
 	"[::ffff:127.0.0.2]",
 ];
 
-/** Rows: where the first socket is. Columns: where the second wants to be; x: it cannot. */
+/** Rows: where the first socket is; columns, in that order: where the second cannot be (x). */
 type Matrix = readonly string[];
 
 /** UDP compares every socket on the port with the new one: inet_rcv_saddr_equal() in full. */
@@ -91,11 +91,12 @@ const SCTP: Matrix = [
 	"x.xxx....x.x",
 ];
 
-/** The matrix of a protocol in a kernel; those that the tables do not name compare in full. */
+/** The matrix of a protocol in a kernel; those of today compare TCP's sockets as UDP's. */
 export function matrixOf(protocol: Protocol, version: string): Matrix {
 	if (protocol === "sctp") return SCTP;
-	if (protocol === "udp" || protocol === "udplite" || version === "*") return UDP;
-	return version === "6.3" ? TCP_BASE : TCP_STABLE;
+	if (protocol === "udp" || protocol === "udplite") return UDP;
+	if (version === "6.3") return TCP_BASE;
+	return version === "6.1.176" ? TCP_STABLE : UDP;
 }
 
 /** " = 0 | 6.3: EADDRINUSE", by a function of the version. */

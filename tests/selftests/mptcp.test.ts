@@ -3,7 +3,8 @@
 import { describe } from "vitest";
 import { kindsOf, rule } from "./world.js";
 
-const MODELLED = ["6.3", "6.1.176", "6.12.107"];
+/** Kernels without mptcp-local-port-range. */
+const WITHOUT = ["6.3", "6.1.176"];
 
 for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 	const tcp = name.slice(2);
@@ -60,7 +61,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			${name} a b
 			a bind ${outside}:5000 = EADDRNOTAVAIL
 			a set IP_FREEBIND 1
-			a getopt IP_FREEBIND 4 = 01000000
+			a getopt IP_FREEBIND 4 = 01000000 | 6.3: EOPNOTSUPP
 			a bind ${outside}:5000
 			a name = ${outside}:5000
 			b bind ${outside}:5000 = EADDRNOTAVAIL
@@ -73,7 +74,6 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			a name = ${outside}:5000
 			b bind ${outside}:5000 = EADDRNOTAVAIL
 			`,
-			MODELLED,
 		);
 		rule(
 			`${name}: of level SOL_IP and SOL_IPV6 little more is taken`,
@@ -88,7 +88,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			a set 0.99 1 = ENOPROTOOPT
 			a set 999.1 1 = ENOPROTOOPT
 			`,
-			MODELLED,
+			WITHOUT,
 		);
 		rule(
 			`${name}: the subflow's port is TCP's`,
@@ -154,5 +154,67 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			a name = ${lo}:5000
 			`,
 		);
+		const closed = (server: string) => `
+			${server} s
+			s bind ${lo}:5000
+			s listen 4
+			${name} a b
+			a bind ${lo}:5001
+			a connect ${lo}:5000
+			s accept c
+			a close
+			# It is there still, so nothing that reaches it is answered with a reset.
+			c send = 1
+			c send = 1
+			c send = 1
+			pass 30000
+			c send = 1
+			b bind ${lo}:5001 = EADDRINUSE
+			pass 31000
+			b bind ${lo}:5001
+			c send = EPIPE
+		`;
+		rule(
+			`${name}: a reset is known to the other end, accepted or not`,
+			`
+			${name} s
+			s bind ${lo}:5000
+			s listen 4
+			${name} a b
+			a connect ${lo}:5000
+			a dissolve
+			s accept c
+			b connect ${lo}:5000
+			s accept d
+			b dissolve
+			c getopt 1.4 4 = 68000000
+			d getopt 1.4 4 = 68000000
+			c recv = 0
+			d recv = 0
+			c send = EPIPE
+			d send = EPIPE
+			`,
+		);
+		rule(
+			`${name}: what accept() made can be bound again once it is dissolved`,
+			`
+			${name} s a
+			s bind ${lo}:5000
+			s listen 4
+			a connect ${lo}:5000
+			s accept c
+			c bind ${lo}:5001 = EINVAL
+			c dissolve
+			c bind ${lo}:5001
+			c name = ${lo}:5001
+			`,
+			["6.12.107", "6.18.44"],
+		);
+		for (const server of [name, tcp]) {
+			rule(
+				`${name}: after close() it waits a minute for its ${server} peer, which then gets a reset`,
+				closed(server),
+			);
+		}
 	});
 }

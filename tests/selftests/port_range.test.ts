@@ -5,7 +5,7 @@
  * SCTP); the others go on from there.
  */
 import { describe } from "vitest";
-import { EVERY, type Kind, kindsOf, lines, MODELLED, names, rule } from "./world.js";
+import { EVERY, type Kind, kindsOf, lines, names, rule } from "./world.js";
 
 /** As ip_local_port_range.sh sets it. */
 const NAMESPACE = "sysctl ipv4.ip_local_port_range 40000 49999";
@@ -140,8 +140,10 @@ const REFUSED: typeof SELFTEST = {
 };
 
 /** Kernels in which MPTCP has the option, and in which not. */
-const WITH = ["6.3+mptcp-local-port-range", "6.18.44"];
-const WITHOUT = ["6.3", "6.1.176", "6.12.107"];
+const WITH = ["6.3+mptcp-local-port-range", "6.12.107", "6.18.44"];
+const WITHOUT = ["6.3", "6.1.176"];
+/** Those without connect-range-step-1. */
+const EARLY = ["6.3", "6.3+mptcp-local-port-range", "6.1.176"];
 const versionsOf = ({ protocol }: Kind) => (protocol === "mptcp" ? WITH : EVERY);
 
 const variantOf = ({ variant }: Kind) => variant.replace("sctp", "stcp");
@@ -311,15 +313,29 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		);
 		// TCP looks at an even number of ports; its connect() does until connect-range-step-1.
 		const even = !dgram && protocol !== "sctp";
-		const since = call === "connect" ? versions.filter((name) => MODELLED.test(name)) : versions;
-		rule(
-			`${name}: of three ports ${call}() looks at ${even ? "two" : "three"}`,
-			`
+		const late = (version: string) => !EARLY.includes(version);
+		const three = (left: string) => `
 			sysctl ipv4.ip_local_port_range 40000 40007
-			${takes(40001, 40003, even ? "40001-40002" : "40001-40003", text, [...answers])}
-			`,
-			since,
-		);
+			${takes(40001, 40003, left, text, [...answers])}
+		`;
+		if (even && call === "connect") {
+			rule(
+				`${name}: of three ports connect() looks at two`,
+				three("40001-40002"),
+				versions.filter((version) => !late(version)),
+			);
+			rule(
+				`${name}: of three ports connect() looks at three, since connect-range-step-1`,
+				three("40001-40003"),
+				versions.filter(late),
+			);
+		} else {
+			rule(
+				`${name}: of three ports ${call}() looks at ${even ? "two" : "three"}`,
+				three(even ? "40001-40002" : "40001-40003"),
+				versions,
+			);
+		}
 	}
 	rule(
 		`${name}: leaves a port that bind() names alone`,

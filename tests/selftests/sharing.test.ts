@@ -14,6 +14,9 @@ const ADDRESSES = {
 	mapped: ["[::ffff:127.0.0.1]", "[::ffff:127.1.1.1]", "[::ffff:127.2.2.2]", "[::ffff:127.3.3.3]"],
 } as const;
 
+/** Kernels in which MPTCP has IP_BIND_ADDRESS_NO_PORT. */
+const WITH = ["6.3+mptcp-local-port-range", "6.12.107", "6.18.44"];
+
 // DCCP connects to nobody: to its port 30000 and 30001 of a host that does not answer.
 const VARIANTS = (["tcp", "mptcp", "dccp"] as const).flatMap((protocol) =>
 	(["ipv4", "ipv6", "mapped"] as const)
@@ -33,8 +36,7 @@ const VARIANTS = (["tcp", "mptcp", "dccp"] as const).flatMap((protocol) =>
 						: `${socket} set SO_REUSEADDR 1\n${socket} bind ${to}:${port}\n${socket} listen 4`,
 				connects: (socket: string, port: number) =>
 					`${socket} ${dccp ? "start" : "connect"} ${to}:${port} = ${dccp ? "EINPROGRESS" : "0"}`,
-				/** IP_BIND_ADDRESS_NO_PORT is needed. */
-				versions: protocol === "mptcp" ? ["6.3+mptcp-local-port-range", "6.18.44"] : EVERY,
+				versions: protocol === "mptcp" ? WITH : EVERY,
 				addresses: others,
 			};
 		}),

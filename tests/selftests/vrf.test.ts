@@ -29,6 +29,47 @@ const vrf = (device: Device) => (device === "vrf0" || device === "dummy0" ? "vrf
 const inVrf = { 4: "203.0.113.10", 6: "[2001:db8:1::10]" };
 const outside = { 4: "203.0.113.30", 6: "[2001:db8:2::10]" };
 
+for (const name of ["tcp", "mptcp"]) {
+	describe(`an ${name} socket that is bound to lo`, () => {
+		rule(
+			`${name}: connects by way of lo to any device's address, if somebody listens`,
+			`
+			${DEVICES}
+			sysctl ipv4.ip_local_port_range 40000 40003
+			${name} s t
+			s bind 0.0.0.0:5000
+			s listen 4
+			t bind 203.0.113.30:5001
+			t listen 4
+			${lines(["203.0.113.30:5000", "203.0.113.10:5000", "203.0.113.30:5001"], (to) => {
+				const socket = to.endsWith("0") ? "s" : "t";
+				return `
+					${name} a
+					a device lo
+					a connect ${to}
+					a name = 192.0.2.10:40000..40003
+					${socket} accept c
+					c name = ${to}
+					a send = 1
+					c recv = 1
+					close a c
+				`;
+			})}
+			# Nobody answers for it else; nor for an address of no device.
+			${name} a b c
+			a device lo
+			a start 203.0.113.30:5002 = EINPROGRESS
+			b device lo
+			b start 203.0.113.31:5000 = EINPROGRESS
+			a start 203.0.113.30:5002 = EALREADY
+			b start 203.0.113.31:5000 = EALREADY
+			c connect 203.0.113.30:5002 = ECONNREFUSED
+			heard s t = nobody
+			`,
+		);
+	});
+}
+
 for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "mptcp", "dccp")) {
 	const dgram = protocol.startsWith("udp");
 	const file = `sysctl ipv4.${dgram ? "udp" : "tcp"}_l3mdev_accept`;

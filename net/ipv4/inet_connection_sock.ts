@@ -464,7 +464,10 @@ function remember_reuseport(k: Stack, tb: number, sk: number, mark: number): voi
 	T.fastreuseport[tb] = mark;
 	T.fastuid[tb] = sock_i_uid(k, sk);
 	T.fast_rcv_saddr[tb] = S.skc_rcv_saddr[sk];
-	ipv6_addr_copy(T.fast_v6_rcv_saddr, tb * 4, S.skc_v6_rcv_saddr, sk * 4);
+	if (S.skc_family[sk] === AF_INET6) {
+		T.in6_alloc(tb);
+		ipv6_addr_copy(T.fast_v6_rcv_saddr, tb * 4, S.skc_v6_rcv_saddr, sk * 4);
+	}
 	T.fast_ipv6_only[tb] = S.skc_ipv6only[sk];
 	T.fast_sk_family[tb] = S.skc_family[sk];
 }

@@ -239,7 +239,8 @@ export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: nu
 	T.kmem_cache_free(tb2);
 }
 
-function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number): boolean {
+/** Whether a bind2 bucket is that of the socket's address. */
+export function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number): boolean {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (S.skc_family[sk] !== T.family[tb2]) {

@@ -242,15 +242,17 @@ function udp_find_port(k: Stack, net: Net, table: UdpTable, sk: number): number 
 	if (trace !== null) trace.search(SEARCH_UDP, sk, low, high);
 
 	let rand = observer === null ? k.random.get_random_u32() : observer.udp_rand(sk, low, high);
-	let first = reciprocal_scale(rand, remaining) + low;
+	let first = (reciprocal_scale(rand, remaining) + low) | 0;
 	if (trace !== null) trace.scan(low, remaining, first - low, 0, false);
 	// An odd multiple of the table's size: the steps visit each port of a chain once.
 	rand = Math.imul(rand | 1, mask + 1);
 	const last = (first + mask + 1) & 0xffff;
 	const words = ((MAX_UDP_PORTS >>> log) + 31) >>> 5;
+	const { hash } = table;
 	do {
 		for (let word = 0; word < words; word++) bitmap[word] = 0;
-		udp_lib_lport_inuse(k, net, 0, table, udp_hashslot(table, net, first), bitmap, sk, log);
+		const slot = udp_hashslot(table, net, first);
+		if (hash[slot] !== 0) udp_lib_lport_inuse(k, net, 0, table, slot, bitmap, sk, log);
 		let snum = first;
 		do {
 			if (low <= snum && snum <= high) {

@@ -4,6 +4,8 @@
  * looked at, fills per call, over a range of 16,000 ports.
  */
 import Benchmark from "benchmark";
+import { SOCK_DGRAM } from "../include/linux/net.js";
+import { AF_INET } from "../include/linux/socket.js";
 import { Kernel, type Task } from "../kernel-model/index.js";
 
 const PORTS = 16_000;
@@ -24,10 +26,15 @@ const bindOne: Attempt = (task, fd) => task.bind(fd, address("192.0.2.10", 0));
 const connectOne: Attempt = (task, fd) =>
 	task.connect(fd, address("198.51.100.1", 53), undefined, true);
 
-function exhausted(attempt: Attempt, wanted: number): Task {
+/** A new TCP or UDP socket. */
+type Open = (task: Task) => number;
+const tcp: Open = (task) => task.tcp();
+const udp: Open = (task) => task.socket(AF_INET, SOCK_DGRAM, 0);
+
+function exhausted(open: Open, attempt: Attempt, wanted: number): Task {
 	const task = boot();
 	for (let i = 0; i < PORTS; i++) {
-		const result = attempt(task, task.tcp());
+		const result = attempt(task, open(task));
 		if (result !== wanted) throw new Error(`port ${i} of the fill: ${result}`);
 	}
 	return task;
@@ -42,29 +49,32 @@ interface Case {
 }
 
 const EINPROGRESS = -115;
-const full = exhausted(bindOne, 0);
-const fullOfConnects = exhausted(connectOne, EINPROGRESS);
-const again = (task: Task, attempt: Attempt, expected: number) => () => {
-	const fd = task.tcp();
+const full = exhausted(tcp, bindOne, 0);
+const fullOfConnects = exhausted(tcp, connectOne, EINPROGRESS);
+const fullOfUdp = exhausted(udp, bindOne, 0);
+const again = (task: Task, open: Open, attempt: Attempt, expected: number) => () => {
+	const fd = open(task);
 	const result = attempt(task, fd);
 	if (result !== expected) throw new Error(`expected ${expected}, got ${result}`);
 	task.close(fd);
 };
-const fill = (attempt: Attempt) => () => {
+const fill = (open: Open, attempt: Attempt) => () => {
 	const task = boot();
-	for (let i = 0; i < PORTS; i++) attempt(task, task.tcp());
+	for (let i = 0; i < PORTS; i++) attempt(task, open(task));
 };
 
 const cases: Case[] = [
-	{ name: "bind-exhausted", per: PORTS, unit: "port", run: again(full, bindOne, -98) },
+	{ name: "bind-exhausted", per: PORTS, unit: "port", run: again(full, tcp, bindOne, -98) },
 	{
 		name: "connect-exhausted",
 		per: PORTS,
 		unit: "port",
-		run: again(fullOfConnects, connectOne, -99),
+		run: again(fullOfConnects, tcp, connectOne, -99),
 	},
-	{ name: "bind-fill", per: PORTS, unit: "call", run: fill(bindOne) },
-	{ name: "connect-fill", per: PORTS, unit: "call", run: fill(connectOne) },
+	{ name: "udp-exhausted", per: PORTS, unit: "port", run: again(fullOfUdp, udp, bindOne, -98) },
+	{ name: "bind-fill", per: PORTS, unit: "call", run: fill(tcp, bindOne) },
+	{ name: "connect-fill", per: PORTS, unit: "call", run: fill(tcp, connectOne) },
+	{ name: "udp-fill", per: PORTS, unit: "call", run: fill(udp, bindOne) },
 ];
 
 const json = process.argv.includes("--json");

@@ -17,7 +17,7 @@ import { run_timers } from "../net/ipv4/tcp_timer.js";
 import { udp_set_table } from "../net/ipv4/udp.js";
 import { NetNamespace } from "./net.js";
 import { SeededRandom } from "./random.js";
-import { Task, type TaskOptions } from "./task.js";
+import { FileTable, Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
 import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
 
@@ -50,6 +50,8 @@ export class Kernel implements Stack {
 	readonly timers: TimerQueue;
 	readonly sock = new SockTable();
 	readonly socket = new SocketTable();
+	/** Open files of all tasks. */
+	readonly file = new FileTable();
 	readonly tcp_hashinfo: InetHashinfo;
 	readonly sctp_globals = new SctpGlobals();
 	readonly mptcp = new MptcpSocks();

@@ -2,6 +2,7 @@
 /** Tasks: a user, a network namespace, file descriptors, and the system calls by their names. */
 
 import { O_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_TYPE_MASK } from "../include/linux/net.js";
+import { Slab } from "../include/linux/slab.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, SIZEOF_SOCKADDR_IN6 } from "../include/linux/socket.js";
 import {
 	EBADF,
@@ -36,32 +37,76 @@ export interface TaskOptions {
 	uid?: number;
 }
 
-/** An open file: a socket, or something that is none (`socket` 0). Shared by dup() and fork(). */
-export interface File {
-	socket: number;
+/** Open files: struct file. Shared by dup() and fork(). */
+export class FileTable extends Slab {
+	/** The struct socket, 0 if it is none. */
+	socket = this.i32();
 	/** Descriptors that name it, in all tasks. */
-	f_count: number;
+	f_count = this.i32();
 }
 
-interface Descriptor {
-	file: File;
-	cloexec: boolean;
-}
+/** Descriptors from here on, which only odd programs have, are not in an array. */
+const NR_OPEN = 1 << 20;
 
 /** struct fdtable: shared by threads, copied by fork(). */
 class FdTable {
-	readonly fds = new Map<number, Descriptor>();
-	/** No descriptor below it is free. */
+	/** By descriptor: its file, negative where it is marked close-on-exec, 0 if none is open. */
+	private near = new Int32Array(64);
+	private readonly far = new Map<number, number>();
+	/** No descriptor below it is free, and none from `end` on is open. */
 	private next_fd = 0;
+	private end = 0;
 
 	lowestFree(): number {
-		while (this.fds.has(this.next_fd)) this.next_fd++;
+		while (this.get(this.next_fd) !== 0) this.next_fd++;
 		return this.next_fd;
 	}
 
+	private get(fd: number): number {
+		if (fd < NR_OPEN) return fd >= 0 && fd < this.end ? this.near[fd] : 0;
+		return this.far.get(fd) ?? 0;
+	}
+
+	/** The file that a descriptor names, 0 if it is not open. */
+	file(fd: number): number {
+		return Math.abs(this.get(fd));
+	}
+
+	closeOnExec(fd: number): boolean {
+		return this.get(fd) < 0;
+	}
+
+	set(fd: number, file: number, cloexec: boolean): void {
+		const entry = cloexec ? -file : file;
+		if (fd >= NR_OPEN) {
+			this.far.set(fd, entry);
+			return;
+		}
+		if (fd >= this.near.length) {
+			const near = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
+			near.set(this.near);
+			this.near = near;
+		}
+		this.near[fd] = entry;
+		if (fd >= this.end) this.end = fd + 1;
+	}
+
 	delete(fd: number): void {
-		this.fds.delete(fd);
+		if (fd < NR_OPEN) this.near[fd] = 0;
+		else this.far.delete(fd);
 		this.next_fd = Math.min(this.next_fd, fd);
+	}
+
+	/** Open descriptors, lowest first. */
+	open(): number[] {
+		const fds: number[] = [];
+		for (let fd = 0; fd < this.end; fd++) if (this.near[fd] !== 0) fds.push(fd);
+		return fds.concat([...this.far.keys()].sort((a, b) => a - b));
+	}
+
+	/** Bytes of memory that the array takes. */
+	get byteLength(): number {
+		return this.near.byteLength;
 	}
 }
 
@@ -87,7 +132,7 @@ export class Task {
 		this.pid = kernel.takePid();
 		this.uid = options.uid ?? 0;
 		this.net = options.net;
-		for (const fd of [0, 1, 2]) this.install({ socket: 0, f_count: 0 }, false, fd);
+		for (const fd of [0, 1, 2]) this.open(0, false, fd);
 		kernel.tasks.add(this);
 	}
 
@@ -98,61 +143,77 @@ export class Task {
 
 	// Descriptors
 
-	private install(file: File, cloexec: boolean, at?: number): number {
+	private install(file: number, cloexec: boolean, at?: number): number {
 		const fd = at ?? this.files.lowestFree();
 		if (at !== undefined) this.close(at); // in a recording: its close() was not recorded
-		file.f_count++;
-		this.files.fds.set(fd, { file, cloexec });
+		this.kernel.file.f_count[file]++;
+		this.files.set(fd, file, cloexec);
 		return fd;
+	}
+
+	/** A new open file. */
+	private open(socket: number, cloexec: boolean, at?: number): number {
+		const file = this.kernel.file.kmem_cache_zalloc();
+		this.kernel.file.socket[file] = socket;
+		return this.install(file, cloexec, at);
 	}
 
 	/** The struct socket that a descriptor names, or a negative errno. */
 	socketOf(fd: number): number {
-		const descriptor = this.files.fds.get(fd);
-		if (descriptor === undefined) return -EBADF;
-		return descriptor.file.socket === 0 ? -ENOTSOCK : descriptor.file.socket;
+		const file = this.files.file(fd);
+		if (file === 0) return -EBADF;
+		const sock = this.kernel.file.socket[file];
+		return sock === 0 ? -ENOTSOCK : sock;
 	}
 
 	/** Descriptors that name sockets, lowest first. */
 	socketDescriptors(): number[] {
-		const fds = [...this.files.fds].filter(([, { file }]) => file.socket !== 0).map(([fd]) => fd);
-		return fds.sort((a, b) => a - b);
+		return this.files.open().filter((fd) => this.kernel.file.socket[this.files.file(fd)] !== 0);
+	}
+
+	/** Bytes of memory that the table of descriptors takes. */
+	get fdTableSize(): number {
+		return this.files.byteLength;
 	}
 
 	/** Opens something that is not a modelled socket. */
 	openOther(at?: number): number {
-		return this.install({ socket: 0, f_count: 0 }, false, at);
+		return this.open(0, false, at);
 	}
 
-	private release(file: File, exiting: boolean): void {
-		file.f_count--;
-		if (file.f_count === 0 && file.socket !== 0) __sock_release(this.kernel, file.socket, exiting);
+	private release(file: number, exiting: boolean): void {
+		const F = this.kernel.file;
+		F.f_count[file]--;
+		if (F.f_count[file] !== 0) return;
+		const sock = F.socket[file];
+		F.kmem_cache_free(file);
+		if (sock !== 0) __sock_release(this.kernel, sock, exiting);
 	}
 
 	close(fd: number, exiting = false): number {
-		const descriptor = this.files.fds.get(fd);
-		if (descriptor === undefined) return -EBADF;
+		const file = this.files.file(fd);
+		if (file === 0) return -EBADF;
 		this.files.delete(fd);
-		this.release(descriptor.file, exiting);
+		this.release(file, exiting);
 		return 0;
 	}
 
 	dup(fd: number, at?: number): number {
-		const descriptor = this.files.fds.get(fd);
-		if (descriptor === undefined) return -EBADF;
-		return this.install(descriptor.file, false, at);
+		const file = this.files.file(fd);
+		if (file === 0) return -EBADF;
+		return this.install(file, false, at);
 	}
 
 	dup2(fd: number, newfd: number): number {
-		if (newfd === fd && this.files.fds.has(fd)) return fd;
+		if (newfd === fd && this.files.file(fd) !== 0) return fd;
 		return this.dup(fd, newfd);
 	}
 
 	dup3(fd: number, newfd: number, flags: number): number {
 		if (newfd === fd || (flags & ~SOCK_CLOEXEC) !== 0) return -EINVAL;
-		const descriptor = this.files.fds.get(fd);
-		if (descriptor === undefined) return -EBADF;
-		return this.install(descriptor.file, (flags & SOCK_CLOEXEC) !== 0, newfd);
+		const file = this.files.file(fd);
+		if (file === 0) return -EBADF;
+		return this.install(file, (flags & SOCK_CLOEXEC) !== 0, newfd);
 	}
 
 	/** fcntl(F_SETFL), ioctl(FIONBIO). */
@@ -173,28 +234,30 @@ export class Task {
 	/** A child with the same open files; `share` for a thread, whose descriptors are the same ones. */
 	fork(share = false): Task {
 		const child = new Task(this.kernel, { net: this.net, uid: this.uid });
+		for (const fd of child.files.open()) child.close(fd);
 		if (share) {
 			child.files = this.files;
 			return child;
 		}
 		child.files = new FdTable();
-		for (const [fd, { file, cloexec }] of this.files.fds) {
-			file.f_count++;
-			child.files.fds.set(fd, { file, cloexec });
+		for (const fd of this.files.open()) {
+			const file = this.files.file(fd);
+			this.kernel.file.f_count[file]++;
+			child.files.set(fd, file, this.files.closeOnExec(fd));
 		}
 		return child;
 	}
 
 	/** execve(): closes what is marked close-on-exec. */
 	execve(): void {
-		for (const [fd, { cloexec }] of [...this.files.fds]) if (cloexec) this.close(fd);
+		for (const fd of this.files.open()) if (this.files.closeOnExec(fd)) this.close(fd);
 	}
 
 	/** Ends the task and closes its files, lowest first; files shared with a thread stay. */
 	exit(): void {
 		this.kernel.tasks.delete(this);
 		for (const other of this.kernel.tasks) if (other.files === this.files) return;
-		for (const fd of [...this.files.fds.keys()].sort((a, b) => a - b)) this.close(fd, true);
+		for (const fd of this.files.open()) this.close(fd, true);
 	}
 
 	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */
@@ -214,7 +277,7 @@ export class Task {
 		const sock = sock_create(kernel, net, family, type & SOCK_TYPE_MASK, protocol, this.uid);
 		if (sock < 0) return sock;
 		kernel.socket.flags[sock] = flags & O_NONBLOCK;
-		return this.install({ socket: sock, f_count: 0 }, (flags & SOCK_CLOEXEC) !== 0, at);
+		return this.open(sock, (flags & SOCK_CLOEXEC) !== 0, at);
 	}
 
 	/** A TCP socket over IPv4. */
@@ -284,7 +347,7 @@ export class Task {
 			}
 			Object.assign(address, fromSockaddr(peer));
 		}
-		return this.install({ socket: newsock, f_count: 0 }, (flags & SOCK_CLOEXEC) !== 0, at);
+		return this.open(newsock, (flags & SOCK_CLOEXEC) !== 0, at);
 	}
 
 	private getname(fd: number, peer: number): Address | number {

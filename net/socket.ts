@@ -48,43 +48,32 @@ export function sock_alloc(k: Stack, type: number, fsuid: number): number {
 
 /** What the socket's family and type do: sock->ops. */
 export function sock_ops(k: Stack, sock: number): ProtoOps {
-	return OPS[k.socket.ops[sock]];
+	const ops = k.socket.ops[sock];
+	switch (ops) {
+		case INET_STREAM_OPS:
+			return inet_stream_ops;
+		case INET_DGRAM_OPS:
+			return inet_dgram_ops;
+		case INET6_STREAM_OPS:
+			return inet6_stream_ops;
+		case INET6_DGRAM_OPS:
+			return inet6_dgram_ops;
+		case INET_SEQPACKET_OPS:
+			return inet_seqpacket_ops;
+		case INET6_SEQPACKET_OPS:
+			return inet6_seqpacket_ops;
+		case INET_DCCP_OPS:
+			return inet_dccp_ops;
+		case INET6_DCCP_OPS:
+			return inet6_dccp_ops;
+		case MPTCP_STREAM_OPS:
+			return mptcp_stream_ops;
+		case MPTCP_V6_STREAM_OPS:
+			return mptcp_v6_stream_ops;
+		default:
+			throw new Error(`sock_ops: socket ${sock} has operations ${ops}`);
+	}
 }
-
-/** By INET_STREAM_OPS and its like; read through getters, for modules import each other in circles. */
-const OPS: ArrayLike<ProtoOps> = {
-	length: 10,
-	get [INET_STREAM_OPS]() {
-		return inet_stream_ops;
-	},
-	get [INET_DGRAM_OPS]() {
-		return inet_dgram_ops;
-	},
-	get [INET6_STREAM_OPS]() {
-		return inet6_stream_ops;
-	},
-	get [INET6_DGRAM_OPS]() {
-		return inet6_dgram_ops;
-	},
-	get [INET_SEQPACKET_OPS]() {
-		return inet_seqpacket_ops;
-	},
-	get [INET6_SEQPACKET_OPS]() {
-		return inet6_seqpacket_ops;
-	},
-	get [INET_DCCP_OPS]() {
-		return inet_dccp_ops;
-	},
-	get [INET6_DCCP_OPS]() {
-		return inet6_dccp_ops;
-	},
-	get [MPTCP_STREAM_OPS]() {
-		return mptcp_stream_ops;
-	},
-	get [MPTCP_V6_STREAM_OPS]() {
-		return mptcp_v6_stream_ops;
-	},
-};
 
 /** socket(): __sock_create. A socket, or a negative errno; throws NotModelled. */
 export function sock_create(

@@ -7,6 +7,10 @@
 /** An arbitrary start value, the kernel's: 0xdeadbeef. */
 export const JHASH_INITVAL = 0xdeadbeef;
 
+// What each hash begins with; a small integer of its own, not exported, is a constant in loops.
+const SEED_1WORD = (JHASH_INITVAL + (1 << 2)) | 0;
+const SEED_3WORDS = (JHASH_INITVAL + (3 << 2)) | 0;
+
 /** include/linux/jhash.h: __jhash_nwords, the final mix of three words. */
 function jhash_final(a: number, b: number, c: number): number {
 	c ^= b;
@@ -27,12 +31,12 @@ function jhash_final(a: number, b: number, c: number): number {
 }
 
 export function jhash_3words(a: number, b: number, c: number, initval: number): number {
-	const seed = (initval + JHASH_INITVAL + (3 << 2)) | 0;
+	const seed = (initval + SEED_3WORDS) | 0;
 	return jhash_final((a + seed) | 0, (b + seed) | 0, (c + seed) | 0);
 }
 
 export function jhash_1word(a: number, initval: number): number {
-	const seed = (initval + JHASH_INITVAL + (1 << 2)) | 0;
+	const seed = (initval + SEED_1WORD) | 0;
 	return jhash_final((a + seed) | 0, seed, seed);
 }
 

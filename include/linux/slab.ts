@@ -9,47 +9,63 @@
 
 type Column = Int8Array | Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
 
+/** Rows of a table when it gets its first record. */
+const FIRST_ROWS = 256;
+
 /**
  * One table. A subclass declares its columns as fields (`skc_num = this.u16()`) and
  * nothing else. Invariant: each handle below `limit` is either in use or in `free`.
+ *
+ * All columns but those of IPv6 addresses lie one behind the other in one buffer, widest
+ * elements first, so that clearing and copying a record are four loops over views of it.
  */
 export abstract class Slab {
-	/** Records that the columns have room for, handle 0 included. */
-	capacity: number;
+	/** Rows that the columns have, that of handle 0 included. */
+	capacity = 1;
 	/** Records in use. */
 	used = 0;
 	/** Handles from here on were never given out. */
 	limit = 1;
-	private free: Int32Array;
+	/** The whole buffer by size of element, as far as there are columns of that size or wider. */
+	private doubles = new Float64Array(0);
+	private words = new Int32Array(0);
+	private halves = new Uint16Array(0);
+	private bytes = new Int8Array(0);
+	/** Where the columns of 4, of 2 and of 1 byte begin, in such elements. */
+	private firstWord = 0;
+	private firstHalf = 0;
+	private firstByte = 0;
+	private free = new Int32Array(0);
 	private freed = 0;
 	private columns: Column[] = [];
-
-	constructor(capacity = 256) {
-		this.capacity = capacity;
-		this.free = new Int32Array(capacity);
-	}
+	private addresses: Uint32Array[] = [];
 
 	protected i8(): Int8Array {
-		return this.column(new Int8Array(this.capacity));
+		return this.column(new Int8Array(1));
 	}
 	protected u8(): Uint8Array {
-		return this.column(new Uint8Array(this.capacity));
+		return this.column(new Uint8Array(1));
 	}
 	protected u16(): Uint16Array {
-		return this.column(new Uint16Array(this.capacity));
+		return this.column(new Uint16Array(1));
 	}
 	protected i32(): Int32Array {
-		return this.column(new Int32Array(this.capacity));
+		return this.column(new Int32Array(1));
 	}
 	protected u32(): Uint32Array {
-		return this.column(new Uint32Array(this.capacity));
+		return this.column(new Uint32Array(1));
 	}
 	protected f64(): Float64Array {
-		return this.column(new Float64Array(this.capacity));
+		return this.column(new Float64Array(1));
 	}
-	/** IPv6 addresses: four words a record, from `handle * 4` on, most significant first. */
+	/**
+	 * IPv6 addresses: four words a record, from `handle * 4` on, most significant first. They
+	 * have rows only up to the highest handle that in6_alloc() was told of.
+	 */
 	protected in6(): Uint32Array {
-		return this.column(new Uint32Array(this.capacity * 4));
+		const array = new Uint32Array(4);
+		this.addresses.push(array);
+		return array;
 	}
 
 	private column<T extends Column>(array: T): T {
@@ -57,25 +73,57 @@ export abstract class Slab {
 		return array;
 	}
 
-	/** Elements that one record has in a column. */
-	private stride(column: Column): number {
-		return column.length / this.capacity;
+	/** Lets the fields that hold a replaced array hold the new one. */
+	private replace(arrays: ReadonlyMap<unknown, Column>): void {
+		const fields = this as unknown as Record<string, unknown>;
+		for (const name of Object.keys(fields)) {
+			const array = arrays.get(fields[name]);
+			if (array !== undefined) fields[name] = array;
+		}
 	}
 
 	private grow(): void {
-		const fields = this as unknown as Record<string, unknown>;
-		this.capacity *= 2;
+		const rows = this.capacity === 1 ? FIRST_ROWS : this.capacity * 2;
+		const width = this.columns.reduce((sum, column) => sum + column.BYTES_PER_ELEMENT, 0);
+		const buffer = new ArrayBuffer(rows * width);
 		const grown = new Map<unknown, Column>();
-		for (const old of [this.free, ...this.columns]) {
-			const array = new (old.constructor as new (length: number) => Column)(old.length * 2);
+		let end = 0;
+		const ends = [8, 4, 2, 1].map((bytes) => {
+			for (const old of this.columns) {
+				if (old.BYTES_PER_ELEMENT !== bytes) continue;
+				const View = old.constructor as new (on: ArrayBuffer, at: number, length: number) => Column;
+				const array = new View(buffer, end, rows);
+				array.set(old);
+				grown.set(old, array);
+				end += bytes * rows;
+			}
+			return end;
+		});
+		this.replace(grown);
+		this.columns = [...grown.values()];
+		this.capacity = rows;
+		this.doubles = new Float64Array(buffer, 0, ends[0] / 8);
+		this.words = new Int32Array(buffer, 0, ends[1] / 4);
+		this.halves = new Uint16Array(buffer, 0, ends[2] / 2);
+		this.bytes = new Int8Array(buffer);
+		this.firstWord = ends[0] / 4;
+		this.firstHalf = ends[1] / 2;
+		this.firstByte = ends[2];
+	}
+
+	/** Gives a record rows for its IPv6 addresses: before it may have one. */
+	in6_alloc(handle: number): void {
+		if (this.addresses.length === 0 || this.addresses[0].length > handle * 4) return;
+		let rows = this.addresses[0].length / 4;
+		while (rows <= handle) rows = rows === 1 ? FIRST_ROWS : rows * 2;
+		const grown = new Map<unknown, Uint32Array>();
+		for (const old of this.addresses) {
+			const array = new Uint32Array(rows * 4);
 			array.set(old);
 			grown.set(old, array);
 		}
-		for (const name of Object.keys(fields)) {
-			const array = grown.get(fields[name]);
-			if (array !== undefined) fields[name] = array;
-		}
-		this.columns = [...grown.values()].slice(1);
+		this.replace(grown);
+		this.addresses = [...grown.values()];
 	}
 
 	/** A record with every field zero. */
@@ -83,35 +131,52 @@ export abstract class Slab {
 		this.used++;
 		if (this.freed > 0) {
 			const handle = this.free[--this.freed];
-			for (const column of this.columns) {
-				const stride = this.stride(column);
-				for (let i = 0; i < stride; i++) column[handle * stride + i] = 0;
-			}
+			this.clear(handle);
 			return handle;
 		}
 		if (this.limit === this.capacity) this.grow();
 		return this.limit++;
 	}
 
+	private clear(handle: number): void {
+		const { capacity, doubles, words, halves, bytes } = this;
+		for (let i = handle; i < doubles.length; i += capacity) doubles[i] = 0;
+		for (let i = this.firstWord + handle; i < words.length; i += capacity) words[i] = 0;
+		for (let i = this.firstHalf + handle; i < halves.length; i += capacity) halves[i] = 0;
+		for (let i = this.firstByte + handle; i < bytes.length; i += capacity) bytes[i] = 0;
+		for (const array of this.addresses) {
+			if (handle * 4 < array.length) array.fill(0, handle * 4, handle * 4 + 4);
+		}
+	}
+
 	kmem_cache_free(handle: number): void {
 		this.used--;
+		if (this.freed === this.free.length) {
+			const free = new Int32Array(Math.max(FIRST_ROWS, this.freed * 2));
+			free.set(this.free);
+			this.free = free;
+		}
 		this.free[this.freed++] = handle;
 	}
 
 	/** Copies every field of one record to another, links included (net/core/sock.c: sock_copy). */
 	copy(to: number, from: number): void {
-		for (const column of this.columns) {
-			const stride = this.stride(column);
-			for (let i = 0; i < stride; i++) column[to * stride + i] = column[from * stride + i];
-		}
+		const { capacity, doubles, words, halves, bytes } = this;
+		const by = to - from;
+		for (let i = from; i < doubles.length; i += capacity) doubles[i + by] = doubles[i];
+		for (let i = this.firstWord + from; i < words.length; i += capacity) words[i + by] = words[i];
+		for (let i = this.firstHalf + from; i < halves.length; i += capacity)
+			halves[i + by] = halves[i];
+		for (let i = this.firstByte + from; i < bytes.length; i += capacity) bytes[i + by] = bytes[i];
+		if (this.addresses.length === 0 || from * 4 >= this.addresses[0].length) return;
+		this.in6_alloc(to);
+		for (const array of this.addresses) array.copyWithin(to * 4, from * 4, from * 4 + 4);
 	}
 
-	/** Bytes of table memory that one record takes. */
-	get recordSize(): number {
-		return this.columns.reduce(
-			(sum, column) => sum + column.BYTES_PER_ELEMENT * this.stride(column),
-			4,
-		);
+	/** Bytes of memory that the table takes. */
+	get byteLength(): number {
+		const arrays = [this.bytes, this.free, ...this.addresses];
+		return arrays.reduce((sum, array) => sum + array.byteLength, 0);
 	}
 
 	/** The handles in use, lowest first: for verification and listings. */

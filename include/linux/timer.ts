@@ -11,13 +11,13 @@ export const JIFFY = 4;
 export class TimerQueue {
 	/** Milliseconds since boot; starts late enough that no time stamp is 0. */
 	now: number;
-	/** Timers, the first to expire at index 0. */
+	/** The heap, the first to expire at index 0: timer, its time, and when it was armed. */
 	private heap = new Int32Array(256);
+	private expires = new Float64Array(256);
+	private order = new Float64Array(256);
 	private size = 0;
 	/** By timer: index in the heap plus one, 0 while not pending. */
 	private place = new Int32Array(256);
-	private expires = new Float64Array(256);
-	private order = new Float64Array(256);
 	private armed = 0;
 
 	/**
@@ -36,9 +36,16 @@ export class TimerQueue {
 		return this.size;
 	}
 
+	/** Bytes of memory that the queue takes. */
+	get byteLength(): number {
+		const { heap, expires, order, place } = this;
+		return heap.byteLength + expires.byteLength + order.byteLength + place.byteLength;
+	}
+
 	/** When a timer expires, ms since boot; null if it is not pending. */
 	expiry(timer: number): number | null {
-		return timer < this.place.length && this.place[timer] !== 0 ? this.expires[timer] : null;
+		const pending = timer < this.place.length && this.place[timer] !== 0;
+		return pending ? this.expires[this.place[timer] - 1] : null;
 	}
 
 	/** The timer that expires first, or null. */
@@ -52,69 +59,74 @@ export class TimerQueue {
 	 */
 	mod_timer(timer: number, delay: number): void {
 		this.del_timer(timer);
-		if (timer >= this.place.length) this.grow(timer);
-		if (this.size === this.heap.length) this.heap = resized(this.heap, this.size * 2);
-		this.expires[timer] =
-			(Math.floor(this.now / JIFFY) + Math.ceil(delay / JIFFY) + 1 + this.lateness) * JIFFY;
-		this.order[timer] = this.armed++;
-		this.put(this.size, timer);
-		this.size++;
-		this.siftUp(this.size - 1);
+		if (timer >= this.place.length) {
+			this.place = resized(this.place, Math.max(timer + 1, this.place.length * 2));
+		}
+		if (this.size === this.heap.length) {
+			this.heap = resized(this.heap, this.size * 2);
+			this.expires = resized(this.expires, this.size * 2);
+			this.order = resized(this.order, this.size * 2);
+		}
+		const jiffies = Math.floor(this.now / JIFFY) + Math.ceil(delay / JIFFY) + 1 + this.lateness;
+		const hole = this.siftUp(this.size++, jiffies * JIFFY, this.armed);
+		this.put(hole, timer, jiffies * JIFFY, this.armed++);
 	}
 
 	/** Disarms a timer; true if it was pending. */
 	del_timer(timer: number): boolean {
 		if (timer >= this.place.length || this.place[timer] === 0) return false;
-		const hole = this.place[timer] - 1;
+		let hole = this.place[timer] - 1;
 		this.place[timer] = 0;
-		this.size--;
-		if (hole < this.size) {
-			this.put(hole, this.heap[this.size]);
-			this.siftUp(hole);
-			this.siftDown(hole);
+		const last = --this.size;
+		if (hole < last) {
+			const expires = this.expires[last];
+			const order = this.order[last];
+			hole = this.siftDown(this.siftUp(hole, expires, order), expires, order);
+			this.put(hole, this.heap[last], expires, order);
 		}
 		return true;
 	}
 
-	private grow(timer: number): void {
-		const length = Math.max(timer + 1, this.place.length * 2);
-		this.place = resized(this.place, length);
-		this.expires = resized(this.expires, length);
-		this.order = resized(this.order, length);
-	}
-
-	private put(index: number, timer: number): void {
+	private put(index: number, timer: number, expires: number, order: number): void {
 		this.heap[index] = timer;
+		this.expires[index] = expires;
+		this.order[index] = order;
 		this.place[timer] = index + 1;
 	}
 
-	private before(a: number, b: number): boolean {
-		const difference = this.expires[a] - this.expires[b];
-		return difference !== 0 ? difference < 0 : this.order[a] < this.order[b];
+	/** Whether what is at an index of the heap runs after something else. */
+	private after(index: number, expires: number, order: number): boolean {
+		const difference = this.expires[index] - expires;
+		return difference !== 0 ? difference > 0 : this.order[index] > order;
 	}
 
-	private siftUp(index: number): void {
-		const timer = this.heap[index];
-		while (index > 0) {
-			const parent = (index - 1) >> 1;
-			if (!this.before(timer, this.heap[parent])) break;
-			this.put(index, this.heap[parent]);
-			index = parent;
+	private move(to: number, from: number): void {
+		this.put(to, this.heap[from], this.expires[from], this.order[from]);
+	}
+
+	/** Moves a hole up to where a timer of this time can stand, and returns its index. */
+	private siftUp(hole: number, expires: number, order: number): number {
+		while (hole > 0) {
+			const parent = (hole - 1) >> 1;
+			if (!this.after(parent, expires, order)) break;
+			this.move(hole, parent);
+			hole = parent;
 		}
-		this.put(index, timer);
+		return hole;
 	}
 
-	private siftDown(index: number): void {
-		const timer = this.heap[index];
+	/** The same downwards. */
+	private siftDown(hole: number, expires: number, order: number): number {
 		for (;;) {
-			let child = 2 * index + 1;
+			let child = 2 * hole + 1;
 			if (child >= this.size) break;
-			if (child + 1 < this.size && this.before(this.heap[child + 1], this.heap[child])) child++;
-			if (!this.before(this.heap[child], timer)) break;
-			this.put(index, this.heap[child]);
-			index = child;
+			const right = child + 1;
+			if (right < this.size && this.after(child, this.expires[right], this.order[right])) child++;
+			if (this.after(child, expires, order)) break;
+			this.move(hole, child);
+			hole = child;
 		}
-		this.put(index, timer);
+		return hole;
 	}
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/sock.c: life of a sock, and the options of level SOL_SOCKET. */
+import { AF_INET6 } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	GLOBAL_ROOT_UID,
@@ -123,6 +124,7 @@ export function sk_alloc(
 ): number {
 	const sk = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
+	if (family === AF_INET6) S.in6_alloc(sk);
 	S.skc_net[sk] = net.id;
 	S.skc_family[sk] = family;
 	S.skc_prot[sk] = prot;

@@ -428,13 +428,15 @@ export function inet_protosw_find(
 	if (type === SOCK_DGRAM && (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6)) {
 		throw new NotModelled("ping sockets");
 	}
-	const gone = (answer: InetProtosw): boolean =>
-		(answer.protocol === IPPROTO_UDPLITE && k.changes.has("udplite-removed")) ||
-		(answer.protocol === IPPROTO_DCCP && k.changes.has("dccp-removed"));
-	const ofType = table.filter((answer) => answer.type === type && !gone(answer));
-	if (ofType.length === 0) return -ESOCKTNOSUPPORT;
-	if (protocol === IPPROTO_IP) return ofType[0];
-	return ofType.find((answer) => answer.protocol === protocol) ?? -EPROTONOSUPPORT;
+	let err = -ESOCKTNOSUPPORT;
+	for (const answer of table) {
+		if (answer.type !== type) continue;
+		if (answer.protocol === IPPROTO_UDPLITE && k.changes.has("udplite-removed")) continue;
+		if (answer.protocol === IPPROTO_DCCP && k.changes.has("dccp-removed")) continue;
+		if (protocol === IPPROTO_IP || answer.protocol === protocol) return answer;
+		err = -EPROTONOSUPPORT;
+	}
+	return err;
 }
 
 /** The sock of a new struct socket of AF_INET: 0 or a negative errno. */

@@ -5,9 +5,12 @@
  */
 import { hlist_unhashed } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
-import { FASTREUSEPORT_ANY, FASTREUSEPORT_STRICT } from "../../include/net/inet_hashtables.js";
+import {
+	FASTREUSEPORT_ANY,
+	FASTREUSEPORT_STRICT,
+	inet_bhashfn_portaddr,
+} from "../../include/net/inet_hashtables.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
-import { inet_is_local_reserved_port } from "../../include/net/ip.js";
 import {
 	IPV6_ADDR_ANY,
 	IPV6_ADDR_MAPPED,
@@ -31,6 +34,7 @@ import {
 	CANDIDATE_CONFLICT_ANY,
 	CANDIDATE_OK,
 	CANDIDATE_RESERVED,
+	type PortSearchTrace,
 	SEARCH_BIND,
 } from "../../include/trace/events/port_search.js";
 import { EADDRINUSE, EAGAIN, EINVAL, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
@@ -43,6 +47,7 @@ import {
 	inet_bind_bucket_destroy,
 	inet_bind_bucket_find,
 	inet_bind_hash,
+	inet_bind2_bucket_addr_match,
 	inet_bind2_bucket_create,
 	inet_bind2_bucket_destroy,
 	inet_bind2_bucket_find,
@@ -306,9 +311,22 @@ export function inet_csk_bind_conflict(
 		return inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
 	}
 
+	return inet_bhash_conflict(k, sk, tb, uid, relax, reuseport_cb_ok, reuseport_ok);
+}
+
+/** The first owner of a port that conflicts, 0 if none. */
+function inet_bhash_conflict(
+	k: Stack,
+	sk: number,
+	tb: number,
+	sk_uid: number,
+	relax: boolean,
+	reuseport_cb_ok: boolean,
+	reuseport_ok: boolean,
+): number {
 	let sk2 = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep.owners[tb];
 	for (; sk2 !== 0; sk2 = k.sock.bind_node_next[sk2]) {
-		if (!inet_bind_conflict(k, sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
+		if (!inet_bind_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
 		if (inet_rcv_saddr_equal(k, sk, sk2, true)) break;
 	}
 	return sk2;
@@ -340,10 +358,90 @@ function inet_bhash2_addr_any_conflict(
 }
 
 /**
- * What bind()'s search says of one port: the body of the loop of inet_csk_find_open_port.
- * Leaves the port's bucket in k.found_tb and the socket in the way in k.blocker. Changes
- * nothing.
+ * The loop over candidates of inet_csk_find_open_port: every other port from `port` on,
+ * `remaining` / 2 of them, which wrap around at `high`. Returns how far it came: less than
+ * `remaining` if it has found one. Leaves the last candidate's bucket in k.found_tb, 0 where
+ * it was not asked for, and the socket in the way in k.blocker. Changes nothing.
+ *
+ * What C calls here stands in the loop up to the sockets that meet: the lookups of
+ * inet_bhash2_addr_any_conflict, inet_bind_bucket_find and inet_bind2_bucket_find, whose
+ * hashes of an address without a port are made once. Columns are locals, see connect_scan.
  */
+function bind_scan(
+	k: Stack,
+	net: Net,
+	sk: number,
+	l3mdev: number,
+	port: number,
+	high: number,
+	remaining: number,
+	relax: boolean,
+): number {
+	const S = k.sock;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const { bhash, bhash2 } = hinfo;
+	const bhash_mask = (hinfo.bhash_size - 1) | 0;
+	const T = hinfo.bind_bucket_cachep;
+	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, node_next: tb_next } = T;
+	const T2 = hinfo.bind2_bucket_cachep;
+	const { port: tb2_port, ib_net: ib2_net, l3mdev: tb2_l3mdev, node_next: tb2_next } = T2;
+	const reserved = net.ipv4.sysctl_local_reserved_ports;
+	const hash_mix = net.hash_mix | 0;
+	const id = net.id | 0;
+	l3mdev |= 0;
+
+	const bhash2_only = inet_use_bhash2_on_bind(k, sk);
+	const any_slot = inet_bhash2_addr_any_hashbucket(hinfo, net, 0) | 0;
+	const saddr_slot = inet_bhashfn_portaddr(hinfo, S, sk, net, 0) | 0;
+	const every = k.changes.has("bhash2-every-wildcard-bucket");
+	const uid = sock_i_uid(k, sk);
+	const cb_ok = reuseport_cb_is_ok(k, sk);
+
+	let tb = 0;
+	let sk2 = 0;
+	let i = 0;
+	for (; i < remaining; i += 2, port = (port + 2) | 0) {
+		if (port >= high) port = (port - remaining) | 0;
+		tb = 0;
+		sk2 = 0;
+		if ((reserved[port >>> 5] & (1 << (port & 31))) !== 0) continue;
+
+		if (bhash2_only) {
+			let tb2 = bhash2[(any_slot ^ port) & bhash_mask];
+			for (; tb2 !== 0; tb2 = tb2_next[tb2]) {
+				if (tb2_port[tb2] !== port) continue;
+				if (!inet_bind2_bucket_match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
+				sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
+				if (sk2 !== 0 || !every) break;
+			}
+			if (sk2 !== 0) continue;
+		}
+
+		tb = bhash[(port + hash_mix) & bhash_mask];
+		while (tb !== 0) {
+			if (tb_port[tb] === port && ib_net[tb] === id && tb_l3mdev[tb] === l3mdev) break;
+			tb = tb_next[tb];
+		}
+		if (tb === 0) break;
+
+		if (bhash2_only) {
+			let tb2 = bhash2[(saddr_slot ^ port) & bhash_mask];
+			for (; tb2 !== 0; tb2 = tb2_next[tb2]) {
+				if (tb2_port[tb2] !== port || ib2_net[tb2] !== id || tb2_l3mdev[tb2] !== l3mdev) continue;
+				if (inet_bind2_bucket_addr_match(k, tb2, sk)) break;
+			}
+			if (tb2 !== 0) sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
+		} else {
+			sk2 = inet_bhash_conflict(k, sk, tb, uid, relax, cb_ok, false);
+		}
+		if (sk2 === 0) break;
+	}
+	k.found_tb = tb;
+	k.blocker = sk2;
+	return i;
+}
+
+/** What bind()'s search says of one port; leaves what bind_scan leaves. */
 export function bind_candidate(
 	k: Stack,
 	net: Net,
@@ -352,19 +450,32 @@ export function bind_candidate(
 	l3mdev: number,
 	relax: boolean,
 ): number {
-	k.blocker = 0;
-	k.found_tb = 0;
-	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
-	if (inet_use_bhash2_on_bind(k, sk)) {
-		k.blocker = inet_bhash2_addr_any_conflict(k, net, sk, port, l3mdev, relax, false);
-		if (k.blocker !== 0) return CANDIDATE_CONFLICT_ANY;
+	if (bind_scan(k, net, sk, l3mdev, port, port + 1, 1, relax) === 0) return CANDIDATE_OK;
+	if (k.blocker === 0) return CANDIDATE_RESERVED;
+	return k.found_tb === 0 ? CANDIDATE_CONFLICT_ANY : CANDIDATE_CONFLICT;
+}
+
+/** The same search one candidate at a time, each told to the tracer. */
+function bind_scan_traced(
+	k: Stack,
+	trace: PortSearchTrace,
+	net: Net,
+	sk: number,
+	l3mdev: number,
+	port: number,
+	high: number,
+	remaining: number,
+	relax: boolean,
+): number {
+	trace.pass(port);
+	let i = 0;
+	for (; i < remaining; i += 2, port += 2) {
+		if (port >= high) port -= remaining;
+		const verdict = bind_candidate(k, net, sk, port, l3mdev, relax);
+		if (verdict === CANDIDATE_OK) break;
+		trace.skip(port, verdict, k.blocker);
 	}
-	const tb = inet_bind_bucket_find(tcp_or_dccp_get_hashinfo(k, sk), net, port, l3mdev);
-	if (tb === 0) return CANDIDATE_OK;
-	k.found_tb = tb;
-	const tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
-	k.blocker = inet_csk_bind_conflict(k, sk, tb, tb2, relax, false);
-	return k.blocker === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
+	return i;
 }
 
 /** Finds an open port for bind(), 0 if none. */
@@ -401,15 +512,15 @@ function inet_csk_find_open_port(k: Stack, net: Net, sk: number): number {
 			offset |= 1;
 			do {
 				let port = low + offset;
-				if (trace !== null) trace.pass(port);
-				for (let i = 0; i < remaining; i += 2, port += 2) {
+				const i =
+					trace === null
+						? bind_scan(k, net, sk, l3mdev, port, high, remaining, relax)
+						: bind_scan_traced(k, trace, net, sk, l3mdev, port, high, remaining, relax);
+				if (i < remaining) {
+					port += i;
 					if (port >= high) port -= remaining;
-					const verdict = bind_candidate(k, net, sk, port, l3mdev, relax);
-					if (verdict === CANDIDATE_OK) {
-						if (trace !== null) trace.chosen(port);
-						return port;
-					}
-					if (trace !== null) trace.skip(port, verdict, k.blocker);
+					if (trace !== null) trace.chosen(port);
+					return port;
 				}
 				offset--;
 			} while ((offset & 1) === 0);
@@ -464,7 +575,10 @@ function remember_reuseport(k: Stack, tb: number, sk: number, mark: number): voi
 	T.fastreuseport[tb] = mark;
 	T.fastuid[tb] = sock_i_uid(k, sk);
 	T.fast_rcv_saddr[tb] = S.skc_rcv_saddr[sk];
-	ipv6_addr_copy(T.fast_v6_rcv_saddr, tb * 4, S.skc_v6_rcv_saddr, sk * 4);
+	if (S.skc_family[sk] === AF_INET6) {
+		T.in6_alloc(tb);
+		ipv6_addr_copy(T.fast_v6_rcv_saddr, tb * 4, S.skc_v6_rcv_saddr, sk * 4);
+	}
 	T.fast_ipv6_only[tb] = S.skc_ipv6only[sk];
 	T.fast_sk_family[tb] = S.skc_family[sk];
 }

@@ -3,6 +3,7 @@
  * net/ipv4/inet_hashtables.c: bind buckets, the tables of listeners and of connections,
  * and connect()'s search for a local port.
  */
+import { jhash_3words } from "../../include/linux/jhash.js";
 import { hlist_add_head, hlist_add_tail, hlist_del_init } from "../../include/linux/list.js";
 import { gcd } from "../../include/linux/math.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
@@ -14,10 +15,10 @@ import {
 	inet_bhashfn_portaddr,
 	inet_match,
 	inet_sk_bound_dev_eq,
+	inet6_match,
 	ipv4_portaddr_hash,
 } from "../../include/net/inet_hashtables.js";
 import { inet_reset_saddr, ipv6_only_sock, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
-import { inet_is_local_reserved_port } from "../../include/net/ip.js";
 import {
 	ipv6_addr_any,
 	ipv6_addr_copy,
@@ -36,10 +37,12 @@ import {
 	CANDIDATE_RESERVED,
 	CANDIDATE_TIME_WAIT,
 	CANDIDATE_TUPLE_IN_USE,
+	type PortSearchTrace,
 	SEARCH_CONNECT,
 } from "../../include/trace/events/port_search.js";
 import { EADDRNOTAVAIL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_ANY, IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
+import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
 import { secure_ipv4_port_ephemeral } from "../core/secure_seq.js";
 import { sk_net, sock_i_uid } from "../core/sock.js";
 import {
@@ -48,7 +51,11 @@ import {
 	reuseport_select_sock,
 	reuseport_stop_listen_sock,
 } from "../core/sock_reuseport.js";
-import { inet6_ehash_verdict, inet6_ehashfn } from "../ipv6/inet6_hashtables.js";
+import {
+	inet6_ehash_fhash,
+	inet6_ehash_initval,
+	inet6_ehash_verdict,
+} from "../ipv6/inet6_hashtables.js";
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	inet_csk_update_fastreuse,
@@ -72,8 +79,13 @@ export function inet_ehashfn(
 	faddr: number,
 	fport: number,
 ): number {
+	return __inet_ehashfn(laddr, lport, faddr, fport, inet_ehash_initval(k, net));
+}
+
+/** The secret part of the hash, drawn at first use. */
+function inet_ehash_initval(k: Stack, net: Net): number {
 	if (k.inet_ehash_secret === null) k.inet_ehash_secret = k.random.get_random_u32();
-	return __inet_ehashfn(laddr, lport, faddr, fport, k.inet_ehash_secret + net.hash_mix);
+	return k.inet_ehash_secret + net.hash_mix;
 }
 
 /** Whether the socket's connection runs over IPv6: not an AF_INET6 socket's to a v4-mapped address. */
@@ -81,24 +93,31 @@ export function sk_over_ipv6(S: SockTable, sk: number): boolean {
 	return S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4);
 }
 
+/**
+ * What the hash of a socket's four-tuple is made of, but for the local port: searches make
+ * it once. `laddr` and `faddr` as they are hashed, of IPv6 the last word and a hash.
+ */
+const ehash_key = { laddr: 0, faddr: 0, fport: 0, initval: 0 };
+
+function sk_ehash_key(k: Stack, net: Net, sk: number): void {
+	const S = k.sock;
+	ehash_key.fport = swab16(S.skc_dport[sk]);
+	if (sk_over_ipv6(S, sk)) {
+		ehash_key.initval = inet6_ehash_initval(k, net);
+		ehash_key.laddr = swab32(S.skc_v6_rcv_saddr[sk * 4 + 3]);
+		ehash_key.faddr = inet6_ehash_fhash(k, S.skc_v6_daddr, sk * 4);
+	} else {
+		ehash_key.initval = inet_ehash_initval(k, net);
+		ehash_key.laddr = swab32(S.skc_rcv_saddr[sk]);
+		ehash_key.faddr = swab32(S.skc_daddr[sk]);
+	}
+}
+
 /** Hash of the socket's four-tuple, with this local port: sk_ehashfn. */
 export function sk_ehashfn(k: Stack, sk: number, lport: number): number {
-	const S = k.sock;
-	const net = sk_net(k, sk);
-	if (sk_over_ipv6(S, sk)) {
-		const at = sk * 4;
-		return inet6_ehashfn(
-			k,
-			net,
-			S.skc_v6_rcv_saddr,
-			at,
-			lport,
-			S.skc_v6_daddr,
-			at,
-			S.skc_dport[sk],
-		);
-	}
-	return inet_ehashfn(k, net, S.skc_rcv_saddr[sk], lport, S.skc_daddr[sk], S.skc_dport[sk]);
+	sk_ehash_key(k, sk_net(k, sk), sk);
+	const { laddr, faddr, fport, initval } = ehash_key;
+	return jhash_3words(laddr, faddr, (lport << 16) | fport, initval);
 }
 
 /** The tables of a socket's protocol. */
@@ -192,6 +211,7 @@ export function inet_bind2_bucket_create(
 	T.port[tb2] = port;
 	T.family[tb2] = k.sock.skc_family[sk];
 	if (T.family[tb2] === AF_INET6) {
+		T.in6_alloc(tb2);
 		ipv6_addr_copy(T.v6_rcv_saddr, tb2 * 4, k.sock.skc_v6_rcv_saddr, sk * 4);
 	} else {
 		T.rcv_saddr[tb2] = k.sock.skc_rcv_saddr[sk];
@@ -219,7 +239,8 @@ export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: nu
 	T.kmem_cache_free(tb2);
 }
 
-function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number): boolean {
+/** Whether a bind2 bucket is that of the socket's address. */
+export function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number): boolean {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (S.skc_family[sk] !== T.family[tb2]) {
@@ -727,11 +748,124 @@ function table_perturb_init(k: Stack): Uint32Array {
 	return table;
 }
 
+/** Whether a socket on an ehash chain has the four-tuple of sk with this local port, over IPv6. */
+function inet6_match_sk(
+	net: Net,
+	S: SockTable,
+	sk2: number,
+	sk: number,
+	lport: number,
+	sdif: number,
+): boolean {
+	const { skc_v6_daddr: saddr, skc_v6_rcv_saddr: daddr } = S;
+	const dport = S.skc_dport[sk];
+	const dif = S.skc_bound_dev_if[sk];
+	return inet6_match(net, S, sk2, saddr, sk * 4, daddr, sk * 4, dport, lport, dif, sdif);
+}
+
 /**
- * What connect()'s search says of one port: the body of the loop of __inet_hash_connect
- * up to taking the port. Leaves the bucket in k.found_tb, a time-wait socket that gives
- * way in k.found_tw, and the socket in the way in k.blocker. Changes nothing.
+ * The loop over candidates of __inet_hash_connect: `remaining` ports from `port` on, which
+ * wrap around at `high`. Returns how far it came: less than `remaining` if it has found one.
+ * Leaves the last candidate's bucket in k.found_tb, a time-wait socket that gives way in
+ * k.found_tw, the socket in the way in k.blocker. Changes nothing.
+ *
+ * What C calls here stands in the loop: inet_bind_bucket_find, and the lookup of
+ * check_established. Columns are locals, and numbers are `| 0`, because an engine looks
+ * anew at each array and number that it has not seen to be what it is.
  */
+function connect_scan(
+	k: Stack,
+	net: Net,
+	sk: number,
+	l3mdev: number,
+	port: number,
+	high: number,
+	remaining: number,
+	step: number,
+	scan_step: number,
+): number {
+	const S = k.sock;
+	const { node_next, skc_hash, skc_daddr, skc_rcv_saddr, skc_dport, skc_num } = S;
+	const { skc_net, skc_bound_dev_if, skc_state } = S;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const { bhash, ehash } = hinfo;
+	const bhash_mask = (hinfo.bhash_size - 1) | 0;
+	const ehash_mask = hinfo.ehash_mask | 0;
+	const T = hinfo.bind_bucket_cachep;
+	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, node_next: tb_next } = T;
+	const { fastreuse, fastreuseport } = T;
+	const reserved = net.ipv4.sysctl_local_reserved_ports;
+	const hash_mix = net.hash_mix | 0;
+	const id = net.id | 0;
+	l3mdev |= 0;
+
+	const over_ipv6 = sk_over_ipv6(S, sk);
+	const daddr = skc_rcv_saddr[sk];
+	const saddr = skc_daddr[sk];
+	const dport = skc_dport[sk];
+	const dif = skc_bound_dev_if[sk];
+	const sdif = l3mdev_master_ifindex_by_index(net, dif) | 0;
+	const unbound_ok = sdif === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0;
+	let hashed = false;
+	let laddr = 0;
+	let faddr = 0;
+	let fport = 0;
+	let initval = 0;
+
+	const time_wait = TCP_TIME_WAIT | 0;
+	let tb = 0;
+	let sk2 = 0;
+	let i = 0;
+	for (; i < remaining; i += step, port = (port + scan_step) | 0) {
+		if (port >= high) port = (port - remaining) | 0;
+		tb = 0;
+		sk2 = 0;
+		if ((reserved[port >>> 5] & (1 << (port & 31))) !== 0) continue;
+
+		tb = bhash[(port + hash_mix) & bhash_mask];
+		while (tb !== 0) {
+			if (tb_port[tb] === port && ib_net[tb] === id && tb_l3mdev[tb] === l3mdev) break;
+			tb = tb_next[tb];
+		}
+		if (tb === 0) break;
+		if (fastreuse[tb] >= 0 || fastreuseport[tb] >= 0) continue;
+
+		if (!hashed) {
+			hashed = true;
+			sk_ehash_key(k, net, sk);
+			laddr = ehash_key.laddr | 0;
+			faddr = ehash_key.faddr | 0;
+			fport = ehash_key.fport | 0;
+			initval = ehash_key.initval | 0;
+		}
+		const hash = jhash_3words(laddr, faddr, (port << 16) | fport, initval);
+		for (sk2 = ehash[hash & ehash_mask]; sk2 !== 0; sk2 = node_next[sk2]) {
+			if (skc_hash[sk2] !== hash) continue;
+			if (over_ipv6) {
+				if (inet6_match_sk(net, S, sk2, sk, port, sdif)) break;
+			} else if (
+				skc_daddr[sk2] === saddr &&
+				skc_rcv_saddr[sk2] === daddr &&
+				skc_dport[sk2] === dport &&
+				skc_num[sk2] === port &&
+				skc_net[sk2] === id
+			) {
+				const dev = skc_bound_dev_if[sk2];
+				if (dev === 0 ? unbound_ok : dev === dif || dev === sdif) break;
+			}
+		}
+		if (sk2 === 0) break;
+		if (skc_state[sk2] !== time_wait) continue;
+		if (tcp_twsk_unique(k, sk, sk2, port, false)) break;
+	}
+	k.found_tb = tb;
+	k.found_tw = i < remaining ? sk2 : 0;
+	k.blocker = 0;
+	if (i >= remaining && tb !== 0) k.blocker = sk2 !== 0 ? sk2 : T.owners[tb];
+	return i;
+}
+
+/** What connect()'s search says of one port; leaves what connect_scan leaves. */
 export function connect_candidate(
 	k: Stack,
 	net: Net,
@@ -739,20 +873,37 @@ export function connect_candidate(
 	port: number,
 	l3mdev: number,
 ): number {
-	k.blocker = 0;
-	k.found_tb = 0;
-	k.found_tw = 0;
-	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
-	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	const tb = inet_bind_bucket_find(hinfo, net, port, l3mdev);
-	if (tb === 0) return CANDIDATE_OK;
-	k.found_tb = tb;
-	const T = hinfo.bind_bucket_cachep;
-	if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) {
-		k.blocker = T.owners[tb];
-		return CANDIDATE_NOT_SHAREABLE;
+	if (connect_scan(k, net, sk, l3mdev, port, port + 1, 1, 1, 1) === 0) return CANDIDATE_OK;
+	const tb = k.found_tb;
+	if (tb === 0) return CANDIDATE_RESERVED;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
+	if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) return CANDIDATE_NOT_SHAREABLE;
+	const state = k.sock.skc_state[k.blocker];
+	return state === TCP_TIME_WAIT ? CANDIDATE_TIME_WAIT : CANDIDATE_TUPLE_IN_USE;
+}
+
+/** The same search one candidate at a time, each told to the tracer. */
+function connect_scan_traced(
+	k: Stack,
+	trace: PortSearchTrace,
+	net: Net,
+	sk: number,
+	l3mdev: number,
+	port: number,
+	high: number,
+	remaining: number,
+	step: number,
+	scan_step: number,
+): number {
+	trace.pass(port);
+	let i = 0;
+	for (; i < remaining; i += step, port += scan_step) {
+		if (port >= high) port -= remaining;
+		const verdict = connect_candidate(k, net, sk, port, l3mdev);
+		if (verdict === CANDIDATE_OK) break;
+		trace.skip(port, verdict, k.blocker);
 	}
-	return ehash_verdict(k, net, sk, port, sk_ehashfn(k, sk, port), false);
+	return i;
 }
 
 /**
@@ -818,15 +969,13 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 	if (!local) offset &= ~1;
 	const scan_step = connect_scan_step(k, net, remaining, step);
 	let i = 0;
-	search: for (;;) {
+	for (;;) {
 		port = low + offset;
-		if (trace !== null) trace.pass(port);
-		for (i = 0; i < remaining; i += step, port += scan_step) {
-			if (port >= high) port -= remaining;
-			const verdict = connect_candidate(k, net, sk, port, l3mdev);
-			if (verdict === CANDIDATE_OK) break search;
-			if (trace !== null) trace.skip(port, verdict, k.blocker);
-		}
+		i =
+			trace === null
+				? connect_scan(k, net, sk, l3mdev, port, high, remaining, step, scan_step)
+				: connect_scan_traced(k, trace, net, sk, l3mdev, port, high, remaining, step, scan_step);
+		if (i < remaining) break;
 		if (!local) {
 			offset++;
 			if ((offset & 1) !== 0 && remaining > 1) continue;
@@ -835,6 +984,8 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 		return -EADDRNOTAVAIL;
 	}
 
+	port += (i / step) * scan_step;
+	if (port >= high) port -= remaining;
 	if (trace !== null) trace.chosen(port);
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/inet_timewait_sock.c: sockets in TIME_WAIT, which keep a port without a file. */
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
+import { AF_INET6 } from "../../include/linux/socket.js";
 import { SOCK_CONNECT_BIND } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
@@ -45,6 +46,7 @@ export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
 	if (net.tw_count >= net.ipv4.sysctl_tcp_max_tw_buckets) return 0;
 	const tw = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
+	if (S.skc_family[sk] === AF_INET6) S.in6_alloc(tw);
 	S.skc_daddr[tw] = S.skc_daddr[sk];
 	S.skc_rcv_saddr[tw] = S.skc_rcv_saddr[sk];
 	S.skc_bound_dev_if[tw] = S.skc_bound_dev_if[sk];

@@ -123,14 +123,14 @@ export function udp_get_table_prot(k: Stack, sk: number): UdpTable {
  * SO_REUSEADDR. Then only reuseport_shares() can still let them share it.
  */
 function udp_meets(k: Stack, net: Net, sk: number, sk2: number): boolean {
-	const S = k.sock;
+	const { skc_net, skc_reuse, skc_bound_dev_if } = k.sock;
 	return (
-		S.skc_net[sk2] === net.id &&
+		skc_net[sk2] === net.id &&
 		sk2 !== sk &&
-		(S.skc_reuse[sk2] === 0 || S.skc_reuse[sk] === 0) &&
-		(S.skc_bound_dev_if[sk2] === 0 ||
-			S.skc_bound_dev_if[sk] === 0 ||
-			S.skc_bound_dev_if[sk2] === S.skc_bound_dev_if[sk]) &&
+		(skc_reuse[sk2] === 0 || skc_reuse[sk] === 0) &&
+		(skc_bound_dev_if[sk2] === 0 ||
+			skc_bound_dev_if[sk] === 0 ||
+			skc_bound_dev_if[sk2] === skc_bound_dev_if[sk]) &&
 		inet_rcv_saddr_equal(k, sk, sk2, true)
 	);
 }
@@ -162,15 +162,16 @@ function udp_lib_lport_inuse(
 	log: number,
 ): number {
 	const S = k.sock;
+	const { skc_hash, node_next } = S;
 	const uid = sock_i_uid(k, sk);
-	for (let sk2 = table.hash[slot]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+	for (let sk2 = table.hash[slot]; sk2 !== 0; sk2 = node_next[sk2]) {
 		if (marks === null && udp_port_hash(S, sk2) !== num) continue;
 		if (!udp_meets(k, net, sk, sk2)) continue;
 		if (reuseport_shares(k, sk, sk2, uid)) {
 			if (marks === null) return 0;
 		} else {
 			if (marks === null) return sk2;
-			const bit = udp_port_hash(S, sk2) >>> log;
+			const bit = (skc_hash[sk2] & 0xffff) >>> log;
 			marks[bit >>> 5] |= 1 << (bit & 31);
 		}
 	}
@@ -249,15 +250,17 @@ function udp_find_port(k: Stack, net: Net, table: UdpTable, sk: number): number 
 	if (trace !== null) trace.search(SEARCH_UDP, sk, low, high);
 
 	let rand = observer === null ? k.random.get_random_u32() : observer.udp_rand(sk, low, high);
-	let first = reciprocal_scale(rand, remaining) + low;
+	let first = (reciprocal_scale(rand, remaining) + low) | 0;
 	if (trace !== null) trace.scan(low, remaining, first - low, 0, false);
 	// An odd multiple of the table's size: the steps visit each port of a chain once.
 	rand = Math.imul(rand | 1, mask + 1);
 	const last = (first + mask + 1) & 0xffff;
 	const words = ((MAX_UDP_PORTS >>> log) + 31) >>> 5;
+	const { hash } = table;
 	do {
 		for (let word = 0; word < words; word++) bitmap[word] = 0;
-		udp_lib_lport_inuse(k, net, 0, table, udp_hashslot(table, net, first), bitmap, sk, log);
+		const slot = udp_hashslot(table, net, first);
+		if (hash[slot] !== 0) udp_lib_lport_inuse(k, net, 0, table, slot, bitmap, sk, log);
 		let snum = first;
 		do {
 			if (low <= snum && snum <= high) {

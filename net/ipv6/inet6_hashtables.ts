@@ -35,17 +35,27 @@ export function inet6_ehashfn(
 	fi: number,
 	fport: number,
 ): number {
+	const initval = inet6_ehash_initval(k, net);
+	const fhash = inet6_ehash_fhash(k, faddr, fi);
+	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
+}
+
+/** The secret part of the hash, drawn at first use. */
+export function inet6_ehash_initval(k: Stack, net: Net): number {
 	if (k.inet6_ehash_secret === null) k.inet6_ehash_secret = k.random.get_random_u32();
+	return k.inet6_ehash_secret + net.hash_mix;
+}
+
+/** The foreign address in the hash, with a secret of its own. */
+export function inet6_ehash_fhash(k: Stack, faddr: Uint32Array, fi: number): number {
 	if (k.ipv6_hash_secret === null) k.ipv6_hash_secret = k.random.get_random_u32();
-	const fhash = jhash2_4(
+	return jhash2_4(
 		swab32(faddr[fi]),
 		swab32(faddr[fi + 1]),
 		swab32(faddr[fi + 2]),
 		swab32(faddr[fi + 3]),
 		k.ipv6_hash_secret,
 	);
-	const initval = k.inet6_ehash_secret + net.hash_mix;
-	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
 }
 
 /** The connection, time-wait sockets included, that a segment belongs to; 0 if none. */

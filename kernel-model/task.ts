@@ -190,11 +190,11 @@ export class Task {
 		if (sock !== 0) __sock_release(this.kernel, sock, exiting);
 	}
 
-	close(fd: number, exiting = false): number {
+	close(fd: number): number {
 		const file = this.files.file(fd);
 		if (file === 0) return -EBADF;
 		this.files.delete(fd);
-		this.release(file, exiting);
+		this.release(file, false);
 		return 0;
 	}
 
@@ -250,14 +250,33 @@ export class Task {
 
 	/** execve(): closes what is marked close-on-exec. */
 	execve(): void {
-		for (const fd of this.files.open()) if (this.files.closeOnExec(fd)) this.close(fd);
+		this.closeAll(
+			this.files.open().filter((fd) => this.files.closeOnExec(fd)),
+			false,
+		);
 	}
 
-	/** Ends the task and closes its files, lowest first; files shared with a thread stay. */
+	/** Ends the task and closes its files; files shared with a thread stay. */
 	exit(): void {
 		this.kernel.tasks.delete(this);
 		for (const other of this.kernel.tasks) if (other.files === this.files) return;
-		for (const fd of this.files.open()) this.close(fd, true);
+		this.closeAll(this.files.open(), true);
+	}
+
+	/**
+	 * Closes descriptors, lowest first. The files whose last ones they are wait for the task to
+	 * leave the kernel, and are released in reverse: kernel/task_work.c: task_work_run.
+	 */
+	private closeAll(fds: readonly number[], exiting: boolean): void {
+		const F = this.kernel.file;
+		const works: number[] = [];
+		for (const fd of fds) {
+			const file = this.files.file(fd);
+			this.files.delete(fd);
+			if (F.f_count[file] === 1) works.push(file);
+			else F.f_count[file]--;
+		}
+		for (const file of works.reverse()) this.release(file, exiting);
 	}
 
 	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */

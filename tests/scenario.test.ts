@@ -2221,6 +2221,22 @@ describe("descriptors", () => {
 		parent.kernel.verify();
 	});
 
+	it("of a process that ends are released the last one first", () => {
+		const parent = boot();
+		const child = parent.fork();
+		const server = child.tcp();
+		child.bind(server, local(5000));
+		child.listen(server, 1);
+		const client = child.tcp();
+		child.bind(client, local(5001));
+		child.connect(client, local(5000));
+		expect(child.accept(server)).toBeGreaterThan(client);
+		child.exit();
+		// The accepted end closed first and is time-wait; that of the client is gone.
+		expect(parent.bind(parent.tcp(), local(5000))).toBe(-EADDRINUSE);
+		expect(parent.bind(parent.tcp(), local(5001))).toBe(0);
+	});
+
 	it("of a thread are those of its process", () => {
 		const process = boot();
 		const thread = process.fork(true);

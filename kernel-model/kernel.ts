@@ -67,6 +67,7 @@ export class Kernel implements Stack {
 	table_perturb: Uint32Array | null = null;
 	readonly port_offset = new Uint32Array(2);
 	blocker = 0;
+	found_port = 0;
 	found_tb = 0;
 	found_tw = 0;
 	held = 0;

@@ -69,6 +69,7 @@ export class Kernel implements Stack {
 	readonly port_offset = new Uint32Array(2);
 	cap_net_bind_service = true;
 	blocker = 0;
+	found_port = 0;
 	found_tb = 0;
 	found_tw = 0;
 	held = 0;

@@ -171,6 +171,11 @@ export class Task {
 		return this.files.open().filter((fd) => this.kernel.file.socket[this.files.file(fd)] !== 0);
 	}
 
+	/** The open file of each descriptor, lowest descriptor first. */
+	openFiles(): number[] {
+		return this.files.open().map((fd) => this.files.file(fd));
+	}
+
 	/** Bytes of memory that the table of descriptors takes. */
 	get fdTableSize(): number {
 		return this.files.byteLength;

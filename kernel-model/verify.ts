@@ -57,6 +57,16 @@ export function verify(k: Kernel): void {
 	verifyUdpTable(k, k.udplite_table, IPPROTO_UDPLITE, live, hashed);
 	verifySocks(k, live, owned, hashed);
 	verifyReuseport(k);
+	verifyFiles(k);
+}
+
+/** An open file is one that some task's descriptor names, and no other. */
+function verifyFiles(k: Kernel): void {
+	const named = new Set<number>();
+	for (const task of k.tasks) for (const file of task.openFiles()) named.add(file);
+	const live = new Set(k.file.handles());
+	for (const file of named) if (!live.has(file)) fail(`a descriptor names freed file ${file}`);
+	if (live.size !== named.size) fail(`${live.size} files are open, ${named.size} named`);
 }
 
 function name(k: Kernel, sk: number): string {

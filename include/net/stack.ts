@@ -86,6 +86,8 @@ export interface Stack {
 	cap_net_bind_service: boolean;
 	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
 	blocker: number;
+	/** Found by connect()'s search: the port, 0 if none. */
+	found_port: number;
 	/** Found by the last check of a candidate: its bind bucket, 0 if it has none. */
 	found_tb: number;
 	/** Found by the last check of a four-tuple: the time-wait socket to take over, 0 if none. */

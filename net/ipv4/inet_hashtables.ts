@@ -766,8 +766,9 @@ function inet6_match_sk(
 /**
  * The loop over candidates of __inet_hash_connect: `remaining` ports from `port` on, which
  * wrap around at `high`. Returns how far it came: less than `remaining` if it has found one.
- * Leaves the last candidate's bucket in k.found_tb, a time-wait socket that gives way in
- * k.found_tw, the socket in the way in k.blocker. Changes nothing.
+ * Leaves what it has found in k.found_port, the last candidate's bucket in k.found_tb, a
+ * time-wait socket that gives way in k.found_tw, the socket in the way in k.blocker.
+ * Changes nothing.
  *
  * What C calls here stands in the loop: inet_bind_bucket_find, and the lookup of
  * check_established. Columns are locals, and numbers are `| 0`, because an engine looks
@@ -858,6 +859,7 @@ function connect_scan(
 		if (skc_state[sk2] !== time_wait) continue;
 		if (tcp_twsk_unique(k, sk, sk2, port, false)) break;
 	}
+	k.found_port = i < remaining ? port : 0;
 	k.found_tb = tb;
 	k.found_tw = i < remaining ? sk2 : 0;
 	k.blocker = 0;
@@ -984,8 +986,7 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 		return -EADDRNOTAVAIL;
 	}
 
-	port += (i / step) * scan_step;
-	if (port >= high) port -= remaining;
+	port = k.found_port;
 	if (trace !== null) trace.chosen(port);
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;

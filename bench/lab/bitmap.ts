@@ -8,8 +8,8 @@
  * written. Searches go through the kernel's candidates in the kernel's order, leave out
  * those whose bit is set, and ask the kernel's check of each that is left. So what they
  * leave out is what the linear scan refuses, and the first port that the check accepts is
- * the same. Bits are learned from refusals and from ports taken, and cleared for a port
- * that a socket may have left. To forget a bit is always safe.
+ * the same. Bits are learned from refusals, and cleared for a port that a socket may have
+ * left. To forget a bit is always safe.
  *
  * There is a bitmap of four-tuples in use for each (address, destination, destination
  * port), one of buckets that connect() cannot share, and one of conflicts for each address
@@ -44,22 +44,24 @@ function parity(port: number, step: number): number {
 	return (port & 1) === 0 ? 0x55555555 : 0xaaaaaaaa;
 }
 
-/** Bitmaps by what they are for. */
+/** Bitmaps by what they are for, made where a first bit is to be set. */
 class Bitmaps {
 	private readonly maps = new Map<string, Uint32Array>();
 
 	constructor(private readonly most: number) {}
 
-	get(key: string): Uint32Array {
-		let map = this.maps.get(key);
-		if (map === undefined) {
-			if (this.maps.size === this.most) {
-				const [oldest] = this.maps.keys();
-				this.maps.delete(oldest);
-			}
-			map = new Uint32Array(WORDS);
-			this.maps.set(key, map);
+	/** An empty one that is not to be written to, if there is none. */
+	find(key: string): Uint32Array {
+		return this.maps.get(key) ?? NONE;
+	}
+
+	make(key: string): Uint32Array {
+		if (this.maps.size === this.most) {
+			const [oldest] = this.maps.keys();
+			this.maps.delete(oldest);
 		}
+		const map = new Uint32Array(WORDS);
+		this.maps.set(key, map);
 		return map;
 	}
 
@@ -71,6 +73,9 @@ class Bitmaps {
 		this.maps.clear();
 	}
 }
+
+const tupleKey = ({ saddr, daddr, dport }: Search): string => `${saddr} ${daddr} ${dport}`;
+const conflictKey = ({ saddr }: Search): string => String(saddr);
 
 export class BitmapGuided implements Chooser {
 	/** Buckets with fastreuse or fastreuseport >= 0: no connect() shares them. */
@@ -89,7 +94,7 @@ export class BitmapGuided implements Chooser {
 	private saddr = 0;
 	private daddr = 0;
 	private dport = 0;
-	private last: Uint32Array | null = null;
+	private last = NONE;
 
 	constructor(private readonly kernel: Kernel) {}
 
@@ -107,17 +112,16 @@ export class BitmapGuided implements Chooser {
 		if (S.skc_reuse[sk] !== 0 || S.skc_reuseport[sk] !== 0) return LEAVE_TO_KERNEL;
 		if (ipv4.sysctl_ip_autobind_reuse !== 0) return LEAVE_TO_KERNEL;
 		this.shared = NONE;
-		this.own = this.conflicts.get(String(search.saddr));
+		this.own = this.conflicts.find(conflictKey(search));
 		return this.bind(search);
 	}
 
-	taken(search: Search, port: number, draw: number): void {
-		const { kernel, own, step } = this;
+	taken(_search: Search, _port: number, draw: number): void {
+		const { kernel, step } = this;
 		const table = kernel.table_perturb;
 		if (table === null) return;
 		const index = kernel.port_offset[0] & (INET_TABLE_PERTURB_SIZE - 1);
 		table[index] += Math.max(this.i, draw * step) + step;
-		if (kernel.sock.skc_num[search.sk] === port) own[port >>> 5] |= 1 << (port & 31);
 	}
 
 	released(port: number): void {
@@ -130,17 +134,18 @@ export class BitmapGuided implements Chooser {
 		this.unshareable.fill(0);
 		this.tuples.forget();
 		this.conflicts.forget();
-		this.last = null;
+		this.last = NONE;
 	}
 
-	private destination({ saddr, daddr, dport }: Search): Uint32Array {
+	private destination(search: Search): Uint32Array {
+		const { saddr, daddr, dport } = search;
 		if (
-			this.last === null ||
+			this.last === NONE ||
 			this.saddr !== saddr ||
 			this.daddr !== daddr ||
 			this.dport !== dport
 		) {
-			this.last = this.tuples.get(`${saddr} ${daddr} ${dport}`);
+			this.last = this.tuples.find(tupleKey(search));
 			this.saddr = saddr;
 			this.daddr = daddr;
 			this.dport = dport;
@@ -283,11 +288,11 @@ export class BitmapGuided implements Chooser {
 		if (verdict === CANDIDATE_OK) return true;
 		const bit = 1 << (port & 31);
 		if (verdict === CANDIDATE_NOT_SHAREABLE) this.shared[port >>> 5] |= bit;
-		else if (
-			verdict === CANDIDATE_TUPLE_IN_USE ||
-			verdict === CANDIDATE_CONFLICT ||
-			verdict === CANDIDATE_CONFLICT_ANY
-		) {
+		else if (verdict === CANDIDATE_TUPLE_IN_USE) {
+			if (this.own === NONE) this.own = this.last = this.tuples.make(tupleKey(search));
+			this.own[port >>> 5] |= bit;
+		} else if (verdict === CANDIDATE_CONFLICT || verdict === CANDIDATE_CONFLICT_ANY) {
+			if (this.own === NONE) this.own = this.conflicts.make(conflictKey(search));
 			this.own[port >>> 5] |= bit;
 		}
 		return false;

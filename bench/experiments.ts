@@ -30,12 +30,18 @@ export interface CostOptions {
 	/** Every socket has IP_LOCAL_PORT_RANGE set, to the whole range. */
 	option?: boolean;
 	range?: Range;
-	/** Of the kernel's own searches one call in so many is counted, and another one timed. */
+	/**
+	 * Of the kernel's own searches one call in so many is counted, and another one timed,
+	 * where they are long; one in four where they are short.
+	 */
 	every?: number;
 	/** Points of a curve, beside that at 0. */
 	bins?: number;
 	seed?: number;
 }
+
+/** Candidates of a search that is long. */
+const LONG = 500;
 
 function median(values: number[]): number {
 	if (values.length === 0) return Number.NaN;
@@ -52,7 +58,7 @@ const mean = (values: readonly number[]): number =>
  * timed, the bitmap-guided search makes those that are not: it comes to the same ports.
  */
 export function costs(strategy: Strategy, options: CostOptions): Cost[] {
-	const { kind, option = false, range = DEFAULT_RANGE, every = 16, bins = 50, seed = 1 } = options;
+	const { kind, option = false, range = DEFAULT_RANGE, every = 32, bins = 50, seed = 1 } = options;
 	const own = strategy.start === undefined;
 	const world = new World(
 		own ? { ...strategy, start: (kernel) => new BitmapGuided(kernel) } : strategy,
@@ -63,9 +69,11 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 	const here = sockaddr_in(HERE, 0);
 	const looks: number[][] = Array.from({ length: bins + 1 }, () => []);
 	const micros: number[][] = Array.from({ length: bins + 1 }, () => []);
+	let long = false;
 	for (let n = 0; n < ports; n++) {
-		const counted = !own || n % every === 0;
-		const timed = !own || n % every === every >> 1;
+		const gap = long ? every : Math.min(every, 4);
+		const counted = !own || n % gap === 0;
+		const timed = !own || n % gap === gap >> 1;
 		world.counting = counted;
 		world.kernelOnly = own && (counted || timed);
 		const fd = world.tcp(option ? range : undefined);
@@ -78,7 +86,10 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 			throw new Error(`${strategy.name}: ${kind} ${n} of ${ports}: ${result}`);
 		}
 		const bin = n === 0 ? 0 : 1 + Math.floor((n / ports) * bins);
-		if (counted) looks[bin].push(world.looks);
+		if (counted) {
+			looks[bin].push(world.looks);
+			long = world.looks > LONG;
+		}
 		if (timed) micros[bin].push(took * 1000);
 	}
 	return looks.map((counts, bin) => ({
@@ -127,7 +138,10 @@ export function shares(strategy: Strategy, options: ShareOptions): Shares {
 	const counts = new Uint32Array(portsOf(range));
 	const to = sockaddr_in(THERE, 443);
 	for (let n = 0; n < connections; n++) {
-		if (destinations === "many") to.sin_addr = elsewhere(random);
+		if (destinations === "many") {
+			to.sin_addr = elsewhere(random);
+			to.sin_port = 1 + random.__get_random_u32_below(65_535);
+		}
 		const fd = world.tcp();
 		const result = world.connect(fd, to);
 		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connection ${n}: ${result}`);

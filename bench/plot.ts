@@ -50,7 +50,7 @@ class Experiments {
 
 	costs(strategy: Strategy, kind: Kind, option: boolean): Cost[] {
 		const what = `${kind}${option ? " with IP_LOCAL_PORT_RANGE" : ""}`;
-		return this.once(strategy, what, () => costs(strategy, { kind, option, every: 32 }));
+		return this.once(strategy, what, () => costs(strategy, { kind, option }));
 	}
 
 	shares(strategy: Strategy, destinations: ShareOptions["destinations"]): Shares {
@@ -216,14 +216,14 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 	const binds = connects.filter(([strategy]) => strategy !== STEP_WIDTH);
 	const laboratory: Runs = strategies.map((strategy) => [strategy, false]);
 	const kernels = [
-		[BEFORE_6_8, "6.6, no other connection", {}],
-		[SINCE_6_8, "7.3, no other connection", {}],
+		[BEFORE_6_8, "6.6", {}],
+		[SINCE_6_8, "7.3", {}],
 		[SINCE_6_8, "7.3 with the option", { option: true }],
 		[SINCE_6_8, "7.3, 45 % of the ports held", { held: 0.45 }],
 		[STEP_WIDTH, "7.3, step width 128", {}],
 		[STEP_WIDTH, "7.3, step width 128, 45 % held", { held: 0.45 }],
 	] as const;
-	const guessed = `${FILLED}; the port before is known`;
+	const guessed = `${FILLED}; last port known`;
 	const busy: PredictionOptions = { others: 20, connections: 8_000 };
 	const costPlans = (["connect", "bind"] as const).flatMap((kind): Plan[] =>
 		(["looks", "micros"] as const).flatMap((what): Plan[] => {
@@ -242,7 +242,7 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 		{
 			name: "prediction",
 			draw: (e) =>
-				predictionChart(e, "prediction", `${guessed}; the option: IP_LOCAL_PORT_RANGE`, kernels),
+				predictionChart(e, "prediction", `${guessed}; option: IP_LOCAL_PORT_RANGE`, kernels),
 		},
 		...costPlans.filter(({ name }) => name.startsWith("lab-")),
 		{ name: "lab-port-share", draw: (e) => shareChart(e, "lab-port-share", "many", strategies) },
@@ -252,7 +252,7 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 				predictionChart(
 					e,
 					"lab-prediction",
-					`${guessed}; no other connection in between`,
+					`${guessed}; nothing else connects in between`,
 					strategies.map((strategy) => [strategy, strategy.name, {}] as const),
 				),
 		},

@@ -178,7 +178,7 @@ export function toSvg(chart: Chart): string {
 		// Markers of lines that lie on one another do not: each has its own turn.
 		const drawn = points.filter(([, y]) => !Number.isNaN(y));
 		const every = chart.dense
-			? Math.ceil(drawn.length / 12)
+			? Math.ceil(drawn.length / 20)
 			: Math.max(1, Math.round(drawn.length / 12));
 		const shift = Math.floor((index * every) / chart.series.length);
 		drawn.forEach(([x, y], n) => {

@@ -7,6 +7,21 @@ const LEFT = 9;
 const COLUMNS = WIDTH - LEFT - 2;
 const ROWS = 16;
 
+/** Lines of at most WIDTH columns; all but the first begin after `indent`. */
+function wrap(text: string, indent: string): string[] {
+	const lines: string[] = [];
+	let line = "";
+	for (const word of text.split(" ")) {
+		const longer = line === "" ? word : `${line} ${word}`;
+		if (longer.length <= WIDTH) line = longer;
+		else {
+			lines.push(line);
+			line = `${indent}${word}`;
+		}
+	}
+	return [...lines, line];
+}
+
 /** Where lines meet, the first of the legend is seen. */
 export function toText(chart: Chart): string {
 	const cells = Array.from({ length: ROWS }, () => new Array<string>(COLUMNS).fill(" "));
@@ -36,7 +51,7 @@ export function toText(chart: Chart): string {
 
 	const labels = new Map<number, string>();
 	for (const value of ticks(chart.y, 5)) labels.set(row(value), formatTick(value));
-	const lines = [chart.title, chart.subtitle, "", `${chart.y.label}`];
+	const lines = [chart.title, ...wrap(chart.subtitle, ""), "", chart.y.label];
 	cells.forEach((cell, index) => {
 		const label = labels.get(index);
 		lines.push(
@@ -58,7 +73,7 @@ export function toText(chart: Chart): string {
 	lines.push(`${" ".repeat(LEFT)}+${marks.join("")}`, under.join("").trimEnd());
 	lines.push(chart.x.label.padStart(LEFT + Math.floor((COLUMNS + chart.x.label.length) / 2)), "");
 	chart.series.forEach(({ name }, index) => {
-		lines.push(`  ${String.fromCharCode(97 + index)}  ${name}`);
+		lines.push(...wrap(`  ${String.fromCharCode(97 + index)}  ${name}`, "     "));
 	});
 	return `${lines.join("\n")}\n`;
 }

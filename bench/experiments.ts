@@ -58,7 +58,7 @@ const mean = (values: readonly number[]): number =>
  * timed, the bitmap-guided search makes those that are not: it comes to the same ports.
  */
 export function costs(strategy: Strategy, options: CostOptions): Cost[] {
-	const { kind, option = false, range = DEFAULT_RANGE, every = 32, bins = 50, seed = 1 } = options;
+	const { kind, option = false, range = DEFAULT_RANGE, every = 48, bins = 50, seed = 1 } = options;
 	const own = strategy.start === undefined;
 	const world = new World(
 		own ? { ...strategy, start: (kernel) => new BitmapGuided(kernel) } : strategy,

@@ -6,12 +6,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BitmapGuided, bitmapGuided } from "../../bench/lab/bitmap.js";
-import type { Strategy } from "../../bench/strategy.js";
+import type { Search, Strategy } from "../../bench/strategy.js";
 import { ACCEPTING, HERE, HERE_TOO, REFUSING, THERE, World } from "../../bench/world.js";
 import { sockaddr_in } from "../../include/linux/socket.js";
 import {
 	EADDRNOTAVAIL,
 	EINPROGRESS,
+	type Kernel,
 	SO_LINGER,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
@@ -226,18 +227,28 @@ describe("a bitmap-guided search", { timeout: 600_000 }, () => {
 		}
 	});
 
-	it("would be caught if it never cleared a bit", () => {
-		class Forgetless extends BitmapGuided {
-			override released(): void {}
+	class NothingReleased extends BitmapGuided {
+		override released(): void {}
+	}
+	class NothingForgotten extends BitmapGuided {
+		override forget(): void {}
+	}
+	class DrawIgnored extends BitmapGuided {
+		override taken(search: Search, port: number): void {
+			super.taken(search, port, 0);
 		}
-		const broken: Strategy = {
-			...bitmapGuided("7.3"),
-			start: (kernel) => new Forgetless(kernel),
-		};
-		const out = fc.check(
-			fc.property(program, (value) => play(value, broken)),
-			{ seed: 1, numRuns: 400, endOnFailure: true },
-		);
-		expect(out.failed).toBe(true);
-	});
+	}
+	for (const Broken of [NothingReleased, NothingForgotten, DrawIgnored]) {
+		it(`would be caught if it were wrong: ${Broken.name}`, () => {
+			const broken = {
+				...bitmapGuided("7.3"),
+				start: (kernel: Kernel) => new Broken(kernel),
+			};
+			const out = fc.check(
+				fc.property(program, (value) => play(value, broken)),
+				{ seed: 1, numRuns: 400, endOnFailure: true },
+			);
+			expect(out.failed).toBe(true);
+		});
+	}
 });

@@ -93,7 +93,7 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 		if (timed) micros[bin].push(took * 1000);
 	}
 	return looks.map((counts, bin) => ({
-		occupancy: bin === 0 ? 0 : (bin - 0.5) / bins,
+		occupancy: bin === 0 ? 0 : (2 * bin - 1) / (2 * bins),
 		looks: mean(counts),
 		micros: bin === 0 ? Number.NaN : median(micros[bin]),
 	}));

@@ -64,6 +64,9 @@ class Experiments {
 	}
 }
 
+/** Which searches a chart compares, for its title. */
+const whose = (name: string) => (name.startsWith("lab-") ? "Laboratory: " : "Kernels: ");
+
 interface Plan {
 	name: string;
 	draw(experiments: Experiments): Chart;
@@ -113,7 +116,7 @@ function costChart(
 	const each = runs.map(([strategy, option]): Series => {
 		const points = experiments
 			.costs(strategy, kind, option)
-			.map((cost) => [cost.occupancy * 100, cost[what]] as const);
+			.map((cost) => [Math.round(cost.occupancy * 100), cost[what]] as const);
 		return { name: strategy.name + (option ? " with the option" : ""), points };
 	});
 	// Times are never the same, counts often are.
@@ -123,13 +126,14 @@ function costChart(
 	const to = kind === "connect" ? "one destination" : "one address";
 	return {
 		name,
-		title: counted ? `${kind}(): candidates looked at` : `${kind}(): time of a call, in the model`,
+		title: `${whose(name)}${kind}(), ${counted ? "candidates looked at" : "time of a call in the model"}`,
 		subtitle: `${FILLED}, filled by ${kind}() to ${to}${option}`,
 		x: OCCUPANCY,
 		y: counted
 			? logAxis("candidate ports a call, on average", series)
 			: logAxis("microseconds a call (median)", series),
 		series,
+		at: [0, 25, 45, 49, 51, 75, 99],
 	};
 }
 
@@ -162,7 +166,7 @@ function shareChart(
 	const to = destinations === "one" ? "all to one destination" : "each to a random destination";
 	return {
 		name,
-		title: "Share of each port among many short connections",
+		title: `${whose(name)}share of each port among many short connections`,
 		subtitle: `range ${range(SHARE_RANGE)}, ${range(SHARE_RESERVED)} reserved; 100,000 connections, ${to}`,
 		x: { label: "local port", scale: "linear", min: SHARE_RANGE[0], max: SHARE_RANGE[1] + 1 },
 		y: logAxis("connections from the port (‰ of all)", series),
@@ -196,11 +200,12 @@ function predictionChart(
 	);
 	return {
 		name,
-		title: "Chance to predict the next source port to one destination",
+		title: `${whose(name)}chance to predict the next source port`,
 		subtitle,
 		x: { label: "ports guessed, likeliest first", scale: "log", min: 1, max: 1024 },
 		y: { ...logAxis("next port is among them (%)", series), max: 100 },
 		series,
+		at: [1, 2, 4, 8, 16, 64, 256, 1024],
 	};
 }
 
@@ -223,7 +228,7 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 		[STEP_WIDTH, "7.3, step width 128", {}],
 		[STEP_WIDTH, "7.3, step width 128, 45 % held", { held: 0.45 }],
 	] as const;
-	const guessed = `${FILLED}; last port known`;
+	const guessed = `one destination, ${FILLED}; last port known`;
 	const busy: PredictionOptions = { others: 20, connections: 8_000 };
 	const costPlans = (["connect", "bind"] as const).flatMap((kind): Plan[] =>
 		(["looks", "micros"] as const).flatMap((what): Plan[] => {
@@ -252,7 +257,7 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 				predictionChart(
 					e,
 					"lab-prediction",
-					`${guessed}; nothing else connects in between`,
+					`${guessed}; none elsewhere in between`,
 					strategies.map((strategy) => [strategy, strategy.name, {}] as const),
 				),
 		},
@@ -262,7 +267,7 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 				predictionChart(
 					e,
 					"lab-prediction-busy",
-					`${guessed}; 0 to 20 connections elsewhere in between`,
+					`${guessed}; 0 to 20 elsewhere in between`,
 					strategies.map((strategy) => [strategy, strategy.name, busy] as const),
 				),
 		},
@@ -284,9 +289,13 @@ function shareFigures(experiments: Experiments): string {
 			);
 		}
 	}
+	// Of counts by chance alone, each with a mean of m, so much lies above the mean.
+	const { connections, usable } = experiments.shares(SINCE_6_8, "many");
+	const chance = Math.sqrt((2 * usable) / (Math.PI * connections)) / 2;
 	lines.push(
 		"",
-		"on the wrong port: connections that would need another one for all to be used alike",
+		"on the wrong port: connections that would need another one for all to be used",
+		`alike; chance alone leaves ${(chance * 100).toFixed(1)} %`,
 	);
 	return `${lines.join("\n")}\n`;
 }

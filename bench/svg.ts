@@ -27,7 +27,9 @@ export interface Chart {
 	x: Axis;
 	y: Axis;
 	series: readonly Series[];
-	/** No markers: for lines of hundreds of points. */
+	/** Where on the x axis the values stand in numbers below the text chart. */
+	at?: readonly number[];
+	/** Thin lines, few markers: for lines of hundreds of points. */
 	dense?: boolean;
 }
 

@@ -9,6 +9,7 @@ const ROWS = 16;
 
 /** Lines of at most WIDTH columns; all but the first begin after `indent`. */
 function wrap(text: string, indent: string): string[] {
+	if (text.length <= WIDTH) return [text];
 	const lines: string[] = [];
 	let line = "";
 	for (const word of text.split(" ")) {
@@ -75,5 +76,19 @@ export function toText(chart: Chart): string {
 	chart.series.forEach(({ name }, index) => {
 		lines.push(...wrap(`  ${String.fromCharCode(97 + index)}  ${name}`, "     "));
 	});
-	return `${lines.join("\n")}\n`;
+	return `${[...lines, ...table(chart)].join("\n")}\n`;
+}
+
+/** What the lines are at some places of the x axis, in numbers. */
+function table({ at, series }: Chart): string[] {
+	if (at === undefined) return [];
+	const cells = (values: readonly string[]) => values.map((value) => value.padStart(9)).join("");
+	const rows = series.map(({ points }, index) => {
+		const values = at.map((place) => {
+			const y = points.find(([x]) => x === place)?.[1] ?? Number.NaN;
+			return Number.isNaN(y) ? "-" : y.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+		});
+		return `  ${String.fromCharCode(97 + index)}${cells(values)}`;
+	});
+	return ["", `  x${cells(at.map(formatTick))}`, ...rows];
 }

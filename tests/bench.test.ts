@@ -208,6 +208,7 @@ describe("a chart", () => {
 		subtitle: "words ".repeat(30).trim(),
 		x: { label: "occupancy (%)", scale: "linear", min: 0, max: 100 },
 		y: { label: "candidates a call", scale: "log", min: 1, max: 1000 },
+		at: [0, 50, 100],
 		series: [
 			{
 				name: "first",
@@ -241,6 +242,15 @@ describe("a chart", () => {
 		const lines = toText(chart).split("\n");
 		expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
 		expect(lines.filter((line) => line.includes("a")).length).toBeGreaterThan(3);
+	});
+
+	it("stands below its text in numbers, too", () => {
+		const lines = toText(chart).trimEnd().split("\n").slice(-3);
+		expect(lines.map((line) => line.trim().split(/ +/))).toEqual([
+			["x", "0", "50", "100"],
+			["a", "1", "-", "1,000"],
+			["b", "10", "-", "5,000"],
+		]);
 	});
 
 	it("shows series that are the same once, with all their names", () => {

@@ -9,10 +9,8 @@ import { SIZEOF_SOCKADDR_IN, type Sockaddr, sockaddr_in } from "../include/linux
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../include/net/net_namespace.js";
 import type { Observer } from "../include/net/stack.js";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../include/net/tcp_states.js";
-import type { PortSearchTrace } from "../include/trace/events/port_search.js";
+import { CANDIDATE_OK, type PortSearchTrace } from "../include/trace/events/port_search.js";
 import {
-	EADDRINUSE,
-	EADDRNOTAVAIL,
 	EINPROGRESS,
 	IP_LOCAL_PORT_RANGE,
 	Kernel,
@@ -90,6 +88,8 @@ class WorldSearch implements Search {
 	daddr = 0;
 	dport = 0;
 	looks = 0;
+	/** The last port that would not do, 0 if none was looked at. */
+	refused = 0;
 
 	constructor(
 		readonly kernel: Kernel,
@@ -101,9 +101,21 @@ class WorldSearch implements Search {
 		const { kernel, sk } = this;
 		const { net } = this.namespace;
 		const l3mdev = inet_sk_bound_l3mdev(net, kernel.sock.skc_bound_dev_if[sk]);
-		return this.kind === "connect"
-			? connect_candidate(kernel, net, sk, port, l3mdev)
-			: bind_candidate(kernel, net, sk, port, l3mdev, false);
+		const verdict =
+			this.kind === "connect"
+				? connect_candidate(kernel, net, sk, port, l3mdev)
+				: bind_candidate(kernel, net, sk, port, l3mdev, false);
+		if (verdict !== CANDIDATE_OK) this.refused = port;
+		return verdict;
+	}
+
+	/** A port that will not do: the last one seen, or, if a strategy knew without a look, any. */
+	useless(): number {
+		if (this.refused !== 0) return this.refused;
+		for (let port = this.low; port <= this.high; port++) {
+			if (this.look(port) !== CANDIDATE_OK) return port;
+		}
+		throw new Error("every port of the range is free");
 	}
 }
 
@@ -198,20 +210,20 @@ export class World {
 			if (bound || flow.type === RTN_LOCAL || result !== -EINPROGRESS) this.forget();
 			return result;
 		}
-		const local = flow.type === RTN_LOCAL;
+		const local = this.route.type === RTN_LOCAL;
 		const port = chooser.choose(this.search);
+		this.looks = this.search.looks;
+		if (port === 0) this.search.refused = this.search.useless();
 		this.end();
 		if (port === LEAVE_TO_KERNEL) {
 			const result = this.connectByKernel(fd, to);
 			if (local || result !== -EINPROGRESS) this.forget();
 			return result;
 		}
-		this.looks = this.search.looks;
-		if (port === 0) return -EADDRNOTAVAIL;
-
 		const result = this.take(sk, port, () =>
 			__sys_connect(kernel, sock, to, SIZEOF_SOCKADDR_IN, true),
 		);
+		if (port === 0) return result;
 		chooser.taken?.(this.search, port, this.draw);
 		if (local || kernel.sock.skc_state[sk] !== TCP_SYN_SENT) this.forget();
 		return result;
@@ -232,10 +244,10 @@ export class World {
 		const saddr = S.skc_rcv_saddr[sk];
 		S.skc_rcv_saddr[sk] = to.sin_addr;
 		const port = chooser.choose(search);
+		this.looks = search.looks;
+		if (port === 0) search.refused = search.useless();
 		S.skc_rcv_saddr[sk] = saddr;
 		if (port === LEAVE_TO_KERNEL) return this.bindByKernel(sock, to);
-		this.looks = search.looks;
-		if (port === 0) return -EADDRINUSE;
 		kernel.observer = TAKE;
 		try {
 			return this.take(sk, port, () =>
@@ -279,7 +291,8 @@ export class World {
 
 	/**
 	 * Takes a port by the model's own call: its search gets a range of this one port. What the
-	 * call adds to table_perturb is taken back: it tells the draw behind it.
+	 * call adds to table_perturb is taken back: it tells the draw behind it. Port 0: the call
+	 * is to fail, with all that the kernel does then, so its range is a port that will not do.
 	 */
 	private take(sk: number, port: number, call: () => number): number {
 		const { kernel } = this;
@@ -290,10 +303,14 @@ export class World {
 		if (table === null) throw new Error("table_perturb was never drawn");
 		const slot = kernel.port_offset[0] & (INET_TABLE_PERTURB_SIZE - 1);
 		const before = table[slot];
-		S.local_port_range_lo[sk] = port;
-		S.local_port_range_hi[sk] = port;
+		const only = port === 0 ? this.search.refused : port;
+		S.local_port_range_lo[sk] = only;
+		S.local_port_range_hi[sk] = only;
 		const result = call();
 		S = kernel.sock;
+		if (port === 0 && S.skc_num[sk] !== 0) {
+			throw new Error(`${this.strategy.name} found no port, but ${only} is free`);
+		}
 		S.local_port_range_lo[sk] = lo;
 		S.local_port_range_hi[sk] = hi;
 		const step = kernel.changes.has("connect-range-step-1") ? 1 : 2;
@@ -311,9 +328,24 @@ export class World {
 		search.high = local_port_range.high;
 		search.local = local_port_range.local;
 		search.looks = 0;
+		search.refused = 0;
 	}
 
 	private readonly old = { rcv_saddr: 0, daddr: 0, dport: 0 };
+	/** The last route that was asked for, and what was found; routes of a world do not change. */
+	private readonly route = { to: -1, from: 0, oif: 0, err: 0, saddr: 0, daddr: 0, type: 0 };
+
+	private lookup(to: number, from: number, oif: number): void {
+		const { route } = this;
+		if (route.to === to && route.from === from && route.oif === oif) return;
+		route.to = to;
+		route.from = from;
+		route.oif = oif;
+		route.err = ip_route_connect(this.net.net, to, from, oif);
+		route.saddr = flow.saddr;
+		route.daddr = flow.daddr;
+		route.type = flow.type;
+	}
 
 	/**
 	 * Gives the sock the four-tuple that tcp_v4_connect gives it before its search; false
@@ -324,17 +356,19 @@ export class World {
 		const S = kernel.sock;
 		if (S.skc_state[sk] !== TCP_CLOSE || kernel.socket.state[sock] !== SS_UNCONNECTED) return false;
 		const oif = S.skc_bound_dev_if[sk];
-		if (ip_route_connect(this.net.net, to.sin_addr, S.inet_saddr[sk], oif) < 0) return false;
-		if (flow.type === RTN_MULTICAST || flow.type === RTN_BROADCAST) return false;
+		this.lookup(to.sin_addr, S.inet_saddr[sk], oif);
+		const { route } = this;
+		if (route.err < 0) return false;
+		if (route.type === RTN_MULTICAST || route.type === RTN_BROADCAST) return false;
 		old.rcv_saddr = S.skc_rcv_saddr[sk];
 		old.daddr = S.skc_daddr[sk];
 		old.dport = S.skc_dport[sk];
-		S.skc_rcv_saddr[sk] = S.inet_saddr[sk] || flow.saddr;
-		S.skc_daddr[sk] = flow.daddr;
+		S.skc_rcv_saddr[sk] = S.inet_saddr[sk] || route.saddr;
+		S.skc_daddr[sk] = route.daddr;
 		S.skc_dport[sk] = to.sin_port;
 		this.range(sk, "connect");
 		search.saddr = S.skc_rcv_saddr[sk];
-		search.daddr = flow.daddr;
+		search.daddr = route.daddr;
 		search.dport = to.sin_port;
 		return true;
 	}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What the curves show. Everything but times is exact, and the same for the same seed.
+ */
+import { sockaddr_in } from "../include/linux/socket.js";
+import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS, SeededRandom } from "../kernel-model/index.js";
+import { BitmapGuided } from "./lab/bitmap.js";
+import type { Strategy } from "./strategy.js";
+import { HERE, THERE, World } from "./world.js";
+
+export type Range = readonly [number, number];
+export type Kind = "connect" | "bind";
+
+/** The kernel's default ip_local_port_range: 28,232 ports. */
+export const DEFAULT_RANGE: Range = [32_768, 60_999];
+
+export const portsOf = ([low, high]: Range): number => high - low + 1;
+
+/** A number of a curve at an occupancy of the range, 0 to 1. */
+export interface Cost {
+	occupancy: number;
+	/** Candidates looked at in a call, on average. */
+	looks: number;
+	/** Microseconds of a call, median. */
+	micros: number;
+}
+
+export interface CostOptions {
+	kind: Kind;
+	/** Every socket has IP_LOCAL_PORT_RANGE set, to the whole range. */
+	option?: boolean;
+	range?: Range;
+	/**
+	 * Of the kernel's own searches one call in so many is counted, and another one timed,
+	 * where they are long; one in four where they are short.
+	 */
+	every?: number;
+	/** Points of a curve, beside that at 0. */
+	bins?: number;
+	seed?: number;
+}
+
+/** Candidates of a search that is long. */
+const LONG = 500;
+
+function median(values: number[]): number {
+	if (values.length === 0) return Number.NaN;
+	values.sort((a, b) => a - b);
+	return values[values.length >> 1];
+}
+
+const mean = (values: readonly number[]): number =>
+	values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/**
+ * Fills a range with connections to one destination, or with bind() to one address, and
+ * says what the calls cost as it fills. Between the kernel's calls that are counted or
+ * timed, the bitmap-guided search makes those that are not: it comes to the same ports.
+ */
+export function costs(strategy: Strategy, options: CostOptions): Cost[] {
+	const { kind, option = false, range = DEFAULT_RANGE, every = 48, bins = 50, seed = 1 } = options;
+	const own = strategy.start === undefined;
+	const world = new World(
+		own ? { ...strategy, start: (kernel) => new BitmapGuided(kernel) } : strategy,
+		{ range, seed },
+	);
+	const ports = portsOf(range);
+	const there = sockaddr_in(THERE, 53);
+	const here = sockaddr_in(HERE, 0);
+	const looks: number[][] = Array.from({ length: bins + 1 }, () => []);
+	const micros: number[][] = Array.from({ length: bins + 1 }, () => []);
+	let long = false;
+	for (let n = 0; n < ports; n++) {
+		const gap = long ? every : Math.min(every, 4);
+		const counted = !own || n % gap === 0;
+		const timed = !own || n % gap === gap >> 1;
+		world.counting = counted;
+		world.kernelOnly = own && (counted || timed);
+		const fd = world.tcp(option ? range : undefined);
+		const began = performance.now();
+		const result = kind === "connect" ? world.connect(fd, there) : world.bind(fd, here);
+		const took = performance.now() - began;
+		// A search may give up although a port is free: then there are more calls than ports.
+		const full = result === -EADDRNOTAVAIL || result === -EADDRINUSE;
+		if (!full && result !== 0 && result !== -EINPROGRESS) {
+			throw new Error(`${strategy.name}: ${kind} ${n} of ${ports}: ${result}`);
+		}
+		const bin = n === 0 ? 0 : 1 + Math.floor((n / ports) * bins);
+		if (counted) {
+			looks[bin].push(world.looks);
+			long = world.looks > LONG;
+		}
+		if (timed) micros[bin].push(took * 1000);
+	}
+	return looks.map((counts, bin) => ({
+		occupancy: bin === 0 ? 0 : (2 * bin - 1) / (2 * bins),
+		looks: mean(counts),
+		micros: bin === 0 ? Number.NaN : median(micros[bin]),
+	}));
+}
+
+/** Which ports short connections get. */
+export interface Shares {
+	/** Connections from each port of the range. */
+	counts: Uint32Array;
+	low: number;
+	/** Ports that get any: all, or those of low's parity, without the reserved ones. */
+	usable: number;
+	connections: number;
+	/** The port used most. */
+	peak: number;
+	/** How many times as often as the average it is used. */
+	peakFactor: number;
+	/** Part of the connections that would need another port for all to be used alike, 0 to 1. */
+	misplaced: number;
+}
+
+export interface ShareOptions {
+	/** One destination for all, or a random one for each connection. */
+	destinations: "one" | "many";
+	range?: Range;
+	reserved?: Range;
+	connections?: number;
+	seed?: number;
+}
+
+export const SHARE_RANGE: Range = [40_000, 40_999];
+export const SHARE_RESERVED: Range = [40_400, 40_499];
+
+/** Connects and closes again, one connection at a time, past a block of reserved ports. */
+export function shares(strategy: Strategy, options: ShareOptions): Shares {
+	const { range = SHARE_RANGE, reserved = SHARE_RESERVED, seed = 1 } = options;
+	const { destinations, connections = 100_000 } = options;
+	const world = new World(strategy, { range, seed, reserved: reserved.join("-") });
+	world.counting = false;
+	const random = new SeededRandom(seed + 1);
+	const [low, high] = range;
+	const counts = new Uint32Array(portsOf(range));
+	const to = sockaddr_in(THERE, 443);
+	for (let n = 0; n < connections; n++) {
+		if (destinations === "many") {
+			to.sin_addr = elsewhere(random);
+			to.sin_port = 1 + random.__get_random_u32_below(65_535);
+		}
+		const fd = world.tcp();
+		const result = world.connect(fd, to);
+		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connection ${n}: ${result}`);
+		counts[world.port(fd) - low]++;
+		world.close(fd);
+	}
+	const odd = counts.some((count, index) => (index & 1) === 1 && count > 0);
+	let usable = 0;
+	for (let port = low; port <= high; port++) {
+		if (port >= reserved[0] && port <= reserved[1]) continue;
+		if (odd || ((port - low) & 1) === 0) usable++;
+	}
+	const average = connections / usable;
+	const most = counts.reduce((best, count, index) => (count > counts[best] ? index : best), 0);
+	return {
+		counts,
+		low,
+		usable,
+		connections,
+		peak: low + most,
+		peakFactor: counts[most] / average,
+		misplaced: counts.reduce((sum, count) => sum + Math.max(0, count - average), 0) / connections,
+	};
+}
+
+/** A random address of 198.18.0.0/15, the network for such tests. */
+function elsewhere(random: SeededRandom): number {
+	return 0xc6120000 + random.__get_random_u32_below(1 << 17);
+}
+
+export interface PredictionOptions {
+	/** Connections to other destinations between two to the one that is watched: 0 to this. */
+	others?: number;
+	/** Part of the range that connections to the destination hold all the time, 0 to 1. */
+	held?: number;
+	option?: boolean;
+	range?: Range;
+	/** Connections watched, half to learn from. */
+	connections?: number;
+	seed?: number;
+}
+
+/** Numbers of guesses at which a chance is given. */
+export const GUESSES = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128, 256, 512, 1024] as const;
+
+/**
+ * The chance to name the source port of the next connection to a destination for one who
+ * saw the one before it: by number of guesses. The guesser has learned from half of the
+ * connections how far it is from one port to the next, and is tried on the other half.
+ */
+export function predictions(strategy: Strategy, options: PredictionOptions = {}): number[] {
+	const { others = 0, held = 0, option = false, range = DEFAULT_RANGE, seed = 1 } = options;
+	const { connections = 20_000 } = options;
+	const own = strategy.start === undefined;
+	const world = new World(
+		own ? { ...strategy, start: (kernel) => new BitmapGuided(kernel) } : strategy,
+		{ range, seed },
+	);
+	world.counting = false;
+	const ports = portsOf(range);
+	const random = new SeededRandom(seed + 1);
+	const there = sockaddr_in(THERE, 53);
+	const other = sockaddr_in(THERE, 443);
+	const open = (to: typeof there): number => {
+		const fd = world.tcp(option ? range : undefined);
+		const result = world.connect(fd, to);
+		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connect: ${result}`);
+		return fd;
+	};
+	for (let n = 0; n < held * ports; n++) open(there);
+
+	const distances: number[] = [];
+	let before = 0;
+	for (let n = 0; n <= connections; n++) {
+		const between = others === 0 ? 0 : random.__get_random_u32_below(others + 1);
+		for (let m = 0; m < between; m++) {
+			other.sin_addr = elsewhere(random);
+			world.close(open(other));
+		}
+		const fd = open(there);
+		const port = world.port(fd);
+		if (n > 0) distances.push((port - before + ports) % ports);
+		before = port;
+		world.close(fd);
+	}
+
+	const seen = new Uint32Array(ports);
+	const half = distances.length >> 1;
+	for (const distance of distances.slice(0, half)) seen[distance]++;
+	const order = Array.from(seen.keys()).sort((a, b) => seen[b] - seen[a] || a - b);
+	const rank = new Uint32Array(ports);
+	order.forEach((distance, index) => {
+		rank[distance] = index + 1;
+	});
+	const tried = distances.slice(half);
+	return GUESSES.map(
+		(guesses) => tried.filter((distance) => rank[distance] <= guesses).length / tried.length,
+	);
+}
+
+/** How long it takes to fill a range by connect() to one destination, and with which ports. */
+export function fill(
+	strategy: Strategy,
+	range: Range = DEFAULT_RANGE,
+): { ms: number; ports: Uint16Array } {
+	const world = new World(strategy, { range });
+	world.counting = false;
+	const there = sockaddr_in(THERE, 53);
+	const ports = new Uint16Array(portsOf(range));
+	const began = performance.now();
+	for (let n = 0; n < ports.length; n++) {
+		const fd = world.tcp();
+		const result = world.connect(fd, there);
+		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connect ${n}: ${result}`);
+		ports[n] = world.port(fd);
+	}
+	return { ms: performance.now() - began, ports };
+}

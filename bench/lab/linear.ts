@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The kernel's own searches: __inet_hash_connect and inet_csk_find_open_port of the model itself. */
+import type { Strategy } from "../strategy.js";
+
+/** The model's own search, of a version, with ip_local_port_step_width if that is not 0. */
+export function kernelSearch(version: string, stepWidth = 0): Strategy {
+	if (stepWidth === 0) {
+		return { name: version, source: "net/ipv4/inet_hashtables.c: __inet_hash_connect", version };
+	}
+	return {
+		name: `${version}, step width ${stepWidth}`,
+		source: "commit 7da62262ec96: ip_local_port_step_width, since 7.1",
+		version,
+		sysctls: { "net.ipv4.ip_local_port_step_width": String(stepWidth) },
+	};
+}
+
+/**
+ * 6.6: one parity after the other. 7.3: as since 6.8, where a socket with a range of its own
+ * takes every port in turn. And since 7.1 with a random step.
+ */
+export const strategies: readonly Strategy[] = [
+	kernelSearch("6.6"),
+	kernelSearch("7.3"),
+	kernelSearch("7.3", 128),
+];

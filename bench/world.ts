@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * One kernel with a search strategy of the laboratory: the system calls that matter for
+ * ports, with a count of the candidates that each call looked at.
+ */
+
+import { SS_UNCONNECTED } from "../include/linux/net.js";
+import { SIZEOF_SOCKADDR_IN, type Sockaddr, sockaddr_in } from "../include/linux/socket.js";
+import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../include/net/net_namespace.js";
+import type { Observer } from "../include/net/stack.js";
+import { TCP_CLOSE, TCP_SYN_SENT } from "../include/net/tcp_states.js";
+import { CANDIDATE_OK, type PortSearchTrace } from "../include/trace/events/port_search.js";
+import {
+	EINPROGRESS,
+	IP_LOCAL_PORT_RANGE,
+	Kernel,
+	type KernelOptions,
+	type NetNamespace,
+	SOL_IP,
+	type Task,
+} from "../kernel-model/index.js";
+import {
+	bind_candidate,
+	inet_sk_get_local_port_range,
+	local_port_range,
+} from "../net/ipv4/inet_connection_sock.js";
+import { connect_candidate, INET_TABLE_PERTURB_SIZE } from "../net/ipv4/inet_hashtables.js";
+import { flow, ip_route_connect } from "../net/ipv4/route.js";
+import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
+import { __sys_bind, __sys_connect } from "../net/socket.js";
+import { type Chooser, LEAVE_TO_KERNEL, type Search, type Strategy } from "./strategy.js";
+
+/** The addresses of the kernel: 192.0.2.10 and 192.0.2.11. */
+export const HERE = 0xc000020a;
+export const HERE_TOO = 0xc000020b;
+/** 198.51.100.1, from which no answer comes, so that connections stay in SYN_SENT. */
+export const THERE = 0xc6336401;
+/** 203.0.113.1, a host that accepts connections, and 203.0.113.129, one that refuses them. */
+export const ACCEPTING = 0xcb007101;
+export const REFUSING = 0xcb007181;
+
+export interface WorldOptions {
+	/** Seed of every draw; 1 if not given. */
+	seed?: number;
+	/** ip_local_port_range, both bounds inclusive; the kernel's default if not given. */
+	range?: readonly [number, number];
+	/** ip_local_reserved_ports. */
+	reserved?: string;
+	/** Numbers of hash buckets; those of a machine with 24 GiB if not given. */
+	tables?: NonNullable<KernelOptions["tables"]>;
+}
+
+/** Counts the candidates of the kernel's own searches. */
+class LookCounter implements PortSearchTrace {
+	looks = 0;
+	search(): void {}
+	scan(): void {}
+	pass(): void {}
+	skip(): void {
+		this.looks++;
+	}
+	chosen(port: number): void {
+		if (port !== 0) this.looks++;
+	}
+	bound(): void {}
+	bucket(): void {}
+	tuple(): void {}
+}
+
+/** A bind() whose search may look at one port only, without drawing for it. */
+const TAKE: Observer = {
+	bind_offset: () => 0,
+	connect_offset: () => 0,
+	sctp_offset: () => 0,
+	udp_rand: () => 0,
+	second_ticked: () => false,
+	remote_answer: () => null,
+};
+
+/** What a strategy sees of a search; one object for all searches of a world. */
+class WorldSearch implements Search {
+	kind: "connect" | "bind" = "connect";
+	sk = 0;
+	low = 0;
+	high = 0;
+	local = false;
+	saddr = 0;
+	daddr = 0;
+	dport = 0;
+	looks = 0;
+	/** The last port that would not do, 0 if none was looked at. */
+	refused = 0;
+
+	constructor(
+		readonly kernel: Kernel,
+		private readonly namespace: NetNamespace,
+	) {}
+
+	look(port: number): number {
+		this.looks++;
+		const { kernel, sk } = this;
+		const { net } = this.namespace;
+		const l3mdev = inet_sk_bound_l3mdev(net, kernel.sock.skc_bound_dev_if[sk]);
+		const verdict =
+			this.kind === "connect"
+				? connect_candidate(kernel, net, sk, port, l3mdev)
+				: bind_candidate(kernel, net, sk, port, l3mdev, false);
+		if (verdict !== CANDIDATE_OK) this.refused = port;
+		return verdict;
+	}
+
+	/** A port that will not do: the last one seen, or, if a strategy knew without a look, any. */
+	useless(): number {
+		if (this.refused !== 0) return this.refused;
+		for (let port = this.low; port <= this.high; port++) {
+			if (this.look(port) !== CANDIDATE_OK) return port;
+		}
+		throw new Error("every port of the range is free");
+	}
+}
+
+/**
+ * The world around a strategy. Sockets are file descriptors of one privileged task; calls
+ * return what the kernel returns.
+ */
+export class World {
+	readonly kernel: Kernel;
+	readonly net: NetNamespace;
+	readonly task: Task;
+	/** Candidates that the last connect() or bind() looked at, where `counting` is set. */
+	looks = 0;
+	/** Count the kernel's own searches, which makes them a little slower. */
+	counting = true;
+	/** Leave every search to the kernel, as long as it is set. */
+	kernelOnly = false;
+	private readonly chooser: Chooser | null;
+	private readonly search: WorldSearch;
+	private readonly counter = new LookCounter();
+	private readonly privileged = true;
+
+	constructor(
+		readonly strategy: Strategy,
+		options: WorldOptions = {},
+	) {
+		const { seed = 1, tables = {} } = options;
+		this.kernel = new Kernel({ version: strategy.version, seed, tables });
+		this.net = this.kernel.createNet();
+		this.net.addAddress("192.0.2.10/32", "lo");
+		this.net.addAddress("192.0.2.11/32", "lo");
+		this.net.addRoute({ to: "default", dev: "lo" });
+		this.net.addRoute({ to: "203.0.113.0/25", dev: "lo", answer: "accept" });
+		this.net.addRoute({ to: "203.0.113.128/25", dev: "lo", answer: "refuse" });
+		this.task = this.kernel.createTask({ net: this.net });
+		// One connection draws every secret of the kernel, so that strategies begin alike.
+		const first = this.tcp();
+		this.connectByKernel(first, sockaddr_in(0xc6336464, 1));
+		this.task.close(first);
+
+		if (options.range !== undefined) {
+			this.sysctl("net.ipv4.ip_local_port_range", options.range.join(" "));
+		}
+		if (options.reserved !== undefined) {
+			this.sysctl("net.ipv4.ip_local_reserved_ports", options.reserved);
+		}
+		for (const [name, value] of Object.entries(strategy.sysctls ?? {})) this.sysctl(name, value);
+		this.search = new WorldSearch(this.kernel, this.net);
+		this.chooser = strategy.start?.(this.kernel) ?? null;
+	}
+
+	/** The sock of a descriptor. */
+	sk(fd: number): number {
+		return this.kernel.socket.sk[this.task.socketOf(fd)];
+	}
+
+	/** The local port of a descriptor's socket, 0 if it has none. */
+	port(fd: number): number {
+		return this.kernel.sock.skc_num[this.sk(fd)];
+	}
+
+	sysctl(name: string, value: string): void {
+		const result = this.net.setSysctl(name, value);
+		if (result < 0) throw new Error(`${name} = ${value}: ${result}`);
+		this.forget();
+	}
+
+	/** A TCP socket; with a range, IP_LOCAL_PORT_RANGE is set to it. */
+	tcp(range?: readonly [number, number]): number {
+		const fd = this.task.tcp();
+		if (range !== undefined) {
+			const result = this.task.setsockopt(
+				fd,
+				SOL_IP,
+				IP_LOCAL_PORT_RANGE,
+				(range[1] << 16) | range[0],
+			);
+			if (result !== 0) throw new Error(`IP_LOCAL_PORT_RANGE ${range.join("-")}: ${result}`);
+		}
+		return fd;
+	}
+
+	/** connect() without waiting: -EINPROGRESS where the SYN is on its way. */
+	connect(fd: number, to: Sockaddr): number {
+		const { kernel, chooser } = this;
+		const sock = this.task.socketOf(fd);
+		const sk = kernel.socket.sk[sock];
+		const bound = kernel.sock.skc_num[sk] !== 0;
+		if (chooser === null || this.kernelOnly || bound || !this.begin(sock, sk, to)) {
+			const result = this.connectByKernel(fd, to);
+			// Searches take ports and never free any; a connect() from a bound port may move it.
+			if (bound || flow.type === RTN_LOCAL || result !== -EINPROGRESS) this.forget();
+			return result;
+		}
+		const local = this.route.type === RTN_LOCAL;
+		const port = chooser.choose(this.search);
+		this.looks = this.search.looks;
+		if (port === 0) this.search.refused = this.search.useless();
+		this.end();
+		if (port === LEAVE_TO_KERNEL) {
+			const result = this.connectByKernel(fd, to);
+			if (local || result !== -EINPROGRESS) this.forget();
+			return result;
+		}
+		const result = this.take(sk, port, () =>
+			__sys_connect(kernel, sock, to, SIZEOF_SOCKADDR_IN, true),
+		);
+		if (port === 0) return result;
+		chooser.taken?.(this.search, port, this.draw);
+		if (local || kernel.sock.skc_state[sk] !== TCP_SYN_SENT) this.forget();
+		return result;
+	}
+
+	/** bind() to an address of this kernel; port 0: chosen by the strategy. */
+	bind(fd: number, to: Sockaddr): number {
+		const { kernel, chooser, search } = this;
+		const sock = this.task.socketOf(fd);
+		const sk = kernel.socket.sk[sock];
+		const S = kernel.sock;
+		if (chooser === null || this.kernelOnly || to.sin_port !== 0 || S.skc_num[sk] !== 0) {
+			return this.bindByKernel(sock, to);
+		}
+		this.range(sk, "bind");
+		search.saddr = to.sin_addr;
+		search.daddr = search.dport = 0;
+		const saddr = S.skc_rcv_saddr[sk];
+		S.skc_rcv_saddr[sk] = to.sin_addr;
+		const port = chooser.choose(search);
+		this.looks = search.looks;
+		if (port === 0) search.refused = search.useless();
+		S.skc_rcv_saddr[sk] = saddr;
+		if (port === LEAVE_TO_KERNEL) return this.bindByKernel(sock, to);
+		kernel.observer = TAKE;
+		try {
+			return this.take(sk, port, () =>
+				__sys_bind(kernel, sock, to, SIZEOF_SOCKADDR_IN, this.privileged),
+			);
+		} finally {
+			kernel.observer = null;
+		}
+	}
+
+	close(fd: number): number {
+		const S = this.kernel.sock;
+		const sk = this.sk(fd);
+		const port = S.skc_num[sk];
+		const alone = S.skc_state[sk] === TCP_SYN_SENT || S.skc_state[sk] === TCP_CLOSE;
+		const result = this.task.close(fd);
+		if (this.chooser === null || port === 0) return result;
+		if (alone) this.chooser.released?.(port);
+		else this.forget();
+		return result;
+	}
+
+	/** Any other call: `call` makes it. */
+	other(call: (task: Task) => number): number {
+		const result = call(this.task);
+		this.forget();
+		return result;
+	}
+
+	/** Lets time go by. */
+	advance(ms: number): void {
+		this.kernel.advance(ms);
+		this.forget();
+	}
+
+	private forget(): void {
+		this.chooser?.forget?.();
+	}
+
+	private draw = 0;
+
+	/**
+	 * Takes a port by the model's own call: its search gets a range of this one port. What the
+	 * call adds to table_perturb is taken back: it tells the draw behind it. Port 0: the call
+	 * is to fail, with all that the kernel does then, so its range is a port that will not do.
+	 */
+	private take(sk: number, port: number, call: () => number): number {
+		const { kernel } = this;
+		let S = kernel.sock;
+		const lo = S.local_port_range_lo[sk];
+		const hi = S.local_port_range_hi[sk];
+		const table = kernel.table_perturb;
+		if (table === null) throw new Error("table_perturb was never drawn");
+		const slot = kernel.port_offset[0] & (INET_TABLE_PERTURB_SIZE - 1);
+		const before = table[slot];
+		const only = port === 0 ? this.search.refused : port;
+		S.local_port_range_lo[sk] = only;
+		S.local_port_range_hi[sk] = only;
+		const result = call();
+		S = kernel.sock;
+		if (port === 0 && S.skc_num[sk] !== 0) {
+			throw new Error(`${this.strategy.name} found no port, but ${only} is free`);
+		}
+		S.local_port_range_lo[sk] = lo;
+		S.local_port_range_hi[sk] = hi;
+		const step = kernel.changes.has("connect-range-step-1") ? 1 : 2;
+		this.draw = ((table[slot] - before) >>> 0) / step - 1;
+		table[slot] = before;
+		return result;
+	}
+
+	private range(sk: number, kind: "connect" | "bind"): void {
+		const { search } = this;
+		inet_sk_get_local_port_range(this.kernel, sk);
+		search.kind = kind;
+		search.sk = sk;
+		search.low = local_port_range.low;
+		search.high = local_port_range.high;
+		search.local = local_port_range.local;
+		search.looks = 0;
+		search.refused = 0;
+	}
+
+	private readonly old = { rcv_saddr: 0, daddr: 0, dport: 0 };
+	/** The last route that was asked for, and what was found; routes of a world do not change. */
+	private readonly route = { to: -1, from: 0, oif: 0, err: 0, saddr: 0, daddr: 0, type: 0 };
+
+	private lookup(to: number, from: number, oif: number): void {
+		const { route } = this;
+		if (route.to === to && route.from === from && route.oif === oif) return;
+		route.to = to;
+		route.from = from;
+		route.oif = oif;
+		route.err = ip_route_connect(this.net.net, to, from, oif);
+		route.saddr = flow.saddr;
+		route.daddr = flow.daddr;
+		route.type = flow.type;
+	}
+
+	/**
+	 * Gives the sock the four-tuple that tcp_v4_connect gives it before its search; false
+	 * where connect() would end before that.
+	 */
+	private begin(sock: number, sk: number, to: Sockaddr): boolean {
+		const { kernel, search, old } = this;
+		const S = kernel.sock;
+		if (S.skc_state[sk] !== TCP_CLOSE || kernel.socket.state[sock] !== SS_UNCONNECTED) return false;
+		const oif = S.skc_bound_dev_if[sk];
+		this.lookup(to.sin_addr, S.inet_saddr[sk], oif);
+		const { route } = this;
+		if (route.err < 0) return false;
+		if (route.type === RTN_MULTICAST || route.type === RTN_BROADCAST) return false;
+		old.rcv_saddr = S.skc_rcv_saddr[sk];
+		old.daddr = S.skc_daddr[sk];
+		old.dport = S.skc_dport[sk];
+		S.skc_rcv_saddr[sk] = S.inet_saddr[sk] || route.saddr;
+		S.skc_daddr[sk] = route.daddr;
+		S.skc_dport[sk] = to.sin_port;
+		this.range(sk, "connect");
+		search.saddr = S.skc_rcv_saddr[sk];
+		search.daddr = route.daddr;
+		search.dport = to.sin_port;
+		return true;
+	}
+
+	private end(): void {
+		const S = this.kernel.sock;
+		const { sk } = this.search;
+		S.skc_rcv_saddr[sk] = this.old.rcv_saddr;
+		S.skc_daddr[sk] = this.old.daddr;
+		S.skc_dport[sk] = this.old.dport;
+	}
+
+	private connectByKernel(fd: number, to: Sockaddr): number {
+		const sock = this.task.socketOf(fd);
+		return this.counted(() => __sys_connect(this.kernel, sock, to, SIZEOF_SOCKADDR_IN, true));
+	}
+
+	private bindByKernel(sock: number, to: Sockaddr): number {
+		return this.counted(() =>
+			__sys_bind(this.kernel, sock, to, SIZEOF_SOCKADDR_IN, this.privileged),
+		);
+	}
+
+	private counted(call: () => number): number {
+		if (!this.counting) return call();
+		this.counter.looks = 0;
+		this.kernel.trace = this.counter;
+		const result = call();
+		this.kernel.trace = null;
+		this.looks = this.counter.looks;
+		return result;
+	}
+}

@@ -219,7 +219,7 @@ function play({ version, range, step_width, tw_reuse, steps }: Program, guided: 
 
 describe("a bitmap-guided search", { timeout: 600_000 }, () => {
 	it("returns what the linear scan returns", () => {
-		always(program, { seed: 1, runs: 400 }, (value) => play(value, bitmapGuided("7.3")));
+		always(program, { seed: 1, runs: 1000 }, (value) => play(value, bitmapGuided("7.3")));
 		if (isDefault) {
 			expect(reached.connected).toBeGreaterThan(5_000);
 			expect(reached.exhausted).toBeGreaterThan(3_000);

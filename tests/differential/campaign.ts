@@ -18,6 +18,8 @@ export interface CampaignOptions {
 	shard: { i: number; n: number };
 	/** Operations of a program at most. */
 	size: number;
+	/** Look for the smallest program that shows a difference. */
+	shrink: boolean;
 	/** Kinds of sockets; those that the kernel has if not given. */
 	kinds?: readonly Kind[];
 	progress(done: Progress): void;
@@ -181,7 +183,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		options.progress(done);
 		if (failed) {
 			if (!done.shrinking) {
-				shrinkUntil = Date.now() + SHRINK_LIMIT;
+				shrinkUntil = options.shrink ? Date.now() + SHRINK_LIMIT : 0;
 				first = worst;
 			}
 			done.shrinking = true;
@@ -204,7 +206,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	}
 	const found = worst as Played | null;
 	if (path !== null && found !== null) {
-		await minimal(found.script, (fewer) => shows(fewer, TRIES));
+		if (options.shrink) await minimal(found.script, (fewer) => shows(fewer, TRIES));
 		let last: Played = (worst as Played | null) ?? found;
 		let explained = judge(last.recording, NAME, { version, explain: true });
 		if (!differs(explained)) {

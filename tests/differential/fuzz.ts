@@ -21,6 +21,7 @@ gets and printed as a script, which inet-port-model live plays again.
   --agent COMMAND   speaks to this command instead: another machine, a virtual one
   --kinds LIST      sockets of these kinds only: ${Object.keys(KINDS).join(",")}
   --size N          operations of a program at most (default 400)
+  --no-shrink       stop at the first program that differs, as it is
   --at ROUND:PATH   one program again, as a difference names it
   --json            one JSON object at the end
   --coverage        list every answer seen and every branch that no program reached
@@ -125,6 +126,7 @@ async function main(): Promise<number> {
 				kinds: { type: "string" },
 				size: { type: "string", default: "400" },
 				at: { type: "string" },
+				"no-shrink": { type: "boolean", default: false },
 				json: { type: "boolean", default: false },
 				coverage: { type: "boolean", default: false },
 				help: { type: "boolean", default: false },
@@ -156,6 +158,7 @@ async function main(): Promise<number> {
 			seed,
 			shard,
 			size,
+			shrink: values["no-shrink"] !== true,
 			...kinds,
 			...at,
 			progress: progress(began),

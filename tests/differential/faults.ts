@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What a campaign is worth: copies of the model with one deliberate fault each, and how many
+ * calls it takes until one differs from the kernel underneath. Exit status 1 if one does not.
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+interface Fault {
+	name: string;
+	file: string;
+	/** What is there, once, and what stands there instead. */
+	from: string;
+	to: string;
+}
+
+const csk = "net/ipv4/inet_connection_sock.js";
+const hashtables = "net/ipv4/inet_hashtables.js";
+const FAULTS: readonly Fault[] = [
+	{
+		name: "range clamp: a bound below the namespace's counts",
+		file: csk,
+		from: "if (lo <= sk_lo && sk_lo <= hi)",
+		to: "if (sk_lo !== 0 && sk_lo <= hi)",
+	},
+	{
+		name: "parity: bind() begins with even ports",
+		file: csk,
+		from: "offset |= 1;",
+		to: "offset &= ~1;",
+	},
+	{
+		name: "parity: connect() begins with odd ports",
+		file: hashtables,
+		from: "offset &= ~1;",
+		to: "offset |= 1;",
+	},
+	{
+		name: "fastreuse: a socket without SO_REUSEADDR leaves it",
+		file: csk,
+		from: "if (!reuse)\n        T.fastreuse[tb] = 0;",
+		to: "",
+	},
+	{
+		name: "fastreuse: the bucket counts as reusable whatever it says",
+		file: csk,
+		from: "T.fastreuse[tb] > 0 && reuse",
+		to: "reuse",
+	},
+	{
+		name: "reuseport: any user's sockets share",
+		file: csk,
+		from: "(S.skc_state[sk2] !== TCP_TIME_WAIT && sk_uid !== sock_i_uid(k, sk2))",
+		to: "false",
+	},
+	{
+		name: "address comparison: a wildcard meets itself alone",
+		file: csk,
+		from: "(match_sk2_wildcard && sk2_rcv_saddr === INADDR_ANY)",
+		to: "false",
+	},
+	{
+		name: "time-wait: never reused",
+		file: "net/ipv4/tcp_ipv4.js",
+		from: "if (S.ts_recent_stamp[sktw] === 0)",
+		to: "if (S.ts_recent_stamp[sktw] !== -1)",
+	},
+	{
+		name: "reserved ports: connect() takes them",
+		file: hashtables,
+		from: "if ((reserved[port >>> 5] & (1 << (port & 31))) !== 0)",
+		to: "if (false)",
+	},
+	{
+		name: "reserved ports: UDP takes them",
+		file: "net/ipv4/udp.js",
+		from: "inet_is_local_reserved_port(net, port) ? CANDIDATE_RESERVED",
+		to: "false ? CANDIDATE_RESERVED",
+	},
+];
+
+const dist = fileURLToPath(new URL("../../", import.meta.url));
+const operations = process.argv[2] ?? "1000000";
+let missed = 0;
+for (const { name, file, from, to } of FAULTS) {
+	const copy = mkdtempSync(join(tmpdir(), "faults-"));
+	try {
+		cpSync(dist, join(copy, "dist"), { recursive: true });
+		cpSync(join(dist, "../kernel-model/agent"), join(copy, "kernel-model/agent"), {
+			recursive: true,
+		});
+		cpSync(join(dist, "../package.json"), join(copy, "package.json"));
+		symlinkSync(join(dist, "../node_modules"), join(copy, "node_modules"));
+		const path = join(copy, "dist", file);
+		const text = readFileSync(path, "utf8");
+		if (text.split(from).length !== 2) throw new Error(`${name}: ${file} has not once: ${from}`);
+		writeFileSync(path, text.replace(from, to));
+		const fuzz = join(copy, "dist/tests/differential/fuzz.js");
+		const args = [fuzz, "--ops", operations, "--seed", "1", "--no-shrink", "--json"];
+		const run = spawnSync(process.execPath, args, {
+			encoding: "utf8",
+			stdio: ["ignore", "pipe", "ignore"],
+		});
+		const found = run.stdout === "" ? null : JSON.parse(run.stdout);
+		const seen = found?.mismatches === 1;
+		if (!seen) missed++;
+		const [n, s] = [found?.operations ?? 0, found?.seconds ?? 0];
+		const verdict = seen ? `found after ${n} calls, ${s.toFixed(1)} s` : `NOT FOUND in ${n} calls`;
+		process.stdout.write(`${name.padEnd(58)} ${verdict}\n`);
+	} finally {
+		rmSync(copy, { recursive: true, force: true });
+	}
+}
+process.exitCode = missed > 0 ? 1 : 0;

@@ -83,7 +83,7 @@ const FAULTS: readonly Fault[] = [
 ];
 
 const dist = fileURLToPath(new URL("../../", import.meta.url));
-const operations = process.argv[2] ?? "1000000";
+const operations = process.argv[2] ?? "200000";
 let missed = 0;
 for (const { name, file, from, to } of FAULTS) {
 	const copy = mkdtempSync(join(tmpdir(), "faults-"));

@@ -62,6 +62,7 @@ const OPERATIONS = {
 	sysctl: [3, 2, 2, 2],
 	crowd: [1, 0, 1, 0],
 	flood: [1, 3, 1, 0],
+	pile: [1, 0, 4, 1],
 	meet: [2, 1, 1, 5],
 	wait: [0, 1, 0, 1],
 } as const;
@@ -339,6 +340,10 @@ class Renderer {
 		}
 		if (kind === "flood") {
 			this.flood(process, n);
+			return;
+		}
+		if (kind === "pile") {
+			this.pile(process, n);
 			return;
 		}
 		if (kind === "meet") {
@@ -689,6 +694,38 @@ class Renderer {
 			if (sock !== undefined && (err === 0 || err === -115)) sock.connected = true;
 		}
 		if (b % 2 === 0) for (const fd of made) if (process.fds.has(fd)) this.close(process, fd);
+	}
+
+	/** Streams bound to one port, with and without the options that let them share it. */
+	private pile(process: Process, n: Operation["n"]): void {
+		const [, b, c, d, e] = n;
+		const port = PORTS[b % PORTS.length];
+		const made: number[] = [];
+		for (let i = 0; i < 4 + (b >> 4); i++) {
+			const bits = ((c << i) ^ (d >> i) ^ (e * (i + 3))) & 255;
+			const six = bits % 8 >= 6;
+			const fd = this.socket(process, "tcp", six, 1);
+			if (fd < 0) break;
+			made.push(fd);
+			if ((bits >> 3) % 4 !== 0) {
+				const reuse = (bits >> 3) % 4 !== 3;
+				const [option, number] = reuse
+					? (["SO_REUSEADDR", 2] as const)
+					: (["SO_REUSEPORT", 15] as const);
+				this.set(process, fd, "SOL_SOCKET", option, number, 1);
+			}
+			const here = this.here(six);
+			const address = here[(bits >> 5) % Math.min(here.length, 4)];
+			this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${six ? 28 : 16})`);
+			this.perform(() => process.task.bind(fd, this.address(six, address, port)));
+			const victim = made[bits % made.length];
+			if (i > 1 && bits % 3 === 0 && process.fds.has(victim)) this.close(process, victim);
+			if (bits % 5 === 0 && process.fds.has(fd)) {
+				this.say(process, `listen(${fd}, 1)`);
+				this.perform(() => process.task.listen(fd, 1));
+			}
+		}
+		while (process.fds.size > LIVE) this.close(process, [...process.fds.keys()][0]);
 	}
 
 	/** A connection within the host, that either end closes first: what stays is time-wait. */

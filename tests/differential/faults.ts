@@ -39,10 +39,10 @@ const FAULTS: readonly Fault[] = [
 		to: "offset |= 1;",
 	},
 	{
-		name: "fastreuse: a socket without SO_REUSEADDR leaves it",
+		name: "fastreuse: a socket without SO_REUSEPORT leaves fastreuseport",
 		file: csk,
-		from: "if (!reuse)\n        T.fastreuse[tb] = 0;",
-		to: "",
+		from: "if (S.skc_reuseport[sk] === 0) {\n        T.fastreuseport[tb] = 0;",
+		to: "if (S.skc_reuseport[sk] === 0) {",
 	},
 	{
 		name: "fastreuse: the bucket counts as reusable whatever it says",
@@ -77,8 +77,8 @@ const FAULTS: readonly Fault[] = [
 	{
 		name: "reserved ports: UDP takes them",
 		file: "net/ipv4/udp.js",
-		from: "inet_is_local_reserved_port(net, port) ? CANDIDATE_RESERVED",
-		to: "false ? CANDIDATE_RESERVED",
+		from: "if (!inet_is_local_reserved_port(net, snum))",
+		to: "if (true)",
 	},
 ];
 

@@ -264,6 +264,9 @@ const TOLERANT = new Set([
 	"writev",
 ]);
 
+/** Errors that come of limits of a process or of the machine, which no recording shows. */
+const LIMITS = new Set(["EMFILE", "ENFILE"]);
+
 /** Errors of a send that hang on sizes, memory, buffers, filters and signals, not on ports. */
 const UNRELATED = new Set([
 	"EINTR",
@@ -509,6 +512,7 @@ export class Player {
 			outcome.recorded = errno === null ? recorded.value : -(errnoOf(errno) ?? MAX_ERRNO);
 		}
 		if (!RELEVANT.has(call.name) || call.opaque) return outcome;
+		if (LIMITS.has(outcome.recordedError ?? "")) return outcome;
 
 		const task = this.task(call.pid ?? 0);
 		const revealed = this.chosen.get(call) ?? null;
@@ -887,7 +891,11 @@ export class Player {
 		const listener = this.subflow(this.kernel.socket.sk[sock]);
 		const flags = call.name === "accept4" ? operands.flags(3) : 0;
 		const told = operands.shownAddress(1);
-		if (told !== null) this.adopt(listener, told);
+		const accepted = recorded !== null && recorded >= 0;
+		// Without an address the oldest of the group will do, if this one's own queue is empty.
+		if (told !== null || (accepted && this.kernel.sock.rskq_accept_head[listener] === 0)) {
+			this.adopt(listener, told);
+		}
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = recorded !== null && recorded >= 0 ? recorded : undefined;
@@ -907,19 +915,20 @@ export class Player {
 	 * reuseport group gets it hangs on a secret hash, and which of several clients came first
 	 * on moments between the recorded ones. It moves to the front of this listener's queue.
 	 */
-	private adopt(listener: number, peer: Address): void {
+	private adopt(listener: number, peer: Address | null): void {
 		const k = this.kernel;
 		const S = k.sock;
-		const daddr = parseIpv4(peer.address);
-		const v6_daddr = peer.family === "AF_INET6" ? parseIpv6(peer.address) : null;
+		const daddr = peer === null ? null : parseIpv4(peer.address);
+		const v6_daddr = peer?.family === "AF_INET6" ? parseIpv6(peer.address) : null;
 		const members = k.reuseport.get(S.sk_reuseport_cb[listener])?.socks ?? [listener];
 		for (const member of members) {
 			for (let child = S.rskq_accept_head[member]; child !== 0; child = S.dl_next[child]) {
-				if (S.skc_dport[child] !== peer.port) continue;
+				if (peer !== null && S.skc_dport[child] !== peer.port) continue;
 				const same =
-					v6_daddr === null
+					peer === null ||
+					(v6_daddr === null
 						? S.skc_daddr[child] === daddr
-						: ipv6_addr_equal(S.skc_v6_daddr, child * 4, v6_daddr, 0);
+						: ipv6_addr_equal(S.skc_v6_daddr, child * 4, v6_daddr, 0));
 				if (!same) continue;
 				reqsk_queue_remove(k, member, child);
 				S.dl_next[child] = S.rskq_accept_head[listener];

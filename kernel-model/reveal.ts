@@ -74,6 +74,9 @@ const RELEASES = new Set([
 	"ETIMEDOUT",
 ]);
 
+/** Of these, those that come after a port was chosen. */
+const REFUSALS = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT"]);
+
 const FORKS = new Set(["fork", "vfork", "clone", "clone3"]);
 
 /** The process that each pid was forked from, and by which call. */
@@ -215,10 +218,16 @@ export function reveal(
 				}
 				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
 				// An error that ends the attempt does so whatever address it was asked with.
-				if (peer?.family === "AF_UNSPEC" || RELEASES.has(line.result?.errno ?? "")) {
-					// What bind() did not name is given up again.
-					if (life.kind !== "sctp") Object.assign(life, newLife(life.kind));
-					else life.choosing.push(line);
+				const errno = line.result?.errno ?? "";
+				if (peer?.family === "AF_UNSPEC" || RELEASES.has(errno)) {
+					// What bind() did not name is given up again; getsockname() goes on showing it.
+					const chose =
+						life.kind === "tcp" && peer !== null && !life.connecting && REFUSALS.has(errno);
+					if (life.kind === "sctp") life.choosing.push(line);
+					else if (chose) {
+						life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
+						life.brokenOff = true;
+					} else Object.assign(life, newLife(life.kind));
 					break;
 				}
 				if (life.kind === "sctp" && !begun) {

@@ -20,6 +20,8 @@ export interface CampaignOptions {
 	size: number;
 	/** Look for the smallest program that shows a difference. */
 	shrink: boolean;
+	/** How long, in ms, before lines are left out one by one. */
+	shrinkLimit?: number;
 	/** Kinds of sockets; those that the kernel has if not given. */
 	kinds?: readonly Kind[];
 	progress(done: Progress): void;
@@ -183,7 +185,8 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		options.progress(done);
 		if (failed) {
 			if (!done.shrinking) {
-				shrinkUntil = options.shrink ? Date.now() + SHRINK_LIMIT : 0;
+				const limit = options.shrink ? (options.shrinkLimit ?? SHRINK_LIMIT) : 0;
+				shrinkUntil = Date.now() + limit;
 				first = worst;
 			}
 			done.shrinking = true;

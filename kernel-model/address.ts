@@ -40,7 +40,7 @@ export function parseIpv6(text: string): In6Addr | null {
 	if (!isIPv6(text) || text.includes("%")) return null;
 	const dotted = /^(.*:)([0-9.]+)$/.exec(text);
 	let rest = text;
-	if (dotted !== null && dotted[2].includes(".")) {
+	if (dotted?.[2].includes(".")) {
 		const v4 = parseIpv4(dotted[2]) ?? 0;
 		rest = `${dotted[1]}${(v4 >>> 16).toString(16)}:${(v4 & 0xffff).toString(16)}`;
 	}

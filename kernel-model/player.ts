@@ -40,6 +40,7 @@ import { udp_candidate } from "../net/ipv4/udp.js";
 import { ip6_local_deliver_ifindex } from "../net/ipv6/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { type Address, formatIpv4, parseIpv4, parseIpv6 } from "./address.js";
+import { type Draws, ExactRandom, perturbDiffers, perturbTable, readDraws } from "./exact.js";
 import {
 	describeAddress,
 	describeSock,
@@ -216,6 +217,9 @@ const RELEVANT = new Set<string>([
 	"fcntl",
 ]);
 
+/** They may make namespaces, which have secrets. */
+const FORKING = new Set<string>([...FORKS, "unshare", "setns"]);
+
 /** Whether a system call bears on ports, at times. */
 export function isRelevant(name: string): boolean {
 	return RELEVANT.has(name);
@@ -320,6 +324,9 @@ export class Player {
 	private readonly firstTime: number | null;
 	private readonly boot: number;
 	private readonly own: OwnAnswers | null;
+	/** The draws of the recorded kernel, with which it is played. */
+	private readonly draws: Draws | null;
+	private readonly random: ExactRandom | null;
 	private timed = false;
 
 	/** Throws RangeError for an unknown version. */
@@ -327,19 +334,29 @@ export class Player {
 		private readonly script: Parsed,
 		options: PlayOptions = {},
 	) {
+		const { lines } = script;
+		const first = lines.find((line) => line.kind === "call" && line.time !== null);
+		this.firstTime = first?.kind === "call" ? first.time : null;
+		this.draws = options.own === undefined ? readDraws(script) : null;
+		this.random = this.draws === null ? null : new ExactRandom();
 		this.kernel = new Kernel({
 			...(options.version === undefined ? {} : { version: options.version }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
 			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
+			...(this.random === null ? {} : { random: this.random }),
 		});
 		this.own = options.own ?? null;
-		if (this.own !== null) drawSecrets(this.kernel);
+		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
+		if (this.draws !== null) {
+			this.kernel.table_perturb = perturbTable(this.draws);
+			// The kernel's seconds are those of the recording.
+			if (this.firstTime !== null) this.kernel.advance((this.firstTime % 1) * 1000);
+		}
 		this.boot = this.kernel.now;
 		this.explainer = new SearchExplainer(this.kernel);
 		if (options.explain === true) this.kernel.trace = this.explainer;
 		else if (options.trace !== undefined) this.kernel.trace = options.trace;
-		const { lines } = script;
 		this.forks = parents(lines);
 		// Ports of descriptors are not known yet; port_of() stands for one that is not named.
 		const unknown = () => 0;
@@ -362,8 +379,6 @@ export class Player {
 			this.own === null
 				? new RecordingObserver(this.kernel, named)
 				: new OwnObserver(this.kernel, named, random);
-		const first = lines.find((line) => line.kind === "call" && line.time !== null);
-		this.firstTime = first?.kind === "call" ? first.time : null;
 		for (const line of lines) {
 			if (line.kind === "exit" && line.pid !== null) this.exits.set(line.pid, line);
 		}
@@ -390,11 +405,22 @@ export class Player {
 			}
 		}
 		events.sort((a, b) => a.line - b.line);
+		let last: Outcome | null = null;
 		for (const event of events) {
 			this.advanceTo(event.time);
 			const outcome = event.run();
-			if (outcome !== null) yield outcome;
+			if (outcome === null) continue;
+			if (last !== null) yield last;
+			last = outcome;
 		}
+		if (last !== null && this.draws !== null) {
+			const reason = perturbDiffers(this.draws, this.kernel.table_perturb);
+			if (reason !== null) {
+				last.verdict = "mismatch";
+				last.reason ??= reason;
+			}
+		}
+		if (last !== null) yield last;
 	}
 
 	private advanceTo(time: number | null): void {
@@ -516,7 +542,8 @@ export class Player {
 		const slept = this.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
 		const returned = recorded !== null && recorded.value !== null;
 		const checking = slept || (returned && this.own === null);
-		this.kernel.observer = checking || this.own !== null ? this.observer : null;
+		const observed = this.draws === null && (checking || this.own !== null);
+		this.kernel.observer = observed ? this.observer : null;
 		this.observer.expect({
 			...(this.own?.wishes.get(call) ?? {
 				port: revealed?.port ?? null,
@@ -534,6 +561,8 @@ export class Player {
 		this.explainer.lines = [];
 		this.kernel.blocker = 0;
 		const before = this.own === null ? 0 : this.port(task, call);
+		// What these draw is not the port allocator's.
+		if (!FORKING.has(call.name)) this.random?.begin(this.draws?.byCall.get(call) ?? []);
 		let handled: Handled;
 		try {
 			handled = this.handle(task, call, slept ? -ERESTARTSYS : outcome.recorded);
@@ -543,7 +572,11 @@ export class Player {
 			handled = IGNORED;
 		}
 		this.observer.rest();
-		if (handled === IGNORED) return outcome;
+		const drew = this.random?.end() ?? null;
+		if (handled === IGNORED) {
+			if (drew !== null) [outcome.verdict, outcome.reason] = ["mismatch", drew];
+			return outcome;
+		}
 
 		const { result } = handled;
 		outcome.result = result === -ERESTARTSYS ? null : result;
@@ -561,7 +594,7 @@ export class Player {
 			return outcome;
 		}
 		const told = slept ? -ERESTARTSYS : outcome.recorded;
-		outcome.reason = this.difference(task, call, outcome, told, handled, revealed);
+		outcome.reason = this.difference(task, call, outcome, told, handled, revealed) ?? drew;
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
 		return outcome;
 	}

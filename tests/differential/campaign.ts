@@ -3,7 +3,13 @@
 import fc from "fast-check";
 import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
 import type { Agent } from "../../kernel-model/agent/agent.js";
-import { judge, type LiveOutcome, type Recording, recordScript } from "../../kernel-model/live.js";
+import {
+	type DrawRecorder,
+	judge,
+	type LiveOutcome,
+	type Recording,
+	recordScript,
+} from "../../kernel-model/live.js";
 import { readScript } from "../../kernel-model/player.js";
 import { ScriptError } from "../../kernel-model/strace.js";
 import { type Abilities, KINDS, type Kind, programs, renderProgram, SYSCTLS } from "./program.js";
@@ -21,6 +27,10 @@ export interface CampaignOptions {
 	/** Kinds of sockets; those that the kernel has if not given. */
 	kinds?: readonly Kind[];
 	progress(done: Progress): void;
+	/** Record the kernel's draws too, and play with them. */
+	draws?: DrawRecorder;
+	/** Told of each recording that did not differ. */
+	keep?(recording: Recording): void;
 	/** A round alone, and where in it to begin: as a difference says. */
 	at?: { round: number; path: string };
 }
@@ -153,7 +163,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 
 	const play = async (script: string[]) => {
 		const parsed = readScript(`${script.join("\n")}\n`, NAME);
-		const recording = await recordScript(parsed, agent);
+		const recording = await recordScript(parsed, agent, options.draws ?? null);
 		// Of a smaller program the clock is looked at in the end: nearly all differ without.
 		const outcomes = judge(recording, NAME, { version, trace, variants: !done.shrinking });
 		return { script, recording, outcomes };
@@ -165,7 +175,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		for (let i = 0; i < tries; i++) {
 			const played = await play(script);
 			if (!done.shrinking) count(done, played.outcomes);
-			if (!differs(played.outcomes)) continue;
+			if (!differs(played.outcomes)) {
+				if (!done.shrinking) options.keep?.(played.recording);
+				continue;
+			}
 			worst = played;
 			return true;
 		}

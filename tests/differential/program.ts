@@ -268,7 +268,8 @@ class Renderer {
 		]) {
 			this.setup(`ip ${command}`);
 		}
-		this.sysctl("net.ipv4.icmp_ratelimit", "0");
+		// Which the model does not know.
+		this.write(this.processes[0], "net.ipv4.icmp_ratelimit", "0");
 	}
 
 	private setup(command: string): void {

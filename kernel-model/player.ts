@@ -158,7 +158,10 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 function* variants(script: Parsed, options: PlayOptions): Generator<PlayOptions> {
 	const shows = (what: (call: CallLine) => boolean) =>
 		script.lines.some((line) => line.kind === "call" && what(line));
-	const known = options.unread !== undefined || shows(({ name }) => name === "read");
+	const known =
+		options.unread !== undefined ||
+		shows(({ name }) => name === "read") ||
+		readDraws(script) !== null;
 	const reads = known ? [{}] : [{}, { unread: true }];
 	yield* reads.slice(1);
 	if (!shows(({ time }) => time !== null)) return;
@@ -229,9 +232,9 @@ export function isRelevant(name: string): boolean {
 const SENDS = new Set(["write", "writev", "send", "sendto", "sendmsg", "sendmmsg"]);
 const RECEIVES = new Set(["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg"]);
 
-/** Reads a script as the player takes it. */
-export function readScript(text: string, file: string): Parsed {
-	return parseScript(text, file, (name) => RELEVANT.has(name) && !TOLERANT.has(name));
+/** Reads a script as the player takes it; `above` is the number of lines before it in the file. */
+export function readScript(text: string, file: string, above = 0): Parsed {
+	return parseScript(text, file, (name) => RELEVANT.has(name) && !TOLERANT.has(name), above);
 }
 
 /** Calls that may choose a port for their socket. */
@@ -367,7 +370,7 @@ export class Player {
 		);
 		this.chosen = chosen;
 		const reads = lines.some((line) => line.kind === "call" && line.name === "read");
-		this.unread = options.unread ?? reads;
+		this.unread = options.unread ?? (reads || this.draws !== null);
 		const executes = (line: ScriptLine) =>
 			line.kind === "call" && line.name === "execve" && line.result?.value === 0;
 		this.executors = new Set(lines.filter(executes).map((line) => pidOf(line)));
@@ -621,6 +624,8 @@ export class Player {
 			const sk = this.sk(task, call);
 			if (sk !== 0 && this.kernel.sock.skc_num[sk] !== 0) {
 				const port = this.kernel.sock.skc_num[sk];
+				if (port !== revealed.port && this.draws !== null)
+					return `the kernel chose port ${revealed.port}, the model with its draws ${port}`;
 				if (port !== revealed.port) {
 					const why = this.explainFailure(task, call, revealed, result);
 					return `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;

@@ -136,7 +136,11 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	const { agent, version, operations, shard } = options;
 	const able = await abilitiesOf(agent, version);
 	const kinds = options.kinds ?? able.kinds;
-	const abilities = { ...able, kinds: able.kinds.filter((kind) => kinds.includes(kind)) };
+	const abilities = {
+		...able,
+		kinds: able.kinds.filter((kind) => kinds.includes(kind)),
+		long: options.draws !== undefined,
+	};
 	const coverage: Coverage = {
 		answers: new Map(),
 		skipped: new Array<number>(7).fill(0),

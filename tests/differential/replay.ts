@@ -4,11 +4,17 @@
  * their port searches recorded, and on the model with these draws. Nothing is left to chance
  * then: every result is compared as it is, and so are the draws.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { AgentError } from "../../kernel-model/agent/agent.js";
-import { seedOf, styled, UsageError, versionOf } from "../../kernel-model/commands/terminal.js";
+import {
+	readFile,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+} from "../../kernel-model/commands/terminal.js";
 import { DrawRecorder } from "../../kernel-model/live.js";
 import { SERIES, startMachine } from "../../kernel-model/vm/machine.js";
 import { type Difference, runCampaign } from "./campaign.js";
@@ -170,14 +176,8 @@ async function onMachine(
 
 /** Plays saved recordings. */
 function loaded(file: string, model: string): { summary: Summary; mismatches: string[] } {
-	let data: Buffer;
-	try {
-		data = readFileSync(file);
-	} catch (error) {
-		throw new UsageError(`${file}: ${error instanceof Error ? error.message : error}`);
-	}
+	const text = readFile(file);
 	const began = Date.now();
-	const text = (file.endsWith(".gz") ? gunzipSync(data) : data).toString();
 	const done = replayText(text, file, (release) => versionOf(model, release));
 	const { release, programs, operations, ignored, draws, searches, exhausted, mismatches } = done;
 	const summary: Summary = {

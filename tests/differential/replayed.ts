@@ -54,21 +54,21 @@ export function replayText(
 		mismatches: [],
 	};
 	for (const part of splitRecordings(text)) {
-		const script = readScript(part.text, file);
+		const script = readScript(part.text, file, part.above);
 		const draws = readDraws(script);
 		if (draws === null) throw new Error(`${file}:${part.above + 1}: a recording without draws`);
 		done.release = draws.release;
 		const version = versionOf(draws.release);
 		const differs = ({ verdict }: Outcome) => verdict === "mismatch";
-		let outcomes = playScript(script, { version, unread: true, variants: false, trace: counter });
-		if (outcomes.some(differs)) outcomes = playScript(script, { version, unread: true });
+		let outcomes = playScript(script, { version, variants: false, trace: counter });
+		if (outcomes.some(differs)) outcomes = playScript(script, { version });
 		const calls = outcomes.filter(({ call }) => call !== "$");
 		done.programs++;
 		done.operations += calls.length;
 		done.ignored += calls.filter(({ verdict }) => verdict === "ignored").length;
 		done.draws += draws.total;
 		for (const { line, reason } of calls.filter(differs))
-			done.mismatches.push(`${file}:${line + part.above}: ${reason}`);
+			done.mismatches.push(`${file}:${line}: ${reason}`);
 	}
 	done.searches = counter.searches;
 	done.exhausted = counter.exhausted;

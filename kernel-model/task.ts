@@ -124,16 +124,13 @@ export class Task {
 		return this.install({ socket: 0, f_count: 0 }, false, at);
 	}
 
-	private release(file: File, exiting: boolean): void {
-		file.f_count--;
-		if (file.f_count === 0 && file.socket !== 0) __sock_release(this.kernel, file.socket, exiting);
-	}
-
-	close(fd: number, exiting = false): number {
+	close(fd: number): number {
 		const descriptor = this.files.fds.get(fd);
 		if (descriptor === undefined) return -EBADF;
 		this.files.delete(fd);
-		this.release(descriptor.file, exiting);
+		const { file } = descriptor;
+		file.f_count--;
+		if (file.f_count === 0 && file.socket !== 0) __sock_release(this.kernel, file.socket, false);
 		return 0;
 	}
 
@@ -187,14 +184,32 @@ export class Task {
 
 	/** execve(): closes what is marked close-on-exec. */
 	execve(): void {
-		for (const [fd, { cloexec }] of [...this.files.fds]) if (cloexec) this.close(fd);
+		const { fds } = this.files;
+		this.closeAll([...fds.keys()].filter((fd) => fds.get(fd)?.cloexec === true));
 	}
 
-	/** Ends the task and closes its files, lowest first; files shared with a thread stay. */
+	/**
+	 * Closes descriptors, lowest first. What becomes of a file whose last one goes is left to
+	 * the task's work list (fs/file_table.c: fput), which begins with the latest entry
+	 * (kernel/task_work.c: task_work_run): so sockets end highest first.
+	 */
+	private closeAll(fds: number[], exiting = false): void {
+		const work: File[] = [];
+		for (const fd of fds.sort((a, b) => a - b)) {
+			const file = this.files.fds.get(fd)?.file;
+			if (file === undefined) continue;
+			this.files.delete(fd);
+			file.f_count--;
+			if (file.f_count === 0 && file.socket !== 0) work.push(file);
+		}
+		for (const { socket } of work.reverse()) __sock_release(this.kernel, socket, exiting);
+	}
+
+	/** Ends the task and closes its files; those shared with a thread stay. */
 	exit(): void {
 		this.kernel.tasks.delete(this);
 		for (const other of this.kernel.tasks) if (other.files === this.files) return;
-		for (const fd of [...this.files.fds.keys()].sort((a, b) => a - b)) this.close(fd, true);
+		this.closeAll([...this.files.fds.keys()], true);
 	}
 
 	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */

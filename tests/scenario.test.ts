@@ -2221,6 +2221,21 @@ describe("descriptors", () => {
 		parent.kernel.verify();
 	});
 
+	it("end highest first, so that the side which accepted a connection waits", () => {
+		const parent = boot();
+		const child = parent.fork();
+		const server = child.tcp();
+		expect(child.bind(server, local(5000))).toBe(0);
+		expect(child.listen(server, 8)).toBe(0);
+		const client = child.tcp();
+		expect(child.connect(client, local(5000))).toBe(0);
+		expect(child.accept(server)).toBe(5);
+		const { port } = child.getsockname(client) as Address;
+		child.exit();
+		expect(parent.bind(parent.tcp(), local(5000))).toBe(-EADDRINUSE);
+		expect(parent.bind(parent.tcp(), local(port))).toBe(0);
+	});
+
 	it("of a thread are those of its process", () => {
 		const process = boot();
 		const thread = process.fork(true);

@@ -200,7 +200,7 @@ const VRF_SYSCTLS = ["net.ipv4.tcp_l3mdev_accept", "net.ipv4.udp_l3mdev_accept"]
 const LIVE = 20;
 const MANY = 400;
 /** After so many operations a program that lets time pass does. */
-const PAUSE = 40;
+const PAUSE = 80;
 const TASKS = 3;
 
 interface Sock {
@@ -246,7 +246,7 @@ class Renderer {
 		if (this.can.vrf && world >= 128) this.setupVrf();
 		const range = this.many ? WIDE_RANGES[(world >> 3) % 4] : NAMESPACE_RANGES[world % 5];
 		this.sysctl("net.ipv4.ip_local_port_range", range);
-		const pauses = this.can.long === true && world % 16 === 5;
+		const pauses = this.can.long === true && world % 32 === 5;
 		for (const [i, { kind, n }] of operations.entries()) {
 			// Many sockets come of ranges that stay.
 			if (this.many && kind === "close" && i % 4 !== 0) continue;

@@ -60,8 +60,9 @@ qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 1 -m 512 -nodefaults -no-user
 machine=$!
 exec 3<&- </dev/null
 watcher=
+# shellcheck disable=SC2317 # traps call it
 finish() {
-	kill -KILL $machine $watcher 2>/dev/null || true
+	kill -KILL "$machine" ${watcher:+"$watcher"} 2>/dev/null || true
 	cat "$console" >&2
 	rm -f "$console"
 }

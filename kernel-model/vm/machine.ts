@@ -88,7 +88,9 @@ export function startMachine(image: string): Promise<Agent> {
 }
 
 /** The agent that a command of ours is to use: here, behind a command, or in a machine. */
-export function startAgent(command: unknown, image: unknown): Promise<Agent> {
+export async function startAgent(command: unknown, image: unknown): Promise<Agent> {
+	if (command !== undefined && image !== undefined)
+		throw new AgentError("--agent or --image, not both");
 	if (image !== undefined) return startMachine(String(image));
 	return Agent.start(command === undefined ? undefined : String(command));
 }

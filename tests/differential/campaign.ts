@@ -64,6 +64,8 @@ export interface Difference {
 	outcomes: LiveOutcome[];
 	recording: Recording;
 	explanation: string[];
+	/** The program that differed at first, as the kernel answered it. */
+	original: Recording;
 }
 
 export interface Campaign extends Progress {
@@ -100,7 +102,7 @@ const NAME = "program";
 const ROUND = 20;
 /** How often a smaller script is tried: what differs may hang on a random port. */
 const TRIES = 3;
-/** How long a smaller program is looked for, in ms; then lines are left out one by one. */
+/** How long a smaller program is looked for, in ms; then lines are left out one by one, as long. */
 const SHRINK_LIMIT = 60_000;
 
 /** What the kernel behind an agent has. */
@@ -223,7 +225,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	}
 	const found = worst as Played | null;
 	if (path !== null && found !== null) {
-		await minimal(found.script, (fewer) => shows(fewer, TRIES));
+		const until = Date.now() + SHRINK_LIMIT;
+		await minimal(found.script, (fewer) =>
+			Date.now() > until ? Promise.resolve(false) : shows(fewer, TRIES),
+		);
 		let last: Played = (worst as Played | null) ?? found;
 		let explained = judge(last.recording, NAME, { version, explain: true });
 		if (!differs(explained)) {
@@ -239,6 +244,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 			outcomes: last.outcomes,
 			recording: last.recording,
 			explanation: wrong?.explanation ?? [],
+			original: ((first as Played | null) ?? last).recording,
 		};
 	}
 	return done;

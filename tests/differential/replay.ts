@@ -38,8 +38,8 @@ so must the draws, their order, and table_perturb in the end.
   --kinds LIST     sockets of these kinds only: ${Object.keys(KINDS).join(",")}
   --size N         operations of a program at most (default 400)
   --at ROUND:PATH  one program again, as a difference names it
-  --save FILE      keep the recordings, compressed if it ends in .gz; inet-port-model run
-                   plays them as well
+  --save FILE      keep the recordings, the one that differs last, compressed if it ends in
+                   .gz; inet-port-model run plays them as well
   --load FILE      play recordings, without a virtual machine; with --model perhaps
   --json           one JSON object for each kernel
 
@@ -258,7 +258,7 @@ async function main(): Promise<number> {
 		failed = true;
 		const text = reportDifference(difference, seedOf(values.seed), image);
 		(values.json === true ? process.stderr : process.stdout).write(`${text}\n`);
-		if (values.save !== undefined) kept.push(difference.recording.text);
+		kept.push(difference.original.text);
 	}
 	if (values.save !== undefined) {
 		const file = String(values.save);

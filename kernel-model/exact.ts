@@ -25,6 +25,9 @@ const HEADER = /^# kernel (\S+), with the draws of its port searches$/;
 const DRAW = /^# draw (\w+) (\S+) (0x[0-9a-f]+|[0-9]+)(?: of ([0-9]+))?$/;
 const PERTURB = /^# table_perturb\[([0-9]+)\] = (0x[0-9a-f]+)$/;
 
+/** Time stamps of live recordings count from here, in seconds: strace's do from 1970. */
+export const EPOCH = 1e9;
+
 /** First line of a recording with draws. */
 export function drawsHeader(release: string): string {
 	return `# kernel ${release}, with the draws of its port searches`;

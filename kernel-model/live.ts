@@ -14,7 +14,7 @@ import {
 } from "./agent/agent.js";
 import { type Marshalled, Marshaller, recordedText } from "./agent/marshal.js";
 import { RealSetup, type SetupAction } from "./agent/rtnetlink.js";
-import { drawLine, drawsHeader, perturbLine } from "./exact.js";
+import { drawLine, drawsHeader, EPOCH, perturbLine } from "./exact.js";
 import { Operands } from "./operands.js";
 import { isRelevant, type Outcome, type PlayOptions, playScript, readScript } from "./player.js";
 import { runSetup, SetupError } from "./setup.js";
@@ -22,9 +22,6 @@ import { type CallLine, type Parsed, ScriptError, type SetupLine } from "./strac
 
 /** How long a call may sleep before it is interrupted, in ms. */
 export const SLEEP_LIMIT = 250;
-
-/** Time stamps of recordings count from here, in seconds: strace's do from 1970. */
-const EPOCH = 1e9;
 
 const FORKS = new Set(["fork", "vfork", "clone"]);
 const ENDS = new Set(["exit", "exit_group"]);

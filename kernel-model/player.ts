@@ -40,7 +40,14 @@ import { udp_candidate } from "../net/ipv4/udp.js";
 import { ip6_local_deliver_ifindex } from "../net/ipv6/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { type Address, formatIpv4, parseIpv4, parseIpv6 } from "./address.js";
-import { type Draws, ExactRandom, perturbDiffers, perturbTable, readDraws } from "./exact.js";
+import {
+	type Draws,
+	EPOCH,
+	ExactRandom,
+	perturbDiffers,
+	perturbTable,
+	readDraws,
+} from "./exact.js";
 import {
 	describeAddress,
 	describeSock,
@@ -353,8 +360,7 @@ export class Player {
 		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
 		if (this.draws !== null) {
 			this.kernel.table_perturb = perturbTable(this.draws);
-			// The kernel's seconds are those of the recording.
-			if (this.firstTime !== null) this.kernel.advance((this.firstTime % 1) * 1000);
+			if (this.firstTime !== null) this.setClock(this.firstTime);
 		}
 		this.boot = this.kernel.now;
 		this.explainer = new SearchExplainer(this.kernel);
@@ -424,6 +430,14 @@ export class Player {
 			}
 		}
 		if (last !== null) yield last;
+	}
+
+	/** The kernel's seconds, and its jiffies, are those of the recording: seconds since boot. */
+	private setClock(time: number): void {
+		const { timers } = this.kernel;
+		this.kernel.advance((time % 1) * 1000);
+		const jiffies = Math.floor(((time % EPOCH) * 1000) / JIFFY) - (300 * 1000) / JIFFY;
+		timers.wheel = jiffies - Math.floor(timers.now / JIFFY);
 	}
 
 	private advanceTo(time: number | null): void {

@@ -13,9 +13,10 @@ import {
 	UsageError,
 	versionOf,
 } from "./commands/terminal.js";
+import { readDraws, splitRecordings } from "./exact.js";
 import { reportMatrix } from "./matrix.js";
 import { type Outcome, playScript, readScript, type Verdict } from "./player.js";
-import { ScriptError } from "./strace.js";
+import { type Parsed, ScriptError } from "./strace.js";
 import { CHANGES, DEFAULT_VERSION, VERSIONS } from "./versions.js";
 
 const HELP = `usage: inet-port-model COMMAND [OPTIONS]
@@ -47,8 +48,13 @@ have given it, ports included. Without one the model's own is printed. Recording
     strace -f -ttt -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
 exit_group,unshare,setns,openat,write,close,dup,dup2,dup3,setuid,setresuid PROGRAM
 
-  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}; see kernels); running for
-                     the one nearest to the kernel underneath
+A recording that replay or live has made with the draws of a kernel's port searches is
+played with these draws; then nothing but the recorded results will do. Files may be
+compressed (.gz), and hold several such recordings.
+
+  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}, or with draws that of
+                     the recording; see kernels); running for the one nearest to the
+                     kernel underneath
   --seed N           seed of the model's own random draws (default 1)
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call
@@ -105,8 +111,27 @@ interface Played {
 }
 
 /** Plays one file to its end: bad input anywhere leaves nothing printed. */
-function play(file: string, version: string, seed: number, options: RunOptions): Played {
-	const script = readScript(readFile(file), file);
+function play(file: string, given: string | null, seed: number, options: RunOptions): Played {
+	const played = splitRecordings(readFile(file)).map(({ text, above }) => {
+		const script = readScript(text, file, above);
+		const draws = readDraws(script);
+		const version =
+			given ?? (draws === null ? DEFAULT_VERSION : versionOf("running", draws.release));
+		return playPart(file, script, version, seed, options);
+	});
+	return {
+		mismatches: played.reduce((sum, { mismatches }) => sum + mismatches, 0),
+		output: played.flatMap(({ output }) => output),
+	};
+}
+
+function playPart(
+	file: string,
+	script: Parsed,
+	version: string,
+	seed: number,
+	options: RunOptions,
+): Played {
 	const counts: Record<Verdict, number> = { match: 0, mismatch: 0, unrecorded: 0, ignored: 0 };
 	const ignored = new Map<string, number>();
 	const output: string[] = [];
@@ -135,7 +160,7 @@ function play(file: string, version: string, seed: number, options: RunOptions):
 
 function run(args: string[]): number {
 	const { values, positionals } = parse(args, {
-		kernel: { type: "string", default: DEFAULT_VERSION },
+		kernel: { type: "string" },
 		seed: { type: "string", default: "1" },
 		explain: { type: "boolean", default: false },
 		json: { type: "boolean", default: false },
@@ -147,7 +172,7 @@ function run(args: string[]): number {
 		return 0;
 	}
 	if (positionals.length === 0) throw new UsageError("run: expected a script (see run --help)");
-	const version = versionOf(String(values.kernel), release());
+	const version = values.kernel === undefined ? null : versionOf(String(values.kernel), release());
 	const seed = seedOf(values.seed);
 	const options = {
 		explain: values.explain === true,

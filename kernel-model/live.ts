@@ -5,9 +5,16 @@
  */
 
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
-import { type Agent, type CallAnswer, readAnswer } from "./agent/agent.js";
+import {
+	type Agent,
+	AgentError,
+	type CallAnswer,
+	type KernelDraw,
+	readAnswer,
+} from "./agent/agent.js";
 import { type Marshalled, Marshaller, recordedText } from "./agent/marshal.js";
 import { RealSetup, type SetupAction } from "./agent/rtnetlink.js";
+import { drawLine, drawsHeader, EPOCH, perturbLine } from "./exact.js";
 import { Operands } from "./operands.js";
 import { isRelevant, type Outcome, type PlayOptions, playScript, readScript } from "./player.js";
 import { runSetup, SetupError } from "./setup.js";
@@ -15,9 +22,6 @@ import { type CallLine, type Parsed, ScriptError, type SetupLine } from "./strac
 
 /** How long a call may sleep before it is interrupted, in ms. */
 export const SLEEP_LIMIT = 250;
-
-/** Time stamps of recordings count from here, in seconds: strace's do from 1970. */
-const EPOCH = 1e9;
 
 const FORKS = new Set(["fork", "vfork", "clone"]);
 const ENDS = new Set(["exit", "exit_group"]);
@@ -43,6 +47,61 @@ const SIOCGIFINDEX = 0x8933;
 const NETLINK_ERROR_AT = 16;
 const RTF_LOCAL = 0x80000000;
 
+/** Records the draws of an agent's kernel, program after program. */
+export class DrawRecorder {
+	/** table_perturb as the kernel has it; null where that must be asked for. */
+	private table: Uint32Array | null = null;
+	/** Numbers of it that the program has used, as they were before. */
+	private readonly used = new Map<number, number>();
+
+	private constructor(private readonly agent: Agent) {}
+
+	/** Throws AgentError where the agent is in no virtual machine. */
+	static async start(agent: Agent): Promise<DrawRecorder> {
+		const answer = await agent.request("draws");
+		if (answer !== "0") throw new AgentError(`draws: ${answer.replace(/^! /, "")}`);
+		return new DrawRecorder(agent);
+	}
+
+	private async ask(indices: readonly number[]): Promise<Uint32Array> {
+		const answer = await this.agent.request(["perturb", ...indices].join(" "));
+		if (answer.startsWith("!")) throw new AgentError(answer.slice(2));
+		const values = new Uint32Array(answer.length / 8);
+		for (let i = 0; i < values.length; i++)
+			values[i] = Number.parseInt(answer.slice(i * 8, i * 8 + 8), 16);
+		return values;
+	}
+
+	/** Before a program. Gives the recording's first line. */
+	async begin(): Promise<string> {
+		if (this.table === null || this.used.size > 0) this.table = await this.ask([]);
+		this.used.clear();
+		return drawsHeader(this.agent.hello.release);
+	}
+
+	/** What the recording says before, and after, a call that drew. */
+	lines(draws: readonly KernelDraw[]): [string[], string[]] {
+		const before: string[] = [];
+		for (const { kind, value } of draws) {
+			const index = Number(value & 0xffffn);
+			if (!kind.startsWith("off") || this.used.has(index)) continue;
+			const number = this.table?.[index] ?? 0;
+			this.used.set(index, number);
+			before.push(perturbLine(index, number));
+		}
+		return [before, draws.map(drawLine)];
+	}
+
+	/** After a program: its last lines. */
+	async end(): Promise<string[]> {
+		const indices = [...this.used.keys()];
+		const values = indices.length === 0 ? new Uint32Array(0) : await this.ask(indices);
+		for (const [i, index] of indices.entries()) if (this.table) this.table[index] = values[i];
+		this.used.clear();
+		return indices.map((index, i) => perturbLine(index, values[i]));
+	}
+}
+
 class Recorder {
 	private readonly tasks = new Map<number | null, number>();
 	private readonly ifindexes = new Map<string, number>([["lo", 1]]);
@@ -55,6 +114,7 @@ class Recorder {
 	constructor(
 		private readonly script: Parsed,
 		private readonly agent: Agent,
+		private readonly draws: DrawRecorder | null,
 	) {
 		const nameOf = (ifindex: number) =>
 			[...this.ifindexes].find(([, known]) => known === ifindex)?.[0];
@@ -69,6 +129,7 @@ class Recorder {
 	/** Throws ScriptError for a call that cannot be made, AgentError where the agent fails. */
 	async run(): Promise<Recording> {
 		await this.agent.requests(["reset", `limit ${SLEEP_LIMIT}`]);
+		if (this.draws !== null) this.write(await this.draws.begin(), 0);
 		await this.setUp({ kind: "link up" });
 		let pending: Step[] = [];
 		const finish = async () => {
@@ -101,6 +162,10 @@ class Recorder {
 			}
 		}
 		await finish();
+		if (this.draws !== null) {
+			const last = lines.at(-1)?.line ?? 0;
+			for (const line of await this.draws.end()) this.write(line, last);
+		}
 		return { text: `${this.out.join("\n")}\n`, lines: this.lines };
 	}
 
@@ -165,7 +230,10 @@ class Recorder {
 		const text = recordedText(step.call, step.marshalled, answer, SLEEP_LIMIT);
 		const took = answer.end - answer.begin;
 		const duration = took >= 0.001 ? ` <${took.toFixed(6)}>` : "";
+		const [before, after] = this.draws?.lines(answer.draws) ?? [[], []];
+		for (const comment of before) this.write(comment, step.line);
 		this.write(this.prefix(step.pid, answer.begin) + text + duration, step.line);
+		for (const comment of after) this.write(comment, step.line);
 	}
 
 	// Set-up commands
@@ -217,17 +285,12 @@ class Recorder {
 		if (fd < 0) return [];
 		const { result, memory } = await this.call(`read ${fd} ?16384 16384`);
 		await this.call(`close ${fd}`);
-		const text = Buffer.from(memory[0]).toString("latin1", 0, Math.max(result, 0));
-		return text.trim() === ""
-			? []
-			: text
-					.trim()
-					.split("\n")
-					.map((line) => line.split(/ +/));
+		const text = Buffer.from(memory[0]).toString("latin1", 0, Math.max(result, 0)).trim();
+		return text === "" ? [] : text.split("\n").map((line) => line.split(/ +/));
 	}
 
-	private async call(request: string): Promise<CallAnswer> {
-		return readAnswer(await this.agent.request(`0 ${request}`));
+	private async call(request: string, longer = 0): Promise<CallAnswer> {
+		return readAnswer(await this.agent.request(`0 ${request}`, longer));
 	}
 
 	private async perform(action: SetupAction): Promise<number> {
@@ -236,7 +299,7 @@ class Recorder {
 			const time = Buffer.alloc(16);
 			time.writeBigInt64LE(BigInt(Math.floor(action.ms / 1000)));
 			time.writeBigInt64LE(BigInt(Math.round((action.ms % 1000) * 1e6)), 8);
-			await this.call(`nanosleep =${time.toString("hex")} 0`);
+			await this.call(`nanosleep =${time.toString("hex")} 0`, action.ms);
 			await this.agent.requests([`limit ${SLEEP_LIMIT}`]);
 			return 0;
 		}
@@ -281,9 +344,13 @@ class Recorder {
 	}
 }
 
-/** Plays a script on the agent's kernel, in a fresh namespace. */
-export function recordScript(script: Parsed, agent: Agent): Promise<Recording> {
-	return new Recorder(script, agent).run();
+/** Plays a script on the agent's kernel, in a fresh namespace; perhaps with its draws. */
+export function recordScript(
+	script: Parsed,
+	agent: Agent,
+	draws: DrawRecorder | null = null,
+): Promise<Recording> {
+	return new Recorder(script, agent, draws).run();
 }
 
 /** The recording, to play; its lines bear the numbers of the script's. */

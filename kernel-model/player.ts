@@ -41,6 +41,14 @@ import { ip6_local_deliver_ifindex } from "../net/ipv6/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { type Address, formatIpv4, parseIpv4, parseIpv6 } from "./address.js";
 import {
+	type Draws,
+	EPOCH,
+	ExactRandom,
+	perturbDiffers,
+	perturbTable,
+	readDraws,
+} from "./exact.js";
+import {
 	describeAddress,
 	describeSock,
 	explainVerdict,
@@ -157,7 +165,10 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 function* variants(script: Parsed, options: PlayOptions): Generator<PlayOptions> {
 	const shows = (what: (call: CallLine) => boolean) =>
 		script.lines.some((line) => line.kind === "call" && what(line));
-	const known = options.unread !== undefined || shows(({ name }) => name === "read");
+	const known =
+		options.unread !== undefined ||
+		shows(({ name }) => name === "read") ||
+		readDraws(script) !== null;
 	const reads = known ? [{}] : [{}, { unread: true }];
 	yield* reads.slice(1);
 	if (!shows(({ time }) => time !== null)) return;
@@ -216,6 +227,9 @@ const RELEVANT = new Set<string>([
 	"fcntl",
 ]);
 
+/** They may make namespaces, which have secrets. */
+const FORKING = new Set<string>([...FORKS, "unshare", "setns"]);
+
 /** Whether a system call bears on ports, at times. */
 export function isRelevant(name: string): boolean {
 	return RELEVANT.has(name);
@@ -225,9 +239,9 @@ export function isRelevant(name: string): boolean {
 const SENDS = new Set(["write", "writev", "send", "sendto", "sendmsg", "sendmmsg"]);
 const RECEIVES = new Set(["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg"]);
 
-/** Reads a script as the player takes it. */
-export function readScript(text: string, file: string): Parsed {
-	return parseScript(text, file, (name) => RELEVANT.has(name) && !TOLERANT.has(name));
+/** Reads a script as the player takes it; `above` is the number of lines before it in the file. */
+export function readScript(text: string, file: string, above = 0): Parsed {
+	return parseScript(text, file, (name) => RELEVANT.has(name) && !TOLERANT.has(name), above);
 }
 
 /** Calls that may choose a port for their socket. */
@@ -323,6 +337,9 @@ export class Player {
 	private readonly firstTime: number | null;
 	private readonly boot: number;
 	private readonly own: OwnAnswers | null;
+	/** The draws of the recorded kernel, with which it is played. */
+	private readonly draws: Draws | null;
+	private readonly random: ExactRandom | null;
 	private timed = false;
 
 	/** Throws RangeError for an unknown version. */
@@ -330,19 +347,28 @@ export class Player {
 		private readonly script: Parsed,
 		options: PlayOptions = {},
 	) {
+		const { lines } = script;
+		const first = lines.find((line) => line.kind === "call" && line.time !== null);
+		this.firstTime = first?.kind === "call" ? first.time : null;
+		this.draws = options.own === undefined ? readDraws(script) : null;
+		this.random = this.draws === null ? null : new ExactRandom();
 		this.kernel = new Kernel({
 			...(options.version === undefined ? {} : { version: options.version }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
 			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
+			...(this.random === null ? {} : { random: this.random }),
 		});
 		this.own = options.own ?? null;
-		if (this.own !== null) drawSecrets(this.kernel);
+		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
+		if (this.draws !== null) {
+			this.kernel.table_perturb = perturbTable(this.draws);
+			if (this.firstTime !== null) this.setClock(this.firstTime);
+		}
 		this.boot = this.kernel.now;
 		this.explainer = new SearchExplainer(this.kernel);
 		if (options.explain === true) this.kernel.trace = this.explainer;
 		else if (options.trace !== undefined) this.kernel.trace = options.trace;
-		const { lines } = script;
 		this.forks = parents(lines);
 		// Ports of descriptors are not known yet; port_of() stands for one that is not named.
 		const unknown = () => 0;
@@ -353,7 +379,7 @@ export class Player {
 		);
 		this.chosen = chosen;
 		const reads = lines.some((line) => line.kind === "call" && line.name === "read");
-		this.unread = options.unread ?? reads;
+		this.unread = options.unread ?? (reads || this.draws !== null);
 		const executes = (line: ScriptLine) =>
 			line.kind === "call" && line.name === "execve" && line.result?.value === 0;
 		this.executors = new Set(lines.filter(executes).map((line) => pidOf(line)));
@@ -365,8 +391,6 @@ export class Player {
 			this.own === null
 				? new RecordingObserver(this.kernel, named)
 				: new OwnObserver(this.kernel, named, random);
-		const first = lines.find((line) => line.kind === "call" && line.time !== null);
-		this.firstTime = first?.kind === "call" ? first.time : null;
 		for (const line of lines) {
 			if (line.kind === "exit" && line.pid !== null) this.exits.set(line.pid, line);
 		}
@@ -393,11 +417,30 @@ export class Player {
 			}
 		}
 		events.sort((a, b) => a.line - b.line);
+		let last: Outcome | null = null;
 		for (const event of events) {
 			this.advanceTo(event.time);
 			const outcome = event.run();
-			if (outcome !== null) yield outcome;
+			if (outcome === null) continue;
+			if (last !== null) yield last;
+			last = outcome;
 		}
+		if (last !== null && this.draws !== null) {
+			const reason = perturbDiffers(this.draws, this.kernel.table_perturb);
+			if (reason !== null) {
+				last.verdict = "mismatch";
+				last.reason ??= reason;
+			}
+		}
+		if (last !== null) yield last;
+	}
+
+	/** The kernel's seconds, and its jiffies, are those of the recording: seconds since boot. */
+	private setClock(time: number): void {
+		const { timers } = this.kernel;
+		this.kernel.advance((time % 1) * 1000);
+		const jiffies = Math.floor(((time % EPOCH) * 1000) / JIFFY) - (300 * 1000) / JIFFY;
+		timers.wheel = jiffies - Math.floor(timers.now / JIFFY);
 	}
 
 	private advanceTo(time: number | null): void {
@@ -520,7 +563,8 @@ export class Player {
 		const slept = this.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
 		const returned = recorded !== null && recorded.value !== null;
 		const checking = slept || (returned && this.own === null);
-		this.kernel.observer = checking || this.own !== null ? this.observer : null;
+		const observed = this.draws === null && (checking || this.own !== null);
+		this.kernel.observer = observed ? this.observer : null;
 		this.observer.expect({
 			...(this.own?.wishes.get(call) ?? {
 				port: revealed?.port ?? null,
@@ -538,6 +582,8 @@ export class Player {
 		this.explainer.lines = [];
 		this.kernel.blocker = 0;
 		const before = this.own === null ? 0 : this.port(task, call);
+		// What these draw is not the port allocator's.
+		if (!FORKING.has(call.name)) this.random?.begin(this.draws?.byCall.get(call) ?? []);
 		let handled: Handled;
 		try {
 			handled = this.handle(task, call, slept ? -ERESTARTSYS : outcome.recorded);
@@ -547,7 +593,11 @@ export class Player {
 			handled = IGNORED;
 		}
 		this.observer.rest();
-		if (handled === IGNORED) return outcome;
+		const drew = this.random?.end() ?? null;
+		if (handled === IGNORED) {
+			if (drew !== null) [outcome.verdict, outcome.reason] = ["mismatch", drew];
+			return outcome;
+		}
 
 		const { result } = handled;
 		outcome.result = result === -ERESTARTSYS ? null : result;
@@ -565,7 +615,7 @@ export class Player {
 			return outcome;
 		}
 		const told = slept ? -ERESTARTSYS : outcome.recorded;
-		outcome.reason = this.difference(task, call, outcome, told, handled, revealed);
+		outcome.reason = this.difference(task, call, outcome, told, handled, revealed) ?? drew;
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
 		return outcome;
 	}
@@ -592,6 +642,8 @@ export class Player {
 			const sk = this.sk(task, call);
 			if (sk !== 0 && this.kernel.sock.skc_num[sk] !== 0) {
 				const port = this.kernel.sock.skc_num[sk];
+				if (port !== revealed.port && this.draws !== null)
+					return `the kernel chose port ${revealed.port}, the model with its draws ${port}`;
 				if (port !== revealed.port) {
 					const why = this.explainFailure(task, call, revealed, result);
 					return `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;

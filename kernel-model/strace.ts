@@ -1184,7 +1184,7 @@ class ScriptReader {
 	private readonly lines: ScriptLine[] = [];
 	private readonly pending = new Map<number | null, Pending[]>();
 	private next = 0;
-	private lineNumber = 0;
+	private lineNumber: number;
 	// What the current line begins with.
 	private pid: number | null = null;
 	private time: number | null = null;
@@ -1198,7 +1198,8 @@ class ScriptReader {
 	private readonly announced = new Set<number>();
 	private anonymous: Timed[] = [];
 
-	constructor(text: string, file: string, isRelevant: (name: string) => boolean) {
+	constructor(text: string, file: string, isRelevant: (name: string) => boolean, above: number) {
+		this.lineNumber = above;
 		this.text = text;
 		this.file = file;
 		this.isRelevant = isRelevant;
@@ -1730,7 +1731,8 @@ function isRemark(text: string): boolean {
  *
  * `isRelevant` says which system calls matter. A syntax error in one that does not is no error:
  * the call becomes `opaque`. Times are in seconds: since 1970 (-ttt), since the midnight before
- * the first line (-t, -tt) or since the first line (-r).
+ * the first line (-t, -tt) or since the first line (-r). `above` is the number of lines of
+ * the file before the text.
  *
  * @throws ScriptError at the first line that cannot be read
  */
@@ -1738,8 +1740,9 @@ export function parseScript(
 	text: string,
 	file: string,
 	isRelevant: (name: string) => boolean = () => true,
+	above = 0,
 ): Parsed {
-	return new ScriptReader(text, file, isRelevant).read();
+	return new ScriptReader(text, file, isRelevant, above).read();
 }
 
 /** The text of a string: UTF-8 if it is, else Latin-1, so that no byte is lost. */

@@ -22,6 +22,14 @@ export abstract class Random {
 	}
 
 	/**
+	 * What secure_ipv4_port_ephemeral (`family` 4) or secure_ipv6_port_ephemeral (6) gave in the
+	 * kernel whose draws these are: into `offset`, low half first. False where nobody knows.
+	 */
+	port_ephemeral(_family: 4 | 6, _offset: Uint32Array): boolean {
+		return false;
+	}
+
+	/**
 	 * A number in [0, ceil), for a ceil that the compiler does not know:
 	 * drivers/char/random.c: __get_random_u32_below. Multiplies and rejects, so that every
 	 * number is equally likely; ceil 0 gives any u32.

@@ -3,6 +3,16 @@
 export const JIFFY = 4;
 
 /**
+ * kernel/time/timer.c: calc_wheel_index. How many jiffies after its time a timer expires: the
+ * wheel has levels, each eight times coarser than the one before, and rounds up.
+ */
+function wheel_delay(expires: number, delta: number): number {
+	let gran = 1;
+	for (let start = 63; delta >= start && gran < 1 << 21; start *= 8) gran *= 8;
+	return gran - (((expires % gran) + gran) % gran);
+}
+
+/**
  * Timers on a virtual clock (include/linux/timer.h).
  *
  * A timer is a small number that its owner chose. Pending timers form a binary heap,
@@ -19,6 +29,11 @@ export class TimerQueue {
 	/** By timer: index in the heap plus one, 0 while not pending. */
 	private place = new Int32Array(256);
 	private armed = 0;
+	/**
+	 * Jiffies when `now` is 0, modulo the wheel's coarsest level here, where they are known.
+	 * Where not, timers are as exact as those of the wheel's first level.
+	 */
+	wheel: number | null = null;
 
 	/**
 	 * `phase` is where in a jiffy the clock starts, 0 to 4 ms; `lateness` how many jiffies a
@@ -67,7 +82,10 @@ export class TimerQueue {
 			this.expires = resized(this.expires, this.size * 2);
 			this.order = resized(this.order, this.size * 2);
 		}
-		const jiffies = Math.floor(this.now / JIFFY) + Math.ceil(delay / JIFFY) + 1 + this.lateness;
+		const delta = Math.ceil(delay / JIFFY);
+		const expires = Math.floor(this.now / JIFFY) + delta;
+		const late = this.wheel === null ? 1 : wheel_delay(expires + this.wheel, delta);
+		const jiffies = expires + late + this.lateness;
 		const hole = this.siftUp(this.size++, jiffies * JIFFY, this.armed);
 		this.put(hole, timer, jiffies * JIFFY, this.armed++);
 	}

@@ -5,23 +5,32 @@
  * with it.
  *
  * Started by hand it speaks on standard input and output. As /init of a virtual machine
- * it speaks on the device that the kernel's command line names (agent=/dev/hvc0).
+ * it loads the modules that /modules/modules.order names, and speaks on the device that
+ * the kernel's command line names (agent=/dev/vport0p1).
  *
  * Protocol: one request a line, one answer a line, in order; requests may be sent ahead.
  *
- *   hello              port-agent 1 RELEASE USERS   USERS: user ids that tasks can have
+ *   hello              port-agent 1 RELEASE USERS   USERS: user ids that tasks can have;
+ *                                 RELEASE is upstream's where uname -r names a whole series
  *   reset              PID        ends all tasks; task 0 begins in fresh namespaces, lo down
  *   limit MS           0          interrupts calls that sleep longer (-EINTR); 1000 at first
  *   marker PATH        0          opens a file to which each call first writes "#N", N the
  *                                 calls since reset; for trace_marker
+ *   draws              0          from now on calls' answers show the draws of port searches:
+ *                                 in a virtual machine, by kprobes
+ *   perturb            HEX        table_perturb, 8 digits for each of its numbers
+ *   perturb INDEX...   HEX        these numbers of it; both after draws only
  *   TASK fork NEW      PID        a task, 0 to 63, begins another
  *   TASK exit          0          and ends
- *   TASK NAME ARG...   RESULT BEGIN END [MEMORY...]
+ *   TASK NAME ARG...   RESULT BEGIN END [MEMORY...] [DRAW...]
  *
  * NAME is a system call, each ARG a number or memory: =HEX holds these bytes, ?SIZE and
  * =HEX? are shown after the call, as MEMORY in hex ("-" for none). Among the bytes, P3;
  * stands for the two of the port that socket 3 has, 0 if it is none. RESULT is what the
  * kernel returns, a negative errno on an error; BEGIN and END are CLOCK_MONOTONIC in ns.
+ * DRAW is KIND@CALLER=VALUE: a random number that the port allocator drew, by the function
+ * that drew it; KIND is u8, u16, u32, below (VALUE/CEIL), or off4 and off6 for the u64 of
+ * secure_ipv4_port_ephemeral and secure_ipv6_port_ephemeral.
  * What cannot be done is answered by "! REASON".
  *
  * Packets over lo are received by a softirq, on a busy machine some milliseconds after the
@@ -31,14 +40,17 @@
  */
 #define _GNU_SOURCE
 #include <ctype.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,10 +113,18 @@ static int limit_ms = 1000;
 static unsigned long counted;
 static const char *users = "0";
 
+/* Ends the agent, and the machine of which it is the first process. */
+static void leave(int status)
+{
+	if (getpid() == 1)
+		reboot(RB_AUTOBOOT); /* QEMU has -no-reboot */
+	exit(status);
+}
+
 static void refuse(const char *what)
 {
 	fprintf(stderr, "port-agent: %s: %s\n", what, strerror(errno));
-	exit(2);
+	leave(2);
 }
 
 static void futex(int *word, int operation, int value, const struct timespec *timeout)
@@ -323,7 +343,7 @@ static void make_drain(int virtual, int channel)
 	struct ifreq lo = { .ifr_name = "lo" };
 	socklen_t length = sizeof(name);
 	struct cmsghdr *header;
-	int fds[2];
+	int fds[2], warm;
 
 	if (unshare(virtual ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		refuse("no network namespace of its own");
@@ -335,6 +355,10 @@ static void make_drain(int virtual, int channel)
 	    getsockname(fds[1], (struct sockaddr *)&name, &length) < 0 ||
 	    connect(fds[0], (struct sockaddr *)&name, length) < 0)
 		refuse("datagrams over lo");
+	/* The first connect() of a kernel's life fills table_perturb, so that it can be read. */
+	warm = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (connect(warm, (struct sockaddr *)&name, length) == 0)
+		refuse("a connection to nobody");
 	header = CMSG_FIRSTHDR(&message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
@@ -364,10 +388,10 @@ static void open_drain(int virtual)
 	}
 	close(channel[1]);
 	if (recvmsg(channel[0], &message, MSG_CMSG_CLOEXEC) != 1)
-		exit(2); /* it said why */
+		leave(2); /* it said why */
 	header = CMSG_FIRSTHDR(&message);
 	if (header == NULL || header->cmsg_len != CMSG_LEN(sizeof(fds)))
-		exit(2);
+		leave(2);
 	memcpy(fds, CMSG_DATA(header), sizeof(fds));
 	drain_to = fds[0];
 	drain_from = fds[1];
@@ -523,7 +547,7 @@ static int begin(int virtual)
 	close(ready[1]);
 	if (read(ready[0], &byte, 1) != 1) {
 		waitpid(pid, &status, 0);
-		exit(2); /* it said why */
+		leave(2); /* it said why */
 	}
 	if (!virtual)
 		map_users(pid);
@@ -536,16 +560,164 @@ static int begin(int virtual)
 	return pid;
 }
 
+/* Draws. */
+
+#define TRACING "/sys/kernel/tracing/"
+#define PERTURB 65536
+
+static int trace_pipe = -1, kcore = -1;
+static off_t perturb_at;
+
+static int write_event(const char *path, const char *text, int flags)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | flags);
+	int done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* Where memory of the kernel lies in /proc/kcore; -1 if nowhere. */
+static off_t kcore_offset(uint64_t address)
+{
+	Elf64_Ehdr header;
+	Elf64_Phdr segment;
+
+	if (pread(kcore, &header, sizeof(header), 0) != sizeof(header))
+		return -1;
+	for (int i = 0; i < header.e_phnum; i++) {
+		if (pread(kcore, &segment, sizeof(segment), header.e_phoff + i * header.e_phentsize) !=
+		    sizeof(segment))
+			return -1;
+		if (segment.p_type == PT_LOAD && address >= segment.p_vaddr &&
+		    address - segment.p_vaddr < segment.p_memsz)
+			return segment.p_offset + (address - segment.p_vaddr);
+	}
+	return -1;
+}
+
+static uint64_t symbol(const char *wanted)
+{
+	FILE *file = fopen("/proc/kallsyms", "re");
+	unsigned long long address, found = 0;
+	char line[512], name[256], type;
+
+	while (file != NULL && found == 0 && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "%llx %c %255s", &address, &type, name) == 3 &&
+		    strcmp(name, wanted) == 0)
+			found = address;
+	if (file != NULL)
+		fclose(file);
+	return found;
+}
+
+/* What could not be done, NULL if nothing. */
+static const char *begin_draws(void)
+{
+	static const char *const probes[] = {
+		"p:ceil __get_random_u32_below arg1=$arg1:u32",
+		"r:below __get_random_u32_below $retval:u32",
+		"r:u8 get_random_u8 $retval:u8",
+		"r:u16 get_random_u16 $retval:u16",
+		"r:u32 get_random_u32 $retval:u32",
+		"r:off4 secure_ipv4_port_ephemeral $retval:x64",
+		"r:off6 secure_ipv6_port_ephemeral $retval:x64",
+	};
+	uint64_t table = symbol("table_perturb"); /* a pointer */
+
+	if (trace_pipe >= 0)
+		return NULL;
+	kcore = open("/proc/kcore", O_RDONLY | O_CLOEXEC);
+	if (table == 0 || pread(kcore, &table, sizeof(table), kcore_offset(table)) != sizeof(table))
+		return "cannot read table_perturb";
+	perturb_at = kcore_offset(table);
+	if (perturb_at < 0)
+		return "cannot read table_perturb";
+	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++)
+		if (!write_event(TRACING "kprobe_events", probes[i], O_APPEND))
+			return "cannot set kprobes";
+	if (!write_event(TRACING "events/kprobes/enable", "1", 0))
+		return "cannot enable kprobes";
+	trace_pipe = open(TRACING "trace_pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return trace_pipe < 0 ? "cannot open trace_pipe" : NULL;
+}
+
+/* The functions that search ports draw, and what compilers may put in their place. */
+static int searches_ports(const char *caller)
+{
+	return strstr(caller, "get_port") != NULL || strstr(caller, "hash_connect") != NULL ||
+	       strstr(caller, "open_port") != NULL || strstr(caller, "scan_step") != NULL;
+}
+
+/* One line of the trace; to `to` what it says of a draw. Returns its length. */
+static int read_event(char *line, char *to, size_t size)
+{
+	static unsigned long ceil;
+	char *open = strstr(line, ": ("), *kind, *caller, *value;
+
+	if (open == NULL || (value = strstr(open, ") arg1=")) == NULL)
+		return 0;
+	*open = '\0';
+	kind = strrchr(line, ' ') == NULL ? line : strrchr(line, ' ') + 1;
+	caller = open + strlen(": (");
+	value += strlen(") arg1=");
+	caller[strcspn(caller, "+ )")] = '\0';
+	if (strcmp(kind, "ceil") == 0) {
+		ceil = strtoul(value, NULL, 0);
+		return 0;
+	}
+	if (!searches_ports(caller))
+		return 0;
+	if (strcmp(kind, "below") == 0)
+		return snprintf(to, size, " %s@%s=%s/%lu", kind, caller, value, ceil);
+	return snprintf(to, size, " %s@%s=%s", kind, caller, value);
+}
+
+/* Adds the draws since the last call to the answer of a call. */
+static void add_draws(char *text, size_t size)
+{
+	static char events[65536];
+	size_t used = 0, length = strlen(text);
+	ssize_t n;
+
+	while ((n = read(trace_pipe, events + used, sizeof(events) - 1 - used)) > 0) {
+		char *line = events, *end;
+
+		used += n;
+		events[used] = '\0';
+		while ((end = strchr(line, '\n')) != NULL) {
+			*end = '\0';
+			if (strstr(line, "[LOST ") != NULL || size - length < 256) {
+				strcpy(text, "! draws were lost");
+				return;
+			}
+			length += read_event(line, text + length, size - length);
+			line = end + 1;
+		}
+		used -= line - events;
+		memmove(events, line, used);
+	}
+	if (n < 0 && errno != EAGAIN)
+		refuse("trace_pipe");
+}
+
 static char out[1 << 20];
 static size_t filled;
 
 static void flush(void)
 {
-	for (size_t done = 0; done < filled;) {
-		ssize_t n = write(output, out + done, filled - done);
+	struct pollfd reader = { .fd = output, .events = POLLOUT };
 
+	for (size_t done = 0; done < filled;) {
+		ssize_t n;
+
+		/* A virtual port that nobody reads any more would never be writable. */
+		if (poll(&reader, 1, -1) == 1 && (reader.revents & POLLHUP) != 0)
+			leave(0);
+		n = write(output, out + done, filled - done);
 		if (n <= 0)
-			exit(0);
+			leave(0);
 		done += n;
 	}
 	filled = 0;
@@ -590,7 +762,36 @@ static void await_task(struct slot *slot)
 			return;
 		}
 	}
+	if (trace_pipe >= 0)
+		add_draws(slot->answer, ANSWER);
 	answer(slot->answer);
+}
+
+/* Numbers of table_perturb, all or those of the given indices. */
+static void answer_perturb(char *indices)
+{
+	static char text[PERTURB * 8 + 1];
+	static uint32_t table[PERTURB];
+	char *to = text, *word;
+
+	if (indices == NULL) {
+		if (kcore < 0 || pread(kcore, table, sizeof(table), perturb_at) != sizeof(table)) {
+			answer("! cannot read table_perturb");
+			return;
+		}
+		for (int i = 0; i < PERTURB; i++)
+			to += sprintf(to, "%08x", table[i]);
+	}
+	while ((word = strsep(&indices, " ")) != NULL && to < text + PERTURB * 8) {
+		uint32_t index = strtoul(word, NULL, 10) % PERTURB, value;
+
+		if (kcore < 0 || pread(kcore, &value, 4, perturb_at + index * 4) != 4) {
+			answer("! cannot read table_perturb");
+			return;
+		}
+		to += sprintf(to, "%08x", value);
+	}
+	answer(text);
 }
 
 static void to_task(char *word, char *rest)
@@ -641,6 +842,18 @@ static void to_task(char *word, char *rest)
 		drain();
 }
 
+/* Debian's 6.1.0-56 is 6.1.192, say, which it names in its version alone. */
+static const char *release_of(struct utsname *system)
+{
+	char *version = strstr(system->version, " Debian ");
+
+	if (version == NULL || !isdigit((unsigned char)version[strlen(" Debian ")]))
+		return system->release;
+	version += strlen(" Debian ");
+	version[strcspn(version, "-~ ")] = '\0';
+	return version;
+}
+
 static void request(char *line, int virtual)
 {
 	char *rest = line, *word = strsep(&rest, " ");
@@ -648,13 +861,19 @@ static void request(char *line, int virtual)
 
 	if (strcmp(word, "hello") == 0) {
 		uname(&system);
-		answerf("port-agent 1 %s %s", system.release, users);
+		answerf("port-agent 1 %s %s", release_of(&system), users);
 	} else if (strcmp(word, "reset") == 0) {
 		flush();
 		answerf("%d", begin(virtual));
 	} else if (strcmp(word, "limit") == 0 && rest != NULL) {
 		limit_ms = atoi(rest);
 		answer("0");
+	} else if (strcmp(word, "draws") == 0) {
+		const char *fault = virtual ? begin_draws() : "this is no virtual machine";
+
+		answerf(fault == NULL ? "0" : "! %s", fault);
+	} else if (strcmp(word, "perturb") == 0) {
+		answer_perturb(rest);
 	} else if (strcmp(word, "marker") == 0 && rest != NULL) {
 		int fd = open(rest, O_WRONLY | O_CLOEXEC);
 
@@ -668,6 +887,42 @@ static void request(char *line, int virtual)
 	} else {
 		to_task(word, rest);
 	}
+}
+
+static void load_modules(void)
+{
+	FILE *order = fopen("/modules/modules.order", "re");
+	char name[128], path[256];
+
+	while (order != NULL && fscanf(order, "%127s", name) == 1) {
+		/* dummy makes a device of its own else. */
+		const char *options = strcmp(name, "dummy.ko") == 0 ? "numdummies=0" : "";
+		int fd;
+
+		snprintf(path, sizeof(path), "/modules/%s", name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (syscall(SYS_finit_module, fd, options, 0) < 0 && errno != EEXIST)
+			refuse(path);
+		close(fd);
+	}
+	if (order != NULL)
+		fclose(order);
+}
+
+/* A device may take a while to be there. */
+static int open_device(const char *device)
+{
+	const struct timespec pause = { 0, 10000000 };
+	int fd;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		fd = open(device, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+		nanosleep(&pause, NULL);
+	}
+	refuse(device);
+	return -1;
 }
 
 /* As the first process of a virtual machine: its file systems, and the device to speak on. */
@@ -695,9 +950,8 @@ static void become_init(void)
 	/* A console, should there be none: 0 to 2 are taken, and errors can be seen. */
 	while (open("/dev/console", O_RDWR) == 0)
 		continue;
-	fd = open(device, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		refuse(device);
+	load_modules();
+	fd = open_device(device);
 	if (tcgetattr(fd, &raw) == 0) {
 		cfmakeraw(&raw);
 		tcsetattr(fd, TCSANOW, &raw);
@@ -754,7 +1008,5 @@ int main(void)
 	}
 	for (int task = 0; task < TASKS; task++)
 		end_task(&slots[task]);
-	if (virtual)
-		reboot(RB_POWER_OFF);
-	return 0;
+	leave(0);
 }

@@ -64,9 +64,14 @@ export class Agent {
 	private rest = "";
 	private failure: AgentError | null = null;
 	private said = "";
+	private timer: NodeJS.Timeout | null = null;
 	hello: Hello = { release: "", users: 0 };
 
-	private constructor(private readonly child: ChildProcess) {
+	private constructor(
+		private readonly child: ChildProcess,
+		/** How long it may take for an answer, ms; 0 for any time. */
+		private readonly patience: number,
+	) {
 		child.stdout?.setEncoding("latin1");
 		child.stdout?.on("data", (data: string) => this.receive(data));
 		child.stderr?.on("data", (data: Buffer) => {
@@ -74,19 +79,25 @@ export class Agent {
 		});
 		child.on("error", (error) => this.fail(error.message));
 		child.on("close", () => {
-			const reason = this.said.trim().split("\n").at(-1) ?? "";
-			this.fail(reason === "" ? "the agent has ended" : reason.replace(/^port-agent: /, ""));
+			const lines = this.said.trim().split(/[\r\n]+/);
+			const own = /(?:port-agent|agent\.sh): /;
+			// A virtual machine's console says more, of less use.
+			const reason = lines.filter((line) => own.test(line)).at(-1) ?? lines.at(-1) ?? "";
+			this.fail(reason === "" ? "the agent has ended" : reason.replace(/^.*?port-agent: /, ""));
 		});
 		child.stdin?.on("error", () => {}); // its end says more
 	}
 
-	/** Starts the agent here, or a command that speaks its protocol. Throws AgentError. */
-	static async start(command?: string): Promise<Agent> {
+	/**
+	 * Starts the agent here, or a command that speaks its protocol, which may take `patience`
+	 * ms for an answer, 0 for any time. Throws AgentError.
+	 */
+	static async start(command?: string, patience = 0): Promise<Agent> {
 		const child =
 			command === undefined
 				? spawn(agentBinary(), { stdio: "pipe" })
 				: spawn(command, { stdio: "pipe", shell: true });
-		const agent = new Agent(child);
+		const agent = new Agent(child, patience);
 		const [name, protocol, release, users = ""] = (await agent.request("hello")).split(" ");
 		if (name !== "port-agent" || protocol !== "1" || release === undefined) {
 			agent.end();
@@ -100,26 +111,43 @@ export class Agent {
 		const lines = (this.rest + data).split("\n");
 		this.rest = lines.pop() ?? "";
 		for (const line of lines) this.waiting.shift()?.resolve(line);
+		this.await(0);
+	}
+
+	/** From now on the next answer is waited for, for so much longer than usual. */
+	private await(longer: number): void {
+		if (this.timer !== null) clearTimeout(this.timer);
+		this.timer = null;
+		if (this.patience === 0 || this.waiting.length === 0) return;
+		this.timer = setTimeout(() => {
+			this.fail(`no answer within ${(this.patience + longer) / 1000} s`);
+			this.end();
+		}, this.patience + longer);
 	}
 
 	private fail(reason: string): void {
 		this.failure ??= new AgentError(`agent: ${reason}`);
+		if (this.timer !== null) clearTimeout(this.timer);
 		for (const { reject } of this.waiting.splice(0)) reject(this.failure);
 	}
 
-	/** Sends requests, all at once, and gives their answers. Throws AgentError. */
-	requests(lines: readonly string[]): Promise<string[]> {
+	/**
+	 * Sends requests, all at once, and gives their answers, which may take so many ms longer
+	 * than others. Throws AgentError.
+	 */
+	requests(lines: readonly string[], longer = 0): Promise<string[]> {
 		if (this.failure !== null) return Promise.reject(this.failure);
 		if (lines.length === 0) return Promise.resolve([]);
 		const answers = lines.map(
 			() => new Promise<string>((resolve, reject) => this.waiting.push({ resolve, reject })),
 		);
 		this.child.stdin?.write(`${lines.join("\n")}\n`);
+		this.await(longer);
 		return Promise.all(answers);
 	}
 
-	async request(line: string): Promise<string> {
-		const [answer] = await this.requests([line]);
+	async request(line: string, longer = 0): Promise<string> {
+		const [answer] = await this.requests([line], longer);
 		return answer;
 	}
 
@@ -130,6 +158,17 @@ export class Agent {
 	}
 }
 
+/** A draw that a kernel's port search made. */
+export interface KernelDraw {
+	/** u8, u16, u32, below, off4 or off6. */
+	kind: string;
+	/** The kernel's function that drew it. */
+	caller: string;
+	value: bigint;
+	/** Of below, what the value is below; null of others. */
+	ceil: number | null;
+}
+
 /** A system call's answer, as agent.c writes it. */
 export interface CallAnswer {
 	/** A negative errno on an error. */
@@ -138,17 +177,28 @@ export interface CallAnswer {
 	begin: number;
 	end: number;
 	memory: Uint8Array[];
+	/** None unless they were asked for. */
+	draws: KernelDraw[];
+}
+
+function readDraw(text: string): KernelDraw {
+	const [, kind, caller, value, ceil] = /^(\w+)@(.+)=(\w+)(?:\/([0-9]+))?$/.exec(text) ?? [];
+	if (value === undefined) throw new AgentError(`agent: ${text}`);
+	return { kind, caller, value: BigInt(value), ceil: ceil === undefined ? null : Number(ceil) };
 }
 
 /** Throws AgentError for what is no answer to a system call. */
 export function readAnswer(line: string): CallAnswer {
-	const [result, begin, end, ...memory] = line.split(" ");
+	const [result, begin, end, ...rest] = line.split(" ");
 	if (end === undefined || result === "!")
 		throw new AgentError(`agent: ${line.replace(/^! /, "")}`);
 	return {
 		result: Number(result),
 		begin: Number(begin) / 1e9,
 		end: Number(end) / 1e9,
-		memory: memory.map((hex) => (hex === "-" ? new Uint8Array(0) : Buffer.from(hex, "hex"))),
+		memory: rest
+			.filter((word) => !word.includes("@"))
+			.map((hex) => (hex === "-" ? new Uint8Array(0) : Buffer.from(hex, "hex"))),
+		draws: rest.filter((word) => word.includes("@")).map(readDraw),
 	};
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model live`: a script on a real kernel and on the model, line by line. */
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
-import { Agent } from "../agent/agent.js";
-import { judge, type LiveOutcome, recordScript } from "../live.js";
+import { DrawRecorder, judge, type LiveOutcome, recordScript } from "../live.js";
 import { readScript } from "../player.js";
+import { startAgent } from "../vm/machine.js";
 import { json, parse, readFile, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
 const HELP = `usage: inet-port-model live [OPTIONS] SCRIPT...
@@ -17,6 +17,10 @@ Where the script needs a port that it cannot know, htons(port_of(3)) is that of 
   --kernel VERSION  the version to model (default running: that of the kernel)
   --agent COMMAND   speaks to this command instead, which makes the calls elsewhere;
                     kernel-model/agent/agent.c says how
+  --image IMAGE     play on a stock kernel in a virtual machine instead: a series such
+                    as 6.12, or a file BZIMAGE[:MODULES]
+  --draws           there also record what its port searches draw, and compare with
+                    the model that draws the same
   --seed N          seed of the model's own random draws (default 1)
   --explain         say how each search went and why each call failed
   --record          print the recording, to be played by run, instead of verdicts
@@ -50,6 +54,8 @@ export async function live(args: string[]): Promise<number> {
 	const { values, positionals } = parse(args, {
 		kernel: { type: "string", default: "running" },
 		agent: { type: "string" },
+		image: { type: "string" },
+		draws: { type: "boolean", default: false },
 		seed: { type: "string", default: "1" },
 		explain: { type: "boolean", default: false },
 		record: { type: "boolean", default: false },
@@ -64,13 +70,14 @@ export async function live(args: string[]): Promise<number> {
 	if (positionals.length === 0) throw new UsageError("live: expected a script (see live --help)");
 	const seed = seedOf(values.seed);
 	const scripts = positionals.map((file) => readScript(readFile(file), file));
-	const agent = await Agent.start(values.agent === undefined ? undefined : String(values.agent));
+	const agent = await startAgent(values.agent, values.image);
 	let differing = 0;
 	try {
 		const version = versionOf(String(values.kernel), agent.hello.release);
+		const draws = values.draws === true ? await DrawRecorder.start(agent) : null;
 		for (const script of scripts) {
 			const { file } = script;
-			const recording = await recordScript(script, agent);
+			const recording = await recordScript(script, agent, draws);
 			if (values.record === true) {
 				process.stdout.write(recording.text);
 				continue;

@@ -2,6 +2,7 @@
 /** What the commands of the command line share. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Outcome } from "../player.js";
 import { VERSIONS, versionFor } from "../versions.js";
@@ -35,7 +36,8 @@ export function json(outcome: Outcome): string {
 
 export function readFile(file: string): string {
 	try {
-		return readFileSync(file === "-" ? 0 : file, "utf8");
+		const data = readFileSync(file === "-" ? 0 : file);
+		return (file.endsWith(".gz") ? gunzipSync(data) : data).toString();
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
 		throw new UsageError(`${file}: ${reason}`);

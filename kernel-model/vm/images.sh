@@ -11,8 +11,9 @@ export LC_ALL=C
 SERIES='6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7.2 7.3'
 # Releases of Debian whose kernels these are, each with its updates and backports.
 RELEASES='bookworm trixie'
-# Protocols and devices that the port allocator meets; the rest is built in.
-MODULES='sctp dummy vrf dccp_ipv4 dccp_ipv6'
+# The way to the agent, and protocols and devices that the port allocator meets; the rest is
+# built in.
+MODULES='virtio_pci virtio_console sctp dummy vrf dccp_ipv4 dccp_ipv6'
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 DOWNLOADER=/usr/lib/apt/apt-helper
 # Age in minutes at which the list of packages is fetched anew.

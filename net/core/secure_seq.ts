@@ -29,6 +29,7 @@ export function secure_ipv4_port_ephemeral(
 	daddr: number,
 	dport: number,
 ): void {
+	if (k.random.port_ephemeral(4, k.port_offset)) return;
 	siphash_4u32(
 		swab32(saddr),
 		swab32(daddr),
@@ -51,6 +52,7 @@ export function secure_ipv6_port_ephemeral(
 	di: number,
 	dport: number,
 ): void {
+	if (k.random.port_ephemeral(6, k.port_offset)) return;
 	for (let word = 0; word < 4; word++) {
 		combined[word] = swab32(saddr[si + word]);
 		combined[4 + word] = swab32(daddr[di + word]);

@@ -3,7 +3,13 @@
 import fc from "fast-check";
 import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
 import type { Agent } from "../../kernel-model/agent/agent.js";
-import { judge, type LiveOutcome, type Recording, recordScript } from "../../kernel-model/live.js";
+import {
+	type DrawRecorder,
+	judge,
+	type LiveOutcome,
+	type Recording,
+	recordScript,
+} from "../../kernel-model/live.js";
 import { readScript } from "../../kernel-model/player.js";
 import { ScriptError } from "../../kernel-model/strace.js";
 import { type Abilities, KINDS, type Kind, programs, renderProgram, SYSCTLS } from "./program.js";
@@ -18,13 +24,17 @@ export interface CampaignOptions {
 	shard: { i: number; n: number };
 	/** Operations of a program at most. */
 	size: number;
-	/** Look for the smallest program that shows a difference. */
-	shrink: boolean;
+	/** Look for the smallest program that shows a difference; true if not given. */
+	shrink?: boolean;
 	/** How long, in ms, before lines are left out one by one. */
 	shrinkLimit?: number;
 	/** Kinds of sockets; those that the kernel has if not given. */
 	kinds?: readonly Kind[];
 	progress(done: Progress): void;
+	/** Record the kernel's draws too, and play with them. */
+	draws?: DrawRecorder;
+	/** Told of each recording that did not differ. */
+	keep?(recording: Recording): void;
 	/** A round alone, and where in it to begin: as a difference says. */
 	at?: { round: number; path: string };
 }
@@ -58,6 +68,8 @@ export interface Difference {
 	outcomes: LiveOutcome[];
 	recording: Recording;
 	explanation: string[];
+	/** The program that differed at first, as the kernel answered it. */
+	original: Recording;
 }
 
 export interface Campaign extends Progress {
@@ -94,7 +106,7 @@ const NAME = "program";
 const ROUND = 20;
 /** How often a smaller script is tried: what differs may hang on a random port. */
 const TRIES = 3;
-/** How long a smaller program is looked for, in ms; then lines are left out one by one. */
+/** How long a smaller program is looked for, in ms; then lines are left out one by one, as long. */
 const SHRINK_LIMIT = 60_000;
 
 /** What the kernel behind an agent has. */
@@ -130,7 +142,11 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	const { agent, version, operations, shard } = options;
 	const able = await abilitiesOf(agent, version);
 	const kinds = options.kinds ?? able.kinds;
-	const abilities = { ...able, kinds: able.kinds.filter((kind) => kinds.includes(kind)) };
+	const abilities = {
+		...able,
+		kinds: able.kinds.filter((kind) => kinds.includes(kind)),
+		long: options.draws !== undefined,
+	};
 	const coverage: Coverage = {
 		answers: new Map(),
 		skipped: new Array<number>(7).fill(0),
@@ -155,21 +171,26 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	let worst: Played | null = null;
 	let first: Played | null = null;
 
-	const play = async (script: string[]) => {
-		const parsed = readScript(`${script.join("\n")}\n`, NAME);
-		const recording = await recordScript(parsed, agent);
-		// Of a smaller program the clock is looked at in the end: nearly all differ without.
-		const outcomes = judge(recording, NAME, { version, trace, variants: !done.shrinking });
-		return { script, recording, outcomes };
-	};
 	const differs = (outcomes: LiveOutcome[]) =>
 		outcomes.some(({ verdict }) => verdict === "mismatch");
+	const play = async (script: string[]) => {
+		const parsed = readScript(`${script.join("\n")}\n`, NAME);
+		const recording = await recordScript(parsed, agent, options.draws ?? null);
+		// The clock is looked at last, uncounted; of a smaller program in the end, as nearly all
+		// differ without.
+		let outcomes = judge(recording, NAME, { version, trace, variants: false });
+		if (differs(outcomes) && !done.shrinking) outcomes = judge(recording, NAME, { version });
+		return { script, recording, outcomes };
+	};
 	/** Whether the script shows a difference, at one of some tries. */
 	const shows = async (script: string[], tries: number) => {
 		for (let i = 0; i < tries; i++) {
 			const played = await play(script);
 			if (!done.shrinking) count(done, played.outcomes);
-			if (!differs(played.outcomes)) continue;
+			if (!differs(played.outcomes)) {
+				if (!done.shrinking) options.keep?.(played.recording);
+				continue;
+			}
 			worst = played;
 			return true;
 		}
@@ -185,7 +206,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		options.progress(done);
 		if (failed) {
 			if (!done.shrinking) {
-				const limit = options.shrink ? (options.shrinkLimit ?? SHRINK_LIMIT) : 0;
+				const limit = options.shrink !== false ? (options.shrinkLimit ?? SHRINK_LIMIT) : 0;
 				shrinkUntil = Date.now() + limit;
 				first = worst;
 			}
@@ -209,7 +230,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	}
 	const found = worst as Played | null;
 	if (path !== null && found !== null) {
-		if (options.shrink) await minimal(found.script, (fewer) => shows(fewer, TRIES));
+		const until = Date.now() + SHRINK_LIMIT;
+		const fewer = (script: string[]) =>
+			Date.now() > until ? Promise.resolve(false) : shows(script, TRIES);
+		if (options.shrink !== false) await minimal(found.script, fewer);
 		let last: Played = (worst as Played | null) ?? found;
 		let explained = judge(last.recording, NAME, { version, explain: true });
 		if (!differs(explained)) {
@@ -225,6 +249,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 			outcomes: last.outcomes,
 			recording: last.recording,
 			explanation: wrong?.explanation ?? [],
+			original: ((first as Played | null) ?? last).recording,
 		};
 	}
 	return done;

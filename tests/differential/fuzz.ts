@@ -2,8 +2,9 @@
 /** `npm run fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
 import { parseArgs } from "node:util";
-import { Agent, AgentError } from "../../kernel-model/agent/agent.js";
+import { AgentError } from "../../kernel-model/agent/agent.js";
 import { seedOf, styled, UsageError, versionOf } from "../../kernel-model/commands/terminal.js";
+import { startAgent } from "../../kernel-model/vm/machine.js";
 import { branchesOf, neverReached, watchBranches } from "./branches.js";
 import { type Campaign, runCampaign } from "./campaign.js";
 import { KINDS, type Kind } from "./program.js";
@@ -19,6 +20,8 @@ gets and printed as a script, which inet-port-model live plays again.
   --shard I/N       only the I-th of N shares of the programs, I from 1
   --kernel VERSION  the version to model (default running: that of the kernel)
   --agent COMMAND   speaks to this command instead: another machine, a virtual one
+  --image IMAGE     a stock kernel in a virtual machine instead: a series such as 6.12, or a
+                    file BZIMAGE[:MODULES]
   --kinds LIST      sockets of these kinds only: ${Object.keys(KINDS).join(",")}
   --size N          operations of a program at most (default 400)
   --no-shrink       stop at the first program that differs, as it is
@@ -123,6 +126,7 @@ async function main(): Promise<number> {
 				shard: { type: "string", default: "1/1" },
 				kernel: { type: "string", default: "running" },
 				agent: { type: "string" },
+				image: { type: "string" },
 				kinds: { type: "string" },
 				size: { type: "string", default: "400" },
 				at: { type: "string" },
@@ -145,8 +149,9 @@ async function main(): Promise<number> {
 	const shard = shardOf(String(values.shard));
 	const kinds = values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) };
 	const at = values.at === undefined ? {} : { at: placeOf(String(values.at)) };
-	if (values.agent === undefined) versionOf(String(values.kernel), release());
-	const agent = await Agent.start(values.agent === undefined ? undefined : String(values.agent));
+	if (values.agent === undefined && values.image === undefined)
+		versionOf(String(values.kernel), release());
+	const agent = await startAgent(values.agent, values.image);
 	const began = Date.now();
 	try {
 		const version = versionOf(String(values.kernel), agent.hello.release);

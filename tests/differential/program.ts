@@ -23,6 +23,8 @@ export interface Abilities {
 	vrf: boolean;
 	/** Sysctls of the list below that it has. */
 	sysctls: readonly string[];
+	/** Also programs with hundreds of sockets, and such that let seconds pass. */
+	long?: boolean;
 }
 
 export const KINDS = {
@@ -195,10 +197,15 @@ export const SYSCTLS: Readonly<Record<string, readonly string[]>> = {
 	"net.ipv4.udp_l3mdev_accept": ["1", "0"],
 	"net.ipv4.ip_local_port_step_width": ["3", "0", "100"],
 };
+/** For programs with more sockets. */
+const WIDE_RANGES = ["40000 40127", "40001 40100", "40000 40255", "32768 60999"];
 const VRF_SYSCTLS = ["net.ipv4.tcp_l3mdev_accept", "net.ipv4.udp_l3mdev_accept"];
 
-/** Live sockets of a task, at most; and tasks. */
+/** Live sockets of a task, at most, and in programs with many; and tasks. */
 const LIVE = 20;
+const MANY = 400;
+/** After so many operations a program that lets time pass does. */
+const PAUSE = 80;
 const TASKS = 3;
 
 interface Sock {
@@ -242,9 +249,29 @@ class Renderer {
 		this.setup("ip route add prohibit 203.0.113.200/32");
 		this.setup("ip -6 route add unreachable 2001:db8:2::/48");
 		if (this.can.vrf && world >= 128) this.setupVrf();
-		this.sysctl("net.ipv4.ip_local_port_range", NAMESPACE_RANGES[world % 5]);
-		for (const { kind, n } of operations) this.operation(kind, n);
+		const range = this.many ? WIDE_RANGES[(world >> 3) % 4] : NAMESPACE_RANGES[world % 5];
+		this.sysctl("net.ipv4.ip_local_port_range", range);
+		const pauses = this.can.long === true && world % 32 === 5;
+		for (const [i, { kind, n }] of operations.entries()) {
+			// Many sockets come of ranges that stay.
+			if (this.many && kind === "close" && i % 4 !== 0) continue;
+			const again = this.many && (kind === "bind" || kind === "connect") ? 4 : 1;
+			for (let j = 0; j < again; j++) {
+				if (again > 1) this.operation("socket", n);
+				this.operation(kind, n);
+			}
+			if (pauses && i % PAUSE === PAUSE - 1) this.setup("sleep 1.1");
+		}
 		return this.lines;
+	}
+
+	/** Many sockets in wide ranges, which are used up all the same. */
+	private get many(): boolean {
+		return this.can.long === true && this.program.world % 8 === 2;
+	}
+
+	private get live(): number {
+		return this.many ? MANY : LIVE;
 	}
 
 	/** MPTCP's connections end by and by, so that nobody may meet one: it is in few programs. */
@@ -273,7 +300,8 @@ class Renderer {
 		]) {
 			this.setup(`ip ${command}`);
 		}
-		this.sysctl("net.ipv4.icmp_ratelimit", "0");
+		// Which the model does not know.
+		this.write(this.processes[0], "net.ipv4.icmp_ratelimit", "0");
 	}
 
 	private setup(command: string): void {
@@ -320,7 +348,11 @@ class Renderer {
 		const process = this.processes[Math.max(0, a - 128) % this.processes.length];
 		const { fds } = process;
 		if (kind === "sysctl") {
-			const names = this.can.sysctls.filter((name) => this.inVrf || !VRF_SYSCTLS.includes(name));
+			const names = this.can.sysctls.filter(
+				(name) =>
+					(this.inVrf || !VRF_SYSCTLS.includes(name)) &&
+					!(this.many && name === "net.ipv4.ip_local_port_range"),
+			);
 			const name = names[b % names.length];
 			const values = SYSCTLS[name];
 			const value = values[c % values.length];
@@ -467,7 +499,8 @@ class Renderer {
 	}
 
 	private limit(process: Process, n: number): void {
-		if (process.fds.size > LIVE) this.close(process, [...process.fds.keys()][n % process.fds.size]);
+		if (process.fds.size > this.live)
+			this.close(process, [...process.fds.keys()][n % process.fds.size]);
 	}
 
 	private close(process: Process, fd: number): void {
@@ -795,7 +828,7 @@ class Renderer {
 			this.perform(() => process.task.bind(fd, this.address(six, address, port)));
 		}
 		// Most of them go again with the next ones that are too many.
-		while (process.fds.size > LIVE + 8) this.close(process, [...process.fds.keys()][0]);
+		while (process.fds.size > this.live + 8) this.close(process, [...process.fds.keys()][0]);
 	}
 }
 

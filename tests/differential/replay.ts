@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * `npm run replay`: random programs on stock kernels in virtual machines, with the draws of
+ * their port searches recorded, and on the model with these draws. Nothing is left to chance
+ * then: every result is compared as it is, and so are the draws.
+ */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+import { AgentError } from "../../kernel-model/agent/agent.js";
+import {
+	readFile,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+} from "../../kernel-model/commands/terminal.js";
+import { DrawRecorder } from "../../kernel-model/live.js";
+import { SERIES, startMachine } from "../../kernel-model/vm/machine.js";
+import { type Difference, runCampaign } from "./campaign.js";
+import { KINDS, type Kind } from "./program.js";
+import { replayText } from "./replayed.js";
+
+const HELP = `usage: npm run replay -- [OPTIONS]
+
+Boots stock kernels in virtual machines and runs random programs of system calls there,
+recording the random draws of the kernel's port searches. Then the model runs the same
+programs with these draws: every result, port, address and option value must be equal, and
+so must the draws, their order, and table_perturb in the end.
+
+  --kernel LIST    kernels by series, such as 6.1,6.12 (default 6.12); see
+                   kernel-model/vm/images.sh
+  --all            all series: ${SERIES.join(" ")}
+  --image IMAGE    this kernel instead: a file BZIMAGE[:MODULES]
+  --model VERSION  the version to model (default: the one nearest to the kernel's)
+  --ops N          calls to make on each (default 5000)
+  --seed S         from which the programs follow (default 1)
+  --kinds LIST     sockets of these kinds only: ${Object.keys(KINDS).join(",")}
+  --size N         operations of a program at most (default 400)
+  --at ROUND:PATH  one program again, as a difference names it
+  --save FILE      keep the recordings, the one that differs last, compressed if it ends in
+                   .gz; inet-port-model run plays them as well
+  --load FILE      play recordings, without a virtual machine; with --model perhaps
+  --json           one JSON object for each kernel
+
+Exit status: 0 all equal, 1 something differs, 2 bad input or no machine.
+`;
+
+interface Summary {
+	kernel: string;
+	model: string;
+	seed: number | null;
+	operations: number;
+	/** Calls that the model leaves out, such as those that receive. */
+	ignored: number;
+	draws: number;
+	searches: number;
+	/** Searches that found no port. */
+	exhausted: number;
+	programs: number;
+	mismatches: number;
+	seconds: number;
+}
+
+function whole(name: string, text: unknown, least: number): number {
+	if (!/^[0-9]+$/.test(String(text)) || Number(text) < least)
+		throw new UsageError(`--${name}: expected a number from ${least} up, found ${text}`);
+	return Number(text);
+}
+
+function kindsOf(text: string): Kind[] {
+	return text.split(",").map((name) => {
+		if (!(name in KINDS))
+			throw new UsageError(`--kinds: expected ${Object.keys(KINDS).join(", ")}, found ${name}`);
+		return name as Kind;
+	});
+}
+
+function placeOf(text: string): { round: number; path: string } {
+	const [, round, path] = /^([0-9]+):([0-9:]*)$/.exec(text) ?? [];
+	if (path === undefined) throw new UsageError(`--at: expected ROUND:PATH, found ${text}`);
+	return { round: Number(round), path };
+}
+
+function progressLine(name: string): (text: string) => void {
+	const tty = process.stderr.isTTY;
+	let last = Date.now();
+	return (text) => {
+		const now = Date.now();
+		if (now - last < (tty ? 200 : 10_000)) return;
+		last = now;
+		process.stderr.write(tty ? `\r\u001b[K${name}: ${text}` : `${name}: ${text}\n`);
+	};
+}
+
+const HEADER = ["kernel", "model", "operations", "draws", "searches", "no port", "mismatches", "s"];
+const WIDTHS = [10, 10, 12, 10, 10, 10, 11, 8];
+
+function row(cells: readonly (string | number)[]): string {
+	return cells
+		.map((cell, i) =>
+			i < 2 ? String(cell).padEnd(WIDTHS[i]) : cell.toLocaleString("en").padStart(WIDTHS[i]),
+		)
+		.join(" ");
+}
+
+function rowOf(done: Summary): string {
+	const { kernel, model, operations, draws, searches, exhausted, mismatches, seconds } = done;
+	const release = kernel.replace(/[+-].*/, "");
+	const cells = [release, model, operations, draws, searches, exhausted, mismatches];
+	return row([...cells, Math.round(seconds)]);
+}
+
+function reportDifference(found: Difference, seed: number, kernel: string): string {
+	return [
+		styled("31", `DIFFERS at ${found.reason}`),
+		...found.explanation.map((line) => `#   ${line}`),
+		`# to see it again: npm run replay -- --kernel ${kernel} --seed ${seed} --at ${found.round}:${found.path}`,
+		"# or: inet-port-model live --draws --image on this script",
+		...found.script,
+		"# as the kernel answered it:",
+		found.recording.text,
+	].join("\n");
+}
+
+async function onMachine(
+	image: string,
+	values: Record<string, unknown>,
+	kept: string[],
+): Promise<{ summary: Summary; difference: Difference | null }> {
+	const seed = seedOf(values.seed);
+	const began = Date.now();
+	const agent = await startMachine(image);
+	try {
+		const { release } = agent.hello;
+		const model = versionOf(String(values.model), release);
+		const show = progressLine(release);
+		let draws = 0;
+		const done = await runCampaign({
+			agent,
+			version: model,
+			operations: whole("ops", values.ops, 1),
+			seed,
+			shard: { i: 1, n: 1 },
+			size: whole("size", values.size, 4),
+			draws: await DrawRecorder.start(agent),
+			keep: (recording) => {
+				kept.push(recording.text);
+				draws += drawsIn(recording.text);
+			},
+			...(values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) }),
+			...(values.at === undefined ? {} : { at: placeOf(String(values.at)) }),
+			progress: ({ operations, shrinking }) =>
+				show(shrinking ? "a difference: looking for a smaller program" : `${operations} calls`),
+		});
+		const { coverage } = done;
+		const summary: Summary = {
+			kernel: release,
+			model,
+			seed,
+			operations: done.operations,
+			ignored: done.ignored,
+			draws,
+			searches: coverage.searches,
+			exhausted: coverage.exhausted,
+			programs: done.programs,
+			mismatches: done.difference === null ? 0 : 1,
+			seconds: (Date.now() - began) / 1000,
+		};
+		return { summary, difference: done.difference };
+	} finally {
+		agent.end();
+		if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+	}
+}
+
+/** Plays saved recordings. */
+function loaded(file: string, model: string): { summary: Summary; mismatches: string[] } {
+	const text = readFile(file);
+	const began = Date.now();
+	const done = replayText(text, file, (release) => versionOf(model, release));
+	const { release, programs, operations, ignored, draws, searches, exhausted, mismatches } = done;
+	const summary: Summary = {
+		kernel: release,
+		model: versionOf(model, release),
+		seed: null,
+		operations,
+		ignored,
+		draws,
+		searches,
+		exhausted,
+		programs,
+		mismatches: mismatches.length,
+		seconds: (Date.now() - began) / 1000,
+	};
+	return { summary, mismatches };
+}
+
+function drawsIn(text: string): number {
+	return text.match(/^# draw /gm)?.length ?? 0;
+}
+
+async function main(): Promise<number> {
+	let values: Record<string, unknown>;
+	try {
+		({ values } = parseArgs({
+			options: {
+				kernel: { type: "string", default: "6.12" },
+				all: { type: "boolean", default: false },
+				image: { type: "string" },
+				model: { type: "string", default: "running" },
+				ops: { type: "string", default: "5000" },
+				seed: { type: "string", default: "1" },
+				kinds: { type: "string" },
+				size: { type: "string", default: "400" },
+				at: { type: "string" },
+				save: { type: "string" },
+				load: { type: "string" },
+				json: { type: "boolean", default: false },
+				help: { type: "boolean", default: false },
+			},
+		}));
+	} catch (error) {
+		throw new UsageError(error instanceof Error ? error.message.split(". ")[0] : String(error));
+	}
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	seedOf(values.seed);
+	whole("ops", values.ops, 1);
+	whole("size", values.size, 4);
+	if (values.kinds !== undefined) kindsOf(String(values.kinds));
+	const print = (summary: Summary) => {
+		const line = values.json === true ? JSON.stringify(summary) : rowOf(summary);
+		process.stdout.write(`${line}\n`);
+	};
+	if (values.json !== true) process.stdout.write(`${row(HEADER)}\n`);
+	if (values.load !== undefined) {
+		const { summary, mismatches } = loaded(String(values.load), String(values.model));
+		print(summary);
+		for (const text of mismatches.slice(0, 10)) process.stderr.write(`${styled("31", text)}\n`);
+		return mismatches.length > 0 ? 1 : 0;
+	}
+	const given = values.image ?? values.kernel;
+	const images =
+		values.all === true
+			? SERIES
+			: values.image === undefined
+				? String(given).split(",")
+				: [String(given)];
+	const kept: string[] = [];
+	let failed = false;
+	for (const image of images) {
+		const { summary, difference } = await onMachine(image, values, kept);
+		print(summary);
+		if (difference === null) continue;
+		failed = true;
+		const text = reportDifference(difference, seedOf(values.seed), image);
+		(values.json === true ? process.stderr : process.stdout).write(`${text}\n`);
+		kept.push(difference.original.text);
+	}
+	if (values.save !== undefined) {
+		const file = String(values.save);
+		const text = kept.join("");
+		writeFileSync(file, file.endsWith(".gz") ? gzipSync(text, { level: 9 }) : text);
+	}
+	return failed ? 1 : 0;
+}
+
+try {
+	process.exitCode = await main();
+} catch (error) {
+	if (!(error instanceof UsageError || error instanceof AgentError)) throw error;
+	process.stderr.write(`replay: ${error.message}\n`);
+	process.exitCode = 2;
+}

@@ -4,6 +4,7 @@
  * make namespaces and has a C compiler, the agent and the kernel underneath.
  */
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Agent, AgentError } from "../kernel-model/agent/agent.js";
 import { judge, recordScript } from "../kernel-model/live.js";
@@ -48,6 +49,11 @@ describe("a recording", () => {
 		}
 		const twice = [...lines, "accept(3, NULL, NULL) = 7", "accept(4, NULL, NULL) = 8"];
 		expect(differing(twice.join("\n"))).toEqual(["16: the kernel says 8, the model sleeps"]);
+	});
+
+	it("of a socket that still sends over IPv4 shows whom its segments reach", () => {
+		const file = new URL("examples/old_peer.strace", import.meta.url);
+		expect(differing(readFileSync(file, "utf8"))).toEqual([]);
 	});
 
 	it("of a process at the limit of its descriptors is passed over there", () => {

@@ -20,7 +20,13 @@ import {
 import { sk_net } from "../core/sock.js";
 import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
 import { sk_over_ipv6 } from "./inet_hashtables.js";
-import { ip_remote_answer, ip_segment_deliver_ifindex, segment_route } from "./route.js";
+import {
+	flow,
+	ip_remote_answer,
+	ip_route_output_flow,
+	ip_segment_deliver_ifindex,
+	segment_route,
+} from "./route.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /** Sends a segment of a connection. Every segment with ACK acknowledges what has arrived. */
@@ -30,9 +36,10 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		k.timers.del_timer(icsk_delack_timer(sk));
 		if ((S.sk_flags[sk] & SOCK_DONE) !== 0) flags |= TCPHDR_ACKS_FIN;
 	}
-	// A socket that once was on IPv4 and never lost icsk_af_ops for it (tcp_v6_connect,
-	// tcp_v6_syn_recv_sock) sends to LOOPBACK4_IPV6, or to its old peer, where nobody waits.
-	if ((S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0 && sk_over_ipv6(S, sk)) return;
+	if ((S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0 && sk_over_ipv6(S, sk)) {
+		ip_queue_xmit_mapped(k, sk, flags, length);
+		return;
+	}
 	const seq = S.snd_isn[sk];
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
 	const dif = sk_local_deliver_ifindex(k, sk);
@@ -55,6 +62,37 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 	if (reply === 0) return;
 	push_segment(k, sk, reply, S.skc_bound_dev_if[sk], 0, S.rcv_isn[sk] || ++k.last_isn, seq);
 	turn_around(k.loopback[k.loopback.length - 1]);
+}
+
+/**
+ * A socket that once was on IPv4 and never lost icsk_af_ops for it (tcp_v6_connect,
+ * tcp_v6_syn_recv_sock) sends over IPv4 from what it now is there to LOOPBACK4_IPV6, or to
+ * its old peer: ip_queue_xmit. No answer finds it, but others may hear.
+ */
+function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: number): void {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const daddr = S.skc_daddr[sk];
+	const oif = S.skc_bound_dev_if[sk];
+	if (ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif) < 0) return;
+	const { saddr } = flow;
+	const dif = ip_segment_deliver_ifindex(net, daddr, oif);
+	if (dif === 0) return;
+	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
+	k.loopback.push({
+		net,
+		flags,
+		saddr,
+		daddr,
+		v6: null,
+		sport: S.inet_sport[sk],
+		dport: S.skc_dport[sk],
+		dif,
+		local: segment_route.local,
+		length,
+		seq: S.snd_isn[sk],
+		ack,
+	});
 }
 
 /** A segment of the socket's connection on its way, over the protocol that it runs over. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model live`: a script on a real kernel and on the model, line by line. */
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
-import { DrawRecorder, judge, type LiveOutcome, recordScript } from "../live.js";
-import { readScript } from "../player.js";
+import { DrawRecorder, judge, type LiveOutcome, type Recording, recordScript } from "../live.js";
+import { type PlayOptions, readScript } from "../player.js";
 import { startAgent } from "../vm/machine.js";
 import { json, parse, readFile, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
@@ -50,6 +50,18 @@ function row(outcome: LiveOutcome): string {
 	return `${kernel.padEnd(16)} ${model.padEnd(16)} ${verdict[outcome.verdict].padEnd(8)} ${pid}${call}`;
 }
 
+/** How the model came to its own result, once more with every search told. */
+function explainFirst(
+	first: LiveOutcome,
+	recording: Recording,
+	file: string,
+	options: PlayOptions,
+): void {
+	const explained = judge(recording, file, { ...options, explain: true });
+	const same = explained.find(({ line, verdict }) => line === first.line && verdict === "mismatch");
+	if (same !== undefined) first.explanation = same.explanation;
+}
+
 export async function live(args: string[]): Promise<number> {
 	const { values, positionals } = parse(args, {
 		kernel: { type: "string", default: "running" },
@@ -84,8 +96,10 @@ export async function live(args: string[]): Promise<number> {
 			}
 			const explain = values.explain === true;
 			const outcomes = judge(recording, file, { version, seed, explain });
-			const differ = outcomes.filter(({ verdict }) => verdict === "mismatch").length;
+			const mismatches = outcomes.filter(({ verdict }) => verdict === "mismatch");
+			const differ = mismatches.length;
 			differing += differ;
+			if (differ > 0 && !explain) explainFirst(mismatches[0], recording, file, { version, seed });
 			const lines: string[] = [];
 			const header = `${"kernel".padEnd(16)} ${"model".padEnd(16)} ${"verdict".padEnd(8)} call`;
 			if (values.json !== true && values.quiet !== true) lines.push(styled("1", header));

@@ -39,7 +39,7 @@ export function always<T>(
 	if (!out.failed) return;
 	const title = expect.getState().currentTestName?.split(" > ").at(-1) ?? "";
 	const name = title.replace(/[^\w ,']/g, ".");
-	// A path leads past as many runs as there were.
+	// With fewer runs the path could lead past the last one.
 	const runs = numRuns === defaults.runs ? "" : `PROPERTY_RUNS=${numRuns} `;
 	const replay = `${runs}PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run tests/property -t "${name}"`;
 	throw new Error(`${fc.defaultReportMessage(out)}\n\nTo replay: ${replay}`, {

@@ -163,13 +163,13 @@ const number = (value: number): string =>
 	value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 });
 
 /** Width of a column of medians with what they lie between. */
-const CELL = 33;
+const CELL = 31;
 
 function cell(values: readonly number[]): string {
 	if (values.length === 0) return "-".padStart(9).padEnd(CELL);
 	const { median, low, high } = summary(values);
 	const spread = values.length === 1 ? "(once)" : `(${number(low)} to ${number(high)})`;
-	return `${number(median).padStart(9)}    ${spread}`.padEnd(CELL);
+	return `${number(median).padStart(9)} ${spread}`.padEnd(CELL);
 }
 
 function row({ name, unit, looks, model, kernel }: Result): string {
@@ -199,7 +199,7 @@ export async function portSearches(
 			const of = release === null ? "" : `, and on the kernel ${release}`;
 			output.print(`Searches over ${number(PORTS)} ports in the model${of}\n\n`);
 			const head = ["model ns", "kernel ns"].map(
-				(side) => `${side.padStart(9)}    (lowest to highest)`,
+				(side) => `${side.padStart(9)} (lowest to highest)`,
 			);
 			const columns = head.map((title) => title.padEnd(CELL)).join("");
 			output.print(`${"case".padEnd(18)}${"looks".padStart(7)}  per ${columns} ratio\n`);

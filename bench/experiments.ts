@@ -260,3 +260,30 @@ export function fill(
 	}
 	return { ms: performance.now() - began, ports };
 }
+
+/** The same, but what of the time a strategy's own searches take. */
+export function searchTime(strategy: Strategy, range: Range = DEFAULT_RANGE): number {
+	let ms = 0;
+	fill(
+		{
+			...strategy,
+			start(kernel) {
+				const chooser = strategy.start?.(kernel);
+				if (chooser === undefined) throw new Error(`${strategy.name} has no search of its own`);
+				return {
+					choose(search) {
+						const began = performance.now();
+						const port = chooser.choose(search);
+						ms += performance.now() - began;
+						return port;
+					},
+					taken: (search, port, draw) => chooser.taken?.(search, port, draw),
+					released: (port) => chooser.released?.(port),
+					forget: () => chooser.forget?.(),
+				};
+			},
+		},
+		range,
+	);
+	return ms;
+}

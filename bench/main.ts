@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `npm run bench`: what the searches cost, or curves of it (--plot). */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { output } from "./output.js";
 import { plot, plotNames } from "./plot.js";
+import { portSearches } from "./port-search.js";
 import { loadStrategies } from "./strategy.js";
+import { WORKLOADS } from "./workload.js";
 
 const HELP = `usage: npm run bench [-- OPTIONS]
 
-Without options: what a call of bind() and connect() costs in the model.
+Without options: what a search for a port costs, in the model and, through an agent, on
+the running kernel; a million sockets; what tracing costs that is off; a search guided by
+bitmaps.
 
-  --json           the same as one JSON object a line
+  --json           an object a line
+  --agent COMMAND  speaks to this command instead of an agent of its own, which makes the
+                   calls elsewhere; kernel-model/agent/agent.c says how
   --plot DIR       curves, as SVG files in DIR and as text: candidates looked at and
                    time against occupancy, the share of each port, the chance to
                    predict the next one; of kernels, and of the searches in bench/lab/
-  --only PREFIX    of these only those whose name begins so: prediction, lab-, lab-fill
+  --only PREFIX    of these only those whose name begins so: connect, tracing; with
+                   --plot prediction, lab-, lab-fill
 
-Names for --only:
 `;
 
-/** Writes what is being done over one line of a terminal. */
-function progress(what: string): void {
-	if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what}`);
-	else process.stderr.write(`${what}\n`);
-}
-
-function print(text: string): void {
-	if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-	process.stdout.write(text);
-}
+/** Measured in a process of its own each, where nothing else was run before. */
+const PROGRAMS = ["bitmap", "scale", "tracing"];
+const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
 
 function usage(problem: string): never {
 	process.stderr.write(`${problem}; see npm run bench -- --help\n`);
@@ -38,9 +40,10 @@ function readOptions() {
 		const { values } = parseArgs({
 			options: {
 				help: { type: "boolean", short: "h" },
-				json: { type: "boolean" },
+				json: { type: "boolean", default: false },
+				agent: { type: "string" },
 				plot: { type: "string" },
-				only: { type: "string" },
+				only: { type: "string", default: "" },
 			},
 		});
 		return values;
@@ -49,16 +52,34 @@ function readOptions() {
 	}
 }
 
+/** The programs beside this one, each with its own table. */
+function run(program: string, json: boolean): void {
+	const file = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
+	const args = [file, ...(json ? ["--json"] : [])];
+	const { status, signal } = spawnSync(process.execPath, args, { stdio: "inherit" });
+	if (status !== 0) throw new Error(`${program}: ended with ${status ?? signal}`);
+}
+
 const options = readOptions();
+const { only, json } = options;
+const out = output(json);
 if (options.help) {
-	const names = plotNames(await loadStrategies());
-	process.stdout.write(`${HELP}${names.map((name) => `  ${name}\n`).join("")}`);
+	const list = (names: readonly string[]) => names.map((name) => `  ${name}\n`).join("");
+	const drawn = plotNames(await loadStrategies());
+	process.stdout.write(`${HELP}Names for --only:\n${list(NAMES)}with --plot:\n${list(drawn)}`);
 } else if (options.plot !== undefined) {
 	const strategies = await loadStrategies();
-	const { only = "" } = options;
 	if (!plotNames(strategies).some((name) => name.startsWith(only))) usage(`no curve ${only}`);
-	plot(options.plot, strategies, { only, print, progress });
+	plot(options.plot, strategies, { only, ...out });
 } else {
-	if (options.only !== undefined) usage("--only goes with --plot");
-	await import("./port-search.js");
+	const names = NAMES.filter((name) => name.startsWith(only));
+	if (names.length === 0) usage(`nothing to measure is called ${only}`);
+	if (WORKLOADS.some(({ name }) => names.includes(name))) {
+		await portSearches(names, options.agent, out);
+	}
+	for (const program of PROGRAMS.filter((name) => names.includes(name))) {
+		out.progress(program);
+		if (!json) out.print("\n");
+		run(program, json);
+	}
 }

@@ -6,7 +6,6 @@ import {
 	type Cost,
 	costs,
 	DEFAULT_RANGE,
-	fill,
 	GUESSES,
 	type Kind,
 	type PredictionOptions,
@@ -18,7 +17,7 @@ import {
 	type Shares,
 	shares,
 } from "./experiments.js";
-import { bitmapGuided } from "./lab/bitmap.js";
+import { fillFigures, fillTimes } from "./fill.js";
 import { kernelSearch } from "./lab/linear.js";
 import type { Strategy } from "./strategy.js";
 import { type Axis, type Chart, type Series, toSvg } from "./svg.js";
@@ -300,30 +299,6 @@ function shareFigures(experiments: Experiments): string {
 	return `${lines.join("\n")}\n`;
 }
 
-/** Fills the default range by connect(), by the kernel's scan and guided by bitmaps. */
-function fillFigures(progress: (what: string) => void): string {
-	const ports = thousands(portsOf(DEFAULT_RANGE));
-	const strategy = bitmapGuided(SINCE_6_8.version);
-	const guided = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((run) => {
-		progress(`bitmap-guided: filling ${ports} ports, run ${run}`);
-		return fill(strategy);
-	});
-	progress(`${SINCE_6_8.name}: filling ${ports} ports`);
-	const linear = fill(SINCE_6_8);
-	const times = guided.map(({ ms }) => ms).sort((a, b) => a - b);
-	const median = times[times.length >> 1];
-	const same = guided.every((run) => run.ports.every((port, n) => port === linear.ports[n]));
-	if (!same) throw new Error("the bitmap-guided search came to other ports than the linear scan");
-	return [
-		`Filling ${ports} ports by connect() to one destination, kernel ${SINCE_6_8.version}`,
-		"",
-		`linear scan    ${linear.ms.toFixed(0).padStart(6)} ms`,
-		`bitmap-guided  ${median.toFixed(0).padStart(6)} ms (median of 9), ${(linear.ms / median).toFixed(0)} times faster`,
-		"every call got the same port from both",
-		"",
-	].join("\n");
-}
-
 export interface PlotOptions {
 	/** Only charts and figures whose name begins with it. */
 	only?: string;
@@ -359,5 +334,5 @@ export function plot(
 		print(`${toText(chart)}\n${file}\n\n`);
 	}
 	if ("unevenness".startsWith(only)) print(`${shareFigures(experiments)}\n`);
-	if ("lab-fill".startsWith(only)) print(`${fillFigures(progress)}\n`);
+	if ("lab-fill".startsWith(only)) print(`${fillFigures(fillTimes(progress))}\n`);
 }

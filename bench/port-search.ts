@@ -1,102 +1,226 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What the port searches cost: `npm run bench`. Exhausted searches are counted per port
- * looked at, fills per call, over a range of 16,000 ports.
+ * What the port searches cost, in the model and on the running kernel. Filling the range is
+ * counted per call, a search that finds the range full per port that it looks at.
  */
 import Benchmark from "benchmark";
-import { SOCK_DGRAM } from "../include/linux/net.js";
 import { AF_INET } from "../include/linux/socket.js";
-import { Kernel, type Task } from "../kernel-model/index.js";
+import { AgentError } from "../kernel-model/agent/agent.js";
+import { Kernel, SOCK_DGRAM, SOCK_STREAM, type Task } from "../kernel-model/index.js";
+import { LookCounter } from "./looks.js";
+import type { Output } from "./output.js";
+import { RunningKernel } from "./running.js";
+import { ANY_PORT, HOST, PEER, PORT_RANGE, PORTS, WORKLOADS, type Workload } from "./workload.js";
 
-const PORTS = 16_000;
-const address = (host: string, port: number) =>
-	({ family: "AF_INET", address: host, port }) as const;
+/** Seconds for a case's samples in the model, of which there are some at least. */
+const SECONDS = 2;
+const SAMPLES = 3;
+/** Seconds for its fills on the kernel, of which there is one at least. */
+const KERNEL_SECONDS = 8;
+const KERNEL_FILLS = 9;
+/** Searches on the kernel that find the range full. */
+const SEARCHES = 100;
+const TYPES = { SOCK_STREAM, SOCK_DGRAM };
 
-function boot(): Task {
+/** One kernel with descriptors of sockets that have no port yet. */
+interface Prepared {
+	task: Task;
+	fds: number[];
+}
+
+function prepare({ type }: Workload, sockets: number): Prepared {
 	const kernel = new Kernel();
 	const net = kernel.createNet();
-	net.addAddress("192.0.2.10/32", "lo");
+	net.addAddress(`${HOST}/32`, "lo");
 	net.addRoute({ to: "default", dev: "lo" });
-	net.setSysctl("net.ipv4.ip_local_port_range", `40000 ${40000 + PORTS - 1}`);
-	return kernel.createTask({ net });
+	net.setSysctl("net.ipv4.ip_local_port_range", PORT_RANGE);
+	const task = kernel.createTask({ net });
+	const fds = Array.from({ length: sockets }, () => task.socket(AF_INET, TYPES[type], 0));
+	return { task, fds };
 }
 
-type Attempt = (task: Task, fd: number) => number;
-const bindOne: Attempt = (task, fd) => task.bind(fd, address("192.0.2.10", 0));
-const connectOne: Attempt = (task, fd) =>
-	task.connect(fd, address("198.51.100.1", 53), undefined, true);
+function attempt({ call }: Workload, task: Task, fd: number): number {
+	return call === "bind" ? task.bind(fd, ANY_PORT) : task.connect(fd, PEER, undefined, true);
+}
 
-/** A new TCP or UDP socket. */
-type Open = (task: Task) => number;
-const tcp: Open = (task) => task.tcp();
-const udp: Open = (task) => task.socket(AF_INET, SOCK_DGRAM, 0);
-
-function exhausted(open: Open, attempt: Attempt, wanted: number): Task {
-	const task = boot();
-	for (let i = 0; i < PORTS; i++) {
-		const result = attempt(task, open(task));
-		if (result !== wanted) throw new Error(`port ${i} of the fill: ${result}`);
+function fill(workload: Workload, { task, fds }: Prepared): void {
+	for (const fd of fds) {
+		const result = attempt(workload, task, fd);
+		if (result !== workload.success) throw new Error(`${workload.name} of a fill: ${result}`);
 	}
-	return task;
 }
 
-interface Case {
-	name: string;
-	/** What one run is divided by to give the unit. */
-	per: number;
-	unit: string;
-	run: () => void;
-}
-
-const EINPROGRESS = -115;
-const full = exhausted(tcp, bindOne, 0);
-const fullOfConnects = exhausted(tcp, connectOne, EINPROGRESS);
-const fullOfUdp = exhausted(udp, bindOne, 0);
-const again = (task: Task, open: Open, attempt: Attempt, expected: number) => () => {
-	const fd = open(task);
-	const result = attempt(task, fd);
-	if (result !== expected) throw new Error(`expected ${expected}, got ${result}`);
+function search(workload: Workload, task: Task): void {
+	const fd = task.socket(AF_INET, TYPES[workload.type], 0);
+	const result = attempt(workload, task, fd);
+	if (result !== workload.full) throw new Error(`${workload.name} without a port: ${result}`);
 	task.close(fd);
-};
-const fill = (open: Open, attempt: Attempt) => () => {
-	const task = boot();
-	for (let i = 0; i < PORTS; i++) attempt(task, open(task));
-};
+}
 
-const cases: Case[] = [
-	{ name: "bind-exhausted", per: PORTS, unit: "port", run: again(full, tcp, bindOne, -98) },
-	{
-		name: "connect-exhausted",
-		per: PORTS,
+/** Ns of each run, sorted. `before` each one something is made ready that is not timed. */
+function samples(run: () => void, before?: () => void): number[] {
+	const bench = new Benchmark(run, {
+		minSamples: SAMPLES,
+		maxTime: SECONDS,
+		// Short samples: a median of them is not what else the machine does.
+		minTime: 0.002,
+		onStart: before,
+		onCycle: before,
+	});
+	bench.run();
+	const { error, stats } = bench as Benchmark & { error?: Error };
+	if (error !== undefined) throw error;
+	return stats.sample.map((seconds) => seconds * 1e9).sort((a, b) => a - b);
+}
+
+/** A case's samples, sorted, in ns a call or a port; none where there is no kernel to ask. */
+interface Result {
+	name: string;
+	unit: "call" | "port";
+	/** Candidates looked at in a call, on average. */
+	looks: number;
+	model: number[];
+	kernel: number[];
+}
+
+async function measure(workload: Workload, kernel: RunningKernel | null, output: Output) {
+	const { name } = workload;
+	const counted = prepare(workload, PORTS);
+	const counter = new LookCounter();
+	counted.task.kernel.trace = counter;
+	output.progress(`${name}: filling ${PORTS} ports, counting`);
+	fill(workload, counted);
+	const filled: Result = {
+		name: `${name}-fill`,
+		unit: "call",
+		looks: counter.looks / PORTS,
+		model: [],
+		kernel: [],
+	};
+	counter.looks = 0;
+	search(workload, counted.task);
+	const full: Result = {
+		name: `${name}-exhausted`,
 		unit: "port",
-		run: again(fullOfConnects, tcp, connectOne, -99),
-	},
-	{ name: "udp-exhausted", per: PORTS, unit: "port", run: again(fullOfUdp, udp, bindOne, -98) },
-	{ name: "bind-fill", per: PORTS, unit: "call", run: fill(tcp, bindOne) },
-	{ name: "connect-fill", per: PORTS, unit: "call", run: fill(tcp, connectOne) },
-	{ name: "udp-fill", per: PORTS, unit: "call", run: fill(udp, bindOne) },
-];
+		looks: counter.looks,
+		model: [],
+		kernel: [],
+	};
+	counted.task.kernel.trace = null;
 
-const json = process.argv.includes("--json");
-const suite = new Benchmark.Suite();
-for (const { name, run } of cases) suite.add(name, run, { minSamples: 5, maxTime: 4 });
-suite.on("cycle", (event: Benchmark.Event) => {
-	const { name, stats } = event.target;
-	const found = cases.find((candidate) => candidate.name === name);
-	if (found === undefined || stats === undefined || name === undefined) return;
-	const sorted = [...stats.sample].sort((a, b) => a - b);
-	const median = sorted[Math.floor(sorted.length / 2)];
-	const ns = (seconds: number) => (seconds / found.per) * 1e9;
-	const [value, low, high] = [median, sorted[0], sorted[sorted.length - 1]].map(ns);
-	if (json) {
-		const key = found.unit === "port" ? "modelNsPerPort" : "modelNsPerCall";
-		process.stdout.write(`${JSON.stringify({ case: name, [key]: value, low, high })}\n`);
-	} else {
-		const spread = `${low.toFixed(1)} to ${high.toFixed(1)}`;
-		const unit = `ns per ${found.unit}`;
-		process.stdout.write(
-			`${name.padEnd(20)}${value.toFixed(1).padStart(10)} ${unit} (${spread})\n`,
-		);
+	output.progress(`${name}: filling, in the model`);
+	let ready: Prepared | null = null;
+	const run = () => {
+		fill(workload, ready ?? prepare(workload, PORTS));
+		ready = null;
+	};
+	const times = samples(run, () => {
+		ready = prepare(workload, PORTS);
+	});
+	filled.model = times.map((ns) => ns / PORTS);
+	if (kernel !== null) {
+		let spent = 0;
+		while (spent < KERNEL_SECONDS * 1e9 && filled.kernel.length < KERNEL_FILLS) {
+			output.progress(`${name}: filling, on ${kernel.release}`);
+			const ns = await kernel.fill(workload);
+			spent += ns;
+			filled.kernel.push(ns / PORTS);
+		}
 	}
-});
-suite.run();
+	output.progress(`${name}: searching in vain`);
+	full.model = samples(() => search(workload, counted.task)).map((ns) => ns / full.looks);
+	if (kernel !== null) {
+		const searched = await kernel.exhausted(workload, SEARCHES);
+		full.kernel = searched.map((ns) => ns / full.looks);
+	}
+	return [full, filled];
+}
+
+function summary(unsorted: readonly number[]) {
+	const sorted = [...unsorted].sort((a, b) => a - b);
+	return { median: sorted[sorted.length >> 1], low: sorted[0], high: sorted[sorted.length - 1] };
+}
+
+function json(result: Result, release: string | null): string {
+	const unit = result.unit === "port" ? "NsPerPort" : "NsPerCall";
+	const ours = summary(result.model);
+	const theirs = result.kernel.length === 0 ? null : summary(result.kernel);
+	return JSON.stringify({
+		case: result.name,
+		[`model${unit}`]: ours.median,
+		[`kernel${unit}`]: theirs?.median ?? null,
+		ratio: theirs === null ? null : theirs.median / ours.median,
+		looksPerCall: result.looks,
+		model: { low: ours.low, high: ours.high, samples: result.model.length },
+		kernel:
+			theirs === null
+				? null
+				: { release, low: theirs.low, high: theirs.high, samples: result.kernel.length },
+	});
+}
+
+const number = (value: number): string =>
+	value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 });
+
+/** Width of a column of medians with what they lie between. */
+const CELL = 31;
+
+function cell(values: readonly number[]): string {
+	if (values.length === 0) return "-".padStart(9).padEnd(CELL);
+	const { median, low, high } = summary(values);
+	const spread = values.length === 1 ? "(once)" : `(${number(low)} to ${number(high)})`;
+	return `${number(median).padStart(9)} ${spread}`.padEnd(CELL);
+}
+
+function row({ name, unit, looks, model, kernel }: Result): string {
+	const ratio =
+		kernel.length === 0 ? "-" : (summary(kernel).median / summary(model).median).toFixed(1);
+	const counted = number(looks).padStart(7);
+	return `${name.padEnd(18)}${counted}  ${unit}${cell(model)}${cell(kernel)}${ratio.padStart(6)}`;
+}
+
+/** Runs the cases of the workloads whose name is asked for; a line each. */
+export async function portSearches(
+	names: readonly string[],
+	agent: string | undefined,
+	output: Output,
+): Promise<void> {
+	let kernel: RunningKernel | null = null;
+	let without = "";
+	try {
+		kernel = await RunningKernel.start(agent);
+	} catch (error) {
+		if (!(error instanceof AgentError)) throw error;
+		without = error.message;
+	}
+	const release = kernel?.release ?? null;
+	try {
+		if (!output.json) {
+			const of = release === null ? "" : `, and on the kernel ${release}`;
+			output.print(`Searches over ${number(PORTS)} ports in the model${of}\n\n`);
+			const head = ["model ns", "kernel ns"].map(
+				(side) => `${side.padStart(9)} (lowest to highest)`,
+			);
+			const columns = head.map((title) => title.padEnd(CELL)).join("");
+			output.print(`${"case".padEnd(18)}${"looks".padStart(7)}  per ${columns} ratio\n`);
+		}
+		for (const workload of WORKLOADS.filter(({ name }) => names.includes(name))) {
+			let results: Result[];
+			try {
+				results = await measure(workload, kernel, output);
+			} catch (error) {
+				if (!(error instanceof AgentError)) throw error;
+				without = error.message;
+				kernel?.end();
+				kernel = null;
+				results = await measure(workload, null, output);
+			}
+			for (const result of results) {
+				output.print(`${output.json ? json(result, release) : row(result)}\n`);
+			}
+		}
+	} finally {
+		kernel?.end();
+	}
+	if (without !== "") output.note(`without the running kernel: ${without}`);
+}

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What a million connections cost: `npm run --silent build && node dist/bench/scale.js`.
+ * What a million connections cost: `npm run bench -- --only scale`.
  * Established sockets from one address to some seventy destinations; then connects and
  * closes to one destination more, which has few. Memory is what the tables' arrays take,
  * byte for byte; time is the median of rounds, per connect().
  *
- * `--json` prints an object a line, `--ehash N` sets the size of ehash (a kernel's grows
- * with its memory).
+ * `--json` prints an object a line; `node dist/bench/scale.js --ehash N` sets the size of
+ * ehash (a kernel's grows with its memory).
  */
 import type { InetHashinfo } from "../include/net/inet_hashtables.js";
 import { type Address, Kernel, type Task } from "../kernel-model/index.js";
@@ -86,14 +86,15 @@ for (const sockets of [10_000, 1_000_000]) {
 	const rounds = connectCost(task);
 	const connectNs = rounds[Math.floor(ROUNDS / 2)];
 	if (json) {
-		process.stdout.write(`${JSON.stringify({ sockets, bytes: total, perSocket, connectNs })}\n`);
+		const figures = { sockets, bytes: total, bytesPerSocket: perSocket, connectNs };
+		process.stdout.write(`${JSON.stringify({ case: "scale", ...figures })}\n`);
 		continue;
 	}
 	const parts = Object.entries(bytes).map(
 		([name, part]) => `${name} ${(part / sockets).toFixed(1)}`,
 	);
 	process.stdout.write(
-		`${sockets} sockets: ${perSocket.toFixed(1)} bytes each (${parts.join(", ")})\n` +
+		`${sockets} sockets: ${perSocket.toFixed(1)} bytes each\n  ${parts.join(", ")}\n` +
 			`  connect to another destination: ${connectNs.toFixed(0)} ns (${rounds[0].toFixed(0)} to ${rounds[ROUNDS - 1].toFixed(0)})\n`,
 	);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What tracing costs where nobody traces: `npm run --silent build && node dist/bench/tracing.js`.
+ * What tracing costs where nobody traces: `npm run bench -- --only tracing`.
  *
  * Beside the build, a copy of it in which the tracer is the constant null, so that the
- * engine drops every trace point. Processes with the one and the other take turns, and
- * each runs the searches that find nothing, and calls that find a port at once.
+ * engine drops every trace point. In each of some processes both take turns, with searches
+ * that find nothing, and with calls that find a port at once.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -14,8 +14,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type * as Model from "../kernel-model/index.js";
 
 const PORTS = 16_000;
-const RUNS = 300;
-const ROUNDS = 7;
+const RUNS = 200;
+/** Processes a case: what an engine makes of the same code differs a little between them. */
+const ROUNDS = 9;
 
 type Attempt = (task: Model.Task, fd: number) => number;
 const bind: Attempt = (task, fd) =>
@@ -23,38 +24,54 @@ const bind: Attempt = (task, fd) =>
 const connect: Attempt = (task, fd) =>
 	task.connect(fd, { family: "AF_INET", address: "198.51.100.1", port: 53 }, undefined, true);
 
-/**
- * Ns of an attempt, the tenth of the runs that are fastest left out: what else the machine
- * does only adds, and more to the slower ones. `sockets` are there before.
- */
-function cost(model: typeof Model, type: number, sockets: number, attempt: Attempt): number {
+/** Gives the ns of an attempt, each time it is called. `sockets` are there before. */
+function timed(model: typeof Model, type: number, sockets: number, attempt: Attempt): () => number {
 	const kernel = new model.Kernel();
 	const net = kernel.createNet();
 	net.addAddress("192.0.2.10/32", "lo");
 	net.addRoute({ to: "default", dev: "lo" });
 	net.setSysctl("net.ipv4.ip_local_port_range", `40000 ${40000 + PORTS - 1}`);
 	const task = kernel.createTask({ net });
-	for (let i = 0; i < sockets; i++) attempt(task, task.socket(2, type, 0));
-	const calls = sockets === 0 ? 200 : 1;
-	const runs = sockets === 0 ? RUNS * 8 : RUNS;
-	const times: number[] = [];
-	for (let run = 0; run < runs; run++) {
+	// Each port by a search of its own range, which is soon done.
+	for (let port = 40_000; port < 40_000 + sockets; port++) {
+		const fd = task.socket(2, type, 0);
+		task.setsockopt(fd, model.SOL_IP, model.IP_LOCAL_PORT_RANGE, (port << 16) | port);
+		attempt(task, fd);
+	}
+	const calls = sockets === 0 ? 500 : 1;
+	return () => {
 		const fds = Array.from({ length: calls }, () => task.socket(2, type, 0));
 		const begin = process.hrtime.bigint();
 		for (const fd of fds) attempt(task, fd);
-		times.push(Number(process.hrtime.bigint() - begin) / calls);
+		const ns = Number(process.hrtime.bigint() - begin) / calls;
 		for (const fd of fds) task.close(fd);
-	}
-	return times.sort((a, b) => a - b)[Math.floor(runs / 10)];
+		return ns;
+	};
 }
 
-const CASES: Record<string, (model: typeof Model) => number> = {
-	"bind-exhausted": (model) => cost(model, 1, PORTS, bind),
-	"connect-exhausted": (model) => cost(model, 1, PORTS, connect),
-	"udp-exhausted": (model) => cost(model, 2, PORTS, bind),
-	"bind-free": (model) => cost(model, 1, 0, bind),
-	"connect-free": (model) => cost(model, 1, 0, connect),
+const CASES: Record<string, (model: typeof Model) => () => number> = {
+	"bind-exhausted": (model) => timed(model, 1, PORTS, bind),
+	"connect-exhausted": (model) => timed(model, 1, PORTS, connect),
+	"udp-exhausted": (model) => timed(model, 2, PORTS, bind),
+	"bind-free": (model) => timed(model, 1, 0, bind),
+	"connect-free": (model) => timed(model, 1, 0, connect),
 };
+
+/**
+ * Ns of the runs of two, which take turns, the tenth of each that is fastest left out: what
+ * else the machine does only adds, and more to the slower ones.
+ */
+function compare(runs: readonly (() => number)[]): number[] {
+	const times: number[][] = runs.map(() => []);
+	for (let n = 0; n < RUNS; n++) {
+		const turn = n % runs.length;
+		for (let i = 0; i < runs.length; i++) {
+			const at = (turn + i) % runs.length;
+			times[at].push(runs[at]());
+		}
+	}
+	return times.map((of) => of.sort((a, b) => a - b)[Math.floor(RUNS / 10)]);
+}
 
 /** The tracer as the constant null in every file below a folder. */
 function withoutTracing(folder: string): void {
@@ -72,11 +89,15 @@ function withoutTracing(folder: string): void {
 	}
 }
 
-const [only, dist] = process.argv.slice(2);
-if (dist !== undefined) {
-	const index = pathToFileURL(join(dist, "kernel-model/index.js")).href;
-	const model = (await import(index)) as typeof Model;
-	process.stdout.write(String(CASES[only](model)));
+const json = process.argv.includes("--json");
+const [only, ...folders] = process.argv.slice(2).filter((word) => word !== "--json");
+if (only !== undefined) {
+	const runs: (() => number)[] = [];
+	for (const folder of folders) {
+		const index = pathToFileURL(join(folder, "kernel-model/index.js")).href;
+		runs.push(CASES[only]((await import(index)) as typeof Model));
+	}
+	process.stdout.write(compare(runs).join(" "));
 } else {
 	const built = fileURLToPath(new URL("..", import.meta.url));
 	const copy = mkdtempSync(join(tmpdir(), "inet-port-model-"));
@@ -85,22 +106,39 @@ if (dist !== undefined) {
 		writeFileSync(join(copy, "package.json"), '{"type":"module"}');
 		withoutTracing(join(copy, "net"));
 		const self = fileURLToPath(import.meta.url);
-		const run = (name: string, folder: string): number =>
-			Number(execFileSync(process.execPath, [self, name, folder], { encoding: "utf8" }));
+		const run = (name: string, ...both: string[]): number[] =>
+			execFileSync(process.execPath, [self, name, ...both], { encoding: "utf8" })
+				.split(" ")
+				.map(Number);
+		if (!json) process.stdout.write("Tracing compiled in but off, against a copy without it\n\n");
 		for (const name of Object.keys(CASES)) {
-			const compiled: number[] = [];
-			const removed: number[] = [];
+			const rounds: { off: number; none: number; percent: number }[] = [];
 			for (let round = 0; round < ROUNDS; round++) {
-				compiled.push(run(name, built));
-				removed.push(run(name, copy));
+				// Which of them is compiled first counts as well.
+				const first = round % 2 === 0;
+				const pair = first ? run(name, built, copy) : run(name, copy, built).reverse();
+				const [off, none] = pair;
+				rounds.push({ off, none, percent: (off / none - 1) * 100 });
 			}
-			const [off, none] = [Math.min(...compiled), Math.min(...removed)];
-			const upTo = (values: number[]) =>
-				`${Math.min(...values).toFixed(0)} to ${Math.max(...values).toFixed(0)}`;
-			const change = ((off / none - 1) * 100).toFixed(1);
+			rounds.sort((a, b) => a.percent - b.percent);
+			const { off, none, percent } = rounds[ROUNDS >> 1];
+			const [low, high] = [rounds[0].percent, rounds[ROUNDS - 1].percent];
+			if (json) {
+				const figures = {
+					case: `tracing-${name}`,
+					offNs: off,
+					withoutNs: none,
+					percent,
+					low,
+					high,
+				};
+				process.stdout.write(`${JSON.stringify(figures)}\n`);
+				continue;
+			}
+			const spread = `(${low.toFixed(1)} to ${high.toFixed(1)})`;
 			process.stdout.write(
-				`${name.padEnd(18)} ${change.padStart(5)} %: ns a call with tracing off ` +
-					`${upTo(compiled)}, without it ${upTo(removed)}\n`,
+				`${name.padEnd(18)} ${percent.toFixed(1).padStart(5)} % ${spread.padEnd(16)} ` +
+					`${off.toFixed(0)} ns a call, ${none.toFixed(0)} without it\n`,
 			);
 		}
 	} finally {

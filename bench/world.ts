@@ -9,7 +9,7 @@ import { SIZEOF_SOCKADDR_IN, type Sockaddr, sockaddr_in } from "../include/linux
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../include/net/net_namespace.js";
 import type { Observer } from "../include/net/stack.js";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../include/net/tcp_states.js";
-import { CANDIDATE_OK, type PortSearchTrace } from "../include/trace/events/port_search.js";
+import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
 import {
 	EINPROGRESS,
 	IP_LOCAL_PORT_RANGE,
@@ -28,6 +28,7 @@ import { connect_candidate, INET_TABLE_PERTURB_SIZE } from "../net/ipv4/inet_has
 import { flow, ip_route_connect } from "../net/ipv4/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { __sys_bind, __sys_connect } from "../net/socket.js";
+import { LookCounter } from "./looks.js";
 import { type Chooser, LEAVE_TO_KERNEL, type Search, type Strategy } from "./strategy.js";
 
 /** The addresses of the kernel: 192.0.2.10 and 192.0.2.11. */
@@ -48,23 +49,6 @@ export interface WorldOptions {
 	reserved?: string;
 	/** Numbers of hash buckets; those of a machine with 24 GiB if not given. */
 	tables?: NonNullable<KernelOptions["tables"]>;
-}
-
-/** Counts the candidates of the kernel's own searches. */
-class LookCounter implements PortSearchTrace {
-	looks = 0;
-	search(): void {}
-	scan(): void {}
-	pass(): void {}
-	skip(): void {
-		this.looks++;
-	}
-	chosen(port: number): void {
-		if (port !== 0) this.looks++;
-	}
-	bound(): void {}
-	bucket(): void {}
-	tuple(): void {}
 }
 
 /** A bind() whose search may look at one port only, without drawing for it. */

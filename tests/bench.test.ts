@@ -84,6 +84,28 @@ describe("the laboratory", () => {
 		const guided = bitmapGuided("7.3", "", step.sysctls);
 		expect(fill(guided, RANGE).ports).toEqual(fill(step, RANGE).ports);
 	});
+
+	it("comes to a port that is free again amid thousands that are taken", () => {
+		const range: Range = [32_768, 40_959];
+		const there = sockaddr_in(THERE, 53);
+		const connect = (world: World): number => {
+			const fd = world.tcp();
+			expect(world.connect(fd, there)).toBe(-115);
+			return fd;
+		};
+		for (const strategy of [bitmapGuided("7.3"), kernelSearch("7.3")]) {
+			const world = new World(strategy, { range });
+			world.counting = false;
+			const fds = Array.from({ length: 8192 }, () => connect(world));
+			for (const n of [10, 1001, 5000, 8191]) {
+				const port = world.port(fds[n]);
+				world.close(fds[n]);
+				fds[n] = connect(world);
+				expect(world.port(fds[n])).toBe(port);
+			}
+			expect(world.connect(world.tcp(), there)).toBe(-99);
+		}
+	});
 });
 
 describe("candidates looked at", () => {

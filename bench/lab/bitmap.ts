@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * The kernel's own search, guided by bitmaps: it comes to the same port from the same
- * draws, but passes over 32 ports at a time.
+ * draws, but passes over 32 ports at a time, or over 1,024 where a bitmap's are all set.
  *
  * Invariant: a bit is set only if the kernel's check of that port, for any search that
  * reads the bitmap, says no, and will until a socket leaves the port or a sysctl is
@@ -34,14 +34,37 @@ import { INET_TABLE_PERTURB_SIZE } from "../../net/ipv4/inet_hashtables.js";
 import { type Chooser, LEAVE_TO_KERNEL, type Search, type Strategy } from "../strategy.js";
 
 const WORDS = 65536 / 32;
+const EVEN = 0x55555555;
+const ODD = 0xaaaaaaaa;
+/**
+ * Behind the words of a bitmap are two of a bit for each word: all of its even ports are
+ * set, all of its odd ones.
+ */
+const FULL_EVEN = WORDS;
+const FULL_ODD = FULL_EVEN + WORDS / 32;
+const MAP_WORDS = FULL_ODD + WORDS / 32;
 /** Bitmaps of destinations that are kept; the one that is oldest goes first. */
 const DESTINATIONS = 256;
-const NONE: Uint32Array = new Uint32Array(WORDS);
+const NONE: Uint32Array = new Uint32Array(MAP_WORDS);
 
 /** The ports of a word that a search with this step from this port on comes to. */
 function parity(port: number, step: number): number {
 	if (step === 1) return 0xffffffff;
-	return (port & 1) === 0 ? 0x55555555 : 0xaaaaaaaa;
+	return (port & 1) === 0 ? EVEN : ODD;
+}
+
+function setPort(map: Uint32Array, port: number): void {
+	const word = port >>> 5;
+	map[word] |= 1 << (port & 31);
+	const odd = (port & 1) !== 0;
+	const [mask, full] = odd ? [ODD, FULL_ODD] : [EVEN, FULL_EVEN];
+	if ((~map[word] & mask) === 0) map[full + (word >>> 5)] |= 1 << (word & 31);
+}
+
+function clearPort(map: Uint32Array, port: number): void {
+	const word = port >>> 5;
+	map[word] &= ~(1 << (port & 31));
+	map[((port & 1) !== 0 ? FULL_ODD : FULL_EVEN) + (word >>> 5)] &= ~(1 << (word & 31));
 }
 
 /** Bitmaps by what they are for, made where a first bit is to be set. */
@@ -60,13 +83,13 @@ class Bitmaps {
 			const [oldest] = this.maps.keys();
 			this.maps.delete(oldest);
 		}
-		const map = new Uint32Array(WORDS);
+		const map = new Uint32Array(MAP_WORDS);
 		this.maps.set(key, map);
 		return map;
 	}
 
 	clear(port: number): void {
-		for (const map of this.maps.values()) map[port >>> 5] &= ~(1 << (port & 31));
+		for (const map of this.maps.values()) clearPort(map, port);
 	}
 
 	forget(): void {
@@ -244,8 +267,14 @@ export class BitmapGuided implements Chooser {
 		const { own, shared, reserved } = this;
 		const last = from + (count - 1) * step;
 		const mask = parity(from, step);
+		const full = (from & 1) === 0 ? FULL_EVEN : FULL_ODD;
 		let within = -1 << (from & 31);
 		for (let word = from >>> 5; word <= last >>> 5; word++) {
+			if (step === 2 && (word & 31) === 0 && own[full + (word >>> 5)] === 0xffffffff) {
+				word += 31;
+				within = -1;
+				continue;
+			}
 			let free = ~(own[word] | shared[word] | reserved[word]) & mask & within;
 			while (free !== 0) {
 				const lowest = free & -free;
@@ -286,14 +315,13 @@ export class BitmapGuided implements Chooser {
 	private accepts(search: Search, port: number): boolean {
 		const verdict = search.look(port);
 		if (verdict === CANDIDATE_OK) return true;
-		const bit = 1 << (port & 31);
-		if (verdict === CANDIDATE_NOT_SHAREABLE) this.shared[port >>> 5] |= bit;
+		if (verdict === CANDIDATE_NOT_SHAREABLE) this.shared[port >>> 5] |= 1 << (port & 31);
 		else if (verdict === CANDIDATE_TUPLE_IN_USE) {
 			if (this.own === NONE) this.own = this.last = this.tuples.make(tupleKey(search));
-			this.own[port >>> 5] |= bit;
+			setPort(this.own, port);
 		} else if (verdict === CANDIDATE_CONFLICT || verdict === CANDIDATE_CONFLICT_ANY) {
 			if (this.own === NONE) this.own = this.conflicts.make(conflictKey(search));
-			this.own[port >>> 5] |= bit;
+			setPort(this.own, port);
 		}
 		return false;
 	}

@@ -23,6 +23,10 @@
  *   TASK fork NEW      PID        a task, 0 to 63, begins another
  *   TASK exit          0          and ends
  *   TASK NAME ARG...   RESULT BEGIN END [MEMORY...] [DRAW...]
+ *   TASK repeat N NAME ARG... / NAME ARG... [/ ...]
+ *                      RESULT NS RESULT NS...   makes these calls in turn, N times, and
+ *                                 says what each took; as an ARG, $ is what the first one
+ *                                 has returned. Counts as one call; shows no MEMORY
  *
  * NAME is a system call, each ARG a number or memory: =HEX holds these bytes, ?SIZE and
  * =HEX? are shown after the call, as MEMORY in hex ("-" for none). Among the bytes, P3;
@@ -75,6 +79,7 @@
 #define ANSWER 262144
 #define ARGS 6
 #define ARENA 131072
+#define REPEATED 4 /* calls in a round of repeat, at most */
 #define MARKER_FD 1000 /* where no program of ours gets to */
 
 static const struct {
@@ -235,21 +240,106 @@ static int read_argument(char *word, long *value, size_t *used, struct memory *s
 	return 1;
 }
 
+static long number_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (strcmp(calls[i].name, name) == 0)
+			return calls[i].number;
+	return -1;
+}
+
+/* Makes one call; what it returns, and when it began and ended. */
+static long make_call(const struct slot *slot, long number, const long *args,
+		      unsigned long long *begin, unsigned long long *end)
+{
+	struct itimerval timer = { .it_value = { slot->limit / 1000, slot->limit % 1000 * 1000 } };
+	long result;
+
+	timer.it_interval = timer.it_value; /* should it come before the call sleeps */
+	if (slot->limit > 0)
+		setitimer(ITIMER_REAL, &timer, NULL);
+	*begin = now();
+	result = syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+	if (result < 0)
+		result = -errno;
+	*end = now();
+	if (slot->limit > 0) {
+		memset(&timer, 0, sizeof(timer));
+		setitimer(ITIMER_REAL, &timer, NULL);
+	}
+	return result;
+}
+
+static void answer_repeat(struct slot *slot, char *rest)
+{
+	struct {
+		long number;
+		long args[ARGS];
+		int first[ARGS]; /* arguments that are what the first call has returned */
+	} round[REPEATED] = { 0 };
+	struct memory shown[REPEATED * ARGS];
+	char *word = strsep(&rest, " "), *out = slot->answer;
+	long times = strtol(word, NULL, 10), first = 0;
+	int count = 0, n = 0, length = 0;
+	size_t used = 0;
+
+	while ((word = strsep(&rest, " ")) != NULL) {
+		if (strcmp(word, "/") == 0 && n > 0 && length < REPEATED - 1) {
+			length++;
+			n = 0;
+		} else if (n == 0) {
+			round[length].number = number_of(word);
+			if (round[length].number < 0)
+				break;
+			n++;
+		} else if (n > ARGS) {
+			break;
+		} else if (strcmp(word, "$") == 0) {
+			round[length].first[n++ - 1] = 1;
+		} else if (!read_argument(word, &round[length].args[n - 1], &used, shown, &count)) {
+			break;
+		} else {
+			n++;
+		}
+	}
+	if (word != NULL || n == 0) {
+		snprintf(slot->answer, ANSWER, "! calls to repeat: %.40s", word == NULL ? "" : word);
+		return;
+	}
+	for (long time = 0; time < times; time++) {
+		for (int i = 0; i <= length; i++) {
+			unsigned long long begin, end;
+			long result;
+
+			for (int at = 0; at < ARGS; at++)
+				if (round[i].first[at])
+					round[i].args[at] = first;
+			result = make_call(slot, round[i].number, round[i].args, &begin, &end);
+			if (i == 0)
+				first = result;
+			if (slot->answer + ANSWER - out < 64) {
+				snprintf(slot->answer, ANSWER, "! more answers than can be shown");
+				return;
+			}
+			out += sprintf(out, "%s%ld %llu", out == slot->answer ? "" : " ", result,
+				       end - begin);
+		}
+	}
+	if (out == slot->answer)
+		strcpy(out, "! calls to repeat: none");
+}
+
 static void answer_call(struct slot *slot, char *name, char *rest)
 {
 	static const char digits[] = "0123456789abcdef";
 	struct memory shown[ARGS];
-	struct itimerval timer = { .it_value = { slot->limit / 1000, slot->limit % 1000 * 1000 } };
 	long args[ARGS] = { 0 };
 	unsigned long long begin, end;
 	size_t used = 0;
 	int count = 0, n = 0;
-	long number = -1, result;
+	long number = number_of(name), result;
 	char *word, *out;
 
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		if (strcmp(calls[i].name, name) == 0)
-			number = calls[i].number;
 	if (number < 0) {
 		snprintf(slot->answer, ANSWER, "! no system call %.40s", name);
 		return;
@@ -260,7 +350,6 @@ static void answer_call(struct slot *slot, char *name, char *rest)
 			return;
 		}
 	}
-	timer.it_interval = timer.it_value; /* should it come before the call sleeps */
 	if (marker >= 0) {
 		char mark[32];
 		int length = snprintf(mark, sizeof(mark), "#%lu\n", slot->calls);
@@ -268,17 +357,7 @@ static void answer_call(struct slot *slot, char *name, char *rest)
 		if (write(marker, mark, length) < 0)
 			refuse("marker");
 	}
-	if (slot->limit > 0)
-		setitimer(ITIMER_REAL, &timer, NULL);
-	begin = now();
-	result = syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
-	if (result < 0)
-		result = -errno;
-	end = now();
-	if (slot->limit > 0) {
-		memset(&timer, 0, sizeof(timer));
-		setitimer(ITIMER_REAL, &timer, NULL);
-	}
+	result = make_call(slot, number, args, &begin, &end);
 	if (number == SYS_setuid || number == SYS_setresuid)
 		end_with_agent();
 	out = slot->answer + sprintf(slot->answer, "%ld %llu %llu", result, begin, end);
@@ -321,6 +400,8 @@ static void serve(struct slot *slot)
 			}
 			other->pid = pid;
 			sprintf(slot->answer, "%ld", pid < 0 ? (long)-errno : pid);
+		} else if (strcmp(name, "repeat") == 0 && rest != NULL) {
+			answer_repeat(slot, rest);
 		} else {
 			answer_call(slot, name, rest);
 		}
@@ -414,7 +495,7 @@ static void drain(void)
 static int may_send(const char *request)
 {
 	static const char *const names[] = { "connect ", "sendto ", "close ", "shutdown ", "dup2 ",
-					     "dup3 ", "exit" };
+					     "dup3 ", "repeat ", "exit" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(request, names[i], strlen(names[i])) == 0)

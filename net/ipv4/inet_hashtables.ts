@@ -771,8 +771,9 @@ function inet6_match_sk(
  * Changes nothing.
  *
  * What C calls here stands in the loop: inet_bind_bucket_find, and the lookup of
- * check_established. Columns are locals, and numbers are `| 0`, because an engine looks
- * anew at each array and number that it has not seen to be what it is.
+ * check_established, before which the bucket's owner is asked, as that takes no hash.
+ * Columns are locals, and numbers are `| 0`, because an engine looks anew at each array and
+ * number that it has not seen to be what it is.
  */
 function connect_scan(
 	k: Stack,
@@ -787,14 +788,14 @@ function connect_scan(
 ): number {
 	const S = k.sock;
 	const { node_next, skc_hash, skc_daddr, skc_rcv_saddr, skc_dport, skc_num } = S;
-	const { skc_net, skc_bound_dev_if, skc_state } = S;
+	const { skc_net, skc_bound_dev_if, skc_state, skc_family } = S;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const { bhash, ehash } = hinfo;
 	const bhash_mask = (hinfo.bhash_size - 1) | 0;
 	const ehash_mask = hinfo.ehash_mask | 0;
 	const T = hinfo.bind_bucket_cachep;
 	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, node_next: tb_next } = T;
-	const { fastreuse, fastreuseport } = T;
+	const { fastreuse, fastreuseport, owners } = T;
 	const reserved = net.ipv4.sysctl_local_reserved_ports;
 	const hash_mix = net.hash_mix | 0;
 	const id = net.id | 0;
@@ -807,6 +808,7 @@ function connect_scan(
 	const dif = skc_bound_dev_if[sk];
 	const sdif = l3mdev_master_ifindex_by_index(net, dif) | 0;
 	const unbound_ok = sdif === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0;
+	const ask_owner = !over_ipv6 && dif === 0;
 	let hashed = false;
 	let laddr = 0;
 	let faddr = 0;
@@ -831,6 +833,21 @@ function connect_scan(
 		if (tb === 0) break;
 		if (fastreuse[tb] >= 0 || fastreuseport[tb] >= 0) continue;
 
+		// Mostly the bucket's first owner is in the way. In these states it is in ehash, where
+		// no other socket without a device has its four-tuple: the lookup would come to it.
+		if (ask_owner) {
+			sk2 = owners[tb];
+			if (
+				skc_daddr[sk2] === saddr &&
+				skc_rcv_saddr[sk2] === daddr &&
+				skc_dport[sk2] === dport &&
+				skc_state[sk2] < time_wait &&
+				skc_family[sk2] === AF_INET &&
+				skc_bound_dev_if[sk2] === 0
+			) {
+				continue;
+			}
+		}
 		if (!hashed) {
 			hashed = true;
 			sk_ehash_key(k, net, sk);

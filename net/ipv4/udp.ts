@@ -62,6 +62,7 @@ import {
 	CANDIDATE_CONFLICT,
 	CANDIDATE_OK,
 	CANDIDATE_RESERVED,
+	type PortSearchTrace,
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import {
@@ -237,6 +238,27 @@ function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: num
 	return reuseport_alloc(k, sk, inet_rcv_saddr_any(k, sk));
 }
 
+/** Tells the tracer which ports of a chain were passed over: from `first` on, up to `end`. */
+function udp_trace_chain(
+	k: Stack,
+	trace: PortSearchTrace,
+	net: Net,
+	sk: number,
+	first: number,
+	rand: number,
+	end: number,
+): void {
+	inet_sk_get_local_port_range(k, sk);
+	const { low, high } = local_port_range;
+	let snum = first;
+	do {
+		if (low <= snum && snum <= high) {
+			trace.skip(snum, udp_candidate(k, net, sk, snum), k.blocker);
+		}
+		snum = (snum + rand) & 0xffff;
+	} while (snum !== end);
+}
+
 /**
  * The search for a port: starts at a random port of the range, looks at every port of that
  * port's chain in a random stride, then at the chain of the next port, and so on. 0: none.
@@ -267,14 +289,17 @@ function udp_find_port(k: Stack, net: Net, table: UdpTable, sk: number): number 
 				const bit = snum >>> log;
 				if ((bitmap[bit >>> 5] & (1 << (bit & 31))) === 0) {
 					if (!inet_is_local_reserved_port(net, snum)) {
-						if (trace !== null) trace.chosen(snum);
+						if (trace !== null) {
+							if (snum !== first) udp_trace_chain(k, trace, net, sk, first, rand, snum);
+							trace.chosen(snum);
+						}
 						return snum;
 					}
 				}
-				if (trace !== null) trace.skip(snum, udp_candidate(k, net, sk, snum), k.blocker);
 			}
 			snum = (snum + rand) & 0xffff;
 		} while (snum !== first);
+		if (trace !== null) udp_trace_chain(k, trace, net, sk, first, rand, first);
 		first = (first + 1) & 0xffff;
 	} while (first !== last);
 	if (trace !== null) trace.chosen(0);

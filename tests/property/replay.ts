@@ -27,18 +27,21 @@ export function always<T>(
 	defaults: { seed: number; runs: number },
 	holds: (value: T) => void,
 ): void {
+	const numRuns = whole("PROPERTY_RUNS", PROPERTY_RUNS, defaults.runs);
 	const out = fc.check(
 		fc.property(input, (value) => holds(value)),
 		{
 			seed: whole("PROPERTY_SEED", PROPERTY_SEED, defaults.seed),
-			numRuns: whole("PROPERTY_RUNS", PROPERTY_RUNS, defaults.runs),
+			numRuns,
 			...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
 		},
 	);
 	if (!out.failed) return;
 	const title = expect.getState().currentTestName?.split(" > ").at(-1) ?? "";
 	const name = title.replace(/[^\w ,']/g, ".");
-	const replay = `PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run tests/property -t "${name}"`;
+	// With fewer runs the path could lead past the last one.
+	const runs = numRuns === defaults.runs ? "" : `PROPERTY_RUNS=${numRuns} `;
+	const replay = `${runs}PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run tests/property -t "${name}"`;
 	throw new Error(`${fc.defaultReportMessage(out)}\n\nTo replay: ${replay}`, {
 		cause: out.errorInstance,
 	});

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Filling the default range by connect(), by the kernel's scan and guided by bitmaps. */
+import { DEFAULT_RANGE, fill, portsOf, searchTime } from "./experiments.js";
+import { bitmapGuided } from "./lab/bitmap.js";
+import { kernelSearch } from "./lab/linear.js";
+import type { Strategy } from "./strategy.js";
+
+const VERSION = "7.3";
+const RUNS = { linear: 3, bitmap: 9 };
+
+/**
+ * Medians, in ms: of the whole calls, and what of it the searches take. The rest of a call
+ * is the same for both.
+ */
+export interface FillTimes {
+	ports: number;
+	linearMs: number;
+	bitmapMs: number;
+	ratio: number;
+	linearSearchMs: number;
+	bitmapSearchMs: number;
+	searchRatio: number;
+}
+
+/** Throws an Error if the two searches do not come to the same ports. */
+export function fillTimes(progress: (what: string) => void): FillTimes {
+	const ports = portsOf(DEFAULT_RANGE);
+	const run = (strategy: Strategy, runs: number) => {
+		progress(`${strategy.name}: filling ${ports} ports`);
+		return Array.from({ length: runs }, () => fill(strategy)).sort((a, b) => a.ms - b.ms);
+	};
+	const bitmap = run(bitmapGuided(VERSION), RUNS.bitmap);
+	const linear = run(kernelSearch(VERSION), RUNS.linear);
+	const same = bitmap.every((found) => found.ports.every((port, n) => port === linear[0].ports[n]));
+	if (!same) throw new Error("the bitmap-guided search came to other ports than the linear scan");
+	const [linearMs, bitmapMs] = [linear, bitmap].map((runs) => runs[runs.length >> 1].ms);
+	const searches = Array.from({ length: RUNS.bitmap }, () => searchTime(bitmapGuided(VERSION)));
+	const bitmapSearchMs = searches.sort((a, b) => a - b)[searches.length >> 1];
+	const linearSearchMs = linearMs - (bitmapMs - bitmapSearchMs);
+	const ratio = linearMs / bitmapMs;
+	const searchRatio = linearSearchMs / bitmapSearchMs;
+	return { ports, linearMs, bitmapMs, ratio, linearSearchMs, bitmapSearchMs, searchRatio };
+}
+
+export function fillFigures(times: FillTimes): string {
+	const row = (name: string, linear: number, bitmap: number, ratio: number) => {
+		const figures = [linear, bitmap].map((ms) => `${ms.toFixed(0).padStart(8)} ms`).join("");
+		return `${name.padEnd(16)}${figures}${ratio.toFixed(0).padStart(11)} times`;
+	};
+	return [
+		`Filling ${times.ports.toLocaleString("en")} ports by connect() to one destination, kernel ${VERSION}`,
+		"",
+		`${" ".repeat(16)} linear scan  by bitmap     faster`,
+		row("whole calls", times.linearMs, times.bitmapMs, times.ratio),
+		row("their searches", times.linearSearchMs, times.bitmapSearchMs, times.searchRatio),
+		"every call got the same port from both",
+		"",
+	].join("\n");
+}

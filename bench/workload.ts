@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** What the port searches are measured with, in the model and on a real kernel alike. */
+import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS } from "../include/uapi/asm-generic/errno.js";
+
+/** A range of 16,000 ports: a process may often have no more than 20,000 files. */
+export const PORTS = 16_000;
+export const LOW = 40_000;
+export const PORT_RANGE = `${LOW} ${LOW + PORTS - 1}`;
+
+/** The address that sockets bind to and connect from, and a destination that never answers. */
+export const HOST = "192.0.2.10";
+export const PEER = { family: "AF_INET", address: "198.51.100.1", port: 53 } as const;
+export const ANY_PORT = { family: "AF_INET", address: HOST, port: 0 } as const;
+
+export interface Workload {
+	name: "bind" | "connect" | "udp";
+	type: "SOCK_STREAM" | "SOCK_DGRAM";
+	call: "bind" | "connect";
+	/** What a call returns while there are ports, and what once there are none. */
+	success: number;
+	full: number;
+}
+
+export const WORKLOADS: readonly Workload[] = [
+	{ name: "bind", type: "SOCK_STREAM", call: "bind", success: 0, full: -EADDRINUSE },
+	{
+		name: "connect",
+		type: "SOCK_STREAM",
+		call: "connect",
+		success: -EINPROGRESS,
+		full: -EADDRNOTAVAIL,
+	},
+	{ name: "udp", type: "SOCK_DGRAM", call: "bind", success: 0, full: -EADDRINUSE },
+];

@@ -21,16 +21,21 @@ import type { KernelDraw } from "./agent/agent.js";
 import { SeededRandom } from "./random.js";
 import type { CallLine, Parsed } from "./strace.js";
 
-const HEADER = /^# kernel (\S+), with the draws of its port searches$/;
+const HEADER =
+	/^# kernel (\S+), with the draws of its port searches(?:; slots of UDP's tables: ([0-9]+))?$/;
 const DRAW = /^# draw (\w+) (\S+) (0x[0-9a-f]+|[0-9]+)(?: of ([0-9]+))?$/;
 const PERTURB = /^# table_perturb\[([0-9]+)\] = (0x[0-9a-f]+)$/;
 
 /** Time stamps of live recordings count from here, in seconds: strace's do from 1970. */
 export const EPOCH = 1e9;
 
-/** First line of a recording with draws. */
-export function drawsHeader(release: string): string {
-	return `# kernel ${release}, with the draws of its port searches`;
+/**
+ * First line of a recording with draws. How far UDP's search goes from one candidate to the
+ * next hangs on the size of its tables, which follows from the machine's memory.
+ */
+export function drawsHeader(release: string, udp: number | null): string {
+	const slots = udp === null ? "" : `; slots of UDP's tables: ${udp}`;
+	return `# kernel ${release}, with the draws of its port searches${slots}`;
 }
 
 /** A draw as a recording's comment. */
@@ -48,6 +53,8 @@ export function perturbLine(index: number, value: number): string {
 export interface Draws {
 	/** Release of the kernel that made them. */
 	release: string;
+	/** Slots of UDP's tables; null if the recording does not say. */
+	udp: number | null;
 	byCall: ReadonlyMap<CallLine, readonly KernelDraw[]>;
 	/** Numbers of table_perturb before the first call, and after the last one. */
 	before: ReadonlyMap<number, number>;
@@ -58,6 +65,7 @@ export interface Draws {
 /** Null for a recording without draws. */
 export function readDraws(script: Parsed): Draws | null {
 	let release: string | null = null;
+	let udp: number | null = null;
 	const byCall = new Map<CallLine, KernelDraw[]>();
 	const before = new Map<number, number>();
 	const after = new Map<number, number>();
@@ -66,7 +74,9 @@ export function readDraws(script: Parsed): Draws | null {
 	for (const line of script.lines) {
 		if (line.kind === "call") call = line;
 		if (line.kind !== "comment") continue;
-		release ??= HEADER.exec(line.text)?.[1] ?? null;
+		const header = HEADER.exec(line.text);
+		release ??= header?.[1] ?? null;
+		if (header?.[2] !== undefined) udp ??= Number(header[2]);
 		const [, kind, caller, value, ceil] = DRAW.exec(line.text) ?? [];
 		if (value !== undefined && call !== null) {
 			const draws = byCall.get(call) ?? [];
@@ -79,7 +89,7 @@ export function readDraws(script: Parsed): Draws | null {
 		if (number !== undefined)
 			(before.has(Number(index)) ? after : before).set(Number(index), Number(number));
 	}
-	return release === null ? null : { release, byCall, before, after, total };
+	return release === null ? null : { release, udp, byCall, before, after, total };
 }
 
 /** The recordings that a file holds, each with the number of lines before it. */

@@ -54,13 +54,16 @@ export class DrawRecorder {
 	/** Numbers of it that the program has used, as they were before. */
 	private readonly used = new Map<number, number>();
 
-	private constructor(private readonly agent: Agent) {}
+	private constructor(
+		private readonly agent: Agent,
+		private readonly udp: number | null,
+	) {}
 
 	/** Throws AgentError where the agent is in no virtual machine. */
 	static async start(agent: Agent): Promise<DrawRecorder> {
 		const answer = await agent.request("draws");
 		if (answer !== "0") throw new AgentError(`draws: ${answer.replace(/^! /, "")}`);
-		return new DrawRecorder(agent);
+		return new DrawRecorder(agent, await udpSlots(agent));
 	}
 
 	private async ask(indices: readonly number[]): Promise<Uint32Array> {
@@ -76,7 +79,7 @@ export class DrawRecorder {
 	async begin(): Promise<string> {
 		if (this.table === null || this.used.size > 0) this.table = await this.ask([]);
 		this.used.clear();
-		return drawsHeader(this.agent.hello.release);
+		return drawsHeader(this.agent.hello.release, this.udp);
 	}
 
 	/** What the recording says before, and after, a call that drew. */
@@ -100,6 +103,25 @@ export class DrawRecorder {
 		this.used.clear();
 		return indices.map((index, i) => perturbLine(index, values[i]));
 	}
+}
+
+/** Slots of UDP's tables, as the kernel's log says at boot; null if it does not. */
+async function udpSlots(agent: Agent): Promise<number | null> {
+	const path = Buffer.from("/dev/kmsg\0").toString("hex");
+	const fd = Number((await agent.request(`0 openat -100 =${path} 0x800 0`)).split(" ")[0]);
+	if (!(fd >= 0)) return null;
+	let found: number | null = null;
+	for (let ended = false; !ended && found === null; ) {
+		const reads = new Array<string>(64).fill(`0 read ${fd} ?1024 1024`);
+		for (const answer of (await agent.requests(reads)).map(readAnswer)) {
+			ended ||= answer.result <= 0;
+			const text = Buffer.from(answer.memory[0]).toString("latin1");
+			const slots = /UDP hash table entries: ([0-9]+)/.exec(text)?.[1];
+			if (slots !== undefined) found = Number(slots);
+		}
+	}
+	await agent.request(`0 close ${fd}`);
+	return found;
 }
 
 class Recorder {

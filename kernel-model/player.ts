@@ -358,6 +358,7 @@ export class Player {
 			...(options.clock === undefined ? {} : { clock: options.clock }),
 			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
 			...(this.random === null ? {} : { random: this.random }),
+			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
 		});
 		this.own = options.own ?? null;
 		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);

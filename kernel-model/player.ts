@@ -364,7 +364,7 @@ export class Player {
 		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
 		if (this.draws !== null) {
 			this.kernel.table_perturb = perturbTable(this.draws);
-			if (this.firstTime !== null) this.setClock(this.firstTime);
+			if (this.firstTime !== null) this.setClock(this.firstTime, options.clock?.phase ?? 0);
 		}
 		this.boot = this.kernel.now;
 		this.explainer = new SearchExplainer(this.kernel);
@@ -436,10 +436,13 @@ export class Player {
 		if (last !== null) yield last;
 	}
 
-	/** The kernel's seconds, and its jiffies, are those of the recording: seconds since boot. */
-	private setClock(time: number): void {
+	/**
+	 * The kernel's seconds, and its jiffies, are those of the recording: seconds since boot. A
+	 * second begins with the first jiffy that begins in it: up to one later, by the phase.
+	 */
+	private setClock(time: number, phase: number): void {
 		const { timers } = this.kernel;
-		this.kernel.advance((time % 1) * 1000);
+		this.kernel.advance((time % 1) * 1000 + (phase === 0 ? 0 : 1000 - JIFFY));
 		const jiffies = Math.floor(((time % EPOCH) * 1000) / JIFFY) - (300 * 1000) / JIFFY;
 		timers.wheel = jiffies - Math.floor(timers.now / JIFFY);
 	}

@@ -349,7 +349,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		name: "udp-wildcard-hash2-shortcut-fixed",
 		commit: "e537dd15d0d4",
 		since: "7.0",
-		backports: ["6.1.176", "6.12.107", "6.18.44"],
+		backports: ["6.1.176", "6.12.107", "6.18.44", "6.19.14"],
 		summary: "UDP bind() to the wildcard with many sockets in a slot no longer misses conflicts",
 		modelled: true,
 	},
@@ -405,11 +405,12 @@ const STABLE: Readonly<Record<string, string>> = {
 	"6.16.12": "stable, with 6.17's orphan-uid",
 	"6.17.8": "stable, with 6.18's fastreuse-recomputed",
 	"6.18.44": "stable, with 7.0's UDP fix",
+	"6.19.14": "stable, with 7.0's UDP fix",
 	"7.2.12": "stable, with 7.3's udp-hash4-reconnect",
 };
 
 const RELEASES =
-	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 7.0 7.1 7.2 7.2.12 7.3";
+	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 6.19.14 7.0 7.1 7.2 7.2.12 7.3";
 
 /** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [

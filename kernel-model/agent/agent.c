@@ -731,10 +731,44 @@ static int searches_ports(const char *caller)
 	       strstr(caller, "open_port") != NULL || strstr(caller, "scan_step") != NULL;
 }
 
+/*
+ * The bounds of draws that have begun, by who makes them: what interrupts one, or another
+ * process that runs meanwhile, may draw as well.
+ */
+static struct drawer {
+	long pid;
+	int depth;
+	unsigned long ceil[8];
+} drawers[64];
+
+/* Of the process that a line of the trace, "COMMAND-PID [CPU] ...", is about. */
+static struct drawer *drawer_of(const char *line)
+{
+	const char *end = strchr(line, '['), *start;
+	struct drawer *idle = &drawers[0];
+	long pid;
+
+	while (end > line && end[-1] == ' ')
+		end--;
+	for (start = end; start > line && isdigit((unsigned char)start[-1]);)
+		start--;
+	pid = start == NULL ? 0 : strtol(start, NULL, 10);
+	for (size_t i = 0; i < sizeof(drawers) / sizeof(drawers[0]); i++) {
+		if (drawers[i].pid == pid)
+			return &drawers[i];
+		if (drawers[i].depth == 0)
+			idle = &drawers[i];
+	}
+	idle->pid = pid;
+	idle->depth = 0;
+	return idle;
+}
+
 /* One line of the trace; to `to` what it says of a draw. Returns its length. */
 static int read_event(char *line, char *to, size_t size)
 {
-	static unsigned long ceil;
+	struct drawer *drawer = drawer_of(line);
+	unsigned long ceil = 0;
 	char *open = strstr(line, ": ("), *kind, *caller, *value;
 
 	if (open == NULL || (value = strstr(open, ") arg1=")) == NULL)
@@ -745,9 +779,13 @@ static int read_event(char *line, char *to, size_t size)
 	value += strlen(") arg1=");
 	caller[strcspn(caller, "+ )")] = '\0';
 	if (strcmp(kind, "ceil") == 0) {
-		ceil = strtoul(value, NULL, 0);
+		drawer->ceil[drawer->depth] = strtoul(value, NULL, 0);
+		if (drawer->depth < 7)
+			drawer->depth++;
 		return 0;
 	}
+	if (strcmp(kind, "below") == 0 && drawer->depth > 0)
+		ceil = drawer->ceil[--drawer->depth];
 	if (!searches_ports(caller))
 		return 0;
 	if (strcmp(kind, "below") == 0)

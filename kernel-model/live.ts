@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Plays a script on a real kernel, through an agent, and writes down what it answers: a
- * recording, which the player then checks as any other.
+ * recording, which the player then checks like every other.
  */
 
 import { errnoName } from "../include/uapi/asm-generic/errno.js";

@@ -224,7 +224,7 @@ function ip6_dst_lookup_tail(net: Net, bound_dev_if: number): number {
 
 /**
  * The route from an address (the wildcard: chosen here) to another, by way of device `oif`
- * (0: any); fills flow6. 0, or
+ * (0 for whichever); fills flow6. 0, or
  * - -EADDRNOTAVAIL: there is no source address,
  * - -ENETUNREACH: no route; -EINVAL, -EACCES, -EHOSTUNREACH: the route is a blackhole,
  *   prohibits, is unreachable,

@@ -4,7 +4,7 @@ import type { Net, NetnsIpv6 } from "../../include/net/net_namespace.js";
 import { ENOENT } from "../../include/uapi/asm-generic/errno.js";
 import { type SysctlFile, sysctlNumber } from "../ipv4/sysctl_net_ipv4.js";
 
-/** A u8 without bounds of its own: any value but 0 says yes. */
+/** A u8 without bounds of its own: all but 0 says yes. */
 function flag(key: keyof NetnsIpv6): SysctlFile {
 	const set = (net: Net, value: number) => {
 		net.ipv6[key] = value;

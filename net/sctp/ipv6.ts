@@ -90,7 +90,7 @@ function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: number): boolean {
 	);
 }
 
-/** The device that packets to an address have to leave by, 0: any. */
+/** The device that packets to an address have to leave by, 0 for whichever. */
 function v6_oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): number {
 	const linklocal = (ipv6_addr_type(daddr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	return linklocal ? daddr.sin6_scope_id : k.sock.skc_bound_dev_if[asoc.sk];

@@ -236,7 +236,7 @@ function sctp_v4_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): Sct
 
 /**
  * That route, if the source address is the association's; else with the first address of
- * the association that is the output device's, or that has any route at all.
+ * the association that is the output device's, or that has a route at all.
  */
 function sctp_v4_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const net = sk_net(k, asoc.sk);

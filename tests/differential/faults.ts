@@ -51,7 +51,7 @@ const FAULTS: readonly Fault[] = [
 		to: "reuse",
 	},
 	{
-		name: "reuseport: any user's sockets share",
+		name: "reuseport: sockets of two users share",
 		file: csk,
 		from: "(S.skc_state[sk2] !== TCP_TIME_WAIT && sk_uid !== sock_i_uid(k, sk2))",
 		to: "false",

@@ -7,7 +7,8 @@ import { seedOf, styled, UsageError, versionOf } from "../../kernel-model/comman
 import { startAgent } from "../../kernel-model/vm/machine.js";
 import { branchesOf, neverReached, watchBranches } from "./branches.js";
 import { type Campaign, runCampaign } from "./campaign.js";
-import { KINDS, type Kind } from "./program.js";
+import { kindsOf, placeOf, whole } from "./options.js";
+import { KINDS } from "./program.js";
 
 const HELP = `usage: npm run fuzz -- [OPTIONS]
 
@@ -42,34 +43,12 @@ const VERDICTS = [
 	"bind conflict with the wildcard",
 ];
 
-function whole(name: string, text: unknown, least: number): number {
-	if (!/^[0-9]+$/.test(String(text)) || Number(text) < least) {
-		throw new UsageError(`--${name}: expected a number from ${least} up, found ${text}`);
-	}
-	return Number(text);
-}
-
 function shardOf(text: string): { i: number; n: number } {
 	const [, i, n] = /^([0-9]+)\/([0-9]+)$/.exec(text) ?? [];
 	if (!(Number(i) >= 1 && Number(i) <= Number(n))) {
 		throw new UsageError(`--shard: expected I/N such as 1/4, found ${text}`);
 	}
 	return { i: Number(i), n: Number(n) };
-}
-
-function kindsOf(text: string): Kind[] {
-	return text.split(",").map((name) => {
-		if (!(name in KINDS)) {
-			throw new UsageError(`--kinds: expected ${Object.keys(KINDS).join(", ")}, found ${name}`);
-		}
-		return name as Kind;
-	});
-}
-
-function placeOf(text: string): { round: number; path: string } {
-	const [, round, path] = /^([0-9]+):([0-9:]*)$/.exec(text) ?? [];
-	if (path === undefined) throw new UsageError(`--at: expected ROUND:PATH, found ${text}`);
-	return { round: Number(round), path };
 }
 
 /** Where the campaign is, on a terminal in place, else a line every ten seconds. */

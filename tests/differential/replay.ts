@@ -18,7 +18,8 @@ import {
 import { DrawRecorder } from "../../kernel-model/live.js";
 import { SERIES, startMachine } from "../../kernel-model/vm/machine.js";
 import { type Difference, runCampaign } from "./campaign.js";
-import { KINDS, type Kind } from "./program.js";
+import { kindsOf, placeOf, whole } from "./options.js";
+import { KINDS } from "./program.js";
 import { replayText } from "./replayed.js";
 
 const HELP = `usage: npm run replay -- [OPTIONS]
@@ -60,26 +61,6 @@ interface Summary {
 	programs: number;
 	mismatches: number;
 	seconds: number;
-}
-
-function whole(name: string, text: unknown, least: number): number {
-	if (!/^[0-9]+$/.test(String(text)) || Number(text) < least)
-		throw new UsageError(`--${name}: expected a number from ${least} up, found ${text}`);
-	return Number(text);
-}
-
-function kindsOf(text: string): Kind[] {
-	return text.split(",").map((name) => {
-		if (!(name in KINDS))
-			throw new UsageError(`--kinds: expected ${Object.keys(KINDS).join(", ")}, found ${name}`);
-		return name as Kind;
-	});
-}
-
-function placeOf(text: string): { round: number; path: string } {
-	const [, round, path] = /^([0-9]+):([0-9:]*)$/.exec(text) ?? [];
-	if (path === undefined) throw new UsageError(`--at: expected ROUND:PATH, found ${text}`);
-	return { round: Number(round), path };
 }
 
 function progressLine(name: string): (text: string) => void {

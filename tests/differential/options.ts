@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Options that the campaigns share; each throws UsageError. */
+import { UsageError } from "../../kernel-model/commands/terminal.js";
+import { KINDS, type Kind } from "./program.js";
+
+/** The value of --NAME: a number from `least` up. */
+export function whole(name: string, text: unknown, least: number): number {
+	if (!/^[0-9]+$/.test(String(text)) || Number(text) < least) {
+		throw new UsageError(`--${name}: expected a number from ${least} up, found ${text}`);
+	}
+	return Number(text);
+}
+
+/** The value of --kinds. */
+export function kindsOf(text: string): Kind[] {
+	return text.split(",").map((name) => {
+		if (!(name in KINDS)) {
+			throw new UsageError(`--kinds: expected ${Object.keys(KINDS).join(", ")}, found ${name}`);
+		}
+		return name as Kind;
+	});
+}
+
+/** The value of --at. */
+export function placeOf(text: string): { round: number; path: string } {
+	const [, round, path] = /^([0-9]+):([0-9:]*)$/.exec(text) ?? [];
+	if (path === undefined) throw new UsageError(`--at: expected ROUND:PATH, found ${text}`);
+	return { round: Number(round), path };
+}

@@ -12,6 +12,8 @@ export const SERIES: readonly string[] = "6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7
 
 /** How long a machine may take for an answer, ms: it has to boot, on a busy host. */
 const PATIENCE = 120_000;
+/** Tries: on a busy machine a kernel's own checks of its clocks may fail, which ends it. */
+const BOOTS = 3;
 
 /** A script beside this file or, seen from dist/, in the sources. */
 function scriptFile(name: string): string {
@@ -83,8 +85,15 @@ export function machineCommand(image: string): string {
 }
 
 /** Boots an image; see machineCommand. Throws AgentError. */
-export function startMachine(image: string): Promise<Agent> {
-	return Agent.start(machineCommand(image), PATIENCE);
+export async function startMachine(image: string): Promise<Agent> {
+	const command = machineCommand(image);
+	for (let tries = BOOTS; ; tries--) {
+		try {
+			return await Agent.start(command, PATIENCE);
+		} catch (error) {
+			if (!(error instanceof AgentError) || tries === 1) throw error;
+		}
+	}
 }
 
 /** The agent that a command of ours is to use: here, behind a command, or in a machine. */

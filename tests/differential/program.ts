@@ -23,6 +23,8 @@ export interface Abilities {
 	vrf: boolean;
 	/** Sysctls of the list below that it has. */
 	sysctls: readonly string[];
+	/** Nothing is to hang on single milliseconds. */
+	exact?: boolean;
 	/** Also programs with hundreds of sockets, and such that let seconds pass. */
 	long?: boolean;
 }
@@ -356,7 +358,8 @@ class Renderer {
 			const name = names[b % names.length];
 			const values = SYSCTLS[name];
 			const value = values[c % values.length];
-			this.write(process, name, value);
+			const timed = this.can.exact === true && name.endsWith("tw_reuse_delay");
+			this.write(process, name, timed ? values[0] : value);
 			return;
 		}
 		if (kind === "fork") {

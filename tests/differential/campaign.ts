@@ -144,6 +144,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	const kinds = options.kinds ?? able.kinds;
 	const abilities = {
 		...able,
+		exact: options.draws !== undefined,
 		kinds: able.kinds.filter((kind) => kinds.includes(kind)),
 		long: options.draws !== undefined,
 	};

@@ -4,6 +4,7 @@
  * recording, which the player then checks like every other.
  */
 
+import { O_NONBLOCK } from "../include/linux/net.js";
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
 import {
 	type Agent,
@@ -12,11 +13,24 @@ import {
 	type KernelDraw,
 	readAnswer,
 } from "./agent/agent.js";
-import { type Marshalled, Marshaller, recordedText } from "./agent/marshal.js";
+import {
+	type Marshalled,
+	Marshaller,
+	O_WRONLY,
+	openRequest,
+	recordedText,
+} from "./agent/marshal.js";
 import { RealSetup, type SetupAction } from "./agent/rtnetlink.js";
 import { drawLine, drawsHeader, EPOCH, perturbLine } from "./exact.js";
 import { Operands } from "./operands.js";
-import { isRelevant, type Outcome, type PlayOptions, playScript, readScript } from "./player.js";
+import {
+	CHOOSING,
+	isRelevant,
+	type Outcome,
+	type PlayOptions,
+	playScript,
+	readScript,
+} from "./player.js";
 import { runSetup, SetupError } from "./setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "./strace.js";
 
@@ -25,8 +39,6 @@ export const SLEEP_LIMIT = 250;
 
 const FORKS = new Set(["fork", "vfork", "clone"]);
 const ENDS = new Set(["exit", "exit_group"]);
-/** Calls that may choose a port, which getsockname() then shows. */
-const CHOOSING = new Set(["bind", "listen", "connect", "send", "sendto", "write"]);
 
 /** A recording and, for each of its lines, the line of the script. */
 export interface Recording {
@@ -107,8 +119,8 @@ export class DrawRecorder {
 
 /** Slots of UDP's tables, as the kernel's log says at boot; null if it does not. */
 async function udpSlots(agent: Agent): Promise<number | null> {
-	const path = Buffer.from("/dev/kmsg\0").toString("hex");
-	const fd = Number((await agent.request(`0 openat -100 =${path} 0x800 0`)).split(" ")[0]);
+	const opened = await agent.request(`0 ${openRequest("/dev/kmsg", O_NONBLOCK)}`);
+	const fd = Number(opened.split(" ")[0]);
 	if (!(fd >= 0)) return null;
 	let found: number | null = null;
 	for (let ended = false; !ended && found === null; ) {
@@ -302,8 +314,7 @@ class Recorder {
 
 	/** Words of the lines of a file; none where there is no such file. */
 	private async readTable(path: string): Promise<string[][]> {
-		const name = Buffer.from(`${path}\0`).toString("hex");
-		const { result: fd } = await this.call(`openat -100 =${name} 0 0`);
+		const { result: fd } = await this.call(openRequest(path, 0));
 		if (fd < 0) return [];
 		const { result, memory } = await this.call(`read ${fd} ?16384 16384`);
 		await this.call(`close ${fd}`);
@@ -326,8 +337,7 @@ class Recorder {
 			return 0;
 		}
 		if (action.kind === "sysctl") {
-			const path = Buffer.from(`${action.path}\0`).toString("hex");
-			const { result: fd } = await this.call(`openat -100 =${path} 1 0`);
+			const { result: fd } = await this.call(openRequest(action.path, O_WRONLY));
 			if (fd < 0) return fd;
 			const text = Buffer.from(action.text);
 			const { result } = await this.call(`write ${fd} =${text.toString("hex")} ${text.length}`);

@@ -185,10 +185,8 @@ function differs(outcome: Outcome): boolean {
 
 const FORKS = ["fork", "vfork", "clone", "clone3"] as const;
 
-/** Calls that can bear on ports. Every other line of a recording is passed over, counted. */
-const RELEVANT = new Set<string>([
-	...FORKS,
-	"socket",
+/** Calls that files have not. */
+const ONLY_SOCKETS = new Set([
 	"bind",
 	"listen",
 	"accept",
@@ -199,6 +197,13 @@ const RELEVANT = new Set<string>([
 	"setsockopt",
 	"getsockopt",
 	"shutdown",
+]);
+
+/** Calls that can bear on ports. Every other line of a recording is passed over, counted. */
+const RELEVANT = new Set<string>([
+	...FORKS,
+	"socket",
+	...ONLY_SOCKETS,
 	"close",
 	"dup",
 	"dup2",
@@ -245,21 +250,7 @@ export function readScript(text: string, file: string, above = 0): Parsed {
 }
 
 /** Calls that may choose a port for their socket. */
-const CHOOSING = new Set(["bind", "listen", "connect", ...SENDS]);
-
-/** Calls that files have not. */
-const ONLY_SOCKETS = new Set([
-	"bind",
-	"listen",
-	"accept",
-	"accept4",
-	"connect",
-	"getsockname",
-	"getpeername",
-	"setsockopt",
-	"getsockopt",
-	"shutdown",
-]);
+export const CHOOSING: ReadonlySet<string> = new Set(["bind", "listen", "connect", ...SENDS]);
 
 /** Calls whose syntax may be beyond the reader: they bear on ports only in forms that it reads. */
 const TOLERANT = new Set([

@@ -14,8 +14,6 @@
  *                                 RELEASE is upstream's where uname -r names a whole series
  *   reset              PID        ends all tasks; task 0 begins in fresh namespaces, lo down
  *   limit MS           0          interrupts calls that sleep longer (-EINTR); 1000 at first
- *   marker PATH        0          opens a file to which each call first writes "#N", N the
- *                                 calls since reset; for trace_marker
  *   draws              0          from now on calls' answers show the draws of port searches:
  *                                 in a virtual machine, by kprobes
  *   perturb            HEX        table_perturb, 8 digits for each of its numbers
@@ -80,7 +78,7 @@
 #define ARGS 6
 #define ARENA 131072
 #define REPEATED 4 /* calls in a round of repeat, at most */
-#define MARKER_FD 1000 /* where no program of ours gets to */
+#define FIRST_FREE 1000 /* above the descriptors that the agent itself has */
 
 static const struct {
 	const char *name;
@@ -106,16 +104,13 @@ struct slot {
 	int turn;
 	pid_t pid;
 	int limit;
-	unsigned long calls;
 	char request[REQUEST];
 	char answer[ANSWER];
 };
 
 static struct slot *slots;
 static int input, output;
-static int marker = -1;
 static int limit_ms = 1000;
-static unsigned long counted;
 static const char *users = "0";
 
 /* Ends the agent, and the machine of which it is the first process. */
@@ -350,13 +345,6 @@ static void answer_call(struct slot *slot, char *name, char *rest)
 			return;
 		}
 	}
-	if (marker >= 0) {
-		char mark[32];
-		int length = snprintf(mark, sizeof(mark), "#%lu\n", slot->calls);
-
-		if (write(marker, mark, length) < 0)
-			refuse("marker");
-	}
 	result = make_call(slot, number, args, &begin, &end);
 	if (number == SYS_setuid || number == SYS_setresuid)
 		end_with_agent();
@@ -559,7 +547,7 @@ static void enter_namespaces(int virtual, int ready[2], int go[2])
 	if (!virtual && setresuid(0, 0, 0) < 0)
 		refuse("setresuid");
 	end_with_agent();
-	for (int fd = 3; fd < MARKER_FD; fd++)
+	for (int fd = 3; fd < FIRST_FREE; fd++)
 		close(fd);
 	for (int fd = 0; fd < 3; fd++) {
 		close(fd);
@@ -614,7 +602,6 @@ static int begin(int virtual)
 
 	for (int task = 0; task < TASKS; task++)
 		end_task(&slots[task]);
-	counted = 0;
 	stay();
 	if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
 		refuse("pipe");
@@ -951,7 +938,6 @@ static void to_task(char *word, char *rest)
 		}
 		slots[other].turn = 0;
 	} else {
-		slot->calls = ++counted;
 		slot->limit = limit_ms;
 	}
 	sends = may_send(rest);
@@ -993,16 +979,6 @@ static void request(char *line, int virtual)
 		answerf(fault == NULL ? "0" : "! %s", fault);
 	} else if (strcmp(word, "perturb") == 0) {
 		answer_perturb(rest);
-	} else if (strcmp(word, "marker") == 0 && rest != NULL) {
-		int fd = open(rest, O_WRONLY | O_CLOEXEC);
-
-		if (fd < 0 || dup3(fd, MARKER_FD, O_CLOEXEC) < 0) {
-			answerf("! %.100s: %s", rest, strerror(errno));
-		} else {
-			close(fd);
-			marker = MARKER_FD;
-			answer("0");
-		}
 	} else {
 		to_task(word, rest);
 	}

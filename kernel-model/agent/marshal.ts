@@ -30,6 +30,13 @@ const ADDRESS_SIZE = SIZEOF_SOCKADDR_STORAGE + 32;
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
+export const O_WRONLY = 1;
+
+/** Opens a file, by its whole path. */
+export function openRequest(path: string, flags: number): string {
+	return `openat -100 =${hex(new TextEncoder().encode(`${path}\0`))} ${flags} 0`;
+}
+
 /** Where in the memory of a sockaddr its port lies, in hex digits. */
 const PORT_AT = 4;
 
@@ -174,8 +181,8 @@ export class Marshaller {
 				return plain(...[0, 1, 2].map((index) => operands.int(index, "a user")));
 			case "openat": {
 				// Sysctl files alone, to write to them.
-				const path = Buffer.from(`${operands.string(1, "a path")}\0`);
-				return { request: `openat -100 =${hex(path)} 1 0`, args: () => call.args };
+				const request = openRequest(operands.string(1, "a path"), O_WRONLY);
+				return { request, args: () => call.args };
 			}
 			case "unshare":
 				return plain(operands.int(0, "flags"));

@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
 import type { Agent } from "../../kernel-model/agent/agent.js";
+import { O_WRONLY, openRequest } from "../../kernel-model/agent/marshal.js";
 import {
 	type DrawRecorder,
 	judge,
@@ -121,8 +122,8 @@ export async function abilitiesOf(agent: Agent, version: string): Promise<Abilit
 	}
 	const sysctls: string[] = [];
 	for (const name of Object.keys(SYSCTLS)) {
-		const path = Buffer.from(`/proc/sys/${name.replaceAll(".", "/")}\0`).toString("hex");
-		if ((await ask(`openat -100 =${path} 1 0`)) >= 0) sysctls.push(name);
+		const path = `/proc/sys/${name.replaceAll(".", "/")}`;
+		if ((await ask(openRequest(path, O_WRONLY))) >= 0) sysctls.push(name);
 	}
 	let vrf = true;
 	try {

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `npm run fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
-import { parseArgs } from "node:util";
 import { AgentError } from "../../kernel-model/agent/agent.js";
-import { seedOf, styled, UsageError, versionOf } from "../../kernel-model/commands/terminal.js";
+import {
+	parse,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+} from "../../kernel-model/commands/terminal.js";
 import { startAgent } from "../../kernel-model/vm/machine.js";
 import { branchesOf, neverReached, watchBranches } from "./branches.js";
 import { type Campaign, runCampaign } from "./campaign.js";
-import { kindsOf, placeOf, whole } from "./options.js";
+import { kindsOf, placeOf, progressLine, SHRINKING, whole } from "./options.js";
 import { KINDS } from "./program.js";
 
 const HELP = `usage: npm run fuzz -- [OPTIONS]
@@ -51,24 +56,6 @@ function shardOf(text: string): { i: number; n: number } {
 	return { i: Number(i), n: Number(n) };
 }
 
-/** Where the campaign is, on a terminal in place, else a line every ten seconds. */
-function progress(
-	began: number,
-): (done: { operations: number; programs: number; shrinking: boolean }) => void {
-	const tty = process.stderr.isTTY;
-	let last = began;
-	return (done) => {
-		const now = Date.now();
-		if (now - last < (tty ? 200 : 10_000)) return;
-		last = now;
-		const rate = Math.round(done.operations / ((now - began) / 1000));
-		const text = done.shrinking
-			? "a difference: looking for a smaller program"
-			: `${done.operations} calls, ${done.programs} programs, ${rate} calls/s`;
-		process.stderr.write(tty ? `\r\u001b[K${text}` : `${text}\n`);
-	};
-}
-
 function sorted(map: ReadonlyMap<string, number>): [string, number][] {
 	return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 }
@@ -96,28 +83,22 @@ function report(done: Campaign, release: string, version: string, all: boolean):
 }
 
 async function main(): Promise<number> {
-	let values: Record<string, unknown>;
-	try {
-		({ values } = parseArgs({
-			options: {
-				ops: { type: "string", default: "50000" },
-				seed: { type: "string", default: "1" },
-				shard: { type: "string", default: "1/1" },
-				kernel: { type: "string", default: "running" },
-				agent: { type: "string" },
-				image: { type: "string" },
-				kinds: { type: "string" },
-				size: { type: "string", default: "400" },
-				at: { type: "string" },
-				"no-shrink": { type: "boolean", default: false },
-				json: { type: "boolean", default: false },
-				coverage: { type: "boolean", default: false },
-				help: { type: "boolean", default: false },
-			},
-		}));
-	} catch (error) {
-		throw new UsageError(error instanceof Error ? error.message.split(". ")[0] : String(error));
-	}
+	const { values, positionals } = parse(process.argv.slice(2), {
+		ops: { type: "string", default: "50000" },
+		seed: { type: "string", default: "1" },
+		shard: { type: "string", default: "1/1" },
+		kernel: { type: "string", default: "running" },
+		agent: { type: "string" },
+		image: { type: "string" },
+		kinds: { type: "string" },
+		size: { type: "string", default: "400" },
+		at: { type: "string" },
+		"no-shrink": { type: "boolean", default: false },
+		json: { type: "boolean", default: false },
+		coverage: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (positionals.length > 0) throw new UsageError(`unexpected ${positionals[0]}`);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;
@@ -132,6 +113,7 @@ async function main(): Promise<number> {
 		versionOf(String(values.kernel), release());
 	const agent = await startAgent(values.agent, values.image);
 	const began = Date.now();
+	const show = progressLine();
 	try {
 		const version = versionOf(String(values.kernel), agent.hello.release);
 		const branches = values.coverage === true ? await watchBranches() : null;
@@ -145,7 +127,10 @@ async function main(): Promise<number> {
 			shrink: values["no-shrink"] !== true,
 			...kinds,
 			...at,
-			progress: progress(began),
+			progress: ({ operations: calls, programs, shrinking }) => {
+				const rate = Math.round(calls / ((Date.now() - began) / 1000));
+				show(shrinking ? SHRINKING : `${calls} calls, ${programs} programs, ${rate} calls/s`);
+			},
 		});
 		if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
 		const seconds = (Date.now() - began) / 1000;

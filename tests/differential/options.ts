@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Options that the campaigns share; each throws UsageError. */
+/** What the campaigns' command lines share. Readers of options throw UsageError. */
 import { UsageError } from "../../kernel-model/commands/terminal.js";
 import { KINDS, type Kind } from "./program.js";
 
@@ -26,4 +26,19 @@ export function placeOf(text: string): { round: number; path: string } {
 	const [, round, path] = /^([0-9]+):([0-9:]*)$/.exec(text) ?? [];
 	if (path === undefined) throw new UsageError(`--at: expected ROUND:PATH, found ${text}`);
 	return { round: Number(round), path };
+}
+
+/** What a campaign says of itself once one program differs. */
+export const SHRINKING = "a difference: looking for a smaller program";
+
+/** Where a campaign is: on a terminal in place, else a line every ten seconds. */
+export function progressLine(prefix = ""): (text: string) => void {
+	const tty = process.stderr.isTTY;
+	let last = Date.now();
+	return (text) => {
+		const now = Date.now();
+		if (now - last < (tty ? 200 : 10_000)) return;
+		last = now;
+		process.stderr.write(tty ? `\r\u001b[K${prefix}${text}` : `${prefix}${text}\n`);
+	};
 }

@@ -5,10 +5,10 @@
  * then: every result is compared as it is, and so are the draws.
  */
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { AgentError } from "../../kernel-model/agent/agent.js";
 import {
+	parse,
 	readFile,
 	seedOf,
 	styled,
@@ -18,7 +18,7 @@ import {
 import { DrawRecorder } from "../../kernel-model/live.js";
 import { SERIES, startMachine } from "../../kernel-model/vm/machine.js";
 import { type Difference, runCampaign } from "./campaign.js";
-import { kindsOf, placeOf, whole } from "./options.js";
+import { kindsOf, placeOf, progressLine, SHRINKING, whole } from "./options.js";
 import { KINDS } from "./program.js";
 import { replayText } from "./replayed.js";
 
@@ -63,17 +63,6 @@ interface Summary {
 	seconds: number;
 }
 
-function progressLine(name: string): (text: string) => void {
-	const tty = process.stderr.isTTY;
-	let last = Date.now();
-	return (text) => {
-		const now = Date.now();
-		if (now - last < (tty ? 200 : 10_000)) return;
-		last = now;
-		process.stderr.write(tty ? `\r\u001b[K${name}: ${text}` : `${name}: ${text}\n`);
-	};
-}
-
 const HEADER = ["kernel", "model", "operations", "draws", "searches", "no port", "mismatches", "s"];
 const WIDTHS = [10, 10, 12, 10, 10, 10, 11, 8];
 
@@ -115,7 +104,7 @@ async function onMachine(
 	try {
 		const { release } = agent.hello;
 		const model = versionOf(String(values.model), release);
-		const show = progressLine(release);
+		const show = progressLine(`${release}: `);
 		let draws = 0;
 		const done = await runCampaign({
 			agent,
@@ -131,8 +120,7 @@ async function onMachine(
 			},
 			...(values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) }),
 			...(values.at === undefined ? {} : { at: placeOf(String(values.at)) }),
-			progress: ({ operations, shrinking }) =>
-				show(shrinking ? "a difference: looking for a smaller program" : `${operations} calls`),
+			progress: ({ operations, shrinking }) => show(shrinking ? SHRINKING : `${operations} calls`),
 		});
 		const { coverage } = done;
 		const summary: Summary = {
@@ -182,28 +170,22 @@ function drawsIn(text: string): number {
 }
 
 async function main(): Promise<number> {
-	let values: Record<string, unknown>;
-	try {
-		({ values } = parseArgs({
-			options: {
-				kernel: { type: "string", default: "6.12" },
-				all: { type: "boolean", default: false },
-				image: { type: "string" },
-				model: { type: "string", default: "running" },
-				ops: { type: "string", default: "5000" },
-				seed: { type: "string", default: "1" },
-				kinds: { type: "string" },
-				size: { type: "string", default: "400" },
-				at: { type: "string" },
-				save: { type: "string" },
-				load: { type: "string" },
-				json: { type: "boolean", default: false },
-				help: { type: "boolean", default: false },
-			},
-		}));
-	} catch (error) {
-		throw new UsageError(error instanceof Error ? error.message.split(". ")[0] : String(error));
-	}
+	const { values, positionals } = parse(process.argv.slice(2), {
+		kernel: { type: "string", default: "6.12" },
+		all: { type: "boolean", default: false },
+		image: { type: "string" },
+		model: { type: "string", default: "running" },
+		ops: { type: "string", default: "5000" },
+		seed: { type: "string", default: "1" },
+		kinds: { type: "string" },
+		size: { type: "string", default: "400" },
+		at: { type: "string" },
+		save: { type: "string" },
+		load: { type: "string" },
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (positionals.length > 0) throw new UsageError(`unexpected ${positionals[0]}`);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;

@@ -70,7 +70,7 @@ describe("a datagram", () => {
 	for (const protocol of ["udp", "udplite"]) {
 		for (const [to, places] of Object.entries(PLACES)) {
 			const six = to === "[::1]" ? "6" : "";
-			const any = six === "" ? "0.0.0.0" : "[::]";
+			const wildcard = six === "" ? "0.0.0.0" : "[::]";
 			const made = (title: string, name: string) => {
 				const family = title.includes("mapped") || title.includes("of IPv6") ? "6" : six;
 				const host = title.includes("mapped")
@@ -79,7 +79,7 @@ describe("a datagram", () => {
 						? "[::]"
 						: title.includes("address") || title === "connected"
 							? to
-							: any;
+							: wildcard;
 				return `
 					${protocol}${family} ${name} with SO_REUSEADDR
 					${title.includes("device") ? `${name} device lo` : ""}

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The command line: `inet-port-model --help`. */
 import { release } from "node:os";
-import { AgentError } from "./agent/agent.js";
 import { live } from "./commands/live.js";
 import {
 	json,
 	parse,
 	readFile,
+	runCommand,
 	seedOf,
 	styled,
 	UsageError,
@@ -16,7 +16,7 @@ import {
 import { readDraws, splitRecordings } from "./exact.js";
 import { reportMatrix } from "./matrix.js";
 import { type Outcome, playScript, readScript, type Verdict } from "./player.js";
-import { type Parsed, ScriptError } from "./strace.js";
+import type { Parsed } from "./strace.js";
 import { CHANGES, DEFAULT_VERSION, VERSIONS } from "./versions.js";
 
 const HELP = `usage: inet-port-model COMMAND [OPTIONS]
@@ -265,18 +265,4 @@ async function main(argv: string[]): Promise<number> {
 	}
 }
 
-// A reader that closes the pipe early is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-	if (error.code === "EPIPE") process.exit(0);
-	throw error;
-});
-
-try {
-	process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-	const bad =
-		error instanceof UsageError || error instanceof ScriptError || error instanceof AgentError;
-	if (!bad) throw error;
-	process.stderr.write(`inet-port-model: ${error.message}\n`);
-	process.exitCode = 2;
-}
+await runCommand("inet-port-model", () => main(process.argv.slice(2)));

@@ -35,6 +35,11 @@ export interface KernelOptions {
 	random?: Random;
 	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
 	clock?: { phase: number; lateness: number };
+	/**
+	 * Which SYNs time-wait refuses, of those that it may or may not: bit n stands for the n-th
+	 * whose number is newer or older than that of the connection before by a secret; 0, none.
+	 */
+	olderSyns?: number;
 	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
 	tables?: { ehash?: number; bhash?: number; lhash2?: number; udp?: number };
 }
@@ -74,6 +79,8 @@ export class Kernel implements Stack {
 	found_tw = 0;
 	held = 0;
 	last_isn = 0;
+	older_syns = 0;
+	unsure_syns = 0;
 	held_freed = false;
 	readonly loopback: Segment[] = [];
 	trace: PortSearchTrace | null = null;
@@ -92,6 +99,7 @@ export class Kernel implements Stack {
 		}
 		this.changes = changes;
 		this.timers = new TimerQueue(options.clock?.phase, options.clock?.lateness);
+		this.older_syns = options.olderSyns ?? 0;
 		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
 		const udp = UDP_HTABLE_SIZE_DEFAULT;
 		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, udp, ...options.tables };

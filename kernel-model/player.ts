@@ -133,6 +133,8 @@ export interface PlayOptions {
 	variants?: boolean;
 	/** See KernelOptions. */
 	clock?: { phase: number; lateness: number };
+	/** See KernelOptions. */
+	olderSyns?: number;
 	/**
 	 * What no recorded call received was never read. Not given: programs of which the
 	 * recording shows no call that receives have read everything, by read().
@@ -147,22 +149,30 @@ export interface PlayOptions {
 }
 
 /**
- * Plays a whole script. A recording does not show what was read by read(), where in a jiffy
- * it began, nor how late a busy machine ran its timers: if something differs, the other ways
- * are tried, clocks where it has time stamps, and the first that explains everything counts.
+ * Plays a whole script. A recording does not show what was read by read(), which SYN had the
+ * newer number where a secret decides, where in a jiffy it began, nor how late a busy machine
+ * ran its timers: if something differs, the other ways are tried, clocks where it has time
+ * stamps, and the first that explains everything counts.
  */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
-	const plain = [...new Player(script, options).play()];
+	const first = new Player(script, options);
+	const plain = [...first.play()];
 	if (options.variants === false || !plain.some(differs)) return plain;
-	for (const variant of variants(script, options)) {
+	for (const variant of variants(script, options, first.unsureSyns)) {
 		const outcomes = [...new Player(script, { ...options, ...variant }).play()];
 		if (!outcomes.some(differs)) return outcomes;
 	}
 	return plain;
 }
 
-/** What a recording leaves open, the likelier first. */
-function* variants(script: Parsed, options: PlayOptions): Generator<PlayOptions> {
+/** SYNs of which both outcomes are tried: alone, and together with clocks. */
+const UNSURE = 8;
+const UNSURE_BY_CLOCK = 2;
+
+/** What a recording leaves open, the likelier first; `unsure` SYNs came newer or older. */
+function* variants(script: Parsed, options: PlayOptions, unsure: number): Generator<PlayOptions> {
+	const outcomes = 1 << Math.min(unsure, UNSURE);
+	for (let olderSyns = 1; olderSyns < outcomes; olderSyns++) yield { olderSyns };
 	const shows = (what: (call: CallLine) => boolean) =>
 		script.lines.some((line) => line.kind === "call" && what(line));
 	const known =
@@ -172,9 +182,12 @@ function* variants(script: Parsed, options: PlayOptions): Generator<PlayOptions>
 	const reads = known ? [{}] : [{}, { unread: true }];
 	yield* reads.slice(1);
 	if (!shows(({ time }) => time !== null)) return;
-	for (const lateness of [0, 1, 2, 4, 8]) {
-		for (let phase = 0; phase < JIFFY; phase++) {
-			for (const read of reads) yield { ...read, clock: { phase, lateness } };
+	const byClock = 1 << Math.min(unsure, UNSURE_BY_CLOCK);
+	for (let olderSyns = 0; olderSyns < byClock; olderSyns++) {
+		for (const lateness of [0, 1, 2, 4, 8]) {
+			for (let phase = 0; phase < JIFFY; phase++) {
+				for (const read of reads) yield { ...read, olderSyns, clock: { phase, lateness } };
+			}
 		}
 	}
 }
@@ -347,6 +360,7 @@ export class Player {
 			...(options.version === undefined ? {} : { version: options.version }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
+			...(options.olderSyns === undefined ? {} : { olderSyns: options.olderSyns }),
 			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
 			...(this.random === null ? {} : { random: this.random }),
 			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
@@ -386,6 +400,11 @@ export class Player {
 		for (const line of lines) {
 			if (line.kind === "exit" && line.pid !== null) this.exits.set(line.pid, line);
 		}
+	}
+
+	/** SYNs so far of which a secret decided whether time-wait gave way to them. */
+	get unsureSyns(): number {
+		return this.kernel.unsure_syns;
 	}
 
 	/** Plays every line in the order in which things happened. Throws ScriptError. */

@@ -764,6 +764,70 @@ ${before}
 	});
 });
 
+describe("a SYN that meets TIME_WAIT at a server", () => {
+	/**
+	 * The server closed first. A socket that `before` prepared connects from the same port,
+	 * `later` s after, and asks `peer` who its peer is.
+	 */
+	const recording = (before: string, peer: string, later = 0) =>
+		`
+socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3
+bind(3, ${in4(5000)}, 16) = 0
+listen(3, 5) = 0
+socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 4
+setsockopt(4, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0
+bind(4, ${in4(6000)}, 16) = 0
+connect(4, ${in4(5000)}, 16) = 0
+accept(3, NULL, NULL) = 5
+close(5) = 0
+${before}
+close(4) = 0
+TIME setsockopt(7, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0
+TIME bind(7, ${in4(6000)}, 16) = 0
+TIME connect(7, ${in4(5000)}, 16) = -1 EINPROGRESS (Operation now in progress)
+TIME getpeername(7, ${peer}
+`
+			.trim()
+			.split("\n")
+			.map((line) =>
+				line.replace(/^(TIME )?/, (late) => `${1700000000 + (late === "" ? 0 : later)}.000000 `),
+			)
+			.join("\n");
+	const differs = (text: string) =>
+		playScript(readScript(`${text}\n`, "script")).some(({ verdict }) => verdict === "mismatch");
+	const SOCKET = "socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 7";
+	const DISCONNECT = "connect(7, {sa_family=AF_UNSPEC}, 16) = 0";
+	const CONNECTED = `${in4(5000)}, [16]) = 0`;
+	const REFUSED = "NULL, NULL) = -1 ENOTCONN (Transport endpoint is not connected)";
+
+	it("is newer if its number comes from the clock", () => {
+		expect(differs(recording(SOCKET, CONNECTED))).toBe(false);
+		expect(differs(recording(SOCKET, REFUSED))).toBe(true);
+	});
+
+	// tcp_disconnect leaves a number in write_seq, which has nothing to do with the clock.
+	it("may be newer or older if its socket was disconnected before", () => {
+		const before = `${SOCKET}\n${DISCONNECT}`;
+		expect(differs(recording(before, CONNECTED))).toBe(false);
+		expect(differs(recording(before, REFUSED))).toBe(false);
+	});
+
+	it("is newer by its time stamp some time later", () => {
+		const before = `${SOCKET}\n${DISCONNECT}`;
+		expect(differs(recording(before, CONNECTED, 1))).toBe(false);
+		expect(differs(recording(before, REFUSED, 1))).toBe(true);
+	});
+
+	it("is newer if its socket had that very connection", () => {
+		const text = (peer: string) =>
+			recording("shutdown(4, SHUT_RDWR) = 0\nconnect(4, {sa_family=AF_UNSPEC}, 16) = 0", peer)
+				.replaceAll("(7, ", "(4, ")
+				.replace(/.*close\(4\).*\n.*\n.*\n/, ""); // it is bound still
+		expect(differs(text(CONNECTED))).toBe(false);
+		expect(differs(text(REFUSED))).toBe(true);
+	});
+});
+
 describe("a socket that the model leaves out", () => {
 	it("is passed over, and so are options that are no port's", () => {
 		matches(

@@ -201,10 +201,13 @@ export class SockTable extends Slab {
 	icsk_ack_ato = this.u8();
 	/**
 	 * Whose sequence numbers this side sends, and whose it expects: each connection has one
-	 * number that stands for all of its own. 0: none yet.
+	 * number that stands for all of its own. 0: none yet; odd: they go on from another
+	 * connection's instead of following the clock.
 	 */
 	snd_isn = this.u32();
 	rcv_isn = this.u32();
+	/** Whose numbers the next connection goes on from; 0: it takes them from the clock. */
+	write_seq = this.u32();
 	/** When a segment out of window was last answered, ms; 0: never. */
 	last_oow_ack_time = this.f64();
 	/** SYNs or FINs sent again. */

@@ -95,8 +95,14 @@ export interface Stack {
 	/** The sock that a call holds, and whether it was freed meanwhile (sk_refcnt). */
 	held: number;
 	held_freed: boolean;
-	/** The last sequence space that was given out (secure_tcp_seq). */
+	/** The last sequence space that was given out. */
 	last_isn: number;
+	/**
+	 * For each SYN of which only a secret tells whether its number is newer than what a
+	 * time-wait socket saw, from the lowest bit on: 1 if it is not; and how many there were.
+	 */
+	older_syns: number;
+	unsure_syns: number;
 	/** Segments on their way over loopback. */
 	readonly loopback: Segment[];
 	/** Where searches report what they do; null: nowhere. */
@@ -149,4 +155,8 @@ export interface Segment {
 	length: number;
 	seq: number;
 	ack: number;
+	/** Of a SYN: write_seq of who sent it. */
+	isn_from: number;
+	/** Of a SYN: time-wait gave way to it and set the number of the answer. */
+	tcp_tw_isn: boolean;
 }

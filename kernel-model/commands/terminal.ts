@@ -4,11 +4,33 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { AgentError } from "../agent/agent.js";
 import type { Outcome } from "../player.js";
+import { ScriptError } from "../strace.js";
 import { VERSIONS, versionFor } from "../versions.js";
 
 /** Bad input: one line on standard error, exit status 2. */
 export class UsageError extends Error {}
+
+/**
+ * Runs a command to its exit status: 2 for what the user can mend, told in one line. A
+ * reader that closes the pipe early is no error.
+ */
+export async function runCommand(name: string, main: () => Promise<number>): Promise<void> {
+	process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+		if (error.code === "EPIPE") process.exit(0);
+		throw error;
+	});
+	try {
+		process.exitCode = await main();
+	} catch (error) {
+		const bad =
+			error instanceof UsageError || error instanceof ScriptError || error instanceof AgentError;
+		if (!bad) throw error;
+		process.stderr.write(`${name}: ${error.message}\n`);
+		process.exitCode = 2;
+	}
+}
 
 export function styled(style: string, text: string): string {
 	return process.stdout.isTTY && process.env.NO_COLOR === undefined

@@ -514,6 +514,7 @@ function __inet_check_established(
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
 	if (tw !== 0) {
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
+		S.write_seq[sk] = S.snd_isn[tw]; // tcp_twsk_unique
 		if (bound) inet_twsk_deschedule_put(k, tw);
 	}
 	return CANDIDATE_OK;

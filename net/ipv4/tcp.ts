@@ -46,7 +46,7 @@ import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_s
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
 import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
-import { tcp_send_active_reset, tcp_send_fin, tcp_transmit_skb } from "./tcp_output.js";
+import { new_isn, tcp_send_active_reset, tcp_send_fin, tcp_transmit_skb } from "./tcp_output.js";
 import { run_timers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /** A closed socket leaves the tables, and gives up a port that bind() did not name. */
@@ -196,6 +196,7 @@ export function tcp_disconnect(k: Stack, sk: number): number {
 	tcp_clear_xmit_timers(k, sk);
 	S.rcv_unread[sk] = 0;
 	S.icsk_ack_ato[sk] = 0;
+	S.write_seq[sk] = S.snd_isn[sk] || new_isn(k, true);
 	S.skc_dport[sk] = 0;
 	inet_bhash2_reset_saddr(k, sk);
 	S.sk_shutdown[sk] = 0;

@@ -69,7 +69,7 @@ import {
 } from "./tcp.js";
 import { tcp_rcv_state_process, tcp_store_ts_recent } from "./tcp_input.js";
 import { TCP_TW_ACK, TCP_TW_RST, TCP_TW_SYN, tcp_timewait_state_process } from "./tcp_minisocks.js";
-import { tcp_connect, turn_around } from "./tcp_output.js";
+import { new_isn, tcp_connect, turn_around } from "./tcp_output.js";
 import { tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /** How exactly a recording's time stamps tell when segments came, ms. */
@@ -203,7 +203,8 @@ function tcp_conn_request(k: Stack, sk: number, skb: Segment): void {
 	// The request itself is not kept: over loopback its last segment comes at once.
 	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
-	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp, oif, ++k.last_isn, skb.seq);
+	const isn = new_isn(k, skb.tcp_tw_isn);
+	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp, oif, isn, skb.seq);
 }
 
 /**
@@ -289,10 +290,11 @@ function inet_lookup_listener(k: Stack, skb: Segment): number {
 function tcp_time_wait_rcv(k: Stack, tw: number, skb: Segment): number {
 	const S = k.sock;
 	const seq = S.snd_isn[tw];
-	const action = tcp_timewait_state_process(k, tw, skb.flags, skb.length, skb.seq);
+	const action = tcp_timewait_state_process(k, tw, skb);
 	if (action === TCP_TW_SYN) {
 		const listener = inet_lookup_listener(k, skb);
 		if (listener !== 0) {
+			skb.tcp_tw_isn = true;
 			inet_twsk_deschedule_put(k, tw);
 			return listener;
 		}

@@ -2,7 +2,7 @@
 /** net/ipv4/tcp_minisocks.c: connections in TIME_WAIT, and what a segment does to them. */
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
-import type { Stack } from "../../include/net/stack.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
 	TCP_TIMEWAIT_LEN,
@@ -21,6 +21,9 @@ import {
 } from "./inet_timewait_sock.js";
 import { tcp_done } from "./tcp.js";
 import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
+
+/** How far apart a recording's time stamps and the clock of time stamps in segments may be, ms. */
+const TIMED_WITHIN = 50;
 
 export const TCP_TW_SUCCESS = 0;
 export const TCP_TW_RST = 1;
@@ -51,19 +54,28 @@ export function tcp_time_wait(k: Stack, sk: number, state: number, timeo: number
 }
 
 /**
- * What a segment does to a time-wait socket, and what is to be answered. `seq` names its
- * sequence space: another one than the connection's is out of window. A SYN, whose
- * numbers are always another connection's, counts as newer, because initial sequence
- * numbers grow with time.
+ * Whether a SYN counts as newer than the connection that a time-wait socket stands for: by
+ * its number, or by its time stamp, which runs on every millisecond. The number is newer if
+ * both follow the clock, or if it goes on from that connection's. Else it hangs on the
+ * secret of secure_tcp_seq, or on how the clock compares with a jump of numbers.
  */
-export function tcp_timewait_state_process(
-	k: Stack,
-	tw: number,
-	flags: number,
-	length: number,
-	seq: number,
-): number {
+function tcp_timewait_syn_newer(k: Stack, tw: number, skb: Segment): boolean {
 	const S = k.sock;
+	if (skb.isn_from === 0 && (S.rcv_isn[tw] & 1) === 0) return true;
+	if (skb.isn_from !== 0 && skb.isn_from === S.rcv_isn[tw]) return true;
+	if (k.timers.now - S.ts_recent_ms[tw] > TIMED_WITHIN) return true;
+	const older = k.unsure_syns < 32 && ((k.older_syns >>> k.unsure_syns) & 1) !== 0;
+	k.unsure_syns++;
+	return !older;
+}
+
+/**
+ * What a segment does to a time-wait socket, and what is to be answered. Its seq names its
+ * sequence space: another one than the connection's is out of window.
+ */
+export function tcp_timewait_state_process(k: Stack, tw: number, skb: Segment): number {
+	const S = k.sock;
+	const { flags, length, seq } = skb;
 	const has_rst = (flags & TCPHDR_RST) !== 0;
 	const has_syn = (flags & TCPHDR_SYN) !== 0;
 	const has_ack = (flags & TCPHDR_ACK) !== 0;
@@ -94,7 +106,7 @@ export function tcp_timewait_state_process(
 		tcp_store_ts_recent(k, tw);
 		return TCP_TW_SUCCESS;
 	}
-	if (has_syn && !has_rst && !has_ack) return TCP_TW_SYN;
+	if (has_syn && !has_rst && !has_ack && tcp_timewait_syn_newer(k, tw, skb)) return TCP_TW_SYN;
 	if (has_rst) return TCP_TW_SUCCESS;
 	if (has_ack) inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
 	return tcp_timewait_check_oow_rate_limit(k, tw);

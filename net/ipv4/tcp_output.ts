@@ -29,6 +29,15 @@ import {
 } from "./route.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
+/**
+ * Numbers for one side of a new connection: from the clock (secure_tcp_seq), which runs on
+ * by one in 64 ns, or `jumped`: a little further than an earlier connection's.
+ */
+export function new_isn(k: Stack, jumped: boolean): number {
+	k.last_isn += 2;
+	return jumped ? k.last_isn + 1 : k.last_isn;
+}
+
 /** Sends a segment of a connection. Every segment with ACK acknowledges what has arrived. */
 export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: number): void {
 	const S = k.sock;
@@ -60,7 +69,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		if ((flags & TCPHDR_ACKS_FIN) === 0) reply |= TCPHDR_FIN;
 	}
 	if (reply === 0) return;
-	push_segment(k, sk, reply, S.skc_bound_dev_if[sk], 0, S.rcv_isn[sk] || ++k.last_isn, seq);
+	push_segment(k, sk, reply, S.skc_bound_dev_if[sk], 0, S.rcv_isn[sk] || new_isn(k, false), seq);
 	turn_around(k.loopback[k.loopback.length - 1]);
 }
 
@@ -92,6 +101,8 @@ function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: numbe
 		length,
 		seq: S.snd_isn[sk],
 		ack,
+		isn_from: S.write_seq[sk],
+		tcp_tw_isn: false,
 	});
 }
 
@@ -123,6 +134,8 @@ function push_segment(
 		length,
 		seq,
 		ack,
+		isn_from: S.write_seq[sk],
+		tcp_tw_isn: false,
 	});
 }
 
@@ -162,7 +175,7 @@ export function tcp_connect(k: Stack, sk: number): void {
 	S.sk_err[sk] = 0;
 	S.sk_flags[sk] &= ~SOCK_DONE;
 	S.icsk_retransmits[sk] = 0;
-	S.snd_isn[sk] = ++k.last_isn;
+	S.snd_isn[sk] = new_isn(k, S.write_seq[sk] !== 0);
 	S.rcv_isn[sk] = 0;
 	tcp_send_syn(k, sk);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_INIT);

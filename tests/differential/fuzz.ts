@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `npm run fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
-import { AgentError } from "../../kernel-model/agent/agent.js";
 import {
 	parse,
+	runCommand,
 	seedOf,
 	styled,
 	UsageError,
@@ -190,10 +190,4 @@ async function main(): Promise<number> {
 	}
 }
 
-try {
-	process.exitCode = await main();
-} catch (error) {
-	if (!(error instanceof UsageError || error instanceof AgentError)) throw error;
-	process.stderr.write(`fuzz: ${error.message}\n`);
-	process.exitCode = 2;
-}
+await runCommand("fuzz", main);

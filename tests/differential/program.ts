@@ -191,8 +191,7 @@ export const SYSCTLS: Readonly<Record<string, readonly string[]>> = {
 	"net.ipv4.ip_nonlocal_bind": ["0", "1", "0"],
 	"net.ipv4.ip_unprivileged_port_start": ["1024", "0", "40002"],
 	"net.ipv4.tcp_tw_reuse": ["0", "1", "2"],
-	// Below 5 ms the initial sequence number decides whether a third connection gets through.
-	"net.ipv4.tcp_tw_reuse_delay": ["1000", "5"],
+	"net.ipv4.tcp_tw_reuse_delay": ["1000", "5", "1"],
 	"net.ipv6.bindv6only": ["0", "1"],
 	"net.ipv6.ip_nonlocal_bind": ["0", "1", "0"],
 	"net.ipv4.tcp_l3mdev_accept": ["1", "0"],

@@ -6,10 +6,10 @@
  */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { AgentError } from "../../kernel-model/agent/agent.js";
 import {
 	parse,
 	readFile,
+	runCommand,
 	seedOf,
 	styled,
 	UsageError,
@@ -231,10 +231,4 @@ async function main(): Promise<number> {
 	return failed ? 1 : 0;
 }
 
-try {
-	process.exitCode = await main();
-} catch (error) {
-	if (!(error instanceof UsageError || error instanceof AgentError)) throw error;
-	process.stderr.write(`replay: ${error.message}\n`);
-	process.exitCode = 2;
-}
+await runCommand("replay", main);

@@ -338,6 +338,8 @@ export class Player {
 	private readonly executors: ReadonlySet<number>;
 	/** Calls during which another process or thread connected. */
 	private readonly overlapping: ReadonlySet<CallLine>;
+	/** Connections that are not where the model queued them, by snd_isn: listeners without them. */
+	private readonly disowned = new Map<number, Set<number>>();
 	private readonly firstTime: number | null;
 	private readonly boot: number;
 	private readonly own: OwnAnswers | null;
@@ -959,9 +961,9 @@ export class Player {
 		const told = operands.shownAddress(1);
 		const accepted = recorded !== null && recorded >= 0;
 		// Without an address the oldest of the group will do, if this one's own queue is empty.
-		if (told !== null || (accepted && this.kernel.sock.rskq_accept_head[listener] === 0)) {
-			this.adopt(listener, told);
-		}
+		const empty = this.kernel.sock.rskq_accept_head[listener] === 0;
+		if (accepted && (told !== null || empty)) this.adopt(listener, told);
+		if (recorded === -EAGAIN) this.disown(listener);
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = recorded !== null && recorded >= 0 ? recorded : undefined;
@@ -995,16 +997,40 @@ export class Player {
 					(v6_daddr === null
 						? S.skc_daddr[child] === daddr
 						: ipv6_addr_equal(S.skc_v6_daddr, child * 4, v6_daddr, 0));
-				if (!same) continue;
-				reqsk_queue_remove(k, member, child);
-				S.dl_next[child] = S.rskq_accept_head[listener];
-				S.rskq_accept_head[listener] = child;
-				if (S.rskq_accept_tail[listener] === 0) S.rskq_accept_tail[listener] = child;
-				S.rsk_listener[child] = listener;
-				S.sk_ack_backlog[listener]++;
-				return;
+				if (same) {
+					this.requeue(child, member, listener);
+					return;
+				}
 			}
 		}
+	}
+
+	/** Of an empty queue: what the model put there went to another of the reuseport group. */
+	private disown(listener: number): void {
+		const k = this.kernel;
+		const S = k.sock;
+		const members = k.reuseport.get(S.sk_reuseport_cb[listener])?.socks ?? [];
+		for (const member of members) {
+			for (let child = S.rskq_accept_head[member]; child !== 0; ) {
+				const next = S.dl_next[child];
+				const empty = this.disowned.get(S.snd_isn[child]) ?? new Set();
+				this.disowned.set(S.snd_isn[child], empty.add(listener));
+				const other = members.find((candidate) => !empty.has(candidate));
+				if (member === listener && other !== undefined) this.requeue(child, member, other);
+				child = next;
+			}
+		}
+	}
+
+	/** Takes a connection from one listener's queue to the front of another's. */
+	private requeue(child: number, from: number, to: number): void {
+		const S = this.kernel.sock;
+		reqsk_queue_remove(this.kernel, from, child);
+		S.dl_next[child] = S.rskq_accept_head[to];
+		S.rskq_accept_head[to] = child;
+		if (S.rskq_accept_tail[to] === 0) S.rskq_accept_tail[to] = child;
+		S.rsk_listener[child] = to;
+		S.sk_ack_backlog[to]++;
 	}
 
 	private addressDiffers(operands: Operands, name: Address): string | null {

@@ -33,17 +33,28 @@ describe("a recording", () => {
 		).toEqual([]);
 	});
 
+	/** A reuseport group of three listeners, and a connection to one of them. */
+	const reuseportGroup = [3, 4, 5].flatMap((fd) => [
+		`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = ${fd}`,
+		`setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4) = 0`,
+		`bind(${fd}, {sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}, 16) = 0`,
+		`listen(${fd}, 3) = 0`,
+	]);
+	reuseportGroup.push(
+		"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6",
+		'connect(6, {sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
+	);
+
+	it("of accept() that found none leaves the connection to another of the reuseport group", () => {
+		const refused = [3, 5, 4].map((fd) => `accept(${fd}, NULL, NULL) = -1 EAGAIN`);
+		const two = [...reuseportGroup, ...refused.slice(0, 2), "accept(4, NULL, NULL) = 7"];
+		expect(differing(two.join("\n"))).toEqual([]);
+		const three = [...reuseportGroup, ...refused];
+		expect(differing(three.join("\n"))).toEqual(["17: the kernel says EAGAIN, the model 7"]);
+	});
+
 	it("of accept() without an address takes a connection of the whole reuseport group", () => {
-		const lines = [3, 4, 5].flatMap((fd) => [
-			`socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = ${fd}`,
-			`setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4) = 0`,
-			`bind(${fd}, {sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}, 16) = 0`,
-			`listen(${fd}, 3) = 0`,
-		]);
-		lines.push(
-			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6",
-			`connect(6, {sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}, 16) = 0`,
-		);
+		const lines = reuseportGroup.map((line) => line.replace("|SOCK_NONBLOCK", ""));
 		for (const fd of [3, 4, 5]) {
 			expect(differing([...lines, `accept(${fd}, NULL, NULL) = 7`].join("\n"))).toEqual([]);
 		}

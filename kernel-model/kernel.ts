@@ -158,6 +158,8 @@ export class Kernel implements Stack {
 			ipv6: { bindv6only: 0, ip_nonlocal_bind: 0 },
 			devices: [],
 			routes: [],
+			rt_genid: 1,
+			rt_cache: [],
 			routes6: [],
 			tw_count: 0,
 			log: [],

@@ -29,6 +29,7 @@ import {
 	fib_table_delete,
 	fib_table_insert,
 } from "../net/ipv4/fib_frontend.js";
+import { rt_cache_flush } from "../net/ipv4/route.js";
 import { sysctl_read, sysctl_write } from "../net/ipv4/sysctl_net_ipv4.js";
 import {
 	addrconf_ifdown,
@@ -165,6 +166,7 @@ export class NetNamespace {
 			addr_list: [],
 			...(mac === undefined ? {} : { dev_addr: parseMac(mac) }),
 		});
+		rt_cache_flush(this.net);
 		return 0;
 	}
 
@@ -174,6 +176,7 @@ export class NetNamespace {
 		if (dev === null) return -ENODEV;
 		if (((dev.flags & IFF_UP) !== 0) === up) return 0;
 		dev.flags ^= IFF_UP;
+		rt_cache_flush(this.net);
 		if (up) {
 			if ((dev.flags & IFF_LOOPBACK) !== 0) {
 				inet_insert_ifa(this.net, dev, INADDR_LOOPBACK, 8, RT_SCOPE_HOST, 0);
@@ -223,6 +226,7 @@ export class NetNamespace {
 
 	private changeUpper(dev: NetDevice, master: number): void {
 		dev.master = master;
+		rt_cache_flush(this.net);
 		fib_disable_ip(this.net, dev, true);
 		addrconf_ifdown(this.net, dev);
 		if ((dev.flags & IFF_UP) === 0) return;

@@ -8,6 +8,7 @@ import {
 	ipv4_portaddr_hash,
 } from "../include/net/inet_hashtables.js";
 import { ipv6_addr_equal, ipv6_addr_v4mapped, ipv6_portaddr_hash } from "../include/net/ipv6.js";
+import type { Net } from "../include/net/net_namespace.js";
 import { SOCK_DEAD } from "../include/net/sock.js";
 import {
 	TCP_CLOSE,
@@ -30,6 +31,7 @@ import {
 	IPPROTO_UDPLITE,
 } from "../include/uapi/linux/in.js";
 import { sk_ehashfn } from "../net/ipv4/inet_hashtables.js";
+import { flow, route_connect, segment_deliver_ifindex } from "../net/ipv4/route.js";
 import { sk_timer } from "../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
@@ -58,6 +60,24 @@ export function verify(k: Kernel): void {
 	verifySocks(k, live, owned, hashed);
 	verifyReuseport(k);
 	verifyFiles(k);
+	for (const net of k.nets) verifyRoutes(net);
+}
+
+/** Routes that are remembered are what a lookup finds. */
+function verifyRoutes(net: Net): void {
+	for (const cached of net.rt_cache) {
+		if (cached?.connect_genid === net.rt_genid) {
+			const { daddr, saddr, oif } = cached.connect;
+			const err = route_connect(net, daddr, saddr, oif);
+			const same = err !== 0 || JSON.stringify(cached.flow) === JSON.stringify(flow);
+			if (err !== cached.err || !same) fail(`the route to ${daddr} is another by now`);
+		}
+		if (cached?.segment_genid === net.rt_genid) {
+			const { daddr, oif } = cached.segment;
+			const dif = segment_deliver_ifindex(net, daddr, oif);
+			if (dif !== cached.dif) fail(`segments to ${daddr} arrive elsewhere by now`);
+		}
+	}
 }
 
 /** An open file is one that some task's descriptor names, and no other. */

@@ -159,6 +159,34 @@ export interface Fib6Info {
 }
 
 /** struct net. `id` is its number, from 1; hash_mix is drawn when it is created. */
+/** Routes that a connection asks for, as found while rt_genid was the one that is noted. */
+export interface RtCached {
+	/** connect()'s: by destination, source and device; what it leaves in `flow`. */
+	connect_genid: number;
+	connect: { daddr: number; saddr: number; oif: number };
+	flow: RtFlow;
+	err: number;
+	/** Its segments': by destination and device; where they arrive, or what answers. */
+	segment_genid: number;
+	segment: { daddr: number; oif: number };
+	dif: number;
+	local: boolean;
+	answer: RouteAnswer;
+}
+
+/** The outcome of a lookup, as struct flowi4 and rtable have it. */
+export interface RtFlow {
+	type: number;
+	saddr: number;
+	daddr: number;
+	/** Output device that was asked for, and the VRF whose table: struct flowi_common. */
+	oif: number;
+	l3mdev: number;
+	/** Device that a local packet counts as received on (rt_iif). */
+	iif: number;
+	answer: RouteAnswer;
+}
+
 export interface Net {
 	id: number;
 	name: string;
@@ -172,6 +200,10 @@ export interface Net {
 	devices: NetDevice[];
 	/** IPv4 routes of all tables; those of one table and prefix in the kernel's order. */
 	routes: FibRoute[];
+	/** Changes with every device, address and route of IPv4: net->ipv4.rt_genid. */
+	rt_genid: number;
+	/** What connections found last (net/ipv4/route.ts), by a hash of the destination. */
+	readonly rt_cache: RtCached[];
 	/** The local table of IPv4 is there, since its first route. */
 	fib_has_local_table?: boolean;
 	/** IPv6 routes likewise. */

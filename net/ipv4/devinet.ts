@@ -17,6 +17,7 @@ import {
 	fib_disable_ip,
 	fib_table_lookup,
 } from "./fib_frontend.js";
+import { rt_cache_flush } from "./route.js";
 
 let last_serial = 0;
 
@@ -65,6 +66,7 @@ export function inet_insert_ifa(
 	// Primary addresses come in order of scope, secondary ones last.
 	if (secondary) dev.ifa_list.push(ifa);
 	else dev.ifa_list.splice(last_primary, 0, ifa);
+	rt_cache_flush(net);
 	fib_add_ifaddr(net, dev, ifa);
 	return 0;
 }
@@ -88,6 +90,7 @@ export function inet_del_ifa(net: Net, dev: NetDevice, local: number, prefixlen:
 
 function unlink(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	dev.ifa_list.splice(dev.ifa_list.indexOf(ifa), 1);
+	rt_cache_flush(net);
 	fib_del_ifaddr(net, dev, ifa);
 	// The device's last address takes every route with it.
 	if (dev.ifa_list.length === 0) fib_disable_ip(net, dev, true);

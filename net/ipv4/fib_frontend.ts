@@ -44,6 +44,7 @@ import {
 	l3mdev_update_flow,
 } from "../l3mdev/l3mdev.js";
 import { inet_ifa_match, inet_make_mask } from "./devinet.js";
+import { rt_cache_flush } from "./route.js";
 
 /** fib_props: the error that a lookup ends with at a route of this type, 0 if it may be taken. */
 function fib_props_error(type: number): number {
@@ -179,6 +180,7 @@ export function fib_table_insert(
 	}
 	if (mode === "replace" && first !== -1) routes[first] = route;
 	else routes.splice(at, 0, route);
+	rt_cache_flush(net);
 	return 0;
 }
 
@@ -192,6 +194,7 @@ export function fib_table_delete(net: Net, pattern: FibPattern): number {
 	);
 	if (index === -1) return -ESRCH;
 	net.routes.splice(index, 1);
+	rt_cache_flush(net);
 	return 0;
 }
 
@@ -329,6 +332,7 @@ export function fib_del_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 /** Routes that prefer a source address go with it. */
 function fib_sync_down_addr(net: Net, table: number, local: number): void {
 	net.routes = net.routes.filter((route) => route.table !== table || route.prefsrc !== local);
+	rt_cache_flush(net);
 }
 
 /**
@@ -339,6 +343,7 @@ export function fib_disable_ip(net: Net, dev: NetDevice, force: boolean): void {
 	net.routes = net.routes.filter(
 		(route) => route.oif !== dev.ifindex || (!force && route.nh_scope === RT_SCOPE_NOWHERE),
 	);
+	rt_cache_flush(net);
 }
 
 /**

@@ -21,6 +21,8 @@ import {
 	RTN_LOCAL,
 	RTN_MULTICAST,
 	RTN_UNICAST,
+	type RtCached,
+	type RtFlow,
 } from "../../include/net/net_namespace.js";
 import { EINVAL, ENETUNREACH, ENODEV } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
@@ -29,18 +31,51 @@ import { dev_get_by_index, l3mdev_master_ifindex, netif_is_l3_master } from "../
 import { __ip_dev_find, inet_select_addr } from "./devinet.js";
 import { fib_lookup } from "./fib_frontend.js";
 
-/** The last lookup, as struct flowi4 and rtable have it: one, so that nothing is allocated. */
-export const flow = {
-	type: RTN_UNICAST,
-	saddr: 0,
-	daddr: 0,
-	/** Output device that was asked for, and the VRF whose table: struct flowi_common. */
-	oif: 0,
-	l3mdev: 0,
-	/** Device that a local packet counts as received on (rt_iif). */
-	iif: 0,
-	answer: "blackhole" as RouteAnswer,
-};
+function new_flow(): RtFlow {
+	return { type: RTN_UNICAST, saddr: 0, daddr: 0, oif: 0, l3mdev: 0, iif: 0, answer: "blackhole" };
+}
+
+/** The last lookup: one, so that nothing is allocated. */
+export const flow = new_flow();
+
+function copy_flow(to: RtFlow, from: RtFlow): void {
+	to.type = from.type;
+	to.saddr = from.saddr;
+	to.daddr = from.daddr;
+	to.oif = from.oif;
+	to.l3mdev = from.l3mdev;
+	to.iif = from.iif;
+	to.answer = from.answer;
+}
+
+/** Binary logarithm of the destinations that a namespace remembers. */
+const RT_CACHE_BITS = 7;
+
+/** What is remembered of a destination, if of any. As in C routes are kept for as long as rt_genid. */
+function rt_cached(net: Net, daddr: number): RtCached {
+	const slot = Math.imul(daddr, 0x9e3779b1) >>> (32 - RT_CACHE_BITS);
+	let cached = net.rt_cache[slot];
+	if (cached === undefined) {
+		cached = {
+			connect_genid: 0,
+			connect: { daddr: 0, saddr: 0, oif: 0 },
+			flow: new_flow(),
+			err: 0,
+			segment_genid: 0,
+			segment: { daddr: 0, oif: 0 },
+			dif: 0,
+			local: false,
+			answer: "blackhole",
+		};
+		net.rt_cache[slot] = cached;
+	}
+	return cached;
+}
+
+/** Whatever was remembered of routes holds no longer. */
+export function rt_cache_flush(net: Net): void {
+	net.rt_genid++;
+}
 
 /** The kernel's checks on a route that is found: __mkroute_output. */
 function mkroute_output(dev_out: NetDevice, type: number, iif: number): number {
@@ -139,6 +174,29 @@ function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number
 
 /** The route of connect(); fills `flow`. 0 or a negative errno (include/net/route.h). */
 export function ip_route_connect(net: Net, daddr: number, saddr: number, oif: number): number {
+	const cached = rt_cached(net, daddr);
+	const key = cached.connect;
+	if (
+		cached.connect_genid === net.rt_genid &&
+		key.daddr === daddr &&
+		key.saddr === saddr &&
+		key.oif === oif
+	) {
+		copy_flow(flow, cached.flow);
+		return cached.err;
+	}
+	const err = route_connect(net, daddr, saddr, oif);
+	cached.connect_genid = net.rt_genid;
+	key.daddr = daddr;
+	key.saddr = saddr;
+	key.oif = oif;
+	copy_flow(cached.flow, flow);
+	cached.err = err;
+	return err;
+}
+
+/** The same, without a look at what was found before. */
+export function route_connect(net: Net, daddr: number, saddr: number, oif: number): number {
 	flow.l3mdev = 0;
 	const err = ip_route_output_key(net, daddr, saddr, oif);
 	// Once more with the addresses that were found: now the source is checked as well.
@@ -199,10 +257,31 @@ export const segment_route = { local: true };
  * route is one by way of lo for want of a better, or because the socket is bound to lo.
  */
 export function ip_segment_deliver_ifindex(net: Net, daddr: number, oif: number): number {
+	const cached = segment_cached(net, daddr, oif);
+	segment_route.local = cached.local;
+	return cached.dif;
+}
+
+/** The same, without a look at what was found before. */
+export function segment_deliver_ifindex(net: Net, daddr: number, oif: number): number {
 	const dif = ip_local_deliver_ifindex(net, daddr, oif);
-	segment_route.local = dif !== 0;
 	if (dif !== 0 || (oif !== 0 && oif !== LOOPBACK_IFINDEX)) return dif;
 	return __ip_dev_find(net, daddr) === null ? 0 : ip_datagram_deliver_ifindex(net, daddr, oif);
+}
+
+/** What becomes of segments to an address. */
+function segment_cached(net: Net, daddr: number, oif: number): RtCached {
+	const cached = rt_cached(net, daddr);
+	const key = cached.segment;
+	if (cached.segment_genid !== net.rt_genid || key.daddr !== daddr || key.oif !== oif) {
+		cached.dif = segment_deliver_ifindex(net, daddr, oif);
+		cached.local = ip_local_deliver_ifindex(net, daddr, oif) !== 0;
+		cached.answer = last_route(net, daddr, oif)?.answer ?? "blackhole";
+		cached.segment_genid = net.rt_genid;
+		key.daddr = daddr;
+		key.oif = oif;
+	}
+	return cached;
 }
 
 /**
@@ -228,5 +307,5 @@ export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number
 
 /** What answers behind the route to an address. */
 export function ip_remote_answer(net: Net, daddr: number, oif: number): RouteAnswer {
-	return last_route(net, daddr, oif)?.answer ?? "blackhole";
+	return segment_cached(net, daddr, oif).answer;
 }

@@ -242,7 +242,7 @@ export function predictions(strategy: Strategy, options: PredictionOptions = {})
 	);
 }
 
-/** How long it takes to fill a range by connect() to one destination, and with which ports. */
+/** How long connect() takes to fill a range, to one destination, and with which ports. */
 export function fill(
 	strategy: Strategy,
 	range: Range = DEFAULT_RANGE,
@@ -251,14 +251,15 @@ export function fill(
 	world.counting = false;
 	const there = sockaddr_in(THERE, 53);
 	const ports = new Uint16Array(portsOf(range));
+	const fds = Array.from(ports, () => world.tcp());
 	const began = performance.now();
-	for (let n = 0; n < ports.length; n++) {
-		const fd = world.tcp();
+	for (const fd of fds) {
 		const result = world.connect(fd, there);
-		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connect ${n}: ${result}`);
-		ports[n] = world.port(fd);
+		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connect(${fd}): ${result}`);
 	}
-	return { ms: performance.now() - began, ports };
+	const ms = performance.now() - began;
+	for (const [n, fd] of fds.entries()) ports[n] = world.port(fd);
+	return { ms, ports };
 }
 
 /** The same, but what of the time a strategy's own searches take. */

@@ -7,8 +7,9 @@
 /** A 128-bit key: four u32 words, key[0] low, key[0] high, key[1] low, key[1] high. */
 export type SiphashKey = Uint32Array;
 
-const state = new Uint32Array(8); // v0..v3, low and high halves
+const state = new Int32Array(8); // v0..v3, low and high halves
 
+/** Halves are int32, which adds faster; the carry is where an unsigned sum got smaller. */
 function sipround(): void {
 	let v0l = state[0];
 	let v0h = state[1];
@@ -18,43 +19,38 @@ function sipround(): void {
 	let v2h = state[5];
 	let v3l = state[6];
 	let v3h = state[7];
-	let l: number;
 	let t: number;
 
-	l = v0l + v1l;
-	v0h = (v0h + v1h + (l > 0xffffffff ? 1 : 0)) >>> 0;
-	v0l = l >>> 0;
-	t = ((v1l << 13) | (v1h >>> 19)) >>> 0;
-	v1h = ((v1h << 13) | (v1l >>> 19)) >>> 0;
-	v1l = (t ^ v0l) >>> 0;
-	v1h = (v1h ^ v0h) >>> 0;
+	t = (v0l + v1l) | 0;
+	v0h = (v0h + v1h + (t >>> 0 < v0l >>> 0 ? 1 : 0)) | 0;
+	v0l = t;
+	t = ((v1l << 13) | (v1h >>> 19)) ^ v0l;
+	v1h = ((v1h << 13) | (v1l >>> 19)) ^ v0h;
+	v1l = t;
 	t = v0l;
 	v0l = v0h;
 	v0h = t;
 
-	l = v2l + v3l;
-	v2h = (v2h + v3h + (l > 0xffffffff ? 1 : 0)) >>> 0;
-	v2l = l >>> 0;
-	t = ((v3l << 16) | (v3h >>> 16)) >>> 0;
-	v3h = ((v3h << 16) | (v3l >>> 16)) >>> 0;
-	v3l = (t ^ v2l) >>> 0;
-	v3h = (v3h ^ v2h) >>> 0;
+	t = (v2l + v3l) | 0;
+	v2h = (v2h + v3h + (t >>> 0 < v2l >>> 0 ? 1 : 0)) | 0;
+	v2l = t;
+	t = ((v3l << 16) | (v3h >>> 16)) ^ v2l;
+	v3h = ((v3h << 16) | (v3l >>> 16)) ^ v2h;
+	v3l = t;
 
-	l = v0l + v3l;
-	v0h = (v0h + v3h + (l > 0xffffffff ? 1 : 0)) >>> 0;
-	v0l = l >>> 0;
-	t = ((v3l << 21) | (v3h >>> 11)) >>> 0;
-	v3h = ((v3h << 21) | (v3l >>> 11)) >>> 0;
-	v3l = (t ^ v0l) >>> 0;
-	v3h = (v3h ^ v0h) >>> 0;
+	t = (v0l + v3l) | 0;
+	v0h = (v0h + v3h + (t >>> 0 < v0l >>> 0 ? 1 : 0)) | 0;
+	v0l = t;
+	t = ((v3l << 21) | (v3h >>> 11)) ^ v0l;
+	v3h = ((v3h << 21) | (v3l >>> 11)) ^ v0h;
+	v3l = t;
 
-	l = v2l + v1l;
-	v2h = (v2h + v1h + (l > 0xffffffff ? 1 : 0)) >>> 0;
-	v2l = l >>> 0;
-	t = ((v1l << 17) | (v1h >>> 15)) >>> 0;
-	v1h = ((v1h << 17) | (v1l >>> 15)) >>> 0;
-	v1l = (t ^ v2l) >>> 0;
-	v1h = (v1h ^ v2h) >>> 0;
+	t = (v2l + v1l) | 0;
+	v2h = (v2h + v1h + (t >>> 0 < v2l >>> 0 ? 1 : 0)) | 0;
+	v2l = t;
+	t = ((v1l << 17) | (v1h >>> 15)) ^ v2l;
+	v1h = ((v1h << 17) | (v1l >>> 15)) ^ v2h;
+	v1l = t;
 	t = v2l;
 	v2l = v2h;
 	v2h = t;

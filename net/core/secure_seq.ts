@@ -19,6 +19,17 @@ function timeseed(k: Stack): number {
 	return Math.floor(k.timers.now / EPHEMERAL_PORT_SHUFFLE_PERIOD);
 }
 
+/** The last hash, by what it was made of: most programs connect to one destination again. */
+const last = {
+	secret: null as Uint32Array | null,
+	saddr: 0,
+	daddr: 0,
+	dport: 0,
+	seed: 0,
+	low: 0,
+	high: 0,
+};
+
 /**
  * A u64 for (source address, destination address, destination port), into k.port_offset:
  * its low half picks the slot of table_perturb, its high half is added to it.
@@ -29,15 +40,28 @@ export function secure_ipv4_port_ephemeral(
 	daddr: number,
 	dport: number,
 ): void {
-	if (k.random.port_ephemeral(4, k.port_offset)) return;
-	siphash_4u32(
-		swab32(saddr),
-		swab32(daddr),
-		swab16(dport),
-		timeseed(k),
-		net_secret_init(k),
-		k.port_offset,
-	);
+	const out = k.port_offset;
+	if (k.random.port_ephemeral(4, out)) return;
+	const secret = net_secret_init(k);
+	const seed = timeseed(k);
+	if (
+		last.secret !== secret ||
+		last.saddr !== saddr ||
+		last.daddr !== daddr ||
+		last.dport !== dport ||
+		last.seed !== seed
+	) {
+		siphash_4u32(swab32(saddr), swab32(daddr), swab16(dport), seed, secret, out);
+		last.secret = secret;
+		last.saddr = saddr;
+		last.daddr = daddr;
+		last.dport = dport;
+		last.seed = seed;
+		last.low = out[0];
+		last.high = out[1];
+	}
+	out[0] = last.low;
+	out[1] = last.high;
 }
 
 /** The struct that is hashed for IPv6: two addresses, the time, the port. */

@@ -330,6 +330,7 @@ function tcp_v4_rcv(k: Stack, skb: Segment): void {
 /** Delivers every segment in flight, and those that they cause. */
 export function tcp_v4_rcv_all(k: Stack): void {
 	const queue = k.loopback;
+	if (queue.length === 0) return;
 	for (let i = 0; i < queue.length; i++) tcp_v4_rcv(k, queue[i]);
 	queue.length = 0;
 }

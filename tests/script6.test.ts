@@ -828,6 +828,23 @@ TIME getpeername(7, ${peer}
 	});
 });
 
+describe("an MPTCP socket", () => {
+	// tcp_disconnect of the subflow leaves ECONNRESET there, of which nobody is told.
+	it("knows nothing of how it was disconnected when its next connect() fails", () => {
+		matches(`
+			$ ip route add default dev lo
+			$ sysctl -w net.ipv4.ip_local_port_range="40001 40001"
+			socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_MPTCP) = 3
+			connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("198.51.100.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
+			shutdown(3, SHUT_RD) = 0
+			socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 4
+			connect(4, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("198.51.100.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
+			connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("198.51.100.1")}, 16) = -1 EADDRNOTAVAIL (Cannot assign requested address)
+			getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4]) = 0
+		`);
+	});
+});
+
 describe("a socket that the model leaves out", () => {
 	it("is passed over, and so are options that are no port's", () => {
 		matches(

@@ -41,7 +41,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net, sock_error, sock_hold, sock_orphan, sock_put } from "../core/sock.js";
-import { subflow_state_change } from "../mptcp/subflow.js";
+import { subflow_error_report, subflow_state_change } from "../mptcp/subflow.js";
 import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
 import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
@@ -65,6 +65,7 @@ export function tcp_set_state(k: Stack, sk: number, state: number): void {
 
 /** Ends a connection from this side's view: tcp_done. */
 export function tcp_done(k: Stack, sk: number): void {
+	if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_error_report(k, sk);
 	tcp_set_state(k, sk, TCP_CLOSE);
 	tcp_clear_xmit_timers(k, sk);
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;

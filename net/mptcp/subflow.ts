@@ -51,6 +51,25 @@ export function subflow_ulp_clone(k: Stack, newsk: number, flags: number): void 
 }
 
 /**
+ * A subflow ends: why, counts for the MPTCP sock, too. Its own disconnect(), and a connect()
+ * that fails at once, report nothing.
+ */
+export function subflow_error_report(k: Stack, ssk: number): void {
+	const S = k.sock;
+	const sk = k.mptcp.conn.get(ssk);
+	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
+	if (sk === undefined || msk === undefined) return;
+	const err = sock_error(k, ssk);
+	if (err === 0) return;
+	// One that connected falls back if that was the first answer, which mostly it is; to
+	// one that accept() made it says MP_FASTCLOSE.
+	if (!msk.initial) S.sk_shutdown[sk] = SHUTDOWN_MASK;
+	else if (S.skc_state[sk] !== TCP_SYN_SENT) msk.fallback = true;
+	S.skc_state[sk] = TCP_CLOSE;
+	S.sk_err[sk] = -err;
+}
+
+/**
  * A subflow changed its state. That of the MPTCP sock follows; in C each has its own, and
  * DATA_FINs of their own drive it, which here come and go with the subflow's FINs.
  */
@@ -68,17 +87,6 @@ export function subflow_state_change(k: Stack, ssk: number): void {
 	const sk = k.mptcp.conn.get(ssk);
 	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
 	if (sk === undefined || msk === undefined) return;
-	// A reset counts for the socket, too.
-	const err = state === TCP_CLOSE ? sock_error(k, ssk) : 0;
-	if (err !== 0) {
-		// One that connected falls back if that was the first answer, which mostly it is; to
-		// one that accept() made it says MP_FASTCLOSE.
-		if (!msk.initial) S.sk_shutdown[sk] = SHUTDOWN_MASK;
-		else if (S.skc_state[sk] !== TCP_SYN_SENT) msk.fallback = true;
-		S.skc_state[sk] = TCP_CLOSE;
-		S.sk_err[sk] = -err;
-		return;
-	}
 	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {
 		// SYNs that crossed: there MPTCP gives way to TCP.
 		msk.fallback = true;

@@ -962,8 +962,11 @@ export class Player {
 		const accepted = recorded !== null && recorded >= 0;
 		// Without an address the oldest of the group will do, if this one's own queue is empty.
 		const empty = this.kernel.sock.rskq_accept_head[listener] === 0;
-		if (accepted && (told !== null || empty)) this.adopt(listener, told);
-		if (recorded === -EAGAIN) this.disown(listener);
+		// With its draws, the model knows the secret as well.
+		if (this.draws === null) {
+			if (accepted && (told !== null || empty)) this.adopt(listener, told);
+			if (recorded === -EAGAIN) this.disown(listener);
+		}
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = recorded !== null && recorded >= 0 ? recorded : undefined;

@@ -102,7 +102,7 @@ export const CHANGES: readonly BehaviourChange[] = [
 		name: "tcp-disconnect-busy",
 		commit: "4faeee0cf8a5",
 		since: "6.4",
-		backports: [],
+		backports: ["6.3.8"],
 		summary:
 			"while a connect() of another thread sleeps, connect() with AF_UNSPEC and shutdown() say EBUSY, until tcp-disconnect-epipe",
 		modelled: true,
@@ -401,6 +401,8 @@ const BASE: KernelVersion = {
 
 const STABLE: Readonly<Record<string, string>> = {
 	"6.1.176": "stable, with the option and later fixes (Debian 12)",
+	"6.3.0": "mainline, the release: with a fix that is younger than the commit",
+	"6.3.8": "stable, with 6.4's tcp-disconnect-busy",
 	"6.12.107": "stable (Debian 13)",
 	"6.16.12": "stable, with 6.17's orphan-uid",
 	"6.17.8": "stable, with 6.18's fastreuse-recomputed",
@@ -410,7 +412,7 @@ const STABLE: Readonly<Record<string, string>> = {
 };
 
 const RELEASES =
-	"6.1.176 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 6.19.14 7.0 7.1 7.2 7.2.12 7.3";
+	"6.1.176 6.3.0 6.3.8 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.18 6.18.44 6.19 6.19.14 7.0 7.1 7.2 7.2.12 7.3";
 
 /** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [

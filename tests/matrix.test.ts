@@ -165,8 +165,8 @@ describe("a version", () => {
 	});
 
 	it("is shown in a range with those that follow on it", () => {
-		expect(formatVersions(["6.3", "6.4", "6.5", "6.8", "7.1", "7.2", "7.3"])).toBe(
-			"6.3 – 6.5, 6.8, 7.1 – 7.2, 7.3",
+		expect(formatVersions(["6.4", "6.5", "6.6", "6.9", "7.1", "7.2", "7.3"])).toBe(
+			"6.4 – 6.6, 6.9, 7.1 – 7.2, 7.3",
 		);
 	});
 });

@@ -35,11 +35,8 @@ export interface KernelOptions {
 	random?: Random;
 	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
 	clock?: { phase: number; lateness: number };
-	/**
-	 * Which SYNs time-wait refuses, of those that it may or may not: bit n stands for the n-th
-	 * whose number is newer or older than that of the connection before by a secret; 0, none.
-	 */
-	olderSyns?: number;
+	/** What secrets decide that nobody can know: bit n is the n-th answer of ask_secret(); 0 if not given. */
+	secrets?: number;
 	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
 	tables?: { ehash?: number; bhash?: number; lhash2?: number; udp?: number };
 }
@@ -79,8 +76,9 @@ export class Kernel implements Stack {
 	found_tw = 0;
 	held = 0;
 	last_isn = 0;
-	older_syns = 0;
-	unsure_syns = 0;
+	/** How often ask_secret() was called. */
+	secrets_asked = 0;
+	private readonly secrets: number;
 	held_freed = false;
 	readonly loopback: Segment[] = [];
 	trace: PortSearchTrace | null = null;
@@ -99,7 +97,7 @@ export class Kernel implements Stack {
 		}
 		this.changes = changes;
 		this.timers = new TimerQueue(options.clock?.phase, options.clock?.lateness);
-		this.older_syns = options.olderSyns ?? 0;
+		this.secrets = options.secrets ?? 0;
 		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
 		const udp = UDP_HTABLE_SIZE_DEFAULT;
 		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, udp, ...options.tables };
@@ -117,6 +115,12 @@ export class Kernel implements Stack {
 	/** Milliseconds since boot, on the virtual clock. */
 	get now(): number {
 		return this.timers.now;
+	}
+
+	/** See Stack. */
+	ask_secret(): boolean {
+		const n = this.secrets_asked++;
+		return n < 32 && ((this.secrets >>> n) & 1) !== 0;
 	}
 
 	/** Lets `ms` milliseconds pass: SYNs are sent again, delayed ACKs sent, TIME_WAIT ends. */

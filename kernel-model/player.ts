@@ -6,7 +6,6 @@
 import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../include/linux/net.js";
 import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../include/linux/socket.js";
 import { JIFFY } from "../include/linux/timer.js";
-import { ipv6_addr_equal } from "../include/net/ipv6.js";
 import type { Net } from "../include/net/net_namespace.js";
 import { TCP_ESTABLISHED } from "../include/net/tcp_states.js";
 import { CANDIDATE_OK, type PortSearchTrace } from "../include/trace/events/port_search.js";
@@ -32,14 +31,13 @@ import {
 	bind_candidate,
 	inet_sk_get_local_port_range,
 	local_port_range,
-	reqsk_queue_remove,
 } from "../net/ipv4/inet_connection_sock.js";
 import { connect_candidate, sk_over_ipv6 } from "../net/ipv4/inet_hashtables.js";
 import { ip_local_deliver_ifindex } from "../net/ipv4/route.js";
 import { udp_candidate } from "../net/ipv4/udp.js";
 import { ip6_local_deliver_ifindex } from "../net/ipv6/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
-import { type Address, formatIpv4, parseIpv4, parseIpv6 } from "./address.js";
+import { type Address, formatIpv4 } from "./address.js";
 import {
 	type Draws,
 	EPOCH,
@@ -134,7 +132,7 @@ export interface PlayOptions {
 	/** See KernelOptions. */
 	clock?: { phase: number; lateness: number };
 	/** See KernelOptions. */
-	olderSyns?: number;
+	secrets?: number;
 	/**
 	 * What no recorded call received was never read. Not given: programs of which the
 	 * recording shows no call that receives have read everything, by read().
@@ -149,30 +147,30 @@ export interface PlayOptions {
 }
 
 /**
- * Plays a whole script. A recording does not show what was read by read(), which SYN had the
- * newer number where a secret decides, where in a jiffy it began, nor how late a busy machine
- * ran its timers: if something differs, the other ways are tried, clocks where it has time
- * stamps, and the first that explains everything counts.
+ * Plays a whole script. A recording does not show what was read by read(), what
+ * secrets decided, where in a jiffy it began, nor how late a busy machine ran its timers: if
+ * something differs, the other ways are tried, clocks where it has time stamps, and the first
+ * that explains everything counts.
  */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
 	const first = new Player(script, options);
 	const plain = [...first.play()];
 	if (options.variants === false || !plain.some(differs)) return plain;
-	for (const variant of variants(script, options, first.unsureSyns)) {
+	for (const variant of variants(script, options, first.secrets)) {
 		const outcomes = [...new Player(script, { ...options, ...variant }).play()];
 		if (!outcomes.some(differs)) return outcomes;
 	}
 	return plain;
 }
 
-/** SYNs of which both outcomes are tried: alone, and together with clocks. */
-const UNSURE = 8;
-const UNSURE_BY_CLOCK = 2;
+/** Answers of secrets that are tried both ways: alone, and together with clocks. */
+const SECRETS = 8;
+const SECRETS_BY_CLOCK = 2;
 
-/** What a recording leaves open, the likelier first; `unsure` SYNs came newer or older. */
-function* variants(script: Parsed, options: PlayOptions, unsure: number): Generator<PlayOptions> {
-	const outcomes = 1 << Math.min(unsure, UNSURE);
-	for (let olderSyns = 1; olderSyns < outcomes; olderSyns++) yield { olderSyns };
+/** What a recording leaves open, the likelier first; secrets answered `asked` questions. */
+function* variants(script: Parsed, options: PlayOptions, asked: number): Generator<PlayOptions> {
+	const answers = 1 << Math.min(asked, SECRETS);
+	for (let secrets = 1; secrets < answers; secrets++) yield { secrets };
 	const shows = (what: (call: CallLine) => boolean) =>
 		script.lines.some((line) => line.kind === "call" && what(line));
 	const known =
@@ -182,11 +180,11 @@ function* variants(script: Parsed, options: PlayOptions, unsure: number): Genera
 	const reads = known ? [{}] : [{}, { unread: true }];
 	yield* reads.slice(1);
 	if (!shows(({ time }) => time !== null)) return;
-	const byClock = 1 << Math.min(unsure, UNSURE_BY_CLOCK);
-	for (let olderSyns = 0; olderSyns < byClock; olderSyns++) {
+	const byClock = 1 << Math.min(asked, SECRETS_BY_CLOCK);
+	for (let secrets = 0; secrets < byClock; secrets++) {
 		for (const lateness of [0, 1, 2, 4, 8]) {
 			for (let phase = 0; phase < JIFFY; phase++) {
-				for (const read of reads) yield { ...read, olderSyns, clock: { phase, lateness } };
+				for (const read of reads) yield { ...read, secrets, clock: { phase, lateness } };
 			}
 		}
 	}
@@ -338,8 +336,6 @@ export class Player {
 	private readonly executors: ReadonlySet<number>;
 	/** Calls during which another process or thread connected. */
 	private readonly overlapping: ReadonlySet<CallLine>;
-	/** Connections that are not where the model queued them, by snd_isn: listeners without them. */
-	private readonly disowned = new Map<number, Set<number>>();
 	private readonly firstTime: number | null;
 	private readonly boot: number;
 	private readonly own: OwnAnswers | null;
@@ -362,7 +358,7 @@ export class Player {
 			...(options.version === undefined ? {} : { version: options.version }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
-			...(options.olderSyns === undefined ? {} : { olderSyns: options.olderSyns }),
+			...(options.secrets === undefined ? {} : { secrets: options.secrets }),
 			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
 			...(this.random === null ? {} : { random: this.random }),
 			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
@@ -404,9 +400,9 @@ export class Player {
 		}
 	}
 
-	/** SYNs so far of which a secret decided whether time-wait gave way to them. */
-	get unsureSyns(): number {
-		return this.kernel.unsure_syns;
+	/** Questions so far that only a secret answers. */
+	get secrets(): number {
+		return this.kernel.secrets_asked;
 	}
 
 	/** Plays every line in the order in which things happened. Throws ScriptError. */
@@ -964,8 +960,8 @@ export class Player {
 		const empty = this.kernel.sock.rskq_accept_head[listener] === 0;
 		// With its draws, the model knows the secret as well.
 		if (this.draws === null) {
-			if (accepted && (told !== null || empty)) this.adopt(listener, told);
-			if (recorded === -EAGAIN) this.disown(listener);
+			if (accepted && (told !== null || empty)) this.observer.queues.adopt(listener, told);
+			if (recorded === -EAGAIN) this.observer.queues.disown(listener);
 		}
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
@@ -979,61 +975,6 @@ export class Player {
 				? null
 				: `the model accepts ${describeAddress(full)}`;
 		return { result, address: full, difference };
-	}
-
-	/**
-	 * A connection that the kernel queued elsewhere than the model: which member of a
-	 * reuseport group gets it hangs on a secret hash, and which of several clients came first
-	 * on moments between the recorded ones. It moves to the front of this listener's queue.
-	 */
-	private adopt(listener: number, peer: Address | null): void {
-		const k = this.kernel;
-		const S = k.sock;
-		const daddr = peer === null ? null : parseIpv4(peer.address);
-		const v6_daddr = peer?.family === "AF_INET6" ? parseIpv6(peer.address) : null;
-		const members = k.reuseport.get(S.sk_reuseport_cb[listener])?.socks ?? [listener];
-		for (const member of members) {
-			for (let child = S.rskq_accept_head[member]; child !== 0; child = S.dl_next[child]) {
-				if (peer !== null && S.skc_dport[child] !== peer.port) continue;
-				const same =
-					peer === null ||
-					(v6_daddr === null
-						? S.skc_daddr[child] === daddr
-						: ipv6_addr_equal(S.skc_v6_daddr, child * 4, v6_daddr, 0));
-				if (same) {
-					this.requeue(child, member, listener);
-					return;
-				}
-			}
-		}
-	}
-
-	/** Of an empty queue: what the model put there went to another of the reuseport group. */
-	private disown(listener: number): void {
-		const k = this.kernel;
-		const S = k.sock;
-		const members = k.reuseport.get(S.sk_reuseport_cb[listener])?.socks ?? [];
-		for (const member of members) {
-			for (let child = S.rskq_accept_head[member]; child !== 0; ) {
-				const next = S.dl_next[child];
-				const empty = this.disowned.get(S.snd_isn[child]) ?? new Set();
-				this.disowned.set(S.snd_isn[child], empty.add(listener));
-				const other = members.find((candidate) => !empty.has(candidate));
-				if (member === listener && other !== undefined) this.requeue(child, member, other);
-				child = next;
-			}
-		}
-	}
-
-	/** Takes a connection from one listener's queue to the front of another's. */
-	private requeue(child: number, from: number, to: number): void {
-		const S = this.kernel.sock;
-		reqsk_queue_remove(this.kernel, from, child);
-		S.dl_next[child] = S.rskq_accept_head[to];
-		S.rskq_accept_head[to] = child;
-		if (S.rskq_accept_tail[to] === 0) S.rskq_accept_tail[to] = child;
-		S.rsk_listener[child] = to;
-		S.sk_ack_backlog[to]++;
 	}
 
 	private addressDiffers(operands: Operands, name: Address): string | null {

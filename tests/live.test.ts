@@ -53,6 +53,24 @@ describe("a recording", () => {
 		expect(differing(three.join("\n"))).toEqual(["17: the kernel says EAGAIN, the model 7"]);
 	});
 
+	it("of a closed member of a reuseport group has reset the connection, or never had it", () => {
+		for (const fd of [3, 4, 5]) {
+			const [other, last] = [3, 4, 5].filter((candidate) => candidate !== fd);
+			const lines = [
+				...reuseportGroup,
+				`close(${fd}) = 0`,
+				`accept(${other}, NULL, NULL) = -1 EAGAIN`,
+			];
+			expect(differing([...lines, `accept(${last}, NULL, NULL) = 7`].join("\n"))).toEqual([]);
+			expect(differing([...lines, `accept(${last}, NULL, NULL) = -1 EAGAIN`].join("\n"))).toEqual(
+				[],
+			);
+			const peer = `{sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}`;
+			lines.push(`accept(${last}, NULL, NULL) = -1 EAGAIN`, `getpeername(6, ${peer}, [16]) = 0`);
+			expect(differing(lines.join("\n"))).not.toEqual([]);
+		}
+	});
+
 	it("of accept() without an address takes a connection of the whole reuseport group", () => {
 		const lines = reuseportGroup.map((line) => line.replace("|SOCK_NONBLOCK", ""));
 		for (const fd of [3, 4, 5]) {

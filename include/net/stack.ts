@@ -98,11 +98,10 @@ export interface Stack {
 	/** The last sequence space that was given out. */
 	last_isn: number;
 	/**
-	 * For each SYN of which only a secret tells whether its number is newer than what a
-	 * time-wait socket saw, from the lowest bit on: 1 if it is not; and how many there were.
+	 * Which of two ways it goes where that hangs on a secret: false is the likelier, or what
+	 * the model did already; check mode tries both (KernelOptions).
 	 */
-	older_syns: number;
-	unsure_syns: number;
+	ask_secret(): boolean;
 	/** Segments on their way over loopback. */
 	readonly loopback: Segment[];
 	/** Where searches report what they do; null: nowhere. */
@@ -130,6 +129,8 @@ export interface Observer {
 	 * model's clock decides.
 	 */
 	second_ticked(sk: number, port: number): boolean | null;
+	/** A listener is about to leave its reuseport group: what waits there? */
+	listener_leaves(sk: number): void;
 	/** What a host outside this kernel answers to a SYN; null: as its route says. */
 	remote_answer(sk: number): RouteAnswer | null;
 }

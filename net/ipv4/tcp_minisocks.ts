@@ -64,9 +64,7 @@ function tcp_timewait_syn_newer(k: Stack, tw: number, skb: Segment): boolean {
 	if (skb.isn_from === 0 && (S.rcv_isn[tw] & 1) === 0) return true;
 	if (skb.isn_from !== 0 && skb.isn_from === S.rcv_isn[tw]) return true;
 	if (k.timers.now - S.ts_recent_ms[tw] > TIMED_WITHIN) return true;
-	const older = k.unsure_syns < 32 && ((k.older_syns >>> k.unsure_syns) & 1) !== 0;
-	k.unsure_syns++;
-	return !older;
+	return !k.ask_secret();
 }
 
 /**

@@ -829,6 +829,25 @@ TIME getpeername(7, ${peer}
 });
 
 describe("an MPTCP socket", () => {
+	// mptcp_sockopt_sync_locked: with setsockopt_seq, a new subflow takes over what the socket has.
+	it.each([
+		["", "-1 EINVAL (Invalid argument)"],
+		["setsockopt(3, SOL_SOCKET, SO_LINGER, {l_onoff=1, l_linger=0}, 8) = 0", "0"],
+	])(
+		"takes bindv6only of the moment when it binds, or its own after an option: %s",
+		(option, result) => {
+			const text = `
+socket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP) = 3
+${option}
+$ sysctl -w net.ipv6.bindv6only=1
+bind(3, ${in6(40001, "::ffff:127.0.0.1")}, 28) = ${result}
+`;
+			expect(tell(play(text, { version: "6.18.44" }), "match").at(-1)).toBe(
+				`bind ${result.split(" ")[1] ?? result}`,
+			);
+		},
+	);
+
 	// tcp_disconnect of the subflow leaves ECONNRESET there, of which nobody is told.
 	it("knows nothing of how it was disconnected when its next connect() fails", () => {
 		matches(`

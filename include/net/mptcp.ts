@@ -17,6 +17,8 @@ export interface MptcpSock {
 	first: number;
 	/** The first subflow was asked for: since mptcp-set-up-while-closed it is made only then. */
 	accessed: boolean;
+	/** An option was set on the socket itself, so that a new subflow takes them all over: setsockopt_seq. */
+	options_set: boolean;
 	/** The other end takes MPTCP: subflow options cannot be set any more. */
 	can_ack: boolean;
 	/** The other end does not: MPTCP_FALLBACK_DONE. */

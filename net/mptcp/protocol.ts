@@ -94,9 +94,12 @@ export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
 	}
 	if (((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return 0;
 	if (!msk.initial && !k.changes.has("mptcp-accepted-set-up")) return 0;
-	// In C it is made here, so that the sysctl's value of now counts.
+	// In C it is made here, so that the sysctl's value of now counts, but for options that
+	// mptcp_sockopt_sync_locked takes over from the socket.
 	if (!msk.accessed && k.sock.skc_family[sk] === AF_INET6) {
-		k.sock.skc_ipv6only[msk.first] = sk_net(k, sk).ipv6.bindv6only & 1;
+		k.sock.skc_ipv6only[msk.first] = msk.options_set
+			? k.sock.skc_ipv6only[sk]
+			: sk_net(k, sk).ipv6.bindv6only & 1;
 	}
 	msk.accessed = true;
 	return msk.socket;
@@ -106,8 +109,8 @@ export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
 export function mptcp_init_sock(k: Stack, sk: number): void {
 	const socket = mptcp_subflow_create_socket(k, sk);
 	const first = k.socket.sk[socket];
-	const msk = { socket, initial: true, first, accessed: false, can_ack: false, fallback: false };
-	k.mptcp.socks.set(sk, msk);
+	const rest = { accessed: false, options_set: false, can_ack: false, fallback: false };
+	k.mptcp.socks.set(sk, { socket, initial: true, first, ...rest });
 }
 
 /** What the program sees of the addresses of a subflow. */
@@ -198,8 +201,8 @@ function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
 	// mptcp_bind() and mptcp_connect() go by the family of the sock.
 	k.socket.ops[socket] = S.skc_family[nsk] === AF_INET6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
 	sock_graft(k, ssk, socket);
-	const rest = { initial: false, accessed: true, can_ack: true, fallback: false };
-	k.mptcp.socks.set(nsk, { socket, first: ssk, ...rest });
+	const rest = { accessed: true, options_set: true, can_ack: true, fallback: false };
+	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, ...rest });
 	k.mptcp.conn.set(ssk, nsk);
 	// What the other end did before accept().
 	if (S.skc_state[ssk] === TCP_CLOSE) {

@@ -112,11 +112,13 @@ function mptcp_setsockopt_sol_socket_linger(
 	optlen: number,
 ): number {
 	const S = k.sock;
-	const ssk = mptcp_sk(k, sk).first;
+	const msk = mptcp_sk(k, sk);
+	const ssk = msk.first;
 	if (optlen < 8) return -EINVAL;
 	if (optval === null || optval.length < 8) return -EFAULT;
 	const ret = sk_setsockopt(k, sk, SO_LINGER, optval, 8, false);
 	if (ret !== 0) return ret;
+	msk.options_set = true;
 	if ((S.sk_flags[sk] & SOCK_LINGER) === 0) S.sk_flags[ssk] &= ~SOCK_LINGER;
 	else {
 		S.sk_lingertime[ssk] = S.sk_lingertime[sk];

@@ -88,19 +88,17 @@ export class AcceptQueues {
 	/** A member stops listening, and resets what waits there, be it what the model put there or not. */
 	leaves(listener: number): void {
 		const others = this.members(listener).filter((member) => member !== listener);
-		const places = [listener, ...others].map((member) => ({
-			member,
-			children: this.waiting(member),
-		}));
-		for (const { member, children } of places) {
-			for (const child of children) {
-				const without = this.withoutIt(child);
-				const other =
-					member === listener
-						? others.find((candidate) => !without.has(candidate))
-						: [listener].find((candidate) => !without.has(candidate));
-				if (other !== undefined && this.kernel.ask_secret()) this.requeue(child, member, other);
+		const had = this.waiting(listener);
+		for (const member of others) {
+			for (const child of this.waiting(member)) {
+				if (this.withoutIt(child).has(listener) || !this.kernel.ask_secret()) continue;
+				this.requeue(child, member, listener);
 			}
+		}
+		for (const child of had) {
+			const without = this.withoutIt(child);
+			const other = others.find((candidate) => !without.has(candidate));
+			if (other !== undefined && this.kernel.ask_secret()) this.requeue(child, listener, other);
 		}
 	}
 }

@@ -31,7 +31,7 @@ function recordings(series: string): { file: string; text: string }[] {
 		.map((file) => ({ file, text: gunzipSync(readFileSync(join(FOLDER, file))).toString() }));
 }
 
-/** Kernels that no distribution has any more, built from their sources. */
+/** Kernels that distributions have no longer, built from their sources. */
 const BUILT = ["6.3", "6.4", "6.6"];
 
 describe("stock kernels, and some built from source, bit for bit", () => {

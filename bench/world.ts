@@ -58,7 +58,6 @@ const TAKE: Observer = {
 	sctp_offset: () => 0,
 	udp_rand: () => 0,
 	second_ticked: () => false,
-	listener_leaves: () => {},
 	remote_answer: () => null,
 };
 

@@ -35,8 +35,8 @@ export interface KernelOptions {
 	random?: Random;
 	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
 	clock?: { phase: number; lateness: number };
-	/** What secrets decide that nobody can know: bit n is the n-th answer of ask_secret(); 0 if not given. */
-	secrets?: number;
+	/** Which answers of ask_secret() are true, counted from 0; none if not given. */
+	secrets?: readonly number[];
 	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
 	tables?: { ehash?: number; bhash?: number; lhash2?: number; udp?: number };
 }
@@ -78,11 +78,12 @@ export class Kernel implements Stack {
 	last_isn = 0;
 	/** How often ask_secret() was called. */
 	secrets_asked = 0;
-	private readonly secrets: number;
+	private readonly secrets: readonly number[];
 	held_freed = false;
 	readonly loopback: Segment[] = [];
 	trace: PortSearchTrace | null = null;
 	observer: Observer | null = null;
+	accept_queues: { leaves(listener: number): void } | null = null;
 	/** Every task that has not exited. */
 	readonly tasks = new Set<Task>();
 	private nextPid = 1;
@@ -97,7 +98,7 @@ export class Kernel implements Stack {
 		}
 		this.changes = changes;
 		this.timers = new TimerQueue(options.clock?.phase, options.clock?.lateness);
-		this.secrets = options.secrets ?? 0;
+		this.secrets = options.secrets ?? [];
 		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
 		const udp = UDP_HTABLE_SIZE_DEFAULT;
 		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, udp, ...options.tables };
@@ -119,8 +120,7 @@ export class Kernel implements Stack {
 
 	/** See Stack. */
 	ask_secret(): boolean {
-		const n = this.secrets_asked++;
-		return n < 32 && ((this.secrets >>> n) & 1) !== 0;
+		return this.secrets.includes(this.secrets_asked++);
 	}
 
 	/** Lets `ms` milliseconds pass: SYNs are sent again, delayed ACKs sent, TIME_WAIT ends. */

@@ -17,7 +17,6 @@ import { connect_candidate } from "../net/ipv4/inet_hashtables.js";
 import { udp_candidate } from "../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { sctp_candidate } from "../net/sctp/socket.js";
-import { AcceptQueues } from "./accept_queues.js";
 import type { Kernel } from "./kernel.js";
 import type { SeededRandom } from "./random.js";
 
@@ -44,7 +43,6 @@ const NOTHING: Observation = { port: null, exhausted: false, remote: null };
 
 export class RecordingObserver implements Observer {
 	private observation = NOTHING;
-	readonly queues: AcceptQueues;
 	/** Set by connect()'s search, null if the call did not search. */
 	window: ConnectWindow | null = null;
 
@@ -52,9 +50,7 @@ export class RecordingObserver implements Observer {
 		private readonly kernel: Kernel,
 		/** Ports that the recording names: an unseen choice keeps clear of them if it can. */
 		protected readonly named: ReadonlySet<number>,
-	) {
-		this.queues = new AcceptQueues(kernel);
-	}
+	) {}
 
 	/** Before each call. */
 	expect(observation: Observation): void {
@@ -166,10 +162,6 @@ export class RecordingObserver implements Observer {
 	 * A recording does not show when the kernel's second ticks. So a time-wait socket less
 	 * than a second old gives way where its port was chosen, and stays elsewhere.
 	 */
-	listener_leaves(sk: number): void {
-		this.queues.leaves(sk);
-	}
-
 	second_ticked(_sk: number, port: number): boolean | null {
 		return port === this.observation.port;
 	}

@@ -37,6 +37,7 @@ import { ip_local_deliver_ifindex } from "../net/ipv4/route.js";
 import { udp_candidate } from "../net/ipv4/udp.js";
 import { ip6_local_deliver_ifindex } from "../net/ipv6/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
+import { AcceptQueues } from "./accept_queues.js";
 import { type Address, formatIpv4 } from "./address.js";
 import {
 	type Draws,
@@ -132,7 +133,7 @@ export interface PlayOptions {
 	/** See KernelOptions. */
 	clock?: { phase: number; lateness: number };
 	/** See KernelOptions. */
-	secrets?: number;
+	secrets?: readonly number[];
 	/**
 	 * What no recorded call received was never read. Not given: programs of which the
 	 * recording shows no call that receives have read everything, by read().
@@ -153,24 +154,62 @@ export interface PlayOptions {
  * that explains everything counts.
  */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
-	const first = new Player(script, options);
-	const plain = [...first.play()];
-	if (options.variants === false || !plain.some(differs)) return plain;
-	for (const variant of variants(script, options, first.secrets)) {
-		const outcomes = [...new Player(script, { ...options, ...variant }).play()];
-		if (!outcomes.some(differs)) return outcomes;
+	if (options.variants === false) return play(script, options).outcomes;
+	const plain = explained(script, options, PLAYS);
+	if (plain.first === null) return plain.outcomes;
+	for (const variant of variants(script, options)) {
+		const { outcomes, first } = explained(script, { ...options, ...variant }, PLAYS_BY_CLOCK);
+		if (first === null) return outcomes;
 	}
-	return plain;
+	return plain.outcomes;
 }
 
-/** Answers of secrets that are tried both ways: alone, and together with clocks. */
-const SECRETS = 8;
-const SECRETS_BY_CLOCK = 2;
+interface Played {
+	outcomes: Outcome[];
+	/** The first outcome that differs, null if none does; and questions to secrets before it. */
+	first: number | null;
+	asked: number;
+}
 
-/** What a recording leaves open, the likelier first; secrets answered `asked` questions. */
-function* variants(script: Parsed, options: PlayOptions, asked: number): Generator<PlayOptions> {
-	const answers = 1 << Math.min(asked, SECRETS);
-	for (let secrets = 1; secrets < answers; secrets++) yield { secrets };
+function play(script: Parsed, options: PlayOptions): Played {
+	const player = new Player(script, options);
+	const played: Played = { outcomes: [], first: null, asked: 0 };
+	for (const outcome of player.play()) {
+		played.outcomes.push(outcome);
+		if (played.first !== null || !differs(outcome)) continue;
+		played.first = played.outcomes.length - 1;
+		played.asked = player.secrets;
+	}
+	return played;
+}
+
+/** How often a script is played with other answers of secrets; and so for each clock. */
+const PLAYS = 200;
+const PLAYS_BY_CLOCK = 20;
+
+/**
+ * As nothing shows what secrets decided, it is taken to be whatever explains the most: of
+ * the questions before the first line that differs, from the last one back, that answer is
+ * turned with which the script gets further. At most `limit` further plays.
+ */
+function explained(script: Parsed, options: PlayOptions, limit: number): Played {
+	let secrets = options.secrets ?? [];
+	let best = play(script, options);
+	let question = best.asked;
+	while (best.first !== null && question > 0 && limit > 0) {
+		question--;
+		if (secrets.includes(question)) continue;
+		limit--;
+		const turned = [...secrets, question];
+		const other = play(script, { ...options, secrets: turned });
+		if (other.first !== null && other.first <= best.first) continue;
+		[secrets, best, question] = [turned, other, other.asked];
+	}
+	return best;
+}
+
+/** What else a recording leaves open, the likelier first. */
+function* variants(script: Parsed, options: PlayOptions): Generator<PlayOptions> {
 	const shows = (what: (call: CallLine) => boolean) =>
 		script.lines.some((line) => line.kind === "call" && what(line));
 	const known =
@@ -180,12 +219,9 @@ function* variants(script: Parsed, options: PlayOptions, asked: number): Generat
 	const reads = known ? [{}] : [{}, { unread: true }];
 	yield* reads.slice(1);
 	if (!shows(({ time }) => time !== null)) return;
-	const byClock = 1 << Math.min(asked, SECRETS_BY_CLOCK);
-	for (let secrets = 0; secrets < byClock; secrets++) {
-		for (const lateness of [0, 1, 2, 4, 8]) {
-			for (let phase = 0; phase < JIFFY; phase++) {
-				for (const read of reads) yield { ...read, secrets, clock: { phase, lateness } };
-			}
+	for (const lateness of [0, 1, 2, 4, 8]) {
+		for (let phase = 0; phase < JIFFY; phase++) {
+			for (const read of reads) yield { ...read, clock: { phase, lateness } };
 		}
 	}
 }
@@ -336,6 +372,7 @@ export class Player {
 	private readonly executors: ReadonlySet<number>;
 	/** Calls during which another process or thread connected. */
 	private readonly overlapping: ReadonlySet<CallLine>;
+	private readonly queues: AcceptQueues;
 	private readonly firstTime: number | null;
 	private readonly boot: number;
 	private readonly own: OwnAnswers | null;
@@ -389,6 +426,8 @@ export class Player {
 		this.executors = new Set(lines.filter(executes).map((line) => pidOf(line)));
 		this.receivers = new Set([...receivers].map((pid) => this.programOf(pid)));
 		this.overlapping = overlappingConnects(lines);
+		this.queues = new AcceptQueues(this.kernel);
+		if (this.own === null) this.kernel.accept_queues = this.queues;
 		const seed = this.own?.seed ?? null;
 		const random = seed === null ? null : new SeededRandom(seed);
 		this.observer =
@@ -958,11 +997,8 @@ export class Player {
 		const accepted = recorded !== null && recorded >= 0;
 		// Without an address the oldest of the group will do, if this one's own queue is empty.
 		const empty = this.kernel.sock.rskq_accept_head[listener] === 0;
-		// With its draws, the model knows the secret as well.
-		if (this.draws === null) {
-			if (accepted && (told !== null || empty)) this.observer.queues.adopt(listener, told);
-			if (recorded === -EAGAIN) this.observer.queues.disown(listener);
-		}
+		if (accepted && (told !== null || empty)) this.queues.adopt(listener, told);
+		if (recorded === -EAGAIN) this.queues.disown(listener);
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = recorded !== null && recorded >= 0 ? recorded : undefined;

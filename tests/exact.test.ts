@@ -32,7 +32,7 @@ function recordings(series: string): { file: string; text: string }[] {
 }
 
 /** Kernels that distributions have no longer, built from their sources. */
-const BUILT = ["6.3", "6.4", "6.6"];
+const BUILT = ["6.3", "6.4", "6.6", "6.9", "6.11"];
 
 describe("stock kernels, and some built from source, bit for bit", () => {
 	test.each([...BUILT, ...SERIES])("%s", (series) => {

@@ -828,6 +828,24 @@ TIME getpeername(7, ${peer}
 	});
 });
 
+describe("a SYN from ::1 that nobody listens for", () => {
+	// tcp_v6_send_response looks for ::1 by the device that has the destination.
+	it.each([
+		["lo", "2001:db8::10/128", "-1 ENOTCONN (Transport endpoint is not connected)"],
+		["dummy1", "2001:db8:3::10/64", "0"],
+	])("is refused if the address is one of lo: %s", (dev, prefix, result) => {
+		matches(`
+$ ip link add dummy1 address 02:00:00:00:00:01 type dummy
+$ ip link set dummy1 up
+$ ip addr add ${prefix} dev ${dev} nodad
+socket(AF_INET6, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 3
+bind(3, ${in6(40003)}, 28) = 0
+connect(3, ${in6(40007, prefix.split("/")[0])}, 28) = -1 EINPROGRESS (Operation now in progress)
+shutdown(3, SHUT_WR) = ${result}
+`);
+	});
+});
+
 describe("an MPTCP socket", () => {
 	// mptcp_sockopt_sync_locked: with setsockopt_seq, a new subflow takes over what the socket has.
 	it.each([

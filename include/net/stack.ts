@@ -102,6 +102,8 @@ export interface Stack {
 	 * the model did already; check mode tries both (KernelOptions).
 	 */
 	ask_secret(): boolean;
+	/** Check mode: told of a listener before it leaves its reuseport group. */
+	accept_queues: { leaves(listener: number): void } | null;
 	/** Segments on their way over loopback. */
 	readonly loopback: Segment[];
 	/** Where searches report what they do; null: nowhere. */
@@ -129,8 +131,6 @@ export interface Observer {
 	 * model's clock decides.
 	 */
 	second_ticked(sk: number, port: number): boolean | null;
-	/** A listener is about to leave its reuseport group: what waits there? */
-	listener_leaves(sk: number): void;
 	/** What a host outside this kernel answers to a SYN; null: as its route says. */
 	remote_answer(sk: number): RouteAnswer | null;
 }

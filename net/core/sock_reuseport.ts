@@ -99,7 +99,7 @@ export function reuseport_detach_sock(k: Stack, sk: number): void {
 
 /** With tcp_migrate_req off, a member that stops listening leaves at once. */
 export function reuseport_stop_listen_sock(k: Stack, sk: number): void {
-	k.observer?.listener_leaves(sk);
+	k.accept_queues?.leaves(sk);
 	reuseport_detach_sock(k, sk);
 }
 

@@ -30,7 +30,7 @@ import {
 } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
-import { inet6_sdif, ip6_local_deliver_ifindex } from "../ipv6/route.js";
+import { inet6_sdif, ip6_local_deliver_ifindex, rt6_need_strict } from "../ipv6/route.js";
 import {
 	__inet6_lookup_skb,
 	inet6_lookup_listener_skb,
@@ -186,6 +186,10 @@ export function reply(
 ): void {
 	const { net, saddr, v6 } = skb;
 	if (oif === 0) oif = l3mdev_master_ifindex_by_index(net, skb.dif);
+	// tcp_v6_send_response: to ::1 only by the device that has the address, if that is lo.
+	if (oif === 0 && v6 !== null && (flags & TCPHDR_SYN) === 0 && rt6_need_strict(v6.saddr, 0)) {
+		oif = skb.dif;
+	}
 	const dif =
 		v6 === null
 			? ip_segment_deliver_ifindex(net, saddr, oif)

@@ -346,8 +346,8 @@ function udp_bind_conflict(
 		}
 		// One with another hash is on these chains if a secret happens to say so.
 		const hash2 = sk2 === 0 ? 0 : udp_portaddr_hash(k.sock, sk2);
-		const chains = [udp_portaddr_hash(k.sock, sk), (hash2_nulladdr ^ snum) & 0xffff];
-		const certain = sk2 !== 0 && chains.includes(hash2);
+		const null_hash2 = (hash2_nulladdr ^ snum) & 0xffff;
+		const certain = sk2 !== 0 && (hash2 === udp_portaddr_hash(k.sock, sk) || hash2 === null_hash2);
 		if (!fixed && !certain) {
 			const other = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
 			if (other !== 0 && k.ask_secret()) sk2 = sk2 === 0 ? other : 0;

@@ -194,7 +194,7 @@ export class World {
 			if (bound || flow.type === RTN_LOCAL || result !== -EINPROGRESS) this.forget();
 			return result;
 		}
-		const local = this.route.type === RTN_LOCAL;
+		const local = flow.type === RTN_LOCAL;
 		const port = chooser.choose(this.search);
 		this.looks = this.search.looks;
 		if (port === 0) this.search.refused = this.search.useless();
@@ -316,21 +316,6 @@ export class World {
 	}
 
 	private readonly old = { rcv_saddr: 0, daddr: 0, dport: 0 };
-	/** The last route that was asked for, and what was found; routes of a world do not change. */
-	private readonly route = { to: -1, from: 0, oif: 0, err: 0, saddr: 0, daddr: 0, type: 0 };
-
-	private lookup(to: number, from: number, oif: number): void {
-		const { route } = this;
-		if (route.to === to && route.from === from && route.oif === oif) return;
-		route.to = to;
-		route.from = from;
-		route.oif = oif;
-		route.err = ip_route_connect(this.net.net, to, from, oif);
-		route.saddr = flow.saddr;
-		route.daddr = flow.daddr;
-		route.type = flow.type;
-	}
-
 	/**
 	 * Gives the sock the four-tuple that tcp_v4_connect gives it before its search; false
 	 * where connect() would end before that.
@@ -340,19 +325,17 @@ export class World {
 		const S = kernel.sock;
 		if (S.skc_state[sk] !== TCP_CLOSE || kernel.socket.state[sock] !== SS_UNCONNECTED) return false;
 		const oif = S.skc_bound_dev_if[sk];
-		this.lookup(to.sin_addr, S.inet_saddr[sk], oif);
-		const { route } = this;
-		if (route.err < 0) return false;
-		if (route.type === RTN_MULTICAST || route.type === RTN_BROADCAST) return false;
+		if (ip_route_connect(this.net.net, to.sin_addr, S.inet_saddr[sk], oif) < 0) return false;
+		if (flow.type === RTN_MULTICAST || flow.type === RTN_BROADCAST) return false;
 		old.rcv_saddr = S.skc_rcv_saddr[sk];
 		old.daddr = S.skc_daddr[sk];
 		old.dport = S.skc_dport[sk];
-		S.skc_rcv_saddr[sk] = S.inet_saddr[sk] || route.saddr;
-		S.skc_daddr[sk] = route.daddr;
+		S.skc_rcv_saddr[sk] = S.inet_saddr[sk] || flow.saddr;
+		S.skc_daddr[sk] = flow.daddr;
 		S.skc_dport[sk] = to.sin_port;
 		this.range(sk, "connect");
 		search.saddr = S.skc_rcv_saddr[sk];
-		search.daddr = route.daddr;
+		search.daddr = flow.daddr;
 		search.dport = to.sin_port;
 		return true;
 	}

@@ -263,8 +263,12 @@ export function ip_segment_deliver_ifindex(net: Net, daddr: number, oif: number)
 }
 
 /** The same, without a look at what was found before. */
-export function segment_deliver_ifindex(net: Net, daddr: number, oif: number): number {
-	const dif = ip_local_deliver_ifindex(net, daddr, oif);
+export function segment_deliver_ifindex(
+	net: Net,
+	daddr: number,
+	oif: number,
+	dif = ip_local_deliver_ifindex(net, daddr, oif),
+): number {
 	if (dif !== 0 || (oif !== 0 && oif !== LOOPBACK_IFINDEX)) return dif;
 	return __ip_dev_find(net, daddr) === null ? 0 : ip_datagram_deliver_ifindex(net, daddr, oif);
 }
@@ -274,9 +278,11 @@ function segment_cached(net: Net, daddr: number, oif: number): RtCached {
 	const cached = rt_cached(net, daddr);
 	const key = cached.segment;
 	if (cached.segment_genid !== net.rt_genid || key.daddr !== daddr || key.oif !== oif) {
-		cached.dif = segment_deliver_ifindex(net, daddr, oif);
-		cached.local = ip_local_deliver_ifindex(net, daddr, oif) !== 0;
-		cached.answer = last_route(net, daddr, oif)?.answer ?? "blackhole";
+		const res = last_route(net, daddr, oif);
+		const dif = res?.type === RTN_LOCAL ? res.oif : 0;
+		cached.dif = segment_deliver_ifindex(net, daddr, oif, dif);
+		cached.local = dif !== 0;
+		cached.answer = res?.answer ?? "blackhole";
 		cached.segment_genid = net.rt_genid;
 		key.daddr = daddr;
 		key.oif = oif;

@@ -68,12 +68,15 @@ import {
 	tcp_shutdown,
 } from "./tcp.js";
 import { tcp_rcv_state_process, tcp_store_ts_recent } from "./tcp_input.js";
-import { TCP_TW_ACK, TCP_TW_RST, TCP_TW_SYN, tcp_timewait_state_process } from "./tcp_minisocks.js";
+import {
+	OBSERVED_WITHIN,
+	TCP_TW_ACK,
+	TCP_TW_RST,
+	TCP_TW_SYN,
+	tcp_timewait_state_process,
+} from "./tcp_minisocks.js";
 import { new_isn, tcp_connect, turn_around } from "./tcp_output.js";
 import { tcp_clear_xmit_timers } from "./tcp_timer.js";
-
-/** How exactly a recording's time stamps tell when segments came, ms. */
-const OBSERVED_WITHIN = 50;
 
 /**
  * Whether a time-wait socket gives its four-tuple to a new connection: always where the

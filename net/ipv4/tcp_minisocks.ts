@@ -22,8 +22,8 @@ import {
 import { tcp_done } from "./tcp.js";
 import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
 
-/** How far apart a recording's time stamps and the clock of time stamps in segments may be, ms. */
-const TIMED_WITHIN = 50;
+/** How exactly a recording's time stamps tell when segments came, ms. */
+export const OBSERVED_WITHIN = 50;
 
 export const TCP_TW_SUCCESS = 0;
 export const TCP_TW_RST = 1;
@@ -63,7 +63,7 @@ function tcp_timewait_syn_newer(k: Stack, tw: number, skb: Segment): boolean {
 	const S = k.sock;
 	if (skb.isn_from === 0 && (S.rcv_isn[tw] & 1) === 0) return true;
 	if (skb.isn_from !== 0 && skb.isn_from === S.rcv_isn[tw]) return true;
-	if (k.timers.now - S.ts_recent_ms[tw] > TIMED_WITHIN) return true;
+	if (k.timers.now - S.ts_recent_ms[tw] > OBSERVED_WITHIN) return true;
 	return !k.ask_secret();
 }
 

@@ -17,7 +17,7 @@ bitmaps.
 
   --json           an object a line
   --agent COMMAND  speaks to this command instead of an agent of its own, which makes the
-                   calls elsewhere; kernel-model/agent/agent.c says how
+                   calls elsewhere; kernel-model/real/agent/agent.c says how
   --plot DIR       curves, as SVG files in DIR and as text: candidates looked at and
                    time against occupancy, the share of each port, the chance to
                    predict the next one; of kernels, and of the searches in bench/lab/

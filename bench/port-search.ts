@@ -5,8 +5,8 @@
  */
 import Benchmark from "benchmark";
 import { AF_INET } from "../include/linux/socket.js";
-import { AgentError } from "../kernel-model/agent/agent.js";
 import { Kernel, SOCK_DGRAM, SOCK_STREAM, type Task } from "../kernel-model/index.js";
+import { AgentError } from "../kernel-model/real/agent/agent.js";
 import { LookCounter } from "./looks.js";
 import type { Output } from "./output.js";
 import { RunningKernel } from "./running.js";

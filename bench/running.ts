@@ -3,9 +3,9 @@
 import { SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM } from "../include/linux/net.js";
 import { AF_INET } from "../include/linux/socket.js";
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
-import { parseIpv4 } from "../kernel-model/address.js";
-import { Agent, AgentError, readAnswer } from "../kernel-model/agent/agent.js";
-import { RealSetup } from "../kernel-model/agent/rtnetlink.js";
+import { parseIpv4 } from "../kernel-model/machine/address.js";
+import { Agent, AgentError, readAnswer } from "../kernel-model/real/agent/agent.js";
+import { RealSetup } from "../kernel-model/real/agent/rtnetlink.js";
 import { ANY_PORT, HOST, PEER, PORT_RANGE, PORTS, type Workload } from "./workload.js";
 
 /** Calls in a request: an answer is at most 256 KiB long. */

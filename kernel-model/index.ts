@@ -21,11 +21,7 @@ export * from "../include/uapi/asm-generic/errno.js";
 export * from "../include/uapi/asm-generic/socket.js";
 export * from "../include/uapi/linux/in.js";
 export { NotModelled } from "../net/core/sock.js";
-export type { Address } from "./address.js";
-export { SearchExplainer } from "./explain.js";
-export { Kernel, type KernelOptions } from "./kernel.js";
-export { type Answer, compareVersions, type Difference } from "./matrix.js";
-export { NetNamespace, type RouteOptions } from "./net.js";
+export { type Answer, compareVersions, type Difference } from "./check/matrix.js";
 export {
 	type Outcome,
 	Player,
@@ -33,15 +29,19 @@ export {
 	playScript,
 	readScript,
 	type Verdict,
-} from "./player.js";
-export { type Draw, ReplayedRandom, SeededRandom } from "./random.js";
-export { Socket, SocketError, type SocketKind } from "./socket.js";
-export { ScriptError } from "./strace.js";
-export { Task, type TaskOptions } from "./task.js";
+} from "./check/player.js";
+export type { Address } from "./machine/address.js";
+export { SearchExplainer } from "./machine/explain.js";
+export { Kernel, type KernelOptions } from "./machine/kernel.js";
+export { NetNamespace, type RouteOptions } from "./machine/net.js";
+export { type Draw, ReplayedRandom, SeededRandom } from "./machine/random.js";
+export { Socket, SocketError, type SocketKind } from "./machine/socket.js";
+export { Task, type TaskOptions } from "./machine/task.js";
 export {
 	type BehaviourChange,
 	CHANGES,
 	DEFAULT_VERSION,
 	type KernelVersion,
 	VERSIONS,
-} from "./versions.js";
+} from "./machine/versions.js";
+export { ScriptError } from "./script/strace.js";

@@ -17,7 +17,7 @@ import {
 	SOL_SOCKET,
 	type Task,
 } from "../kernel-model/index.js";
-import { verifySctp } from "../kernel-model/verify_sctp.js";
+import { verifySctp } from "../kernel-model/machine/verify_sctp.js";
 
 const TABLES = { ehash: 256, bhash: 256, lhash2: 256, udp: 256 };
 

@@ -16,7 +16,7 @@ import type { SockReuseport } from "./sock_reuseport.js";
 import type { SocketTable } from "./socket.js";
 import type { UdpTable } from "./udp.js";
 
-/** Names of behaviour changes between kernel versions; kernel-model/versions.ts describes them. */
+/** Names of behaviour changes between kernel versions; kernel-model/machine/versions.ts describes them. */
 export type ChangeName =
 	| "bhash2-addr-type"
 	| "bhash2-dual-stack-wildcard"

@@ -2,17 +2,17 @@
 /** A campaign: random programs on a real kernel and on the model, until one differs. */
 import fc from "fast-check";
 import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
-import type { Agent } from "../../kernel-model/agent/agent.js";
-import { O_WRONLY, openRequest } from "../../kernel-model/agent/marshal.js";
+import { readScript } from "../../kernel-model/check/player.js";
+import type { Agent } from "../../kernel-model/real/agent/agent.js";
+import { O_WRONLY, openRequest } from "../../kernel-model/real/agent/marshal.js";
 import {
 	type DrawRecorder,
 	judge,
 	type LiveOutcome,
 	type Recording,
 	recordScript,
-} from "../../kernel-model/live.js";
-import { readScript } from "../../kernel-model/player.js";
-import { ScriptError } from "../../kernel-model/strace.js";
+} from "../../kernel-model/real/live.js";
+import { ScriptError } from "../../kernel-model/script/strace.js";
 import { type Abilities, KINDS, type Kind, programs, renderProgram, SYSCTLS } from "./program.js";
 
 export interface CampaignOptions {

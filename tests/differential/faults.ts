@@ -89,7 +89,7 @@ for (const { name, file, from, to } of FAULTS) {
 	const copy = mkdtempSync(join(tmpdir(), "faults-"));
 	try {
 		cpSync(dist, join(copy, "dist"), { recursive: true });
-		cpSync(join(dist, "../kernel-model/agent"), join(copy, "kernel-model/agent"), {
+		cpSync(join(dist, "../kernel-model/real/agent"), join(copy, "kernel-model/real/agent"), {
 			recursive: true,
 		});
 		cpSync(join(dist, "../package.json"), join(copy, "package.json"));

@@ -8,8 +8,8 @@ import {
 	styled,
 	UsageError,
 	versionOf,
-} from "../../kernel-model/commands/terminal.js";
-import { startAgent } from "../../kernel-model/vm/machine.js";
+} from "../../kernel-model/cli/terminal.js";
+import { startAgent } from "../../kernel-model/real/vm/machine.js";
 import { branchesOf, neverReached, watchBranches } from "./branches.js";
 import { type Campaign, runCampaign } from "./campaign.js";
 import { kindsOf, placeOf, progressLine, SHRINKING, whole } from "./options.js";

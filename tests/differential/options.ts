@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** What the campaigns' command lines share. Readers of options throw UsageError. */
-import { UsageError } from "../../kernel-model/commands/terminal.js";
+import { UsageError } from "../../kernel-model/cli/terminal.js";
 import { KINDS, type Kind } from "./program.js";
 
 /** The value of --NAME: a number from `least` up. */

@@ -6,10 +6,10 @@
  */
 import fc from "fast-check";
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
-import type { Address } from "../../kernel-model/address.js";
-import { Kernel } from "../../kernel-model/kernel.js";
-import { runSetup } from "../../kernel-model/setup.js";
-import type { Task } from "../../kernel-model/task.js";
+import type { Address } from "../../kernel-model/machine/address.js";
+import { Kernel } from "../../kernel-model/machine/kernel.js";
+import type { Task } from "../../kernel-model/machine/task.js";
+import { runSetup } from "../../kernel-model/script/setup.js";
 import { NotModelled } from "../../net/core/sock.js";
 
 /** What the kernel at hand can do. */

@@ -14,9 +14,9 @@ import {
 	styled,
 	UsageError,
 	versionOf,
-} from "../../kernel-model/commands/terminal.js";
-import { DrawRecorder } from "../../kernel-model/live.js";
-import { SERIES, startMachine } from "../../kernel-model/vm/machine.js";
+} from "../../kernel-model/cli/terminal.js";
+import { DrawRecorder } from "../../kernel-model/real/live.js";
+import { SERIES, startMachine } from "../../kernel-model/real/vm/machine.js";
 import { type Difference, runCampaign } from "./campaign.js";
 import { kindsOf, placeOf, progressLine, SHRINKING, whole } from "./options.js";
 import { KINDS } from "./program.js";
@@ -30,7 +30,7 @@ programs with these draws: every result, port, address and option value must be 
 so must the draws, their order, and table_perturb in the end.
 
   --kernel LIST    kernels by series, such as 6.1,6.12 (default 6.12); see
-                   kernel-model/vm/images.sh
+                   kernel-model/real/vm/images.sh
   --all            all series: ${SERIES.join(" ")}
   --image IMAGE    this kernel instead: a file BZIMAGE[:MODULES]
   --model VERSION  the version to model (default: the one nearest to the kernel's)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Recordings with draws, played without a machine. */
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
-import { readDraws, splitRecordings } from "../../kernel-model/exact.js";
-import { type Outcome, playScript, readScript } from "../../kernel-model/player.js";
+import { readDraws, splitRecordings } from "../../kernel-model/check/exact.js";
+import { type Outcome, playScript, readScript } from "../../kernel-model/check/player.js";
 
 export interface Replayed {
 	/** Release of the kernel that was recorded; "" where nothing is. */

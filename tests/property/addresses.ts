@@ -4,7 +4,12 @@
 import { ipv4_portaddr_hash } from "../../include/net/inet_hashtables.js";
 import { ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../../kernel-model/address.js";
+import {
+	formatIpv4,
+	formatIpv6,
+	parseIpv4,
+	parseIpv6,
+} from "../../kernel-model/machine/address.js";
 
 export type Family = 4 | 6;
 

@@ -45,7 +45,7 @@ import {
 	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
-import { runSetup } from "../../kernel-model/setup.js";
+import { runSetup } from "../../kernel-model/script/setup.js";
 
 const PROTOCOLS = {
 	tcp: [SOCK_STREAM, IPPROTO_TCP],

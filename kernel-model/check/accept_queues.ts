@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Check mode: where the connections of a reuseport group wait. Which member gets one hangs
+ * on a secret hash; calls show it later, if at all.
+ */
+import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
+import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
+import { type Address, parseIpv4, parseIpv6 } from "../machine/address.js";
+import type { Kernel } from "../machine/kernel.js";
+
+export class AcceptQueues {
+	/** By snd_isn of a connection: listeners that were seen not to have it. */
+	private readonly without = new Map<number, Set<number>>();
+
+	constructor(private readonly kernel: Kernel) {}
+
+	private members(listener: number): readonly number[] {
+		const { kernel } = this;
+		return kernel.reuseport.get(kernel.sock.sk_reuseport_cb[listener])?.socks ?? [listener];
+	}
+
+	/** The connections that wait at a listener, the oldest first. */
+	private waiting(listener: number): number[] {
+		const S = this.kernel.sock;
+		const children: number[] = [];
+		for (let child = S.rskq_accept_head[listener]; child !== 0; child = S.dl_next[child]) {
+			children.push(child);
+		}
+		return children;
+	}
+
+	/** Takes a connection from one listener's queue to the front of another's. */
+	private requeue(child: number, from: number, to: number): void {
+		const S = this.kernel.sock;
+		reqsk_queue_remove(this.kernel, from, child);
+		S.dl_next[child] = S.rskq_accept_head[to];
+		S.rskq_accept_head[to] = child;
+		if (S.rskq_accept_tail[to] === 0) S.rskq_accept_tail[to] = child;
+		S.rsk_listener[child] = to;
+		S.sk_ack_backlog[to]++;
+	}
+
+	/**
+	 * A connection that was accepted, from `peer` if that is known: if it waits elsewhere, or
+	 * later because one of several clients came first between the recorded moments, it moves
+	 * to the front.
+	 */
+	adopt(listener: number, peer: Address | null): void {
+		const S = this.kernel.sock;
+		const daddr = peer === null ? null : parseIpv4(peer.address);
+		const v6_daddr: In6Addr | null = peer?.family === "AF_INET6" ? parseIpv6(peer.address) : null;
+		for (const member of this.members(listener)) {
+			for (const child of this.waiting(member)) {
+				if (peer !== null && S.skc_dport[child] !== peer.port) continue;
+				const same =
+					peer === null ||
+					(v6_daddr === null
+						? S.skc_daddr[child] === daddr
+						: ipv6_addr_equal(S.skc_v6_daddr, child * 4, v6_daddr, 0));
+				if (!same) continue;
+				this.requeue(child, member, listener);
+				return;
+			}
+		}
+	}
+
+	/** The queue was seen to be empty: what waits there went to another member, if there is one. */
+	disown(listener: number): void {
+		for (const member of this.members(listener)) {
+			for (const child of this.waiting(member)) {
+				const without = this.withoutIt(child);
+				without.add(listener);
+				const other = this.members(listener).find((candidate) => !without.has(candidate));
+				if (member === listener && other !== undefined) this.requeue(child, member, other);
+			}
+		}
+	}
+
+	private withoutIt(child: number): Set<number> {
+		const isn = this.kernel.sock.snd_isn[child];
+		const known = this.without.get(isn);
+		if (known !== undefined) return known;
+		const none = new Set<number>();
+		this.without.set(isn, none);
+		return none;
+	}
+
+	/** A member stops listening, and resets what waits there, be it what the model put there or not. */
+	leaves(listener: number): void {
+		const others = this.members(listener).filter((member) => member !== listener);
+		const had = this.waiting(listener);
+		for (const member of others) {
+			for (const child of this.waiting(member)) {
+				if (this.withoutIt(child).has(listener) || !this.kernel.ask_secret()) continue;
+				this.requeue(child, member, listener);
+			}
+		}
+		for (const child of had) {
+			const without = this.withoutIt(child);
+			const other = others.find((candidate) => !without.has(candidate));
+			if (other !== undefined && this.kernel.ask_secret()) this.requeue(child, listener, other);
+		}
+	}
+}

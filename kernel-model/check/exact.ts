@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Recordings with the draws that the kernel's port searches made. They are scripts like
+ * others; comments say what was drawn:
+ *
+ *     # kernel 6.12.117, with the draws of its port searches
+ *     # table_perturb[46939] = 0x6bf5759f
+ *     connect(3, …) = 0
+ *     # draw off4 inet_hash_connect 0x37a94b54f7a9b75b
+ *     # draw u8 __inet_hash_connect 208
+ *     bind(4, …) = 0
+ *     # draw below inet_csk_get_port 19876 of 28232
+ *
+ * Draws stand behind the call that made them, in order. Of table_perturb's numbers those
+ * that are used are named, first as they were before the program, then, at its end, as they
+ * were left. The model plays such a recording with these draws and must give every result.
+ */
+import { Random } from "../../include/linux/random.js";
+import { INET_TABLE_PERTURB_SIZE } from "../../net/ipv4/inet_hashtables.js";
+import { SeededRandom } from "../machine/random.js";
+import type { KernelDraw } from "../real/agent/agent.js";
+import type { CallLine, Parsed } from "../script/strace.js";
+
+const HEADER =
+	/^# kernel (\S+), with the draws of its port searches(?:; slots of UDP's tables: ([0-9]+))?$/;
+const DRAW = /^# draw (\w+) (\S+) (0x[0-9a-f]+|[0-9]+)(?: of ([0-9]+))?$/;
+const PERTURB = /^# table_perturb\[([0-9]+)\] = (0x[0-9a-f]+)$/;
+
+/** Time stamps of live recordings count from here, in seconds: strace's do from 1970. */
+export const EPOCH = 1e9;
+
+/**
+ * First line of a recording with draws. How far UDP's search goes from one candidate to the
+ * next hangs on the size of its tables, which follows from the machine's memory.
+ */
+export function drawsHeader(release: string, udp: number | null): string {
+	const slots = udp === null ? "" : `; slots of UDP's tables: ${udp}`;
+	return `# kernel ${release}, with the draws of its port searches${slots}`;
+}
+
+/** A draw as a recording's comment. */
+export function drawLine({ kind, caller, value, ceil }: KernelDraw): string {
+	const shown = kind.startsWith("off") ? `0x${value.toString(16)}` : String(value);
+	return `# draw ${kind} ${caller} ${shown}${ceil === null ? "" : ` of ${ceil}`}`;
+}
+
+/** One number of table_perturb as a recording's comment. */
+export function perturbLine(index: number, value: number): string {
+	return `# table_perturb[${index}] = 0x${value.toString(16)}`;
+}
+
+/** What a recording says of draws. */
+export interface Draws {
+	/** Release of the kernel that made them. */
+	release: string;
+	/** Slots of UDP's tables; null if the recording does not say. */
+	udp: number | null;
+	byCall: ReadonlyMap<CallLine, readonly KernelDraw[]>;
+	/** Numbers of table_perturb before the first call, and after the last one. */
+	before: ReadonlyMap<number, number>;
+	after: ReadonlyMap<number, number>;
+	total: number;
+}
+
+/** Null for a recording without draws. */
+export function readDraws(script: Parsed): Draws | null {
+	let release: string | null = null;
+	let udp: number | null = null;
+	const byCall = new Map<CallLine, KernelDraw[]>();
+	const before = new Map<number, number>();
+	const after = new Map<number, number>();
+	let total = 0;
+	let call: CallLine | null = null;
+	for (const line of script.lines) {
+		if (line.kind === "call") call = line;
+		if (line.kind !== "comment") continue;
+		const header = HEADER.exec(line.text);
+		release ??= header?.[1] ?? null;
+		if (header?.[2] !== undefined) udp ??= Number(header[2]);
+		const [, kind, caller, value, ceil] = DRAW.exec(line.text) ?? [];
+		if (value !== undefined && call !== null) {
+			const draws = byCall.get(call) ?? [];
+			const bound = ceil === undefined ? null : Number(ceil);
+			draws.push({ kind, caller, value: BigInt(value), ceil: bound });
+			byCall.set(call, draws);
+			total++;
+		}
+		const [, index, number] = PERTURB.exec(line.text) ?? [];
+		if (number !== undefined)
+			(before.has(Number(index)) ? after : before).set(Number(index), Number(number));
+	}
+	return release === null ? null : { release, udp, byCall, before, after, total };
+}
+
+/** The recordings that a file holds, each with the number of lines before it. */
+export function splitRecordings(text: string): { text: string; above: number }[] {
+	const parts: { text: string; above: number }[] = [];
+	let lines: string[] = [];
+	let above = 0;
+	for (const line of text.split("\n")) {
+		if (HEADER.test(line) && lines.some((other) => HEADER.test(other))) {
+			parts.push({ text: `${lines.join("\n")}\n`, above });
+			above += lines.length;
+			lines = [];
+		}
+		lines.push(line);
+	}
+	parts.push({ text: lines.join("\n"), above });
+	return parts;
+}
+
+/** What the model draws, by the kinds of get_random_*(), where the kernel's caller is known. */
+function shownDraw({ kind, caller, value, ceil }: KernelDraw): string {
+	return `${kind} ${value}${ceil === null ? "" : ` of ${ceil}`} in ${caller}`;
+}
+
+/**
+ * The draws of one call after the other. What the model draws while no call is made, and
+ * what decides no port (secrets of hashes), comes from a seed.
+ */
+export class ExactRandom extends Random {
+	private readonly other = new SeededRandom(0);
+	private draws: readonly KernelDraw[] | null = null;
+	private next = 0;
+	private fault: string | null = null;
+
+	/** Before a call that made these draws. */
+	begin(draws: readonly KernelDraw[]): void {
+		this.draws = draws;
+		this.next = 0;
+		this.fault = null;
+	}
+
+	/** After it: what the model drew otherwise than the kernel, null if nothing. */
+	end(): string | null {
+		const { draws, next } = this;
+		this.draws = null;
+		if (this.fault !== null || draws === null || next >= draws.length) return this.fault;
+		const left = draws.slice(next).map(shownDraw).join(", ");
+		return `the kernel drew ${left}, the model did not`;
+	}
+
+	/** The next draw; null, and a fault, if the kernel drew something else. */
+	private take(kind: string, ceil: number | null, shown: string): KernelDraw | null {
+		const draw = this.draws?.[this.next];
+		if (this.fault !== null) return null;
+		if (draw === undefined) {
+			this.fault = `the model draws ${shown}, the kernel drew nothing more`;
+			return null;
+		}
+		if (draw.kind !== kind || draw.ceil !== ceil) {
+			this.fault = `the model draws ${shown}, the kernel drew ${shownDraw(draw)}`;
+			return null;
+		}
+		this.next++;
+		return draw;
+	}
+
+	override get_random_u32(): number {
+		if (this.draws === null) return this.other.get_random_u32();
+		return Number(this.take("u32", null, "u32")?.value ?? 0);
+	}
+
+	override get_random_u16(): number {
+		if (this.draws === null) return this.other.get_random_u16();
+		return Number(this.take("u16", null, "u16")?.value ?? 0);
+	}
+
+	override get_random_u8(): number {
+		if (this.draws === null) return this.other.get_random_u8();
+		return Number(this.take("u8", null, "u8")?.value ?? 0);
+	}
+
+	override __get_random_u32_below(ceil: number): number {
+		if (this.draws === null) return this.other.__get_random_u32_below(ceil);
+		return Number(this.take("below", ceil, `below ${ceil}`)?.value ?? 0);
+	}
+
+	override get_random_bytes(words: Uint32Array): void {
+		this.other.get_random_bytes(words);
+	}
+
+	override port_ephemeral(family: 4 | 6, offset: Uint32Array): boolean {
+		if (this.draws === null) return false;
+		const value = this.take(`off${family}`, null, `off${family}`)?.value ?? 0n;
+		offset[0] = Number(value & 0xffffffffn);
+		offset[1] = Number(value >> 32n);
+		return true;
+	}
+}
+
+/** table_perturb at a recording's beginning; numbers that it does not use are 0. */
+export function perturbTable(draws: Draws): Uint32Array {
+	const table = new Uint32Array(INET_TABLE_PERTURB_SIZE);
+	for (const [index, value] of draws.before) table[index] = value;
+	return table;
+}
+
+/** What of table_perturb the model left otherwise than the kernel, null if nothing. */
+export function perturbDiffers(draws: Draws, table: Uint32Array | null): string | null {
+	for (const [index, value] of draws.after) {
+		const own = table?.[index] ?? 0;
+		if (own !== value)
+			return `the kernel leaves table_perturb[${index}] at ${value}, the model at ${own}`;
+	}
+	return null;
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * One script on every known kernel version: which lines are answered differently, by which
+ * versions, and which behaviour change makes them differ.
+ *
+ * Versions must not differ by what they draw at random. So one play's ports are the wishes of
+ * the others, as in check mode: each comes to the same port if some draw leads there, and
+ * where it does not, no draw does. The plays of every version, with several seeds, are such
+ * wishes in turn, and of each line that is shown which tells most versions apart.
+ * The change responsible is found by trial: the older version with single changes of the newer.
+ */
+import type { ChangeName } from "../../include/net/stack.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import type { Address } from "../machine/address.js";
+import { describeAddress } from "../machine/explain.js";
+import { changesOf, VERSIONS } from "../machine/versions.js";
+import { type CallLine, formatCall, formatValue, type Parsed } from "../script/strace.js";
+import { optionValue } from "../script/values.js";
+import { type Choice, EXHAUSTED, type Outcome, Player } from "./player.js";
+
+/** What a line comes to on some versions. */
+export interface Answer {
+	/** As the kernel returns it; null where it would sleep or the line means nothing. */
+	result: number | null;
+	/** Name of the errno; or, where `result` is null, why. */
+	error?: string;
+	/** What getsockname(), getpeername() or accept() tell. */
+	address?: Address;
+	/** What getsockopt() tells, in strace's syntax. */
+	value?: string;
+	/** The port that a search came to. */
+	port?: number;
+}
+
+/** A line that versions answer differently. */
+export interface Difference {
+	line: number;
+	/** Name of the system call, or "$" for a set-up command. */
+	call: string;
+	/** The line without a result. */
+	text: string;
+	/** Versions oldest first; answers in the order of their first versions. */
+	answers: (Answer & { versions: string[] })[];
+	/** Names of CHANGES; "one+other" where it takes both. */
+	changes: string[];
+}
+
+/** Names of changes, sorted: versions of one set are one kernel. */
+type Changes = readonly ChangeName[];
+
+interface Version {
+	name: string;
+	changes: Changes;
+}
+
+const BASE = VERSIONS[0].name;
+
+/** Lines of a script up to which more seeds are tried. */
+const SHORT = 200;
+const SEEDS = [1, 2, 3, 4];
+
+/** Plays of one script by sets of changes, each once for the same wishes. */
+class Plays {
+	readonly lines = new Map<number, CallLine>();
+	/** Wishes, none of which is the same as another. */
+	readonly wishes: ReadonlyMap<CallLine, Choice>[] = [];
+	private readonly keys = new Map<string, string[]>();
+	private readonly base = new Set(changesOf(BASE));
+
+	constructor(
+		private readonly script: Parsed,
+		private readonly onPlay: () => void,
+	) {
+		for (const line of script.lines) if (line.kind === "call") this.lines.set(line.line, line);
+	}
+
+	/** A version's own choices become wishes, if they are others than those known. */
+	wish(changes: Changes, seed: number): void {
+		const chosen = new Map<CallLine, Choice>();
+		for (const outcome of this.play(changes, seed, new Map())) {
+			const call = this.lines.get(outcome.line);
+			if (call === undefined || outcome.call === "$") continue;
+			const exhausted = EXHAUSTED.has(nameOf(outcome.result));
+			if (exhausted) chosen.set(call, { port: null, exhausted });
+			else if (outcome.chosen !== null) chosen.set(call, { port: outcome.chosen, exhausted });
+		}
+		const same = (known: ReadonlyMap<CallLine, Choice>) =>
+			known.size === chosen.size &&
+			[...chosen].every(([call, { port, exhausted }]) => {
+				const other = known.get(call);
+				return other?.port === port && other.exhausted === exhausted;
+			});
+		if (!this.wishes.some(same)) this.wishes.push(chosen);
+	}
+
+	/** The outcomes with some wishes. */
+	outcomes(changes: Changes, wish: number): Outcome[] {
+		const outcomes = this.play(changes, null, this.wishes[wish]);
+		const keys = outcomes.map((outcome) => JSON.stringify(answerOf(outcome)));
+		this.keys.set(`${wish} ${changes.join(" ")}`, keys);
+		return outcomes;
+	}
+
+	/** The answers with some wishes, each as a text that is equal where they are. */
+	answers(changes: Changes, wish: number): string[] {
+		const key = `${wish} ${changes.join(" ")}`;
+		if (!this.keys.has(key)) this.outcomes(changes, wish);
+		return this.keys.get(key) ?? [];
+	}
+
+	private play(
+		changes: Changes,
+		seed: number | null,
+		wishes: ReadonlyMap<CallLine, Choice>,
+	): Outcome[] {
+		this.onPlay();
+		const more = changes.filter((name) => !this.base.has(name));
+		const less = [...this.base].filter((name) => !changes.includes(name));
+		const version = [BASE, ...more.map((name) => `+${name}`), ...less.map((name) => `-${name}`)];
+		return [
+			...new Player(this.script, { version: version.join(""), own: { seed, wishes } }).play(),
+		];
+	}
+}
+
+function nameOf(result: number | null): string {
+	return result !== null && result < 0 ? errnoName(-result) : "";
+}
+
+function answerOf(outcome: Outcome): Answer {
+	const { result, error, address, value, chosen } = outcome;
+	let name = nameOf(result);
+	if (error !== null) name ||= `expected ${error.expected}`;
+	else if (result === null) name = outcome.verdict === "ignored" ? "passed over" : "would sleep";
+	return {
+		result,
+		...(name === "" ? {} : { error: name }),
+		...(address === null ? {} : { address }),
+		...(value === null ? {} : { value: formatValue(optionValue(value)) }),
+		...(chosen === null ? {} : { port: chosen }),
+	};
+}
+
+/** A set of changes with some turned over; of two sets, in what they differ. */
+function toggled(changes: Changes, names: readonly ChangeName[]): Changes {
+	const set = new Set(changes);
+	for (const name of names) if (!set.delete(name)) set.add(name);
+	return [...set].sort();
+}
+
+/** Single changes that turn an older version's answer into a newer one's; else a pair; else all. */
+function responsible(
+	plays: Plays,
+	wish: number,
+	at: number,
+	older: Changes,
+	newer: Changes,
+): string[] {
+	const differing = toggled(older, newer);
+	const wanted = plays.answers(newer, wish)[at];
+	const makes = (names: readonly ChangeName[]) =>
+		plays.answers(toggled(older, names), wish)[at] === wanted;
+	const single = differing.filter((name) => makes([name]));
+	if (single.length > 0 || differing.length === 1) return single;
+	for (const [i, one] of differing.entries()) {
+		for (const other of differing.slice(i + 1)) {
+			if (makes([one, other])) return [`${one}+${other}`];
+		}
+	}
+	return [differing.join("+")];
+}
+
+/**
+ * Plays a script on every version. Throws ScriptError for a line that no version can play.
+ * `onPlay` is called before each play.
+ */
+export function compareVersions(script: Parsed, onPlay: () => void = () => {}): Difference[] {
+	const plays = new Plays(script, onPlay);
+	const versions: Version[] = VERSIONS.map(({ name }) => ({
+		name,
+		changes: [...(changesOf(name) ?? [])].sort(),
+	}));
+	const kernels = new Map(versions.map(({ changes }) => [changes.join(" "), changes]));
+	const seeds = plays.lines.size <= SHORT ? SEEDS : SEEDS.slice(0, 1);
+	for (const seed of seeds) for (const changes of kernels.values()) plays.wish(changes, seed);
+
+	const first = [...kernels.values()].map((changes) => plays.outcomes(changes, 0));
+	const meaningless = first[0].find(({ error }, at) =>
+		first.every((outcomes) => error !== null && outcomes[at].error !== null),
+	);
+	if (meaningless?.error) throw meaningless.error;
+	const differences: Difference[] = [];
+	/** The answers of every version to a line, with some wishes. */
+	const row = (wish: number, at: number) =>
+		versions.map(({ changes }) => plays.answers(changes, wish)[at]);
+	for (const [at, outcome] of first[0].entries()) {
+		let wish = 0;
+		let kinds = 1;
+		for (const candidate of plays.wishes.keys()) {
+			const count = new Set(row(candidate, at)).size;
+			if (count > kinds) [wish, kinds] = [candidate, count];
+		}
+		if (kinds === 1) continue;
+		const answers = new Map<string, string[]>();
+		const changes = new Set<string>();
+		const answered = row(wish, at);
+		for (const [i, { name }] of versions.entries()) {
+			const same = answers.get(answered[i]);
+			if (same === undefined) answers.set(answered[i], [name]);
+			else same.push(name);
+			if (i === 0 || answered[i] === answered[i - 1]) continue;
+			for (const [older, newer] of neighbours(versions, answered, i)) {
+				for (const change of responsible(plays, wish, at, older, newer)) changes.add(change);
+			}
+		}
+		const call = plays.lines.get(outcome.line);
+		differences.push({
+			line: outcome.line,
+			call: outcome.call,
+			text: call === undefined ? outcome.text : formatWithoutResult(call),
+			answers: [...answers].map(([key, names]) => {
+				const answer: Answer = JSON.parse(key);
+				return { versions: names, ...answer };
+			}),
+			changes: [...changes],
+		});
+	}
+	return differences;
+}
+
+/**
+ * What to compare where version `i` answers otherwise than the one before it: those two; and
+ * where that one has backports which `i` lacks, so that the two are far apart, also the
+ * version with another answer that is nearest to it.
+ */
+function neighbours(
+	versions: readonly Version[],
+	answered: readonly string[],
+	i: number,
+): [Changes, Changes][] {
+	const [older, newer] = [versions[i - 1].changes, versions[i].changes];
+	const pairs: [Changes, Changes][] = [[older, newer]];
+	if (older.every((name) => newer.includes(name))) return pairs;
+	let nearest = newer;
+	for (const [j, { changes }] of versions.entries()) {
+		if (answered[j] === answered[i - 1]) continue;
+		if (toggled(older, changes).length < toggled(older, nearest).length) nearest = changes;
+	}
+	if (nearest !== newer) pairs.push([older, nearest]);
+	return pairs;
+}
+
+/** Arguments that a call reads; what a recording shows of the rest is the recorded kernel's. */
+const READ: Readonly<Record<string, number>> = {
+	accept: 1,
+	accept4: 1,
+	getpeername: 1,
+	getsockname: 1,
+	getsockopt: 3,
+};
+
+/** A call as it is written, without what the recorded kernel gave. */
+function formatWithoutResult({ name, args, result, text }: CallLine): string {
+	if (result === null) return text;
+	const read = READ[name];
+	if (read === undefined) return text.replace(/^(.*\))\s+= .*$/s, "$1");
+	return formatCall(name, args.slice(0, read)).replace(/\)$/, ", ...)");
+}
+
+/** "6.3 – 6.6, 6.8": versions that follow on each other as a range. */
+export function formatVersions(names: readonly string[]): string {
+	const ranges: string[][] = [];
+	let before = -2;
+	for (const name of names) {
+		const at = VERSIONS.findIndex((version) => version.name === name);
+		const range = ranges.at(-1);
+		if (range !== undefined && at === before + 1) range.push(name);
+		else ranges.push([name]);
+		before = at;
+	}
+	return ranges
+		.map((range) => (range.length === 1 ? range[0] : `${range[0]} – ${range.at(-1)}`))
+		.join(", ");
+}
+
+function formatAnswer({ result, error, address, value, port }: Answer): string {
+	const words = [error ?? String(result)];
+	if (address !== undefined) words.push(describeAddress(address));
+	if (value !== undefined) words.push(value);
+	if (port !== undefined) words.push(`port ${port}`);
+	return words.join(", ");
+}
+
+/** A difference as lines of text; `styled` colours them. */
+export function formatDifference(
+	file: string,
+	{ line, text, answers, changes }: Difference,
+	styled: (style: string, text: string) => string,
+): string {
+	const groups = answers.map(({ versions }) => formatVersions(versions));
+	const width = Math.max(...groups.map((group) => group.length));
+	return [
+		`${styled("2", `${file}:${line}:`)} ${text}`,
+		...answers.map(
+			(answer, i) => `    ${`${groups[i]}:`.padEnd(width + 2)}${formatAnswer(answer)}`,
+		),
+		`    ${styled("33", `# ${changes.join(", ")}`)}`,
+		"",
+	].join("\n");
+}
+
+/** What the command line prints for a script, and whether versions differ. */
+export function reportMatrix(
+	script: Parsed,
+	json: boolean,
+	styled: (style: string, text: string) => string,
+): { output: string; differ: boolean } {
+	const show = progress(script.file);
+	let differences: Difference[];
+	try {
+		differences = compareVersions(script, () => show(true));
+	} finally {
+		show(false);
+	}
+	const differ = differences.length > 0;
+	if (json) {
+		const output = differences.map((difference) => `${JSON.stringify(difference)}\n`).join("");
+		return { output, differ };
+	}
+	const lines = script.lines.filter(({ kind }) => kind === "call" || kind === "setup").length;
+	const changes = new Set(differences.flatMap((difference) => difference.changes));
+	const summary = differ
+		? `${differences.length} of ${lines} lines differ between versions: ${[...changes].join(", ")}`
+		: `${lines} lines, answered alike by ${formatVersions(VERSIONS.map(({ name }) => name))}`;
+	const output = [
+		...differences.map((difference) => formatDifference(script.file, difference, styled)),
+		`${styled(differ ? "33" : "32", `# ${script.file}: ${summary}`)}\n`,
+	].join("");
+	return { output, differ };
+}
+
+/** Counts plays on a terminal's standard error, once they take longer than two seconds. */
+function progress(file: string): (playing: boolean) => void {
+	const start = Date.now();
+	let plays = 0;
+	let shown = start + 2000;
+	let written = false;
+	return (playing) => {
+		if (!process.stderr.isTTY) return;
+		if (!playing) {
+			if (written) process.stderr.write("\r\u001b[K");
+			return;
+		}
+		plays++;
+		if (Date.now() < shown) return;
+		shown = Date.now() + 200;
+		written = true;
+		process.stderr.write(`\r${file}: ${plays} plays\u001b[K`);
+	};
+}

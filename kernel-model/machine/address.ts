@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Addresses as programs write them. */
+import { isIPv6 } from "node:net";
+import {
+	AF_INET,
+	AF_INET6,
+	AF_UNIX,
+	AF_UNSPEC,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import { type In6Addr, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+
+/**
+ * An address of a socket; `port` is 0 to 65535. AF_UNSPEC dissolves a connection;
+ * AF_OTHER stands for every family that no such socket takes.
+ */
+export interface Address {
+	family: "AF_INET" | "AF_INET6" | "AF_UNSPEC" | "AF_OTHER";
+	/** Dotted decimal, or an IPv6 address. */
+	address: string;
+	port: number;
+	/** Of AF_INET6; 0 if not given. */
+	flowinfo?: number;
+	/** ifindex, of AF_INET6; 0 if not given. */
+	scope_id?: number;
+}
+
+/** u32 in host order of a dotted address, or null if it is none. */
+export function parseIpv4(text: string): number | null {
+	const parts = text.split(".");
+	if (parts.length !== 4) return null;
+	let addr = 0;
+	for (const part of parts) {
+		if (!/^[0-9]{1,3}$/.test(part) || Number(part) > 255) return null;
+		addr = addr * 256 + Number(part);
+	}
+	return addr;
+}
+
+export function formatIpv4(addr: number): string {
+	return [addr >>> 24, (addr >>> 16) & 255, (addr >>> 8) & 255, addr & 255].join(".");
+}
+
+/** The four words of an IPv6 address, or null if it is none. */
+export function parseIpv6(text: string): In6Addr | null {
+	if (!isIPv6(text) || text.includes("%")) return null;
+	const dotted = /^(.*:)([0-9.]+)$/.exec(text);
+	let rest = text;
+	if (dotted?.[2].includes(".")) {
+		const v4 = parseIpv4(dotted[2]) ?? 0;
+		rest = `${dotted[1]}${(v4 >>> 16).toString(16)}:${(v4 & 0xffff).toString(16)}`;
+	}
+	const [head, tail] = rest.split("::");
+	const groups = (part: string | undefined) => (part ? part.split(":") : []);
+	const front = groups(head);
+	const back = groups(tail);
+	const zeros = tail === undefined ? 0 : 8 - front.length - back.length;
+	const all = [...front, ...new Array<string>(zeros).fill("0"), ...back].map((group) =>
+		Number.parseInt(group, 16),
+	);
+	return Uint32Array.from([0, 2, 4, 6], (i) => ((all[i] << 16) | all[i + 1]) >>> 0);
+}
+
+/** As inet_ntop() writes the address at words[at]: RFC 5952, IPv4 parts dotted. */
+export function formatIpv6(words: Uint32Array, at = 0): string {
+	const tail = formatIpv4(words[at + 3]);
+	if (ipv6_addr_v4mapped(words, at)) return `::ffff:${tail}`;
+	const high = words[at] | words[at + 1] | words[at + 2];
+	if (high === 0 && words[at + 3] >>> 16 !== 0) return `::${tail}`;
+	const groups: number[] = [];
+	for (let i = 0; i < 4; i++) groups.push(words[at + i] >>> 16, words[at + i] & 0xffff);
+	// The longest run of two zeros or more becomes "::"; of equals, the first.
+	let best = { start: -1, length: 1 };
+	for (let start = 0; start < 8; start++) {
+		let length = 0;
+		while (groups[start + length] === 0) length++;
+		if (length > best.length) best = { start, length };
+	}
+	const hex = (part: number[]) => part.map((group) => group.toString(16)).join(":");
+	if (best.start === -1) return hex(groups);
+	return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`;
+}
+
+/** As the ported code takes it; throws RangeError for a malformed address or port. */
+export function toSockaddr(address: Address): Sockaddr {
+	const { port } = address;
+	if (!Number.isInteger(port) || port < 0 || port > 65535) {
+		throw new RangeError(`not a port: ${port}`);
+	}
+	const sin_family = { AF_INET, AF_INET6, AF_UNSPEC, AF_OTHER: AF_UNIX }[address.family];
+	const { flowinfo = 0, scope_id = 0 } = address;
+	const name: Sockaddr = {
+		sin_family,
+		sin_port: port,
+		sin_addr: flowinfo,
+		sin6_addr: new Uint32Array(4),
+		sin6_scope_id: scope_id,
+	};
+	// AF_UNSPEC may hold either: bind() of an AF_INET socket looks at the address.
+	const sin_addr = address.family === "AF_INET6" ? null : parseIpv4(address.address);
+	const sin6_addr = address.family === "AF_INET" ? null : parseIpv6(address.address);
+	if (sin_addr !== null) name.sin_addr = sin_addr;
+	else if (sin6_addr !== null) name.sin6_addr = sin6_addr;
+	else {
+		const version = address.family === "AF_INET6" ? "IPv6" : "IPv4";
+		throw new RangeError(`not an ${version} address: ${address.address}`);
+	}
+	return name;
+}
+
+export function fromSockaddr(addr: Sockaddr): Address {
+	const port = addr.sin_port;
+	if (addr.sin_family !== AF_INET6) {
+		return { family: "AF_INET", address: formatIpv4(addr.sin_addr), port };
+	}
+	const address = formatIpv6(addr.sin6_addr);
+	const { sin_addr: flowinfo, sin6_scope_id: scope_id } = addr;
+	return { family: "AF_INET6", address, port, flowinfo, scope_id };
+}

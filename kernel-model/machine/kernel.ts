@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** A kernel: boot, clock, namespaces and tasks around the ported code. */
+import type { Random } from "../../include/linux/random.js";
+import { TimerQueue } from "../../include/linux/timer.js";
+import { InetHashinfo } from "../../include/net/inet_hashtables.js";
+import { MptcpSocks } from "../../include/net/mptcp.js";
+import { IFF_LOOPBACK, LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
+import { SctpGlobals } from "../../include/net/sctp.js";
+import { SockTable } from "../../include/net/sock.js";
+import type { SockReuseport } from "../../include/net/sock_reuseport.js";
+import { SocketTable } from "../../include/net/socket.js";
+import type { ChangeName, Observer, Segment, Stack } from "../../include/net/stack.js";
+import { TCP_SYN_RETRIES } from "../../include/net/tcp.js";
+import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
+import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
+import { run_timers } from "../../net/ipv4/tcp_timer.js";
+import { udp_set_table } from "../../net/ipv4/udp.js";
+import { NetNamespace } from "./net.js";
+import { SeededRandom } from "./random.js";
+import { FileTable, Task, type TaskOptions } from "./task.js";
+import { verify } from "./verify.js";
+import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
+
+/** Buckets of DCCP's tables: net/dccp/proto.c: dccp_init, on a machine with 24 GiB, but smaller. */
+const DCCP_EHASH = 4096;
+const DCCP_BHASH = 4096;
+const INET_LHTABLE_SIZE = 32;
+
+export interface KernelOptions {
+	/** A name of VERSIONS, perhaps with changes more or less: "6.3+orphan-uid"; "6.3" if not given. */
+	version?: string;
+	/** Seed of every random draw; 1 if not given. */
+	seed?: number;
+	/** Instead of a seed: where draws come from. */
+	random?: Random;
+	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
+	clock?: { phase: number; lateness: number };
+	/** Which answers of ask_secret() are true, counted from 0; none if not given. */
+	secrets?: readonly number[];
+	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
+	tables?: { ehash?: number; bhash?: number; lhash2?: number; udp?: number };
+}
+
+/**
+ * One kernel. Everything that happens in it is the outcome of its options and of the calls
+ * that its tasks make; nothing depends on the machine or on the time of day.
+ */
+export class Kernel implements Stack {
+	readonly version: string;
+	readonly changes: ReadonlySet<ChangeName>;
+	readonly random: Random;
+	readonly timers: TimerQueue;
+	readonly sock = new SockTable();
+	readonly socket = new SocketTable();
+	/** Open files of all tasks. */
+	readonly file = new FileTable();
+	readonly tcp_hashinfo: InetHashinfo;
+	readonly sctp_globals = new SctpGlobals();
+	readonly mptcp = new MptcpSocks();
+	readonly dccp_hashinfo: InetHashinfo;
+	readonly udp_table: UdpTable;
+	readonly udplite_table: UdpTable;
+	readonly nets: Net[] = [];
+	readonly reuseport = new Map<number, SockReuseport>();
+	next_reuseport_id = 1;
+	inet_ehash_secret: number | null = null;
+	inet6_ehash_secret: number | null = null;
+	ipv6_hash_secret: number | null = null;
+	net_secret: Uint32Array | null = null;
+	table_perturb: Uint32Array | null = null;
+	readonly port_offset = new Uint32Array(2);
+	cap_net_bind_service = true;
+	blocker = 0;
+	found_port = 0;
+	found_tb = 0;
+	found_tw = 0;
+	held = 0;
+	last_isn = 0;
+	/** How often ask_secret() was called. */
+	secrets_asked = 0;
+	private readonly secrets: readonly number[];
+	held_freed = false;
+	readonly loopback: Segment[] = [];
+	trace: PortSearchTrace | null = null;
+	observer: Observer | null = null;
+	accept_queues: { leaves(listener: number): void } | null = null;
+	/** Every task that has not exited. */
+	readonly tasks = new Set<Task>();
+	private nextPid = 1;
+
+	/** Throws RangeError for a version that is not known or a table size that is no power of two. */
+	constructor(options: KernelOptions = {}) {
+		this.version = options.version ?? DEFAULT_VERSION;
+		const changes = changesOf(this.version);
+		if (changes === null) {
+			const known = VERSIONS.map((version) => version.name).join(", ");
+			throw new RangeError(`unknown kernel version ${this.version}; known: ${known}`);
+		}
+		this.changes = changes;
+		this.timers = new TimerQueue(options.clock?.phase, options.clock?.lateness);
+		this.secrets = options.secrets ?? [];
+		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
+		const udp = UDP_HTABLE_SIZE_DEFAULT;
+		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, udp, ...options.tables };
+		for (const [table, size] of Object.entries(sizes)) {
+			if (!Number.isInteger(size) || size < 1 || (size & (size - 1)) !== 0) {
+				throw new RangeError(`size of ${table} must be a power of two, is ${size}`);
+			}
+		}
+		this.tcp_hashinfo = new InetHashinfo(sizes.ehash, sizes.bhash, sizes.lhash2);
+		this.udp_table = new UdpTable(sizes.udp);
+		this.udplite_table = new UdpTable(sizes.udp);
+		this.dccp_hashinfo = new InetHashinfo(DCCP_EHASH, DCCP_BHASH, INET_LHTABLE_SIZE);
+	}
+
+	/** Milliseconds since boot, on the virtual clock. */
+	get now(): number {
+		return this.timers.now;
+	}
+
+	/** See Stack. */
+	ask_secret(): boolean {
+		return this.secrets.includes(this.secrets_asked++);
+	}
+
+	/** Lets `ms` milliseconds pass: SYNs are sent again, delayed ACKs sent, TIME_WAIT ends. */
+	advance(ms: number): void {
+		if (!(ms >= 0)) throw new RangeError(`time does not go back: ${ms} ms`);
+		run_timers(this, this.timers.now + ms);
+	}
+
+	/**
+	 * A new network namespace: lo, up unless `lo` is "down", and nothing else. `parent` is that
+	 * of the task that makes it.
+	 */
+	createNet(
+		options: { name?: string; lo?: "up" | "down"; parent?: NetNamespace } = {},
+	): NetNamespace {
+		const id = this.nets.length + 1;
+		const net: Net = {
+			id,
+			name: options.name ?? `net${id}`,
+			hash_mix: this.random.get_random_u32(),
+			udp_table: udp_set_table(this, options.parent?.net ?? null),
+			changes: this.changes,
+			ipv4: {
+				ip_local_ports: { range: [32768, 60999], warned: false },
+				sysctl_local_reserved_ports: new Uint32Array(65536 / 32),
+				sysctl_ip_prot_sock: 1024,
+				sysctl_ip_nonlocal_bind: 0,
+				sysctl_ip_autobind_reuse: 0,
+				sysctl_tcp_tw_reuse: 2,
+				sysctl_tcp_tw_reuse_delay: 1000,
+				sysctl_ip_local_port_step_width: 0,
+				sysctl_tcp_fin_timeout: 60,
+				sysctl_tcp_l3mdev_accept: 0,
+				sysctl_udp_l3mdev_accept: 0,
+				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
+				sysctl_udp_child_hash_entries: 0,
+				sysctl_tcp_max_tw_buckets: this.tcp_hashinfo.ehash.length / 2,
+			},
+			ipv6: { bindv6only: 0, ip_nonlocal_bind: 0 },
+			devices: [],
+			routes: [],
+			rt_genid: 1,
+			rt_cache: [],
+			routes6: [],
+			tw_count: 0,
+			log: [],
+		};
+		this.nets.push(net);
+		const namespace = new NetNamespace(net);
+		net.devices.push({
+			ifindex: LOOPBACK_IFINDEX,
+			name: "lo",
+			flags: IFF_LOOPBACK,
+			master: 0,
+			l3mdev_table: 0,
+			ifa_list: [],
+			addr_list: [],
+		});
+		if (options.lo !== "down") namespace.setLink("lo", true);
+		return namespace;
+	}
+
+	/** A new task with no open files but 0, 1 and 2. */
+	createTask(options: TaskOptions): Task {
+		return new Task(this, options);
+	}
+
+	/** @internal */
+	takePid(): number {
+		return this.nextPid++;
+	}
+
+	/** Checks every table and count against every other; throws an Error that names what is wrong. */
+	verify(): void {
+		verify(this);
+	}
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** A network namespace from outside: its devices, addresses, routes and sysctls. */
+import type { In6Addr } from "../../include/net/ipv6.js";
+import {
+	IFF_LOOPBACK,
+	IFF_UP,
+	type Net,
+	type NetDevice,
+	type RouteAnswer,
+	RT_SCOPE_HOST,
+	RT_SCOPE_LINK,
+	RT_SCOPE_UNIVERSE,
+	RT_TABLE_DEFAULT,
+	RT_TABLE_LOCAL,
+	RT_TABLE_MAIN,
+	RTN_BLACKHOLE,
+	RTN_LOCAL,
+	RTN_PROHIBIT,
+	RTN_UNICAST,
+	RTN_UNREACHABLE,
+} from "../../include/net/net_namespace.js";
+import { EEXIST, EINVAL, ENODEV, EOPNOTSUPP } from "../../include/uapi/asm-generic/errno.js";
+import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
+import { inet_del_ifa, inet_insert_ifa, inet_make_mask } from "../../net/ipv4/devinet.js";
+import {
+	type FibPattern,
+	fib_add_ifaddr,
+	fib_disable_ip,
+	fib_table_delete,
+	fib_table_insert,
+} from "../../net/ipv4/fib_frontend.js";
+import { rt_cache_flush } from "../../net/ipv4/route.js";
+import { sysctl_read, sysctl_write } from "../../net/ipv4/sysctl_net_ipv4.js";
+import {
+	addrconf_ifdown,
+	addrconf_ifup,
+	inet6_addr_add,
+	inet6_addr_del,
+	ipv6_addr_prefix,
+} from "../../net/ipv6/addrconf.js";
+import { IP6_RT_PRIO_USER, ip6_route_add, ip6_route_del } from "../../net/ipv6/route.js";
+import { sysctl_read6, sysctl_write6 } from "../../net/ipv6/sysctl_net_ipv6.js";
+import { netif_is_l3_master } from "../../net/l3mdev/l3mdev.js";
+import { parseIpv4, parseIpv6 } from "./address.js";
+
+/** What a route is, as `ip route add` says it. */
+export interface RouteOptions {
+	/** "default", "198.51.100.0/24", "2001:db8::/32" or a single address. */
+	to: string;
+	/** Of "default"; not given: as its gateway or source, else 4. */
+	family?: 4 | 6;
+	type?: "unicast" | "local" | "blackhole" | "unreachable" | "prohibit";
+	/** Name of the output device. */
+	dev?: string;
+	via?: string;
+	/** With `via`: the gateway is on the device's link, whatever the other routes say. */
+	onlink?: boolean;
+	src?: string;
+	metric?: number;
+	scope?: "global" | "link" | "host";
+	/** A number, "main", "local" or "default"; not given: local of type local, else main. */
+	table?: number | string;
+	/** Name of the VRF whose table it is. */
+	vrf?: string;
+	/**
+	 * What hosts behind it do with a SYN: "blackhole" (nothing) if not given; but behind an
+	 * IPv6 route by way of lo it is the kernel that answers, with ICMPv6 "no route".
+	 */
+	answer?: Exclude<RouteAnswer, "unreachable">;
+}
+
+/** What `ip addr add` says besides prefix and device. */
+export interface AddressOptions {
+	/** IPv4 only; not given: host of 127.0.0.0/8, else global. */
+	scope?: "global" | "link" | "host";
+	/** IPv4 only: an address, or "+" for the subnet's last one, "-" for its first. */
+	broadcast?: string;
+	/** IPv6 only, `preferred_lft 0`: not chosen as a source if there is another. */
+	deprecated?: boolean;
+}
+
+const TYPES = {
+	unicast: RTN_UNICAST,
+	local: RTN_LOCAL,
+	blackhole: RTN_BLACKHOLE,
+	unreachable: RTN_UNREACHABLE,
+	prohibit: RTN_PROHIBIT,
+} as const;
+
+const SCOPES = { global: RT_SCOPE_UNIVERSE, link: RT_SCOPE_LINK, host: RT_SCOPE_HOST } as const;
+
+const TABLES: Readonly<Record<string, number>> = {
+	main: RT_TABLE_MAIN,
+	local: RT_TABLE_LOCAL,
+	default: RT_TABLE_DEFAULT,
+};
+
+type Prefix =
+	| { family: 4; addr: number; plen: number }
+	| { family: 6; addr: In6Addr; plen: number };
+
+/** "default" is of the family that is said. */
+function parsePrefix(text: string, family: 4 | 6 | undefined): Prefix {
+	const all = family === 6 ? "::/0" : "0.0.0.0/0";
+	const [host, length] = (text === "default" ? all : text).split("/");
+	const plen = /^[0-9]+$/.test(length ?? "0") ? Number(length ?? 128) : Number.POSITIVE_INFINITY;
+	if (host.includes(":")) {
+		const addr = parseIpv6(host);
+		if (addr === null || plen > 128) throw new RangeError(`not an IPv6 prefix: ${text}`);
+		return { family: 6, addr, plen };
+	}
+	const addr = parseIpv4(host);
+	if (addr === null || (length !== undefined && plen > 32)) {
+		throw new RangeError(`not an IPv4 prefix: ${text}`);
+	}
+	return { family: 4, addr, plen: length === undefined ? 32 : plen };
+}
+
+/** An address, 0 if there is none. */
+function parse4(text: string | undefined): number {
+	const value = text === undefined ? 0 : parseIpv4(text);
+	if (value === null) throw new RangeError(`not an IPv4 address: ${text}`);
+	return value;
+}
+
+function parse6(text: string | undefined): In6Addr | null {
+	if (text === undefined) return null;
+	const value = parseIpv6(text);
+	if (value === null) throw new RangeError(`not an IPv6 address: ${text}`);
+	return value;
+}
+
+function parseMac(text: string): Uint8Array {
+	if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) {
+		throw new RangeError(`not a MAC address: ${text}`);
+	}
+	return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
+}
+
+/**
+ * Methods return 0 or a negative errno, as the kernel answers `ip` and `sysctl`; malformed
+ * text throws RangeError.
+ */
+export class NetNamespace {
+	constructor(readonly net: Net) {}
+
+	private device(name: string): NetDevice | null {
+		return this.net.devices.find((dev) => dev.name === name) ?? null;
+	}
+
+	/**
+	 * `ip link add NAME type dummy`, or `type vrf table N`. Without a MAC address the device
+	 * has a random one, and a link-local address that nobody can know: a call that hangs on
+	 * it throws NotModelled.
+	 */
+	addLink(name: string, vrfTable = 0, mac?: string): number {
+		if (this.device(name) !== null) return -EEXIST;
+		const ifindex = Math.max(...this.net.devices.map((dev) => dev.ifindex)) + 1;
+		this.net.devices.push({
+			ifindex,
+			name,
+			flags: 0,
+			master: 0,
+			l3mdev_table: vrfTable,
+			ifa_list: [],
+			addr_list: [],
+			...(mac === undefined ? {} : { dev_addr: parseMac(mac) }),
+		});
+		rt_cache_flush(this.net);
+		return 0;
+	}
+
+	/** `ip link set NAME up|down`. lo brings 127.0.0.1/8 and ::1 with it. */
+	setLink(name: string, up: boolean): number {
+		const dev = this.device(name);
+		if (dev === null) return -ENODEV;
+		if (((dev.flags & IFF_UP) !== 0) === up) return 0;
+		dev.flags ^= IFF_UP;
+		rt_cache_flush(this.net);
+		if (up) {
+			if ((dev.flags & IFF_LOOPBACK) !== 0) {
+				inet_insert_ifa(this.net, dev, INADDR_LOOPBACK, 8, RT_SCOPE_HOST, 0);
+			}
+			for (const ifa of dev.ifa_list) fib_add_ifaddr(this.net, dev, ifa);
+			addrconf_ifup(this.net, dev);
+		} else {
+			fib_disable_ip(this.net, dev, false);
+			addrconf_ifdown(this.net, dev);
+		}
+		return 0;
+	}
+
+	/** `ip link set NAME address MAC`: the link-local address follows when it next comes up. */
+	setMac(name: string, mac: string): number {
+		const dev = this.device(name);
+		const dev_addr = parseMac(mac);
+		if (dev === null) return -ENODEV;
+		dev.dev_addr = dev_addr;
+		return 0;
+	}
+
+	/** `ip link set NAME addrgenmode eui64|none`: whether it gets a link-local address. */
+	setAddrGenMode(name: string, mode: "eui64" | "none"): number {
+		const dev = this.device(name);
+		if (dev === null) return -ENODEV;
+		dev.addr_gen_none = mode === "none";
+		return 0;
+	}
+
+	/**
+	 * `ip link set NAME master VRF`; null: nomaster. The device loses its IPv6 addresses and
+	 * all its routes; those of IPv4 addresses come back in the VRF's table if it is up.
+	 */
+	setMaster(name: string, master: string | null): number {
+		const dev = this.device(name);
+		const vrf = master === null ? null : this.device(master);
+		if (dev === null || (master !== null && vrf === null)) return -ENODEV;
+		if (dev.master === (vrf?.ifindex ?? 0)) return 0;
+		if (dev.master !== 0) this.changeUpper(dev, 0);
+		if (vrf === null) return 0;
+		if (!netif_is_l3_master(vrf) || (dev.flags & IFF_LOOPBACK) !== 0) return -EOPNOTSUPP;
+		if (netif_is_l3_master(dev)) return -EINVAL;
+		this.changeUpper(dev, vrf.ifindex);
+		return 0;
+	}
+
+	private changeUpper(dev: NetDevice, master: number): void {
+		dev.master = master;
+		rt_cache_flush(this.net);
+		fib_disable_ip(this.net, dev, true);
+		addrconf_ifdown(this.net, dev);
+		if ((dev.flags & IFF_UP) === 0) return;
+		this.setLink(dev.name, false);
+		this.setLink(dev.name, true);
+	}
+
+	/** `ip addr add PREFIX dev NAME`. */
+	addAddress(prefix: string, name: string, options: AddressOptions = {}): number {
+		const dev = this.device(name);
+		const { family, addr, plen } = parsePrefix(prefix, undefined);
+		if (dev === null) return -ENODEV;
+		if (family === 6) {
+			const { deprecated = false } = options;
+			return inet6_addr_add(this.net, dev, { addr, prefix_len: plen, deprecated });
+		}
+		const scope = options.scope ?? (addr >>> 24 === 127 ? "host" : "global");
+		const mask = inet_make_mask(plen);
+		let broadcast = 0;
+		if (options.broadcast === "+") broadcast = (addr | ~mask) >>> 0;
+		else if (options.broadcast === "-") broadcast = (addr & mask) >>> 0;
+		else broadcast = parse4(options.broadcast);
+		return inet_insert_ifa(this.net, dev, addr, plen, SCOPES[scope], broadcast);
+	}
+
+	/** `ip addr del PREFIX dev NAME`. */
+	delAddress(prefix: string, name: string): number {
+		const dev = this.device(name);
+		const { family, addr, plen } = parsePrefix(prefix, undefined);
+		if (dev === null) return -ENODEV;
+		return family === 6
+			? inet6_addr_del(this.net, dev, addr, plen)
+			: inet_del_ifa(this.net, dev, addr, plen);
+	}
+
+	private prefixOf(options: RouteOptions): Prefix {
+		const other = options.via ?? options.src ?? "";
+		return parsePrefix(options.to, options.family ?? (other.includes(":") ? 6 : 4));
+	}
+
+	/** The table that a route is in, or -ENODEV if its VRF is none. */
+	private tableOf(options: RouteOptions): number {
+		if (options.vrf !== undefined) return this.device(options.vrf)?.l3mdev_table || -ENODEV;
+		const { table } = options;
+		if (table === undefined) return options.type === "local" ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
+		const number = TABLES[table] ?? Number(table);
+		if (!(Number.isInteger(number) && number > 0)) throw new RangeError(`not a table: ${table}`);
+		return number;
+	}
+
+	/** `ip route add`. */
+	addRoute(options: RouteOptions): number {
+		return this.newRoute(options, "exclusive");
+	}
+
+	/** `ip route replace`: in place of the one of the same prefix and metric, if there is one. */
+	replaceRoute(options: RouteOptions): number {
+		return this.newRoute(options, "replace");
+	}
+
+	private newRoute(options: RouteOptions, mode: "exclusive" | "replace"): number {
+		const { family, addr, plen } = this.prefixOf(options);
+		const type = TYPES[options.type ?? "unicast"];
+		const table = this.tableOf(options);
+		const dev = options.dev === undefined ? null : this.device(options.dev);
+		const { metric, onlink = false, answer } = options;
+		if (table < 0 || (options.dev !== undefined && dev === null)) return -ENODEV;
+		const oif = dev?.ifindex ?? 0;
+		if (family === 6) {
+			const route = {
+				table,
+				dst: ipv6_addr_prefix(addr, plen),
+				plen,
+				type,
+				oif,
+				prefsrc: parse6(options.src),
+				gateway: parse6(options.via),
+				metric: metric || IP6_RT_PRIO_USER,
+				onlink,
+				...(answer === undefined ? {} : { answer }),
+			};
+			return ip6_route_add(this.net, route, mode);
+		}
+		const gateway = parse4(options.via);
+		const prefsrc = parse4(options.src);
+		if ((addr & ~inet_make_mask(plen)) !== 0) return -EINVAL;
+		let scope: "global" | "link" | "host" = "global";
+		if (type === RTN_LOCAL) scope = "host";
+		else if (type === RTN_UNICAST && gateway === 0) scope = "link";
+		const route = {
+			table,
+			dst: addr,
+			plen,
+			type,
+			kernel: false,
+			scope: SCOPES[options.scope ?? scope],
+			oif,
+			prefsrc,
+			gateway,
+			metric: metric ?? 0,
+			answer: answer ?? ("blackhole" as const),
+		};
+		return fib_table_insert(this.net, route, mode, onlink);
+	}
+
+	/** `ip route del`: the first that is as described. Returns 0 or -ESRCH. */
+	delRoute(route: string | RouteOptions): number {
+		const options = typeof route === "string" ? { to: route } : route;
+		const { family, addr, plen } = this.prefixOf(options);
+		const table = this.tableOf(options);
+		const dev = options.dev === undefined ? null : this.device(options.dev);
+		if (table < 0 || (options.dev !== undefined && dev === null)) return -ENODEV;
+		if (family === 6) {
+			const dst = ipv6_addr_prefix(addr, plen);
+			const gateway = parse6(options.via);
+			const { metric = 0 } = options;
+			return ip6_route_del(this.net, table, dst, plen, metric, dev?.ifindex ?? 0, gateway);
+		}
+		const pattern: FibPattern = { table, dst: addr, plen };
+		if (options.type !== undefined) pattern.type = TYPES[options.type];
+		if (options.scope !== undefined) pattern.scope = SCOPES[options.scope];
+		if (options.metric) pattern.metric = options.metric;
+		if (dev !== null) pattern.oif = dev.ifindex;
+		const gateway = parse4(options.via);
+		if (gateway !== 0) pattern.gateway = gateway;
+		if (options.src !== undefined) pattern.prefsrc = parse4(options.src);
+		return (addr & ~inet_make_mask(plen)) !== 0 ? -EINVAL : fib_table_delete(this.net, pattern);
+	}
+
+	/** Reads "net.ipv4.ip_local_port_range" and its like; a negative errno if there is none. */
+	getSysctl(name: string): string | number {
+		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
+		if (ipv6 !== null) return sysctl_read6(this.net, ipv6[1]);
+		return sysctl_read(this.net, name.replace(/^net\.ipv4\./, ""));
+	}
+
+	/** Writes it: 0, or a negative errno and nothing is changed. */
+	setSysctl(name: string, text: string): number {
+		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
+		if (ipv6 !== null) return sysctl_write6(this.net, ipv6[1], text);
+		return sysctl_write(this.net, name.replace(/^net\.ipv4\./, ""), text);
+	}
+
+	/** Lines that the kernel would have logged. */
+	get log(): readonly string[] {
+		return this.net.log;
+	}
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Sources of random draws: from a seed, or replayed from a list. */
+import { Random } from "../../include/linux/random.js";
+
+/** The same draws for the same seed: xoshiro128**, seeded by splitmix32. */
+export class SeededRandom extends Random {
+	private readonly s = new Uint32Array(4);
+
+	/** The low 32 bits of the seed count. */
+	constructor(seed: number) {
+		super();
+		let z = seed >>> 0;
+		for (let i = 0; i < 4; i++) {
+			z = (z + 0x9e3779b9) >>> 0;
+			let x = z;
+			x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+			x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+			this.s[i] = x ^ (x >>> 16);
+		}
+	}
+
+	override get_random_u32(): number {
+		const s = this.s;
+		const product = Math.imul(s[1], 5);
+		const result = Math.imul((product << 7) | (product >>> 25), 9) >>> 0;
+		const t = s[1] << 9;
+		s[2] ^= s[0];
+		s[3] ^= s[1];
+		s[1] ^= s[2];
+		s[0] ^= s[3];
+		s[2] ^= t;
+		s[3] = (s[3] << 11) | (s[3] >>> 21);
+		return result;
+	}
+
+	override get_random_u16(): number {
+		return this.get_random_u32() >>> 16;
+	}
+
+	override get_random_u8(): number {
+		return this.get_random_u32() >>> 24;
+	}
+}
+
+/**
+ * For kernels whose searches are steered: secrets do not hang on what was drawn before them,
+ * so that kernels of several versions have the same ones.
+ */
+export class SteadyRandom extends SeededRandom {
+	constructor() {
+		super(1);
+	}
+
+	/** What connect()'s search adds to its counter: a steered one does not start from it. */
+	override get_random_u8(): number {
+		return 0;
+	}
+
+	override get_random_bytes(words: Uint32Array): void {
+		const random = new SeededRandom(words.length);
+		for (let i = 0; i < words.length; i++) words[i] = random.get_random_u32();
+	}
+}
+
+/** A draw that a kernel made. `below` is the result of __get_random_u32_below. */
+export interface Draw {
+	kind: "u8" | "u16" | "u32" | "below";
+	value: number;
+}
+
+/**
+ * Draws made elsewhere, in order. A draw of another kind, or one too many, throws;
+ * `left` says how many were never drawn. Secrets of tables, which decide no port by
+ * themselves, come from a seed.
+ */
+export class ReplayedRandom extends Random {
+	private next = 0;
+	private readonly secrets = new SeededRandom(0);
+
+	constructor(private readonly draws: readonly Draw[]) {
+		super();
+	}
+
+	get left(): number {
+		return this.draws.length - this.next;
+	}
+
+	private take(kind: Draw["kind"]): number {
+		const draw = this.draws[this.next];
+		if (draw === undefined) throw new Error(`draw ${this.next + 1}: ${kind} drawn, none recorded`);
+		if (draw.kind !== kind) {
+			throw new Error(`draw ${this.next + 1}: ${kind} drawn, ${draw.kind} recorded`);
+		}
+		this.next++;
+		return draw.value;
+	}
+
+	override get_random_u32(): number {
+		return this.take("u32");
+	}
+
+	override get_random_u16(): number {
+		return this.take("u16");
+	}
+
+	override get_random_u8(): number {
+		return this.take("u8");
+	}
+
+	override __get_random_u32_below(_ceil: number): number {
+		return this.take("below");
+	}
+
+	override get_random_bytes(words: Uint32Array): void {
+		this.secrets.get_random_bytes(words);
+	}
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** A socket as a program in Node.js would want it: methods that throw errors, and explain themselves. */
+
+import { SOCK_DCCP, SOCK_DGRAM, SOCK_STREAM } from "../../include/linux/net.js";
+import { AF_INET, AF_INET6, SOL_IP, SOL_IPV6 } from "../../include/linux/socket.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
+import {
+	IP_BIND_ADDRESS_NO_PORT,
+	IP_LOCAL_PORT_RANGE,
+	IPPROTO_DCCP,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+	IPV6_V6ONLY,
+} from "../../include/uapi/linux/in.js";
+import type { Address } from "./address.js";
+import { SearchExplainer } from "./explain.js";
+import type { Task } from "./task.js";
+
+/** A system call that failed, with the fields that Node.js gives such errors. */
+export class SocketError extends Error {
+	override readonly name = "SocketError";
+
+	constructor(
+		/** "EADDRINUSE". */
+		readonly code: string,
+		/** Negative, -98. */
+		readonly errno: number,
+		/** "bind". */
+		readonly syscall: string,
+		readonly address: string | undefined,
+		readonly port: number | undefined,
+		/** How the kernel came to it, a line each. */
+		readonly explanation: readonly string[],
+	) {
+		const where = address === undefined ? "" : ` ${address}:${port}`;
+		super(`${syscall} ${code}${where}`);
+	}
+}
+
+/** What socket() is asked for. */
+export interface SocketKind {
+	/** "AF_INET" if not given. */
+	family?: "AF_INET" | "AF_INET6";
+	/** "tcp" if not given; "sctp" is one-to-one. */
+	protocol?: "tcp" | "udp" | "udplite" | "mptcp" | "sctp" | "dccp";
+}
+
+const PROTOCOLS = {
+	tcp: [SOCK_STREAM, IPPROTO_TCP],
+	udp: [SOCK_DGRAM, IPPROTO_UDP],
+	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE],
+	mptcp: [SOCK_STREAM, IPPROTO_MPTCP],
+	sctp: [SOCK_STREAM, IPPROTO_SCTP],
+	dccp: [SOCK_DCCP, IPPROTO_DCCP],
+} as const;
+
+/** An address with a colon is one of IPv6. */
+function nameOf(address: string, port: number): Address {
+	return { family: address.includes(":") ? "AF_INET6" : "AF_INET", address, port };
+}
+
+/** A socket of one task. */
+export class Socket {
+	readonly fd: number;
+	private lines: readonly string[] = [];
+
+	/** A new socket, or the one that a descriptor names. */
+	constructor(
+		readonly task: Task,
+		kind: SocketKind | number = {},
+	) {
+		this.fd = typeof kind === "number" ? kind : this.call("socket", undefined, () => create(kind));
+		function create({ family = "AF_INET", protocol = "tcp" }: SocketKind): number {
+			const [type, number] = PROTOCOLS[protocol];
+			return task.socket(family === "AF_INET" ? AF_INET : AF_INET6, type, number);
+		}
+	}
+
+	/** How the last call came to its result, a line each. */
+	explain(): readonly string[] {
+		return this.lines;
+	}
+
+	private call(syscall: string, address: Address | undefined, run: () => number): number {
+		const { kernel } = this.task;
+		const outer = kernel.trace;
+		const explainer = new SearchExplainer(kernel);
+		kernel.trace = explainer;
+		try {
+			const result = run();
+			this.lines = explainer.lines;
+			if (result >= 0) return result;
+			const code = errnoName(-result);
+			throw new SocketError(code, result, syscall, address?.address, address?.port, this.lines);
+		} finally {
+			kernel.trace = outer;
+		}
+	}
+
+	/** Binds to an address and a port, 0 for one that the kernel chooses. */
+	bind(address: string, port = 0): this {
+		const name = nameOf(address, port);
+		this.call("bind", name, () => this.task.bind(this.fd, name));
+		return this;
+	}
+
+	/** `backlog`: connections that may wait, one more than that fits. */
+	listen(backlog = 511): this {
+		this.call("listen", undefined, () => this.task.listen(this.fd, backlog));
+		return this;
+	}
+
+	/** Connects, and waits on the virtual clock until that is decided. */
+	connect(address: string, port: number): this {
+		const name = nameOf(address, port);
+		this.call("connect", name, () => this.task.connectAndWait(this.fd, name));
+		return this;
+	}
+
+	/** Begins to connect and does not wait: the port is chosen, the SYN sent. */
+	startConnect(address: string, port: number): this {
+		const name = nameOf(address, port);
+		this.call("connect", name, () => {
+			const result = this.task.connect(this.fd, name, undefined, true);
+			return errnoName(-result) === "EINPROGRESS" ? 0 : result;
+		});
+		return this;
+	}
+
+	/** Sends a datagram of one byte, or a byte of a stream; without an address to where it is connected. */
+	send(address?: string, port = 0): this {
+		const name = address === undefined ? undefined : nameOf(address, port);
+		this.call("sendto", name, () => this.task.sendto(this.fd, 1, name ?? null));
+		return this;
+	}
+
+	/** Dissolves a connection: connect() with AF_UNSPEC. */
+	disconnect(): this {
+		const name: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
+		this.call("connect", undefined, () => this.task.connect(this.fd, name));
+		return this;
+	}
+
+	/** The next connection; throws EAGAIN where none waits. */
+	accept(): Socket {
+		const fd = this.call("accept", undefined, () => this.task.accept4(this.fd, 0, undefined, true));
+		return new Socket(this.task, fd);
+	}
+
+	private name(syscall: "getsockname" | "getpeername"): Address {
+		const name = this.task[syscall](this.fd);
+		if (typeof name !== "number") return name;
+		throw new SocketError(errnoName(-name), name, syscall, undefined, undefined, []);
+	}
+
+	/** getsockname(). */
+	get localAddress(): Address {
+		return this.name("getsockname");
+	}
+
+	/** getpeername(). */
+	get remoteAddress(): Address {
+		return this.name("getpeername");
+	}
+
+	setOption(level: number, option: number, value: number | Uint8Array): this {
+		this.call("setsockopt", undefined, () => this.task.setsockopt(this.fd, level, option, value));
+		return this;
+	}
+
+	reuseAddress(on = true): this {
+		return this.setOption(SOL_SOCKET, SO_REUSEADDR, on ? 1 : 0);
+	}
+
+	reusePort(on = true): this {
+		return this.setOption(SOL_SOCKET, SO_REUSEPORT, on ? 1 : 0);
+	}
+
+	/** IP_BIND_ADDRESS_NO_PORT: bind() to port 0 leaves the choice to connect(). */
+	bindAddressNoPort(on = true): this {
+		return this.setOption(SOL_IP, IP_BIND_ADDRESS_NO_PORT, on ? 1 : 0);
+	}
+
+	/** IP_LOCAL_PORT_RANGE: both bounds inclusive, 0 for one that is not set. */
+	localPortRange(low: number, high: number): this {
+		return this.setOption(SOL_IP, IP_LOCAL_PORT_RANGE, (high << 16) | low);
+	}
+
+	/** IPV6_V6ONLY: no IPv4 through v4-mapped addresses. */
+	ipv6Only(on = true): this {
+		return this.setOption(SOL_IPV6, IPV6_V6ONLY, on ? 1 : 0);
+	}
+
+	close(): void {
+		this.call("close", undefined, () => this.task.close(this.fd));
+	}
+}

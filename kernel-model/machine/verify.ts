@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Self-check of a kernel's tables: every chain, owner and count against every other. */
+import { hlist_unhashed } from "../../include/linux/list.js";
+import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
+import {
+	type InetHashinfo,
+	inet_bhashfn,
+	ipv4_portaddr_hash,
+} from "../../include/net/inet_hashtables.js";
+import { ipv6_addr_equal, ipv6_addr_v4mapped, ipv6_portaddr_hash } from "../../include/net/ipv6.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import { SOCK_DEAD } from "../../include/net/sock.js";
+import {
+	TCP_CLOSE,
+	TCP_LISTEN,
+	TCP_SYN_SENT,
+	TCP_TIME_WAIT,
+	tcpStateName,
+} from "../../include/net/tcp_states.js";
+import {
+	type UdpTable,
+	udp_hashslot,
+	udp_hashslot2,
+	udp_hashslot4,
+	udp_portaddr_hash,
+} from "../../include/net/udp.js";
+import {
+	IPPROTO_DCCP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+} from "../../include/uapi/linux/in.js";
+import { sk_ehashfn } from "../../net/ipv4/inet_hashtables.js";
+import { flow, route_connect, segment_deliver_ifindex } from "../../net/ipv4/route.js";
+import { sk_timer } from "../../net/ipv4/tcp_timer.js";
+import { udp_get_table_prot } from "../../net/ipv4/udp.js";
+import type { Kernel } from "./kernel.js";
+
+function fail(what: string): never {
+	throw new Error(`verify: ${what}`);
+}
+
+/** Throws an Error that names the first thing that is wrong. */
+export function verify(k: Kernel): void {
+	const S = k.sock;
+	if (k.loopback.length > 0) fail("a segment was left in flight");
+	if (k.held !== 0) fail("a sock is still held");
+	const live = new Set(S.handles());
+	if (live.size !== S.used) fail(`${live.size} socks in use, ${S.used} counted`);
+
+	const hashed = new Set<number>();
+	const owned = new Set<number>();
+	for (const hinfo of [k.tcp_hashinfo, k.dccp_hashinfo]) {
+		verifyHashinfo(k, hinfo, live, owned, hashed);
+	}
+	for (const table of new Set([k.udp_table, ...k.nets.map(({ udp_table }) => udp_table)])) {
+		verifyUdpTable(k, table, IPPROTO_UDP, live, hashed);
+	}
+	verifyUdpTable(k, k.udplite_table, IPPROTO_UDPLITE, live, hashed);
+	verifySocks(k, live, owned, hashed);
+	verifyReuseport(k);
+	verifyFiles(k);
+	for (const net of k.nets) verifyRoutes(net);
+}
+
+/** Routes that are remembered are what a lookup finds. */
+function verifyRoutes(net: Net): void {
+	for (const cached of net.rt_cache) {
+		if (cached?.connect_genid === net.rt_genid) {
+			const { daddr, saddr, oif } = cached.connect;
+			const err = route_connect(net, daddr, saddr, oif);
+			const same = err !== 0 || JSON.stringify(cached.flow) === JSON.stringify(flow);
+			if (err !== cached.err || !same) fail(`the route to ${daddr} is another by now`);
+		}
+		if (cached?.segment_genid === net.rt_genid) {
+			const { daddr, oif } = cached.segment;
+			const dif = segment_deliver_ifindex(net, daddr, oif);
+			if (dif !== cached.dif) fail(`segments to ${daddr} arrive elsewhere by now`);
+		}
+	}
+}
+
+/** An open file is one that some task's descriptor names, and no other. */
+function verifyFiles(k: Kernel): void {
+	const named = new Set<number>();
+	for (const task of k.tasks) for (const file of task.openFiles()) named.add(file);
+	const live = new Set(k.file.handles());
+	for (const file of named) if (!live.has(file)) fail(`a descriptor names freed file ${file}`);
+	if (live.size !== named.size) fail(`${live.size} files are open, ${named.size} named`);
+}
+
+function name(k: Kernel, sk: number): string {
+	return `socket ${sk} (${tcpStateName(k.sock.skc_state[sk])})`;
+}
+
+/** Every record on the chain of a slot, after a check of its links. */
+function chain(
+	what: string,
+	first: Int32Array,
+	next: Int32Array,
+	pprev: Int32Array,
+	slot: number,
+): number[] {
+	const seen: number[] = [];
+	let before = ~slot;
+	for (let node = first[slot]; node !== 0; node = next[node]) {
+		if (pprev[node] !== before) fail(`${what} ${slot}: link back of ${node} is broken`);
+		if (seen.includes(node)) fail(`${what} ${slot}: ${node} is on it twice`);
+		seen.push(node);
+		before = node;
+	}
+	return seen;
+}
+
+/** The tables of TCP, or of DCCP: buckets with owners, connections and listeners on their chains. */
+function verifyHashinfo(
+	k: Kernel,
+	hinfo: InetHashinfo,
+	live: ReadonlySet<number>,
+	owned: Set<number>,
+	hashed: Set<number>,
+): void {
+	const S = k.sock;
+	const T = hinfo.bind_bucket_cachep;
+
+	// Bind buckets: on the right chain, with owners that say the same.
+	const buckets = new Set(T.handles());
+	let seen = 0;
+	for (let slot = 0; slot < hinfo.bhash_size; slot++) {
+		if (hinfo.bhash[slot] === 0) continue;
+		for (const tb of chain("bhash", hinfo.bhash, T.node_next, T.node_pprev, slot)) {
+			seen++;
+			if (!buckets.has(tb)) fail(`bhash ${slot} holds freed bucket ${tb}`);
+			const net = k.nets[T.ib_net[tb] - 1];
+			if (inet_bhashfn(net, T.port[tb], hinfo.bhash_size) !== slot) {
+				fail(`bucket of port ${T.port[tb]} is on the wrong chain`);
+			}
+			if (T.owners[tb] === 0) fail(`bucket of port ${T.port[tb]} has no owner`);
+		}
+	}
+	if (seen !== buckets.size) fail(`${buckets.size} bind buckets, ${seen} on chains`);
+	for (const tb of buckets) {
+		for (const sk of chain("owners", T.owners, S.bind_node_next, S.bind_node_pprev, tb)) {
+			owned.add(sk);
+			if (!live.has(sk)) fail(`bucket of port ${T.port[tb]} is owned by freed socket ${sk}`);
+			if (S.icsk_bind_hash[sk] !== tb) fail(`${name(k, sk)} does not know its bind bucket`);
+			if (S.skc_num[sk] !== T.port[tb]) fail(`${name(k, sk)} is in the bucket of another port`);
+			if (S.skc_net[sk] !== T.ib_net[tb]) fail(`${name(k, sk)} is in another namespace's bucket`);
+		}
+	}
+	verifyBind2(k, hinfo, owned);
+
+	// Connections and listeners: on the chain of their hash, once. That no two have the same
+	// four-tuple and device is not checked: where devices are mixed, the kernel's search stops at
+	// the first that matches, and lets a second one in.
+	for (let slot = 0; slot < hinfo.ehash.length; slot++) {
+		if (hinfo.ehash[slot] === 0) continue;
+		for (const sk of chain("ehash", hinfo.ehash, S.node_next, S.node_pprev, slot)) {
+			hashed.add(sk);
+			const hash = sk_ehashfn(k, sk, S.skc_num[sk]);
+			if (hash !== S.skc_hash[sk] || (hash & hinfo.ehash_mask) !== slot) {
+				fail(`${name(k, sk)} is on the wrong chain of ehash`);
+			}
+		}
+	}
+	for (let slot = 0; slot < hinfo.lhash2.length; slot++) {
+		if (hinfo.lhash2[slot] === 0) continue;
+		for (const sk of chain("lhash2", hinfo.lhash2, S.node_next, S.node_pprev, slot)) {
+			hashed.add(sk);
+			if (S.skc_state[sk] !== TCP_LISTEN) fail(`${name(k, sk)} is among the listeners`);
+		}
+	}
+}
+
+/** Bind2 buckets, with their addresses; every owner of a bind bucket is in one. */
+function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>): void {
+	const S = k.sock;
+	const T2 = hinfo.bind2_bucket_cachep;
+	const buckets2 = new Set(T2.handles());
+	let seen = 0;
+	for (let slot = 0; slot < hinfo.bhash_size; slot++) {
+		if (hinfo.bhash2[slot] === 0) continue;
+		for (const tb2 of chain("bhash2", hinfo.bhash2, T2.node_next, T2.node_pprev, slot)) {
+			seen++;
+			if (!buckets2.has(tb2)) fail(`bhash2 ${slot} holds freed bucket ${tb2}`);
+			const net = k.nets[T2.ib_net[tb2] - 1];
+			const hash =
+				T2.family[tb2] === AF_INET6
+					? ipv6_portaddr_hash(net, T2.v6_rcv_saddr, tb2 * 4, T2.port[tb2])
+					: ipv4_portaddr_hash(net, T2.rcv_saddr[tb2], T2.port[tb2]);
+			if ((hash & (hinfo.bhash_size - 1)) !== slot) {
+				fail(`bind2 bucket of port ${T2.port[tb2]} is on the wrong chain`);
+			}
+			if (T2.owners[tb2] === 0 && T2.deathrow[tb2] === 0) {
+				fail(`bind2 bucket of port ${T2.port[tb2]} has no owner`);
+			}
+		}
+	}
+	if (seen !== buckets2.size) fail(`${buckets2.size} bind2 buckets, ${seen} on chains`);
+	for (const tb2 of buckets2) {
+		for (const [list, time_wait] of [
+			[T2.owners, false],
+			[T2.deathrow, true],
+		] as const) {
+			for (const sk of chain("owners2", list, S.bind2_node_next, S.bind2_node_pprev, tb2)) {
+				if (!owned.has(sk)) fail(`${name(k, sk)} is in one of its two buckets`);
+				if (S.skc_net[sk] !== T2.ib_net[tb2]) {
+					fail(`${name(k, sk)} is in another namespace's bucket2`);
+				}
+				if (S.icsk_bind2_hash[sk] !== tb2) fail(`${name(k, sk)} does not know its bind2 bucket`);
+				if ((S.skc_state[sk] === TCP_TIME_WAIT) !== time_wait) {
+					fail(`${name(k, sk)} is on the wrong list of its bind2 bucket`);
+				}
+				if (!sameAddress(k, hinfo, sk, tb2) || S.skc_num[sk] !== T2.port[tb2]) {
+					fail(`${name(k, sk)} is in the bind2 bucket of another address or port`);
+				}
+			}
+		}
+	}
+}
+
+/** Whether a socket is on the address of its bind2 bucket, perhaps v4-mapped in one of them. */
+function sameAddress(k: Kernel, hinfo: InetHashinfo, sk: number, tb2: number): boolean {
+	const S = k.sock;
+	const T2 = hinfo.bind2_bucket_cachep;
+	const v6 = T2.family[tb2] === AF_INET6;
+	if (v6 && S.skc_family[sk] === AF_INET6) {
+		return ipv6_addr_equal(T2.v6_rcv_saddr, tb2 * 4, S.skc_v6_rcv_saddr, sk * 4);
+	}
+	if (!v6) return T2.rcv_saddr[tb2] === S.skc_rcv_saddr[sk];
+	// IPV6_ADDRFORM, or one bucket for both (bhash2-v4mapped-address).
+	const mapped = ipv6_addr_v4mapped(T2.v6_rcv_saddr, tb2 * 4);
+	return mapped && T2.v6_rcv_saddr[tb2 * 4 + 3] === S.skc_rcv_saddr[sk];
+}
+
+/** UDP's tables: each socket with a port on both, on the right chains, and counted. */
+function verifyUdpTable(
+	k: Kernel,
+	table: UdpTable,
+	protocol: number,
+	live: ReadonlySet<number>,
+	hashed: Set<number>,
+): void {
+	const S = k.sock;
+	const mine = new Set<number>();
+	const second = new Set<number>();
+	const connected = new Map<number, number>();
+	for (let slot = 0; slot <= table.mask; slot++) {
+		const { hash, count, hash2, count2, hash4 } = table;
+		if ((hash[slot] | count[slot] | hash2[slot] | count2[slot] | hash4[slot]) === 0) continue;
+		const third = chain("udp hash4", hash4, S.bind2_node_next, S.bind2_node_pprev, slot);
+		for (const sk of third) {
+			if (udp_hashslot4(table, S.udp_lrpa_hash[sk]) !== slot) {
+				fail(`${name(k, sk)} is on the wrong chain of udp hash4`);
+			}
+			const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
+			connected.set(slot2, (connected.get(slot2) ?? 0) + 1);
+			if (hlist_unhashed(S.node_pprev, sk)) fail(`udp hash4 ${slot} holds ${name(k, sk)}`);
+		}
+		const first = chain("udp hash", table.hash, S.node_next, S.node_pprev, slot);
+		if (first.length !== table.count[slot]) fail(`udp hash ${slot} miscounts`);
+		for (const sk of first) {
+			hashed.add(sk);
+			mine.add(sk);
+			if (udp_get_table_prot(k, sk) !== table) fail(`${name(k, sk)} is in another table`);
+			if (S.sk_protocol[sk] !== protocol) fail(`${name(k, sk)} is in another protocol's table`);
+			if (!live.has(sk)) fail(`udp hash ${slot} holds freed socket ${sk}`);
+			const net = k.nets[S.skc_net[sk] - 1];
+			if (udp_hashslot(table, net, S.skc_num[sk]) !== slot) {
+				fail(`${name(k, sk)} is on the wrong chain of udp hash`);
+			}
+		}
+		const next = S.bind_node_next;
+		const others = chain("udp hash2", table.hash2, next, S.bind_node_pprev, slot);
+		if (others.length !== table.count2[slot]) fail(`udp hash2 ${slot} miscounts`);
+		for (const sk of others) {
+			second.add(sk);
+			const net = k.nets[S.skc_net[sk] - 1];
+			const hash =
+				S.skc_family[sk] === AF_INET
+					? ipv4_portaddr_hash(net, S.skc_rcv_saddr[sk], S.skc_num[sk])
+					: ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk]);
+			if ((hash & table.mask) !== slot) fail(`${name(k, sk)} is on the wrong chain of udp hash2`);
+		}
+	}
+	for (let slot2 = 0; slot2 <= table.mask; slot2++) {
+		if (table.hash4_cnt[slot2] !== (connected.get(slot2) ?? 0)) {
+			fail(`udp hash2 ${slot2} miscounts the sockets on chains of hash4`);
+		}
+	}
+	for (const sk of live) {
+		if (mine.has(sk) !== second.has(sk)) {
+			fail(`${name(k, sk)} is on one of UDP's two chains`);
+		}
+	}
+}
+
+/** Every sock: in the tables that its protocol, state and port call for, and nowhere else. */
+function verifySocks(
+	k: Kernel,
+	live: ReadonlySet<number>,
+	owned: ReadonlySet<number>,
+	hashed: ReadonlySet<number>,
+): void {
+	const S = k.sock;
+	const time_waits = new Map<number, number>();
+	const backlogs = new Map<number, number>();
+	for (const sk of live) {
+		const state = S.skc_state[sk];
+		const has_port = S.skc_num[sk] !== 0;
+		const protocol = S.sk_protocol[sk];
+		if (protocol === IPPROTO_TCP || protocol === IPPROTO_DCCP) {
+			if (has_port !== (S.icsk_bind_hash[sk] !== 0)) {
+				fail(`${name(k, sk)} has port ${S.skc_num[sk]} but bucket ${S.icsk_bind_hash[sk]}`);
+			}
+			if (owned.has(sk) !== has_port) fail(`${name(k, sk)} is not an owner`);
+			if (hashed.has(sk) !== (state !== TCP_CLOSE)) fail(`${name(k, sk)} is hashed, or is not`);
+		} else if (protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE) {
+			if (hashed.has(sk) !== has_port) fail(`${name(k, sk)} is hashed, or is not`);
+		}
+		if (state === TCP_TIME_WAIT) {
+			time_waits.set(S.skc_net[sk], (time_waits.get(S.skc_net[sk]) ?? 0) + 1);
+			if (k.timers.expiry(sk_timer(sk)) === null) fail(`${name(k, sk)} has no timer`);
+			continue;
+		}
+		if (state === TCP_SYN_SENT && !has_port) fail(`${name(k, sk)} has no port`);
+		const listener = S.rsk_listener[sk];
+		if (listener !== 0) backlogs.set(listener, (backlogs.get(listener) ?? 0) + 1);
+		const socket = S.sk_socket[sk];
+		if (socket === 0 && listener === 0) {
+			if ((S.sk_flags[sk] & SOCK_DEAD) === 0) fail(`${name(k, sk)} is leaked`);
+			if (state === TCP_CLOSE) fail(`${name(k, sk)} is closed but not freed`);
+		}
+		if (socket !== 0 && k.socket.sk[socket] !== sk) fail(`${name(k, sk)} is not its socket's`);
+		const group = S.sk_reuseport_cb[sk];
+		if (group !== 0 && !k.reuseport.get(group)?.socks.includes(sk)) {
+			fail(`${name(k, sk)} is not in its reuseport group`);
+		}
+	}
+	for (const [listener, length] of backlogs) {
+		if (!live.has(listener)) fail("connections wait for nobody");
+		if (S.sk_ack_backlog[listener] !== length) fail(`${name(k, listener)} miscounts its queue`);
+	}
+	for (const net of k.nets) {
+		if (net.tw_count !== (time_waits.get(net.id) ?? 0)) fail(`${net.name} miscounts TIME_WAIT`);
+	}
+}
+
+function verifyReuseport(k: Kernel): void {
+	for (const [id, { socks }] of k.reuseport) {
+		if (socks.length === 0) fail(`reuseport group ${id} is empty`);
+		for (const sk of socks) {
+			if (k.sock.sk_reuseport_cb[sk] !== id) fail(`${name(k, sk)} is in a group it does not know`);
+		}
+	}
+}

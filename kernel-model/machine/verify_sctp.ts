@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Self-check of SCTP's tables, as kernel-model/machine/verify.ts of the others. */
+import {
+	type SctpAssociation,
+	type SctpEndpoint,
+	sctp_ep_hashfn,
+	sctp_phashfn,
+} from "../../include/net/sctp.js";
+import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import { sk_net } from "../../net/core/sock.js";
+import type { Kernel } from "./kernel.js";
+
+function fail(what: string): never {
+	throw new Error(`verify: SCTP: ${what}`);
+}
+
+/** Throws an Error that names the first thing that is wrong. */
+export function verifySctp(k: Kernel): void {
+	const S = k.sock;
+	const { socks, transport_hashtable } = k.sctp_globals;
+	const owned = verifyBuckets(k);
+	const live = new Set(S.handles());
+	for (const sk of live) {
+		if (S.sk_protocol[sk] !== IPPROTO_SCTP) continue;
+		if (!socks.has(sk)) fail(`socket ${sk} has no endpoint`);
+	}
+	let ways = 0;
+	for (const [sk, { ep }] of socks) {
+		const what = `socket ${sk}`;
+		if (!live.has(sk)) fail(`${what} is freed but has an endpoint`);
+		if (ep.sk !== sk) fail(`${what} has another's endpoint`);
+		const port = S.skc_num[sk];
+		if (owned.has(sk) !== (port !== 0)) fail(`${what} has port ${port}, or has it not`);
+		const { bind_addr } = ep;
+		if (bind_addr.port !== port) fail(`${what} has port ${port}, its list ${bind_addr.port}`);
+		if (bind_addr.address_list.some(({ sin_port }) => sin_port !== port)) {
+			fail(`${what} has addresses of another port`);
+		}
+		verifyEndpoint(k, ep);
+		for (const asoc of ep.asocs) {
+			verifyAssociation(asoc, ep);
+			const lists = [...transport_hashtable.values()].filter((list) => list.includes(asoc));
+			if (lists.length !== asoc.peer.transports.length)
+				fail(`${what} has too many ways, or too few`);
+			ways += lists.length;
+		}
+	}
+	const entered = [...transport_hashtable.values()].reduce((sum, list) => sum + list.length, 0);
+	if (ways !== entered) fail("ways of associations that are no more");
+}
+
+/** Buckets on the right chains, with owners that say the same: the owners. */
+function verifyBuckets(k: Kernel): Set<number> {
+	const S = k.sock;
+	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
+	const owned = new Set<number>();
+	let seen = 0;
+	for (let slot = 0; slot < port_hashtable.length; slot++) {
+		let before = ~slot;
+		for (let pp = port_hashtable[slot]; pp !== 0; pp = T.node_next[pp]) {
+			if (T.node_pprev[pp] !== before) fail(`link back of bucket ${pp} is broken`);
+			before = pp;
+			seen++;
+			const what = `bucket of port ${T.port[pp]}`;
+			if (sctp_phashfn(k.nets[T.net[pp] - 1], T.port[pp]) !== slot) fail(`${what} is misplaced`);
+			if (T.owner[pp] === 0) fail(`${what} has no owner`);
+			let prev = ~pp;
+			for (let sk = T.owner[pp]; sk !== 0; sk = S.bind_node_next[sk]) {
+				if (S.bind_node_pprev[sk] !== prev || owned.has(sk)) fail(`${what}: broken list`);
+				prev = sk;
+				owned.add(sk);
+				if (S.icsk_bind_hash[sk] !== pp) fail(`${what}: socket ${sk} does not know it`);
+				if (S.skc_num[sk] !== T.port[pp] || S.skc_net[sk] !== T.net[pp]) {
+					fail(`${what}: socket ${sk} has another port`);
+				}
+			}
+		}
+	}
+	const { length } = T.handles();
+	if (seen !== length) fail(`${length} buckets, ${seen} on chains`);
+	return owned;
+}
+
+/** An endpoint that listens is on the list of its port, once; another one is not. */
+function verifyEndpoint(k: Kernel, ep: SctpEndpoint): void {
+	const { ep_hashtable } = k.sctp_globals;
+	const slots = ep_hashtable.flatMap((list, slot) =>
+		list.filter((other) => other === ep).map(() => slot),
+	);
+	if (ep.hashent === -1 ? slots.length !== 0 : slots.length !== 1 || slots[0] !== ep.hashent) {
+		fail(`socket ${ep.sk} is listed ${slots.length} times`);
+	}
+	if (ep.hashent !== -1) {
+		const net = sk_net(k, ep.sk);
+		if (sctp_ep_hashfn(net, ep.bind_addr.port) !== ep.hashent) fail(`${ep.sk} is misplaced`);
+	}
+}
+
+function verifyAssociation(asoc: SctpAssociation, ep: SctpEndpoint): void {
+	const what = `association of socket ${ep.sk}`;
+	if (asoc.dead) fail(`${what} is freed`);
+	if (asoc.ep !== ep || asoc.sk !== ep.sk) fail(`${what} is another's`);
+	if (asoc.other !== null && asoc.other.other !== asoc) fail(`${what} has lost its peer`);
+	if (asoc.init_pending) fail(`${what} has not begun`);
+}

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Plays a script on a real kernel, through an agent, and writes down what it answers: a
+ * recording, which the player then checks like every other.
+ */
+
+import { O_NONBLOCK } from "../../include/linux/net.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { drawLine, drawsHeader, EPOCH, perturbLine } from "../check/exact.js";
+import {
+	CHOOSING,
+	isRelevant,
+	type Outcome,
+	type PlayOptions,
+	playScript,
+	readScript,
+} from "../check/player.js";
+import { Operands } from "../script/operands.js";
+import { runSetup, SetupError } from "../script/setup.js";
+import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
+import {
+	type Agent,
+	AgentError,
+	type CallAnswer,
+	type KernelDraw,
+	readAnswer,
+} from "./agent/agent.js";
+import {
+	type Marshalled,
+	Marshaller,
+	O_WRONLY,
+	openRequest,
+	recordedText,
+} from "./agent/marshal.js";
+import { RealSetup, type SetupAction } from "./agent/rtnetlink.js";
+
+/** How long a call may sleep before it is interrupted, in ms. */
+export const SLEEP_LIMIT = 250;
+
+const FORKS = new Set(["fork", "vfork", "clone"]);
+const ENDS = new Set(["exit", "exit_group"]);
+
+/** A recording and, for each of its lines, the line of the script. */
+export interface Recording {
+	text: string;
+	lines: number[];
+}
+
+/** Asked for by the script, or by us to learn of a port: then its line ends with a half. */
+interface Step {
+	line: number;
+	call: CallLine;
+	task: number;
+	pid: number | null;
+	marshalled: Marshalled;
+}
+
+const SIOCGIFINDEX = 0x8933;
+const NETLINK_ERROR_AT = 16;
+const RTF_LOCAL = 0x80000000;
+
+/** Records the draws of an agent's kernel, program after program. */
+export class DrawRecorder {
+	/** table_perturb as the kernel has it; null where that must be asked for. */
+	private table: Uint32Array | null = null;
+	/** Numbers of it that the program has used, as they were before. */
+	private readonly used = new Map<number, number>();
+
+	private constructor(
+		private readonly agent: Agent,
+		private readonly udp: number | null,
+	) {}
+
+	/** Throws AgentError where the agent is in no virtual machine. */
+	static async start(agent: Agent): Promise<DrawRecorder> {
+		const answer = await agent.request("draws");
+		if (answer !== "0") throw new AgentError(`draws: ${answer.replace(/^! /, "")}`);
+		return new DrawRecorder(agent, await udpSlots(agent));
+	}
+
+	private async ask(indices: readonly number[]): Promise<Uint32Array> {
+		const answer = await this.agent.request(["perturb", ...indices].join(" "));
+		if (answer.startsWith("!")) throw new AgentError(answer.slice(2));
+		const values = new Uint32Array(answer.length / 8);
+		for (let i = 0; i < values.length; i++)
+			values[i] = Number.parseInt(answer.slice(i * 8, i * 8 + 8), 16);
+		return values;
+	}
+
+	/** Before a program. Gives the recording's first line. */
+	async begin(): Promise<string> {
+		if (this.table === null || this.used.size > 0) this.table = await this.ask([]);
+		this.used.clear();
+		return drawsHeader(this.agent.hello.release, this.udp);
+	}
+
+	/** What the recording says before, and after, a call that drew. */
+	lines(draws: readonly KernelDraw[]): [string[], string[]] {
+		const before: string[] = [];
+		for (const { kind, value } of draws) {
+			const index = Number(value & 0xffffn);
+			if (!kind.startsWith("off") || this.used.has(index)) continue;
+			const number = this.table?.[index] ?? 0;
+			this.used.set(index, number);
+			before.push(perturbLine(index, number));
+		}
+		return [before, draws.map(drawLine)];
+	}
+
+	/** After a program: its last lines. */
+	async end(): Promise<string[]> {
+		const indices = [...this.used.keys()];
+		const values = indices.length === 0 ? new Uint32Array(0) : await this.ask(indices);
+		for (const [i, index] of indices.entries()) if (this.table) this.table[index] = values[i];
+		this.used.clear();
+		return indices.map((index, i) => perturbLine(index, values[i]));
+	}
+}
+
+/** Slots of UDP's tables, as the kernel's log says at boot; null if it does not. */
+async function udpSlots(agent: Agent): Promise<number | null> {
+	const opened = await agent.request(`0 ${openRequest("/dev/kmsg", O_NONBLOCK)}`);
+	const fd = Number(opened.split(" ")[0]);
+	if (!(fd >= 0)) return null;
+	let found: number | null = null;
+	for (let ended = false; !ended && found === null; ) {
+		const reads = new Array<string>(64).fill(`0 read ${fd} ?1024 1024`);
+		for (const answer of (await agent.requests(reads)).map(readAnswer)) {
+			ended ||= answer.result <= 0;
+			const text = Buffer.from(answer.memory[0]).toString("latin1");
+			const slots = /UDP hash table entries: ([0-9]+)/.exec(text)?.[1];
+			if (slots !== undefined) found = Number(slots);
+		}
+	}
+	await agent.request(`0 close ${fd}`);
+	return found;
+}
+
+class Recorder {
+	private readonly tasks = new Map<number | null, number>();
+	private readonly ifindexes = new Map<string, number>([["lo", 1]]);
+	private readonly marshaller: Marshaller;
+	private readonly out: string[] = [];
+	private readonly lines: number[] = [];
+	private next = 1;
+	private readonly forks: boolean;
+
+	constructor(
+		private readonly script: Parsed,
+		private readonly agent: Agent,
+		private readonly draws: DrawRecorder | null,
+	) {
+		const nameOf = (ifindex: number) =>
+			[...this.ifindexes].find(([, known]) => known === ifindex)?.[0];
+		this.marshaller = new Marshaller(
+			(call, portOf) =>
+				new Operands(script.file, call, portOf, (name) => this.ifindexes.get(name) ?? null),
+			nameOf,
+		);
+		this.forks = script.lines.some((line) => line.kind === "call" && line.pid !== null);
+	}
+
+	/** Throws ScriptError for a call that cannot be made, AgentError where the agent fails. */
+	async run(): Promise<Recording> {
+		await this.agent.requests(["reset", `limit ${SLEEP_LIMIT}`]);
+		if (this.draws !== null) this.write(await this.draws.begin(), 0);
+		await this.setUp({ kind: "link up" });
+		let pending: Step[] = [];
+		const finish = async () => {
+			const answers = await this.agent.requests(
+				pending.map(({ task, marshalled }) => `${task} ${marshalled.request}`),
+			);
+			for (const [i, step] of pending.entries()) this.record(step, answers[i]);
+			pending = [];
+		};
+		const { lines } = this.script;
+		for (const [at, line] of lines.entries()) {
+			if (line.kind === "setup") {
+				await finish();
+				await this.setUp({ kind: "script", line });
+				this.write(line.text, line.line);
+			} else if (line.kind === "call" && isRelevant(line.name)) {
+				const { pid } = line;
+				const task = this.taskOf(pid, line);
+				if (FORKS.has(line.name)) {
+					await finish();
+					await this.fork(line, task);
+				} else if (ENDS.has(line.name)) {
+					await finish();
+					this.expect(await this.agent.request(`${task} exit`), line);
+					this.write(`${this.prefix(pid, null)}+++ exited with 0 +++`, line.line);
+				} else {
+					pending.push(this.step(line, task, pid));
+					if (this.mayChoose(line, lines[at + 1])) pending.push(this.look(line, task, pid));
+				}
+			}
+		}
+		await finish();
+		if (this.draws !== null) {
+			const last = lines.at(-1)?.line ?? 0;
+			for (const line of await this.draws.end()) this.write(line, last);
+		}
+		return { text: `${this.out.join("\n")}\n`, lines: this.lines };
+	}
+
+	private write(text: string, line: number): void {
+		this.out.push(text);
+		this.lines.push(line);
+	}
+
+	private prefix(pid: number | null, time: number | null): string {
+		const stamp = time === null ? "" : `${(EPOCH + time).toFixed(6)} `;
+		return `${this.forks ? `${pid ?? 0} ` : ""}${stamp}`;
+	}
+
+	private error(line: CallLine | SetupLine, expected: string): ScriptError {
+		return new ScriptError(this.script.file, line.line, line.column, expected, line.text);
+	}
+
+	private expect(answer: string, line: CallLine | SetupLine): void {
+		if (answer.startsWith("!"))
+			throw this.error(line, `what the agent can do (${answer.slice(2)})`);
+	}
+
+	private taskOf(pid: number | null, line: CallLine): number {
+		const known = this.tasks.get(pid);
+		if (known !== undefined) return known;
+		if (this.tasks.size > 0) throw this.error(line, "a process that fork() has begun");
+		this.tasks.set(pid, 0);
+		return 0;
+	}
+
+	private async fork(line: CallLine, task: number): Promise<void> {
+		const pid = line.result?.value ?? 0;
+		if (pid <= 0) throw this.error(line, "the child's pid behind =, which its lines begin with");
+		const child = this.next++;
+		this.expect(await this.agent.request(`${task} fork ${child}`), line);
+		this.tasks.set(pid, child);
+		this.write(`${this.prefix(line.pid, null)}fork() = ${pid}`, line.line);
+	}
+
+	private step(call: CallLine, task: number, pid: number | null): Step {
+		const marshalled = this.marshaller.marshal(call);
+		if (marshalled === null) throw this.error(call, "a system call that the agent makes");
+		return { line: call.line, call, task, pid, marshalled };
+	}
+
+	/** Whether a call may choose a port that the script does not ask for itself. */
+	private mayChoose(call: CallLine, next: Parsed["lines"][number] | undefined): boolean {
+		const [fd] = call.args;
+		if (!CHOOSING.has(call.name) || fd?.value.kind !== "int") return false;
+		if (next?.kind !== "call" || next.name !== "getsockname" || next.pid !== call.pid) return true;
+		const same = next.args[0]?.value;
+		return same?.kind !== "int" || same.value !== fd.value.value;
+	}
+
+	private look(call: CallLine, task: number, pid: number | null): Step {
+		const looked: CallLine = { ...call, name: "getsockname", args: call.args.slice(0, 1) };
+		return { ...this.step(looked, task, pid), line: call.line + 0.5 };
+	}
+
+	private record(step: Step, line: string): void {
+		const answer: CallAnswer = readAnswer(line);
+		const text = recordedText(step.call, step.marshalled, answer, SLEEP_LIMIT);
+		const took = answer.end - answer.begin;
+		const duration = took >= 0.001 ? ` <${took.toFixed(6)}>` : "";
+		const [before, after] = this.draws?.lines(answer.draws) ?? [[], []];
+		for (const comment of before) this.write(comment, step.line);
+		this.write(this.prefix(step.pid, answer.begin) + text + duration, step.line);
+		for (const comment of after) this.write(comment, step.line);
+	}
+
+	// Set-up commands
+
+	private async setUp(
+		what: { kind: "link up" } | { kind: "script"; line: SetupLine },
+	): Promise<void> {
+		const target = new RealSetup();
+		const line = what.kind === "script" ? what.line : null;
+		try {
+			if (line === null) target.setLink("lo", true);
+			else runSetup(target, target, line.argv);
+		} catch (error) {
+			if (!(error instanceof SetupError) || line === null) throw error;
+			const column = line.argColumns[error.word] ?? line.column + line.text.length;
+			const found = line.argv[error.word] ?? "the end of the line";
+			throw new ScriptError(this.script.file, line.line, column, error.expected, found);
+		}
+		for (const action of target.actions) {
+			const result = await this.perform(action);
+			if (result < 0 && line !== null) {
+				const said = `a command that this kernel takes (it says ${errnoName(-result)})`;
+				throw this.error(line, said);
+			}
+			if (action.kind === "netlink") await this.settle();
+		}
+	}
+
+	/**
+	 * Waits until every IPv6 address has its route, which a worker of the kernel adds; not for
+	 * long, as one of a device that is down gets none.
+	 */
+	private async settle(): Promise<void> {
+		for (let tries = 0; tries < 200; tries++) {
+			const addresses = (await this.readTable("/proc/net/if_inet6")).map(([address]) => address);
+			const local = new Set<string>();
+			for (const [to, , , , , , , , flags] of await this.readTable("/proc/net/ipv6_route")) {
+				if (Number.parseInt(flags, 16) >= RTF_LOCAL) local.add(to);
+			}
+			if (addresses.every((address) => local.has(address))) return;
+			await this.call(`nanosleep =${"00".repeat(8)}40420f0000000000 0`); // a millisecond
+		}
+	}
+
+	/** Words of the lines of a file; none where there is no such file. */
+	private async readTable(path: string): Promise<string[][]> {
+		const { result: fd } = await this.call(openRequest(path, 0));
+		if (fd < 0) return [];
+		const { result, memory } = await this.call(`read ${fd} ?16384 16384`);
+		await this.call(`close ${fd}`);
+		const text = Buffer.from(memory[0]).toString("latin1", 0, Math.max(result, 0)).trim();
+		return text === "" ? [] : text.split("\n").map((line) => line.split(/ +/));
+	}
+
+	private async call(request: string, longer = 0): Promise<CallAnswer> {
+		return readAnswer(await this.agent.request(`0 ${request}`, longer));
+	}
+
+	private async perform(action: SetupAction): Promise<number> {
+		if (action.kind === "sleep") {
+			await this.agent.requests(["limit 0"]);
+			const time = Buffer.alloc(16);
+			time.writeBigInt64LE(BigInt(Math.floor(action.ms / 1000)));
+			time.writeBigInt64LE(BigInt(Math.round((action.ms % 1000) * 1e6)), 8);
+			await this.call(`nanosleep =${time.toString("hex")} 0`, action.ms);
+			await this.agent.requests([`limit ${SLEEP_LIMIT}`]);
+			return 0;
+		}
+		if (action.kind === "sysctl") {
+			const { result: fd } = await this.call(openRequest(action.path, O_WRONLY));
+			if (fd < 0) return fd;
+			const text = Buffer.from(action.text);
+			const { result } = await this.call(`write ${fd} =${text.toString("hex")} ${text.length}`);
+			await this.call(`close ${fd}`);
+			return result;
+		}
+		for (const name of action.names) {
+			const err = await this.lookUp(name);
+			if (err < 0) return err;
+		}
+		const { result: fd } = await this.call("socket 16 3 0");
+		if (fd < 0) return fd;
+		const message = action.message(action.names.map((name) => this.ifindexes.get(name) ?? 0));
+		const hex = Buffer.from(message).toString("hex");
+		const [, received] = await this.agent.requests([
+			`0 sendto ${fd} =${hex} ${message.length} 0 0 0`,
+			`0 recvfrom ${fd} ?4096 4096 0 0 0`,
+			`0 close ${fd}`,
+		]);
+		const { memory } = readAnswer(received);
+		return Buffer.from(memory[0]).readInt32LE(NETLINK_ERROR_AT);
+	}
+
+	private async lookUp(name: string): Promise<number> {
+		if (this.ifindexes.has(name)) return 0;
+		const { result: fd } = await this.call("socket 2 2 0");
+		if (fd < 0) return fd;
+		const ifreq = Buffer.alloc(40);
+		ifreq.write(name.slice(0, 15));
+		const { result, memory } = await this.call(
+			`ioctl ${fd} ${SIOCGIFINDEX} =${ifreq.toString("hex")}?`,
+		);
+		await this.call(`close ${fd}`);
+		if (result >= 0) this.ifindexes.set(name, Buffer.from(memory[0]).readInt32LE(16));
+		return result;
+	}
+}
+
+/** Plays a script on the agent's kernel, in a fresh namespace; perhaps with its draws. */
+export function recordScript(
+	script: Parsed,
+	agent: Agent,
+	draws: DrawRecorder | null = null,
+): Promise<Recording> {
+	return new Recorder(script, agent, draws).run();
+}
+
+/** The recording, to play; its lines bear the numbers of the script's. */
+export function readRecording(recording: Recording, file: string): Parsed {
+	const parsed = readScript(recording.text, file);
+	for (const line of parsed.lines) {
+		const at = recording.lines[line.line - 1];
+		if (line.kind === "call") line.endLine = at;
+		line.line = at;
+	}
+	return parsed;
+}
+
+export interface LiveOutcome extends Outcome {
+	/** The address that the socket had then, where the call may have chosen its port. */
+	name: Outcome["address"];
+}
+
+/** The model's verdicts on a recording that was made from a script. */
+export function judge(recording: Recording, file: string, options: PlayOptions): LiveOutcome[] {
+	const script = readRecording(recording, file);
+	const outcomes = playScript(script, { ...options, unread: true });
+	const found: LiveOutcome[] = [];
+	for (const outcome of outcomes) {
+		const before = found.at(-1);
+		if (Number.isInteger(outcome.line) || before === undefined) {
+			found.push({ ...outcome, name: null });
+			continue;
+		}
+		before.name = outcome.address;
+		if (outcome.verdict === "mismatch" && before.verdict !== "mismatch") {
+			before.verdict = "mismatch";
+			before.reason = outcome.reason;
+		}
+	}
+	return found;
+}

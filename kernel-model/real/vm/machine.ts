@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Virtual machines in which the agent is /init: agent.sh runs them, images.sh has their kernels. */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Agent, AgentError, agentBinary, cacheFolder } from "../agent/agent.js";
+
+/** The series of which Debian has kernels, oldest first: those of images.sh. */
+export const SERIES: readonly string[] = "6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7.2 7.3".split(" ");
+
+/** How long a machine may take for an answer, ms: it has to boot, on a busy host. */
+const PATIENCE = 120_000;
+/** Tries: on a busy machine a kernel's own checks of its clocks may fail, which ends it. */
+const BOOTS = 3;
+
+/** A script beside this file or, seen from dist/, in the sources. */
+function scriptFile(name: string): string {
+	for (const path of [`./${name}`, `../../../../kernel-model/real/vm/${name}`]) {
+		const file = fileURLToPath(new URL(path, import.meta.url));
+		if (existsSync(file)) return file;
+	}
+	throw new AgentError(`${name}: not found beside the program`);
+}
+
+/** One file of an archive for the kernel's initramfs, in cpio's format newc. */
+function member(name: string, mode: number, data: Uint8Array): Buffer[] {
+	const path = Buffer.from(`${name}\0`);
+	const fields = [0, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, path.length, 0];
+	const header = `070701${fields.map((n) => n.toString(16).padStart(8, "0")).join("")}`;
+	const padding = (length: number) => Buffer.alloc((4 - (length % 4)) % 4);
+	return [
+		Buffer.from(header),
+		path,
+		padding(header.length + path.length),
+		Buffer.from(data),
+		padding(data.length),
+	];
+}
+
+/** An initramfs with the agent and modules; `folder` is - where there are none. */
+function initramfs(folder: string): string {
+	const parts = member("init", 0o100755, readFileSync(agentBinary(true)));
+	if (folder !== "-") {
+		parts.push(...member("modules", 0o040755, Buffer.alloc(0)));
+		for (const name of readdirSync(folder).sort())
+			parts.push(...member(`modules/${name}`, 0o100644, readFileSync(join(folder, name))));
+	}
+	parts.push(...member("TRAILER!!!", 0, Buffer.alloc(0)));
+	const archive = Buffer.concat(parts);
+	const digest = createHash("sha256").update(archive).digest("hex").slice(0, 16);
+	const file = join(cacheFolder(), `initrd-${digest}.cpio`);
+	if (!existsSync(file)) {
+		writeFileSync(`${file}.${process.pid}`, archive);
+		renameSync(`${file}.${process.pid}`, file);
+	}
+	return file;
+}
+
+const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+
+/**
+ * The command that boots an image and speaks the agent's protocol. `image` is a series such
+ * as 6.12, a release of one, or a file: BZIMAGE or BZIMAGE:MODULES, a folder with the modules
+ * that were built with it. Throws AgentError.
+ */
+export function machineCommand(image: string): string {
+	const [path, modules] = image.split(":");
+	const isFile = path.includes("/") || existsSync(path);
+	const words = isFile
+		? ["file", resolve(path), ...(modules === undefined ? [] : [resolve(modules)])]
+		: ["get", image];
+	const got = spawnSync(scriptFile("images.sh"), words, {
+		encoding: "utf8",
+		stdio: ["ignore", "pipe", "pipe"],
+	});
+	const [, , vmlinuz, folder] = (got.stdout ?? "").trim().split(" ");
+	if (got.status !== 0 || folder === undefined) {
+		const said = (got.stderr ?? "").trim().split("\n").at(-1) || "images.sh failed";
+		throw new AgentError(`image ${image}: ${said.replace(/^images.sh: /, "")}`);
+	}
+	const command = [scriptFile("agent.sh"), vmlinuz, initramfs(folder)];
+	return `exec ${command.map(quoted).join(" ")}`;
+}
+
+/** Boots an image; see machineCommand. Throws AgentError. */
+export async function startMachine(image: string): Promise<Agent> {
+	const command = machineCommand(image);
+	for (let tries = BOOTS; ; tries--) {
+		try {
+			return await Agent.start(command, PATIENCE);
+		} catch (error) {
+			if (!(error instanceof AgentError) || tries === 1) throw error;
+		}
+	}
+}
+
+/** The agent that a command of ours is to use: here, behind a command, or in a machine. */
+export async function startAgent(command: unknown, image: unknown): Promise<Agent> {
+	if (command !== undefined && image !== undefined)
+		throw new AgentError("--agent or --image, not both");
+	if (image !== undefined) return startMachine(String(image));
+	return Agent.start(command === undefined ? undefined : String(command));
+}

@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** From the arguments of a recorded call to what the system call takes. */
+import { constants } from "node:os";
+import {
+	SHUT_RD,
+	SHUT_RDWR,
+	SHUT_WR,
+	SOCK_CLOEXEC,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_NONBLOCK,
+	SOCK_PACKET,
+	SOCK_RAW,
+	SOCK_RDM,
+	SOCK_SEQPACKET,
+	SOCK_STREAM,
+} from "../../include/linux/net.js";
+import {
+	AF_INET,
+	AF_INET6,
+	AF_NETLINK,
+	AF_UNIX,
+	AF_UNSPEC,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SA_FAMILY,
+	SIZEOF_SOCKADDR_IN,
+	SOL_DCCP,
+	SOL_IP,
+	SOL_IPV6,
+	SOL_MPTCP,
+	SOL_SCTP,
+	SOL_TCP,
+	SOL_UDP,
+	SOL_UDPLITE,
+} from "../../include/linux/socket.js";
+import {
+	SCTP_I_WANT_MAPPED_V4_ADDR,
+	SCTP_REUSE_PORT,
+	SCTP_SOCKOPT_BINDX_ADD,
+	SCTP_SOCKOPT_BINDX_REM,
+} from "../../include/net/sctp.js";
+import { errnoNumber } from "../../include/uapi/asm-generic/errno.js";
+import * as socketOptions from "../../include/uapi/asm-generic/socket.js";
+import * as inOptions from "../../include/uapi/linux/in.js";
+import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../machine/address.js";
+import { type Arg, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
+
+/** Constants by name, where a call that concerns ports may have them. */
+const CONSTANTS = new Map<string, number>(
+	Object.entries({
+		...socketOptions,
+		...inOptions,
+		AF_INET,
+		AF_INET6,
+		AF_NETLINK,
+		AF_UNIX,
+		AF_LOCAL: AF_UNIX,
+		AF_UNSPEC,
+		SOL_IP,
+		SOL_TCP,
+		SOL_UDP,
+		SOL_IPV6,
+		SOL_SCTP,
+		SOL_UDPLITE,
+		SOL_DCCP,
+		SOL_MPTCP,
+		SCTP_I_WANT_MAPPED_V4_ADDR,
+		SCTP_REUSE_PORT,
+		SCTP_SOCKOPT_BINDX_ADD,
+		SCTP_SOCKOPT_BINDX_REM,
+		SOCK_CLOEXEC,
+		SOCK_DCCP,
+		SOCK_DGRAM,
+		SOCK_NONBLOCK,
+		SOCK_PACKET,
+		SOCK_RAW,
+		SOCK_RDM,
+		SOCK_SEQPACKET,
+		SOCK_STREAM,
+		SHUT_RD,
+		SHUT_RDWR,
+		SHUT_WR,
+		MSG_PEEK: 2,
+		MSG_DONTWAIT: 0x40,
+		MSG_NOSIGNAL: 0x4000,
+		O_CLOEXEC: SOCK_CLOEXEC,
+		O_NONBLOCK: SOCK_NONBLOCK,
+		CLONE_FILES: 0x400,
+		CLONE_THREAD: 0x10000,
+		CLONE_NEWNET: 0x40000000,
+		NULL: 0,
+	}),
+);
+
+/** Errors by name: all that this platform knows, and Linux's own that Node.js leaves out. */
+const ERRNO = new Map<string, number>([
+	...Object.entries(constants.errno),
+	["EBADRQC", 56],
+	["EPFNOSUPPORT", 96],
+	["ESHUTDOWN", 108],
+	["EHOSTDOWN", 112],
+]);
+
+/** A positive errno of a name as strace prints it; null if it has no number here. */
+export function errnoOf(name: string): number | null {
+	return errnoNumber(name) ?? ERRNO.get(name) ?? null;
+}
+
+/** A sockaddr as a call has it. */
+export interface SockaddrOperand {
+	family: number;
+	/** Null for families other than AF_INET, AF_INET6 and AF_UNSPEC. */
+	address: Address | null;
+}
+
+/** One datagram that a call sends, or a part of a stream. */
+export interface Message {
+	/** Null for none. */
+	to: SockaddrOperand | null;
+	/** The address lies where the program has no memory. */
+	badPointer: boolean;
+	/** Bytes that the address is said to have. */
+	addrlen: number;
+	/** Bytes of data; null if strace does not print all of it. */
+	size: number | null;
+	/** There are control messages with it. */
+	control: boolean;
+}
+
+type Struct = Extract<Value, { kind: "struct" }>;
+
+const field = (struct: Struct, name: string): Value | undefined =>
+	struct.fields.find((f) => f.name === name)?.value;
+
+/** Reads the arguments of one call; what does not fit is a ScriptError at its place. */
+export class Operands {
+	constructor(
+		private readonly file: string,
+		private readonly call: CallLine,
+		/** What port_of(fd) stands for; null where the descriptor has no port. */
+		private readonly portOf: (fd: number) => number | null,
+		/** What if_nametoindex("lo") stands for; null where there is no such device. */
+		private readonly ifindexOf: (name: string) => number | null,
+	) {}
+
+	error(value: Value | undefined, expected: string): ScriptError {
+		const { line, column, text } = this.call;
+		const found = value === undefined ? "no such argument" : describe(value);
+		return new ScriptError(this.file, line, value?.column ?? column + text.length, expected, found);
+	}
+
+	arg(index: number, what: string): Value {
+		const value = this.call.args[index]?.value;
+		if (value === undefined) throw this.error(undefined, what);
+		return value;
+	}
+
+	/** A whole number, or constants that are known. */
+	int(index: number, what: string): number {
+		return this.intOf(this.arg(index, what), what);
+	}
+
+	intOf(value: Value, what: string): number {
+		const number = this.maybeInt(value);
+		if (number === null) throw this.error(value, what);
+		// strace prints some ints unsigned.
+		return number > 0x7fffffff && number <= 0xffffffff ? number | 0 : number;
+	}
+
+	private maybeInt(value: Value): number | null {
+		if (value.kind === "int") return value.value;
+		if (value.kind === "null") return 0;
+		if (value.kind === "call" && value.name === "port_of" && value.args.length === 1) {
+			const fd = this.maybeInt(value.args[0]);
+			return fd === null ? null : this.portOf(fd);
+		}
+		if (value.kind !== "flags") return null;
+		let number = value.extra;
+		for (const name of value.names) {
+			const known = CONSTANTS.get(name);
+			if (known === undefined) return null;
+			number |= known;
+		}
+		return number;
+	}
+
+	/** Bits of a flags argument that are known; unknown names are left out. */
+	flags(index: number): number {
+		const value = this.call.args[index]?.value;
+		return value === undefined ? 0 : knownBits(value);
+	}
+
+	/** The bits of a named argument or field, `flags` of clone and clone3. */
+	namedFlags(name: string): number {
+		for (const arg of this.call.args) {
+			if (arg.name === name) return knownBits(arg.value);
+			const struct = arg.value.kind === "change" ? arg.value.before : arg.value;
+			if (struct.kind !== "struct") continue;
+			for (const field of struct.fields) if (field.name === name) return knownBits(field.value);
+		}
+		return 0;
+	}
+
+	/**
+	 * An address of `length` bytes that a program passes; null for a pointer to none. Where
+	 * it is too short for a port or an address, those are 0: the call fails for its length.
+	 */
+	sockaddr(index: number, length: number): SockaddrOperand | null {
+		return this.sockaddrOf(this.arg(index, "an address"), length);
+	}
+
+	private sockaddrOf(value: Value, length: number): SockaddrOperand | null {
+		if (value.kind === "null" || (value.kind === "int" && value.value !== 0)) return null;
+		if (value.kind === "string" && length < SIZEOF_SA_FAMILY) return null;
+		if (value.kind !== "struct") {
+			throw this.error(
+				value,
+				'an address such as {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}',
+			);
+		}
+		const sa_family = field(value, "sa_family");
+		if (sa_family === undefined) throw this.error(value, "a field sa_family");
+		const family = this.maybeInt(sa_family);
+		if (family === null) return { family: -1, address: null };
+		if (family === AF_UNSPEC) return { family, address: this.memory("AF_UNSPEC", value) };
+		if (family === AF_INET) {
+			const short = length < SIZEOF_SOCKADDR_IN && !isWhole(value);
+			const address = short ? this.memory("AF_INET", value) : this.sockaddr_in(value);
+			return { family, address };
+		}
+		if (family === AF_INET6) {
+			const short = length < SIN6_LEN_RFC2133 && !isWhole(value);
+			const address = short ? this.memory("AF_INET6", value) : this.sockaddr_in6(value);
+			return { family, address };
+		}
+		return { family, address: null };
+	}
+
+	/** An address that strace prints as bytes, sa_data: its family says nothing, or it is short. */
+	private memory(family: "AF_INET" | "AF_INET6" | "AF_UNSPEC", struct: Struct): Address {
+		const data = field(struct, "sa_data");
+		const bytes = padded(data?.kind === "string" ? data.bytes : new Uint8Array(0), 26);
+		const view = new DataView(bytes.buffer);
+		const port = view.getUint16(0);
+		const sin_addr = view.getUint32(2);
+		const words = Uint32Array.from([6, 10, 14, 18], (at) => view.getUint32(at));
+		if (family === "AF_INET" || (family === "AF_UNSPEC" && words.every((word) => word === 0))) {
+			return { family, address: formatIpv4(sin_addr), port };
+		}
+		const scope_id = view.getUint32(22, true);
+		return { family, address: formatIpv6(words), port, flowinfo: sin_addr, scope_id };
+	}
+
+	private sockaddr_in(struct: Struct): Address {
+		const sin_port = field(struct, "sin_port");
+		const sin_addr = field(struct, "sin_addr");
+		if (sin_port === undefined) throw this.error(struct, "a field sin_port");
+		if (sin_addr === undefined) throw this.error(struct, "a field sin_addr");
+		const port = this.port(sin_port);
+		return { family: "AF_INET", address: this.inetAddr(sin_addr), port };
+	}
+
+	/** Without sin6_flowinfo or sin6_scope_id those are 0; of a short address strace prints no scope. */
+	private sockaddr_in6(struct: Struct): Address {
+		const sin6_port = field(struct, "sin6_port");
+		const sin6_addr = in6Addr(struct);
+		if (sin6_port === undefined) throw this.error(struct, "a field sin6_port");
+		if (sin6_addr === undefined) throw this.error(struct, 'inet_pton(AF_INET6, "::1", &sin6_addr)');
+		const flowinfo = field(struct, "sin6_flowinfo");
+		const scope_id = field(struct, "sin6_scope_id");
+		return {
+			family: "AF_INET6",
+			address: this.inetPton(sin6_addr),
+			port: this.port(sin6_port),
+			flowinfo: flowinfo === undefined ? 0 : this.flowinfo(flowinfo),
+			scope_id: scope_id === undefined ? 0 : this.scope(scope_id),
+		};
+	}
+
+	/** An address that the kernel filled in, as far as strace shows it; null if it shows none. */
+	shownAddress(index: number): Address | null {
+		return this.shown(this.call.args[index]?.value);
+	}
+
+	private shown(value: Value | undefined): Address | null {
+		if (value?.kind !== "struct" || value.fields.length === 0) return null;
+		const address = this.sockaddrOf(value, SIZEOF_SA_FAMILY)?.address ?? null;
+		// The program's buffer was too short for more.
+		if (address === null || (address.family !== "AF_UNSPEC" && !isWhole(value))) return null;
+		if (address.family === "AF_INET6" && field(value, "sin6_scope_id") === undefined) {
+			const { scope_id: _, ...rest } = address;
+			return rest;
+		}
+		return address;
+	}
+
+	/** The addresses of those who sent what recvfrom(), recvmsg() or recvmmsg() returns. */
+	shownSenders(): Address[] {
+		if (this.call.name === "recvfrom") {
+			const sender = this.shownAddress(4);
+			return sender === null ? [] : [sender];
+		}
+		return this.headers().flatMap((header) => this.shown(field(header, "msg_name")) ?? []);
+	}
+
+	/** The struct msghdr of sendmsg() or recvmsg(), or those of sendmmsg() or recvmmsg(). */
+	private headers(): Struct[] {
+		const value = this.call.args[1]?.value;
+		if (value?.kind === "struct") return [value];
+		if (value?.kind !== "array") return [];
+		return value.items.flatMap((item) => {
+			const header = item.kind === "struct" ? field(item, "msg_hdr") : undefined;
+			return header?.kind === "struct" ? [header] : [];
+		});
+	}
+
+	/**
+	 * What a call sends, message by message; null where strace does not print them. `whole`
+	 * is false if it leaves out some at the end.
+	 */
+	messages(): { messages: Message[]; whole: boolean } | null {
+		const { name, args } = this.call;
+		const one = (size: number | null) => {
+			const messages = [{ to: null, badPointer: false, addrlen: 0, size, control: false }];
+			return { messages, whole: true };
+		};
+		if (name === "writev") return one(vectorSize(args[1]?.value));
+		if (name === "write" || name === "send" || name === "sendto") {
+			const data = args[1]?.value;
+			const bytes = data?.kind === "string" && !data.truncated ? data.bytes.length : null;
+			const size = args[2] === undefined ? bytes : this.int(2, "a size");
+			if (name !== "sendto" || args[4] === undefined) return one(size);
+			const addrlen = this.length(5, "an address length");
+			const message = this.message(args[4].value, addrlen, size, false);
+			return { messages: [message], whole: true };
+		}
+		const value = args[1]?.value;
+		if (value?.kind !== "struct" && value?.kind !== "array") return null;
+		const messages = this.headers().map((header) => {
+			const msg_name = field(header, "msg_name") ?? { kind: "null", column: value.column };
+			const msg_namelen = field(header, "msg_namelen");
+			const control = field(header, "msg_control");
+			return this.message(
+				msg_name,
+				msg_namelen === undefined ? 0 : this.intOf(msg_namelen, "an address length"),
+				vectorSize(field(header, "msg_iov")),
+				control !== undefined && control.kind !== "null",
+			);
+		});
+		const whole =
+			value.kind === "struct" || (!value.truncated && messages.length === value.items.length);
+		return { messages, whole };
+	}
+
+	private message(name: Value, addrlen: number, size: number | null, control: boolean): Message {
+		const none = name.kind === "null";
+		const to = none || addrlen < SIZEOF_SA_FAMILY ? null : this.sockaddrOf(name, addrlen);
+		return { to, badPointer: !none && to === null, addrlen: none ? 0 : addrlen, size, control };
+	}
+
+	private port(value: Value): number {
+		// strace -X raw prints the bytes.
+		if (value.kind === "string" && value.bytes.length === 2) {
+			return (value.bytes[0] << 8) | value.bytes[1];
+		}
+		if (value.kind !== "call" || value.name !== "htons" || value.args.length !== 1) {
+			throw this.error(value, "a port such as htons(80)");
+		}
+		const port = this.intOf(value.args[0], "a port from 0 to 65535");
+		if (port < 0 || port > 65535) throw this.error(value.args[0], "a port from 0 to 65535");
+		return port;
+	}
+
+	private flowinfo(value: Value): number {
+		if (value.kind === "string" && value.bytes.length === 4) return bigEndian(value.bytes, 0);
+		if (value.kind !== "call" || value.name !== "htonl" || value.args.length !== 1) {
+			throw this.error(value, "flow information such as htonl(0)");
+		}
+		return this.intOf(value.args[0], "a number") >>> 0;
+	}
+
+	/** An ifindex: `2`, or a device by its name. */
+	private scope(value: Value): number {
+		if (value.kind !== "call" || value.name !== "if_nametoindex" || value.args.length !== 1) {
+			return this.intOf(value, 'a device such as if_nametoindex("lo")') >>> 0;
+		}
+		const [name] = value.args;
+		if (name.kind !== "string") throw this.error(name, "the name of a device");
+		const ifindex = this.ifindexOf(decodeString(name));
+		if (ifindex === null) throw this.error(name, "a device of this network namespace");
+		return ifindex;
+	}
+
+	private inetPton(value: Value): string {
+		if (value.kind === "string" && value.bytes.length === 16) {
+			const { bytes } = value;
+			return formatIpv6(Uint32Array.from([0, 4, 8, 12], (at) => bigEndian(bytes, at)));
+		}
+		const text =
+			value.kind === "call" && value.name === "inet_pton"
+				? value.args.find((arg) => arg.kind === "string")
+				: undefined;
+		if (text?.kind !== "string") {
+			throw this.error(value, 'an address such as inet_pton(AF_INET6, "::1", &sin6_addr)');
+		}
+		const words = parseIpv6(decodeString(text));
+		if (words === null) throw this.error(text, "an IPv6 address");
+		return formatIpv6(words);
+	}
+
+	private inetAddr(value: Value): string {
+		const expected = 'an address such as inet_addr("127.0.0.1")';
+		if (value.kind === "string" && value.bytes.length === 4) return value.bytes.join(".");
+		if (value.kind === "flags" && value.names.length === 1) {
+			const known = CONSTANTS.get(value.names[0]);
+			if (known !== undefined) {
+				return formatIpv4(known);
+			}
+		}
+		if (value.kind === "call" && value.name === "htonl" && value.args.length === 1) {
+			return this.inetAddr(value.args[0]);
+		}
+		const text = value.kind === "call" && value.name === "inet_addr" ? value.args[0] : undefined;
+		if (text?.kind !== "string") throw this.error(value, expected);
+		const dotted = decodeString(text);
+		if (parseIpv4(dotted) === null) throw this.error(text, "an IPv4 address");
+		return dotted;
+	}
+
+	/** What an address length says: `16`, or before and after a call, `[128 => 16]`. */
+	length(index: number, what: string): number {
+		let value = this.arg(index, what);
+		if (value.kind === "array" && value.items.length === 1) value = value.items[0];
+		if (value.kind === "change") value = value.before;
+		if (value.kind === "array" && value.items.length === 1) value = value.items[0];
+		return this.intOf(value, what);
+	}
+
+	/** The bytes of an option value, `length` of them; null for a NULL pointer. */
+	optval(index: number, length: number): Uint8Array | null {
+		const value = this.arg(index, "an option value");
+		if (value.kind === "null") return null;
+		if (value.kind === "string") {
+			if (!value.truncated) return padded(value.bytes, length);
+			throw this.error(value, "a whole option value (strace -s 64)");
+		}
+		if (value.kind === "array") {
+			const ints = value.items.map((item) => this.intOf(item, "a number"));
+			return padded(littleEndian(ints), length);
+		}
+		if (value.kind === "struct") {
+			const int = (name: string) => {
+				const found = field(value, name);
+				if (found === undefined) throw this.error(value, `a field ${name}`);
+				return this.intOf(found, "a number");
+			};
+			return padded(littleEndian([int("l_onoff"), int("l_linger")]), length);
+		}
+		if (value.kind === "int" && value.value !== 0) return new Uint8Array(0); // a bad pointer
+		throw this.error(value, "an option value such as [1]");
+	}
+
+	/** The bytes that a getsockopt() returned, as far as strace shows them; null if it does not. */
+	returned(index: number, length: number): Uint8Array | null {
+		const value = this.call.args[index]?.value;
+		if (value === undefined) return null;
+		if (value.kind === "array" && length < 4) {
+			return padded(littleEndian([this.intOf(value.items[0], "a number")]), length);
+		}
+		// SO_ERROR is printed by name: [ECONNREFUSED].
+		if (value.kind === "array" && value.items.length === 1 && value.items[0].kind === "flags") {
+			const { names } = value.items[0];
+			const errno = names.length === 1 ? errnoOf(names[0]) : null;
+			if (errno !== null) return littleEndian([errno]);
+		}
+		if (value.kind === "string" && value.truncated) return null;
+		return this.optval(index, length);
+	}
+
+	/** A string that is not truncated. */
+	string(index: number, what: string): string {
+		const value = this.arg(index, what);
+		if (value.kind !== "string") throw this.error(value, what);
+		if (value.truncated) throw this.error(value, `the whole of ${what} (strace -s 4096)`);
+		return decodeString(value);
+	}
+
+	/** The strings of an array, execve's argv; null where one is truncated. */
+	strings(index: number): string[] | null {
+		const value = this.call.args[index]?.value;
+		if (value?.kind !== "array" || value.truncated) return null;
+		const strings: string[] = [];
+		for (const item of value.items) {
+			if (item.kind !== "string" || item.truncated) return null;
+			strings.push(decodeString(item));
+		}
+		return strings;
+	}
+}
+
+/** The address in a struct sockaddr_in6: strace prints inet_pton(…) without a name, or bytes with. */
+function in6Addr(struct: Struct): Value | undefined {
+	const unnamed = struct.fields.find(
+		({ name, value }) => name === null && value.kind === "call" && value.name === "inet_pton",
+	);
+	return unnamed?.value ?? field(struct, "sin6_addr");
+}
+
+/** Whether strace printed a port and an address, not bytes. */
+function isWhole(struct: Struct): boolean {
+	return field(struct, "sin_addr") !== undefined || in6Addr(struct) !== undefined;
+}
+
+/** Bytes of an array of struct iovec; null if strace does not print all of them. */
+function vectorSize(value: Value | undefined): number | null {
+	if (value?.kind === "null") return 0;
+	if (value?.kind !== "array" || value.truncated) return null;
+	let size = 0;
+	for (const item of value.items) {
+		const iov_len = item.kind === "struct" ? field(item, "iov_len") : undefined;
+		if (iov_len?.kind !== "int") return null;
+		size += iov_len.value;
+	}
+	return size;
+}
+
+function bigEndian(bytes: Uint8Array, at: number): number {
+	return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at);
+}
+
+function knownBits(value: Value): number {
+	if (value.kind === "int") return value.value;
+	if (value.kind !== "flags") return 0;
+	return value.names.reduce((bits, name) => bits | (CONSTANTS.get(name) ?? 0), value.extra);
+}
+
+function littleEndian(ints: number[]): Uint8Array {
+	const bytes = new Uint8Array(ints.length * 4);
+	const view = new DataView(bytes.buffer);
+	for (const [i, int] of ints.entries()) view.setInt32(i * 4, int | 0, true);
+	return bytes;
+}
+
+/** Cut or filled with zeros to a length. */
+function padded(bytes: Uint8Array, length: number): Uint8Array {
+	const exact = new Uint8Array(Math.max(0, length));
+	exact.set(bytes.subarray(0, exact.length));
+	return exact;
+}
+
+function describe(value: Value): string {
+	switch (value.kind) {
+		case "int":
+			return String(value.value);
+		case "flags":
+			return value.names.join("|");
+		case "string":
+			return JSON.stringify(decodeString(value));
+		case "null":
+			return "NULL";
+		case "other":
+			return value.text;
+		default:
+			return `a ${value.kind}`;
+	}
+}
+
+/** Arguments without the ones of a given index, for messages. */
+export function argFd(args: readonly Arg[]): number | null {
+	const value = args[0]?.value;
+	return value?.kind === "int" ? value.value : null;
+}

@@ -1,0 +1,799 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** UDP: which ports are shared, which one is chosen, and which socket a datagram reaches. */
+import { beforeEach, describe, expect, it } from "vitest";
+import { Random } from "../../include/linux/random.js";
+import { ipv6_portaddr_hash } from "../../include/net/ipv6.js";
+import type { ChangeName } from "../../include/net/stack.js";
+import { UdpTable } from "../../include/net/udp.js";
+import { RecordingObserver } from "../../kernel-model/check/observer.js";
+import {
+	type Address,
+	AF_INET,
+	AF_INET6,
+	errnoName,
+	IP_LOCAL_PORT_RANGE,
+	IP_RECVERR,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+	IPV6_V6ONLY,
+	Kernel,
+	type NetNamespace,
+	ReplayedRandom,
+	SearchExplainer,
+	SO_BINDTODEVICE,
+	SO_BROADCAST,
+	SO_ERROR,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
+	SOCK_DGRAM,
+	SOL_IP,
+	SOL_IPV6,
+	SOL_SOCKET,
+	type Task,
+} from "../../kernel-model/index.js";
+import { formatIpv4, parseIpv4, parseIpv6 } from "../../kernel-model/machine/address.js";
+import { udp_candidate, udp4_lib_lookup } from "../../net/ipv4/udp.js";
+import { udp6_lib_lookup } from "../../net/ipv6/udp.js";
+
+const TABLES = { ehash: 256, bhash: 256, lhash2: 256, udp: 256 };
+
+/** "127.0.0.1:53", "[::1]:53", "any:53" for the wildcard of AF_INET. */
+function address(text: string): Address {
+	const at = text.lastIndexOf(":");
+	const host = text.slice(0, at);
+	const port = Number(text.slice(at + 1));
+	if (host.startsWith("[")) return { family: "AF_INET6", address: host.slice(1, -1), port };
+	return { family: "AF_INET", address: host === "any" ? "0.0.0.0" : host, port };
+}
+
+const DISSOLVE: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
+const outcome = (result: number) => (result < 0 ? errnoName(-result) : result);
+
+/** A kernel with a namespace, addresses on lo and on dummy0, and one user's sockets. */
+class World {
+	readonly kernel: Kernel;
+	readonly net: NetNamespace;
+	readonly task: Task;
+
+	constructor(
+		options: { version?: string; random?: Random; changes?: readonly ChangeName[] } = {},
+	) {
+		const { version = "6.3", random } = options;
+		this.kernel = new Kernel({ version, tables: TABLES, ...(random && { random }) });
+		const changes = new Set([...this.kernel.changes, ...(options.changes ?? [])]);
+		Object.defineProperty(this.kernel, "changes", { value: changes });
+		this.net = this.kernel.createNet();
+		this.net.addAddress("192.0.2.1/32", "lo");
+		this.net.addAddress("2001:db8::1/128", "lo");
+		this.net.addLink("dummy0");
+		this.net.setLink("dummy0", true);
+		this.net.addAddress("198.51.100.1/24", "dummy0");
+		this.task = this.kernel.createTask({ net: this.net });
+	}
+
+	/** A socket for an address's family with options; `A` SO_REUSEADDR, `P` SO_REUSEPORT, `6` IPV6_V6ONLY. */
+	socket(family: number, flags = "", task = this.task, protocol = IPPROTO_UDP): number {
+		const fd = task.socket(family, SOCK_DGRAM, protocol);
+		if (fd < 0) throw new Error(`socket: ${errnoName(-fd)}`);
+		if (flags.includes("A")) task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (flags.includes("P")) task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (flags.includes("6")) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+		return fd;
+	}
+
+	/** A socket bound to an address, for example "AP 127.0.0.1:53"; throws where that fails. */
+	bound(spec: string, task = this.task): number {
+		const { fd, result } = this.tryBind(spec, task);
+		if (result !== 0) throw new Error(`bind ${spec}: ${outcome(result)}`);
+		return fd;
+	}
+
+	tryBind(spec: string, task = this.task, protocol = IPPROTO_UDP): { fd: number; result: number } {
+		const [flags, text] = spec.includes(" ") ? spec.split(" ") : ["", spec];
+		const to = address(text);
+		const family = to.family === "AF_INET" ? AF_INET : AF_INET6;
+		const fd = this.socket(family, flags, task, protocol);
+		return { fd, result: task.bind(fd, to) };
+	}
+
+	sk(fd: number, task = this.task): number {
+		return this.kernel.socket.sk[task.socketOf(fd)];
+	}
+
+	port(fd: number): number {
+		const name = this.task.getsockname(fd);
+		return typeof name === "number" ? name : name.port;
+	}
+
+	name(fd: number): string {
+		const name = this.task.getsockname(fd);
+		return typeof name === "number" ? errnoName(-name) : `${name.address}:${name.port}`;
+	}
+
+	connect(fd: number, to: string): string | number {
+		return outcome(this.task.connect(fd, address(to)));
+	}
+
+	dissolve(fd: number): string | number {
+		return outcome(this.task.connect(fd, DISSOLVE));
+	}
+
+	sendto(fd: number, size: number, to: string | null): string | number {
+		return outcome(this.task.sendto(fd, size, to === null ? null : address(to)));
+	}
+
+	/** What a call that does not block gets. */
+	recv(fd: number, size = 4096): string | number {
+		return outcome(this.task.recv(fd, size, true));
+	}
+
+	/** The descriptor whose socket a datagram from one address to another reaches, 0 if none. */
+	reaches(from: string, to: string, dif = 1, sdif = 0): number {
+		const k = this.kernel;
+		const { net } = this.net;
+		const [source, destination] = [address(from), address(to)];
+		let sk: number;
+		if (destination.family === "AF_INET") {
+			const [saddr, daddr] = [parseIpv4(source.address) ?? 0, parseIpv4(destination.address) ?? 0];
+			sk = udp4_lib_lookup(k, net, saddr, source.port, daddr, destination.port, dif, sdif);
+		} else {
+			const saddr = parseIpv6(source.address) ?? new Uint32Array(4);
+			const daddr = parseIpv6(destination.address) ?? new Uint32Array(4);
+			const { port } = destination;
+			sk = udp6_lib_lookup(k, net, saddr, 0, source.port, daddr, 0, port, dif, sdif);
+		}
+		return this.task.socketDescriptors().find((fd) => this.sk(fd) === sk) ?? 0;
+	}
+
+	range(low: number, high: number): void {
+		this.net.setSysctl("net.ipv4.ip_local_port_range", `${low} ${high}`);
+	}
+}
+
+/** Every draw is the same number. */
+class ConstantRandom extends Random {
+	value = 0;
+	override get_random_u32(): number {
+		return this.value;
+	}
+	override get_random_u16(): number {
+		return this.value >>> 16;
+	}
+	override get_random_u8(): number {
+		return this.value >>> 24;
+	}
+}
+
+let w: World;
+beforeEach(() => {
+	w = new World();
+});
+
+describe("explicit bind", () => {
+	// Sockets bound before, the one that is bound last, and what it gets.
+	const CASES: readonly (readonly [before: string[], last: string, result: number | string])[] = [
+		[[], "any:53", 0],
+		[["any:53"], "any:54", 0],
+		[["any:53"], "any:53", "EADDRINUSE"],
+		[["any:53"], "127.0.0.1:53", "EADDRINUSE"],
+		[["127.0.0.1:53"], "any:53", "EADDRINUSE"],
+		[["127.0.0.1:53"], "127.0.0.2:53", 0],
+		[["A any:53"], "any:53", "EADDRINUSE"],
+		[["any:53"], "A any:53", "EADDRINUSE"],
+		[["A any:53"], "A any:53", 0],
+		[["A 127.0.0.1:53"], "A any:53", 0],
+		[["P any:53"], "P any:53", 0],
+		[["P any:53"], "A any:53", "EADDRINUSE"],
+		[["P 127.0.0.1:53"], "P any:53", 0],
+		// The first that meets it decides: the last that was bound over IPv4 ...
+		[["127.0.0.1:53", "P 127.0.0.2:53"], "P any:53", 0],
+		[["P 127.0.0.2:53", "127.0.0.1:53"], "P any:53", "EADDRINUSE"],
+		// ... and over IPv6 the first, for sockets with SO_REUSEPORT go to the end.
+		[["[2001:db8::1]:53", "P [::1]:53"], "P [::]:53", "EADDRINUSE"],
+		[["P [2001:db8::1]:53", "P [::1]:53"], "P [::]:53", 0],
+		// Both families
+		[["[::]:53"], "any:53", "EADDRINUSE"],
+		[["6 [::]:53"], "any:53", 0],
+		[["any:53"], "[::]:53", "EADDRINUSE"],
+		[["any:53"], "6 [::]:53", 0],
+		[["[::1]:53"], "any:53", 0],
+		[["any:53"], "[::1]:53", 0],
+		[["[::ffff:127.0.0.1]:53"], "127.0.0.1:53", "EADDRINUSE"],
+		[["127.0.0.1:53"], "[::ffff:127.0.0.1]:53", "EADDRINUSE"],
+		[["[::ffff:127.0.0.1]:53"], "127.0.0.2:53", 0],
+		[["[::ffff:0.0.0.0]:53"], "127.0.0.1:53", "EADDRINUSE"],
+		[["[::ffff:127.0.0.1]:53"], "6 [::]:53", 0],
+		[["[::ffff:127.0.0.1]:53"], "[::]:53", "EADDRINUSE"],
+	];
+	for (const [before, last, result] of CASES) {
+		it(`gives ${last} ${result} after ${before.join(", ") || "nothing"}`, () => {
+			for (const spec of before) w.bound(spec);
+			expect(outcome(w.tryBind(last).result)).toBe(result);
+			w.kernel.verify();
+		});
+	}
+
+	it("shares by SO_REUSEPORT among the sockets of one user only", () => {
+		const other = w.kernel.createTask({ net: w.net, uid: 1000 });
+		w.bound("P any:5300");
+		expect(outcome(w.tryBind("P any:5300", other).result)).toBe("EADDRINUSE");
+		expect(outcome(w.tryBind("P any:5300").result)).toBe(0);
+	});
+
+	it("does not meet sockets of another device, nor of another namespace", () => {
+		const onDummy = w.socket(AF_INET);
+		w.task.setsockopt(onDummy, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode("dummy0"));
+		const onLo = w.socket(AF_INET);
+		w.task.setsockopt(onLo, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode("lo"));
+		expect(w.task.bind(onDummy, address("any:53"))).toBe(0);
+		expect(w.task.bind(onLo, address("any:53"))).toBe(0);
+		expect(outcome(w.tryBind("any:53").result)).toBe("EADDRINUSE");
+		const elsewhere = w.kernel.createTask({ net: w.kernel.createNet() });
+		expect(w.tryBind("any:53", elsewhere).result).toBe(0);
+	});
+
+	it("keeps UDP and UDP-Lite apart", () => {
+		w.bound("any:53");
+		expect(w.tryBind("any:53", w.task, IPPROTO_UDPLITE).result).toBe(0);
+		expect(outcome(w.tryBind("any:53", w.task, IPPROTO_UDPLITE).result)).toBe("EADDRINUSE");
+		w.kernel.verify();
+	});
+
+	describe("of the wildcard, with more than ten sockets in the port's slot", () => {
+		const crowd = (world: World, sockets: number) => {
+			for (let i = 1; i <= sockets; i++) world.bound(`127.0.1.${i}:53`);
+			return world;
+		};
+		it("misses conflicts with addresses before udp-wildcard-hash2-shortcut-fixed", () => {
+			expect(outcome(crowd(w, 10).tryBind("any:53").result)).toBe("EADDRINUSE");
+			w = new World();
+			expect(outcome(crowd(w, 11).tryBind("any:53").result)).toBe(0);
+			w = new World();
+			expect(outcome(crowd(w, 11).tryBind("[::]:53").result)).toBe(0);
+			w.kernel.verify();
+		});
+		it("meets them with it", () => {
+			const changes = ["udp-wildcard-hash2-shortcut-fixed"] as const;
+			for (const to of ["any:53", "[::]:53", "[::ffff:0.0.0.0]:53"]) {
+				w = new World({ changes });
+				expect(outcome(crowd(w, 11).tryBind(to).result)).toBe("EADDRINUSE");
+			}
+		});
+		it("still sees sockets on one address, and wildcard ones from an address", () => {
+			crowd(w, 11);
+			expect(outcome(w.tryBind("127.0.1.5:53").result)).toBe("EADDRINUSE");
+			expect(outcome(w.tryBind("127.0.1.12:53").result)).toBe(0);
+			w.bound("any:53");
+			expect(outcome(w.tryBind("127.0.1.13:53").result)).toBe("EADDRINUSE");
+			w.kernel.verify();
+		});
+	});
+});
+
+describe("search for a port", () => {
+	it("begins at the port that the draw scales to", () => {
+		// Seen on a kernel: this draw, this port. The first draw is the namespace's hash_mix.
+		const random = new ReplayedRandom([
+			{ kind: "u32", value: 0x12345678 },
+			{ kind: "u32", value: 3224628135 },
+		]);
+		const kernel = new Kernel({ random });
+		const task = kernel.createTask({ net: kernel.createNet() });
+		const fd = task.socket(AF_INET, SOCK_DGRAM, 0);
+		expect(task.bind(fd, address("any:0"))).toBe(0);
+		expect(task.getsockname(fd)).toMatchObject({ port: 53964 });
+		expect(random.left).toBe(0);
+	});
+
+	it("goes on within the port's chain, by an odd multiple of the table's size", () => {
+		const random = new ConstantRandom();
+		w = new World({ random });
+		w.range(32768, 60999);
+		w.bound("any:32768"); // where the draws 0 and 2 begin
+		random.value = 0;
+		const a = w.bound("any:0");
+		expect(w.port(a)).toBe(32768 + 256);
+		random.value = 2;
+		const b = w.bound("any:0");
+		expect(w.port(b)).toBe(32768 + 3 * 256);
+	});
+
+	it("finds every port of the range, in every namespace, and then none", () => {
+		w.range(40000, 40499);
+		w.net.setSysctl("net.ipv4.ip_local_reserved_ports", "40100-40199");
+		const ports = new Set<number>();
+		for (let i = 0; i < 400; i++) ports.add(w.port(w.bound("any:0")));
+		expect(ports.size).toBe(400);
+		expect(Math.min(...ports)).toBe(40000);
+		expect(Math.max(...ports)).toBe(40499);
+		expect([...ports].filter((port) => port >= 40100 && port < 40200)).toEqual([]);
+		expect(outcome(w.tryBind("any:0").result)).toBe("EADDRINUSE");
+		expect(outcome(w.tryBind("A any:0").result)).toBe("EADDRINUSE");
+		expect(w.connect(w.socket(AF_INET), "127.0.0.1:9")).toBe("EAGAIN");
+		expect(w.sendto(w.socket(AF_INET), 1, "127.0.0.1:9")).toBe("EAGAIN");
+		expect(outcome(w.tryBind("any:0", w.task, IPPROTO_UDPLITE).result)).toBe(0);
+		expect(outcome(w.tryBind("6 [::]:0").result)).toBe(0);
+		w.kernel.verify();
+	});
+
+	it("keeps to IP_LOCAL_PORT_RANGE", () => {
+		const ports = new Set<number>();
+		for (let i = 0; i < 3; i++) {
+			const fd = w.socket(AF_INET);
+			w.task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, (50002 << 16) | 50000);
+			expect(w.task.bind(fd, address("any:0"))).toBe(0);
+			ports.add(w.port(fd));
+		}
+		expect([...ports].sort()).toEqual([50000, 50001, 50002]);
+	});
+
+	it("shares a port with SO_REUSEADDR, unlike TCP's", () => {
+		w.range(40000, 40000);
+		w.bound("A any:0");
+		expect(outcome(w.tryBind("any:0").result)).toBe("EADDRINUSE");
+		expect(outcome(w.tryBind("A any:0").result)).toBe(0);
+	});
+
+	/** Sockets that leave a handful of ports, spread over chains with several ports of the range. */
+	function occupied(low: number, high: number, free: ReadonlySet<number>, random: Random): World {
+		const world = new World({ random });
+		for (let port = low; port <= high; port++) {
+			if (!free.has(port)) world.bound(`any:${port}`);
+		}
+		world.range(low, high);
+		return world;
+	}
+
+	it("can end at each acceptable port, and at no other, whatever is drawn", () => {
+		const random = new ConstantRandom();
+		for (const [low, high, free] of [
+			[40000, 40006, [40003]],
+			[40000, 40007, [40000, 40001, 40006]],
+			[40000, 40600, [40005, 40100, 40261, 40517, 40600]],
+		] as const) {
+			const world = occupied(low, high, new Set(free), random);
+			world.net.setSysctl("net.ipv4.ip_local_reserved_ports", String(free[0]));
+			const reached = new Set<number>();
+			const span = high - low + 1;
+			for (let offset = 0; offset < span; offset++) {
+				// Every stride that a chain of 256 ports can be walked in, on a few of the offsets.
+				const strides = span < 10 || offset % 60 === 0 ? 128 : 2;
+				const least = Math.ceil((offset * 0x100000000) / span);
+				for (let i = 0; i < strides; i++) {
+					random.value = least + 2 * i;
+					const { fd, result } = world.tryBind("any:0");
+					if (result === 0) reached.add(world.port(fd));
+					else reached.add(0);
+					world.task.close(fd);
+				}
+			}
+			const acceptable = free.slice(1);
+			expect([...reached].sort()).toEqual(acceptable.length > 0 ? acceptable : [0]);
+		}
+	});
+
+	it("is steered to an observed port exactly where that is acceptable", () => {
+		const [low, high] = [40000, 40600];
+		const free = new Set([40005, 40100, 40261, 40517, 40600]);
+		const world = occupied(low, high, free, new ConstantRandom());
+		world.net.setSysctl("net.ipv4.ip_local_reserved_ports", "40100");
+		const k = world.kernel;
+		const observer = new RecordingObserver(k, new Set());
+		k.observer = observer;
+		for (let port = low - 1; port <= high + 1; port++) {
+			observer.expect({ port, exhausted: false, remote: null });
+			const fd = world.bound("any:0");
+			const possible = free.has(port) && port !== 40100;
+			expect(world.port(fd) === port).toBe(possible);
+			world.task.close(fd);
+			const other = world.socket(AF_INET);
+			expect(udp_candidate(k, world.net.net, world.sk(other), port) === 0).toBe(
+				possible || port < low || port > high,
+			);
+			world.task.close(other);
+		}
+		// What a recording does not show is chosen out of the way of what it names.
+		k.observer = new RecordingObserver(k, new Set([40600]));
+		expect(world.port(world.bound("any:0"))).toBe(40517);
+	});
+
+	it("explains itself", () => {
+		const random = new ConstantRandom();
+		w = new World({ random });
+		w.range(40000, 40001);
+		w.net.setSysctl("net.ipv4.ip_local_reserved_ports", "40001");
+		const fd = w.bound("any:40000");
+		const explainer = new SearchExplainer(w.kernel);
+		w.kernel.trace = explainer;
+		expect(outcome(w.tryBind("any:0").result)).toBe("EADDRINUSE");
+		expect(explainer.lines).toEqual([
+			"udp bind searches 40000-40001 (the namespace's)",
+			"2 ports from 40000",
+			"2 ports passed over: 1 conflict, 1 reserved",
+			`  e.g. port 40000 conflicts with fd ${fd} (0.0.0.0:40000 CLOSE): not both have SO_REUSEADDR, nor both SO_REUSEPORT`,
+			"no port is left",
+		]);
+		explainer.lines = [];
+		w.tryBind("127.0.0.1:40000");
+		w.tryBind("127.0.0.1:40001");
+		expect(explainer.lines).toEqual([
+			`udp bind: port 40000 conflicts with fd ${fd} (0.0.0.0:40000 CLOSE): not both have SO_REUSEADDR, nor both SO_REUSEPORT`,
+			"udp bind: no socket on port 40001 conflicts",
+		]);
+	});
+});
+
+describe("lookup", () => {
+	it("prefers the address to the wildcard, and a connection to both", () => {
+		const any = w.bound("A any:53");
+		expect(w.reaches("192.0.2.1:9", "127.0.0.1:53")).toBe(any);
+		expect(w.reaches("192.0.2.1:9", "127.0.0.1:54")).toBe(0);
+		const specific = w.bound("A 127.0.0.1:53");
+		expect(w.reaches("192.0.2.1:9", "127.0.0.1:53")).toBe(specific);
+		expect(w.reaches("192.0.2.1:9", "127.0.0.2:53")).toBe(any);
+		const connected = w.bound("A 127.0.0.1:53");
+		expect(w.connect(connected, "192.0.2.1:9")).toBe(0);
+		expect(w.reaches("192.0.2.1:9", "127.0.0.1:53")).toBe(connected);
+		expect(w.reaches("192.0.2.1:10", "127.0.0.1:53")).toBe(specific);
+		expect(w.reaches("127.0.0.1:9", "127.0.0.1:53")).toBe(specific);
+	});
+
+	it("takes the last that was bound among equals", () => {
+		w.bound("A any:53");
+		const last = w.bound("A any:53");
+		expect(w.reaches("127.0.0.1:9", "127.0.0.1:53")).toBe(last);
+		w.bound("A [::1]:54");
+		const last6 = w.bound("A [::1]:54");
+		expect(w.reaches("[::1]:9", "[::1]:54")).toBe(last6);
+	});
+
+	it("prefers AF_INET over IPv4, and leaves IPV6_V6ONLY out", () => {
+		const dual = w.bound("A [::]:53");
+		expect(w.reaches("127.0.0.1:9", "127.0.0.1:53")).toBe(dual);
+		const four = w.bound("A any:53");
+		w.bound("A [::]:53");
+		expect(w.reaches("127.0.0.1:9", "127.0.0.1:53")).toBe(four);
+		const six = w.bound("6 [::]:54");
+		expect(w.reaches("127.0.0.1:9", "127.0.0.1:54")).toBe(0);
+		expect(w.reaches("[::1]:9", "[::1]:54")).toBe(six);
+		const mapped = w.bound("[::ffff:127.0.0.1]:55");
+		expect(w.reaches("192.0.2.1:9", "127.0.0.1:55")).toBe(mapped);
+		expect(w.reaches("[::1]:9", "[::1]:55")).toBe(0);
+	});
+
+	it("prefers the device, and asks l3mdev_accept where a VRF is in play", () => {
+		const any = w.bound("A any:53");
+		const fd = w.socket(AF_INET, "A");
+		w.task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode("dummy0"));
+		w.task.bind(fd, address("any:53"));
+		expect(w.reaches("192.0.2.1:9", "198.51.100.1:53", 2)).toBe(fd);
+		expect(w.reaches("192.0.2.1:9", "198.51.100.1:53", 1)).toBe(any);
+		expect(w.reaches("192.0.2.1:9", "198.51.100.1:53", 7, 2)).toBe(fd);
+		expect(w.reaches("192.0.2.1:9", "198.51.100.1:53", 7, 8)).toBe(0);
+		w.net.net.ipv4.sysctl_udp_l3mdev_accept = 1;
+		expect(w.reaches("192.0.2.1:9", "198.51.100.1:53", 7, 8)).toBe(any);
+	});
+
+	it("spreads datagrams over a reuseport group, by the sender", () => {
+		const members = [1, 2, 3, 4].map(() => w.bound("P any:53"));
+		const counts = new Map(members.map((fd) => [fd, 0]));
+		for (let port = 1; port <= 400; port++) {
+			const fd = w.reaches(`192.0.2.1:${port}`, "127.0.0.1:53");
+			expect(w.reaches(`192.0.2.1:${port}`, "127.0.0.1:53")).toBe(fd);
+			counts.set(fd, (counts.get(fd) ?? 0) + 1);
+		}
+		for (const fd of members) expect(counts.get(fd)).toBeGreaterThan(50);
+		w.task.close(members[0]);
+		for (let port = 1; port <= 50; port++) {
+			expect(members.slice(1)).toContain(w.reaches(`192.0.2.1:${port}`, "127.0.0.1:53"));
+		}
+		const six = [1, 2, 3].map(() => w.bound("P [::1]:54"));
+		const reached = new Set<number>();
+		for (let port = 1; port <= 100; port++) reached.add(w.reaches(`[::1]:${port}`, "[::1]:54"));
+		expect([...reached].sort()).toEqual(six);
+		w.kernel.verify();
+	});
+
+	it("takes connected members of a group for their own peers only", () => {
+		const members = [1, 2, 3].map(() => w.bound("P 127.0.0.1:53"));
+		expect(w.connect(members[1], "192.0.2.1:7")).toBe(0);
+		expect(w.reaches("192.0.2.1:7", "127.0.0.1:53")).toBe(members[1]);
+		for (let port = 100; port < 150; port++) {
+			const fd = w.reaches(`192.0.2.1:${port}`, "127.0.0.1:53");
+			expect([members[0], members[2]]).toContain(fd);
+		}
+	});
+
+	it("leaves a group when its address or device changes", () => {
+		const [a, b] = [w.bound("P any:53"), w.bound("P any:53")];
+		const group = () => w.kernel.reuseport.size;
+		expect(group()).toBe(1);
+		expect(w.connect(b, "127.0.0.1:9")).toBe(0); // its address is 127.0.0.1 now
+		expect(w.kernel.sock.sk_reuseport_cb[w.sk(b)]).toBe(0);
+		w.task.setsockopt(a, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode("lo"));
+		expect(group()).toBe(0);
+		w.kernel.verify();
+	});
+
+	it("lets a group's choice count for what it is only with udp-reuseport-rescored", () => {
+		const lo = new TextEncoder().encode("lo");
+		const reached = (changes: readonly ChangeName[]): Set<string> => {
+			w = new World({ changes });
+			const onLo = (flags: string) => {
+				const fd = w.socket(AF_INET, flags);
+				w.task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, lo);
+				expect(w.task.bind(fd, address("127.0.0.1:53"))).toBe(0);
+				return fd;
+			};
+			const member = onLo("AP");
+			const single = onLo("A");
+			// In the group, but without its device, so that it scores less; found first.
+			const first = onLo("AP");
+			w.connect(first, "127.0.0.1:9");
+			w.dissolve(first);
+			const names = new Map([
+				[member, "member"],
+				[single, "single"],
+				[first, "first"],
+			]);
+			const found = new Set<string>();
+			for (let port = 1; port <= 50; port++) {
+				found.add(names.get(w.reaches(`192.0.2.1:${port}`, "127.0.0.1:53")) ?? "none");
+			}
+			return found;
+		};
+		expect(reached([])).toEqual(new Set(["single"]));
+		expect(reached(["udp-reuseport-rescored"])).toEqual(new Set(["member", "single"]));
+	});
+});
+
+describe("connect", () => {
+	it("gives a port and a source address, and takes back what bind() did not name", () => {
+		const fd = w.socket(AF_INET);
+		expect(w.connect(fd, "198.51.100.1:53")).toBe(0);
+		const port = w.port(fd);
+		expect(port).toBeGreaterThanOrEqual(32768);
+		expect(w.name(fd)).toBe(`198.51.100.1:${port}`);
+		expect(w.dissolve(fd)).toBe(0);
+		expect(w.name(fd)).toBe("0.0.0.0:0");
+		const named = w.bound("any:5000");
+		w.connect(named, "127.0.0.1:53");
+		expect(w.name(named)).toBe("127.0.0.1:5000");
+		w.dissolve(named);
+		expect(w.name(named)).toBe("0.0.0.0:5000");
+		expect(w.reaches("127.0.0.1:1", "127.0.0.2:5000")).toBe(named);
+		const placed = w.bound("127.0.0.1:0");
+		w.connect(placed, "127.0.0.1:53");
+		w.dissolve(placed);
+		expect(w.name(placed)).toBe("127.0.0.1:0");
+		w.kernel.verify();
+	});
+
+	it("may be repeated, keeps the address, and takes port 0", () => {
+		const fd = w.socket(AF_INET);
+		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
+		const name = w.name(fd);
+		expect(w.connect(fd, "127.0.0.2:0")).toBe(0);
+		expect(w.name(fd)).toBe(name);
+	});
+
+	it("of an AF_INET6 socket follows the family of the destination", () => {
+		const fd = w.bound("[::]:5000");
+		expect(w.connect(fd, "[2001:db8::1]:53")).toBe(0);
+		expect(w.name(fd)).toBe("2001:db8::1:5000");
+		expect(w.dissolve(fd)).toBe(0);
+		expect(w.name(fd)).toBe(":::5000");
+		expect(w.connect(fd, "[::ffff:127.0.0.1]:53")).toBe(0);
+		expect(w.name(fd)).toBe("::ffff:127.0.0.1:5000");
+		// From an IPv4 address there is no way to an IPv6 one.
+		expect(w.connect(fd, "[::1]:53")).toBe("EAFNOSUPPORT");
+		w.dissolve(fd);
+		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
+		const only = w.bound("6 [::]:5001");
+		expect(w.connect(only, "[::ffff:127.0.0.1]:53")).toBe("ENETUNREACH");
+		expect(w.connect(only, "127.0.0.1:53")).toBe("EAFNOSUPPORT");
+		w.kernel.verify();
+	});
+
+	it("of an AF_INET6 socket is remembered by lookups after it is dissolved", () => {
+		const fd = w.bound("[::]:5000");
+		w.connect(fd, "[2001:db8::1]:53");
+		w.dissolve(fd);
+		expect(w.reaches("[2001:db8::1]:1", "[::1]:5000")).toBe(fd);
+		expect(w.reaches("[::1]:1", "[::1]:5000")).toBe(0);
+	});
+
+	it("refuses what is not an address", () => {
+		const fd = w.socket(AF_INET);
+		const { task } = w;
+		expect(outcome(task.connect(fd, address("127.0.0.1:53"), 15))).toBe("EINVAL");
+		expect(outcome(task.connect(fd, address("127.0.0.1:53"), 1))).toBe("EINVAL");
+		expect(outcome(task.connect(fd, { ...DISSOLVE, family: "AF_OTHER" }))).toBe("EAFNOSUPPORT");
+		// The port was chosen before the address was looked at.
+		expect(w.port(fd)).not.toBe(0);
+		expect(w.connect(fd, "203.0.113.1:53")).toBe("ENETUNREACH");
+		expect(w.connect(fd, "127.255.255.255:53")).toBe("EACCES");
+		task.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, 1);
+		expect(w.connect(fd, "127.255.255.255:53")).toBe(0);
+		const six = w.socket(AF_INET6);
+		expect(outcome(task.connect(six, address("[::1]:53"), 23))).toBe("EINVAL");
+		expect(outcome(task.connect(six, address("[::1]:53"), 24))).toBe(0);
+		expect(w.connect(six, "[fe80::1]:53")).toBe("EINVAL");
+	});
+});
+
+describe("datagrams", () => {
+	it("arrive whole, in order, at the socket of their destination", () => {
+		const server = w.bound("127.0.0.1:53");
+		const client = w.socket(AF_INET);
+		expect(w.recv(server)).toBe("EAGAIN");
+		expect(w.sendto(client, 100, "127.0.0.1:53")).toBe(100);
+		expect(w.sendto(client, 0, "127.0.0.1:53")).toBe(0);
+		expect(w.sendto(client, 300, "127.0.0.1:53")).toBe(300);
+		expect(w.recv(server, 50)).toBe(50);
+		expect(w.recv(server)).toBe(0);
+		expect(w.recv(server)).toBe(300);
+		expect(w.recv(server)).toBe("EAGAIN");
+		expect(outcome(w.task.recv(server, 1, false))).toBe("ERESTARTSYS");
+		const dual = w.bound("[::]:54");
+		expect(w.sendto(client, 7, "192.0.2.1:54")).toBe(7);
+		expect(w.recv(dual)).toBe(7);
+		expect(w.sendto(dual, 8, "[::ffff:127.0.0.1]:53")).toBe(8);
+		expect(w.recv(server)).toBe(8);
+		expect(w.sendto(w.socket(AF_INET6), 9, "[2001:db8::1]:54")).toBe(9);
+		expect(w.recv(dual)).toBe(9);
+		w.kernel.verify();
+	});
+
+	it("to nobody are told to a connected sender, once", () => {
+		for (const [family, to] of [
+			[AF_INET, "127.0.0.1:9"],
+			[AF_INET6, "[::1]:9"],
+			[AF_INET6, "[::ffff:127.0.0.1]:9"],
+		] as const) {
+			const fd = w.socket(family);
+			expect(w.connect(fd, to)).toBe(0);
+			expect(w.sendto(fd, 1, null)).toBe(1);
+			expect(w.sendto(fd, 70_000, null)).toBe("EMSGSIZE");
+			expect(w.sendto(fd, 1, null)).toBe("ECONNREFUSED");
+			expect(w.sendto(fd, 1, null)).toBe(1);
+			expect(w.recv(fd)).toBe("ECONNREFUSED");
+			expect(w.recv(fd)).toBe("EAGAIN");
+			w.sendto(fd, 1, null);
+			expect(w.task.getsockopt(fd, SOL_SOCKET, SO_ERROR)).toEqual(Uint8Array.of(111, 0, 0, 0));
+			expect(w.sendto(fd, 1, null)).toBe(1);
+		}
+		const unconnected = w.socket(AF_INET);
+		expect(w.sendto(unconnected, 1, "127.0.0.1:9")).toBe(1);
+		expect(w.sendto(unconnected, 1, "127.0.0.1:9")).toBe(1);
+		w.task.setsockopt(unconnected, SOL_IP, IP_RECVERR, 1);
+		expect(w.sendto(unconnected, 1, "127.0.0.1:9")).toBe(1);
+		expect(w.sendto(unconnected, 1, "127.0.0.1:9")).toBe("ECONNREFUSED");
+	});
+
+	it("follow a connect() that failed, from the second send on", () => {
+		// The connect() left its address where a remembered route takes it from.
+		const server = w.bound("127.0.0.1:53");
+		const other = w.bound("any:60");
+		const fd = w.socket(AF_INET);
+		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
+		expect(w.connect(fd, "127.255.255.255:54")).toBe("EACCES");
+		for (const size of [1, 2, 3]) expect(w.sendto(fd, size, null)).toBe(size);
+		expect([w.recv(server), w.recv(server)]).toEqual([1, "EAGAIN"]);
+		expect(w.connect(fd, "203.0.113.9:60")).toBe("ENETUNREACH");
+		for (const size of [4, 5, 6]) expect(w.sendto(fd, size, null)).toBe(size);
+		expect([w.recv(server), w.recv(server)]).toEqual([4, "EAGAIN"]);
+		expect([w.recv(other), w.recv(other)]).toEqual([5, 6]);
+		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
+		for (const size of [7, 8]) expect(w.sendto(fd, size, null)).toBe(size);
+		expect([w.recv(server), w.recv(server)]).toEqual([7, 8]);
+	});
+
+	it("go to the one of two like connections that has received on the CPU before", () => {
+		const twin = () => {
+			const fd = w.bound("A 127.0.0.1:70");
+			expect(w.connect(fd, "127.0.0.1:71")).toBe(0);
+			return fd;
+		};
+		const [first, sender, second] = [twin(), w.bound("127.0.0.1:71"), twin()];
+		w.sendto(sender, 1, "127.0.0.1:70");
+		expect([w.recv(first), w.recv(second)]).toEqual(["EAGAIN", 1]);
+		w.task.close(second);
+		w.sendto(sender, 2, "127.0.0.1:70");
+		expect(w.recv(first)).toBe(2);
+		const third = twin();
+		w.sendto(sender, 3, "127.0.0.1:70");
+		expect([w.recv(first), w.recv(third)]).toEqual([3, "EAGAIN"]);
+	});
+
+	it("have a largest size", () => {
+		const four = w.socket(AF_INET);
+		expect(w.sendto(four, 65_507, "127.0.0.1:9")).toBe(65_507);
+		expect(w.sendto(four, 65_508, "127.0.0.1:9")).toBe("EMSGSIZE");
+		expect(w.sendto(four, 65_536, "127.0.0.1:9")).toBe("EMSGSIZE");
+		const six = w.socket(AF_INET6);
+		expect(w.sendto(six, 65_527, "[::1]:9")).toBe(65_527);
+		expect(w.sendto(six, 65_528, "[::1]:9")).toBe("EMSGSIZE");
+	});
+
+	it("need a destination, a route, and for a broadcast SO_BROADCAST", () => {
+		const fd = w.socket(AF_INET);
+		expect(w.sendto(fd, 1, null)).toBe("EDESTADDRREQ");
+		expect(w.port(fd)).not.toBe(0);
+		expect(w.sendto(fd, 1, "127.0.0.1:0")).toBe("EINVAL");
+		expect(outcome(w.task.sendto(fd, 1, address("127.0.0.1:9"), 15))).toBe("EINVAL");
+		expect(w.sendto(fd, 1, "[::1]:9")).toBe("EAFNOSUPPORT");
+		expect(w.sendto(fd, 1, "203.0.113.1:9")).toBe("ENETUNREACH");
+		expect(w.sendto(fd, 1, "127.255.255.255:9")).toBe("EACCES");
+		w.task.setsockopt(fd, SOL_SOCKET, SO_BROADCAST, 1);
+		expect(w.sendto(fd, 1, "127.255.255.255:9")).toBe(1);
+		const six = w.socket(AF_INET6);
+		expect(w.sendto(six, 1, null)).toBe("EDESTADDRREQ");
+		expect(w.sendto(six, 1, "[::1]:0")).toBe("EINVAL");
+		expect(w.sendto(six, 1, "[2001:db8:ffff::1]:9")).toBe("ENETUNREACH");
+		expect(outcome(w.task.sendto(six, 1, DISSOLVE))).toBe("EDESTADDRREQ");
+		const only = w.socket(AF_INET6, "6");
+		expect(w.sendto(only, 1, "[::ffff:127.0.0.1]:9")).toBe("ENETUNREACH");
+		expect(w.sendto(only, 1, "127.0.0.1:9")).toBe("ENETUNREACH");
+	});
+
+	it("to the wildcard go to oneself", () => {
+		const server = w.bound("any:53");
+		expect(w.sendto(server, 5, "any:53")).toBe(5);
+		expect(w.recv(server)).toBe(5);
+		const six = w.bound("6 [::]:53");
+		expect(w.sendto(six, 6, "[::]:53")).toBe(6);
+		expect(w.recv(six)).toBe(6);
+		const mapped = w.bound("[::ffff:127.0.0.1]:54");
+		expect(w.sendto(mapped, 7, "[::]:54")).toBe(7);
+		expect(w.recv(mapped)).toBe(7);
+	});
+
+	it("end with shutdown(): sends fail, a blocking receive gets 0", () => {
+		const fd = w.bound("127.0.0.1:53");
+		expect(outcome(w.task.shutdown(fd, 0))).toBe("ENOTCONN");
+		expect(w.recv(fd)).toBe("EAGAIN");
+		expect(w.task.recv(fd, 1, false)).toBe(0);
+		expect(w.sendto(fd, 1, "127.0.0.1:53")).toBe(1);
+		expect(w.recv(fd)).toBe(1);
+		expect(outcome(w.task.shutdown(fd, 1))).toBe("ENOTCONN");
+		expect(w.sendto(fd, 1, "127.0.0.1:53")).toBe("EPIPE");
+	});
+
+	it("that wait are gone with the socket", () => {
+		const fd = w.bound("127.0.0.1:53");
+		w.sendto(fd, 1, "127.0.0.1:53");
+		w.task.close(fd);
+		const again = w.bound("127.0.0.1:53");
+		expect(w.recv(again)).toBe("EAGAIN");
+		w.sendto(again, 1, "127.0.0.1:53");
+		w.task.exit();
+		w.kernel.verify();
+		expect(w.kernel.sock.used).toBe(0);
+		const { udp_table } = w.kernel;
+		expect([udp_table.receive_queue.size, udp_table.cork_fl.size]).toEqual([0, 0]);
+	});
+});
+
+describe("tables", () => {
+	it("have a size that a kernel can have", () => {
+		expect(new UdpTable().mask).toBe(16_383);
+		expect(new UdpTable(65_536).log).toBe(16);
+		for (const size of [128, 300, 131_072, 0.5])
+			expect(() => new UdpTable(size)).toThrow(RangeError);
+		expect(() => new Kernel({ tables: { udp: 1000 } })).toThrow(RangeError);
+	});
+
+	it("hash the wildcard and v4-mapped addresses of IPv6 as IPv4", () => {
+		const { net } = w.net;
+		const any = ipv6_portaddr_hash(net, new Uint32Array(4), 0, 53);
+		const mapped = ipv6_portaddr_hash(
+			net,
+			parseIpv6("::ffff:0.0.0.0") ?? new Uint32Array(4),
+			0,
+			53,
+		);
+		expect(mapped).toBe(any);
+		expect(formatIpv4(0)).toBe("0.0.0.0");
+	});
+});

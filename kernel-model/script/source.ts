@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The text of a call, and where each part of it stands in the file. */
+
+/**
+ * Thrown instead of a ScriptError while it is not yet known whether the error matters: recordings
+ * can hold thousands of calls that do not parse and do not concern us, and a stack trace is dear.
+ */
+export class Stop {
+	readonly at: number;
+	readonly expected: string;
+
+	constructor(at: number, expected: string) {
+		this.at = at;
+		this.expected = expected;
+	}
+}
+
+/** A joined call is made of stretches of physical lines; columns are those of the physical line. */
+export interface Piece {
+	at: number;
+	line: number;
+	column: number;
+}
+
+/** The text of a call, from one line or several. */
+export interface Source {
+	text: string;
+	pieces: Piece[];
+}
+
+/** The piece that a place of the text is in. */
+export function pieceAt(pieces: Piece[], at: number): Piece {
+	let last = pieces[0];
+	for (const piece of pieces) {
+		if (piece.at > at) break;
+		last = piece;
+	}
+	return last;
+}
+
+/** What stands at a place, for an error. */
+export function describe(text: string, at: number): string {
+	if (at >= text.length) return "the end of the line";
+	const word = /[\w.]+|\s+|./suy;
+	word.lastIndex = at;
+	const found = word.exec(text)?.[0] ?? "";
+	return `'${found.length > 24 ? `${found.slice(0, 24)}…` : found}'`;
+}
+
+/** The text from a place on. */
+export function tail(source: Source, start: number): Source {
+	const first = pieceAt(source.pieces, start);
+	const pieces = [{ at: 0, line: first.line, column: first.column + start - first.at }];
+	for (const piece of source.pieces) {
+		if (piece.at > start) pieces.push({ ...piece, at: piece.at - start });
+	}
+	return { text: source.text.slice(start), pieces };
+}

@@ -14,9 +14,10 @@ import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { changesOf, VERSIONS } from "../machine/versions.js";
+import { EXHAUSTED } from "../script/calls.js";
 import { type CallLine, formatCall, formatValue, type Parsed } from "../script/strace.js";
 import { optionValue } from "../script/values.js";
-import { type Choice, EXHAUSTED, type Outcome, Player } from "./player.js";
+import { type Choice, type Outcome, Player } from "./player.js";
 
 /** What a line comes to on some versions. */
 export interface Answer {

@@ -26,6 +26,7 @@ import {
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
+import { CLONE_FILES, CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
 import { NotModelled, sk_net } from "../../net/core/sock.js";
 import {
 	bind_candidate,
@@ -50,6 +51,14 @@ import { Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
 import { SeededRandom, SteadyRandom } from "../machine/random.js";
 import type { Task } from "../machine/task.js";
+import {
+	choosesPort,
+	EXHAUSTED,
+	isReadStrictly,
+	isReceive,
+	isSend,
+	systemCall,
+} from "../script/calls.js";
 import { argFd, errnoOf, Operands } from "../script/operands.js";
 import { isModelledSysctl, runSetup, SetupError } from "../script/setup.js";
 import {
@@ -230,94 +239,10 @@ function differs(outcome: Outcome): boolean {
 	return outcome.verdict === "mismatch";
 }
 
-const FORKS = ["fork", "vfork", "clone", "clone3"] as const;
-
-/** Calls that files have not. */
-const ONLY_SOCKETS = new Set([
-	"bind",
-	"listen",
-	"accept",
-	"accept4",
-	"connect",
-	"getsockname",
-	"getpeername",
-	"setsockopt",
-	"getsockopt",
-	"shutdown",
-]);
-
-/** Calls that can bear on ports. Every other line of a recording is passed over, counted. */
-const RELEVANT = new Set<string>([
-	...FORKS,
-	"socket",
-	...ONLY_SOCKETS,
-	"close",
-	"dup",
-	"dup2",
-	"dup3",
-	"execve",
-	"exit",
-	"exit_group",
-	"unshare",
-	"setns",
-	"setuid",
-	"setresuid",
-	"open",
-	"openat",
-	"write",
-	"writev",
-	"read",
-	"readv",
-	"send",
-	"recv",
-	"sendto",
-	"recvfrom",
-	"sendmsg",
-	"recvmsg",
-	"sendmmsg",
-	"recvmmsg",
-	"fcntl",
-]);
-
-/** They may make namespaces, which have secrets. */
-const FORKING = new Set<string>([...FORKS, "unshare", "setns"]);
-
-/** Whether a system call bears on ports, at times. */
-export function isRelevant(name: string): boolean {
-	return RELEVANT.has(name);
-}
-
-/** Calls that send, and calls that receive, on a socket. */
-const SENDS = new Set(["write", "writev", "send", "sendto", "sendmsg", "sendmmsg"]);
-const RECEIVES = new Set(["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg"]);
-
 /** Reads a script as the player takes it; `above` is the number of lines before it in the file. */
 export function readScript(text: string, file: string, above = 0): Parsed {
-	return parseScript(text, file, (name) => RELEVANT.has(name) && !TOLERANT.has(name), above);
+	return parseScript(text, file, isReadStrictly, above);
 }
-
-/** Calls that may choose a port for their socket. */
-export const CHOOSING: ReadonlySet<string> = new Set(["bind", "listen", "connect", ...SENDS]);
-
-/** Calls whose syntax may be beyond the reader: they bear on ports only in forms that it reads. */
-const TOLERANT = new Set([
-	"send",
-	"recv",
-	"sendmsg",
-	"recvmsg",
-	"sendmmsg",
-	"recvmmsg",
-	"sendto",
-	"recvfrom",
-	"fcntl",
-	"execve",
-	"read",
-	"readv",
-	"writev",
-]);
-
-/** Errors that come of limits of a process or of the machine, which no recording shows. */
-const LIMITS = new Set(["EMFILE", "ENFILE"]);
 
 /** Errors of a send that hang on sizes, memory, buffers, filters and signals, not on ports. */
 const UNRELATED = new Set([
@@ -456,7 +381,7 @@ export class Player {
 				events.push({ line: line.line, time: line.time, run });
 			} else if (line.kind === "call") {
 				// These return with what came while they waited; the rest acts when it is called.
-				const late = line.name === "accept" || line.name === "accept4" || RECEIVES.has(line.name);
+				const late = systemCall(line.name)?.acts === "returned";
 				events.push({
 					line: late ? line.endLine : line.line,
 					time: late ? (line.endTime ?? line.time) : line.time,
@@ -520,7 +445,7 @@ export class Player {
 	}
 
 	private sharesFiles(fork: CallLine): boolean {
-		return (this.operands(fork).namedFlags("flags") & 0x400) !== 0;
+		return (this.operands(fork).namedFlags("flags") & CLONE_FILES) !== 0;
 	}
 
 	/** The process that began the program which a process runs: itself, or whom it was forked from. */
@@ -537,7 +462,7 @@ export class Player {
 		let task: Task;
 		if (fork !== undefined) {
 			task = this.task(fork.pid ?? 0).fork(this.sharesFiles(fork));
-			if ((this.operands(fork).namedFlags("flags") & 0x40000000) !== 0) task.unshareNet();
+			if ((this.operands(fork).namedFlags("flags") & CLONE_NEWNET) !== 0) task.unshareNet();
 		} else {
 			const other = this.tasks.values().next().value;
 			const net = other?.net ?? this.kernel.createNet();
@@ -605,8 +530,9 @@ export class Player {
 			const { errno } = recorded;
 			outcome.recorded = errno === null ? recorded.value : -(errnoOf(errno) ?? MAX_ERRNO);
 		}
-		if (!RELEVANT.has(call.name) || call.opaque) return outcome;
-		if (LIMITS.has(outcome.recordedError ?? "")) return outcome;
+		const known = systemCall(call.name);
+		if (known?.bearsOn !== "ports" || call.opaque) return outcome;
+		if (known.limits.includes(outcome.recordedError ?? "")) return outcome;
 
 		const task = this.task(call.pid ?? 0);
 		const revealed = this.chosen.get(call) ?? null;
@@ -634,7 +560,7 @@ export class Player {
 		this.kernel.blocker = 0;
 		const before = this.own === null ? 0 : this.port(task, call);
 		// What these draw is not the port allocator's.
-		if (!FORKING.has(call.name)) this.random?.begin(this.draws?.byCall.get(call) ?? []);
+		if (!known.makesNamespaces) this.random?.begin(this.draws?.byCall.get(call) ?? []);
 		let handled: Handled;
 		try {
 			handled = this.handle(task, call, slept ? -ERESTARTSYS : outcome.recorded);
@@ -714,7 +640,7 @@ export class Player {
 	/** The port of the socket that a call is about; 0 if it has none. */
 	private port(task: Task, call: CallLine): number {
 		const sk = this.sk(task, call);
-		return sk === 0 || !CHOOSING.has(call.name) ? 0 : this.kernel.sock.skc_num[this.subflow(sk)];
+		return sk === 0 || !choosesPort(call.name) ? 0 : this.kernel.sock.skc_num[this.subflow(sk)];
 	}
 
 	/** The port that a bind() asks for. */
@@ -826,14 +752,15 @@ export class Player {
 			case "execve":
 				if (succeeded) this.execve(task, call, operands);
 				return IGNORED;
+			case "exit":
 			case "exit_group":
 				this.exit(call.pid ?? 0);
 				return IGNORED;
 			case "unshare":
-				if ((operands.flags(0) & 0x40000000) !== 0 && recorded === 0) task.unshareNet();
+				if ((operands.flags(0) & CLONE_NEWNET) !== 0 && recorded === 0) task.unshareNet();
 				return IGNORED;
 			case "setns":
-				if ((operands.flags(1) & 0x40000000) === 0) return IGNORED;
+				if ((operands.flags(1) & CLONE_NEWNET) === 0) return IGNORED;
 				throw operands.error(call.args[1]?.value, "no change to another network namespace");
 			case "setuid":
 				if (recorded === 0 || recorded === null) task.uid = operands.int(0, "a user");
@@ -875,7 +802,7 @@ export class Player {
 			return { result: task.dup3(fd, newfd, operands.flags(2)) };
 		}
 		// Not a socket of the model: a file, or a socket of another kind.
-		const file = checking && (this.own === null || !ONLY_SOCKETS.has(call.name));
+		const file = checking && (this.own === null || systemCall(call.name)?.onlySockets !== true);
 		if (sock < 0 && file && recorded !== sock) return IGNORED;
 		if (sock < 0) return { result: sock };
 		return this.handleSocket(task, fd, sock, call, operands, recorded);
@@ -958,7 +885,7 @@ export class Player {
 			case "fcntl":
 				return IGNORED;
 			default:
-				if (SENDS.has(call.name)) return this.send(task, fd, sock, call, operands, recorded);
+				if (isSend(call.name)) return this.send(task, fd, sock, call, operands, recorded);
 				if (recorded !== null) task.recv(fd, Math.max(recorded, 0), true);
 				return IGNORED;
 		}
@@ -1229,7 +1156,7 @@ function tellsRefusal(call: CallLine, operands: Operands): boolean {
 		const pending = operands.flags(1) === SOL_SOCKET && operands.flags(2) === SO_ERROR;
 		return pending && call.result?.value === 0 && operands.returned(3, 4)?.[0] === ECONNREFUSED;
 	}
-	const transfers = SENDS.has(call.name) || RECEIVES.has(call.name);
+	const transfers = isSend(call.name) || isReceive(call.name);
 	return transfers && call.result?.errno === "ECONNREFUSED";
 }
 
@@ -1246,9 +1173,6 @@ function isOptional(family: number, type: number, protocol: number): boolean {
 	return family === AF_INET6 || module;
 }
 const OPTIONAL = new Set([IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_UDPLITE]);
-
-/** Errors of a call that found no port: those of bind(), connect() and listen(), and of autobind. */
-export const EXHAUSTED = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN"]);
 
 /** bind() or connect() with a pointer to nothing: net/socket.c: move_addr_to_kernel. */
 function badPointer(length: number): number {

@@ -7,6 +7,7 @@
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import { isFork } from "../script/calls.js";
 import { argFd, type Operands } from "../script/operands.js";
 import type { CallLine, ScriptLine } from "../script/strace.js";
 
@@ -77,13 +78,11 @@ const RELEASES = new Set([
 /** Of these, those that come after a port was chosen. */
 const REFUSALS = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT"]);
 
-const FORKS = new Set(["fork", "vfork", "clone", "clone3"]);
-
 /** The process that each pid was forked from, and by which call. */
 export function parents(lines: readonly ScriptLine[]): Map<number, CallLine> {
 	const found = new Map<number, CallLine>();
 	for (const line of lines) {
-		if (line.kind !== "call" || !FORKS.has(line.name)) continue;
+		if (line.kind !== "call" || !isFork(line.name)) continue;
 		const child = line.result?.value ?? 0;
 		if (child > 0) found.set(child, line);
 	}
@@ -154,7 +153,7 @@ export function reveal(
 		const fd = argFd(line.args);
 		const life = fd === null ? undefined : fds.get(fd);
 		const address = (index: number) => operands.shownAddress(index);
-		if (FORKS.has(line.name)) {
+		if (isFork(line.name)) {
 			if (result !== null && result > 0) fdsOf(result);
 			continue;
 		}

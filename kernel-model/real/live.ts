@@ -7,14 +7,8 @@
 import { O_NONBLOCK } from "../../include/linux/net.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { drawLine, drawsHeader, EPOCH, perturbLine } from "../check/exact.js";
-import {
-	CHOOSING,
-	isRelevant,
-	type Outcome,
-	type PlayOptions,
-	playScript,
-	readScript,
-} from "../check/player.js";
+import { type Outcome, type PlayOptions, playScript, readScript } from "../check/player.js";
+import { choosesPort, isFork, isRelevant, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
@@ -36,9 +30,6 @@ import { RealSetup, type SetupAction } from "./agent/rtnetlink.js";
 
 /** How long a call may sleep before it is interrupted, in ms. */
 export const SLEEP_LIMIT = 250;
-
-const FORKS = new Set(["fork", "vfork", "clone"]);
-const ENDS = new Set(["exit", "exit_group"]);
 
 /** A recording and, for each of its lines, the line of the script. */
 export interface Recording {
@@ -182,10 +173,10 @@ class Recorder {
 			} else if (line.kind === "call" && isRelevant(line.name)) {
 				const { pid } = line;
 				const task = this.taskOf(pid, line);
-				if (FORKS.has(line.name)) {
+				if (isFork(line.name)) {
 					await finish();
 					await this.fork(line, task);
-				} else if (ENDS.has(line.name)) {
+				} else if (systemCall(line.name)?.role === "exit") {
 					await finish();
 					this.expect(await this.agent.request(`${task} exit`), line);
 					this.write(`${this.prefix(pid, null)}+++ exited with 0 +++`, line.line);
@@ -248,7 +239,7 @@ class Recorder {
 	/** Whether a call may choose a port that the script does not ask for itself. */
 	private mayChoose(call: CallLine, next: Parsed["lines"][number] | undefined): boolean {
 		const [fd] = call.args;
-		if (!CHOOSING.has(call.name) || fd?.value.kind !== "int") return false;
+		if (!choosesPort(call.name) || fd?.value.kind !== "int") return false;
 		if (next?.kind !== "call" || next.name !== "getsockname" || next.pid !== call.pid) return true;
 		const same = next.args[0]?.value;
 		return same?.kind !== "int" || same.value !== fd.value.value;

@@ -42,6 +42,12 @@ import {
 import { errnoNumber } from "../../include/uapi/asm-generic/errno.js";
 import * as socketOptions from "../../include/uapi/asm-generic/socket.js";
 import * as inOptions from "../../include/uapi/linux/in.js";
+import {
+	CLONE_FILES,
+	CLONE_NEWNET,
+	CLONE_NEWUSER,
+	CLONE_THREAD,
+} from "../../include/uapi/linux/sched.js";
 import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../machine/address.js";
 import { type Arg, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
 
@@ -85,9 +91,10 @@ const CONSTANTS = new Map<string, number>(
 		MSG_NOSIGNAL: 0x4000,
 		O_CLOEXEC: SOCK_CLOEXEC,
 		O_NONBLOCK: SOCK_NONBLOCK,
-		CLONE_FILES: 0x400,
-		CLONE_THREAD: 0x10000,
-		CLONE_NEWNET: 0x40000000,
+		CLONE_FILES,
+		CLONE_THREAD,
+		CLONE_NEWNET,
+		CLONE_NEWUSER,
 		NULL: 0,
 	}),
 );

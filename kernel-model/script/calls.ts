@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** System calls: one row for each, with all that any room has to know of it. */
+
+/** What a call does to the world that ports live in. */
+export type Role =
+	/** Makes a process or a thread. */
+	| "fork"
+	/** Ends one. */
+	| "exit"
+	/** Becomes another program. */
+	| "execve"
+	/** Changes the namespaces of the caller. */
+	| "namespace"
+	/** Changes the user or the capabilities of the caller. */
+	| "user"
+	/** Makes a socket, or two. */
+	| "socket"
+	/** Gives another number to a descriptor, or takes one from elsewhere. */
+	| "descriptor"
+	/** Makes a descriptor that is no socket. */
+	| "file"
+	| "close"
+	/** Takes a connection. */
+	| "accept"
+	/** Names, connects or asks a socket. */
+	| "name"
+	| "option"
+	| "send"
+	| "receive"
+	/** Waits for descriptors. */
+	| "wait";
+
+/** A system call. */
+export interface SystemCall {
+	name: string;
+	role: Role;
+	/**
+	 * What it bears on. "ports": the model makes it. "files": it makes or moves descriptors,
+	 * or hands them on, and is passed over. "nothing": it is passed over.
+	 */
+	bearsOn: "ports" | "files" | "nothing";
+	/** Whether it acts when it is called, or returns with what came while it waited. */
+	acts: "called" | "returned";
+	/** It may choose a port for its socket. */
+	chooses: boolean;
+	/** It bears on ports only in forms that the reader knows: others are no error. */
+	tolerant: boolean;
+	/** A file answers it with ENOTSOCK. */
+	onlySockets: boolean;
+	/** It may make a network namespace, whose secrets are drawn then. */
+	makesNamespaces: boolean;
+	/** Errors that come from limits of a process or of the machine, which no recording shows. */
+	limits: readonly string[];
+}
+
+type Row = Partial<Omit<SystemCall, "name" | "role">>;
+
+/** Errors of a call that makes a descriptor: by RLIMIT_NOFILE, fs.file-max and memory. */
+const DESCRIPTOR_LIMITS = ["EMFILE", "ENFILE"];
+
+const TABLE = new Map<string, SystemCall>();
+
+function row(role: Role, names: string, what: Row): void {
+	for (const name of names.split(" ")) {
+		TABLE.set(name, {
+			name,
+			role,
+			bearsOn: "ports",
+			acts: "called",
+			chooses: false,
+			tolerant: false,
+			onlySockets: false,
+			makesNamespaces: false,
+			limits: DESCRIPTOR_LIMITS,
+			...what,
+		});
+	}
+}
+
+row("fork", "fork vfork", {});
+row("fork", "clone clone3", { makesNamespaces: true });
+row("exit", "exit exit_group", {});
+row("execve", "execve", { tolerant: true });
+row("execve", "execveat", { bearsOn: "files" });
+row("namespace", "unshare setns", { makesNamespaces: true });
+row("user", "setuid setresuid", {});
+row("user", "setreuid setfsuid capset prctl", { bearsOn: "nothing" });
+
+row("socket", "socket", {});
+row("name", "bind connect", { chooses: true, onlySockets: true });
+// listen() binds a socket that has no port.
+row("name", "listen", { chooses: true, onlySockets: true });
+row("name", "getsockname getpeername shutdown", { onlySockets: true });
+row("option", "setsockopt getsockopt", { onlySockets: true });
+row("accept", "accept accept4", { acts: "returned", onlySockets: true });
+row("send", "write", { chooses: true });
+row("send", "writev send sendto sendmsg sendmmsg", { chooses: true, tolerant: true });
+row("receive", "read readv recv recvfrom recvmsg recvmmsg", { acts: "returned", tolerant: true });
+
+row("close", "close", {});
+row("descriptor", "dup dup2 dup3", {});
+row("descriptor", "fcntl", { tolerant: true });
+row("file", "open openat", {});
+
+row("close", "close_range", { bearsOn: "files" });
+row("descriptor", "fcntl64 pidfd_getfd", { bearsOn: "files" });
+row("socket", "socketpair", { bearsOn: "files" });
+row(
+	"file",
+	"creat openat2 open_tree pipe pipe2 eventfd eventfd2 signalfd signalfd4 inotify_init " +
+		"inotify_init1 fanotify_init timerfd_create epoll_create epoll_create1 memfd_create " +
+		"memfd_secret userfaultfd perf_event_open bpf pidfd_open mq_open fsopen fsmount fspick " +
+		"landlock_create_ruleset",
+	{ bearsOn: "files" },
+);
+// Its rings make calls of every kind, which strace does not see.
+row("file", "io_uring_setup", { bearsOn: "files" });
+row("wait", "io_uring_enter io_uring_register", { bearsOn: "files", acts: "returned" });
+// Requests that name devices, addresses and routes, and FIONBIO.
+row("option", "ioctl", { bearsOn: "files" });
+row("send", "sendfile sendfile64 splice vmsplice pwrite64 pwritev pwritev2", {
+	bearsOn: "nothing",
+});
+row("receive", "pread64 preadv preadv2 tee", { bearsOn: "nothing", acts: "returned" });
+row("wait", "poll ppoll select _newselect pselect6 epoll_ctl epoll_wait epoll_pwait epoll_pwait2", {
+	bearsOn: "nothing",
+	acts: "returned",
+});
+row("exit", "kill tkill tgkill", { bearsOn: "nothing" });
+
+/** What is known of a system call; null for one that bears on nothing here. */
+export function systemCall(name: string): SystemCall | null {
+	return TABLE.get(name) ?? null;
+}
+
+/** Whether a system call bears on ports, at times. */
+export function isRelevant(name: string): boolean {
+	return TABLE.get(name)?.bearsOn === "ports";
+}
+
+/** Whether a call that the reader does not understand is an error in a script. */
+export function isReadStrictly(name: string): boolean {
+	const call = TABLE.get(name);
+	return call?.bearsOn === "ports" && !call.tolerant;
+}
+
+/** Whether a call may choose a port for its socket. */
+export function choosesPort(name: string): boolean {
+	return TABLE.get(name)?.chooses === true;
+}
+
+/** Whether a call makes a process or a thread. */
+export function isFork(name: string): boolean {
+	return TABLE.get(name)?.role === "fork";
+}
+
+/** Whether a call sends on a socket, or writes a file. */
+export function isSend(name: string): boolean {
+	const call = TABLE.get(name);
+	return call?.role === "send" && call.bearsOn === "ports";
+}
+
+/** Whether a call receives from a socket, or reads a file. */
+export function isReceive(name: string): boolean {
+	const call = TABLE.get(name);
+	return call?.role === "receive" && call.bearsOn === "ports";
+}
+
+/**
+ * What the modelled calls may answer where a port search came to its end: bind(), connect()
+ * and listen(), and autobind.
+ */
+export const EXHAUSTED: ReadonlySet<string> = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN"]);

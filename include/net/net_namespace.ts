@@ -204,6 +204,8 @@ export interface Net {
 	rt_genid: number;
 	/** What connections found last (net/ipv4/route.ts), by a hash of the destination. */
 	readonly rt_cache: RtCached[];
+	/** InIfaddr.serial of the address that was added last. */
+	last_ifa_serial: number;
 	/** The local table of IPv4 is there, since its first route. */
 	fib_has_local_table?: boolean;
 	/** IPv6 routes likewise. */

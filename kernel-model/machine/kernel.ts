@@ -17,6 +17,7 @@ import { run_timers } from "../../net/ipv4/tcp_timer.js";
 import { udp_set_table } from "../../net/ipv4/udp.js";
 import { NetNamespace } from "./net.js";
 import { SeededRandom } from "./random.js";
+import { type Snapshot, Snapshots } from "./snapshot.js";
 import { FileTable, Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
 import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
@@ -25,6 +26,15 @@ import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
 const DCCP_EHASH = 4096;
 const DCCP_BHASH = 4096;
 const INET_LHTABLE_SIZE = 32;
+
+/** Fields that are no state of a kernel: who watches it, and what never changes. */
+export const HOOKS: ReadonlySet<string> = new Set([
+	"accept_queues",
+	"changes",
+	"observer",
+	"snapshots",
+	"trace",
+]);
 
 export interface KernelOptions {
 	/** A name of VERSIONS, perhaps with changes more or less: "6.3+orphan-uid"; "6.3" if not given. */
@@ -87,6 +97,7 @@ export class Kernel implements Stack {
 	/** Every task that has not exited. */
 	readonly tasks = new Set<Task>();
 	private nextPid = 1;
+	private snapshots: Snapshots | null = null;
 
 	/** Throws RangeError for a version that is not known or a table size that is no power of two. */
 	constructor(options: KernelOptions = {}) {
@@ -164,6 +175,7 @@ export class Kernel implements Stack {
 			routes: [],
 			rt_genid: 1,
 			rt_cache: [],
+			last_ifa_serial: 0,
 			routes6: [],
 			tw_count: 0,
 			log: [],
@@ -191,6 +203,21 @@ export class Kernel implements Stack {
 	/** @internal */
 	takePid(): number {
 		return this.nextPid++;
+	}
+
+	/**
+	 * This moment: tables, queues, timers, clock, draws, tasks, descriptors and namespaces. A
+	 * snapshot belongs to its kernel. Trace and observer are no part of it.
+	 */
+	snapshot(): Snapshot {
+		this.snapshots ??= new Snapshots([this], HOOKS);
+		return this.snapshots.take();
+	}
+
+	/** Back to a moment; as if what came after it had not been. */
+	restore(snapshot: Snapshot): void {
+		this.snapshots ??= new Snapshots([this], HOOKS);
+		this.snapshots.restore(snapshot);
 	}
 
 	/** Checks every table and count against every other; throws an Error that names what is wrong. */

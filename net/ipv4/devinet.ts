@@ -19,8 +19,6 @@ import {
 } from "./fib_frontend.js";
 import { rt_cache_flush } from "./route.js";
 
-let last_serial = 0;
-
 /** A netmask of a prefix length, as u32. */
 export function inet_make_mask(plen: number): number {
 	return plen === 0 ? 0 : (0xffffffff << (32 - plen)) >>> 0;
@@ -61,7 +59,7 @@ export function inet_insert_ifa(
 		ifa_scope: scope,
 		ifa_broadcast: broadcast,
 		secondary,
-		serial: ++last_serial,
+		serial: ++net.last_ifa_serial,
 	};
 	// Primary addresses come in order of scope, secondary ones last.
 	if (secondary) dev.ifa_list.push(ifa);

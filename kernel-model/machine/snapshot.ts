@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Snapshots of everything that can be reached from some objects: a kernel, and what belongs
+ * to whoever plays on it. Restoring writes the contents back into the same objects, so that
+ * references to them stay good.
+ *
+ * Large typed arrays are kept in pages, each compared with what it held at the last snapshot:
+ * tables are written directly by hot paths, which know nothing of snapshots. What did not
+ * change is shared between snapshots.
+ */
+
+/** Bytes of a page, which is copied, and of a chunk, which is compared first. */
+const PAGE = 512;
+const CHUNK = 32 * PAGE;
+/** Arrays up to this size are copied whole, bytes. */
+const SMALL = 1024;
+
+/** What an object held: its own properties, the elements of an array, the entries of a Map or Set. */
+interface Copy {
+	keys: readonly string[];
+	values: readonly unknown[];
+}
+
+/** The pages of one chunk; null is a page of zeros. */
+type Chunk = readonly (Uint8Array | null)[];
+/** The chunks of a buffer; those that did not change are shared. */
+type Pages = readonly Chunk[];
+
+const ZEROS: Chunk = new Array<null>(CHUNK / PAGE).fill(null);
+
+/** What a buffer held at the last snapshot. */
+interface Shadow {
+	bytes: Uint8Array;
+	pages: Pages;
+}
+
+/** One moment. It stays good until the objects it was taken of are gone. */
+export class Snapshot {
+	/** @internal */
+	constructor(
+		/** @internal */
+		readonly objects: readonly object[],
+		/** @internal */
+		readonly copies: readonly Copy[],
+		/** @internal */
+		readonly buffers: readonly ArrayBufferLike[],
+		/** @internal */
+		readonly pages: readonly Pages[],
+		/** Bytes that were copied for it, because they had changed since the snapshot before. */
+		readonly copied: number,
+	) {}
+}
+
+const NO_KEYS: readonly string[] = [];
+
+export class Snapshots {
+	private readonly last = new WeakMap<object, Copy>();
+	private readonly shadows = new WeakMap<ArrayBufferLike, Shadow>();
+	private copied = 0;
+
+	/** Properties named in `hooks` are left alone: they lead to who watches, not to state. */
+	constructor(
+		private readonly roots: readonly object[],
+		private readonly hooks: ReadonlySet<string>,
+	) {}
+
+	take(): Snapshot {
+		const seen = new Set<object>(this.roots);
+		const objects: object[] = [...this.roots];
+		const copies: Copy[] = [];
+		const buffers = new Set<ArrayBufferLike>();
+		this.copied = 0;
+		const reach = (value: unknown) => {
+			if (typeof value !== "object" || value === null) return;
+			if (ArrayBuffer.isView(value) && !isSmall(value)) buffers.add(value.buffer);
+			else if (!seen.has(value)) {
+				seen.add(value);
+				objects.push(value);
+			}
+		};
+		for (let i = 0; i < objects.length; i++) {
+			const copy = this.copy(objects[i]);
+			copies.push(copy);
+			if (!ArrayBuffer.isView(objects[i])) for (const value of copy.values) reach(value);
+		}
+		const pages = [...buffers].map((buffer) => this.pagesOf(buffer));
+		return new Snapshot(objects, copies, [...buffers], pages, this.copied);
+	}
+
+	restore(snapshot: Snapshot): void {
+		const { objects, copies, buffers, pages } = snapshot;
+		for (let i = 0; i < objects.length; i++) {
+			restoreObject(objects[i], copies[i], this.hooks);
+			this.last.set(objects[i], copies[i]);
+		}
+		for (let i = 0; i < buffers.length; i++) this.restoreBuffer(buffers[i], pages[i]);
+	}
+
+	private copy(object: object): Copy {
+		const now = contents(object, this.hooks);
+		const before = this.last.get(object);
+		if (before !== undefined && same(before.values, now.values) && same(before.keys, now.keys)) {
+			return before;
+		}
+		this.copied += 8 * now.values.length;
+		this.last.set(object, now);
+		return now;
+	}
+
+	private shadowOf(buffer: ArrayBufferLike): Shadow {
+		const known = this.shadows.get(buffer);
+		if (known !== undefined) return known;
+		const pages = new Array<Chunk>(Math.ceil(buffer.byteLength / CHUNK)).fill(ZEROS);
+		const shadow = { bytes: new Uint8Array(buffer.byteLength), pages };
+		this.shadows.set(buffer, shadow);
+		return shadow;
+	}
+
+	private pagesOf(buffer: ArrayBufferLike): Pages {
+		const shadow = this.shadowOf(buffer);
+		const now = Buffer.from(buffer);
+		let changed: Chunk[] | null = null;
+		let last = -1;
+		let chunk: (Uint8Array | null)[] = [];
+		forEachDifference(now, shadow.bytes, (start, end) => {
+			const at = Math.floor(start / CHUNK);
+			changed ??= [...shadow.pages];
+			if (at !== last) {
+				last = at;
+				chunk = [...shadow.pages[at]];
+				changed[at] = chunk;
+			}
+			const page = new Uint8Array(now.subarray(start, end));
+			shadow.bytes.set(page, start);
+			this.copied += page.length;
+			chunk[(start % CHUNK) / PAGE] = page;
+		});
+		if (changed !== null) shadow.pages = changed;
+		return shadow.pages;
+	}
+
+	private restoreBuffer(buffer: ArrayBufferLike, pages: Pages): void {
+		const shadow = this.shadowOf(buffer);
+		for (let at = 0; at < pages.length; at++) {
+			if (pages[at] === shadow.pages[at]) continue;
+			for (const [i, page] of pages[at].entries()) {
+				if (page === shadow.pages[at][i]) continue;
+				const start = at * CHUNK + i * PAGE;
+				if (page === null) shadow.bytes.fill(0, start, start + PAGE);
+				else shadow.bytes.set(page, start);
+			}
+		}
+		shadow.pages = pages;
+		const now = Buffer.from(buffer);
+		forEachDifference(now, shadow.bytes, (start, end) => {
+			now.set(shadow.bytes.subarray(start, end), start);
+		});
+	}
+}
+
+/** Calls back for each page that differs, in order. */
+function forEachDifference(
+	a: Buffer,
+	b: Uint8Array,
+	differs: (start: number, end: number) => void,
+): void {
+	const { length } = a;
+	for (let chunk = 0; chunk < length; chunk += CHUNK) {
+		const stop = Math.min(chunk + CHUNK, length);
+		if (a.compare(b, chunk, stop, chunk, stop) === 0) continue;
+		for (let start = chunk; start < stop; start += PAGE) {
+			const end = Math.min(start + PAGE, stop);
+			if (a.compare(b, start, end, start, end) !== 0) differs(start, end);
+		}
+	}
+}
+
+/** Whether an array is copied whole: it is small and has its buffer to itself. */
+function isSmall(view: ArrayBufferView): boolean {
+	return view.byteLength <= SMALL && view.byteLength === view.buffer.byteLength;
+}
+
+function contents(object: object, hooks: ReadonlySet<string>): Copy {
+	if (Array.isArray(object)) return { keys: NO_KEYS, values: object.slice() };
+	if (object instanceof Map) return { keys: NO_KEYS, values: [...object].flat(1) };
+	if (object instanceof Set) return { keys: NO_KEYS, values: [...object] };
+	if (ArrayBuffer.isView(object)) {
+		return { keys: NO_KEYS, values: [...(object as unknown as Iterable<number>)] };
+	}
+	const fields = object as Record<string, unknown>;
+	const keys = Object.keys(fields).filter(
+		(key) => !hooks.has(key) && typeof fields[key] !== "function",
+	);
+	return { keys, values: keys.map((key) => fields[key]) };
+}
+
+function same(a: readonly unknown[], b: readonly unknown[]): boolean {
+	if (a.length !== b.length) return false;
+	for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
+	return true;
+}
+
+function restoreObject(object: object, copy: Copy, hooks: ReadonlySet<string>): void {
+	const { keys, values } = copy;
+	if (same(contents(object, hooks).values, values)) {
+		if (keys.length === 0 || same(Object.keys(object), keys)) return;
+	}
+	if (Array.isArray(object)) {
+		object.length = 0;
+		object.length = values.length;
+		for (let i = 0; i < values.length; i++) if (i in values) object[i] = values[i];
+	} else if (object instanceof Map) {
+		object.clear();
+		for (let i = 0; i < values.length; i += 2) object.set(values[i], values[i + 1]);
+	} else if (object instanceof Set) {
+		object.clear();
+		for (const value of values) object.add(value);
+	} else if (ArrayBuffer.isView(object)) {
+		(object as Uint8Array).set(values as number[]);
+	} else {
+		const fields = object as Record<string, unknown>;
+		const kept = new Set(keys);
+		for (const key of Object.keys(fields)) {
+			// A property that only came later, such as an optional one.
+			const state = !hooks.has(key) && typeof fields[key] !== "function";
+			if (state && !kept.has(key)) delete fields[key];
+		}
+		for (let i = 0; i < keys.length; i++) {
+			if (!Object.is(fields[keys[i]], values[i])) fields[keys[i]] = values[i];
+		}
+	}
+}

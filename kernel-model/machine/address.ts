@@ -9,6 +9,14 @@ import {
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import { type In6Addr, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import {
+	checkObject,
+	checkPort,
+	checkString,
+	checkUint,
+	checkWord,
+	shownValue,
+} from "./arguments.js";
 
 /**
  * An address of a socket; `port` is 0 to 65535. AF_UNSPEC dissolves a connection;
@@ -81,29 +89,33 @@ export function formatIpv6(words: Uint32Array, at = 0): string {
 	return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`;
 }
 
-/** As the ported code takes it; throws RangeError for a malformed address or port. */
+const FAMILIES = { AF_INET, AF_INET6, AF_UNSPEC, AF_OTHER: AF_UNIX } as const;
+const FAMILY_NAMES = ["AF_INET", "AF_INET6", "AF_UNSPEC", "AF_OTHER"] as const;
+
+/**
+ * As the ported code takes it. Throws TypeError or RangeError, with the name of the field, for
+ * what is no such address.
+ */
 export function toSockaddr(address: Address): Sockaddr {
-	const { port } = address;
-	if (!Number.isInteger(port) || port < 0 || port > 65535) {
-		throw new RangeError(`not a port: ${port}`);
-	}
-	const sin_family = { AF_INET, AF_INET6, AF_UNSPEC, AF_OTHER: AF_UNIX }[address.family];
+	checkObject("address", address, "an address { family, address, port }");
+	const family = checkWord("family", address.family, FAMILY_NAMES);
+	const text = checkString("address", address.address);
 	const { flowinfo = 0, scope_id = 0 } = address;
 	const name: Sockaddr = {
-		sin_family,
-		sin_port: port,
-		sin_addr: flowinfo,
+		sin_family: FAMILIES[family],
+		sin_port: checkPort("port", address.port),
+		sin_addr: checkUint("flowinfo", flowinfo),
 		sin6_addr: new Uint32Array(4),
-		sin6_scope_id: scope_id,
+		sin6_scope_id: checkUint("scope_id", scope_id),
 	};
 	// AF_UNSPEC may hold either: bind() of an AF_INET socket looks at the address.
-	const sin_addr = address.family === "AF_INET6" ? null : parseIpv4(address.address);
-	const sin6_addr = address.family === "AF_INET" ? null : parseIpv6(address.address);
+	const sin_addr = family === "AF_INET6" ? null : parseIpv4(text);
+	const sin6_addr = family === "AF_INET" ? null : parseIpv6(text);
 	if (sin_addr !== null) name.sin_addr = sin_addr;
 	else if (sin6_addr !== null) name.sin6_addr = sin6_addr;
 	else {
-		const version = address.family === "AF_INET6" ? "IPv6" : "IPv4";
-		throw new RangeError(`not an ${version} address: ${address.address}`);
+		const version = family === "AF_INET6" ? "IPv6" : "IPv4";
+		throw new RangeError(`address: expected an ${version} address, found ${shownValue(text)}`);
 	}
 	return name;
 }

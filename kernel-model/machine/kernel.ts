@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A kernel: boot, clock, namespaces and tasks around the ported code. */
 import type { Random } from "../../include/linux/random.js";
-import { TimerQueue } from "../../include/linux/timer.js";
+import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
 import { InetHashinfo } from "../../include/net/inet_hashtables.js";
 import { MptcpSocks } from "../../include/net/mptcp.js";
 import { IFF_LOOPBACK, LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
@@ -15,12 +15,32 @@ import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import { run_timers } from "../../net/ipv4/tcp_timer.js";
 import { udp_set_table } from "../../net/ipv4/udp.js";
+import {
+	checkInteger,
+	checkObject,
+	checkString,
+	checkUint,
+	checkWord,
+	shownValue,
+} from "./arguments.js";
 import { NetNamespace } from "./net.js";
 import { SeededRandom } from "./random.js";
 import { type Snapshot, Snapshots } from "./snapshot.js";
 import { FileTable, Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
 import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
+
+/** The clock stays below this, so that each millisecond of it is a number of its own. */
+export const END_OF_TIME = Number.MAX_SAFE_INTEGER;
+
+/** Namespaces that sockets can tell apart: skc_net is a u16. */
+const MAX_NETS = 65535;
+
+/** The largest table, in buckets. */
+const MAX_TABLE = 1 << 24;
+
+/** Jiffies that a timer may be late. */
+const MAX_LATENESS = 1 << 20;
 
 /** Buckets of DCCP's tables: net/dccp/proto.c: dccp_init, on a machine with 24 GiB, but smaller. */
 const DCCP_EHASH = 4096;
@@ -99,23 +119,38 @@ export class Kernel implements Stack {
 	private nextPid = 1;
 	private snapshots: Snapshots | null = null;
 
-	/** Throws RangeError for a version that is not known or a table size that is no power of two. */
+	/**
+	 * Throws RangeError for a version that is not known or a table size that is no power of two,
+	 * TypeError or RangeError for any other option that is none; both name it.
+	 */
 	constructor(options: KernelOptions = {}) {
-		this.version = options.version ?? DEFAULT_VERSION;
+		checkObject("options", options);
+		this.version = checkString("version", options.version ?? DEFAULT_VERSION);
 		const changes = changesOf(this.version);
 		if (changes === null) {
 			const known = VERSIONS.map((version) => version.name).join(", ");
-			throw new RangeError(`unknown kernel version ${this.version}; known: ${known}`);
+			throw new RangeError(`unknown kernel version ${shownValue(this.version)}; known: ${known}`);
 		}
 		this.changes = changes;
-		this.timers = new TimerQueue(options.clock?.phase, options.clock?.lateness);
+		const { phase, lateness } = { phase: 0, lateness: 0, ...options.clock };
+		if (!(phase >= 0 && phase < JIFFY)) {
+			throw new RangeError(
+				`clock.phase: expected milliseconds from 0 to below ${JIFFY}, found ${shownValue(phase)}`,
+			);
+		}
+		checkInteger("clock.lateness", lateness, 0, MAX_LATENESS, "a number of jiffies");
+		this.timers = new TimerQueue(phase, lateness);
 		this.secrets = options.secrets ?? [];
-		this.random = options.random ?? new SeededRandom(options.seed ?? 1);
+		if (!Array.isArray(this.secrets)) throw new TypeError("secrets: expected an array");
+		if (options.random !== undefined) checkObject("random", options.random, "a source of draws");
+		this.random = options.random ?? new SeededRandom(checkUint("seed", options.seed ?? 1));
 		const udp = UDP_HTABLE_SIZE_DEFAULT;
 		const sizes = { ehash: 262_144, bhash: 65_536, lhash2: 16_384, udp, ...options.tables };
 		for (const [table, size] of Object.entries(sizes)) {
-			if (!Number.isInteger(size) || size < 1 || (size & (size - 1)) !== 0) {
-				throw new RangeError(`size of ${table} must be a power of two, is ${size}`);
+			if (!Number.isInteger(size) || size < 1 || size > MAX_TABLE || (size & (size - 1)) !== 0) {
+				throw new RangeError(
+					`size of ${table} must be a power of two up to ${MAX_TABLE}, is ${shownValue(size)}`,
+				);
 			}
 		}
 		this.tcp_hashinfo = new InetHashinfo(sizes.ehash, sizes.bhash, sizes.lhash2);
@@ -134,19 +169,39 @@ export class Kernel implements Stack {
 		return this.secrets.includes(this.secrets_asked++);
 	}
 
-	/** Lets `ms` milliseconds pass: SYNs are sent again, delayed ACKs sent, TIME_WAIT ends. */
+	/**
+	 * Lets `ms` milliseconds pass: SYNs are sent again, delayed ACKs sent, TIME_WAIT ends. Throws
+	 * RangeError for what is no time, or leads beyond END_OF_TIME.
+	 */
 	advance(ms: number): void {
-		if (!(ms >= 0)) throw new RangeError(`time does not go back: ${ms} ms`);
+		if (typeof ms !== "number" || Number.isNaN(ms)) {
+			throw new TypeError(`ms: expected milliseconds, found ${shownValue(ms)}`);
+		}
+		if (ms < 0) throw new RangeError(`ms: time does not go back: ${ms} ms`);
+		if (this.timers.now + ms > END_OF_TIME) {
+			throw new RangeError(`ms: the clock ends at ${END_OF_TIME} ms, found ${ms}`);
+		}
 		run_timers(this, this.timers.now + ms);
 	}
 
 	/**
 	 * A new network namespace: lo, up unless `lo` is "down", and nothing else. `parent` is that
-	 * of the task that makes it.
+	 * of the task that makes it. Throws TypeError or RangeError for options that are none.
 	 */
 	createNet(
 		options: { name?: string; lo?: "up" | "down"; parent?: NetNamespace } = {},
 	): NetNamespace {
+		checkObject("options", options);
+		if (options.name !== undefined) checkString("name", options.name);
+		if (options.lo !== undefined) checkWord("lo", options.lo, ["up", "down"]);
+		const { parent } = options;
+		if (parent !== undefined) {
+			const mine = parent instanceof NetNamespace && this.nets[parent.net.id - 1] === parent.net;
+			if (!mine) throw new TypeError("parent: expected a namespace of this kernel");
+		}
+		if (this.nets.length === MAX_NETS) {
+			throw new RangeError(`a kernel has at most ${MAX_NETS} namespaces`);
+		}
 		const id = this.nets.length + 1;
 		const net: Net = {
 			id,
@@ -195,7 +250,10 @@ export class Kernel implements Stack {
 		return namespace;
 	}
 
-	/** A new task with no open files but 0, 1 and 2. */
+	/**
+	 * A new task with no open files but 0, 1 and 2. Throws TypeError or RangeError for options
+	 * that are none.
+	 */
 	createTask(options: TaskOptions): Task {
 		return new Task(this, options);
 	}

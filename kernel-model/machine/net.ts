@@ -42,6 +42,14 @@ import { IP6_RT_PRIO_USER, ip6_route_add, ip6_route_del } from "../../net/ipv6/r
 import { sysctl_read6, sysctl_write6 } from "../../net/ipv6/sysctl_net_ipv6.js";
 import { netif_is_l3_master } from "../../net/l3mdev/l3mdev.js";
 import { parseIpv4, parseIpv6 } from "./address.js";
+import {
+	checkBoolean,
+	checkObject,
+	checkString,
+	checkUint,
+	checkWord,
+	shownValue,
+} from "./arguments.js";
 
 /** What a route is, as `ip route add` says it. */
 export interface RouteOptions {
@@ -101,50 +109,78 @@ type Prefix =
 
 /** "default" is of the family that is said. */
 function parsePrefix(text: string, family: 4 | 6 | undefined): Prefix {
+	checkString("prefix", text);
 	const all = family === 6 ? "::/0" : "0.0.0.0/0";
-	const [host, length] = (text === "default" ? all : text).split("/");
+	const [host, length, more] = (text === "default" ? all : text).split("/");
+	if (more !== undefined) throw new RangeError(`not a prefix: ${shownValue(text)}`);
 	const plen = /^[0-9]+$/.test(length ?? "0") ? Number(length ?? 128) : Number.POSITIVE_INFINITY;
 	if (host.includes(":")) {
 		const addr = parseIpv6(host);
-		if (addr === null || plen > 128) throw new RangeError(`not an IPv6 prefix: ${text}`);
+		if (addr === null || plen > 128)
+			throw new RangeError(`not an IPv6 prefix: ${shownValue(text)}`);
 		return { family: 6, addr, plen };
 	}
 	const addr = parseIpv4(host);
 	if (addr === null || (length !== undefined && plen > 32)) {
-		throw new RangeError(`not an IPv4 prefix: ${text}`);
+		throw new RangeError(`not an IPv4 prefix: ${shownValue(text)}`);
 	}
 	return { family: 4, addr, plen: length === undefined ? 32 : plen };
 }
 
 /** An address, 0 if there is none. */
 function parse4(text: string | undefined): number {
-	const value = text === undefined ? 0 : parseIpv4(text);
-	if (value === null) throw new RangeError(`not an IPv4 address: ${text}`);
+	const value = text === undefined ? 0 : parseIpv4(checkString("address", text));
+	if (value === null) throw new RangeError(`not an IPv4 address: ${shownValue(text)}`);
 	return value;
 }
 
 function parse6(text: string | undefined): In6Addr | null {
 	if (text === undefined) return null;
-	const value = parseIpv6(text);
-	if (value === null) throw new RangeError(`not an IPv6 address: ${text}`);
+	const value = parseIpv6(checkString("address", text));
+	if (value === null) throw new RangeError(`not an IPv6 address: ${shownValue(text)}`);
 	return value;
 }
 
 function parseMac(text: string): Uint8Array {
+	checkString("mac", text);
 	if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) {
-		throw new RangeError(`not a MAC address: ${text}`);
+		throw new RangeError(`not a MAC address: ${shownValue(text)}`);
 	}
 	return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
 }
 
+const SCOPE_NAMES = ["global", "link", "host"] as const;
+const TYPE_NAMES = ["unicast", "local", "blackhole", "unreachable", "prohibit"] as const;
+const ANSWERS = ["blackhole", "accept", "refuse"] as const;
+
+/** Throws TypeError or RangeError for a word or number of a route that is none. */
+function checkRoute({ type, scope, answer, metric, family, onlink }: RouteOptions): void {
+	if (type !== undefined) checkWord("type", type, TYPE_NAMES);
+	if (scope !== undefined) checkWord("scope", scope, SCOPE_NAMES);
+	if (answer !== undefined) checkWord("answer", answer, ANSWERS);
+	if (metric !== undefined) checkUint("metric", metric);
+	if (onlink !== undefined) checkBoolean("onlink", onlink);
+	if (family !== undefined && family !== 4 && family !== 6) {
+		throw new RangeError(`family: expected 4 or 6, found ${shownValue(family)}`);
+	}
+}
+
+/** net/core/dev.c: dev_valid_name. */
+function dev_valid_name(name: string): boolean {
+	if (name === "" || name === "." || name === "..") return false;
+	return Buffer.byteLength(name) < IFNAMSIZ && !/[/:\s\0]/.test(name);
+}
+const IFNAMSIZ = 16;
+
 /**
  * Methods return 0 or a negative errno, as the kernel answers `ip` and `sysctl`; malformed
- * text throws RangeError.
+ * text throws RangeError, a value of another kind TypeError, both with what is wrong.
  */
 export class NetNamespace {
 	constructor(readonly net: Net) {}
 
 	private device(name: string): NetDevice | null {
+		checkString("device", name);
 		return this.net.devices.find((dev) => dev.name === name) ?? null;
 	}
 
@@ -154,6 +190,9 @@ export class NetNamespace {
 	 * it throws NotModelled.
 	 */
 	addLink(name: string, vrfTable = 0, mac?: string): number {
+		checkUint("vrfTable", vrfTable);
+		const dev_addr = mac === undefined ? null : parseMac(mac);
+		if (!dev_valid_name(checkString("name", name))) return -EINVAL;
 		if (this.device(name) !== null) return -EEXIST;
 		const ifindex = Math.max(...this.net.devices.map((dev) => dev.ifindex)) + 1;
 		this.net.devices.push({
@@ -164,7 +203,7 @@ export class NetNamespace {
 			l3mdev_table: vrfTable,
 			ifa_list: [],
 			addr_list: [],
-			...(mac === undefined ? {} : { dev_addr: parseMac(mac) }),
+			...(dev_addr === null ? {} : { dev_addr }),
 		});
 		rt_cache_flush(this.net);
 		return 0;
@@ -173,6 +212,7 @@ export class NetNamespace {
 	/** `ip link set NAME up|down`. lo brings 127.0.0.1/8 and ::1 with it. */
 	setLink(name: string, up: boolean): number {
 		const dev = this.device(name);
+		checkBoolean("up", up);
 		if (dev === null) return -ENODEV;
 		if (((dev.flags & IFF_UP) !== 0) === up) return 0;
 		dev.flags ^= IFF_UP;
@@ -202,6 +242,7 @@ export class NetNamespace {
 	/** `ip link set NAME addrgenmode eui64|none`: whether it gets a link-local address. */
 	setAddrGenMode(name: string, mode: "eui64" | "none"): number {
 		const dev = this.device(name);
+		checkWord("mode", mode, ["eui64", "none"]);
 		if (dev === null) return -ENODEV;
 		dev.addr_gen_none = mode === "none";
 		return 0;
@@ -238,6 +279,8 @@ export class NetNamespace {
 	addAddress(prefix: string, name: string, options: AddressOptions = {}): number {
 		const dev = this.device(name);
 		const { family, addr, plen } = parsePrefix(prefix, undefined);
+		checkObject("options", options);
+		if (options.scope !== undefined) checkWord("scope", options.scope, SCOPE_NAMES);
 		if (dev === null) return -ENODEV;
 		if (family === 6) {
 			const { deprecated = false } = options;
@@ -263,6 +306,8 @@ export class NetNamespace {
 	}
 
 	private prefixOf(options: RouteOptions): Prefix {
+		checkObject("route", options, "a route { to, … }");
+		checkRoute(options);
 		const other = options.via ?? options.src ?? "";
 		return parsePrefix(options.to, options.family ?? (other.includes(":") ? 6 : 4));
 	}
@@ -272,8 +317,10 @@ export class NetNamespace {
 		if (options.vrf !== undefined) return this.device(options.vrf)?.l3mdev_table || -ENODEV;
 		const { table } = options;
 		if (table === undefined) return options.type === "local" ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
-		const number = TABLES[table] ?? Number(table);
-		if (!(Number.isInteger(number) && number > 0)) throw new RangeError(`not a table: ${table}`);
+		const named = Object.hasOwn(TABLES, table) ? TABLES[table] : undefined;
+		const number = named ?? Number(table);
+		if (!(Number.isInteger(number) && number > 0 && number <= 0xffffffff))
+			throw new RangeError(`not a table: ${shownValue(table)}`);
 		return number;
 	}
 
@@ -358,6 +405,7 @@ export class NetNamespace {
 
 	/** Reads "net.ipv4.ip_local_port_range" and its like; a negative errno if there is none. */
 	getSysctl(name: string): string | number {
+		checkString("name", name);
 		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
 		if (ipv6 !== null) return sysctl_read6(this.net, ipv6[1]);
 		return sysctl_read(this.net, name.replace(/^net\.ipv4\./, ""));
@@ -365,6 +413,8 @@ export class NetNamespace {
 
 	/** Writes it: 0, or a negative errno and nothing is changed. */
 	setSysctl(name: string, text: string): number {
+		checkString("name", name);
+		checkString("text", text);
 		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
 		if (ipv6 !== null) return sysctl_write6(this.net, ipv6[1], text);
 		return sysctl_write(this.net, name.replace(/^net\.ipv4\./, ""), text);

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Sources of random draws: from a seed, or replayed from a list. */
 import { Random } from "../../include/linux/random.js";
+import { shownValue } from "./arguments.js";
 
 /** The same draws for the same seed: xoshiro128**, seeded by splitmix32. */
 export class SeededRandom extends Random {
 	private readonly s = new Uint32Array(4);
 
-	/** The low 32 bits of the seed count. */
+	/** The low 32 bits of the seed count. Throws TypeError for what is no integer. */
 	constructor(seed: number) {
 		super();
+		if (!Number.isInteger(seed)) {
+			throw new TypeError(`seed: expected an integer, found ${shownValue(seed)}`);
+		}
 		let z = seed >>> 0;
 		for (let i = 0; i < 4; i++) {
 			z = (z + 0x9e3779b9) >>> 0;

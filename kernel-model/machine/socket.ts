@@ -17,8 +17,9 @@ import {
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
 import type { Address } from "./address.js";
+import { checkInt, checkObject, checkPort, checkString, checkWord } from "./arguments.js";
 import { SearchExplainer } from "./explain.js";
-import type { Task } from "./task.js";
+import { Task } from "./task.js";
 
 /** A system call that failed, with the fields that Node.js gives such errors. */
 export class SocketError extends Error {
@@ -60,12 +61,20 @@ const PROTOCOLS = {
 
 /** An address with a colon is one of IPv6. */
 function nameOf(address: string, port: number): Address {
+	checkString("address", address);
 	return { family: address.includes(":") ? "AF_INET6" : "AF_INET", address, port };
 }
 
-/** A socket of one task. */
+const FAMILIES = { AF_INET, AF_INET6 } as const;
+const FAMILY_NAMES = ["AF_INET", "AF_INET6"] as const;
+const PROTOCOL_NAMES = ["tcp", "udp", "udplite", "mptcp", "sctp", "dccp"] as const;
+
+/**
+ * A socket of one task. Methods throw SocketError where the kernel refuses, and TypeError or
+ * RangeError for an argument that is none.
+ */
 export class Socket {
-	readonly fd: number;
+	private descriptor: number;
 	private lines: readonly string[] = [];
 
 	/** A new socket, or the one that a descriptor names. */
@@ -73,11 +82,21 @@ export class Socket {
 		readonly task: Task,
 		kind: SocketKind | number = {},
 	) {
-		this.fd = typeof kind === "number" ? kind : this.call("socket", undefined, () => create(kind));
-		function create({ family = "AF_INET", protocol = "tcp" }: SocketKind): number {
-			const [type, number] = PROTOCOLS[protocol];
-			return task.socket(family === "AF_INET" ? AF_INET : AF_INET6, type, number);
+		if (!(task instanceof Task)) throw new TypeError("task: expected a Task");
+		if (typeof kind === "number") {
+			this.descriptor = checkInt("kind", kind);
+			return;
 		}
+		checkObject("kind", kind, "a descriptor or { family, protocol }");
+		const family = FAMILIES[checkWord("family", kind.family ?? "AF_INET", FAMILY_NAMES)];
+		const name = checkWord("protocol", kind.protocol ?? "tcp", PROTOCOL_NAMES);
+		const [type, protocol] = PROTOCOLS[name];
+		this.descriptor = this.call("socket", undefined, () => task.socket(family, type, protocol));
+	}
+
+	/** The descriptor; -1 once the socket was closed, so that every call fails with EBADF. */
+	get fd(): number {
+		return this.descriptor;
 	}
 
 	/** How the last call came to its result, a line each. */
@@ -187,7 +206,8 @@ export class Socket {
 
 	/** IP_LOCAL_PORT_RANGE: both bounds inclusive, 0 for one that is not set. */
 	localPortRange(low: number, high: number): this {
-		return this.setOption(SOL_IP, IP_LOCAL_PORT_RANGE, (high << 16) | low);
+		const range = (checkPort("high", high) << 16) | checkPort("low", low);
+		return this.setOption(SOL_IP, IP_LOCAL_PORT_RANGE, range);
 	}
 
 	/** IPV6_V6ONLY: no IPv4 through v4-mapped addresses. */
@@ -195,7 +215,9 @@ export class Socket {
 		return this.setOption(SOL_IPV6, IPV6_V6ONLY, on ? 1 : 0);
 	}
 
+	/** Closes the descriptor, which may be another socket's at once: a second close() throws EBADF. */
 	close(): void {
 		this.call("close", undefined, () => this.task.close(this.fd));
+		this.descriptor = -1;
 	}
 }

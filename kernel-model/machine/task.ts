@@ -13,11 +13,14 @@ import {
 	EBADF,
 	ECONNABORTED,
 	EINVAL,
+	EMFILE,
 	ENOTSOCK,
+	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { intBytes } from "../../net/core/sock.js";
 import { tcp_v4_rcv_all } from "../../net/ipv4/tcp_ipv4.js";
+import { run_timers } from "../../net/ipv4/tcp_timer.js";
 import {
 	__sock_release,
 	__sys_bind,
@@ -33,14 +36,23 @@ import {
 	sock_ops,
 } from "../../net/socket.js";
 import { type Address, fromSockaddr, toSockaddr } from "./address.js";
+import { checkBoolean, checkInt, checkInteger, checkObject, checkSize } from "./arguments.js";
 import type { Kernel } from "./kernel.js";
-import type { NetNamespace } from "./net.js";
+import { NetNamespace } from "./net.js";
 
 export interface TaskOptions {
 	net: NetNamespace;
 	/** User; 0, who has every capability, if not given. */
 	uid?: number;
+	/** RLIMIT_NOFILE: every descriptor is below it. NR_OPEN, which is the most, if not given. */
+	nofile?: number;
 }
+
+/** fs.nr_open as kernels have it: fs/file.c: sysctl_nr_open. */
+export const NR_OPEN = 1 << 20;
+
+/** The user that is none: include/linux/uidgid.h: INVALID_UID. */
+const INVALID_UID = 0xffffffff;
 
 /** Open files: struct file. Shared by dup() and fork(). */
 export class FileTable extends Slab {
@@ -51,7 +63,7 @@ export class FileTable extends Slab {
 }
 
 /** Descriptors from here on, which only odd programs have, are not in an array. */
-const NR_OPEN = 1 << 20;
+const FAR = 1 << 16;
 
 /** struct fdtable: shared by threads, copied by fork(). */
 class FdTable {
@@ -68,7 +80,7 @@ class FdTable {
 	}
 
 	private get(fd: number): number {
-		if (fd < NR_OPEN) return fd >= 0 && fd < this.end ? this.near[fd] : 0;
+		if (fd < FAR) return fd >= 0 && fd < this.end ? this.near[fd] : 0;
 		return this.far.get(fd) ?? 0;
 	}
 
@@ -83,7 +95,7 @@ class FdTable {
 
 	set(fd: number, file: number, cloexec: boolean): void {
 		const entry = cloexec ? -file : file;
-		if (fd >= NR_OPEN) {
+		if (fd >= FAR) {
 			this.far.set(fd, entry);
 			return;
 		}
@@ -97,7 +109,7 @@ class FdTable {
 	}
 
 	delete(fd: number): void {
-		if (fd < NR_OPEN) this.near[fd] = 0;
+		if (fd < FAR) this.near[fd] = 0;
 		else this.far.delete(fd);
 		this.next_fd = Math.min(this.next_fd, fd);
 	}
@@ -115,45 +127,137 @@ class FdTable {
 	}
 }
 
-/** Bytes that a program passes for an address of its family. */
+/** Bytes that a program passes for an address of its family; toSockaddr() refuses what is none. */
 function addressLength(address: Address): number {
-	return address.family === "AF_INET6" ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+	return address?.family === "AF_INET6" ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
 }
 
 /**
  * One task. System calls return what the kernel returns: a value from 0 up, or a negative
  * errno. -ERESTARTSYS (-512) says that the call would sleep.
+ *
+ * They throw TypeError or RangeError for an argument that no program can pass, with its name,
+ * and Error once the task has exited. Whatever they throw, nothing has changed.
  */
 export class Task {
 	readonly pid: number;
-	uid: number;
-	net: NetNamespace;
+	/** RLIMIT_NOFILE. */
+	readonly nofile: number;
+	/** Effective user, who is also that of files; real and saved user. */
+	private euid = 0;
+	private ruid = 0;
+	private suid = 0;
+	private namespace: NetNamespace;
 	private files = new FdTable();
+	private exited = false;
 
+	/** @internal Use Kernel.createTask(). */
 	constructor(
 		readonly kernel: Kernel,
 		options: TaskOptions,
 	) {
+		checkObject("options", options, "options with a net");
+		const { net, uid = 0, nofile = NR_OPEN } = options;
+		this.namespace = this.checkNet("net", net);
+		this.uid = uid;
+		this.nofile = checkInteger("nofile", nofile, 3, NR_OPEN, `a number from 3 to ${NR_OPEN}`);
 		this.pid = kernel.takePid();
-		this.uid = options.uid ?? 0;
-		this.net = options.net;
 		for (const fd of [0, 1, 2]) this.open(0, false, fd);
 		kernel.tasks.add(this);
 	}
 
+	private checkNet(argument: string, net: unknown): NetNamespace {
+		if (!(net instanceof NetNamespace) || this.kernel.nets[net.net.id - 1] !== net.net) {
+			throw new TypeError(`${argument}: expected a namespace of this kernel`);
+		}
+		return net;
+	}
+
+	/** Network namespace; setting it is setns(). */
+	get net(): NetNamespace {
+		return this.namespace;
+	}
+
+	set net(net: NetNamespace) {
+		this.running();
+		this.namespace = this.checkNet("net", net);
+	}
+
+	/** Effective user. Setting it sets the real and the saved user as well. */
+	get uid(): number {
+		return this.euid;
+	}
+
+	set uid(uid: number) {
+		this.running();
+		checkInteger("uid", uid, 0, INVALID_UID - 1, "a user from 0 to 4294967294");
+		this.ruid = uid;
+		this.euid = uid;
+		this.suid = uid;
+	}
+
 	/** Root has every capability, other users have none. */
 	get privileged(): boolean {
-		return this.uid === 0;
+		return this.euid === 0;
+	}
+
+	/** setuid(): 0, -EINVAL or -EPERM. `uid` -1 is no user. */
+	setuid(uid: number): number {
+		this.running();
+		const user = checkInt("uid", uid) >>> 0;
+		if (user === INVALID_UID) return -EINVAL;
+		if (this.privileged) this.uid = user;
+		else if (user !== this.ruid && user !== this.suid) return -EPERM;
+		this.euid = user;
+		return 0;
+	}
+
+	/** setresuid(): 0 or -EPERM. -1 keeps a user as it is. */
+	setresuid(ruid: number, euid: number, suid: number): number {
+		this.running();
+		const users = [checkInt("ruid", ruid), checkInt("euid", euid), checkInt("suid", suid)];
+		const [real, effective, saved] = users.map((user) => user >>> 0);
+		for (const user of [real, effective, saved]) {
+			const known = [INVALID_UID, this.ruid, this.euid, this.suid].includes(user);
+			if (!known && !this.privileged) return -EPERM;
+		}
+		if (real !== INVALID_UID) this.ruid = real;
+		if (effective !== INVALID_UID) this.euid = effective;
+		if (saved !== INVALID_UID) this.suid = saved;
+		return 0;
+	}
+
+	/** A task that has exited makes no calls. */
+	private running(): void {
+		if (this.exited) throw new Error(`task ${this.pid} has exited and makes no calls`);
 	}
 
 	// Descriptors
 
+	/** The file that a descriptor names, 0 if none is open. */
+	private fget(fd: number, argument = "fd"): number {
+		this.running();
+		return this.files.file(checkInt(argument, fd));
+	}
+
+	/** The number that a recording shows for a new descriptor; any will do. */
+	private checkAt(at: number | undefined): number | undefined {
+		if (at === undefined) return undefined;
+		return checkInteger("at", at, 0, 0x7fffffff, "a descriptor from 0 to 2147483647");
+	}
+
 	private install(file: number, cloexec: boolean, at?: number): number {
 		const fd = at ?? this.files.lowestFree();
-		if (at !== undefined) this.close(at); // in a recording: its close() was not recorded
+		// The file may be the one that `at` names.
 		this.kernel.file.f_count[file]++;
+		if (at !== undefined) this.close(at); // in a recording: its close() was not recorded
 		this.files.set(fd, file, cloexec);
 		return fd;
+	}
+
+	/** Whether the limit leaves a descriptor: get_unused_fd_flags. */
+	private full(at: number | undefined): boolean {
+		return at === undefined && this.files.lowestFree() >= this.nofile;
 	}
 
 	/** A new open file. */
@@ -165,7 +269,7 @@ export class Task {
 
 	/** The struct socket that a descriptor names, or a negative errno. */
 	socketOf(fd: number): number {
-		const file = this.files.file(fd);
+		const file = this.fget(fd);
 		if (file === 0) return -EBADF;
 		const sock = this.kernel.file.socket[file];
 		return sock === 0 ? -ENOTSOCK : sock;
@@ -186,9 +290,11 @@ export class Task {
 		return this.files.byteLength;
 	}
 
-	/** Opens something that is not a modelled socket. */
+	/** Opens something that is not a modelled socket: its descriptor, or -EMFILE. */
 	openOther(at?: number): number {
-		return this.open(0, false, at);
+		this.running();
+		this.checkAt(at);
+		return this.full(at) ? -EMFILE : this.open(0, false, at);
 	}
 
 	private release(file: number, exiting: boolean): void {
@@ -200,35 +306,49 @@ export class Task {
 		if (sock !== 0) __sock_release(this.kernel, sock, exiting);
 	}
 
+	/** 0 or -EBADF. */
 	close(fd: number): number {
-		const file = this.files.file(fd);
+		const file = this.fget(fd);
 		if (file === 0) return -EBADF;
-		this.files.delete(fd);
+		this.files.delete(fd | 0);
 		this.release(file, false);
 		return 0;
 	}
 
+	/** The new descriptor, -EBADF or -EMFILE. `at` is the number that a recording shows. */
 	dup(fd: number, at?: number): number {
-		const file = this.files.file(fd);
+		const file = this.fget(fd);
+		this.checkAt(at);
 		if (file === 0) return -EBADF;
-		return this.install(file, false, at);
+		return this.full(at) ? -EMFILE : this.install(file, false, at);
 	}
 
+	/** `newfd`, or -EBADF: of a descriptor that is not open, of a number that is none. */
 	dup2(fd: number, newfd: number): number {
-		if (newfd === fd && this.files.file(fd) !== 0) return fd;
-		return this.dup(fd, newfd);
+		const file = this.fget(fd);
+		const at = checkInt("newfd", newfd);
+		if (at === (fd | 0)) return file === 0 ? -EBADF : at;
+		return this.ksys_dup3(file, at, false);
 	}
 
+	/** The same, but -EINVAL for equal numbers, and for flags other than O_CLOEXEC. */
 	dup3(fd: number, newfd: number, flags: number): number {
-		if (newfd === fd || (flags & ~SOCK_CLOEXEC) !== 0) return -EINVAL;
-		const file = this.files.file(fd);
-		if (file === 0) return -EBADF;
-		return this.install(file, (flags & SOCK_CLOEXEC) !== 0, newfd);
+		const file = this.fget(fd);
+		const at = checkInt("newfd", newfd);
+		if ((checkInt("flags", flags) & ~SOCK_CLOEXEC) !== 0 || at === (fd | 0)) return -EINVAL;
+		return this.ksys_dup3(file, at, (flags & SOCK_CLOEXEC) !== 0);
+	}
+
+	/** fs/file.c: ksys_dup3, from its check of the limit on. */
+	private ksys_dup3(file: number, newfd: number, cloexec: boolean): number {
+		if (newfd < 0 || newfd >= this.nofile || file === 0) return -EBADF;
+		return this.install(file, cloexec, newfd);
 	}
 
 	/** fcntl(F_SETFL), ioctl(FIONBIO). */
 	setNonblock(fd: number, nonblock: boolean): number {
 		const sock = this.socketOf(fd);
+		checkBoolean("nonblock", nonblock);
 		if (sock < 0) return sock;
 		const { flags } = this.kernel.socket;
 		flags[sock] = nonblock ? flags[sock] | O_NONBLOCK : flags[sock] & ~O_NONBLOCK;
@@ -243,7 +363,11 @@ export class Task {
 
 	/** A child with the same open files; `share` for a thread, whose descriptors are the same ones. */
 	fork(share = false): Task {
-		const child = new Task(this.kernel, { net: this.net, uid: this.uid });
+		this.running();
+		const { net, uid, nofile } = this;
+		const child = new Task(this.kernel, { net, uid, nofile });
+		child.ruid = this.ruid;
+		child.suid = this.suid;
 		for (const fd of child.files.open()) child.close(fd);
 		if (share) {
 			child.files = this.files;
@@ -260,6 +384,7 @@ export class Task {
 
 	/** execve(): closes what is marked close-on-exec. */
 	execve(): void {
+		this.running();
 		this.closeAll(
 			this.files.open().filter((fd) => this.files.closeOnExec(fd)),
 			false,
@@ -268,6 +393,8 @@ export class Task {
 
 	/** Ends the task and closes its files; files shared with a thread stay. */
 	exit(): void {
+		this.running();
+		this.exited = true;
 		this.kernel.tasks.delete(this);
 		for (const other of this.kernel.tasks) if (other.files === this.files) return;
 		this.closeAll(this.files.open(), true);
@@ -291,6 +418,7 @@ export class Task {
 
 	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */
 	unshareNet(): NetNamespace {
+		this.running();
 		this.net = this.kernel.createNet({ lo: "down", parent: this.net });
 		return this.net;
 	}
@@ -299,12 +427,21 @@ export class Task {
 
 	/** Throws NotModelled for sockets that the model leaves out. */
 	socket(family: number, type: number, protocol: number, at?: number): number {
+		this.running();
+		checkInt("family", family);
+		checkInt("type", type);
+		checkInt("protocol", protocol);
+		this.checkAt(at);
 		const flags = type & ~SOCK_TYPE_MASK;
 		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
 		const kernel = this.kernel;
 		const { net } = this.net;
 		const sock = sock_create(kernel, net, family, type & SOCK_TYPE_MASK, protocol, this.uid);
 		if (sock < 0) return sock;
+		if (this.full(at)) {
+			__sock_release(kernel, sock, false);
+			return -EMFILE;
+		}
 		kernel.socket.flags[sock] = flags & O_NONBLOCK;
 		return this.open(sock, (flags & SOCK_CLOEXEC) !== 0, at);
 	}
@@ -314,16 +451,19 @@ export class Task {
 		return this.socket(AF_INET, 1, 0);
 	}
 
-	/** `addrlen` by default that of the family. Throws RangeError for a malformed address. */
+	/** `addrlen` by default that of the family. */
 	bind(fd: number, address: Address, addrlen = addressLength(address)): number {
 		const sock = this.socketOf(fd);
+		const name = toSockaddr(address);
+		const length = checkInt("addrlen", addrlen);
 		if (sock < 0) return sock;
-		return __sys_bind(this.kernel, sock, toSockaddr(address), addrlen, this.privileged);
+		return __sys_bind(this.kernel, sock, name, length, this.privileged);
 	}
 
 	listen(fd: number, backlog: number): number {
 		const sock = this.socketOf(fd);
-		return sock < 0 ? sock : __sys_listen(this.kernel, sock, backlog);
+		const length = checkInt("backlog", backlog);
+		return sock < 0 ? sock : __sys_listen(this.kernel, sock, length);
 	}
 
 	/** `nonblock` overrides the file's O_NONBLOCK. */
@@ -334,10 +474,12 @@ export class Task {
 		nonblock?: boolean,
 	): number {
 		const sock = this.socketOf(fd);
+		const name = toSockaddr(address);
+		const length = checkInt("addrlen", addrlen);
 		if (sock < 0) return sock;
 		const block = nonblock ?? this.nonblocking(sock);
 		this.kernel.cap_net_bind_service = this.privileged;
-		return __sys_connect(this.kernel, sock, toSockaddr(address), addrlen, block);
+		return __sys_connect(this.kernel, sock, name, length, block);
 	}
 
 	/** What a blocking connect() that slept returns now, or -ERESTARTSYS again. */
@@ -362,8 +504,12 @@ export class Task {
 		at?: number,
 	): number {
 		const sock = this.socketOf(fd);
+		checkInt("flags", flags);
+		if (address !== undefined) checkObject("address", address);
+		this.checkAt(at);
 		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
 		if (sock < 0) return sock;
+		if (this.full(at)) return -EMFILE;
 		const kernel = this.kernel;
 		const newsock = do_accept(kernel, sock, this.uid, nonblock ?? this.nonblocking(sock));
 		if (newsock < 0) return newsock;
@@ -407,21 +553,30 @@ export class Task {
 		optlen?: number,
 	): number {
 		const sock = this.socketOf(fd);
+		checkInt("level", level);
+		checkInt("optname", optname);
+		if (optval !== null && typeof optval !== "number" && !(optval instanceof Uint8Array)) {
+			throw new TypeError("optval: expected a 32-bit integer, a Uint8Array or null");
+		}
+		const bytes = typeof optval === "number" ? intBytes(checkInt("optval", optval)) : optval;
+		const length = checkInt("optlen", optlen ?? bytes?.length ?? 0);
 		if (sock < 0) return sock;
-		const bytes = typeof optval === "number" ? intBytes(optval) : optval;
-		const length = optlen ?? bytes?.length ?? 0;
 		return __sys_setsockopt(this.kernel, sock, level, optname, bytes, length, this.privileged);
 	}
 
 	/** The bytes written to a buffer of `optlen` bytes, or a negative errno. */
 	getsockopt(fd: number, level: number, optname: number, optlen = 4): Uint8Array | number {
 		const sock = this.socketOf(fd);
+		checkInt("level", level);
+		checkInt("optname", optname);
+		const length = checkInt("optlen", optlen);
 		if (sock < 0) return sock;
-		return __sys_getsockopt(this.kernel, sock, level, optname, optlen);
+		return __sys_getsockopt(this.kernel, sock, level, optname, length);
 	}
 
 	shutdown(fd: number, how: number): number {
 		const sock = this.socketOf(fd);
+		checkInt("how", how);
 		return sock < 0 ? sock : __sys_shutdown(this.kernel, sock, how);
 	}
 
@@ -439,18 +594,21 @@ export class Task {
 		nonblock?: boolean,
 	): number {
 		const sock = this.socketOf(fd);
-		if (sock < 0) return sock;
+		const len = checkSize("size", size);
 		const to = address === null ? null : toSockaddr(address);
+		const length = checkInt("addrlen", addrlen);
+		if (sock < 0) return sock;
 		const block = nonblock ?? this.nonblocking(sock);
 		this.kernel.cap_net_bind_service = this.privileged;
-		return __sys_sendto(this.kernel, sock, size, to, addrlen, block);
+		return __sys_sendto(this.kernel, sock, len, to, length, block);
 	}
 
 	/** Receives at most `size` bytes: the number, 0 at the end of a stream, or a negative errno. */
 	recv(fd: number, size: number, nonblock?: boolean): number {
 		const sock = this.socketOf(fd);
+		const len = checkSize("size", size);
 		if (sock < 0) return sock;
-		return __sys_recvfrom(this.kernel, sock, size, nonblock ?? this.nonblocking(sock));
+		return __sys_recvfrom(this.kernel, sock, len, nonblock ?? this.nonblocking(sock));
 	}
 
 	/**
@@ -463,7 +621,7 @@ export class Task {
 			const timer = this.kernel.timers.first();
 			const expiry = timer === null ? null : this.kernel.timers.expiry(timer);
 			if (expiry === null) break;
-			this.kernel.advance(Math.max(0, expiry - this.kernel.now));
+			run_timers(this.kernel, expiry);
 			result = this.connectSleeping(fd);
 		}
 		return result;

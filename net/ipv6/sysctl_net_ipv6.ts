@@ -17,12 +17,16 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	ip_nonlocal_bind: flag("ip_nonlocal_bind"),
 };
 
+function file_of(name: string): SysctlFile | undefined {
+	return Object.hasOwn(FILES, name) ? FILES[name] : undefined;
+}
+
 /** Names of the files below /proc/sys/net/ipv6 that the model has. */
 export const SYSCTLS6: readonly string[] = Object.keys(FILES);
 
 /** The content of a file below /proc/sys/net/ipv6, or -ENOENT. */
 export function sysctl_read6(net: Net, name: string): string | number {
-	return FILES[name]?.read(net) ?? -ENOENT;
+	return file_of(name)?.read(net) ?? -ENOENT;
 }
 
 /**
@@ -30,6 +34,6 @@ export function sysctl_read6(net: Net, name: string): string | number {
  * Nothing written changes nothing.
  */
 export function sysctl_write6(net: Net, name: string, text: string): number {
-	if (text === "" && name in FILES) return 0;
-	return FILES[name]?.write(net, text) ?? -ENOENT;
+	if (text === "" && file_of(name) !== undefined) return 0;
+	return file_of(name)?.write(net, text) ?? -ENOENT;
 }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What the library is given. A value of another kind is a TypeError, one out of bounds a
+ * RangeError; the message begins with the name of the argument. What the kernel itself can be
+ * given, and refuses with an errno, passes.
+ */
+
+/** Longest text of a value in a message. */
+const SHOWN = 40;
+
+/** A value for a message: one line, no control characters, cut where it is long. */
+export function shownValue(value: unknown): string {
+	let text: string;
+	if (typeof value === "string") text = JSON.stringify(value);
+	else if (typeof value === "bigint") text = `${value}n`;
+	else if (typeof value === "function") text = "a function";
+	else if (typeof value === "symbol") text = "a symbol";
+	else if (Array.isArray(value)) text = "an array";
+	else if (typeof value === "object" && value !== null) text = "an object";
+	else text = String(value);
+	return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+}
+
+function refuse(
+	kind: typeof TypeError | typeof RangeError,
+	argument: string,
+	expected: string,
+	value: unknown,
+): never {
+	throw new kind(`${argument}: expected ${expected}, found ${shownValue(value)}`);
+}
+
+/** An integer from `low` to `high`. */
+export function checkInteger(
+	argument: string,
+	value: unknown,
+	low: number,
+	high: number,
+	expected: string,
+): number {
+	if (typeof value !== "number" || !Number.isInteger(value)) {
+		// Infinity is a number that is too large; NaN and 0.5 are no integers.
+		const infinite = value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY;
+		refuse(infinite ? RangeError : TypeError, argument, expected, value);
+	}
+	if (value < low || value > high) refuse(RangeError, argument, expected, value);
+	return value;
+}
+
+/** A C int, written signed or unsigned, as the kernel has it: -2147483648 to 2147483647. */
+export function checkInt(argument: string, value: unknown): number {
+	if (typeof value === "number" && (value | 0) === value) return value;
+	return checkInteger(argument, value, -0x80000000, 0xffffffff, "a 32-bit integer") | 0;
+}
+
+/** A C unsigned int, 0 to 4294967295. */
+export function checkUint(argument: string, value: unknown): number {
+	return checkInteger(argument, value, 0, 0xffffffff, "an integer from 0 to 4294967295");
+}
+
+export function checkPort(argument: string, value: unknown): number {
+	return checkInteger(argument, value, 0, 65535, "a port from 0 to 65535");
+}
+
+/** At most so many bytes of one read or write: include/linux/fs.h: MAX_RW_COUNT. */
+const MAX_RW_COUNT = 0x7ffff000;
+
+/** A size in bytes, cut as the kernel cuts it. */
+export function checkSize(argument: string, value: unknown): number {
+	const size = checkInteger(argument, value, 0, Number.MAX_SAFE_INTEGER, "a number of bytes");
+	return Math.min(size, MAX_RW_COUNT);
+}
+
+export function checkString(argument: string, value: unknown): string {
+	if (typeof value !== "string") refuse(TypeError, argument, "a string", value);
+	return value;
+}
+
+export function checkBoolean(argument: string, value: unknown): boolean {
+	if (typeof value !== "boolean") refuse(TypeError, argument, "true or false", value);
+	return value;
+}
+
+/** An object that is not null; arrays are none. */
+export function checkObject(argument: string, value: unknown, expected = "an object"): object {
+	if (typeof value !== "object" || value === null || Array.isArray(value)) {
+		refuse(TypeError, argument, expected, value);
+	}
+	return value;
+}
+
+/** One of several words. */
+export function checkWord<T extends string>(
+	argument: string,
+	value: unknown,
+	words: readonly T[],
+): T {
+	const found = words.find((word) => word === value);
+	if (found === undefined) {
+		const kind = typeof value === "string" ? RangeError : TypeError;
+		refuse(kind, argument, words.join(", ").replace(/, ([^,]*)$/, " or $1"), value);
+	}
+	return found;
+}

@@ -11,6 +11,7 @@ import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
 import {
 	EAGAIN,
+	EBADF,
 	ECONNREFUSED,
 	EFAULT,
 	EINVAL,
@@ -535,6 +536,7 @@ export class Player {
 		if (known.limits.includes(outcome.recordedError ?? "")) return outcome;
 
 		const task = this.task(call.pid ?? 0);
+		if (!this.kernel.tasks.has(task)) return this.afterExit(call, outcome);
 		const revealed = this.chosen.get(call) ?? null;
 		// One that slept until a signal came may have done something before.
 		const slept = this.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
@@ -594,6 +596,21 @@ export class Player {
 		const told = slept ? -ERESTARTSYS : outcome.recorded;
 		outcome.reason = this.difference(task, call, outcome, told, handled, revealed) ?? drew;
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
+		return outcome;
+	}
+
+	/**
+	 * A call of a task that has exited: an error of a script, and in a recording nothing that
+	 * can be told, as pids are used again.
+	 */
+	private afterExit(call: CallLine, outcome: Outcome): Outcome {
+		if (call.result !== null) return outcome;
+		const { line, column, pid, name } = call;
+		const expected =
+			pid === null ? "no call after exit" : `a process other than ${pid}, which has exited`;
+		const error = new ScriptError(this.script.file, line, column, expected, `a call of ${name}()`);
+		if (this.own === null) throw error;
+		outcome.error = error;
 		return outcome;
 	}
 
@@ -720,7 +737,7 @@ export class Player {
 		const operands = this.operands(call);
 		const checking = recorded !== null;
 		const succeeded = recorded !== null && recorded >= 0;
-		const at = succeeded ? recorded : undefined;
+		const at = succeeded ? descriptor(recorded) : undefined;
 
 		switch (call.name) {
 			case "socket": {
@@ -728,7 +745,7 @@ export class Player {
 				const type = this.knownName(operands, call, 1, "a socket type");
 				const protocol = this.protocol(operands, call);
 				if (family === null || type === null || protocol === null) {
-					if (succeeded) task.openOther(recorded);
+					if (succeeded) task.openOther(at);
 					return IGNORED;
 				}
 				try {
@@ -739,7 +756,7 @@ export class Player {
 					if (result >= 0) task.close(result);
 					return IGNORED;
 				} catch (error) {
-					if (error instanceof NotModelled && succeeded) task.openOther(recorded);
+					if (error instanceof NotModelled && succeeded) task.openOther(at);
 					throw error;
 				}
 			}
@@ -763,14 +780,15 @@ export class Player {
 				if ((operands.flags(1) & CLONE_NEWNET) === 0) return IGNORED;
 				throw operands.error(call.args[1]?.value, "no change to another network namespace");
 			case "setuid":
-				if (recorded === 0 || recorded === null) task.uid = operands.int(0, "a user");
+				if (recorded === null) task.setuid(operands.int(0, "a user"));
+				else if (recorded === 0) task.uid = Math.max(operands.int(0, "a user"), 0);
 				return IGNORED;
 			case "setresuid":
 				if (recorded === 0 && operands.int(1, "a user") >= 0) task.uid = operands.int(1, "a user");
 				return IGNORED;
 			case "open":
 			case "openat":
-				if (succeeded) this.opened(task, call, operands, recorded);
+				if (succeeded) this.opened(task, call, operands, at);
 				// A script without results: the files are there.
 				if (!checking) return { result: this.opened(task, call, operands) };
 				return IGNORED;
@@ -794,10 +812,12 @@ export class Player {
 			return { result: task.close(fd) };
 		}
 		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
-			if (sock < 0 && succeeded) task.openOther(recorded);
+			if (sock < 0 && succeeded) task.openOther(at);
 			if (sock < 0 && checking) return IGNORED;
 			if (call.name === "dup") return { result: task.dup(fd, at) };
 			const newfd = operands.int(1, "a file descriptor");
+			// Of an open descriptor that is the limit of descriptors, which no recording shows.
+			if (recorded === -EBADF && newfd >= 0 && this.own === null) return IGNORED;
 			if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
 			return { result: task.dup3(fd, newfd, operands.flags(2)) };
 		}
@@ -886,7 +906,7 @@ export class Player {
 				return IGNORED;
 			default:
 				if (isSend(call.name)) return this.send(task, fd, sock, call, operands, recorded);
-				if (recorded !== null) task.recv(fd, Math.max(recorded, 0), true);
+				if (recorded !== null) task.recv(fd, bytes(recorded), true);
 				return IGNORED;
 		}
 	}
@@ -978,7 +998,7 @@ export class Player {
 		const sk = this.kernel.socket.sk[sock];
 		const protocol = S.sk_protocol[sk];
 		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
-			if (recorded !== null) task.sendto(fd, Math.max(recorded, 0), null, 0, true);
+			if (recorded !== null) task.sendto(fd, bytes(recorded), null, 0, true);
 			return IGNORED;
 		}
 		const sent = operands.messages();
@@ -990,7 +1010,7 @@ export class Player {
 			const wrong = badPointer ? badPointer_sendto(addrlen) : 0;
 			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
 			const told = several ? size : (size ?? recorded);
-			const err = wrong !== 0 ? wrong : task.sendto(fd, Math.max(told ?? 0, 0), address, addrlen);
+			const err = wrong !== 0 ? wrong : task.sendto(fd, bytes(told ?? 0), address, addrlen);
 			if (err < 0) {
 				if (result === 0) result = err;
 				break;
@@ -1158,6 +1178,16 @@ function tellsRefusal(call: CallLine, operands: Operands): boolean {
 	}
 	const transfers = isSend(call.name) || isReceive(call.name);
 	return transfers && call.result?.errno === "ECONNREFUSED";
+}
+
+/** A recorded result as a descriptor, if it can be one. */
+function descriptor(result: number): number | undefined {
+	return result <= 0x7fffffff ? result : undefined;
+}
+
+/** A number of bytes that a call can have. */
+function bytes(size: number): number {
+	return Math.min(Math.max(size, 0), Number.MAX_SAFE_INTEGER);
 }
 
 /** Stands for an error whose number is not known here: no call returns it. */

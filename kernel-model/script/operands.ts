@@ -170,8 +170,16 @@ export class Operands {
 	intOf(value: Value, what: string): number {
 		const number = this.maybeInt(value);
 		if (number === null) throw this.error(value, what);
-		// strace prints some ints unsigned.
-		return number > 0x7fffffff && number <= 0xffffffff ? number | 0 : number;
+		// strace prints some ints unsigned. Of a longer number the kernel takes the low 32 bits.
+		return number | 0;
+	}
+
+	/** A size_t, cut where no number is exact any more. */
+	private size(index: number): number {
+		const value = this.arg(index, "a size");
+		const number = this.maybeInt(value);
+		if (number === null) throw this.error(value, "a size");
+		return Math.min(number < 0 ? Number.MAX_SAFE_INTEGER : number, Number.MAX_SAFE_INTEGER);
 	}
 
 	private maybeInt(value: Value): number | null {
@@ -335,7 +343,7 @@ export class Operands {
 		if (name === "write" || name === "send" || name === "sendto") {
 			const data = args[1]?.value;
 			const bytes = data?.kind === "string" && !data.truncated ? data.bytes.length : null;
-			const size = args[2] === undefined ? bytes : this.int(2, "a size");
+			const size = args[2] === undefined ? bytes : this.size(2);
 			if (name !== "sendto" || args[4] === undefined) return one(size);
 			const addrlen = this.length(5, "an address length");
 			const message = this.message(args[4].value, addrlen, size, false);
@@ -373,8 +381,9 @@ export class Operands {
 		if (value.kind !== "call" || value.name !== "htons" || value.args.length !== 1) {
 			throw this.error(value, "a port such as htons(80)");
 		}
-		const port = this.intOf(value.args[0], "a port from 0 to 65535");
-		if (port < 0 || port > 65535) throw this.error(value.args[0], "a port from 0 to 65535");
+		const port = this.maybeInt(value.args[0]);
+		if (port === null || port < 0 || port > 65535)
+			throw this.error(value.args[0], "a port from 0 to 65535");
 		return port;
 	}
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Calls that no sensible program makes: numbers that are no descriptors, calls after exit. */
+import { describe, expect, it } from "vitest";
+import { playScript, readScript } from "../../kernel-model/index.js";
+
+function play(text: string) {
+	return playScript(readScript(text, "odd.strace"));
+}
+
+/** What became of each line, "1 match". */
+function verdicts(text: string): string[] {
+	return play(text).map(({ result, verdict }) => `${result} ${verdict}`);
+}
+
+describe("numbers that are no descriptors", () => {
+	it("get the answers of the kernel, which takes the low 32 bits of a register", () => {
+		// As 6.18.44 answers, with its limit of descriptors at 1048576.
+		const script = [
+			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+			"dup2(3, -1) = -1 EBADF (Bad file descriptor)",
+			"dup2(3, 2147483648) = -1 EBADF (Bad file descriptor)",
+			"dup2(3, 4294967300) = 4",
+			"dup3(3, -2, 0) = -1 EBADF (Bad file descriptor)",
+			"dup3(3, 3, 0) = -1 EINVAL (Invalid argument)",
+			"dup3(3, -1, O_NONBLOCK) = -1 EINVAL (Invalid argument)",
+			"close(4294967300) = 0",
+			"close(4294967299) = 0",
+			"close(3) = -1 EBADF (Bad file descriptor)",
+		];
+		const bare = script.map((line) => line.replace(/ = .*/, ""));
+		const results = play(bare.join("\n")).map(({ result }) => result);
+		expect(results).toEqual([3, -9, -9, 4, -9, -22, -22, 0, 0, -9]);
+		const checked = play(script.join("\n")).map(({ verdict }) => verdict);
+		expect(checked).toEqual([...new Array(9).fill("match"), "ignored"]);
+	});
+
+	it("a port is no register: beyond 65535 it is an error", () => {
+		const bind =
+			'bind(3, {sa_family=AF_INET, sin_port=htons(4294967376), sin_addr=inet_addr("127.0.0.1")}, 16)';
+		expect(() => play(`socket(AF_INET, SOCK_STREAM, 0)\n${bind}`)).toThrow(
+			/^odd\.strace:2:44: expected a port from 0 to 65535/,
+		);
+	});
+
+	it("the limit of descriptors is not in a recording: its EBADF is taken as it is", () => {
+		const text = [
+			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+			"dup2(3, 20000) = -1 EBADF (Bad file descriptor)",
+			"dup3(3, 20000, O_CLOEXEC) = -1 EBADF (Bad file descriptor)",
+			"close(20000) = -1 EBADF (Bad file descriptor)",
+			"close(3) = 0",
+		];
+		expect(verdicts(text.join("\n"))[1]).toBe("null ignored");
+		expect(verdicts(text.join("\n"))[2]).toBe("null ignored");
+		expect(verdicts(text.join("\n"))[4]).toBe("0 match");
+	});
+
+	it("a result that is no descriptor differs", () => {
+		expect(verdicts("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5000000000")).toEqual([
+			"3 mismatch",
+		]);
+	});
+});
+
+describe("a task that has exited", () => {
+	const script = (tail: string) =>
+		`1 exit_group(0) = ?\n1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)${tail}\n`;
+
+	it("makes no calls in a script: an error with its place", () => {
+		expect(() => play(script(""))).toThrow(
+			/^odd\.strace:2:3: expected a process other than 1, which has exited/,
+		);
+		expect(() => play("exit_group(0)\nsocket(AF_INET, SOCK_STREAM, 0)\n")).toThrow(
+			/^odd\.strace:2:1: expected no call after exit/,
+		);
+	});
+
+	it("leaves a recording undecided, as pids are used again", () => {
+		expect(verdicts(script(" = 3")).slice(1)).toEqual(["null ignored"]);
+	});
+});

@@ -51,6 +51,11 @@ export class TimerQueue {
 		return this.size;
 	}
 
+	/** The pending timers, in no order. */
+	handles(): Int32Array {
+		return this.heap.slice(0, this.size);
+	}
+
 	/** Bytes of memory that the queue takes. */
 	get byteLength(): number {
 		const { heap, expires, order, place } = this;

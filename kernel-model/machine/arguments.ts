@@ -21,6 +21,12 @@ export function shownValue(value: unknown): string {
 	return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
+/** A text for a message, without quotes: no control characters, cut where it is long. */
+export function shownText(text: string): string {
+	const shown = shownValue(text);
+	return shown.endsWith('"') ? shown.slice(1, -1) : shown.slice(1);
+}
+
 function refuse(
 	kind: typeof TypeError | typeof RangeError,
 	argument: string,

@@ -48,6 +48,7 @@ import {
 	checkString,
 	checkUint,
 	checkWord,
+	shownText,
 	shownValue,
 } from "./arguments.js";
 
@@ -112,17 +113,16 @@ function parsePrefix(text: string, family: 4 | 6 | undefined): Prefix {
 	checkString("prefix", text);
 	const all = family === 6 ? "::/0" : "0.0.0.0/0";
 	const [host, length, more] = (text === "default" ? all : text).split("/");
-	if (more !== undefined) throw new RangeError(`not a prefix: ${shownValue(text)}`);
+	if (more !== undefined) throw new RangeError(`not a prefix: ${shownText(text)}`);
 	const plen = /^[0-9]+$/.test(length ?? "0") ? Number(length ?? 128) : Number.POSITIVE_INFINITY;
 	if (host.includes(":")) {
 		const addr = parseIpv6(host);
-		if (addr === null || plen > 128)
-			throw new RangeError(`not an IPv6 prefix: ${shownValue(text)}`);
+		if (addr === null || plen > 128) throw new RangeError(`not an IPv6 prefix: ${shownText(text)}`);
 		return { family: 6, addr, plen };
 	}
 	const addr = parseIpv4(host);
 	if (addr === null || (length !== undefined && plen > 32)) {
-		throw new RangeError(`not an IPv4 prefix: ${shownValue(text)}`);
+		throw new RangeError(`not an IPv4 prefix: ${shownText(text)}`);
 	}
 	return { family: 4, addr, plen: length === undefined ? 32 : plen };
 }
@@ -130,21 +130,21 @@ function parsePrefix(text: string, family: 4 | 6 | undefined): Prefix {
 /** An address, 0 if there is none. */
 function parse4(text: string | undefined): number {
 	const value = text === undefined ? 0 : parseIpv4(checkString("address", text));
-	if (value === null) throw new RangeError(`not an IPv4 address: ${shownValue(text)}`);
+	if (value === null) throw new RangeError(`not an IPv4 address: ${shownText(text ?? "")}`);
 	return value;
 }
 
 function parse6(text: string | undefined): In6Addr | null {
 	if (text === undefined) return null;
 	const value = parseIpv6(checkString("address", text));
-	if (value === null) throw new RangeError(`not an IPv6 address: ${shownValue(text)}`);
+	if (value === null) throw new RangeError(`not an IPv6 address: ${shownText(text)}`);
 	return value;
 }
 
 function parseMac(text: string): Uint8Array {
 	checkString("mac", text);
 	if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) {
-		throw new RangeError(`not a MAC address: ${shownValue(text)}`);
+		throw new RangeError(`not a MAC address: ${shownText(text)}`);
 	}
 	return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
 }
@@ -320,7 +320,7 @@ export class NetNamespace {
 		const named = Object.hasOwn(TABLES, table) ? TABLES[table] : undefined;
 		const number = named ?? Number(table);
 		if (!(Number.isInteger(number) && number > 0 && number <= 0xffffffff))
-			throw new RangeError(`not a table: ${shownValue(table)}`);
+			throw new RangeError(`not a table: ${shownText(String(table))}`);
 		return number;
 	}
 

@@ -285,6 +285,11 @@ export class Task {
 		return this.files.open().map((fd) => this.files.file(fd));
 	}
 
+	/** @internal The table of descriptors, which threads share. */
+	get descriptors(): unknown {
+		return this.files;
+	}
+
 	/** Bytes of memory that the table of descriptors takes. */
 	get fdTableSize(): number {
 		return this.files.byteLength;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Self-check of a kernel's tables: every chain, owner and count against every other. */
 import { hlist_unhashed } from "../../include/linux/list.js";
+import type { Slab } from "../../include/linux/slab.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import {
 	type InetHashinfo,
@@ -30,11 +31,12 @@ import {
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
-import { sk_ehashfn } from "../../net/ipv4/inet_hashtables.js";
+import { inet_lhash2_bucket_sk, sk_ehashfn } from "../../net/ipv4/inet_hashtables.js";
 import { flow, route_connect, segment_deliver_ifindex } from "../../net/ipv4/route.js";
-import { sk_timer } from "../../net/ipv4/tcp_timer.js";
+import { sk_timer, sock_of_timer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
+import { verifySctp } from "./verify_sctp.js";
 
 function fail(what: string): never {
 	throw new Error(`verify: ${what}`);
@@ -42,11 +44,9 @@ function fail(what: string): never {
 
 /** Throws an Error that names the first thing that is wrong. */
 export function verify(k: Kernel): void {
-	const S = k.sock;
 	if (k.loopback.length > 0) fail("a segment was left in flight");
 	if (k.held !== 0) fail("a sock is still held");
-	const live = new Set(S.handles());
-	if (live.size !== S.used) fail(`${live.size} socks in use, ${S.used} counted`);
+	const live = records("socks", k.sock);
 
 	const hashed = new Set<number>();
 	const owned = new Set<number>();
@@ -58,9 +58,21 @@ export function verify(k: Kernel): void {
 	}
 	verifyUdpTable(k, k.udplite_table, IPPROTO_UDPLITE, live, hashed);
 	verifySocks(k, live, owned, hashed);
+	verifyQueues(k, live);
+	verifyTimers(k, live);
 	verifyReuseport(k);
+	verifySockets(k, live);
+	verifyMptcp(k, live);
 	verifyFiles(k);
+	verifySctp(k);
 	for (const net of k.nets) verifyRoutes(net);
+}
+
+/** The handles of a slab that are in use; each that is not was freed once. */
+function records(what: string, slab: Slab): Set<number> {
+	const live = new Set(slab.handles());
+	if (live.size !== slab.used) fail(`${live.size} ${what} in use, ${slab.used} counted`);
+	return live;
 }
 
 /** Routes that are remembered are what a lookup finds. */
@@ -80,13 +92,96 @@ function verifyRoutes(net: Net): void {
 	}
 }
 
-/** An open file is one that some task's descriptor names, and no other. */
+/** An open file is one that some task's descriptor names, and no other; each descriptor counts. */
 function verifyFiles(k: Kernel): void {
-	const named = new Set<number>();
-	for (const task of k.tasks) for (const file of task.openFiles()) named.add(file);
-	const live = new Set(k.file.handles());
-	for (const file of named) if (!live.has(file)) fail(`a descriptor names freed file ${file}`);
+	const named = new Map<number, number>();
+	const seen = new Set<unknown>();
+	for (const task of k.tasks) {
+		// Threads share their descriptors.
+		if (seen.has(task.descriptors)) continue;
+		seen.add(task.descriptors);
+		for (const file of task.openFiles()) named.set(file, (named.get(file) ?? 0) + 1);
+	}
+	const live = records("files", k.file);
+	for (const [file, count] of named) {
+		if (!live.has(file)) fail(`a descriptor names freed file ${file}`);
+		const { f_count } = k.file;
+		if (f_count[file] !== count)
+			fail(`file ${file} has ${count} descriptors, not ${f_count[file]}`);
+	}
 	if (live.size !== named.size) fail(`${live.size} files are open, ${named.size} named`);
+}
+
+/** A struct socket is one file's, or that of an MPTCP socket's first subflow. */
+function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
+	const sockets = records("struct sockets", k.socket);
+	const owners = new Set<number>();
+	const own = (socket: number, owner: string) => {
+		if (!sockets.has(socket)) fail(`${owner} names freed struct socket ${socket}`);
+		if (owners.has(socket)) fail(`struct socket ${socket} has a second owner, ${owner}`);
+		owners.add(socket);
+		const sk = k.socket.sk[socket];
+		if (!live.has(sk)) fail(`struct socket ${socket} has freed sock ${sk}`);
+		if (k.sock.sk_socket[sk] !== socket) fail(`struct socket ${socket} has a stranger's sock`);
+	};
+	for (const file of k.file.handles()) {
+		if (k.file.socket[file] !== 0) own(k.file.socket[file], `file ${file}`);
+	}
+	for (const { socket } of k.mptcp.socks.values()) own(socket, "an MPTCP sock");
+	for (const { socket } of k.mptcp.closing.values()) own(socket, "a subflow that closes");
+	for (const socket of sockets) if (!owners.has(socket)) fail(`struct socket ${socket} is leaked`);
+}
+
+/** MPTCP socks and their subflows know each other. */
+function verifyMptcp(k: Kernel, live: ReadonlySet<number>): void {
+	const { socks, conn, closing } = k.mptcp;
+	for (const [sk, { first }] of socks) {
+		if (!live.has(sk)) fail(`MPTCP sock ${sk} is freed`);
+		if (!live.has(first)) fail(`MPTCP sock ${sk} has freed subflow ${first}`);
+		if (conn.get(first) !== sk) fail(`the subflow of MPTCP sock ${sk} is another's`);
+	}
+	for (const [ssk, sk] of conn) {
+		if (socks.get(sk)?.first !== ssk) fail(`MPTCP subflow ${ssk} is not that of sock ${sk}`);
+	}
+	for (const ssk of closing.keys()) {
+		if (!live.has(ssk)) fail(`MPTCP subflow ${ssk}, which closes, is freed`);
+	}
+}
+
+/** Accept queues: chains of those who wait for their listener, the last one known. */
+function verifyQueues(k: Kernel, live: ReadonlySet<number>): void {
+	const S = k.sock;
+	const queued = new Set<number>();
+	for (const sk of live) {
+		if (S.skc_state[sk] !== TCP_LISTEN) continue;
+		let last = 0;
+		for (let child = S.rskq_accept_head[sk]; child !== 0; child = S.dl_next[child]) {
+			if (queued.has(child)) fail(`socket ${child} waits twice`);
+			if (!live.has(child)) fail(`freed socket ${child} waits for ${name(k, sk)}`);
+			if (S.rsk_listener[child] !== sk) fail(`socket ${child} waits for ${name(k, sk)}, another's`);
+			queued.add(child);
+			last = child;
+		}
+		if (S.rskq_accept_tail[sk] !== last) fail(`${name(k, sk)} has lost the end of its queue`);
+	}
+	for (const sk of live) {
+		if (S.rsk_listener[sk] !== 0 && !queued.has(sk)) fail(`${name(k, sk)} is in no queue`);
+	}
+}
+
+/** Timers are those of socks, and the first one is none that expires later than another. */
+function verifyTimers(k: Kernel, live: ReadonlySet<number>): void {
+	const { timers } = k;
+	const first = timers.first();
+	const soonest = first === null ? null : timers.expiry(first);
+	for (const timer of timers.handles()) {
+		const sk = sock_of_timer(timer);
+		if (!live.has(sk)) fail(`a timer of freed socket ${sk} runs`);
+		const expiry = timers.expiry(timer);
+		if (expiry === null || soonest === null || expiry < soonest) {
+			fail(`a timer of ${name(k, sk)} is out of order`);
+		}
+	}
 }
 
 function name(k: Kernel, sk: number): string {
@@ -101,11 +196,11 @@ function chain(
 	pprev: Int32Array,
 	slot: number,
 ): number[] {
+	// A chain that comes back to itself has a node with a second predecessor.
 	const seen: number[] = [];
 	let before = ~slot;
 	for (let node = first[slot]; node !== 0; node = next[node]) {
 		if (pprev[node] !== before) fail(`${what} ${slot}: link back of ${node} is broken`);
-		if (seen.includes(node)) fail(`${what} ${slot}: ${node} is on it twice`);
 		seen.push(node);
 		before = node;
 	}
@@ -124,7 +219,8 @@ function verifyHashinfo(
 	const T = hinfo.bind_bucket_cachep;
 
 	// Bind buckets: on the right chain, with owners that say the same.
-	const buckets = new Set(T.handles());
+	const buckets = records("bind buckets", T);
+	const keys = new Set<string>();
 	let seen = 0;
 	for (let slot = 0; slot < hinfo.bhash_size; slot++) {
 		if (hinfo.bhash[slot] === 0) continue;
@@ -136,6 +232,9 @@ function verifyHashinfo(
 				fail(`bucket of port ${T.port[tb]} is on the wrong chain`);
 			}
 			if (T.owners[tb] === 0) fail(`bucket of port ${T.port[tb]} has no owner`);
+			const key = `${T.ib_net[tb]} ${T.port[tb]} ${T.l3mdev[tb]}`;
+			if (keys.has(key)) fail(`port ${T.port[tb]} has two bind buckets of one key`);
+			keys.add(key);
 		}
 	}
 	if (seen !== buckets.size) fail(`${buckets.size} bind buckets, ${seen} on chains`);
@@ -168,6 +267,9 @@ function verifyHashinfo(
 		for (const sk of chain("lhash2", hinfo.lhash2, S.node_next, S.node_pprev, slot)) {
 			hashed.add(sk);
 			if (S.skc_state[sk] !== TCP_LISTEN) fail(`${name(k, sk)} is among the listeners`);
+			if (inet_lhash2_bucket_sk(k, sk) !== slot) {
+				fail(`${name(k, sk)} is on the wrong chain of lhash2`);
+			}
 		}
 	}
 }
@@ -176,7 +278,8 @@ function verifyHashinfo(
 function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>): void {
 	const S = k.sock;
 	const T2 = hinfo.bind2_bucket_cachep;
-	const buckets2 = new Set(T2.handles());
+	const buckets2 = records("bind2 buckets", T2);
+	const keys = new Set<string>();
 	let seen = 0;
 	for (let slot = 0; slot < hinfo.bhash_size; slot++) {
 		if (hinfo.bhash2[slot] === 0) continue;
@@ -194,6 +297,13 @@ function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>)
 			if (T2.owners[tb2] === 0 && T2.deathrow[tb2] === 0) {
 				fail(`bind2 bucket of port ${T2.port[tb2]} has no owner`);
 			}
+			const address =
+				T2.family[tb2] === AF_INET6
+					? T2.v6_rcv_saddr.subarray(tb2 * 4, tb2 * 4 + 4).join(":")
+					: T2.rcv_saddr[tb2];
+			const key = `${T2.ib_net[tb2]} ${T2.port[tb2]} ${T2.l3mdev[tb2]} ${address}`;
+			if (keys.has(key)) fail(`port ${T2.port[tb2]} has two bind2 buckets of one key`);
+			keys.add(key);
 		}
 	}
 	if (seen !== buckets2.size) fail(`${buckets2.size} bind2 buckets, ${seen} on chains`);

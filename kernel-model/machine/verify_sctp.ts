@@ -17,14 +17,23 @@ function fail(what: string): never {
 /** Throws an Error that names the first thing that is wrong. */
 export function verifySctp(k: Kernel): void {
 	const S = k.sock;
-	const { socks, transport_hashtable } = k.sctp_globals;
+	const { socks, transport_hashtable, ep_hashtable } = k.sctp_globals;
 	const owned = verifyBuckets(k);
+	/** How often each association is entered, and each endpoint listed. */
+	const entered = new Map<SctpAssociation, number>();
+	for (const list of transport_hashtable.values()) {
+		if (list.length === 0) fail("an empty list of associations is left");
+		for (const asoc of list) entered.set(asoc, (entered.get(asoc) ?? 0) + 1);
+	}
+	const listed = new Map<SctpEndpoint, number[]>();
+	for (const [slot, list] of ep_hashtable.entries()) {
+		for (const ep of list) listed.set(ep, [...(listed.get(ep) ?? []), slot]);
+	}
 	const live = new Set(S.handles());
 	for (const sk of live) {
 		if (S.sk_protocol[sk] !== IPPROTO_SCTP) continue;
 		if (!socks.has(sk)) fail(`socket ${sk} has no endpoint`);
 	}
-	let ways = 0;
 	for (const [sk, { ep }] of socks) {
 		const what = `socket ${sk}`;
 		if (!live.has(sk)) fail(`${what} is freed but has an endpoint`);
@@ -36,17 +45,18 @@ export function verifySctp(k: Kernel): void {
 		if (bind_addr.address_list.some(({ sin_port }) => sin_port !== port)) {
 			fail(`${what} has addresses of another port`);
 		}
-		verifyEndpoint(k, ep);
+		verifyEndpoint(k, ep, listed.get(ep) ?? []);
+		listed.delete(ep);
 		for (const asoc of ep.asocs) {
 			verifyAssociation(asoc, ep);
-			const lists = [...transport_hashtable.values()].filter((list) => list.includes(asoc));
-			if (lists.length !== asoc.peer.transports.length)
+			if (entered.get(asoc) !== asoc.peer.transports.length) {
 				fail(`${what} has too many ways, or too few`);
-			ways += lists.length;
+			}
+			entered.delete(asoc);
 		}
 	}
-	const entered = [...transport_hashtable.values()].reduce((sum, list) => sum + list.length, 0);
-	if (ways !== entered) fail("ways of associations that are no more");
+	if (entered.size > 0) fail("ways of associations that are no more");
+	if (listed.size > 0) fail("an endpoint that is no more listens");
 }
 
 /** Buckets on the right chains, with owners that say the same: the owners. */
@@ -54,6 +64,7 @@ function verifyBuckets(k: Kernel): Set<number> {
 	const S = k.sock;
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
 	const owned = new Set<number>();
+	const keys = new Set<string>();
 	let seen = 0;
 	for (let slot = 0; slot < port_hashtable.length; slot++) {
 		let before = ~slot;
@@ -64,6 +75,9 @@ function verifyBuckets(k: Kernel): Set<number> {
 			const what = `bucket of port ${T.port[pp]}`;
 			if (sctp_phashfn(k.nets[T.net[pp] - 1], T.port[pp]) !== slot) fail(`${what} is misplaced`);
 			if (T.owner[pp] === 0) fail(`${what} has no owner`);
+			const key = `${T.net[pp]} ${T.port[pp]}`;
+			if (keys.has(key)) fail(`${what}: there is a second one`);
+			keys.add(key);
 			let prev = ~pp;
 			for (let sk = T.owner[pp]; sk !== 0; sk = S.bind_node_next[sk]) {
 				if (S.bind_node_pprev[sk] !== prev || owned.has(sk)) fail(`${what}: broken list`);
@@ -82,11 +96,7 @@ function verifyBuckets(k: Kernel): Set<number> {
 }
 
 /** An endpoint that listens is on the list of its port, once; another one is not. */
-function verifyEndpoint(k: Kernel, ep: SctpEndpoint): void {
-	const { ep_hashtable } = k.sctp_globals;
-	const slots = ep_hashtable.flatMap((list, slot) =>
-		list.filter((other) => other === ep).map(() => slot),
-	);
+function verifyEndpoint(k: Kernel, ep: SctpEndpoint, slots: readonly number[]): void {
 	if (ep.hashent === -1 ? slots.length !== 0 : slots.length !== 1 || slots[0] !== ep.hashent) {
 		fail(`socket ${ep.sk} is listed ${slots.length} times`);
 	}

@@ -45,6 +45,11 @@ export function sk_timer(sk: number): number {
 	return sk * TIMERS + 2;
 }
 
+/** The sock of a timer. */
+export function sock_of_timer(timer: number): number {
+	return Math.floor(timer / TIMERS);
+}
+
 export function tcp_clear_xmit_timers(k: Stack, sk: number): void {
 	k.timers.del_timer(icsk_retransmit_timer(sk));
 	k.timers.del_timer(icsk_delack_timer(sk));
@@ -99,7 +104,7 @@ function tcp_keepalive_timer(k: Stack, sk: number): void {
 /** Runs a timer that has expired. */
 export function tcp_run_timer(k: Stack, timer: number): void {
 	const S = k.sock;
-	const sk = Math.floor(timer / TIMERS);
+	const sk = sock_of_timer(timer);
 	if (S.skc_state[sk] === TCP_TIME_WAIT) {
 		inet_twsk_kill(k, sk);
 	} else if (S.skc_state[sk] !== TCP_CLOSE) {

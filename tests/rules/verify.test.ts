@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** verify() names what is wrong with each kind of table. */
+import { beforeEach, describe, expect, it } from "vitest";
+import {
+	AF_INET,
+	IPPROTO_DCCP,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_UDPLITE,
+	Kernel,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_STREAM,
+	SOL_SOCKET,
+	type Task,
+} from "../../kernel-model/index.js";
+import { icsk_retransmit_timer } from "../../net/ipv4/tcp_timer.js";
+
+const PROTOCOLS = {
+	tcp: [SOCK_STREAM, 0],
+	mptcp: [SOCK_STREAM, IPPROTO_MPTCP],
+	udp: [SOCK_DGRAM, 0],
+	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE],
+	sctp: [SOCK_STREAM, IPPROTO_SCTP],
+	dccp: [SOCK_DCCP, IPPROTO_DCCP],
+} as const;
+
+let k: Kernel;
+let task: Task;
+beforeEach(() => {
+	k = new Kernel({ version: "6.12", tables: { ehash: 64, bhash: 64, lhash2: 16, udp: 256 } });
+	task = k.createTask({ net: k.createNet() });
+});
+
+const at = (address: string, port: number) => ({ family: "AF_INET", address, port }) as const;
+
+/** A descriptor of a socket that may share its port. */
+function open(protocol: keyof typeof PROTOCOLS): number {
+	const [type, number] = PROTOCOLS[protocol];
+	const fd = task.socket(AF_INET, type, number);
+	expect(fd).toBeGreaterThan(2);
+	expect(task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1)).toBe(0);
+	return fd;
+}
+
+function sk(fd: number): number {
+	return k.socket.sk[task.socketOf(fd)];
+}
+
+/** The bind buckets of a socket; read after every allocation, which may replace columns. */
+function bucket(sock: number): number {
+	return k.sock.icsk_bind_hash[sock];
+}
+
+function bucket2(sock: number): number {
+	return k.sock.icsk_bind2_hash[sock];
+}
+
+function bound(protocol: keyof typeof PROTOCOLS, port: number, address = "127.0.0.1"): number {
+	const fd = open(protocol);
+	expect(task.bind(fd, at(address, port))).toBe(0);
+	return fd;
+}
+
+function listening(protocol: keyof typeof PROTOCOLS, port: number): number {
+	const fd = bound(protocol, port);
+	expect(task.listen(fd, 8)).toBe(0);
+	return fd;
+}
+
+/** A connection that its listener has not accepted; the client's descriptor. */
+function queued(protocol: keyof typeof PROTOCOLS, port: number): number {
+	listening(protocol, port);
+	const fd = open(protocol);
+	expect(task.connect(fd, at("127.0.0.1", port))).toBe(0);
+	return fd;
+}
+
+/** What breaks a table, and what verify() says of it. */
+const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
+	[
+		"socks: one is freed twice",
+		() => {
+			const fd = open("tcp");
+			k.sock.kmem_cache_free(sk(fd));
+			k.sock.kmem_cache_free(sk(fd));
+		},
+		/socks in use, -?[0-9]+ counted/,
+	],
+	[
+		"bhash: a bucket on another chain",
+		() => {
+			const tb = bucket(sk(bound("tcp", 80)));
+			k.tcp_hashinfo.bind_bucket_cachep.port[tb]++;
+		},
+		/bucket of port 81 is on the wrong chain/,
+	],
+	[
+		"bhash: a broken link",
+		() => {
+			const tb = bucket(sk(bound("tcp", 80)));
+			k.tcp_hashinfo.bind_bucket_cachep.node_pprev[tb] = 7;
+		},
+		/bhash [0-9]+: link back of [0-9]+ is broken/,
+	],
+	[
+		"bhash: two buckets of one key",
+		() => {
+			const [a, b] = [bound("tcp", 80), bound("tcp", 80 + 64)].map((fd) => sk(fd));
+			const T = k.tcp_hashinfo.bind_bucket_cachep;
+			T.port[bucket(b)] = T.port[bucket(a)];
+		},
+		/port 80 has two bind buckets of one key/,
+	],
+	[
+		"bhash: a bucket without an owner",
+		() => {
+			const tb = bucket(sk(bound("tcp", 80)));
+			k.tcp_hashinfo.bind_bucket_cachep.owners[tb] = 0;
+		},
+		/bucket of port 80 has no owner/,
+	],
+	[
+		"bhash2: a bucket on another chain",
+		() => {
+			const tb2 = bucket2(sk(bound("tcp", 80)));
+			k.tcp_hashinfo.bind2_bucket_cachep.port[tb2]++;
+		},
+		/bind2 bucket of port 81 is on the wrong chain/,
+	],
+	[
+		"bhash2: two buckets of one key",
+		() => {
+			const tb2 = bucket2(sk(bound("tcp", 80)));
+			const T = k.tcp_hashinfo.bind2_bucket_cachep;
+			const twin = T.kmem_cache_zalloc();
+			T.in6_alloc(twin);
+			T.copy(twin, tb2);
+			T.node_next[tb2] = twin;
+			T.node_pprev[twin] = tb2;
+		},
+		/port 80 has two bind2 buckets of one key/,
+	],
+	[
+		"bhash2: a socket that is in one bucket of two",
+		() => {
+			const sock = sk(bound("tcp", 80));
+			const T = k.tcp_hashinfo.bind_bucket_cachep;
+			const other = sk(bound("tcp", 81));
+			T.owners[bucket(sock)] = other;
+		},
+		/link back of [0-9]+ is broken/,
+	],
+	[
+		"ehash: a connection on another chain",
+		() => {
+			const sock = sk(queued("tcp", 80));
+			k.sock.skc_dport[sock]++;
+		},
+		/is on the wrong chain of ehash/,
+	],
+	[
+		"lhash2: a listener on another chain",
+		() => {
+			const sock = sk(listening("tcp", 80));
+			k.sock.skc_num[sock]++;
+		},
+		/in the bucket of another port/,
+	],
+	[
+		"lhash2: one that does not listen",
+		() => {
+			const sock = sk(listening("tcp", 80));
+			k.sock.skc_state[sock] = 7;
+		},
+		/is among the listeners/,
+	],
+	[
+		"accept queue: a connection that is in none",
+		() => {
+			queued("tcp", 80);
+			const child = k.sock.handles().find((handle) => k.sock.rsk_listener[handle] !== 0) ?? 0;
+			k.sock.rskq_accept_head[k.sock.rsk_listener[child]] = 0;
+			k.sock.rskq_accept_tail[k.sock.rsk_listener[child]] = 0;
+		},
+		/is in no queue/,
+	],
+	[
+		"accept queue: its end is lost",
+		() => {
+			const listener = listening("tcp", 80);
+			expect(task.connect(open("tcp"), at("127.0.0.1", 80))).toBe(0);
+			k.sock.rskq_accept_tail[sk(listener)] = 0;
+		},
+		/has lost the end of its queue/,
+	],
+	[
+		"accept queue: a wrong length",
+		() => {
+			const listener = listening("tcp", 80);
+			expect(task.connect(open("tcp"), at("127.0.0.1", 80))).toBe(0);
+			k.sock.sk_ack_backlog[sk(listener)]++;
+		},
+		/miscounts its queue/,
+	],
+	[
+		"timers: one of a freed socket",
+		() => k.timers.mod_timer(icsk_retransmit_timer(999), 10),
+		/a timer of freed socket 999 runs/,
+	],
+	[
+		"TIME_WAIT: a wrong count",
+		() => {
+			task.net.net.tw_count++;
+		},
+		/miscounts TIME_WAIT/,
+	],
+	[
+		"UDP's hash: a wrong count",
+		() => {
+			bound("udp", 80);
+			k.udp_table.count[k.udp_table.count.findIndex((count) => count !== 0)]++;
+		},
+		/udp hash [0-9]+ miscounts/,
+	],
+	[
+		"UDP's hash2: a socket on another chain",
+		() => {
+			const sock = sk(bound("udp", 80));
+			k.sock.skc_rcv_saddr[sock]++;
+		},
+		/is on the wrong chain of udp hash2/,
+	],
+	[
+		"UDP's hash4: a wrong count",
+		() => {
+			k.udp_table.hash4_cnt[5]++;
+		},
+		/udp hash2 5 miscounts the sockets on chains of hash4/,
+	],
+	[
+		"UDP-Lite's hash: a broken link",
+		() => {
+			const sock = sk(bound("udplite", 80));
+			k.sock.node_pprev[sock] = 7;
+		},
+		/udp hash [0-9]+: link back of [0-9]+ is broken/,
+	],
+	[
+		"DCCP's bhash: two buckets of one key",
+		() => {
+			const [a, b] = [bound("dccp", 80), bound("dccp", 80 + 4096)].map((fd) => sk(fd));
+			const T = k.dccp_hashinfo.bind_bucket_cachep;
+			T.port[bucket(b)] = T.port[bucket(a)];
+		},
+		/port 80 has two bind buckets of one key/,
+	],
+	[
+		"SCTP's ports: a bucket on another chain",
+		() => {
+			const pp = bucket(sk(bound("sctp", 80)));
+			k.sctp_globals.bucket_cachep.port[pp]++;
+		},
+		/SCTP: bucket of port 81 is misplaced/,
+	],
+	[
+		"SCTP's ports: a bucket without an owner",
+		() => {
+			const pp = bucket(sk(bound("sctp", 80)));
+			k.sctp_globals.bucket_cachep.owner[pp] = 0;
+		},
+		/SCTP: bucket of port 80 has no owner/,
+	],
+	[
+		"SCTP's ports: two buckets of one key",
+		() => {
+			const [a, b] = [bound("sctp", 80), bound("sctp", 80 + 512)].map((fd) => sk(fd));
+			const T = k.sctp_globals.bucket_cachep;
+			T.port[bucket(b)] = T.port[bucket(a)];
+		},
+		/SCTP: bucket of port 80: (there is a second one|socket [0-9]+ has another port)/,
+	],
+	[
+		"SCTP's endpoints: one that listens twice",
+		() => {
+			listening("sctp", 80);
+			const { ep_hashtable } = k.sctp_globals;
+			const list = ep_hashtable.find(({ length }) => length > 0) ?? [];
+			list.push(list[0]);
+		},
+		/SCTP: socket [0-9]+ is listed 2 times/,
+	],
+	[
+		"SCTP's endpoints: one that is no more",
+		() => {
+			const { ep } = [...k.sctp_globals.socks.values()][0] ?? { ep: null };
+			expect(ep).toBe(null);
+			const fd = listening("sctp", 80);
+			const { ep_hashtable } = k.sctp_globals;
+			const slot = ep_hashtable.findIndex(({ length }) => length > 0);
+			const [gone] = ep_hashtable[slot];
+			task.close(fd);
+			ep_hashtable[slot].push(gone);
+		},
+		/SCTP: an endpoint that is no more listens/,
+	],
+	[
+		"SCTP's associations: one without its way",
+		() => {
+			queued("sctp", 80);
+			k.sctp_globals.transport_hashtable.clear();
+		},
+		/SCTP: socket [0-9]+ has too many ways, or too few/,
+	],
+	[
+		"SCTP's socks: one without an endpoint",
+		() => {
+			k.sctp_globals.socks.delete(sk(open("sctp")));
+		},
+		/SCTP: socket [0-9]+ has no endpoint/,
+	],
+	[
+		"MPTCP: a subflow of another sock",
+		() => {
+			const fd = open("mptcp");
+			k.mptcp.conn.set(k.mptcp.socks.get(sk(fd))?.first ?? 0, 999);
+		},
+		/the subflow of MPTCP sock [0-9]+ is another's/,
+	],
+	[
+		"reuseport groups: a member that does not know it",
+		() => {
+			const fd = open("udp");
+			task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+			task.bind(fd, at("127.0.0.1", 80));
+			expect(k.sock.sk_reuseport_cb[sk(fd)]).not.toBe(0);
+			k.sock.sk_reuseport_cb[sk(fd)] = 0;
+		},
+		/is in a group it does not know/,
+	],
+	[
+		"files: one that no descriptor names",
+		() => {
+			k.file.kmem_cache_zalloc();
+		},
+		/files are open, [0-9]+ named/,
+	],
+	[
+		"files: a wrong count of descriptors",
+		() => {
+			k.file.f_count[task.openFiles()[0]]++;
+		},
+		/file [0-9]+ has 1 descriptors, not 2/,
+	],
+	[
+		"struct sockets: one that no file names",
+		() => {
+			k.socket.kmem_cache_zalloc();
+		},
+		/struct socket [0-9]+ is leaked/,
+	],
+	[
+		"struct sockets: a stranger's sock",
+		() => {
+			const fd = open("tcp");
+			k.socket.sk[task.socketOf(fd)] = sk(open("tcp"));
+		},
+		/struct socket [0-9]+ has a stranger's sock|is not its socket's/,
+	],
+	[
+		"routes: one that is remembered and wrong",
+		() => {
+			queued("tcp", 80);
+			const cached = task.net.net.rt_cache.find((entry) => entry?.connect_genid !== undefined);
+			if (cached === undefined || cached === null) throw new Error("no route is remembered");
+			cached.err = -101;
+		},
+		/the route to [0-9]+ is another by now/,
+	],
+];
+
+describe("verify() names the fault", () => {
+	it.each(CASES)("in %s", (_table, corrupt, says) => {
+		k.verify();
+		corrupt();
+		expect(() => k.verify()).toThrow(says);
+	});
+});

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** UDP's hash tables and their inline functions (include/net/udp.h, include/linux/udp.h). */
+import { BITS_TO_LONGS } from "../linux/bitmap.js";
 import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
+/** Ports that there are, in use or not. */
+const MAX_UDP_PORTS = 65536;
 export const UDP_HTABLE_SIZE_MIN = 256;
 /** Of a namespace that has tables of its own. */
 export const UDP_HTABLE_SIZE_MIN_PERNET = 128;
@@ -45,6 +48,11 @@ export class UdpTable {
 	/** log2 of the number of slots. */
 	readonly log: number;
 	/**
+	 * The ports of one chain that are in use, a bit each. Scratch of a search and of
+	 * udp_candidate: in C it lies on the stack.
+	 */
+	readonly bitmap: Uint32Array;
+	/**
 	 * sk_receive_queue of each sock that has one: the lengths of the datagrams, bytes, first
 	 * come first. Only the columns of a sock that is freed are cleared, so its queue is to be
 	 * deleted before.
@@ -79,7 +87,13 @@ export class UdpTable {
 		this.hash4_cnt = new Uint32Array(size);
 		this.mask = size - 1;
 		this.log = Math.log2(size);
+		this.bitmap = new Uint32Array(BITS_TO_LONGS(udpPortsPerChain(this.log)));
 	}
+}
+
+/** How many port numbers one chain of the first hash has, in a table of 2^log slots. */
+export function udpPortsPerChain(log: number): number {
+	return MAX_UDP_PORTS >>> log;
 }
 
 /** Slot of a local port in the first hash. */

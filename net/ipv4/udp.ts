@@ -4,6 +4,7 @@
  * the ends of a socket. Left out: corking, broadcast and multicast delivery, the error queue,
  * receive buffer limits, encapsulation and BPF. There is one CPU.
  */
+import { __set_bit, bitmap_zero, test_bit } from "../../include/linux/bitmap.js";
 import {
 	hlist_add_head,
 	hlist_add_tail,
@@ -43,6 +44,7 @@ import {
 	SOCK_BINDPORT_LOCK,
 	SOCK_BROADCAST,
 	SOCK_DEAD,
+	sk_add_node_rcu,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
@@ -57,6 +59,7 @@ import {
 	udp_port_hash,
 	udp_portaddr_hash,
 	udp_sk_bound_dev_eq,
+	udpPortsPerChain,
 } from "../../include/net/udp.js";
 import {
 	CANDIDATE_CONFLICT,
@@ -102,7 +105,6 @@ import {
 	ip_route_output_flow,
 } from "./route.js";
 
-const MAX_UDP_PORTS = 65536;
 const SIZEOF_UDPHDR = 8;
 const SIZEOF_IPHDR = 20;
 /** Longest IPv4 packet, which a sender that may fragment can fill (IP_MAX_MTU). */
@@ -111,46 +113,16 @@ const IP_MAX_MTU = 0xffff;
 /** Chains longer than this make an explicit bind look at the second hash instead. */
 const LONG_CHAIN = 10;
 
-/** Ports of a chain that are in use, one bit each; enough for the smallest table. */
-const bitmap = new Uint32Array(MAX_UDP_PORTS / UDP_HTABLE_SIZE_MIN_PERNET / 32);
-
 /** The tables of a sock's protocol: sk->sk_prot->h.udp_table. */
 export function udp_get_table_prot(k: Stack, sk: number): UdpTable {
 	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : sk_net(k, sk).udp_table;
 }
 
 /**
- * Whether two socks meet on a port: by namespace, address and device, and not both have
- * SO_REUSEADDR. Then only reuseport_shares() can still let them share it.
- */
-function udp_meets(k: Stack, net: Net, sk: number, sk2: number): boolean {
-	const { skc_net, skc_reuse, skc_bound_dev_if } = k.sock;
-	return (
-		skc_net[sk2] === net.id &&
-		sk2 !== sk &&
-		(skc_reuse[sk2] === 0 || skc_reuse[sk] === 0) &&
-		(skc_bound_dev_if[sk2] === 0 ||
-			skc_bound_dev_if[sk] === 0 ||
-			skc_bound_dev_if[sk2] === skc_bound_dev_if[sk]) &&
-		inet_rcv_saddr_equal(k, sk, sk2, true)
-	);
-}
-
-/** Whether SO_REUSEPORT lets a sock, not yet in a group, share the port of another. */
-function reuseport_shares(k: Stack, sk: number, sk2: number, uid: number): boolean {
-	const S = k.sock;
-	return (
-		S.skc_reuseport[sk2] !== 0 &&
-		S.skc_reuseport[sk] !== 0 &&
-		S.sk_reuseport_cb[sk] === 0 &&
-		uid === sock_i_uid(k, sk2)
-	);
-}
-
-/**
- * Without a bitmap: the sock on a chain that keeps sk from port `num`, 0 if none; the first
- * that meets sk decides. With one: marks every port of the chain that sk cannot have, at its
- * number shifted by `log`; returns 0.
+ * Without a bitmap: the sock on the chain of port `num` that keeps sk from it, 0 if none; the
+ * first that meets sk decides. With one: marks every port of the chain that sk cannot have, at
+ * its number shifted by `log`, if `num` is 0; else port `num` alone. Then the result is the
+ * first sock that has marked a port, 0 if none. C ignores `num` where it has a bitmap.
  */
 function udp_lib_lport_inuse(
 	k: Stack,
@@ -158,28 +130,43 @@ function udp_lib_lport_inuse(
 	num: number,
 	table: UdpTable,
 	slot: number,
-	marks: Uint32Array | null,
+	bitmap: Uint32Array | null,
 	sk: number,
 	log: number,
 ): number {
 	const S = k.sock;
-	const { skc_hash, node_next } = S;
+	const { skc_net, skc_reuse, skc_bound_dev_if, node_next } = S;
 	const uid = sock_i_uid(k, sk);
+	let marked = 0;
 	for (let sk2 = table.hash[slot]; sk2 !== 0; sk2 = node_next[sk2]) {
-		if (marks === null && udp_port_hash(S, sk2) !== num) continue;
-		if (!udp_meets(k, net, sk, sk2)) continue;
-		if (reuseport_shares(k, sk, sk2, uid)) {
-			if (marks === null) return 0;
-		} else {
-			if (marks === null) return sk2;
-			const bit = (skc_hash[sk2] & 0xffff) >>> log;
-			marks[bit >>> 5] |= 1 << (bit & 31);
+		if (
+			skc_net[sk2] === net.id &&
+			sk2 !== sk &&
+			(num === 0 || udp_port_hash(S, sk2) === num) &&
+			(skc_reuse[sk2] === 0 || skc_reuse[sk] === 0) &&
+			(skc_bound_dev_if[sk2] === 0 ||
+				skc_bound_dev_if[sk] === 0 ||
+				skc_bound_dev_if[sk2] === skc_bound_dev_if[sk]) &&
+			inet_rcv_saddr_equal(k, sk, sk2, true)
+		) {
+			if (
+				S.skc_reuseport[sk2] !== 0 &&
+				S.skc_reuseport[sk] !== 0 &&
+				S.sk_reuseport_cb[sk] === 0 &&
+				uid === sock_i_uid(k, sk2)
+			) {
+				if (bitmap === null) return 0;
+			} else {
+				if (bitmap === null) return sk2;
+				__set_bit(udp_port_hash(S, sk2) >>> log, bitmap);
+				if (marked === 0) marked = sk2;
+			}
 		}
 	}
-	return 0;
+	return marked;
 }
 
-/** The same on a chain of the second hash, without marks. */
+/** The sock on a chain of the second hash that keeps sk from port `num`, 0 if none. */
 function udp_lib_lport_inuse2(
 	k: Stack,
 	net: Net,
@@ -189,30 +176,44 @@ function udp_lib_lport_inuse2(
 	sk: number,
 ): number {
 	const S = k.sock;
+	const { skc_net, skc_reuse, skc_reuseport, skc_bound_dev_if, sk_reuseport_cb } = S;
 	const uid = sock_i_uid(k, sk);
 	for (let sk2 = table.hash2[slot2]; sk2 !== 0; sk2 = S.bind_node_next[sk2]) {
-		if (udp_port_hash(S, sk2) !== num || !udp_meets(k, net, sk, sk2)) continue;
-		return reuseport_shares(k, sk, sk2, uid) ? 0 : sk2;
+		if (
+			skc_net[sk2] === net.id &&
+			sk2 !== sk &&
+			udp_port_hash(S, sk2) === num &&
+			(skc_reuse[sk2] === 0 || skc_reuse[sk] === 0) &&
+			(skc_bound_dev_if[sk2] === 0 ||
+				skc_bound_dev_if[sk] === 0 ||
+				skc_bound_dev_if[sk2] === skc_bound_dev_if[sk]) &&
+			inet_rcv_saddr_equal(k, sk, sk2, true)
+		) {
+			if (
+				skc_reuseport[sk2] !== 0 &&
+				skc_reuseport[sk] !== 0 &&
+				sk_reuseport_cb[sk] === 0 &&
+				uid === sock_i_uid(k, sk2)
+			) {
+				return 0;
+			}
+			return sk2;
+		}
 	}
 	return 0;
 }
 
 /**
- * What the search says of one port, as the marks of its chain do: for tracing and check
- * mode, the search itself looks at a chain once. Leaves the sock in the way in k.blocker.
+ * What the search of udp_lib_get_port says of one port of the range: CANDIDATE_*. The search
+ * marks all ports of a chain at once; this marks one. Leaves the sock in the way in k.blocker.
  */
 export function udp_candidate(k: Stack, net: Net, sk: number, port: number): number {
-	const S = k.sock;
 	const table = udp_get_table_prot(k, sk);
-	const uid = sock_i_uid(k, sk);
-	k.blocker = 0;
-	let sk2 = table.hash[udp_hashslot(table, net, port)];
-	for (; sk2 !== 0; sk2 = S.node_next[sk2]) {
-		if (udp_port_hash(S, sk2) !== port || !udp_meets(k, net, sk, sk2)) continue;
-		if (reuseport_shares(k, sk, sk2, uid)) continue;
-		k.blocker = sk2;
-		return CANDIDATE_CONFLICT;
-	}
+	const { bitmap, log } = table;
+	const slot = udp_hashslot(table, net, port);
+	bitmap_zero(bitmap, udpPortsPerChain(log));
+	k.blocker = udp_lib_lport_inuse(k, net, port, table, slot, bitmap, sk, log);
+	if (test_bit(port >>> log, bitmap)) return CANDIDATE_CONFLICT;
 	return inet_is_local_reserved_port(net, port) ? CANDIDATE_RESERVED : CANDIDATE_OK;
 }
 
@@ -238,72 +239,32 @@ function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: num
 	return reuseport_alloc(k, sk, inet_rcv_saddr_any(k, sk));
 }
 
-/** Tells the tracer which ports of a chain were passed over: from `first` on, up to `end`. */
-function udp_trace_chain(
+/**
+ * Tells the tracer which ports of the chain of `first` were passed over, and which one was
+ * chosen; -1: none of them.
+ */
+function traceChain(
 	k: Stack,
 	trace: PortSearchTrace,
 	net: Net,
 	sk: number,
+	low: number,
+	high: number,
 	first: number,
 	rand: number,
-	end: number,
+	chosen: number,
 ): void {
-	inet_sk_get_local_port_range(k, sk);
-	const { low, high } = local_port_range;
 	let snum = first;
 	do {
+		if (snum === chosen) {
+			trace.chosen(snum);
+			return;
+		}
 		if (low <= snum && snum <= high) {
 			trace.skip(snum, udp_candidate(k, net, sk, snum), k.blocker);
 		}
 		snum = (snum + rand) & 0xffff;
-	} while (snum !== end);
-}
-
-/**
- * The search for a port: starts at a random port of the range, looks at every port of that
- * port's chain in a random stride, then at the chain of the next port, and so on. 0: none.
- */
-function udp_find_port(k: Stack, net: Net, table: UdpTable, sk: number): number {
-	const { mask, log } = table;
-	const { trace, observer } = k;
-	inet_sk_get_local_port_range(k, sk);
-	const { low, high } = local_port_range;
-	const remaining = high - low + 1;
-	if (trace !== null) trace.search(SEARCH_UDP, sk, low, high);
-
-	let rand = observer === null ? k.random.get_random_u32() : observer.udp_rand(sk, low, high);
-	let first = (reciprocal_scale(rand, remaining) + low) | 0;
-	if (trace !== null) trace.scan(low, remaining, first - low, 0, false);
-	// An odd multiple of the table's size: the steps visit each port of a chain once.
-	rand = Math.imul(rand | 1, mask + 1);
-	const last = (first + mask + 1) & 0xffff;
-	const words = ((MAX_UDP_PORTS >>> log) + 31) >>> 5;
-	const { hash } = table;
-	do {
-		for (let word = 0; word < words; word++) bitmap[word] = 0;
-		const slot = udp_hashslot(table, net, first);
-		if (hash[slot] !== 0) udp_lib_lport_inuse(k, net, 0, table, slot, bitmap, sk, log);
-		let snum = first;
-		do {
-			if (low <= snum && snum <= high) {
-				const bit = snum >>> log;
-				if ((bitmap[bit >>> 5] & (1 << (bit & 31))) === 0) {
-					if (!inet_is_local_reserved_port(net, snum)) {
-						if (trace !== null) {
-							if (snum !== first) udp_trace_chain(k, trace, net, sk, first, rand, snum);
-							trace.chosen(snum);
-						}
-						return snum;
-					}
-				}
-			}
-			snum = (snum + rand) & 0xffff;
-		} while (snum !== first);
-		if (trace !== null) udp_trace_chain(k, trace, net, sk, first, rand, first);
-		first = (first + 1) & 0xffff;
-	} while (first !== last);
-	if (trace !== null) trace.chosen(0);
-	return 0;
+	} while (snum !== first);
 }
 
 /** inet_use_hash2_on_bind, include/net/inet_hashtables.h: the sock binds to one address. */
@@ -317,53 +278,39 @@ function inet_use_hash2_on_bind(k: Stack, sk: number): boolean {
 }
 
 /**
- * Whether a sock may have the port that a program chose: the sock in the way, or 0. On a
- * long chain of its first hash it is looked for on the chains of its own address and of
- * the wildcard instead. Without udp-wildcard-hash2-shortcut-fixed wildcard socks do so as
- * well, and miss those that are bound to an address.
+ * Whether the wildcard's shortcut of udp_lib_get_port meets a sock: `exist` is the one that it
+ * met with the model's hash secret, 0 if none. A sock with another address is on the searched
+ * chains only if the secret puts it there. If the answer depends on such a sock, the secret is
+ * asked. Returns the sock that is met, 0 if none.
  */
-function udp_bind_conflict(
+function askWildcardShortcut(
 	k: Stack,
 	net: Net,
 	table: UdpTable,
 	sk: number,
 	snum: number,
 	hash2_nulladdr: number,
+	exist: number,
 ): number {
+	const S = k.sock;
+	const hash2 = exist === 0 ? 0 : udp_portaddr_hash(S, exist);
+	const null_hash2 = (hash2_nulladdr ^ snum) & 0xffff;
+	if (exist !== 0 && (hash2 === udp_portaddr_hash(S, sk) || hash2 === null_hash2)) return exist;
 	const slot = udp_hashslot(table, net, snum);
-	const slot2 = udp_hashslot2(table, udp_portaddr_hash(k.sock, sk) ^ snum);
-	const null_slot2 = udp_hashslot2(table, hash2_nulladdr);
-	const fixed = k.changes.has("udp-wildcard-hash2-shortcut-fixed");
-	const fast =
-		(!fixed || inet_use_hash2_on_bind(k, sk)) &&
-		table.count[slot] > LONG_CHAIN &&
-		table.count[slot] >= table.count2[slot2];
-	let sk2: number;
-	if (fast) {
-		sk2 = udp_lib_lport_inuse2(k, net, snum, table, slot2, sk);
-		if (sk2 === 0 && null_slot2 !== slot2) {
-			sk2 = udp_lib_lport_inuse2(k, net, snum, table, null_slot2, sk);
-		}
-		// One with another hash is on these chains if a secret happens to say so.
-		const hash2 = sk2 === 0 ? 0 : udp_portaddr_hash(k.sock, sk2);
-		const null_hash2 = (hash2_nulladdr ^ snum) & 0xffff;
-		const certain = sk2 !== 0 && (hash2 === udp_portaddr_hash(k.sock, sk) || hash2 === null_hash2);
-		if (!fixed && !certain) {
-			const other = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
-			if (other !== 0 && k.ask_secret()) sk2 = sk2 === 0 ? other : 0;
-		}
-	} else {
-		sk2 = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
-	}
-	if (k.trace !== null) {
-		k.trace.bound(sk, snum, fast, sk2 === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT, sk2);
-	}
-	return sk2;
+	const other = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
+	if (other === 0 || !k.ask_secret()) return exist;
+	return exist === 0 ? other : 0;
 }
 
 /**
- * Gives a sock a local port, the given one or any open one if snum is 0, and hashes it.
- * `hash2_nulladdr` is the hash of the wildcard address and snum. Returns 0 or -EADDRINUSE.
+ * Gives a sock a local port and hashes it: `snum`, or if that is 0 any open port. The search
+ * for one starts at a random port of the range. It looks at every port of that port's chain in
+ * a random stride, then at the chain of the next port, and so on. `hash2_nulladdr` is the hash
+ * of the wildcard address and snum. Returns 0 or -EADDRINUSE.
+ *
+ * On a long chain of the first hash the conflict is looked for on the chains of the sock's own
+ * address and of the wildcard instead. Without udp-wildcard-hash2-shortcut-fixed wildcard socks
+ * take this shortcut as well, and miss socks that are bound to an address.
  */
 export function udp_lib_get_port(
 	k: Stack,
@@ -372,40 +319,101 @@ export function udp_lib_get_port(
 	hash2_nulladdr: number,
 ): number {
 	const S = k.sock;
-	const table = udp_get_table_prot(k, sk);
+	const trace = k.trace;
+	const udptable = udp_get_table_prot(k, sk);
 	const net = sk_net(k, sk);
+	let hslot: number;
+	let hslot2: number;
 
-	if (snum === 0) {
-		snum = udp_find_port(k, net, table, sk);
-		if (snum === 0) return -EADDRINUSE;
-	} else if (udp_bind_conflict(k, net, table, sk, snum, hash2_nulladdr) !== 0) {
-		return -EADDRINUSE;
-	}
+	found: {
+		if (snum === 0) {
+			const { bitmap, mask, log } = udptable;
+			const ports_per_chain = udpPortsPerChain(log);
+			inet_sk_get_local_port_range(k, sk);
+			const { low, high } = local_port_range;
+			const remaining = high - low + 1;
+			if (trace !== null) trace.search(SEARCH_UDP, sk, low, high);
 
-	const partial = udp_portaddr_hash(S, sk);
-	S.skc_num[sk] = snum;
-	set_udp_hashes(S, sk, snum, partial ^ snum);
-	if (hlist_unhashed(S.node_pprev, sk)) {
-		const slot = udp_hashslot(table, net, snum);
-		if (S.skc_reuseport[sk] !== 0 && udp_reuseport_add_sock(k, sk, table, slot) !== 0) {
-			S.skc_num[sk] = 0;
-			set_udp_hashes(S, sk, 0, partial);
+			let rand =
+				k.observer === null ? k.random.get_random_u32() : k.observer.udp_rand(sk, low, high);
+			let first = (reciprocal_scale(rand, remaining) + low) | 0;
+			if (trace !== null) trace.scan(low, remaining, first - low, 0, false);
+			// An odd multiple of the table's size: the steps visit each port of a chain once.
+			rand = Math.imul(rand | 1, mask + 1);
+			const last = (first + mask + 1) & 0xffff;
+			do {
+				hslot = udp_hashslot(udptable, net, first);
+				bitmap_zero(bitmap, ports_per_chain);
+				udp_lib_lport_inuse(k, net, 0, udptable, hslot, bitmap, sk, log);
+
+				snum = first;
+				do {
+					if (
+						low <= snum &&
+						snum <= high &&
+						!test_bit(snum >>> log, bitmap) &&
+						!inet_is_local_reserved_port(net, snum)
+					) {
+						if (trace !== null) traceChain(k, trace, net, sk, low, high, first, rand, snum);
+						break found;
+					}
+					snum = (snum + rand) & 0xffff;
+				} while (snum !== first);
+				if (trace !== null) traceChain(k, trace, net, sk, low, high, first, rand, -1);
+				first = (first + 1) & 0xffff;
+			} while (first !== last);
+			if (trace !== null) trace.chosen(0);
 			return -EADDRINUSE;
 		}
-		// sk_add_node_rcu treats the first chain so, too (include/net/sock.h).
-		const at_tail = S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6;
-		if (at_tail) hlist_add_tail(table.hash, S.node_next, S.node_pprev, slot, sk);
-		else hlist_add_head(table.hash, S.node_next, S.node_pprev, slot, sk);
-		table.count[slot]++;
-		const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
-		if (at_tail) {
-			hlist_add_tail(table.hash2, S.bind_node_next, S.bind_node_pprev, slot2, sk);
-		} else {
-			hlist_add_head(table.hash2, S.bind_node_next, S.bind_node_pprev, slot2, sk);
+		hslot = udp_hashslot(udptable, net, snum);
+		const fixed = k.changes.has("udp-wildcard-hash2-shortcut-fixed");
+		scan_primary_hash: if (
+			(!fixed || inet_use_hash2_on_bind(k, sk)) &&
+			udptable.count[hslot] > LONG_CHAIN
+		) {
+			const slot2 = udp_hashslot2(udptable, udp_portaddr_hash(S, sk) ^ snum);
+			if (udptable.count[hslot] < udptable.count2[slot2]) break scan_primary_hash;
+
+			let exist = udp_lib_lport_inuse2(k, net, snum, udptable, slot2, sk);
+			hslot2 = udp_hashslot2(udptable, hash2_nulladdr);
+			if (exist === 0 && hslot2 !== slot2) {
+				exist = udp_lib_lport_inuse2(k, net, snum, udptable, hslot2, sk);
+			}
+			if (!fixed) exist = askWildcardShortcut(k, net, udptable, sk, snum, hash2_nulladdr, exist);
+			if (trace !== null) trace.bound(sk, snum, true, verdictOf(exist), exist);
+			if (exist !== 0) return -EADDRINUSE;
+			break found;
 		}
-		table.count2[slot2]++;
+		const exist = udp_lib_lport_inuse(k, net, snum, udptable, hslot, null, sk, 0);
+		if (trace !== null) trace.bound(sk, snum, false, verdictOf(exist), exist);
+		if (exist !== 0) return -EADDRINUSE;
+	}
+	const portaddr_hash = udp_portaddr_hash(S, sk);
+	S.skc_num[sk] = snum;
+	set_udp_hashes(S, sk, snum, portaddr_hash ^ snum);
+	if (hlist_unhashed(S.node_pprev, sk)) {
+		if (S.skc_reuseport[sk] !== 0 && udp_reuseport_add_sock(k, sk, udptable, hslot) !== 0) {
+			S.skc_num[sk] = 0;
+			set_udp_hashes(S, sk, 0, portaddr_hash);
+			return -EADDRINUSE;
+		}
+
+		sk_add_node_rcu(S, sk, udptable.hash, hslot);
+		udptable.count[hslot]++;
+
+		hslot2 = udp_hashslot2(udptable, udp_portaddr_hash(S, sk));
+		if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
+			hlist_add_tail(udptable.hash2, S.bind_node_next, S.bind_node_pprev, hslot2, sk);
+		} else {
+			hlist_add_head(udptable.hash2, S.bind_node_next, S.bind_node_pprev, hslot2, sk);
+		}
+		udptable.count2[hslot2]++;
 	}
 	return 0;
+}
+
+function verdictOf(sk2: number): number {
+	return sk2 === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
 }
 
 /** The port of an AF_INET sock: udp_lib_get_port with the hashes of its address. */

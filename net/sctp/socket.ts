@@ -643,7 +643,7 @@ export function sctp_getsockopt(
 }
 
 /** The bind bucket of a port, 0 if nobody uses the port. */
-function sctp_bucket_find(k: Stack, net: Net, port: number): number {
+function findBucket(k: Stack, net: Net, port: number): number {
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
 	let pp = port_hashtable[sctp_phashfn(net, port)];
 	while (pp !== 0 && (T.port[pp] !== port || T.net[pp] !== net.id)) pp = T.node_next[pp];
@@ -657,124 +657,118 @@ function sctp_bucket_find(k: Stack, net: Net, port: number): number {
 export function sctp_candidate(k: Stack, net: Net, port: number): number {
 	k.blocker = 0;
 	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
-	const pp = sctp_bucket_find(k, net, port);
+	const pp = findBucket(k, net, port);
 	if (pp === 0) return CANDIDATE_OK;
 	k.blocker = k.sctp_globals.bucket_cachep.owner[pp];
 	return CANDIDATE_CONFLICT;
 }
 
-/** Finds a port that nobody uses, 0 if none: each in turn from a random one on. */
-function sctp_find_open_port(k: Stack, net: Net, sk: number): number {
-	const trace = k.trace;
-	inet_sk_get_local_port_range(k, sk);
-	const { low, high } = local_port_range;
-	let remaining = high - low + 1;
-	if (trace !== null) trace.search(SEARCH_BIND, sk, low, high);
-	const offset =
-		k.observer === null
-			? k.random.__get_random_u32_below(remaining)
-			: k.observer.sctp_offset(sk, low, high, remaining);
-	if (trace !== null) trace.scan(low, remaining, offset, 0, false);
-	let rover = offset + low;
-	do {
-		rover++;
-		if (rover < low || rover > high) rover = low;
-		const verdict = sctp_candidate(k, net, rover);
-		if (verdict === CANDIDATE_OK) {
-			if (trace !== null) trace.chosen(rover);
-			return rover;
-		}
-		if (trace !== null) trace.skip(rover, verdict, k.blocker);
-	} while (--remaining > 0);
-	if (trace !== null) trace.chosen(0);
-	return 0;
-}
-
-/** The first owner of a port that keeps a sock from it, 0 if none. */
-function sctp_bind_conflict(k: Stack, sk: number, pp: number, addr: SctpAddr): number {
-	const S = k.sock;
-	const reuse = sk_reuse(k, sk);
-	const uid = sock_i_uid(k, sk);
-	const l3mdev = k.changes.has("sctp-l3mdev");
-	const dev = S.skc_bound_dev_if[sk];
-	let sk2 = k.sctp_globals.bucket_cachep.owner[pp];
-	for (; sk2 !== 0; sk2 = S.bind_node_next[sk2]) {
-		if (
-			sk === sk2 ||
-			(reuse && sk_reuse(k, sk2) && S.skc_state[sk2] !== SCTP_SS_LISTENING) ||
-			(S.skc_reuseport[sk] !== 0 && S.skc_reuseport[sk2] !== 0 && uid === sock_i_uid(k, sk2))
-		) {
-			continue;
-		}
-		const dev2 = S.skc_bound_dev_if[sk2];
-		if (l3mdev && dev !== 0 && dev2 !== 0 && dev !== dev2) continue;
-		const bp2 = sctp_sk(k, sk2).ep.bind_addr;
-		if (sctp_bind_addr_conflict(k, bp2, addr, sk2, sk)) break;
-	}
-	return sk2;
-}
-
 /** SO_REUSEADDR or SCTP_REUSE_PORT. */
-function sk_reuse(k: Stack, sk: number): boolean {
+function skReuse(k: Stack, sk: number): boolean {
 	return k.sock.skc_reuse[sk] !== 0 || sctp_sk(k, sk).reuse;
 }
 
-/** What a bucket remembers of its owners, so that the next one may skip their search. */
-function sctp_update_fastreuse(k: Stack, pp: number, sk: number): void {
-	const S = k.sock;
-	const T = k.sctp_globals.bucket_cachep;
-	const reuse = sk_reuse(k, sk) && S.skc_state[sk] !== SCTP_SS_LISTENING;
-	const reuseport = S.skc_reuseport[sk] !== 0;
-	const uid = sock_i_uid(k, sk);
-	if (T.owner[pp] === 0) {
-		T.fastreuse[pp] = reuse ? 1 : 0;
-		T.fastreuseport[pp] = reuseport ? 1 : 0;
-		if (reuseport) T.fastuid[pp] = uid;
-		return;
-	}
-	if (!reuse) T.fastreuse[pp] = 0;
-	if (!reuseport || T.fastuid[pp] !== uid) T.fastreuseport[pp] = 0;
-}
-
 /**
- * Gives a sock the port of an address, or any port that nobody uses if it is 0. Also
- * validates again the port of a sock that has one, for listen() and for further addresses.
- * Returns 0, or 1 if that cannot be.
+ * Gives a sock the port of an address, or any port that nobody uses if it is 0: the first that
+ * comes after a random one. Also validates again the port of a sock that has one, for listen()
+ * and for further addresses. icsk_bind_hash stands for sp->bind_hash. Returns 0, or 1 if the
+ * sock cannot have the port.
  */
 function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 	const S = k.sock;
-	const trace = k.trace;
-	const net = sk_net(k, sk);
 	const T = k.sctp_globals.bucket_cachep;
-	let snum = addr.sin_port;
+	const trace = k.trace;
+	const reuse = skReuse(k, sk);
+	const reuseport = S.skc_reuseport[sk] !== 0;
+	const net = sk_net(k, sk);
+	const uid = sock_i_uid(k, sk);
 	let pp = 0;
-	let fast = false;
-	if (snum === 0) {
-		snum = sctp_find_open_port(k, net, sk);
-		if (snum === 0) return 1;
-	} else {
-		pp = sctp_bucket_find(k, net, snum);
-		k.blocker = 0;
-		if (pp !== 0 && T.owner[pp] !== 0) {
-			fast =
-				(T.fastreuse[pp] !== 0 && sk_reuse(k, sk) && S.skc_state[sk] !== SCTP_SS_LISTENING) ||
-				(T.fastreuseport[pp] !== 0 &&
-					S.skc_reuseport[sk] !== 0 &&
-					T.fastuid[pp] === sock_i_uid(k, sk));
-			if (!fast) k.blocker = sctp_bind_conflict(k, sk, pp, addr);
+	let snum = addr.sin_port;
+
+	success: {
+		if (snum === 0) {
+			inet_sk_get_local_port_range(k, sk);
+			const { low, high } = local_port_range;
+			let remaining = high - low + 1;
+			if (trace !== null) trace.search(SEARCH_BIND, sk, low, high);
+			const offset =
+				k.observer === null
+					? k.random.__get_random_u32_below(remaining)
+					: k.observer.sctp_offset(sk, low, high, remaining);
+			if (trace !== null) trace.scan(low, remaining, offset, 0, false);
+			let rover = offset + low;
+			do {
+				rover++;
+				if (rover < low || rover > high) rover = low;
+				const verdict = sctp_candidate(k, net, rover);
+				if (verdict === CANDIDATE_OK) break;
+				if (trace !== null) trace.skip(rover, verdict, k.blocker);
+			} while (--remaining > 0);
+			if (trace !== null) trace.chosen(remaining <= 0 ? 0 : rover);
+			if (remaining <= 0) return 1;
+			snum = rover;
+		} else {
+			pp = findBucket(k, net, snum);
+			k.blocker = 0;
+			if (pp !== 0 && T.owner[pp] !== 0) {
+				if (
+					(T.fastreuse[pp] !== 0 && reuse && S.skc_state[sk] !== SCTP_SS_LISTENING) ||
+					(T.fastreuseport[pp] !== 0 && reuseport && T.fastuid[pp] === uid)
+				) {
+					if (trace !== null) trace.bound(sk, snum, true, CANDIDATE_OK, 0);
+					break success;
+				}
+				const l3mdev = k.changes.has("sctp-l3mdev");
+				const bound_dev_if = S.skc_bound_dev_if[sk];
+				for (let sk2 = T.owner[pp]; sk2 !== 0; sk2 = S.bind_node_next[sk2]) {
+					const bound_dev_if2 = S.skc_bound_dev_if[sk2];
+					if (
+						sk === sk2 ||
+						(reuse && skReuse(k, sk2) && S.skc_state[sk2] !== SCTP_SS_LISTENING) ||
+						(reuseport && S.skc_reuseport[sk2] !== 0 && uid === sock_i_uid(k, sk2))
+					) {
+						continue;
+					}
+					if (
+						(!l3mdev ||
+							bound_dev_if === 0 ||
+							bound_dev_if2 === 0 ||
+							bound_dev_if === bound_dev_if2) &&
+						sctp_bind_addr_conflict(k, sctp_sk(k, sk2).ep.bind_addr, addr, sk2, sk)
+					) {
+						k.blocker = sk2;
+						if (trace !== null) trace.bound(sk, snum, false, CANDIDATE_CONFLICT, sk2);
+						return 1;
+					}
+				}
+			}
+			if (trace !== null) trace.bound(sk, snum, false, CANDIDATE_OK, 0);
 		}
-		const verdict = k.blocker === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
-		if (trace !== null) trace.bound(sk, snum, fast, verdict, k.blocker);
-		if (k.blocker !== 0) return 1;
+		if (pp === 0) pp = sctp_bucket_create(k, net, snum);
+
+		if (T.owner[pp] === 0) {
+			T.fastreuse[pp] = reuse && S.skc_state[sk] !== SCTP_SS_LISTENING ? 1 : 0;
+			if (reuseport) {
+				T.fastreuseport[pp] = 1;
+				T.fastuid[pp] = uid;
+			} else {
+				T.fastreuseport[pp] = 0;
+			}
+		} else {
+			if (T.fastreuse[pp] !== 0 && (!reuse || S.skc_state[sk] === SCTP_SS_LISTENING)) {
+				T.fastreuse[pp] = 0;
+			}
+			if (T.fastreuseport[pp] !== 0 && (!reuseport || T.fastuid[pp] !== uid)) {
+				T.fastreuseport[pp] = 0;
+			}
+		}
 	}
-	if (pp === 0) pp = sctp_bucket_create(k, net, snum);
-	if (!fast) sctp_update_fastreuse(k, pp, sk);
-	if (S.icsk_bind_hash[sk] === 0) sctp_bind_hash(k, sk, pp, snum);
+	if (S.icsk_bind_hash[sk] === 0) bindToBucket(k, sk, pp, snum);
 	return 0;
 }
 
 /** Makes a sock an owner of a port: icsk_bind_hash stands for sp->bind_hash. */
-function sctp_bind_hash(k: Stack, sk: number, pp: number, snum: number): void {
+function bindToBucket(k: Stack, sk: number, pp: number, snum: number): void {
 	const S = k.sock;
 	const { owner } = k.sctp_globals.bucket_cachep;
 	S.skc_num[sk] = snum;
@@ -826,7 +820,7 @@ export function sctp_inet_listen(k: Stack, sock: number, backlog: number): numbe
 		if (!listening) return -EINVAL;
 		sctp_unhash_endpoint(k, sctp_sk(k, sk).ep);
 		S.skc_state[sk] = SCTP_SS_CLOSED;
-		if (sk_reuse(k, sk)) {
+		if (skReuse(k, sk)) {
 			const pp = S.icsk_bind_hash[sk];
 			if (pp === 0) throw new NotModelled("listen(0) where no port was found: C follows NULL");
 			k.sctp_globals.bucket_cachep.fastreuse[pp] = 1;
@@ -920,7 +914,7 @@ function sctp_sock_migrate(k: Stack, oldsk: number, newsk: number, assoc: SctpAs
 	const newsp = sctp_sk(k, newsk);
 	newsp.reuse = oldsp.reuse;
 	newsp.v4mapped = oldsp.v4mapped;
-	sctp_bind_hash(k, newsk, S.icsk_bind_hash[oldsk], S.skc_num[oldsk]);
+	bindToBucket(k, newsk, S.icsk_bind_hash[oldsk], S.skc_num[oldsk]);
 	sctp_bind_addr_dup(newsp.ep.bind_addr, oldsp.ep.bind_addr);
 	newsp.receive_queue = oldsp.receive_queue.filter(({ asoc }) => asoc === assoc);
 	oldsp.receive_queue = oldsp.receive_queue.filter(({ asoc }) => asoc !== assoc);

@@ -73,6 +73,7 @@ import {
 	type SetupLine,
 	type Value,
 } from "../script/strace.js";
+import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
 import { AcceptQueues } from "./accept_queues.js";
 import {
@@ -788,6 +789,11 @@ export class Player {
 				return IGNORED;
 			case "open":
 			case "openat":
+				if (call.result === null) {
+					const index = call.name === "open" ? 0 : 1;
+					if (!isSysctlPath(operands.string(index, SYSCTL_PATH)))
+						throw operands.error(call.args[index]?.value, SYSCTL_PATH);
+				}
 				if (succeeded) this.opened(task, call, operands, at);
 				// A script without results: the files are there.
 				if (!checking) return { result: this.opened(task, call, operands) };
@@ -1047,7 +1053,7 @@ export class Player {
 		this.sysctlFiles.delete(key);
 		if (value?.kind !== "string") return fd;
 		const path = operands.string(index, "a path");
-		if (path.startsWith("/proc/sys/net/")) this.sysctlFiles.set(key, path);
+		if (isSysctlPath(path)) this.sysctlFiles.set(key, path);
 		return fd;
 	}
 

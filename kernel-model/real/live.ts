@@ -4,7 +4,6 @@
  * recording, which the player then checks like every other.
  */
 
-import { O_NONBLOCK } from "../../include/linux/net.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { drawLine, drawsHeader, EPOCH, perturbLine } from "../check/exact.js";
 import { type Outcome, type PlayOptions, playScript, readScript } from "../check/player.js";
@@ -26,7 +25,16 @@ import {
 	openRequest,
 	recordedText,
 } from "./agent/marshal.js";
-import { RealSetup, type SetupAction } from "./agent/rtnetlink.js";
+import {
+	type DumpedAddress,
+	dumpRequest,
+	RealSetup,
+	RTM_GETADDR,
+	RTM_GETROUTE,
+	RTN_LOCAL,
+	readDump,
+	type SetupAction,
+} from "./agent/rtnetlink.js";
 
 /** How long a call may sleep before it is interrupted, in ms. */
 export const SLEEP_LIMIT = 250;
@@ -48,7 +56,9 @@ interface Step {
 
 const SIOCGIFINDEX = 0x8933;
 const NETLINK_ERROR_AT = 16;
-const RTF_LOCAL = 0x80000000;
+const MSG_DONTWAIT = 0x40;
+/** More than a kernel puts into one part of a dump of few things. */
+const DUMP_SIZE = 8192;
 
 /** Records the draws of an agent's kernel, program after program. */
 export class DrawRecorder {
@@ -110,21 +120,7 @@ export class DrawRecorder {
 
 /** Slots of UDP's tables, as the kernel's log says at boot; null if it does not. */
 async function udpSlots(agent: Agent): Promise<number | null> {
-	const opened = await agent.request(`0 ${openRequest("/dev/kmsg", O_NONBLOCK)}`);
-	const fd = Number(opened.split(" ")[0]);
-	if (!(fd >= 0)) return null;
-	let found: number | null = null;
-	for (let ended = false; !ended && found === null; ) {
-		const reads = new Array<string>(64).fill(`0 read ${fd} ?1024 1024`);
-		for (const answer of (await agent.requests(reads)).map(readAnswer)) {
-			ended ||= answer.result <= 0;
-			const text = Buffer.from(answer.memory[0]).toString("latin1");
-			const slots = /UDP hash table entries: ([0-9]+)/.exec(text)?.[1];
-			if (slots !== undefined) found = Number(slots);
-		}
-	}
-	await agent.request(`0 close ${fd}`);
-	return found;
+	return Number(await agent.request("udp")) || null;
 }
 
 class Recorder {
@@ -293,24 +289,32 @@ class Recorder {
 	 */
 	private async settle(): Promise<void> {
 		for (let tries = 0; tries < 200; tries++) {
-			const addresses = (await this.readTable("/proc/net/if_inet6")).map(([address]) => address);
+			const addresses = (await this.dump(RTM_GETADDR)).map((message) => message.address);
 			const local = new Set<string>();
-			for (const [to, , , , , , , , flags] of await this.readTable("/proc/net/ipv6_route")) {
-				if (Number.parseInt(flags, 16) >= RTF_LOCAL) local.add(to);
-			}
+			for (const { type, address } of await this.dump(RTM_GETROUTE))
+				if (type === RTN_LOCAL) local.add(address);
 			if (addresses.every((address) => local.has(address))) return;
 			await this.call(`nanosleep =${"00".repeat(8)}40420f0000000000 0`); // a millisecond
 		}
 	}
 
-	/** Words of the lines of a file; none where there is no such file. */
-	private async readTable(path: string): Promise<string[][]> {
-		const { result: fd } = await this.call(openRequest(path, 0));
+	/** The IPv6 addresses, or routes, of the namespace. */
+	private async dump(what: number): Promise<DumpedAddress[]> {
+		const { result: fd } = await this.call("socket 16 3 0");
 		if (fd < 0) return [];
-		const { result, memory } = await this.call(`read ${fd} ?16384 16384`);
+		const message = Buffer.from(dumpRequest(what)).toString("hex");
+		const sent = `0 sendto ${fd} =${message} ${message.length / 2} 0 0 0`;
+		const receive = `0 recvfrom ${fd} ?${DUMP_SIZE} ${DUMP_SIZE} ${MSG_DONTWAIT} 0 0`;
+		const found: DumpedAddress[] = [];
+		// The kernel answers while it is asked: what it says is there, or does not come.
+		let [, ...answers] = (await this.agent.requests([sent, receive, receive])).map(readAnswer);
+		for (let ended = false; !ended; ) {
+			for (const { result, memory } of answers)
+				ended = readDump(memory[0].subarray(0, Math.max(result, 0)), found) || result <= 0 || ended;
+			if (!ended) answers = [readAnswer(await this.agent.request(receive))];
+		}
 		await this.call(`close ${fd}`);
-		const text = Buffer.from(memory[0]).toString("latin1", 0, Math.max(result, 0)).trim();
-		return text === "" ? [] : text.split("\n").map((line) => line.split(/ +/));
+		return found;
 	}
 
 	private async call(request: string, longer = 0): Promise<CallAnswer> {

@@ -1,8 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * port-agent: makes system calls on a real kernel for inet-port-model, in a user and
- * network namespace of its own, without privileges. Everything that it does there ends
- * with it.
+ * port-agent: makes system calls on a real kernel for inet-port-model, in namespaces of its
+ * own, without privileges. Everything that it does there ends with it.
+ *
+ * The agent does not trust what it is told. Outside a virtual machine it may do this and no
+ * more, whoever started it:
+ *
+ *   - It reads its standard input and writes its standard output and error.
+ *   - It lives in a user, a network, a mount and a PID namespace of its own, and each `reset`
+ *     makes another network namespace. No device of the machine leads into them.
+ *   - It sees one directory, /proc/sys/net, which shows the settings of the network namespace
+ *     of who looks. No other file or mount can be named. The agent opens files there by
+ *     normalised paths alone.
+ *   - Started by root it has ids that nobody else on the machine has, where the machine lets
+ *     it; started by a user it has that user's id. It keeps the capabilities over its own
+ *     namespaces that tasks need for networks and user ids. It cannot get others.
+ *   - The kernel lets a task make the system calls of the table `calls` below, with arguments
+ *     as `rules` says, and those that the task needs to wait, to fork and to end. Any other
+ *     call ends the task. The agent itself has a few more, to start and to end tasks.
+ *   - A task has three descriptors of the agent's, 0 to 2, all of them /dev/null.
+ *   - Two of its processes belong to the machine: the first one, which only waits for the
+ *     end of the others, and what ends with it. When any process of the agent ends but a
+ *     task, all end.
+ *
+ * What it does not prevent: the kernel may load its modules for protocols and devices, as it
+ * does for every user, and a script uses time and memory. Where the kernel has no seccomp
+ * filters, or they are not known here for the architecture, the agent does not start. As
+ * /init of a virtual machine, the machine is its box: it has all of the machine, and filters
+ * if the kernel has them; paths are checked there as well.
  *
  * Started by hand it speaks on standard input and output. As /init of a virtual machine
  * it loads the modules that /modules/modules.order names, and speaks on the device that
@@ -18,6 +43,8 @@
  *                                 in a virtual machine, by kprobes
  *   perturb            HEX        table_perturb, 8 digits for each of its numbers
  *   perturb INDEX...   HEX        these numbers of it; both after draws only
+ *   udp                N          slots of UDP's tables as the kernel's log says, 0 if it does
+ *                                 not; in a virtual machine only
  *   TASK fork NEW      PID        a task, 0 to 63, begins another
  *   TASK exit          0          and ends
  *   TASK NAME ARG...   RESULT BEGIN END [MEMORY...] [DRAW...]
@@ -33,10 +60,12 @@
  * DRAW is KIND@CALLER=VALUE: a random number that the port allocator drew, by the function
  * that drew it; KIND is u8, u16, u32, below (VALUE/CEIL), or off4 and off6 for the u64 of
  * secure_ipv4_port_ephemeral and secure_ipv6_port_ephemeral.
- * What cannot be done is answered by "! REASON".
+ * openat takes a path below /proc/sys/net/, as =HEX with the 0 at its end, AT_FDCWD (-100),
+ * and of flags O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK and O_CLOEXEC.
+ * What cannot be done, or is not let through, is answered by "! REASON".
  *
  * Packets over lo are received by a softirq, on a busy machine some milliseconds after the
- * call that sent them has returned. So that nothing hangs on that, everything runs on one
+ * call that sent them has returned. So that nothing depends on that, everything runs on one
  * CPU, and a call that may send is answered once datagrams sent after it have come through
  * that CPU's queue.
  */
@@ -45,13 +74,21 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/netlink.h>
+#include <linux/seccomp.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +115,35 @@
 #define ARGS 6
 #define ARENA 131072
 #define REPEATED 4 /* calls in a round of repeat, at most */
-#define FIRST_FREE 1000 /* above the descriptors that the agent itself has */
+#define NET "/proc/sys/net"
+
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SECCOMP_RET_KILL_PROCESS
+#define SECCOMP_RET_KILL_PROCESS 0x80000000u
+#endif
+#ifndef SECCOMP_FILTER_FLAG_SPEC_ALLOW
+#define SECCOMP_FILTER_FLAG_SPEC_ALLOW 4
+#endif
+
+/* Calls of this machine's kind, as filters see them; 0 where filters are not known here. */
+#if defined(__x86_64__) && !defined(__ILP32__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__) && !defined(__AARCH64EB__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define ARCHITECTURE AUDIT_ARCH_RISCV64
+#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
+#define ARCHITECTURE AUDIT_ARCH_PPC64LE
+#elif defined(__loongarch64)
+#define ARCHITECTURE AUDIT_ARCH_LOONGARCH64
+#else
+#define ARCHITECTURE 0
+#endif
 
 static const struct {
 	const char *name;
@@ -88,9 +153,7 @@ static const struct {
 	CALL(socket), CALL(bind), CALL(listen), CALL(accept4), CALL(connect), CALL(getsockname),
 	CALL(getpeername), CALL(setsockopt), CALL(getsockopt), CALL(shutdown), CALL(sendto),
 	CALL(recvfrom), CALL(read), CALL(write), CALL(close), CALL(dup), CALL(dup3), CALL(fcntl),
-	CALL(openat), CALL(pread64), CALL(unshare), CALL(setuid), CALL(setresuid), CALL(setgid),
-	CALL(mount), CALL(mkdirat), CALL(finit_module), CALL(ioctl), CALL(getpid),
-	CALL(nanosleep),
+	CALL(openat), CALL(unshare), CALL(setuid), CALL(setresuid), CALL(ioctl), CALL(nanosleep),
 #ifdef SYS_accept
 	CALL(accept),
 #endif
@@ -99,24 +162,29 @@ static const struct {
 #endif
 };
 
-/* What the agent and one task share. The task sleeps until `turn` is 1 and sets it to 0. */
+/*
+ * What the agent and one task share. The task sleeps until `turn` is 1 and sets it to 0. A
+ * call may write to any memory of its task, and so to this: the agent takes an answer from
+ * here, and nothing that it relies on.
+ */
 struct slot {
 	int turn;
-	pid_t pid;
 	int limit;
 	char request[REQUEST];
 	char answer[ANSWER];
 };
 
 static struct slot *slots;
+static pid_t pids[TASKS]; /* of tasks, 0 where there is none */
 static int input, output;
+static int virtual; /* as /init of a machine */
 static int limit_ms = 1000;
-static const char *users = "0";
+static char users[16] = "0";
 
 /* Ends the agent, and the machine of which it is the first process. */
 static void leave(int status)
 {
-	if (getpid() == 1)
+	if (virtual)
 		reboot(RB_AUTOBOOT); /* QEMU has -no-reboot */
 	exit(status);
 }
@@ -125,6 +193,131 @@ static void refuse(const char *what)
 {
 	fprintf(stderr, "port-agent: %s: %s\n", what, strerror(errno));
 	leave(2);
+}
+
+/*
+ * Filters of system calls. What tasks may do with calls of the table: argument `arg` is one
+ * of `values`; other ones are answered by ENOSYS, which no call of the table returns itself.
+ */
+static const struct rule {
+	long number;
+	int arg;
+	int count;
+	unsigned int values[8];
+} rules[] = {
+	/* Descriptors and their flags: no owner that gets signals, no leases, no locks. */
+	{ SYS_fcntl, 1, 6, { F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC } },
+	{ SYS_unshare, 0, 2, { 0, CLONE_NEWNET } },
+	{ SYS_ioctl, 1, 1, { SIOCGIFINDEX } },
+	{ SYS_clone, 0, 2, { SIGCHLD, CLONE_PARENT | SIGCHLD } },
+};
+
+/* What a task itself needs, and the agent beside its tasks' calls. */
+static const long own_calls[] = {
+	SYS_futex, SYS_setitimer, SYS_clock_gettime, SYS_rt_sigreturn, SYS_restart_syscall,
+	SYS_exit, SYS_exit_group, SYS_openat2,
+};
+static const long agent_calls[] = {
+	SYS_wait4, SYS_kill, SYS_ppoll, SYS_sched_setaffinity, SYS_sched_yield, SYS_getcpu,
+	SYS_set_robust_list, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_uname, SYS_close_range,
+	SYS_prctl, SYS_seccomp, SYS_getpid, SYS_gettid, SYS_munmap, SYS_rseq,
+#ifdef SYS_poll
+	SYS_poll,
+#endif
+};
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct sock_filter program[512];
+static unsigned short program_length;
+
+static void instruction(unsigned short code, unsigned int k, unsigned char yes, unsigned char no)
+{
+	if (program_length == COUNT(program))
+		abort();
+	program[program_length++] = (struct sock_filter){ code, yes, no, k };
+}
+
+#define LOAD(field) instruction(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field), 0, 0)
+#define LOAD_ARG(n) LOAD(args[n]) /* its low half: all these machines are little-endian */
+#define RETURN(what) instruction(BPF_RET | BPF_K, what, 0, 0)
+/* What follows is for this value only. */
+#define ONLY_IF(value, length) instruction(BPF_JMP | BPF_JEQ | BPF_K, value, 0, length)
+
+static void let(long number)
+{
+	ONLY_IF(number, 1);
+	RETURN(SECCOMP_RET_ALLOW);
+}
+
+static void let_some(const struct rule *rule)
+{
+	ONLY_IF(rule->number, 2 + 2 * rule->count);
+	LOAD_ARG(rule->arg);
+	for (int i = 0; i < rule->count; i++) {
+		ONLY_IF(rule->values[i], 1);
+		RETURN(SECCOMP_RET_ALLOW);
+	}
+	RETURN(SECCOMP_RET_ERRNO | ENOSYS);
+}
+
+/*
+ * Sockets whose world is the network namespace: internet, local, and rtnetlink. Families that
+ * no kernel has may be asked for.
+ */
+static void let_sockets(void)
+{
+	ONLY_IF(SYS_socket, 15);
+	LOAD_ARG(0);
+	let(AF_INET);
+	let(AF_INET6);
+	let(AF_UNIX);
+	let(AF_UNSPEC);
+	instruction(BPF_JMP | BPF_JGE | BPF_K, 64, 3, 0); /* let */
+	ONLY_IF(AF_NETLINK, 3); /* or not */
+	LOAD_ARG(2);
+	let(NETLINK_ROUTE);
+	RETURN(SECCOMP_RET_ERRNO | ENOSYS);
+}
+
+/* Of this process and those that it begins, from now on. */
+static int filter(int is_agent)
+{
+	struct sock_fprog all = { .filter = program };
+
+	program_length = 0;
+	LOAD(arch);
+	instruction(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
+	RETURN(SECCOMP_RET_KILL_PROCESS);
+	LOAD(nr);
+	/* What is not found in here is cut short: x86's other numbers among them. */
+	let_sockets();
+	for (size_t i = 0; i < COUNT(rules); i++)
+		let_some(&rules[i]);
+	for (size_t i = 0; i < COUNT(calls); i++)
+		let(calls[i].number);
+	for (size_t i = 0; i < COUNT(own_calls); i++)
+		let(own_calls[i]);
+	for (size_t i = 0; is_agent && i < COUNT(agent_calls); i++)
+		let(agent_calls[i]);
+	RETURN(is_agent ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_KILL_PROCESS);
+	all.len = program_length;
+	if (ARCHITECTURE == 0) {
+		errno = ENOSYS;
+		return -1;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	/* No mitigation that slows down every call: nothing runs here that others wrote. */
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &all) == 0)
+		return 0;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all, 0, 0);
+}
+
+/* A machine's kernel may do without. */
+static void filter_task(void)
+{
+	if (filter(0) < 0 && !virtual)
+		refuse("no seccomp filter of its own");
 }
 
 static void futex(int *word, int operation, int value, const struct timespec *timeout)
@@ -151,13 +344,6 @@ static unsigned long long now(void)
 static void interrupted(int signal)
 {
 	(void)signal;
-}
-
-/* Ends with the agent. Changing the user undoes it, so it is said again. */
-static void end_with_agent(void)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 1);
 }
 
 struct memory {
@@ -243,6 +429,40 @@ static long number_of(const char *name)
 	return -1;
 }
 
+/* A file below /proc/sys/net, or -ENOSYS for what is none that a task may open. */
+static long open_sysctl(const long *args)
+{
+	struct {
+		uint64_t flags, mode, resolve;
+	} how = { .flags = args[2], .resolve = 0x04 | 0x02 | 0x08 | 0x01 };
+	/* RESOLVE_NO_SYMLINKS, NO_MAGICLINKS, BENEATH and NO_XDEV */
+	const char *path = (const char *)args[1], *end = (const char *)arena + sizeof(arena);
+	size_t length;
+	long result;
+
+	if ((int)args[0] != AT_FDCWD || path < (const char *)arena || path >= end ||
+	    (args[2] & ~(long)(O_ACCMODE | O_NONBLOCK | O_CLOEXEC)) != 0)
+		return -ENOSYS;
+	length = strnlen(path, end - path);
+	if (length >= PATH_MAX || path + length == end || strncmp(path, NET "/", strlen(NET "/")) != 0)
+		return -ENOSYS;
+	path += strlen(NET "/");
+	for (const char *part = path;; part++) {
+		size_t size = strcspn(part, "/");
+
+		if (size == 0 || (size <= 2 && strncmp(part, "..", size) == 0))
+			return -ENOSYS;
+		part += size;
+		if (*part == '\0')
+			break;
+	}
+	/* The working directory is /proc/sys/net. */
+	result = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	if (result < 0 && errno == ENOSYS) /* older than Linux 5.6: the mount namespace is enough */
+		result = syscall(SYS_openat, AT_FDCWD, path, (int)args[2] | O_NOFOLLOW, 0);
+	return result < 0 ? -errno : result;
+}
+
 /* Makes one call; what it returns, and when it began and ended. */
 static long make_call(const struct slot *slot, long number, const long *args,
 		      unsigned long long *begin, unsigned long long *end)
@@ -254,9 +474,13 @@ static long make_call(const struct slot *slot, long number, const long *args,
 	if (slot->limit > 0)
 		setitimer(ITIMER_REAL, &timer, NULL);
 	*begin = now();
-	result = syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
-	if (result < 0)
-		result = -errno;
+	if (number == SYS_openat) {
+		result = open_sysctl(args);
+	} else {
+		result = syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+		if (result < 0)
+			result = -errno;
+	}
 	*end = now();
 	if (slot->limit > 0) {
 		memset(&timer, 0, sizeof(timer));
@@ -312,6 +536,10 @@ static void answer_repeat(struct slot *slot, char *rest)
 			result = make_call(slot, round[i].number, round[i].args, &begin, &end);
 			if (i == 0)
 				first = result;
+			if (result == -ENOSYS) {
+				snprintf(slot->answer, ANSWER, "! not let through: a call to repeat");
+				return;
+			}
 			if (slot->answer + ANSWER - out < 64) {
 				snprintf(slot->answer, ANSWER, "! more answers than can be shown");
 				return;
@@ -346,8 +574,10 @@ static void answer_call(struct slot *slot, char *name, char *rest)
 		}
 	}
 	result = make_call(slot, number, args, &begin, &end);
-	if (number == SYS_setuid || number == SYS_setresuid)
-		end_with_agent();
+	if (result == -ENOSYS) { /* as filters say it; no call of the table does */
+		snprintf(slot->answer, ANSWER, "! not let through: %.40s with these arguments", name);
+		return;
+	}
 	out = slot->answer + sprintf(slot->answer, "%ld %llu %llu", result, begin, end);
 	for (int i = 0; i < count; i++) {
 		if (shown[i].size * 2 + 2 > (size_t)(slot->answer + ANSWER - out)) {
@@ -377,16 +607,14 @@ static void serve(struct slot *slot)
 		if (strcmp(name, "exit") == 0)
 			_exit(0);
 		if (strcmp(name, "fork") == 0) {
-			struct slot *other = &slots[atoi(rest)];
+			struct slot *other = &slots[atoi(rest) & (TASKS - 1)];
 			/* A sibling, so that the agent can wait for it. */
 			long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 
 			if (pid == 0) {
 				slot = other;
-				end_with_agent();
 				continue;
 			}
-			other->pid = pid;
 			sprintf(slot->answer, "%ld", pid < 0 ? (long)-errno : pid);
 		} else if (strcmp(name, "repeat") == 0 && rest != NULL) {
 			answer_repeat(slot, rest);
@@ -401,71 +629,27 @@ static void serve(struct slot *slot)
 
 static int drain_from = -1, drain_to = -1;
 
-/* In a child: makes a pair of datagram sockets in a network of its own and passes them on. */
-static void make_drain(int virtual, int channel)
+/* A pair of datagram sockets, over the lo of the agent's own network namespace. */
+static void open_drain(void)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	char control[CMSG_SPACE(2 * sizeof(int))] = { 0 }, byte = '.';
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
-				  .msg_controllen = sizeof(control) };
 	struct ifreq lo = { .ifr_name = "lo" };
 	socklen_t length = sizeof(name);
-	struct cmsghdr *header;
-	int fds[2], warm;
+	int warm;
 
-	if (unshare(virtual ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
-		refuse("no network namespace of its own");
-	fds[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	fds[1] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	drain_to = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	drain_from = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	lo.ifr_flags = IFF_UP | IFF_RUNNING;
-	if (ioctl(fds[0], SIOCSIFFLAGS, &lo) < 0 ||
-	    bind(fds[1], (struct sockaddr *)&name, length) < 0 ||
-	    getsockname(fds[1], (struct sockaddr *)&name, &length) < 0 ||
-	    connect(fds[0], (struct sockaddr *)&name, length) < 0)
+	if (ioctl(drain_to, SIOCSIFFLAGS, &lo) < 0 ||
+	    bind(drain_from, (struct sockaddr *)&name, length) < 0 ||
+	    getsockname(drain_from, (struct sockaddr *)&name, &length) < 0 ||
+	    connect(drain_to, (struct sockaddr *)&name, length) < 0)
 		refuse("datagrams over lo");
 	/* The first connect() of a kernel's life fills table_perturb, so that it can be read. */
 	warm = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (connect(warm, (struct sockaddr *)&name, length) == 0)
 		refuse("a connection to nobody");
-	header = CMSG_FIRSTHDR(&message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(fds));
-	memcpy(CMSG_DATA(header), fds, sizeof(fds));
-	if (sendmsg(channel, &message, 0) != 1)
-		refuse("sendmsg");
-	_exit(0);
-}
-
-static void open_drain(int virtual)
-{
-	char control[CMSG_SPACE(2 * sizeof(int))], byte;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	struct cmsghdr *header;
-	int channel[2], fds[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
-		refuse("socketpair");
-	pid = fork();
-	if (pid == 0) {
-		close(channel[0]);
-		make_drain(virtual, channel[1]);
-	}
-	close(channel[1]);
-	if (recvmsg(channel[0], &message, MSG_CMSG_CLOEXEC) != 1)
-		leave(2); /* it said why */
-	header = CMSG_FIRSTHDR(&message);
-	if (header == NULL || header->cmsg_len != CMSG_LEN(sizeof(fds)))
-		leave(2);
-	memcpy(fds, CMSG_DATA(header), sizeof(fds));
-	drain_to = fds[0];
-	drain_from = fds[1];
-	waitpid(pid, NULL, 0);
-	close(channel[0]);
+	close(warm);
 }
 
 /* How often a packet calls for another one, at most: SYN, SYN ACK, ACK, FIN and its ACKs. */
@@ -509,13 +693,59 @@ static void stay(void)
 		refuse("sched_setaffinity");
 }
 
-static void write_file(const char *path, const char *text)
+/* Everything from one descriptor on. */
+static void close_from(int first)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	struct rlimit files;
 
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		refuse(path);
-	close(fd);
+	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == RLIM_INFINITY)
+		files.rlim_cur = 1 << 20;
+	for (rlim_t fd = first; fd < files.rlim_cur; fd++)
+		close(fd);
+}
+
+static int write_file(int pid, const char *name, const char *text)
+{
+	char path[64];
+	int fd, done;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/*
+ * If the agent is privileged, many users, that nobody else on the machine is: root of the
+ * machine owns files and settings. Its own user as root if not.
+ */
+static void map_users(pid_t pid)
+{
+	static const struct {
+		unsigned int first, count;
+	} ranges[] = { { 0x70000000, 65535 }, { 100000, 65535 }, { 1, 65534 } };
+	char line[64];
+
+	for (size_t i = 0; geteuid() == 0 && i < COUNT(ranges); i++) {
+		snprintf(line, sizeof(line), "0 %u %u", ranges[i].first, ranges[i].count);
+		if (!write_file(pid, "uid_map", line))
+			continue;
+		if (!write_file(pid, "gid_map", line))
+			refuse("/proc/PID/gid_map");
+		snprintf(users, sizeof(users), "0-%u", ranges[i].count - 1);
+		return;
+	}
+	snprintf(line, sizeof(line), "0 %u 1", geteuid());
+	if (!write_file(pid, "uid_map", line))
+		refuse("/proc/PID/uid_map");
+	write_file(pid, "setgroups", "deny"); /* some kernels have none */
+	snprintf(line, sizeof(line), "0 %u 1", getegid());
+	if (!write_file(pid, "gid_map", line))
+		refuse("/proc/PID/gid_map");
 }
 
 static void namespace_of(const char *path, struct stat *stat_of)
@@ -524,107 +754,144 @@ static void namespace_of(const char *path, struct stat *stat_of)
 		refuse(path);
 }
 
-/* In the process that becomes task 0: leaves every namespace in which a packet could get out. */
-static void enter_namespaces(int virtual, int ready[2], int go[2])
+/* The first process, which stays outside: maps users, and waits for the end. */
+static void stay_outside(pid_t pid, int go)
+{
+	int status;
+
+	map_users(pid);
+	if (write(go, users, sizeof(users)) != sizeof(users))
+		refuse("pipe");
+	close(input);
+	close(output);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			exit(2);
+	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+}
+
+/* The one directory that can be seen from now on, and the root of all paths. */
+static void hide_files(void)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount(NET, NET, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(NET) < 0)
+		refuse("no mount namespace of its own");
+	/* The old root comes to lie over the new one, and goes. An initramfs cannot. */
+	if (syscall(SYS_pivot_root, ".", ".") == 0) {
+		if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+			refuse("cannot leave the machine's files");
+	} else if (errno != EINVAL || chroot(".") < 0 || chdir("/") < 0) {
+		refuse("cannot leave the machine's files");
+	}
+}
+
+/* Outside a virtual machine: into namespaces of which no packet, path or signal gets out. */
+static void enter_box(void)
 {
 	struct stat before, after;
-	struct sigaction action = { .sa_handler = interrupted };
-	char byte = '.';
+	struct pollfd outside;
+	int go[2], null;
+	pid_t pid;
 
-	end_with_agent();
+	for (int fd = 0; fd < 3; fd++) /* one that is closed would be another's soon */
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			refuse("/dev/null");
+	close_from(3);
+	input = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		refuse("/dev/null");
+	close(null);
 	namespace_of("/proc/self/ns/net", &before);
-	if (unshare(virtual ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
-		refuse("no network namespace of its own");
+	if (pipe2(go, O_CLOEXEC) < 0)
+		refuse("pipe");
+	pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | SIGCHLD,
+		      0, 0, 0, 0);
+	if (pid < 0)
+		refuse("no user, network, mount and PID namespaces of its own");
+	if (pid > 0) {
+		close(go[0]);
+		stay_outside(pid, go[1]);
+	}
+	close(go[1]);
+	if (read(go[0], users, sizeof(users)) != sizeof(users))
+		_exit(2);
 	namespace_of("/proc/self/ns/net", &after);
 	if (before.st_ino == after.st_ino && before.st_dev == after.st_dev) {
 		errno = EPERM;
 		refuse("still in the network namespace of the machine");
 	}
-	if (write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 1)
-		_exit(2);
-	sigaction(SIGALRM, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	if (!virtual && setresuid(0, 0, 0) < 0)
+	setgroups(0, NULL); /* a user may not */
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		refuse("setresuid");
-	end_with_agent();
-	for (int fd = 3; fd < FIRST_FREE; fd++)
-		close(fd);
-	for (int fd = 0; fd < 3; fd++) {
-		close(fd);
-		if (open("/dev/null", O_RDWR) < 0)
-			_exit(2);
-	}
+	hide_files();
+	/* After what undoes it. The first process may have ended before. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	outside = (struct pollfd){ .fd = go[0] };
+	if (poll(&outside, 1, 0) != 0)
+		_exit(2);
+	close(go[0]);
 }
 
-/* All users if the agent is privileged, its own as root if not. */
-static void map_users(pid_t pid)
+/* What only the start needed. */
+static void give_up_the_rest(void)
 {
-	char path[64], line[64];
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
-	int fd;
+	const uint64_t kept = 1ull << CAP_KILL | 1ull << CAP_SETUID | 1ull << CAP_NET_BIND_SERVICE |
+			      1ull << CAP_NET_ADMIN | 1ull << CAP_NET_RAW | 1ull << CAP_SYS_ADMIN;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = kept, .permitted = kept },
+		{ .effective = kept >> 32, .permitted = kept >> 32 },
+	};
 
-	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && uid == 0 && write(fd, "0 0 65535", 9) == 9) {
-		users = "0-65534";
-	} else {
-		snprintf(line, sizeof(line), "0 %u 1", uid);
-		write_file(path, line);
-	}
-	close(fd);
-	snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, "deny", 4) < 0)
-		errno = 0; /* some kernels have none */
-	close(fd);
-	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	snprintf(line, sizeof(line), "0 %u 1", gid);
-	write_file(path, line);
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if ((kept >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			refuse("capabilities");
+	if (syscall(SYS_capset, &header, data) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		refuse("capabilities");
+	if (filter(1) < 0)
+		refuse("no seccomp filter of its own (a virtual machine needs none)");
 }
 
-static void end_task(struct slot *slot)
+static void end_task(int task)
 {
-	if (slot->pid <= 0)
+	if (pids[task] <= 0)
 		return;
-	kill(slot->pid, SIGKILL);
-	while (waitpid(slot->pid, NULL, __WALL) < 0 && errno == EINTR)
+	kill(pids[task], SIGKILL);
+	while (waitpid(pids[task], NULL, __WALL) < 0 && errno == EINTR)
 		continue;
-	slot->pid = 0;
-	slot->turn = 0;
+	pids[task] = 0;
+	slots[task].turn = 0;
 }
 
-static int begin(int virtual)
+/* In the process that becomes task 0. */
+static void begin_task(void)
 {
-	int ready[2], go[2], status;
-	char byte;
+	struct sigaction action = { .sa_handler = interrupted };
+
+	if (unshare(CLONE_NEWNET) < 0)
+		refuse("no network namespace of its own");
+	sigaction(SIGALRM, &action, NULL);
+	dup2(STDIN_FILENO, STDERR_FILENO);
+	close_from(3);
+	filter_task();
+	serve(&slots[0]);
+}
+
+static int begin(void)
+{
 	pid_t pid;
 
 	for (int task = 0; task < TASKS; task++)
-		end_task(&slots[task]);
+		end_task(task);
 	stay();
-	if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
-		refuse("pipe");
-	pid = fork();
+	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		refuse("fork");
-	if (pid == 0) {
-		enter_namespaces(virtual, ready, go);
-		serve(&slots[0]);
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1) {
-		waitpid(pid, &status, 0);
-		leave(2); /* it said why */
-	}
-	if (!virtual)
-		map_users(pid);
-	if (write(go[1], &byte, 1) != 1)
-		refuse("pipe");
-	close(ready[0]);
-	close(go[0]);
-	close(go[1]);
-	slots[0].pid = pid;
+	if (pid == 0)
+		begin_task();
+	pids[0] = pid;
 	return pid;
 }
 
@@ -851,26 +1118,47 @@ static void answerf(const char *format, ...)
 	answer(text);
 }
 
-/* Waits for a task's answer, which does not come if the task has ended. */
-static void await_task(struct slot *slot)
+/* Nobody will read answers any more. */
+static int is_alone(void)
 {
+	struct pollfd reader = { .fd = output };
+
+	return poll(&reader, 1, 0) == 1 && (reader.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
+}
+
+/* Waits for a task's answer, which does not come if the task has ended; NULL then. */
+static const char *await_task(int task)
+{
+	static char text[ANSWER];
 	const struct timespec second = { 1, 0 };
-	int task = slot - slots;
+	struct slot *slot = &slots[task];
+	size_t length;
 
 	pass_turn(slot, 1);
 	while (__atomic_load_n(&slot->turn, __ATOMIC_SEQ_CST) == 1) {
 		futex(&slot->turn, FUTEX_WAIT, 1, &second);
-		if (__atomic_load_n(&slot->turn, __ATOMIC_SEQ_CST) == 1 &&
-		    waitpid(slot->pid, NULL, WNOHANG | __WALL) != 0) {
-			slot->pid = 0;
+		if (__atomic_load_n(&slot->turn, __ATOMIC_SEQ_CST) != 1)
+			break;
+		if (is_alone())
+			leave(0);
+		if (waitpid(pids[task], NULL, WNOHANG | __WALL) != 0) {
+			pids[task] = 0;
 			slot->turn = 0;
 			answerf("! task %d has ended", task);
-			return;
+			return NULL;
 		}
 	}
+	/* The task may be writing to it still. */
+	length = strnlen(slot->answer, ANSWER - 1);
+	memcpy(text, slot->answer, length);
+	text[length] = '\0';
+	for (char *at = text; at < text + length; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
 	if (trace_pipe >= 0)
-		add_draws(slot->answer, ANSWER);
-	answer(slot->answer);
+		add_draws(text, ANSWER);
+	answer(text);
+	return text;
 }
 
 /* Numbers of table_perturb, all or those of the given indices. */
@@ -900,19 +1188,26 @@ static void answer_perturb(char *indices)
 	answer(text);
 }
 
-static void to_task(char *word, char *rest)
+/* A task's number; -1 if the word is none. */
+static int task_of(const char *word)
 {
 	char *end;
-	long task = strtol(word, &end, 10), other;
-	struct slot *slot = &slots[task >= 0 && task < TASKS ? task : 0];
-	int sends;
+	long task = strtol(word, &end, 10);
 
-	if (*end != '\0' || task < 0 || task >= TASKS || rest == NULL) {
+	return *word == '\0' || *end != '\0' || task < 0 || task >= TASKS ? -1 : task;
+}
+
+static void to_task(const char *word, const char *rest)
+{
+	int task = task_of(word), other = -1;
+	const char *said;
+
+	if (task < 0 || rest == NULL) {
 		answerf("! request %.40s", word);
 		return;
 	}
-	if (slot->pid <= 0) {
-		answerf("! no task %ld", task);
+	if (pids[task] <= 0) {
+		answerf("! no task %d", task);
 		return;
 	}
 	if (strlen(rest) >= REQUEST) {
@@ -920,31 +1215,55 @@ static void to_task(char *word, char *rest)
 		return;
 	}
 	if (strcmp(rest, "exit") == 0) {
-		strcpy(slot->request, rest);
-		pass_turn(slot, 1);
-		while (waitpid(slot->pid, NULL, __WALL) < 0 && errno == EINTR)
-			continue;
-		slot->pid = 0;
-		slot->turn = 0;
+		end_task(task);
 		drain();
 		answer("0");
 		return;
 	}
-	if (strncmp(rest, "fork ", 5) == 0) {
-		other = strtol(rest + 5, NULL, 10);
-		if (other < 0 || other >= TASKS || slots[other].pid > 0) {
-			answerf("! task %ld exists, or cannot", other);
+	if (strncmp(rest, "fork", 4) == 0 && (rest[4] == ' ' || rest[4] == '\0')) {
+		other = rest[4] == ' ' ? task_of(rest + 5) : -1;
+		if (other < 0 || pids[other] > 0) {
+			answerf("! task %.40s exists, or cannot", rest[4] == ' ' ? rest + 5 : "");
 			return;
 		}
 		slots[other].turn = 0;
-	} else {
-		slot->limit = limit_ms;
 	}
-	sends = may_send(rest);
-	strcpy(slot->request, rest);
-	await_task(slot);
-	if (sends)
+	slots[task].limit = limit_ms;
+	strcpy(slots[task].request, rest);
+	said = await_task(task);
+	if (other >= 0 && said != NULL) {
+		long pid = strtol(said, NULL, 10);
+
+		/* Of all processes that the agent can see, only tasks are its children. */
+		if (pid > 1 && waitpid(pid, NULL, WNOHANG | __WALL) == 0)
+			pids[other] = pid;
+	}
+	if (may_send(rest))
 		drain();
+}
+
+/* Slots of UDP's tables, as the kernel's log says; 0 if it does not. */
+static long udp_slots(void)
+{
+	static const char said[] = "UDP hash table entries: ";
+	char record[8192], *at;
+	long slots_said = 0;
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	while (log >= 0 && slots_said == 0) {
+		ssize_t n = read(log, record, sizeof(record) - 1);
+
+		if (n < 0 && errno == EPIPE) /* records were overwritten meanwhile */
+			continue;
+		if (n <= 0)
+			break;
+		record[n] = '\0';
+		at = strstr(record, said);
+		if (at != NULL)
+			slots_said = strtol(at + strlen(said), NULL, 10);
+	}
+	close(log);
+	return slots_said;
 }
 
 /* Debian's 6.1.0-56 is 6.1.192, say, which it names in its version alone. */
@@ -959,7 +1278,7 @@ static const char *release_of(struct utsname *system)
 	return version;
 }
 
-static void request(char *line, int virtual)
+static void request(char *line)
 {
 	char *rest = line, *word = strsep(&rest, " ");
 	struct utsname system;
@@ -969,14 +1288,18 @@ static void request(char *line, int virtual)
 		answerf("port-agent 1 %s %s", release_of(&system), users);
 	} else if (strcmp(word, "reset") == 0) {
 		flush();
-		answerf("%d", begin(virtual));
+		answerf("%d", begin());
 	} else if (strcmp(word, "limit") == 0 && rest != NULL) {
-		limit_ms = atoi(rest);
+		long limit = strtol(rest, NULL, 10);
+
+		limit_ms = limit < 0 || limit > 3600000 ? 0 : limit;
 		answer("0");
 	} else if (strcmp(word, "draws") == 0) {
 		const char *fault = virtual ? begin_draws() : "this is no virtual machine";
 
 		answerf(fault == NULL ? "0" : "! %s", fault);
+	} else if (strcmp(word, "udp") == 0) {
+		answerf(virtual ? "%ld" : "! this is no virtual machine", virtual ? udp_slots() : 0);
 	} else if (strcmp(word, "perturb") == 0) {
 		answer_perturb(rest);
 	} else {
@@ -1043,8 +1366,11 @@ static void become_init(void)
 	device = device == NULL ? "/dev/ttyS0" : device + strlen("agent=");
 	device[strcspn(device, " \n")] = '\0';
 	/* A console, should there be none: 0 to 2 are taken, and errors can be seen. */
-	while (open("/dev/console", O_RDWR) == 0)
-		continue;
+	do
+		fd = open("/dev/console", O_RDWR);
+	while (fd >= 0 && fd < STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
 	load_modules();
 	fd = open_device(device);
 	if (tcgetattr(fd, &raw) == 0) {
@@ -1052,33 +1378,44 @@ static void become_init(void)
 		tcsetattr(fd, TCSANOW, &raw);
 	}
 	input = output = fd;
-	users = "0-65534";
+	strcpy(users, "0-65534");
+	fd = open("/dev/null", O_RDWR);
+	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
+		refuse("/dev/null");
+	close(fd);
+	if (unshare(CLONE_NEWNET) < 0)
+		refuse("no network namespace of its own");
+	if (chdir(NET) < 0)
+		refuse(NET);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static char in[1 << 20];
+	const struct rlimit none = { 0, 0 };
 	size_t used = 0;
-	int virtual = getpid() == 1;
 	struct rlimit files;
 
+	/* A container's first process is another thing. */
+	virtual = getpid() == 1 && argc > 0 && strcmp(argv[0], "/init") == 0;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+	setrlimit(RLIMIT_CORE, &none);
 	signal(SIGPIPE, SIG_IGN);
-	if (virtual) {
+	if (virtual)
 		become_init();
-	} else {
-		input = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-		output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	}
+	else
+		enter_box();
 	slots = mmap(NULL, TASKS * sizeof(*slots), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (slots == MAP_FAILED)
 		refuse("mmap");
-	open_drain(virtual);
-	begin(virtual);
+	open_drain();
+	if (!virtual)
+		give_up_the_rest();
+	begin();
 	for (;;) {
 		char *line = in, *newline;
 		ssize_t n = read(input, in + used, sizeof(in) - used);
@@ -1090,7 +1427,7 @@ int main(void)
 		used += n;
 		while ((newline = memchr(line, '\n', in + used - line)) != NULL) {
 			*newline = '\0';
-			request(line, virtual);
+			request(line);
 			line = newline + 1;
 		}
 		used -= line - in;
@@ -1102,6 +1439,6 @@ int main(void)
 		flush();
 	}
 	for (int task = 0; task < TASKS; task++)
-		end_task(&slots[task]);
+		end_task(task);
 	leave(0);
 }

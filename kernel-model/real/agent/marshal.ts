@@ -15,6 +15,7 @@ import { EINTR, errnoName } from "../../../include/uapi/asm-generic/errno.js";
 import { type Address, fromSockaddr, toSockaddr } from "../../machine/address.js";
 import type { Operands } from "../../script/operands.js";
 import { type Arg, type CallLine, formatCall, type Value } from "../../script/strace.js";
+import { isSysctlPath, SYSCTL_PATH } from "../../script/sysctl_path.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../../script/values.js";
 import type { CallAnswer } from "./agent.js";
 
@@ -31,6 +32,20 @@ const ADDRESS_SIZE = SIZEOF_SOCKADDR_STORAGE + 32;
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
 export const O_WRONLY = 1;
+const ACCESS_MODES: ReadonlyMap<string, number> = new Map([
+	["O_RDONLY", 0],
+	["O_WRONLY", O_WRONLY],
+	["O_RDWR", 2],
+]);
+
+/** How a file is opened; to write to it where the script leaves that out. */
+function accessMode(flags: Arg | undefined): number {
+	const value = flags?.value;
+	if (value?.kind === "int") return value.value & 3;
+	if (value?.kind !== "flags") return O_WRONLY;
+	const modes = [...ACCESS_MODES].filter(([mode]) => value.names.includes(mode));
+	return modes[0]?.[1] ?? 0;
+}
 
 /** Opens a file, by its whole path. */
 export function openRequest(path: string, flags: number): string {
@@ -179,10 +194,12 @@ export class Marshaller {
 				return plain(operands.int(0, "a user"));
 			case "setresuid":
 				return plain(...[0, 1, 2].map((index) => operands.int(index, "a user")));
+			case "open":
 			case "openat": {
-				// Sysctl files alone, to write to them.
-				const request = openRequest(operands.string(1, "a path"), O_WRONLY);
-				return { request, args: () => call.args };
+				const index = name === "open" ? 0 : 1;
+				const path = operands.string(index, SYSCTL_PATH);
+				if (!isSysctlPath(path)) throw operands.error(call.args[index]?.value, SYSCTL_PATH);
+				return { request: openRequest(path, accessMode(call.args[index + 1])), args: () => call.args };
 			}
 			case "unshare":
 				return plain(operands.int(0, "flags"));

@@ -10,11 +10,16 @@ import type { SetupTarget } from "../../script/setup.js";
 
 const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
+export const RTM_GETADDR = 22;
 const RTM_DELADDR = 21;
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
+export const RTM_GETROUTE = 26;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
+const NLM_F_DUMP = 0x300;
 const NLM_F_REPLACE = 0x100;
 const NLM_F_EXCL = 0x200;
 const NLM_F_CREATE = 0x400;
@@ -52,6 +57,7 @@ const RTPROT_BOOT = 3;
 const SCOPES = { global: 0, link: 253, host: 254 } as const;
 const SCOPE_NOWHERE = 255;
 const TABLES: Readonly<Record<string, number>> = { default: 253, main: 254, local: 255 };
+export const RTN_LOCAL = 2;
 const TYPES = { unicast: 1, local: 2, blackhole: 6, unreachable: 7, prohibit: 8 } as const;
 
 /** One thing to do. Of a message, the devices that it names by index are looked up before. */
@@ -116,6 +122,48 @@ function prefixOf(value: string): Prefix {
 		...[...words].flatMap((w) => [w >>> 24, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]),
 	);
 	return { family, bytes, length: plen };
+}
+
+/** Asks for all IPv6 addresses, or routes, of a namespace. */
+export function dumpRequest(type: number): Uint8Array {
+	const message = nlmsg(type, NLM_F_DUMP, u8(AF_INET6, 0, 0, 0), u32(0, 0));
+	message[6] &= ~NLM_F_ACK;
+	return message;
+}
+
+/** An address, or a route to one. */
+export interface DumpedAddress {
+	/** Of a route: RTN_LOCAL or others. */
+	type: number;
+	/** In hex. */
+	address: string;
+}
+
+/** Reads one part of a dump; whether it was the last one. */
+export function readDump(part: Uint8Array, found: DumpedAddress[]): boolean {
+	const view = new DataView(part.buffer, part.byteOffset, part.length);
+	for (let at = 0; at + 16 <= part.length; ) {
+		const size = view.getUint32(at, true);
+		const type = view.getUint16(at + 4, true);
+		if (size < 16 || type === NLMSG_DONE || type === NLMSG_ERROR) return true;
+		const end = Math.min(at + size, part.length);
+		const route = type === RTM_NEWROUTE;
+		let attribute = at + 16 + (route ? 12 : 8);
+		while (attribute + 4 <= end) {
+			const length = view.getUint16(attribute, true);
+			if (length < 4) break;
+			if (view.getUint16(attribute + 2, true) === (route ? RTA_DST : IFA_ADDRESS)) {
+				const bytes = part.subarray(attribute + 4, Math.min(attribute + length, end));
+				found.push({
+					type: route ? part[at + 16 + 7] : 0,
+					address: Buffer.from(bytes).toString("hex"),
+				});
+			}
+			attribute += (length + 3) & ~3;
+		}
+		at += (size + 3) & ~3;
+	}
+	return false;
 }
 
 /** Collects what set-up commands ask of a real kernel, in order. */

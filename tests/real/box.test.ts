@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Nothing that `live`, or the agent itself, is given changes a file, a name or a setting
+ * outside its namespaces; and when any part ends, nothing stays.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import {
+	chmodSync,
+	copyFileSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readScript } from "../../kernel-model/check/player.js";
+import { Agent, agentBinary } from "../../kernel-model/real/agent/agent.js";
+import { recordScript } from "../../kernel-model/real/live.js";
+import { ScriptError } from "../../kernel-model/script/strace.js";
+
+const MAIN = fileURLToPath(new URL("../../dist/kernel-model/cli/main.js", import.meta.url));
+
+/** Why the agent cannot run here, null if it can. */
+function obstacle(): string | null {
+	if (spawnSync("cc", ["--version"]).status !== 0) return "no C compiler (cc)";
+	if (spawnSync("unshare", ["-rn", "true"]).status !== 0) return "no user namespaces (unshare -rn)";
+	return null;
+}
+const missing = obstacle();
+const skipped = missing === null ? "" : `: skipped, ${missing}`;
+
+const isRoot = process.getuid?.() === 0;
+const NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+const asUser = isRoot && spawnSync("sh", ["-c", `${NOBODY} true`]).status === 0;
+
+const folder = mkdtempSync(join(tmpdir(), "inet-port-model-box-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+chmodSync(folder, 0o755);
+
+const hex = (text: string) => Buffer.from(text).toString("hex");
+const openOf = (path: string, flags = 1) => `0 openat -100 =${hex(path)}00 ${flags} 0`;
+
+/** Processes below one, itself not included. */
+function descendants(pid: number): number[] {
+	const found: number[] = [];
+	const parents = new Map<number, number>();
+	for (const name of readdirSync("/proc")) {
+		if (!/^[0-9]+$/.test(name)) continue;
+		try {
+			const stat = readFileSync(`/proc/${name}/stat`, "latin1");
+			parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+		} catch {
+			// It has ended meanwhile.
+		}
+	}
+	for (let more = [pid]; more.length > 0; ) {
+		more = [...parents].filter(([, parent]) => more.includes(parent)).map(([child]) => child);
+		found.push(...more);
+	}
+	return found;
+}
+
+const alive = (pid: number) => existsSync(`/proc/${pid}/stat`) && stateOf(pid) !== "Z";
+function stateOf(pid: number): string {
+	try {
+		const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+		return stat[stat.lastIndexOf(")") + 2];
+	} catch {
+		return "Z";
+	}
+}
+
+async function until(what: () => boolean): Promise<boolean> {
+	for (let tries = 0; tries < 200; tries++) {
+		if (what()) return true;
+		await new Promise((resolve) => setTimeout(resolve, 50));
+	}
+	return false;
+}
+
+const users = [isRoot ? "root" : "this user", ...(asUser ? ["a user"] : [])];
+
+describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user) => {
+	let agent: Agent;
+	let target: string;
+	const play = (text: string) => recordScript(readScript(text, "script"), agent);
+
+	beforeAll(async () => {
+		target = join(folder, user.replaceAll(" ", "-"));
+		writeFileSync(target, "mine");
+		chmodSync(target, 0o666);
+		symlinkSync(target, `${target}.link`);
+		if (user !== "a user") {
+			agent = await Agent.start();
+			return;
+		}
+		const binary = join(folder, "agent");
+		copyFileSync(agentBinary(), binary);
+		chmodSync(binary, 0o755);
+		agent = await Agent.start(`exec ${NOBODY} ${binary}`);
+	});
+	afterAll(() => agent.end());
+
+	const paths = (): string[] => [
+		target,
+		`${target}.link`,
+		`/proc/sys/net/../../..${target}`,
+		`/proc/sys/net/ipv4/../../../..${target}`,
+		`/proc/self/root${target}`,
+		`/proc/1/root${target}`,
+		`/${target}`,
+		`.${target}`,
+		"/proc/sys/net/../kernel/hostname",
+		"/proc/sys/net/ipv4/../../kernel/hostname",
+		"/proc/sys/net//../kernel/hostname",
+		"/proc/sys//net/ipv4/ip_default_ttl",
+		"//proc/sys/net/ipv4/ip_default_ttl",
+		"/proc/sys/net/./ipv4/ip_default_ttl",
+		"/proc/sys/net/ipv4//ip_default_ttl",
+		"/proc/sys/net/ipv4/ip_default_ttl/.",
+		"/proc/sys/net/ipv4/ip_default_ttl/",
+		"/proc/sys/net/ipv4/..",
+		"/proc/sys/net/",
+		"/proc/sys/net",
+		"/proc/sys/network/x",
+		"/proc/sys/kernel/hostname",
+		"proc/sys/net/ipv4/ip_default_ttl",
+		"ipv4/ip_default_ttl",
+		"../kernel/hostname",
+		"/ipv4/ip_default_ttl",
+		"",
+		".",
+		"/",
+		"/dev/null",
+		"/proc/self/mem",
+		"/proc/thread-self/mem",
+	];
+
+	it("opens no path outside /proc/sys/net/", async () => {
+		for (const path of paths()) {
+			const text = `openat(AT_FDCWD, ${JSON.stringify(path)}, O_WRONLY)\nwrite(3, "gone", 4)\n`;
+			await expect(play(text), path).rejects.toThrow(ScriptError);
+			await expect(play(text), path).rejects.toThrow(/^script:1:1[0-9]: expected the path/);
+		}
+		expect(readFileSync(target, "utf8")).toBe("mine");
+	});
+
+	it("is not believed by the agent, whatever path it is sent", async () => {
+		await agent.request("reset");
+		for (const path of [...paths(), `${target}\0x`]) {
+			for (const flags of [0, 1, 2, 0o1101, 0o200000]) {
+				const answer = await agent.request(openOf(path, flags));
+				expect(answer, path).toMatch(/^(! |-)/);
+			}
+		}
+		// Not relative to a descriptor, no other flags, no memory of its own choice.
+		const good = hex("/proc/sys/net/ipv4/ip_default_ttl");
+		for (const words of [
+			`0 =${good}00 1 0`,
+			`-100 =${good} 1 0`,
+			`-100 =${good}00 0101 0`,
+			"-100 4096 1 0",
+			"-100 0 1 0",
+		])
+			expect(await agent.request(`0 openat ${words}`), words).toMatch(/^! /);
+		expect(readFileSync(target, "utf8")).toBe("mine");
+		expect(await agent.request(openOf("/proc/sys/net/ipv4/ip_default_ttl"))).toMatch(/^3 /);
+	});
+
+	it("passes over the files that a recording opens", async () => {
+		const name = JSON.stringify(target);
+		const { text } = await play(
+			`openat(AT_FDCWD, ${name}, O_WRONLY|O_TRUNC) = 3\nwrite(3, "gone", 4) = 4\n` +
+				"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4\nclose(3) = 0\n",
+		);
+		expect(text).toContain("IPPROTO_IP) = 4");
+		expect(readFileSync(target, "utf8")).toBe("mine");
+	});
+
+	it("reads and writes the sysctls of its own network namespace alone", async () => {
+		const file = "/proc/sys/net/ipv4/ip_default_ttl";
+		const before = readFileSync(file, "utf8");
+		const { text } = await play(`openat(AT_FDCWD, "${file}", O_WRONLY)\nwrite(3, "99", 2)\n`);
+		expect(text).toContain('write(3, "99", 2) = 2');
+		await play("$ sysctl -w net.ipv4.ip_local_port_range=50000 50001\n");
+		expect(readFileSync(file, "utf8")).toBe(before);
+	});
+
+	it("reaches nothing by a set-up command", async () => {
+		for (const command of [
+			"sysctl -w kernel.hostname=renamed",
+			"sysctl -w net/../kernel/hostname=renamed",
+			"sysctl -w net.ipv4/../../kernel/hostname=renamed",
+			"sysctl -w net....kernel.hostname=renamed",
+			"ip netns add box",
+			"ip link set lo netns 1",
+			`sh -c "echo gone > ${target}"`,
+			`ip -batch ${target}`,
+		])
+			await expect(play(`$ ${command}\n`), command).rejects.toThrow(ScriptError);
+		expect(readFileSync(target, "utf8")).toBe("mine");
+	});
+
+	it("does not use a descriptor that it did not get", async () => {
+		for (const call of ['write(1, "0\\n", 2)', 'write(2, "x", 1)', "read(0, NULL, 1)"])
+			await expect(play(`${call}\n`), call).rejects.toThrow(/^script:1:1: expected a descriptor/);
+	});
+
+	it("does not reach the agent's own descriptors", async () => {
+		await agent.request("reset");
+		for (let fd = 3; fd < 1100; fd++)
+			expect((await agent.request(`0 fcntl ${fd} 1 0`)).split(" ")[0]).toBe("-9");
+		for (let fd = 0; fd < 3; fd++) await agent.request(`0 close ${fd}`);
+		expect(await agent.request("hello")).toMatch(/^port-agent 1 /);
+		expect(await agent.request("reset")).toMatch(/^[0-9]+$/);
+		expect((await agent.request(`0 write 1 =${hex("0\n")} 2`)).split(" ")[0]).toBe("2");
+		expect(await agent.request("hello")).toMatch(/^port-agent 1 /);
+	});
+
+	it("makes only the agent's calls, with arguments that stay inside", async () => {
+		await agent.request("reset");
+		for (const call of [
+			"mount 0 0 0 0 0",
+			"mkdirat -100 =6100 511",
+			"finit_module 0 =00 0",
+			"kill 1 9",
+			"ptrace 16 1 0 0",
+			"execve =2f62696e2f736800 0 0",
+			"unshare 0x10000000", // CLONE_NEWUSER
+			"unshare 0x20000", // CLONE_NEWNS
+			"socket 40 1 0", // AF_VSOCK
+			"socket 38 5 0", // AF_ALG
+			"socket 17 3 0", // AF_PACKET
+			"socket 16 3 15", // NETLINK_KOBJECT_UEVENT
+			"fcntl 0 8 1", // F_SETOWN
+			"fcntl 0 1024 0", // F_SETLEASE
+			"ioctl 0 0x8902 =01000000", // SIOCSPGRP
+			"ioctl 0 0x5412 =41", // TIOCSTI
+		])
+			expect(await agent.request(`0 ${call}`), call).toMatch(/^! /);
+		expect((await agent.request("0 unshare 0x40000000")).split(" ")[0]).toBe("0");
+	});
+
+	it("cannot disturb the agent by a request that is none", async () => {
+		await agent.request("reset");
+		for (const line of [
+			"",
+			" ",
+			"0",
+			"0 ",
+			"0 fork",
+			"0 fork ",
+			"0 fork 0",
+			"0 fork 64",
+			"0 fork -1",
+			"0 fork x",
+			"64 socket 2 1 0",
+			"-1 socket 2 1 0",
+			"99999999999999999999 socket 2 1 0",
+			"0 socket 2 1 0 0 0 0 0 0",
+			"0 read 0 ?999999999 1",
+			"0 read 0 ?-1 1",
+			"0 write 0 =zz 1",
+			"0 write 0 =P 1",
+			"0 write 0 =P99999999999; 1",
+			"0 repeat",
+			"0 repeat 5",
+			"0 repeat 5 /",
+			"0 repeat 99999999999 close -1",
+			"0 repeat 2 $",
+			`0 repeat 1 ${"close 1 / ".repeat(9)}close 1`,
+			"limit",
+			"limit x",
+			"perturb",
+			"perturb 1",
+			"draws",
+			"\u0001\u00ff",
+			`0 write 0 =${"00".repeat(70000)} 1`,
+		])
+			await agent.request(line);
+		await agent.request("limit 250");
+		expect(await agent.request("hello")).toMatch(/^port-agent 1 /);
+		expect(await agent.request("reset")).toMatch(/^[0-9]+$/);
+		expect((await agent.request("0 socket 2 1 0")).split(" ")[0]).toBe("3");
+	});
+
+	it("may break its own task by a bad pointer, and no other", async () => {
+		await agent.request("reset");
+		expect(await agent.request("0 fork 1")).toMatch(/^[0-9]+$/);
+		expect((await agent.request("0 write 1 1 5")).split(" ")[0]).toMatch(/^(-14|5)$/);
+		expect((await agent.request("0 getsockname 0 8 16")).split(" ")[0]).toBe("-88");
+		expect((await agent.request("1 socket 2 1 0")).split(" ")[0]).toBe("3");
+	});
+});
+
+describe.skipIf(missing !== null || !isRoot)(
+	`the agent's processes${skipped || (isRoot ? "" : ": skipped, not root")}`,
+	() => {
+		it("see nothing but /proc/sys/net, hold nothing but /dev/null, and are filtered", async () => {
+			const child = spawn(agentBinary(), { stdio: ["pipe", "pipe", "inherit"] });
+			child.stdin.write("reset\n0 fork 1\nhello\n");
+			let said = "";
+			child.stdout.on("data", (data) => {
+				said += data;
+			});
+			await until(() => said.split("\n").length > 3);
+			const pids = descendants(child.pid ?? 0);
+			expect(pids.length).toBe(3);
+			const net = readdirSync("/proc/sys/net");
+			const [own, ...tasks] = pids.sort((a, b) => a - b);
+			for (const pid of pids) {
+				const status = readFileSync(`/proc/${pid}/status`, "latin1");
+				expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+				expect(status).toMatch(/^Seccomp:\t2$/m);
+				const allowed = BigInt(`0x${/^CapBnd:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
+				// CAP_KILL, SETGID, SETUID, NET_BIND_SERVICE, NET_ADMIN, NET_RAW, SYS_ADMIN
+				expect(allowed & ~0b1000000011010011100000n).toBe(0n);
+				// Its root is the directory of sysctls: other names are not there.
+				for (const name of ["proc", "etc", "tmp"])
+					expect(existsSync(`/proc/${pid}/root/${name}`)).toBe(false);
+				expect(net).toEqual(expect.arrayContaining(readdirSync(`/proc/${pid}/root`)));
+				const mounts = readFileSync(`/proc/${pid}/mountinfo`, "latin1").trim().split("\n");
+				expect(mounts).toHaveLength(1);
+				expect(readFileSync(`/proc/${pid}/uid_map`, "latin1").trim().split(/ +/)[1]).not.toBe("0");
+				for (const space of ["net", "user", "mnt", "pid"])
+					expect(readlinkSync(`/proc/${pid}/ns/${space}`)).not.toBe(
+						readlinkSync(`/proc/self/ns/${space}`),
+					);
+			}
+			expect(tasks).toHaveLength(2);
+			for (const pid of tasks) {
+				const fds = readdirSync(`/proc/${pid}/fd`);
+				expect(fds).toEqual(["0", "1", "2"]);
+				for (const fd of fds) expect(readlinkSync(`/proc/${pid}/fd/${fd}`)).toBe("/dev/null");
+			}
+			expect(own).toBeGreaterThan(0);
+			child.stdin.end();
+			expect(await until(() => pids.every((pid) => !alive(pid)))).toBe(true);
+		});
+	},
+);
+
+describe.skipIf(missing !== null)(`nothing stays${skipped}`, () => {
+	const script = join(folder, "sleeps.strace");
+	const temporary = join(folder, "tmp");
+	beforeAll(() => {
+		mkdirSync(temporary);
+		writeFileSync(script, "$ sleep 3600\n");
+	});
+	const startLive = (): ChildProcess =>
+		spawn(process.execPath, [MAIN, "live", script], {
+			stdio: "ignore",
+			env: { ...process.env, TMPDIR: temporary },
+		});
+
+	const signals = ["SIGTERM", "SIGINT", "SIGKILL", "SIGHUP"] as const;
+	it.each(signals)("when %s ends live", async (signal) => {
+		const child = startLive();
+		const pid = child.pid ?? 0;
+		await until(() => descendants(pid).length >= 3);
+		const pids = descendants(pid);
+		expect(pids.length).toBeGreaterThanOrEqual(3);
+		child.kill(signal);
+		expect(await until(() => pids.every((other) => !alive(other)))).toBe(true);
+		expect(readdirSync(temporary)).toEqual([]);
+	});
+
+	it.each([0, 1, 2])("when part %i of the agent is killed, and live says so", async (part) => {
+		const child = spawn(process.execPath, [MAIN, "live", script], { stdio: "pipe" });
+		let said = "";
+		child.stderr.on("data", (data) => {
+			said += data;
+		});
+		const pid = child.pid ?? 0;
+		await until(() => descendants(pid).length >= 3);
+		const pids = descendants(pid).sort((a, b) => a - b);
+		const status = new Promise((resolve) => child.on("close", resolve));
+		process.kill(pids[part], "SIGKILL");
+		expect(await status).toBe(2);
+		expect(said).toMatch(/^inet-port-model: agent: .*\n$/);
+		expect(await until(() => pids.every((other) => !alive(other)))).toBe(true);
+	});
+});

@@ -11,12 +11,13 @@ import { choosesPort, isFork, isRelevant, systemCall } from "../script/calls.js"
 import { Operands } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
+import { isSysctlPath } from "../script/sysctl_path.js";
 import {
 	type Agent,
 	AgentError,
 	type CallAnswer,
 	type KernelDraw,
-	readAnswer,
+	readAnswerTo,
 } from "./agent/agent.js";
 import {
 	type Marshalled,
@@ -59,6 +60,32 @@ const NETLINK_ERROR_AT = 16;
 const MSG_DONTWAIT = 0x40;
 /** More than a kernel puts into one part of a dump of few things. */
 const DUMP_SIZE = 8192;
+
+/** Calls that read, write, ask or change what a descriptor stands for. */
+const TAKE_DESCRIPTORS: ReadonlySet<string> = new Set([
+	"accept",
+	"name",
+	"option",
+	"send",
+	"receive",
+]);
+
+/** The path that a call opens, null if it shows none; undefined of other calls. */
+function pathOf(call: CallLine): string | null | undefined {
+	if (call.name !== "open" && call.name !== "openat") return undefined;
+	const value = call.args[call.name === "open" ? 0 : 1]?.value;
+	return value?.kind === "string" && !value.truncated
+		? Buffer.from(value.bytes).toString("latin1")
+		: null;
+}
+
+/** Whether a call's result is a new descriptor. */
+function givesDescriptor(call: CallLine): boolean {
+	const role = systemCall(call.name)?.role ?? "";
+	if (call.name !== "fcntl") return ["socket", "accept", "descriptor", "file"].includes(role);
+	const command = call.args[1]?.value;
+	return command?.kind === "flags" && command.names.some((name) => name.startsWith("F_DUPFD"));
+}
 
 /** Records the draws of an agent's kernel, program after program. */
 export class DrawRecorder {
@@ -131,6 +158,8 @@ class Recorder {
 	private readonly lines: number[] = [];
 	private next = 1;
 	private readonly forks: boolean;
+	/** Descriptors that each task got by its own calls. */
+	private readonly own = new Map<number, Set<number>>();
 
 	constructor(
 		private readonly script: Parsed,
@@ -177,8 +206,10 @@ class Recorder {
 					this.expect(await this.agent.request(`${task} exit`), line);
 					this.write(`${this.prefix(pid, null)}+++ exited with 0 +++`, line.line);
 				} else {
-					pending.push(this.step(line, task, pid));
-					if (this.mayChoose(line, lines[at + 1])) pending.push(this.look(line, task, pid));
+					const step = this.step(line, task, pid);
+					if (step === null) continue;
+					pending.push(step);
+					if (this.mayChoose(line, lines[at + 1])) pending.push(...this.look(line, task, pid));
 				}
 			}
 		}
@@ -223,13 +254,58 @@ class Recorder {
 		const child = this.next++;
 		this.expect(await this.agent.request(`${task} fork ${child}`), line);
 		this.tasks.set(pid, child);
+		this.own.set(child, new Set(this.ownOf(task)));
 		this.write(`${this.prefix(line.pid, null)}fork() = ${pid}`, line.line);
 	}
 
-	private step(call: CallLine, task: number, pid: number | null): Step {
+	/** Null for a call that is passed over. */
+	private step(call: CallLine, task: number, pid: number | null): Step | null {
+		const path = pathOf(call);
+		if (path !== undefined && call.result !== null && !isSysctlPath(path ?? "")) {
+			// A recorded program's own file. Its descriptor is taken, by /dev/null.
+			if ((call.result.value ?? -1) < 0) return null;
+			const marshalled = { request: "dup 0", args: () => call.args };
+			return { line: call.line, call, task, pid, marshalled };
+		}
 		const marshalled = this.marshaller.marshal(call);
 		if (marshalled === null) throw this.error(call, "a system call that the agent makes");
 		return { line: call.line, call, task, pid, marshalled };
+	}
+
+	private ownOf(task: number): Set<number> {
+		let own = this.own.get(task);
+		if (own === undefined) {
+			own = new Set();
+			this.own.set(task, own);
+		}
+		return own;
+	}
+
+	/**
+	 * Of a call that was made: the descriptors that the task has. A task begins with three, all
+	 * of them /dev/null, that a script may close or replace, and no more.
+	 */
+	private keepDescriptors(step: Step, result: number): void {
+		const { call } = step;
+		const own = this.ownOf(step.task);
+		const first = call.args[0]?.value;
+		const fd = first?.kind === "int" ? first.value : -1;
+		const role = systemCall(call.name)?.role;
+		if (givesDescriptor(call)) {
+			const wanted = call.result?.errno === null ? (call.result.value ?? -1) : -1;
+			if (wanted >= 0 && wanted !== result) {
+				const gave = result < 0 ? errnoName(-result) : String(result);
+				const { file } = this.script;
+				const expected = `a result that can be had here: this kernel gives ${gave}`;
+				throw new ScriptError(file, call.line, call.column, expected, `= ${wanted}`);
+			}
+			if (result >= 0) own.add(result);
+		} else if (role === "close") {
+			own.delete(fd);
+		} else if (result >= 0 && fd >= 0 && fd < 3 && !own.has(fd) && call.result === null) {
+			if (TAKE_DESCRIPTORS.has(role ?? ""))
+				throw this.error(call, `a descriptor that the script got, not ${fd}`);
+		}
 	}
 
 	/** Whether a call may choose a port that the script does not ask for itself. */
@@ -241,13 +317,16 @@ class Recorder {
 		return same?.kind !== "int" || same.value !== fd.value.value;
 	}
 
-	private look(call: CallLine, task: number, pid: number | null): Step {
+	private look(call: CallLine, task: number, pid: number | null): Step[] {
 		const looked: CallLine = { ...call, name: "getsockname", args: call.args.slice(0, 1) };
-		return { ...this.step(looked, task, pid), line: call.line + 0.5 };
+		const step = this.step({ ...looked, result: null }, task, pid);
+		return step === null ? [] : [{ ...step, line: call.line + 0.5 }];
 	}
 
 	private record(step: Step, line: string): void {
-		const answer: CallAnswer = readAnswer(line);
+		if (line.startsWith("! not let through")) this.expect(line, step.call);
+		const answer = readAnswerTo(step.marshalled.request, line);
+		this.keepDescriptors(step, answer.result);
 		const text = recordedText(step.call, step.marshalled, answer, SLEEP_LIMIT);
 		const took = answer.end - answer.begin;
 		const duration = took >= 0.001 ? ` <${took.toFixed(6)}>` : "";
@@ -266,7 +345,10 @@ class Recorder {
 		const line = what.kind === "script" ? what.line : null;
 		try {
 			if (line === null) target.setLink("lo", true);
-			else runSetup(target, target, line.argv);
+			else {
+				this.refuseAnswers(line);
+				runSetup(target, target, line.argv);
+			}
 		} catch (error) {
 			if (!(error instanceof SetupError) || line === null) throw error;
 			const column = line.argColumns[error.word] ?? line.column + line.text.length;
@@ -281,6 +363,18 @@ class Recorder {
 			}
 			if (action.kind === "netlink") await this.settle();
 		}
+	}
+
+	/** Hosts that answer are the model's: here nobody is at the other end of a route. */
+	private refuseAnswers(line: SetupLine): void {
+		const at = line.argv[0] === "ip" ? line.argv.indexOf("answer") : -1;
+		const answer = line.argv[at + 1];
+		if (at < 0 || (answer !== "accept" && answer !== "refuse")) return;
+		const expected =
+			"a route behind which no host answers, as none does on a real kernel " +
+			"(instead: ip route add local PREFIX dev lo, and a listener of the script's own)";
+		const column = line.argColumns[at] ?? line.column;
+		throw new ScriptError(this.script.file, line.line, column, expected, `answer ${answer}`);
 	}
 
 	/**
@@ -303,22 +397,27 @@ class Recorder {
 		const { result: fd } = await this.call("socket 16 3 0");
 		if (fd < 0) return [];
 		const message = Buffer.from(dumpRequest(what)).toString("hex");
-		const sent = `0 sendto ${fd} =${message} ${message.length / 2} 0 0 0`;
-		const receive = `0 recvfrom ${fd} ?${DUMP_SIZE} ${DUMP_SIZE} ${MSG_DONTWAIT} 0 0`;
+		const sent = `sendto ${fd} =${message} ${message.length / 2} 0 0 0`;
+		const receive = `recvfrom ${fd} ?${DUMP_SIZE} ${DUMP_SIZE} ${MSG_DONTWAIT} 0 0`;
 		const found: DumpedAddress[] = [];
 		// The kernel answers while it is asked: what it says is there, or does not come.
-		let [, ...answers] = (await this.agent.requests([sent, receive, receive])).map(readAnswer);
+		let [, ...answers] = await this.calls([sent, receive, receive]);
 		for (let ended = false; !ended; ) {
 			for (const { result, memory } of answers)
 				ended = readDump(memory[0].subarray(0, Math.max(result, 0)), found) || result <= 0 || ended;
-			if (!ended) answers = [readAnswer(await this.agent.request(receive))];
+			if (!ended) answers = await this.calls([receive]);
 		}
 		await this.call(`close ${fd}`);
 		return found;
 	}
 
 	private async call(request: string, longer = 0): Promise<CallAnswer> {
-		return readAnswer(await this.agent.request(`0 ${request}`, longer));
+		return readAnswerTo(request, await this.agent.request(`0 ${request}`, longer));
+	}
+
+	private async calls(requests: readonly string[]): Promise<CallAnswer[]> {
+		const answers = await this.agent.requests(requests.map((request) => `0 ${request}`));
+		return requests.map((request, i) => readAnswerTo(request, answers[i]));
 	}
 
 	private async perform(action: SetupAction): Promise<number> {
@@ -347,12 +446,11 @@ class Recorder {
 		if (fd < 0) return fd;
 		const message = action.message(action.names.map((name) => this.ifindexes.get(name) ?? 0));
 		const hex = Buffer.from(message).toString("hex");
-		const [, received] = await this.agent.requests([
-			`0 sendto ${fd} =${hex} ${message.length} 0 0 0`,
-			`0 recvfrom ${fd} ?4096 4096 0 0 0`,
-			`0 close ${fd}`,
+		const [, { memory }] = await this.calls([
+			`sendto ${fd} =${hex} ${message.length} 0 0 0`,
+			`recvfrom ${fd} ?4096 4096 0 0 0`,
+			`close ${fd}`,
 		]);
-		const { memory } = readAnswer(received);
 		return Buffer.from(memory[0]).readInt32LE(NETLINK_ERROR_AT);
 	}
 

@@ -2,7 +2,7 @@
 /** The agent, a program that makes system calls on a real kernel: agent.c has its protocol. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,15 +19,48 @@ function sourceFile(): string {
 	throw new AgentError("agent.c: not found beside the program");
 }
 
-/** Where what is made once is kept. */
+/** Whether a folder is there, this user's own, and nobody else's to write to. */
+function isOwnFolder(folder: string): boolean {
+	const stat = lstatSync(folder);
+	return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
+}
+
+/**
+ * Where what is made once is kept: in the user's cache, or where none can be made, in the
+ * temporary directory. Throws AgentError.
+ */
 export function cacheFolder(): string {
 	const base = process.env.XDG_CACHE_HOME || join(homedir() || tmpdir(), ".cache");
 	const folder = join(base, "inet-port-model");
-	mkdirSync(folder, { recursive: true });
-	return folder;
+	try {
+		mkdirSync(folder, { recursive: true });
+		accessSync(folder, constants.W_OK | constants.X_OK);
+		return folder;
+	} catch {
+		// Others can make names there: what they made is not used.
+		const other = join(tmpdir(), `inet-port-model-${process.getuid?.() ?? 0}`);
+		try {
+			mkdirSync(other, { mode: 0o700 });
+		} catch {
+			// It may be there.
+		}
+		if (existsSync(other) && isOwnFolder(other)) return other;
+		throw new AgentError(`no folder for the cache can be made: neither ${folder} nor ${other}`);
+	}
 }
 
-/** The compiled agent: made when first needed, or when agent.c has changed. */
+/** Compiles $4 with $1 to $2, which gets its name $3 when it is whole; also when its caller is gone. */
+const COMPILE = `
+	compiler=$1 part=$2 binary=$3 source=$4
+	shift 4
+	trap '' INT HUP TERM
+	command -v "$compiler" >/dev/null || exit 127
+	"$compiler" "$@" -o "$part" "$source" && mv "$part" "$binary" && exit
+	rm -f "$part"
+	exit 1
+`;
+
+/** The compiled agent: made when first needed, or when agent.c has changed. Throws AgentError. */
 export function agentBinary(isStatic = false): string {
 	const file = sourceFile();
 	const flags = ["-O2", ...(isStatic ? ["-static"] : [])];
@@ -38,19 +71,26 @@ export function agentBinary(isStatic = false): string {
 	const compilers = process.env.CC ? [process.env.CC] : ["cc", "gcc", "clang"];
 	for (const compiler of compilers) {
 		const part = `${binary}.${process.pid}`;
-		const made = spawnSync(compiler, [...flags, "-o", part, file], { encoding: "utf8" });
-		if (made.error !== undefined) continue; // there is none of this name
+		const words = ["-c", COMPILE, "sh", compiler, part, binary, file, ...flags];
+		const made = spawnSync("/bin/sh", words, { encoding: "utf8" });
+		if (made.status === 127) continue; // there is none of this name
 		if (made.status !== 0) {
-			const said = made.stderr.trim().split("\n")[0];
+			const said = made.error?.message ?? made.stderr.trim().split("\n")[0];
 			throw new AgentError(`${compiler} cannot compile agent.c: ${said}`);
 		}
-		renameSync(part, binary);
 		return binary;
 	}
 	throw new AgentError(
 		`no C compiler (${compilers.join(", ")}) to make the agent: install one, or give --agent COMMAND`,
 	);
 }
+
+/** How long an agent may take for an answer, in ms, if nothing else is said. */
+export const PATIENCE = 60_000;
+/** How long what it has begun may outlive it, in ms. */
+const AFTERLIFE = 1000;
+/** Longer answers are none. */
+const LONGEST = 4 << 20;
 
 export interface Hello {
 	release: string;
@@ -65,6 +105,7 @@ export class Agent {
 	private failure: AgentError | null = null;
 	private said = "";
 	private timer: NodeJS.Timeout | null = null;
+	private afterlife: NodeJS.Timeout | null = null;
 	hello: Hello = { release: "", users: 0 };
 
 	private constructor(
@@ -78,28 +119,37 @@ export class Agent {
 			this.said = (this.said + data.toString()).slice(-2000);
 		});
 		child.on("error", (error) => this.fail(error.message));
-		child.on("close", () => {
-			const lines = this.said.trim().split(/[\r\n]+/);
-			const own = /(?:port-agent|agent\.sh): /;
-			// A virtual machine's console says more, of less use.
-			const reason = lines.filter((line) => own.test(line)).at(-1) ?? lines.at(-1) ?? "";
-			this.fail(reason === "" ? "the agent has ended" : reason.replace(/^.*?port-agent: /, ""));
+		// What the agent began may hold its output open, and outlive it by that.
+		child.on("exit", () => {
+			this.afterlife = setTimeout(() => this.ended(), AFTERLIFE);
 		});
+		child.on("close", () => this.ended());
 		child.stdin?.on("error", () => {}); // its end says more
+	}
+
+	private ended(): void {
+		if (this.afterlife !== null) clearTimeout(this.afterlife);
+		const lines = this.said.trim().split(/[\r\n]+/);
+		const own = /(?:port-agent|agent\.sh): /;
+		// A virtual machine's console says more, of less use.
+		const reason = lines.filter((line) => own.test(line)).at(-1) ?? lines.at(-1) ?? "";
+		this.fail(reason === "" ? "the agent has ended" : reason.replace(/^.*?port-agent: /, ""));
+		this.end();
 	}
 
 	/**
 	 * Starts the agent here, or a command that speaks its protocol, which may take `patience`
 	 * ms for an answer, 0 for any time. Throws AgentError.
 	 */
-	static async start(command?: string, patience = 0): Promise<Agent> {
+	static async start(command?: string, patience = PATIENCE): Promise<Agent> {
+		if (command?.trim() === "") throw new AgentError("--agent: expected a command, found none");
 		const child =
 			command === undefined
 				? spawn(agentBinary(), { stdio: "pipe" })
 				: spawn(command, { stdio: "pipe", shell: true });
 		const agent = new Agent(child, patience);
 		const [name, protocol, release, users = ""] = (await agent.request("hello")).split(" ");
-		if (name !== "port-agent" || protocol !== "1" || release === undefined) {
+		if (name !== "port-agent" || protocol !== "1" || !/^([0-9]+-)?[0-9]+$/.test(users)) {
 			agent.end();
 			throw new AgentError("the agent's command does not speak its protocol, version 1");
 		}
@@ -110,8 +160,13 @@ export class Agent {
 	private receive(data: string): void {
 		const lines = (this.rest + data).split("\n");
 		this.rest = lines.pop() ?? "";
-		for (const line of lines) this.waiting.shift()?.resolve(line);
-		this.await(0);
+		for (const line of lines) {
+			const next = this.waiting.shift();
+			if (next === undefined) this.giveUp("it says what it was not asked");
+			else next.resolve(line);
+		}
+		if (this.rest.length > LONGEST) this.giveUp("its answer has no end");
+		else this.await(0);
 	}
 
 	/** From now on the next answer is waited for, for so much longer than usual. */
@@ -120,9 +175,13 @@ export class Agent {
 		this.timer = null;
 		if (this.patience === 0 || this.waiting.length === 0) return;
 		this.timer = setTimeout(() => {
-			this.fail(`no answer within ${(this.patience + longer) / 1000} s`);
-			this.end();
+			this.giveUp(`no answer within ${(this.patience + longer) / 1000} s`);
 		}, this.patience + longer);
+	}
+
+	private giveUp(reason: string): void {
+		this.fail(reason);
+		this.end();
 	}
 
 	private fail(reason: string): void {
@@ -153,8 +212,15 @@ export class Agent {
 
 	/** Ends it, and with it everything that it made. */
 	end(): void {
+		this.failure ??= new AgentError("agent: it was ended");
+		if (this.timer !== null) clearTimeout(this.timer);
+		if (this.afterlife !== null) clearTimeout(this.afterlife);
+		this.child.removeAllListeners("exit");
 		this.child.stdin?.end();
 		this.child.kill();
+		// A process that it has left behind would keep this one waiting.
+		this.child.stdout?.destroy();
+		this.child.stderr?.destroy();
 	}
 }
 
@@ -187,18 +253,37 @@ function readDraw(text: string): KernelDraw {
 	return { kind, caller, value: BigInt(value), ceil: ceil === undefined ? null : Number(ceil) };
 }
 
+const NUMBERS = /^-?[0-9]+ [0-9]+ [0-9]+( |$)/;
+const MEMORY = /^(-|[0-9a-f]+)$/;
+
 /** Throws AgentError for what is no answer to a system call. */
 export function readAnswer(line: string): CallAnswer {
 	const [result, begin, end, ...rest] = line.split(" ");
-	if (end === undefined || result === "!")
-		throw new AgentError(`agent: ${line.replace(/^! /, "")}`);
+	const shown = rest.filter((word) => !word.includes("@"));
+	const whole = shown.every((word) => MEMORY.test(word) && (word === "-" || word.length % 2 === 0));
+	if (!NUMBERS.test(line) || !whole) {
+		const said = line.startsWith("! ")
+			? line.slice(2)
+			: `no answer to a call: ${line.slice(0, 40)}`;
+		throw new AgentError(`agent: ${said}`);
+	}
 	return {
 		result: Number(result),
 		begin: Number(begin) / 1e9,
 		end: Number(end) / 1e9,
-		memory: rest
-			.filter((word) => !word.includes("@"))
-			.map((hex) => (hex === "-" ? new Uint8Array(0) : Buffer.from(hex, "hex"))),
+		memory: shown.map((hex) => (hex === "-" ? new Uint8Array(0) : Buffer.from(hex, "hex"))),
 		draws: rest.filter((word) => word.includes("@")).map(readDraw),
 	};
+}
+
+/** The same, to this request: with the memory that it asks for. */
+export function readAnswerTo(request: string, line: string): CallAnswer {
+	const answer = readAnswer(line);
+	const asked = request.split(" ").filter((word) => word.includes("?"));
+	const fits = asked.every((word, i) => {
+		const { length } = answer.memory[i] ?? { length: -1 };
+		return word.startsWith("?") ? length === Number(word.slice(1)) : length >= 0;
+	});
+	if (!fits) throw new AgentError("agent: no answer to a call: memory is missing");
+	return answer;
 }

@@ -199,7 +199,10 @@ export class Marshaller {
 				const index = name === "open" ? 0 : 1;
 				const path = operands.string(index, SYSCTL_PATH);
 				if (!isSysctlPath(path)) throw operands.error(call.args[index]?.value, SYSCTL_PATH);
-				return { request: openRequest(path, accessMode(call.args[index + 1])), args: () => call.args };
+				return {
+					request: openRequest(path, accessMode(call.args[index + 1])),
+					args: () => call.args,
+				};
 			}
 			case "unshare":
 				return plain(operands.int(0, "flags"));

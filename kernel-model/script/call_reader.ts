@@ -94,6 +94,19 @@ export class CallReader extends ValueReader {
 		return result;
 	}
 
+	/** What stands behind the last ") = ", where the rest is not understood; null for nothing. */
+	lastResult(): Result | null {
+		const found = this.text.lastIndexOf(") = ");
+		if (found < 0) return null;
+		this.pos = found + 1;
+		try {
+			return this.result();
+		} catch (stop) {
+			if (!(stop instanceof Stop)) throw stop;
+			return null;
+		}
+	}
+
 	/** "<unfinished ...>" inside the parentheses: the process was killed in the call. */
 	private killed(): boolean {
 		if (!this.text.startsWith(UNFINISHED, this.pos)) return false;

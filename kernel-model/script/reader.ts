@@ -13,9 +13,12 @@ import {
 	type CallLine,
 	type ExitLine,
 	type Parsed,
+	type Problem,
+	type ReadEvent,
 	ScriptError,
 	type ScriptLine,
 	type SignalLine,
+	type UnknownLine,
 } from "./syntax.js";
 
 const LINE_FORMS = "a system call, '$ command' or '# comment'";
@@ -51,16 +54,19 @@ interface Pending {
 	source: Source;
 }
 
-type Timed = CallLine | ExitLine | SignalLine;
+type Timed = ExitLine | SignalLine | UnknownLine;
 
 class ScriptReader {
-	private readonly text: string;
+	private readonly input: Iterator<string>;
 	private readonly file: string;
 	private readonly isRelevant: (name: string) => boolean;
-	private readonly lines: ScriptLine[] = [];
+	/** What was read and not given out yet. */
+	private events: ReadEvent[] = [];
 	private readonly pending = new Map<number | null, Pending[]>();
-	private next = 0;
 	private lineNumber: number;
+	private ended = false;
+	/** Something in the file shows that strace wrote it. Then nothing in it is an error. */
+	private recorded = false;
 	/** Reads pid and time of the current line, in this order. */
 	private readonly leader = new Leader();
 	/** The pid of the current line, or whom it was found to be. */
@@ -71,33 +77,53 @@ class ScriptReader {
 	 */
 	private readonly alive = new Set<number>();
 	private readonly announced = new Set<number>();
-	private anonymous: Timed[] = [];
+	private nameless: (CallLine | Timed)[] = [];
 
-	constructor(text: string, file: string, isRelevant: (name: string) => boolean, above: number) {
+	constructor(
+		input: Iterator<string>,
+		file: string,
+		isRelevant: (name: string) => boolean,
+		above: number,
+		/** Lines without a pid get it afterwards, when it is found out; else an event tells. */
+		private readonly whole: boolean,
+	) {
 		this.lineNumber = above;
-		this.text = text;
+		this.input = input;
 		this.file = file;
 		this.isRelevant = isRelevant;
 	}
 
-	read(): Parsed {
-		while (this.next < this.text.length) this.line();
+	*read(): Generator<ReadEvent> {
+		for (;;) {
+			const text = this.physicalLine();
+			if (text === null) break;
+			this.line(text);
+			yield* this.given();
+		}
 		for (const unresumed of this.pending.values()) this.abandon(unresumed);
-		return { file: this.file, lines: this.lines };
+		yield* this.given();
 	}
 
-	private physicalLine(): string {
-		let end = this.text.indexOf("\n", this.next);
-		if (end < 0) end = this.text.length;
-		let line = this.text.slice(this.next, end);
-		if (line.endsWith("\r")) line = line.slice(0, -1);
-		this.next = end + 1;
+	private given(): ReadEvent[] {
+		const { events } = this;
+		this.events = [];
+		return events;
+	}
+
+	/** Null at the end of the file. */
+	private physicalLine(): string | null {
+		if (this.ended) return null;
+		const next = this.input.next();
+		if (next.done === true) {
+			this.ended = true;
+			return null;
+		}
 		this.lineNumber++;
-		return line;
+		const line = next.value;
+		return line.endsWith("\r") ? line.slice(0, -1) : line;
 	}
 
-	private line(): void {
-		const text = this.physicalLine();
+	private line(text: string): void {
 		const source = { text, pieces: [{ at: 0, line: this.lineNumber, column: 1 }] };
 		const start = skipSpace(text, 0);
 		const c = text.charCodeAt(start);
@@ -106,7 +132,8 @@ class ScriptReader {
 			return;
 		}
 		if (start === text.length || c === Char.Hash || isRemark(text)) {
-			this.lines.push({ kind: "comment", line: this.lineNumber, text });
+			if (start < text.length && c !== Char.Hash) this.recorded = true;
+			this.push({ kind: "comment", line: this.lineNumber, text });
 			this.process(message(text));
 			return;
 		}
@@ -123,11 +150,10 @@ class ScriptReader {
 			if (found === null) return messages;
 			messages.push(found);
 			source.text = source.text.slice(0, found.at);
-			if (this.next < this.text.length) {
-				const at = source.text.length;
-				source.text += this.physicalLine();
-				source.pieces.push({ at, line: this.lineNumber, column: 1 });
-			}
+			const more = this.physicalLine();
+			if (more === null) continue;
+			source.pieces.push({ at: source.text.length, line: this.lineNumber, column: 1 });
+			source.text += more;
 		}
 	}
 
@@ -135,6 +161,7 @@ class ScriptReader {
 		const text = source.text;
 		const at = this.leader.read(text, start);
 		this.pid = this.leader.pid;
+		if (this.leader.time !== null) this.recorded = true;
 		this.findOwner();
 		const c = text.charCodeAt(at);
 		if (isLetter(c) || c === Char.Question) {
@@ -147,6 +174,7 @@ class ScriptReader {
 		} else if (c === Char.Less) {
 			const resumed = match(RESUMED, text, at);
 			if (resumed !== null) {
+				this.recorded = true;
 				this.resumed(source, at, resumed[1], at + resumed[0].length);
 				return;
 			}
@@ -154,7 +182,8 @@ class ScriptReader {
 			this.exit(source, at);
 			return;
 		} else if (c === Char.Minus && text.startsWith("--- ", at)) {
-			this.push({
+			this.recorded = true;
+			this.pushTimed({
 				kind: "signal",
 				line: source.pieces[0].line,
 				pid: this.pid,
@@ -163,7 +192,20 @@ class ScriptReader {
 			});
 			return;
 		}
-		throw this.error(source, at, LINE_FORMS);
+		this.unknown(source, at, LINE_FORMS);
+	}
+
+	/** A line that is not understood: an error, unless it is a recording's. */
+	private unknown(source: Source, at: number, expected: string): void {
+		if (!this.recorded) throw this.error(source, at, expected);
+		this.pushTimed({
+			kind: "unknown",
+			line: source.pieces[0].line,
+			pid: this.pid,
+			time: this.leader.time,
+			text: source.text,
+			problem: problem(source, at, expected),
+		});
 	}
 
 	private call(source: Source, name: string): void {
@@ -182,20 +224,23 @@ class ScriptReader {
 			split: false,
 			unresumed: false,
 			opaque: false,
+			problem: null,
 			text: source.text,
 		};
-		this.push(call);
-		if (!this.suspend({ call, source })) this.finish(call, source, null);
+		if (call.pid === null) this.anonymous(call);
+		// An error in a script stops the reader before anybody is told of the call.
+		const waits = this.suspend({ call, source });
+		if (!waits) this.finish(call, source, null);
+		this.events.push({ kind: "begin", call });
+		if (!waits || call.unresumed) this.events.push({ kind: "end", call });
 	}
 
 	private resumed(source: Source, at: number, name: string, rest: number): void {
 		const found = this.takePending(name);
 		if (found === null) {
-			if (this.isRelevant(name)) {
-				throw this.error(source, at, `an earlier '${name}(… <unfinished ...>'`);
-			}
+			// It began before the recording did.
 			const piece = pieceAt(source.pieces, at);
-			this.push({
+			const call: CallLine = {
 				kind: "call",
 				line: piece.line,
 				column: piece.column + at - piece.at,
@@ -205,12 +250,15 @@ class ScriptReader {
 				endTime: this.leader.time,
 				name,
 				args: [],
-				result: null,
+				result: new CallReader(source).lastResult(),
 				split: true,
 				unresumed: false,
 				opaque: true,
+				problem: problem(source, at, `an earlier '${name}(… <unfinished ...>'`),
 				text: source.text.slice(at).trimEnd(),
-			});
+			};
+			if (call.pid === null) this.anonymous(call);
+			this.events.push({ kind: "begin", call }, { kind: "end", call });
 			return;
 		}
 		const { call, source: first } = found;
@@ -232,7 +280,9 @@ class ScriptReader {
 		call.endLine = source.pieces[0].line;
 		call.endTime = this.leader.time;
 		call.pid ??= this.pid;
-		if (!this.suspend({ call, source: whole })) this.finish(call, whole, call.endTime);
+		if (this.suspend({ call, source: whole })) return;
+		this.finish(call, whole, call.endTime);
+		this.events.push({ kind: "end", call });
 	}
 
 	/** Keeps the call for later if its text says that it did not return yet. */
@@ -243,10 +293,13 @@ class ScriptReader {
 		if (mark === "") return false;
 		const end = text.length - mark.length;
 		source.text = text.slice(0, text.charCodeAt(end - 1) === Char.Space ? end - 1 : end);
+		this.recorded = true;
 		if (mark === DETACHED) {
-			this.abandon([pending]);
+			call.unresumed = true;
+			this.finish(call, source, null);
 			return true;
 		}
+		call.args = finishedArgs(call.name, source);
 		const waiting = this.pending.get(call.pid);
 		if (waiting === undefined) {
 			this.pending.set(call.pid, [pending]);
@@ -279,6 +332,7 @@ class ScriptReader {
 		for (const { call, source } of unresumed) {
 			call.unresumed = true;
 			this.finish(call, source, null);
+			this.events.push({ kind: "end", call });
 		}
 	}
 
@@ -295,12 +349,20 @@ class ScriptReader {
 			if (!(stop instanceof Stop)) throw stop;
 			// What is not resumed may break off anywhere.
 			if (!call.unresumed || stop.at < text.length) {
-				if (this.isRelevant(call.name)) throw this.error(source, stop.at, stop.expected);
+				// A result at the end shows that it was recorded.
+				call.result = reader.lastResult();
+				const strict = !this.recorded && call.result === null;
+				if (strict && this.isRelevant(call.name)) {
+					throw this.error(source, stop.at, stop.expected);
+				}
 				call.opaque = true;
+				call.problem = problem(source, stop.at, stop.expected);
+				call.args = [];
 				return;
 			}
 		}
 		call.args = args;
+		if (call.name === "execve" && call.result !== null) this.recorded = true;
 		if (reader.resultAt >= 0 && reader.resultAt !== reader.closeAt + 4) {
 			call.text = `${text.slice(0, reader.closeAt + 1)} = ${text.slice(reader.resultAt)}`;
 		}
@@ -315,18 +377,19 @@ class ScriptReader {
 		const killed = KILLED.exec(text);
 		const superseded = SUPERSEDED.exec(text);
 		if (exited === null && killed === null && superseded === null) {
-			throw this.error(
-				source,
-				at,
-				"'+++ exited with …', '+++ killed by …' or '+++ superseded by …'",
-			);
+			const forms = "'+++ exited with …', '+++ killed by …' or '+++ superseded by …'";
+			this.unknown(source, at, forms);
+			return;
 		}
+		this.recorded = true;
 		// The thread of an execve takes over its process's pid, and resumes the execve with it.
 		const thread = superseded === null ? null : Number(superseded[1]);
 		if (thread !== null) this.alive.delete(thread);
 		this.findOwner();
 		const pid = this.pid;
-		this.push({
+		this.abandon(this.pending.get(pid) ?? []);
+		this.pending.delete(pid);
+		this.pushTimed({
 			kind: "exit",
 			line: source.pieces[0].line,
 			pid,
@@ -335,8 +398,6 @@ class ScriptReader {
 			signal: killed === null ? null : killed[1],
 			text,
 		});
-		this.abandon(this.pending.get(pid) ?? []);
-		this.pending.delete(pid);
 		if (thread === null) {
 			if (pid !== null) this.alive.delete(pid);
 			return;
@@ -370,8 +431,9 @@ class ScriptReader {
 		// strace announces all but the program that it started.
 		this.announced.add(pid);
 		this.alive.add(pid);
-		for (const line of this.anonymous) line.pid = pid;
-		this.anonymous = [];
+		for (const line of this.nameless) line.pid = pid;
+		this.nameless = [];
+		if (!this.whole) this.events.push({ kind: "pid", pid });
 		const waiting = this.pending.get(null);
 		if (waiting !== undefined) {
 			this.pending.delete(null);
@@ -379,15 +441,23 @@ class ScriptReader {
 		}
 	}
 
-	private push(line: Timed): void {
-		this.lines.push(line);
-		if (line.pid === null) this.anonymous.push(line);
+	private push(line: Exclude<ScriptLine, CallLine>): void {
+		this.events.push({ kind: "line", line });
+	}
+
+	private pushTimed(line: Timed): void {
+		this.push(line);
+		if (line.pid === null) this.anonymous(line);
+	}
+
+	private anonymous(line: CallLine | Timed): void {
+		if (this.whole) this.nameless.push(line);
 	}
 
 	private setup(source: Source, dollar: number): void {
 		const { argv, argColumns } = this.words(source, dollar + 1);
 		if (argv.length === 0) throw this.error(source, source.text.length, "a command");
-		this.lines.push({
+		this.push({
 			kind: "setup",
 			line: this.lineNumber,
 			column: dollar + 1,
@@ -407,10 +477,26 @@ class ScriptReader {
 	}
 
 	private error(source: Source, at: number, expected: string): ScriptError {
-		const piece = pieceAt(source.pieces, at);
-		const column = piece.column + at - piece.at;
-		return new ScriptError(this.file, piece.line, column, expected, describe(source.text, at));
+		const { line, column, found } = problem(source, at, expected);
+		return new ScriptError(this.file, line, column, expected, found);
 	}
+}
+
+function problem(source: Source, at: number, expected: string): Problem {
+	const piece = pieceAt(source.pieces, at);
+	const column = piece.column + at - piece.at;
+	return { line: piece.line, column, expected, found: describe(source.text, at) };
+}
+
+/** The arguments that the first half of a call has, as far as they are whole. */
+function finishedArgs(name: string, source: Source): Arg[] {
+	const args: Arg[] = [];
+	try {
+		new CallReader(source).args(name.length, args);
+	} catch (stop) {
+		if (!(stop instanceof Stop)) throw stop;
+	}
+	return args;
 }
 
 /** The latest call of that name, removed from the list. */
@@ -434,21 +520,80 @@ function isRemark(text: string): boolean {
 	);
 }
 
+/** Says which system calls matter. */
+type IsRelevant = (name: string) => boolean;
+
 /**
  * Reads a script or recording.
  *
- * `isRelevant` says which system calls matter. A syntax error in one that does not is no error:
- * the call becomes `opaque`. Times are in seconds: since 1970 (-ttt), since the midnight before
- * the first line (-t, -tt) or since the first line (-r). `above` is the number of lines of
- * the file before the text.
+ * A call that is not understood becomes `opaque`; it is an error if `isRelevant` says that
+ * it matters and nothing shows that strace wrote it. Other lines that are not understood
+ * are errors in a script, and "unknown" in a recording. Times are in seconds: since 1970
+ * (-ttt), since the midnight before the first line (-t, -tt) or since the first line (-r).
+ * `above` is the number of lines of the file before the text.
  *
- * @throws ScriptError at the first line that cannot be read
+ * @throws ScriptError at the first line of a script that cannot be read
  */
 export function parseScript(
 	text: string,
 	file: string,
-	isRelevant: (name: string) => boolean = () => true,
+	isRelevant: IsRelevant = () => true,
 	above = 0,
 ): Parsed {
-	return new ScriptReader(text, file, isRelevant, above).read();
+	const lines: ScriptLine[] = [];
+	for (const event of new ScriptReader(split(text), file, isRelevant, above, true).read()) {
+		if (event.kind === "begin") lines.push(event.call);
+		else if (event.kind === "line") lines.push(event.line);
+	}
+	return { file, lines };
+}
+
+/**
+ * Reads a script or recording of any length, in memory that follows the calls that have not
+ * returned. See parseScript() for what is an error.
+ */
+export function readEvents(
+	lines: Iterable<string>,
+	file: string,
+	isRelevant: IsRelevant = () => true,
+	above = 0,
+): Generator<ReadEvent> {
+	return new ScriptReader(lines[Symbol.iterator](), file, isRelevant, above, false).read();
+}
+
+/** The lines of a text. */
+function* split(text: string): Generator<string> {
+	for (let next = 0; next < text.length; ) {
+		const end = text.indexOf("\n", next);
+		yield text.slice(next, end < 0 ? text.length : end);
+		next = end < 0 ? text.length : end + 1;
+	}
+}
+
+/**
+ * Holds back what a reader comes to until each call that begins has ended, so that its
+ * result is known where it begins: at most `most` events, so that a call that waits for
+ * long does not hold a whole recording in memory. One that has not ended then begins with
+ * what is known of it.
+ */
+export function* ahead(events: Iterable<ReadEvent>, most: number): Generator<ReadEvent> {
+	/** A queue: those before `first` are gone. */
+	let held: ReadEvent[] = [];
+	let first = 0;
+	const ended = new Set<CallLine>();
+	const ready = (event: ReadEvent) => event.kind !== "begin" || ended.has(event.call);
+	for (const event of events) {
+		held.push(event);
+		if (event.kind === "end") ended.add(event.call);
+		while (first < held.length && (ready(held[first]) || held.length - first > most)) {
+			const next = held[first++];
+			if (next.kind === "end") ended.delete(next.call);
+			yield next;
+		}
+		if (first > 1024 && first * 2 > held.length) {
+			held = held.slice(first);
+			first = 0;
+		}
+	}
+	yield* held.slice(first);
 }

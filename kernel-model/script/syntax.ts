@@ -56,8 +56,13 @@ export interface CallLine {
 	split: boolean;
 	/** It is `<unfinished ...>` and nothing follows; `args` are those printed completely. */
 	unresumed: boolean;
-	/** Nobody depends on it and its syntax is unknown: `args` and `result` are not read. */
+	/**
+	 * Its syntax is not understood, or its first half is not in the recording: `args` are not
+	 * read, and `result` only if it can be told from the rest.
+	 */
 	opaque: boolean;
+	/** What was not understood of an opaque call. */
+	problem: Problem | null;
 	/** The whole call on one line, without pid and time. */
 	text: string;
 }
@@ -101,8 +106,38 @@ export interface CommentLine {
 	text: string;
 }
 
+/** A line of a recording that is none of strace's: the recorded program's own output, say. */
+export interface UnknownLine {
+	kind: "unknown";
+	line: number;
+	pid: number | null;
+	time: number | null;
+	text: string;
+	problem: Problem;
+}
+
+/** A place where something else was expected. */
+export interface Problem {
+	line: number;
+	column: number;
+	expected: string;
+	found: string;
+}
+
 /** A line of a script or recording. */
-export type ScriptLine = CallLine | SetupLine | ExitLine | SignalLine | CommentLine;
+export type ScriptLine = CallLine | SetupLine | ExitLine | SignalLine | CommentLine | UnknownLine;
+
+/**
+ * What a reader comes to, in the order of the file. A call that strace did not split begins
+ * and ends at once. The call of both events is the same object: what is known only at the
+ * end is filled in then. "pid" says whose the lines without a pid were so far; those after
+ * it bear the pid.
+ */
+export type ReadEvent =
+	| { kind: "begin"; call: CallLine }
+	| { kind: "end"; call: CallLine }
+	| { kind: "line"; line: Exclude<ScriptLine, CallLine> }
+	| { kind: "pid"; pid: number };
 
 /** A script or recording, `lines` ordered by where they start. */
 export interface Parsed {

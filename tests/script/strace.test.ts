@@ -901,12 +901,8 @@ describe("split calls", () => {
 			[11, 11, 101, "exit"],
 			[13, 13, 100, "exit"],
 		]);
-		expect(errorOf("clone3({flags=0}strace: Process 1 attached\n => {a b}, 88) = 1")).toMatchObject(
-			{
-				line: 2,
-				column: 8,
-			},
-		);
+		const broken = "clone3({flags=0}strace: Process 1 attached\n => {a b}, 88) = 1";
+		expect(parseCalls(broken)[0].problem).toMatchObject({ line: 2, column: 8 });
 	});
 
 	it("guesses no pids without messages", () => {
@@ -916,6 +912,7 @@ describe("split calls", () => {
 });
 
 describe("errors", () => {
+	const LINE = "a system call, '$ command' or '# comment'";
 	const CASES: [string, number, number, string][] = [
 		["hello world", 1, 1, "expected a system call, '$ command' or '# comment', found 'hello'"],
 		[
@@ -927,8 +924,6 @@ describe("errors", () => {
 		["bind 3", 1, 1, "expected a system call, '$ command' or '# comment', found 'bind'"],
 		["bind(3", 1, 7, "expected ',' or ')', found the end of the line"],
 		["bind(3,", 1, 8, "expected a value, found the end of the line"],
-		["bind(3, ) = 0", 1, 9, "expected a value, found ')'"],
-		["12    bind(3 4) = 0", 1, 14, "expected ',' or ')', found '4'"],
 		["bind(3, {a=1 b=2}, 16)", 1, 14, "expected ',' or '}', found 'b'"],
 		["bind(3, {a=1, }, 16)", 1, 15, "expected a field, found '}'"],
 		["bind(3, {a=, b=1}, 16)", 1, 12, "expected a value, found ','"],
@@ -955,6 +950,22 @@ describe("errors", () => {
 			1,
 			"expected '+++ exited with …', '+++ killed by …' or '+++ superseded by …', found '+'",
 		],
+		["$", 1, 2, "expected a command, found the end of the line"],
+		["$ ip 'a", 1, 8, 'expected "\'", found the end of the line'],
+		['$ ip "a', 1, 8, "expected '\"', found the end of the line"],
+		["$ ip \\", 1, 7, "expected a character after '\\', found the end of the line"],
+	];
+
+	it.each(CASES)("%j", (text, line, column, message) => {
+		const error = errorOf(text);
+		expect(error.message).toBe(`f.strace:${line}:${column}: ${message}`);
+		expect(error).toMatchObject({ file: "f.strace", line, column });
+		expect(message).toContain(`expected ${error.expected}, found`);
+	});
+
+	const RECORDED: [string, number, number, string][] = [
+		["bind(3, ) = 0", 1, 9, "expected a value, found ')'"],
+		["12    bind(3 4) = 0", 1, 14, "expected ',' or ')', found '4'"],
 		[
 			"a() = 0\n1 <... a resumed>) = 0",
 			2,
@@ -975,17 +986,25 @@ describe("errors", () => {
 		],
 		["1 a(3 4,  <unfinished ...>\n1 <... a resumed>4) = 0", 1, 7, "expected ',' or ')', found '4'"],
 		["1 a(3 4,  <unfinished ...>", 1, 7, "expected ',' or ')', found '4'"],
-		["$", 1, 2, "expected a command, found the end of the line"],
-		["$ ip 'a", 1, 8, 'expected "\'", found the end of the line'],
-		['$ ip "a', 1, 8, "expected '\"', found the end of the line"],
-		["$ ip \\", 1, 7, "expected a character after '\\', found the end of the line"],
+		["a() = 0\n--- SIGCHLD {} ---\nTraceback (most)", 3, 1, `expected ${LINE}, found 'Traceback'`],
+		["1000000000.5 a(3 4", 1, 18, "expected ',' or ')', found '4'"],
 	];
 
-	it.each(CASES)("%j", (text, line, column, message) => {
-		const error = errorOf(text);
-		expect(error.message).toBe(`f.strace:${line}:${column}: ${message}`);
-		expect(error).toMatchObject({ file: "f.strace", line, column });
-		expect(message).toContain(`expected ${error.expected}, found`);
+	it.each(RECORDED)("are none in a recording, but a problem of the line: %j", (text, ...place) => {
+		const [line, column, message] = place;
+		const problems = parseScript(text, "f.strace").lines.flatMap((parsed) => {
+			if (parsed.kind === "unknown") return [parsed.problem];
+			return isCall(parsed) && parsed.problem !== null ? [parsed.problem] : [];
+		});
+		expect(problems).toHaveLength(1);
+		const [{ expected, found }] = problems;
+		expect(problems).toMatchObject([{ line, column }]);
+		expect(`expected ${expected}, found ${found}`).toBe(message);
+	});
+
+	it("leave the result of a recorded call, if the rest of it is understood", () => {
+		const [line] = parseScript("socket(AF_NEW 1) = 5", "f").lines;
+		expect(line).toMatchObject({ opaque: true, args: [], result: { value: 5 } });
 	});
 
 	it("ignores errors in calls that do not matter", () => {
@@ -1000,12 +1019,11 @@ describe("errors", () => {
 		const { lines } = parseScript(text.join("\n"), "f", isRelevant);
 		expect(lines).toMatchObject([
 			{ name: "foo", opaque: true, args: [], result: null, text: "foo({a b c = 0" },
-			{ name: "foo", opaque: true, args: [], result: null, line: 2, endLine: 3, split: true },
-			{ name: "bar", opaque: true, args: [], result: null, line: 4 },
+			{ name: "foo", opaque: true, args: [], line: 2, endLine: 3, split: true },
+			{ name: "bar", opaque: true, args: [], line: 4, result: { value: 0 } },
 			{ name: "foo", opaque: false, result: { value: 0 } },
 		]);
 		expect(errorOf("foo(<<)\nbind(<<)", isRelevant)).toMatchObject({ line: 2, column: 6 });
-		expect(errorOf("1 <... bind resumed>) = 0", isRelevant)).toMatchObject({ line: 1, column: 3 });
 		expect(errorOf("Traceback", isRelevant)).toMatchObject({ line: 1, column: 1 });
 	});
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { afterAll, describe, expect, test } from "vitest";
+import { FileError, LONGEST_LINE, openFile } from "../../kernel-model/script/file.js";
+import { ahead, parseScript, readEvents } from "../../kernel-model/script/strace.js";
+import type { CallLine, ReadEvent } from "../../kernel-model/script/syntax.js";
+
+const folder = mkdtempSync(join(tmpdir(), "script-file-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function written(name: string, data: string | Uint8Array): string {
+	const path = join(folder, name);
+	writeFileSync(path, data);
+	return path;
+}
+
+async function linesOf(path: string): Promise<string[]> {
+	const file = await openFile(path);
+	try {
+		return [...file.lines()];
+	} finally {
+		file.close();
+	}
+}
+
+describe("a file", () => {
+	test("is read line by line, across the ends of pieces", async () => {
+		const lines = Array.from(
+			{ length: 5000 },
+			(_, i) => `write(1, "${"x".repeat(i % 997)}ü") = ${i}`,
+		);
+		expect(await linesOf(written("plain", `${lines.join("\n")}\n`))).toEqual(lines);
+		expect(await linesOf(written("no-end", lines.join("\n")))).toEqual(lines);
+		expect(await linesOf(written("empty", ""))).toEqual([]);
+	});
+
+	test("may be compressed, in one piece or several, whatever its name", async () => {
+		const lines = Array.from({ length: 20000 }, (_, i) => `close(${i}) = 0`);
+		const [first, second] = [lines.slice(0, 7000), lines.slice(7000)].map((part) =>
+			gzipSync(`${part.join("\n")}\n`),
+		);
+		expect(await linesOf(written("c", Buffer.concat([first, second])))).toEqual(lines);
+	});
+
+	test("with a line longer than the longest is refused, compressed as well", async () => {
+		const nothing = Buffer.alloc(LONGEST_LINE * 3);
+		await expect(linesOf(written("nul", nothing))).rejects.toThrow(FileError);
+		await expect(linesOf(written("nul.gz", gzipSync(nothing)))).rejects.toThrow(FileError);
+		const long = `a(${"1, ".repeat(400_000)}2) = 0`;
+		expect(await linesOf(written("long", long))).toEqual([long]);
+	});
+
+	test("that is cut off where it is compressed is refused", async () => {
+		const whole = gzipSync(Buffer.from("close(3) = 0\n".repeat(1000)));
+		await expect(linesOf(written("cut.gz", whole.subarray(0, -9)))).rejects.toThrow();
+	});
+});
+
+const SPLIT = `1 accept(3,  <unfinished ...>
+2 close(4) = 0
+1 <... accept resumed>NULL, NULL) = 5
+1 close(5) = 0
+`;
+
+const shown = (events: Iterable<ReadEvent>): string[] =>
+	[...events].map((event) => {
+		if (event.kind === "line" || event.kind === "pid") return event.kind;
+		const { name, result, pid } = event.call;
+		return `${event.kind} ${pid} ${name} ${result?.value ?? "?"}`;
+	});
+
+/** The call as it was when the reader gave out its event. */
+function* snapshots(events: Iterable<ReadEvent>): Generator<ReadEvent> {
+	for (const event of events) {
+		yield event.kind === "begin" ? { ...event, call: { ...event.call } } : event;
+	}
+}
+
+describe("what a reader comes to", () => {
+	const events = (text: string) => readEvents(text.split("\n").slice(0, -1), "f");
+
+	test("is the begin and the end of each call, in the order of the file", () => {
+		expect(shown(snapshots(events(SPLIT)))).toEqual([
+			"begin 1 accept ?",
+			"begin 2 close 0",
+			"end 2 close 0",
+			"end 1 accept 5",
+			"begin 1 close 0",
+			"end 1 close 0",
+		]);
+	});
+
+	test("has the arguments of a first half from its begin", () => {
+		const [first] = snapshots(events(SPLIT));
+		expect(first).toMatchObject({ kind: "begin", call: { args: [{ value: { value: 3 } }] } });
+	});
+
+	test("is held back until calls have ended, but not longer than is allowed", () => {
+		expect(shown(snapshots(ahead(events(SPLIT), 100)))[0]).toBe("begin 1 accept 5");
+		expect(shown(snapshots(ahead(events(SPLIT), 2)))[0]).toBe("begin 1 accept ?");
+		expect(shown(ahead(events(SPLIT), 0))).toEqual(shown(events(SPLIT)));
+	});
+
+	test("ends calls that never return where their process ends, or the file", () => {
+		const text =
+			"1 accept(3,  <unfinished ...>\n2 read(4,  <unfinished ...>\n1 +++ exited with 0 +++\n";
+		expect(shown(snapshots(events(text)))).toEqual([
+			"begin 1 accept ?",
+			"begin 2 read ?",
+			"end 1 accept ?",
+			"line",
+			"end 2 read ?",
+		]);
+	});
+
+	test("says whose the lines without a pid were", () => {
+		const text = "a() = 2\nstrace: Process 2 attached\n[pid  1] b() = 0\n";
+		const kinds = [...events(text)].map(({ kind }) => kind);
+		expect(kinds).toEqual(["begin", "end", "line", "pid", "begin", "end"]);
+		expect([...events(text)]).toContainEqual({ kind: "pid", pid: 1 });
+	});
+
+	test("is the same as the whole script's lines", () => {
+		const begun = [...events(SPLIT)].flatMap((event): CallLine[] =>
+			event.kind === "begin" ? [event.call] : [],
+		);
+		expect(begun).toEqual(parseScript(SPLIT, "f").lines);
+	});
+});

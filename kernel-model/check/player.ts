@@ -471,6 +471,8 @@ export class Player {
 			this.firstNet ??= net;
 			task = this.kernel.createTask({ net });
 		}
+		// Lines without a pid are of one task.
+		if (pid !== 0) task.pid = pid;
 		this.tasks.set(pid, task);
 		return task;
 	}

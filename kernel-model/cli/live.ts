@@ -10,7 +10,17 @@ import {
 	recordScript,
 } from "../real/live.js";
 import { startAgent } from "../real/vm/machine.js";
-import { json, parse, readFile, seedOf, styled, UsageError, versionOf } from "./terminal.js";
+import {
+	json,
+	parse,
+	printable,
+	readFile,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+	writeOut,
+} from "./terminal.js";
 
 const HELP = `usage: inet-port-model live [OPTIONS] SCRIPT...
 
@@ -111,28 +121,29 @@ export async function live(args: string[]): Promise<number> {
 			if (values.json !== true && values.quiet !== true) lines.push(styled("1", header));
 			for (const outcome of outcomes) {
 				const mismatch = outcome.verdict === "mismatch";
-				if (values.json === true) {
-					if (outcome.call !== "$") lines.push(json(outcome));
-					continue;
-				}
 				if (values.quiet === true && !mismatch) continue;
-				if (outcome.call === "$") {
-					lines.push(`${" ".repeat(43)}${outcome.text}`);
+				if (values.json === true) {
+					if (outcome.call !== "$") lines.push(json(outcome, scripts.length > 1 ? file : null));
 					continue;
 				}
-				lines.push(mismatch ? styled("31", row(outcome)) : row(outcome));
-				for (const line of outcome.explanation) lines.push(styled("2", `#   ${line}`));
+				if (outcome.call === "$") {
+					lines.push(`${" ".repeat(43)}${printable(outcome.text)}`);
+					continue;
+				}
+				const shown = printable(row(outcome));
+				lines.push(mismatch ? styled("31", shown) : shown);
+				for (const line of outcome.explanation) lines.push(styled("2", printable(`#   ${line}`)));
 				if (mismatch) {
 					const where = `${file}:${outcome.line}`;
-					lines.push(styled("31", `# MISMATCH ${where}: ${outcome.reason ?? ""}`));
+					lines.push(styled("31", printable(`# MISMATCH ${where}: ${outcome.reason ?? ""}`)));
 				}
 			}
 			if (values.json !== true) {
 				const kernel = `kernel ${agent.hello.release}, model ${version}`;
-				const summary = `# ${file}, ${kernel}: ${outcomes.length} lines, ${differ} differ`;
+				const summary = `# ${printable(file)}, ${kernel}: ${outcomes.length} lines, ${differ} differ`;
 				lines.push(styled(differ > 0 ? "31" : "32", summary));
 			}
-			process.stdout.write(`${lines.join("\n")}\n`);
+			writeOut(lines.map((line) => `${line}\n`));
 		}
 	} finally {
 		agent.end();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** What the commands of the command line share. */
-import { readFileSync } from "node:fs";
+import { constants } from "node:buffer";
+import { readFileSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
@@ -12,24 +13,80 @@ import { ScriptError } from "../script/strace.js";
 /** Bad input: one line on standard error, exit status 2. */
 export class UsageError extends Error {}
 
+/** The environment variable with which a fault of the program shows where it happened. */
+export const DEBUG = "INET_PORT_MODEL_DEBUG";
+
+/** Longest message, characters. */
+const LONGEST = 1000;
+
 /**
- * Runs a command to its exit status: 2 for what the user can mend, told in one line. A
- * reader that closes the pipe early is no error.
+ * Text of a file for a terminal: control characters, and those that change the direction of
+ * text, are shown as escapes.
+ */
+export function printable(text: string): string {
+	// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+	return text.replace(/[\0-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]/g, (char) => {
+		const code = char.charCodeAt(0).toString(16);
+		return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+	});
+}
+
+/** A message as one line that a terminal can show, cut in its middle where it is long. */
+export function oneLine(message: string): string {
+	const line = printable(message.slice(0, 100 * LONGEST).replace(/\s*\n\s*/g, " "));
+	if (line.length <= LONGEST) return line;
+	return `${line.slice(0, LONGEST * 0.8)} … ${line.slice(-LONGEST * 0.2)}`;
+}
+
+function isBadInput(error: unknown): error is Error {
+	return error instanceof UsageError || error instanceof ScriptError || error instanceof AgentError;
+}
+
+/** The line for what ended a command: bad input, or a fault of this program. */
+function lineOf(error: unknown): string {
+	if (isBadInput(error)) return error.message;
+	if (process.env[DEBUG] && error instanceof Error) return `${error.stack}`;
+	const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+	return `this is a fault of inet-port-model: ${what} (${DEBUG}=1 shows where)`;
+}
+
+/** Tells what ended a command: exit status 2, as 1 means that something differs. */
+function complain(name: string, error: unknown): void {
+	const line = lineOf(error);
+	const whole = !isBadInput(error) && process.env[DEBUG];
+	process.stderr.write(`${name}: ${whole ? line : oneLine(line)}\n`);
+	process.exitCode = 2;
+}
+
+/**
+ * Runs a command to its exit status. It is 2 for what the user can mend, for output that
+ * cannot be written, and for a fault of this program, each told in one line. A reader that
+ * closes the pipe early is no error.
  */
 export async function runCommand(name: string, main: () => Promise<number>): Promise<void> {
 	process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-		if (error.code === "EPIPE") process.exit(0);
-		throw error;
+		if (error.code === "EPIPE") process.exit();
+		complain(name, new UsageError(`standard output: ${reasonOf(error)}`));
+		process.exit();
+	});
+	// Where it cannot be told, the exit status alone tells it.
+	process.stderr.on("error", () => {});
+	process.on("uncaughtException", (error) => {
+		complain(name, error);
+		process.exit();
 	});
 	try {
 		process.exitCode = await main();
 	} catch (error) {
-		const bad =
-			error instanceof UsageError || error instanceof ScriptError || error instanceof AgentError;
-		if (!bad) throw error;
-		process.stderr.write(`${name}: ${error.message}\n`);
-		process.exitCode = 2;
+		complain(name, error);
 	}
+}
+
+/** Why a file could not be read or written, in words: "no such file or directory". */
+export function reasonOf(error: unknown): string {
+	if (!(error instanceof Error)) return String(error);
+	// "ENOENT: no such file or directory, open 'x'"
+	return error.message.replace(/^E[A-Z0-9]+: /, "").replace(/, [a-z]+( '.*')?$/s, "");
 }
 
 export function styled(style: string, text: string): string {
@@ -38,10 +95,26 @@ export function styled(style: string, text: string): string {
 		: text;
 }
 
-/** One call's outcome as a line of JSON. */
-export function json(outcome: Outcome): string {
+/** Lines of output are written in pieces of about so many characters. */
+const PIECE = 1 << 20;
+
+/** Writes pieces of output, which together may be longer than a string can be. */
+export function writeOut(output: Iterable<string>): void {
+	let piece = "";
+	for (const text of output) {
+		piece += text;
+		if (piece.length < PIECE) continue;
+		process.stdout.write(piece);
+		piece = "";
+	}
+	if (piece !== "") process.stdout.write(piece);
+}
+
+/** One call's outcome as a line of JSON; `file` where several are played. */
+export function json(outcome: Outcome, file: string | null = null): string {
 	const { result, recorded } = outcome;
 	return JSON.stringify({
+		...(file === null ? {} : { file }),
 		line: outcome.line,
 		pid: outcome.pid,
 		call: outcome.call,
@@ -56,13 +129,60 @@ export function json(outcome: Outcome): string {
 	});
 }
 
+/** The longest text that the engine holds, characters. */
+const { MAX_STRING_LENGTH } = constants;
+
+/** Compressed files that are not read, by how they begin. */
+const COMPRESSED: readonly [name: string, magic: readonly number[]][] = [
+	["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
+	["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
+	["bzip2", [0x42, 0x5a, 0x68]],
+];
+
+function beginsWith(data: Uint8Array, magic: readonly number[]): boolean {
+	return magic.every((byte, i) => data[i] === byte);
+}
+
+function tooLong(size: string): UsageError {
+	const most = `at most ${Math.floor(MAX_STRING_LENGTH / 2 ** 20)} MiB of text can be read`;
+	return new UsageError(`too large: it holds ${size}, and ${most}`);
+}
+
+/** The bytes of a file, those of a .gz file uncompressed. */
+function bytesOf(file: string): Uint8Array {
+	const standardInput = file === "-";
+	if (!standardInput) {
+		const { size } = statSync(file);
+		if (size > 2 ** 31 - 1) throw tooLong(`${size} bytes`);
+	}
+	const data = readFileSync(standardInput ? 0 : file);
+	for (const [name, magic] of COMPRESSED) {
+		if (beginsWith(data, magic)) {
+			throw new UsageError(`compressed by ${name}: expected text, or a file compressed by gzip`);
+		}
+	}
+	if (!beginsWith(data, [0x1f, 0x8b])) return data;
+	try {
+		return gunzipSync(data, { maxOutputLength: MAX_STRING_LENGTH });
+	} catch (error) {
+		if (error instanceof RangeError) throw tooLong("more than that, compressed");
+		throw error;
+	}
+}
+
+/** The text of a script or recording; "-" is standard input. Throws UsageError. */
 export function readFile(file: string): string {
 	try {
-		const data = readFileSync(file === "-" ? 0 : file);
-		return (file.endsWith(".gz") ? gunzipSync(data) : data).toString();
+		const data = bytesOf(file);
+		const nul = data.indexOf(0);
+		if (nul !== -1) {
+			const where = `byte ${nul + 1} is NUL`;
+			throw new UsageError(`no script or recording: expected text, but ${where}`);
+		}
+		if (data.length > MAX_STRING_LENGTH) throw tooLong(`${data.length} bytes`);
+		return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
 	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error);
-		throw new UsageError(`${file}: ${reason}`);
+		throw new UsageError(`${file}: ${reasonOf(error)}`);
 	}
 }
 

@@ -70,7 +70,7 @@ export function describeSock(k: Kernel, sk: number): string {
 	for (const task of socket === 0 ? [] : k.tasks) {
 		const fd = task.socketDescriptors().find((candidate) => task.socketOf(candidate) === socket);
 		if (fd !== undefined) {
-			owner = k.tasks.size > 1 ? `fd ${fd} of task ${task.pid}` : `fd ${fd}`;
+			owner = k.tasks.size > 1 ? `fd ${fd} of pid ${task.pid}` : `fd ${fd}`;
 			break;
 		}
 	}

@@ -140,7 +140,8 @@ function addressLength(address: Address): number {
  * and Error once the task has exited. Whatever they throw, nothing has changed.
  */
 export class Task {
-	readonly pid: number;
+	/** As explanations name the task; of a recording's it is the recorded one. */
+	pid: number;
 	/** RLIMIT_NOFILE. */
 	readonly nofile: number;
 	/** Effective user, who is also that of files; real and saved user. */

@@ -300,9 +300,16 @@ export function runSetup(
 	if (command === "sysctl") {
 		sysctl(net, words);
 	} else if (command === "sleep") {
-		const seconds = Number(words.next("seconds"));
-		if (!(seconds >= 0)) throw new SetupError(1, "seconds");
-		clock.advance(seconds * 1000);
+		const word = words.next("seconds");
+		const seconds = /^[0-9]*\.?[0-9]+$/.test(word) ? Number(word) : Number.NaN;
+		if (Number.isNaN(seconds)) throw new SetupError(1, "seconds, such as 1.5");
+		if (!words.done) throw new SetupError(words.at, "the end of the command");
+		try {
+			clock.advance(seconds * 1000);
+		} catch (error) {
+			if (!(error instanceof RangeError)) throw error;
+			throw new SetupError(1, "fewer seconds: the clock ends first");
+		}
 	} else if (command === "ip") {
 		const family = ipOptions(words);
 		const object = words.choose(["link", "address", "route"]);

@@ -8,43 +8,9 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CHANGES, DEFAULT_VERSION, VERSIONS } from "../../kernel-model/index.js";
-
-interface Run {
-	status: number | string | null | undefined;
-	stdout: string;
-	stderr: string;
-}
-
-/** The command line in this process. */
-async function cli(...args: string[]): Promise<Run> {
-	const run: Run = { status: undefined, stdout: "", stderr: "" };
-	const write = (stream: "stdout" | "stderr") =>
-		vi.spyOn(process[stream], "write").mockImplementation((text) => {
-			run[stream] += String(text);
-			return true;
-		});
-	const spies = [
-		write("stdout"),
-		write("stderr"),
-		// What it listens to on standard output would stay there.
-		vi.spyOn(process.stdout, "on").mockReturnThis(),
-	];
-	const { argv, exitCode } = process;
-	process.argv = [process.execPath, "inet-port-model", ...args];
-	process.exitCode = undefined;
-	try {
-		vi.resetModules();
-		await import("../../kernel-model/cli/main.js");
-		run.status = process.exitCode;
-		return run;
-	} finally {
-		process.argv = argv;
-		process.exitCode = exitCode;
-		for (const spy of spies) spy.mockRestore();
-	}
-}
+import { cli, type Run } from "./command.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BUILT = join(ROOT, "dist/kernel-model/cli/main.js");

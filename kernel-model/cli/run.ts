@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** `inet-port-model run`: scripts and recordings on the model. */
+import { release } from "node:os";
+import { readDraws, splitRecordings } from "../check/exact.js";
+import { type Outcome, playScript, readScript, type Verdict } from "../check/player.js";
+import { DEFAULT_VERSION } from "../machine/versions.js";
+import type { Parsed } from "../script/strace.js";
+import {
+	json,
+	oneLine,
+	parse,
+	printable,
+	readFile,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+	writeOut,
+} from "./terminal.js";
+
+const HELP = `usage: inet-port-model run [OPTIONS] SCRIPT...
+
+Plays each script (- is standard input) on a fresh model. A script is in the
+output syntax of strace: lines such as
+
+    $ ip addr add 192.0.2.10/32 dev lo
+    $ sysctl -w net.ipv4.ip_local_port_range="60000 60511"
+    socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
+    bind(3, {sa_family=AF_INET, sin_port=htons(0), sin_addr=inet_addr("192.0.2.10")}, 16)
+
+A result after "=" is a recorded one: it is checked that the modelled kernel could
+have given it, ports included. Without one the model's own is printed. Recordings:
+
+    strace -f -ttt -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
+exit_group,unshare,setns,openat,write,close,dup,dup2,dup3,setuid,setresuid PROGRAM
+
+A recording that replay or live has made with the draws of a kernel's port searches is
+played with these draws; then nothing but the recorded results will do. Files may be
+compressed (.gz), and hold several such recordings.
+
+  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}, or with draws that of
+                     the recording; see kernels); running for the one nearest to the
+                     kernel underneath
+  --seed N           seed of the model's own random draws (default 1)
+  --explain          say how each search went and why each call failed
+  --json             one JSON object a line, for every system call; with the file where
+                     there are several
+  --quiet            only what differs, and the summary
+`;
+
+interface RunOptions {
+	explain: boolean;
+	json: boolean;
+	quiet: boolean;
+	/** Several files are played: lines of JSON say which. */
+	several: boolean;
+}
+
+function format(file: string, outcome: Outcome, options: RunOptions): string {
+	const mismatch = outcome.verdict === "mismatch";
+	if (options.quiet && !mismatch) return "";
+	if (options.json) {
+		return outcome.call === "$" ? "" : `${json(outcome, options.several ? file : null)}\n`;
+	}
+	if (outcome.verdict === "ignored") return "";
+	const pid = outcome.pid === null ? "" : styled("2", `[pid ${outcome.pid}] `);
+	const lines = [`${pid}${printable(outcome.text)}`];
+	for (const line of outcome.explanation) lines.push(styled("2", `#   ${printable(line)}`));
+	if (mismatch) {
+		const where = `${file}:${outcome.line}`;
+		lines.push(styled("31", printable(`# MISMATCH ${where}: ${outcome.reason ?? ""}`)));
+	}
+	return `${lines.join("\n")}\n`;
+}
+
+interface Played {
+	mismatches: number;
+	output: string[];
+	/** Calls that said something: of a file that has none nothing was checked. */
+	used: number;
+}
+
+/** Plays one file to its end: bad input anywhere leaves nothing printed. */
+function play(file: string, given: string | null, seed: number, options: RunOptions): Played {
+	const played = splitRecordings(readFile(file)).map(({ text, above }) => {
+		const script = readScript(text, file, above);
+		const draws = readDraws(script);
+		const version =
+			given ?? (draws === null ? DEFAULT_VERSION : versionOf("running", draws.release));
+		return playPart(file, script, version, seed, options);
+	});
+	return {
+		mismatches: played.reduce((sum, { mismatches }) => sum + mismatches, 0),
+		output: played.flatMap(({ output }) => output),
+		used: played.reduce((sum, { used }) => sum + used, 0),
+	};
+}
+
+function playPart(
+	file: string,
+	script: Parsed,
+	version: string,
+	seed: number,
+	options: RunOptions,
+): Played {
+	let commands = 0;
+	const counts: Record<Verdict, number> = { match: 0, mismatch: 0, unrecorded: 0, ignored: 0 };
+	const ignored = new Map<string, number>();
+	const output: string[] = [];
+	for (const outcome of playScript(script, { version, seed, explain: options.explain })) {
+		output.push(format(file, outcome, options));
+		if (outcome.call === "$") {
+			commands++;
+			continue;
+		}
+		counts[outcome.verdict]++;
+		if (outcome.verdict === "ignored") {
+			ignored.set(outcome.call, (ignored.get(outcome.call) ?? 0) + 1);
+		}
+	}
+	if (!options.json) {
+		const most = [...ignored].sort((a, b) => b[1] - a[1]).slice(0, 5);
+		const names = most.map(([name, count]) => `${name} ${count}`).join(", ");
+		const summary = [
+			`${counts.match} as recorded`,
+			`${counts.mismatch} differ`,
+			`${counts.unrecorded} without a record`,
+			`${counts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
+		].join(", ");
+		const status = counts.mismatch > 0 ? "31" : "32";
+		const line = printable(`# ${file}, kernel ${version}: ${summary}`);
+		output.push(`${styled(status, line)}\n`);
+	}
+	const used = commands + counts.match + counts.mismatch + counts.unrecorded;
+	return { mismatches: counts.mismatch, output, used };
+}
+
+export function run(args: string[]): number {
+	const { values, positionals } = parse(args, {
+		kernel: { type: "string" },
+		seed: { type: "string", default: "1" },
+		explain: { type: "boolean", default: false },
+		json: { type: "boolean", default: false },
+		quiet: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	if (positionals.length === 0) throw new UsageError("run: expected a script (see run --help)");
+	const version = values.kernel === undefined ? null : versionOf(String(values.kernel), release());
+	const seed = seedOf(values.seed);
+	const options = {
+		explain: values.explain === true,
+		json: values.json === true,
+		quiet: values.quiet === true,
+		several: positionals.length > 1,
+	};
+	const played = positionals.map((file) => play(file, version, seed, options));
+	for (const [i, { output, used }] of played.entries()) {
+		writeOut(output);
+		if (used > 0) continue;
+		const what = "nothing of it was used, as no line in it bears on ports";
+		process.stderr.write(`inet-port-model: ${oneLine(positionals[i])}: ${what}\n`);
+	}
+	return played.some(({ mismatches }) => mismatches > 0) ? 1 : 0;
+}

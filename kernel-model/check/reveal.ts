@@ -75,6 +75,9 @@ const RELEASES = new Set([
 	"ETIMEDOUT",
 ]);
 
+/** How a connect() ends that a signal interrupts while it sleeps. */
+const SLEPT = new Set(["EINTR", "ERESTARTSYS"]);
+
 /** Of these, those that come after a port was chosen. */
 const REFUSALS = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT"]);
 
@@ -215,7 +218,9 @@ export function reveal(
 					}
 					break;
 				}
-				const begun = result === 0 || line.result?.errno === "EINPROGRESS";
+				// One that slept until a signal came has chosen, but may wait in no queue yet.
+				const slept = SLEPT.has(line.result?.errno ?? "");
+				const begun = result === 0 || line.result?.errno === "EINPROGRESS" || slept;
 				// An error that ends the attempt does so whatever address it was asked with.
 				const errno = line.result?.errno ?? "";
 				if (peer?.family === "AF_UNSPEC" || RELEASES.has(errno)) {
@@ -237,6 +242,7 @@ export function reveal(
 				life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = true;
 				life.brokenOff = false;
+				if (slept) break;
 				const queue = waiting.get(peer.port);
 				if (queue === undefined) waiting.set(peer.port, [life]);
 				else queue.push(life);

@@ -43,7 +43,13 @@ Where the script needs a port that it cannot know, htons(port_of(3)) is that of 
   --json            one JSON object a line, for every system call
   --quiet           only what differs, and the summary
 
-Scripts change nothing outside their namespace. Exit status: 0 all possible, 1 something
+A script changes no file, name or setting outside its namespaces. Its calls are made by
+an agent, which sees one directory, /proc/sys/net of its own network namespace, and which
+the kernel lets make the system calls of scripts and no others; agent.c says this in full.
+A script opens files by their normalised path below /proc/sys/net/; other files that a
+recording opens are passed over. A recorded descriptor that cannot be had is an error. An
+agent that answers nothing for 60 s is given up, one in a virtual machine after 120 s.
+--agent COMMAND is run by the shell, with all that you may do. Exit status: 0 all possible, 1 something
 differs, 2 bad input or no agent.
 `;
 

@@ -22,8 +22,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readScript } from "../../kernel-model/check/player.js";
+import { versionFor } from "../../kernel-model/machine/versions.js";
 import { Agent, agentBinary } from "../../kernel-model/real/agent/agent.js";
-import { recordScript } from "../../kernel-model/real/live.js";
+import { judge, recordScript } from "../../kernel-model/real/live.js";
 import { ScriptError } from "../../kernel-model/script/strace.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/kernel-model/cli/main.js", import.meta.url));
@@ -388,5 +389,97 @@ describe.skipIf(missing !== null)(`nothing stays${skipped}`, () => {
 		expect(await status).toBe(2);
 		expect(said).toMatch(/^inet-port-model: agent: .*\n$/);
 		expect(await until(() => pids.every((other) => !alive(other)))).toBe(true);
+	});
+});
+
+describe.skipIf(missing !== null)(`live says in one line${skipped}`, () => {
+	const live = (text: string, ...options: string[]) => {
+		const file = join(folder, "said.strace");
+		writeFileSync(file, text);
+		const done = spawnSync(process.execPath, [MAIN, "live", ...options, file], {
+			encoding: "utf8",
+		});
+		expect(done.stderr).toMatch(/^inet-port-model: [^\n]+\n$/);
+		expect(done.status).toBe(2);
+		return done.stderr;
+	};
+
+	it("that an agent's command does not speak the protocol", () => {
+		expect(live("", "--agent", "")).toContain("expected a command");
+		for (const command of ["echo hello", "yes", "true", "head -c 9000000 /dev/zero", "exit 3"])
+			expect(live("", "--agent", command), command).toMatch(/agent/);
+	});
+
+	it("that an agent answers nonsense, or what it was not asked", () => {
+		const hello = "echo port-agent 1 6.18.44 0";
+		for (const said of [
+			"echo x; cat",
+			"yes ''",
+			"yes '0 0 0 zz'",
+			"echo 0; echo 1; sleep 1; yes 1",
+		])
+			expect(live("socket(AF_INET, SOCK_STREAM, 0)\n", "--agent", `${hello}; ${said}`)).toMatch(
+				/agent: /,
+			);
+	});
+
+	it("how long it has waited for an agent that says nothing", async () => {
+		await expect(Agent.start("exec sleep 100", 200)).rejects.toThrow("no answer within 0.2 s");
+	});
+
+	it("that a descriptor of the script cannot be had", () => {
+		const said = live("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\n");
+		expect(said).toContain(
+			":1:1: expected a result that can be had here: this kernel gives 3, found = 6",
+		);
+	});
+
+	it("what to do instead of a host that answers", () => {
+		const said = live("$ ip route add default dev lo answer accept\n");
+		expect(said).toMatch(/:1:31: expected .* ip route add local PREFIX dev lo/);
+	});
+
+	it("that the disk is full, and leaves nothing there", () => {
+		if (spawnSync("unshare", ["-rm", "true"]).status !== 0) return;
+		const disk = join(folder, "disk");
+		mkdirSync(disk);
+		const command =
+			`mount -t tmpfs -o size=4k none ${disk} && dd if=/dev/zero of=${disk}/full bs=4k count=1 2>/dev/null;` +
+			`XDG_CACHE_HOME=${disk} TMPDIR=${disk} ${process.execPath} ${MAIN} live ${join(folder, "said.strace")};` +
+			`echo $?; find ${disk} -type f`;
+		const done = spawnSync("unshare", ["-rm", "sh", "-c", command], { encoding: "utf8" });
+		expect(done.stderr).toMatch(/^inet-port-model: [^\n]+\n$/);
+		expect(done.stdout).toBe(`2\n${disk}/full\n`);
+	});
+});
+
+describe.skipIf(missing !== null)(`the port of a connect() that sleeps${skipped}`, () => {
+	const run = async (text: string) => {
+		const agent = await Agent.start();
+		const version = versionFor(agent.hello.release) ?? "6.18";
+		const recording = await recordScript(readScript(text, "script"), agent);
+		agent.end();
+		return judge(recording, "script", { version });
+	};
+
+	it("counts as chosen, with nobody at the other end", async () => {
+		const outcomes = await run(
+			"$ ip addr add 192.0.2.10/32 dev lo\n$ ip route add default dev lo\n" +
+				"socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\n" +
+				'connect(3, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr("198.51.100.1")}, 16)\n' +
+				"getsockname(3, NULL, [16])\n",
+		);
+		expect(outcomes.filter(({ verdict }) => verdict === "mismatch")).toEqual([]);
+		expect(outcomes.at(-1)?.address?.port).toBeGreaterThan(0);
+	});
+
+	it("counts as chosen, with a full backlog at the other end", async () => {
+		const to = '{sa_family=AF_INET, sin_port=htons(20000), sin_addr=inet_addr("127.0.0.1")}, 16';
+		const outcomes = await run(
+			`socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\nbind(3, ${to})\nlisten(3, 0)\n` +
+				`socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\nconnect(4, ${to})\n` +
+				`socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\nconnect(5, ${to})\ngetsockname(5, NULL, [16])\n`,
+		);
+		expect(outcomes.filter(({ verdict }) => verdict === "mismatch")).toEqual([]);
 	});
 });

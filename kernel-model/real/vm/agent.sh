@@ -48,8 +48,11 @@ command -v qemu-system-x86_64 >/dev/null ||
 
 # Standard input of what runs in the background is /dev/null, unless said otherwise. One
 # processor: all draws are in one order.
-console=$(mktemp)
-exec 3<&0
+# What the kernel says goes to a file without a name, which ends with its last user.
+console=$(mktemp) || fail 'cannot make a temporary file'
+exec 3<&0 4<>"$console"
+rm -f "$console"
+console=/proc/self/fd/4
 qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 1 -m 512 -nodefaults -no-user-config \
 	-display none -no-reboot \
 	-kernel "$1" -initrd "$2" \
@@ -64,7 +67,6 @@ watcher=
 finish() {
 	kill -KILL "$machine" ${watcher:+"$watcher"} 2>/dev/null || true
 	cat "$console" >&2
-	rm -f "$console"
 }
 trap finish EXIT
 trap 'exit 143' HUP INT TERM

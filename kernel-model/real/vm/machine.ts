@@ -2,7 +2,7 @@
 /** Virtual machines in which the agent is /init: agent.sh runs them, images.sh has their kernels. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Agent, AgentError, agentBinary, cacheFolder } from "../agent/agent.js";
@@ -52,8 +52,14 @@ function initramfs(folder: string): string {
 	const digest = createHash("sha256").update(archive).digest("hex").slice(0, 16);
 	const file = join(cacheFolder(), `initrd-${digest}.cpio`);
 	if (!existsSync(file)) {
-		writeFileSync(`${file}.${process.pid}`, archive);
-		renameSync(`${file}.${process.pid}`, file);
+		const part = `${file}.${process.pid}`;
+		try {
+			writeFileSync(part, archive);
+			renameSync(part, file);
+		} catch (error) {
+			rmSync(part, { force: true });
+			throw new AgentError(`initramfs: ${error instanceof Error ? error.message : error}`);
+		}
 	}
 	return file;
 }

@@ -16,6 +16,7 @@ export {
 	SOCK_STREAM,
 } from "../include/linux/net.js";
 export { AF_INET, AF_INET6, AF_UNSPEC, SOL_IP, SOL_IPV6 } from "../include/linux/socket.js";
+export { type BehaviourChange, CHANGES, type ChangeName } from "../include/linux/version.js";
 export type { PortSearchTrace } from "../include/trace/events/port_search.js";
 export * from "../include/uapi/asm-generic/errno.js";
 export * from "../include/uapi/asm-generic/socket.js";
@@ -37,11 +38,5 @@ export { NetNamespace, type RouteOptions } from "./machine/net.js";
 export { type Draw, ReplayedRandom, SeededRandom } from "./machine/random.js";
 export { Socket, SocketError, type SocketKind } from "./machine/socket.js";
 export { Task, type TaskOptions } from "./machine/task.js";
-export {
-	type BehaviourChange,
-	CHANGES,
-	DEFAULT_VERSION,
-	type KernelVersion,
-	VERSIONS,
-} from "./machine/versions.js";
+export { DEFAULT_VERSION, type KernelVersion, VERSIONS } from "./machine/versions.js";
 export { ScriptError } from "./script/strace.js";

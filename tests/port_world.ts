@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A kernel with one namespace, and sockets of one protocol named by short texts. */
 import { Random } from "../include/linux/random.js";
-import type { ChangeName } from "../include/net/stack.js";
+import type { ChangeName } from "../include/linux/version.js";
 import {
 	type Address,
 	AF_INET,

@@ -5,8 +5,9 @@
  * include/linux/inetdevice.h, include/net/if_inet6.h, include/net/ip_fib.h,
  * include/net/ip6_fib.h).
  */
+
+import type { ChangeName } from "../linux/version.js";
 import type { In6Addr } from "./ipv6.js";
-import type { ChangeName } from "./stack.js";
 import type { UdpTable } from "./udp.js";
 
 /** Namespace-wide settings, named as struct netns_ipv4 names them. */

@@ -5,6 +5,7 @@
  */
 import type { Random } from "../linux/random.js";
 import type { TimerQueue } from "../linux/timer.js";
+import type { ChangeName } from "../linux/version.js";
 import type { PortSearchTrace } from "../trace/events/port_search.js";
 import type { InetHashinfo } from "./inet_hashtables.js";
 import type { In6Addr } from "./ipv6.js";
@@ -15,45 +16,6 @@ import type { SockTable } from "./sock.js";
 import type { SockReuseport } from "./sock_reuseport.js";
 import type { SocketTable } from "./socket.js";
 import type { UdpTable } from "./udp.js";
-
-/** Names of behaviour changes between kernel versions; kernel-model/machine/versions.ts describes them. */
-export type ChangeName =
-	| "bhash2-addr-type"
-	| "bhash2-dual-stack-wildcard"
-	| "bhash2-every-wildcard-bucket"
-	| "bhash2-v6only-v4mapped"
-	| "bhash2-v4mapped-address"
-	| "bhash2-v4mapped-on-bind"
-	| "bhash2-v4mapped-wildcard"
-	| "connect-range-step-1"
-	| "dccp-removed"
-	| "fastreuse-recomputed"
-	| "first-bind-not-fast"
-	| "mptcp-getsockopt-flags"
-	| "mptcp-accepted-set-up"
-	| "mptcp-local-port-range"
-	| "mptcp-set-up-while-closed"
-	| "prefsrc-removed-on-every-device"
-	| "orphan-uid"
-	| "port-step-width"
-	| "sctp-l3mdev"
-	| "simultaneous-synack-accepted"
-	| "source-address-within-vrf"
-	| "syn-recv-shutdown-deferred"
-	| "tcp-tw-reuse-delay"
-	| "tw-fin-wait2-not-reused"
-	| "udplite-removed"
-	| "udp-child-hash-entries"
-	| "udp-hash4"
-	| "udp-hash4-reconnect"
-	| "sctp-accept-clones"
-	| "sctp-listen-resets-state"
-	| "sctp-listener-shutdown"
-	| "tcp-disconnect-busy"
-	| "tcp-disconnect-epipe"
-	| "udp-reuseport-rescored"
-	| "udp-reuseport-rescored-upwards"
-	| "udp-wildcard-hash2-shortcut-fixed";
 
 export interface Stack {
 	/** Behaviour changes that the modelled version has. */

@@ -9,7 +9,7 @@
  * wishes in turn, and of each line that is shown which tells most versions apart.
  * The change responsible is found by trial: the older version with single changes of the newer.
  */
-import type { ChangeName } from "../../include/net/stack.js";
+import type { ChangeName } from "../../include/linux/version.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";

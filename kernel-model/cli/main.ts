@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The command line: `inet-port-model --help`. */
 import { readFileSync } from "node:fs";
-import { CHANGES, VERSIONS } from "../machine/versions.js";
+import { CHANGES } from "../../include/linux/version.js";
+import { VERSIONS } from "../machine/versions.js";
 import { live } from "./live.js";
 import { matrix } from "./matrix.js";
 import { run } from "./run.js";
@@ -51,13 +52,11 @@ function kernels(args: string[]): number {
 			if (!has.includes(change)) lines.push(`${" ".repeat(12)}- ${change}`);
 		before = has;
 	}
-	lines.push("", "changes (first release; backports; * not modelled yet)");
+	lines.push("", "changes (first release; backports; * only one side is modelled)");
 	for (const change of CHANGES) {
 		const backports = change.backports.length > 0 ? `; ${change.backports.join(", ")}` : "";
-		const commit = change.commit === null ? "" : ` ${change.commit}`;
-		lines.push(
-			`  ${change.modelled ? " " : "*"} ${change.name} (${change.since}${backports})${commit}`,
-		);
+		const mark = change.modelled ? " " : "*";
+		lines.push(`  ${mark} ${change.name} (${change.since}${backports}) ${change.commit}`);
 		lines.push(`      ${change.summary}`);
 	}
 	process.stdout.write(`${lines.join("\n")}\n`);

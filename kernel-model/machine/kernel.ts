@@ -2,6 +2,7 @@
 /** A kernel: boot, clock, namespaces and tasks around the ported code. */
 import type { Random } from "../../include/linux/random.js";
 import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
+import type { ChangeName } from "../../include/linux/version.js";
 import { InetHashinfo } from "../../include/net/inet_hashtables.js";
 import { MptcpSocks } from "../../include/net/mptcp.js";
 import { IFF_LOOPBACK, LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
@@ -9,7 +10,7 @@ import { SctpGlobals } from "../../include/net/sctp.js";
 import { SockTable } from "../../include/net/sock.js";
 import type { SockReuseport } from "../../include/net/sock_reuseport.js";
 import { SocketTable } from "../../include/net/socket.js";
-import type { ChangeName, Observer, Segment, Stack } from "../../include/net/stack.js";
+import type { Observer, Segment, Stack } from "../../include/net/stack.js";
 import { TCP_SYN_RETRIES } from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";

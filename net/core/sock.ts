@@ -163,7 +163,7 @@ export function sk_clone(k: Stack, sk: number): number {
 	S.bind2_node_next[newsk] = 0;
 	S.bind2_node_pprev[newsk] = 0;
 	S.sk_socket[newsk] = 0;
-	if (!k.changes.has("orphan-uid")) S.sk_uid[newsk] = GLOBAL_ROOT_UID;
+	if (!k.changes.has("orphan-uid")) S.sk_uid[newsk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
 	S.sk_reuseport_cb[newsk] = 0;
 	S.sk_ack_backlog[newsk] = 0;
 	S.sk_err[newsk] = 0;
@@ -181,7 +181,7 @@ export function sock_graft(k: Stack, sk: number, socket: number): void {
 export function sock_orphan(k: Stack, sk: number): void {
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
 	k.sock.sk_socket[sk] = 0;
-	if (!k.changes.has("orphan-uid")) k.sock.sk_uid[sk] = GLOBAL_ROOT_UID;
+	if (!k.changes.has("orphan-uid")) k.sock.sk_uid[sk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
 }
 
 /** Takes the pending error: 0 or a negative errno. */

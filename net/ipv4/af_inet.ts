@@ -252,6 +252,7 @@ export function __inet_stream_connect(
 	const prot = sk_prot(k, sk);
 	if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
 	if (addr.sin_family === AF_UNSPEC) {
+		// since 6.6, 419ce133ab92
 		if (S.sk_wait_pending[sk] === WAITS && k.changes.has("tcp-disconnect-epipe")) {
 			S.sk_wait_pending[sk] = WAITS_DISCONNECTED;
 		}
@@ -428,11 +429,13 @@ export function inet_protosw_find(
 	if (type === SOCK_DGRAM && (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6)) {
 		throw new NotModelled("ping sockets");
 	}
+	const no_udplite = k.changes.has("udplite-removed"); // since 7.1, 56520b398e5e
+	const no_dccp = k.changes.has("dccp-removed"); // since 6.16, 2a63dd0edf38
 	let err = -ESOCKTNOSUPPORT;
 	for (const answer of table) {
 		if (answer.type !== type) continue;
-		if (answer.protocol === IPPROTO_UDPLITE && k.changes.has("udplite-removed")) continue;
-		if (answer.protocol === IPPROTO_DCCP && k.changes.has("dccp-removed")) continue;
+		if (answer.protocol === IPPROTO_UDPLITE && no_udplite) continue;
+		if (answer.protocol === IPPROTO_DCCP && no_dccp) continue;
 		if (protocol === IPPROTO_IP || answer.protocol === protocol) return answer;
 		err = -EPROTONOSUPPORT;
 	}

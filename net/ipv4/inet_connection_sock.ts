@@ -194,7 +194,7 @@ function inet_use_bhash2_on_bind(k: Stack, sk: number): boolean {
 	if (S.skc_family[sk] === AF_INET6) {
 		if (ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return false;
 		if (!ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) return true;
-		if (!k.changes.has("bhash2-v4mapped-on-bind")) return false;
+		if (!k.changes.has("bhash2-v4mapped-on-bind")) return false; // since 6.8, 5e07e672412b
 	}
 	return S.skc_rcv_saddr[sk] !== INADDR_ANY;
 }
@@ -252,6 +252,7 @@ function __inet_bhash2_conflict(
 	if (ipv6_only_sock(k, sk2)) {
 		const S = k.sock;
 		if (S.skc_family[sk] !== AF_INET6) return false;
+		// since 6.9, ea111449501e
 		if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) && k.changes.has("bhash2-v6only-v4mapped")) {
 			return false;
 		}
@@ -346,7 +347,7 @@ function inet_bhash2_addr_any_conflict(
 	const T = hinfo.bind2_bucket_cachep;
 	const uid = sock_i_uid(k, sk);
 	const reuseport_cb_ok = reuseport_cb_is_ok(k, sk);
-	const every = k.changes.has("bhash2-every-wildcard-bucket");
+	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
 	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(hinfo, net, port)];
 	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
 		if (!inet_bind2_bucket_match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
@@ -393,7 +394,7 @@ function bind_scan(
 	const bhash2_only = inet_use_bhash2_on_bind(k, sk);
 	const any_slot = inet_bhash2_addr_any_hashbucket(hinfo, net, 0) | 0;
 	const saddr_slot = inet_bhashfn_portaddr(hinfo, S, sk, net, 0) | 0;
-	const every = k.changes.has("bhash2-every-wildcard-bucket");
+	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
 	const uid = sock_i_uid(k, sk);
 	const cb_ok = reuseport_cb_is_ok(k, sk);
 
@@ -589,7 +590,8 @@ export function inet_csk_update_fastreuse(k: Stack, tb: number, sk: number): voi
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
 
-	// Since 6.8 a bucket has its bind2 bucket before this is asked: none ever looks new.
+	// The bucket has its bind2 bucket before this is asked, so that none ever looks new.
+	// since 6.8, 8002d44fe84d
 	if (T.owners[tb] === 0 && !k.changes.has("first-bind-not-fast")) {
 		T.fastreuse[tb] = reuse ? 1 : 0;
 		if (S.skc_reuseport[sk] !== 0) remember_reuseport(k, tb, sk, FASTREUSEPORT_ANY);

@@ -150,7 +150,7 @@ export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: numb
 	const T = hinfo.bind_bucket_cachep;
 	if (T.owners[tb] !== 0) {
 		if (T.fastreuse[tb] === -1 && T.fastreuseport[tb] === -1) return;
-		if (!k.changes.has("fastreuse-recomputed")) return;
+		if (!k.changes.has("fastreuse-recomputed")) return; // since 6.18, d57f4b874946
 		const T2 = hinfo.bind2_bucket_cachep;
 		for (let sk = T.owners[tb]; sk !== 0; sk = k.sock.bind_node_next[sk]) {
 			const tb2 = k.sock.icsk_bind2_hash[sk];
@@ -229,7 +229,7 @@ export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: nu
 	const T = hinfo.bind2_bucket_cachep;
 	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) {
 		if (T.fastreuse[tb2] === -1 && T.fastreuseport[tb2] === -1) return;
-		if (!k.changes.has("fastreuse-recomputed")) return;
+		if (!k.changes.has("fastreuse-recomputed")) return; // since 6.18, d57f4b874946
 		if (!all_connect_bound(k, T.owners[tb2]) || !all_connect_bound(k, T.deathrow[tb2])) return;
 		T.fastreuse[tb2] = -1;
 		T.fastreuseport[tb2] = -1;
@@ -244,7 +244,7 @@ export function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number):
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (S.skc_family[sk] !== T.family[tb2]) {
-		if (!k.changes.has("bhash2-v4mapped-address")) return false;
+		if (!k.changes.has("bhash2-v4mapped-address")) return false; // since 6.6, c48ef9c4aed3
 		if (S.skc_family[sk] === AF_INET) {
 			return (
 				ipv6_addr_v4mapped(T.v6_rcv_saddr, tb2 * 4) &&
@@ -642,20 +642,20 @@ export function inet_bind2_bucket_match_addr_any(
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
-	if (k.changes.has("bhash2-addr-type")) return addr_any_by_type(S, sk, T, tb2);
+	if (k.changes.has("bhash2-addr-type")) return addr_any_by_type(S, sk, T, tb2); // since 6.8, 5a22bba13d01
 	if (S.skc_family[sk] !== T.family[tb2]) {
 		if (S.skc_family[sk] === AF_INET) {
 			if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) {
-				return k.changes.has("bhash2-dual-stack-wildcard");
+				return k.changes.has("bhash2-dual-stack-wildcard"); // since 6.3, d9ba99342855
 			}
 			return (
-				ipv6_addr_v4mapped_any(T.v6_rcv_saddr, tb2 * 4) && k.changes.has("bhash2-v4mapped-wildcard")
+				ipv6_addr_v4mapped_any(T.v6_rcv_saddr, tb2 * 4) && k.changes.has("bhash2-v4mapped-wildcard") // since 6.6, aa99e5f87bd5
 			);
 		}
 		return (
 			ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) &&
 			T.rcv_saddr[tb2] === INADDR_ANY &&
-			k.changes.has("bhash2-v4mapped-on-bind")
+			k.changes.has("bhash2-v4mapped-on-bind") // since 6.8, 5e07e672412b
 		);
 	}
 	if (S.skc_family[sk] === AF_INET6) return ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
@@ -969,8 +969,8 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 	inet_sk_get_local_port_range(k, sk);
 	const low = local_port_range.low;
 	const high = local_port_range.high + 1; // [32768, 60999] -> [32768, 61000[
-	// Since 6.8 a socket with a range of its own takes every port in turn.
-	const local = local_port_range.local && k.changes.has("connect-range-step-1");
+	// A socket with a range of its own takes every port in turn.
+	const local = local_port_range.local && k.changes.has("connect-range-step-1"); // since 6.8, 207184853dbd
 	const step = local ? 1 : 2;
 	let remaining = high - low;
 	if (!local && remaining > 1) remaining &= ~1;

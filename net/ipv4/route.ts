@@ -106,7 +106,7 @@ function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
 	if (
 		l3mdev !== null &&
 		l3mdev_master_ifindex(dev) !== l3mdev.ifindex &&
-		net.changes.has("source-address-within-vrf")
+		net.changes.has("source-address-within-vrf") // since 6.11, 680735235356
 	) {
 		return inet_select_addr(net, l3mdev, 0, RT_SCOPE_LINK);
 	}

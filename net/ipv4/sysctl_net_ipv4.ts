@@ -4,8 +4,8 @@
  * bear on ports, with the kernel's parsing.
  */
 import { JIFFY } from "../../include/linux/timer.js";
+import type { ChangeName } from "../../include/linux/version.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
-import type { ChangeName } from "../../include/net/stack.js";
 import { UDP_HTABLE_SIZE_MAX } from "../../include/net/udp.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
@@ -190,9 +190,9 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	ip_nonlocal_bind: number("sysctl_ip_nonlocal_bind", 0, 255),
 	ip_autobind_reuse: number("sysctl_ip_autobind_reuse", 0, 1),
 	tcp_tw_reuse: number("sysctl_tcp_tw_reuse", 0, 2),
-	tcp_tw_reuse_delay: since("tcp-tw-reuse-delay", number("sysctl_tcp_tw_reuse_delay", 1, 60_000)),
+	tcp_tw_reuse_delay: since("tcp-tw-reuse-delay", number("sysctl_tcp_tw_reuse_delay", 1, 60_000)), // since 6.14, ca6a6f93867a
 	ip_local_port_step_width: since(
-		"port-step-width",
+		"port-step-width", // since 7.1, 7da62262ec96
 		number("sysctl_ip_local_port_step_width", 0, UINT_MAX),
 	),
 	// Kept in jiffies, so that only so many seconds fit.
@@ -202,7 +202,7 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	udp_l3mdev_accept: number("sysctl_udp_l3mdev_accept", 0, 1),
 	tcp_max_tw_buckets: number("sysctl_tcp_max_tw_buckets", INT_MIN, INT_MAX),
 	udp_child_hash_entries: since(
-		"udp-child-hash-entries",
+		"udp-child-hash-entries", // since 6.2, 9804985bf27f
 		number("sysctl_udp_child_hash_entries", 0, UDP_HTABLE_SIZE_MAX),
 	),
 };

@@ -100,7 +100,7 @@ function tcp_close_state(k: Stack, sk: number): boolean {
 export function tcp_shutdown(k: Stack, sk: number, how: number): void {
 	if ((how & SEND_SHUTDOWN) === 0) return;
 	let states = TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_CLOSE_WAIT;
-	if (!k.changes.has("syn-recv-shutdown-deferred")) states |= TCPF_SYN_RECV;
+	if (!k.changes.has("syn-recv-shutdown-deferred")) states |= TCPF_SYN_RECV; // since 6.9, 94062790aedb
 	if (((1 << k.sock.skc_state[sk]) & states) === 0) return;
 	if (tcp_close_state(k, sk)) tcp_send_fin(k, sk);
 }
@@ -173,7 +173,7 @@ function tcp_need_reset(state: number): boolean {
 /** Whether a connect() that sleeps on the sock keeps it from being disconnected. */
 export function tcp_waits(k: Stack, sk: number): boolean {
 	if (k.sock.sk_wait_pending[sk] !== WAITS) return false;
-	return k.changes.has("tcp-disconnect-busy") && !k.changes.has("tcp-disconnect-epipe");
+	return k.changes.has("tcp-disconnect-busy") && !k.changes.has("tcp-disconnect-epipe"); // since 6.4, 4faeee0cf8a5; since 6.6, 419ce133ab92
 }
 
 /**

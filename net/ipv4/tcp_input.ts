@@ -156,7 +156,7 @@ function tcp_validate_incoming(
 			S.sk_socket[sk] !== 0 &&
 			(flags & TCPHDR_ACK) !== 0 &&
 			ack === S.snd_isn[sk];
-		if (crossed && k.changes.has("simultaneous-synack-accepted")) return true;
+		if (crossed && k.changes.has("simultaneous-synack-accepted")) return true; // since 6.11, 23e89e8ee7be
 	}
 	if ((flags & TCPHDR_RST) !== 0) return false;
 	// Data and FINs are no part of a loop of ACKs: they are always answered.
@@ -194,7 +194,7 @@ export function tcp_rcv_state_process(
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_RECV:
 			tcp_set_state(k, sk, TCP_ESTABLISHED);
-			if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, sk, S.sk_shutdown[sk]);
+			if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, sk, S.sk_shutdown[sk]); // since 6.9, 94062790aedb
 			break;
 		case TCP_FIN_WAIT1: {
 			if (!fin_acked) break;

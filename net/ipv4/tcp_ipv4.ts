@@ -92,6 +92,7 @@ export function tcp_twsk_unique(
 ): boolean {
 	const S = k.sock;
 	let reuse = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse;
+	// since 6.12, 0d9e5df4a257
 	if (k.changes.has("tw-fin-wait2-not-reused") && S.tw_substate[sktw] === TCP_FIN_WAIT2) {
 		reuse = 0;
 	}
@@ -108,6 +109,7 @@ export function tcp_twsk_unique(
 	if (S.ts_recent_stamp[sktw] === 0) return false;
 	if (bound) return true;
 	if (reuse === 0) return false;
+	// since 6.14, ca6a6f93867a
 	if (k.changes.has("tcp-tw-reuse-delay")) {
 		// How late the last segment was handled, a recording shows only to some milliseconds.
 		const delay = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse_delay;
@@ -253,7 +255,7 @@ function tcp_check_req(k: Stack, sk: number, skb: Segment): void {
 	tcp_store_ts_recent(k, newsk);
 	inet_csk_reqsk_queue_add(k, sk, newsk);
 	// A shutdown() before listen() said ENOTCONN, but it sticks and is inherited.
-	if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, newsk, S.sk_shutdown[newsk]);
+	if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, newsk, S.sk_shutdown[newsk]); // since 6.9, 94062790aedb
 }
 
 /** A segment for a listener; true if it is to be answered with a RST. */

@@ -366,7 +366,7 @@ export function udp_lib_get_port(
 			return -EADDRINUSE;
 		}
 		hslot = udp_hashslot(udptable, net, snum);
-		const fixed = k.changes.has("udp-wildcard-hash2-shortcut-fixed");
+		const fixed = k.changes.has("udp-wildcard-hash2-shortcut-fixed"); // since 7.0, e537dd15d0d4
 		scan_primary_hash: if (
 			(!fixed || inet_use_hash2_on_bind(k, sk)) &&
 			udptable.count[hslot] > LONG_CHAIN
@@ -505,8 +505,8 @@ function udp4_lib_lookup2(
 	slot2: number,
 ): number {
 	const S = k.sock;
-	const rescored = k.changes.has("udp-reuseport-rescored");
-	const upwards = k.changes.has("udp-reuseport-rescored-upwards");
+	const rescored = k.changes.has("udp-reuseport-rescored"); // since 6.6, f0ea27e7bfe1
+	const upwards = k.changes.has("udp-reuseport-rescored-upwards"); // since 6.10, 50aee97d1511
 	let result = 0;
 	let badness = 0;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
@@ -578,7 +578,7 @@ export function udp_lib_hash4(k: Stack, sk: number, hash: number): void {
 	const table = udp_get_table_prot(k, sk);
 	const hash16 = hash & 0xffff;
 	if (udp_hashed4(S, sk)) {
-		if (k.changes.has("udp-hash4-reconnect")) udp_rehash4(k, table, sk, hash16);
+		if (k.changes.has("udp-hash4-reconnect")) udp_rehash4(k, table, sk, hash16); // since 7.3, 5fd0783b99d4
 		return;
 	}
 	S.udp_lrpa_hash[sk] = hash16;
@@ -599,7 +599,7 @@ export function udp4_sk_ehashfn(k: Stack, sk: number): number {
 /** A sock has connected over IPv4: since udp-hash4 it is found by its four-tuple. */
 export function udp4_hash4(k: Stack, sk: number): void {
 	const S = k.sock;
-	if (!k.changes.has("udp-hash4")) return;
+	if (!k.changes.has("udp-hash4")) return; // since 6.13, 78c91ae2c6de
 	if (hlist_unhashed(S.node_pprev, sk) || S.skc_rcv_saddr[sk] === INADDR_ANY) return;
 	udp_lib_hash4(k, sk, udp4_sk_ehashfn(k, sk));
 }
@@ -842,7 +842,7 @@ function udp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): nu
 
 export function udp_disconnect(k: Stack, sk: number): number {
 	// Else only one that loses its address or its port leaves the chain of its four-tuple.
-	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, udp_get_table_prot(k, sk), sk);
+	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, udp_get_table_prot(k, sk), sk); // since 7.3, 5fd0783b99d4
 	return __udp_disconnect(k, sk);
 }
 

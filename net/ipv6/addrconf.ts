@@ -183,6 +183,7 @@ export function ipv6_dev_get_saddr(
 			__ipv6_dev_get_saddr(dst_dev);
 			__ipv6_dev_get_saddr(master);
 		}
+		// since 6.11, 680735235356
 		if (dst.hiscore === null || master === null || net.changes.has("source-address-within-vrf")) {
 			for (const dev of net.devices) {
 				if (l3mdev_master_ifindex(dev) === master_idx) __ipv6_dev_get_saddr(dev);
@@ -385,7 +386,7 @@ export function inet6_addr_add(net: Net, dev: NetDevice, cfg: Ifa6Config): numbe
 
 /** Routes no longer prefer a source address that is gone. */
 function rt6_remove_prefsrc(net: Net, dev: NetDevice, addr: In6Addr): void {
-	const everywhere = net.changes.has("prefsrc-removed-on-every-device");
+	const everywhere = net.changes.has("prefsrc-removed-on-every-device"); // since 6.6, b358f57f7db6
 	for (const rt of net.routes6) {
 		if (rt.prefsrc === null || !ipv6_addr_equal(rt.prefsrc, 0, addr, 0)) continue;
 		const gone = everywhere ? !ipv6_chk_addr(net, addr, 0, rt.oif, false) : rt.oif === dev.ifindex;

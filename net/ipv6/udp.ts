@@ -160,7 +160,7 @@ function udp6_lib_lookup4(
 /** A sock has connected: since udp-hash4 it is found by its four-tuple. */
 function udp6_hash4(k: Stack, sk: number): void {
 	const S = k.sock;
-	if (!k.changes.has("udp-hash4")) return;
+	if (!k.changes.has("udp-hash4")) return; // since 6.13, 78c91ae2c6de
 	if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) {
 		udp4_hash4(k, sk);
 		return;
@@ -235,7 +235,7 @@ function udp6_lib_lookup2(
 	slot2: number,
 ): number {
 	const S = k.sock;
-	const rescored = k.changes.has("udp-reuseport-rescored-upwards");
+	const rescored = k.changes.has("udp-reuseport-rescored-upwards"); // since 6.10, 50aee97d1511
 	let result = 0;
 	let badness = -1;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {

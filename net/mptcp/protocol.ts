@@ -89,11 +89,12 @@ export function mptcp_sk(k: Stack, sk: number): MptcpSock {
  */
 export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
 	const msk = mptcp_sk(k, sk);
+	// since 6.4, ddb1a072f858
 	if (!k.changes.has("mptcp-set-up-while-closed")) {
 		return msk.initial && !msk.can_ack ? msk.socket : 0;
 	}
 	if (((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return 0;
-	if (!msk.initial && !k.changes.has("mptcp-accepted-set-up")) return 0;
+	if (!msk.initial && !k.changes.has("mptcp-accepted-set-up")) return 0; // since 6.6, 3f326a821b99
 	// In C it is made here, so that the sysctl's value of now counts, but for options that
 	// mptcp_sockopt_sync_locked takes over from the socket.
 	if (!msk.accessed && k.sock.skc_family[sk] === AF_INET6) {
@@ -159,7 +160,7 @@ function mptcp_close(k: Stack, sk: number, timeout: number): void {
 	if (open && !reset && S.rcv_unread[ssk] === 0) {
 		sk_prot(k, ssk).shutdown?.(k, ssk, SEND_SHUTDOWN);
 		k.mptcp.closing.set(ssk, msk);
-		if (!k.changes.has("orphan-uid")) S.sk_uid[ssk] = GLOBAL_ROOT_UID;
+		if (!k.changes.has("orphan-uid")) S.sk_uid[ssk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
 		k.timers.mod_timer(sk_timer(ssk), TCP_TIMEWAIT_LEN);
 	} else {
 		// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.

@@ -192,7 +192,7 @@ function copy_inet_flags(k: Stack, from: number, to: number, flags: number): voi
 function mptcp_supported_sockopt(k: Stack, level: number, optname: number): boolean {
 	switch (level) {
 		case SOL_IP:
-			if (optname === IP_LOCAL_PORT_RANGE) return k.changes.has("mptcp-local-port-range");
+			if (optname === IP_LOCAL_PORT_RANGE) return k.changes.has("mptcp-local-port-range"); // since 6.8, ae5439658cce
 			return SOL_IP_SUPPORTED.has(optname);
 		case SOL_IPV6:
 			return SOL_IPV6_SUPPORTED.has(optname);
@@ -243,7 +243,7 @@ function mptcp_setsockopt_v4(
 			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen);
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
-			if (!k.changes.has("mptcp-local-port-range")) return -EOPNOTSUPP;
+			if (!k.changes.has("mptcp-local-port-range")) return -EOPNOTSUPP; // since 6.8, ae5439658cce
 			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen);
 		case IP_TOS:
 			throw new NotModelled(`setsockopt level ${SOL_IP} option ${optname}`);
@@ -292,14 +292,14 @@ function mptcp_getsockopt_v4(
 		case IP_TOS:
 			throw new NotModelled(`getsockopt level ${SOL_IP} option ${optname}`);
 		case IP_FREEBIND:
-			if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP;
+			if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP; // since 6.15, e2f4ac7bab22
 			return mptcp_put_int_option(optlen, (flags & INET_FREEBIND) !== 0 ? 1 : 0);
 		case IP_TRANSPARENT:
-			if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP;
+			if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP; // since 6.15, e2f4ac7bab22
 			return mptcp_put_int_option(optlen, (flags & INET_TRANSPARENT) !== 0 ? 1 : 0);
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
-			if (!k.changes.has("mptcp-local-port-range")) return -EOPNOTSUPP;
+			if (!k.changes.has("mptcp-local-port-range")) return -EOPNOTSUPP; // since 6.8, ae5439658cce
 			return do_ip_getsockopt(k, sk, optname, optlen);
 		default:
 			return -EOPNOTSUPP;
@@ -313,7 +313,7 @@ function mptcp_getsockopt_v6(
 	optlen: number,
 ): Uint8Array | number {
 	const flags = k.sock.inet_flags[sk];
-	if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP;
+	if (!k.changes.has("mptcp-getsockopt-flags")) return -EOPNOTSUPP; // since 6.15, e2f4ac7bab22
 	switch (optname) {
 		case IPV6_V6ONLY:
 			return mptcp_put_int_option(optlen, k.sock.skc_ipv6only[sk]);

@@ -102,7 +102,7 @@ export function __sctp_rcv_lookup_endpoint(
 	paddr: SctpAddr,
 	dif: number,
 ): SctpEndpoint | null {
-	const l3mdev = k.changes.has("sctp-l3mdev");
+	const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 	const bound = k.sock.skc_bound_dev_if;
 	for (const ep of k.sctp_globals.ep_hashtable[sctp_ep_hashfn(net, laddr.sin_port)]) {
 		if (!sctp_endpoint_is_match(k, ep, net, laddr)) continue;
@@ -169,7 +169,7 @@ export function sctp_lookup_association(
 	paddr: SctpAddr,
 	dif: number,
 ): SctpAssociation | null {
-	const l3mdev = k.changes.has("sctp-l3mdev");
+	const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 	for (const asoc of transports(k, net, laddr.sin_port, paddr)) {
 		if (l3mdev && !sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], dif)) continue;
 		if (sctp_bind_addr_match(k, asoc.bind_addr, laddr, asoc.sk)) return asoc;

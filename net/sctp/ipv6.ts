@@ -215,6 +215,7 @@ function sctp_v6_available(k: Stack, addr: SctpAddr, sk: number): boolean {
 	if ((type & IPV6_ADDR_UNICAST) === 0) return false;
 
 	let ifindex = 0; // any device, but those of a VRF
+	// since 6.2, 0af03170637f
 	if (k.changes.has("sctp-l3mdev")) {
 		ifindex = k.sock.skc_bound_dev_if[sk];
 		if (ifindex !== 0 && dev_get_by_index(net, ifindex) === null) return false;

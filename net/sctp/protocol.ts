@@ -179,6 +179,7 @@ function sctp_v4_addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean {
 function sctp_v4_available(k: Stack, addr: SctpAddr, sk: number): boolean {
 	const net = sk_net(k, sk);
 	let table = RT_TABLE_LOCAL;
+	// since 6.2, 0af03170637f
 	if (k.changes.has("sctp-l3mdev")) {
 		table = l3mdev_fib_table_by_index(net, k.sock.skc_bound_dev_if[sk]) || RT_TABLE_LOCAL;
 	}

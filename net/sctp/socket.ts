@@ -558,7 +558,7 @@ export function sctp_connect_wait(k: Stack, sock: number): number {
 
 /** shutdown() of a listener's receiving end, since sctp-listener-shutdown. */
 function sctp_disconnect(k: Stack, sk: number): number {
-	if (!k.changes.has("sctp-listener-shutdown")) return -EOPNOTSUPP;
+	if (!k.changes.has("sctp-listener-shutdown")) return -EOPNOTSUPP; // since 6.11, cda91d5b911a
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
 	k.sock.sk_shutdown[sk] |= RCV_SHUTDOWN;
 	return 0;
@@ -570,7 +570,7 @@ function sctp_accept(k: Stack, sk: number, nonblock: boolean): number {
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
 	if (!sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -EINVAL;
 	const shut = (k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
-	if (shut && k.changes.has("sctp-listener-shutdown")) return -EINVAL;
+	if (shut && k.changes.has("sctp-listener-shutdown")) return -EINVAL; // since 6.11, cda91d5b911a
 	const asoc = ep.asocs[0];
 	if (asoc === undefined) return nonblock ? -EAGAIN : -ERESTARTSYS; // sctp_wait_for_accept
 	const newsk = sctp_create_accept_sk(k, sk, asoc);
@@ -718,7 +718,7 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 					if (trace !== null) trace.bound(sk, snum, true, CANDIDATE_OK, 0);
 					break success;
 				}
-				const l3mdev = k.changes.has("sctp-l3mdev");
+				const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 				const bound_dev_if = S.skc_bound_dev_if[sk];
 				for (let sk2 = T.owner[pp]; sk2 !== 0; sk2 = S.bind_node_next[sk2]) {
 					const bound_dev_if2 = S.skc_bound_dev_if[sk2];
@@ -793,7 +793,7 @@ function sctp_listen_start(k: Stack, sk: number, backlog: number): number {
 	const { ep } = sctp_sk(k, sk);
 	S.skc_state[sk] = SCTP_SS_LISTENING;
 	let err = 0;
-	let reset = k.changes.has("sctp-listen-resets-state");
+	let reset = k.changes.has("sctp-listen-resets-state"); // since 6.12, 8beee4d8dee7
 	if (ep.bind_addr.port === 0) {
 		if (sctp_autobind(k, sk) !== 0) err = -EAGAIN;
 	} else if (sctp_get_port(k, sk, S.skc_num[sk]) !== 0) {
@@ -896,6 +896,7 @@ function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): num
 	S.sk_lingertime[newsk] = S.sk_lingertime[sk];
 	S.inet_sport[newsk] = S.inet_sport[sk];
 	S.skc_dport[newsk] = asoc.peer.port;
+	// since 6.19, 16942cf4d3e3
 	if (k.changes.has("sctp-accept-clones")) {
 		S.skc_reuseport[newsk] = S.skc_reuseport[sk];
 		S.skc_ipv6only[newsk] = S.skc_ipv6only[sk];

@@ -26,7 +26,6 @@ const name4 = (port: number | string, address = "127.0.0.1") =>
 
 /** Changes that no script shows, and why. */
 const WITHOUT_SCRIPT: Readonly<Record<string, string>> = {
-	"ip-local-port-range": "every version that is modelled has it",
 	"tcp-disconnect-busy": "no call of a script comes while a connect() sleeps",
 	"tcp-disconnect-epipe": "no call of a script comes while a connect() sleeps",
 };

@@ -555,7 +555,7 @@ describe("kernels", () => {
 		}
 		for (const { name, since, backports, commit, summary } of CHANGES) {
 			const line = stdout.split("\n").find((candidate) => candidate.includes(` ${name} (`)) ?? "";
-			for (const text of [since, ...backports, commit ?? ""]) expect(line).toContain(text);
+			for (const text of [since, ...backports, commit]) expect(line).toContain(text);
 			expect(stdout).toContain(summary);
 		}
 	});

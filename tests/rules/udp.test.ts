@@ -2,8 +2,8 @@
 /** UDP: which ports are shared, which one is chosen, and which socket a datagram reaches. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { Random } from "../../include/linux/random.js";
+import type { ChangeName } from "../../include/linux/version.js";
 import { ipv6_portaddr_hash } from "../../include/net/ipv6.js";
-import type { ChangeName } from "../../include/net/stack.js";
 import { UdpTable } from "../../include/net/udp.js";
 import { RecordingObserver } from "../../kernel-model/check/observer.js";
 import {

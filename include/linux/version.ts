@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The behaviour changes between kernel versions that touch port choice, bind conflicts or
+ * errors. Ported code asks for one by its name (`k.changes.has("udp-hash4")`) and has its first
+ * release and commit beside the question; tests/rules/changes.test.ts compares both with this
+ * table. Which version has which changes: kernel-model/machine/versions.ts.
+ */
+
+/** A difference between kernels that a program, or a reader of the source, can see. */
+export interface BehaviourChange {
+	readonly name: string;
+	/** First mainline release that has it. */
+	readonly since: string;
+	/** The commit in mainline. */
+	readonly commit: string;
+	/** Further commits that belong to it. */
+	readonly also?: readonly string[];
+	/** A release of each stable series that has it as well: the first one known to. */
+	readonly backports: readonly string[];
+	/** What it changes, in one sentence. */
+	readonly summary: string;
+	/** Whether the model has both sides of the change; else it has one, and nobody asks. */
+	readonly modelled: boolean;
+}
+
+/** Every change found so far. */
+export const CHANGES = [
+	{
+		name: "ip-local-port-range",
+		since: "6.3",
+		commit: "91d0b78c5177",
+		backports: ["6.1.176"],
+		summary: "The option IP_LOCAL_PORT_RANGE lets a socket narrow the namespace's ephemeral range.",
+		modelled: false,
+	},
+	{
+		name: "sctp-l3mdev",
+		since: "6.2",
+		commit: "0af03170637f",
+		backports: [],
+		summary: "SCTP's bind conflicts and lookups tell the sockets of a VRF from others.",
+		modelled: true,
+	},
+	{
+		name: "udp-child-hash-entries",
+		since: "6.2",
+		commit: "9804985bf27f",
+		backports: [],
+		summary:
+			"The sysctl udp_child_hash_entries gives namespaces that are made later UDP tables of their own; the search for a port takes its stride from their size.",
+		modelled: true,
+	},
+	{
+		name: "bhash2-dual-stack-wildcard",
+		since: "6.3",
+		commit: "d9ba99342855",
+		backports: ["6.1.176"],
+		summary:
+			"bind() to an IPv4 address meets a dual-stack IPv6 wildcard socket on the port; the base commit, which is older than the release, lets both in.",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v4mapped-wildcard",
+		since: "6.6",
+		commit: "aa99e5f87bd5",
+		backports: ["6.1.176"],
+		summary: "bind() to an IPv4 address meets a socket on ::ffff:0.0.0.0.",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v4mapped-address",
+		since: "6.6",
+		commit: "c48ef9c4aed3",
+		backports: ["6.1.176"],
+		summary: "bind() to an IPv4 address meets a socket on the same address, v4-mapped.",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v4mapped-on-bind",
+		since: "6.8",
+		commit: "5e07e672412b",
+		backports: ["6.1.176"],
+		summary: "bind() to a v4-mapped address looks into bhash2 instead of at every owner.",
+		modelled: true,
+	},
+	{
+		name: "udp-reuseport-rescored",
+		since: "6.6",
+		commit: "f0ea27e7bfe1",
+		backports: ["6.1.176"],
+		summary:
+			"Where a datagram meets a reuseport group with connected members, the score is that of the member found.",
+		modelled: true,
+	},
+	{
+		name: "udp-reuseport-rescored-upwards",
+		since: "6.10",
+		commit: "50aee97d1511",
+		backports: ["6.1.176"],
+		summary:
+			"The score of the member found counts only where it is higher, and over IPv6 as well, where it was computed in vain before.",
+		modelled: true,
+	},
+	{
+		name: "tcp-disconnect-busy",
+		since: "6.4",
+		commit: "4faeee0cf8a5",
+		backports: ["6.3.8"],
+		summary:
+			"While a connect() of another thread sleeps, connect() with AF_UNSPEC and shutdown() say EBUSY, until tcp-disconnect-epipe.",
+		modelled: true,
+	},
+	{
+		name: "tcp-disconnect-epipe",
+		since: "6.6",
+		commit: "419ce133ab92",
+		backports: ["6.1.176"],
+		summary: "connect() with AF_UNSPEC ends a connect() that sleeps in another thread with EPIPE.",
+		modelled: true,
+	},
+	{
+		name: "sctp-listen-resets-state",
+		since: "6.12",
+		commit: "8beee4d8dee7",
+		backports: ["6.1.176", "6.11.3"],
+		summary: "An SCTP socket whose listen() finds no port does not count as listening.",
+		modelled: true,
+	},
+	{
+		name: "sctp-listener-shutdown",
+		since: "6.11",
+		commit: "cda91d5b911a",
+		backports: [],
+		summary: "shutdown() of an SCTP listener's receiving end works, and accept() then says EINVAL.",
+		modelled: true,
+	},
+	{
+		name: "connect-range-step-1",
+		since: "6.8",
+		commit: "207184853dbd",
+		also: ["41db7626b732"],
+		backports: [],
+		summary:
+			"connect() with a per-socket range scans every port in turn, without a pass for each parity; a set range counts as local even where it lies outside the namespace's.",
+		modelled: true,
+	},
+	{
+		name: "bhash-holds-bhash2",
+		since: "6.8",
+		commit: "b2cb9f9ef240",
+		also: ["822fb91fc724", "b82ba728ccfe", "770041d337a8"],
+		backports: [],
+		summary:
+			"Bind buckets hold bind2 buckets instead of sockets, and time-wait sockets are among the owners: other costs; what a program sees of it are first-bind-not-fast and bhash2-addr-type.",
+		modelled: false,
+	},
+	{
+		name: "first-bind-not-fast",
+		since: "6.8",
+		commit: "8002d44fe84d",
+		backports: [],
+		summary:
+			"The first bind() of a port leaves no fastreuse and no FASTREUSEPORT_ANY: a socket that took SO_REUSEADDR or SO_REUSEPORT back after bind() conflicts.",
+		modelled: true,
+	},
+	{
+		name: "bhash2-addr-type",
+		since: "6.8",
+		commit: "5a22bba13d01",
+		also: ["06a8c04f8994"],
+		backports: [],
+		summary:
+			"bind() of an AF_INET6 socket to a v4-mapped address meets another one on ::ffff:0.0.0.0; with bhash2-v4mapped-on-bind alone, as in 6.1.176, it does not.",
+		modelled: true,
+	},
+	{
+		name: "bhash2-every-wildcard-bucket",
+		since: "6.9",
+		commit: "d91ef1e1b55f",
+		backports: ["6.1.176"],
+		summary:
+			"bind() to an address looks at every wildcard bucket of the port, not only at the first that matches, which may be IPv6-only.",
+		modelled: true,
+	},
+	{
+		name: "bhash2-v6only-v4mapped",
+		since: "6.9",
+		commit: "ea111449501e",
+		backports: ["6.1.176"],
+		summary: "bind() to a v4-mapped address does not meet an IPv6-only wildcard socket.",
+		modelled: true,
+	},
+	{
+		name: "sctp-accept-clones",
+		since: "6.19",
+		commit: "16942cf4d3e3",
+		backports: ["6.18.44"],
+		summary:
+			"An SCTP socket that accept() makes inherits SO_REUSEPORT, IPV6_V6ONLY and the options of level SOL_IP, so that others share its port.",
+		modelled: true,
+	},
+	{
+		name: "udp-hash4",
+		since: "6.13",
+		commit: "78c91ae2c6de",
+		backports: [],
+		summary:
+			"Of UDP sockets with one four-tuple the last to connect gets the datagrams, and a connected socket leaves its reuseport group.",
+		modelled: true,
+	},
+	{
+		name: "udp-hash4-reconnect",
+		since: "7.3",
+		commit: "5fd0783b99d4",
+		also: ["9e95b1a94c9c"],
+		backports: ["7.2.9"],
+		summary:
+			"A UDP socket that is bound to an address, dissolves its connection and connects again counts as the last to connect; before, it keeps its place.",
+		modelled: true,
+	},
+	{
+		name: "dccp-removed",
+		since: "6.16",
+		commit: "2a63dd0edf38",
+		backports: [],
+		summary: "DCCP is gone.",
+		modelled: true,
+	},
+	{
+		name: "udplite-removed",
+		since: "7.1",
+		commit: "56520b398e5e",
+		also: ["62554a51c584"],
+		backports: [],
+		summary: "UDP-Lite is gone.",
+		modelled: true,
+	},
+	{
+		name: "syn-recv-shutdown-deferred",
+		since: "6.9",
+		commit: "94062790aedb",
+		backports: ["6.1.176"],
+		summary:
+			"shutdown() of a socket in SYN_RECV, as in a connect to oneself, sends its FIN only once the connection is there.",
+		modelled: true,
+	},
+	{
+		name: "simultaneous-synack-accepted",
+		since: "6.11",
+		commit: "23e89e8ee7be",
+		backports: ["6.1.176"],
+		summary:
+			"A SYN+ACK completes a connect() to oneself, or two that cross, instead of being challenged.",
+		modelled: true,
+	},
+	{
+		name: "tw-fin-wait2-not-reused",
+		since: "6.12",
+		commit: "0d9e5df4a257",
+		backports: ["6.1.176"],
+		summary: "connect()'s search does not take over a time-wait socket that is still in FIN_WAIT2.",
+		modelled: true,
+	},
+	{
+		name: "connect-lookup-without-lock",
+		since: "6.15",
+		commit: "86c2bc293b81",
+		backports: [],
+		summary: "connect()'s search first looks without the bucket's lock: same answers, other cost.",
+		modelled: false,
+	},
+	{
+		name: "ehash-adds-port",
+		since: "6.15",
+		commit: "9544d60a2605",
+		backports: [],
+		summary: "The local port is added to the hash of a four-tuple: other chains, same answers.",
+		modelled: false,
+	},
+	{
+		name: "prefsrc-removed-on-every-device",
+		since: "6.6",
+		commit: "b358f57f7db6",
+		backports: [],
+		summary:
+			"An IPv6 address that is taken away stops being the preferred source of routes by way of other devices, too.",
+		modelled: true,
+	},
+	{
+		name: "source-address-within-vrf",
+		since: "6.11",
+		commit: "680735235356",
+		also: ["252442f2ae31"],
+		backports: ["6.1.176"],
+		summary:
+			"The source address of a destination in a VRF is chosen among the VRF's own addresses.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-local-port-range",
+		since: "6.8",
+		commit: "ae5439658cce",
+		backports: [],
+		summary: "MPTCP sockets take IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-set-up-while-closed",
+		since: "6.4",
+		commit: "ddb1a072f858",
+		backports: [],
+		summary:
+			"bind() and the options that an MPTCP socket's first subflow takes say EINVAL once it connects, and are taken again once it is closed.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-accepted-set-up",
+		since: "6.6",
+		commit: "3f326a821b99",
+		backports: [],
+		summary:
+			"An MPTCP socket that accept() made takes bind() and these options again, too, once it is closed.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-getsockopt-flags",
+		since: "6.15",
+		commit: "e2f4ac7bab22",
+		also: ["8c3963375988"],
+		backports: ["6.1.176", "6.12.107"],
+		summary:
+			"getsockopt() of an MPTCP socket tells IP_FREEBIND, IP_TRANSPARENT, IPV6_FREEBIND, IPV6_TRANSPARENT and IPV6_V6ONLY instead of EOPNOTSUPP.",
+		modelled: true,
+	},
+	{
+		name: "tcp-tw-reuse-delay",
+		since: "6.14",
+		commit: "ca6a6f93867a",
+		backports: [],
+		summary:
+			"The sysctl tcp_tw_reuse_delay (ms, 1000 by default) replaces the rule of the next second.",
+		modelled: true,
+	},
+	{
+		name: "orphan-uid",
+		since: "6.17",
+		commit: "c51da3f7a161",
+		backports: ["6.16.12"],
+		summary: "A socket without a file keeps the user that made it instead of counting as root's.",
+		modelled: true,
+	},
+	{
+		name: "fastreuse-recomputed",
+		since: "6.18",
+		commit: "d57f4b874946",
+		backports: ["6.17.8"],
+		summary:
+			"A bind bucket that only connect() still uses, after others left, is open to its search again.",
+		modelled: true,
+	},
+	{
+		name: "udp-wildcard-hash2-shortcut-fixed",
+		since: "7.0",
+		commit: "e537dd15d0d4",
+		backports: ["6.1.176", "6.12.107", "6.18.44", "6.19.14"],
+		summary: "UDP bind() to the wildcard with many sockets in a slot no longer misses conflicts.",
+		modelled: true,
+	},
+	{
+		name: "port-step-width",
+		since: "7.1",
+		commit: "7da62262ec96",
+		backports: [],
+		summary:
+			"The sysctl ip_local_port_step_width makes connect() scan with a random step of at most that width.",
+		modelled: true,
+	},
+] as const satisfies readonly BehaviourChange[];
+
+type Change = (typeof CHANGES)[number];
+
+/** Names of behaviour changes that ported code may ask for. */
+export type ChangeName = Extract<Change, { modelled: true }>["name"];

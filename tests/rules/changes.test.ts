@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The table of behaviour changes in include/linux/version.ts, and the places in ported code that
+ * ask for one: each has the change's first release and commit beside it.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { type BehaviourChange, CHANGES, VERSIONS } from "../../kernel-model/index.js";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const TABLE = "include/linux/version.ts";
+
+const changes: readonly BehaviourChange[] = CHANGES;
+const byName = new Map(changes.map((change) => [change.name, change]));
+
+/** The files of ported code, each with its lines. */
+const files = ["net", "include"]
+	.flatMap((folder) =>
+		readdirSync(`${ROOT}${folder}`, { recursive: true, encoding: "utf8" })
+			.filter((file) => file.endsWith(".ts"))
+			.map((file) => `${folder}/${file}`),
+	)
+	.filter((file) => file !== TABLE)
+	.map((file) => ({ file, lines: readFileSync(`${ROOT}${file}`, "utf8").split("\n") }));
+
+/** The text of a line without its comment, and the comment. */
+function split(line: string): [code: string, comment: string] {
+	if (/^\s*(\/\*|\*|\/\/)/.test(line)) return ["", line];
+	const at = line.indexOf("// ");
+	return at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at)];
+}
+
+/** Every place that names a change in code: where, the change, the comments beside and above. */
+const sites = files.flatMap(({ file, lines }) =>
+	lines.flatMap((line, i) => {
+		const [code, beside] = split(line);
+		const [codeAbove, above] = split(lines[i - 1] ?? "");
+		const comment = `${codeAbove === "" ? above : ""} ${beside}`;
+		return [...code.matchAll(/"([a-z0-9-]+)"/g)]
+			.filter(([, name]) => byName.has(name))
+			.map(([, name]) => ({ where: `${file}:${i + 1}`, name, comment }));
+	}),
+);
+
+describe("the table of behaviour changes", () => {
+	it("has each name once, a release, a commit of twelve digits, and a sentence", () => {
+		expect(byName.size).toBe(changes.length);
+		for (const { name, since, commit, also, backports, summary } of changes) {
+			expect(name).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/);
+			expect(since).toMatch(/^\d+\.\d+$/);
+			for (const hash of [commit, ...(also ?? [])]) expect(hash).toMatch(/^[0-9a-f]{12}$/);
+			for (const release of backports) expect(release).toMatch(/^\d+\.\d+\.\d+$/);
+			expect(summary).toMatch(/\S.*\.$/);
+		}
+	});
+
+	it("names commits that belong to one change each", () => {
+		const commits = changes.flatMap(({ commit, also }) => [commit, ...(also ?? [])]);
+		expect(new Set(commits).size).toBe(commits.length);
+	});
+
+	it("has backports only to series older than the first release, one release each", () => {
+		const minor = (release: string) => Number(release.split(".")[0]) * 100 + series(release);
+		const series = (release: string) => Number(release.split(".")[1]);
+		for (const { name, since, backports } of changes) {
+			for (const first of backports) {
+				expect(minor(first), `${name}, ${first}`).toBeLessThan(minor(since));
+			}
+			expect(new Set(backports.map(minor)).size).toBe(backports.length);
+		}
+	});
+
+	it("has no change that every version lacks", () => {
+		for (const { name } of changes) {
+			expect([name, VERSIONS.some(({ has }) => has.includes(name))]).toEqual([name, true]);
+		}
+	});
+});
+
+describe("ported code", () => {
+	it("asks for every change of which both sides are modelled, and for no other", () => {
+		const asked = new Set(sites.map(({ name }) => name));
+		const modelled = changes.filter((change) => change.modelled).map(({ name }) => name);
+		expect([...asked].sort()).toEqual(modelled.sort());
+	});
+
+	it("has the first release and the commit beside each question for a change", () => {
+		for (const { where, name, comment } of sites) {
+			const change = byName.get(name);
+			expect(comment, `${where}, ${name}`).toContain(`since ${change?.since}, ${change?.commit}`);
+		}
+	});
+
+	it("names no release and commit that the table does not have", () => {
+		const known = new Set(
+			changes.flatMap(({ since, commit, also }) =>
+				[commit, ...(also ?? [])].map((hash) => `since ${since}, ${hash}`),
+			),
+		);
+		for (const { file, lines } of files) {
+			for (const [i, line] of lines.entries()) {
+				for (const [stamp] of line.matchAll(/since \d+\.\d+, [0-9a-f]{12}/g)) {
+					expect(known, `${file}:${i + 1}`).toContain(stamp);
+				}
+			}
+		}
+	});
+
+	it("asks for a change outside loops", () => {
+		for (const { file, lines } of files) {
+			// Tabs show the depth: a loop ends at the line that closes it.
+			const loops: string[] = [];
+			for (const [i, line] of lines.entries()) {
+				const [code] = split(line);
+				const [indent] = /^\t*/.exec(line) ?? [""];
+				if (loops.length > 0 && code.startsWith(`${loops.at(-1)}}`)) loops.pop();
+				if (loops.length > 0) {
+					expect(code, `${file}:${i + 1}`).not.toMatch(/\bchanges\.has\(/);
+				}
+				if (/^\t*([a-z_]+: )?(for|while) \(.*\{$|^\t*do \{$/.test(code.trimEnd())) {
+					loops.push(indent);
+				}
+			}
+		}
+	});
+});

@@ -19,9 +19,9 @@
  *     as `rules` says, and those that the task needs to wait, to fork and to end. Any other
  *     call ends the task. The agent itself has a few more, to start and to end tasks.
  *   - A task has three descriptors of the agent's, 0 to 2, all of them /dev/null.
- *   - Two of its processes belong to the machine: the first one, which only waits for the
- *     end of the others, and what ends with it. When any process of the agent ends but a
- *     task, all end.
+ *   - One of its processes stays outside the namespaces: the first one, which reads nothing
+ *     and waits for the end of the others. When that one or the next one ends, all end. When
+ *     nobody reads the agent's answers any more, it ends.
  *
  * What it does not prevent: the kernel may load its modules for protocols and devices, as it
  * does for every user, and a script uses time and memory. Where the kernel has no seccomp

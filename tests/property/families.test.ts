@@ -213,7 +213,7 @@ describe("of two sockets on a port", () => {
 	});
 });
 
-/** As Debian's kernel answered, run by tests/recordings/vm.sh. */
+/** As Debian's kernel answered, run by tests/recordings/programs/vm.sh. */
 describe("seen on 6.1.176", () => {
 	const debian = { version: "6.1.176", crowd: false } as const;
 	/** Whether each socket gets the port. */

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Makes the recordings of this folder again: the programs beside it run under
-# strace in a virtual machine (vm.sh) with Debian 12's 6.1 kernel, each in a
+# Makes the recordings of the folder above again: the programs of this folder run
+# under strace in a virtual machine (vm.sh) with Debian 12's 6.1 kernel, each in a
 # fresh network namespace, and strace's output is kept as it is. Only the
 # comment lines at the top are added: the kernel, strace's version, and the
 # command.
@@ -10,8 +10,8 @@
 set -eu
 
 ALL='three_ways-by_hand three_ways-namespace_range three_ways-socket_range
-three_ways-closing time_wait web redis load odd storm-1 storm6-1 storm6-udplite-1
-storm6-mptcp-1 storm6-dccp-1 storm6-sctp-1 storm6-vrf-1 selftest vrf'
+three_ways-closing time_wait web redis load odd storm-1 storm6-1 storm6-mptcp-1
+storm6-vrf-2'
 
 usage() {
 	cat <<END
@@ -19,12 +19,12 @@ usage: record.sh [NAME...]
        record.sh --storms FIRST LAST CALLS DIR [plain]
        record.sh --storms6 FIRST LAST CALLS DIR [plain] [--with LIST]
 
-Records the programs named, or all, into this folder:
+Records the programs named, or all, into the folder above:
 
 $ALL
 
-and one part of selftest.py as selftest-PART, another storm as storm-SEED,
-storm6-SEED or storm6-LIST-SEED.
+By name alone: selftest for selftest.py, selftest-PART for one part of it, vrf for
+its part on VRFs, and another storm as storm-SEED, storm6-SEED or storm6-LIST-SEED.
 
 With --storms, storm.py with every seed from FIRST to LAST, CALLS system calls
 each, into DIR; plain leaves out what hangs on single milliseconds. With
@@ -56,4 +56,4 @@ case ${1:-} in
 esac
 # shellcheck disable=SC2086 # one name a word
 [ $# -gt 0 ] || set -- $ALL
-exec "$here/vm.sh" --timeout 1800 --out "$here" "$here" sh inside.sh "$@"
+exec "$here/vm.sh" --timeout 1800 --out "$here/.." "$here" sh inside.sh "$@"

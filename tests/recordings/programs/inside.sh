@@ -75,8 +75,8 @@ for name in "$@"; do
 	storm-*) record_python "$name" '-f -ttt' storm.py "${name#*-}" 1500 ;;
 	storm6-*-*)
 		with=${name#storm6-}
-		record_python "$name" '-f -ttt' storm6.py "${name##*-}" 1500 --with "${with%-*}" ;;
-	storm6-*) record_python "$name" '-f -ttt' storm6.py "${name#*-}" 1500 ;;
+		record_python "$name" '-f -ttt' storm6.py "${name##*-}" 800 plain --with "${with%-*}" ;;
+	storm6-*) record_python "$name" '-f -ttt' storm6.py "${name#*-}" 800 plain ;;
 	selftest) record_python "$name" '-f -ttt' selftest.py ;;
 	selftest-* | vrf) record_python "$name" '-f -ttt' selftest.py "${name#selftest-}" ;;
 	*) echo "inside.sh: no program for $name" >&2; exit 1 ;;

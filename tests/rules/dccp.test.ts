@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** DCCP: what one connect() leaves for the next. */
 import { describe, expect, it } from "vitest";
-import { AF_INET, AF_INET6, IPPROTO_DCCP, SOCK_DCCP } from "../../kernel-model/index.js";
-import { World } from "../port_world.js";
+import { AF_INET, AF_INET6 } from "../../kernel-model/index.js";
+import { TWO_DEVICES, World } from "../world.js";
 
 describe("a DCCP socket that connects again", () => {
 	it.each([
 		["AF_INET", AF_INET, "203.0.113.1:500"],
 		["AF_INET6", AF_INET6, "[::ffff:203.0.113.1]:500"],
 	])("has forgotten the error of the first time: %s", (_, family, to) => {
-		const w = new World(SOCK_DCCP, IPPROTO_DCCP);
+		const w = new World({ protocol: "dccp", setup: TWO_DEVICES });
 		const fd = w.socket(family);
 		expect(w.start(fd, to)).toBe("EINPROGRESS");
 		expect(w.dissolve(fd)).toBe(0);

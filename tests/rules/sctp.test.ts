@@ -12,19 +12,26 @@ import {
 	SO_LINGER,
 	SO_REUSEADDR,
 	SOCK_SEQPACKET,
-	SOCK_STREAM,
 	SOL_IP,
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
 import { parseIpv4, parseIpv6 } from "../../kernel-model/machine/address.js";
-import { addressOf, ConstantRandom, outcome, World, type WorldOptions } from "../port_world.js";
+import {
+	addressOf,
+	ConstantRandom,
+	outcome,
+	TWO_DEVICES,
+	World,
+	type WorldOptions,
+} from "../world.js";
 
 const SCTP_INITMSG = 2;
 const SCTP_REUSE_PORT = 36;
 const SCTP_BINDX_ADD = 100;
 const SCTP_BINDX_REM = 101;
 
-const make = (options?: WorldOptions) => new World(SOCK_STREAM, IPPROTO_SCTP, options);
+const make = (options?: WorldOptions) =>
+	new World({ protocol: "sctp", setup: TWO_DEVICES, ...options });
 
 let w: World;
 beforeEach(() => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** SCTP, one-to-one sockets: how a port is searched, shared and found. */
 import { describe } from "vitest";
-import { kindsOf, lines, names, rule } from "./world.js";
+import { kindsOf, lines, names, rule } from "../../world.js";
 
 for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 	describe(`a port of an ${name} socket`, () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Which options of an MPTCP socket reach the subflow that has the port. */
 import { describe } from "vitest";
-import { kindsOf, rule } from "./world.js";
+import { kindsOf, rule } from "../../world.js";
 
 /** Kernels without mptcp-local-port-range. */
 const WITHOUT = ["6.3", "6.1.176"];

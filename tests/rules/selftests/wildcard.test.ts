@@ -4,6 +4,7 @@
  * v4-mapped, IPV6_V6ONLY; and which options excuse it. After the kernel's bind_wildcard.c.
  */
 import { describe } from "vitest";
+import { kindsOf, lines, type Protocol, rule } from "../../world.js";
 import {
 	answers,
 	made,
@@ -15,7 +16,6 @@ import {
 	SOME,
 	shared,
 } from "./matrices.js";
-import { kindsOf, lines, type Protocol, rule } from "./world.js";
 
 /** One row: the first socket at a place, and after it a second at each. */
 function row(protocol: Protocol, first: number, mine: string, yours: string, listens: boolean) {

@@ -5,7 +5,7 @@
  * sk_bind_sendto_listen.c.
  */
 import { describe } from "vitest";
-import { EVERY, kindsOf, lines, names, rule } from "./world.js";
+import { EVERY, kindsOf, lines, names, rule } from "../../world.js";
 
 /** Addresses that a test connects to, connects from, and blocks the port with. */
 const ADDRESSES = {

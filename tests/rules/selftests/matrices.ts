@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Which addresses meet on a port, and which options excuse it. */
-import { EVERY, type Protocol } from "./world.js";
+import { EVERY, type Protocol } from "../../world.js";
 
 /** Where a socket is bound; "only" is IPV6_V6ONLY. */
 export interface Place {

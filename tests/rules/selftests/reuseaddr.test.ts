@@ -4,7 +4,7 @@
  * taken. After the kernel's reuseaddr_conflict.c and reuseaddr_ports_exhausted.c.
  */
 import { describe } from "vitest";
-import { kindsOf, lines, rule } from "./world.js";
+import { kindsOf, lines, rule } from "../../world.js";
 
 describe("reuseaddr_conflict", () => {
 	for (const protocol of ["tcp", "mptcp", "dccp", "sctp"]) {

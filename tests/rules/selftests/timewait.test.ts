@@ -4,8 +4,8 @@
  * bound socket would. After the kernel's bind_timewait.c, over both families.
  */
 import { describe } from "vitest";
+import { lines, rule } from "../../world.js";
 import { answers, made, matrixOf, optionNames, PLACES, place, SOME, shared } from "./matrices.js";
-import { lines, rule } from "./world.js";
 
 /** Where a server listens, where the client connects to, and the place of the server's end. */
 const CONNECTIONS = [

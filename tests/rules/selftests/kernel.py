@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """kernel.py NAME FILE [WORDS]: plays the tables of this folder on the running kernel.
 
-FILE has a program a line, as JSON: what SELFTESTS=FILE makes npx vitest run tests/selftests
+FILE has a program a line, as JSON: what SELFTESTS=FILE makes npx vitest run tests/rules/selftests
 write. NAME is the name of the running kernel in the tables, "6.1.176" for example; one that they
 do not name gets the usual answers. WORDS: only programs with these words in their names. Prints
 every call that is answered otherwise, then how many calls of how many programs were not.
 
 Each program runs in a process and a network namespace of its own; run it as root, in a virtual
-machine (tests/recordings/vm.sh) for other protocols and kernels than those of the machine.
+machine (tests/recordings/programs/vm.sh) for other protocols and kernels than those of the machine.
 """
 
 import ctypes

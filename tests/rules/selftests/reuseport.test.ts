@@ -4,10 +4,10 @@
  * wildcard, after the kernel's reuseport_addr_any.c.
  */
 import { describe, expect, it } from "vitest";
-import { reciprocal_scale } from "../../include/linux/math.js";
-import { __inet_ehashfn } from "../../include/net/inet_hashtables.js";
-import { NotModelled } from "../../kernel-model/index.js";
-import { type Kind, kindsOf, lines, names, rule, World } from "./world.js";
+import { reciprocal_scale } from "../../../include/linux/math.js";
+import { __inet_ehashfn } from "../../../include/net/inet_hashtables.js";
+import { NotModelled } from "../../../kernel-model/index.js";
+import { type Kind, kindsOf, lines, names, rule, World } from "../../world.js";
 
 /** Wildcards of both families before and behind the socket on the address. */
 const CROWD = ["", "", "6", "6", "own", "", "", "6", "6"] as const;
@@ -472,7 +472,7 @@ describe("the hash of a flow", () => {
 	for (const kind of kindsOf("udp", "udplite", "tcp")) {
 		it(`spreads flows of ${kind.name} evenly, the same in each kernel of one seed`, () => {
 			const counts = (seed: number) => {
-				const world = new World("6.3", seed);
+				const world = new World({ seed });
 				world.run(group(kind));
 				const reached = flows(world, kind, members, 10000);
 				return members.map((_, i) => reached.filter((at) => at === i).length);
@@ -488,7 +488,7 @@ describe("the hash of a flow", () => {
 	}
 	for (const kind of kindsOf("udp", "udplite", "tcp").filter(({ family }) => family === 4)) {
 		it(`chooses a member of ${kind.name} as reuseport_select_sock() does, and the last for one that left`, () => {
-			const world = new World("6.3");
+			const world = new World();
 			world.run(group(kind));
 			const { kernel } = world;
 			const order = [...members];
@@ -530,7 +530,7 @@ describe("selection by BPF", () => {
 	// SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF
 	for (const { name } of kindsOf("tcp", "udp", "udplite", "dccp", "sctp")) {
 		it.each(["1.51", "1.52"])(`is not modelled: ${name}, option %s`, (option) => {
-			const world = new World("6.3");
+			const world = new World();
 			world.run(`${name} a with SO_REUSEPORT`);
 			expect(() => world.call(`a setopt ${option} ${"00".repeat(16)} 16`)).toThrow(NotModelled);
 		});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Ports of a VRF and outside it, with tcp_l3mdev_accept and udp_l3mdev_accept off and on. */
 import { describe } from "vitest";
-import { kindsOf, lines, names, rule } from "./world.js";
+import { kindsOf, lines, names, rule } from "../../world.js";
 
 /** dummy0 is in vrf0, dummy1 is not. */
 const DEVICES = `

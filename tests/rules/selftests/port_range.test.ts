@@ -5,7 +5,7 @@
  * SCTP); the others go on from there.
  */
 import { describe } from "vitest";
-import { EVERY, type Kind, kindsOf, lines, names, rule } from "./world.js";
+import { EVERY, type Kind, kindsOf, lines, names, rule } from "../../world.js";
 
 /** As ip_local_port_range.sh sets it. */
 const NAMESPACE = "sysctl ipv4.ip_local_port_range 40000 49999";

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** connect(). */
+import { describe } from "vitest";
+import { rule } from "../world.js";
+
+describe("connect", () => {
+	rule(
+		"chooses the source address by the route",
+		`
+		s bind 0.0.0.0:5000
+		s listen 5
+		a connect 127.0.0.1:5000
+		a name = 127.0.0.1:$p
+		b connect 127.0.0.9:5000
+		b name = 127.0.0.1:$q
+		c connect 192.0.2.10:5000
+		c name = 192.0.2.10:$r
+		d start 198.51.100.1:80 = EINPROGRESS
+		d name = 192.0.2.10:$s
+		e bind 127.0.0.5:0
+		e connect 192.0.2.10:5000
+		e name = 127.0.0.5:$t
+		`,
+	);
+	rule(
+		"is refused where nobody listens, and gives up a port that bind did not name",
+		`
+		write ip_local_port_range "40000 40000"
+		a connect 127.0.0.1:5000 = ECONNREFUSED
+		a state = CLOSE
+		# What it last had is still shown.
+		a name = 0.0.0.0:40000
+		b bind 127.0.0.1:40000
+		b connect 127.0.0.1:5000 = ECONNREFUSED
+		b name = 127.0.0.1:40000
+		a connect 127.0.0.1:5000 = EADDRNOTAVAIL
+		b close
+		c bind 127.0.0.1:0
+		c connect 127.0.0.1:5000 = ECONNREFUSED
+		c name = 127.0.0.1:40000
+		# The address was named, the port was not.
+		d bind 127.0.0.1:40000
+		c listen 1 = EADDRINUSE
+		`,
+	);
+	rule(
+		"that is refused without waiting says so the next time",
+		`
+		a start 127.0.0.1:5000 = EINPROGRESS
+		a state = CLOSE
+		a start 127.0.0.1:5000 = ECONNREFUSED
+		a start 127.0.0.1:5000 = EINPROGRESS
+		a error = ECONNREFUSED
+		a start 127.0.0.1:5000 = ECONNABORTED
+		a start 127.0.0.1:5000 = EINPROGRESS
+		a send 1 = ECONNREFUSED
+		a send 1 = EPIPE
+		`,
+	);
+	rule(
+		"that does not wait ends in a connection at the next call",
+		`
+		s bind 127.0.0.1:5000
+		s listen 1
+		a start 127.0.0.1:5000 = EINPROGRESS
+		a state = ESTABLISHED
+		a start 127.0.0.1:5000
+		a start 127.0.0.1:5000 = EISCONN
+		b start 198.51.100.1:80 = EINPROGRESS
+		b start 198.51.100.1:80 = EALREADY
+		b start 127.0.0.1:5000 = EALREADY
+		b send 1 = EAGAIN
+		b recv 1 = EAGAIN
+		b peer = ENOTCONN
+		`,
+	);
+	rule(
+		"to port 0 is refused, as to any that nobody has",
+		`
+		a connect 127.0.0.1:0 = ECONNREFUSED
+		`,
+	);
+	rule(
+		"wants a route",
+		`
+		a connect 203.0.113.1:80 = ENETUNREACH
+		a name = 0.0.0.0:0
+		b bind 127.0.0.1:6000
+		b connect 203.0.113.1:80 = ENETUNREACH
+		b name = 127.0.0.1:6000
+		c connect 255.255.255.255:80 = ENETUNREACH
+		c connect 127.255.255.255:80 = ENETUNREACH
+		c connect 224.0.0.1:80 = ENETUNREACH
+		`,
+	);
+	rule(
+		"wants a family, and a whole address behind it",
+		`
+		a start 127.0.0.1:5000 1 = EINVAL
+		a start 127.0.0.1:5000 15 = EINVAL
+		a start 127.0.0.1:5000 129 = EINVAL
+		a start 127.0.0.1:5000 -1 = EINVAL
+		`,
+	);
+	rule(
+		"gives up after tcp_syn_retries, the last time twice as long as the one before",
+		`
+		write tcp_syn_retries "1"
+		a bind 192.0.2.10:0
+		a connect 198.51.100.1:80 = ETIMEDOUT
+		clock = 3
+		a state = CLOSE
+		a error = 0
+		b start 198.51.100.1:80 = EINPROGRESS
+		pass 2900
+		b state = SYN_SENT
+		pass 200
+		b state = CLOSE
+		b error = ETIMEDOUT
+		`,
+	);
+	rule(
+		"gives up after 127 s",
+		`
+		a start 198.51.100.1:80 = EINPROGRESS
+		pass 126900
+		a state = SYN_SENT
+		pass 5100
+		a state = CLOSE
+		a error = ETIMEDOUT
+		`,
+	);
+	rule(
+		"to the own address and port connects a socket to itself",
+		`
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:6000
+		a state = ESTABLISHED
+		a name = 127.0.0.1:6000
+		a peer = 127.0.0.1:6000
+		a send 5 = 5
+		a recv 9 = 5
+		a close
+		at 6000 = TIME_WAIT
+		`,
+	);
+	rule(
+		"to an ephemeral port may choose that very port, and so reach itself",
+		`
+		write ip_local_port_range "40000 40000"
+		a connect 127.0.0.1:40000
+		a name = 127.0.0.1:40000
+		a peer = 127.0.0.1:40000
+		b connect 127.0.0.1:40000 = EADDRNOTAVAIL
+		`,
+	);
+	rule(
+		"from two sockets to each other makes one connection",
+		`
+		a bind 127.0.0.1:6001
+		b bind 127.0.0.1:6002
+		c bind 127.0.0.1:6003
+		c start 127.0.0.1:6001 = EINPROGRESS
+		c error = ECONNREFUSED
+		`,
+	);
+	rule(
+		"to AF_UNSPEC dissolves a connection, and the socket can be used again",
+		`
+		s bind 127.0.0.1:5000
+		s listen 5
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		s accept t
+		a dissolve
+		t recv 1 = ECONNRESET
+		a state = CLOSE
+		a peer = ENOTCONN
+		a name = 127.0.0.1:6000
+		a error = ECONNRESET
+		a connect 127.0.0.1:5000
+		s accept u
+		u peer = 127.0.0.1:6000
+		`,
+	);
+	rule(
+		"to AF_UNSPEC gives up what bind did not name",
+		`
+		write ip_local_port_range "40000 40000"
+		s bind 127.0.0.1:5000
+		s listen 5
+		# Neither port nor address.
+		a connect 127.0.0.1:5000
+		a name = 127.0.0.1:40000
+		a dissolve
+		a name = 0.0.0.0:40000
+		# The address.
+		b bind 127.0.0.2:0
+		b connect 127.0.0.1:5000
+		b name = 127.0.0.2:40000
+		b dissolve
+		b name = 127.0.0.2:40000
+		# The port.
+		c bind 0.0.0.0:40000
+		c connect 127.0.0.1:5000
+		c name = 127.0.0.1:40000
+		c dissolve
+		c name = 0.0.0.0:40000
+		a connect 127.0.0.1:5000 = EADDRNOTAVAIL
+		c close
+		a connect 127.0.0.1:5000
+		`,
+	);
+	rule(
+		"to AF_UNSPEC is for sockets in any state",
+		`
+		a dissolve
+		a state = CLOSE
+		a error = 0
+		b bind 127.0.0.1:6000
+		b dissolve
+		b name = 127.0.0.1:6000
+		n start 198.51.100.1:80 = EINPROGRESS
+		n dissolve
+		n error = ECONNRESET
+		n start 198.51.100.1:80 = EINPROGRESS
+		n error = 0
+		# A port of bind's choice goes, although the socket was not connected.
+		write ip_local_port_range "40000 40000"
+		d bind 127.0.0.1:0
+		d dissolve
+		e bind 127.0.0.1:0 = EADDRINUSE
+		`,
+	);
+	rule(
+		"of an unconnected socket can be broken off with shutdown",
+		`
+		write ip_local_port_range "40000 40000"
+		a shutdown rdwr = ENOTCONN
+		n start 198.51.100.1:80 = EINPROGRESS
+		n name = 192.0.2.10:40000
+		n shutdown wr
+		n state = CLOSE
+		n error = ECONNRESET
+		b start 198.51.100.1:80 = EINPROGRESS
+		n start 198.51.100.1:80 = EADDRNOTAVAIL
+		n shutdown 3 = EINVAL
+		n shutdown -1 = EINVAL
+		`,
+	);
+	rule(
+		"keeps to its four-tuple on different devices",
+		`
+		s bind 127.0.0.1:5000
+		s listen 5
+		write ip_local_port_range "40000 40000"
+		a connect 127.0.0.1:5000
+		b connect 127.0.0.1:5000 = EADDRNOTAVAIL
+		b connect 127.0.0.2:5000 = ECONNREFUSED
+		c setopt SO_BINDTODEVICE 6c6f 2
+		c connect 127.0.0.1:5000 = EADDRNOTAVAIL
+		`,
+	);
+});

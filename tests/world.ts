@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The world of scenarios: one kernel with one namespace, sockets with names, and the calls that
+ * rules are made of. A rule is a program, one call a line, each with what the kernel answers:
+ *
+ *     a bind [::1]:5000              a socket, made where it is first named
+ *     udp6 b c with SO_REUSEPORT     sockets of a kind, with options on
+ *     b bind [::]:5000
+ *     c connect 127.0.0.1:9 = ECONNREFUSED
+ *     a name = [::1]:5000
+ *     a listen 1 = 0 | 6.1.176: EADDRINUSE
+ *
+ * A line without "=" returns 0. What stands behind "|" is what the kernel of that name answers
+ * instead. `lo..hi` stands for any number in between, `$p` for any port where it is first seen
+ * and for that one afterwards. `worldCall` and `socketCall` say which calls there are; most are
+ * methods as well, for tests that compute what they ask.
+ *
+ * With SELFTESTS=FILE in the environment, every program is appended to FILE as a line of JSON,
+ * for tests/rules/selftests/kernel.py to make the same calls on a running kernel.
+ */
+import { appendFileSync } from "node:fs";
+import { it } from "vitest";
+import { Random } from "../include/linux/random.js";
+import { tcpStateName } from "../include/net/tcp_states.js";
+import {
+	type Address,
+	AF_INET,
+	AF_INET6,
+	type ChangeName,
+	errnoName,
+	IP_BIND_ADDRESS_NO_PORT,
+	IP_FREEBIND,
+	IP_LOCAL_PORT_RANGE,
+	IPPROTO_DCCP,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+	IPV6_V6ONLY,
+	Kernel,
+	type KernelOptions,
+	type NetNamespace,
+	SO_ACCEPTCONN,
+	SO_BINDTODEVICE,
+	SO_DOMAIN,
+	SO_ERROR,
+	SO_LINGER,
+	SO_PROTOCOL,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
+	SO_TYPE,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_STREAM,
+	SOL_IP,
+	SOL_IPV6,
+	SOL_SOCKET,
+	type Task,
+} from "../kernel-model/index.js";
+import { runSetup } from "../kernel-model/script/setup.js";
+import { inet_bind_bucket_find } from "../net/ipv4/inet_hashtables.js";
+
+export const PROTOCOLS = {
+	tcp: [SOCK_STREAM, IPPROTO_TCP],
+	udp: [SOCK_DGRAM, IPPROTO_UDP],
+	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE],
+	mptcp: [SOCK_STREAM, IPPROTO_MPTCP],
+	sctp: [SOCK_STREAM, IPPROTO_SCTP],
+	dccp: [SOCK_DCCP, IPPROTO_DCCP],
+} as const;
+
+export type Protocol = keyof typeof PROTOCOLS;
+
+/** A protocol over a family, and addresses to use with it. */
+export interface Kind {
+	/** As programs write it: "udp", "udp6". */
+	name: string;
+	/** As the kernel's selftests write it: "ip6_udp". */
+	variant: string;
+	protocol: Protocol;
+	family: 4 | 6;
+	lo: string;
+	/** Another address of the host. */
+	lo2: string;
+	any: string;
+}
+
+export function kindOf(protocol: Protocol, family: 4 | 6): Kind {
+	const variant = `ip${family}_${protocol}`;
+	return family === 4
+		? {
+				name: protocol,
+				variant,
+				protocol,
+				family,
+				lo: "127.0.0.1",
+				lo2: "127.0.0.2",
+				any: "0.0.0.0",
+			}
+		: {
+				name: `${protocol}6`,
+				variant,
+				protocol,
+				family,
+				lo: "[::1]",
+				lo2: "[2001:db8::10]",
+				any: "[::]",
+			};
+}
+
+/** Both families of each protocol. */
+export const kindsOf = (...protocols: Protocol[]): Kind[] =>
+	protocols.flatMap((protocol) => [kindOf(protocol, 4), kindOf(protocol, 6)]);
+
+export const OPTIONS: Readonly<Record<string, readonly [level: number, name: number]>> = {
+	SO_REUSEADDR: [SOL_SOCKET, SO_REUSEADDR],
+	SO_REUSEPORT: [SOL_SOCKET, SO_REUSEPORT],
+	SO_LINGER: [SOL_SOCKET, SO_LINGER],
+	SO_BINDTODEVICE: [SOL_SOCKET, SO_BINDTODEVICE],
+	SO_TYPE: [SOL_SOCKET, SO_TYPE],
+	SO_PROTOCOL: [SOL_SOCKET, SO_PROTOCOL],
+	SO_DOMAIN: [SOL_SOCKET, SO_DOMAIN],
+	SO_ERROR: [SOL_SOCKET, SO_ERROR],
+	SO_ACCEPTCONN: [SOL_SOCKET, SO_ACCEPTCONN],
+	IP_FREEBIND: [SOL_IP, IP_FREEBIND],
+	IP_BIND_ADDRESS_NO_PORT: [SOL_IP, IP_BIND_ADDRESS_NO_PORT],
+	IP_LOCAL_PORT_RANGE: [SOL_IP, IP_LOCAL_PORT_RANGE],
+	IPV6_V6ONLY: [SOL_IPV6, IPV6_V6ONLY],
+};
+
+/** Level and number of "SO_REUSEADDR", or of "1.15". */
+function optionOf(word: string): readonly [number, number] {
+	const known = OPTIONS[word];
+	if (known !== undefined) return known;
+	const [level, name] = word.split(".").map(Number);
+	if (!Number.isInteger(level) || !Number.isInteger(name)) throw new Error(`no option: ${word}`);
+	return [level, name];
+}
+
+/** "127.0.0.1:53", "[::1]:53", "any:53" for the wildcard of AF_INET. */
+export function addressOf(text: string): Address {
+	const match = /^(?:\[(.*)\]|([0-9.]+|any)):([0-9]+)$/.exec(text);
+	if (match === null) throw new Error(`no address: ${text}`);
+	const [, v6, v4, port] = match;
+	return v6 === undefined
+		? { family: "AF_INET", address: v4 === "any" ? "0.0.0.0" : v4, port: Number(port) }
+		: { family: "AF_INET6", address: v6, port: Number(port) };
+}
+
+function textOf(address: Address | number): string {
+	if (typeof address === "number") return errnoName(-address);
+	const { family, address: host, port } = address;
+	return family === "AF_INET6" ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
+
+/** "ENAME" for an error, else the number. */
+export const outcome = (result: number) => (result < 0 ? errnoName(-result) : result);
+
+const portOf = (name: string): number => Number(name.slice(name.lastIndexOf(":") + 1));
+
+const hex = (bytes: Uint8Array) =>
+	bytes.length === 0 ? "nothing" : Buffer.from(bytes).toString("hex");
+const unhex = (text: string) =>
+	text === "NULL" ? null : Uint8Array.from(Buffer.from(text, "hex"));
+
+/** Ports in order, runs joined: "40000-40003,40007". */
+export function joined(ports: readonly number[]): string {
+	const sorted = [...ports].sort((a, b) => a - b);
+	const runs: [number, number][] = [];
+	for (const port of sorted) {
+		const run = runs[runs.length - 1];
+		if (run !== undefined && run[1] + 1 === port) run[1] = port;
+		else runs.push([port, port]);
+	}
+	return runs.map(([low, high]) => (low === high ? `${low}` : `${low}-${high}`)).join(",");
+}
+
+/** Every draw is the same number. */
+export class ConstantRandom extends Random {
+	constructor(public value = 0) {
+		super();
+	}
+	override get_random_u32(): number {
+		return this.value;
+	}
+	override get_random_u16(): number {
+		return this.value >>> 16;
+	}
+	override get_random_u8(): number {
+		return this.value >>> 24;
+	}
+}
+
+/** Small ones: what a table holds is looked over after each program. */
+const TABLES = { ehash: 8192, bhash: 4096, lhash2: 1024, udp: 4096 };
+
+/** A host with 192.0.2.10 and 2001:db8::10 beside lo's; nobody answers in 198.51.100.0/24. */
+export const HOST = [
+	"ip addr add 192.0.2.10/32 dev lo",
+	"ip -6 addr add 2001:db8::10/128 dev lo nodad",
+	"ip route add 198.51.100.0/24 dev lo",
+] as const;
+
+/**
+ * A host with two devices: lo has 192.0.2.1 and 2001:db8::1 beside its own, dummy0 has
+ * 198.51.100.1/24; of hosts in 203.0.113.0/24, beyond dummy0, one hears nothing.
+ */
+export const TWO_DEVICES = [
+	"ip addr add 192.0.2.1/32 dev lo",
+	"ip -6 addr add 2001:db8::1/128 dev lo nodad",
+	"ip link add dummy0 type dummy",
+	"ip link set dummy0 up",
+	"ip addr add 198.51.100.1/24 dev dummy0",
+	"ip route add 203.0.113.0/24 dev dummy0",
+] as const;
+
+export interface WorldOptions {
+	/** "6.3" if not given; "6.3+orphan-uid" has that change as well. */
+	version?: string;
+	/** Changes that the version has beside its own. */
+	changes?: readonly ChangeName[];
+	seed?: number;
+	random?: Random;
+	tables?: KernelOptions["tables"];
+	/** Commands that make the host; HOST if not given. */
+	setup?: readonly string[];
+	/** What a socket is whose kind nobody named; "tcp" if not given. */
+	protocol?: Protocol;
+}
+
+/** Calls that an error shows before the one that was answered otherwise. */
+const SHOWN = 20;
+
+/** The kernel is one of those that have lost the protocol. */
+class Removed extends Error {}
+
+interface Entry {
+	task: Task;
+	fd: number;
+	dgram: boolean;
+}
+
+export class World {
+	readonly kernel: Kernel;
+	readonly net: NetNamespace;
+	/** Root's; sockets are its own unless a call says otherwise. */
+	readonly task: Task;
+	readonly version: string;
+	private readonly type: number;
+	private readonly protocol: number;
+	private readonly tasks = new Map<number, Task>();
+	private readonly sockets = new Map<string, Entry>();
+	private readonly ports = new Map<string, string>();
+	private uid = 0;
+	private readonly started: number;
+
+	constructor(options: WorldOptions = {}) {
+		const { version = "6.3", changes = [], random, seed = 1, tables = TABLES } = options;
+		this.version = [version, ...changes].join("+");
+		this.kernel = new Kernel({
+			version: this.version,
+			tables,
+			...(random === undefined ? { seed } : { random }),
+		});
+		this.started = this.kernel.now;
+		[this.type, this.protocol] = PROTOCOLS[options.protocol ?? "tcp"];
+		this.net = this.kernel.createNet();
+		for (const command of options.setup ?? HOST) {
+			runSetup(this.kernel, this.net, command.split(" "));
+		}
+		this.task = this.user(0);
+	}
+
+	/** Makes every call; throws an error that shows those that were answered otherwise. */
+	run(program: string): void {
+		const wrong: string[] = [];
+		let before: string[] = [];
+		for (const line of program.split("\n")) {
+			const text = line.replace(/ *(^|\t| )#.*$/, "").trim();
+			if (text === "") continue;
+			const [call, answers = "0"] = text.split(" = ");
+			const [usual, ...others] = answers.split(" | ");
+			const own = others.map((other) => other.split(": ")).find(([who]) => who === this.version);
+			const expected = own?.[1] ?? usual;
+			const result = this.call(call);
+			if (!this.matches(expected, result)) {
+				wrong.push(...before, `${call} = ${result}, not ${expected}`, "");
+				before = [];
+			}
+			before = call.startsWith("close ") ? [] : [...before, text].slice(-SHOWN);
+		}
+		if (wrong.length > 0) throw new Error(wrong.slice(0, 10 * SHOWN).join("\n"));
+		this.check();
+	}
+
+	private matches(expected: string, result: string): boolean {
+		const range = /^(.*?)([0-9]+)\.\.([0-9]+)$/.exec(expected);
+		if (range !== null) {
+			const [, front, low, high] = range;
+			const rest = result.slice(front.length);
+			if (!result.startsWith(front) || !/^[0-9]+$/.test(rest)) return false;
+			return Number(low) <= Number(rest) && Number(rest) <= Number(high);
+		}
+		const variable = /\$[a-z]/.exec(expected)?.[0];
+		if (variable === undefined) return result === expected;
+		const known = this.ports.get(variable);
+		if (known !== undefined) return result === expected.replace(variable, known);
+		const port = /[0-9]+$/.exec(result)?.[0];
+		if (port === undefined || result !== expected.replace(variable, port)) return false;
+		this.ports.set(variable, port);
+		return true;
+	}
+
+	/** Makes one call of a program: a number, "ENAME", or what it tells. */
+	call(text: string): string {
+		const words = text
+			.trim()
+			.replace(/\$[a-z]/g, (name) => this.ports.get(name) ?? name)
+			.split(" ");
+		const [name, verb] = words;
+		const known = this.sockets.get(name) ?? (/^[a-z]$/.test(name) ? this.make(name) : undefined);
+		const result =
+			known === undefined
+				? this.worldCall(words)
+				: this.socketCall(name, known, verb, words.slice(2));
+		return typeof result === "number" ? String(outcome(result)) : result;
+	}
+
+	private get(name: string): Entry {
+		const socket = this.sockets.get(name);
+		if (socket === undefined) throw new Error(`no socket: ${name}`);
+		return socket;
+	}
+
+	/** A socket of the world's own kind, for a name that nobody made a socket for. */
+	private make(name: string): Entry {
+		const task = this.user(this.uid);
+		const fd = this.socket(AF_INET, "", task);
+		const socket = { task, fd, dgram: this.type === SOCK_DGRAM };
+		this.sockets.set(name, socket);
+		return socket;
+	}
+
+	private worldCall(words: readonly string[]): string | number {
+		const [verb, ...args] = words;
+		const [word, ...rest] = args;
+		switch (verb) {
+			case "user": // whose sockets the following ones are
+				this.uid = Number(word);
+				return 0;
+			case "pass": // milliseconds
+				this.kernel.advance(Number(word));
+				return 0;
+			case "tick": // until the kernel's second changes
+				this.kernel.advance(1000 - (this.kernel.now % 1000));
+				return 0;
+			case "clock": // seconds since the beginning
+				return Math.floor((this.kernel.now - this.started) / 1000);
+			case "sysctl": // net.NAME VALUE
+				return this.net.setSysctl(`net.${word}`, `${rest.join(" ")}\n`);
+			case "write": // JSON to a file of /proc/sys/net/ipv4
+				return this.net.setSysctl(`net.ipv4.${word}`, JSON.parse(rest.join(" ")));
+			case "read": {
+				const read = this.net.getSysctl(`net.ipv4.${word}`);
+				return typeof read === "number" ? read : JSON.stringify(read);
+			}
+			case "log": // how many lines the kernel has logged
+				return this.net.log.length;
+			case "at": // states of the sockets that have the port, but for closed ones
+				return this.statesAt(Number(word));
+			case "ip":
+				runSetup(this.kernel, this.net, words);
+				return 0;
+			case "close": // all sockets, or some
+				for (const name of word === "all" ? [...this.sockets.keys()] : args) {
+					const { task, fd } = this.get(name);
+					this.sockets.delete(name);
+					const result = task.close(fd);
+					if (result !== 0) return result;
+				}
+				return 0;
+			case "ports": // of some sockets, which have to be different ones
+				return joined(args.map((name) => this.nameOf(name)).map(portOf));
+			case "heard": // which sockets have a datagram or a connection; takes one of each
+				return args.filter((name) => this.hears(name)).join(" ") || "nobody";
+			default: {
+				const made = /^([a-z]+)(6?)$/.exec(verb);
+				if (made === null || !(made[1] in PROTOCOLS)) throw new Error(`no call: ${verb}`);
+				return this.create(made[1] as Protocol, made[2] === "6", args);
+			}
+		}
+	}
+
+	/** Sockets of the names before "with", with the options behind it. */
+	private create(protocol: Protocol, v6: boolean, args: readonly string[]): number {
+		const [type, number] = PROTOCOLS[protocol];
+		const at = args.indexOf("with");
+		const options = at < 0 ? [] : args.slice(at + 1);
+		for (const name of at < 0 ? args : args.slice(0, at)) {
+			const task = this.user(this.uid);
+			const fd = task.socket(v6 ? AF_INET6 : AF_INET, type, number);
+			if (fd < 0) {
+				const { changes } = this.kernel;
+				if (protocol === "dccp" && changes.has("dccp-removed")) throw new Removed();
+				return fd;
+			}
+			this.sockets.set(name, { task, fd, dgram: type === SOCK_DGRAM });
+			for (const option of options) {
+				const err = task.setsockopt(fd, ...optionOf(option), 1);
+				if (err !== 0) return err;
+			}
+		}
+		return 0;
+	}
+
+	private nameOf(name: string): string {
+		const { task, fd } = this.get(name);
+		return textOf(task.getsockname(fd));
+	}
+
+	private hears(name: string): boolean {
+		const { task, fd, dgram } = this.get(name);
+		if (dgram) return task.recv(fd, 1, true) >= 0;
+		const accepted = task.accept4(fd, 0, {}, true);
+		if (accepted >= 0) task.close(accepted);
+		return accepted >= 0;
+	}
+
+	private statesAt(port: number): string {
+		const k = this.kernel;
+		const S = k.sock;
+		const states: string[] = [];
+		const tb = inet_bind_bucket_find(k.tcp_hashinfo, this.net.net, port, 0);
+		let sk = tb === 0 ? 0 : k.tcp_hashinfo.bind_bucket_cachep.owners[tb];
+		for (; sk !== 0; sk = S.bind_node_next[sk]) {
+			const state = tcpStateName(S.skc_state[sk]);
+			// As in /proc/net/tcp: a time-wait socket shows what it stands for.
+			states.push(state === "TIME_WAIT" ? tcpStateName(S.tw_substate[sk]) : state);
+		}
+		const shown = states.filter((state) => state !== "CLOSE").sort();
+		return shown.length === 0 ? "nothing" : shown.join(" ");
+	}
+
+	private socketCall(
+		name: string,
+		socket: Entry,
+		verb: string,
+		args: readonly string[],
+	): string | number {
+		const { task, fd } = socket;
+		const [word] = args;
+		switch (verb) {
+			case "socket": // nothing but the socket
+				return 0;
+			case "bind": {
+				// [AF_UNSPEC] ADDRESS [LENGTH]
+				const unspec = word === "AF_UNSPEC";
+				const [text, length] = unspec ? args.slice(1) : args;
+				const address = addressOf(text);
+				if (unspec) address.family = "AF_UNSPEC";
+				return length === undefined
+					? task.bind(fd, address)
+					: task.bind(fd, address, Number(length));
+			}
+			case "listen":
+				return task.listen(fd, Number(word));
+			case "connect": // and waits
+				return task.connectAndWait(fd, addressOf(word));
+			case "start": // connect() that does not wait; a length may follow
+				return task.connect(
+					fd,
+					addressOf(word),
+					args[1] === undefined ? undefined : Number(args[1]),
+					true,
+				);
+			case "dissolve": // connect() with AF_UNSPEC
+				return task.connect(fd, UNSPEC);
+			case "accept": {
+				const accepted = task.accept4(fd, 0, {}, true);
+				if (accepted < 0) return accepted;
+				this.sockets.set(word, { task, fd: accepted, dgram: false });
+				return 0;
+			}
+			case "dup":
+				this.sockets.set(word, { ...socket, fd: task.dup(fd) });
+				return 0;
+			case "close":
+				this.sockets.delete(name);
+				return task.close(fd);
+			case "shutdown":
+				return task.shutdown(fd, { rd: 0, wr: 1, rdwr: 2 }[word] ?? Number(word));
+			case "send": {
+				// [SIZE] [ADDRESS]: one byte, to where it is connected, if not given
+				const to = args.find((arg) => arg.includes(":"));
+				const size = args.find((arg) => !arg.includes(":"));
+				const address = to === undefined ? null : addressOf(to);
+				return task.sendto(fd, Number(size ?? 1), address, undefined, true);
+			}
+			case "recv":
+				return task.recv(fd, Number(word ?? 1), true);
+			case "name":
+				return this.nameOf(name);
+			case "port":
+				return portOf(this.nameOf(name));
+			case "peer":
+				return textOf(task.getpeername(fd));
+			case "state":
+				return tcpStateName(this.kernel.sock.skc_state[this.sk(fd, task)]);
+			case "error": // SO_ERROR, by name
+				return this.error(fd, task);
+			case "device": // SO_BINDTODEVICE
+				return task.setsockopt(fd, ...optionOf("SO_BINDTODEVICE"), Buffer.from(`${word}\0`));
+			case "range": // IP_LOCAL_PORT_RANGE
+				return task.setsockopt(
+					fd,
+					...optionOf("IP_LOCAL_PORT_RANGE"),
+					(Number(args[1]) << 16) | Number(word),
+				);
+			case "set": // an int
+				return task.setsockopt(fd, ...optionOf(word), Number(args[1]));
+			case "setopt": // bytes, and how many of them
+				return task.setsockopt(fd, ...optionOf(word), unhex(args[1]), Number(args[2]));
+			case "getopt": {
+				const value = task.getsockopt(fd, ...optionOf(word), Number(args[1]));
+				return typeof value === "number" ? value : hex(value);
+			}
+			default:
+				throw new Error(`no call: ${verb}`);
+		}
+	}
+
+	// The same calls as methods, with descriptors for names.
+
+	/** The task of a user in the namespace; all but root's may bind no privileged port. */
+	user(uid: number): Task {
+		const known = this.tasks.get(uid);
+		if (known !== undefined) return known;
+		const task = this.kernel.createTask({ net: this.net, uid });
+		this.tasks.set(uid, task);
+		return task;
+	}
+
+	/** ip_local_port_range. */
+	range(low: number, high: number): void {
+		this.net.setSysctl("net.ipv4.ip_local_port_range", `${low} ${high}`);
+	}
+
+	/** A socket with options: `A` SO_REUSEADDR, `P` SO_REUSEPORT, `6` IPV6_V6ONLY. */
+	socket(
+		family: number = AF_INET,
+		flags = "",
+		task = this.task,
+		type = this.type,
+		protocol = this.protocol,
+	): number {
+		const fd = task.socket(family, type, protocol);
+		if (fd < 0) throw new Error(`socket: ${errnoName(-fd)}`);
+		if (flags.includes("A")) task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (flags.includes("P")) task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (flags.includes("6")) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+		return fd;
+	}
+
+	/** The record of a descriptor's socket. */
+	sk(fd: number, task = this.task): number {
+		return this.kernel.socket.sk[task.socketOf(fd)];
+	}
+
+	/**
+	 * A socket for "AP 127.0.0.1:53", bound to the address; with `L` among the flags it
+	 * listens. The first result that is not 0 counts.
+	 */
+	tryBind(
+		spec: string,
+		task = this.task,
+		protocol = this.protocol,
+	): { fd: number; result: string | number } {
+		const [flags, text] = spec.includes(" ") ? spec.split(" ") : ["", spec];
+		const to = addressOf(text);
+		const family = to.family === "AF_INET" ? AF_INET : AF_INET6;
+		const fd = this.socket(family, flags, task, this.type, protocol);
+		let result = task.bind(fd, to);
+		if (result === 0 && flags.includes("L")) result = task.listen(fd, 4);
+		return { fd, result: outcome(result) };
+	}
+
+	/** The same where it has to succeed. */
+	bound(spec: string, task = this.task): number {
+		const { fd, result } = this.tryBind(spec, task);
+		if (result !== 0) throw new Error(`${spec}: ${result}`);
+		return fd;
+	}
+
+	bind(fd: number, to: string, task = this.task): string | number {
+		return outcome(task.bind(fd, addressOf(to)));
+	}
+
+	listen(fd: number, backlog = 4): string | number {
+		return outcome(this.task.listen(fd, backlog));
+	}
+
+	/** connect() that waits. */
+	connect(fd: number, to: string): string | number {
+		return outcome(this.task.connectAndWait(fd, addressOf(to)));
+	}
+
+	/** connect() that does not wait. */
+	start(fd: number, to: string): string | number {
+		return outcome(this.task.connect(fd, addressOf(to), undefined, true));
+	}
+
+	dissolve(fd: number): string | number {
+		return outcome(this.task.connect(fd, UNSPEC));
+	}
+
+	/** A new descriptor, or "EAGAIN". */
+	accept(fd: number): string | number {
+		return outcome(this.task.accept4(fd, 0, {}, true));
+	}
+
+	/** The same where it has to succeed. */
+	accepted(fd: number): number {
+		const newfd = this.accept(fd);
+		if (typeof newfd === "string") throw new Error(`accept: ${newfd}`);
+		return newfd;
+	}
+
+	sendto(fd: number, size: number, to: string | null): string | number {
+		const address = to === null ? null : addressOf(to);
+		return outcome(this.task.sendto(fd, size, address, undefined, true));
+	}
+
+	recv(fd: number, size = 4096): string | number {
+		return outcome(this.task.recv(fd, size, true));
+	}
+
+	name(fd: number): string {
+		return textOf(this.task.getsockname(fd));
+	}
+
+	peer(fd: number): string {
+		return textOf(this.task.getpeername(fd));
+	}
+
+	port(fd: number): number {
+		return portOf(this.name(fd));
+	}
+
+	/** SO_ERROR: "ECONNREFUSED", or 0. Takes it. */
+	error(fd: number, task = this.task): string | number {
+		const value = task.getsockopt(fd, SOL_SOCKET, SO_ERROR);
+		if (typeof value === "number") return outcome(value);
+		return value[0] === 0 ? 0 : outcome(-value[0]);
+	}
+
+	close(...fds: number[]): void {
+		for (const fd of fds) this.task.close(fd);
+	}
+
+	/** Checks all tables. */
+	check(): void {
+		this.kernel.verify();
+	}
+}
+
+/** Profiles that real kernels have confirmed, oldest first, and every other kernel. */
+export const EVERY: readonly string[] = ["6.3", "6.1.176", "6.12.107", "6.18.44", "*"];
+
+/** A rule that the program shows, on the given versions; "6.3+change" has that change as well. */
+export function rule(name: string, program: string, versions: readonly string[] = EVERY): void {
+	const file = process.env.SELFTESTS;
+	if (file !== undefined) appendFileSync(file, `${JSON.stringify({ name, program, versions })}\n`);
+	it(name, () => {
+		for (const version of versions.filter((candidate) => candidate !== "*")) {
+			try {
+				new World({ version }).run(program);
+			} catch (error) {
+				if (error instanceof Removed) continue;
+				const what = error instanceof Error ? error.message : String(error);
+				throw new Error(`kernel ${version}\n${what}`, { cause: error });
+			}
+		}
+	});
+}
+
+/** The lines that a function makes of each item. */
+export const lines = <T>(items: readonly T[], line: (item: T, index: number) => string): string =>
+	items.map(line).join("\n");
+
+/** Names of sockets: a0, a1, ... */
+export const names = (prefix: string, count: number): string[] =>
+	Array.from({ length: count }, (_, index) => `${prefix}${index}`);

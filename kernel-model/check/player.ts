@@ -48,7 +48,7 @@ import {
 	sockDestination,
 	sockSource,
 } from "../machine/explain.js";
-import { Kernel } from "../machine/kernel.js";
+import { END_OF_TIME, Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
 import { SeededRandom, SteadyRandom } from "../machine/random.js";
 import type { Task } from "../machine/task.js";
@@ -425,7 +425,8 @@ export class Player {
 		this.timed = time !== null;
 		if (time === null || this.firstTime === null) return;
 		const now = this.boot + (time - this.firstTime) * 1000;
-		if (now > this.kernel.now) this.kernel.advance(now - this.kernel.now);
+		// A stamp that no clock reaches tells nothing.
+		if (now > this.kernel.now && now < END_OF_TIME) this.kernel.advance(now - this.kernel.now);
 	}
 
 	private operands(call: CallLine): Operands {

@@ -79,3 +79,14 @@ describe("a task that has exited", () => {
 		expect(verdicts(script(" = 3")).slice(1)).toEqual(["null ignored"]);
 	});
 });
+
+describe("a time stamp that no clock reaches", () => {
+	it("tells nothing: the clock stays where it is", () => {
+		const text = [
+			"1795377203.808269 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+			"17951976655065192000.808269 close(3) = 0",
+			"1795377203.808270 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+		];
+		expect(verdicts(text.join("\n"))).toEqual(["3 match", "0 match", "3 match"]);
+	});
+});

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/socket.c: the system calls on a struct socket, after its file descriptor was looked up. */
 import {
-	INET_DCCP_OPS,
-	INET_DGRAM_OPS,
-	INET_SEQPACKET_OPS,
-	INET_STREAM_OPS,
-	INET6_DCCP_OPS,
-	INET6_DGRAM_OPS,
-	INET6_SEQPACKET_OPS,
-	INET6_STREAM_OPS,
 	MPTCP_STREAM_OPS,
 	MPTCP_V6_STREAM_OPS,
 	type ProtoOps,
@@ -16,26 +8,14 @@ import {
 	SOCK_PACKET,
 	SS_UNCONNECTED,
 } from "../include/linux/net.js";
-import {
-	AF_INET,
-	AF_INET6,
-	SIZEOF_SOCKADDR_STORAGE,
-	SOMAXCONN,
-	type Sockaddr,
-} from "../include/linux/socket.js";
+import { SIZEOF_SOCKADDR_STORAGE, SOMAXCONN, type Sockaddr } from "../include/linux/socket.js";
 import type { Net } from "../include/net/net_namespace.js";
+import type { NetProtoFamily } from "../include/net/protocol.js";
 import type { Stack } from "../include/net/stack.js";
 import { EINVAL } from "../include/uapi/asm-generic/errno.js";
 import { SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
+import { process_backlog } from "./core/dev.js";
 import { NotModelled, sk_getsockopt, sk_setsockopt } from "./core/sock.js";
-import { inet_dccp_ops } from "./dccp/ipv4.js";
-import { inet6_dccp_ops } from "./dccp/ipv6.js";
-import { inet_create, inet_dgram_ops, inet_stream_ops } from "./ipv4/af_inet.js";
-import { tcp_v4_rcv_all } from "./ipv4/tcp_ipv4.js";
-import { inet6_create, inet6_dgram_ops, inet6_stream_ops } from "./ipv6/af_inet6.js";
-import { mptcp_stream_ops, mptcp_v6_stream_ops } from "./mptcp/protocol.js";
-import { inet6_seqpacket_ops } from "./sctp/ipv6.js";
-import { inet_seqpacket_ops } from "./sctp/protocol.js";
 
 /** A struct socket without a sock, owned by a user: sock_alloc. */
 export function sock_alloc(k: Stack, type: number, fsuid: number): number {
@@ -46,33 +26,14 @@ export function sock_alloc(k: Stack, type: number, fsuid: number): number {
 	return sock;
 }
 
+/** Makes a family known at boot. */
+export function sock_register(k: Stack, ops: NetProtoFamily): void {
+	k.protocols.net_families.set(ops.family, ops);
+}
+
 /** What the socket's family and type do: sock->ops. */
 export function sock_ops(k: Stack, sock: number): ProtoOps {
-	const ops = k.socket.ops[sock];
-	switch (ops) {
-		case INET_STREAM_OPS:
-			return inet_stream_ops;
-		case INET_DGRAM_OPS:
-			return inet_dgram_ops;
-		case INET6_STREAM_OPS:
-			return inet6_stream_ops;
-		case INET6_DGRAM_OPS:
-			return inet6_dgram_ops;
-		case INET_SEQPACKET_OPS:
-			return inet_seqpacket_ops;
-		case INET6_SEQPACKET_OPS:
-			return inet6_seqpacket_ops;
-		case INET_DCCP_OPS:
-			return inet_dccp_ops;
-		case INET6_DCCP_OPS:
-			return inet6_dccp_ops;
-		case MPTCP_STREAM_OPS:
-			return mptcp_stream_ops;
-		case MPTCP_V6_STREAM_OPS:
-			return mptcp_v6_stream_ops;
-		default:
-			throw new Error(`sock_ops: socket ${sock} has operations ${ops}`);
-	}
+	return k.protocols.proto_ops[k.socket.ops[sock]];
 }
 
 /** socket(): __sock_create. A socket, or a negative errno; throws NotModelled. */
@@ -85,16 +46,14 @@ export function sock_create(
 	fsuid: number,
 ): number {
 	if (type < 0 || type >= SOCK_MAX) return -EINVAL;
-	if ((family !== AF_INET && family !== AF_INET6) || type === SOCK_PACKET) {
+	const pf = k.protocols.net_families.get(family);
+	if (pf === undefined || type === SOCK_PACKET) {
 		throw new NotModelled(`socket family ${family} type ${type} protocol ${protocol}`);
 	}
 	const sock = sock_alloc(k, type, fsuid);
 	let err: number;
 	try {
-		err =
-			family === AF_INET
-				? inet_create(k, net, sock, protocol)
-				: inet6_create(k, net, sock, protocol);
+		err = pf.create(k, net, sock, protocol);
 	} catch (error) {
 		k.socket.kmem_cache_free(sock);
 		throw error;
@@ -138,7 +97,7 @@ export function __sys_connect(
 ): number {
 	if (bad_addrlen(addr_len)) return -EINVAL;
 	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nonblock);
-	tcp_v4_rcv_all(k); // release_sock: what arrived while the call held the socket
+	process_backlog(k); // release_sock: what arrived while the call held the socket
 	return err;
 }
 
@@ -154,7 +113,7 @@ export function do_accept(k: Stack, sock: number, fsuid: number, nonblock: boole
 
 export function __sys_shutdown(k: Stack, sock: number, how: number): number {
 	const err = sock_ops(k, sock).shutdown(k, sock, how);
-	tcp_v4_rcv_all(k);
+	process_backlog(k);
 	return err;
 }
 
@@ -207,7 +166,7 @@ export function __sys_sendto(
 ): number {
 	if (addr !== null && bad_addrlen(addr_len)) return -EINVAL;
 	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, nonblock);
-	tcp_v4_rcv_all(k);
+	process_backlog(k);
 	return sent;
 }
 
@@ -219,6 +178,6 @@ export function __sys_recvfrom(k: Stack, sock: number, size: number, nonblock: b
 /** The last reference to a socket goes: sock_close, __sock_release. */
 export function __sock_release(k: Stack, sock: number, exiting: boolean): void {
 	sock_ops(k, sock).release(k, sock, exiting);
-	tcp_v4_rcv_all(k);
+	process_backlog(k);
 	k.socket.kmem_cache_free(sock);
 }

@@ -45,6 +45,8 @@ export const MPTCP_V6_STREAM_OPS = 9;
  * or a negative errno; -ERESTARTSYS says that the call would sleep.
  */
 export interface ProtoOps {
+	/** INET_STREAM_OPS and its like: what `ops` of a struct socket says. */
+	readonly ops: number;
 	release(k: Stack, sock: number, exiting: boolean): void;
 	bind(
 		k: Stack,

@@ -68,6 +68,10 @@ export const PROT_MPTCPV6 = 11;
  */
 export interface Proto {
 	readonly name: string;
+	/** PROT_*: what skc_prot says of its socks. */
+	readonly prot: number;
+	/** What a new sock needs besides its columns. */
+	readonly init?: (k: Stack, sk: number) => void;
 	/** `timeout` in ms: how long close() may wait for data to leave (SO_LINGER). */
 	close(k: Stack, sk: number, timeout: number): void;
 	connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number;
@@ -106,6 +110,20 @@ export interface Proto {
 export const WAITS_NOT = 0;
 export const WAITS = 1;
 export const WAITS_DISCONNECTED = 2;
+
+/**
+ * inet->cork.fl of a sock that was connected and whose last connect() to another address
+ * failed. That connect() has left its own addresses there, and has dropped the route that
+ * was remembered (sk_dst_cache). The next send looks up the right route, and remembers it;
+ * the one after that finds it remembered and so takes the addresses from here.
+ */
+export interface CorkFlow {
+	saddr: number;
+	daddr: number;
+	dport: number;
+	/** The route to the right destination is remembered again. */
+	cached: boolean;
+}
 
 export class SockTable extends Slab {
 	// struct sock_common, shared by full and time-wait sockets
@@ -184,6 +202,12 @@ export class SockTable extends Slab {
 	/** IP_LOCAL_PORT_RANGE, 0 for a bound that is not set. */
 	local_port_range_lo = this.u16();
 	local_port_range_hi = this.u16();
+
+	/**
+	 * Where a connected sock of AF_INET sends by mistake: see CorkFlow. Entries only for socks
+	 * whose last connect() failed.
+	 */
+	readonly cork_fl = new Map<number, CorkFlow>();
 
 	/** struct udp_sock: the hash of the third chain, of the four-tuple, 16 bits. */
 	udp_lrpa_hash = this.u16();

@@ -11,6 +11,7 @@ import type { InetHashinfo } from "./inet_hashtables.js";
 import type { In6Addr } from "./ipv6.js";
 import type { MptcpSocks } from "./mptcp.js";
 import type { Net, RouteAnswer } from "./net_namespace.js";
+import type { Protocols } from "./protocol.js";
 import type { SctpGlobals } from "./sctp.js";
 import type { SockTable } from "./sock.js";
 import type { SockReuseport } from "./sock_reuseport.js";
@@ -22,6 +23,8 @@ export interface Stack {
 	readonly changes: ReadonlySet<ChangeName>;
 	readonly random: Random;
 	readonly timers: TimerQueue;
+	/** Families and protocols, as they registered at boot. */
+	readonly protocols: Protocols;
 	/** Tables. */
 	readonly sock: SockTable;
 	readonly socket: SocketTable;

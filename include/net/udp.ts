@@ -14,20 +14,6 @@ export const UDP_HTABLE_SIZE_MAX = 65536;
 export const UDP_HTABLE_SIZE_DEFAULT = 16_384;
 
 /**
- * inet->cork.fl of a sock that was connected and whose last connect() to another address
- * failed. That connect() has left its own addresses there, and has dropped the route that
- * was remembered (sk_dst_cache). The next send looks up the right route, and remembers it;
- * the one after that finds it remembered and so takes the addresses from here.
- */
-export interface CorkFlow {
-	saddr: number;
-	daddr: number;
-	dport: number;
-	/** The route to the right destination is remembered again. */
-	cached: boolean;
-}
-
-/**
  * struct udp_table: every bound sock is on two chains, one by its port, one by its address
  * and port. `hash` and `hash2` hold the first sock of each chain (struct udp_hslot), `count`
  * and `count2` how many are on it. Chains of `hash` are linked by node_next, those of
@@ -58,11 +44,6 @@ export class UdpTable {
 	 * deleted before.
 	 */
 	readonly receive_queue = new Map<number, number[]>();
-	/**
-	 * Where a connected sock of AF_INET sends by mistake: see CorkFlow. Entries only for socks
-	 * whose last connect() failed.
-	 */
-	readonly cork_fl = new Map<number, CorkFlow>();
 	/**
 	 * Secrets of the lookups' hashes, drawn at first use. C has them as static variables, so
 	 * that UDP and UDP-Lite share them: those of k.udp_table serve both.

@@ -17,8 +17,7 @@
  */
 import { Random } from "../../include/linux/random.js";
 import { INET_TABLE_PERTURB_SIZE } from "../../net/ipv4/inet_hashtables.js";
-import { SeededRandom } from "../machine/random.js";
-import type { KernelDraw } from "../real/agent/agent.js";
+import { type KernelDraw, SeededRandom } from "../machine/random.js";
 import type { CallLine, Parsed } from "../script/strace.js";
 
 const HEADER =

@@ -6,6 +6,7 @@ import type { ChangeName } from "../../include/linux/version.js";
 import { InetHashinfo } from "../../include/net/inet_hashtables.js";
 import { MptcpSocks } from "../../include/net/mptcp.js";
 import { IFF_LOOPBACK, LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
+import { Protocols } from "../../include/net/protocol.js";
 import { SctpGlobals } from "../../include/net/sctp.js";
 import { SockTable } from "../../include/net/sock.js";
 import type { SockReuseport } from "../../include/net/sock_reuseport.js";
@@ -14,8 +15,17 @@ import type { Observer, Segment, Stack } from "../../include/net/stack.js";
 import { TCP_SYN_RETRIES } from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
+import { dccp_v4_init } from "../../net/dccp/ipv4.js";
+import { dccp_v6_init } from "../../net/dccp/ipv6.js";
+import { inet_init } from "../../net/ipv4/af_inet.js";
 import { run_timers } from "../../net/ipv4/tcp_timer.js";
 import { udp_set_table } from "../../net/ipv4/udp.js";
+import { udplite4_register } from "../../net/ipv4/udplite.js";
+import { inet6_init } from "../../net/ipv6/af_inet6.js";
+import { udplitev6_init } from "../../net/ipv6/udplite.js";
+import { mptcp_proto_init, mptcp_proto_v6_init } from "../../net/mptcp/protocol.js";
+import { sctp_v6_protosw_init } from "../../net/sctp/ipv6.js";
+import { sctp_v4_protosw_init } from "../../net/sctp/protocol.js";
 import {
 	checkInteger,
 	checkObject,
@@ -55,6 +65,8 @@ export const HOOKS: ReadonlySet<string> = new Set([
 	"observer",
 	"snapshots",
 	"trace",
+	// Filled at boot, and never after.
+	"protocols",
 ]);
 
 export interface KernelOptions {
@@ -81,6 +93,7 @@ export class Kernel implements Stack {
 	readonly changes: ReadonlySet<ChangeName>;
 	readonly random: Random;
 	readonly timers: TimerQueue;
+	readonly protocols = new Protocols();
 	readonly sock = new SockTable();
 	readonly socket = new SocketTable();
 	/** Open files of all tasks. */
@@ -158,6 +171,27 @@ export class Kernel implements Stack {
 		this.udp_table = new UdpTable(sizes.udp);
 		this.udplite_table = new UdpTable(sizes.udp);
 		this.dccp_hashinfo = new InetHashinfo(DCCP_EHASH, DCCP_BHASH, INET_LHTABLE_SIZE);
+		this.initcalls();
+	}
+
+	/** Families and protocols register themselves: init/main.c: do_initcalls. */
+	private initcalls(): void {
+		inet_init(this);
+		inet6_init(this);
+		if (!this.changes.has("udplite-removed")) {
+			// since 7.1, 56520b398e5e
+			udplite4_register(this);
+			udplitev6_init(this);
+		}
+		mptcp_proto_init(this);
+		mptcp_proto_v6_init(this);
+		sctp_v4_protosw_init(this);
+		sctp_v6_protosw_init(this);
+		if (!this.changes.has("dccp-removed")) {
+			// since 6.16, 2a63dd0edf38
+			dccp_v4_init(this);
+			dccp_v6_init(this);
+		}
 	}
 
 	/** Milliseconds since boot, on the virtual clock. */

@@ -119,3 +119,14 @@ export class ReplayedRandom extends Random {
 		this.secrets.get_random_bytes(words);
 	}
 }
+
+/** A draw that a kernel's port search made. */
+export interface KernelDraw {
+	/** u8, u16, u32, below, off4 or off6. */
+	kind: string;
+	/** The kernel's function that drew it. */
+	caller: string;
+	value: bigint;
+	/** Of below, what the value is below; null of others. */
+	ceil: number | null;
+}

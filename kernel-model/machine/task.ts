@@ -18,8 +18,8 @@ import {
 	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
+import { process_backlog } from "../../net/core/dev.js";
 import { intBytes } from "../../net/core/sock.js";
-import { tcp_v4_rcv_all } from "../../net/ipv4/tcp_ipv4.js";
 import { run_timers } from "../../net/ipv4/tcp_timer.js";
 import {
 	__sock_release,
@@ -493,7 +493,7 @@ export class Task {
 		const sock = this.socketOf(fd);
 		if (sock < 0) return sock;
 		const err = sock_ops(this.kernel, sock).connect_wait(this.kernel, sock);
-		tcp_v4_rcv_all(this.kernel);
+		process_backlog(this.kernel);
 		return err;
 	}
 

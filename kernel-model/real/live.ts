@@ -7,18 +7,13 @@
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { drawLine, drawsHeader, EPOCH, perturbLine } from "../check/exact.js";
 import { type Outcome, type PlayOptions, playScript, readScript } from "../check/player.js";
+import type { KernelDraw } from "../machine/random.js";
 import { choosesPort, isFork, isRelevant, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
 import { isSysctlPath } from "../script/sysctl_path.js";
-import {
-	type Agent,
-	AgentError,
-	type CallAnswer,
-	type KernelDraw,
-	readAnswerTo,
-} from "./agent/agent.js";
+import { type Agent, AgentError, type CallAnswer, readAnswerTo } from "./agent/agent.js";
 import {
 	type Marshalled,
 	Marshaller,

@@ -4,18 +4,6 @@ import { AF_INET6 } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	GLOBAL_ROOT_UID,
-	PROT_DCCP_V4,
-	PROT_DCCP_V6,
-	PROT_MPTCP,
-	PROT_MPTCPV6,
-	PROT_SCTP,
-	PROT_SCTPV6,
-	PROT_TCP,
-	PROT_TCPV6,
-	PROT_UDP,
-	PROT_UDPLITE,
-	PROT_UDPLITEV6,
-	PROT_UDPV6,
 	type Proto,
 	SK_CAN_REUSE,
 	SK_NO_REUSE,
@@ -49,18 +37,7 @@ import {
 	SO_TYPE,
 	SOL_SOCKET,
 } from "../../include/uapi/asm-generic/socket.js";
-import { dccp_v4_prot } from "../dccp/ipv4.js";
-import { dccp_v6_prot } from "../dccp/ipv6.js";
-import { tcp_prot } from "../ipv4/tcp_ipv4.js";
-import { udp_prot } from "../ipv4/udp.js";
-import { udplite_prot } from "../ipv4/udplite.js";
-import { tcpv6_prot } from "../ipv6/tcp_ipv6.js";
-import { udpv6_prot } from "../ipv6/udp.js";
-import { udplitev6_prot } from "../ipv6/udplite.js";
-import { dev_get_by_index } from "../l3mdev/l3mdev.js";
-import { mptcp_prot, mptcp_v6_prot } from "../mptcp/protocol.js";
-import { sctpv6_prot } from "../sctp/ipv6.js";
-import { sctp_prot } from "../sctp/socket.js";
+import { dev_get_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 
 /** A call that the model leaves out: README, "What the model leaves out". Never a guess. */
 export class NotModelled extends Error {
@@ -80,37 +57,21 @@ export function sock_i_uid(k: Stack, sk: number): number {
 	return k.sock.sk_uid[sk];
 }
 
+/** Makes a protocol known at boot. */
+export function proto_register(k: Stack, prot: Proto): void {
+	k.protocols.proto_list[prot.prot] = prot;
+}
+
 /** What a sock's protocol does with it. IPV6_ADDRFORM may change it. */
 export function sk_prot(k: Stack, sk: number): Proto {
-	const prot = k.sock.skc_prot[sk];
-	switch (prot) {
-		case PROT_TCP:
-			return tcp_prot;
-		case PROT_TCPV6:
-			return tcpv6_prot;
-		case PROT_UDP:
-			return udp_prot;
-		case PROT_UDPV6:
-			return udpv6_prot;
-		case PROT_UDPLITE:
-			return udplite_prot;
-		case PROT_UDPLITEV6:
-			return udplitev6_prot;
-		case PROT_SCTP:
-			return sctp_prot;
-		case PROT_SCTPV6:
-			return sctpv6_prot;
-		case PROT_MPTCP:
-			return mptcp_prot;
-		case PROT_MPTCPV6:
-			return mptcp_v6_prot;
-		case PROT_DCCP_V4:
-			return dccp_v4_prot;
-		case PROT_DCCP_V6:
-			return dccp_v6_prot;
-		default:
-			throw new Error(`sk_prot: socket ${sk} is of protocol ${prot}`);
-	}
+	return k.protocols.proto_list[k.sock.skc_prot[sk]];
+}
+
+/** Whether a device is the socket's, or its VRF: include/net/sock.h: sk_dev_equal_l3scope. */
+export function sk_dev_equal_l3scope(k: Stack, sk: number, dif: number): boolean {
+	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
+	if (bound_dev_if === 0 || bound_dev_if === dif) return true;
+	return l3mdev_master_ifindex_by_index(sk_net(k, sk), dif) === bound_dev_if;
 }
 
 /** A sock in state CLOSE: sk_alloc, sock_init_data. */

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/dccp/ipv4.c: DCCP over IPv4. */
+
 import type { ProtoOps } from "../../include/linux/net.js";
+import { INET_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
 import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
 import { RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
 import type { Proto } from "../../include/net/sock.js";
+import { PROT_DCCP_V4 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
-import { sk_net } from "../core/sock.js";
+import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
+import { proto_register, sk_net } from "../core/sock.js";
 import {
 	inet_accept,
 	inet_bind,
 	inet_getname,
 	inet_getsockopt,
 	inet_recvmsg,
+	inet_register_protosw,
 	inet_release,
 	inet_sendmsg,
 	inet_setsockopt,
@@ -37,6 +42,7 @@ import {
 	dccp_close,
 	dccp_connect,
 	dccp_disconnect,
+	dccp_init_sock,
 	dccp_recvmsg,
 	dccp_sendmsg,
 	dccp_set_state,
@@ -79,6 +85,8 @@ export function dccp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: 
 
 export const dccp_v4_prot: Proto = {
 	name: "DCCP",
+	prot: PROT_DCCP_V4,
+	init: dccp_init_sock,
 	close: dccp_close,
 	connect: dccp_v4_connect,
 	disconnect: dccp_disconnect,
@@ -92,6 +100,7 @@ export const dccp_v4_prot: Proto = {
 };
 
 export const inet_dccp_ops: ProtoOps = {
+	ops: INET_DCCP_OPS,
 	release: inet_release,
 	bind: inet_bind,
 	connect: dccp_stream_connect,
@@ -105,3 +114,13 @@ export const inet_dccp_ops: ProtoOps = {
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };
+
+export function dccp_v4_init(k: Stack): void {
+	proto_register(k, dccp_v4_prot);
+	inet_register_protosw(k, {
+		type: SOCK_DCCP,
+		protocol: IPPROTO_DCCP,
+		prot: dccp_v4_prot,
+		ops: inet_dccp_ops,
+	});
+}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/dccp/ipv6.c: DCCP over IPv6. */
+
 import type { ProtoOps } from "../../include/linux/net.js";
+import { INET6_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
 import {
 	AF_INET6,
 	SIN6_LEN_RFC2133,
@@ -20,9 +22,11 @@ import {
 	ipv6_addr_type,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
-import { ICSK_IPV6_MAPPED, type Proto } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, PROT_DCCP_V6, type Proto } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
+import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
+import { proto_register } from "../core/sock.js";
 import {
 	inet_accept,
 	inet_recvmsg,
@@ -39,7 +43,13 @@ import {
 	inet_unhash,
 	inet6_bhash2_update_saddr,
 } from "../ipv4/inet_hashtables.js";
-import { inet6_bind, inet6_getname, inet6_getsockopt, inet6_setsockopt } from "../ipv6/af_inet6.js";
+import {
+	inet6_bind,
+	inet6_getname,
+	inet6_getsockopt,
+	inet6_register_protosw,
+	inet6_setsockopt,
+} from "../ipv6/af_inet6.js";
 import { inet6_hash_connect } from "../ipv6/inet6_hashtables.js";
 import { flow6, ip6_dst_lookup_flow } from "../ipv6/route.js";
 import { dccp_v4_connect } from "./ipv4.js";
@@ -50,6 +60,7 @@ import {
 	dccp_close,
 	dccp_connect,
 	dccp_disconnect,
+	dccp_init_sock,
 	dccp_recvmsg,
 	dccp_sendmsg,
 	dccp_set_state,
@@ -128,6 +139,8 @@ function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number)
 
 export const dccp_v6_prot: Proto = {
 	name: "DCCPv6",
+	prot: PROT_DCCP_V6,
+	init: dccp_init_sock,
 	close: dccp_close,
 	connect: dccp_v6_connect,
 	disconnect: dccp_disconnect,
@@ -141,6 +154,7 @@ export const dccp_v6_prot: Proto = {
 };
 
 export const inet6_dccp_ops: ProtoOps = {
+	ops: INET6_DCCP_OPS,
 	release: inet_release,
 	bind: inet6_bind,
 	connect: dccp_stream_connect,
@@ -154,3 +168,13 @@ export const inet6_dccp_ops: ProtoOps = {
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };
+
+export function dccp_v6_init(k: Stack): void {
+	proto_register(k, dccp_v6_prot);
+	inet6_register_protosw(k, {
+		type: SOCK_DCCP,
+		protocol: IPPROTO_DCCP,
+		prot: dccp_v6_prot,
+		ops: inet6_dccp_ops,
+	});
+}

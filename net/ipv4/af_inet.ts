@@ -2,16 +2,11 @@
 /** net/ipv4/af_inet.c: what bind(), connect(), listen() and the rest do to an AF_INET socket. */
 
 import {
-	INET_DCCP_OPS,
 	INET_DGRAM_OPS,
-	INET_SEQPACKET_OPS,
 	INET_STREAM_OPS,
-	MPTCP_STREAM_OPS,
 	type ProtoOps,
-	SOCK_DCCP,
 	SOCK_DGRAM,
 	SOCK_RAW,
-	SOCK_SEQPACKET,
 	SOCK_STREAM,
 	SS_CONNECTED,
 	SS_CONNECTING,
@@ -38,14 +33,9 @@ import {
 	RTN_BROADCAST,
 	RTN_MULTICAST,
 } from "../../include/net/net_namespace.js";
+import type { InetProtosw, NetProtoFamily } from "../../include/net/protocol.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
-	PROT_DCCP_V4,
-	PROT_MPTCP,
-	PROT_SCTP,
-	PROT_TCP,
-	PROT_UDP,
-	PROT_UDPLITE,
 	RCV_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_BINDADDR_LOCK,
@@ -90,21 +80,27 @@ import {
 	IPPROTO_ICMPV6,
 	IPPROTO_IP,
 	IPPROTO_MAX,
-	IPPROTO_MPTCP,
-	IPPROTO_SCTP,
 	IPPROTO_TCP,
 	IPPROTO_UDP,
-	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
-import { NotModelled, sk_alloc, sk_net, sk_prot, sock_error, sock_graft } from "../core/sock.js";
-import { dccp_init_sock } from "../dccp/proto.js";
+import { process_backlog } from "../core/dev.js";
+import {
+	NotModelled,
+	proto_register,
+	sk_alloc,
+	sk_net,
+	sk_prot,
+	sock_error,
+	sock_graft,
+} from "../core/sock.js";
 import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
-import { mptcp_init_sock } from "../mptcp/protocol.js";
-import { sctp_init_sock } from "../sctp/socket.js";
+import { sock_register } from "../socket.js";
 import { inet_addr_type_table } from "./fib_frontend.js";
 import { inet_csk_accept, inet_csk_listen_start } from "./inet_connection_sock.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "./ip_sockglue.js";
-import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
+import { inet_add_protocol } from "./protocol.js";
+import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
+import { udp_prot } from "./udp.js";
 
 /** bind(): the protocol's own, or __inet_bind. */
 export function inet_bind(
@@ -281,7 +277,7 @@ export function __inet_stream_connect(
 	}
 	if (((1 << S.skc_state[sk]) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) {
 		if (nonblock) return err;
-		tcp_v4_rcv_all(k);
+		process_backlog(k);
 	}
 	return inet_wait_for_connect(k, sock);
 }
@@ -369,58 +365,17 @@ export function inet_release(k: Stack, sock: number, exiting: boolean): void {
 	k.socket.sk[sock] = 0;
 }
 
-/** What inet_create and inet6_create look up: struct inet_protosw, with what init() does. */
-export interface InetProtosw {
-	type: number;
-	protocol: number;
-	/** PROT_*. */
-	prot: number;
-	/** INET_STREAM_OPS and its like. */
-	ops: number;
-	readonly init?: (k: Stack, sk: number) => void;
+/** Makes a type and protocol of AF_INET known at boot; of one type the first is the default. */
+export function inet_register_protosw(k: Stack, p: InetProtosw): void {
+	k.protocols.inetsw.push(p);
+	k.protocols.proto_ops[p.ops.ops] = p.ops;
 }
-
-/** inetsw: of one type the first is the default. */
-const inetsw: readonly InetProtosw[] = [
-	{ type: SOCK_STREAM, protocol: IPPROTO_TCP, prot: PROT_TCP, ops: INET_STREAM_OPS },
-	{ type: SOCK_DGRAM, protocol: IPPROTO_UDP, prot: PROT_UDP, ops: INET_DGRAM_OPS },
-	{ type: SOCK_DGRAM, protocol: IPPROTO_UDPLITE, prot: PROT_UDPLITE, ops: INET_DGRAM_OPS },
-	{
-		type: SOCK_SEQPACKET,
-		protocol: IPPROTO_SCTP,
-		prot: PROT_SCTP,
-		ops: INET_SEQPACKET_OPS,
-		init: (k, sk) => sctp_init_sock(k, sk),
-	},
-	{
-		type: SOCK_STREAM,
-		protocol: IPPROTO_SCTP,
-		prot: PROT_SCTP,
-		ops: INET_SEQPACKET_OPS,
-		init: (k, sk) => sctp_init_sock(k, sk),
-	},
-	{
-		type: SOCK_STREAM,
-		protocol: IPPROTO_MPTCP,
-		prot: PROT_MPTCP,
-		ops: MPTCP_STREAM_OPS,
-		init: (k, sk) => mptcp_init_sock(k, sk),
-	},
-	{
-		type: SOCK_DCCP,
-		protocol: IPPROTO_DCCP,
-		prot: PROT_DCCP_V4,
-		ops: INET_DCCP_OPS,
-		init: (k, sk) => dccp_init_sock(k, sk),
-	},
-];
 
 /**
  * The entry for a type and a protocol, 0 for the default; a negative errno if there is
  * none. Throws NotModelled for raw and ping sockets.
  */
-export function inet_protosw_find(
-	k: Stack,
+export function findProtosw(
 	table: readonly InetProtosw[],
 	type: number,
 	protocol: number,
@@ -429,13 +384,9 @@ export function inet_protosw_find(
 	if (type === SOCK_DGRAM && (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6)) {
 		throw new NotModelled("ping sockets");
 	}
-	const no_udplite = k.changes.has("udplite-removed"); // since 7.1, 56520b398e5e
-	const no_dccp = k.changes.has("dccp-removed"); // since 6.16, 2a63dd0edf38
 	let err = -ESOCKTNOSUPPORT;
 	for (const answer of table) {
 		if (answer.type !== type) continue;
-		if (answer.protocol === IPPROTO_UDPLITE && no_udplite) continue;
-		if (answer.protocol === IPPROTO_DCCP && no_dccp) continue;
 		if (protocol === IPPROTO_IP || answer.protocol === protocol) return answer;
 		err = -EPROTONOSUPPORT;
 	}
@@ -445,12 +396,13 @@ export function inet_protosw_find(
 /** The sock of a new struct socket of AF_INET: 0 or a negative errno. */
 export function inet_create(k: Stack, net: Net, sock: number, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
-	const answer = inet_protosw_find(k, inetsw, k.socket.type[sock], protocol);
+	const answer = findProtosw(k.protocols.inetsw, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
-	k.socket.ops[sock] = answer.ops;
-	const sk = sk_alloc(k, net, AF_INET, answer.prot, k.socket.type[sock], answer.protocol);
+	k.socket.ops[sock] = answer.ops.ops;
+	const { prot } = answer;
+	const sk = sk_alloc(k, net, AF_INET, prot.prot, k.socket.type[sock], answer.protocol);
 	sock_graft(k, sk, sock);
-	answer.init?.(k, sk);
+	prot.init?.(k, sk);
 	return 0;
 }
 
@@ -489,6 +441,7 @@ export function sol_of(k: Stack, sock: number): number {
 }
 
 export const inet_stream_ops: ProtoOps = {
+	ops: INET_STREAM_OPS,
 	release: inet_release,
 	bind: inet_bind,
 	connect: __inet_stream_connect,
@@ -510,8 +463,31 @@ export function sock_no_listen(): number {
 
 export const inet_dgram_ops: ProtoOps = {
 	...inet_stream_ops,
+	ops: INET_DGRAM_OPS,
 	connect: inet_dgram_connect,
 	connect_wait: () => 0,
 	accept: sock_no_listen,
 	listen: sock_no_listen,
 };
+
+const inet_family_ops: NetProtoFamily = { family: AF_INET, create: inet_create };
+
+/** The family at boot, with its permanent protocols. Others register themselves after it. */
+export function inet_init(k: Stack): void {
+	proto_register(k, tcp_prot);
+	proto_register(k, udp_prot);
+	sock_register(k, inet_family_ops);
+	inet_add_protocol(k, { handler: tcp_v4_rcv }, IPPROTO_TCP);
+	inet_register_protosw(k, {
+		type: SOCK_STREAM,
+		protocol: IPPROTO_TCP,
+		prot: tcp_prot,
+		ops: inet_stream_ops,
+	});
+	inet_register_protosw(k, {
+		type: SOCK_DGRAM,
+		protocol: IPPROTO_UDP,
+		prot: udp_prot,
+		ops: inet_dgram_ops,
+	});
+}

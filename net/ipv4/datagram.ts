@@ -11,7 +11,6 @@ import { sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
 import { dev_get_by_index, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { flow, ip_route_connect } from "./route.js";
-import { udp_get_table_prot } from "./udp.js";
 
 /**
  * Connects a sock, with a port already, to an address: finds the route and with it the
@@ -35,7 +34,7 @@ export function __ip4_datagram_connect(
 		err = -EACCES;
 	}
 	const { saddr, daddr } = flow;
-	const { cork_fl } = udp_get_table_prot(k, sk);
+	const { cork_fl } = S;
 	if (err < 0) {
 		if (S.skc_state[sk] === TCP_ESTABLISHED) {
 			cork_fl.set(sk, { saddr, daddr, dport: usin.sin_port, cached: false });

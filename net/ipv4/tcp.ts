@@ -40,11 +40,11 @@ import {
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
+import { process_backlog } from "../core/dev.js";
 import { sk_net, sock_error, sock_hold, sock_orphan, sock_put } from "../core/sock.js";
 import { subflow_error_report, subflow_state_change } from "../mptcp/subflow.js";
 import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
-import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import { new_isn, tcp_send_active_reset, tcp_send_fin, tcp_transmit_skb } from "./tcp_output.js";
 import { run_timers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
@@ -108,7 +108,7 @@ export function tcp_shutdown(k: Stack, sk: number, how: number): void {
 /** Waits, at most `timeout` ms, until the peer has acknowledged: net/core/stream.c. */
 function sk_stream_wait_close(k: Stack, sk: number, timeout: number): void {
 	if (timeout === 0) return;
-	tcp_v4_rcv_all(k);
+	process_backlog(k);
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	run_timers(k, k.timers.now + timeout, () => ((1 << k.sock.skc_state[sk]) & closing) === 0);
 }
@@ -138,7 +138,7 @@ function __tcp_close(k: Stack, sk: number, timeout: number): void {
 
 	const state = S.skc_state[sk];
 	sock_orphan(k, sk);
-	tcp_v4_rcv_all(k); // the backlog: what the peer answered meanwhile
+	process_backlog(k); // the backlog: what the peer answered meanwhile
 	if (state !== TCP_CLOSE && S.skc_state[sk] === TCP_CLOSE) return; // destroyed already
 
 	if (S.skc_state[sk] === TCP_FIN_WAIT2) {

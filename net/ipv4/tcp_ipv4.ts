@@ -11,7 +11,7 @@ import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
 import { ipv6_addr_copy, ipv6_addr_loopback, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import { LOOPBACK_IFINDEX, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
-import { ICSK_IPV6_MAPPED, type Proto, SOCK_MPTCP } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, PROT_TCP, type Proto, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	TCPHDR_ACK,
@@ -320,7 +320,7 @@ function tcp_time_wait_rcv(k: Stack, tw: number, skb: Segment): number {
 }
 
 /** One segment: to its connection, else to its listener, else a RST back. Also tcp_v6_rcv. */
-function tcp_v4_rcv(k: Stack, skb: Segment): void {
+export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	let sk = __inet_lookup_skb(k, skb);
 	if (sk !== 0 && k.sock.skc_state[sk] === TCP_TIME_WAIT) {
 		sk = tcp_time_wait_rcv(k, sk, skb);
@@ -336,14 +336,6 @@ function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	if (reset) tcp_send_reset(k, sk, skb);
 }
 
-/** Delivers every segment in flight, and those that they cause. */
-export function tcp_v4_rcv_all(k: Stack): void {
-	const queue = k.loopback;
-	if (queue.length === 0) return;
-	for (let i = 0; i < queue.length; i++) tcp_v4_rcv(k, queue[i]);
-	queue.length = 0;
-}
-
 /** Last steps before a sock is freed. */
 export function tcp_v4_destroy_sock(k: Stack, sk: number): void {
 	tcp_clear_xmit_timers(k, sk);
@@ -352,6 +344,7 @@ export function tcp_v4_destroy_sock(k: Stack, sk: number): void {
 
 export const tcp_prot: Proto = {
 	name: "TCP",
+	prot: PROT_TCP,
 	close: tcp_close,
 	connect: tcp_v4_connect,
 	disconnect: tcp_disconnect,

@@ -18,11 +18,10 @@ import {
 	TCPF_LAST_ACK,
 } from "../../include/net/tcp_states.js";
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
+import { process_backlog } from "../core/dev.js";
 import { sk_net } from "../core/sock.js";
-import { mptcp_tout_timer } from "../mptcp/protocol.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
 import { tcp_done, tcp_fin_time } from "./tcp.js";
-import { tcp_v4_rcv_all } from "./tcp_ipv4.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
 	sk_remote_answer,
@@ -110,7 +109,7 @@ export function tcp_run_timer(k: Stack, timer: number): void {
 	} else if (S.skc_state[sk] !== TCP_CLOSE) {
 		if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
 		else if (timer === icsk_delack_timer(sk)) tcp_send_ack(k, sk);
-		else if (k.mptcp.closing.has(sk)) mptcp_tout_timer(k, sk);
+		else if (k.mptcp.closing.has(sk)) k.mptcp.sk_timer(k, sk);
 		else tcp_keepalive_timer(k, sk);
 	}
 }
@@ -130,6 +129,6 @@ export function run_timers(k: Stack, until: number, done: () => boolean = () => 
 		k.timers.now = Math.max(k.timers.now, expiry);
 		k.timers.del_timer(timer);
 		tcp_run_timer(k, timer);
-		tcp_v4_rcv_all(k);
+		process_backlog(k);
 	}
 }

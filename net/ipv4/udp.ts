@@ -37,6 +37,7 @@ import {
 } from "../../include/net/net_namespace.js";
 import {
 	INET_RECVERR,
+	PROT_UDP,
 	type Proto,
 	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
@@ -771,7 +772,7 @@ export function udp_sendmsg(
 	const sdif = by_vrf ? l3mdev_master_ifindex_by_index(net, dif) : 0;
 	let { saddr } = flow;
 	daddr = flow.daddr;
-	const cork = addr === null ? table.cork_fl.get(sk) : undefined;
+	const cork = addr === null ? S.cork_fl.get(sk) : undefined;
 	if (cork?.cached) {
 		({ saddr, daddr, dport } = cork);
 	} else if (cork !== undefined) {
@@ -821,7 +822,7 @@ export function __udp_disconnect(k: Stack, sk: number): number {
 	S.skc_daddr[sk] = 0;
 	S.skc_dport[sk] = 0;
 	S.skc_bound_dev_if[sk] = 0;
-	udp_get_table_prot(k, sk).cork_fl.delete(sk);
+	S.cork_fl.delete(sk);
 	if ((S.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) {
 		inet_reset_saddr(k, sk);
 		if ((S.sk_userlocks[sk] & SOCK_BINDPORT_LOCK) !== 0) sk_prot(k, sk).rehash?.(k, sk);
@@ -900,7 +901,7 @@ export function udp_lib_rehash(k: Stack, sk: number, newhash: number, newhash4: 
 export function udp_v4_rehash(k: Stack, sk: number): void {
 	const S = k.sock;
 	// Another device: the route is forgotten (sock_bindtoindex_locked: sk_dst_reset).
-	const cork = udp_get_table_prot(k, sk).cork_fl.get(sk);
+	const cork = S.cork_fl.get(sk);
 	if (cork !== undefined) cork.cached = false;
 	const new_hash = ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]);
 	udp_lib_rehash(k, sk, new_hash, udp_hashed4(S, sk) ? udp4_sk_ehashfn(k, sk) : 0);
@@ -911,7 +912,7 @@ export function udp_destroy_sock(k: Stack, sk: number): void {
 	const table = udp_get_table_prot(k, sk);
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
 	table.receive_queue.delete(sk);
-	table.cork_fl.delete(sk);
+	k.sock.cork_fl.delete(sk);
 }
 
 /** The last close() of a sock: include/net/udp.h, net/core/sock.c: sk_common_release. */
@@ -933,6 +934,7 @@ export function udp_set_table(k: Stack, old_net: Net | null): UdpTable {
 
 export const udp_prot: Proto = {
 	name: "UDP",
+	prot: PROT_UDP,
 	close: udp_lib_close,
 	connect: udp_connect,
 	disconnect: udp_disconnect,

@@ -3,7 +3,12 @@
  * net/ipv4/udplite.c: UDP-Lite, UDP with hash tables of its own (k.udplite_table). Partial
  * checksums are left out.
  */
-import type { Proto } from "../../include/net/sock.js";
+import { SOCK_DGRAM } from "../../include/linux/net.js";
+import { PROT_UDPLITE, type Proto } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
+import { proto_register } from "../core/sock.js";
+import { inet_dgram_ops, inet_register_protosw } from "./af_inet.js";
 import { ip4_datagram_connect } from "./datagram.js";
 import {
 	udp_disconnect,
@@ -18,6 +23,7 @@ import {
 
 export const udplite_prot: Proto = {
 	name: "UDP-Lite",
+	prot: PROT_UDPLITE,
 	close: udp_lib_close,
 	connect: ip4_datagram_connect,
 	disconnect: udp_disconnect,
@@ -29,3 +35,13 @@ export const udplite_prot: Proto = {
 	get_port: udp_v4_get_port,
 	no_autobind: false,
 };
+
+export function udplite4_register(k: Stack): void {
+	proto_register(k, udplite_prot);
+	inet_register_protosw(k, {
+		type: SOCK_DGRAM,
+		protocol: IPPROTO_UDPLITE,
+		prot: udplite_prot,
+		ops: inet_dgram_ops,
+	});
+}

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv6/af_inet6.c: sockets of AF_INET6, and what bind() and getsockname() do to them. */
+
 import {
-	INET6_DCCP_OPS,
 	INET6_DGRAM_OPS,
-	INET6_SEQPACKET_OPS,
 	INET6_STREAM_OPS,
-	MPTCP_V6_STREAM_OPS,
 	type ProtoOps,
-	SOCK_DCCP,
 	SOCK_DGRAM,
-	SOCK_SEQPACKET,
 	SOCK_STREAM,
 } from "../../include/linux/net.js";
 import {
@@ -36,16 +32,11 @@ import {
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
 import { type Net, RT_TABLE_LOCAL } from "../../include/net/net_namespace.js";
+import type { InetProtosw, NetProtoFamily } from "../../include/net/protocol.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
 	INET_FREEBIND,
 	INET_TRANSPARENT,
-	PROT_DCCP_V6,
-	PROT_MPTCPV6,
-	PROT_SCTPV6,
-	PROT_TCPV6,
-	PROT_UDPLITEV6,
-	PROT_UDPV6,
 	SOCK_BINDADDR_LOCK,
 	SOCK_BINDPORT_LOCK,
 } from "../../include/net/sock.js";
@@ -60,24 +51,21 @@ import {
 	ENOPROTOOPT,
 	ENOTCONN,
 } from "../../include/uapi/asm-generic/errno.js";
+import { IPPROTO_MAX, IPPROTO_TCP, IPPROTO_UDP } from "../../include/uapi/linux/in.js";
 import {
-	IPPROTO_DCCP,
-	IPPROTO_MAX,
-	IPPROTO_MPTCP,
-	IPPROTO_SCTP,
-	IPPROTO_TCP,
-	IPPROTO_UDP,
-	IPPROTO_UDPLITE,
-} from "../../include/uapi/linux/in.js";
-import { NotModelled, sk_alloc, sk_net, sk_prot, sock_graft } from "../core/sock.js";
-import { dccp_init_sock } from "../dccp/proto.js";
+	NotModelled,
+	proto_register,
+	sk_alloc,
+	sk_net,
+	sk_prot,
+	sock_graft,
+} from "../core/sock.js";
 import {
 	__inet_stream_connect,
-	type InetProtosw,
+	findProtosw,
 	inet_accept,
 	inet_dgram_connect,
 	inet_listen,
-	inet_protosw_find,
 	inet_recvmsg,
 	inet_release,
 	inet_sendmsg,
@@ -89,56 +77,29 @@ import {
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
 import { dev_get_by_index, l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
-import { mptcp_init_sock } from "../mptcp/protocol.js";
-import { sctp_init_sock } from "../sctp/socket.js";
+import { sock_register } from "../socket.js";
 import { ipv6_chk_addr } from "./addrconf.js";
 import { do_ipv6_getsockopt, do_ipv6_setsockopt } from "./ipv6_sockglue.js";
+import { tcpv6_prot } from "./tcp_ipv6.js";
+import { udpv6_prot } from "./udp.js";
 
-/** inetsw6: of one type the first is the default. */
-const inetsw6: readonly InetProtosw[] = [
-	{ type: SOCK_STREAM, protocol: IPPROTO_TCP, prot: PROT_TCPV6, ops: INET6_STREAM_OPS },
-	{ type: SOCK_DGRAM, protocol: IPPROTO_UDP, prot: PROT_UDPV6, ops: INET6_DGRAM_OPS },
-	{ type: SOCK_DGRAM, protocol: IPPROTO_UDPLITE, prot: PROT_UDPLITEV6, ops: INET6_DGRAM_OPS },
-	{
-		type: SOCK_SEQPACKET,
-		protocol: IPPROTO_SCTP,
-		prot: PROT_SCTPV6,
-		ops: INET6_SEQPACKET_OPS,
-		init: (k, sk) => sctp_init_sock(k, sk),
-	},
-	{
-		type: SOCK_STREAM,
-		protocol: IPPROTO_SCTP,
-		prot: PROT_SCTPV6,
-		ops: INET6_SEQPACKET_OPS,
-		init: (k, sk) => sctp_init_sock(k, sk),
-	},
-	{
-		type: SOCK_STREAM,
-		protocol: IPPROTO_MPTCP,
-		prot: PROT_MPTCPV6,
-		ops: MPTCP_V6_STREAM_OPS,
-		init: (k, sk) => mptcp_init_sock(k, sk),
-	},
-	{
-		type: SOCK_DCCP,
-		protocol: IPPROTO_DCCP,
-		prot: PROT_DCCP_V6,
-		ops: INET6_DCCP_OPS,
-		init: (k, sk) => dccp_init_sock(k, sk),
-	},
-];
+/** Makes a type and protocol of AF_INET6 known at boot; of one type the first is the default. */
+export function inet6_register_protosw(k: Stack, p: InetProtosw): void {
+	k.protocols.inetsw6.push(p);
+	k.protocols.proto_ops[p.ops.ops] = p.ops;
+}
 
 /** The sock of a new struct socket of AF_INET6: 0 or a negative errno. */
 export function inet6_create(k: Stack, net: Net, sock: number, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
-	const answer = inet_protosw_find(k, inetsw6, k.socket.type[sock], protocol);
+	const answer = findProtosw(k.protocols.inetsw6, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
-	k.socket.ops[sock] = answer.ops;
-	const sk = sk_alloc(k, net, AF_INET6, answer.prot, k.socket.type[sock], answer.protocol);
+	k.socket.ops[sock] = answer.ops.ops;
+	const { prot } = answer;
+	const sk = sk_alloc(k, net, AF_INET6, prot.prot, k.socket.type[sock], answer.protocol);
 	k.sock.skc_ipv6only[sk] = net.ipv6.bindv6only & 1;
 	sock_graft(k, sk, sock);
-	answer.init?.(k, sk);
+	prot.init?.(k, sk);
 	return 0;
 }
 
@@ -302,6 +263,7 @@ export function inet6_getsockopt(
 }
 
 export const inet6_stream_ops: ProtoOps = {
+	ops: INET6_STREAM_OPS,
 	release: inet_release,
 	bind: inet6_bind,
 	connect: __inet_stream_connect,
@@ -318,8 +280,30 @@ export const inet6_stream_ops: ProtoOps = {
 
 export const inet6_dgram_ops: ProtoOps = {
 	...inet6_stream_ops,
+	ops: INET6_DGRAM_OPS,
 	connect: inet_dgram_connect,
 	connect_wait: () => 0,
 	accept: sock_no_listen,
 	listen: sock_no_listen,
 };
+
+const inet6_family_ops: NetProtoFamily = { family: AF_INET6, create: inet6_create };
+
+/** The family at boot, after inet_init(): also what C does in tcpv6_init and udpv6_init. */
+export function inet6_init(k: Stack): void {
+	proto_register(k, tcpv6_prot);
+	proto_register(k, udpv6_prot);
+	sock_register(k, inet6_family_ops);
+	inet6_register_protosw(k, {
+		type: SOCK_DGRAM,
+		protocol: IPPROTO_UDP,
+		prot: udpv6_prot,
+		ops: inet6_dgram_ops,
+	});
+	inet6_register_protosw(k, {
+		type: SOCK_STREAM,
+		protocol: IPPROTO_TCP,
+		prot: tcpv6_prot,
+		ops: inet6_stream_ops,
+	});
+}

@@ -30,11 +30,10 @@ import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { sk_prot } from "../core/sock.js";
+import { sk_dev_equal_l3scope, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
 import { __ip4_datagram_connect } from "../ipv4/datagram.js";
 import { flow6, ip6_dst_lookup_flow } from "./route.js";
-import { sk_dev_equal_l3scope } from "./tcp_ipv6.js";
 
 /**
  * Looks up the route to where the sock is to be connected; with `fix_sk_saddr` the sock
@@ -142,15 +141,4 @@ export function ip6_datagram_connect(
 	addr_len: number,
 ): number {
 	return __ip6_datagram_connect(k, sk, usin, addr_len);
-}
-
-/** For socks that never go over IPv4, raw ones: AF_INET6 addresses only. */
-export function ip6_datagram_connect_v6_only(
-	k: Stack,
-	sk: number,
-	usin: Sockaddr,
-	addr_len: number,
-): number {
-	if (usin.sin_family !== AF_INET6) return -EAFNOSUPPORT;
-	return ip6_datagram_connect(k, sk, usin, addr_len);
 }

@@ -22,12 +22,12 @@ import {
 	ipv6_addr_v4mapped,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
-import { ICSK_IPV6_MAPPED, type Proto } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, PROT_TCPV6, type Proto } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { sk_net } from "../core/sock.js";
+import { sk_dev_equal_l3scope } from "../core/sock.js";
 import {
 	inet_csk_clone_lock,
 	inet_csk_get_port,
@@ -51,20 +51,12 @@ import {
 } from "../ipv4/tcp.js";
 import { tcp_v4_connect } from "../ipv4/tcp_ipv4.js";
 import { tcp_connect } from "../ipv4/tcp_output.js";
-import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	__inet6_lookup_established,
 	inet6_hash_connect,
 	inet6_lookup_listener,
 } from "./inet6_hashtables.js";
 import { flow6, ip6_dst_lookup_flow } from "./route.js";
-
-/** Whether a device is the socket's, or its VRF: include/net/inet_sock.h: sk_dev_equal_l3scope. */
-export function sk_dev_equal_l3scope(k: Stack, sk: number, dif: number): boolean {
-	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
-	if (bound_dev_if === 0 || bound_dev_if === dif) return true;
-	return l3mdev_master_ifindex_by_index(sk_net(k, sk), dif) === bound_dev_if;
-}
 
 /**
  * connect(): as tcp_v4_connect, and by it where the destination is v4-mapped. Returns 0 or
@@ -194,6 +186,7 @@ export function inet6_lookup_listener_skb(
 
 export const tcpv6_prot: Proto = {
 	name: "TCPv6",
+	prot: PROT_TCPV6,
 	close: tcp_close,
 	connect: tcp_v6_connect,
 	disconnect: tcp_disconnect,

@@ -35,7 +35,7 @@ import {
 	ipv6_portaddr_hash,
 } from "../../include/net/ipv6.js";
 import { type Net, RTN_LOCAL } from "../../include/net/net_namespace.js";
-import { INET_RECVERR6, type Proto } from "../../include/net/sock.js";
+import { INET_RECVERR6, PROT_UDPV6, type Proto } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
@@ -60,7 +60,6 @@ import { sk_net } from "../core/sock.js";
 import { reuseport_has_conns, reuseport_select_sock } from "../core/sock_reuseport.js";
 import {
 	sock_alloc_send_skb,
-	udp_destroy_sock,
 	udp_disconnect,
 	udp_draw_secret,
 	udp_get_table_prot,
@@ -470,10 +469,6 @@ export function udpv6_recvmsg(k: Stack, sk: number, size: number, nonblock: bool
 	return udp_recvmsg(k, sk, size, nonblock);
 }
 
-export function udpv6_destroy_sock(k: Stack, sk: number): void {
-	udp_destroy_sock(k, sk);
-}
-
 /** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
 function udpv6_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
 	const res = __ip6_datagram_connect(k, sk, addr, addr_len);
@@ -483,6 +478,7 @@ function udpv6_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): 
 
 export const udpv6_prot: Proto = {
 	name: "UDPv6",
+	prot: PROT_UDPV6,
 	close: udp_lib_close,
 	connect: udpv6_connect,
 	disconnect: udp_disconnect,

@@ -7,9 +7,12 @@
  * subflow ends as a TCP connection does: in C the FINs of two MPTCP ends wait until both
  * have closed, at most a minute.
  */
+
 import {
 	INET_STREAM_OPS,
 	INET6_STREAM_OPS,
+	MPTCP_STREAM_OPS,
+	MPTCP_V6_STREAM_OPS,
 	type ProtoOps,
 	SOCK_STREAM,
 	SS_CONNECTED,
@@ -20,6 +23,8 @@ import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import type { MptcpSock } from "../../include/net/mptcp.js";
 import {
 	GLOBAL_ROOT_UID,
+	PROT_MPTCP,
+	PROT_MPTCPV6,
 	type Proto,
 	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
@@ -50,7 +55,9 @@ import {
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
+import { IPPROTO_MPTCP } from "../../include/uapi/linux/in.js";
 import {
+	proto_register,
 	sk_clone,
 	sk_free,
 	sk_net,
@@ -63,6 +70,7 @@ import {
 	__inet_stream_connect,
 	inet_getname,
 	inet_recvmsg,
+	inet_register_protosw,
 	inet_release,
 	inet_sendmsg,
 	inet_shutdown,
@@ -72,7 +80,7 @@ import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
 import { tcp_done, tcp_waits } from "../ipv4/tcp.js";
 import { tcp_send_active_reset } from "../ipv4/tcp_output.js";
 import { sk_timer } from "../ipv4/tcp_timer.js";
-import { inet6_getname } from "../ipv6/af_inet6.js";
+import { inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
 import { sock_alloc, sock_ops } from "../socket.js";
 import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";
 import { mptcp_subflow_create_socket } from "./subflow.js";
@@ -179,7 +187,7 @@ function mptcp_close(k: Stack, sk: number, timeout: number): void {
  * A subflow whose peer did not close within a minute after this side's close(): the part of
  * mptcp_worker that sk_timer sets off. The peer gets a reset, be it MPTCP's or plain TCP.
  */
-export function mptcp_tout_timer(k: Stack, ssk: number): void {
+function mptcp_tout_timer(k: Stack, ssk: number): void {
 	const msk = k.mptcp.closing.get(ssk);
 	if (msk === undefined) return;
 	k.mptcp.closing.delete(ssk);
@@ -282,6 +290,8 @@ function mptcp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): 
 
 export const mptcp_prot: Proto = {
 	name: "MPTCP",
+	prot: PROT_MPTCP,
+	init: mptcp_init_sock,
 	close: mptcp_close,
 	connect: mptcp_connect,
 	disconnect: mptcp_disconnect,
@@ -296,7 +306,7 @@ export const mptcp_prot: Proto = {
 	no_autobind: true,
 };
 
-export const mptcp_v6_prot: Proto = { ...mptcp_prot, name: "MPTCPv6" };
+export const mptcp_v6_prot: Proto = { ...mptcp_prot, name: "MPTCPv6", prot: PROT_MPTCPV6 };
 
 function mptcp_bind(
 	k: Stack,
@@ -348,6 +358,7 @@ function mptcp_stream_accept(k: Stack, sock: number, newsock: number, nonblock: 
 }
 
 export const mptcp_stream_ops: ProtoOps = {
+	ops: MPTCP_STREAM_OPS,
 	release: inet_release,
 	bind: mptcp_bind,
 	connect: __inet_stream_connect,
@@ -363,6 +374,7 @@ export const mptcp_stream_ops: ProtoOps = {
 };
 
 export const mptcp_v6_stream_ops: ProtoOps = {
+	ops: MPTCP_V6_STREAM_OPS,
 	release: inet_release,
 	bind: mptcp_bind,
 	connect: __inet_stream_connect,
@@ -376,3 +388,24 @@ export const mptcp_v6_stream_ops: ProtoOps = {
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };
+
+export function mptcp_proto_init(k: Stack): void {
+	k.mptcp.sk_timer = mptcp_tout_timer;
+	proto_register(k, mptcp_prot);
+	inet_register_protosw(k, {
+		type: SOCK_STREAM,
+		protocol: IPPROTO_MPTCP,
+		prot: mptcp_prot,
+		ops: mptcp_stream_ops,
+	});
+}
+
+export function mptcp_proto_v6_init(k: Stack): void {
+	proto_register(k, mptcp_v6_prot);
+	inet6_register_protosw(k, {
+		type: SOCK_STREAM,
+		protocol: IPPROTO_MPTCP,
+		prot: mptcp_v6_prot,
+		ops: mptcp_v6_stream_ops,
+	});
+}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/ipv6.c: what SCTP does with IPv6 addresses, and its operations on AF_INET6 sockets. */
+
 import type { ProtoOps } from "../../include/linux/net.js";
+import { INET6_SEQPACKET_OPS, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
 import {
 	AF_INET,
 	AF_INET6,
@@ -38,10 +40,11 @@ import {
 } from "../../include/net/sctp.js";
 import { INET_FREEBIND, INET_TRANSPARENT } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { sk_net } from "../core/sock.js";
+import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import { proto_register, sk_net } from "../core/sock.js";
 import { inet_recvmsg, inet_release, inet_sendmsg, inet_shutdown } from "../ipv4/af_inet.js";
 import { ipv6_chk_addr } from "../ipv6/addrconf.js";
-import { inet6_bind, inet6_getname } from "../ipv6/af_inet6.js";
+import { inet6_bind, inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
 import {
 	flow6,
 	ip6_dst_lookup_flow,
@@ -58,6 +61,7 @@ import {
 	sctp_inet_connect,
 	sctp_inet_listen,
 	sctp_setsockopt,
+	sctpv6_prot,
 } from "./socket.js";
 
 export { sctpv6_prot } from "./socket.js";
@@ -339,6 +343,7 @@ function sctp_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
 }
 
 export const inet6_seqpacket_ops: ProtoOps = {
+	ops: INET6_SEQPACKET_OPS,
 	release: inet_release, // inet6_release
 	bind: inet6_bind,
 	connect: sctp_inet_connect,
@@ -352,3 +357,11 @@ export const inet6_seqpacket_ops: ProtoOps = {
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };
+
+export function sctp_v6_protosw_init(k: Stack): void {
+	const prot = sctpv6_prot;
+	const ops = inet6_seqpacket_ops;
+	proto_register(k, prot);
+	inet6_register_protosw(k, { type: SOCK_SEQPACKET, protocol: IPPROTO_SCTP, prot, ops });
+	inet6_register_protosw(k, { type: SOCK_STREAM, protocol: IPPROTO_SCTP, prot, ops });
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/protocol.c: what SCTP does with IPv4 addresses, and its operations on AF_INET sockets. */
+
 import {
 	ipv4_is_lbcast,
 	ipv4_is_loopback,
@@ -7,6 +8,7 @@ import {
 	ipv4_is_zeronet,
 } from "../../include/linux/in.js";
 import type { ProtoOps } from "../../include/linux/net.js";
+import { INET_SEQPACKET_OPS, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6, SIZEOF_SOCKADDR_IN, sockaddr_in } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
@@ -28,12 +30,13 @@ import {
 } from "../../include/net/sctp.js";
 import { INET_FREEBIND } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { INADDR_ANY } from "../../include/uapi/linux/in.js";
-import { sk_net } from "../core/sock.js";
+import { INADDR_ANY, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import { proto_register, sk_net } from "../core/sock.js";
 import {
 	inet_bind,
 	inet_getname,
 	inet_recvmsg,
+	inet_register_protosw,
 	inet_release,
 	inet_sendmsg,
 	inet_shutdown,
@@ -60,6 +63,7 @@ import {
 	sctp_inet_accept,
 	sctp_inet_connect,
 	sctp_inet_listen,
+	sctp_prot,
 	sctp_setsockopt,
 } from "./socket.js";
 
@@ -317,6 +321,7 @@ export function sctp_pf(k: Stack, sk: number): SctpPf {
 }
 
 export const inet_seqpacket_ops: ProtoOps = {
+	ops: INET_SEQPACKET_OPS,
 	release: inet_release,
 	bind: inet_bind,
 	connect: sctp_inet_connect,
@@ -330,3 +335,11 @@ export const inet_seqpacket_ops: ProtoOps = {
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };
+
+export function sctp_v4_protosw_init(k: Stack): void {
+	const prot = sctp_prot;
+	const ops = inet_seqpacket_ops;
+	proto_register(k, prot);
+	inet_register_protosw(k, { type: SOCK_SEQPACKET, protocol: IPPROTO_SCTP, prot, ops });
+	inet_register_protosw(k, { type: SOCK_STREAM, protocol: IPPROTO_SCTP, prot, ops });
+}

@@ -48,6 +48,8 @@ import {
 	sctp_style,
 } from "../../include/net/sctp.js";
 import {
+	PROT_SCTP,
+	PROT_SCTPV6,
 	type Proto,
 	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
@@ -926,6 +928,8 @@ function sctp_sock_migrate(k: Stack, oldsk: number, newsk: number, assoc: SctpAs
 
 export const sctp_prot: Proto = {
 	name: "SCTP",
+	prot: PROT_SCTP,
+	init: sctp_init_sock,
 	close: sctp_close,
 	connect: (k, sk, addr, addr_len) => sctp_connect(k, sk, addr, addr_len, true),
 	disconnect: sctp_disconnect,
@@ -939,4 +943,4 @@ export const sctp_prot: Proto = {
 	no_autobind: true,
 };
 
-export const sctpv6_prot: Proto = { ...sctp_prot, name: "SCTPv6" };
+export const sctpv6_prot: Proto = { ...sctp_prot, name: "SCTPv6", prot: PROT_SCTPV6 };

@@ -771,7 +771,7 @@ describe("datagrams", () => {
 		w.kernel.verify();
 		expect(w.kernel.sock.used).toBe(0);
 		const { udp_table } = w.kernel;
-		expect([udp_table.receive_queue.size, udp_table.cork_fl.size]).toEqual([0, 0]);
+		expect([udp_table.receive_queue.size, w.kernel.sock.cork_fl.size]).toEqual([0, 0]);
 	});
 });
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The agent, a program that makes system calls on a real kernel: agent.c has its protocol. */
+
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { KernelDraw } from "../../machine/random.js";
 
 /** The agent cannot be had, or does not answer as it should. One line. */
 export class AgentError extends Error {}
@@ -222,17 +224,6 @@ export class Agent {
 		this.child.stdout?.destroy();
 		this.child.stderr?.destroy();
 	}
-}
-
-/** A draw that a kernel's port search made. */
-export interface KernelDraw {
-	/** u8, u16, u32, below, off4 or off6. */
-	kind: string;
-	/** The kernel's function that drew it. */
-	caller: string;
-	value: bigint;
-	/** Of below, what the value is below; null of others. */
-	ceil: number | null;
 }
 
 /** A system call's answer, as agent.c writes it. */

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What families and protocols register at boot (include/net/protocol.h, struct net_proto_family
+ * of include/linux/net.h). The lists are static variables in C.
+ */
+import type { ProtoOps } from "../linux/net.js";
+import type { Net } from "./net_namespace.js";
+import type { Proto } from "./sock.js";
+import type { Segment, Stack } from "./stack.js";
+
+/** struct inet_protosw: what socket() finds by type and protocol. */
+export interface InetProtosw {
+	readonly type: number;
+	readonly protocol: number;
+	readonly prot: Proto;
+	readonly ops: ProtoOps;
+}
+
+/** struct net_protocol: who takes the segments of an IP protocol. */
+export interface NetProtocol {
+	handler(k: Stack, skb: Segment): void;
+}
+
+/** struct net_proto_family. */
+export interface NetProtoFamily {
+	readonly family: number;
+	/** Makes the sock of a new struct socket: 0 or a negative errno. */
+	create(k: Stack, net: Net, sock: number, protocol: number): number;
+}
+
+/** All of one kernel. Nothing is added once the kernel has booted. */
+export class Protocols {
+	/** net/core/sock.c: the protocols by their number, PROT_*. */
+	readonly proto_list: Proto[] = [];
+	/** The operations by their number, INET_STREAM_OPS and its like. */
+	readonly proto_ops: ProtoOps[] = [];
+	/** net/socket.c. */
+	readonly net_families = new Map<number, NetProtoFamily>();
+	/** net/ipv4/af_inet.c: of one type the first is the default. */
+	readonly inetsw: InetProtosw[] = [];
+	/** net/ipv6/af_inet6.c. */
+	readonly inetsw6: InetProtosw[] = [];
+	/** net/ipv4/protocol.c: by the number of the IP protocol. */
+	readonly inet_protos = new Map<number, NetProtocol>();
+}

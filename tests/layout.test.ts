@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Which file may import which: the drawing of DESIGN's layout, computed from the sources. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** Rooms of kernel-model, in their order: each imports only those before it, and itself. */
+const ROOMS = ["machine", "script", "check", "laws", "real", "cli"];
+
+/**
+ * Circles of net/ that C has as well. Each file of a circle calls a function of another, and in
+ * C the headers hide it. The reason names the calls that close the circle.
+ */
+const CIRCLES: readonly { files: readonly string[]; reason: string }[] = [
+	{
+		files: ["net/ipv4/devinet.ts", "net/ipv4/fib_frontend.ts", "net/ipv4/route.ts"],
+		reason:
+			"devinet.c tells fib_frontend.c of addresses, fib_frontend.c asks devinet.c for them and " +
+			"flushes route.c's cache, route.c asks both",
+	},
+	{
+		files: ["net/ipv6/addrconf.ts", "net/ipv6/route.ts"],
+		reason: "addrconf.c adds routes by route.c, route.c chooses sources by ipv6_dev_get_saddr",
+	},
+	{
+		files: [
+			"net/ipv4/inet_connection_sock.ts",
+			"net/ipv4/inet_hashtables.ts",
+			"net/ipv4/inet_timewait_sock.ts",
+			"net/ipv4/tcp.ts",
+			"net/ipv4/tcp_input.ts",
+			"net/ipv4/tcp_ipv4.ts",
+			"net/ipv4/tcp_minisocks.ts",
+			"net/ipv4/tcp_output.ts",
+			"net/ipv4/tcp_timer.ts",
+			"net/ipv6/inet6_hashtables.ts",
+			"net/ipv6/tcp_ipv6.ts",
+		],
+		reason:
+			"TCP's files call each other; inet_hashtables.c calls inet_sk_get_local_port_range of " +
+			"inet_connection_sock.c, which calls inet_bind_bucket_create, and through twsk_unique " +
+			"tcp_twsk_unique of tcp_ipv4.c",
+	},
+	{
+		files: [
+			"net/sctp/associola.ts",
+			"net/sctp/bind_addr.ts",
+			"net/sctp/endpointola.ts",
+			"net/sctp/input.ts",
+			"net/sctp/ipv6.ts",
+			"net/sctp/primitive.ts",
+			"net/sctp/protocol.ts",
+			"net/sctp/socket.ts",
+			"net/sctp/transport.ts",
+		],
+		reason:
+			"one module: bind_addr.c asks protocol.c for a family's functions, protocol.c registers " +
+			"sctp_prot of socket.c, socket.c makes associations and endpoints, whose end puts the port",
+	},
+	{
+		files: ["net/mptcp/protocol.ts", "net/mptcp/sockopt.ts"],
+		reason: "protocol.c has sockopt.c's functions in its tables, sockopt.c asks for the subflow",
+	},
+];
+
+/** Files below a folder, from the root. */
+function sources(folder: string): string[] {
+	return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+		.filter((name) => name.endsWith(".ts"))
+		.map((name) => `${folder}/${name}`)
+		.sort();
+}
+
+const IMPORT = /^(?:import|export)\s(type\s)?(?:([^;"]*?)\sfrom\s)?"(\.[^"]+)"/gm;
+
+/** What a file imports: `types` with what only exists for the type checker. */
+function importsOf(file: string, types: boolean): string[] {
+	const found: string[] = [];
+	for (const [, type, names, path] of readFileSync(join(ROOT, file), "utf8").matchAll(IMPORT)) {
+		const braces = /^\{(.*)\}$/s.exec(names ?? "");
+		const onlyTypes =
+			type !== undefined ||
+			(braces?.[1]
+				.split(",")
+				.map((name) => name.trim())
+				.every((name) => name === "" || name.startsWith("type ")) ??
+				false);
+		if (onlyTypes && !types) continue;
+		found.push(normalize(join(dirname(file), path.replace(/\.js$/, ".ts"))));
+	}
+	return found;
+}
+
+/** Sets of files that reach each other, of more than one file (Tarjan). */
+function circles(files: readonly string[], types: boolean): string[][] {
+	const index = new Map<string, number>();
+	const low = new Map<string, number>();
+	const stack: string[] = [];
+	const found: string[][] = [];
+	const visit = (file: string): number => {
+		const mine = index.size;
+		index.set(file, mine);
+		stack.push(file);
+		let lowest = mine;
+		for (const other of importsOf(file, types)) {
+			if (!files.includes(other)) continue;
+			if (!index.has(other)) lowest = Math.min(lowest, visit(other));
+			else if (stack.includes(other)) lowest = Math.min(lowest, index.get(other) ?? mine);
+		}
+		low.set(file, lowest);
+		if (lowest === mine) {
+			const members = stack.splice(stack.indexOf(file));
+			if (members.length > 1) found.push(members.sort());
+		}
+		return lowest;
+	};
+	for (const file of files) if (!index.has(file)) visit(file);
+	return found.sort();
+}
+
+/** Where a file of kernel-model lives; index.ts lives in no room. */
+function room(file: string): string | null {
+	const [, name, rest] = file.split("/");
+	return rest === undefined ? null : name;
+}
+
+describe("layout", () => {
+	it("include/ imports only include/", () => {
+		const against = sources("include").flatMap((file) =>
+			importsOf(file, true)
+				.filter((other) => !other.startsWith("include/"))
+				.map((other) => `${file} imports ${other}`),
+		);
+		expect(against).toEqual([]);
+	});
+
+	it("net/ imports only include/ and net/", () => {
+		const against = sources("net").flatMap((file) =>
+			importsOf(file, true)
+				.filter((other) => !/^(include|net)\//.test(other))
+				.map((other) => `${file} imports ${other}`),
+		);
+		expect(against).toEqual([]);
+	});
+
+	it("a room of kernel-model imports itself and those before it", () => {
+		const against = sources("kernel-model").flatMap((file) => {
+			const own = room(file);
+			if (own === null) return [];
+			expect(ROOMS).toContain(own);
+			return importsOf(file, true)
+				.filter((other) => other.startsWith("kernel-model/"))
+				.filter((other) => {
+					const its = room(other);
+					return its === null || ROOMS.indexOf(its) > ROOMS.indexOf(own);
+				})
+				.map((other) => `${file} imports ${other}`);
+		});
+		expect(against).toEqual([]);
+	});
+
+	it("net/ has no circle of imports but those that C has", () => {
+		const listed = CIRCLES.map(({ files }) => [...files].sort()).sort();
+		expect(circles(sources("net"), false)).toEqual(listed);
+	});
+});

@@ -1080,17 +1080,11 @@ export class Player {
 		if (argv === null || program !== "ip") return; // sysctl writes its files, which is recorded
 		const exit = this.exits.get(call.pid ?? 0);
 		if (exit !== undefined && exit.status !== 0) return;
-		const words = argv.slice(1).filter((word) => !word.startsWith("-"));
-		const object = words[0] ?? "";
-		const changes = ["add", "del", "delete", "set", "replace", "a", "d", "s"].includes(
-			words[1] ?? "",
-		);
-		if (!changes || !["link", "l", "addr", "address", "a", "route", "r"].includes(object)) return;
 		try {
 			runSetup(this.kernel, task.net, argv);
 		} catch (error) {
+			// What cannot be told from the command is left as it was.
 			if (!(error instanceof SetupError)) throw error;
-			throw operands.error(call.args[1]?.value, error.expected);
 		}
 	}
 }

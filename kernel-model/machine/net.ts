@@ -2,6 +2,8 @@
 /** A network namespace from outside: its devices, addresses, routes and sysctls. */
 import type { In6Addr } from "../../include/net/ipv6.js";
 import {
+	IFA_HOST,
+	IFA_LINK,
 	IFF_LOOPBACK,
 	IFF_UP,
 	type Net,
@@ -41,7 +43,7 @@ import {
 import { IP6_RT_PRIO_USER, ip6_route_add, ip6_route_del } from "../../net/ipv6/route.js";
 import { sysctl_read6, sysctl_write6 } from "../../net/ipv6/sysctl_net_ipv6.js";
 import { netif_is_l3_master } from "../../net/l3mdev/l3mdev.js";
-import { parseIpv4, parseIpv6 } from "./address.js";
+import { formatIpv6, parseIpv4, parseIpv6 } from "./address.js";
 import {
 	checkBoolean,
 	checkObject,
@@ -86,6 +88,16 @@ export interface AddressOptions {
 	broadcast?: string;
 	/** IPv6 only, `preferred_lft 0`: not chosen as a source if there is another. */
 	deprecated?: boolean;
+}
+
+/** Which addresses `ip addr flush` takes away: those that are all of this. */
+export interface FlushOptions {
+	/** Name of the device; not given: any. */
+	dev?: string;
+	/** Addresses within this prefix. */
+	to?: string;
+	family?: 4 | 6;
+	scope?: "global" | "link" | "host";
 }
 
 const TYPES = {
@@ -209,6 +221,32 @@ export class NetNamespace {
 		return 0;
 	}
 
+	/** `ip link delete NAME`: its addresses and routes go with it. */
+	delLink(name: string): number {
+		const dev = this.device(name);
+		if (dev === null) return -ENODEV;
+		if ((dev.flags & IFF_LOOPBACK) !== 0) return -EOPNOTSUPP;
+		for (const slave of this.net.devices) {
+			if (slave.master === dev.ifindex) this.changeUpper(slave, 0);
+		}
+		this.setLink(name, false);
+		fib_disable_ip(this.net, dev, true);
+		addrconf_ifdown(this.net, dev);
+		this.net.devices.splice(this.net.devices.indexOf(dev), 1);
+		rt_cache_flush(this.net);
+		return 0;
+	}
+
+	/** `ip link set NAME name OTHER`. */
+	renameLink(name: string, to: string): number {
+		const dev = this.device(name);
+		if (dev === null) return -ENODEV;
+		if (!dev_valid_name(checkString("to", to))) return -EINVAL;
+		if (this.device(to) !== null) return -EEXIST;
+		dev.name = to;
+		return 0;
+	}
+
 	/** `ip link set NAME up|down`. lo brings 127.0.0.1/8 and ::1 with it. */
 	setLink(name: string, up: boolean): number {
 		const dev = this.device(name);
@@ -295,14 +333,67 @@ export class NetNamespace {
 		return inet_insert_ifa(this.net, dev, addr, plen, SCOPES[scope], broadcast);
 	}
 
-	/** `ip addr del PREFIX dev NAME`. */
+	/** `ip addr replace PREFIX dev NAME`: adds it, or changes the one that is there. */
+	replaceAddress(prefix: string, name: string, options: AddressOptions = {}): number {
+		const result = this.addAddress(prefix, name, options);
+		const dev = this.device(name);
+		if (result !== -EEXIST || dev === null) return result;
+		const { family, addr } = parsePrefix(prefix, undefined);
+		if (family === 6 && options.deprecated !== undefined) {
+			for (const ifa of dev.addr_list) {
+				if (formatIpv6(ifa.addr) === formatIpv6(addr)) ifa.deprecated = options.deprecated;
+			}
+		}
+		return 0;
+	}
+
+	/** `ip addr del PREFIX dev NAME`; an IPv4 address without a length: the first that is it. */
 	delAddress(prefix: string, name: string): number {
 		const dev = this.device(name);
 		const { family, addr, plen } = parsePrefix(prefix, undefined);
 		if (dev === null) return -ENODEV;
-		return family === 6
-			? inet6_addr_del(this.net, dev, addr, plen)
-			: inet_del_ifa(this.net, dev, addr, plen);
+		if (family === 6) return inet6_addr_del(this.net, dev, addr, plen);
+		const any = prefix.includes("/") ? undefined : dev.ifa_list.find((i) => i.ifa_local === addr);
+		return inet_del_ifa(this.net, dev, addr, any?.ifa_prefixlen ?? plen);
+	}
+
+	/** `ip addr flush`. Those that go with another one, as secondaries do, are no error. */
+	flushAddresses(options: FlushOptions): number {
+		checkObject("options", options);
+		if (options.scope !== undefined) checkWord("scope", options.scope, SCOPE_NAMES);
+		if (options.dev !== undefined) checkString("dev", options.dev);
+		const { family } = options;
+		const within = options.to === undefined ? null : parsePrefix(options.to, family);
+		const scope = options.scope === undefined ? null : SCOPES[options.scope];
+		const devices = this.net.devices.filter(({ name }) => name === (options.dev ?? name));
+		if (devices.length === 0) return -ENODEV;
+		for (const dev of devices) {
+			for (const ifa of family === 6 ? [] : [...dev.ifa_list]) {
+				if (scope !== null && ifa.ifa_scope !== scope) continue;
+				if (within !== null && within.family !== 4) continue;
+				if (
+					within !== null &&
+					((ifa.ifa_local ^ within.addr) & inet_make_mask(within.plen)) !== 0
+				) {
+					continue;
+				}
+				inet_del_ifa(this.net, dev, ifa.ifa_local, ifa.ifa_prefixlen);
+			}
+			for (const ifa of family === 4 ? [] : [...dev.addr_list]) {
+				const { host, link } = { host: ifa.scope === IFA_HOST, link: ifa.scope === IFA_LINK };
+				const found = host ? RT_SCOPE_HOST : link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+				if (scope !== null && found !== scope) continue;
+				if (within !== null && within.family !== 6) continue;
+				if (within !== null) {
+					const prefix = ipv6_addr_prefix(ifa.addr, within.plen);
+					if (formatIpv6(prefix) !== formatIpv6(ipv6_addr_prefix(within.addr, within.plen))) {
+						continue;
+					}
+				}
+				inet6_addr_del(this.net, dev, ifa.addr, ifa.prefix_len);
+			}
+		}
+		return 0;
 	}
 
 	private prefixOf(options: RouteOptions): Prefix {
@@ -334,7 +425,12 @@ export class NetNamespace {
 		return this.newRoute(options, "replace");
 	}
 
-	private newRoute(options: RouteOptions, mode: "exclusive" | "replace"): number {
+	/** `ip route append`: behind those of the same prefix and metric. */
+	appendRoute(options: RouteOptions): number {
+		return this.newRoute(options, "append");
+	}
+
+	private newRoute(options: RouteOptions, mode: "exclusive" | "append" | "replace"): number {
 		const { family, addr, plen } = this.prefixOf(options);
 		const type = TYPES[options.type ?? "unicast"];
 		const table = this.tableOf(options);

@@ -902,7 +902,6 @@ describe("a set-up command", () => {
 			["ip addr add 2001:db8::g/64 dev lo", "an IPv6 prefix: 2001:db8::g/64"],
 			["ip addr add 192.0.2.1/33 dev lo", "an IPv4 prefix: 192.0.2.1/33"],
 			["ip addr add 192.0.2.1/ dev lo", "an IPv4 prefix: 192.0.2.1/"],
-			["ip addr add 2001:db8::1/64 dev lo preferred_lft 30", "forever or 0 or 0sec"],
 			["ip route add 2001:db8::/64 via 192.0.2.1", "an IPv6 address: 192.0.2.1"],
 			["ip route add 2001:db8::/64 dev lo table x", "a table: x"],
 			["ip link add d2 address 1:2 type dummy", "a MAC address: 1:2"],

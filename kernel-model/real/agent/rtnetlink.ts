@@ -3,12 +3,13 @@
  * Set-up commands for a real kernel: what iproute2 says to it, as rtnetlink messages, and
  * writes to sysctl files. The agent has no `ip` at hand, least of all as /init.
  */
-import { EINVAL } from "../../../include/uapi/asm-generic/errno.js";
+import { EINVAL, EOPNOTSUPP } from "../../../include/uapi/asm-generic/errno.js";
 import { parseIpv4, parseIpv6 } from "../../machine/address.js";
 import type { AddressOptions, RouteOptions } from "../../machine/net.js";
 import type { SetupTarget } from "../../script/setup.js";
 
 const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
 const RTM_NEWADDR = 20;
 export const RTM_GETADDR = 22;
 const RTM_DELADDR = 21;
@@ -23,6 +24,7 @@ const NLM_F_DUMP = 0x300;
 const NLM_F_REPLACE = 0x100;
 const NLM_F_EXCL = 0x200;
 const NLM_F_CREATE = 0x400;
+const NLM_F_APPEND = 0x800;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -206,6 +208,14 @@ export class RealSetup implements SetupTarget {
 		);
 	}
 
+	delLink(name: string): number {
+		return this.netlink([name], ([ifindex]) => nlmsg(RTM_DELLINK, 0, u32(0, ifindex, 0, 0)));
+	}
+
+	renameLink(name: string, to: string): number {
+		return this.link(name, 0, 0, attribute(IFLA_IFNAME, text(to)));
+	}
+
 	setLink(name: string, up: boolean): number {
 		return this.link(name, up ? IFF_UP : 0, IFF_UP);
 	}
@@ -233,7 +243,10 @@ export class RealSetup implements SetupTarget {
 		o: AddressOptions,
 	): number {
 		const { family, bytes, length } = prefixOf(value);
-		const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
+		const attributes = [attribute(IFA_LOCAL, bytes)];
+		// An IPv4 address without a length is deleted whatever its length is.
+		const wildcard = type === RTM_DELADDR && family === AF_INET && !value.includes("/");
+		if (!wildcard) attributes.push(attribute(IFA_ADDRESS, bytes));
 		let scope: number = SCOPES[o.scope ?? "global"];
 		if (family === AF_INET) {
 			if (o.scope === undefined && bytes[0] === 127) scope = SCOPES.host;
@@ -253,6 +266,15 @@ export class RealSetup implements SetupTarget {
 
 	addAddress(prefix: string, dev: string, options: AddressOptions): number {
 		return this.address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, prefix, dev, options);
+	}
+
+	replaceAddress(prefix: string, dev: string, options: AddressOptions): number {
+		return this.address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, prefix, dev, options);
+	}
+
+	/** Which addresses there are is not asked. */
+	flushAddresses(): number {
+		return -EOPNOTSUPP;
 	}
 
 	delAddress(prefix: string, dev: string): number {
@@ -304,6 +326,10 @@ export class RealSetup implements SetupTarget {
 
 	addRoute(options: RouteOptions): number {
 		return this.route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, options);
+	}
+
+	appendRoute(options: RouteOptions): number {
+		return this.route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, options);
 	}
 
 	replaceRoute(options: RouteOptions): number {

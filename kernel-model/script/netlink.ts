@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What a program asks of rtnetlink, as strace decodes it: the set-up commands that would
+ * ask the same, and by name what has no model.
+ */
+import { decodeString } from "./format.js";
+import type { CallLine, Value } from "./syntax.js";
+
+/** What one call that sends to an AF_NETLINK socket asks for. */
+export interface NetlinkRequest {
+	/** Commands of ip, word by word; see runSetup(). */
+	commands: string[][];
+	/** Messages that may matter to ports and have no model, or that strace did not decode. */
+	unmodelled: string[];
+}
+
+type Struct = Extract<Value, { kind: "struct" }>;
+type Items = readonly Value[];
+
+const fieldOf = (value: Value | undefined, name: string): Value | undefined =>
+	value?.kind === "struct" ? value.fields.find((f) => f.name === name)?.value : undefined;
+
+function names(value: Value | undefined): readonly string[] {
+	if (value?.kind === "flags") return value.names;
+	return value?.kind === "int" && value.symbol !== null ? [value.symbol] : [];
+}
+
+const nameOf = (value: Value | undefined): string => names(value)[0] ?? "";
+
+function intOf(value: Value | undefined): number | null {
+	return value?.kind === "int" ? value.value : null;
+}
+
+/** The messages of a buffer: arrays that begin with a struct nlmsghdr. */
+function messagesOf(value: Value | undefined): Items[] {
+	if (value?.kind === "struct") return fieldOf(value, "nlmsg_type") === undefined ? [] : [[value]];
+	if (value?.kind !== "array") return [];
+	const [first] = value.items;
+	if (fieldOf(first, "nlmsg_type") !== undefined) return [value.items];
+	return value.items.flatMap((item) => messagesOf(item));
+}
+
+/** What a call sends or receives: its buffers. */
+function buffersOf(call: CallLine): (Value | undefined)[] {
+	const value = call.args[1]?.value;
+	const header = value?.kind === "change" ? value.after : value;
+	if (header?.kind !== "struct" || fieldOf(header, "msg_iov") === undefined) return [header];
+	const vector = fieldOf(header, "msg_iov");
+	return vector?.kind === "array" ? vector.items.map((item) => fieldOf(item, "iov_base")) : [];
+}
+
+/** The attributes of a message, by name. */
+function attributesOf(value: Value | undefined): Map<string, Value | undefined> {
+	const found = new Map<string, Value | undefined>();
+	if (value?.kind !== "array") return found;
+	const [first] = value.items;
+	const lists = fieldOf(first, "nla_type") === undefined ? value.items : [value];
+	for (const list of lists) {
+		if (list.kind !== "array") continue;
+		const type = nameOf(fieldOf(list.items[0], "nla_type"));
+		if (type !== "") found.set(type, list.items[1]);
+	}
+	return found;
+}
+
+/** An address: inet_addr("192.0.2.1"), inet_pton(AF_INET6, "::1"). */
+function addressOf(value: Value | undefined): string | null {
+	if (value?.kind !== "call") return null;
+	const text = value.args.find((arg) => arg.kind === "string");
+	return text?.kind === "string" ? decodeString(text) : null;
+}
+
+/** A device: if_nametoindex("lo"), or a number that `byIndex` names. */
+function deviceOf(
+	value: Value | undefined,
+	byIndex: (ifindex: number) => string | undefined,
+): string | null {
+	const named = addressOf(value);
+	const index = intOf(value);
+	return named ?? (index === null || index === 0 ? null : (byIndex(index) ?? null));
+}
+
+const SCOPES: Readonly<Record<string, string>> = {
+	RT_SCOPE_UNIVERSE: "global",
+	RT_SCOPE_LINK: "link",
+	RT_SCOPE_HOST: "host",
+};
+const TYPES: Readonly<Record<string, string>> = {
+	RTN_UNICAST: "unicast",
+	RTN_LOCAL: "local",
+	RTN_BLACKHOLE: "blackhole",
+	RTN_UNREACHABLE: "unreachable",
+	RTN_PROHIBIT: "prohibit",
+};
+const TABLES: Readonly<Record<string, string>> = {
+	RT_TABLE_DEFAULT: "default",
+	RT_TABLE_MAIN: "main",
+	RT_TABLE_LOCAL: "local",
+};
+
+/** Messages that no port depends on: questions, neighbours, queues, statistics. */
+const NO_CONCERN =
+	/^(RTM_GET.*|RTM_(NEW|DEL)(NEIGH|NEIGHTBL|QDISC|TCLASS|TFILTER|CHAIN|ACTION|MDB|NSID|STATS|NETCONF|VLAN|LINKPROP)|NLMSG_(NOOP|DONE|ERROR))$/;
+
+/** The word for a new thing: by the flags of its message. */
+function verbOf(flags: readonly string[], alone: string): string {
+	if (flags.includes("NLM_F_EXCL")) return "add";
+	if (flags.includes("NLM_F_REPLACE")) return "replace";
+	return flags.includes("NLM_F_APPEND") ? "append" : alone;
+}
+
+/** Reads the messages of one call. */
+class Reader {
+	readonly request: NetlinkRequest = { commands: [], unmodelled: [] };
+
+	constructor(private readonly byIndex: (ifindex: number) => string | undefined) {}
+
+	message(items: Items): void {
+		const [header, body, more] = items;
+		const type = nameOf(fieldOf(header, "nlmsg_type"));
+		const flags = names(fieldOf(header, "nlmsg_flags"));
+		const attributes = attributesOf(more);
+		let command: string[] | null = null;
+		if (NO_CONCERN.test(type)) return;
+		if (body?.kind === "struct" && !body.truncated) {
+			if (type === "RTM_NEWADDR") command = this.address(verbOf(flags, "add"), body, attributes);
+			else if (type === "RTM_DELADDR") command = this.address("del", body, attributes);
+			else if (type === "RTM_NEWROUTE") {
+				command = this.route(verbOf(flags, "prepend"), body, attributes);
+			} else if (type === "RTM_DELROUTE") command = this.route("del", body, attributes);
+			else if (type === "RTM_DELLINK") command = this.delLink(body, attributes);
+			else if (/^RTM_(NEW|SET)LINK$/.test(type)) {
+				command = this.link(flags.includes("NLM_F_CREATE"), body, attributes);
+			}
+		}
+		if (command === null) this.request.unmodelled.push(type === "" ? "a netlink message" : type);
+		else if (command.length > 0) this.request.commands.push(["ip", ...command]);
+	}
+
+	private address(
+		verb: string,
+		body: Struct,
+		attributes: Map<string, Value | undefined>,
+	): string[] | null {
+		const dev = deviceOf(fieldOf(body, "ifa_index"), this.byIndex);
+		const far = addressOf(attributes.get("IFA_ADDRESS"));
+		const own = addressOf(attributes.get("IFA_LOCAL")) ?? far;
+		const length = intOf(fieldOf(body, "ifa_prefixlen"));
+		if (dev === null || own === null || length === null) return null;
+		const words = ["addr", verb];
+		const peer = far !== null && far !== own;
+		if (verb === "del" && far === null) words.push(own);
+		else if (peer) words.push(own, "peer", `${far}/${length}`);
+		else words.push(`${own}/${length}`);
+		words.push("dev", dev);
+		if (verb === "del") return words;
+		const broadcast = addressOf(attributes.get("IFA_BROADCAST"));
+		if (broadcast !== null) words.push("broadcast", broadcast);
+		const scope = SCOPES[nameOf(fieldOf(body, "ifa_scope"))];
+		if (scope !== undefined && !own.includes(":")) words.push("scope", scope);
+		const lifetime = attributes.get("IFA_CACHEINFO");
+		if (intOf(fieldOf(lifetime, "ifa_prefered")) === 0) words.push("preferred_lft", "0");
+		return words;
+	}
+
+	private route(
+		verb: string,
+		body: Struct,
+		attributes: Map<string, Value | undefined>,
+	): string[] | null {
+		for (const name of ["RTA_MULTIPATH", "RTA_NH_ID", "RTA_ENCAP", "RTA_VIA", "RTA_SRC"]) {
+			if (attributes.has(name)) return null;
+		}
+		const ipv6 = nameOf(fieldOf(body, "rtm_family")) === "AF_INET6";
+		if (!ipv6 && nameOf(fieldOf(body, "rtm_family")) !== "AF_INET") return null;
+		const words = [ipv6 ? "-6" : "-4", "route", verb];
+		const type = nameOf(fieldOf(body, "rtm_type"));
+		if (TYPES[type] !== undefined) words.push(TYPES[type]);
+		else if (type !== "RTN_UNSPEC") return null;
+		const dst = addressOf(attributes.get("RTA_DST"));
+		const length = intOf(fieldOf(body, "rtm_dst_len")) ?? 0;
+		if (dst === null && length > 0) return null;
+		words.push(dst === null ? "default" : `${dst}/${length}`);
+		const gateway = addressOf(attributes.get("RTA_GATEWAY"));
+		if (gateway !== null) words.push("via", gateway);
+		if (attributes.has("RTA_OIF")) {
+			const dev = deviceOf(attributes.get("RTA_OIF"), this.byIndex);
+			if (dev === null) return null;
+			words.push("dev", dev);
+		}
+		const src = addressOf(attributes.get("RTA_PREFSRC"));
+		if (src !== null) words.push("src", src);
+		const metric = intOf(attributes.get("RTA_PRIORITY"));
+		if (metric !== null) words.push("metric", String(metric));
+		const header = fieldOf(body, "rtm_table");
+		const table = attributes.get("RTA_TABLE") ?? header;
+		const named = TABLES[nameOf(table)] ?? String(intOf(table) ?? 0);
+		if (named !== "0") words.push("table", named);
+		const scope = SCOPES[nameOf(fieldOf(body, "rtm_scope"))];
+		if (scope !== undefined && !ipv6) words.push("scope", scope);
+		if (names(fieldOf(body, "rtm_flags")).includes("RTNH_F_ONLINK")) words.push("onlink");
+		return words;
+	}
+
+	/** The device that a message is about: by its index, else by its name. */
+	private linkOf(body: Struct, attributes: Map<string, Value | undefined>): string | null {
+		const index = fieldOf(body, "ifi_index");
+		if (intOf(index) !== 0) return deviceOf(index, this.byIndex);
+		const name = attributes.get("IFLA_IFNAME");
+		return name?.kind === "string" ? decodeString(name) : null;
+	}
+
+	private delLink(body: Struct, attributes: Map<string, Value | undefined>): string[] | null {
+		const name = this.linkOf(body, attributes);
+		return name === null ? null : ["link", "delete", name];
+	}
+
+	private link(
+		creates: boolean,
+		body: Struct,
+		attributes: Map<string, Value | undefined>,
+	): string[] | null {
+		const index = fieldOf(body, "ifi_index");
+		const fresh = creates && intOf(index) === 0;
+		const name = this.linkOf(body, attributes);
+		// iproute2 asks with an empty message what the kernel can do.
+		if (name === null) return attributes.size === 0 && intOf(index) === 0 ? [] : null;
+		const words: string[] = [];
+		const mac = attributes.get("IFLA_ADDRESS");
+		if (mac?.kind === "other") words.push("address", mac.text);
+		const up = names(fieldOf(body, "ifi_flags")).includes("IFF_UP");
+		const change = fieldOf(body, "ifi_change");
+		const changes = (intOf(change) ?? 0) & 1 || names(change).includes("IFF_UP");
+		if (changes) words.push(up ? "up" : "down");
+		if (fresh) {
+			const info = attributesOf(attributes.get("IFLA_LINKINFO"));
+			const kind = info.get("IFLA_INFO_KIND");
+			const text = kind?.kind === "string" ? decodeString(kind) : "";
+			// The table of a VRF, and the other end of a pair, are in bytes.
+			if (text === "" || text === "vrf" || text === "veth") return null;
+			return ["link", "add", "name", name, ...words, "type", text];
+		}
+		const given = attributes.get("IFLA_IFNAME");
+		const to = given?.kind === "string" ? decodeString(given) : name;
+		if (to !== name) words.push("name", to);
+		const master = attributes.get("IFLA_MASTER");
+		if (master !== undefined) {
+			const dev = deviceOf(master, this.byIndex);
+			if (dev === null && intOf(master) !== 0) return null;
+			words.push(...(dev === null ? ["nomaster"] : ["master", dev]));
+		}
+		if (attributes.has("IFLA_NET_NS_PID") || attributes.has("IFLA_NET_NS_FD")) return null;
+		return words.length === 0 ? [] : ["link", "set", "dev", name, ...words];
+	}
+}
+
+/**
+ * What a send on an AF_NETLINK socket of NETLINK_ROUTE asks for; `byIndex` names a device.
+ * Whether the kernel did it, netlinkAnswers() tells of the receive that follows.
+ */
+export function netlinkRequest(
+	call: CallLine,
+	byIndex: (ifindex: number) => string | undefined = () => undefined,
+): NetlinkRequest {
+	const reader = new Reader(byIndex);
+	for (const buffer of buffersOf(call)) {
+		const messages = messagesOf(buffer);
+		for (const message of messages) reader.message(message);
+		if (messages.length === 0) reader.request.unmodelled.push("a netlink message");
+	}
+	return reader.request;
+}
+
+/** The kernel's answer to a request with NLM_F_ACK: its number, and the error's name. */
+export interface NetlinkAnswer {
+	seq: number;
+	error: string | null;
+}
+
+/** The answers that a receive from an AF_NETLINK socket brings. */
+export function netlinkAnswers(call: CallLine): NetlinkAnswer[] {
+	const found: NetlinkAnswer[] = [];
+	for (const buffer of buffersOf(call)) {
+		for (const [header, body] of messagesOf(buffer)) {
+			const seq = intOf(fieldOf(header, "nlmsg_seq"));
+			if (nameOf(fieldOf(header, "nlmsg_type")) !== "NLMSG_ERROR" || seq === null) continue;
+			const error = fieldOf(body, "error");
+			const text = error?.kind === "other" ? error.text.replace(/^-/, "") : nameOf(error);
+			found.push({ seq, error: intOf(error) === 0 ? null : text === "" ? "EIO" : text });
+		}
+	}
+	return found;
+}

@@ -154,7 +154,8 @@ function textOf(address: Address | number): string {
 	return family === "AF_INET6" ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
+/** What connect() takes to dissolve a connection. */
+export const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 
 /** "ENAME" for an error, else the number. */
 export const outcome = (result: number) => (result < 0 ? errnoName(-result) : result);

@@ -30,6 +30,8 @@ export const SOCK_DONE = 4;
 export const SOCK_BROADCAST = 8;
 /** A TCP sock is a subflow of MPTCP: tp->is_mptcp. */
 export const SOCK_MPTCP = 16;
+/** Of a request: its third segment came, but could not become a connection (inet_rsk(req)->acked). */
+export const REQ_ACKED = 32;
 
 export const RCV_SHUTDOWN = 1;
 export const SEND_SHUTDOWN = 2;
@@ -216,8 +218,12 @@ export class SockTable extends Slab {
 	rskq_accept_head = this.i32();
 	rskq_accept_tail = this.i32();
 	dl_next = this.i32();
-	/** The listener whose queue a child waits in. */
+	/** The listener whose queue a child waits in, or of a request; 0 once the listener is gone. */
 	rsk_listener = this.i32();
+	/** Requests of a listener: icsk_accept_queue.qlen. */
+	rskq_qlen = this.u16();
+	/** TCP_DEFER_ACCEPT, in retransmits of a SYN-ACK. */
+	rskq_defer_accept = this.u8();
 
 	// struct tcp_sock, as far as ends of connections need it
 	/** Bytes received and not read yet. */
@@ -235,7 +241,11 @@ export class SockTable extends Slab {
 	write_seq = this.u32();
 	/** When a segment out of window was last answered, ms; 0: never. */
 	last_oow_ack_time = this.f64();
-	/** SYNs or FINs sent again. */
+	/** TCP_LINGER2, seconds: 0 is as the sysctl says, -1 not at all. */
+	linger2 = this.i8();
+	/** icsk_ack.pingpong, as far as TCP_QUICKACK turns it on and off. */
+	pingpong = this.u8();
+	/** SYNs or FINs sent again; of a request, timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();
 	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: second of the last segment, 0: none. */
 	ts_recent_stamp = this.u32();

@@ -12,6 +12,8 @@ export const TCP_CLOSE_WAIT = 8;
 export const TCP_LAST_ACK = 9;
 export const TCP_LISTEN = 10;
 export const TCP_CLOSING = 11;
+/** A request: a SYN was answered, and the third segment of its handshake has not come yet. */
+export const TCP_NEW_SYN_RECV = 12;
 
 export const TCPF_ESTABLISHED = 1 << TCP_ESTABLISHED;
 export const TCPF_SYN_SENT = 1 << TCP_SYN_SENT;
@@ -37,6 +39,7 @@ const NAMES = [
 	"LAST_ACK",
 	"LISTEN",
 	"CLOSING",
+	"NEW_SYN_RECV",
 ];
 
 /** `tcpStateName(10)` is `"LISTEN"`. */

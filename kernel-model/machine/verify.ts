@@ -14,6 +14,7 @@ import { SOCK_DEAD } from "../../include/net/sock.js";
 import {
 	TCP_CLOSE,
 	TCP_LISTEN,
+	TCP_NEW_SYN_RECV,
 	TCP_SYN_SENT,
 	TCP_TIME_WAIT,
 	tcpStateName,
@@ -33,7 +34,7 @@ import {
 } from "../../include/uapi/linux/in.js";
 import { inet_lhash2_bucket_sk, sk_ehashfn } from "../../net/ipv4/inet_hashtables.js";
 import { flow, route_connect, segment_deliver_ifindex } from "../../net/ipv4/route.js";
-import { sk_timer, sock_of_timer } from "../../net/ipv4/tcp_timer.js";
+import { icsk_retransmit_timer, sk_timer, sock_of_timer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
 import { verifySctp } from "./verify_sctp.js";
@@ -165,7 +166,9 @@ function verifyQueues(k: Kernel, live: ReadonlySet<number>): void {
 		if (S.rskq_accept_tail[sk] !== last) fail(`${name(k, sk)} has lost the end of its queue`);
 	}
 	for (const sk of live) {
-		if (S.rsk_listener[sk] !== 0 && !queued.has(sk)) fail(`${name(k, sk)} is in no queue`);
+		const request = S.skc_state[sk] === TCP_NEW_SYN_RECV;
+		if (S.rsk_listener[sk] !== 0 && !request && !queued.has(sk))
+			fail(`${name(k, sk)} is in no queue`);
 	}
 }
 
@@ -415,10 +418,18 @@ function verifySocks(
 	const S = k.sock;
 	const time_waits = new Map<number, number>();
 	const backlogs = new Map<number, number>();
+	const requests = new Map<number, number>();
 	for (const sk of live) {
 		const state = S.skc_state[sk];
 		const has_port = S.skc_num[sk] !== 0;
 		const protocol = S.sk_protocol[sk];
+		if (state === TCP_NEW_SYN_RECV) {
+			if (!hashed.has(sk) || owned.has(sk)) fail(`${name(k, sk)} is not in ehash alone`);
+			if (k.timers.expiry(icsk_retransmit_timer(sk)) === null) fail(`${name(k, sk)} has no timer`);
+			const listener = S.rsk_listener[sk];
+			if (listener !== 0) requests.set(listener, (requests.get(listener) ?? 0) + 1);
+			continue;
+		}
 		if (protocol === IPPROTO_TCP || protocol === IPPROTO_DCCP) {
 			if (has_port !== (S.icsk_bind_hash[sk] !== 0)) {
 				fail(`${name(k, sk)} has port ${S.skc_num[sk]} but bucket ${S.icsk_bind_hash[sk]}`);
@@ -451,6 +462,12 @@ function verifySocks(
 		if (!live.has(listener)) fail("connections wait for nobody");
 		if (S.sk_ack_backlog[listener] !== length) fail(`${name(k, listener)} miscounts its queue`);
 	}
+	for (const sk of live) {
+		const qlen = S.skc_state[sk] === TCP_TIME_WAIT ? 0 : S.rskq_qlen[sk];
+		if (qlen !== (requests.get(sk) ?? 0)) fail(`${name(k, sk)} miscounts its requests`);
+		requests.delete(sk);
+	}
+	if (requests.size > 0) fail("requests are of a listener that was freed");
 	for (const net of k.nets) {
 		if (net.tw_count !== (time_waits.get(net.id) ?? 0)) fail(`${net.name} miscounts TIME_WAIT`);
 	}

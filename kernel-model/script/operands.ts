@@ -48,6 +48,7 @@ import {
 	CLONE_NEWUSER,
 	CLONE_THREAD,
 } from "../../include/uapi/linux/sched.js";
+import * as tcpOptions from "../../include/uapi/linux/tcp.js";
 import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../machine/address.js";
 import { type Arg, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
 
@@ -56,6 +57,7 @@ const CONSTANTS = new Map<string, number>(
 	Object.entries({
 		...socketOptions,
 		...inOptions,
+		...tcpOptions,
 		AF_INET,
 		AF_INET6,
 		AF_NETLINK,

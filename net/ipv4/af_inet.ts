@@ -20,6 +20,7 @@ import {
 	SIZEOF_SOCKADDR_IN,
 	SOL_DCCP,
 	SOL_IP,
+	SOL_TCP,
 	type Sockaddr,
 	sockaddr_in,
 } from "../../include/linux/socket.js";
@@ -99,6 +100,7 @@ import { inet_addr_type_table } from "./fib_frontend.js";
 import { inet_csk_accept, inet_csk_listen_start } from "./inet_connection_sock.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "./ip_sockglue.js";
 import { inet_add_protocol } from "./protocol.js";
+import { tcp_getsockopt, tcp_setsockopt } from "./tcp.js";
 import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
 
@@ -416,6 +418,9 @@ export function inet_setsockopt(
 	optlen: number,
 ): number {
 	if (level === SOL_IP) return do_ip_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
+	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
+		return tcp_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
+	}
 	if (level === sol_of(k, sock))
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
@@ -429,6 +434,9 @@ export function inet_getsockopt(
 	optlen: number,
 ): Uint8Array | number {
 	if (level === SOL_IP) return do_ip_getsockopt(k, k.socket.sk[sock], optname, optlen);
+	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
+		return tcp_getsockopt(k, k.socket.sk[sock], optname, optlen);
+	}
 	if (level === sol_of(k, sock))
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
 	return -EOPNOTSUPP;

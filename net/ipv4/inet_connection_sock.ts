@@ -21,11 +21,13 @@ import {
 	ipv6_addr_v4mapped,
 } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { SK_CAN_REUSE, SK_FORCE_REUSE, SOCK_DEAD } from "../../include/net/sock.js";
+import { REQ_ACKED, SK_CAN_REUSE, SK_FORCE_REUSE, SOCK_DEAD } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { TCP_RTO_MAX, TCP_SYNACK_RETRIES, TCP_TIMEOUT_INIT } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_LISTEN,
+	TCP_NEW_SYN_RECV,
 	TCP_SYN_RECV,
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
@@ -52,9 +54,13 @@ import {
 	inet_bind2_bucket_destroy,
 	inet_bind2_bucket_find,
 	inet_bind2_bucket_match_addr_any,
+	inet_ehash_nolisten,
+	inet_unhash,
 	tcp_or_dccp_get_hashinfo,
 } from "./inet_hashtables.js";
 import { tcp_v4_destroy_sock } from "./tcp_ipv4.js";
+import { tcp_rtx_synack } from "./tcp_output.js";
+import { icsk_retransmit_timer } from "./tcp_timer.js";
 
 /**
  * Whether two addresses are the same, or one of them is a wildcard that is to match all,
@@ -734,6 +740,101 @@ export function sk_acceptq_is_full(k: Stack, sk: number): boolean {
 	return k.sock.sk_ack_backlog[sk] > k.sock.sk_max_ack_backlog[sk];
 }
 
+/** Whether a listener has more requests than its backlog: then it answers with cookies. */
+export function inet_csk_reqsk_queue_is_full(k: Stack, sk: number): boolean {
+	return k.sock.rskq_qlen[sk] > k.sock.sk_max_ack_backlog[sk];
+}
+
+/** A request of a listener, with its port; the caller sets the addresses. */
+export function inet_reqsk_alloc(k: Stack, sk: number, rmt_port: number): number {
+	const req = k.sock.kmem_cache_zalloc();
+	const S = k.sock;
+	if (S.skc_family[sk] === AF_INET6) S.in6_alloc(req);
+	S.skc_net[req] = S.skc_net[sk];
+	S.skc_family[req] = S.skc_family[sk];
+	S.skc_prot[req] = S.skc_prot[sk];
+	S.sk_type[req] = S.sk_type[sk];
+	S.sk_protocol[req] = S.sk_protocol[sk];
+	S.skc_state[req] = TCP_NEW_SYN_RECV;
+	S.skc_num[req] = S.skc_num[sk];
+	S.inet_sport[req] = S.skc_num[sk];
+	S.skc_dport[req] = rmt_port;
+	S.rsk_listener[req] = sk;
+	return req;
+}
+
+/** Lets lookups find a request for `timeout` ms: reqsk_queue_hash_req. */
+export function inet_csk_reqsk_queue_hash_add(
+	k: Stack,
+	sk: number,
+	req: number,
+	timeout: number,
+): void {
+	inet_ehash_nolisten(k, req);
+	k.timers.mod_timer(icsk_retransmit_timer(req), timeout);
+	k.sock.rskq_qlen[sk]++;
+}
+
+/** The end of a request that lookups find. */
+export function inet_csk_reqsk_queue_drop(k: Stack, req: number): void {
+	const S = k.sock;
+	k.timers.del_timer(icsk_retransmit_timer(req));
+	inet_unhash(k, req);
+	const listener = S.rsk_listener[req];
+	if (listener !== 0) S.rskq_qlen[listener]--;
+	reqsk_free(k, req);
+}
+
+export function reqsk_free(k: Stack, req: number): void {
+	k.sock.skc_state[req] = 0;
+	k.sock.kmem_cache_free(req);
+}
+
+/**
+ * The listener goes. Its requests stay until their timer finds that it is gone, or a segment
+ * does. In C they hold a reference to it.
+ */
+function forgetListener(k: Stack, sk: number): void {
+	const S = k.sock;
+	for (let req = 1; req < S.limit && S.rskq_qlen[sk] > 0; req++) {
+		if (S.skc_state[req] !== TCP_NEW_SYN_RECV || S.rsk_listener[req] !== sk) continue;
+		S.rsk_listener[req] = 0;
+		S.rskq_qlen[sk]--;
+	}
+}
+
+/** When a request's SYN-ACK is sent again, ms from now: include/net/request_sock.h: reqsk_timeout. */
+export function reqsk_timeout(k: Stack, req: number): number {
+	return Math.min(TCP_TIMEOUT_INIT * 2 ** k.sock.icsk_retransmits[req], TCP_RTO_MAX);
+}
+
+/** A request's time is over: its SYN-ACK is sent again, or the request goes. */
+export function reqsk_timer_handler(k: Stack, req: number): void {
+	const S = k.sock;
+	const sk = S.rsk_listener[req];
+	if (sk === 0 || S.skc_state[sk] !== TCP_LISTEN) {
+		inet_csk_reqsk_queue_drop(k, req);
+		return;
+	}
+	// syn_ack_recalc: while data is waited for, only the end of that time asks for it again.
+	const num_timeout = S.icsk_retransmits[req];
+	const defer_accept = S.rskq_defer_accept[sk];
+	const acked = (S.sk_flags[req] & REQ_ACKED) !== 0;
+	let expire = num_timeout >= TCP_SYNACK_RETRIES;
+	let resend = true;
+	if (defer_accept !== 0) {
+		expire &&= !acked || num_timeout >= defer_accept;
+		resend = !acked || num_timeout >= defer_accept - 1;
+	}
+	if (expire) {
+		inet_csk_reqsk_queue_drop(k, req);
+		return;
+	}
+	if (resend) tcp_rtx_synack(k, req);
+	S.icsk_retransmits[req]++;
+	k.timers.mod_timer(icsk_retransmit_timer(req), reqsk_timeout(k, req));
+}
+
 /**
  * A child of a listener: a copy of it, bound to nothing, in SYN_RECV. Its addresses are set
  * by the caller.
@@ -746,6 +847,8 @@ export function inet_csk_clone_lock(k: Stack, sk: number, rmt_port: number): num
 	S.icsk_bind2_hash[newsk] = 0;
 	S.rskq_accept_head[newsk] = 0;
 	S.rskq_accept_tail[newsk] = 0;
+	S.rskq_qlen[newsk] = 0;
+	S.rskq_defer_accept[newsk] = 0;
 	S.skc_dport[newsk] = rmt_port;
 	S.inet_sport[newsk] = S.skc_num[sk];
 	return newsk;
@@ -763,6 +866,7 @@ export function inet_csk_destroy_sock(k: Stack, sk: number): void {
 	if (S.skc_num[sk] !== 0 && S.icsk_bind_hash[sk] === 0) {
 		throw new Error(`inet_csk_destroy_sock: socket ${sk} has a port but no bucket`);
 	}
+	if (S.rskq_qlen[sk] !== 0) forgetListener(k, sk);
 	tcp_v4_destroy_sock(k, sk);
 	sk_free(k, sk);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp.c: states of a connection and the ways it ends. */
-import type { Sockaddr } from "../../include/linux/socket.js";
+import { SOL_TCP, type Sockaddr } from "../../include/linux/socket.js";
 import {
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
@@ -12,7 +12,14 @@ import {
 	WAITS,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { LOOPBACK_RTO, TCP_TIMEWAIT_LEN, TCPHDR_ACK } from "../../include/net/tcp.js";
+import {
+	LOOPBACK_RTO,
+	TCP_FIN_TIMEOUT_MAX,
+	TCP_RTO_MAX,
+	TCP_TIMEOUT_INIT,
+	TCP_TIMEWAIT_LEN,
+	TCPHDR_ACK,
+} from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
@@ -36,18 +43,36 @@ import {
 	EAGAIN,
 	EBUSY,
 	ECONNRESET,
+	EFAULT,
+	EINVAL,
 	ENOTCONN,
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
+import { TCP_DEFER_ACCEPT, TCP_LINGER2, TCP_QUICKACK } from "../../include/uapi/linux/tcp.js";
 import { process_backlog } from "../core/dev.js";
-import { sk_net, sock_error, sock_hold, sock_orphan, sock_put } from "../core/sock.js";
+import {
+	intAt,
+	intBytes,
+	NotModelled,
+	sk_net,
+	sock_error,
+	sock_hold,
+	sock_orphan,
+	sock_put,
+} from "../core/sock.js";
 import { subflow_error_report, subflow_state_change } from "../mptcp/subflow.js";
 import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
-import { new_isn, tcp_send_active_reset, tcp_send_fin, tcp_transmit_skb } from "./tcp_output.js";
-import { run_timers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
+import {
+	new_isn,
+	tcp_send_ack,
+	tcp_send_active_reset,
+	tcp_send_fin,
+	tcp_transmit_skb,
+} from "./tcp_output.js";
+import { icsk_delack_timer, run_timers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /** A closed socket leaves the tables, and gives up a port that bind() did not name. */
 export function tcp_set_state(k: Stack, sk: number, state: number): void {
@@ -75,7 +100,8 @@ export function tcp_done(k: Stack, sk: number): void {
 /** How long an orphan stays in FIN_WAIT2, ms: include/net/tcp.h. */
 export function tcp_fin_time(k: Stack, sk: number): number {
 	const shortest = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
-	return Math.max(sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout * 1000, shortest);
+	const seconds = k.sock.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout;
+	return Math.max(seconds * 1000, shortest);
 }
 
 /** The next state of a socket that this side closes; true if a FIN is due. */
@@ -141,7 +167,11 @@ function __tcp_close(k: Stack, sk: number, timeout: number): void {
 	process_backlog(k); // the backlog: what the peer answered meanwhile
 	if (state !== TCP_CLOSE && S.skc_state[sk] === TCP_CLOSE) return; // destroyed already
 
-	if (S.skc_state[sk] === TCP_FIN_WAIT2) {
+	if (S.skc_state[sk] === TCP_FIN_WAIT2 && S.linger2[sk] < 0) {
+		tcp_set_state(k, sk, TCP_CLOSE);
+		tcp_send_active_reset(k, sk);
+		inet_csk_destroy_sock(k, sk);
+	} else if (S.skc_state[sk] === TCP_FIN_WAIT2) {
 		const tmo = tcp_fin_time(k, sk);
 		if (tmo > TCP_TIMEWAIT_LEN) {
 			k.timers.mod_timer(sk_timer(sk), tmo - TCP_TIMEWAIT_LEN);
@@ -197,6 +227,7 @@ export function tcp_disconnect(k: Stack, sk: number): number {
 	tcp_clear_xmit_timers(k, sk);
 	S.rcv_unread[sk] = 0;
 	S.icsk_ack_ato[sk] = 0;
+	S.pingpong[sk] = 0;
 	S.write_seq[sk] = S.snd_isn[sk] || new_isn(k, true);
 	S.skc_dport[sk] = 0;
 	inet_bhash2_reset_saddr(k, sk);
@@ -253,4 +284,82 @@ export function tcp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolea
 	if ((S.sk_shutdown[sk] & 1) !== 0) return 0;
 	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
 	return nonblock ? -EAGAIN : -ERESTARTSYS;
+}
+
+/** Retransmits of a SYN-ACK that take a number of seconds, at least, and the reverse. */
+function secs_to_retrans(seconds: number): number {
+	let [timeout, period, res] = [TCP_TIMEOUT_INIT / 1000, TCP_TIMEOUT_INIT / 1000, 1];
+	if (seconds <= 0) return 0;
+	while (seconds > period && res < 255) {
+		res++;
+		timeout = Math.min(timeout * 2, TCP_RTO_MAX / 1000);
+		period += timeout;
+	}
+	return res;
+}
+
+function retrans_to_secs(retrans: number): number {
+	let timeout = TCP_TIMEOUT_INIT / 1000;
+	let period = retrans > 0 ? timeout : 0;
+	for (let i = 1; i < retrans; i++) {
+		timeout = Math.min(timeout * 2, TCP_RTO_MAX / 1000);
+		period += timeout;
+	}
+	return period;
+}
+
+/** TCP_QUICKACK: 0 delays acknowledgements, that of the handshake too; else those due are sent now. */
+function __tcp_sock_set_quickack(k: Stack, sk: number, val: number): void {
+	const S = k.sock;
+	S.pingpong[sk] = val === 0 ? 1 : 0;
+	if (val === 0) return;
+	const scheduled = k.timers.expiry(icsk_delack_timer(sk)) !== null;
+	if (((1 << S.skc_state[sk]) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0 || !scheduled) return;
+	tcp_send_ack(k, sk);
+	process_backlog(k);
+	if ((val & 1) === 0) S.pingpong[sk] = 1;
+}
+
+/**
+ * setsockopt() of level SOL_TCP: the options that bear on when a connection is there, and
+ * how long its port stays taken. Returns 0 or a negative errno; throws NotModelled for
+ * another option.
+ */
+export function tcp_setsockopt(
+	k: Stack,
+	sk: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	const S = k.sock;
+	if (optname !== TCP_LINGER2 && optname !== TCP_DEFER_ACCEPT && optname !== TCP_QUICKACK) {
+		throw new NotModelled(`setsockopt level ${SOL_TCP} option ${optname}`);
+	}
+	if (optlen < 4) return -EINVAL;
+	if (optval === null || optval.length < 4) return -EFAULT;
+	const val = intAt(optval);
+	if (optname === TCP_LINGER2) S.linger2[sk] = Math.max(-1, Math.min(val, TCP_FIN_TIMEOUT_MAX));
+	else if (optname === TCP_DEFER_ACCEPT) S.rskq_defer_accept[sk] = secs_to_retrans(val);
+	else __tcp_sock_set_quickack(k, sk, val);
+	return 0;
+}
+
+/** getsockopt() of level SOL_TCP: the bytes that are written, at most `optlen`, or a negative errno. */
+export function tcp_getsockopt(
+	k: Stack,
+	sk: number,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	const S = k.sock;
+	if (optlen < 0) return -EINVAL;
+	switch (optname) {
+		case TCP_LINGER2:
+			return intBytes(S.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout, optlen);
+		case TCP_DEFER_ACCEPT:
+			return intBytes(retrans_to_secs(S.rskq_defer_accept[sk]), optlen);
+		default:
+			throw new NotModelled(`getsockopt level ${SOL_TCP} option ${optname}`);
+	}
 }

@@ -5,13 +5,13 @@ import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
+	TCP_DELACK_MAX,
 	TCP_DELACK_MIN,
 	TCP_INVALID_RATELIMIT,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
 	TCPHDR_FIN,
-	TCPHDR_HANDSHAKE,
 	TCPHDR_RST,
 	TCPHDR_SYN,
 } from "../../include/net/tcp.js";
@@ -32,7 +32,7 @@ import { subflow_finish_connect } from "../mptcp/subflow.js";
 import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
-import { icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
+import { icsk_delack_timer, icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
 
 /** Shortest timeout, ms. */
 const TCP_TIMEOUT_MIN = 2 * JIFFY;
@@ -123,7 +123,13 @@ function tcp_rcv_synsent_state_process(
 		const mptcp = (S.sk_flags[sk] & SOCK_MPTCP) !== 0 ? flags & TCPHDR_MPTCP : 0;
 		if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_finish_connect(k, sk, flags);
 		tcp_set_state(k, sk, TCP_ESTABLISHED);
-		tcp_transmit_skb(k, sk, TCPHDR_ACK | TCPHDR_HANDSHAKE | mptcp, 0);
+		if (S.rskq_defer_accept[sk] !== 0 || S.pingpong[sk] !== 0) {
+			// One ACK is saved: data will follow soon. tcp_enter_quickack_mode ends the mode.
+			S.pingpong[sk] = 0;
+			k.timers.mod_timer(icsk_delack_timer(sk), TCP_DELACK_MAX);
+			return false;
+		}
+		tcp_transmit_skb(k, sk, TCPHDR_ACK | mptcp, 0);
 		return false;
 	}
 	if ((flags & TCPHDR_RST) === 0 && (flags & TCPHDR_SYN) !== 0) {
@@ -201,6 +207,10 @@ export function tcp_rcv_state_process(
 			k.timers.del_timer(icsk_retransmit_timer(sk));
 			tcp_set_state(k, sk, TCP_FIN_WAIT2);
 			if ((S.sk_flags[sk] & SOCK_DEAD) === 0) break;
+			if (S.linger2[sk] < 0) {
+				tcp_done(k, sk);
+				return true;
+			}
 			if (length > 0) {
 				tcp_done(k, sk); // data after close()
 				return true;

@@ -14,17 +14,17 @@ import { LOOPBACK_IFINDEX, RTN_BROADCAST, RTN_MULTICAST } from "../../include/ne
 import { ICSK_IPV6_MAPPED, PROT_TCP, type Proto, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
+	TCP_TIMEOUT_INIT,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
-	TCPHDR_HANDSHAKE,
 	TCPHDR_RST,
 	TCPHDR_SYN,
 } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
-	TCP_ESTABLISHED,
 	TCP_FIN_WAIT2,
 	TCP_LISTEN,
+	TCP_NEW_SYN_RECV,
 	TCP_SYN_SENT,
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
@@ -34,6 +34,7 @@ import { inet6_sdif, ip6_local_deliver_ifindex, rt6_need_strict } from "../ipv6/
 import {
 	__inet6_lookup_skb,
 	inet6_lookup_listener_skb,
+	tcp_v6_init_req,
 	tcp_v6_syn_recv_sock,
 } from "../ipv6/tcp_ipv6.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
@@ -42,7 +43,12 @@ import {
 	inet_csk_clone_lock,
 	inet_csk_get_port,
 	inet_csk_reqsk_queue_add,
+	inet_csk_reqsk_queue_drop,
+	inet_csk_reqsk_queue_hash_add,
+	inet_csk_reqsk_queue_is_full,
+	inet_reqsk_alloc,
 	inet_request_bound_dev_if,
+	reqsk_free,
 	sk_acceptq_is_full,
 } from "./inet_connection_sock.js";
 import {
@@ -56,6 +62,7 @@ import {
 	inet_hash_connect,
 	inet_put_port,
 	inet_unhash,
+	sk_over_ipv6,
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
 import { flow, ip_route_connect, ip_segment_deliver_ifindex, segment_route } from "./route.js";
@@ -67,12 +74,13 @@ import {
 	tcp_set_state,
 	tcp_shutdown,
 } from "./tcp.js";
-import { tcp_rcv_state_process, tcp_store_ts_recent } from "./tcp_input.js";
+import { tcp_rcv_state_process } from "./tcp_input.js";
 import {
 	OBSERVED_WITHIN,
 	TCP_TW_ACK,
 	TCP_TW_RST,
 	TCP_TW_SYN,
+	tcp_check_req,
 	tcp_timewait_state_process,
 } from "./tcp_minisocks.js";
 import { new_isn, tcp_connect, turn_around } from "./tcp_output.js";
@@ -206,28 +214,54 @@ export function reply(
 	k.loopback.push(answer);
 }
 
+/** A number of a SYN-ACK that no request remembers: net/ipv4/syncookies.c. */
+const SYN_COOKIE = 0x80000000;
+
+/** The addresses and the device of a request: tcp_v4_route_req, tcp_v6_route_req. */
+function route_req(k: Stack, sk: number, req: number, skb: Segment): void {
+	const S = k.sock;
+	S.skc_bound_dev_if[req] = inet_request_bound_dev_if(k, sk, skb.dif);
+	if (skb.v6 !== null) {
+		tcp_v6_init_req(k, sk, req, skb, skb.v6.saddr, skb.v6.daddr);
+		return;
+	}
+	sk_rcv_saddr_set(k, req, skb.daddr);
+	sk_daddr_set(k, req, skb.saddr);
+}
+
 /** A SYN at a listener: answered at once, unless the accept queue is full. */
 function tcp_conn_request(k: Stack, sk: number, skb: Segment): void {
+	// What met a time-wait socket is taken without limits.
+	const want_cookie = !skb.tcp_tw_isn && inet_csk_reqsk_queue_is_full(k, sk);
 	if (sk_acceptq_is_full(k, sk)) return;
-	// The request itself is not kept: over loopback its last segment comes at once.
 	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
-	const isn = new_isn(k, skb.tcp_tw_isn);
+	let isn = new_isn(k, skb.tcp_tw_isn);
+	if (want_cookie) {
+		isn = (isn | SYN_COOKIE) >>> 0;
+	} else {
+		const req = inet_reqsk_alloc(k, sk, skb.sport);
+		route_req(k, sk, req, skb);
+		k.sock.snd_isn[req] = isn;
+		k.sock.rcv_isn[req] = skb.seq;
+		if (mptcp !== 0) k.sock.sk_flags[req] |= SOCK_MPTCP;
+		inet_csk_reqsk_queue_hash_add(k, sk, req, TCP_TIMEOUT_INIT);
+	}
 	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp, oif, isn, skb.seq);
 }
 
 /**
- * The last segment of a handshake: a child that shares the listener's port, 0 if the queue
- * is full. An AF_INET6 listener's child has v4-mapped addresses.
+ * A child that shares the listener's port, in the place of its request; 0 if the queue is
+ * full. An AF_INET6 listener's child has v4-mapped addresses.
  */
-function tcp_v4_syn_recv_sock(k: Stack, sk: number, skb: Segment): number {
+function tcp_v4_syn_recv_sock(k: Stack, sk: number, req: number): number {
 	if (sk_acceptq_is_full(k, sk)) return 0;
-	const newsk = inet_csk_clone_lock(k, sk, skb.sport);
+	const newsk = inet_csk_clone_lock(k, sk, k.sock.skc_dport[req]);
 	const S = k.sock;
-	sk_daddr_set(k, newsk, skb.saddr);
-	sk_rcv_saddr_set(k, newsk, skb.daddr);
-	S.skc_bound_dev_if[newsk] = inet_request_bound_dev_if(k, sk, skb.dif);
-	S.inet_saddr[newsk] = skb.daddr;
+	sk_daddr_set(k, newsk, S.skc_daddr[req]);
+	sk_rcv_saddr_set(k, newsk, S.skc_rcv_saddr[req]);
+	S.skc_bound_dev_if[newsk] = S.skc_bound_dev_if[req];
+	S.inet_saddr[newsk] = S.skc_rcv_saddr[req];
 	if (S.skc_family[newsk] === AF_INET6) {
 		ipv6_addr_copy(S.np_saddr, newsk * 4, S.skc_v6_rcv_saddr, newsk * 4);
 		S.inet_flags[newsk] |= ICSK_IPV6_MAPPED;
@@ -235,35 +269,61 @@ function tcp_v4_syn_recv_sock(k: Stack, sk: number, skb: Segment): number {
 	return newsk;
 }
 
-/** What is the same for a child over IPv4 and over IPv6: from its port to the accept queue. */
-function tcp_check_req(k: Stack, sk: number, skb: Segment): void {
-	const newsk =
-		skb.v6 === null
-			? tcp_v4_syn_recv_sock(k, sk, skb)
-			: tcp_v6_syn_recv_sock(k, sk, skb, skb.v6.saddr, skb.v6.daddr);
-	if (newsk === 0) return;
+/**
+ * What is the same for a child over IPv4 and over IPv6: from its port to the accept queue
+ * (syn_recv_sock, inet_csk_complete_hashdance). The request ends; one that was `hashed`
+ * leaves its place in ehash to the child. Returns the child, 0 if the queue is full.
+ */
+export function tcp_syn_recv_child(
+	k: Stack,
+	sk: number,
+	req: number,
+	flags: number,
+	hashed: boolean,
+): number {
+	const newsk = sk_over_ipv6(k.sock, req)
+		? tcp_v6_syn_recv_sock(k, sk, req)
+		: tcp_v4_syn_recv_sock(k, sk, req);
+	if (newsk === 0) return 0;
 	const S = k.sock;
-	S.skc_num[newsk] = skb.dport;
-	S.snd_isn[newsk] = skb.ack;
-	S.rcv_isn[newsk] = skb.seq;
-	subflow_ulp_clone(k, newsk, skb.flags);
+	S.skc_num[newsk] = S.skc_num[req];
+	S.snd_isn[newsk] = S.snd_isn[req];
+	S.rcv_isn[newsk] = S.rcv_isn[req];
+	subflow_ulp_clone(k, newsk, flags);
 	if (__inet_inherit_port(k, sk, newsk) < 0) {
 		throw new Error(`listener ${sk} has no bind bucket`);
 	}
+	if (hashed) inet_csk_reqsk_queue_drop(k, req);
+	else reqsk_free(k, req);
 	inet_ehash_replace_request(k, newsk);
-	tcp_set_state(k, newsk, TCP_ESTABLISHED);
-	tcp_store_ts_recent(k, newsk);
 	inet_csk_reqsk_queue_add(k, sk, newsk);
-	// A shutdown() before listen() said ENOTCONN, but it sticks and is inherited.
-	if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, newsk, S.sk_shutdown[newsk]); // since 6.9, 94062790aedb
+	return newsk;
+}
+
+/** The segment that made a child is the child's first: net/ipv4/tcp_minisocks.c. */
+function tcp_child_process(k: Stack, child: number, skb: Segment): void {
+	const reset = tcp_rcv_state_process(k, child, skb.flags, skb.length, skb.seq, skb.ack);
+	if (reset) tcp_send_reset(k, child, skb);
+}
+
+/** The child of a segment that brings a cookie back, 0 if the queue is full: net/ipv4/syncookies.c. */
+function cookie_v4_check(k: Stack, sk: number, skb: Segment): number {
+	const req = inet_reqsk_alloc(k, sk, skb.sport);
+	route_req(k, sk, req, skb);
+	k.sock.snd_isn[req] = skb.ack;
+	k.sock.rcv_isn[req] = skb.seq;
+	const child = tcp_syn_recv_child(k, sk, req, skb.flags, false);
+	if (child === 0) reqsk_free(k, req);
+	return child;
 }
 
 /** A segment for a listener; true if it is to be answered with a RST. */
 function tcp_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_RST) !== 0) return false;
 	if ((skb.flags & TCPHDR_ACK) !== 0) {
-		if ((skb.flags & TCPHDR_HANDSHAKE) === 0) return true;
-		tcp_check_req(k, sk, skb);
+		if (skb.ack < SYN_COOKIE) return true;
+		const child = cookie_v4_check(k, sk, skb);
+		if (child !== 0) tcp_child_process(k, child, skb);
 		return false;
 	}
 	if ((skb.flags & TCPHDR_SYN) !== 0) tcp_conn_request(k, sk, skb);
@@ -321,15 +381,30 @@ function tcp_time_wait_rcv(k: Stack, tw: number, skb: Segment): number {
 
 /** One segment: to its connection, else to its listener, else a RST back. Also tcp_v6_rcv. */
 export function tcp_v4_rcv(k: Stack, skb: Segment): void {
+	const S = k.sock;
 	let sk = __inet_lookup_skb(k, skb);
-	if (sk !== 0 && k.sock.skc_state[sk] === TCP_TIME_WAIT) {
+	if (sk !== 0 && S.skc_state[sk] === TCP_TIME_WAIT) {
 		sk = tcp_time_wait_rcv(k, sk, skb);
 		if (sk === 0) return;
+	} else if (sk !== 0 && S.skc_state[sk] === TCP_NEW_SYN_RECV) {
+		const req = sk;
+		sk = S.rsk_listener[req];
+		if (sk === 0 || S.skc_state[sk] !== TCP_LISTEN) {
+			inet_csk_reqsk_queue_drop(k, req);
+			sk = __inet_lookup_skb(k, skb);
+		} else {
+			const nsk = tcp_check_req(k, sk, skb, req);
+			if (nsk === 0) return;
+			if (nsk !== sk) {
+				tcp_child_process(k, nsk, skb);
+				return;
+			}
+		}
 	}
 	let reset = true;
 	if (sk !== 0) {
 		reset =
-			k.sock.skc_state[sk] === TCP_LISTEN
+			S.skc_state[sk] === TCP_LISTEN
 				? tcp_listen_rcv(k, sk, skb)
 				: tcp_rcv_state_process(k, sk, skb.flags, skb.length, skb.seq, skb.ack);
 	}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/tcp_minisocks.c: connections in TIME_WAIT, and what a segment does to them. */
+/** net/ipv4/tcp_minisocks.c: connections in TIME_WAIT and requests, and what a segment does to them. */
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
+import { REQ_ACKED } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
@@ -12,6 +13,7 @@ import {
 	TCPHDR_SYN,
 } from "../../include/net/tcp.js";
 import { TCP_FIN_WAIT2, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
+import { inet_csk_reqsk_queue_drop, reqsk_timeout } from "./inet_connection_sock.js";
 import {
 	inet_twsk_alloc,
 	inet_twsk_deschedule_put,
@@ -21,6 +23,9 @@ import {
 } from "./inet_timewait_sock.js";
 import { tcp_done } from "./tcp.js";
 import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
+import { reply, tcp_syn_recv_child } from "./tcp_ipv4.js";
+import { tcp_rtx_synack } from "./tcp_output.js";
+import { icsk_retransmit_timer } from "./tcp_timer.js";
 
 /** How exactly a recording's time stamps tell when segments came, ms. */
 export const OBSERVED_WITHIN = 50;
@@ -112,4 +117,52 @@ export function tcp_timewait_state_process(k: Stack, tw: number, skb: Segment): 
 
 function tcp_timewait_check_oow_rate_limit(k: Stack, tw: number): number {
 	return tcp_oow_rate_limited(k, tw) ? TCP_TW_SUCCESS : TCP_TW_ACK;
+}
+
+/**
+ * A segment for a request: the child that it makes, the listener `sk` where the segment
+ * acknowledges another number, else 0. While TCP_DEFER_ACCEPT waits for data, or the accept
+ * queue is full, a bare ACK makes no child.
+ */
+export function tcp_check_req(k: Stack, sk: number, skb: Segment, req: number): number {
+	const S = k.sock;
+	const { flags, length, seq, ack } = skb;
+	const has_ack = (flags & TCPHDR_ACK) !== 0;
+	const has_rst = (flags & TCPHDR_RST) !== 0;
+	const in_window = seq === S.rcv_isn[req];
+	if (in_window && (flags & TCPHDR_SYN) !== 0 && !has_ack && !has_rst) {
+		// Its SYN once more.
+		if (!tcp_oow_rate_limited(k, req)) {
+			tcp_rtx_synack(k, req);
+			k.timers.mod_timer(icsk_retransmit_timer(req), reqsk_timeout(k, req));
+		}
+		return 0;
+	}
+	if (has_ack && !has_rst && ack !== S.snd_isn[req]) return sk;
+	if (!in_window) {
+		if (!has_rst && !tcp_oow_rate_limited(k, req)) {
+			reply(k, skb, TCPHDR_ACK, S.skc_bound_dev_if[req], S.snd_isn[req], S.rcv_isn[req]);
+		}
+		return 0;
+	}
+	if (has_rst) {
+		inet_csk_reqsk_queue_drop(k, req);
+		return 0;
+	}
+	if (!has_ack) return 0;
+	const bare = length === 0 && (flags & TCPHDR_FIN) === 0;
+	if (bare && S.icsk_retransmits[req] < S.rskq_defer_accept[sk]) {
+		S.sk_flags[req] |= REQ_ACKED;
+		return 0;
+	}
+	const unread = S.rcv_unread[req];
+	const child = tcp_syn_recv_child(k, sk, req, flags, true);
+	if (child === 0) {
+		S.sk_flags[req] |= REQ_ACKED;
+		// It comes again; how soon is not modelled.
+		S.rcv_unread[req] += length;
+	} else {
+		k.sock.rcv_unread[child] = unread;
+	}
+	return child;
 }

@@ -164,6 +164,12 @@ export function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
 		: ip_remote_answer(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
+/** Sends a request's SYN-ACK once more. */
+export function tcp_rtx_synack(k: Stack, req: number): void {
+	const mptcp = (k.sock.sk_flags[req] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
+	tcp_transmit_skb(k, req, TCPHDR_SYN | TCPHDR_ACK | mptcp, 0);
+}
+
 export function tcp_send_syn(k: Stack, sk: number): void {
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);

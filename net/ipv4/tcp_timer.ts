@@ -11,6 +11,7 @@ import {
 import {
 	TCP_CLOSE,
 	TCP_FIN_WAIT2,
+	TCP_NEW_SYN_RECV,
 	TCP_SYN_SENT,
 	TCP_TIME_WAIT,
 	TCPF_CLOSING,
@@ -20,6 +21,7 @@ import {
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { process_backlog } from "../core/dev.js";
 import { sk_net } from "../core/sock.js";
+import { reqsk_timer_handler } from "./inet_connection_sock.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
 import { tcp_done, tcp_fin_time } from "./tcp.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
@@ -91,6 +93,11 @@ function tcp_retransmit_timer(k: Stack, sk: number): void {
 function tcp_keepalive_timer(k: Stack, sk: number): void {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_FIN_WAIT2 || (S.sk_flags[sk] & SOCK_DEAD) === 0) return;
+	if (S.linger2[sk] < 0) {
+		tcp_send_active_reset(k, sk);
+		tcp_done(k, sk);
+		return;
+	}
 	const tmo = tcp_fin_time(k, sk) - TCP_TIMEWAIT_LEN;
 	if (tmo > 0) {
 		tcp_time_wait(k, sk, TCP_FIN_WAIT2, tmo);
@@ -106,6 +113,8 @@ export function tcp_run_timer(k: Stack, timer: number): void {
 	const sk = sock_of_timer(timer);
 	if (S.skc_state[sk] === TCP_TIME_WAIT) {
 		inet_twsk_kill(k, sk);
+	} else if (S.skc_state[sk] === TCP_NEW_SYN_RECV) {
+		reqsk_timer_handler(k, sk);
 	} else if (S.skc_state[sk] !== TCP_CLOSE) {
 		if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
 		else if (timer === icsk_delack_timer(sk)) tcp_send_ack(k, sk);

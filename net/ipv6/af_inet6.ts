@@ -14,6 +14,7 @@ import {
 	SIZEOF_SOCKADDR_IN6,
 	SOL_IP,
 	SOL_IPV6,
+	SOL_TCP,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import { inet_reset_saddr, ipv6_only_sock } from "../../include/net/inet_sock.js";
@@ -76,6 +77,7 @@ import {
 } from "../ipv4/af_inet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
+import { tcp_getsockopt, tcp_setsockopt } from "../ipv4/tcp.js";
 import { dev_get_by_index, l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import { sock_register } from "../socket.js";
 import { ipv6_chk_addr } from "./addrconf.js";
@@ -242,6 +244,9 @@ export function inet6_setsockopt(
 	const sk = k.socket.sk[sock];
 	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen);
 	if (level === SOL_IPV6) return do_ipv6_setsockopt(k, sk, optname, optval, optlen);
+	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
+		return tcp_setsockopt(k, sk, optname, optval, optlen);
+	}
 	if (level === sol_of(k, sock))
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
@@ -257,6 +262,9 @@ export function inet6_getsockopt(
 	const sk = k.socket.sk[sock];
 	if (level === SOL_IP) return do_ip_getsockopt(k, sk, optname, optlen);
 	if (level === SOL_IPV6) return do_ipv6_getsockopt(k, sk, optname, optlen);
+	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
+		return tcp_getsockopt(k, sk, optname, optlen);
+	}
 	if (level === sol_of(k, sock))
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;

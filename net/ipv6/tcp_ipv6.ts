@@ -31,7 +31,6 @@ import { sk_dev_equal_l3scope } from "../core/sock.js";
 import {
 	inet_csk_clone_lock,
 	inet_csk_get_port,
-	inet_request_bound_dev_if,
 	sk_acceptq_is_full,
 } from "../ipv4/inet_connection_sock.js";
 import {
@@ -132,32 +131,38 @@ export function tcp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: n
 }
 
 /** The child of a handshake over IPv6, 0 if the accept queue is full. */
-export function tcp_v6_syn_recv_sock(
-	k: Stack,
-	sk: number,
-	skb: Segment,
-	saddr: In6Addr,
-	daddr: In6Addr,
-): number {
+export function tcp_v6_syn_recv_sock(k: Stack, sk: number, req: number): number {
 	if (sk_acceptq_is_full(k, sk)) return 0;
-	const newsk = inet_csk_clone_lock(k, sk, skb.sport);
+	const newsk = inet_csk_clone_lock(k, sk, k.sock.skc_dport[req]);
 	const S = k.sock;
 	const at = newsk * 4;
-	ipv6_addr_copy(S.skc_v6_daddr, at, saddr, 0);
-	ipv6_addr_copy(S.np_saddr, at, daddr, 0);
-	ipv6_addr_copy(S.skc_v6_rcv_saddr, at, daddr, 0);
-	S.skc_bound_dev_if[newsk] = request_iif(k, sk, skb, saddr);
+	ipv6_addr_copy(S.skc_v6_daddr, at, S.skc_v6_daddr, req * 4);
+	ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, req * 4);
+	ipv6_addr_copy(S.skc_v6_rcv_saddr, at, S.skc_v6_rcv_saddr, req * 4);
+	S.skc_bound_dev_if[newsk] = S.skc_bound_dev_if[req];
 	S.skc_daddr[newsk] = LOOPBACK4_IPV6;
 	S.inet_saddr[newsk] = LOOPBACK4_IPV6;
 	S.skc_rcv_saddr[newsk] = LOOPBACK4_IPV6;
 	return newsk;
 }
 
-/** The device of a request: a link-local peer is bound to where it came from (tcp_v6_init_req). */
-function request_iif(k: Stack, sk: number, skb: Segment, saddr: In6Addr): number {
+/** The addresses of a request over IPv6. A link-local peer binds it to where the SYN came from. */
+export function tcp_v6_init_req(
+	k: Stack,
+	sk: number,
+	req: number,
+	skb: Segment,
+	saddr: In6Addr,
+	daddr: In6Addr,
+): void {
+	const S = k.sock;
+	ipv6_addr_copy(S.skc_v6_daddr, req * 4, saddr, 0);
+	ipv6_addr_copy(S.skc_v6_rcv_saddr, req * 4, daddr, 0);
+	ipv6_addr_copy(S.np_saddr, req * 4, daddr, 0);
+	S.skc_daddr[req] = LOOPBACK4_IPV6;
+	S.skc_rcv_saddr[req] = LOOPBACK4_IPV6;
 	const link_local = (ipv6_addr_type(saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
-	if (k.sock.skc_bound_dev_if[sk] === 0 && link_local) return skb.dif;
-	return inet_request_bound_dev_if(k, sk, skb.dif);
+	if (S.skc_bound_dev_if[sk] === 0 && link_local) S.skc_bound_dev_if[req] = skb.dif;
 }
 
 /** The connection of a segment over IPv6, 0 if none. */

@@ -178,8 +178,8 @@ export class Kernel implements Stack {
 	private initcalls(): void {
 		inet_init(this);
 		inet6_init(this);
+		// since 7.1, 56520b398e5e
 		if (!this.changes.has("udplite-removed")) {
-			// since 7.1, 56520b398e5e
 			udplite4_register(this);
 			udplitev6_init(this);
 		}
@@ -187,8 +187,8 @@ export class Kernel implements Stack {
 		mptcp_proto_v6_init(this);
 		sctp_v4_protosw_init(this);
 		sctp_v6_protosw_init(this);
+		// since 6.16, 2a63dd0edf38
 		if (!this.changes.has("dccp-removed")) {
-			// since 6.16, 2a63dd0edf38
 			dccp_v4_init(this);
 			dccp_v6_init(this);
 		}

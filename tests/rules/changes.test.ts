@@ -9,19 +9,20 @@ import { describe, expect, it } from "vitest";
 import { type BehaviourChange, CHANGES, VERSIONS } from "../../kernel-model/index.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const TABLE = "include/linux/version.ts";
+/** The table itself, and the profiles that follow from it. */
+const TABLES = ["include/linux/version.ts", "kernel-model/machine/versions.ts"];
 
 const changes: readonly BehaviourChange[] = CHANGES;
 const byName = new Map(changes.map((change) => [change.name, change]));
 
-/** The files of ported code, each with its lines. */
-const files = ["net", "include"]
+/** The files of ported code, and of the kernel around it, each with its lines. */
+const files = ["net", "include", "kernel-model/machine"]
 	.flatMap((folder) =>
 		readdirSync(`${ROOT}${folder}`, { recursive: true, encoding: "utf8" })
 			.filter((file) => file.endsWith(".ts"))
 			.map((file) => `${folder}/${file}`),
 	)
-	.filter((file) => file !== TABLE)
+	.filter((file) => !TABLES.includes(file))
 	.map((file) => ({ file, lines: readFileSync(`${ROOT}${file}`, "utf8").split("\n") }));
 
 /** The text of a line without its comment, and the comment. */

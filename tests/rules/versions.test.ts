@@ -26,7 +26,7 @@ import {
 	IP_LOCAL_PORT_RANGE,
 	IPPROTO_MPTCP,
 	IPPROTO_SCTP,
-	Kernel,
+	type Kernel,
 	type NetNamespace,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
@@ -39,6 +39,7 @@ import {
 	VERSIONS,
 } from "../../kernel-model/index.js";
 import { versionFor } from "../../kernel-model/machine/versions.js";
+import { World } from "../world.js";
 
 const at = (address: string, port: number): Address => ({
 	family: address.includes(":") ? "AF_INET6" : "AF_INET",
@@ -46,16 +47,10 @@ const at = (address: string, port: number): Address => ({
 	port,
 });
 
-interface World {
-	kernel: Kernel;
-	net: NetNamespace;
-	task: Task;
-}
-
-function boot(version: string, uid = 0): World {
-	const kernel = new Kernel({ version, seed: 7 });
-	const net = kernel.createNet();
-	return { kernel, net, task: kernel.createTask({ net, uid }) };
+/** A kernel with lo alone, and a user's task. */
+function boot(version: string, uid = 0): { kernel: Kernel; net: NetNamespace; task: Task } {
+	const world = new World({ version, seed: 7, setup: [], tables: {} });
+	return { kernel: world.kernel, net: world.net, task: world.user(uid) };
 }
 
 function listener(task: Task, address: string, port: number, ...options: number[]): number {

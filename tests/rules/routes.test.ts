@@ -42,7 +42,7 @@ const DEVICES = `
 	ip link add d1 address 02:00:00:00:00:01 type dummy
 `;
 
-class World {
+class Routes {
 	readonly kernel: Kernel;
 	readonly net: ReturnType<Kernel["createNet"]>;
 	private readonly sk: number;
@@ -129,7 +129,7 @@ class World {
 	}
 }
 
-const play = (text: string) => () => new World().play(text);
+const play = (text: string) => () => new Routes().play(text);
 
 describe("the source address over IPv6", () => {
 	it(
@@ -254,7 +254,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it("is not guessed where a device made it of a random MAC address", () => {
-		const world = new World();
+		const world = new Routes();
 		world.play(`
 			ip link add d2 type dummy
 			ip link set d2 up
@@ -403,7 +403,7 @@ describe("a route over IPv6", () => {
 	);
 
 	it("by way of lo is answered by the kernel, unless a script says what is behind it", () => {
-		const world = new World();
+		const world = new Routes();
 		const answer = (text: string) =>
 			ip6_remote_answer(world.net.net, parseIpv6(text) ?? in6addr_any, 0, 0);
 		world.play(`
@@ -439,7 +439,7 @@ describe("a route over IPv6", () => {
 
 describe("an IPv6 address", () => {
 	it("brings a host route, and the route of its prefix while its device is up", () => {
-		const world = new World();
+		const world = new Routes();
 		world.play("ip addr add 2001:db8::1/64 dev d0");
 		const routes = () =>
 			world.net.net.routes6
@@ -543,10 +543,10 @@ describe("an IPv6 address", () => {
 			ip route add 2a00::/16 dev d0 src 2001:db8:2::1
 			ip addr del 2001:db8:2::1/64 dev d1
 		`;
-		new World().play(`${text}
+		new Routes().play(`${text}
 			to 2a00::1 = 2001:db8:2::1 away
 		`);
-		const world = new World();
+		const world = new Routes();
 		const { net } = world.net;
 		Object.assign(net, { changes: new Set([...net.changes, "prefsrc-removed-on-every-device"]) });
 		world.play(`${text}
@@ -570,7 +570,7 @@ describe("a VRF", () => {
 	const inVrf =
 		(text: string, version = "6.1.176") =>
 		() =>
-			new World(version, VRF).play(text);
+			new Routes(version, VRF).play(text);
 
 	it(
 		"has addresses of its own",
@@ -658,7 +658,7 @@ describe("a VRF", () => {
 	);
 
 	it("is entered by routes by way of it", () => {
-		const world = new World("6.1.176", VRF);
+		const world = new Routes("6.1.176", VRF);
 		world.play(`
 			ip route add 192.0.2.0/24 dev red
 			ip route add 2001:db8:1::/64 dev red
@@ -672,7 +672,7 @@ describe("a VRF", () => {
 	});
 
 	it("takes dummy devices only", () => {
-		const world = new World("6.1.176", VRF);
+		const world = new Routes("6.1.176", VRF);
 		world.play(`
 			ip link set lo master red = EOPNOTSUPP
 			ip link add blue type vrf table 20
@@ -685,7 +685,7 @@ describe("a VRF", () => {
 	});
 
 	it("is told of by packets to addresses that leave their link", () => {
-		const world = new World("6.1.176", VRF);
+		const world = new Routes("6.1.176", VRF);
 		const sdif = (text: string) =>
 			inet6_sdif(world.net.net, parseIpv6(text) ?? in6addr_any, 0, world.index("d0"));
 		expect(sdif("2001:db8:1::1")).toBe(world.index("red"));
@@ -813,7 +813,7 @@ describe("an IPv4 address", () => {
 	);
 
 	it("can be any where there never was one", () => {
-		const world = new World("6.1.176", "");
+		const world = new Routes("6.1.176", "");
 		const type = () => inet_addr_type_table(world.net.net, 0xc0000201, RT_TABLE_LOCAL);
 		expect(type()).not.toBe(RTN_LOCAL);
 		const before = type();
@@ -848,7 +848,7 @@ describe("sysctls of IPv6 and VRFs", () => {
 	] as const) {
 		it(`${name} takes what the kernel takes`, () => {
 			for (const [text, ...values] of cases) {
-				const { net } = new World("6.3", "");
+				const { net } = new Routes("6.3", "");
 				const value = values[which - 1];
 				expect([text, net.setSysctl(name, text)]).toEqual([text, Math.min(value, 0)]);
 				expect(net.getSysctl(name)).toBe(`${Math.max(value, 0)}\n`);
@@ -857,7 +857,7 @@ describe("sysctls of IPv6 and VRFs", () => {
 	}
 
 	it("are found by name, and no others", () => {
-		const { net } = new World();
+		const { net } = new Routes();
 		expect(isModelledSysctl("net.ipv6.bindv6only")).toBe(true);
 		expect(isModelledSysctl("net.ipv6.ip_local_port_range")).toBe(false);
 		expect(isModelledSysctl("net.ipv4.bindv6only")).toBe(false);
@@ -869,7 +869,7 @@ describe("sysctls of IPv6 and VRFs", () => {
 
 describe("a set-up command", () => {
 	it("is of the family that it says, or that its addresses have", () => {
-		const world = new World();
+		const world = new Routes();
 		world.play(`
 			ip link set dev d0 up
 			ip -6 addr add 2001:db8::1/64 dev d0 nodad
@@ -895,8 +895,8 @@ describe("a set-up command", () => {
 	});
 
 	it("that makes no sense says what was expected", () => {
-		const { run } = World.prototype;
-		const world = new World();
+		const { run } = Routes.prototype;
+		const world = new Routes();
 		const cases: readonly [command: string, expected: string][] = [
 			["ip addr add 2001:db8::1/129 dev lo", "an IPv6 prefix: 2001:db8::1/129"],
 			["ip addr add 2001:db8::g/64 dev lo", "an IPv6 prefix: 2001:db8::g/64"],

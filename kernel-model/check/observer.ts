@@ -27,6 +27,8 @@ export interface Observation {
 	/** The call failed for want of a port. */
 	exhausted: boolean;
 	remote: RouteAnswer | null;
+	/** Ports that it is known not to have chosen. */
+	avoided?: ReadonlySet<number> | null;
 }
 
 /** The window of connect()'s last search, for the check of table_perturb. */
@@ -152,6 +154,7 @@ export class RecordingObserver implements Observer {
 		// From the top: servers and ranges in scripts tend to begin at the bottom.
 		for (let port = high - 1; port >= low; port--) {
 			if (!acceptable(port)) continue;
+			if (this.observation.avoided?.has(port)) continue;
 			if (!this.named.has(port)) return port;
 			fallback ??= port;
 		}

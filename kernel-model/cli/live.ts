@@ -66,7 +66,13 @@ function row(outcome: LiveOutcome): string {
 	const slept = recorded === null && recordedError === "ERESTARTSYS";
 	const kernel = slept ? "sleeps" : (recordedError ?? shown(recorded, port));
 	const model = outcome.verdict === "ignored" ? "" : shown(outcome.result, port);
-	const verdict = { match: "ok", mismatch: "DIFFERS", unrecorded: "", ignored: "-" };
+	const verdict = {
+		match: "ok",
+		mismatch: "DIFFERS",
+		undecided: "undecided",
+		unrecorded: "",
+		ignored: "-",
+	};
 	const call = outcome.text.replace(/ = (-?[0-9]+|\?)( E[A-Z0-9]+)?( \([^)]*\))?$/, "");
 	const pid = outcome.pid === null ? "" : `${outcome.pid} `;
 	return `${kernel.padEnd(16)} ${model.padEnd(16)} ${verdict[outcome.verdict].padEnd(8)} ${pid}${call}`;

@@ -45,6 +45,7 @@ compressed (.gz), and hold several such recordings.
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call; with the file where
                      there are several
+  --strict           what the recording leaves undecided counts as different
   --quiet            only what differs, and the summary
 `;
 
@@ -70,11 +71,15 @@ function format(file: string, outcome: Outcome, options: RunOptions): string {
 		const where = `${file}:${outcome.line}`;
 		lines.push(styled("31", printable(`# MISMATCH ${where}: ${outcome.reason ?? ""}`)));
 	}
+	if (outcome.verdict === "undecided") {
+		lines.push(styled("33", printable(`# undecided: ${outcome.reason ?? ""}`)));
+	}
 	return `${lines.join("\n")}\n`;
 }
 
 interface Played {
 	mismatches: number;
+	undecided: number;
 	output: string[];
 	/** Calls that said something: of a file that has none nothing was checked. */
 	used: number;
@@ -91,6 +96,7 @@ function play(file: string, given: string | null, seed: number, options: RunOpti
 	});
 	return {
 		mismatches: played.reduce((sum, { mismatches }) => sum + mismatches, 0),
+		undecided: played.reduce((sum, { undecided }) => sum + undecided, 0),
 		output: played.flatMap(({ output }) => output),
 		used: played.reduce((sum, { used }) => sum + used, 0),
 	};
@@ -104,7 +110,15 @@ function playPart(
 	options: RunOptions,
 ): Played {
 	let commands = 0;
-	const counts: Record<Verdict, number> = { match: 0, mismatch: 0, unrecorded: 0, ignored: 0 };
+	const counts: Record<Verdict, number> = {
+		match: 0,
+		mismatch: 0,
+		undecided: 0,
+		unrecorded: 0,
+		ignored: 0,
+	};
+	const reasons = new Map<string, number>();
+	const learnt: string[] = [];
 	const ignored = new Map<string, number>();
 	const output: string[] = [];
 	for (const outcome of playScript(script, { version, seed, explain: options.explain })) {
@@ -114,6 +128,11 @@ function playPart(
 			continue;
 		}
 		counts[outcome.verdict]++;
+		if (outcome.learnt !== null) learnt.push(`${outcome.learnt} (line ${outcome.line})`);
+		if (outcome.verdict === "undecided") {
+			const reason = outcome.reason ?? "";
+			reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+		}
 		if (outcome.verdict === "ignored") {
 			ignored.set(outcome.call, (ignored.get(outcome.call) ?? 0) + 1);
 		}
@@ -124,15 +143,25 @@ function playPart(
 		const summary = [
 			`${counts.match} as recorded`,
 			`${counts.mismatch} differ`,
+			...(counts.undecided > 0 ? [`${counts.undecided} undecided`] : []),
 			`${counts.unrecorded} without a record`,
 			`${counts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
 		].join(", ");
+		const most_undecided = [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 5);
+		for (const [reason, times] of most_undecided) {
+			output.push(`${styled("33", printable(`# undecided ${times} times: ${reason}`))}\n`);
+		}
+		if (learnt.length > 0) {
+			const shown = learnt.slice(0, 8).join(", ");
+			const more = learnt.length > 8 ? `, and ${learnt.length - 8} more` : "";
+			output.push(`${styled("2", printable(`# learnt of the host: ${shown}${more}`))}\n`);
+		}
 		const status = counts.mismatch > 0 ? "31" : "32";
 		const line = printable(`# ${file}, kernel ${version}: ${summary}`);
 		output.push(`${styled(status, line)}\n`);
 	}
-	const used = commands + counts.match + counts.mismatch + counts.unrecorded;
-	return { mismatches: counts.mismatch, output, used };
+	const used = commands + counts.undecided + counts.match + counts.mismatch + counts.unrecorded;
+	return { mismatches: counts.mismatch, undecided: counts.undecided, output, used };
 }
 
 export function run(args: string[]): number {
@@ -142,6 +171,7 @@ export function run(args: string[]): number {
 		explain: { type: "boolean", default: false },
 		json: { type: "boolean", default: false },
 		quiet: { type: "boolean", default: false },
+		strict: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
 	if (values.help === true) {
@@ -164,5 +194,7 @@ export function run(args: string[]): number {
 		const what = "nothing of it was used, as no line in it bears on ports";
 		process.stderr.write(`inet-port-model: ${oneLine(positionals[i])}: ${what}\n`);
 	}
-	return played.some(({ mismatches }) => mismatches > 0) ? 1 : 0;
+	const strict = values.strict === true;
+	const fails = ({ mismatches, undecided }: Played) => mismatches > 0 || (strict && undecided > 0);
+	return played.some(fails) ? 1 : 0;
 }

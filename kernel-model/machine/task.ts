@@ -291,6 +291,26 @@ export class Task {
 		return this.files;
 	}
 
+	/** The open file that a descriptor names, 0 if none. */
+	fileOf(fd: number): number {
+		return this.files.file(fd);
+	}
+
+	/** Lets a descriptor name an open file, as SCM_RIGHTS and pidfd_getfd() do: receive_fd. */
+	installFile(file: number, at: number, cloexec = false): number {
+		return this.install(file, cloexec, at);
+	}
+
+	/** Keeps an open file while no descriptor may name it: get_file. */
+	holdFile(file: number): void {
+		this.kernel.file.f_count[file]++;
+	}
+
+	/** Undoes that: fput. */
+	dropFile(file: number): void {
+		this.release(file, false);
+	}
+
 	/** Bytes of memory that the table of descriptors takes. */
 	get fdTableSize(): number {
 		return this.files.byteLength;

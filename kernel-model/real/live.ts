@@ -492,12 +492,12 @@ export interface LiveOutcome extends Outcome {
 /** The model's verdicts on a recording that was made from a script. */
 export function judge(recording: Recording, file: string, options: PlayOptions): LiveOutcome[] {
 	const script = readRecording(recording, file);
-	const outcomes = playScript(script, { ...options, unread: true });
+	const outcomes = playScript(script, { ...options, unread: true, alone: true });
 	const found: LiveOutcome[] = [];
 	for (const outcome of outcomes) {
 		const before = found.at(-1);
 		if (Number.isInteger(outcome.line) || before === undefined) {
-			found.push({ ...outcome, name: null });
+			found.push({ ...outcome, text: outcome.text, name: null });
 			continue;
 		}
 		before.name = outcome.address;

@@ -76,7 +76,7 @@ describe("a task that has exited", () => {
 	});
 
 	it("leaves a recording undecided, as pids are used again", () => {
-		expect(verdicts(script(" = 3")).slice(1)).toEqual(["null ignored"]);
+		expect(verdicts(script(" = 3")).slice(1)).toEqual(["null undecided"]);
 	});
 });
 

@@ -4,6 +4,7 @@
  * read, in strace's styles, which calls of UDP choose a port, and what is compared.
  */
 import { describe, expect, it } from "vitest";
+import { reveal } from "../../kernel-model/check/evidence.js";
 import {
 	type Outcome,
 	Player,
@@ -11,7 +12,6 @@ import {
 	playScript,
 	readScript,
 } from "../../kernel-model/check/player.js";
-import { reveal } from "../../kernel-model/check/reveal.js";
 import { errnoName } from "../../kernel-model/index.js";
 import type { Address } from "../../kernel-model/machine/address.js";
 import { Operands } from "../../kernel-model/script/operands.js";

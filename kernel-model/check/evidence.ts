@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Which port a recorded kernel chose, and for which call: a recording shows it later, in
- * getsockname() of the same socket, in the address that accept() reports of a client, or in
- * the address that recvfrom() reports of a sender.
+ * Evidence: which port a recorded kernel chose, and for which call. A recording shows it
+ * later, in getsockname() of the same socket, in the address that accept() or getpeername()
+ * reports of a client, or in the address that recvfrom() reports of a sender.
  */
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
+import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
-import { isFork } from "../script/calls.js";
+import type { Address } from "../machine/address.js";
+import { isFork, systemCall } from "../script/calls.js";
 import { argFd, type Operands } from "../script/operands.js";
 import type { CallLine, ScriptLine } from "../script/strace.js";
 
@@ -41,14 +43,45 @@ interface Life {
 	choosing: CallLine[];
 	/** The port, once it is known. */
 	port: number | null;
+	/** The address that bind() named; null for none, or the wildcard. */
+	address: string | null;
+	/** It listens. */
+	listening: boolean;
 	/** A connect() has begun; the next one only asks how it went. */
 	connecting: boolean;
+	/** The last connect() that gave it an address. */
+	connect: CallLine | null;
 	/** ... and a shutdown() may have ended it. */
 	brokenOff: boolean;
 	/** bind() named the port of a UDP socket, which keeps it. */
 	locked: boolean;
 	/** The port that a UDP socket is connected to. */
 	peer: number | null;
+	/** Of a client that may wait to be accepted. */
+	waits: Waiting | null;
+	/** Of a socket that accept() made. */
+	accepted: Accepted | null;
+}
+
+/** A client of a listener of this host. */
+interface Waiting {
+	life: Life;
+	/** Calls that may have chosen its port. */
+	choosing: readonly CallLine[];
+	/** Its connect(). */
+	connect: CallLine;
+	/** Those that may have it. */
+	listeners: ReadonlySet<Life>;
+	refused: boolean;
+	taken: boolean;
+}
+
+/** An accept() that took a client. */
+interface Accepted {
+	call: CallLine;
+	listener: Life;
+	/** Whom it took, once that is known. */
+	peer: Address | null;
 }
 
 function newLife(kind: Kind): Life {
@@ -56,10 +89,15 @@ function newLife(kind: Kind): Life {
 		kind,
 		choosing: [],
 		port: null,
+		address: null,
+		listening: false,
 		connecting: false,
+		connect: null,
 		brokenOff: false,
 		locked: false,
 		peer: null,
+		waits: null,
+		accepted: null,
 	};
 }
 
@@ -100,6 +138,10 @@ export interface Revelations {
 	named: Set<number>;
 	/** Processes of which it shows that they receive from a connection. */
 	receivers: Set<number>;
+	/** Whom each accept() took, as it says itself or as getpeername() says later. */
+	peers: Map<CallLine, Address>;
+	/** The local address that getsockname() shows of a socket after its connect(). */
+	sources: Map<CallLine, Address>;
 }
 
 export function reveal(
@@ -111,9 +153,15 @@ export function reveal(
 	const chosen = new Map<CallLine, Revealed>();
 	const named = new Set<number>();
 	const processes = new Map<number, Fds>();
-	const forks = parents(lines);
-	/** Clients by the port they connect to, in order, that no accept() has shown yet. */
-	const waiting = new Map<number, Life[]>();
+	const forks = new Map<number, CallLine>();
+	const peers = new Map<CallLine, Address>();
+	const sources = new Map<CallLine, Address>();
+	/** Clients of listeners, and accepts, each in order. */
+	const waiting: Waiting[] = [];
+	const accepts: Accepted[] = [];
+	const listeners = new Map<number, Life[]>();
+	/** Addresses that are this host's. */
+	const local = new Set<string>();
 	/** UDP sockets by the ports that they sent to. */
 	const senders = new Map<number, Set<Life>>();
 
@@ -148,7 +196,23 @@ export function reveal(
 		if (unknown.length === 1) show(unknown[0], from, false);
 	};
 
-	for (const line of lines) {
+	/** The listeners that may get a connection to an address. */
+	const listenersAt = ({ address, port }: Address): Life[] => {
+		const mapped = address.replace(/^::ffff:/, "");
+		if (!isLoopback(mapped) && !local.has(mapped)) return [];
+		return (listeners.get(port) ?? []).filter(
+			(life) =>
+				life.listening && life.port === port && (life.address === null || life.address === mapped),
+		);
+	};
+
+	for (const line of inOrder(lines)) {
+		if (line.kind === "setup") {
+			const at = line.argv.findIndex((word) => word === "add" || word === "replace");
+			if (/^a/.test(line.argv[at - 1] ?? "")) {
+				for (const word of line.argv.slice(at)) local.add(word.replace(/\/.*$/, ""));
+			}
+		}
 		if (line.kind !== "call" || line.opaque) continue;
 		const fds = fdsOf(line.pid ?? 0);
 		const operands = operandsOf(line);
@@ -157,7 +221,11 @@ export function reveal(
 		const life = fd === null ? undefined : fds.get(fd);
 		const address = (index: number) => operands.shownAddress(index);
 		if (isFork(line.name)) {
-			if (result !== null && result > 0) fdsOf(result);
+			if (result === null || result <= 0) continue;
+			// A pid that was used before is another process.
+			processes.delete(result);
+			forks.set(result, line);
+			fdsOf(result);
 			continue;
 		}
 		switch (line.name) {
@@ -172,22 +240,33 @@ export function reveal(
 			case "accept":
 			case "accept4": {
 				if (result === null || result < 0) break;
-				fds.set(result, newLife(life?.kind ?? "tcp"));
+				const child = newLife(life?.kind ?? "tcp");
+				fds.set(result, child);
 				const peer = address(1);
-				if (peer === null || life === undefined || life === null || life.port === null) break;
+				if (peer !== null) {
+					named.add(peer.port);
+					peers.set(line, peer);
+				}
+				if (!life) break;
+				child.accepted = { call: line, listener: life, peer };
+				accepts.push(child.accepted);
+				break;
+			}
+			case "getpeername": {
+				const peer = address(1);
+				const accepted = life?.accepted ?? null;
+				if (peer === null || accepted === null || accepted.peer !== null || result !== 0) break;
 				named.add(peer.port);
-				const queue = waiting.get(life.port) ?? [];
-				let client = queue.findIndex((candidate) => candidate.port === peer.port);
-				if (client === -1) client = queue.findIndex((candidate) => candidate.port === null);
-				if (client === -1) break;
-				const [accepted] = queue.splice(client, 1);
-				if (accepted.port === null) show(accepted, peer.port, false);
+				accepted.peer = peer;
+				peers.set(accepted.call, peer);
 				break;
 			}
 			case "bind": {
 				const wanted = address(1);
 				if (life === undefined || life === null || wanted === null || result !== 0) break;
 				named.add(wanted.port);
+				life.address = isWildcard(wanted.address) ? null : wanted.address.replace(/^::ffff:/, "");
+				if (life.address !== null) local.add(life.address);
 				// It had no port before: what was chosen earlier is given up.
 				life.choosing = wanted.port === 0 ? [line] : [];
 				life.connecting = false;
@@ -202,11 +281,15 @@ export function reveal(
 				life.choosing = life.connecting || life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = false;
 				life.brokenOff = false;
+				life.listening = true;
+				if (life.port === null) break;
+				listeners.set(life.port, [...(listeners.get(life.port) ?? []).slice(-64), life]);
 				break;
 			case "connect": {
 				if (life === undefined || life === null) break;
 				const peer = address(1);
 				if (peer !== null) named.add(peer.port);
+				life.connect = line;
 				if (life.kind === "udp") {
 					if (peer?.family !== "AF_UNSPEC") {
 						// Even one of another family comes too late to stop it.
@@ -224,6 +307,7 @@ export function reveal(
 				// An error that ends the attempt does so whatever address it was asked with.
 				const errno = line.result?.errno ?? "";
 				if (peer?.family === "AF_UNSPEC" || RELEASES.has(errno)) {
+					if (life.waits !== null && REFUSALS.has(errno)) life.waits.refused = true;
 					// What bind() did not name is given up again; getsockname() goes on showing it.
 					const chose =
 						life.kind === "tcp" && peer !== null && !life.connecting && REFUSALS.has(errno);
@@ -243,15 +327,34 @@ export function reveal(
 				life.connecting = true;
 				life.brokenOff = false;
 				if (slept) break;
-				const queue = waiting.get(peer.port);
-				if (queue === undefined) waiting.set(peer.port, [life]);
-				else queue.push(life);
+				const served = listenersAt(peer);
+				if (served.length === 0) break;
+				life.waits = {
+					life,
+					choosing: life.choosing,
+					connect: line,
+					listeners: new Set(served),
+					refused: false,
+					taken: false,
+				};
+				waiting.push(life.waits);
+				break;
+			}
+			case "getsockopt": {
+				if (!life?.waits || result !== 0) break;
+				const error = operands.flags(1) === SOL_SOCKET && operands.flags(2) === SO_ERROR;
+				if (error && operands.returned(3, 4)?.some((byte) => byte !== 0)) {
+					life.waits.refused = true;
+				}
 				break;
 			}
 			case "getsockname": {
 				const name = address(1);
 				if (!life || name === null || result !== 0 || name.port === 0) break;
 				named.add(name.port);
+				if (!isWildcard(name.address)) local.add(name.address.replace(/^::ffff:/, ""));
+				for (const call of life.choosing) if (!sources.has(call)) sources.set(call, name);
+				if (life.connect !== null && !sources.has(life.connect)) sources.set(life.connect, name);
 				show(life, name.port, true);
 				break;
 			}
@@ -288,7 +391,9 @@ export function reveal(
 				break;
 			case "shutdown":
 				// It may have broken off a connect(), so that the next call chooses again.
-				if (!life || result !== 0 || !life.connecting) break;
+				if (!life || result !== 0) break;
+				life.listening = false;
+				if (!life.connecting) break;
 				life.connecting = false;
 				life.brokenOff = true;
 				break;
@@ -304,6 +409,82 @@ export function reveal(
 				break;
 		}
 	}
+	infer(accepts, waiting, chosen);
 	named.delete(0);
-	return { chosen, named, receivers };
+	return { chosen, named, receivers, peers, sources };
+}
+
+/**
+ * The ports of clients that nothing shows but the address that accept() reports: in the order
+ * of their connects, as far as each port is not another client's own.
+ */
+function infer(
+	accepts: readonly Accepted[],
+	waiting: readonly Waiting[],
+	chosen: Map<CallLine, Revealed>,
+): void {
+	const byListener = new Map<Life, Waiting[]>();
+	for (const client of waiting) {
+		if (client.refused) continue;
+		for (const listener of client.listeners) {
+			const queue = byListener.get(listener);
+			if (queue === undefined) byListener.set(listener, [client]);
+			else queue.push(client);
+		}
+	}
+	const portOf = ({ choosing }: Waiting): number | null => {
+		for (const call of choosing) {
+			const shown = chosen.get(call);
+			if (shown !== undefined) return shown.port;
+		}
+		return null;
+	};
+	const began = new Map<Life, number>();
+	for (const { call, listener, peer } of accepts) {
+		const queue = byListener.get(listener);
+		if (queue === undefined) continue;
+		let at = began.get(listener) ?? 0;
+		while (at < queue.length && queue[at].taken) at++;
+		began.set(listener, at);
+		let found: Waiting | null = null;
+		for (let i = at; i < queue.length && queue[i].connect.line < call.endLine; i++) {
+			const client = queue[i];
+			if (client.taken) continue;
+			const port = portOf(client);
+			if (peer !== null && port !== null && port !== peer.port) continue;
+			if (peer !== null && port === peer.port) {
+				found = client;
+				break;
+			}
+			found ??= client;
+			if (peer === null) break;
+			// Another may still have this very port.
+			if (i - at > 256) break;
+		}
+		if (found === null) continue;
+		found.taken = true;
+		if (peer === null || portOf(found) !== null) continue;
+		for (const choosing of found.choosing) {
+			if (!chosen.has(choosing)) chosen.set(choosing, { port: peer.port, exact: false });
+		}
+	}
+}
+
+/** Lines in the order in which they act: what waits, where it returns. */
+function inOrder(lines: readonly ScriptLine[]): readonly ScriptLine[] {
+	const acts = (line: ScriptLine) =>
+		line.kind === "call" && line.endLine > line.line && systemCall(line.name)?.acts === "returned"
+			? line.endLine
+			: line.line;
+	let sorted = true;
+	for (let i = 1; sorted && i < lines.length; i++) sorted = acts(lines[i - 1]) <= acts(lines[i]);
+	return sorted ? lines : [...lines].sort((a, b) => acts(a) - acts(b));
+}
+
+function isWildcard(address: string): boolean {
+	return address === "0.0.0.0" || address === "::" || address === "::ffff:0.0.0.0";
+}
+
+function isLoopback(address: string): boolean {
+	return address.startsWith("127.") || address === "::1" || isWildcard(address);
 }

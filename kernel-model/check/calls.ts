@@ -1,0 +1,726 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The calls of a recording, made on the model. What a result shows of the program's world,
+ * such as the number of a descriptor or what another host answered, is taken from it; the
+ * rest is the model's own.
+ */
+import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
+import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
+import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
+import {
+	EAGAIN,
+	EBADF,
+	ECONNREFUSED,
+	EFAULT,
+	EINVAL,
+	ERESTARTSYS,
+} from "../../include/uapi/asm-generic/errno.js";
+import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
+import {
+	IPPROTO_DCCP,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
+} from "../../include/uapi/linux/in.js";
+import { CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
+import { NotModelled, sk_net } from "../../net/core/sock.js";
+import { sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
+import { ip_local_deliver_ifindex } from "../../net/ipv4/route.js";
+import { tcp_done } from "../../net/ipv4/tcp.js";
+import { ip6_local_deliver_ifindex } from "../../net/ipv6/route.js";
+import type { Address } from "../machine/address.js";
+import { describeAddress } from "../machine/explain.js";
+import type { Task } from "../machine/task.js";
+import { isReceive, isSend, systemCall } from "../script/calls.js";
+import { errnoOf, type Operands } from "../script/operands.js";
+import { isModelledSysctl, runSetup, SetupError } from "../script/setup.js";
+import { type CallLine, ScriptError, type Value } from "../script/strace.js";
+import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";
+import { Descriptors } from "./descriptors.js";
+import type { World } from "./world.js";
+
+/** What a call came to: a result, and what is compared beside it. */
+export interface Done {
+	result: number;
+	address?: Address | null;
+	/** What getsockopt() gives. */
+	value?: Uint8Array;
+	/** An option value, or another difference from the recording. */
+	difference?: string | null;
+	/** The recording does not show enough to say what the call does: why. */
+	undecided?: string;
+}
+
+/** A call that bears on no port of the model. */
+export const IGNORED = Symbol("ignored");
+export type Handled = Done | typeof IGNORED;
+
+/** Errors of a send that depend on sizes, memory, buffers, filters and signals, not on ports. */
+const UNRELATED = new Set([
+	"EINTR",
+	"EMSGSIZE",
+	"ENOBUFS",
+	"ENOMEM",
+	"EOPNOTSUPP",
+	"EPERM",
+	"ERESTARTSYS",
+]);
+
+/** Options that the model leaves out and that change who gets a port, or a connection. */
+const DOUBTFUL_OPTIONS = new Set([
+	"SO_ATTACH_REUSEPORT_CBPF",
+	"SO_ATTACH_REUSEPORT_EBPF",
+	"SO_INCOMING_CPU",
+	"SO_MARK",
+	"SO_NETNS_COOKIE",
+	"TCP_DEFER_ACCEPT",
+	"TCP_FASTOPEN_CONNECT",
+	"TCP_MD5SIG",
+	"TCP_REPAIR",
+	"TCP_ULP",
+]);
+
+const MSG_FASTOPEN = 0x20000000;
+
+export class Calls {
+	private readonly descriptors: Descriptors;
+
+	constructor(private readonly world: World) {
+		this.descriptors = new Descriptors(world);
+	}
+
+	/** Makes a call. Throws ScriptError and NotModelled. */
+	handle(task: Task, call: CallLine, recorded: number | null): Handled {
+		const { world } = this;
+		const operands = world.operands(call);
+		const checking = recorded !== null;
+		const succeeded = recorded !== null && recorded >= 0;
+		const at = succeeded ? descriptor(recorded) : undefined;
+
+		switch (call.name) {
+			case "socket":
+				return this.socket(task, call, operands, recorded, at);
+			case "fork":
+			case "vfork":
+			case "clone":
+			case "clone3":
+				if (succeeded && recorded > 0) world.fork(call, recorded);
+				return IGNORED;
+			case "execve":
+				if (succeeded) this.execve(task, call, operands);
+				return IGNORED;
+			case "exit":
+			case "exit_group":
+				world.exit(call.pid ?? 0);
+				return IGNORED;
+			case "unshare":
+				if ((operands.flags(0) & CLONE_NEWNET) !== 0 && recorded !== null && recorded >= 0) {
+					task.unshareNet();
+				} else if ((operands.flags(0) & CLONE_NEWNET) !== 0 && recorded === null) {
+					task.unshareNet();
+					return { result: 0 };
+				}
+				return IGNORED;
+			case "setns":
+				return this.setns(task, call, operands, recorded);
+			case "setuid":
+				if (recorded === null) task.setuid(operands.int(0, "a user"));
+				else if (recorded === 0) this.setUser(task, Math.max(operands.int(0, "a user"), 0));
+				return IGNORED;
+			case "setresuid":
+				if (recorded === 0 || recorded === null) {
+					const user = operands.int(1, "a user");
+					if (user >= 0) this.setUser(task, user);
+				}
+				return IGNORED;
+			case "open":
+			case "openat":
+				if (call.result === null) {
+					const index = call.name === "open" ? 0 : 1;
+					if (!isSysctlPath(operands.string(index, SYSCTL_PATH)))
+						throw operands.error(call.args[index]?.value, SYSCTL_PATH);
+				}
+				if (succeeded) this.opened(task, call, operands, at);
+				// A script without results: the files are there.
+				if (!checking) return { result: this.opened(task, call, operands) };
+				return IGNORED;
+			default:
+				break;
+		}
+
+		const fd = operands.int(0, "a file descriptor");
+		const own = world.own !== null;
+		if (call.name === "write") {
+			const path = world.files.get(`${task.pid} ${fd}`)?.path;
+			if (path?.startsWith("/proc/sys/net/")) {
+				return this.writeSysctl(task, operands, path, recorded);
+			}
+		}
+		let sock = task.socketOf(fd);
+		if (checking && !own && sock !== recorded) {
+			const unknown = this.descriptors.look(task, fd, call, recorded);
+			if (typeof unknown === "string") return { result: recorded, undecided: unknown };
+			if (unknown) sock = task.socketOf(fd);
+		}
+		if (call.name === "close") return this.close(task, fd, sock, call, recorded);
+		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
+			if (sock < 0 && succeeded) task.openOther(at);
+			if (sock < 0 && checking) return IGNORED;
+			if (call.name === "dup") return { result: task.dup(fd, at) };
+			const newfd = operands.int(1, "a file descriptor");
+			// Of an open descriptor that is the limit of descriptors, which no recording shows.
+			if (recorded === -EBADF && newfd >= 0 && !own) return IGNORED;
+			if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
+			return { result: task.dup3(fd, newfd, operands.flags(2)) };
+		}
+		if (call.name === "fcntl") return this.descriptors.fcntl(task, fd, call, recorded);
+		// Not a socket of the model: a file, or a socket of another kind.
+		const file = checking && (!own || systemCall(call.name)?.onlySockets !== true);
+		if (sock < 0 && checking && !own) this.descriptors.passed(task, call, recorded);
+		if (sock < 0 && file && recorded !== sock) return IGNORED;
+		if (sock < 0) return { result: sock };
+		if (checking && !own) this.descriptors.passed(task, call, recorded);
+		return this.handleSocket(task, fd, sock, call, operands, recorded);
+	}
+
+	private socket(
+		task: Task,
+		call: CallLine,
+		operands: Operands,
+		recorded: number | null,
+		at: number | undefined,
+	): Handled {
+		const family = this.knownName(operands, call, 0, "an address family");
+		const type = this.knownName(operands, call, 1, "a socket type");
+		const protocol =
+			call.args[2] === undefined ? 0 : this.knownName(operands, call, 2, "a protocol");
+		if (family === null || type === null || protocol === null) {
+			if (at !== undefined) task.openOther(at);
+			return IGNORED;
+		}
+		try {
+			const result = task.socket(family, type, protocol, at);
+			if (result >= 0) {
+				const sk = this.world.kernel.socket.sk[task.socketOf(result)];
+				this.world.isNew(sk);
+			}
+			const error = call.result?.errno ?? "";
+			const lacking = NO_PROTOCOL.has(error) && isOptional(family, type, protocol);
+			if (!lacking || result === recorded || this.world.own !== null) return { result };
+			if (result >= 0) task.close(result);
+			return IGNORED;
+		} catch (error) {
+			if (error instanceof NotModelled && at !== undefined) task.openOther(at);
+			throw error;
+		}
+	}
+
+	private setUser(task: Task, user: number): void {
+		task.uid = user;
+		this.world.privileged = true;
+	}
+
+	/** Into the namespace that a descriptor names: of a process, or one that a file keeps. */
+	private setns(task: Task, call: CallLine, operands: Operands, recorded: number | null): Handled {
+		const fd = operands.int(0, "a file descriptor");
+		const flags = operands.flags(1);
+		if (flags !== 0 && (flags & CLONE_NEWNET) === 0) return IGNORED;
+		if (recorded !== null && recorded < 0) return IGNORED;
+		const { world } = this;
+		const key = `${task.pid} ${fd}`;
+		const file = world.files.get(key);
+		const process = world.tasks.get(world.pidfds.get(key) ?? -1);
+		const known = file?.net ?? process?.net ?? null;
+		if (known !== null) {
+			task.net = known;
+			return recorded === null ? { result: 0 } : IGNORED;
+		}
+		if (recorded === null) {
+			if (flags === 0) return IGNORED;
+			throw operands.error(call.args[0]?.value, "a descriptor of a network namespace");
+		}
+		// Flags 0: of any kind. Only one of a network namespace matters.
+		if (flags === 0 && file === undefined) return IGNORED;
+		task.net = world.kernel.createNet();
+		world.netDoubts.set(task.net.net.id, `line ${call.line} enters a namespace that is not known`);
+		return IGNORED;
+	}
+
+	private close(
+		task: Task,
+		fd: number,
+		sock: number,
+		call: CallLine,
+		recorded: number | null,
+	): Handled {
+		const { world } = this;
+		world.files.delete(`${task.pid} ${fd}`);
+		world.pidfds.delete(`${task.pid} ${fd}`);
+		if (sock < 0 && recorded !== null) {
+			task.close(fd);
+			return IGNORED;
+		}
+		if (recorded !== null) {
+			const copy = world.facts.duplicated.get(call.line);
+			if (copy !== undefined) task.dup(fd, copy);
+			this.descriptors.closing(task, fd, call.line);
+			world.drain(call.pid ?? 0, task, fd, call.line);
+		}
+		return { result: task.close(fd) };
+	}
+
+	private handleSocket(
+		task: Task,
+		fd: number,
+		sock: number,
+		call: CallLine,
+		operands: Operands,
+		recorded: number | null,
+	): Handled {
+		const { world } = this;
+		const { kernel } = world;
+		const checking = recorded !== null;
+		const flagged = (kernel.socket.flags[sock] & O_NONBLOCK) !== 0;
+		const sk = kernel.socket.sk[sock];
+		if (tellsRefusal(call, operands)) this.refused(sk);
+		if (checking && world.own === null) this.takeErrors(sk, call, operands);
+		switch (call.name) {
+			case "bind": {
+				const length = operands.length(2, "an address length");
+				const address = operands.sockaddr(1, length);
+				if (address === null) return { result: badPointer(length) };
+				return { result: task.bind(fd, address.address ?? OTHER_FAMILY, length) };
+			}
+			case "listen":
+				return { result: task.listen(fd, operands.int(1, "a backlog")) };
+			case "connect": {
+				const length = operands.length(2, "an address length");
+				const pointed = operands.sockaddr(1, length);
+				if (pointed === null) return { result: badPointer(length) };
+				return this.connect(task, fd, call, pointed.address ?? OTHER_FAMILY, length, recorded);
+			}
+			case "accept":
+			case "accept4":
+				return this.accept(task, fd, sock, call, operands, recorded, flagged);
+			case "getsockname":
+			case "getpeername": {
+				const name = call.name === "getsockname" ? task.getsockname(fd) : task.getpeername(fd);
+				if (typeof name === "number") return { result: name };
+				return { result: 0, address: name, difference: addressDiffers(operands, name) };
+			}
+			case "setsockopt": {
+				const length = operands.int(4, "an option length");
+				const level = this.knownName(operands, call, 1, "an option level");
+				const optname = this.knownName(operands, call, 2, "an option");
+				const value = level === null || optname === null ? undefined : operands;
+				if (level === null || optname === null || value === undefined) {
+					return this.passedOption(sk, call);
+				}
+				const copied = Math.min(Math.max(length, 0), 1024);
+				try {
+					const optval = operands.optval(3, copied);
+					return { result: task.setsockopt(fd, level, optname, optval, length) };
+				} catch (error) {
+					const passed = error instanceof NotModelled || error instanceof ScriptError;
+					if (!passed || (!checking && error instanceof ScriptError)) throw error;
+					this.passedOption(sk, call);
+					throw error;
+				}
+			}
+			case "getsockopt": {
+				const level = this.knownName(operands, call, 1, "an option level");
+				const optname = this.knownName(operands, call, 2, "an option");
+				if (level === null || optname === null) return IGNORED;
+				// A script may leave buffer and length out: then there is room for every option.
+				const given = call.args[4] !== undefined;
+				const length = given ? operands.length(4, "an option length") : 16;
+				const value = task.getsockopt(fd, level, optname, length);
+				if (typeof value === "number") return { result: value };
+				const shown = checking ? operands.returned(3, value.length) : null;
+				const same = shown === null || shown.every((byte, i) => byte === value[i]);
+				const difference = same ? null : `the model's value is [${hex(value)}]`;
+				return { result: 0, value, difference };
+			}
+			case "shutdown":
+				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
+			default:
+				if (isSend(call.name)) return this.send(task, fd, sock, call, operands, recorded);
+				if (isReceive(call.name) && recorded !== null) task.recv(fd, bytes(recorded), true);
+				return IGNORED;
+		}
+	}
+
+	private connect(
+		task: Task,
+		fd: number,
+		call: CallLine,
+		address: Address,
+		length: number,
+		recorded: number | null,
+	): Handled {
+		const checking = recorded !== null;
+		const error = call.result?.errno ?? null;
+		const flags = this.world.kernel.socket.flags[task.socketOf(fd)];
+		const flagged = (flags & O_NONBLOCK) !== 0;
+		// fcntl() may not be in the recording: how the call ended says whether it could sleep.
+		const nonblock = checking
+			? error === "EINPROGRESS" || error === "EALREADY" || (flagged && recorded !== 0)
+			: flagged;
+		let result = task.connect(fd, address, length, nonblock);
+		if (result === -ERESTARTSYS && !checking) result = task.connectAndWait(fd, address);
+		if (result === -ERESTARTSYS && checking) {
+			this.onWait(call.endTime ?? null);
+			result = task.connectSleeping(fd);
+		}
+		return { result };
+	}
+
+	/** Lets the clock run to a recorded moment; set by the player. */
+	onWait: (time: number | null) => void = () => {};
+
+	/** An option that the model leaves out: if it matters, so do its effects. */
+	private passedOption(sk: number, call: CallLine): typeof IGNORED {
+		const value = call.args[2]?.value;
+		const name = value?.kind === "flags" ? value.names.join("|") : "";
+		if (call.result?.value === 0 && DOUBTFUL_OPTIONS.has(name)) {
+			this.world.doubts.set(sk, `line ${call.line} sets ${name}, which is not modelled`);
+		}
+		return IGNORED;
+	}
+
+	/** The number of a name that a recording may have and that bears on no port: then null. */
+	private knownName(operands: Operands, call: CallLine, index: number, what: string) {
+		try {
+			return operands.int(index, what);
+		} catch (error) {
+			if (!(error instanceof ScriptError) || call.result === null) throw error;
+			return null;
+		}
+	}
+
+	private accept(
+		task: Task,
+		fd: number,
+		sock: number,
+		call: CallLine,
+		operands: Operands,
+		recorded: number | null,
+		flagged: boolean,
+	): Handled {
+		const { world } = this;
+		const { kernel } = world;
+		const listener = world.subflow(kernel.socket.sk[sock]);
+		const flags = call.name === "accept4" ? operands.flags(3) : 0;
+		const shown = operands.shownAddress(1);
+		const told = shown ?? (recorded === null ? null : (world.evidence.peers.get(call) ?? null));
+		const accepted = recorded !== null && recorded >= 0;
+		// Without an address the oldest of the group will do, if this one's own queue is empty.
+		const empty = kernel.sock.rskq_accept_head[listener] === 0;
+		if (accepted && (told !== null || empty)) world.queues.adopt(listener, told);
+		if (recorded === -EAGAIN) world.queues.disown(listener);
+		const peer: Partial<Address> = {};
+		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
+		const at = accepted ? descriptor(recorded) : undefined;
+		const result = task.accept4(fd, flags, peer, nonblock, at);
+		if (result >= 0) world.isNew(kernel.socket.sk[task.socketOf(result)]);
+		const { family, address, port } = peer;
+		if (family === undefined || address === undefined || port === undefined) return { result };
+		const full: Address = { ...peer, family, address, port };
+		const difference =
+			told === null || sameAddress(told, full)
+				? null
+				: `the model accepts ${describeAddress(full)}`;
+		return { result, address: full, difference };
+	}
+
+	/**
+	 * A call tells that a datagram was refused. A host elsewhere may always do that, and no
+	 * recording shows when; on this host the model knows.
+	 */
+	private refused(sk: number): void {
+		const S = this.world.kernel.sock;
+		if (!isUdp(S.sk_protocol[sk]) || S.skc_state[sk] !== TCP_ESTABLISHED) return;
+		if (this.localDevice(sk) === 0) S.sk_err[sk] = ECONNREFUSED;
+	}
+
+	/** The device on which a sock's destination is received, 0 if another host has it. */
+	private localDevice(sk: number): number {
+		const k = this.world.kernel;
+		const S = k.sock;
+		const net = sk_net(k, sk);
+		const oif = S.skc_bound_dev_if[sk];
+		return sk_over_ipv6(S, sk)
+			? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, sk * 4, oif)
+			: ip_local_deliver_ifindex(net, S.skc_daddr[sk], oif);
+	}
+
+	/**
+	 * What a call tells of a connection's error: another host's answer comes when it comes, and
+	 * where the recording does not show read() and its like, one of them may have taken it.
+	 */
+	private takeErrors(sock_sk: number, call: CallLine, operands: Operands): void {
+		const k = this.world.kernel;
+		const S = k.sock;
+		const sk = this.world.subflow(sock_sk);
+		const protocol = S.sk_protocol[sk];
+		if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_MPTCP) return;
+		const asks = call.name === "getsockopt" && operands.flags(2) === SO_ERROR;
+		if (asks && operands.flags(1) !== SOL_SOCKET) return;
+		const transfers = call.name === "connect" || isSend(call.name) || isReceive(call.name);
+		if (!asks && !transfers) return;
+		const told = asks ? errorIn(operands) : (errnoOf(call.result?.errno ?? "") ?? 0);
+		if (S.skc_state[sk] === TCP_SYN_SENT && ANSWERS.has(told) && this.localDevice(sk) === 0) {
+			S.sk_err[sk] = told;
+			tcp_done(k, sk);
+			return;
+		}
+		const pending = S.sk_err[sk];
+		if (pending === 0 || this.world.showsReads) return;
+		const differs = asks ? told !== pending : call.name === "connect" && told !== pending;
+		if (differs && S.skc_state[sk] === TCP_CLOSE) S.sk_err[sk] = 0;
+	}
+
+	/**
+	 * A call that sends. Of a TCP connection, data is passed over but for what it does to it: a
+	 * RST, an error that is taken. A datagram may choose the port, and tells of errors.
+	 */
+	private send(
+		task: Task,
+		fd: number,
+		sock: number,
+		call: CallLine,
+		operands: Operands,
+		recorded: number | null,
+	): Handled {
+		const { kernel, own } = this.world;
+		const S = kernel.sock;
+		const sk = kernel.socket.sk[sock];
+		const protocol = S.sk_protocol[sk];
+		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
+			if (call.name === "sendto" && (operands.flags(3) & MSG_FASTOPEN) !== 0) {
+				return this.sendFastOpen(task, fd, call, operands, recorded);
+			}
+			if (recorded !== null) task.sendto(fd, bytes(recorded), null, 0, true);
+			return IGNORED;
+		}
+		const sent = operands.messages();
+		if (sent === null) return IGNORED;
+		const several = call.name === "sendmmsg";
+		const unbound = S.skc_num[sk] === 0;
+		let result = 0;
+		for (const { to, badPointer, addrlen, size } of sent.messages) {
+			const wrong = badPointer ? badPointer_sendto(addrlen) : 0;
+			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
+			const told = several ? size : (size ?? recorded);
+			const err = wrong !== 0 ? wrong : task.sendto(fd, bytes(told ?? 0), address, addrlen);
+			if (err < 0) {
+				if (result === 0) result = err;
+				break;
+			}
+			result = several ? result + 1 : err;
+		}
+		if (recorded === null || result === recorded || own !== null) return { result };
+		const error = call.result?.errno ?? "";
+		const unrelated =
+			UNRELATED.has(error) ||
+			(error === "EAGAIN" && !unbound) ||
+			(several && recorded > 0) ||
+			sent.messages.some(({ control }) => control) ||
+			!sent.whole;
+		return unrelated || !(isUdp(protocol) || unbound) ? IGNORED : { result };
+	}
+
+	/** net/ipv4/tcp.c: tcp_sendmsg_fastopen. It connects, and data goes along with the SYN. */
+	private sendFastOpen(
+		task: Task,
+		fd: number,
+		call: CallLine,
+		operands: Operands,
+		recorded: number | null,
+	): Handled {
+		const [message] = operands.messages()?.messages ?? [];
+		if (message?.to == null) return IGNORED;
+		const size = message.size ?? 0;
+		const { address } = message.to;
+		const flags = this.world.kernel.socket.flags[task.socketOf(fd)];
+		const nonblock = (flags & O_NONBLOCK) !== 0 || call.result?.errno === "EINPROGRESS";
+		let result = task.connect(fd, address ?? OTHER_FAMILY, message.addrlen, nonblock);
+		if (result === -ERESTARTSYS && recorded !== null) {
+			this.onWait(call.endTime ?? null);
+			result = task.connectSleeping(fd);
+		}
+		if (result === 0) result = task.sendto(fd, size, null, 0, true);
+		return { result };
+	}
+
+	private opened(task: Task, call: CallLine, operands: Operands, at?: number): number {
+		const { world } = this;
+		const index = call.name === "open" ? 0 : 1;
+		const value = call.args[index]?.value;
+		const fd = task.openOther(at);
+		const key = `${task.pid} ${fd}`;
+		world.files.delete(key);
+		if (value?.kind !== "string" || (value.truncated && call.result !== null)) return fd;
+		const path = operands.string(index, "a path");
+		if (isSysctlPath(path)) world.files.set(key, { path, net: null });
+		const of = /^\/proc\/(self|thread-self|[0-9]+)(\/task\/[0-9]+)?\/ns\/net$/.exec(path)?.[1];
+		if (of !== undefined) {
+			const pid = /^[0-9]/.test(of) ? Number(of) : (call.pid ?? 0);
+			const net = (pid === call.pid ? task : world.tasks.get(pid))?.net ?? null;
+			world.files.set(key, { path, net });
+		} else if (/^(\/var)?\/run\/netns\//.test(path)) {
+			const name = path.replace(/^\/var/, "");
+			const known = world.namedNets.get(name);
+			const net = known ?? world.kernel.createNet();
+			if (known === undefined) {
+				world.namedNets.set(name, net);
+				world.netDoubts.set(net.net.id, `${path} is a namespace from before the recording`);
+			}
+			world.files.set(key, { path, net });
+		}
+		return fd;
+	}
+
+	private writeSysctl(
+		task: Task,
+		operands: Operands,
+		path: string,
+		recorded: number | null,
+	): Handled {
+		const name = path.slice("/proc/sys/".length).replaceAll("/", ".");
+		if (!isModelledSysctl(name)) return IGNORED;
+		const text = operands.string(1, "the text that is written");
+		if (recorded !== null && recorded < 0) return IGNORED;
+		const err = task.net.setSysctl(name, text);
+		if (err >= 0) this.world.privileged = true;
+		return { result: err < 0 ? err : (recorded ?? text.length) };
+	}
+
+	private execve(task: Task, call: CallLine, operands: Operands): void {
+		task.execve();
+		const argv = operands.strings(1);
+		const program = argv?.[0]?.replace(/^.*\//, "");
+		if (argv === null || program !== "ip") return; // sysctl writes its files, which is recorded
+		const exit = this.world.exits.get(call.pid ?? 0);
+		if (exit !== undefined && exit.status !== 0) return;
+		const words = argv.slice(1).filter((word) => !word.startsWith("-"));
+		const object = words[0] ?? "";
+		const changes = ["add", "del", "delete", "set", "replace", "a", "d", "s", "flush", "change"];
+		if (!changes.includes(words[1] ?? "")) return;
+		if (!["link", "l", "addr", "address", "a", "route", "r"].includes(object)) return;
+		this.world.privileged = true;
+		try {
+			runSetup(this.world.kernel, task.net, argv);
+		} catch (error) {
+			if (!(error instanceof SetupError)) throw error;
+			const { id } = task.net.net;
+			this.world.netDoubts.set(id, `line ${call.line} runs \`${argv.join(" ")}\`, not understood`);
+		}
+	}
+}
+
+/** The error that SO_ERROR gave, 0 if none. */
+function errorIn(operands: Operands): number {
+	const bytes = operands.returned(3, 4);
+	return bytes === null || bytes.length < 4
+		? 0
+		: new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
+}
+
+/** Errors that hosts, routers and time outside give to a connection that is being made. */
+const ANSWERS = new Set(
+	[
+		"ECONNREFUSED",
+		"ECONNRESET",
+		"EHOSTDOWN",
+		"EHOSTUNREACH",
+		"ENETUNREACH",
+		"ENOPROTOOPT",
+		"EPROTO",
+		"ETIMEDOUT",
+	].map((name) => errnoOf(name) ?? 0),
+);
+
+function hex(bytes: Uint8Array): string {
+	return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+}
+
+/** Whether two addresses are one; a scope that strace does not print may be any. */
+export function sameAddress(told: Address, name: Address): boolean {
+	return (
+		told.family === name.family &&
+		told.address === name.address &&
+		told.port === name.port &&
+		(told.scope_id === undefined || told.scope_id === (name.scope_id ?? 0))
+	);
+}
+
+function addressDiffers(operands: Operands, name: Address): string | null {
+	const told = operands.shownAddress(1);
+	if (told === null || sameAddress(told, name)) return null;
+	return `the model's address is ${describeAddress(name)}`;
+}
+
+/** An address of a family that no internet socket takes. */
+const OTHER_FAMILY: Address = { family: "AF_OTHER", address: "0.0.0.0", port: 0 };
+
+export function isUdp(protocol: number): boolean {
+	return protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE;
+}
+
+/** Whether a send, a receive or SO_ERROR gives ECONNREFUSED. */
+function tellsRefusal(call: CallLine, operands: Operands): boolean {
+	if (call.name === "getsockopt") {
+		const pending = operands.flags(1) === SOL_SOCKET && operands.flags(2) === SO_ERROR;
+		return pending && call.result?.value === 0 && operands.returned(3, 4)?.[0] === ECONNREFUSED;
+	}
+	return (isSend(call.name) || isReceive(call.name)) && call.result?.errno === "ECONNREFUSED";
+}
+
+/** Errors of socket() where the recorded kernel has no such protocol. */
+const NO_PROTOCOL = new Set(["EAFNOSUPPORT", "ENOPROTOOPT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT"]);
+
+/** Whether a kernel may be built, or set, to do without. */
+function isOptional(family: number, type: number, protocol: number): boolean {
+	const kind = type & SOCK_TYPE_MASK;
+	const module = kind === SOCK_SEQPACKET || kind === SOCK_DCCP || OPTIONAL.has(protocol);
+	return family === AF_INET6 || module;
+}
+const OPTIONAL = new Set([IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_UDPLITE]);
+
+/** bind() or connect() with a pointer to nothing: net/socket.c: move_addr_to_kernel. */
+function badPointer(length: number): number {
+	return length < 0 || length > SIZEOF_SOCKADDR_STORAGE || length < SIZEOF_SA_FAMILY
+		? -EINVAL
+		: -EFAULT;
+}
+
+/** The same of a send, which looks at a short address only later: then 0. */
+function badPointer_sendto(length: number): number {
+	if (length < 0 || length > SIZEOF_SOCKADDR_STORAGE) return -EINVAL;
+	return length < SIZEOF_SA_FAMILY ? 0 : -EFAULT;
+}
+
+/** Whether a call passes a pointer that strace could not follow: it printed the number, or NULL. */
+export function passesBarePointer(call: CallLine): boolean {
+	const bare = (value: Value): boolean =>
+		value.kind === "null" || (value.kind === "int" && (value.value >= 4096 || value.value < 0));
+	return call.args.some(({ value }, index) => {
+		if (index === 0) return false;
+		if (value.kind === "int" && value.value === 1 && index !== call.args.length - 1) return true;
+		if (value.kind === "int" && value.value === 1 && /^get|^accept/.test(call.name)) return true;
+		return bare(value);
+	});
+}
+
+/** A recorded result as a descriptor, if it can be one. */
+function descriptor(result: number): number | undefined {
+	return result <= 0x7fffffff ? result : undefined;
+}
+
+/** A number of bytes that a call can have. */
+function bytes(size: number): number {
+	return Math.min(Math.max(size, 0), Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Descriptors that come from elsewhere: duplicated by fcntl(), passed over UNIX sockets,
+ * fetched from another process, inherited from before the recording. One that appears is
+ * taken for what its later calls show of it.
+ */
+import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
+import { TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { EBADF } from "../../include/uapi/asm-generic/errno.js";
+import { SO_PROTOCOL, SO_TYPE, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
+import type { Address } from "../machine/address.js";
+import type { Task } from "../machine/task.js";
+import { systemCall } from "../script/calls.js";
+import { argFd } from "../script/operands.js";
+import { type CallLine, ScriptError, type Value } from "../script/strace.js";
+import { type Handled, IGNORED, sameAddress } from "./calls.js";
+import type { World } from "./world.js";
+
+/** Lines in which later calls on a descriptor are looked for. */
+const AHEAD = 2000;
+const CLOSINGS = 32;
+
+/** What later calls show of a descriptor. */
+interface Shown {
+	name: Address | null;
+	/** It is a socket of another family, or no socket. */
+	other: boolean;
+	type: number | null;
+	protocol: number | null;
+	listens: boolean;
+	accepts: boolean;
+	binds: boolean;
+}
+
+export class Descriptors {
+	/** The last closes of sockets: what an unseen call may have duplicated before. */
+	private readonly closings: { line: number; pid: number; name: Address | null }[] = [];
+
+	constructor(private readonly world: World) {}
+
+	/**
+	 * A call on a descriptor that is not known here. True if it was taken for a known file, a
+	 * reason if nothing can be said of it, else false.
+	 */
+	look(task: Task, fd: number, call: CallLine, recorded: number): boolean | string {
+		if (task.socketOf(fd) !== -EBADF || recorded === -EBADF) return false;
+		if (systemCall(call.name)?.onlySockets !== true) return false;
+		const shown = this.shown(call, fd);
+		if (shown.other) {
+			task.openOther(fd);
+			return false;
+		}
+		const file = this.candidate(task, shown);
+		if (file !== 0) {
+			task.installFile(file, fd);
+			return true;
+		}
+		return this.unknown(task, fd, call, shown);
+	}
+
+	/** What the calls on a descriptor show, from one on until it is closed. */
+	private shown(from: CallLine, fd: number): Shown {
+		const shown: Shown = {
+			name: null,
+			other: false,
+			type: null,
+			protocol: null,
+			listens: false,
+			accepts: false,
+			binds: false,
+		};
+		const { lines } = this.world.script;
+		let at = indexOf(lines, from.line);
+		for (const end = Math.min(lines.length, at + AHEAD); at < end; at++) {
+			const line = lines[at];
+			if (line.kind !== "call" || line.pid !== from.pid || argFd(line.args) !== fd) continue;
+			if (line.name === "close") break;
+			const failed = line.result?.errno ?? null;
+			if (failed === "ENOTSOCK") shown.other = true;
+			if (line.name === "accept" || line.name === "accept4") shown.accepts = true;
+			if (failed !== null) continue;
+			if (line.name === "listen") shown.listens = true;
+			if (line.name === "bind" || line.name === "connect") shown.binds = true;
+			this.look_at(line, shown);
+			if (shown.name !== null || shown.other) break;
+		}
+		return shown;
+	}
+
+	private look_at(line: CallLine, shown: Shown): void {
+		const operands = this.world.operands(line);
+		try {
+			if (["getsockname", "bind", "connect", "getpeername"].includes(line.name)) {
+				const told = line.args[1]?.value;
+				const family = told?.kind === "struct" ? told.fields[0]?.value : undefined;
+				const names = family?.kind === "flags" ? family.names : [];
+				if (names.length > 0 && !names.some((name) => /^AF_(INET6?|UNSPEC)$/.test(name))) {
+					shown.other = true;
+				}
+			}
+			if (line.name === "getsockname" && !shown.binds) {
+				shown.name = operands.shownAddress(1);
+			}
+			if (line.name === "getsockopt" && operands.flags(1) === SOL_SOCKET) {
+				const value = operands.returned(3, 4)?.[0] ?? null;
+				if (operands.flags(2) === SO_TYPE) shown.type = value;
+				if (operands.flags(2) === SO_PROTOCOL) shown.protocol = value;
+			}
+		} catch (error) {
+			if (!(error instanceof ScriptError)) throw error;
+		}
+	}
+
+	/** The open file that fits what is shown: of the process itself, or of another; 0 if none. */
+	private candidate(task: Task, shown: Shown): number {
+		const others = [...this.world.kernel.tasks].filter((other) => other !== task);
+		for (const holder of [task, ...others.reverse()]) {
+			let found = 0;
+			for (const fd of holder.socketDescriptors()) {
+				const sock = holder.socketOf(fd);
+				if (!this.fits(holder, fd, sock, shown)) continue;
+				found = holder.fileOf(fd);
+			}
+			// Where nothing is shown, only a process's own sockets are likely.
+			if (found !== 0 && (holder === task || shown.name !== null)) return found;
+		}
+		return 0;
+	}
+
+	private fits(task: Task, fd: number, sock: number, shown: Shown): boolean {
+		const { sock: S, socket } = this.world.kernel;
+		const sk = this.world.subflow(socket.sk[sock]);
+		if (shown.type !== null && S.sk_type[sk] !== shown.type) return false;
+		if (shown.protocol !== null && S.sk_protocol[sk] !== shown.protocol) return false;
+		const listening = S.skc_state[sk] === TCP_LISTEN;
+		if (shown.accepts && !shown.listens && !listening) return false;
+		if (shown.name === null) return shown.accepts;
+		const name = task.getsockname(fd);
+		return typeof name !== "number" && sameAddress(shown.name, name);
+	}
+
+	/** A socket from before the recording, or from a call that it does not show. */
+	private unknown(task: Task, fd: number, call: CallLine, shown: Shown): boolean | string {
+		const reason = `descriptor ${fd} is not of this recording`;
+		const family = shown.name?.family === "AF_INET6" ? AF_INET6 : AF_INET;
+		if (shown.name !== null && !shown.name.family.startsWith("AF_INET")) return reason;
+		const { world } = this;
+		const protocol = shown.protocol ?? 0;
+		try {
+			if (task.socket(family, shown.type ?? 1, protocol, fd) < 0) return reason;
+		} catch {
+			task.openOther(fd);
+			return reason;
+		}
+		const sk = world.kernel.socket.sk[task.socketOf(fd)];
+		world.doubts.set(sk, reason);
+		if (shown.name !== null && shown.name.port !== 0) {
+			const observer = world.kernel.observer;
+			world.kernel.observer = null;
+			const uid = task.uid;
+			task.uid = 0;
+			task.bind(fd, shown.name);
+			task.uid = uid;
+			if (shown.accepts || shown.listens) task.listen(fd, 4096);
+			world.kernel.observer = observer;
+		}
+		return call.name === "listen" || call.name === "bind" ? true : reason;
+	}
+
+	/** Before a socket's descriptor is closed. */
+	closing(task: Task, fd: number, line: number): void {
+		const name = task.getsockname(fd);
+		this.closings.push({ line, pid: task.pid, name: typeof name === "number" ? null : name });
+		if (this.closings.length > CLOSINGS) this.closings.shift();
+	}
+
+	/** fcntl(): it may duplicate a descriptor, or set O_NONBLOCK. */
+	fcntl(task: Task, fd: number, call: CallLine, recorded: number | null): Handled {
+		const command = call.args[1]?.value;
+		const name = command?.kind === "flags" ? command.names[0] : "";
+		if (name === "F_DUPFD" || name === "F_DUPFD_CLOEXEC") {
+			if (recorded === null || recorded < 0) return IGNORED;
+			const file = task.fileOf(fd);
+			if (file === 0 || task.socketOf(fd) < 0) task.openOther(recorded);
+			else task.installFile(file, recorded, name === "F_DUPFD_CLOEXEC");
+		} else if (name === "F_SETFL" && recorded === 0) {
+			const flags = call.args[2]?.value;
+			const nonblock = flags?.kind === "flags" && flags.names.includes("O_NONBLOCK");
+			task.setNonblock(fd, nonblock);
+		}
+		return IGNORED;
+	}
+
+	/** sendmsg() and recvmsg(): descriptors that are passed along. */
+	passed(task: Task, call: CallLine, recorded: number): void {
+		const sends = call.name === "sendmsg" || call.name === "sendmmsg";
+		const receives = call.name === "recvmsg" || call.name === "recvmmsg";
+		if ((!sends && !receives) || recorded < 0) return;
+		const { inFlight } = this.world;
+		for (const fds of rightsIn(call)) {
+			if (sends) {
+				const files = fds.map((fd) => task.fileOf(fd));
+				for (const file of files) if (file !== 0) task.holdFile(file);
+				inFlight.push({ pid: task.pid, files });
+				continue;
+			}
+			const from = inFlight.findIndex(({ files }) => files.length === fds.length);
+			if (from === -1) continue;
+			const [{ files }] = inFlight.splice(from, 1);
+			for (const [i, fd] of fds.entries()) {
+				if (files[i] === 0) {
+					task.openOther(fd);
+					continue;
+				}
+				task.installFile(files[i], fd);
+				task.dropFile(files[i]);
+			}
+		}
+	}
+}
+
+/** The arrays of descriptors in a call's control messages. */
+function rightsIn(call: CallLine): number[][] {
+	const found: number[][] = [];
+	const walk = (value: Value) => {
+		if (value.kind === "array") for (const item of value.items) walk(item);
+		if (value.kind !== "struct") return;
+		const type = value.fields.find(({ name }) => name === "cmsg_type")?.value;
+		const data = value.fields.find(({ name }) => name === "cmsg_data")?.value;
+		if (type?.kind === "flags" && type.names.includes("SCM_RIGHTS") && data?.kind === "array") {
+			found.push(data.items.flatMap((item) => (item.kind === "int" ? [item.value] : [])));
+		}
+		for (const { value: inner } of value.fields) walk(inner);
+	};
+	for (const { value } of call.args) walk(value);
+	return found;
+}
+
+/** The index of a line, by its number. */
+function indexOf(lines: readonly { line: number }[], line: number): number {
+	let low = 0;
+	let high = lines.length;
+	while (low < high) {
+		const middle = (low + high) >> 1;
+		if (lines[middle].line < line) low = middle + 1;
+		else high = middle;
+	}
+	return low;
+}

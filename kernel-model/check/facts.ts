@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What the search has decided of things that a recording does not show, by the line of the
+ * call that each is about. A fact is taken up where its line is played again.
+ */
+export class Facts {
+	/** The port that a call chose, as a later line demands it. */
+	readonly ports = new Map<number, number>();
+	/** Ports that it did not choose. */
+	readonly avoided = new Map<number, ReadonlySet<number>>();
+	/** Calls of which an inferred port does not count. */
+	readonly forgotten = new Set<number>();
+	/** Which answers of Kernel.ask_secret() are true, counted from 0. */
+	readonly secrets: number[];
+	/** Closes before which data was not read. */
+	readonly unread = new Set<number>();
+	/** Closes before which a descriptor was duplicated, by a call that is not recorded. */
+	readonly duplicated = new Map<number, number>();
+	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
+	readonly late: { from: number; to: number; ms: number }[] = [];
+
+	constructor(secrets: readonly number[] = []) {
+		this.secrets = [...secrets];
+	}
+}
+
+/** A way out of a contradiction: another decision, and the line from which it counts. */
+export interface Remedy {
+	what: string;
+	line: number;
+	apply(): void;
+	undo(): void;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The host of a recording, learnt from what succeeded there: an address that bind() took is
+ * an address of the host, a destination that answered is behind a route, a port below 1024
+ * that was refused says that the user is not root. Nothing is learnt of a namespace that the
+ * recorded program made for itself: there everything is known.
+ */
+import {
+	EACCES,
+	EADDRNOTAVAIL,
+	ENETUNREACH,
+	ENODEV,
+	EPERM,
+} from "../../include/uapi/asm-generic/errno.js";
+import { SO_BINDTODEVICE, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
+import { type Address, parseIpv4, parseIpv6 } from "../machine/address.js";
+import type { Task } from "../machine/task.js";
+import { type CallLine, decodeString } from "../script/strace.js";
+import type { World } from "./world.js";
+
+/** Answers of connect() that only a route brings. */
+const ROUTED = new Set([
+	"EINPROGRESS",
+	"ECONNREFUSED",
+	"ETIMEDOUT",
+	"EHOSTUNREACH",
+	"ECONNRESET",
+	"EINTR",
+	"ERESTARTSYS",
+]);
+
+export class Host {
+	constructor(private readonly world: World) {}
+
+	/**
+	 * The model's result cannot be the recorded one: what of the host would make it so. Learns
+	 * it and says so; null if there is nothing to learn. The failed call has changed nothing.
+	 */
+	learn(task: Task, call: CallLine, result: number, recorded: number | null): string | null {
+		const { world } = this;
+		const error = call.result?.errno ?? null;
+		if (recorded === -EACCES && result >= 0) return this.learnUser(task, call);
+		if (world.alone && !world.netDoubts.has(task.net.net.id)) return null;
+		const operands = world.operands(call);
+		const succeeded = recorded !== null && recorded >= 0;
+		if (
+			call.name === "bind" &&
+			result === -EADDRNOTAVAIL &&
+			(succeeded || error === "EADDRINUSE")
+		) {
+			const wanted = operands.shownAddress(1);
+			return wanted === null ? null : this.learnAddress(task, wanted);
+		}
+		if (call.name === "bind" && result === -EACCES && succeeded) {
+			task.uid = 0;
+			return "the user may bind to ports below 1024";
+		}
+		if (call.name === "setsockopt" && result === -ENODEV && succeeded) {
+			if (operands.flags(1) !== SOL_SOCKET || operands.flags(2) !== SO_BINDTODEVICE) return null;
+			const value = call.args[3]?.value;
+			const name = value?.kind === "string" ? decodeString(value).replace(/\0.*$/s, "") : "";
+			if (name === "" || task.net.addLink(name) < 0) return null;
+			task.net.setLink(name, true);
+			return `device ${name}`;
+		}
+		const sends = /^(connect|sendto|sendmsg|sendmmsg)$/.test(call.name);
+		const unrouted = result === -ENETUNREACH || result === -EADDRNOTAVAIL;
+		if (sends && unrouted && (succeeded || ROUTED.has(error ?? ""))) {
+			const to =
+				call.name === "connect"
+					? operands.shownAddress(1)
+					: (operands.messages()?.messages[0]?.to?.address ?? null);
+			return to === null ? null : this.learnRoute(task, call, to);
+		}
+		if (result === -EPERM && succeeded) {
+			task.uid = 0;
+			return "the user is root";
+		}
+		return null;
+	}
+
+	private learnUser(task: Task, call: CallLine): string | null {
+		const { world } = this;
+		if (call.name !== "bind" || world.alone || world.privileged || task.uid !== 0) return null;
+		if (world.options.uid !== undefined) return null;
+		const wanted = world.operands(call).shownAddress(1);
+		const first = task.net.net.ipv4.sysctl_ip_prot_sock;
+		if (wanted === null || wanted.port === 0 || wanted.port >= first) return null;
+		world.becomeUser();
+		return "the user is not root";
+	}
+
+	private learnAddress(task: Task, { family, address }: Address): string | null {
+		const prefix = family === "AF_INET" ? `${address}/32` : `${address}/128`;
+		if (family !== "AF_INET" && family !== "AF_INET6") return null;
+		if (/^::ffff:/.test(address)) {
+			return this.learnAddress(task, { family: "AF_INET", address: address.slice(7), port: 0 });
+		}
+		const lo = task.net.net.devices.find(({ name }) => name === "lo");
+		if (lo !== undefined && (lo.flags & 1) === 0) {
+			task.net.setLink("lo", true);
+			return "device lo is up";
+		}
+		if (task.net.addAddress(prefix, "lo") < 0) return null;
+		return `address ${address}`;
+	}
+
+	/** A route to one destination, with the source address that the socket shows later. */
+	private learnRoute(task: Task, call: CallLine, to: Address): string | null {
+		const mapped = to.address.replace(/^::ffff:/, "");
+		const v4 = parseIpv4(mapped) !== null;
+		if (!v4 && parseIpv6(mapped) === null) return null;
+		const lo = task.net.net.devices.find(({ name }) => name === "lo");
+		if (lo !== undefined && (lo.flags & 1) === 0) {
+			task.net.setLink("lo", true);
+			return "device lo is up";
+		}
+		const source = this.world.evidence.sources.get(call) ?? null;
+		const src = source?.address.replace(/^::ffff:/, "");
+		if (src !== undefined && src === mapped)
+			return this.learnAddress(task, { ...to, address: src });
+		if (src !== undefined && !isAny(src)) {
+			const prefix = v4 ? `${src}/32` : `${src}/128`;
+			task.net.addAddress(prefix, "lo");
+		} else if (!this.hasAddress(task, v4)) {
+			// Somebody's address, so that there is one to send from.
+			task.net.addAddress(v4 ? "192.0.2.1/32" : "2001:db8::1/128", "lo");
+		}
+		const options = {
+			to: v4 ? `${mapped}/32` : `${mapped}/128`,
+			dev: "lo",
+			family: v4 ? (4 as const) : (6 as const),
+			...(src === undefined || isAny(src) ? {} : { src }),
+		};
+		if (task.net.replaceRoute({ ...options, answer: "blackhole" }) < 0) return null;
+		return `a route to ${mapped}${src === undefined ? "" : ` from ${src}`}`;
+	}
+
+	private hasAddress(task: Task, v4: boolean): boolean {
+		return task.net.net.devices.some(({ ifa_list, addr_list }) =>
+			v4 ? ifa_list.some(({ ifa_local }) => ifa_local >>> 24 !== 127) : addr_list.length > 1,
+		);
+	}
+}
+
+function isAny(address: string): boolean {
+	return address === "0.0.0.0" || address === "::";
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Whether a result is the recorded one; if not, why the model cannot give it, and whether
+ * something that the recording does not show may be the cause.
+ */
+import { TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
+import { ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { sk_net } from "../../net/core/sock.js";
+import {
+	bind_candidate,
+	inet_sk_get_local_port_range,
+	local_port_range,
+} from "../../net/ipv4/inet_connection_sock.js";
+import { connect_candidate, sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
+import { udp_candidate } from "../../net/ipv4/udp.js";
+import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
+import { formatIpv4 } from "../machine/address.js";
+import { describeSock, explainVerdict, sockDestination, sockSource } from "../machine/explain.js";
+import type { Kernel } from "../machine/kernel.js";
+import type { Task } from "../machine/task.js";
+import { EXHAUSTED } from "../script/calls.js";
+import type { CallLine } from "../script/strace.js";
+import { type Done, isUdp } from "./calls.js";
+import type { Revealed } from "./evidence.js";
+import type { Outcome } from "./outcome.js";
+import type { World } from "./world.js";
+
+/** In what a result differs from the recorded one. */
+export interface Difference {
+	reason: string;
+	/** The port that the kernel and the model do not agree on, 0 if it is not about one. */
+	port: number;
+	/** The sock in the way, 0 if none. */
+	blocker: number;
+}
+
+export class Judge {
+	constructor(private readonly world: World) {}
+
+	/** In what a result differs from the recorded one, null if in nothing. */
+	difference(
+		task: Task,
+		call: CallLine,
+		outcome: Outcome,
+		recorded: number | null,
+		done: Done,
+		revealed: Revealed | null,
+		overlaps: boolean,
+		timed: boolean,
+	): Difference | null {
+		const { result } = done;
+		const { kernel } = this.world;
+		const blocker = kernel.blocker;
+		if (result !== recorded) {
+			const saw = outcome.recordedError ?? String(recorded);
+			const model =
+				result === -ERESTARTSYS ? "sleeps" : result < 0 ? errnoName(-result) : String(result);
+			const why = this.explainFailure(task, call, revealed, result);
+			const reason = `the kernel says ${saw}, the model ${model}${why === null ? "" : `: ${why}`}`;
+			return { reason, port: revealed?.port ?? 0, blocker: kernel.blocker || blocker };
+		}
+		if (done.difference != null) return { reason: done.difference, port: 0, blocker: 0 };
+		const sk = this.world.sk(task, call);
+		if (sk === 0 || kernel.sock.skc_num[sk] === 0) return null;
+		if (revealed === null) {
+			if (call.name === "connect") this.checkPerturb(this.world.subflow(sk), null, false);
+			return null;
+		}
+		const port = kernel.sock.skc_num[sk];
+		if (port !== revealed.port && this.world.draws !== null) {
+			const reason = `the kernel chose port ${revealed.port}, the model with its draws ${port}`;
+			return { reason, port: revealed.port, blocker: 0 };
+		}
+		if (port !== revealed.port) {
+			const why = this.explainFailure(task, call, revealed, result);
+			const reason = `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;
+			return { reason, port: revealed.port, blocker: kernel.blocker };
+		}
+		const certain = revealed.exact && timed && !overlaps && this.world.alone;
+		const reason = this.checkPerturb(this.world.subflow(sk), revealed, certain);
+		return reason === null ? null : { reason, port: revealed.port, blocker: 0 };
+	}
+
+	/** Why the model would not choose, or give, the port that the kernel did. */
+	private explainFailure(
+		task: Task,
+		call: CallLine,
+		revealed: Revealed | null,
+		result: number,
+	): string | null {
+		const sk = this.world.subflow(this.world.sk(task, call));
+		if (sk === 0) return null;
+		const k = this.world.kernel;
+		if (revealed === null) {
+			return result < 0 && k.blocker !== 0 ? `last met ${describeSock(k, k.blocker)}` : null;
+		}
+		const { port } = revealed;
+		inet_sk_get_local_port_range(k, sk);
+		const { low, high } = local_port_range;
+		if (port < low || port > high) return `port ${port} is not in ${low}-${high}`;
+		const net = sk_net(k, sk);
+		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
+		const udp = isUdp(k.sock.sk_protocol[sk]);
+		const judge = (candidate: number) => {
+			if (udp) return udp_candidate(k, net, sk, candidate);
+			return call.name === "connect"
+				? connect_candidate(k, net, sk, candidate, l3mdev)
+				: bind_candidate(k, net, sk, candidate, l3mdev, false);
+		};
+		const verdict = judge(port);
+		const clause = explainVerdict(k, sk, port, verdict, k.blocker, true);
+		const chosen = k.sock.skc_num[sk];
+		if (verdict !== CANDIDATE_OK || chosen === 0 || udp) return clause;
+		// Free, but of the parity that is looked at second: say what comes first.
+		const first: number[] = [];
+		for (let other = low; other <= high && first.length < 8; other++) {
+			if ((other - chosen) % 2 !== 0) continue;
+			if (other === chosen || judge(other) === CANDIDATE_OK) first.push(other);
+		}
+		k.blocker = 0;
+		return `${clause}, but a search comes to ${first.join(", ")}${first.length === 8 ? " …" : ""} first`;
+	}
+
+	/** Whether the port of a connect fits the connects to the same destination before it. */
+	private checkPerturb(sk: number, revealed: Revealed | null, certain: boolean): string | null {
+		const { observer, perturb, kernel: k } = this.world;
+		const { window } = observer;
+		if (window === null) return null;
+		const destination = addressPair(k, sk);
+		// With ip_local_port_step_width nobody sees how far a search went for each try. Of two
+		// calls that overlap, no recording shows which search came first.
+		const net = sk_net(k, sk);
+		if (revealed === null || !certain || net.ipv4.sysctl_ip_local_port_step_width !== 0) {
+			perturb.forget(destination);
+			return null;
+		}
+		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
+		const acceptable = (port: number) =>
+			connect_candidate(k, net, sk, port, l3mdev) === CANDIDATE_OK;
+		return perturb.observe(destination, window, revealed.port, k.now, acceptable);
+	}
+
+	/**
+	 * Why nobody can say whether a result that differs was possible: something that the
+	 * recording does not show may be the cause. Null if nothing is known of such a thing.
+	 */
+	doubt(
+		task: Task,
+		call: CallLine,
+		outcome: Outcome,
+		result: number,
+		difference: Difference,
+	): string | null {
+		const { world } = this;
+		const { doubts, netDoubts, kernel } = world;
+		const own = netDoubts.get(task.net.net.id);
+		if (own !== undefined) return own;
+		const sk = world.subflow(world.sk(task, call));
+		if (sk !== 0) {
+			const reason = doubts.get(sk) ?? doubts.get(world.sk(task, call));
+			if (reason !== undefined) return reason;
+		}
+		const { blocker } = difference;
+		if (blocker !== 0) {
+			const reason = doubts.get(blocker);
+			if (reason !== undefined) return `${reason}, and it may be in the way`;
+		}
+		const doubtful = this.doubtfulListener(sk);
+		if (doubtful !== null && /^(connect|accept4?|get(sock|peer)name)$/.test(call.name)) {
+			return doubtful;
+		}
+		if (world.alone) return null;
+		const error = outcome.recordedError;
+		const searches = ["bind", "connect", "listen"].includes(call.name) || isAutobind(call.name);
+		if (searches && EXHAUSTED.has(error ?? "") && (result >= 0 || result === -ERESTARTSYS)) {
+			return "a socket outside the recording may hold the port";
+		}
+		const refused = result < 0 && errnoName(-result) === "ECONNREFUSED";
+		if (refused && (outcome.recorded === 0 || error === "EINPROGRESS" || error === "EISCONN")) {
+			return "a socket outside the recording may listen there";
+		}
+		if (/^accept4?$/.test(call.name) && (outcome.recorded ?? -1) >= 0) {
+			return "a client outside the recording may have connected";
+		}
+		if (sk !== 0 && kernel.sock.skc_state[sk] === TCP_LISTEN) return null;
+		return null;
+	}
+
+	/** Whether the listener on a sock's port is doubted. */
+	private doubtfulListener(sk: number): string | null {
+		if (sk === 0 || this.world.doubts.size === 0) return null;
+		const S = this.world.kernel.sock;
+		for (const [other, reason] of this.world.doubts) {
+			const port = S.skc_num[other];
+			if (port !== 0 && (port === S.skc_dport[sk] || port === S.skc_num[sk])) return reason;
+		}
+		return null;
+	}
+}
+
+function isAutobind(name: string): boolean {
+	return /^(send|sendto|sendmsg|sendmmsg|write|writev)$/.test(name);
+}
+
+/** What a connect's start depends on: to a v4-mapped address it is that of IPv4. */
+function addressPair(k: Kernel, sk: number): string {
+	const S = k.sock;
+	if (sk_over_ipv6(S, sk)) return `${sockSource(k, sk)} -> ${sockDestination(k, sk)}`;
+	const source = formatIpv4(S.skc_rcv_saddr[sk]);
+	return `${source} -> ${formatIpv4(S.skc_daddr[sk])}:${S.skc_dport[sk]}`;
+}

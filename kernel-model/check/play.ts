@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Plays a script or a recording on the model, call by call, in one way: with what was decided
+ * of things that the recording does not show (facts.ts). search.ts looks for a way that
+ * explains every line. Without a recorded result the model's own is given.
+ */
+
+import type { Net } from "../../include/net/net_namespace.js";
+import { EFAULT, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { NotModelled } from "../../net/core/sock.js";
+import { SearchExplainer } from "../machine/explain.js";
+import { HOOKS, type Kernel } from "../machine/kernel.js";
+import { type Snapshot, Snapshots } from "../machine/snapshot.js";
+import type { Task } from "../machine/task.js";
+import { choosesPort, EXHAUSTED, isReadStrictly, systemCall } from "../script/calls.js";
+import { argFd, errnoOf } from "../script/operands.js";
+import { runSetup, SetupError } from "../script/setup.js";
+import {
+	type CallLine,
+	formatCall,
+	type Parsed,
+	parseScript,
+	ScriptError,
+	type SetupLine,
+	type Value,
+} from "../script/strace.js";
+import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
+import { Calls, type Done, type Handled, IGNORED, passesBarePointer } from "./calls.js";
+import type { Revealed } from "./evidence.js";
+import { perturbDiffers } from "./exact.js";
+import { Facts } from "./facts.js";
+import { Host } from "./host.js";
+import { type Difference, Judge } from "./judge.js";
+import { type Event, eventsOf, move, overlapping } from "./order.js";
+import type { Outcome, PlayOptions, Verdict } from "./outcome.js";
+import { deviceName, WORLD_HOOKS, World } from "./world.js";
+
+/** Reads a script as the player takes it; `above` is the number of lines before it in the file. */
+export function readScript(text: string, file: string, above = 0): Parsed {
+	return parseScript(text, file, isReadStrictly, above);
+}
+
+/** Stands for an error whose number is not known here: no call returns it. */
+const MAX_ERRNO = 4095;
+
+/** A call whose recorded result the model did not give. */
+export interface Contradiction extends Difference {
+	task: Task;
+	call: CallLine;
+	/** Of the event. */
+	index: number;
+	result: number;
+	recorded: number | null;
+	/** The port that its search is known to have come to. */
+	revealed: Revealed | null;
+}
+
+/** A moment of a play, to go back to. */
+export interface Mark {
+	cursor: number;
+	snapshot: Snapshot;
+	now: number;
+}
+
+export class Player {
+	readonly world: World;
+	readonly events: Event[];
+	/** The next event. */
+	cursor = 0;
+	/** Why the last call's result is not the recorded one, null if it is. */
+	contradiction: Contradiction | null = null;
+	private readonly explainer: SearchExplainer;
+	private readonly calls: Calls;
+	private readonly judge: Judge;
+	private readonly host: Host;
+	private readonly firstTime: number | null;
+	private readonly boot: number;
+	private readonly snapshots: Snapshots;
+	/** The last event of which something is said. */
+	private readonly lastOutcome: number;
+	private timed = false;
+
+	/** Throws RangeError for an unknown version. */
+	constructor(
+		private readonly script: Parsed,
+		options: PlayOptions = {},
+		readonly facts = new Facts(options.secrets),
+	) {
+		const { lines } = script;
+		const first = lines.find((line) => line.kind === "call" && line.time !== null);
+		this.firstTime = first?.kind === "call" ? first.time : null;
+		this.world = new World(script, options, facts, this.firstTime);
+		this.boot = this.kernel.now;
+		this.explainer = new SearchExplainer(this.kernel);
+		if (options.explain === true) this.kernel.trace = this.explainer;
+		else if (options.trace !== undefined) this.kernel.trace = options.trace;
+		this.calls = new Calls(this.world);
+		this.calls.onWait = (time) => this.advanceTo(time, 0);
+		this.judge = new Judge(this.world);
+		this.host = new Host(this.world);
+		this.events = eventsOf(lines, this.world.exits);
+		this.lastOutcome = this.events.findLastIndex(({ line }) => line.kind !== "exit");
+		const roots = [this.kernel, this.world, this.calls];
+		this.snapshots = new Snapshots(roots, new Set([...HOOKS, ...WORLD_HOOKS]));
+	}
+
+	get kernel(): Kernel {
+		return this.world.kernel;
+	}
+
+	/** Questions so far that only a secret answers. */
+	get secrets(): number {
+		return this.kernel.secrets_asked;
+	}
+
+	/** Plays every line in the order in which things happened. Throws ScriptError. */
+	*play(): Generator<Outcome> {
+		while (this.cursor < this.events.length) {
+			const outcome = this.step();
+			if (outcome !== null) yield outcome;
+		}
+	}
+
+	/** This moment. */
+	mark(): Mark {
+		return { cursor: this.cursor, snapshot: this.snapshots.take(), now: this.kernel.now };
+	}
+
+	/** Back to a moment. */
+	back(mark: Mark): void {
+		this.snapshots.restore(mark.snapshot);
+		this.cursor = mark.cursor;
+		this.contradiction = null;
+	}
+
+	/** Plays the next event; null where nothing is to be said of it. Throws ScriptError. */
+	step(): Outcome | null {
+		this.closeFirst();
+		const index = this.cursor++;
+		const event = this.events[index];
+		const { line } = event;
+		this.contradiction = null;
+		if (line.kind === "setup") return this.finish(this.setup(line));
+		const late = line.kind === "call" && event.at >= event.end && event.end > event.begin;
+		const time = late ? (line.endTime ?? line.time) : line.time;
+		this.advanceTo(time, line.line);
+		if (line.kind === "exit") {
+			this.world.exit(line.pid ?? 0);
+			return null;
+		}
+		return this.finish(this.call(line, index));
+	}
+
+	/**
+	 * A call got a descriptor that another task is just about to close: the close came first.
+	 * No choice is left there, the number tells it.
+	 */
+	private closeFirst(): void {
+		const event = this.events[this.cursor];
+		const { line, begin, end } = event;
+		if (line.kind !== "call" || begin === end || this.world.own !== null) return;
+		const row = systemCall(line.name);
+		if (row?.role !== "socket" && row?.role !== "accept" && row?.role !== "descriptor") return;
+		const made = line.result?.value ?? -1;
+		const task = this.world.tasks.get(line.pid ?? 0);
+		if (made < 0 || task === undefined || task.fileOf(made) === 0) return;
+		for (const at of overlapping(this.events, this.cursor, 32)) {
+			const other = this.events[at];
+			if (at < this.cursor || other.line.kind !== "call" || other.line.name !== "close") continue;
+			if (argFd(other.line.args) !== made) continue;
+			if (event.end <= other.at) continue;
+			// This one acts after it.
+			move(this.events, this.cursor, (other.at + (this.events[at + 1]?.at ?? event.end)) / 2);
+			return;
+		}
+	}
+
+	/** At the end: what of table_perturb the model left otherwise than the kernel. */
+	private finish(outcome: Outcome): Outcome {
+		const { draws } = this.world;
+		if (draws === null || this.cursor <= this.lastOutcome) return outcome;
+		const reason = perturbDiffers(draws, this.kernel.table_perturb);
+		if (reason !== null) {
+			outcome.verdict = "mismatch";
+			outcome.reason ??= reason;
+		}
+		return outcome;
+	}
+
+	private advanceTo(time: number | null, line: number): void {
+		this.timed = time !== null;
+		if (time === null || this.firstTime === null) return;
+		let now = this.boot + (time - this.firstTime) * 1000;
+		for (const { from, to, ms } of this.facts.late) if (line >= from && line <= to) now -= ms;
+		if (now > this.kernel.now) this.kernel.advance(now - this.kernel.now);
+	}
+
+	private outcome(line: SetupLine | CallLine, verdict: Verdict): LineOutcome {
+		return new LineOutcome(line, verdict);
+	}
+
+	private setup(line: SetupLine): Outcome {
+		const task = this.world.task(0);
+		const logged = task.net.log.length;
+		const outcome = this.outcome(line, "unrecorded");
+		outcome.result = 0;
+		try {
+			runSetup(this.kernel, task.net, line.argv);
+		} catch (error) {
+			if (!(error instanceof SetupError)) throw error;
+			const word = Math.min(error.word, line.argv.length);
+			const column = line.argColumns[word] ?? line.column + line.text.length;
+			const found = line.argv[word] ?? "the end of the line";
+			const { file } = this.script;
+			outcome.error = new ScriptError(file, line.line, column, error.expected, found);
+			outcome.result = error.errno;
+			if (this.world.own === null) throw outcome.error;
+		}
+		outcome.explanation = task.net.log.slice(logged).map((text) => `the kernel logs: ${text}`);
+		return outcome;
+	}
+
+	/** The port that a call is known to have chosen: as the search decided, or as a line shows. */
+	private revealed(call: CallLine): Revealed | null {
+		const decided = this.facts.ports.get(call.line);
+		if (decided !== undefined) return { port: decided, exact: false };
+		const shown = this.world.evidence.chosen.get(call) ?? null;
+		return shown !== null && !shown.exact && this.facts.forgotten.has(call.line) ? null : shown;
+	}
+
+	private call(call: CallLine, index: number): Outcome {
+		const { world, kernel } = this;
+		const outcome = this.outcome(call, "ignored");
+		const recorded = call.result;
+		outcome.recordedError = recorded?.errno ?? null;
+		if (recorded !== null && recorded.value !== null) {
+			const { errno } = recorded;
+			outcome.recorded = errno === null ? recorded.value : -(errnoOf(errno) ?? MAX_ERRNO);
+		}
+		const row = systemCall(call.name);
+		if (row === null || row.bearsOn === "nothing") return outcome;
+		if (row.bearsOn === "files") {
+			if (outcome.recorded !== null && outcome.recorded >= 0) this.passedOver(call, row.role);
+			return outcome;
+		}
+		if (call.opaque) return outcome;
+		if (row.limits.includes(outcome.recordedError ?? "")) return outcome;
+
+		const task = world.task(call.pid ?? 0);
+		if (!kernel.tasks.has(task)) return this.afterExit(call, outcome);
+		const revealed = this.revealed(call);
+		// One that slept until a signal came may have done something before.
+		const slept =
+			world.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
+		const returned = recorded !== null && recorded.value !== null;
+		const checking = slept || (returned && world.own === null);
+		const observed = world.draws === null && (checking || world.own !== null);
+		kernel.observer = observed ? world.observer : null;
+		this.explainer.lines = [];
+		kernel.blocker = 0;
+		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
+		const told = slept ? -ERESTARTSYS : outcome.recorded;
+		const asked = kernel.secrets_asked;
+		let handled = this.make(task, call, told, revealed, outcome, checking);
+		if (checking && handled !== IGNORED && handled.result !== told) {
+			const again = this.reconsider(task, call, told, handled, revealed, outcome);
+			if (again !== null) handled = again;
+		}
+		for (let i = asked; i < kernel.secrets_asked; i++) world.asked.push(call.line);
+		const drew = this.drew;
+		if (handled === IGNORED) {
+			if (drew !== null) [outcome.verdict, outcome.reason] = ["mismatch", drew];
+			return outcome;
+		}
+
+		const { result } = handled;
+		outcome.result = result === -ERESTARTSYS ? null : result;
+		outcome.value = handled.value ?? null;
+		if (world.own !== null) {
+			const after = this.port(task, call);
+			const named = call.name === "bind" && after === this.namedPort(call);
+			if (after !== before && after !== 0 && !named) outcome.chosen = after;
+		} else if (checking && (revealed === null || !revealed.exact)) {
+			this.noteGuess(task, call, before, revealed);
+		}
+		outcome.address = handled.address ?? null;
+		outcome.explanation = this.explainer.lines;
+		outcome.show(call, handled, task.net.net);
+		if (!checking) {
+			outcome.verdict = "unrecorded";
+			return outcome;
+		}
+		if (handled.undecided !== undefined) {
+			[outcome.verdict, outcome.reason] = ["undecided", handled.undecided];
+			return outcome;
+		}
+		const overlaps = call.name === "connect" && this.overlapsConnect(index);
+		const { timed } = this;
+		const differs = this.judge.difference(
+			task,
+			call,
+			outcome,
+			told,
+			handled,
+			revealed,
+			overlaps,
+			timed,
+		);
+		outcome.reason = differs?.reason ?? drew;
+		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
+		if (differs === null) return outcome;
+		this.contradiction = { ...differs, task, call, index, result, recorded: told, revealed };
+		const doubt = this.judge.doubt(task, call, outcome, result, differs);
+		if (doubt !== null) [outcome.verdict, outcome.reason] = ["undecided", doubt];
+		return outcome;
+	}
+
+	/**
+	 * A call of a task that has exited: an error of a script, and in a recording nothing that
+	 * can be told, as pids are used again.
+	 */
+	private afterExit(call: CallLine, outcome: LineOutcome): Outcome {
+		const { line, column, pid, name } = call;
+		if (call.result !== null) {
+			outcome.verdict = "undecided";
+			outcome.reason = `process ${pid} has exited, as the recording says earlier`;
+			return outcome;
+		}
+		const expected =
+			pid === null ? "no call after exit" : `a process other than ${pid}, which has exited`;
+		const error = new ScriptError(this.script.file, line, column, expected, `a call of ${name}()`);
+		if (this.world.own === null) throw error;
+		outcome.error = error;
+		return outcome;
+	}
+
+	/** What the model drew otherwise in the last call than the kernel whose draws these are. */
+	private drew: string | null = null;
+
+	/** Makes a call, steered to what is known of its search. */
+	private make(
+		task: Task,
+		call: CallLine,
+		told: number | null,
+		revealed: Revealed | null,
+		outcome: LineOutcome,
+		checking: boolean,
+	): Handled {
+		const { world } = this;
+		const { value: returned, errno } = call.result ?? { value: null, errno: null };
+		world.observer.expect({
+			...(world.own?.wishes.get(call) ?? {
+				port: revealed?.port ?? null,
+				exhausted: EXHAUSTED.has(errno ?? "") && world.own === null,
+			}),
+			avoided: this.facts.avoided.get(call.line) ?? null,
+			remote:
+				call.name !== "connect" || returned === null
+					? null
+					: returned === 0
+						? "accept"
+						: errno === "ECONNREFUSED"
+							? "refuse"
+							: null,
+		});
+		// What these draw is not the port allocator's.
+		if (systemCall(call.name)?.makesNamespaces !== true) {
+			world.random?.begin(world.draws?.byCall.get(call) ?? []);
+		}
+		const outside = world.options.alone === true ? null : this.facts.avoided.get(call.line);
+		const reserved = task.net.net.ipv4.sysctl_local_reserved_ports;
+		const before = outside === undefined || outside === null ? null : reserved.slice();
+		// Ports that it passed over without a reason here: somebody outside had them.
+		for (const port of outside ?? []) reserved[port >>> 5] |= 1 << (port & 31);
+		let handled: Handled;
+		try {
+			handled = this.calls.handle(task, call, told);
+		} catch (error) {
+			if (error instanceof ScriptError && world.own !== null) outcome.error = error;
+			else if (error instanceof ScriptError && !checking) throw error;
+			else if (!(error instanceof NotModelled || error instanceof ScriptError)) throw error;
+			handled = IGNORED;
+		}
+		if (before !== null) reserved.set(before);
+		world.observer.rest();
+		this.drew = world.random?.end() ?? null;
+		return handled;
+	}
+
+	/** A result that is not the recorded one, before it counts: what the host, or memory, explains. */
+	private reconsider(
+		task: Task,
+		call: CallLine,
+		told: number | null,
+		done: Done,
+		revealed: Revealed | null,
+		outcome: LineOutcome,
+	): Handled | null {
+		// What lies behind a pointer that strace could not follow, nobody knows.
+		if (told === -EFAULT && passesBarePointer(call)) return { result: -EFAULT };
+		const { world } = this;
+		for (let tries = 0; tries < 4; tries++) {
+			const learnt = this.host.learn(task, call, done.result, told);
+			if (learnt === null) return tries === 0 ? null : done;
+			outcome.learnt = outcome.learnt === null ? learnt : `${outcome.learnt}, ${learnt}`;
+			if (done.result >= 0) return { ...done, result: told ?? done.result };
+			world.kernel.blocker = 0;
+			const handled = this.make(task, call, told, revealed, outcome, true);
+			if (handled === IGNORED) return handled;
+			done = handled;
+			if (done.result === told) return done;
+		}
+		return done;
+	}
+
+	/** A call that bears on no port, but makes descriptors or closes them. */
+	private passedOver(call: CallLine, role: string): void {
+		const task = this.world.task(call.pid ?? 0);
+		const made = call.result?.value ?? -1;
+		if (call.name === "close_range") {
+			const [first, last] = call.args.map(({ value }) => (value.kind === "int" ? value.value : -1));
+			const cloexec = call.args[2]?.value;
+			if (cloexec?.kind === "flags" && cloexec.names.length > 0) return;
+			for (const fd of task.socketDescriptors()) {
+				if (fd >= first && fd <= (last < 0 ? Number.POSITIVE_INFINITY : last)) task.close(fd);
+			}
+			return;
+		}
+		if (role !== "file" && role !== "descriptor" && role !== "socket") return;
+		if (call.name === "pidfd_open") {
+			const pid = call.args[0]?.value;
+			if (pid?.kind === "int") this.world.pidfds.set(`${task.pid} ${made}`, pid.value);
+		}
+		if (call.name === "pidfd_getfd") {
+			const pidfd = call.args[0]?.value;
+			const fd = call.args[1]?.value;
+			if (pidfd?.kind !== "int" || fd?.kind !== "int") return;
+			const from = this.world.tasks.get(this.world.pidfds.get(`${task.pid} ${pidfd.value}`) ?? -1);
+			const file = from?.fileOf(fd.value) ?? 0;
+			if (file !== 0) task.installFile(file, made, true);
+			return;
+		}
+		// A number that was a socket's was closed by a call that is not recorded.
+		if (task.socketOf(made) > 0) task.openOther(made);
+	}
+
+	/** A port was chosen that no line shows of this very socket. */
+	private noteGuess(task: Task, call: CallLine, before: number, revealed: Revealed | null): void {
+		if (!choosesPort(call.name)) return;
+		const port = this.port(task, call);
+		if (port === 0 || port === before) return;
+		if (call.name === "bind" && port === this.namedPort(call)) return;
+		this.world.guess({ line: call.line, port, how: revealed === null ? "guessed" : "inferred" });
+	}
+
+	/** The port of the socket that a call is about; 0 if it has none. */
+	private port(task: Task, call: CallLine): number {
+		if (!choosesPort(call.name)) return 0;
+		const sk = this.world.sk(task, call);
+		return sk === 0 ? 0 : this.kernel.sock.skc_num[this.world.subflow(sk)];
+	}
+
+	/** The port that a bind() asks for. */
+	private namedPort(call: CallLine): number {
+		const operands = this.world.operands(call);
+		return operands.sockaddr(1, operands.length(2, "an address length"))?.address?.port ?? 0;
+	}
+
+	private overlapsConnect(index: number): boolean {
+		const event = this.events[index];
+		if (event.begin === event.end) {
+			// Only a call that was split can hold it between its begin and its end.
+			return this.splitConnects > 0 && this.overlapped(index);
+		}
+		return this.overlapped(index);
+	}
+
+	private overlapped(index: number): boolean {
+		return overlapping(this.events, index, 8).some((other) => {
+			const { line } = this.events[other];
+			return line.kind === "call" && line.name === "connect";
+		});
+	}
+
+	private get splitConnects(): number {
+		return this.split ?? this.countSplit();
+	}
+	private split: number | null = null;
+	private countSplit(): number {
+		let count = 0;
+		for (const { line, begin, end } of this.events) {
+			if (line.kind === "call" && line.name === "connect" && begin !== end) count++;
+		}
+		this.split = count;
+		return count;
+	}
+}
+
+/** What became of one line; its text is made when it is asked for. */
+class LineOutcome implements Outcome {
+	readonly line: number;
+	readonly pid: number | null;
+	readonly call: string;
+	result: number | null = null;
+	recorded: number | null = null;
+	recordedError: string | null = null;
+	address: Outcome["address"] = null;
+	reason: string | null = null;
+	explanation: string[] = [];
+	chosen: number | null = null;
+	value: Uint8Array | null = null;
+	error: ScriptError | null = null;
+	learnt: string | null = null;
+	#call: CallLine | null = null;
+	#done: Done | null = null;
+	#net: Net | null = null;
+	readonly #plain: string;
+
+	constructor(
+		line: SetupLine | CallLine,
+		public verdict: Verdict,
+	) {
+		this.line = line.line;
+		this.pid = line.kind === "call" ? line.pid : null;
+		this.call = line.kind === "call" ? line.name : "$";
+		this.#plain = line.text;
+	}
+
+	/** The text shows this result. */
+	show(call: CallLine, done: Done, net: Net): void {
+		this.#call = call;
+		this.#done = done;
+		this.#net = net;
+	}
+
+	get text(): string {
+		if (this.#call === null || this.#done === null || this.#net === null) return this.#plain;
+		return resultText(this.#call, this.#done, this.#net);
+	}
+}
+
+/** The call with the model's result, as strace would print it. */
+function resultText(call: CallLine, { result, address, value }: Done, net: Net): string {
+	const args = [...call.args];
+	const fill = (index: number, filled: Value) => {
+		if (call.result !== null) return; // the recording shows the kernel's
+		while (args.length <= index) args.push({ name: null, value: NULL, fd: null });
+		args[index] = { name: null, value: filled, fd: null };
+	};
+	if (address != null)
+		fill(
+			1,
+			sockaddrValue(address, (index) => deviceName(net, index)),
+		);
+	if (value !== undefined) {
+		fill(3, optionValue(value));
+		if (args[4]?.value.kind === "null" || args.length === 4) fill(4, lengthValue(value.length));
+	}
+	const text = formatCall(call.name, args);
+	if (result === -ERESTARTSYS) return `${text} = ? ERESTARTSYS (it would sleep)`;
+	if (result < 0) return `${text} = -1 ${errnoName(-result)}`;
+	return `${text} = ${result}`;
+}

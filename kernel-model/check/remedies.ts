@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The choices that a contradiction depends on, each with an alternative; the nearest first. */
+import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generic/errno.js";
+import { argFd } from "../script/operands.js";
+import type { Remedy } from "./facts.js";
+import { type Event, move, overlapping } from "./order.js";
+import type { Contradiction, Player } from "./play.js";
+
+/** Calls whose order among each other may matter. */
+const ORDERED = new Set([
+	"accept",
+	"accept4",
+	"bind",
+	"close",
+	"connect",
+	"dup",
+	"dup2",
+	"dup3",
+	"exit",
+	"exit_group",
+	"listen",
+	"send",
+	"sendmsg",
+	"sendto",
+	"setsockopt",
+	"shutdown",
+	"socket",
+	"write",
+	"writev",
+]);
+
+/** How many choices of one kind are looked at. */
+const OVERLAPS = 16;
+const GUESSES = 16;
+const QUESTIONS = 24;
+const CLOSES = 16;
+
+export function* remediesOf(player: Player, contradiction: Contradiction): Generator<Remedy> {
+	yield* orders(player, contradiction);
+	yield* ports(player, contradiction);
+	yield* reads(player, contradiction);
+	yield* secrets(player);
+	yield* clocks(player, contradiction);
+}
+
+/** Of calls that overlap, the other comes first. */
+function orders(player: Player, { index }: Contradiction): Remedy[] {
+	const { events } = player;
+	const failing = events[index];
+	const remedies: Remedy[] = [];
+	const name = ({ line }: Event) => (line.kind === "call" ? line.name : "");
+	for (const at of overlapping(events, index, OVERLAPS)) {
+		const other = events[at];
+		if (!ORDERED.has(name(other))) continue;
+		const before = (event: Event, i: number, of: Event) =>
+			between(Math.max(events[i - 1]?.at ?? event.begin, event.begin), of.at);
+		const after = (event: Event, i: number, of: Event) =>
+			between(of.at, Math.min(events[i + 1]?.at ?? event.end, event.end));
+		if (at > index) {
+			// It acts later: let it act before, or this one after it.
+			if (other.begin < failing.at)
+				remedies.push(moving(player, other, before(other, index, failing)));
+			if (failing.end > other.at) remedies.push(moving(player, failing, after(failing, at, other)));
+		} else {
+			if (failing.begin < other.at)
+				remedies.push(moving(player, failing, before(failing, at, other)));
+			if (other.end > failing.at)
+				remedies.push(moving(player, other, after(other, index, failing)));
+		}
+	}
+	return remedies;
+}
+
+function between(a: number, b: number): number {
+	return (a + b) / 2;
+}
+
+function moving(player: Player, event: Event, to: number): Remedy {
+	const { events } = player;
+	const from = event.at;
+	return {
+		what: `line ${event.begin} acts at ${to}`,
+		line: Math.min(from, to),
+		apply: () => move(events, events.indexOf(event), to),
+		undo: () => move(events, events.indexOf(event), from),
+	};
+}
+
+/** A port that nothing showed was another one. */
+function* ports(player: Player, contradiction: Contradiction): Generator<Remedy> {
+	const { world, facts } = player;
+	const { sock: S } = world.kernel;
+	const { call, result, recorded, blocker, revealed } = contradiction;
+	const guessesOf = (port: number) => [...(world.guesses.get(port) ?? [])].reverse();
+
+	// What is in the way of a port has guessed it.
+	const inTheWay = new Set<number>();
+	if (blocker !== 0) inTheWay.add(S.skc_num[blocker]);
+	if (contradiction.port !== 0) inTheWay.add(contradiction.port);
+	inTheWay.delete(0);
+	for (const port of inTheWay) {
+		for (const { line, how } of guessesOf(port)) {
+			if (line >= call.line) continue;
+			if (how === "inferred") yield forgetting(player, line);
+			yield avoiding(player, line, port);
+		}
+	}
+	if (revealed !== null && !revealed.exact) yield forgetting(player, call.line);
+
+	// A client has the port that accept() or getsockname() tells of it.
+	const operands = world.operands(call);
+	const tells = /^(accept4?|getsockname|getpeername)$/.test(call.name);
+	const told = tells ? (operands.shownAddress(1) ?? world.evidence.peers.get(call) ?? null) : null;
+	if (told !== null && told.port !== 0) {
+		const task = contradiction.task;
+		const fd = argFd(call.args) ?? -1;
+		const sock = task.socketOf(fd);
+		const ports: number[] = [];
+		if (/^accept/.test(call.name)) {
+			if (result >= 0) {
+				const peer = task.getpeername(result);
+				if (typeof peer !== "number") ports.push(peer.port);
+			}
+			if (sock > 0) {
+				const listener = world.subflow(world.kernel.socket.sk[sock]);
+				for (let child = S.rskq_accept_head[listener]; child !== 0; child = S.dl_next[child]) {
+					ports.push(S.skc_dport[child]);
+				}
+			}
+		} else {
+			const name = call.name === "getsockname" ? task.getsockname(fd) : task.getpeername(fd);
+			if (typeof name !== "number") ports.push(name.port);
+		}
+		for (const port of ports.slice(0, GUESSES)) {
+			for (const { line } of guessesOf(port).slice(0, 2)) yield wanting(player, line, told.port);
+		}
+	}
+
+	// A port was not to be had that is free here: somebody has it whose port nothing showed.
+	const busy = recorded === -EADDRINUSE || recorded === -EADDRNOTAVAIL || recorded === -EAGAIN;
+	if (!busy || result < 0 || /^accept/.test(call.name)) return;
+	const sk = world.subflow(world.sk(contradiction.task, call));
+	const port = sk === 0 ? 0 : S.skc_num[sk];
+	if (port === 0) return;
+	let left = GUESSES;
+	const all = [...world.guesses.values()].flat().sort((a, b) => b.line - a.line);
+	for (const { line, port: other } of all) {
+		if (other === port || facts.ports.has(line) || line >= call.line) continue;
+		if (left-- === 0) return;
+		yield wanting(player, line, port);
+	}
+}
+
+/** A call chose this very port. */
+function wanting({ facts }: Player, line: number, port: number): Remedy {
+	const before = facts.ports.get(line);
+	return {
+		what: `line ${line} chose port ${port}`,
+		line,
+		apply: () => facts.ports.set(line, port),
+		undo: () => {
+			if (before === undefined) facts.ports.delete(line);
+			else facts.ports.set(line, before);
+		},
+	};
+}
+
+/** A call did not choose a port. */
+function avoiding({ facts }: Player, line: number, port: number): Remedy {
+	const before = facts.avoided.get(line);
+	const shown = facts.ports.get(line);
+	return {
+		what: `line ${line} did not choose port ${port}`,
+		line,
+		apply: () => {
+			facts.avoided.set(line, new Set([...(before ?? []), port]));
+			facts.ports.delete(line);
+		},
+		undo: () => {
+			if (before === undefined) facts.avoided.delete(line);
+			else facts.avoided.set(line, before);
+			if (shown !== undefined) facts.ports.set(line, shown);
+		},
+	};
+}
+
+/** What was inferred of a call's port does not count. */
+function forgetting({ facts }: Player, line: number): Remedy {
+	const known = facts.forgotten.has(line);
+	return {
+		what: `nothing shows the port of line ${line}`,
+		line,
+		apply: () => facts.forgotten.add(line),
+		undo: () => {
+			if (!known) facts.forgotten.delete(line);
+		},
+	};
+}
+
+/** Data was not read before a close, so that the connection was reset. */
+function* reads(
+	{ world, facts }: Player,
+	{ port, blocker, call }: Contradiction,
+): Generator<Remedy> {
+	const about = new Set([port]);
+	if (blocker !== 0) about.add(world.kernel.sock.skc_num[blocker]);
+	const closes = [...world.drained].reverse().slice(0, CLOSES);
+	for (const { line, ports } of closes) {
+		if (facts.unread.has(line) || line >= call.line) continue;
+		if (!about.has(0) && !ports.some((each) => about.has(each))) continue;
+		yield {
+			what: `data was not read before line ${line}`,
+			line,
+			apply: () => facts.unread.add(line),
+			undo: () => facts.unread.delete(line),
+		};
+	}
+}
+
+/** A secret decided otherwise. */
+function* secrets({ world, facts }: Player): Generator<Remedy> {
+	const { asked } = world;
+	for (let question = asked.length - 1; question >= 0; question--) {
+		if (asked.length - question > QUESTIONS) return;
+		if (facts.secrets.includes(question)) continue;
+		yield {
+			what: `a secret decided otherwise in line ${asked[question]}`,
+			line: asked[question],
+			apply: () => facts.secrets.push(question),
+			undo: () => facts.secrets.splice(facts.secrets.indexOf(question), 1),
+		};
+	}
+}
+
+/** Timers ran a little earlier or later than the time stamps say. */
+function* clocks(player: Player, { call, recorded, result }: Contradiction): Generator<Remedy> {
+	if (call.time === null) return;
+	if (!player.world.kernel.nets.some(({ tw_count }) => tw_count > 0)) return;
+	const { facts } = player;
+	if (recorded === null || result === recorded) return;
+	for (const [from, ms] of [
+		[call.line, -8],
+		[call.line, -40],
+		[Math.max(0, call.line - 40), 8],
+		[Math.max(0, call.line - 40), 40],
+	]) {
+		const late = { from, to: call.line, ms };
+		yield {
+			what: `the clock is ${ms} ms behind`,
+			line: from,
+			apply: () => facts.late.push(late),
+			undo: () => facts.late.splice(facts.late.indexOf(late), 1),
+		};
+	}
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Looks for a way in which the modelled kernel gives every recorded result. A recording is
+ * played forward, each choice first the likeliest. Where a line cannot be, the contradiction
+ * names the choices that it depends on. The nearest of them with an alternative is taken up
+ * again from a snapshot, and so on, until the line can be or nothing is left to try.
+ */
+import { JIFFY } from "../../include/linux/timer.js";
+import type { Parsed } from "../script/strace.js";
+import { Facts } from "./facts.js";
+import type { Outcome, PlayOptions } from "./outcome.js";
+import { type Contradiction, type Mark, Player } from "./play.js";
+import { remediesOf } from "./remedies.js";
+
+/** Events between two marks, at least; and how many marks are kept. */
+const EVERY = 512;
+const MARKS = 24;
+/** How deep decisions are changed for one contradiction, and how many ways are tried. */
+const DEPTH = 6;
+const ATTEMPTS = 120;
+/** Events that may be played again for one contradiction, and for a recording beside its length. */
+const REPLAYED = 60_000;
+const REPLAYED_AT_ALL = 400_000;
+/** Recordings up to so many events are played again with other clocks. */
+const SHORT = 20_000;
+
+/** Plays a whole script, a recording in a way that explains it, if there is one. */
+export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
+	if (options.variants === false || options.own !== undefined) {
+		return [...new Player(script, options).play()];
+	}
+	const outcomes = new Search(script, options).run();
+	if (!outcomes.some(differs)) return outcomes;
+	let best = outcomes;
+	for (const variant of variants(script, options)) {
+		const other = new Search(script, { ...options, ...variant }).run();
+		if (!other.some(differs)) return other;
+		if (count(other) < count(best) && variant.unread === true) best = other;
+	}
+	return best;
+}
+
+/** What else a recording leaves open as a whole, the likelier first. */
+function* variants(script: Parsed, options: PlayOptions): Generator<PlayOptions> {
+	const shows = (what: (line: Parsed["lines"][number]) => boolean) => script.lines.some(what);
+	if (script.lines.length > SHORT) return;
+	const known =
+		options.unread !== undefined || shows((line) => line.kind === "call" && line.name === "read");
+	const reads: PlayOptions[] = known ? [{}] : [{}, { unread: true }];
+	yield* reads.slice(1);
+	if (!shows((line) => line.kind === "call" && line.time !== null)) return;
+	for (const lateness of [0, 1, 2, 4, 8]) {
+		for (let phase = 0; phase < JIFFY; phase++) {
+			for (const read of reads) yield { ...read, clock: { phase, lateness } };
+		}
+	}
+}
+
+const differs = ({ verdict }: Outcome) => verdict === "mismatch";
+const count = (outcomes: readonly Outcome[]) => outcomes.filter(differs).length;
+
+export class Search {
+	private readonly player: Player;
+	private readonly facts: Facts;
+	/** What became of each event, by its index. */
+	private readonly outcomes: (Outcome | null)[] = [];
+	private marks: Mark[] = [];
+	/** Lines whose contradiction has no way out. */
+	private readonly settled = new Set<number>();
+	/** Events that may still be played again. */
+	private left: number;
+	private attempts = 0;
+	private replayed = 0;
+	/** The search for a way out ended at a bound. */
+	private cut = false;
+
+	constructor(script: Parsed, options: PlayOptions) {
+		this.facts = new Facts(options.secrets);
+		this.player = new Player(script, options, this.facts);
+		this.left = REPLAYED_AT_ALL + 2 * this.player.events.length;
+	}
+
+	/** Throws ScriptError. */
+	run(): Outcome[] {
+		const { player } = this;
+		this.marks.push(player.mark());
+		while (player.cursor < player.events.length) {
+			const last = this.marks[this.marks.length - 1];
+			const every = Math.max(EVERY, player.kernel.sock.used >> 2);
+			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
+			this.step();
+			const { contradiction } = player;
+			if (contradiction !== null) this.resolve(contradiction);
+		}
+		return this.outcomes.filter((outcome) => outcome !== null);
+	}
+
+	private step(): void {
+		const { player, outcomes } = this;
+		const index = player.cursor;
+		const outcome = player.step();
+		outcomes[player.cursor - 1] = outcome;
+		// An event that had to come first has moved to this place.
+		for (let i = index; i < player.cursor - 1; i++) outcomes[i] ??= null;
+	}
+
+	/** Keeps marks the denser the nearer they are. */
+	private addMark(mark: Mark): void {
+		this.marks.push(mark);
+		if (this.marks.length <= MARKS) return;
+		let drop = 1;
+		let least = Number.POSITIVE_INFINITY;
+		for (let i = 1; i < this.marks.length - 2; i++) {
+			const gap = this.marks[i + 1].cursor - this.marks[i - 1].cursor;
+			const share = gap / (mark.cursor - this.marks[i].cursor);
+			if (share < least) [drop, least] = [i, share];
+		}
+		this.marks.splice(drop, 1);
+	}
+
+	/** A line cannot be: looks for decisions with which it can; settles it if there are none. */
+	private resolve(contradiction: Contradiction): void {
+		const { player } = this;
+		const { line } = contradiction.call;
+		this.attempts = 0;
+		this.replayed = 0;
+		this.cut = false;
+		const reach = player.cursor;
+		const outcome = this.outcomes[reach - 1];
+		if (this.left > 0 && this.explore(contradiction, reach, reach, 0)) {
+			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
+			return;
+		}
+		this.settled.add(line);
+		if (this.attempts > 0) this.replay(contradiction.index, reach);
+		const again = this.outcomes[reach - 1] ?? outcome;
+		if (again !== null && this.cut && again.verdict === "mismatch") {
+			again.verdict = "undecided";
+			again.reason = `${again.reason}; the search for a way ended at its bound`;
+		}
+	}
+
+	/** Where the play that found a way began. */
+	private floor = 0;
+
+	/** Tries the ways out of a contradiction, each followed by those of what it leads to. */
+	private explore(
+		contradiction: Contradiction,
+		reach: number,
+		floor: number,
+		depth: number,
+	): boolean {
+		const { player } = this;
+		for (const remedy of remediesOf(player, contradiction)) {
+			if (this.attempts >= ATTEMPTS || this.replayed > REPLAYED || this.left <= 0) {
+				this.cut = true;
+				return false;
+			}
+			this.attempts++;
+			remedy.apply();
+			const from = Math.min(floor, this.indexOf(remedy.line));
+			const next = this.replay(from, reach);
+			if (next === null) {
+				this.floor = from;
+				return true;
+			}
+			if (depth + 1 < DEPTH) {
+				if (this.explore(next, reach, from, depth + 1)) return true;
+			} else this.cut = true;
+			remedy.undo();
+		}
+		return false;
+	}
+
+	/** The first event that acts at a line or later. */
+	private indexOf(line: number): number {
+		const { events } = this.player;
+		let low = 0;
+		let high = events.length;
+		while (low < high) {
+			const middle = (low + high) >> 1;
+			if (events[middle].at < line) low = middle + 1;
+			else high = middle;
+		}
+		return low;
+	}
+
+	/**
+	 * Plays again from an event on, until as many have been played as before. Null if every
+	 * line can be, but for those that are settled; else the first that cannot.
+	 */
+	private replay(from: number, reach: number): Contradiction | null {
+		const { player } = this;
+		let mark = this.marks[0];
+		for (const candidate of this.marks) if (candidate.cursor <= from) mark = candidate;
+		player.back(mark);
+		while (player.cursor < reach) {
+			this.step();
+			this.replayed++;
+			this.left--;
+			const { contradiction } = player;
+			if (contradiction !== null && !this.settled.has(contradiction.call.line)) {
+				return contradiction;
+			}
+		}
+		return null;
+	}
+}

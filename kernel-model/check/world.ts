@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The world of a recording as it is played: a kernel, its processes with their descriptors,
+ * and what is not certain of them.
+ */
+import { JIFFY } from "../../include/linux/timer.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import { CLONE_FILES, CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
+import { Kernel } from "../machine/kernel.js";
+import type { NetNamespace } from "../machine/net.js";
+import { SeededRandom, SteadyRandom } from "../machine/random.js";
+import type { Task } from "../machine/task.js";
+import { isFork } from "../script/calls.js";
+import { argFd, Operands } from "../script/operands.js";
+import type { CallLine, ExitLine, Parsed, ScriptLine } from "../script/strace.js";
+import { AcceptQueues } from "./accept_queues.js";
+import { type Revelations, reveal } from "./evidence.js";
+import { type Draws, EPOCH, ExactRandom, perturbTable, readDraws } from "./exact.js";
+import type { Facts } from "./facts.js";
+import { OwnObserver, RecordingObserver } from "./observer.js";
+import type { OwnAnswers, PlayOptions } from "./outcome.js";
+import { PerturbCheck } from "./perturb.js";
+
+/** Fields of World that are no state of what is played. */
+export const WORLD_HOOKS = [
+	"script",
+	"options",
+	"facts",
+	"evidence",
+	"exits",
+	"forks",
+	"receivers",
+	"executors",
+	"draws",
+	"own",
+];
+
+/** The user whom a recorded process is taken for where it cannot be root. */
+const SOME_USER = 1000;
+
+/** A call that chose a port which nothing shows of it directly. */
+export interface Guess {
+	line: number;
+	port: number;
+	/** "guessed": any would have done; "inferred": from the order of accepts. */
+	how: "guessed" | "inferred";
+}
+
+export class World {
+	readonly kernel: Kernel;
+	readonly observer: RecordingObserver;
+	readonly perturb = new PerturbCheck();
+	readonly queues: AcceptQueues;
+	readonly evidence: Revelations;
+	/** The recorded program has its network namespaces to itself. */
+	readonly alone: boolean;
+	readonly exits = new Map<number, ExitLine>();
+	readonly own: OwnAnswers | null;
+	/** The draws of the recorded kernel, with which it is played. */
+	readonly draws: Draws | null;
+	readonly random: ExactRandom | null;
+	/** What no recorded call received was not read. */
+	readonly unread: boolean;
+	/** The recording shows what is read from sockets by read() and its like. */
+	readonly showsReads: boolean;
+	readonly tasks = new Map<number, Task>();
+	/** Where the recorded program began, and strace itself is. */
+	firstNet: NetNamespace | null = null;
+	/** Paths and namespaces of open files, by pid and descriptor. */
+	readonly files = new Map<string, { path: string; net: NetNamespace | null }>();
+	/** Network namespaces by the path of the file that keeps them. */
+	readonly namedNets = new Map<string, NetNamespace>();
+	/** Why nothing certain can be said of a sock. */
+	readonly doubts = new Map<number, string>();
+	/** Namespaces, by number, of which something is not known. */
+	readonly netDoubts = new Map<number, string>();
+	/** Ports that nothing showed of the calls that chose them, by port. */
+	readonly guesses = new Map<number, Guess[]>();
+	/** Files on their way in SCM_RIGHTS. */
+	readonly inFlight: { pid: number; files: number[] }[] = [];
+	/** Descriptors that pidfd_open() made, by pid and descriptor: of which process. */
+	readonly pidfds = new Map<string, number>();
+	/** Questions to secrets so far, by the line that was played. */
+	readonly asked: number[] = [];
+	/** Closes before which unread data was taken as read: by line, the ports of the connection. */
+	readonly drained: { line: number; ports: [number, number] }[] = [];
+	/** The user of processes that did not say who they are. */
+	uid: number;
+	/** A privilege was used, so that the user is root. */
+	privileged = false;
+	private readonly forks = new Map<number, CallLine[]>();
+	/** Programs of which the recording shows a call that receives, by the process that began each. */
+	private readonly receivers: ReadonlySet<number>;
+	/** Processes that became another program. */
+	private readonly executors: ReadonlySet<number>;
+	private readonly parents = new Map<number, number>();
+
+	/** Throws RangeError for an unknown version. */
+	constructor(
+		readonly script: Parsed,
+		readonly options: PlayOptions,
+		readonly facts: Facts,
+		firstTime: number | null,
+	) {
+		const { lines } = script;
+		this.draws = options.own === undefined ? readDraws(script) : null;
+		this.random = this.draws === null ? null : new ExactRandom();
+		this.kernel = new Kernel({
+			...(options.version === undefined ? {} : { version: options.version }),
+			...(options.seed === undefined ? {} : { seed: options.seed }),
+			...(options.clock === undefined ? {} : { clock: options.clock }),
+			secrets: facts.secrets,
+			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
+			...(this.random === null ? {} : { random: this.random }),
+			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
+		});
+		this.own = options.own ?? null;
+		this.uid = options.uid ?? 0;
+		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
+		if (this.draws !== null) {
+			this.kernel.table_perturb = perturbTable(this.draws);
+			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
+		}
+		this.alone = options.alone ?? (this.draws !== null || isAlone(lines));
+		const executors = new Set<number>();
+		let showsReads = false;
+		for (const line of lines) {
+			if (line.kind === "exit" && line.pid !== null) this.exits.set(line.pid, line);
+			if (line.kind !== "call") continue;
+			if (line.name === "read" || line.name === "readv") showsReads = true;
+			if (line.name === "execve" && line.result?.value === 0) executors.add(line.pid ?? 0);
+			const child = line.result?.value ?? 0;
+			if (!isFork(line.name) || child <= 0) continue;
+			const known = this.forks.get(child);
+			if (known === undefined) this.forks.set(child, [line]);
+			else known.push(line);
+		}
+		this.executors = executors;
+		this.showsReads = showsReads;
+		// Ports of descriptors are not known yet; port_of() stands for one that is not named.
+		const unknown = () => 0;
+		this.evidence = reveal(
+			lines,
+			(call) => new Operands(script.file, call, unknown, unknown),
+			(fork) => this.sharesFiles(fork),
+		);
+		this.unread = options.unread ?? (showsReads || this.draws !== null);
+		this.receivers = new Set([...this.evidence.receivers].map((pid) => this.programOf(pid)));
+		this.queues = new AcceptQueues(this.kernel);
+		if (this.own === null) this.kernel.accept_queues = this.queues;
+		const seed = this.own?.seed ?? null;
+		const random = seed === null ? null : new SeededRandom(seed);
+		const { named } = this.evidence;
+		this.observer =
+			this.own === null
+				? new RecordingObserver(this.kernel, named)
+				: new OwnObserver(this.kernel, named, random);
+	}
+
+	/**
+	 * The kernel's seconds, and its jiffies, are those of the recording: seconds since boot. A
+	 * second begins with the first jiffy that begins in it: up to one later, by the phase.
+	 */
+	private setClock(time: number, phase: number): void {
+		const { timers } = this.kernel;
+		this.kernel.advance((time % 1) * 1000 + (phase === 0 ? 0 : 1000 - JIFFY));
+		const jiffies = Math.floor(((time % EPOCH) * 1000) / JIFFY) - (300 * 1000) / JIFFY;
+		timers.wheel = jiffies - Math.floor(timers.now / JIFFY);
+	}
+
+	operands(call: CallLine): Operands {
+		const task = this.tasks.get(call.pid ?? 0);
+		const portOf = (fd: number) => {
+			const name = task?.getsockname(fd) ?? -1;
+			return typeof name === "number" ? null : name.port;
+		};
+		const ifindexOf = (name: string) => {
+			// strace asks for names in its own namespace, whichever the program is in.
+			const nets = call.result === null ? [task?.net] : [this.firstNet, task?.net];
+			for (const net of nets) {
+				const device = net?.net.devices.find((candidate) => candidate.name === name);
+				if (device !== undefined) return device.ifindex;
+			}
+			return null;
+		};
+		return new Operands(this.script.file, call, portOf, ifindexOf);
+	}
+
+	// Processes
+
+	sharesFiles(fork: CallLine): boolean {
+		return (this.operands(fork).namedFlags("flags") & CLONE_FILES) !== 0;
+	}
+
+	/** The process that began the program which a process runs: itself, or whom it was forked from. */
+	private programOf(pid: number): number {
+		const parent = this.executors.has(pid) ? undefined : this.forks.get(pid)?.at(-1)?.pid;
+		return parent == null || parent === pid ? pid : this.programOf(parent);
+	}
+
+	/** Whether a process is there. */
+	isAlive(pid: number): boolean {
+		const task = this.tasks.get(pid);
+		return task !== undefined && this.kernel.tasks.has(task);
+	}
+
+	/** The task of a process; one that is seen for the first time was forked, or is the first. */
+	task(pid: number): Task {
+		const known = this.tasks.get(pid);
+		if (known !== undefined) return known;
+		const fork = this.forks.get(pid)?.[0];
+		if (fork !== undefined && fork.pid !== pid) return this.fork(fork, pid);
+		const other = this.tasks.values().next().value;
+		const net = other?.net ?? this.kernel.createNet();
+		this.firstNet ??= net;
+		const task = this.kernel.createTask({ net, uid: this.uid });
+		// Lines without a pid are of one task.
+		if (pid !== 0) task.pid = pid;
+		this.tasks.set(pid, task);
+		return task;
+	}
+
+	/** A call makes a process; one of the same number that was there before is gone. */
+	fork(call: CallLine, pid: number): Task {
+		const parent = this.task(call.pid ?? 0);
+		const before = this.tasks.get(pid);
+		if (before !== undefined) {
+			if (this.parents.get(pid) === call.line) return before;
+			this.exit(pid);
+		}
+		const task = parent.fork(this.sharesFiles(call));
+		if ((this.operands(call).namedFlags("flags") & CLONE_NEWNET) !== 0) task.unshareNet();
+		task.pid = pid;
+		this.tasks.set(pid, task);
+		this.parents.set(pid, call.line);
+		return task;
+	}
+
+	exit(pid: number): void {
+		const task = this.tasks.get(pid);
+		if (task === undefined || !this.kernel.tasks.has(task)) return;
+		const { line } = this.exits.get(pid) ?? { line: 0 };
+		for (const fd of task.socketDescriptors()) this.drain(pid, task, fd, line);
+		task.exit();
+	}
+
+	// Sockets
+
+	/** The sock that has the port and the connections: of an MPTCP one, its first subflow. */
+	subflow(sk: number): number {
+		return this.kernel.mptcp.socks.get(sk)?.first ?? sk;
+	}
+
+	/** The sock that a call is about, 0 if it is about none. */
+	sk(task: Task, call: CallLine): number {
+		const fd = argFd(call.args);
+		const sock = fd === null ? -1 : task.socketOf(fd);
+		return sock > 0 ? this.kernel.socket.sk[sock] : 0;
+	}
+
+	/** A sock is new: nothing that was said of one with its number counts. */
+	isNew(sk: number): void {
+		if (this.doubts.size > 0) this.doubts.delete(sk);
+	}
+
+	/**
+	 * Before a descriptor is closed: whether its data was read decides between FIN and RST. A
+	 * program of which the recording shows no call that receives has used read(), which is
+	 * not recorded, and has read everything.
+	 */
+	drain(pid: number, task: Task, fd: number, line: number): void {
+		if (this.unread || this.receivers.has(this.programOf(pid))) return;
+		const sock = task.socketOf(fd);
+		if (sock <= 0) return;
+		const S = this.kernel.sock;
+		const sk = this.subflow(this.kernel.socket.sk[sock]);
+		if (S.rcv_unread[sk] === 0) return;
+		this.drained.push({ line, ports: [S.skc_num[sk], S.skc_dport[sk]] });
+		if (this.drained.length > 64) this.drained.shift();
+		if (!this.facts.unread.has(line)) S.rcv_unread[sk] = 0;
+	}
+
+	/** A port was chosen that nothing shows. */
+	guess(guess: Guess): void {
+		const known = this.guesses.get(guess.port);
+		if (known === undefined) this.guesses.set(guess.port, [guess]);
+		else known.push(guess);
+		if (this.guesses.size <= 4096) return;
+		const [oldest] = this.guesses.keys();
+		this.guesses.delete(oldest);
+	}
+
+	/** It was another user than root who was recorded. */
+	becomeUser(): void {
+		this.uid = SOME_USER;
+		for (const task of this.kernel.tasks) if (task.uid === 0) task.uid = SOME_USER;
+	}
+}
+
+/**
+ * Whether nobody but the recorded processes uses the namespace: it is made before the first
+ * internet socket, or set up by commands.
+ */
+function isAlone(lines: readonly ScriptLine[]): boolean {
+	for (const line of lines) {
+		if (line.kind === "setup") return true;
+		if (line.kind !== "call") continue;
+		if (line.result === null) return true; // a script
+		const flags = line.args.map(({ value }) => (value.kind === "flags" ? value.names : []));
+		if (line.name === "unshare" && line.result.value === 0) {
+			if (flags[0]?.includes("CLONE_NEWNET")) return true;
+		}
+		if (line.name === "execve" && line.result.value === 0) {
+			const argv = line.args[1]?.value;
+			const words = argv?.kind === "array" ? argv.items : [];
+			const text = words.map((word) =>
+				word.kind === "string" ? Buffer.from(word.bytes).toString() : "",
+			);
+			if (/(^|\/)ip$/.test(text[0] ?? "") && text.includes("lo") && text.includes("up")) {
+				return true;
+			}
+		}
+		const family = flags[0] ?? [];
+		if (line.name === "socket" && (family.includes("AF_INET") || family.includes("AF_INET6"))) {
+			return false;
+		}
+	}
+	return false;
+}
+
+/** Draws the secrets of hashes, which kernels else do at first use, each in its own order. */
+function drawSecrets(k: Kernel): void {
+	k.inet_ehash_secret = k.random.get_random_u32();
+	k.inet6_ehash_secret = k.random.get_random_u32();
+	k.ipv6_hash_secret = k.random.get_random_u32();
+}
+
+/** The name of a device of a namespace. */
+export function deviceName(net: Net, index: number): string | undefined {
+	return net.devices.find(({ ifindex }) => ifindex === index)?.name;
+}

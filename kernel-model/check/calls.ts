@@ -8,11 +8,13 @@ import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../inc
 import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
 import {
+	EACCES,
 	EAGAIN,
 	EBADF,
 	ECONNREFUSED,
 	EFAULT,
 	EINVAL,
+	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
@@ -592,7 +594,7 @@ export class Calls {
 		const name = path.slice("/proc/sys/".length).replaceAll("/", ".");
 		if (!isModelledSysctl(name)) return IGNORED;
 		const text = operands.string(1, "the text that is written");
-		if (recorded !== null && recorded < 0) return IGNORED;
+		if (recorded === -EACCES || recorded === -EPERM) return IGNORED;
 		const err = task.net.setSysctl(name, text);
 		if (err >= 0) this.world.privileged = true;
 		return { result: err < 0 ? err : (recorded ?? text.length) };

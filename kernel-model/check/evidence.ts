@@ -70,6 +70,8 @@ interface Waiting {
 	choosing: readonly CallLine[];
 	/** Its connect(). */
 	connect: CallLine;
+	/** Its port, where that was known before. */
+	port: number | null;
 	/** Those that may have it. */
 	listeners: ReadonlySet<Life>;
 	refused: boolean;
@@ -333,6 +335,7 @@ export function reveal(
 					life,
 					choosing: life.choosing,
 					connect: line,
+					port: life.port,
 					listeners: new Set(served),
 					refused: false,
 					taken: false,
@@ -432,7 +435,8 @@ function infer(
 			else queue.push(client);
 		}
 	}
-	const portOf = ({ choosing }: Waiting): number | null => {
+	const portOf = ({ choosing, port }: Waiting): number | null => {
+		if (port !== null) return port;
 		for (const call of choosing) {
 			const shown = chosen.get(call);
 			if (shown !== undefined) return shown.port;

@@ -19,6 +19,9 @@ export class Facts {
 	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
 	readonly late: { from: number; to: number; ms: number }[] = [];
 
+	/** Sockets outside the recording may have held ports for a while. */
+	outsiders = false;
+
 	constructor(secrets: readonly number[] = []) {
 		this.secrets = [...secrets];
 	}

@@ -74,8 +74,9 @@ export interface PlayOptions {
 	 */
 	unread?: boolean;
 	/**
-	 * Nobody but the recorded processes uses the network namespaces. Not given: so it is where
-	 * the recording begins with the making of its namespace, or with set-up commands.
+	 * Nobody but the recorded processes uses the network namespaces. Not given: playScript()
+	 * says so where the recording begins with the making of its namespace, or with set-up
+	 * commands; a Player of its own always does.
 	 */
 	alone?: boolean;
 	/** The user whose processes were recorded; not given: root, unless the recording shows another. */

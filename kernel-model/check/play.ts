@@ -367,7 +367,7 @@ export class Player {
 		if (systemCall(call.name)?.makesNamespaces !== true) {
 			world.random?.begin(world.draws?.byCall.get(call) ?? []);
 		}
-		const outside = world.options.alone === true ? null : this.facts.avoided.get(call.line);
+		const outside = this.facts.outsiders ? this.facts.avoided.get(call.line) : null;
 		const reserved = task.net.net.ipv4.sysctl_local_reserved_ports;
 		const before = outside === undefined || outside === null ? null : reserved.slice();
 		// Ports that it passed over without a reason here: somebody outside had them.

@@ -7,10 +7,12 @@
  */
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Parsed } from "../script/strace.js";
+import { readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
 import { type Contradiction, type Mark, Player } from "./play.js";
 import { remediesOf } from "./remedies.js";
+import { isAlone } from "./world.js";
 
 /** Events between two marks, at least; and how many marks are kept. */
 const EVERY = 512;
@@ -76,7 +78,9 @@ export class Search {
 
 	constructor(script: Parsed, options: PlayOptions) {
 		this.facts = new Facts(options.secrets);
-		this.player = new Player(script, options, this.facts);
+		this.facts.outsiders = options.alone !== true;
+		const alone = options.alone ?? (readDraws(script) !== null || isAlone(script.lines));
+		this.player = new Player(script, { ...options, alone }, this.facts);
 		this.left = REPLAYED_AT_ALL + 2 * this.player.events.length;
 	}
 

@@ -121,7 +121,7 @@ export class World {
 			this.kernel.table_perturb = perturbTable(this.draws);
 			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
 		}
-		this.alone = options.alone ?? (this.draws !== null || isAlone(lines));
+		this.alone = options.alone ?? true;
 		const executors = new Set<number>();
 		let showsReads = false;
 		for (const line of lines) {
@@ -254,7 +254,7 @@ export class World {
 	/** The sock that a call is about, 0 if it is about none. */
 	sk(task: Task, call: CallLine): number {
 		const fd = argFd(call.args);
-		const sock = fd === null ? -1 : task.socketOf(fd);
+		const sock = fd === null ? -1 : task.socketOf(fd | 0);
 		return sock > 0 ? this.kernel.socket.sk[sock] : 0;
 	}
 
@@ -301,7 +301,7 @@ export class World {
  * Whether nobody but the recorded processes uses the namespace: it is made before the first
  * internet socket, or set up by commands.
  */
-function isAlone(lines: readonly ScriptLine[]): boolean {
+export function isAlone(lines: readonly ScriptLine[]): boolean {
 	for (const line of lines) {
 		if (line.kind === "setup") return true;
 		if (line.kind !== "call") continue;

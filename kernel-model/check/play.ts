@@ -9,7 +9,7 @@ import type { Net } from "../../include/net/net_namespace.js";
 import { EFAULT, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { NotModelled } from "../../net/core/sock.js";
 import { SearchExplainer } from "../machine/explain.js";
-import { HOOKS, type Kernel } from "../machine/kernel.js";
+import { END_OF_TIME, HOOKS, type Kernel } from "../machine/kernel.js";
 import { type Snapshot, Snapshots } from "../machine/snapshot.js";
 import type { Task } from "../machine/task.js";
 import { choosesPort, EXHAUSTED, isReadStrictly, systemCall } from "../script/calls.js";
@@ -192,7 +192,8 @@ export class Player {
 		if (time === null || this.firstTime === null) return;
 		let now = this.boot + (time - this.firstTime) * 1000;
 		for (const { from, to, ms } of this.facts.late) if (line >= from && line <= to) now -= ms;
-		if (now > this.kernel.now) this.kernel.advance(now - this.kernel.now);
+		// A stamp that no clock reaches tells nothing.
+		if (now > this.kernel.now && now < END_OF_TIME) this.kernel.advance(now - this.kernel.now);
 	}
 
 	private outcome(line: SetupLine | CallLine, verdict: Verdict): LineOutcome {

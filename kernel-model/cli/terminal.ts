@@ -198,18 +198,27 @@ export function parse(args: string[], options: OptionSpecs) {
 	}
 }
 
-/** A version by its name; "running" for that of a kernel release. Throws UsageError. */
+/**
+ * A profile by its name, or the one nearest to a release as `uname -r` shows it, which is then
+ * said; "running" is that of `release`. Throws UsageError.
+ */
 export function versionOf(name: string, release: string): string {
-	if (name === "running") {
-		const found = versionFor(release);
-		if (found === null) throw new UsageError(`--kernel: no version models the running ${release}`);
-		return found;
+	if (name !== "running" && VERSIONS.some((known) => known.name === name)) return name;
+	const wanted = name === "running" ? release : name;
+	const found = /^[0-9]+\.[0-9]+/.test(wanted) ? versionFor(wanted) : null;
+	if (found === null && name === "running") {
+		throw new UsageError(`--kernel: no version models the running ${release}`);
 	}
-	if (!VERSIONS.some((known) => known.name === name)) {
+	if (found === null) {
 		const names = VERSIONS.map((known) => known.name).join(", ");
-		throw new UsageError(`--kernel: expected one of ${names}, found ${name}`);
+		throw new UsageError(
+			`--kernel: expected a release from 6.1 on, or one of ${names}, found ${name}`,
+		);
 	}
-	return name;
+	if (name !== "running") {
+		process.stderr.write(`--kernel ${printable(name)}: the nearest profile is ${found}\n`);
+	}
+	return found;
 }
 
 /** The value of --seed: a u32. Throws UsageError. */

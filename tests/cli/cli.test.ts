@@ -349,6 +349,21 @@ poll([{fd=3}], 1, 0) = 0
 		expect(await port("--seed", "1")).not.toBe(await port("--seed", "2"));
 	});
 
+	it("takes a release as uname -r shows it, and says which profile is the nearest", async () => {
+		const file = script("socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\n");
+		for (const [name, profile] of [
+			["6.18.44-cloud-amd64", "6.18.44"],
+			["6.8.0-40-generic", "6.8"],
+			["6.6.32", "6.6"],
+			["9.1.2", "7.3"],
+		]) {
+			const { stdout, stderr, status } = await cli("run", "--kernel", name, file);
+			expect(status).toBe(0);
+			expect(stderr).toBe(`--kernel ${name}: the nearest profile is ${profile}\n`);
+			expect(stdout).toContain(`kernel ${profile}: `);
+		}
+	});
+
 	it("models the version that --kernel says", async () => {
 		// A port in FIN_WAIT2 is chosen again, until tw-fin-wait2-not-reused.
 		const file =

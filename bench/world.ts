@@ -19,13 +19,9 @@ import {
 	SOL_IP,
 	type Task,
 } from "../kernel-model/index.js";
-import {
-	bind_candidate,
-	inet_sk_get_local_port_range,
-	local_port_range,
-} from "../net/ipv4/inet_connection_sock.js";
+import { bind_candidate, inet_sk_get_local_port_range } from "../net/ipv4/inet_connection_sock.js";
 import { connect_candidate, INET_TABLE_PERTURB_SIZE } from "../net/ipv4/inet_hashtables.js";
-import { flow, ip_route_connect } from "../net/ipv4/route.js";
+import { ip_route_connect } from "../net/ipv4/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { __sys_bind, __sys_connect } from "../net/socket.js";
 import { LookCounter } from "./looks.js";
@@ -191,10 +187,10 @@ export class World {
 		if (chooser === null || this.kernelOnly || bound || !this.begin(sock, sk, to)) {
 			const result = this.connectByKernel(fd, to);
 			// Searches take ports and never free any; a connect() from a bound port may move it.
-			if (bound || flow.type === RTN_LOCAL || result !== -EINPROGRESS) this.forget();
+			if (bound || this.net.net.fl4.type === RTN_LOCAL || result !== -EINPROGRESS) this.forget();
 			return result;
 		}
-		const local = flow.type === RTN_LOCAL;
+		const local = this.net.net.fl4.type === RTN_LOCAL;
 		const port = chooser.choose(this.search);
 		this.looks = this.search.looks;
 		if (port === 0) this.search.refused = this.search.useless();
@@ -305,12 +301,12 @@ export class World {
 
 	private range(sk: number, kind: "connect" | "bind"): void {
 		const { search } = this;
-		inet_sk_get_local_port_range(this.kernel, sk);
+		const { kernel } = this;
+		search.local = inet_sk_get_local_port_range(kernel, sk);
 		search.kind = kind;
 		search.sk = sk;
-		search.low = local_port_range.low;
-		search.high = local_port_range.high;
-		search.local = local_port_range.local;
+		search.low = kernel.low;
+		search.high = kernel.high;
 		search.looks = 0;
 		search.refused = 0;
 	}
@@ -326,16 +322,17 @@ export class World {
 		if (S.skc_state[sk] !== TCP_CLOSE || kernel.socket.state[sock] !== SS_UNCONNECTED) return false;
 		const oif = S.skc_bound_dev_if[sk];
 		if (ip_route_connect(this.net.net, to.sin_addr, S.inet_saddr[sk], oif) < 0) return false;
-		if (flow.type === RTN_MULTICAST || flow.type === RTN_BROADCAST) return false;
+		if (this.net.net.fl4.type === RTN_MULTICAST || this.net.net.fl4.type === RTN_BROADCAST)
+			return false;
 		old.rcv_saddr = S.skc_rcv_saddr[sk];
 		old.daddr = S.skc_daddr[sk];
 		old.dport = S.skc_dport[sk];
-		S.skc_rcv_saddr[sk] = S.inet_saddr[sk] || flow.saddr;
-		S.skc_daddr[sk] = flow.daddr;
+		S.skc_rcv_saddr[sk] = S.inet_saddr[sk] || this.net.net.fl4.saddr;
+		S.skc_daddr[sk] = this.net.net.fl4.daddr;
 		S.skc_dport[sk] = to.sin_port;
 		this.range(sk, "connect");
 		search.saddr = S.skc_rcv_saddr[sk];
-		search.daddr = flow.daddr;
+		search.daddr = this.net.net.fl4.daddr;
 		search.dport = to.sin_port;
 		return true;
 	}

@@ -3,7 +3,7 @@
  * RFC 6056, section 3.3.3, algorithm 3: one counter for all destinations, from which a
  * secret hash of the connection's other three values takes each destination elsewhere.
  */
-import { siphash_4u32 } from "../../include/linux/siphash.js";
+import { new_siphash_state, siphash_4u32 } from "../../include/linux/siphash.js";
 import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
 import type { Kernel } from "../../kernel-model/index.js";
 import type { Chooser, Search, Strategy } from "../strategy.js";
@@ -11,6 +11,7 @@ import type { Chooser, Search, Strategy } from "../strategy.js";
 class SimpleHashBased implements Chooser {
 	private readonly secret_key = new Uint32Array(4);
 	private readonly hash = new Uint32Array(2);
+	private readonly state = new_siphash_state();
 	private next_ephemeral = 0;
 
 	constructor(kernel: Kernel) {
@@ -20,7 +21,7 @@ class SimpleHashBased implements Chooser {
 	choose(search: Search): number {
 		const { low, high, saddr, daddr, dport } = search;
 		const num_ephemeral = high - low + 1;
-		siphash_4u32(saddr, daddr, dport, 0, this.secret_key, this.hash);
+		siphash_4u32(saddr, daddr, dport, 0, this.secret_key, this.hash, this.state);
 		const offset = this.hash[0];
 		for (let count = num_ephemeral; count > 0; count--) {
 			const port = low + ((this.next_ephemeral + offset) % num_ephemeral);

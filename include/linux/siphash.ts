@@ -7,10 +7,15 @@
 /** A 128-bit key: four u32 words, key[0] low, key[0] high, key[1] low, key[1] high. */
 export type SiphashKey = Uint32Array;
 
-const state = new Int32Array(8); // v0..v3, low and high halves
+/** Scratch of a caller: v0 to v3, low and high halves. */
+export type SiphashState = Int32Array;
+
+export function new_siphash_state(): SiphashState {
+	return new Int32Array(8);
+}
 
 /** Halves are int32, which adds faster; the carry is where an unsigned sum got smaller. */
-function sipround(): void {
+function sipround(state: SiphashState): void {
 	let v0l = state[0];
 	let v0h = state[1];
 	let v1l = state[2];
@@ -65,17 +70,17 @@ function sipround(): void {
 	state[7] = v3h;
 }
 
-function absorb(low: number, high: number): void {
+function absorb(state: SiphashState, low: number, high: number): void {
 	state[6] ^= low;
 	state[7] ^= high;
-	sipround();
-	sipround();
+	sipround(state);
+	sipround(state);
 	state[0] ^= low;
 	state[1] ^= high;
 }
 
 /** "somepseudorandomlygeneratedbytes", SipHash's initial state, under a key. */
-function preamble(key: SiphashKey): void {
+function preamble(state: SiphashState, key: SiphashKey): void {
 	state[0] = 0x70736575 ^ key[0];
 	state[1] = 0x736f6d65 ^ key[1];
 	state[2] = 0x6e646f6d ^ key[2];
@@ -87,12 +92,12 @@ function preamble(key: SiphashKey): void {
 }
 
 /** The low and the high half of the u64. */
-function postamble(out: Uint32Array): void {
+function postamble(state: SiphashState, out: Uint32Array): void {
 	state[4] ^= 0xff;
-	sipround();
-	sipround();
-	sipround();
-	sipround();
+	sipround(state);
+	sipround(state);
+	sipround(state);
+	sipround(state);
 	out[0] = state[0] ^ state[2] ^ state[4] ^ state[6];
 	out[1] = state[1] ^ state[3] ^ state[5] ^ state[7];
 }
@@ -108,25 +113,32 @@ export function siphash_4u32(
 	fourth: number,
 	key: SiphashKey,
 	out: Uint32Array,
+	state: SiphashState,
 ): void {
-	preamble(key);
-	absorb(first, second);
-	absorb(third, fourth);
-	absorb(0, 16 << 24); // no tail: the last word holds only the length, 16 bytes
-	postamble(out);
+	preamble(state, key);
+	absorb(state, first, second);
+	absorb(state, third, fourth);
+	absorb(state, 0, 16 << 24); // no tail: the last word holds only the length, 16 bytes
+	postamble(state, out);
 }
 
 /**
  * Hashes the first `len` bytes of little-endian words; what lies behind them in the last
  * word must be 0.
  */
-export function siphash(data: Uint32Array, len: number, key: SiphashKey, out: Uint32Array): void {
-	preamble(key);
+export function siphash(
+	data: Uint32Array,
+	len: number,
+	key: SiphashKey,
+	out: Uint32Array,
+	state: SiphashState,
+): void {
+	preamble(state, key);
 	const whole = len >>> 3;
-	for (let i = 0; i < whole; i++) absorb(data[2 * i], data[2 * i + 1]);
+	for (let i = 0; i < whole; i++) absorb(state, data[2 * i], data[2 * i + 1]);
 	const left = len & 7;
 	const low = left > 0 ? data[2 * whole] : 0;
 	const high = left > 4 ? data[2 * whole + 1] : 0;
-	absorb(low, high | (len << 24));
-	postamble(out);
+	absorb(state, low, high | (len << 24));
+	postamble(state, out);
 }

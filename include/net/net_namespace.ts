@@ -159,10 +159,9 @@ export interface Fib6Info {
 	answer: RouteAnswer;
 }
 
-/** struct net. `id` is its number, from 1; hash_mix is drawn when it is created. */
 /** Routes that a connection asks for, as found while rt_genid was the one that is noted. */
 export interface RtCached {
-	/** connect()'s: by destination, source and device; what it leaves in `flow`. */
+	/** connect()'s: by destination, source and device; what it leaves in Net.fl4. */
 	connect_genid: number;
 	connect: { daddr: number; saddr: number; oif: number };
 	flow: RtFlow;
@@ -188,6 +187,44 @@ export interface RtFlow {
 	answer: RouteAnswer;
 }
 
+/** The part of a struct flowi that VRFs change: of struct flowi_common. */
+export interface FlowiOif {
+	/** ifindex of the output device that is asked for, 0 for any. */
+	oif: number;
+	/** ifindex of the VRF whose table is asked, 0 for none. */
+	l3mdev: number;
+}
+
+export interface Flowi6Oif extends FlowiOif {
+	readonly daddr: In6Addr;
+}
+
+/** The outcome of an IPv6 lookup, as struct flowi6 and rt6_info have it. */
+export interface Rt6Flow extends Flowi6Oif {
+	readonly saddr: In6Addr;
+	type: number;
+	/** Device of the route: a local packet counts as received on it (rt6i_idev). */
+	iif: number;
+	answer: RouteAnswer;
+}
+
+export function new_fl4(): RtFlow {
+	return { type: RTN_UNICAST, saddr: 0, daddr: 0, oif: 0, l3mdev: 0, iif: 0, answer: "blackhole" };
+}
+
+export function new_fl6(): Rt6Flow {
+	return {
+		saddr: new Uint32Array(4),
+		daddr: new Uint32Array(4),
+		oif: 0,
+		l3mdev: 0,
+		type: RTN_UNICAST,
+		iif: 0,
+		answer: "blackhole",
+	};
+}
+
+/** struct net. `id` is its number, from 1; hash_mix is drawn when it is created. */
 export interface Net {
 	id: number;
 	name: string;
@@ -205,6 +242,12 @@ export interface Net {
 	rt_genid: number;
 	/** What connections found last (net/ipv4/route.ts), by a hash of the destination. */
 	readonly rt_cache: RtCached[];
+	/** What the last lookup of a route found; in C each caller has its own. */
+	readonly fl4: RtFlow;
+	readonly fl6: Rt6Flow;
+	/** The flows of the lookups that ask only where a packet arrives. */
+	readonly probe4: FlowiOif;
+	readonly probe6: Flowi6Oif;
 	/** InIfaddr.serial of the address that was added last. */
 	last_ifa_serial: number;
 	/** The local table of IPv4 is there, since its first route. */

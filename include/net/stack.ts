@@ -4,6 +4,7 @@
  * here, so that many kernels live in one process. Ported functions take it as `k`.
  */
 import type { Random } from "../linux/random.js";
+import type { SiphashState } from "../linux/siphash.js";
 import type { TimerQueue } from "../linux/timer.js";
 import type { ChangeName } from "../linux/version.js";
 import type { PortSearchTrace } from "../trace/events/port_search.js";
@@ -47,8 +48,16 @@ export interface Stack {
 	table_perturb: Uint32Array | null;
 	/** Result of secure_ipv4_port_ephemeral: low and high half. */
 	readonly port_offset: Uint32Array;
+	/** The last hash of secure_ipv4_port_ephemeral, by what it was made of. */
+	readonly last_port_ephemeral: PortEphemeral;
+	/** What secure_ipv6_port_ephemeral hashes: two addresses, the time, the port. */
+	readonly port_ephemeral_data: Uint32Array;
+	readonly siphash_state: SiphashState;
 	/** Whether the task that connects or sends has CAP_NET_BIND_SERVICE: what C asks of current. */
 	cap_net_bind_service: boolean;
+	/** Left by inet_sk_get_local_port_range: the range, both bounds inclusive. */
+	low: number;
+	high: number;
 	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
 	blocker: number;
 	/** Found by connect()'s search: the port, 0 if none. */
@@ -98,6 +107,18 @@ export interface Observer {
 	second_ticked(sk: number, port: number): boolean | null;
 	/** What a host outside this kernel answers to a SYN; null: as its route says. */
 	remote_answer(sk: number): RouteAnswer | null;
+}
+
+/** A hash that secure_ipv4_port_ephemeral made: of a secret, addresses, port and time. */
+export interface PortEphemeral {
+	secret: Uint32Array | null;
+	saddr: number;
+	daddr: number;
+	dport: number;
+	seed: number;
+	/** The halves of the hash. */
+	low: number;
+	high: number;
 }
 
 /**

@@ -10,7 +10,6 @@ import { sk_net } from "../../net/core/sock.js";
 import {
 	bind_candidate,
 	inet_sk_get_local_port_range,
-	local_port_range,
 } from "../../net/ipv4/inet_connection_sock.js";
 import { connect_candidate, sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
 import { udp_candidate } from "../../net/ipv4/udp.js";
@@ -97,7 +96,7 @@ export class Judge {
 		}
 		const { port } = revealed;
 		inet_sk_get_local_port_range(k, sk);
-		const { low, high } = local_port_range;
+		const { low, high } = k;
 		if (port < low || port > high) return `port ${port} is not in ${low}-${high}`;
 		const net = sk_net(k, sk);
 		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);

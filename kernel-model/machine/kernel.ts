@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A kernel: boot, clock, namespaces and tasks around the ported code. */
 import type { Random } from "../../include/linux/random.js";
+import { new_siphash_state } from "../../include/linux/siphash.js";
 import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import { InetHashinfo } from "../../include/net/inet_hashtables.js";
 import { MptcpSocks } from "../../include/net/mptcp.js";
-import { IFF_LOOPBACK, LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
+import {
+	IFF_LOOPBACK,
+	LOOPBACK_IFINDEX,
+	type Net,
+	new_fl4,
+	new_fl6,
+} from "../../include/net/net_namespace.js";
 import { Protocols } from "../../include/net/protocol.js";
 import { SctpGlobals } from "../../include/net/sctp.js";
 import { SockTable } from "../../include/net/sock.js";
@@ -113,7 +120,20 @@ export class Kernel implements Stack {
 	net_secret: Uint32Array | null = null;
 	table_perturb: Uint32Array | null = null;
 	readonly port_offset = new Uint32Array(2);
+	readonly last_port_ephemeral = {
+		secret: null,
+		saddr: 0,
+		daddr: 0,
+		dport: 0,
+		seed: 0,
+		low: 0,
+		high: 0,
+	};
+	readonly port_ephemeral_data = new Uint32Array(10);
+	readonly siphash_state = new_siphash_state();
 	cap_net_bind_service = true;
+	low = 0;
+	high = 0;
 	blocker = 0;
 	found_port = 0;
 	found_tb = 0;
@@ -265,6 +285,10 @@ export class Kernel implements Stack {
 			routes: [],
 			rt_genid: 1,
 			rt_cache: [],
+			fl4: new_fl4(),
+			fl6: new_fl6(),
+			probe4: { oif: 0, l3mdev: 0 },
+			probe6: { daddr: new Uint32Array(4), oif: 0, l3mdev: 0 },
 			last_ifa_serial: 0,
 			routes6: [],
 			tw_count: 0,

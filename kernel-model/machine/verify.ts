@@ -33,7 +33,7 @@ import {
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
 import { inet_lhash2_bucket_sk, sk_ehashfn } from "../../net/ipv4/inet_hashtables.js";
-import { flow, route_connect, segment_deliver_ifindex } from "../../net/ipv4/route.js";
+import { route_connect, segment_deliver_ifindex } from "../../net/ipv4/route.js";
 import { icsk_retransmit_timer, sk_timer, sock_of_timer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
@@ -82,7 +82,7 @@ function verifyRoutes(net: Net): void {
 		if (cached?.connect_genid === net.rt_genid) {
 			const { daddr, saddr, oif } = cached.connect;
 			const err = route_connect(net, daddr, saddr, oif);
-			const same = err !== 0 || JSON.stringify(cached.flow) === JSON.stringify(flow);
+			const same = err !== 0 || JSON.stringify(cached.flow) === JSON.stringify(net.fl4);
 			if (err !== cached.err || !same) fail(`the route to ${daddr} is another by now`);
 		}
 		if (cached?.segment_genid === net.rt_genid) {
@@ -259,7 +259,7 @@ function verifyHashinfo(
 		if (hinfo.ehash[slot] === 0) continue;
 		for (const sk of chain("ehash", hinfo.ehash, S.node_next, S.node_pprev, slot)) {
 			hashed.add(sk);
-			const hash = sk_ehashfn(k, sk, S.skc_num[sk]);
+			const hash = sk_ehashfn(k, sk);
 			if (hash !== S.skc_hash[sk] || (hash & hinfo.ehash_mask) !== slot) {
 				fail(`${name(k, sk)} is on the wrong chain of ehash`);
 			}

@@ -19,17 +19,6 @@ function timeseed(k: Stack): number {
 	return Math.floor(k.timers.now / EPHEMERAL_PORT_SHUFFLE_PERIOD);
 }
 
-/** The last hash, by what it was made of: most programs connect to one destination again. */
-const last = {
-	secret: null as Uint32Array | null,
-	saddr: 0,
-	daddr: 0,
-	dport: 0,
-	seed: 0,
-	low: 0,
-	high: 0,
-};
-
 /**
  * A u64 for (source address, destination address, destination port), into k.port_offset:
  * its low half picks the slot of table_perturb, its high half is added to it.
@@ -44,6 +33,8 @@ export function secure_ipv4_port_ephemeral(
 	if (k.random.port_ephemeral(4, out)) return;
 	const secret = net_secret_init(k);
 	const seed = timeseed(k);
+	// Most programs connect to one destination again.
+	const last = k.last_port_ephemeral;
 	if (
 		last.secret !== secret ||
 		last.saddr !== saddr ||
@@ -51,7 +42,7 @@ export function secure_ipv4_port_ephemeral(
 		last.dport !== dport ||
 		last.seed !== seed
 	) {
-		siphash_4u32(swab32(saddr), swab32(daddr), swab16(dport), seed, secret, out);
+		siphash_4u32(swab32(saddr), swab32(daddr), swab16(dport), seed, secret, out, k.siphash_state);
 		last.secret = secret;
 		last.saddr = saddr;
 		last.daddr = daddr;
@@ -64,9 +55,6 @@ export function secure_ipv4_port_ephemeral(
 	out[1] = last.high;
 }
 
-/** The struct that is hashed for IPv6: two addresses, the time, the port. */
-const combined = new Uint32Array(10);
-
 /** The same over IPv6; addresses are (array, first word). */
 export function secure_ipv6_port_ephemeral(
 	k: Stack,
@@ -77,11 +65,12 @@ export function secure_ipv6_port_ephemeral(
 	dport: number,
 ): void {
 	if (k.random.port_ephemeral(6, k.port_offset)) return;
+	const combined = k.port_ephemeral_data;
 	for (let word = 0; word < 4; word++) {
 		combined[word] = swab32(saddr[si + word]);
 		combined[4 + word] = swab32(daddr[di + word]);
 	}
 	combined[8] = timeseed(k);
 	combined[9] = swab16(dport);
-	siphash(combined, 38, net_secret_init(k), k.port_offset);
+	siphash(combined, 38, net_secret_init(k), k.port_offset, k.siphash_state);
 }

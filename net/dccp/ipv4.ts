@@ -34,7 +34,7 @@ import {
 	inet_put_port,
 	inet_unhash,
 } from "../ipv4/inet_hashtables.js";
-import { flow, ip_route_connect } from "../ipv4/route.js";
+import { ip_route_connect } from "../ipv4/route.js";
 import {
 	DCCP_CLOSED,
 	DCCP_REQUESTING,
@@ -62,8 +62,8 @@ export function dccp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: 
 
 	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
 	if (err < 0) return err;
-	if (flow.type === RTN_MULTICAST || flow.type === RTN_BROADCAST) return -ENETUNREACH;
-	const { saddr, daddr } = flow;
+	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;
+	const { saddr, daddr } = net.fl4;
 	dccp_check_modelled(k, sk, { ...addr, sin_addr: daddr }, AF_INET);
 
 	if (S.inet_saddr[sk] === 0) inet_bhash2_update_saddr(k, sk, saddr);

@@ -26,7 +26,7 @@ import { ICSK_IPV6_MAPPED, PROT_DCCP_V6, type Proto } from "../../include/net/so
 import type { Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
-import { proto_register } from "../core/sock.js";
+import { proto_register, sk_net } from "../core/sock.js";
 import {
 	inet_accept,
 	inet_recvmsg,
@@ -51,7 +51,7 @@ import {
 	inet6_setsockopt,
 } from "../ipv6/af_inet6.js";
 import { inet6_hash_connect } from "../ipv6/inet6_hashtables.js";
-import { flow6, ip6_dst_lookup_flow } from "../ipv6/route.js";
+import { ip6_dst_lookup_flow } from "../ipv6/route.js";
 import { dccp_v4_connect } from "./ipv4.js";
 import {
 	DCCP_CLOSED,
@@ -115,7 +115,7 @@ function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number)
 		S.skc_dport[sk] = 0;
 		return err;
 	}
-	const saddr = flow6.saddr.slice();
+	const saddr = sk_net(k, sk).fl6.saddr.slice();
 	dccp_check_modelled(k, sk, { ...usin, sin6_addr: daddr }, AF_INET6);
 	if (bound) ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
 	else {

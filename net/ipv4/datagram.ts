@@ -10,7 +10,7 @@ import { EACCES, EAFNOSUPPORT, EINVAL } from "../../include/uapi/asm-generic/err
 import { sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
 import { dev_get_by_index, netif_is_l3_master } from "../l3mdev/l3mdev.js";
-import { flow, ip_route_connect } from "./route.js";
+import { ip_route_connect } from "./route.js";
 
 /**
  * Connects a sock, with a port already, to an address: finds the route and with it the
@@ -30,10 +30,10 @@ export function __ip4_datagram_connect(
 	const net = sk_net(k, sk);
 	const oif = ip_datagram_oif(net, usin.sin_addr, S.skc_bound_dev_if[sk]);
 	let err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], oif);
-	if (err === 0 && flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) {
+	if (err === 0 && net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) {
 		err = -EACCES;
 	}
-	const { saddr, daddr } = flow;
+	const { saddr, daddr } = net.fl4;
 	const { cork_fl } = S;
 	if (err < 0) {
 		if (S.skc_state[sk] === TCP_ESTABLISHED) {

@@ -6,6 +6,7 @@
 import { ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet } from "../../include/linux/in.js";
 import {
 	type FibRoute,
+	type FlowiOif,
 	IFF_LOOPBACK,
 	IFF_UP,
 	type InIfaddr,
@@ -38,7 +39,6 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import {
 	dev_get_by_index,
-	type FlowiOif,
 	fib_has_custom_rules,
 	l3mdev_fib_table_by_index,
 	l3mdev_update_flow,

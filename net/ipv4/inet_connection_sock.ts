@@ -164,34 +164,23 @@ export function inet_rcv_saddr_any(k: Stack, sk: number): boolean {
 }
 
 /**
- * Where the two functions below leave their result: both bounds inclusive; `local` says that
- * the socket has a range of its own, be it without effect.
+ * The range of ports that a socket's searches use, into k.low and k.high, both inclusive: the
+ * namespace's (inet_get_local_port_range), each bound replaced by the socket's where that
+ * lies in the namespace's range. A bound of 0, not set, lies outside. The bounds are clamped
+ * one after the other against the unchanged high bound, as the source does, so a socket
+ * cannot widen the range. Returns whether the socket has a range, be it without effect.
  */
-export const local_port_range = { low: 0, high: 0, local: false };
-
-/** The namespace's ephemeral range. */
-export function inet_get_local_port_range(net: Net): void {
-	local_port_range.low = net.ipv4.ip_local_ports.range[0];
-	local_port_range.high = net.ipv4.ip_local_ports.range[1];
-}
-
-/**
- * The range that a socket's searches use: the namespace's, each bound replaced by the
- * socket's where that lies in the namespace's range. A bound of 0, not set, lies outside.
- * The bounds are clamped one after the other against the unchanged high bound, as the
- * source does, so a socket cannot widen the range.
- */
-export function inet_sk_get_local_port_range(k: Stack, sk: number): void {
-	inet_get_local_port_range(sk_net(k, sk));
-	let lo = local_port_range.low;
-	let hi = local_port_range.high;
+export function inet_sk_get_local_port_range(k: Stack, sk: number): boolean {
+	const { range } = sk_net(k, sk).ipv4.ip_local_ports;
+	let lo = range[0];
+	let hi = range[1];
 	const sk_lo = k.sock.local_port_range_lo[sk];
 	const sk_hi = k.sock.local_port_range_hi[sk];
 	if (lo <= sk_lo && sk_lo <= hi) lo = sk_lo;
 	if (lo <= sk_hi && sk_hi <= hi) hi = sk_hi;
-	local_port_range.low = lo;
-	local_port_range.high = hi;
-	local_port_range.local = sk_lo !== 0 || sk_hi !== 0;
+	k.low = lo;
+	k.high = hi;
+	return sk_lo !== 0 || sk_hi !== 0;
 }
 
 /** Whether the search of owners can be left to bhash2: the socket binds to one address. */
@@ -491,16 +480,15 @@ function inet_csk_find_open_port(k: Stack, net: Net, sk: number): number {
 	const trace = k.trace;
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 	inet_sk_get_local_port_range(k, sk);
-	if (trace !== null) {
-		trace.search(SEARCH_BIND, sk, local_port_range.low, local_port_range.high);
-	}
+	if (trace !== null) trace.search(SEARCH_BIND, sk, k.low, k.high);
 
 	let relax = false;
 	for (;;) {
 		let attempt_half = S.skc_reuse[sk] === SK_CAN_REUSE ? 1 : 0;
 		for (;;) {
-			let low = local_port_range.low;
-			let high = local_port_range.high + 1; // [32768, 60999] -> [32768, 61000[
+			inet_sk_get_local_port_range(k, sk);
+			let low = k.low;
+			let high = k.high + 1; // [32768, 60999] -> [32768, 61000[
 			if (high - low < 4) attempt_half = 0;
 			if (attempt_half !== 0) {
 				const half = low + (((high - low) >> 2) << 1);

@@ -55,6 +55,7 @@ import {
 	inet6_ehash_fhash,
 	inet6_ehash_initval,
 	inet6_ehash_verdict,
+	inet6_ehashfn,
 } from "../ipv6/inet6_hashtables.js";
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
@@ -62,7 +63,6 @@ import {
 	inet_rcv_saddr_any,
 	inet_rcv_saddr_equal,
 	inet_sk_get_local_port_range,
-	local_port_range,
 } from "./inet_connection_sock.js";
 import { inet_twsk_bind_unhash, inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
 import { tcp_twsk_unique } from "./tcp_ipv4.js";
@@ -93,31 +93,21 @@ export function sk_over_ipv6(S: SockTable, sk: number): boolean {
 	return S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4);
 }
 
-/**
- * What the hash of a socket's four-tuple is made of, but for the local port: searches make
- * it once. `laddr` and `faddr` as they are hashed, of IPv6 the last word and a hash.
- */
-const ehash_key = { laddr: 0, faddr: 0, fport: 0, initval: 0 };
-
-function sk_ehash_key(k: Stack, net: Net, sk: number): void {
-	const S = k.sock;
-	ehash_key.fport = swab16(S.skc_dport[sk]);
-	if (sk_over_ipv6(S, sk)) {
-		ehash_key.initval = inet6_ehash_initval(k, net);
-		ehash_key.laddr = swab32(S.skc_v6_rcv_saddr[sk * 4 + 3]);
-		ehash_key.faddr = inet6_ehash_fhash(k, S.skc_v6_daddr, sk * 4);
-	} else {
-		ehash_key.initval = inet_ehash_initval(k, net);
-		ehash_key.laddr = swab32(S.skc_rcv_saddr[sk]);
-		ehash_key.faddr = swab32(S.skc_daddr[sk]);
-	}
+/** Hash of the socket's four-tuple: local port included. */
+export function sk_ehashfn(k: Stack, sk: number): number {
+	return tuple_ehashfn(k, sk, k.sock.skc_num[sk]);
 }
 
-/** Hash of the socket's four-tuple, with this local port: sk_ehashfn. */
-export function sk_ehashfn(k: Stack, sk: number, lport: number): number {
-	sk_ehash_key(k, sk_net(k, sk), sk);
-	const { laddr, faddr, fport, initval } = ehash_key;
-	return jhash_3words(laddr, faddr, (lport << 16) | fport, initval);
+/** The same with another local port. */
+function tuple_ehashfn(k: Stack, sk: number, lport: number): number {
+	const S = k.sock;
+	const net = sk_net(k, sk);
+	const dport = S.skc_dport[sk];
+	if (sk_over_ipv6(S, sk)) {
+		const at = sk * 4;
+		return inet6_ehashfn(k, net, S.skc_v6_rcv_saddr, at, lport, S.skc_v6_daddr, at, dport);
+	}
+	return inet_ehashfn(k, net, S.skc_rcv_saddr[sk], lport, S.skc_daddr[sk], dport);
 }
 
 /** The tables of a socket's protocol. */
@@ -503,7 +493,7 @@ function __inet_check_established(
 ): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	const hash = sk_ehashfn(k, sk, lport);
+	const hash = tuple_ehashfn(k, sk, lport);
 	const verdict = ehash_verdict(k, net, sk, lport, hash, bound);
 	if (verdict !== CANDIDATE_OK) return verdict;
 
@@ -524,7 +514,7 @@ function __inet_check_established(
 export function inet_ehash_nolisten(k: Stack, sk: number): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	S.skc_hash[sk] = sk_ehashfn(k, sk, S.skc_num[sk]);
+	S.skc_hash[sk] = sk_ehashfn(k, sk);
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
@@ -536,7 +526,7 @@ export function inet_ehash_nolisten(k: Stack, sk: number): void {
 export function inet_ehash_replace_request(k: Stack, sk: number): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	S.skc_hash[sk] = sk_ehashfn(k, sk, S.skc_num[sk]);
+	S.skc_hash[sk] = sk_ehashfn(k, sk);
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
 	hlist_add_tail(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
@@ -851,11 +841,16 @@ function connect_scan(
 		}
 		if (!hashed) {
 			hashed = true;
-			sk_ehash_key(k, net, sk);
-			laddr = ehash_key.laddr | 0;
-			faddr = ehash_key.faddr | 0;
-			fport = ehash_key.fport | 0;
-			initval = ehash_key.initval | 0;
+			fport = swab16(dport) | 0;
+			if (over_ipv6) {
+				initval = inet6_ehash_initval(k, net) | 0;
+				laddr = swab32(S.skc_v6_rcv_saddr[sk * 4 + 3]) | 0;
+				faddr = inet6_ehash_fhash(k, S.skc_v6_daddr, sk * 4) | 0;
+			} else {
+				initval = inet_ehash_initval(k, net) | 0;
+				laddr = swab32(daddr) | 0;
+				faddr = swab32(saddr) | 0;
+			}
 		}
 		const hash = jhash_3words(laddr, faddr, (port << 16) | fport, initval);
 		for (sk2 = ehash[hash & ehash_mask]; sk2 !== 0; sk2 = node_next[sk2]) {
@@ -966,11 +961,11 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 
-	inet_sk_get_local_port_range(k, sk);
-	const low = local_port_range.low;
-	const high = local_port_range.high + 1; // [32768, 60999] -> [32768, 61000[
+	const local_ports = inet_sk_get_local_port_range(k, sk);
+	const low = k.low;
+	const high = k.high + 1; // [32768, 60999] -> [32768, 61000[
 	// A socket with a range of its own takes every port in turn.
-	const local = local_port_range.local && k.changes.has("connect-range-step-1"); // since 6.8, 207184853dbd
+	const local = local_ports && k.changes.has("connect-range-step-1"); // since 6.8, 207184853dbd
 	const step = local ? 1 : 2;
 	let remaining = high - low;
 	if (!local && remaining > 1) remaining &= ~1;

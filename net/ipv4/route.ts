@@ -14,6 +14,7 @@ import {
 	LOOPBACK_IFINDEX,
 	type Net,
 	type NetDevice,
+	new_fl4,
 	type RouteAnswer,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
@@ -30,13 +31,6 @@ import { NotModelled } from "../core/sock.js";
 import { dev_get_by_index, l3mdev_master_ifindex, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { __ip_dev_find, inet_select_addr } from "./devinet.js";
 import { fib_lookup } from "./fib_frontend.js";
-
-function new_flow(): RtFlow {
-	return { type: RTN_UNICAST, saddr: 0, daddr: 0, oif: 0, l3mdev: 0, iif: 0, answer: "blackhole" };
-}
-
-/** The last lookup: one, so that nothing is allocated. */
-export const flow = new_flow();
 
 function copy_flow(to: RtFlow, from: RtFlow): void {
 	to.type = from.type;
@@ -59,7 +53,7 @@ function rt_cached(net: Net, daddr: number): RtCached {
 		cached = {
 			connect_genid: 0,
 			connect: { daddr: 0, saddr: 0, oif: 0 },
-			flow: new_flow(),
+			flow: new_fl4(),
 			err: 0,
 			segment_genid: 0,
 			segment: { daddr: 0, oif: 0 },
@@ -78,19 +72,20 @@ export function rt_cache_flush(net: Net): void {
 }
 
 /** The kernel's checks on a route that is found: __mkroute_output. */
-function mkroute_output(dev_out: NetDevice, type: number, iif: number): number {
+function mkroute_output(net: Net, dev_out: NetDevice, type: number, iif: number): number {
+	const { fl4 } = net;
 	if (
-		ipv4_is_loopback(flow.saddr) &&
+		ipv4_is_loopback(fl4.saddr) &&
 		(dev_out.flags & IFF_LOOPBACK) === 0 &&
 		!netif_is_l3_master(dev_out)
 	) {
 		return -EINVAL;
 	}
-	if (ipv4_is_lbcast(flow.daddr)) type = RTN_BROADCAST;
-	else if (ipv4_is_multicast(flow.daddr)) type = RTN_MULTICAST;
-	else if (ipv4_is_zeronet(flow.daddr)) return -EINVAL;
-	flow.type = type;
-	flow.iif = iif;
+	if (ipv4_is_lbcast(fl4.daddr)) type = RTN_BROADCAST;
+	else if (ipv4_is_multicast(fl4.daddr)) type = RTN_MULTICAST;
+	else if (ipv4_is_zeronet(fl4.daddr)) return -EINVAL;
+	fl4.type = type;
+	fl4.iif = iif;
 	return 0;
 }
 
@@ -102,7 +97,7 @@ function loopback_of(net: Net, dev: NetDevice | null): NetDevice | null {
 
 /** The source of a packet by a route: fib_select_path. */
 function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
-	const l3mdev = dev_get_by_index(net, flow.l3mdev);
+	const l3mdev = dev_get_by_index(net, net.fl4.l3mdev);
 	if (
 		l3mdev !== null &&
 		l3mdev_master_ifindex(dev) !== l3mdev.ifindex &&
@@ -113,12 +108,13 @@ function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
 	return res.prefsrc !== 0 ? res.prefsrc : inet_select_addr(net, dev, res.gateway, res.scope);
 }
 
-/** Fills `flow` for a destination; 0 or a negative errno: ip_route_output_key_hash_rcu. */
+/** Fills net.fl4 for a destination; 0 or a negative errno: ip_route_output_key_hash_rcu. */
 function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number): number {
-	flow.daddr = daddr;
-	flow.saddr = saddr;
-	flow.oif = oif;
-	flow.answer = "blackhole";
+	const { fl4 } = net;
+	fl4.daddr = daddr;
+	fl4.saddr = saddr;
+	fl4.oif = oif;
+	fl4.answer = "blackhole";
 	let dev_out: NetDevice | null = null;
 
 	if (saddr !== 0) {
@@ -128,7 +124,7 @@ function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number
 		dev_out = __ip_dev_find(net, saddr);
 		if (dev_out === null) return -ENETUNREACH;
 		if (oif === 0 && (ipv4_is_multicast(daddr) || ipv4_is_lbcast(daddr))) {
-			return mkroute_output(dev_out, RTN_UNICAST, oif);
+			return mkroute_output(net, dev_out, RTN_UNICAST, oif);
 		}
 	}
 	if (oif !== 0) {
@@ -136,43 +132,43 @@ function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number
 		if (dev_out === null) return -ENODEV;
 		if ((dev_out.flags & IFF_UP) === 0) return -ENETUNREACH;
 		if (ipv4_is_local_multicast(daddr) || ipv4_is_lbcast(daddr)) {
-			if (flow.saddr === 0) flow.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
-			return mkroute_output(dev_out, RTN_UNICAST, oif);
+			if (fl4.saddr === 0) fl4.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
+			return mkroute_output(net, dev_out, RTN_UNICAST, oif);
 		}
-		if (flow.saddr === 0) {
-			if (ipv4_is_multicast(daddr)) flow.saddr = inet_select_addr(net, dev_out, 0, 0);
-			else if (daddr === 0) flow.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_HOST);
+		if (fl4.saddr === 0) {
+			if (ipv4_is_multicast(daddr)) fl4.saddr = inet_select_addr(net, dev_out, 0, 0);
+			else if (daddr === 0) fl4.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_HOST);
 		}
 	}
 	if (daddr === 0) {
 		// connect() to the wildcard goes to oneself.
-		if (flow.saddr === 0) flow.saddr = INADDR_LOOPBACK;
-		flow.daddr = flow.saddr;
+		if (fl4.saddr === 0) fl4.saddr = INADDR_LOOPBACK;
+		fl4.daddr = fl4.saddr;
 		const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
-		return lo === null ? -ENODEV : mkroute_output(lo, RTN_LOCAL, oif);
+		return lo === null ? -ENODEV : mkroute_output(net, lo, RTN_LOCAL, oif);
 	}
 
-	const res = fib_lookup(net, daddr, flow, 0);
+	const res = fib_lookup(net, daddr, fl4, 0);
 	if (typeof res === "number") {
-		if (dev_out === null || flow.oif === 0) return res;
-		if (!ipv4_is_multicast(daddr) && flow.l3mdev !== 0) return res;
+		if (dev_out === null || fl4.oif === 0) return res;
+		if (!ipv4_is_multicast(daddr) && fl4.l3mdev !== 0) return res;
 		// Apparently, the destination is on-link.
-		if (flow.saddr === 0) flow.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
-		return mkroute_output(dev_out, RTN_UNICAST, oif);
+		if (fl4.saddr === 0) fl4.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
+		return mkroute_output(net, dev_out, RTN_UNICAST, oif);
 	}
 	const res_dev = dev_get_by_index(net, res.oif);
 	if (res_dev === null) return -ENODEV;
-	flow.answer = res.answer;
+	fl4.answer = res.answer;
 	if (res.type === RTN_LOCAL) {
-		if (flow.saddr === 0) flow.saddr = res.prefsrc !== 0 ? res.prefsrc : daddr;
+		if (fl4.saddr === 0) fl4.saddr = res.prefsrc !== 0 ? res.prefsrc : daddr;
 		const lo = loopback_of(net, res_dev);
-		return lo === null ? -ENODEV : mkroute_output(lo, RTN_LOCAL, res.oif);
+		return lo === null ? -ENODEV : mkroute_output(net, lo, RTN_LOCAL, res.oif);
 	}
-	if (flow.saddr === 0) flow.saddr = fib_select_path(net, res, res_dev);
-	return mkroute_output(res_dev, res.type, oif);
+	if (fl4.saddr === 0) fl4.saddr = fib_select_path(net, res, res_dev);
+	return mkroute_output(net, res_dev, res.type, oif);
 }
 
-/** The route of connect(); fills `flow`. 0 or a negative errno (include/net/route.h). */
+/** The route of connect(); fills net.fl4. 0 or a negative errno (include/net/route.h). */
 export function ip_route_connect(net: Net, daddr: number, saddr: number, oif: number): number {
 	const cached = rt_cached(net, daddr);
 	const key = cached.connect;
@@ -182,7 +178,7 @@ export function ip_route_connect(net: Net, daddr: number, saddr: number, oif: nu
 		key.saddr === saddr &&
 		key.oif === oif
 	) {
-		copy_flow(flow, cached.flow);
+		copy_flow(net.fl4, cached.flow);
 		return cached.err;
 	}
 	const err = route_connect(net, daddr, saddr, oif);
@@ -190,41 +186,41 @@ export function ip_route_connect(net: Net, daddr: number, saddr: number, oif: nu
 	key.daddr = daddr;
 	key.saddr = saddr;
 	key.oif = oif;
-	copy_flow(cached.flow, flow);
+	copy_flow(cached.flow, net.fl4);
 	cached.err = err;
 	return err;
 }
 
 /** The same, without a look at what was found before. */
 export function route_connect(net: Net, daddr: number, saddr: number, oif: number): number {
-	flow.l3mdev = 0;
+	const { fl4 } = net;
+	fl4.l3mdev = 0;
 	const err = ip_route_output_key(net, daddr, saddr, oif);
 	// Once more with the addresses that were found: now the source is checked as well.
 	if (err === 0 && (daddr === 0 || saddr === 0)) {
-		return ip_route_output_key(net, flow.daddr, flow.saddr, oif);
+		return ip_route_output_key(net, fl4.daddr, fl4.saddr, oif);
 	}
 	return err;
 }
 
 /**
- * The route of a datagram; fills `flow`. As ip_route_connect, but with one lookup: a source
+ * The route of a datagram; fills net.fl4. As ip_route_connect, but with one lookup: a source
  * that it chooses is not checked again. 0 or a negative errno.
  */
 export function ip_route_output_flow(net: Net, daddr: number, saddr: number, oif: number): number {
-	flow.l3mdev = 0;
+	net.fl4.l3mdev = 0;
 	return ip_route_output_key(net, daddr, saddr, oif);
 }
 
-const probe = { oif: 0, l3mdev: 0 };
-
 function probe_route(net: Net, daddr: number, oif: number, l3mdev: number): FibRoute | number {
-	probe.oif = oif;
-	probe.l3mdev = l3mdev;
-	return fib_lookup(net, daddr, probe, 0);
+	net.probe4.oif = oif;
+	net.probe4.l3mdev = l3mdev;
+	return fib_lookup(net, daddr, net.probe4, 0);
 }
 
 /** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
 function last_route(net: Net, daddr: number, oif: number): FibRoute | null {
+	const probe = net.probe4;
 	let res = probe_route(net, daddr, oif, 0);
 	for (let hops = 0; typeof res !== "number" && hops <= net.devices.length; hops++) {
 		const out = dev_get_by_index(net, res.oif);
@@ -248,21 +244,12 @@ export function ip_local_deliver_ifindex(net: Net, daddr: number, oif: number): 
 	return res?.type === RTN_LOCAL ? res.oif : 0;
 }
 
-/** Whether the last ip_segment_deliver_ifindex found a route to a local address (rt_type). */
-export const segment_route = { local: true };
-
 /**
  * As ip_local_deliver_ifindex, for connections: what goes out by lo comes in there, and can
  * be answered if its address is one of any device, as of one in a VRF (__ip_dev_find). The
  * route is one by way of lo for want of a better, or because the socket is bound to lo.
+ * Does not look at what was found before.
  */
-export function ip_segment_deliver_ifindex(net: Net, daddr: number, oif: number): number {
-	const cached = segment_cached(net, daddr, oif);
-	segment_route.local = cached.local;
-	return cached.dif;
-}
-
-/** The same, without a look at what was found before. */
 export function segment_deliver_ifindex(
 	net: Net,
 	daddr: number,
@@ -273,8 +260,12 @@ export function segment_deliver_ifindex(
 	return __ip_dev_find(net, daddr) === null ? 0 : ip_datagram_deliver_ifindex(net, daddr, oif);
 }
 
-/** What becomes of segments to an address. */
-function segment_cached(net: Net, daddr: number, oif: number): RtCached {
+/**
+ * What becomes of segments to an address: where they arrive (`dif`, see
+ * segment_deliver_ifindex), whether by a route to a local address (`local`), and what answers
+ * from beyond (`answer`). Good until the next lookup.
+ */
+export function ip_segment_route(net: Net, daddr: number, oif: number): RtCached {
 	const cached = rt_cached(net, daddr);
 	const key = cached.segment;
 	if (cached.segment_genid !== net.rt_genid || key.daddr !== daddr || key.oif !== oif) {
@@ -301,7 +292,7 @@ export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
 	if (lo === null || (lo.flags & IFF_UP) === 0) return 0;
 	// Bound to a device, a destination without route is on its link.
-	const on_link = probe.l3mdev === 0 ? probe.oif : 0;
+	const on_link = net.probe4.l3mdev === 0 ? net.probe4.oif : 0;
 	const out = typeof res === "number" ? on_link : res.oif;
 	if (out !== LOOPBACK_IFINDEX) return 0;
 	// Its device is that of whichever socket used the route first (rt_iif of a cached route).
@@ -313,5 +304,5 @@ export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number
 
 /** What answers behind the route to an address. */
 export function ip_remote_answer(net: Net, daddr: number, oif: number): RouteAnswer {
-	return segment_cached(net, daddr, oif).answer;
+	return ip_segment_route(net, daddr, oif).answer;
 }

@@ -65,7 +65,7 @@ import {
 	sk_over_ipv6,
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
-import { flow, ip_route_connect, ip_segment_deliver_ifindex, segment_route } from "./route.js";
+import { ip_route_connect, ip_segment_route } from "./route.js";
 import {
 	tcp_close,
 	tcp_disconnect,
@@ -155,12 +155,12 @@ export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: n
 
 	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
 	if (err < 0) return err;
-	if (flow.type === RTN_MULTICAST || flow.type === RTN_BROADCAST) return -ENETUNREACH;
+	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;
 
-	if (S.inet_saddr[sk] === 0) inet_bhash2_update_saddr(k, sk, flow.saddr);
+	if (S.inet_saddr[sk] === 0) inet_bhash2_update_saddr(k, sk, net.fl4.saddr);
 	else sk_rcv_saddr_set(k, sk, S.inet_saddr[sk]);
 	S.skc_dport[sk] = addr.sin_port;
-	sk_daddr_set(k, sk, flow.daddr);
+	sk_daddr_set(k, sk, net.fl4.daddr);
 
 	// The source port may still be unknown: the state changes first, so that the search
 	// finds a socket that is connecting.
@@ -203,12 +203,11 @@ export function reply(
 	if (oif === 0 && v6 !== null && (flags & TCPHDR_SYN) === 0 && rt6_need_strict(v6.saddr, 0)) {
 		oif = skb.dif;
 	}
-	const dif =
-		v6 === null
-			? ip_segment_deliver_ifindex(net, saddr, oif)
-			: ip6_local_deliver_ifindex(net, v6.saddr, 0, oif);
+	let dif: number;
+	let local = true;
+	if (v6 === null) ({ dif, local } = ip_segment_route(net, saddr, oif));
+	else dif = ip6_local_deliver_ifindex(net, v6.saddr, 0, oif);
 	if (dif === 0) return;
-	const local = v6 !== null || segment_route.local;
 	const answer = { ...skb, flags, dif, local, length: 0, seq, ack };
 	turn_around(answer);
 	k.loopback.push(answer);

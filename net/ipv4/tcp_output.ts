@@ -20,13 +20,7 @@ import {
 import { sk_net } from "../core/sock.js";
 import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
 import { sk_over_ipv6 } from "./inet_hashtables.js";
-import {
-	flow,
-	ip_remote_answer,
-	ip_route_output_flow,
-	ip_segment_deliver_ifindex,
-	segment_route,
-} from "./route.js";
+import { ip_remote_answer, ip_route_output_flow, ip_segment_route } from "./route.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /**
@@ -51,9 +45,14 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 	}
 	const seq = S.snd_isn[sk];
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
-	const dif = sk_local_deliver_ifindex(k, sk);
+	const over_ipv6 = sk_over_ipv6(S, sk);
+	const oif = S.skc_bound_dev_if[sk];
+	let dif: number;
+	let local = true;
+	if (over_ipv6) dif = ip6_local_deliver_ifindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif);
+	else ({ dif, local } = ip_segment_route(sk_net(k, sk), S.skc_daddr[sk], oif));
 	if (dif !== 0) {
-		push_segment(k, sk, flags, dif, length, seq, ack);
+		push_segment(k, sk, flags, dif, local, length, seq, ack);
 		return;
 	}
 	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
@@ -69,7 +68,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		if ((flags & TCPHDR_ACKS_FIN) === 0) reply |= TCPHDR_FIN;
 	}
 	if (reply === 0) return;
-	push_segment(k, sk, reply, S.skc_bound_dev_if[sk], 0, S.rcv_isn[sk] || new_isn(k, false), seq);
+	push_segment(k, sk, reply, oif, over_ipv6, 0, S.rcv_isn[sk] || new_isn(k, false), seq);
 	turn_around(k.loopback[k.loopback.length - 1]);
 }
 
@@ -84,8 +83,8 @@ function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: numbe
 	const daddr = S.skc_daddr[sk];
 	const oif = S.skc_bound_dev_if[sk];
 	if (ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif) < 0) return;
-	const { saddr } = flow;
-	const dif = ip_segment_deliver_ifindex(net, daddr, oif);
+	const { saddr } = net.fl4;
+	const { dif, local } = ip_segment_route(net, daddr, oif);
 	if (dif === 0) return;
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
 	k.loopback.push({
@@ -97,7 +96,7 @@ function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: numbe
 		sport: S.inet_sport[sk],
 		dport: S.skc_dport[sk],
 		dif,
-		local: segment_route.local,
+		local,
 		length,
 		seq: S.snd_isn[sk],
 		ack,
@@ -112,6 +111,7 @@ function push_segment(
 	sk: number,
 	flags: number,
 	dif: number,
+	local: boolean,
 	length: number,
 	seq: number,
 	ack: number,
@@ -130,7 +130,7 @@ function push_segment(
 		sport: S.inet_sport[sk],
 		dport: S.skc_dport[sk],
 		dif,
-		local: v6 !== null || segment_route.local,
+		local,
 		length,
 		seq,
 		ack,
@@ -144,15 +144,6 @@ export function turn_around(skb: Segment): void {
 	[skb.saddr, skb.daddr] = [skb.daddr, skb.saddr];
 	[skb.sport, skb.dport] = [skb.dport, skb.sport];
 	if (skb.v6 !== null) skb.v6 = { saddr: skb.v6.daddr, daddr: skb.v6.saddr };
-}
-
-/** The device on which the socket's packets are received, 0 if its destination is not local. */
-function sk_local_deliver_ifindex(k: Stack, sk: number): number {
-	const S = k.sock;
-	const oif = S.skc_bound_dev_if[sk];
-	return sk_over_ipv6(S, sk)
-		? ip6_local_deliver_ifindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif)
-		: ip_segment_deliver_ifindex(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
 /** What answers the socket from beyond the namespace. */

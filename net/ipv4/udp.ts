@@ -97,10 +97,8 @@ import {
 	inet_rcv_saddr_any,
 	inet_rcv_saddr_equal,
 	inet_sk_get_local_port_range,
-	local_port_range,
 } from "./inet_connection_sock.js";
 import {
-	flow,
 	ip_datagram_deliver_ifindex,
 	ip_local_deliver_ifindex,
 	ip_route_output_flow,
@@ -331,7 +329,7 @@ export function udp_lib_get_port(
 			const { bitmap, mask, log } = udptable;
 			const ports_per_chain = udpPortsPerChain(log);
 			inet_sk_get_local_port_range(k, sk);
-			const { low, high } = local_port_range;
+			const { low, high } = k;
 			const remaining = high - low + 1;
 			if (trace !== null) trace.search(SEARCH_UDP, sk, low, high);
 
@@ -723,7 +721,7 @@ export function sock_alloc_send_skb(k: Stack, sk: number): number {
 	return (k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0 ? -EPIPE : 0;
 }
 
-/** Whether a datagram to an address, by the route in `flow`, comes back over lo or a VRF. */
+/** Whether a datagram to an address, by the route in net.fl4, comes back over lo or a VRF. */
 function ip_loops_back(net: Net, daddr: number, oif: number): boolean {
 	if (daddr !== INADDR_ANY) return ip_datagram_deliver_ifindex(net, daddr, oif) !== 0;
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
@@ -764,14 +762,14 @@ export function udp_sendmsg(
 	const oif = ip_datagram_oif(net, daddr, S.skc_bound_dev_if[sk]);
 	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif);
 	if (err < 0) return err;
-	if (flow.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
+	if (net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
 	const arrives = ip_loops_back(net, daddr, oif);
 	// inet_iif: without rt_iif the device that it came by. Only to local addresses that is a VRF.
-	const dif = flow.iif !== 0 ? flow.iif : LOOPBACK_IFINDEX;
-	const by_vrf = flow.type === RTN_LOCAL && daddr !== INADDR_ANY;
+	const dif = net.fl4.iif !== 0 ? net.fl4.iif : LOOPBACK_IFINDEX;
+	const by_vrf = net.fl4.type === RTN_LOCAL && daddr !== INADDR_ANY;
 	const sdif = by_vrf ? l3mdev_master_ifindex_by_index(net, dif) : 0;
-	let { saddr } = flow;
-	daddr = flow.daddr;
+	let { saddr } = net.fl4;
+	daddr = net.fl4.daddr;
 	const cork = addr === null ? S.cork_fl.get(sk) : undefined;
 	if (cork?.cached) {
 		({ saddr, daddr, dport } = cork);
@@ -783,12 +781,12 @@ export function udp_sendmsg(
 	if (size + SIZEOF_UDPHDR > IP_MAX_MTU - SIZEOF_IPHDR) return -EMSGSIZE;
 	err = sock_alloc_send_skb(k, sk);
 	if (err < 0) return err;
-	if (flow.type === RTN_BROADCAST || flow.type === RTN_MULTICAST) return size;
+	if (net.fl4.type === RTN_BROADCAST || net.fl4.type === RTN_MULTICAST) return size;
 
 	const sport = S.inet_sport[sk];
 	if (arrives) {
 		__udp4_lib_rcv(k, net, table, saddr, sport, daddr, dport, size, dif, sdif);
-	} else if (flow.answer === "refuse") {
+	} else if (net.fl4.answer === "refuse") {
 		__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, oif, 0);
 	}
 	return size;

@@ -30,10 +30,10 @@ import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { sk_dev_equal_l3scope, sk_prot } from "../core/sock.js";
+import { sk_dev_equal_l3scope, sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
 import { __ip4_datagram_connect } from "../ipv4/datagram.js";
-import { flow6, ip6_dst_lookup_flow } from "./route.js";
+import { ip6_dst_lookup_flow } from "./route.js";
 
 /**
  * Looks up the route to where the sock is to be connected; with `fix_sk_saddr` the sock
@@ -46,9 +46,10 @@ export function ip6_datagram_dst_update(k: Stack, sk: number, fix_sk_saddr: bool
 	const err = ip6_dst_lookup_flow(k, sk, S.np_saddr, at, S.skc_v6_daddr, at, oif);
 	if (err < 0) return err;
 	if (fix_sk_saddr) {
-		if (ipv6_addr_any(S.np_saddr, at)) ipv6_addr_copy(S.np_saddr, at, flow6.saddr, 0);
+		const { fl6 } = sk_net(k, sk);
+		if (ipv6_addr_any(S.np_saddr, at)) ipv6_addr_copy(S.np_saddr, at, fl6.saddr, 0);
 		if (ipv6_addr_any(S.skc_v6_rcv_saddr, at)) {
-			ipv6_addr_copy(S.skc_v6_rcv_saddr, at, flow6.saddr, 0);
+			ipv6_addr_copy(S.skc_v6_rcv_saddr, at, fl6.saddr, 0);
 			S.skc_rcv_saddr[sk] = LOOPBACK4_IPV6;
 			sk_prot(k, sk).rehash?.(k, sk);
 		}

@@ -8,13 +8,13 @@
 import { type In6Addr, ipv6_addr_equal, ipv6_prefix_equal } from "../../include/net/ipv6.js";
 import {
 	type Fib6Info,
+	type FlowiOif,
 	type Net,
 	RT_TABLE_LOCAL,
 	RT_TABLE_MAIN,
 } from "../../include/net/net_namespace.js";
 import { EEXIST } from "../../include/uapi/asm-generic/errno.js";
 import {
-	type FlowiOif,
 	fib_has_custom_rules,
 	l3mdev_fib_table_by_index,
 	l3mdev_update_flow,

@@ -19,6 +19,7 @@ import {
 } from "../../include/net/ipv6.js";
 import {
 	type Fib6Info,
+	type Flowi6Oif,
 	IFF_LOOPBACK,
 	IFF_UP,
 	LOOPBACK_IFINDEX,
@@ -47,7 +48,6 @@ import {
 import { sk_net } from "../core/sock.js";
 import {
 	dev_get_by_index,
-	type FlowiOif,
 	l3mdev_fib_table_by_index,
 	l3mdev_master_ifindex,
 	l3mdev_master_ifindex_by_index,
@@ -72,24 +72,6 @@ export const IP6_RT_PRIO_USER = 1024;
 
 /** The output device must be the one that is asked for. */
 const RT6_LOOKUP_F_IFACE = 1;
-
-/** The last lookup, as struct flowi6 and rt6_info have it: one, so that nothing is allocated. */
-export const flow6 = {
-	saddr: new Uint32Array(4),
-	daddr: new Uint32Array(4),
-	/** Output device that is asked for, and the VRF whose table: struct flowi_common. */
-	oif: 0,
-	l3mdev: 0,
-	type: RTN_UNICAST,
-	/** Device of the route: a local packet counts as received on it (rt6i_idev). */
-	iif: 0,
-	answer: "blackhole" as RouteAnswer,
-};
-
-/** The part of a flow that decides about its route: sources do not. */
-interface Flowi6 extends FlowiOif {
-	readonly daddr: In6Addr;
-}
 
 /** Whether an address means something on one link, or this node, only. */
 export function rt6_need_strict(daddr: In6Addr, di: number): boolean {
@@ -136,7 +118,12 @@ function rt6_select(
 }
 
 /** The route of one table, by longest prefix; null if none fits. */
-function fib6_table_lookup(net: Net, table: number, fl6: Flowi6, strict: number): Fib6Info | null {
+function fib6_table_lookup(
+	net: Net,
+	table: number,
+	fl6: Flowi6Oif,
+	strict: number,
+): Fib6Info | null {
 	let plen = fib6_node_lookup(net, table, fl6.daddr, 0, 129);
 	while (plen !== -1) {
 		const rt = rt6_select(net, table, plen, fl6.daddr, fl6.oif, strict);
@@ -147,7 +134,7 @@ function fib6_table_lookup(net: Net, table: number, fl6: Flowi6, strict: number)
 }
 
 /** Multicast and link-local destinations are looked up in the VRF's table only. */
-function ip6_route_output_flags(net: Net, fl6: Flowi6, flags: number): Fib6Info | null {
+function ip6_route_output_flags(net: Net, fl6: Flowi6Oif, flags: number): Fib6Info | null {
 	const type = ipv6_addr_type(fl6.daddr, 0);
 	if ((type & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL)) !== 0) {
 		const vrf = dev_get_by_index(net, l3mdev_master_ifindex_by_index(net, fl6.oif));
@@ -178,53 +165,55 @@ function dst_error(rt: Fib6Info | null): number {
 	return rt === null ? -ENETUNREACH : ip6_rt_type_to_error(rt.type);
 }
 
-/** The source address for a destination by a route, into flow6.saddr; 0 or -EADDRNOTAVAIL. */
+/** The source address for a destination by a route, into net.fl6.saddr; 0 or -EADDRNOTAVAIL. */
 function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
+	const { fl6 } = net;
 	const dev = rt === null ? null : dev_get_by_index(net, rt.oif);
-	const l3mdev = dev_get_by_index(net, flow6.l3mdev);
+	const l3mdev = dev_get_by_index(net, fl6.l3mdev);
 	const same_vrf =
 		l3mdev === null ||
 		!net.changes.has("source-address-within-vrf") || // since 6.11, 680735235356
 		(dev !== null && l3mdev_master_ifindex(dev) === l3mdev.ifindex);
 	if (rt !== null && rt.prefsrc !== null && same_vrf) {
-		ipv6_addr_copy(flow6.saddr, 0, rt.prefsrc, 0);
+		ipv6_addr_copy(fl6.saddr, 0, rt.prefsrc, 0);
 		return 0;
 	}
-	return ipv6_dev_get_saddr(net, same_vrf ? dev : l3mdev, flow6.daddr, 0, flow6.saddr, 0);
+	return ipv6_dev_get_saddr(net, same_vrf ? dev : l3mdev, fl6.daddr, 0, fl6.saddr, 0);
 }
 
-/** The route of flow6, and its source address if it has none yet. 0 or a negative errno. */
+/** The route of net.fl6, and its source address if it has none yet. 0 or a negative errno. */
 function ip6_dst_lookup_tail(net: Net, bound_dev_if: number): number {
-	let flags = bound_dev_if !== 0 || rt6_need_strict(flow6.daddr, 0) ? RT6_LOOKUP_F_IFACE : 0;
+	const { fl6 } = net;
+	let flags = bound_dev_if !== 0 || rt6_need_strict(fl6.daddr, 0) ? RT6_LOOKUP_F_IFACE : 0;
 	let rt: Fib6Info | null = null;
-	if (ipv6_addr_any(flow6.saddr, 0)) {
-		if (flow6.oif !== 0) flags = RT6_LOOKUP_F_IFACE;
-		rt = ip6_route_output_flags(net, flow6, flags);
+	if (ipv6_addr_any(fl6.saddr, 0)) {
+		if (fl6.oif !== 0) flags = RT6_LOOKUP_F_IFACE;
+		rt = ip6_route_output_flags(net, fl6, flags);
 		// What fails is looked up once more, with a source.
 		if (dst_error(rt) !== 0) rt = null;
 		const err = ip6_route_get_saddr(net, rt);
 		if (err !== 0) return err;
 	}
-	rt ??= ip6_route_output_flags(net, flow6, flags);
+	rt ??= ip6_route_output_flags(net, fl6, flags);
 	const err = dst_error(rt);
 	if (rt === null || err !== 0) return err;
 
 	if (
-		ipv6_addr_v4mapped(flow6.saddr, 0) &&
-		!ipv6_addr_v4mapped(flow6.daddr, 0) &&
-		!ipv6_addr_any(flow6.daddr, 0)
+		ipv6_addr_v4mapped(fl6.saddr, 0) &&
+		!ipv6_addr_v4mapped(fl6.daddr, 0) &&
+		!ipv6_addr_any(fl6.daddr, 0)
 	) {
 		return -EAFNOSUPPORT;
 	}
-	flow6.type = rt.type;
-	flow6.iif = rt.oif;
-	flow6.answer = rt.answer;
+	fl6.type = rt.type;
+	fl6.iif = rt.oif;
+	fl6.answer = rt.answer;
 	return 0;
 }
 
 /**
  * The route from an address (the wildcard: chosen here) to another, by way of device `oif`
- * (0 for whichever); fills flow6. 0, or
+ * (0 for whichever); fills net.fl6. 0, or
  * - -EADDRNOTAVAIL: there is no source address,
  * - -ENETUNREACH: no route; -EINVAL, -EACCES, -EHOSTUNREACH: the route is a blackhole,
  *   prohibits, is unreachable,
@@ -239,15 +228,15 @@ export function ip6_dst_lookup_flow(
 	di: number,
 	oif: number,
 ): number {
-	ipv6_addr_copy(flow6.saddr, 0, saddr, si);
-	ipv6_addr_copy(flow6.daddr, 0, daddr, di);
-	flow6.oif = oif;
-	flow6.l3mdev = 0;
-	check_known(sk_net(k, sk), daddr, di, oif);
-	return ip6_dst_lookup_tail(sk_net(k, sk), k.sock.skc_bound_dev_if[sk]);
+	const net = sk_net(k, sk);
+	const { fl6 } = net;
+	ipv6_addr_copy(fl6.saddr, 0, saddr, si);
+	ipv6_addr_copy(fl6.daddr, 0, daddr, di);
+	fl6.oif = oif;
+	fl6.l3mdev = 0;
+	check_known(net, daddr, di, oif);
+	return ip6_dst_lookup_tail(net, k.sock.skc_bound_dev_if[sk]);
 }
-
-const probe = { daddr: new Uint32Array(4), oif: 0, l3mdev: 0 };
 
 function probe_route(
 	net: Net,
@@ -256,6 +245,7 @@ function probe_route(
 	oif: number,
 	l3mdev: number,
 ): Fib6Info | null {
+	const probe = net.probe6;
 	ipv6_addr_copy(probe.daddr, 0, daddr, di);
 	probe.oif = oif;
 	probe.l3mdev = l3mdev;
@@ -273,6 +263,7 @@ function ip6_rt_get_dev(net: Net, rt: Fib6Info): NetDevice | null {
 
 /** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
 function last_route(net: Net, daddr: In6Addr, di: number, oif: number): Fib6Info | null {
+	const probe = net.probe6;
 	let rt = probe_route(net, daddr, di, oif, 0);
 	for (let hops = 0; rt !== null && !rt.reject && hops <= net.devices.length; hops++) {
 		const dev = ip6_rt_get_dev(net, rt);

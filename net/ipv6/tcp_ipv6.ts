@@ -27,7 +27,7 @@ import type { Segment, Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { sk_dev_equal_l3scope } from "../core/sock.js";
+import { sk_dev_equal_l3scope, sk_net } from "../core/sock.js";
 import {
 	inet_csk_clone_lock,
 	inet_csk_get_port,
@@ -55,7 +55,7 @@ import {
 	inet6_hash_connect,
 	inet6_lookup_listener,
 } from "./inet6_hashtables.js";
-import { flow6, ip6_dst_lookup_flow } from "./route.js";
+import { ip6_dst_lookup_flow } from "./route.js";
 
 /**
  * connect(): as tcp_v4_connect, and by it where the destination is v4-mapped. Returns 0 or
@@ -112,8 +112,9 @@ export function tcp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: n
 	}
 	if (bound) ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
 	else {
-		inet6_bhash2_update_saddr(k, sk, flow6.saddr, 0);
-		ipv6_addr_copy(S.np_saddr, at, flow6.saddr, 0);
+		const { fl6 } = sk_net(k, sk);
+		inet6_bhash2_update_saddr(k, sk, fl6.saddr, 0);
+		ipv6_addr_copy(S.np_saddr, at, fl6.saddr, 0);
 	}
 	S.skc_rcv_saddr[sk] = LOOPBACK4_IPV6;
 	S.skc_dport[sk] = usin.sin_port;

@@ -77,7 +77,7 @@ import {
 } from "../ipv4/udp.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { __ip6_datagram_connect } from "./datagram.js";
-import { flow6, ip6_dst_lookup_flow, ip6_local_deliver_ifindex } from "./route.js";
+import { ip6_dst_lookup_flow, ip6_local_deliver_ifindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
 const INT_MAX = 0x7fffffff;
@@ -454,12 +454,12 @@ export function udpv6_sendmsg(
 
 	const table = udp_get_table_prot(k, sk);
 	const sport = S.inet_sport[sk];
-	const local = flow6.type === RTN_LOCAL;
-	const dif = local ? ip6_local_deliver_ifindex(net, flow6.daddr, 0, oif) : 0;
+	const local = net.fl6.type === RTN_LOCAL;
+	const dif = local ? ip6_local_deliver_ifindex(net, net.fl6.daddr, 0, oif) : 0;
 	if (dif !== 0) {
-		__udp6_lib_rcv(k, net, table, flow6.saddr, sport, flow6.daddr, dport, size, dif);
-	} else if (flow6.answer === "refuse") {
-		__udp6_lib_err(k, net, table, flow6.saddr, sport, flow6.daddr, dport, oif, 0);
+		__udp6_lib_rcv(k, net, table, net.fl6.saddr, sport, net.fl6.daddr, dport, size, dif);
+	} else if (net.fl6.answer === "refuse") {
+		__udp6_lib_err(k, net, table, net.fl6.saddr, sport, net.fl6.daddr, dport, oif, 0);
 	}
 	return size;
 }

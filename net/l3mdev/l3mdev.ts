@@ -3,7 +3,7 @@
  * net/l3mdev/l3mdev.c, include/net/l3mdev.h: VRF devices, as far as ports and routes ask.
  * A VRF brings a rule that looks into its table between the local and the main table.
  */
-import type { Net, NetDevice } from "../../include/net/net_namespace.js";
+import type { FlowiOif, Net, NetDevice } from "../../include/net/net_namespace.js";
 
 export function dev_get_by_index(net: Net, ifindex: number): NetDevice | null {
 	for (const dev of net.devices) if (dev.ifindex === ifindex) return dev;
@@ -36,14 +36,6 @@ export function l3mdev_fib_table_by_index(net: Net, ifindex: number): number {
 export function inet_sk_bound_l3mdev(net: Net, bound_dev_if: number): number {
 	if (bound_dev_if === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0) return 0;
 	return l3mdev_master_ifindex_by_index(net, bound_dev_if);
-}
-
-/** The part of a struct flowi that VRFs change. */
-export interface FlowiOif {
-	/** ifindex of the output device that is asked for, 0 for any. */
-	oif: number;
-	/** ifindex of the VRF whose table is asked, 0 for none. */
-	l3mdev: number;
 }
 
 /** Whether routes are found by rules: since the first VRF (fib_has_custom_rules). */

@@ -46,7 +46,6 @@ import { inet_recvmsg, inet_release, inet_sendmsg, inet_shutdown } from "../ipv4
 import { ipv6_chk_addr } from "../ipv6/addrconf.js";
 import { inet6_bind, inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
 import {
-	flow6,
 	ip6_dst_lookup_flow,
 	ip6_local_deliver_ifindex,
 	ip6_remote_answer,
@@ -103,7 +102,7 @@ function v6_oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): number {
 /** The way as the last lookup of a route found it. */
 function v6_dst(net: Net, daddr: In6Addr, oif: number, bound: boolean): SctpDst {
 	return {
-		saddr: sctp_v6_to_addr(flow6.saddr, 0),
+		saddr: sctp_v6_to_addr(net.fl6.saddr, 0),
 		bound,
 		dif: ip6_local_deliver_ifindex(net, daddr, 0, oif),
 		answer: ip6_remote_answer(net, daddr, 0, oif),
@@ -115,7 +114,7 @@ function sctp_v6_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): Sct
 	const bp = asoc.bind_addr;
 	const oif = v6_oif(k, asoc, to);
 	if (ip6_dst_lookup_flow(k, asoc.sk, in6addr_any, 0, to.sin6_addr, 0, oif) !== 0) return null;
-	const dst_saddr = sctp_v6_to_addr(flow6.saddr, 0);
+	const dst_saddr = sctp_v6_to_addr(sk_net(k, asoc.sk).fl6.saddr, 0);
 	dst_saddr.sin_port = bp.port;
 	const bound = bp.address_list.some(
 		(laddr) => laddr.sin_family === AF_INET6 && sctp_v6_cmp_addr(dst_saddr, laddr),

@@ -43,12 +43,7 @@ import {
 } from "../ipv4/af_inet.js";
 import { __ip_dev_find } from "../ipv4/devinet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
-import {
-	flow,
-	ip_local_deliver_ifindex,
-	ip_remote_answer,
-	ip_route_output_flow,
-} from "../ipv4/route.js";
+import { ip_local_deliver_ifindex, ip_remote_answer, ip_route_output_flow } from "../ipv4/route.js";
 import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import {
 	sctp_add_bind_addr,
@@ -218,7 +213,7 @@ function sctp_v4_scope(addr: SctpAddr): number {
 
 /** The way as the last lookup of a route found it. */
 function v4_dst(net: Net, daddr: number, oif: number, bound: boolean): SctpDst {
-	const saddr = sockaddr_in(flow.saddr, 0);
+	const saddr = sockaddr_in(net.fl4.saddr, 0);
 	const dif = ip_local_deliver_ifindex(net, daddr, oif);
 	return {
 		saddr,
@@ -234,7 +229,7 @@ function sctp_v4_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): Sct
 	const oif = k.sock.skc_bound_dev_if[asoc.sk];
 	const bp = asoc.bind_addr;
 	if (ip_route_output_flow(net, to.sin_addr, INADDR_ANY, oif) !== 0) return null;
-	const dst_saddr = sockaddr_in(flow.saddr, bp.port);
+	const dst_saddr = sockaddr_in(net.fl4.saddr, bp.port);
 	const bound = bp.address_list.some((laddr) => sctp_v4_cmp_addr(dst_saddr, laddr));
 	return v4_dst(net, to.sin_addr, oif, bound);
 }

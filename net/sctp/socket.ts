@@ -94,7 +94,7 @@ import {
 	sock_orphan,
 } from "../core/sock.js";
 import { inet_getsockopt, inet_setsockopt } from "../ipv4/af_inet.js";
-import { inet_sk_get_local_port_range, local_port_range } from "../ipv4/inet_connection_sock.js";
+import { inet_sk_get_local_port_range } from "../ipv4/inet_connection_sock.js";
 import { inet6_getsockopt, inet6_setsockopt } from "../ipv6/af_inet6.js";
 import {
 	sctp_assoc_add_peer,
@@ -690,7 +690,7 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 	success: {
 		if (snum === 0) {
 			inet_sk_get_local_port_range(k, sk);
-			const { low, high } = local_port_range;
+			const { low, high } = k;
 			let remaining = high - low + 1;
 			if (trace !== null) trace.search(SEARCH_BIND, sk, low, high);
 			const offset =

@@ -7,10 +7,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Kernel, type NetNamespace, NotModelled } from "../../kernel-model/index.js";
 import {
-	flow,
 	ip_remote_answer,
 	ip_route_connect,
-	ip_segment_deliver_ifindex,
+	ip_segment_route,
 	route_connect,
 	segment_deliver_ifindex,
 } from "../../net/ipv4/route.js";
@@ -78,6 +77,9 @@ interface From {
 	oif: number;
 }
 
+const remembered: typeof segment_deliver_ifindex = (net, daddr, oif) =>
+	ip_segment_route(net, daddr, oif).dif;
+
 /** All that connections from an address are told: of each destination one lookup is remembered. */
 function lookups(
 	net: NetNamespace,
@@ -87,7 +89,7 @@ function lookups(
 ): string[] {
 	return ADDRESSES.map((daddr) => {
 		const err = connect(net.net, daddr, saddr, oif);
-		const way = err === 0 ? JSON.stringify(flow) : "";
+		const way = err === 0 ? JSON.stringify(net.net.fl4) : "";
 		return `${daddr}: ${err} ${way}, arrives at ${arrival(() => arrive(net.net, daddr, oif))}`;
 	});
 }
@@ -109,10 +111,10 @@ describe("what connections remember of routes", () => {
 			net.addLink("d1");
 			if (vrf) net.addLink("vrf0", 10);
 			for (const made of steps) {
-				lookups(net, from, ip_route_connect, ip_segment_deliver_ifindex);
+				lookups(net, from, ip_route_connect, remembered);
 				if (change(net, made) === 0) changes++;
 				const fresh = lookups(net, from, route_connect, segment_deliver_ifindex);
-				const told = lookups(net, from, ip_route_connect, ip_segment_deliver_ifindex);
+				const told = lookups(net, from, ip_route_connect, remembered);
 				expect(told).toEqual(fresh);
 			}
 		});

@@ -25,10 +25,9 @@ import {
 } from "../../kernel-model/machine/address.js";
 import { isModelledSysctl, runSetup, SetupError } from "../../kernel-model/script/setup.js";
 import { inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
-import { flow, ip_datagram_deliver_ifindex, ip_route_connect } from "../../net/ipv4/route.js";
+import { ip_datagram_deliver_ifindex, ip_route_connect } from "../../net/ipv4/route.js";
 import { ipv6_chk_addr } from "../../net/ipv6/addrconf.js";
 import {
-	flow6,
 	inet6_sdif,
 	ip6_dst_lookup_flow,
 	ip6_local_deliver_ifindex,
@@ -92,7 +91,7 @@ class Routes {
 			const saddr = src === undefined ? in6addr_any : (parseIpv6(src) ?? in6addr_any);
 			const err = ip6_dst_lookup_flow(this.kernel, this.sk, saddr, 0, daddr, 0, link);
 			if (err !== 0) return errnoName(-err);
-			return told(formatIpv6(flow6.saddr), ip6_local_deliver_ifindex(net, daddr, 0, link));
+			return told(formatIpv6(net.fl6.saddr), ip6_local_deliver_ifindex(net, daddr, 0, link));
 		}
 		const err = ip_route_connect(
 			net,
@@ -101,7 +100,7 @@ class Routes {
 			oif,
 		);
 		if (err !== 0) return errnoName(-err);
-		return told(formatIpv4(flow.saddr), ip_datagram_deliver_ifindex(net, flow.daddr, oif));
+		return told(formatIpv4(net.fl4.saddr), ip_datagram_deliver_ifindex(net, net.fl4.daddr, oif));
 	}
 
 	bind(address: string, dev: string | undefined): string {

@@ -3,8 +3,10 @@
  * What the port searches cost, in the model and on the running kernel. Filling the range is
  * counted per call, a search that finds the range full per port that it looks at.
  */
+
 import Benchmark from "benchmark";
 import { AF_INET } from "../include/linux/socket.js";
+import { noTrace } from "../include/trace/events/port_search.js";
 import { Kernel, SOCK_DGRAM, SOCK_STREAM, type Task } from "../kernel-model/index.js";
 import { AgentError } from "../kernel-model/real/agent/agent.js";
 import { LookCounter } from "./looks.js";
@@ -106,7 +108,7 @@ async function measure(workload: Workload, kernel: RunningKernel | null, output:
 		model: [],
 		kernel: [],
 	};
-	counted.task.kernel.trace = null;
+	counted.task.kernel.trace = noTrace;
 
 	output.progress(`${name}: filling, in the model`);
 	let ready: Prepared | null = null;

@@ -6,10 +6,10 @@
 
 import { SS_UNCONNECTED } from "../include/linux/net.js";
 import { SIZEOF_SOCKADDR_IN, type Sockaddr, sockaddr_in } from "../include/linux/socket.js";
+import type { Draws } from "../include/net/draws.js";
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../include/net/net_namespace.js";
-import type { Observer } from "../include/net/stack.js";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../include/net/tcp_states.js";
-import { CANDIDATE_OK } from "../include/trace/events/port_search.js";
+import { CANDIDATE_OK, noTrace } from "../include/trace/events/port_search.js";
 import {
 	EINPROGRESS,
 	IP_LOCAL_PORT_RANGE,
@@ -19,8 +19,8 @@ import {
 	SOL_IP,
 	type Task,
 } from "../kernel-model/index.js";
-import { bind_candidate, inet_sk_get_local_port_range } from "../net/ipv4/inet_connection_sock.js";
-import { connect_candidate, INET_TABLE_PERTURB_SIZE } from "../net/ipv4/inet_hashtables.js";
+import { bindCandidate, inet_sk_get_local_port_range } from "../net/ipv4/inet_connection_sock.js";
+import { connectCandidate, INET_TABLE_PERTURB_SIZE } from "../net/ipv4/inet_hashtables.js";
 import { ip_route_connect } from "../net/ipv4/route.js";
 import { inet_sk_bound_l3mdev } from "../net/l3mdev/l3mdev.js";
 import { __sys_bind, __sys_connect } from "../net/socket.js";
@@ -48,13 +48,14 @@ export interface WorldOptions {
 }
 
 /** A bind() whose search may look at one port only, without drawing for it. */
-const TAKE: Observer = {
+const TAKE: Draws = {
 	bind_offset: () => 0,
 	connect_offset: () => 0,
+	connect_step: () => 0,
 	sctp_offset: () => 0,
 	udp_rand: () => 0,
-	second_ticked: () => false,
-	remote_answer: () => null,
+	second_ticked: (_sk, _port, ticked, unsure) => ticked && !unsure,
+	remote_answer: (_sk, answer) => answer,
 };
 
 /** What a strategy sees of a search; one object for all searches of a world. */
@@ -83,8 +84,8 @@ class WorldSearch implements Search {
 		const l3mdev = inet_sk_bound_l3mdev(net, kernel.sock.skc_bound_dev_if[sk]);
 		const verdict =
 			this.kind === "connect"
-				? connect_candidate(kernel, net, sk, port, l3mdev)
-				: bind_candidate(kernel, net, sk, port, l3mdev, false);
+				? connectCandidate(kernel, net, sk, port, l3mdev)
+				: bindCandidate(kernel, net, sk, port, l3mdev, false);
 		if (verdict !== CANDIDATE_OK) this.refused = port;
 		return verdict;
 	}
@@ -228,13 +229,13 @@ export class World {
 		if (port === 0) search.refused = search.useless();
 		S.skc_rcv_saddr[sk] = saddr;
 		if (port === LEAVE_TO_KERNEL) return this.bindByKernel(sock, to);
-		kernel.observer = TAKE;
+		kernel.draws = TAKE;
 		try {
 			return this.take(sk, port, () =>
 				__sys_bind(kernel, sock, to, SIZEOF_SOCKADDR_IN, this.privileged),
 			);
 		} finally {
-			kernel.observer = null;
+			kernel.draws = kernel.ownDraws;
 		}
 	}
 
@@ -361,7 +362,7 @@ export class World {
 		this.counter.looks = 0;
 		this.kernel.trace = this.counter;
 		const result = call();
-		this.kernel.trace = null;
+		this.kernel.trace = noTrace;
 		this.looks = this.counter.looks;
 		return result;
 	}

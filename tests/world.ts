@@ -59,7 +59,7 @@ import {
 	type Task,
 } from "../kernel-model/index.js";
 import { runSetup } from "../kernel-model/script/setup.js";
-import { inet_bind_bucket_find } from "../net/ipv4/inet_hashtables.js";
+import { bindBucketFind } from "../net/ipv4/inet_hashtables.js";
 
 export const PROTOCOLS = {
 	tcp: [SOCK_STREAM, IPPROTO_TCP],
@@ -434,7 +434,7 @@ export class World {
 		const k = this.kernel;
 		const S = k.sock;
 		const states: string[] = [];
-		const tb = inet_bind_bucket_find(k.tcp_hashinfo, this.net.net, port, 0);
+		const tb = bindBucketFind(k.tcp_hashinfo, this.net.net, port, 0);
 		let sk = tb === 0 ? 0 : k.tcp_hashinfo.bind_bucket_cachep.owners[tb];
 		for (; sk !== 0; sk = S.bind_node_next[sk]) {
 			const state = tcpStateName(S.skc_state[sk]);

@@ -8,10 +8,11 @@ import type { SiphashState } from "../linux/siphash.js";
 import type { TimerQueue } from "../linux/timer.js";
 import type { ChangeName } from "../linux/version.js";
 import type { PortSearchTrace } from "../trace/events/port_search.js";
+import type { Draws } from "./draws.js";
 import type { InetHashinfo } from "./inet_hashtables.js";
 import type { In6Addr } from "./ipv6.js";
 import type { MptcpSocks } from "./mptcp.js";
-import type { Net, RouteAnswer } from "./net_namespace.js";
+import type { Net } from "./net_namespace.js";
 import type { Protocols } from "./protocol.js";
 import type { SctpGlobals } from "./sctp.js";
 import type { SockTable } from "./sock.js";
@@ -60,10 +61,11 @@ export interface Stack {
 	high: number;
 	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
 	blocker: number;
-	/** Found by connect()'s search: the port, 0 if none. */
+	/** Found by connectScan: the port, 0 if none. */
 	found_port: number;
-	/** Found by the last check of a candidate: its bind bucket, 0 if it has none. */
+	/** Found by the last check of a candidate: its bind bucket and, for bind(), its bind2 bucket. */
 	found_tb: number;
+	found_tb2: number;
 	/** Found by the last check of a four-tuple: the time-wait socket to take over, 0 if none. */
 	found_tw: number;
 	/** The sock that a call holds, and whether it was freed meanwhile (sk_refcnt). */
@@ -80,33 +82,10 @@ export interface Stack {
 	accept_queues: { leaves(listener: number): void } | null;
 	/** Segments on their way over loopback. */
 	readonly loopback: Segment[];
-	/** Where searches report what they do; null: nowhere. */
-	trace: PortSearchTrace | null;
-	/** Check mode's answers to what a recording cannot tell; null: the model decides. */
-	observer: Observer | null;
-}
-
-/**
- * Questions whose answer hangs on something that no system call shows: a random draw,
- * the phase of a clock, another host (DESIGN section 7).
- */
-export interface Observer {
-	/** Instead of bind's draw: an offset in [0, remaining). */
-	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number;
-	/** Instead of connect's start: an offset in [0, remaining). */
-	connect_offset(sk: number, low: number, high: number, remaining: number, step: number): number;
-	/** Instead of the draw of SCTP's search: an offset in [0, remaining). */
-	sctp_offset(sk: number, low: number, high: number, remaining: number): number;
-	/** Instead of the u32 that UDP's search of [low, high] draws. */
-	udp_rand(sk: number, low: number, high: number): number;
-	/**
-	 * Whether the second ticked between a time-wait socket's last segment and now, for
-	 * connect's search at a port; asked only where less than a second has passed. Null: the
-	 * model's clock decides.
-	 */
-	second_ticked(sk: number, port: number): boolean | null;
-	/** What a host outside this kernel answers to a SYN; null: as its route says. */
-	remote_answer(sk: number): RouteAnswer | null;
+	/** Where searches report what they do; noTrace: nowhere. */
+	trace: PortSearchTrace;
+	/** Who draws, and answers what else no system call shows: the kernel itself, or check mode. */
+	draws: Draws;
 }
 
 /** A hash that secure_ipv4_port_ephemeral made: of a secret, addresses, port and time. */

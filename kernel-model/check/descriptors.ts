@@ -155,14 +155,14 @@ export class Descriptors {
 		const sk = world.kernel.socket.sk[task.socketOf(fd)];
 		world.doubts.set(sk, reason);
 		if (shown.name !== null && shown.name.port !== 0) {
-			const observer = world.kernel.observer;
-			world.kernel.observer = null;
+			const { draws } = world.kernel;
+			world.kernel.draws = world.kernel.ownDraws;
 			const uid = task.uid;
 			task.uid = 0;
 			task.bind(fd, shown.name);
 			task.uid = uid;
 			if (shown.accepts || shown.listens) task.listen(fd, 4096);
-			world.kernel.observer = observer;
+			world.kernel.draws = draws;
 		}
 		return call.name === "listen" || call.name === "bind" ? true : reason;
 	}

@@ -8,10 +8,10 @@ import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
 import { ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../../net/core/sock.js";
 import {
-	bind_candidate,
+	bindCandidate,
 	inet_sk_get_local_port_range,
 } from "../../net/ipv4/inet_connection_sock.js";
-import { connect_candidate, sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
+import { connectCandidate, sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
 import { udp_candidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { formatIpv4 } from "../machine/address.js";
@@ -104,8 +104,8 @@ export class Judge {
 		const judge = (candidate: number) => {
 			if (udp) return udp_candidate(k, net, sk, candidate);
 			return call.name === "connect"
-				? connect_candidate(k, net, sk, candidate, l3mdev)
-				: bind_candidate(k, net, sk, candidate, l3mdev, false);
+				? connectCandidate(k, net, sk, candidate, l3mdev)
+				: bindCandidate(k, net, sk, candidate, l3mdev, false);
 		};
 		const verdict = judge(port);
 		const clause = explainVerdict(k, sk, port, verdict, k.blocker, true);
@@ -136,7 +136,7 @@ export class Judge {
 		}
 		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
 		const acceptable = (port: number) =>
-			connect_candidate(k, net, sk, port, l3mdev) === CANDIDATE_OK;
+			connectCandidate(k, net, sk, port, l3mdev) === CANDIDATE_OK;
 		return perturb.observe(destination, window, revealed.port, k.now, acceptable);
 	}
 

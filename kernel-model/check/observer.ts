@@ -8,12 +8,12 @@
  * One thing does depend on it: in a range of odd length the pass over the parity of low
  * leaves out either the first or the last port, by the start.
  */
+import type { Draws } from "../../include/net/draws.js";
 import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
-import type { Observer } from "../../include/net/stack.js";
 import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
 import { sk_net } from "../../net/core/sock.js";
-import { bind_candidate } from "../../net/ipv4/inet_connection_sock.js";
-import { connect_candidate } from "../../net/ipv4/inet_hashtables.js";
+import { bindCandidate } from "../../net/ipv4/inet_connection_sock.js";
+import { connectCandidate } from "../../net/ipv4/inet_hashtables.js";
 import { udp_candidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { sctp_candidate } from "../../net/sctp/socket.js";
@@ -43,7 +43,7 @@ export interface ConnectWindow {
 
 const NOTHING: Observation = { port: null, exhausted: false, remote: null };
 
-export class RecordingObserver implements Observer {
+export class RecordingObserver implements Draws {
 	private observation = NOTHING;
 	/** Set by connect()'s search, null if the call did not search. */
 	window: ConnectWindow | null = null;
@@ -69,7 +69,7 @@ export class RecordingObserver implements Observer {
 		const net = sk_net(this.kernel, sk);
 		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
 		const acceptable = (port: number) =>
-			bind_candidate(this.kernel, net, sk, port, l3mdev, relax) === CANDIDATE_OK;
+			bindCandidate(this.kernel, net, sk, port, l3mdev, relax) === CANDIDATE_OK;
 		return this.offset(low, high, remaining, acceptable);
 	}
 
@@ -78,7 +78,7 @@ export class RecordingObserver implements Observer {
 		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
 		this.window = { sk, low, high, remaining, step };
 		const acceptable = (port: number) =>
-			connect_candidate(this.kernel, net, sk, port, l3mdev) === CANDIDATE_OK;
+			connectCandidate(this.kernel, net, sk, port, l3mdev) === CANDIDATE_OK;
 		const offset = this.offset(low, high, remaining, acceptable);
 		// connect()'s first pass is the one that leaves a port out. If it must find nothing, it
 		// may have to leave out the other one, and reach the port from further off.
@@ -88,6 +88,11 @@ export class RecordingObserver implements Observer {
 			if (offset > 1 && acceptable(low + remaining)) return 0;
 		}
 		return offset;
+	}
+
+	/** The steps of connect()'s search are the same for every start that is given here: 1. */
+	connect_step(_sk: number, _upper: number): number {
+		return 0;
 	}
 
 	/**
@@ -165,12 +170,12 @@ export class RecordingObserver implements Observer {
 	 * A recording does not show when the kernel's second ticks. So a time-wait socket less
 	 * than a second old gives way where its port was chosen, and stays elsewhere.
 	 */
-	second_ticked(_sk: number, port: number): boolean | null {
-		return port === this.observation.port;
+	second_ticked(_sk: number, port: number, ticked: boolean, unsure: boolean): boolean {
+		return unsure ? port === this.observation.port : ticked;
 	}
 
-	remote_answer(_sk: number): RouteAnswer | null {
-		return this.observation.remote;
+	remote_answer(_sk: number, answer: RouteAnswer): RouteAnswer {
+		return this.observation.remote ?? answer;
 	}
 }
 
@@ -206,7 +211,7 @@ export class OwnObserver extends RecordingObserver {
 	}
 
 	/** The clock is the model's, to the millisecond. */
-	override second_ticked(_sk: number, _port: number): null {
-		return null;
+	override second_ticked(_sk: number, _port: number, ticked: boolean): boolean {
+		return ticked;
 	}
 }

@@ -256,7 +256,7 @@ export class Player {
 		const returned = recorded !== null && recorded.value !== null;
 		const checking = slept || (returned && world.own === null);
 		const observed = world.draws === null && (checking || world.own !== null);
-		kernel.observer = observed ? world.observer : null;
+		kernel.draws = observed ? world.observer : kernel.ownDraws;
 		this.explainer.lines = [];
 		kernel.blocker = 0;
 		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);

@@ -4,6 +4,7 @@ import type { Random } from "../../include/linux/random.js";
 import { new_siphash_state } from "../../include/linux/siphash.js";
 import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
+import { type Draws, KernelDraws } from "../../include/net/draws.js";
 import { InetHashinfo } from "../../include/net/inet_hashtables.js";
 import { MptcpSocks } from "../../include/net/mptcp.js";
 import {
@@ -18,10 +19,10 @@ import { SctpGlobals } from "../../include/net/sctp.js";
 import { SockTable } from "../../include/net/sock.js";
 import type { SockReuseport } from "../../include/net/sock_reuseport.js";
 import { SocketTable } from "../../include/net/socket.js";
-import type { Observer, Segment, Stack } from "../../include/net/stack.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
 import { TCP_SYN_RETRIES } from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
-import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
+import { noTrace, type PortSearchTrace } from "../../include/trace/events/port_search.js";
 import { dccp_v4_init } from "../../net/dccp/ipv4.js";
 import { dccp_v6_init } from "../../net/dccp/ipv6.js";
 import { inet_init } from "../../net/ipv4/af_inet.js";
@@ -69,7 +70,8 @@ const INET_LHTABLE_SIZE = 32;
 export const HOOKS: ReadonlySet<string> = new Set([
 	"accept_queues",
 	"changes",
-	"observer",
+	"draws",
+	"ownDraws",
 	"snapshots",
 	"trace",
 	// Filled at boot, and never after.
@@ -137,6 +139,7 @@ export class Kernel implements Stack {
 	blocker = 0;
 	found_port = 0;
 	found_tb = 0;
+	found_tb2 = 0;
 	found_tw = 0;
 	held = 0;
 	last_isn = 0;
@@ -145,8 +148,10 @@ export class Kernel implements Stack {
 	private readonly secrets: readonly number[];
 	held_freed = false;
 	readonly loopback: Segment[] = [];
-	trace: PortSearchTrace | null = null;
-	observer: Observer | null = null;
+	trace: PortSearchTrace = noTrace;
+	/** The kernel's own draws. */
+	readonly ownDraws: Draws = new KernelDraws(this);
+	draws: Draws = this.ownDraws;
 	accept_queues: { leaves(listener: number): void } | null = null;
 	/** Every task that has not exited. */
 	readonly tasks = new Set<Task>();
@@ -324,7 +329,7 @@ export class Kernel implements Stack {
 
 	/**
 	 * This moment: tables, queues, timers, clock, draws, tasks, descriptors and namespaces. A
-	 * snapshot belongs to its kernel. Trace and observer are no part of it.
+	 * snapshot belongs to its kernel. Trace and draws are no part of it.
 	 */
 	snapshot(): Snapshot {
 		this.snapshots ??= new Snapshots([this], HOOKS);

@@ -38,10 +38,10 @@ import {
 import { inet_csk_get_port } from "../ipv4/inet_connection_sock.js";
 import {
 	inet_bhash2_reset_saddr,
+	inet_bhash2_update_saddr,
 	inet_hash,
 	inet_put_port,
 	inet_unhash,
-	inet6_bhash2_update_saddr,
 } from "../ipv4/inet_hashtables.js";
 import {
 	inet6_bind,
@@ -119,7 +119,7 @@ function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number)
 	dccp_check_modelled(k, sk, { ...usin, sin6_addr: daddr }, AF_INET6);
 	if (bound) ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
 	else {
-		inet6_bhash2_update_saddr(k, sk, saddr, 0);
+		inet_bhash2_update_saddr(k, sk, saddr);
 		ipv6_addr_copy(S.np_saddr, at, saddr, 0);
 	}
 	S.skc_rcv_saddr[sk] = LOOPBACK4_IPV6;

@@ -236,7 +236,7 @@ function dccp_answer(k: Stack, sk: number): RouteAnswer {
 		const answer = v6
 			? ip6_remote_answer(net, S.skc_v6_daddr, at, oif)
 			: ip_remote_answer(net, S.skc_daddr[sk], oif);
-		return k.observer?.remote_answer(sk) ?? answer;
+		return k.draws.remote_answer(sk, answer);
 	}
 	if (is_own_address(k, sk, v6)) return "accept";
 	// The Reset leaves by the device that the Request came in by, wherever it has to go.

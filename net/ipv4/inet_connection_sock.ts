@@ -11,6 +11,7 @@ import {
 	inet_bhashfn_portaddr,
 } from "../../include/net/inet_hashtables.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import { inet_is_local_reserved_port } from "../../include/net/ip.js";
 import {
 	IPV6_ADDR_ANY,
 	IPV6_ADDR_MAPPED,
@@ -36,7 +37,7 @@ import {
 	CANDIDATE_CONFLICT_ANY,
 	CANDIDATE_OK,
 	CANDIDATE_RESERVED,
-	type PortSearchTrace,
+	noTrace,
 	SEARCH_BIND,
 } from "../../include/trace/events/port_search.js";
 import { EADDRINUSE, EAGAIN, EINVAL, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
@@ -44,10 +45,10 @@ import { INADDR_ANY } from "../../include/uapi/linux/in.js";
 import { sk_clone, sk_free, sk_net, sk_prot, sock_i_uid, sock_orphan } from "../core/sock.js";
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
+	bindBucketFind,
 	inet_bhash2_addr_any_hashbucket,
 	inet_bind_bucket_create,
 	inet_bind_bucket_destroy,
-	inet_bind_bucket_find,
 	inet_bind_hash,
 	inet_bind2_bucket_addr_match,
 	inet_bind2_bucket_create,
@@ -281,7 +282,7 @@ function inet_bhash2_conflict(
 }
 
 /** Whether a reuseport group, if the socket is in one, lets it share: paired with closed members. */
-function reuseport_cb_is_ok(k: Stack, sk: number): boolean {
+function reuseportCbOk(k: Stack, sk: number): boolean {
 	const reuse = k.reuseport.get(k.sock.sk_reuseport_cb[sk]);
 	return reuse === undefined || reuse.num_closed_socks !== 0;
 }
@@ -300,38 +301,24 @@ export function inet_csk_bind_conflict(
 	reuseport_ok: boolean,
 ): number {
 	const uid = sock_i_uid(k, sk);
-	const reuseport_cb_ok = reuseport_cb_is_ok(k, sk);
+	const reuseport_cb_ok = reuseportCbOk(k, sk);
 
 	if (inet_use_bhash2_on_bind(k, sk)) {
 		if (tb2 === 0) return 0;
 		return inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
 	}
 
-	return inet_bhash_conflict(k, sk, tb, uid, relax, reuseport_cb_ok, reuseport_ok);
-}
-
-/** The first owner of a port that conflicts, 0 if none. */
-function inet_bhash_conflict(
-	k: Stack,
-	sk: number,
-	tb: number,
-	sk_uid: number,
-	relax: boolean,
-	reuseport_cb_ok: boolean,
-	reuseport_ok: boolean,
-): number {
 	let sk2 = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep.owners[tb];
 	for (; sk2 !== 0; sk2 = k.sock.bind_node_next[sk2]) {
-		if (!inet_bind_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
-		if (inet_rcv_saddr_equal(k, sk, sk2, true)) break;
+		if (!inet_bind_conflict(k, sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
+		if (inet_rcv_saddr_equal(k, sk, sk2, true)) return sk2;
 	}
-	return sk2;
+	return 0;
 }
 
 /** The first socket on the wildcard address and a port that conflicts, 0 if none. */
 function inet_bhash2_addr_any_conflict(
 	k: Stack,
-	net: Net,
 	sk: number,
 	port: number,
 	l3mdev: number,
@@ -340,12 +327,14 @@ function inet_bhash2_addr_any_conflict(
 ): number {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
+	const net = sk_net(k, sk);
 	const uid = sock_i_uid(k, sk);
-	const reuseport_cb_ok = reuseport_cb_is_ok(k, sk);
+	const reuseport_cb_ok = reuseportCbOk(k, sk);
 	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
+	const match_addr_any = inet_bind2_bucket_match_addr_any(k);
 	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(hinfo, net, port)];
 	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
-		if (!inet_bind2_bucket_match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
+		if (!match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
 		const sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
 		// Before bhash2-every-wildcard-bucket the first that matches decides, be it IPv6-only.
 		if (sk2 !== 0 || !every) return sk2;
@@ -354,16 +343,50 @@ function inet_bhash2_addr_any_conflict(
 }
 
 /**
- * The loop over candidates of inet_csk_find_open_port: every other port from `port` on,
- * `remaining` / 2 of them, which wrap around at `high`. Returns how far it came: less than
- * `remaining` if it has found one. Leaves the last candidate's bucket in k.found_tb, 0 where
- * it was not asked for, and the socket in the way in k.blocker. Changes nothing.
- *
- * What C calls here stands in the loop up to the sockets that meet: the lookups of
- * inet_bhash2_addr_any_conflict, inet_bind_bucket_find and inet_bind2_bucket_find, whose
- * hashes of an address without a port are made once. Columns are locals, see connect_scan.
+ * The body of the loop over candidates of inet_csk_find_open_port: what it makes of one port,
+ * CANDIDATE_OK or why the port is passed over. Changes nothing. Leaves the bucket and the
+ * bind2 bucket of the port, 0 for what is not there, in k.found_tb and k.found_tb2, and the
+ * socket in the way in k.blocker. Check mode asks it of ports as well.
  */
-function bind_scan(
+export function bindCandidate(
+	k: Stack,
+	net: Net,
+	sk: number,
+	port: number,
+	l3mdev: number,
+	relax: boolean,
+): number {
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	k.found_tb = 0;
+	k.found_tb2 = 0;
+	k.blocker = 0;
+	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
+
+	if (inet_use_bhash2_on_bind(k, sk)) {
+		k.blocker = inet_bhash2_addr_any_conflict(k, sk, port, l3mdev, relax, false);
+		if (k.blocker !== 0) return CANDIDATE_CONFLICT_ANY;
+	}
+
+	k.found_tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
+	k.found_tb = bindBucketFind(hinfo, net, port, l3mdev);
+	if (k.found_tb !== 0) {
+		k.blocker = inet_csk_bind_conflict(k, sk, k.found_tb, k.found_tb2, relax, false);
+		if (k.blocker !== 0) return CANDIDATE_CONFLICT;
+	}
+	return CANDIDATE_OK;
+}
+
+/**
+ * bindCandidate of every other port from `port` on, `remaining` / 2 of them, which wrap around
+ * at `high`: the same, fast. Returns how far it is to the first that will do, `remaining` or
+ * more if there is none; then k.blocker is the socket in the way of the last one. Leaves
+ * nothing else.
+ *
+ * What it leaves out: calls up to the sockets that meet, and whatever is the same for every
+ * port (hashes of an address without a port, the socket's user and reuseport group, changes
+ * of the version). Columns are locals, see connectScan.
+ */
+export function bindScan(
 	k: Stack,
 	net: Net,
 	sk: number,
@@ -378,9 +401,10 @@ function bind_scan(
 	const { bhash, bhash2 } = hinfo;
 	const bhash_mask = (hinfo.bhash_size - 1) | 0;
 	const T = hinfo.bind_bucket_cachep;
-	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, node_next: tb_next } = T;
+	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, node_next: tb_next, owners } = T;
 	const T2 = hinfo.bind2_bucket_cachep;
 	const { port: tb2_port, ib_net: ib2_net, l3mdev: tb2_l3mdev, node_next: tb2_next } = T2;
+	const { bind_node_next } = S;
 	const reserved = net.ipv4.sysctl_local_reserved_ports;
 	const hash_mix = net.hash_mix | 0;
 	const id = net.id | 0;
@@ -390,15 +414,14 @@ function bind_scan(
 	const any_slot = inet_bhash2_addr_any_hashbucket(hinfo, net, 0) | 0;
 	const saddr_slot = inet_bhashfn_portaddr(hinfo, S, sk, net, 0) | 0;
 	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
+	const match_addr_any = inet_bind2_bucket_match_addr_any(k);
 	const uid = sock_i_uid(k, sk);
-	const cb_ok = reuseport_cb_is_ok(k, sk);
+	const cb_ok = reuseportCbOk(k, sk);
 
-	let tb = 0;
 	let sk2 = 0;
 	let i = 0;
 	for (; i < remaining; i += 2, port = (port + 2) | 0) {
 		if (port >= high) port = (port - remaining) | 0;
-		tb = 0;
 		sk2 = 0;
 		if ((reserved[port >>> 5] & (1 << (port & 31))) !== 0) continue;
 
@@ -406,14 +429,14 @@ function bind_scan(
 			let tb2 = bhash2[(any_slot ^ port) & bhash_mask];
 			for (; tb2 !== 0; tb2 = tb2_next[tb2]) {
 				if (tb2_port[tb2] !== port) continue;
-				if (!inet_bind2_bucket_match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
+				if (!match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
 				sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
 				if (sk2 !== 0 || !every) break;
 			}
 			if (sk2 !== 0) continue;
 		}
 
-		tb = bhash[(port + hash_mix) & bhash_mask];
+		let tb = bhash[(port + hash_mix) & bhash_mask];
 		while (tb !== 0) {
 			if (tb_port[tb] === port && ib_net[tb] === id && tb_l3mdev[tb] === l3mdev) break;
 			tb = tb_next[tb];
@@ -428,64 +451,33 @@ function bind_scan(
 			}
 			if (tb2 !== 0) sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
 		} else {
-			sk2 = inet_bhash_conflict(k, sk, tb, uid, relax, cb_ok, false);
+			for (sk2 = owners[tb]; sk2 !== 0; sk2 = bind_node_next[sk2]) {
+				if (!inet_bind_conflict(k, sk, sk2, uid, relax, cb_ok, false)) continue;
+				if (inet_rcv_saddr_equal(k, sk, sk2, true)) break;
+			}
 		}
 		if (sk2 === 0) break;
 	}
-	k.found_tb = tb;
 	k.blocker = sk2;
 	return i;
 }
 
-/** What bind()'s search says of one port; leaves what bind_scan leaves. */
-export function bind_candidate(
-	k: Stack,
-	net: Net,
-	sk: number,
-	port: number,
-	l3mdev: number,
-	relax: boolean,
-): number {
-	if (bind_scan(k, net, sk, l3mdev, port, port + 1, 1, relax) === 0) return CANDIDATE_OK;
-	if (k.blocker === 0) return CANDIDATE_RESERVED;
-	return k.found_tb === 0 ? CANDIDATE_CONFLICT_ANY : CANDIDATE_CONFLICT;
-}
-
-/** The same search one candidate at a time, each told to the tracer. */
-function bind_scan_traced(
-	k: Stack,
-	trace: PortSearchTrace,
-	net: Net,
-	sk: number,
-	l3mdev: number,
-	port: number,
-	high: number,
-	remaining: number,
-	relax: boolean,
-): number {
-	trace.pass(port);
-	let i = 0;
-	for (; i < remaining; i += 2, port += 2) {
-		if (port >= high) port -= remaining;
-		const verdict = bind_candidate(k, net, sk, port, l3mdev, relax);
-		if (verdict === CANDIDATE_OK) break;
-		trace.skip(port, verdict, k.blocker);
-	}
-	return i;
-}
-
-/** Finds an open port for bind(), 0 if none. */
-function inet_csk_find_open_port(k: Stack, net: Net, sk: number): number {
+/**
+ * Finds an open port for bind(), 0 if none. Leaves its bucket and its bind2 bucket, 0 for what
+ * is not there, in k.found_tb and k.found_tb2.
+ */
+function inet_csk_find_open_port(k: Stack, sk: number): number {
 	const S = k.sock;
-	const trace = k.trace;
+	const net = sk_net(k, sk);
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
-	inet_sk_get_local_port_range(k, sk);
-	if (trace !== null) trace.search(SEARCH_BIND, sk, k.low, k.high);
-
 	let relax = false;
-	for (;;) {
+
+	inet_sk_get_local_port_range(k, sk);
+	k.trace.search(SEARCH_BIND, sk, k.low, k.high);
+
+	ports_exhausted: for (;;) {
 		let attempt_half = S.skc_reuse[sk] === SK_CAN_REUSE ? 1 : 0;
-		for (;;) {
+		other_half_scan: for (;;) {
 			inet_sk_get_local_port_range(k, sk);
 			let low = k.low;
 			let high = k.high + 1; // [32768, 60999] -> [32768, 61000[
@@ -498,36 +490,44 @@ function inet_csk_find_open_port(k: Stack, net: Net, sk: number): number {
 			let remaining = high - low;
 			if (remaining > 1) remaining &= ~1;
 
-			let offset =
-				k.observer === null
-					? k.random.__get_random_u32_below(remaining)
-					: k.observer.bind_offset(sk, low, high, remaining, relax);
-			if (trace !== null) trace.scan(low, remaining, offset, attempt_half, relax);
-			// connect() favors ports of the parity of low: we do the opposite, not to pollute its.
+			let offset = k.draws.bind_offset(sk, low, high, remaining, relax);
+			k.trace.scan(low, remaining, offset, attempt_half, relax);
+			// __inet_hash_connect() favors ports of the parity of low: we do the opposite, not to
+			// pollute its.
 			offset |= 1;
-			do {
-				let port = low + offset;
-				const i =
-					trace === null
-						? bind_scan(k, net, sk, l3mdev, port, high, remaining, relax)
-						: bind_scan_traced(k, trace, net, sk, l3mdev, port, high, remaining, relax);
-				if (i < remaining) {
-					port += i;
-					if (port >= high) port -= remaining;
-					if (trace !== null) trace.chosen(port);
-					return port;
-				}
-				offset--;
-			} while ((offset & 1) === 0);
 
-			if (attempt_half !== 1) break;
-			attempt_half = 2; // now the upper half of the range
+			for (;;) {
+				let port = low + offset;
+				k.trace.pass(port);
+				let i = 0;
+				// Unheard, the candidates that will not do are passed over fast.
+				if (k.trace === noTrace) i = bindScan(k, net, sk, l3mdev, port, high, remaining, relax);
+				for (port += i; i < remaining; i += 2, port += 2) {
+					if (port >= high) port -= remaining;
+					const verdict = bindCandidate(k, net, sk, port, l3mdev, relax);
+					if (verdict === CANDIDATE_OK) {
+						k.trace.chosen(port);
+						return port;
+					}
+					k.trace.skip(port, verdict, k.blocker);
+				}
+
+				offset--;
+				if ((offset & 1) === 0) continue;
+
+				if (attempt_half === 1) {
+					attempt_half = 2; // now the upper half of the range
+					continue other_half_scan;
+				}
+				if (net.ipv4.sysctl_ip_autobind_reuse !== 0 && !relax) {
+					relax = true; // there is still a chance to connect to different destinations
+					continue ports_exhausted;
+				}
+				k.trace.chosen(0);
+				return 0;
+			}
 		}
-		if (net.ipv4.sysctl_ip_autobind_reuse === 0 || relax) break;
-		relax = true; // there is still a chance to connect to different destinations
 	}
-	if (trace !== null) trace.chosen(0);
-	return 0;
 }
 
 /** Whether the bucket's memory of its reuseport sockets lets this one in without a search. */
@@ -564,7 +564,7 @@ function sk_reuseport_match(k: Stack, tb: number, sk: number): boolean {
 	);
 }
 
-function remember_reuseport(k: Stack, tb: number, sk: number, mark: number): void {
+function rememberReuseport(k: Stack, tb: number, sk: number, mark: number): void {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	T.fastreuseport[tb] = mark;
@@ -578,27 +578,31 @@ function remember_reuseport(k: Stack, tb: number, sk: number, mark: number): voi
 	T.fast_sk_family[tb] = S.skc_family[sk];
 }
 
-/** What the bucket remembers of its owners, so that the next bind() may skip their search. */
-export function inet_csk_update_fastreuse(k: Stack, tb: number, sk: number): void {
+/** What the buckets remember of their owners, so that the next bind() may skip their search. */
+export function inet_csk_update_fastreuse(k: Stack, sk: number, tb: number, tb2: number): void {
 	const S = k.sock;
-	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind_bucket_cachep;
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
 
 	// The bucket has its bind2 bucket before this is asked, so that none ever looks new.
 	// since 6.8, 8002d44fe84d
 	if (T.owners[tb] === 0 && !k.changes.has("first-bind-not-fast")) {
 		T.fastreuse[tb] = reuse ? 1 : 0;
-		if (S.skc_reuseport[sk] !== 0) remember_reuseport(k, tb, sk, FASTREUSEPORT_ANY);
+		if (S.skc_reuseport[sk] !== 0) rememberReuseport(k, tb, sk, FASTREUSEPORT_ANY);
 		else T.fastreuseport[tb] = 0;
-		return;
+	} else {
+		if (!reuse) T.fastreuse[tb] = 0;
+		if (S.skc_reuseport[sk] !== 0) {
+			// No conflict was found, so sockets like this one may pass from now on; but only those.
+			if (!sk_reuseport_match(k, tb, sk)) rememberReuseport(k, tb, sk, FASTREUSEPORT_STRICT);
+		} else {
+			T.fastreuseport[tb] = 0;
+		}
 	}
-	if (!reuse) T.fastreuse[tb] = 0;
-	if (S.skc_reuseport[sk] === 0) {
-		T.fastreuseport[tb] = 0;
-	} else if (!sk_reuseport_match(k, tb, sk)) {
-		// No conflict was found, so sockets like this one may pass from now on; but only those.
-		remember_reuseport(k, tb, sk, FASTREUSEPORT_STRICT);
-	}
+	// Read since 6.18 only (fastreuse-recomputed).
+	hinfo.bind2_bucket_cachep.fastreuse[tb2] = T.fastreuse[tb];
+	hinfo.bind2_bucket_cachep.fastreuseport[tb2] = T.fastreuseport[tb];
 }
 
 /**
@@ -610,75 +614,88 @@ export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
-	const trace = k.trace;
-	const net = sk_net(k, sk);
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
-	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
-	let port = snum;
 	let found_port = false;
 	let check_bind_conflict = true;
-
-	if (port === 0) {
-		port = inet_csk_find_open_port(k, net, sk);
-		if (port === 0) return -EADDRINUSE;
-		found_port = true;
-	}
-	let tb = inet_bind_bucket_find(hinfo, net, port, l3mdev);
 	let bhash_created = false;
-	if (tb === 0) {
-		tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
-		bhash_created = true;
-	}
-
+	let bhash2_created = false;
 	let verdict = CANDIDATE_OK;
-	k.blocker = 0;
-	if (!found_port) {
-		if (T.owners[tb] !== 0) {
-			if (
-				S.skc_reuse[sk] === SK_FORCE_REUSE ||
-				(T.fastreuse[tb] > 0 && reuse) ||
-				sk_reuseport_match(k, tb, sk)
-			) {
-				check_bind_conflict = false;
+	let port = snum;
+	let tb = 0;
+	let tb2 = 0;
+	const net = sk_net(k, sk);
+	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+
+	fail_unlock: {
+		success: {
+			if (port === 0) {
+				port = inet_csk_find_open_port(k, sk);
+				if (port === 0) return -EADDRINUSE;
+				tb = k.found_tb;
+				tb2 = k.found_tb2;
+				if (tb !== 0 && tb2 !== 0) break success;
+				found_port = true;
+			} else {
+				tb = bindBucketFind(hinfo, net, port, l3mdev);
+			}
+
+			if (tb === 0) {
+				tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
+				bhash_created = true;
+			}
+
+			if (!found_port) {
+				if (T.owners[tb] !== 0) {
+					if (
+						S.skc_reuse[sk] === SK_FORCE_REUSE ||
+						(T.fastreuse[tb] > 0 && reuse) ||
+						sk_reuseport_match(k, tb, sk)
+					) {
+						check_bind_conflict = false;
+					}
+				}
+
+				if (check_bind_conflict && inet_use_bhash2_on_bind(k, sk)) {
+					k.blocker = inet_bhash2_addr_any_conflict(k, sk, port, l3mdev, true, true);
+					if (k.blocker !== 0) {
+						verdict = CANDIDATE_CONFLICT_ANY;
+						break fail_unlock;
+					}
+				}
+
+				tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
+			}
+
+			if (tb2 === 0) {
+				tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+				bhash2_created = true;
+			}
+
+			if (!found_port && check_bind_conflict) {
+				k.blocker = inet_csk_bind_conflict(k, sk, tb, tb2, true, true);
+				if (k.blocker !== 0) {
+					verdict = CANDIDATE_CONFLICT;
+					break fail_unlock;
+				}
 			}
 		}
-		if (check_bind_conflict && inet_use_bhash2_on_bind(k, sk)) {
-			k.blocker = inet_bhash2_addr_any_conflict(k, net, sk, port, l3mdev, true, true);
-			if (k.blocker !== 0) verdict = CANDIDATE_CONFLICT_ANY;
-		}
+
+		// success:
+		k.blocker = 0;
+		if (snum !== 0) k.trace.bound(sk, port, !check_bind_conflict, CANDIDATE_OK, 0);
+		const fastreuse = T.fastreuse[tb];
+		const fastreuseport = T.fastreuseport[tb];
+		inet_csk_update_fastreuse(k, sk, tb, tb2);
+		k.trace.bucket(tb, fastreuse, fastreuseport);
+
+		if (S.icsk_bind_hash[sk] === 0) inet_bind_hash(k, sk, tb, tb2, port);
+		return 0;
 	}
 
-	let tb2 = 0;
-	let bhash2_created = false;
-	if (verdict === CANDIDATE_OK) {
-		tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
-		if (tb2 === 0) {
-			tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
-			bhash2_created = true;
-		}
-		if (!found_port && check_bind_conflict) {
-			k.blocker = inet_csk_bind_conflict(k, sk, tb, tb2, true, true);
-			if (k.blocker !== 0) verdict = CANDIDATE_CONFLICT;
-		}
-	}
-
-	if (trace !== null && !found_port) {
-		trace.bound(sk, port, !check_bind_conflict, verdict, k.blocker);
-	}
-	if (verdict !== CANDIDATE_OK) {
-		if (bhash2_created) inet_bind2_bucket_destroy(k, hinfo, tb2);
-		if (bhash_created) inet_bind_bucket_destroy(k, hinfo, tb);
-		return -EADDRINUSE;
-	}
-
-	const fastreuse = bhash_created ? 0 : T.fastreuse[tb];
-	const fastreuseport = bhash_created ? 0 : T.fastreuseport[tb];
-	inet_csk_update_fastreuse(k, tb, sk);
-	hinfo.bind2_bucket_cachep.fastreuse[tb2] = T.fastreuse[tb];
-	hinfo.bind2_bucket_cachep.fastreuseport[tb2] = T.fastreuseport[tb];
-	if (trace !== null) trace.bucket(tb, fastreuse, fastreuseport);
-	if (S.icsk_bind_hash[sk] === 0) inet_bind_hash(k, sk, tb, tb2, port);
-	return 0;
+	k.trace.bound(sk, port, false, verdict, k.blocker);
+	if (bhash2_created) inet_bind2_bucket_destroy(k, hinfo, tb2);
+	if (bhash_created) inet_bind_bucket_destroy(k, hinfo, tb);
+	return -EADDRINUSE;
 }
 
 /**
@@ -758,7 +775,7 @@ export function inet_csk_reqsk_queue_hash_add(
 	req: number,
 	timeout: number,
 ): void {
-	inet_ehash_nolisten(k, req);
+	inet_ehash_nolisten(k, req, false);
 	k.timers.mod_timer(icsk_retransmit_timer(req), timeout);
 	k.sock.rskq_qlen[sk]++;
 }

@@ -10,6 +10,7 @@ import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import {
 	__inet_ehashfn,
 	type Bind2BucketTable,
+	type BindBucketTable,
 	type InetHashinfo,
 	inet_bhashfn,
 	inet_bhashfn_portaddr,
@@ -19,7 +20,9 @@ import {
 	ipv4_portaddr_hash,
 } from "../../include/net/inet_hashtables.js";
 import { inet_reset_saddr, ipv6_only_sock, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
+import { inet_is_local_reserved_port } from "../../include/net/ip.js";
 import {
+	type In6Addr,
 	ipv6_addr_any,
 	ipv6_addr_copy,
 	ipv6_addr_equal,
@@ -37,7 +40,7 @@ import {
 	CANDIDATE_RESERVED,
 	CANDIDATE_TIME_WAIT,
 	CANDIDATE_TUPLE_IN_USE,
-	type PortSearchTrace,
+	noTrace,
 	SEARCH_CONNECT,
 } from "../../include/trace/events/port_search.js";
 import { EADDRNOTAVAIL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
@@ -52,9 +55,9 @@ import {
 	reuseport_stop_listen_sock,
 } from "../core/sock_reuseport.js";
 import {
+	__inet6_check_established,
 	inet6_ehash_fhash,
 	inet6_ehash_initval,
-	inet6_ehash_verdict,
 	inet6_ehashfn,
 } from "../ipv6/inet6_hashtables.js";
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
@@ -93,15 +96,11 @@ export function sk_over_ipv6(S: SockTable, sk: number): boolean {
 	return S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4);
 }
 
-/** Hash of the socket's four-tuple: local port included. */
+/** Hash of the socket's four-tuple. */
 export function sk_ehashfn(k: Stack, sk: number): number {
-	return tuple_ehashfn(k, sk, k.sock.skc_num[sk]);
-}
-
-/** The same with another local port. */
-function tuple_ehashfn(k: Stack, sk: number, lport: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
+	const lport = S.skc_num[sk];
 	const dport = S.skc_dport[sk];
 	if (sk_over_ipv6(S, sk)) {
 		const at = sk * 4;
@@ -154,8 +153,18 @@ export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: numb
 	T.kmem_cache_free(tb);
 }
 
-/** The bind bucket of a port, 0 if nobody uses the port. */
-export function inet_bind_bucket_find(
+export function inet_bind_bucket_match(
+	T: BindBucketTable,
+	tb: number,
+	net: Net,
+	port: number,
+	l3mdev: number,
+): boolean {
+	return T.ib_net[tb] === net.id && T.port[tb] === port && T.l3mdev[tb] === l3mdev;
+}
+
+/** The bind bucket of a port, 0 if nobody uses the port: inet_bind_bucket_for_each in C. */
+export function bindBucketFind(
 	hinfo: InetHashinfo,
 	net: Net,
 	port: number,
@@ -163,26 +172,23 @@ export function inet_bind_bucket_find(
 ): number {
 	const T = hinfo.bind_bucket_cachep;
 	let tb = hinfo.bhash[inet_bhashfn(net, port, hinfo.bhash_size)];
-	while (tb !== 0) {
-		if (T.port[tb] === port && T.ib_net[tb] === net.id && T.l3mdev[tb] === l3mdev) break;
-		tb = T.node_next[tb];
+	for (; tb !== 0; tb = T.node_next[tb]) {
+		if (inet_bind_bucket_match(T, tb, net, port, l3mdev)) break;
 	}
 	return tb;
 }
 
-/** Whether connect() chose the port of every socket on a list of a bind2 bucket. */
-function all_connect_bound(k: Stack, first: number): boolean {
-	const S = k.sock;
-	for (let sk = first; sk !== 0; sk = S.bind2_node_next[sk]) {
-		if ((S.sk_userlocks[sk] & SOCK_CONNECT_BIND) === 0) return false;
-	}
-	return true;
+/** Whether connect() chose the socket's port (include/net/sock.h, since 6.18). */
+function sk_is_connect_bind(k: Stack, sk: number): boolean {
+	return (k.sock.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0;
 }
 
-function mark_connect_bound(k: Stack, sk: number, tb2: number): void {
-	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
-	T.fastreuse[tb2] = -1;
-	T.fastreuseport[tb2] = -1;
+/** The same of every socket on a list of a bind2 bucket. */
+function allConnectBind(k: Stack, first: number): boolean {
+	for (let sk = first; sk !== 0; sk = k.sock.bind2_node_next[sk]) {
+		if (!sk_is_connect_bind(k, sk)) return false;
+	}
+	return true;
 }
 
 /** A bind2 bucket for the socket's address and a port, at the head of its chain. */
@@ -220,7 +226,7 @@ export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: nu
 	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) {
 		if (T.fastreuse[tb2] === -1 && T.fastreuseport[tb2] === -1) return;
 		if (!k.changes.has("fastreuse-recomputed")) return; // since 6.18, d57f4b874946
-		if (!all_connect_bound(k, T.owners[tb2]) || !all_connect_bound(k, T.deathrow[tb2])) return;
+		if (!allConnectBind(k, T.owners[tb2]) || !allConnectBind(k, T.deathrow[tb2])) return;
 		T.fastreuse[tb2] = -1;
 		T.fastreuseport[tb2] = -1;
 		return;
@@ -300,7 +306,7 @@ export function __inet_inherit_port(k: Stack, sk: number, child: number): number
 	if (other_port) {
 		// A transparent proxy may answer for a port that the listener is not on.
 		const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
-		tb = inet_bind_bucket_find(hinfo, net, port, l3mdev);
+		tb = bindBucketFind(hinfo, net, port, l3mdev);
 		if (tb === 0) tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
 		update_fastreuse = true;
 	}
@@ -309,7 +315,7 @@ export function __inet_inherit_port(k: Stack, sk: number, child: number): number
 		tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, child);
 		if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, child);
 	}
-	if (update_fastreuse) inet_csk_update_fastreuse(k, tb, child);
+	if (update_fastreuse) inet_csk_update_fastreuse(k, child, tb, tb2);
 	inet_bind_hash(k, child, tb, tb2, port);
 	return 0;
 }
@@ -415,17 +421,19 @@ export function __inet_lookup_established(
 }
 
 /**
- * The lookup of __inet_check_established: whether a socket's four-tuple with this local
- * port is free. A time-wait socket that gives way is left in k.found_tw, a socket that
- * does not in k.blocker. `bound` says that the port was chosen before (C: twp is NULL).
+ * Takes a four-tuple over IPv4 with this local port if it is free: the socket gets the port
+ * and enters ehash, 0 is returned. Else -EADDRNOTAVAIL, with the socket in the way in
+ * k.blocker. `twp` is false where the port was chosen before (in C it is NULL): then a
+ * time-wait socket that gives way ends here. Else it is left in k.found_tw, off the chain, for
+ * the caller to end, 0 if there is none. With `ask` nothing is taken (since 6.15 C asks first,
+ * too: rcu_lookup).
  */
-function inet_ehash_verdict(
+export function __inet_check_established(
 	k: Stack,
-	net: Net,
 	sk: number,
 	lport: number,
-	hash: number,
-	bound: boolean,
+	twp: boolean,
+	ask: boolean,
 ): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -433,102 +441,76 @@ function inet_ehash_verdict(
 	const saddr = S.skc_daddr[sk];
 	const dport = S.skc_dport[sk];
 	const dif = S.skc_bound_dev_if[sk];
+	const net = sk_net(k, sk);
+	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const hash = inet_ehashfn(k, net, daddr, lport, saddr, dport);
+	let tw = 0;
 	k.found_tw = 0;
 	k.blocker = 0;
+
 	for (let sk2 = hinfo.ehash[hash & hinfo.ehash_mask]; sk2 !== 0; sk2 = S.node_next[sk2]) {
 		if (S.skc_hash[sk2] !== hash) continue;
-		const sdif = l3mdev_master_ifindex_by_index(net, dif);
 		if (!inet_match(net, S, sk2, saddr, daddr, dport, lport, dif, sdif)) continue;
-		return ehash_match_verdict(k, sk, sk2, lport, bound);
+		if (S.skc_state[sk2] === TCP_TIME_WAIT) {
+			tw = sk2;
+			if (tcp_twsk_unique(k, sk, sk2, lport, twp)) break;
+		}
+		k.blocker = sk2;
+		return -EADDRNOTAVAIL;
 	}
-	return CANDIDATE_OK;
+	if (!ask) checkEstablishedTake(k, sk, lport, hash, tw, twp);
+	return 0;
 }
 
-/** What a socket that has the four-tuple makes of it. */
-export function ehash_match_verdict(
+/** The end of __inet_check_established and of __inet6_check_established, the same in both. */
+export function checkEstablishedTake(
 	k: Stack,
-	sk: number,
-	sk2: number,
-	lport: number,
-	bound: boolean,
-): number {
-	if (k.sock.skc_state[sk2] !== TCP_TIME_WAIT) {
-		k.blocker = sk2;
-		return CANDIDATE_TUPLE_IN_USE;
-	}
-	if (!tcp_twsk_unique(k, sk, sk2, lport, bound)) {
-		k.blocker = sk2;
-		return CANDIDATE_TIME_WAIT;
-	}
-	k.found_tw = sk2;
-	return CANDIDATE_OK;
-}
-
-/** The same over IPv4 or IPv6, as the connection runs. */
-function ehash_verdict(
-	k: Stack,
-	net: Net,
 	sk: number,
 	lport: number,
 	hash: number,
-	bound: boolean,
-): number {
-	return sk_over_ipv6(k.sock, sk)
-		? inet6_ehash_verdict(k, net, sk, lport, hash, bound)
-		: inet_ehash_verdict(k, net, sk, lport, hash, bound);
-}
-
-/**
- * Takes a four-tuple if it is free: the socket gets the port and enters ehash. With
- * `bound`, a time-wait socket that gave way ends here; else it stays in k.found_tw, off
- * the chain, for the caller to end. Returns a verdict of include/trace/events/port_search.ts.
- * Also __inet6_check_established (net/ipv6/inet6_hashtables.c), but for the lookup.
- */
-function __inet_check_established(
-	k: Stack,
-	net: Net,
-	sk: number,
-	lport: number,
-	bound: boolean,
-): number {
+	tw: number,
+	twp: boolean,
+): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	const hash = tuple_ehashfn(k, sk, lport);
-	const verdict = ehash_verdict(k, net, sk, lport, hash, bound);
-	if (verdict !== CANDIDATE_OK) return verdict;
-
-	const tw = k.found_tw;
 	S.skc_num[sk] = lport;
 	S.inet_sport[sk] = lport;
 	S.skc_hash[sk] = hash;
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
 	if (tw !== 0) {
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
-		S.write_seq[sk] = S.snd_isn[tw]; // tcp_twsk_unique
-		if (bound) inet_twsk_deschedule_put(k, tw);
+		S.write_seq[sk] = S.snd_isn[tw]; // tcp_twsk_unique does it
 	}
-	return CANDIDATE_OK;
+	if (twp) k.found_tw = tw;
+	else if (tw !== 0) inet_twsk_deschedule_put(k, tw);
 }
 
-/** Puts a connection at the head of its ehash chain: inet_ehash_nolisten, inet_ehash_insert. */
-export function inet_ehash_nolisten(k: Stack, sk: number): void {
-	const S = k.sock;
-	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	S.skc_hash[sk] = sk_ehashfn(k, sk);
-	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
-	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
+type CheckEstablished = typeof __inet_check_established;
+
+/** The one of the socket's connection. */
+function checkEstablishedOf(k: Stack, sk: number): CheckEstablished {
+	return sk_over_ipv6(k.sock, sk) ? __inet6_check_established : __inet_check_established;
+}
+
+/** Why check_established said no: a verdict of include/trace/events/port_search.ts. */
+function tupleVerdict(k: Stack, err: number): number {
+	if (err === 0) return CANDIDATE_OK;
+	const time_wait = k.sock.skc_state[k.blocker] === TCP_TIME_WAIT;
+	return time_wait ? CANDIDATE_TIME_WAIT : CANDIDATE_TUPLE_IN_USE;
 }
 
 /**
- * The same for the child of a listener, which replaces a request that was there: it goes
- * to the tail, so that no lookup misses both.
+ * Puts a connection on its ehash chain: at the head, or at the tail if it is the child of a
+ * listener that replaces a request (`osk`), so that no lookup misses both. Also
+ * inet_ehash_insert.
  */
-export function inet_ehash_replace_request(k: Stack, sk: number): void {
+export function inet_ehash_nolisten(k: Stack, sk: number, osk: boolean): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	S.skc_hash[sk] = sk_ehashfn(k, sk);
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
-	hlist_add_tail(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
+	if (osk) hlist_add_tail(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
+	else hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
 
 function inet_reuseport_add_sock(k: Stack, sk: number, slot: number): number {
@@ -556,7 +538,7 @@ function inet_reuseport_add_sock(k: Stack, sk: number, slot: number): number {
 export function __inet_hash(k: Stack, sk: number): number {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_LISTEN) {
-		inet_ehash_nolisten(k, sk);
+		inet_ehash_nolisten(k, sk, false);
 		return 0;
 	}
 	const slot = inet_lhash2_bucket_sk(k, sk);
@@ -591,6 +573,129 @@ export function inet_unhash(k: Stack, sk: number): void {
 	}
 }
 
+function inet_bind2_bucket_match(
+	k: Stack,
+	tb2: number,
+	net: Net,
+	port: number,
+	l3mdev: number,
+	sk: number,
+): boolean {
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	return inet_bind2_bucket_addr_match(k, tb2, sk);
+}
+
+type MatchAddrAny = (
+	k: Stack,
+	tb2: number,
+	net: Net,
+	port: number,
+	l3mdev: number,
+	sk: number,
+) => boolean;
+
+/**
+ * The function of the version that says whether a bind2 bucket is the wildcard address's, for
+ * this port and the socket. Each has all that the ones before it have.
+ */
+export function inet_bind2_bucket_match_addr_any({ changes }: Stack): MatchAddrAny {
+	if (changes.has("bhash2-addr-type")) return matchAddrAnyByType; // since 6.8, 5a22bba13d01
+	const dual_stack = changes.has("bhash2-dual-stack-wildcard"); // since 6.3, d9ba99342855
+	const v4mapped = changes.has("bhash2-v4mapped-wildcard"); // since 6.6, aa99e5f87bd5
+	const on_bind = changes.has("bhash2-v4mapped-on-bind"); // since 6.8, 5e07e672412b
+	if (!dual_stack && !v4mapped && !on_bind) return matchAddrAnyOneFamily;
+	if (dual_stack && !v4mapped && !on_bind) return matchAddrAnyDualStack;
+	if (dual_stack && v4mapped && !on_bind) return matchAddrAnyV4mapped;
+	if (dual_stack && v4mapped && on_bind) return matchAddrAnyV4mappedOnBind;
+	return matchAddrAnyMixed;
+}
+
+/** As at the base: an IPv4 address is free beside a dual-stack wildcard. */
+const matchAddrAnyOneFamily: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	if (k.sock.skc_family[sk] !== T.family[tb2]) return false;
+	if (T.family[tb2] === AF_INET6) return ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
+	return T.rcv_saddr[tb2] === INADDR_ANY;
+};
+
+/** An AF_INET socket meets the IPv6 wildcard. */
+const matchAddrAnyDualStack: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	if (k.sock.skc_family[sk] !== T.family[tb2]) {
+		return k.sock.skc_family[sk] === AF_INET && ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
+	}
+	if (T.family[tb2] === AF_INET6) return ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
+	return T.rcv_saddr[tb2] === INADDR_ANY;
+};
+
+/** It meets ::ffff:0.0.0.0 as well. */
+const matchAddrAnyV4mapped: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	if (k.sock.skc_family[sk] !== T.family[tb2]) {
+		return k.sock.skc_family[sk] === AF_INET && ipv6Any(T, tb2);
+	}
+	if (T.family[tb2] === AF_INET6) return ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
+	return T.rcv_saddr[tb2] === INADDR_ANY;
+};
+
+/** An AF_INET6 socket on a v4-mapped address meets the IPv4 wildcard. */
+const matchAddrAnyV4mappedOnBind: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
+	const S = k.sock;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	if (S.skc_family[sk] !== T.family[tb2]) {
+		if (S.skc_family[sk] === AF_INET) return ipv6Any(T, tb2);
+		return ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) && T.rcv_saddr[tb2] === INADDR_ANY;
+	}
+	if (T.family[tb2] === AF_INET6) return ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
+	return T.rcv_saddr[tb2] === INADDR_ANY;
+};
+
+/** The wildcard, or ::ffff:0.0.0.0. */
+function ipv6Any(T: Bind2BucketTable, tb2: number): boolean {
+	const at = tb2 * 4;
+	return ipv6_addr_any(T.v6_rcv_saddr, at) || ipv6_addr_v4mapped_any(T.v6_rcv_saddr, at);
+}
+
+/** Of the changes some, as no release had them: a version with single changes more or less. */
+const matchAddrAnyMixed: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
+	const S = k.sock;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (S.skc_family[sk] === T.family[tb2]) {
+		return matchAddrAnyOneFamily(k, tb2, net, port, l3mdev, sk);
+	}
+	let has: boolean;
+	if (T.family[tb2] === AF_INET) {
+		has = k.changes.has("bhash2-v4mapped-on-bind"); // since 6.8, 5e07e672412b
+	} else if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) {
+		has = k.changes.has("bhash2-dual-stack-wildcard"); // since 6.3, d9ba99342855
+	} else {
+		has = k.changes.has("bhash2-v4mapped-wildcard"); // since 6.6, aa99e5f87bd5
+	}
+	return has && matchAddrAnyV4mappedOnBind(k, tb2, net, port, l3mdev, sk);
+};
+
+/** A bucket of AF_INET holds its address v4-mapped, with its type (tb2->addr_type). */
+const matchAddrAnyByType: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
+	const S = k.sock;
+	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
+	let rcv_saddr = T.rcv_saddr[tb2];
+	if (T.family[tb2] === AF_INET6) {
+		if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) return true;
+		if (!ipv6_addr_v4mapped(T.v6_rcv_saddr, tb2 * 4)) return false;
+		rcv_saddr = T.v6_rcv_saddr[tb2 * 4 + 3];
+	}
+	if (S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) {
+		return false;
+	}
+	return rcv_saddr === INADDR_ANY;
+};
+
 /** The bind2 bucket of the socket's own address and a port, 0 if none. */
 export function inet_bind2_bucket_find(
 	k: Stack,
@@ -602,68 +707,10 @@ export function inet_bind2_bucket_find(
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	let tb2 = hinfo.bhash2[inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port)];
-	while (tb2 !== 0) {
-		if (
-			T.port[tb2] === port &&
-			T.ib_net[tb2] === net.id &&
-			T.l3mdev[tb2] === l3mdev &&
-			inet_bind2_bucket_addr_match(k, tb2, sk)
-		) {
-			break;
-		}
-		tb2 = T.node_next[tb2];
+	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
+		if (inet_bind2_bucket_match(k, tb2, net, port, l3mdev, sk)) break;
 	}
 	return tb2;
-}
-
-/**
- * Whether a bind2 bucket is the wildcard address's, for this port and the socket. At the
- * base only for sockets of its own family, so that an IPv4 address is free beside a
- * dual-stack wildcard.
- */
-export function inet_bind2_bucket_match_addr_any(
-	k: Stack,
-	tb2: number,
-	net: Net,
-	port: number,
-	l3mdev: number,
-	sk: number,
-): boolean {
-	const S = k.sock;
-	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
-	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
-	if (k.changes.has("bhash2-addr-type")) return addr_any_by_type(S, sk, T, tb2); // since 6.8, 5a22bba13d01
-	if (S.skc_family[sk] !== T.family[tb2]) {
-		if (S.skc_family[sk] === AF_INET) {
-			if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) {
-				return k.changes.has("bhash2-dual-stack-wildcard"); // since 6.3, d9ba99342855
-			}
-			return (
-				ipv6_addr_v4mapped_any(T.v6_rcv_saddr, tb2 * 4) && k.changes.has("bhash2-v4mapped-wildcard") // since 6.6, aa99e5f87bd5
-			);
-		}
-		return (
-			ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4) &&
-			T.rcv_saddr[tb2] === INADDR_ANY &&
-			k.changes.has("bhash2-v4mapped-on-bind") // since 6.8, 5e07e672412b
-		);
-	}
-	if (S.skc_family[sk] === AF_INET6) return ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4);
-	return T.rcv_saddr[tb2] === INADDR_ANY;
-}
-
-/** The same since 6.8, where a bucket of AF_INET holds its address v4-mapped, with its type. */
-function addr_any_by_type(S: SockTable, sk: number, T: Bind2BucketTable, tb2: number): boolean {
-	let v4addr = T.rcv_saddr[tb2];
-	if (T.family[tb2] === AF_INET6) {
-		if (ipv6_addr_any(T.v6_rcv_saddr, tb2 * 4)) return true;
-		if (!ipv6_addr_v4mapped(T.v6_rcv_saddr, tb2 * 4)) return false;
-		v4addr = T.v6_rcv_saddr[tb2 * 4 + 3];
-	}
-	if (S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) {
-		return false;
-	}
-	return v4addr === INADDR_ANY;
 }
 
 /** Slot in bhash2 of the wildcard address and a port: the same one for both families. */
@@ -675,64 +722,61 @@ export function inet_bhash2_addr_any_hashbucket(
 	return ipv4_portaddr_hash(net, INADDR_ANY, port) & (hinfo.bhash_size - 1);
 }
 
-/** Takes a socket out of its bind2 bucket, before its address changes. */
-function bhash2_leave(k: Stack, sk: number): void {
-	const S = k.sock;
-	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	const { owners } = hinfo.bind2_bucket_cachep;
-	hlist_del_init(owners, S.bind2_node_next, S.bind2_node_pprev, sk);
-	inet_bind2_bucket_destroy(k, hinfo, S.icsk_bind2_hash[sk]);
+function inet_update_saddr(k: Stack, sk: number, saddr: number | In6Addr): void {
+	if (typeof saddr === "number") {
+		k.sock.inet_saddr[sk] = saddr;
+		sk_rcv_saddr_set(k, sk, saddr);
+	} else {
+		ipv6_addr_copy(k.sock.skc_v6_rcv_saddr, sk * 4, saddr, 0);
+	}
 }
 
-/** Puts it into that of its new address. */
-function bhash2_enter(k: Stack, sk: number): void {
+/** Gives a socket an address, null: back to the wildcard; moves it between bind2 buckets. */
+function __inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number | In6Addr | null): void {
 	const S = k.sock;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind2_bucket_cachep;
 	const net = sk_net(k, sk);
-	const port = S.skc_num[sk];
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+	const port = S.skc_num[sk];
+
+	if (S.icsk_bind2_hash[sk] === 0) {
+		// Not bind()ed before.
+		if (saddr === null) inet_reset_saddr(k, sk);
+		else inet_update_saddr(k, sk, saddr);
+		return;
+	}
+
+	hlist_del_init(T.owners, S.bind2_node_next, S.bind2_node_pprev, sk);
+	inet_bind2_bucket_destroy(k, hinfo, S.icsk_bind2_hash[sk]);
+
+	if (saddr === null) inet_reset_saddr(k, sk);
+	else inet_update_saddr(k, sk, saddr);
+
 	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
 	if (tb2 === 0) {
 		tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
-		if ((S.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0) mark_connect_bound(k, sk, tb2);
+		if (sk_is_connect_bind(k, sk)) {
+			T.fastreuse[tb2] = -1;
+			T.fastreuseport[tb2] = -1;
+		}
 	}
-	const { owners } = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
-	hlist_add_head(owners, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
+	hlist_add_head(T.owners, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
 	S.icsk_bind2_hash[sk] = tb2;
 }
 
-/** Gives a socket its source address, and moves it between bind2 buckets if it is bound. */
-export function inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number): void {
-	const bound = k.sock.icsk_bind2_hash[sk] !== 0;
-	if (bound) bhash2_leave(k, sk);
-	k.sock.inet_saddr[sk] = saddr;
-	sk_rcv_saddr_set(k, sk, saddr);
-	if (bound) bhash2_enter(k, sk);
-}
-
-/** The same with an IPv6 address. */
-export function inet6_bhash2_update_saddr(
-	k: Stack,
-	sk: number,
-	saddr: Uint32Array,
-	si: number,
-): void {
-	const bound = k.sock.icsk_bind2_hash[sk] !== 0;
-	if (bound) bhash2_leave(k, sk);
-	ipv6_addr_copy(k.sock.skc_v6_rcv_saddr, sk * 4, saddr, si);
-	if (bound) bhash2_enter(k, sk);
+/** Gives a socket its source address, of IPv4 or IPv6, and moves it between bind2 buckets. */
+export function inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number | In6Addr): void {
+	__inet_bhash2_update_saddr(k, sk, saddr);
 }
 
 /** Back to the wildcard address, unless bind() chose the address. */
 export function inet_bhash2_reset_saddr(k: Stack, sk: number): void {
-	if ((k.sock.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) !== 0) return;
-	const bound = k.sock.icsk_bind2_hash[sk] !== 0;
-	if (bound) bhash2_leave(k, sk);
-	inet_reset_saddr(k, sk);
-	if (bound) bhash2_enter(k, sk);
+	if ((k.sock.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) __inet_bhash2_update_saddr(k, sk, null);
 }
 
 /** First draw of table_perturb: one u32 for each slot. */
-function table_perturb_init(k: Stack): Uint32Array {
+function tablePerturbInit(k: Stack): Uint32Array {
 	const table = new Uint32Array(INET_TABLE_PERTURB_SIZE);
 	k.random.get_random_bytes(table);
 	k.table_perturb = table;
@@ -740,7 +784,7 @@ function table_perturb_init(k: Stack): Uint32Array {
 }
 
 /** Whether a socket on an ehash chain has the four-tuple of sk with this local port, over IPv6. */
-function inet6_match_sk(
+function inet6MatchSk(
 	net: Net,
 	S: SockTable,
 	sk2: number,
@@ -755,18 +799,51 @@ function inet6_match_sk(
 }
 
 /**
- * The loop over candidates of __inet_hash_connect: `remaining` ports from `port` on, which
- * wrap around at `high`. Returns how far it came: less than `remaining` if it has found one.
- * Leaves what it has found in k.found_port, the last candidate's bucket in k.found_tb, a
- * time-wait socket that gives way in k.found_tw, the socket in the way in k.blocker.
- * Changes nothing.
- *
- * What C calls here stands in the loop: inet_bind_bucket_find, and the lookup of
- * check_established, before which the bucket's owner is asked, as that takes no hash.
- * Columns are locals, and numbers are `| 0`, because an engine looks anew at each array and
- * number that it has not seen to be what it is.
+ * The body of the loop over candidates of __inet_hash_connect: what it makes of one port,
+ * CANDIDATE_OK or why the port is passed over. Leaves the port's bucket, 0 if there is none, in
+ * k.found_tb, a time-wait socket that gives way in k.found_tw, and the socket in the way in
+ * k.blocker. Takes the four-tuple of a bucket that is there unless `ask` says not to: so check
+ * mode asks it of ports.
  */
-function connect_scan(
+export function connectCandidate(
+	k: Stack,
+	net: Net,
+	sk: number,
+	port: number,
+	l3mdev: number,
+	check_established: CheckEstablished = checkEstablishedOf(k, sk),
+	ask = true,
+): number {
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind_bucket_cachep;
+	k.found_tb = 0;
+	k.found_tw = 0;
+	k.blocker = 0;
+	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
+
+	// Does not look at rcv_saddr: the four-tuple is unique enough.
+	const tb = bindBucketFind(hinfo, net, port, l3mdev);
+	k.found_tb = tb;
+	if (tb === 0) return CANDIDATE_OK;
+	if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) {
+		k.blocker = T.owners[tb];
+		return CANDIDATE_NOT_SHAREABLE;
+	}
+	return tupleVerdict(k, check_established(k, sk, port, true, ask));
+}
+
+/**
+ * connectCandidate of `remaining` ports from `port` on, every `step`, which wrap around at
+ * `high`: the same, fast. Returns how far it is to the first that will do, which it leaves in
+ * k.found_port, or `remaining` and more if there is none; then k.blocker is the socket in the
+ * way of the last one. Leaves nothing else.
+ *
+ * What it leaves out: calls, and of the hash of each four-tuple all but the port. The bucket's
+ * first owner is asked before the lookup in ehash, as that takes no hash. Columns are locals,
+ * and numbers are `| 0`: an engine checks the type of an array or number again wherever it
+ * cannot see it.
+ */
+export function connectScan(
 	k: Stack,
 	net: Net,
 	sk: number,
@@ -856,7 +933,7 @@ function connect_scan(
 		for (sk2 = ehash[hash & ehash_mask]; sk2 !== 0; sk2 = node_next[sk2]) {
 			if (skc_hash[sk2] !== hash) continue;
 			if (over_ipv6) {
-				if (inet6_match_sk(net, S, sk2, sk, port, sdif)) break;
+				if (inet6MatchSk(net, S, sk2, sk, port, sdif)) break;
 			} else if (
 				skc_daddr[sk2] === saddr &&
 				skc_rcv_saddr[sk2] === daddr &&
@@ -870,67 +947,25 @@ function connect_scan(
 		}
 		if (sk2 === 0) break;
 		if (skc_state[sk2] !== time_wait) continue;
-		if (tcp_twsk_unique(k, sk, sk2, port, false)) break;
+		if (tcp_twsk_unique(k, sk, sk2, port, true)) break;
 	}
 	k.found_port = i < remaining ? port : 0;
-	k.found_tb = tb;
-	k.found_tw = i < remaining ? sk2 : 0;
 	k.blocker = 0;
 	if (i >= remaining && tb !== 0) k.blocker = sk2 !== 0 ? sk2 : T.owners[tb];
 	return i;
 }
 
-/** What connect()'s search says of one port; leaves what connect_scan leaves. */
-export function connect_candidate(
-	k: Stack,
-	net: Net,
-	sk: number,
-	port: number,
-	l3mdev: number,
-): number {
-	if (connect_scan(k, net, sk, l3mdev, port, port + 1, 1, 1, 1) === 0) return CANDIDATE_OK;
-	const tb = k.found_tb;
-	if (tb === 0) return CANDIDATE_RESERVED;
-	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
-	if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) return CANDIDATE_NOT_SHAREABLE;
-	const state = k.sock.skc_state[k.blocker];
-	return state === TCP_TIME_WAIT ? CANDIDATE_TIME_WAIT : CANDIDATE_TUPLE_IN_USE;
-}
-
-/** The same search one candidate at a time, each told to the tracer. */
-function connect_scan_traced(
-	k: Stack,
-	trace: PortSearchTrace,
-	net: Net,
-	sk: number,
-	l3mdev: number,
-	port: number,
-	high: number,
-	remaining: number,
-	step: number,
-	scan_step: number,
-): number {
-	trace.pass(port);
-	let i = 0;
-	for (; i < remaining; i += step, port += scan_step) {
-		if (port >= high) port -= remaining;
-		const verdict = connect_candidate(k, net, sk, port, l3mdev);
-		if (verdict === CANDIDATE_OK) break;
-		trace.skip(port, verdict, k.blocker);
-	}
-	return i;
-}
-
 /**
- * How far connect()'s search goes from one candidate to the next: `step`, or with
- * ip_local_port_step_width (7.1) a random multiple of it that still comes to every port.
+ * How far connect()'s search goes from one candidate to the next: `step`, or since 7.1 with
+ * ip_local_port_step_width a random multiple of it that still comes to every port. In C it is
+ * part of __inet_hash_connect.
  */
-function connect_scan_step(k: Stack, net: Net, remaining: number, step: number): number {
+function connectScanStep(k: Stack, net: Net, sk: number, remaining: number, step: number): number {
 	const max = net.ipv4.sysctl_ip_local_port_step_width;
-	if (max === 0 || remaining <= 1 || k.observer !== null) return step;
+	if (max === 0 || remaining <= 1) return step;
 	const range = Math.floor(remaining / step);
 	const upper = Math.min(range, max);
-	let scan_step = 1 + k.random.__get_random_u32_below(upper);
+	let scan_step = 1 + k.draws.connect_step(sk, upper);
 	while (gcd(scan_step, range) !== 1) {
 		scan_step++;
 		// Both even: the next one cannot do either.
@@ -944,71 +979,79 @@ function connect_scan_step(k: Stack, net: Net, remaining: number, step: number):
 }
 
 /**
- * Finds a local port for connect(), unless the socket has one, and enters ehash.
- * Returns 0 or -EADDRNOTAVAIL.
+ * Finds a local port for connect(), unless the socket has one, and enters ehash. Where the
+ * search begins was left in k.port_offset. Returns 0 or -EADDRNOTAVAIL.
  */
-export function __inet_hash_connect(k: Stack, sk: number): number {
+export function __inet_hash_connect(
+	k: Stack,
+	sk: number,
+	check_established: CheckEstablished,
+): number {
 	const S = k.sock;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind_bucket_cachep;
+	const T2 = hinfo.bind2_bucket_cachep;
 	const net = sk_net(k, sk);
-	const trace = k.trace;
 	let port = S.skc_num[sk];
 
 	if (port !== 0) {
-		const verdict = __inet_check_established(k, net, sk, port, true);
-		if (trace !== null) trace.tuple(sk, port, verdict, k.blocker);
-		return verdict === CANDIDATE_OK ? 0 : -EADDRNOTAVAIL;
+		const err = check_established(k, sk, port, false, false);
+		k.trace.tuple(sk, port, tupleVerdict(k, err), k.blocker);
+		return err;
 	}
 
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 
-	const local_ports = inet_sk_get_local_port_range(k, sk);
+	// A socket with a range of its own takes every port in turn.
+	let local_ports = inet_sk_get_local_port_range(k, sk);
+	if (!k.changes.has("connect-range-step-1")) local_ports = false; // since 6.8, 207184853dbd
+	const step = local_ports ? 1 : 2;
 	const low = k.low;
 	const high = k.high + 1; // [32768, 60999] -> [32768, 61000[
-	// A socket with a range of its own takes every port in turn.
-	const local = local_ports && k.changes.has("connect-range-step-1"); // since 6.8, 207184853dbd
-	const step = local ? 1 : 2;
 	let remaining = high - low;
-	if (!local && remaining > 1) remaining &= ~1;
+	if (!local_ports && remaining > 1) remaining &= ~1;
 
-	const table_perturb = k.table_perturb ?? table_perturb_init(k);
+	const table_perturb = k.table_perturb ?? tablePerturbInit(k);
 	const index = k.port_offset[0] & (INET_TABLE_PERTURB_SIZE - 1);
 
 	let offset = ((table_perturb[index] + k.port_offset[1]) >>> 0) % remaining;
-	if (k.observer !== null) offset = k.observer.connect_offset(sk, low, high, remaining, step);
-	if (trace !== null) {
-		trace.search(SEARCH_CONNECT, sk, low, high - 1);
-		trace.scan(low, remaining, offset, 0, false);
-	}
+	offset = k.draws.connect_offset(sk, low, high, remaining, step, offset);
+	k.trace.search(SEARCH_CONNECT, sk, low, high - 1);
+	k.trace.scan(low, remaining, offset, 0, false);
 
-	// In the first pass we try ports of the parity of low; bind() does the opposite.
-	if (!local) offset &= ~1;
-	const scan_step = connect_scan_step(k, net, remaining, step);
+	// In the first pass we try ports of the parity of low; inet_csk_get_port() does the opposite.
+	if (!local_ports) offset &= ~1;
+	const scan_step = connectScanStep(k, net, sk, remaining, step);
 	let i = 0;
-	for (;;) {
+	other_parity_scan: for (;;) {
 		port = low + offset;
-		i =
-			trace === null
-				? connect_scan(k, net, sk, l3mdev, port, high, remaining, step, scan_step)
-				: connect_scan_traced(k, trace, net, sk, l3mdev, port, high, remaining, step, scan_step);
-		if (i < remaining) break;
-		if (!local) {
+		k.trace.pass(port);
+		i = 0;
+		if (k.trace === noTrace) {
+			// Unheard, the candidates that will not do are passed over fast.
+			i = connectScan(k, net, sk, l3mdev, port, high, remaining, step, scan_step);
+			port = k.found_port;
+		}
+		for (; i < remaining; i += step, port += scan_step) {
+			if (port >= high) port -= remaining;
+			const verdict = connectCandidate(k, net, sk, port, l3mdev, check_established, false);
+			if (verdict === CANDIDATE_OK) break other_parity_scan;
+			k.trace.skip(port, verdict, k.blocker);
+		}
+
+		if (!local_ports) {
 			offset++;
 			if ((offset & 1) !== 0 && remaining > 1) continue;
 		}
-		if (trace !== null) trace.chosen(0);
+		k.trace.chosen(0);
 		return -EADDRNOTAVAIL;
 	}
 
-	port = k.found_port;
-	if (trace !== null) trace.chosen(port);
-	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	const T = hinfo.bind_bucket_cachep;
+	// ok:
+	k.trace.chosen(port);
+	const tw = k.found_tw;
 	let tb = k.found_tb;
-	let tw = 0;
-	if (tb !== 0) {
-		__inet_check_established(k, net, sk, port, false);
-		tw = k.found_tw;
-	} else {
+	if (tb === 0) {
 		tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
 		T.fastreuse[tb] = -1;
 		T.fastreuseport[tb] = -1;
@@ -1016,7 +1059,8 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
 	if (tb2 === 0) {
 		tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
-		mark_connect_bound(k, sk, tb2);
+		T2.fastreuse[tb2] = -1;
+		T2.fastreuseport[tb2] = -1;
 	}
 
 	// The next search starts a little further on: by as much as this one had to look, or at
@@ -1026,9 +1070,10 @@ export function __inet_hash_connect(k: Stack, sk: number): number {
 
 	inet_bind_hash(k, sk, tb, tb2, port);
 	S.sk_userlocks[sk] |= SOCK_CONNECT_BIND;
+
 	if (S.node_pprev[sk] === 0) {
 		S.inet_sport[sk] = port;
-		inet_ehash_nolisten(k, sk);
+		inet_ehash_nolisten(k, sk, false);
 	}
 	if (tw !== 0) {
 		inet_twsk_bind_unhash(k, tw);
@@ -1043,5 +1088,5 @@ export function inet_hash_connect(k: Stack, sk: number): number {
 	if (S.skc_num[sk] === 0) {
 		secure_ipv4_port_ephemeral(k, S.skc_rcv_saddr[sk], S.skc_daddr[sk], S.skc_dport[sk]);
 	}
-	return __inet_hash_connect(k, sk);
+	return __inet_hash_connect(k, sk, __inet_check_established);
 }

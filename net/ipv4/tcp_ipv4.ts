@@ -57,7 +57,7 @@ import {
 	__inet_lookup_listener,
 	inet_bhash2_reset_saddr,
 	inet_bhash2_update_saddr,
-	inet_ehash_replace_request,
+	inet_ehash_nolisten,
 	inet_hash,
 	inet_hash_connect,
 	inet_put_port,
@@ -88,7 +88,7 @@ import { tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /**
  * Whether a time-wait socket gives its four-tuple to a new connection: always where the
- * port was bound before (`bound`), else as tcp_tw_reuse says and only once the second has
+ * port was bound before (`twp` is false), else as tcp_tw_reuse says and only once the second has
  * changed since its last segment.
  */
 export function tcp_twsk_unique(
@@ -96,7 +96,7 @@ export function tcp_twsk_unique(
 	sk: number,
 	sktw: number,
 	lport: number,
-	bound: boolean,
+	twp: boolean,
 ): boolean {
 	const S = k.sock;
 	let reuse = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse;
@@ -115,24 +115,18 @@ export function tcp_twsk_unique(
 		if (!loopback) reuse = 0;
 	}
 	if (S.ts_recent_stamp[sktw] === 0) return false;
-	if (bound) return true;
+	if (!twp) return true;
 	if (reuse === 0) return false;
+	const elapsed = k.timers.now - S.ts_recent_ms[sktw];
 	// since 6.14, ca6a6f93867a
 	if (k.changes.has("tcp-tw-reuse-delay")) {
 		// How late the last segment was handled, a recording shows only to some milliseconds.
 		const delay = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse_delay;
-		const elapsed = k.timers.now - S.ts_recent_ms[sktw];
-		if (k.observer !== null && Math.abs(elapsed - delay) < OBSERVED_WITHIN) {
-			const ticked = k.observer.second_ticked(sk, lport);
-			if (ticked !== null) return ticked;
-		}
-		return elapsed > delay;
+		const unsure = Math.abs(elapsed - delay) < OBSERVED_WITHIN;
+		return k.draws.second_ticked(sk, lport, elapsed > delay, unsure);
 	}
-	if (k.observer !== null && k.timers.now - S.ts_recent_ms[sktw] < 1000) {
-		const ticked = k.observer.second_ticked(sk, lport);
-		if (ticked !== null) return ticked;
-	}
-	return Math.floor(k.timers.now / 1000) > S.ts_recent_stamp[sktw];
+	const ticked = Math.floor(k.timers.now / 1000) > S.ts_recent_stamp[sktw];
+	return k.draws.second_ticked(sk, lport, ticked, elapsed < 1000);
 }
 
 /** ::1, or a v4-mapped address of 127/8. */
@@ -294,7 +288,7 @@ export function tcp_syn_recv_child(
 	}
 	if (hashed) inet_csk_reqsk_queue_drop(k, req);
 	else reqsk_free(k, req);
-	inet_ehash_replace_request(k, newsk);
+	inet_ehash_nolisten(k, newsk, true);
 	inet_csk_reqsk_queue_add(k, sk, newsk);
 	return newsk;
 }

@@ -56,7 +56,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		return;
 	}
 	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
-	const answer = k.observer?.remote_answer(sk) ?? sk_remote_answer(k, sk);
+	const answer = k.draws.remote_answer(sk, sk_remote_answer(k, sk));
 	if (answer === "blackhole" || answer === "unreachable") return;
 	let reply = 0;
 	if ((flags & TCPHDR_RST) !== 0) return;

@@ -66,7 +66,7 @@ import {
 	CANDIDATE_CONFLICT,
 	CANDIDATE_OK,
 	CANDIDATE_RESERVED,
-	type PortSearchTrace,
+	noTrace,
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import {
@@ -244,7 +244,6 @@ function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: num
  */
 function traceChain(
 	k: Stack,
-	trace: PortSearchTrace,
 	net: Net,
 	sk: number,
 	low: number,
@@ -256,11 +255,11 @@ function traceChain(
 	let snum = first;
 	do {
 		if (snum === chosen) {
-			trace.chosen(snum);
+			k.trace.chosen(snum);
 			return;
 		}
 		if (low <= snum && snum <= high) {
-			trace.skip(snum, udp_candidate(k, net, sk, snum), k.blocker);
+			k.trace.skip(snum, udp_candidate(k, net, sk, snum), k.blocker);
 		}
 		snum = (snum + rand) & 0xffff;
 	} while (snum !== first);
@@ -318,7 +317,6 @@ export function udp_lib_get_port(
 	hash2_nulladdr: number,
 ): number {
 	const S = k.sock;
-	const trace = k.trace;
 	const udptable = udp_get_table_prot(k, sk);
 	const net = sk_net(k, sk);
 	let hslot: number;
@@ -331,12 +329,11 @@ export function udp_lib_get_port(
 			inet_sk_get_local_port_range(k, sk);
 			const { low, high } = k;
 			const remaining = high - low + 1;
-			if (trace !== null) trace.search(SEARCH_UDP, sk, low, high);
+			k.trace.search(SEARCH_UDP, sk, low, high);
 
-			let rand =
-				k.observer === null ? k.random.get_random_u32() : k.observer.udp_rand(sk, low, high);
+			let rand = k.draws.udp_rand(sk, low, high);
 			let first = (reciprocal_scale(rand, remaining) + low) | 0;
-			if (trace !== null) trace.scan(low, remaining, first - low, 0, false);
+			k.trace.scan(low, remaining, first - low, 0, false);
 			// An odd multiple of the table's size: the steps visit each port of a chain once.
 			rand = Math.imul(rand | 1, mask + 1);
 			const last = (first + mask + 1) & 0xffff;
@@ -353,15 +350,15 @@ export function udp_lib_get_port(
 						!test_bit(snum >>> log, bitmap) &&
 						!inet_is_local_reserved_port(net, snum)
 					) {
-						if (trace !== null) traceChain(k, trace, net, sk, low, high, first, rand, snum);
+						if (k.trace !== noTrace) traceChain(k, net, sk, low, high, first, rand, snum);
 						break found;
 					}
 					snum = (snum + rand) & 0xffff;
 				} while (snum !== first);
-				if (trace !== null) traceChain(k, trace, net, sk, low, high, first, rand, -1);
+				if (k.trace !== noTrace) traceChain(k, net, sk, low, high, first, rand, -1);
 				first = (first + 1) & 0xffff;
 			} while (first !== last);
-			if (trace !== null) trace.chosen(0);
+			k.trace.chosen(0);
 			return -EADDRINUSE;
 		}
 		hslot = udp_hashslot(udptable, net, snum);
@@ -379,12 +376,12 @@ export function udp_lib_get_port(
 				exist = udp_lib_lport_inuse2(k, net, snum, udptable, hslot2, sk);
 			}
 			if (!fixed) exist = askWildcardShortcut(k, net, udptable, sk, snum, hash2_nulladdr, exist);
-			if (trace !== null) trace.bound(sk, snum, true, verdictOf(exist), exist);
+			k.trace.bound(sk, snum, true, verdictOf(exist), exist);
 			if (exist !== 0) return -EADDRINUSE;
 			break found;
 		}
 		const exist = udp_lib_lport_inuse(k, net, snum, udptable, hslot, null, sk, 0);
-		if (trace !== null) trace.bound(sk, snum, false, verdictOf(exist), exist);
+		k.trace.bound(sk, snum, false, verdictOf(exist), exist);
 		if (exist !== 0) return -EADDRINUSE;
 	}
 	const portaddr_hash = udp_portaddr_hash(S, sk);

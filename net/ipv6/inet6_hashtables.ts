@@ -13,15 +13,18 @@ import {
 import { in6addr_any, ipv6_addr_equal, ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import type { Stack } from "../../include/net/stack.js";
-import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
+import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
+import { EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
 import { swab32 } from "../../include/uapi/linux/swab.js";
 import { secure_ipv6_port_ephemeral } from "../core/secure_seq.js";
+import { sk_net } from "../core/sock.js";
 import { reuseport_select_sock } from "../core/sock_reuseport.js";
 import {
 	__inet_hash_connect,
-	ehash_match_verdict,
+	checkEstablishedTake,
 	tcp_or_dccp_get_hashinfo,
 } from "../ipv4/inet_hashtables.js";
+import { tcp_twsk_unique } from "../ipv4/tcp_ipv4.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 
 /** Hash of a four-tuple in ehash: local address and port, foreign address and port. */
@@ -153,14 +156,13 @@ export function inet6_lookup_listener(
 	return inet6_lhash2_lookup(k, net, any, saddr, si, sport, in6addr_any, 0, hnum, dif, sdif);
 }
 
-/** The lookup of __inet6_check_established: see inet_ehash_verdict (net/ipv4/inet_hashtables.ts). */
-export function inet6_ehash_verdict(
+/** Takes a four-tuple over IPv6 if it is free: see __inet_check_established (net/ipv4/). */
+export function __inet6_check_established(
 	k: Stack,
-	net: Net,
 	sk: number,
 	lport: number,
-	hash: number,
-	bound: boolean,
+	twp: boolean,
+	ask: boolean,
 ): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -169,15 +171,25 @@ export function inet6_ehash_verdict(
 	const at = sk * 4;
 	const dport = S.skc_dport[sk];
 	const dif = S.skc_bound_dev_if[sk];
+	const net = sk_net(k, sk);
+	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const hash = inet6_ehashfn(k, net, daddr, at, lport, saddr, at, dport);
+	let tw = 0;
 	k.found_tw = 0;
 	k.blocker = 0;
+
 	for (let sk2 = hinfo.ehash[hash & hinfo.ehash_mask]; sk2 !== 0; sk2 = S.node_next[sk2]) {
 		if (S.skc_hash[sk2] !== hash) continue;
-		const sdif = l3mdev_master_ifindex_by_index(net, dif);
 		if (!inet6_match(net, S, sk2, saddr, at, daddr, at, dport, lport, dif, sdif)) continue;
-		return ehash_match_verdict(k, sk, sk2, lport, bound);
+		if (S.skc_state[sk2] === TCP_TIME_WAIT) {
+			tw = sk2;
+			if (tcp_twsk_unique(k, sk, sk2, lport, twp)) break;
+		}
+		k.blocker = sk2;
+		return -EADDRNOTAVAIL;
 	}
-	return CANDIDATE_OK;
+	if (!ask) checkEstablishedTake(k, sk, lport, hash, tw, twp);
+	return 0;
 }
 
 /** Binds a port for a connect operation over IPv6 and hashes the socket. */
@@ -187,5 +199,5 @@ export function inet6_hash_connect(k: Stack, sk: number): number {
 		const at = sk * 4;
 		secure_ipv6_port_ephemeral(k, S.skc_v6_rcv_saddr, at, S.skc_v6_daddr, at, S.skc_dport[sk]);
 	}
-	return __inet_hash_connect(k, sk);
+	return __inet_hash_connect(k, sk, __inet6_check_established);
 }

@@ -35,10 +35,10 @@ import {
 } from "../ipv4/inet_connection_sock.js";
 import {
 	inet_bhash2_reset_saddr,
+	inet_bhash2_update_saddr,
 	inet_hash,
 	inet_put_port,
 	inet_unhash,
-	inet6_bhash2_update_saddr,
 } from "../ipv4/inet_hashtables.js";
 import {
 	tcp_close,
@@ -113,7 +113,7 @@ export function tcp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: n
 	if (bound) ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
 	else {
 		const { fl6 } = sk_net(k, sk);
-		inet6_bhash2_update_saddr(k, sk, fl6.saddr, 0);
+		inet_bhash2_update_saddr(k, sk, fl6.saddr);
 		ipv6_addr_copy(S.np_saddr, at, fl6.saddr, 0);
 	}
 	S.skc_rcv_saddr[sk] = LOOPBACK4_IPV6;

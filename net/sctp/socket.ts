@@ -679,7 +679,6 @@ function skReuse(k: Stack, sk: number): boolean {
 function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 	const S = k.sock;
 	const T = k.sctp_globals.bucket_cachep;
-	const trace = k.trace;
 	const reuse = skReuse(k, sk);
 	const reuseport = S.skc_reuseport[sk] !== 0;
 	const net = sk_net(k, sk);
@@ -692,21 +691,18 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 			inet_sk_get_local_port_range(k, sk);
 			const { low, high } = k;
 			let remaining = high - low + 1;
-			if (trace !== null) trace.search(SEARCH_BIND, sk, low, high);
-			const offset =
-				k.observer === null
-					? k.random.__get_random_u32_below(remaining)
-					: k.observer.sctp_offset(sk, low, high, remaining);
-			if (trace !== null) trace.scan(low, remaining, offset, 0, false);
+			k.trace.search(SEARCH_BIND, sk, low, high);
+			const offset = k.draws.sctp_offset(sk, low, high, remaining);
+			k.trace.scan(low, remaining, offset, 0, false);
 			let rover = offset + low;
 			do {
 				rover++;
 				if (rover < low || rover > high) rover = low;
 				const verdict = sctp_candidate(k, net, rover);
 				if (verdict === CANDIDATE_OK) break;
-				if (trace !== null) trace.skip(rover, verdict, k.blocker);
+				k.trace.skip(rover, verdict, k.blocker);
 			} while (--remaining > 0);
-			if (trace !== null) trace.chosen(remaining <= 0 ? 0 : rover);
+			k.trace.chosen(remaining <= 0 ? 0 : rover);
 			if (remaining <= 0) return 1;
 			snum = rover;
 		} else {
@@ -717,7 +713,7 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 					(T.fastreuse[pp] !== 0 && reuse && S.skc_state[sk] !== SCTP_SS_LISTENING) ||
 					(T.fastreuseport[pp] !== 0 && reuseport && T.fastuid[pp] === uid)
 				) {
-					if (trace !== null) trace.bound(sk, snum, true, CANDIDATE_OK, 0);
+					k.trace.bound(sk, snum, true, CANDIDATE_OK, 0);
 					break success;
 				}
 				const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
@@ -739,12 +735,12 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 						sctp_bind_addr_conflict(k, sctp_sk(k, sk2).ep.bind_addr, addr, sk2, sk)
 					) {
 						k.blocker = sk2;
-						if (trace !== null) trace.bound(sk, snum, false, CANDIDATE_CONFLICT, sk2);
+						k.trace.bound(sk, snum, false, CANDIDATE_CONFLICT, sk2);
 						return 1;
 					}
 				}
 			}
-			if (trace !== null) trace.bound(sk, snum, false, CANDIDATE_OK, 0);
+			k.trace.bound(sk, snum, false, CANDIDATE_OK, 0);
 		}
 		if (pp === 0) pp = sctp_bucket_create(k, net, snum);
 

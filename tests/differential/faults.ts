@@ -16,6 +16,8 @@ interface Fault {
 	/** What is there, once, and what stands there instead. */
 	from: string;
 	to: string;
+	/** The same fault where a search goes fast. */
+	fast?: { from: string; to: string };
 }
 
 const csk = "net/ipv4/inet_connection_sock.js";
@@ -42,8 +44,8 @@ const FAULTS: readonly Fault[] = [
 	{
 		name: "fastreuse: a socket without SO_REUSEPORT leaves fastreuseport",
 		file: csk,
-		from: "if (S.skc_reuseport[sk] === 0) {\n        T.fastreuseport[tb] = 0;",
-		to: "if (S.skc_reuseport[sk] === 0) {",
+		from: "else {\n            T.fastreuseport[tb] = 0;",
+		to: "else {",
 	},
 	{
 		name: "fastreuse: the bucket counts as reusable whatever it says",
@@ -72,8 +74,9 @@ const FAULTS: readonly Fault[] = [
 	{
 		name: "reserved ports: connect() takes them",
 		file: hashtables,
-		from: "if ((reserved[port >>> 5] & (1 << (port & 31))) !== 0)",
+		from: "if (inet_is_local_reserved_port(net, port))",
 		to: "if (false)",
+		fast: { from: "if ((reserved[port >>> 5] & (1 << (port & 31))) !== 0)", to: "if (false)" },
 	},
 	{
 		name: "reserved ports: UDP takes them",
@@ -86,11 +89,20 @@ const FAULTS: readonly Fault[] = [
 const dist = fileURLToPath(new URL("../../", import.meta.url));
 const operations = process.argv[2] ?? "200000";
 let missed = 0;
-for (const { name, file, from } of FAULTS) {
-	const text = readFileSync(join(dist, file), "utf8");
-	if (text.split(from).length !== 2) throw new Error(`${name}: ${file} has not once: ${from}`);
+/** The program with a fault, which must be there once to be put in. */
+function faulty({ name, file, from, to, fast }: Fault): string {
+	let text = readFileSync(join(dist, file), "utf8");
+	for (const edit of [{ from, to }, ...(fast === undefined ? [] : [fast])]) {
+		const once = text.split(edit.from).length === 2;
+		if (!once) throw new Error(`${name}: ${file} has not once: ${edit.from}`);
+		text = text.replace(edit.from, edit.to);
+	}
+	return text;
 }
-for (const { name, file, from, to } of operations === "--check" ? [] : FAULTS) {
+
+for (const fault of FAULTS) faulty(fault);
+for (const fault of operations === "--check" ? [] : FAULTS) {
+	const { name, file } = fault;
 	const copy = mkdtempSync(join(tmpdir(), "faults-"));
 	try {
 		cpSync(dist, join(copy, "dist"), { recursive: true });
@@ -100,8 +112,7 @@ for (const { name, file, from, to } of operations === "--check" ? [] : FAULTS) {
 		cpSync(join(dist, "../package.json"), join(copy, "package.json"));
 		symlinkSync(join(dist, "../node_modules"), join(copy, "node_modules"));
 		const path = join(copy, "dist", file);
-		const text = readFileSync(path, "utf8");
-		writeFileSync(path, text.replace(from, to));
+		writeFileSync(path, faulty(fault));
 		const fuzz = join(copy, "dist/tests/differential/fuzz.js");
 		const args = [fuzz, "--ops", operations, "--seed", "1", "--no-shrink", "--json"];
 		const run = spawnSync(process.execPath, args, {

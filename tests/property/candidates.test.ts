@@ -5,7 +5,11 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
+import {
+	CANDIDATE_OK,
+	noTrace,
+	type PortSearchTrace,
+} from "../../include/trace/events/port_search.js";
 import {
 	type Address,
 	AF_INET,
@@ -132,9 +136,9 @@ describe("a search of one port, or of several on a chain, finds what its candida
 				const search = (low: number, high: number, traced: boolean): number => {
 					const { fd, name } = open(task, protocol, mine);
 					task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, (high << 16) | low | 0);
-					kernel.trace = traced ? { ...IGNORE, search: (_kind, sk) => ask(sk) } : null;
+					kernel.trace = traced ? { ...IGNORE, search: (_kind, sk) => ask(sk) } : noTrace;
 					task.bind(fd, name);
-					kernel.trace = null;
+					kernel.trace = noTrace;
 					const { port } = task.getsockname(fd) as Address;
 					task.close(fd);
 					return port;

@@ -274,7 +274,7 @@ describe("search for a port", () => {
 		world.net.setSysctl("net.ipv4.ip_local_reserved_ports", "40100");
 		const k = world.kernel;
 		const observer = new RecordingObserver(k, new Set());
-		k.observer = observer;
+		k.draws = observer;
 		for (let port = low - 1; port <= high + 1; port++) {
 			observer.expect({ port, exhausted: false, remote: null });
 			const fd = world.bound("any:0");
@@ -288,7 +288,7 @@ describe("search for a port", () => {
 			world.task.close(other);
 		}
 		// What a recording does not show is chosen out of the way of what it names.
-		k.observer = new RecordingObserver(k, new Set([40600]));
+		k.draws = new RecordingObserver(k, new Set([40600]));
 		expect(world.port(world.bound("any:0"))).toBe(40517);
 	});
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The door through which others come into the ported code: whatever no system call shows is
+ * asked here. By default the kernel's own draws, clock and routes answer. Check mode answers
+ * with what would lead to an observed result.
+ */
+import type { RouteAnswer } from "./net_namespace.js";
+import type { Stack } from "./stack.js";
+
+export interface Draws {
+	/** bind(): an offset in [0, remaining) from `low`. */
+	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number;
+	/**
+	 * connect(): an offset in [0, remaining) from `low`. The kernel does not draw it here: it
+	 * starts at `offset`, which secure_seq and table_perturb gave.
+	 */
+	connect_offset(
+		sk: number,
+		low: number,
+		high: number,
+		remaining: number,
+		step: number,
+		offset: number,
+	): number;
+	/** connect() with ip_local_port_step_width: a number in [0, upper), one less than the step. */
+	connect_step(sk: number, upper: number): number;
+	/** SCTP's search: an offset in [0, remaining) from `low`. */
+	sctp_offset(sk: number, low: number, high: number, remaining: number): number;
+	/** UDP's search of [low, high]: a u32. */
+	udp_rand(sk: number, low: number, high: number): number;
+	/**
+	 * Whether so much time has passed that connect()'s search at a port may take over a
+	 * time-wait socket's four-tuple: `ticked`, as the clock says. `unsure` says that it is so
+	 * close that a clock which ticks at another moment may say otherwise.
+	 */
+	second_ticked(sk: number, port: number, ticked: boolean, unsure: boolean): boolean;
+	/** What a host outside this kernel answers to a packet: `answer`, as its route says. */
+	remote_answer(sk: number, answer: RouteAnswer): RouteAnswer;
+}
+
+/** The kernel's own. */
+export class KernelDraws implements Draws {
+	constructor(private readonly k: Stack) {}
+
+	bind_offset(_sk: number, _low: number, _high: number, remaining: number): number {
+		return this.k.random.__get_random_u32_below(remaining);
+	}
+
+	connect_offset(
+		_sk: number,
+		_low: number,
+		_high: number,
+		_remaining: number,
+		_step: number,
+		offset: number,
+	): number {
+		return offset;
+	}
+
+	connect_step(_sk: number, upper: number): number {
+		return this.k.random.__get_random_u32_below(upper);
+	}
+
+	sctp_offset(_sk: number, _low: number, _high: number, remaining: number): number {
+		return this.k.random.__get_random_u32_below(remaining);
+	}
+
+	udp_rand(): number {
+		return this.k.random.get_random_u32();
+	}
+
+	second_ticked(_sk: number, _port: number, ticked: boolean): boolean {
+		return ticked;
+	}
+
+	remote_answer(_sk: number, answer: RouteAnswer): RouteAnswer {
+		return answer;
+	}
+}

@@ -2,11 +2,20 @@
 /** Addresses of a sock in both families at once (include/net/inet_sock.h, include/linux/ipv6.h). */
 import { AF_INET6 } from "../linux/socket.js";
 import { ipv6_addr_set_v4mapped } from "./ipv6.js";
+import { INET_TRANSPARENT } from "./sock.js";
 import type { Stack } from "./stack.js";
 
 /** Whether IPv4 is closed to the sock; time-wait sockets know it as well. */
 export function ipv6_only_sock(k: Stack, sk: number): boolean {
 	return k.sock.skc_ipv6only[sk] !== 0;
+}
+
+/** A route may be from an address that is not one of the host's: struct flowi. */
+export const FLOWI_FLAG_ANYSRC = 1;
+
+/** What a sock asks of an IPv4 route. */
+export function inet_sk_flowi_flags(k: Stack, sk: number): number {
+	return (k.sock.inet_flags[sk] & INET_TRANSPARENT) !== 0 ? FLOWI_FLAG_ANYSRC : 0;
 }
 
 /** Sets the IPv4 address that is matched; an AF_INET6 sock gets it v4-mapped, too. */

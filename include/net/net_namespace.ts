@@ -161,9 +161,9 @@ export interface Fib6Info {
 
 /** Routes that a connection asks for, as found while rt_genid was the one that is noted. */
 export interface RtCached {
-	/** connect()'s: by destination, source and device; what it leaves in Net.fl4. */
+	/** connect()'s: by destination, source, device and flags; what it leaves in Net.fl4. */
 	connect_genid: number;
-	connect: { daddr: number; saddr: number; oif: number };
+	connect: { daddr: number; saddr: number; oif: number; flow_flags: number };
 	flow: RtFlow;
 	err: number;
 	/** Its segments': by destination and device; where they arrive, or what answers. */

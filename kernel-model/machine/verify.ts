@@ -80,8 +80,8 @@ function records(what: string, slab: Slab): Set<number> {
 function verifyRoutes(net: Net): void {
 	for (const cached of net.rt_cache) {
 		if (cached?.connect_genid === net.rt_genid) {
-			const { daddr, saddr, oif } = cached.connect;
-			const err = route_connect(net, daddr, saddr, oif);
+			const { daddr, saddr, oif, flow_flags } = cached.connect;
+			const err = route_connect(net, daddr, saddr, oif, flow_flags);
 			const same = err !== 0 || JSON.stringify(cached.flow) === JSON.stringify(net.fl4);
 			if (err !== cached.err || !same) fail(`the route to ${daddr} is another by now`);
 		}

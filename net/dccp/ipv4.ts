@@ -4,7 +4,11 @@
 import type { ProtoOps } from "../../include/linux/net.js";
 import { INET_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
-import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
+import {
+	inet_sk_flowi_flags,
+	sk_daddr_set,
+	sk_rcv_saddr_set,
+} from "../../include/net/inet_sock.js";
 import { RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
 import type { Proto } from "../../include/net/sock.js";
 import { PROT_DCCP_V4 } from "../../include/net/sock.js";
@@ -60,7 +64,13 @@ export function dccp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: 
 	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
 	if (addr.sin_family !== AF_INET) return -EAFNOSUPPORT;
 
-	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
+	let err = ip_route_connect(
+		net,
+		addr.sin_addr,
+		S.inet_saddr[sk],
+		S.skc_bound_dev_if[sk],
+		inet_sk_flowi_flags(k, sk),
+	);
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;
 	const { saddr, daddr } = net.fl4;

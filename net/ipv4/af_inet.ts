@@ -416,8 +416,10 @@ export function inet_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
-	if (level === SOL_IP) return do_ip_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
+	const sk = k.socket.sk[sock];
+	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
 	}

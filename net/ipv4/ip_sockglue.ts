@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/ip_sockglue.c: the options of level SOL_IP that bear on ports. */
 import { SOL_IP } from "../../include/linux/socket.js";
-import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND, INET_RECVERR } from "../../include/net/sock.js";
+import {
+	INET_BIND_ADDRESS_NO_PORT,
+	INET_FREEBIND,
+	INET_RECVERR,
+	INET_TRANSPARENT,
+} from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { EFAULT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
+import { EFAULT, EINVAL, EPERM } from "../../include/uapi/asm-generic/errno.js";
 import {
 	IP_BIND_ADDRESS_NO_PORT,
 	IP_FREEBIND,
 	IP_LOCAL_PORT_RANGE,
 	IP_RECVERR,
+	IP_TRANSPARENT,
 } from "../../include/uapi/linux/in.js";
 import { intAt, intBytes, NotModelled } from "../core/sock.js";
 
@@ -19,7 +25,8 @@ function set_flag(k: Stack, sk: number, flag: number, val: number): void {
 
 /**
  * setsockopt() of level SOL_IP. A value shorter than an int is one unsigned byte, an empty
- * one is 0. Returns 0 or a negative errno; throws NotModelled for an option left out.
+ * one is 0. `cap_net_raw`: the caller has CAP_NET_RAW or CAP_NET_ADMIN. Returns 0 or a negative
+ * errno; throws NotModelled for an option left out.
  */
 export function do_ip_setsockopt(
 	k: Stack,
@@ -27,11 +34,13 @@ export function do_ip_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	switch (optname) {
 		case IP_RECVERR:
 		case IP_FREEBIND:
+		case IP_TRANSPARENT:
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
 			break;
@@ -54,6 +63,11 @@ export function do_ip_setsockopt(
 		case IP_FREEBIND:
 			if (optlen < 1) return -EINVAL;
 			set_flag(k, sk, INET_FREEBIND, val);
+			return 0;
+		case IP_TRANSPARENT:
+			if (val !== 0 && !cap_net_raw) return -EPERM;
+			if (optlen < 1) return -EINVAL;
+			set_flag(k, sk, INET_TRANSPARENT, val);
 			return 0;
 		default: {
 			// IP_LOCAL_PORT_RANGE: low bound in the low half, 0 for a bound that is not set.
@@ -90,6 +104,9 @@ export function do_ip_getsockopt(
 			break;
 		case IP_FREEBIND:
 			val = (S.inet_flags[sk] & INET_FREEBIND) !== 0 ? 1 : 0;
+			break;
+		case IP_TRANSPARENT:
+			val = (S.inet_flags[sk] & INET_TRANSPARENT) !== 0 ? 1 : 0;
 			break;
 		case IP_LOCAL_PORT_RANGE:
 			val = (S.local_port_range_hi[sk] << 16) | S.local_port_range_lo[sk];

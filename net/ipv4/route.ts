@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/route.c: the way of a connection, and with it its source address. */
+
 import {
 	ipv4_is_lbcast,
 	ipv4_is_local_multicast,
@@ -7,6 +8,7 @@ import {
 	ipv4_is_multicast,
 	ipv4_is_zeronet,
 } from "../../include/linux/in.js";
+import { FLOWI_FLAG_ANYSRC } from "../../include/net/inet_sock.js";
 import {
 	type FibRoute,
 	IFF_LOOPBACK,
@@ -52,7 +54,7 @@ function rt_cached(net: Net, daddr: number): RtCached {
 	if (cached === undefined) {
 		cached = {
 			connect_genid: 0,
-			connect: { daddr: 0, saddr: 0, oif: 0 },
+			connect: { daddr: 0, saddr: 0, oif: 0, flow_flags: 0 },
 			flow: new_fl4(),
 			err: 0,
 			segment_genid: 0,
@@ -109,7 +111,13 @@ function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
 }
 
 /** Fills net.fl4 for a destination; 0 or a negative errno: ip_route_output_key_hash_rcu. */
-function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number): number {
+function ip_route_output_key(
+	net: Net,
+	daddr: number,
+	saddr: number,
+	oif: number,
+	flow_flags: number,
+): number {
 	const { fl4 } = net;
 	fl4.daddr = daddr;
 	fl4.saddr = saddr;
@@ -122,10 +130,11 @@ function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number
 			return -EINVAL;
 		}
 		dev_out = __ip_dev_find(net, saddr);
-		if (dev_out === null) return -ENETUNREACH;
-		if (oif === 0 && (ipv4_is_multicast(daddr) || ipv4_is_lbcast(daddr))) {
-			return mkroute_output(net, dev_out, RTN_UNICAST, oif);
+		const several = oif === 0 && (ipv4_is_multicast(daddr) || ipv4_is_lbcast(daddr));
+		if (dev_out === null && (several || (flow_flags & FLOWI_FLAG_ANYSRC) === 0)) {
+			return -ENETUNREACH;
 		}
+		if (several && dev_out !== null) return mkroute_output(net, dev_out, RTN_UNICAST, oif);
 	}
 	if (oif !== 0) {
 		dev_out = dev_get_by_index(net, oif);
@@ -169,36 +178,50 @@ function ip_route_output_key(net: Net, daddr: number, saddr: number, oif: number
 }
 
 /** The route of connect(); fills net.fl4. 0 or a negative errno (include/net/route.h). */
-export function ip_route_connect(net: Net, daddr: number, saddr: number, oif: number): number {
+export function ip_route_connect(
+	net: Net,
+	daddr: number,
+	saddr: number,
+	oif: number,
+	flow_flags = 0,
+): number {
 	const cached = rt_cached(net, daddr);
 	const key = cached.connect;
 	if (
 		cached.connect_genid === net.rt_genid &&
 		key.daddr === daddr &&
 		key.saddr === saddr &&
-		key.oif === oif
+		key.oif === oif &&
+		key.flow_flags === flow_flags
 	) {
 		copy_flow(net.fl4, cached.flow);
 		return cached.err;
 	}
-	const err = route_connect(net, daddr, saddr, oif);
+	const err = route_connect(net, daddr, saddr, oif, flow_flags);
 	cached.connect_genid = net.rt_genid;
 	key.daddr = daddr;
 	key.saddr = saddr;
 	key.oif = oif;
+	key.flow_flags = flow_flags;
 	copy_flow(cached.flow, net.fl4);
 	cached.err = err;
 	return err;
 }
 
 /** The same, without a look at what was found before. */
-export function route_connect(net: Net, daddr: number, saddr: number, oif: number): number {
+export function route_connect(
+	net: Net,
+	daddr: number,
+	saddr: number,
+	oif: number,
+	flow_flags = 0,
+): number {
 	const { fl4 } = net;
 	fl4.l3mdev = 0;
-	const err = ip_route_output_key(net, daddr, saddr, oif);
+	const err = ip_route_output_key(net, daddr, saddr, oif, flow_flags);
 	// Once more with the addresses that were found: now the source is checked as well.
 	if (err === 0 && (daddr === 0 || saddr === 0)) {
-		return ip_route_output_key(net, fl4.daddr, fl4.saddr, oif);
+		return ip_route_output_key(net, fl4.daddr, fl4.saddr, oif, flow_flags);
 	}
 	return err;
 }
@@ -207,9 +230,15 @@ export function route_connect(net: Net, daddr: number, saddr: number, oif: numbe
  * The route of a datagram; fills net.fl4. As ip_route_connect, but with one lookup: a source
  * that it chooses is not checked again. 0 or a negative errno.
  */
-export function ip_route_output_flow(net: Net, daddr: number, saddr: number, oif: number): number {
+export function ip_route_output_flow(
+	net: Net,
+	daddr: number,
+	saddr: number,
+	oif: number,
+	flow_flags = 0,
+): number {
 	net.fl4.l3mdev = 0;
-	return ip_route_output_key(net, daddr, saddr, oif);
+	return ip_route_output_key(net, daddr, saddr, oif, flow_flags);
 }
 
 function probe_route(net: Net, daddr: number, oif: number, l3mdev: number): FibRoute | number {

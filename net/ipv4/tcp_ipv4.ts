@@ -7,10 +7,19 @@ import {
 	SIZEOF_SOCKADDR_IN,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
-import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
+import {
+	inet_sk_flowi_flags,
+	sk_daddr_set,
+	sk_rcv_saddr_set,
+} from "../../include/net/inet_sock.js";
 import { ipv6_addr_copy, ipv6_addr_loopback, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
-import { LOOPBACK_IFINDEX, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import {
+	LOOPBACK_IFINDEX,
+	RTN_BROADCAST,
+	RTN_LOCAL,
+	RTN_MULTICAST,
+} from "../../include/net/net_namespace.js";
 import { ICSK_IPV6_MAPPED, PROT_TCP, type Proto, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
@@ -29,7 +38,7 @@ import {
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
-import { sk_net } from "../core/sock.js";
+import { NotModelled, sk_net } from "../core/sock.js";
 import { inet6_sdif, ip6_local_deliver_ifindex, rt6_need_strict } from "../ipv6/route.js";
 import {
 	__inet6_lookup_skb,
@@ -39,6 +48,7 @@ import {
 } from "../ipv6/tcp_ipv6.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { subflow_ulp_clone } from "../mptcp/subflow.js";
+import { __ip_dev_find } from "./devinet.js";
 import {
 	inet_csk_clone_lock,
 	inet_csk_get_port,
@@ -147,9 +157,19 @@ export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: n
 	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
 	if (addr.sin_family !== AF_INET) return -EAFNOSUPPORT;
 
-	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], S.skc_bound_dev_if[sk]);
+	const flow_flags = inet_sk_flowi_flags(k, sk);
+	const oif = S.skc_bound_dev_if[sk];
+	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], oif, flow_flags);
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;
+	// Answers find their way back where lo is the route to the address.
+	if (
+		flow_flags !== 0 &&
+		net.fl4.type === RTN_LOCAL &&
+		__ip_dev_find(net, net.fl4.saddr) === null
+	) {
+		throw new NotModelled("connections to this host from an address that it does not have");
+	}
 
 	if (S.inet_saddr[sk] === 0) inet_bhash2_update_saddr(k, sk, net.fl4.saddr);
 	else sk_rcv_saddr_set(k, sk, S.inet_saddr[sk]);

@@ -4,6 +4,7 @@
  * they use; a segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
  */
 
+import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
 import { ICSK_IPV6_MAPPED, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
@@ -82,7 +83,8 @@ function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: numbe
 	const net = sk_net(k, sk);
 	const daddr = S.skc_daddr[sk];
 	const oif = S.skc_bound_dev_if[sk];
-	if (ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif) < 0) return;
+	if (ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif, inet_sk_flowi_flags(k, sk)) < 0)
+		return;
 	const { saddr } = net.fl4;
 	const { dif, local } = ip_segment_route(net, daddr, oif);
 	if (dif === 0) return;

@@ -24,7 +24,11 @@ import {
 	inet_match,
 	ipv4_portaddr_hash,
 } from "../../include/net/inet_hashtables.js";
-import { inet_reset_saddr, ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	inet_reset_saddr,
+	inet_sk_flowi_flags,
+	ipv6_only_sock,
+} from "../../include/net/inet_sock.js";
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
 import { ipv6_addr_any, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import {
@@ -757,7 +761,7 @@ export function udp_sendmsg(
 
 	const table = udp_get_table_prot(k, sk);
 	const oif = ip_datagram_oif(net, daddr, S.skc_bound_dev_if[sk]);
-	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif);
+	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif, inet_sk_flowi_flags(k, sk));
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
 	const arrives = ip_loops_back(net, daddr, oif);

@@ -240,10 +240,11 @@ export function inet6_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
 	const sk = k.socket.sk[sock];
-	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen);
-	if (level === SOL_IPV6) return do_ipv6_setsockopt(k, sk, optname, optval, optlen);
+	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
+	if (level === SOL_IPV6) return do_ipv6_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, sk, optname, optval, optlen);
 	}

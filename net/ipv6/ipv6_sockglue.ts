@@ -7,6 +7,7 @@ import { ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import {
 	INET_FREEBIND,
 	INET_RECVERR6,
+	INET_TRANSPARENT,
 	PROT_TCP,
 	PROT_TCPV6,
 	PROT_UDP,
@@ -21,6 +22,7 @@ import {
 	EINVAL,
 	ENOPROTOOPT,
 	ENOTCONN,
+	EPERM,
 } from "../../include/uapi/asm-generic/errno.js";
 import {
 	IPPROTO_TCP,
@@ -29,13 +31,15 @@ import {
 	IPV6_ADDRFORM,
 	IPV6_FREEBIND,
 	IPV6_RECVERR,
+	IPV6_TRANSPARENT,
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
 import { intAt, intBytes, NotModelled } from "../core/sock.js";
 
 /**
- * setsockopt() of level SOL_IPV6. A value shorter than an int is 0. Returns 0 or a negative
- * errno; throws NotModelled for an option left out.
+ * setsockopt() of level SOL_IPV6. A value shorter than an int is 0. `cap_net_raw`: the caller
+ * has CAP_NET_RAW or CAP_NET_ADMIN. Returns 0 or a negative errno; throws NotModelled for an
+ * option left out.
  */
 export function do_ipv6_setsockopt(
 	k: Stack,
@@ -43,6 +47,7 @@ export function do_ipv6_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	let val = 0;
@@ -66,6 +71,9 @@ export function do_ipv6_setsockopt(
 			return 0;
 		case IPV6_FREEBIND:
 			return flag(INET_FREEBIND);
+		case IPV6_TRANSPARENT:
+			if (val !== 0 && !cap_net_raw) return -EPERM;
+			return flag(INET_TRANSPARENT);
 		case IPV6_RECVERR:
 			return flag(INET_RECVERR6);
 		default:
@@ -117,6 +125,8 @@ export function do_ipv6_getsockopt(
 			return intBytes(S.skc_ipv6only[sk], optlen);
 		case IPV6_FREEBIND:
 			return intBytes((S.inet_flags[sk] & INET_FREEBIND) !== 0 ? 1 : 0, optlen);
+		case IPV6_TRANSPARENT:
+			return intBytes((S.inet_flags[sk] & INET_TRANSPARENT) !== 0 ? 1 : 0, optlen);
 		case IPV6_RECVERR:
 			return intBytes((S.inet_flags[sk] & INET_RECVERR6) !== 0 ? 1 : 0, optlen);
 		default:

@@ -26,7 +26,9 @@ import {
 	IP_BIND_ADDRESS_NO_PORT,
 	IP_FREEBIND,
 	IP_LOCAL_PORT_RANGE,
+	IP_TRANSPARENT,
 	IPV6_FREEBIND,
+	IPV6_TRANSPARENT,
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
 import { intBytes, NotModelled, sk_setsockopt } from "../core/sock.js";
@@ -37,8 +39,6 @@ import { __mptcp_nmpc_socket, mptcp_sk } from "./protocol.js";
 
 /** Options that only this file asks for (include/uapi/linux/in.h, in6.h, tcp.h, socket.h). */
 const IP_TOS = 1;
-const IP_TRANSPARENT = 19;
-const IPV6_TRANSPARENT = 75;
 
 /** SO_NO_CHECK, SO_DONTROUTE, SO_BSDCOMPAT … SO_SELECT_ERR_QUEUE: taken, and of no effect. */
 const SOL_SOCKET_IGNORED = new Set([11, 5, SO_BROADCAST, 14, 16, 34, 40, 41, 43, 45]);
@@ -87,10 +87,11 @@ function tcp_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
 	return k.sock.skc_family[k.socket.sk[ssock]] === AF_INET6
-		? inet6_setsockopt(k, ssock, level, optname, optval, optlen)
-		: inet_setsockopt(k, ssock, level, optname, optval, optlen);
+		? inet6_setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw)
+		: inet_setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw);
 }
 
 function tcp_getsockopt(
@@ -167,6 +168,7 @@ function mptcp_setsockopt_v6(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	if (optname !== IPV6_V6ONLY && optname !== IPV6_TRANSPARENT && optname !== IPV6_FREEBIND) {
@@ -175,7 +177,7 @@ function mptcp_setsockopt_v6(
 	const msk = mptcp_sk(k, sk);
 	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
-	const ret = tcp_setsockopt(k, ssock, SOL_IPV6, optname, optval, optlen);
+	const ret = tcp_setsockopt(k, ssock, SOL_IPV6, optname, optval, optlen, cap_net_raw);
 	if (ret !== 0) return ret;
 	if (optname === IPV6_V6ONLY) S.skc_ipv6only[sk] = S.skc_ipv6only[msk.first];
 	else
@@ -210,9 +212,10 @@ function mptcp_setsockopt_sol_ip_set(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
-	const err = do_ip_setsockopt(k, sk, optname, optval, optlen);
+	const err = do_ip_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
 	if (err !== 0) return err;
 	const msk = mptcp_sk(k, sk);
 	if (__mptcp_nmpc_socket(k, sk) === 0) return -EINVAL;
@@ -236,15 +239,16 @@ function mptcp_setsockopt_v4(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
+	cap_net_raw: boolean,
 ): number {
 	switch (optname) {
 		case IP_FREEBIND:
 		case IP_TRANSPARENT:
-			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen);
+			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen, cap_net_raw);
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
 			if (!k.changes.has("mptcp-local-port-range")) return -EOPNOTSUPP; // since 6.8, ae5439658cce
-			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen);
+			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen, cap_net_raw);
 		case IP_TOS:
 			throw new NotModelled(`setsockopt level ${SOL_IP} option ${optname}`);
 		default:
@@ -268,9 +272,9 @@ export function mptcp_setsockopt(
 	}
 	if (!mptcp_supported_sockopt(k, level, optname)) return -ENOPROTOOPT;
 	const ssock = __mptcp_tcp_fallback(mptcp_sk(k, sk));
-	if (ssock !== 0) return tcp_setsockopt(k, ssock, level, optname, optval, optlen);
-	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen);
-	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen);
+	if (ssock !== 0) return tcp_setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw);
+	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen, cap_net_raw);
+	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen, cap_net_raw);
 	throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 }
 

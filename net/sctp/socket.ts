@@ -508,8 +508,8 @@ export function sctp_setsockopt(
 	const sk = k.socket.sk[sock];
 	if (level !== SOL_SCTP) {
 		return k.sock.skc_family[sk] === AF_INET6
-			? inet6_setsockopt(k, sock, level, optname, optval, optlen)
-			: inet_setsockopt(k, sock, level, optname, optval, optlen);
+			? inet6_setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw)
+			: inet_setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw);
 	}
 	if (optlen > 0 && (optval === null || optval.length < optlen)) return -EFAULT;
 	const kopt = optval === null ? new Uint8Array(0) : optval.slice(0, optlen);

@@ -14,6 +14,7 @@ export const IPPROTO_MAX = 263;
 
 export const IP_RECVERR = 11;
 export const IP_FREEBIND = 15;
+export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 /** Added by the base commit, 91d0b78c5177. */
 export const IP_LOCAL_PORT_RANGE = 51;
@@ -24,6 +25,7 @@ export const IPPROTO_ICMPV6 = 58;
 export const IPV6_ADDRFORM = 1;
 export const IPV6_RECVERR = 25;
 export const IPV6_V6ONLY = 26;
+export const IPV6_TRANSPARENT = 75;
 export const IPV6_FREEBIND = 78;
 
 export const INADDR_ANY = 0;

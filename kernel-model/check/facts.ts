@@ -16,6 +16,8 @@ export class Facts {
 	readonly unread = new Set<number>();
 	/** Closes before which a descriptor was duplicated, by a call that is not recorded. */
 	readonly duplicated = new Map<number, number>();
+	/** Calls that failed on the kernel and cannot have failed here: they have no effect. */
+	readonly skipped = new Set<number>();
 	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
 	readonly late: { from: number; to: number; ms: number }[] = [];
 

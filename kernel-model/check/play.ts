@@ -126,6 +126,12 @@ export class Player {
 		return { cursor: this.cursor, snapshot: this.snapshots.take(), now: this.kernel.now };
 	}
 
+	/** Nothing certain can be said any more of the socket of a call. */
+	doubt({ task, call }: Contradiction, reason: string): void {
+		const sk = this.world.sk(task, call);
+		if (sk !== 0) this.world.doubts.set(sk, reason);
+	}
+
 	/** Back to a moment. */
 	back(mark: Mark): void {
 		this.snapshots.restore(mark.snapshot);
@@ -148,6 +154,7 @@ export class Player {
 			this.world.exit(line.pid ?? 0);
 			return null;
 		}
+		if (this.facts.skipped.has(line.line)) return null;
 		return this.finish(this.call(line, index));
 	}
 
@@ -309,10 +316,16 @@ export class Player {
 		);
 		outcome.reason = differs?.reason ?? drew;
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
-		if (differs === null) return outcome;
+		if (differs === null) {
+			if (call.name === "bind" && result === 0) this.notePrivilege(task, call);
+			return outcome;
+		}
 		this.contradiction = { ...differs, task, call, index, result, recorded: told, revealed };
 		const doubt = this.judge.doubt(task, call, outcome, result, differs);
-		if (doubt !== null) [outcome.verdict, outcome.reason] = ["undecided", doubt];
+		if (doubt === null) return outcome;
+		[outcome.verdict, outcome.reason] = ["undecided", doubt];
+		const sk = world.sk(task, call);
+		if (sk !== 0) world.doubts.set(sk, doubt);
 		return outcome;
 	}
 
@@ -459,6 +472,14 @@ export class Player {
 		if (!choosesPort(call.name)) return 0;
 		const sk = this.world.sk(task, call);
 		return sk === 0 ? 0 : this.kernel.sock.skc_num[this.world.subflow(sk)];
+	}
+
+	/** bind() took a port that takes a privilege. */
+	private notePrivilege(task: Task, call: CallLine): void {
+		const port = this.namedPort(call);
+		if (port !== 0 && port < task.net.net.ipv4.sysctl_ip_prot_sock && task.uid === 0) {
+			this.world.privileged = true;
+		}
 	}
 
 	/** The port that a bind() asks for. */

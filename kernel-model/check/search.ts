@@ -103,7 +103,10 @@ export class Search {
 		const { player, outcomes } = this;
 		const index = player.cursor;
 		const outcome = player.step();
-		outcomes[player.cursor - 1] = outcome;
+		const at = player.cursor - 1;
+		const { line } = player.events[at];
+		// What was settled keeps its verdict.
+		if (outcome !== null || !this.facts.skipped.has(line.line)) outcomes[at] = outcome;
 		// An event that had to come first has moved to this place.
 		for (let i = index; i < player.cursor - 1; i++) outcomes[i] ??= null;
 	}
@@ -136,7 +139,15 @@ export class Search {
 			return;
 		}
 		this.settled.add(line);
-		if (this.attempts > 0) this.replay(contradiction.index, reach);
+		const { recorded, result } = contradiction;
+		// What failed on the kernel has no effect here either, so that one line is one difference.
+		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
+		if (undone) {
+			this.facts.skipped.add(line);
+			this.replay(contradiction.index, reach);
+			if (player.world.alone === false) player.doubt(contradiction, outcome?.reason ?? "");
+			this.outcomes[reach - 1] = outcome;
+		} else if (this.attempts > 0) this.replay(contradiction.index, reach);
 		const again = this.outcomes[reach - 1] ?? outcome;
 		if (again !== null && this.cut && again.verdict === "mismatch") {
 			again.verdict = "undecided";

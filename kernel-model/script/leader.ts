@@ -23,6 +23,8 @@ export class Leader {
 	private lastClock = Number.NEGATIVE_INFINITY;
 	private midnights = 0;
 	private elapsed = 0;
+	/** The first time is too long for a delta, which begins with 0: so none is one. Null before it. */
+	private counted: boolean | null = null;
 
 	/** Returns where the rest begins. */
 	read(text: string, start: number): number {
@@ -82,7 +84,8 @@ export class Leader {
 		const value = Number(text.slice(at, end));
 		if (Number.isNaN(value) || !isSpace(text.charCodeAt(end))) return at;
 		at = skipSpace(text, end);
-		if (value >= EPOCH_MIN) {
+		this.counted ??= value >= 100;
+		if (value >= EPOCH_MIN || this.counted) {
 			this.time = value;
 			return at + (match(DELTA_BESIDE_CLOCK, text, at)?.[0].length ?? 0);
 		}

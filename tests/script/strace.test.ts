@@ -718,6 +718,13 @@ describe("pids and times", () => {
 		]);
 	});
 
+	it("takes times for seconds since some moment where the first is not 0, as the first delta is", () => {
+		expect(stamps("1 1000.000000 a() = 0\n1 1000.250000 a() = 0")).toEqual([
+			[1, 1000, null],
+			[1, 1000.25, null],
+		]);
+	});
+
 	it("lets clocks run past midnight, and be set back", () => {
 		const text = ["23:59:59.5", "00:00:00", "00:00:01", "00:00:00", "23:00:00", "00:30:00"];
 		const times = parseCalls(text.map((time) => `${time} a() = 0`).join("\n")).map((c) => c.time);

@@ -64,7 +64,7 @@ export function sock_create(
 }
 
 /** An address length that move_addr_to_kernel refuses. */
-function bad_addrlen(addr_len: number): boolean {
+function badAddrlen(addr_len: number): boolean {
 	return addr_len < 0 || addr_len > SIZEOF_SOCKADDR_STORAGE;
 }
 
@@ -75,7 +75,7 @@ export function __sys_bind(
 	addr_len: number,
 	cap_net_bind_service: boolean,
 ): number {
-	if (bad_addrlen(addr_len)) return -EINVAL;
+	if (badAddrlen(addr_len)) return -EINVAL;
 	return sock_ops(k, sock).bind(k, sock, addr, addr_len, cap_net_bind_service);
 }
 
@@ -95,7 +95,7 @@ export function __sys_connect(
 	addr_len: number,
 	nonblock: boolean,
 ): number {
-	if (bad_addrlen(addr_len)) return -EINVAL;
+	if (badAddrlen(addr_len)) return -EINVAL;
 	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nonblock);
 	process_backlog(k); // release_sock: what arrived while the call held the socket
 	return err;
@@ -164,7 +164,7 @@ export function __sys_sendto(
 	addr_len: number,
 	nonblock: boolean,
 ): number {
-	if (addr !== null && bad_addrlen(addr_len)) return -EINVAL;
+	if (addr !== null && badAddrlen(addr_len)) return -EINVAL;
 	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, nonblock);
 	process_backlog(k);
 	return sent;

@@ -18,7 +18,6 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
 export const O_NONBLOCK = SOCK_NONBLOCK;
 
-export const SS_FREE = 0;
 export const SS_UNCONNECTED = 1;
 export const SS_CONNECTING = 2;
 export const SS_CONNECTED = 3;

@@ -87,10 +87,6 @@ export class InetHashinfo {
 	}
 }
 
-export function net_hash_mix(net: Net): number {
-	return net.hash_mix;
-}
-
 /** Slot of a local port in bhash. */
 export function inet_bhashfn(net: Net, lport: number, bhash_size: number): number {
 	return (lport + net.hash_mix) & (bhash_size - 1);

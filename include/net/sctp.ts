@@ -188,6 +188,6 @@ export function sctp_sstate(k: Stack, sk: number, state: number): boolean {
 }
 
 /** A copy of an address, for a list. */
-export function sctp_addr_dup(addr: SctpAddr): SctpAddr {
+export function sctpAddrDup(addr: SctpAddr): SctpAddr {
 	return { ...addr, sin6_addr: addr.sin6_addr.slice() };
 }

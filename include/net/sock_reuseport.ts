@@ -18,8 +18,6 @@ export interface SockReuseport {
 	 * was not counted when it came, but is when it leaves: the count then wraps.
 	 */
 	incoming_cpu: number;
-	/** Some member was bound to the wildcard address. */
-	bind_inany: boolean;
 	/** A member of UDP was connected once; stays set as long as the group lives. */
 	has_conns: boolean;
 }

@@ -35,7 +35,7 @@ export class UdpTable {
 	readonly log: number;
 	/**
 	 * The ports of one chain that are in use, a bit each. Scratch of a search and of
-	 * udp_candidate: in C it lies on the stack.
+	 * udpCandidate: in C it lies on the stack.
 	 */
 	readonly bitmap: Uint32Array;
 	/**
@@ -111,7 +111,7 @@ export function udp_portaddr_hash(S: SockTable, sk: number): number {
 	return S.skc_hash[sk] >>> 16;
 }
 
-export function set_udp_hashes(S: SockTable, sk: number, port: number, portaddr: number): void {
+export function setUdpHashes(S: SockTable, sk: number, port: number, portaddr: number): void {
 	S.skc_hash[sk] = (portaddr << 16) | port;
 }
 

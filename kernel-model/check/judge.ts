@@ -12,7 +12,7 @@ import {
 	inet_sk_get_local_port_range,
 } from "../../net/ipv4/inet_connection_sock.js";
 import { connectCandidate, sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
-import { udp_candidate } from "../../net/ipv4/udp.js";
+import { udpCandidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { formatIpv4 } from "../machine/address.js";
 import { describeSock, explainVerdict, sockDestination, sockSource } from "../machine/explain.js";
@@ -102,7 +102,7 @@ export class Judge {
 		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
 		const udp = isUdp(k.sock.sk_protocol[sk]);
 		const judge = (candidate: number) => {
-			if (udp) return udp_candidate(k, net, sk, candidate);
+			if (udp) return udpCandidate(k, net, sk, candidate);
 			return call.name === "connect"
 				? connectCandidate(k, net, sk, candidate, l3mdev)
 				: bindCandidate(k, net, sk, candidate, l3mdev, false);

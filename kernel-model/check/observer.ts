@@ -14,9 +14,9 @@ import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
 import { sk_net } from "../../net/core/sock.js";
 import { bindCandidate } from "../../net/ipv4/inet_connection_sock.js";
 import { connectCandidate } from "../../net/ipv4/inet_hashtables.js";
-import { udp_candidate } from "../../net/ipv4/udp.js";
+import { udpCandidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
-import { sctp_candidate } from "../../net/sctp/socket.js";
+import { sctpCandidate } from "../../net/sctp/socket.js";
 import type { Kernel } from "../machine/kernel.js";
 import type { SeededRandom } from "../machine/random.js";
 
@@ -101,7 +101,7 @@ export class RecordingObserver implements Draws {
 	 */
 	sctp_offset(sk: number, low: number, high: number, remaining: number): number {
 		const net = sk_net(this.kernel, sk);
-		const acceptable = (port: number) => sctp_candidate(this.kernel, net, port) === CANDIDATE_OK;
+		const acceptable = (port: number) => sctpCandidate(this.kernel, net, port) === CANDIDATE_OK;
 		let { port } = this.observation;
 		if (port === null && !this.observation.exhausted) {
 			port = this.unseen(low, high + 1, acceptable);
@@ -113,7 +113,7 @@ export class RecordingObserver implements Draws {
 
 	udp_rand(sk: number, low: number, high: number): number {
 		const net = sk_net(this.kernel, sk);
-		const acceptable = (port: number) => udp_candidate(this.kernel, net, sk, port) === CANDIDATE_OK;
+		const acceptable = (port: number) => udpCandidate(this.kernel, net, sk, port) === CANDIDATE_OK;
 		let { port } = this.observation;
 		if (port === null && !this.observation.exhausted) {
 			port = this.unseen(low, high + 1, acceptable);

@@ -32,7 +32,7 @@ import {
 	fib_table_insert,
 } from "../../net/ipv4/fib_frontend.js";
 import { rt_cache_flush } from "../../net/ipv4/route.js";
-import { sysctl_read, sysctl_write } from "../../net/ipv4/sysctl_net_ipv4.js";
+import { sysctlRead, sysctlWrite } from "../../net/ipv4/sysctl_net_ipv4.js";
 import {
 	addrconf_ifdown,
 	addrconf_ifup,
@@ -41,7 +41,7 @@ import {
 	ipv6_addr_prefix,
 } from "../../net/ipv6/addrconf.js";
 import { IP6_RT_PRIO_USER, ip6_route_add, ip6_route_del } from "../../net/ipv6/route.js";
-import { sysctl_read6, sysctl_write6 } from "../../net/ipv6/sysctl_net_ipv6.js";
+import { sysctlRead6, sysctlWrite6 } from "../../net/ipv6/sysctl_net_ipv6.js";
 import { netif_is_l3_master } from "../../net/l3mdev/l3mdev.js";
 import { formatIpv6, parseIpv4, parseIpv6 } from "./address.js";
 import {
@@ -503,8 +503,8 @@ export class NetNamespace {
 	getSysctl(name: string): string | number {
 		checkString("name", name);
 		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
-		if (ipv6 !== null) return sysctl_read6(this.net, ipv6[1]);
-		return sysctl_read(this.net, name.replace(/^net\.ipv4\./, ""));
+		if (ipv6 !== null) return sysctlRead6(this.net, ipv6[1]);
+		return sysctlRead(this.net, name.replace(/^net\.ipv4\./, ""));
 	}
 
 	/** Writes it: 0, or a negative errno and nothing is changed. */
@@ -512,8 +512,8 @@ export class NetNamespace {
 		checkString("name", name);
 		checkString("text", text);
 		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
-		if (ipv6 !== null) return sysctl_write6(this.net, ipv6[1], text);
-		return sysctl_write(this.net, name.replace(/^net\.ipv4\./, ""), text);
+		if (ipv6 !== null) return sysctlWrite6(this.net, ipv6[1], text);
+		return sysctlWrite(this.net, name.replace(/^net\.ipv4\./, ""), text);
 	}
 
 	/** Lines that the kernel would have logged. */

@@ -12,17 +12,17 @@ import { EBUSY, ENOMEM } from "../../include/uapi/asm-generic/errno.js";
 /** max_socks is a u16. */
 const U16_MAX = 0xffff;
 
-function group(k: Stack, sk: number): SockReuseport | null {
+function groupOf(k: Stack, sk: number): SockReuseport | null {
 	return k.reuseport.get(k.sock.sk_reuseport_cb[sk]) ?? null;
 }
 
 /** The group has, or had, a connected member: UDP's lookup then scores every sock itself. */
 export function reuseport_has_conns(k: Stack, sk: number): boolean {
-	return group(k, sk)?.has_conns ?? false;
+	return groupOf(k, sk)?.has_conns ?? false;
 }
 
 export function reuseport_has_conns_set(k: Stack, sk: number): void {
-	const reuse = group(k, sk);
+	const reuse = groupOf(k, sk);
 	if (reuse !== null) reuse.has_conns = true;
 }
 
@@ -34,21 +34,15 @@ function reuseport_put_incoming_cpu(k: Stack, sk: number, reuse: SockReuseport):
 	if (k.sock.sk_incoming_cpu[sk] !== 0) reuse.incoming_cpu = (reuse.incoming_cpu - 1) & U16_MAX;
 }
 
-/** A group of one. */
-export function reuseport_alloc(k: Stack, sk: number, bind_inany: boolean): number {
-	const reuse = group(k, sk);
-	if (reuse !== null) {
-		// Only set, never cleared: the bind path may have set it before.
-		if (bind_inany) reuse.bind_inany = true;
-		return 0;
-	}
+/** A group of one, unless the sock has a group. */
+export function reuseport_alloc(k: Stack, sk: number): number {
+	if (groupOf(k, sk) !== null) return 0;
 	const id = k.next_reuseport_id++;
 	const alone = {
 		socks: [sk],
 		max_socks: INIT_SOCKS,
 		num_closed_socks: 0,
 		incoming_cpu: 0,
-		bind_inany,
 		has_conns: false,
 	};
 	reuseport_get_incoming_cpu(k, sk, alone);
@@ -69,11 +63,11 @@ function reuseport_grow(reuse: SockReuseport): boolean {
  * Adds sk to the group of sk2, which gets one if it has none. Returns 0, -EBUSY if sk is in
  * a group with others, or -ENOMEM if the group has 32,768 members.
  */
-export function reuseport_add_sock(k: Stack, sk: number, sk2: number, bind_inany: boolean): number {
-	if (group(k, sk2) === null) reuseport_alloc(k, sk2, bind_inany);
-	const reuse = group(k, sk2);
+export function reuseport_add_sock(k: Stack, sk: number, sk2: number): number {
+	if (groupOf(k, sk2) === null) reuseport_alloc(k, sk2);
+	const reuse = groupOf(k, sk2);
 	const old_id = k.sock.sk_reuseport_cb[sk];
-	const old_reuse = group(k, sk);
+	const old_reuse = groupOf(k, sk);
 	if (reuse === null || (old_reuse !== null && old_reuse.socks.length !== 1)) return -EBUSY;
 	if (reuse.socks.length === reuse.max_socks && !reuseport_grow(reuse)) return -ENOMEM;
 	reuse.socks.push(sk);
@@ -85,7 +79,7 @@ export function reuseport_add_sock(k: Stack, sk: number, sk2: number, bind_inany
 
 export function reuseport_detach_sock(k: Stack, sk: number): void {
 	const id = k.sock.sk_reuseport_cb[sk];
-	const reuse = group(k, sk);
+	const reuse = groupOf(k, sk);
 	if (reuse === null) return;
 	k.sock.sk_reuseport_cb[sk] = 0;
 	const index = reuse.socks.indexOf(sk);
@@ -128,6 +122,6 @@ function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: num
 
 /** The member that a hash picks; 0 if the socket has no group, or only connected members. */
 export function reuseport_select_sock(k: Stack, sk: number, hash: number): number {
-	const reuse = group(k, sk);
+	const reuse = groupOf(k, sk);
 	return reuse === null ? 0 : reuseport_select_sock_by_hash(k, reuse, hash);
 }

@@ -30,7 +30,7 @@ export function __ip4_datagram_connect(
 	if (usin.sin_family !== AF_INET) return -EAFNOSUPPORT;
 
 	const net = sk_net(k, sk);
-	const oif = ip_datagram_oif(net, usin.sin_addr, S.skc_bound_dev_if[sk]);
+	const oif = datagramOif(net, usin.sin_addr, S.skc_bound_dev_if[sk]);
 	let err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], oif, inet_sk_flowi_flags(k, sk));
 	if (err === 0 && net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) {
 		err = -EACCES;
@@ -68,7 +68,7 @@ export function ip4_datagram_connect(
 }
 
 /** The device that a datagram leaves by: multicast ones do not heed a VRF (mc_index, 0 by default). */
-export function ip_datagram_oif(net: Net, daddr: number, bound_dev_if: number): number {
+export function datagramOif(net: Net, daddr: number, bound_dev_if: number): number {
 	if (!ipv4_is_multicast(daddr)) return bound_dev_if;
 	const dev = dev_get_by_index(net, bound_dev_if);
 	return dev !== null && netif_is_l3_master(dev) ? 0 : bound_dev_if;

@@ -63,7 +63,6 @@ import {
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	inet_csk_update_fastreuse,
-	inet_rcv_saddr_any,
 	inet_rcv_saddr_equal,
 	inet_sk_get_local_port_range,
 } from "./inet_connection_sock.js";
@@ -528,10 +527,10 @@ function inet_reuseport_add_sock(k: Stack, sk: number, slot: number): number {
 			uid === sock_i_uid(k, sk2) &&
 			inet_rcv_saddr_equal(k, sk, sk2, false)
 		) {
-			return reuseport_add_sock(k, sk, sk2, inet_rcv_saddr_any(k, sk));
+			return reuseport_add_sock(k, sk, sk2);
 		}
 	}
-	return reuseport_alloc(k, sk, inet_rcv_saddr_any(k, sk));
+	return reuseport_alloc(k, sk);
 }
 
 /** Puts a listener into lhash2, a connection into ehash. */

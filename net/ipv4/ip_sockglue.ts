@@ -18,7 +18,7 @@ import {
 } from "../../include/uapi/linux/in.js";
 import { intAt, intBytes, NotModelled } from "../core/sock.js";
 
-function set_flag(k: Stack, sk: number, flag: number, val: number): void {
+function setFlag(k: Stack, sk: number, flag: number, val: number): void {
 	if (val !== 0) k.sock.inet_flags[sk] |= flag;
 	else k.sock.inet_flags[sk] &= ~flag;
 }
@@ -55,19 +55,19 @@ export function do_ip_setsockopt(
 	}
 	switch (optname) {
 		case IP_BIND_ADDRESS_NO_PORT:
-			set_flag(k, sk, INET_BIND_ADDRESS_NO_PORT, val);
+			setFlag(k, sk, INET_BIND_ADDRESS_NO_PORT, val);
 			return 0;
 		case IP_RECVERR:
-			set_flag(k, sk, INET_RECVERR, val);
+			setFlag(k, sk, INET_RECVERR, val);
 			return 0;
 		case IP_FREEBIND:
 			if (optlen < 1) return -EINVAL;
-			set_flag(k, sk, INET_FREEBIND, val);
+			setFlag(k, sk, INET_FREEBIND, val);
 			return 0;
 		case IP_TRANSPARENT:
 			if (val !== 0 && !cap_net_raw) return -EPERM;
 			if (optlen < 1) return -EINVAL;
-			set_flag(k, sk, INET_TRANSPARENT, val);
+			setFlag(k, sk, INET_TRANSPARENT, val);
 			return 0;
 		default: {
 			// IP_LOCAL_PORT_RANGE: low bound in the low half, 0 for a bound that is not set.

@@ -207,7 +207,7 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	),
 };
 
-function file_of(name: string): SysctlFile | undefined {
+function fileOf(name: string): SysctlFile | undefined {
 	return Object.hasOwn(FILES, name) ? FILES[name] : undefined;
 }
 
@@ -215,15 +215,15 @@ function file_of(name: string): SysctlFile | undefined {
 export const SYSCTLS: readonly string[] = Object.keys(FILES);
 
 /** The content of a file below /proc/sys/net/ipv4, or -ENOENT. */
-export function sysctl_read(net: Net, name: string): string | number {
-	return file_of(name)?.read(net) ?? -ENOENT;
+export function sysctlRead(net: Net, name: string): string | number {
+	return fileOf(name)?.read(net) ?? -ENOENT;
 }
 
 /**
  * Writes to a file below /proc/sys/net/ipv4: 0, or a negative errno and nothing is changed.
  * Nothing written changes nothing.
  */
-export function sysctl_write(net: Net, name: string, text: string): number {
-	if (text === "" && file_of(name) !== undefined) return 0;
-	return file_of(name)?.write(net, text) ?? -ENOENT;
+export function sysctlWrite(net: Net, name: string, text: string): number {
+	if (text === "" && fileOf(name) !== undefined) return 0;
+	return fileOf(name)?.write(net, text) ?? -ENOENT;
 }

@@ -54,7 +54,7 @@ import {
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
-	set_udp_hashes,
+	setUdpHashes,
 	UDP_HTABLE_SIZE_MIN_PERNET,
 	UdpTable,
 	udp_hashed4,
@@ -95,7 +95,7 @@ import {
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
 import { dev_get_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
-import { __ip4_datagram_connect, ip_datagram_oif } from "./datagram.js";
+import { __ip4_datagram_connect, datagramOif } from "./datagram.js";
 import { __ip_dev_find } from "./devinet.js";
 import {
 	inet_rcv_saddr_any,
@@ -210,7 +210,7 @@ function udp_lib_lport_inuse2(
  * What the search of udp_lib_get_port says of one port of the range: CANDIDATE_*. The search
  * marks all ports of a chain at once; this marks one. Leaves the sock in the way in k.blocker.
  */
-export function udp_candidate(k: Stack, net: Net, sk: number, port: number): number {
+export function udpCandidate(k: Stack, net: Net, sk: number, port: number): number {
 	const table = udp_get_table_prot(k, sk);
 	const { bitmap, log } = table;
 	const slot = udp_hashslot(table, net, port);
@@ -236,10 +236,10 @@ function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: num
 			uid === sock_i_uid(k, sk2) &&
 			inet_rcv_saddr_equal(k, sk, sk2, false)
 		) {
-			return reuseport_add_sock(k, sk, sk2, inet_rcv_saddr_any(k, sk));
+			return reuseport_add_sock(k, sk, sk2);
 		}
 	}
-	return reuseport_alloc(k, sk, inet_rcv_saddr_any(k, sk));
+	return reuseport_alloc(k, sk);
 }
 
 /**
@@ -263,7 +263,7 @@ function traceChain(
 			return;
 		}
 		if (low <= snum && snum <= high) {
-			k.trace.skip(snum, udp_candidate(k, net, sk, snum), k.blocker);
+			k.trace.skip(snum, udpCandidate(k, net, sk, snum), k.blocker);
 		}
 		snum = (snum + rand) & 0xffff;
 	} while (snum !== first);
@@ -390,11 +390,11 @@ export function udp_lib_get_port(
 	}
 	const portaddr_hash = udp_portaddr_hash(S, sk);
 	S.skc_num[sk] = snum;
-	set_udp_hashes(S, sk, snum, portaddr_hash ^ snum);
+	setUdpHashes(S, sk, snum, portaddr_hash ^ snum);
 	if (hlist_unhashed(S.node_pprev, sk)) {
 		if (S.skc_reuseport[sk] !== 0 && udp_reuseport_add_sock(k, sk, udptable, hslot) !== 0) {
 			S.skc_num[sk] = 0;
-			set_udp_hashes(S, sk, 0, portaddr_hash);
+			setUdpHashes(S, sk, 0, portaddr_hash);
 			return -EADDRINUSE;
 		}
 
@@ -421,7 +421,7 @@ export function udp_v4_get_port(k: Stack, sk: number, snum: number): number {
 	const net = sk_net(k, sk);
 	const hash2_nulladdr = ipv4_portaddr_hash(net, INADDR_ANY, snum);
 	const hash2_partial = ipv4_portaddr_hash(net, k.sock.skc_rcv_saddr[sk], 0);
-	set_udp_hashes(k.sock, sk, udp_port_hash(k.sock, sk), hash2_partial);
+	setUdpHashes(k.sock, sk, udp_port_hash(k.sock, sk), hash2_partial);
 	return udp_lib_get_port(k, sk, snum, hash2_nulladdr);
 }
 
@@ -458,7 +458,7 @@ function compute_score(
 }
 
 /** A secret of the lookups' hashes: net_get_random_once. */
-export function udp_draw_secret(k: Stack): number {
+export function drawUdpSecret(k: Stack): number {
 	const secret = new Uint32Array(1);
 	k.random.get_random_bytes(secret);
 	return secret[0];
@@ -473,7 +473,7 @@ function udp_ehashfn(
 	fport: number,
 ): number {
 	const secrets = k.udp_table;
-	secrets.udp_ehash_secret ??= udp_draw_secret(k);
+	secrets.udp_ehash_secret ??= drawUdpSecret(k);
 	return __inet_ehashfn(laddr, lport, faddr, fport, secrets.udp_ehash_secret + net.hash_mix);
 }
 
@@ -589,7 +589,7 @@ export function udp_lib_hash4(k: Stack, sk: number, hash: number): void {
 }
 
 /** The hash of the four-tuple of a sock over IPv4, 16 bits. */
-export function udp4_sk_ehashfn(k: Stack, sk: number): number {
+export function udp4SkEhashfn(k: Stack, sk: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const [laddr, faddr] = [S.skc_rcv_saddr[sk], S.skc_daddr[sk]];
@@ -601,7 +601,7 @@ export function udp4_hash4(k: Stack, sk: number): void {
 	const S = k.sock;
 	if (!k.changes.has("udp-hash4")) return; // since 6.13, 78c91ae2c6de
 	if (hlist_unhashed(S.node_pprev, sk) || S.skc_rcv_saddr[sk] === INADDR_ANY) return;
-	udp_lib_hash4(k, sk, udp4_sk_ehashfn(k, sk));
+	udp_lib_hash4(k, sk, udp4SkEhashfn(k, sk));
 }
 
 /** The sock that a datagram reaches, 0 if none: one bound to its address, else a wildcard one. */
@@ -678,7 +678,6 @@ export function udp_queue_rcv_skb(
 	const queue = table.receive_queue.get(sk);
 	if (queue === undefined) table.receive_queue.set(sk, [len]);
 	else queue.push(len);
-	k.sock.rcv_unread[sk] += len;
 }
 
 /**
@@ -723,7 +722,7 @@ export function sock_alloc_send_skb(k: Stack, sk: number): number {
 }
 
 /** Whether a datagram to an address, by the route in net.fl4, comes back over lo or a VRF. */
-function ip_loops_back(net: Net, daddr: number, oif: number): boolean {
+function loopsBack(net: Net, daddr: number, oif: number): boolean {
 	if (daddr !== INADDR_ANY) return ip_datagram_deliver_ifindex(net, daddr, oif) !== 0;
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
 	return lo !== null && (lo.flags & IFF_UP) !== 0;
@@ -760,11 +759,11 @@ export function udp_sendmsg(
 	}
 
 	const table = udp_get_table_prot(k, sk);
-	const oif = ip_datagram_oif(net, daddr, S.skc_bound_dev_if[sk]);
+	const oif = datagramOif(net, daddr, S.skc_bound_dev_if[sk]);
 	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif, inet_sk_flowi_flags(k, sk));
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
-	const arrives = ip_loops_back(net, daddr, oif);
+	const arrives = loopsBack(net, daddr, oif);
 	// inet_iif: without rt_iif the device that it came by. Only to local addresses that is a VRF.
 	const dif = net.fl4.iif !== 0 ? net.fl4.iif : LOOPBACK_IFINDEX;
 	const by_vrf = net.fl4.type === RTN_LOCAL && daddr !== INADDR_ANY;
@@ -803,10 +802,7 @@ export function udp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolea
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	const len = udp_get_table_prot(k, sk).receive_queue.get(sk)?.shift();
-	if (len !== undefined) {
-		S.rcv_unread[sk] -= len;
-		return Math.min(len, size);
-	}
+	if (len !== undefined) return Math.min(len, size);
 	if (nonblock) return -EAGAIN;
 	return (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0 ? 0 : -ERESTARTSYS;
 }
@@ -894,7 +890,7 @@ export function udp_lib_rehash(k: Stack, sk: number, newhash: number, newhash4: 
 			table.hash4_cnt[nslot2]++;
 		}
 	}
-	set_udp_hashes(S, sk, udp_port_hash(S, sk), newhash);
+	setUdpHashes(S, sk, udp_port_hash(S, sk), newhash);
 }
 
 export function udp_v4_rehash(k: Stack, sk: number): void {
@@ -903,7 +899,7 @@ export function udp_v4_rehash(k: Stack, sk: number): void {
 	const cork = S.cork_fl.get(sk);
 	if (cork !== undefined) cork.cached = false;
 	const new_hash = ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]);
-	udp_lib_rehash(k, sk, new_hash, udp_hashed4(S, sk) ? udp4_sk_ehashfn(k, sk) : 0);
+	udp_lib_rehash(k, sk, new_hash, udp_hashed4(S, sk) ? udp4SkEhashfn(k, sk) : 0);
 }
 
 /** What is left to read goes with the sock. */

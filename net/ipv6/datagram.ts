@@ -74,9 +74,6 @@ function ipv4_connected(k: Stack, sk: number, usin: Sockaddr, addr_len: number):
 	return 0;
 }
 
-/** Where the sock was connected before, for a connect() that fails. */
-const old_daddr: In6Addr = new Uint32Array(4);
-
 /**
  * Connects an AF_INET6 sock, with a port already, to an IPv6, v4-mapped or IPv4 address.
  * Returns 0 or a negative errno; then the sock is connected as before.
@@ -120,7 +117,7 @@ export function __ip6_datagram_connect(
 		if (S.skc_bound_dev_if[sk] === 0) return -EINVAL;
 	}
 
-	ipv6_addr_copy(old_daddr, 0, S.skc_v6_daddr, at);
+	const old_daddr: In6Addr = S.skc_v6_daddr.slice(at, at + 4);
 	const old_dport = S.skc_dport[sk];
 	ipv6_addr_copy(S.skc_v6_daddr, at, daddr, 0);
 	S.skc_dport[sk] = usin.sin_port;

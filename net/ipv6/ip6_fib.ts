@@ -20,7 +20,7 @@ import {
 	l3mdev_update_flow,
 } from "../l3mdev/l3mdev.js";
 
-function same_node(route: Fib6Info, other: Fib6Info): boolean {
+function sameNode(route: Fib6Info, other: Fib6Info): boolean {
 	return (
 		route.table === other.table &&
 		route.plen === other.plen &&
@@ -46,7 +46,7 @@ export function fib6_add(net: Net, rt: Fib6Info, mode: "exclusive" | "append" | 
 	let at = routes6.length;
 	let fallback = -1;
 	for (const [index, iter] of routes6.entries()) {
-		if (!same_node(iter, rt)) continue;
+		if (!sameNode(iter, rt)) continue;
 		if (iter.metric > rt.metric) {
 			at = index;
 			break;
@@ -75,7 +75,7 @@ export function fib6_del(net: Net, rt: Fib6Info): void {
 }
 
 /** Whether there is a table: a user's own one while it has routes. */
-export function fib6_has_table(net: Net, table: number): boolean {
+export function fib6HasTable(net: Net, table: number): boolean {
 	if (table === RT_TABLE_MAIN || table === RT_TABLE_LOCAL) return true;
 	return (
 		net.devices.some((dev) => dev.l3mdev_table === table) ||

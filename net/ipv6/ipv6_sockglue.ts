@@ -64,7 +64,7 @@ export function do_ipv6_setsockopt(
 	switch (optname) {
 		case IPV6_ADDRFORM:
 			if (optlen < 4) return -EINVAL;
-			return val === AF_INET ? addrform(k, sk) : -EINVAL;
+			return val === AF_INET ? addrForm(k, sk) : -EINVAL;
 		case IPV6_V6ONLY:
 			if (optlen < 4 || S.skc_num[sk] !== 0) return -EINVAL;
 			S.skc_ipv6only[sk] = val !== 0 ? 1 : 0;
@@ -85,7 +85,7 @@ export function do_ipv6_setsockopt(
  * Makes a connection to a v4-mapped address a socket of AF_INET. The tables are left as they
  * are: its bind2 bucket stays one of AF_INET6.
  */
-function addrform(k: Stack, sk: number): number {
+function addrForm(k: Stack, sk: number): number {
 	const S = k.sock;
 	const protocol = S.sk_protocol[sk];
 	if (protocol === IPPROTO_TCP) {

@@ -59,13 +59,7 @@ import {
 	ipv6_chk_addr_and_flags,
 	ipv6_dev_get_saddr,
 } from "./addrconf.js";
-import {
-	fib6_add,
-	fib6_del,
-	fib6_has_table,
-	fib6_node_lookup,
-	fib6_rule_lookup,
-} from "./ip6_fib.js";
+import { fib6_add, fib6_del, fib6_node_lookup, fib6_rule_lookup, fib6HasTable } from "./ip6_fib.js";
 
 /** Metric of a route for which none is given (IP6_RT_PRIO_USER). */
 export const IP6_RT_PRIO_USER = 1024;
@@ -430,5 +424,5 @@ export function ip6_route_del(
 	}
 	// Where a table has no default route its root has an entry all the same, on lo.
 	const any = metric === 0 && (oif === 0 || oif === LOOPBACK_IFINDEX) && gateway === null;
-	return empty && any && fib6_has_table(net, table) ? -ENOENT : -ESRCH;
+	return empty && any && fib6HasTable(net, table) ? -ENOENT : -ESRCH;
 }

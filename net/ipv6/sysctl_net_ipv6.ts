@@ -17,7 +17,7 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	ip_nonlocal_bind: flag("ip_nonlocal_bind"),
 };
 
-function file_of(name: string): SysctlFile | undefined {
+function fileOf(name: string): SysctlFile | undefined {
 	return Object.hasOwn(FILES, name) ? FILES[name] : undefined;
 }
 
@@ -25,15 +25,15 @@ function file_of(name: string): SysctlFile | undefined {
 export const SYSCTLS6: readonly string[] = Object.keys(FILES);
 
 /** The content of a file below /proc/sys/net/ipv6, or -ENOENT. */
-export function sysctl_read6(net: Net, name: string): string | number {
-	return file_of(name)?.read(net) ?? -ENOENT;
+export function sysctlRead6(net: Net, name: string): string | number {
+	return fileOf(name)?.read(net) ?? -ENOENT;
 }
 
 /**
  * Writes to a file below /proc/sys/net/ipv6: 0, or a negative errno and nothing is changed.
  * Nothing written changes nothing.
  */
-export function sysctl_write6(net: Net, name: string, text: string): number {
-	if (text === "" && file_of(name) !== undefined) return 0;
-	return file_of(name)?.write(net, text) ?? -ENOENT;
+export function sysctlWrite6(net: Net, name: string, text: string): number {
+	if (text === "" && fileOf(name) !== undefined) return 0;
+	return fileOf(name)?.write(net, text) ?? -ENOENT;
 }

@@ -39,7 +39,7 @@ import { INET_RECVERR6, PROT_UDPV6, type Proto } from "../../include/net/sock.js
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
-	set_udp_hashes,
+	setUdpHashes,
 	type UdpTable,
 	udp_hashed4,
 	udp_hashslot2,
@@ -59,9 +59,9 @@ import { swab32 } from "../../include/uapi/linux/swab.js";
 import { sk_net } from "../core/sock.js";
 import { reuseport_has_conns, reuseport_select_sock } from "../core/sock_reuseport.js";
 import {
+	drawUdpSecret,
 	sock_alloc_send_skb,
 	udp_disconnect,
-	udp_draw_secret,
 	udp_get_table_prot,
 	udp_lib_close,
 	udp_lib_get_port,
@@ -73,7 +73,7 @@ import {
 	udp_recvmsg,
 	udp_sendmsg,
 	udp4_hash4,
-	udp4_sk_ehashfn,
+	udp4SkEhashfn,
 } from "../ipv4/udp.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { __ip6_datagram_connect } from "./datagram.js";
@@ -95,8 +95,8 @@ function udp6_ehashfn(
 	fport: number,
 ): number {
 	const secrets = k.udp_table;
-	secrets.udp6_ehash_secret ??= udp_draw_secret(k);
-	secrets.udp_ipv6_hash_secret ??= udp_draw_secret(k);
+	secrets.udp6_ehash_secret ??= drawUdpSecret(k);
+	secrets.udp_ipv6_hash_secret ??= drawUdpSecret(k);
 	const fhash = jhash2_4(
 		swab32(faddr[fi]),
 		swab32(faddr[fi + 1]),
@@ -114,21 +114,21 @@ export function udp_v6_get_port(k: Stack, sk: number, snum: number): number {
 	const net = sk_net(k, sk);
 	const hash2_nulladdr = ipv6_portaddr_hash(net, in6addr_any, 0, snum);
 	const hash2_partial = ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, 0);
-	set_udp_hashes(S, sk, udp_port_hash(S, sk), hash2_partial);
+	setUdpHashes(S, sk, udp_port_hash(S, sk), hash2_partial);
 	return udp_lib_get_port(k, sk, snum, hash2_nulladdr);
 }
 
 export function udp_v6_rehash(k: Stack, sk: number): void {
 	const S = k.sock;
 	const hash = ipv6_portaddr_hash(sk_net(k, sk), S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk]);
-	udp_lib_rehash(k, sk, hash, udp_hashed4(S, sk) ? udp6_sk_ehashfn(k, sk) : 0);
+	udp_lib_rehash(k, sk, hash, udp_hashed4(S, sk) ? udp6SkEhashfn(k, sk) : 0);
 }
 
 /** The hash of the four-tuple of an AF_INET6 sock, over IPv4 if it has a v4-mapped address. */
-function udp6_sk_ehashfn(k: Stack, sk: number): number {
+function udp6SkEhashfn(k: Stack, sk: number): number {
 	const { skc_v6_rcv_saddr: laddr, skc_v6_daddr: faddr, skc_num, skc_dport } = k.sock;
 	const at = sk * 4;
-	if (ipv6_addr_v4mapped(laddr, at)) return udp4_sk_ehashfn(k, sk);
+	if (ipv6_addr_v4mapped(laddr, at)) return udp4SkEhashfn(k, sk);
 	const net = sk_net(k, sk);
 	return udp6_ehashfn(k, net, laddr, at, skc_num[sk], faddr, at, skc_dport[sk]) & 0xffff;
 }
@@ -165,7 +165,7 @@ function udp6_hash4(k: Stack, sk: number): void {
 		return;
 	}
 	if (hlist_unhashed(S.node_pprev, sk) || ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return;
-	udp_lib_hash4(k, sk, udp6_sk_ehashfn(k, sk));
+	udp_lib_hash4(k, sk, udp6SkEhashfn(k, sk));
 }
 
 /** How well a sock fits a datagram over IPv6; -1: not at all. */
@@ -362,9 +362,6 @@ function __udp6_lib_rcv(
 	__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, icmp_sdif);
 }
 
-/** Where a datagram goes. */
-const daddr: In6Addr = new Uint32Array(4);
-
 /** The rest of udpv6_sendmsg where the destination is one of IPv4. */
 function do_udp_sendmsg(
 	k: Stack,
@@ -391,6 +388,7 @@ export function udpv6_sendmsg(
 	const S = k.sock;
 	const at = sk * 4;
 	const net = sk_net(k, sk);
+	const daddr: In6Addr = new Uint32Array(4);
 	let sin6 = addr;
 
 	if (sin6 !== null) {

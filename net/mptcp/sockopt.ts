@@ -181,11 +181,11 @@ function mptcp_setsockopt_v6(
 	if (ret !== 0) return ret;
 	if (optname === IPV6_V6ONLY) S.skc_ipv6only[sk] = S.skc_ipv6only[msk.first];
 	else
-		copy_inet_flags(k, msk.first, sk, optname === IPV6_FREEBIND ? INET_FREEBIND : INET_TRANSPARENT);
+		copyInetFlags(k, msk.first, sk, optname === IPV6_FREEBIND ? INET_FREEBIND : INET_TRANSPARENT);
 	return 0;
 }
 
-function copy_inet_flags(k: Stack, from: number, to: number, flags: number): void {
+function copyInetFlags(k: Stack, from: number, to: number, flags: number): void {
 	const { inet_flags } = k.sock;
 	inet_flags[to] = (inet_flags[to] & ~flags) | (inet_flags[from] & flags);
 }
@@ -228,7 +228,7 @@ function mptcp_setsockopt_sol_ip_set(
 			[IP_TRANSPARENT]: INET_TRANSPARENT,
 			[IP_BIND_ADDRESS_NO_PORT]: INET_BIND_ADDRESS_NO_PORT,
 		};
-		copy_inet_flags(k, sk, msk.first, flags[optname]);
+		copyInetFlags(k, sk, msk.first, flags[optname]);
 	}
 	return 0;
 }

@@ -13,10 +13,10 @@ import {
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpEndpoint,
-	sctp_addr_dup,
 	sctp_sk,
 	sctp_sstate,
 	sctp_style,
+	sctpAddrDup,
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sk_net } from "../core/sock.js";
@@ -31,7 +31,7 @@ export function sctp_association_new(
 	sk: number,
 	primary_addr: SctpAddr,
 ): SctpAssociation {
-	const addr = sctp_addr_dup(primary_addr);
+	const addr = sctpAddrDup(primary_addr);
 	return {
 		ep,
 		sk,
@@ -67,7 +67,7 @@ export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
  */
 export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
 	const { transports, port } = asoc.peer;
-	const copy = sctp_addr_dup(addr);
+	const copy = sctpAddrDup(addr);
 	copy.sin_port = port;
 	if (transports.some((known) => sctp_cmp_addr_exact(known, copy))) return true;
 	if (transports.length === 0) sctp_transport_route(k, asoc, copy);
@@ -77,7 +77,7 @@ export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpA
 }
 
 /** Forgets all addresses of the peer but the primary: the end of sctp_process_init where it fails. */
-export function sctp_assoc_rm_other_peers(k: Stack, asoc: SctpAssociation): void {
+export function sctpAssocRmOtherPeers(k: Stack, asoc: SctpAssociation): void {
 	for (const addr of asoc.peer.transports.splice(1)) sctp_unhash_transport(k, asoc, addr);
 }
 

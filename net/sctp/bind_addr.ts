@@ -12,8 +12,8 @@ import {
 	SCTP_SCOPE_UNUSABLE,
 	type SctpAddr,
 	type SctpBindAddr,
-	sctp_addr_dup,
 	sctp_sk,
+	sctpAddrDup,
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EEXIST, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
@@ -49,7 +49,7 @@ export function sctp_bind_addr_dup(dest: SctpBindAddr, src: SctpBindAddr): void 
 
 /** Adds a copy of an address at the end; one without a port gets the list's. */
 export function sctp_add_bind_addr(bp: SctpBindAddr, addr: SctpAddr): void {
-	const copy = sctp_addr_dup(addr);
+	const copy = sctpAddrDup(addr);
 	if (copy.sin_port === 0) copy.sin_port = bp.port;
 	bp.address_list.push(copy);
 }
@@ -131,13 +131,13 @@ function sctp_copy_one_addr(
 ): void {
 	if (sctp_is_any(null, 0, addr)) {
 		sctp_copy_local_addr_list(net, dest, scope, flags);
-	} else if (sctp_in_scope(addr, scope) && sctp_addr_supported(addr, flags)) {
+	} else if (sctp_in_scope(addr, scope) && sctpAddrSupported(addr, flags)) {
 		sctp_add_bind_addr(dest, addr);
 	}
 }
 
 /** Whether both ends take addresses of this family. */
-export function sctp_addr_supported(addr: SctpAddr, flags: number): boolean {
+export function sctpAddrSupported(addr: SctpAddr, flags: number): boolean {
 	const needed =
 		addr.sin_family === AF_INET
 			? SCTP_ADDR4_ALLOWED | SCTP_ADDR4_PEERSUPP
@@ -156,10 +156,4 @@ export function sctp_is_any(k: Stack | null, sk: number, addr: SctpAddr): boolea
 export function sctp_in_scope(addr: SctpAddr, scope: number): boolean {
 	const addr_scope = sctp_get_af_specific(addr.sin_family)?.scope(addr) ?? SCTP_SCOPE_UNUSABLE;
 	return addr_scope !== SCTP_SCOPE_UNUSABLE && addr_scope <= scope;
-}
-
-/** Whether a sock is bound to the wildcard address and nothing else. */
-export function sctp_is_ep_boundall(k: Stack, sk: number): boolean {
-	const { address_list } = sctp_sk(k, sk).ep.bind_addr;
-	return address_list.length === 1 && sctp_is_any(k, sk, address_list[0]);
 }

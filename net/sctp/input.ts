@@ -19,12 +19,7 @@ import {
 	reuseport_detach_sock,
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
-import {
-	sctp_bind_addr_match,
-	sctp_bind_addrs_check,
-	sctp_cmp_addr_exact,
-	sctp_is_ep_boundall,
-} from "./bind_addr.js";
+import { sctp_bind_addr_match, sctp_bind_addrs_check, sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_endpoint_is_match } from "./endpointola.js";
 
 /** Makes an endpoint known to peers: 0 or a negative errno. */
@@ -35,7 +30,6 @@ export function sctp_hash_endpoint(k: Stack, ep: SctpEndpoint): number {
 	const hashent = sctp_ep_hashfn(net, ep.bind_addr.port);
 	const chain = k.sctp_globals.ep_hashtable[hashent];
 	if (S.skc_reuseport[sk] !== 0) {
-		const any = sctp_is_ep_boundall(k, sk);
 		const cnt = ep.bind_addr.address_list.length;
 		let err = 1;
 		for (const { sk: sk2 } of chain) {
@@ -50,13 +44,13 @@ export function sctp_hash_endpoint(k: Stack, ep: SctpEndpoint): number {
 			err = sctp_bind_addrs_check(k, sk2, sk, cnt);
 			if (err < 0) return err;
 			if (err === 0) {
-				err = reuseport_add_sock(k, sk, sk2, any);
+				err = reuseport_add_sock(k, sk, sk2);
 				if (err !== 0) return err;
 				break;
 			}
 		}
 		if (err !== 0) {
-			err = reuseport_alloc(k, sk, any);
+			err = reuseport_alloc(k, sk);
 			if (err !== 0) return err;
 		}
 	}
@@ -115,7 +109,7 @@ export function __sctp_rcv_lookup_endpoint(
 }
 
 /** Key of transport_hashtable; socks that share a port, and v4-mapped addresses, are told apart later. */
-function transport_key(net: Net, lport: number, paddr: SctpAddr): string {
+function transportKey(net: Net, lport: number, paddr: SctpAddr): string {
 	const addr = paddr.sin_family === AF_INET6 ? paddr.sin6_addr.join(":") : paddr.sin_addr;
 	return `${net.id} ${lport} ${addr} ${paddr.sin_port}`;
 }
@@ -123,7 +117,7 @@ function transport_key(net: Net, lport: number, paddr: SctpAddr): string {
 /** Enters an association under an address of its peer; false if its endpoint has one there. */
 export function sctp_hash_transport(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
 	const table = k.sctp_globals.transport_hashtable;
-	const key = transport_key(sk_net(k, asoc.sk), asoc.bind_addr.port, addr);
+	const key = transportKey(sk_net(k, asoc.sk), asoc.bind_addr.port, addr);
 	const list = table.get(key) ?? [];
 	if (list.some((other) => other.ep === asoc.ep)) return false;
 	table.set(key, [asoc, ...list]);
@@ -132,7 +126,7 @@ export function sctp_hash_transport(k: Stack, asoc: SctpAssociation, addr: SctpA
 
 export function sctp_unhash_transport(k: Stack, asoc: SctpAssociation, addr: SctpAddr): void {
 	const table = k.sctp_globals.transport_hashtable;
-	const key = transport_key(sk_net(k, asoc.sk), asoc.bind_addr.port, addr);
+	const key = transportKey(sk_net(k, asoc.sk), asoc.bind_addr.port, addr);
 	const left = (table.get(key) ?? []).filter((other) => other !== asoc);
 	if (left.length === 0) table.delete(key);
 	else table.set(key, left);
@@ -145,7 +139,7 @@ function transports(
 	lport: number,
 	paddr: SctpAddr,
 ): readonly SctpAssociation[] {
-	const list = k.sctp_globals.transport_hashtable.get(transport_key(net, lport, paddr)) ?? [];
+	const list = k.sctp_globals.transport_hashtable.get(transportKey(net, lport, paddr)) ?? [];
 	return list.filter((asoc) =>
 		asoc.peer.transports.some((addr) => sctp_cmp_addr_exact(addr, paddr)),
 	);

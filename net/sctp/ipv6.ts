@@ -54,12 +54,12 @@ import { dev_get_by_index } from "../l3mdev/l3mdev.js";
 import { sctp_is_any } from "./bind_addr.js";
 import { type SctpAf, type SctpPf, sctp_af_inet, sctp_get_af_specific } from "./protocol.js";
 import {
-	sctp_connect_wait,
 	sctp_getsockopt,
-	sctp_inet_accept,
 	sctp_inet_connect,
 	sctp_inet_listen,
 	sctp_setsockopt,
+	sctpConnectWait,
+	sctpInetAccept,
 	sctpv6_prot,
 } from "./socket.js";
 
@@ -94,13 +94,13 @@ function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: number): boolean {
 }
 
 /** The device that packets to an address have to leave by, 0 for whichever. */
-function v6_oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): number {
+function v6Oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): number {
 	const linklocal = (ipv6_addr_type(daddr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	return linklocal ? daddr.sin6_scope_id : k.sock.skc_bound_dev_if[asoc.sk];
 }
 
 /** The way as the last lookup of a route found it. */
-function v6_dst(net: Net, daddr: In6Addr, oif: number, bound: boolean): SctpDst {
+function v6Dst(net: Net, daddr: In6Addr, oif: number, bound: boolean): SctpDst {
 	return {
 		saddr: sctp_v6_to_addr(net.fl6.saddr, 0),
 		bound,
@@ -110,16 +110,16 @@ function v6_dst(net: Net, daddr: In6Addr, oif: number, bound: boolean): SctpDst 
 }
 
 /** The route with the source address that it prefers, be that the association's or not. */
-function sctp_v6_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
+function sctpV6GetAnyDst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const bp = asoc.bind_addr;
-	const oif = v6_oif(k, asoc, to);
+	const oif = v6Oif(k, asoc, to);
 	if (ip6_dst_lookup_flow(k, asoc.sk, in6addr_any, 0, to.sin6_addr, 0, oif) !== 0) return null;
 	const dst_saddr = sctp_v6_to_addr(sk_net(k, asoc.sk).fl6.saddr, 0);
 	dst_saddr.sin_port = bp.port;
 	const bound = bp.address_list.some(
 		(laddr) => laddr.sin_family === AF_INET6 && sctp_v6_cmp_addr(dst_saddr, laddr),
 	);
-	return v6_dst(sk_net(k, asoc.sk), to.sin6_addr, oif, bound);
+	return v6Dst(sk_net(k, asoc.sk), to.sin6_addr, oif, bound);
 }
 
 /**
@@ -128,9 +128,9 @@ function sctp_v6_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): Sct
  */
 function sctp_v6_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const net = sk_net(k, asoc.sk);
-	const oif = v6_oif(k, asoc, to);
+	const oif = v6Oif(k, asoc, to);
 	const daddr = to.sin6_addr;
-	let dst = sctp_v6_get_any_dst(k, asoc, to);
+	let dst = sctpV6GetAnyDst(k, asoc, to);
 	if (dst?.bound) return dst;
 	dst = null;
 	const scope = sctp_v6_scope(to);
@@ -138,7 +138,7 @@ function sctp_v6_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 	for (const laddr of asoc.bind_addr.address_list) {
 		if (laddr.sin_family !== AF_INET6 || scope > sctp_v6_scope(laddr)) continue;
 		if (ip6_dst_lookup_flow(k, asoc.sk, laddr.sin6_addr, 0, daddr, 0, oif) !== 0) continue;
-		const found = v6_dst(net, daddr, oif, true);
+		const found = v6Dst(net, daddr, oif, true);
 		// Within this kernel all leaves through lo; beyond, nobody sees the source address.
 		if (found.dif === 0) return found;
 		if (ipv6_chk_addr(net, laddr.sin6_addr, 0, LOOPBACK_IFINDEX, true)) return found;
@@ -154,17 +154,17 @@ function sctp_v6_from_sk(k: Stack, sk: number): SctpAddr {
 	return sctp_v6_to_addr(k.sock.skc_v6_rcv_saddr, sk * 4);
 }
 
-function to_v6_column(column: Uint32Array, addr: SctpAddr, sk: number): void {
+function toV6Column(column: Uint32Array, addr: SctpAddr, sk: number): void {
 	if (addr.sin_family === AF_INET) ipv6_addr_set_v4mapped(addr.sin_addr, column, sk * 4);
 	else ipv6_addr_copy(column, sk * 4, addr.sin6_addr, 0);
 }
 
 function sctp_v6_to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void {
-	to_v6_column(k.sock.skc_v6_rcv_saddr, addr, sk);
+	toV6Column(k.sock.skc_v6_rcv_saddr, addr, sk);
 }
 
 function sctp_v6_to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void {
-	to_v6_column(k.sock.skc_v6_daddr, addr, sk);
+	toV6Column(k.sock.skc_v6_daddr, addr, sk);
 }
 
 function __sctp_v6_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
@@ -251,8 +251,8 @@ export const sctp_af_inet6: SctpAf = {
 	sa_family: AF_INET6,
 	sockaddr_len: SIZEOF_SOCKADDR_IN6,
 	get_dst: sctp_v6_get_dst,
-	get_any_dst: sctp_v6_get_any_dst,
-	deliver_ifindex: (net, addr) => ip6_local_deliver_ifindex(net, addr.sin6_addr, 0, 0),
+	getAnyDst: sctpV6GetAnyDst,
+	deliverIfindex: (net, addr) => ip6_local_deliver_ifindex(net, addr.sin6_addr, 0, 0),
 	from_sk: sctp_v6_from_sk,
 	cmp_addr: sctp_v6_cmp_addr,
 	addr_valid: sctp_v6_addr_valid,
@@ -305,7 +305,7 @@ function sctp_inet6_send_verify(k: Stack, sk: number, addr: SctpAddr): boolean {
 }
 
 /** The rest of sctp_v6_create_accept_sk. */
-function sctp_v6_copy_sk_addrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
+function sctpV6CopySkAddrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
 	const S = k.sock;
 	S.inet_saddr[newsk] = S.inet_saddr[sk];
 	S.skc_rcv_saddr[newsk] = S.skc_rcv_saddr[sk];
@@ -332,7 +332,7 @@ export const sctp_pf_inet6: SctpPf = {
 	send_verify: sctp_inet6_send_verify,
 	to_sk_saddr: sctp_v6_to_sk_saddr,
 	to_sk_daddr: sctp_v6_to_sk_daddr,
-	copy_sk_addrs: sctp_v6_copy_sk_addrs,
+	copySkAddrs: sctpV6CopySkAddrs,
 };
 
 function sctp_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
@@ -346,8 +346,8 @@ export const inet6_seqpacket_ops: ProtoOps = {
 	release: inet_release, // inet6_release
 	bind: inet6_bind,
 	connect: sctp_inet_connect,
-	connect_wait: sctp_connect_wait,
-	accept: sctp_inet_accept,
+	connect_wait: sctpConnectWait,
+	accept: sctpInetAccept,
 	getname: sctp_getname,
 	listen: sctp_inet_listen,
 	shutdown: inet_shutdown,

@@ -34,10 +34,10 @@ import { NotModelled, sk_net } from "../core/sock.js";
 import { sk_acceptq_is_full } from "../ipv4/inet_connection_sock.js";
 import {
 	sctp_assoc_add_peer,
-	sctp_assoc_rm_other_peers,
 	sctp_assoc_set_bind_addr_from_ep,
 	sctp_association_free,
 	sctp_association_new,
+	sctpAssocRmOtherPeers,
 } from "./associola.js";
 import { sctp_cmp_addr_exact, sctp_in_scope } from "./bind_addr.js";
 import { sctp_endpoint_add_asoc } from "./endpointola.js";
@@ -49,14 +49,14 @@ import {
 import { sctp_get_af_specific } from "./protocol.js";
 import { sctp_transport_route } from "./transport.js";
 
-/** Begins an association. Its INIT leaves when the call lets go of the sock: sctp_release_sock. */
+/** Begins an association. Its INIT leaves when the call lets go of the sock: sctpReleaseSock. */
 export function sctp_primitive_ASSOCIATE(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_COOKIE_WAIT);
 	asoc.init_pending = true;
 }
 
 /** What arrived for an association while a call held the sock: the answers to its INIT. */
-export function sctp_release_sock(k: Stack, asoc: SctpAssociation): void {
+export function sctpReleaseSock(k: Stack, asoc: SctpAssociation): void {
 	if (!asoc.init_pending || asoc.dead) return;
 	asoc.init_pending = false;
 	const { dst } = asoc;
@@ -64,19 +64,19 @@ export function sctp_release_sock(k: Stack, asoc: SctpAssociation): void {
 	if (dst.dif === 0) {
 		if (!dst.bound) return; // from another address the answer
 		const answer = k.draws.remote_answer(asoc.sk, dst.answer);
-		if (answer === "refuse") sctp_cookie_wait_abort(k, asoc);
-		else if (answer === "accept") sctp_established(k, asoc);
+		if (answer === "refuse") sctpCookieWaitAbort(k, asoc);
+		else if (answer === "accept") sctpEstablished(k, asoc);
 		return;
 	}
 	const saddr = { ...dst.saddr, sin_port: asoc.bind_addr.port };
-	sctp_rcv_init(k, asoc, saddr, asoc.peer.primary_addr, dst.dif);
+	sctpRcvInit(k, asoc, saddr, asoc.peer.primary_addr, dst.dif);
 }
 
 /**
  * The whole handshake with an endpoint of this kernel. An INIT from an address that is not
  * the association's reaches that endpoint, but its answer finds nobody.
  */
-function sctp_rcv_init(
+function sctpRcvInit(
 	k: Stack,
 	asoc: SctpAssociation,
 	saddr: SctpAddr,
@@ -90,7 +90,7 @@ function sctp_rcv_init(
 		// From a socket to itself.
 		sctp_process_init(k, asoc, daddr, asoc);
 		asoc.other = asoc;
-		sctp_established(k, asoc);
+		sctpEstablished(k, asoc);
 		return;
 	}
 	// One that has ended but waits for accept() takes the INIT as a new one, with its old tag
@@ -105,18 +105,18 @@ function sctp_rcv_init(
 		!sctp_sstate(k, ep.sk, SCTP_SS_LISTENING) ||
 		(sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))
 	) {
-		const back = af?.deliver_ifindex(net, saddr) ?? 0;
-		if (!ended && hears(k, asoc, back)) sctp_cookie_wait_abort(k, asoc);
+		const back = af?.deliverIfindex(net, saddr) ?? 0;
+		if (!ended && hears(k, asoc, back)) sctpCookieWaitAbort(k, asoc);
 		return;
 	}
 	const peer = sctp_association_new(ep, ep.sk, saddr);
 	const scope = af?.scope(saddr) ?? 0;
 	if (sctp_assoc_set_bind_addr_from_ep(k, peer, scope) < 0) return; // dropped, as for want of memory
 	sctp_transport_route(k, peer, saddr); // for the INIT ACK, which leaves nothing behind
-	if (!hears(k, asoc, peer.dst?.dif ?? 0) || !answers_from(peer, daddr)) return;
+	if (!hears(k, asoc, peer.dst?.dif ?? 0) || !answersFrom(peer, daddr)) return;
 	// An INIT ACK with an address that another association of the endpoint has is ignored.
 	if (!sctp_process_init(k, asoc, daddr, peer)) {
-		sctp_assoc_rm_other_peers(k, asoc);
+		sctpAssocRmOtherPeers(k, asoc);
 		return;
 	}
 	if (!sctp_process_init(k, peer, saddr, asoc)) {
@@ -127,7 +127,7 @@ function sctp_rcv_init(
 	asoc.other = peer;
 	sctp_cmd_new_state(k, peer, SCTP_STATE_ESTABLISHED);
 	sctp_endpoint_add_asoc(k, ep, peer);
-	sctp_established(k, asoc);
+	sctpEstablished(k, asoc);
 }
 
 /**
@@ -143,7 +143,7 @@ function hears(k: Stack, asoc: SctpAssociation, dif: number): boolean {
  * Whether an INIT ACK says by its source address, or by one of those that it names, that it
  * comes from an address. A listener on the wildcard answers from an address of its devices.
  */
-function answers_from(asoc: SctpAssociation, daddr: SctpAddr): boolean {
+function answersFrom(asoc: SctpAssociation, daddr: SctpAddr): boolean {
 	if (asoc.dst === null) return false;
 	const source = { ...asoc.dst.saddr, sin_port: asoc.bind_addr.port };
 	const { address_list } = asoc.bind_addr;
@@ -174,13 +174,13 @@ function sctp_process_init(
 }
 
 /** COOKIE ACK: what was sent before goes out. */
-function sctp_established(k: Stack, asoc: SctpAssociation): void {
+function sctpEstablished(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_ESTABLISHED);
 	for (const size of asoc.outqueue.splice(0)) sctp_primitive_SEND(k, asoc, size);
 }
 
 /** ABORT in answer to INIT or COOKIE ECHO: refused. */
-function sctp_cookie_wait_abort(k: Stack, asoc: SctpAssociation): void {
+function sctpCookieWaitAbort(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_CLOSED);
 	sctp_cmd_set_sk_err(k, asoc, ECONNREFUSED);
 	sctp_cmd_delete_tcb(k, asoc);

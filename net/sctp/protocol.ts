@@ -47,19 +47,19 @@ import { ip_local_deliver_ifindex, ip_remote_answer, ip_route_output_flow } from
 import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import {
 	sctp_add_bind_addr,
-	sctp_addr_supported,
 	sctp_bind_addr_state,
 	sctp_in_scope,
+	sctpAddrSupported,
 } from "./bind_addr.js";
 import { sctp_af_inet6, sctp_pf_inet6 } from "./ipv6.js";
 import {
-	sctp_connect_wait,
 	sctp_getsockopt,
-	sctp_inet_accept,
 	sctp_inet_connect,
 	sctp_inet_listen,
 	sctp_prot,
 	sctp_setsockopt,
+	sctpConnectWait,
+	sctpInetAccept,
 } from "./socket.js";
 
 /** struct sctp_af: what depends on the family of an address. */
@@ -69,9 +69,9 @@ export interface SctpAf {
 	/** The way of an association from one of its addresses to another, null if there is none. */
 	get_dst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
 	/** The same from whatever address. */
-	get_any_dst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
+	getAnyDst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
 	/** Device on which packets to a local address are received, 0 if it is not local. */
-	deliver_ifindex(net: Net, addr: SctpAddr): number;
+	deliverIfindex(net: Net, addr: SctpAddr): number;
 	/** The address that a sock is on, without its port. */
 	from_sk(k: Stack, sk: number): SctpAddr;
 	/** Whether two addresses and their ports are the same. */
@@ -97,7 +97,7 @@ export interface SctpPf {
 	to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void;
 	to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void;
 	/** What sctp_copy_sock leaves to the family: addresses for getsockname() and getpeername(). */
-	copy_sk_addrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void;
+	copySkAddrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void;
 }
 
 /** The addresses of a namespace, device by device: sctp_get_local_addr_list. */
@@ -123,7 +123,7 @@ export function sctp_copy_local_addr_list(
 	copy_flags: number,
 ): void {
 	for (const laddr of local_addr_list(net)) {
-		if (!sctp_in_scope(laddr, scope) || !sctp_addr_supported(laddr, copy_flags)) continue;
+		if (!sctp_in_scope(laddr, scope) || !sctpAddrSupported(laddr, copy_flags)) continue;
 		laddr.sin_port = bp.port;
 		if (!sctp_bind_addr_state(bp, laddr)) sctp_add_bind_addr(bp, laddr);
 	}
@@ -162,7 +162,7 @@ function ipv4_is_anycast_6to4(addr: number): boolean {
 	return addr >>> 8 === 0xc05863;
 }
 
-function is_ipv4_unusable_address(addr: number): boolean {
+function isIpv4UnusableAddress(addr: number): boolean {
 	return (
 		ipv4_is_lbcast(addr) ||
 		ipv4_is_multicast(addr) ||
@@ -172,7 +172,7 @@ function is_ipv4_unusable_address(addr: number): boolean {
 }
 
 function sctp_v4_addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean {
-	return !ipv6_only_sock(k, sk) && !is_ipv4_unusable_address(addr.sin_addr);
+	return !ipv6_only_sock(k, sk) && !isIpv4UnusableAddress(addr.sin_addr);
 }
 
 function sctp_v4_available(k: Stack, addr: SctpAddr, sk: number): boolean {
@@ -197,7 +197,7 @@ function sctp_v4_available(k: Stack, addr: SctpAddr, sk: number): boolean {
 /** How far an IPv4 address reaches. */
 function sctp_v4_scope(addr: SctpAddr): number {
 	const a = addr.sin_addr;
-	if (is_ipv4_unusable_address(a)) return SCTP_SCOPE_UNUSABLE;
+	if (isIpv4UnusableAddress(a)) return SCTP_SCOPE_UNUSABLE;
 	if (ipv4_is_loopback(a)) return SCTP_SCOPE_LOOPBACK;
 	if (a >>> 16 === 0xa9fe) return SCTP_SCOPE_LINK; // 169.254/16
 	if (
@@ -212,7 +212,7 @@ function sctp_v4_scope(addr: SctpAddr): number {
 }
 
 /** The way as the last lookup of a route found it. */
-function v4_dst(net: Net, daddr: number, oif: number, bound: boolean): SctpDst {
+function v4Dst(net: Net, daddr: number, oif: number, bound: boolean): SctpDst {
 	const saddr = sockaddr_in(net.fl4.saddr, 0);
 	const dif = ip_local_deliver_ifindex(net, daddr, oif);
 	return {
@@ -224,14 +224,14 @@ function v4_dst(net: Net, daddr: number, oif: number, bound: boolean): SctpDst {
 }
 
 /** The route with the source address that it prefers, be that the association's or not. */
-function sctp_v4_get_any_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
+function sctpV4GetAnyDst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const net = sk_net(k, asoc.sk);
 	const oif = k.sock.skc_bound_dev_if[asoc.sk];
 	const bp = asoc.bind_addr;
 	if (ip_route_output_flow(net, to.sin_addr, INADDR_ANY, oif) !== 0) return null;
 	const dst_saddr = sockaddr_in(net.fl4.saddr, bp.port);
 	const bound = bp.address_list.some((laddr) => sctp_v4_cmp_addr(dst_saddr, laddr));
-	return v4_dst(net, to.sin_addr, oif, bound);
+	return v4Dst(net, to.sin_addr, oif, bound);
 }
 
 /**
@@ -242,13 +242,13 @@ function sctp_v4_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 	const net = sk_net(k, asoc.sk);
 	const oif = k.sock.skc_bound_dev_if[asoc.sk];
 	const daddr = to.sin_addr;
-	let dst = sctp_v4_get_any_dst(k, asoc, to);
+	let dst = sctpV4GetAnyDst(k, asoc, to);
 	if (dst?.bound) return dst;
 	dst = null;
 	for (const laddr of asoc.bind_addr.address_list) {
 		if (laddr.sin_family !== AF_INET) continue;
 		if (ip_route_output_flow(net, daddr, laddr.sin_addr, oif) !== 0) continue;
-		const found = v4_dst(net, daddr, oif, true);
+		const found = v4Dst(net, daddr, oif, true);
 		// Within this kernel all leaves through lo; beyond, nobody sees the source address.
 		if (found.dif === 0) return found;
 		if (__ip_dev_find(net, laddr.sin_addr)?.ifindex === LOOPBACK_IFINDEX) return found;
@@ -261,8 +261,8 @@ export const sctp_af_inet: SctpAf = {
 	sa_family: AF_INET,
 	sockaddr_len: SIZEOF_SOCKADDR_IN,
 	get_dst: sctp_v4_get_dst,
-	get_any_dst: sctp_v4_get_any_dst,
-	deliver_ifindex: (net, addr) => ip_local_deliver_ifindex(net, addr.sin_addr, 0),
+	getAnyDst: sctpV4GetAnyDst,
+	deliverIfindex: (net, addr) => ip_local_deliver_ifindex(net, addr.sin_addr, 0),
 	from_sk: sctp_v4_from_sk,
 	cmp_addr: sctp_v4_cmp_addr,
 	addr_valid: sctp_v4_addr_valid,
@@ -292,7 +292,7 @@ function sctp_inet_cmp_addr(_k: Stack, addr1: SctpAddr, addr2: SctpAddr): boolea
 }
 
 /** The rest of sctp_v4_create_accept_sk. */
-function sctp_v4_copy_sk_addrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
+function sctpV4CopySkAddrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
 	const S = k.sock;
 	S.inet_saddr[newsk] = S.inet_saddr[sk];
 	S.skc_rcv_saddr[newsk] = S.skc_rcv_saddr[sk];
@@ -307,7 +307,7 @@ export const sctp_pf_inet: SctpPf = {
 	send_verify: () => true,
 	to_sk_saddr: sctp_v4_to_sk_saddr,
 	to_sk_daddr: sctp_v4_to_sk_daddr,
-	copy_sk_addrs: sctp_v4_copy_sk_addrs,
+	copySkAddrs: sctpV4CopySkAddrs,
 };
 
 /** The functions for a sock (C: sp->pf). */
@@ -320,8 +320,8 @@ export const inet_seqpacket_ops: ProtoOps = {
 	release: inet_release,
 	bind: inet_bind,
 	connect: sctp_inet_connect,
-	connect_wait: sctp_connect_wait,
-	accept: sctp_inet_accept,
+	connect_wait: sctpConnectWait,
+	accept: sctpInetAccept,
 	getname: inet_getname,
 	listen: sctp_inet_listen,
 	shutdown: inet_shutdown,

@@ -41,11 +41,11 @@ import {
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpEndpoint,
-	sctp_addr_dup,
 	sctp_phashfn,
 	sctp_sk,
 	sctp_sstate,
 	sctp_style,
+	sctpAddrDup,
 } from "../../include/net/sctp.js";
 import {
 	PROT_SCTP,
@@ -123,7 +123,7 @@ import {
 	sctp_primitive_ASSOCIATE,
 	sctp_primitive_SEND,
 	sctp_primitive_SHUTDOWN,
-	sctp_release_sock,
+	sctpReleaseSock,
 } from "./primitive.js";
 import { type SctpAf, sctp_get_af_specific, sctp_pf } from "./protocol.js";
 
@@ -144,7 +144,7 @@ function sctp_bind(
 	cap_net_bind_service: boolean,
 ): number {
 	if (sctp_sk(k, sk).ep.bind_addr.port !== 0) return -EINVAL;
-	return sctp_do_bind(k, sk, sctp_addr_dup(addr), addr_len, cap_net_bind_service);
+	return sctp_do_bind(k, sk, sctpAddrDup(addr), addr_len, cap_net_bind_service);
 }
 
 /** The functions for an address that a sock may use, null if it may not or `len` is too short. */
@@ -281,7 +281,7 @@ function sctp_bindx_rem(
 			retval = -EINVAL;
 			if (af !== null) {
 				const sa_addr = addrs.read(at, af);
-				retval = bindx_rem_one(k, sk, sa_addr, af);
+				retval = bindxRemOne(k, sk, sa_addr, af);
 				addrs.write(at, sa_addr);
 				at += af.sockaddr_len;
 			}
@@ -294,7 +294,7 @@ function sctp_bindx_rem(
 	return 0;
 }
 
-function bindx_rem_one(k: Stack, sk: number, sa_addr: SctpAddr, af: SctpAf): number {
+function bindxRemOne(k: Stack, sk: number, sa_addr: SctpAddr, af: SctpAf): number {
 	const bp = sctp_sk(k, sk).ep.bind_addr;
 	if (!af.addr_valid(k, sa_addr, sk)) return -EADDRNOTAVAIL;
 	if (sa_addr.sin_port !== 0 && sa_addr.sin_port !== bp.port) return -EINVAL;
@@ -429,7 +429,7 @@ function sctp_sendmsg(
 	let asoc: SctpAssociation | null = null;
 	const connected = sctp_sstate(k, sk, SCTP_SS_ESTABLISHED) || sctp_sstate(k, sk, SCTP_SS_CLOSING);
 	if (addr !== null) {
-		const daddr = sctp_addr_dup(addr);
+		const daddr = sctpAddrDup(addr);
 		const err = sctp_verify_addr(k, sk, daddr, Math.min(addr_len, 28));
 		if (err !== 0) return err;
 		asoc = sctp_endpoint_lookup_assoc(k, ep, daddr);
@@ -440,7 +440,7 @@ function sctp_sendmsg(
 			asoc = made;
 			sctp_primitive_ASSOCIATE(k, asoc);
 			sctp_primitive_SEND(k, asoc, size);
-			sctp_release_sock(k, asoc);
+			sctpReleaseSock(k, asoc);
 			const waiting = !nonblock && !asoc.dead && asoc.state === SCTP_STATE_COOKIE_WAIT;
 			return waiting ? -ERESTARTSYS : size;
 		}
@@ -536,7 +536,7 @@ function sctp_connect(
 ): number {
 	const af = sctp_get_af_specific(addr.sin_family);
 	if (af === null || addr_len < af.sockaddr_len) return -EINVAL;
-	return __sctp_connect(k, sk, sctp_addr_dup(addr), af.sockaddr_len, nonblock);
+	return __sctp_connect(k, sk, sctpAddrDup(addr), af.sockaddr_len, nonblock);
 }
 
 export function sctp_inet_connect(
@@ -552,7 +552,7 @@ export function sctp_inet_connect(
 }
 
 /** What a blocking connect() that slept returns now. An INIT that nobody answered stays so. */
-export function sctp_connect_wait(k: Stack, sock: number): number {
+export function sctpConnectWait(k: Stack, sock: number): number {
 	const sk = k.socket.sk[sock];
 	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	return k.sock.sk_err[sk] !== 0 ? -ECONNREFUSED : -ERESTARTSYS;
@@ -575,18 +575,13 @@ function sctp_accept(k: Stack, sk: number, nonblock: boolean): number {
 	if (shut && k.changes.has("sctp-listener-shutdown")) return -EINVAL; // since 6.11, cda91d5b911a
 	const asoc = ep.asocs[0];
 	if (asoc === undefined) return nonblock ? -EAGAIN : -ERESTARTSYS; // sctp_wait_for_accept
-	const newsk = sctp_create_accept_sk(k, sk, asoc);
+	const newsk = sctpCreateAcceptSk(k, sk, asoc);
 	sctp_sock_migrate(k, sk, newsk, asoc);
 	return newsk;
 }
 
 /** accept(): 0 or a negative errno. */
-export function sctp_inet_accept(
-	k: Stack,
-	sock: number,
-	newsock: number,
-	nonblock: boolean,
-): number {
+export function sctpInetAccept(k: Stack, sock: number, newsock: number, nonblock: boolean): number {
 	const newsk = sctp_accept(k, k.socket.sk[sock], nonblock);
 	if (newsk < 0) return newsk;
 	sock_graft(k, newsk, newsock);
@@ -656,7 +651,7 @@ function findBucket(k: Stack, net: Net, port: number): number {
  * What the search says of one port: the body of the loop of sctp_get_port_local. A port
  * that anybody uses is passed over. Leaves an owner in k.blocker.
  */
-export function sctp_candidate(k: Stack, net: Net, port: number): number {
+export function sctpCandidate(k: Stack, net: Net, port: number): number {
 	k.blocker = 0;
 	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
 	const pp = findBucket(k, net, port);
@@ -698,7 +693,7 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 			do {
 				rover++;
 				if (rover < low || rover > high) rover = low;
-				const verdict = sctp_candidate(k, net, rover);
+				const verdict = sctpCandidate(k, net, rover);
 				if (verdict === CANDIDATE_OK) break;
 				k.trace.skip(rover, verdict, k.blocker);
 			} while (--remaining > 0);
@@ -871,7 +866,7 @@ function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolea
 	const S = k.sock;
 	const { sk } = asoc;
 	const shut = (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
-	sctp_release_sock(k, asoc);
+	sctpReleaseSock(k, asoc);
 	if (nonblock) return -EINPROGRESS;
 	if (shut || asoc.state === SCTP_STATE_ESTABLISHED) return 0;
 	return asoc.dead ? -ECONNREFUSED : -ERESTARTSYS;
@@ -881,7 +876,7 @@ function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolea
  * A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk,
  * or since sctp-accept-clones sctp_clone_sock.
  */
-function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): number {
+function sctpCreateAcceptSk(k: Stack, sk: number, asoc: SctpAssociation): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const newsk = sk_alloc(k, net, S.skc_family[sk], S.skc_prot[sk], S.sk_type[sk], IPPROTO_SCTP);
@@ -902,7 +897,7 @@ function sctp_create_accept_sk(k: Stack, sk: number, asoc: SctpAssociation): num
 		S.local_port_range_lo[newsk] = S.local_port_range_lo[sk];
 		S.local_port_range_hi[newsk] = S.local_port_range_hi[sk];
 	}
-	sctp_pf(k, sk).copy_sk_addrs(k, newsk, sk, asoc);
+	sctp_pf(k, sk).copySkAddrs(k, newsk, sk, asoc);
 	return newsk;
 }
 

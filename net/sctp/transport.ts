@@ -15,6 +15,6 @@ export function sctp_transport_route(k: Stack, asoc: SctpAssociation, daddr: Sct
 	if (af === null) return;
 	asoc.dst = af.get_dst(k, asoc, daddr);
 	const saddr = asoc.dst?.saddr ?? sockaddr_in(0, 0, AF_UNSPEC);
-	asoc.dst ??= af.get_any_dst(k, asoc, daddr);
+	asoc.dst ??= af.getAnyDst(k, asoc, daddr);
 	if (asoc.dst !== null) sctp_pf(k, asoc.sk).to_sk_saddr(k, saddr, asoc.sk);
 }

@@ -30,8 +30,8 @@ import {
 	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
-import { udp_candidate } from "../../net/ipv4/udp.js";
-import { sctp_candidate } from "../../net/sctp/socket.js";
+import { udpCandidate } from "../../net/ipv4/udp.js";
+import { sctpCandidate } from "../../net/sctp/socket.js";
 import { always } from "./replay.js";
 
 /** Ports of two chains of a table of 256 slots. One of them is reserved, as are all between. */
@@ -128,8 +128,8 @@ describe("a search of one port, or of several on a chain, finds what its candida
 					for (const port of PORTS) {
 						const verdict =
 							protocol === "sctp"
-								? sctp_candidate(kernel, net.net, port)
-								: udp_candidate(kernel, net.net, sk, port);
+								? sctpCandidate(kernel, net.net, port)
+								: udpCandidate(kernel, net.net, sk, port);
 						says.set(port, verdict === CANDIDATE_OK);
 					}
 				};

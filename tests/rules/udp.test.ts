@@ -23,7 +23,7 @@ import {
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
 import { formatIpv4, parseIpv4, parseIpv6 } from "../../kernel-model/machine/address.js";
-import { udp_candidate, udp4_lib_lookup } from "../../net/ipv4/udp.js";
+import { udp4_lib_lookup, udpCandidate } from "../../net/ipv4/udp.js";
 import { udp6_lib_lookup } from "../../net/ipv6/udp.js";
 import {
 	addressOf,
@@ -282,7 +282,7 @@ describe("search for a port", () => {
 			expect(world.port(fd) === port).toBe(possible);
 			world.task.close(fd);
 			const other = world.socket(AF_INET);
-			expect(udp_candidate(k, world.net.net, world.sk(other), port) === 0).toBe(
+			expect(udpCandidate(k, world.net.net, world.sk(other), port) === 0).toBe(
 				possible || port < low || port > high,
 			);
 			world.task.close(other);

@@ -30,4 +30,3 @@ export const IPV6_FREEBIND = 78;
 
 export const INADDR_ANY = 0;
 export const INADDR_LOOPBACK = 0x7f000001;
-export const INADDR_BROADCAST = 0xffffffff;

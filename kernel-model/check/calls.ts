@@ -6,6 +6,7 @@
  */
 import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
 import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
+import { INET_RECVERR, INET_RECVERR6 } from "../../include/net/sock.js";
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
 import {
 	EACCES,
@@ -85,6 +86,7 @@ const DOUBTFUL_OPTIONS = new Set([
 ]);
 
 const MSG_FASTOPEN = 0x20000000;
+const MSG_ERRQUEUE = 0x2000;
 
 export class Calls {
 	private readonly descriptors: Descriptors;
@@ -349,7 +351,12 @@ export class Calls {
 				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
 			default:
 				if (isSend(call.name)) return this.send(task, fd, sock, call, operands, recorded);
-				if (isReceive(call.name) && recorded !== null) task.recv(fd, bytes(recorded), true);
+				if (isReceive(call.name) && recorded !== null) {
+					// What is read from the error queue leaves data and a pending error where they are,
+					// unless IP_RECVERR put that error into the queue as well.
+					const queued = (kernel.sock.inet_flags[sk] & (INET_RECVERR | INET_RECVERR6)) !== 0;
+					if (queued || !readsErrorQueue(call, operands)) task.recv(fd, bytes(recorded), true);
+				}
 				return IGNORED;
 		}
 	}
@@ -665,6 +672,11 @@ const OTHER_FAMILY: Address = { family: "AF_OTHER", address: "0.0.0.0", port: 0 
 
 export function isUdp(protocol: number): boolean {
 	return protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE;
+}
+
+/** Whether a call that receives does so from the socket's error queue. */
+function readsErrorQueue(call: CallLine, operands: Operands): boolean {
+	return (operands.flags(call.name === "recvmsg" ? 2 : 3) & MSG_ERRQUEUE) !== 0;
 }
 
 /** Whether a send, a receive or SO_ERROR gives ECONNREFUSED. */

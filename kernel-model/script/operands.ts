@@ -90,6 +90,7 @@ const CONSTANTS = new Map<string, number>(
 		SHUT_WR,
 		MSG_PEEK: 2,
 		MSG_DONTWAIT: 0x40,
+		MSG_ERRQUEUE: 0x2000,
 		MSG_NOSIGNAL: 0x4000,
 		MSG_FASTOPEN: 0x20000000,
 		O_CLOEXEC: SOCK_CLOEXEC,
@@ -475,7 +476,12 @@ export class Operands {
 			};
 			return padded(littleEndian([int("l_onoff"), int("l_linger")]), length);
 		}
-		if (value.kind === "int" && value.value !== 0) return new Uint8Array(0); // a bad pointer
+		if (value.kind === "int" && value.value !== 0) {
+			// strace prints a pointer where there is no memory, or less of it than the option takes.
+			const { result } = this.call;
+			const readable = result !== null && result.errno !== "EFAULT";
+			return new Uint8Array(readable ? length : 0);
+		}
 		throw this.error(value, "an option value such as [1]");
 	}
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** What programs read from the error queue, and pointers that strace prints as they are. */
+import { describe, expect, it } from "vitest";
+import { playScript, readScript } from "../../kernel-model/index.js";
+
+const ADDRESS = '{sa_family=AF_INET, sin_port=htons(123), sin_addr=inet_addr("127.0.0.1")}';
+
+/** The verdicts of the calls of a name. */
+function verdicts(lines: readonly string[], name: string): string[] {
+	const script = readScript(lines.join("\n"), "recording.strace");
+	return playScript(script, { version: "6.18.44" })
+		.filter(({ call }) => call === name)
+		.map(({ verdict, reason }) => (reason === null ? verdict : `${verdict}: ${reason}`));
+}
+
+describe("MSG_ERRQUEUE", () => {
+	// As chrony 4.3 asks a server that is not there, with time stamps of what it sends.
+	const asks = (option: string, error: string) => [
+		"1 100.000000 socket(AF_INET, SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK, IPPROTO_IP) = 3",
+		`1 100.000100 setsockopt(3, ${option}, 4) = 0`,
+		`1 100.000200 connect(3, ${ADDRESS}, 16) = 0`,
+		'1 100.000300 sendto(3, "x", 1, 0, NULL, 0) = 1',
+		'1 100.000400 recvmsg(3, {msg_name=0x55a41e2d4380, msg_namelen=112 => 0, msg_iov=[{iov_base="x", iov_len=100}], msg_iovlen=1, msg_controllen=0, msg_flags=MSG_ERRQUEUE}, MSG_ERRQUEUE) = 1',
+		"1 100.000500 recvmmsg(3, 0x55a41e2d2f10, 16, MSG_ERRQUEUE, NULL) = -1 EAGAIN (Resource temporarily unavailable)",
+		`1 100.000600 getsockopt(3, SOL_SOCKET, SO_ERROR, [${error}], [4]) = 0`,
+	];
+
+	it("leaves the pending error where it is", () => {
+		const stamps = "SOL_SOCKET, SO_TIMESTAMPING_OLD, [1050]";
+		expect(verdicts(asks(stamps, "ECONNREFUSED"), "getsockopt")).toEqual(["match"]);
+		expect(verdicts(asks(stamps, "0"), "getsockopt")[0]).toMatch(/^mismatch/);
+	});
+
+	it("takes the error that IP_RECVERR put into the queue", () => {
+		expect(verdicts(asks("SOL_IP, IP_RECVERR, [1]", "0"), "getsockopt")).toEqual(["match"]);
+	});
+});
+
+describe("an option value that strace prints as a pointer", () => {
+	const set = (length: number, result: string) => [
+		"1 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3",
+		`1 setsockopt(3, SOL_SOCKET, SO_LINGER, 0x7ffd6b8b7964, ${length}) = ${result}`,
+	];
+
+	it("may be shorter than its option: rinetd's SO_LINGER", () => {
+		const einval = set(4, "-1 EINVAL (Invalid argument)");
+		expect(verdicts(einval, "setsockopt")).toEqual(["match"]);
+		expect(verdicts(set(4, "0"), "setsockopt")[0]).toMatch(/^mismatch/);
+	});
+
+	it("may be nowhere in memory", () => {
+		const efault = set(8, "-1 EFAULT (Bad address)");
+		expect(verdicts(efault, "setsockopt")).toEqual(["match"]);
+	});
+});

@@ -58,8 +58,10 @@ const INVALID_UID = 0xffffffff;
 export class FileTable extends Slab {
 	/** The struct socket, 0 if it is none. */
 	socket = this.i32();
-	/** Descriptors that name it, in all tasks. */
+	/** Descriptors that name it, in all tasks, and those in flight. */
 	f_count = this.i32();
+	/** Descriptors in flight that name it: net/unix/garbage.c: unix_inflight. */
+	inflight = this.i32();
 }
 
 /** Descriptors from here on, which only odd programs have, are not in an array. */
@@ -298,16 +300,22 @@ export class Task {
 
 	/** Lets a descriptor name an open file, as SCM_RIGHTS and pidfd_getfd() do: receive_fd. */
 	installFile(file: number, at: number, cloexec = false): number {
-		return this.install(file, cloexec, at);
+		// What the descriptor named before may be the same file.
+		this.holdFile(file);
+		const fd = this.install(file, cloexec, at);
+		this.dropFile(file);
+		return fd;
 	}
 
-	/** Keeps an open file while no descriptor may name it: get_file. */
+	/** Keeps an open file in flight, while no descriptor may name it: unix_inflight. */
 	holdFile(file: number): void {
 		this.kernel.file.f_count[file]++;
+		this.kernel.file.inflight[file]++;
 	}
 
-	/** Undoes that: fput. */
+	/** Ends that: unix_notinflight. */
 	dropFile(file: number): void {
+		this.kernel.file.inflight[file]--;
 		this.release(file, false);
 	}
 

@@ -93,7 +93,7 @@ function verifyRoutes(net: Net): void {
 	}
 }
 
-/** An open file is one that some task's descriptor names, and no other; each descriptor counts. */
+/** An open file is one that a descriptor names, of some task or in flight; each of them counts. */
 function verifyFiles(k: Kernel): void {
 	const named = new Map<number, number>();
 	const seen = new Set<unknown>();
@@ -104,13 +104,16 @@ function verifyFiles(k: Kernel): void {
 		for (const file of task.openFiles()) named.set(file, (named.get(file) ?? 0) + 1);
 	}
 	const live = records("files", k.file);
-	for (const [file, count] of named) {
-		if (!live.has(file)) fail(`a descriptor names freed file ${file}`);
-		const { f_count } = k.file;
+	const { f_count, inflight } = k.file;
+	for (const file of live) {
+		const count = (named.get(file) ?? 0) + inflight[file];
+		if (count === 0) fail(`file ${file} is open, and nothing names it`);
 		if (f_count[file] !== count)
 			fail(`file ${file} has ${count} descriptors, not ${f_count[file]}`);
 	}
-	if (live.size !== named.size) fail(`${live.size} files are open, ${named.size} named`);
+	for (const file of named.keys()) {
+		if (!live.has(file)) fail(`a descriptor names freed file ${file}`);
+	}
 }
 
 /** A struct socket is one file's, or that of an MPTCP socket's first subflow. */

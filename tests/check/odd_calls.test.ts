@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Calls that no sensible program makes: numbers that are no descriptors, calls after exit. */
 import { describe, expect, it } from "vitest";
-import { playScript, readScript } from "../../kernel-model/index.js";
+import { Player, playScript, readScript } from "../../kernel-model/index.js";
 
 function play(text: string) {
 	return playScript(readScript(text, "odd.strace"));
@@ -88,5 +88,29 @@ describe("a time stamp that no clock reaches", () => {
 			"1795377203.808270 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
 		];
 		expect(verdicts(text.join("\n"))).toEqual(["3 match", "0 match", "3 match"]);
+	});
+});
+
+describe("descriptors in flight", () => {
+	const rights = (call: string, fd: number) =>
+		`${call}(4, {msg_name=NULL, msg_namelen=0, msg_iov=[{iov_base="x", iov_len=1}], msg_iovlen=1, msg_control=[{cmsg_len=20, cmsg_level=SOL_SOCKET, cmsg_type=SCM_RIGHTS, cmsg_data=[${fd}]}], msg_controllen=24, msg_flags=0}, 0) = 1`;
+
+	it("keep a socket open that no descriptor names", () => {
+		const player = new Player(
+			readScript(
+				[
+					"socketpair(AF_UNIX, SOCK_STREAM, 0, [4, 5]) = 0",
+					"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6",
+					'bind(6, {sa_family=AF_INET, sin_port=htons(5000), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
+					rights("sendmsg", 6),
+					"close(6) = 0",
+					"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 7",
+					'bind(7, {sa_family=AF_INET, sin_port=htons(5000), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EADDRINUSE (Address already in use)',
+				].join("\n"),
+				"flight.strace",
+			),
+		);
+		expect([...player.play()].filter(({ verdict }) => verdict === "mismatch")).toEqual([]);
+		player.kernel.verify();
 	});
 });

@@ -295,9 +295,12 @@ function askWildcardShortcut(
 	exist: number,
 ): number {
 	const S = k.sock;
-	const hash2 = exist === 0 ? 0 : udp_portaddr_hash(S, exist);
-	const null_hash2 = (hash2_nulladdr ^ snum) & 0xffff;
-	if (exist !== 0 && (hash2 === udp_portaddr_hash(S, sk) || hash2 === null_hash2)) return exist;
+	if (exist !== 0) {
+		// That of sk has no port in it yet.
+		const hash2 = udp_portaddr_hash(S, exist);
+		const own = (udp_portaddr_hash(S, sk) ^ snum) & 0xffff;
+		if (hash2 === own || hash2 === (hash2_nulladdr & 0xffff)) return exist;
+	}
 	const slot = udp_hashslot(table, net, snum);
 	const other = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
 	if (other === 0 || !k.ask_secret()) return exist;

@@ -37,42 +37,158 @@ import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
 import { inet6_getsockopt, inet6_setsockopt } from "../ipv6/af_inet6.js";
 import { __mptcp_nmpc_socket, mptcp_sk } from "./protocol.js";
 
-/** Options that only this file asks for (include/uapi/linux/in.h, in6.h, tcp.h, socket.h). */
+/** Options that only this file asks for (include/uapi/linux/in.h, in6.h). */
 const IP_TOS = 1;
 
-/** SO_NO_CHECK, SO_DONTROUTE, SO_BSDCOMPAT … SO_SELECT_ERR_QUEUE: taken, and of no effect. */
-const SOL_SOCKET_IGNORED = new Set([11, 5, SO_BROADCAST, 14, 16, 34, 40, 41, 43, 45]);
+/** The numbers of options that are listed by name. */
+function numbersOf(options: Readonly<Record<string, number>>): ReadonlySet<number> {
+	return new Set(Object.values(options));
+}
 
-/**
- * Those of SOL_SOCKET that are passed on but do not bear on ports: SO_DEBUG, buffers,
- * SO_KEEPALIVE, SO_PRIORITY, SO_RCVLOWAT, time-outs, time stamps, SO_MARK, busy polling,
- * SO_INCOMING_CPU.
- */
-const SOL_SOCKET_OTHER = new Set([
-	1, 7, 8, 9, 12, 18, 20, 21, 29, 32, 33, 35, 36, 37, 46, 49, 63, 64, 65, 66, 67, 69, 70,
-]);
+/** Those of SOL_SOCKET that are taken, and of no effect. */
+const SOL_SOCKET_IGNORED = numbersOf({
+	SO_DONTROUTE: 5,
+	SO_BROADCAST,
+	SO_NO_CHECK: 11,
+	SO_BSDCOMPAT: 14,
+	SO_PASSCRED: 16,
+	SO_PASSSEC: 34,
+	SO_RXQ_OVFL: 40,
+	SO_WIFI_STATUS: 41,
+	SO_NOFCS: 43,
+	SO_SELECT_ERR_QUEUE: 45,
+});
 
-/** mptcp_supported_sockopt() of level SOL_IP: IP_TOS … IP_RECVERR_RFC4884, without multicast. */
-const SOL_IP_SUPPORTED = new Set([
-	1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 18, 19, 20, 21, 23, 24, 25, 26,
-]);
+/** Those of SOL_SOCKET that are passed on but do not bear on ports. */
+const SOL_SOCKET_OTHER = numbersOf({
+	SO_DEBUG: 1,
+	SO_SNDBUF: 7,
+	SO_RCVBUF: 8,
+	SO_KEEPALIVE: 9,
+	SO_PRIORITY: 12,
+	SO_RCVLOWAT: 18,
+	SO_RCVTIMEO_OLD: 20,
+	SO_SNDTIMEO_OLD: 21,
+	SO_TIMESTAMP_OLD: 29,
+	SO_SNDBUFFORCE: 32,
+	SO_RCVBUFFORCE: 33,
+	SO_TIMESTAMPNS_OLD: 35,
+	SO_MARK: 36,
+	SO_TIMESTAMPING_OLD: 37,
+	SO_BUSY_POLL: 46,
+	SO_INCOMING_CPU: 49,
+	SO_TIMESTAMP_NEW: 63,
+	SO_TIMESTAMPNS_NEW: 64,
+	SO_TIMESTAMPING_NEW: 65,
+	SO_RCVTIMEO_NEW: 66,
+	SO_SNDTIMEO_NEW: 67,
+	SO_PREFER_BUSY_POLL: 69,
+	SO_BUSY_POLL_BUDGET: 70,
+});
+
+/** mptcp_supported_sockopt() of level SOL_IP. */
+const SOL_IP_SUPPORTED = numbersOf({
+	IP_TOS,
+	IP_TTL: 2,
+	IP_RECVOPTS: 6,
+	IP_RETOPTS: 7,
+	IP_PKTINFO: 8,
+	IP_MTU_DISCOVER: 10,
+	IP_RECVERR: 11,
+	IP_RECVTTL: 12,
+	IP_RECVTOS: 13,
+	IP_FREEBIND,
+	IP_PASSSEC: 18,
+	IP_TRANSPARENT,
+	IP_RECVORIGDSTADDR: 20,
+	IP_MINTTL: 21,
+	IP_CHECKSUM: 23,
+	IP_BIND_ADDRESS_NO_PORT,
+	IP_RECVFRAGSIZE: 25,
+	IP_RECVERR_RFC4884: 26,
+});
 
 /** ... of level SOL_IPV6. */
-const SOL_IPV6_SUPPORTED = new Set([
-	2, 3, 4, 5, 6, 8, 11, 16, 23, 24, 25, 26, 31, 32, 33, 49, 50, 51, 53, 56, 58, 60, 62, 66, 67, 70,
-	73, 74, 75, 77, 78,
-]);
+const SOL_IPV6_SUPPORTED = numbersOf({
+	IPV6_2292PKTINFO: 2,
+	IPV6_2292HOPOPTS: 3,
+	IPV6_2292DSTOPTS: 4,
+	IPV6_2292RTHDR: 5,
+	IPV6_2292PKTOPTIONS: 6,
+	IPV6_2292HOPLIMIT: 8,
+	IPV6_FLOWINFO: 11,
+	IPV6_UNICAST_HOPS: 16,
+	IPV6_MTU_DISCOVER: 23,
+	IPV6_MTU: 24,
+	IPV6_RECVERR: 25,
+	IPV6_V6ONLY,
+	IPV6_RECVERR_RFC4884: 31,
+	IPV6_FLOWLABEL_MGR: 32,
+	IPV6_FLOWINFO_SEND: 33,
+	IPV6_RECVPKTINFO: 49,
+	IPV6_PKTINFO: 50,
+	IPV6_RECVHOPLIMIT: 51,
+	IPV6_RECVHOPOPTS: 53,
+	IPV6_RECVRTHDR: 56,
+	IPV6_RECVDSTOPTS: 58,
+	IPV6_RECVPATHMTU: 60,
+	IPV6_DONTFRAG: 62,
+	IPV6_RECVTCLASS: 66,
+	IPV6_TCLASS: 67,
+	IPV6_AUTOFLOWLABEL: 70,
+	IPV6_MINHOPCOUNT: 73,
+	IPV6_RECVORIGDSTADDR: 74,
+	IPV6_TRANSPARENT,
+	IPV6_RECVFRAGSIZE: 77,
+	IPV6_FREEBIND,
+});
 
 /** ... of level SOL_TCP; none of them bears on ports. */
-const SOL_TCP_SUPPORTED = new Set([
-	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 18, 24, 25, 27, 30, 36, 37,
-]);
+const SOL_TCP_SUPPORTED = numbersOf({
+	TCP_NODELAY: 1,
+	TCP_MAXSEG: 2,
+	TCP_CORK: 3,
+	TCP_KEEPIDLE: 4,
+	TCP_KEEPINTVL: 5,
+	TCP_KEEPCNT: 6,
+	TCP_SYNCNT: 7,
+	TCP_LINGER2: 8,
+	TCP_DEFER_ACCEPT: 9,
+	TCP_WINDOW_CLAMP: 10,
+	TCP_QUICKACK: 12,
+	TCP_CONGESTION: 13,
+	TCP_THIN_LINEAR_TIMEOUTS: 16,
+	TCP_THIN_DUPACK: 17,
+	TCP_USER_TIMEOUT: 18,
+	TCP_TIMESTAMP: 24,
+	TCP_NOTSENT_LOWAT: 25,
+	TCP_SAVE_SYN: 27,
+	TCP_FASTOPEN_CONNECT: 30,
+	TCP_INQ: 36,
+	TCP_TX_DELAY: 37,
+});
 
-/** What getsockopt() of level SOL_TCP has: TCP_NODELAY … TCP_INQ. */
-const SOL_TCP_READABLE = new Set([1, 3, 4, 5, 6, 9, 11, 13, 26, 30, 31, 36]);
+/** What getsockopt() of level SOL_TCP has. */
+const SOL_TCP_READABLE = numbersOf({
+	TCP_NODELAY: 1,
+	TCP_CORK: 3,
+	TCP_KEEPIDLE: 4,
+	TCP_KEEPINTVL: 5,
+	TCP_KEEPCNT: 6,
+	TCP_DEFER_ACCEPT: 9,
+	TCP_INFO: 11,
+	TCP_CONGESTION: 13,
+	TCP_CC_INFO: 26,
+	TCP_FASTOPEN_CONNECT: 30,
+	TCP_ULP: 31,
+	TCP_INQ: 36,
+});
 
-/** MPTCP_INFO, MPTCP_TCPINFO, MPTCP_SUBFLOW_ADDRS. */
-const SOL_MPTCP_READABLE = new Set([1, 2, 3]);
+const SOL_MPTCP_READABLE = numbersOf({
+	MPTCP_INFO: 1,
+	MPTCP_TCPINFO: 2,
+	MPTCP_SUBFLOW_ADDRS: 3,
+});
 
 /** The subflow that stands for the socket, 0 if the connection is MPTCP or not there yet. */
 function __mptcp_tcp_fallback(msk: MptcpSock): number {

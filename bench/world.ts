@@ -49,13 +49,13 @@ export interface WorldOptions {
 
 /** A bind() whose search may look at one port only, without drawing for it. */
 const TAKE: Draws = {
-	bind_offset: () => 0,
-	connect_offset: () => 0,
-	connect_step: () => 0,
-	sctp_offset: () => 0,
-	udp_rand: () => 0,
-	second_ticked: (_sk, _port, ticked, unsure) => ticked && !unsure,
-	remote_answer: (_sk, answer) => answer,
+	bindOffset: () => 0,
+	connectOffset: () => 0,
+	connectStep: () => 0,
+	sctpOffset: () => 0,
+	udpRand: () => 0,
+	secondTicked: (_sk, _port, ticked, unsure) => ticked && !unsure,
+	remoteAnswer: (_sk, answer) => answer,
 };
 
 /** What a strategy sees of a search; one object for all searches of a world. */

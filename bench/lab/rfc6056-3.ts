@@ -3,7 +3,7 @@
  * RFC 6056, section 3.3.3, algorithm 3: one counter for all destinations, from which a
  * secret hash of the connection's other three values takes each destination elsewhere.
  */
-import { new_siphash_state, siphash_4u32 } from "../../include/linux/siphash.js";
+import { newSiphashState, siphash_4u32 } from "../../include/linux/siphash.js";
 import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
 import type { Kernel } from "../../kernel-model/index.js";
 import type { Chooser, Search, Strategy } from "../strategy.js";
@@ -11,7 +11,7 @@ import type { Chooser, Search, Strategy } from "../strategy.js";
 class SimpleHashBased implements Chooser {
 	private readonly secret_key = new Uint32Array(4);
 	private readonly hash = new Uint32Array(2);
-	private readonly state = new_siphash_state();
+	private readonly state = newSiphashState();
 	private next_ephemeral = 0;
 
 	constructor(kernel: Kernel) {

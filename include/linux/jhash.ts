@@ -12,7 +12,7 @@ const SEED_1WORD = (JHASH_INITVAL + (1 << 2)) | 0;
 const SEED_3WORDS = (JHASH_INITVAL + (3 << 2)) | 0;
 
 /** include/linux/jhash.h: __jhash_nwords, the final mix of three words. */
-function jhash_final(a: number, b: number, c: number): number {
+function __jhash_final(a: number, b: number, c: number): number {
 	c ^= b;
 	c = (c - ((b << 14) | (b >>> 18))) | 0;
 	a ^= c;
@@ -32,16 +32,16 @@ function jhash_final(a: number, b: number, c: number): number {
 
 export function jhash_3words(a: number, b: number, c: number, initval: number): number {
 	const seed = (initval + SEED_3WORDS) | 0;
-	return jhash_final((a + seed) | 0, (b + seed) | 0, (c + seed) | 0);
+	return __jhash_final((a + seed) | 0, (b + seed) | 0, (c + seed) | 0);
 }
 
 export function jhash_1word(a: number, initval: number): number {
 	const seed = (initval + SEED_1WORD) | 0;
-	return jhash_final((a + seed) | 0, seed, seed);
+	return __jhash_final((a + seed) | 0, seed, seed);
 }
 
 /** jhash2() of four words, an IPv6 address (include/net/ipv6.h: __ipv6_addr_jhash). */
-export function jhash2_4(k0: number, k1: number, k2: number, k3: number, initval: number): number {
+export function jhash2Of4(k0: number, k1: number, k2: number, k3: number, initval: number): number {
 	const seed = (JHASH_INITVAL + (4 << 2) + initval) | 0;
 	let a = (seed + k0) | 0;
 	let b = (seed + k1) | 0;
@@ -65,5 +65,5 @@ export function jhash2_4(k0: number, k1: number, k2: number, k3: number, initval
 	c = (c - b) | 0;
 	c ^= (b << 4) | (b >>> 28);
 	b = (b + a) | 0;
-	return jhash_final((a + k3) | 0, b, c);
+	return __jhash_final((a + k3) | 0, b, c);
 }

@@ -23,7 +23,7 @@ export function hlist_add_head(
 }
 
 /** include/net/sock.h: __sk_nulls_add_node_tail_rcu. */
-export function hlist_add_tail(
+export function hlist_add_tail_rcu(
 	first: Int32Array,
 	next: Int32Array,
 	pprev: Int32Array,

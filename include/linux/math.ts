@@ -2,7 +2,7 @@
 /** Arithmetic of the kernel that JavaScript numbers do not have (include/linux/math64.h, kernel.h). */
 
 /** High half of the product of two u32. */
-export function mul_u32_u32_high(a: number, b: number): number {
+export function mulU32High(a: number, b: number): number {
 	const low = (a & 0xffff) * b; // < 2^48
 	const high = (a >>> 16) * b; // < 2^48
 	return Math.floor((high + Math.floor(low / 0x10000)) / 0x10000) >>> 0;
@@ -10,7 +10,7 @@ export function mul_u32_u32_high(a: number, b: number): number {
 
 /** Scales a u32 into [0, ep_ro): include/linux/kernel.h: reciprocal_scale. */
 export function reciprocal_scale(val: number, ep_ro: number): number {
-	return mul_u32_u32_high(val, ep_ro);
+	return mulU32High(val, ep_ro);
 }
 
 /** Greatest common divisor (lib/math/gcd.c). */

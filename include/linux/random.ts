@@ -6,7 +6,7 @@
  * same order as in the modelled kernel, so that a run can be repeated from a seed, from
  * the draws that a real kernel made, or from a result that a real kernel gave.
  */
-import { mul_u32_u32_high } from "./math.js";
+import { mulU32High } from "./math.js";
 
 export abstract class Random {
 	/** A u32. */
@@ -25,7 +25,7 @@ export abstract class Random {
 	 * What secure_ipv4_port_ephemeral (`family` 4) or secure_ipv6_port_ephemeral (6) gave in the
 	 * kernel whose draws these are: into `offset`, low half first. False where nobody knows.
 	 */
-	port_ephemeral(_family: 4 | 6, _offset: Uint32Array): boolean {
+	portEphemeral(_family: 4 | 6, _offset: Uint32Array): boolean {
 		return false;
 	}
 
@@ -41,14 +41,14 @@ export abstract class Random {
 			const bound = (0x100000000 - ceil) % ceil;
 			while (Math.imul(rand, ceil) >>> 0 < bound) rand = this.get_random_u32();
 		}
-		return mul_u32_u32_high(rand, ceil);
+		return mulU32High(rand, ceil);
 	}
 
 	/**
 	 * A number in [0, ceil) for a constant ceil: include/linux/random.h:
 	 * get_random_u32_below, which then draws no more bits than it needs.
 	 */
-	get_random_u32_below_const(ceil: number): number {
+	getRandomU32BelowConst(ceil: number): number {
 		if (ceil <= 1) return 0;
 		for (;;) {
 			if (ceil <= 0x100) {
@@ -60,8 +60,7 @@ export abstract class Random {
 			} else {
 				const rand = this.get_random_u32();
 				const low = Math.imul(rand, ceil) >>> 0;
-				if ((ceil & (ceil - 1)) === 0 || low >= 0x100000000 % ceil)
-					return mul_u32_u32_high(rand, ceil);
+				if ((ceil & (ceil - 1)) === 0 || low >= 0x100000000 % ceil) return mulU32High(rand, ceil);
 			}
 		}
 	}

@@ -10,7 +10,7 @@ export type SiphashKey = Uint32Array;
 /** Scratch of a caller: v0 to v3, low and high halves. */
 export type SiphashState = Int32Array;
 
-export function new_siphash_state(): SiphashState {
+export function newSiphashState(): SiphashState {
 	return new Int32Array(8);
 }
 

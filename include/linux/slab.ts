@@ -60,7 +60,7 @@ export abstract class Slab {
 	}
 	/**
 	 * IPv6 addresses: four words a record, from `handle * 4` on, most significant first. They
-	 * have rows only up to the highest handle that in6_alloc() was told of.
+	 * have rows only up to the highest handle that in6Alloc() was told of.
 	 */
 	protected in6(): Uint32Array {
 		const array = new Uint32Array(4);
@@ -112,7 +112,7 @@ export abstract class Slab {
 	}
 
 	/** Gives a record rows for its IPv6 addresses: before it may have one. */
-	in6_alloc(handle: number): void {
+	in6Alloc(handle: number): void {
 		if (this.addresses.length === 0 || this.addresses[0].length > handle * 4) return;
 		let rows = this.addresses[0].length / 4;
 		while (rows <= handle) rows = rows === 1 ? FIRST_ROWS : rows * 2;
@@ -169,7 +169,7 @@ export abstract class Slab {
 			halves[i + by] = halves[i];
 		for (let i = this.firstByte + from; i < bytes.length; i += capacity) bytes[i + by] = bytes[i];
 		if (this.addresses.length === 0 || from * 4 >= this.addresses[0].length) return;
-		this.in6_alloc(to);
+		this.in6Alloc(to);
 		for (const array of this.addresses) array.copyWithin(to * 4, from * 4, from * 4 + 4);
 	}
 

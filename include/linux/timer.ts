@@ -6,7 +6,7 @@ export const JIFFY = 4;
  * kernel/time/timer.c: calc_wheel_index. How many jiffies after its time a timer expires: the
  * wheel has levels, each eight times coarser than the one before, and rounds up.
  */
-function wheel_delay(expires: number, delta: number): number {
+function wheelDelay(expires: number, delta: number): number {
 	let gran = 1;
 	for (let start = 63; delta >= start && gran < 1 << 21; start *= 8) gran *= 8;
 	return gran - (((expires % gran) + gran) % gran);
@@ -89,7 +89,7 @@ export class TimerQueue {
 		}
 		const delta = Math.ceil(delay / JIFFY);
 		const expires = Math.floor(this.now / JIFFY) + delta;
-		const late = this.wheel === null ? 1 : wheel_delay(expires + this.wheel, delta);
+		const late = this.wheel === null ? 1 : wheelDelay(expires + this.wheel, delta);
 		const jiffies = expires + late + this.lateness;
 		const hole = this.siftUp(this.size++, jiffies * JIFFY, this.armed);
 		this.put(hole, timer, jiffies * JIFFY, this.armed++);

@@ -9,12 +9,12 @@ import type { Stack } from "./stack.js";
 
 export interface Draws {
 	/** bind(): an offset in [0, remaining) from `low`. */
-	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number;
+	bindOffset(sk: number, low: number, high: number, remaining: number, relax: boolean): number;
 	/**
 	 * connect(): an offset in [0, remaining) from `low`. The kernel does not draw it here: it
 	 * starts at `offset`, which secure_seq and table_perturb gave.
 	 */
-	connect_offset(
+	connectOffset(
 		sk: number,
 		low: number,
 		high: number,
@@ -23,30 +23,30 @@ export interface Draws {
 		offset: number,
 	): number;
 	/** connect() with ip_local_port_step_width: a number in [0, upper), one less than the step. */
-	connect_step(sk: number, upper: number): number;
+	connectStep(sk: number, upper: number): number;
 	/** SCTP's search: an offset in [0, remaining) from `low`. */
-	sctp_offset(sk: number, low: number, high: number, remaining: number): number;
+	sctpOffset(sk: number, low: number, high: number, remaining: number): number;
 	/** UDP's search of [low, high]: a u32. */
-	udp_rand(sk: number, low: number, high: number): number;
+	udpRand(sk: number, low: number, high: number): number;
 	/**
 	 * Whether so much time has passed that connect()'s search at a port may take over a
 	 * time-wait socket's four-tuple: `ticked`, as the clock says. `unsure` says that it is so
 	 * close that a clock which ticks at another moment may say otherwise.
 	 */
-	second_ticked(sk: number, port: number, ticked: boolean, unsure: boolean): boolean;
+	secondTicked(sk: number, port: number, ticked: boolean, unsure: boolean): boolean;
 	/** What a host outside this kernel answers to a packet: `answer`, as its route says. */
-	remote_answer(sk: number, answer: RouteAnswer): RouteAnswer;
+	remoteAnswer(sk: number, answer: RouteAnswer): RouteAnswer;
 }
 
 /** The kernel's own. */
 export class KernelDraws implements Draws {
 	constructor(private readonly k: Stack) {}
 
-	bind_offset(_sk: number, _low: number, _high: number, remaining: number): number {
+	bindOffset(_sk: number, _low: number, _high: number, remaining: number): number {
 		return this.k.random.__get_random_u32_below(remaining);
 	}
 
-	connect_offset(
+	connectOffset(
 		_sk: number,
 		_low: number,
 		_high: number,
@@ -57,23 +57,23 @@ export class KernelDraws implements Draws {
 		return offset;
 	}
 
-	connect_step(_sk: number, upper: number): number {
+	connectStep(_sk: number, upper: number): number {
 		return this.k.random.__get_random_u32_below(upper);
 	}
 
-	sctp_offset(_sk: number, _low: number, _high: number, remaining: number): number {
+	sctpOffset(_sk: number, _low: number, _high: number, remaining: number): number {
 		return this.k.random.__get_random_u32_below(remaining);
 	}
 
-	udp_rand(): number {
+	udpRand(): number {
 		return this.k.random.get_random_u32();
 	}
 
-	second_ticked(_sk: number, _port: number, ticked: boolean): boolean {
+	secondTicked(_sk: number, _port: number, ticked: boolean): boolean {
 		return ticked;
 	}
 
-	remote_answer(_sk: number, answer: RouteAnswer): RouteAnswer {
+	remoteAnswer(_sk: number, answer: RouteAnswer): RouteAnswer {
 		return answer;
 	}
 }

@@ -208,11 +208,11 @@ export interface Rt6Flow extends Flowi6Oif {
 	answer: RouteAnswer;
 }
 
-export function new_fl4(): RtFlow {
+export function newFl4(): RtFlow {
 	return { type: RTN_UNICAST, saddr: 0, daddr: 0, oif: 0, l3mdev: 0, iif: 0, answer: "blackhole" };
 }
 
-export function new_fl6(): Rt6Flow {
+export function newFl6(): Rt6Flow {
 	return {
 		saddr: new Uint32Array(4),
 		daddr: new Uint32Array(4),

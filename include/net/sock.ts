@@ -7,7 +7,7 @@
  * As in the kernel, a time-wait socket shares the common part with a full socket, so both
  * can sit on one chain; skc_state tells them apart. A handle is a row; 0 is NULL.
  */
-import { hlist_add_head, hlist_add_tail } from "../linux/list.js";
+import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6, type Sockaddr } from "../linux/socket.js";
 import type { Stack } from "./stack.js";
@@ -259,7 +259,7 @@ export class SockTable extends Slab {
 /** Puts a sock on a chain linked by node_next: at its end if the sock is AF_INET6 and in a group. */
 export function sk_add_node_rcu(S: SockTable, sk: number, list: Int32Array, slot: number): void {
 	if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
-		hlist_add_tail(list, S.node_next, S.node_pprev, slot, sk);
+		hlist_add_tail_rcu(list, S.node_next, S.node_pprev, slot, sk);
 	} else {
 		hlist_add_head(list, S.node_next, S.node_pprev, slot, sk);
 	}

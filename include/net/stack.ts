@@ -77,7 +77,7 @@ export interface Stack {
 	 * Which of two ways it goes where that hangs on a secret: false is the likelier, or what
 	 * the model did already; check mode tries both (KernelOptions).
 	 */
-	ask_secret(): boolean;
+	askSecret(): boolean;
 	/** Check mode: told of a listener before it leaves its reuseport group. */
 	accept_queues: { leaves(listener: number): void } | null;
 	/** Segments on their way over loopback. */

@@ -91,14 +91,14 @@ export class AcceptQueues {
 		const had = this.waiting(listener);
 		for (const member of others) {
 			for (const child of this.waiting(member)) {
-				if (this.withoutIt(child).has(listener) || !this.kernel.ask_secret()) continue;
+				if (this.withoutIt(child).has(listener) || !this.kernel.askSecret()) continue;
 				this.requeue(child, member, listener);
 			}
 		}
 		for (const child of had) {
 			const without = this.withoutIt(child);
 			const other = others.find((candidate) => !without.has(candidate));
-			if (other !== undefined && this.kernel.ask_secret()) this.requeue(child, listener, other);
+			if (other !== undefined && this.kernel.askSecret()) this.requeue(child, listener, other);
 		}
 	}
 }

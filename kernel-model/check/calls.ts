@@ -29,10 +29,10 @@ import {
 } from "../../include/uapi/linux/in.js";
 import { CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
 import { NotModelled, sk_net } from "../../net/core/sock.js";
-import { sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
-import { ip_local_deliver_ifindex } from "../../net/ipv4/route.js";
+import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
+import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
-import { ip6_local_deliver_ifindex } from "../../net/ipv6/route.js";
+import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import type { Task } from "../machine/task.js";
@@ -460,9 +460,9 @@ export class Calls {
 		const S = k.sock;
 		const net = sk_net(k, sk);
 		const oif = S.skc_bound_dev_if[sk];
-		return sk_over_ipv6(S, sk)
-			? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, sk * 4, oif)
-			: ip_local_deliver_ifindex(net, S.skc_daddr[sk], oif);
+		return skOverIpv6(S, sk)
+			? ip6LocalDeliverIfindex(net, S.skc_v6_daddr, sk * 4, oif)
+			: ipLocalDeliverIfindex(net, S.skc_daddr[sk], oif);
 	}
 
 	/**

@@ -179,7 +179,7 @@ export class ExactRandom extends Random {
 		this.other.get_random_bytes(words);
 	}
 
-	override port_ephemeral(family: 4 | 6, offset: Uint32Array): boolean {
+	override portEphemeral(family: 4 | 6, offset: Uint32Array): boolean {
 		if (this.draws === null) return false;
 		const value = this.take(`off${family}`, null, `off${family}`)?.value ?? 0n;
 		offset[0] = Number(value & 0xffffffffn);

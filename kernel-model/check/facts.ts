@@ -10,7 +10,7 @@ export class Facts {
 	readonly avoided = new Map<number, ReadonlySet<number>>();
 	/** Calls of which an inferred port does not count. */
 	readonly forgotten = new Set<number>();
-	/** Which answers of Kernel.ask_secret() are true, counted from 0. */
+	/** Which answers of Kernel.askSecret() are true, counted from 0. */
 	readonly secrets: number[];
 	/** Closes before which data was not read. */
 	readonly unread = new Set<number>();

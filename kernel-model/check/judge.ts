@@ -11,7 +11,7 @@ import {
 	bindCandidate,
 	inet_sk_get_local_port_range,
 } from "../../net/ipv4/inet_connection_sock.js";
-import { connectCandidate, sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
+import { connectCandidate, skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { udpCandidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { formatIpv4 } from "../machine/address.js";
@@ -205,7 +205,7 @@ function isAutobind(name: string): boolean {
 /** What a connect's start depends on: to a v4-mapped address it is that of IPv4. */
 function addressPair(k: Kernel, sk: number): string {
 	const S = k.sock;
-	if (sk_over_ipv6(S, sk)) return `${sockSource(k, sk)} -> ${sockDestination(k, sk)}`;
+	if (skOverIpv6(S, sk)) return `${sockSource(k, sk)} -> ${sockDestination(k, sk)}`;
 	const source = formatIpv4(S.skc_rcv_saddr[sk]);
 	return `${source} -> ${formatIpv4(S.skc_daddr[sk])}:${S.skc_dport[sk]}`;
 }

@@ -65,7 +65,7 @@ export class RecordingObserver implements Draws {
 		this.observation = NOTHING;
 	}
 
-	bind_offset(sk: number, low: number, high: number, remaining: number, relax: boolean): number {
+	bindOffset(sk: number, low: number, high: number, remaining: number, relax: boolean): number {
 		const net = sk_net(this.kernel, sk);
 		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
 		const acceptable = (port: number) =>
@@ -73,7 +73,7 @@ export class RecordingObserver implements Draws {
 		return this.offset(low, high, remaining, acceptable);
 	}
 
-	connect_offset(sk: number, low: number, high: number, remaining: number, step: number): number {
+	connectOffset(sk: number, low: number, high: number, remaining: number, step: number): number {
 		const net: Net = sk_net(this.kernel, sk);
 		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
 		this.window = { sk, low, high, remaining, step };
@@ -91,7 +91,7 @@ export class RecordingObserver implements Draws {
 	}
 
 	/** The steps of connect()'s search are the same for every start that is given here: 1. */
-	connect_step(_sk: number, _upper: number): number {
+	connectStep(_sk: number, _upper: number): number {
 		return 0;
 	}
 
@@ -99,7 +99,7 @@ export class RecordingObserver implements Draws {
 	 * UDP's search looks first at the port that its draw scales to, and at every other port of
 	 * the range after it: so each acceptable port is the result of some draw, and no other is.
 	 */
-	sctp_offset(sk: number, low: number, high: number, remaining: number): number {
+	sctpOffset(sk: number, low: number, high: number, remaining: number): number {
 		const net = sk_net(this.kernel, sk);
 		const acceptable = (port: number) => sctpCandidate(this.kernel, net, port) === CANDIDATE_OK;
 		let { port } = this.observation;
@@ -111,7 +111,7 @@ export class RecordingObserver implements Draws {
 		return (port - low + remaining - 1) % remaining;
 	}
 
-	udp_rand(sk: number, low: number, high: number): number {
+	udpRand(sk: number, low: number, high: number): number {
 		const net = sk_net(this.kernel, sk);
 		const acceptable = (port: number) => udpCandidate(this.kernel, net, sk, port) === CANDIDATE_OK;
 		let { port } = this.observation;
@@ -170,11 +170,11 @@ export class RecordingObserver implements Draws {
 	 * A recording does not show when the kernel's second ticks. So a time-wait socket less
 	 * than a second old gives way where its port was chosen, and stays elsewhere.
 	 */
-	second_ticked(_sk: number, port: number, ticked: boolean, unsure: boolean): boolean {
+	secondTicked(_sk: number, port: number, ticked: boolean, unsure: boolean): boolean {
 		return unsure ? port === this.observation.port : ticked;
 	}
 
-	remote_answer(_sk: number, answer: RouteAnswer): RouteAnswer {
+	remoteAnswer(_sk: number, answer: RouteAnswer): RouteAnswer {
 		return this.observation.remote ?? answer;
 	}
 }
@@ -211,7 +211,7 @@ export class OwnObserver extends RecordingObserver {
 	}
 
 	/** The clock is the model's, to the millisecond. */
-	override second_ticked(_sk: number, _port: number, ticked: boolean): boolean {
+	override secondTicked(_sk: number, _port: number, ticked: boolean): boolean {
 		return ticked;
 	}
 }

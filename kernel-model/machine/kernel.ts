@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A kernel: boot, clock, namespaces and tasks around the ported code. */
 import type { Random } from "../../include/linux/random.js";
-import { new_siphash_state } from "../../include/linux/siphash.js";
+import { newSiphashState } from "../../include/linux/siphash.js";
 import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import { type Draws, KernelDraws } from "../../include/net/draws.js";
@@ -11,8 +11,8 @@ import {
 	IFF_LOOPBACK,
 	LOOPBACK_IFINDEX,
 	type Net,
-	new_fl4,
-	new_fl6,
+	newFl4,
+	newFl6,
 } from "../../include/net/net_namespace.js";
 import { Protocols } from "../../include/net/protocol.js";
 import { SctpGlobals } from "../../include/net/sctp.js";
@@ -26,7 +26,7 @@ import { noTrace, type PortSearchTrace } from "../../include/trace/events/port_s
 import { dccp_v4_init } from "../../net/dccp/ipv4.js";
 import { dccp_v6_init } from "../../net/dccp/ipv6.js";
 import { inet_init } from "../../net/ipv4/af_inet.js";
-import { run_timers } from "../../net/ipv4/tcp_timer.js";
+import { runTimers } from "../../net/ipv4/tcp_timer.js";
 import { udp_set_table } from "../../net/ipv4/udp.js";
 import { udplite4_register } from "../../net/ipv4/udplite.js";
 import { inet6_init } from "../../net/ipv6/af_inet6.js";
@@ -87,7 +87,7 @@ export interface KernelOptions {
 	random?: Random;
 	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
 	clock?: { phase: number; lateness: number };
-	/** Which answers of ask_secret() are true, counted from 0; none if not given. */
+	/** Which answers of askSecret() are true, counted from 0; none if not given. */
 	secrets?: readonly number[];
 	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
 	tables?: { ehash?: number; bhash?: number; lhash2?: number; udp?: number };
@@ -132,7 +132,7 @@ export class Kernel implements Stack {
 		high: 0,
 	};
 	readonly port_ephemeral_data = new Uint32Array(10);
-	readonly siphash_state = new_siphash_state();
+	readonly siphash_state = newSiphashState();
 	cap_net_bind_service = true;
 	low = 0;
 	high = 0;
@@ -143,7 +143,7 @@ export class Kernel implements Stack {
 	found_tw = 0;
 	held = 0;
 	last_isn = 0;
-	/** How often ask_secret() was called. */
+	/** How often askSecret() was called. */
 	secrets_asked = 0;
 	private readonly secrets: readonly number[];
 	held_freed = false;
@@ -225,7 +225,7 @@ export class Kernel implements Stack {
 	}
 
 	/** See Stack. */
-	ask_secret(): boolean {
+	askSecret(): boolean {
 		return this.secrets.includes(this.secrets_asked++);
 	}
 
@@ -241,7 +241,7 @@ export class Kernel implements Stack {
 		if (this.timers.now + ms > END_OF_TIME) {
 			throw new RangeError(`ms: the clock ends at ${END_OF_TIME} ms, found ${ms}`);
 		}
-		run_timers(this, this.timers.now + ms);
+		runTimers(this, this.timers.now + ms);
 	}
 
 	/**
@@ -290,8 +290,8 @@ export class Kernel implements Stack {
 			routes: [],
 			rt_genid: 1,
 			rt_cache: [],
-			fl4: new_fl4(),
-			fl6: new_fl6(),
+			fl4: newFl4(),
+			fl6: newFl6(),
 			probe4: { oif: 0, l3mdev: 0 },
 			probe6: { daddr: new Uint32Array(4), oif: 0, l3mdev: 0 },
 			last_ifa_serial: 0,

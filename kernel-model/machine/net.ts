@@ -35,7 +35,7 @@ import { rt_cache_flush } from "../../net/ipv4/route.js";
 import { sysctlRead, sysctlWrite } from "../../net/ipv4/sysctl_net_ipv4.js";
 import {
 	addrconf_ifdown,
-	addrconf_ifup,
+	addrconfIfup,
 	inet6_addr_add,
 	inet6_addr_del,
 	ipv6_addr_prefix,
@@ -260,7 +260,7 @@ export class NetNamespace {
 				inet_insert_ifa(this.net, dev, INADDR_LOOPBACK, 8, RT_SCOPE_HOST, 0);
 			}
 			for (const ifa of dev.ifa_list) fib_add_ifaddr(this.net, dev, ifa);
-			addrconf_ifup(this.net, dev);
+			addrconfIfup(this.net, dev);
 		} else {
 			fib_disable_ip(this.net, dev, false);
 			addrconf_ifdown(this.net, dev);

@@ -20,7 +20,7 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { process_backlog } from "../../net/core/dev.js";
 import { intBytes } from "../../net/core/sock.js";
-import { run_timers } from "../../net/ipv4/tcp_timer.js";
+import { runTimers } from "../../net/ipv4/tcp_timer.js";
 import {
 	__sock_release,
 	__sys_bind,
@@ -655,7 +655,7 @@ export class Task {
 			const timer = this.kernel.timers.first();
 			const expiry = timer === null ? null : this.kernel.timers.expiry(timer);
 			if (expiry === null) break;
-			run_timers(this.kernel, expiry);
+			runTimers(this.kernel, expiry);
 			result = this.connectSleeping(fd);
 		}
 		return result;

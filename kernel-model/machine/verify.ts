@@ -33,8 +33,8 @@ import {
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
 import { inet_lhash2_bucket_sk, sk_ehashfn } from "../../net/ipv4/inet_hashtables.js";
-import { route_connect, segment_deliver_ifindex } from "../../net/ipv4/route.js";
-import { icsk_retransmit_timer, sk_timer, sock_of_timer } from "../../net/ipv4/tcp_timer.js";
+import { routeConnect, segmentDeliverIfindex } from "../../net/ipv4/route.js";
+import { icsk_retransmit_timer, sk_timer, sockOfTimer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
 import { verifySctp } from "./verify_sctp.js";
@@ -81,13 +81,13 @@ function verifyRoutes(net: Net): void {
 	for (const cached of net.rt_cache) {
 		if (cached?.connect_genid === net.rt_genid) {
 			const { daddr, saddr, oif, flow_flags } = cached.connect;
-			const err = route_connect(net, daddr, saddr, oif, flow_flags);
+			const err = routeConnect(net, daddr, saddr, oif, flow_flags);
 			const same = err !== 0 || JSON.stringify(cached.flow) === JSON.stringify(net.fl4);
 			if (err !== cached.err || !same) fail(`the route to ${daddr} is another by now`);
 		}
 		if (cached?.segment_genid === net.rt_genid) {
 			const { daddr, oif } = cached.segment;
-			const dif = segment_deliver_ifindex(net, daddr, oif);
+			const dif = segmentDeliverIfindex(net, daddr, oif);
 			if (dif !== cached.dif) fail(`segments to ${daddr} arrive elsewhere by now`);
 		}
 	}
@@ -181,7 +181,7 @@ function verifyTimers(k: Kernel, live: ReadonlySet<number>): void {
 	const first = timers.first();
 	const soonest = first === null ? null : timers.expiry(first);
 	for (const timer of timers.handles()) {
-		const sk = sock_of_timer(timer);
+		const sk = sockOfTimer(timer);
 		if (!live.has(sk)) fail(`a timer of freed socket ${sk} runs`);
 		const expiry = timers.expiry(timer);
 		if (expiry === null || soonest === null || expiry < soonest) {

@@ -30,7 +30,7 @@ export function secure_ipv4_port_ephemeral(
 	dport: number,
 ): void {
 	const out = k.port_offset;
-	if (k.random.port_ephemeral(4, out)) return;
+	if (k.random.portEphemeral(4, out)) return;
 	const secret = net_secret_init(k);
 	const seed = timeseed(k);
 	// Most programs connect to one destination again.
@@ -64,7 +64,7 @@ export function secure_ipv6_port_ephemeral(
 	di: number,
 	dport: number,
 ): void {
-	if (k.random.port_ephemeral(6, k.port_offset)) return;
+	if (k.random.portEphemeral(6, k.port_offset)) return;
 	const combined = k.port_ephemeral_data;
 	for (let word = 0; word < 4; word++) {
 		combined[word] = swab32(saddr[si + word]);

@@ -85,7 +85,7 @@ export function sk_alloc(
 ): number {
 	const sk = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
-	if (family === AF_INET6) S.in6_alloc(sk);
+	if (family === AF_INET6) S.in6Alloc(sk);
 	S.skc_net[sk] = net.id;
 	S.skc_family[sk] = family;
 	S.skc_prot[sk] = prot;

@@ -20,14 +20,14 @@ import {
 	inet_accept,
 	inet_bind,
 	inet_getname,
-	inet_getsockopt,
 	inet_recvmsg,
 	inet_register_protosw,
 	inet_release,
 	inet_sendmsg,
-	inet_setsockopt,
 	inet_shutdown,
 	inet_wait_for_connect,
+	inetGetsockopt,
+	inetSetsockopt,
 } from "../ipv4/af_inet.js";
 import { inet_csk_get_port } from "../ipv4/inet_connection_sock.js";
 import {
@@ -42,7 +42,6 @@ import { ip_route_connect } from "../ipv4/route.js";
 import {
 	DCCP_CLOSED,
 	DCCP_REQUESTING,
-	dccp_check_modelled,
 	dccp_close,
 	dccp_connect,
 	dccp_disconnect,
@@ -50,7 +49,8 @@ import {
 	dccp_recvmsg,
 	dccp_sendmsg,
 	dccp_set_state,
-	dccp_stream_connect,
+	dccpCheckModelled,
+	dccpStreamConnect,
 	inet_dccp_listen,
 } from "./proto.js";
 
@@ -74,7 +74,7 @@ export function dccp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: 
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;
 	const { saddr, daddr } = net.fl4;
-	dccp_check_modelled(k, sk, { ...addr, sin_addr: daddr }, AF_INET);
+	dccpCheckModelled(k, sk, { ...addr, sin_addr: daddr }, AF_INET);
 
 	if (S.inet_saddr[sk] === 0) inet_bhash2_update_saddr(k, sk, saddr);
 	else sk_rcv_saddr_set(k, sk, S.inet_saddr[sk]);
@@ -113,14 +113,14 @@ export const inet_dccp_ops: ProtoOps = {
 	ops: INET_DCCP_OPS,
 	release: inet_release,
 	bind: inet_bind,
-	connect: dccp_stream_connect,
+	connect: dccpStreamConnect,
 	connect_wait: inet_wait_for_connect,
 	accept: inet_accept,
 	getname: inet_getname,
 	listen: inet_dccp_listen,
 	shutdown: inet_shutdown,
-	setsockopt: inet_setsockopt,
-	getsockopt: inet_getsockopt,
+	setsockopt: inetSetsockopt,
+	getsockopt: inetGetsockopt,
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };

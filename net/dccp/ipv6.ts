@@ -46,9 +46,9 @@ import {
 import {
 	inet6_bind,
 	inet6_getname,
-	inet6_getsockopt,
 	inet6_register_protosw,
-	inet6_setsockopt,
+	inet6Getsockopt,
+	inet6Setsockopt,
 } from "../ipv6/af_inet6.js";
 import { inet6_hash_connect } from "../ipv6/inet6_hashtables.js";
 import { ip6_dst_lookup_flow } from "../ipv6/route.js";
@@ -56,7 +56,6 @@ import { dccp_v4_connect } from "./ipv4.js";
 import {
 	DCCP_CLOSED,
 	DCCP_REQUESTING,
-	dccp_check_modelled,
 	dccp_close,
 	dccp_connect,
 	dccp_disconnect,
@@ -64,7 +63,8 @@ import {
 	dccp_recvmsg,
 	dccp_sendmsg,
 	dccp_set_state,
-	dccp_stream_connect,
+	dccpCheckModelled,
+	dccpStreamConnect,
 	inet_dccp_listen,
 } from "./proto.js";
 
@@ -116,7 +116,7 @@ function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number)
 		return err;
 	}
 	const saddr = sk_net(k, sk).fl6.saddr.slice();
-	dccp_check_modelled(k, sk, { ...usin, sin6_addr: daddr }, AF_INET6);
+	dccpCheckModelled(k, sk, { ...usin, sin6_addr: daddr }, AF_INET6);
 	if (bound) ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
 	else {
 		inet_bhash2_update_saddr(k, sk, saddr);
@@ -157,14 +157,14 @@ export const inet6_dccp_ops: ProtoOps = {
 	ops: INET6_DCCP_OPS,
 	release: inet_release,
 	bind: inet6_bind,
-	connect: dccp_stream_connect,
+	connect: dccpStreamConnect,
 	connect_wait: inet_wait_for_connect,
 	accept: inet_accept,
 	getname: inet6_getname,
 	listen: inet_dccp_listen,
 	shutdown: inet_shutdown,
-	setsockopt: inet6_setsockopt,
-	getsockopt: inet6_getsockopt,
+	setsockopt: inet6Setsockopt,
+	getsockopt: inet6Getsockopt,
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };

@@ -51,19 +51,15 @@ import {
 	inet_bhash2_reset_saddr,
 	inet_put_port,
 	inet_unhash,
-	sk_over_ipv6,
+	skOverIpv6,
 } from "../ipv4/inet_hashtables.js";
 import {
 	inet_twsk_alloc,
 	inet_twsk_hashdance,
 	inet_twsk_schedule,
 } from "../ipv4/inet_timewait_sock.js";
-import {
-	ip_datagram_deliver_ifindex,
-	ip_local_deliver_ifindex,
-	ip_remote_answer,
-} from "../ipv4/route.js";
-import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
+import { ipDatagramDeliverIfindex, ipLocalDeliverIfindex, ipRemoteAnswer } from "../ipv4/route.js";
+import { ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 
 /** States of a DCCP sock that the model has (include/linux/dccp.h). */
 export const DCCP_CLOSED = TCP_CLOSE;
@@ -194,7 +190,7 @@ export function dccp_close(k: Stack, sk: number): void {
 }
 
 /** Whether a port of a namespace has a listener, on whatever address. */
-function dccp_listener(k: Stack, net: Net, port: number): boolean {
+function dccpListener(k: Stack, net: Net, port: number): boolean {
 	const S = k.sock;
 	for (const first of k.dccp_hashinfo.lhash2) {
 		for (let sk = first; sk !== 0; sk = S.node_next[sk]) {
@@ -208,46 +204,46 @@ function dccp_listener(k: Stack, net: Net, port: number): boolean {
  * Throws NotModelled for a connect() within one kernel that somebody may take; before it
  * has changed anything.
  */
-export function dccp_check_modelled(k: Stack, sk: number, daddr: Sockaddr, family: number): void {
+export function dccpCheckModelled(k: Stack, sk: number, daddr: Sockaddr, family: number): void {
 	const net = sk_net(k, sk);
 	const oif = k.sock.skc_bound_dev_if[sk];
 	const dif =
 		family === AF_INET
-			? ip_datagram_deliver_ifindex(net, daddr.sin_addr, oif)
-			: ip6_local_deliver_ifindex(net, daddr.sin6_addr, 0, oif);
-	if (dif !== 0 && dccp_listener(k, net, daddr.sin_port)) {
+			? ipDatagramDeliverIfindex(net, daddr.sin_addr, oif)
+			: ip6LocalDeliverIfindex(net, daddr.sin6_addr, 0, oif);
+	if (dif !== 0 && dccpListener(k, net, daddr.sin_port)) {
 		throw new NotModelled("DCCP connections within one kernel");
 	}
 }
 
 /** What answers a Request: nobody, or a Reset, or with "accept" what the model leaves out. */
-function dccp_answer(k: Stack, sk: number): RouteAnswer {
+function dccpAnswer(k: Stack, sk: number): RouteAnswer {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const at = sk * 4;
 	const oif = S.skc_bound_dev_if[sk];
-	const v6 = sk_over_ipv6(S, sk);
+	const v6 = skOverIpv6(S, sk);
 	// A sock that once was on IPv4 and keeps icsk_af_ops for it: see tcp_transmit_skb.
 	if (v6 && (S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0) return "blackhole";
 	const dif = v6
-		? ip6_local_deliver_ifindex(net, S.skc_v6_daddr, at, oif)
-		: ip_local_deliver_ifindex(net, S.skc_daddr[sk], oif);
+		? ip6LocalDeliverIfindex(net, S.skc_v6_daddr, at, oif)
+		: ipLocalDeliverIfindex(net, S.skc_daddr[sk], oif);
 	if (dif === 0) {
 		const answer = v6
-			? ip6_remote_answer(net, S.skc_v6_daddr, at, oif)
-			: ip_remote_answer(net, S.skc_daddr[sk], oif);
-		return k.draws.remote_answer(sk, answer);
+			? ip6RemoteAnswer(net, S.skc_v6_daddr, at, oif)
+			: ipRemoteAnswer(net, S.skc_daddr[sk], oif);
+		return k.draws.remoteAnswer(sk, answer);
 	}
-	if (is_own_address(k, sk, v6)) return "accept";
+	if (isOwnAddress(k, sk, v6)) return "accept";
 	// The Reset leaves by the device that the Request came in by, wherever it has to go.
 	const back = v6
-		? ip6_local_deliver_ifindex(net, S.skc_v6_rcv_saddr, at, dif)
-		: ip_local_deliver_ifindex(net, S.skc_rcv_saddr[sk], dif);
+		? ip6LocalDeliverIfindex(net, S.skc_v6_rcv_saddr, at, dif)
+		: ipLocalDeliverIfindex(net, S.skc_rcv_saddr[sk], dif);
 	return back !== 0 && (oif === 0 || oif === back) ? "refuse" : "blackhole";
 }
 
 /** Whether a socket connects to itself. */
-function is_own_address(k: Stack, sk: number, v6: boolean): boolean {
+function isOwnAddress(k: Stack, sk: number, v6: boolean): boolean {
 	const S = k.sock;
 	if (S.skc_num[sk] !== S.skc_dport[sk]) return false;
 	return v6
@@ -259,7 +255,7 @@ function is_own_address(k: Stack, sk: number, v6: boolean): boolean {
  * connect(): inet_stream_connect, and what answers it. Returns 0 or a negative errno;
  * -ERESTARTSYS where it would sleep.
  */
-export function dccp_stream_connect(
+export function dccpStreamConnect(
 	k: Stack,
 	sock: number,
 	addr: Sockaddr,
@@ -270,7 +266,7 @@ export function dccp_stream_connect(
 	const sk = k.socket.sk[sock];
 	if (err === -EINPROGRESS) {
 		// While the call holds the sock an answer waits.
-		const answer = dccp_answer(k, sk);
+		const answer = dccpAnswer(k, sk);
 		if (answer === "accept") {
 			dccp_disconnect(k, sk);
 			k.socket.state[sock] = SS_UNCONNECTED;

@@ -409,7 +409,7 @@ export function inet_create(k: Stack, net: Net, sock: number, protocol: number):
 }
 
 /** Options of levels other than SOL_SOCKET of an AF_INET socket: ip_setsockopt and what is before it. */
-export function inet_setsockopt(
+export function inetSetsockopt(
 	k: Stack,
 	sock: number,
 	level: number,
@@ -423,12 +423,12 @@ export function inet_setsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
 	}
-	if (level === sol_of(k, sock))
+	if (level === solOf(k, sock))
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
 }
 
-export function inet_getsockopt(
+export function inetGetsockopt(
 	k: Stack,
 	sock: number,
 	level: number,
@@ -439,13 +439,13 @@ export function inet_getsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_getsockopt(k, k.socket.sk[sock], optname, optlen);
 	}
-	if (level === sol_of(k, sock))
+	if (level === solOf(k, sock))
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
 	return -EOPNOTSUPP;
 }
 
 /** The option level of the socket's protocol, none of whose options bears on ports. */
-export function sol_of(k: Stack, sock: number): number {
+export function solOf(k: Stack, sock: number): number {
 	const protocol = k.sock.sk_protocol[k.socket.sk[sock]];
 	return protocol === IPPROTO_DCCP ? SOL_DCCP : protocol;
 }
@@ -460,8 +460,8 @@ export const inet_stream_ops: ProtoOps = {
 	getname: inet_getname,
 	listen: inet_listen,
 	shutdown: inet_shutdown,
-	setsockopt: inet_setsockopt,
-	getsockopt: inet_getsockopt,
+	setsockopt: inetSetsockopt,
+	getsockopt: inetGetsockopt,
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };

@@ -47,7 +47,7 @@ import { inet_ifa_match, inet_make_mask } from "./devinet.js";
 import { rt_cache_flush } from "./route.js";
 
 /** fib_props: the error that a lookup ends with at a route of this type, 0 if it may be taken. */
-function fib_props_error(type: number): number {
+function fibPropsError(type: number): number {
 	switch (type) {
 		case RTN_BLACKHOLE:
 			return -EINVAL;
@@ -70,7 +70,7 @@ export type FibConfig = Omit<FibRoute, "nh_scope">;
 function fib_create_info(net: Net, cfg: FibConfig, onlink: boolean): FibRoute | number {
 	const route: FibRoute = { ...cfg, nh_scope: RT_SCOPE_NOWHERE };
 	if (cfg.type === RTN_LOCAL && cfg.scope < RT_SCOPE_HOST) return -EINVAL;
-	if (fib_props_error(cfg.type) !== 0) {
+	if (fibPropsError(cfg.type) !== 0) {
 		return cfg.oif !== 0 || cfg.gateway !== 0 ? -EINVAL : route;
 	}
 	if (cfg.scope > RT_SCOPE_HOST) return -EINVAL;
@@ -136,7 +136,7 @@ function fib_valid_prefsrc(net: Net, cfg: FibConfig): boolean {
 	);
 }
 
-function same_info(route: FibRoute, other: FibRoute): boolean {
+function sameInfo(route: FibRoute, other: FibRoute): boolean {
 	return (
 		route.type === other.type &&
 		route.kernel === other.kernel &&
@@ -173,8 +173,8 @@ export function fib_table_insert(
 		}
 		if (other.metric < route.metric) continue;
 		if (mode === "exclusive") return -EEXIST;
-		if (mode === "append" && same_info(route, other)) return -EEXIST;
-		if (mode === "replace" && first !== -1 && same_info(route, other)) return -EEXIST;
+		if (mode === "append" && sameInfo(route, other)) return -EEXIST;
+		if (mode === "replace" && first !== -1 && sameInfo(route, other)) return -EEXIST;
 		if (first === -1) first = index;
 		at = index + 1;
 	}
@@ -377,7 +377,7 @@ export function fib_table_lookup(
 		}
 	}
 	if (best === null) return -EAGAIN;
-	const err = fib_props_error(best.type);
+	const err = fibPropsError(best.type);
 	return err < 0 ? err : best;
 }
 

@@ -490,7 +490,7 @@ function inet_csk_find_open_port(k: Stack, sk: number): number {
 			let remaining = high - low;
 			if (remaining > 1) remaining &= ~1;
 
-			let offset = k.draws.bind_offset(sk, low, high, remaining, relax);
+			let offset = k.draws.bindOffset(sk, low, high, remaining, relax);
 			k.trace.scan(low, remaining, offset, attempt_half, relax);
 			// __inet_hash_connect() favors ports of the parity of low: we do the opposite, not to
 			// pollute its.
@@ -571,7 +571,7 @@ function rememberReuseport(k: Stack, tb: number, sk: number, mark: number): void
 	T.fastuid[tb] = sock_i_uid(k, sk);
 	T.fast_rcv_saddr[tb] = S.skc_rcv_saddr[sk];
 	if (S.skc_family[sk] === AF_INET6) {
-		T.in6_alloc(tb);
+		T.in6Alloc(tb);
 		ipv6_addr_copy(T.fast_v6_rcv_saddr, tb * 4, S.skc_v6_rcv_saddr, sk * 4);
 	}
 	T.fast_ipv6_only[tb] = S.skc_ipv6only[sk];
@@ -754,7 +754,7 @@ export function inet_csk_reqsk_queue_is_full(k: Stack, sk: number): boolean {
 export function inet_reqsk_alloc(k: Stack, sk: number, rmt_port: number): number {
 	const req = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
-	if (S.skc_family[sk] === AF_INET6) S.in6_alloc(req);
+	if (S.skc_family[sk] === AF_INET6) S.in6Alloc(req);
 	S.skc_net[req] = S.skc_net[sk];
 	S.skc_family[req] = S.skc_family[sk];
 	S.skc_prot[req] = S.skc_prot[sk];

@@ -4,7 +4,7 @@
  * and connect()'s search for a local port.
  */
 import { jhash_3words } from "../../include/linux/jhash.js";
-import { hlist_add_head, hlist_add_tail, hlist_del_init } from "../../include/linux/list.js";
+import { hlist_add_head, hlist_add_tail_rcu, hlist_del_init } from "../../include/linux/list.js";
 import { gcd } from "../../include/linux/math.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import {
@@ -56,9 +56,9 @@ import {
 } from "../core/sock_reuseport.js";
 import {
 	__inet6_check_established,
-	inet6_ehash_fhash,
-	inet6_ehash_initval,
 	inet6_ehashfn,
+	inet6EhashFhash,
+	inet6EhashInitval,
 } from "../ipv6/inet6_hashtables.js";
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
@@ -81,17 +81,17 @@ export function inet_ehashfn(
 	faddr: number,
 	fport: number,
 ): number {
-	return __inet_ehashfn(laddr, lport, faddr, fport, inet_ehash_initval(k, net));
+	return __inet_ehashfn(laddr, lport, faddr, fport, inetEhashInitval(k, net));
 }
 
 /** The secret part of the hash, drawn at first use. */
-function inet_ehash_initval(k: Stack, net: Net): number {
+function inetEhashInitval(k: Stack, net: Net): number {
 	if (k.inet_ehash_secret === null) k.inet_ehash_secret = k.random.get_random_u32();
 	return k.inet_ehash_secret + net.hash_mix;
 }
 
 /** Whether the socket's connection runs over IPv6: not an AF_INET6 socket's to a v4-mapped address. */
-export function sk_over_ipv6(S: SockTable, sk: number): boolean {
+export function skOverIpv6(S: SockTable, sk: number): boolean {
 	return S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4);
 }
 
@@ -101,7 +101,7 @@ export function sk_ehashfn(k: Stack, sk: number): number {
 	const net = sk_net(k, sk);
 	const lport = S.skc_num[sk];
 	const dport = S.skc_dport[sk];
-	if (sk_over_ipv6(S, sk)) {
+	if (skOverIpv6(S, sk)) {
 		const at = sk * 4;
 		return inet6_ehashfn(k, net, S.skc_v6_rcv_saddr, at, lport, S.skc_v6_daddr, at, dport);
 	}
@@ -206,7 +206,7 @@ export function inet_bind2_bucket_create(
 	T.port[tb2] = port;
 	T.family[tb2] = k.sock.skc_family[sk];
 	if (T.family[tb2] === AF_INET6) {
-		T.in6_alloc(tb2);
+		T.in6Alloc(tb2);
 		ipv6_addr_copy(T.v6_rcv_saddr, tb2 * 4, k.sock.skc_v6_rcv_saddr, sk * 4);
 	} else {
 		T.rcv_saddr[tb2] = k.sock.skc_rcv_saddr[sk];
@@ -488,7 +488,7 @@ type CheckEstablished = typeof __inet_check_established;
 
 /** The one of the socket's connection. */
 function checkEstablishedOf(k: Stack, sk: number): CheckEstablished {
-	return sk_over_ipv6(k.sock, sk) ? __inet6_check_established : __inet_check_established;
+	return skOverIpv6(k.sock, sk) ? __inet6_check_established : __inet_check_established;
 }
 
 /** Why check_established said no: a verdict of include/trace/events/port_search.ts. */
@@ -508,7 +508,7 @@ export function inet_ehash_nolisten(k: Stack, sk: number, osk: boolean): void {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	S.skc_hash[sk] = sk_ehashfn(k, sk);
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
-	if (osk) hlist_add_tail(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
+	if (osk) hlist_add_tail_rcu(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 	else hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
 
@@ -548,7 +548,7 @@ export function __inet_hash(k: Stack, sk: number): number {
 	// IPv6 members of a group come last, so that one on a specific address is met first.
 	const { lhash2 } = tcp_or_dccp_get_hashinfo(k, sk);
 	if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
-		hlist_add_tail(lhash2, S.node_next, S.node_pprev, slot, sk);
+		hlist_add_tail_rcu(lhash2, S.node_next, S.node_pprev, slot, sk);
 	} else {
 		hlist_add_head(lhash2, S.node_next, S.node_pprev, slot, sk);
 	}
@@ -868,7 +868,7 @@ export function connectScan(
 	const id = net.id | 0;
 	l3mdev |= 0;
 
-	const over_ipv6 = sk_over_ipv6(S, sk);
+	const over_ipv6 = skOverIpv6(S, sk);
 	const daddr = skc_rcv_saddr[sk];
 	const saddr = skc_daddr[sk];
 	const dport = skc_dport[sk];
@@ -919,11 +919,11 @@ export function connectScan(
 			hashed = true;
 			fport = swab16(dport) | 0;
 			if (over_ipv6) {
-				initval = inet6_ehash_initval(k, net) | 0;
+				initval = inet6EhashInitval(k, net) | 0;
 				laddr = swab32(S.skc_v6_rcv_saddr[sk * 4 + 3]) | 0;
-				faddr = inet6_ehash_fhash(k, S.skc_v6_daddr, sk * 4) | 0;
+				faddr = inet6EhashFhash(k, S.skc_v6_daddr, sk * 4) | 0;
 			} else {
-				initval = inet_ehash_initval(k, net) | 0;
+				initval = inetEhashInitval(k, net) | 0;
 				laddr = swab32(daddr) | 0;
 				faddr = swab32(saddr) | 0;
 			}
@@ -964,7 +964,7 @@ function connectScanStep(k: Stack, net: Net, sk: number, remaining: number, step
 	if (max === 0 || remaining <= 1) return step;
 	const range = Math.floor(remaining / step);
 	const upper = Math.min(range, max);
-	let scan_step = 1 + k.draws.connect_step(sk, upper);
+	let scan_step = 1 + k.draws.connectStep(sk, upper);
 	while (gcd(scan_step, range) !== 1) {
 		scan_step++;
 		// Both even: the next one cannot do either.
@@ -1014,7 +1014,7 @@ export function __inet_hash_connect(
 	const index = k.port_offset[0] & (INET_TABLE_PERTURB_SIZE - 1);
 
 	let offset = ((table_perturb[index] + k.port_offset[1]) >>> 0) % remaining;
-	offset = k.draws.connect_offset(sk, low, high, remaining, step, offset);
+	offset = k.draws.connectOffset(sk, low, high, remaining, step, offset);
 	k.trace.search(SEARCH_CONNECT, sk, low, high - 1);
 	k.trace.scan(low, remaining, offset, 0, false);
 
@@ -1064,7 +1064,7 @@ export function __inet_hash_connect(
 
 	// The next search starts a little further on: by as much as this one had to look, or at
 	// random where it had little to look.
-	i = Math.max(i, k.random.get_random_u32_below_const(8) * step);
+	i = Math.max(i, k.random.getRandomU32BelowConst(8) * step);
 	table_perturb[index] += i + step;
 
 	inet_bind_hash(k, sk, tb, tb2, port);

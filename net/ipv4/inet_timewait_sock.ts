@@ -46,7 +46,7 @@ export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
 	if (net.tw_count >= net.ipv4.sysctl_tcp_max_tw_buckets) return 0;
 	const tw = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
-	if (S.skc_family[sk] === AF_INET6) S.in6_alloc(tw);
+	if (S.skc_family[sk] === AF_INET6) S.in6Alloc(tw);
 	S.skc_daddr[tw] = S.skc_daddr[sk];
 	S.skc_rcv_saddr[tw] = S.skc_rcv_saddr[sk];
 	S.skc_bound_dev_if[tw] = S.skc_bound_dev_if[sk];

@@ -16,7 +16,7 @@ import {
 	LOOPBACK_IFINDEX,
 	type Net,
 	type NetDevice,
-	new_fl4,
+	newFl4,
 	type RouteAnswer,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
@@ -34,7 +34,7 @@ import { dev_get_by_index, l3mdev_master_ifindex, netif_is_l3_master } from "../
 import { __ip_dev_find, inet_select_addr } from "./devinet.js";
 import { fib_lookup } from "./fib_frontend.js";
 
-function copy_flow(to: RtFlow, from: RtFlow): void {
+function copyFlow(to: RtFlow, from: RtFlow): void {
 	to.type = from.type;
 	to.saddr = from.saddr;
 	to.daddr = from.daddr;
@@ -48,14 +48,14 @@ function copy_flow(to: RtFlow, from: RtFlow): void {
 const RT_CACHE_BITS = 7;
 
 /** What is remembered of a destination, if of any. As in C routes are kept for as long as rt_genid. */
-function rt_cached(net: Net, daddr: number): RtCached {
+function rtCached(net: Net, daddr: number): RtCached {
 	const slot = Math.imul(daddr, 0x9e3779b1) >>> (32 - RT_CACHE_BITS);
 	let cached = net.rt_cache[slot];
 	if (cached === undefined) {
 		cached = {
 			connect_genid: 0,
 			connect: { daddr: 0, saddr: 0, oif: 0, flow_flags: 0 },
-			flow: new_fl4(),
+			flow: newFl4(),
 			err: 0,
 			segment_genid: 0,
 			segment: { daddr: 0, oif: 0 },
@@ -74,7 +74,7 @@ export function rt_cache_flush(net: Net): void {
 }
 
 /** The kernel's checks on a route that is found: __mkroute_output. */
-function mkroute_output(net: Net, dev_out: NetDevice, type: number, iif: number): number {
+function mkrouteOutput(net: Net, dev_out: NetDevice, type: number, iif: number): number {
 	const { fl4 } = net;
 	if (
 		ipv4_is_loopback(fl4.saddr) &&
@@ -92,7 +92,7 @@ function mkroute_output(net: Net, dev_out: NetDevice, type: number, iif: number)
 }
 
 /** lo, or where a device belongs to a VRF what is lo there. */
-function loopback_of(net: Net, dev: NetDevice | null): NetDevice | null {
+function loopbackOf(net: Net, dev: NetDevice | null): NetDevice | null {
 	const master = dev === null ? 0 : l3mdev_master_ifindex(dev);
 	return dev_get_by_index(net, master !== 0 ? master : LOOPBACK_IFINDEX);
 }
@@ -134,7 +134,7 @@ function ip_route_output_key(
 		if (dev_out === null && (several || (flow_flags & FLOWI_FLAG_ANYSRC) === 0)) {
 			return -ENETUNREACH;
 		}
-		if (several && dev_out !== null) return mkroute_output(net, dev_out, RTN_UNICAST, oif);
+		if (several && dev_out !== null) return mkrouteOutput(net, dev_out, RTN_UNICAST, oif);
 	}
 	if (oif !== 0) {
 		dev_out = dev_get_by_index(net, oif);
@@ -142,7 +142,7 @@ function ip_route_output_key(
 		if ((dev_out.flags & IFF_UP) === 0) return -ENETUNREACH;
 		if (ipv4_is_local_multicast(daddr) || ipv4_is_lbcast(daddr)) {
 			if (fl4.saddr === 0) fl4.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
-			return mkroute_output(net, dev_out, RTN_UNICAST, oif);
+			return mkrouteOutput(net, dev_out, RTN_UNICAST, oif);
 		}
 		if (fl4.saddr === 0) {
 			if (ipv4_is_multicast(daddr)) fl4.saddr = inet_select_addr(net, dev_out, 0, 0);
@@ -154,7 +154,7 @@ function ip_route_output_key(
 		if (fl4.saddr === 0) fl4.saddr = INADDR_LOOPBACK;
 		fl4.daddr = fl4.saddr;
 		const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
-		return lo === null ? -ENODEV : mkroute_output(net, lo, RTN_LOCAL, oif);
+		return lo === null ? -ENODEV : mkrouteOutput(net, lo, RTN_LOCAL, oif);
 	}
 
 	const res = fib_lookup(net, daddr, fl4, 0);
@@ -163,18 +163,18 @@ function ip_route_output_key(
 		if (!ipv4_is_multicast(daddr) && fl4.l3mdev !== 0) return res;
 		// Apparently, the destination is on-link.
 		if (fl4.saddr === 0) fl4.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
-		return mkroute_output(net, dev_out, RTN_UNICAST, oif);
+		return mkrouteOutput(net, dev_out, RTN_UNICAST, oif);
 	}
 	const res_dev = dev_get_by_index(net, res.oif);
 	if (res_dev === null) return -ENODEV;
 	fl4.answer = res.answer;
 	if (res.type === RTN_LOCAL) {
 		if (fl4.saddr === 0) fl4.saddr = res.prefsrc !== 0 ? res.prefsrc : daddr;
-		const lo = loopback_of(net, res_dev);
-		return lo === null ? -ENODEV : mkroute_output(net, lo, RTN_LOCAL, res.oif);
+		const lo = loopbackOf(net, res_dev);
+		return lo === null ? -ENODEV : mkrouteOutput(net, lo, RTN_LOCAL, res.oif);
 	}
 	if (fl4.saddr === 0) fl4.saddr = fib_select_path(net, res, res_dev);
-	return mkroute_output(net, res_dev, res.type, oif);
+	return mkrouteOutput(net, res_dev, res.type, oif);
 }
 
 /** The route of connect(); fills net.fl4. 0 or a negative errno (include/net/route.h). */
@@ -185,7 +185,7 @@ export function ip_route_connect(
 	oif: number,
 	flow_flags = 0,
 ): number {
-	const cached = rt_cached(net, daddr);
+	const cached = rtCached(net, daddr);
 	const key = cached.connect;
 	if (
 		cached.connect_genid === net.rt_genid &&
@@ -194,22 +194,22 @@ export function ip_route_connect(
 		key.oif === oif &&
 		key.flow_flags === flow_flags
 	) {
-		copy_flow(net.fl4, cached.flow);
+		copyFlow(net.fl4, cached.flow);
 		return cached.err;
 	}
-	const err = route_connect(net, daddr, saddr, oif, flow_flags);
+	const err = routeConnect(net, daddr, saddr, oif, flow_flags);
 	cached.connect_genid = net.rt_genid;
 	key.daddr = daddr;
 	key.saddr = saddr;
 	key.oif = oif;
 	key.flow_flags = flow_flags;
-	copy_flow(cached.flow, net.fl4);
+	copyFlow(cached.flow, net.fl4);
 	cached.err = err;
 	return err;
 }
 
 /** The same, without a look at what was found before. */
-export function route_connect(
+export function routeConnect(
 	net: Net,
 	daddr: number,
 	saddr: number,
@@ -241,24 +241,24 @@ export function ip_route_output_flow(
 	return ip_route_output_key(net, daddr, saddr, oif, flow_flags);
 }
 
-function probe_route(net: Net, daddr: number, oif: number, l3mdev: number): FibRoute | number {
+function probeRoute(net: Net, daddr: number, oif: number, l3mdev: number): FibRoute | number {
 	net.probe4.oif = oif;
 	net.probe4.l3mdev = l3mdev;
 	return fib_lookup(net, daddr, net.probe4, 0);
 }
 
 /** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
-function last_route(net: Net, daddr: number, oif: number): FibRoute | null {
+function lastRoute(net: Net, daddr: number, oif: number): FibRoute | null {
 	const probe = net.probe4;
-	let res = probe_route(net, daddr, oif, 0);
+	let res = probeRoute(net, daddr, oif, 0);
 	for (let hops = 0; typeof res !== "number" && hops <= net.devices.length; hops++) {
 		const out = dev_get_by_index(net, res.oif);
-		const dev = res.type === RTN_LOCAL ? loopback_of(net, out) : out;
+		const dev = res.type === RTN_LOCAL ? loopbackOf(net, out) : out;
 		if (dev === null || (dev.flags & IFF_UP) === 0) return null;
 		if (!netif_is_l3_master(dev)) return res;
 		// vrf_process_v4_outbound: what leads back to the VRF is its own, or lost.
 		if (probe.oif === 0 && probe.l3mdev === dev.ifindex) return res.type === RTN_LOCAL ? res : null;
-		res = probe_route(net, daddr, 0, dev.ifindex);
+		res = probeRoute(net, daddr, 0, dev.ifindex);
 	}
 	return null;
 }
@@ -268,39 +268,39 @@ function last_route(net: Net, daddr: number, oif: number): FibRoute | null {
  * local, or lo (or the VRF) is down. Behind a route by way of lo other addresses receive as
  * well: the two functions below.
  */
-export function ip_local_deliver_ifindex(net: Net, daddr: number, oif: number): number {
-	const res = last_route(net, daddr, oif);
+export function ipLocalDeliverIfindex(net: Net, daddr: number, oif: number): number {
+	const res = lastRoute(net, daddr, oif);
 	return res?.type === RTN_LOCAL ? res.oif : 0;
 }
 
 /**
- * As ip_local_deliver_ifindex, for connections: what goes out by lo comes in there, and can
+ * As ipLocalDeliverIfindex, for connections: what goes out by lo comes in there, and can
  * be answered if its address is one of any device, as of one in a VRF (__ip_dev_find). The
  * route is one by way of lo for want of a better, or because the socket is bound to lo.
  * Does not look at what was found before.
  */
-export function segment_deliver_ifindex(
+export function segmentDeliverIfindex(
 	net: Net,
 	daddr: number,
 	oif: number,
-	dif = ip_local_deliver_ifindex(net, daddr, oif),
+	dif = ipLocalDeliverIfindex(net, daddr, oif),
 ): number {
 	if (dif !== 0 || (oif !== 0 && oif !== LOOPBACK_IFINDEX)) return dif;
-	return __ip_dev_find(net, daddr) === null ? 0 : ip_datagram_deliver_ifindex(net, daddr, oif);
+	return __ip_dev_find(net, daddr) === null ? 0 : ipDatagramDeliverIfindex(net, daddr, oif);
 }
 
 /**
  * What becomes of segments to an address: where they arrive (`dif`, see
- * segment_deliver_ifindex), whether by a route to a local address (`local`), and what answers
+ * segmentDeliverIfindex), whether by a route to a local address (`local`), and what answers
  * from beyond (`answer`). Good until the next lookup.
  */
-export function ip_segment_route(net: Net, daddr: number, oif: number): RtCached {
-	const cached = rt_cached(net, daddr);
+export function ipSegmentRoute(net: Net, daddr: number, oif: number): RtCached {
+	const cached = rtCached(net, daddr);
 	const key = cached.segment;
 	if (cached.segment_genid !== net.rt_genid || key.daddr !== daddr || key.oif !== oif) {
-		const res = last_route(net, daddr, oif);
+		const res = lastRoute(net, daddr, oif);
 		const dif = res?.type === RTN_LOCAL ? res.oif : 0;
-		cached.dif = segment_deliver_ifindex(net, daddr, oif, dif);
+		cached.dif = segmentDeliverIfindex(net, daddr, oif, dif);
 		cached.local = dif !== 0;
 		cached.answer = res?.answer ?? "blackhole";
 		cached.segment_genid = net.rt_genid;
@@ -311,13 +311,13 @@ export function ip_segment_route(net: Net, daddr: number, oif: number): RtCached
 }
 
 /**
- * As ip_local_deliver_ifindex, for datagrams: what goes out by lo comes in there, whatever
+ * As ipLocalDeliverIfindex, for datagrams: what goes out by lo comes in there, whatever
  * its address, and finds a socket. (TCP's answer would need that address as a source.)
  */
-export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number): number {
-	const dif = ip_local_deliver_ifindex(net, daddr, oif);
+export function ipDatagramDeliverIfindex(net: Net, daddr: number, oif: number): number {
+	const dif = ipLocalDeliverIfindex(net, daddr, oif);
 	if (dif !== 0) return dif;
-	const res = probe_route(net, daddr, oif, 0);
+	const res = probeRoute(net, daddr, oif, 0);
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
 	if (lo === null || (lo.flags & IFF_UP) === 0) return 0;
 	// Bound to a device, a destination without route is on its link.
@@ -332,6 +332,6 @@ export function ip_datagram_deliver_ifindex(net: Net, daddr: number, oif: number
 }
 
 /** What answers behind the route to an address. */
-export function ip_remote_answer(net: Net, daddr: number, oif: number): RouteAnswer {
-	return ip_segment_route(net, daddr, oif).answer;
+export function ipRemoteAnswer(net: Net, daddr: number, oif: number): RouteAnswer {
+	return ipSegmentRoute(net, daddr, oif).answer;
 }

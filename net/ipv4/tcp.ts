@@ -66,13 +66,13 @@ import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_s
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
-	new_isn,
+	newIsn,
 	tcp_send_ack,
 	tcp_send_active_reset,
 	tcp_send_fin,
 	tcp_transmit_skb,
 } from "./tcp_output.js";
-import { icsk_delack_timer, run_timers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
+import { icsk_delack_timer, runTimers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /** A closed socket leaves the tables, and gives up a port that bind() did not name. */
 export function tcp_set_state(k: Stack, sk: number, state: number): void {
@@ -136,7 +136,7 @@ function sk_stream_wait_close(k: Stack, sk: number, timeout: number): void {
 	if (timeout === 0) return;
 	process_backlog(k);
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
-	run_timers(k, k.timers.now + timeout, () => ((1 << k.sock.skc_state[sk]) & closing) === 0);
+	runTimers(k, k.timers.now + timeout, () => ((1 << k.sock.skc_state[sk]) & closing) === 0);
 }
 
 function __tcp_close(k: Stack, sk: number, timeout: number): void {
@@ -201,7 +201,7 @@ function tcp_need_reset(state: number): boolean {
 }
 
 /** Whether a connect() that sleeps on the sock keeps it from being disconnected. */
-export function tcp_waits(k: Stack, sk: number): boolean {
+export function tcpWaits(k: Stack, sk: number): boolean {
 	if (k.sock.sk_wait_pending[sk] !== WAITS) return false;
 	return k.changes.has("tcp-disconnect-busy") && !k.changes.has("tcp-disconnect-epipe"); // since 6.4, 4faeee0cf8a5; since 6.6, 419ce133ab92
 }
@@ -213,7 +213,7 @@ export function tcp_waits(k: Stack, sk: number): boolean {
 export function tcp_disconnect(k: Stack, sk: number): number {
 	const S = k.sock;
 	const old_state = S.skc_state[sk];
-	if (tcp_waits(k, sk)) return -EBUSY;
+	if (tcpWaits(k, sk)) return -EBUSY;
 	if (old_state !== TCP_CLOSE) tcp_set_state(k, sk, TCP_CLOSE);
 
 	if (old_state === TCP_LISTEN) {
@@ -228,7 +228,7 @@ export function tcp_disconnect(k: Stack, sk: number): number {
 	S.rcv_unread[sk] = 0;
 	S.icsk_ack_ato[sk] = 0;
 	S.pingpong[sk] = 0;
-	S.write_seq[sk] = S.snd_isn[sk] || new_isn(k, true);
+	S.write_seq[sk] = S.snd_isn[sk] || newIsn(k, true);
 	S.skc_dport[sk] = 0;
 	inet_bhash2_reset_saddr(k, sk);
 	S.sk_shutdown[sk] = 0;

@@ -39,10 +39,10 @@ import {
 } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { NotModelled, sk_net } from "../core/sock.js";
-import { inet6_sdif, ip6_local_deliver_ifindex, rt6_need_strict } from "../ipv6/route.js";
+import { inet6_sdif, ip6LocalDeliverIfindex, rt6_need_strict } from "../ipv6/route.js";
 import {
 	__inet6_lookup_skb,
-	inet6_lookup_listener_skb,
+	inet6LookupListenerSkb,
 	tcp_v6_init_req,
 	tcp_v6_syn_recv_sock,
 } from "../ipv6/tcp_ipv6.js";
@@ -72,10 +72,10 @@ import {
 	inet_hash_connect,
 	inet_put_port,
 	inet_unhash,
-	sk_over_ipv6,
+	skOverIpv6,
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
-import { ip_route_connect, ip_segment_route } from "./route.js";
+import { ip_route_connect, ipSegmentRoute } from "./route.js";
 import {
 	tcp_close,
 	tcp_disconnect,
@@ -93,7 +93,7 @@ import {
 	tcp_check_req,
 	tcp_timewait_state_process,
 } from "./tcp_minisocks.js";
-import { new_isn, tcp_connect, turn_around } from "./tcp_output.js";
+import { newIsn, tcp_connect, turnAround } from "./tcp_output.js";
 import { tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /**
@@ -117,8 +117,8 @@ export function tcp_twsk_unique(
 	if (reuse === 2) {
 		let loopback = S.skc_bound_dev_if[sktw] === LOOPBACK_IFINDEX;
 		if (S.skc_family[sktw] === AF_INET6) {
-			loopback ||= ipv6_loopback(S.skc_v6_daddr, sktw * 4);
-			loopback ||= ipv6_loopback(S.skc_v6_rcv_saddr, sktw * 4);
+			loopback ||= ipv6Loopback(S.skc_v6_daddr, sktw * 4);
+			loopback ||= ipv6Loopback(S.skc_v6_rcv_saddr, sktw * 4);
 		} else {
 			loopback ||= ipv4_is_loopback(S.skc_daddr[sktw]) || ipv4_is_loopback(S.skc_rcv_saddr[sktw]);
 		}
@@ -133,14 +133,14 @@ export function tcp_twsk_unique(
 		// How late the last segment was handled, a recording shows only to some milliseconds.
 		const delay = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse_delay;
 		const unsure = Math.abs(elapsed - delay) < OBSERVED_WITHIN;
-		return k.draws.second_ticked(sk, lport, elapsed > delay, unsure);
+		return k.draws.secondTicked(sk, lport, elapsed > delay, unsure);
 	}
 	const ticked = Math.floor(k.timers.now / 1000) > S.ts_recent_stamp[sktw];
-	return k.draws.second_ticked(sk, lport, ticked, elapsed < 1000);
+	return k.draws.secondTicked(sk, lport, ticked, elapsed < 1000);
 }
 
 /** ::1, or a v4-mapped address of 127/8. */
-function ipv6_loopback(addr: Uint32Array, at: number): boolean {
+function ipv6Loopback(addr: Uint32Array, at: number): boolean {
 	return (
 		ipv6_addr_loopback(addr, at) || (ipv6_addr_v4mapped(addr, at) && ipv4_is_loopback(addr[at + 3]))
 	);
@@ -191,7 +191,7 @@ export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: n
 }
 
 /** A RST in answer to a segment that nobody wants, in the sequence space that it acknowledged. */
-export function tcp_send_reset(k: Stack, sk: number, skb: Segment): void {
+export function tcpSendReset(k: Stack, sk: number, skb: Segment): void {
 	if ((skb.flags & TCPHDR_RST) !== 0) return;
 	// Nobody answers for an address that only a route by way of lo brought here.
 	if (sk === 0 && !skb.local) return;
@@ -219,11 +219,11 @@ export function reply(
 	}
 	let dif: number;
 	let local = true;
-	if (v6 === null) ({ dif, local } = ip_segment_route(net, saddr, oif));
-	else dif = ip6_local_deliver_ifindex(net, v6.saddr, 0, oif);
+	if (v6 === null) ({ dif, local } = ipSegmentRoute(net, saddr, oif));
+	else dif = ip6LocalDeliverIfindex(net, v6.saddr, 0, oif);
 	if (dif === 0) return;
 	const answer = { ...skb, flags, dif, local, length: 0, seq, ack };
-	turn_around(answer);
+	turnAround(answer);
 	k.loopback.push(answer);
 }
 
@@ -249,7 +249,7 @@ function tcp_conn_request(k: Stack, sk: number, skb: Segment): void {
 	if (sk_acceptq_is_full(k, sk)) return;
 	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
-	let isn = new_isn(k, skb.tcp_tw_isn);
+	let isn = newIsn(k, skb.tcp_tw_isn);
 	if (want_cookie) {
 		isn = (isn | SYN_COOKIE) >>> 0;
 	} else {
@@ -287,14 +287,14 @@ function tcp_v4_syn_recv_sock(k: Stack, sk: number, req: number): number {
  * (syn_recv_sock, inet_csk_complete_hashdance). The request ends; one that was `hashed`
  * leaves its place in ehash to the child. Returns the child, 0 if the queue is full.
  */
-export function tcp_syn_recv_child(
+export function tcpSynRecvChild(
 	k: Stack,
 	sk: number,
 	req: number,
 	flags: number,
 	hashed: boolean,
 ): number {
-	const newsk = sk_over_ipv6(k.sock, req)
+	const newsk = skOverIpv6(k.sock, req)
 		? tcp_v6_syn_recv_sock(k, sk, req)
 		: tcp_v4_syn_recv_sock(k, sk, req);
 	if (newsk === 0) return 0;
@@ -316,7 +316,7 @@ export function tcp_syn_recv_child(
 /** The segment that made a child is the child's first: net/ipv4/tcp_minisocks.c. */
 function tcp_child_process(k: Stack, child: number, skb: Segment): void {
 	const reset = tcp_rcv_state_process(k, child, skb.flags, skb.length, skb.seq, skb.ack);
-	if (reset) tcp_send_reset(k, child, skb);
+	if (reset) tcpSendReset(k, child, skb);
 }
 
 /** The child of a segment that brings a cookie back, 0 if the queue is full: net/ipv4/syncookies.c. */
@@ -325,13 +325,13 @@ function cookie_v4_check(k: Stack, sk: number, skb: Segment): number {
 	route_req(k, sk, req, skb);
 	k.sock.snd_isn[req] = skb.ack;
 	k.sock.rcv_isn[req] = skb.seq;
-	const child = tcp_syn_recv_child(k, sk, req, skb.flags, false);
+	const child = tcpSynRecvChild(k, sk, req, skb.flags, false);
 	if (child === 0) reqsk_free(k, req);
 	return child;
 }
 
 /** A segment for a listener; true if it is to be answered with a RST. */
-function tcp_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
+function tcpListenRcv(k: Stack, sk: number, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_RST) !== 0) return false;
 	if ((skb.flags & TCPHDR_ACK) !== 0) {
 		if (skb.ack < SYN_COOKIE) return true;
@@ -344,7 +344,7 @@ function tcp_listen_rcv(k: Stack, sk: number, skb: Segment): boolean {
 }
 
 /** The VRF that a segment came through, 0 if none: inet_sdif, inet6_sdif. */
-function segment_sdif(skb: Segment): number {
+function segmentSdif(skb: Segment): number {
 	return skb.v6 === null
 		? l3mdev_master_ifindex_by_index(skb.net, skb.dif)
 		: inet6_sdif(skb.net, skb.v6.daddr, 0, skb.dif);
@@ -352,7 +352,7 @@ function segment_sdif(skb: Segment): number {
 
 function __inet_lookup_skb(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	const sdif = segment_sdif(skb);
+	const sdif = segmentSdif(skb);
 	const sk =
 		skb.v6 === null
 			? __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, sdif)
@@ -362,14 +362,14 @@ function __inet_lookup_skb(k: Stack, skb: Segment): number {
 
 function inet_lookup_listener(k: Stack, skb: Segment): number {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
-	const sdif = segment_sdif(skb);
+	const sdif = segmentSdif(skb);
 	return skb.v6 === null
 		? __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, sdif)
-		: inet6_lookup_listener_skb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);
+		: inet6LookupListenerSkb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);
 }
 
 /** A segment for a time-wait socket; the listener that takes its SYN instead, 0 if it is dealt with. */
-function tcp_time_wait_rcv(k: Stack, tw: number, skb: Segment): number {
+function tcpTimeWaitRcv(k: Stack, tw: number, skb: Segment): number {
 	const S = k.sock;
 	const seq = S.snd_isn[tw];
 	const action = tcp_timewait_state_process(k, tw, skb);
@@ -386,7 +386,7 @@ function tcp_time_wait_rcv(k: Stack, tw: number, skb: Segment): number {
 		const oif = S.skc_bound_dev_if[tw];
 		reply(k, skb, TCPHDR_ACK | TCPHDR_ACKS_FIN, oif, seq, S.rcv_isn[tw]);
 	} else if (action === TCP_TW_RST) {
-		tcp_send_reset(k, tw, skb);
+		tcpSendReset(k, tw, skb);
 		inet_twsk_deschedule_put(k, tw);
 	}
 	return 0;
@@ -397,7 +397,7 @@ export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	const S = k.sock;
 	let sk = __inet_lookup_skb(k, skb);
 	if (sk !== 0 && S.skc_state[sk] === TCP_TIME_WAIT) {
-		sk = tcp_time_wait_rcv(k, sk, skb);
+		sk = tcpTimeWaitRcv(k, sk, skb);
 		if (sk === 0) return;
 	} else if (sk !== 0 && S.skc_state[sk] === TCP_NEW_SYN_RECV) {
 		const req = sk;
@@ -418,10 +418,10 @@ export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	if (sk !== 0) {
 		reset =
 			S.skc_state[sk] === TCP_LISTEN
-				? tcp_listen_rcv(k, sk, skb)
+				? tcpListenRcv(k, sk, skb)
 				: tcp_rcv_state_process(k, sk, skb.flags, skb.length, skb.seq, skb.ack);
 	}
-	if (reset) tcp_send_reset(k, sk, skb);
+	if (reset) tcpSendReset(k, sk, skb);
 }
 
 /** Last steps before a sock is freed. */

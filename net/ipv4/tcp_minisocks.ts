@@ -23,7 +23,7 @@ import {
 } from "./inet_timewait_sock.js";
 import { tcp_done } from "./tcp.js";
 import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
-import { reply, tcp_syn_recv_child } from "./tcp_ipv4.js";
+import { reply, tcpSynRecvChild } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
 import { icsk_retransmit_timer } from "./tcp_timer.js";
 
@@ -64,12 +64,12 @@ export function tcp_time_wait(k: Stack, sk: number, state: number, timeo: number
  * both follow the clock, or if it goes on from that connection's. Else it hangs on the
  * secret of secure_tcp_seq, or on how the clock compares with a jump of numbers.
  */
-function tcp_timewait_syn_newer(k: Stack, tw: number, skb: Segment): boolean {
+function tcpTimewaitSynNewer(k: Stack, tw: number, skb: Segment): boolean {
 	const S = k.sock;
 	if (skb.isn_from === 0 && (S.rcv_isn[tw] & 1) === 0) return true;
 	if (skb.isn_from !== 0 && skb.isn_from === S.rcv_isn[tw]) return true;
 	if (k.timers.now - S.ts_recent_ms[tw] > OBSERVED_WITHIN) return true;
-	return !k.ask_secret();
+	return !k.askSecret();
 }
 
 /**
@@ -109,7 +109,7 @@ export function tcp_timewait_state_process(k: Stack, tw: number, skb: Segment): 
 		tcp_store_ts_recent(k, tw);
 		return TCP_TW_SUCCESS;
 	}
-	if (has_syn && !has_rst && !has_ack && tcp_timewait_syn_newer(k, tw, skb)) return TCP_TW_SYN;
+	if (has_syn && !has_rst && !has_ack && tcpTimewaitSynNewer(k, tw, skb)) return TCP_TW_SYN;
 	if (has_rst) return TCP_TW_SUCCESS;
 	if (has_ack) inet_twsk_reschedule(k, tw, TCP_TIMEWAIT_LEN);
 	return tcp_timewait_check_oow_rate_limit(k, tw);
@@ -156,7 +156,7 @@ export function tcp_check_req(k: Stack, sk: number, skb: Segment, req: number): 
 		return 0;
 	}
 	const unread = S.rcv_unread[req];
-	const child = tcp_syn_recv_child(k, sk, req, flags, true);
+	const child = tcpSynRecvChild(k, sk, req, flags, true);
 	if (child === 0) {
 		S.sk_flags[req] |= REQ_ACKED;
 		// It comes again; how soon is not modelled.

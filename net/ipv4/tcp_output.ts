@@ -19,16 +19,16 @@ import {
 	TCPHDR_SYN,
 } from "../../include/net/tcp.js";
 import { sk_net } from "../core/sock.js";
-import { ip6_local_deliver_ifindex, ip6_remote_answer } from "../ipv6/route.js";
-import { sk_over_ipv6 } from "./inet_hashtables.js";
-import { ip_remote_answer, ip_route_output_flow, ip_segment_route } from "./route.js";
+import { ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
+import { skOverIpv6 } from "./inet_hashtables.js";
+import { ip_route_output_flow, ipRemoteAnswer, ipSegmentRoute } from "./route.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /**
  * Numbers for one side of a new connection: from the clock (secure_tcp_seq), which runs on
  * by one in 64 ns, or `jumped`: a little further than an earlier connection's.
  */
-export function new_isn(k: Stack, jumped: boolean): number {
+export function newIsn(k: Stack, jumped: boolean): number {
 	k.last_isn += 2;
 	return jumped ? k.last_isn + 1 : k.last_isn;
 }
@@ -40,24 +40,24 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		k.timers.del_timer(icsk_delack_timer(sk));
 		if ((S.sk_flags[sk] & SOCK_DONE) !== 0) flags |= TCPHDR_ACKS_FIN;
 	}
-	if ((S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0 && sk_over_ipv6(S, sk)) {
-		ip_queue_xmit_mapped(k, sk, flags, length);
+	if ((S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0 && skOverIpv6(S, sk)) {
+		ipQueueXmitMapped(k, sk, flags, length);
 		return;
 	}
 	const seq = S.snd_isn[sk];
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
-	const over_ipv6 = sk_over_ipv6(S, sk);
+	const over_ipv6 = skOverIpv6(S, sk);
 	const oif = S.skc_bound_dev_if[sk];
 	let dif: number;
 	let local = true;
-	if (over_ipv6) dif = ip6_local_deliver_ifindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif);
-	else ({ dif, local } = ip_segment_route(sk_net(k, sk), S.skc_daddr[sk], oif));
+	if (over_ipv6) dif = ip6LocalDeliverIfindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif);
+	else ({ dif, local } = ipSegmentRoute(sk_net(k, sk), S.skc_daddr[sk], oif));
 	if (dif !== 0) {
-		push_segment(k, sk, flags, dif, local, length, seq, ack);
+		pushSegment(k, sk, flags, dif, local, length, seq, ack);
 		return;
 	}
 	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
-	const answer = k.draws.remote_answer(sk, sk_remote_answer(k, sk));
+	const answer = k.draws.remoteAnswer(sk, skRemoteAnswer(k, sk));
 	if (answer === "blackhole" || answer === "unreachable") return;
 	let reply = 0;
 	if ((flags & TCPHDR_RST) !== 0) return;
@@ -69,8 +69,8 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 		if ((flags & TCPHDR_ACKS_FIN) === 0) reply |= TCPHDR_FIN;
 	}
 	if (reply === 0) return;
-	push_segment(k, sk, reply, oif, over_ipv6, 0, S.rcv_isn[sk] || new_isn(k, false), seq);
-	turn_around(k.loopback[k.loopback.length - 1]);
+	pushSegment(k, sk, reply, oif, over_ipv6, 0, S.rcv_isn[sk] || newIsn(k, false), seq);
+	turnAround(k.loopback[k.loopback.length - 1]);
 }
 
 /**
@@ -78,7 +78,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
  * tcp_v6_syn_recv_sock) sends over IPv4 from what it now is there to LOOPBACK4_IPV6, or to
  * its old peer: ip_queue_xmit. No answer finds it, but others may hear.
  */
-function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: number): void {
+function ipQueueXmitMapped(k: Stack, sk: number, flags: number, length: number): void {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const daddr = S.skc_daddr[sk];
@@ -86,7 +86,7 @@ function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: numbe
 	if (ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif, inet_sk_flowi_flags(k, sk)) < 0)
 		return;
 	const { saddr } = net.fl4;
-	const { dif, local } = ip_segment_route(net, daddr, oif);
+	const { dif, local } = ipSegmentRoute(net, daddr, oif);
 	if (dif === 0) return;
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
 	k.loopback.push({
@@ -108,7 +108,7 @@ function ip_queue_xmit_mapped(k: Stack, sk: number, flags: number, length: numbe
 }
 
 /** A segment of the socket's connection on its way, over the protocol that it runs over. */
-function push_segment(
+function pushSegment(
 	k: Stack,
 	sk: number,
 	flags: number,
@@ -120,7 +120,7 @@ function push_segment(
 ): void {
 	const S = k.sock;
 	const at = sk * 4;
-	const v6 = sk_over_ipv6(S, sk)
+	const v6 = skOverIpv6(S, sk)
 		? { saddr: S.np_saddr.slice(at, at + 4), daddr: S.skc_v6_daddr.slice(at, at + 4) }
 		: null;
 	k.loopback.push({
@@ -142,19 +142,19 @@ function push_segment(
 }
 
 /** Makes a segment one that comes back. */
-export function turn_around(skb: Segment): void {
+export function turnAround(skb: Segment): void {
 	[skb.saddr, skb.daddr] = [skb.daddr, skb.saddr];
 	[skb.sport, skb.dport] = [skb.dport, skb.sport];
 	if (skb.v6 !== null) skb.v6 = { saddr: skb.v6.daddr, daddr: skb.v6.saddr };
 }
 
 /** What answers the socket from beyond the namespace. */
-export function sk_remote_answer(k: Stack, sk: number): RouteAnswer {
+export function skRemoteAnswer(k: Stack, sk: number): RouteAnswer {
 	const S = k.sock;
 	const oif = S.skc_bound_dev_if[sk];
-	return sk_over_ipv6(S, sk)
-		? ip6_remote_answer(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif)
-		: ip_remote_answer(sk_net(k, sk), S.skc_daddr[sk], oif);
+	return skOverIpv6(S, sk)
+		? ip6RemoteAnswer(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif)
+		: ipRemoteAnswer(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
 /** Sends a request's SYN-ACK once more. */
@@ -163,7 +163,7 @@ export function tcp_rtx_synack(k: Stack, req: number): void {
 	tcp_transmit_skb(k, req, TCPHDR_SYN | TCPHDR_ACK | mptcp, 0);
 }
 
-export function tcp_send_syn(k: Stack, sk: number): void {
+export function tcpSendSyn(k: Stack, sk: number): void {
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
@@ -174,9 +174,9 @@ export function tcp_connect(k: Stack, sk: number): void {
 	S.sk_err[sk] = 0;
 	S.sk_flags[sk] &= ~SOCK_DONE;
 	S.icsk_retransmits[sk] = 0;
-	S.snd_isn[sk] = new_isn(k, S.write_seq[sk] !== 0);
+	S.snd_isn[sk] = newIsn(k, S.write_seq[sk] !== 0);
 	S.rcv_isn[sk] = 0;
-	tcp_send_syn(k, sk);
+	tcpSendSyn(k, sk);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_INIT);
 }
 
@@ -187,11 +187,11 @@ export function tcp_send_ack(k: Stack, sk: number): void {
 /** Sends the FIN and arms the timer that sends it again. */
 export function tcp_send_fin(k: Stack, sk: number): void {
 	k.sock.icsk_retransmits[sk] = 0;
-	tcp_retransmit_fin(k, sk);
+	tcpRetransmitFin(k, sk);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), LOOPBACK_RTO);
 }
 
-export function tcp_retransmit_fin(k: Stack, sk: number): void {
+export function tcpRetransmitFin(k: Stack, sk: number): void {
 	tcp_transmit_skb(k, sk, TCPHDR_FIN | TCPHDR_ACK, 0);
 }
 

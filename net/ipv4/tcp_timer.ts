@@ -26,11 +26,11 @@ import { inet_twsk_kill } from "./inet_timewait_sock.js";
 import { tcp_done, tcp_fin_time } from "./tcp.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
-	sk_remote_answer,
-	tcp_retransmit_fin,
+	skRemoteAnswer,
 	tcp_send_ack,
 	tcp_send_active_reset,
-	tcp_send_syn,
+	tcpRetransmitFin,
+	tcpSendSyn,
 } from "./tcp_output.js";
 
 /** Timers of a socket, as numbers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
@@ -47,7 +47,7 @@ export function sk_timer(sk: number): number {
 }
 
 /** The sock of a timer. */
-export function sock_of_timer(timer: number): number {
+export function sockOfTimer(timer: number): number {
 	return Math.floor(timer / TIMERS);
 }
 
@@ -70,7 +70,7 @@ function tcp_retransmit_timer(k: Stack, sk: number): void {
 	const fin = ((1 << S.skc_state[sk]) & (TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK)) !== 0;
 	if (!syn && !fin) return;
 	const retries = syn ? sk_net(k, sk).ipv4.sysctl_tcp_syn_retries : TCP_ORPHAN_RETRIES;
-	if (syn && sk_remote_answer(k, sk) === "unreachable") {
+	if (syn && skRemoteAnswer(k, sk) === "unreachable") {
 		// The route refused it already (ICMP, a soft error); the first repetition makes it final.
 		S.sk_err[sk] = ENETUNREACH;
 		tcp_done(k, sk);
@@ -85,8 +85,8 @@ function tcp_retransmit_timer(k: Stack, sk: number): void {
 	const first = syn ? TCP_TIMEOUT_INIT : LOOPBACK_RTO;
 	const timeout = Math.min(first * 2 ** S.icsk_retransmits[sk], TCP_RTO_MAX);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), timeout);
-	if (syn) tcp_send_syn(k, sk);
-	else tcp_retransmit_fin(k, sk);
+	if (syn) tcpSendSyn(k, sk);
+	else tcpRetransmitFin(k, sk);
 }
 
 /** An orphan in FIN_WAIT2 whose time as a full socket is over: tcp_keepalive_timer. */
@@ -108,9 +108,9 @@ function tcp_keepalive_timer(k: Stack, sk: number): void {
 }
 
 /** Runs a timer that has expired. */
-export function tcp_run_timer(k: Stack, timer: number): void {
+export function tcpRunTimer(k: Stack, timer: number): void {
 	const S = k.sock;
-	const sk = sock_of_timer(timer);
+	const sk = sockOfTimer(timer);
 	if (S.skc_state[sk] === TCP_TIME_WAIT) {
 		inet_twsk_kill(k, sk);
 	} else if (S.skc_state[sk] === TCP_NEW_SYN_RECV) {
@@ -127,7 +127,7 @@ export function tcp_run_timer(k: Stack, timer: number): void {
  * Moves the clock to `until` (ms since boot) and runs what expires on the way, in order;
  * stops early, at the time of the last timer, once `done` holds: kernel/time/timer.c.
  */
-export function run_timers(k: Stack, until: number, done: () => boolean = () => false): void {
+export function runTimers(k: Stack, until: number, done: () => boolean = () => false): void {
 	while (!done()) {
 		const timer = k.timers.first();
 		const expiry = timer === null ? null : k.timers.expiry(timer);
@@ -137,7 +137,7 @@ export function run_timers(k: Stack, until: number, done: () => boolean = () => 
 		}
 		k.timers.now = Math.max(k.timers.now, expiry);
 		k.timers.del_timer(timer);
-		tcp_run_timer(k, timer);
+		tcpRunTimer(k, timer);
 		process_backlog(k);
 	}
 }

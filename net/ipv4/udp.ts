@@ -7,7 +7,7 @@
 import { __set_bit, bitmap_zero, test_bit } from "../../include/linux/bitmap.js";
 import {
 	hlist_add_head,
-	hlist_add_tail,
+	hlist_add_tail_rcu,
 	hlist_del_init,
 	hlist_unhashed,
 } from "../../include/linux/list.js";
@@ -102,11 +102,7 @@ import {
 	inet_rcv_saddr_equal,
 	inet_sk_get_local_port_range,
 } from "./inet_connection_sock.js";
-import {
-	ip_datagram_deliver_ifindex,
-	ip_local_deliver_ifindex,
-	ip_route_output_flow,
-} from "./route.js";
+import { ip_route_output_flow, ipDatagramDeliverIfindex, ipLocalDeliverIfindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
 const SIZEOF_IPHDR = 20;
@@ -303,7 +299,7 @@ function askWildcardShortcut(
 	}
 	const slot = udp_hashslot(table, net, snum);
 	const other = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
-	if (other === 0 || !k.ask_secret()) return exist;
+	if (other === 0 || !k.askSecret()) return exist;
 	return exist === 0 ? other : 0;
 }
 
@@ -338,7 +334,7 @@ export function udp_lib_get_port(
 			const remaining = high - low + 1;
 			k.trace.search(SEARCH_UDP, sk, low, high);
 
-			let rand = k.draws.udp_rand(sk, low, high);
+			let rand = k.draws.udpRand(sk, low, high);
 			let first = (reciprocal_scale(rand, remaining) + low) | 0;
 			k.trace.scan(low, remaining, first - low, 0, false);
 			// An odd multiple of the table's size: the steps visit each port of a chain once.
@@ -406,7 +402,7 @@ export function udp_lib_get_port(
 
 		hslot2 = udp_hashslot2(udptable, udp_portaddr_hash(S, sk));
 		if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
-			hlist_add_tail(udptable.hash2, S.bind_node_next, S.bind_node_pprev, hslot2, sk);
+			hlist_add_tail_rcu(udptable.hash2, S.bind_node_next, S.bind_node_pprev, hslot2, sk);
 		} else {
 			hlist_add_head(udptable.hash2, S.bind_node_next, S.bind_node_pprev, hslot2, sk);
 		}
@@ -707,7 +703,7 @@ function __udp4_lib_rcv(
 	}
 	if (__ip_dev_find(net, daddr) === null) return;
 	// icmp_send: by lo or the VRF of the sender's address, whatever the device of that.
-	const back = ip_local_deliver_ifindex(net, saddr, sdif);
+	const back = ipLocalDeliverIfindex(net, saddr, sdif);
 	if (back === 0) return;
 	const vrf = l3mdev_master_ifindex_by_index(net, back);
 	const icmp_dif = vrf !== 0 ? vrf : LOOPBACK_IFINDEX;
@@ -726,7 +722,7 @@ export function sock_alloc_send_skb(k: Stack, sk: number): number {
 
 /** Whether a datagram to an address, by the route in net.fl4, comes back over lo or a VRF. */
 function loopsBack(net: Net, daddr: number, oif: number): boolean {
-	if (daddr !== INADDR_ANY) return ip_datagram_deliver_ifindex(net, daddr, oif) !== 0;
+	if (daddr !== INADDR_ANY) return ipDatagramDeliverIfindex(net, daddr, oif) !== 0;
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
 	return lo !== null && (lo.flags & IFF_UP) !== 0;
 }

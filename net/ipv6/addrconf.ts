@@ -109,7 +109,7 @@ function ipv6_get_saddr_eval(ifa: Inet6Ifaddr, ifindex: number, rule: number): n
 			return scope >= dst.scope ? -scope : scope - 128;
 		}
 		case IPV6_SADDR_RULE_PREFERRED:
-			return ifa.deprecated && !saddr_preferred(addr) ? 0 : 1;
+			return ifa.deprecated && !saddrPreferred(addr) ? 0 : 1;
 		case IPV6_SADDR_RULE_OIF:
 			return dst.ifindex === 0 || dst.ifindex === ifindex ? 1 : 0;
 		case IPV6_SADDR_RULE_LABEL:
@@ -124,7 +124,7 @@ function ipv6_get_saddr_eval(ifa: Inet6Ifaddr, ifindex: number, rule: number): n
 }
 
 /** Mapped, compatible and loopback addresses are never avoided. */
-function saddr_preferred(addr: In6Addr): boolean {
+function saddrPreferred(addr: In6Addr): boolean {
 	return addr[0] === 0 && addr[1] === 0 && (addr[2] === 0xffff || addr[2] === 0);
 }
 
@@ -203,7 +203,7 @@ export function ipv6_dev_get_saddr(
 }
 
 /** Whether an address has the form of those that a device makes of a random MAC address. */
-function could_be_random(a: In6Addr, i: number): boolean {
+function couldBeRandom(a: In6Addr, i: number): boolean {
 	// fe80::/64, then the MAC address, locally administered, with ff:fe amidst: EUI-64.
 	return (
 		a[i] === 0xfe800000 &&
@@ -214,8 +214,8 @@ function could_be_random(a: In6Addr, i: number): boolean {
 }
 
 /** Throws NotModelled for an address that may be the one that nobody can know of a device. */
-export function check_known(net: Net, addr: In6Addr, ai: number, ifindex: number): void {
-	if (!could_be_random(addr, ai)) return;
+export function checkKnown(net: Net, addr: In6Addr, ai: number, ifindex: number): void {
+	if (!couldBeRandom(addr, ai)) return;
 	for (const dev of net.devices) {
 		if (ifindex !== 0 && dev.ifindex !== ifindex) continue;
 		if (dev.addr_list.some((ifa) => ifa.random)) {
@@ -244,7 +244,7 @@ export function ipv6_chk_addr_and_flags(
 		for (const ifp of ndev.addr_list) {
 			const elsewhere = !skip_dev_check && dev !== null && ndev !== dev;
 			if (elsewhere && ((ifp.scope & (IFA_LINK | IFA_HOST)) !== 0 || strict)) continue;
-			if (ifp.random) check_known(net, addr, ai, ndev.ifindex);
+			if (ifp.random) checkKnown(net, addr, ai, ndev.ifindex);
 			else if (ipv6_addr_equal(ifp.addr, 0, addr, ai)) return true;
 		}
 	}
@@ -428,7 +428,7 @@ export function inet6_addr_del(
 }
 
 /** A device comes up (addrconf_notify): lo gets ::1, others a link-local address, VRFs none. */
-export function addrconf_ifup(net: Net, dev: NetDevice): void {
+export function addrconfIfup(net: Net, dev: NetDevice): void {
 	for (const ifp of dev.addr_list) addrconf_prefix_route(net, dev, ifp.addr, ifp.prefix_len);
 	if ((dev.flags & IFF_LOOPBACK) !== 0) {
 		const ifp = ipv6_add_addr(net, dev, { addr: in6addr_loopback.slice(), prefix_len: 128 });

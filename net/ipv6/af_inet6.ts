@@ -73,7 +73,7 @@ import {
 	inet_shutdown,
 	inet_wait_for_connect,
 	sock_no_listen,
-	sol_of,
+	solOf,
 } from "../ipv4/af_inet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
@@ -233,7 +233,7 @@ export function inet6_getname(k: Stack, sock: number, peer: number): Sockaddr | 
 }
 
 /** Options of levels other than SOL_SOCKET: ipv6_setsockopt and what is before it. */
-export function inet6_setsockopt(
+export function inet6Setsockopt(
 	k: Stack,
 	sock: number,
 	level: number,
@@ -248,12 +248,12 @@ export function inet6_setsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, sk, optname, optval, optlen);
 	}
-	if (level === sol_of(k, sock))
+	if (level === solOf(k, sock))
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
 }
 
-export function inet6_getsockopt(
+export function inet6Getsockopt(
 	k: Stack,
 	sock: number,
 	level: number,
@@ -266,7 +266,7 @@ export function inet6_getsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_getsockopt(k, sk, optname, optlen);
 	}
-	if (level === sol_of(k, sock))
+	if (level === solOf(k, sock))
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
 }
@@ -281,8 +281,8 @@ export const inet6_stream_ops: ProtoOps = {
 	getname: inet6_getname,
 	listen: inet_listen,
 	shutdown: inet_shutdown,
-	setsockopt: inet6_setsockopt,
-	getsockopt: inet6_getsockopt,
+	setsockopt: inet6Setsockopt,
+	getsockopt: inet6Getsockopt,
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };

@@ -3,7 +3,7 @@
  * net/ipv6/inet6_hashtables.c: IPv6 connections and listeners in TCP's tables. IPv6
  * addresses are (array, first word).
  */
-import { jhash2_4 } from "../../include/linux/jhash.js";
+import { jhash2Of4 } from "../../include/linux/jhash.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import {
 	__inet6_ehashfn,
@@ -38,21 +38,21 @@ export function inet6_ehashfn(
 	fi: number,
 	fport: number,
 ): number {
-	const initval = inet6_ehash_initval(k, net);
-	const fhash = inet6_ehash_fhash(k, faddr, fi);
+	const initval = inet6EhashInitval(k, net);
+	const fhash = inet6EhashFhash(k, faddr, fi);
 	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
 }
 
 /** The secret part of the hash, drawn at first use. */
-export function inet6_ehash_initval(k: Stack, net: Net): number {
+export function inet6EhashInitval(k: Stack, net: Net): number {
 	if (k.inet6_ehash_secret === null) k.inet6_ehash_secret = k.random.get_random_u32();
 	return k.inet6_ehash_secret + net.hash_mix;
 }
 
 /** The foreign address in the hash, with a secret of its own. */
-export function inet6_ehash_fhash(k: Stack, faddr: Uint32Array, fi: number): number {
+export function inet6EhashFhash(k: Stack, faddr: Uint32Array, fi: number): number {
 	if (k.ipv6_hash_secret === null) k.ipv6_hash_secret = k.random.get_random_u32();
-	return jhash2_4(
+	return jhash2Of4(
 		swab32(faddr[fi]),
 		swab32(faddr[fi + 1]),
 		swab32(faddr[fi + 2]),

@@ -54,7 +54,7 @@ import {
 	netif_is_l3_master,
 } from "../l3mdev/l3mdev.js";
 import {
-	check_known,
+	checkKnown,
 	ipv6_chk_addr,
 	ipv6_chk_addr_and_flags,
 	ipv6_dev_get_saddr,
@@ -155,7 +155,7 @@ function ip6_rt_type_to_error(type: number): number {
 	}
 }
 
-function dst_error(rt: Fib6Info | null): number {
+function dstError(rt: Fib6Info | null): number {
 	return rt === null ? -ENETUNREACH : ip6_rt_type_to_error(rt.type);
 }
 
@@ -184,12 +184,12 @@ function ip6_dst_lookup_tail(net: Net, bound_dev_if: number): number {
 		if (fl6.oif !== 0) flags = RT6_LOOKUP_F_IFACE;
 		rt = ip6_route_output_flags(net, fl6, flags);
 		// What fails is looked up once more, with a source.
-		if (dst_error(rt) !== 0) rt = null;
+		if (dstError(rt) !== 0) rt = null;
 		const err = ip6_route_get_saddr(net, rt);
 		if (err !== 0) return err;
 	}
 	rt ??= ip6_route_output_flags(net, fl6, flags);
-	const err = dst_error(rt);
+	const err = dstError(rt);
 	if (rt === null || err !== 0) return err;
 
 	if (
@@ -228,11 +228,11 @@ export function ip6_dst_lookup_flow(
 	ipv6_addr_copy(fl6.daddr, 0, daddr, di);
 	fl6.oif = oif;
 	fl6.l3mdev = 0;
-	check_known(net, daddr, di, oif);
+	checkKnown(net, daddr, di, oif);
 	return ip6_dst_lookup_tail(net, k.sock.skc_bound_dev_if[sk]);
 }
 
-function probe_route(
+function probeRoute(
 	net: Net,
 	daddr: In6Addr,
 	di: number,
@@ -247,8 +247,8 @@ function probe_route(
 	return ip6_route_output_flags(net, probe, strict ? RT6_LOOKUP_F_IFACE : 0);
 }
 
-/** The device that a packet is handed to: ip6_rt_get_dev_rcu. */
-function ip6_rt_get_dev(net: Net, rt: Fib6Info): NetDevice | null {
+/** The device that a packet is handed to. */
+function ip6_rt_get_dev_rcu(net: Net, rt: Fib6Info): NetDevice | null {
 	const dev = dev_get_by_index(net, rt.oif);
 	if (dev === null || rt.type !== RTN_LOCAL || netif_is_l3_master(dev)) return dev;
 	const vrf = rt6_need_strict(rt.dst, 0) ? 0 : dev.master;
@@ -256,16 +256,16 @@ function ip6_rt_get_dev(net: Net, rt: Fib6Info): NetDevice | null {
 }
 
 /** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
-function last_route(net: Net, daddr: In6Addr, di: number, oif: number): Fib6Info | null {
+function lastRoute(net: Net, daddr: In6Addr, di: number, oif: number): Fib6Info | null {
 	const probe = net.probe6;
-	let rt = probe_route(net, daddr, di, oif, 0);
+	let rt = probeRoute(net, daddr, di, oif, 0);
 	for (let hops = 0; rt !== null && !rt.reject && hops <= net.devices.length; hops++) {
-		const dev = ip6_rt_get_dev(net, rt);
+		const dev = ip6_rt_get_dev_rcu(net, rt);
 		if (dev === null || (dev.flags & IFF_UP) === 0) return null;
 		if (!netif_is_l3_master(dev)) return rt;
 		// vrf_process_v6_outbound: what leads back to the VRF is its own, or lost.
 		if (probe.oif === 0 && probe.l3mdev === dev.ifindex) return rt.type === RTN_LOCAL ? rt : null;
-		rt = probe_route(net, daddr, di, 0, dev.ifindex);
+		rt = probeRoute(net, daddr, di, 0, dev.ifindex);
 	}
 	return rt?.reject ? rt : null;
 }
@@ -274,19 +274,14 @@ function last_route(net: Net, daddr: In6Addr, di: number, oif: number): Fib6Info
  * The device on which a packet to a local address is received; 0 if the address is not
  * local, or lo (or the VRF) is down. `oif`: the device that its sender is bound to.
  */
-export function ip6_local_deliver_ifindex(
-	net: Net,
-	daddr: In6Addr,
-	di: number,
-	oif: number,
-): number {
-	const rt = last_route(net, daddr, di, oif);
+export function ip6LocalDeliverIfindex(net: Net, daddr: In6Addr, di: number, oif: number): number {
+	const rt = lastRoute(net, daddr, di, oif);
 	return rt?.type === RTN_LOCAL ? rt.oif : 0;
 }
 
 /** What answers behind the route to an address. */
-export function ip6_remote_answer(net: Net, daddr: In6Addr, di: number, oif: number): RouteAnswer {
-	return last_route(net, daddr, di, oif)?.answer ?? "blackhole";
+export function ip6RemoteAnswer(net: Net, daddr: In6Addr, di: number, oif: number): RouteAnswer {
+	return lastRoute(net, daddr, di, oif)?.answer ?? "blackhole";
 }
 
 /**
@@ -331,10 +326,10 @@ function ip6_route_check_nh_onlink(net: Net, cfg: Fib6Config, gateway: In6Addr):
 function ip6_validate_gw(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
 	const type = ipv6_addr_type(gateway, 0);
 	const linklocal = type === (IPV6_ADDR_LINKLOCAL | IPV6_ADDR_UNICAST);
-	const is_own = (dev: NetDevice | null) =>
+	const isOwn = (dev: NetDevice | null) =>
 		dev !== null && ipv6_chk_addr_and_flags(net, gateway, 0, dev, !linklocal, false);
 	let { oif } = cfg;
-	if (is_own(dev_get_by_index(net, oif))) return -EINVAL;
+	if (isOwn(dev_get_by_index(net, oif))) return -EINVAL;
 	if (!linklocal) {
 		if ((type & (IPV6_ADDR_UNICAST | IPV6_ADDR_MAPPED)) === 0) return -EINVAL;
 		if (cfg.onlink) {
@@ -346,7 +341,7 @@ function ip6_validate_gw(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
 		}
 	}
 	const dev = dev_get_by_index(net, oif);
-	if (dev === null || (dev.flags & IFF_LOOPBACK) !== 0 || is_own(dev)) return -EINVAL;
+	if (dev === null || (dev.flags & IFF_LOOPBACK) !== 0 || isOwn(dev)) return -EINVAL;
 	return oif;
 }
 

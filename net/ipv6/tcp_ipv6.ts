@@ -179,7 +179,7 @@ export function __inet6_lookup_skb(
 }
 
 /** The listener of a segment over IPv6, 0 if none. */
-export function inet6_lookup_listener_skb(
+export function inet6LookupListenerSkb(
 	k: Stack,
 	skb: Segment,
 	saddr: In6Addr,

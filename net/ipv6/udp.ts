@@ -3,7 +3,7 @@
  * net/ipv6/udp.c: UDP of AF_INET6 socks, and which socket a datagram over IPv6 reaches.
  * IPv6 addresses are (array, first word). Left out is what net/ipv4/udp.ts leaves out.
  */
-import { jhash2_4 } from "../../include/linux/jhash.js";
+import { jhash2Of4 } from "../../include/linux/jhash.js";
 import { hlist_unhashed } from "../../include/linux/list.js";
 import {
 	AF_INET,
@@ -77,7 +77,7 @@ import {
 } from "../ipv4/udp.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { __ip6_datagram_connect } from "./datagram.js";
-import { ip6_dst_lookup_flow, ip6_local_deliver_ifindex } from "./route.js";
+import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
 const INT_MAX = 0x7fffffff;
@@ -97,7 +97,7 @@ function udp6_ehashfn(
 	const secrets = k.udp_table;
 	secrets.udp6_ehash_secret ??= drawUdpSecret(k);
 	secrets.udp_ipv6_hash_secret ??= drawUdpSecret(k);
-	const fhash = jhash2_4(
+	const fhash = jhash2Of4(
 		swab32(faddr[fi]),
 		swab32(faddr[fi + 1]),
 		swab32(faddr[fi + 2]),
@@ -356,7 +356,7 @@ function __udp6_lib_rcv(
 	}
 	// Over IPv6 a message counts as received on the device of its address, the sender's here.
 	const linklocal = (ipv6_addr_type(saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
-	const icmp_dif = ip6_local_deliver_ifindex(net, saddr, 0, linklocal ? dif : sdif);
+	const icmp_dif = ip6LocalDeliverIfindex(net, saddr, 0, linklocal ? dif : sdif);
 	if (icmp_dif === 0) return;
 	const icmp_sdif = l3mdev_master_ifindex_by_index(net, icmp_dif);
 	__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, icmp_sdif);
@@ -453,7 +453,7 @@ export function udpv6_sendmsg(
 	const table = udp_get_table_prot(k, sk);
 	const sport = S.inet_sport[sk];
 	const local = net.fl6.type === RTN_LOCAL;
-	const dif = local ? ip6_local_deliver_ifindex(net, net.fl6.daddr, 0, oif) : 0;
+	const dif = local ? ip6LocalDeliverIfindex(net, net.fl6.daddr, 0, oif) : 0;
 	if (dif !== 0) {
 		__udp6_lib_rcv(k, net, table, net.fl6.saddr, sport, net.fl6.daddr, dport, size, dif);
 	} else if (net.fl6.answer === "refuse") {

@@ -77,7 +77,7 @@ import {
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
 import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
-import { tcp_done, tcp_waits } from "../ipv4/tcp.js";
+import { tcp_done, tcpWaits } from "../ipv4/tcp.js";
 import { tcp_send_active_reset } from "../ipv4/tcp_output.js";
 import { sk_timer } from "../ipv4/tcp_timer.js";
 import { inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
@@ -142,7 +142,7 @@ function mptcp_copy_inaddrs(k: Stack, sk: number, ssk: number): void {
  */
 function mptcp_disconnect(k: Stack, sk: number): number {
 	const msk = mptcp_sk(k, sk);
-	if (tcp_waits(k, sk)) return -EBUSY;
+	if (tcpWaits(k, sk)) return -EBUSY;
 	k.sock.skc_state[sk] = TCP_CLOSE;
 	sk_prot(k, msk.first).disconnect(k, msk.first);
 	k.socket.state[msk.socket] = SS_UNCONNECTED;

@@ -32,9 +32,9 @@ import {
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
 import { intBytes, NotModelled, sk_setsockopt } from "../core/sock.js";
-import { inet_getsockopt, inet_setsockopt } from "../ipv4/af_inet.js";
+import { inetGetsockopt, inetSetsockopt } from "../ipv4/af_inet.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
-import { inet6_getsockopt, inet6_setsockopt } from "../ipv6/af_inet6.js";
+import { inet6Getsockopt, inet6Setsockopt } from "../ipv6/af_inet6.js";
 import { __mptcp_nmpc_socket, mptcp_sk } from "./protocol.js";
 
 /** Options that only this file asks for (include/uapi/linux/in.h, in6.h). */
@@ -206,8 +206,8 @@ function tcp_setsockopt(
 	cap_net_raw: boolean,
 ): number {
 	return k.sock.skc_family[k.socket.sk[ssock]] === AF_INET6
-		? inet6_setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw)
-		: inet_setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw);
+		? inet6Setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw)
+		: inetSetsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw);
 }
 
 function tcp_getsockopt(
@@ -218,8 +218,8 @@ function tcp_getsockopt(
 	optlen: number,
 ): Uint8Array | number {
 	return k.sock.skc_family[k.socket.sk[ssock]] === AF_INET6
-		? inet6_getsockopt(k, ssock, level, optname, optlen)
-		: inet_getsockopt(k, ssock, level, optname, optlen);
+		? inet6Getsockopt(k, ssock, level, optname, optlen)
+		: inetGetsockopt(k, ssock, level, optname, optlen);
 }
 
 function mptcp_setsockopt_sol_socket_linger(

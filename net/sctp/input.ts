@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/input.c: the tables of listening endpoints and of associations. */
-import { jhash_3words, jhash2_4 } from "../../include/linux/jhash.js";
+import { jhash_3words, jhash2Of4 } from "../../include/linux/jhash.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
@@ -74,7 +74,7 @@ function sctp_hashfn(net: Net, lport: number, paddr: SctpAddr): number {
 	if (paddr.sin_family === AF_INET6) {
 		// jhash() of the sixteen bytes, which are four words.
 		const a = paddr.sin6_addr;
-		addr = jhash2_4(swab32(a[0]), swab32(a[1]), swab32(a[2]), swab32(a[3]), 0);
+		addr = jhash2Of4(swab32(a[0]), swab32(a[1]), swab32(a[2]), swab32(a[3]), 0);
 	}
 	const ports = (swab16(paddr.sin_port) << 16) | swab16(lport);
 	return jhash_3words(addr, ports, net.hash_mix, 0);

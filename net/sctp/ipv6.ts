@@ -45,11 +45,7 @@ import { proto_register, sk_net } from "../core/sock.js";
 import { inet_recvmsg, inet_release, inet_sendmsg, inet_shutdown } from "../ipv4/af_inet.js";
 import { ipv6_chk_addr } from "../ipv6/addrconf.js";
 import { inet6_bind, inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
-import {
-	ip6_dst_lookup_flow,
-	ip6_local_deliver_ifindex,
-	ip6_remote_answer,
-} from "../ipv6/route.js";
+import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { dev_get_by_index } from "../l3mdev/l3mdev.js";
 import { sctp_is_any } from "./bind_addr.js";
 import { type SctpAf, type SctpPf, sctp_af_inet, sctp_get_af_specific } from "./protocol.js";
@@ -104,8 +100,8 @@ function v6Dst(net: Net, daddr: In6Addr, oif: number, bound: boolean): SctpDst {
 	return {
 		saddr: sctp_v6_to_addr(net.fl6.saddr, 0),
 		bound,
-		dif: ip6_local_deliver_ifindex(net, daddr, 0, oif),
-		answer: ip6_remote_answer(net, daddr, 0, oif),
+		dif: ip6LocalDeliverIfindex(net, daddr, 0, oif),
+		answer: ip6RemoteAnswer(net, daddr, 0, oif),
 	};
 }
 
@@ -252,7 +248,7 @@ export const sctp_af_inet6: SctpAf = {
 	sockaddr_len: SIZEOF_SOCKADDR_IN6,
 	get_dst: sctp_v6_get_dst,
 	getAnyDst: sctpV6GetAnyDst,
-	deliverIfindex: (net, addr) => ip6_local_deliver_ifindex(net, addr.sin6_addr, 0, 0),
+	deliverIfindex: (net, addr) => ip6LocalDeliverIfindex(net, addr.sin6_addr, 0, 0),
 	from_sk: sctp_v6_from_sk,
 	cmp_addr: sctp_v6_cmp_addr,
 	addr_valid: sctp_v6_addr_valid,

@@ -63,7 +63,7 @@ export function sctpReleaseSock(k: Stack, asoc: SctpAssociation): void {
 	if (dst === null) return; // without a route the INIT is lost
 	if (dst.dif === 0) {
 		if (!dst.bound) return; // from another address the answer
-		const answer = k.draws.remote_answer(asoc.sk, dst.answer);
+		const answer = k.draws.remoteAnswer(asoc.sk, dst.answer);
 		if (answer === "refuse") sctpCookieWaitAbort(k, asoc);
 		else if (answer === "accept") sctpEstablished(k, asoc);
 		return;

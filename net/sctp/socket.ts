@@ -93,9 +93,9 @@ import {
 	sock_i_uid,
 	sock_orphan,
 } from "../core/sock.js";
-import { inet_getsockopt, inet_setsockopt } from "../ipv4/af_inet.js";
+import { inetGetsockopt, inetSetsockopt } from "../ipv4/af_inet.js";
 import { inet_sk_get_local_port_range } from "../ipv4/inet_connection_sock.js";
-import { inet6_getsockopt, inet6_setsockopt } from "../ipv6/af_inet6.js";
+import { inet6Getsockopt, inet6Setsockopt } from "../ipv6/af_inet6.js";
 import {
 	sctp_assoc_add_peer,
 	sctp_assoc_migrate,
@@ -508,8 +508,8 @@ export function sctp_setsockopt(
 	const sk = k.socket.sk[sock];
 	if (level !== SOL_SCTP) {
 		return k.sock.skc_family[sk] === AF_INET6
-			? inet6_setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw)
-			: inet_setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw);
+			? inet6Setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw)
+			: inetSetsockopt(k, sock, level, optname, optval, optlen, cap_net_raw);
 	}
 	if (optlen > 0 && (optval === null || optval.length < optlen)) return -EFAULT;
 	const kopt = optval === null ? new Uint8Array(0) : optval.slice(0, optlen);
@@ -625,8 +625,8 @@ export function sctp_getsockopt(
 	const sk = k.socket.sk[sock];
 	if (level !== SOL_SCTP) {
 		return k.sock.skc_family[sk] === AF_INET6
-			? inet6_getsockopt(k, sock, level, optname, optlen)
-			: inet_getsockopt(k, sock, level, optname, optlen);
+			? inet6Getsockopt(k, sock, level, optname, optlen)
+			: inetGetsockopt(k, sock, level, optname, optlen);
 	}
 	if (optlen < 0) return -EINVAL;
 	switch (optname) {
@@ -687,7 +687,7 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 			const { low, high } = k;
 			let remaining = high - low + 1;
 			k.trace.search(SEARCH_BIND, sk, low, high);
-			const offset = k.draws.sctp_offset(sk, low, high, remaining);
+			const offset = k.draws.sctpOffset(sk, low, high, remaining);
 			k.trace.scan(low, remaining, offset, 0, false);
 			let rover = offset + low;
 			do {

@@ -7,11 +7,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Kernel, type NetNamespace, NotModelled } from "../../kernel-model/index.js";
 import {
-	ip_remote_answer,
 	ip_route_connect,
-	ip_segment_route,
-	route_connect,
-	segment_deliver_ifindex,
+	ipRemoteAnswer,
+	ipSegmentRoute,
+	routeConnect,
+	segmentDeliverIfindex,
 } from "../../net/ipv4/route.js";
 import { always, isDefault } from "./replay.js";
 
@@ -77,15 +77,15 @@ interface From {
 	oif: number;
 }
 
-const remembered: typeof segment_deliver_ifindex = (net, daddr, oif) =>
-	ip_segment_route(net, daddr, oif).dif;
+const remembered: typeof segmentDeliverIfindex = (net, daddr, oif) =>
+	ipSegmentRoute(net, daddr, oif).dif;
 
 /** All that connections from an address are told: of each destination one lookup is remembered. */
 function lookups(
 	net: NetNamespace,
 	{ saddr, oif }: From,
-	connect: typeof route_connect,
-	arrive: typeof segment_deliver_ifindex,
+	connect: typeof routeConnect,
+	arrive: typeof segmentDeliverIfindex,
 ): string[] {
 	return ADDRESSES.map((daddr) => {
 		const err = connect(net.net, daddr, saddr, oif);
@@ -113,7 +113,7 @@ describe("what connections remember of routes", () => {
 			for (const made of steps) {
 				lookups(net, from, ip_route_connect, remembered);
 				if (change(net, made) === 0) changes++;
-				const fresh = lookups(net, from, route_connect, segment_deliver_ifindex);
+				const fresh = lookups(net, from, routeConnect, segmentDeliverIfindex);
 				const told = lookups(net, from, ip_route_connect, remembered);
 				expect(told).toEqual(fresh);
 			}
@@ -126,10 +126,7 @@ describe("what connections remember of routes", () => {
 		net.addAddress("192.0.2.10/32", "lo");
 		const answers = ANSWERS.map((answer) => {
 			net.replaceRoute({ to: "203.0.113.0/24", dev: "lo", answer });
-			return [
-				ip_remote_answer(net.net, ADDRESSES[5], 0),
-				ip_remote_answer(net.net, ADDRESSES[5], 0),
-			];
+			return [ipRemoteAnswer(net.net, ADDRESSES[5], 0), ipRemoteAnswer(net.net, ADDRESSES[5], 0)];
 		});
 		expect(answers).toEqual(ANSWERS.map((answer) => [answer, answer]));
 	});

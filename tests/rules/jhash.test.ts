@@ -6,7 +6,7 @@
  * 4, 6, 8, 16, 19, 4 bits, the rest is added and mixed by 14, 11, 25, 16, 4, 14, 24.
  */
 import { describe, expect, it } from "vitest";
-import { jhash_1word, jhash_3words, jhash2_4 } from "../../include/linux/jhash.js";
+import { jhash_1word, jhash_3words, jhash2Of4 } from "../../include/linux/jhash.js";
 
 /** Four words and an initval; hashword() of all four, of the first three, of the first. */
 const KNOWN = [
@@ -32,7 +32,7 @@ const KNOWN = [
 describe("jhash gives what hashword() of lookup3 gives", () => {
 	for (const [[a, b, c, d, initval], four, three, one] of KNOWN) {
 		it(`of ${[a, b, c, d].map((word) => word.toString(16)).join(" ")}, initval ${initval}`, () => {
-			expect(jhash2_4(a, b, c, d, initval) >>> 0).toBe(four);
+			expect(jhash2Of4(a, b, c, d, initval) >>> 0).toBe(four);
 			expect(jhash_3words(a, b, c, initval) >>> 0).toBe(three);
 			expect(jhash_1word(a, initval) >>> 0).toBe(one);
 		});

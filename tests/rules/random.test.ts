@@ -46,7 +46,7 @@ describe("get_random_u32_below() of a constant", () => {
 	for (const [ceil, draws, result, asked] of CASES) {
 		it(`${ceil} with draws ${draws.join(", ") || "that nobody makes"} is ${result}`, () => {
 			const random = new Told([...draws]);
-			expect(random.get_random_u32_below_const(ceil)).toBe(result);
+			expect(random.getRandomU32BelowConst(ceil)).toBe(result);
 			expect(random.asked.join(" ")).toBe(asked);
 		});
 	}

@@ -25,13 +25,13 @@ import {
 } from "../../kernel-model/machine/address.js";
 import { isModelledSysctl, runSetup, SetupError } from "../../kernel-model/script/setup.js";
 import { inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
-import { ip_datagram_deliver_ifindex, ip_route_connect } from "../../net/ipv4/route.js";
+import { ip_route_connect, ipDatagramDeliverIfindex } from "../../net/ipv4/route.js";
 import { ipv6_chk_addr } from "../../net/ipv6/addrconf.js";
 import {
 	inet6_sdif,
 	ip6_dst_lookup_flow,
-	ip6_local_deliver_ifindex,
-	ip6_remote_answer,
+	ip6LocalDeliverIfindex,
+	ip6RemoteAnswer,
 } from "../../net/ipv6/route.js";
 import { l3mdev_fib_table_by_index } from "../../net/l3mdev/l3mdev.js";
 
@@ -91,7 +91,7 @@ class Routes {
 			const saddr = src === undefined ? in6addr_any : (parseIpv6(src) ?? in6addr_any);
 			const err = ip6_dst_lookup_flow(this.kernel, this.sk, saddr, 0, daddr, 0, link);
 			if (err !== 0) return errnoName(-err);
-			return told(formatIpv6(net.fl6.saddr), ip6_local_deliver_ifindex(net, daddr, 0, link));
+			return told(formatIpv6(net.fl6.saddr), ip6LocalDeliverIfindex(net, daddr, 0, link));
 		}
 		const err = ip_route_connect(
 			net,
@@ -100,7 +100,7 @@ class Routes {
 			oif,
 		);
 		if (err !== 0) return errnoName(-err);
-		return told(formatIpv4(net.fl4.saddr), ip_datagram_deliver_ifindex(net, net.fl4.daddr, oif));
+		return told(formatIpv4(net.fl4.saddr), ipDatagramDeliverIfindex(net, net.fl4.daddr, oif));
 	}
 
 	bind(address: string, dev: string | undefined): string {
@@ -404,7 +404,7 @@ describe("a route over IPv6", () => {
 	it("by way of lo is answered by the kernel, unless a script says what is behind it", () => {
 		const world = new Routes();
 		const answer = (text: string) =>
-			ip6_remote_answer(world.net.net, parseIpv6(text) ?? in6addr_any, 0, 0);
+			ip6RemoteAnswer(world.net.net, parseIpv6(text) ?? in6addr_any, 0, 0);
 		world.play(`
 			ip link set d0 up
 			ip addr add 2001:db8::1/64 dev lo

@@ -136,7 +136,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 			const tb2 = bucket2(sk(bound("tcp", 80)));
 			const T = k.tcp_hashinfo.bind2_bucket_cachep;
 			const twin = T.kmem_cache_zalloc();
-			T.in6_alloc(twin);
+			T.in6Alloc(twin);
 			T.copy(twin, tb2);
 			T.node_next[tb2] = twin;
 			T.node_pprev[twin] = tb2;

@@ -208,6 +208,22 @@ export interface Rt6Flow extends Flowi6Oif {
 	answer: RouteAnswer;
 }
 
+/** What a source address is chosen for: struct ipv6_saddr_dst; and the best so far (hiscore). */
+export interface Ipv6SaddrDst {
+	readonly addr: In6Addr;
+	ifindex: number;
+	scope: number;
+	label: number;
+	hiscore: Inet6Ifaddr | null;
+	/** ifindex of its device. */
+	hiscore_dev: number;
+}
+
+export function newSaddrDst(): Ipv6SaddrDst {
+	const addr = new Uint32Array(4);
+	return { addr, ifindex: 0, scope: 0, label: 0, hiscore: null, hiscore_dev: 0 };
+}
+
 export function newFl4(): RtFlow {
 	return { type: RTN_UNICAST, saddr: 0, daddr: 0, oif: 0, l3mdev: 0, iif: 0, answer: "blackhole" };
 }
@@ -248,6 +264,8 @@ export interface Net {
 	/** The flows of the lookups that ask only where a packet arrives. */
 	readonly probe4: FlowiOif;
 	readonly probe6: Flowi6Oif;
+	/** Of the choice of a source address; in C it is on the stack. */
+	readonly saddr_dst: Ipv6SaddrDst;
 	/** InIfaddr.serial of the address that was added last. */
 	last_ifa_serial: number;
 	/** The local table of IPv4 is there, since its first route. */

@@ -13,6 +13,7 @@ import {
 	type Net,
 	newFl4,
 	newFl6,
+	newSaddrDst,
 } from "../../include/net/net_namespace.js";
 import { Protocols } from "../../include/net/protocol.js";
 import { SctpGlobals } from "../../include/net/sctp.js";
@@ -294,6 +295,7 @@ export class Kernel implements Stack {
 			fl6: newFl6(),
 			probe4: { oif: 0, l3mdev: 0 },
 			probe6: { daddr: new Uint32Array(4), oif: 0, l3mdev: 0 },
+			saddr_dst: newSaddrDst(),
 			last_ifa_serial: 0,
 			routes6: [],
 			tw_count: 0,

@@ -24,6 +24,7 @@ import {
 	IFA_LINK,
 	IFF_LOOPBACK,
 	type Inet6Ifaddr,
+	type Ipv6SaddrDst,
 	type Net,
 	type NetDevice,
 	RT_TABLE_LOCAL,
@@ -86,19 +87,13 @@ const IPV6_SADDR_RULE_ORCHID = 5;
 const IPV6_SADDR_RULE_PREFIX = 6;
 const IPV6_SADDR_RULE_MAX = 7;
 
-/** What a source address is chosen for: struct ipv6_saddr_dst; and the best so far (hiscore). */
-const dst: {
-	readonly addr: In6Addr;
-	ifindex: number;
-	scope: number;
-	label: number;
-	hiscore: Inet6Ifaddr | null;
-	/** ifindex of its device. */
-	hiscore_dev: number;
-} = { addr: new Uint32Array(4), ifindex: 0, scope: 0, label: 0, hiscore: null, hiscore_dev: 0 };
-
 /** How well an address of a device does under a rule; more is better. */
-function ipv6_get_saddr_eval(ifa: Inet6Ifaddr, ifindex: number, rule: number): number {
+function ipv6_get_saddr_eval(
+	dst: Ipv6SaddrDst,
+	ifa: Inet6Ifaddr,
+	ifindex: number,
+	rule: number,
+): number {
 	const { addr } = ifa;
 	switch (rule) {
 		case IPV6_SADDR_RULE_LOCAL:
@@ -129,7 +124,7 @@ function saddrPreferred(addr: In6Addr): boolean {
 }
 
 /** Tries every address of a device; of equals the first stays. */
-function __ipv6_dev_get_saddr(dev: NetDevice): void {
+function __ipv6_dev_get_saddr(dst: Ipv6SaddrDst, dev: NetDevice): void {
 	for (const ifa of dev.addr_list) {
 		// Only IFA_F_MCAUTOJOIN could have brought a multicast address.
 		if (dst.hiscore === null) {
@@ -138,8 +133,8 @@ function __ipv6_dev_get_saddr(dev: NetDevice): void {
 			continue;
 		}
 		for (let rule = 0; rule < IPV6_SADDR_RULE_MAX; rule++) {
-			const minihiscore = ipv6_get_saddr_eval(dst.hiscore, dst.hiscore_dev, rule);
-			const miniscore = ipv6_get_saddr_eval(ifa, dev.ifindex, rule);
+			const minihiscore = ipv6_get_saddr_eval(dst, dst.hiscore, dst.hiscore_dev, rule);
+			const miniscore = ipv6_get_saddr_eval(dst, ifa, dev.ifindex, rule);
 			if (minihiscore > miniscore) break;
 			if (minihiscore < miniscore) {
 				dst.hiscore = ifa;
@@ -163,6 +158,7 @@ export function ipv6_dev_get_saddr(
 	si: number,
 ): number {
 	const dst_type = __ipv6_addr_type(daddr, di);
+	const dst = net.saddr_dst;
 	ipv6_addr_copy(dst.addr, 0, daddr, di);
 	dst.ifindex = dst_dev?.ifindex ?? 0;
 	dst.scope = ipv6_addr_src_scope(dst_type);
@@ -174,19 +170,19 @@ export function ipv6_dev_get_saddr(
 		dst_dev !== null &&
 		((dst_type & IPV6_ADDR_MULTICAST) !== 0 || dst.scope <= IPV6_ADDR_SCOPE_LINKLOCAL)
 	) {
-		__ipv6_dev_get_saddr(dst_dev);
+		__ipv6_dev_get_saddr(dst, dst_dev);
 	} else {
 		const master_idx = dst_dev === null ? 0 : l3mdev_master_ifindex(dst_dev);
 		const master = dev_get_by_index(net, master_idx);
 		if (dst_dev !== null && master !== null) {
 			// The device's addresses and its VRF's come before those of others in the VRF.
-			__ipv6_dev_get_saddr(dst_dev);
-			__ipv6_dev_get_saddr(master);
+			__ipv6_dev_get_saddr(dst, dst_dev);
+			__ipv6_dev_get_saddr(dst, master);
 		}
 		// since 6.11, 680735235356
 		if (dst.hiscore === null || master === null || net.changes.has("source-address-within-vrf")) {
 			for (const dev of net.devices) {
-				if (l3mdev_master_ifindex(dev) === master_idx) __ipv6_dev_get_saddr(dev);
+				if (l3mdev_master_ifindex(dev) === master_idx) __ipv6_dev_get_saddr(dst, dev);
 			}
 		}
 	}

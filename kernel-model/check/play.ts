@@ -264,7 +264,7 @@ export class Player {
 		const checking = slept || (returned && world.own === null);
 		const observed = world.draws === null && (checking || world.own !== null);
 		kernel.draws = observed ? world.observer : kernel.ownDraws;
-		this.explainer.lines = [];
+		this.explainer.begin();
 		kernel.blocker = 0;
 		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
 		const told = slept ? -ERESTARTSYS : outcome.recorded;
@@ -292,7 +292,8 @@ export class Player {
 			this.noteGuess(task, call, before, revealed);
 		}
 		outcome.address = handled.address ?? null;
-		outcome.explanation = this.explainer.lines;
+		const fd = argFd(call.args) ?? -1;
+		outcome.explanation = this.explainer.end(task, call.name, fd, result);
 		outcome.show(call, handled, task.net.net);
 		if (!checking) {
 			outcome.verdict = "unrecorded";

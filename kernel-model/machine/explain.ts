@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Explanations: what a search did and why, in a few lines. */
-import { AF_INET6 } from "../../include/linux/socket.js";
-import { SOCK_DEAD } from "../../include/net/sock.js";
-import type { Stack } from "../../include/net/stack.js";
-import { TCP_LISTEN, TCP_TIME_WAIT, tcpStateName } from "../../include/net/tcp_states.js";
+/** Explanations: what a search did and why, and why a call failed, in a few lines. */
+import { TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
 	CANDIDATE_CONFLICT,
 	CANDIDATE_CONFLICT_ANY,
@@ -12,16 +9,38 @@ import {
 	CANDIDATE_RESERVED,
 	CANDIDATE_TIME_WAIT,
 	CANDIDATE_TUPLE_IN_USE,
-	type PortSearchTrace,
 	SEARCH_BIND,
+	SEARCH_CONNECT,
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
-import { IPPROTO_UDP, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
-import { sock_i_uid } from "../../net/core/sock.js";
-import { type Address, formatIpv4, formatIpv6 } from "./address.js";
+import {
+	EADDRINUSE,
+	EADDRNOTAVAIL,
+	EINPROGRESS,
+	ERESTARTSYS,
+} from "../../include/uapi/asm-generic/errno.js";
+import { sk_net } from "../../net/core/sock.js";
+import { sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
+import type { Address } from "./address.js";
+import { count, describeSock, plural, sockDestination, sockSource } from "./describe.js";
+import { failureReason } from "./failures.js";
 import type { Kernel } from "./kernel.js";
+import {
+	type Asking,
+	conflictFunction,
+	conflictRule,
+	describeConnections,
+	describeRange,
+	describeSharing,
+	describeTakeOver,
+	describeTimeWait,
+	isSctp,
+	isUdp,
+} from "./sharing.js";
+import type { KernelTrace, Syscall } from "./syscall.js";
+import type { Task } from "./task.js";
 
-const number = (n: number): string => n.toLocaleString("en-US");
+export { describeAddress, describeSock, sockDestination, sockSource } from "./describe.js";
 
 /** What a verdict on a candidate means, for counts. */
 const VERDICTS: Readonly<Record<number, string>> = {
@@ -33,75 +52,7 @@ const VERDICTS: Readonly<Record<number, string>> = {
 	[CANDIDATE_CONFLICT_ANY]: "conflict with a wildcard socket",
 };
 
-/** 127.0.0.1:80, [::1]:80, [fe80::1%2]:80. */
-export function describeAddress({ family, address, port, scope_id = 0 }: Address): string {
-	if (family !== "AF_INET6") return `${address}:${port}`;
-	return `[${address}${scope_id === 0 ? "" : `%${scope_id}`}]:${port}`;
-}
-
-/** The local address of a socket; an AF_INET6 socket's as it has it, v4-mapped or not. */
-export function sockSource(k: Stack, sk: number): string {
-	const S = k.sock;
-	if (S.skc_family[sk] !== AF_INET6) return formatIpv4(S.skc_rcv_saddr[sk]);
-	return `[${formatIpv6(S.skc_v6_rcv_saddr, sk * 4)}]`;
-}
-
-/** The address and port that a socket is connected to. */
-export function sockDestination(k: Stack, sk: number): string {
-	const S = k.sock;
-	const daddr =
-		S.skc_family[sk] !== AF_INET6
-			? formatIpv4(S.skc_daddr[sk])
-			: `[${formatIpv6(S.skc_v6_daddr, sk * 4)}]`;
-	return `${daddr}:${S.skc_dport[sk]}`;
-}
-
-/** A socket as a reader knows it: its descriptor, its addresses, its state. */
-export function describeSock(k: Kernel, sk: number): string {
-	const S = k.sock;
-	const local = `${sockSource(k, sk)}:${S.skc_num[sk]}`;
-	const peer = S.skc_dport[sk] !== 0 ? ` -> ${sockDestination(k, sk)}` : "";
-	const state = S.skc_state[sk];
-	let owner = "";
-	if (state === TCP_TIME_WAIT) owner = "a time-wait socket";
-	else if (S.rsk_listener[sk] !== 0) owner = "a connection not accepted yet";
-	else if ((S.sk_flags[sk] & SOCK_DEAD) !== 0) owner = "an orphan";
-	const socket = S.sk_socket[sk];
-	for (const task of socket === 0 ? [] : k.tasks) {
-		const fd = task.socketDescriptors().find((candidate) => task.socketOf(candidate) === socket);
-		if (fd !== undefined) {
-			owner = k.tasks.size > 1 ? `fd ${fd} of pid ${task.pid}` : `fd ${fd}`;
-			break;
-		}
-	}
-	const flags = [
-		S.skc_reuse[sk] !== 0 ? ", SO_REUSEADDR" : "",
-		S.skc_reuseport[sk] !== 0 ? ", SO_REUSEPORT" : "",
-		S.skc_bound_dev_if[sk] !== 0 ? `, device ${S.skc_bound_dev_if[sk]}` : "",
-	].join("");
-	return `${owner} (${local}${peer} ${tcpStateName(state)}${flags})`;
-}
-
-/** UDP asks the same of a port that it chooses and of one that a program chose. */
-function isUdp(k: Stack, sk: number): boolean {
-	return k.sock.sk_protocol[sk] === IPPROTO_UDP || k.sock.sk_protocol[sk] === IPPROTO_UDPLITE;
-}
-
-/** Which rule of inet_bind_conflict, or of udp_lib_lport_inuse, keeps two sockets from sharing a port. */
-function conflictRule(k: Kernel, sk: number, sk2: number, chosen: boolean): string {
-	const S = k.sock;
-	if (chosen && !isUdp(k, sk)) return "a port that the kernel chooses is not shared";
-	const reuse = S.skc_reuse[sk] !== 0 && S.skc_reuse[sk2] !== 0;
-	if (reuse && S.skc_state[sk2] === TCP_LISTEN)
-		return "SO_REUSEADDR does not share with a listener";
-	if (reuse) return "SO_REUSEADDR does not help a listener";
-	if (S.skc_reuseport[sk] !== 0 && S.skc_reuseport[sk2] !== 0) {
-		return `SO_REUSEPORT needs the same user (${sock_i_uid(k, sk)}, ${sock_i_uid(k, sk2)})`;
-	}
-	return "not both have SO_REUSEADDR, nor both SO_REUSEPORT";
-}
-
-/** Why one port was or would be passed over, in a clause. */
+/** Why one port was or would be passed over, in a clause. `chosen` says that a search asks. */
 export function explainVerdict(
 	k: Kernel,
 	sk: number,
@@ -109,6 +60,17 @@ export function explainVerdict(
 	verdict: number,
 	sk2: number,
 	chosen: boolean,
+): string {
+	return verdictClause(k, sk, port, verdict, sk2, chosen ? "chosen" : "named");
+}
+
+function verdictClause(
+	k: Kernel,
+	sk: number,
+	port: number,
+	verdict: number,
+	sk2: number,
+	asking: Asking,
 ): string {
 	switch (verdict) {
 		case CANDIDATE_OK:
@@ -119,20 +81,61 @@ export function explainVerdict(
 			return `port ${port} is not shareable by connect: a bind() uses it, ${describeSock(k, sk2)}`;
 		case CANDIDATE_TUPLE_IN_USE:
 			return `port ${port}: the four-tuple is in use by ${describeSock(k, sk2)}`;
-		case CANDIDATE_TIME_WAIT:
-			return `port ${port}: the four-tuple is held by ${describeSock(k, sk2)}, which may not be reused yet`;
+		case CANDIDATE_TIME_WAIT: {
+			const held = `the four-tuple is held by ${describeSock(k, sk2)}`;
+			return `port ${port}: ${held}, which may not be reused yet: ${describeTimeWait(k, sk2)}`;
+		}
 		default: {
-			const rule = conflictRule(k, sk, sk2, chosen);
+			const rule = conflictRule(k, sk, sk2, asking);
 			return `port ${port} conflicts with ${describeSock(k, sk2)}: ${rule}`;
 		}
 	}
 }
 
-/** Collects explanations; `lines` is emptied by whoever prints them. */
-export class SearchExplainer implements PortSearchTrace {
+/**
+ * Where a search's range comes from: each bound of IP_LOCAL_PORT_RANGE counts only within the
+ * namespace's range (inet_sk_get_local_port_range).
+ */
+export function describeRangeOrigin(k: Kernel, sk: number): string {
+	const S = k.sock;
+	const { range } = sk_net(k, sk).ipv4.ip_local_ports;
+	const namespace = `the namespace's ${range.join("-")}`;
+	const [low, high] = [S.local_port_range_lo[sk], S.local_port_range_hi[sk]];
+	if (low === 0 && high === 0) return "the namespace's";
+	const within = (port: number) => range[0] <= port && port <= range[1];
+	const own = `IP_LOCAL_PORT_RANGE ${low === 0 ? "" : low}-${high === 0 ? "" : high}`;
+	const counts = [low, high].filter((bound) => bound !== 0).map(within);
+	if (counts.every((counted) => counted)) return `${own} within ${namespace}`;
+	if (counts.every((counted) => !counted)) {
+		return `${own} lies outside ${namespace} and has no effect`;
+	}
+	const [inside, outside] = within(low) ? ["low", "high"] : ["high", "low"];
+	const [takes, lies] = within(low) ? [low, high] : [high, low];
+	return `${own}: its ${inside} bound ${takes} is within ${namespace}; its ${outside} bound ${lies} lies outside and has no effect`;
+}
+
+/** The function in which a search comes to its end. */
+function searchFunction(k: Kernel, sk: number, kind: number): string {
+	if (kind === SEARCH_UDP) return "udp_lib_get_port";
+	if (isSctp(k, sk)) return "sctp_get_port_local";
+	return kind === SEARCH_BIND ? "inet_csk_find_open_port" : "__inet_hash_connect";
+}
+
+/** Collects explanations in `lines`, which begin() empties. */
+export class SearchExplainer implements KernelTrace {
 	lines: string[] = [];
 	private sk = 0;
+	private kind = SEARCH_BIND;
+	private low = 0;
 	private high = 0;
+	/** Candidates of the whole search that were passed over. */
+	private passedOver = 0;
+	/** Why bind(), listen() or connect() fails is told already. */
+	private told = false;
+	/** The kernel returned from the call. */
+	private exited = false;
+	/** Where the sockets of connects that sleep go to. */
+	private readonly destinations = new Map<number, Address>();
 	private relax = false;
 	/** First port of the pass, -1 in a search that has no passes. */
 	private passStart = -1;
@@ -144,17 +147,13 @@ export class SearchExplainer implements PortSearchTrace {
 
 	search(kind: number, sk: number, low: number, high: number): void {
 		this.sk = sk;
+		this.kind = kind;
+		this.low = low;
 		this.high = high;
-		const S = this.k.sock;
-		const { range } = this.k.nets[S.skc_net[sk] - 1].ipv4.ip_local_ports;
-		const own = [S.local_port_range_lo[sk], S.local_port_range_hi[sk]];
-		const origin =
-			own[0] === 0 && own[1] === 0
-				? "the namespace's"
-				: `IP_LOCAL_PORT_RANGE ${own.join("-")} within the namespace's ${range.join("-")}`;
+		this.passedOver = 0;
 		this.passStart = -1;
 		const call = kind === SEARCH_BIND ? "bind" : kind === SEARCH_UDP ? "udp bind" : "connect";
-		this.lines.push(`${call} searches ${low}-${high} (${origin})`);
+		this.lines.push(`${call} searches ${low}-${high} (${describeRangeOrigin(this.k, sk)})`);
 	}
 
 	scan(low: number, remaining: number, offset: number, half: number, relax: boolean): void {
@@ -162,8 +161,7 @@ export class SearchExplainer implements PortSearchTrace {
 		this.relax = relax;
 		const part = ["", "lower half: ", "upper half: "][half];
 		const rule = relax ? ", sharing with SO_REUSEADDR sockets (ip_autobind_reuse)" : "";
-		const ports = remaining === 1 ? "port" : "ports";
-		this.lines.push(`${part}${number(remaining)} ${ports} from ${low + offset}${rule}`);
+		this.lines.push(`${part}${plural(remaining, "port")} from ${low + offset}${rule}`);
 		// Of an odd number of ports the pass over the parity of low leaves one out.
 		const high = half === 1 ? low + remaining : this.high + 1;
 		if (remaining > 1 && high - low !== remaining) {
@@ -179,10 +177,11 @@ export class SearchExplainer implements PortSearchTrace {
 
 	skip(port: number, verdict: number, sk2: number): void {
 		this.skipped++;
+		this.passedOver++;
 		this.counts.set(verdict, (this.counts.get(verdict) ?? 0) + 1);
 		if (!this.first.has(verdict)) {
-			const chosen = !this.relax;
-			this.first.set(verdict, explainVerdict(this.k, this.sk, port, verdict, sk2, chosen));
+			const asking = this.relax ? "relaxed" : "chosen";
+			this.first.set(verdict, verdictClause(this.k, this.sk, port, verdict, sk2, asking));
 		}
 	}
 
@@ -192,9 +191,8 @@ export class SearchExplainer implements PortSearchTrace {
 		const parity = this.passStart < 0 ? "" : (this.passStart & 1) === 0 ? "even " : "odd ";
 		const counts = [...this.counts]
 			.sort((a, b) => b[1] - a[1])
-			.map(([verdict, count]) => `${number(count)} ${VERDICTS[verdict] ?? verdict}`);
-		const plural = this.skipped === 1 ? "port" : "ports";
-		this.lines.push(`${number(this.skipped)} ${parity}${plural} passed over: ${counts.join(", ")}`);
+			.map(([verdict, n]) => `${count(n)} ${VERDICTS[verdict] ?? verdict}`);
+		this.lines.push(`${plural(this.skipped, `${parity}port`)} passed over: ${counts.join(", ")}`);
 		for (const [verdict, example] of this.first) {
 			if (verdict !== CANDIDATE_RESERVED) this.lines.push(`  e.g. ${example}`);
 		}
@@ -204,27 +202,52 @@ export class SearchExplainer implements PortSearchTrace {
 	}
 
 	chosen(port: number): void {
+		const { k, sk, kind, low, high, relax } = this;
 		this.flush();
-		this.lines.push(port === 0 ? "no port is left" : `chose ${port}`);
+		// A busy range, or one that has nothing left.
+		if (port === 0 || this.passedOver * 2 > high - low + 1) {
+			this.lines.push(describeRange(k, kind, sk, low, high, relax, port));
+		}
+		if (port === 0) {
+			this.told = true;
+			this.lines.push(`${searchFunction(k, sk, kind)}: no port is left`);
+			return;
+		}
+		this.lines.push(`chose ${port}`);
+		if (kind === SEARCH_CONNECT) {
+			if (k.found_tw !== 0) this.lines.push(describeTakeOver(k, k.found_tw));
+			this.lines.push(...describeConnections(k, sk, port));
+		} else {
+			const why = "the search met another socket first, and looks no further";
+			this.lines.push(...describeSharing(k, sk, port, why));
+		}
 	}
 
 	bound(sk: number, port: number, fast: boolean, verdict: number, sk2: number): void {
-		if (isUdp(this.k, sk)) {
-			const where = fast ? ", by the chains of its address and of the wildcard" : "";
-			const free = `no socket on port ${port} conflicts`;
-			const what =
-				verdict === CANDIDATE_OK ? free : explainVerdict(this.k, sk, port, verdict, sk2, false);
-			this.lines.push(`udp bind${where}: ${what}`);
+		const { k } = this;
+		const udp = isUdp(k, sk);
+		const listen = !udp && k.sock.skc_state[sk] === TCP_LISTEN;
+		const call = udp ? "udp bind" : listen ? "listen" : "bind";
+		if (verdict !== CANDIDATE_OK) {
+			this.told = true;
+			const clause = verdictClause(k, sk, port, verdict, sk2, "named");
+			this.lines.push(`${conflictFunction(k, sk, fast)}: ${clause}`);
 			return;
 		}
-		const call = this.k.sock.skc_state[sk] === TCP_LISTEN ? "listen" : "bind";
-		if (verdict !== CANDIDATE_OK) {
-			this.lines.push(`${call}: ${explainVerdict(this.k, sk, port, verdict, sk2, false)}`);
+		let why = "the buckets that were searched do not hold it";
+		if (udp) {
+			const where = fast ? ", by the chains of its address and of the wildcard" : "";
+			this.lines.push(`${call}${where}: no socket on port ${port} conflicts`);
+			why = fast
+				? "it is on no chain that was searched"
+				: "the search met another socket first, and looks no further";
 		} else if (fast) {
 			this.lines.push(`${call}: the bucket of port ${port} is shared without a look at its owners`);
+			why = "the bucket remembers a socket like this one, and no owner was looked at";
 		} else {
 			this.lines.push(`${call}: no owner of port ${port} conflicts`);
 		}
+		this.lines.push(...describeSharing(k, sk, port, why));
 	}
 
 	bucket(tb: number, fastreuse: number, fastreuseport: number): void {
@@ -237,10 +260,73 @@ export class SearchExplainer implements PortSearchTrace {
 	}
 
 	tuple(sk: number, port: number, verdict: number, sk2: number): void {
-		if (verdict === CANDIDATE_OK) {
-			this.lines.push(`connect keeps port ${port}: its four-tuple is free`);
+		const { k } = this;
+		if (verdict !== CANDIDATE_OK) {
+			this.told = true;
+			const clause = verdictClause(k, sk, port, verdict, sk2, "named");
+			const six = sk_over_ipv6(k.sock, sk) ? "6" : "";
+			this.lines.push(`__inet${six}_check_established: ${clause}`);
+		} else if (k.found_tw !== 0) {
+			const why = "a time-wait socket had its four-tuple, and gives way to a port that is bound";
+			this.lines.push(`connect keeps port ${port}: ${why} (tcp_twsk_unique)`);
 		} else {
-			this.lines.push(`connect: ${explainVerdict(this.k, sk, port, verdict, sk2, false)}`);
+			this.lines.push(`connect keeps port ${port}: its four-tuple is free`);
 		}
+	}
+
+	/** A call begins: nothing is told of it yet. */
+	begin(): void {
+		this.lines = [];
+		this.told = false;
+		this.exited = false;
+	}
+
+	/**
+	 * What was told of a call, which may have failed before it came to a task: of a descriptor
+	 * that is none, or of a pointer.
+	 */
+	end(task: Task, name: string, fd: number, result: number): string[] {
+		if (result < 0 && result !== -ERESTARTSYS && !this.exited && this.k.trace === this) {
+			this.failed(task, { name, fd, address: null }, result);
+		}
+		return this.lines;
+	}
+
+	sys_exit(task: Task, call: Syscall, result: number): void {
+		const { told } = this;
+		this.told = false;
+		this.exited = true;
+		const sock = task.socketOf(call.fd);
+		if (result === -ERESTARTSYS) {
+			if (call.address != null) this.destinations.set(sock, call.address);
+			return;
+		}
+		let asked = call;
+		if (call.name === "connect") {
+			const address = call.address === undefined ? this.destinations.get(sock) : call.address;
+			if (address !== undefined) asked = { length: 16, ...call, address };
+			this.destinations.delete(sock);
+			if (result === 0 || result === -EINPROGRESS) this.connected(sock);
+		}
+		if (result >= 0 || (told && (result === -EADDRINUSE || result === -EADDRNOTAVAIL))) return;
+		this.failed(task, asked, result);
+	}
+
+	/** Says why a call failed. */
+	private failed(task: Task, call: Syscall, result: number): void {
+		const [, where, why] = failureReason(this.k, task, call, -result);
+		this.lines.push(`${where}: ${why}`);
+	}
+
+	/** Says where a connection leads back to its own socket. */
+	private connected(sock: number): void {
+		const { k } = this;
+		const sk = k.socket.sk[sock] ?? 0;
+		const ssk = k.mptcp.socks.get(sk)?.first ?? sk;
+		const source = `${sockSource(k, ssk)}:${k.sock.skc_num[ssk]}`;
+		if (isUdp(k, ssk) || source !== sockDestination(k, ssk)) return;
+		this.lines.push(
+			`${source} is source and destination: the socket is connected to itself, and nobody accepts`,
+		);
 	}
 }

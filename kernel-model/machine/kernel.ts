@@ -23,7 +23,7 @@ import { SocketTable } from "../../include/net/socket.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { TCP_SYN_RETRIES } from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
-import { noTrace, type PortSearchTrace } from "../../include/trace/events/port_search.js";
+import { noTrace } from "../../include/trace/events/port_search.js";
 import { dccp_v4_init } from "../../net/dccp/ipv4.js";
 import { dccp_v6_init } from "../../net/dccp/ipv6.js";
 import { inet_init } from "../../net/ipv4/af_inet.js";
@@ -46,6 +46,7 @@ import {
 import { NetNamespace } from "./net.js";
 import { SeededRandom } from "./random.js";
 import { type Snapshot, Snapshots } from "./snapshot.js";
+import type { KernelTrace } from "./syscall.js";
 import { FileTable, Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
 import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
@@ -149,7 +150,7 @@ export class Kernel implements Stack {
 	private readonly secrets: readonly number[];
 	held_freed = false;
 	readonly loopback: Segment[] = [];
-	trace: PortSearchTrace = noTrace;
+	trace: KernelTrace = noTrace;
 	/** The kernel's own draws. */
 	readonly ownDraws: Draws = new KernelDraws(this);
 	draws: Draws = this.ownDraws;

@@ -3,7 +3,7 @@
 
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_STREAM } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6, SOL_IP, SOL_IPV6 } from "../../include/linux/socket.js";
-import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { EBADF, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import {
 	IP_BIND_ADDRESS_NO_PORT,
@@ -171,9 +171,12 @@ export class Socket {
 	}
 
 	private name(syscall: "getsockname" | "getpeername"): Address {
-		const name = this.task[syscall](this.fd);
-		if (typeof name !== "number") return name;
-		throw new SocketError(errnoName(-name), name, syscall, undefined, undefined, []);
+		let name: Address | number = -EBADF;
+		this.call(syscall, undefined, () => {
+			name = this.task[syscall](this.fd);
+			return typeof name === "number" ? name : 0;
+		});
+		return name as unknown as Address;
 	}
 
 	/** getsockname(). */

@@ -9,6 +9,7 @@ import {
 } from "../../include/linux/net.js";
 import { Slab } from "../../include/linux/slab.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, SIZEOF_SOCKADDR_IN6 } from "../../include/linux/socket.js";
+import { noTrace } from "../../include/trace/events/port_search.js";
 import {
 	EBADF,
 	ECONNABORTED,
@@ -39,6 +40,7 @@ import { type Address, fromSockaddr, toSockaddr } from "./address.js";
 import { checkBoolean, checkInt, checkInteger, checkObject, checkSize } from "./arguments.js";
 import type { Kernel } from "./kernel.js";
 import { NetNamespace } from "./net.js";
+import type { Syscall } from "./syscall.js";
 
 export interface TaskOptions {
 	net: NetNamespace;
@@ -208,9 +210,9 @@ export class Task {
 	setuid(uid: number): number {
 		this.running();
 		const user = checkInt("uid", uid) >>> 0;
-		if (user === INVALID_UID) return -EINVAL;
+		if (user === INVALID_UID) return this.returns(-EINVAL, "setuid", -1);
 		if (this.privileged) this.uid = user;
-		else if (user !== this.ruid && user !== this.suid) return -EPERM;
+		else if (user !== this.ruid && user !== this.suid) return this.returns(-EPERM, "setuid", -1);
 		this.euid = user;
 		return 0;
 	}
@@ -222,12 +224,30 @@ export class Task {
 		const [real, effective, saved] = users.map((user) => user >>> 0);
 		for (const user of [real, effective, saved]) {
 			const known = [INVALID_UID, this.ruid, this.euid, this.suid].includes(user);
-			if (!known && !this.privileged) return -EPERM;
+			if (!known && !this.privileged) return this.returns(-EPERM, "setresuid", -1);
 		}
 		if (real !== INVALID_UID) this.ruid = real;
 		if (effective !== INVALID_UID) this.euid = effective;
 		if (saved !== INVALID_UID) this.suid = saved;
 		return 0;
+	}
+
+	/** Tells the tracer, if it wants to know, of a call that returns. */
+	private returns(
+		result: number,
+		name: string,
+		fd: number,
+		address: Address | null = null,
+		length = 0,
+		number = 0,
+	): number {
+		if (this.kernel.trace.sys_exit === undefined) return result;
+		return this.exits(result, { name, fd, address, length, number });
+	}
+
+	private exits(result: number, call: Syscall): number {
+		this.kernel.trace.sys_exit?.(this, call, result);
+		return result;
 	}
 
 	/** A task that has exited makes no calls. */
@@ -253,7 +273,8 @@ export class Task {
 		const fd = at ?? this.files.lowestFree();
 		// The file may be the one that `at` names.
 		this.kernel.file.f_count[file]++;
-		if (at !== undefined) this.close(at); // in a recording: its close() was not recorded
+		// In a recording its close() may be missing.
+		if (at !== undefined && this.files.file(at) !== 0) this.close(at);
 		this.files.set(fd, file, cloexec);
 		return fd;
 	}
@@ -343,7 +364,7 @@ export class Task {
 	/** 0 or -EBADF. */
 	close(fd: number): number {
 		const file = this.fget(fd);
-		if (file === 0) return -EBADF;
+		if (file === 0) return this.returns(-EBADF, "close", fd);
 		this.files.delete(fd | 0);
 		this.release(file, false);
 		return 0;
@@ -353,24 +374,26 @@ export class Task {
 	dup(fd: number, at?: number): number {
 		const file = this.fget(fd);
 		this.checkAt(at);
-		if (file === 0) return -EBADF;
-		return this.full(at) ? -EMFILE : this.install(file, false, at);
+		const err = file === 0 ? -EBADF : this.full(at) ? -EMFILE : 0;
+		return err !== 0 ? this.returns(err, "dup", fd) : this.install(file, false, at);
 	}
 
 	/** `newfd`, or -EBADF: of a descriptor that is not open, of a number that is none. */
 	dup2(fd: number, newfd: number): number {
 		const file = this.fget(fd);
 		const at = checkInt("newfd", newfd);
-		if (at === (fd | 0)) return file === 0 ? -EBADF : at;
-		return this.ksys_dup3(file, at, false);
+		const same = at === (fd | 0);
+		const result = !same ? this.ksys_dup3(file, at, false) : file === 0 ? -EBADF : at;
+		return result < 0 ? this.exits(result, { name: "dup2", fd, newfd: at }) : result;
 	}
 
 	/** The same, but -EINVAL for equal numbers, and for flags other than O_CLOEXEC. */
 	dup3(fd: number, newfd: number, flags: number): number {
 		const file = this.fget(fd);
 		const at = checkInt("newfd", newfd);
-		if ((checkInt("flags", flags) & ~SOCK_CLOEXEC) !== 0 || at === (fd | 0)) return -EINVAL;
-		return this.ksys_dup3(file, at, (flags & SOCK_CLOEXEC) !== 0);
+		const wrong = (checkInt("flags", flags) & ~SOCK_CLOEXEC) !== 0 || at === (fd | 0);
+		const result = wrong ? -EINVAL : this.ksys_dup3(file, at, (flags & SOCK_CLOEXEC) !== 0);
+		return result < 0 ? this.exits(result, { name: "dup3", fd, newfd: at }) : result;
 	}
 
 	/** fs/file.c: ksys_dup3, from its check of the limit on. */
@@ -467,15 +490,17 @@ export class Task {
 		checkInt("protocol", protocol);
 		this.checkAt(at);
 		const flags = type & ~SOCK_TYPE_MASK;
-		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
 		const kernel = this.kernel;
 		const { net } = this.net;
-		const sock = sock_create(kernel, net, family, type & SOCK_TYPE_MASK, protocol, this.uid);
-		if (sock < 0) return sock;
-		if (this.full(at)) {
-			__sock_release(kernel, sock, false);
-			return -EMFILE;
+		let sock = -EINVAL;
+		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) === 0) {
+			sock = sock_create(kernel, net, family, type & SOCK_TYPE_MASK, protocol, this.uid);
 		}
+		if (sock >= 0 && this.full(at)) {
+			__sock_release(kernel, sock, false);
+			sock = -EMFILE;
+		}
+		if (sock < 0) return this.exits(sock, { name: "socket", fd: -1, family, type, protocol });
 		kernel.socket.flags[sock] = flags & O_NONBLOCK;
 		return this.open(sock, (flags & SOCK_CLOEXEC) !== 0, at);
 	}
@@ -490,14 +515,15 @@ export class Task {
 		const sock = this.socketOf(fd);
 		const name = toSockaddr(address);
 		const length = checkInt("addrlen", addrlen);
-		if (sock < 0) return sock;
-		return __sys_bind(this.kernel, sock, name, length, this.privileged);
+		const err = sock < 0 ? sock : __sys_bind(this.kernel, sock, name, length, this.privileged);
+		return this.returns(err, "bind", fd, address, length);
 	}
 
 	listen(fd: number, backlog: number): number {
 		const sock = this.socketOf(fd);
 		const length = checkInt("backlog", backlog);
-		return sock < 0 ? sock : __sys_listen(this.kernel, sock, length);
+		const err = sock < 0 ? sock : __sys_listen(this.kernel, sock, length);
+		return this.returns(err, "listen", fd, null, 0, length);
 	}
 
 	/** `nonblock` overrides the file's O_NONBLOCK. */
@@ -510,19 +536,20 @@ export class Task {
 		const sock = this.socketOf(fd);
 		const name = toSockaddr(address);
 		const length = checkInt("addrlen", addrlen);
-		if (sock < 0) return sock;
+		if (sock < 0) return this.returns(sock, "connect", fd, address, length);
 		const block = nonblock ?? this.nonblocking(sock);
 		this.kernel.cap_net_bind_service = this.privileged;
-		return __sys_connect(this.kernel, sock, name, length, block);
+		const err = __sys_connect(this.kernel, sock, name, length, block);
+		return this.returns(err, "connect", fd, address, length);
 	}
 
 	/** What a blocking connect() that slept returns now, or -ERESTARTSYS again. */
 	connectSleeping(fd: number): number {
 		const sock = this.socketOf(fd);
-		if (sock < 0) return sock;
+		if (sock < 0) return this.exits(sock, { name: "connect", fd });
 		const err = sock_ops(this.kernel, sock).connect_wait(this.kernel, sock);
 		process_backlog(this.kernel);
-		return err;
+		return this.kernel.trace === noTrace ? err : this.exits(err, { name: "connect", fd });
 	}
 
 	accept(fd: number, address?: Partial<Address>): number {
@@ -541,18 +568,20 @@ export class Task {
 		checkInt("flags", flags);
 		if (address !== undefined) checkObject("address", address);
 		this.checkAt(at);
-		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
-		if (sock < 0) return sock;
-		if (this.full(at)) return -EMFILE;
+		let wrong = 0;
+		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) wrong = -EINVAL;
+		else if (sock < 0) wrong = sock;
+		else if (this.full(at)) wrong = -EMFILE;
+		if (wrong !== 0) return this.returns(wrong, "accept4", fd, null, 0, flags);
 		const kernel = this.kernel;
 		const newsock = do_accept(kernel, sock, this.uid, nonblock ?? this.nonblocking(sock));
-		if (newsock < 0) return newsock;
+		if (newsock < 0) return this.returns(newsock, "accept4", fd);
 		kernel.socket.flags[newsock] = flags & O_NONBLOCK;
 		if (address !== undefined) {
 			const peer = sock_ops(kernel, newsock).getname(kernel, newsock, 2);
 			if (typeof peer === "number") {
 				__sock_release(kernel, newsock, false);
-				return -ECONNABORTED;
+				return this.returns(-ECONNABORTED, "accept4", fd);
 			}
 			Object.assign(address, fromSockaddr(peer));
 		}
@@ -561,9 +590,9 @@ export class Task {
 
 	private getname(fd: number, peer: number): Address | number {
 		const sock = this.socketOf(fd);
-		if (sock < 0) return sock;
-		const name = sock_ops(this.kernel, sock).getname(this.kernel, sock, peer);
-		return typeof name === "number" ? name : fromSockaddr(name);
+		const name = sock < 0 ? sock : sock_ops(this.kernel, sock).getname(this.kernel, sock, peer);
+		if (typeof name !== "number") return fromSockaddr(name);
+		return this.returns(name, peer === 0 ? "getsockname" : "getpeername", fd);
 	}
 
 	getsockname(fd: number): Address | number {
@@ -594,8 +623,12 @@ export class Task {
 		}
 		const bytes = typeof optval === "number" ? intBytes(checkInt("optval", optval)) : optval;
 		const length = checkInt("optlen", optlen ?? bytes?.length ?? 0);
-		if (sock < 0) return sock;
-		return __sys_setsockopt(this.kernel, sock, level, optname, bytes, length, this.privileged);
+		const err =
+			sock < 0
+				? sock
+				: __sys_setsockopt(this.kernel, sock, level, optname, bytes, length, this.privileged);
+		if (err === 0) return 0;
+		return this.exits(err, { name: "setsockopt", fd, level, optname, optval: bytes, length });
 	}
 
 	/** The bytes written to a buffer of `optlen` bytes, or a negative errno. */
@@ -604,14 +637,16 @@ export class Task {
 		checkInt("level", level);
 		checkInt("optname", optname);
 		const length = checkInt("optlen", optlen);
-		if (sock < 0) return sock;
-		return __sys_getsockopt(this.kernel, sock, level, optname, length);
+		const value = sock < 0 ? sock : __sys_getsockopt(this.kernel, sock, level, optname, length);
+		if (typeof value !== "number") return value;
+		return this.exits(value, { name: "getsockopt", fd, level, optname, length });
 	}
 
 	shutdown(fd: number, how: number): number {
 		const sock = this.socketOf(fd);
 		checkInt("how", how);
-		return sock < 0 ? sock : __sys_shutdown(this.kernel, sock, how);
+		const err = sock < 0 ? sock : __sys_shutdown(this.kernel, sock, how);
+		return this.returns(err, "shutdown", fd, null, 0, how);
 	}
 
 	/** Sends `size` bytes (whatever they are): the number sent, or a negative errno. */
@@ -631,18 +666,20 @@ export class Task {
 		const len = checkSize("size", size);
 		const to = address === null ? null : toSockaddr(address);
 		const length = checkInt("addrlen", addrlen);
-		if (sock < 0) return sock;
+		if (sock < 0) return this.exits(sock, { name: "sendto", fd, address, length, size });
 		const block = nonblock ?? this.nonblocking(sock);
 		this.kernel.cap_net_bind_service = this.privileged;
-		return __sys_sendto(this.kernel, sock, len, to, length, block);
+		const sent = __sys_sendto(this.kernel, sock, len, to, length, block);
+		return sent < 0 ? this.exits(sent, { name: "sendto", fd, address, length, size }) : sent;
 	}
 
 	/** Receives at most `size` bytes: the number, 0 at the end of a stream, or a negative errno. */
 	recv(fd: number, size: number, nonblock?: boolean): number {
 		const sock = this.socketOf(fd);
 		const len = checkSize("size", size);
-		if (sock < 0) return sock;
-		return __sys_recvfrom(this.kernel, sock, len, nonblock ?? this.nonblocking(sock));
+		if (sock < 0) return this.returns(sock, "recvfrom", fd);
+		const got = __sys_recvfrom(this.kernel, sock, len, nonblock ?? this.nonblocking(sock));
+		return got < 0 ? this.returns(got, "recvfrom", fd) : got;
 	}
 
 	/**

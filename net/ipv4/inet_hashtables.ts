@@ -480,8 +480,8 @@ export function checkEstablishedTake(
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
 		S.write_seq[sk] = S.snd_isn[tw]; // tcp_twsk_unique does it
 	}
-	if (twp) k.found_tw = tw;
-	else if (tw !== 0) inet_twsk_deschedule_put(k, tw);
+	k.found_tw = tw;
+	if (!twp && tw !== 0) inet_twsk_deschedule_put(k, tw);
 }
 
 type CheckEstablished = typeof __inet_check_established;

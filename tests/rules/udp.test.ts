@@ -306,13 +306,14 @@ describe("search for a port", () => {
 			"2 ports from 40000",
 			"2 ports passed over: 1 conflict, 1 reserved",
 			`  e.g. port 40000 conflicts with fd ${fd} (0.0.0.0:40000 CLOSE): not both have SO_REUSEADDR, nor both SO_REUSEPORT`,
-			"no port is left",
+			"of the 2 ports 40000-40001 at this moment: 0 free, 1 taken, 1 reserved",
+			"udp_lib_get_port: no port is left",
 		]);
 		explainer.lines = [];
 		w.tryBind("127.0.0.1:40000");
 		w.tryBind("127.0.0.1:40001");
 		expect(explainer.lines).toEqual([
-			`udp bind: port 40000 conflicts with fd ${fd} (0.0.0.0:40000 CLOSE): not both have SO_REUSEADDR, nor both SO_REUSEPORT`,
+			`udp_lib_lport_inuse: port 40000 conflicts with fd ${fd} (0.0.0.0:40000 CLOSE): not both have SO_REUSEADDR, nor both SO_REUSEPORT`,
 			"udp bind: no socket on port 40001 conflicts",
 		]);
 	});

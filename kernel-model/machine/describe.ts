@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Sockets and addresses in words. */
+import { AF_INET6 } from "../../include/linux/socket.js";
+import { SOCK_DEAD } from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import { TCP_TIME_WAIT, tcpStateName } from "../../include/net/tcp_states.js";
+import { sk_net } from "../../net/core/sock.js";
+import { dev_get_by_index } from "../../net/l3mdev/l3mdev.js";
+import { type Address, formatIpv4, formatIpv6 } from "./address.js";
+import type { Kernel } from "./kernel.js";
+
+/** 28,232. */
+export const count = (n: number): string => n.toLocaleString("en-US");
+
+/** "1 port", "28,232 ports". */
+export const plural = (n: number, what: string): string =>
+	`${count(n)} ${what}${n === 1 ? "" : "s"}`;
+
+/** 0.4 s. */
+export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** 127.0.0.1:80, [::1]:80, [fe80::1%2]:80. */
+export function describeAddress({ family, address, port, scope_id = 0 }: Address): string {
+	if (family !== "AF_INET6") return `${address}:${port}`;
+	return `[${address}${scope_id === 0 ? "" : `%${scope_id}`}]:${port}`;
+}
+
+/** The local address of a socket; an AF_INET6 socket's as it has it, v4-mapped or not. */
+export function sockSource(k: Stack, sk: number): string {
+	const S = k.sock;
+	if (S.skc_family[sk] !== AF_INET6) return formatIpv4(S.skc_rcv_saddr[sk]);
+	return `[${formatIpv6(S.skc_v6_rcv_saddr, sk * 4)}]`;
+}
+
+/** The address and port that a socket is connected to. */
+export function sockDestination(k: Stack, sk: number): string {
+	const S = k.sock;
+	const daddr =
+		S.skc_family[sk] !== AF_INET6
+			? formatIpv4(S.skc_daddr[sk])
+			: `[${formatIpv6(S.skc_v6_daddr, sk * 4)}]`;
+	return `${daddr}:${S.skc_dport[sk]}`;
+}
+
+/** "lo", or the number of a device that is gone. */
+export function deviceName(k: Stack, sk: number, ifindex: number): string {
+	return dev_get_by_index(sk_net(k, sk), ifindex)?.name ?? `${ifindex}`;
+}
+
+/** The struct socket of a sock; of a subflow that of the MPTCP sock. */
+function socketOf(k: Kernel, sk: number): number {
+	const socket = k.sock.sk_socket[sk];
+	for (const [msk, { first }] of k.mptcp.socks) if (first === sk) return k.sock.sk_socket[msk];
+	return socket;
+}
+
+/** A socket as a reader knows it: its descriptor, its addresses, its state. */
+export function describeSock(k: Kernel, sk: number): string {
+	const S = k.sock;
+	const local = `${sockSource(k, sk)}:${S.skc_num[sk]}`;
+	const peer = S.skc_dport[sk] !== 0 ? ` -> ${sockDestination(k, sk)}` : "";
+	const state = S.skc_state[sk];
+	let owner = "a socket";
+	if (state === TCP_TIME_WAIT) owner = "a time-wait socket";
+	else if (S.rsk_listener[sk] !== 0) owner = "a connection not accepted yet";
+	else if ((S.sk_flags[sk] & SOCK_DEAD) !== 0) owner = "an orphan";
+	const socket = state === TCP_TIME_WAIT ? 0 : socketOf(k, sk);
+	for (const task of socket === 0 ? [] : k.tasks) {
+		const fd = task.socketDescriptors().find((candidate) => task.socketOf(candidate) === socket);
+		if (fd !== undefined) {
+			owner = k.tasks.size > 1 ? `fd ${fd} of pid ${task.pid}` : `fd ${fd}`;
+			break;
+		}
+	}
+	const device = S.skc_bound_dev_if[sk];
+	const flags = [
+		S.skc_reuse[sk] !== 0 ? ", SO_REUSEADDR" : "",
+		S.skc_reuseport[sk] !== 0 ? ", SO_REUSEPORT" : "",
+		device !== 0 ? `, device ${deviceName(k, sk, device)}` : "",
+	].join("");
+	return `${owner} (${local}${peer} ${tcpStateName(state)}${flags})`;
+}

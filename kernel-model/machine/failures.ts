@@ -1,0 +1,1079 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Why a system call failed: worked out after it, from its arguments, its error and the state.
+ * Each function below goes through the checks of the kernel's functions in their order, and
+ * names each that the call does not pass. The first with the error of the call is its reason.
+ * What a search or a conflict decided is told by the trace points instead (explain.ts).
+ */
+import {
+	ipv4_is_lbcast,
+	ipv4_is_loopback,
+	ipv4_is_multicast,
+	ipv4_is_zeronet,
+} from "../../include/linux/in.js";
+import {
+	SOCK_CLOEXEC,
+	SOCK_DCCP,
+	SOCK_MAX,
+	SOCK_NONBLOCK,
+	SOCK_STREAM,
+	SOCK_TYPE_MASK,
+	SS_CONNECTED,
+	SS_CONNECTING,
+	SS_DISCONNECTING,
+	SS_UNCONNECTED,
+} from "../../include/linux/net.js";
+import {
+	AF_INET,
+	AF_INET6,
+	AF_UNSPEC,
+	SIN6_LEN_RFC2133,
+	SIZEOF_SA_FAMILY,
+	SIZEOF_SOCKADDR_IN,
+	SIZEOF_SOCKADDR_IN6,
+	SIZEOF_SOCKADDR_STORAGE,
+	SOL_IP,
+	SOL_IPV6,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import {
+	inet_addr_valid_or_nonlocal,
+	inet_port_requires_bind_service,
+} from "../../include/net/ip.js";
+import {
+	__ipv6_addr_needs_scope_id,
+	type In6Addr,
+	IPV6_ADDR_ANY,
+	IPV6_ADDR_LINKLOCAL,
+	IPV6_ADDR_MAPPED,
+	IPV6_ADDR_MULTICAST,
+	ipv6_addr_any,
+	ipv6_addr_type,
+	ipv6_addr_v4mapped,
+} from "../../include/net/ipv6.js";
+import {
+	IFF_UP,
+	type Net,
+	RT_TABLE_LOCAL,
+	RTN_BROADCAST,
+	RTN_UNICAST,
+} from "../../include/net/net_namespace.js";
+import { SEND_SHUTDOWN, SOCK_BROADCAST } from "../../include/net/sock.js";
+import {
+	TCP_CLOSE,
+	TCP_ESTABLISHED,
+	TCP_LISTEN,
+	tcpStateName,
+} from "../../include/net/tcp_states.js";
+import * as E from "../../include/uapi/asm-generic/errno.js";
+import {
+	SO_ACCEPTCONN,
+	SO_BINDTODEVICE,
+	SO_BINDTOIFINDEX,
+	SO_DOMAIN,
+	SO_ERROR,
+	SO_LINGER,
+	SO_PROTOCOL,
+	SO_TYPE,
+	SOL_SOCKET,
+} from "../../include/uapi/asm-generic/socket.js";
+import {
+	IP_LOCAL_PORT_RANGE,
+	IPPROTO_DCCP,
+	IPPROTO_MAX,
+	IPPROTO_MPTCP,
+	IPPROTO_UDPLITE,
+	IPV6_ADDRFORM,
+	IPV6_V6ONLY,
+} from "../../include/uapi/linux/in.js";
+import { sk_net } from "../../net/core/sock.js";
+import { __ip_dev_find } from "../../net/ipv4/devinet.js";
+import { fib_lookup, inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
+import { ipv6_chk_addr } from "../../net/ipv6/addrconf.js";
+import { ipv6_can_nonlocal_bind } from "../../net/ipv6/af_inet6.js";
+import { dev_get_by_index, l3mdev_fib_table_by_index } from "../../net/l3mdev/l3mdev.js";
+import { type Address, formatIpv4, formatIpv6, toSockaddr } from "./address.js";
+import { describeSock, deviceName, sockDestination } from "./describe.js";
+import type { Kernel } from "./kernel.js";
+import { isSctp, isUdp } from "./sharing.js";
+import type { Syscall } from "./syscall.js";
+import type { Task } from "./task.js";
+
+/** A check that a call does not pass: its error, the kernel function that makes it, and why. */
+export type Reason = readonly [errno: number, where: string, why: string];
+
+/** What the checks look at. */
+interface Asked {
+	k: Kernel;
+	task: Task;
+	call: Syscall;
+	/** The struct socket, its sock, and the sock that has the port: of MPTCP the first subflow. */
+	sock: number;
+	sk: number;
+	ssk: number;
+	net: Net;
+	errno: number;
+}
+
+/** Begins the sentence where no check explains an error. */
+export const UNKNOWN = "the model does not know the check that failed";
+
+/** What an error means where nothing more is known. */
+const MEANINGS: ReadonlyMap<number, string> = new Map([
+	[E.EPERM, "the task lacks a privilege"],
+	[E.EAGAIN, "it would have to wait"],
+	[E.EACCES, "it is not permitted"],
+	[E.EFAULT, "a pointer leads nowhere"],
+	[E.EBUSY, "another task is busy with the socket"],
+	[E.ENODEV, "there is no such device"],
+	[E.EINVAL, "an argument, or the state of the socket, does not allow it"],
+	[E.EMFILE, "no descriptor is left below RLIMIT_NOFILE"],
+	[E.EPIPE, "the socket cannot send (any more)"],
+	[E.EMSGSIZE, "the datagram is too long"],
+	[E.ENOPROTOOPT, "the protocol has no such option"],
+	[E.EOPNOTSUPP, "the protocol has no such call, or no such option"],
+	[E.EADDRNOTAVAIL, "the address or the port is not available"],
+	[E.ECONNABORTED, "the connection was broken off"],
+	[E.ECONNRESET, "the connection was reset"],
+	[E.EISCONN, "the socket is connected"],
+	[E.ENOTCONN, "the socket is not connected"],
+	[E.ETIMEDOUT, "nobody answered"],
+	[E.ECONNREFUSED, "the other side refused"],
+	[E.EHOSTUNREACH, "no way leads to the host"],
+	[E.ENETUNREACH, "no way leads to the network"],
+]);
+
+// Addresses in words
+
+function family(af: number): string {
+	if (af === AF_INET) return "AF_INET";
+	if (af === AF_INET6) return "AF_INET6";
+	return af === AF_UNSPEC ? "AF_UNSPEC" : `family ${af}`;
+}
+
+const v6 = (addr: In6Addr, at = 0): string => formatIpv6(addr, at);
+
+function state(a: Asked): string {
+	return tcpStateName(a.k.sock.skc_state[a.ssk]);
+}
+
+// Descriptors and pointers
+
+/** The functions of system calls that are not __sys_NAME. */
+const FUNCTIONS: ReadonlyMap<string, string> = new Map([
+	["close", "close"],
+	["accept", "__sys_accept4"],
+	["send", "__sys_sendto"],
+	["write", "ksys_write"],
+	["writev", "do_writev"],
+	["read", "ksys_read"],
+	["recv", "__sys_recvfrom"],
+]);
+
+function* fdReasons(task: Task, call: Syscall): Iterable<Reason> {
+	const where = FUNCTIONS.get(call.name) ?? `__sys_${call.name}`;
+	const sock = task.socketOf(call.fd);
+	if (sock === -E.EBADF) yield [E.EBADF, where, `descriptor ${call.fd} is not open`];
+	else if (sock < 0) yield [E.ENOTSOCK, where, `descriptor ${call.fd} is no socket`];
+}
+
+function* addrlenReasons({ length = 0 }: Syscall): Iterable<Reason> {
+	if (length >= 0 && length <= SIZEOF_SOCKADDR_STORAGE) return;
+	const why = `an address of ${length} bytes is not one of 0 to ${SIZEOF_SOCKADDR_STORAGE}`;
+	yield [E.EINVAL, "move_addr_to_kernel", why];
+}
+
+function shortAddress(where: string, length: number, least: number): Reason {
+	const why = `an address of ${length} bytes is too short: the family needs ${least}`;
+	return [E.EINVAL, where, why];
+}
+
+// socket()
+
+function* socketReasons({ k, call }: Asked): Iterable<Reason> {
+	const { family: af = 0, type = 0, protocol = 0 } = call;
+	const kind = type & SOCK_TYPE_MASK;
+	if ((type & ~SOCK_TYPE_MASK & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) {
+		yield [E.EINVAL, "__sys_socket", "the type has flags other than SOCK_CLOEXEC, SOCK_NONBLOCK"];
+	}
+	if (kind >= SOCK_MAX) yield [E.EINVAL, "__sock_create", `there is no socket type ${kind}`];
+	const create = af === AF_INET6 ? "inet6_create" : "inet_create";
+	if (protocol < 0 || protocol >= IPPROTO_MAX) {
+		yield [E.EINVAL, create, `protocol ${protocol} is not one of 0 to ${IPPROTO_MAX - 1}`];
+	}
+	if (protocol === IPPROTO_UDPLITE && k.changes.has("udplite-removed")) {
+		yield [E.EPROTONOSUPPORT, create, "kernels have no UDP-Lite since 7.1"];
+	}
+	if (protocol === IPPROTO_DCCP && k.changes.has("dccp-removed")) {
+		yield [E.ESOCKTNOSUPPORT, create, "kernels have no DCCP since 6.16"];
+		yield [E.EPROTONOSUPPORT, create, "kernels have no DCCP since 6.16"];
+	}
+	yield [E.EPROTONOSUPPORT, create, `sockets of type ${kind} have no protocol ${protocol}`];
+	yield [E.ESOCKTNOSUPPORT, create, `no protocol has sockets of type ${kind}`];
+	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
+}
+
+// bind()
+
+function needsService(a: Asked, where: string, port: number): Reason {
+	const start = a.net.ipv4.sysctl_ip_prot_sock;
+	const user = `user ${a.task.uid} has no CAP_NET_BIND_SERVICE`;
+	return [
+		E.EACCES,
+		where,
+		`port ${port} is below ip_unprivileged_port_start (${start}), and ${user}`,
+	];
+}
+
+function inUse(a: Asked, where: string): Reason {
+	const { k, ssk } = a;
+	const why =
+		k.sock.skc_state[ssk] !== TCP_CLOSE
+			? `the socket is in state ${state(a)}, not CLOSE`
+			: `the socket has port ${k.sock.skc_num[ssk]} already, and keeps it`;
+	return [E.EINVAL, where, why];
+}
+
+function isActive({ k, ssk }: Asked): boolean {
+	return k.sock.skc_state[ssk] !== TCP_CLOSE || k.sock.skc_num[ssk] !== 0;
+}
+
+function notOurs(a: Asked, where: string, addr: string, v6only = false): Reason {
+	const option = v6only ? "IPV6_FREEBIND nor ip_nonlocal_bind" : "IP_FREEBIND nor ip_nonlocal_bind";
+	const device = a.k.sock.skc_bound_dev_if[a.ssk];
+	const place = device === 0 ? "this host" : `device ${deviceName(a.k, a.ssk, device)}`;
+	return [
+		E.EADDRNOTAVAIL,
+		where,
+		`${addr} is no address of ${place}, and neither ${option} is set`,
+	];
+}
+
+/** Whether __inet_bind would refuse an IPv4 address. */
+function isForeign({ k, ssk, net }: Asked, addr: number): boolean {
+	const table = l3mdev_fib_table_by_index(net, k.sock.skc_bound_dev_if[ssk]) || RT_TABLE_LOCAL;
+	const type = inet_addr_type_table(net, addr, table);
+	return !inet_addr_valid_or_nonlocal(net, k.sock.inet_flags[ssk], addr, type);
+}
+
+/** net/ipv4/af_inet.c: inet_bind, __inet_bind. */
+function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const { task, net } = a;
+	const where = "__inet_bind";
+	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress("inet_bind", length, SIZEOF_SOCKADDR_IN);
+	if (addr.sin_family === AF_UNSPEC && addr.sin_addr !== 0) {
+		yield [E.EAFNOSUPPORT, where, "AF_UNSPEC counts as AF_INET only with the address 0.0.0.0"];
+	} else if (addr.sin_family !== AF_INET && addr.sin_family !== AF_UNSPEC) {
+		const why = `an AF_INET socket takes no address of ${family(addr.sin_family)}`;
+		yield [E.EAFNOSUPPORT, where, why];
+	}
+	if (isForeign(a, addr.sin_addr)) yield notOurs(a, where, formatIpv4(addr.sin_addr));
+	const port = addr.sin_port;
+	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
+		yield needsService(a, where, port);
+	}
+	if (isActive(a)) yield inUse(a, where);
+}
+
+/** net/ipv6/af_inet6.c: inet6_bind, __inet6_bind. */
+function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const { k, task, net, ssk } = a;
+	const where = "__inet6_bind";
+	if (length < SIN6_LEN_RFC2133) yield shortAddress("inet6_bind", length, SIN6_LEN_RFC2133);
+	if (addr.sin_family !== AF_INET6) {
+		const why = `an AF_INET6 socket takes no address of ${family(addr.sin_family)}`;
+		yield [E.EAFNOSUPPORT, where, why];
+		return;
+	}
+	const type = ipv6_addr_type(addr.sin6_addr, 0);
+	const multicast = (type & IPV6_ADDR_MULTICAST) !== 0;
+	if (multicast && k.sock.sk_type[ssk] === SOCK_STREAM) {
+		yield [
+			E.EINVAL,
+			where,
+			`a stream does not bind to the multicast address ${v6(addr.sin6_addr)}`,
+		];
+	}
+	const port = addr.sin_port;
+	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
+		yield needsService(a, where, port);
+	}
+	if (isActive(a)) yield inUse(a, where);
+	const device = k.sock.skc_bound_dev_if[ssk];
+	const scope = length >= SIZEOF_SOCKADDR_IN6 ? addr.sin6_scope_id : 0;
+	const lost: Reason = [E.ENODEV, where, `there is no device ${scope || device}`];
+	if (type === IPV6_ADDR_MAPPED) {
+		if (ipv6_only_sock(k, ssk)) {
+			const why = `the socket is IPV6_V6ONLY, and ${v6(addr.sin6_addr)} is an IPv4 address`;
+			yield [E.EINVAL, where, why];
+		}
+		if (device !== 0 && dev_get_by_index(net, device) === null) yield lost;
+		if (isForeign(a, addr.sin6_addr[3])) yield notOurs(a, where, formatIpv4(addr.sin6_addr[3]));
+	} else if (type !== IPV6_ADDR_ANY) {
+		let dev = device;
+		if (__ipv6_addr_needs_scope_id(type)) {
+			dev = scope || device;
+			if (dev === 0) {
+				const why = `${v6(addr.sin6_addr)} needs a device: a scope, or SO_BINDTODEVICE`;
+				yield [E.EINVAL, where, why];
+			}
+		}
+		if (dev !== 0 && dev_get_by_index(net, dev) === null) yield lost;
+		const nonlocal = ipv6_can_nonlocal_bind(net, k.sock.inet_flags[ssk]);
+		if (!multicast && !nonlocal && !ipv6_chk_addr(net, addr.sin6_addr, 0, dev, false)) {
+			yield notOurs(a, where, v6(addr.sin6_addr), true);
+		}
+	}
+}
+
+/** net/sctp/socket.c: sctp_bind, sctp_do_bind. */
+function* sctpBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const { k, task, net, sk } = a;
+	const bound = k.sock.skc_num[sk];
+	const least = addr.sin_family === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+	if (bound !== 0) yield [E.EINVAL, "sctp_bind", `the socket has port ${bound} already`];
+	if (length < least) yield shortAddress("sctp_sockaddr_af", length, least);
+	const why = `the socket takes no address of ${family(addr.sin_family)}`;
+	const same = addr.sin_family === k.sock.skc_family[sk];
+	if (!same) yield [E.EINVAL, "sctp_sockaddr_af", why];
+	const text = addr.sin_family === AF_INET6 ? v6(addr.sin6_addr) : formatIpv4(addr.sin_addr);
+	yield notOurs(a, "sctp_do_bind", text);
+	const port = addr.sin_port;
+	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
+		yield needsService(a, "sctp_do_bind", port);
+	}
+}
+
+function* bindReasons(a: Asked): Iterable<Reason> {
+	const { k, call, sk, ssk } = a;
+	yield* addrlenReasons(call);
+	if (call.address === null || call.address === undefined) return;
+	const addr = toSockaddr(call.address);
+	const { length = 0 } = call;
+	if (isSctp(k, sk)) yield* sctpBind(a, addr, length);
+	else {
+		if (sk !== ssk && k.sock.skc_state[sk] !== TCP_CLOSE) {
+			yield [
+				E.EINVAL,
+				"mptcp_bind",
+				`the socket is in state ${tcpStateName(k.sock.skc_state[sk])}`,
+			];
+		}
+		yield* k.sock.skc_family[ssk] === AF_INET6
+			? inet6Bind(a, addr, length)
+			: inetBind(a, addr, length);
+	}
+}
+
+// Routes
+
+/** net/ipv4/route.c: ip_route_output_key_hash_rcu, and what it calls. */
+function* routeReasons(net: Net, daddr: number, saddr: number, oif: number): Iterable<Reason> {
+	const where = "ip_route_output_key_hash_rcu";
+	const [to, from] = [formatIpv4(daddr), formatIpv4(saddr)];
+	if (saddr !== 0) {
+		if (ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr) || ipv4_is_zeronet(saddr)) {
+			yield [E.EINVAL, where, `the source ${from} is no unicast address`];
+		}
+		if (__ip_dev_find(net, saddr) === null) {
+			yield [E.ENETUNREACH, where, `the source ${from} is no address of a device of this host`];
+		}
+	}
+	const dev = oif === 0 ? null : dev_get_by_index(net, oif);
+	if (oif !== 0 && dev === null) yield [E.ENODEV, where, `there is no device ${oif}`];
+	if (dev !== null && (dev.flags & IFF_UP) === 0) {
+		yield [E.ENETUNREACH, where, `device ${dev.name} is down`];
+	}
+	const route = daddr === 0 ? null : fib_lookup(net, daddr, { oif, l3mdev: 0 }, 0);
+	if (typeof route === "number") {
+		if (route === -E.EINVAL) yield [E.EINVAL, "fib_lookup", `the route to ${to} is a blackhole`];
+		else if (route === -E.EACCES) yield [E.EACCES, "fib_lookup", `the route to ${to} prohibits it`];
+		else if (route === -E.EHOSTUNREACH) {
+			yield [E.EHOSTUNREACH, "fib_lookup", `the route to ${to} is unreachable`];
+		} else yield [E.ENETUNREACH, "fib_lookup", `no route leads to ${to}`];
+	}
+	if (ipv4_is_zeronet(daddr) && daddr !== 0) {
+		yield [E.EINVAL, "__mkroute_output", `${to} is no destination: 0.0.0.0/8 is this network`];
+	}
+	const out = route === null || typeof route === "number" ? dev : dev_get_by_index(net, route.oif);
+	const by = out === null ? "" : `, and the route to ${to} leaves by ${out.name}`;
+	if (ipv4_is_loopback(saddr)) {
+		yield [E.EINVAL, "__mkroute_output", `the source ${from} is a loopback address${by}`];
+	}
+	const source = `the source that the route to ${to} brings is no address of this host`;
+	yield [E.ENETUNREACH, where, source];
+	yield [E.EINVAL, "__mkroute_output", `the source does not fit the route to ${to}`];
+	yield [E.ENODEV, where, `the route to ${to} has no device`];
+}
+
+/** net/ipv6/ip6_output.c: ip6_dst_lookup_tail. */
+function* route6Reasons(a: Asked, daddr: In6Addr): Iterable<Reason> {
+	const to = v6(daddr);
+	const S = a.k.sock;
+	const at = a.ssk * 4;
+	const where = "ip6_dst_lookup_tail";
+	const mapped = ipv6_addr_v4mapped(S.np_saddr, at) || ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, at);
+	yield [E.EADDRNOTAVAIL, "ipv6_dev_get_saddr", `no address of this host is a source for ${to}`];
+	yield [E.ENETUNREACH, where, `no route leads to ${to}`];
+	yield [E.EINVAL, where, `the route to ${to} is a blackhole`];
+	yield [E.EACCES, where, `the route to ${to} prohibits it`];
+	yield [E.EHOSTUNREACH, where, `the route to ${to} is unreachable`];
+	if (mapped) {
+		const why = `the socket is on an IPv4 address, and ${to} is one of IPv6`;
+		yield [E.EAFNOSUPPORT, where, why];
+	}
+}
+
+// connect()
+
+/** Why a destination answers a SYN with a RST. */
+function* refusedReasons(a: Asked, address: Address | null): Iterable<Reason> {
+	const { k, net, ssk } = a;
+	const to = address ?? null;
+	const port = to?.port ?? k.sock.skc_dport[ssk];
+	const host = to === null ? "the destination" : to.address;
+	const listeners: string[] = [];
+	for (let sk = 1; sk < k.sock.limit; sk++) {
+		if (k.sock.skc_state[sk] !== TCP_LISTEN || k.sock.skc_num[sk] !== port) continue;
+		if (k.sock.skc_net[sk] === net.id) listeners.push(describeSock(k, sk));
+	}
+	const local = to === null || isLocal(a, to);
+	if (!local) {
+		yield [E.ECONNREFUSED, "tcp_reset", `the host behind the route to ${host} answers with a RST`];
+		return;
+	}
+	const but =
+		listeners.length === 0
+			? `no socket listens on port ${port}`
+			: `no listener on port ${port} takes it: ${listeners.slice(0, 3).join(", ")}`;
+	yield [E.ECONNREFUSED, "tcp_reset", `${host} is this host, and ${but}`];
+}
+
+/** Whether a destination is an address of this host. */
+function isLocal({ net }: Asked, { family: af, address, port }: Address): boolean {
+	const addr = toSockaddr({ family: af, address, port });
+	if (af === "AF_INET6" && !ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
+		return ipv6_addr_any(addr.sin6_addr, 0) || ipv6_chk_addr(net, addr.sin6_addr, 0, 0, false);
+	}
+	const v4 = af === "AF_INET6" ? addr.sin6_addr[3] : addr.sin_addr;
+	if (v4 === 0) return true;
+	const type = inet_addr_type_table(net, v4, RT_TABLE_LOCAL);
+	return type !== RTN_UNICAST || __ip_dev_find(net, v4) !== null;
+}
+
+/** How a connection that was under way ended. */
+function* endReasons(a: Asked, address: Address | null): Iterable<Reason> {
+	const host = address?.address ?? "the destination";
+	if (!isUdp(a.k, a.sk)) yield* refusedReasons(a, address);
+	else {
+		const why = "an earlier datagram met no socket, and ICMP said port unreachable";
+		const icmp = a.k.sock.skc_family[a.sk] === AF_INET6 ? "__udp6_lib_err" : "__udp4_lib_err";
+		yield [E.ECONNREFUSED, icmp, why];
+	}
+	yield [E.ETIMEDOUT, "tcp_write_timeout", `${host} has answered no SYN (tcp_syn_retries)`];
+	yield [E.EHOSTUNREACH, "tcp_v4_err", `a router says that ${host} is unreachable`];
+	yield [E.ENETUNREACH, "tcp_v6_err", `a router says that no route leads to ${host}`];
+	yield [E.ECONNRESET, "tcp_reset", "the peer, or a disconnect, has reset the connection"];
+	yield [E.ECONNABORTED, "inet_wait_for_connect", "the connection was broken off meanwhile"];
+	yield [E.EPIPE, "inet_wait_for_connect", "another task has disconnected the socket meanwhile"];
+}
+
+function* tcp4Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const { k, ssk } = a;
+	const where = k.sock.sk_protocol[ssk] === IPPROTO_DCCP ? "dccp_v4_connect" : "tcp_v4_connect";
+	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
+	if (addr.sin_family !== AF_INET) {
+		const why = `an AF_INET socket connects to no address of ${family(addr.sin_family)}`;
+		yield [E.EAFNOSUPPORT, where, why];
+	}
+	yield* tcp4Route(a, where, addr.sin_addr);
+	yield* endReasons(a, a.call.address ?? null);
+}
+
+function* tcp4Route({ k, net, ssk }: Asked, where: string, daddr: number): Iterable<Reason> {
+	const type = inet_addr_type_table(net, daddr, RT_TABLE_LOCAL);
+	const { inet_saddr, skc_bound_dev_if } = k.sock;
+	const crowd = daddr !== 0 && (ipv4_is_multicast(daddr) || type === RTN_BROADCAST);
+	const route = crowd ? fib_lookup(net, daddr, { oif: 0, l3mdev: 0 }, 0) : 0;
+	if (crowd && typeof route !== "number") {
+		const why = `${formatIpv4(daddr)} is a multicast or broadcast address`;
+		yield [E.ENETUNREACH, where, why];
+	}
+	yield* routeReasons(net, daddr, inet_saddr[ssk], skc_bound_dev_if[ssk]);
+}
+
+function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const { k, ssk } = a;
+	const dccp = k.sock.sk_protocol[ssk] === IPPROTO_DCCP;
+	const where = dccp ? "dccp_v6_connect" : "tcp_v6_connect";
+	if (length < SIN6_LEN_RFC2133) yield shortAddress(where, length, SIN6_LEN_RFC2133);
+	if (addr.sin_family !== AF_INET6) {
+		const why = `an AF_INET6 socket connects to no address of ${family(addr.sin_family)}`;
+		yield [E.EAFNOSUPPORT, where, why];
+		return;
+	}
+	yield* scopeReasons(a, where, addr, length, true);
+	const daddr = addr.sin6_addr;
+	const on4 = ipv6_addr_any(daddr, 0) && ipv6_addr_v4mapped(k.sock.skc_v6_rcv_saddr, ssk * 4);
+	if (ipv6_addr_v4mapped(daddr, 0) || on4) {
+		if (ipv6_only_sock(k, ssk)) {
+			const why = `the socket is IPV6_V6ONLY, and ${v6(daddr)} is an IPv4 address`;
+			yield [E.ENETUNREACH, where, why];
+		}
+		yield* tcp4Route(a, "tcp_v4_connect", daddr[3]);
+	} else yield* route6Reasons(a, daddr);
+	yield* endReasons(a, a.call.address ?? null);
+}
+
+/** What an IPv6 destination asks for before a route is looked for. */
+function* scopeReasons(
+	{ k, ssk }: Asked,
+	where: string,
+	addr: Sockaddr,
+	length: number,
+	stream: boolean,
+): Iterable<Reason> {
+	const type = ipv6_addr_type(addr.sin6_addr, 0);
+	const to = v6(addr.sin6_addr);
+	if (stream && (type & IPV6_ADDR_MULTICAST) !== 0) {
+		yield [E.ENETUNREACH, where, `${to} is a multicast address`];
+	}
+	const linked = stream ? (type & IPV6_ADDR_LINKLOCAL) !== 0 : __ipv6_addr_needs_scope_id(type);
+	if (!linked) return;
+	const scope = length >= SIZEOF_SOCKADDR_IN6 ? addr.sin6_scope_id : 0;
+	const device = k.sock.skc_bound_dev_if[ssk];
+	if (scope !== 0 && device !== 0 && scope !== device) {
+		const bound = deviceName(k, ssk, device);
+		yield [
+			E.EINVAL,
+			where,
+			`the scope ${scope} of ${to} is not the device of the socket (${bound})`,
+		];
+	}
+	if (scope === 0 && device === 0) {
+		yield [E.EINVAL, where, `${to} means something on one link only, and no device is named`];
+	}
+}
+
+function* dgramConnect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const { k, ssk } = a;
+	yield [E.EAGAIN, "inet_autobind", "the socket has no port, and none is left for it"];
+	if (k.sock.skc_family[ssk] !== AF_INET6) {
+		yield* datagram4(a, addr, length);
+		return;
+	}
+	const where = "__ip6_datagram_connect";
+	if (addr.sin_family === AF_INET) {
+		if (ipv6_only_sock(k, ssk)) {
+			yield [E.EAFNOSUPPORT, where, "the socket is IPV6_V6ONLY"];
+		}
+		yield* datagram4(a, addr, length);
+		return;
+	}
+	if (length < SIN6_LEN_RFC2133) yield shortAddress(where, length, SIN6_LEN_RFC2133);
+	if (addr.sin_family !== AF_INET6) {
+		const why = `an AF_INET6 socket connects to no address of ${family(addr.sin_family)}`;
+		yield [E.EAFNOSUPPORT, where, why];
+		return;
+	}
+	const daddr = addr.sin6_addr;
+	const on4 = ipv6_addr_any(daddr, 0) && ipv6_addr_v4mapped(k.sock.skc_v6_rcv_saddr, ssk * 4);
+	if (ipv6_addr_v4mapped(daddr, 0) || on4) {
+		if (ipv6_only_sock(k, ssk)) {
+			const why = `the socket is IPV6_V6ONLY, and ${v6(daddr)} is an IPv4 address`;
+			yield [E.ENETUNREACH, where, why];
+		}
+		yield* datagram4Route(a, "__ip4_datagram_connect", daddr[3]);
+		return;
+	}
+	yield* scopeReasons(a, where, addr, length, false);
+	yield* route6Reasons(a, daddr);
+}
+
+function* datagram4(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const where = "__ip4_datagram_connect";
+	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
+	if (addr.sin_family !== AF_INET) {
+		const why = `an AF_INET socket connects to no address of ${family(addr.sin_family)}`;
+		yield [E.EAFNOSUPPORT, where, why];
+	}
+	yield* datagram4Route(a, where, addr.sin_addr);
+}
+
+function* datagram4Route({ k, net, ssk }: Asked, where: string, daddr: number): Iterable<Reason> {
+	const device = k.sock.skc_bound_dev_if[ssk];
+	if ((k.sock.sk_flags[ssk] & SOCK_BROADCAST) === 0) {
+		const table = l3mdev_fib_table_by_index(net, device) || RT_TABLE_LOCAL;
+		const broadcast = inet_addr_type_table(net, daddr, table) === RTN_BROADCAST;
+		if (broadcast && daddr !== 0) {
+			const why = `${formatIpv4(daddr)} is a broadcast address, and SO_BROADCAST is not set`;
+			yield [E.EACCES, where, why];
+		}
+	}
+	yield* routeReasons(net, daddr, k.sock.inet_saddr[ssk], device);
+}
+
+function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
+	const { k, sk } = a;
+	if (length < SIZEOF_SA_FAMILY) yield shortAddress("sctp_inet_connect", length, SIZEOF_SA_FAMILY);
+	const af = a.call.address?.family ?? "AF_UNSPEC";
+	if (af === "AF_UNSPEC") {
+		yield [E.EOPNOTSUPP, "sctp_inet_connect", "SCTP does not dissolve an association by AF_UNSPEC"];
+	}
+	const to = sockDestination(k, sk);
+	yield [E.EISCONN, "__sctp_connect", `the socket listens, or is connected (${to})`];
+	yield [E.EALREADY, "__sctp_connect", `an association with ${to} is under way`];
+	const why = "the address is too short, of another family, or no unicast address";
+	yield [E.EINVAL, "sctp_verify_addr", why];
+	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
+	yield needsService(a, "sctp_connect_new_asoc", k.sock.skc_num[sk]);
+	yield [
+		E.EADDRNOTAVAIL,
+		"sctp_connect_new_asoc",
+		"the peer belongs to a socket that was peeled off",
+	];
+	yield [
+		E.EINPROGRESS,
+		"sctp_wait_for_connect",
+		`the socket does not block, and ${to} has not answered yet`,
+	];
+	yield [
+		E.ENETUNREACH,
+		"sctp_bind_addr_copy",
+		"no address of the socket reaches as far as the destination",
+	];
+	yield [E.ECONNREFUSED, "sctp_wait_for_connect", "the peer answers with ABORT, or not at all"];
+	yield [E.ECONNABORTED, "inet_wait_for_connect", "the association was broken off meanwhile"];
+}
+
+/** net/sctp/socket.c: sctp_sendmsg_parse and what is behind it. */
+function* sctpSend(a: Asked): Iterable<Reason> {
+	const { k, call, sk } = a;
+	const { address = null, size = 0 } = call;
+	const where = "sctp_sendmsg_parse";
+	if (k.sock.skc_state[sk] === TCP_LISTEN && k.sock.sk_type[sk] === SOCK_STREAM) {
+		yield [E.EPIPE, where, "the socket listens, and sends nothing"];
+	}
+	if (size === 0) yield [E.EINVAL, where, "a message has at least one byte"];
+	if (address !== null) {
+		const text = `${address.address} of ${address.family}`;
+		yield [E.EINVAL, "sctp_verify_addr", `the socket sends to no such address: ${text}`];
+		const why = `the socket is connected, and not to ${address.address}`;
+		yield [E.EADDRNOTAVAIL, "sctp_sendmsg", why];
+	}
+	yield [E.EAGAIN, "sctp_autobind", "no port is left, or the message would have to wait"];
+	yield needsService(a, "sctp_connect_new_asoc", k.sock.skc_num[sk]);
+	yield [E.EPIPE, "sctp_sendmsg", "there is no association that can send"];
+	yield [
+		E.ENETUNREACH,
+		"sctp_bind_addr_copy",
+		"no address of the socket reaches as far as the destination",
+	];
+}
+
+function* connectReasons(a: Asked): Iterable<Reason> {
+	const { k, call, sk, ssk, sock } = a;
+	const { length = 0 } = call;
+	yield* addrlenReasons(call);
+	if (call.address === undefined) yield* endReasons(a, null);
+	if (call.address === null || call.address === undefined) return;
+	const addr = toSockaddr(call.address);
+	if (isSctp(k, sk)) {
+		yield* sctpConnect(a, length);
+		return;
+	}
+	const dgram = isUdp(k, sk);
+	const where = dgram ? "inet_dgram_connect" : "__inet_stream_connect";
+	if (length < SIZEOF_SA_FAMILY) yield shortAddress(where, length, SIZEOF_SA_FAMILY);
+	if (addr.sin_family === AF_UNSPEC) {
+		yield [E.EBUSY, "tcp_disconnect", "another task sleeps in a connect() of this socket"];
+	}
+	if (dgram) {
+		yield* dgramConnect(a, addr, length);
+		return;
+	}
+	const S = k.sock;
+	if (addr.sin_family !== AF_UNSPEC) {
+		switch (k.socket.state[sock]) {
+			case SS_CONNECTED:
+				yield [E.EISCONN, where, `the socket is connected to ${sockDestination(k, ssk)}`];
+				break;
+			case SS_CONNECTING: {
+				const why = `a connect() to ${sockDestination(k, ssk)} is under way`;
+				yield [E.EALREADY, where, why];
+				const sent = `the socket does not block, and the SYN to ${sockDestination(k, ssk)} is not answered yet`;
+				yield [E.EINPROGRESS, where, sent];
+				yield* endReasons(a, null);
+				break;
+			}
+			case SS_DISCONNECTING:
+				yield [E.EINVAL, where, "the socket was shut down while it connected"];
+				break;
+			default:
+				if (S.skc_state[sk] !== TCP_CLOSE) {
+					const why = `the socket is in state ${tcpStateName(S.skc_state[sk])}`;
+					yield [E.EISCONN, where, why];
+				}
+		}
+	}
+	yield* S.skc_family[ssk] === AF_INET6
+		? tcp6Connect(a, addr, length)
+		: tcp4Connect(a, addr, length);
+}
+
+// The other calls
+
+function* listenReasons(a: Asked): Iterable<Reason> {
+	const { k, sk, ssk, sock, call } = a;
+	if (isUdp(k, sk)) yield [E.EOPNOTSUPP, "sock_no_listen", "datagram sockets do not listen"];
+	const sctp = isSctp(k, sk);
+	const dccp = k.sock.sk_protocol[sk] === IPPROTO_DCCP;
+	const where = sctp ? "sctp_inet_listen" : dccp ? "inet_dccp_listen" : "inet_listen";
+	if (sctp && (call.number ?? 0) < 0) yield [E.EINVAL, where, "the backlog is negative"];
+	if (k.socket.state[sock] !== SS_UNCONNECTED) {
+		const what = k.socket.state[sock] === SS_CONNECTED ? "is connected" : "connects or disconnects";
+		yield [E.EINVAL, where, `the socket ${what} (${sockDestination(k, ssk)})`];
+	}
+	const type = k.socket.type[sock];
+	if (type !== SOCK_STREAM && type !== SOCK_DCCP && !sctp) {
+		yield [E.EINVAL, where, `sockets of type ${type} do not listen`];
+	}
+	if (sctp && call.number === 0) yield [E.EINVAL, where, "it does not listen, so nothing can end"];
+	yield [E.EINVAL, where, `the socket is in state ${state(a)}, neither CLOSE nor LISTEN`];
+	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
+	yield [E.EADDRINUSE, "reuseport_add_sock", "the group of SO_REUSEPORT sockets takes no more"];
+}
+
+function* acceptReasons(a: Asked): Iterable<Reason> {
+	const { k, sk, call } = a;
+	if (((call.number ?? 0) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) {
+		yield [E.EINVAL, "__sys_accept4", "there are flags other than SOCK_CLOEXEC, SOCK_NONBLOCK"];
+	}
+	yield* fdReasons(a.task, call);
+	if (sk === 0) return;
+	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
+	if (isUdp(k, sk)) yield [E.EOPNOTSUPP, "sock_no_accept", "datagram sockets accept nothing"];
+	const where = isSctp(k, sk) ? "sctp_accept" : "inet_csk_accept";
+	if (isSctp(k, sk)) {
+		yield [E.EOPNOTSUPP, where, "a one-to-many socket accepts nothing"];
+	}
+	if (k.sock.skc_state[a.ssk] !== TCP_LISTEN) {
+		yield [E.EINVAL, where, `the socket does not listen: its state is ${state(a)}`];
+	}
+	yield [E.EINVAL, where, "the socket does not listen"];
+	yield [E.EAGAIN, where, "no connection waits, and the socket does not block"];
+	yield [
+		E.ECONNABORTED,
+		"__sys_accept4",
+		"the connection was reset before its peer could be named",
+	];
+}
+
+function* getpeernameReasons(a: Asked): Iterable<Reason> {
+	const where = a.k.sock.skc_family[a.ssk] === AF_INET6 ? "inet6_getname" : "inet_getname";
+	if (a.k.sock.skc_dport[a.ssk] === 0) {
+		yield [E.ENOTCONN, where, "the socket has no peer, or its port is 0"];
+	}
+	yield [E.ENOTCONN, where, `the socket is in state ${state(a)}`];
+}
+
+function* shutdownReasons(a: Asked): Iterable<Reason> {
+	const { call } = a;
+	const how = call.number ?? 0;
+	if (how < 0 || how > 2) {
+		yield [E.EINVAL, "inet_shutdown", `${how} is none of SHUT_RD, SHUT_WR, SHUT_RDWR`];
+	}
+	yield [E.EBUSY, "tcp_disconnect", "another task sleeps in a connect() of this socket"];
+	if (isSctp(a.k, a.sk)) {
+		yield [E.EOPNOTSUPP, "sctp_disconnect", "a listener of SCTP is not shut down"];
+	}
+	yield [E.ENOTCONN, "inet_shutdown", "the socket is not connected"];
+}
+
+function* sendReasons(a: Asked): Iterable<Reason> {
+	const { k, call, sk, ssk, net } = a;
+	const { address = null, length = 0, size = 0 } = call;
+	const S = k.sock;
+	if (address !== null) yield* addrlenReasons(call);
+	if (isSctp(k, sk)) yield* sctpSend(a);
+	if (!isUdp(k, sk)) {
+		yield* endReasons(a, null);
+		yield [E.EAGAIN, "sk_stream_wait_connect", "the connection is not there yet"];
+		const sends = S.skc_state[ssk] === TCP_CLOSE || S.skc_state[ssk] === TCP_LISTEN;
+		const why = sends ? "is not connected" : "was shut down for sending, or its peer is gone";
+		yield [E.EPIPE, "sk_stream_error", `the socket ${why}`];
+		return;
+	}
+	const six = S.skc_family[sk] === AF_INET6;
+	const where = six ? "udpv6_sendmsg" : "udp_sendmsg";
+	yield [E.EAGAIN, "inet_send_prepare", "the socket has no port, and none is left for it"];
+	if (!six && size > 0xffff) yield [E.EMSGSIZE, where, `${size} bytes are more than 65535`];
+	if (address === null && S.skc_state[sk] !== TCP_ESTABLISHED) {
+		yield [E.EDESTADDRREQ, where, "no address is given, and the socket is not connected"];
+	}
+	if (six && address?.family === "AF_UNSPEC") {
+		const why = "AF_UNSPEC stands for no address, and the socket is not connected";
+		yield [E.EDESTADDRREQ, where, why];
+	}
+	if (address !== null) {
+		const addr = toSockaddr(address);
+		const over6 = six && addr.sin_family !== AF_INET;
+		const least = over6 ? SIN6_LEN_RFC2133 : SIZEOF_SOCKADDR_IN;
+		if (length < least) yield shortAddress(where, length, least);
+		const af = addr.sin_family;
+		if (af !== AF_INET && af !== AF_UNSPEC && !(six && af === AF_INET6)) {
+			const errno = six ? E.EINVAL : E.EAFNOSUPPORT;
+			yield [
+				errno,
+				where,
+				`a socket of ${family(S.skc_family[sk])} sends to no address of ${family(af)}`,
+			];
+		}
+		const mapped = af === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0);
+		if (six && ipv6_only_sock(k, sk) && (af === AF_INET || mapped)) {
+			yield [E.ENETUNREACH, where, "the socket is IPV6_V6ONLY, and the address is one of IPv4"];
+		}
+		if (addr.sin_port === 0) yield [E.EINVAL, where, "the destination's port is 0"];
+		if (af === AF_INET6 && !mapped) {
+			const device = S.skc_bound_dev_if[sk];
+			const scoped = __ipv6_addr_needs_scope_id(ipv6_addr_type(addr.sin6_addr, 0));
+			if (scoped && addr.sin6_scope_id === 0 && device === 0) {
+				const why = `${v6(addr.sin6_addr)} means something on one link only`;
+				yield [E.EINVAL, where, `${why}, and no device is named`];
+			}
+			yield* route6Reasons(a, addr.sin6_addr);
+		} else {
+			const daddr = mapped ? addr.sin6_addr[3] : addr.sin_addr;
+			yield* datagram4Route(a, "udp_sendmsg", daddr);
+		}
+	} else if (six && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4)) {
+		yield* route6Reasons(a, S.skc_v6_daddr.slice(sk * 4, sk * 4 + 4));
+	} else {
+		yield* datagram4Route(a, "udp_sendmsg", S.skc_daddr[sk]);
+	}
+	yield [E.EMSGSIZE, where, `${size} bytes do not fit into one datagram`];
+	yield* endReasons(a, null);
+	if ((S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
+		yield [E.EPIPE, "sock_alloc_send_pskb", "the socket was shut down for sending"];
+	}
+	yield [E.ENODEV, where, `there is no such device in namespace ${net.name}`];
+}
+
+function* recvReasons(a: Asked): Iterable<Reason> {
+	const { k, ssk } = a;
+	const where = isUdp(k, a.sk) ? "__skb_wait_for_more_packets" : "tcp_recvmsg_locked";
+	yield* endReasons(a, null);
+	if (k.sock.skc_state[ssk] === TCP_LISTEN) {
+		yield [E.ENOTCONN, where, "a listener receives nothing"];
+	}
+	yield [E.ENOTCONN, where, "the socket is not connected"];
+	yield [E.EAGAIN, where, "nothing has arrived, and the call does not block"];
+}
+
+const READ_ONLY = new Set([SO_TYPE, SO_PROTOCOL, SO_DOMAIN, SO_ERROR, SO_ACCEPTCONN]);
+
+function* setsockoptReasons(a: Asked): Iterable<Reason> {
+	const { k, call, ssk } = a;
+	const { level = 0, optname = 0, optval = null, length = 0 } = call;
+	if (length < 0) yield [E.EINVAL, "__sys_setsockopt", `the length is ${length}`];
+	const present = optval?.length ?? 0;
+	const needs = (where: string, least: number): Reason => [
+		E.EINVAL,
+		where,
+		`a value of ${length} bytes is too short: the option has ${least}`,
+	];
+	const pointer = (where: string): Reason => [
+		E.EFAULT,
+		where,
+		optval === null ? "the value is at NULL" : `only ${present} of ${length} bytes can be read`,
+	];
+	const mptcp = k.sock.sk_protocol[a.sk] === IPPROTO_MPTCP;
+	if (mptcp) {
+		const late = "the MPTCP socket is connected, listens, or has ended";
+		yield [
+			E.EOPNOTSUPP,
+			"mptcp_setsockopt",
+			`MPTCP does not take option ${optname} of level ${level}`,
+		];
+		if (k.sock.skc_state[a.sk] !== TCP_CLOSE) yield [E.EINVAL, "__mptcp_nmpc_sk", late];
+	}
+	if (level === SOL_SOCKET) {
+		const where = "sk_setsockopt";
+		const device = k.sock.skc_bound_dev_if[ssk];
+		if (optname === SO_BINDTODEVICE) {
+			if (length > 0 && present < Math.min(length, 15)) yield pointer("sock_setbindtodevice");
+			yield [E.ENODEV, "sock_setbindtodevice", `this namespace has no device ${text(optval)}`];
+		} else {
+			if (length < 4) yield needs(where, 4);
+			if (present < 4) yield pointer(where);
+		}
+		if (device !== 0 && (optname === SO_BINDTODEVICE || optname === SO_BINDTOIFINDEX)) {
+			const bound = deviceName(k, ssk, device);
+			const why = `the socket is bound to ${bound}, and user ${a.task.uid} has no CAP_NET_RAW`;
+			yield [E.EPERM, "sock_bindtoindex_locked", why];
+		}
+		if (optname === SO_BINDTOIFINDEX) {
+			yield [E.EINVAL, "sock_bindtoindex_locked", "the number of the device is negative"];
+		}
+		if (READ_ONLY.has(optname)) {
+			yield [E.ENOPROTOOPT, where, "the option can only be read"];
+		}
+		if (optname === SO_LINGER) {
+			if (length < 8) yield needs(where, 8);
+			yield pointer(where);
+		}
+	} else if (level === SOL_IP) {
+		const where = "do_ip_setsockopt";
+		if (length > 0 && present < Math.min(length, 4)) yield pointer(where);
+		if (optname === IP_LOCAL_PORT_RANGE) {
+			if (length !== 4) yield [E.EINVAL, where, `the value has ${length} bytes, not 4`];
+			const value = present < 4 || optval === null ? 0 : view(optval).getUint32(0, true);
+			const [lo, hi] = [value & 0xffff, value >>> 16];
+			if (lo !== 0 && hi !== 0 && lo > hi) {
+				const why = `the low bound ${lo} is above the high bound ${hi}`;
+				yield [E.EINVAL, where, `${why} (the high one is the upper half of the value)`];
+			}
+		}
+		yield [E.EINVAL, where, `a value of ${length} bytes is too short`];
+	} else if (level === SOL_IPV6) {
+		const where = "do_ipv6_setsockopt";
+		if (k.sock.skc_family[a.sk] !== AF_INET6) {
+			yield [E.ENOPROTOOPT, "ip_setsockopt", "an AF_INET socket has no options of IPv6"];
+		}
+		if (length >= 4 && present < 4) yield pointer(where);
+		if (length < 4) yield needs(where, 4);
+		if (optname === IPV6_V6ONLY && k.sock.skc_num[ssk] !== 0) {
+			const why = `the socket has port ${k.sock.skc_num[ssk]} already`;
+			yield [E.EINVAL, where, `${why}: IPV6_V6ONLY comes before bind()`];
+		}
+		if (optname === IPV6_ADDRFORM) {
+			yield [E.EINVAL, where, "IPV6_ADDRFORM takes AF_INET only"];
+			yield [E.EBUSY, where, "the socket's protocol was replaced"];
+			yield [E.ENOPROTOOPT, where, "only TCP and UDP sockets change their family"];
+			yield [E.ENOTCONN, where, `the socket is in state ${state(a)}, not ESTABLISHED`];
+			const why = "the socket is IPV6_V6ONLY, or not connected to an IPv4 address";
+			yield [E.EADDRNOTAVAIL, where, why];
+		}
+	}
+	if (isSctp(k, a.sk)) {
+		const where = "sctp_setsockopt";
+		yield pointer(where);
+		yield [E.EFAULT, where, "the option comes before bind()"];
+		yield [E.EADDRNOTAVAIL, "sctp_do_bind", "an address is none of this host"];
+		yield [E.EADDRINUSE, "sctp_get_port_local", "another socket has an address and the port"];
+		yield needsService(a, "sctp_do_bind", k.sock.skc_num[a.sk]);
+		yield [E.EBUSY, "sctp_bindx_rem", "the last address stays"];
+		yield [E.EOPNOTSUPP, where, "the option is not one of one-to-many sockets"];
+		yield [E.EINVAL, where, "the value is too short, or holds an address that does not fit"];
+	}
+	const name = level === SOL_SOCKET ? "SOL_SOCKET" : `level ${level}`;
+	yield [E.ENOPROTOOPT, "sock_setsockopt", `the socket has no option ${optname} of ${name}`];
+}
+
+function view(bytes: Uint8Array): DataView {
+	return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** A C string, for a message. */
+function text(bytes: Uint8Array | null): string {
+	const chars = [...(bytes ?? [])];
+	const end = chars.indexOf(0);
+	const shown = (end === -1 ? chars : chars.slice(0, end)).slice(0, 15);
+	return JSON.stringify(String.fromCharCode(...shown));
+}
+
+function* getsockoptReasons(a: Asked): Iterable<Reason> {
+	const { k, call, sk } = a;
+	const { level = 0, optname = 0, length = 0 } = call;
+	const v6level = level === SOL_IPV6;
+	const where =
+		level === SOL_SOCKET ? "sk_getsockopt" : v6level ? "do_ipv6_getsockopt" : "do_ip_getsockopt";
+	if (length < 0) yield [E.EINVAL, where, `the length of the buffer is ${length}`];
+	if (level === SOL_SOCKET && optname === SO_BINDTODEVICE) {
+		yield [E.EINVAL, "sock_getbindtodevice", "the buffer is shorter than 16 bytes"];
+		yield [E.ENODEV, "sock_getbindtodevice", "the device of the socket is gone"];
+	}
+	if (v6level && optname === IPV6_ADDRFORM) {
+		yield [E.ENOPROTOOPT, where, "only TCP and UDP sockets change their family"];
+		yield [E.ENOTCONN, where, `the socket is in state ${state(a)}, not ESTABLISHED`];
+	}
+	const af = family(k.sock.skc_family[sk]);
+	yield [E.EOPNOTSUPP, where, `an ${af} socket has no option ${optname} of level ${level}`];
+	yield [E.ENOPROTOOPT, where, `an ${af} socket has no option ${optname} of level ${level}`];
+	yield [E.EINVAL, where, `a buffer of ${length} bytes is too short`];
+}
+
+function* dupReasons({ task, call }: Asked): Iterable<Reason> {
+	const { newfd = -1 } = call;
+	if (call.name === "dup3") {
+		const why =
+			newfd === call.fd ? "both descriptors are the same" : "there are flags other than O_CLOEXEC";
+		yield [E.EINVAL, "ksys_dup3", why];
+	}
+	const where = call.name === "dup" ? "dup" : "ksys_dup3";
+	if (call.newfd !== undefined && (newfd < 0 || newfd >= task.nofile)) {
+		const why = `descriptor ${newfd} is not one of 0 to ${task.nofile - 1} (RLIMIT_NOFILE)`;
+		yield [E.EBADF, where, why];
+	}
+	yield [E.EBADF, where, `descriptor ${call.fd} is not open`];
+	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
+}
+
+function* userReasons({ task, call }: Asked): Iterable<Reason> {
+	const why = `user ${task.uid} has no CAP_SETUID, and may only become who it was`;
+	yield [E.EPERM, `__sys_${call.name}`, why];
+	yield [E.EINVAL, `__sys_${call.name}`, "-1 is no user"];
+}
+
+const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
+	socket: socketReasons,
+	bind: bindReasons,
+	listen: listenReasons,
+	connect: connectReasons,
+	accept4: acceptReasons,
+	getpeername: getpeernameReasons,
+	shutdown: shutdownReasons,
+	sendto: sendReasons,
+	recvfrom: recvReasons,
+	setsockopt: setsockoptReasons,
+	getsockopt: getsockoptReasons,
+	dup: dupReasons,
+	dup2: dupReasons,
+	dup3: dupReasons,
+	setuid: userReasons,
+	setresuid: userReasons,
+};
+
+/** Calls whose descriptor need not be a socket. */
+const ANY_FILE = new Set(["dup", "dup2", "dup3", "setuid", "setresuid", "socket"]);
+
+function* everyReason(a: Asked): Iterable<Reason> {
+	const { call } = a;
+	// accept4() looks at its flags first.
+	if (!ANY_FILE.has(call.name) && call.name !== "accept4") yield* fdReasons(a.task, call);
+	const named = call.name === "bind" || call.name === "connect";
+	if (named && call.address === null) {
+		yield [E.EFAULT, "move_addr_to_kernel", "the address is at NULL, or cannot be read"];
+		const why = `the length of the address is not one of ${SIZEOF_SA_FAMILY} to ${SIZEOF_SOCKADDR_STORAGE}`;
+		yield [E.EINVAL, `__sys_${call.name}`, why];
+	}
+	if (a.sk !== 0 || ANY_FILE.has(call.name) || call.name === "accept4") {
+		yield* REASONS[call.name]?.(a) ?? [];
+	}
+}
+
+/**
+ * Why a call failed with an error, positive here: the reason, or what the error means where
+ * the checks above have none.
+ */
+export function failureReason(k: Kernel, task: Task, call: Syscall, errno: number): Reason {
+	const sock = ANY_FILE.has(call.name) && call.newfd === undefined ? -1 : task.socketOf(call.fd);
+	const sk = sock > 0 ? k.socket.sk[sock] : 0;
+	const ssk = k.mptcp.socks.get(sk)?.first ?? sk;
+	const net = sk === 0 ? task.net.net : sk_net(k, sk);
+	const asked: Asked = { k, task, call, sock: Math.max(sock, 0), sk, ssk, net, errno };
+	for (const reason of everyReason(asked)) if (reason[0] === errno) return reason;
+	const meaning = MEANINGS.get(errno) ?? "the kernel refuses";
+	return [errno, `__sys_${call.name}`, `${UNKNOWN}: ${meaning}`];
+}

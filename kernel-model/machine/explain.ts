@@ -205,7 +205,7 @@ export class SearchExplainer implements KernelTrace {
 		const { k, sk, kind, low, high, relax } = this;
 		this.flush();
 		// A busy range, or one that has nothing left.
-		if (port === 0 || this.passedOver * 2 > high - low + 1) {
+		if (port === 0 || this.passedOver * 2 >= high - low + 1) {
 			this.lines.push(describeRange(k, kind, sk, low, high, relax, port));
 		}
 		if (port === 0) {

@@ -12,7 +12,7 @@ import {
 } from "../../include/trace/events/port_search.js";
 import { IPPROTO_SCTP, IPPROTO_UDP, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
 import { sk_net, sock_i_uid } from "../../net/core/sock.js";
-import { bind_candidate, inet_rcv_saddr_equal } from "../../net/ipv4/inet_connection_sock.js";
+import { bindCandidate, inet_rcv_saddr_equal } from "../../net/ipv4/inet_connection_sock.js";
 import {
 	bindBucketFind,
 	connectCandidate,

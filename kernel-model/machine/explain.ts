@@ -20,7 +20,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../../net/core/sock.js";
-import { sk_over_ipv6 } from "../../net/ipv4/inet_hashtables.js";
+import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import type { Address } from "./address.js";
 import { count, describeSock, plural, sockDestination, sockSource } from "./describe.js";
 import { failureReason } from "./failures.js";
@@ -264,7 +264,7 @@ export class SearchExplainer implements KernelTrace {
 		if (verdict !== CANDIDATE_OK) {
 			this.told = true;
 			const clause = verdictClause(k, sk, port, verdict, sk2, "named");
-			const six = sk_over_ipv6(k.sock, sk) ? "6" : "";
+			const six = skOverIpv6(k.sock, sk) ? "6" : "";
 			this.lines.push(`__inet${six}_check_established: ${clause}`);
 		} else if (k.found_tw !== 0) {
 			const why = "a time-wait socket had its four-tuple, and gives way to a port that is bound";

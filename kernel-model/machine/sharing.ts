@@ -19,9 +19,9 @@ import {
 	tcp_or_dccp_get_hashinfo,
 } from "../../net/ipv4/inet_hashtables.js";
 import { sk_timer } from "../../net/ipv4/tcp_timer.js";
-import { udp_candidate, udp_get_table_prot } from "../../net/ipv4/udp.js";
+import { udp_get_table_prot, udpCandidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
-import { sctp_candidate } from "../../net/sctp/socket.js";
+import { sctpCandidate } from "../../net/sctp/socket.js";
 import { count, describeSock, plural, seconds, sockDestination, sockSource } from "./describe.js";
 import type { Kernel } from "./kernel.js";
 
@@ -215,8 +215,8 @@ export function describeTakeOver(k: Kernel, tw: number): string {
 /** What a search would say of one port now: CANDIDATE_*. */
 function candidate(k: Kernel, kind: number, sk: number, port: number, relax: boolean): number {
 	const net = sk_net(k, sk);
-	if (kind === SEARCH_UDP) return udp_candidate(k, net, sk, port);
-	if (isSctp(k, sk)) return sctp_candidate(k, net, port);
+	if (kind === SEARCH_UDP) return udpCandidate(k, net, sk, port);
+	if (isSctp(k, sk)) return sctpCandidate(k, net, port);
 	const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
 	return kind === SEARCH_BIND
 		? bindCandidate(k, net, sk, port, l3mdev, relax)

@@ -178,7 +178,12 @@ export function reveal(
 		}
 		return fds;
 	};
+	const listens = (life: Life, port: number) => {
+		listeners.set(port, [...(listeners.get(port) ?? []).slice(-64), life]);
+	};
 	const show = (life: Life, port: number, exact: boolean) => {
+		// One that listens on a port that the kernel chose.
+		if (life.listening && life.port !== port) listens(life, port);
 		for (const call of life.choosing) {
 			const inferred = life.kind === "udp" && chosen.get(call)?.exact === false;
 			if (!chosen.has(call) || inferred) chosen.set(call, { port, exact });
@@ -284,8 +289,7 @@ export function reveal(
 				life.connecting = false;
 				life.brokenOff = false;
 				life.listening = true;
-				if (life.port === null) break;
-				listeners.set(life.port, [...(listeners.get(life.port) ?? []).slice(-64), life]);
+				if (life.port !== null) listens(life, life.port);
 				break;
 			case "connect": {
 				if (life === undefined || life === null) break;

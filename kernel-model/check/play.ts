@@ -413,6 +413,14 @@ export class Player {
 	): Handled | null {
 		// What lies behind a pointer that strace could not follow, nobody knows.
 		if (told === -EFAULT && passesBarePointer(call)) return { result: -EFAULT };
+		// It may be good memory, too, of which strace does not print what it holds.
+		if (done.result === -EFAULT && told !== null && passesBarePointer(call)) {
+			const sk = this.world.sk(task, call);
+			if (told >= 0 && sk !== 0) {
+				this.world.doubts.set(sk, `line ${call.line} passes memory that is not shown`);
+			}
+			return { result: told };
+		}
 		const { world } = this;
 		for (let tries = 0; tries < 4; tries++) {
 			const learnt = this.host.learn(task, call, done.result, told);

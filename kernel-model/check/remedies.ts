@@ -36,6 +36,11 @@ const QUESTIONS = 24;
 const CLOSES = 16;
 
 export function* remediesOf(player: Player, contradiction: Contradiction): Generator<Remedy> {
+	const { name, args } = contradiction.call;
+	// An option's value depends on nothing but the calls before it.
+	if (name === "setsockopt") return;
+	const asked = args[2]?.value;
+	if (name === "getsockopt" && !(asked?.kind === "flags" && asked.names[0] === "SO_ERROR")) return;
 	yield* orders(player, contradiction);
 	yield* ports(player, contradiction);
 	yield* reads(player, contradiction);

@@ -127,6 +127,12 @@ export interface CorkFlow {
 	cached: boolean;
 }
 
+/**
+ * All socks of a kernel. A row with skc_state TCP_TIME_WAIT is a time-wait socket: it keeps the
+ * columns of struct sock_common except skc_prot, and sk_protocol, inet_sport, snd_isn, rcv_isn,
+ * ts_recent_stamp, ts_recent_ms, tw_substate, and of sk_userlocks the bit SOCK_CONNECT_BIND
+ * (inet_twsk_alloc, tcp_time_wait). Every other column of it is 0.
+ */
 export class SockTable extends Slab {
 	// struct sock_common, shared by full and time-wait sockets
 	skc_net = this.u16();

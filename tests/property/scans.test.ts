@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The fast walks of TCP's searches, bindScan and connectScan, against bindCandidate and
+ * connectCandidate, which call C's functions by name: on random states, port by port.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+	CANDIDATE_CONFLICT,
+	CANDIDATE_CONFLICT_ANY,
+	CANDIDATE_NOT_SHAREABLE,
+	CANDIDATE_OK,
+	CANDIDATE_RESERVED,
+	CANDIDATE_TIME_WAIT,
+	CANDIDATE_TUPLE_IN_USE,
+	noTrace,
+	type PortSearchTrace,
+	SEARCH_BIND,
+} from "../../include/trace/events/port_search.js";
+import {
+	type Address,
+	AF_INET,
+	AF_INET6,
+	IP_BIND_ADDRESS_NO_PORT,
+	IPPROTO_TCP,
+	IPV6_V6ONLY,
+	Kernel,
+	SO_BINDTODEVICE,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
+	SOCK_STREAM,
+	SOL_IP,
+	SOL_IPV6,
+	SOL_SOCKET,
+	type Task,
+} from "../../kernel-model/index.js";
+import { bindCandidate, bindScan } from "../../net/ipv4/inet_connection_sock.js";
+import { connectCandidate, connectScan } from "../../net/ipv4/inet_hashtables.js";
+import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
+import { always } from "./replay.js";
+
+/** The ports of a walk, [LOW, HIGH[. The table of ports has fewer slots than these. */
+const LOW = 40_000;
+const HIGH = 40_012;
+const RESERVED = 40_007;
+const SERVER = 50_000;
+
+const LO = Uint8Array.from("lo", (letter) => letter.charCodeAt(0));
+
+const IGNORE: PortSearchTrace = {
+	search() {},
+	scan() {},
+	pass() {},
+	skip() {},
+	chosen() {},
+	bound() {},
+	bucket() {},
+	tuple() {},
+};
+
+const options = fc.record({
+	address: fc.constantFrom(
+		"0.0.0.0",
+		"127.0.0.1",
+		"127.0.0.2",
+		"::",
+		"::1",
+		"::ffff:127.0.0.1",
+		"::ffff:0.0.0.0",
+	),
+	reuseaddr: fc.boolean(),
+	reuseport: fc.boolean(),
+	v6only: fc.boolean(),
+	uid: fc.constantFrom(0, 1000),
+	/** Bound to lo. */
+	lo: fc.boolean(),
+});
+type Options = typeof options extends fc.Arbitrary<infer T> ? T : never;
+
+const end = fc.constantFrom("bound", "listens", "connected", "connected", "time-wait", "time-wait");
+const state = fc.record({
+	version: fc.constantFrom("6.1.176", "6.3", "6.6", "6.8", "6.12", "6.18", "7.3"),
+	seed: fc.nat(0xffff),
+	twReuse: fc.constantFrom("0", "1", "2"),
+	sockets: fc.array(
+		fc.record({
+			options,
+			port: fc.integer({ min: LOW, max: HIGH - 1 }),
+			/** Whether bind() names the port, or connect() finds it alone in a range. */
+			byBind: fc.boolean(),
+			end,
+		}),
+		{ minLength: 4, maxLength: 30 },
+	),
+	/** How long the last of them is past, ms. */
+	later: fc.constantFrom(0, 1500),
+	mine: fc.array(options, { minLength: 1, maxLength: 3 }),
+});
+
+/** A socket with options, not bound yet, and its address without a port. */
+function open(task: Task, given: Options) {
+	const v6 = given.address.includes(":");
+	task.uid = given.uid;
+	const fd = task.socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, IPPROTO_TCP);
+	task.uid = 0;
+	if (given.reuseaddr) task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (given.reuseport) task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	const mapped = given.address.startsWith("::ffff:");
+	if (v6 && given.v6only && !mapped) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+	if (given.lo) expect(task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, LO)).toBe(0);
+	const name: Address = { family: v6 ? "AF_INET6" : "AF_INET", address: given.address, port: 0 };
+	return { fd, name };
+}
+
+/** Where a socket with this address connects to: the server, over its own protocol. */
+function server({ address, family }: Address): Address {
+	if (family === "AF_INET") return { family, address: "127.0.0.1", port: SERVER };
+	if (address === "::" || address === "::1") return { family, address: "::1", port: SERVER };
+	return { family, address: "::ffff:127.0.0.1", port: SERVER };
+}
+
+describe("a fast walk says of each port what C's functions say", () => {
+	for (const call of ["bind", "connect"] as const) {
+		it(call, { timeout: 600_000 }, () => {
+			const met = new Map<number, number>();
+			always(state, { seed: 12, runs: 300 }, (given) => {
+				const { version, seed, twReuse, sockets, later, mine } = given;
+				const kernel = new Kernel({
+					version,
+					seed,
+					tables: { ehash: 4, bhash: 8, lhash2: 4, udp: 256 },
+				});
+				const net = kernel.createNet();
+				const task = kernel.createTask({ net });
+				net.setSysctl("net.ipv4.ip_local_reserved_ports", `${RESERVED}`);
+				net.setSysctl("net.ipv4.tcp_tw_reuse", twReuse);
+				const listener = task.socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP);
+				task.bind(listener, { family: "AF_INET6", address: "::", port: SERVER });
+				expect(task.listen(listener, 100)).toBe(0);
+
+				for (const { options: its, port, byBind, end } of sockets) {
+					const { fd, name } = open(task, its);
+					const connects = end === "connected" || end === "time-wait";
+					if (byBind || !connects) {
+						if (task.bind(fd, { ...name, port }) < 0) {
+							task.close(fd);
+							continue;
+						}
+					} else {
+						net.setSysctl("net.ipv4.ip_local_port_range", `${port} ${port}`);
+						task.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+						task.bind(fd, name);
+					}
+					if (end === "listens") task.listen(fd, 1);
+					if (!connects) continue;
+					if (task.connect(fd, server(name)) < 0) {
+						task.close(fd);
+						continue;
+					}
+					const child = task.accept(listener);
+					if (end !== "time-wait") continue;
+					task.close(fd);
+					task.close(child);
+				}
+				kernel.advance(later);
+				net.setSysctl("net.ipv4.ip_local_port_range", `${LOW} ${HIGH - 1}`);
+
+				const compareBind = (sk: number, relax: boolean): void => {
+					const l3mdev = inet_sk_bound_l3mdev(net.net, kernel.sock.skc_bound_dev_if[sk]);
+					const says = (port: number) => {
+						const verdict = bindCandidate(kernel, net.net, sk, port, l3mdev, relax);
+						met.set(verdict, (met.get(verdict) ?? 0) + 1);
+						return { port, free: verdict === CANDIDATE_OK, blocker: kernel.blocker };
+					};
+					const free: boolean[] = [];
+					for (let port = LOW; port < HIGH; port++) {
+						const expected = says(port);
+						const i = bindScan(kernel, net.net, sk, l3mdev, port, port + 2, 2, relax);
+						expect({ port, free: i < 2, blocker: kernel.blocker }).toEqual(expected);
+						free.push(expected.free);
+					}
+					for (let first = 0; first < free.length; first++) {
+						const { length } = free;
+						let i = 0;
+						while (i < length && !free[(first + i) % length]) i += 2;
+						const at = LOW + first;
+						const walked = bindScan(kernel, net.net, sk, l3mdev, at, HIGH, length, relax);
+						expect({ first, i: walked }).toEqual({ first, i });
+					}
+				};
+				const compareConnect = (sk: number): void => {
+					const l3mdev = inet_sk_bound_l3mdev(net.net, kernel.sock.skc_bound_dev_if[sk]);
+					const free: boolean[] = [];
+					for (let port = LOW; port < HIGH; port++) {
+						const verdict = connectCandidate(kernel, net.net, sk, port, l3mdev);
+						met.set(verdict, (met.get(verdict) ?? 0) + 1);
+						const isFree = verdict === CANDIDATE_OK;
+						const expected = {
+							port,
+							found: isFree ? port : 0,
+							blocker: isFree ? 0 : kernel.blocker,
+						};
+						connectScan(kernel, net.net, sk, l3mdev, port, port + 1, 1, 1, 1);
+						const { found_port: found, blocker } = kernel;
+						expect({ port, found, blocker }).toEqual(expected);
+						free.push(isFree);
+					}
+					for (const step of [1, 2]) {
+						for (let first = 0; first < free.length; first++) {
+							const { length } = free;
+							let i = 0;
+							while (i < length && !free[(first + i) % length]) i += step;
+							const found = i < length ? LOW + ((first + i) % length) : 0;
+							const at = LOW + first;
+							connectScan(kernel, net.net, sk, l3mdev, at, HIGH, length, step, step);
+							expect({ first, found: kernel.found_port }).toEqual({ first, found });
+						}
+					}
+				};
+				for (const its of mine) {
+					const { fd, name } = open(task, its);
+					let searched = false;
+					kernel.trace = {
+						...IGNORE,
+						// Where a search begins the socket has its addresses.
+						search: (kind, sk) => {
+							searched = true;
+							if (kind !== SEARCH_BIND) return compareConnect(sk);
+							compareBind(sk, false);
+							compareBind(sk, true);
+						},
+					};
+					if (call === "bind") task.bind(fd, name);
+					else {
+						task.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+						task.bind(fd, name);
+						task.connect(fd, server(name));
+					}
+					kernel.trace = noTrace;
+					expect(searched || name.address === "::ffff:0.0.0.0" || its.v6only).toBe(true);
+					task.close(fd);
+				}
+			});
+			const verdicts =
+				call === "bind"
+					? [CANDIDATE_OK, CANDIDATE_RESERVED, CANDIDATE_CONFLICT, CANDIDATE_CONFLICT_ANY]
+					: [
+							CANDIDATE_OK,
+							CANDIDATE_RESERVED,
+							CANDIDATE_NOT_SHAREABLE,
+							CANDIDATE_TUPLE_IN_USE,
+							CANDIDATE_TIME_WAIT,
+						];
+			for (const verdict of verdicts)
+				expect([verdict, met.get(verdict) ?? 0]).toSatisfy(([, times]: number[]) => times > 50);
+		});
+	}
+});

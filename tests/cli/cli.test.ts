@@ -57,7 +57,7 @@ const SOCKET = "socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n";
 const name = (port: number | string, address = "127.0.0.1") =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 const GOOD = `${SOCKET}bind(3, ${name(5000)}, 16) = 0\n`;
-const WRONG = `${SOCKET}bind(3, ${name(5000)}, 16) = -1 EADDRINUSE (Address already in use)\n`;
+const WRONG = `$ ip link set lo up\n${SOCKET}bind(3, ${name(5000)}, 16) = -1 EADDRINUSE (Address already in use)\n`;
 const OPEN = `${SOCKET}bind(3, ${name(5000)}, 16)\n`;
 
 describe("--help", () => {
@@ -198,20 +198,19 @@ describe("a script that cannot be read or played names line and column, and prin
 		["setsockopt(3, SOL_SOCKET, SO_LINGER, ▶{l_onoff=1}, 8)", "l_linger"],
 		["setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1])▶", "an option length"],
 		["shutdown(3, ▶SHUT_BOGUS)", "SHUT_RD"],
-		["setns(4, ▶CLONE_NEWNET) = 0", "namespace"],
 	])("a value that cannot be: %s", async (text, expected) => {
 		await check(`${SOCKET}${text}\n`, expected);
 	});
 
 	it.each([
-		['setsockopt(3, SOL_IP, 0x33 /* IP_??? */, ▶"\\x40\\x9c"..., 4) = 0', "strace -s"],
-		['openat(AT_FDCWD, ▶"/proc/sys/net/ip"..., O_WRONLY) = 4', "strace -s"],
-		[
-			'openat(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY) = 4\nwrite(4, ▶"40000 4"..., 12) = 12',
-			"strace -s",
-		],
-	])("a string that is not whole, where it matters: %s", async (text, expected) => {
-		await check(`${SOCKET}${text}\n`, expected);
+		"setns(4, CLONE_NEWNET) = 0",
+		'setsockopt(3, SOL_IP, 0x33 /* IP_??? */, "\\x40\\x9c"..., 4) = 0',
+		'openat(AT_FDCWD, "/proc/sys/net/ip"..., O_WRONLY) = 4',
+		'openat(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY) = 4\nwrite(4, "40000 4"..., 12) = 12',
+	])("a recording is not refused for a line that cannot be understood: %s", async (text) => {
+		const { stdout, status } = await cli("run", script(`${SOCKET}${text}\n${GOOD}`));
+		expect(status).toBe(0);
+		expect(stdout).toMatch(/, 0 differ, .*(passed over \(|undecided)/);
 	});
 
 	it("does not mind a string that is not whole elsewhere", async () => {
@@ -320,7 +319,7 @@ poll([{fd=3}], 1, 0) = 0
 		const file = script(WRONG);
 		const { stdout } = await cli("run", file);
 		expect(stdout).toContain(SOCKET);
-		expect(stdout).toMatch(new RegExp(`^# MISMATCH ${file}:2: .*EADDRINUSE`, "m"));
+		expect(stdout).toMatch(new RegExp(`^# MISMATCH ${file}:3: .*EADDRINUSE`, "m"));
 		const quiet = await cli("run", "--quiet", file);
 		expect(quiet.stdout).not.toContain("socket(");
 		expect(quiet.stdout.split("\n").filter((line) => line.startsWith("# "))).toHaveLength(2);

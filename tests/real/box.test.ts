@@ -203,12 +203,14 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 			"sysctl -w net/../kernel/hostname=renamed",
 			"sysctl -w net.ipv4/../../kernel/hostname=renamed",
 			"sysctl -w net....kernel.hostname=renamed",
-			"ip netns add box",
 			"ip link set lo netns 1",
 			`sh -c "echo gone > ${target}"`,
 			`ip -batch ${target}`,
 		])
 			await expect(play(`$ ${command}\n`), command).rejects.toThrow(ScriptError);
+		// Commands that do not concern ports are passed over, and not run.
+		await play("$ ip netns add inet-port-model-box\n");
+		expect(existsSync("/run/netns/inet-port-model-box")).toBe(false);
 		expect(readFileSync(target, "utf8")).toBe("mine");
 	});
 

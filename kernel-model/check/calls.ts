@@ -71,20 +71,6 @@ const UNRELATED = new Set([
 	"ERESTARTSYS",
 ]);
 
-/** Options that the model leaves out and that change who gets a port, or a connection. */
-const DOUBTFUL_OPTIONS = new Set([
-	"SO_ATTACH_REUSEPORT_CBPF",
-	"SO_ATTACH_REUSEPORT_EBPF",
-	"SO_INCOMING_CPU",
-	"SO_MARK",
-	"SO_NETNS_COOKIE",
-	"TCP_DEFER_ACCEPT",
-	"TCP_FASTOPEN_CONNECT",
-	"TCP_MD5SIG",
-	"TCP_REPAIR",
-	"TCP_ULP",
-]);
-
 const MSG_FASTOPEN = 0x20000000;
 const MSG_ERRQUEUE = 0x2000;
 
@@ -120,21 +106,26 @@ export class Calls {
 				world.exit(call.pid ?? 0);
 				return IGNORED;
 			case "unshare":
-				if ((operands.flags(0) & CLONE_NEWNET) !== 0 && recorded !== null && recorded >= 0) {
-					task.unshareNet();
-				} else if ((operands.flags(0) & CLONE_NEWNET) !== 0 && recorded === null) {
+				if ((operands.flags(0) & CLONE_NEWNET) === 0) return IGNORED;
+				if (call.result === null) {
+					if (!task.privileged) return { result: -EPERM };
 					task.unshareNet();
 					return { result: 0 };
 				}
+				if (succeeded) task.unshareNet();
 				return IGNORED;
 			case "setns":
 				return this.setns(task, call, operands, recorded);
 			case "setuid":
-				if (recorded === null) task.setuid(operands.int(0, "a user"));
-				else if (recorded === 0) this.setUser(task, Math.max(operands.int(0, "a user"), 0));
+				if (call.result === null) return { result: task.setuid(operands.int(0, "a user")) };
+				if (recorded === 0) this.setUser(task, Math.max(operands.int(0, "a user"), 0));
 				return IGNORED;
 			case "setresuid":
-				if (recorded === 0 || recorded === null) {
+				if (call.result === null) {
+					const [ruid, euid, suid] = [0, 1, 2].map((index) => operands.int(index, "a user"));
+					return { result: task.setresuid(ruid, euid, suid) };
+				}
+				if (recorded === 0) {
 					const user = operands.int(1, "a user");
 					if (user >= 0) this.setUser(task, user);
 				}
@@ -157,9 +148,11 @@ export class Calls {
 		const fd = operands.int(0, "a file descriptor");
 		const own = world.own !== null;
 		if (call.name === "write") {
-			const path = world.files.get(`${task.pid} ${fd}`)?.path;
-			if (path?.startsWith("/proc/sys/net/")) {
-				return this.writeSysctl(task, operands, path, recorded);
+			const file = world.files.get(`${task.pid} ${fd}`);
+			if (file?.path.startsWith("/proc/sys/net/")) {
+				// fs/read_write.c: ksys_write.
+				if (!file.writable) return { result: -EBADF };
+				return this.writeSysctl(task, operands, file.path, recorded);
 			}
 		}
 		let sock = task.socketOf(fd);
@@ -318,18 +311,21 @@ export class Calls {
 				const length = operands.int(4, "an option length");
 				const level = this.knownName(operands, call, 1, "an option level");
 				const optname = this.knownName(operands, call, 2, "an option");
-				const value = level === null || optname === null ? undefined : operands;
-				if (level === null || optname === null || value === undefined) {
-					return this.passedOption(sk, call);
-				}
+				if (level === null || optname === null) return this.passedOption(sk, call, operands);
 				const copied = Math.min(Math.max(length, 0), 1024);
+				let optval: Uint8Array | null;
 				try {
-					const optval = operands.optval(3, copied);
+					optval = operands.optval(3, copied);
+				} catch (error) {
+					if (!(error instanceof ScriptError)) throw error;
+					// The value of an option without a model may be anything.
+					if (!checking && operands.option()?.concern === "ports") throw error;
+					return this.passedOption(sk, call, operands);
+				}
+				try {
 					return { result: task.setsockopt(fd, level, optname, optval, length) };
 				} catch (error) {
-					const passed = error instanceof NotModelled || error instanceof ScriptError;
-					if (!passed || (!checking && error instanceof ScriptError)) throw error;
-					this.passedOption(sk, call);
+					if (error instanceof NotModelled) return this.passedOption(sk, call, operands);
 					throw error;
 				}
 			}
@@ -390,11 +386,10 @@ export class Calls {
 	onWait: (time: number | null) => void = () => {};
 
 	/** An option that the model leaves out: if it matters, so do its effects. */
-	private passedOption(sk: number, call: CallLine): typeof IGNORED {
-		const value = call.args[2]?.value;
-		const name = value?.kind === "flags" ? value.names.join("|") : "";
-		if (call.result?.value === 0 && DOUBTFUL_OPTIONS.has(name)) {
-			this.world.doubts.set(sk, `line ${call.line} sets ${name}, which is not modelled`);
+	private passedOption(sk: number, call: CallLine, operands: Operands): typeof IGNORED {
+		const option = operands.option();
+		if (call.result?.value === 0 && option !== null && option.concern !== "none") {
+			this.world.doubts.set(sk, `line ${call.line} sets ${option.name}, which is not modelled`);
 		}
 		return IGNORED;
 	}
@@ -573,12 +568,13 @@ export class Calls {
 		world.files.delete(key);
 		if (value?.kind !== "string" || (value.truncated && call.result !== null)) return fd;
 		const path = operands.string(index, "a path");
-		if (isSysctlPath(path)) world.files.set(key, { path, net: null });
+		const writable = writes(call.args[index + 1]?.value);
+		if (isSysctlPath(path)) world.files.set(key, { path, net: null, writable });
 		const of = /^\/proc\/(self|thread-self|[0-9]+)(\/task\/[0-9]+)?\/ns\/net$/.exec(path)?.[1];
 		if (of !== undefined) {
 			const pid = /^[0-9]/.test(of) ? Number(of) : (call.pid ?? 0);
 			const net = (pid === call.pid ? task : world.tasks.get(pid))?.net ?? null;
-			world.files.set(key, { path, net });
+			world.files.set(key, { path, net, writable });
 		} else if (/^(\/var)?\/run\/netns\//.test(path)) {
 			const name = path.replace(/^\/var/, "");
 			const known = world.namedNets.get(name);
@@ -587,7 +583,7 @@ export class Calls {
 				world.namedNets.set(name, net);
 				world.netDoubts.set(net.net.id, `${path} is a namespace from before the recording`);
 			}
-			world.files.set(key, { path, net });
+			world.files.set(key, { path, net, writable });
 		}
 		return fd;
 	}
@@ -623,6 +619,13 @@ export class Calls {
 			this.world.netDoubts.set(id, `line ${call.line} runs \`${argv.join(" ")}\`, not understood`);
 		}
 	}
+}
+
+/** Whether a file is opened to write to it, as it is where a script leaves the flags out. */
+function writes(flags: Value | undefined): boolean {
+	if (flags?.kind === "int") return (flags.value & 3) !== 0;
+	if (flags?.kind !== "flags") return true;
+	return flags.names.includes("O_WRONLY") || flags.names.includes("O_RDWR");
 }
 
 /** The error that SO_ERROR gave, 0 if none. */

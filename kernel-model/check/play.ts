@@ -269,7 +269,7 @@ export class Player {
 		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
 		const told = slept ? -ERESTARTSYS : outcome.recorded;
 		const asked = kernel.secrets_asked;
-		let handled = this.make(task, call, told, revealed, outcome, checking);
+		let handled = this.make(task, call, told, revealed, outcome);
 		if (checking && handled !== IGNORED && handled.result !== told) {
 			const again = this.reconsider(task, call, told, handled, revealed, outcome);
 			if (again !== null) handled = again;
@@ -359,7 +359,6 @@ export class Player {
 		told: number | null,
 		revealed: Revealed | null,
 		outcome: LineOutcome,
-		checking: boolean,
 	): Handled {
 		const { world } = this;
 		const { value: returned, errno } = call.result ?? { value: null, errno: null };
@@ -392,7 +391,10 @@ export class Player {
 			handled = this.calls.handle(task, call, told);
 		} catch (error) {
 			if (error instanceof ScriptError && world.own !== null) outcome.error = error;
-			else if (error instanceof ScriptError && !checking) throw error;
+			// A recording is never refused; one call of it then says nothing.
+			else if (error instanceof ScriptError && call.result === null && !call.unresumed) throw error;
+			else if (error instanceof ScriptError)
+				outcome.reason = `not understood: ${notUnderstood(error)}`;
 			else if (!(error instanceof NotModelled || error instanceof ScriptError)) throw error;
 			handled = IGNORED;
 		}
@@ -428,7 +430,7 @@ export class Player {
 			outcome.learnt = outcome.learnt === null ? learnt : `${outcome.learnt}, ${learnt}`;
 			if (done.result >= 0) return { ...done, result: told ?? done.result };
 			world.kernel.blocker = 0;
-			const handled = this.make(task, call, told, revealed, outcome, true);
+			const handled = this.make(task, call, told, revealed, outcome);
 			if (handled === IGNORED) return handled;
 			done = handled;
 			if (done.result === told) return done;
@@ -525,6 +527,11 @@ export class Player {
 		this.split = count;
 		return count;
 	}
+}
+
+/** What an error says behind its place. */
+function notUnderstood(error: ScriptError): string {
+	return error.message.slice(error.message.indexOf("expected "));
 }
 
 /** What became of one line; its text is made when it is asked for. */

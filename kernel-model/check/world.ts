@@ -67,7 +67,7 @@ export class World {
 	/** Where the recorded program began, and strace itself is. */
 	firstNet: NetNamespace | null = null;
 	/** Paths and namespaces of open files, by pid and descriptor. */
-	readonly files = new Map<string, { path: string; net: NetNamespace | null }>();
+	readonly files = new Map<string, { path: string; net: NetNamespace | null; writable: boolean }>();
 	/** Network namespaces by the path of the file that keeps them. */
 	readonly namedNets = new Map<string, NetNamespace>();
 	/** Why nothing certain can be said of a sock. */

@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { readDraws, splitRecordings } from "../check/exact.js";
 import { type Outcome, playScript, readScript, type Verdict } from "../check/player.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
+import { printedLines } from "../script/print.js";
 import type { Parsed } from "../script/strace.js";
 import {
 	json,
@@ -42,6 +43,8 @@ compressed (.gz), and hold several such recordings.
                      the recording; see kernels); running for the one nearest to the
                      kernel underneath
   --seed N           seed of the model's own random draws (default 1)
+  --uid N            the user whose calls these are (default 0, which is root, unless the
+                     recording tells of another)
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call; with the file where
                      there are several
@@ -55,26 +58,46 @@ interface RunOptions {
 	quiet: boolean;
 	/** Several files are played: lines of JSON say which. */
 	several: boolean;
+	/** Who made the calls; null: as the recording tells. */
+	uid: number | null;
 }
 
-function format(file: string, outcome: Outcome, options: RunOptions): string {
-	const mismatch = outcome.verdict === "mismatch";
-	if (options.quiet && !mismatch) return "";
+/** What is said of one line: of a call that bears on no port its reason, if there is one. */
+function remarks(file: string, outcome: Outcome): string[] {
+	const lines = outcome.explanation.map((line) => styled("2", `#   ${printable(line)}`));
+	const reason = outcome.reason ?? "";
+	if (outcome.verdict === "mismatch") {
+		lines.push(styled("31", printable(`# MISMATCH ${file}:${outcome.line}: ${reason}`)));
+	} else if (outcome.verdict === "undecided") {
+		lines.push(styled("33", printable(`# undecided: ${reason}`)));
+	}
+	return lines;
+}
+
+/** Prints a script again, whole, with what became of each line. */
+function* format(
+	file: string,
+	script: Parsed,
+	outcomes: ReadonlyMap<number, Outcome>,
+	options: RunOptions,
+): Generator<string> {
 	if (options.json) {
-		return outcome.call === "$" ? "" : `${json(outcome, options.several ? file : null)}\n`;
+		for (const outcome of outcomes.values()) {
+			if (outcome.call === "$" || (options.quiet && outcome.verdict !== "mismatch")) continue;
+			yield `${json(outcome, options.several ? file : null)}\n`;
+		}
+		return;
 	}
-	if (outcome.verdict === "ignored") return "";
-	const pid = outcome.pid === null ? "" : styled("2", `[pid ${outcome.pid}] `);
-	const lines = [`${pid}${printable(outcome.text)}`];
-	for (const line of outcome.explanation) lines.push(styled("2", `#   ${printable(line)}`));
-	if (mismatch) {
-		const where = `${file}:${outcome.line}`;
-		lines.push(styled("31", printable(`# MISMATCH ${where}: ${outcome.reason ?? ""}`)));
+	for (const { line, leader, text, last } of printedLines(script.lines)) {
+		const outcome = outcomes.get(line.line) ?? null;
+		if (options.quiet && outcome?.verdict !== "mismatch") continue;
+		const own = line.kind === "call" && line.result === null && outcome !== null;
+		const shown = printable(own && !line.unresumed ? outcome.text : text);
+		const dimmed = line.kind !== "call" || outcome?.verdict === "ignored";
+		const lines = [`${styled("2", leader)}${dimmed ? styled("2", shown) : shown}`];
+		if (last && outcome !== null) lines.push(...remarks(file, outcome));
+		yield `${lines.join("\n")}\n`;
 	}
-	if (outcome.verdict === "undecided") {
-		lines.push(styled("33", printable(`# undecided: ${outcome.reason ?? ""}`)));
-	}
-	return `${lines.join("\n")}\n`;
 }
 
 interface Played {
@@ -102,6 +125,29 @@ function play(file: string, given: string | null, seed: number, options: RunOpti
 	};
 }
 
+/** What a call that was passed over is counted as: options by their names. */
+function nameOf({ call, text }: Outcome): string {
+	if (call !== "setsockopt" && call !== "getsockopt") return call;
+	const option = /^\w+\([^,]*, *\w+, *([A-Z][A-Z0-9_]+)/.exec(text)?.[1];
+	return option === undefined ? call : `${call} ${option}`;
+}
+
+/** Lines of a recording that are not understood: where, and what was expected there. */
+function* notUnderstood(script: Parsed, outcomes: ReadonlyMap<number, Outcome>): Generator<string> {
+	for (const line of script.lines) {
+		const problem = line.kind === "call" || line.kind === "unknown" ? line.problem : null;
+		const reason = outcomes.get(line.line)?.reason ?? "";
+		if (problem !== null) {
+			const { expected, found } = problem;
+			yield `line ${problem.line}: expected ${expected}, found ${found}`;
+		} else if (reason.startsWith(NOT_UNDERSTOOD)) {
+			yield `line ${line.line}: ${reason.slice(NOT_UNDERSTOOD.length)}`;
+		}
+	}
+}
+
+const NOT_UNDERSTOOD = "not understood: ";
+
 function playPart(
 	file: string,
 	script: Parsed,
@@ -120,9 +166,11 @@ function playPart(
 	const reasons = new Map<string, number>();
 	const learnt: string[] = [];
 	const ignored = new Map<string, number>();
-	const output: string[] = [];
-	for (const outcome of playScript(script, { version, seed, explain: options.explain })) {
-		output.push(format(file, outcome, options));
+	const outcomes = new Map<number, Outcome>();
+	const { explain, uid } = options;
+	const played = playScript(script, { version, seed, explain, ...(uid === null ? {} : { uid }) });
+	for (const outcome of played) {
+		outcomes.set(outcome.line, outcome);
 		if (outcome.call === "$") {
 			commands++;
 			continue;
@@ -134,9 +182,11 @@ function playPart(
 			reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
 		}
 		if (outcome.verdict === "ignored") {
-			ignored.set(outcome.call, (ignored.get(outcome.call) ?? 0) + 1);
+			const name = nameOf(outcome);
+			ignored.set(name, (ignored.get(name) ?? 0) + 1);
 		}
 	}
+	const output = [...format(file, script, outcomes, options)];
 	if (!options.json) {
 		const most = [...ignored].sort((a, b) => b[1] - a[1]).slice(0, 5);
 		const names = most.map(([name, count]) => `${name} ${count}`).join(", ");
@@ -147,6 +197,14 @@ function playPart(
 			`${counts.unrecorded} without a record`,
 			`${counts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
 		].join(", ");
+		const strange = [...notUnderstood(script, outcomes)];
+		if (strange.length > 0) {
+			const shown = strange.slice(0, 5).join("; ");
+			const more = strange.length > 5 ? `; and ${strange.length - 5} more` : "";
+			const what = strange.length === 1 ? "1 line is" : `${strange.length} lines are`;
+			const said = printable(`# ${what} not understood: ${shown}${more}`);
+			output.push(`${styled("33", said)}\n`);
+		}
 		const most_undecided = [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 5);
 		for (const [reason, times] of most_undecided) {
 			output.push(`${styled("33", printable(`# undecided ${times} times: ${reason}`))}\n`);
@@ -164,6 +222,18 @@ function playPart(
 	return { mismatches: counts.mismatch, undecided: counts.undecided, output, used };
 }
 
+/** A user's number; null where none is given. */
+function uidOf(given: unknown): number | null {
+	if (given === undefined) return null;
+	const uid = /^[0-9]{1,10}$/.test(String(given)) ? Number(given) : Number.NaN;
+	if (!(uid <= LAST_UID)) {
+		throw new UsageError(`run: expected a user from 0 to ${LAST_UID} behind --uid, found ${given}`);
+	}
+	return uid;
+}
+
+const LAST_UID = 4294967294;
+
 export function run(args: string[]): number {
 	const { values, positionals } = parse(args, {
 		kernel: { type: "string" },
@@ -171,6 +241,7 @@ export function run(args: string[]): number {
 		explain: { type: "boolean", default: false },
 		json: { type: "boolean", default: false },
 		quiet: { type: "boolean", default: false },
+		uid: { type: "string" },
 		strict: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
@@ -186,6 +257,7 @@ export function run(args: string[]): number {
 		json: values.json === true,
 		quiet: values.quiet === true,
 		several: positionals.length > 1,
+		uid: uidOf(values.uid),
 	};
 	const played = positionals.map((file) => play(file, version, seed, options));
 	for (const [i, { output, used }] of played.entries()) {

@@ -10,6 +10,7 @@ import { type Outcome, type PlayOptions, playScript, readScript } from "../check
 import type { KernelDraw } from "../machine/random.js";
 import { choosesPort, isFork, isRelevant, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
+import { optionNamed } from "../script/options.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
 import { isSysctlPath } from "../script/sysctl_path.js";
@@ -262,9 +263,23 @@ class Recorder {
 			const marshalled = { request: "dup 0", args: () => call.args };
 			return { line: call.line, call, task, pid, marshalled };
 		}
-		const marshalled = this.marshaller.marshal(call);
+		const marshalled = this.marshal(call);
+		if (marshalled === "passed over") return null;
 		if (marshalled === null) throw this.error(call, "a system call that the agent makes");
 		return { line: call.line, call, task, pid, marshalled };
+	}
+
+	/** An option that no port depends on is passed over where its value is a structure. */
+	private marshal(call: CallLine): Marshalled | null | "passed over" {
+		try {
+			return this.marshaller.marshal(call);
+		} catch (error) {
+			if (!(error instanceof ScriptError) || call.name !== "setsockopt") throw error;
+			const name = call.args[2]?.value;
+			const option = name?.kind === "flags" ? optionNamed(name.names.join("|")) : null;
+			if (option === null || option.concern === "ports" || option.shape === "int") throw error;
+			return "passed over";
+		}
 	}
 
 	private ownOf(task: number): Set<number> {

@@ -40,7 +40,7 @@ import {
 	SCTP_SOCKOPT_BINDX_REM,
 } from "../../include/net/sctp.js";
 import { errnoNumber } from "../../include/uapi/asm-generic/errno.js";
-import * as socketOptions from "../../include/uapi/asm-generic/socket.js";
+import * as genericOptions from "../../include/uapi/asm-generic/socket.js";
 import * as inOptions from "../../include/uapi/linux/in.js";
 import {
 	CLONE_FILES,
@@ -50,12 +50,14 @@ import {
 } from "../../include/uapi/linux/sched.js";
 import * as tcpOptions from "../../include/uapi/linux/tcp.js";
 import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../machine/address.js";
+import { optionNamed, type SocketOption, socketOption, socketOptions } from "./options.js";
 import { type Arg, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
 
 /** Constants by name, where a call that concerns ports may have them. */
-const CONSTANTS = new Map<string, number>(
-	Object.entries({
-		...socketOptions,
+const CONSTANTS = new Map<string, number>([
+	...socketOptions().map(({ name, number }): [string, number] => [name, number]),
+	...Object.entries({
+		...genericOptions,
 		...inOptions,
 		...tcpOptions,
 		AF_INET,
@@ -101,7 +103,7 @@ const CONSTANTS = new Map<string, number>(
 		CLONE_NEWUSER,
 		NULL: 0,
 	}),
-);
+]);
 
 /** Errors by name: all that this platform knows, and Linux's own that Node.js leaves out. */
 const ERRNO = new Map<string, number>([
@@ -456,6 +458,16 @@ export class Operands {
 		return this.intOf(value, what);
 	}
 
+	/** The option that setsockopt() or getsockopt() names; null for one that is not known. */
+	option(): SocketOption | null {
+		const value = this.call.args[2]?.value;
+		if (value?.kind === "flags" && value.names.length === 1) return optionNamed(value.names[0]);
+		const level = this.call.args[1]?.value;
+		const number = value === undefined ? null : this.maybeInt(value);
+		const of = level === undefined ? null : this.maybeInt(level);
+		return number === null || of === null ? null : socketOption(of, number);
+	}
+
 	/** The bytes of an option value, `length` of them; null for a NULL pointer. */
 	optval(index: number, length: number): Uint8Array | null {
 		const value = this.arg(index, "an option value");
@@ -468,7 +480,7 @@ export class Operands {
 			const ints = value.items.map((item) => this.intOf(item, "a number"));
 			return padded(littleEndian(ints), length);
 		}
-		if (value.kind === "struct") {
+		if (value.kind === "struct" && (this.option()?.shape ?? "linger") === "linger") {
 			const int = (name: string) => {
 				const found = field(value, name);
 				if (found === undefined) throw this.error(value, `a field ${name}`);

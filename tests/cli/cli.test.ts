@@ -302,7 +302,7 @@ poll([{fd=3}], 1, 0) = 0
 		const { stdout, stderr, status } = await cli("run", file);
 		expect([status, stderr]).toEqual([0, ""]);
 		const lines = stdout.trimEnd().split("\n");
-		expect(lines).toHaveLength(6);
+		expect(lines).toHaveLength(7);
 		expect(lines[0]).toBe('$ sysctl -w net.ipv4.ip_local_port_range="40000 40000"');
 		// What the kernel logs.
 		expect(lines[1]).toMatch(/^# .*ip_local_port_range: prefer different parity/);

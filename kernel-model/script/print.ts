@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Prints the lines of a script or recording so that they read back as what they were. */
+import type { CallLine, ScriptLine } from "./syntax.js";
+
+/** One line as it is printed. */
+export interface PrintedLine {
+	/** What it says, or of a call that strace split a half of it. */
+	line: ScriptLine;
+	/** Its pid and time, each only where the line has one. */
+	leader: string;
+	text: string;
+	/** It is the only one of its line, or the second half. */
+	last: boolean;
+}
+
+/** Seconds since 1970; smaller numbers count from a midnight, or from the first line. */
+const EPOCH_MIN = 1e8;
+const DAY = 86400;
+
+function timeText(time: number): string {
+	if (time >= EPOCH_MIN) return time.toFixed(6);
+	const within = ((time % DAY) + DAY) % DAY;
+	const micros = Math.round(within * 1e6) % (DAY * 1e6);
+	const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+	const seconds = Math.floor(micros / 1e6);
+	const fraction = String(micros % 1e6).padStart(6, "0");
+	return `${two(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}.${fraction}`;
+}
+
+function leaderOf(pid: number | null, time: number | null): string {
+	return `${pid === null ? "" : `[pid ${pid}] `}${time === null ? "" : `${timeText(time)} `}`;
+}
+
+function* halves(call: CallLine): Generator<PrintedLine & { at: number }> {
+	const { line: at, endLine, pid, time, name } = call;
+	const leader = leaderOf(pid, time);
+	if (call.opaque && call.result === null) {
+		yield { at, line: call, leader: "", text: `# not understood: ${call.text}`, last: true };
+		return;
+	}
+	if (call.unresumed) {
+		yield { at, line: call, leader, text: `${call.text} <unfinished ...>`, last: true };
+		return;
+	}
+	// The execve() of a thread is resumed by another pid.
+	const whole = !call.split || endLine === at || call.opaque || name === "execve";
+	if (whole) {
+		yield { at, line: call, leader, text: call.text, last: true };
+		return;
+	}
+	const rest = call.text.slice(name.length + 1);
+	yield { at, line: call, leader, text: `${name}( <unfinished ...>`, last: false };
+	const resumed = `<... ${name} resumed>${rest}`;
+	yield { at: endLine, line: call, leader: leaderOf(pid, call.endTime), text: resumed, last: true };
+}
+
+/** All lines in the order of the file. What could not be read again is a comment. */
+export function printedLines(lines: readonly ScriptLine[]): PrintedLine[] {
+	const printed: (PrintedLine & { at: number })[] = [];
+	for (const line of lines) {
+		const at = line.line;
+		if (line.kind === "call") printed.push(...halves(line));
+		else if (line.kind === "exit" || line.kind === "signal") {
+			const leader = leaderOf(line.pid, line.time);
+			printed.push({ at, line, leader, text: line.text, last: true });
+		} else if (line.kind === "unknown") {
+			printed.push({ at, line, leader: "", text: `# not understood: ${line.text}`, last: true });
+		} else printed.push({ at, line, leader: "", text: line.text, last: true });
+	}
+	return printed.sort((a, b) => a.at - b.at);
+}

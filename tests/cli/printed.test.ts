@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** What `run` prints is a script again. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it, vi } from "vitest";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
+import { run } from "../../kernel-model/cli/run.js";
+
+const folder = mkdtempSync(join(tmpdir(), "printed-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function printed(text: string, ...options: string[]): string {
+	const file = join(folder, "script.strace");
+	writeFileSync(file, text);
+	let stdout = "";
+	const spy = vi.spyOn(process.stdout, "write").mockImplementation((said) => {
+		stdout += String(said);
+		return true;
+	});
+	try {
+		run([...options, file]);
+	} finally {
+		spy.mockRestore();
+	}
+	return stdout;
+}
+
+/** Verdicts by call, without those of a script, whose results are recorded when it is printed. */
+function verdicts(text: string): string[] {
+	return playScript(readScript(text, "script"), { version: "6.18" }).map(
+		({ call, verdict }) => `${call} ${verdict === "unrecorded" ? "match" : verdict}`,
+	);
+}
+
+function* files(): Generator<string> {
+	for (const name of readdirSync("tests/examples")) {
+		if (name.endsWith(".strace")) yield join("tests/examples", name);
+	}
+	for (const way of ["by_hand", "closing"]) {
+		yield `tests/recordings/three_ways-${way}.strace`;
+	}
+}
+
+describe("what run prints plays again with the same verdicts", () => {
+	it.each([...files()])(
+		"%s",
+		(file) => {
+			const text = readFileSync(file, "utf8");
+			expect(verdicts(printed(text, "--kernel", "6.18"))).toEqual(verdicts(text));
+		},
+		60_000,
+	);
+});
+
+describe("what run prints", () => {
+	it("has every line of a script", () => {
+		const script = `# a comment
+
+$ ip addr add 192.0.2.1/32 dev lo
+setuid(1000)
+socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
+setsockopt(3, SOL_SOCKET, SO_RCVTIMEO_OLD, {tv_sec=1, tv_usec=0}, 16)
+setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4)
+bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16)
+`;
+		const [summary, ...lines] = printed(script).trimEnd().split("\n").reverse();
+		expect(lines.reverse()).toEqual([
+			"# a comment",
+			"",
+			"$ ip addr add 192.0.2.1/32 dev lo",
+			"setuid(1000) = 0",
+			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+			"setsockopt(3, SOL_SOCKET, SO_RCVTIMEO_OLD, {tv_sec=1, tv_usec=0}, 16)",
+			"setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4)",
+			'bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16) = -1 EACCES',
+		]);
+		expect(summary).toContain(
+			"2 passed over (setsockopt SO_RCVTIMEO_OLD 1, setsockopt TCP_NODELAY 1)",
+		);
+	});
+
+	it("has pids, times and halves of a recording, and what is not understood as comments", () => {
+		const recording = `7 1000000000.000001 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
+7 1000000000.000002 accept(3,  <unfinished ...>
+hello from the program
+7 1000000000.000004 bind(3, {sa_family=AF_INET, nonsense}, 16) = 0
+7 1000000000.000005 <... accept resumed>NULL, NULL) = -1 EINVAL (Invalid argument)
+7 1000000000.000006 +++ exited with 0 +++
+`;
+		const text = printed(recording);
+		expect(text).toContain(
+			"[pid 7] 1000000000.000001 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n",
+		);
+		expect(text).toContain("[pid 7] 1000000000.000002 accept( <unfinished ...>\n");
+		expect(text).toContain("# not understood: hello from the program\n");
+		expect(text).toContain(
+			"[pid 7] 1000000000.000005 <... accept resumed>3, NULL, NULL) = -1 EINVAL (Invalid argument)\n",
+		);
+		expect(text).toContain("[pid 7] 1000000000.000006 +++ exited with 0 +++\n");
+		expect(text).toMatch(/^# 2 lines are not understood: line 3: expected .*; line 4: expected /m);
+	});
+
+	it("is of the user that --uid names", () => {
+		const script =
+			'socket(AF_INET, SOCK_STREAM, 0)\nbind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("0.0.0.0")}, 16)\n';
+		expect(printed(script, "--uid", "1000")).toContain("= -1 EACCES");
+		expect(printed(script, "--uid", "0")).toContain("16) = 0");
+		expect(() => run(["--uid", "x", "file"])).toThrow("expected a user");
+	});
+});

@@ -309,8 +309,9 @@ poll([{fd=3}], 1, 0) = 0
 		expect(lines[2]).toBe(SOCKET.trimEnd());
 		expect(lines[3]).toBe(`bind(3, ${name(0)}, 16) = 0`);
 		expect(lines[4]).toMatch(/^getsockname\(3.*40000.* = 0$/);
-		expect(lines[5]).toContain(`kernel ${DEFAULT_VERSION}: `);
-		expect(lines[5]).toContain(
+		expect(lines[5]).toBe("poll([{fd=3}], 1, 0) = 0");
+		expect(lines[6]).toContain(`kernel ${DEFAULT_VERSION}: `);
+		expect(lines[6]).toContain(
 			"1 as recorded, 0 differ, 2 without a record, 1 passed over (poll 1)",
 		);
 	});

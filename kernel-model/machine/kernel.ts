@@ -74,6 +74,8 @@ export const HOOKS: ReadonlySet<string> = new Set([
 	"changes",
 	"draws",
 	"ownDraws",
+	// Decided by who plays, who may decide otherwise after going back.
+	"secretAnswers",
 	"snapshots",
 	"trace",
 	// Filled at boot, and never after.
@@ -147,7 +149,7 @@ export class Kernel implements Stack {
 	last_isn = 0;
 	/** How often askSecret() was called. */
 	secrets_asked = 0;
-	private readonly secrets: readonly number[];
+	private readonly secretAnswers: readonly number[];
 	held_freed = false;
 	readonly loopback: Segment[] = [];
 	trace: KernelTrace = noTrace;
@@ -181,8 +183,8 @@ export class Kernel implements Stack {
 		}
 		checkInteger("clock.lateness", lateness, 0, MAX_LATENESS, "a number of jiffies");
 		this.timers = new TimerQueue(phase, lateness);
-		this.secrets = options.secrets ?? [];
-		if (!Array.isArray(this.secrets)) throw new TypeError("secrets: expected an array");
+		this.secretAnswers = options.secrets ?? [];
+		if (!Array.isArray(this.secretAnswers)) throw new TypeError("secrets: expected an array");
 		if (options.random !== undefined) checkObject("random", options.random, "a source of draws");
 		this.random = options.random ?? new SeededRandom(checkUint("seed", options.seed ?? 1));
 		const udp = UDP_HTABLE_SIZE_DEFAULT;
@@ -228,7 +230,7 @@ export class Kernel implements Stack {
 
 	/** See Stack. */
 	askSecret(): boolean {
-		return this.secrets.includes(this.secrets_asked++);
+		return this.secretAnswers.includes(this.secrets_asked++);
 	}
 
 	/**

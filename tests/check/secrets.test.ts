@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** What only a secret of the kernel decides: the check goes back and decides it the other way. */
+import { describe, expect, it } from "vitest";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
+import { Kernel } from "../../kernel-model/machine/kernel.js";
+
+const ADDRESS = '{sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}';
+
+/** Three listeners of a reuseport group, and a connection to one of them, which a hash chooses. */
+const GROUP = [
+	...[3, 4, 5].flatMap((fd) => [
+		`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = ${fd}`,
+		`setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4) = 0`,
+		`bind(${fd}, ${ADDRESS}, 16) = 0`,
+		`listen(${fd}, 3) = 0`,
+	]),
+	"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6",
+	`connect(6, ${ADDRESS}, 16) = 0`,
+];
+
+const verdicts = (lines: readonly string[]) =>
+	playScript(readScript([...GROUP, ...lines].join("\n"), "recording"), { version: "6.18.44" })
+		.slice(GROUP.length)
+		.map(({ verdict, reason }) => (reason === null ? verdict : `${verdict}: ${reason}`));
+
+describe("a connection to a reuseport group", () => {
+	for (const closed of [3, 4, 5]) {
+		const others = [3, 4, 5].filter((fd) => fd !== closed);
+		const none = others.map((fd) => `accept(${fd}, NULL, NULL) = -1 EAGAIN`);
+
+		it(`is reset with listener ${closed} where no other listener has it`, () => {
+			expect(verdicts([`close(${closed}) = 0`, ...none])).toEqual(["match", "match", "match"]);
+		});
+
+		it(`is not reset with listener ${closed} where another accepts it`, () => {
+			const lines = [`close(${closed}) = 0`, none[0], `accept(${others[1]}, NULL, NULL) = 7`];
+			expect(verdicts(lines)).toEqual(["match", "match", "match"]);
+		});
+
+		it(`cannot be both lost and alive once listener ${closed} is closed`, () => {
+			const lines = [`close(${closed}) = 0`, ...none, `getpeername(6, ${ADDRESS}, [16]) = 0`];
+			expect(verdicts(lines)).toEqual([
+				"match",
+				"match",
+				"match",
+				"mismatch: the kernel says 0, the model ENOTCONN",
+			]);
+		});
+	}
+});
+
+describe("an answer of a secret", () => {
+	it("that was decided after a snapshot stays decided when the kernel goes back to it", () => {
+		const secrets: number[] = [];
+		const kernel = new Kernel({ secrets });
+		const snapshot = kernel.snapshot();
+		expect(kernel.askSecret()).toBe(false);
+		secrets.push(0);
+		kernel.restore(snapshot);
+		expect(kernel.askSecret()).toBe(true);
+	});
+});

@@ -45,6 +45,9 @@ compressed (.gz), and hold several such recordings.
   --seed N           seed of the model's own random draws (default 1)
   --uid N            the user whose calls these are (default 0, which is root, unless the
                      recording tells of another)
+  --alone            the program had its network namespace to itself: nobody else held a
+                     port there (so it is taken to be where the recording begins with
+                     unshare() or with set-up commands)
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call; with the file where
                      there are several
@@ -60,6 +63,8 @@ interface RunOptions {
 	several: boolean;
 	/** Who made the calls; null: as the recording tells. */
 	uid: number | null;
+	/** The recorded program had its network namespace to itself, whatever the recording tells. */
+	alone: boolean;
 }
 
 /** What is said of one line: of a call that bears on no port its reason, if there is one. */
@@ -167,8 +172,14 @@ function playPart(
 	const learnt: string[] = [];
 	const ignored = new Map<string, number>();
 	const outcomes = new Map<number, Outcome>();
-	const { explain, uid } = options;
-	const played = playScript(script, { version, seed, explain, ...(uid === null ? {} : { uid }) });
+	const { explain, uid, alone } = options;
+	const played = playScript(script, {
+		version,
+		seed,
+		explain,
+		...(uid === null ? {} : { uid }),
+		...(alone ? { alone } : {}),
+	});
 	for (const outcome of played) {
 		outcomes.set(outcome.line, outcome);
 		if (outcome.call === "$") {
@@ -242,6 +253,7 @@ export function run(args: string[]): number {
 		json: { type: "boolean", default: false },
 		quiet: { type: "boolean", default: false },
 		uid: { type: "string" },
+		alone: { type: "boolean", default: false },
 		strict: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
@@ -258,6 +270,7 @@ export function run(args: string[]): number {
 		quiet: values.quiet === true,
 		several: positionals.length > 1,
 		uid: uidOf(values.uid),
+		alone: values.alone === true,
 	};
 	const played = positionals.map((file) => play(file, version, seed, options));
 	for (const [i, { output, used }] of played.entries()) {

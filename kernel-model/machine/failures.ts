@@ -202,9 +202,11 @@ function* socketReasons({ k, call }: Asked): Iterable<Reason> {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) {
 		yield [E.EINVAL, create, `protocol ${protocol} is not one of 0 to ${IPPROTO_MAX - 1}`];
 	}
+	// since 7.1, 56520b398e5e
 	if (protocol === IPPROTO_UDPLITE && k.changes.has("udplite-removed")) {
 		yield [E.EPROTONOSUPPORT, create, "kernels have no UDP-Lite since 7.1"];
 	}
+	// since 6.16, 2a63dd0edf38
 	if (protocol === IPPROTO_DCCP && k.changes.has("dccp-removed")) {
 		yield [E.ESOCKTNOSUPPORT, create, "kernels have no DCCP since 6.16"];
 		yield [E.EPROTONOSUPPORT, create, "kernels have no DCCP since 6.16"];

@@ -185,6 +185,7 @@ export function describeTimeWait(k: Kernel, tw: number): string {
 	const reuse = net.ipv4.sysctl_tcp_tw_reuse;
 	const ends = `it ends in ${seconds(timeLeft(k, tw))}`;
 	if (S.ts_recent_stamp[tw] === 0) return `it has no time stamps; ${ends}`;
+	// since 6.12, 0d9e5df4a257
 	if (k.changes.has("tw-fin-wait2-not-reused") && S.tw_substate[tw] === TCP_FIN_WAIT2) {
 		return `it is in FIN_WAIT2, which tcp_tw_reuse does not cover; ${ends}`;
 	}
@@ -193,6 +194,7 @@ export function describeTimeWait(k: Kernel, tw: number): string {
 		return `${describeTwReuse(net)}, and this is not loopback; ${ends}`;
 	}
 	const passed = sinceLast(k, tw);
+	// since 6.14, ca6a6f93867a
 	if (k.changes.has("tcp-tw-reuse-delay")) {
 		const delay = net.ipv4.sysctl_tcp_tw_reuse_delay;
 		const free = `it may be reused in ${seconds(Math.max(delay - passed, 0) + 1)}`;
@@ -205,7 +207,7 @@ export function describeTimeWait(k: Kernel, tw: number): string {
 /** That a connection gets the four-tuple of a time-wait socket, and why it may. */
 export function describeTakeOver(k: Kernel, tw: number): string {
 	const net = sk_net(k, tw);
-	const delay = k.changes.has("tcp-tw-reuse-delay")
+	const delay = k.changes.has("tcp-tw-reuse-delay") // since 6.14, ca6a6f93867a
 		? `, more than tcp_tw_reuse_delay (${net.ipv4.sysctl_tcp_tw_reuse_delay} ms)`
 		: ", and the second has changed";
 	const last = `its last segment came ${seconds(sinceLast(k, tw))} ago${delay}`;

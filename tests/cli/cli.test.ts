@@ -81,7 +81,16 @@ describe("--help", () => {
 
 	it("of run names every option, and the default kernel", async () => {
 		const { stdout } = await cli("run", "--help");
-		for (const option of ["--kernel", "--seed", "--explain", "--json", "--quiet"]) {
+		for (const option of [
+			"--kernel",
+			"--seed",
+			"--uid",
+			"--alone",
+			"--strict",
+			"--explain",
+			"--json",
+			"--quiet",
+		]) {
 			expect(stdout).toContain(`  ${option}`);
 		}
 		expect(stdout).toContain(DEFAULT_VERSION);
@@ -347,6 +356,12 @@ poll([{fd=3}], 1, 0) = 0
 		expect(await port()).toBe(await port("--seed", "1"));
 		expect(await port("--seed", "2")).toBe(await port("--seed", "2"));
 		expect(await port("--seed", "1")).not.toBe(await port("--seed", "2"));
+	});
+
+	it("--alone makes a port that nobody holds a difference, else it is undecided", async () => {
+		const file = script(WRONG.replace("$ ip link set lo up\n", ""));
+		expect((await cli("run", file)).stdout).toMatch(/0 differ, 1 undecided/);
+		expect((await cli("run", "--alone", file)).stdout).toMatch(/1 differ/);
 	});
 
 	it("takes a release as uname -r shows it, and says which profile is the nearest", async () => {

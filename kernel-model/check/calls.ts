@@ -12,6 +12,7 @@ import {
 	EACCES,
 	EAGAIN,
 	EBADF,
+	ECONNABORTED,
 	ECONNREFUSED,
 	EFAULT,
 	EINVAL,
@@ -482,8 +483,9 @@ export class Calls {
 		}
 		const pending = S.sk_err[sk];
 		if (pending === 0 || this.world.showsReads) return;
-		const differs = asks ? told !== pending : call.name === "connect" && told !== pending;
-		if (differs && S.skc_state[sk] === TCP_CLOSE) S.sk_err[sk] = 0;
+		// A connect() whose attempt has ended returns the error, and without one ECONNABORTED.
+		const taken = asks ? told !== pending : call.name === "connect" && told === ECONNABORTED;
+		if (taken && S.skc_state[sk] === TCP_CLOSE) S.sk_err[sk] = 0;
 	}
 
 	/**

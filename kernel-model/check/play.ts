@@ -142,6 +142,15 @@ export class Player {
 	/** Plays the next event; null where nothing is to be said of it. Throws ScriptError. */
 	step(): Outcome | null {
 		this.closeFirst();
+		const { line } = this.events[this.cursor].line;
+		const outcome = this.act();
+		// An exit asks too, and so does a timer that ran before a call.
+		const { asked } = this.world;
+		while (asked.length < this.kernel.secrets_asked) asked.push(line);
+		return outcome;
+	}
+
+	private act(): Outcome | null {
 		const index = this.cursor++;
 		const event = this.events[index];
 		const { line } = event;
@@ -268,13 +277,11 @@ export class Player {
 		kernel.blocker = 0;
 		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
 		const told = slept ? -ERESTARTSYS : outcome.recorded;
-		const asked = kernel.secrets_asked;
 		let handled = this.make(task, call, told, revealed, outcome);
 		if (checking && handled !== IGNORED && handled.result !== told) {
 			const again = this.reconsider(task, call, told, handled, revealed, outcome);
 			if (again !== null) handled = again;
 		}
-		for (let i = asked; i < kernel.secrets_asked; i++) world.asked.push(call.line);
 		const drew = this.drew;
 		if (handled === IGNORED) {
 			if (drew !== null) [outcome.verdict, outcome.reason] = ["mismatch", drew];

@@ -8,7 +8,7 @@
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Parsed } from "../script/strace.js";
 import { readDraws } from "./exact.js";
-import { Facts } from "./facts.js";
+import { Facts, type Remedy } from "./facts.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
 import { type Contradiction, type Mark, Player } from "./play.js";
 import { remediesOf } from "./remedies.js";
@@ -80,6 +80,13 @@ function whole(script: Parsed, options: PlayOptions): Outcome[] | null {
 const differs = ({ verdict }: Outcome) => verdict === "mismatch";
 const count = (outcomes: readonly Outcome[]) => outcomes.filter(differs).length;
 
+/** The search ended at a bound, so a difference is none yet. */
+function leaveOpen(outcome: Outcome): void {
+	if (outcome.verdict !== "mismatch") return;
+	outcome.verdict = "undecided";
+	outcome.reason = `${outcome.reason}; the search for a way ended at its bound`;
+}
+
 export class Search {
 	private readonly player: Player;
 	private readonly facts: Facts;
@@ -88,6 +95,8 @@ export class Search {
 	private marks: Mark[] = [];
 	/** Lines whose contradiction has no way out. */
 	private readonly settled = new Set<number>();
+	/** Those of them for which the search ended at a bound. */
+	private readonly unfinished = new Set<number>();
 	/** Events that may still be played again. */
 	private left: number;
 	private attempts = 0;
@@ -126,6 +135,7 @@ export class Search {
 		const { line } = player.events[at];
 		// What was settled keeps its verdict.
 		if (outcome !== null || !this.facts.skipped.has(line.line)) outcomes[at] = outcome;
+		if (outcome !== null && this.unfinished.has(line.line)) leaveOpen(outcome);
 		// An event that had to come first has moved to this place.
 		for (let i = index; i < player.cursor - 1; i++) outcomes[i] ??= null;
 	}
@@ -168,10 +178,9 @@ export class Search {
 			this.outcomes[reach - 1] = outcome;
 		} else if (this.attempts > 0) this.replay(contradiction.index, reach);
 		const again = this.outcomes[reach - 1] ?? outcome;
-		if (again !== null && this.cut && again.verdict === "mismatch") {
-			again.verdict = "undecided";
-			again.reason = `${again.reason}; the search for a way ended at its bound`;
-		}
+		if (again === null || !this.cut) return;
+		this.unfinished.add(line);
+		leaveOpen(again);
 	}
 
 	/** Where the play that found a way began. */
@@ -185,7 +194,14 @@ export class Search {
 		depth: number,
 	): boolean {
 		const { player } = this;
-		for (const remedy of remediesOf(player, contradiction)) {
+		// Choices that get no further on their own come again with others, but last.
+		const without: Remedy[] = [];
+		const remedies = remediesOf(player, contradiction);
+		for (let again = false; ; ) {
+			const given = again ? undefined : remedies.next().value;
+			if (given === undefined) again = true;
+			const remedy = given ?? without.shift();
+			if (remedy === undefined) return false;
 			if (this.attempts >= ATTEMPTS || this.replayed > REPLAYED || this.left <= 0) {
 				this.cut = true;
 				return false;
@@ -198,12 +214,12 @@ export class Search {
 				this.floor = from;
 				return true;
 			}
-			if (depth + 1 < DEPTH) {
+			if (!again && next.index <= contradiction.index) without.push(remedy);
+			else if (depth + 1 < DEPTH) {
 				if (this.explore(next, reach, from, depth + 1)) return true;
 			} else this.cut = true;
 			remedy.undo();
 		}
-		return false;
 	}
 
 	/** The first event that acts at a line or later. */

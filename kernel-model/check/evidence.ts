@@ -4,7 +4,13 @@
  * later, in getsockname() of the same socket, in the address that accept() or getpeername()
  * reports of a client, or in the address that recvfrom() reports of a sender.
  */
-import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
+import {
+	SHUT_WR,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_SEQPACKET,
+	SOCK_TYPE_MASK,
+} from "../../include/linux/net.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
@@ -51,9 +57,9 @@ interface Life {
 	connecting: boolean;
 	/** The last connect() that gave it an address. */
 	connect: CallLine | null;
-	/** ... and a shutdown() may have ended it. */
+	/** The last connect() or listen() may have been ended, and the port with it. */
 	brokenOff: boolean;
-	/** bind() named the port of a UDP socket, which keeps it. */
+	/** bind() named the port, which the socket keeps when it is disconnected. */
 	locked: boolean;
 	/** The port that a UDP socket is connected to. */
 	peer: number | null;
@@ -101,6 +107,17 @@ function newLife(kind: Kind): Life {
 		waits: null,
 		accepted: null,
 	};
+}
+
+/**
+ * A TCP socket was disconnected. It gave up a port that bind() did not name, but getsockname()
+ * goes on showing it. The next call chooses again.
+ */
+function breakOff(life: Life): void {
+	life.connecting = false;
+	life.brokenOff = true;
+	life.listening = false;
+	if (!life.locked) life.port = null;
 }
 
 type Fds = Map<number, Life | null>;
@@ -279,7 +296,7 @@ export function reveal(
 				life.connecting = false;
 				life.brokenOff = false;
 				if (wanted.port !== 0 || life.kind === "udp") life.port = wanted.port || null;
-				life.locked = life.kind === "udp" && wanted.port !== 0;
+				life.locked = wanted.port !== 0;
 				break;
 			}
 			case "listen":
@@ -314,14 +331,20 @@ export function reveal(
 				const errno = line.result?.errno ?? "";
 				if (peer?.family === "AF_UNSPEC" || RELEASES.has(errno)) {
 					if (life.waits !== null && REFUSALS.has(errno)) life.waits.refused = true;
-					// What bind() did not name is given up again; getsockname() goes on showing it.
-					const chose =
-						life.kind === "tcp" && peer !== null && !life.connecting && REFUSALS.has(errno);
-					if (life.kind === "sctp") life.choosing.push(line);
-					else if (chose) {
+					if (life.kind === "sctp") {
+						life.choosing.push(line);
+						break;
+					}
+					const failed = RELEASES.has(errno);
+					if (!failed && result !== 0) break;
+					if (peer !== null && !life.connecting && REFUSALS.has(errno)) {
 						life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
-						life.brokenOff = true;
-					} else Object.assign(life, newLife(life.kind));
+					}
+					// A socket in TCP_CLOSE is not disconnected, and keeps a port that bind() chose.
+					const connected = life.connecting || life.accepted !== null;
+					if (failed || connected || life.listening) breakOff(life);
+					life.waits = null;
+					life.accepted = null;
 					break;
 				}
 				if (life.kind === "sctp" && !begun) {
@@ -397,12 +420,11 @@ export function reveal(
 				}
 				break;
 			case "shutdown":
-				// It may have broken off a connect(), so that the next call chooses again.
 				if (!life || result !== 0) break;
-				life.listening = false;
-				if (!life.connecting) break;
-				life.connecting = false;
-				life.brokenOff = true;
+				// A listener ends only where it shuts down what it receives.
+				if (life.listening && operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR") === SHUT_WR) break;
+				// It may have broken off a connect(), so that the next call chooses again.
+				if (life.connecting || life.listening) breakOff(life);
 				break;
 			case "close":
 				if (fd !== null) fds.delete(fd);

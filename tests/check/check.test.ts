@@ -9,7 +9,7 @@
  * PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
  */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { TCP_CLOSE, TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import { type Outcome, Player, readScript } from "../../kernel-model/check/player.js";
@@ -36,6 +36,10 @@ import {
 	type Task,
 } from "../../kernel-model/index.js";
 import { sock_i_uid } from "../../net/core/sock.js";
+
+// Properties take long on a slow machine, and vitest takes a worker that never yields for dead.
+vi.setConfig({ testTimeout: 120_000 });
+afterEach(() => new Promise((resolve) => setImmediate(resolve)));
 
 // Programs
 

@@ -45,7 +45,7 @@ function changesSince(release: string): string[] {
 const BASE: KernelVersion = {
 	name: "6.3",
 	description: "the commit that added the option, 91d0b78c5177 (the default)",
-	has: [...changesSince("6.2"), "ip-local-port-range"], // since 6.3, 91d0b78c5177
+	has: [...changesSince("6.2"), "ip-local-port-range"],
 };
 
 const STABLE: Readonly<Record<string, string>> = {

@@ -395,7 +395,10 @@ export function reveal(
 			case "write":
 			case "writev": {
 				if (!life || life.kind === "tcp") break;
-				if (life.port === null) life.choosing.push(line);
+				if (life.port === null) {
+					life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
+					life.brokenOff = false;
+				}
 				for (const { to } of operands.messages()?.messages ?? []) {
 					const port = to === null ? life.peer : (to.address?.port ?? null);
 					if (port === null) continue;

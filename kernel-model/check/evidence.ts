@@ -138,15 +138,12 @@ const SLEPT = new Set(["EINTR", "ERESTARTSYS"]);
 /** Of these, those that come after a port was chosen. */
 const REFUSALS = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT"]);
 
-/** The process that each pid was forked from, and by which call. */
-export function parents(lines: readonly ScriptLine[]): Map<number, CallLine> {
-	const found = new Map<number, CallLine>();
-	for (const line of lines) {
-		if (line.kind !== "call" || !isFork(line.name)) continue;
-		const child = line.result?.value ?? 0;
-		if (child > 0) found.set(child, line);
+/** Whether a process is another one, or was forked from it. */
+function descends(pid: number, from: number, forks: ReadonlyMap<number, CallLine>): boolean {
+	for (let at: number | undefined = pid; at !== undefined; at = forks.get(at)?.pid ?? undefined) {
+		if (at === from) return true;
 	}
-	return found;
+	return false;
 }
 
 /** What a recording shows of ports, apart from what each call shows of its own. */
@@ -248,7 +245,7 @@ export function reveal(
 			if (result === null || result <= 0) continue;
 			// A pid that was used before is another process.
 			processes.delete(result);
-			forks.set(result, line);
+			if (!descends(line.pid ?? 0, result, forks)) forks.set(result, line);
 			fdsOf(result);
 			continue;
 		}

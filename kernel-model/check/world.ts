@@ -194,8 +194,14 @@ export class World {
 
 	/** The process that began the program which a process runs: itself, or whom it was forked from. */
 	private programOf(pid: number): number {
-		const parent = this.executors.has(pid) ? undefined : this.forks.get(pid)?.at(-1)?.pid;
-		return parent == null || parent === pid ? pid : this.programOf(parent);
+		// Where pids are used again, a process may be found among its own ancestors.
+		const seen = new Set<number>();
+		for (;;) {
+			const parent = this.executors.has(pid) ? undefined : this.forks.get(pid)?.at(-1)?.pid;
+			if (parent == null || seen.has(parent)) return pid;
+			seen.add(pid);
+			pid = parent;
+		}
 	}
 
 	/** Whether a process is there. */
@@ -209,7 +215,7 @@ export class World {
 		const known = this.tasks.get(pid);
 		if (known !== undefined) return known;
 		const fork = this.forks.get(pid)?.[0];
-		if (fork !== undefined && fork.pid !== pid) return this.fork(fork, pid);
+		if (fork !== undefined && !this.isOwnAncestor(pid)) return this.fork(fork, pid);
 		const other = this.tasks.values().next().value;
 		const net = other?.net ?? this.kernel.createNet();
 		this.firstNet ??= net;
@@ -220,9 +226,21 @@ export class World {
 		return task;
 	}
 
+	/** Whether the first forks of a process and of its parents lead back to it: pids used again. */
+	private isOwnAncestor(pid: number): boolean {
+		const seen = new Set<number>();
+		let at = this.forks.get(pid)?.[0]?.pid ?? null;
+		for (; at !== null && !seen.has(at); at = this.forks.get(at)?.[0]?.pid ?? null) {
+			if (at === pid) return true;
+			seen.add(at);
+		}
+		return false;
+	}
+
 	/** A call makes a process; one of the same number that was there before is gone. */
 	fork(call: CallLine, pid: number): Task {
 		const parent = this.task(call.pid ?? 0);
+		if (pid === call.pid) return parent; // no kernel says so
 		const before = this.tasks.get(pid);
 		if (before !== undefined) {
 			if (this.parents.get(pid) === call.line) return before;

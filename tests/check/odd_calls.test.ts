@@ -114,3 +114,14 @@ describe("descriptors in flight", () => {
 		player.kernel.verify();
 	});
 });
+
+describe("pids that are used again", () => {
+	it.each([
+		["by a process for itself", "1 fork() = 1\n"],
+		["by a grandchild", "1 fork() = 2\n2 fork() = 1\n"],
+	])("%s end no search for ancestors", (_, forks) => {
+		const socket = "1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n1 close(3) = 0\n";
+		const mismatches = play(forks + socket).filter(({ verdict }) => verdict === "mismatch");
+		expect(mismatches).toEqual([]);
+	});
+});

@@ -42,7 +42,7 @@ const SOME_USER = 1000;
 export interface Guess {
 	line: number;
 	port: number;
-	/** "guessed": any would have done; "inferred": from the order of accepts. */
+	/** A guess, which could be another port, or inferred from the order of accepts. */
 	how: "guessed" | "inferred";
 }
 

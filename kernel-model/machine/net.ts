@@ -92,7 +92,7 @@ export interface AddressOptions {
 
 /** Which addresses `ip addr flush` takes away: those that are all of this. */
 export interface FlushOptions {
-	/** Name of the device; not given: any. */
+	/** Name of the device; where none is given, every device. */
 	dev?: string;
 	/** Addresses within this prefix. */
 	to?: string;

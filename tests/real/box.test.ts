@@ -328,9 +328,10 @@ describe.skipIf(missing !== null || !isRoot)(
 				const allowed = BigInt(`0x${/^CapBnd:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
 				expect(allowed & ~KEPT).toBe(0n);
 				// Its root is the directory of sysctls: other names are not there.
+				const root = `/proc/${pid}/root`;
 				for (const name of ["proc", "etc", "tmp"])
-					expect(existsSync(`/proc/${pid}/root/${name}`)).toBe(false);
-				expect(net).toEqual(expect.arrayContaining(readdirSync(`/proc/${pid}/root`)));
+					expect(existsSync(`${root}/${name}`)).toBe(false);
+				expect(net).toEqual(expect.arrayContaining(readdirSync(root)));
 				const mounts = readFileSync(`/proc/${pid}/mountinfo`, "latin1").trim().split("\n");
 				expect(mounts).toHaveLength(1);
 				expect(readFileSync(`/proc/${pid}/uid_map`, "latin1").trim().split(/ +/)[1]).not.toBe("0");

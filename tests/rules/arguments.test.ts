@@ -33,7 +33,7 @@ beforeEach(() => {
 });
 
 /** A value of a type that the declarations would refuse. */
-function any<T>(value: unknown): T {
+function wrong<T>(value: unknown): T {
 	return value as T;
 }
 
@@ -53,8 +53,8 @@ describe("Task", () => {
 	const cases: Case[] = [
 		["close of NaN", (t) => t.close(Number.NaN), "TypeError fd"],
 		["close of half a descriptor", (t) => t.close(0.5), "TypeError fd"],
-		["close of a text", (t) => t.close(any("3")), "TypeError fd"],
-		["close of nothing", (t) => t.close(any(undefined)), "TypeError fd"],
+		["close of a text", (t) => t.close(wrong("3")), "TypeError fd"],
+		["close of nothing", (t) => t.close(wrong(undefined)), "TypeError fd"],
 		["close of more than 32 bits", (t) => t.close(4294967299), "RangeError fd"],
 		["close of Infinity", (t) => t.close(Number.POSITIVE_INFINITY), "RangeError fd"],
 		["dup of NaN", (t) => t.dup(Number.NaN), "TypeError fd"],
@@ -62,8 +62,8 @@ describe("Task", () => {
 		["dup to a negative number", (t) => t.dup(1, -1), "RangeError at"],
 		["dup2 to NaN", (t) => t.dup2(1, Number.NaN), "TypeError newfd"],
 		["dup3 to NaN", (t) => t.dup3(1, Number.NaN, 0), "TypeError newfd"],
-		["dup3 with flags that are none", (t) => t.dup3(1, 5, any("O")), "TypeError flags"],
-		["a family that is none", (t) => t.socket(any("AF_INET"), 1, 0), "TypeError family"],
+		["dup3 with flags that are none", (t) => t.dup3(1, 5, wrong("O")), "TypeError flags"],
+		["a family that is none", (t) => t.socket(wrong("AF_INET"), 1, 0), "TypeError family"],
 		["a type that is none", (t) => t.socket(2, 1.5, 0), "TypeError type"],
 		["a protocol that is none", (t) => t.socket(2, 1, 2 ** 40), "RangeError protocol"],
 		["socket at a number that is none", (t) => t.socket(2, 1, 0, -3), "RangeError at"],
@@ -71,14 +71,18 @@ describe("Task", () => {
 		["bind to port -1", (t) => t.bind(3, { ...LO, port: -1 }), "RangeError port"],
 		["bind to port 65536", (t) => t.bind(3, { ...LO, port: 65536 }), "RangeError port"],
 		["bind to port 80.5", (t) => t.bind(3, { ...LO, port: 80.5 }), "TypeError port"],
-		["bind to no address", (t) => t.bind(3, any(null)), "TypeError address"],
-		["bind to a text", (t) => t.bind(3, any("127.0.0.1")), "TypeError address"],
+		["bind to no address", (t) => t.bind(3, wrong(null)), "TypeError address"],
+		["bind to a text", (t) => t.bind(3, wrong("127.0.0.1")), "TypeError address"],
 		["bind to no IPv4 address", (t) => t.bind(3, { ...LO, address: "::1" }), "RangeError address"],
-		["bind to an unknown family", (t) => t.bind(3, any({ ...LO, family: 2 })), "TypeError family"],
+		[
+			"bind to an unknown family",
+			(t) => t.bind(3, wrong({ ...LO, family: 2 })),
+			"TypeError family",
+		],
 		["bind with a length that is none", (t) => t.bind(3, LO, Number.NaN), "TypeError addrlen"],
 		[
 			"bind on a closed descriptor, port 65536",
-			(t) => t.bind(9, any({ ...LO, port: 65536 })),
+			(t) => t.bind(9, wrong({ ...LO, port: 65536 })),
 			"RangeError port",
 		],
 		[
@@ -93,9 +97,9 @@ describe("Task", () => {
 		],
 		["listen with half a backlog", (t) => t.listen(3, 0.5), "TypeError backlog"],
 		["accept4 with flags that are none", (t) => t.accept4(3, Number.NaN), "TypeError flags"],
-		["accept into a text", (t) => t.accept(3, any("")), "TypeError address"],
+		["accept into a text", (t) => t.accept(3, wrong("")), "TypeError address"],
 		["shutdown of half a direction", (t) => t.shutdown(3, 0.5), "TypeError how"],
-		["setsockopt of a text", (t) => t.setsockopt(3, 1, 2, any("1")), "TypeError optval"],
+		["setsockopt of a text", (t) => t.setsockopt(3, 1, 2, wrong("1")), "TypeError optval"],
 		["setsockopt of NaN", (t) => t.setsockopt(3, 1, 2, Number.NaN), "TypeError optval"],
 		["setsockopt of half a level", (t) => t.setsockopt(3, 0.5, 2, 1), "TypeError level"],
 		["setsockopt of half an option", (t) => t.setsockopt(3, 1, 0.5, 1), "TypeError optname"],
@@ -104,7 +108,7 @@ describe("Task", () => {
 		["send of fewer than no bytes", (t) => t.send(3, -1), "RangeError size"],
 		["send of NaN bytes", (t) => t.send(3, Number.NaN), "TypeError size"],
 		["recv of half a byte", (t) => t.recv(3, 0.5), "TypeError size"],
-		["setNonblock to a number", (t) => t.setNonblock(3, any(1)), "TypeError nonblock"],
+		["setNonblock to a number", (t) => t.setNonblock(3, wrong(1)), "TypeError nonblock"],
 		["setuid of half a user", (t) => t.setuid(0.5), "TypeError uid"],
 		["a user that is none", (t) => Object.assign(t, { uid: -1 }), "RangeError uid"],
 		["a namespace that is none", (t) => Object.assign(t, { net: {} }), "TypeError net"],
@@ -285,7 +289,7 @@ describe("Kernel", () => {
 		["no options", null, "TypeError options"],
 	];
 	it.each(options)("%s is refused by name", (_name, given, error) => {
-		expect(thrown(() => new Kernel(any<KernelOptions>(given)))).toBe(error);
+		expect(thrown(() => new Kernel(wrong<KernelOptions>(given)))).toBe(error);
 	});
 
 	it("the clock goes forward by a finite time only", () => {
@@ -294,7 +298,7 @@ describe("Kernel", () => {
 		expect(thrown(() => kernel.advance(1e300))).toBe("RangeError ms");
 		expect(thrown(() => kernel.advance(-1))).toBe("RangeError ms");
 		expect(thrown(() => kernel.advance(Number.NaN))).toBe("TypeError ms");
-		expect(thrown(() => kernel.advance(any("1")))).toBe("TypeError ms");
+		expect(thrown(() => kernel.advance(wrong("1")))).toBe("TypeError ms");
 		expect(kernel.now).toBe(before);
 	});
 
@@ -309,13 +313,13 @@ describe("Kernel", () => {
 	it("tasks and namespaces are of this kernel", () => {
 		const other = new Kernel().createNet();
 		expect(thrown(() => kernel.createTask({ net: other }))).toBe("TypeError net");
-		expect(thrown(() => kernel.createTask(any({})))).toBe("TypeError net");
-		expect(thrown(() => kernel.createTask(any(undefined)))).toBe("TypeError options");
+		expect(thrown(() => kernel.createTask(wrong({})))).toBe("TypeError net");
+		expect(thrown(() => kernel.createTask(wrong(undefined)))).toBe("TypeError options");
 		expect(thrown(() => kernel.createTask({ net, uid: 1.5 }))).toBe("TypeError uid");
 		expect(thrown(() => kernel.createTask({ net, nofile: 2 ** 30 }))).toBe("RangeError nofile");
 		expect(thrown(() => kernel.createNet({ parent: other }))).toBe("TypeError parent");
-		expect(thrown(() => kernel.createNet({ lo: any("sideways") }))).toBe("RangeError lo");
-		expect(thrown(() => kernel.createNet({ name: any(7) }))).toBe("TypeError name");
+		expect(thrown(() => kernel.createNet({ lo: wrong("sideways") }))).toBe("RangeError lo");
+		expect(thrown(() => kernel.createNet({ name: wrong(7) }))).toBe("TypeError name");
 		expect(kernel.tasks.size).toBe(1);
 		expect(kernel.nets).toHaveLength(1);
 	});
@@ -330,13 +334,13 @@ describe("NetNamespace", () => {
 	const route = (options: object) => (n: NetNamespace) =>
 		n.addRoute({ to: "default", dev: "lo", ...options } as RouteOptions);
 	const cases: Case[] = [
-		["a device without a name", (n) => n.addLink(any(undefined)), "TypeError name"],
+		["a device without a name", (n) => n.addLink(wrong(undefined)), "TypeError name"],
 		["a VRF of table -1", (n) => n.addLink("vrf0", -1), "RangeError vrfTable"],
 		["a MAC that is none", (n) => n.addLink("dummy0", 0, "00:11"), "RangeError not a MAC address"],
-		["a device that is a number", (n) => n.setLink(any(1), true), "TypeError device"],
-		["neither up nor down", (n) => n.setLink("lo", any("up")), "TypeError up"],
-		["a mode that is none", (n) => n.setAddrGenMode("lo", any("x")), "RangeError mode"],
-		["a prefix that is a number", (n) => n.addAddress(any(7), "lo"), "TypeError prefix"],
+		["a device that is a number", (n) => n.setLink(wrong(1), true), "TypeError device"],
+		["neither up nor down", (n) => n.setLink("lo", wrong("up")), "TypeError up"],
+		["a mode that is none", (n) => n.setAddrGenMode("lo", wrong("x")), "RangeError mode"],
+		["a prefix that is a number", (n) => n.addAddress(wrong(7), "lo"), "TypeError prefix"],
 		[
 			"a prefix of two lengths",
 			(n) => n.addAddress("192.0.2.1/8/9", "lo"),
@@ -344,7 +348,7 @@ describe("NetNamespace", () => {
 		],
 		[
 			"an address with a scope that is none",
-			(n) => n.addAddress("192.0.2.1/32", "lo", { scope: any("x") }),
+			(n) => n.addAddress("192.0.2.1/32", "lo", { scope: wrong("x") }),
 			"RangeError scope",
 		],
 		["a route of a type that is none", route({ type: "constructor" }), "RangeError type"],
@@ -353,9 +357,13 @@ describe("NetNamespace", () => {
 		["a route of metric -1", route({ metric: -1 }), "RangeError metric"],
 		["a route of family 5", route({ family: 5 }), "RangeError family"],
 		["a route in a table that is none", route({ table: "constructor" }), "RangeError not a table"],
-		["a route that is none", (n) => n.addRoute(any(null)), "TypeError route"],
-		["a sysctl without a name", (n) => n.getSysctl(any(undefined)), "TypeError name"],
-		["a sysctl of a number", (n) => n.setSysctl("net.ipv4.tcp_tw_reuse", any(1)), "TypeError text"],
+		["a route that is none", (n) => n.addRoute(wrong(null)), "TypeError route"],
+		["a sysctl without a name", (n) => n.getSysctl(wrong(undefined)), "TypeError name"],
+		[
+			"a sysctl of a number",
+			(n) => n.setSysctl("net.ipv4.tcp_tw_reuse", wrong(1)),
+			"TypeError text",
+		],
 	];
 	const world = () => [net.net.devices, net.net.routes, net.net.routes6, net.net.ipv4];
 	it.each(cases)("%s is refused by name", (_name, call, error) => {
@@ -382,9 +390,9 @@ describe("NetNamespace", () => {
 
 describe("Socket", () => {
 	it("refuses what is no task, kind, descriptor, port or range", () => {
-		expect(thrown(() => new Socket(any(undefined)))).toBe("TypeError task");
+		expect(thrown(() => new Socket(wrong(undefined)))).toBe("TypeError task");
 		expect(thrown(() => new Socket(task, 0.5))).toBe("TypeError kind");
-		expect(thrown(() => new Socket(task, any(null)))).toBe("TypeError kind");
+		expect(thrown(() => new Socket(task, wrong(null)))).toBe("TypeError kind");
 		const kinds: [object, string][] = [
 			[{ protocol: "constructor" }, "RangeError protocol"],
 			[{ family: "AF_UNIX" }, "RangeError family"],
@@ -394,7 +402,7 @@ describe("Socket", () => {
 		}
 		const socket = new Socket(task);
 		expect(thrown(() => socket.bind("127.0.0.1", 65536))).toBe("RangeError port");
-		expect(thrown(() => socket.bind(any(undefined)))).toBe("TypeError address");
+		expect(thrown(() => socket.bind(wrong(undefined)))).toBe("TypeError address");
 		expect(thrown(() => socket.localPortRange(-1, 5))).toBe("RangeError low");
 		expect(thrown(() => socket.localPortRange(1, 70000))).toBe("RangeError high");
 		expect(task.socketDescriptors()).toEqual([3]);

@@ -14,68 +14,28 @@ import {
 	CANDIDATE_TIME_WAIT,
 	CANDIDATE_TUPLE_IN_USE,
 	noTrace,
-	type PortSearchTrace,
 	SEARCH_BIND,
 } from "../../include/trace/events/port_search.js";
 import {
 	type Address,
-	AF_INET,
 	AF_INET6,
 	IP_BIND_ADDRESS_NO_PORT,
 	IPPROTO_TCP,
-	IPV6_V6ONLY,
 	Kernel,
-	SO_BINDTODEVICE,
-	SO_REUSEADDR,
-	SO_REUSEPORT,
 	SOCK_STREAM,
 	SOL_IP,
-	SOL_IPV6,
-	SOL_SOCKET,
-	type Task,
 } from "../../kernel-model/index.js";
 import { bindCandidate, bindScan } from "../../net/ipv4/inet_connection_sock.js";
 import { connectCandidate, connectScan } from "../../net/ipv4/inet_hashtables.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { always } from "./replay.js";
+import { openWith, randomOptions } from "./sockets.js";
 
 /** The ports of a walk, [LOW, HIGH[. The table of ports has fewer slots than these. */
 const LOW = 40_000;
 const HIGH = 40_012;
 const RESERVED = 40_007;
 const SERVER = 50_000;
-
-const LO = Uint8Array.from("lo", (letter) => letter.charCodeAt(0));
-
-const IGNORE: PortSearchTrace = {
-	search() {},
-	scan() {},
-	pass() {},
-	skip() {},
-	chosen() {},
-	bound() {},
-	bucket() {},
-	tuple() {},
-};
-
-const options = fc.record({
-	address: fc.constantFrom(
-		"0.0.0.0",
-		"127.0.0.1",
-		"127.0.0.2",
-		"::",
-		"::1",
-		"::ffff:127.0.0.1",
-		"::ffff:0.0.0.0",
-	),
-	reuseaddr: fc.boolean(),
-	reuseport: fc.boolean(),
-	v6only: fc.boolean(),
-	uid: fc.constantFrom(0, 1000),
-	/** Bound to lo. */
-	lo: fc.boolean(),
-});
-type Options = typeof options extends fc.Arbitrary<infer T> ? T : never;
 
 const end = fc.constantFrom("bound", "listens", "connected", "connected", "time-wait", "time-wait");
 const state = fc.record({
@@ -84,7 +44,7 @@ const state = fc.record({
 	twReuse: fc.constantFrom("0", "1", "2"),
 	sockets: fc.array(
 		fc.record({
-			options,
+			options: randomOptions,
 			port: fc.integer({ min: LOW, max: HIGH - 1 }),
 			/** Whether bind() names the port, or connect() finds it alone in a range. */
 			byBind: fc.boolean(),
@@ -94,23 +54,8 @@ const state = fc.record({
 	),
 	/** How long the last of them is past, ms. */
 	later: fc.constantFrom(0, 1500),
-	mine: fc.array(options, { minLength: 1, maxLength: 3 }),
+	mine: fc.array(randomOptions, { minLength: 1, maxLength: 3 }),
 });
-
-/** A socket with options, not bound yet, and its address without a port. */
-function open(task: Task, given: Options) {
-	const v6 = given.address.includes(":");
-	task.uid = given.uid;
-	const fd = task.socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, IPPROTO_TCP);
-	task.uid = 0;
-	if (given.reuseaddr) task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (given.reuseport) task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	const mapped = given.address.startsWith("::ffff:");
-	if (v6 && given.v6only && !mapped) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1);
-	if (given.lo) expect(task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, LO)).toBe(0);
-	const name: Address = { family: v6 ? "AF_INET6" : "AF_INET", address: given.address, port: 0 };
-	return { fd, name };
-}
 
 /** Where a socket with this address connects to: the server, over its own protocol. */
 function server({ address, family }: Address): Address {
@@ -139,7 +84,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 				expect(task.listen(listener, 100)).toBe(0);
 
 				for (const { options: its, port, byBind, end } of sockets) {
-					const { fd, name } = open(task, its);
+					const { fd, name } = openWith(task, "tcp", its);
 					const connects = end === "connected" || end === "time-wait";
 					if (byBind || !connects) {
 						if (task.bind(fd, { ...name, port }) < 0) {
@@ -218,10 +163,10 @@ describe("a fast walk says of each port what C's functions say", () => {
 					}
 				};
 				for (const its of mine) {
-					const { fd, name } = open(task, its);
+					const { fd, name } = openWith(task, "tcp", its);
 					let searched = false;
 					kernel.trace = {
-						...IGNORE,
+						...noTrace,
 						// Where a search begins the socket has its addresses.
 						search: (kind, sk) => {
 							searched = true;

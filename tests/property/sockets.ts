@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Sockets of all protocols and families, as short as tests need them. */
+/** Sockets of all protocols and families, as short as tests need them, also with random options. */
+import fc from "fast-check";
+import { expect } from "vitest";
 import {
 	type Address,
 	AF_INET,
 	AF_INET6,
+	IPPROTO_SCTP,
 	IPPROTO_TCP,
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
+	IPV6_V6ONLY,
+	SO_BINDTODEVICE,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
 	SOCK_DGRAM,
 	SOCK_STREAM,
+	SOL_IPV6,
+	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
-import type { Protocol } from "./oracle.js";
 
 const PROTOCOLS = {
 	tcp: [SOCK_STREAM, IPPROTO_TCP],
 	udp: [SOCK_DGRAM, IPPROTO_UDP],
 	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE],
+	sctp: [SOCK_STREAM, IPPROTO_SCTP],
 } as const;
+export type Protocol = keyof typeof PROTOCOLS;
+
+const LO = Uint8Array.from("lo", (letter) => letter.charCodeAt(0));
 
 /** A new socket of a family: a descriptor. */
 export function socketOf(task: Task, protocol: Protocol, family: 4 | 6): number {
@@ -30,5 +42,47 @@ export function open(task: Task, protocol: Protocol, address: string) {
 	const family = address.includes(":") ? 6 : 4;
 	const fd = socketOf(task, protocol, family);
 	const name: Address = { family: family === 4 ? "AF_INET" : "AF_INET6", address, port: 0 };
+	return { fd, name };
+}
+
+/** What a socket is to be like before it is bound. */
+export interface Options {
+	address: string;
+	reuseaddr: boolean;
+	reuseport: boolean;
+	v6only: boolean;
+	/** Who makes it. */
+	uid: number;
+	/** Bound to lo. */
+	lo: boolean;
+}
+
+export const randomOptions: fc.Arbitrary<Options> = fc.record({
+	address: fc.constantFrom(
+		"0.0.0.0",
+		"127.0.0.1",
+		"127.0.0.2",
+		"::",
+		"::1",
+		"::ffff:127.0.0.1",
+		"::ffff:0.0.0.0",
+	),
+	reuseaddr: fc.boolean(),
+	reuseport: fc.boolean(),
+	v6only: fc.boolean(),
+	uid: fc.constantFrom(0, 1000),
+	lo: fc.boolean(),
+});
+
+/** A new socket with options, and its address with port 0. The task is root again afterwards. */
+export function openWith(task: Task, protocol: Protocol, options: Options) {
+	task.uid = options.uid;
+	const { fd, name } = open(task, protocol, options.address);
+	if (options.reuseaddr) task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (options.reuseport) task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	const six = name.family === "AF_INET6" && !options.address.startsWith("::ffff:");
+	if (six && options.v6only) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+	task.uid = 0;
+	if (options.lo) expect(task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, LO)).toBe(0);
 	return { fd, name };
 }

@@ -6,7 +6,7 @@ import { sockaddr_in } from "../include/linux/socket.js";
 import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS, SeededRandom } from "../kernel-model/index.js";
 import { BitmapGuided } from "./lab/bitmap.js";
 import type { Strategy } from "./strategy.js";
-import { HERE, THERE, World } from "./world.js";
+import { HERE, THERE, Trial } from "./trial.js";
 
 export type Range = readonly [number, number];
 export type Kind = "connect" | "bind";
@@ -60,7 +60,7 @@ const mean = (values: readonly number[]): number =>
 export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 	const { kind, option = false, range = DEFAULT_RANGE, every = 48, bins = 50, seed = 1 } = options;
 	const own = strategy.start === undefined;
-	const world = new World(
+	const trial = new Trial(
 		own ? { ...strategy, start: (kernel) => new BitmapGuided(kernel) } : strategy,
 		{ range, seed },
 	);
@@ -74,11 +74,11 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 		const gap = long ? every : Math.min(every, 4);
 		const counted = !own || n % gap === 0;
 		const timed = !own || n % gap === gap >> 1;
-		world.counting = counted;
-		world.kernelOnly = own && (counted || timed);
-		const fd = world.tcp(option ? range : undefined);
+		trial.counting = counted;
+		trial.kernelOnly = own && (counted || timed);
+		const fd = trial.tcp(option ? range : undefined);
 		const began = performance.now();
-		const result = kind === "connect" ? world.connect(fd, there) : world.bind(fd, here);
+		const result = kind === "connect" ? trial.connect(fd, there) : trial.bind(fd, here);
 		const took = performance.now() - began;
 		// A search may give up although a port is free: then there are more calls than ports.
 		const full = result === -EADDRNOTAVAIL || result === -EADDRINUSE;
@@ -87,8 +87,8 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 		}
 		const bin = n === 0 ? 0 : 1 + Math.floor((n / ports) * bins);
 		if (counted) {
-			looks[bin].push(world.looks);
-			long = world.looks > LONG;
+			looks[bin].push(trial.looks);
+			long = trial.looks > LONG;
 		}
 		if (timed) micros[bin].push(took * 1000);
 	}
@@ -131,8 +131,8 @@ export const SHARE_RESERVED: Range = [40_400, 40_499];
 export function shares(strategy: Strategy, options: ShareOptions): Shares {
 	const { range = SHARE_RANGE, reserved = SHARE_RESERVED, seed = 1 } = options;
 	const { destinations, connections = 100_000 } = options;
-	const world = new World(strategy, { range, seed, reserved: reserved.join("-") });
-	world.counting = false;
+	const trial = new Trial(strategy, { range, seed, reserved: reserved.join("-") });
+	trial.counting = false;
 	const random = new SeededRandom(seed + 1);
 	const [low, high] = range;
 	const counts = new Uint32Array(portsOf(range));
@@ -142,11 +142,11 @@ export function shares(strategy: Strategy, options: ShareOptions): Shares {
 			to.sin_addr = elsewhere(random);
 			to.sin_port = 1 + random.__get_random_u32_below(65_535);
 		}
-		const fd = world.tcp();
-		const result = world.connect(fd, to);
+		const fd = trial.tcp();
+		const result = trial.connect(fd, to);
 		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connection ${n}: ${result}`);
-		counts[world.port(fd) - low]++;
-		world.close(fd);
+		counts[trial.port(fd) - low]++;
+		trial.close(fd);
 	}
 	const odd = counts.some((count, index) => (index & 1) === 1 && count > 0);
 	let usable = 0;
@@ -196,18 +196,18 @@ export function predictions(strategy: Strategy, options: PredictionOptions = {})
 	const { others = 0, held = 0, option = false, range = DEFAULT_RANGE, seed = 1 } = options;
 	const { connections = 20_000 } = options;
 	const own = strategy.start === undefined;
-	const world = new World(
+	const trial = new Trial(
 		own ? { ...strategy, start: (kernel) => new BitmapGuided(kernel) } : strategy,
 		{ range, seed },
 	);
-	world.counting = false;
+	trial.counting = false;
 	const ports = portsOf(range);
 	const random = new SeededRandom(seed + 1);
 	const there = sockaddr_in(THERE, 53);
 	const other = sockaddr_in(THERE, 443);
 	const open = (to: typeof there): number => {
-		const fd = world.tcp(option ? range : undefined);
-		const result = world.connect(fd, to);
+		const fd = trial.tcp(option ? range : undefined);
+		const result = trial.connect(fd, to);
 		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connect: ${result}`);
 		return fd;
 	};
@@ -219,13 +219,13 @@ export function predictions(strategy: Strategy, options: PredictionOptions = {})
 		const between = others === 0 ? 0 : random.__get_random_u32_below(others + 1);
 		for (let m = 0; m < between; m++) {
 			other.sin_addr = elsewhere(random);
-			world.close(open(other));
+			trial.close(open(other));
 		}
 		const fd = open(there);
-		const port = world.port(fd);
+		const port = trial.port(fd);
 		if (n > 0) distances.push((port - before + ports) % ports);
 		before = port;
-		world.close(fd);
+		trial.close(fd);
 	}
 
 	const seen = new Uint32Array(ports);
@@ -247,18 +247,18 @@ export function fill(
 	strategy: Strategy,
 	range: Range = DEFAULT_RANGE,
 ): { ms: number; ports: Uint16Array } {
-	const world = new World(strategy, { range });
-	world.counting = false;
+	const trial = new Trial(strategy, { range });
+	trial.counting = false;
 	const there = sockaddr_in(THERE, 53);
 	const ports = new Uint16Array(portsOf(range));
-	const fds = Array.from(ports, () => world.tcp());
+	const fds = Array.from(ports, () => trial.tcp());
 	const began = performance.now();
 	for (const fd of fds) {
-		const result = world.connect(fd, there);
+		const result = trial.connect(fd, there);
 		if (result !== -EINPROGRESS) throw new Error(`${strategy.name}: connect(${fd}): ${result}`);
 	}
 	const ms = performance.now() - began;
-	for (const [n, fd] of fds.entries()) ports[n] = world.port(fd);
+	for (const [n, fd] of fds.entries()) ports[n] = trial.port(fd);
 	return { ms, ports };
 }
 

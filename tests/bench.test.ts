@@ -19,7 +19,7 @@ import { mergeEqual } from "../bench/plot.js";
 import { loadStrategies, type Strategy } from "../bench/strategy.js";
 import { type Chart, toSvg } from "../bench/svg.js";
 import { toText } from "../bench/text.js";
-import { HERE, THERE, World } from "../bench/world.js";
+import { HERE, THERE, Trial } from "../bench/trial.js";
 import { sockaddr_in } from "../include/linux/socket.js";
 
 const RANGE: Range = [40_000, 40_511];
@@ -56,21 +56,21 @@ describe("the laboratory", () => {
 
 	it("leaves no trace of a strategy in the tables", () => {
 		for (const strategy of strategies) {
-			const world = new World(strategy, { range: RANGE });
+			const trial = new Trial(strategy, { range: RANGE });
 			const fds: number[] = [];
 			for (let n = 0; n < 100; n++) {
-				const fd = world.tcp(n % 3 === 0 ? [40_100, 40_300] : undefined);
-				if (n % 2 === 0) expect(world.connect(fd, sockaddr_in(THERE, 53))).toBe(-115);
-				else expect(world.bind(fd, sockaddr_in(HERE, 0))).toBe(0);
-				const port = world.port(fd);
+				const fd = trial.tcp(n % 3 === 0 ? [40_100, 40_300] : undefined);
+				if (n % 2 === 0) expect(trial.connect(fd, sockaddr_in(THERE, 53))).toBe(-115);
+				else expect(trial.bind(fd, sockaddr_in(HERE, 0))).toBe(0);
+				const port = trial.port(fd);
 				expect(port).toBeGreaterThanOrEqual(n % 3 === 0 ? 40_100 : 40_000);
 				expect(port).toBeLessThanOrEqual(n % 3 === 0 ? 40_300 : 40_511);
 				fds.push(fd);
 			}
-			world.kernel.verify();
-			for (const fd of fds) world.close(fd);
-			world.kernel.verify();
-			expect(world.kernel.tcp_hashinfo.bind_bucket_cachep.used).toBe(0);
+			trial.kernel.verify();
+			for (const fd of fds) trial.close(fd);
+			trial.kernel.verify();
+			expect(trial.kernel.tcp_hashinfo.bind_bucket_cachep.used).toBe(0);
 		}
 	});
 
@@ -88,22 +88,22 @@ describe("the laboratory", () => {
 	it("comes to a port that is free again amid thousands that are taken", () => {
 		const range: Range = [32_768, 40_959];
 		const there = sockaddr_in(THERE, 53);
-		const connect = (world: World): number => {
-			const fd = world.tcp();
-			expect(world.connect(fd, there)).toBe(-115);
+		const connect = (trial: Trial): number => {
+			const fd = trial.tcp();
+			expect(trial.connect(fd, there)).toBe(-115);
 			return fd;
 		};
 		for (const strategy of [bitmapGuided("7.3"), kernelSearch("7.3")]) {
-			const world = new World(strategy, { range });
-			world.counting = false;
-			const fds = Array.from({ length: 8192 }, () => connect(world));
+			const trial = new Trial(strategy, { range });
+			trial.counting = false;
+			const fds = Array.from({ length: 8192 }, () => connect(trial));
 			for (const n of [10, 1001, 5000, 8191]) {
-				const port = world.port(fds[n]);
-				world.close(fds[n]);
-				fds[n] = connect(world);
-				expect(world.port(fds[n])).toBe(port);
+				const port = trial.port(fds[n]);
+				trial.close(fds[n]);
+				fds[n] = connect(trial);
+				expect(trial.port(fds[n])).toBe(port);
 			}
-			expect(world.connect(world.tcp(), there)).toBe(-99);
+			expect(trial.connect(trial.tcp(), there)).toBe(-99);
 		}
 	});
 });

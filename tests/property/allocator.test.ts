@@ -287,8 +287,8 @@ function met({ kernel }: Run, call: Call): string[] {
 			if (scan.relax) seen.push("bind scans again, relaxed");
 			if (scan.half === 2) seen.push("bind scans the upper half");
 		}
-		const { me, world, chosen } = search;
-		const tw = world.sockets.some(
+		const { me, moment, chosen } = search;
+		const tw = moment.sockets.some(
 			(sock) =>
 				sock.state === TCP_TIME_WAIT &&
 				sock.port === chosen &&

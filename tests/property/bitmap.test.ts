@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BitmapGuided, bitmapGuided } from "../../bench/lab/bitmap.js";
 import type { Search, Strategy } from "../../bench/strategy.js";
-import { ACCEPTING, HERE, HERE_TOO, REFUSING, THERE, World } from "../../bench/world.js";
+import { ACCEPTING, HERE, HERE_TOO, REFUSING, THERE, Trial } from "../../bench/trial.js";
 import { sockaddr_in } from "../../include/linux/socket.js";
 import {
 	EADDRNOTAVAIL,
@@ -123,24 +123,24 @@ const program: fc.Arbitrary<Program> = fc.record({
 /** What the programs came to, so that nobody takes an empty test for a good one. */
 const reached = { connected: 0, exhausted: 0, bound: 0 };
 
-/** Both worlds, with the descriptors open in them: the same ones. */
+/** Two trials side by side, in which the same descriptors are open. */
 class Pair {
 	private readonly fds: number[] = [];
 
 	constructor(
-		private readonly linear: World,
-		private readonly guided: World,
+		private readonly linear: Trial,
+		private readonly guided: Trial,
 	) {}
 
 	play(step: Step): void {
 		if (step.do === "advance") {
-			for (const world of this.both) world.advance(step.ms);
+			for (const trial of this.both) trial.advance(step.ms);
 		} else if (step.do === "reserve") {
-			for (const world of this.both) {
-				world.sysctl("net.ipv4.ip_local_reserved_ports", step.ports.join(","));
+			for (const trial of this.both) {
+				trial.sysctl("net.ipv4.ip_local_reserved_ports", step.ports.join(","));
 			}
 		} else if (step.do === "socket") {
-			this.fds.push(this.same((world) => this.open(world, step)));
+			this.fds.push(this.same((trial) => this.open(trial, step)));
 			if (step.next !== null) this.call(step.next, this.fds.length - 1);
 		} else if (this.fds.length > 0) {
 			this.call(step.call, step.at % this.fds.length);
@@ -150,42 +150,42 @@ class Pair {
 	private call(call: OnSocket, index: number): void {
 		const fd = this.fds[index];
 		if (call.do === "connect") {
-			const result = this.same((world) => world.connect(fd, DESTINATIONS[call.to]));
-			const chosen = this.same((world) => world.port(fd));
+			const result = this.same((trial) => trial.connect(fd, DESTINATIONS[call.to]));
+			const chosen = this.same((trial) => trial.port(fd));
 			if (result === -EINPROGRESS && chosen !== 0) reached.connected++;
 			if (result === -EADDRNOTAVAIL) reached.exhausted++;
 		} else if (call.do === "bind") {
-			this.same((world) => world.bind(fd, sockaddr_in(SOURCES[call.from], call.port)));
-			if (this.same((world) => world.port(fd)) !== 0) reached.bound++;
+			this.same((trial) => trial.bind(fd, sockaddr_in(SOURCES[call.from], call.port)));
+			if (this.same((trial) => trial.port(fd)) !== 0) reached.bound++;
 		} else if (call.do === "close") {
-			this.same((world) => world.close(fd));
+			this.same((trial) => trial.close(fd));
 			this.fds.splice(index, 1);
 		} else if (call.do === "listen") {
-			this.same((world) => world.other((task) => task.listen(fd, 4)));
+			this.same((trial) => trial.other((task) => task.listen(fd, 4)));
 		} else if (call.do === "shutdown") {
-			this.same((world) => world.other((task) => task.shutdown(fd, 2)));
+			this.same((trial) => trial.other((task) => task.shutdown(fd, 2)));
 		} else {
 			const accept = (task: Task) => task.accept4(fd, 0, undefined, true);
-			const accepted = this.same((world) => world.other(accept));
+			const accepted = this.same((trial) => trial.other(accept));
 			if (accepted >= 0) this.fds.push(accepted);
 		}
 	}
 
-	private open(world: World, { range, reuse, abort }: Step & { do: "socket" }): number {
-		const fd = world.tcp(range ?? undefined);
-		if ((reuse & 1) !== 0) world.task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-		if ((reuse & 2) !== 0) world.task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	private open(trial: Trial, { range, reuse, abort }: Step & { do: "socket" }): number {
+		const fd = trial.tcp(range ?? undefined);
+		if ((reuse & 1) !== 0) trial.task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if ((reuse & 2) !== 0) trial.task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		if (abort) {
-			world.task.setsockopt(fd, SOL_SOCKET, SO_LINGER, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+			trial.task.setsockopt(fd, SOL_SOCKET, SO_LINGER, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
 		}
 		return fd;
 	}
 
-	private get both(): readonly World[] {
+	private get both(): readonly Trial[] {
 		return [this.linear, this.guided];
 	}
 
-	private same(call: (world: World) => number): number {
+	private same(call: (trial: Trial) => number): number {
 		const wanted = call(this.linear);
 		expect(call(this.guided)).toBe(wanted);
 		return wanted;
@@ -193,7 +193,7 @@ class Pair {
 
 	/** Their draws and their table_perturb are the same as well. */
 	finish(): void {
-		for (const world of this.both) world.kernel.verify();
+		for (const trial of this.both) trial.kernel.verify();
 		const next = this.linear.kernel.random.get_random_u32();
 		expect(this.guided.kernel.random.get_random_u32()).toBe(next);
 		const { table_perturb } = this.linear.kernel;
@@ -210,8 +210,8 @@ function play({ version, range, step_width, tw_reuse, steps }: Program, guided: 
 	const linear = { ...guided, name: "linear", version, sysctls };
 	delete linear.start;
 	const pair = new Pair(
-		new World(linear, { range, tables: SMALL }),
-		new World({ ...guided, version, sysctls }, { range, tables: SMALL }),
+		new Trial(linear, { range, tables: SMALL }),
+		new Trial({ ...guided, version, sysctls }, { range, tables: SMALL }),
 	);
 	for (const step of steps) pair.play(step);
 	pair.finish();

@@ -76,7 +76,7 @@ function chosenPort(run: Run, call: Call, search: TracedSearch): number {
 export const chosenPortsLieInTheEffectiveRange: Check = (run, call) => {
 	const { search } = call;
 	if (search === null) return;
-	const [low, high] = search.world.effectiveRange(search.me);
+	const [low, high] = search.moment.effectiveRange(search.me);
 	same("low end of the range", search.low, low);
 	same("high end of the range", search.high, high);
 	const port = chosenPort(run, call, search);
@@ -86,9 +86,9 @@ export const chosenPortsLieInTheEffectiveRange: Check = (run, call) => {
 
 export const chosenPortsAreNotReserved: Check = (run, call) => {
 	if (call.search === null) return;
-	const { me, world } = call.search;
+	const { me, moment } = call.search;
 	const port = chosenPort(run, call, call.search);
-	if (port !== 0 && world.isReserved(me, port)) fail(`reserved port ${port} was chosen`);
+	if (port !== 0 && moment.isReserved(me, port)) fail(`reserved port ${port} was chosen`);
 };
 
 export const connectionsAreUnique: Check = (_run, { after }) => {
@@ -246,7 +246,7 @@ function walk(
 	for (const ports of order) {
 		starts.push({ port: ports[0], after: skipped.length });
 		for (const port of ports) {
-			const verdict = search.world.candidate(search.kind, search.me, port, relax);
+			const verdict = search.moment.candidate(search.kind, search.me, port, relax);
 			if (verdict.verdict === CANDIDATE_OK) return { starts, skipped, taken: port };
 			skipped.push({ port, verdict });
 		}
@@ -266,7 +266,7 @@ export const searchesTakeTheFirstAcceptablePort: Check = (run, call) => {
 	same("kind of search", search.kind, kindOf(call, search.me));
 	const traced = [...search.scans];
 	let taken = 0;
-	for (const expected of search.world.scans(search.kind, search.me)) {
+	for (const expected of search.moment.scans(search.kind, search.me)) {
 		const scan = traced.shift();
 		if (scan === undefined) fail(`no scan of half ${expected.half}, relax ${expected.relax}`);
 		const { low, remaining, half, relax, offset } = scan;
@@ -277,7 +277,7 @@ export const searchesTakeTheFirstAcceptablePort: Check = (run, call) => {
 		if (!(offset >= 0 && offset < remaining)) fail(`start ${offset} of ${remaining}`);
 		const udp = search.kind === SEARCH_UDP;
 		const order = udp
-			? [search.world.udpOrder(search.me, search.rand)]
+			? [search.moment.udpOrder(search.me, search.rand)]
 			: passes(search.kind, expected, offset);
 		const found = walk(search, relax, order);
 		const skipped = found.skipped.map(({ port, verdict }) => [port, verdict.verdict]);
@@ -305,10 +305,10 @@ function startsOf(scan: TracedScan): TracedScan["passes"] {
 }
 
 /** The ports of a scan that are acceptable, by their distance from its low end. */
-function acceptable({ world, me, kind }: TracedSearch, scan: Scan): number[] {
+function acceptable({ moment, me, kind }: TracedSearch, scan: Scan): number[] {
 	const places: number[] = [];
 	for (let place = 0; place < scan.high - scan.low; place++) {
-		const { verdict } = world.candidate(kind, me, scan.low + place, scan.relax);
+		const { verdict } = moment.candidate(kind, me, scan.low + place, scan.relax);
 		if (verdict === CANDIDATE_OK) places.push(place);
 	}
 	return places;
@@ -327,7 +327,7 @@ export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { name, search
 	const { kind } = search;
 	const otherwise = kind === SEARCH_UDP ? -EAGAIN : -EADDRNOTAVAIL;
 	same("result", result, name === "bind" || name === "listen" ? -EADDRINUSE : otherwise);
-	for (const scan of search.world.scans(kind, search.me)) {
+	for (const scan of search.moment.scans(kind, search.me)) {
 		const places = acceptable(search, scan);
 		if (overlooked(kind, scan, places))
 			fail(`nothing was found, but ${scan.low} + ${places} was there`);
@@ -337,8 +337,8 @@ export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { name, search
 /** Only where every port of the parity that a call favors is taken does it take another. */
 export const parityIsKept: Check = (_run, { search }) => {
 	if (search === null || !search.chosen || search.kind === SEARCH_UDP) return;
-	const { kind, world, me, chosen } = search;
-	const scan = world.scans(kind, me)[search.scans.length - 1];
+	const { kind, moment, me, chosen } = search;
+	const scan = moment.scans(kind, me)[search.scans.length - 1];
 	const favored = kind === SEARCH_BIND ? 1 : 0;
 	if (scan.remaining === 1 || (chosen - scan.low) % 2 === favored) return;
 	const places = acceptable(search, scan).filter((place) => place % 2 === favored);

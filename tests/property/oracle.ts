@@ -279,8 +279,8 @@ export function udpOrder(low: number, high: number, rand: number, slots: number)
 	return ports;
 }
 
-/** What a moment is made of. */
-interface Moment {
+/** What a Moment is made of. */
+interface Contents {
 	sockets: readonly Sock[];
 	diaries: ReadonlyMap<string, readonly Join[]>;
 	settings: ReadonlyMap<number, Settings>;
@@ -290,8 +290,8 @@ interface Moment {
 	kernel: Kernel;
 }
 
-/** A moment: every socket, every port's diary, every setting. */
-export class World {
+/** The state at one moment: every socket, every port's diary, every setting. */
+export class Moment {
 	readonly sockets: readonly Sock[];
 	/** By portKey. */
 	readonly diaries: ReadonlyMap<string, readonly Join[]>;
@@ -300,11 +300,11 @@ export class World {
 	/** Slots of UDP's tables. */
 	private readonly slots: number;
 
-	constructor(private readonly moment: Moment) {
-		this.sockets = moment.sockets;
-		this.diaries = moment.diaries;
-		this.base = moment.kernel.version === "6.3";
-		this.slots = moment.kernel.udp_table.hash.length;
+	constructor(private readonly contents: Contents) {
+		this.sockets = contents.sockets;
+		this.diaries = contents.diaries;
+		this.base = contents.kernel.version === "6.3";
+		this.slots = contents.kernel.udp_table.hash.length;
 	}
 
 	find(sk: number): Sock {
@@ -314,7 +314,7 @@ export class World {
 	}
 
 	settingsOf(net: number): Settings {
-		const found = this.moment.settings.get(net);
+		const found = this.contents.settings.get(net);
 		if (found === undefined) throw new Error(`no namespace ${net}`);
 		return found;
 	}
@@ -367,7 +367,7 @@ export class World {
 		// ::ffff:0.0.0.0, nor at those who came to 0.0.0.0 when a socket was there already.
 		if (me.address.kind !== "mapped" || other.address.v4 !== 0) return false;
 		const key = portKey(other.net, other.l3mdev, other.port);
-		return this.moment.wildcardFamilies.get(key) === 6;
+		return this.contents.wildcardFamilies.get(key) === 6;
 	}
 
 	private blockers(me: Sock, port: number, relax: boolean, chosen: boolean): Sock[] {
@@ -436,7 +436,7 @@ export class World {
 	private chainIsLong(me: Sock, port: number): boolean {
 		if (!this.base && me.address.wildcard) return false;
 		const first = (sock: { net: number; port: number }) =>
-			(sock.port + this.moment.kernel.nets[sock.net - 1].hash_mix) % this.slots;
+			(sock.port + this.contents.kernel.nets[sock.net - 1].hash_mix) % this.slots;
 		const chain = this.sockets.filter(
 			(other) =>
 				other.protocol === me.protocol &&
@@ -448,7 +448,7 @@ export class World {
 
 	/** Where UDP looks for an address and a port. */
 	private second(net: number, address: Addr, port: number): number {
-		return portaddrHash(this.moment.kernel.nets[net - 1], address, port) & (this.slots - 1);
+		return portaddrHash(this.contents.kernel.nets[net - 1], address, port) & (this.slots - 1);
 	}
 
 	/** What a search says of a port. */
@@ -508,7 +508,7 @@ export class World {
 		const { twReuse } = this.settingsOf(me.net);
 		const loopback = tw.device === LOOPBACK_DEVICE || isLoopback(tw.address) || isLoopback(tw.peer);
 		if (twReuse === 0 || (twReuse === 2 && !loopback)) return false;
-		return Math.floor(this.moment.now / 1000) > tw.lastSegment;
+		return Math.floor(this.contents.now / 1000) > tw.lastSegment;
 	}
 
 	/** The scans that a search makes until one of them finds a port. */
@@ -608,8 +608,8 @@ export class Oracle {
 		});
 	}
 
-	world(sockets: readonly Sock[] = this.sockets()): World {
-		return new World({
+	moment(sockets: readonly Sock[] = this.sockets()): Moment {
+		return new Moment({
 			sockets,
 			diaries: new Map(this.diaries),
 			settings: new Map(this.settings),
@@ -630,7 +630,7 @@ export class Oracle {
 	 * `connected`: the socket as it was, if the call was a connect() that got as far as ports.
 	 * Returns what is there now.
 	 */
-	settle(connected: Sock | null): World {
+	settle(connected: Sock | null): Moment {
 		const sockets = this.sockets();
 		const tcp = sockets.filter(({ protocol, port }) => protocol === "tcp" && port !== 0);
 		const owned = new Set(tcp.map((sock) => portKey(sock.net, sock.l3mdev, sock.port)));
@@ -642,7 +642,7 @@ export class Oracle {
 			sock.arrival = this.arrivals.get(sock.sk)?.arrival ?? 0;
 			sock.moved = this.moves.get(sock.sk)?.moved ?? 0;
 		}
-		return this.world(sockets);
+		return this.moment(sockets);
 	}
 
 	/** A port's IPv4 wildcard goes by the family of whom it was first taken by. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Plays a random program on a kernel, call by call, and shows each call to the checks
- * together with the world before it, the kernel's trace of it, and the world after it.
+ * together with the moment before it, the kernel's trace of it, and the moment after it.
  */
 import { SS_UNCONNECTED } from "../../include/linux/net.js";
 import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND } from "../../include/net/sock.js";
@@ -34,7 +34,7 @@ import {
 } from "../../kernel-model/index.js";
 import { type Addr, ANY4, ANY6, addr, asFamily, type Family } from "./addresses.js";
 import { SeparateRandom } from "./draws.js";
-import { Oracle, type Protocol, type Settings, type Sock, type World } from "./oracle.js";
+import { type Moment, Oracle, type Protocol, type Settings, type Sock } from "./oracle.js";
 import type { DeviceName, LocalName, Op, Options, Program, Target } from "./program.js";
 
 /** Slots for connections: twice as many as there can be time-wait sockets. */
@@ -80,8 +80,8 @@ export interface TracedScan {
 
 export interface TracedSearch {
 	kind: number;
-	/** The world and the socket when the search began. */
-	world: World;
+	/** The moment when the search began, and the socket then. */
+	moment: Moment;
 	me: Sock;
 	low: number;
 	high: number;
@@ -125,9 +125,9 @@ type Action =
 	| { name: "other" };
 
 export type Call = Action & {
-	/** The worlds before and after it. */
-	before: World;
-	after: World;
+	/** The moments before and after it. */
+	before: Moment;
+	after: Moment;
 	/** The task's user. */
 	uid: number;
 	result: number;
@@ -182,8 +182,8 @@ export class Run {
 	private readonly namespaces: NetNamespace[] = [];
 	private readonly random: SeparateRandom;
 	private readonly sides: Record<Protocol, Side>;
-	/** The world after the last call; null if sockets were made since. */
-	private now: World | null = null;
+	/** The moment after the last call; null if sockets were made since. */
+	private now: Moment | null = null;
 	private search: TracedSearch | null = null;
 	private tuple: Call["tuple"] = null;
 	private bound: Call["bound"] = null;
@@ -271,9 +271,9 @@ export class Run {
 		const scan = () => this.search?.scans.at(-1);
 		return {
 			search: (kind, sk, low, high) => {
-				const world = this.oracle.world();
-				const me = world.find(sk);
-				this.search = { kind, world, me, low, high, scans: [], chosen: null, rand: 0 };
+				const moment = this.oracle.moment();
+				const me = moment.find(sk);
+				this.search = { kind, moment, me, low, high, scans: [], chosen: null, rand: 0 };
 			},
 			scan: (low, remaining, offset, half, relax) => {
 				if (this.search !== null) this.search.rand = this.random.last;
@@ -294,7 +294,7 @@ export class Run {
 			},
 			bucket: () => {},
 			tuple: (sk, port, verdict, blocker) => {
-				this.tuple = { me: this.oracle.world().find(sk), port, verdict, blocker };
+				this.tuple = { me: this.oracle.moment().find(sk), port, verdict, blocker };
 			},
 		};
 	}
@@ -317,7 +317,7 @@ export class Run {
 	): number {
 		const side = descriptor === null ? null : this.side(descriptor);
 		const task = descriptor?.task ?? null;
-		const before = this.world();
+		const before = this.momentNow();
 		this.search = null;
 		this.tuple = null;
 		this.bound = null;
@@ -339,8 +339,8 @@ export class Run {
 		return result;
 	}
 
-	private world(): World {
-		this.now ??= this.oracle.world();
+	private momentNow(): Moment {
+		this.now ??= this.oracle.moment();
 		return this.now;
 	}
 
@@ -348,7 +348,7 @@ export class Run {
 		return file.protocol !== "tcp";
 	}
 
-	private keepDiary(action: Action, result: number, before: World): void {
+	private keepDiary(action: Action, result: number, before: Moment): void {
 		if (action.name !== "bind" && action.name !== "connect" && action.name !== "listen") return;
 		const { file } = action;
 		const udp = this.isUdp(file);
@@ -669,7 +669,7 @@ export class Run {
 		const { task, fd, file } = descriptor;
 		const { port } = name;
 		const address = addr(file.family === 4 ? name.v4 : name.v6);
-		const me = this.world().find(file.sk);
+		const me = this.momentNow().find(file.sk);
 		const flags = this.kernel.sock.inet_flags[file.sk];
 		const settings = this.oracle.settings.get(me.net);
 		const nonlocal = address.v4 !== null ? settings?.nonlocalBind : settings?.nonlocalBind6;
@@ -708,7 +708,7 @@ export class Run {
 		const listener = this.listener(this.sides[protocol], target.listener);
 		if (listener === undefined) return nameOf(asFamily(addr("127.0.0.1"), family), 9);
 		const port = sock.skc_num[listener.file.sk];
-		let { address } = this.world().find(listener.file.sk);
+		let { address } = this.momentNow().find(listener.file.sk);
 		if (address.wildcard) {
 			// Two of its addresses, if it listens on all.
 			const over6 = family === 6 && address === ANY6 && fd % 3 !== 0;
@@ -750,7 +750,7 @@ export class Run {
 			if (result >= 0) {
 				accepted = this.adopt(side, listener.family, task, result);
 				accepted.file.addressNamed = listener.addressNamed;
-				accepted.file.bound = this.oracle.world().find(accepted.file.sk).address;
+				accepted.file.bound = this.oracle.moment().find(accepted.file.sk).address;
 			}
 			return result;
 		});

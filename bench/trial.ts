@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * One kernel with a search strategy of the laboratory: the system calls that matter for
+ * A kernel with a search strategy of the laboratory: the system calls that matter for
  * ports, with a count of the candidates that each call looked at.
  */
 
@@ -36,7 +36,7 @@ export const THERE = 0xc6336401;
 export const ACCEPTING = 0xcb007101;
 export const REFUSING = 0xcb007181;
 
-export interface WorldOptions {
+export interface TrialOptions {
 	/** Seed of every draw; 1 if not given. */
 	seed?: number;
 	/** ip_local_port_range, both bounds inclusive; the kernel's default if not given. */
@@ -58,8 +58,8 @@ const TAKE: Draws = {
 	remoteAnswer: (_sk, answer) => answer,
 };
 
-/** What a strategy sees of a search; one object for all searches of a world. */
-class WorldSearch implements Search {
+/** What a strategy sees of a search; one object for all searches of a trial. */
+class TrialSearch implements Search {
 	kind: "connect" | "bind" = "connect";
 	sk = 0;
 	low = 0;
@@ -101,10 +101,10 @@ class WorldSearch implements Search {
 }
 
 /**
- * The world around a strategy. Sockets are file descriptors of one privileged task; calls
+ * One kernel on which a strategy is tried. Sockets are file descriptors of one privileged task; calls
  * return what the kernel returns.
  */
-export class World {
+export class Trial {
 	readonly kernel: Kernel;
 	readonly net: NetNamespace;
 	readonly task: Task;
@@ -115,13 +115,13 @@ export class World {
 	/** Leave every search to the kernel, as long as it is set. */
 	kernelOnly = false;
 	private readonly chooser: Chooser | null;
-	private readonly search: WorldSearch;
+	private readonly search: TrialSearch;
 	private readonly counter = new LookCounter();
 	private readonly privileged = true;
 
 	constructor(
 		readonly strategy: Strategy,
-		options: WorldOptions = {},
+		options: TrialOptions = {},
 	) {
 		const { seed = 1, tables = {} } = options;
 		this.kernel = new Kernel({ version: strategy.version, seed, tables });
@@ -144,7 +144,7 @@ export class World {
 			this.sysctl("net.ipv4.ip_local_reserved_ports", options.reserved);
 		}
 		for (const [name, value] of Object.entries(strategy.sysctls ?? {})) this.sysctl(name, value);
-		this.search = new WorldSearch(this.kernel, this.net);
+		this.search = new TrialSearch(this.kernel, this.net);
 		this.chooser = strategy.start?.(this.kernel) ?? null;
 	}
 

@@ -43,7 +43,7 @@ export class Descriptors {
 	 * reason if nothing can be said of it, else false.
 	 */
 	look(task: Task, fd: number, call: CallLine, recorded: number): boolean | string {
-		if (task.socketOf(fd) !== -EBADF || recorded === -EBADF) return false;
+		if (fd < 0 || task.socketOf(fd) !== -EBADF || recorded === -EBADF) return false;
 		if (systemCall(call.name)?.onlySockets !== true) return false;
 		const shown = this.shown(call, fd);
 		if (shown.other) {
@@ -219,6 +219,9 @@ export class Descriptors {
 	}
 }
 
+const isFd = (item: Value): item is Value & { kind: "int" } =>
+	item.kind === "int" && item.value >= 0 && item.value <= 0x7fffffff;
+
 /** The arrays of descriptors in a call's control messages. */
 function rightsIn(call: CallLine): number[][] {
 	const found: number[][] = [];
@@ -228,7 +231,7 @@ function rightsIn(call: CallLine): number[][] {
 		const type = value.fields.find(({ name }) => name === "cmsg_type")?.value;
 		const data = value.fields.find(({ name }) => name === "cmsg_data")?.value;
 		if (type?.kind === "flags" && type.names.includes("SCM_RIGHTS") && data?.kind === "array") {
-			found.push(data.items.flatMap((item) => (item.kind === "int" ? [item.value] : [])));
+			found.push(data.items.flatMap((item) => (isFd(item) ? [item.value] : [])));
 		}
 		for (const { value: inner } of value.fields) walk(inner);
 	};

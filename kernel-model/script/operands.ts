@@ -193,7 +193,7 @@ export class Operands {
 		if (value.kind === "null") return 0;
 		if (value.kind === "call" && value.name === "port_of" && value.args.length === 1) {
 			const fd = this.maybeInt(value.args[0]);
-			return fd === null ? null : this.portOf(fd);
+			return fd === null ? null : this.portOf(fd | 0);
 		}
 		if (value.kind !== "flags") return null;
 		let number = value.extra;

@@ -55,6 +55,39 @@ describe("numbers that are no descriptors", () => {
 		expect(verdicts(text.join("\n"))[4]).toBe("0 match");
 	});
 
+	it("a negative descriptor was never opened before the recording", () => {
+		const to = '{sa_family=AF_INET, sin_port=htons(5), sin_addr=inet_addr("127.0.0.1")}, 16';
+		expect(
+			verdicts(
+				`10 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n10 connect(-5, ${to}) = -1 ECONNABORTED (?)`,
+			)[1],
+		).toBe("null ignored");
+		expect(verdicts(`10 connect(0177777777773, ${to}) = -1 EBADF (?)`)).toEqual(["-9 match"]);
+	});
+
+	it("port_of() takes the low 32 bits of a descriptor, as calls do", () => {
+		const bind = (port: string) =>
+			`bind(3, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, 16)`;
+		const open = "socket(AF_INET, SOCK_STREAM, 0)\n";
+		expect(verdicts(`${open}${bind("0")}\n${bind("port_of(4294967299)")}`)[2]).toBe(
+			"-22 unrecorded",
+		);
+		expect(() => verdicts(`${open}${bind("port_of(0xffffffffffffffffff)")}`)).toThrow(
+			/^odd\.strace:2:44: expected a port/,
+		);
+	});
+
+	it("a passed descriptor that is none is passed over", () => {
+		const message = (call: string, fd: string) =>
+			`${call}(4, {msg_name=NULL, msg_namelen=0, msg_iov=[{iov_base="x", iov_len=1}], msg_iovlen=1, msg_control=[{cmsg_len=20, cmsg_level=SOL_SOCKET, cmsg_type=SCM_RIGHTS, cmsg_data=[${fd}]}], msg_controllen=24, msg_flags=0}, 0) = 1`;
+		for (const fd of ["-1", "99999999999", "0xffffffffffffffffff"])
+			expect(
+				verdicts(
+					`1 socket(AF_INET, SOCK_STREAM, 0) = 3\n1 ${message("sendmsg", fd)}\n1 ${message("recvmsg", fd)}`,
+				),
+			).toHaveLength(3);
+	});
+
 	it("a result that is no descriptor differs", () => {
 		expect(verdicts("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5000000000")).toEqual([
 			"3 mismatch",

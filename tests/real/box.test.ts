@@ -26,6 +26,7 @@ import { versionFor } from "../../kernel-model/machine/versions.js";
 import { Agent, agentBinary } from "../../kernel-model/real/agent/agent.js";
 import { judge, recordScript } from "../../kernel-model/real/live.js";
 import { ScriptError } from "../../kernel-model/script/strace.js";
+import { descendants, isAlive, until } from "./processes.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/kernel-model/cli/main.js", import.meta.url));
 
@@ -51,44 +52,6 @@ const KEPT = [5, 7, 10, 12, 13, 21].reduce((bits, at) => bits | (1n << BigInt(at
 
 const hex = (text: string) => Buffer.from(text).toString("hex");
 const openOf = (path: string, flags = 1) => `0 openat -100 =${hex(path)}00 ${flags} 0`;
-
-/** Processes below one, itself not included. */
-function descendants(pid: number): number[] {
-	const found: number[] = [];
-	const parents = new Map<number, number>();
-	for (const name of readdirSync("/proc")) {
-		if (!/^[0-9]+$/.test(name)) continue;
-		try {
-			const stat = readFileSync(`/proc/${name}/stat`, "latin1");
-			parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
-		} catch {
-			// It has ended meanwhile.
-		}
-	}
-	for (let more = [pid]; more.length > 0; ) {
-		more = [...parents].filter(([, parent]) => more.includes(parent)).map(([child]) => child);
-		found.push(...more);
-	}
-	return found;
-}
-
-const alive = (pid: number) => existsSync(`/proc/${pid}/stat`) && stateOf(pid) !== "Z";
-function stateOf(pid: number): string {
-	try {
-		const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-		return stat[stat.lastIndexOf(")") + 2];
-	} catch {
-		return "Z";
-	}
-}
-
-async function until(what: () => boolean): Promise<boolean> {
-	for (let tries = 0; tries < 200; tries++) {
-		if (what()) return true;
-		await new Promise((resolve) => setTimeout(resolve, 50));
-	}
-	return false;
-}
 
 const users = [isRoot ? "root" : "this user", ...(asUser ? ["a user"] : [])];
 
@@ -348,7 +311,7 @@ describe.skipIf(missing !== null || !isRoot)(
 			}
 			expect(own).toBeGreaterThan(0);
 			child.stdin.end();
-			expect(await until(() => pids.every((pid) => !alive(pid)))).toBe(true);
+			expect(await until(() => pids.every((pid) => !isAlive(pid)))).toBe(true);
 		});
 	},
 );
@@ -379,7 +342,7 @@ describe.skipIf(missing !== null)(`nothing stays${skipped}`, () => {
 		const child = startLive();
 		const pids = await parts(child.pid ?? 0);
 		child.kill(signal);
-		expect(await until(() => pids.every((other) => !alive(other)))).toBe(true);
+		expect(await until(() => pids.every((other) => !isAlive(other)))).toBe(true);
 		expect(readdirSync(temporary)).toEqual([]);
 	});
 
@@ -394,7 +357,7 @@ describe.skipIf(missing !== null)(`nothing stays${skipped}`, () => {
 		process.kill(pids[part], "SIGKILL");
 		expect(await status).toBe(2);
 		expect(said).toMatch(/^inet-port-model: agent: .*\n$/);
-		expect(await until(() => pids.every((other) => !alive(other)))).toBe(true);
+		expect(await until(() => pids.every((other) => !isAlive(other)))).toBe(true);
 	});
 });
 

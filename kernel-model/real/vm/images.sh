@@ -362,8 +362,8 @@ shift
 need awk sed sort head tail find od dd tr sha256sum mktemp
 cache=$(absolute "$cache")
 mkdir -p "$cache" || fail "cannot make the cache folder $cache"
-tmp=$(mktemp -d) || fail 'cannot make a temporary folder'
-# What a run that was killed left behind.
+# In the cache: of a run that is killed, the next one removes it.
+tmp=$(mktemp -d "$cache/.new.XXXXXX") || fail "cannot make a folder in $cache"
 find "$cache" -mindepth 1 -maxdepth 1 -name '.new.*' -mmin +60 -exec rm -rf {} +
 made=
 trap 'rm -rf "$tmp" ${made:+"$made"}' EXIT

@@ -39,6 +39,15 @@ function member(name: string, mode: number, data: Uint8Array): Buffer[] {
 	];
 }
 
+/** Removes what writers that were killed left behind: their names end in a pid. */
+function removeParts(folder: string): void {
+	for (const name of readdirSync(folder)) {
+		const pid = /^initrd-\w+\.cpio\.([0-9]+)$/.exec(name)?.[1];
+		if (pid !== undefined && !existsSync(`/proc/${pid}`))
+			rmSync(join(folder, name), { force: true });
+	}
+}
+
 /** An initramfs with the agent and modules; `folder` is - where there are none. */
 function initramfs(folder: string): string {
 	const parts = member("init", 0o100755, readFileSync(agentBinary(true)));
@@ -50,10 +59,12 @@ function initramfs(folder: string): string {
 	parts.push(...member("TRAILER!!!", 0, Buffer.alloc(0)));
 	const archive = Buffer.concat(parts);
 	const digest = createHash("sha256").update(archive).digest("hex").slice(0, 16);
-	const file = join(cacheFolder(), `initrd-${digest}.cpio`);
+	const cache = cacheFolder();
+	const file = join(cache, `initrd-${digest}.cpio`);
 	if (!existsSync(file)) {
 		const part = `${file}.${process.pid}`;
 		try {
+			removeParts(cache);
 			writeFileSync(part, archive);
 			renameSync(part, file);
 		} catch (error) {
@@ -77,6 +88,8 @@ export function machineCommand(image: string): string {
 	const words = isFile
 		? ["file", resolve(path), ...(modules === undefined ? [] : [resolve(modules)])]
 		: ["get", image];
+	// Where the cache cannot be in its usual place, images go where the rest goes.
+	words.unshift("--cache", join(cacheFolder(), "images"));
 	const got = spawnSync(scriptFile("images.sh"), words, {
 		encoding: "utf8",
 		stdio: ["ignore", "pipe", "pipe"],

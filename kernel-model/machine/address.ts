@@ -17,6 +17,7 @@ import {
 	checkWord,
 	shownValue,
 } from "./arguments.js";
+import { nth } from "./nth.js";
 
 /**
  * An address of a socket; `port` is 0 to 65535. AF_UNSPEC dissolves a connection;
@@ -52,11 +53,11 @@ export function formatIpv4(addr: number): string {
 /** The four words of an IPv6 address, or null if it is none. */
 export function parseIpv6(text: string): In6Addr | null {
 	if (!isIPv6(text) || text.includes("%")) return null;
-	const dotted = /^(.*:)([0-9.]+)$/.exec(text);
+	const [, front6 = "", dotted = ""] = /^(.*:)([0-9.]+)$/.exec(text) ?? [];
 	let rest = text;
-	if (dotted?.[2].includes(".")) {
-		const v4 = parseIpv4(dotted[2]) ?? 0;
-		rest = `${dotted[1]}${(v4 >>> 16).toString(16)}:${(v4 & 0xffff).toString(16)}`;
+	if (dotted.includes(".")) {
+		const v4 = parseIpv4(dotted) ?? 0;
+		rest = `${front6}${(v4 >>> 16).toString(16)}:${(v4 & 0xffff).toString(16)}`;
 	}
 	const [head, tail] = rest.split("::");
 	const groups = (part: string | undefined) => (part ? part.split(":") : []);
@@ -66,17 +67,17 @@ export function parseIpv6(text: string): In6Addr | null {
 	const all = [...front, ...new Array<string>(zeros).fill("0"), ...back].map((group) =>
 		Number.parseInt(group, 16),
 	);
-	return Uint32Array.from([0, 2, 4, 6], (i) => ((all[i] << 16) | all[i + 1]) >>> 0);
+	return Uint32Array.from([0, 2, 4, 6], (i) => ((nth(all, i) << 16) | nth(all, i + 1)) >>> 0);
 }
 
 /** As inet_ntop() writes the address at words[at]: RFC 5952, IPv4 parts dotted. */
 export function formatIpv6(words: Uint32Array, at = 0): string {
-	const tail = formatIpv4(words[at + 3]);
+	const tail = formatIpv4(nth(words, at + 3));
 	if (ipv6_addr_v4mapped(words, at)) return `::ffff:${tail}`;
-	const high = words[at] | words[at + 1] | words[at + 2];
-	if (high === 0 && words[at + 3] >>> 16 !== 0) return `::${tail}`;
+	const high = nth(words, at) | nth(words, at + 1) | nth(words, at + 2);
+	if (high === 0 && nth(words, at + 3) >>> 16 !== 0) return `::${tail}`;
 	const groups: number[] = [];
-	for (let i = 0; i < 4; i++) groups.push(words[at + i] >>> 16, words[at + i] & 0xffff);
+	for (let i = 0; i < 4; i++) groups.push(nth(words, at + i) >>> 16, nth(words, at + i) & 0xffff);
 	// The longest run of two zeros or more becomes "::"; of equals, the first.
 	let best = { start: -1, length: 1 };
 	for (let start = 0; start < 8; start++) {

@@ -8,6 +8,7 @@ import { sk_net } from "../../net/core/sock.js";
 import { dev_get_by_index } from "../../net/l3mdev/l3mdev.js";
 import { type Address, formatIpv4, formatIpv6 } from "./address.js";
 import type { Kernel } from "./kernel.js";
+import { nth } from "./nth.js";
 
 /** 28,232. */
 export const count = (n: number): string => n.toLocaleString("en-US");
@@ -28,7 +29,7 @@ export function describeAddress({ family, address, port, scope_id = 0 }: Address
 /** The local address of a socket; an AF_INET6 socket's as it has it, v4-mapped or not. */
 export function sockSource(k: Stack, sk: number): string {
 	const S = k.sock;
-	if (S.skc_family[sk] !== AF_INET6) return formatIpv4(S.skc_rcv_saddr[sk]);
+	if (S.skc_family[sk] !== AF_INET6) return formatIpv4(nth(S.skc_rcv_saddr, sk));
 	return `[${formatIpv6(S.skc_v6_rcv_saddr, sk * 4)}]`;
 }
 
@@ -37,7 +38,7 @@ export function sockDestination(k: Stack, sk: number): string {
 	const S = k.sock;
 	const daddr =
 		S.skc_family[sk] !== AF_INET6
-			? formatIpv4(S.skc_daddr[sk])
+			? formatIpv4(nth(S.skc_daddr, sk))
 			: `[${formatIpv6(S.skc_v6_daddr, sk * 4)}]`;
 	return `${daddr}:${S.skc_dport[sk]}`;
 }
@@ -49,9 +50,8 @@ export function deviceName(k: Stack, sk: number, ifindex: number): string {
 
 /** The struct socket of a sock; of a subflow that of the MPTCP sock. */
 function socketOf(k: Kernel, sk: number): number {
-	const socket = k.sock.sk_socket[sk];
-	for (const [msk, { first }] of k.mptcp.socks) if (first === sk) return k.sock.sk_socket[msk];
-	return socket;
+	for (const [msk, { first }] of k.mptcp.socks) if (first === sk) return nth(k.sock.sk_socket, msk);
+	return nth(k.sock.sk_socket, sk);
 }
 
 /** A socket as a reader knows it: its descriptor, its addresses, its state. */
@@ -59,11 +59,11 @@ export function describeSock(k: Kernel, sk: number): string {
 	const S = k.sock;
 	const local = `${sockSource(k, sk)}:${S.skc_num[sk]}`;
 	const peer = S.skc_dport[sk] !== 0 ? ` -> ${sockDestination(k, sk)}` : "";
-	const state = S.skc_state[sk];
+	const state = nth(S.skc_state, sk);
 	let owner = "a socket";
 	if (state === TCP_TIME_WAIT) owner = "a time-wait socket";
 	else if (S.rsk_listener[sk] !== 0) owner = "a connection not accepted yet";
-	else if ((S.sk_flags[sk] & SOCK_DEAD) !== 0) owner = "an orphan";
+	else if ((nth(S.sk_flags, sk) & SOCK_DEAD) !== 0) owner = "an orphan";
 	const socket = state === TCP_TIME_WAIT ? 0 : socketOf(k, sk);
 	for (const task of socket === 0 ? [] : k.tasks) {
 		const fd = task.socketDescriptors().find((candidate) => task.socketOf(candidate) === socket);
@@ -72,7 +72,7 @@ export function describeSock(k: Kernel, sk: number): string {
 			break;
 		}
 	}
-	const device = S.skc_bound_dev_if[sk];
+	const device = nth(S.skc_bound_dev_if, sk);
 	const flags = [
 		S.skc_reuse[sk] !== 0 ? ", SO_REUSEADDR" : "",
 		S.skc_reuseport[sk] !== 0 ? ", SO_REUSEPORT" : "",

@@ -25,6 +25,7 @@ import type { Address } from "./address.js";
 import { count, describeSock, plural, sockDestination, sockSource } from "./describe.js";
 import { failureReason } from "./failures.js";
 import type { Kernel } from "./kernel.js";
+import { nth } from "./nth.js";
 import {
 	type Asking,
 	conflictFunction,
@@ -100,7 +101,8 @@ export function describeRangeOrigin(k: Kernel, sk: number): string {
 	const S = k.sock;
 	const { range } = sk_net(k, sk).ipv4.ip_local_ports;
 	const namespace = `the namespace's ${range.join("-")}`;
-	const [low, high] = [S.local_port_range_lo[sk], S.local_port_range_hi[sk]];
+	const low = nth(S.local_port_range_lo, sk);
+	const high = nth(S.local_port_range_hi, sk);
 	if (low === 0 && high === 0) return "the namespace's";
 	const within = (port: number) => range[0] <= port && port <= range[1];
 	const own = `IP_LOCAL_PORT_RANGE ${low === 0 ? "" : low}-${high === 0 ? "" : high}`;

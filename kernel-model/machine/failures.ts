@@ -96,6 +96,7 @@ import { dev_get_by_index, l3mdev_fib_table_by_index } from "../../net/l3mdev/l3
 import { type Address, formatIpv4, formatIpv6, toSockaddr } from "./address.js";
 import { describeSock, deviceName, sockDestination } from "./describe.js";
 import type { Kernel } from "./kernel.js";
+import { nth } from "./nth.js";
 import { isSctp, isUdp } from "./sharing.js";
 import type { Syscall } from "./syscall.js";
 import type { Task } from "./task.js";
@@ -155,7 +156,7 @@ function family(af: number): string {
 const v6 = (addr: In6Addr, at = 0): string => formatIpv6(addr, at);
 
 function state(a: Asked): string {
-	return tcpStateName(a.k.sock.skc_state[a.ssk]);
+	return tcpStateName(nth(a.k.sock.skc_state, a.ssk));
 }
 
 // Descriptors and pointers
@@ -243,7 +244,7 @@ function isActive({ k, ssk }: Asked): boolean {
 
 function notOurs(a: Asked, where: string, addr: string, v6only = false): Reason {
 	const option = v6only ? "IPV6_FREEBIND nor ip_nonlocal_bind" : "IP_FREEBIND nor ip_nonlocal_bind";
-	const device = a.k.sock.skc_bound_dev_if[a.ssk];
+	const device = nth(a.k.sock.skc_bound_dev_if, a.ssk);
 	const place = device === 0 ? "this host" : `device ${deviceName(a.k, a.ssk, device)}`;
 	return [
 		E.EADDRNOTAVAIL,
@@ -254,9 +255,9 @@ function notOurs(a: Asked, where: string, addr: string, v6only = false): Reason 
 
 /** Whether __inet_bind would refuse an IPv4 address. */
 function isForeign({ k, ssk, net }: Asked, addr: number): boolean {
-	const table = l3mdev_fib_table_by_index(net, k.sock.skc_bound_dev_if[ssk]) || RT_TABLE_LOCAL;
+	const table = l3mdev_fib_table_by_index(net, nth(k.sock.skc_bound_dev_if, ssk)) || RT_TABLE_LOCAL;
 	const type = inet_addr_type_table(net, addr, table);
-	return !inet_addr_valid_or_nonlocal(net, k.sock.inet_flags[ssk], addr, type);
+	return !inet_addr_valid_or_nonlocal(net, nth(k.sock.inet_flags, ssk), addr, type);
 }
 
 /** net/ipv4/af_inet.c: inet_bind, __inet_bind. */
@@ -302,7 +303,7 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 		yield needsService(a, where, port);
 	}
 	if (isActive(a)) yield inUse(a, where);
-	const device = k.sock.skc_bound_dev_if[ssk];
+	const device = nth(k.sock.skc_bound_dev_if, ssk);
 	const scope = length >= SIZEOF_SOCKADDR_IN6 ? addr.sin6_scope_id : 0;
 	const lost: Reason = [E.ENODEV, where, `there is no device ${scope || device}`];
 	if (type === IPV6_ADDR_MAPPED) {
@@ -311,7 +312,8 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 			yield [E.EINVAL, where, why];
 		}
 		if (device !== 0 && dev_get_by_index(net, device) === null) yield lost;
-		if (isForeign(a, addr.sin6_addr[3])) yield notOurs(a, where, formatIpv4(addr.sin6_addr[3]));
+		if (isForeign(a, nth(addr.sin6_addr, 3)))
+			yield notOurs(a, where, formatIpv4(nth(addr.sin6_addr, 3)));
 	} else if (type !== IPV6_ADDR_ANY) {
 		let dev = device;
 		if (__ipv6_addr_needs_scope_id(type)) {
@@ -322,7 +324,7 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 			}
 		}
 		if (dev !== 0 && dev_get_by_index(net, dev) === null) yield lost;
-		const nonlocal = ipv6_can_nonlocal_bind(net, k.sock.inet_flags[ssk]);
+		const nonlocal = ipv6_can_nonlocal_bind(net, nth(k.sock.inet_flags, ssk));
 		if (!multicast && !nonlocal && !ipv6_chk_addr(net, addr.sin6_addr, 0, dev, false)) {
 			yield notOurs(a, where, v6(addr.sin6_addr), true);
 		}
@@ -359,7 +361,7 @@ function* bindReasons(a: Asked): Iterable<Reason> {
 			yield [
 				E.EINVAL,
 				"mptcp_bind",
-				`the socket is in state ${tcpStateName(k.sock.skc_state[sk])}`,
+				`the socket is in state ${tcpStateName(nth(k.sock.skc_state, sk))}`,
 			];
 		}
 		yield* k.sock.skc_family[ssk] === AF_INET6
@@ -458,7 +460,7 @@ function isLocal({ net }: Asked, { family: af, address, port }: Address): boolea
 	if (af === "AF_INET6" && !ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
 		return ipv6_addr_any(addr.sin6_addr, 0) || ipv6_chk_addr(net, addr.sin6_addr, 0, 0, false);
 	}
-	const v4 = af === "AF_INET6" ? addr.sin6_addr[3] : addr.sin_addr;
+	const v4 = af === "AF_INET6" ? nth(addr.sin6_addr, 3) : addr.sin_addr;
 	if (v4 === 0) return true;
 	const type = inet_addr_type_table(net, v4, RT_TABLE_LOCAL);
 	return type !== RTN_UNICAST || __ip_dev_find(net, v4) !== null;
@@ -502,7 +504,7 @@ function* tcp4Route({ k, net, ssk }: Asked, where: string, daddr: number): Itera
 		const why = `${formatIpv4(daddr)} is a multicast or broadcast address`;
 		yield [E.ENETUNREACH, where, why];
 	}
-	yield* routeReasons(net, daddr, inet_saddr[ssk], skc_bound_dev_if[ssk]);
+	yield* routeReasons(net, daddr, nth(inet_saddr, ssk), nth(skc_bound_dev_if, ssk));
 }
 
 function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
@@ -523,7 +525,7 @@ function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 			const why = `the socket is IPV6_V6ONLY, and ${v6(daddr)} is an IPv4 address`;
 			yield [E.ENETUNREACH, where, why];
 		}
-		yield* tcp4Route(a, "tcp_v4_connect", daddr[3]);
+		yield* tcp4Route(a, "tcp_v4_connect", nth(daddr, 3));
 	} else yield* route6Reasons(a, daddr);
 	yield* endReasons(a, a.call.address ?? null);
 }
@@ -544,7 +546,7 @@ function* scopeReasons(
 	const linked = stream ? (type & IPV6_ADDR_LINKLOCAL) !== 0 : __ipv6_addr_needs_scope_id(type);
 	if (!linked) return;
 	const scope = length >= SIZEOF_SOCKADDR_IN6 ? addr.sin6_scope_id : 0;
-	const device = k.sock.skc_bound_dev_if[ssk];
+	const device = nth(k.sock.skc_bound_dev_if, ssk);
 	if (scope !== 0 && device !== 0 && scope !== device) {
 		const bound = deviceName(k, ssk, device);
 		yield [
@@ -586,7 +588,7 @@ function* dgramConnect(a: Asked, addr: Sockaddr, length: number): Iterable<Reaso
 			const why = `the socket is IPV6_V6ONLY, and ${v6(daddr)} is an IPv4 address`;
 			yield [E.ENETUNREACH, where, why];
 		}
-		yield* datagram4Route(a, "__ip4_datagram_connect", daddr[3]);
+		yield* datagram4Route(a, "__ip4_datagram_connect", nth(daddr, 3));
 		return;
 	}
 	yield* scopeReasons(a, where, addr, length, false);
@@ -604,8 +606,8 @@ function* datagram4(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 }
 
 function* datagram4Route({ k, net, ssk }: Asked, where: string, daddr: number): Iterable<Reason> {
-	const device = k.sock.skc_bound_dev_if[ssk];
-	if ((k.sock.sk_flags[ssk] & SOCK_BROADCAST) === 0) {
+	const device = nth(k.sock.skc_bound_dev_if, ssk);
+	if ((nth(k.sock.sk_flags, ssk) & SOCK_BROADCAST) === 0) {
 		const table = l3mdev_fib_table_by_index(net, device) || RT_TABLE_LOCAL;
 		const broadcast = inet_addr_type_table(net, daddr, table) === RTN_BROADCAST;
 		if (broadcast && daddr !== 0) {
@@ -613,7 +615,7 @@ function* datagram4Route({ k, net, ssk }: Asked, where: string, daddr: number): 
 			yield [E.EACCES, where, why];
 		}
 	}
-	yield* routeReasons(net, daddr, k.sock.inet_saddr[ssk], device);
+	yield* routeReasons(net, daddr, nth(k.sock.inet_saddr, ssk), device);
 }
 
 function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
@@ -629,7 +631,7 @@ function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
 	const why = "the address is too short, of another family, or no unicast address";
 	yield [E.EINVAL, "sctp_verify_addr", why];
 	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
-	yield needsService(a, "sctp_connect_new_asoc", k.sock.skc_num[sk]);
+	yield needsService(a, "sctp_connect_new_asoc", nth(k.sock.skc_num, sk));
 	yield [
 		E.EADDRNOTAVAIL,
 		"sctp_connect_new_asoc",
@@ -665,7 +667,7 @@ function* sctpSend(a: Asked): Iterable<Reason> {
 		yield [E.EADDRNOTAVAIL, "sctp_sendmsg", why];
 	}
 	yield [E.EAGAIN, "sctp_autobind", "no port is left, or the message would have to wait"];
-	yield needsService(a, "sctp_connect_new_asoc", k.sock.skc_num[sk]);
+	yield needsService(a, "sctp_connect_new_asoc", nth(k.sock.skc_num, sk));
 	yield [E.EPIPE, "sctp_sendmsg", "there is no association that can send"];
 	yield [
 		E.ENETUNREACH,
@@ -714,7 +716,7 @@ function* connectReasons(a: Asked): Iterable<Reason> {
 				break;
 			default:
 				if (S.skc_state[sk] !== TCP_CLOSE) {
-					const why = `the socket is in state ${tcpStateName(S.skc_state[sk])}`;
+					const why = `the socket is in state ${tcpStateName(nth(S.skc_state, sk))}`;
 					yield [E.EISCONN, where, why];
 				}
 		}
@@ -829,7 +831,7 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 			yield [
 				errno,
 				where,
-				`a socket of ${family(S.skc_family[sk])} sends to no address of ${family(af)}`,
+				`a socket of ${family(nth(S.skc_family, sk))} sends to no address of ${family(af)}`,
 			];
 		}
 		const mapped = af === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0);
@@ -846,17 +848,17 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 			}
 			yield* route6Reasons(a, addr.sin6_addr);
 		} else {
-			const daddr = mapped ? addr.sin6_addr[3] : addr.sin_addr;
+			const daddr = mapped ? nth(addr.sin6_addr, 3) : addr.sin_addr;
 			yield* datagram4Route(a, "udp_sendmsg", daddr);
 		}
 	} else if (six && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4)) {
 		yield* route6Reasons(a, S.skc_v6_daddr.slice(sk * 4, sk * 4 + 4));
 	} else {
-		yield* datagram4Route(a, "udp_sendmsg", S.skc_daddr[sk]);
+		yield* datagram4Route(a, "udp_sendmsg", nth(S.skc_daddr, sk));
 	}
 	yield [E.EMSGSIZE, where, `${size} bytes do not fit into one datagram`];
 	yield* endReasons(a, null);
-	if ((S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
+	if ((nth(S.sk_shutdown, sk) & SEND_SHUTDOWN) !== 0) {
 		yield [E.EPIPE, "sock_alloc_send_pskb", "the socket was shut down for sending"];
 	}
 	yield [E.ENODEV, where, `there is no such device in namespace ${net.name}`];
@@ -902,7 +904,7 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 	}
 	if (level === SOL_SOCKET) {
 		const where = "sk_setsockopt";
-		const device = k.sock.skc_bound_dev_if[ssk];
+		const device = nth(k.sock.skc_bound_dev_if, ssk);
 		if (optname === SO_BINDTODEVICE) {
 			if (length > 0 && present < Math.min(length, 15)) yield pointer("sock_setbindtodevice");
 			yield [E.ENODEV, "sock_setbindtodevice", `this namespace has no device ${text(optval)}`];
@@ -964,7 +966,7 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 		yield [E.EFAULT, where, "the option comes before bind()"];
 		yield [E.EADDRNOTAVAIL, "sctp_do_bind", "an address is none of this host"];
 		yield [E.EADDRINUSE, "sctp_get_port_local", "another socket has an address and the port"];
-		yield needsService(a, "sctp_do_bind", k.sock.skc_num[a.sk]);
+		yield needsService(a, "sctp_do_bind", nth(k.sock.skc_num, a.sk));
 		yield [E.EBUSY, "sctp_bindx_rem", "the last address stays"];
 		yield [E.EOPNOTSUPP, where, "the option is not one of one-to-many sockets"];
 		yield [E.EINVAL, where, "the value is too short, or holds an address that does not fit"];
@@ -1000,7 +1002,7 @@ function* getsockoptReasons(a: Asked): Iterable<Reason> {
 		yield [E.ENOPROTOOPT, where, "only TCP and UDP sockets change their family"];
 		yield [E.ENOTCONN, where, `the socket is in state ${state(a)}, not ESTABLISHED`];
 	}
-	const af = family(k.sock.skc_family[sk]);
+	const af = family(nth(k.sock.skc_family, sk));
 	yield [E.EOPNOTSUPP, where, `an ${af} socket has no option ${optname} of level ${level}`];
 	yield [E.ENOPROTOOPT, where, `an ${af} socket has no option ${optname} of level ${level}`];
 	yield [E.EINVAL, where, `a buffer of ${length} bytes is too short`];
@@ -1071,7 +1073,7 @@ function* everyReason(a: Asked): Iterable<Reason> {
  */
 export function failureReason(k: Kernel, task: Task, call: Syscall, errno: number): Reason {
 	const sock = ANY_FILE.has(call.name) && call.newfd === undefined ? -1 : task.socketOf(call.fd);
-	const sk = sock > 0 ? k.socket.sk[sock] : 0;
+	const sk = sock > 0 ? nth(k.socket.sk, sock) : 0;
 	const ssk = k.mptcp.socks.get(sk)?.first ?? sk;
 	const net = sk === 0 ? task.net.net : sk_net(k, sk);
 	const asked: Asked = { k, task, call, sock: Math.max(sock, 0), sk, ssk, net, errno };

@@ -116,6 +116,10 @@ const TABLES: Readonly<Record<string, number>> = {
 	default: RT_TABLE_DEFAULT,
 };
 
+/** Where the names of sysctls begin. */
+const IPV4 = "net.ipv4.";
+const IPV6 = "net.ipv6.";
+
 type Prefix =
 	| { family: 4; addr: number; plen: number }
 	| { family: 6; addr: In6Addr; plen: number };
@@ -124,7 +128,7 @@ type Prefix =
 function parsePrefix(text: string, family: 4 | 6 | undefined): Prefix {
 	checkString("prefix", text);
 	const all = family === 6 ? "::/0" : "0.0.0.0/0";
-	const [host, length, more] = (text === "default" ? all : text).split("/");
+	const [host = "", length, more] = (text === "default" ? all : text).split("/");
 	if (more !== undefined) throw new RangeError(`not a prefix: ${shownText(text)}`);
 	const plen = /^[0-9]+$/.test(length ?? "0") ? Number(length ?? 128) : Number.POSITIVE_INFINITY;
 	if (host.includes(":")) {
@@ -502,18 +506,16 @@ export class NetNamespace {
 	/** Reads "net.ipv4.ip_local_port_range" and its like; a negative errno if there is none. */
 	getSysctl(name: string): string | number {
 		checkString("name", name);
-		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
-		if (ipv6 !== null) return sysctlRead6(this.net, ipv6[1]);
-		return sysctlRead(this.net, name.replace(/^net\.ipv4\./, ""));
+		if (name.startsWith(IPV6)) return sysctlRead6(this.net, name.slice(IPV6.length));
+		return sysctlRead(this.net, name.startsWith(IPV4) ? name.slice(IPV4.length) : name);
 	}
 
 	/** Writes it: 0, or a negative errno and nothing is changed. */
 	setSysctl(name: string, text: string): number {
 		checkString("name", name);
 		checkString("text", text);
-		const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
-		if (ipv6 !== null) return sysctlWrite6(this.net, ipv6[1], text);
-		return sysctlWrite(this.net, name.replace(/^net\.ipv4\./, ""), text);
+		if (name.startsWith(IPV6)) return sysctlWrite6(this.net, name.slice(IPV6.length), text);
+		return sysctlWrite(this.net, name.startsWith(IPV4) ? name.slice(IPV4.length) : name, text);
 	}
 
 	/** Lines that the kernel would have logged. */

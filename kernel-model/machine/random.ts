@@ -2,6 +2,7 @@
 /** Sources of random draws: from a seed, or replayed from a list. */
 import { Random } from "../../include/linux/random.js";
 import { shownValue } from "./arguments.js";
+import { nth } from "./nth.js";
 
 /** The same draws for the same seed: xoshiro128**, seeded by splitmix32. */
 export class SeededRandom extends Random {
@@ -24,16 +25,17 @@ export class SeededRandom extends Random {
 	}
 
 	override get_random_u32(): number {
-		const s = this.s;
-		const product = Math.imul(s[1], 5);
+		const { s } = this;
+		const s0 = nth(s, 0);
+		const s1 = nth(s, 1);
+		const product = Math.imul(s1, 5);
 		const result = Math.imul((product << 7) | (product >>> 25), 9) >>> 0;
-		const t = s[1] << 9;
-		s[2] ^= s[0];
-		s[3] ^= s[1];
-		s[1] ^= s[2];
-		s[0] ^= s[3];
-		s[2] ^= t;
-		s[3] = (s[3] << 11) | (s[3] >>> 21);
+		const s2 = nth(s, 2) ^ s0;
+		const s3 = nth(s, 3) ^ s1;
+		s[0] = s0 ^ s3;
+		s[1] = s1 ^ s2;
+		s[2] = s2 ^ (s1 << 9);
+		s[3] = (s3 << 11) | (s3 >>> 21);
 		return result;
 	}
 

@@ -24,6 +24,7 @@ import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { sctpCandidate } from "../../net/sctp/socket.js";
 import { count, describeSock, plural, seconds, sockDestination, sockSource } from "./describe.js";
 import type { Kernel } from "./kernel.js";
+import { nth } from "./nth.js";
 
 /** UDP asks the same of a port that it chooses and of one that a program chose. */
 export function isUdp(k: Stack, sk: number): boolean {
@@ -99,18 +100,18 @@ export function portOwners(k: Stack, sk: number, port: number): number[] {
 	const owners: number[] = [];
 	if (isUdp(k, sk)) {
 		const table = udp_get_table_prot(k, sk);
-		let sk2 = table.hash[udp_hashslot(table, net, port)];
-		for (; sk2 !== 0; sk2 = S.node_next[sk2]) {
+		let sk2 = nth(table.hash, udp_hashslot(table, net, port));
+		for (; sk2 !== 0; sk2 = nth(S.node_next, sk2)) {
 			if (S.skc_net[sk2] === net.id && udp_port_hash(S, sk2) === port) owners.push(sk2);
 		}
 		return owners;
 	}
 	if (isSctp(k, sk)) return owners;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
+	const l3mdev = inet_sk_bound_l3mdev(net, nth(S.skc_bound_dev_if, sk));
 	const tb = bindBucketFind(hinfo, net, port, l3mdev);
-	let sk2 = tb === 0 ? 0 : hinfo.bind_bucket_cachep.owners[tb];
-	for (; sk2 !== 0; sk2 = S.bind_node_next[sk2]) owners.push(sk2);
+	let sk2 = tb === 0 ? 0 : nth(hinfo.bind_bucket_cachep.owners, tb);
+	for (; sk2 !== 0; sk2 = nth(S.bind_node_next, sk2)) owners.push(sk2);
 	return owners;
 }
 
@@ -144,8 +145,8 @@ export function describeConnections(k: Kernel, sk: number, port: number): string
 	const owners = portOwners(k, sk, port).filter(
 		(sk2) => sk2 !== sk && k.sock.skc_state[sk2] !== TCP_TIME_WAIT,
 	);
-	if (owners.length === 0) return [];
 	const [first] = owners;
+	if (first === undefined) return [];
 	const others = plural(owners.length, "other connection");
 	const eg = owners.length === 1 ? ":" : ", e.g.";
 	return [
@@ -168,7 +169,7 @@ function isLoopback(k: Stack, tw: number): boolean {
 
 /** ms since the last segment of a time-wait socket. */
 function sinceLast(k: Kernel, tw: number): number {
-	return k.now - k.sock.ts_recent_ms[tw];
+	return k.now - nth(k.sock.ts_recent_ms, tw);
 }
 
 /** "tcp_tw_reuse is 2 (over loopback only)". */
@@ -219,7 +220,7 @@ function candidate(k: Kernel, kind: number, sk: number, port: number, relax: boo
 	const net = sk_net(k, sk);
 	if (kind === SEARCH_UDP) return udpCandidate(k, net, sk, port);
 	if (isSctp(k, sk)) return sctpCandidate(k, net, port);
-	const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
+	const l3mdev = inet_sk_bound_l3mdev(net, nth(k.sock.skc_bound_dev_if, sk));
 	return kind === SEARCH_BIND
 		? bindCandidate(k, net, sk, port, l3mdev, relax)
 		: connectCandidate(k, net, sk, port, l3mdev);

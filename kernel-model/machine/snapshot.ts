@@ -8,6 +8,7 @@
  * tables are written directly by hot paths, which know nothing of snapshots. What did not
  * change is shared between snapshots.
  */
+import { nth } from "./nth.js";
 
 /** Bytes of a page, which is copied, and of a chunk, which is compared first. */
 const PAGE = 512;
@@ -79,9 +80,10 @@ export class Snapshots {
 			}
 		};
 		for (let i = 0; i < objects.length; i++) {
-			const copy = this.copy(objects[i]);
+			const object = nth(objects, i);
+			const copy = this.copy(object);
 			copies.push(copy);
-			if (!ArrayBuffer.isView(objects[i])) for (const value of copy.values) reach(value);
+			if (!ArrayBuffer.isView(object)) for (const value of copy.values) reach(value);
 		}
 		const pages = [...buffers].map((buffer) => this.pagesOf(buffer));
 		return new Snapshot(objects, copies, [...buffers], pages, this.copied);
@@ -89,11 +91,12 @@ export class Snapshots {
 
 	restore(snapshot: Snapshot): void {
 		const { objects, copies, buffers, pages } = snapshot;
-		for (let i = 0; i < objects.length; i++) {
-			restoreObject(objects[i], copies[i], this.hooks);
-			this.last.set(objects[i], copies[i]);
+		for (const [i, object] of objects.entries()) {
+			const copy = nth(copies, i);
+			restoreObject(object, copy, this.hooks);
+			this.last.set(object, copy);
 		}
-		for (let i = 0; i < buffers.length; i++) this.restoreBuffer(buffers[i], pages[i]);
+		for (const [i, buffer] of buffers.entries()) this.restoreBuffer(buffer, nth(pages, i));
 	}
 
 	private copy(object: object): Copy {
@@ -127,7 +130,7 @@ export class Snapshots {
 			changed ??= [...shadow.pages];
 			if (at !== last) {
 				last = at;
-				chunk = [...shadow.pages[at]];
+				chunk = [...nth(shadow.pages, at)];
 				changed[at] = chunk;
 			}
 			const page = new Uint8Array(now.subarray(start, end));
@@ -143,8 +146,8 @@ export class Snapshots {
 		const shadow = this.shadowOf(buffer);
 		for (let at = 0; at < pages.length; at++) {
 			if (pages[at] === shadow.pages[at]) continue;
-			for (const [i, page] of pages[at].entries()) {
-				if (page === shadow.pages[at][i]) continue;
+			for (const [i, page] of nth(pages, at).entries()) {
+				if (page === nth(shadow.pages, at)[i]) continue;
 				const start = at * CHUNK + i * PAGE;
 				if (page === null) shadow.bytes.fill(0, start, start + PAGE);
 				else shadow.bytes.set(page, start);
@@ -225,8 +228,8 @@ function restoreObject(object: object, copy: Copy, hooks: ReadonlySet<string>): 
 			const state = !hooks.has(key) && typeof fields[key] !== "function";
 			if (state && !kept.has(key)) delete fields[key];
 		}
-		for (let i = 0; i < keys.length; i++) {
-			if (!Object.is(fields[keys[i]], values[i])) fields[keys[i]] = values[i];
+		for (const [i, key] of keys.entries()) {
+			if (!Object.is(fields[key], values[i])) fields[key] = values[i];
 		}
 	}
 }

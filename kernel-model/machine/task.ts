@@ -40,6 +40,7 @@ import { type Address, fromSockaddr, toSockaddr } from "./address.js";
 import { checkBoolean, checkInt, checkInteger, checkObject, checkSize } from "./arguments.js";
 import type { Kernel } from "./kernel.js";
 import { NetNamespace } from "./net.js";
+import { add, nth } from "./nth.js";
 import type { Syscall } from "./syscall.js";
 
 export interface TaskOptions {
@@ -84,7 +85,7 @@ class FdTable {
 	}
 
 	private get(fd: number): number {
-		if (fd < FAR) return fd >= 0 && fd < this.end ? this.near[fd] : 0;
+		if (fd < FAR) return fd >= 0 && fd < this.end ? nth(this.near, fd) : 0;
 		return this.far.get(fd) ?? 0;
 	}
 
@@ -220,8 +221,9 @@ export class Task {
 	/** setresuid(): 0 or -EPERM. -1 keeps a user as it is. */
 	setresuid(ruid: number, euid: number, suid: number): number {
 		this.running();
-		const users = [checkInt("ruid", ruid), checkInt("euid", euid), checkInt("suid", suid)];
-		const [real, effective, saved] = users.map((user) => user >>> 0);
+		const real = checkInt("ruid", ruid) >>> 0;
+		const effective = checkInt("euid", euid) >>> 0;
+		const saved = checkInt("suid", suid) >>> 0;
 		for (const user of [real, effective, saved]) {
 			const known = [INVALID_UID, this.ruid, this.euid, this.suid].includes(user);
 			if (!known && !this.privileged) return this.returns(-EPERM, "setresuid", -1);
@@ -272,7 +274,7 @@ export class Task {
 	private install(file: number, cloexec: boolean, at?: number): number {
 		const fd = at ?? this.files.lowestFree();
 		// The file may be the one that `at` names.
-		this.kernel.file.f_count[file]++;
+		add(this.kernel.file.f_count, file, 1);
 		// In a recording its close() may be missing.
 		if (at !== undefined && this.files.file(at) !== 0) this.close(at);
 		this.files.set(fd, file, cloexec);
@@ -295,7 +297,7 @@ export class Task {
 	socketOf(fd: number): number {
 		const file = this.fget(fd);
 		if (file === 0) return -EBADF;
-		const sock = this.kernel.file.socket[file];
+		const sock = nth(this.kernel.file.socket, file);
 		return sock === 0 ? -ENOTSOCK : sock;
 	}
 
@@ -330,13 +332,13 @@ export class Task {
 
 	/** Keeps an open file in flight, while no descriptor may name it: unix_inflight. */
 	holdFile(file: number): void {
-		this.kernel.file.f_count[file]++;
-		this.kernel.file.inflight[file]++;
+		add(this.kernel.file.f_count, file, 1);
+		add(this.kernel.file.inflight, file, 1);
 	}
 
 	/** Ends that: unix_notinflight. */
 	dropFile(file: number): void {
-		this.kernel.file.inflight[file]--;
+		add(this.kernel.file.inflight, file, -1);
 		this.release(file, false);
 	}
 
@@ -354,9 +356,9 @@ export class Task {
 
 	private release(file: number, exiting: boolean): void {
 		const F = this.kernel.file;
-		F.f_count[file]--;
+		add(F.f_count, file, -1);
 		if (F.f_count[file] !== 0) return;
-		const sock = F.socket[file];
+		const sock = nth(F.socket, file);
 		F.kmem_cache_free(file);
 		if (sock !== 0) __sock_release(this.kernel, sock, exiting);
 	}
@@ -408,12 +410,12 @@ export class Task {
 		checkBoolean("nonblock", nonblock);
 		if (sock < 0) return sock;
 		const { flags } = this.kernel.socket;
-		flags[sock] = nonblock ? flags[sock] | O_NONBLOCK : flags[sock] & ~O_NONBLOCK;
+		flags[sock] = nonblock ? nth(flags, sock) | O_NONBLOCK : nth(flags, sock) & ~O_NONBLOCK;
 		return 0;
 	}
 
 	private nonblocking(sock: number): boolean {
-		return (this.kernel.socket.flags[sock] & O_NONBLOCK) !== 0;
+		return (nth(this.kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
 	}
 
 	// Processes
@@ -433,7 +435,7 @@ export class Task {
 		child.files = new FdTable();
 		for (const fd of this.files.open()) {
 			const file = this.files.file(fd);
-			this.kernel.file.f_count[file]++;
+			add(this.kernel.file.f_count, file, 1);
 			child.files.set(fd, file, this.files.closeOnExec(fd));
 		}
 		return child;
@@ -468,7 +470,7 @@ export class Task {
 			const file = this.files.file(fd);
 			this.files.delete(fd);
 			if (F.f_count[file] === 1) works.push(file);
-			else F.f_count[file]--;
+			else add(F.f_count, file, -1);
 		}
 		for (const file of works.reverse()) this.release(file, exiting);
 	}

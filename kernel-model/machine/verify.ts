@@ -37,6 +37,7 @@ import { routeConnect, segmentDeliverIfindex } from "../../net/ipv4/route.js";
 import { icsk_retransmit_timer, sk_timer, sockOfTimer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../../net/ipv4/udp.js";
 import type { Kernel } from "./kernel.js";
+import { nth } from "./nth.js";
 import { verifySctp } from "./verify_sctp.js";
 
 function fail(what: string): never {
@@ -106,7 +107,7 @@ function verifyFiles(k: Kernel): void {
 	const live = records("files", k.file);
 	const { f_count, inflight } = k.file;
 	for (const file of live) {
-		const count = (named.get(file) ?? 0) + inflight[file];
+		const count = (named.get(file) ?? 0) + nth(inflight, file);
 		if (count === 0) fail(`file ${file} is open, and nothing names it`);
 		if (f_count[file] !== count)
 			fail(`file ${file} has ${count} descriptors, not ${f_count[file]}`);
@@ -124,12 +125,12 @@ function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
 		if (!sockets.has(socket)) fail(`${owner} names freed struct socket ${socket}`);
 		if (owners.has(socket)) fail(`struct socket ${socket} has a second owner, ${owner}`);
 		owners.add(socket);
-		const sk = k.socket.sk[socket];
+		const sk = nth(k.socket.sk, socket);
 		if (!live.has(sk)) fail(`struct socket ${socket} has freed sock ${sk}`);
 		if (k.sock.sk_socket[sk] !== socket) fail(`struct socket ${socket} has a stranger's sock`);
 	};
 	for (const file of k.file.handles()) {
-		if (k.file.socket[file] !== 0) own(k.file.socket[file], `file ${file}`);
+		if (k.file.socket[file] !== 0) own(nth(k.file.socket, file), `file ${file}`);
 	}
 	for (const { socket } of k.mptcp.socks.values()) own(socket, "an MPTCP sock");
 	for (const { socket } of k.mptcp.closing.values()) own(socket, "a subflow that closes");
@@ -159,7 +160,7 @@ function verifyQueues(k: Kernel, live: ReadonlySet<number>): void {
 	for (const sk of live) {
 		if (S.skc_state[sk] !== TCP_LISTEN) continue;
 		let last = 0;
-		for (let child = S.rskq_accept_head[sk]; child !== 0; child = S.dl_next[child]) {
+		for (let child = nth(S.rskq_accept_head, sk); child !== 0; child = nth(S.dl_next, child)) {
 			if (queued.has(child)) fail(`socket ${child} waits twice`);
 			if (!live.has(child)) fail(`freed socket ${child} waits for ${name(k, sk)}`);
 			if (S.rsk_listener[child] !== sk) fail(`socket ${child} waits for ${name(k, sk)}, another's`);
@@ -191,7 +192,7 @@ function verifyTimers(k: Kernel, live: ReadonlySet<number>): void {
 }
 
 function name(k: Kernel, sk: number): string {
-	return `socket ${sk} (${tcpStateName(k.sock.skc_state[sk])})`;
+	return `socket ${sk} (${tcpStateName(nth(k.sock.skc_state, sk))})`;
 }
 
 /** Every record on the chain of a slot, after a check of its links. */
@@ -205,7 +206,7 @@ function chain(
 	// A chain that comes back to itself has a node with a second predecessor.
 	const seen: number[] = [];
 	let before = ~slot;
-	for (let node = first[slot]; node !== 0; node = next[node]) {
+	for (let node = nth(first, slot); node !== 0; node = nth(next, node)) {
 		if (pprev[node] !== before) fail(`${what} ${slot}: link back of ${node} is broken`);
 		seen.push(node);
 		before = node;
@@ -233,8 +234,8 @@ function verifyHashinfo(
 		for (const tb of chain("bhash", hinfo.bhash, T.node_next, T.node_pprev, slot)) {
 			seen++;
 			if (!buckets.has(tb)) fail(`bhash ${slot} holds freed bucket ${tb}`);
-			const net = k.nets[T.ib_net[tb] - 1];
-			if (inet_bhashfn(net, T.port[tb], hinfo.bhash_size) !== slot) {
+			const net = nth(k.nets, nth(T.ib_net, tb) - 1);
+			if (inet_bhashfn(net, nth(T.port, tb), hinfo.bhash_size) !== slot) {
 				fail(`bucket of port ${T.port[tb]} is on the wrong chain`);
 			}
 			if (T.owners[tb] === 0) fail(`bucket of port ${T.port[tb]} has no owner`);
@@ -292,11 +293,11 @@ function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>)
 		for (const tb2 of chain("bhash2", hinfo.bhash2, T2.node_next, T2.node_pprev, slot)) {
 			seen++;
 			if (!buckets2.has(tb2)) fail(`bhash2 ${slot} holds freed bucket ${tb2}`);
-			const net = k.nets[T2.ib_net[tb2] - 1];
+			const net = nth(k.nets, nth(T2.ib_net, tb2) - 1);
 			const hash =
 				T2.family[tb2] === AF_INET6
-					? ipv6_portaddr_hash(net, T2.v6_rcv_saddr, tb2 * 4, T2.port[tb2])
-					: ipv4_portaddr_hash(net, T2.rcv_saddr[tb2], T2.port[tb2]);
+					? ipv6_portaddr_hash(net, T2.v6_rcv_saddr, tb2 * 4, nth(T2.port, tb2))
+					: ipv4_portaddr_hash(net, nth(T2.rcv_saddr, tb2), nth(T2.port, tb2));
 			if ((hash & (hinfo.bhash_size - 1)) !== slot) {
 				fail(`bind2 bucket of port ${T2.port[tb2]} is on the wrong chain`);
 			}
@@ -363,10 +364,10 @@ function verifyUdpTable(
 	const connected = new Map<number, number>();
 	for (let slot = 0; slot <= table.mask; slot++) {
 		const { hash, count, hash2, count2, hash4 } = table;
-		if ((hash[slot] | count[slot] | hash2[slot] | count2[slot] | hash4[slot]) === 0) continue;
+		if ([hash, count, hash2, count2, hash4].every((column) => column[slot] === 0)) continue;
 		const third = chain("udp hash4", hash4, S.bind2_node_next, S.bind2_node_pprev, slot);
 		for (const sk of third) {
-			if (udp_hashslot4(table, S.udp_lrpa_hash[sk]) !== slot) {
+			if (udp_hashslot4(table, nth(S.udp_lrpa_hash, sk)) !== slot) {
 				fail(`${name(k, sk)} is on the wrong chain of udp hash4`);
 			}
 			const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
@@ -381,8 +382,8 @@ function verifyUdpTable(
 			if (udp_get_table_prot(k, sk) !== table) fail(`${name(k, sk)} is in another table`);
 			if (S.sk_protocol[sk] !== protocol) fail(`${name(k, sk)} is in another protocol's table`);
 			if (!live.has(sk)) fail(`udp hash ${slot} holds freed socket ${sk}`);
-			const net = k.nets[S.skc_net[sk] - 1];
-			if (udp_hashslot(table, net, S.skc_num[sk]) !== slot) {
+			const net = nth(k.nets, nth(S.skc_net, sk) - 1);
+			if (udp_hashslot(table, net, nth(S.skc_num, sk)) !== slot) {
 				fail(`${name(k, sk)} is on the wrong chain of udp hash`);
 			}
 		}
@@ -391,11 +392,11 @@ function verifyUdpTable(
 		if (others.length !== table.count2[slot]) fail(`udp hash2 ${slot} miscounts`);
 		for (const sk of others) {
 			second.add(sk);
-			const net = k.nets[S.skc_net[sk] - 1];
+			const net = nth(k.nets, nth(S.skc_net, sk) - 1);
 			const hash =
 				S.skc_family[sk] === AF_INET
-					? ipv4_portaddr_hash(net, S.skc_rcv_saddr[sk], S.skc_num[sk])
-					: ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk]);
+					? ipv4_portaddr_hash(net, nth(S.skc_rcv_saddr, sk), nth(S.skc_num, sk))
+					: ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, nth(S.skc_num, sk));
 			if ((hash & table.mask) !== slot) fail(`${name(k, sk)} is on the wrong chain of udp hash2`);
 		}
 	}
@@ -429,7 +430,7 @@ function verifySocks(
 		if (state === TCP_NEW_SYN_RECV) {
 			if (!hashed.has(sk) || owned.has(sk)) fail(`${name(k, sk)} is not in ehash alone`);
 			if (k.timers.expiry(icsk_retransmit_timer(sk)) === null) fail(`${name(k, sk)} has no timer`);
-			const listener = S.rsk_listener[sk];
+			const listener = nth(S.rsk_listener, sk);
 			if (listener !== 0) requests.set(listener, (requests.get(listener) ?? 0) + 1);
 			continue;
 		}
@@ -443,20 +444,20 @@ function verifySocks(
 			if (hashed.has(sk) !== has_port) fail(`${name(k, sk)} is hashed, or is not`);
 		}
 		if (state === TCP_TIME_WAIT) {
-			time_waits.set(S.skc_net[sk], (time_waits.get(S.skc_net[sk]) ?? 0) + 1);
+			time_waits.set(nth(S.skc_net, sk), (time_waits.get(nth(S.skc_net, sk)) ?? 0) + 1);
 			if (k.timers.expiry(sk_timer(sk)) === null) fail(`${name(k, sk)} has no timer`);
 			continue;
 		}
 		if (state === TCP_SYN_SENT && !has_port) fail(`${name(k, sk)} has no port`);
-		const listener = S.rsk_listener[sk];
+		const listener = nth(S.rsk_listener, sk);
 		if (listener !== 0) backlogs.set(listener, (backlogs.get(listener) ?? 0) + 1);
-		const socket = S.sk_socket[sk];
+		const socket = nth(S.sk_socket, sk);
 		if (socket === 0 && listener === 0) {
-			if ((S.sk_flags[sk] & SOCK_DEAD) === 0) fail(`${name(k, sk)} is leaked`);
+			if ((nth(S.sk_flags, sk) & SOCK_DEAD) === 0) fail(`${name(k, sk)} is leaked`);
 			if (state === TCP_CLOSE) fail(`${name(k, sk)} is closed but not freed`);
 		}
 		if (socket !== 0 && k.socket.sk[socket] !== sk) fail(`${name(k, sk)} is not its socket's`);
-		const group = S.sk_reuseport_cb[sk];
+		const group = nth(S.sk_reuseport_cb, sk);
 		if (group !== 0 && !k.reuseport.get(group)?.socks.includes(sk)) {
 			fail(`${name(k, sk)} is not in its reuseport group`);
 		}

@@ -9,6 +9,7 @@ import {
 import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import { sk_net } from "../../net/core/sock.js";
 import type { Kernel } from "./kernel.js";
+import { nth } from "./nth.js";
 
 function fail(what: string): never {
 	throw new Error(`verify: SCTP: ${what}`);
@@ -68,18 +69,19 @@ function verifyBuckets(k: Kernel): Set<number> {
 	let seen = 0;
 	for (let slot = 0; slot < port_hashtable.length; slot++) {
 		let before = ~slot;
-		for (let pp = port_hashtable[slot]; pp !== 0; pp = T.node_next[pp]) {
+		for (let pp = nth(port_hashtable, slot); pp !== 0; pp = nth(T.node_next, pp)) {
 			if (T.node_pprev[pp] !== before) fail(`link back of bucket ${pp} is broken`);
 			before = pp;
 			seen++;
 			const what = `bucket of port ${T.port[pp]}`;
-			if (sctp_phashfn(k.nets[T.net[pp] - 1], T.port[pp]) !== slot) fail(`${what} is misplaced`);
+			if (sctp_phashfn(nth(k.nets, nth(T.net, pp) - 1), nth(T.port, pp)) !== slot)
+				fail(`${what} is misplaced`);
 			if (T.owner[pp] === 0) fail(`${what} has no owner`);
 			const key = `${T.net[pp]} ${T.port[pp]}`;
 			if (keys.has(key)) fail(`${what}: there is a second one`);
 			keys.add(key);
 			let prev = ~pp;
-			for (let sk = T.owner[pp]; sk !== 0; sk = S.bind_node_next[sk]) {
+			for (let sk = nth(T.owner, pp); sk !== 0; sk = nth(S.bind_node_next, sk)) {
 				if (S.bind_node_pprev[sk] !== prev || owned.has(sk)) fail(`${what}: broken list`);
 				prev = sk;
 				owned.add(sk);

@@ -107,14 +107,14 @@ const EDIT = new RegExp(
  * `6.3+one-other` is 6.3 with the change `one` and without `other`.
  */
 export function changesOf(version: string): ReadonlySet<ChangeName> | null {
-	const [release] = version.split(/[+-]/, 1);
+	const [release = ""] = version.split(/[+-]/, 1);
 	const found = VERSIONS.find((candidate) => candidate.name === release);
 	if (found === undefined) return null;
 	const changes = new Set(found.has.filter(isChangeName));
 	let end = release.length;
 	EDIT.lastIndex = end;
 	for (let edit = EDIT.exec(version); edit !== null; edit = EDIT.exec(version)) {
-		const [, sign, name] = edit;
+		const [, sign, name = ""] = edit;
 		if (!isChangeName(name)) return null;
 		if (sign === "+") changes.add(name);
 		else changes.delete(name);

@@ -24,8 +24,7 @@ const LETTERS = new Map([
 
 function formatString(bytes: Uint8Array): string {
 	let text = "";
-	for (let n = 0; n < bytes.length; n++) {
-		const byte = bytes[n];
+	for (const [n, byte] of bytes.entries()) {
 		const letter = LETTERS.get(byte);
 		if (letter !== undefined) {
 			text += letter;

@@ -41,15 +41,16 @@ export function readHost(text: string): Host {
 	const trimmed = text.trim();
 	if (trimmed.startsWith("[")) return readJson(trimmed);
 	const lines = trimmed.split("\n");
-	if (SS_HEADER.test(lines[0])) return { commands: [], sockets: lines.slice(1).map(readSocket) };
-	const found = lines.flatMap((line) => {
+	const [header = "", ...rows] = lines;
+	if (SS_HEADER.test(header)) return { commands: [], sockets: rows.map(readSocket) };
+	const commands = lines.flatMap((line) => {
 		const [, name, value] = SYSCTL.exec(line) ?? [];
-		return name === undefined || !isModelledSysctl(name) ? [] : [[name, value]];
+		if (name === undefined || value === undefined || !isModelledSysctl(name)) return [];
+		return [["sysctl", `${name}=${value.trim()}`]];
 	});
 	if (!lines.some((line) => /^[a-z0-9_.-]+(\/[^ ]*)? *=/.test(line))) {
 		throw new HostError("expected the output of ip -j addr, ip -j route, ss -tuanp or sysctl -a");
 	}
-	const commands = found.map(([name, value]) => ["sysctl", `${name}=${value.trim()}`]);
 	return { commands, sockets: [] };
 }
 
@@ -113,7 +114,7 @@ function routeCommands(route: Json): string[][] {
 		["prefsrc", "src"],
 		["metric", "metric"],
 		["table", "table"],
-	]) {
+	] as const) {
 		const value = word(route[key]);
 		if (value !== null) words.push(name, value);
 	}
@@ -131,7 +132,7 @@ function nameOf(text: string) {
 }
 
 function readSocket(line: string): HostSocket {
-	const [protocol, state, , , local, far, ...users] = line.trim().split(/ +/);
+	const [protocol = "", state = "", , , local = "", far, ...users] = line.trim().split(/ +/);
 	if (far === undefined) throw new HostError(`expected a socket of ss -tuanp, found ${line}`);
 	const own = nameOf(local);
 	const peer = nameOf(far);

@@ -178,7 +178,10 @@ function linkAdd(net: SetupTarget, words: Words): void {
 		// To ports all devices are alike that have no other host behind them.
 		words.passed.push(`type ${type}`);
 		const at = words.argv.indexOf("peer", words.at);
-		if (at >= 0) peer = words.argv[["name", "dev"].includes(words.argv[at + 1]) ? at + 2 : at + 1];
+		if (at >= 0) {
+			const [next = null, after = null] = words.argv.slice(at + 1);
+			peer = next === "name" || next === "dev" ? after : next;
+		}
 		words.passRest();
 	} else if (!words.done) throw new SetupError(words.at, "the end of the command");
 	const link = name;
@@ -285,7 +288,7 @@ function ipAddr(net: SetupTarget, words: Words, family: Family): void {
 
 /** IPv4 prefixes may leave out their last bytes: 198.51/16. */
 function fullAddress(prefix: string): string {
-	const [address, length] = prefix.split("/");
+	const [address = "", length] = prefix.split("/");
 	if (!/^[0-9]+(\.[0-9]+){0,2}$/.test(address) || length === undefined) return prefix;
 	const bytes = address.split(".");
 	while (bytes.length < 4) bytes.push("0");
@@ -489,7 +492,7 @@ function tunnel(net: SetupTarget, words: Words): void {
 	const name =
 		named >= 0
 			? rest[named + 1]
-			: rest.find((word, i) => !VALUES.includes(word) && !VALUES.includes(rest[i - 1]));
+			: rest.find((word, i) => !VALUES.includes(word) && !VALUES.includes(rest[i - 1] ?? ""));
 	if (name === undefined) throw new SetupError(subject + 1, "a device name");
 	const blame = { dev: subject, subject, what: "device", removes: verb === "delete" };
 	check(verb === "add" ? net.addLink(name, 0) : net.delLink(name), blame);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** From the arguments of a recorded call to what the system call takes. */
+
 import { constants } from "node:os";
 import {
 	SHUT_RD,
@@ -50,6 +51,7 @@ import {
 } from "../../include/uapi/linux/sched.js";
 import * as tcpOptions from "../../include/uapi/linux/tcp.js";
 import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../machine/address.js";
+import { nth } from "../machine/nth.js";
 import { optionNamed, type SocketOption, socketOption, socketOptions } from "./options.js";
 import { type Arg, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
 
@@ -191,8 +193,9 @@ export class Operands {
 	private maybeInt(value: Value): number | null {
 		if (value.kind === "int") return value.value;
 		if (value.kind === "null") return 0;
-		if (value.kind === "call" && value.name === "port_of" && value.args.length === 1) {
-			const fd = this.maybeInt(value.args[0]);
+		const socket = onlyArgument(value, "port_of");
+		if (socket !== null) {
+			const fd = this.maybeInt(socket);
 			return fd === null ? null : this.portOf(fd | 0);
 		}
 		if (value.kind !== "flags") return null;
@@ -382,31 +385,27 @@ export class Operands {
 	private port(value: Value): number {
 		// strace -X raw prints the bytes.
 		if (value.kind === "string" && value.bytes.length === 2) {
-			return (value.bytes[0] << 8) | value.bytes[1];
+			return (nth(value.bytes, 0) << 8) | nth(value.bytes, 1);
 		}
-		if (value.kind !== "call" || value.name !== "htons" || value.args.length !== 1) {
-			throw this.error(value, "a port such as htons(80)");
-		}
-		const port = this.maybeInt(value.args[0]);
+		const number = onlyArgument(value, "htons");
+		if (number === null) throw this.error(value, "a port such as htons(80)");
+		const port = this.maybeInt(number);
 		if (port === null || port < 0 || port > 65535)
-			throw this.error(value.args[0], "a port from 0 to 65535");
+			throw this.error(number, "a port from 0 to 65535");
 		return port;
 	}
 
 	private flowinfo(value: Value): number {
 		if (value.kind === "string" && value.bytes.length === 4) return bigEndian(value.bytes, 0);
-		if (value.kind !== "call" || value.name !== "htonl" || value.args.length !== 1) {
-			throw this.error(value, "flow information such as htonl(0)");
-		}
-		return this.intOf(value.args[0], "a number") >>> 0;
+		const number = onlyArgument(value, "htonl");
+		if (number === null) throw this.error(value, "flow information such as htonl(0)");
+		return this.intOf(number, "a number") >>> 0;
 	}
 
 	/** An ifindex: `2`, or a device by its name. */
 	private scope(value: Value): number {
-		if (value.kind !== "call" || value.name !== "if_nametoindex" || value.args.length !== 1) {
-			return this.intOf(value, 'a device such as if_nametoindex("lo")') >>> 0;
-		}
-		const [name] = value.args;
+		const name = onlyArgument(value, "if_nametoindex");
+		if (name === null) return this.intOf(value, 'a device such as if_nametoindex("lo")') >>> 0;
 		if (name.kind !== "string") throw this.error(name, "the name of a device");
 		const ifindex = this.ifindexOf(decodeString(name));
 		if (ifindex === null) throw this.error(name, "a device of this network namespace");
@@ -434,14 +433,13 @@ export class Operands {
 		const expected = 'an address such as inet_addr("127.0.0.1")';
 		if (value.kind === "string" && value.bytes.length === 4) return value.bytes.join(".");
 		if (value.kind === "flags" && value.names.length === 1) {
-			const known = CONSTANTS.get(value.names[0]);
+			const known = CONSTANTS.get(nth(value.names, 0));
 			if (known !== undefined) {
 				return formatIpv4(known);
 			}
 		}
-		if (value.kind === "call" && value.name === "htonl" && value.args.length === 1) {
-			return this.inetAddr(value.args[0]);
-		}
+		const number = onlyArgument(value, "htonl");
+		if (number !== null) return this.inetAddr(number);
 		const text = value.kind === "call" && value.name === "inet_addr" ? value.args[0] : undefined;
 		if (text?.kind !== "string") throw this.error(value, expected);
 		const dotted = decodeString(text);
@@ -452,16 +450,17 @@ export class Operands {
 	/** What an address length says: `16`, or before and after a call, `[128 => 16]`. */
 	length(index: number, what: string): number {
 		let value = this.arg(index, what);
-		if (value.kind === "array" && value.items.length === 1) value = value.items[0];
+		value = onlyItem(value) ?? value;
 		if (value.kind === "change") value = value.before;
-		if (value.kind === "array" && value.items.length === 1) value = value.items[0];
+		value = onlyItem(value) ?? value;
 		return this.intOf(value, what);
 	}
 
 	/** The option that setsockopt() or getsockopt() names; null for one that is not known. */
 	option(): SocketOption | null {
 		const value = this.call.args[2]?.value;
-		if (value?.kind === "flags" && value.names.length === 1) return optionNamed(value.names[0]);
+		if (value?.kind === "flags" && value.names.length === 1)
+			return optionNamed(nth(value.names, 0));
 		const level = this.call.args[1]?.value;
 		const number = value === undefined ? null : this.maybeInt(value);
 		const of = level === undefined ? null : this.maybeInt(level);
@@ -502,12 +501,13 @@ export class Operands {
 		const value = this.call.args[index]?.value;
 		if (value === undefined) return null;
 		if (value.kind === "array" && length < 4) {
-			return padded(littleEndian([this.intOf(value.items[0], "a number")]), length);
+			return padded(littleEndian([this.intOf(nth(value.items, 0), "a number")]), length);
 		}
 		// SO_ERROR is printed by name: [ECONNREFUSED].
-		if (value.kind === "array" && value.items.length === 1 && value.items[0].kind === "flags") {
-			const { names } = value.items[0];
-			const errno = names.length === 1 ? errnoOf(names[0]) : null;
+		const item = onlyItem(value);
+		if (item?.kind === "flags") {
+			const [name = ""] = item.names;
+			const errno = item.names.length === 1 ? errnoOf(name) : null;
 			if (errno !== null) return littleEndian([errno]);
 		}
 		if (value.kind === "string" && value.truncated) return null;
@@ -576,6 +576,17 @@ function littleEndian(ints: number[]): Uint8Array {
 	const view = new DataView(bytes.buffer);
 	for (const [i, int] of ints.entries()) view.setInt32(i * 4, int | 0, true);
 	return bytes;
+}
+
+/** The argument of a call such as htons(80) that has one; null for any other value. */
+function onlyArgument(value: Value, name: string): Value | null {
+	if (value.kind !== "call" || value.name !== name || value.args.length !== 1) return null;
+	return value.args[0] ?? null;
+}
+
+/** The item of a list such as [16] that has one; null for any other value. */
+function onlyItem(value: Value): Value | null {
+	return value.kind === "array" && value.items.length === 1 ? (value.items[0] ?? null) : null;
 }
 
 /** Cut or filled with zeros to a length. */

@@ -37,7 +37,7 @@ const BY_NUMBER = new Map<string, SocketOption>();
 /** A row: names with numbers, "NAME=NUMBER", with a "*" behind where the value is no int. */
 function row(level: number, concern: OptionConcern, text: string): void {
 	for (const word of text.trim().split(/\s+/)) {
-		const [name, rest] = word.split("=");
+		const [name = "", rest = ""] = word.split("=");
 		const number = Number.parseInt(rest, 10);
 		const other = rest.endsWith("*") ? "other" : "int";
 		const shape = SHAPES.get(name) ?? other;

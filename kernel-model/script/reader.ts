@@ -3,6 +3,7 @@
  * Reads lines of scripts and recordings: joins the halves of calls that strace split, and
  * finds out whose the lines without a pid are.
  */
+import { nth } from "../machine/nth.js";
 import { CallReader, DETACHED, UNFINISHED } from "./call_reader.js";
 import { Char, isLetter, isWord, match, skipSpace } from "./chars.js";
 import { Leader } from "./leader.js";
@@ -46,7 +47,7 @@ function message(text: string): Message | null {
 			at--;
 		} while (/[\w./-]/.test(text.charAt(at - 1)));
 	}
-	return { at, pid: Number(found[1]), verb: found[2] };
+	return { at, pid: Number(found[1]), verb: found[2] ?? "" };
 }
 
 interface Pending {
@@ -175,7 +176,7 @@ class ScriptReader {
 			const resumed = match(RESUMED, text, at);
 			if (resumed !== null) {
 				this.recorded = true;
-				this.resumed(source, at, resumed[1], at + resumed[0].length);
+				this.resumed(source, at, nth(resumed, 1), at + resumed[0].length);
 				return;
 			}
 		} else if (c === Char.Plus && text.startsWith("+++ ", at)) {
@@ -185,7 +186,7 @@ class ScriptReader {
 			this.recorded = true;
 			this.pushTimed({
 				kind: "signal",
-				line: source.pieces[0].line,
+				line: nth(source.pieces, 0).line,
 				pid: this.pid,
 				time: this.leader.time,
 				text: text.slice(at).trimEnd(),
@@ -200,7 +201,7 @@ class ScriptReader {
 		if (!this.recorded) throw this.error(source, at, expected);
 		this.pushTimed({
 			kind: "unknown",
-			line: source.pieces[0].line,
+			line: nth(source.pieces, 0).line,
 			pid: this.pid,
 			time: this.leader.time,
 			text: source.text,
@@ -209,7 +210,7 @@ class ScriptReader {
 	}
 
 	private call(source: Source, name: string): void {
-		const piece = source.pieces[0];
+		const piece = nth(source.pieces, 0);
 		const call: CallLine = {
 			kind: "call",
 			line: piece.line,
@@ -277,7 +278,7 @@ class ScriptReader {
 			],
 		};
 		call.split = true;
-		call.endLine = source.pieces[0].line;
+		call.endLine = nth(source.pieces, 0).line;
 		call.endTime = this.leader.time;
 		call.pid ??= this.pid;
 		if (this.suspend({ call, source: whole })) return;
@@ -391,11 +392,11 @@ class ScriptReader {
 		this.pending.delete(pid);
 		this.pushTimed({
 			kind: "exit",
-			line: source.pieces[0].line,
+			line: nth(source.pieces, 0).line,
 			pid,
 			time: this.leader.time,
 			status: exited === null ? null : Number(exited[1]),
-			signal: killed === null ? null : killed[1],
+			signal: killed?.[1] ?? null,
 			text,
 		});
 		if (thread === null) {
@@ -501,12 +502,8 @@ function finishedArgs(name: string, source: Source): Arg[] {
 
 /** The latest call of that name, removed from the list. */
 function take(waiting: Pending[] | undefined, name: string): Pending | null {
-	if (waiting !== undefined) {
-		for (let n = waiting.length - 1; n >= 0; n--) {
-			if (waiting[n].call.name === name) return waiting.splice(n, 1)[0];
-		}
-	}
-	return null;
+	const at = waiting?.findLastIndex(({ call }) => call.name === name) ?? -1;
+	return at < 0 ? null : (waiting?.splice(at, 1)[0] ?? null);
 }
 
 /** strace about itself, and what -k (stack) and -e read=… (dumps) put below a call. */
@@ -585,8 +582,10 @@ export function* ahead(events: Iterable<ReadEvent>, most: number): Generator<Rea
 	for (const event of events) {
 		held.push(event);
 		if (event.kind === "end") ended.add(event.call);
-		while (first < held.length && (ready(held[first]) || held.length - first > most)) {
-			const next = held[first++];
+		for (;;) {
+			const next = held[first];
+			if (next === undefined || !(ready(next) || held.length - first > most)) break;
+			first++;
 			if (next.kind === "end") ended.delete(next.call);
 			yield next;
 		}

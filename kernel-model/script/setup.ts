@@ -63,10 +63,10 @@ export function sysctlName(name: string): string {
 
 /** Whether a dotted name is one of the files that the model has. */
 export function isModelledSysctl(name: string): boolean {
-	const ipv6 = /^net\.ipv6\.(.*)$/.exec(name);
-	return ipv6 === null
+	const [, ipv6] = /^net\.ipv6\.(.*)$/.exec(name) ?? [];
+	return ipv6 === undefined
 		? SYSCTLS.includes(name.replace(/^net\.ipv4\./, ""))
-		: SYSCTLS6.includes(ipv6[1]);
+		: SYSCTLS6.includes(ipv6);
 }
 
 function writeSysctl(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The text of a call, and where each part of it stands in the file. */
+import { nth } from "../machine/nth.js";
 
 /**
  * Thrown instead of a ScriptError while it is not yet known whether the error matters: recordings
@@ -30,7 +31,7 @@ export interface Source {
 
 /** The piece that a place of the text is in. */
 export function pieceAt(pieces: Piece[], at: number): Piece {
-	let last = pieces[0];
+	let last = nth(pieces, 0);
 	for (const piece of pieces) {
 		if (piece.at > at) break;
 		last = piece;

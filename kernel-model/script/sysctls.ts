@@ -109,7 +109,7 @@ export function sysctlConcern(name: string): Concern {
 		return CONF.has(conf) ? "none" : "unknown";
 	}
 	if (FOLDERS.test(name)) return "none";
-	const [net, folder, file, ...rest] = name.split(".");
+	const [net, folder = "", file, ...rest] = name.split(".");
 	if (net !== "net" || file === undefined || rest.length > 0) return "unknown";
 	if (folder === "mptcp" || folder === "sctp") return "ports";
 	if (folder === "core" && file === "somaxconn") return "ports";

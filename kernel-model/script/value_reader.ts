@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Reads the values of arguments: one tree for each, whatever options strace ran with. */
+import { nth } from "../machine/nth.js";
 import {
 	Char,
 	isDigit,
@@ -95,7 +96,7 @@ export class ValueReader {
 	constructor(source: Source) {
 		this.text = source.text;
 		this.pieces = source.pieces;
-		this.base = source.pieces.length === 1 ? source.pieces[0].column : -1;
+		this.base = source.pieces.length === 1 ? nth(source.pieces, 0).column : -1;
 	}
 
 	protected peek(): number {
@@ -197,13 +198,14 @@ export class ValueReader {
 			const end = this.pos;
 			this.skip();
 			const operator = this.operator(this.pos > end);
-			if (operator === null || PRECEDENCE[operator] < weakest) {
+			const strength = operator === null ? -1 : (PRECEDENCE[operator] ?? -1);
+			if (operator === null || strength < weakest) {
 				this.pos = end;
 				return left;
 			}
 			this.pos += operator.length;
 			this.skip();
-			const right = this.expression(PRECEDENCE[operator] + 1);
+			const right = this.expression(strength + 1);
 			left = this.combine(operator, left, right, start);
 		}
 	}
@@ -558,7 +560,7 @@ export class ValueReader {
 				bytes.push(Number.parseInt(text.slice(at + 1, last), 16));
 				at = last;
 			} else {
-				const byte = ESCAPES[text[at]];
+				const byte = ESCAPES[text.charAt(at)];
 				if (byte === undefined) throw new Stop(at - 1, "an escape sequence");
 				bytes.push(byte);
 				at++;
@@ -636,7 +638,7 @@ export class ValueReader {
 			let value = this.value();
 			this.skip();
 			let listed = false;
-			if (name === null && value.kind === "flags" && BAUD.test(value.names[0])) {
+			if (name === null && value.kind === "flags" && BAUD.test(value.names[0] ?? "")) {
 				listed = true;
 				value = this.words(start);
 			}

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** What a call fills in, as strace prints it. */
+
 import { intAt } from "../../net/core/sock.js";
 import { type Address, parseIpv6 } from "../machine/address.js";
+import { nth } from "../machine/nth.js";
 import type { Value } from "./strace.js";
 
 export const NULL: Value = { kind: "null", column: 0 };
@@ -50,7 +52,7 @@ export function sockaddrValue(
 function isLinkLocal(address: string): boolean {
 	const words = parseIpv6(address);
 	if (words === null) return false;
-	const [word] = words;
+	const word = nth(words, 0);
 	return (word & 0xffc00000) >>> 0 === 0xfe800000 || (word & 0xff0f0000) >>> 0 === 0xff020000;
 }
 

@@ -127,7 +127,10 @@ export async function live(args: string[]): Promise<number> {
 			const mismatches = outcomes.filter(({ verdict }) => verdict === "mismatch");
 			const differ = mismatches.length;
 			differing += differ;
-			if (differ > 0 && !explain) explainFirst(mismatches[0], recording, file, { version, seed });
+			const [first] = mismatches;
+			if (first !== undefined && !explain) {
+				explainFirst(first, recording, file, { version, seed });
+			}
 			const lines: string[] = [];
 			const header = `${"kernel".padEnd(16)} ${"model".padEnd(16)} ${"verdict".padEnd(8)} call`;
 			if (values.json !== true && values.quiet !== true) lines.push(styled("1", header));

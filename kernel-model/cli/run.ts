@@ -272,12 +272,12 @@ export function run(args: string[]): number {
 		uid: uidOf(values.uid),
 		alone: values.alone === true,
 	};
-	const played = positionals.map((file) => play(file, version, seed, options));
-	for (const [i, { output, used }] of played.entries()) {
+	const played = positionals.map((file) => ({ file, ...play(file, version, seed, options) }));
+	for (const { file, output, used } of played) {
 		writeOut(output);
 		if (used > 0) continue;
 		const what = "nothing of it was used, as no line in it bears on ports";
-		process.stderr.write(`inet-port-model: ${oneLine(positionals[i])}: ${what}\n`);
+		process.stderr.write(`inet-port-model: ${oneLine(file)}: ${what}\n`);
 	}
 	const strict = values.strict === true;
 	const fails = ({ mismatches, undecided }: Played) => mismatches > 0 || (strict && undecided > 0);

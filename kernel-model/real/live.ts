@@ -7,6 +7,7 @@
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { drawLine, drawsHeader, EPOCH, perturbLine } from "../check/exact.js";
 import { type Outcome, type PlayOptions, playScript, readScript } from "../check/player.js";
+import { nth } from "../machine/nth.js";
 import type { KernelDraw } from "../machine/random.js";
 import { choosesPort, isFork, isRelevant, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
@@ -14,7 +15,7 @@ import { optionNamed } from "../script/options.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
 import { isSysctlPath } from "../script/sysctl_path.js";
-import { type Agent, AgentError, type CallAnswer, readAnswerTo } from "./agent/agent.js";
+import { type Agent, AgentError, type CallAnswer, memoryOf, readAnswerTo } from "./agent/agent.js";
 import {
 	type Marshalled,
 	Marshaller,
@@ -135,9 +136,9 @@ export class DrawRecorder {
 	async end(): Promise<string[]> {
 		const indices = [...this.used.keys()];
 		const values = indices.length === 0 ? new Uint32Array(0) : await this.ask(indices);
-		for (const [i, index] of indices.entries()) if (this.table) this.table[index] = values[i];
+		for (const [i, index] of indices.entries()) if (this.table) this.table[index] = nth(values, i);
 		this.used.clear();
-		return indices.map((index, i) => perturbLine(index, values[i]));
+		return indices.map((index, i) => perturbLine(index, nth(values, i)));
 	}
 }
 
@@ -182,7 +183,7 @@ class Recorder {
 			const answers = await this.agent.requests(
 				pending.map(({ task, marshalled }) => `${task} ${marshalled.request}`),
 			);
-			for (const [i, step] of pending.entries()) this.record(step, answers[i]);
+			for (const [i, step] of pending.entries()) this.record(step, nth(answers, i));
 			pending = [];
 		};
 		const { lines } = this.script;
@@ -413,8 +414,10 @@ class Recorder {
 		// The kernel answers while it is asked: what it says is there, or does not come.
 		let [, ...answers] = await this.calls([sent, receive, receive]);
 		for (let ended = false; !ended; ) {
-			for (const { result, memory } of answers)
-				ended = readDump(memory[0].subarray(0, Math.max(result, 0)), found) || result <= 0 || ended;
+			for (const answer of answers) {
+				const part = memoryOf(answer, 0).subarray(0, Math.max(answer.result, 0));
+				ended = readDump(part, found) || answer.result <= 0 || ended;
+			}
 			if (!ended) answers = await this.calls([receive]);
 		}
 		await this.call(`close ${fd}`);
@@ -427,7 +430,7 @@ class Recorder {
 
 	private async calls(requests: readonly string[]): Promise<CallAnswer[]> {
 		const answers = await this.agent.requests(requests.map((request) => `0 ${request}`));
-		return requests.map((request, i) => readAnswerTo(request, answers[i]));
+		return requests.map((request, i) => readAnswerTo(request, nth(answers, i)));
 	}
 
 	private async perform(action: SetupAction): Promise<number> {
@@ -456,12 +459,12 @@ class Recorder {
 		if (fd < 0) return fd;
 		const message = action.message(action.names.map((name) => this.ifindexes.get(name) ?? 0));
 		const hex = Buffer.from(message).toString("hex");
-		const [, { memory }] = await this.calls([
+		const answers = await this.calls([
 			`sendto ${fd} =${hex} ${message.length} 0 0 0`,
 			`recvfrom ${fd} ?4096 4096 0 0 0`,
 			`close ${fd}`,
 		]);
-		return Buffer.from(memory[0]).readInt32LE(NETLINK_ERROR_AT);
+		return Buffer.from(memoryOf(nth(answers, 1), 0)).readInt32LE(NETLINK_ERROR_AT);
 	}
 
 	private async lookUp(name: string): Promise<number> {
@@ -470,12 +473,12 @@ class Recorder {
 		if (fd < 0) return fd;
 		const ifreq = Buffer.alloc(40);
 		ifreq.write(name.slice(0, 15));
-		const { result, memory } = await this.call(
-			`ioctl ${fd} ${SIOCGIFINDEX} =${ifreq.toString("hex")}?`,
-		);
+		const answer = await this.call(`ioctl ${fd} ${SIOCGIFINDEX} =${ifreq.toString("hex")}?`);
 		await this.call(`close ${fd}`);
-		if (result >= 0) this.ifindexes.set(name, Buffer.from(memory[0]).readInt32LE(16));
-		return result;
+		if (answer.result >= 0) {
+			this.ifindexes.set(name, Buffer.from(memoryOf(answer, 0)).readInt32LE(16));
+		}
+		return answer.result;
 	}
 }
 
@@ -492,7 +495,7 @@ export function recordScript(
 export function readRecording(recording: Recording, file: string): Parsed {
 	const parsed = readScript(recording.text, file);
 	for (const line of parsed.lines) {
-		const at = recording.lines[line.line - 1];
+		const at = nth(recording.lines, line.line - 1);
 		if (line.kind === "call") line.endLine = at;
 		line.line = at;
 	}

@@ -150,7 +150,7 @@ export class Agent {
 				? spawn(agentBinary(), { stdio: "pipe" })
 				: spawn(command, { stdio: "pipe", shell: true });
 		const agent = new Agent(child, patience);
-		const [name, protocol, release, users = ""] = (await agent.request("hello")).split(" ");
+		const [name, protocol, release = "", users = ""] = (await agent.request("hello")).split(" ");
 		if (name !== "port-agent" || protocol !== "1" || !/^([0-9]+-)?[0-9]+$/.test(users)) {
 			agent.end();
 			throw new AgentError("the agent's command does not speak its protocol, version 1");
@@ -208,7 +208,7 @@ export class Agent {
 	}
 
 	async request(line: string, longer = 0): Promise<string> {
-		const [answer] = await this.requests([line], longer);
+		const [answer = ""] = await this.requests([line], longer);
 		return answer;
 	}
 
@@ -239,9 +239,17 @@ export interface CallAnswer {
 }
 
 function readDraw(text: string): KernelDraw {
-	const [, kind, caller, value, ceil] = /^(\w+)@(.+)=(\w+)(?:\/([0-9]+))?$/.exec(text) ?? [];
+	const [, kind = "", caller = "", value, ceil] =
+		/^(\w+)@(.+)=(\w+)(?:\/([0-9]+))?$/.exec(text) ?? [];
 	if (value === undefined) throw new AgentError(`agent: ${text}`);
 	return { kind, caller, value: BigInt(value), ceil: ceil === undefined ? null : Number(ceil) };
+}
+
+/** The memory that an answer has to bring. Throws AgentError where it does not. */
+export function memoryOf({ memory }: CallAnswer, i: number): Uint8Array {
+	const bytes = memory[i];
+	if (bytes === undefined) throw new AgentError(`agent: an answer without memory ${i}`);
+	return bytes;
 }
 
 const NUMBERS = /^-?[0-9]+ [0-9]+ [0-9]+( |$)/;

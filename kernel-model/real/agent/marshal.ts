@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Between a script's calls and the agent's: requests from arguments, recorded lines from answers. */
+
 import { getSystemErrorName } from "node:util";
 import {
 	AF_INET,
@@ -13,11 +14,12 @@ import {
 } from "../../../include/linux/socket.js";
 import { EINTR, errnoName } from "../../../include/uapi/asm-generic/errno.js";
 import { type Address, fromSockaddr, toSockaddr } from "../../machine/address.js";
+import { nth } from "../../machine/nth.js";
 import type { Operands } from "../../script/operands.js";
 import { type Arg, type CallLine, formatCall, type Value } from "../../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../../script/sysctl_path.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../../script/values.js";
-import type { CallAnswer } from "./agent.js";
+import { type CallAnswer, memoryOf } from "./agent.js";
 
 /** A call as the agent takes it, and the arguments that its answer fills in. */
 export interface Marshalled {
@@ -64,7 +66,7 @@ function sockaddrBytes(address: Address | null, family: number): Uint8Array {
 	view.setUint16(2, name.sin_port);
 	view.setUint32(4, name.sin_addr);
 	if (address.family === "AF_INET6" || (family === AF_UNSPEC && address.address.includes(":"))) {
-		for (let i = 0; i < 4; i++) view.setUint32(8 + i * 4, name.sin6_addr[i]);
+		for (let i = 0; i < 4; i++) view.setUint32(8 + i * 4, nth(name.sin6_addr, i));
 		view.setUint32(24, name.sin6_scope_id, true);
 	}
 	return bytes;
@@ -140,7 +142,7 @@ export class Marshaller {
 		/** The arguments with the port that port_of() was. */
 		const resolved = (index: number, answer: CallAnswer): Arg[] => {
 			if (symbolic === null) return call.args;
-			const shown = readSockaddr(answer.memory[0], SIZEOF_SOCKADDR_STORAGE);
+			const shown = readSockaddr(memoryOf(answer, 0), SIZEOF_SOCKADDR_STORAGE);
 			return call.args.map((given, i) =>
 				i === index && shown !== null ? arg(sockaddrValue(shown, this.nameOf)) : given,
 			);
@@ -148,8 +150,8 @@ export class Marshaller {
 		/** Buffers for an address and its length, from the argument at `index` on. */
 		const buffers = (index: number): string => {
 			const pointer = call.args[index]?.value;
-			if (call.args[index + 1] === undefined) return `?${ADDRESS_SIZE} =${int32(128)}?`;
-			const length = call.args[index + 1].value;
+			const length = call.args[index + 1]?.value;
+			if (length === undefined) return `?${ADDRESS_SIZE} =${int32(128)}?`;
 			if (pointer?.kind === "null" && length.kind === "null") return "0 0";
 			return `?${ADDRESS_SIZE} =${int32(operands.length(index + 1, "an address length"))}?`;
 		};
@@ -158,7 +160,7 @@ export class Marshaller {
 			const length = lengthOf(answer.memory[at + 1]);
 			const room = args[index + 1] === undefined ? 128 : operands.length(index + 1, "a length");
 			if (answer.result < 0 || answer.memory[at + 1] === undefined) return args;
-			const shown = readSockaddr(answer.memory[at], Math.min(length, room));
+			const shown = readSockaddr(memoryOf(answer, at), Math.min(length, room));
 			while (args.length < index + 2) args.push(arg(NULL));
 			args[index] = arg(shown === null ? NULL : sockaddrValue(shown, this.nameOf));
 			args[index + 1] = arg(lengthValue(length));
@@ -235,9 +237,10 @@ export class Marshaller {
 				const [level, option] = [operands.int(1, "a level"), operands.int(2, "an option")];
 				return {
 					request: `getsockopt ${fd()} ${level} ${option} ?256 =${int32(length)}?`,
-					args: ({ result, memory: [value, size] }) => {
+					args: (answer) => {
 						const args = call.args.slice(0, 3);
-						if (result < 0) return call.args;
+						if (answer.result < 0) return call.args;
+						const [value, size] = [memoryOf(answer, 0), memoryOf(answer, 1)];
 						args.push(arg(optionValue(value.subarray(0, lengthOf(size)))));
 						const before: Value = int(length);
 						const after: Value = int(lengthOf(size));
@@ -271,10 +274,11 @@ export class Marshaller {
 			case "recv":
 			case "recvfrom": {
 				const size = Math.min(Math.max(operands.int(2, "a size"), 0), 65536);
-				const data = ({ result, memory: [bytes] }: CallAnswer): Value =>
-					result < 0
-						? NULL
-						: { kind: "string", bytes: bytes.subarray(0, result), truncated: false, column: 0 };
+				const data = (answer: CallAnswer): Value => {
+					if (answer.result < 0) return NULL;
+					const bytes = memoryOf(answer, 0).subarray(0, answer.result);
+					return { kind: "string", bytes, truncated: false, column: 0 };
+				};
 				const withData = (answer: CallAnswer, args: Arg[]) =>
 					args.map((given, i) => (i === 1 ? arg(data(answer)) : given));
 				if (name === "read") {

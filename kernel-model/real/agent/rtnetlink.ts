@@ -58,7 +58,13 @@ const RTPROT_BOOT = 3;
 
 const SCOPES = { global: 0, link: 253, host: 254 } as const;
 const SCOPE_NOWHERE = 255;
-const TABLES: Readonly<Record<string, number>> = { default: 253, main: 254, local: 255 };
+const MAIN = 254;
+const LOCAL = 255;
+const TABLES = new Map<unknown, number>([
+	["default", 253],
+	["main", MAIN],
+	["local", LOCAL],
+]);
 export const RTN_LOCAL = 2;
 const TYPES = { unicast: 1, local: 2, blackhole: 6, unreachable: 7, prohibit: 8 } as const;
 
@@ -110,7 +116,7 @@ interface Prefix {
 
 /** "192.0.2.0/24" or a single address; throws RangeError. */
 function prefixOf(value: string): Prefix {
-	const [address, length] = value.split("/");
+	const [address = "", length] = value.split("/");
 	const v4 = parseIpv4(address);
 	const v6 = v4 === null ? parseIpv6(address) : null;
 	const family = v4 === null ? AF_INET6 : AF_INET;
@@ -129,7 +135,7 @@ function prefixOf(value: string): Prefix {
 /** Asks for all IPv6 addresses, or routes, of a namespace. */
 export function dumpRequest(type: number): Uint8Array {
 	const message = nlmsg(type, NLM_F_DUMP, u8(AF_INET6, 0, 0, 0), u32(0, 0));
-	message[6] &= ~NLM_F_ACK;
+	new DataView(message.buffer).setUint16(6, NLM_F_DUMP | NLM_F_REQUEST, true);
 	return message;
 }
 
@@ -157,7 +163,7 @@ export function readDump(part: Uint8Array, found: DumpedAddress[]): boolean {
 			if (view.getUint16(attribute + 2, true) === (route ? RTA_DST : IFA_ADDRESS)) {
 				const bytes = part.subarray(attribute + 4, Math.min(attribute + length, end));
 				found.push({
-					type: route ? part[at + 16 + 7] : 0,
+					type: route ? view.getUint8(at + 16 + 7) : 0,
 					address: Buffer.from(bytes).toString("hex"),
 				});
 			}
@@ -203,13 +209,13 @@ export class RealSetup implements SetupTarget {
 	}
 
 	private link(name: string, flags: number, change: number, ...attributes: Uint8Array[]): number {
-		return this.netlink([name], ([ifindex]) =>
+		return this.netlink([name], ([ifindex = 0]) =>
 			nlmsg(RTM_NEWLINK, 0, u32(0, ifindex, flags, change), ...attributes),
 		);
 	}
 
 	delLink(name: string): number {
-		return this.netlink([name], ([ifindex]) => nlmsg(RTM_DELLINK, 0, u32(0, ifindex, 0, 0)));
+		return this.netlink([name], ([ifindex = 0]) => nlmsg(RTM_DELLINK, 0, u32(0, ifindex, 0, 0)));
 	}
 
 	renameLink(name: string, to: string): number {
@@ -230,8 +236,8 @@ export class RealSetup implements SetupTarget {
 	}
 
 	setMaster(name: string, master: string | null): number {
-		return this.netlink(master === null ? [name] : [name, master], ([ifindex, to]) =>
-			nlmsg(RTM_NEWLINK, 0, u32(0, ifindex, 0, 0), attribute(IFLA_MASTER, u32(to ?? 0))),
+		return this.netlink(master === null ? [name] : [name, master], ([ifindex = 0, to = 0]) =>
+			nlmsg(RTM_NEWLINK, 0, u32(0, ifindex, 0, 0), attribute(IFLA_MASTER, u32(to))),
 		);
 	}
 
@@ -259,7 +265,7 @@ export class RealSetup implements SetupTarget {
 				attributes.push(attribute(IFA_CACHEINFO, u32(0, 0xffffffff, 0, 0)));
 			}
 		}
-		return this.netlink([dev], ([ifindex]) =>
+		return this.netlink([dev], ([ifindex = 0]) =>
 			nlmsg(type, flags, u8(family, length, 0, scope), u32(ifindex), ...attributes),
 		);
 	}
@@ -290,10 +296,8 @@ export class RealSetup implements SetupTarget {
 				: prefixOf(options.to);
 		const kind = options.type ?? "unicast";
 		const named = options.vrf === undefined ? options.table : this.tables.get(options.vrf);
-		const table =
-			named === undefined
-				? TABLES[kind === "local" ? "local" : "main"]
-				: (TABLES[named] ?? Number(named));
+		const ordinary = kind === "local" ? LOCAL : MAIN;
+		const table = named === undefined ? ordinary : (TABLES.get(named) ?? Number(named));
 		let scope = 0;
 		if (options.scope !== undefined) scope = SCOPES[options.scope];
 		else if (type === RTM_DELROUTE) scope = SCOPE_NOWHERE;

@@ -83,7 +83,7 @@ const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
  * that were built with it. Throws AgentError.
  */
 export function machineCommand(image: string): string {
-	const [path, modules] = image.split(":");
+	const [path = "", modules] = image.split(":");
 	const isFile = path.includes("/") || existsSync(path);
 	const words = isFile
 		? ["file", resolve(path), ...(modules === undefined ? [] : [resolve(modules)])]
@@ -94,7 +94,7 @@ export function machineCommand(image: string): string {
 		encoding: "utf8",
 		stdio: ["ignore", "pipe", "pipe"],
 	});
-	const [, , vmlinuz, folder] = (got.stdout ?? "").trim().split(" ");
+	const [, , vmlinuz = "", folder] = (got.stdout ?? "").trim().split(" ");
 	if (got.status !== 0 || folder === undefined) {
 		const said = (got.stderr ?? "").trim().split("\n").at(-1) || "images.sh failed";
 		throw new AgentError(`image ${image}: ${said.replace(/^images.sh: /, "")}`);

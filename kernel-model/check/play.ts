@@ -473,7 +473,14 @@ export class Player {
 			return;
 		}
 		// A number that was a socket's was closed by a call that is not recorded.
-		if (task.socketOf(made) > 0) task.openOther(made);
+		const pair = PAIRS.get(call.name);
+		if (pair === undefined) {
+			if (task.socketOf(made) > 0) task.openOther(made);
+			return;
+		}
+		const fds = call.args[pair]?.value;
+		if (fds?.kind !== "array") return;
+		for (const fd of fds.items) if (fd.kind === "int" && fd.value >= 0) task.openOther(fd.value);
 	}
 
 	/** A port was chosen that no line shows of this very socket. */
@@ -535,6 +542,13 @@ export class Player {
 		return count;
 	}
 }
+
+/** Calls that make two descriptors, and the argument that shows them. */
+const PAIRS: ReadonlyMap<string, number> = new Map([
+	["pipe", 0],
+	["pipe2", 0],
+	["socketpair", 3],
+]);
 
 /** What an error says behind its place. */
 function notUnderstood(error: ScriptError): string {

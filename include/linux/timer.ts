@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Length of a jiffy, ms: HZ=250, as Debian's kernels have it. */
 export const JIFFY = 4;
+/** Jiffies a second. */
+export const HZ = 1000 / JIFFY;
 
 /**
  * kernel/time/timer.c: calc_wheel_index. How many jiffies after its time a timer expires: the

@@ -111,6 +111,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "so-linger-clamp",
+		since: "6.6",
+		commit: "bc1fb82ae117",
+		backports: ["6.1.176"],
+		summary:
+			"SO_LINGER with a negative time lingers without end, instead of a time that wraps around.",
+		modelled: true,
+	},
+	{
 		name: "tcp-disconnect-epipe",
 		since: "6.6",
 		commit: "419ce133ab92",

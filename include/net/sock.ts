@@ -183,7 +183,7 @@ export class SockTable extends Slab {
 	sk_shutdown = this.u8();
 	/** Pending error, a positive errno. */
 	sk_err = this.u16();
-	/** Seconds; -1 is "as long as can be" (MAX_SCHEDULE_TIMEOUT). */
+	/** SO_LINGER, in seconds as getsockopt() shows them; a negative one stands for no end. */
 	sk_lingertime = this.i32();
 	/** User, as sock_i_uid() tells it: root where no file names the sock, before orphan-uid. */
 	sk_uid = this.u32();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/sock.c: life of a sock, and the options of level SOL_SOCKET. */
 import { AF_INET6 } from "../../include/linux/socket.js";
+import { HZ } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	GLOBAL_ROOT_UID,
@@ -250,7 +251,9 @@ export function sk_setsockopt(
 			if (val === 0) {
 				S.sk_flags[sk] &= ~SOCK_LINGER;
 			} else {
-				S.sk_lingertime[sk] = intAt(optval, 4);
+				// so-linger-clamp: since 6.6, bc1fb82ae117
+				const clamps = k.changes.has("so-linger-clamp");
+				S.sk_lingertime[sk] = lingerTime(intAt(optval, 4), clamps);
 				S.sk_flags[sk] |= SOCK_LINGER;
 			}
 			return 0;
@@ -258,6 +261,18 @@ export function sk_setsockopt(
 		default:
 			throw new NotModelled(`setsockopt level ${SOL_SOCKET} option ${optname}`);
 	}
+}
+
+/** MAX_SCHEDULE_TIMEOUT / HZ, of which getsockopt() shows the low half. */
+const LINGER_FOREVER = Number(BigInt.asIntN(32, (2n ** 63n - 1n) / BigInt(HZ)));
+
+/**
+ * SO_LINGER's time as getsockopt() shows it, seconds. It is kept in jiffies. A negative one was
+ * multiplied in 32 bits before it was clamped.
+ */
+function lingerTime(l_linger: number, clamps: boolean): number {
+	if (clamps) return l_linger < 0 ? LINGER_FOREVER : l_linger;
+	return Math.floor((Math.imul(l_linger, HZ) >>> 0) / HZ);
 }
 
 /**

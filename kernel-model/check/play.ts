@@ -127,8 +127,10 @@ export class Player {
 	}
 
 	/** Nothing certain can be said any more of the socket of a call. */
-	doubt({ task, call }: Contradiction, reason: string): void {
-		const sk = this.world.sk(task, call);
+	doubt({ call }: Contradiction, reason: string): void {
+		// The task of the contradiction may have come after the moment that was gone back to.
+		const task = this.world.tasks.get(call.pid ?? 0);
+		const sk = task === undefined ? 0 : this.world.sk(task, call);
 		if (sk !== 0) this.world.doubts.set(sk, reason);
 	}
 

@@ -50,12 +50,21 @@ function lineOf(error: unknown): string {
 	return `this is a fault of inet-port-model: ${what} (${DEBUG}=1 shows where)`;
 }
 
-/** Tells what ended a command: exit status 2, as 1 means that something differs. */
+/** Tells what ended a command. Its exit status is 2, as 1 means that something differs. */
 function complain(name: string, error: unknown): void {
 	const line = lineOf(error);
 	const whole = !isBadInput(error) && process.env[DEBUG];
 	process.stderr.write(`${name}: ${whole ? line : oneLine(line)}\n`);
-	process.exitCode = 2;
+}
+
+/** Runs a command: its exit status, 2 for what ended it, which is told on standard error. */
+export async function exitStatus(name: string, main: () => Promise<number>): Promise<number> {
+	try {
+		return await main();
+	} catch (error) {
+		complain(name, error);
+		return 2;
+	}
 }
 
 /**
@@ -67,19 +76,15 @@ export async function runCommand(name: string, main: () => Promise<number>): Pro
 	process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 		if (error.code === "EPIPE") process.exit();
 		complain(name, new UsageError(`standard output: ${reasonOf(error)}`));
-		process.exit();
+		process.exit(2);
 	});
 	// Where it cannot be told, the exit status alone tells it.
 	process.stderr.on("error", () => {});
 	process.on("uncaughtException", (error) => {
 		complain(name, error);
-		process.exit();
+		process.exit(2);
 	});
-	try {
-		process.exitCode = await main();
-	} catch (error) {
-		complain(name, error);
-	}
+	process.exitCode = await exitStatus(name, main);
 }
 
 /** Why a file could not be read or written, in words: "no such file or directory". */

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Mutated scripts and recordings: whatever they become, playing them ends in outcomes or in an
- * error with its place, and verify() holds.
+ * Mutated scripts and recordings, played by the command line's own entry: whatever they become,
+ * it ends with exit status 0, 1 or 2, and 2 with the place of what is wrong. verify() holds
+ * afterwards.
  *
- *     node dist/tests/differential/mutate.js COUNT SEED FILE...
+ *     node dist/tests/differential/mutate.js [--from N] [--save FOLDER] COUNT SEED FILE...
+ *
+ * A worker plays. One that is with an input for longer than ten seconds is ended. The input of
+ * each fault is saved, and the command that plays it again is printed.
  */
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { run } from "../../kernel-model/cli/run.js";
+import { exitStatus } from "../../kernel-model/cli/terminal.js";
 import {
 	Player,
 	readScript,
@@ -69,11 +79,20 @@ const TOKENS = [
 	",",
 ];
 
+/** One input: a text, and the options with which it is played. */
+export interface Input {
+	text: string;
+	/** The version to model; null: as the command line chooses it. */
+	version: string | null;
+	options: string[];
+}
+
+/** Inputs, each made from the seed and its own number alone. */
 export class Mutator {
-	private readonly random: SeededRandom;
+	private random: SeededRandom;
 
 	constructor(
-		seed: number,
+		private readonly seed: number,
 		private readonly seeds: readonly (readonly string[])[],
 	) {
 		this.random = new SeededRandom(seed);
@@ -87,8 +106,20 @@ export class Mutator {
 		return values[this.below(values.length)];
 	}
 
-	/** The next input. */
-	next(): string {
+	/** Input number `n`. */
+	input(n: number): Input {
+		this.random = new SeededRandom(Math.imul(this.seed, 0x9e3779b9) ^ n);
+		const text = this.text();
+		const version = this.below(4) === 0 ? null : this.pick(VERSIONS).name;
+		const options = version === null ? [] : ["--kernel", version];
+		for (const option of ["--explain", "--json", "--strict", "--alone", "--quiet"]) {
+			if (this.below(4) === 0) options.push(option);
+		}
+		if (this.below(8) === 0) options.push("--uid", "1000");
+		return { text, version, options };
+	}
+
+	private text(): string {
 		const seed = this.pick(this.seeds);
 		const start = this.below(2) === 0 ? 0 : this.below(seed.length);
 		const lines = seed.slice(start, start + 1 + this.below(LINES));
@@ -142,23 +173,55 @@ export class Mutator {
 	}
 }
 
-/** Plays an input: how it ended. Throws what is neither an outcome nor an error with its place. */
-export function playMutated(text: string, version: string): "played" | "refused" {
-	let player: Player;
+export const ENDS = ["as recorded", "differ", "refused"] as const;
+
+/** What the command line says of a place in a file, or of the file where it has no lines. */
+const PLACE =
+	/^inet-port-model: [^\n]*:([0-9]+:[0-9]+: expected |[^\n]* byte [0-9]+ is NUL)[^\n]*\n$/;
+
+/**
+ * Plays an input that was written to a file by the command line's own entry: its exit status.
+ * Throws what is no way to end.
+ */
+export async function playFile(file: string, options: readonly string[]): Promise<0 | 1 | 2> {
+	const { stdout, stderr } = process;
+	const [out, err] = [stdout.write, stderr.write];
+	let printed = 0;
+	let said = "";
+	let status: number;
+	stdout.write = (text: string | Uint8Array) => {
+		printed += text.length;
+		return true;
+	};
+	stderr.write = (text: string | Uint8Array) => {
+		said += text;
+		return true;
+	};
 	try {
-		player = new Player(readScript(text, "mutated"), { version });
-		for (const outcome of player.play()) {
-			if (!Number.isInteger(outcome.line)) throw new Error(`an outcome of line ${outcome.line}`);
+		status = await exitStatus("inet-port-model", async () => run([...options, file]));
+	} finally {
+		stdout.write = out;
+		stderr.write = err;
+	}
+	if (status === 0 || status === 1) return status;
+	if (status !== 2) throw new Error(`exit status ${status}`);
+	const last = said.slice(said.lastIndexOf("\n", said.length - 2) + 1);
+	if (!PLACE.test(last)) throw new Error(`exit status 2 without a place: ${last}`);
+	if (printed > 0) throw new Error(`exit status 2, and ${printed} characters were printed before`);
+	return status;
+}
+
+/** Plays an input to its end once more: what it leaves behind verifies. */
+export function verifyAfter(text: string, version: string): void {
+	try {
+		const player = new Player(readScript(text, "mutated"), { version });
+		for (const { line } of player.play()) {
+			if (!Number.isInteger(line)) throw new Error(`an outcome of line ${line}`);
 		}
+		player.kernel.verify();
 	} catch (error) {
 		if (!(error instanceof ScriptError)) throw error;
-		if (!/^mutated:[0-9]+:[0-9]+: expected /.test(error.message)) {
-			throw new Error(`an error without its place: ${error.message}`);
-		}
-		return "refused";
 	}
-	player.kernel.verify();
-	return "played";
 }
 
 /** A file's lines, without the many of long recordings. */
@@ -166,38 +229,151 @@ export function seedLines(path: string): string[] {
 	return readFileSync(path, "utf8").split("\n").slice(0, 2000);
 }
 
-/** How long one input may take, ms: by hand only. */
-const HANG = 10_000;
+/** What a worker writes for whom watches it: the number of its input, and how inputs ended. */
+const CURRENT = 0;
+const COUNTS = 1;
+/** No input yet: a worker takes its time to begin. */
+const NONE = -1;
 
-function main(argv: string[]): void {
-	const [count, seed, ...files] = argv;
-	const mutator = new Mutator(Number(seed), files.map(seedLines));
-	const ends = { played: 0, refused: 0 };
-	const faults = new Map<string, number>();
-	for (let i = 0; i < Number(count); i++) {
-		const text = mutator.next();
-		const { name } = VERSIONS[i % VERSIONS.length];
-		const begin = Date.now();
+export function newProgress(): Int32Array {
+	const progress = new Int32Array(new SharedArrayBuffer(4 * (COUNTS + ENDS.length)));
+	progress[CURRENT] = NONE;
+	return progress;
+}
+
+/** How a worker ended: through, or ended in the input that `progress` names. */
+export type Ending = { kind: "done" } | { kind: "hang" } | { kind: "died"; error: string };
+
+/** Waits for a worker, and ends it when it is with one input for longer than `limit` ms. */
+export function watch(worker: Worker, progress: Int32Array, limit: number): Promise<Ending> {
+	return new Promise((resolve) => {
+		let ending: Ending = { kind: "done" };
+		let input = NONE;
+		let since = 0;
+		const timer = setInterval(() => {
+			const now = Date.now();
+			const current = Atomics.load(progress, CURRENT);
+			if (current !== input) {
+				input = current;
+				since = now;
+			} else if (input !== NONE && now - since > limit) {
+				ending = { kind: "hang" };
+				void worker.terminate();
+			}
+		}, limit / 10);
+		worker.on("error", (error) => {
+			ending = { kind: "died", error: `${error.stack ?? error}` };
+		});
+		worker.on("exit", () => {
+			clearInterval(timer);
+			resolve(ending);
+		});
+	});
+}
+
+/** How long one input may take, ms. */
+const HANG = 10_000;
+/** Memory that one may take, MiB. */
+const MEMORY = 2048;
+
+interface Job {
+	from: number;
+	to: number;
+	seed: number;
+	files: string[];
+	/** Where the worker leaves the input that it plays. */
+	current: string;
+	progress: Int32Array;
+}
+
+/** What the worker tells of a fault. */
+interface Fault {
+	input: number;
+	where: string;
+}
+
+async function work(job: Job): Promise<void> {
+	const mutator = new Mutator(job.seed, job.files.map(seedLines));
+	for (let n = job.from; n < job.to; n++) {
+		const { text, version, options } = mutator.input(n);
+		writeFileSync(job.current, text);
+		Atomics.store(job.progress, CURRENT, n);
 		try {
-			ends[playMutated(text, name)]++;
+			const status = await playFile(job.current, options);
+			Atomics.add(job.progress, COUNTS + status, 1);
+			if (version !== null) verifyAfter(text, version);
 		} catch (error) {
-			const where =
-				error instanceof Error ? `${error.stack}`.split("\n").slice(0, 3).join(" ") : "";
-			const key = where.replace(/[0-9]+/g, "N");
-			const seen = faults.get(key) ?? 0;
-			faults.set(key, seen + 1);
-			if (seen === 0)
-				process.stdout.write(`FAULT ${where}\ninput ${i}, kernel ${name}:\n${text}\n`);
+			const stack = error instanceof Error ? `${error.stack}` : String(error);
+			const where = stack.split("\n").slice(0, 3).join(" ");
+			parentPort?.postMessage({ input: n, where } satisfies Fault);
 		}
-		const took = Date.now() - begin;
-		if (took > HANG)
-			process.stdout.write(`HANG ${took} ms, input ${i}, kernel ${name}:\n${text}\n`);
 	}
-	const sum = [...faults.values()].reduce((all, one) => all + one, 0);
+}
+
+/** The faults of a run: the first of each kind is saved, and told with the way to see it again. */
+class Faults {
+	readonly kinds = new Map<string, number>();
+
+	constructor(
+		private readonly mutator: Mutator,
+		private readonly folder: string,
+	) {}
+
+	add(what: string, { input, where }: Fault): void {
+		const kind = where.replaceAll(/[0-9]+/g, "N");
+		const seen = this.kinds.get(kind) ?? 0;
+		this.kinds.set(kind, seen + 1);
+		if (seen > 0) return;
+		const { text, options } = this.mutator.input(input);
+		mkdirSync(this.folder, { recursive: true });
+		const file = join(this.folder, `input-${input}.strace`);
+		writeFileSync(file, text);
+		const words = ["node", "dist/kernel-model/cli/main.js", "run", ...options, file];
+		process.stdout.write(`${what}, input ${input}: ${where}\nto replay: ${words.join(" ")}\n`);
+	}
+}
+
+async function main(argv: string[]): Promise<void> {
+	const { values, positionals } = parseArgs({
+		args: argv,
+		allowPositionals: true,
+		options: { from: { type: "string", default: "0" }, save: { type: "string" } },
+	});
+	const [count = 0, seed = 1] = positionals.slice(0, 2).map(Number);
+	const files = positionals.slice(2);
+	const temporary = mkdtempSync(join(tmpdir(), "inet-port-model-"));
+	const mutator = new Mutator(seed, files.map(seedLines));
+	const faults = new Faults(mutator, values.save ?? join(tmpdir(), `mutated-${seed}`));
+	const progress = newProgress();
+	const current = join(temporary, "input.strace");
+	let from = Number(values.from);
+	const to = from + count;
+	try {
+		while (from < to) {
+			Atomics.store(progress, CURRENT, NONE);
+			const worker = new Worker(new URL(import.meta.url), {
+				workerData: { from, to, seed, files, current, progress } satisfies Job,
+				resourceLimits: { maxOldGenerationSizeMb: MEMORY },
+			});
+			worker.on("message", (fault: Fault) => faults.add("FAULT", fault));
+			const ending = await watch(worker, progress, HANG);
+			if (ending.kind === "done") break;
+			const input = Atomics.load(progress, CURRENT);
+			if (input === NONE) throw new Error(ending.kind === "died" ? ending.error : "no input");
+			if (ending.kind === "hang") faults.add("HANG", { input, where: `hang beyond ${HANG} ms` });
+			else faults.add("FAULT", { input, where: ending.error });
+			from = input + 1;
+		}
+	} finally {
+		rmSync(temporary, { recursive: true });
+	}
+	const sum = [...faults.kinds.values()].reduce((all, one) => all + one, 0);
+	const ends = ENDS.map((end, i) => `${progress[COUNTS + i]} ${end}`).join(", ");
 	process.stdout.write(
-		`${count} inputs, seed ${seed}: ${ends.played} played, ${ends.refused} refused, ${sum} faults of ${faults.size} kinds\n`,
+		`${count} inputs, seed ${seed}: ${ends}; ${sum} faults of ${faults.kinds.size} kinds\n`,
 	);
 	process.exitCode = sum > 0 ? 1 : 0;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.slice(2));
+if (!isMainThread && workerData?.progress instanceof Int32Array) await work(workerData as Job);
+else if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));

@@ -104,7 +104,7 @@ export class Calls {
 				return IGNORED;
 			case "exit":
 			case "exit_group":
-				world.exit(call.pid ?? 0);
+				world.exit(call.pid ?? 0, call.line);
 				return IGNORED;
 			case "unshare":
 				if ((operands.flags(0) & CLONE_NEWNET) === 0) return IGNORED;
@@ -261,8 +261,6 @@ export class Calls {
 			return IGNORED;
 		}
 		if (recorded !== null) {
-			const copy = world.facts.duplicated.get(call.line);
-			if (copy !== undefined) task.dup(fd, copy);
 			this.descriptors.closing(task, fd, call.line);
 			world.drain(call.pid ?? 0, task, fd, call.line);
 		}
@@ -610,8 +608,8 @@ export class Calls {
 		const argv = operands.strings(1);
 		const program = argv?.[0]?.replace(/^.*\//, "");
 		if (argv === null || program !== "ip") return; // sysctl writes its files, which is recorded
-		const exit = this.world.exits.get(call.pid ?? 0);
-		if (exit !== undefined && exit.status !== 0) return;
+		const exit = this.world.recording.exitAfter(call.pid ?? 0, call.line);
+		if (exit !== null && exit.status !== 0) return;
 		this.world.privileged = true;
 		try {
 			runSetup(this.world.kernel, task.net, argv);

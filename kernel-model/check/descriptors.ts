@@ -69,10 +69,7 @@ export class Descriptors {
 			accepts: false,
 			binds: false,
 		};
-		const { lines } = this.world.script;
-		let at = indexOf(lines, from.line);
-		for (const end = Math.min(lines.length, at + AHEAD); at < end; at++) {
-			const line = lines[at];
+		for (const line of this.world.recording.linesFrom(from, AHEAD)) {
 			if (line.kind !== "call" || line.pid !== from.pid || argFd(line.args) !== fd) continue;
 			if (line.name === "close") break;
 			const failed = line.result?.errno ?? null;
@@ -237,16 +234,4 @@ function rightsIn(call: CallLine): number[][] {
 	};
 	for (const { value } of call.args) walk(value);
 	return found;
-}
-
-/** The index of a line, by its number. */
-function indexOf(lines: readonly { line: number }[], line: number): number {
-	let low = 0;
-	let high = lines.length;
-	while (low < high) {
-		const middle = (low + high) >> 1;
-		if (lines[middle].line < line) low = middle + 1;
-		else high = middle;
-	}
-	return low;
 }

@@ -15,9 +15,9 @@ import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import type { Address } from "../machine/address.js";
-import { isFork, systemCall } from "../script/calls.js";
+import { isFork } from "../script/calls.js";
 import { argFd, type Operands } from "../script/operands.js";
-import type { CallLine, ScriptLine } from "../script/strace.js";
+import type { CallLine, ExitLine, SetupLine } from "../script/strace.js";
 
 /** A port that a call is known to have chosen. */
 export interface Revealed {
@@ -47,6 +47,8 @@ interface Life {
 	kind: Kind;
 	/** Calls since the socket last had no port, any of which may have chosen it. */
 	choosing: CallLine[];
+	/** The last of them did. */
+	chose: boolean;
 	/** The port, once it is known. */
 	port: number | null;
 	/** The address that bind() named; null for none, or the wildcard. */
@@ -67,6 +69,12 @@ interface Life {
 	waits: Waiting | null;
 	/** Of a socket that accept() made. */
 	accepted: Accepted | null;
+	/** Descriptors that it is open by. */
+	open: number;
+	/** Of a listener: clients that it may get, in the order of their connects. */
+	clients: Waiting[];
+	/** Of UDP: ports that it sent to. */
+	sentTo: Set<number>;
 }
 
 /** A client of a listener of this host. */
@@ -78,8 +86,6 @@ interface Waiting {
 	connect: CallLine;
 	/** Its port, where that was known before. */
 	port: number | null;
-	/** Those that may have it. */
-	listeners: ReadonlySet<Life>;
 	refused: boolean;
 	taken: boolean;
 }
@@ -96,6 +102,7 @@ function newLife(kind: Kind): Life {
 	return {
 		kind,
 		choosing: [],
+		chose: false,
 		port: null,
 		address: null,
 		listening: false,
@@ -106,6 +113,9 @@ function newLife(kind: Kind): Life {
 		peer: null,
 		waits: null,
 		accepted: null,
+		open: 0,
+		clients: [],
+		sentTo: new Set(),
 	};
 }
 
@@ -119,8 +129,6 @@ function breakOff(life: Life): void {
 	life.listening = false;
 	if (!life.locked) life.port = null;
 }
-
-type Fds = Map<number, Life | null>;
 
 /** Errors of connect() that give up a port which bind() did not name. */
 const RELEASES = new Set([
@@ -138,139 +146,255 @@ const SLEPT = new Set(["EINTR", "ERESTARTSYS"]);
 /** Of these, those that come after a port was chosen. */
 const REFUSALS = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT"]);
 
-/** Whether a process is another one, or was forked from it. */
-function descends(pid: number, from: number, forks: ReadonlyMap<number, CallLine>): boolean {
-	for (let at: number | undefined = pid; at !== undefined; at = forks.get(at)?.pid ?? undefined) {
-		if (at === from) return true;
+/** The descriptors of a process, or of several that share them. */
+class Fds {
+	private readonly lives: Map<number, Life | null>;
+	/** Processes beside the first that have them. */
+	sharers = 0;
+
+	constructor(from: Fds | null = null) {
+		this.lives = new Map(from?.lives ?? []);
+		for (const life of this.lives.values()) if (life !== null) life.open++;
 	}
-	return false;
+
+	get(fd: number): Life | null | undefined {
+		return this.lives.get(fd);
+	}
+
+	/** A descriptor that is open; null for what is no internet socket. Returns what it was before. */
+	set(fd: number, life: Life | null): Life | null {
+		const before = this.lives.get(fd) ?? null;
+		if (life !== null) life.open++;
+		this.lives.set(fd, life);
+		if (before !== null) before.open--;
+		return before;
+	}
+
+	/** Returns the socket that it was; null for none. */
+	delete(fd: number): Life | null {
+		const before = this.lives.get(fd) ?? null;
+		this.lives.delete(fd);
+		if (before !== null) before.open--;
+		return before;
+	}
+
+	/** Closes all, and returns the sockets among them. */
+	clear(): Life[] {
+		const lives: Life[] = [];
+		for (const life of this.lives.values()) {
+			if (life === null) continue;
+			life.open--;
+			lives.push(life);
+		}
+		this.lives.clear();
+		return lives;
+	}
+}
+
+/** How evidence learns of the recording that it is of. */
+interface Source {
+	operands(call: CallLine): Operands;
+	sharesFiles(fork: CallLine): boolean;
 }
 
 /** What a recording shows of ports, apart from what each call shows of its own. */
-export interface Revelations {
+export class Evidence {
 	/** The calls that chose a port which the recording shows. */
-	chosen: Map<CallLine, Revealed>;
-	/** Ports that are named anywhere. */
-	named: Set<number>;
+	readonly chosen = new Map<CallLine, Revealed>();
+	/** Ports that are named anywhere, as far as was read. */
+	readonly named = new Set<number>();
 	/** Processes of which it shows that they receive from a connection. */
-	receivers: Set<number>;
+	readonly receivers = new Set<number>();
 	/** Whom each accept() took, as it says itself or as getpeername() says later. */
-	peers: Map<CallLine, Address>;
+	readonly peers = new Map<CallLine, Address>();
 	/** The local address that getsockname() shows of a socket after its connect(). */
-	sources: Map<CallLine, Address>;
-}
+	readonly sources = new Map<CallLine, Address>();
+	/** Nobody asks any more for calls that acted before this line. */
+	since = 0;
 
-export function reveal(
-	lines: readonly ScriptLine[],
-	operandsOf: (call: CallLine) => Operands,
-	sharesFiles: (fork: CallLine) => boolean,
-): Revelations {
-	const receivers = new Set<number>();
-	const chosen = new Map<CallLine, Revealed>();
-	const named = new Set<number>();
-	const processes = new Map<number, Fds>();
-	const forks = new Map<number, CallLine>();
-	const peers = new Map<CallLine, Address>();
-	const sources = new Map<CallLine, Address>();
-	/** Clients of listeners, and accepts, each in order. */
-	const waiting: Waiting[] = [];
-	const accepts: Accepted[] = [];
-	const listeners = new Map<number, Life[]>();
+	private readonly processes = new Map<number, Fds>();
+	/** Accepts whose clients are still to be inferred, each with the number of lines before it. */
+	private readonly accepts: (Accepted & { at: number })[] = [];
+	private added = 0;
+	private readonly listeners = new Map<number, Life[]>();
 	/** Addresses that are this host's. */
-	const local = new Set<string>();
+	private readonly local = new Set<string>();
 	/** UDP sockets by the ports that they sent to. */
-	const senders = new Map<number, Set<Life>>();
+	private readonly senders = new Map<number, Set<Life>>();
+	/** Closed ones, each with the number of lines before. */
+	private readonly closed: { life: Life; at: number }[] = [];
 
-	const fdsOf = (pid: number): Fds => {
-		let fds = processes.get(pid);
+	constructor(
+		private readonly recording: Source,
+		/** How many lines are read before the first of them is played. */
+		private readonly ahead: number,
+	) {}
+
+	/** The next line, in the order in which they act. */
+	add(line: CallLine | SetupLine | ExitLine): void {
+		this.added++;
+		if (line.kind === "setup") this.setup(line);
+		else if (line.kind === "exit") this.exit(line);
+		else if (!line.opaque) this.call(line);
+		// What a client shows of itself comes soon; who waits for more than that is guessed.
+		this.infer(this.added - this.ahead / 2);
+		const { closed } = this;
+		let old = 0;
+		while (old < closed.length && closed[old].at <= this.added - this.ahead) {
+			const { life } = closed[old++];
+			if (life.open > 0) continue;
+			for (const port of life.sentTo) {
+				const lives = this.senders.get(port);
+				lives?.delete(life);
+				if (lives?.size === 0) this.senders.delete(port);
+			}
+		}
+		if (old > 0) closed.splice(0, old);
+	}
+
+	/** There are no more lines. */
+	end(): void {
+		this.infer(Number.POSITIVE_INFINITY);
+	}
+
+	/** Nobody asks any more for this call. */
+	forget(call: CallLine): void {
+		this.chosen.delete(call);
+		this.peers.delete(call);
+		this.sources.delete(call);
+	}
+
+	private counts(call: CallLine): boolean {
+		return Math.max(call.line, call.endLine) >= this.since;
+	}
+
+	private fdsOf(pid: number): Fds {
+		let fds = this.processes.get(pid);
 		if (fds === undefined) {
-			const fork = forks.get(pid);
-			const parent = fork === undefined ? undefined : fdsOf(fork.pid ?? 0);
-			if (parent === undefined) fds = new Map();
-			else fds = fork !== undefined && sharesFiles(fork) ? parent : new Map(parent);
-			processes.set(pid, fds);
+			fds = new Fds();
+			this.processes.set(pid, fds);
 		}
 		return fds;
-	};
-	const listens = (life: Life, port: number) => {
-		listeners.set(port, [...(listeners.get(port) ?? []).slice(-64), life]);
-	};
-	const show = (life: Life, port: number, exact: boolean) => {
+	}
+
+	private fork(line: CallLine, child: number): void {
+		const parent = this.fdsOf(line.pid ?? 0);
+		// A pid that was used before is another process.
+		this.leave(child);
+		if (this.recording.sharesFiles(line)) {
+			parent.sharers++;
+			this.processes.set(child, parent);
+		} else this.processes.set(child, new Fds(parent));
+	}
+
+	private leave(pid: number): void {
+		const fds = this.processes.get(pid);
+		if (fds === undefined) return;
+		this.processes.delete(pid);
+		if (fds.sharers-- > 0) return;
+		for (const life of fds.clear()) this.release(life);
+	}
+
+	private exit(line: ExitLine): void {
+		// The process of a thread that became another program goes on.
+		if (line.pid !== null && (line.status !== null || line.signal !== null)) this.leave(line.pid);
+	}
+
+	/** A descriptor of a socket was closed, perhaps its last. */
+	private release(life: Life | null): void {
+		if (life === null || life.open > 0) return;
+		if (life.port !== null) this.unlist(life, life.port);
+		if (life.sentTo.size > 0) this.closed.push({ life, at: this.added });
+	}
+
+	private unlist(life: Life, port: number): void {
+		const left = this.listeners.get(port)?.filter((other) => other !== life) ?? [];
+		if (left.length === 0) this.listeners.delete(port);
+		else this.listeners.set(port, left);
+	}
+
+	private listens(life: Life, port: number): void {
+		this.listeners.set(port, [...(this.listeners.get(port) ?? []).slice(-64), life]);
+	}
+
+	private choose(call: CallLine, port: number, exact: boolean): void {
+		if (this.counts(call)) this.chosen.set(call, { port, exact });
+	}
+
+	private show(life: Life, port: number, exact: boolean): void {
 		// One that listens on a port that the kernel chose.
-		if (life.listening && life.port !== port) listens(life, port);
+		if (life.listening && life.port !== port) this.listens(life, port);
+		const { chosen } = this;
 		for (const call of life.choosing) {
 			const inferred = life.kind === "udp" && chosen.get(call)?.exact === false;
-			if (!chosen.has(call) || inferred) chosen.set(call, { port, exact });
+			if (!chosen.has(call) || inferred) this.choose(call, port, exact);
 		}
 		life.port = port;
-	};
+	}
 
 	/** A datagram arrived from a port. Whose that is, is clear if only one of them is not known. */
-	const receive = (life: Life, from: number) => {
-		const lives = life.port === null ? undefined : senders.get(life.port);
+	private receive(life: Life, from: number): void {
+		const lives = life.port === null ? undefined : this.senders.get(life.port);
 		if (lives === undefined) return;
 		const unknown: Life[] = [];
 		for (const sender of lives) {
 			if (sender.port === from) return;
 			if (sender.port === null) unknown.push(sender);
 		}
-		if (unknown.length === 1) show(unknown[0], from, false);
-	};
+		if (unknown.length === 1) this.show(unknown[0], from, false);
+	}
 
 	/** The listeners that may get a connection to an address. */
-	const listenersAt = ({ address, port }: Address): Life[] => {
+	private listenersAt({ address, port }: Address): Life[] {
 		const mapped = address.replace(/^::ffff:/, "");
-		if (!isLoopback(mapped) && !local.has(mapped)) return [];
-		return (listeners.get(port) ?? []).filter(
+		if (!isLoopback(mapped) && !this.local.has(mapped)) return [];
+		return (this.listeners.get(port) ?? []).filter(
 			(life) =>
 				life.listening && life.port === port && (life.address === null || life.address === mapped),
 		);
-	};
+	}
 
-	for (const line of inOrder(lines)) {
-		if (line.kind === "setup") {
-			const at = line.argv.findIndex((word) => word === "add" || word === "replace");
-			if (/^a/.test(line.argv[at - 1] ?? "")) {
-				for (const word of line.argv.slice(at)) local.add(word.replace(/\/.*$/, ""));
-			}
-		}
-		if (line.kind !== "call" || line.opaque) continue;
-		const fds = fdsOf(line.pid ?? 0);
-		const operands = operandsOf(line);
+	private setup(line: SetupLine): void {
+		const at = line.argv.findIndex((word) => word === "add" || word === "replace");
+		if (!/^a/.test(line.argv[at - 1] ?? "")) return;
+		for (const word of line.argv.slice(at)) this.local.add(word.replace(/\/.*$/, ""));
+	}
+
+	private call(line: CallLine): void {
+		const { named, peers, sources, local, senders } = this;
+		const fds = this.fdsOf(line.pid ?? 0);
 		const result = line.result?.value ?? null;
+		if (isFork(line.name)) {
+			if (result !== null && result > 0) this.fork(line, result);
+			return;
+		}
+		const operands = this.recording.operands(line);
 		const fd = argFd(line.args);
 		const life = fd === null ? undefined : fds.get(fd);
 		const address = (index: number) => operands.shownAddress(index);
-		if (isFork(line.name)) {
-			if (result === null || result <= 0) continue;
-			// A pid that was used before is another process.
-			processes.delete(result);
-			if (!descends(line.pid ?? 0, result, forks)) forks.set(result, line);
-			fdsOf(result);
-			continue;
-		}
 		switch (line.name) {
 			case "socket": {
 				if (result === null || result < 0) break;
 				const family = operands.flags(0);
 				const internet = family === AF_INET || family === AF_INET6;
 				const kind = kindOf(operands.flags(1), operands.flags(2));
-				fds.set(result, internet ? newLife(kind) : null);
+				this.release(fds.set(result, internet ? newLife(kind) : null));
 				break;
 			}
 			case "accept":
 			case "accept4": {
 				if (result === null || result < 0) break;
 				const child = newLife(life?.kind ?? "tcp");
-				fds.set(result, child);
+				this.release(fds.set(result, child));
 				const peer = address(1);
 				if (peer !== null) {
 					named.add(peer.port);
 					peers.set(line, peer);
 				}
 				if (!life) break;
-				child.accepted = { call: line, listener: life, peer };
-				accepts.push(child.accepted);
+				const accepted = { call: line, listener: life, peer, at: this.added };
+				child.accepted = accepted;
+				this.accepts.push(accepted);
 				break;
 			}
 			case "getpeername": {
@@ -279,7 +403,7 @@ export function reveal(
 				if (peer === null || accepted === null || accepted.peer !== null || result !== 0) break;
 				named.add(peer.port);
 				accepted.peer = peer;
-				peers.set(accepted.call, peer);
+				if (this.counts(accepted.call)) peers.set(accepted.call, peer);
 				break;
 			}
 			case "bind": {
@@ -292,6 +416,7 @@ export function reveal(
 				life.choosing = wanted.port === 0 ? [line] : [];
 				life.connecting = false;
 				life.brokenOff = false;
+				life.chose = false;
 				if (wanted.port !== 0 || life.kind === "udp") life.port = wanted.port || null;
 				life.locked = wanted.port !== 0;
 				break;
@@ -303,7 +428,7 @@ export function reveal(
 				life.connecting = false;
 				life.brokenOff = false;
 				life.listening = true;
-				if (life.port !== null) listens(life, life.port);
+				if (life.port !== null) this.listens(life, life.port);
 				break;
 			case "connect": {
 				if (life === undefined || life === null) break;
@@ -317,7 +442,10 @@ export function reveal(
 						if (peer !== null && result === 0) life.peer = peer.port;
 					} else if (result === 0) {
 						life.peer = null;
-						if (!life.locked) Object.assign(life, newLife(life.kind));
+						if (!life.locked) {
+							const { open, sentTo } = life;
+							Object.assign(life, newLife(life.kind), { open, sentTo });
+						}
 					}
 					break;
 				}
@@ -353,18 +481,17 @@ export function reveal(
 				life.connecting = true;
 				life.brokenOff = false;
 				if (slept) break;
-				const served = listenersAt(peer);
+				const served = this.listenersAt(peer);
 				if (served.length === 0) break;
 				life.waits = {
 					life,
 					choosing: life.choosing,
 					connect: line,
 					port: life.port,
-					listeners: new Set(served),
 					refused: false,
 					taken: false,
 				};
-				waiting.push(life.waits);
+				for (const listener of served) listener.clients.push(life.waits);
 				break;
 			}
 			case "getsockopt": {
@@ -380,9 +507,10 @@ export function reveal(
 				if (!life || name === null || result !== 0 || name.port === 0) break;
 				named.add(name.port);
 				if (!isWildcard(name.address)) local.add(name.address.replace(/^::ffff:/, ""));
-				for (const call of life.choosing) if (!sources.has(call)) sources.set(call, name);
-				if (life.connect !== null && !sources.has(life.connect)) sources.set(life.connect, name);
-				show(life, name.port, true);
+				for (const call of [...life.choosing, ...(life.connect === null ? [] : [life.connect])]) {
+					if (!sources.has(call) && this.counts(call)) sources.set(call, name);
+				}
+				this.show(life, name.port, true);
 				break;
 			}
 			case "send":
@@ -392,9 +520,10 @@ export function reveal(
 			case "write":
 			case "writev": {
 				if (!life || life.kind === "tcp") break;
-				if (life.port === null) {
+				if (life.port === null && !life.chose) {
 					life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
 					life.brokenOff = false;
+					life.chose = life.kind === "udp" && result !== null && result >= 0;
 				}
 				for (const { to } of operands.messages()?.messages ?? []) {
 					const port = to === null ? life.peer : (to.address?.port ?? null);
@@ -403,6 +532,7 @@ export function reveal(
 					const lives = senders.get(port);
 					if (lives === undefined) senders.set(port, new Set([life]));
 					else lives.add(life);
+					life.sentTo.add(port);
 				}
 				break;
 			}
@@ -412,11 +542,11 @@ export function reveal(
 			case "recvfrom":
 			case "recvmsg":
 			case "recvmmsg":
-				if (life && life.kind !== "udp") receivers.add(line.pid ?? 0);
+				if (life && life.kind !== "udp") this.receivers.add(line.pid ?? 0);
 				if (life?.kind !== "udp" || result === null || result < 0) break;
 				for (const { port } of operands.shownSenders()) {
 					named.add(port);
-					receive(life, port);
+					this.receive(life, port);
 				}
 				break;
 			case "shutdown":
@@ -427,88 +557,67 @@ export function reveal(
 				if (life.connecting || life.listening) breakOff(life);
 				break;
 			case "close":
-				if (fd !== null) fds.delete(fd);
+				if (fd !== null) this.release(fds.delete(fd));
 				break;
 			case "dup":
 			case "dup2":
 			case "dup3":
-				if (result !== null && result >= 0) fds.set(result, life ?? null);
+				if (result !== null && result >= 0) this.release(fds.set(result, life ?? null));
 				break;
 			default:
 				break;
 		}
 	}
-	infer(accepts, waiting, chosen);
-	named.delete(0);
-	return { chosen, named, receivers, peers, sources };
-}
 
-/**
- * The ports of clients that nothing shows but the address that accept() reports: in the order
- * of their connects, as far as each port is not another client's own.
- */
-function infer(
-	accepts: readonly Accepted[],
-	waiting: readonly Waiting[],
-	chosen: Map<CallLine, Revealed>,
-): void {
-	const byListener = new Map<Life, Waiting[]>();
-	for (const client of waiting) {
-		if (client.refused) continue;
-		for (const listener of client.listeners) {
-			const queue = byListener.get(listener);
-			if (queue === undefined) byListener.set(listener, [client]);
-			else queue.push(client);
+	/**
+	 * The ports of clients that nothing shows but the address that accept() reports: in the
+	 * order of their connects, as far as each port is not another client's own. Accepts before
+	 * a moment are looked at, when all that is known of their clients was read.
+	 */
+	private infer(until: number): void {
+		const { accepts, chosen } = this;
+		let done = 0;
+		for (; done < accepts.length && accepts[done].at <= until; done++) {
+			const { call, listener, peer } = accepts[done];
+			const queue = listener.clients;
+			const gone = queue.findIndex(({ taken, refused, connect }) => {
+				return !taken && !refused && this.counts(connect);
+			});
+			queue.splice(0, gone < 0 ? queue.length : gone);
+			let found: Waiting | null = null;
+			let looked = 0;
+			for (const client of queue) {
+				if (client.connect.line >= call.endLine) break;
+				if (client.taken || client.refused || !this.counts(client.connect)) continue;
+				looked++;
+				const port = this.portOf(client);
+				if (peer !== null && port !== null && port !== peer.port) continue;
+				if (peer !== null && port === peer.port) {
+					found = client;
+					break;
+				}
+				found ??= client;
+				// Another may still have this very port.
+				if (peer === null || looked > 256) break;
+			}
+			if (found === null) continue;
+			found.taken = true;
+			if (peer === null || this.portOf(found) !== null) continue;
+			for (const choosing of found.choosing) {
+				if (!chosen.has(choosing)) this.choose(choosing, peer.port, false);
+			}
 		}
+		if (done > 0) accepts.splice(0, done);
 	}
-	const portOf = ({ choosing, port }: Waiting): number | null => {
+
+	private portOf({ choosing, port }: Waiting): number | null {
 		if (port !== null) return port;
 		for (const call of choosing) {
-			const shown = chosen.get(call);
+			const shown = this.chosen.get(call);
 			if (shown !== undefined) return shown.port;
 		}
 		return null;
-	};
-	const began = new Map<Life, number>();
-	for (const { call, listener, peer } of accepts) {
-		const queue = byListener.get(listener);
-		if (queue === undefined) continue;
-		let at = began.get(listener) ?? 0;
-		while (at < queue.length && queue[at].taken) at++;
-		began.set(listener, at);
-		let found: Waiting | null = null;
-		for (let i = at; i < queue.length && queue[i].connect.line < call.endLine; i++) {
-			const client = queue[i];
-			if (client.taken) continue;
-			const port = portOf(client);
-			if (peer !== null && port !== null && port !== peer.port) continue;
-			if (peer !== null && port === peer.port) {
-				found = client;
-				break;
-			}
-			found ??= client;
-			if (peer === null) break;
-			// Another may still have this very port.
-			if (i - at > 256) break;
-		}
-		if (found === null) continue;
-		found.taken = true;
-		if (peer === null || portOf(found) !== null) continue;
-		for (const choosing of found.choosing) {
-			if (!chosen.has(choosing)) chosen.set(choosing, { port: peer.port, exact: false });
-		}
 	}
-}
-
-/** Lines in the order in which they act: what waits, where it returns. */
-function inOrder(lines: readonly ScriptLine[]): readonly ScriptLine[] {
-	const acts = (line: ScriptLine) =>
-		line.kind === "call" && line.endLine > line.line && systemCall(line.name)?.acts === "returned"
-			? line.endLine
-			: line.line;
-	let sorted = true;
-	for (let i = 1; sorted && i < lines.length; i++) sorted = acts(lines[i - 1]) <= acts(lines[i]);
-	return sorted ? lines : [...lines].sort((a, b) => acts(a) - acts(b));
 }
 
 function isWildcard(address: string): boolean {

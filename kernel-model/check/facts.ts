@@ -14,8 +14,6 @@ export class Facts {
 	readonly secrets: number[];
 	/** Closes before which data was not read. */
 	readonly unread = new Set<number>();
-	/** Closes before which a descriptor was duplicated, by a call that is not recorded. */
-	readonly duplicated = new Map<number, number>();
 	/** Calls that failed on the kernel and cannot have failed here: they have no effect. */
 	readonly skipped = new Set<number>();
 	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
@@ -23,6 +21,15 @@ export class Facts {
 
 	/** Sockets outside the recording may have held ports for a while. */
 	outsiders = false;
+
+	/** Nothing before a line is played again. */
+	forget(before: number): void {
+		for (const facts of [this.ports, this.avoided, this.forgotten, this.unread, this.skipped]) {
+			if (facts.size === 0) continue;
+			for (const line of facts.keys()) if (line < before) facts.delete(line);
+		}
+		while (this.late.length > 0 && this.late[0].to < before) this.late.shift();
+	}
 
 	constructor(secrets: readonly number[] = []) {
 		this.secrets = [...secrets];

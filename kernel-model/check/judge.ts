@@ -45,7 +45,7 @@ export class Judge {
 		recorded: number | null,
 		done: Done,
 		revealed: Revealed | null,
-		overlaps: boolean,
+		overlaps: () => boolean,
 		timed: boolean,
 	): Difference | null {
 		const { result } = done;
@@ -76,7 +76,7 @@ export class Judge {
 			const reason = `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;
 			return { reason, port: revealed.port, blocker: kernel.blocker };
 		}
-		const certain = revealed.exact && timed && !overlaps && this.world.alone;
+		const certain = revealed.exact && timed && this.world.alone && !overlaps();
 		const reason = this.checkPerturb(this.world.subflow(sk), revealed, certain);
 		return reason === null ? null : { reason, port: revealed.port, blocker: 0 };
 	}

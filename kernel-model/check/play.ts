@@ -27,12 +27,13 @@ import {
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
 import { Calls, type Done, type Handled, IGNORED, passesBarePointer } from "./calls.js";
 import type { Revealed } from "./evidence.js";
-import { perturbDiffers } from "./exact.js";
+import { perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import { Host } from "./host.js";
 import { type Difference, Judge } from "./judge.js";
-import { type Event, eventsOf, move, overlapping } from "./order.js";
+import type { Events } from "./order.js";
 import type { Outcome, PlayOptions, Verdict } from "./outcome.js";
+import { Recording } from "./recording.js";
 import { deviceName, WORLD_HOOKS, World } from "./world.js";
 
 /** Reads a script as the player takes it; `above` is the number of lines before it in the file. */
@@ -64,7 +65,8 @@ export interface Mark {
 
 export class Player {
 	readonly world: World;
-	readonly events: Event[];
+	readonly recording: Recording;
+	readonly events: Events;
 	/** The next event. */
 	cursor = 0;
 	/** Why the last call's result is not the recorded one, null if it is. */
@@ -73,23 +75,20 @@ export class Player {
 	private readonly calls: Calls;
 	private readonly judge: Judge;
 	private readonly host: Host;
-	private readonly firstTime: number | null;
 	private readonly boot: number;
 	private readonly snapshots: Snapshots;
-	/** The last event of which something is said. */
-	private readonly lastOutcome: number;
 	private timed = false;
 
 	/** Throws RangeError for an unknown version. */
 	constructor(
-		private readonly script: Parsed,
+		script: Parsed | Recording,
 		options: PlayOptions = {},
 		readonly facts = new Facts(options.secrets),
 	) {
-		const { lines } = script;
-		const first = lines.find((line) => line.kind === "call" && line.time !== null);
-		this.firstTime = first?.kind === "call" ? first.time : null;
-		this.world = new World(script, options, facts, this.firstTime);
+		this.recording = script instanceof Recording ? script : Recording.of(script);
+		this.events = this.recording.events;
+		const exact = options.own === undefined && !(script instanceof Recording);
+		this.world = new World(this.recording, options, facts, exact ? readDraws(script) : null);
 		this.boot = this.kernel.now;
 		this.explainer = new SearchExplainer(this.kernel);
 		if (options.explain === true) this.kernel.trace = this.explainer;
@@ -98,8 +97,6 @@ export class Player {
 		this.calls.onWait = (time) => this.advanceTo(time, 0);
 		this.judge = new Judge(this.world);
 		this.host = new Host(this.world);
-		this.events = eventsOf(lines, this.world.exits);
-		this.lastOutcome = this.events.findLastIndex(({ line }) => line.kind !== "exit");
 		const roots = [this.kernel, this.world, this.calls];
 		this.snapshots = new Snapshots(roots, new Set([...HOOKS, ...WORLD_HOOKS]));
 	}
@@ -115,7 +112,7 @@ export class Player {
 
 	/** Plays every line in the order in which things happened. Throws ScriptError. */
 	*play(): Generator<Outcome> {
-		while (this.cursor < this.events.length) {
+		while (this.recording.has(this.cursor)) {
 			const outcome = this.step();
 			if (outcome !== null) yield outcome;
 		}
@@ -144,7 +141,7 @@ export class Player {
 	/** Plays the next event; null where nothing is to be said of it. Throws ScriptError. */
 	step(): Outcome | null {
 		this.closeFirst();
-		const { line } = this.events[this.cursor].line;
+		const { line } = this.events.get(this.cursor).line;
 		const outcome = this.act();
 		// An exit asks too, and so does a timer that ran before a call.
 		const { asked } = this.world;
@@ -154,7 +151,7 @@ export class Player {
 
 	private act(): Outcome | null {
 		const index = this.cursor++;
-		const event = this.events[index];
+		const event = this.events.get(index);
 		const { line } = event;
 		this.contradiction = null;
 		if (line.kind === "setup") return this.finish(this.setup(line));
@@ -162,7 +159,7 @@ export class Player {
 		const time = late ? (line.endTime ?? line.time) : line.time;
 		this.advanceTo(time, line.line);
 		if (line.kind === "exit") {
-			this.world.exit(line.pid ?? 0);
+			this.world.exit(line.pid ?? 0, line.line);
 			return null;
 		}
 		if (this.facts.skipped.has(line.line)) return null;
@@ -174,7 +171,7 @@ export class Player {
 	 * No choice is left there, the number tells it.
 	 */
 	private closeFirst(): void {
-		const event = this.events[this.cursor];
+		const event = this.events.get(this.cursor);
 		const { line, begin, end } = event;
 		if (line.kind !== "call" || begin === end || this.world.own !== null) return;
 		const row = systemCall(line.name);
@@ -182,13 +179,13 @@ export class Player {
 		const made = line.result?.value ?? -1;
 		const task = this.world.tasks.get(line.pid ?? 0);
 		if (made < 0 || task === undefined || task.fileOf(made) === 0) return;
-		for (const at of overlapping(this.events, this.cursor, 32)) {
-			const other = this.events[at];
+		for (const at of this.events.overlapping(this.cursor, 32)) {
+			const other = this.events.get(at);
 			if (at < this.cursor || other.line.kind !== "call" || other.line.name !== "close") continue;
 			if (argFd(other.line.args) !== made) continue;
 			if (event.end <= other.at) continue;
 			// This one acts after it.
-			move(this.events, this.cursor, (other.at + (this.events[at + 1]?.at ?? event.end)) / 2);
+			this.events.move(this.cursor, (other.at + (this.events.at(at + 1)?.at ?? event.end)) / 2);
 			return;
 		}
 	}
@@ -196,7 +193,10 @@ export class Player {
 	/** At the end: what of table_perturb the model left otherwise than the kernel. */
 	private finish(outcome: Outcome): Outcome {
 		const { draws } = this.world;
-		if (draws === null || this.cursor <= this.lastOutcome) return outcome;
+		if (draws === null) return outcome;
+		for (let at = this.cursor; at < this.events.end; at++) {
+			if (this.events.get(at).line.kind !== "exit") return outcome;
+		}
 		const reason = perturbDiffers(draws, this.kernel.table_perturb);
 		if (reason !== null) {
 			outcome.verdict = "mismatch";
@@ -207,8 +207,8 @@ export class Player {
 
 	private advanceTo(time: number | null, line: number): void {
 		this.timed = time !== null;
-		if (time === null || this.firstTime === null) return;
-		let now = this.boot + (time - this.firstTime) * 1000;
+		if (time === null || this.recording.firstTime === null) return;
+		let now = this.boot + (time - this.recording.firstTime) * 1000;
 		for (const { from, to, ms } of this.facts.late) if (line >= from && line <= to) now -= ms;
 		// A stamp that no clock reaches tells nothing.
 		if (now > this.kernel.now && now < END_OF_TIME) this.kernel.advance(now - this.kernel.now);
@@ -230,7 +230,7 @@ export class Player {
 			const word = Math.min(error.word, line.argv.length);
 			const column = line.argColumns[word] ?? line.column + line.text.length;
 			const found = line.argv[word] ?? "the end of the line";
-			const { file } = this.script;
+			const { file } = this.recording;
 			outcome.error = new ScriptError(file, line.line, column, error.expected, found);
 			outcome.result = error.errno;
 			if (this.world.own === null) throw outcome.error;
@@ -312,7 +312,7 @@ export class Player {
 			[outcome.verdict, outcome.reason] = ["undecided", handled.undecided];
 			return outcome;
 		}
-		const overlaps = call.name === "connect" && this.overlapsConnect(index);
+		const overlaps = () => call.name === "connect" && this.overlapsConnect(index);
 		const { timed } = this;
 		const differs = this.judge.difference(
 			task,
@@ -352,7 +352,13 @@ export class Player {
 		}
 		const expected =
 			pid === null ? "no call after exit" : `a process other than ${pid}, which has exited`;
-		const error = new ScriptError(this.script.file, line, column, expected, `a call of ${name}()`);
+		const error = new ScriptError(
+			this.recording.file,
+			line,
+			column,
+			expected,
+			`a call of ${name}()`,
+		);
 		if (this.world.own === null) throw error;
 		outcome.error = error;
 		return outcome;
@@ -516,32 +522,10 @@ export class Player {
 	}
 
 	private overlapsConnect(index: number): boolean {
-		const event = this.events[index];
-		if (event.begin === event.end) {
-			// Only a call that was split can hold it between its begin and its end.
-			return this.splitConnects > 0 && this.overlapped(index);
-		}
-		return this.overlapped(index);
-	}
-
-	private overlapped(index: number): boolean {
-		return overlapping(this.events, index, 8).some((other) => {
-			const { line } = this.events[other];
+		return this.events.overlapping(index, 8).some((other) => {
+			const { line } = this.events.get(other);
 			return line.kind === "call" && line.name === "connect";
 		});
-	}
-
-	private get splitConnects(): number {
-		return this.split ?? this.countSplit();
-	}
-	private split: number | null = null;
-	private countSplit(): number {
-		let count = 0;
-		for (const { line, begin, end } of this.events) {
-			if (line.kind === "call" && line.name === "connect" && begin !== end) count++;
-		}
-		this.split = count;
-		return count;
 	}
 }
 

@@ -3,7 +3,7 @@
 import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generic/errno.js";
 import { argFd } from "../script/operands.js";
 import type { Remedy } from "./facts.js";
-import { type Event, move, overlapping } from "./order.js";
+import type { Event } from "./order.js";
 import type { Contradiction, Player } from "./play.js";
 
 /** Calls whose order among each other may matter. */
@@ -51,16 +51,16 @@ export function* remediesOf(player: Player, contradiction: Contradiction): Gener
 /** Of calls that overlap, the other comes first. */
 function orders(player: Player, { index }: Contradiction): Remedy[] {
 	const { events } = player;
-	const failing = events[index];
+	const failing = events.get(index);
 	const remedies: Remedy[] = [];
 	const name = ({ line }: Event) => (line.kind === "call" ? line.name : "");
-	for (const at of overlapping(events, index, OVERLAPS)) {
-		const other = events[at];
+	for (const at of events.overlapping(index, OVERLAPS)) {
+		const other = events.get(at);
 		if (!ORDERED.has(name(other))) continue;
 		const before = (event: Event, i: number, of: Event) =>
-			between(Math.max(events[i - 1]?.at ?? event.begin, event.begin), of.at);
+			between(Math.max(events.at(i - 1)?.at ?? event.begin, event.begin), of.at);
 		const after = (event: Event, i: number, of: Event) =>
-			between(of.at, Math.min(events[i + 1]?.at ?? event.end, event.end));
+			between(of.at, Math.min(events.at(i + 1)?.at ?? event.end, event.end));
 		if (at > index) {
 			// It acts later: let it act before, or this one after it.
 			if (other.begin < failing.at)
@@ -86,8 +86,8 @@ function moving(player: Player, event: Event, to: number): Remedy {
 	return {
 		what: `line ${event.begin} acts at ${to}`,
 		line: Math.min(from, to),
-		apply: () => move(events, events.indexOf(event), to),
-		undo: () => move(events, events.indexOf(event), from),
+		apply: () => events.move(events.indexOf(event), to),
+		undo: () => events.move(events.indexOf(event), from),
 	};
 }
 

@@ -7,12 +7,14 @@
  */
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Parsed } from "../script/strace.js";
+import { isAlone } from "./alone.js";
 import { readDraws } from "./exact.js";
 import { Facts, type Remedy } from "./facts.js";
+import type { Event } from "./order.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
 import { type Contradiction, type Mark, Player } from "./play.js";
+import { Recording, WINDOW } from "./recording.js";
 import { remediesOf } from "./remedies.js";
-import { isAlone } from "./world.js";
 
 /** Events between two marks, at least; and how many marks are kept. */
 const EVERY = 128;
@@ -23,22 +25,22 @@ const ATTEMPTS = 60;
 /** Events that may be played again for one contradiction, and for a recording beside its length. */
 const REPLAYED = 20_000;
 const REPLAYED_AT_ALL = 150_000;
-/** Recordings up to so many events are played again with other clocks. */
-const SHORT = 20_000;
+/** Events between two moments at which what lies too far back is let go of. */
+const STEP = 1024;
 
 /** Plays a whole script, a recording in a way that explains it, if there is one. */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
 	if (options.variants === false || options.own !== undefined) {
 		return [...new Player(script, options).play()];
 	}
-	const outcomes = new Search(script, options).run();
+	const outcomes = search(script, options);
 	if (!outcomes.some(differs)) return outcomes;
 	let best = outcomes;
-	if (script.lines.length > SHORT) return best;
+	if (script.lines.length > WINDOW) return best;
 	const shows = (what: (line: Parsed["lines"][number]) => boolean) => script.lines.some(what);
 	const reads = shows((line) => line.kind === "call" && line.name === "read");
 	if (options.unread === undefined && !reads) {
-		const other = new Search(script, { ...options, unread: true }).run();
+		const other = search(script, { ...options, unread: true });
 		if (!other.some(differs)) return other;
 		if (count(other) < count(best)) best = other;
 	}
@@ -55,6 +57,14 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 		}
 	}
 	return best;
+}
+
+function search(script: Parsed, options: PlayOptions): Outcome[] {
+	const found: Outcome[] = [];
+	for (const { outcome } of new Search(script, options).run()) {
+		if (outcome !== null) found.push(outcome);
+	}
+	return found;
 }
 
 /** Calls whose result a timer may decide. */
@@ -89,55 +99,78 @@ function leaveOpen(outcome: Outcome): void {
 
 export class Search {
 	private readonly player: Player;
+	private readonly recording: Recording;
 	private readonly facts: Facts;
-	/** What became of each event, by its index. */
-	private readonly outcomes: (Outcome | null)[] = [];
 	private marks: Mark[] = [];
 	/** Lines whose contradiction has no way out. */
 	private readonly settled = new Set<number>();
 	/** Those of them for which the search ended at a bound. */
 	private readonly unfinished = new Set<number>();
 	/** Events that may still be played again. */
-	private left: number;
+	private left = REPLAYED_AT_ALL;
+	/** The first line that may be played again. */
+	private since = 0;
+	private nextLetGo = WINDOW;
 	private attempts = 0;
 	private replayed = 0;
 	/** The search for a way out ended at a bound. */
 	private cut = false;
 
-	constructor(script: Parsed, options: PlayOptions) {
+	constructor(script: Parsed | Recording, options: PlayOptions) {
 		this.facts = new Facts(options.secrets);
 		this.facts.outsiders = options.alone !== true;
-		const alone = options.alone ?? (readDraws(script) !== null || isAlone(script.lines));
-		this.player = new Player(script, { ...options, alone }, this.facts);
-		this.left = REPLAYED_AT_ALL + this.player.events.length;
+		if (script instanceof Recording) {
+			script.has(0);
+			const alone = options.alone ?? script.alone;
+			this.player = new Player(script, { ...options, alone }, this.facts);
+		} else {
+			const alone = options.alone ?? (readDraws(script) !== null || isAlone(script.lines));
+			this.player = new Player(script, { ...options, alone }, this.facts);
+		}
+		this.recording = this.player.recording;
 	}
 
-	/** Throws ScriptError. */
-	run(): Outcome[] {
-		const { player } = this;
+	/** Gives each event when its outcome is certain. Throws ScriptError. */
+	*run(): Generator<Event> {
+		const { player, recording } = this;
 		this.marks.push(player.mark());
-		while (player.cursor < player.events.length) {
+		while (recording.has(player.cursor)) {
 			const last = this.marks[this.marks.length - 1];
 			const every = Math.max(EVERY, player.kernel.sock.used >> 2);
 			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
 			this.step();
+			this.left++;
 			const { contradiction } = player;
 			if (contradiction !== null) this.resolve(contradiction);
+			if (player.cursor >= this.nextLetGo) yield* this.letGo();
 		}
-		return this.outcomes.filter((outcome) => outcome !== null);
+		yield* recording.drop(recording.events.end);
+	}
+
+	/** Lets go of what lies further back than the search goes. */
+	private letGo(): Event[] {
+		const { player, recording, marks } = this;
+		this.nextLetGo = player.cursor + STEP;
+		// The way back begins at a mark.
+		while (marks.length > 1 && player.cursor - marks[1].cursor >= WINDOW) marks.shift();
+		const dropped = recording.drop(marks[0].cursor);
+		this.since = recording.events.at(marks[0].cursor)?.at ?? this.since;
+		this.facts.forget(this.since);
+		player.world.forget(this.since);
+		for (const lines of [this.settled, this.unfinished]) {
+			for (const line of lines) if (line < this.since) lines.delete(line);
+		}
+		return dropped;
 	}
 
 	private step(): void {
-		const { player, outcomes } = this;
-		const index = player.cursor;
+		const { player } = this;
 		const outcome = player.step();
-		const at = player.cursor - 1;
-		const { line } = player.events[at];
+		const event = player.events.get(player.cursor - 1);
+		const { line } = event.line;
 		// What was settled keeps its verdict.
-		if (outcome !== null || !this.facts.skipped.has(line.line)) outcomes[at] = outcome;
-		if (outcome !== null && this.unfinished.has(line.line)) leaveOpen(outcome);
-		// An event that had to come first has moved to this place.
-		for (let i = index; i < player.cursor - 1; i++) outcomes[i] ??= null;
+		if (outcome !== null || !this.facts.skipped.has(line)) event.outcome = outcome;
+		if (outcome !== null && this.unfinished.has(line)) leaveOpen(outcome);
 	}
 
 	/** Keeps marks the denser the nearer they are. */
@@ -162,7 +195,8 @@ export class Search {
 		this.replayed = 0;
 		this.cut = false;
 		const reach = player.cursor;
-		const outcome = this.outcomes[reach - 1];
+		const event = player.events.get(reach - 1);
+		const { outcome } = event;
 		if (this.left > 0 && this.explore(contradiction, reach, reach, 0)) {
 			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
 			return;
@@ -175,9 +209,9 @@ export class Search {
 			this.facts.skipped.add(line);
 			this.replay(contradiction.index, reach);
 			if (player.world.alone === false) player.doubt(contradiction, outcome?.reason ?? "");
-			this.outcomes[reach - 1] = outcome;
+			event.outcome = outcome;
 		} else if (this.attempts > 0) this.replay(contradiction.index, reach);
-		const again = this.outcomes[reach - 1] ?? outcome;
+		const again = event.outcome ?? outcome;
 		if (again === null || !this.cut) return;
 		this.unfinished.add(line);
 		leaveOpen(again);
@@ -206,9 +240,13 @@ export class Search {
 				this.cut = true;
 				return false;
 			}
+			if (remedy.line < this.since) {
+				this.cut = true;
+				continue;
+			}
 			this.attempts++;
 			remedy.apply();
-			const from = Math.min(floor, this.indexOf(remedy.line));
+			const from = Math.min(floor, player.events.from(remedy.line));
 			const next = this.replay(from, reach);
 			if (next === null) {
 				this.floor = from;
@@ -220,19 +258,6 @@ export class Search {
 			} else this.cut = true;
 			remedy.undo();
 		}
-	}
-
-	/** The first event that acts at a line or later. */
-	private indexOf(line: number): number {
-		const { events } = this.player;
-		let low = 0;
-		let high = events.length;
-		while (low < high) {
-			const middle = (low + high) >> 1;
-			if (events[middle].at < line) low = middle + 1;
-			else high = middle;
-		}
-		return low;
 	}
 
 	/**

@@ -5,38 +5,30 @@
  */
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { CLONE_FILES, CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
+import { CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
 import { Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
 import { SeededRandom, SteadyRandom } from "../machine/random.js";
 import type { Task } from "../machine/task.js";
-import { isFork } from "../script/calls.js";
 import { argFd, Operands } from "../script/operands.js";
-import type { CallLine, ExitLine, Parsed, ScriptLine } from "../script/strace.js";
+import type { CallLine } from "../script/strace.js";
 import { AcceptQueues } from "./accept_queues.js";
-import { type Revelations, reveal } from "./evidence.js";
-import { type Draws, EPOCH, ExactRandom, perturbTable, readDraws } from "./exact.js";
+import type { Evidence } from "./evidence.js";
+import { type Draws, EPOCH, ExactRandom, perturbTable } from "./exact.js";
 import type { Facts } from "./facts.js";
 import { OwnObserver, RecordingObserver } from "./observer.js";
 import type { OwnAnswers, PlayOptions } from "./outcome.js";
 import { PerturbCheck } from "./perturb.js";
+import type { Recording } from "./recording.js";
 
 /** Fields of World that are no state of what is played. */
-export const WORLD_HOOKS = [
-	"script",
-	"options",
-	"facts",
-	"evidence",
-	"exits",
-	"forks",
-	"receivers",
-	"executors",
-	"draws",
-	"own",
-];
+export const WORLD_HOOKS = ["recording", "options", "facts", "draws", "own"];
 
 /** The user whom a recorded process is taken for where it cannot be root. */
 const SOME_USER = 1000;
+
+/** Messages with descriptors that wait to be received, at most. */
+const IN_FLIGHT = 1024;
 
 /** A call that chose a port which nothing shows of it directly. */
 export interface Guess {
@@ -51,18 +43,10 @@ export class World {
 	readonly observer: RecordingObserver;
 	readonly perturb = new PerturbCheck();
 	readonly queues: AcceptQueues;
-	readonly evidence: Revelations;
 	/** The recorded program has its network namespaces to itself. */
 	readonly alone: boolean;
-	readonly exits = new Map<number, ExitLine>();
 	readonly own: OwnAnswers | null;
-	/** The draws of the recorded kernel, with which it is played. */
-	readonly draws: Draws | null;
 	readonly random: ExactRandom | null;
-	/** What no recorded call received was not read. */
-	readonly unread: boolean;
-	/** The recording shows what is read from sockets by read() and its like. */
-	readonly showsReads: boolean;
 	readonly tasks = new Map<number, Task>();
 	/** Where the recorded program began, and strace itself is. */
 	firstNet: NetNamespace | null = null;
@@ -88,22 +72,15 @@ export class World {
 	uid: number;
 	/** A privilege was used, so that the user is root. */
 	privileged = false;
-	private readonly forks = new Map<number, CallLine[]>();
-	/** Programs of which the recording shows a call that receives, by the process that began each. */
-	private readonly receivers: ReadonlySet<number>;
-	/** Processes that became another program. */
-	private readonly executors: ReadonlySet<number>;
 	private readonly parents = new Map<number, number>();
 
 	/** Throws RangeError for an unknown version. */
 	constructor(
-		readonly script: Parsed,
+		readonly recording: Recording,
 		readonly options: PlayOptions,
 		readonly facts: Facts,
-		firstTime: number | null,
+		readonly draws: Draws | null,
 	) {
-		const { lines } = script;
-		this.draws = options.own === undefined ? readDraws(script) : null;
 		this.random = this.draws === null ? null : new ExactRandom();
 		this.kernel = new Kernel({
 			...(options.version === undefined ? {} : { version: options.version }),
@@ -119,38 +96,15 @@ export class World {
 		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
 		if (this.draws !== null) {
 			this.kernel.table_perturb = perturbTable(this.draws);
+			const { firstTime } = recording;
 			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
 		}
 		this.alone = options.alone ?? true;
-		const executors = new Set<number>();
-		let showsReads = false;
-		for (const line of lines) {
-			if (line.kind === "exit" && line.pid !== null) this.exits.set(line.pid, line);
-			if (line.kind !== "call") continue;
-			if (line.name === "read" || line.name === "readv") showsReads = true;
-			if (line.name === "execve" && line.result?.value === 0) executors.add(line.pid ?? 0);
-			const child = line.result?.value ?? 0;
-			if (!isFork(line.name) || child <= 0) continue;
-			const known = this.forks.get(child);
-			if (known === undefined) this.forks.set(child, [line]);
-			else known.push(line);
-		}
-		this.executors = executors;
-		this.showsReads = showsReads;
-		// Ports of descriptors are not known yet; port_of() stands for one that is not named.
-		const unknown = () => 0;
-		this.evidence = reveal(
-			lines,
-			(call) => new Operands(script.file, call, unknown, unknown),
-			(fork) => this.sharesFiles(fork),
-		);
-		this.unread = options.unread ?? (showsReads || this.draws !== null);
-		this.receivers = new Set([...this.evidence.receivers].map((pid) => this.programOf(pid)));
 		this.queues = new AcceptQueues(this.kernel);
 		if (this.own === null) this.kernel.accept_queues = this.queues;
 		const seed = this.own?.seed ?? null;
 		const random = seed === null ? null : new SeededRandom(seed);
-		const { named } = this.evidence;
+		const { named } = recording.evidence;
 		this.observer =
 			this.own === null
 				? new RecordingObserver(this.kernel, named)
@@ -183,25 +137,23 @@ export class World {
 			}
 			return null;
 		};
-		return new Operands(this.script.file, call, portOf, ifindexOf);
+		return new Operands(this.recording.file, call, portOf, ifindexOf);
 	}
 
 	// Processes
 
-	sharesFiles(fork: CallLine): boolean {
-		return (this.operands(fork).namedFlags("flags") & CLONE_FILES) !== 0;
+	/** What no recorded call received was not read. */
+	get unread(): boolean {
+		return this.options.unread ?? (this.showsReads || this.draws !== null);
 	}
 
-	/** The process that began the program which a process runs: itself, or whom it was forked from. */
-	private programOf(pid: number): number {
-		// Where pids are used again, a process may be found among its own ancestors.
-		const seen = new Set<number>();
-		for (;;) {
-			const parent = this.executors.has(pid) ? undefined : this.forks.get(pid)?.at(-1)?.pid;
-			if (parent == null || seen.has(parent)) return pid;
-			seen.add(pid);
-			pid = parent;
-		}
+	/** The recording shows what is read from sockets by read() and its like. */
+	get showsReads(): boolean {
+		return this.recording.showsReads;
+	}
+
+	get evidence(): Evidence {
+		return this.recording.evidence;
 	}
 
 	/** Whether a process is there. */
@@ -214,7 +166,7 @@ export class World {
 	task(pid: number): Task {
 		const known = this.tasks.get(pid);
 		if (known !== undefined) return known;
-		const fork = this.forks.get(pid)?.[0];
+		const fork = this.recording.forks.get(pid)?.[0];
 		if (fork !== undefined && !this.isOwnAncestor(pid)) return this.fork(fork, pid);
 		const other = this.tasks.values().next().value;
 		const net = other?.net ?? this.kernel.createNet();
@@ -229,8 +181,9 @@ export class World {
 	/** Whether the first forks of a process and of its parents lead back to it: pids used again. */
 	private isOwnAncestor(pid: number): boolean {
 		const seen = new Set<number>();
-		let at = this.forks.get(pid)?.[0]?.pid ?? null;
-		for (; at !== null && !seen.has(at); at = this.forks.get(at)?.[0]?.pid ?? null) {
+		const { forks } = this.recording;
+		let at = forks.get(pid)?.[0]?.pid ?? null;
+		for (; at !== null && !seen.has(at); at = forks.get(at)?.[0]?.pid ?? null) {
 			if (at === pid) return true;
 			seen.add(at);
 		}
@@ -244,9 +197,9 @@ export class World {
 		const before = this.tasks.get(pid);
 		if (before !== undefined) {
 			if (this.parents.get(pid) === call.line) return before;
-			this.exit(pid);
+			this.exit(pid, call.line);
 		}
-		const task = parent.fork(this.sharesFiles(call));
+		const task = parent.fork(this.recording.sharesFiles(call));
 		if ((this.operands(call).namedFlags("flags") & CLONE_NEWNET) !== 0) task.unshareNet();
 		task.pid = pid;
 		this.tasks.set(pid, task);
@@ -254,10 +207,9 @@ export class World {
 		return task;
 	}
 
-	exit(pid: number): void {
+	exit(pid: number, line: number): void {
 		const task = this.tasks.get(pid);
 		if (task === undefined || !this.kernel.tasks.has(task)) return;
-		const { line } = this.exits.get(pid) ?? { line: 0 };
 		for (const fd of task.socketDescriptors()) this.drain(pid, task, fd, line);
 		task.exit();
 	}
@@ -287,7 +239,7 @@ export class World {
 	 * not recorded, and has read everything.
 	 */
 	drain(pid: number, task: Task, fd: number, line: number): void {
-		if (this.unread || this.receivers.has(this.programOf(pid))) return;
+		if (this.unread || this.recording.receives(pid)) return;
 		const sock = task.socketOf(fd);
 		if (sock <= 0) return;
 		const S = this.kernel.sock;
@@ -308,42 +260,34 @@ export class World {
 		this.guesses.delete(oldest);
 	}
 
+	/**
+	 * Nothing before a line is played again: only the guessed ports that are still held can
+	 * matter.
+	 */
+	forget(before: number): void {
+		const S = this.kernel.sock;
+		const held = new Set<number>();
+		for (let sk = 1; sk < S.skc_num.length; sk++) if (S.skc_num[sk] !== 0) held.add(S.skc_num[sk]);
+		for (const [port, guesses] of this.guesses) {
+			if (guesses[0].line >= before) continue;
+			const left = guesses.filter(({ line }, i) => {
+				return line >= before || (held.has(port) && i === guesses.length - 1);
+			});
+			if (left.length === 0) this.guesses.delete(port);
+			else this.guesses.set(port, left);
+		}
+		while (this.inFlight.length > IN_FLIGHT) {
+			const [oldest] = this.inFlight.splice(0, 1);
+			const task = this.kernel.tasks.values().next().value;
+			for (const file of oldest.files) if (file !== 0) task?.dropFile(file);
+		}
+	}
+
 	/** It was another user than root who was recorded. */
 	becomeUser(): void {
 		this.uid = SOME_USER;
 		for (const task of this.kernel.tasks) if (task.uid === 0) task.uid = SOME_USER;
 	}
-}
-
-/**
- * Whether nobody but the recorded processes uses the namespace: it is made before the first
- * internet socket, or set up by commands.
- */
-export function isAlone(lines: readonly ScriptLine[]): boolean {
-	for (const line of lines) {
-		if (line.kind === "setup") return true;
-		if (line.kind !== "call") continue;
-		if (line.result === null) return true; // a script
-		const flags = line.args.map(({ value }) => (value.kind === "flags" ? value.names : []));
-		if (line.name === "unshare" && line.result.value === 0) {
-			if (flags[0]?.includes("CLONE_NEWNET")) return true;
-		}
-		if (line.name === "execve" && line.result.value === 0) {
-			const argv = line.args[1]?.value;
-			const words = argv?.kind === "array" ? argv.items : [];
-			const text = words.map((word) =>
-				word.kind === "string" ? Buffer.from(word.bytes).toString() : "",
-			);
-			if (/(^|\/)ip$/.test(text[0] ?? "") && text.includes("lo") && text.includes("up")) {
-				return true;
-			}
-		}
-		const family = flags[0] ?? [];
-		if (line.name === "socket" && (family.includes("AF_INET") || family.includes("AF_INET6"))) {
-			return false;
-		}
-	}
-	return false;
 }
 
 /** Draws the secrets of hashes, which kernels else do at first use, each in its own order. */

@@ -4,7 +4,6 @@
  * read, in strace's styles, which calls of UDP choose a port, and what is compared.
  */
 import { describe, expect, it } from "vitest";
-import { reveal } from "../../kernel-model/check/evidence.js";
 import {
 	type Outcome,
 	Player,
@@ -12,6 +11,7 @@ import {
 	playScript,
 	readScript,
 } from "../../kernel-model/check/player.js";
+import { Recording } from "../../kernel-model/check/recording.js";
 import { errnoName } from "../../kernel-model/index.js";
 import type { Address } from "../../kernel-model/machine/address.js";
 import { Operands } from "../../kernel-model/script/operands.js";
@@ -235,8 +235,7 @@ describe("what a call sends", () => {
 describe("the call that chose a port", () => {
 	/** Call and port of each choice that a recording shows, in the order of its lines. */
 	const choices = (text: string) => {
-		const { lines } = readScript(text, "script");
-		const { chosen } = reveal(lines, operandsOf, () => false);
+		const { chosen } = Recording.of(readScript(text, "script")).evidence;
 		return [...chosen]
 			.sort(([a], [b]) => a.line - b.line)
 			.map(([call, { port, exact }]) => `${call.name} ${port}${exact ? "" : " inferred"}`);

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Whether a recorded program had its network namespace to itself. */
+import type { ScriptLine } from "../script/strace.js";
+
+/**
+ * Whether nobody but the recorded processes uses the namespace: it is made before the first
+ * internet socket, or set up by commands.
+ */
+export class AloneCheck {
+	/** So it is, as far as was looked. */
+	alone = false;
+	private decided = false;
+
+	/** At the next line. */
+	look(line: ScriptLine): void {
+		if (this.decided) return;
+		const alone = tells(line);
+		if (alone === null) return;
+		this.alone = alone;
+		this.decided = true;
+	}
+}
+
+/** The same of a whole script. */
+export function isAlone(lines: readonly ScriptLine[]): boolean {
+	for (const line of lines) {
+		const alone = tells(line);
+		if (alone !== null) return alone;
+	}
+	return false;
+}
+
+/** What one line says of it, null for nothing. */
+function tells(line: ScriptLine): boolean | null {
+	if (line.kind === "setup") return true;
+	if (line.kind !== "call") return null;
+	if (line.result === null) return true; // a script
+	const first = line.args[0]?.value;
+	const flags = first?.kind === "flags" ? first.names : [];
+	if (line.name === "unshare" && line.result.value === 0 && flags.includes("CLONE_NEWNET")) {
+		return true;
+	}
+	if (line.name === "execve" && line.result.value === 0) {
+		const argv = line.args[1]?.value;
+		const words = argv?.kind === "array" ? argv.items : [];
+		const text = words.map((word) =>
+			word.kind === "string" ? Buffer.from(word.bytes).toString() : "",
+		);
+		if (/(^|\/)ip$/.test(text[0] ?? "") && text.includes("lo") && text.includes("up")) return true;
+	}
+	const internet = flags.includes("AF_INET") || flags.includes("AF_INET6");
+	return line.name === "socket" && internet ? false : null;
+}

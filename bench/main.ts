@@ -27,7 +27,7 @@ bitmaps.
 `;
 
 /** Measured in a process of its own each, where nothing else was run before. */
-const PROGRAMS = ["bitmap", "scale", "snapshot", "tracing"];
+const PROGRAMS = ["bitmap", "scale", "scans", "snapshot", "tracing"];
 const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
 
 function usage(problem: string): never {

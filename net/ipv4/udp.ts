@@ -4,7 +4,7 @@
  * the ends of a socket. Left out: corking, broadcast and multicast delivery, the error queue,
  * receive buffer limits, encapsulation and BPF. There is one CPU.
  */
-import { __set_bit, bitmap_zero, test_bit } from "../../include/linux/bitmap.js";
+import { __set_bit, BITS_TO_LONGS, bitmap_zero, test_bit } from "../../include/linux/bitmap.js";
 import {
 	hlist_add_head,
 	hlist_add_tail_rcu,
@@ -216,6 +216,70 @@ export function udpCandidate(k: Stack, net: Net, sk: number, port: number): numb
 	return inet_is_local_reserved_port(net, port) ? CANDIDATE_RESERVED : CANDIDATE_OK;
 }
 
+/**
+ * Looks at the chains of udp_lib_get_port's search in its order, from that of port `first` up to
+ * the one before `last`, for one that has a port which will do: the same, fast. Returns the
+ * `first` of that chain, -1 if there is none. Leaves nothing else but table.bitmap.
+ *
+ * What it leaves out: calls, the columns of each sock on a chain that do not matter for this
+ * sock's options, and the ports of a chain outside the range. A bind() that fails over 16,000
+ * ports which all have a sock takes 12 ns a port with it and 26 ns without (`npm run bench --
+ * --only scans`).
+ */
+export function udpScan(
+	k: Stack,
+	net: Net,
+	sk: number,
+	low: number,
+	high: number,
+	first: number,
+	last: number,
+): number {
+	const S = k.sock;
+	const { node_next, skc_net, skc_hash, skc_reuse, skc_reuseport, skc_bound_dev_if } = S;
+	const { skc_ipv6only, skc_rcv_saddr } = S;
+	const { hash, bitmap, mask, log } = udp_get_table_prot(k, sk);
+	const words = BITS_TO_LONGS(udpPortsPerChain(log));
+	const reserved = net.ipv4.sysctl_local_reserved_ports;
+	const hash_mix = net.hash_mix | 0;
+	const id = net.id | 0;
+
+	const reuse = skc_reuse[sk] !== 0;
+	const dif = skc_bound_dev_if[sk];
+	const is_ipv6 = S.skc_family[sk] === AF_INET6;
+	const saddr = skc_rcv_saddr[sk];
+	const joins = skc_reuseport[sk] !== 0 && S.sk_reuseport_cb[sk] === 0;
+	const uid = sock_i_uid(k, sk);
+
+	do {
+		for (let word = 0; word < words; word++) bitmap[word] = 0;
+		let sk2 = hash[(first + hash_mix) & mask];
+		for (; sk2 !== 0; sk2 = node_next[sk2]) {
+			if (skc_net[sk2] !== id || sk2 === sk) continue;
+			if (reuse && skc_reuse[sk2] !== 0) continue;
+			if (dif !== 0 && skc_bound_dev_if[sk2] !== 0 && skc_bound_dev_if[sk2] !== dif) continue;
+			if (is_ipv6) {
+				if (!inet_rcv_saddr_equal(k, sk, sk2, true)) continue;
+			} else {
+				if (skc_ipv6only[sk2] !== 0) continue;
+				const saddr2 = skc_rcv_saddr[sk2];
+				if (saddr2 !== saddr && saddr2 !== INADDR_ANY && saddr !== INADDR_ANY) continue;
+			}
+			if (joins && skc_reuseport[sk2] !== 0 && sock_i_uid(k, sk2) === uid) continue;
+			const bit = (skc_hash[sk2] & 0xffff) >>> log;
+			bitmap[bit >>> 5] |= 1 << (bit & 31);
+		}
+		let port = low + ((first - low) & mask);
+		for (; port <= high; port += mask + 1) {
+			const bit = port >>> log;
+			if ((bitmap[bit >>> 5] & (1 << (bit & 31))) !== 0) continue;
+			if ((reserved[port >>> 5] & (1 << (port & 31))) === 0) return first;
+		}
+		first = (first + 1) & 0xffff;
+	} while (first !== last);
+	return -1;
+}
+
 /** Puts a sock with SO_REUSEPORT into the group of its like on the port, or a group of one. */
 function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: number): number {
 	const S = k.sock;
@@ -340,6 +404,11 @@ export function udp_lib_get_port(
 			// An odd multiple of the table's size: the steps visit each port of a chain once.
 			rand = Math.imul(rand | 1, mask + 1);
 			const last = (first + mask + 1) & 0xffff;
+			if (k.trace === noTrace) {
+				// Unheard, the chains that have no port are passed over fast.
+				first = udpScan(k, net, sk, low, high, first, last);
+				if (first < 0) return -EADDRINUSE;
+			}
 			do {
 				hslot = udp_hashslot(udptable, net, first);
 				bitmap_zero(bitmap, ports_per_chain);

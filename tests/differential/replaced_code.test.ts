@@ -18,4 +18,8 @@ describe("the code that a program replaces by its text", () => {
 	it("is all the tracing that the build has, for the copy without tracing", () => {
 		expect(check("bench/tracing.js")).toEqual({ status: 0, stderr: "" });
 	});
+
+	it("calls each fast scan once, for the copy without scans", () => {
+		expect(check("bench/scans.js")).toEqual({ status: 0, stderr: "" });
+	});
 });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The fast walks of TCP's searches, bindScan and connectScan, against bindCandidate and
- * connectCandidate, which call C's functions by name: on random states, port by port.
+ * The fast walks of the searches, bindScan, connectScan and udpScan, against bindCandidate,
+ * connectCandidate and udpCandidate, which call C's functions by name: on random states, port
+ * by port.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -27,6 +28,7 @@ import {
 } from "../../kernel-model/index.js";
 import { bindCandidate, bindScan } from "../../net/ipv4/inet_connection_sock.js";
 import { connectCandidate, connectScan } from "../../net/ipv4/inet_hashtables.js";
+import { udpCandidate, udpScan } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { always } from "./replay.js";
 import { openWith, randomOptions } from "./sockets.js";
@@ -200,4 +202,92 @@ describe("a fast walk says of each port what C's functions say", () => {
 				expect([verdict, met.get(verdict) ?? 0]).toSatisfy(([, times]: number[]) => times > 50);
 		});
 	}
+
+	const udpState = fc.record({
+		version: fc.constantFrom("6.1.176", "6.3", "6.12", "7.3"),
+		seed: fc.nat(0xffff),
+		slots: fc.constantFrom(256, 16_384, 65_536),
+		protocol: fc.constantFrom("udp" as const, "udplite" as const),
+		sockets: fc.array(
+			fc.record({
+				options: randomOptions,
+				chain: fc.nat(5),
+				turn: fc.nat(2),
+				otherNet: fc.boolean(),
+			}),
+			{ minLength: 10, maxLength: 40 },
+		),
+		mine: fc.array(randomOptions, { minLength: 1, maxLength: 3 }),
+	});
+
+	it("udp", { timeout: 600_000 }, () => {
+		const met = new Map<number, number>();
+		let without = 0;
+		always(udpState, { seed: 13, runs: 400 }, (given) => {
+			const { version, seed, slots, sockets, mine } = given;
+			// UDP-Lite is gone in 7.3.
+			const protocol = version === "7.3" ? "udp" : given.protocol;
+			const tables = { ehash: 4, bhash: 8, lhash2: 4, udp: slots };
+			const kernel = new Kernel({ version, seed, tables });
+			const net = kernel.createNet();
+			const task = kernel.createTask({ net });
+			const other = kernel.createTask({ net: kernel.createNet() });
+			// Eight chains, of each the ports that fit. The last two have no socks.
+			const chains = Array.from({ length: 8 }, (_, chain) =>
+				[0, 1, 2].map((turn) => LOW + chain + turn * slots).filter((port) => port <= 0xffff),
+			);
+			const turns = chains[0].length;
+			const high = LOW + (turns - 1) * slots + 6;
+			net.setSysctl("net.ipv4.ip_local_port_range", `${LOW} ${high}`);
+			net.setSysctl("net.ipv4.ip_local_reserved_ports", `${RESERVED},${chains[5].join(",")}`);
+			for (const { options: its, chain, turn, otherNet } of sockets) {
+				const who = otherNet ? other : task;
+				const { fd, name } = openWith(who, protocol, its);
+				if (who.bind(fd, { ...name, port: chains[chain][turn % turns] }) < 0) who.close(fd);
+			}
+
+			const compare = (sk: number): void => {
+				const good = chains.map((ports) => {
+					const verdicts = ports
+						.filter((port) => port <= high)
+						.map((port) => udpCandidate(kernel, net.net, sk, port));
+					for (const verdict of verdicts) met.set(verdict, (met.get(verdict) ?? 0) + 1);
+					return verdicts.includes(CANDIDATE_OK);
+				});
+				const scan = (from: number, to: number): number =>
+					udpScan(kernel, net.net, sk, LOW, high, LOW + from, LOW + to);
+				for (let from = 0; from < chains.length; from++) {
+					expect({ from, scan: scan(from, from + 1) }).toEqual({
+						from,
+						scan: good[from] ? LOW + from : -1,
+					});
+					const found = good.indexOf(true, from);
+					if (found < 0) without++;
+					expect({ from, scan: scan(from, chains.length) }).toEqual({
+						from,
+						scan: found < 0 ? -1 : LOW + found,
+					});
+				}
+			};
+			for (const its of mine) {
+				const { fd, name } = openWith(task, protocol, its);
+				let searched = false;
+				kernel.trace = {
+					...noTrace,
+					// Where a search begins the sock has its address.
+					search: (_kind, sk) => {
+						searched = true;
+						compare(sk);
+					},
+				};
+				task.bind(fd, name);
+				kernel.trace = noTrace;
+				expect(searched || name.address === "::ffff:0.0.0.0" || its.v6only).toBe(true);
+				task.close(fd);
+			}
+		});
+		for (const verdict of [CANDIDATE_OK, CANDIDATE_RESERVED, CANDIDATE_CONFLICT])
+			expect([verdict, met.get(verdict) ?? 0]).toSatisfy(([, times]: number[]) => times > 500);
+		expect(without).toBeGreaterThan(100);
+	});
 });

@@ -117,7 +117,6 @@ export class Trial {
 	private readonly chooser: Chooser | null;
 	private readonly search: TrialSearch;
 	private readonly counter = new LookCounter();
-	private readonly privileged = true;
 
 	constructor(
 		readonly strategy: Strategy,
@@ -231,9 +230,7 @@ export class Trial {
 		if (port === LEAVE_TO_KERNEL) return this.bindByKernel(sock, to);
 		kernel.draws = TAKE;
 		try {
-			return this.take(sk, port, () =>
-				__sys_bind(kernel, sock, to, SIZEOF_SOCKADDR_IN, this.privileged),
-			);
+			return this.take(sk, port, () => __sys_bind(kernel, sock, to, SIZEOF_SOCKADDR_IN));
 		} finally {
 			kernel.draws = kernel.ownDraws;
 		}
@@ -352,9 +349,7 @@ export class Trial {
 	}
 
 	private bindByKernel(sock: number, to: Sockaddr): number {
-		return this.counted(() =>
-			__sys_bind(this.kernel, sock, to, SIZEOF_SOCKADDR_IN, this.privileged),
-		);
+		return this.counted(() => __sys_bind(this.kernel, sock, to, SIZEOF_SOCKADDR_IN));
 	}
 
 	private counted(call: () => number): number {

@@ -68,15 +68,9 @@ function badAddrlen(addr_len: number): boolean {
 	return addr_len < 0 || addr_len > SIZEOF_SOCKADDR_STORAGE;
 }
 
-export function __sys_bind(
-	k: Stack,
-	sock: number,
-	addr: Sockaddr,
-	addr_len: number,
-	cap_net_bind_service: boolean,
-): number {
+export function __sys_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
 	if (badAddrlen(addr_len)) return -EINVAL;
-	return sock_ops(k, sock).bind(k, sock, addr, addr_len, cap_net_bind_service);
+	return sock_ops(k, sock).bind(k, sock, addr, addr_len);
 }
 
 /** listen(): a negative backlog, or a larger one than net.core.somaxconn, counts as that. */
@@ -125,13 +119,12 @@ export function __sys_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	if (optlen < 0) return -EINVAL;
 	if (level === SOL_SOCKET && !sock_use_custom_sol_socket(k, sock)) {
-		return sk_setsockopt(k, k.socket.sk[sock], optname, optval, optlen, cap_net_raw);
+		return sk_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
 	}
-	return sock_ops(k, sock).setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw);
+	return sock_ops(k, sock).setsockopt(k, sock, level, optname, optval, optlen);
 }
 
 /** Whether the family takes the options of level SOL_SOCKET into its own hands: MPTCP does. */

@@ -47,13 +47,7 @@ export interface ProtoOps {
 	/** INET_STREAM_OPS and its like: what `ops` of a struct socket says. */
 	readonly ops: number;
 	release(k: Stack, sock: number, exiting: boolean): void;
-	bind(
-		k: Stack,
-		sock: number,
-		addr: Sockaddr,
-		addr_len: number,
-		cap_net_bind_service: boolean,
-	): number;
+	bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number;
 	connect(k: Stack, sock: number, addr: Sockaddr, addr_len: number, nonblock: boolean): number;
 	/** What a blocking connect() that slept returns now. */
 	connect_wait(k: Stack, sock: number): number;
@@ -70,7 +64,6 @@ export interface ProtoOps {
 		optname: number,
 		optval: Uint8Array | null,
 		optlen: number,
-		cap_net_raw: boolean,
 	): number;
 	/** The bytes that are written, or a negative errno. */
 	getsockopt(

@@ -90,13 +90,7 @@ export interface Proto {
 	): number;
 	recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number;
 	/** Only where a protocol does not take the family's own bind(). */
-	readonly bind?: (
-		k: Stack,
-		sk: number,
-		addr: Sockaddr,
-		addr_len: number,
-		cap_net_bind_service: boolean,
-	) => number;
+	readonly bind?: (k: Stack, sk: number, addr: Sockaddr, addr_len: number) => number;
 	hash(k: Stack, sk: number): number;
 	unhash(k: Stack, sk: number): void;
 	/** After the local address or the device has changed. */

@@ -54,8 +54,8 @@ export interface Stack {
 	/** What secure_ipv6_port_ephemeral hashes: two addresses, the time, the port. */
 	readonly port_ephemeral_data: Uint32Array;
 	readonly siphash_state: SiphashState;
-	/** Whether the task that connects or sends has CAP_NET_BIND_SERVICE: what C asks of current. */
-	cap_net_bind_service: boolean;
+	/** Capabilities of the task that makes the call, a bit each: current_cred()->cap_effective. */
+	cap_effective: number;
 	/** Left by inet_sk_get_local_port_range: the range, both bounds inclusive. */
 	low: number;
 	high: number;

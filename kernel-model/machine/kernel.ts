@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A kernel: boot, clock, namespaces and tasks around the ported code. */
+import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import type { Random } from "../../include/linux/random.js";
 import { newSiphashState } from "../../include/linux/siphash.js";
 import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
@@ -137,7 +138,7 @@ export class Kernel implements Stack {
 	};
 	readonly port_ephemeral_data = new Uint32Array(10);
 	readonly siphash_state = newSiphashState();
-	cap_net_bind_service = true;
+	cap_effective = CAP_FULL_SET;
 	low = 0;
 	high = 0;
 	blocker = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Tasks: a user, a network namespace, file descriptors, and the system calls by their names. */
 
+import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import {
 	O_NONBLOCK,
 	SOCK_CLOEXEC,
@@ -293,6 +294,12 @@ export class Task {
 		return this.install(file, cloexec, at);
 	}
 
+	/** A system call on a socket begins, and its task is current: the socket, or a negative errno. */
+	private enters(fd: number): number {
+		this.kernel.cap_effective = this.privileged ? CAP_FULL_SET : 0;
+		return this.socketOf(fd);
+	}
+
 	/** The struct socket that a descriptor names, or a negative errno. */
 	socketOf(fd: number): number {
 		const file = this.fget(fd);
@@ -406,7 +413,7 @@ export class Task {
 
 	/** fcntl(F_SETFL), ioctl(FIONBIO). */
 	setNonblock(fd: number, nonblock: boolean): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		checkBoolean("nonblock", nonblock);
 		if (sock < 0) return sock;
 		const { flags } = this.kernel.socket;
@@ -514,15 +521,15 @@ export class Task {
 
 	/** `addrlen` by default that of the family. */
 	bind(fd: number, address: Address, addrlen = addressLength(address)): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		const name = toSockaddr(address);
 		const length = checkInt("addrlen", addrlen);
-		const err = sock < 0 ? sock : __sys_bind(this.kernel, sock, name, length, this.privileged);
+		const err = sock < 0 ? sock : __sys_bind(this.kernel, sock, name, length);
 		return this.returns(err, "bind", fd, address, length);
 	}
 
 	listen(fd: number, backlog: number): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		const length = checkInt("backlog", backlog);
 		const err = sock < 0 ? sock : __sys_listen(this.kernel, sock, length);
 		return this.returns(err, "listen", fd, null, 0, length);
@@ -535,19 +542,18 @@ export class Task {
 		addrlen = addressLength(address),
 		nonblock?: boolean,
 	): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		const name = toSockaddr(address);
 		const length = checkInt("addrlen", addrlen);
 		if (sock < 0) return this.returns(sock, "connect", fd, address, length);
 		const block = nonblock ?? this.nonblocking(sock);
-		this.kernel.cap_net_bind_service = this.privileged;
 		const err = __sys_connect(this.kernel, sock, name, length, block);
 		return this.returns(err, "connect", fd, address, length);
 	}
 
 	/** What a blocking connect() that slept returns now, or -ERESTARTSYS again. */
 	connectSleeping(fd: number): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		if (sock < 0) return this.exits(sock, { name: "connect", fd });
 		const err = sock_ops(this.kernel, sock).connect_wait(this.kernel, sock);
 		process_backlog(this.kernel);
@@ -566,7 +572,7 @@ export class Task {
 		nonblock?: boolean,
 		at?: number,
 	): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		checkInt("flags", flags);
 		if (address !== undefined) checkObject("address", address);
 		this.checkAt(at);
@@ -591,7 +597,7 @@ export class Task {
 	}
 
 	private getname(fd: number, peer: number): Address | number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		const name = sock < 0 ? sock : sock_ops(this.kernel, sock).getname(this.kernel, sock, peer);
 		if (typeof name !== "number") return fromSockaddr(name);
 		return this.returns(name, peer === 0 ? "getsockname" : "getpeername", fd);
@@ -617,7 +623,7 @@ export class Task {
 		optval: number | Uint8Array | null,
 		optlen?: number,
 	): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		checkInt("level", level);
 		checkInt("optname", optname);
 		if (optval !== null && typeof optval !== "number" && !(optval instanceof Uint8Array)) {
@@ -626,16 +632,14 @@ export class Task {
 		const bytes = typeof optval === "number" ? intBytes(checkInt("optval", optval)) : optval;
 		const length = checkInt("optlen", optlen ?? bytes?.length ?? 0);
 		const err =
-			sock < 0
-				? sock
-				: __sys_setsockopt(this.kernel, sock, level, optname, bytes, length, this.privileged);
+			sock < 0 ? sock : __sys_setsockopt(this.kernel, sock, level, optname, bytes, length);
 		if (err === 0) return 0;
 		return this.exits(err, { name: "setsockopt", fd, level, optname, optval: bytes, length });
 	}
 
 	/** The bytes written to a buffer of `optlen` bytes, or a negative errno. */
 	getsockopt(fd: number, level: number, optname: number, optlen = 4): Uint8Array | number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		checkInt("level", level);
 		checkInt("optname", optname);
 		const length = checkInt("optlen", optlen);
@@ -645,7 +649,7 @@ export class Task {
 	}
 
 	shutdown(fd: number, how: number): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		checkInt("how", how);
 		const err = sock < 0 ? sock : __sys_shutdown(this.kernel, sock, how);
 		return this.returns(err, "shutdown", fd, null, 0, how);
@@ -664,20 +668,19 @@ export class Task {
 		addrlen = address === null ? 0 : addressLength(address),
 		nonblock?: boolean,
 	): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		const len = checkSize("size", size);
 		const to = address === null ? null : toSockaddr(address);
 		const length = checkInt("addrlen", addrlen);
 		if (sock < 0) return this.exits(sock, { name: "sendto", fd, address, length, size });
 		const block = nonblock ?? this.nonblocking(sock);
-		this.kernel.cap_net_bind_service = this.privileged;
 		const sent = __sys_sendto(this.kernel, sock, len, to, length, block);
 		return sent < 0 ? this.exits(sent, { name: "sendto", fd, address, length, size }) : sent;
 	}
 
 	/** Receives at most `size` bytes: the number, 0 at the end of a stream, or a negative errno. */
 	recv(fd: number, size: number, nonblock?: boolean): number {
-		const sock = this.socketOf(fd);
+		const sock = this.enters(fd);
 		const len = checkSize("size", size);
 		if (sock < 0) return this.returns(sock, "recvfrom", fd);
 		const got = __sys_recvfrom(this.kernel, sock, len, nonblock ?? this.nonblocking(sock));

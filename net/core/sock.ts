@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/sock.c: life of a sock, and the options of level SOL_SOCKET. */
+import { CAP_NET_RAW, ns_capable } from "../../include/linux/capability.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { HZ } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
@@ -172,7 +173,6 @@ function sock_setbindtodevice(
 	sk: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const net = sk_net(k, sk);
 	const length = Math.min(optlen, IFNAMSIZ - 1);
@@ -187,17 +187,12 @@ function sock_setbindtodevice(
 		if (dev === undefined) return -ENODEV;
 		index = dev.ifindex;
 	}
-	return sock_bindtoindex_locked(k, sk, index, cap_net_raw);
+	return sock_bindtoindex_locked(k, sk, index);
 }
 
-function sock_bindtoindex_locked(
-	k: Stack,
-	sk: number,
-	ifindex: number,
-	cap_net_raw: boolean,
-): number {
+function sock_bindtoindex_locked(k: Stack, sk: number, ifindex: number): number {
 	// Taking a device away, or another, is a privilege.
-	if (k.sock.skc_bound_dev_if[sk] !== 0 && !cap_net_raw) return -EPERM;
+	if (k.sock.skc_bound_dev_if[sk] !== 0 && !ns_capable(k, CAP_NET_RAW)) return -EPERM;
 	if (ifindex < 0) return -EINVAL;
 	k.sock.skc_bound_dev_if[sk] = ifindex;
 	sk_prot(k, sk).rehash?.(k, sk);
@@ -214,11 +209,10 @@ export function sk_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	if (optname === SO_BINDTODEVICE) {
-		return sock_setbindtodevice(k, sk, optval, optlen, cap_net_raw);
+		return sock_setbindtodevice(k, sk, optval, optlen);
 	}
 	if (optlen < 4) return -EINVAL;
 	if (optval === null || optval.length < 4) return -EFAULT;
@@ -235,7 +229,7 @@ export function sk_setsockopt(
 			else S.sk_flags[sk] &= ~SOCK_BROADCAST;
 			return 0;
 		case SO_BINDTOIFINDEX:
-			return sock_bindtoindex_locked(k, sk, val, cap_net_raw);
+			return sock_bindtoindex_locked(k, sk, val);
 		case SO_ATTACH_REUSEPORT_CBPF:
 		case SO_ATTACH_REUSEPORT_EBPF:
 			throw new NotModelled("selection by BPF from a reuseport group");

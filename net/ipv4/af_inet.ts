@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/af_inet.c: what bind(), connect(), listen() and the rest do to an AF_INET socket. */
 
+import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
 import {
 	INET_DGRAM_OPS,
 	INET_STREAM_OPS,
@@ -105,30 +106,16 @@ import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
 
 /** bind(): the protocol's own, or __inet_bind. */
-export function inet_bind(
-	k: Stack,
-	sock: number,
-	addr: Sockaddr,
-	addr_len: number,
-	cap_net_bind_service: boolean,
-): number {
+export function inet_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const { bind } = sk_prot(k, sk);
-	if (bind !== undefined) return bind(k, sk, addr, addr_len, cap_net_bind_service);
+	if (bind !== undefined) return bind(k, sk, addr, addr_len);
 	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
-	return __inet_bind(k, sk, addr, cap_net_bind_service);
+	return __inet_bind(k, sk, addr);
 }
 
-/**
- * bind() to an IPv4 address. `cap_net_bind_service` says whether the task may take ports below
- * ip_unprivileged_port_start. Returns 0 or a negative errno.
- */
-export function __inet_bind(
-	k: Stack,
-	sk: number,
-	addr: Sockaddr,
-	cap_net_bind_service: boolean,
-): number {
+/** bind() to an IPv4 address. Returns 0 or a negative errno. */
+export function __inet_bind(k: Stack, sk: number, addr: Sockaddr): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	if (addr.sin_family !== AF_INET) {
@@ -142,7 +129,11 @@ export function __inet_bind(
 		return -EADDRNOTAVAIL;
 	}
 	const snum = addr.sin_port;
-	if (snum !== 0 && inet_port_requires_bind_service(net, snum) && !cap_net_bind_service) {
+	if (
+		snum !== 0 &&
+		inet_port_requires_bind_service(net, snum) &&
+		!ns_capable(k, CAP_NET_BIND_SERVICE)
+	) {
 		return -EACCES;
 	}
 
@@ -416,10 +407,9 @@ export function inetSetsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const sk = k.socket.sk[sock];
-	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
+	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen);
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/ip_sockglue.c: the options of level SOL_IP that bear on ports. */
+import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
 import { SOL_IP } from "../../include/linux/socket.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
@@ -25,8 +26,7 @@ function setFlag(k: Stack, sk: number, flag: number, val: number): void {
 
 /**
  * setsockopt() of level SOL_IP. A value shorter than an int is one unsigned byte, an empty
- * one is 0. `cap_net_raw`: the caller has CAP_NET_RAW or CAP_NET_ADMIN. Returns 0 or a negative
- * errno; throws NotModelled for an option left out.
+ * one is 0. Returns 0 or a negative errno; throws NotModelled for an option left out.
  */
 export function do_ip_setsockopt(
 	k: Stack,
@@ -34,7 +34,6 @@ export function do_ip_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	switch (optname) {
@@ -65,7 +64,13 @@ export function do_ip_setsockopt(
 			setFlag(k, sk, INET_FREEBIND, val);
 			return 0;
 		case IP_TRANSPARENT:
-			if (val !== 0 && !cap_net_raw) return -EPERM;
+			if (
+				val !== 0 &&
+				!sockopt_ns_capable(k, CAP_NET_RAW) &&
+				!sockopt_ns_capable(k, CAP_NET_ADMIN)
+			) {
+				return -EPERM;
+			}
 			if (optlen < 1) return -EINVAL;
 			setFlag(k, sk, INET_TRANSPARENT, val);
 			return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv6/af_inet6.c: sockets of AF_INET6, and what bind() and getsockname() do to them. */
 
+import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
 import {
 	INET6_DGRAM_OPS,
 	INET6_STREAM_OPS,
@@ -109,13 +110,7 @@ export function inet6_create(k: Stack, net: Net, sock: number, protocol: number)
  * bind() to an IPv6 address. Any address but the wildcard and v4-mapped ones closes the
  * socket to IPv4. Returns 0 or a negative errno.
  */
-export function __inet6_bind(
-	k: Stack,
-	sk: number,
-	addr: Sockaddr,
-	addr_len: number,
-	cap_net_bind_service: boolean,
-): number {
+export function __inet6_bind(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const at = sk * 4;
@@ -124,7 +119,11 @@ export function __inet6_bind(
 	if ((addr_type & IPV6_ADDR_MULTICAST) !== 0 && S.sk_type[sk] === SOCK_STREAM) return -EINVAL;
 
 	const snum = addr.sin_port;
-	if (snum !== 0 && inet_port_requires_bind_service(net, snum) && !cap_net_bind_service) {
+	if (
+		snum !== 0 &&
+		inet_port_requires_bind_service(net, snum) &&
+		!ns_capable(k, CAP_NET_BIND_SERVICE)
+	) {
 		return -EACCES;
 	}
 	// An active socket, or a second bind.
@@ -192,18 +191,12 @@ export function ipv6_can_nonlocal_bind(net: Net, inet_flags: number): boolean {
 }
 
 /** bind(): the protocol's own, or __inet6_bind. */
-export function inet6_bind(
-	k: Stack,
-	sock: number,
-	addr: Sockaddr,
-	addr_len: number,
-	cap_net_bind_service: boolean,
-): number {
+export function inet6_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const { bind } = sk_prot(k, sk);
-	if (bind !== undefined) return bind(k, sk, addr, addr_len, cap_net_bind_service);
+	if (bind !== undefined) return bind(k, sk, addr, addr_len);
 	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
-	return __inet6_bind(k, sk, addr, addr_len, cap_net_bind_service);
+	return __inet6_bind(k, sk, addr, addr_len);
 }
 
 /** getsockname() (peer 0), getpeername() (peer 1), what accept() tells (peer 2). */
@@ -240,11 +233,10 @@ export function inet6Setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const sk = k.socket.sk[sock];
-	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
-	if (level === SOL_IPV6) return do_ipv6_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
+	if (level === SOL_IP) return do_ip_setsockopt(k, sk, optname, optval, optlen);
+	if (level === SOL_IPV6) return do_ipv6_setsockopt(k, sk, optname, optval, optlen);
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, sk, optname, optval, optlen);
 	}

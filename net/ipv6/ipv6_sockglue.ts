@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv6/ipv6_sockglue.c: the options of level SOL_IPV6 that bear on ports. */
+import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
 import { INET_DGRAM_OPS, INET_STREAM_OPS } from "../../include/linux/net.js";
 import { AF_INET, SOL_IPV6 } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
@@ -37,9 +38,8 @@ import {
 import { intAt, intBytes, NotModelled } from "../core/sock.js";
 
 /**
- * setsockopt() of level SOL_IPV6. A value shorter than an int is 0. `cap_net_raw`: the caller
- * has CAP_NET_RAW or CAP_NET_ADMIN. Returns 0 or a negative errno; throws NotModelled for an
- * option left out.
+ * setsockopt() of level SOL_IPV6. A value shorter than an int is 0. Returns 0 or a negative
+ * errno; throws NotModelled for an option left out.
  */
 export function do_ipv6_setsockopt(
 	k: Stack,
@@ -47,7 +47,6 @@ export function do_ipv6_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	let val = 0;
@@ -72,7 +71,13 @@ export function do_ipv6_setsockopt(
 		case IPV6_FREEBIND:
 			return flag(INET_FREEBIND);
 		case IPV6_TRANSPARENT:
-			if (val !== 0 && !cap_net_raw) return -EPERM;
+			if (
+				val !== 0 &&
+				!sockopt_ns_capable(k, CAP_NET_ADMIN) &&
+				!sockopt_ns_capable(k, CAP_NET_RAW)
+			) {
+				return -EPERM;
+			}
 			return flag(INET_TRANSPARENT);
 		case IPV6_RECVERR:
 			return flag(INET_RECVERR6);

@@ -308,18 +308,12 @@ export const mptcp_prot: Proto = {
 
 export const mptcp_v6_prot: Proto = { ...mptcp_prot, name: "MPTCPv6", prot: PROT_MPTCPV6 };
 
-function mptcp_bind(
-	k: Stack,
-	sock: number,
-	addr: Sockaddr,
-	addr_len: number,
-	cap_net_bind_service: boolean,
-): number {
+function mptcp_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const msk = mptcp_sk(k, sk);
 	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
-	const err = sock_ops(k, ssock).bind(k, ssock, addr, addr_len, cap_net_bind_service);
+	const err = sock_ops(k, ssock).bind(k, ssock, addr, addr_len);
 	if (err === 0) mptcp_copy_inaddrs(k, sk, msk.first);
 	return err;
 }

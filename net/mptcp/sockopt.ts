@@ -203,11 +203,10 @@ function tcp_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	return k.sock.skc_family[k.socket.sk[ssock]] === AF_INET6
-		? inet6Setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw)
-		: inetSetsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw);
+		? inet6Setsockopt(k, ssock, level, optname, optval, optlen)
+		: inetSetsockopt(k, ssock, level, optname, optval, optlen);
 }
 
 function tcp_getsockopt(
@@ -233,7 +232,7 @@ function mptcp_setsockopt_sol_socket_linger(
 	const ssk = msk.first;
 	if (optlen < 8) return -EINVAL;
 	if (optval === null || optval.length < 8) return -EFAULT;
-	const ret = sk_setsockopt(k, sk, SO_LINGER, optval, 8, false);
+	const ret = sk_setsockopt(k, sk, SO_LINGER, optval, 8);
 	if (ret !== 0) return ret;
 	msk.options_set = true;
 	if ((S.sk_flags[sk] & SOCK_LINGER) === 0) S.sk_flags[ssk] &= ~SOCK_LINGER;
@@ -251,7 +250,6 @@ function mptcp_setsockopt_sol_socket(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	switch (optname) {
@@ -262,7 +260,7 @@ function mptcp_setsockopt_sol_socket(
 			const msk = mptcp_sk(k, sk);
 			if (__mptcp_nmpc_socket(k, sk) === 0) return -EINVAL;
 			const ssk = msk.first;
-			const ret = sk_setsockopt(k, ssk, optname, optval, optlen, cap_net_raw);
+			const ret = sk_setsockopt(k, ssk, optname, optval, optlen);
 			if (ret !== 0) return ret;
 			if (optname === SO_REUSEPORT) S.skc_reuseport[sk] = S.skc_reuseport[ssk];
 			else if (optname === SO_REUSEADDR) S.skc_reuse[sk] = S.skc_reuse[ssk];
@@ -284,7 +282,6 @@ function mptcp_setsockopt_v6(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
 	if (optname !== IPV6_V6ONLY && optname !== IPV6_TRANSPARENT && optname !== IPV6_FREEBIND) {
@@ -293,7 +290,7 @@ function mptcp_setsockopt_v6(
 	const msk = mptcp_sk(k, sk);
 	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
-	const ret = tcp_setsockopt(k, ssock, SOL_IPV6, optname, optval, optlen, cap_net_raw);
+	const ret = tcp_setsockopt(k, ssock, SOL_IPV6, optname, optval, optlen);
 	if (ret !== 0) return ret;
 	if (optname === IPV6_V6ONLY) S.skc_ipv6only[sk] = S.skc_ipv6only[msk.first];
 	else
@@ -328,10 +325,9 @@ function mptcp_setsockopt_sol_ip_set(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const S = k.sock;
-	const err = do_ip_setsockopt(k, sk, optname, optval, optlen, cap_net_raw);
+	const err = do_ip_setsockopt(k, sk, optname, optval, optlen);
 	if (err !== 0) return err;
 	const msk = mptcp_sk(k, sk);
 	if (__mptcp_nmpc_socket(k, sk) === 0) return -EINVAL;
@@ -355,16 +351,15 @@ function mptcp_setsockopt_v4(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	switch (optname) {
 		case IP_FREEBIND:
 		case IP_TRANSPARENT:
-			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen, cap_net_raw);
+			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen);
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
 			if (!k.changes.has("mptcp-local-port-range")) return -EOPNOTSUPP; // since 6.8, ae5439658cce
-			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen, cap_net_raw);
+			return mptcp_setsockopt_sol_ip_set(k, sk, optname, optval, optlen);
 		case IP_TOS:
 			throw new NotModelled(`setsockopt level ${SOL_IP} option ${optname}`);
 		default:
@@ -380,17 +375,16 @@ export function mptcp_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const sk = k.socket.sk[sock];
 	if (level === SOL_SOCKET) {
-		return mptcp_setsockopt_sol_socket(k, sk, optname, optval, optlen, cap_net_raw);
+		return mptcp_setsockopt_sol_socket(k, sk, optname, optval, optlen);
 	}
 	if (!mptcp_supported_sockopt(k, level, optname)) return -ENOPROTOOPT;
 	const ssock = __mptcp_tcp_fallback(mptcp_sk(k, sk));
-	if (ssock !== 0) return tcp_setsockopt(k, ssock, level, optname, optval, optlen, cap_net_raw);
-	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen, cap_net_raw);
-	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen, cap_net_raw);
+	if (ssock !== 0) return tcp_setsockopt(k, ssock, level, optname, optval, optlen);
+	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen);
+	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen);
 	throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 }
 

@@ -5,6 +5,7 @@
  * Left out: peeled-off sockets, ASCONF (off by default), and the options that do not bear
  * on ports. Buffers have no limits.
  */
+import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { SOCK_SEQPACKET, SS_CONNECTED, SS_UNCONNECTED } from "../../include/linux/net.js";
 import {
@@ -136,15 +137,9 @@ function sctp_verify_addr(k: Stack, sk: number, addr: SctpAddr, len: number): nu
 }
 
 /** bind(): only of a sock that has no port. Returns 0 or a negative errno. */
-function sctp_bind(
-	k: Stack,
-	sk: number,
-	addr: Sockaddr,
-	addr_len: number,
-	cap_net_bind_service: boolean,
-): number {
+function sctp_bind(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
 	if (sctp_sk(k, sk).ep.bind_addr.port !== 0) return -EINVAL;
-	return sctp_do_bind(k, sk, sctpAddrDup(addr), addr_len, cap_net_bind_service);
+	return sctp_do_bind(k, sk, sctpAddrDup(addr), addr_len);
 }
 
 /** The functions for an address that a sock may use, null if it may not or `len` is too short. */
@@ -164,13 +159,7 @@ function sctp_sockaddr_af(k: Stack, sk: number, addr: SctpAddr, len: number): Sc
  * Binds a sock to an address, or to one more on its port. Changes `addr`: a mapped one
  * becomes AF_INET, its port the one that it got. Returns 0 or a negative errno.
  */
-function sctp_do_bind(
-	k: Stack,
-	sk: number,
-	addr: SctpAddr,
-	len: number,
-	cap_net_bind_service: boolean,
-): number {
+function sctp_do_bind(k: Stack, sk: number, addr: SctpAddr, len: number): number {
 	const net = sk_net(k, sk);
 	const sp = sctp_sk(k, sk);
 	const pf = sctp_pf(k, sk);
@@ -184,7 +173,11 @@ function sctp_do_bind(
 		if (snum === 0) snum = bp.port;
 		else if (snum !== bp.port) return -EINVAL;
 	}
-	if (snum !== 0 && inet_port_requires_bind_service(net, snum) && !cap_net_bind_service) {
+	if (
+		snum !== 0 &&
+		inet_port_requires_bind_service(net, snum) &&
+		!ns_capable(k, CAP_NET_BIND_SERVICE)
+	) {
 		return -EACCES;
 	}
 	if (sctp_bind_addr_match(k, bp, addr, sk)) return -EINVAL;
@@ -239,25 +232,19 @@ class PackedAddrs {
 }
 
 /** Adds addresses; if one fails, takes those before it away again. */
-function sctp_bindx_add(
-	k: Stack,
-	sk: number,
-	addrs: PackedAddrs,
-	addrcnt: number,
-	cap_net_bind_service: boolean,
-): number {
+function sctp_bindx_add(k: Stack, sk: number, addrs: PackedAddrs, addrcnt: number): number {
 	let at = 0;
 	for (let cnt = 0; cnt < addrcnt; cnt++) {
 		const af = addrs.af(at);
 		let retval = -EINVAL;
 		if (af !== null) {
 			const sa_addr = addrs.read(at, af);
-			retval = sctp_do_bind(k, sk, sa_addr, af.sockaddr_len, cap_net_bind_service);
+			retval = sctp_do_bind(k, sk, sa_addr, af.sockaddr_len);
 			addrs.write(at, sa_addr);
 			at += af.sockaddr_len;
 		}
 		if (retval < 0) {
-			if (cnt > 0) sctp_bindx_rem(k, sk, addrs, cnt, cap_net_bind_service);
+			if (cnt > 0) sctp_bindx_rem(k, sk, addrs, cnt);
 			return retval;
 		}
 	}
@@ -265,13 +252,7 @@ function sctp_bindx_add(
 }
 
 /** Takes addresses away, but not the last; if one fails, adds those before it again. */
-function sctp_bindx_rem(
-	k: Stack,
-	sk: number,
-	addrs: PackedAddrs,
-	addrcnt: number,
-	cap_net_bind_service: boolean,
-): number {
+function sctp_bindx_rem(k: Stack, sk: number, addrs: PackedAddrs, addrcnt: number): number {
 	const bp = sctp_sk(k, sk).ep.bind_addr;
 	let at = 0;
 	for (let cnt = 0; cnt < addrcnt; cnt++) {
@@ -287,7 +268,7 @@ function sctp_bindx_rem(
 			}
 		}
 		if (retval < 0) {
-			if (cnt > 0) sctp_bindx_add(k, sk, addrs, cnt, cap_net_bind_service);
+			if (cnt > 0) sctp_bindx_add(k, sk, addrs, cnt);
 			return retval;
 		}
 	}
@@ -303,13 +284,7 @@ function bindxRemOne(k: Stack, sk: number, sa_addr: SctpAddr, af: SctpAf): numbe
 }
 
 /** sctp_bindx(): `op` is SCTP_SOCKOPT_BINDX_ADD or _REM. */
-function sctp_setsockopt_bindx(
-	k: Stack,
-	sk: number,
-	kopt: Uint8Array,
-	op: number,
-	cap_net_bind_service: boolean,
-): number {
+function sctp_setsockopt_bindx(k: Stack, sk: number, kopt: Uint8Array, op: number): number {
 	const addrs = new PackedAddrs(kopt);
 	if (addrs.size === 0) return -EINVAL;
 	let addrcnt = 0;
@@ -319,8 +294,8 @@ function sctp_setsockopt_bindx(
 		walk_size += af.sockaddr_len;
 	}
 	return op === SCTP_SOCKOPT_BINDX_ADD
-		? sctp_bindx_add(k, sk, addrs, addrcnt, cap_net_bind_service)
-		: sctp_bindx_rem(k, sk, addrs, addrcnt, cap_net_bind_service);
+		? sctp_bindx_add(k, sk, addrs, addrcnt)
+		: sctp_bindx_rem(k, sk, addrs, addrcnt);
 }
 
 /** A new association with a peer, from a port that is chosen now if there is none. */
@@ -335,7 +310,7 @@ function sctp_connect_new_asoc(
 		if (sctp_autobind(k, sk) !== 0) return -EAGAIN;
 	} else if (
 		inet_port_requires_bind_service(sk_net(k, sk), ep.bind_addr.port) &&
-		!k.cap_net_bind_service
+		!ns_capable(k, CAP_NET_BIND_SERVICE)
 	) {
 		return -EACCES;
 	}
@@ -494,7 +469,6 @@ function sctp_setsockopt_reuse_port(k: Stack, sk: number, kopt: Uint8Array): num
 
 /**
  * setsockopt() of levels other than SOL_SOCKET; those of IP go to the sock's family.
- * `cap_net_raw` also stands for CAP_NET_BIND_SERVICE: a task has all capabilities or none.
  */
 export function sctp_setsockopt(
 	k: Stack,
@@ -503,20 +477,19 @@ export function sctp_setsockopt(
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
-	cap_net_raw: boolean,
 ): number {
 	const sk = k.socket.sk[sock];
 	if (level !== SOL_SCTP) {
 		return k.sock.skc_family[sk] === AF_INET6
-			? inet6Setsockopt(k, sock, level, optname, optval, optlen, cap_net_raw)
-			: inetSetsockopt(k, sock, level, optname, optval, optlen, cap_net_raw);
+			? inet6Setsockopt(k, sock, level, optname, optval, optlen)
+			: inetSetsockopt(k, sock, level, optname, optval, optlen);
 	}
 	if (optlen > 0 && (optval === null || optval.length < optlen)) return -EFAULT;
 	const kopt = optval === null ? new Uint8Array(0) : optval.slice(0, optlen);
 	switch (optname) {
 		case SCTP_SOCKOPT_BINDX_ADD:
 		case SCTP_SOCKOPT_BINDX_REM:
-			return sctp_setsockopt_bindx(k, sk, kopt, optname, cap_net_raw);
+			return sctp_setsockopt_bindx(k, sk, kopt, optname);
 		case SCTP_I_WANT_MAPPED_V4_ADDR:
 			return sctp_setsockopt_mappedv4(k, sk, kopt);
 		case SCTP_REUSE_PORT:
@@ -858,7 +831,7 @@ export function sctp_put_port(k: Stack, sk: number): void {
 function sctp_autobind(k: Stack, sk: number): number {
 	const { af } = sctp_pf(k, sk);
 	const autoaddr = af.inaddr_any(k.sock.skc_num[sk]);
-	return sctp_do_bind(k, sk, autoaddr, af.sockaddr_len, true);
+	return sctp_do_bind(k, sk, autoaddr, af.sockaddr_len);
 }
 
 /** The end of connect(): 0, a negative errno, or -ERESTARTSYS where it would sleep. */

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Capabilities of tasks (include/linux/capability.h, include/uapi/linux/capability.h). */
+import type { Stack } from "../net/stack.js";
+
+/** Bits of cap_effective. */
+export const CAP_NET_BIND_SERVICE = 10;
+export const CAP_NET_ADMIN = 12;
+export const CAP_NET_RAW = 13;
+
+/** Every capability, as root has them. */
+export const CAP_FULL_SET = -1;
+
+/**
+ * kernel/capability.c: ns_capable: whether the current task has a capability. C also asks in
+ * which user namespace; the model has one.
+ */
+export function ns_capable(k: Stack, cap: number): boolean {
+	return (k.cap_effective & (1 << cap)) !== 0;
+}
+
+/** net/core/sock.c: sockopt_ns_capable: the same, for a setsockopt() that no BPF program makes. */
+export function sockopt_ns_capable(k: Stack, cap: number): boolean {
+	return ns_capable(k, cap);
+}

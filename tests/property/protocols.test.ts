@@ -33,7 +33,8 @@ function only(program: Program, protocol: Protocol): Program {
 
 /** The calls of one protocol, and what the world saw. */
 function callsOf(transcript: readonly string[], protocol: Protocol): string[] {
-	return transcript.filter((line) => /^world:/.test(line) || line.startsWith(`${protocol}:`));
+	const first = { tcp: "1", udp: "2", udplite: "3" }[protocol];
+	return transcript.filter((line) => /^[$#]/.test(line) || line.startsWith(first));
 }
 
 describe("calls of one protocol", { timeout: 600_000 }, () => {

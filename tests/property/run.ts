@@ -7,7 +7,6 @@ import { SS_UNCONNECTED } from "../../include/linux/net.js";
 import { INET_BIND_ADDRESS_NO_PORT, INET_FREEBIND } from "../../include/net/sock.js";
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
-import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import {
 	type Address,
 	AF_INET,
@@ -36,6 +35,7 @@ import { type Addr, ANY4, ANY6, addr, asFamily, type Family } from "./addresses.
 import { SeparateRandom } from "./draws.js";
 import { type Moment, Oracle, type Protocol, type Settings, type Sock } from "./oracle.js";
 import type { DeviceName, LocalName, Op, Options, Program, Target } from "./program.js";
+import { resultText, returnedText, sockaddrText } from "./transcript.js";
 
 /** Slots for connections: twice as many as there can be time-wait sockets. */
 const EHASH = 64;
@@ -46,11 +46,13 @@ const MAX_TASKS = 7;
 const LAST_TIMER = 300_000;
 
 const SOCKETS = {
-	tcp: [SOCK_STREAM, IPPROTO_TCP],
-	udp: [SOCK_DGRAM, IPPROTO_UDP],
-	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE],
+	tcp: [SOCK_STREAM, IPPROTO_TCP, "SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP"],
+	udp: [SOCK_DGRAM, IPPROTO_UDP, "SOCK_DGRAM|SOCK_NONBLOCK, IPPROTO_UDP"],
+	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE, "SOCK_DGRAM|SOCK_NONBLOCK, IPPROTO_UDPLITE"],
 } as const;
 const PROTOCOLS = ["tcp", "udp", "udplite"] as const;
+/** The processes of each protocol in a transcript are numbered from here. */
+const PIDS = { tcp: 100, udp: 200, udplite: 300 } as const;
 
 /** Addresses as setUp() makes them; the IPv4 subnets of lo are local too. */
 function isLocal(address: Addr, device: number, l3mdev: number): boolean {
@@ -65,6 +67,27 @@ function isLocal(address: Addr, device: number, l3mdev: number): boolean {
 	if (l3mdev !== 0) return dotted === "192.0.2.20";
 	return v4 >>> 24 === 127 || dotted === "192.0.2.10" || dotted === "203.0.113.5";
 }
+
+const DEVICES = ["dummy0", "vrf0", "dummy1"] as const;
+const NAMES = [
+	["192.0.2.10/32", "lo"],
+	["203.0.113.5/32", "dummy0"],
+	["192.0.2.20/32", "dummy1"],
+	["2001:db8::10/128", "lo"],
+	["2001:db8:5::5/128", "dummy0"],
+	["2001:db8::20/128", "dummy1"],
+] as const;
+/** Namespace and user of each task. */
+const USERS = [
+	[0, 0],
+	[0, 1000],
+	[0, 1001],
+	[0, 1000],
+	[1, 1000],
+] as const;
+
+/** What disconnects. */
+const NOBODY: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 
 /** What the kernel traced of one scan. */
 export interface TracedScan {
@@ -164,11 +187,6 @@ function nameOf({ family, text }: Addr, port: number): Address {
 	return { family: family === 4 ? "AF_INET" : "AF_INET6", address: text, port };
 }
 
-function resultText(result: number): string {
-	if (result >= 0) return String(result);
-	return errnoName(-result);
-}
-
 function bytes(...ints: number[]): Uint8Array {
 	return new Uint8Array(Int32Array.from(ints).buffer);
 }
@@ -177,7 +195,7 @@ function bytes(...ints: number[]): Uint8Array {
 export class Run {
 	readonly kernel: Kernel;
 	readonly oracle: Oracle;
-	/** The calls so far, with their results, as one would write them down. */
+	/** The calls so far, with their results, as a script. */
 	readonly transcript: string[] = [];
 	private readonly namespaces: NetNamespace[] = [];
 	private readonly random: SeparateRandom;
@@ -209,6 +227,32 @@ export class Run {
 		this.kernel.trace = this.tracer();
 	}
 
+	/** The first namespace and the users of its tasks, for a script that begins with them. */
+	setUpLines(): string[] {
+		const { range, autobindReuse, twReuse } = this.program;
+		const lines = [
+			"$ ip link add dummy0 type dummy",
+			"$ ip link add vrf0 type vrf table 100",
+			"$ ip link add dummy1 type dummy",
+			...DEVICES.map((name) => `$ ip link set ${name} addrgenmode none`),
+			"$ ip link set dummy1 master vrf0",
+			...DEVICES.map((name) => `$ ip link set ${name} up`),
+			...NAMES.map(([name, device]) => `$ ip addr add ${name} dev ${device}`),
+			"$ ip route add default dev lo",
+			"$ ip -6 route add default dev dummy0",
+			"$ ip route add default dev dummy1 vrf vrf0",
+			"$ ip -6 route add default dev dummy1 vrf vrf0",
+			`$ sysctl -w net.ipv4.ip_local_port_range="${range.join(" ")}"`,
+			`$ sysctl -w net.ipv4.ip_autobind_reuse=${autobindReuse ? 1 : 0}`,
+			`$ sysctl -w net.ipv4.tcp_tw_reuse=${twReuse}`,
+		];
+		for (const side of PROTOCOLS.map((protocol) => this.sides[protocol])) {
+			for (const [i, [net, uid]] of USERS.entries())
+				if (net === 0) lines.push(`${this.pid(side, side.tasks[i])} setuid(${uid}) = 0`);
+		}
+		return lines;
+	}
+
 	/** Two namespaces alike, a device in a VRF in each. Nobody answers behind their routes. */
 	private setUp({ range, autobindReuse, twReuse }: Program): void {
 		// UDP and UDP-Lite share these: who comes first would draw them.
@@ -221,19 +265,10 @@ export class Run {
 			net.addLink("dummy0");
 			net.addLink("vrf0", 100);
 			net.addLink("dummy1");
-			for (const name of ["dummy0", "vrf0", "dummy1"]) net.setAddrGenMode(name, "none");
+			for (const name of DEVICES) net.setAddrGenMode(name, "none");
 			net.setMaster("dummy1", "vrf0");
-			for (const name of ["dummy0", "vrf0", "dummy1"]) net.setLink(name, true);
-			for (const [address, name] of [
-				["192.0.2.10/32", "lo"],
-				["203.0.113.5/32", "dummy0"],
-				["192.0.2.20/32", "dummy1"],
-				["2001:db8::10/128", "lo"],
-				["2001:db8:5::5/128", "dummy0"],
-				["2001:db8::20/128", "dummy1"],
-			]) {
-				net.addAddress(address, name);
-			}
+			for (const name of DEVICES) net.setLink(name, true);
+			for (const [address, name] of NAMES) net.addAddress(address, name);
 			net.addRoute({ to: "default", dev: "lo" });
 			net.addRoute({ to: "default", family: 6, dev: "dummy0" });
 			net.addRoute({ to: "default", dev: "dummy1", vrf: "vrf0" });
@@ -258,13 +293,7 @@ export class Run {
 
 	/** Tasks of three users. */
 	private users(): Task[] {
-		return [
-			[0, 0],
-			[0, 1000],
-			[0, 1001],
-			[0, 1000],
-			[1, 1000],
-		].map(([net, uid]) => this.kernel.createTask({ net: this.namespaces[net], uid }));
+		return USERS.map(([net, uid]) => this.kernel.createTask({ net: this.namespaces[net], uid }));
 	}
 
 	private tracer(): PortSearchTrace {
@@ -299,18 +328,18 @@ export class Run {
 		};
 	}
 
-	/** Writes down what happens on a side, or null: in the world around. */
-	private note(side: Protocol | null, text: string): void {
-		this.transcript.push(`${side ?? "world"}: ${text}`);
+	private pid(side: Side, task: Task): number {
+		return PIDS[side.protocol] + side.tasks.indexOf(task);
 	}
 
-	private who(side: Side, task: Task): string {
-		return `task ${side.tasks.indexOf(task)} (uid ${task.uid}): `;
+	/** Writes down a call that changes nothing, with what it returned. */
+	private note({ task, ...descriptor }: Descriptor, text: string): void {
+		this.transcript.push(`${this.pid(this.side({ task, ...descriptor }), task)} ${text}`);
 	}
 
 	/** Makes one call, keeps the diaries and shows it to the checks. */
 	private call(
-		text: string,
+		text: string | (() => string),
 		descriptor: Descriptor | null,
 		action: Action,
 		perform: () => number,
@@ -324,8 +353,9 @@ export class Run {
 		// Time passes for TCP only.
 		this.random.use(side?.protocol ?? "tcp");
 		const result = perform();
-		const who = side === null || task === null ? "" : this.who(side, task);
-		this.note(side?.protocol ?? null, `${who}${text} = ${resultText(result)}`);
+		const told = typeof text === "string" ? text : text();
+		if (side === null || task === null) this.transcript.push(told);
+		else this.transcript.push(`${this.pid(side, task)} ${told} = ${resultText(result)}`);
 
 		const { search, tuple, bound } = this;
 		this.keepDiary(action, result, before);
@@ -468,24 +498,19 @@ export class Run {
 				this.connect(descriptor, op.target);
 				return;
 			case "disconnect":
-				this.call(`connect(${fd}, AF_UNSPEC)`, descriptor, { name: "disconnect", file }, () =>
-					task.connect(fd, { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 }),
+				this.call(
+					`connect(${fd}, ${sockaddrText(NOBODY)})`,
+					descriptor,
+					{ name: "disconnect", file },
+					() => task.connect(fd, NOBODY),
 				);
 				return;
 			case "accept":
 				this.accept(descriptor);
 				return;
-			case "getsockname": {
-				let name = "";
-				this.call(`getsockname(${fd})`, descriptor, other, () => {
-					const result = task.getsockname(fd);
-					if (typeof result === "number") return result;
-					name = `${result.address}:${result.port}`;
-					return 0;
-				});
-				this.note(file.protocol, `  it is ${name}`);
+			case "getsockname":
+				this.tellName(descriptor);
 				return;
-			}
 			case "close":
 				this.close(descriptor);
 				return;
@@ -501,13 +526,18 @@ export class Run {
 				this.fork(this.side(descriptor), task);
 				return;
 			case "shutdown":
-				this.call(`shutdown(${fd}, ${op.how})`, descriptor, other, () => task.shutdown(fd, op.how));
+				this.call(
+					`shutdown(${fd}, ${["SHUT_RD", "SHUT_WR", "SHUT_RDWR"][op.how]})`,
+					descriptor,
+					other,
+					() => task.shutdown(fd, op.how),
+				);
 				return;
 			case "send":
 				this.send(descriptor, op.size, op.to);
 				return;
 			case "recv":
-				this.call(`recv(${fd}, ${op.size} bytes)`, descriptor, other, () =>
+				this.call(`recvfrom(${fd}, NULL, ${op.size}, 0, NULL, NULL)`, descriptor, other, () =>
 					task.recv(fd, op.size, true),
 				);
 				return;
@@ -523,8 +553,9 @@ export class Run {
 		if (side.tasks.length >= MAX_TASKS) return;
 		if (side.descriptors.length + own.length > this.maxDescriptors) return;
 		const child = task.fork();
-		this.note(side.protocol, `${this.who(side, task)}fork() = task ${side.tasks.length}`);
 		side.tasks.push(child);
+		const [parent, forked] = [task, child].map((one) => this.pid(side, one));
+		this.transcript.push(`${parent} fork() = ${forked}`);
 		for (const { fd, file } of own) {
 			file.descriptors++;
 			side.descriptors.push({ task: child, fd, file });
@@ -566,10 +597,10 @@ export class Run {
 		if (this.isFull(side)) return undefined;
 		const { families } = this.program;
 		const family = families[options.family % families.length];
-		const [type, protocol] = SOCKETS[side.protocol];
+		const [type, protocol, names] = SOCKETS[side.protocol];
 		const fd = task.socket(family === 4 ? AF_INET : AF_INET6, type, protocol);
-		this.note(side.protocol, `${this.who(side, task)}socket(IPv${family}) = ${fd}`);
 		const descriptor = this.adopt(side, family, task, fd);
+		this.note(descriptor, `socket(AF_INET${family === 4 ? "" : 6}, ${names}) = ${fd}`);
 		if (options.v6only && family === 6) this.set(descriptor, "v6only", true);
 		for (const option of ["reuseaddr", "reuseport", "addressOnly", "freebind", "abort"] as const) {
 			if (options[option]) this.set(descriptor, option, true);
@@ -629,25 +660,34 @@ export class Run {
 	): void {
 		const { task, fd } = descriptor;
 		const value = on ? 1 : 0;
-		const [level, name, optval] = (
+		const int = `[${value}], 4`;
+		const linger = `{l_onoff=${value}, l_linger=0}, 8`;
+		const [level, name, optval, text] = (
 			{
-				reuseaddr: [SOL_SOCKET, SO_REUSEADDR, value],
-				reuseport: [SOL_SOCKET, SO_REUSEPORT, value],
-				addressOnly: [SOL_IP, IP_BIND_ADDRESS_NO_PORT, value],
-				freebind: [SOL_IP, IP_FREEBIND, value],
-				abort: [SOL_SOCKET, SO_LINGER, bytes(value, 0)],
-				v6only: [SOL_IPV6, IPV6_V6ONLY, value],
+				reuseaddr: [SOL_SOCKET, SO_REUSEADDR, value, `SOL_SOCKET, SO_REUSEADDR, ${int}`],
+				reuseport: [SOL_SOCKET, SO_REUSEPORT, value, `SOL_SOCKET, SO_REUSEPORT, ${int}`],
+				addressOnly: [
+					SOL_IP,
+					IP_BIND_ADDRESS_NO_PORT,
+					value,
+					`SOL_IP, IP_BIND_ADDRESS_NO_PORT, ${int}`,
+				],
+				freebind: [SOL_IP, IP_FREEBIND, value, `SOL_IP, IP_FREEBIND, ${int}`],
+				abort: [SOL_SOCKET, SO_LINGER, bytes(value, 0), `SOL_SOCKET, SO_LINGER, ${linger}`],
+				v6only: [SOL_IPV6, IPV6_V6ONLY, value, `SOL_IPV6, IPV6_V6ONLY, ${int}`],
 			} as const
 		)[option];
-		this.call(`setsockopt(${fd}, ${option}, ${value})`, descriptor, { name: "other" }, () =>
+		this.call(`setsockopt(${fd}, ${text})`, descriptor, { name: "other" }, () =>
 			task.setsockopt(fd, level, name, optval),
 		);
 	}
 
 	private setRange(descriptor: Descriptor, [low, high]: readonly [number, number]): void {
 		const { task, fd } = descriptor;
-		this.call(`setsockopt(${fd}, range, ${low}-${high})`, descriptor, { name: "other" }, () =>
-			task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, (high << 16) | low),
+		const range = ((high << 16) | low) >>> 0;
+		const text = `setsockopt(${fd}, SOL_IP, IP_LOCAL_PORT_RANGE, [${range}], 4)`;
+		this.call(text, descriptor, { name: "other" }, () =>
+			task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, range | 0),
 		);
 	}
 
@@ -660,7 +700,8 @@ export class Run {
 		const S = this.kernel.sock;
 		if (S.skc_num[file.sk] !== 0 || S.skc_state[file.sk] !== TCP_CLOSE) return;
 		const name = Uint8Array.from([...device].map((c) => c.charCodeAt(0)));
-		this.call(`setsockopt(${fd}, device, "${device}")`, descriptor, { name: "other" }, () =>
+		const text = `setsockopt(${fd}, SOL_SOCKET, SO_BINDTODEVICE, "${device}", ${device.length})`;
+		this.call(text, descriptor, { name: "other" }, () =>
 			task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name),
 		);
 	}
@@ -678,15 +719,20 @@ export class Run {
 		const addressOnly = (flags & INET_BIND_ADDRESS_NO_PORT) !== 0;
 		const action: Action = { name: "bind", file, address, port, valid, addressOnly };
 		const to = nameOf(address, port);
-		this.call(`bind(${fd}, ${address.text} ${port})`, descriptor, action, () => task.bind(fd, to));
-		this.tellPort(file);
+		this.call(`bind(${fd}, ${sockaddrText(to)})`, descriptor, action, () => task.bind(fd, to));
+		this.tellPort(descriptor);
 	}
 
 	/** Writes down the port that a socket has now: the kernel's choice is part of a run. */
-	private tellPort(file: OpenFile): void {
-		const port = this.kernel.sock.skc_num[file.sk];
-		if (this.search === null) return;
-		this.note(file.protocol, `  chosen ${this.search.chosen}, has ${port}`);
+	private tellPort(descriptor: Descriptor): void {
+		if (this.search !== null) this.tellName(descriptor);
+	}
+
+	private tellName(descriptor: Descriptor): void {
+		const { task, fd } = descriptor;
+		const name = task.getsockname(fd);
+		if (typeof name === "number") throw new Error(`getsockname(${fd}) = ${name}`);
+		this.note(descriptor, `getsockname(${fd}, ${returnedText(name)}) = 0`);
 	}
 
 	private listen(descriptor: Descriptor, backlog: number): void {
@@ -695,7 +741,7 @@ export class Run {
 		this.call(`listen(${fd}, ${backlog})`, descriptor, { name: "listen", file, socketState }, () =>
 			task.listen(fd, backlog),
 		);
-		this.tellPort(file);
+		this.tellPort(descriptor);
 	}
 
 	/** A target as a socket of a family names it. */
@@ -723,21 +769,22 @@ export class Run {
 		const { task, fd, file } = descriptor;
 		const to = this.address(descriptor, target);
 		const socketState = this.kernel.socket.state[file.socket];
-		const text = `connect(${fd}, ${to.address} ${to.port})`;
+		const text = `connect(${fd}, ${sockaddrText(to)})`;
 		this.call(text, descriptor, { name: "connect", file, socketState }, () =>
 			task.connect(fd, to, undefined, true),
 		);
-		this.tellPort(file);
+		this.tellPort(descriptor);
 	}
 
 	private send(descriptor: Descriptor, size: number, target: Target | null): void {
 		const { task, fd, file } = descriptor;
 		const to = target === null ? null : this.address(descriptor, target);
-		const where = to === null ? "" : `, ${to.address} ${to.port}`;
-		this.call(`send(${fd}, ${size} bytes${where})`, descriptor, { name: "send", file }, () =>
+		const where = to === null ? "NULL, 0" : sockaddrText(to);
+		const text = `sendto(${fd}, "${"x".repeat(size)}", ${size}, 0, ${where})`;
+		this.call(text, descriptor, { name: "send", file }, () =>
 			task.sendto(fd, size, to, undefined, true),
 		);
-		this.tellPort(file);
+		this.tellPort(descriptor);
 	}
 
 	private accept(descriptor: Descriptor): Descriptor | undefined {
@@ -745,8 +792,13 @@ export class Run {
 		const side = this.side(descriptor);
 		if (this.isFull(side)) return undefined;
 		let accepted: Descriptor | undefined;
-		this.call(`accept(${fd})`, descriptor, { name: "other" }, () => {
-			const result = task.accept4(fd, 0, {}, true);
+		const peer: Partial<Address> = {};
+		const text = () =>
+			accepted === undefined
+				? `accept4(${fd}, NULL, NULL, SOCK_NONBLOCK)`
+				: `accept4(${fd}, ${returnedText(peer as Address)}, SOCK_NONBLOCK)`;
+		this.call(text, descriptor, { name: "other" }, () => {
+			const result = task.accept4(fd, 0, peer, true);
 			if (result >= 0) {
 				accepted = this.adopt(side, listener.family, task, result);
 				accepted.file.addressNamed = listener.addressNamed;
@@ -772,8 +824,9 @@ export class Run {
 	private sysctl(net: number, name: string, value: string): void {
 		const namespace = this.namespaces[net];
 		const { id } = namespace.net;
-		const text = `net ${id}: ${name} = ${JSON.stringify(value)}`;
 		const path = name.startsWith("net.") ? name : `net.ipv4.${name}`;
+		const command = `$ sysctl -w ${path}="${value.trim()}"`;
+		const text = net === 0 ? command : `# in the other namespace: ${command}`;
 		this.call(text, null, { name: "other" }, () => {
 			const result = namespace.setSysctl(path, value);
 			const old = this.oracle.settings.get(id);
@@ -785,7 +838,7 @@ export class Run {
 	}
 
 	private advance(ms: number): void {
-		this.call(`${ms} ms pass`, null, { name: "other" }, () => {
+		this.call(`$ sleep ${ms / 1000}`, null, { name: "other" }, () => {
 			this.kernel.advance(ms);
 			return 0;
 		});

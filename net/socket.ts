@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/socket.c: the system calls on a struct socket, after its file descriptor was looked up. */
+import type { Sock } from "../include/linux/handle.js";
 import {
 	MPTCP_STREAM_OPS,
 	MPTCP_V6_STREAM_OPS,
@@ -18,7 +19,7 @@ import { process_backlog } from "./core/dev.js";
 import { NotModelled, sk_getsockopt, sk_setsockopt } from "./core/sock.js";
 
 /** A struct socket without a sock, owned by a user: sock_alloc. */
-export function sock_alloc(k: Stack, type: number, fsuid: number): number {
+export function sock_alloc(k: Stack, type: number, fsuid: number): Sock {
 	const sock = k.socket.kmem_cache_zalloc();
 	k.socket.state[sock] = SS_UNCONNECTED;
 	k.socket.type[sock] = type;
@@ -32,7 +33,7 @@ export function sock_register(k: Stack, ops: NetProtoFamily): void {
 }
 
 /** What the socket's family and type do: sock->ops. */
-export function sock_ops(k: Stack, sock: number): ProtoOps {
+export function sock_ops(k: Stack, sock: Sock): ProtoOps {
 	return k.protocols.proto_ops[k.socket.ops[sock]];
 }
 
@@ -68,13 +69,13 @@ function badAddrlen(addr_len: number): boolean {
 	return addr_len < 0 || addr_len > SIZEOF_SOCKADDR_STORAGE;
 }
 
-export function __sys_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
+export function __sys_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	if (badAddrlen(addr_len)) return -EINVAL;
 	return sock_ops(k, sock).bind(k, sock, addr, addr_len);
 }
 
 /** listen(): a negative backlog, or a larger one than net.core.somaxconn, counts as that. */
-export function __sys_listen(k: Stack, sock: number, backlog: number): number {
+export function __sys_listen(k: Stack, sock: Sock, backlog: number): number {
 	return sock_ops(k, sock).listen(
 		k,
 		sock,
@@ -84,7 +85,7 @@ export function __sys_listen(k: Stack, sock: number, backlog: number): number {
 
 export function __sys_connect(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,
@@ -96,7 +97,7 @@ export function __sys_connect(
 }
 
 /** accept(): a new socket, or a negative errno. */
-export function do_accept(k: Stack, sock: number, fsuid: number, nonblock: boolean): number {
+export function do_accept(k: Stack, sock: Sock, fsuid: number, nonblock: boolean): number {
 	const newsock = sock_alloc(k, k.socket.type[sock], fsuid);
 	k.socket.ops[newsock] = k.socket.ops[sock];
 	const err = sock_ops(k, sock).accept(k, sock, newsock, nonblock);
@@ -105,7 +106,7 @@ export function do_accept(k: Stack, sock: number, fsuid: number, nonblock: boole
 	return err;
 }
 
-export function __sys_shutdown(k: Stack, sock: number, how: number): number {
+export function __sys_shutdown(k: Stack, sock: Sock, how: number): number {
 	const err = sock_ops(k, sock).shutdown(k, sock, how);
 	process_backlog(k);
 	return err;
@@ -114,7 +115,7 @@ export function __sys_shutdown(k: Stack, sock: number, how: number): number {
 /** `optval` null is a NULL pointer. */
 export function __sys_setsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optval: Uint8Array | null,
@@ -128,7 +129,7 @@ export function __sys_setsockopt(
 }
 
 /** Whether the family takes the options of level SOL_SOCKET into its own hands: MPTCP does. */
-function sock_use_custom_sol_socket(k: Stack, sock: number): boolean {
+function sock_use_custom_sol_socket(k: Stack, sock: Sock): boolean {
 	const ops = k.socket.ops[sock];
 	return ops === MPTCP_STREAM_OPS || ops === MPTCP_V6_STREAM_OPS;
 }
@@ -136,7 +137,7 @@ function sock_use_custom_sol_socket(k: Stack, sock: number): boolean {
 /** The bytes that are written to a buffer of `optlen`, or a negative errno. */
 export function __sys_getsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optlen: number,
@@ -151,7 +152,7 @@ export function __sys_getsockopt(
  */
 export function __sys_sendto(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	size: number,
 	addr: Sockaddr | null,
 	addr_len: number,
@@ -164,12 +165,12 @@ export function __sys_sendto(
 }
 
 /** recvfrom(), recvmsg(), recv(), read(). */
-export function __sys_recvfrom(k: Stack, sock: number, size: number, nonblock: boolean): number {
+export function __sys_recvfrom(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
 	return sock_ops(k, sock).recvmsg(k, sock, size, nonblock);
 }
 
 /** The last reference to a socket goes: sock_close, __sock_release. */
-export function __sock_release(k: Stack, sock: number, exiting: boolean): void {
+export function __sock_release(k: Stack, sock: Sock, exiting: boolean): void {
 	sock_ops(k, sock).release(k, sock, exiting);
 	process_backlog(k);
 	k.socket.kmem_cache_free(sock);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Socket types, states and operations of a `struct socket` (include/linux/net.h, include/uapi/linux/net.h). */
+
 import type { Stack } from "../net/stack.js";
+import type { Sock } from "./handle.js";
 import type { Sockaddr } from "./socket.js";
 
 export const SOCK_STREAM = 1;
@@ -46,20 +48,20 @@ export const MPTCP_V6_STREAM_OPS = 9;
 export interface ProtoOps {
 	/** INET_STREAM_OPS and its like: what `ops` of a struct socket says. */
 	readonly ops: number;
-	release(k: Stack, sock: number, exiting: boolean): void;
-	bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number;
-	connect(k: Stack, sock: number, addr: Sockaddr, addr_len: number, nonblock: boolean): number;
+	release(k: Stack, sock: Sock, exiting: boolean): void;
+	bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number;
+	connect(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number, nonblock: boolean): number;
 	/** What a blocking connect() that slept returns now. */
-	connect_wait(k: Stack, sock: number): number;
-	accept(k: Stack, sock: number, newsock: number, nonblock: boolean): number;
+	connect_wait(k: Stack, sock: Sock): number;
+	accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number;
 	/** The address; `peer` 0 the own one, 1 the other's, 2 the other's for accept(). */
-	getname(k: Stack, sock: number, peer: number): Sockaddr | number;
-	listen(k: Stack, sock: number, backlog: number): number;
-	shutdown(k: Stack, sock: number, how: number): number;
+	getname(k: Stack, sock: Sock, peer: number): Sockaddr | number;
+	listen(k: Stack, sock: Sock, backlog: number): number;
+	shutdown(k: Stack, sock: Sock, how: number): number;
 	/** Options of every level but SOL_SOCKET. */
 	setsockopt(
 		k: Stack,
-		sock: number,
+		sock: Sock,
 		level: number,
 		optname: number,
 		optval: Uint8Array | null,
@@ -68,18 +70,18 @@ export interface ProtoOps {
 	/** The bytes that are written, or a negative errno. */
 	getsockopt(
 		k: Stack,
-		sock: number,
+		sock: Sock,
 		level: number,
 		optname: number,
 		optlen: number,
 	): Uint8Array | number;
 	sendmsg(
 		k: Stack,
-		sock: number,
+		sock: Sock,
 		addr: Sockaddr | null,
 		addr_len: number,
 		size: number,
 		nonblock: boolean,
 	): number;
-	recvmsg(k: Stack, sock: number, size: number, nonblock: boolean): number;
+	recvmsg(k: Stack, sock: Sock, size: number, nonblock: boolean): number;
 }

@@ -6,8 +6,9 @@
  * first. Tables grow by doubling, which replaces the arrays: code that allocates must not
  * keep a column in a local across the allocation.
  */
+import type { Column } from "./handle.js";
 
-type Column = Int8Array | Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
+type Numbers = Int8Array | Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
 
 /** Rows of a table when it gets its first record. */
 const FIRST_ROWS = 256;
@@ -19,7 +20,7 @@ const FIRST_ROWS = 256;
  * All columns but those of IPv6 addresses lie one behind the other in one buffer, widest
  * elements first, so that clearing and copying a record are four loops over views of it.
  */
-export abstract class Slab {
+export abstract class Slab<Handle extends number = number> {
 	/** Rows that the columns have, that of handle 0 included. */
 	capacity = 1;
 	/** Records in use. */
@@ -37,26 +38,26 @@ export abstract class Slab {
 	private firstByte = 0;
 	private free = new Int32Array(0);
 	private freed = 0;
-	private columns: Column[] = [];
+	private columns: Numbers[] = [];
 	private addresses: Uint32Array[] = [];
 
-	protected i8(): Int8Array {
-		return this.column(new Int8Array(1));
+	protected i8<Value extends number = number>(): Column<Int8Array, Handle, Value> {
+		return this.column<Int8Array, Value>(new Int8Array(1));
 	}
-	protected u8(): Uint8Array {
-		return this.column(new Uint8Array(1));
+	protected u8<Value extends number = number>(): Column<Uint8Array, Handle, Value> {
+		return this.column<Uint8Array, Value>(new Uint8Array(1));
 	}
-	protected u16(): Uint16Array {
-		return this.column(new Uint16Array(1));
+	protected u16<Value extends number = number>(): Column<Uint16Array, Handle, Value> {
+		return this.column<Uint16Array, Value>(new Uint16Array(1));
 	}
-	protected i32(): Int32Array {
-		return this.column(new Int32Array(1));
+	protected i32<Value extends number = number>(): Column<Int32Array, Handle, Value> {
+		return this.column<Int32Array, Value>(new Int32Array(1));
 	}
-	protected u32(): Uint32Array {
-		return this.column(new Uint32Array(1));
+	protected u32<Value extends number = number>(): Column<Uint32Array, Handle, Value> {
+		return this.column<Uint32Array, Value>(new Uint32Array(1));
 	}
-	protected f64(): Float64Array {
-		return this.column(new Float64Array(1));
+	protected f64<Value extends number = number>(): Column<Float64Array, Handle, Value> {
+		return this.column<Float64Array, Value>(new Float64Array(1));
 	}
 	/**
 	 * IPv6 addresses: four words a record, from `handle * 4` on, most significant first. They
@@ -68,13 +69,13 @@ export abstract class Slab {
 		return array;
 	}
 
-	private column<T extends Column>(array: T): T {
+	private column<A, Value extends number>(array: Numbers): Column<A, Handle, Value> {
 		this.columns.push(array);
-		return array;
+		return array as unknown as Column<A, Handle, Value>;
 	}
 
 	/** Lets the fields that hold a replaced array hold the new one. */
-	private replace(arrays: ReadonlyMap<unknown, Column>): void {
+	private replace(arrays: ReadonlyMap<unknown, Numbers>): void {
 		const fields = this as unknown as Record<string, unknown>;
 		for (const name of Object.keys(fields)) {
 			const array = arrays.get(fields[name]);
@@ -86,12 +87,16 @@ export abstract class Slab {
 		const rows = this.capacity === 1 ? FIRST_ROWS : this.capacity * 2;
 		const width = this.columns.reduce((sum, column) => sum + column.BYTES_PER_ELEMENT, 0);
 		const buffer = new ArrayBuffer(rows * width);
-		const grown = new Map<unknown, Column>();
+		const grown = new Map<unknown, Numbers>();
 		let end = 0;
 		const ends = [8, 4, 2, 1].map((bytes) => {
 			for (const old of this.columns) {
 				if (old.BYTES_PER_ELEMENT !== bytes) continue;
-				const View = old.constructor as new (on: ArrayBuffer, at: number, length: number) => Column;
+				const View = old.constructor as new (
+					on: ArrayBuffer,
+					at: number,
+					length: number,
+				) => Numbers;
 				const array = new View(buffer, end, rows);
 				array.set(old);
 				grown.set(old, array);
@@ -112,7 +117,7 @@ export abstract class Slab {
 	}
 
 	/** Gives a record rows for its IPv6 addresses: before it may have one. */
-	in6Alloc(handle: number): void {
+	in6Alloc(handle: Handle): void {
 		if (this.addresses.length === 0 || this.addresses[0].length > handle * 4) return;
 		let rows = this.addresses[0].length / 4;
 		while (rows <= handle) rows = rows === 1 ? FIRST_ROWS : rows * 2;
@@ -127,15 +132,15 @@ export abstract class Slab {
 	}
 
 	/** A record with every field zero. */
-	kmem_cache_zalloc(): number {
+	kmem_cache_zalloc(): Handle {
 		this.used++;
 		if (this.freed > 0) {
-			const handle = this.free[--this.freed];
+			const handle = this.free[--this.freed] as Handle;
 			this.clear(handle);
 			return handle;
 		}
 		if (this.limit === this.capacity) this.grow();
-		return this.limit++;
+		return this.limit++ as Handle;
 	}
 
 	private clear(handle: number): void {
@@ -149,7 +154,7 @@ export abstract class Slab {
 		}
 	}
 
-	kmem_cache_free(handle: number): void {
+	kmem_cache_free(handle: Handle): void {
 		this.used--;
 		if (this.freed === this.free.length) {
 			const free = new Int32Array(Math.max(FIRST_ROWS, this.freed * 2));
@@ -160,10 +165,10 @@ export abstract class Slab {
 	}
 
 	/** Copies every field of one record to another, links included (net/core/sock.c: sock_copy). */
-	copy(to: number, from: number): void {
+	copy(to: Handle, from: Handle): void {
 		const { capacity, doubles, words, halves, bytes } = this;
 		const by = to - from;
-		for (let i = from; i < doubles.length; i += capacity) doubles[i + by] = doubles[i];
+		for (let i: number = from; i < doubles.length; i += capacity) doubles[i + by] = doubles[i];
 		for (let i = this.firstWord + from; i < words.length; i += capacity) words[i + by] = words[i];
 		for (let i = this.firstHalf + from; i < halves.length; i += capacity)
 			halves[i + by] = halves[i];
@@ -180,11 +185,11 @@ export abstract class Slab {
 	}
 
 	/** The handles in use, lowest first: for verification and listings. */
-	handles(): number[] {
+	handles(): Handle[] {
 		const free = new Set(this.free.subarray(0, this.freed));
-		const handles: number[] = [];
+		const handles: Handle[] = [];
 		for (let handle = 1; handle < this.limit; handle++) {
-			if (!free.has(handle)) handles.push(handle);
+			if (!free.has(handle)) handles.push(handle as Handle);
 		}
 		return handles;
 	}

@@ -3,6 +3,7 @@
  * Bind buckets, hash tables and their inline functions
  * (include/net/inet_hashtables.h, include/net/ip.h, include/net/netns/hash.h).
  */
+import type { Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
 import { jhash_1word, jhash_3words } from "../linux/jhash.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6 } from "../linux/socket.js";
@@ -21,10 +22,10 @@ export const FASTREUSEPORT_STRICT = 2;
  * Invariant: `owners` is never empty outside the functions that create and destroy.
  * fastreuse and fastreuseport are -1 in buckets that only connect() has used.
  */
-export class BindBucketTable extends Slab {
+export class BindBucketTable extends Slab<Tb> {
 	ib_net = this.u16();
-	l3mdev = this.i32();
-	port = this.u16();
+	l3mdev = this.i32<Ifindex>();
+	port = this.u16<Port>();
 	fastreuse = this.i8();
 	fastreuseport = this.i8();
 	fastuid = this.u32();
@@ -33,32 +34,32 @@ export class BindBucketTable extends Slab {
 	fast_sk_family = this.u8();
 	fast_ipv6_only = this.u8();
 	/** Chain of the bhash bucket. */
-	node_next = this.i32();
+	node_next = this.i32<Tb>();
 	node_pprev = this.i32();
 	/** First owner; linked by the sockets' bind_node. */
-	owners = this.i32();
+	owners = this.i32<Sk>();
 }
 
 /**
  * struct inet_bind2_bucket: one for each (namespace, port, l3mdev, family, address).
  * Invariant: `owners` or `deathrow` is not empty outside create and destroy.
  */
-export class Bind2BucketTable extends Slab {
+export class Bind2BucketTable extends Slab<Tb2> {
 	ib_net = this.u16();
-	l3mdev = this.i32();
-	port = this.u16();
+	l3mdev = this.i32<Ifindex>();
+	port = this.u16<Port>();
 	family = this.u8();
 	/** Of AF_INET; a union with the next in the kernel. */
 	rcv_saddr = this.u32();
 	/** Of AF_INET6. */
 	v6_rcv_saddr = this.in6();
 	/** Chain of the bhash2 bucket. */
-	node_next = this.i32();
+	node_next = this.i32<Tb2>();
 	node_pprev = this.i32();
 	/** First full socket; linked by bind2_node. */
-	owners = this.i32();
+	owners = this.i32<Sk>();
 	/** First time-wait socket; linked by bind2_node. */
-	deathrow = this.i32();
+	deathrow = this.i32<Sk>();
 	/** Since 6.18 (fastreuse-recomputed): both -1 where only connect() uses the bucket. */
 	fastreuse = this.i8();
 	fastreuseport = this.i8();
@@ -88,36 +89,36 @@ export class InetHashinfo {
 }
 
 /** Slot of a local port in bhash. */
-export function inet_bhashfn(net: Net, lport: number, bhash_size: number): number {
+export function inet_bhashfn(net: Net, lport: Port, bhash_size: number): number {
 	return (lport + net.hash_mix) & (bhash_size - 1);
 }
 
 /** Hash of (address, port) for bhash2 and lhash2: include/net/ip.h. */
-export function ipv4_portaddr_hash(net: Net, saddr: number, port: number): number {
+export function ipv4_portaddr_hash(net: Net, saddr: number, port: Port): number {
 	return (jhash_1word(swab32(saddr), net.hash_mix) ^ port) >>> 0;
 }
 
 /** Slot in bhash2 of the socket's own address and a port. */
 export function inet_bhashfn_portaddr(
 	hinfo: InetHashinfo,
-	sk: SockTable,
-	handle: number,
+	S: SockTable,
+	sk: Sk,
 	net: Net,
-	port: number,
+	port: Port,
 ): number {
 	const hash =
-		sk.skc_family[handle] === AF_INET6
-			? ipv6_portaddr_hash(net, sk.skc_v6_rcv_saddr, handle * 4, port)
-			: ipv4_portaddr_hash(net, sk.skc_rcv_saddr[handle], port);
+		S.skc_family[sk] === AF_INET6
+			? ipv6_portaddr_hash(net, S.skc_v6_rcv_saddr, sk * 4, port)
+			: ipv4_portaddr_hash(net, S.skc_rcv_saddr[sk], port);
 	return hash & (hinfo.bhash_size - 1);
 }
 
 /** Hash of a four-tuple before the secret of the table is known: include/net/inet_sock.h. */
 export function __inet_ehashfn(
 	laddr: number,
-	lport: number,
+	lport: Port,
 	faddr: number,
-	fport: number,
+	fport: Port,
 	initval: number,
 ): number {
 	return jhash_3words(swab32(laddr), swab32(faddr), (lport << 16) | swab16(fport), initval);
@@ -126,9 +127,9 @@ export function __inet_ehashfn(
 /** The same over IPv6, of the last word of laddr and a hash of faddr: include/net/inet6_hashtables.h. */
 export function __inet6_ehashfn(
 	lhash: number,
-	lport: number,
+	lport: Port,
 	fhash: number,
-	fport: number,
+	fport: Port,
 	initval: number,
 ): number {
 	return jhash_3words(lhash, fhash, (lport << 16) | swab16(fport), initval);
@@ -137,9 +138,9 @@ export function __inet6_ehashfn(
 /** Whether a bound device admits a packet's device: include/net/inet_sock.h. */
 export function inet_sk_bound_dev_eq(
 	net: Net,
-	bound_dev_if: number,
-	dif: number,
-	sdif: number,
+	bound_dev_if: Ifindex,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): boolean {
 	if (bound_dev_if === 0) return sdif === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0;
 	return bound_dev_if === dif || bound_dev_if === sdif;
@@ -149,13 +150,13 @@ export function inet_sk_bound_dev_eq(
 export function inet_match(
 	net: Net,
 	S: SockTable,
-	sk: number,
+	sk: Sk,
 	saddr: number,
 	daddr: number,
-	dport: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	dport: Port,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): boolean {
 	return (
 		S.skc_daddr[sk] === saddr &&
@@ -171,15 +172,15 @@ export function inet_match(
 export function inet6_match(
 	net: Net,
 	S: SockTable,
-	sk: number,
+	sk: Sk,
 	saddr: Uint32Array,
 	si: number,
 	daddr: Uint32Array,
 	di: number,
-	dport: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	dport: Port,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): boolean {
 	return (
 		S.skc_net[sk] === net.id &&

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Port policies of a namespace (include/net/ip.h, include/net/inet_sock.h). */
+import type { Port } from "../linux/handle.js";
 import { INADDR_ANY } from "../uapi/linux/in.js";
 import { type Net, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "./net_namespace.js";
 import { INET_FREEBIND, INET_TRANSPARENT } from "./sock.js";
 
-export function inet_is_local_reserved_port(net: Net, port: number): boolean {
+export function inet_is_local_reserved_port(net: Net, port: Port): boolean {
 	return (net.ipv4.sysctl_local_reserved_ports[port >>> 5] & (1 << (port & 31))) !== 0;
 }
 
-export function inet_port_requires_bind_service(net: Net, port: number): boolean {
+export function inet_port_requires_bind_service(net: Net, port: Port): boolean {
 	return port < net.ipv4.sysctl_ip_prot_sock;
 }
 

@@ -6,6 +6,7 @@
  * An address is four u32 words in host order, most significant first, somewhere in an
  * array: a function takes the array and the index of the first word, as C takes a pointer.
  */
+import type { Port } from "../linux/handle.js";
 import { jhash_1word, jhash2Of4 } from "../linux/jhash.js";
 import { swab32 } from "../uapi/linux/swab.js";
 import type { Net } from "./net_namespace.js";
@@ -154,7 +155,7 @@ export function ipv6_prefix_equal(
 }
 
 /** Hash of (address, port) for bhash2, lhash2 and UDP's second hash. */
-export function ipv6_portaddr_hash(net: Net, a: Uint32Array, i: number, port: number): number {
+export function ipv6_portaddr_hash(net: Net, a: Uint32Array, i: number, port: Port): number {
 	let hash: number;
 	if (ipv6_addr_any(a, i)) hash = jhash_1word(0, net.hash_mix);
 	else if (ipv6_addr_v4mapped(a, i)) hash = jhash_1word(swab32(a[i + 3]), net.hash_mix);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** MPTCP sockets and their first subflows (net/mptcp/protocol.h). */
 
+import type { Sk } from "../linux/handle.js";
 import type { Stack } from "./stack.js";
 
 /** Flag of a TCP segment, beside include/net/tcp.ts: it carries the option MP_CAPABLE. */
@@ -30,7 +31,7 @@ export interface MptcpSock {
 /** All of a kernel. */
 export class MptcpSocks {
 	/** What the timer of a closing subflow runs; set at boot (C: timer_setup of sk->sk_timer). */
-	sk_timer: (k: Stack, ssk: number) => void = () => {};
+	sk_timer: (k: Stack, ssk: Sk) => void = () => {};
 	/** By sock: mptcp_sk(). */
 	readonly socks = new Map<number, MptcpSock>();
 	/** By subflow: the sock that it belongs to, subflow->conn. */

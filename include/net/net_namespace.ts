@@ -6,6 +6,7 @@
  * include/net/ip6_fib.h).
  */
 
+import type { Ifindex } from "../linux/handle.js";
 import type { ChangeName } from "../linux/version.js";
 import type { In6Addr } from "./ipv6.js";
 import type { UdpTable } from "./udp.js";
@@ -52,7 +53,7 @@ export const LOOPBACK_IFINDEX = 1;
  * no duplicate address detection on any of them.
  */
 export interface NetDevice {
-	ifindex: number;
+	ifindex: Ifindex;
 	name: string;
 	flags: number;
 	/** ifindex of the VRF it is enslaved to, 0 if none. */
@@ -133,7 +134,7 @@ export interface FibRoute {
 	kernel: boolean;
 	scope: number;
 	/** ifindex of the output device, 0 for blackhole and its kin. */
-	oif: number;
+	oif: Ifindex;
 	/** RT_SCOPE_NOWHERE of an own address, LINK or more of a gateway, else HOST (fib_nh_scope). */
 	nh_scope: number;
 	prefsrc: number;
@@ -152,7 +153,7 @@ export interface Fib6Info {
 	/** RTF_REJECT: packets are not sent. Of RTN_UNICAST on lo, where lookups succeed. */
 	reject: boolean;
 	/** ifindex of the output device; lo's for blackhole and its kin. */
-	oif: number;
+	oif: Ifindex;
 	prefsrc: In6Addr | null;
 	gateway: In6Addr | null;
 	metric: number;
@@ -163,13 +164,13 @@ export interface Fib6Info {
 export interface RtCached {
 	/** connect()'s: by destination, source, device and flags; what it leaves in Net.fl4. */
 	connect_genid: number;
-	connect: { daddr: number; saddr: number; oif: number; flow_flags: number };
+	connect: { daddr: number; saddr: number; oif: Ifindex; flow_flags: number };
 	flow: RtFlow;
 	err: number;
 	/** Its segments': by destination and device; where they arrive, or what answers. */
 	segment_genid: number;
-	segment: { daddr: number; oif: number };
-	dif: number;
+	segment: { daddr: number; oif: Ifindex };
+	dif: Ifindex;
 	local: boolean;
 	answer: RouteAnswer;
 }
@@ -180,19 +181,19 @@ export interface RtFlow {
 	saddr: number;
 	daddr: number;
 	/** Output device that was asked for, and the VRF whose table: struct flowi_common. */
-	oif: number;
-	l3mdev: number;
+	oif: Ifindex;
+	l3mdev: Ifindex;
 	/** Device that a local packet counts as received on (rt_iif). */
-	iif: number;
+	iif: Ifindex;
 	answer: RouteAnswer;
 }
 
 /** The part of a struct flowi that VRFs change: of struct flowi_common. */
 export interface FlowiOif {
 	/** ifindex of the output device that is asked for, 0 for any. */
-	oif: number;
+	oif: Ifindex;
 	/** ifindex of the VRF whose table is asked, 0 for none. */
-	l3mdev: number;
+	l3mdev: Ifindex;
 }
 
 export interface Flowi6Oif extends FlowiOif {
@@ -204,14 +205,14 @@ export interface Rt6Flow extends Flowi6Oif {
 	readonly saddr: In6Addr;
 	type: number;
 	/** Device of the route: a local packet counts as received on it (rt6i_idev). */
-	iif: number;
+	iif: Ifindex;
 	answer: RouteAnswer;
 }
 
 /** What a source address is chosen for: struct ipv6_saddr_dst; and the best so far (hiscore). */
 export interface Ipv6SaddrDst {
 	readonly addr: In6Addr;
-	ifindex: number;
+	ifindex: Ifindex;
 	scope: number;
 	label: number;
 	hiscore: Inet6Ifaddr | null;

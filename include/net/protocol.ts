@@ -3,6 +3,7 @@
  * What families and protocols register at boot (include/net/protocol.h, struct net_proto_family
  * of include/linux/net.h). The lists are static variables in C.
  */
+import type { Sock } from "../linux/handle.js";
 import type { ProtoOps } from "../linux/net.js";
 import type { Net } from "./net_namespace.js";
 import type { Proto } from "./sock.js";
@@ -25,7 +26,7 @@ export interface NetProtocol {
 export interface NetProtoFamily {
 	readonly family: number;
 	/** Makes the sock of a new struct socket: 0 or a negative errno. */
-	create(k: Stack, net: Net, sock: number, protocol: number): number;
+	create(k: Stack, net: Net, sock: Sock, protocol: number): number;
 }
 
 /** All of one kernel. Nothing is added once the kernel has booted. */

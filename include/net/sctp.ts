@@ -3,6 +3,7 @@
  * SCTP's port buckets, endpoints and associations, as far as ports go
  * (include/net/sctp/structs.h, constants.h, sctp.h, include/uapi/linux/sctp.h).
  */
+import type { Ifindex, Port, Sk } from "../linux/handle.js";
 import { Slab } from "../linux/slab.js";
 import type { Sockaddr } from "../linux/socket.js";
 import type { Net, RouteAnswer } from "./net_namespace.js";
@@ -54,13 +55,13 @@ export type SctpAddr = Sockaddr;
 /** struct sctp_bind_addr: the addresses of an endpoint or association, which share one port. */
 export interface SctpBindAddr {
 	/** 0 while unbound. */
-	port: number;
+	port: Port;
 	address_list: SctpAddr[];
 }
 
 /** struct sctp_endpoint: what one sock is bound to, and its associations, oldest first. */
 export interface SctpEndpoint {
-	sk: number;
+	sk: Sk;
 	bind_addr: SctpBindAddr;
 	/** Of a listening one-to-one socket also its accept queue. */
 	asocs: SctpAssociation[];
@@ -75,7 +76,7 @@ export interface SctpDst {
 	/** Whether that is an address of the association, so that answers find it. */
 	bound: boolean;
 	/** Device on which this kernel itself receives what goes there, 0 if another host does. */
-	dif: number;
+	dif: Ifindex;
 	/** What another host answers. */
 	answer: RouteAnswer;
 }
@@ -83,13 +84,13 @@ export interface SctpDst {
 /** struct sctp_association. */
 export interface SctpAssociation {
 	ep: SctpEndpoint;
-	sk: number;
+	sk: Sk;
 	/** SCTP_STATE_*. */
 	state: number;
 	/** Those addresses of the endpoint that its peer can reach. */
 	bind_addr: SctpBindAddr;
 	peer: {
-		port: number;
+		port: Port;
 		primary_addr: SctpAddr;
 		/** Addresses of the peer, the primary one first: transport_addr_list. */
 		transports: SctpAddr[];
@@ -163,27 +164,27 @@ export class SctpGlobals {
 }
 
 /** Slot of a port in port_hashtable. */
-export function sctp_phashfn(net: Net, lport: number): number {
+export function sctp_phashfn(net: Net, lport: Port): number {
 	return (net.hash_mix + lport) & (SCTP_PORT_HASHSIZE - 1);
 }
 
 /** Slot of a port in ep_hashtable. */
-export function sctp_ep_hashfn(net: Net, lport: number): number {
+export function sctp_ep_hashfn(net: Net, lport: Port): number {
 	return (net.hash_mix + lport) & (SCTP_EP_HASHSIZE - 1);
 }
 
-export function sctp_sk(k: Stack, sk: number): SctpSock {
+export function sctp_sk(k: Stack, sk: Sk): SctpSock {
 	const sp = k.sctp_globals.socks.get(sk);
 	if (sp === undefined) throw new Error(`socket ${sk} is not SCTP's`);
 	return sp;
 }
 
 /** Whether the sock is one-to-one or one-to-many: `type` is SCTP_SOCKET_*. */
-export function sctp_style(k: Stack, sk: number, type: number): boolean {
+export function sctp_style(k: Stack, sk: Sk, type: number): boolean {
 	return sctp_sk(k, sk).type === type;
 }
 
-export function sctp_sstate(k: Stack, sk: number, state: number): boolean {
+export function sctp_sstate(k: Stack, sk: Sk, state: number): boolean {
 	return k.sock.skc_state[sk] === state;
 }
 

@@ -7,6 +7,7 @@
  * As in the kernel, a time-wait socket shares the common part with a full socket, so both
  * can sit on one chain; skc_state tells them apart. A handle is a row; 0 is NULL.
  */
+import type { Ifindex, Port, Sk, Sock, Tb, Tb2 } from "../linux/handle.js";
 import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6, type Sockaddr } from "../linux/socket.js";
@@ -73,31 +74,31 @@ export interface Proto {
 	/** PROT_*: what skc_prot says of its socks. */
 	readonly prot: number;
 	/** What a new sock needs besides its columns. */
-	readonly init?: (k: Stack, sk: number) => void;
+	readonly init?: (k: Stack, sk: Sk) => void;
 	/** `timeout` in ms: how long close() may wait for data to leave (SO_LINGER). */
-	close(k: Stack, sk: number, timeout: number): void;
-	connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number;
-	disconnect(k: Stack, sk: number): number;
-	readonly shutdown?: (k: Stack, sk: number, how: number) => void;
+	close(k: Stack, sk: Sk, timeout: number): void;
+	connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number;
+	disconnect(k: Stack, sk: Sk): number;
+	readonly shutdown?: (k: Stack, sk: Sk, how: number) => void;
 	/** `addr` is null where the call names no destination. */
 	sendmsg(
 		k: Stack,
-		sk: number,
+		sk: Sk,
 		addr: Sockaddr | null,
 		addr_len: number,
 		size: number,
 		nonblock: boolean,
 	): number;
-	recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number;
+	recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number;
 	/** Only where a protocol does not take the family's own bind(). */
-	readonly bind?: (k: Stack, sk: number, addr: Sockaddr, addr_len: number) => number;
-	hash(k: Stack, sk: number): number;
-	unhash(k: Stack, sk: number): void;
+	readonly bind?: (k: Stack, sk: Sk, addr: Sockaddr, addr_len: number) => number;
+	hash(k: Stack, sk: Sk): number;
+	unhash(k: Stack, sk: Sk): void;
 	/** After the local address or the device has changed. */
-	readonly rehash?: (k: Stack, sk: number) => void;
+	readonly rehash?: (k: Stack, sk: Sk) => void;
 	/** The local port: the given one, or any if snum is 0. */
-	get_port(k: Stack, sk: number, snum: number): number;
-	readonly put_port?: (k: Stack, sk: number) => void;
+	get_port(k: Stack, sk: Sk, snum: Port): number;
+	readonly put_port?: (k: Stack, sk: Sk) => void;
 	/** connect() and sendto() leave the choice of a port to the protocol itself. */
 	readonly no_autobind: boolean;
 }
@@ -116,7 +117,7 @@ export const WAITS_DISCONNECTED = 2;
 export interface CorkFlow {
 	saddr: number;
 	daddr: number;
-	dport: number;
+	dport: Port;
 	/** The route to the right destination is remembered again. */
 	cached: boolean;
 }
@@ -127,7 +128,7 @@ export interface CorkFlow {
  * ts_recent_stamp, ts_recent_ms, tw_substate, and of sk_userlocks the bit SOCK_CONNECT_BIND
  * (inet_twsk_alloc, tcp_time_wait). Every other column of it is 0.
  */
-export class SockTable extends Slab {
+export class SockTable extends Slab<Sk> {
 	// struct sock_common, shared by full and time-wait sockets
 	skc_net = this.u16();
 	skc_family = this.u8();
@@ -135,7 +136,7 @@ export class SockTable extends Slab {
 	skc_reuse = this.u8();
 	skc_reuseport = this.u8();
 	skc_ipv6only = this.u8();
-	skc_bound_dev_if = this.i32();
+	skc_bound_dev_if = this.i32<Ifindex>();
 	/** Local address that lookups match; 0 is the wildcard. */
 	skc_rcv_saddr = this.u32();
 	skc_daddr = this.u32();
@@ -143,29 +144,29 @@ export class SockTable extends Slab {
 	skc_v6_rcv_saddr = this.in6();
 	skc_v6_daddr = this.in6();
 	/** Local port, 0 while unbound. */
-	skc_num = this.u16();
-	skc_dport = this.u16();
+	skc_num = this.u16<Port>();
+	skc_dport = this.u16<Port>();
 	/**
 	 * Hash of the four-tuple, valid while on an ehash chain. Of a UDP socket two hashes of 16
 	 * bits (skc_u16hashes): of its port in the low half, of address and port in the high half.
 	 */
 	skc_hash = this.u32();
 	/** Chain of the ehash bucket, for listeners of the lhash2 bucket, for UDP of the first hash. */
-	node_next = this.i32();
+	node_next = this.i32<Sk>();
 	node_pprev = this.i32();
 	/** Owners of the bind bucket; for UDP the chain of the second hash (skc_portaddr_node). */
-	bind_node_next = this.i32();
+	bind_node_next = this.i32<Sk>();
 	bind_node_pprev = this.i32();
 	/**
 	 * Owners of the bind2 bucket, or for time-wait sockets its deathrow; for connected UDP
 	 * sockets the chain of the third hash (udp_lrpa_node).
 	 */
-	bind2_node_next = this.i32();
+	bind2_node_next = this.i32<Sk>();
 	bind2_node_pprev = this.i32();
 	/** icsk_bind_hash, tw_tb: the bind bucket, 0 while unbound. */
-	icsk_bind_hash = this.i32();
+	icsk_bind_hash = this.i32<Tb>();
 	/** icsk_bind2_hash, tw_tb2. */
-	icsk_bind2_hash = this.i32();
+	icsk_bind2_hash = this.i32<Tb2>();
 
 	// struct sock
 	/** skc_prot: one of PROT_*, for sk_prot(). */
@@ -182,7 +183,7 @@ export class SockTable extends Slab {
 	/** User, as sock_i_uid() tells it: root where no file names the sock, before orphan-uid. */
 	sk_uid = this.u32();
 	/** The struct socket, 0 for orphans and for children not accepted yet. */
-	sk_socket = this.i32();
+	sk_socket = this.i32<Sock>();
 	sk_reuseport_cb = this.i32();
 	/**
 	 * CPU on which the last datagram of a connected sock was received, plus 1; 0: none. There
@@ -197,29 +198,29 @@ export class SockTable extends Slab {
 	// struct inet_sock
 	/** Address that is sent from; differs from skc_rcv_saddr for broadcast and multicast binds. */
 	inet_saddr = this.u32();
-	inet_sport = this.u16();
+	inet_sport = this.u16<Port>();
 	inet_flags = this.u8();
 	/** struct ipv6_pinfo: the address that is sent from, np->saddr. */
 	np_saddr = this.in6();
 	/** IP_LOCAL_PORT_RANGE, 0 for a bound that is not set. */
-	local_port_range_lo = this.u16();
-	local_port_range_hi = this.u16();
+	local_port_range_lo = this.u16<Port>();
+	local_port_range_hi = this.u16<Port>();
 
 	/**
 	 * Where a connected sock of AF_INET sends by mistake: see CorkFlow. Entries only for socks
 	 * whose last connect() failed.
 	 */
-	readonly cork_fl = new Map<number, CorkFlow>();
+	readonly cork_fl = new Map<Sk, CorkFlow>();
 
 	/** struct udp_sock: the hash of the third chain, of the four-tuple, 16 bits. */
 	udp_lrpa_hash = this.u16();
 
 	// struct inet_connection_sock: accept queue of a listener, link of a queued child
-	rskq_accept_head = this.i32();
-	rskq_accept_tail = this.i32();
-	dl_next = this.i32();
+	rskq_accept_head = this.i32<Sk>();
+	rskq_accept_tail = this.i32<Sk>();
+	dl_next = this.i32<Sk>();
 	/** The listener whose queue a child waits in, or of a request; 0 once the listener is gone. */
-	rsk_listener = this.i32();
+	rsk_listener = this.i32<Sk>();
 	/** Requests of a listener: icsk_accept_queue.qlen. */
 	rskq_qlen = this.u16();
 	/** TCP_DEFER_ACCEPT, in retransmits of a SYN-ACK. */
@@ -257,7 +258,7 @@ export class SockTable extends Slab {
 }
 
 /** Puts a sock on a chain linked by node_next: at its end if the sock is AF_INET6 and in a group. */
-export function sk_add_node_rcu(S: SockTable, sk: number, list: Int32Array, slot: number): void {
+export function sk_add_node_rcu(S: SockTable, sk: Sk, list: Int32Array, slot: number): void {
 	if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
 		hlist_add_tail_rcu(list, S.node_next, S.node_pprev, slot, sk);
 	} else {

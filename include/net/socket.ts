@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** struct socket, the part of a socket that a file descriptor names (include/linux/net.h). */
+import type { Sk, Sock } from "../linux/handle.js";
 import { Slab } from "../linux/slab.js";
 
-export class SocketTable extends Slab {
+export class SocketTable extends Slab<Sock> {
 	/** SS_UNCONNECTED … SS_DISCONNECTING. */
 	state = this.u8();
 	/** SOCK_STREAM … */
@@ -10,7 +11,7 @@ export class SocketTable extends Slab {
 	/** INET_STREAM_OPS … */
 	ops = this.u8();
 	/** The sock, 0 after release. */
-	sk = this.i32();
+	sk = this.i32<Sk>();
 	/** O_NONBLOCK of its file. */
 	flags = this.u32();
 	/** User of its inode: the file system uid of the task that made it. */

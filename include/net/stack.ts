@@ -3,6 +3,7 @@
  * The state of one kernel that the ported code works on: what are globals in C are fields
  * here, so that many kernels live in one process. Ported functions take it as `k`.
  */
+import type { Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
 import type { Random } from "../linux/random.js";
 import type { SiphashState } from "../linux/siphash.js";
 import type { TimerQueue } from "../linux/timer.js";
@@ -60,16 +61,16 @@ export interface Stack {
 	low: number;
 	high: number;
 	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
-	blocker: number;
+	blocker: Sk;
 	/** Found by connectScan: the port, 0 if none. */
-	found_port: number;
+	found_port: Port;
 	/** Found by the last check of a candidate: its bind bucket and, for bind(), its bind2 bucket. */
-	found_tb: number;
-	found_tb2: number;
+	found_tb: Tb;
+	found_tb2: Tb2;
 	/** Found by the last check of a four-tuple: the time-wait socket to take over, 0 if none. */
-	found_tw: number;
+	found_tw: Sk;
 	/** The sock that a call holds, and whether it was freed meanwhile (sk_refcnt). */
-	held: number;
+	held: Sk;
 	held_freed: boolean;
 	/** The last sequence space that was given out. */
 	last_isn: number;
@@ -79,7 +80,7 @@ export interface Stack {
 	 */
 	askSecret(): boolean;
 	/** Check mode: told of a listener before it leaves its reuseport group. */
-	accept_queues: { leaves(listener: number): void } | null;
+	accept_queues: { leaves(listener: Sk): void } | null;
 	/** Segments on their way over loopback. */
 	readonly loopback: Segment[];
 	/** Where searches report what they do; noTrace: nowhere. */
@@ -93,7 +94,7 @@ export interface PortEphemeral {
 	secret: Uint32Array | null;
 	saddr: number;
 	daddr: number;
-	dport: number;
+	dport: Port;
 	seed: number;
 	/** The halves of the hash. */
 	low: number;
@@ -112,10 +113,10 @@ export interface Segment {
 	daddr: number;
 	/** Over IPv6, null over IPv4. */
 	v6: { saddr: In6Addr; daddr: In6Addr } | null;
-	sport: number;
-	dport: number;
+	sport: Port;
+	dport: Port;
 	/** Device on which it is received. */
-	dif: number;
+	dif: Ifindex;
 	/** Its route is one to a local address, rather than one by way of lo. */
 	local: boolean;
 	length: number;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** UDP's hash tables and their inline functions (include/net/udp.h, include/linux/udp.h). */
+
 import { BITS_TO_LONGS } from "../linux/bitmap.js";
+import type { Ifindex, Port, Sk } from "../linux/handle.js";
 import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
@@ -78,11 +80,11 @@ export function udpPortsPerChain(log: number): number {
 }
 
 /** Slot of a local port in the first hash. */
-export function udp_hashfn(net: Net, num: number, mask: number): number {
+export function udp_hashfn(net: Net, num: Port, mask: number): number {
 	return (num + net.hash_mix) & mask;
 }
 
-export function udp_hashslot(table: UdpTable, net: Net, num: number): number {
+export function udp_hashslot(table: UdpTable, net: Net, num: Port): number {
 	return udp_hashfn(net, num, table.mask);
 }
 
@@ -97,30 +99,30 @@ export function udp_hashslot4(table: UdpTable, hash: number): number {
 }
 
 /** Whether a sock is on a chain of the third hash: include/linux/udp.h. */
-export function udp_hashed4(S: SockTable, sk: number): boolean {
+export function udp_hashed4(S: SockTable, sk: Sk): boolean {
 	return S.bind2_node_pprev[sk] !== 0;
 }
 
 /** up->udp_port_hash: the port that a sock is hashed by; it stays when the sock is unhashed. */
-export function udp_port_hash(S: SockTable, sk: number): number {
+export function udp_port_hash(S: SockTable, sk: Sk): Port {
 	return S.skc_hash[sk] & 0xffff;
 }
 
 /** up->udp_portaddr_hash, 16 bits. */
-export function udp_portaddr_hash(S: SockTable, sk: number): number {
+export function udp_portaddr_hash(S: SockTable, sk: Sk): number {
 	return S.skc_hash[sk] >>> 16;
 }
 
-export function setUdpHashes(S: SockTable, sk: number, port: number, portaddr: number): void {
+export function setUdpHashes(S: SockTable, sk: Sk, port: Port, portaddr: number): void {
 	S.skc_hash[sk] = (portaddr << 16) | port;
 }
 
 /** Whether a bound device admits a datagram's device. */
 export function udp_sk_bound_dev_eq(
 	net: Net,
-	bound_dev_if: number,
-	dif: number,
-	sdif: number,
+	bound_dev_if: Ifindex,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): boolean {
 	if (bound_dev_if === 0) return sdif === 0 || net.ipv4.sysctl_udp_l3mdev_accept !== 0;
 	return bound_dev_if === dif || bound_dev_if === sdif;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/secure_seq.c: where connect()'s search for a port begins, for one destination. */
+import type { Port } from "../../include/linux/handle.js";
 import { siphash, siphash_4u32 } from "../../include/linux/siphash.js";
 import type { Stack } from "../../include/net/stack.js";
 import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
@@ -27,7 +28,7 @@ export function secure_ipv4_port_ephemeral(
 	k: Stack,
 	saddr: number,
 	daddr: number,
-	dport: number,
+	dport: Port,
 ): void {
 	const out = k.port_offset;
 	if (k.random.portEphemeral(4, out)) return;
@@ -62,7 +63,7 @@ export function secure_ipv6_port_ephemeral(
 	si: number,
 	daddr: Uint32Array,
 	di: number,
-	dport: number,
+	dport: Port,
 ): void {
 	if (k.random.portEphemeral(6, k.port_offset)) return;
 	const combined = k.port_ephemeral_data;

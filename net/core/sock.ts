@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/sock.c: life of a sock, and the options of level SOL_SOCKET. */
+
 import { CAP_NET_RAW, ns_capable } from "../../include/linux/capability.js";
+import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { HZ } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
@@ -46,7 +48,7 @@ export class NotModelled extends Error {
 	override readonly name = "NotModelled";
 }
 
-export function sk_net(k: Stack, sk: number): Net {
+export function sk_net(k: Stack, sk: Sk): Net {
 	return k.nets[k.sock.skc_net[sk] - 1];
 }
 
@@ -55,7 +57,7 @@ export function sk_net(k: Stack, sk: number): Net {
  * connections that nobody has accepted yet) it is root; since 6.17 (orphan-uid) the user
  * that it was, or its listener's.
  */
-export function sock_i_uid(k: Stack, sk: number): number {
+export function sock_i_uid(k: Stack, sk: Sk): number {
 	return k.sock.sk_uid[sk];
 }
 
@@ -65,12 +67,12 @@ export function proto_register(k: Stack, prot: Proto): void {
 }
 
 /** What a sock's protocol does with it. IPV6_ADDRFORM may change it. */
-export function sk_prot(k: Stack, sk: number): Proto {
+export function sk_prot(k: Stack, sk: Sk): Proto {
 	return k.protocols.proto_list[k.sock.skc_prot[sk]];
 }
 
 /** Whether a device is the socket's, or its VRF: include/net/sock.h: sk_dev_equal_l3scope. */
-export function sk_dev_equal_l3scope(k: Stack, sk: number, dif: number): boolean {
+export function sk_dev_equal_l3scope(k: Stack, sk: Sk, dif: Ifindex): boolean {
 	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
 	if (bound_dev_if === 0 || bound_dev_if === dif) return true;
 	return l3mdev_master_ifindex_by_index(sk_net(k, sk), dif) === bound_dev_if;
@@ -84,7 +86,7 @@ export function sk_alloc(
 	prot: number,
 	type: number,
 	protocol: number,
-): number {
+): Sk {
 	const sk = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
 	if (family === AF_INET6) S.in6Alloc(sk);
@@ -98,24 +100,24 @@ export function sk_alloc(
 }
 
 /** Frees a sock, or leaves that to sock_put() where it is held. */
-export function sk_free(k: Stack, sk: number): void {
+export function sk_free(k: Stack, sk: Sk): void {
 	if (k.held === sk) k.held_freed = true;
 	else k.sock.kmem_cache_free(sk);
 }
 
 /** Keeps a handle from being given out again while a call still looks at it. */
-export function sock_hold(k: Stack, sk: number): void {
+export function sock_hold(k: Stack, sk: Sk): void {
 	k.held = sk;
 	k.held_freed = false;
 }
 
-export function sock_put(k: Stack, sk: number): void {
+export function sock_put(k: Stack, sk: Sk): void {
 	k.held = 0;
 	if (k.held_freed) k.sock.kmem_cache_free(sk);
 }
 
 /** A copy for a child of a listener: sk_clone_lock. Its port lock and reuseport group are not copied. */
-export function sk_clone(k: Stack, sk: number): number {
+export function sk_clone(k: Stack, sk: Sk): Sk {
 	const newsk = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
 	S.copy(newsk, sk);
@@ -134,21 +136,21 @@ export function sk_clone(k: Stack, sk: number): number {
 	return newsk;
 }
 
-export function sock_graft(k: Stack, sk: number, socket: number): void {
+export function sock_graft(k: Stack, sk: Sk, socket: number): void {
 	k.sock.sk_socket[sk] = socket;
 	k.sock.sk_uid[sk] = k.socket.i_uid[socket];
 	k.socket.sk[socket] = sk;
 }
 
 /** No file names the sock any more. */
-export function sock_orphan(k: Stack, sk: number): void {
+export function sock_orphan(k: Stack, sk: Sk): void {
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
 	k.sock.sk_socket[sk] = 0;
 	if (!k.changes.has("orphan-uid")) k.sock.sk_uid[sk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
 }
 
 /** Takes the pending error: 0 or a negative errno. */
-export function sock_error(k: Stack, sk: number): number {
+export function sock_error(k: Stack, sk: Sk): number {
 	const err = k.sock.sk_err[sk];
 	k.sock.sk_err[sk] = 0;
 	return err === 0 ? 0 : -err;
@@ -168,12 +170,7 @@ export function intAt(optval: Uint8Array, offset = 0): number {
 
 const IFNAMSIZ = 16;
 
-function sock_setbindtodevice(
-	k: Stack,
-	sk: number,
-	optval: Uint8Array | null,
-	optlen: number,
-): number {
+function sock_setbindtodevice(k: Stack, sk: Sk, optval: Uint8Array | null, optlen: number): number {
 	const net = sk_net(k, sk);
 	const length = Math.min(optlen, IFNAMSIZ - 1);
 	if (length > 0 && (optval === null || optval.length < length)) return -EFAULT;
@@ -190,7 +187,7 @@ function sock_setbindtodevice(
 	return sock_bindtoindex_locked(k, sk, index);
 }
 
-function sock_bindtoindex_locked(k: Stack, sk: number, ifindex: number): number {
+function sock_bindtoindex_locked(k: Stack, sk: Sk, ifindex: Ifindex): number {
 	// Taking a device away, or another, is a privilege.
 	if (k.sock.skc_bound_dev_if[sk] !== 0 && !ns_capable(k, CAP_NET_RAW)) return -EPERM;
 	if (ifindex < 0) return -EINVAL;
@@ -205,7 +202,7 @@ function sock_bindtoindex_locked(k: Stack, sk: number, ifindex: number): number 
  */
 export function sk_setsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -275,7 +272,7 @@ function lingerTime(l_linger: number, clamps: boolean): number {
  */
 export function sk_getsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optlen: number,
 ): Uint8Array | number {

@@ -3,6 +3,7 @@
  * net/core/sock_reuseport.c: groups of sockets that share a port, listeners of TCP or
  * sockets of UDP. Closed members (tcp_migrate_req) and selection by BPF are left out.
  */
+import type { Sk } from "../../include/linux/handle.js";
 import { reciprocal_scale } from "../../include/linux/math.js";
 import { INIT_SOCKS, type SockReuseport } from "../../include/net/sock_reuseport.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -12,30 +13,30 @@ import { EBUSY, ENOMEM } from "../../include/uapi/asm-generic/errno.js";
 /** max_socks is a u16. */
 const U16_MAX = 0xffff;
 
-function groupOf(k: Stack, sk: number): SockReuseport | null {
+function groupOf(k: Stack, sk: Sk): SockReuseport | null {
 	return k.reuseport.get(k.sock.sk_reuseport_cb[sk]) ?? null;
 }
 
 /** The group has, or had, a connected member: UDP's lookup then scores every sock itself. */
-export function reuseport_has_conns(k: Stack, sk: number): boolean {
+export function reuseport_has_conns(k: Stack, sk: Sk): boolean {
 	return groupOf(k, sk)?.has_conns ?? false;
 }
 
-export function reuseport_has_conns_set(k: Stack, sk: number): void {
+export function reuseport_has_conns_set(k: Stack, sk: Sk): void {
 	const reuse = groupOf(k, sk);
 	if (reuse !== null) reuse.has_conns = true;
 }
 
-function reuseport_get_incoming_cpu(k: Stack, sk: number, reuse: SockReuseport): void {
+function reuseport_get_incoming_cpu(k: Stack, sk: Sk, reuse: SockReuseport): void {
 	if (k.sock.sk_incoming_cpu[sk] !== 0) reuse.incoming_cpu = (reuse.incoming_cpu + 1) & U16_MAX;
 }
 
-function reuseport_put_incoming_cpu(k: Stack, sk: number, reuse: SockReuseport): void {
+function reuseport_put_incoming_cpu(k: Stack, sk: Sk, reuse: SockReuseport): void {
 	if (k.sock.sk_incoming_cpu[sk] !== 0) reuse.incoming_cpu = (reuse.incoming_cpu - 1) & U16_MAX;
 }
 
 /** A group of one, unless the sock has a group. */
-export function reuseport_alloc(k: Stack, sk: number): number {
+export function reuseport_alloc(k: Stack, sk: Sk): number {
 	if (groupOf(k, sk) !== null) return 0;
 	const id = k.next_reuseport_id++;
 	const alone = {
@@ -63,7 +64,7 @@ function reuseport_grow(reuse: SockReuseport): boolean {
  * Adds sk to the group of sk2, which gets one if it has none. Returns 0, -EBUSY if sk is in
  * a group with others, or -ENOMEM if the group has 32,768 members.
  */
-export function reuseport_add_sock(k: Stack, sk: number, sk2: number): number {
+export function reuseport_add_sock(k: Stack, sk: Sk, sk2: Sk): number {
 	if (groupOf(k, sk2) === null) reuseport_alloc(k, sk2);
 	const reuse = groupOf(k, sk2);
 	const old_id = k.sock.sk_reuseport_cb[sk];
@@ -77,7 +78,7 @@ export function reuseport_add_sock(k: Stack, sk: number, sk2: number): number {
 	return 0;
 }
 
-export function reuseport_detach_sock(k: Stack, sk: number): void {
+export function reuseport_detach_sock(k: Stack, sk: Sk): void {
 	const id = k.sock.sk_reuseport_cb[sk];
 	const reuse = groupOf(k, sk);
 	if (reuse === null) return;
@@ -92,7 +93,7 @@ export function reuseport_detach_sock(k: Stack, sk: number): void {
 }
 
 /** With tcp_migrate_req off, a member that stops listening leaves at once. */
-export function reuseport_stop_listen_sock(k: Stack, sk: number): void {
+export function reuseport_stop_listen_sock(k: Stack, sk: Sk): void {
 	k.accept_queues?.leaves(sk);
 	reuseport_detach_sock(k, sk);
 }
@@ -101,7 +102,7 @@ export function reuseport_stop_listen_sock(k: Stack, sk: number): void {
  * The first member from a place on that is not connected, 0 if all are; where members have
  * an sk_incoming_cpu one of those. `hash` chooses the place.
  */
-function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: number): number {
+function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: number): Sk {
 	const S = k.sock;
 	const num_socks = reuse.socks.length;
 	const start = reciprocal_scale(hash, num_socks);
@@ -121,7 +122,7 @@ function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: num
 }
 
 /** The member that a hash picks; 0 if the socket has no group, or only connected members. */
-export function reuseport_select_sock(k: Stack, sk: number, hash: number): number {
+export function reuseport_select_sock(k: Stack, sk: Sk, hash: number): Sk {
 	const reuse = groupOf(k, sk);
 	return reuse === null ? 0 : reuseport_select_sock_by_hash(k, reuse, hash);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/dccp/ipv4.c: DCCP over IPv4. */
 
+import type { Sk } from "../../include/linux/handle.js";
 import type { ProtoOps } from "../../include/linux/net.js";
 import { INET_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
@@ -58,7 +59,7 @@ import {
  * connect(): the route and with it the source address, then the local port; step by step
  * tcp_v4_connect. Returns 0 or a negative errno; throws NotModelled.
  */
-export function dccp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+export function dccp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;

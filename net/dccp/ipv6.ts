@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/dccp/ipv6.c: DCCP over IPv6. */
 
+import type { Sk } from "../../include/linux/handle.js";
 import type { ProtoOps } from "../../include/linux/net.js";
 import { INET6_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
 import {
@@ -72,7 +73,7 @@ import {
  * connect(): as dccp_v4_connect, and by it where the destination is v4-mapped. Returns 0 or
  * a negative errno; throws NotModelled.
  */
-function dccp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number): number {
+function dccp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;
 	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;

@@ -7,6 +7,7 @@
  * given up after its retransmissions; one to a listener of the namespace, or to the socket
  * itself, throws NotModelled. What nobody here listens for is refused.
  */
+import type { Port, Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
 import { ipv6_addr_copy, ipv6_addr_equal } from "../../include/net/ipv6.js";
@@ -67,7 +68,7 @@ export const DCCP_LISTEN = TCP_LISTEN;
 export const DCCP_REQUESTING = TCP_SYN_SENT;
 
 /** A closed socket leaves the tables, and gives up a port that bind() did not name. */
-export function dccp_set_state(k: Stack, sk: number, state: number): void {
+export function dccp_set_state(k: Stack, sk: Sk, state: number): void {
 	const S = k.sock;
 	if (state === DCCP_CLOSED) {
 		inet_unhash(k, sk);
@@ -79,19 +80,19 @@ export function dccp_set_state(k: Stack, sk: number, state: number): void {
 }
 
 /** Begins to connect; what an earlier try left is forgotten: net/dccp/output.c. */
-export function dccp_connect(k: Stack, sk: number): void {
+export function dccp_connect(k: Stack, sk: Sk): void {
 	k.sock.sk_err[sk] = 0;
 	k.sock.sk_flags[sk] &= ~SOCK_DONE;
 }
 
-function dccp_done(k: Stack, sk: number): void {
+function dccp_done(k: Stack, sk: Sk): void {
 	dccp_set_state(k, sk, DCCP_CLOSED);
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
 }
 
 /** What a Reset leaves behind for a minute: net/dccp/minisocks.c. */
-function dccp_time_wait(k: Stack, sk: number): void {
+function dccp_time_wait(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const tw = inet_twsk_alloc(k, sk, TCP_TIME_WAIT);
 	if (tw !== 0) {
@@ -107,7 +108,7 @@ function dccp_time_wait(k: Stack, sk: number): void {
 }
 
 /** net/dccp/input.c: a Reset in answer to a Request. */
-function dccp_rcv_reset(k: Stack, sk: number): void {
+function dccp_rcv_reset(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_err[sk] = ECONNREFUSED;
 	S.sk_flags[sk] |= SOCK_DONE;
@@ -115,12 +116,12 @@ function dccp_rcv_reset(k: Stack, sk: number): void {
 }
 
 /** A new sock needs nothing more than its columns. */
-export function dccp_init_sock(k: Stack, sk: number): void {
+export function dccp_init_sock(k: Stack, sk: Sk): void {
 	k.sock.skc_state[sk] = DCCP_CLOSED;
 }
 
 /** Leaves a socket as new, but for a port and an address that bind() named. */
-export function dccp_disconnect(k: Stack, sk: number): number {
+export function dccp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const old_state = S.skc_state[sk];
 	if (old_state !== DCCP_CLOSED) dccp_set_state(k, sk, DCCP_CLOSED);
@@ -136,7 +137,7 @@ export function dccp_disconnect(k: Stack, sk: number): number {
 /** There are no connections that could send: a negative errno. */
 export function dccp_sendmsg(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	_addr: Sockaddr | null,
 	_addr_len: number,
 	_size: number,
@@ -150,7 +151,7 @@ export function dccp_sendmsg(
 }
 
 /** Nothing ever arrives: 0 at the end, or a negative errno. */
-export function dccp_recvmsg(k: Stack, sk: number, _size: number, nonblock: boolean): number {
+export function dccp_recvmsg(k: Stack, sk: Sk, _size: number, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === DCCP_LISTEN) return -ENOTCONN;
 	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
@@ -161,7 +162,7 @@ export function dccp_recvmsg(k: Stack, sk: number, _size: number, nonblock: bool
 }
 
 /** listen(). Returns 0 or a negative errno. */
-export function inet_dccp_listen(k: Stack, sock: number, backlog: number): number {
+export function inet_dccp_listen(k: Stack, sock: Sock, backlog: number): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_DCCP) {
@@ -174,7 +175,7 @@ export function inet_dccp_listen(k: Stack, sock: number, backlog: number): numbe
 }
 
 /** close(): no connection outlives it. */
-export function dccp_close(k: Stack, sk: number): void {
+export function dccp_close(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if (S.skc_state[sk] === DCCP_LISTEN) {
@@ -190,7 +191,7 @@ export function dccp_close(k: Stack, sk: number): void {
 }
 
 /** Whether a port of a namespace has a listener, on whatever address. */
-function dccpListener(k: Stack, net: Net, port: number): boolean {
+function dccpListener(k: Stack, net: Net, port: Port): boolean {
 	const S = k.sock;
 	for (const first of k.dccp_hashinfo.lhash2) {
 		for (let sk = first; sk !== 0; sk = S.node_next[sk]) {
@@ -204,7 +205,7 @@ function dccpListener(k: Stack, net: Net, port: number): boolean {
  * Throws NotModelled for a connect() within one kernel that somebody may take; before it
  * has changed anything.
  */
-export function dccpCheckModelled(k: Stack, sk: number, daddr: Sockaddr, family: number): void {
+export function dccpCheckModelled(k: Stack, sk: Sk, daddr: Sockaddr, family: number): void {
 	const net = sk_net(k, sk);
 	const oif = k.sock.skc_bound_dev_if[sk];
 	const dif =
@@ -217,7 +218,7 @@ export function dccpCheckModelled(k: Stack, sk: number, daddr: Sockaddr, family:
 }
 
 /** What answers a Request: nobody, or a Reset, or with "accept" what the model leaves out. */
-function dccpAnswer(k: Stack, sk: number): RouteAnswer {
+function dccpAnswer(k: Stack, sk: Sk): RouteAnswer {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const at = sk * 4;
@@ -243,7 +244,7 @@ function dccpAnswer(k: Stack, sk: number): RouteAnswer {
 }
 
 /** Whether a socket connects to itself. */
-function isOwnAddress(k: Stack, sk: number, v6: boolean): boolean {
+function isOwnAddress(k: Stack, sk: Sk, v6: boolean): boolean {
 	const S = k.sock;
 	if (S.skc_num[sk] !== S.skc_dport[sk]) return false;
 	return v6
@@ -257,7 +258,7 @@ function isOwnAddress(k: Stack, sk: number, v6: boolean): boolean {
  */
 export function dccpStreamConnect(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,

@@ -2,6 +2,7 @@
 /** net/ipv4/af_inet.c: what bind(), connect(), listen() and the rest do to an AF_INET socket. */
 
 import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
+import type { Sk, Sock } from "../../include/linux/handle.js";
 import {
 	INET_DGRAM_OPS,
 	INET_STREAM_OPS,
@@ -106,7 +107,7 @@ import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
 
 /** bind(): the protocol's own, or __inet_bind. */
-export function inet_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
+export function inet_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const { bind } = sk_prot(k, sk);
 	if (bind !== undefined) return bind(k, sk, addr, addr_len);
@@ -115,7 +116,7 @@ export function inet_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: numb
 }
 
 /** bind() to an IPv4 address. Returns 0 or a negative errno. */
-export function __inet_bind(k: Stack, sk: number, addr: Sockaddr): number {
+export function __inet_bind(k: Stack, sk: Sk, addr: Sockaddr): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	if (addr.sin_family !== AF_INET) {
@@ -162,7 +163,7 @@ export function __inet_bind(k: Stack, sk: number, addr: Sockaddr): number {
 }
 
 /** A port of the kernel's choice for a socket that has none: 0, or -EAGAIN. */
-export function inet_autobind(k: Stack, sk: number): number {
+export function inet_autobind(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_num[sk] !== 0) return 0;
 	if (sk_prot(k, sk).get_port(k, sk, 0) !== 0) return -EAGAIN;
@@ -171,12 +172,7 @@ export function inet_autobind(k: Stack, sk: number): number {
 }
 
 /** connect() of a datagram socket: chooses a port first, and gives it up if AF_UNSPEC dissolves. */
-export function inet_dgram_connect(
-	k: Stack,
-	sock: number,
-	addr: Sockaddr,
-	addr_len: number,
-): number {
+export function inet_dgram_connect(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const prot = sk_prot(k, sk);
 	if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
@@ -186,14 +182,14 @@ export function inet_dgram_connect(
 }
 
 /** Before a socket sends: 0, or -EAGAIN if no port is left. */
-export function inet_send_prepare(k: Stack, sk: number): number {
+export function inet_send_prepare(k: Stack, sk: Sk): number {
 	return sk_prot(k, sk).no_autobind ? 0 : inet_autobind(k, sk);
 }
 
 /** sendto(), sendmsg(), send(), write(): the number of bytes, or a negative errno. */
 export function inet_sendmsg(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
@@ -205,13 +201,13 @@ export function inet_sendmsg(
 	return sk_prot(k, sk).sendmsg(k, sk, addr, addr_len, size, nonblock);
 }
 
-export function inet_recvmsg(k: Stack, sock: number, size: number, nonblock: boolean): number {
+export function inet_recvmsg(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
 	const sk = k.socket.sk[sock];
 	return sk_prot(k, sk).recvmsg(k, sk, size, nonblock);
 }
 
 /** listen(). Returns 0 or a negative errno. */
-export function inet_listen(k: Stack, sock: number, backlog: number): number {
+export function inet_listen(k: Stack, sock: Sock, backlog: number): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_STREAM) {
@@ -231,7 +227,7 @@ export function inet_listen(k: Stack, sock: number, backlog: number): number {
  */
 export function __inet_stream_connect(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,
@@ -276,7 +272,7 @@ export function __inet_stream_connect(
 }
 
 /** The end of a blocking connect(): 0, a negative errno, or -ERESTARTSYS while it would sleep. */
-export function inet_wait_for_connect(k: Stack, sock: number): number {
+export function inet_wait_for_connect(k: Stack, sock: Sock): number {
 	const sk = k.socket.sk[sock];
 	const { skc_state, sk_wait_pending } = k.sock;
 	const state = skc_state[sk];
@@ -301,7 +297,7 @@ export function inet_wait_for_connect(k: Stack, sock: number): number {
 }
 
 /** accept(): grafts the next connection to a new socket. 0 or a negative errno. */
-export function inet_accept(k: Stack, sock: number, newsock: number, nonblock: boolean): number {
+export function inet_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
 	const sk2 = inet_csk_accept(k, k.socket.sk[sock], nonblock);
 	if (sk2 < 0) return sk2;
 	sock_graft(k, sk2, newsock);
@@ -313,7 +309,7 @@ export function inet_accept(k: Stack, sock: number, newsock: number, nonblock: b
  * getsockname() (peer 0), getpeername() (peer 1), and what accept() tells (peer 2). The
  * address, or a negative errno.
  */
-export function inet_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
+export function inet_getname(k: Stack, sock: Sock, peer: number): Sockaddr | number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	if (peer !== 0) {
@@ -326,7 +322,7 @@ export function inet_getname(k: Stack, sock: number, peer: number): Sockaddr | n
 }
 
 /** shutdown(); `how` as the program gives it, 0 to 2. */
-export function inet_shutdown(k: Stack, sock: number, how: number): number {
+export function inet_shutdown(k: Stack, sock: Sock, how: number): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	how++; // RCV_SHUTDOWN, SEND_SHUTDOWN or both
@@ -350,7 +346,7 @@ export function inet_shutdown(k: Stack, sock: number, how: number): number {
 }
 
 /** The last close() of a socket; a task that exits does not linger. */
-export function inet_release(k: Stack, sock: number, exiting: boolean): void {
+export function inet_release(k: Stack, sock: Sock, exiting: boolean): void {
 	const sk = k.socket.sk[sock];
 	if (sk === 0) return;
 	const linger = (k.sock.sk_flags[sk] & SOCK_LINGER) !== 0 && !exiting;
@@ -387,7 +383,7 @@ export function findProtosw(
 }
 
 /** The sock of a new struct socket of AF_INET: 0 or a negative errno. */
-export function inet_create(k: Stack, net: Net, sock: number, protocol: number): number {
+export function inet_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
 	const answer = findProtosw(k.protocols.inetsw, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
@@ -402,7 +398,7 @@ export function inet_create(k: Stack, net: Net, sock: number, protocol: number):
 /** Options of levels other than SOL_SOCKET of an AF_INET socket: ip_setsockopt and what is before it. */
 export function inetSetsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optval: Uint8Array | null,
@@ -420,7 +416,7 @@ export function inetSetsockopt(
 
 export function inetGetsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optlen: number,
@@ -435,7 +431,7 @@ export function inetGetsockopt(
 }
 
 /** The option level of the socket's protocol, none of whose options bears on ports. */
-export function solOf(k: Stack, sock: number): number {
+export function solOf(k: Stack, sock: Sock): number {
 	const protocol = k.sock.sk_protocol[k.socket.sk[sock]];
 	return protocol === IPPROTO_DCCP ? SOL_DCCP : protocol;
 }

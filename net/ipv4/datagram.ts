@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/datagram.c: connect() of datagram sockets over IPv4. */
 
+import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { ipv4_is_multicast } from "../../include/linux/in.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
 import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
@@ -19,12 +20,7 @@ import { ip_route_connect } from "./route.js";
  * source address, which the sock gets if it had none. Port 0 is taken. Returns 0 or a
  * negative errno; -EACCES for a broadcast address without SO_BROADCAST.
  */
-export function __ip4_datagram_connect(
-	k: Stack,
-	sk: number,
-	usin: Sockaddr,
-	addr_len: number,
-): number {
+export function __ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
 	if (usin.sin_family !== AF_INET) return -EAFNOSUPPORT;
@@ -58,17 +54,12 @@ export function __ip4_datagram_connect(
 	return 0;
 }
 
-export function ip4_datagram_connect(
-	k: Stack,
-	sk: number,
-	usin: Sockaddr,
-	addr_len: number,
-): number {
+export function ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	return __ip4_datagram_connect(k, sk, usin, addr_len);
 }
 
 /** The device that a datagram leaves by: multicast ones do not heed a VRF (mc_index, 0 by default). */
-export function datagramOif(net: Net, daddr: number, bound_dev_if: number): number {
+export function datagramOif(net: Net, daddr: number, bound_dev_if: Ifindex): Ifindex {
 	if (!ipv4_is_multicast(daddr)) return bound_dev_if;
 	const dev = dev_get_by_index(net, bound_dev_if);
 	return dev !== null && netif_is_l3_master(dev) ? 0 : bound_dev_if;

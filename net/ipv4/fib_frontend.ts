@@ -3,6 +3,7 @@
  * net/ipv4/fib_frontend.c, fib_semantics.c, fib_trie.c, fib_rules.c: routes, those that
  * addresses bring with them among them, the type of an address, and the lookup of a route.
  */
+import type { Ifindex } from "../../include/linux/handle.js";
 import { ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet } from "../../include/linux/in.js";
 import {
 	type FibRoute,
@@ -354,7 +355,7 @@ export function fib_table_lookup(
 	net: Net,
 	table: number,
 	daddr: number,
-	oif: number,
+	oif: Ifindex,
 	scope: number,
 ): FibRoute | number {
 	// Until there are rules, the local and the main table are one.

@@ -3,6 +3,7 @@
  * net/ipv4/inet_connection_sock.c: the effective port range, bind conflicts, bind()'s
  * search for a local port, and the queues of listeners.
  */
+import type { Ifindex, Port, Sk, Tb, Tb2 } from "../../include/linux/handle.js";
 import { hlist_unhashed } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import {
@@ -128,12 +129,7 @@ export function ipv4_rcv_saddr_equal(
 	);
 }
 
-export function inet_rcv_saddr_equal(
-	k: Stack,
-	sk: number,
-	sk2: number,
-	match_wildcard: boolean,
-): boolean {
+export function inet_rcv_saddr_equal(k: Stack, sk: Sk, sk2: Sk, match_wildcard: boolean): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) {
 		return ipv6_rcv_saddr_equal(
@@ -158,7 +154,7 @@ export function inet_rcv_saddr_equal(
 	);
 }
 
-export function inet_rcv_saddr_any(k: Stack, sk: number): boolean {
+export function inet_rcv_saddr_any(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) return ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4);
 	return S.skc_rcv_saddr[sk] === INADDR_ANY;
@@ -171,7 +167,7 @@ export function inet_rcv_saddr_any(k: Stack, sk: number): boolean {
  * one after the other against the unchanged high bound, as the source does, so a socket
  * cannot widen the range. Returns whether the socket has a range, be it without effect.
  */
-export function inet_sk_get_local_port_range(k: Stack, sk: number): boolean {
+export function inet_sk_get_local_port_range(k: Stack, sk: Sk): boolean {
 	const { range } = sk_net(k, sk).ipv4.ip_local_ports;
 	let lo = range[0];
 	let hi = range[1];
@@ -185,7 +181,7 @@ export function inet_sk_get_local_port_range(k: Stack, sk: number): boolean {
 }
 
 /** Whether the search of owners can be left to bhash2: the socket binds to one address. */
-function inet_use_bhash2_on_bind(k: Stack, sk: number): boolean {
+function inet_use_bhash2_on_bind(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) {
 		if (ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return false;
@@ -202,8 +198,8 @@ function inet_use_bhash2_on_bind(k: Stack, sk: number): boolean {
  */
 export function inet_bind_conflict(
 	k: Stack,
-	sk: number,
-	sk2: number,
+	sk: Sk,
+	sk2: Sk,
 	sk_uid: number,
 	relax: boolean,
 	reuseport_cb_ok: boolean,
@@ -237,8 +233,8 @@ export function inet_bind_conflict(
 
 function __inet_bhash2_conflict(
 	k: Stack,
-	sk: number,
-	sk2: number,
+	sk: Sk,
+	sk2: Sk,
 	sk_uid: number,
 	relax: boolean,
 	reuseport_cb_ok: boolean,
@@ -259,13 +255,13 @@ function __inet_bhash2_conflict(
 /** The first socket of a bind2 bucket that conflicts, 0 if none. */
 function inet_bhash2_conflict(
 	k: Stack,
-	sk: number,
-	tb2: number,
+	sk: Sk,
+	tb2: Tb2,
 	sk_uid: number,
 	relax: boolean,
 	reuseport_cb_ok: boolean,
 	reuseport_ok: boolean,
-): number {
+): Sk {
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	const next = k.sock.bind2_node_next;
 	for (let sk2 = T.owners[tb2]; sk2 !== 0; sk2 = next[sk2]) {
@@ -282,7 +278,7 @@ function inet_bhash2_conflict(
 }
 
 /** Whether a reuseport group, if the socket is in one, lets it share: paired with closed members. */
-function reuseportCbOk(k: Stack, sk: number): boolean {
+function reuseportCbOk(k: Stack, sk: Sk): boolean {
 	const reuse = k.reuseport.get(k.sock.sk_reuseport_cb[sk]);
 	return reuse === undefined || reuse.num_closed_socks !== 0;
 }
@@ -294,12 +290,12 @@ function reuseportCbOk(k: Stack, sk: number): boolean {
  */
 export function inet_csk_bind_conflict(
 	k: Stack,
-	sk: number,
-	tb: number,
-	tb2: number,
+	sk: Sk,
+	tb: Tb,
+	tb2: Tb2,
 	relax: boolean,
 	reuseport_ok: boolean,
-): number {
+): Sk {
 	const uid = sock_i_uid(k, sk);
 	const reuseport_cb_ok = reuseportCbOk(k, sk);
 
@@ -319,12 +315,12 @@ export function inet_csk_bind_conflict(
 /** The first socket on the wildcard address and a port that conflicts, 0 if none. */
 function inet_bhash2_addr_any_conflict(
 	k: Stack,
-	sk: number,
-	port: number,
-	l3mdev: number,
+	sk: Sk,
+	port: Port,
+	l3mdev: Ifindex,
 	relax: boolean,
 	reuseport_ok: boolean,
-): number {
+): Sk {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	const net = sk_net(k, sk);
@@ -351,9 +347,9 @@ function inet_bhash2_addr_any_conflict(
 export function bindCandidate(
 	k: Stack,
 	net: Net,
-	sk: number,
-	port: number,
-	l3mdev: number,
+	sk: Sk,
+	port: Port,
+	l3mdev: Ifindex,
 	relax: boolean,
 ): number {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -391,9 +387,9 @@ export function bindCandidate(
 export function bindScan(
 	k: Stack,
 	net: Net,
-	sk: number,
-	l3mdev: number,
-	port: number,
+	sk: Sk,
+	port: Port,
+	l3mdev: Ifindex,
 	high: number,
 	remaining: number,
 	relax: boolean,
@@ -420,7 +416,7 @@ export function bindScan(
 	const uid = sock_i_uid(k, sk);
 	const cb_ok = reuseportCbOk(k, sk);
 
-	let sk2 = 0;
+	let sk2: Sk = 0;
 	let i = 0;
 	for (; i < remaining; i += 2, port = (port + 2) | 0) {
 		if (port >= high) port = (port - remaining) | 0;
@@ -468,7 +464,7 @@ export function bindScan(
  * Finds an open port for bind(), 0 if none. Leaves its bucket and its bind2 bucket, 0 for what
  * is not there, in k.found_tb and k.found_tb2.
  */
-function inet_csk_find_open_port(k: Stack, sk: number): number {
+function inet_csk_find_open_port(k: Stack, sk: Sk): Port {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
@@ -503,7 +499,7 @@ function inet_csk_find_open_port(k: Stack, sk: number): number {
 				k.trace.pass(port);
 				let i = 0;
 				// Unheard, the candidates that will not do are passed over fast.
-				if (k.trace === noTrace) i = bindScan(k, net, sk, l3mdev, port, high, remaining, relax);
+				if (k.trace === noTrace) i = bindScan(k, net, sk, port, l3mdev, high, remaining, relax);
 				for (port += i; i < remaining; i += 2, port += 2) {
 					if (port >= high) port -= remaining;
 					const verdict = bindCandidate(k, net, sk, port, l3mdev, relax);
@@ -533,7 +529,7 @@ function inet_csk_find_open_port(k: Stack, sk: number): number {
 }
 
 /** Whether the bucket's memory of its reuseport sockets lets this one in without a search. */
-function sk_reuseport_match(k: Stack, tb: number, sk: number): boolean {
+function sk_reuseport_match(k: Stack, tb: Tb, sk: Sk): boolean {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	if (T.fastreuseport[tb] <= 0) return false;
@@ -566,7 +562,7 @@ function sk_reuseport_match(k: Stack, tb: number, sk: number): boolean {
 	);
 }
 
-function rememberReuseport(k: Stack, tb: number, sk: number, mark: number): void {
+function rememberReuseport(k: Stack, tb: Tb, sk: Sk, mark: number): void {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
 	T.fastreuseport[tb] = mark;
@@ -581,7 +577,7 @@ function rememberReuseport(k: Stack, tb: number, sk: number, mark: number): void
 }
 
 /** What the buckets remember of their owners, so that the next bind() may skip their search. */
-export function inet_csk_update_fastreuse(k: Stack, sk: number, tb: number, tb2: number): void {
+export function inet_csk_update_fastreuse(k: Stack, sk: Sk, tb: Tb, tb2: Tb2): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -612,7 +608,7 @@ export function inet_csk_update_fastreuse(k: Stack, sk: number, tb: number, tb2:
  * first, even ports are left for connect(). Also validates again the port of a socket
  * that has one, for listen(). Returns 0 or -EADDRINUSE.
  */
-export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
+export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -623,8 +619,8 @@ export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
 	let bhash2_created = false;
 	let verdict = CANDIDATE_OK;
 	let port = snum;
-	let tb = 0;
-	let tb2 = 0;
+	let tb: Tb = 0;
+	let tb2: Tb2 = 0;
 	const net = sk_net(k, sk);
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 
@@ -705,7 +701,7 @@ export function inet_csk_get_port(k: Stack, sk: number, snum: number): number {
  * not listen, -EAGAIN if nothing waits and the file does not block, -ERESTARTSYS where the
  * task would sleep.
  */
-export function inet_csk_accept(k: Stack, sk: number, nonblock: boolean): number {
+export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_LISTEN) return -EINVAL;
 	const newsk = S.rskq_accept_head[sk];
@@ -715,7 +711,7 @@ export function inet_csk_accept(k: Stack, sk: number, nonblock: boolean): number
 }
 
 /** include/net/request_sock.h: reqsk_queue_remove, for any place in the queue. */
-export function reqsk_queue_remove(k: Stack, sk: number, child: number): void {
+export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
 	const S = k.sock;
 	if (S.rskq_accept_head[sk] === child) {
 		S.rskq_accept_head[sk] = S.dl_next[child];
@@ -732,7 +728,7 @@ export function reqsk_queue_remove(k: Stack, sk: number, child: number): void {
 }
 
 /** Queues a connection that is ready to be accepted. */
-export function inet_csk_reqsk_queue_add(k: Stack, sk: number, child: number): void {
+export function inet_csk_reqsk_queue_add(k: Stack, sk: Sk, child: Sk): void {
 	const S = k.sock;
 	S.dl_next[child] = 0;
 	S.rsk_listener[child] = sk;
@@ -743,17 +739,17 @@ export function inet_csk_reqsk_queue_add(k: Stack, sk: number, child: number): v
 }
 
 /** The queue is full only above the backlog: one more than listen() said fits in (include/net/sock.h). */
-export function sk_acceptq_is_full(k: Stack, sk: number): boolean {
+export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
 	return k.sock.sk_ack_backlog[sk] > k.sock.sk_max_ack_backlog[sk];
 }
 
 /** Whether a listener has more requests than its backlog: then it answers with cookies. */
-export function inet_csk_reqsk_queue_is_full(k: Stack, sk: number): boolean {
+export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
 	return k.sock.rskq_qlen[sk] > k.sock.sk_max_ack_backlog[sk];
 }
 
 /** A request of a listener, with its port; the caller sets the addresses. */
-export function inet_reqsk_alloc(k: Stack, sk: number, rmt_port: number): number {
+export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	const req = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) S.in6Alloc(req);
@@ -771,19 +767,14 @@ export function inet_reqsk_alloc(k: Stack, sk: number, rmt_port: number): number
 }
 
 /** Lets lookups find a request for `timeout` ms: reqsk_queue_hash_req. */
-export function inet_csk_reqsk_queue_hash_add(
-	k: Stack,
-	sk: number,
-	req: number,
-	timeout: number,
-): void {
+export function inet_csk_reqsk_queue_hash_add(k: Stack, sk: Sk, req: Sk, timeout: number): void {
 	inet_ehash_nolisten(k, req, false);
 	k.timers.mod_timer(icsk_retransmit_timer(req), timeout);
 	k.sock.rskq_qlen[sk]++;
 }
 
 /** The end of a request that lookups find. */
-export function inet_csk_reqsk_queue_drop(k: Stack, req: number): void {
+export function inet_csk_reqsk_queue_drop(k: Stack, req: Sk): void {
 	const S = k.sock;
 	k.timers.del_timer(icsk_retransmit_timer(req));
 	inet_unhash(k, req);
@@ -792,7 +783,7 @@ export function inet_csk_reqsk_queue_drop(k: Stack, req: number): void {
 	reqsk_free(k, req);
 }
 
-export function reqsk_free(k: Stack, req: number): void {
+export function reqsk_free(k: Stack, req: Sk): void {
 	k.sock.skc_state[req] = 0;
 	k.sock.kmem_cache_free(req);
 }
@@ -801,7 +792,7 @@ export function reqsk_free(k: Stack, req: number): void {
  * The listener goes. Its requests stay until their timer finds that it is gone, or a segment
  * does. In C they hold a reference to it.
  */
-function forgetListener(k: Stack, sk: number): void {
+function forgetListener(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	for (let req = 1; req < S.limit && S.rskq_qlen[sk] > 0; req++) {
 		if (S.skc_state[req] !== TCP_NEW_SYN_RECV || S.rsk_listener[req] !== sk) continue;
@@ -811,12 +802,12 @@ function forgetListener(k: Stack, sk: number): void {
 }
 
 /** When a request's SYN-ACK is sent again, ms from now: include/net/request_sock.h: reqsk_timeout. */
-export function reqsk_timeout(k: Stack, req: number): number {
+export function reqsk_timeout(k: Stack, req: Sk): number {
 	return Math.min(TCP_TIMEOUT_INIT * 2 ** k.sock.icsk_retransmits[req], TCP_RTO_MAX);
 }
 
 /** A request's time is over: its SYN-ACK is sent again, or the request goes. */
-export function reqsk_timer_handler(k: Stack, req: number): void {
+export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	const S = k.sock;
 	const sk = S.rsk_listener[req];
 	if (sk === 0 || S.skc_state[sk] !== TCP_LISTEN) {
@@ -846,7 +837,7 @@ export function reqsk_timer_handler(k: Stack, req: number): void {
  * A child of a listener: a copy of it, bound to nothing, in SYN_RECV. Its addresses are set
  * by the caller.
  */
-export function inet_csk_clone_lock(k: Stack, sk: number, rmt_port: number): number {
+export function inet_csk_clone_lock(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	const newsk = sk_clone(k, sk);
 	const S = k.sock;
 	S.skc_state[newsk] = TCP_SYN_RECV;
@@ -862,7 +853,7 @@ export function inet_csk_clone_lock(k: Stack, sk: number, rmt_port: number): num
 }
 
 /** The end of a socket that is closed and that no file names. */
-export function inet_csk_destroy_sock(k: Stack, sk: number): void {
+export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_CLOSE || (S.sk_flags[sk] & SOCK_DEAD) === 0) {
 		throw new Error(`inet_csk_destroy_sock: socket ${sk} is not dead and closed`);
@@ -879,7 +870,7 @@ export function inet_csk_destroy_sock(k: Stack, sk: number): void {
 }
 
 /** The device that a request is bound to: include/net/inet_sock.h: inet_request_bound_dev_if. */
-export function inet_request_bound_dev_if(k: Stack, sk: number, iif: number): number {
+export function inet_request_bound_dev_if(k: Stack, sk: Sk, iif: Ifindex): Ifindex {
 	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
 	const net = sk_net(k, sk);
 	if (bound_dev_if === 0 && net.ipv4.sysctl_tcp_l3mdev_accept !== 0) {
@@ -893,7 +884,7 @@ export function inet_request_bound_dev_if(k: Stack, sk: number, iif: number): nu
  * chosen if there is none. Returns 0 or -EADDRINUSE; then the socket is closed, but keeps
  * a port that it had.
  */
-export function inet_csk_listen_start(k: Stack, sk: number): number {
+export function inet_csk_listen_start(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	S.rskq_accept_head[sk] = 0;
 	S.rskq_accept_tail[sk] = 0;
@@ -911,14 +902,14 @@ export function inet_csk_listen_start(k: Stack, sk: number): number {
 	return err;
 }
 
-function inet_child_forget(k: Stack, child: number): void {
+function inet_child_forget(k: Stack, child: Sk): void {
 	sk_prot(k, child).disconnect(k, child);
 	sock_orphan(k, child);
 	inet_csk_destroy_sock(k, child);
 }
 
 /** Resets the connections that nobody accepted. */
-export function inet_csk_listen_stop(k: Stack, sk: number): void {
+export function inet_csk_listen_stop(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	for (let child = S.rskq_accept_head[sk]; child !== 0; child = S.rskq_accept_head[sk]) {
 		reqsk_queue_remove(k, sk, child);

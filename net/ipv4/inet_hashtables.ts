@@ -3,6 +3,7 @@
  * net/ipv4/inet_hashtables.c: bind buckets, the tables of listeners and of connections,
  * and connect()'s search for a local port.
  */
+import type { Ifindex, Port, Sk, Tb, Tb2 } from "../../include/linux/handle.js";
 import { jhash_3words } from "../../include/linux/jhash.js";
 import { hlist_add_head, hlist_add_tail_rcu, hlist_del_init } from "../../include/linux/list.js";
 import { gcd } from "../../include/linux/math.js";
@@ -77,9 +78,9 @@ export function inet_ehashfn(
 	k: Stack,
 	net: Net,
 	laddr: number,
-	lport: number,
+	lport: Port,
 	faddr: number,
-	fport: number,
+	fport: Port,
 ): number {
 	return __inet_ehashfn(laddr, lport, faddr, fport, inetEhashInitval(k, net));
 }
@@ -91,12 +92,12 @@ function inetEhashInitval(k: Stack, net: Net): number {
 }
 
 /** Whether the socket's connection runs over IPv6: not an AF_INET6 socket's to a v4-mapped address. */
-export function skOverIpv6(S: SockTable, sk: number): boolean {
+export function skOverIpv6(S: SockTable, sk: Sk): boolean {
 	return S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4);
 }
 
 /** Hash of the socket's four-tuple. */
-export function sk_ehashfn(k: Stack, sk: number): number {
+export function sk_ehashfn(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const lport = S.skc_num[sk];
@@ -109,7 +110,7 @@ export function sk_ehashfn(k: Stack, sk: number): number {
 }
 
 /** The tables of a socket's protocol. */
-export function tcp_or_dccp_get_hashinfo(k: Stack, sk: number): InetHashinfo {
+export function tcp_or_dccp_get_hashinfo(k: Stack, sk: Sk): InetHashinfo {
 	return k.sock.sk_protocol[sk] === IPPROTO_DCCP ? k.dccp_hashinfo : k.tcp_hashinfo;
 }
 
@@ -117,9 +118,9 @@ export function tcp_or_dccp_get_hashinfo(k: Stack, sk: number): InetHashinfo {
 export function inet_bind_bucket_create(
 	hinfo: InetHashinfo,
 	net: Net,
-	snum: number,
-	l3mdev: number,
-): number {
+	snum: Port,
+	l3mdev: Ifindex,
+): Tb {
 	const T = hinfo.bind_bucket_cachep;
 	const tb = T.kmem_cache_zalloc();
 	T.ib_net[tb] = net.id;
@@ -134,7 +135,7 @@ export function inet_bind_bucket_create(
  * Frees a bind bucket if its last owner has gone. Since 6.18 (fastreuse-recomputed) one that
  * only connect() still uses is open to connect()'s search again.
  */
-export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: number): void {
+export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: Tb): void {
 	const T = hinfo.bind_bucket_cachep;
 	if (T.owners[tb] !== 0) {
 		if (T.fastreuse[tb] === -1 && T.fastreuseport[tb] === -1) return;
@@ -154,21 +155,16 @@ export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: numb
 
 export function inet_bind_bucket_match(
 	T: BindBucketTable,
-	tb: number,
+	tb: Tb,
 	net: Net,
-	port: number,
-	l3mdev: number,
+	port: Port,
+	l3mdev: Ifindex,
 ): boolean {
 	return T.ib_net[tb] === net.id && T.port[tb] === port && T.l3mdev[tb] === l3mdev;
 }
 
 /** The bind bucket of a port, 0 if nobody uses the port: inet_bind_bucket_for_each in C. */
-export function bindBucketFind(
-	hinfo: InetHashinfo,
-	net: Net,
-	port: number,
-	l3mdev: number,
-): number {
+export function bindBucketFind(hinfo: InetHashinfo, net: Net, port: Port, l3mdev: Ifindex): Tb {
 	const T = hinfo.bind_bucket_cachep;
 	let tb = hinfo.bhash[inet_bhashfn(net, port, hinfo.bhash_size)];
 	for (; tb !== 0; tb = T.node_next[tb]) {
@@ -178,7 +174,7 @@ export function bindBucketFind(
 }
 
 /** Whether connect() chose the socket's port (include/net/sock.h, since 6.18). */
-function sk_is_connect_bind(k: Stack, sk: number): boolean {
+function sk_is_connect_bind(k: Stack, sk: Sk): boolean {
 	return (k.sock.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0;
 }
 
@@ -194,10 +190,10 @@ function allConnectBind(k: Stack, first: number): boolean {
 export function inet_bind2_bucket_create(
 	k: Stack,
 	net: Net,
-	port: number,
-	l3mdev: number,
-	sk: number,
-): number {
+	port: Port,
+	l3mdev: Ifindex,
+	sk: Sk,
+): Tb2 {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	const tb2 = T.kmem_cache_zalloc();
@@ -220,7 +216,7 @@ export function inet_bind2_bucket_create(
  * Frees a bind2 bucket if its last socket and its last time-wait socket have gone. Since
  * 6.18 (fastreuse-recomputed) it is marked once only connect() uses it.
  */
-export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: number): void {
+export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: Tb2): void {
 	const T = hinfo.bind2_bucket_cachep;
 	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) {
 		if (T.fastreuse[tb2] === -1 && T.fastreuseport[tb2] === -1) return;
@@ -235,7 +231,7 @@ export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: nu
 }
 
 /** Whether a bind2 bucket is that of the socket's address. */
-export function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number): boolean {
+export function inet_bind2_bucket_addr_match(k: Stack, tb2: Tb2, sk: Sk): boolean {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (S.skc_family[sk] !== T.family[tb2]) {
@@ -258,7 +254,7 @@ export function inet_bind2_bucket_addr_match(k: Stack, tb2: number, sk: number):
 }
 
 /** Makes a socket an owner of its two buckets. */
-export function inet_bind_hash(k: Stack, sk: number, tb: number, tb2: number, port: number): void {
+export function inet_bind_hash(k: Stack, sk: Sk, tb: Tb, tb2: Tb2, port: Port): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	S.skc_num[sk] = port;
@@ -271,7 +267,7 @@ export function inet_bind_hash(k: Stack, sk: number, tb: number, tb2: number, po
 }
 
 /** Gives up the local port of a socket: __inet_put_port, inet_put_port. */
-export function inet_put_port(k: Stack, sk: number): void {
+export function inet_put_port(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const tb = S.icsk_bind_hash[sk];
@@ -291,7 +287,7 @@ export function inet_put_port(k: Stack, sk: number): void {
 }
 
 /** Makes a child of a listener an owner of the listener's port. */
-export function __inet_inherit_port(k: Stack, sk: number, child: number): number {
+export function __inet_inherit_port(k: Stack, sk: Sk, child: Sk): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const port = S.skc_num[child];
@@ -320,7 +316,7 @@ export function __inet_inherit_port(k: Stack, sk: number, child: number): number
 }
 
 /** Slot of a listener in lhash2. */
-export function inet_lhash2_bucket_sk(k: Stack, sk: number): number {
+export function inet_lhash2_bucket_sk(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const hash =
@@ -333,12 +329,12 @@ export function inet_lhash2_bucket_sk(k: Stack, sk: number): number {
 /** How well a listener fits a packet; -1: not at all. The incoming CPU is always the same one. */
 function compute_score(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	net: Net,
-	hnum: number,
+	hnum: Port,
 	daddr: number,
-	dif: number,
-	sdif: number,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): number {
 	const S = k.sock;
 	if (S.skc_net[sk] !== net.id || S.skc_num[sk] !== hnum || ipv6_only_sock(k, sk)) return -1;
@@ -354,14 +350,14 @@ function inet_lhash2_lookup(
 	net: Net,
 	slot: number,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
-): number {
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	const S = k.sock;
-	let result = 0;
+	let result: Sk = 0;
 	let hiscore = 0;
 	for (let sk = k.tcp_hashinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
 		const score = compute_score(k, sk, net, hnum, daddr, dif, sdif);
@@ -383,12 +379,12 @@ export function __inet_lookup_listener(
 	k: Stack,
 	net: Net,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
-): number {
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	const mask = k.tcp_hashinfo.lhash2_mask;
 	const slot = ipv4_portaddr_hash(net, daddr, hnum) & mask;
 	const result = inet_lhash2_lookup(k, net, slot, saddr, sport, daddr, hnum, dif, sdif);
@@ -403,12 +399,12 @@ export function __inet_lookup_established(
 	k: Stack,
 	net: Net,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
-): number {
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	const S = k.sock;
 	const hash = inet_ehashfn(k, net, daddr, hnum, saddr, sport);
 	let sk = k.tcp_hashinfo.ehash[hash & k.tcp_hashinfo.ehash_mask];
@@ -429,8 +425,8 @@ export function __inet_lookup_established(
  */
 export function __inet_check_established(
 	k: Stack,
-	sk: number,
-	lport: number,
+	sk: Sk,
+	lport: Port,
 	twp: boolean,
 	ask: boolean,
 ): number {
@@ -443,7 +439,7 @@ export function __inet_check_established(
 	const net = sk_net(k, sk);
 	const sdif = l3mdev_master_ifindex_by_index(net, dif);
 	const hash = inet_ehashfn(k, net, daddr, lport, saddr, dport);
-	let tw = 0;
+	let tw: Sk = 0;
 	k.found_tw = 0;
 	k.blocker = 0;
 
@@ -464,10 +460,10 @@ export function __inet_check_established(
 /** The end of __inet_check_established and of __inet6_check_established, the same in both. */
 export function checkEstablishedTake(
 	k: Stack,
-	sk: number,
-	lport: number,
+	sk: Sk,
+	lport: Port,
 	hash: number,
-	tw: number,
+	tw: Sk,
 	twp: boolean,
 ): void {
 	const S = k.sock;
@@ -487,7 +483,7 @@ export function checkEstablishedTake(
 type CheckEstablished = typeof __inet_check_established;
 
 /** The one of the socket's connection. */
-function checkEstablishedOf(k: Stack, sk: number): CheckEstablished {
+function checkEstablishedOf(k: Stack, sk: Sk): CheckEstablished {
 	return skOverIpv6(k.sock, sk) ? __inet6_check_established : __inet_check_established;
 }
 
@@ -503,7 +499,7 @@ function tupleVerdict(k: Stack, err: number): number {
  * listener that replaces a request (`osk`), so that no lookup misses both. Also
  * inet_ehash_insert.
  */
-export function inet_ehash_nolisten(k: Stack, sk: number, osk: boolean): void {
+export function inet_ehash_nolisten(k: Stack, sk: Sk, osk: boolean): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	S.skc_hash[sk] = sk_ehashfn(k, sk);
@@ -512,7 +508,7 @@ export function inet_ehash_nolisten(k: Stack, sk: number, osk: boolean): void {
 	else hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
 
-function inet_reuseport_add_sock(k: Stack, sk: number, slot: number): number {
+function inet_reuseport_add_sock(k: Stack, sk: Sk, slot: number): number {
 	const S = k.sock;
 	const tb = S.icsk_bind_hash[sk];
 	const uid = sock_i_uid(k, sk);
@@ -534,7 +530,7 @@ function inet_reuseport_add_sock(k: Stack, sk: number, slot: number): number {
 }
 
 /** Puts a listener into lhash2, a connection into ehash. */
-export function __inet_hash(k: Stack, sk: number): number {
+export function __inet_hash(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_LISTEN) {
 		inet_ehash_nolisten(k, sk, false);
@@ -555,12 +551,12 @@ export function __inet_hash(k: Stack, sk: number): number {
 	return 0;
 }
 
-export function inet_hash(k: Stack, sk: number): number {
+export function inet_hash(k: Stack, sk: Sk): number {
 	return k.sock.skc_state[sk] === TCP_CLOSE ? 0 : __inet_hash(k, sk);
 }
 
 /** Takes a socket off lhash2 or ehash. */
-export function inet_unhash(k: Stack, sk: number): void {
+export function inet_unhash(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	if (S.node_pprev[sk] === 0) return;
@@ -574,25 +570,18 @@ export function inet_unhash(k: Stack, sk: number): void {
 
 function inet_bind2_bucket_match(
 	k: Stack,
-	tb2: number,
+	tb2: Tb2,
 	net: Net,
-	port: number,
-	l3mdev: number,
-	sk: number,
+	port: Port,
+	l3mdev: Ifindex,
+	sk: Sk,
 ): boolean {
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
 	return inet_bind2_bucket_addr_match(k, tb2, sk);
 }
 
-type MatchAddrAny = (
-	k: Stack,
-	tb2: number,
-	net: Net,
-	port: number,
-	l3mdev: number,
-	sk: number,
-) => boolean;
+type MatchAddrAny = (k: Stack, tb2: Tb2, net: Net, port: Port, l3mdev: Ifindex, sk: Sk) => boolean;
 
 /**
  * The function of the version that says whether a bind2 bucket is the wildcard address's, for
@@ -655,7 +644,7 @@ const matchAddrAnyV4mappedOnBind: MatchAddrAny = (k, tb2, net, port, l3mdev, sk)
 };
 
 /** The wildcard, or ::ffff:0.0.0.0. */
-function ipv6Any(T: Bind2BucketTable, tb2: number): boolean {
+function ipv6Any(T: Bind2BucketTable, tb2: Tb2): boolean {
 	const at = tb2 * 4;
 	return ipv6_addr_any(T.v6_rcv_saddr, at) || ipv6_addr_v4mapped_any(T.v6_rcv_saddr, at);
 }
@@ -699,10 +688,10 @@ const matchAddrAnyByType: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 export function inet_bind2_bucket_find(
 	k: Stack,
 	net: Net,
-	port: number,
-	l3mdev: number,
-	sk: number,
-): number {
+	port: Port,
+	l3mdev: Ifindex,
+	sk: Sk,
+): Tb2 {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	let tb2 = hinfo.bhash2[inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port)];
@@ -713,15 +702,11 @@ export function inet_bind2_bucket_find(
 }
 
 /** Slot in bhash2 of the wildcard address and a port: the same one for both families. */
-export function inet_bhash2_addr_any_hashbucket(
-	hinfo: InetHashinfo,
-	net: Net,
-	port: number,
-): number {
+export function inet_bhash2_addr_any_hashbucket(hinfo: InetHashinfo, net: Net, port: Port): number {
 	return ipv4_portaddr_hash(net, INADDR_ANY, port) & (hinfo.bhash_size - 1);
 }
 
-function inet_update_saddr(k: Stack, sk: number, saddr: number | In6Addr): void {
+function inet_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr): void {
 	if (typeof saddr === "number") {
 		k.sock.inet_saddr[sk] = saddr;
 		sk_rcv_saddr_set(k, sk, saddr);
@@ -731,7 +716,7 @@ function inet_update_saddr(k: Stack, sk: number, saddr: number | In6Addr): void 
 }
 
 /** Gives a socket an address, null: back to the wildcard; moves it between bind2 buckets. */
-function __inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number | In6Addr | null): void {
+function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | null): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
@@ -765,12 +750,12 @@ function __inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number | In6Add
 }
 
 /** Gives a socket its source address, of IPv4 or IPv6, and moves it between bind2 buckets. */
-export function inet_bhash2_update_saddr(k: Stack, sk: number, saddr: number | In6Addr): void {
+export function inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr): void {
 	__inet_bhash2_update_saddr(k, sk, saddr);
 }
 
 /** Back to the wildcard address, unless bind() chose the address. */
-export function inet_bhash2_reset_saddr(k: Stack, sk: number): void {
+export function inet_bhash2_reset_saddr(k: Stack, sk: Sk): void {
 	if ((k.sock.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) __inet_bhash2_update_saddr(k, sk, null);
 }
 
@@ -786,10 +771,10 @@ function tablePerturbInit(k: Stack): Uint32Array {
 function inet6MatchSk(
 	net: Net,
 	S: SockTable,
-	sk2: number,
-	sk: number,
-	lport: number,
-	sdif: number,
+	sk2: Sk,
+	sk: Sk,
+	lport: Port,
+	sdif: Ifindex,
 ): boolean {
 	const { skc_v6_daddr: saddr, skc_v6_rcv_saddr: daddr } = S;
 	const dport = S.skc_dport[sk];
@@ -807,9 +792,9 @@ function inet6MatchSk(
 export function connectCandidate(
 	k: Stack,
 	net: Net,
-	sk: number,
-	port: number,
-	l3mdev: number,
+	sk: Sk,
+	port: Port,
+	l3mdev: Ifindex,
 	check_established: CheckEstablished = checkEstablishedOf(k, sk),
 	ask = true,
 ): number {
@@ -846,9 +831,9 @@ export function connectCandidate(
 export function connectScan(
 	k: Stack,
 	net: Net,
-	sk: number,
-	l3mdev: number,
-	port: number,
+	sk: Sk,
+	port: Port,
+	l3mdev: Ifindex,
 	high: number,
 	remaining: number,
 	step: number,
@@ -884,8 +869,8 @@ export function connectScan(
 	let initval = 0;
 
 	const time_wait = TCP_TIME_WAIT | 0;
-	let tb = 0;
-	let sk2 = 0;
+	let tb: Tb = 0;
+	let sk2: Sk = 0;
 	let i = 0;
 	for (; i < remaining; i += step, port = (port + scan_step) | 0) {
 		if (port >= high) port = (port - remaining) | 0;
@@ -960,7 +945,7 @@ export function connectScan(
  * ip_local_port_step_width a random multiple of it that still comes to every port. In C it is
  * part of __inet_hash_connect.
  */
-function connectScanStep(k: Stack, net: Net, sk: number, remaining: number, step: number): number {
+function connectScanStep(k: Stack, net: Net, sk: Sk, remaining: number, step: number): number {
 	const max = net.ipv4.sysctl_ip_local_port_step_width;
 	if (max === 0 || remaining <= 1) return step;
 	const range = Math.floor(remaining / step);
@@ -982,11 +967,7 @@ function connectScanStep(k: Stack, net: Net, sk: number, remaining: number, step
  * Finds a local port for connect(), unless the socket has one, and enters ehash. Where the
  * search begins was left in k.port_offset. Returns 0 or -EADDRNOTAVAIL.
  */
-export function __inet_hash_connect(
-	k: Stack,
-	sk: number,
-	check_established: CheckEstablished,
-): number {
+export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEstablished): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -1029,7 +1010,7 @@ export function __inet_hash_connect(
 		i = 0;
 		if (k.trace === noTrace) {
 			// Unheard, the candidates that will not do are passed over fast.
-			i = connectScan(k, net, sk, l3mdev, port, high, remaining, step, scan_step);
+			i = connectScan(k, net, sk, port, l3mdev, high, remaining, step, scan_step);
 			port = k.found_port;
 		}
 		for (; i < remaining; i += step, port += scan_step) {
@@ -1083,7 +1064,7 @@ export function __inet_hash_connect(
 }
 
 /** Binds a port for a connect operation and hashes the socket. */
-export function inet_hash_connect(k: Stack, sk: number): number {
+export function inet_hash_connect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_num[sk] === 0) {
 		secure_ipv4_port_ephemeral(k, S.skc_rcv_saddr[sk], S.skc_daddr[sk], S.skc_dport[sk]);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/inet_timewait_sock.c: sockets in TIME_WAIT, which keep a port without a file. */
+import type { Sk } from "../../include/linux/handle.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { SOCK_CONNECT_BIND } from "../../include/net/sock.js";
@@ -14,7 +15,7 @@ import {
 import { sk_timer } from "./tcp_timer.js";
 
 /** Takes a time-wait socket out of its two buckets. */
-export function inet_twsk_bind_unhash(k: Stack, tw: number): void {
+export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, tw);
 	const tb = S.icsk_bind_hash[tw];
@@ -32,7 +33,7 @@ export function inet_twsk_bind_unhash(k: Stack, tw: number): void {
 }
 
 /** The end of a time-wait socket: inet_twsk_kill, also what its timer does. */
-export function inet_twsk_kill(k: Stack, tw: number): void {
+export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	const S = k.sock;
 	hlist_del_init(tcp_or_dccp_get_hashinfo(k, tw).ehash, S.node_next, S.node_pprev, tw);
 	inet_twsk_bind_unhash(k, tw);
@@ -41,7 +42,7 @@ export function inet_twsk_kill(k: Stack, tw: number): void {
 }
 
 /** The stand-in for a connection that ends; 0 where tcp_max_tw_buckets are there already. */
-export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
+export function inet_twsk_alloc(k: Stack, sk: Sk, state: number): Sk {
 	const net = sk_net(k, sk);
 	if (net.tw_count >= net.ipv4.sysctl_tcp_max_tw_buckets) return 0;
 	const tw = k.sock.kmem_cache_zalloc();
@@ -68,7 +69,7 @@ export function inet_twsk_alloc(k: Stack, sk: number, state: number): number {
 }
 
 /** The time-wait socket takes the connection's places: in the buckets beside it, in ehash instead of it. */
-export function inet_twsk_hashdance(k: Stack, tw: number, sk: number): void {
+export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const tb = S.icsk_bind_hash[sk];
@@ -86,17 +87,17 @@ export function inet_twsk_hashdance(k: Stack, tw: number, sk: number): void {
 }
 
 /** Arms the timer for the first time; ms. */
-export function inet_twsk_schedule(k: Stack, tw: number, timeo: number): void {
+export function inet_twsk_schedule(k: Stack, tw: Sk, timeo: number): void {
 	k.timers.mod_timer(sk_timer(tw), timeo);
 	sk_net(k, tw).tw_count++;
 }
 
 /** Arms the timer again; ms. */
-export function inet_twsk_reschedule(k: Stack, tw: number, timeo: number): void {
+export function inet_twsk_reschedule(k: Stack, tw: Sk, timeo: number): void {
 	k.timers.mod_timer(sk_timer(tw), timeo);
 }
 
 /** Ends a time-wait socket before its time. */
-export function inet_twsk_deschedule_put(k: Stack, tw: number): void {
+export function inet_twsk_deschedule_put(k: Stack, tw: Sk): void {
 	if (k.timers.del_timer(sk_timer(tw))) inet_twsk_kill(k, tw);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/ip_sockglue.c: the options of level SOL_IP that bear on ports. */
+
 import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
+import type { Sk } from "../../include/linux/handle.js";
 import { SOL_IP } from "../../include/linux/socket.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
@@ -19,7 +21,7 @@ import {
 } from "../../include/uapi/linux/in.js";
 import { intAt, intBytes, NotModelled } from "../core/sock.js";
 
-function setFlag(k: Stack, sk: number, flag: number, val: number): void {
+function setFlag(k: Stack, sk: Sk, flag: number, val: number): void {
 	if (val !== 0) k.sock.inet_flags[sk] |= flag;
 	else k.sock.inet_flags[sk] &= ~flag;
 }
@@ -30,7 +32,7 @@ function setFlag(k: Stack, sk: number, flag: number, val: number): void {
  */
 export function do_ip_setsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -93,7 +95,7 @@ export function do_ip_setsockopt(
  */
 export function do_ip_getsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optlen: number,
 ): Uint8Array | number {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/route.c: the way of a connection, and with it its source address. */
 
+import type { Ifindex } from "../../include/linux/handle.js";
 import {
 	ipv4_is_lbcast,
 	ipv4_is_local_multicast,
@@ -74,7 +75,7 @@ export function rt_cache_flush(net: Net): void {
 }
 
 /** The kernel's checks on a route that is found: __mkroute_output. */
-function mkrouteOutput(net: Net, dev_out: NetDevice, type: number, iif: number): number {
+function mkrouteOutput(net: Net, dev_out: NetDevice, type: number, iif: Ifindex): number {
 	const { fl4 } = net;
 	if (
 		ipv4_is_loopback(fl4.saddr) &&
@@ -115,7 +116,7 @@ function ip_route_output_key(
 	net: Net,
 	daddr: number,
 	saddr: number,
-	oif: number,
+	oif: Ifindex,
 	flow_flags: number,
 ): number {
 	const { fl4 } = net;
@@ -182,7 +183,7 @@ export function ip_route_connect(
 	net: Net,
 	daddr: number,
 	saddr: number,
-	oif: number,
+	oif: Ifindex,
 	flow_flags = 0,
 ): number {
 	const cached = rtCached(net, daddr);
@@ -213,7 +214,7 @@ export function routeConnect(
 	net: Net,
 	daddr: number,
 	saddr: number,
-	oif: number,
+	oif: Ifindex,
 	flow_flags = 0,
 ): number {
 	const { fl4 } = net;
@@ -234,21 +235,21 @@ export function ip_route_output_flow(
 	net: Net,
 	daddr: number,
 	saddr: number,
-	oif: number,
+	oif: Ifindex,
 	flow_flags = 0,
 ): number {
 	net.fl4.l3mdev = 0;
 	return ip_route_output_key(net, daddr, saddr, oif, flow_flags);
 }
 
-function probeRoute(net: Net, daddr: number, oif: number, l3mdev: number): FibRoute | number {
+function probeRoute(net: Net, daddr: number, oif: Ifindex, l3mdev: Ifindex): FibRoute | number {
 	net.probe4.oif = oif;
 	net.probe4.l3mdev = l3mdev;
 	return fib_lookup(net, daddr, net.probe4, 0);
 }
 
 /** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
-function lastRoute(net: Net, daddr: number, oif: number): FibRoute | null {
+function lastRoute(net: Net, daddr: number, oif: Ifindex): FibRoute | null {
 	const probe = net.probe4;
 	let res = probeRoute(net, daddr, oif, 0);
 	for (let hops = 0; typeof res !== "number" && hops <= net.devices.length; hops++) {
@@ -268,7 +269,7 @@ function lastRoute(net: Net, daddr: number, oif: number): FibRoute | null {
  * local, or lo (or the VRF) is down. Behind a route by way of lo other addresses receive as
  * well: the two functions below.
  */
-export function ipLocalDeliverIfindex(net: Net, daddr: number, oif: number): number {
+export function ipLocalDeliverIfindex(net: Net, daddr: number, oif: Ifindex): Ifindex {
 	const res = lastRoute(net, daddr, oif);
 	return res?.type === RTN_LOCAL ? res.oif : 0;
 }
@@ -282,7 +283,7 @@ export function ipLocalDeliverIfindex(net: Net, daddr: number, oif: number): num
 export function segmentDeliverIfindex(
 	net: Net,
 	daddr: number,
-	oif: number,
+	oif: Ifindex,
 	dif = ipLocalDeliverIfindex(net, daddr, oif),
 ): number {
 	if (dif !== 0 || (oif !== 0 && oif !== LOOPBACK_IFINDEX)) return dif;
@@ -294,7 +295,7 @@ export function segmentDeliverIfindex(
  * segmentDeliverIfindex), whether by a route to a local address (`local`), and what answers
  * from beyond (`answer`). Good until the next lookup.
  */
-export function ipSegmentRoute(net: Net, daddr: number, oif: number): RtCached {
+export function ipSegmentRoute(net: Net, daddr: number, oif: Ifindex): RtCached {
 	const cached = rtCached(net, daddr);
 	const key = cached.segment;
 	if (cached.segment_genid !== net.rt_genid || key.daddr !== daddr || key.oif !== oif) {
@@ -314,7 +315,7 @@ export function ipSegmentRoute(net: Net, daddr: number, oif: number): RtCached {
  * As ipLocalDeliverIfindex, for datagrams: what goes out by lo comes in there, whatever
  * its address, and finds a socket. (TCP's answer would need that address as a source.)
  */
-export function ipDatagramDeliverIfindex(net: Net, daddr: number, oif: number): number {
+export function ipDatagramDeliverIfindex(net: Net, daddr: number, oif: Ifindex): Ifindex {
 	const dif = ipLocalDeliverIfindex(net, daddr, oif);
 	if (dif !== 0) return dif;
 	const res = probeRoute(net, daddr, oif, 0);
@@ -332,6 +333,6 @@ export function ipDatagramDeliverIfindex(net: Net, daddr: number, oif: number): 
 }
 
 /** What answers behind the route to an address. */
-export function ipRemoteAnswer(net: Net, daddr: number, oif: number): RouteAnswer {
+export function ipRemoteAnswer(net: Net, daddr: number, oif: Ifindex): RouteAnswer {
 	return ipSegmentRoute(net, daddr, oif).answer;
 }

@@ -3,6 +3,7 @@
  * net/ipv4/sysctl_net_ipv4.c, kernel/sysctl.c: the files below /proc/sys/net/ipv4 that
  * bear on ports, with the kernel's parsing.
  */
+import type { Port } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
@@ -120,9 +121,9 @@ const ip_unprivileged_port_start: SysctlFile = {
 const ip_local_reserved_ports: SysctlFile = {
 	read: (net) => {
 		const bitmap = net.ipv4.sysctl_local_reserved_ports;
-		const has = (port: number) => (bitmap[port >>> 5] & (1 << (port & 31))) !== 0;
+		const has = (port: Port) => (bitmap[port >>> 5] & (1 << (port & 31))) !== 0;
 		const ranges: string[] = [];
-		for (let port = 0; port < 65536; port++) {
+		for (let port: Port = 0; port < 65536; port++) {
 			if (!has(port)) continue;
 			let last = port;
 			while (last < 65535 && has(last + 1)) last++;

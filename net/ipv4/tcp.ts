@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp.c: states of a connection and the ways it ends. */
+import type { Sk } from "../../include/linux/handle.js";
 import { SOL_TCP, type Sockaddr } from "../../include/linux/socket.js";
 import {
 	SEND_SHUTDOWN,
@@ -75,7 +76,7 @@ import {
 import { icsk_delack_timer, runTimers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /** A closed socket leaves the tables, and gives up a port that bind() did not name. */
-export function tcp_set_state(k: Stack, sk: number, state: number): void {
+export function tcp_set_state(k: Stack, sk: Sk, state: number): void {
 	const S = k.sock;
 	if (state === TCP_CLOSE) {
 		inet_unhash(k, sk);
@@ -89,7 +90,7 @@ export function tcp_set_state(k: Stack, sk: number, state: number): void {
 }
 
 /** Ends a connection from this side's view: tcp_done. */
-export function tcp_done(k: Stack, sk: number): void {
+export function tcp_done(k: Stack, sk: Sk): void {
 	if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_error_report(k, sk);
 	tcp_set_state(k, sk, TCP_CLOSE);
 	tcp_clear_xmit_timers(k, sk);
@@ -98,14 +99,14 @@ export function tcp_done(k: Stack, sk: number): void {
 }
 
 /** How long an orphan stays in FIN_WAIT2, ms: include/net/tcp.h. */
-export function tcp_fin_time(k: Stack, sk: number): number {
+export function tcp_fin_time(k: Stack, sk: Sk): number {
 	const shortest = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
 	const seconds = k.sock.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout;
 	return Math.max(seconds * 1000, shortest);
 }
 
 /** The next state of a socket that this side closes; true if a FIN is due. */
-function tcp_close_state(k: Stack, sk: number): boolean {
+function tcp_close_state(k: Stack, sk: Sk): boolean {
 	switch (k.sock.skc_state[sk]) {
 		case TCP_ESTABLISHED:
 		case TCP_SYN_RECV:
@@ -123,7 +124,7 @@ function tcp_close_state(k: Stack, sk: number): boolean {
 	}
 }
 
-export function tcp_shutdown(k: Stack, sk: number, how: number): void {
+export function tcp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if ((how & SEND_SHUTDOWN) === 0) return;
 	let states = TCPF_ESTABLISHED | TCPF_SYN_SENT | TCPF_CLOSE_WAIT;
 	if (!k.changes.has("syn-recv-shutdown-deferred")) states |= TCPF_SYN_RECV; // since 6.9, 94062790aedb
@@ -132,14 +133,14 @@ export function tcp_shutdown(k: Stack, sk: number, how: number): void {
 }
 
 /** Waits, at most `timeout` ms, until the peer has acknowledged: net/core/stream.c. */
-function sk_stream_wait_close(k: Stack, sk: number, timeout: number): void {
+function sk_stream_wait_close(k: Stack, sk: Sk, timeout: number): void {
 	if (timeout === 0) return;
 	process_backlog(k);
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	runTimers(k, k.timers.now + timeout, () => ((1 << k.sock.skc_state[sk]) & closing) === 0);
 }
 
-function __tcp_close(k: Stack, sk: number, timeout: number): void {
+function __tcp_close(k: Stack, sk: Sk, timeout: number): void {
 	const S = k.sock;
 	S.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if (S.skc_state[sk] === TCP_LISTEN) {
@@ -187,7 +188,7 @@ function __tcp_close(k: Stack, sk: number, timeout: number): void {
  * close(): the sock lives on as an orphan until the connection has ended. `timeout`, ms,
  * is how long SO_LINGER lets it wait for that.
  */
-export function tcp_close(k: Stack, sk: number, timeout: number): void {
+export function tcp_close(k: Stack, sk: Sk, timeout: number): void {
 	sock_hold(k, sk);
 	__tcp_close(k, sk, timeout);
 	sock_put(k, sk);
@@ -201,7 +202,7 @@ function tcp_need_reset(state: number): boolean {
 }
 
 /** Whether a connect() that sleeps on the sock keeps it from being disconnected. */
-export function tcpWaits(k: Stack, sk: number): boolean {
+export function tcpWaits(k: Stack, sk: Sk): boolean {
 	if (k.sock.sk_wait_pending[sk] !== WAITS) return false;
 	return k.changes.has("tcp-disconnect-busy") && !k.changes.has("tcp-disconnect-epipe"); // since 6.4, 4faeee0cf8a5; since 6.6, 419ce133ab92
 }
@@ -210,7 +211,7 @@ export function tcpWaits(k: Stack, sk: number): boolean {
  * Breaks a connection off and leaves a socket as new, but for a port and an address that
  * bind() named: connect() with AF_UNSPEC, shutdown of a listener, a failed connect().
  */
-export function tcp_disconnect(k: Stack, sk: number): number {
+export function tcp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const old_state = S.skc_state[sk];
 	if (tcpWaits(k, sk)) return -EBUSY;
@@ -237,7 +238,7 @@ export function tcp_disconnect(k: Stack, sk: number): number {
 }
 
 /** Why a socket cannot send: core/stream.c: sk_stream_error. */
-function sk_stream_error(k: Stack, sk: number): number {
+function sk_stream_error(k: Stack, sk: Sk): number {
 	const err = sock_error(k, sk);
 	return err !== 0 ? err : -EPIPE;
 }
@@ -248,7 +249,7 @@ function sk_stream_error(k: Stack, sk: number): number {
  */
 export function tcp_sendmsg(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	_addr: Sockaddr | null,
 	_addr_len: number,
 	size: number,
@@ -271,7 +272,7 @@ export function tcp_sendmsg(
 }
 
 /** Receives at most `size` bytes: the number of bytes, 0 at the end, or a negative errno. */
-export function tcp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+export function tcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
 	if (S.rcv_unread[sk] > 0) {
@@ -309,7 +310,7 @@ function retrans_to_secs(retrans: number): number {
 }
 
 /** TCP_QUICKACK: 0 delays acknowledgements, that of the handshake too; else those due are sent now. */
-function __tcp_sock_set_quickack(k: Stack, sk: number, val: number): void {
+function __tcp_sock_set_quickack(k: Stack, sk: Sk, val: number): void {
 	const S = k.sock;
 	S.pingpong[sk] = val === 0 ? 1 : 0;
 	if (val === 0) return;
@@ -327,7 +328,7 @@ function __tcp_sock_set_quickack(k: Stack, sk: number, val: number): void {
  */
 export function tcp_setsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -348,7 +349,7 @@ export function tcp_setsockopt(
 /** getsockopt() of level SOL_TCP: the bytes that are written, at most `optlen`, or a negative errno. */
 export function tcp_getsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optlen: number,
 ): Uint8Array | number {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_input.c: what a segment does to a connection. */
+import type { Sk } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
@@ -38,13 +39,13 @@ import { icsk_delack_timer, icsk_retransmit_timer, sk_timer } from "./tcp_timer.
 const TCP_TIMEOUT_MIN = 2 * JIFFY;
 
 /** Remembers when the last segment came, for connect() over a time-wait socket. */
-export function tcp_store_ts_recent(k: Stack, sk: number): void {
+export function tcp_store_ts_recent(k: Stack, sk: Sk): void {
 	k.sock.ts_recent_stamp[sk] = Math.floor(k.timers.now / 1000);
 	k.sock.ts_recent_ms[sk] = k.timers.now;
 }
 
 /** The peer broke the connection off. */
-function tcp_reset(k: Stack, sk: number): void {
+function tcp_reset(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_SENT:
@@ -62,7 +63,7 @@ function tcp_reset(k: Stack, sk: number): void {
 }
 
 /** The peer has sent its last byte. */
-function tcp_fin(k: Stack, sk: number): void {
+function tcp_fin(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_shutdown[sk] |= RCV_SHUTDOWN;
 	S.sk_flags[sk] |= SOCK_DONE;
@@ -87,7 +88,7 @@ function tcp_fin(k: Stack, sk: number): void {
 }
 
 /** Whether a segment out of window may be answered now: not more than one in half a second. */
-export function tcp_oow_rate_limited(k: Stack, sk: number): boolean {
+export function tcp_oow_rate_limited(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	const last = S.last_oow_ack_time[sk];
 	if (last !== 0 && k.timers.now - last < TCP_INVALID_RATELIMIT) return true;
@@ -98,7 +99,7 @@ export function tcp_oow_rate_limited(k: Stack, sk: number): boolean {
 /** A segment in SYN_SENT; true if it is to be answered with a RST. */
 function tcp_rcv_synsent_state_process(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	flags: number,
 	seq: number,
 	ack: number,
@@ -146,7 +147,7 @@ function tcp_rcv_synsent_state_process(
 /** Whether a segment belongs to the connection; if not, it may be answered with an ACK. */
 function tcp_validate_incoming(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	flags: number,
 	length: number,
 	seq: number,
@@ -177,7 +178,7 @@ function tcp_validate_incoming(
  */
 export function tcp_rcv_state_process(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	flags: number,
 	length: number,
 	seq: number,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_ipv4.c: connect(), the reuse of time-wait sockets, and the way of a segment to its socket. */
+import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { ipv4_is_loopback } from "../../include/linux/in.js";
 import {
 	AF_INET,
@@ -103,9 +104,9 @@ import { tcp_clear_xmit_timers } from "./tcp_timer.js";
  */
 export function tcp_twsk_unique(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	sktw: number,
-	lport: number,
+	lport: Port,
 	twp: boolean,
 ): boolean {
 	const S = k.sock;
@@ -151,7 +152,7 @@ function ipv6Loopback(addr: Uint32Array, at: number): boolean {
  * sends a SYN. `addr` is the destination. Returns 0 or a negative errno; on an
  * error after the port was chosen, the port is given up unless bind() named it.
  */
-export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+export function tcp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
@@ -191,7 +192,7 @@ export function tcp_v4_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: n
 }
 
 /** A RST in answer to a segment that nobody wants, in the sequence space that it acknowledged. */
-export function tcpSendReset(k: Stack, sk: number, skb: Segment): void {
+export function tcpSendReset(k: Stack, sk: Sk, skb: Segment): void {
 	if ((skb.flags & TCPHDR_RST) !== 0) return;
 	// Nobody answers for an address that only a route by way of lo brought here.
 	if (sk === 0 && !skb.local) return;
@@ -207,7 +208,7 @@ export function reply(
 	k: Stack,
 	skb: Segment,
 	flags: number,
-	oif: number,
+	oif: Ifindex,
 	seq: number,
 	ack: number,
 ): void {
@@ -217,7 +218,7 @@ export function reply(
 	if (oif === 0 && v6 !== null && (flags & TCPHDR_SYN) === 0 && rt6_need_strict(v6.saddr, 0)) {
 		oif = skb.dif;
 	}
-	let dif: number;
+	let dif: Ifindex;
 	let local = true;
 	if (v6 === null) ({ dif, local } = ipSegmentRoute(net, saddr, oif));
 	else dif = ip6LocalDeliverIfindex(net, v6.saddr, 0, oif);
@@ -231,7 +232,7 @@ export function reply(
 const SYN_COOKIE = 0x80000000;
 
 /** The addresses and the device of a request: tcp_v4_route_req, tcp_v6_route_req. */
-function route_req(k: Stack, sk: number, req: number, skb: Segment): void {
+function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
 	const S = k.sock;
 	S.skc_bound_dev_if[req] = inet_request_bound_dev_if(k, sk, skb.dif);
 	if (skb.v6 !== null) {
@@ -243,7 +244,7 @@ function route_req(k: Stack, sk: number, req: number, skb: Segment): void {
 }
 
 /** A SYN at a listener: answered at once, unless the accept queue is full. */
-function tcp_conn_request(k: Stack, sk: number, skb: Segment): void {
+function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
 	// What met a time-wait socket is taken without limits.
 	const want_cookie = !skb.tcp_tw_isn && inet_csk_reqsk_queue_is_full(k, sk);
 	if (sk_acceptq_is_full(k, sk)) return;
@@ -267,7 +268,7 @@ function tcp_conn_request(k: Stack, sk: number, skb: Segment): void {
  * A child that shares the listener's port, in the place of its request; 0 if the queue is
  * full. An AF_INET6 listener's child has v4-mapped addresses.
  */
-function tcp_v4_syn_recv_sock(k: Stack, sk: number, req: number): number {
+function tcp_v4_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
 	if (sk_acceptq_is_full(k, sk)) return 0;
 	const newsk = inet_csk_clone_lock(k, sk, k.sock.skc_dport[req]);
 	const S = k.sock;
@@ -287,13 +288,7 @@ function tcp_v4_syn_recv_sock(k: Stack, sk: number, req: number): number {
  * (syn_recv_sock, inet_csk_complete_hashdance). The request ends; one that was `hashed`
  * leaves its place in ehash to the child. Returns the child, 0 if the queue is full.
  */
-export function tcpSynRecvChild(
-	k: Stack,
-	sk: number,
-	req: number,
-	flags: number,
-	hashed: boolean,
-): number {
+export function tcpSynRecvChild(k: Stack, sk: Sk, req: Sk, flags: number, hashed: boolean): Sk {
 	const newsk = skOverIpv6(k.sock, req)
 		? tcp_v6_syn_recv_sock(k, sk, req)
 		: tcp_v4_syn_recv_sock(k, sk, req);
@@ -314,13 +309,13 @@ export function tcpSynRecvChild(
 }
 
 /** The segment that made a child is the child's first: net/ipv4/tcp_minisocks.c. */
-function tcp_child_process(k: Stack, child: number, skb: Segment): void {
+function tcp_child_process(k: Stack, child: Sk, skb: Segment): void {
 	const reset = tcp_rcv_state_process(k, child, skb.flags, skb.length, skb.seq, skb.ack);
 	if (reset) tcpSendReset(k, child, skb);
 }
 
 /** The child of a segment that brings a cookie back, 0 if the queue is full: net/ipv4/syncookies.c. */
-function cookie_v4_check(k: Stack, sk: number, skb: Segment): number {
+function cookie_v4_check(k: Stack, sk: Sk, skb: Segment): Sk {
 	const req = inet_reqsk_alloc(k, sk, skb.sport);
 	route_req(k, sk, req, skb);
 	k.sock.snd_isn[req] = skb.ack;
@@ -331,7 +326,7 @@ function cookie_v4_check(k: Stack, sk: number, skb: Segment): number {
 }
 
 /** A segment for a listener; true if it is to be answered with a RST. */
-function tcpListenRcv(k: Stack, sk: number, skb: Segment): boolean {
+function tcpListenRcv(k: Stack, sk: Sk, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_RST) !== 0) return false;
 	if ((skb.flags & TCPHDR_ACK) !== 0) {
 		if (skb.ack < SYN_COOKIE) return true;
@@ -344,13 +339,13 @@ function tcpListenRcv(k: Stack, sk: number, skb: Segment): boolean {
 }
 
 /** The VRF that a segment came through, 0 if none: inet_sdif, inet6_sdif. */
-function segmentSdif(skb: Segment): number {
+function segmentSdif(skb: Segment): Ifindex {
 	return skb.v6 === null
 		? l3mdev_master_ifindex_by_index(skb.net, skb.dif)
 		: inet6_sdif(skb.net, skb.v6.daddr, 0, skb.dif);
 }
 
-function __inet_lookup_skb(k: Stack, skb: Segment): number {
+function __inet_lookup_skb(k: Stack, skb: Segment): Sk {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
 	const sdif = segmentSdif(skb);
 	const sk =
@@ -360,7 +355,7 @@ function __inet_lookup_skb(k: Stack, skb: Segment): number {
 	return sk !== 0 ? sk : inet_lookup_listener(k, skb);
 }
 
-function inet_lookup_listener(k: Stack, skb: Segment): number {
+function inet_lookup_listener(k: Stack, skb: Segment): Sk {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
 	const sdif = segmentSdif(skb);
 	return skb.v6 === null
@@ -369,7 +364,7 @@ function inet_lookup_listener(k: Stack, skb: Segment): number {
 }
 
 /** A segment for a time-wait socket; the listener that takes its SYN instead, 0 if it is dealt with. */
-function tcpTimeWaitRcv(k: Stack, tw: number, skb: Segment): number {
+function tcpTimeWaitRcv(k: Stack, tw: Sk, skb: Segment): number {
 	const S = k.sock;
 	const seq = S.snd_isn[tw];
 	const action = tcp_timewait_state_process(k, tw, skb);
@@ -425,7 +420,7 @@ export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 }
 
 /** Last steps before a sock is freed. */
-export function tcp_v4_destroy_sock(k: Stack, sk: number): void {
+export function tcp_v4_destroy_sock(k: Stack, sk: Sk): void {
 	tcp_clear_xmit_timers(k, sk);
 	if (k.sock.icsk_bind_hash[sk] !== 0) inet_put_port(k, sk);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_minisocks.c: connections in TIME_WAIT and requests, and what a segment does to them. */
+import type { Sk } from "../../include/linux/handle.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import { REQ_ACKED } from "../../include/net/sock.js";
@@ -39,7 +40,7 @@ export const TCP_TW_SYN = 3;
  * Moves a connection to TIME_WAIT, or, as an orphan, to FIN_WAIT2 for `timeo` ms: a small
  * socket takes its place and the connection is done.
  */
-export function tcp_time_wait(k: Stack, sk: number, state: number, timeo: number): void {
+export function tcp_time_wait(k: Stack, sk: Sk, state: number, timeo: number): void {
 	const tw = inet_twsk_alloc(k, sk, state);
 	if (tw !== 0) {
 		const S = k.sock;
@@ -64,7 +65,7 @@ export function tcp_time_wait(k: Stack, sk: number, state: number, timeo: number
  * both follow the clock, or if it goes on from that connection's. Else it hangs on the
  * secret of secure_tcp_seq, or on how the clock compares with a jump of numbers.
  */
-function tcpTimewaitSynNewer(k: Stack, tw: number, skb: Segment): boolean {
+function tcpTimewaitSynNewer(k: Stack, tw: Sk, skb: Segment): boolean {
 	const S = k.sock;
 	if (skb.isn_from === 0 && (S.rcv_isn[tw] & 1) === 0) return true;
 	if (skb.isn_from !== 0 && skb.isn_from === S.rcv_isn[tw]) return true;
@@ -76,7 +77,7 @@ function tcpTimewaitSynNewer(k: Stack, tw: number, skb: Segment): boolean {
  * What a segment does to a time-wait socket, and what is to be answered. Its seq names its
  * sequence space: another one than the connection's is out of window.
  */
-export function tcp_timewait_state_process(k: Stack, tw: number, skb: Segment): number {
+export function tcp_timewait_state_process(k: Stack, tw: Sk, skb: Segment): number {
 	const S = k.sock;
 	const { flags, length, seq } = skb;
 	const has_rst = (flags & TCPHDR_RST) !== 0;
@@ -115,7 +116,7 @@ export function tcp_timewait_state_process(k: Stack, tw: number, skb: Segment): 
 	return tcp_timewait_check_oow_rate_limit(k, tw);
 }
 
-function tcp_timewait_check_oow_rate_limit(k: Stack, tw: number): number {
+function tcp_timewait_check_oow_rate_limit(k: Stack, tw: Sk): number {
 	return tcp_oow_rate_limited(k, tw) ? TCP_TW_SUCCESS : TCP_TW_ACK;
 }
 
@@ -124,7 +125,7 @@ function tcp_timewait_check_oow_rate_limit(k: Stack, tw: number): number {
  * acknowledges another number, else 0. While TCP_DEFER_ACCEPT waits for data, or the accept
  * queue is full, a bare ACK makes no child.
  */
-export function tcp_check_req(k: Stack, sk: number, skb: Segment, req: number): number {
+export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 	const S = k.sock;
 	const { flags, length, seq, ack } = skb;
 	const has_ack = (flags & TCPHDR_ACK) !== 0;

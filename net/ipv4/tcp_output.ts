@@ -4,6 +4,7 @@
  * they use; a segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
  */
 
+import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
@@ -34,7 +35,7 @@ export function newIsn(k: Stack, jumped: boolean): number {
 }
 
 /** Sends a segment of a connection. Every segment with ACK acknowledges what has arrived. */
-export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: number): void {
+export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number): void {
 	const S = k.sock;
 	if ((flags & TCPHDR_ACK) !== 0) {
 		k.timers.del_timer(icsk_delack_timer(sk));
@@ -48,7 +49,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
 	const over_ipv6 = skOverIpv6(S, sk);
 	const oif = S.skc_bound_dev_if[sk];
-	let dif: number;
+	let dif: Ifindex;
 	let local = true;
 	if (over_ipv6) dif = ip6LocalDeliverIfindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif);
 	else ({ dif, local } = ipSegmentRoute(sk_net(k, sk), S.skc_daddr[sk], oif));
@@ -78,7 +79,7 @@ export function tcp_transmit_skb(k: Stack, sk: number, flags: number, length: nu
  * tcp_v6_syn_recv_sock) sends over IPv4 from what it now is there to LOOPBACK4_IPV6, or to
  * its old peer: ip_queue_xmit. No answer finds it, but others may hear.
  */
-function ipQueueXmitMapped(k: Stack, sk: number, flags: number, length: number): void {
+function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: number): void {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const daddr = S.skc_daddr[sk];
@@ -110,9 +111,9 @@ function ipQueueXmitMapped(k: Stack, sk: number, flags: number, length: number):
 /** A segment of the socket's connection on its way, over the protocol that it runs over. */
 function pushSegment(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	flags: number,
-	dif: number,
+	dif: Ifindex,
 	local: boolean,
 	length: number,
 	seq: number,
@@ -149,7 +150,7 @@ export function turnAround(skb: Segment): void {
 }
 
 /** What answers the socket from beyond the namespace. */
-export function skRemoteAnswer(k: Stack, sk: number): RouteAnswer {
+export function skRemoteAnswer(k: Stack, sk: Sk): RouteAnswer {
 	const S = k.sock;
 	const oif = S.skc_bound_dev_if[sk];
 	return skOverIpv6(S, sk)
@@ -158,18 +159,18 @@ export function skRemoteAnswer(k: Stack, sk: number): RouteAnswer {
 }
 
 /** Sends a request's SYN-ACK once more. */
-export function tcp_rtx_synack(k: Stack, req: number): void {
+export function tcp_rtx_synack(k: Stack, req: Sk): void {
 	const mptcp = (k.sock.sk_flags[req] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
 	tcp_transmit_skb(k, req, TCPHDR_SYN | TCPHDR_ACK | mptcp, 0);
 }
 
-export function tcpSendSyn(k: Stack, sk: number): void {
+export function tcpSendSyn(k: Stack, sk: Sk): void {
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
 
 /** Sends the first SYN and arms the timer that sends it again; what an earlier try left is forgotten. */
-export function tcp_connect(k: Stack, sk: number): void {
+export function tcp_connect(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_err[sk] = 0;
 	S.sk_flags[sk] &= ~SOCK_DONE;
@@ -180,26 +181,26 @@ export function tcp_connect(k: Stack, sk: number): void {
 	k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_INIT);
 }
 
-export function tcp_send_ack(k: Stack, sk: number): void {
+export function tcp_send_ack(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_ACK, 0);
 }
 
 /** Sends the FIN and arms the timer that sends it again. */
-export function tcp_send_fin(k: Stack, sk: number): void {
+export function tcp_send_fin(k: Stack, sk: Sk): void {
 	k.sock.icsk_retransmits[sk] = 0;
 	tcpRetransmitFin(k, sk);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), LOOPBACK_RTO);
 }
 
-export function tcpRetransmitFin(k: Stack, sk: number): void {
+export function tcpRetransmitFin(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_FIN | TCPHDR_ACK, 0);
 }
 
-export function tcp_send_active_reset(k: Stack, sk: number): void {
+export function tcp_send_active_reset(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
 /** An acknowledgement later: at the next tick, or after icsk_ack.ato once data has arrived. */
-export function tcp_send_delayed_ack(k: Stack, sk: number): void {
+export function tcp_send_delayed_ack(k: Stack, sk: Sk): void {
 	k.timers.mod_timer(icsk_delack_timer(sk), k.sock.icsk_ack_ato[sk]);
 }

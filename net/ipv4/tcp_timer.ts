@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_timer.c: SYNs sent again, delayed acknowledgements, orphans that wait for a FIN. */
+import type { Sk } from "../../include/linux/handle.js";
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
@@ -35,23 +36,23 @@ import {
 
 /** Timers of a socket, as numbers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
 const TIMERS = 3;
-export function icsk_retransmit_timer(sk: number): number {
+export function icsk_retransmit_timer(sk: Sk): number {
 	return sk * TIMERS;
 }
-export function icsk_delack_timer(sk: number): number {
+export function icsk_delack_timer(sk: Sk): number {
 	return sk * TIMERS + 1;
 }
 /** Also the timer of a time-wait socket, tw_timer. */
-export function sk_timer(sk: number): number {
+export function sk_timer(sk: Sk): number {
 	return sk * TIMERS + 2;
 }
 
 /** The sock of a timer. */
-export function sockOfTimer(timer: number): number {
+export function sockOfTimer(timer: number): Sk {
 	return Math.floor(timer / TIMERS);
 }
 
-export function tcp_clear_xmit_timers(k: Stack, sk: number): void {
+export function tcp_clear_xmit_timers(k: Stack, sk: Sk): void {
 	k.timers.del_timer(icsk_retransmit_timer(sk));
 	k.timers.del_timer(icsk_delack_timer(sk));
 	k.timers.del_timer(sk_timer(sk));
@@ -64,7 +65,7 @@ const TCP_ORPHAN_RETRIES = 8;
  * What was not acknowledged is sent again, each time after twice the time: a SYN after 1 s
  * until tcp_syn_retries are used up, a FIN after TCP_RTO_MIN.
  */
-function tcp_retransmit_timer(k: Stack, sk: number): void {
+function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const syn = S.skc_state[sk] === TCP_SYN_SENT;
 	const fin = ((1 << S.skc_state[sk]) & (TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK)) !== 0;
@@ -90,7 +91,7 @@ function tcp_retransmit_timer(k: Stack, sk: number): void {
 }
 
 /** An orphan in FIN_WAIT2 whose time as a full socket is over: tcp_keepalive_timer. */
-function tcp_keepalive_timer(k: Stack, sk: number): void {
+function tcp_keepalive_timer(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_FIN_WAIT2 || (S.sk_flags[sk] & SOCK_DEAD) === 0) return;
 	if (S.linger2[sk] < 0) {

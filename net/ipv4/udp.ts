@@ -4,7 +4,9 @@
  * the ends of a socket. Left out: corking, broadcast and multicast delivery, the error queue,
  * receive buffer limits, encapsulation and BPF. There is one CPU.
  */
+
 import { __set_bit, BITS_TO_LONGS, bitmap_zero, test_bit } from "../../include/linux/bitmap.js";
+import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import {
 	hlist_add_head,
 	hlist_add_tail_rcu,
@@ -113,7 +115,7 @@ const IP_MAX_MTU = 0xffff;
 const LONG_CHAIN = 10;
 
 /** The tables of a sock's protocol: sk->sk_prot->h.udp_table. */
-export function udp_get_table_prot(k: Stack, sk: number): UdpTable {
+export function udp_get_table_prot(k: Stack, sk: Sk): UdpTable {
 	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : sk_net(k, sk).udp_table;
 }
 
@@ -126,17 +128,17 @@ export function udp_get_table_prot(k: Stack, sk: number): UdpTable {
 function udp_lib_lport_inuse(
 	k: Stack,
 	net: Net,
-	num: number,
+	num: Port,
 	table: UdpTable,
 	slot: number,
 	bitmap: Uint32Array | null,
-	sk: number,
+	sk: Sk,
 	log: number,
-): number {
+): Sk {
 	const S = k.sock;
 	const { skc_net, skc_reuse, skc_bound_dev_if, node_next } = S;
 	const uid = sock_i_uid(k, sk);
-	let marked = 0;
+	let marked: Sk = 0;
 	for (let sk2 = table.hash[slot]; sk2 !== 0; sk2 = node_next[sk2]) {
 		if (
 			skc_net[sk2] === net.id &&
@@ -169,11 +171,11 @@ function udp_lib_lport_inuse(
 function udp_lib_lport_inuse2(
 	k: Stack,
 	net: Net,
-	num: number,
+	num: Port,
 	table: UdpTable,
 	slot2: number,
-	sk: number,
-): number {
+	sk: Sk,
+): Sk {
 	const S = k.sock;
 	const { skc_net, skc_reuse, skc_reuseport, skc_bound_dev_if, sk_reuseport_cb } = S;
 	const uid = sock_i_uid(k, sk);
@@ -206,7 +208,7 @@ function udp_lib_lport_inuse2(
  * What the search of udp_lib_get_port says of one port of the range: CANDIDATE_*. The search
  * marks all ports of a chain at once; this marks one. Leaves the sock in the way in k.blocker.
  */
-export function udpCandidate(k: Stack, net: Net, sk: number, port: number): number {
+export function udpCandidate(k: Stack, net: Net, sk: Sk, port: Port): number {
 	const table = udp_get_table_prot(k, sk);
 	const { bitmap, log } = table;
 	const slot = udp_hashslot(table, net, port);
@@ -229,7 +231,7 @@ export function udpCandidate(k: Stack, net: Net, sk: number, port: number): numb
 export function udpScan(
 	k: Stack,
 	net: Net,
-	sk: number,
+	sk: Sk,
 	low: number,
 	high: number,
 	first: number,
@@ -281,7 +283,7 @@ export function udpScan(
 }
 
 /** Puts a sock with SO_REUSEPORT into the group of its like on the port, or a group of one. */
-function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: number): number {
+function udp_reuseport_add_sock(k: Stack, sk: Sk, table: UdpTable, slot: number): number {
 	const S = k.sock;
 	const uid = sock_i_uid(k, sk);
 	for (let sk2 = table.hash[slot]; sk2 !== 0; sk2 = S.node_next[sk2]) {
@@ -309,7 +311,7 @@ function udp_reuseport_add_sock(k: Stack, sk: number, table: UdpTable, slot: num
 function traceChain(
 	k: Stack,
 	net: Net,
-	sk: number,
+	sk: Sk,
 	low: number,
 	high: number,
 	first: number,
@@ -330,7 +332,7 @@ function traceChain(
 }
 
 /** inet_use_hash2_on_bind, include/net/inet_hashtables.h: the sock binds to one address. */
-function inet_use_hash2_on_bind(k: Stack, sk: number): boolean {
+function inet_use_hash2_on_bind(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) {
 		if (ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return false;
@@ -349,11 +351,11 @@ function askWildcardShortcut(
 	k: Stack,
 	net: Net,
 	table: UdpTable,
-	sk: number,
-	snum: number,
+	sk: Sk,
+	snum: Port,
 	hash2_nulladdr: number,
 	exist: number,
-): number {
+): Sk {
 	const S = k.sock;
 	if (exist !== 0) {
 		// That of sk has no port in it yet.
@@ -377,12 +379,7 @@ function askWildcardShortcut(
  * address and of the wildcard instead. Without udp-wildcard-hash2-shortcut-fixed wildcard socks
  * take this shortcut as well, and miss socks that are bound to an address.
  */
-export function udp_lib_get_port(
-	k: Stack,
-	sk: number,
-	snum: number,
-	hash2_nulladdr: number,
-): number {
+export function udp_lib_get_port(k: Stack, sk: Sk, snum: Port, hash2_nulladdr: number): number {
 	const S = k.sock;
 	const udptable = udp_get_table_prot(k, sk);
 	const net = sk_net(k, sk);
@@ -480,12 +477,12 @@ export function udp_lib_get_port(
 	return 0;
 }
 
-function verdictOf(sk2: number): number {
+function verdictOf(sk2: Sk): number {
 	return sk2 === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
 }
 
 /** The port of an AF_INET sock: udp_lib_get_port with the hashes of its address. */
-export function udp_v4_get_port(k: Stack, sk: number, snum: number): number {
+export function udp_v4_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const net = sk_net(k, sk);
 	const hash2_nulladdr = ipv4_portaddr_hash(net, INADDR_ANY, snum);
 	const hash2_partial = ipv4_portaddr_hash(net, k.sock.skc_rcv_saddr[sk], 0);
@@ -496,14 +493,14 @@ export function udp_v4_get_port(k: Stack, sk: number, snum: number): number {
 /** How well a sock fits a datagram over IPv4; -1: not at all. */
 function compute_score(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	net: Net,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): number {
 	const S = k.sock;
 	if (S.skc_net[sk] !== net.id || udp_port_hash(S, sk) !== hnum || ipv6_only_sock(k, sk)) {
@@ -536,9 +533,9 @@ function udp_ehashfn(
 	k: Stack,
 	net: Net,
 	laddr: number,
-	lport: number,
+	lport: Port,
 	faddr: number,
-	fport: number,
+	fport: Port,
 ): number {
 	const secrets = k.udp_table;
 	secrets.udp_ehash_secret ??= drawUdpSecret(k);
@@ -549,12 +546,12 @@ function udp_ehashfn(
 function lookup_reuseport(
 	k: Stack,
 	net: Net,
-	sk: number,
+	sk: Sk,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	hnum: number,
-): number {
+	hnum: Port,
+): Sk {
 	if (k.sock.skc_reuseport[sk] === 0 || k.sock.skc_state[sk] === TCP_ESTABLISHED) return 0;
 	return reuseport_select_sock(k, sk, udp_ehashfn(k, net, daddr, hnum, saddr, sport));
 }
@@ -564,18 +561,18 @@ function udp4_lib_lookup2(
 	k: Stack,
 	net: Net,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 	table: UdpTable,
 	slot2: number,
-): number {
+): Sk {
 	const S = k.sock;
 	const rescored = k.changes.has("udp-reuseport-rescored"); // since 6.6, f0ea27e7bfe1
 	const upwards = k.changes.has("udp-reuseport-rescored-upwards"); // since 6.10, 50aee97d1511
-	let result = 0;
+	let result: Sk = 0;
 	let badness = 0;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
 		const score = compute_score(k, sk, net, saddr, sport, daddr, hnum, dif, sdif);
@@ -602,13 +599,13 @@ function udp4_lib_lookup4(
 	k: Stack,
 	net: Net,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 	table: UdpTable,
-): number {
+): Sk {
 	const S = k.sock;
 	const hash4 = udp_ehashfn(k, net, daddr, hnum, saddr, sport);
 	let sk = table.hash4[udp_hashslot4(table, hash4)];
@@ -619,7 +616,7 @@ function udp4_lib_lookup4(
 }
 
 /** Moves a sock to the chain of another four-tuple; on the same chain it keeps its place. */
-function udp_rehash4(k: Stack, table: UdpTable, sk: number, newhash4: number): void {
+function udp_rehash4(k: Stack, table: UdpTable, sk: Sk, newhash4: number): void {
 	const S = k.sock;
 	const slot4 = udp_hashslot4(table, S.udp_lrpa_hash[sk]);
 	const nslot4 = udp_hashslot4(table, newhash4);
@@ -629,7 +626,7 @@ function udp_rehash4(k: Stack, table: UdpTable, sk: number, newhash4: number): v
 	hlist_add_head(table.hash4, S.bind2_node_next, S.bind2_node_pprev, nslot4, sk);
 }
 
-function udp_unhash4(k: Stack, table: UdpTable, sk: number): void {
+function udp_unhash4(k: Stack, table: UdpTable, sk: Sk): void {
 	const S = k.sock;
 	if (!udp_hashed4(S, sk)) return;
 	hlist_del_init(table.hash4, S.bind2_node_next, S.bind2_node_pprev, sk);
@@ -641,7 +638,7 @@ function udp_unhash4(k: Stack, table: UdpTable, sk: number): void {
  * One that is on a chain already stays there; udp_lib_rehash moves it if its own address
  * changes, and since udp-hash4-reconnect it goes where its new peer calls for.
  */
-export function udp_lib_hash4(k: Stack, sk: number, hash: number): void {
+export function udp_lib_hash4(k: Stack, sk: Sk, hash: number): void {
 	const S = k.sock;
 	const table = udp_get_table_prot(k, sk);
 	const hash16 = hash & 0xffff;
@@ -657,7 +654,7 @@ export function udp_lib_hash4(k: Stack, sk: number, hash: number): void {
 }
 
 /** The hash of the four-tuple of a sock over IPv4, 16 bits. */
-export function udp4SkEhashfn(k: Stack, sk: number): number {
+export function udp4SkEhashfn(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const [laddr, faddr] = [S.skc_rcv_saddr[sk], S.skc_daddr[sk]];
@@ -665,7 +662,7 @@ export function udp4SkEhashfn(k: Stack, sk: number): number {
 }
 
 /** A sock has connected over IPv4: since udp-hash4 it is found by its four-tuple. */
-export function udp4_hash4(k: Stack, sk: number): void {
+export function udp4_hash4(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (!k.changes.has("udp-hash4")) return; // since 6.13, 78c91ae2c6de
 	if (hlist_unhashed(S.node_pprev, sk) || S.skc_rcv_saddr[sk] === INADDR_ANY) return;
@@ -677,13 +674,13 @@ export function __udp4_lib_lookup(
 	k: Stack,
 	net: Net,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	dport: number,
-	dif: number,
-	sdif: number,
+	dport: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 	table: UdpTable,
-): number {
+): Sk {
 	let slot2 = udp_hashslot2(table, ipv4_portaddr_hash(net, daddr, dport));
 	if (table.hash4_cnt[slot2] !== 0) {
 		const sk = udp4_lib_lookup4(k, net, saddr, sport, daddr, dport, dif, sdif, table);
@@ -700,12 +697,12 @@ export function udp4_lib_lookup(
 	k: Stack,
 	net: Net,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	dport: number,
-	dif: number,
-	sdif: number,
-): number {
+	dport: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	return __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, net.udp_table);
 }
 
@@ -718,11 +715,11 @@ function __udp4_lib_err(
 	net: Net,
 	table: UdpTable,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	dport: number,
-	dif: number,
-	sdif: number,
+	dport: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): void {
 	const S = k.sock;
 	const sk = __udp4_lib_lookup(k, net, daddr, dport, saddr, sport, dif, sdif, table);
@@ -738,7 +735,7 @@ function __udp4_lib_err(
 export function udp_queue_rcv_skb(
 	k: Stack,
 	table: UdpTable,
-	sk: number,
+	sk: Sk,
 	has_peer: boolean,
 	len: number,
 ): void {
@@ -758,12 +755,12 @@ function __udp4_lib_rcv(
 	net: Net,
 	table: UdpTable,
 	saddr: number,
-	sport: number,
+	sport: Port,
 	daddr: number,
-	dport: number,
+	dport: Port,
 	len: number,
-	dif: number,
-	sdif: number,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): void {
 	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, table);
 	if (sk !== 0) {
@@ -783,14 +780,14 @@ function __udp4_lib_rcv(
  * What sending looks at once the route is found: 0 or a negative errno. A pending error of
  * the sock is told, and taken (net/core/sock.c: sock_alloc_send_pskb).
  */
-export function sock_alloc_send_skb(k: Stack, sk: number): number {
+export function sock_alloc_send_skb(k: Stack, sk: Sk): number {
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	return (k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0 ? -EPIPE : 0;
 }
 
 /** Whether a datagram to an address, by the route in net.fl4, comes back over lo or a VRF. */
-function loopsBack(net: Net, daddr: number, oif: number): boolean {
+function loopsBack(net: Net, daddr: number, oif: Ifindex): boolean {
 	if (daddr !== INADDR_ANY) return ipDatagramDeliverIfindex(net, daddr, oif) !== 0;
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
 	return lo !== null && (lo.flags & IFF_UP) !== 0;
@@ -803,7 +800,7 @@ function loopsBack(net: Net, daddr: number, oif: number): boolean {
  */
 export function udp_sendmsg(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
@@ -813,7 +810,7 @@ export function udp_sendmsg(
 	if (size > 0xffff) return -EMSGSIZE;
 
 	let daddr: number;
-	let dport: number;
+	let dport: Port;
 	if (addr !== null) {
 		if (addr_len < SIZEOF_SOCKADDR_IN) return -EINVAL;
 		if (addr.sin_family !== AF_INET && addr.sin_family !== AF_UNSPEC) return -EAFNOSUPPORT;
@@ -865,7 +862,7 @@ export function udp_sendmsg(
  * -EAGAIN, or -ERESTARTSYS where the task would sleep. After shutdown() a task does not
  * sleep but gets 0; a call that does not block gets -EAGAIN all the same.
  */
-export function udp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+export function udp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
@@ -879,7 +876,7 @@ export function udp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolea
  * connect() with AF_UNSPEC: the sock is connected to nobody, and to no device. An address or
  * a port that bind() did not name goes as well.
  */
-export function __udp_disconnect(k: Stack, sk: number): number {
+export function __udp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	S.skc_state[sk] = TCP_CLOSE;
 	S.skc_daddr[sk] = 0;
@@ -898,25 +895,25 @@ export function __udp_disconnect(k: Stack, sk: number): number {
 }
 
 /** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
-function udp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+function udp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const res = __ip4_datagram_connect(k, sk, addr, addr_len);
 	if (res === 0) udp4_hash4(k, sk);
 	return res;
 }
 
-export function udp_disconnect(k: Stack, sk: number): number {
+export function udp_disconnect(k: Stack, sk: Sk): number {
 	// Else only one that loses its address or its port leaves the chain of its four-tuple.
 	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, udp_get_table_prot(k, sk), sk); // since 7.3, 5fd0783b99d4
 	return __udp_disconnect(k, sk);
 }
 
 /** UDP has no socks that are hashed but not bound. */
-export function udp_lib_hash(_k: Stack, sk: number): number {
+export function udp_lib_hash(_k: Stack, sk: Sk): number {
 	throw new Error(`udp_lib_hash: socket ${sk}`);
 }
 
 /** Takes a sock off both chains and gives up its port. */
-export function udp_lib_unhash(k: Stack, sk: number): void {
+export function udp_lib_unhash(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (hlist_unhashed(S.node_pprev, sk)) return;
 	const table = udp_get_table_prot(k, sk);
@@ -936,7 +933,7 @@ export function udp_lib_unhash(k: Stack, sk: number): void {
  * reuseport group, whose members have one address. `newhash4` counts only for one on the
  * chain of its four-tuple, which it leaves if it has no address any more.
  */
-export function udp_lib_rehash(k: Stack, sk: number, newhash: number, newhash4: number): void {
+export function udp_lib_rehash(k: Stack, sk: Sk, newhash: number, newhash4: number): void {
 	const S = k.sock;
 	if (hlist_unhashed(S.node_pprev, sk)) return;
 	const table = udp_get_table_prot(k, sk);
@@ -961,7 +958,7 @@ export function udp_lib_rehash(k: Stack, sk: number, newhash: number, newhash4: 
 	setUdpHashes(S, sk, udp_port_hash(S, sk), newhash);
 }
 
-export function udp_v4_rehash(k: Stack, sk: number): void {
+export function udp_v4_rehash(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	// Another device: the route is forgotten (sock_bindtoindex_locked: sk_dst_reset).
 	const cork = S.cork_fl.get(sk);
@@ -971,7 +968,7 @@ export function udp_v4_rehash(k: Stack, sk: number): void {
 }
 
 /** What is left to read goes with the sock. */
-export function udp_destroy_sock(k: Stack, sk: number): void {
+export function udp_destroy_sock(k: Stack, sk: Sk): void {
 	const table = udp_get_table_prot(k, sk);
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
 	table.receive_queue.delete(sk);
@@ -979,7 +976,7 @@ export function udp_destroy_sock(k: Stack, sk: number): void {
 }
 
 /** The last close() of a sock: include/net/udp.h, net/core/sock.c: sk_common_release. */
-export function udp_lib_close(k: Stack, sk: number): void {
+export function udp_lib_close(k: Stack, sk: Sk): void {
 	udp_destroy_sock(k, sk);
 	sk_prot(k, sk).unhash(k, sk);
 	sock_orphan(k, sk);

@@ -3,6 +3,7 @@
  * net/ipv6/addrconf.c, addrlabel.c: IPv6 addresses of devices with the routes that they
  * bring, and the choice of a source address.
  */
+import type { Ifindex } from "../../include/linux/handle.js";
 import {
 	__ipv6_addr_type,
 	type In6Addr,
@@ -91,7 +92,7 @@ const IPV6_SADDR_RULE_MAX = 7;
 function ipv6_get_saddr_eval(
 	dst: Ipv6SaddrDst,
 	ifa: Inet6Ifaddr,
-	ifindex: number,
+	ifindex: Ifindex,
 	rule: number,
 ): number {
 	const { addr } = ifa;
@@ -210,7 +211,7 @@ function couldBeRandom(a: In6Addr, i: number): boolean {
 }
 
 /** Throws NotModelled for an address that may be the one that nobody can know of a device. */
-export function checkKnown(net: Net, addr: In6Addr, ai: number, ifindex: number): void {
+export function checkKnown(net: Net, addr: In6Addr, ai: number, ifindex: Ifindex): void {
 	if (!couldBeRandom(addr, ai)) return;
 	for (const dev of net.devices) {
 		if (ifindex !== 0 && dev.ifindex !== ifindex) continue;
@@ -252,7 +253,7 @@ export function ipv6_chk_addr(
 	net: Net,
 	addr: In6Addr,
 	ai: number,
-	ifindex: number,
+	ifindex: Ifindex,
 	strict: boolean,
 ): boolean {
 	const dev = dev_get_by_index(net, ifindex);

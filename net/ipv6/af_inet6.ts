@@ -2,6 +2,7 @@
 /** net/ipv6/af_inet6.c: sockets of AF_INET6, and what bind() and getsockname() do to them. */
 
 import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
+import type { Sk, Sock } from "../../include/linux/handle.js";
 import {
 	INET6_DGRAM_OPS,
 	INET6_STREAM_OPS,
@@ -93,7 +94,7 @@ export function inet6_register_protosw(k: Stack, p: InetProtosw): void {
 }
 
 /** The sock of a new struct socket of AF_INET6: 0 or a negative errno. */
-export function inet6_create(k: Stack, net: Net, sock: number, protocol: number): number {
+export function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
 	const answer = findProtosw(k.protocols.inetsw6, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
@@ -110,7 +111,7 @@ export function inet6_create(k: Stack, net: Net, sock: number, protocol: number)
  * bind() to an IPv6 address. Any address but the wildcard and v4-mapped ones closes the
  * socket to IPv4. Returns 0 or a negative errno.
  */
-export function __inet6_bind(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+export function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const at = sk * 4;
@@ -191,7 +192,7 @@ export function ipv6_can_nonlocal_bind(net: Net, inet_flags: number): boolean {
 }
 
 /** bind(): the protocol's own, or __inet6_bind. */
-export function inet6_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
+export function inet6_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const { bind } = sk_prot(k, sk);
 	if (bind !== undefined) return bind(k, sk, addr, addr_len);
@@ -200,7 +201,7 @@ export function inet6_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: num
 }
 
 /** getsockname() (peer 0), getpeername() (peer 1), what accept() tells (peer 2). */
-export function inet6_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
+export function inet6_getname(k: Stack, sock: Sock, peer: number): Sockaddr | number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	const at = sk * 4;
@@ -228,7 +229,7 @@ export function inet6_getname(k: Stack, sock: number, peer: number): Sockaddr | 
 /** Options of levels other than SOL_SOCKET: ipv6_setsockopt and what is before it. */
 export function inet6Setsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optval: Uint8Array | null,
@@ -247,7 +248,7 @@ export function inet6Setsockopt(
 
 export function inet6Getsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optlen: number,

@@ -3,6 +3,7 @@
  * net/ipv6/datagram.c: connect() of datagram sockets over IPv6. Left out: flow labels,
  * IPV6_UNICAST_IF, IPV6_MULTICAST_IF and other options that choose a route.
  */
+import type { Sk } from "../../include/linux/handle.js";
 import {
 	AF_INET,
 	AF_INET6,
@@ -39,7 +40,7 @@ import { ip6_dst_lookup_flow } from "./route.js";
  * Looks up the route to where the sock is to be connected; with `fix_sk_saddr` the sock
  * gets the source address that the route brings, if it had none. 0 or a negative errno.
  */
-export function ip6_datagram_dst_update(k: Stack, sk: number, fix_sk_saddr: boolean): number {
+export function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean): number {
 	const S = k.sock;
 	const at = sk * 4;
 	const oif = S.skc_bound_dev_if[sk];
@@ -58,7 +59,7 @@ export function ip6_datagram_dst_update(k: Stack, sk: number, fix_sk_saddr: bool
 }
 
 /** connect() of an AF_INET6 sock over IPv4: its IPv6 addresses follow the IPv4 ones. */
-function ipv4_connected(k: Stack, sk: number, usin: Sockaddr, addr_len: number): number {
+function ipv4_connected(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;
 	const err = __ip4_datagram_connect(k, sk, usin, addr_len);
@@ -78,12 +79,7 @@ function ipv4_connected(k: Stack, sk: number, usin: Sockaddr, addr_len: number):
  * Connects an AF_INET6 sock, with a port already, to an IPv6, v4-mapped or IPv4 address.
  * Returns 0 or a negative errno; then the sock is connected as before.
  */
-export function __ip6_datagram_connect(
-	k: Stack,
-	sk: number,
-	usin: Sockaddr,
-	addr_len: number,
-): number {
+export function __ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;
 	if (usin.sin_family === AF_INET) {
@@ -132,11 +128,6 @@ export function __ip6_datagram_connect(
 	return 0;
 }
 
-export function ip6_datagram_connect(
-	k: Stack,
-	sk: number,
-	usin: Sockaddr,
-	addr_len: number,
-): number {
+export function ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	return __ip6_datagram_connect(k, sk, usin, addr_len);
 }

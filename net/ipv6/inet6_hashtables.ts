@@ -3,6 +3,7 @@
  * net/ipv6/inet6_hashtables.c: IPv6 connections and listeners in TCP's tables. IPv6
  * addresses are (array, first word).
  */
+import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash2Of4 } from "../../include/linux/jhash.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import {
@@ -33,10 +34,10 @@ export function inet6_ehashfn(
 	net: Net,
 	laddr: Uint32Array,
 	li: number,
-	lport: number,
+	lport: Port,
 	faddr: Uint32Array,
 	fi: number,
-	fport: number,
+	fport: Port,
 ): number {
 	const initval = inet6EhashInitval(k, net);
 	const fhash = inet6EhashFhash(k, faddr, fi);
@@ -67,13 +68,13 @@ export function __inet6_lookup_established(
 	net: Net,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
-): number {
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	const S = k.sock;
 	const hash = inet6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport);
 	let sk = k.tcp_hashinfo.ehash[hash & k.tcp_hashinfo.ehash_mask];
@@ -87,13 +88,13 @@ export function __inet6_lookup_established(
 /** How well a listener fits a packet; -1: not at all. */
 function compute_score(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	net: Net,
-	hnum: number,
+	hnum: Port,
 	daddr: Uint32Array,
 	di: number,
-	dif: number,
-	sdif: number,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): number {
 	const S = k.sock;
 	if (S.skc_net[sk] !== net.id || S.skc_num[sk] !== hnum || S.skc_family[sk] !== AF_INET6) {
@@ -110,15 +111,15 @@ function inet6_lhash2_lookup(
 	slot: number,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
-): number {
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	const S = k.sock;
-	let result = 0;
+	let result: Sk = 0;
 	let hiscore = 0;
 	for (let sk = k.tcp_hashinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
 		const score = compute_score(k, sk, net, hnum, daddr, di, dif, sdif);
@@ -141,13 +142,13 @@ export function inet6_lookup_listener(
 	net: Net,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
-): number {
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	const mask = k.tcp_hashinfo.lhash2_mask;
 	const slot = ipv6_portaddr_hash(net, daddr, di, hnum) & mask;
 	const result = inet6_lhash2_lookup(k, net, slot, saddr, si, sport, daddr, di, hnum, dif, sdif);
@@ -159,8 +160,8 @@ export function inet6_lookup_listener(
 /** Takes a four-tuple over IPv6 if it is free: see __inet_check_established (net/ipv4/). */
 export function __inet6_check_established(
 	k: Stack,
-	sk: number,
-	lport: number,
+	sk: Sk,
+	lport: Port,
 	twp: boolean,
 	ask: boolean,
 ): number {
@@ -174,7 +175,7 @@ export function __inet6_check_established(
 	const net = sk_net(k, sk);
 	const sdif = l3mdev_master_ifindex_by_index(net, dif);
 	const hash = inet6_ehashfn(k, net, daddr, at, lport, saddr, at, dport);
-	let tw = 0;
+	let tw: Sk = 0;
 	k.found_tw = 0;
 	k.blocker = 0;
 
@@ -193,7 +194,7 @@ export function __inet6_check_established(
 }
 
 /** Binds a port for a connect operation over IPv6 and hashes the socket. */
-export function inet6_hash_connect(k: Stack, sk: number): number {
+export function inet6_hash_connect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_num[sk] === 0) {
 		const at = sk * 4;

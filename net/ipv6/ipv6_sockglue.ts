@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv6/ipv6_sockglue.c: the options of level SOL_IPV6 that bear on ports. */
+
 import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
+import type { Sk } from "../../include/linux/handle.js";
 import { INET_DGRAM_OPS, INET_STREAM_OPS } from "../../include/linux/net.js";
 import { AF_INET, SOL_IPV6 } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
@@ -43,7 +45,7 @@ import { intAt, intBytes, NotModelled } from "../core/sock.js";
  */
 export function do_ipv6_setsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -90,7 +92,7 @@ export function do_ipv6_setsockopt(
  * Makes a connection to a v4-mapped address a socket of AF_INET. The tables are left as they
  * are: its bind2 bucket stays one of AF_INET6.
  */
-function addrForm(k: Stack, sk: number): number {
+function addrForm(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const protocol = S.sk_protocol[sk];
 	if (protocol === IPPROTO_TCP) {
@@ -114,7 +116,7 @@ function addrForm(k: Stack, sk: number): number {
 /** getsockopt() of level SOL_IPV6: the bytes that are written, or a negative errno. */
 export function do_ipv6_getsockopt(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optlen: number,
 ): Uint8Array | number {

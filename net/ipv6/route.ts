@@ -3,6 +3,7 @@
  * net/ipv6/route.c, ip6_output.c, include/net/ip6_route.h: the way of a packet over IPv6,
  * with it its source address, and the checks on a route that is added.
  */
+import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import {
 	type In6Addr,
 	IPV6_ADDR_LINKLOCAL,
@@ -77,7 +78,7 @@ export function rt6_need_strict(daddr: In6Addr, di: number): boolean {
 }
 
 /** How well a route fits, -1 if it does not; neighbours are all reachable. */
-function rt6_score_route(rt: Fib6Info, oif: number, strict: number): number {
+function rt6_score_route(rt: Fib6Info, oif: Ifindex, strict: number): number {
 	if (oif === 0 || rt.oif === oif) return 2;
 	return (strict & RT6_LOOKUP_F_IFACE) !== 0 ? -1 : 0;
 }
@@ -91,7 +92,7 @@ function rt6_select(
 	table: number,
 	plen: number,
 	daddr: In6Addr,
-	oif: number,
+	oif: Ifindex,
 	strict: number,
 ): Fib6Info | null {
 	let metric = -1;
@@ -176,7 +177,7 @@ function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
 }
 
 /** The route of net.fl6, and its source address if it has none yet. 0 or a negative errno. */
-function ip6_dst_lookup_tail(net: Net, bound_dev_if: number): number {
+function ip6_dst_lookup_tail(net: Net, bound_dev_if: Ifindex): number {
 	const { fl6 } = net;
 	let flags = bound_dev_if !== 0 || rt6_need_strict(fl6.daddr, 0) ? RT6_LOOKUP_F_IFACE : 0;
 	let rt: Fib6Info | null = null;
@@ -215,12 +216,12 @@ function ip6_dst_lookup_tail(net: Net, bound_dev_if: number): number {
  */
 export function ip6_dst_lookup_flow(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	saddr: In6Addr,
 	si: number,
 	daddr: In6Addr,
 	di: number,
-	oif: number,
+	oif: Ifindex,
 ): number {
 	const net = sk_net(k, sk);
 	const { fl6 } = net;
@@ -236,8 +237,8 @@ function probeRoute(
 	net: Net,
 	daddr: In6Addr,
 	di: number,
-	oif: number,
-	l3mdev: number,
+	oif: Ifindex,
+	l3mdev: Ifindex,
 ): Fib6Info | null {
 	const probe = net.probe6;
 	ipv6_addr_copy(probe.daddr, 0, daddr, di);
@@ -256,7 +257,7 @@ function ip6_rt_get_dev_rcu(net: Net, rt: Fib6Info): NetDevice | null {
 }
 
 /** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
-function lastRoute(net: Net, daddr: In6Addr, di: number, oif: number): Fib6Info | null {
+function lastRoute(net: Net, daddr: In6Addr, di: number, oif: Ifindex): Fib6Info | null {
 	const probe = net.probe6;
 	let rt = probeRoute(net, daddr, di, oif, 0);
 	for (let hops = 0; rt !== null && !rt.reject && hops <= net.devices.length; hops++) {
@@ -274,13 +275,18 @@ function lastRoute(net: Net, daddr: In6Addr, di: number, oif: number): Fib6Info 
  * The device on which a packet to a local address is received; 0 if the address is not
  * local, or lo (or the VRF) is down. `oif`: the device that its sender is bound to.
  */
-export function ip6LocalDeliverIfindex(net: Net, daddr: In6Addr, di: number, oif: number): number {
+export function ip6LocalDeliverIfindex(
+	net: Net,
+	daddr: In6Addr,
+	di: number,
+	oif: Ifindex,
+): Ifindex {
 	const rt = lastRoute(net, daddr, di, oif);
 	return rt?.type === RTN_LOCAL ? rt.oif : 0;
 }
 
 /** What answers behind the route to an address. */
-export function ip6RemoteAnswer(net: Net, daddr: In6Addr, di: number, oif: number): RouteAnswer {
+export function ip6RemoteAnswer(net: Net, daddr: In6Addr, di: number, oif: Ifindex): RouteAnswer {
 	return lastRoute(net, daddr, di, oif)?.answer ?? "blackhole";
 }
 
@@ -288,7 +294,7 @@ export function ip6RemoteAnswer(net: Net, daddr: In6Addr, di: number, oif: numbe
  * The VRF by way of which a packet to an address came in by device `dif`, 0 if none:
  * include/linux/ipv6.h: inet6_sdif.
  */
-export function inet6_sdif(net: Net, daddr: In6Addr, di: number, dif: number): number {
+export function inet6_sdif(net: Net, daddr: In6Addr, di: number, dif: Ifindex): Ifindex {
 	return rt6_need_strict(daddr, di) ? 0 : l3mdev_master_ifindex_by_index(net, dif);
 }
 
@@ -402,7 +408,7 @@ export function ip6_route_del(
 	dst: In6Addr,
 	plen: number,
 	metric: number,
-	oif: number,
+	oif: Ifindex,
 	gateway: In6Addr | null,
 ): number {
 	let empty = plen === 0;

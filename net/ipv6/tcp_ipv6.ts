@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv6/tcp_ipv6.c: connect() of AF_INET6 sockets, and the way of a segment over IPv6. */
+import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import {
 	AF_INET6,
 	SIN6_LEN_RFC2133,
@@ -62,7 +63,7 @@ import { ip6_dst_lookup_flow } from "./route.js";
  * a negative errno; on an error after the port was chosen, the port is given up unless
  * bind() named it.
  */
-export function tcp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: number): number {
+export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;
 	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
@@ -132,7 +133,7 @@ export function tcp_v6_connect(k: Stack, sk: number, usin: Sockaddr, addr_len: n
 }
 
 /** The child of a handshake over IPv6, 0 if the accept queue is full. */
-export function tcp_v6_syn_recv_sock(k: Stack, sk: number, req: number): number {
+export function tcp_v6_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
 	if (sk_acceptq_is_full(k, sk)) return 0;
 	const newsk = inet_csk_clone_lock(k, sk, k.sock.skc_dport[req]);
 	const S = k.sock;
@@ -150,8 +151,8 @@ export function tcp_v6_syn_recv_sock(k: Stack, sk: number, req: number): number 
 /** The addresses of a request over IPv6. A link-local peer binds it to where the SYN came from. */
 export function tcp_v6_init_req(
 	k: Stack,
-	sk: number,
-	req: number,
+	sk: Sk,
+	req: Sk,
 	skb: Segment,
 	saddr: In6Addr,
 	daddr: In6Addr,
@@ -172,8 +173,8 @@ export function __inet6_lookup_skb(
 	skb: Segment,
 	saddr: In6Addr,
 	daddr: In6Addr,
-	sdif: number,
-): number {
+	sdif: Ifindex,
+): Sk {
 	const { net, sport, dport, dif } = skb;
 	return __inet6_lookup_established(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif);
 }
@@ -184,8 +185,8 @@ export function inet6LookupListenerSkb(
 	skb: Segment,
 	saddr: In6Addr,
 	daddr: In6Addr,
-	sdif: number,
-): number {
+	sdif: Ifindex,
+): Sk {
 	const { net, sport, dport, dif } = skb;
 	return inet6_lookup_listener(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif);
 }

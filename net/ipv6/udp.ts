@@ -3,6 +3,7 @@
  * net/ipv6/udp.c: UDP of AF_INET6 socks, and which socket a datagram over IPv6 reaches.
  * IPv6 addresses are (array, first word). Left out is what net/ipv4/udp.ts leaves out.
  */
+import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash2Of4 } from "../../include/linux/jhash.js";
 import { hlist_unhashed } from "../../include/linux/list.js";
 import {
@@ -89,10 +90,10 @@ function udp6_ehashfn(
 	net: Net,
 	laddr: Uint32Array,
 	li: number,
-	lport: number,
+	lport: Port,
 	faddr: Uint32Array,
 	fi: number,
-	fport: number,
+	fport: Port,
 ): number {
 	const secrets = k.udp_table;
 	secrets.udp6_ehash_secret ??= drawUdpSecret(k);
@@ -109,7 +110,7 @@ function udp6_ehashfn(
 }
 
 /** The port of an AF_INET6 sock: udp_lib_get_port with the hashes of its address. */
-export function udp_v6_get_port(k: Stack, sk: number, snum: number): number {
+export function udp_v6_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const hash2_nulladdr = ipv6_portaddr_hash(net, in6addr_any, 0, snum);
@@ -118,14 +119,14 @@ export function udp_v6_get_port(k: Stack, sk: number, snum: number): number {
 	return udp_lib_get_port(k, sk, snum, hash2_nulladdr);
 }
 
-export function udp_v6_rehash(k: Stack, sk: number): void {
+export function udp_v6_rehash(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const hash = ipv6_portaddr_hash(sk_net(k, sk), S.skc_v6_rcv_saddr, sk * 4, S.skc_num[sk]);
 	udp_lib_rehash(k, sk, hash, udp_hashed4(S, sk) ? udp6SkEhashfn(k, sk) : 0);
 }
 
 /** The hash of the four-tuple of an AF_INET6 sock, over IPv4 if it has a v4-mapped address. */
-function udp6SkEhashfn(k: Stack, sk: number): number {
+function udp6SkEhashfn(k: Stack, sk: Sk): number {
 	const { skc_v6_rcv_saddr: laddr, skc_v6_daddr: faddr, skc_num, skc_dport } = k.sock;
 	const at = sk * 4;
 	if (ipv6_addr_v4mapped(laddr, at)) return udp4SkEhashfn(k, sk);
@@ -139,14 +140,14 @@ function udp6_lib_lookup4(
 	net: Net,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 	table: UdpTable,
-): number {
+): Sk {
 	const S = k.sock;
 	const hash4 = udp6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport);
 	let sk = table.hash4[udp_hashslot4(table, hash4)];
@@ -157,7 +158,7 @@ function udp6_lib_lookup4(
 }
 
 /** A sock has connected: since udp-hash4 it is found by its four-tuple. */
-function udp6_hash4(k: Stack, sk: number): void {
+function udp6_hash4(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (!k.changes.has("udp-hash4")) return; // since 6.13, 78c91ae2c6de
 	if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) {
@@ -171,16 +172,16 @@ function udp6_hash4(k: Stack, sk: number): void {
 /** How well a sock fits a datagram over IPv6; -1: not at all. */
 function compute_score(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	net: Net,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): number {
 	const S = k.sock;
 	if (S.skc_net[sk] !== net.id || udp_port_hash(S, sk) !== hnum || S.skc_family[sk] !== AF_INET6) {
@@ -206,14 +207,14 @@ function compute_score(
 function lookup_reuseport(
 	k: Stack,
 	net: Net,
-	sk: number,
+	sk: Sk,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	hnum: number,
-): number {
+	hnum: Port,
+): Sk {
 	if (k.sock.skc_reuseport[sk] === 0 || k.sock.skc_state[sk] === TCP_ESTABLISHED) return 0;
 	return reuseport_select_sock(k, sk, udp6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport));
 }
@@ -224,18 +225,18 @@ function udp6_lib_lookup2(
 	net: Net,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	hnum: number,
-	dif: number,
-	sdif: number,
+	hnum: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 	table: UdpTable,
 	slot2: number,
-): number {
+): Sk {
 	const S = k.sock;
 	const rescored = k.changes.has("udp-reuseport-rescored-upwards"); // since 6.10, 50aee97d1511
-	let result = 0;
+	let result: Sk = 0;
 	let badness = -1;
 	for (let sk = table.hash2[slot2]; sk !== 0; sk = S.bind_node_next[sk]) {
 		const score = compute_score(k, sk, net, saddr, si, sport, daddr, di, hnum, dif, sdif);
@@ -263,14 +264,14 @@ export function __udp6_lib_lookup(
 	net: Net,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	dport: number,
-	dif: number,
-	sdif: number,
+	dport: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 	table: UdpTable,
-): number {
+): Sk {
 	const slot2 = udp_hashslot2(table, ipv6_portaddr_hash(net, daddr, di, dport));
 	if (table.hash4_cnt[slot2] !== 0) {
 		const sk = udp6_lib_lookup4(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, table);
@@ -301,13 +302,13 @@ export function udp6_lib_lookup(
 	net: Net,
 	saddr: Uint32Array,
 	si: number,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
 	di: number,
-	dport: number,
-	dif: number,
-	sdif: number,
-): number {
+	dport: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
+): Sk {
 	return __udp6_lib_lookup(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, net.udp_table);
 }
 
@@ -320,11 +321,11 @@ function __udp6_lib_err(
 	net: Net,
 	table: UdpTable,
 	saddr: Uint32Array,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
-	dport: number,
-	dif: number,
-	sdif: number,
+	dport: Port,
+	dif: Ifindex,
+	sdif: Ifindex,
 ): void {
 	const S = k.sock;
 	const sk = __udp6_lib_lookup(k, net, daddr, 0, dport, saddr, 0, sport, dif, sdif, table);
@@ -342,11 +343,11 @@ function __udp6_lib_rcv(
 	net: Net,
 	table: UdpTable,
 	saddr: Uint32Array,
-	sport: number,
+	sport: Port,
 	daddr: Uint32Array,
-	dport: number,
+	dport: Port,
 	len: number,
-	dif: number,
+	dif: Ifindex,
 ): void {
 	const sdif = l3mdev_master_ifindex_by_index(net, dif);
 	const sk = __udp6_lib_lookup(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif, table);
@@ -363,13 +364,7 @@ function __udp6_lib_rcv(
 }
 
 /** The rest of udpv6_sendmsg where the destination is one of IPv4. */
-function do_udp_sendmsg(
-	k: Stack,
-	sk: number,
-	addr: Sockaddr,
-	addr_len: number,
-	size: number,
-): number {
+function do_udp_sendmsg(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number, size: number): number {
 	return ipv6_only_sock(k, sk) ? -ENETUNREACH : udp_sendmsg(k, sk, addr, addr_len, size);
 }
 
@@ -380,7 +375,7 @@ function do_udp_sendmsg(
  */
 export function udpv6_sendmsg(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
@@ -420,7 +415,7 @@ export function udpv6_sendmsg(
 	}
 	if (size > INT_MAX - SIZEOF_UDPHDR) return -EMSGSIZE;
 
-	let dport: number;
+	let dport: Port;
 	let oif = 0;
 	if (sin6 !== null) {
 		dport = sin6.sin_port;
@@ -463,12 +458,12 @@ export function udpv6_sendmsg(
 }
 
 /** The next datagram, whichever protocol it came by. */
-export function udpv6_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+export function udpv6_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	return udp_recvmsg(k, sk, size, nonblock);
 }
 
 /** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
-function udpv6_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+function udpv6_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const res = __ip6_datagram_connect(k, sk, addr, addr_len);
 	if (res === 0) udp6_hash4(k, sk);
 	return res;

@@ -3,9 +3,10 @@
  * net/l3mdev/l3mdev.c, include/net/l3mdev.h: VRF devices, as far as ports and routes ask.
  * A VRF brings a rule that looks into its table between the local and the main table.
  */
+import type { Ifindex } from "../../include/linux/handle.js";
 import type { FlowiOif, Net, NetDevice } from "../../include/net/net_namespace.js";
 
-export function dev_get_by_index(net: Net, ifindex: number): NetDevice | null {
+export function dev_get_by_index(net: Net, ifindex: Ifindex): NetDevice | null {
 	for (const dev of net.devices) if (dev.ifindex === ifindex) return dev;
 	return null;
 }
@@ -15,25 +16,25 @@ export function netif_is_l3_master(dev: NetDevice): boolean {
 }
 
 /** ifindex of the VRF that a device is, or is enslaved to; 0 if none. */
-export function l3mdev_master_ifindex(dev: NetDevice): number {
+export function l3mdev_master_ifindex(dev: NetDevice): Ifindex {
 	return dev.l3mdev_table !== 0 ? dev.ifindex : dev.master;
 }
 
 /** ifindex of the VRF that a device is, or is enslaved to; 0 if none. */
-export function l3mdev_master_ifindex_by_index(net: Net, ifindex: number): number {
+export function l3mdev_master_ifindex_by_index(net: Net, ifindex: Ifindex): Ifindex {
 	if (ifindex === 0) return 0;
 	const dev = dev_get_by_index(net, ifindex);
 	return dev === null ? 0 : l3mdev_master_ifindex(dev);
 }
 
 /** Routing table of the VRF that a device is, or is enslaved to; 0 if none. */
-export function l3mdev_fib_table_by_index(net: Net, ifindex: number): number {
+export function l3mdev_fib_table_by_index(net: Net, ifindex: Ifindex): number {
 	const master = l3mdev_master_ifindex_by_index(net, ifindex);
 	return master === 0 ? 0 : (dev_get_by_index(net, master)?.l3mdev_table ?? 0);
 }
 
 /** Which bind buckets a socket belongs to: include/net/inet_sock.h. */
-export function inet_sk_bound_l3mdev(net: Net, bound_dev_if: number): number {
+export function inet_sk_bound_l3mdev(net: Net, bound_dev_if: Ifindex): Ifindex {
 	if (bound_dev_if === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0) return 0;
 	return l3mdev_master_ifindex_by_index(net, bound_dev_if);
 }

@@ -8,6 +8,7 @@
  * have closed, at most a minute.
  */
 
+import type { Port, Sk, Sock } from "../../include/linux/handle.js";
 import {
 	INET_STREAM_OPS,
 	INET6_STREAM_OPS,
@@ -85,7 +86,7 @@ import { sock_alloc, sock_ops } from "../socket.js";
 import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";
 import { mptcp_subflow_create_socket } from "./subflow.js";
 
-export function mptcp_sk(k: Stack, sk: number): MptcpSock {
+export function mptcp_sk(k: Stack, sk: Sk): MptcpSock {
 	const msk = k.mptcp.socks.get(sk);
 	if (msk === undefined) throw new Error(`socket ${sk} is not MPTCP's`);
 	return msk;
@@ -95,7 +96,7 @@ export function mptcp_sk(k: Stack, sk: number): MptcpSock {
  * The first subflow's struct socket, as long as it may still be set up; else 0. Since
  * mptcp-set-up-while-closed the sock's state says so.
  */
-export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
+export function __mptcp_nmpc_socket(k: Stack, sk: Sk): Sock {
 	const msk = mptcp_sk(k, sk);
 	// since 6.4, ddb1a072f858
 	if (!k.changes.has("mptcp-set-up-while-closed")) {
@@ -115,7 +116,7 @@ export function __mptcp_nmpc_socket(k: Stack, sk: number): number {
 }
 
 /** A new sock's first subflow. */
-export function mptcp_init_sock(k: Stack, sk: number): void {
+export function mptcp_init_sock(k: Stack, sk: Sk): void {
 	const socket = mptcp_subflow_create_socket(k, sk);
 	const first = k.socket.sk[socket];
 	const rest = { accessed: false, options_set: false, can_ack: false, fallback: false };
@@ -123,7 +124,7 @@ export function mptcp_init_sock(k: Stack, sk: number): void {
 }
 
 /** What the program sees of the addresses of a subflow. */
-function mptcp_copy_inaddrs(k: Stack, sk: number, ssk: number): void {
+function mptcp_copy_inaddrs(k: Stack, sk: Sk, ssk: Sk): void {
 	const S = k.sock;
 	ipv6_addr_copy(S.skc_v6_daddr, sk * 4, S.skc_v6_daddr, ssk * 4);
 	ipv6_addr_copy(S.skc_v6_rcv_saddr, sk * 4, S.skc_v6_rcv_saddr, ssk * 4);
@@ -140,7 +141,7 @@ function mptcp_copy_inaddrs(k: Stack, sk: number, ssk: number): void {
  * Breaks a connection off and leaves a socket that can connect again. Its addresses stay
  * as they were copied last.
  */
-function mptcp_disconnect(k: Stack, sk: number): number {
+function mptcp_disconnect(k: Stack, sk: Sk): number {
 	const msk = mptcp_sk(k, sk);
 	if (tcpWaits(k, sk)) return -EBUSY;
 	k.sock.skc_state[sk] = TCP_CLOSE;
@@ -156,7 +157,7 @@ function mptcp_disconnect(k: Stack, sk: number): number {
  * close(): the subflow goes on closing by itself. Only as long as the peer has not closed
  * yet it is no orphan, to which the peer could not send any more. `timeout`: SO_LINGER, ms.
  */
-function mptcp_close(k: Stack, sk: number, timeout: number): void {
+function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
 	const msk = mptcp_sk(k, sk);
 	const ssk = msk.first;
 	const S = k.sock;
@@ -187,7 +188,7 @@ function mptcp_close(k: Stack, sk: number, timeout: number): void {
  * A subflow whose peer did not close within a minute after this side's close(): the part of
  * mptcp_worker that sk_timer sets off. The peer gets a reset, be it MPTCP's or plain TCP.
  */
-function mptcp_tout_timer(k: Stack, ssk: number): void {
+function mptcp_tout_timer(k: Stack, ssk: Sk): void {
 	const msk = k.mptcp.closing.get(ssk);
 	if (msk === undefined) return;
 	k.mptcp.closing.delete(ssk);
@@ -200,7 +201,7 @@ function mptcp_tout_timer(k: Stack, ssk: number): void {
 }
 
 /** A sock for a connection that accept() takes, around its subflow. */
-function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
+function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): Sk {
 	const S = k.sock;
 	const nsk = sk_clone(k, sk);
 	S.skc_state[nsk] = TCP_ESTABLISHED;
@@ -227,7 +228,7 @@ function mptcp_sk_clone_init(k: Stack, sk: number, ssk: number): number {
 }
 
 /** The next connection of a listener, as an MPTCP sock or, from a plain TCP peer, as a TCP one. */
-function mptcp_accept(k: Stack, sk: number, nonblock: boolean): number {
+function mptcp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const newsk = inet_csk_accept(k, mptcp_sk(k, sk).first, nonblock);
 	if (newsk < 0 || (k.sock.sk_flags[newsk] & SOCK_MPTCP) === 0) return newsk;
 	return mptcp_sk_clone_init(k, sk, newsk);
@@ -236,7 +237,7 @@ function mptcp_accept(k: Stack, sk: number, nonblock: boolean): number {
 /** Sends `size` bytes by the subflow. */
 function mptcp_sendmsg(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
@@ -250,7 +251,7 @@ function mptcp_sendmsg(
 }
 
 /** Receives at most `size` bytes: the number of bytes, 0 at the end, or a negative errno. */
-function mptcp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+function mptcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	const { first } = mptcp_sk(k, sk);
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
@@ -262,18 +263,18 @@ function mptcp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): n
 	return nonblock ? -EAGAIN : -ERESTARTSYS;
 }
 
-function mptcp_get_port(k: Stack, sk: number, snum: number): number {
+function mptcp_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const { first } = mptcp_sk(k, sk);
 	return sk_prot(k, first).get_port(k, first, snum);
 }
 
-function mptcp_shutdown(k: Stack, sk: number, how: number): void {
+function mptcp_shutdown(k: Stack, sk: Sk, how: number): void {
 	const { first } = mptcp_sk(k, sk);
 	if ((how & SEND_SHUTDOWN) !== 0) sk_prot(k, first).shutdown?.(k, first, SEND_SHUTDOWN);
 }
 
 /** connect() of the subflow, which never blocks: the caller waits for the socket itself. */
-function mptcp_connect(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+function mptcp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const msk = mptcp_sk(k, sk);
 	const ssock = __mptcp_nmpc_socket(k, sk);
@@ -308,7 +309,7 @@ export const mptcp_prot: Proto = {
 
 export const mptcp_v6_prot: Proto = { ...mptcp_prot, name: "MPTCPv6", prot: PROT_MPTCPV6 };
 
-function mptcp_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): number {
+function mptcp_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const msk = mptcp_sk(k, sk);
 	const ssock = __mptcp_nmpc_socket(k, sk);
@@ -318,7 +319,7 @@ function mptcp_bind(k: Stack, sock: number, addr: Sockaddr, addr_len: number): n
 	return err;
 }
 
-function mptcp_listen(k: Stack, sock: number, backlog: number): number {
+function mptcp_listen(k: Stack, sock: Sock, backlog: number): number {
 	const sk = k.socket.sk[sock];
 	const msk = mptcp_sk(k, sk);
 	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_STREAM) {
@@ -333,7 +334,7 @@ function mptcp_listen(k: Stack, sock: number, backlog: number): number {
 }
 
 /** accept(): 0 or a negative errno. What a plain TCP peer gets is a TCP socket. */
-function mptcp_stream_accept(k: Stack, sock: number, newsock: number, nonblock: boolean): number {
+function mptcp_stream_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
 	const sk = k.socket.sk[sock];
 	if (!mptcp_sk(k, sk).initial) return -EINVAL;
 	const newsk = mptcp_accept(k, sk, nonblock);

@@ -3,6 +3,7 @@
  * net/mptcp/sockopt.c: which options an MPTCP socket has, and which of them reach its
  * subflow.
  */
+import type { Sk, Sock } from "../../include/linux/handle.js";
 import { AF_INET6, SOL_IP, SOL_IPV6, SOL_MPTCP, SOL_TCP } from "../../include/linux/socket.js";
 import type { MptcpSock } from "../../include/net/mptcp.js";
 import {
@@ -191,14 +192,14 @@ const SOL_MPTCP_READABLE = numbersOf({
 });
 
 /** The subflow that stands for the socket, 0 if the connection is MPTCP or not there yet. */
-function __mptcp_tcp_fallback(msk: MptcpSock): number {
+function __mptcp_tcp_fallback(msk: MptcpSock): Sock {
 	return msk.fallback ? msk.socket : 0;
 }
 
 /** tcp_setsockopt of a subflow's struct socket. */
 function tcp_setsockopt(
 	k: Stack,
-	ssock: number,
+	ssock: Sock,
 	level: number,
 	optname: number,
 	optval: Uint8Array | null,
@@ -211,7 +212,7 @@ function tcp_setsockopt(
 
 function tcp_getsockopt(
 	k: Stack,
-	ssock: number,
+	ssock: Sock,
 	level: number,
 	optname: number,
 	optlen: number,
@@ -223,7 +224,7 @@ function tcp_getsockopt(
 
 function mptcp_setsockopt_sol_socket_linger(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optval: Uint8Array | null,
 	optlen: number,
 ): number {
@@ -246,7 +247,7 @@ function mptcp_setsockopt_sol_socket_linger(
 /** Unlike with other protocols, also level SOL_SOCKET comes here. */
 function mptcp_setsockopt_sol_socket(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -278,7 +279,7 @@ function mptcp_setsockopt_sol_socket(
 
 function mptcp_setsockopt_v6(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -321,7 +322,7 @@ function mptcp_supported_sockopt(k: Stack, level: number, optname: number): bool
 /** Sets an option of the socket and hands it on: mptcp_setsockopt_sol_ip_set_transparent. */
 function mptcp_setsockopt_sol_ip_set(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -347,7 +348,7 @@ function mptcp_setsockopt_sol_ip_set(
 
 function mptcp_setsockopt_v4(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optval: Uint8Array | null,
 	optlen: number,
@@ -370,7 +371,7 @@ function mptcp_setsockopt_v4(
 /** setsockopt() of every level. Returns 0 or a negative errno; throws NotModelled. */
 export function mptcp_setsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optval: Uint8Array | null,
@@ -397,7 +398,7 @@ function mptcp_put_int_option(optlen: number, val: number): Uint8Array | number 
 
 function mptcp_getsockopt_v4(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optlen: number,
 ): Uint8Array | number {
@@ -422,7 +423,7 @@ function mptcp_getsockopt_v4(
 
 function mptcp_getsockopt_v6(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	optname: number,
 	optlen: number,
 ): Uint8Array | number {
@@ -446,7 +447,7 @@ function mptcp_getsockopt_v6(
  */
 export function mptcp_getsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optlen: number,

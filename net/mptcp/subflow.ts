@@ -3,6 +3,7 @@
  * net/mptcp/subflow.c: the TCP sock that does an MPTCP socket's work, and what it tells the
  * socket. A segment with TCPHDR_MPTCP carries the option MP_CAPABLE.
  */
+import type { Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_STREAM } from "../../include/linux/net.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import { RCV_SHUTDOWN, SHUTDOWN_MASK, SOCK_MPTCP } from "../../include/net/sock.js";
@@ -20,7 +21,7 @@ import { sk_net, sock_error, sock_orphan } from "../core/sock.js";
 import { sock_create } from "../socket.js";
 
 /** A TCP socket of the same user, of the family of its MPTCP sock: the struct socket. */
-export function mptcp_subflow_create_socket(k: Stack, sk: number): number {
+export function mptcp_subflow_create_socket(k: Stack, sk: Sk): Sock {
 	const i_uid = k.socket.i_uid[k.sock.sk_socket[sk]];
 	const family = k.sock.skc_family[sk];
 	const sf = sock_create(k, sk_net(k, sk), family, SOCK_STREAM, IPPROTO_TCP, i_uid);
@@ -35,7 +36,7 @@ export function mptcp_subflow_create_socket(k: Stack, sk: number): number {
  * A SYN+ACK for a subflow that connects: the connection is there, as MPTCP or, where the
  * listener is none, as plain TCP.
  */
-export function subflow_finish_connect(k: Stack, ssk: number, flags: number): void {
+export function subflow_finish_connect(k: Stack, ssk: Sk, flags: number): void {
 	const sk = k.mptcp.conn.get(ssk);
 	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
 	if (sk === undefined || msk === undefined) return;
@@ -46,7 +47,7 @@ export function subflow_finish_connect(k: Stack, ssk: number, flags: number): vo
 }
 
 /** The child of a listening subflow: a subflow itself, if its SYN said so. */
-export function subflow_ulp_clone(k: Stack, newsk: number, flags: number): void {
+export function subflow_ulp_clone(k: Stack, newsk: Sk, flags: number): void {
 	if ((flags & TCPHDR_MPTCP) === 0) k.sock.sk_flags[newsk] &= ~SOCK_MPTCP;
 }
 
@@ -54,7 +55,7 @@ export function subflow_ulp_clone(k: Stack, newsk: number, flags: number): void 
  * A subflow ends: why, counts for the MPTCP sock, too. Its own disconnect(), and a connect()
  * that fails at once, report nothing.
  */
-export function subflow_error_report(k: Stack, ssk: number): void {
+export function subflow_error_report(k: Stack, ssk: Sk): void {
 	const S = k.sock;
 	const sk = k.mptcp.conn.get(ssk);
 	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
@@ -73,7 +74,7 @@ export function subflow_error_report(k: Stack, ssk: number): void {
  * A subflow changed its state. That of the MPTCP sock follows; in C each has its own, and
  * DATA_FINs of their own drive it, which here come and go with the subflow's FINs.
  */
-export function subflow_state_change(k: Stack, ssk: number): void {
+export function subflow_state_change(k: Stack, ssk: Sk): void {
 	const S = k.sock;
 	const state = S.skc_state[ssk];
 	const closing = k.mptcp.closing.get(ssk);

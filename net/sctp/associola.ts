@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/associola.c: associations, and the addresses of their peers. */
+import type { Sk } from "../../include/linux/handle.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
@@ -28,7 +29,7 @@ import { sctp_transport_route } from "./transport.js";
 /** An association to a peer, of no endpoint's list yet. */
 export function sctp_association_new(
 	ep: SctpEndpoint,
-	sk: number,
+	sk: Sk,
 	primary_addr: SctpAddr,
 ): SctpAssociation {
 	const addr = sctpAddrDup(primary_addr);
@@ -82,7 +83,7 @@ export function sctpAssocRmOtherPeers(k: Stack, asoc: SctpAssociation): void {
 }
 
 /** Moves an association to another sock, for accept(). */
-export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: number): void {
+export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: Sk): void {
 	const oldsk = asoc.sk;
 	asoc.ep.asocs.splice(asoc.ep.asocs.indexOf(asoc), 1);
 	if (sctp_style(k, oldsk, SCTP_SOCKET_TCP)) k.sock.sk_ack_backlog[oldsk]--;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/bind_addr.c: lists of bound addresses, and whether two of them meet. */
+import type { Sk } from "../../include/linux/handle.js";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
@@ -68,12 +69,7 @@ export function sctp_cmp_addr_exact(ss1: SctpAddr, ss2: SctpAddr): boolean {
 }
 
 /** Whether an address of the list is this one, wildcards included, as sock `sk` sees it. */
-export function sctp_bind_addr_match(
-	k: Stack,
-	bp: SctpBindAddr,
-	addr: SctpAddr,
-	sk: number,
-): boolean {
+export function sctp_bind_addr_match(k: Stack, bp: SctpBindAddr, addr: SctpAddr, sk: Sk): boolean {
 	const pf = sctp_pf(k, sk);
 	for (const laddr of bp.address_list) if (pf.cmp_addr(k, laddr, addr, sk)) return true;
 	return false;
@@ -83,7 +79,7 @@ export function sctp_bind_addr_match(
  * Compares the addresses of sock `sk` with the `cnt2` of sock `sk2`: 0 if they are the same,
  * -EEXIST if they overlap, 1 if they do not.
  */
-export function sctp_bind_addrs_check(k: Stack, sk: number, sk2: number, cnt2: number): number {
+export function sctp_bind_addrs_check(k: Stack, sk: Sk, sk2: Sk, cnt2: number): number {
 	const { af } = sctp_pf(k, sk);
 	const list2 = sctp_sk(k, sk2).ep.bind_addr.address_list;
 	let exist = false;
@@ -146,7 +142,7 @@ export function sctpAddrSupported(addr: SctpAddr, flags: number): boolean {
 }
 
 /** Whether it is a wildcard address; with AF_UNSPEC, of the family of sock `sk` (k null: none). */
-export function sctp_is_any(k: Stack | null, sk: number, addr: SctpAddr): boolean {
+export function sctp_is_any(k: Stack | null, sk: Sk, addr: SctpAddr): boolean {
 	let fam = addr.sin_family;
 	if (fam === AF_UNSPEC && k !== null) fam = k.sock.skc_family[sk];
 	return sctp_get_af_specific(fam)?.is_any(addr) ?? false;

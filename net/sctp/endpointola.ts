@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/endpointola.c: endpoints, one for each sock. */
 
+import type { Sk } from "../../include/linux/handle.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	SCTP_SOCKET_TCP,
@@ -23,7 +24,7 @@ import {
 import { sctp_put_port } from "./socket.js";
 
 /** An endpoint that is bound to nothing. */
-export function sctp_endpoint_new(sk: number): SctpEndpoint {
+export function sctp_endpoint_new(sk: Sk): SctpEndpoint {
 	return { sk, bind_addr: { port: 0, address_list: [] }, asocs: [], hashent: -1 };
 }
 

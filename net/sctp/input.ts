@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/input.c: the tables of listening endpoints and of associations. */
+import type { Ifindex, Port } from "../../include/linux/handle.js";
 import { jhash_3words, jhash2Of4 } from "../../include/linux/jhash.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
@@ -69,7 +70,7 @@ export function sctp_unhash_endpoint(k: Stack, ep: SctpEndpoint): void {
 }
 
 /** Hash of a peer's address and a local port, for the choice among a reuseport group. */
-function sctp_hashfn(net: Net, lport: number, paddr: SctpAddr): number {
+function sctp_hashfn(net: Net, lport: Port, paddr: SctpAddr): number {
 	let addr = swab32(paddr.sin_addr);
 	if (paddr.sin_family === AF_INET6) {
 		// jhash() of the sixteen bytes, which are four words.
@@ -81,7 +82,7 @@ function sctp_hashfn(net: Net, lport: number, paddr: SctpAddr): number {
 }
 
 /** Whether a bound device admits packets from a device, with net.sctp.l3mdev_accept 1. */
-export function sctp_sk_bound_dev_eq(bound_dev_if: number, dif: number): boolean {
+export function sctp_sk_bound_dev_eq(bound_dev_if: Ifindex, dif: Ifindex): boolean {
 	return bound_dev_if === 0 || bound_dev_if === dif;
 }
 
@@ -94,7 +95,7 @@ export function __sctp_rcv_lookup_endpoint(
 	net: Net,
 	laddr: SctpAddr,
 	paddr: SctpAddr,
-	dif: number,
+	dif: Ifindex,
 ): SctpEndpoint | null {
 	const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 	const bound = k.sock.skc_bound_dev_if;
@@ -109,7 +110,7 @@ export function __sctp_rcv_lookup_endpoint(
 }
 
 /** Key of transport_hashtable; socks that share a port, and v4-mapped addresses, are told apart later. */
-function transportKey(net: Net, lport: number, paddr: SctpAddr): string {
+function transportKey(net: Net, lport: Port, paddr: SctpAddr): string {
 	const addr = paddr.sin_family === AF_INET6 ? paddr.sin6_addr.join(":") : paddr.sin_addr;
 	return `${net.id} ${lport} ${addr} ${paddr.sin_port}`;
 }
@@ -133,12 +134,7 @@ export function sctp_unhash_transport(k: Stack, asoc: SctpAssociation, addr: Sct
 }
 
 /** The associations from a local port to an address of a peer. */
-function transports(
-	k: Stack,
-	net: Net,
-	lport: number,
-	paddr: SctpAddr,
-): readonly SctpAssociation[] {
+function transports(k: Stack, net: Net, lport: Port, paddr: SctpAddr): readonly SctpAssociation[] {
 	const list = k.sctp_globals.transport_hashtable.get(transportKey(net, lport, paddr)) ?? [];
 	return list.filter((asoc) =>
 		asoc.peer.transports.some((addr) => sctp_cmp_addr_exact(addr, paddr)),
@@ -161,7 +157,7 @@ export function sctp_lookup_association(
 	net: Net,
 	laddr: SctpAddr,
 	paddr: SctpAddr,
-	dif: number,
+	dif: Ifindex,
 ): SctpAssociation | null {
 	const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 	for (const asoc of transports(k, net, laddr.sin_port, paddr)) {
@@ -176,7 +172,7 @@ export function sctp_has_association(
 	net: Net,
 	laddr: SctpAddr,
 	paddr: SctpAddr,
-	dif: number,
+	dif: Ifindex,
 ): boolean {
 	return sctp_lookup_association(k, net, laddr, paddr, dif) !== null;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/ipv6.c: what SCTP does with IPv6 addresses, and its operations on AF_INET6 sockets. */
 
+import type { Ifindex, Port, Sk, Sock } from "../../include/linux/handle.js";
 import type { ProtoOps } from "../../include/linux/net.js";
 import { INET6_SEQPACKET_OPS, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
 import {
@@ -82,7 +83,7 @@ function sctp_v6_to_addr(saddr: Uint32Array, i: number): SctpAddr {
 	return addr;
 }
 
-function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: number): boolean {
+function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: Sk): boolean {
 	return (
 		net.ipv6.ip_nonlocal_bind !== 0 ||
 		(k.sock.inet_flags[sk] & (INET_FREEBIND | INET_TRANSPARENT)) !== 0
@@ -90,13 +91,13 @@ function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: number): boolean {
 }
 
 /** The device that packets to an address have to leave by, 0 for whichever. */
-function v6Oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): number {
+function v6Oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): Ifindex {
 	const linklocal = (ipv6_addr_type(daddr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	return linklocal ? daddr.sin6_scope_id : k.sock.skc_bound_dev_if[asoc.sk];
 }
 
 /** The way as the last lookup of a route found it. */
-function v6Dst(net: Net, daddr: In6Addr, oif: number, bound: boolean): SctpDst {
+function v6Dst(net: Net, daddr: In6Addr, oif: Ifindex, bound: boolean): SctpDst {
 	return {
 		saddr: sctp_v6_to_addr(net.fl6.saddr, 0),
 		bound,
@@ -146,20 +147,20 @@ function sctp_v6_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 	return dst;
 }
 
-function sctp_v6_from_sk(k: Stack, sk: number): SctpAddr {
+function sctp_v6_from_sk(k: Stack, sk: Sk): SctpAddr {
 	return sctp_v6_to_addr(k.sock.skc_v6_rcv_saddr, sk * 4);
 }
 
-function toV6Column(column: Uint32Array, addr: SctpAddr, sk: number): void {
+function toV6Column(column: Uint32Array, addr: SctpAddr, sk: Sk): void {
 	if (addr.sin_family === AF_INET) ipv6_addr_set_v4mapped(addr.sin_addr, column, sk * 4);
 	else ipv6_addr_copy(column, sk * 4, addr.sin6_addr, 0);
 }
 
-function sctp_v6_to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void {
+function sctp_v6_to_sk_saddr(k: Stack, addr: SctpAddr, sk: Sk): void {
 	toV6Column(k.sock.skc_v6_rcv_saddr, addr, sk);
 }
 
-function sctp_v6_to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void {
+function sctp_v6_to_sk_daddr(k: Stack, addr: SctpAddr, sk: Sk): void {
 	toV6Column(k.sock.skc_v6_daddr, addr, sk);
 }
 
@@ -188,7 +189,7 @@ function sctp_v6_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
 	return __sctp_v6_cmp_addr(addr1, addr2) && addr1.sin_port === addr2.sin_port;
 }
 
-function sctp_v6_inaddr_any(port: number): SctpAddr {
+function sctp_v6_inaddr_any(port: Port): SctpAddr {
 	return {
 		sin_family: AF_INET6,
 		sin_port: port,
@@ -202,7 +203,7 @@ function sctp_v6_is_any(addr: SctpAddr): boolean {
 	return ipv6_addr_any(addr.sin6_addr, 0);
 }
 
-function sctp_v6_available(k: Stack, addr: SctpAddr, sk: number): boolean {
+function sctp_v6_available(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	const net = sk_net(k, sk);
 	const type = ipv6_addr_type(addr.sin6_addr, 0);
 	if (type === IPV6_ADDR_ANY) return true;
@@ -224,7 +225,7 @@ function sctp_v6_available(k: Stack, addr: SctpAddr, sk: number): boolean {
 	);
 }
 
-function sctp_v6_addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean {
+function sctp_v6_addr_valid(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	const type = ipv6_addr_type(addr.sin6_addr, 0);
 	if (type === IPV6_ADDR_MAPPED) {
 		if (ipv6_only_sock(k, sk)) return false;
@@ -258,11 +259,11 @@ export const sctp_af_inet6: SctpAf = {
 	scope: sctp_v6_scope,
 };
 
-function sctp_inet6_af_supported(k: Stack, family: number, sk: number): boolean {
+function sctp_inet6_af_supported(k: Stack, family: number, sk: Sk): boolean {
 	return family === AF_INET6 || (family === AF_INET && !ipv6_only_sock(k, sk));
 }
 
-function sctp_inet6_cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: number): boolean {
+function sctp_inet6_cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: Sk): boolean {
 	const af1 = sctp_get_af_specific(addr1.sin_family);
 	const af2 = sctp_get_af_specific(addr2.sin_family);
 	if (af1 === null || af2 === null) return false;
@@ -275,7 +276,7 @@ function sctp_inet6_cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: num
 	return __sctp_v6_cmp_addr(addr1, addr2);
 }
 
-function sctp_inet6_bind_verify(k: Stack, sk: number, addr: SctpAddr): boolean {
+function sctp_inet6_bind_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean {
 	if (addr.sin_family !== AF_INET6) {
 		return sctp_get_af_specific(addr.sin_family)?.available(k, addr, sk) ?? false;
 	}
@@ -293,7 +294,7 @@ function sctp_inet6_bind_verify(k: Stack, sk: number, addr: SctpAddr): boolean {
 	return sctp_v6_available(k, addr, sk);
 }
 
-function sctp_inet6_send_verify(k: Stack, sk: number, addr: SctpAddr): boolean {
+function sctp_inet6_send_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean {
 	if (addr.sin_family !== AF_INET6) return true;
 	if ((ipv6_addr_type(addr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) === 0) return true;
 	const scope_id = addr.sin6_scope_id;
@@ -301,7 +302,7 @@ function sctp_inet6_send_verify(k: Stack, sk: number, addr: SctpAddr): boolean {
 }
 
 /** The rest of sctp_v6_create_accept_sk. */
-function sctpV6CopySkAddrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
+function sctpV6CopySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): void {
 	const S = k.sock;
 	S.inet_saddr[newsk] = S.inet_saddr[sk];
 	S.skc_rcv_saddr[newsk] = S.skc_rcv_saddr[sk];
@@ -312,7 +313,7 @@ function sctpV6CopySkAddrs(k: Stack, newsk: number, sk: number, asoc: SctpAssoci
 }
 
 /** An address as the program wants it: SCTP_I_WANT_MAPPED_V4_ADDR. */
-function sctp_v6_addr_to_user(k: Stack, sk: number, addr: SctpAddr): void {
+function sctp_v6_addr_to_user(k: Stack, sk: Sk, addr: SctpAddr): void {
 	if (sctp_sk(k, sk).v4mapped) {
 		if (addr.sin_family === AF_INET) sctp_v4_map_v6(addr);
 	} else if (addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
@@ -331,7 +332,7 @@ export const sctp_pf_inet6: SctpPf = {
 	copySkAddrs: sctpV6CopySkAddrs,
 };
 
-function sctp_getname(k: Stack, sock: number, peer: number): Sockaddr | number {
+function sctp_getname(k: Stack, sock: Sock, peer: number): Sockaddr | number {
 	const name = inet6_getname(k, sock, peer);
 	if (typeof name !== "number") sctp_v6_addr_to_user(k, k.socket.sk[sock], name);
 	return name;

@@ -8,6 +8,7 @@
  * times out, and delayed acknowledgements, by which data that was just sent holds up the
  * end of an association for at most 200 ms.
  */
+import type { Ifindex } from "../../include/linux/handle.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
@@ -81,7 +82,7 @@ function sctpRcvInit(
 	asoc: SctpAssociation,
 	saddr: SctpAddr,
 	daddr: SctpAddr,
-	dif: number,
+	dif: Ifindex,
 ): void {
 	const net = sk_net(k, asoc.sk);
 	const bound_dev_if = k.sock.skc_bound_dev_if;
@@ -134,7 +135,7 @@ function sctpRcvInit(
  * Whether an association hears what comes back to the source address of its INIT, received
  * on device `dif`, 0 if nothing does.
  */
-function hears(k: Stack, asoc: SctpAssociation, dif: number): boolean {
+function hears(k: Stack, asoc: SctpAssociation, dif: Ifindex): boolean {
 	if (asoc.dst === null || !asoc.dst.bound || dif === 0) return false;
 	return sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], dif);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/protocol.c: what SCTP does with IPv4 addresses, and its operations on AF_INET sockets. */
 
+import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import {
 	ipv4_is_lbcast,
 	ipv4_is_loopback,
@@ -73,14 +74,14 @@ export interface SctpAf {
 	/** Device on which packets to a local address are received, 0 if it is not local. */
 	deliverIfindex(net: Net, addr: SctpAddr): number;
 	/** The address that a sock is on, without its port. */
-	from_sk(k: Stack, sk: number): SctpAddr;
+	from_sk(k: Stack, sk: Sk): SctpAddr;
 	/** Whether two addresses and their ports are the same. */
 	cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean;
 	/** Whether it is an address of one host. Turns a mapped one into AF_INET. */
-	addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean;
+	addr_valid(k: Stack, addr: SctpAddr, sk: Sk): boolean;
 	/** Whether bind() may take it. Turns a mapped one into AF_INET. */
-	available(k: Stack, addr: SctpAddr, sk: number): boolean;
-	inaddr_any(port: number): SctpAddr;
+	available(k: Stack, addr: SctpAddr, sk: Sk): boolean;
+	inaddr_any(port: Port): SctpAddr;
 	is_any(addr: SctpAddr): boolean;
 	/** SCTP_SCOPE_*. */
 	scope(addr: SctpAddr): number;
@@ -89,15 +90,15 @@ export interface SctpAf {
 /** struct sctp_pf: what depends on the family of a sock. */
 export interface SctpPf {
 	readonly af: SctpAf;
-	af_supported(k: Stack, family: number, sk: number): boolean;
+	af_supported(k: Stack, family: number, sk: Sk): boolean;
 	/** Whether two addresses are the same or one is a wildcard. */
-	cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: number): boolean;
-	bind_verify(k: Stack, sk: number, addr: SctpAddr): boolean;
-	send_verify(k: Stack, sk: number, addr: SctpAddr): boolean;
-	to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void;
-	to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void;
+	cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: Sk): boolean;
+	bind_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean;
+	send_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean;
+	to_sk_saddr(k: Stack, addr: SctpAddr, sk: Sk): void;
+	to_sk_daddr(k: Stack, addr: SctpAddr, sk: Sk): void;
 	/** What sctp_copy_sock leaves to the family: addresses for getsockname() and getpeername(). */
-	copySkAddrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void;
+	copySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): void;
 }
 
 /** The addresses of a namespace, device by device: sctp_get_local_addr_list. */
@@ -129,15 +130,15 @@ export function sctp_copy_local_addr_list(
 	}
 }
 
-function sctp_v4_from_sk(k: Stack, sk: number): SctpAddr {
+function sctp_v4_from_sk(k: Stack, sk: Sk): SctpAddr {
 	return sockaddr_in(k.sock.skc_rcv_saddr[sk], 0);
 }
 
-function sctp_v4_to_sk_saddr(k: Stack, addr: SctpAddr, sk: number): void {
+function sctp_v4_to_sk_saddr(k: Stack, addr: SctpAddr, sk: Sk): void {
 	k.sock.skc_rcv_saddr[sk] = addr.sin_addr;
 }
 
-function sctp_v4_to_sk_daddr(k: Stack, addr: SctpAddr, sk: number): void {
+function sctp_v4_to_sk_daddr(k: Stack, addr: SctpAddr, sk: Sk): void {
 	k.sock.skc_daddr[sk] = addr.sin_addr;
 }
 
@@ -149,7 +150,7 @@ function sctp_v4_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
 	);
 }
 
-function sctp_v4_inaddr_any(port: number): SctpAddr {
+function sctp_v4_inaddr_any(port: Port): SctpAddr {
 	return sockaddr_in(INADDR_ANY, port);
 }
 
@@ -171,11 +172,11 @@ function isIpv4UnusableAddress(addr: number): boolean {
 	);
 }
 
-function sctp_v4_addr_valid(k: Stack, addr: SctpAddr, sk: number): boolean {
+function sctp_v4_addr_valid(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	return !ipv6_only_sock(k, sk) && !isIpv4UnusableAddress(addr.sin_addr);
 }
 
-function sctp_v4_available(k: Stack, addr: SctpAddr, sk: number): boolean {
+function sctp_v4_available(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	const net = sk_net(k, sk);
 	let table = RT_TABLE_LOCAL;
 	// since 6.2, 0af03170637f
@@ -212,7 +213,7 @@ function sctp_v4_scope(addr: SctpAddr): number {
 }
 
 /** The way as the last lookup of a route found it. */
-function v4Dst(net: Net, daddr: number, oif: number, bound: boolean): SctpDst {
+function v4Dst(net: Net, daddr: number, oif: Ifindex, bound: boolean): SctpDst {
 	const saddr = sockaddr_in(net.fl4.saddr, 0);
 	const dif = ipLocalDeliverIfindex(net, daddr, oif);
 	return {
@@ -292,7 +293,7 @@ function sctp_inet_cmp_addr(_k: Stack, addr1: SctpAddr, addr2: SctpAddr): boolea
 }
 
 /** The rest of sctp_v4_create_accept_sk. */
-function sctpV4CopySkAddrs(k: Stack, newsk: number, sk: number, asoc: SctpAssociation): void {
+function sctpV4CopySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): void {
 	const S = k.sock;
 	S.inet_saddr[newsk] = S.inet_saddr[sk];
 	S.skc_rcv_saddr[newsk] = S.skc_rcv_saddr[sk];
@@ -311,7 +312,7 @@ export const sctp_pf_inet: SctpPf = {
 };
 
 /** The functions for a sock (C: sp->pf). */
-export function sctp_pf(k: Stack, sk: number): SctpPf {
+export function sctp_pf(k: Stack, sk: Sk): SctpPf {
 	return k.sock.skc_family[sk] === AF_INET6 ? sctp_pf_inet6 : sctp_pf_inet;
 }
 

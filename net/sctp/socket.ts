@@ -5,7 +5,9 @@
  * Left out: peeled-off sockets, ASCONF (off by default), and the options that do not bear
  * on ports. Buffers have no limits.
  */
+
 import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
+import type { Port, Sk, Sock } from "../../include/linux/handle.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { SOCK_SEQPACKET, SS_CONNECTED, SS_UNCONNECTED } from "../../include/linux/net.js";
 import {
@@ -129,7 +131,7 @@ import {
 import { type SctpAf, sctp_get_af_specific, sctp_pf } from "./protocol.js";
 
 /** 0 if an address is fit for a peer, else -EINVAL. Turns a mapped one into AF_INET. */
-function sctp_verify_addr(k: Stack, sk: number, addr: SctpAddr, len: number): number {
+function sctp_verify_addr(k: Stack, sk: Sk, addr: SctpAddr, len: number): number {
 	const af = sctp_sockaddr_af(k, sk, addr, len);
 	if (af === null) return -EINVAL;
 	if (!af.addr_valid(k, addr, sk)) return -EINVAL;
@@ -137,13 +139,13 @@ function sctp_verify_addr(k: Stack, sk: number, addr: SctpAddr, len: number): nu
 }
 
 /** bind(): only of a sock that has no port. Returns 0 or a negative errno. */
-function sctp_bind(k: Stack, sk: number, addr: Sockaddr, addr_len: number): number {
+function sctp_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	if (sctp_sk(k, sk).ep.bind_addr.port !== 0) return -EINVAL;
 	return sctp_do_bind(k, sk, sctpAddrDup(addr), addr_len);
 }
 
 /** The functions for an address that a sock may use, null if it may not or `len` is too short. */
-function sctp_sockaddr_af(k: Stack, sk: number, addr: SctpAddr, len: number): SctpAf | null {
+function sctp_sockaddr_af(k: Stack, sk: Sk, addr: SctpAddr, len: number): SctpAf | null {
 	const pf = sctp_pf(k, sk);
 	if (len < SIZEOF_SOCKADDR_IN) return null; // struct sockaddr
 	if (!pf.af_supported(k, addr.sin_family, sk)) return null;
@@ -159,7 +161,7 @@ function sctp_sockaddr_af(k: Stack, sk: number, addr: SctpAddr, len: number): Sc
  * Binds a sock to an address, or to one more on its port. Changes `addr`: a mapped one
  * becomes AF_INET, its port the one that it got. Returns 0 or a negative errno.
  */
-function sctp_do_bind(k: Stack, sk: number, addr: SctpAddr, len: number): number {
+function sctp_do_bind(k: Stack, sk: Sk, addr: SctpAddr, len: number): number {
 	const net = sk_net(k, sk);
 	const sp = sctp_sk(k, sk);
 	const pf = sctp_pf(k, sk);
@@ -232,7 +234,7 @@ class PackedAddrs {
 }
 
 /** Adds addresses; if one fails, takes those before it away again. */
-function sctp_bindx_add(k: Stack, sk: number, addrs: PackedAddrs, addrcnt: number): number {
+function sctp_bindx_add(k: Stack, sk: Sk, addrs: PackedAddrs, addrcnt: number): number {
 	let at = 0;
 	for (let cnt = 0; cnt < addrcnt; cnt++) {
 		const af = addrs.af(at);
@@ -252,7 +254,7 @@ function sctp_bindx_add(k: Stack, sk: number, addrs: PackedAddrs, addrcnt: numbe
 }
 
 /** Takes addresses away, but not the last; if one fails, adds those before it again. */
-function sctp_bindx_rem(k: Stack, sk: number, addrs: PackedAddrs, addrcnt: number): number {
+function sctp_bindx_rem(k: Stack, sk: Sk, addrs: PackedAddrs, addrcnt: number): number {
 	const bp = sctp_sk(k, sk).ep.bind_addr;
 	let at = 0;
 	for (let cnt = 0; cnt < addrcnt; cnt++) {
@@ -275,7 +277,7 @@ function sctp_bindx_rem(k: Stack, sk: number, addrs: PackedAddrs, addrcnt: numbe
 	return 0;
 }
 
-function bindxRemOne(k: Stack, sk: number, sa_addr: SctpAddr, af: SctpAf): number {
+function bindxRemOne(k: Stack, sk: Sk, sa_addr: SctpAddr, af: SctpAf): number {
 	const bp = sctp_sk(k, sk).ep.bind_addr;
 	if (!af.addr_valid(k, sa_addr, sk)) return -EADDRNOTAVAIL;
 	if (sa_addr.sin_port !== 0 && sa_addr.sin_port !== bp.port) return -EINVAL;
@@ -284,7 +286,7 @@ function bindxRemOne(k: Stack, sk: number, sa_addr: SctpAddr, af: SctpAf): numbe
 }
 
 /** sctp_bindx(): `op` is SCTP_SOCKOPT_BINDX_ADD or _REM. */
-function sctp_setsockopt_bindx(k: Stack, sk: number, kopt: Uint8Array, op: number): number {
+function sctp_setsockopt_bindx(k: Stack, sk: Sk, kopt: Uint8Array, op: number): number {
 	const addrs = new PackedAddrs(kopt);
 	if (addrs.size === 0) return -EINVAL;
 	let addrcnt = 0;
@@ -325,7 +327,7 @@ function sctp_connect_new_asoc(
 
 function __sctp_connect(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	daddr: SctpAddr,
 	addrs_size: number,
 	nonblock: boolean,
@@ -356,7 +358,7 @@ function __sctp_connect(
  * close(): its associations end, broken off if data is left unread or SO_LINGER says so,
  * and with them its port.
  */
-function sctp_close(k: Stack, sk: number): void {
+function sctp_close(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const sp = sctp_sk(k, sk);
 	S.sk_shutdown[sk] = SHUTDOWN_MASK;
@@ -372,14 +374,14 @@ function sctp_close(k: Stack, sk: number): void {
 }
 
 /** net/core/sock.c: nobody has the sock any more. */
-function sk_common_release(k: Stack, sk: number): void {
+function sk_common_release(k: Stack, sk: Sk): void {
 	sctp_destroy_sock(k, sk);
 	sock_orphan(k, sk);
 	sk_free(k, sk);
 }
 
 /** Why a sock cannot send. */
-function sctp_error(k: Stack, sk: number, err: number): number {
+function sctp_error(k: Stack, sk: Sk, err: number): number {
 	return err === -EPIPE ? sock_error(k, sk) || -EPIPE : err;
 }
 
@@ -389,7 +391,7 @@ function sctp_error(k: Stack, sk: number, err: number): number {
  */
 function sctp_sendmsg(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
@@ -430,7 +432,7 @@ function sctp_sendmsg(
 }
 
 /** Receives a message, at most `size` bytes of it: the number, 0 at the end, or a negative errno. */
-function sctp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): number {
+function sctp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	const sp = sctp_sk(k, sk);
 	if (sp.type === SCTP_SOCKET_TCP && sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -ENOTCONN;
@@ -451,14 +453,14 @@ function sctp_recvmsg(k: Stack, sk: number, size: number, nonblock: boolean): nu
 }
 
 /** SCTP_I_WANT_MAPPED_V4_ADDR. */
-function sctp_setsockopt_mappedv4(k: Stack, sk: number, kopt: Uint8Array): number {
+function sctp_setsockopt_mappedv4(k: Stack, sk: Sk, kopt: Uint8Array): number {
 	if (kopt.length < 4) return -EINVAL;
 	sctp_sk(k, sk).v4mapped = intAt(kopt) !== 0;
 	return 0;
 }
 
 /** SCTP_REUSE_PORT: only of a one-to-one socket that is not bound. */
-function sctp_setsockopt_reuse_port(k: Stack, sk: number, kopt: Uint8Array): number {
+function sctp_setsockopt_reuse_port(k: Stack, sk: Sk, kopt: Uint8Array): number {
 	const sp = sctp_sk(k, sk);
 	if (sp.type !== SCTP_SOCKET_TCP) return -EOPNOTSUPP;
 	if (sp.ep.bind_addr.port !== 0) return -EFAULT;
@@ -472,7 +474,7 @@ function sctp_setsockopt_reuse_port(k: Stack, sk: number, kopt: Uint8Array): num
  */
 export function sctp_setsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optval: Uint8Array | null,
@@ -502,7 +504,7 @@ export function sctp_setsockopt(
 /** connect(): 0 or a negative errno; -ERESTARTSYS where it would sleep. */
 function sctp_connect(
 	k: Stack,
-	sk: number,
+	sk: Sk,
 	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,
@@ -514,7 +516,7 @@ function sctp_connect(
 
 export function sctp_inet_connect(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,
@@ -525,14 +527,14 @@ export function sctp_inet_connect(
 }
 
 /** What a blocking connect() that slept returns now. An INIT that nobody answered stays so. */
-export function sctpConnectWait(k: Stack, sock: number): number {
+export function sctpConnectWait(k: Stack, sock: Sock): number {
 	const sk = k.socket.sk[sock];
 	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	return k.sock.sk_err[sk] !== 0 ? -ECONNREFUSED : -ERESTARTSYS;
 }
 
 /** shutdown() of a listener's receiving end, since sctp-listener-shutdown. */
-function sctp_disconnect(k: Stack, sk: number): number {
+function sctp_disconnect(k: Stack, sk: Sk): number {
 	if (!k.changes.has("sctp-listener-shutdown")) return -EOPNOTSUPP; // since 6.11, cda91d5b911a
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
 	k.sock.sk_shutdown[sk] |= RCV_SHUTDOWN;
@@ -540,7 +542,7 @@ function sctp_disconnect(k: Stack, sk: number): number {
 }
 
 /** The sock of the next association that waits, or a negative errno. */
-function sctp_accept(k: Stack, sk: number, nonblock: boolean): number {
+function sctp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const { ep } = sctp_sk(k, sk);
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
 	if (!sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -EINVAL;
@@ -554,7 +556,7 @@ function sctp_accept(k: Stack, sk: number, nonblock: boolean): number {
 }
 
 /** accept(): 0 or a negative errno. */
-export function sctpInetAccept(k: Stack, sock: number, newsock: number, nonblock: boolean): number {
+export function sctpInetAccept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
 	const newsk = sctp_accept(k, k.socket.sk[sock], nonblock);
 	if (newsk < 0) return newsk;
 	sock_graft(k, newsk, newsock);
@@ -563,7 +565,7 @@ export function sctpInetAccept(k: Stack, sock: number, newsock: number, nonblock
 }
 
 /** What a new sock needs besides its columns; its type says of which kind it is. */
-export function sctp_init_sock(k: Stack, sk: number): void {
+export function sctp_init_sock(k: Stack, sk: Sk): void {
 	k.sctp_globals.socks.set(sk, {
 		type: k.sock.sk_type[sk] === SOCK_SEQPACKET ? SCTP_SOCKET_UDP : SCTP_SOCKET_TCP,
 		reuse: false,
@@ -573,13 +575,13 @@ export function sctp_init_sock(k: Stack, sk: number): void {
 	});
 }
 
-function sctp_destroy_sock(k: Stack, sk: number): void {
+function sctp_destroy_sock(k: Stack, sk: Sk): void {
 	sctp_endpoint_free(k, sctp_sk(k, sk).ep);
 	k.sctp_globals.socks.delete(sk);
 }
 
 /** shutdown() of a one-to-one socket ends its association. */
-function sctp_shutdown(k: Stack, sk: number, how: number): void {
+function sctp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return;
 	const asoc = sctp_sk(k, sk).ep.asocs[0];
 	if ((how & SEND_SHUTDOWN) === 0 || asoc === undefined) return;
@@ -590,7 +592,7 @@ function sctp_shutdown(k: Stack, sk: number, how: number): void {
 /** getsockopt() of levels other than SOL_SOCKET: the bytes that are written, or a negative errno. */
 export function sctp_getsockopt(
 	k: Stack,
-	sock: number,
+	sock: Sock,
 	level: number,
 	optname: number,
 	optlen: number,
@@ -613,7 +615,7 @@ export function sctp_getsockopt(
 }
 
 /** The bind bucket of a port, 0 if nobody uses the port. */
-function findBucket(k: Stack, net: Net, port: number): number {
+function findBucket(k: Stack, net: Net, port: Port): number {
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
 	let pp = port_hashtable[sctp_phashfn(net, port)];
 	while (pp !== 0 && (T.port[pp] !== port || T.net[pp] !== net.id)) pp = T.node_next[pp];
@@ -624,7 +626,7 @@ function findBucket(k: Stack, net: Net, port: number): number {
  * What the search says of one port: the body of the loop of sctp_get_port_local. A port
  * that anybody uses is passed over. Leaves an owner in k.blocker.
  */
-export function sctpCandidate(k: Stack, net: Net, port: number): number {
+export function sctpCandidate(k: Stack, net: Net, port: Port): number {
 	k.blocker = 0;
 	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
 	const pp = findBucket(k, net, port);
@@ -634,7 +636,7 @@ export function sctpCandidate(k: Stack, net: Net, port: number): number {
 }
 
 /** SO_REUSEADDR or SCTP_REUSE_PORT. */
-function skReuse(k: Stack, sk: number): boolean {
+function skReuse(k: Stack, sk: Sk): boolean {
 	return k.sock.skc_reuse[sk] !== 0 || sctp_sk(k, sk).reuse;
 }
 
@@ -644,7 +646,7 @@ function skReuse(k: Stack, sk: number): boolean {
  * and for further addresses. icsk_bind_hash stands for sp->bind_hash. Returns 0, or 1 if the
  * sock cannot have the port.
  */
-function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
+function sctp_get_port_local(k: Stack, sk: Sk, addr: SctpAddr): number {
 	const S = k.sock;
 	const T = k.sctp_globals.bucket_cachep;
 	const reuse = skReuse(k, sk);
@@ -734,7 +736,7 @@ function sctp_get_port_local(k: Stack, sk: number, addr: SctpAddr): number {
 }
 
 /** Makes a sock an owner of a port: icsk_bind_hash stands for sp->bind_hash. */
-function bindToBucket(k: Stack, sk: number, pp: number, snum: number): void {
+function bindToBucket(k: Stack, sk: Sk, pp: number, snum: Port): void {
 	const S = k.sock;
 	const { owner } = k.sctp_globals.bucket_cachep;
 	S.skc_num[sk] = snum;
@@ -743,7 +745,7 @@ function bindToBucket(k: Stack, sk: number, pp: number, snum: number): void {
 }
 
 /** Validates a port for the address that a sock is on: 0, or 1 if that cannot be. */
-function sctp_get_port(k: Stack, sk: number, snum: number): number {
+function sctp_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const addr = sctp_pf(k, sk).af.from_sk(k, sk);
 	addr.sin_port = snum;
 	return sctp_get_port_local(k, sk, addr);
@@ -754,7 +756,7 @@ function sctp_get_port(k: Stack, sk: number, snum: number): number {
  * the sock is closed, but keeps a port that it has by now. Without sctp-listen-resets-state
  * one that found no port counts as listening, though nobody can reach it.
  */
-function sctp_listen_start(k: Stack, sk: number, backlog: number): number {
+function sctp_listen_start(k: Stack, sk: Sk, backlog: number): number {
 	const S = k.sock;
 	const { ep } = sctp_sk(k, sk);
 	S.skc_state[sk] = SCTP_SS_LISTENING;
@@ -775,7 +777,7 @@ function sctp_listen_start(k: Stack, sk: number, backlog: number): number {
 }
 
 /** listen(); a backlog of 0 ends it. Returns 0 or a negative errno. */
-export function sctp_inet_listen(k: Stack, sock: number, backlog: number): number {
+export function sctp_inet_listen(k: Stack, sock: Sock, backlog: number): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	if (backlog < 0) return -EINVAL;
@@ -799,7 +801,7 @@ export function sctp_inet_listen(k: Stack, sock: number, backlog: number): numbe
 }
 
 /** A bind bucket for a port, at the head of its chain, with nobody in it. */
-function sctp_bucket_create(k: Stack, net: Net, snum: number): number {
+function sctp_bucket_create(k: Stack, net: Net, snum: Port): number {
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
 	const pp = T.kmem_cache_zalloc();
 	T.port[pp] = snum;
@@ -817,7 +819,7 @@ function sctp_bucket_destroy(k: Stack, pp: number): void {
 }
 
 /** Gives up the port of a sock: __sctp_put_port. */
-export function sctp_put_port(k: Stack, sk: number): void {
+export function sctp_put_port(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const pp = S.icsk_bind_hash[sk];
 	const { owner } = k.sctp_globals.bucket_cachep;
@@ -828,7 +830,7 @@ export function sctp_put_port(k: Stack, sk: number): void {
 }
 
 /** Binds a sock to the wildcard address, on any port: 0 or a negative errno. */
-function sctp_autobind(k: Stack, sk: number): number {
+function sctp_autobind(k: Stack, sk: Sk): number {
 	const { af } = sctp_pf(k, sk);
 	const autoaddr = af.inaddr_any(k.sock.skc_num[sk]);
 	return sctp_do_bind(k, sk, autoaddr, af.sockaddr_len);
@@ -849,7 +851,7 @@ function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolea
  * A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk,
  * or since sctp-accept-clones sctp_clone_sock.
  */
-function sctpCreateAcceptSk(k: Stack, sk: number, asoc: SctpAssociation): number {
+function sctpCreateAcceptSk(k: Stack, sk: Sk, asoc: SctpAssociation): Sk {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const newsk = sk_alloc(k, net, S.skc_family[sk], S.skc_prot[sk], S.sk_type[sk], IPPROTO_SCTP);
@@ -875,7 +877,7 @@ function sctpCreateAcceptSk(k: Stack, sk: number, asoc: SctpAssociation): number
 }
 
 /** Hands an association over to the sock that accept() made for it, which shares the port. */
-function sctp_sock_migrate(k: Stack, oldsk: number, newsk: number, assoc: SctpAssociation): void {
+function sctp_sock_migrate(k: Stack, oldsk: number, newsk: Sk, assoc: SctpAssociation): void {
 	const S = k.sock;
 	const oldsp = sctp_sk(k, oldsk);
 	const newsp = sctp_sk(k, newsk);

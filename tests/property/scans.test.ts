@@ -122,7 +122,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 					const free: boolean[] = [];
 					for (let port = LOW; port < HIGH; port++) {
 						const expected = says(port);
-						const i = bindScan(kernel, net.net, sk, l3mdev, port, port + 2, 2, relax);
+						const i = bindScan(kernel, net.net, sk, port, l3mdev, port + 2, 2, relax);
 						expect({ port, free: i < 2, blocker: kernel.blocker }).toEqual(expected);
 						free.push(expected.free);
 					}
@@ -131,7 +131,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 						let i = 0;
 						while (i < length && !free[(first + i) % length]) i += 2;
 						const at = LOW + first;
-						const walked = bindScan(kernel, net.net, sk, l3mdev, at, HIGH, length, relax);
+						const walked = bindScan(kernel, net.net, sk, at, l3mdev, HIGH, length, relax);
 						expect({ first, i: walked }).toEqual({ first, i });
 					}
 				};
@@ -147,7 +147,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 							found: isFree ? port : 0,
 							blocker: isFree ? 0 : kernel.blocker,
 						};
-						connectScan(kernel, net.net, sk, l3mdev, port, port + 1, 1, 1, 1);
+						connectScan(kernel, net.net, sk, port, l3mdev, port + 1, 1, 1, 1);
 						const { found_port: found, blocker } = kernel;
 						expect({ port, found, blocker }).toEqual(expected);
 						free.push(isFree);
@@ -159,7 +159,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 							while (i < length && !free[(first + i) % length]) i += step;
 							const found = i < length ? LOW + ((first + i) % length) : 0;
 							const at = LOW + first;
-							connectScan(kernel, net.net, sk, l3mdev, at, HIGH, length, step, step);
+							connectScan(kernel, net.net, sk, at, l3mdev, HIGH, length, step, step);
 							expect({ first, found: kernel.found_port }).toEqual({ first, found });
 						}
 					}

@@ -3,6 +3,7 @@
  * Trace points of the port searches (as include/trace/events/ holds a kernel's): why each
  * candidate was passed over. Where nobody listens the tracer is noTrace.
  */
+import type { Port, Sk, Tb } from "../../linux/handle.js";
 
 /** Verdicts on a candidate port. */
 export const CANDIDATE_OK = 0;
@@ -27,25 +28,25 @@ export const SEARCH_UDP = 3;
 
 export interface PortSearchTrace {
 	/** A search begins for a socket; low and high are the inclusive effective range. */
-	search(kind: number, sk: number, low: number, high: number): void;
+	search(kind: number, sk: Sk, low: number, high: number): void;
 	/** A scan of [low, low + remaining) begins at an offset; half is 0 (whole range), 1 or 2. */
 	scan(low: number, remaining: number, offset: number, half: number, relax: boolean): void;
 	/** A pass over one parity begins at a port. */
-	pass(port: number): void;
+	pass(port: Port): void;
 	/** A candidate was passed over; sk2 is the socket in the way, 0 if none. */
-	skip(port: number, verdict: number, sk2: number): void;
+	skip(port: Port, verdict: number, sk2: Sk): void;
 	/** A port was chosen, 0: none. */
-	chosen(port: number): void;
+	chosen(port: Port): void;
 	/**
 	 * bind to a given port, or listen: the bucket decides without or with a search of its
 	 * owners. For UDP `fast` says that the second hash's chains were searched instead of the
 	 * port's whole chain.
 	 */
-	bound(sk: number, port: number, fast: boolean, verdict: number, sk2: number): void;
+	bound(sk: Sk, port: Port, fast: boolean, verdict: number, sk2: Sk): void;
 	/** The bucket's fastreuse and fastreuseport before and after a socket was added. */
-	bucket(tb: number, fastreuse: number, fastreuseport: number): void;
+	bucket(tb: Tb, fastreuse: number, fastreuseport: number): void;
 	/** connect from a port chosen before: the four-tuple decides. */
-	tuple(sk: number, port: number, verdict: number, sk2: number): void;
+	tuple(sk: Sk, port: Port, verdict: number, sk2: Sk): void;
 }
 
 /** The tracer that hears nothing. Searches that are not heard may go fast. */

@@ -27,3 +27,6 @@ export type Ifindex = Branded<"Ifindex">;
 export type Column<A, Handle extends number, Value extends number = number> = Omit<A, number> & {
 	[handle in Handle]: Value;
 };
+
+/** The first record of each chain of a hash table, by slot: struct hlist_head. */
+export type Heads<Handle extends number> = Column<Int32Array, number, Handle>;

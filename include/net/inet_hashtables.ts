@@ -3,7 +3,7 @@
  * Bind buckets, hash tables and their inline functions
  * (include/net/inet_hashtables.h, include/net/ip.h, include/net/netns/hash.h).
  */
-import type { Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
+import type { Heads, Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
 import { jhash_1word, jhash_3words } from "../linux/jhash.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6 } from "../linux/socket.js";
@@ -67,12 +67,12 @@ export class Bind2BucketTable extends Slab<Tb2> {
 
 /** struct inet_hashinfo: the tables of TCP, or of DCCP. Sizes are powers of two. */
 export class InetHashinfo {
-	readonly ehash: Int32Array;
+	readonly ehash: Heads<Sk>;
 	readonly ehash_mask: number;
-	readonly bhash: Int32Array;
-	readonly bhash2: Int32Array;
+	readonly bhash: Heads<Tb>;
+	readonly bhash2: Heads<Tb2>;
 	readonly bhash_size: number;
-	readonly lhash2: Int32Array;
+	readonly lhash2: Heads<Sk>;
 	readonly lhash2_mask: number;
 	readonly bind_bucket_cachep = new BindBucketTable();
 	readonly bind2_bucket_cachep = new Bind2BucketTable();

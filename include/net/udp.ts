@@ -2,7 +2,7 @@
 /** UDP's hash tables and their inline functions (include/net/udp.h, include/linux/udp.h). */
 
 import { BITS_TO_LONGS } from "../linux/bitmap.js";
-import type { Ifindex, Port, Sk } from "../linux/handle.js";
+import type { Heads, Ifindex, Port, Sk } from "../linux/handle.js";
 import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
@@ -25,11 +25,11 @@ export const UDP_HTABLE_SIZE_DEFAULT = 16_384;
  * four-tuple: linked by bind2_node_next. `hash4_cnt` counts them by their slot of `hash2`.
  */
 export class UdpTable {
-	readonly hash: Int32Array;
+	readonly hash: Heads<Sk>;
 	readonly count: Uint32Array;
-	readonly hash2: Int32Array;
+	readonly hash2: Heads<Sk>;
 	readonly count2: Uint32Array;
-	readonly hash4: Int32Array;
+	readonly hash4: Heads<Sk>;
 	readonly hash4_cnt: Uint32Array;
 	/** Number of slots - 1. */
 	readonly mask: number;

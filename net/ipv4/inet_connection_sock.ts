@@ -696,20 +696,6 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 	return -EADDRINUSE;
 }
 
-/**
- * The next connection of a listener that is ready, or a negative errno: -EINVAL if it does
- * not listen, -EAGAIN if nothing waits and the file does not block, -ERESTARTSYS where the
- * task would sleep.
- */
-export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
-	const S = k.sock;
-	if (S.skc_state[sk] !== TCP_LISTEN) return -EINVAL;
-	const newsk = S.rskq_accept_head[sk];
-	if (newsk === 0) return nonblock ? -EAGAIN : -ERESTARTSYS;
-	reqsk_queue_remove(k, sk, newsk);
-	return newsk;
-}
-
 /** include/net/request_sock.h: reqsk_queue_remove, for any place in the queue. */
 export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
 	const S = k.sock;
@@ -727,17 +713,6 @@ export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
 	S.sk_ack_backlog[sk]--;
 }
 
-/** Queues a connection that is ready to be accepted. */
-export function inet_csk_reqsk_queue_add(k: Stack, sk: Sk, child: Sk): void {
-	const S = k.sock;
-	S.dl_next[child] = 0;
-	S.rsk_listener[child] = sk;
-	if (S.rskq_accept_head[sk] === 0) S.rskq_accept_head[sk] = child;
-	else S.dl_next[S.rskq_accept_tail[sk]] = child;
-	S.rskq_accept_tail[sk] = child;
-	S.sk_ack_backlog[sk]++;
-}
-
 /** The queue is full only above the backlog: one more than listen() said fits in (include/net/sock.h). */
 export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
 	return k.sock.sk_ack_backlog[sk] > k.sock.sk_max_ack_backlog[sk];
@@ -746,6 +721,35 @@ export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
 /** Whether a listener has more requests than its backlog: then it answers with cookies. */
 export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
 	return k.sock.rskq_qlen[sk] > k.sock.sk_max_ack_backlog[sk];
+}
+
+/** When a request's SYN-ACK is sent again, ms from now: include/net/request_sock.h: reqsk_timeout. */
+export function reqsk_timeout(k: Stack, req: Sk): number {
+	return Math.min(TCP_TIMEOUT_INIT * 2 ** k.sock.icsk_retransmits[req], TCP_RTO_MAX);
+}
+
+/** The device that a request is bound to: include/net/inet_sock.h: inet_request_bound_dev_if. */
+export function inet_request_bound_dev_if(k: Stack, sk: Sk, iif: Ifindex): Ifindex {
+	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
+	const net = sk_net(k, sk);
+	if (bound_dev_if === 0 && net.ipv4.sysctl_tcp_l3mdev_accept !== 0) {
+		return l3mdev_master_ifindex_by_index(net, iif);
+	}
+	return bound_dev_if;
+}
+
+/**
+ * The next connection of a listener that is ready, or a negative errno: -EINVAL if it does
+ * not listen, -EAGAIN if nothing waits and the file does not block, -ERESTARTSYS where the
+ * task would sleep.
+ */
+export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
+	const S = k.sock;
+	if (S.skc_state[sk] !== TCP_LISTEN) return -EINVAL;
+	const newsk = S.rskq_accept_head[sk];
+	if (newsk === 0) return nonblock ? -EAGAIN : -ERESTARTSYS;
+	reqsk_queue_remove(k, sk, newsk);
+	return newsk;
 }
 
 /** A request of a listener, with its port; the caller sets the addresses. */
@@ -766,11 +770,9 @@ export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	return req;
 }
 
-/** Lets lookups find a request for `timeout` ms: reqsk_queue_hash_req. */
-export function inet_csk_reqsk_queue_hash_add(k: Stack, sk: Sk, req: Sk, timeout: number): void {
-	inet_ehash_nolisten(k, req, false);
-	k.timers.mod_timer(icsk_retransmit_timer(req), timeout);
-	k.sock.rskq_qlen[sk]++;
+export function reqsk_free(k: Stack, req: Sk): void {
+	k.sock.skc_state[req] = 0;
+	k.sock.kmem_cache_free(req);
 }
 
 /** The end of a request that lookups find. */
@@ -781,29 +783,6 @@ export function inet_csk_reqsk_queue_drop(k: Stack, req: Sk): void {
 	const listener = S.rsk_listener[req];
 	if (listener !== 0) S.rskq_qlen[listener]--;
 	reqsk_free(k, req);
-}
-
-export function reqsk_free(k: Stack, req: Sk): void {
-	k.sock.skc_state[req] = 0;
-	k.sock.kmem_cache_free(req);
-}
-
-/**
- * The listener goes. Its requests stay until their timer finds that it is gone, or a segment
- * does. In C they hold a reference to it.
- */
-function forgetListener(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	for (let req = 1; req < S.limit && S.rskq_qlen[sk] > 0; req++) {
-		if (S.skc_state[req] !== TCP_NEW_SYN_RECV || S.rsk_listener[req] !== sk) continue;
-		S.rsk_listener[req] = 0;
-		S.rskq_qlen[sk]--;
-	}
-}
-
-/** When a request's SYN-ACK is sent again, ms from now: include/net/request_sock.h: reqsk_timeout. */
-export function reqsk_timeout(k: Stack, req: Sk): number {
-	return Math.min(TCP_TIMEOUT_INIT * 2 ** k.sock.icsk_retransmits[req], TCP_RTO_MAX);
 }
 
 /** A request's time is over: its SYN-ACK is sent again, or the request goes. */
@@ -833,6 +812,13 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	k.timers.mod_timer(icsk_retransmit_timer(req), reqsk_timeout(k, req));
 }
 
+/** Lets lookups find a request for `timeout` ms: reqsk_queue_hash_req. */
+export function inet_csk_reqsk_queue_hash_add(k: Stack, sk: Sk, req: Sk, timeout: number): void {
+	inet_ehash_nolisten(k, req, false);
+	k.timers.mod_timer(icsk_retransmit_timer(req), timeout);
+	k.sock.rskq_qlen[sk]++;
+}
+
 /**
  * A child of a listener: a copy of it, bound to nothing, in SYN_RECV. Its addresses are set
  * by the caller.
@@ -852,6 +838,19 @@ export function inet_csk_clone_lock(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	return newsk;
 }
 
+/**
+ * The listener goes. Its requests stay until their timer finds that it is gone, or a segment
+ * does. In C they hold a reference to it.
+ */
+function forgetListener(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	for (let req = 1; req < S.limit && S.rskq_qlen[sk] > 0; req++) {
+		if (S.skc_state[req] !== TCP_NEW_SYN_RECV || S.rsk_listener[req] !== sk) continue;
+		S.rsk_listener[req] = 0;
+		S.rskq_qlen[sk]--;
+	}
+}
+
 /** The end of a socket that is closed and that no file names. */
 export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
 	const S = k.sock;
@@ -867,16 +866,6 @@ export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
 	if (S.rskq_qlen[sk] !== 0) forgetListener(k, sk);
 	tcp_v4_destroy_sock(k, sk);
 	sk_free(k, sk);
-}
-
-/** The device that a request is bound to: include/net/inet_sock.h: inet_request_bound_dev_if. */
-export function inet_request_bound_dev_if(k: Stack, sk: Sk, iif: Ifindex): Ifindex {
-	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
-	const net = sk_net(k, sk);
-	if (bound_dev_if === 0 && net.ipv4.sysctl_tcp_l3mdev_accept !== 0) {
-		return l3mdev_master_ifindex_by_index(net, iif);
-	}
-	return bound_dev_if;
 }
 
 /**
@@ -906,6 +895,17 @@ function inet_child_forget(k: Stack, child: Sk): void {
 	sk_prot(k, child).disconnect(k, child);
 	sock_orphan(k, child);
 	inet_csk_destroy_sock(k, child);
+}
+
+/** Queues a connection that is ready to be accepted. */
+export function inet_csk_reqsk_queue_add(k: Stack, sk: Sk, child: Sk): void {
+	const S = k.sock;
+	S.dl_next[child] = 0;
+	S.rsk_listener[child] = sk;
+	if (S.rskq_accept_head[sk] === 0) S.rskq_accept_head[sk] = child;
+	else S.dl_next[S.rskq_accept_tail[sk]] = child;
+	S.rskq_accept_tail[sk] = child;
+	S.sk_ack_backlog[sk]++;
 }
 
 /** Resets the connections that nobody accepted. */

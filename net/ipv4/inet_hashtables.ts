@@ -109,9 +109,14 @@ export function sk_ehashfn(k: Stack, sk: Sk): number {
 	return inet_ehashfn(k, net, S.skc_rcv_saddr[sk], lport, S.skc_daddr[sk], dport);
 }
 
-/** The tables of a socket's protocol. */
+/** The tables of a socket's protocol: include/net/inet_hashtables.h. tcp_get_hashinfo since DCCP is gone. */
 export function tcp_or_dccp_get_hashinfo(k: Stack, sk: Sk): InetHashinfo {
 	return k.sock.sk_protocol[sk] === IPPROTO_DCCP ? k.dccp_hashinfo : k.tcp_hashinfo;
+}
+
+/** Whether connect() chose the socket's port (include/net/sock.h, since 6.18). */
+function sk_is_connect_bind(k: Stack, sk: Sk): boolean {
+	return (k.sock.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0;
 }
 
 /** A bind bucket for a port, at the head of its chain, with nobody in it. */
@@ -171,11 +176,6 @@ export function bindBucketFind(hinfo: InetHashinfo, net: Net, port: Port, l3mdev
 		if (inet_bind_bucket_match(T, tb, net, port, l3mdev)) break;
 	}
 	return tb;
-}
-
-/** Whether connect() chose the socket's port (include/net/sock.h, since 6.18). */
-function sk_is_connect_bind(k: Stack, sk: Sk): boolean {
-	return (k.sock.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0;
 }
 
 /** The same of every socket on a list of a bind2 bucket. */
@@ -420,8 +420,8 @@ export function __inet_lookup_established(
  * and enters ehash, 0 is returned. Else -EADDRNOTAVAIL, with the socket in the way in
  * k.blocker. `twp` is false where the port was chosen before (in C it is NULL): then a
  * time-wait socket that gives way ends here. Else it is left in k.found_tw, off the chain, for
- * the caller to end, 0 if there is none. With `ask` nothing is taken (since 6.15 C asks first,
- * too: rcu_lookup).
+ * the caller to end, 0 if there is none. With `ask` nothing is taken. Since 6.15 C asks first as
+ * well (rcu_lookup), of all but time-wait sockets.
  */
 export function __inet_check_established(
 	k: Stack,
@@ -453,21 +453,8 @@ export function __inet_check_established(
 		k.blocker = sk2;
 		return -EADDRNOTAVAIL;
 	}
-	if (!ask) checkEstablishedTake(k, sk, lport, hash, tw, twp);
-	return 0;
-}
+	if (ask) return 0;
 
-/** The end of __inet_check_established and of __inet6_check_established, the same in both. */
-export function checkEstablishedTake(
-	k: Stack,
-	sk: Sk,
-	lport: Port,
-	hash: number,
-	tw: Sk,
-	twp: boolean,
-): void {
-	const S = k.sock;
-	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	S.skc_num[sk] = lport;
 	S.inet_sport[sk] = lport;
 	S.skc_hash[sk] = hash;
@@ -478,6 +465,7 @@ export function checkEstablishedTake(
 	}
 	k.found_tw = tw;
 	if (!twp && tw !== 0) inet_twsk_deschedule_put(k, tw);
+	return 0;
 }
 
 type CheckEstablished = typeof __inet_check_established;

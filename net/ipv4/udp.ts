@@ -729,54 +729,6 @@ function __udp4_lib_err(
 }
 
 /**
- * Puts a datagram into a sock's receive queue, which has no limit here. A sock with a peer
- * remembers the CPU.
- */
-export function udp_queue_rcv_skb(
-	k: Stack,
-	table: UdpTable,
-	sk: Sk,
-	has_peer: boolean,
-	len: number,
-): void {
-	if (has_peer) k.sock.sk_incoming_cpu[sk] = 1;
-	const queue = table.receive_queue.get(sk);
-	if (queue === undefined) table.receive_queue.set(sk, [len]);
-	else queue.push(len);
-}
-
-/**
- * A datagram that arrives over lo, or over the VRF `sdif`, on the device `dif` of its
- * destination. Nobody there: the sender hears of it, if the destination is an address that
- * can answer and the answer finds back.
- */
-function __udp4_lib_rcv(
-	k: Stack,
-	net: Net,
-	table: UdpTable,
-	saddr: number,
-	sport: Port,
-	daddr: number,
-	dport: Port,
-	len: number,
-	dif: Ifindex,
-	sdif: Ifindex,
-): void {
-	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, table);
-	if (sk !== 0) {
-		udp_queue_rcv_skb(k, table, sk, k.sock.skc_daddr[sk] !== 0, len);
-		return;
-	}
-	if (__ip_dev_find(net, daddr) === null) return;
-	// icmp_send: by lo or the VRF of the sender's address, whatever the device of that.
-	const back = ipLocalDeliverIfindex(net, saddr, sdif);
-	if (back === 0) return;
-	const vrf = l3mdev_master_ifindex_by_index(net, back);
-	const icmp_dif = vrf !== 0 ? vrf : LOOPBACK_IFINDEX;
-	__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, vrf);
-}
-
-/**
  * What sending looks at once the route is found: 0 or a negative errno. A pending error of
  * the sock is told, and taken (net/core/sock.c: sock_alloc_send_pskb).
  */
@@ -872,6 +824,13 @@ export function udp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): 
 	return (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0 ? 0 : -ERESTARTSYS;
 }
 
+/** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
+function udp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
+	const res = __ip4_datagram_connect(k, sk, addr, addr_len);
+	if (res === 0) udp4_hash4(k, sk);
+	return res;
+}
+
 /**
  * connect() with AF_UNSPEC: the sock is connected to nobody, and to no device. An address or
  * a port that bind() did not name goes as well.
@@ -894,22 +853,10 @@ export function __udp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
-function udp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
-	const res = __ip4_datagram_connect(k, sk, addr, addr_len);
-	if (res === 0) udp4_hash4(k, sk);
-	return res;
-}
-
 export function udp_disconnect(k: Stack, sk: Sk): number {
 	// Else only one that loses its address or its port leaves the chain of its four-tuple.
 	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, udp_get_table_prot(k, sk), sk); // since 7.3, 5fd0783b99d4
 	return __udp_disconnect(k, sk);
-}
-
-/** UDP has no socks that are hashed but not bound. */
-export function udp_lib_hash(_k: Stack, sk: Sk): number {
-	throw new Error(`udp_lib_hash: socket ${sk}`);
 }
 
 /** Takes a sock off both chains and gives up its port. */
@@ -967,12 +914,65 @@ export function udp_v4_rehash(k: Stack, sk: Sk): void {
 	udp_lib_rehash(k, sk, new_hash, udp_hashed4(S, sk) ? udp4SkEhashfn(k, sk) : 0);
 }
 
+/**
+ * Puts a datagram into a sock's receive queue, which has no limit here. A sock with a peer
+ * remembers the CPU.
+ */
+export function udp_queue_rcv_skb(
+	k: Stack,
+	table: UdpTable,
+	sk: Sk,
+	has_peer: boolean,
+	len: number,
+): void {
+	if (has_peer) k.sock.sk_incoming_cpu[sk] = 1;
+	const queue = table.receive_queue.get(sk);
+	if (queue === undefined) table.receive_queue.set(sk, [len]);
+	else queue.push(len);
+}
+
+/**
+ * A datagram that arrives over lo, or over the VRF `sdif`, on the device `dif` of its
+ * destination. Nobody there: the sender hears of it, if the destination is an address that
+ * can answer and the answer finds back.
+ */
+function __udp4_lib_rcv(
+	k: Stack,
+	net: Net,
+	table: UdpTable,
+	saddr: number,
+	sport: Port,
+	daddr: number,
+	dport: Port,
+	len: number,
+	dif: Ifindex,
+	sdif: Ifindex,
+): void {
+	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, table);
+	if (sk !== 0) {
+		udp_queue_rcv_skb(k, table, sk, k.sock.skc_daddr[sk] !== 0, len);
+		return;
+	}
+	if (__ip_dev_find(net, daddr) === null) return;
+	// icmp_send: by lo or the VRF of the sender's address, whatever the device of that.
+	const back = ipLocalDeliverIfindex(net, saddr, sdif);
+	if (back === 0) return;
+	const vrf = l3mdev_master_ifindex_by_index(net, back);
+	const icmp_dif = vrf !== 0 ? vrf : LOOPBACK_IFINDEX;
+	__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, vrf);
+}
+
 /** What is left to read goes with the sock. */
 export function udp_destroy_sock(k: Stack, sk: Sk): void {
 	const table = udp_get_table_prot(k, sk);
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
 	table.receive_queue.delete(sk);
 	k.sock.cork_fl.delete(sk);
+}
+
+/** UDP has no socks that are hashed but not bound. */
+export function udp_lib_hash(_k: Stack, sk: Sk): number {
+	throw new Error(`udp_lib_hash: socket ${sk}`);
 }
 
 /** The last close() of a sock: include/net/udp.h, net/core/sock.c: sk_common_release. */

@@ -5,6 +5,7 @@
  */
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash2Of4 } from "../../include/linux/jhash.js";
+import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import {
 	__inet6_ehashfn,
@@ -20,11 +21,8 @@ import { swab32 } from "../../include/uapi/linux/swab.js";
 import { secure_ipv6_port_ephemeral } from "../core/secure_seq.js";
 import { sk_net } from "../core/sock.js";
 import { reuseport_select_sock } from "../core/sock_reuseport.js";
-import {
-	__inet_hash_connect,
-	checkEstablishedTake,
-	tcp_or_dccp_get_hashinfo,
-} from "../ipv4/inet_hashtables.js";
+import { __inet_hash_connect, tcp_or_dccp_get_hashinfo } from "../ipv4/inet_hashtables.js";
+import { inet_twsk_deschedule_put } from "../ipv4/inet_timewait_sock.js";
 import { tcp_twsk_unique } from "../ipv4/tcp_ipv4.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 
@@ -189,7 +187,18 @@ export function __inet6_check_established(
 		k.blocker = sk2;
 		return -EADDRNOTAVAIL;
 	}
-	if (!ask) checkEstablishedTake(k, sk, lport, hash, tw, twp);
+	if (ask) return 0;
+
+	S.skc_num[sk] = lport;
+	S.inet_sport[sk] = lport;
+	S.skc_hash[sk] = hash;
+	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
+	if (tw !== 0) {
+		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
+		S.write_seq[sk] = S.snd_isn[tw]; // tcp_twsk_unique does it
+	}
+	k.found_tw = tw;
+	if (!twp && tw !== 0) inet_twsk_deschedule_put(k, tw);
 	return 0;
 }
 

@@ -7,6 +7,7 @@ import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
 import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
 import { type Address, parseIpv4, parseIpv6 } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
+import { add, nth } from "../machine/nth.js";
 
 export class AcceptQueues {
 	/** By snd_isn of a connection: listeners that were seen not to have it. */
@@ -16,14 +17,18 @@ export class AcceptQueues {
 
 	private members(listener: number): readonly number[] {
 		const { kernel } = this;
-		return kernel.reuseport.get(kernel.sock.sk_reuseport_cb[listener])?.socks ?? [listener];
+		return kernel.reuseport.get(nth(kernel.sock.sk_reuseport_cb, listener))?.socks ?? [listener];
 	}
 
 	/** The connections that wait at a listener, the oldest first. */
 	private waiting(listener: number): number[] {
 		const S = this.kernel.sock;
 		const children: number[] = [];
-		for (let child = S.rskq_accept_head[listener]; child !== 0; child = S.dl_next[child]) {
+		for (
+			let child = nth(S.rskq_accept_head, listener);
+			child !== 0;
+			child = nth(S.dl_next, child)
+		) {
 			children.push(child);
 		}
 		return children;
@@ -33,11 +38,11 @@ export class AcceptQueues {
 	private requeue(child: number, from: number, to: number): void {
 		const S = this.kernel.sock;
 		reqsk_queue_remove(this.kernel, from, child);
-		S.dl_next[child] = S.rskq_accept_head[to];
+		S.dl_next[child] = nth(S.rskq_accept_head, to);
 		S.rskq_accept_head[to] = child;
 		if (S.rskq_accept_tail[to] === 0) S.rskq_accept_tail[to] = child;
 		S.rsk_listener[child] = to;
-		S.sk_ack_backlog[to]++;
+		add(S.sk_ack_backlog, to, 1);
 	}
 
 	/**
@@ -77,7 +82,7 @@ export class AcceptQueues {
 	}
 
 	private withoutIt(child: number): Set<number> {
-		const isn = this.kernel.sock.snd_isn[child];
+		const isn = nth(this.kernel.sock.snd_isn, child);
 		const known = this.without.get(isn);
 		if (known !== undefined) return known;
 		const none = new Set<number>();

@@ -36,6 +36,7 @@ import { tcp_done } from "../../net/ipv4/tcp.js";
 import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
+import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import { isReceive, isSend, systemCall } from "../script/calls.js";
 import { errnoOf, type Operands } from "../script/operands.js";
@@ -123,8 +124,8 @@ export class Calls {
 				return IGNORED;
 			case "setresuid":
 				if (call.result === null) {
-					const [ruid, euid, suid] = [0, 1, 2].map((index) => operands.int(index, "a user"));
-					return { result: task.setresuid(ruid, euid, suid) };
+					const user = (index: number) => operands.int(index, "a user");
+					return { result: task.setresuid(user(0), user(1), user(2)) };
 				}
 				if (recorded === 0) {
 					const user = operands.int(1, "a user");
@@ -201,7 +202,7 @@ export class Calls {
 		try {
 			const result = task.socket(family, type, protocol, at);
 			if (result >= 0) {
-				const sk = this.world.kernel.socket.sk[task.socketOf(result)];
+				const sk = nth(this.world.kernel.socket.sk, task.socketOf(result));
 				this.world.isNew(sk);
 			}
 			const error = call.result?.errno ?? "";
@@ -278,8 +279,8 @@ export class Calls {
 		const { world } = this;
 		const { kernel } = world;
 		const checking = recorded !== null;
-		const flagged = (kernel.socket.flags[sock] & O_NONBLOCK) !== 0;
-		const sk = kernel.socket.sk[sock];
+		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
+		const sk = nth(kernel.socket.sk, sock);
 		if (tellsRefusal(call, operands)) this.refused(sk);
 		if (checking && world.own === null) this.takeErrors(sk, call, operands);
 		switch (call.name) {
@@ -349,7 +350,7 @@ export class Calls {
 				if (isReceive(call.name) && recorded !== null) {
 					// What is read from the error queue leaves data and a pending error where they are,
 					// unless IP_RECVERR put that error into the queue as well.
-					const queued = (kernel.sock.inet_flags[sk] & (INET_RECVERR | INET_RECVERR6)) !== 0;
+					const queued = (nth(kernel.sock.inet_flags, sk) & (INET_RECVERR | INET_RECVERR6)) !== 0;
 					if (queued || !readsErrorQueue(call, operands)) task.recv(fd, bytes(recorded), true);
 				}
 				return IGNORED;
@@ -366,7 +367,7 @@ export class Calls {
 	): Handled {
 		const checking = recorded !== null;
 		const error = call.result?.errno ?? null;
-		const flags = this.world.kernel.socket.flags[task.socketOf(fd)];
+		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
 		const flagged = (flags & O_NONBLOCK) !== 0;
 		// fcntl() may not be in the recording: how the call ended says whether it could sleep.
 		const nonblock = checking
@@ -414,7 +415,7 @@ export class Calls {
 	): Handled {
 		const { world } = this;
 		const { kernel } = world;
-		const listener = world.subflow(kernel.socket.sk[sock]);
+		const listener = world.subflow(nth(kernel.socket.sk, sock));
 		const flags = call.name === "accept4" ? operands.flags(3) : 0;
 		const shown = operands.shownAddress(1);
 		const told = shown ?? (recorded === null ? null : (world.evidence.peers.get(call) ?? null));
@@ -427,7 +428,7 @@ export class Calls {
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = accepted ? descriptor(recorded) : undefined;
 		const result = task.accept4(fd, flags, peer, nonblock, at);
-		if (result >= 0) world.isNew(kernel.socket.sk[task.socketOf(result)]);
+		if (result >= 0) world.isNew(nth(kernel.socket.sk, task.socketOf(result)));
 		const { family, address, port } = peer;
 		if (family === undefined || address === undefined || port === undefined) return { result };
 		const full: Address = { ...peer, family, address, port };
@@ -444,7 +445,7 @@ export class Calls {
 	 */
 	private refused(sk: number): void {
 		const S = this.world.kernel.sock;
-		if (!isUdp(S.sk_protocol[sk]) || S.skc_state[sk] !== TCP_ESTABLISHED) return;
+		if (!isUdp(nth(S.sk_protocol, sk)) || S.skc_state[sk] !== TCP_ESTABLISHED) return;
 		if (this.localDevice(sk) === 0) S.sk_err[sk] = ECONNREFUSED;
 	}
 
@@ -453,10 +454,10 @@ export class Calls {
 		const k = this.world.kernel;
 		const S = k.sock;
 		const net = sk_net(k, sk);
-		const oif = S.skc_bound_dev_if[sk];
+		const oif = nth(S.skc_bound_dev_if, sk);
 		return skOverIpv6(S, sk)
 			? ip6LocalDeliverIfindex(net, S.skc_v6_daddr, sk * 4, oif)
-			: ipLocalDeliverIfindex(net, S.skc_daddr[sk], oif);
+			: ipLocalDeliverIfindex(net, nth(S.skc_daddr, sk), oif);
 	}
 
 	/**
@@ -500,8 +501,8 @@ export class Calls {
 	): Handled {
 		const { kernel, own } = this.world;
 		const S = kernel.sock;
-		const sk = kernel.socket.sk[sock];
-		const protocol = S.sk_protocol[sk];
+		const sk = nth(kernel.socket.sk, sock);
+		const protocol = nth(S.sk_protocol, sk);
 		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
 			if (call.name === "sendto" && (operands.flags(3) & MSG_FASTOPEN) !== 0) {
 				return this.sendFastOpen(task, fd, call, operands, recorded);
@@ -548,7 +549,7 @@ export class Calls {
 		if (message?.to == null) return IGNORED;
 		const size = message.size ?? 0;
 		const { address } = message.to;
-		const flags = this.world.kernel.socket.flags[task.socketOf(fd)];
+		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
 		const nonblock = (flags & O_NONBLOCK) !== 0 || call.result?.errno === "EINPROGRESS";
 		let result = task.connect(fd, address ?? OTHER_FAMILY, message.addrlen, nonblock);
 		if (result === -ERESTARTSYS && recorded !== null) {

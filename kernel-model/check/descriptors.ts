@@ -9,6 +9,7 @@ import { TCP_LISTEN } from "../../include/net/tcp_states.js";
 import { EBADF } from "../../include/uapi/asm-generic/errno.js";
 import { SO_PROTOCOL, SO_TYPE, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import type { Address } from "../machine/address.js";
+import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import { systemCall } from "../script/calls.js";
 import { argFd } from "../script/operands.js";
@@ -126,7 +127,7 @@ export class Descriptors {
 
 	private fits(task: Task, fd: number, sock: number, shown: Shown): boolean {
 		const { sock: S, socket } = this.world.kernel;
-		const sk = this.world.subflow(socket.sk[sock]);
+		const sk = this.world.subflow(nth(socket.sk, sock));
 		if (shown.type !== null && S.sk_type[sk] !== shown.type) return false;
 		if (shown.protocol !== null && S.sk_protocol[sk] !== shown.protocol) return false;
 		const listening = S.skc_state[sk] === TCP_LISTEN;
@@ -149,7 +150,7 @@ export class Descriptors {
 			task.openOther(fd);
 			return reason;
 		}
-		const sk = world.kernel.socket.sk[task.socketOf(fd)];
+		const sk = nth(world.kernel.socket.sk, task.socketOf(fd));
 		world.doubts.set(sk, reason);
 		if (shown.name !== null && shown.name.port !== 0) {
 			const { draws } = world.kernel;
@@ -203,14 +204,15 @@ export class Descriptors {
 			}
 			const from = inFlight.findIndex(({ files }) => files.length === fds.length);
 			if (from === -1) continue;
-			const [{ files }] = inFlight.splice(from, 1);
+			const files = inFlight.splice(from, 1)[0]?.files ?? [];
 			for (const [i, fd] of fds.entries()) {
-				if (files[i] === 0) {
+				const file = files[i] ?? 0;
+				if (file === 0) {
 					task.openOther(fd);
 					continue;
 				}
-				task.installFile(files[i], fd);
-				task.dropFile(files[i]);
+				task.installFile(file, fd);
+				task.dropFile(file);
 			}
 		}
 	}

@@ -76,7 +76,7 @@ export function readDraws(script: Parsed): Draws | null {
 		const header = HEADER.exec(line.text);
 		release ??= header?.[1] ?? null;
 		if (header?.[2] !== undefined) udp ??= Number(header[2]);
-		const [, kind, caller, value, ceil] = DRAW.exec(line.text) ?? [];
+		const [, kind = "", caller = "", value, ceil] = DRAW.exec(line.text) ?? [];
 		if (value !== undefined && call !== null) {
 			const draws = byCall.get(call) ?? [];
 			const bound = ceil === undefined ? null : Number(ceil);

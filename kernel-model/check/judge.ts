@@ -17,6 +17,7 @@ import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { formatIpv4 } from "../machine/address.js";
 import { describeSock, explainVerdict, sockDestination, sockSource } from "../machine/explain.js";
 import type { Kernel } from "../machine/kernel.js";
+import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import { EXHAUSTED } from "../script/calls.js";
 import type { CallLine } from "../script/strace.js";
@@ -99,8 +100,8 @@ export class Judge {
 		const { low, high } = k;
 		if (port < low || port > high) return `port ${port} is not in ${low}-${high}`;
 		const net = sk_net(k, sk);
-		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
-		const udp = isUdp(k.sock.sk_protocol[sk]);
+		const l3mdev = inet_sk_bound_l3mdev(net, nth(k.sock.skc_bound_dev_if, sk));
+		const udp = isUdp(nth(k.sock.sk_protocol, sk));
 		const judge = (candidate: number) => {
 			if (udp) return udpCandidate(k, net, sk, candidate);
 			return call.name === "connect"
@@ -109,7 +110,7 @@ export class Judge {
 		};
 		const verdict = judge(port);
 		const clause = explainVerdict(k, sk, port, verdict, k.blocker, true);
-		const chosen = k.sock.skc_num[sk];
+		const chosen = nth(k.sock.skc_num, sk);
 		if (verdict !== CANDIDATE_OK || chosen === 0 || udp) return clause;
 		// Free, but of the parity that is looked at second: say what comes first.
 		const first: number[] = [];
@@ -134,7 +135,7 @@ export class Judge {
 			perturb.forget(destination);
 			return null;
 		}
-		const l3mdev = inet_sk_bound_l3mdev(net, k.sock.skc_bound_dev_if[sk]);
+		const l3mdev = inet_sk_bound_l3mdev(net, nth(k.sock.skc_bound_dev_if, sk));
 		const acceptable = (port: number) =>
 			connectCandidate(k, net, sk, port, l3mdev) === CANDIDATE_OK;
 		return perturb.observe(destination, window, revealed.port, k.now, acceptable);
@@ -206,6 +207,6 @@ function isAutobind(name: string): boolean {
 function addressPair(k: Kernel, sk: number): string {
 	const S = k.sock;
 	if (skOverIpv6(S, sk)) return `${sockSource(k, sk)} -> ${sockDestination(k, sk)}`;
-	const source = formatIpv4(S.skc_rcv_saddr[sk]);
-	return `${source} -> ${formatIpv4(S.skc_daddr[sk])}:${S.skc_dport[sk]}`;
+	const source = formatIpv4(nth(S.skc_rcv_saddr, sk));
+	return `${source} -> ${formatIpv4(nth(S.skc_daddr, sk))}:${S.skc_dport[sk]}`;
 }

@@ -13,6 +13,7 @@ import type { ChangeName } from "../../include/linux/version.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
+import { nth } from "../machine/nth.js";
 import { changesOf, VERSIONS } from "../machine/versions.js";
 import { EXHAUSTED } from "../script/calls.js";
 import { type CallLine, formatCall, formatValue, type Parsed } from "../script/strace.js";
@@ -54,7 +55,7 @@ interface Version {
 	changes: Changes;
 }
 
-const BASE = VERSIONS[0].name;
+const BASE = nth(VERSIONS, 0).name;
 
 /** Lines of a script up to which more seeds are tried. */
 const SHORT = 200;
@@ -96,7 +97,7 @@ class Plays {
 
 	/** The outcomes with some wishes. */
 	outcomes(changes: Changes, wish: number): Outcome[] {
-		const outcomes = this.play(changes, null, this.wishes[wish]);
+		const outcomes = this.play(changes, null, nth(this.wishes, wish));
 		const keys = outcomes.map((outcome) => JSON.stringify(answerOf(outcome)));
 		this.keys.set(`${wish} ${changes.join(" ")}`, keys);
 		return outcomes;
@@ -186,15 +187,15 @@ export function compareVersions(script: Parsed, onPlay: () => void = () => {}): 
 	for (const seed of seeds) for (const changes of kernels.values()) plays.wish(changes, seed);
 
 	const first = [...kernels.values()].map((changes) => plays.outcomes(changes, 0));
-	const meaningless = first[0].find(({ error }, at) =>
-		first.every((outcomes) => error !== null && outcomes[at].error !== null),
+	const meaningless = nth(first, 0).find(({ error }, at) =>
+		first.every((outcomes) => error !== null && nth(outcomes, at).error !== null),
 	);
 	if (meaningless?.error) throw meaningless.error;
 	const differences: Difference[] = [];
 	/** The answers of every version to a line, with some wishes. */
 	const row = (wish: number, at: number) =>
-		versions.map(({ changes }) => plays.answers(changes, wish)[at]);
-	for (const [at, outcome] of first[0].entries()) {
+		versions.map(({ changes }) => nth(plays.answers(changes, wish), at));
+	for (const [at, outcome] of nth(first, 0).entries()) {
 		let wish = 0;
 		let kinds = 1;
 		for (const candidate of plays.wishes.keys()) {
@@ -206,10 +207,11 @@ export function compareVersions(script: Parsed, onPlay: () => void = () => {}): 
 		const changes = new Set<string>();
 		const answered = row(wish, at);
 		for (const [i, { name }] of versions.entries()) {
-			const same = answers.get(answered[i]);
-			if (same === undefined) answers.set(answered[i], [name]);
+			const answer = nth(answered, i);
+			const same = answers.get(answer);
+			if (same === undefined) answers.set(answer, [name]);
 			else same.push(name);
-			if (i === 0 || answered[i] === answered[i - 1]) continue;
+			if (i === 0 || answer === answered[i - 1]) continue;
 			for (const [older, newer] of neighbours(versions, answered, i)) {
 				for (const change of responsible(plays, wish, at, older, newer)) changes.add(change);
 			}
@@ -239,7 +241,7 @@ function neighbours(
 	answered: readonly string[],
 	i: number,
 ): [Changes, Changes][] {
-	const [older, newer] = [versions[i - 1].changes, versions[i].changes];
+	const [older, newer] = [nth(versions, i - 1).changes, nth(versions, i).changes];
 	const pairs: [Changes, Changes][] = [[older, newer]];
 	if (older.every((name) => newer.includes(name))) return pairs;
 	let nearest = newer;

@@ -18,6 +18,7 @@ import { udpCandidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { sctpCandidate } from "../../net/sctp/socket.js";
 import type { Kernel } from "../machine/kernel.js";
+import { nth } from "../machine/nth.js";
 import type { SeededRandom } from "../machine/random.js";
 
 /** What is known of the call that is being played. */
@@ -67,7 +68,7 @@ export class RecordingObserver implements Draws {
 
 	bindOffset(sk: number, low: number, high: number, remaining: number, relax: boolean): number {
 		const net = sk_net(this.kernel, sk);
-		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
+		const l3mdev = inet_sk_bound_l3mdev(net, nth(this.kernel.sock.skc_bound_dev_if, sk));
 		const acceptable = (port: number) =>
 			bindCandidate(this.kernel, net, sk, port, l3mdev, relax) === CANDIDATE_OK;
 		return this.offset(low, high, remaining, acceptable);
@@ -75,7 +76,7 @@ export class RecordingObserver implements Draws {
 
 	connectOffset(sk: number, low: number, high: number, remaining: number, step: number): number {
 		const net: Net = sk_net(this.kernel, sk);
-		const l3mdev = inet_sk_bound_l3mdev(net, this.kernel.sock.skc_bound_dev_if[sk]);
+		const l3mdev = inet_sk_bound_l3mdev(net, nth(this.kernel.sock.skc_bound_dev_if, sk));
 		this.window = { sk, low, high, remaining, step };
 		const acceptable = (port: number) =>
 			connectCandidate(this.kernel, net, sk, port, l3mdev) === CANDIDATE_OK;

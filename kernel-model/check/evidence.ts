@@ -15,6 +15,7 @@ import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import type { Address } from "../machine/address.js";
+import { nth } from "../machine/nth.js";
 import { isFork } from "../script/calls.js";
 import { argFd, type Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, SetupLine } from "../script/strace.js";
@@ -240,8 +241,8 @@ export class Evidence {
 		this.infer(this.added - this.ahead / 2);
 		const { closed } = this;
 		let old = 0;
-		while (old < closed.length && closed[old].at <= this.added - this.ahead) {
-			const { life } = closed[old++];
+		while (old < closed.length && nth(closed, old).at <= this.added - this.ahead) {
+			const { life } = nth(closed, old++);
 			if (life.open > 0) continue;
 			for (const port of life.sentTo) {
 				const lives = this.senders.get(port);
@@ -341,7 +342,7 @@ export class Evidence {
 			if (sender.port === from) return;
 			if (sender.port === null) unknown.push(sender);
 		}
-		if (unknown.length === 1) this.show(unknown[0], from, false);
+		if (unknown.length === 1) this.show(nth(unknown, 0), from, false);
 	}
 
 	/** The listeners that may get a connection to an address. */
@@ -577,8 +578,8 @@ export class Evidence {
 	private infer(until: number): void {
 		const { accepts, chosen } = this;
 		let done = 0;
-		for (; done < accepts.length && accepts[done].at <= until; done++) {
-			const { call, listener, peer } = accepts[done];
+		for (; done < accepts.length && nth(accepts, done).at <= until; done++) {
+			const { call, listener, peer } = nth(accepts, done);
 			const queue = listener.clients;
 			const gone = queue.findIndex(({ taken, refused, connect }) => {
 				return !taken && !refused && this.counts(connect);

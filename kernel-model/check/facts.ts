@@ -3,6 +3,8 @@
  * What the search has decided of things that a recording does not show, by the line of the
  * call that each is about. A fact is taken up where its line is played again.
  */
+import { nth } from "../machine/nth.js";
+
 export class Facts {
 	/** The port that a call chose, as a later line demands it. */
 	readonly ports = new Map<number, number>();
@@ -28,7 +30,7 @@ export class Facts {
 			if (facts.size === 0) continue;
 			for (const line of facts.keys()) if (line < before) facts.delete(line);
 		}
-		while (this.late.length > 0 && this.late[0].to < before) this.late.shift();
+		while (this.late.length > 0 && nth(this.late, 0).to < before) this.late.shift();
 	}
 
 	constructor(secrets: readonly number[] = []) {

@@ -4,6 +4,8 @@
  * begin and its end; of calls that overlap no recording shows which came first. The likeliest
  * is taken: what may wait acts when it returns, all else when it begins.
  */
+
+import { nth } from "../machine/nth.js";
 import { systemCall } from "../script/calls.js";
 import type { CallLine, ExitLine, ScriptLine, SetupLine } from "../script/strace.js";
 import type { Outcome } from "./outcome.js";
@@ -43,7 +45,7 @@ export function eventsOf(lines: readonly ScriptLine[]): Event[] {
 	for (const line of lines) {
 		const event = eventOf(line);
 		if (event === null) continue;
-		if (events.length > 0 && events[events.length - 1].at > event.at) sorted = false;
+		if (events.length > 0 && nth(events, events.length - 1).at > event.at) sorted = false;
 		events.push(event);
 	}
 	if (!sorted) events.sort((a, b) => a.at - b.at);
@@ -76,7 +78,7 @@ export class Events {
 
 	/** One that is known to be held. */
 	get(index: number): Event {
-		return this.held[index - this.first];
+		return nth(this.held, index - this.first);
 	}
 
 	/** Acts after all others. */
@@ -108,7 +110,7 @@ export class Events {
 		let high = this.held.length;
 		while (low < high) {
 			const middle = (low + high) >> 1;
-			if (this.held[middle].at < line) low = middle + 1;
+			if (nth(this.held, middle).at < line) low = middle + 1;
 			else high = middle;
 		}
 		return this.first + low;
@@ -118,10 +120,11 @@ export class Events {
 	move(from: number, at: number): void {
 		const { held } = this;
 		const [event] = held.splice(from - this.first, 1);
+		if (event === undefined) throw new RangeError(`no event ${from}`);
 		event.at = at;
 		let to = from - this.first;
-		while (to > 0 && held[to - 1].at > at) to--;
-		while (to < held.length && held[to].at <= at) to++;
+		while (to > 0 && nth(held, to - 1).at > at) to--;
+		while (to < held.length && nth(held, to).at <= at) to++;
 		held.splice(to, 0, event);
 	}
 
@@ -145,6 +148,6 @@ export class Events {
 	private splitWithin(index: number, reach: number): boolean {
 		const low = Math.max(index - this.first - reach, 0);
 		const high = index - this.first + reach;
-		return (this.splits[high] ?? this.split) > this.splits[low];
+		return (this.splits[high] ?? this.split) > nth(this.splits, low);
 	}
 }

@@ -10,6 +10,7 @@ import { EFAULT, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/e
 import { NotModelled } from "../../net/core/sock.js";
 import { SearchExplainer } from "../machine/explain.js";
 import { END_OF_TIME, HOOKS, type Kernel } from "../machine/kernel.js";
+import { nth } from "../machine/nth.js";
 import { type Snapshot, Snapshots } from "../machine/snapshot.js";
 import type { Task } from "../machine/task.js";
 import { choosesPort, EXHAUSTED, isReadStrictly, systemCall } from "../script/calls.js";
@@ -400,7 +401,9 @@ export class Player {
 		const reserved = task.net.net.ipv4.sysctl_local_reserved_ports;
 		const before = outside === undefined || outside === null ? null : reserved.slice();
 		// Ports that it passed over without a reason here: somebody outside had them.
-		for (const port of outside ?? []) reserved[port >>> 5] |= 1 << (port & 31);
+		for (const port of outside ?? []) {
+			reserved[port >>> 5] = nth(reserved, port >>> 5) | (1 << (port & 31));
+		}
 		let handled: Handled;
 		try {
 			handled = this.calls.handle(task, call, told);
@@ -459,6 +462,7 @@ export class Player {
 		const made = call.result?.value ?? -1;
 		if (call.name === "close_range") {
 			const [first, last] = call.args.map(({ value }) => (value.kind === "int" ? value.value : -1));
+			if (first === undefined || last === undefined) return;
 			const cloexec = call.args[2]?.value;
 			if (cloexec?.kind === "flags" && cloexec.names.length > 0) return;
 			for (const fd of task.socketDescriptors()) {
@@ -504,7 +508,7 @@ export class Player {
 	private port(task: Task, call: CallLine): number {
 		if (!choosesPort(call.name)) return 0;
 		const sk = this.world.sk(task, call);
-		return sk === 0 ? 0 : this.kernel.sock.skc_num[this.world.subflow(sk)];
+		return sk === 0 ? 0 : nth(this.kernel.sock.skc_num, this.world.subflow(sk));
 	}
 
 	/** bind() took a port that takes a privilege. */

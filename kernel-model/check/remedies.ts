@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The choices that a contradiction depends on, each with an alternative; the nearest first. */
 import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generic/errno.js";
+import { nth } from "../machine/nth.js";
 import { argFd } from "../script/operands.js";
 import type { Remedy } from "./facts.js";
 import type { Event } from "./order.js";
@@ -100,7 +101,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 
 	// What is in the way of a port has guessed it.
 	const inTheWay = new Set<number>();
-	if (blocker !== 0) inTheWay.add(S.skc_num[blocker]);
+	if (blocker !== 0) inTheWay.add(nth(S.skc_num, blocker));
 	if (contradiction.port !== 0) inTheWay.add(contradiction.port);
 	inTheWay.delete(0);
 	for (const port of inTheWay) {
@@ -127,9 +128,13 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 				if (typeof peer !== "number") ports.push(peer.port);
 			}
 			if (sock > 0) {
-				const listener = world.subflow(world.kernel.socket.sk[sock]);
-				for (let child = S.rskq_accept_head[listener]; child !== 0; child = S.dl_next[child]) {
-					ports.push(S.skc_dport[child]);
+				const listener = world.subflow(nth(world.kernel.socket.sk, sock));
+				for (
+					let child = nth(S.rskq_accept_head, listener);
+					child !== 0;
+					child = nth(S.dl_next, child)
+				) {
+					ports.push(nth(S.skc_dport, child));
 				}
 			}
 		} else {
@@ -145,7 +150,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	const busy = recorded === -EADDRINUSE || recorded === -EADDRNOTAVAIL || recorded === -EAGAIN;
 	if (!busy || result < 0 || /^accept/.test(call.name)) return;
 	const sk = world.subflow(world.sk(contradiction.task, call));
-	const port = sk === 0 ? 0 : S.skc_num[sk];
+	const port = sk === 0 ? 0 : nth(S.skc_num, sk);
 	if (port === 0) return;
 	let left = GUESSES;
 	const all = [...world.guesses.values()].flat().sort((a, b) => b.line - a.line);
@@ -208,7 +213,7 @@ function* reads(
 	{ port, blocker, call }: Contradiction,
 ): Generator<Remedy> {
 	const about = new Set([port]);
-	if (blocker !== 0) about.add(world.kernel.sock.skc_num[blocker]);
+	if (blocker !== 0) about.add(nth(world.kernel.sock.skc_num, blocker));
 	const closes = [...world.drained].reverse().slice(0, CLOSES);
 	for (const { line, ports } of closes) {
 		if (facts.unread.has(line) || line >= call.line) continue;
@@ -230,7 +235,7 @@ function* secrets({ world, facts }: Player): Generator<Remedy> {
 		if (facts.secrets.includes(question)) continue;
 		yield {
 			what: `a secret decided otherwise in line ${asked[question]}`,
-			line: asked[question],
+			line: nth(asked, question),
 			apply: () => facts.secrets.push(question),
 			undo: () => facts.secrets.splice(facts.secrets.indexOf(question), 1),
 		};
@@ -248,7 +253,7 @@ function* clocks(player: Player, { call, recorded, result }: Contradiction): Gen
 		[call.line, -40],
 		[Math.max(0, call.line - 40), 8],
 		[Math.max(0, call.line - 40), 40],
-	]) {
+	] as const) {
 		const late = { from, to: call.line, ms };
 		yield {
 			what: `the clock is ${ms} ms behind`,

@@ -6,6 +6,7 @@
  * again from a snapshot, and so on, until the line can be or nothing is left to try.
  */
 import { JIFFY } from "../../include/linux/timer.js";
+import { nth } from "../machine/nth.js";
 import type { Parsed } from "../script/strace.js";
 import { isAlone } from "./alone.js";
 import { readDraws } from "./exact.js";
@@ -135,7 +136,7 @@ export class Search {
 		const { player, recording } = this;
 		this.marks.push(player.mark());
 		while (recording.has(player.cursor)) {
-			const last = this.marks[this.marks.length - 1];
+			const last = nth(this.marks, this.marks.length - 1);
 			const every = Math.max(EVERY, player.kernel.sock.used >> 2);
 			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
 			this.step();
@@ -152,9 +153,9 @@ export class Search {
 		const { player, recording, marks } = this;
 		this.nextLetGo = player.cursor + STEP;
 		// The way back begins at a mark.
-		while (marks.length > 1 && player.cursor - marks[1].cursor >= WINDOW) marks.shift();
-		const dropped = recording.drop(marks[0].cursor);
-		this.since = recording.events.at(marks[0].cursor)?.at ?? this.since;
+		while (marks.length > 1 && player.cursor - nth(marks, 1).cursor >= WINDOW) marks.shift();
+		const dropped = recording.drop(nth(marks, 0).cursor);
+		this.since = recording.events.at(nth(marks, 0).cursor)?.at ?? this.since;
 		this.facts.forget(this.since);
 		player.world.forget(this.since);
 		for (const lines of [this.settled, this.unfinished]) {
@@ -180,8 +181,8 @@ export class Search {
 		let drop = 1;
 		let least = Number.POSITIVE_INFINITY;
 		for (let i = 1; i < this.marks.length - 2; i++) {
-			const gap = this.marks[i + 1].cursor - this.marks[i - 1].cursor;
-			const share = gap / (mark.cursor - this.marks[i].cursor);
+			const gap = nth(this.marks, i + 1).cursor - nth(this.marks, i - 1).cursor;
+			const share = gap / (mark.cursor - nth(this.marks, i).cursor);
 			if (share < least) [drop, least] = [i, share];
 		}
 		this.marks.splice(drop, 1);
@@ -266,7 +267,7 @@ export class Search {
 	 */
 	private replay(from: number, reach: number): Contradiction | null {
 		const { player } = this;
-		let mark = this.marks[0];
+		let mark = nth(this.marks, 0);
 		for (const candidate of this.marks) if (candidate.cursor <= from) mark = candidate;
 		player.back(mark);
 		while (player.cursor < reach) {

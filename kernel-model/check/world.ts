@@ -8,6 +8,7 @@ import type { Net } from "../../include/net/net_namespace.js";
 import { CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
 import { Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
+import { nth } from "../machine/nth.js";
 import { SeededRandom, SteadyRandom } from "../machine/random.js";
 import type { Task } from "../machine/task.js";
 import { argFd, Operands } from "../script/operands.js";
@@ -223,9 +224,11 @@ export class World {
 
 	/** The sock that a call is about, 0 if it is about none. */
 	sk(task: Task, call: CallLine): number {
+		// After a way back this may be a task that has not come yet: its files are none.
+		if (!this.kernel.tasks.has(task)) return 0;
 		const fd = argFd(call.args);
 		const sock = fd === null ? -1 : task.socketOf(fd | 0);
-		return sock > 0 ? this.kernel.socket.sk[sock] : 0;
+		return sock > 0 ? nth(this.kernel.socket.sk, sock) : 0;
 	}
 
 	/** A sock is new: nothing that was said of one with its number counts. */
@@ -243,9 +246,9 @@ export class World {
 		const sock = task.socketOf(fd);
 		if (sock <= 0) return;
 		const S = this.kernel.sock;
-		const sk = this.subflow(this.kernel.socket.sk[sock]);
+		const sk = this.subflow(nth(this.kernel.socket.sk, sock));
 		if (S.rcv_unread[sk] === 0) return;
-		this.drained.push({ line, ports: [S.skc_num[sk], S.skc_dport[sk]] });
+		this.drained.push({ line, ports: [nth(S.skc_num, sk), nth(S.skc_dport, sk)] });
 		if (this.drained.length > 64) this.drained.shift();
 		if (!this.facts.unread.has(line)) S.rcv_unread[sk] = 0;
 	}
@@ -257,7 +260,7 @@ export class World {
 		else known.push(guess);
 		if (this.guesses.size <= 4096) return;
 		const [oldest] = this.guesses.keys();
-		this.guesses.delete(oldest);
+		if (oldest !== undefined) this.guesses.delete(oldest);
 	}
 
 	/**
@@ -267,9 +270,10 @@ export class World {
 	forget(before: number): void {
 		const S = this.kernel.sock;
 		const held = new Set<number>();
-		for (let sk = 1; sk < S.skc_num.length; sk++) if (S.skc_num[sk] !== 0) held.add(S.skc_num[sk]);
+		for (let sk = 1; sk < S.skc_num.length; sk++)
+			if (S.skc_num[sk] !== 0) held.add(nth(S.skc_num, sk));
 		for (const [port, guesses] of this.guesses) {
-			if (guesses[0].line >= before) continue;
+			if (nth(guesses, 0).line >= before) continue;
 			const left = guesses.filter(({ line }, i) => {
 				return line >= before || (held.has(port) && i === guesses.length - 1);
 			});
@@ -279,7 +283,7 @@ export class World {
 		while (this.inFlight.length > IN_FLIGHT) {
 			const [oldest] = this.inFlight.splice(0, 1);
 			const task = this.kernel.tasks.values().next().value;
-			for (const file of oldest.files) if (file !== 0) task?.dropFile(file);
+			for (const file of oldest?.files ?? []) if (file !== 0) task?.dropFile(file);
 		}
 	}
 

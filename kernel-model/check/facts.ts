@@ -18,6 +18,8 @@ export class Facts {
 	readonly unread = new Set<number>();
 	/** Calls that failed on the kernel and cannot have failed here: they have no effect. */
 	readonly skipped = new Set<number>();
+	/** Why nothing certain can be said of the socket of such a call afterwards. */
+	readonly doubts = new Map<number, string>();
 	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
 	readonly late: { from: number; to: number; ms: number }[] = [];
 

@@ -18,7 +18,7 @@ import { changesOf, VERSIONS } from "../machine/versions.js";
 import { EXHAUSTED } from "../script/calls.js";
 import { type CallLine, formatCall, formatValue, type Parsed } from "../script/strace.js";
 import { optionValue } from "../script/values.js";
-import { type Choice, type Outcome, Player } from "./player.js";
+import { type Choice, type Outcome, Player, type PlayOptions } from "./player.js";
 
 /** What a line comes to on some versions. */
 export interface Answer {
@@ -47,6 +47,9 @@ export interface Difference {
 	changes: string[];
 }
 
+/** Who made the calls, and what was there before them. */
+export type CompareOptions = Pick<PlayOptions, "uid" | "host">;
+
 /** Names of changes, sorted: versions of one set are one kernel. */
 type Changes = readonly ChangeName[];
 
@@ -71,6 +74,7 @@ class Plays {
 
 	constructor(
 		private readonly script: Parsed,
+		private readonly options: CompareOptions,
 		private readonly onPlay: () => void,
 	) {
 		for (const line of script.lines) if (line.kind === "call") this.lines.set(line.line, line);
@@ -120,7 +124,11 @@ class Plays {
 		const less = [...this.base].filter((name) => !changes.includes(name));
 		const version = [BASE, ...more.map((name) => `+${name}`), ...less.map((name) => `-${name}`)];
 		return [
-			...new Player(this.script, { version: version.join(""), own: { seed, wishes } }).play(),
+			...new Player(this.script, {
+				...this.options,
+				version: version.join(""),
+				own: { seed, wishes },
+			}).play(),
 		];
 	}
 }
@@ -176,8 +184,12 @@ function responsible(
  * Plays a script on every version. Throws ScriptError for a line that no version can play.
  * `onPlay` is called before each play.
  */
-export function compareVersions(script: Parsed, onPlay: () => void = () => {}): Difference[] {
-	const plays = new Plays(script, onPlay);
+export function compareVersions(
+	script: Parsed,
+	onPlay: () => void = () => {},
+	options: CompareOptions = {},
+): Difference[] {
+	const plays = new Plays(script, options, onPlay);
 	const versions: Version[] = VERSIONS.map(({ name }) => ({
 		name,
 		changes: [...(changesOf(name) ?? [])].sort(),
@@ -317,11 +329,12 @@ export function reportMatrix(
 	script: Parsed,
 	json: boolean,
 	styled: (style: string, text: string) => string,
+	options: CompareOptions = {},
 ): { output: string; differ: boolean } {
 	const show = progress(script.file);
 	let differences: Difference[];
 	try {
-		differences = compareVersions(script, () => show(true));
+		differences = compareVersions(script, () => show(true), options);
 	} finally {
 		show(false);
 	}

@@ -3,6 +3,7 @@
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import type { Address } from "../machine/address.js";
 import type { CallLine, ScriptError } from "../script/strace.js";
+import type { HostFile } from "./before.js";
 
 /**
  * "match": there is a way for the modelled kernel to give the recorded result. "mismatch":
@@ -81,6 +82,8 @@ export interface PlayOptions {
 	alone?: boolean;
 	/** The user whose processes were recorded; not given: root, unless the recording shows another. */
 	uid?: number;
+	/** What was there before the recording began. It does not say that nothing else was. */
+	host?: readonly HostFile[];
 	/**
 	 * Nothing is compared: each line gets the kernel's own answer. A recorded result then says
 	 * only what the program had and met: descriptors, processes, whether it slept, other hosts'

@@ -6,7 +6,7 @@
  */
 
 import type { Net } from "../../include/net/net_namespace.js";
-import { EFAULT, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { EEXIST, EFAULT, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { NotModelled } from "../../net/core/sock.js";
 import { SearchExplainer } from "../machine/explain.js";
 import { END_OF_TIME, HOOKS, type Kernel } from "../machine/kernel.js";
@@ -124,14 +124,6 @@ export class Player {
 		return { cursor: this.cursor, snapshot: this.snapshots.take(), now: this.kernel.now };
 	}
 
-	/** Nothing certain can be said any more of the socket of a call. */
-	doubt({ call }: Contradiction, reason: string): void {
-		// The task of the contradiction may have come after the moment that was gone back to.
-		const task = this.world.tasks.get(call.pid ?? 0);
-		const sk = task === undefined ? 0 : this.world.sk(task, call);
-		if (sk !== 0) this.world.doubts.set(sk, reason);
-	}
-
 	/** Back to a moment. */
 	back(mark: Mark): void {
 		this.snapshots.restore(mark.snapshot);
@@ -163,7 +155,13 @@ export class Player {
 			this.world.exit(line.pid ?? 0, line.line);
 			return null;
 		}
-		if (this.facts.skipped.has(line.line)) return null;
+		if (this.facts.skipped.has(line.line)) {
+			const doubt = this.facts.doubts.get(line.line);
+			const task = this.world.tasks.get(line.pid ?? 0);
+			const sk = doubt === undefined || task === undefined ? 0 : this.world.sk(task, line);
+			if (doubt !== undefined && sk !== 0) this.world.doubts.set(sk, doubt);
+			return null;
+		}
 		return this.finish(this.call(line, index));
 	}
 
@@ -228,6 +226,8 @@ export class Player {
 			runSetup(this.kernel, task.net, line.argv);
 		} catch (error) {
 			if (!(error instanceof SetupError)) throw error;
+			// The outputs of ip showed it already.
+			if (error.errno === -EEXIST && this.world.options.host !== undefined) return outcome;
 			const word = Math.min(error.word, line.argv.length);
 			const column = line.argColumns[word] ?? line.column + line.text.length;
 			const found = line.argv[word] ?? "the end of the line";

@@ -208,8 +208,8 @@ export class Search {
 		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
 		if (undone) {
 			this.facts.skipped.add(line);
+			if (player.world.alone === false) this.facts.doubts.set(line, outcome?.reason ?? "");
 			this.replay(contradiction.index, reach);
-			if (player.world.alone === false) player.doubt(contradiction, outcome?.reason ?? "");
 			event.outcome = outcome;
 		} else if (this.attempts > 0) this.replay(contradiction.index, reach);
 		const again = event.outcome ?? outcome;

@@ -14,6 +14,7 @@ import type { Task } from "../machine/task.js";
 import { argFd, Operands } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import { AcceptQueues } from "./accept_queues.js";
+import { placeHost } from "./before.js";
 import type { Evidence } from "./evidence.js";
 import { type Draws, EPOCH, ExactRandom, perturbTable } from "./exact.js";
 import type { Facts } from "./facts.js";
@@ -23,7 +24,7 @@ import { PerturbCheck } from "./perturb.js";
 import type { Recording } from "./recording.js";
 
 /** Fields of World that are no state of what is played. */
-export const WORLD_HOOKS = ["recording", "options", "facts", "draws", "own"];
+export const WORLD_HOOKS = ["recording", "options", "facts", "draws", "own", "before"];
 
 /** The user whom a recorded process is taken for where it cannot be root. */
 const SOME_USER = 1000;
@@ -74,6 +75,8 @@ export class World {
 	/** A privilege was used, so that the user is root. */
 	privileged = false;
 	private readonly parents = new Map<number, number>();
+	/** Processes from before the recording. */
+	private readonly before: ReadonlySet<number>;
 
 	/** Throws RangeError for an unknown version. */
 	constructor(
@@ -102,6 +105,7 @@ export class World {
 		}
 		this.alone = options.alone ?? true;
 		this.queues = new AcceptQueues(this.kernel);
+		this.before = this.placeHost();
 		if (this.own === null) this.kernel.accept_queues = this.queues;
 		const seed = this.own?.seed ?? null;
 		const random = seed === null ? null : new SeededRandom(seed);
@@ -121,6 +125,18 @@ export class World {
 		this.kernel.advance((time % 1) * 1000 + (phase === 0 ? 0 : 1000 - JIFFY));
 		const jiffies = Math.floor(((time % EPOCH) * 1000) / JIFFY) - (300 * 1000) / JIFFY;
 		timers.wheel = jiffies - Math.floor(timers.now / JIFFY);
+	}
+
+	/** What was there before; which processes. With recorded draws nothing is added to them. */
+	private placeHost(): ReadonlySet<number> {
+		const { host = [] } = this.options;
+		if (host.length === 0 || this.draws !== null) return new Set();
+		const net = this.kernel.createNet();
+		this.firstNet = net;
+		const { tasks, doubts } = placeHost(this.kernel, net, host, this.uid);
+		for (const [pid, task] of tasks) this.tasks.set(pid, task);
+		for (const [sk, why] of doubts) this.doubts.set(sk, why);
+		return new Set(tasks.keys());
 	}
 
 	operands(call: CallLine): Operands {
@@ -169,8 +185,8 @@ export class World {
 		if (known !== undefined) return known;
 		const fork = this.recording.forks.get(pid)?.[0];
 		if (fork !== undefined && !this.isOwnAncestor(pid)) return this.fork(fork, pid);
-		const other = this.tasks.values().next().value;
-		const net = other?.net ?? this.kernel.createNet();
+		const [, other] = [...this.tasks].find(([each]) => !this.before.has(each)) ?? [];
+		const net = other?.net ?? this.firstNet ?? this.kernel.createNet();
 		this.firstNet ??= net;
 		const task = this.kernel.createTask({ net, uid: this.uid });
 		// Lines without a pid are of one task.

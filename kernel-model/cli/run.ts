@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model run`: scripts and recordings on the model. */
 import { release } from "node:os";
+import { type HostFile, placeHost } from "../check/before.js";
 import { readDraws, splitRecordings } from "../check/exact.js";
 import { type Outcome, playScript, readScript, type Verdict } from "../check/player.js";
+import { Kernel } from "../machine/kernel.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
 import { printedLines } from "../script/print.js";
 import type { Parsed } from "../script/strace.js";
@@ -12,9 +14,11 @@ import {
 	parse,
 	printable,
 	readFile,
+	readHosts,
 	seedOf,
 	styled,
 	UsageError,
+	uidOf,
 	versionOf,
 	writeOut,
 } from "./terminal.js";
@@ -45,6 +49,11 @@ compressed (.gz), and hold several such recordings.
   --seed N           seed of the model's own random draws (default 1)
   --uid N            the user whose calls these are (default 0, which is root, unless the
                      recording tells of another)
+  --host FILE        what was there before the recording began, as one of these shows it
+                     (give it once for each file): ip -j addr, ip -j route, ip -j -6 route,
+                     sysctl -a, ss -tuanp; ss -tuanpeo also shows users and TIME_WAIT. What
+                     they do not show, such as SO_REUSEADDR, leaves calls undecided. $ lines
+                     come on top
   --alone            the program had its network namespace to itself: nobody else held a
                      port there (so it is taken to be where the recording begins with
                      unshare() or with set-up commands)
@@ -63,6 +72,8 @@ interface RunOptions {
 	several: boolean;
 	/** Who made the calls; null: as the recording tells. */
 	uid: number | null;
+	/** What was there before. */
+	host: readonly HostFile[];
 	/** The recorded program had its network namespace to itself, whatever the recording tells. */
 	alone: boolean;
 }
@@ -118,6 +129,9 @@ function play(file: string, given: string | null, seed: number, options: RunOpti
 	const played = splitRecordings(readFile(file)).map(({ text, above }) => {
 		const script = readScript(text, file, above);
 		const draws = readDraws(script);
+		if (draws !== null && options.host.length > 0) {
+			throw new UsageError(`${file}: --host is not for a recording with draws`);
+		}
 		const version =
 			given ?? (draws === null ? DEFAULT_VERSION : versionOf("running", draws.release));
 		return playPart(file, script, version, seed, options);
@@ -172,13 +186,14 @@ function playPart(
 	const learnt: string[] = [];
 	const ignored = new Map<string, number>();
 	const outcomes = new Map<number, Outcome>();
-	const { explain, uid, alone } = options;
+	const { explain, uid, alone, host } = options;
 	const played = playScript(script, {
 		version,
 		seed,
 		explain,
 		...(uid === null ? {} : { uid }),
 		...(alone ? { alone } : {}),
+		...(host.length === 0 ? {} : { host }),
 	});
 	for (const outcome of played) {
 		outcomes.set(outcome.line, outcome);
@@ -220,6 +235,7 @@ function playPart(
 		for (const [reason, times] of most_undecided) {
 			output.push(`${styled("33", printable(`# undecided ${times} times: ${reason}`))}\n`);
 		}
+		if (host.length > 0) output.push(...describeHost(host, version, uid));
 		if (learnt.length > 0) {
 			const shown = learnt.slice(0, 8).join(", ");
 			const more = learnt.length > 8 ? `, and ${learnt.length - 8} more` : "";
@@ -233,17 +249,25 @@ function playPart(
 	return { mismatches: counts.mismatch, undecided: counts.undecided, output, used };
 }
 
-/** A user's number; null where none is given. */
-function uidOf(given: unknown): number | null {
-	if (given === undefined) return null;
-	const uid = /^[0-9]{1,10}$/.test(String(given)) ? Number(given) : Number.NaN;
-	if (!(uid <= LAST_UID)) {
-		throw new UsageError(`run: expected a user from 0 to ${LAST_UID} behind --uid, found ${given}`);
+/** What of the given files was brought about, and what was not. */
+function describeHost(
+	host: readonly HostFile[],
+	version: string,
+	uid: number | null,
+): Iterable<string> {
+	const kernel = new Kernel({ version });
+	const { left, sockets } = placeHost(kernel, kernel.createNet(), host, uid ?? 0);
+	const commands = host.reduce((sum, file) => sum + file.commands.length, 0);
+	const files = host.map(({ file }) => file).join(", ");
+	const said = `# the host had ${sockets} sockets, and ${commands} settings, by ${files}`;
+	const lines = [styled("2", printable(said))];
+	if (left.length > 0) {
+		const shown = left.slice(0, 5).join("; ");
+		const more = left.length > 5 ? `; and ${left.length - 5} more` : "";
+		lines.push(styled("33", printable(`# not taken of it: ${shown}${more}`)));
 	}
-	return uid;
+	return lines.map((line) => `${line}\n`);
 }
-
-const LAST_UID = 4294967294;
 
 export function run(args: string[]): number {
 	const { values, positionals } = parse(args, {
@@ -253,6 +277,7 @@ export function run(args: string[]): number {
 		json: { type: "boolean", default: false },
 		quiet: { type: "boolean", default: false },
 		uid: { type: "string" },
+		host: { type: "string", multiple: true },
 		alone: { type: "boolean", default: false },
 		strict: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
@@ -269,7 +294,8 @@ export function run(args: string[]): number {
 		json: values.json === true,
 		quiet: values.quiet === true,
 		several: positionals.length > 1,
-		uid: uidOf(values.uid),
+		uid: uidOf("run", values.uid),
+		host: readHosts(values.host),
 		alone: values.alone === true,
 	};
 	const played = positionals.map((file) => ({ file, ...play(file, version, seed, options) }));

@@ -5,9 +5,11 @@ import { readFileSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import type { HostFile } from "../check/before.js";
 import type { Outcome } from "../check/player.js";
 import { VERSIONS, versionFor } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
+import { HostError, readHost } from "../script/host.js";
 import { ScriptError } from "../script/strace.js";
 
 /** Bad input: one line on standard error, exit status 2. */
@@ -233,4 +235,30 @@ export function seedOf(value: unknown): number {
 		throw new UsageError(`--seed: expected a number from 0 to 4294967295, found ${value}`);
 	}
 	return seed;
+}
+
+const LAST_UID = 4294967294;
+
+/** The user that --uid names; null where none is given. Throws UsageError. */
+export function uidOf(command: string, given: unknown): number | null {
+	if (given === undefined) return null;
+	const uid = /^[0-9]{1,10}$/.test(String(given)) ? Number(given) : Number.NaN;
+	if (!(uid <= LAST_UID)) {
+		const expected = `expected a user from 0 to ${LAST_UID} behind --uid`;
+		throw new UsageError(`${command}: ${expected}, found ${given}`);
+	}
+	return uid;
+}
+
+/** The files that --host names: outputs of ip, ss and sysctl. Throws UsageError. */
+export function readHosts(given: unknown): HostFile[] {
+	const files = Array.isArray(given) ? given.map(String) : [];
+	return files.map((file) => {
+		try {
+			return { file, ...readHost(readFile(file)) };
+		} catch (error) {
+			if (error instanceof HostError) throw new UsageError(`${file}: ${error.message}`);
+			throw error;
+		}
+	});
 }

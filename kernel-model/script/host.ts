@@ -7,6 +7,8 @@ import { isModelledSysctl } from "./setup.js";
 
 /** A socket that was there before, as ss shows it. */
 export interface HostSocket {
+	/** Of the file, from 1. */
+	line: number;
 	/** "tcp" or "udp". */
 	protocol: string;
 	/** As ss names it: LISTEN, ESTAB, TIME-WAIT, UNCONN … */
@@ -14,13 +16,18 @@ export interface HostSocket {
 	/** "*" for those of both families. */
 	address: string;
 	port: number;
-	/** The device that it is bound to; null for any. */
+	/** The device that it is bound to, or of a link-local address; null for any. */
 	device: string | null;
+	/** How many connections may wait at a listener; of other sockets it means nothing. */
+	backlog: number;
 	/** Null for none. */
 	peer: { address: string; port: number } | null;
-	/** The process that has it; null if ss was not allowed to see it. */
-	pid: number | null;
-	fd: number | null;
+	/** The descriptors that name it; none if nobody has it, or if ss was not allowed to see them. */
+	users: { pid: number; fd: number }[];
+	/** The user, as ss -e shows it; null where it was not asked. */
+	uid: number | null;
+	/** What is left of TIME-WAIT and FIN-WAIT-2, ms, as ss -o shows it; null where it does not. */
+	timer: number | null;
 }
 
 /** What a file says of the host. */
@@ -28,30 +35,32 @@ export interface Host {
 	/** Commands of ip and sysctl, word by word; see runSetup(). */
 	commands: string[][];
 	sockets: HostSocket[];
+	/** What the model leaves out, in words with its place. */
+	left: string[];
 }
 
 /** A file that is none of these outputs. */
 export class HostError extends Error {}
 
 const SYSCTL = /^(net\.[^ =]+) *= ?(.*)$/;
-const SS_HEADER = /^Netid +State +Recv-Q/;
+const SS_HEADER = /^(Netid +)?State +Recv-Q/;
+const SS_SOCKET = /^(tcp|udp) +[A-Z0-9-]+ +[0-9]/;
+const EXPECTED = "expected the output of ip -j addr, ip -j route, ss -tuanp or sysctl -a";
 
 /** Reads one of the outputs; which one, it finds out. Throws HostError. */
 export function readHost(text: string): Host {
 	const trimmed = text.trim();
 	if (trimmed.startsWith("[")) return readJson(trimmed);
-	const lines = trimmed.split("\n");
-	const [header = "", ...rows] = lines;
-	if (SS_HEADER.test(header)) return { commands: [], sockets: rows.map(readSocket) };
+	const lines = trimmed.split(/\r?\n/);
+	const [header = ""] = lines;
+	if (SS_HEADER.test(header) || SS_SOCKET.test(header)) return readSockets(header, lines);
 	const commands = lines.flatMap((line) => {
 		const [, name, value] = SYSCTL.exec(line) ?? [];
 		if (name === undefined || value === undefined || !isModelledSysctl(name)) return [];
 		return [["sysctl", `${name}=${value.trim()}`]];
 	});
-	if (!lines.some((line) => /^[a-z0-9_.-]+(\/[^ ]*)? *=/.test(line))) {
-		throw new HostError("expected the output of ip -j addr, ip -j route, ss -tuanp or sysctl -a");
-	}
-	return { commands, sockets: [] };
+	if (!lines.some((line) => /^[a-z0-9_.-]+(\/[^ ]*)? *=/.test(line))) throw new HostError(EXPECTED);
+	return { commands, sockets: [], left: [] };
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -69,8 +78,11 @@ function readJson(text: string): Host {
 	}
 	const items = Array.isArray(parsed) ? parsed.filter(isObject) : [];
 	const links = items.some((item) => "ifname" in item);
-	const commands = links ? items.flatMap(linkCommands) : items.flatMap(routeCommands);
-	return { commands, sockets: [] };
+	if (!links && items.some((item) => !("dst" in item))) throw new HostError(EXPECTED);
+	const commands = links
+		? [...items.flatMap(linkCommands), ...items.flatMap(masterCommands)]
+		: items.flatMap(routeCommands);
+	return { commands, sockets: [], left: [] };
 }
 
 function linkCommands(link: Json): string[][] {
@@ -80,12 +92,14 @@ function linkCommands(link: Json): string[][] {
 	if (name !== "lo") {
 		const mac = word(link.address);
 		const address = mac !== null && /^(..:){5}..$/.test(mac) ? ["address", mac] : [];
-		commands.push(["ip", "link", "add", "name", name, ...address, "type", "dummy"]);
+		const table = vrfTable(link);
+		const type = table === null ? ["dummy"] : ["vrf", "table", table];
+		commands.push(["ip", "link", "add", "name", name, ...address, "type", ...type]);
 		// Its addresses are all listed.
 		commands.push(["ip", "link", "set", "dev", name, "addrgenmode", "none"]);
 	}
 	const up = Array.isArray(link.flags) && link.flags.includes("UP");
-	if (up) commands.push(["ip", "link", "set", "dev", name, "up"]);
+	commands.push(["ip", "link", "set", "dev", name, up ? "up" : "down"]);
 	const addresses = Array.isArray(link.addr_info) ? link.addr_info.filter(isObject) : [];
 	for (const { family, local, address, prefixlen, scope, preferred_life_time } of addresses) {
 		const own = word(local);
@@ -99,10 +113,25 @@ function linkCommands(link: Json): string[][] {
 	return commands;
 }
 
+/** The table of a VRF, which ip -d shows; null of another device. */
+function vrfTable({ linkinfo }: Json): string | null {
+	if (!isObject(linkinfo) || linkinfo.info_kind !== "vrf") return null;
+	return isObject(linkinfo.info_data) ? word(linkinfo.info_data.table) : null;
+}
+
+/** Which VRF a device is in; other masters, such as bridges, are passed over. */
+function masterCommands(link: Json, _at: number, links: readonly Json[]): string[][] {
+	const [name, master] = [word(link.ifname), word(link.master)];
+	const above = links.find(({ ifname }) => ifname === master);
+	if (name === null || master === null || above === undefined) return [];
+	return vrfTable(above) === null ? [] : [["ip", "link", "set", "dev", name, "master", master]];
+}
+
 function routeCommands(route: Json): string[][] {
 	const dst = word(route.dst);
 	// The kernel makes its own with the addresses.
 	if (dst === null || route.protocol === "kernel") return [];
+	if (Array.isArray(route.flags) && route.flags.includes("dead")) return [];
 	const gateway = word(route.gateway);
 	const ipv6 = dst.includes(":") || gateway?.includes(":") || word(route.prefsrc)?.includes(":");
 	const words = ["ip", ipv6 ? "-6" : "-4", "route", "append"];
@@ -127,22 +156,80 @@ const NAME = /^\[?([^\]%]*)\]?(?:%([^:\]]+)\]?)?:(\*|[0-9]+)$/;
 
 function nameOf(text: string) {
 	const [, address, device, port] = NAME.exec(text) ?? [];
-	if (address === undefined) throw new HostError(`expected an address and a port, found ${text}`);
+	if (address === undefined) {
+		throw new HostError(`expected an address and the number of a port (ss -n), found ${text}`);
+	}
 	return { address, device: device ?? null, port: port === "*" ? 0 : Number(port) };
 }
 
-function readSocket(line: string): HostSocket {
-	const [protocol = "", state = "", , , local = "", far, ...users] = line.trim().split(/ +/);
-	if (far === undefined) throw new HostError(`expected a socket of ss -tuanp, found ${line}`);
+/** The table of ss, with or without its header; lines that begin with a blank go on. */
+function readSockets(header: string, lines: readonly string[]): Host {
+	const sockets: HostSocket[] = [];
+	const others = new Map<string, number>();
+	const headed = SS_HEADER.test(header);
+	const only = headed && !header.startsWith("Netid") ? `${onlyProtocol(lines)} ` : "";
+	const entries: { text: string; line: number }[] = [];
+	for (const [at, text] of lines.entries()) {
+		if (text.trim() === "" || (headed && at === 0)) continue;
+		const last = entries.at(-1);
+		if (/^[ \t]/.test(text) && last !== undefined) last.text += ` ${text.trim()}`;
+		else entries.push({ text: `${only}${text}`, line: at + 1 });
+	}
+	for (const { text, line } of entries) {
+		const [netid = ""] = text.split(" ");
+		if (netid === "tcp" || netid === "udp") sockets.push(readSocket(text, line));
+		else others.set(netid, (others.get(netid) ?? 0) + 1);
+	}
+	// Those of other families have no port.
+	const left = [...others]
+		.filter(([netid]) => /^(sctp|dccp|mptcp|icmp6?|xdp)$/.test(netid))
+		.map(([netid, n]) => `${n} of protocol ${netid}`);
+	return { commands: [], sockets, left };
+}
+
+/** Asked for one protocol, ss does not say which it is; states tell. */
+function onlyProtocol(lines: readonly string[]): string {
+	if (lines.some((line) => /^(LISTEN|TIME-WAIT|FIN-WAIT|SYN-|CLOSE|LAST)/.test(line))) return "tcp";
+	if (lines.some((line) => /^UNCONN/.test(line))) return "udp";
+	throw new HostError("expected a column Netid, as ss -tuanp shows it");
+}
+
+const STATE =
+	/^(LISTEN|UNCONN|ESTAB|SYN-SENT|SYN-RECV|FIN-WAIT-[12]|CLOSE-WAIT|LAST-ACK|CLOSING|TIME-WAIT)$/;
+
+function readSocket(text: string, line: number): HostSocket {
+	const [protocol = "", state = "", , sendQ, local = "", far, ...rest] = text.trim().split(/ +/);
+	if (far === undefined || !STATE.test(state)) {
+		throw new HostError(`line ${line}: expected a socket of ss -tuanp, found ${text}`);
+	}
+	const words = rest.join(" ");
 	const own = nameOf(local);
 	const peer = nameOf(far);
-	const [, pid, fd] = /pid=([0-9]+),fd=([0-9]+)/.exec(users.join(" ")) ?? [];
+	const users = [...words.matchAll(/pid=([0-9]+),fd=([0-9]+)/g)].map(([, pid, fd]) => ({
+		pid: Number(pid),
+		fd: Number(fd),
+	}));
+	const [, uid] = /\buid:([0-9]+)/.exec(words) ?? [];
+	const extended = /\bino:[0-9]/.test(words);
+	const [, timer] = /timer:\(timewait,([^,]+),/.exec(words) ?? [];
 	return {
+		line,
 		protocol,
 		state,
 		...own,
+		backlog: Number(sendQ),
 		peer: peer.port === 0 ? null : { address: peer.address, port: peer.port },
-		pid: pid === undefined ? null : Number(pid),
-		fd: fd === undefined ? null : Number(fd),
+		users,
+		// ss does not print that of root.
+		uid: uid !== undefined ? Number(uid) : extended ? 0 : null,
+		timer: timer === undefined ? null : milliseconds(timer),
 	};
+}
+
+/** "59sec", "1min12sec", "440ms", "1.200ms" (1200 ms): print_ms_timer of ss. */
+function milliseconds(text: string): number {
+	const [, minutes, seconds, whole, rest] =
+		/^(?:([0-9]+)min)?(?:([0-9]+)(?:sec|\.))?(?:([0-9]+)ms)?(.*)$/.exec(text) ?? [];
+	if (rest !== "") return 0;
+	return Number(minutes ?? 0) * 60_000 + Number(seconds ?? 0) * 1000 + Number(whole ?? 0);
 }

@@ -45,30 +45,94 @@ tcp   LISTEN    0      5            [::1]:8080       [::]:*
 tcp   ESTAB     0      0        127.0.0.1:8080  127.0.0.1:40000 users:(("a",pid=9,fd=4))
 tcp   LISTEN    0      5                *:80            *:*
 `;
-		const none = { device: null, peer: null, pid: null, fd: null };
+		const none = { device: null, backlog: 0, peer: null, users: [], uid: null, timer: null };
 		expect(readHost(text).sockets).toEqual([
 			{
 				...none,
+				line: 2,
 				protocol: "udp",
 				state: "UNCONN",
 				address: "127.0.0.53",
 				port: 53,
 				device: "lo",
-				pid: 7,
-				fd: 12,
+				users: [{ pid: 7, fd: 12 }],
 			},
-			{ ...none, protocol: "tcp", state: "LISTEN", address: "::1", port: 8080 },
 			{
 				...none,
+				line: 3,
+				protocol: "tcp",
+				state: "LISTEN",
+				address: "::1",
+				port: 8080,
+				backlog: 5,
+			},
+			{
+				...none,
+				line: 4,
 				protocol: "tcp",
 				state: "ESTAB",
 				address: "127.0.0.1",
 				port: 8080,
 				peer: { address: "127.0.0.1", port: 40000 },
-				pid: 9,
-				fd: 4,
+				users: [{ pid: 9, fd: 4 }],
 			},
-			{ ...none, protocol: "tcp", state: "LISTEN", address: "*", port: 80 },
+			{ ...none, line: 5, protocol: "tcp", state: "LISTEN", address: "*", port: 80, backlog: 5 },
+		]);
+	});
+
+	test("has users, processes and timers as ss -e, -o and several processes show them", () => {
+		const text = `tcp   LISTEN    0  8  0.0.0.0%lo:8090  0.0.0.0:*  users:(("a",pid=49,fd=18),("a",pid=8,fd=19)) uid:33 ino:3172980 sk:1454 cgroup:/ <->
+tcp   LISTEN    0  8  [::]:444  [::]:*  ino:3172966 sk:1463 cgroup:/ v6only:1 <->
+\t skmem:(r0,rb131072,t0)
+tcp   TIME-WAIT 0  0  127.0.0.1:36514  127.0.0.1:8080  timer:(timewait,1min12sec,0) ino:0 sk:145e
+tcp   FIN-WAIT-2 0 0  127.0.0.1:36518  127.0.0.1:8080  timer:(timewait,440ms,0) ino:0 sk:145f
+`;
+		const { sockets } = readHost(text);
+		expect(sockets.map(({ line }) => line)).toEqual([1, 2, 4, 5]);
+		expect(sockets.map(({ uid }) => uid)).toEqual([33, 0, 0, 0]);
+		expect(sockets.map(({ timer }) => timer)).toEqual([null, null, 72_000, 440]);
+		const [{ users, device }] = sockets;
+		expect(users).toEqual([
+			{ pid: 49, fd: 18 },
+			{ pid: 8, fd: 19 },
+		]);
+		expect(device).toBe("lo");
+	});
+
+	test("may be shown by ss for one protocol, which its states tell", () => {
+		const header = "State Recv-Q Send-Q Local Address:Port Peer Address:PortProcess\n";
+		expect(readHost(`${header}UNCONN 0 0 127.0.0.1:53 0.0.0.0:*\n`).sockets[0].protocol).toBe(
+			"udp",
+		);
+		expect(readHost(`${header}LISTEN 0 0 127.0.0.1:53 0.0.0.0:*\n`).sockets[0].protocol).toBe(
+			"tcp",
+		);
+		expect(() => readHost(`${header}ESTAB 0 0 127.0.0.1:53 127.0.0.1:9\n`)).toThrow(HostError);
+	});
+
+	test("is asked for ports by their numbers", () => {
+		expect(() => readHost("udp UNCONN 0 0 127.0.0.1:domain 0.0.0.0:*\n")).toThrow("ss -n");
+	});
+
+	test("has sockets of other protocols that are counted, and others that are no matter", () => {
+		const text = `Netid State Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
+nl    UNCONN 0 0 0:0 *
+sctp  LISTEN 0 0 127.0.0.1:9 0.0.0.0:*
+`;
+		expect(readHost(text)).toEqual({ commands: [], sockets: [], left: ["1 of protocol sctp"] });
+	});
+
+	test("has the VRFs that ip -d -j addr shows, and which devices are in them", () => {
+		const text =
+			'[{"ifname":"eth0","flags":[],"master":"red","addr_info":[]},{"ifname":"red","flags":["UP"],"linkinfo":{"info_kind":"vrf","info_data":{"table":10}},"addr_info":[]}]';
+		expect(readHost(text).commands).toEqual([
+			["ip", "link", "add", "name", "eth0", "type", "dummy"],
+			["ip", "link", "set", "dev", "eth0", "addrgenmode", "none"],
+			["ip", "link", "set", "dev", "eth0", "down"],
+			["ip", "link", "add", "name", "red", "type", "vrf", "table", "10"],
+			["ip", "link", "set", "dev", "red", "addrgenmode", "none"],
+			["ip", "link", "set", "dev", "red", "up"],
+			["ip", "link", "set", "dev", "eth0", "master", "red"],
 		]);
 	});
 

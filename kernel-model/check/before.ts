@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What was there before a recording began, as outputs of ip, sysctl and ss show it: it is
+ * brought about on the model by calls. Connections are really made, with a puppet for an end
+ * that is not on this host, and brought to the state that ss shows.
+ */
+import { AF_INET, AF_INET6, SOL_IPV6 } from "../../include/linux/socket.js";
+import { TCP_CLOSE, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import {
+	SO_BINDTODEVICE,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
+	SOL_SOCKET,
+} from "../../include/uapi/asm-generic/socket.js";
+import { IP_BIND_ADDRESS_NO_PORT, IPV6_V6ONLY } from "../../include/uapi/linux/in.js";
+import { NotModelled } from "../../net/core/sock.js";
+import { inet_twsk_reschedule } from "../../net/ipv4/inet_timewait_sock.js";
+import { tcp_set_state } from "../../net/ipv4/tcp.js";
+import type { Address } from "../machine/address.js";
+import type { Kernel } from "../machine/kernel.js";
+import type { NetNamespace } from "../machine/net.js";
+import { portOwners } from "../machine/sharing.js";
+import type { Task } from "../machine/task.js";
+import type { Host, HostSocket } from "../script/host.js";
+import { runSetup, SetupError } from "../script/setup.js";
+import { AcceptQueues } from "./accept_queues.js";
+
+/** What one file shows of the host. */
+export interface HostFile extends Host {
+	file: string;
+}
+
+/** What became of it. */
+export interface Placed {
+	/** The processes that have sockets, by pid. */
+	tasks: Map<number, Task>;
+	/** Why not all is known of a sock, by sock. */
+	doubts: Map<number, string>;
+	/** What could not be brought about, with its place and why. */
+	left: string[];
+	/** How many sockets are there. */
+	sockets: number;
+}
+
+const SOL_IP = 0;
+const [SOCK_STREAM, SOCK_DGRAM] = [1, 2];
+const SHUT_WR = 1;
+/** By then every ACK is sent, ms: include/net/tcp.h: TCP_DELACK_MAX. */
+const SETTLED = 200;
+const EPHEMERAL_STATES = /^(TIME-WAIT|FIN-WAIT|LAST-ACK|CLOSING)/;
+
+/** Brings about what files show. Never throws for what they hold. */
+export function placeHost(
+	k: Kernel,
+	net: NetNamespace,
+	files: readonly HostFile[],
+	uid: number,
+): Placed {
+	const placing = new Placing(k, net, uid);
+	// A sysctl may decide who may bind to an address; an address has to be there for a route.
+	const rank = ({ commands }: HostFile) =>
+		commands[0]?.[0] === "sysctl" ? 0 : commands[0]?.includes("route") ? 2 : 1;
+	const sorted = [...files].sort((a, b) => rank(a) - rank(b));
+	for (const { file, commands, left } of sorted) {
+		for (const command of commands) placing.command(file, command);
+		placing.placed.left.push(...left.map((what) => `${file}: ${what}`));
+	}
+	for (const { file, sockets } of sorted) placing.sockets(file, sockets);
+	return placing.placed;
+}
+
+type End = Pick<HostSocket, "address" | "port" | "device">;
+
+/** The IPv4 address of a v4-mapped one; others as they are. */
+const plain = (address: string) => address.replace(/^::ffff:(?=[0-9.]+$)/, "");
+const isSix = (address: string) => address === "*" || address.includes(":");
+const isWildcard = (address: string) => /^(\*|::|0\.0\.0\.0)$/.test(address);
+const connects = ({ protocol, state }: HostSocket) =>
+	protocol === "tcp" && state !== "LISTEN" && state !== "UNCONN";
+
+/** Whether a socket is met by what comes to an address of this host. */
+function covers(listener: HostSocket, { address, port }: End): boolean {
+	if (listener.port !== port) return false;
+	if (listener.address === "*") return true;
+	const six = plain(address).includes(":");
+	if (isWildcard(listener.address)) return isSix(listener.address) === six;
+	return plain(listener.address) === plain(address);
+}
+
+class Placing {
+	readonly placed: Placed = { tasks: new Map(), doubts: new Map(), left: [], sockets: 0 };
+	/** Has what nobody has. */
+	private readonly keeper: Task;
+	private file = "";
+	private shown: readonly HostSocket[] = [];
+	private readonly listeners = new Map<HostSocket, { task: Task; fd: number }>();
+	private readonly done = new Set<HostSocket>();
+
+	constructor(
+		private readonly k: Kernel,
+		private readonly net: NetNamespace,
+		private readonly uid: number,
+	) {
+		this.keeper = k.createTask({ net, uid: 0 });
+	}
+
+	command(file: string, words: readonly string[]): void {
+		try {
+			runSetup(this.k, this.net, words);
+		} catch (error) {
+			if (!(error instanceof SetupError)) throw error;
+			const why = error.errno === null ? `expected ${error.expected}` : errnoName(-error.errno);
+			this.placed.left.push(`${file}: ${words.join(" ")}: ${why}`);
+		}
+	}
+
+	sockets(file: string, sockets: readonly HostSocket[]): void {
+		if (sockets.length === 0) return;
+		const { k } = this;
+		this.file = file;
+		this.shown = sockets;
+		const { draws } = k;
+		k.draws = k.ownDraws;
+		for (const socket of sockets) this.local(socket);
+		for (const socket of sockets)
+			if (!connects(socket)) this.attempt(socket, () => this.bound(socket));
+		for (const socket of sockets) {
+			if (connects(socket) && !this.done.has(socket)) {
+				this.attempt(socket, () => this.connection(socket));
+			}
+		}
+		// Each end has acknowledged what the other sent.
+		k.advance(SETTLED);
+		for (const socket of sockets) this.timer(socket);
+		k.draws = draws;
+	}
+
+	private attempt(socket: HostSocket, place: () => string | null): void {
+		let why: string | null;
+		try {
+			why = place();
+		} catch (error) {
+			if (!(error instanceof NotModelled || error instanceof RangeError)) throw error;
+			why = error.message;
+		}
+		if (why === null) this.placed.sockets++;
+		else this.placed.left.push(`${this.file}:${socket.line}: ${why}`);
+	}
+
+	/** A socket's address is one of the host, and its device is there. */
+	private local({ address, device }: End): void {
+		const { net } = this;
+		if (device !== null && !net.net.devices.some(({ name }) => name === device)) {
+			net.addLink(device);
+			net.setAddrGenMode(device, "none");
+			net.setLink(device, true);
+		}
+		const own = plain(address);
+		if (isWildcard(own) || this.isLocal(own)) return;
+		if (/^(22[4-9]|23[0-9])\.|^ff/i.test(own)) return;
+		net.addAddress(own.includes(":") ? `${own}/128` : `${own}/32`, device ?? "lo", {});
+	}
+
+	private isLocal(address: string): boolean {
+		const { keeper } = this;
+		const fd = keeper.socket(address.includes(":") ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+		const result = keeper.bind(fd, this.name({ address, port: 0, device: null }));
+		keeper.close(fd);
+		return result === 0;
+	}
+
+	private name({ address, port, device }: End): Address {
+		if (!isSix(address)) return { family: "AF_INET", address, port };
+		const index = this.net.net.devices.find(({ name }) => name === device)?.ifindex ?? 0;
+		const link = /^fe[89ab]/i.test(address);
+		const text = address === "*" ? "::" : address;
+		return { family: "AF_INET6", address: text, port, ...(link ? { scope_id: index } : {}) };
+	}
+
+	/** The task of a process, or of whoever has a socket that ss shows for nobody. */
+	private task({ users, uid }: HostSocket): Task {
+		if (users.length === 0) return this.keeper;
+		const [{ pid }] = users;
+		const known = this.placed.tasks.get(pid);
+		if (known !== undefined) return known;
+		const task = this.k.createTask({ net: this.net, uid: uid ?? this.uid });
+		task.pid = pid;
+		this.placed.tasks.set(pid, task);
+		return task;
+	}
+
+	/** A new socket for what ss shows, in the hands of those that have it. */
+	private open(socket: HostSocket): { task: Task; fd: number } {
+		const task = this.task(socket);
+		const { uid } = task;
+		task.uid = socket.uid ?? uid;
+		const type = socket.protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
+		const family = isSix(socket.address) ? AF_INET6 : AF_INET;
+		const fd = task.socket(family, type, 0, socket.users[0]?.fd);
+		task.uid = uid;
+		this.share(socket, task, fd);
+		return { task, fd };
+	}
+
+	/** The other descriptors that name it. */
+	private share(socket: HostSocket, task: Task, fd: number): void {
+		for (const { pid, fd: at } of socket.users.slice(1)) {
+			const holder = this.task({ ...socket, users: [{ pid, fd: at }] });
+			if (holder !== task || at !== fd) holder.installFile(task.fileOf(fd), at);
+		}
+	}
+
+	private privileged(task: Task, call: () => number): number {
+		const { uid } = task;
+		task.uid = 0;
+		const result = call();
+		task.uid = uid;
+		return result;
+	}
+
+	private sockOf({ task, fd }: { task: Task; fd: number }): number {
+		return this.k.socket.sk[task.socketOf(fd)];
+	}
+
+	/** Why what depends on a socket is not certain. */
+	private doubt({ line }: HostSocket): string {
+		const what = "does not show the socket's options, nor what became of it";
+		return `it depends on the socket of ${this.file}:${line}, which ${what}`;
+	}
+
+	/** A listener, or a datagram socket. Gives why it cannot be, null if it can. */
+	private bound(socket: HostSocket): string | null {
+		const { task, fd } = this.open(socket);
+		const bytes = (text: string) => Uint8Array.from(Buffer.from(`${text}\0`));
+		const { protocol, device, address, state, peer } = socket;
+		if (device !== null && !/^fe[89ab]/i.test(address)) {
+			task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, bytes(device));
+		}
+		// The wildcard of both families is dual only where IPV6_V6ONLY is off.
+		if (isSix(address)) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, address === "::" ? 1 : 0);
+		// Such as share a port must have said so; which of the two options datagram sockets
+		// have, nothing shows.
+		const shares = this.shown.some((other) => other !== socket && meet(other, socket));
+		if (shares) {
+			if (protocol === "udp") task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+			task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		}
+		let result = this.privileged(task, () => task.bind(fd, this.name(socket)));
+		if (result === 0 && state === "LISTEN") result = task.listen(fd, socket.backlog);
+		if (result < 0) {
+			task.close(fd);
+			return `cannot be on port ${socket.port}: ${errnoName(-result)}`;
+		}
+		if (peer !== null) task.connect(fd, this.name({ ...peer, device }));
+		if (state === "LISTEN") this.listeners.set(socket, { task, fd });
+		this.placed.doubts.set(this.sockOf({ task, fd }), this.doubt(socket));
+		return null;
+	}
+
+	/** A connection, with its other end if that is of this host as well. */
+	private connection(socket: HostSocket): string | null {
+		const { peer } = socket;
+		if (peer === null) return "has no peer";
+		this.done.add(socket);
+		const other = this.shown.find(
+			(end) =>
+				end !== socket &&
+				connects(end) &&
+				!this.done.has(end) &&
+				sameEnd(end, peer) &&
+				end.peer !== null &&
+				sameEnd(socket, end.peer),
+		);
+		const listens = (end: End) => [...this.listeners.keys()].find((l) => covers(l, end));
+		const far: End = { ...peer, device: socket.device };
+		const accepts = listens(socket) !== undefined || this.isServer(socket, far, other);
+		const [client, server] = accepts ? [other, socket] : [socket, other];
+		const from: End = client ?? far;
+		const to: End = accepts ? socket : far;
+		if (socket.state === "SYN-SENT") return this.synSent(socket, far);
+		const puppets = [from, to].filter((end) => !this.isLocal(plain(end.address)));
+		for (const { address } of puppets) this.net.addAddress(prefixOf(address), "lo", {});
+		const why = this.handshake(client, server, from, to, listens(to));
+		for (const { address } of puppets) this.net.delAddress(prefixOf(address), "lo");
+		if (other !== undefined) {
+			this.done.add(other);
+			if (why === null) this.placed.sockets++;
+		}
+		return why;
+	}
+
+	/** Whether a connection without a listener was accepted: its port is not one that searches give. */
+	private isServer(socket: HostSocket, far: End, other: HostSocket | undefined): boolean {
+		if (other !== undefined && [...this.listeners.keys()].some((l) => covers(l, far))) return false;
+		const [low, high] = this.net.net.ipv4.ip_local_ports.range;
+		return socket.port < low || socket.port > high;
+	}
+
+	private handshake(
+		client: HostSocket | undefined,
+		server: HostSocket | undefined,
+		from: End,
+		to: End,
+		listening: HostSocket | undefined,
+	): string | null {
+		const { keeper } = this;
+		const known = listening === undefined ? undefined : this.listeners.get(listening);
+		const own = known === undefined ? this.temporary(server, to) : null;
+		const listener = known ?? own;
+		if (listener === null || listener === undefined) return `cannot be on port ${to.port}`;
+		const end: { task: Task; fd: number } =
+			client === undefined
+				? { task: keeper, fd: keeper.socket(isSix(from.address) ? AF_INET6 : AF_INET, 1, 0) }
+				: this.open(client);
+		const result = this.connect(end.task, end.fd, from, to, client === undefined);
+		let why =
+			result < 0 ? `cannot be connected from port ${from.port}: ${errnoName(-result)}` : null;
+		let accepted: { task: Task; fd: number } | null = null;
+		// What nobody has waits at its listener, where there is one.
+		const waits = server !== undefined && server.users.length === 0 && server.state === "ESTAB";
+		if (why === null && !(waits && own === null)) {
+			const task = server === undefined ? keeper : this.task(server);
+			accepted = this.accept(listener, task, from, server?.users[0]?.fd);
+			if (accepted === null) why = "is not accepted by its listener";
+			else if (server !== undefined) this.share(server, accepted.task, accepted.fd);
+		}
+		if (own !== null) keeper.close(own.fd);
+		if (why !== null) {
+			end.task.close(end.fd);
+			return why;
+		}
+		const ends = [this.sockOf(end), accepted === null ? 0 : this.sockOf(accepted)];
+		this.toState(client, server, end, accepted);
+		for (const [i, socket] of [client, server].entries()) {
+			const sk = ends[i];
+			if (socket === undefined || sk === 0 || this.k.sock.skc_state[sk] === TCP_CLOSE) continue;
+			this.placed.doubts.set(sk, this.doubt(socket));
+		}
+		return null;
+	}
+
+	/** The connection of a client, from the queue of a listener into the hands of a task. */
+	private accept(
+		listener: { task: Task; fd: number },
+		task: Task,
+		from: End,
+		at: number | undefined,
+	): { task: Task; fd: number } | null {
+		const sk = this.k.socket.sk[listener.task.socketOf(listener.fd)];
+		const six = this.k.sock.skc_family[sk] === AF_INET6;
+		const own = plain(from.address);
+		const address = six && !own.includes(":") ? `::ffff:${own}` : own;
+		new AcceptQueues(this.k).adopt(sk, this.name({ ...from, address }));
+		const fd = listener.task.accept4(listener.fd, 0, undefined, true);
+		if (fd < 0) return null;
+		if (listener.task === task && at === undefined) return { task, fd };
+		const file = listener.task.fileOf(fd);
+		const to = at ?? task.openOther();
+		task.installFile(file, to);
+		if (listener.task !== task || to !== fd) listener.task.close(fd);
+		return { task, fd: to };
+	}
+
+	/** A listener only to make a connection by: that of a host outside, or one that has gone. */
+	private temporary(server: HostSocket | undefined, to: End): { task: Task; fd: number } | null {
+		const { keeper } = this;
+		const six = server === undefined ? isSix(to.address) : isSix(server.address);
+		const fd = keeper.socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+		keeper.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		const result = keeper.bind(fd, this.name(to));
+		if (result === 0 && keeper.listen(fd, 1) === 0) return { task: keeper, fd };
+		keeper.close(fd);
+		return null;
+	}
+
+	/** From a port that connect() itself finds, as it is the only one there is. */
+	private connect(task: Task, fd: number, from: End, to: End, puppet: boolean): number {
+		const { ipv4 } = this.net.net;
+		const { range } = ipv4.ip_local_ports;
+		const reserved = ipv4.sysctl_local_reserved_ports.slice();
+		if (!puppet) task.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+		const at = puppet ? from : { ...from, port: 0 };
+		let result = this.privileged(task, () => task.bind(fd, this.name(at)));
+		if (result < 0) return result;
+		ipv4.ip_local_ports.range = [from.port, from.port];
+		ipv4.sysctl_local_reserved_ports.fill(0);
+		const sixFrom = isSix(from.address);
+		const address = sixFrom && !isSix(to.address) ? `::ffff:${to.address}` : to.address;
+		const name = this.name({ ...to, address: sixFrom ? address : plain(address) });
+		result = task.connect(fd, name, undefined, false);
+		ipv4.ip_local_ports.range = range;
+		ipv4.sysctl_local_reserved_ports.set(reserved);
+		if (!puppet) task.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0);
+		return result;
+	}
+
+	/**
+	 * Brings both ends to where ss shows them; a puppet goes without a word. Of an end that waits
+	 * for an answer it counts only that it has the port: FIN-WAIT-1 and CLOSING become FIN-WAIT-2,
+	 * LAST-ACK becomes CLOSE-WAIT.
+	 */
+	private toState(
+		client: HostSocket | undefined,
+		server: HostSocket | undefined,
+		from: { task: Task; fd: number },
+		accepted: { task: Task; fd: number } | null,
+	): void {
+		const ends: { socket: HostSocket | undefined; at: { task: Task; fd: number } | null }[] = [
+			{ socket: client, at: from },
+			{ socket: server, at: accepted },
+		];
+		const sends = /^(FIN-WAIT|TIME-WAIT|CLOSING)/;
+		const waits = /^(CLOSE-WAIT|LAST-ACK)/;
+		// Who ended the connection first: either end tells.
+		const first =
+			ends.find(({ socket }) => sends.test(socket?.state ?? "")) ??
+			(ends.some(({ socket }) => waits.test(socket?.state ?? ""))
+				? ends.find(({ socket }) => !waits.test(socket?.state ?? ""))
+				: undefined);
+		if (first !== undefined) this.fin(first.socket, first.at);
+		const second = ends.find((end) => end !== first);
+		if (first?.socket?.state === "TIME-WAIT" && second?.at != null) {
+			second.at.task.close(second.at.fd);
+			second.at = null;
+		}
+		for (const { socket, at } of ends) if (socket === undefined) this.silence(at);
+	}
+
+	/** Sends FIN: by close(), or where somebody has the socket still by shutdown(). */
+	private fin(socket: HostSocket | undefined, at: { task: Task; fd: number } | null): void {
+		if (at === null) return;
+		const kept = socket === undefined || socket.users.length > 0;
+		if (kept) at.task.shutdown(at.fd, SHUT_WR);
+		else at.task.close(at.fd);
+	}
+
+	/** A puppet goes, and nothing is sent. */
+	private silence(at: { task: Task; fd: number } | null): void {
+		if (at === null || at.task.socketOf(at.fd) <= 0) return;
+		const sk = this.k.socket.sk[at.task.socketOf(at.fd)];
+		if (this.k.sock.skc_state[sk] !== TCP_CLOSE) tcp_set_state(this.k, sk, TCP_CLOSE);
+		at.task.close(at.fd);
+	}
+
+	/** When TIME_WAIT ends, of which ss shows whole seconds, or nothing. */
+	private timer(socket: HostSocket): void {
+		if (!EPHEMERAL_STATES.test(socket.state) || socket.users.length > 0) return;
+		const { k } = this;
+		const S = k.sock;
+		const fd = this.keeper.socket(AF_INET, SOCK_STREAM, 0);
+		const probe = k.socket.sk[this.keeper.socketOf(fd)];
+		for (const tw of portOwners(k, probe, socket.port)) {
+			if (S.skc_state[tw] !== TCP_TIME_WAIT || S.skc_dport[tw] !== socket.peer?.port) continue;
+			if (socket.timer !== null) inet_twsk_reschedule(k, tw, socket.timer);
+			const when =
+				socket.timer === null ? "when it ends (ss -o does)" : "to the millisecond when it ends";
+			const what = `it depends on the TIME_WAIT of ${this.file}:${socket.line}`;
+			this.placed.doubts.set(tw, `${what}, which does not show ${when}`);
+		}
+		this.keeper.close(fd);
+	}
+
+	private synSent(socket: HostSocket, far: End): string | null {
+		const { task, fd } = this.open(socket);
+		const result = this.connect(task, fd, socket, far, false);
+		if (errnoName(-result) === "ENETUNREACH") {
+			this.net.addRoute({ to: prefixOf(far.address), dev: "lo", answer: "blackhole" });
+			task.close(fd);
+			return this.synSent(socket, far);
+		}
+		if (result === 0 || errnoName(-result) === "EINPROGRESS") return null;
+		if (errnoName(-result) === "ERESTARTSYS") return null;
+		task.close(fd);
+		return `cannot connect: ${errnoName(-result)}`;
+	}
+}
+
+function prefixOf(address: string): string {
+	const own = plain(address);
+	return own.includes(":") ? `${own}/128` : `${own}/32`;
+}
+
+function sameEnd(one: { address: string; port: number }, other: { address: string; port: number }) {
+	return one.port === other.port && plain(one.address) === plain(other.address);
+}
+
+/** Whether two bound sockets are in each other's way but for their options. */
+function meet(one: HostSocket, other: HostSocket): boolean {
+	if (one.protocol !== other.protocol || one.port !== other.port) return false;
+	if (connects(one) || connects(other)) return false;
+	if (one.device !== null && other.device !== null && one.device !== other.device) return false;
+	if (one.address === "*" || other.address === "*") return true;
+	const [a, b] = [plain(one.address), plain(other.address)];
+	if (a.includes(":") !== b.includes(":")) return false;
+	return a === b || isWildcard(a) || isWildcard(b);
+}

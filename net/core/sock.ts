@@ -48,6 +48,7 @@ export class NotModelled extends Error {
 	override readonly name = "NotModelled";
 }
 
+/** sk->sk_net: sock_net() in C (include/net/sock.h). */
 export function sk_net(k: Stack, sk: Sk): Net {
 	return k.nets[k.sock.skc_net[sk] - 1];
 }
@@ -66,7 +67,7 @@ export function proto_register(k: Stack, prot: Proto): void {
 	k.protocols.proto_list[prot.prot] = prot;
 }
 
-/** What a sock's protocol does with it. IPV6_ADDRFORM may change it. */
+/** sk->sk_prot: what a sock's protocol does with it. IPV6_ADDRFORM may change it. */
 export function sk_prot(k: Stack, sk: Sk): Proto {
 	return k.protocols.proto_list[k.sock.skc_prot[sk]];
 }

@@ -19,12 +19,12 @@ import {
 } from "./fib_frontend.js";
 import { rt_cache_flush } from "./route.js";
 
-/** A netmask of a prefix length, as u32. */
+/** A netmask of a prefix length, as u32: include/linux/inetdevice.h. */
 export function inet_make_mask(plen: number): number {
 	return plen === 0 ? 0 : (0xffffffff << (32 - plen)) >>> 0;
 }
 
-/** Whether two addresses share a prefix. */
+/** Whether two addresses share a prefix: include/linux/inetdevice.h. */
 export function inet_ifa_match(addr: number, other: number, plen: number): boolean {
 	return ((addr ^ other) & inet_make_mask(plen)) === 0;
 }

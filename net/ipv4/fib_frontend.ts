@@ -226,7 +226,7 @@ function fib_magic(
 	else fib_table_insert(net, { ...route, gateway: 0, metric: 0, answer: "blackhole" }, "append");
 }
 
-/** The primary address of the subnet of an address. */
+/** The primary address of the subnet of an address: net/ipv4/devinet.c. */
 function inet_ifa_byprefix(dev: NetDevice, prefix: number, plen: number): InIfaddr | undefined {
 	return dev.ifa_list.find(
 		(ifa) => ifa.ifa_prefixlen === plen && inet_ifa_match(prefix, ifa.ifa_local, plen),
@@ -383,8 +383,8 @@ export function fib_table_lookup(
 }
 
 /**
- * The route to an address by the rules' tables, or a negative errno; sets the VRF of the
- * flow, and its output device to 0 where that is a VRF.
+ * include/net/ip_fib.h: the route to an address by the rules' tables, or a negative errno; sets
+ * the VRF of the flow, and its output device to 0 where that is a VRF.
  */
 export function fib_lookup(
 	net: Net,

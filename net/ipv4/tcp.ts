@@ -237,7 +237,7 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** Why a socket cannot send: core/stream.c: sk_stream_error. */
+/** Why a socket cannot send: net/core/stream.c. */
 function sk_stream_error(k: Stack, sk: Sk): number {
 	const err = sock_error(k, sk);
 	return err !== 0 ? err : -EPIPE;

@@ -243,7 +243,7 @@ function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
 	sk_daddr_set(k, req, skb.saddr);
 }
 
-/** A SYN at a listener: answered at once, unless the accept queue is full. */
+/** A SYN at a listener: answered at once, unless the accept queue is full (net/ipv4/tcp_input.c). */
 function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
 	// What met a time-wait socket is taken without limits.
 	const want_cookie = !skb.tcp_tw_isn && inet_csk_reqsk_queue_is_full(k, sk);
@@ -345,6 +345,7 @@ function segmentSdif(skb: Segment): Ifindex {
 		: inet6_sdif(skb.net, skb.v6.daddr, 0, skb.dif);
 }
 
+/** include/net/inet_hashtables.h, inet6_hashtables.h: the sock that a segment is for, 0 if none. */
 function __inet_lookup_skb(k: Stack, skb: Segment): Sk {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
 	const sdif = segmentSdif(skb);
@@ -355,6 +356,7 @@ function __inet_lookup_skb(k: Stack, skb: Segment): Sk {
 	return sk !== 0 ? sk : inet_lookup_listener(k, skb);
 }
 
+/** include/net/inet_hashtables.h: the listener that a segment is for, 0 if none. */
 function inet_lookup_listener(k: Stack, skb: Segment): Sk {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
 	const sdif = segmentSdif(skb);

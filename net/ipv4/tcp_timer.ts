@@ -36,9 +36,11 @@ import {
 
 /** Timers of a socket, as numbers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
 const TIMERS = 3;
+/** The handle of a sock's timer of this name. */
 export function icsk_retransmit_timer(sk: Sk): number {
 	return sk * TIMERS;
 }
+/** The handle of a sock's timer of this name. */
 export function icsk_delack_timer(sk: Sk): number {
 	return sk * TIMERS + 1;
 }

@@ -58,7 +58,7 @@ export function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean)
 	return 0;
 }
 
-/** connect() of an AF_INET6 sock over IPv4: its IPv6 addresses follow the IPv4 ones. */
+/** The label in C: connect() of an AF_INET6 sock over IPv4. Its IPv6 addresses follow the IPv4 ones. */
 function ipv4_connected(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;

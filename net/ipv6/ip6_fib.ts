@@ -28,6 +28,7 @@ function sameNode(route: Fib6Info, other: Fib6Info): boolean {
 	);
 }
 
+/** include/net/ip6_route.h: whether two routes have the same gateway and device. */
 function rt6_duplicate_nexthop(route: Fib6Info, other: Fib6Info): boolean {
 	if (route.oif !== other.oif || (route.gateway === null) !== (other.gateway === null))
 		return false;

@@ -167,7 +167,7 @@ export function tcp_v6_init_req(
 	if (S.skc_bound_dev_if[sk] === 0 && link_local) S.skc_bound_dev_if[req] = skb.dif;
 }
 
-/** The connection of a segment over IPv6, 0 if none. */
+/** include/net/inet6_hashtables.h: the connection of a segment over IPv6, 0 if none. */
 export function __inet6_lookup_skb(
 	k: Stack,
 	skb: Segment,

@@ -363,7 +363,7 @@ function __udp6_lib_rcv(
 	__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, icmp_sdif);
 }
 
-/** The rest of udpv6_sendmsg where the destination is one of IPv4. */
+/** The label in C: the rest of udpv6_sendmsg where the destination is one of IPv4. */
 function do_udp_sendmsg(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number, size: number): number {
 	return ipv6_only_sock(k, sk) ? -ENETUNREACH : udp_sendmsg(k, sk, addr, addr_len, size);
 }

@@ -11,6 +11,7 @@ export function dev_get_by_index(net: Net, ifindex: Ifindex): NetDevice | null {
 	return null;
 }
 
+/** Whether a device is a VRF: include/linux/netdevice.h. */
 export function netif_is_l3_master(dev: NetDevice): boolean {
 	return dev.l3mdev_table !== 0;
 }
@@ -39,7 +40,7 @@ export function inet_sk_bound_l3mdev(net: Net, bound_dev_if: Ifindex): Ifindex {
 	return l3mdev_master_ifindex_by_index(net, bound_dev_if);
 }
 
-/** Whether routes are found by rules: since the first VRF (fib_has_custom_rules). */
+/** Whether routes are found by rules: net->ipv4.fib_has_custom_rules, set by the first VRF. */
 export function fib_has_custom_rules(net: Net): boolean {
 	for (const dev of net.devices) if (dev.l3mdev_table !== 0) return true;
 	return false;

@@ -15,6 +15,7 @@ import {
 	parse,
 	printable,
 	readFile,
+	remarks,
 	seedOf,
 	styled,
 	UsageError,
@@ -147,11 +148,7 @@ export async function live(args: string[]): Promise<number> {
 				}
 				const shown = printable(row(outcome));
 				lines.push(mismatch ? styled("31", shown) : shown);
-				for (const line of outcome.explanation) lines.push(styled("2", printable(`#   ${line}`)));
-				if (mismatch) {
-					const where = `${file}:${outcome.line}`;
-					lines.push(styled("31", printable(`# MISMATCH ${where}: ${outcome.reason ?? ""}`)));
-				}
+				lines.push(...remarks(file, outcome));
 			}
 			if (values.json !== true) {
 				const kernel = `kernel ${agent.hello.release}, model ${version}`;

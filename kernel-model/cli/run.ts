@@ -15,6 +15,7 @@ import {
 	printable,
 	readFile,
 	readHosts,
+	remarks,
 	seedOf,
 	styled,
 	UsageError,
@@ -78,18 +79,6 @@ interface RunOptions {
 	alone: boolean;
 }
 
-/** What is said of one line: of a call that bears on no port its reason, if there is one. */
-function remarks(file: string, outcome: Outcome): string[] {
-	const lines = outcome.explanation.map((line) => styled("2", `#   ${printable(line)}`));
-	const reason = outcome.reason ?? "";
-	if (outcome.verdict === "mismatch") {
-		lines.push(styled("31", printable(`# MISMATCH ${file}:${outcome.line}: ${reason}`)));
-	} else if (outcome.verdict === "undecided") {
-		lines.push(styled("33", printable(`# undecided: ${reason}`)));
-	}
-	return lines;
-}
-
 /** Prints a script again, whole, with what became of each line. */
 function* format(
 	file: string,
@@ -112,6 +101,9 @@ function* format(
 		const dimmed = line.kind !== "call" || outcome?.verdict === "ignored";
 		const lines = [`${styled("2", leader)}${dimmed ? styled("2", shown) : shown}`];
 		if (last && outcome !== null) lines.push(...remarks(file, outcome));
+		if (last && outcome?.verdict === "undecided") {
+			lines.push(styled("33", printable(`# undecided: ${outcome.reason ?? ""}`)));
+		}
 		yield `${lines.join("\n")}\n`;
 	}
 }

@@ -102,6 +102,16 @@ export function styled(style: string, text: string): string {
 		: text;
 }
 
+/** What is said below a call: how its searches went, and why it differs. */
+export function remarks(file: string, outcome: Outcome): string[] {
+	const lines = outcome.explanation.map((line) => styled("2", `#   ${printable(line)}`));
+	if (outcome.verdict === "mismatch") {
+		const where = `${file}:${outcome.line}`;
+		lines.push(styled("31", printable(`# MISMATCH ${where}: ${outcome.reason ?? ""}`)));
+	}
+	return lines;
+}
+
 /** Lines of output are written in pieces of about so many characters. */
 const PIECE = 1 << 20;
 

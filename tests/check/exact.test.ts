@@ -149,14 +149,14 @@ test("an agent's answer with draws", () => {
 	expect(() => readAnswer("0 1 2 below@=7")).toThrow("agent: below@=7");
 });
 
-test("without QEMU agent.sh says what to install", () => {
-	const script = fileURLToPath(new URL("../../kernel-model/real/vm/agent.sh", import.meta.url));
+test("without QEMU boot.sh says what to install", () => {
+	const script = fileURLToPath(new URL("../../kernel-model/real/vm/boot.sh", import.meta.url));
 	const got = spawnSync("/bin/sh", [script, script, script], {
 		encoding: "utf8",
 		env: { PATH: "/nonexistent" },
 	});
 	expect(got.status).toBe(2);
 	expect(got.stderr).toBe(
-		"agent.sh: qemu-system-x86_64 is not installed; on Debian: apt-get install qemu-system-x86\n",
+		"boot.sh: qemu-system-x86_64 is not installed; on Debian: apt-get install qemu-system-x86\n",
 	);
 });

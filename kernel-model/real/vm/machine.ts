@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Virtual machines in which the agent is /init: agent.sh runs them, images.sh has their kernels. */
+/** Virtual machines in which the agent is /init: boot.sh boots them, images.sh has their kernels. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -99,7 +99,7 @@ export function machineCommand(image: string): string {
 		const said = (got.stderr ?? "").trim().split("\n").at(-1) || "images.sh failed";
 		throw new AgentError(`image ${image}: ${said.replace(/^images.sh: /, "")}`);
 	}
-	const command = [scriptFile("agent.sh"), vmlinuz, initramfs(folder)];
+	const command = [scriptFile("boot.sh"), vmlinuz, initramfs(folder)];
 	return `exec ${command.map(quoted).join(" ")}`;
 }
 

@@ -1,19 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Runs a command as root in a throw-away virtual machine with Debian 12's own
-# 6.1 kernel, whose TCP port allocation the model has as profile 6.1.176.
-# No KVM, no disk, no network: the initramfs holds a whole Debian, the second
-# serial port carries the results out.
+# Runs a command as root in a throw-away virtual machine with Debian 12's own 6.1
+# kernel, whose port allocation the model has as profile 6.1.176. boot.sh boots the
+# machine, images.sh has the kernel. The initramfs holds a whole Debian.
 
 set -eu
 
 # The release whose sources were compared with v6.3; else the newest 6.1.
-WANTED=6.1.176-1
+WANTED=6.1.176
 PACKAGES=python3,strace,iproute2,procps,kmod,curl,nginx-light,redis-server,redis-tools
-# Kernel modules that the machine loads, and what they need.
-MODULES='dummy vrf sctp dccp_ipv4 dccp_ipv6'
-NEEDED='dccp libcrc32c udp_tunnel ip6_udp_tunnel'
+
+here=$(dirname "$0")
+vm=$here/../../../kernel-model/real/vm
 
 usage() {
 	cat <<'END'
@@ -25,16 +24,16 @@ up, prints what it prints, and exits with its status. Whatever it left below
 
   --out DIR          where the results go; without it they are dropped
   --timeout SECONDS  end the machine after so long (600), exit status 124
-  --kernel FILE      boot this vmlinuz instead of Debian's 6.1 (x86-64 with
-                     the 8250 serial port and initramfs built in)
+  --kernel IMAGE     boot this instead of Debian's 6.1: a series such as 6.12, or
+                     a file BZIMAGE[:MODULES]
 
-The machine has python3, strace, ip, sysctl, curl, nginx and redis; Debian's
-kernel has dummy and VRF devices, SCTP and DCCP loaded. Kernel and root file
+The machine has python3, strace, ip, sysctl, curl, nginx and redis, and what
+the kernel has of dummy and VRF devices, SCTP and DCCP. Kernel and root file
 system are fetched with apt at the first run and kept in
 ${XDG_CACHE_HOME:-$HOME/.cache}/inet-port-model (some 200 MB).
 
-Needs Debian 12's package sources and the packages qemu-system-x86, mmdebstrap
-and cpio. Exit status 125: the machine could not be run.
+Needs what images.sh needs, and the packages qemu-system-x86, mmdebstrap and cpio.
+Exit status 125: the machine could not be run.
 END
 }
 
@@ -74,8 +73,7 @@ shift
 case $timeout in
 '' | *[!0-9]* | 0) fail "--timeout $timeout is not a number of seconds" ;;
 esac
-[ -z "$kernel" ] || [ -r "$kernel" ] || fail "cannot read the kernel $kernel"
-for tool in qemu-system-x86_64 cpio gzip tar timeout; do
+for tool in cpio gzip tar mkfifo; do
 	command -v "$tool" >/dev/null || fail "$tool is not installed (see --help)"
 done
 
@@ -87,40 +85,14 @@ trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Package name and version of the kernel to boot, as "name version".
-kernel_package() {
-	apt-cache search --names-only '^linux-image-6\.1\.0-[0-9]+-cloud-amd64$' |
-		while read -r name _; do
-			apt-cache madison "$name" | awk -F' *[|] *' '{ print $2, $1 }'
-		done | sort -V |
-		awk -v wanted="$WANTED" '$1 == wanted { found = $0 } { newest = $0 }
-			END { split(found ? found : newest, f, " "); if (f[1]) print f[2], f[1] }'
-}
-
-# Debian's kernel and its modules as a cpio archive, unpacked from its package
-# and never installed.
-fetch_kernel() {
-	package=$(kernel_package)
-	[ -n "$package" ] || fail 'apt knows no linux-image-6.1.0-*-cloud-amd64: are its sources Debian 12, its lists fresh?'
-	mkdir "$tmp/kernel"
-	(
-		cd "$tmp/kernel"
-		apt-get -qq -o APT::Sandbox::User=root download "${package% *}=${package#* }" &&
-			dpkg -x ./*.deb .
-	) || fail "cannot fetch the kernel package $package"
-	release=$(ls "$tmp/kernel/lib/modules")
-	# Below /usr: /lib is a link there.
-	modules=$tmp/modules/usr/lib/modules/$release
-	mkdir -p "$modules"
-	cp "$tmp/kernel/lib/modules/$release"/modules.* "$modules"
-	for name in $MODULES $NEEDED; do
-		find "$tmp/kernel/lib/modules" -name "$name.ko" -exec cp {} "$modules" \;
-		[ -s "$modules/$name.ko" ] || fail "the kernel package $package has no module $name"
-	done
-	archive "$tmp/modules" >"$cache/modules.$$"
-	cp "$tmp"/kernel/boot/vmlinuz-* "$cache/vmlinuz.$$"
-	mv "$cache/modules.$$" "$cache/modules-6.1.cpio"
-	mv "$cache/vmlinuz.$$" "$cache/vmlinuz-6.1"
+# The kernel to boot and the folder of its modules, as images.sh prints them.
+image() {
+	case $kernel in
+	'') "$vm/images.sh" get "$WANTED" 2>/dev/null || "$vm/images.sh" get "${WANTED%.*}" ;;
+	*/*:*) "$vm/images.sh" file "${kernel%%:*}" "${kernel#*:}" ;;
+	*/*) "$vm/images.sh" file "$kernel" ;;
+	*) "$vm/images.sh" get "$kernel" ;;
+	esac
 }
 
 # The root file system as a cpio archive, its /init not included.
@@ -152,22 +124,23 @@ archive() {
 	(cd "$1" && find . | cpio -o -H newc -R 0:0 --quiet) || fail "cannot pack $1"
 }
 
-if [ -z "$kernel" ]; then
-	{ [ -s "$cache/vmlinuz-6.1" ] && [ -s "$cache/modules-6.1.cpio" ]; } || fetch_kernel
-fi
+found=$(image) || fail 'no kernel to boot'
+modules=${found##* }
+vmlinuz=${found% *}
+vmlinuz=${vmlinuz##* }
 [ -s "$cache/rootfs-2.cpio" ] || fetch_rootfs
 
-# What is new at each run: /init, the command, FOLDER.
+# What is new at each run: /init, the modules, the command, FOLDER.
 mkdir "$tmp/add"
 cp -R "$folder" "$tmp/add/w"
 mkdir -p "$tmp/add/w/out"
 for word in "$@"; do
 	printf '%s ' "$(quote "$word")"
 done >"$tmp/add/command"
-[ -n "$kernel" ] || printf '%s\n' "$MODULES" >"$tmp/add/modules"
+[ "$modules" = - ] || cp -R "$modules" "$tmp/add/modules"
 cat >"$tmp/add/init" <<'END'
 #!/bin/sh
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8
 mount -t devtmpfs dev /dev 2>/dev/null
 mkdir -p /dev/pts /dev/shm /proc /sys
 mount -t proc proc /proc
@@ -176,49 +149,41 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 stty -F /dev/ttyS0 -onlcr
-stty -F /dev/ttyS1 raw
 hostname vm
 if [ -e /modules ]; then
-	# Without the dummy0 that the module makes of its own.
-	echo options dummy numdummies=0 >/etc/modprobe.d/dummy.conf
-	depmod && xargs modprobe -a </modules || echo 'vm.sh: not every module is there' >&2
+	while read -r module; do
+		# Without the dummy0 that the module makes of its own.
+		case $module in dummy.ko) options=numdummies=0 ;; *) options= ;; esac
+		insmod "/modules/$module" $options || echo "vm.sh: no module $module" >&2
+	done </modules/modules.order
 fi
 ip link set lo up
 cd /w
 sh /command </dev/null >/dev/ttyS0 2>&1
 echo $? >/w/status
-tar -C /w -czf /dev/ttyS1 status out
-echo N >/sys/class/tty/ttyS0/console
+tar -C /w -czf - status out >/dev/vport0p1
 echo b >/proc/sysrq-trigger
 END
 chmod 755 "$tmp/add/init"
 {
 	cat "$cache/rootfs-2.cpio"
-	[ -n "$kernel" ] || cat "$cache/modules-6.1.cpio"
 	archive "$tmp/add"
 } >"$tmp/initrd"
 
-# reboot=t with -no-reboot ends QEMU, at /init's reset as at a panic; a power-off
-# would only halt the machine.
+# Its input never ends: this shell holds the other end, too.
+mkfifo "$tmp/input"
+exec 5<>"$tmp/input"
 status=0
-timeout --kill-after=5 "$timeout" qemu-system-x86_64 \
-	-M microvm,acpi=off,isa-serial=on -accel tcg -cpu max -m 2048 \
-	-nodefaults -no-user-config -display none -no-reboot \
-	-kernel "${kernel:-$cache/vmlinuz-6.1}" -initrd "$tmp/initrd" \
-	-append 'console=ttyS0 reboot=t panic=-1 quiet loglevel=1' \
-	-serial stdio \
-	-chardev "file,id=result,path=$tmp/result" \
-	-device isa-serial,index=1,chardev=result </dev/null 2>"$tmp/log" &
+"$vm/boot.sh" --limit "$timeout" --memory 2048 "$vmlinuz" "$tmp/initrd" \
+	<&5 >"$tmp/result" 2>"$tmp/log" &
 machine=$!
 wait "$machine" || status=$?
 machine=
-case $status in
-0) ;;
-124 | 137)
-	printf 'vm.sh: no end after %s s, machine stopped\n' "$timeout" >&2
-	exit 124 ;;
-*) cat "$tmp/log" >&2; fail "QEMU failed with status $status" ;;
-esac
+sed '/ sysrq: Resetting/d' "$tmp/log"
+if grep -q '^boot.sh: the machine was ended' "$tmp/log"; then
+	exit 124
+fi
+[ "$status" -eq 0 ] || fail "the machine failed with status $status"
 
 mkdir "$tmp/back"
 tar -C "$tmp/back" -xzf "$tmp/result" 2>/dev/null || fail 'the machine ended before the command did'

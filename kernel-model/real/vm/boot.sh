@@ -1,39 +1,45 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A virtual machine in which the agent is /init. Standard input and output are its
-# protocol's (see kernel-model/real/agent/agent.c).
+# A virtual machine: the agent's (its protocol is described in kernel-model/real/agent/agent.c),
+# and that in which recordings are made (tests/recordings/programs/vm.sh).
 
 set -eu
 
 usage() {
 	cat <<'END'
-usage: agent.sh [--limit S] [--append WORDS] VMLINUZ INITRD
+usage: boot.sh [--limit S] [--memory M] [--append WORDS] VMLINUZ INITRD
 
-Boots a kernel without disk and network, by software emulation, with an initramfs in
-which the agent is /init, and connects the agent to standard input and output. What the
-kernel said goes to standard error when the machine has ended.
+Boots a kernel without disk and network, by software emulation. Standard input and output
+are the device /dev/vport0p1 of its /init, such as the agent's. What the kernel and
+programs on /dev/console said goes to standard error when the machine has ended.
 
-The machine ends when its input ends, when the process that started it is gone, after
-S seconds at the latest (default 7200), or by a signal.
+The machine ends when /init says so, when the process that started this is gone, after S
+seconds at the latest (default 7200), or by a signal. The agent ends when its input ends.
 
+--memory M      MiB of memory (default 512)
 --append WORDS  more words on the kernel's command line
 END
 }
 
 fail() {
-	printf 'agent.sh: %s\n' "$*" >&2
+	printf 'boot.sh: %s\n' "$*" >&2
 	exit 2
 }
 
 limit=7200
+memory=512
 append=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--help | -h) usage; exit 0 ;;
-	--limit | --append)
+	--limit | --memory | --append)
 		[ $# -ge 2 ] || fail "$1 needs a value (see --help)"
-		if [ "$1" = --limit ]; then limit=$2; else append=$2; fi
+		case $1 in
+		--limit) limit=$2 ;;
+		--memory) memory=$2 ;;
+		--append) append=$2 ;;
+		esac
 		shift 2 ;;
 	-*) fail "unknown option $1 (see --help)" ;;
 	*) break ;;
@@ -53,7 +59,7 @@ console=$(mktemp) || fail 'cannot make a temporary file'
 exec 3<&0 4<>"$console"
 rm -f "$console"
 console=/proc/self/fd/4
-qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 1 -m 512 -nodefaults -no-user-config \
+qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 1 -m "$memory" -nodefaults -no-user-config \
 	-display none -no-reboot \
 	-kernel "$1" -initrd "$2" \
 	-append "console=ttyS0 reboot=t panic=-1 quiet loglevel=3 agent=/dev/vport0p1 $append" \
@@ -79,7 +85,7 @@ watch() {
 		wait $! || true
 		left=$((left - 1))
 	done
-	[ "$left" -gt 0 ] || echo "agent.sh: the machine was ended after $limit s" >&2
+	[ "$left" -gt 0 ] || echo "boot.sh: the machine was ended after $limit s" >&2
 	kill -KILL $machine 2>/dev/null || true
 }
 watch >&2 &

@@ -40,10 +40,11 @@ import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import { isReceive, isSend, systemCall } from "../script/calls.js";
 import { errnoOf, type Operands } from "../script/operands.js";
-import { isModelledSysctl, runSetup, SetupError } from "../script/setup.js";
+import { isModelledSysctl } from "../script/setup.js";
 import { type CallLine, ScriptError, type Value } from "../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";
 import { Descriptors } from "./descriptors.js";
+import { Netlink } from "./netlink.js";
 import type { World } from "./world.js";
 
 /** What a call came to: a result, and what is compared beside it. */
@@ -78,9 +79,11 @@ const MSG_ERRQUEUE = 0x2000;
 
 export class Calls {
 	private readonly descriptors: Descriptors;
+	private readonly netlink: Netlink;
 
 	constructor(private readonly world: World) {
 		this.descriptors = new Descriptors(world);
+		this.netlink = new Netlink(world);
 	}
 
 	/** Makes a call. Throws ScriptError and NotModelled. */
@@ -105,6 +108,7 @@ export class Calls {
 				return IGNORED;
 			case "exit":
 			case "exit_group":
+				this.netlink.ends(task);
 				world.exit(call.pid ?? 0, call.line);
 				return IGNORED;
 			case "unshare":
@@ -163,6 +167,7 @@ export class Calls {
 			if (typeof unknown === "string") return { result: recorded, undecided: unknown };
 			if (unknown) sock = task.socketOf(fd);
 		}
+		if (sock < 0 && checking && isSend(call.name)) this.netlink.send(task, fd, call);
 		if (call.name === "close") return this.close(task, fd, sock, call, recorded);
 		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
 			if (sock < 0 && succeeded) task.openOther(at);
@@ -196,7 +201,10 @@ export class Calls {
 		const protocol =
 			call.args[2] === undefined ? 0 : this.knownName(operands, call, 2, "a protocol");
 		if (family === null || type === null || protocol === null) {
-			if (at !== undefined) task.openOther(at);
+			if (at !== undefined) {
+				task.openOther(at);
+				this.netlink.opened(task, at, call);
+			}
 			return IGNORED;
 		}
 		try {
@@ -211,7 +219,10 @@ export class Calls {
 			if (result >= 0) task.close(result);
 			return IGNORED;
 		} catch (error) {
-			if (error instanceof NotModelled && at !== undefined) task.openOther(at);
+			if (error instanceof NotModelled && at !== undefined) {
+				task.openOther(at);
+				this.netlink.opened(task, at, call);
+			}
 			throw error;
 		}
 	}
@@ -255,6 +266,7 @@ export class Calls {
 		recorded: number | null,
 	): Handled {
 		const { world } = this;
+		this.netlink.closing(task, fd);
 		world.files.delete(`${task.pid} ${fd}`);
 		world.pidfds.delete(`${task.pid} ${fd}`);
 		if (sock < 0 && recorded !== null) {
@@ -606,19 +618,14 @@ export class Calls {
 
 	private execve(task: Task, call: CallLine, operands: Operands): void {
 		task.execve();
+		this.netlink.ends(task);
 		const argv = operands.strings(1);
 		const program = argv?.[0]?.replace(/^.*\//, "");
 		if (argv === null || program !== "ip") return; // sysctl writes its files, which is recorded
 		const exit = this.world.recording.exitAfter(call.pid ?? 0, call.line);
 		if (exit !== null && exit.status !== 0) return;
 		this.world.privileged = true;
-		try {
-			runSetup(this.world.kernel, task.net, argv);
-		} catch (error) {
-			if (!(error instanceof SetupError)) throw error;
-			const { id } = task.net.net;
-			this.world.netDoubts.set(id, `line ${call.line} runs \`${argv.join(" ")}\`, not understood`);
-		}
+		this.netlink.ip(task, call.line, argv);
 	}
 }
 

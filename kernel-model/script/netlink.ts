@@ -4,12 +4,15 @@
  * ask the same, and by name what has no model.
  */
 import { decodeString } from "./format.js";
+import { rawCommand, rawMessages } from "./netlink_bytes.js";
 import type { CallLine, Value } from "./syntax.js";
 
 /** What one call that sends to an AF_NETLINK socket asks for. */
 export interface NetlinkRequest {
 	/** Commands of ip, word by word; see runSetup(). */
 	commands: string[][];
+	/** The number of the message that each command comes from; null if it is not shown. */
+	seqs: (number | null)[];
 	/** Messages that may matter to ports and have no model, or that strace did not decode. */
 	unmodelled: string[];
 }
@@ -109,11 +112,14 @@ function verbOf(flags: readonly string[], alone: string): string {
 	return flags.includes("NLM_F_APPEND") ? "append" : alone;
 }
 
+/** Flags of a message that makes something, from 0x100 on: include/uapi/linux/netlink.h. */
+const NEW_FLAGS = ["NLM_F_REPLACE", "NLM_F_EXCL", "NLM_F_CREATE", "NLM_F_APPEND"];
+
 /** Reads the messages of one call. */
 class Reader {
-	readonly request: NetlinkRequest = { commands: [], unmodelled: [] };
+	readonly request: NetlinkRequest = { commands: [], seqs: [], unmodelled: [] };
 
-	constructor(private readonly byIndex: (ifindex: number) => string | undefined) {}
+	constructor(readonly byIndex: (ifindex: number) => string | undefined) {}
 
 	message(items: Items): void {
 		const [header, body, more] = items;
@@ -122,6 +128,12 @@ class Reader {
 		const attributes = attributesOf(more);
 		let command: string[] | null = null;
 		if (NO_CONCERN.test(type)) return;
+		const seq = intOf(fieldOf(header, "nlmsg_seq"));
+		const number = intOf(fieldOf(header, "nlmsg_type"));
+		if (number !== null && body?.kind === "string") {
+			this.add(seq, this.raw(header, number, body.bytes));
+			return;
+		}
 		if (body?.kind === "struct" && !body.truncated) {
 			if (type === "RTM_NEWADDR") command = this.address(verbOf(flags, "add"), body, attributes);
 			else if (type === "RTM_DELADDR") command = this.address("del", body, attributes);
@@ -133,8 +145,31 @@ class Reader {
 				command = this.link(flags.includes("NLM_F_CREATE"), body, attributes);
 			}
 		}
-		if (command === null) this.request.unmodelled.push(type === "" ? "a netlink message" : type);
-		else if (command.length > 0) this.request.commands.push(["ip", ...command]);
+		if (command === null) this.add(seq, null, type);
+		else this.add(seq, command.length === 0 ? command : ["ip", ...command]);
+	}
+
+	/** A command, none, or null for what is not understood. */
+	add(seq: number | null, command: string[] | null, type = ""): void {
+		if (command === null) {
+			this.request.unmodelled.push(type === "" ? "a netlink message" : type);
+		} else if (command.length > 0) {
+			this.request.commands.push(command);
+			this.request.seqs.push(seq);
+		}
+	}
+
+	/** A message of which strace decoded only the header. */
+	private raw(header: Value | undefined, type: number, body: Uint8Array): string[] | null {
+		const given = fieldOf(header, "nlmsg_flags");
+		let flags = intOf(given) ?? 0;
+		if (given?.kind === "flags") {
+			flags = given.extra;
+			for (const [i, name] of NEW_FLAGS.entries()) {
+				if (given.names.includes(name)) flags |= 0x100 << i;
+			}
+		}
+		return rawCommand(type, flags, body, this.byIndex);
 	}
 
 	private address(
@@ -266,7 +301,10 @@ export function netlinkRequest(
 	for (const buffer of buffersOf(call)) {
 		const messages = messagesOf(buffer);
 		for (const message of messages) reader.message(message);
-		if (messages.length === 0) reader.request.unmodelled.push("a netlink message");
+		if (messages.length > 0) continue;
+		const raw = buffer?.kind === "string" ? rawMessages(buffer.bytes, byIndex) : [];
+		for (const { seq, command } of raw) reader.add(seq, command);
+		if (raw.length === 0) reader.add(null, null);
 	}
 	return reader.request;
 }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * What recorded programs change by rtnetlink: the commands that ask the same are run on the
+ * model at that moment, if the kernel's answer, where it is recorded, is that it did them.
+ */
+import type { NetNamespace } from "../machine/net.js";
+import type { Task } from "../machine/task.js";
+import { isReceive } from "../script/calls.js";
+import { netlinkAnswers, netlinkRequest } from "../script/netlink.js";
+import { argFd } from "../script/operands.js";
+import { runSetup, SetupError } from "../script/setup.js";
+import type { CallLine } from "../script/strace.js";
+import type { World } from "./world.js";
+
+/** Lines in which the answer to a request is looked for. */
+const AHEAD = 200;
+
+export class Netlink {
+	/** NETLINK_ROUTE sockets, by their open files: in which namespace. */
+	private readonly sockets = new Map<number, NetNamespace>();
+	/** Processes of ip whose command line was understood and run: their messages do the same. */
+	private readonly done = new Set<number>();
+	/** Processes of ip whose command line was not understood: why. */
+	private readonly pending = new Map<number, string>();
+
+	constructor(private readonly world: World) {}
+
+	/** A socket of another family was opened. */
+	opened(task: Task, fd: number, call: CallLine): void {
+		const shown = call.args.map(({ value }) => JSON.stringify(value)).join(" ");
+		const file = task.fileOf(fd);
+		if (/"AF_NETLINK"/.test(shown) && /"NETLINK_ROUTE"/.test(shown)) {
+			this.sockets.set(file, task.net);
+		} else this.sockets.delete(file);
+	}
+
+	/** A descriptor is about to be closed. */
+	closing(task: Task, fd: number): void {
+		const file = task.fileOf(fd);
+		if (file !== 0 && this.world.kernel.file.f_count[file] === 1) this.sockets.delete(file);
+	}
+
+	/** A process runs ip: by its words, or, where they are not understood, by its messages. */
+	ip(task: Task, line: number, argv: readonly string[]): void {
+		const { pid } = task;
+		try {
+			runSetup(this.world.kernel, task.net, argv);
+			this.done.add(pid);
+		} catch (error) {
+			if (!(error instanceof SetupError)) throw error;
+			const why = `line ${line} runs \`${argv.join(" ")}\`, not understood`;
+			// Until its messages tell.
+			this.pending.set(pid, why);
+			this.world.netDoubts.set(task.net.net.id, why);
+		}
+	}
+
+	/** A process becomes another program, or ends: what it ran is over. */
+	ends(task: Task): void {
+		this.done.delete(task.pid);
+		this.pending.delete(task.pid);
+	}
+
+	/** A send on a descriptor that is no internet socket. */
+	send(task: Task, fd: number, call: CallLine): void {
+		const net = this.sockets.get(task.fileOf(fd));
+		if (net === undefined || this.done.has(task.pid)) return;
+		const nameOf = (index: number) => net.net.devices.find((d) => d.ifindex === index)?.name;
+		const { commands, seqs, unmodelled } = netlinkRequest(call, nameOf);
+		const doubt = (why: string) => {
+			this.world.netDoubts.set(net.net.id, `line ${call.line} asks by netlink for ${why}`);
+		};
+		const { netDoubts } = this.world;
+		const told = commands.length > 0 || unmodelled.length > 0;
+		if (told && netDoubts.get(net.net.id) === this.pending.get(task.pid)) {
+			netDoubts.delete(net.net.id);
+		}
+		for (const [i, words] of commands.entries()) {
+			const answer = this.answer(fd, call, seqs[i] ?? null);
+			if (answer !== undefined && answer !== null) continue;
+			try {
+				runSetup(this.world.kernel, net, words);
+				this.world.privileged = true;
+			} catch (error) {
+				if (!(error instanceof SetupError)) throw error;
+				// What is there already, or is not there any more, is as it was asked for.
+				if (error.errno === null) doubt(`\`${words.join(" ")}\`, not understood`);
+				else if (answer === null) doubt(`\`${words.join(" ")}\`, which the model cannot do`);
+			}
+		}
+		if (unmodelled.length > 0) doubt(`${unmodelled.join(", ")}, which has no model`);
+	}
+
+	/** The error with which the kernel answered: null for none, undefined if it is not shown. */
+	private answer(fd: number, call: CallLine, seq: number | null): string | null | undefined {
+		if (seq === null) return undefined;
+		for (const line of this.world.recording.linesFrom(call, AHEAD)) {
+			if (line.kind !== "call" || line.pid !== call.pid || !isReceive(line.name)) continue;
+			if (line.line <= call.line || argFd(line.args) !== fd) continue;
+			const found = netlinkAnswers(line).find((answer) => answer.seq === seq);
+			if (found !== undefined) return found.error;
+		}
+		return undefined;
+	}
+}

@@ -4,10 +4,16 @@
  * on a secret hash; calls show it later, if at all.
  */
 import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
+import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
 import { type Address, parseIpv4, parseIpv6 } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import { add, nth } from "../machine/nth.js";
+
+/** An address, a v4-mapped one as that of IPv4. */
+function bare(address: string): string {
+	return address.replace(/^::ffff:/, "");
+}
 
 export class AcceptQueues {
 	/** By snd_isn of a connection: listeners that were seen not to have it. */
@@ -51,19 +57,46 @@ export class AcceptQueues {
 	 * to the front.
 	 */
 	adopt(listener: number, peer: Address | null): void {
-		const S = this.kernel.sock;
-		const daddr = peer === null ? null : parseIpv4(peer.address);
-		const v6_daddr: In6Addr | null = peer?.family === "AF_INET6" ? parseIpv6(peer.address) : null;
 		for (const member of this.members(listener)) {
-			for (const child of this.waiting(member)) {
-				if (peer !== null && S.skc_dport[child] !== peer.port) continue;
-				const same =
-					peer === null ||
-					(v6_daddr === null
-						? S.skc_daddr[child] === daddr
-						: ipv6_addr_equal(S.skc_v6_daddr, child * 4, v6_daddr, 0));
-				if (!same) continue;
-				this.requeue(child, member, listener);
+			const child = this.waiting(member).find((each) => peer === null || this.isFrom(each, peer));
+			if (child === undefined) continue;
+			this.requeue(child, member, listener);
+			return;
+		}
+		if (peer !== null) this.sendUnseen(listener, peer);
+	}
+
+	/** Whether the other end of a sock is this address. */
+	private isFrom(sk: number, { family, address, port }: Address): boolean {
+		const S = this.kernel.sock;
+		if (S.skc_dport[sk] !== port) return false;
+		const v6_daddr: In6Addr | null = family === "AF_INET6" ? parseIpv6(address) : null;
+		return v6_daddr === null
+			? S.skc_daddr[sk] === parseIpv4(address)
+			: ipv6_addr_equal(S.skc_v6_daddr, sk * 4, v6_daddr, 0);
+	}
+
+	/**
+	 * TCP_DEFER_ACCEPT: a client was accepted that has sent nothing so far. So it did, by
+	 * writev(), sendfile() or another call that is not recorded.
+	 */
+	private sendUnseen(listener: number, peer: Address): void {
+		const { kernel } = this;
+		const S = kernel.sock;
+		const deferred = this.members(listener).some((member) => S.rskq_defer_accept[member] !== 0);
+		if (!deferred) return;
+		for (const task of kernel.tasks) {
+			for (const fd of task.socketDescriptors()) {
+				const sk = kernel.socket.sk[task.socketOf(fd)];
+				if (S.skc_state[sk] !== TCP_ESTABLISHED || S.skc_num[sk] !== peer.port) continue;
+				if (S.skc_dport[sk] !== S.skc_num[listener]) continue;
+				const name = task.getsockname(fd);
+				if (typeof name === "number" || bare(name.address) !== bare(peer.address)) continue;
+				task.sendto(fd, 1, null, 0, true);
+				for (const member of this.members(listener)) {
+					const child = this.waiting(member).find((each) => this.isFrom(each, peer));
+					if (child !== undefined) this.requeue(child, member, listener);
+				}
 				return;
 			}
 		}

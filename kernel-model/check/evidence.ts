@@ -11,9 +11,10 @@ import {
 	SOCK_SEQPACKET,
 	SOCK_TYPE_MASK,
 } from "../../include/linux/net.js";
-import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
+import { AF_INET, AF_INET6, SOL_TCP } from "../../include/linux/socket.js";
 import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import { TCP_DEFER_ACCEPT } from "../../include/uapi/linux/tcp.js";
 import type { Address } from "../machine/address.js";
 import { nth } from "../machine/nth.js";
 import { isFork } from "../script/calls.js";
@@ -56,6 +57,8 @@ interface Life {
 	address: string | null;
 	/** It listens. */
 	listening: boolean;
+	/** TCP_DEFER_ACCEPT: a client comes with its first data, or its FIN. */
+	defers: boolean;
 	/** A connect() has begun; the next one only asks how it went. */
 	connecting: boolean;
 	/** The last connect() that gave it an address. */
@@ -83,10 +86,15 @@ interface Waiting {
 	life: Life;
 	/** Calls that may have chosen its port. */
 	choosing: readonly CallLine[];
-	/** Its connect(). */
+	/** Its connect(), and the address that it named. */
 	connect: CallLine;
+	to: string;
+	/** The address that bind() named; null for none, or the wildcard. */
+	from: string | null;
 	/** Its port, where that was known before. */
 	port: number | null;
+	/** The line of its first data, or of its end. */
+	sent: number | null;
 	refused: boolean;
 	taken: boolean;
 }
@@ -107,6 +115,7 @@ function newLife(kind: Kind): Life {
 		port: null,
 		address: null,
 		listening: false,
+		defers: false,
 		connecting: false,
 		connect: null,
 		brokenOff: false,
@@ -488,7 +497,10 @@ export class Evidence {
 					life,
 					choosing: life.choosing,
 					connect: line,
+					to: peer.address,
+					from: life.address,
 					port: life.port,
+					sent: null,
 					refused: false,
 					taken: false,
 				};
@@ -520,6 +532,7 @@ export class Evidence {
 			case "sendmmsg":
 			case "write":
 			case "writev": {
+				if (life?.waits) life.waits.sent ??= line.line;
 				if (!life || life.kind === "tcp") break;
 				if (life.port === null && !life.chose) {
 					life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
@@ -550,14 +563,22 @@ export class Evidence {
 					this.receive(life, port);
 				}
 				break;
+			case "setsockopt":
+				if (!life || result !== 0) break;
+				if (operands.flags(1) === SOL_TCP && operands.flags(2) === TCP_DEFER_ACCEPT) {
+					life.defers = true;
+				}
+				break;
 			case "shutdown":
 				if (!life || result !== 0) break;
+				if (life.waits) life.waits.sent ??= line.line;
 				// A listener ends only where it shuts down what it receives.
 				if (life.listening && operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR") === SHUT_WR) break;
 				// It may have broken off a connect(), so that the next call chooses again.
 				if (life.connecting || life.listening) breakOff(life);
 				break;
 			case "close":
+				if (life?.waits) life.waits.sent ??= line.line;
 				if (fd !== null) this.release(fds.delete(fd));
 				break;
 			case "dup":
@@ -590,6 +611,7 @@ export class Evidence {
 			for (const client of queue) {
 				if (client.connect.line >= call.endLine) break;
 				if (client.taken || client.refused || !this.counts(client.connect)) continue;
+				if (arrives(client) >= call.endLine || !mayCome(client, peer)) continue;
 				looked++;
 				const port = this.portOf(client);
 				if (peer !== null && port !== null && port !== peer.port) continue;
@@ -597,7 +619,9 @@ export class Evidence {
 					found = client;
 					break;
 				}
-				found ??= client;
+				if (found === null || comesBefore(client, found, listener.defers, call.endLine)) {
+					found = client;
+				}
 				// Another may still have this very port.
 				if (peer === null || looked > 256) break;
 			}
@@ -619,6 +643,38 @@ export class Evidence {
 		}
 		return null;
 	}
+}
+
+/** Seconds after which a SYN that was dropped comes again, a little less. */
+const SYN_AGAIN = 0.9;
+
+/**
+ * The line at which a client comes to the queue: where its connect() begins. One that slept so
+ * long that its SYN had to come again comes where its connect() ends.
+ */
+function arrives({ connect }: Waiting): number {
+	const { time, endTime, line, endLine, result } = connect;
+	const again = time !== null && endTime !== null && endTime - time > SYN_AGAIN;
+	return again && result?.value === 0 ? endLine : line;
+}
+
+/** Whether the first of two clients comes to the queue before the other one, as seen by a line. */
+function comesBefore(a: Waiting, b: Waiting, defers: boolean, by: number): boolean {
+	const sent = (client: Waiting) => {
+		const at = defers ? client.sent : null;
+		return at !== null && at < by ? at : Number.POSITIVE_INFINITY;
+	};
+	const [first, second] = [sent(a), sent(b)];
+	return first === second ? arrives(a) < arrives(b) : first < second;
+}
+
+/** Whether the address that accept() reports can be a client's: as bound, or of the family. */
+function mayCome({ from, to }: Waiting, peer: Address | null): boolean {
+	if (peer === null) return true;
+	const shown = peer.address.replace(/^::ffff:/, "");
+	return from === null
+		? shown.includes(":") === to.replace(/^::ffff:/, "").includes(":")
+		: from === shown;
 }
 
 function isWildcard(address: string): boolean {

@@ -20,6 +20,8 @@ export class Facts {
 	readonly skipped = new Set<number>();
 	/** Why nothing certain can be said of the socket of such a call afterwards. */
 	readonly doubts = new Map<number, string>();
+	/** Calls whose result stays open, as the search for a way ended at its bound: why, by line. */
+	readonly open = new Map<number, string>();
 	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
 	readonly late: { from: number; to: number; ms: number }[] = [];
 
@@ -28,7 +30,8 @@ export class Facts {
 
 	/** Nothing before a line is played again. */
 	forget(before: number): void {
-		for (const facts of [this.ports, this.avoided, this.forgotten, this.unread, this.skipped]) {
+		const { ports, avoided, forgotten, unread, skipped, open } = this;
+		for (const facts of [ports, avoided, forgotten, unread, skipped, open]) {
 			if (facts.size === 0) continue;
 			for (const line of facts.keys()) if (line < before) facts.delete(line);
 		}

@@ -187,13 +187,14 @@ export class Judge {
 		return null;
 	}
 
-	/** Whether the listener on a sock's port is doubted. */
+	/** Whether the listener on a sock's port is doubted, or a client of it. */
 	private doubtfulListener(sk: number): string | null {
 		if (sk === 0 || this.world.doubts.size === 0) return null;
 		const S = this.world.kernel.sock;
 		for (const [other, reason] of this.world.doubts) {
 			const port = S.skc_num[other];
 			if (port !== 0 && (port === S.skc_dport[sk] || port === S.skc_num[sk])) return reason;
+			if (S.skc_dport[other] !== 0 && S.skc_dport[other] === S.skc_num[sk]) return reason;
 		}
 		return null;
 	}

@@ -134,6 +134,7 @@ export class Player {
 	/** Plays the next event; null where nothing is to be said of it. Throws ScriptError. */
 	step(): Outcome | null {
 		this.closeFirst();
+		this.acceptFirst();
 		const { line } = this.events.get(this.cursor).line;
 		const outcome = this.act();
 		// An exit asks too, and so does a timer that ran before a call.
@@ -187,6 +188,40 @@ export class Player {
 			this.events.move(this.cursor, (other.at + (this.events.at(at + 1)?.at ?? event.end)) / 2);
 			return;
 		}
+	}
+
+	/**
+	 * A connection comes to a full queue, and an accept() waits that takes from it. It took at
+	 * once, long before it returned: else the connection would have had to come again.
+	 */
+	private acceptFirst(): void {
+		const { line, at, begin } = this.events.get(this.cursor);
+		if (line.kind !== "call" || line.name !== "connect" || this.world.own !== null) return;
+		for (const index of this.events.overlapping(this.cursor, 32)) {
+			const other = this.events.get(index);
+			if (index < this.cursor || other.begin >= at || other.line.kind !== "call") continue;
+			if (systemCall(other.line.name)?.role !== "accept") continue;
+			if ((other.line.result?.value ?? -1) < 0 || !this.waits(other.line)) continue;
+			const before = this.events.at(this.cursor - 1)?.at ?? begin;
+			this.events.move(index, (Math.max(before, other.begin) + at) / 2);
+			return;
+		}
+	}
+
+	/** Whether an accept()'s listener has a full queue, and in it the client that is recorded. */
+	private waits(call: CallLine): boolean {
+		const { world } = this;
+		const task = world.tasks.get(call.pid ?? 0);
+		const S = this.kernel.sock;
+		const listener = task === undefined ? 0 : world.subflow(world.sk(task, call));
+		if (listener === 0 || S.sk_ack_backlog[listener] <= S.sk_max_ack_backlog[listener])
+			return false;
+		const told = world.operands(call).shownAddress(1) ?? world.evidence.peers.get(call) ?? null;
+		let child = S.rskq_accept_head[listener];
+		while (child !== 0 && told !== null && S.skc_dport[child] !== told.port) {
+			child = S.dl_next[child];
+		}
+		return child !== 0;
 	}
 
 	/** At the end: what of table_perturb the model left otherwise than the kernel. */
@@ -332,7 +367,8 @@ export class Player {
 			return outcome;
 		}
 		this.contradiction = { ...differs, task, call, index, result, recorded: told, revealed };
-		const doubt = this.judge.doubt(task, call, outcome, result, differs);
+		const open = this.facts.open.get(call.line) ?? null;
+		const doubt = open ?? this.judge.doubt(task, call, outcome, result, differs);
 		if (doubt === null) return outcome;
 		[outcome.verdict, outcome.reason] = ["undecided", doubt];
 		const sk = world.sk(task, call);

@@ -91,13 +91,6 @@ function whole(script: Parsed, options: PlayOptions): Outcome[] | null {
 const differs = ({ verdict }: Outcome) => verdict === "mismatch";
 const count = (outcomes: readonly Outcome[]) => outcomes.filter(differs).length;
 
-/** The search ended at a bound, so a difference is none yet. */
-function leaveOpen(outcome: Outcome): void {
-	if (outcome.verdict !== "mismatch") return;
-	outcome.verdict = "undecided";
-	outcome.reason = `${outcome.reason}; the search for a way ended at its bound`;
-}
-
 export class Search {
 	private readonly player: Player;
 	private readonly recording: Recording;
@@ -105,8 +98,6 @@ export class Search {
 	private marks: Mark[] = [];
 	/** Lines whose contradiction has no way out. */
 	private readonly settled = new Set<number>();
-	/** Those of them for which the search ended at a bound. */
-	private readonly unfinished = new Set<number>();
 	/** Events that may still be played again. */
 	private left = REPLAYED_AT_ALL;
 	/** The first line that may be played again. */
@@ -158,9 +149,7 @@ export class Search {
 		this.since = recording.events.at(nth(marks, 0).cursor)?.at ?? this.since;
 		this.facts.forget(this.since);
 		player.world.forget(this.since);
-		for (const lines of [this.settled, this.unfinished]) {
-			for (const line of lines) if (line < this.since) lines.delete(line);
-		}
+		for (const line of this.settled) if (line < this.since) this.settled.delete(line);
 		return dropped;
 	}
 
@@ -171,7 +160,6 @@ export class Search {
 		const { line } = event.line;
 		// What was settled keeps its verdict.
 		if (outcome !== null || !this.facts.skipped.has(line)) event.outcome = outcome;
-		if (outcome !== null && this.unfinished.has(line)) leaveOpen(outcome);
 	}
 
 	/** Keeps marks the denser the nearer they are. */
@@ -203,6 +191,11 @@ export class Search {
 			return;
 		}
 		this.settled.add(line);
+		if (this.left <= 0) this.cut = true;
+		// The search ended at a bound, so a difference is none yet.
+		if (this.cut && outcome?.verdict === "mismatch") {
+			this.facts.open.set(line, `${outcome.reason}; the search for a way ended at its bound`);
+		}
 		const { recorded, result } = contradiction;
 		// What failed on the kernel has no effect here either, so that one line is one difference.
 		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
@@ -211,11 +204,14 @@ export class Search {
 			if (player.world.alone === false) this.facts.doubts.set(line, outcome?.reason ?? "");
 			this.replay(contradiction.index, reach);
 			event.outcome = outcome;
-		} else if (this.attempts > 0) this.replay(contradiction.index, reach);
-		const again = event.outcome ?? outcome;
-		if (again === null || !this.cut) return;
-		this.unfinished.add(line);
-		leaveOpen(again);
+		} else if (this.attempts > 0) {
+			this.replay(contradiction.index, reach);
+			return;
+		}
+		const open = this.facts.open.get(line);
+		if (outcome === null || open === undefined) return;
+		[outcome.verdict, outcome.reason] = ["undecided", open];
+		player.doubt(contradiction, open);
 	}
 
 	/** Where the play that found a way began. */

@@ -87,7 +87,7 @@ export class AcceptQueues {
 		if (!deferred) return;
 		for (const task of kernel.tasks) {
 			for (const fd of task.socketDescriptors()) {
-				const sk = kernel.socket.sk[task.socketOf(fd)];
+				const sk = nth(kernel.socket.sk, task.socketOf(fd));
 				if (S.skc_state[sk] !== TCP_ESTABLISHED || S.skc_num[sk] !== peer.port) continue;
 				if (S.skc_dport[sk] !== S.skc_num[listener]) continue;
 				const name = task.getsockname(fd);

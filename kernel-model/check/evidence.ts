@@ -611,7 +611,7 @@ export class Evidence {
 			for (const client of queue) {
 				if (client.connect.line >= call.endLine) break;
 				if (client.taken || client.refused || !this.counts(client.connect)) continue;
-				if (arrives(client) >= call.endLine || !mayCome(client, peer)) continue;
+				if (comesAfter(client, call) || !mayCome(client, peer)) continue;
 				looked++;
 				const port = this.portOf(client);
 				if (peer !== null && port !== null && port !== peer.port) continue;
@@ -656,6 +656,16 @@ function arrives({ connect }: Waiting): number {
 	const { time, endTime, line, endLine, result } = connect;
 	const again = time !== null && endTime !== null && endTime - time > SYN_AGAIN;
 	return again && result?.value === 0 ? endLine : line;
+}
+
+/** Seconds by which strace may tell of the end of a call too late. */
+const TOLD_LATE = 0.1;
+
+/** Whether a client comes to the queue long after an accept() has returned. */
+function comesAfter(client: Waiting, accept: CallLine): boolean {
+	const { line, endTime } = client.connect;
+	if (arrives(client) === line || endTime === null) return false;
+	return endTime - TOLD_LATE > (accept.endTime ?? accept.time ?? endTime);
 }
 
 /** Whether the first of two clients comes to the queue before the other one, as seen by a line. */

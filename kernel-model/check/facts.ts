@@ -30,8 +30,8 @@ export class Facts {
 
 	/** Nothing before a line is played again. */
 	forget(before: number): void {
-		const { ports, avoided, forgotten, unread, skipped, open } = this;
-		for (const facts of [ports, avoided, forgotten, unread, skipped, open]) {
+		const { ports, avoided, forgotten, unread, skipped, doubts, open } = this;
+		for (const facts of [ports, avoided, forgotten, unread, skipped, doubts, open]) {
 			if (facts.size === 0) continue;
 			for (const line of facts.keys()) if (line < before) facts.delete(line);
 		}

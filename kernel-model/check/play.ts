@@ -32,7 +32,7 @@ import { perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import { Host } from "./host.js";
 import { type Difference, Judge } from "./judge.js";
-import type { Events } from "./order.js";
+import type { Event, Events } from "./order.js";
 import type { Outcome, PlayOptions, Verdict } from "./outcome.js";
 import { Recording } from "./recording.js";
 import { deviceName, WORLD_HOOKS, World } from "./world.js";
@@ -49,12 +49,29 @@ const MAX_ERRNO = 4095;
 export interface Contradiction extends Difference {
 	task: Task;
 	call: CallLine;
-	/** Of the event. */
+	event: Event;
+	/** Of the event, and of the last one that was played before the contradiction showed. */
 	index: number;
+	reached: number;
 	result: number;
 	recorded: number | null;
 	/** The port that its search is known to have come to. */
 	revealed: Revealed | null;
+}
+
+/** So many that slept are remembered, so that they can be played again. */
+const SLEEPERS = 4096;
+
+/** A call that sleeps. */
+interface Sleeper {
+	task: Task;
+	call: CallLine;
+	event: Event;
+	sk: number;
+	outcome: LineOutcome;
+	revealed: Revealed | null;
+	/** The recorded result. */
+	told: number | null;
 }
 
 /** A moment of a play, to go back to. */
@@ -137,6 +154,7 @@ export class Player {
 		this.acceptFirst();
 		const { line } = this.events.get(this.cursor).line;
 		const outcome = this.act();
+		if (this.world.sleeping.length > 0) this.wake();
 		// An exit asks too, and so does a timer that ran before a call.
 		const { asked } = this.world;
 		while (asked.length < this.kernel.secrets_asked) asked.push(line);
@@ -360,20 +378,80 @@ export class Player {
 			overlaps,
 			timed,
 		);
+		if (world.sleeping.at(-1) === call.line) {
+			const event = this.events.get(index);
+			const sk = world.sk(task, call);
+			this.sleepers.set(call.line, { task, call, event, sk, outcome, revealed, told });
+			const [oldest] = this.sleepers.keys();
+			if (oldest !== undefined && this.sleepers.size > SLEEPERS) this.sleepers.delete(oldest);
+		}
 		outcome.reason = differs?.reason ?? drew;
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
 		if (differs === null) {
 			if (call.name === "bind" && result === 0) this.notePrivilege(task, call);
 			return outcome;
 		}
-		this.contradiction = { ...differs, task, call, index, result, recorded: told, revealed };
-		const open = this.facts.open.get(call.line) ?? null;
-		const doubt = open ?? this.judge.doubt(task, call, outcome, result, differs);
-		if (doubt === null) return outcome;
-		[outcome.verdict, outcome.reason] = ["undecided", doubt];
-		const sk = world.sk(task, call);
-		if (sk !== 0) world.doubts.set(sk, doubt);
+		const event = this.events.get(index);
+		const reached = index;
+		this.contradict(
+			{ ...differs, task, call, event, index, reached, result, recorded: told, revealed },
+			outcome,
+		);
 		return outcome;
+	}
+
+	/** A result is not the recorded one: nobody can say why, or the search has to. */
+	private contradict(contradiction: Contradiction, outcome: LineOutcome): void {
+		const { task, call, result } = contradiction;
+		this.contradiction = contradiction;
+		const open = this.facts.open.get(call.line) ?? null;
+		const doubt = open ?? this.judge.doubt(task, call, outcome, result, contradiction);
+		if (doubt === null) return;
+		[outcome.verdict, outcome.reason] = ["undecided", doubt];
+		const sk = this.world.sk(task, call);
+		if (sk !== 0) this.world.doubts.set(sk, doubt);
+	}
+
+	/** Calls that sleep, or did, by their lines: what is said of each. */
+	private readonly sleepers = new Map<number, Sleeper>();
+
+	/** Calls that slept return before the next event. */
+	private wake(): void {
+		const { world, events } = this;
+		const next = events.at(this.cursor)?.at ?? Number.POSITIVE_INFINITY;
+		for (const line of [...world.sleeping]) {
+			const sleeper = this.sleepers.get(line);
+			if (this.contradiction !== null) return;
+			if (sleeper !== undefined && sleeper.event.end > next) continue;
+			world.sleeping.splice(world.sleeping.indexOf(line), 1);
+			if (sleeper === undefined) continue;
+			const { task, call, event, outcome, revealed, told } = sleeper;
+			// Its process is gone, or another thread has closed it.
+			if (!this.kernel.tasks.has(task) || world.sk(task, call) !== sleeper.sk) continue;
+			this.advanceTo(call.endTime ?? call.time, line);
+			const result = task.connectSleeping(argFd(call.args) ?? -1);
+			outcome.result = result === -ERESTARTSYS ? null : result;
+			const { timed } = this;
+			const differs = this.judge.difference(
+				task,
+				call,
+				outcome,
+				told,
+				{ result },
+				revealed,
+				() => true,
+				timed,
+			);
+			outcome.reason = differs?.reason ?? null;
+			outcome.verdict = differs === null ? "match" : "mismatch";
+			if (differs === null) continue;
+			const index = events.indexOf(event);
+			const reached = this.cursor - 1;
+			this.contradict(
+				{ ...differs, task, call, event, index, reached, result, recorded: told, revealed },
+				outcome,
+			);
+		}
 	}
 
 	/**

@@ -184,7 +184,7 @@ export class Search {
 		this.replayed = 0;
 		this.cut = false;
 		const reach = player.cursor;
-		const event = player.events.get(reach - 1);
+		const { event } = contradiction;
 		const { outcome } = event;
 		if (this.left > 0 && this.explore(contradiction, reach, reach, 0)) {
 			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
@@ -201,7 +201,9 @@ export class Search {
 		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
 		if (undone) {
 			this.facts.skipped.add(line);
-			if (player.world.alone === false) this.facts.doubts.set(line, outcome?.reason ?? "");
+			if (player.world.alone === false || this.cut) {
+				this.facts.doubts.set(line, outcome?.reason ?? "");
+			}
 			this.replay(contradiction.index, reach);
 			event.outcome = outcome;
 		} else if (this.attempts > 0) {
@@ -211,7 +213,8 @@ export class Search {
 		const open = this.facts.open.get(line);
 		if (outcome === null || open === undefined) return;
 		[outcome.verdict, outcome.reason] = ["undecided", open];
-		player.doubt(contradiction, open);
+		const sk = undone ? 0 : player.world.sk(contradiction.task, contradiction.call);
+		if (sk !== 0) player.world.doubts.set(sk, open);
 	}
 
 	/** Where the play that found a way began. */
@@ -249,7 +252,7 @@ export class Search {
 				this.floor = from;
 				return true;
 			}
-			if (!again && next.index <= contradiction.index) without.push(remedy);
+			if (!again && next.reached <= contradiction.reached) without.push(remedy);
 			else if (depth + 1 < DEPTH) {
 				if (this.explore(next, reach, from, depth + 1)) return true;
 			} else this.cut = true;

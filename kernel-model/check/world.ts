@@ -70,6 +70,8 @@ export class World {
 	readonly asked: number[] = [];
 	/** Closes before which unread data was taken as read: by line, the ports of the connection. */
 	readonly drained: { line: number; ports: [number, number] }[] = [];
+	/** connect() calls that sleep, by the lines where they begin. */
+	readonly sleeping: number[] = [];
 	/** The user of processes that did not say who they are. */
 	uid: number;
 	/** A privilege was used, so that the user is root. */

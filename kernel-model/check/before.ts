@@ -20,6 +20,7 @@ import { tcp_set_state } from "../../net/ipv4/tcp.js";
 import type { Address } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
+import { nth } from "../machine/nth.js";
 import { portOwners } from "../machine/sharing.js";
 import type { Task } from "../machine/task.js";
 import type { Host, HostSocket } from "../script/host.js";
@@ -180,8 +181,9 @@ class Placing {
 
 	/** The task of a process, or of whoever has a socket that ss shows for nobody. */
 	private task({ users, uid }: HostSocket): Task {
-		if (users.length === 0) return this.keeper;
-		const [{ pid }] = users;
+		const [user] = users;
+		if (user === undefined) return this.keeper;
+		const { pid } = user;
 		const known = this.placed.tasks.get(pid);
 		if (known !== undefined) return known;
 		const task = this.k.createTask({ net: this.net, uid: uid ?? this.uid });
@@ -220,7 +222,7 @@ class Placing {
 	}
 
 	private sockOf({ task, fd }: { task: Task; fd: number }): number {
-		return this.k.socket.sk[task.socketOf(fd)];
+		return nth(this.k.socket.sk, task.socketOf(fd));
 	}
 
 	/** Why what depends on a socket is not certain. */
@@ -333,7 +335,7 @@ class Placing {
 		const ends = [this.sockOf(end), accepted === null ? 0 : this.sockOf(accepted)];
 		this.toState(client, server, end, accepted);
 		for (const [i, socket] of [client, server].entries()) {
-			const sk = ends[i];
+			const sk = nth(ends, i);
 			if (socket === undefined || sk === 0 || this.k.sock.skc_state[sk] === TCP_CLOSE) continue;
 			this.placed.doubts.set(sk, this.doubt(socket));
 		}
@@ -347,7 +349,7 @@ class Placing {
 		from: End,
 		at: number | undefined,
 	): { task: Task; fd: number } | null {
-		const sk = this.k.socket.sk[listener.task.socketOf(listener.fd)];
+		const sk = nth(this.k.socket.sk, listener.task.socketOf(listener.fd));
 		const six = this.k.sock.skc_family[sk] === AF_INET6;
 		const own = plain(from.address);
 		const address = six && !own.includes(":") ? `::ffff:${own}` : own;
@@ -438,7 +440,7 @@ class Placing {
 	/** A puppet goes, and nothing is sent. */
 	private silence(at: { task: Task; fd: number } | null): void {
 		if (at === null || at.task.socketOf(at.fd) <= 0) return;
-		const sk = this.k.socket.sk[at.task.socketOf(at.fd)];
+		const sk = nth(this.k.socket.sk, at.task.socketOf(at.fd));
 		if (this.k.sock.skc_state[sk] !== TCP_CLOSE) tcp_set_state(this.k, sk, TCP_CLOSE);
 		at.task.close(at.fd);
 	}
@@ -449,7 +451,7 @@ class Placing {
 		const { k } = this;
 		const S = k.sock;
 		const fd = this.keeper.socket(AF_INET, SOCK_STREAM, 0);
-		const probe = k.socket.sk[this.keeper.socketOf(fd)];
+		const probe = nth(k.socket.sk, this.keeper.socketOf(fd));
 		for (const tw of portOwners(k, probe, socket.port)) {
 			if (S.skc_state[tw] !== TCP_TIME_WAIT || S.skc_dport[tw] !== socket.peer?.port) continue;
 			if (socket.timer !== null) inet_twsk_reschedule(k, tw, socket.timer);

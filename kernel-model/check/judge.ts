@@ -4,7 +4,7 @@
  * something that the recording does not show may be the cause.
  */
 import { TCP_LISTEN } from "../../include/net/tcp_states.js";
-import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
+import { CANDIDATE_OK, SEARCH_BIND, SEARCH_UDP } from "../../include/trace/events/port_search.js";
 import { ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../../net/core/sock.js";
 import {
@@ -18,6 +18,7 @@ import { formatIpv4 } from "../machine/address.js";
 import { describeSock, explainVerdict, sockDestination, sockSource } from "../machine/explain.js";
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
+import { describeRange } from "../machine/sharing.js";
 import type { Task } from "../machine/task.js";
 import { EXHAUSTED } from "../script/calls.js";
 import type { CallLine } from "../script/strace.js";
@@ -93,7 +94,10 @@ export class Judge {
 		if (sk === 0) return null;
 		const k = this.world.kernel;
 		if (revealed === null) {
-			return result < 0 && k.blocker !== 0 ? `last met ${describeSock(k, k.blocker)}` : null;
+			const { blocker } = k;
+			const range = this.describeSearched(task, call, result);
+			if (range !== null) return range;
+			return result < 0 && blocker !== 0 ? `last met ${describeSock(k, blocker)}` : null;
 		}
 		const { port } = revealed;
 		inet_sk_get_local_port_range(k, sk);
@@ -120,6 +124,33 @@ export class Judge {
 		}
 		k.blocker = 0;
 		return `${clause}, but a search comes to ${first.join(", ")}${first.length === 8 ? " …" : ""} first`;
+	}
+
+	/**
+	 * How the range looks to a bind() or listen() that was left to choose and found nothing here,
+	 * or did so on the kernel; null for other calls. A connect() that failed has no destination
+	 * any more, so nothing is said of it.
+	 */
+	describeSearched(task: Task, call: CallLine, result: number): string | null {
+		const exhausted = result < 0 && EXHAUSTED.has(errnoName(-result));
+		if (!exhausted && !(result >= 0 && EXHAUSTED.has(call.result?.errno ?? ""))) return null;
+		if (call.name !== "bind" && call.name !== "listen") return null;
+		const sk = this.world.subflow(this.world.sk(task, call));
+		if (sk === 0) return null;
+		const k = this.world.kernel;
+		const { blocker } = k;
+		const own = nth(k.sock.skc_num, sk);
+		if (call.name === "bind") {
+			if (this.world.operands(call).shownAddress(1)?.port !== 0) return null;
+			// An address that is none of this host is refused before the search.
+			if (exhausted && errnoName(-result) !== "EADDRINUSE") return null;
+		} else if (own !== 0) return null;
+		inet_sk_get_local_port_range(k, sk);
+		const { low, high } = k;
+		const kind = isUdp(nth(k.sock.sk_protocol, sk)) ? SEARCH_UDP : SEARCH_BIND;
+		const said = describeRange(k, kind, sk, low, high, false, own);
+		k.blocker = blocker;
+		return said;
 	}
 
 	/** Whether the port of a connect fits the connects to the same destination before it. */

@@ -360,6 +360,10 @@ export class Player {
 		outcome.show(call, handled, task.net.net);
 		if (!checking) {
 			outcome.verdict = "unrecorded";
+			if (outcome.explanation.length === 0 && world.own === null) {
+				const range = this.judge.describeSearched(task, call, result);
+				if (range !== null) outcome.explanation.push(range);
+			}
 			return outcome;
 		}
 		if (handled.undecided !== undefined) {

@@ -8,6 +8,7 @@
 import type { Net } from "../../include/net/net_namespace.js";
 import { EEXIST, EFAULT, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { NotModelled } from "../../net/core/sock.js";
+import { sk_acceptq_is_full } from "../../net/ipv4/inet_connection_sock.js";
 import { SearchExplainer } from "../machine/explain.js";
 import { END_OF_TIME, HOOKS, type Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
@@ -232,12 +233,11 @@ export class Player {
 		const task = world.tasks.get(call.pid ?? 0);
 		const S = this.kernel.sock;
 		const listener = task === undefined ? 0 : world.subflow(world.sk(task, call));
-		if (listener === 0 || S.sk_ack_backlog[listener] <= S.sk_max_ack_backlog[listener])
-			return false;
+		if (listener === 0 || !sk_acceptq_is_full(this.kernel, listener)) return false;
 		const told = world.operands(call).shownAddress(1) ?? world.evidence.peers.get(call) ?? null;
-		let child = S.rskq_accept_head[listener];
+		let child = nth(S.rskq_accept_head, listener);
 		while (child !== 0 && told !== null && S.skc_dport[child] !== told.port) {
-			child = S.dl_next[child];
+			child = nth(S.dl_next, child);
 		}
 		return child !== 0;
 	}

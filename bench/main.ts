@@ -12,8 +12,8 @@ import { WORKLOADS } from "./workload.js";
 const HELP = `usage: npm run bench [-- OPTIONS]
 
 Without options: what a search for a port costs, in the model and, through an agent, on
-the running kernel; a million sockets; what tracing costs that is off; a search guided by
-bitmaps.
+the running kernel; a million sockets; lines a second of a recording; what tracing costs
+that is off; a search guided by bitmaps.
 
   --json           an object a line
   --agent COMMAND  speaks to this command instead of an agent of its own, which makes the
@@ -27,7 +27,7 @@ bitmaps.
 `;
 
 /** Measured in a process of its own each, where nothing else was run before. */
-const PROGRAMS = ["bitmap", "scale", "scans", "snapshot", "tracing"];
+const PROGRAMS = ["bitmap", "play", "scale", "scans", "snapshot", "tracing"];
 const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
 
 function usage(problem: string): never {

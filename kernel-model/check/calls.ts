@@ -324,6 +324,10 @@ export class Calls {
 				const level = this.knownName(operands, call, 1, "an option level");
 				const optname = this.knownName(operands, call, 2, "an option");
 				if (level === null || optname === null) return this.passedOption(sk, call, operands);
+				const option = recorded === 0 && world.own === null ? operands.option() : null;
+				if (option !== null && option.concern !== "ports") {
+					return this.passedOption(sk, call, operands);
+				}
 				const copied = Math.min(Math.max(length, 0), 1024);
 				let optval: Uint8Array | null;
 				try {

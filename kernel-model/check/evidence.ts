@@ -201,8 +201,13 @@ class Fds {
 	}
 }
 
+/** So many lines are added between two looks at what is settled. */
+const SOME = 64;
+
 /** How evidence learns of the recording that it is of. */
 interface Source {
+	/** Whose lines without a pid were; null if that is not known. */
+	readonly nameless: number | null;
 	operands(call: CallLine): Operands;
 	sharesFiles(fork: CallLine): boolean;
 }
@@ -246,6 +251,11 @@ export class Evidence {
 		if (line.kind === "setup") this.setup(line);
 		else if (line.kind === "exit") this.exit(line);
 		else if (!line.opaque) this.call(line);
+		if (this.added % SOME === 0) this.settle();
+	}
+
+	/** What is far enough from the last line. */
+	private settle(): void {
 		// What a client shows of itself comes soon; who waits for more than that is guessed.
 		this.infer(this.added - this.ahead / 2);
 		const { closed } = this;
@@ -281,7 +291,8 @@ export class Evidence {
 	private fdsOf(pid: number): Fds {
 		let fds = this.processes.get(pid);
 		if (fds === undefined) {
-			fds = new Fds();
+			const nameless = pid === this.recording.nameless ? this.processes.get(0) : undefined;
+			fds = nameless ?? new Fds();
 			this.processes.set(pid, fds);
 		}
 		return fds;

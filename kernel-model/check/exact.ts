@@ -91,6 +91,11 @@ export function readDraws(script: Parsed): Draws | null {
 	return release === null ? null : { release, udp, byCall, before, after, total };
 }
 
+/** Whether a line is the first of a recording with draws. */
+export function isHeader(line: string): boolean {
+	return line.startsWith("# kernel") && HEADER.test(line);
+}
+
 /** The recordings that a file holds, each with the number of lines before it. */
 export function splitRecordings(text: string): { text: string; above: number }[] {
 	const parts: { text: string; above: number }[] = [];

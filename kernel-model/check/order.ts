@@ -20,6 +20,10 @@ export interface Event {
 	at: number;
 	/** What became of it when it was played last; null for nothing. */
 	outcome: Outcome | null;
+	/** How many before it strace split. */
+	splitBefore?: number;
+	/** Its end lies so far behind that it is played before it was read. */
+	readonly waits?: boolean;
 }
 
 /** Whether a call waits, and acts when it returns. */
@@ -60,72 +64,79 @@ const REACH = 512;
  * Those before `first` were let go of.
  */
 export class Events {
-	private held: Event[] = [];
+	/** A queue: places before `gone` are empty. */
+	private held: (Event | undefined)[] = [];
+	private gone = 0;
 	/** The first that is held. */
 	first = 0;
-	/** Of each that is held: how many before it strace split. */
-	private splits: number[] = [];
+	/** How many strace split. */
 	private split = 0;
 
 	/** Behind the last one. */
 	get end(): number {
-		return this.first + this.held.length;
+		return this.first + this.held.length - this.gone;
 	}
 
 	at(index: number): Event | undefined {
-		return this.held[index - this.first];
+		return index < this.first ? undefined : this.held[index - this.first + this.gone];
 	}
 
-	/** One that is known to be held. */
+	/** One that has to be held. */
 	get(index: number): Event {
-		return nth(this.held, index - this.first);
+		const event = this.at(index);
+		if (event === undefined) throw new Error(`event ${index} is not held`);
+		return event;
 	}
 
 	/** Acts after all others. */
 	push(event: Event): void {
-		this.held.push(event);
-		this.splits.push(this.split);
+		event.splitBefore = this.split;
 		if (event.begin !== event.end) this.split++;
+		this.held.push(event);
 	}
 
 	/** Lets go of all before an index, and returns them. */
 	drop(before: number): Event[] {
-		const count = Math.min(Math.max(before - this.first, 0), this.held.length);
-		const dropped = this.held.slice(0, count);
-		this.held = this.held.slice(count);
-		this.splits = this.splits.slice(count);
-		this.first += count;
+		const dropped: Event[] = [];
+		for (const end = Math.min(before, this.end); this.first < end; this.first++) {
+			const event = this.held[this.gone];
+			this.held[this.gone++] = undefined;
+			if (event !== undefined) dropped.push(event);
+		}
+		if (this.gone * 2 > this.held.length) {
+			this.held = this.held.slice(this.gone);
+			this.gone = 0;
+		}
 		return dropped;
 	}
 
 	/** The index of an event that is held, -1 if it is not. */
 	indexOf(event: Event): number {
-		const found = this.held.indexOf(event);
-		return found < 0 ? -1 : this.first + found;
+		const found = this.held.indexOf(event, this.gone);
+		return found < 0 ? -1 : this.first + found - this.gone;
 	}
 
 	/** The index of the first that acts at a line or later. */
 	from(line: number): number {
-		let low = 0;
-		let high = this.held.length;
+		let low = this.first;
+		let high = this.end;
 		while (low < high) {
-			const middle = (low + high) >> 1;
-			if (nth(this.held, middle).at < line) low = middle + 1;
+			const middle = Math.floor((low + high) / 2);
+			if (this.get(middle).at < line) low = middle + 1;
 			else high = middle;
 		}
-		return this.first + low;
+		return low;
 	}
 
 	/** Moves an event to another place. */
 	move(from: number, at: number): void {
-		const { held } = this;
-		const [event] = held.splice(from - this.first, 1);
-		if (event === undefined) throw new RangeError(`no event ${from}`);
+		const event = this.get(from);
+		this.held.splice(from - this.first + this.gone, 1);
 		event.at = at;
-		let to = from - this.first;
-		while (to > 0 && nth(held, to - 1).at > at) to--;
-		while (to < held.length && nth(held, to).at <= at) to++;
-		held.splice(to, 0, event);
+		let to = from;
+		while ((this.at(to - 1)?.at ?? at) > at) to--;
+		while ((this.at(to)?.at ?? Number.POSITIVE_INFINITY) <= at) to++;
+		this.held.splice(to - this.first + this.gone, 0, event);
 	}
 
 	/** The events that overlap one, nearest first: indices, at most `limit`. */
@@ -146,8 +157,8 @@ export class Events {
 	}
 
 	private splitWithin(index: number, reach: number): boolean {
-		const low = Math.max(index - this.first - reach, 0);
-		const high = index - this.first + reach;
-		return (this.splits[high] ?? this.split) > nth(this.splits, low);
+		const low = this.get(Math.max(index - reach, this.first));
+		const high = this.at(index + reach);
+		return (high?.splitBefore ?? this.split) > (low.splitBefore ?? 0);
 	}
 }

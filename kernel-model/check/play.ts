@@ -182,7 +182,12 @@ export class Player {
 			if (doubt !== undefined && sk !== 0) this.world.doubts.set(sk, doubt);
 			return null;
 		}
-		return this.finish(this.call(line, index));
+		const outcome = this.call(line, index);
+		if (event.waits === true && outcome.verdict !== "ignored") {
+			outcome.verdict = "undecided";
+			outcome.reason = "it returns many events later, if at all";
+		}
+		return this.finish(outcome);
 	}
 
 	/**

@@ -4,3 +4,4 @@ export { EXHAUSTED, isRelevant } from "../script/calls.js";
 export type { Choice, Outcome, OwnAnswers, PlayOptions, Verdict } from "./outcome.js";
 export { Player, readScript } from "./play.js";
 export { playScript } from "./search.js";
+export { type Part, type Played, partsOf, playLines, playWhole } from "./stream.js";

@@ -12,11 +12,11 @@ import { AloneCheck, isAlone } from "./alone.js";
 import { Evidence } from "./evidence.js";
 import { type Event, Events, eventsOf } from "./order.js";
 
-/**
- * How far a recording is read ahead, and how far back the search for a way may go, events.
- * Shorter ones are in memory as a whole.
- */
-export const WINDOW = 20_000;
+/** How far a recording is read ahead, events, and how far back the search for a way may go. */
+export const AHEAD = 10_000;
+export const BACK = 10_000;
+/** Lines of the longest recording that is in memory as a whole. */
+export const WHOLE = 20_000;
 
 /** What strace's names of ports and devices in arguments stand for is not known yet. */
 const unknown = () => 0;

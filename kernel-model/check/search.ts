@@ -14,7 +14,7 @@ import { Facts, type Remedy } from "./facts.js";
 import type { Event } from "./order.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
 import { type Contradiction, type Mark, Player } from "./play.js";
-import { Recording, WINDOW } from "./recording.js";
+import { BACK, Recording, WHOLE } from "./recording.js";
 import { remediesOf } from "./remedies.js";
 
 /** Events between two marks, at least; and how many marks are kept. */
@@ -37,7 +37,7 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 	const outcomes = search(script, options);
 	if (!outcomes.some(differs)) return outcomes;
 	let best = outcomes;
-	if (script.lines.length > WINDOW) return best;
+	if (script.lines.length > WHOLE) return best;
 	const shows = (what: (line: Parsed["lines"][number]) => boolean) => script.lines.some(what);
 	const reads = shows((line) => line.kind === "call" && line.name === "read");
 	if (options.unread === undefined && !reads) {
@@ -102,13 +102,21 @@ export class Search {
 	private left = REPLAYED_AT_ALL;
 	/** The first line that may be played again. */
 	private since = 0;
-	private nextLetGo = WINDOW;
+	private nextLetGo: number;
 	private attempts = 0;
 	private replayed = 0;
 	/** The search for a way out ended at a bound. */
 	private cut = false;
+	/** A way out that begins before the first line that may be played again. */
+	private beyond: string | null = null;
 
-	constructor(script: Parsed | Recording, options: PlayOptions) {
+	constructor(
+		script: Parsed | Recording,
+		options: PlayOptions,
+		/** How far back the way may begin, events. */
+		private readonly back = BACK,
+	) {
+		this.nextLetGo = back;
 		this.facts = new Facts(options.secrets);
 		this.facts.outsiders = options.alone !== true;
 		if (script instanceof Recording) {
@@ -144,7 +152,7 @@ export class Search {
 		const { player, recording, marks } = this;
 		this.nextLetGo = player.cursor + STEP;
 		// The way back begins at a mark.
-		while (marks.length > 1 && player.cursor - nth(marks, 1).cursor >= WINDOW) marks.shift();
+		while (marks.length > 1 && player.cursor - nth(marks, 1).cursor >= this.back) marks.shift();
 		const dropped = recording.drop(nth(marks, 0).cursor);
 		this.since = recording.events.at(nth(marks, 0).cursor)?.at ?? this.since;
 		this.facts.forget(this.since);
@@ -183,6 +191,7 @@ export class Search {
 		this.attempts = 0;
 		this.replayed = 0;
 		this.cut = false;
+		this.beyond = null;
 		const reach = player.cursor;
 		const { event } = contradiction;
 		const { outcome } = event;
@@ -193,15 +202,18 @@ export class Search {
 		this.settled.add(line);
 		if (this.left <= 0) this.cut = true;
 		// The search ended at a bound, so a difference is none yet.
-		if (this.cut && outcome?.verdict === "mismatch") {
-			this.facts.open.set(line, `${outcome.reason}; the search for a way ended at its bound`);
+		const why = this.cut
+			? "the search for a way ended at its bound"
+			: `it could be if ${this.beyond}, which is too far back for the search`;
+		if ((this.cut || this.beyond !== null) && outcome?.verdict === "mismatch") {
+			this.facts.open.set(line, `${outcome.reason}; ${why}`);
 		}
 		const { recorded, result } = contradiction;
 		// What failed on the kernel has no effect here either, so that one line is one difference.
 		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
 		if (undone) {
 			this.facts.skipped.add(line);
-			if (player.world.alone === false || this.cut) {
+			if (player.world.alone === false || this.facts.open.has(line)) {
 				this.facts.doubts.set(line, outcome?.reason ?? "");
 			}
 			this.replay(contradiction.index, reach);
@@ -241,7 +253,7 @@ export class Search {
 				return false;
 			}
 			if (remedy.line < this.since) {
-				this.cut = true;
+				this.beyond ??= remedy.what;
 				continue;
 			}
 			this.attempts++;

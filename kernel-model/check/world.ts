@@ -185,6 +185,12 @@ export class World {
 	task(pid: number): Task {
 		const known = this.tasks.get(pid);
 		if (known !== undefined) return known;
+		const nameless = pid === this.recording.nameless ? this.tasks.get(0) : undefined;
+		if (nameless !== undefined) {
+			nameless.pid = pid;
+			this.tasks.set(pid, nameless);
+			return nameless;
+		}
 		const fork = this.recording.forks.get(pid)?.[0];
 		if (fork !== undefined && !this.isOwnAncestor(pid)) return this.fork(fork, pid);
 		const [, other] = [...this.tasks].find(([each]) => !this.before.has(each)) ?? [];
@@ -286,14 +292,13 @@ export class World {
 	 * matter.
 	 */
 	forget(before: number): void {
-		const S = this.kernel.sock;
-		const held = new Set<number>();
-		for (let sk = 1; sk < S.skc_num.length; sk++)
-			if (S.skc_num[sk] !== 0) held.add(nth(S.skc_num, sk));
+		let held: Set<number> | null = null;
 		for (const [port, guesses] of this.guesses) {
-			if (nth(guesses, 0).line >= before) continue;
+			const [oldest] = guesses;
+			if (oldest === undefined || oldest.line >= before) continue;
+			held ??= new Set(this.kernel.sock.skc_num);
 			const left = guesses.filter(({ line }, i) => {
-				return line >= before || (held.has(port) && i === guesses.length - 1);
+				return line >= before || (held?.has(port) && i === guesses.length - 1);
 			});
 			if (left.length === 0) this.guesses.delete(port);
 			else this.guesses.set(port, left);

@@ -2,18 +2,26 @@
 /** `inet-port-model run`: scripts and recordings on the model. */
 import { release } from "node:os";
 import { type HostFile, placeHost } from "../check/before.js";
-import { readDraws, splitRecordings } from "../check/exact.js";
-import { type Outcome, playScript, readScript, type Verdict } from "../check/player.js";
+import { readDraws } from "../check/exact.js";
+import {
+	type Outcome,
+	type Part,
+	type Played,
+	partsOf,
+	playLines,
+	playWhole,
+	type Verdict,
+} from "../check/player.js";
 import { Kernel } from "../machine/kernel.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
-import { printedLines } from "../script/print.js";
-import type { Parsed } from "../script/strace.js";
+import type { PrintedLine } from "../script/print.js";
 import {
 	json,
+	Output,
 	oneLine,
+	openRecording,
 	parse,
 	printable,
-	readFile,
 	readHosts,
 	remarks,
 	seedOf,
@@ -21,7 +29,6 @@ import {
 	UsageError,
 	uidOf,
 	versionOf,
-	writeOut,
 } from "./terminal.js";
 
 const HELP = `usage: inet-port-model run [OPTIONS] SCRIPT...
@@ -79,61 +86,64 @@ interface RunOptions {
 	alone: boolean;
 }
 
-/** Prints a script again, whole, with what became of each line. */
-function* format(
+/** A line of a script or recording as it is printed again, with what became of it. */
+function format(
 	file: string,
-	script: Parsed,
-	outcomes: ReadonlyMap<number, Outcome>,
+	{ line, leader, text, last }: PrintedLine,
+	outcome: Outcome | null,
 	options: RunOptions,
-): Generator<string> {
-	if (options.json) {
-		for (const outcome of outcomes.values()) {
-			if (outcome.call === "$" || (options.quiet && outcome.verdict !== "mismatch")) continue;
-			yield `${json(outcome, options.several ? file : null)}\n`;
-		}
-		return;
+): string {
+	if (options.quiet && outcome?.verdict !== "mismatch") return "";
+	const own = line.kind === "call" && line.result === null && outcome !== null;
+	const shown = printable(own && !line.unresumed ? outcome.text : text);
+	const dimmed = line.kind !== "call" || outcome?.verdict === "ignored";
+	const lines = [`${styled("2", leader)}${dimmed ? styled("2", shown) : shown}`];
+	if (last && outcome !== null) lines.push(...remarks(file, outcome));
+	if (last && outcome?.verdict === "undecided") {
+		lines.push(styled("33", printable(`# undecided: ${outcome.reason ?? ""}`)));
 	}
-	for (const { line, leader, text, last } of printedLines(script.lines)) {
-		const outcome = outcomes.get(line.line) ?? null;
-		if (options.quiet && outcome?.verdict !== "mismatch") continue;
-		const own = line.kind === "call" && line.result === null && outcome !== null;
-		const shown = printable(own && !line.unresumed ? outcome.text : text);
-		const dimmed = line.kind !== "call" || outcome?.verdict === "ignored";
-		const lines = [`${styled("2", leader)}${dimmed ? styled("2", shown) : shown}`];
-		if (last && outcome !== null) lines.push(...remarks(file, outcome));
-		if (last && outcome?.verdict === "undecided") {
-			lines.push(styled("33", printable(`# undecided: ${outcome.reason ?? ""}`)));
-		}
-		yield `${lines.join("\n")}\n`;
-	}
+	return `${lines.join("\n")}\n`;
 }
 
-interface Played {
+/** What plays came to. */
+interface Sum {
 	mismatches: number;
 	undecided: number;
-	output: string[];
 	/** Calls that said something: of a file that has none nothing was checked. */
 	used: number;
 }
 
-/** Plays one file to its end: bad input anywhere leaves nothing printed. */
-function play(file: string, given: string | null, seed: number, options: RunOptions): Played {
-	const played = splitRecordings(readFile(file)).map(({ text, above }) => {
-		const script = readScript(text, file, above);
-		const draws = readDraws(script);
-		if (draws !== null && options.host.length > 0) {
-			throw new UsageError(`${file}: --host is not for a recording with draws`);
+/**
+ * Plays one file. Of what is read as a whole nothing is printed before all files were read,
+ * as bad input anywhere leaves nothing printed. A longer recording is printed while it is
+ * played.
+ */
+async function play(
+	file: string,
+	given: string | null,
+	seed: number,
+	options: RunOptions,
+	output: Output,
+): Promise<Sum> {
+	const opened = await openRecording(file);
+	const sum: Sum = { mismatches: 0, undecided: 0, used: 0 };
+	try {
+		for (const part of partsOf(opened.lines(), file)) {
+			const draws = "script" in part ? readDraws(part.script) : null;
+			if (draws !== null && options.host.length > 0) {
+				throw new UsageError(`${file}: --host is not for a recording with draws`);
+			}
+			const version =
+				given ?? (draws === null ? DEFAULT_VERSION : versionOf("running", draws.release));
+			const { mismatches, undecided, used } = playPart(file, part, version, seed, options, output);
+			sum.mismatches += mismatches;
+			sum.undecided += undecided;
+			sum.used += used;
 		}
-		const version =
-			given ?? (draws === null ? DEFAULT_VERSION : versionOf("running", draws.release));
-		return playPart(file, script, version, seed, options);
-	});
-	return {
-		mismatches: played.reduce((sum, { mismatches }) => sum + mismatches, 0),
-		undecided: played.reduce((sum, { undecided }) => sum + undecided, 0),
-		output: played.flatMap(({ output }) => output),
-		used: played.reduce((sum, { used }) => sum + used, 0),
-	};
+	} finally {
+		opened.close();
+	}
+	return sum;
 }
 
 /** What a call that was passed over is counted as: options by their names. */
@@ -143,29 +153,60 @@ function nameOf({ call, text }: Outcome): string {
 	return option === undefined ? call : `${call} ${option}`;
 }
 
-/** Lines of a recording that are not understood: where, and what was expected there. */
-function* notUnderstood(script: Parsed, outcomes: ReadonlyMap<number, Outcome>): Generator<string> {
-	for (const line of script.lines) {
-		const problem = line.kind === "call" || line.kind === "unknown" ? line.problem : null;
-		const reason = outcomes.get(line.line)?.reason ?? "";
-		if (problem !== null) {
-			const { expected, found } = problem;
-			yield `line ${problem.line}: expected ${expected}, found ${found}`;
-		} else if (reason.startsWith(NOT_UNDERSTOOD)) {
-			yield `line ${line.line}: ${reason.slice(NOT_UNDERSTOOD.length)}`;
-		}
+const NOT_UNDERSTOOD = "not understood: ";
+
+/** Why a line of a recording is not understood, with its place; null if it is. */
+function strangeness({ line }: PrintedLine, outcome: Outcome | null): string | null {
+	const problem = line.kind === "call" || line.kind === "unknown" ? line.problem : null;
+	const reason = outcome?.reason ?? "";
+	if (problem !== null) {
+		const { expected, found } = problem;
+		return `line ${problem.line}: expected ${expected}, found ${found}`;
+	}
+	if (!reason.startsWith(NOT_UNDERSTOOD)) return null;
+	return `line ${line.line}: ${reason.slice(NOT_UNDERSTOOD.length)}`;
+}
+
+/** The first of many things, and how many there are. */
+class Some {
+	readonly first: string[] = [];
+	count = 0;
+
+	constructor(private readonly most: number) {}
+
+	add(text: string): void {
+		if (this.count++ < this.most) this.first.push(text);
 	}
 }
 
-const NOT_UNDERSTOOD = "not understood: ";
+/** How often each of some texts was counted; of those that come late and seldom nothing is kept. */
+class Tally {
+	private readonly counts = new Map<string, number>();
+
+	add(text: string): void {
+		const known = this.counts.get(text) ?? 0;
+		this.counts.set(text, known + 1);
+		if (known > 0 || this.counts.size <= REASONS) return;
+		for (const [other, count] of this.counts) if (count === 1) this.counts.delete(other);
+	}
+
+	/** The most frequent ones. */
+	most(count: number): [text: string, times: number][] {
+		return [...this.counts].sort((a, b) => b[1] - a[1]).slice(0, count);
+	}
+}
+
+/** Different texts that are counted. */
+const REASONS = 10_000;
 
 function playPart(
 	file: string,
-	script: Parsed,
+	part: Part,
 	version: string,
 	seed: number,
 	options: RunOptions,
-): Played {
+	output: Output,
+): Sum {
 	let commands = 0;
 	const counts: Record<Verdict, number> = {
 		match: 0,
@@ -174,40 +215,52 @@ function playPart(
 		unrecorded: 0,
 		ignored: 0,
 	};
-	const reasons = new Map<string, number>();
-	const learnt: string[] = [];
-	const ignored = new Map<string, number>();
-	const outcomes = new Map<number, Outcome>();
+	const reasons = new Tally();
+	const learnt = new Some(8);
+	const ignored = new Tally();
+	const strange = new Some(5);
 	const { explain, uid, alone, host } = options;
-	const played = playScript(script, {
+	const settings = {
 		version,
 		seed,
 		explain,
 		...(uid === null ? {} : { uid }),
 		...(alone ? { alone } : {}),
 		...(host.length === 0 ? {} : { host }),
-	});
-	for (const outcome of played) {
-		outcomes.set(outcome.line, outcome);
+	};
+	let played: Iterable<Played>;
+	if ("script" in part) played = playWhole(part.script, settings);
+	else {
+		output.flow();
+		played = playLines(part.lines, file, part.above, settings);
+	}
+	const count = (outcome: Outcome) => {
 		if (outcome.call === "$") {
 			commands++;
-			continue;
+			return;
 		}
 		counts[outcome.verdict]++;
-		if (outcome.learnt !== null) learnt.push(`${outcome.learnt} (line ${outcome.line})`);
-		if (outcome.verdict === "undecided") {
-			const reason = outcome.reason ?? "";
-			reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+		if (outcome.learnt !== null) learnt.add(`${outcome.learnt} (line ${outcome.line})`);
+		if (outcome.verdict === "undecided") reasons.add(outcome.reason ?? "");
+		if (outcome.verdict === "ignored") ignored.add(nameOf(outcome));
+		if (!options.json || (options.quiet && outcome.verdict !== "mismatch")) return;
+		output.write(`${json(outcome, options.several ? file : null)}\n`);
+	};
+	for (const each of played) {
+		if (each.kind === "outcome") {
+			count(each.outcome);
+			continue;
 		}
-		if (outcome.verdict === "ignored") {
-			const name = nameOf(outcome);
-			ignored.set(name, (ignored.get(name) ?? 0) + 1);
-		}
+		const { printed, outcome } = each;
+		const why = printed.last ? strangeness(printed, outcome) : null;
+		if (why !== null) strange.add(why);
+		if (!options.json) output.write(format(file, printed, outcome, options));
 	}
-	const output = [...format(file, script, outcomes, options)];
 	if (!options.json) {
-		const most = [...ignored].sort((a, b) => b[1] - a[1]).slice(0, 5);
-		const names = most.map(([name, count]) => `${name} ${count}`).join(", ");
+		const names = ignored
+			.most(5)
+			.map(([name, count]) => `${name} ${count}`)
+			.join(", ");
 		const summary = [
 			`${counts.match} as recorded`,
 			`${counts.mismatch} differ`,
@@ -215,30 +268,28 @@ function playPart(
 			`${counts.unrecorded} without a record`,
 			`${counts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
 		].join(", ");
-		const strange = [...notUnderstood(script, outcomes)];
-		if (strange.length > 0) {
-			const shown = strange.slice(0, 5).join("; ");
-			const more = strange.length > 5 ? `; and ${strange.length - 5} more` : "";
-			const what = strange.length === 1 ? "1 line is" : `${strange.length} lines are`;
+		if (strange.count > 0) {
+			const shown = strange.first.join("; ");
+			const more = strange.count > 5 ? `; and ${strange.count - 5} more` : "";
+			const what = strange.count === 1 ? "1 line is" : `${strange.count} lines are`;
 			const said = printable(`# ${what} not understood: ${shown}${more}`);
-			output.push(`${styled("33", said)}\n`);
+			output.write(`${styled("33", said)}\n`);
 		}
-		const most_undecided = [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 5);
-		for (const [reason, times] of most_undecided) {
-			output.push(`${styled("33", printable(`# undecided ${times} times: ${reason}`))}\n`);
+		for (const [reason, times] of reasons.most(5)) {
+			output.write(`${styled("33", printable(`# undecided ${times} times: ${reason}`))}\n`);
 		}
-		if (host.length > 0) output.push(...describeHost(host, version, uid));
-		if (learnt.length > 0) {
-			const shown = learnt.slice(0, 8).join(", ");
-			const more = learnt.length > 8 ? `, and ${learnt.length - 8} more` : "";
-			output.push(`${styled("2", printable(`# learnt of the host: ${shown}${more}`))}\n`);
+		if (host.length > 0) for (const line of describeHost(host, version, uid)) output.write(line);
+		if (learnt.count > 0) {
+			const shown = learnt.first.join(", ");
+			const more = learnt.count > 8 ? `, and ${learnt.count - 8} more` : "";
+			output.write(`${styled("2", printable(`# learnt of the host: ${shown}${more}`))}\n`);
 		}
 		const status = counts.mismatch > 0 ? "31" : "32";
 		const line = printable(`# ${file}, kernel ${version}: ${summary}`);
-		output.push(`${styled(status, line)}\n`);
+		output.write(`${styled(status, line)}\n`);
 	}
 	const used = commands + counts.undecided + counts.match + counts.mismatch + counts.unrecorded;
-	return { mismatches: counts.mismatch, undecided: counts.undecided, output, used };
+	return { mismatches: counts.mismatch, undecided: counts.undecided, used };
 }
 
 /** What of the given files was brought about, and what was not. */
@@ -261,7 +312,7 @@ function describeHost(
 	return lines.map((line) => `${line}\n`);
 }
 
-export function run(args: string[]): number {
+export async function run(args: string[]): Promise<number> {
 	const { values, positionals } = parse(args, {
 		kernel: { type: "string" },
 		seed: { type: "string", default: "1" },
@@ -290,14 +341,18 @@ export function run(args: string[]): number {
 		host: readHosts(values.host),
 		alone: values.alone === true,
 	};
-	const played = positionals.map((file) => ({ file, ...play(file, version, seed, options) }));
-	for (const { file, output, used } of played) {
-		writeOut(output);
+	const output = new Output();
+	const sums: Sum[] = [];
+	for (const file of positionals) {
+		sums.push(await play(file, version, seed, options, output));
+	}
+	output.end();
+	for (const [i, { used }] of sums.entries()) {
 		if (used > 0) continue;
 		const what = "nothing of it was used, as no line in it bears on ports";
-		process.stderr.write(`inet-port-model: ${oneLine(file)}: ${what}\n`);
+		process.stderr.write(`inet-port-model: ${oneLine(String(positionals[i]))}: ${what}\n`);
 	}
 	const strict = values.strict === true;
-	const fails = ({ mismatches, undecided }: Played) => mismatches > 0 || (strict && undecided > 0);
-	return played.some(fails) ? 1 : 0;
+	const fails = ({ mismatches, undecided }: Sum) => mismatches > 0 || (strict && undecided > 0);
+	return sums.some(fails) ? 1 : 0;
 }

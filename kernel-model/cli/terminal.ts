@@ -9,6 +9,7 @@ import type { HostFile } from "../check/before.js";
 import type { Outcome } from "../check/player.js";
 import { VERSIONS, versionFor } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
+import { type OpenFile, openFile } from "../script/file.js";
 import { HostError, readHost } from "../script/host.js";
 import { ScriptError } from "../script/strace.js";
 
@@ -127,6 +128,40 @@ export function writeOut(output: Iterable<string>): void {
 	if (piece !== "") process.stdout.write(piece);
 }
 
+/**
+ * The output of a command: held back until it is whole, as bad input leaves nothing printed,
+ * or until there is too much of it to hold.
+ */
+export class Output {
+	private held: string[] = [];
+	private size = 0;
+	private flows = false;
+
+	write(text: string): void {
+		if (text === "") return;
+		this.held.push(text);
+		this.size += text.length;
+		if (this.flows && this.size >= PIECE) this.flush();
+	}
+
+	/** From now on output is written as it comes. */
+	flow(): void {
+		this.flows = true;
+		this.flush();
+	}
+
+	end(): void {
+		this.flush();
+	}
+
+	private flush(): void {
+		const { held } = this;
+		this.held = [];
+		this.size = 0;
+		writeOut(held);
+	}
+}
+
 /** One call's outcome as a line of JSON; `file` where several are played. */
 export function json(outcome: Outcome, file: string | null = null): string {
 	const { result, recorded } = outcome;
@@ -201,6 +236,27 @@ export function readFile(file: string): string {
 	} catch (error) {
 		throw new UsageError(`${file}: ${reasonOf(error)}`);
 	}
+}
+
+/** Opens a script or recording of any length; "-" is standard input. Throws UsageError. */
+export async function openRecording(file: string): Promise<OpenFile> {
+	const failed = (error: unknown) => new UsageError(`${file}: ${reasonOf(error)}`);
+	let opened: OpenFile;
+	try {
+		opened = await openFile(file);
+	} catch (error) {
+		throw failed(error);
+	}
+	return {
+		*lines() {
+			try {
+				yield* opened.lines();
+			} catch (error) {
+				throw failed(error);
+			}
+		},
+		close: () => opened.close(),
+	};
 }
 
 type OptionSpecs = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>["options"]>;

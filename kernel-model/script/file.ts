@@ -16,6 +16,22 @@ const NEWLINE = 10;
 /** A file that is no script: what is wrong, in a few words. */
 export class FileError extends Error {}
 
+/** Compressed files that are not read, by how they begin. */
+const COMPRESSED: readonly [name: string, magic: readonly number[]][] = [
+	["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
+	["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
+	["bzip2", [0x42, 0x5a, 0x68]],
+];
+
+/** Throws FileError for what begins as no text does. */
+function checkBegin(begun: Uint8Array): void {
+	for (const [name, magic] of COMPRESSED) {
+		if (magic.every((byte, i) => begun[i] === byte)) {
+			throw new FileError(`compressed by ${name}: expected text, or a file compressed by gzip`);
+		}
+	}
+}
+
 /** An open file, decompressed. */
 export interface OpenFile {
 	/** Its lines, once, without their ends. Throws FileError for a line without end. */
@@ -42,6 +58,15 @@ function* linesOf(fd: number, begun: Buffer): Generator<string> {
 	let buffer = Buffer.alloc(Math.max(CHUNK, begun.length));
 	begun.copy(buffer);
 	let [start, end, searched] = [0, begun.length, 0];
+	/** Bytes of the file before the buffer. */
+	let before = 0;
+	const checkText = (from: number) => {
+		const nul = buffer.indexOf(0, from);
+		if (nul < 0 || nul >= end) return;
+		const where = `byte ${before + nul + 1} is NUL`;
+		throw new FileError(`no script or recording: expected text, but ${where}`);
+	};
+	checkText(0);
 	for (;;) {
 		const newline = buffer.indexOf(NEWLINE, searched);
 		if (newline >= 0 && newline < end) {
@@ -56,10 +81,12 @@ function* linesOf(fd: number, begun: Buffer): Generator<string> {
 		const bigger = rest > buffer.length / 2 ? Buffer.alloc(buffer.length * 2) : buffer;
 		buffer.copy(bigger, 0, start, end);
 		buffer = bigger;
+		before += start;
 		[start, end, searched] = [0, rest, rest];
 		const more = read(fd, buffer, end);
 		if (more === 0) break;
 		end += more;
+		checkText(end - more);
 	}
 	if (end > start) yield buffer.toString("utf8", start, end);
 }
@@ -119,6 +146,7 @@ export async function openFile(file: string): Promise<OpenFile> {
 			fd = plain;
 			begun = Buffer.alloc(0);
 		}
+		checkBegin(begun);
 	} catch (error) {
 		if (fd !== 0) closeSync(fd);
 		throw error;

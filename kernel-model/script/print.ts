@@ -31,7 +31,10 @@ function leaderOf(pid: number | null, time: number | null): string {
 	return `${pid === null ? "" : `[pid ${pid}] `}${time === null ? "" : `${timeText(time)} `}`;
 }
 
-function* halves(call: CallLine): Generator<PrintedLine & { at: number }> {
+/** A printed line, and the line of the file where it stood. */
+type Placed = PrintedLine & { at: number };
+
+function* halves(call: CallLine): Generator<Placed> {
 	const { line: at, endLine, pid, time, name } = call;
 	const leader = leaderOf(pid, time);
 	if (call.opaque && call.result === null) {
@@ -54,18 +57,13 @@ function* halves(call: CallLine): Generator<PrintedLine & { at: number }> {
 	yield { at: endLine, line: call, leader: leaderOf(pid, call.endTime), text: resumed, last: true };
 }
 
-/** All lines in the order of the file. What could not be read again is a comment. */
-export function printedLines(lines: readonly ScriptLine[]): PrintedLine[] {
-	const printed: (PrintedLine & { at: number })[] = [];
-	for (const line of lines) {
-		const at = line.line;
-		if (line.kind === "call") printed.push(...halves(line));
-		else if (line.kind === "exit" || line.kind === "signal") {
-			const leader = leaderOf(line.pid, line.time);
-			printed.push({ at, line, leader, text: line.text, last: true });
-		} else if (line.kind === "unknown") {
-			printed.push({ at, line, leader: "", text: `# not understood: ${line.text}`, last: true });
-		} else printed.push({ at, line, leader: "", text: line.text, last: true });
+/** A line, or the two halves of a call. What could not be read again is a comment. */
+export function printedHalves(line: ScriptLine): Placed[] {
+	const at = line.line;
+	if (line.kind === "call") return [...halves(line)];
+	if (line.kind === "exit" || line.kind === "signal") {
+		return [{ at, line, leader: leaderOf(line.pid, line.time), text: line.text, last: true }];
 	}
-	return printed.sort((a, b) => a.at - b.at);
+	const text = line.kind === "unknown" ? `# not understood: ${line.text}` : line.text;
+	return [{ at, line, leader: "", text, last: true }];
 }

@@ -537,8 +537,19 @@ export function parseScript(
 	isRelevant: IsRelevant = () => true,
 	above = 0,
 ): Parsed {
+	return parseLines(split(text), file, isRelevant, above);
+}
+
+/** The same of a text in lines. */
+export function parseLines(
+	text: Iterable<string>,
+	file: string,
+	isRelevant: IsRelevant = () => true,
+	above = 0,
+): Parsed {
 	const lines: ScriptLine[] = [];
-	for (const event of new ScriptReader(split(text), file, isRelevant, above, true).read()) {
+	const input = text[Symbol.iterator]();
+	for (const event of new ScriptReader(input, file, isRelevant, above, true).read()) {
 		if (event.kind === "begin") lines.push(event.call);
 		else if (event.kind === "line") lines.push(event.line);
 	}

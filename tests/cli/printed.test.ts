@@ -10,7 +10,7 @@ import { run } from "../../kernel-model/cli/run.js";
 const folder = mkdtempSync(join(tmpdir(), "printed-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function printed(text: string, ...options: string[]): string {
+async function printed(text: string, ...options: string[]): Promise<string> {
 	const file = join(folder, "script.strace");
 	writeFileSync(file, text);
 	let stdout = "";
@@ -19,7 +19,7 @@ function printed(text: string, ...options: string[]): string {
 		return true;
 	});
 	try {
-		run([...options, file]);
+		await run([...options, file]);
 	} finally {
 		spy.mockRestore();
 	}
@@ -45,16 +45,16 @@ function* files(): Generator<string> {
 describe("what run prints plays again with the same verdicts", () => {
 	it.each([...files()])(
 		"%s",
-		(file) => {
+		async (file) => {
 			const text = readFileSync(file, "utf8");
-			expect(verdicts(printed(text, "--kernel", "6.18"))).toEqual(verdicts(text));
+			expect(verdicts(await printed(text, "--kernel", "6.18"))).toEqual(verdicts(text));
 		},
 		60_000,
 	);
 });
 
 describe("what run prints", () => {
-	it("has every line of a script", () => {
+	it("has every line of a script", async () => {
 		const script = `# a comment
 
 $ ip addr add 192.0.2.1/32 dev lo
@@ -64,7 +64,7 @@ setsockopt(3, SOL_SOCKET, SO_RCVTIMEO_OLD, {tv_sec=1, tv_usec=0}, 16)
 setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4)
 bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16)
 `;
-		const [summary, ...lines] = printed(script).trimEnd().split("\n").reverse();
+		const [summary, ...lines] = (await printed(script)).trimEnd().split("\n").reverse();
 		expect(lines.reverse()).toEqual([
 			"# a comment",
 			"",
@@ -80,7 +80,7 @@ bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}
 		);
 	});
 
-	it("has pids, times and halves of a recording, and what is not understood as comments", () => {
+	it("has pids, times and halves of a recording, and what is not understood as comments", async () => {
 		const recording = `7 1000000000.000001 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 7 1000000000.000002 accept(3,  <unfinished ...>
 hello from the program
@@ -88,7 +88,7 @@ hello from the program
 7 1000000000.000005 <... accept resumed>NULL, NULL) = -1 EINVAL (Invalid argument)
 7 1000000000.000006 +++ exited with 0 +++
 `;
-		const text = printed(recording);
+		const text = await printed(recording);
 		expect(text).toContain(
 			"[pid 7] 1000000000.000001 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n",
 		);
@@ -101,11 +101,11 @@ hello from the program
 		expect(text).toMatch(/^# 2 lines are not understood: line 3: expected .*; line 4: expected /m);
 	});
 
-	it("is of the user that --uid names", () => {
+	it("is of the user that --uid names", async () => {
 		const script =
 			'socket(AF_INET, SOCK_STREAM, 0)\nbind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("0.0.0.0")}, 16)\n';
-		expect(printed(script, "--uid", "1000")).toContain("= -1 EACCES");
-		expect(printed(script, "--uid", "0")).toContain("16) = 0");
-		expect(() => run(["--uid", "x", "file"])).toThrow("expected a user");
+		expect(await printed(script, "--uid", "1000")).toContain("= -1 EACCES");
+		expect(await printed(script, "--uid", "0")).toContain("16) = 0");
+		await expect(run(["--uid", "x", "file"])).rejects.toThrow("expected a user");
 	});
 });

@@ -4,6 +4,7 @@
  * certain, and lets go of it.
  */
 
+import { nth } from "../machine/nth.js";
 import { isReadStrictly } from "../script/calls.js";
 import { type PrintedLine, printedHalves } from "../script/print.js";
 import {
@@ -256,11 +257,11 @@ class EventReader implements Iterator<Event> {
 		const split = line.kind === "call" && (halves.length > 1 || this.begun.has(line));
 		if (line.kind === "call" && half === "begin" && (split || this.open.has(line))) {
 			this.begun.add(line);
-			text({ ...halves[0], text: `${line.name}( <unfinished ...>`, last: false });
+			text({ ...nth(halves, 0), text: `${line.name}( <unfinished ...>`, last: false });
 			return true;
 		}
-		if (half === "begin") text(halves[0]);
-		else if (split) text(halves[halves.length - 1]);
+		if (half === "begin") text(nth(halves, 0));
+		else if (split) text(nth(halves, halves.length - 1));
 		const ends = line.kind === "call" && line.endLine > line.line;
 		if (half === "end" || !ends) {
 			this.outcomes.delete(line);

@@ -28,6 +28,7 @@ import {
 } from "../script/strace.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
 import { Calls, type Done, type Handled, IGNORED, passesBarePointer } from "./calls.js";
+import { Certain } from "./certain.js";
 import type { Revealed } from "./evidence.js";
 import { perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
@@ -58,6 +59,8 @@ export interface Contradiction extends Difference {
 	recorded: number | null;
 	/** The port that its search is known to have come to. */
 	revealed: Revealed | null;
+	/** The rule that excludes the recorded result whatever was chosen, null if there is none. */
+	certain: string | null;
 }
 
 /** So many that slept are remembered, so that they can be played again. */
@@ -94,6 +97,7 @@ export class Player {
 	private readonly calls: Calls;
 	private readonly judge: Judge;
 	private readonly host: Host;
+	private readonly certain: Certain;
 	private readonly boot: number;
 	private readonly snapshots: Snapshots;
 	private timed = false;
@@ -116,6 +120,7 @@ export class Player {
 		this.calls.onWait = (time) => this.advanceTo(time, 0);
 		this.judge = new Judge(this.world);
 		this.host = new Host(this.world);
+		this.certain = new Certain(this.world, this.events);
 		const roots = [this.kernel, this.world, this.calls];
 		this.snapshots = new Snapshots(roots, new Set([...HOOKS, ...WORLD_HOOKS]));
 	}
@@ -182,11 +187,13 @@ export class Player {
 			if (doubt !== undefined && sk !== 0) this.world.doubts.set(sk, doubt);
 			return null;
 		}
+		this.certain.before();
 		const outcome = this.call(line, index);
 		if (event.waits === true && outcome.verdict !== "ignored") {
 			outcome.verdict = "undecided";
 			outcome.reason = "it returns many events later, if at all";
 		}
+		if (outcome.verdict !== "mismatch") this.certain.after(line);
 		return this.finish(outcome);
 	}
 
@@ -403,7 +410,18 @@ export class Player {
 		const event = this.events.get(index);
 		const reached = index;
 		this.contradict(
-			{ ...differs, task, call, event, index, reached, result, recorded: told, revealed },
+			{
+				...differs,
+				task,
+				call,
+				event,
+				index,
+				reached,
+				result,
+				recorded: told,
+				revealed,
+				certain: null,
+			},
 			outcome,
 		);
 		return outcome;
@@ -413,6 +431,11 @@ export class Player {
 	private contradict(contradiction: Contradiction, outcome: LineOutcome): void {
 		const { task, call, result } = contradiction;
 		this.contradiction = contradiction;
+		contradiction.certain = this.certain.rule(contradiction);
+		if (contradiction.certain !== null) {
+			outcome.reason = `${contradiction.reason}: ${contradiction.certain}`;
+			return;
+		}
 		const open = this.facts.open.get(call.line) ?? null;
 		const doubt = open ?? this.judge.doubt(task, call, outcome, result, contradiction);
 		if (doubt === null) return;
@@ -457,7 +480,18 @@ export class Player {
 			const index = events.indexOf(event);
 			const reached = this.cursor - 1;
 			this.contradict(
-				{ ...differs, task, call, event, index, reached, result, recorded: told, revealed },
+				{
+					...differs,
+					task,
+					call,
+					event,
+					index,
+					reached,
+					result,
+					recorded: told,
+					revealed,
+					certain: null,
+				},
 				outcome,
 			);
 		}

@@ -195,7 +195,8 @@ export class Search {
 		const reach = player.cursor;
 		const { event } = contradiction;
 		const { outcome } = event;
-		if (this.left > 0 && this.explore(contradiction, reach, reach, 0)) {
+		const mayBe = contradiction.certain === null && this.left > 0;
+		if (mayBe && this.explore(contradiction, reach, reach, 0)) {
 			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
 			return;
 		}

@@ -442,7 +442,7 @@ function* refusedReasons(a: Asked, address: Address | null): Iterable<Reason> {
 		if (k.sock.skc_state[sk] !== TCP_LISTEN || k.sock.skc_num[sk] !== port) continue;
 		if (k.sock.skc_net[sk] === net.id) listeners.push(describeSock(k, sk));
 	}
-	const local = to === null || isLocal(a, to);
+	const local = to === null || isHostAddress(a.net, to);
 	if (!local) {
 		yield [E.ECONNREFUSED, "tcp_reset", `the host behind the route to ${host} answers with a RST`];
 		return;
@@ -455,7 +455,7 @@ function* refusedReasons(a: Asked, address: Address | null): Iterable<Reason> {
 }
 
 /** Whether a destination is an address of this host. */
-function isLocal({ net }: Asked, { family: af, address, port }: Address): boolean {
+export function isHostAddress(net: Net, { family: af, address, port }: Address): boolean {
 	const addr = toSockaddr({ family: af, address, port });
 	if (af === "AF_INET6" && !ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
 		return ipv6_addr_any(addr.sin6_addr, 0) || ipv6_chk_addr(net, addr.sin6_addr, 0, 0, false);

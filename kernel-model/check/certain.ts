@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Differences that no choice explains. Of a program that had its namespace to itself, some
+ * results are impossible whatever a search chose, in whichever order calls acted: the search
+ * for a way need not begin.
+ */
+import { EADDRINUSE } from "../../include/uapi/asm-generic/errno.js";
+import type { Address } from "../machine/address.js";
+import { isHostAddress } from "../machine/failures.js";
+import type { Task } from "../machine/task.js";
+import { argFd } from "../script/operands.js";
+import type { CallLine } from "../script/strace.js";
+import type { Events } from "./order.js";
+import type { Contradiction } from "./play.js";
+import type { World } from "./world.js";
+
+/** Calls beside a call that are looked at. */
+const BESIDE = 32;
+
+export class Certain {
+	/** Ports that a socket of the recording can have: named so far, or in a range that counted. */
+	private readonly possible = new Uint8Array(65_536);
+	/** The range of each namespace that was counted last, low << 16 | high. */
+	private readonly ranges: number[] = [];
+	/** Sockets may be there that no line made. */
+	private unseen = false;
+
+	constructor(
+		private readonly world: World,
+		private readonly events: Events,
+	) {}
+
+	/** Before a call: the ranges that hold. */
+	before(): void {
+		for (const { id, ipv4 } of this.world.kernel.nets) {
+			const [low, high] = ipv4.ip_local_ports.range;
+			const range = (low << 16) | high;
+			if (this.ranges[id] === range) continue;
+			this.ranges[id] = range;
+			this.possible.fill(1, low, high + 1);
+		}
+	}
+
+	/** After a call: the port that it named. */
+	after(call: CallLine): void {
+		if (call.name === "io_uring_setup" || call.name === "pidfd_getfd") this.unseen = true;
+		if (call.name !== "bind" && call.name !== "getsockname") return;
+		const port = this.world.operands(call).shownAddress(1)?.port ?? 0;
+		this.possible[port] = 1;
+	}
+
+	/** The rule that excludes a result, null if another way may have led to it. */
+	rule(contradiction: Contradiction): string | null {
+		const { world } = this;
+		const { call, task, result, recorded } = contradiction;
+		if (!world.alone || this.unseen || world.draws !== null) return null;
+		if (world.doubts.size > 0 || world.netDoubts.size > 0) return null;
+		const accepts = call.name === "accept" || call.name === "accept4";
+		if (call.name === "bind" && recorded === -EADDRINUSE && result === 0) {
+			const port = world.operands(call).shownAddress(1)?.port ?? 0;
+			if (port === 0 || this.possible[port] === 1 || this.overlaps(contradiction, /^bind$/))
+				return null;
+			return `no socket of the recording can have port ${port}: no call named it, and it was in no range`;
+		}
+		if (recorded === null || recorded < 0) return null;
+		if (!accepts && call.name !== "getsockname") return null;
+		const told = world.operands(call).shownAddress(1);
+		if (told === null || told.port === 0) return null;
+		if (accepts && !isHostAddress(task.net.net, told)) return null;
+		if (this.possible[told.port] === 0) {
+			if (this.overlaps(contradiction, /^bind$/)) return null;
+			const who = accepts ? "client" : "socket";
+			return `no ${who} can have port ${told.port}: no call named it, and it was in no range`;
+		}
+		if (!accepts || this.overlaps(contradiction, /^(close|close_range|shutdown|exit.*|execve)$/))
+			return null;
+		return this.holds(task, call, told)
+			? `the connection from ${told.address}:${told.port} was accepted before, and both its ends are open`
+			: null;
+	}
+
+	private overlaps({ index }: Contradiction, names: RegExp): boolean {
+		return this.events.overlapping(index, BESIDE).some((at) => {
+			const { line } = this.events.get(at);
+			return line.kind === "exit" || (line.kind === "call" && names.test(line.name));
+		});
+	}
+
+	/** Whether descriptors hold both ends of the connection that an accept() tells of. */
+	private holds(task: Task, call: CallLine, told: Address): boolean {
+		const listener = task.getsockname(argFd(call.args) ?? -1);
+		if (typeof listener === "number") return false;
+		let server = false;
+		let client = false;
+		for (const { name, peer } of this.connections()) {
+			if (peer.port === told.port && name.port === listener.port && same(peer, told)) server = true;
+			if (name.port === told.port && peer.port === listener.port && same(name, told)) client = true;
+		}
+		return server && client;
+	}
+
+	private *connections(): Generator<{ name: Address; peer: Address }> {
+		for (const task of this.world.kernel.tasks) {
+			for (const fd of task.socketDescriptors()) {
+				const name = task.getsockname(fd);
+				const peer = task.getpeername(fd);
+				if (typeof name !== "number" && typeof peer !== "number") yield { name, peer };
+			}
+		}
+	}
+}
+
+/** An address without the prefix of IPv4 in IPv6. */
+const plain = (address: string) => address.replace(/^::ffff:/, "");
+const same = (a: Address, b: Address) => plain(a.address) === plain(b.address);

@@ -107,11 +107,13 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	for (const port of inTheWay) {
 		for (const { line, how } of guessesOf(port)) {
 			if (line >= call.line) continue;
-			if (how === "inferred") yield forgetting(player, line);
-			yield avoiding(player, line, port);
+			if (how === "inferred" && !facts.forgotten.has(line)) yield forgetting(player, line);
+			if (facts.avoided.get(line)?.has(port) !== true) yield avoiding(player, line, port);
 		}
 	}
-	if (revealed !== null && !revealed.exact) yield forgetting(player, call.line);
+	// What was decided, or forgotten already, is no choice any more.
+	const inferred = revealed !== null && !revealed.exact && !facts.ports.has(call.line);
+	if (inferred && !facts.forgotten.has(call.line)) yield forgetting(player, call.line);
 
 	// A client has the port that accept() or getsockname() tells of it.
 	const operands = world.operands(call);
@@ -142,7 +144,9 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 			if (typeof name !== "number") ports.push(name.port);
 		}
 		for (const port of ports.slice(0, GUESSES)) {
-			for (const { line } of guessesOf(port).slice(0, 2)) yield wanting(player, line, told.port);
+			for (const { line } of guessesOf(port).slice(0, 2)) {
+				if (facts.ports.get(line) !== told.port) yield wanting(player, line, told.port);
+			}
 		}
 	}
 

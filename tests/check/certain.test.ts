@@ -71,3 +71,10 @@ describe("a port that is refused", () => {
 		expect(last(BEGIN + bind(40000)).verdict).toBe("match");
 	});
 });
+
+describe("a small recording", () => {
+	it("is searched to the end: the second port of a range that connect() never comes to differs", () => {
+		const ranged = `$ sysctl -w net.ipv4.ip_local_port_range="2001 2003"\n${BEGIN}`;
+		expect(last(ranged + accept(2002, 5)).verdict).toBe("mismatch");
+	});
+});

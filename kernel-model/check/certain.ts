@@ -74,7 +74,7 @@ export class Certain {
 		}
 		if (!accepts || this.overlaps(contradiction, /^(close|close_range|shutdown|exit.*|execve)$/))
 			return null;
-		return this.holds(task, call, told)
+		return this.holds(task, call, told, result)
 			? `the connection from ${told.address}:${told.port} was accepted before, and both its ends are open`
 			: null;
 	}
@@ -86,25 +86,29 @@ export class Certain {
 		});
 	}
 
-	/** Whether descriptors hold both ends of the connection that an accept() tells of. */
-	private holds(task: Task, call: CallLine, told: Address): boolean {
+	/**
+	 * Whether descriptors hold both ends of the connection that an accept() tells of. `made` is
+	 * the descriptor that the model's accept() has just returned.
+	 */
+	private holds(task: Task, call: CallLine, told: Address, made: number): boolean {
 		const listener = task.getsockname(argFd(call.args) ?? -1);
 		if (typeof listener === "number") return false;
 		let server = false;
 		let client = false;
-		for (const { name, peer } of this.connections()) {
+		for (const { holder, fd, name, peer } of this.connections()) {
+			if (holder === task && fd === made) continue;
 			if (peer.port === told.port && name.port === listener.port && same(peer, told)) server = true;
 			if (name.port === told.port && peer.port === listener.port && same(name, told)) client = true;
 		}
 		return server && client;
 	}
 
-	private *connections(): Generator<{ name: Address; peer: Address }> {
-		for (const task of this.world.kernel.tasks) {
-			for (const fd of task.socketDescriptors()) {
-				const name = task.getsockname(fd);
-				const peer = task.getpeername(fd);
-				if (typeof name !== "number" && typeof peer !== "number") yield { name, peer };
+	private *connections(): Generator<{ holder: Task; fd: number; name: Address; peer: Address }> {
+		for (const holder of this.world.kernel.tasks) {
+			for (const fd of holder.socketDescriptors()) {
+				const name = holder.getsockname(fd);
+				const peer = holder.getpeername(fd);
+				if (typeof name !== "number" && typeof peer !== "number") yield { holder, fd, name, peer };
 			}
 		}
 	}

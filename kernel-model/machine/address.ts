@@ -20,21 +20,21 @@ import {
 import { nth } from "./nth.js";
 
 /**
- * An address of a socket; `port` is 0 to 65535. AF_UNSPEC dissolves a connection;
- * AF_OTHER stands for every family that no such socket takes.
+ * An address of a socket. `port` is 0 to 65535. connect() with AF_UNSPEC dissolves a connection.
+ * AF_OTHER stands for every family that the modelled sockets refuse.
  */
 export interface Address {
 	family: "AF_INET" | "AF_INET6" | "AF_UNSPEC" | "AF_OTHER";
 	/** Dotted decimal, or an IPv6 address. */
 	address: string;
 	port: number;
-	/** Of AF_INET6; 0 if not given. */
+	/** Flow information of an AF_INET6 address; 0 if not given. */
 	flowinfo?: number;
-	/** ifindex, of AF_INET6; 0 if not given. */
+	/** ifindex of the device of an AF_INET6 address; 0 if not given. */
 	scope_id?: number;
 }
 
-/** u32 in host order of a dotted address, or null if it is none. */
+/** The u32, in host order, of a dotted IPv4 address; null if the text is not one. */
 export function parseIpv4(text: string): number | null {
 	const parts = text.split(".");
 	if (parts.length !== 4) return null;
@@ -50,7 +50,7 @@ export function formatIpv4(addr: number): string {
 	return [addr >>> 24, (addr >>> 16) & 255, (addr >>> 8) & 255, addr & 255].join(".");
 }
 
-/** The four words of an IPv6 address, or null if it is none. */
+/** The four words of an IPv6 address; null if the text is not one. */
 export function parseIpv6(text: string): In6Addr | null {
 	if (!isIPv6(text) || text.includes("%")) return null;
 	const [, front6 = "", dotted = ""] = /^(.*:)([0-9.]+)$/.exec(text) ?? [];
@@ -70,7 +70,7 @@ export function parseIpv6(text: string): In6Addr | null {
 	return Uint32Array.from([0, 2, 4, 6], (i) => ((nth(all, i) << 16) | nth(all, i + 1)) >>> 0);
 }
 
-/** As inet_ntop() writes the address at words[at]: RFC 5952, IPv4 parts dotted. */
+/** Formats the IPv6 address at words[at] as inet_ntop() does: RFC 5952, with dotted IPv4 parts. */
 export function formatIpv6(words: Uint32Array, at = 0): string {
 	const tail = formatIpv4(nth(words, at + 3));
 	if (ipv6_addr_v4mapped(words, at)) return `::ffff:${tail}`;
@@ -78,7 +78,8 @@ export function formatIpv6(words: Uint32Array, at = 0): string {
 	if (high === 0 && nth(words, at + 3) >>> 16 !== 0) return `::${tail}`;
 	const groups: number[] = [];
 	for (let i = 0; i < 4; i++) groups.push(nth(words, at + i) >>> 16, nth(words, at + i) & 0xffff);
-	// The longest run of two zeros or more becomes "::"; of equals, the first.
+	// The longest run of two or more zeros becomes "::". If two runs are equally long, the first
+	// does.
 	let best = { start: -1, length: 1 };
 	for (let start = 0; start < 8; start++) {
 		let length = 0;
@@ -94,8 +95,8 @@ const FAMILIES = { AF_INET, AF_INET6, AF_UNSPEC, AF_OTHER: AF_UNIX } as const;
 const FAMILY_NAMES = ["AF_INET", "AF_INET6", "AF_UNSPEC", "AF_OTHER"] as const;
 
 /**
- * As the ported code takes it. Throws TypeError or RangeError, with the name of the field, for
- * what is no such address.
+ * Converts an address to the form that the ported code takes. Throws TypeError or RangeError for a
+ * malformed address; the message names the field.
  */
 export function toSockaddr(address: Address): Sockaddr {
 	checkObject("address", address, "an address { family, address, port }");
@@ -109,7 +110,7 @@ export function toSockaddr(address: Address): Sockaddr {
 		sin6_addr: new Uint32Array(4),
 		sin6_scope_id: checkUint("scope_id", scope_id),
 	};
-	// AF_UNSPEC may hold either: bind() of an AF_INET socket looks at the address.
+	// bind() of an AF_INET socket also looks at the address of AF_UNSPEC.
 	const sin_addr = family === "AF_INET6" ? null : parseIpv4(text);
 	const sin6_addr = family === "AF_INET" ? null : parseIpv6(text);
 	if (sin_addr !== null) name.sin_addr = sin_addr;

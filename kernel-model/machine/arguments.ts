@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What the library is given. A value of another kind is a TypeError, one out of bounds a
- * RangeError; the message begins with the name of the argument. What the kernel itself can be
- * given, and refuses with an errno, passes.
+ * Checks of the library's arguments. A value of the wrong type is a TypeError. A value out of range
+ * is a RangeError. The message begins with the name of the argument. These checks pass every value
+ * that a program can pass to the kernel, even if the kernel refuses it with an errno.
  */
 
-/** Longest text of a value in a message. */
+/** Most characters of a value in a message. */
 const SHOWN = 40;
 
-/** A value for a message: one line, no control characters, cut where it is long. */
+/** Formats a value for a message: one line, no control characters, truncated if it is long. */
 export function shownValue(value: unknown): string {
 	let text: string;
 	if (typeof value === "string") text = JSON.stringify(value);
@@ -21,7 +21,7 @@ export function shownValue(value: unknown): string {
 	return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
-/** A text for a message, without quotes: no control characters, cut where it is long. */
+/** Formats a text for a message, without quotes: no control characters, truncated if it is long. */
 export function shownText(text: string): string {
 	const shown = shownValue(text);
 	return shown.endsWith('"') ? shown.slice(1, -1) : shown.slice(1);
@@ -36,7 +36,7 @@ function refuse(
 	throw new kind(`${argument}: expected ${expected}, found ${shownValue(value)}`);
 }
 
-/** An integer from `low` to `high`. */
+/** Returns `value` if it is an integer from `low` to `high`, else throws. */
 export function checkInteger(
 	argument: string,
 	value: unknown,
@@ -45,7 +45,7 @@ export function checkInteger(
 	expected: string,
 ): number {
 	if (typeof value !== "number" || !Number.isInteger(value)) {
-		// Infinity is a number that is too large; NaN and 0.5 are no integers.
+		// Infinity is out of range. NaN and 0.5 are not integers.
 		const infinite = value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY;
 		refuse(infinite ? RangeError : TypeError, argument, expected, value);
 	}
@@ -53,7 +53,7 @@ export function checkInteger(
 	return value;
 }
 
-/** A C int, written signed or unsigned, as the kernel has it: -2147483648 to 2147483647. */
+/** Takes a C int, signed or unsigned, and returns it signed: -2147483648 to 2147483647. */
 export function checkInt(argument: string, value: unknown): number {
 	if (typeof value === "number" && (value | 0) === value) return value;
 	return checkInteger(argument, value, -0x80000000, 0xffffffff, "a 32-bit integer") | 0;
@@ -68,10 +68,10 @@ export function checkPort(argument: string, value: unknown): number {
 	return checkInteger(argument, value, 0, 65535, "a port from 0 to 65535");
 }
 
-/** At most so many bytes of one read or write: include/linux/fs.h: MAX_RW_COUNT. */
+/** Most bytes of one read or write: include/linux/fs.h: MAX_RW_COUNT. */
 const MAX_RW_COUNT = 0x7ffff000;
 
-/** A size in bytes, cut as the kernel cuts it. */
+/** Returns a size in bytes, limited as the kernel limits it. */
 export function checkSize(argument: string, value: unknown): number {
 	const size = checkInteger(argument, value, 0, Number.MAX_SAFE_INTEGER, "a number of bytes");
 	return Math.min(size, MAX_RW_COUNT);
@@ -87,7 +87,7 @@ export function checkBoolean(argument: string, value: unknown): boolean {
 	return value;
 }
 
-/** An object that is not null; arrays are none. */
+/** Returns `value` if it is an object, neither null nor an array. */
 export function checkObject(argument: string, value: unknown, expected = "an object"): object {
 	if (typeof value !== "object" || value === null || Array.isArray(value)) {
 		refuse(TypeError, argument, expected, value);
@@ -95,7 +95,7 @@ export function checkObject(argument: string, value: unknown, expected = "an obj
 	return value;
 }
 
-/** One of several words. */
+/** Returns `value` if it is one of several words. */
 export function checkWord<T extends string>(
 	argument: string,
 	value: unknown,

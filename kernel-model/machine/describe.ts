@@ -10,23 +10,23 @@ import { type Address, formatIpv4, formatIpv6 } from "./address.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
 
-/** 28,232. */
+/** "28,232". */
 export const count = (n: number): string => n.toLocaleString("en-US");
 
 /** "1 port", "28,232 ports". */
 export const plural = (n: number, what: string): string =>
 	`${count(n)} ${what}${n === 1 ? "" : "s"}`;
 
-/** 0.4 s. */
+/** "0.4 s"; `ms` is in milliseconds. */
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-/** 127.0.0.1:80, [::1]:80, [fe80::1%2]:80. */
+/** "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80". */
 export function describeAddress({ family, address, port, scope_id = 0 }: Address): string {
 	if (family !== "AF_INET6") return `${address}:${port}`;
 	return `[${address}${scope_id === 0 ? "" : `%${scope_id}`}]:${port}`;
 }
 
-/** The local address of a socket; an AF_INET6 socket's as it has it, v4-mapped or not. */
+/** The local address of a socket. An AF_INET6 socket may have a v4-mapped one. */
 export function sockSource(k: Stack, sk: number): string {
 	const S = k.sock;
 	if (S.skc_family[sk] !== AF_INET6) return formatIpv4(nth(S.skc_rcv_saddr, sk));
@@ -43,18 +43,18 @@ export function sockDestination(k: Stack, sk: number): string {
 	return `${daddr}:${S.skc_dport[sk]}`;
 }
 
-/** "lo", or the number of a device that is gone. */
+/** The name of a device, such as "lo", or its number if the device is gone. */
 export function deviceName(k: Stack, sk: number, ifindex: number): string {
 	return dev_get_by_index(sk_net(k, sk), ifindex)?.name ?? `${ifindex}`;
 }
 
-/** The struct socket of a sock; of a subflow that of the MPTCP sock. */
+/** The struct socket of a sock. For a subflow it is the struct socket of the MPTCP sock. */
 function socketOf(k: Kernel, sk: number): number {
 	for (const [msk, { first }] of k.mptcp.socks) if (first === sk) return nth(k.sock.sk_socket, msk);
 	return nth(k.sock.sk_socket, sk);
 }
 
-/** A socket as a reader knows it: its descriptor, its addresses, its state. */
+/** Describes a socket by its descriptor, its addresses and its state. */
 export function describeSock(k: Kernel, sk: number): string {
 	const S = k.sock;
 	const local = `${sockSource(k, sk)}:${S.skc_num[sk]}`;
@@ -62,7 +62,7 @@ export function describeSock(k: Kernel, sk: number): string {
 	const state = nth(S.skc_state, sk);
 	let owner = "a socket";
 	if (state === TCP_TIME_WAIT) owner = "a time-wait socket";
-	else if (S.rsk_listener[sk] !== 0) owner = "a connection not accepted yet";
+	else if (S.rsk_listener[sk] !== 0) owner = "a connection that is not accepted yet";
 	else if ((nth(S.sk_flags, sk) & SOCK_DEAD) !== 0) owner = "an orphan";
 	const socket = state === TCP_TIME_WAIT ? 0 : socketOf(k, sk);
 	for (const task of socket === 0 ? [] : k.tasks) {

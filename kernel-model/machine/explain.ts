@@ -43,7 +43,7 @@ import type { Task } from "./task.js";
 
 export { describeAddress, describeSock, sockDestination, sockSource } from "./describe.js";
 
-/** What a verdict on a candidate means, for counts. */
+/** The words for each verdict on a candidate, used beside counts. */
 const VERDICTS: Readonly<Record<number, string>> = {
 	[CANDIDATE_RESERVED]: "reserved",
 	[CANDIDATE_NOT_SHAREABLE]: "bucket not shareable by connect",
@@ -53,7 +53,10 @@ const VERDICTS: Readonly<Record<number, string>> = {
 	[CANDIDATE_CONFLICT_ANY]: "conflict with a wildcard socket",
 };
 
-/** Why one port was or would be passed over, in a clause. `chosen` says that a search asks. */
+/**
+ * Says in one clause why a port was or would be passed over. `chosen`: a search chooses the port;
+ * else a program names it.
+ */
 export function explainVerdict(
 	k: Kernel,
 	sk: number,
@@ -94,8 +97,8 @@ function verdictClause(
 }
 
 /**
- * Where a search's range comes from: each bound of IP_LOCAL_PORT_RANGE counts only within the
- * namespace's range (inet_sk_get_local_port_range).
+ * Says where a search's range comes from. A bound of IP_LOCAL_PORT_RANGE has an effect only if it
+ * is within the namespace's range (inet_sk_get_local_port_range).
  */
 export function describeRangeOrigin(k: Kernel, sk: number): string {
 	const S = k.sock;
@@ -116,30 +119,30 @@ export function describeRangeOrigin(k: Kernel, sk: number): string {
 	return `${own}: its ${inside} bound ${takes} is within ${namespace}; its ${outside} bound ${lies} lies outside and has no effect`;
 }
 
-/** The function in which a search comes to its end. */
+/** The kernel function in which a search ends. */
 function searchFunction(k: Kernel, sk: number, kind: number): string {
 	if (kind === SEARCH_UDP) return "udp_lib_get_port";
 	if (isSctp(k, sk)) return "sctp_get_port_local";
 	return kind === SEARCH_BIND ? "inet_csk_find_open_port" : "__inet_hash_connect";
 }
 
-/** Collects explanations in `lines`, which begin() empties. */
+/** Collects explanations in `lines`. begin() empties `lines`. */
 export class SearchExplainer implements KernelTrace {
 	lines: string[] = [];
 	private sk = 0;
 	private kind = SEARCH_BIND;
 	private low = 0;
 	private high = 0;
-	/** Candidates of the whole search that were passed over. */
+	/** Candidates passed over so far in the whole search. */
 	private passedOver = 0;
-	/** Why bind(), listen() or connect() fails is told already. */
+	/** `lines` already says why bind(), listen() or connect() fails. */
 	private told = false;
 	/** The kernel returned from the call. */
 	private exited = false;
-	/** Where the sockets of connects that sleep go to. */
+	/** Destinations of connect() calls that sleep, by sock. */
 	private readonly destinations = new Map<number, Address>();
 	private relax = false;
-	/** First port of the pass, -1 in a search that has no passes. */
+	/** First port of the pass; -1 in a search without passes. */
 	private passStart = -1;
 	private skipped = 0;
 	private counts = new Map<number, number>();
@@ -164,7 +167,7 @@ export class SearchExplainer implements KernelTrace {
 		const part = ["", "lower half: ", "upper half: "][half];
 		const rule = relax ? ", sharing with SO_REUSEADDR sockets (ip_autobind_reuse)" : "";
 		this.lines.push(`${part}${plural(remaining, "port")} from ${low + offset}${rule}`);
-		// Of an odd number of ports the pass over the parity of low leaves one out.
+		// If the number of ports is odd, the pass over the parity of low leaves one out.
 		const high = half === 1 ? low + remaining : this.high + 1;
 		if (remaining > 1 && high - low !== remaining) {
 			const left = (offset & ~1) === 0 ? low + remaining : low;
@@ -206,7 +209,7 @@ export class SearchExplainer implements KernelTrace {
 	chosen(port: number): void {
 		const { k, sk, kind, low, high, relax } = this;
 		this.flush();
-		// A busy range, or one that has nothing left.
+		// The range is busy, or no port of it is left.
 		if (port === 0 || this.passedOver * 2 >= high - low + 1) {
 			this.lines.push(describeRange(k, kind, sk, low, high, relax, port));
 		}
@@ -220,7 +223,7 @@ export class SearchExplainer implements KernelTrace {
 			if (k.found_tw !== 0) this.lines.push(describeTakeOver(k, k.found_tw));
 			this.lines.push(...describeConnections(k, sk, port));
 		} else {
-			const why = "the search met another socket first, and looks no further";
+			const why = "the search found another socket first and stopped there";
 			this.lines.push(...describeSharing(k, sk, port, why));
 		}
 	}
@@ -236,16 +239,18 @@ export class SearchExplainer implements KernelTrace {
 			this.lines.push(`${conflictFunction(k, sk, fast)}: ${clause}`);
 			return;
 		}
-		let why = "the buckets that were searched do not hold it";
+		let why = "the searched buckets do not hold it";
 		if (udp) {
 			const where = fast ? ", by the chains of its address and of the wildcard" : "";
 			this.lines.push(`${call}${where}: no socket on port ${port} conflicts`);
 			why = fast
-				? "it is on no chain that was searched"
-				: "the search met another socket first, and looks no further";
+				? "it is not on a searched chain"
+				: "the search found another socket first and stopped there";
 		} else if (fast) {
-			this.lines.push(`${call}: the bucket of port ${port} is shared without a look at its owners`);
-			why = "the bucket remembers a socket like this one, and no owner was looked at";
+			this.lines.push(
+				`${call}: the bucket of port ${port} is shared without a check of its owners`,
+			);
+			why = "the bucket caches a socket like this one, so no owner was checked";
 		} else {
 			this.lines.push(`${call}: no owner of port ${port} conflicts`);
 		}
@@ -269,14 +274,14 @@ export class SearchExplainer implements KernelTrace {
 			const six = skOverIpv6(k.sock, sk) ? "6" : "";
 			this.lines.push(`__inet${six}_check_established: ${clause}`);
 		} else if (k.found_tw !== 0) {
-			const why = "a time-wait socket had its four-tuple, and gives way to a port that is bound";
+			const why = "a time-wait socket had its four-tuple and gives way to a bound port";
 			this.lines.push(`connect keeps port ${port}: ${why} (tcp_twsk_unique)`);
 		} else {
 			this.lines.push(`connect keeps port ${port}: its four-tuple is free`);
 		}
 	}
 
-	/** A call begins: nothing is told of it yet. */
+	/** A call begins: clears what is left of the call before. */
 	begin(): void {
 		this.lines = [];
 		this.told = false;
@@ -284,8 +289,8 @@ export class SearchExplainer implements KernelTrace {
 	}
 
 	/**
-	 * What was told of a call, which may have failed before it came to a task: of a descriptor
-	 * that is none, or of a pointer.
+	 * Returns the lines on a call. The call may have failed before it reached a task: for a
+	 * descriptor that is not open, or a bad pointer.
 	 */
 	end(task: Task, name: string, fd: number, result: number): string[] {
 		if (result < 0 && result !== -ERESTARTSYS && !this.exited && this.k.trace === this) {
@@ -314,13 +319,13 @@ export class SearchExplainer implements KernelTrace {
 		this.failed(task, asked, result);
 	}
 
-	/** Says why a call failed. */
+	/** Adds a line that says why a call failed. */
 	private failed(task: Task, call: Syscall, result: number): void {
 		const [, where, why] = failureReason(this.k, task, call, -result);
 		this.lines.push(`${where}: ${why}`);
 	}
 
-	/** Says where a connection leads back to its own socket. */
+	/** Adds a line if a socket is connected to itself. */
 	private connected(sock: number): void {
 		const { k } = this;
 		const sk = k.socket.sk[sock] ?? 0;
@@ -328,7 +333,7 @@ export class SearchExplainer implements KernelTrace {
 		const source = `${sockSource(k, ssk)}:${k.sock.skc_num[ssk]}`;
 		if (isUdp(k, ssk) || source !== sockDestination(k, ssk)) return;
 		this.lines.push(
-			`${source} is source and destination: the socket is connected to itself, and nobody accepts`,
+			`${source} is both source and destination: the socket is connected to itself, and no accept() returns it`,
 		);
 	}
 }

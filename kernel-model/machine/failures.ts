@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Why a system call failed: worked out after it, from its arguments, its error and the state.
- * Each function below goes through the checks of the kernel's functions in their order, and
- * names each that the call does not pass. The first with the error of the call is its reason.
- * What a search or a conflict decided is told by the trace points instead (explain.ts).
+ * Says why a system call failed. The reason is found after the call, from its arguments, its error
+ * and the state. Each function below makes the checks of a kernel function in the kernel's order
+ * and yields each check that the call does not pass. The first of these with the error of the call
+ * is the reason. explain.ts explains searches and conflicts, from trace points.
  */
 import {
 	ipv4_is_lbcast,
@@ -101,15 +101,20 @@ import { isSctp, isUdp } from "./sharing.js";
 import type { Syscall } from "./syscall.js";
 import type { Task } from "./task.js";
 
-/** A check that a call does not pass: its error, the kernel function that makes it, and why. */
+/**
+ * A check that a call does not pass: the error, the kernel function that makes the check, and why.
+ */
 export type Reason = readonly [errno: number, where: string, why: string];
 
-/** What the checks look at. */
+/** A failed call and the state that its checks read. */
 interface Asked {
 	k: Kernel;
 	task: Task;
 	call: Syscall;
-	/** The struct socket, its sock, and the sock that has the port: of MPTCP the first subflow. */
+	/**
+	 * The struct socket, its sock, and the sock that has the port. For MPTCP the latter is the
+	 * first subflow.
+	 */
 	sock: number;
 	sk: number;
 	ssk: number;
@@ -117,15 +122,15 @@ interface Asked {
 	errno: number;
 }
 
-/** Begins the sentence where no check explains an error. */
+/** Begins the sentence if no check explains an error. */
 export const UNKNOWN = "the model does not know the check that failed";
 
-/** What an error means where nothing more is known. */
+/** What an error means, for errors that no check explains. */
 const MEANINGS: ReadonlyMap<number, string> = new Map([
 	[E.EPERM, "the task lacks a privilege"],
 	[E.EAGAIN, "it would have to wait"],
 	[E.EACCES, "it is not permitted"],
-	[E.EFAULT, "a pointer leads nowhere"],
+	[E.EFAULT, "a pointer is bad"],
 	[E.EBUSY, "another task is busy with the socket"],
 	[E.ENODEV, "there is no such device"],
 	[E.EINVAL, "an argument, or the state of the socket, does not allow it"],
@@ -135,14 +140,14 @@ const MEANINGS: ReadonlyMap<number, string> = new Map([
 	[E.ENOPROTOOPT, "the protocol has no such option"],
 	[E.EOPNOTSUPP, "the protocol has no such call, or no such option"],
 	[E.EADDRNOTAVAIL, "the address or the port is not available"],
-	[E.ECONNABORTED, "the connection was broken off"],
+	[E.ECONNABORTED, "the connection was aborted"],
 	[E.ECONNRESET, "the connection was reset"],
 	[E.EISCONN, "the socket is connected"],
 	[E.ENOTCONN, "the socket is not connected"],
 	[E.ETIMEDOUT, "nobody answered"],
-	[E.ECONNREFUSED, "the other side refused"],
-	[E.EHOSTUNREACH, "no way leads to the host"],
-	[E.ENETUNREACH, "no way leads to the network"],
+	[E.ECONNREFUSED, "the peer refused"],
+	[E.EHOSTUNREACH, "the host cannot be reached"],
+	[E.ENETUNREACH, "the network cannot be reached"],
 ]);
 
 // Addresses in words
@@ -161,7 +166,7 @@ function state(a: Asked): string {
 
 // Descriptors and pointers
 
-/** The functions of system calls that are not __sys_NAME. */
+/** System calls whose kernel function is not called __sys_NAME. */
 const FUNCTIONS: ReadonlyMap<string, string> = new Map([
 	["close", "close"],
 	["accept", "__sys_accept4"],
@@ -176,7 +181,7 @@ function* fdReasons(task: Task, call: Syscall): Iterable<Reason> {
 	const where = FUNCTIONS.get(call.name) ?? `__sys_${call.name}`;
 	const sock = task.socketOf(call.fd);
 	if (sock === -E.EBADF) yield [E.EBADF, where, `descriptor ${call.fd} is not open`];
-	else if (sock < 0) yield [E.ENOTSOCK, where, `descriptor ${call.fd} is no socket`];
+	else if (sock < 0) yield [E.ENOTSOCK, where, `descriptor ${call.fd} is not a socket`];
 }
 
 function* addrlenReasons({ length = 0 }: Syscall): Iterable<Reason> {
@@ -249,11 +254,11 @@ function notOurs(a: Asked, where: string, addr: string, v6only = false): Reason 
 	return [
 		E.EADDRNOTAVAIL,
 		where,
-		`${addr} is no address of ${place}, and neither ${option} is set`,
+		`${addr} is not an address of ${place}, and neither ${option} is set`,
 	];
 }
 
-/** Whether __inet_bind would refuse an IPv4 address. */
+/** Whether __inet_bind refuses an IPv4 address. */
 function isForeign({ k, ssk, net }: Asked, addr: number): boolean {
 	const table = l3mdev_fib_table_by_index(net, nth(k.sock.skc_bound_dev_if, ssk)) || RT_TABLE_LOCAL;
 	const type = inet_addr_type_table(net, addr, table);
@@ -268,7 +273,7 @@ function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	if (addr.sin_family === AF_UNSPEC && addr.sin_addr !== 0) {
 		yield [E.EAFNOSUPPORT, where, "AF_UNSPEC counts as AF_INET only with the address 0.0.0.0"];
 	} else if (addr.sin_family !== AF_INET && addr.sin_family !== AF_UNSPEC) {
-		const why = `an AF_INET socket takes no address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET socket does not take an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 	}
 	if (isForeign(a, addr.sin_addr)) yield notOurs(a, where, formatIpv4(addr.sin_addr));
@@ -285,7 +290,7 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 	const where = "__inet6_bind";
 	if (length < SIN6_LEN_RFC2133) yield shortAddress("inet6_bind", length, SIN6_LEN_RFC2133);
 	if (addr.sin_family !== AF_INET6) {
-		const why = `an AF_INET6 socket takes no address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET6 socket does not take an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 		return;
 	}
@@ -319,7 +324,7 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 		if (__ipv6_addr_needs_scope_id(type)) {
 			dev = scope || device;
 			if (dev === 0) {
-				const why = `${v6(addr.sin6_addr)} needs a device: a scope, or SO_BINDTODEVICE`;
+				const why = `${v6(addr.sin6_addr)} needs a device: set the scope or SO_BINDTODEVICE`;
 				yield [E.EINVAL, where, why];
 			}
 		}
@@ -338,7 +343,7 @@ function* sctpBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const least = addr.sin_family === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
 	if (bound !== 0) yield [E.EINVAL, "sctp_bind", `the socket has port ${bound} already`];
 	if (length < least) yield shortAddress("sctp_sockaddr_af", length, least);
-	const why = `the socket takes no address of ${family(addr.sin_family)}`;
+	const why = `the socket does not take an address of ${family(addr.sin_family)}`;
 	const same = addr.sin_family === k.sock.skc_family[sk];
 	if (!same) yield [E.EINVAL, "sctp_sockaddr_af", why];
 	const text = addr.sin_family === AF_INET6 ? v6(addr.sin6_addr) : formatIpv4(addr.sin_addr);
@@ -372,16 +377,16 @@ function* bindReasons(a: Asked): Iterable<Reason> {
 
 // Routes
 
-/** net/ipv4/route.c: ip_route_output_key_hash_rcu, and what it calls. */
+/** net/ipv4/route.c: ip_route_output_key_hash_rcu, and the functions that it calls. */
 function* routeReasons(net: Net, daddr: number, saddr: number, oif: number): Iterable<Reason> {
 	const where = "ip_route_output_key_hash_rcu";
 	const [to, from] = [formatIpv4(daddr), formatIpv4(saddr)];
 	if (saddr !== 0) {
 		if (ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr) || ipv4_is_zeronet(saddr)) {
-			yield [E.EINVAL, where, `the source ${from} is no unicast address`];
+			yield [E.EINVAL, where, `the source ${from} is not a unicast address`];
 		}
 		if (__ip_dev_find(net, saddr) === null) {
-			yield [E.ENETUNREACH, where, `the source ${from} is no address of a device of this host`];
+			yield [E.ENETUNREACH, where, `the source ${from} is not an address of a device of this host`];
 		}
 	}
 	const dev = oif === 0 ? null : dev_get_by_index(net, oif);
@@ -398,14 +403,14 @@ function* routeReasons(net: Net, daddr: number, saddr: number, oif: number): Ite
 		} else yield [E.ENETUNREACH, "fib_lookup", `no route leads to ${to}`];
 	}
 	if (ipv4_is_zeronet(daddr) && daddr !== 0) {
-		yield [E.EINVAL, "__mkroute_output", `${to} is no destination: 0.0.0.0/8 is this network`];
+		yield [E.EINVAL, "__mkroute_output", `${to} is not a destination: 0.0.0.0/8 is this network`];
 	}
 	const out = route === null || typeof route === "number" ? dev : dev_get_by_index(net, route.oif);
 	const by = out === null ? "" : `, and the route to ${to} leaves by ${out.name}`;
 	if (ipv4_is_loopback(saddr)) {
 		yield [E.EINVAL, "__mkroute_output", `the source ${from} is a loopback address${by}`];
 	}
-	const source = `the source that the route to ${to} brings is no address of this host`;
+	const source = `the source that the route to ${to} brings is not an address of this host`;
 	yield [E.ENETUNREACH, where, source];
 	yield [E.EINVAL, "__mkroute_output", `the source does not fit the route to ${to}`];
 	yield [E.ENODEV, where, `the route to ${to} has no device`];
@@ -466,7 +471,7 @@ export function isHostAddress(net: Net, { family: af, address, port }: Address):
 	return type !== RTN_UNICAST || __ip_dev_find(net, v4) !== null;
 }
 
-/** How a connection that was under way ended. */
+/** Says how a connection attempt ended. */
 function* endReasons(a: Asked, address: Address | null): Iterable<Reason> {
 	const host = address?.address ?? "the destination";
 	if (!isUdp(a.k, a.sk)) yield* refusedReasons(a, address);
@@ -479,7 +484,7 @@ function* endReasons(a: Asked, address: Address | null): Iterable<Reason> {
 	yield [E.EHOSTUNREACH, "tcp_v4_err", `a router says that ${host} is unreachable`];
 	yield [E.ENETUNREACH, "tcp_v6_err", `a router says that no route leads to ${host}`];
 	yield [E.ECONNRESET, "tcp_reset", "the peer, or a disconnect, has reset the connection"];
-	yield [E.ECONNABORTED, "inet_wait_for_connect", "the connection was broken off meanwhile"];
+	yield [E.ECONNABORTED, "inet_wait_for_connect", "the connection was aborted meanwhile"];
 	yield [E.EPIPE, "inet_wait_for_connect", "another task has disconnected the socket meanwhile"];
 }
 
@@ -488,7 +493,7 @@ function* tcp4Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const where = k.sock.sk_protocol[ssk] === IPPROTO_DCCP ? "dccp_v4_connect" : "tcp_v4_connect";
 	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
 	if (addr.sin_family !== AF_INET) {
-		const why = `an AF_INET socket connects to no address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET socket does not connect to an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 	}
 	yield* tcp4Route(a, where, addr.sin_addr);
@@ -513,7 +518,7 @@ function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const where = dccp ? "dccp_v6_connect" : "tcp_v6_connect";
 	if (length < SIN6_LEN_RFC2133) yield shortAddress(where, length, SIN6_LEN_RFC2133);
 	if (addr.sin_family !== AF_INET6) {
-		const why = `an AF_INET6 socket connects to no address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET6 socket does not connect to an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 		return;
 	}
@@ -530,7 +535,7 @@ function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	yield* endReasons(a, a.call.address ?? null);
 }
 
-/** What an IPv6 destination asks for before a route is looked for. */
+/** The checks of an IPv6 destination before its route is looked up. */
 function* scopeReasons(
 	{ k, ssk }: Asked,
 	where: string,
@@ -556,7 +561,7 @@ function* scopeReasons(
 		];
 	}
 	if (scope === 0 && device === 0) {
-		yield [E.EINVAL, where, `${to} means something on one link only, and no device is named`];
+		yield [E.EINVAL, where, `${to} is valid on one link only, and no device is named`];
 	}
 }
 
@@ -577,7 +582,7 @@ function* dgramConnect(a: Asked, addr: Sockaddr, length: number): Iterable<Reaso
 	}
 	if (length < SIN6_LEN_RFC2133) yield shortAddress(where, length, SIN6_LEN_RFC2133);
 	if (addr.sin_family !== AF_INET6) {
-		const why = `an AF_INET6 socket connects to no address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET6 socket does not connect to an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 		return;
 	}
@@ -599,7 +604,7 @@ function* datagram4(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 	const where = "__ip4_datagram_connect";
 	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
 	if (addr.sin_family !== AF_INET) {
-		const why = `an AF_INET socket connects to no address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET socket does not connect to an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 	}
 	yield* datagram4Route(a, where, addr.sin_addr);
@@ -628,7 +633,7 @@ function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
 	const to = sockDestination(k, sk);
 	yield [E.EISCONN, "__sctp_connect", `the socket listens, or is connected (${to})`];
 	yield [E.EALREADY, "__sctp_connect", `an association with ${to} is under way`];
-	const why = "the address is too short, of another family, or no unicast address";
+	const why = "the address is too short, has another family, or is not a unicast address";
 	yield [E.EINVAL, "sctp_verify_addr", why];
 	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
 	yield needsService(a, "sctp_connect_new_asoc", nth(k.sock.skc_num, sk));
@@ -645,24 +650,24 @@ function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
 	yield [
 		E.ENETUNREACH,
 		"sctp_bind_addr_copy",
-		"no address of the socket reaches as far as the destination",
+		"no address of the socket has the scope of the destination",
 	];
 	yield [E.ECONNREFUSED, "sctp_wait_for_connect", "the peer answers with ABORT, or not at all"];
-	yield [E.ECONNABORTED, "inet_wait_for_connect", "the association was broken off meanwhile"];
+	yield [E.ECONNABORTED, "inet_wait_for_connect", "the association was aborted meanwhile"];
 }
 
-/** net/sctp/socket.c: sctp_sendmsg_parse and what is behind it. */
+/** net/sctp/socket.c: sctp_sendmsg_parse, and the functions that run after it. */
 function* sctpSend(a: Asked): Iterable<Reason> {
 	const { k, call, sk } = a;
 	const { address = null, size = 0 } = call;
 	const where = "sctp_sendmsg_parse";
 	if (k.sock.skc_state[sk] === TCP_LISTEN && k.sock.sk_type[sk] === SOCK_STREAM) {
-		yield [E.EPIPE, where, "the socket listens, and sends nothing"];
+		yield [E.EPIPE, where, "the socket listens and cannot send"];
 	}
 	if (size === 0) yield [E.EINVAL, where, "a message has at least one byte"];
 	if (address !== null) {
 		const text = `${address.address} of ${address.family}`;
-		yield [E.EINVAL, "sctp_verify_addr", `the socket sends to no such address: ${text}`];
+		yield [E.EINVAL, "sctp_verify_addr", `the socket cannot send to this address: ${text}`];
 		const why = `the socket is connected, and not to ${address.address}`;
 		yield [E.EADDRNOTAVAIL, "sctp_sendmsg", why];
 	}
@@ -672,7 +677,7 @@ function* sctpSend(a: Asked): Iterable<Reason> {
 	yield [
 		E.ENETUNREACH,
 		"sctp_bind_addr_copy",
-		"no address of the socket reaches as far as the destination",
+		"no address of the socket has the scope of the destination",
 	];
 }
 
@@ -743,7 +748,8 @@ function* listenReasons(a: Asked): Iterable<Reason> {
 	if (type !== SOCK_STREAM && type !== SOCK_DCCP && !sctp) {
 		yield [E.EINVAL, where, `sockets of type ${type} do not listen`];
 	}
-	if (sctp && call.number === 0) yield [E.EINVAL, where, "it does not listen, so nothing can end"];
+	if (sctp && call.number === 0)
+		yield [E.EINVAL, where, "the socket does not listen, so there is nothing to end"];
 	yield [E.EINVAL, where, `the socket is in state ${state(a)}, neither CLOSE nor LISTEN`];
 	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
 	yield [E.EADDRINUSE, "reuseport_add_sock", "the group of SO_REUSEPORT sockets takes no more"];
@@ -757,10 +763,11 @@ function* acceptReasons(a: Asked): Iterable<Reason> {
 	yield* fdReasons(a.task, call);
 	if (sk === 0) return;
 	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
-	if (isUdp(k, sk)) yield [E.EOPNOTSUPP, "sock_no_accept", "datagram sockets accept nothing"];
+	if (isUdp(k, sk))
+		yield [E.EOPNOTSUPP, "sock_no_accept", "datagram sockets do not accept connections"];
 	const where = isSctp(k, sk) ? "sctp_accept" : "inet_csk_accept";
 	if (isSctp(k, sk)) {
-		yield [E.EOPNOTSUPP, where, "a one-to-many socket accepts nothing"];
+		yield [E.EOPNOTSUPP, where, "a one-to-many socket does not accept connections"];
 	}
 	if (k.sock.skc_state[a.ssk] !== TCP_LISTEN) {
 		yield [E.EINVAL, where, `the socket does not listen: its state is ${state(a)}`];
@@ -790,7 +797,7 @@ function* shutdownReasons(a: Asked): Iterable<Reason> {
 	}
 	yield [E.EBUSY, "tcp_disconnect", "another task sleeps in a connect() of this socket"];
 	if (isSctp(a.k, a.sk)) {
-		yield [E.EOPNOTSUPP, "sctp_disconnect", "a listener of SCTP is not shut down"];
+		yield [E.EOPNOTSUPP, "sctp_disconnect", "an SCTP listener cannot be shut down"];
 	}
 	yield [E.ENOTCONN, "inet_shutdown", "the socket is not connected"];
 }
@@ -803,7 +810,7 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 	if (isSctp(k, sk)) yield* sctpSend(a);
 	if (!isUdp(k, sk)) {
 		yield* endReasons(a, null);
-		yield [E.EAGAIN, "sk_stream_wait_connect", "the connection is not there yet"];
+		yield [E.EAGAIN, "sk_stream_wait_connect", "the connection is not established yet"];
 		const sends = S.skc_state[ssk] === TCP_CLOSE || S.skc_state[ssk] === TCP_LISTEN;
 		const why = sends ? "is not connected" : "was shut down for sending, or its peer is gone";
 		yield [E.EPIPE, "sk_stream_error", `the socket ${why}`];
@@ -831,7 +838,7 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 			yield [
 				errno,
 				where,
-				`a socket of ${family(nth(S.skc_family, sk))} sends to no address of ${family(af)}`,
+				`a socket of ${family(nth(S.skc_family, sk))} does not send to an address of ${family(af)}`,
 			];
 		}
 		const mapped = af === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0);
@@ -843,7 +850,7 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 			const device = S.skc_bound_dev_if[sk];
 			const scoped = __ipv6_addr_needs_scope_id(ipv6_addr_type(addr.sin6_addr, 0));
 			if (scoped && addr.sin6_scope_id === 0 && device === 0) {
-				const why = `${v6(addr.sin6_addr)} means something on one link only`;
+				const why = `${v6(addr.sin6_addr)} is valid on one link only`;
 				yield [E.EINVAL, where, `${why}, and no device is named`];
 			}
 			yield* route6Reasons(a, addr.sin6_addr);
@@ -869,7 +876,7 @@ function* recvReasons(a: Asked): Iterable<Reason> {
 	const where = isUdp(k, a.sk) ? "__skb_wait_for_more_packets" : "tcp_recvmsg_locked";
 	yield* endReasons(a, null);
 	if (k.sock.skc_state[ssk] === TCP_LISTEN) {
-		yield [E.ENOTCONN, where, "a listener receives nothing"];
+		yield [E.ENOTCONN, where, "a listener cannot receive"];
 	}
 	yield [E.ENOTCONN, where, "the socket is not connected"];
 	yield [E.EAGAIN, where, "nothing has arrived, and the call does not block"];
@@ -918,7 +925,7 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 			yield [E.EPERM, "sock_bindtoindex_locked", why];
 		}
 		if (optname === SO_BINDTOIFINDEX) {
-			yield [E.EINVAL, "sock_bindtoindex_locked", "the number of the device is negative"];
+			yield [E.EINVAL, "sock_bindtoindex_locked", "the device number is negative"];
 		}
 		if (READ_ONLY.has(optname)) {
 			yield [E.ENOPROTOOPT, where, "the option can only be read"];
@@ -936,7 +943,7 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 			const [lo, hi] = [value & 0xffff, value >>> 16];
 			if (lo !== 0 && hi !== 0 && lo > hi) {
 				const why = `the low bound ${lo} is above the high bound ${hi}`;
-				yield [E.EINVAL, where, `${why} (the high one is the upper half of the value)`];
+				yield [E.EINVAL, where, `${why} (the high bound is the upper half of the value)`];
 			}
 		}
 		yield [E.EINVAL, where, `a value of ${length} bytes is too short`];
@@ -949,7 +956,7 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 		if (length < 4) yield needs(where, 4);
 		if (optname === IPV6_V6ONLY && k.sock.skc_num[ssk] !== 0) {
 			const why = `the socket has port ${k.sock.skc_num[ssk]} already`;
-			yield [E.EINVAL, where, `${why}: IPV6_V6ONLY comes before bind()`];
+			yield [E.EINVAL, where, `${why}: IPV6_V6ONLY must be set before bind()`];
 		}
 		if (optname === IPV6_ADDRFORM) {
 			yield [E.EINVAL, where, "IPV6_ADDRFORM takes AF_INET only"];
@@ -963,12 +970,12 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 	if (isSctp(k, a.sk)) {
 		const where = "sctp_setsockopt";
 		yield pointer(where);
-		yield [E.EFAULT, where, "the option comes before bind()"];
-		yield [E.EADDRNOTAVAIL, "sctp_do_bind", "an address is none of this host"];
+		yield [E.EFAULT, where, "the option must be set before bind()"];
+		yield [E.EADDRNOTAVAIL, "sctp_do_bind", "an address is not an address of this host"];
 		yield [E.EADDRINUSE, "sctp_get_port_local", "another socket has an address and the port"];
 		yield needsService(a, "sctp_do_bind", nth(k.sock.skc_num, a.sk));
-		yield [E.EBUSY, "sctp_bindx_rem", "the last address stays"];
-		yield [E.EOPNOTSUPP, where, "the option is not one of one-to-many sockets"];
+		yield [E.EBUSY, "sctp_bindx_rem", "the last address cannot be removed"];
+		yield [E.EOPNOTSUPP, where, "one-to-many sockets do not have this option"];
 		yield [E.EINVAL, where, "the value is too short, or holds an address that does not fit"];
 	}
 	const name = level === SOL_SOCKET ? "SOL_SOCKET" : `level ${level}`;
@@ -979,7 +986,7 @@ function view(bytes: Uint8Array): DataView {
 	return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** A C string, for a message. */
+/** A C string as text for a message. */
 function text(bytes: Uint8Array | null): string {
 	const chars = [...(bytes ?? [])];
 	const end = chars.indexOf(0);
@@ -1025,9 +1032,9 @@ function* dupReasons({ task, call }: Asked): Iterable<Reason> {
 }
 
 function* userReasons({ task, call }: Asked): Iterable<Reason> {
-	const why = `user ${task.uid} has no CAP_SETUID, and may only become who it was`;
+	const why = `user ${task.uid} has no CAP_SETUID, and can only return to its real or saved user`;
 	yield [E.EPERM, `__sys_${call.name}`, why];
-	yield [E.EINVAL, `__sys_${call.name}`, "-1 is no user"];
+	yield [E.EINVAL, `__sys_${call.name}`, "-1 is not a user"];
 }
 
 const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
@@ -1049,12 +1056,12 @@ const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
 	setresuid: userReasons,
 };
 
-/** Calls whose descriptor need not be a socket. */
+/** Calls that do not need a socket. */
 const ANY_FILE = new Set(["dup", "dup2", "dup3", "setuid", "setresuid", "socket"]);
 
 function* everyReason(a: Asked): Iterable<Reason> {
 	const { call } = a;
-	// accept4() looks at its flags first.
+	// accept4() checks its flags before its descriptor.
 	if (!ANY_FILE.has(call.name) && call.name !== "accept4") yield* fdReasons(a.task, call);
 	const named = call.name === "bind" || call.name === "connect";
 	if (named && call.address === null) {
@@ -1068,8 +1075,8 @@ function* everyReason(a: Asked): Iterable<Reason> {
 }
 
 /**
- * Why a call failed with an error, positive here: the reason, or what the error means where
- * the checks above have none.
+ * Says why a call failed with `errno`, which is positive. If no check above has this error, says
+ * what the error means.
  */
 export function failureReason(k: Kernel, task: Task, call: Syscall, errno: number): Reason {
 	const sock = ANY_FILE.has(call.name) && call.newfd === undefined ? -1 : task.socketOf(call.fd);

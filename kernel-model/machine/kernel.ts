@@ -52,55 +52,61 @@ import { FileTable, Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
 import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
 
-/** The clock stays below this, so that each millisecond of it is a number of its own. */
+/** The clock's limit, ms. Below it a double holds every millisecond exactly. */
 export const END_OF_TIME = Number.MAX_SAFE_INTEGER;
 
-/** Namespaces that sockets can tell apart: skc_net is a u16. */
+/** Most namespaces of a kernel: skc_net is a u16. */
 const MAX_NETS = 65535;
 
 /** The largest table, in buckets. */
 const MAX_TABLE = 1 << 24;
 
-/** Jiffies that a timer may be late. */
+/** Most jiffies that a timer may be late. */
 const MAX_LATENESS = 1 << 20;
 
-/** Buckets of DCCP's tables: net/dccp/proto.c: dccp_init, on a machine with 24 GiB, but smaller. */
+/** Buckets of DCCP's tables. net/dccp/proto.c: dccp_init makes more on a machine with 24 GiB. */
 const DCCP_EHASH = 4096;
 const DCCP_BHASH = 4096;
 const INET_LHTABLE_SIZE = 32;
 
-/** Fields that are no state of a kernel: who watches it, and what never changes. */
+/** Fields that are not part of a kernel's state: its observers, and what never changes. */
 export const HOOKS: ReadonlySet<string> = new Set([
 	"accept_queues",
 	"changes",
 	"draws",
 	"ownDraws",
-	// Decided by who plays, who may decide otherwise after going back.
+	// The player of a recording sets it, and may set it anew after restore().
 	"secretAnswers",
 	"snapshots",
 	"trace",
-	// Filled at boot, and never after.
+	// Filled at boot only.
 	"protocols",
 ]);
 
 export interface KernelOptions {
-	/** A name of VERSIONS, perhaps with changes more or less: "6.3+orphan-uid"; "6.3" if not given. */
+	/** A name of VERSIONS, and changes to add or remove: "6.3+orphan-uid". "6.3" if not given. */
 	version?: string;
 	/** Seed of every random draw; 1 if not given. */
 	seed?: number;
-	/** Instead of a seed: where draws come from. */
+	/** The source of random draws, instead of a seed. */
 	random?: Random;
-	/** Where in a jiffy the clock starts, 0 to 4 ms, and how many jiffies late timers run; 0, 0. */
+	/**
+	 * The clock starts `phase` ms after a jiffy, from 0 to below 4. Timers run `lateness` jiffies
+	 * late. Both are 0 if not given.
+	 */
 	clock?: { phase: number; lateness: number };
-	/** Which answers of askSecret() are true, counted from 0; none if not given. */
+	/** The calls of askSecret() that return true, counted from 0; none if not given. */
 	secrets?: readonly number[];
-	/** Numbers of hash buckets, powers of two; by default those of a machine with 24 GiB. */
+	/**
+	 * Numbers of hash buckets, powers of two. The defaults are the numbers of a machine with 24
+	 * GiB.
+	 */
 	tables?: { ehash?: number; bhash?: number; lhash2?: number; udp?: number };
 }
 
 /**
- * One kernel. Everything that happens in it is the outcome of its options and of the calls
- * that its tasks make; nothing depends on the machine or on the time of day.
+ * One kernel. Its options and the calls of its tasks determine everything that happens in it.
+ * Nothing depends on the machine or on the time of day.
  */
 export class Kernel implements Stack {
 	readonly version: string;
@@ -154,7 +160,7 @@ export class Kernel implements Stack {
 	held_freed = false;
 	readonly loopback: Segment[] = [];
 	trace: KernelTrace = noTrace;
-	/** The kernel's own draws. */
+	/** The kernel's own draws, used unless a guest replaces `draws`. */
 	readonly ownDraws: Draws = new KernelDraws(this);
 	draws: Draws = this.ownDraws;
 	accept_queues: { leaves(listener: number): void } | null = null;
@@ -164,8 +170,8 @@ export class Kernel implements Stack {
 	private snapshots: Snapshots | null = null;
 
 	/**
-	 * Throws RangeError for a version that is not known or a table size that is no power of two,
-	 * TypeError or RangeError for any other option that is none; both name it.
+	 * Throws RangeError for an unknown version or a table size that is not a power of two,
+	 * TypeError or RangeError for another bad option. The message names the option.
 	 */
 	constructor(options: KernelOptions = {}) {
 		checkObject("options", options);
@@ -235,8 +241,8 @@ export class Kernel implements Stack {
 	}
 
 	/**
-	 * Lets `ms` milliseconds pass: SYNs are sent again, delayed ACKs sent, TIME_WAIT ends. Throws
-	 * RangeError for what is no time, or leads beyond END_OF_TIME.
+	 * Lets `ms` milliseconds pass: SYNs are retransmitted, delayed ACKs are sent, TIME_WAIT ends.
+	 * Throws RangeError if `ms` is negative or leads beyond END_OF_TIME.
 	 */
 	advance(ms: number): void {
 		if (typeof ms !== "number" || Number.isNaN(ms)) {
@@ -250,8 +256,8 @@ export class Kernel implements Stack {
 	}
 
 	/**
-	 * A new network namespace: lo, up unless `lo` is "down", and nothing else. `parent` is that
-	 * of the task that makes it. Throws TypeError or RangeError for options that are none.
+	 * Makes a network namespace with the device lo only. lo is up unless `lo` is "down". `parent`
+	 * is the namespace of the task that makes it. Throws TypeError or RangeError for bad options.
 	 */
 	createNet(
 		options: { name?: string; lo?: "up" | "down"; parent?: NetNamespace } = {},
@@ -321,8 +327,7 @@ export class Kernel implements Stack {
 	}
 
 	/**
-	 * A new task with no open files but 0, 1 and 2. Throws TypeError or RangeError for options
-	 * that are none.
+	 * Makes a task with open files 0, 1 and 2. Throws TypeError or RangeError for bad options.
 	 */
 	createTask(options: TaskOptions): Task {
 		return new Task(this, options);
@@ -334,21 +339,23 @@ export class Kernel implements Stack {
 	}
 
 	/**
-	 * This moment: tables, queues, timers, clock, draws, tasks, descriptors and namespaces. A
-	 * snapshot belongs to its kernel. Trace and draws are no part of it.
+	 * Takes a snapshot of tables, queues, timers, clock, random state, tasks, descriptors and
+	 * namespaces. It can be restored into this kernel only. It leaves out the fields in HOOKS.
 	 */
 	snapshot(): Snapshot {
 		this.snapshots ??= new Snapshots([this], HOOKS);
 		return this.snapshots.take();
 	}
 
-	/** Back to a moment; as if what came after it had not been. */
+	/** Restores a snapshot of this kernel. */
 	restore(snapshot: Snapshot): void {
 		this.snapshots ??= new Snapshots([this], HOOKS);
 		this.snapshots.restore(snapshot);
 	}
 
-	/** Checks every table and count against every other; throws an Error that names what is wrong. */
+	/**
+	 * Checks every table and count against every other; throws an Error that names the first fault.
+	 */
 	verify(): void {
 		verify(this);
 	}

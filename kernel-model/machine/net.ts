@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** A network namespace from outside: its devices, addresses, routes and sysctls. */
+/** A network namespace as `ip` and `sysctl` see it: devices, addresses, routes and sysctls. */
 import type { In6Addr } from "../../include/net/ipv6.js";
 import {
 	IFA_HOST,
@@ -54,45 +54,48 @@ import {
 	shownValue,
 } from "./arguments.js";
 
-/** What a route is, as `ip route add` says it. */
+/** A route as `ip route add` describes it. */
 export interface RouteOptions {
 	/** "default", "198.51.100.0/24", "2001:db8::/32" or a single address. */
 	to: string;
-	/** Of "default"; not given: as its gateway or source, else 4. */
+	/** The family of "default". If not given, the family of its gateway or source, else 4. */
 	family?: 4 | 6;
 	type?: "unicast" | "local" | "blackhole" | "unreachable" | "prohibit";
 	/** Name of the output device. */
 	dev?: string;
 	via?: string;
-	/** With `via`: the gateway is on the device's link, whatever the other routes say. */
+	/** With `via`: the gateway is on the device's link, even if no other route says so. */
 	onlink?: boolean;
 	src?: string;
 	metric?: number;
 	scope?: "global" | "link" | "host";
-	/** A number, "main", "local" or "default"; not given: local of type local, else main. */
+	/**
+	 * A number, "main", "local" or "default"; if not given, "local" for a route of type local, else
+	 * "main".
+	 */
 	table?: number | string;
-	/** Name of the VRF whose table it is. */
+	/** Name of the VRF whose table gets the route. */
 	vrf?: string;
 	/**
-	 * What hosts behind it do with a SYN: "blackhole" (nothing) if not given; but behind an
-	 * IPv6 route by way of lo it is the kernel that answers, with ICMPv6 "no route".
+	 * How hosts behind the route answer a SYN; "blackhole" (no answer) if not given. For an IPv6
+	 * route through lo the kernel itself answers with ICMPv6 "no route".
 	 */
 	answer?: Exclude<RouteAnswer, "unreachable">;
 }
 
-/** What `ip addr add` says besides prefix and device. */
+/** The options of `ip addr add` besides prefix and device. */
 export interface AddressOptions {
-	/** IPv4 only; not given: host of 127.0.0.0/8, else global. */
+	/** IPv4 only. If not given, "host" for 127.0.0.0/8, else "global". */
 	scope?: "global" | "link" | "host";
-	/** IPv4 only: an address, or "+" for the subnet's last one, "-" for its first. */
+	/** IPv4 only: an address, "+" for the last address of the subnet, "-" for the first. */
 	broadcast?: string;
-	/** IPv6 only, `preferred_lft 0`: not chosen as a source if there is another. */
+	/** IPv6 only, `preferred_lft 0`: another address is preferred as a source. */
 	deprecated?: boolean;
 }
 
-/** Which addresses `ip addr flush` takes away: those that are all of this. */
+/** Which addresses `ip addr flush` removes: those that match every given option. */
 export interface FlushOptions {
-	/** Name of the device; where none is given, every device. */
+	/** Name of the device; every device if not given. */
 	dev?: string;
 	/** Addresses within this prefix. */
 	to?: string;
@@ -116,7 +119,7 @@ const TABLES: Readonly<Record<string, number>> = {
 	default: RT_TABLE_DEFAULT,
 };
 
-/** Where the names of sysctls begin. */
+/** Prefixes of sysctl names. */
 const IPV4 = "net.ipv4.";
 const IPV6 = "net.ipv6.";
 
@@ -124,7 +127,7 @@ type Prefix =
 	| { family: 4; addr: number; plen: number }
 	| { family: 6; addr: In6Addr; plen: number };
 
-/** "default" is of the family that is said. */
+/** Parses a prefix. `family` is the family of "default". */
 function parsePrefix(text: string, family: 4 | 6 | undefined): Prefix {
 	checkString("prefix", text);
 	const all = family === 6 ? "::/0" : "0.0.0.0/0";
@@ -143,7 +146,7 @@ function parsePrefix(text: string, family: 4 | 6 | undefined): Prefix {
 	return { family: 4, addr, plen: length === undefined ? 32 : plen };
 }
 
-/** An address, 0 if there is none. */
+/** An IPv4 address; 0 if not given. */
 function parse4(text: string | undefined): number {
 	const value = text === undefined ? 0 : parseIpv4(checkString("address", text));
 	if (value === null) throw new RangeError(`not an IPv4 address: ${shownText(text ?? "")}`);
@@ -169,7 +172,7 @@ const SCOPE_NAMES = ["global", "link", "host"] as const;
 const TYPE_NAMES = ["unicast", "local", "blackhole", "unreachable", "prohibit"] as const;
 const ANSWERS = ["blackhole", "accept", "refuse"] as const;
 
-/** Throws TypeError or RangeError for a word or number of a route that is none. */
+/** Throws TypeError or RangeError for a bad word or number in a route. */
 function checkRoute({ type, scope, answer, metric, family, onlink }: RouteOptions): void {
 	if (type !== undefined) checkWord("type", type, TYPE_NAMES);
 	if (scope !== undefined) checkWord("scope", scope, SCOPE_NAMES);
@@ -189,8 +192,8 @@ function dev_valid_name(name: string): boolean {
 const IFNAMSIZ = 16;
 
 /**
- * Methods return 0 or a negative errno, as the kernel answers `ip` and `sysctl`; malformed
- * text throws RangeError, a value of another kind TypeError, both with what is wrong.
+ * Methods return 0 or a negative errno, as the kernel answers `ip` and `sysctl`. Malformed text
+ * throws RangeError, a value of the wrong type TypeError. The message says what is wrong.
  */
 export class NetNamespace {
 	constructor(readonly net: Net) {}
@@ -201,9 +204,9 @@ export class NetNamespace {
 	}
 
 	/**
-	 * `ip link add NAME type dummy`, or `type vrf table N`. Without a MAC address the device
-	 * has a random one, and a link-local address that nobody can know: a call that hangs on
-	 * it throws NotModelled.
+	 * `ip link add NAME type dummy`, or `type vrf table N`. Without `mac` the device has a random
+	 * MAC address, so its link-local address is unknown. A call that depends on this address throws
+	 * NotModelled.
 	 */
 	addLink(name: string, vrfTable = 0, mac?: string): number {
 		checkUint("vrfTable", vrfTable);
@@ -225,7 +228,7 @@ export class NetNamespace {
 		return 0;
 	}
 
-	/** `ip link delete NAME`: its addresses and routes go with it. */
+	/** `ip link delete NAME`: removes its addresses and routes too. */
 	delLink(name: string): number {
 		const dev = this.device(name);
 		if (dev === null) return -ENODEV;
@@ -251,7 +254,7 @@ export class NetNamespace {
 		return 0;
 	}
 
-	/** `ip link set NAME up|down`. lo brings 127.0.0.1/8 and ::1 with it. */
+	/** `ip link set NAME up|down`. lo gets 127.0.0.1/8 and ::1 when it comes up. */
 	setLink(name: string, up: boolean): number {
 		const dev = this.device(name);
 		checkBoolean("up", up);
@@ -272,7 +275,9 @@ export class NetNamespace {
 		return 0;
 	}
 
-	/** `ip link set NAME address MAC`: the link-local address follows when it next comes up. */
+	/**
+	 * `ip link set NAME address MAC`: the link-local address changes when the device next comes up.
+	 */
 	setMac(name: string, mac: string): number {
 		const dev = this.device(name);
 		const dev_addr = parseMac(mac);
@@ -281,7 +286,7 @@ export class NetNamespace {
 		return 0;
 	}
 
-	/** `ip link set NAME addrgenmode eui64|none`: whether it gets a link-local address. */
+	/** `ip link set NAME addrgenmode eui64|none`: whether the device gets a link-local address. */
 	setAddrGenMode(name: string, mode: "eui64" | "none"): number {
 		const dev = this.device(name);
 		checkWord("mode", mode, ["eui64", "none"]);
@@ -291,8 +296,9 @@ export class NetNamespace {
 	}
 
 	/**
-	 * `ip link set NAME master VRF`; null: nomaster. The device loses its IPv6 addresses and
-	 * all its routes; those of IPv4 addresses come back in the VRF's table if it is up.
+	 * `ip link set NAME master VRF`; null is nomaster. The device loses its IPv6 addresses and all
+	 * its routes. If the device is up, the routes of its IPv4 addresses are added to the VRF's
+	 * table.
 	 */
 	setMaster(name: string, master: string | null): number {
 		const dev = this.device(name);
@@ -337,7 +343,7 @@ export class NetNamespace {
 		return inet_insert_ifa(this.net, dev, addr, plen, SCOPES[scope], broadcast);
 	}
 
-	/** `ip addr replace PREFIX dev NAME`: adds it, or changes the one that is there. */
+	/** `ip addr replace PREFIX dev NAME`: adds an address, or changes an existing one. */
 	replaceAddress(prefix: string, name: string, options: AddressOptions = {}): number {
 		const result = this.addAddress(prefix, name, options);
 		const dev = this.device(name);
@@ -351,7 +357,10 @@ export class NetNamespace {
 		return 0;
 	}
 
-	/** `ip addr del PREFIX dev NAME`; an IPv4 address without a length: the first that is it. */
+	/**
+	 * `ip addr del PREFIX dev NAME`. An IPv4 address without a length removes the first equal
+	 * address.
+	 */
 	delAddress(prefix: string, name: string): number {
 		const dev = this.device(name);
 		const { family, addr, plen } = parsePrefix(prefix, undefined);
@@ -361,7 +370,10 @@ export class NetNamespace {
 		return inet_del_ifa(this.net, dev, addr, any?.ifa_prefixlen ?? plen);
 	}
 
-	/** `ip addr flush`. Those that go with another one, as secondaries do, are no error. */
+	/**
+	 * `ip addr flush`. An address that is removed together with another one, as secondaries are, is
+	 * not an error.
+	 */
 	flushAddresses(options: FlushOptions): number {
 		checkObject("options", options);
 		if (options.scope !== undefined) checkWord("scope", options.scope, SCOPE_NAMES);
@@ -407,7 +419,7 @@ export class NetNamespace {
 		return parsePrefix(options.to, options.family ?? (other.includes(":") ? 6 : 4));
 	}
 
-	/** The table that a route is in, or -ENODEV if its VRF is none. */
+	/** The table of a route, or -ENODEV if there is no such VRF. */
 	private tableOf(options: RouteOptions): number {
 		if (options.vrf !== undefined) return this.device(options.vrf)?.l3mdev_table || -ENODEV;
 		const { table } = options;
@@ -424,12 +436,12 @@ export class NetNamespace {
 		return this.newRoute(options, "exclusive");
 	}
 
-	/** `ip route replace`: in place of the one of the same prefix and metric, if there is one. */
+	/** `ip route replace`: replaces the route with the same prefix and metric, or adds one. */
 	replaceRoute(options: RouteOptions): number {
 		return this.newRoute(options, "replace");
 	}
 
-	/** `ip route append`: behind those of the same prefix and metric. */
+	/** `ip route append`: adds it after the routes with the same prefix and metric. */
 	appendRoute(options: RouteOptions): number {
 		return this.newRoute(options, "append");
 	}
@@ -479,7 +491,7 @@ export class NetNamespace {
 		return fib_table_insert(this.net, route, mode, onlink);
 	}
 
-	/** `ip route del`: the first that is as described. Returns 0 or -ESRCH. */
+	/** `ip route del`: deletes the first matching route. Returns 0 or -ESRCH. */
 	delRoute(route: string | RouteOptions): number {
 		const options = typeof route === "string" ? { to: route } : route;
 		const { family, addr, plen } = this.prefixOf(options);
@@ -503,14 +515,17 @@ export class NetNamespace {
 		return (addr & ~inet_make_mask(plen)) !== 0 ? -EINVAL : fib_table_delete(this.net, pattern);
 	}
 
-	/** Reads "net.ipv4.ip_local_port_range" and its like; a negative errno if there is none. */
+	/**
+	 * Reads a sysctl such as "net.ipv4.ip_local_port_range". Returns a negative errno if there is
+	 * no such sysctl.
+	 */
 	getSysctl(name: string): string | number {
 		checkString("name", name);
 		if (name.startsWith(IPV6)) return sysctlRead6(this.net, name.slice(IPV6.length));
 		return sysctlRead(this.net, name.startsWith(IPV4) ? name.slice(IPV4.length) : name);
 	}
 
-	/** Writes it: 0, or a negative errno and nothing is changed. */
+	/** Writes a sysctl. Returns 0, or a negative errno and changes nothing. */
 	setSysctl(name: string, text: string): number {
 		checkString("name", name);
 		checkString("text", text);
@@ -518,7 +533,7 @@ export class NetNamespace {
 		return sysctlWrite(this.net, name.startsWith(IPV4) ? name.slice(IPV4.length) : name, text);
 	}
 
-	/** Lines that the kernel would have logged. */
+	/** Lines that the kernel has logged. */
 	get log(): readonly string[] {
 		return this.net.log;
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /**
- * Entry `i` of a table or a list, where there has to be one: handles come from slabs. Throws
- * RangeError where there is none, which is a fault of the program.
+ * Returns entry `i` of a table or a list. The entry must exist: handles come from slabs. Throws
+ * RangeError if it does not, which is a bug in the caller.
  */
 export function nth<T>(values: ArrayLike<T>, i: number): T {
 	const value = values[i];
@@ -10,7 +10,7 @@ export function nth<T>(values: ArrayLike<T>, i: number): T {
 	return value;
 }
 
-/** Adds `more` to entry `i`, of which the same holds. */
+/** Adds `more` to entry `i`, which must exist. */
 export function add(
 	values: { length: number; [i: number]: number },
 	i: number,

@@ -4,11 +4,11 @@ import { Random } from "../../include/linux/random.js";
 import { shownValue } from "./arguments.js";
 import { nth } from "./nth.js";
 
-/** The same draws for the same seed: xoshiro128**, seeded by splitmix32. */
+/** Draws the same numbers for the same seed: xoshiro128**, seeded by splitmix32. */
 export class SeededRandom extends Random {
 	private readonly s = new Uint32Array(4);
 
-	/** The low 32 bits of the seed count. Throws TypeError for what is no integer. */
+	/** Only the low 32 bits of the seed are used. Throws TypeError if it is not an integer. */
 	constructor(seed: number) {
 		super();
 		if (!Number.isInteger(seed)) {
@@ -49,15 +49,15 @@ export class SeededRandom extends Random {
 }
 
 /**
- * For kernels whose searches are steered: secrets do not hang on what was drawn before them,
- * so that kernels of several versions have the same ones.
+ * For kernels whose searches are steered. Secrets do not depend on earlier draws, so kernels of
+ * several versions have the same secrets.
  */
 export class SteadyRandom extends SeededRandom {
 	constructor() {
 		super(1);
 	}
 
-	/** What connect()'s search adds to its counter: a steered one does not start from it. */
+	/** connect()'s search adds this to its counter. A steered search does not use the counter. */
 	override get_random_u8(): number {
 		return 0;
 	}
@@ -68,16 +68,15 @@ export class SteadyRandom extends SeededRandom {
 	}
 }
 
-/** A draw that a kernel made. `below` is the result of __get_random_u32_below. */
+/** A draw that a kernel made. Kind `below` is a result of __get_random_u32_below. */
 export interface Draw {
 	kind: "u8" | "u16" | "u32" | "below";
 	value: number;
 }
 
 /**
- * Draws made elsewhere, in order. A draw of another kind, or one too many, throws;
- * `left` says how many were never drawn. Secrets of tables, which decide no port by
- * themselves, come from a seed.
+ * Replays recorded draws in order. A draw of another kind than recorded, or one draw too many,
+ * throws Error. Secrets of hash tables come from a seed: they choose no port by themselves.
  */
 export class ReplayedRandom extends Random {
 	private next = 0;
@@ -87,6 +86,7 @@ export class ReplayedRandom extends Random {
 		super();
 	}
 
+	/** Recorded draws that were not replayed. */
 	get left(): number {
 		return this.draws.length - this.next;
 	}
@@ -129,6 +129,6 @@ export interface KernelDraw {
 	/** The kernel's function that drew it. */
 	caller: string;
 	value: bigint;
-	/** Of below, what the value is below; null of others. */
+	/** The bound of a draw of kind `below`; null for other kinds. */
 	ceil: number | null;
 }

@@ -26,7 +26,9 @@ import { count, describeSock, plural, seconds, sockDestination, sockSource } fro
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
 
-/** UDP asks the same of a port that it chooses and of one that a program chose. */
+/**
+ * Whether a sock is UDP's. UDP has one rule for ports that it chooses and ports that programs name.
+ */
 export function isUdp(k: Stack, sk: number): boolean {
 	return k.sock.sk_protocol[sk] === IPPROTO_UDP || k.sock.sk_protocol[sk] === IPPROTO_UDPLITE;
 }
@@ -36,12 +38,12 @@ export function isSctp(k: Stack, sk: number): boolean {
 }
 
 /**
- * Who asks for a port: the program that named it, the kernel's search for one, or that search
- * with ip_autobind_reuse.
+ * How a port is asked for: a program names it, the kernel's search chooses it, or the search
+ * chooses it with ip_autobind_reuse.
  */
 export type Asking = "named" | "chosen" | "relaxed";
 
-/** Why SO_REUSEPORT, which both have, does not let them share. */
+/** Says why two sockets with SO_REUSEPORT do not share a port. */
 function reuseportRule(k: Stack, sk: number, sk2: number): string {
 	const users = [sock_i_uid(k, sk), sock_i_uid(k, sk2)];
 	return users[0] === users[1]
@@ -50,8 +52,8 @@ function reuseportRule(k: Stack, sk: number, sk2: number): string {
 }
 
 /**
- * Which rule keeps two sockets from sharing a port: of inet_bind_conflict, of
- * udp_lib_lport_inuse, or of sctp_get_port_local.
+ * The rule that keeps two sockets from sharing a port: a rule of inet_bind_conflict,
+ * udp_lib_lport_inuse or sctp_get_port_local.
  */
 export function conflictRule(k: Stack, sk: number, sk2: number, asking: Asking): string {
 	const S = k.sock;
@@ -72,28 +74,29 @@ export function conflictRule(k: Stack, sk: number, sk2: number, asking: Asking):
 	return "not both have SO_REUSEADDR, nor both SO_REUSEPORT";
 }
 
-/** The socket in whose way another one is, as conflictRule has the rule: its function. */
+/** The kernel function that finds the conflict of `sk` with another socket. */
 export function conflictFunction(k: Stack, sk: number, fast: boolean): string {
 	if (isUdp(k, sk)) return fast ? "udp_lib_lport_inuse2" : "udp_lib_lport_inuse";
 	return isSctp(k, sk) ? "sctp_get_port_local" : "inet_bind_conflict";
 }
 
-/** By which rule two sockets whose addresses meet share a port; null if by none. */
+/** The rule by which two sockets with overlapping addresses share a port; null if there is none. */
 function sharingRule(k: Stack, sk: number, sk2: number): string | null {
 	const S = k.sock;
 	const listens = S.skc_state[sk2] === TCP_LISTEN;
 	if (S.skc_reuse[sk] !== 0 && S.skc_reuse[sk2] !== 0 && (isUdp(k, sk) || !listens)) {
 		return isUdp(k, sk)
 			? "both have SO_REUSEADDR"
-			: "both have SO_REUSEADDR, and that one does not listen";
+			: "both have SO_REUSEADDR, and the other one does not listen";
 	}
 	if (S.skc_reuseport[sk] === 0 || S.skc_reuseport[sk2] === 0) return null;
-	if (S.skc_state[sk2] === TCP_TIME_WAIT) return "both have SO_REUSEPORT, and it is in TIME_WAIT";
+	if (S.skc_state[sk2] === TCP_TIME_WAIT)
+		return "both have SO_REUSEPORT, and the other one is in TIME_WAIT";
 	const uid = sock_i_uid(k, sk);
 	return uid === sock_i_uid(k, sk2) ? `both have SO_REUSEPORT, of the same user (${uid})` : null;
 }
 
-/** Every socket on a port, of the protocol, the namespace and the VRF of one. */
+/** Every socket on a port with the protocol, namespace and VRF of `sk`. */
 export function portOwners(k: Stack, sk: number, port: number): number[] {
 	const S = k.sock;
 	const net = sk_net(k, sk);
@@ -115,12 +118,12 @@ export function portOwners(k: Stack, sk: number, port: number): number[] {
 	return owners;
 }
 
-/** How many sockets are named one by one. */
+/** Most sockets that are named one by one. */
 const EXAMPLES = 3;
 
 /**
- * With whom a socket that bind() or listen() lets on a port shares it, and by which rule.
- * `why` says what let it in where no rule does.
+ * Says with which sockets a socket shares its port after bind() or listen(), and by which rule.
+ * `why` is the reason given if no rule applies.
  */
 export function describeSharing(k: Kernel, sk: number, port: number, why: string): string[] {
 	const S = k.sock;
@@ -140,7 +143,7 @@ export function describeSharing(k: Kernel, sk: number, port: number, why: string
 	return lines;
 }
 
-/** With whom a connection shares the port that it is about to get. */
+/** Says with which sockets a connection will share its port. */
 export function describeConnections(k: Kernel, sk: number, port: number): string[] {
 	const owners = portOwners(k, sk, port).filter(
 		(sk2) => sk2 !== sk && k.sock.skc_state[sk2] !== TCP_TIME_WAIT,
@@ -154,7 +157,7 @@ export function describeConnections(k: Kernel, sk: number, port: number): string
 	];
 }
 
-/** ms until a time-wait socket ends by itself. */
+/** Time until a time-wait socket expires, ms. */
 function timeLeft(k: Kernel, tw: number): number {
 	return Math.max((k.timers.expiry(sk_timer(tw)) ?? k.now) - k.now, 0);
 }
@@ -167,7 +170,7 @@ function isLoopback(k: Stack, tw: number): boolean {
 	return skc_bound_dev_if[tw] === LOOPBACK_IFINDEX || loopback(to) || loopback(sockSource(k, tw));
 }
 
-/** ms since the last segment of a time-wait socket. */
+/** Time since the last segment of a time-wait socket, ms. */
 function sinceLast(k: Kernel, tw: number): number {
 	return k.now - nth(k.sock.ts_recent_ms, tw);
 }
@@ -179,7 +182,10 @@ function describeTwReuse(net: Net): string {
 	return `tcp_tw_reuse is ${reuse} (${meaning})`;
 }
 
-/** Why a time-wait socket does not give its four-tuple away, and when it does: tcp_twsk_unique. */
+/**
+ * Says why the four-tuple of a time-wait socket cannot be reused now, and when it can:
+ * tcp_twsk_unique.
+ */
 export function describeTimeWait(k: Kernel, tw: number): string {
 	const S = k.sock;
 	const net = sk_net(k, tw);
@@ -205,7 +211,7 @@ export function describeTimeWait(k: Kernel, tw: number): string {
 	return `${describeTwReuse(net)}, but only in a later second than its last segment came; ${free}`;
 }
 
-/** That a connection gets the four-tuple of a time-wait socket, and why it may. */
+/** Says that a connection takes the four-tuple of a time-wait socket, and why it may. */
 export function describeTakeOver(k: Kernel, tw: number): string {
 	const net = sk_net(k, tw);
 	const delay = k.changes.has("tcp-tw-reuse-delay") // since 6.14, ca6a6f93867a
@@ -215,7 +221,7 @@ export function describeTakeOver(k: Kernel, tw: number): string {
 	return `it takes over the four-tuple of ${describeSock(k, tw)}: ${describeTwReuse(net)}, ${last}`;
 }
 
-/** What a search would say of one port now: CANDIDATE_*. */
+/** The verdict of a search on one port now: CANDIDATE_*. */
 function candidate(k: Kernel, kind: number, sk: number, port: number, relax: boolean): number {
 	const net = sk_net(k, sk);
 	if (kind === SEARCH_UDP) return udpCandidate(k, net, sk, port);
@@ -228,7 +234,8 @@ function candidate(k: Kernel, kind: number, sk: number, port: number, relax: boo
 
 /**
  * "of the 4 ports 40000-40003 now 0 are free, 2 taken, 1 reserved, 1 in TIME_WAIT (ends in 57.2
- * s)": how the range looks to one search, which has `chosen` a port. Leaves what the search has found as it is.
+ * s)": the state of the range for one search. `chosen` is the port that the search chose. Keeps the
+ * results of the search unchanged.
  */
 export function describeRange(
 	k: Kernel,
@@ -246,7 +253,7 @@ export function describeRange(
 	let reserved = 0;
 	const ends: number[] = [];
 	for (let port = low; port <= high; port++) {
-		// The socket may be on the port that was chosen already.
+		// The socket may already have the chosen port.
 		const verdict = port === chosen ? CANDIDATE_OK : candidate(k, kind, sk, port, relax);
 		const waits = verdict !== CANDIDATE_OK && k.sock.skc_state[k.blocker] === TCP_TIME_WAIT;
 		if (verdict === CANDIDATE_OK) free++;

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Snapshots of everything that can be reached from some objects: a kernel, and what belongs
- * to whoever plays on it. Restoring writes the contents back into the same objects, so that
- * references to them stay good.
+ * Snapshots of everything that can be reached from some objects, such as a kernel and its player.
+ * Restoring writes the contents back into the same objects, so references to them stay valid.
  *
- * Large typed arrays are kept in pages, each compared with what it held at the last snapshot:
- * tables are written directly by hot paths, which know nothing of snapshots. What did not
- * change is shared between snapshots.
+ * Large typed arrays are kept in pages. Each page is compared with its contents at the last
+ * snapshot, because hot paths write tables directly and do not track changes. Snapshots share
+ * unchanged pages.
  */
 import { nth } from "./nth.js";
 
-/** Bytes of a page, which is copied, and of a chunk, which is compared first. */
+/** Bytes of a page and of a chunk. Chunks are compared first; pages that differ are copied. */
 const PAGE = 512;
 const CHUNK = 32 * PAGE;
 /** Arrays up to this size are copied whole, bytes. */
 const SMALL = 1024;
 
-/** What an object held: its own properties, the elements of an array, the entries of a Map or Set. */
+/**
+ * The contents of an object: its own properties, the elements of an array, the entries of a Map or
+ * Set.
+ */
 interface Copy {
 	keys: readonly string[];
 	values: readonly unknown[];
@@ -24,18 +26,18 @@ interface Copy {
 
 /** The pages of one chunk; null is a page of zeros. */
 type Chunk = readonly (Uint8Array | null)[];
-/** The chunks of a buffer; those that did not change are shared. */
+/** The chunks of a buffer. Snapshots share unchanged chunks. */
 type Pages = readonly Chunk[];
 
 const ZEROS: Chunk = new Array<null>(CHUNK / PAGE).fill(null);
 
-/** What a buffer held at the last snapshot. */
+/** The contents of a buffer at the last snapshot. */
 interface Shadow {
 	bytes: Uint8Array;
 	pages: Pages;
 }
 
-/** One moment. It stays good until the objects it was taken of are gone. */
+/** The contents of some objects at one moment. */
 export class Snapshot {
 	/** @internal */
 	constructor(
@@ -47,7 +49,7 @@ export class Snapshot {
 		readonly buffers: readonly ArrayBufferLike[],
 		/** @internal */
 		readonly pages: readonly Pages[],
-		/** Bytes that were copied for it, because they had changed since the snapshot before. */
+		/** Bytes copied for this snapshot: those that changed since the snapshot before. */
 		readonly copied: number,
 	) {}
 }
@@ -59,7 +61,9 @@ export class Snapshots {
 	private readonly shadows = new WeakMap<ArrayBufferLike, Shadow>();
 	private copied = 0;
 
-	/** Properties named in `hooks` are left alone: they lead to who watches, not to state. */
+	/**
+	 * Properties named in `hooks` are not saved or restored: they lead to observers, not to state.
+	 */
 	constructor(
 		private readonly roots: readonly object[],
 		private readonly hooks: ReadonlySet<string>,
@@ -161,7 +165,7 @@ export class Snapshots {
 	}
 }
 
-/** Calls back for each page that differs, in order. */
+/** Calls back for each page that differs, in ascending order. */
 function forEachDifference(
 	a: Buffer,
 	b: Uint8Array,
@@ -178,7 +182,7 @@ function forEachDifference(
 	}
 }
 
-/** Whether an array is copied whole: it is small and has its buffer to itself. */
+/** Whether an array is copied whole: it is small and covers its whole buffer. */
 function isSmall(view: ArrayBufferView): boolean {
 	return view.byteLength <= SMALL && view.byteLength === view.buffer.byteLength;
 }
@@ -224,7 +228,7 @@ function restoreObject(object: object, copy: Copy, hooks: ReadonlySet<string>): 
 		const fields = object as Record<string, unknown>;
 		const kept = new Set(keys);
 		for (const key of Object.keys(fields)) {
-			// A property that only came later, such as an optional one.
+			// The property was added after the snapshot, such as an optional one.
 			const state = !hooks.has(key) && typeof fields[key] !== "function";
 			if (state && !kept.has(key)) delete fields[key];
 		}

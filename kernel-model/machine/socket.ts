@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** A socket as a program in Node.js would want it: methods that throw errors, and explain themselves. */
+/** A socket for programs in Node.js: its methods throw errors and can explain their results. */
 
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_STREAM } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6, SOL_IP, SOL_IPV6 } from "../../include/linux/socket.js";
@@ -34,7 +34,7 @@ export class SocketError extends Error {
 		readonly syscall: string,
 		readonly address: string | undefined,
 		readonly port: number | undefined,
-		/** How the kernel came to it, a line each. */
+		/** How the kernel came to this error, one line per step. */
 		readonly explanation: readonly string[],
 	) {
 		const where = address === undefined ? "" : ` ${address}:${port}`;
@@ -42,7 +42,7 @@ export class SocketError extends Error {
 	}
 }
 
-/** What socket() is asked for. */
+/** Arguments of socket(). */
 export interface SocketKind {
 	/** "AF_INET" if not given. */
 	family?: "AF_INET" | "AF_INET6";
@@ -59,7 +59,7 @@ const PROTOCOLS = {
 	dccp: [SOCK_DCCP, IPPROTO_DCCP],
 } as const;
 
-/** An address with a colon is one of IPv6. */
+/** An address with a colon is an IPv6 address. */
 function nameOf(address: string, port: number): Address {
 	checkString("address", address);
 	return { family: address.includes(":") ? "AF_INET6" : "AF_INET", address, port };
@@ -70,14 +70,14 @@ const FAMILY_NAMES = ["AF_INET", "AF_INET6"] as const;
 const PROTOCOL_NAMES = ["tcp", "udp", "udplite", "mptcp", "sctp", "dccp"] as const;
 
 /**
- * A socket of one task. Methods throw SocketError where the kernel refuses, and TypeError or
- * RangeError for an argument that is none.
+ * A socket of one task. Methods throw SocketError if the kernel refuses, and TypeError or
+ * RangeError for a bad argument.
  */
 export class Socket {
 	private descriptor: number;
 	private lines: readonly string[] = [];
 
-	/** A new socket, or the one that a descriptor names. */
+	/** Makes a new socket, or takes the socket of a descriptor. */
 	constructor(
 		readonly task: Task,
 		kind: SocketKind | number = {},
@@ -94,12 +94,12 @@ export class Socket {
 		this.descriptor = this.call("socket", undefined, () => task.socket(family, type, protocol));
 	}
 
-	/** The descriptor; -1 once the socket was closed, so that every call fails with EBADF. */
+	/** The descriptor; -1 after close(), so every call fails with EBADF. */
 	get fd(): number {
 		return this.descriptor;
 	}
 
-	/** How the last call came to its result, a line each. */
+	/** How the last call came to its result, one line per step. */
 	explain(): readonly string[] {
 		return this.lines;
 	}
@@ -120,27 +120,27 @@ export class Socket {
 		}
 	}
 
-	/** Binds to an address and a port, 0 for one that the kernel chooses. */
+	/** Binds to an address and a port. With port 0 the kernel chooses the port. */
 	bind(address: string, port = 0): this {
 		const name = nameOf(address, port);
 		this.call("bind", name, () => this.task.bind(this.fd, name));
 		return this;
 	}
 
-	/** `backlog`: connections that may wait, one more than that fits. */
+	/** Listens. `backlog + 1` connections fit into the accept queue. */
 	listen(backlog = 511): this {
 		this.call("listen", undefined, () => this.task.listen(this.fd, backlog));
 		return this;
 	}
 
-	/** Connects, and waits on the virtual clock until that is decided. */
+	/** Connects. The virtual clock runs until the connection succeeds or fails. */
 	connect(address: string, port: number): this {
 		const name = nameOf(address, port);
 		this.call("connect", name, () => this.task.connectAndWait(this.fd, name));
 		return this;
 	}
 
-	/** Begins to connect and does not wait: the port is chosen, the SYN sent. */
+	/** Starts a connect without waiting: chooses the port and sends the SYN. */
 	startConnect(address: string, port: number): this {
 		const name = nameOf(address, port);
 		this.call("connect", name, () => {
@@ -150,7 +150,10 @@ export class Socket {
 		return this;
 	}
 
-	/** Sends a datagram of one byte, or a byte of a stream; without an address to where it is connected. */
+	/**
+	 * Sends a datagram of one byte, or one byte of a stream. Without an address it sends to the
+	 * peer.
+	 */
 	send(address?: string, port = 0): this {
 		const name = address === undefined ? undefined : nameOf(address, port);
 		this.call("sendto", name, () => this.task.sendto(this.fd, 1, name ?? null));
@@ -164,7 +167,7 @@ export class Socket {
 		return this;
 	}
 
-	/** The next connection; throws EAGAIN where none waits. */
+	/** Accepts the next connection. Throws EAGAIN if none waits. */
 	accept(): Socket {
 		const fd = this.call("accept", undefined, () => this.task.accept4(this.fd, 0, undefined, true));
 		return new Socket(this.task, fd);
@@ -207,7 +210,7 @@ export class Socket {
 		return this.setOption(SOL_IP, IP_BIND_ADDRESS_NO_PORT, on ? 1 : 0);
 	}
 
-	/** IP_LOCAL_PORT_RANGE: both bounds inclusive, 0 for one that is not set. */
+	/** IP_LOCAL_PORT_RANGE. Both bounds are inclusive; 0 leaves a bound unset. */
 	localPortRange(low: number, high: number): this {
 		const range = (checkPort("high", high) << 16) | checkPort("low", low);
 		return this.setOption(SOL_IP, IP_LOCAL_PORT_RANGE, range);
@@ -218,7 +221,9 @@ export class Socket {
 		return this.setOption(SOL_IPV6, IPV6_V6ONLY, on ? 1 : 0);
 	}
 
-	/** Closes the descriptor, which may be another socket's at once: a second close() throws EBADF. */
+	/**
+	 * Closes the descriptor. Another socket may get its number, so a second close() throws EBADF.
+	 */
 	close(): void {
 		this.call("close", undefined, () => this.task.close(this.fd));
 		this.descriptor = -1;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What a tracer is told of system calls (include/trace/events/syscalls.h). */
+/** The system calls that a tracer sees (include/trace/events/syscalls.h). */
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import type { Address } from "./address.js";
 import type { Task } from "./task.js";
 
 /** A system call with the arguments that its errors depend on. */
 export interface Syscall {
-	/** As __sys_NAME has it: "bind", "accept4", "sendto". */
+	/** NAME of __sys_NAME: "bind", "accept4", "sendto". */
 	name: string;
 	fd: number;
-	/** null: none, or a pointer that leads nowhere. */
+	/** null: no address, or a bad pointer. */
 	address?: Address | null;
-	/** Bytes of the address, or of the option's value. */
+	/** Length in bytes of the address or of the option's value. */
 	length?: number;
 	/** Backlog, SHUT_*, or flags. */
 	number?: number;
@@ -26,8 +26,8 @@ export interface Syscall {
 	optval?: Uint8Array | null;
 }
 
-/** A tracer of searches that may be told of each system call, once it returns, as well. */
+/** A tracer of searches that may also see each system call when it returns. */
 export interface KernelTrace extends PortSearchTrace {
-	/** `result` as the kernel returns it. */
+	/** `result` is the kernel's return value: 0 or above, or -errno. */
 	sys_exit?(task: Task, call: Syscall, result: number): void;
 }

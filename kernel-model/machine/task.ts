@@ -46,34 +46,34 @@ import type { Syscall } from "./syscall.js";
 
 export interface TaskOptions {
 	net: NetNamespace;
-	/** User; 0, who has every capability, if not given. */
+	/** Effective user; 0 if not given. User 0 has every capability. */
 	uid?: number;
-	/** RLIMIT_NOFILE: every descriptor is below it. NR_OPEN, which is the most, if not given. */
+	/** RLIMIT_NOFILE: every descriptor is below it. The default and maximum is NR_OPEN. */
 	nofile?: number;
 }
 
-/** fs.nr_open as kernels have it: fs/file.c: sysctl_nr_open. */
+/** Default of fs.nr_open: fs/file.c: sysctl_nr_open. */
 export const NR_OPEN = 1 << 20;
 
-/** The user that is none: include/linux/uidgid.h: INVALID_UID. */
+/** Stands for no user: include/linux/uidgid.h: INVALID_UID. */
 const INVALID_UID = 0xffffffff;
 
 /** Open files: struct file. Shared by dup() and fork(). */
 export class FileTable extends Slab {
-	/** The struct socket, 0 if it is none. */
+	/** The struct socket; 0 if the file is not a socket. */
 	socket = this.i32();
-	/** Descriptors that name it, in all tasks, and those in flight. */
+	/** Descriptors of the file in all tasks, and descriptors in flight. */
 	f_count = this.i32();
-	/** Descriptors in flight that name it: net/unix/garbage.c: unix_inflight. */
+	/** Descriptors of the file in flight: net/unix/garbage.c: unix_inflight. */
 	inflight = this.i32();
 }
 
-/** Descriptors from here on, which only odd programs have, are not in an array. */
+/** Descriptors from here on are not in an array. Few programs have one. */
 const FAR = 1 << 16;
 
 /** struct fdtable: shared by threads, copied by fork(). */
 class FdTable {
-	/** By descriptor: its file, negative where it is marked close-on-exec, 0 if none is open. */
+	/** The file of each descriptor: negative if close-on-exec, 0 if not open. */
 	private near = new Int32Array(64);
 	private readonly far = new Map<number, number>();
 	/** No descriptor below it is free, and none from `end` on is open. */
@@ -90,7 +90,7 @@ class FdTable {
 		return this.far.get(fd) ?? 0;
 	}
 
-	/** The file that a descriptor names, 0 if it is not open. */
+	/** The file of a descriptor; 0 if it is not open. */
 	file(fd: number): number {
 		return Math.abs(this.get(fd));
 	}
@@ -127,30 +127,30 @@ class FdTable {
 		return fds.concat([...this.far.keys()].sort((a, b) => a - b));
 	}
 
-	/** Bytes of memory that the array takes. */
+	/** Bytes of memory of the array. */
 	get byteLength(): number {
 		return this.near.byteLength;
 	}
 }
 
-/** Bytes that a program passes for an address of its family; toSockaddr() refuses what is none. */
+/** Bytes of an address of its family. toSockaddr() checks the address. */
 function addressLength(address: Address): number {
 	return address?.family === "AF_INET6" ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
 }
 
 /**
- * One task. System calls return what the kernel returns: a value from 0 up, or a negative
- * errno. -ERESTARTSYS (-512) says that the call would sleep.
+ * One task. System calls return the kernel's result: a value from 0 up, or a negative errno.
+ * -ERESTARTSYS (-512) means that the call would sleep.
  *
- * They throw TypeError or RangeError for an argument that no program can pass, with its name,
- * and Error once the task has exited. Whatever they throw, nothing has changed.
+ * They throw TypeError or RangeError, with the argument's name, for an argument that no program can
+ * pass. They throw Error after the task has exited. A call that throws has changed nothing.
  */
 export class Task {
-	/** As explanations name the task; of a recording's it is the recorded one. */
+	/** The pid in explanations. A task of a recording has its recorded pid. */
 	pid: number;
 	/** RLIMIT_NOFILE. */
 	readonly nofile: number;
-	/** Effective user, who is also that of files; real and saved user. */
+	/** Effective, real and saved user. The effective user is also the owner of new files. */
 	private euid = 0;
 	private ruid = 0;
 	private suid = 0;
@@ -180,7 +180,7 @@ export class Task {
 		return net;
 	}
 
-	/** Network namespace; setting it is setns(). */
+	/** Network namespace. Setting it acts as setns(). */
 	get net(): NetNamespace {
 		return this.namespace;
 	}
@@ -208,7 +208,7 @@ export class Task {
 		return this.euid === 0;
 	}
 
-	/** setuid(): 0, -EINVAL or -EPERM. `uid` -1 is no user. */
+	/** setuid(). Returns 0, -EINVAL or -EPERM. `uid` -1 is not a user. */
 	setuid(uid: number): number {
 		this.running();
 		const user = checkInt("uid", uid) >>> 0;
@@ -219,7 +219,7 @@ export class Task {
 		return 0;
 	}
 
-	/** setresuid(): 0 or -EPERM. -1 keeps a user as it is. */
+	/** setresuid(). Returns 0 or -EPERM. -1 keeps a user unchanged. */
 	setresuid(ruid: number, euid: number, suid: number): number {
 		this.running();
 		const real = checkInt("ruid", ruid) >>> 0;
@@ -235,7 +235,7 @@ export class Task {
 		return 0;
 	}
 
-	/** Tells the tracer, if it wants to know, of a call that returns. */
+	/** Reports a call that returns to the tracer, if the tracer wants it. */
 	private returns(
 		result: number,
 		name: string,
@@ -253,20 +253,20 @@ export class Task {
 		return result;
 	}
 
-	/** A task that has exited makes no calls. */
+	/** Throws Error if the task has exited. */
 	private running(): void {
 		if (this.exited) throw new Error(`task ${this.pid} has exited and makes no calls`);
 	}
 
 	// Descriptors
 
-	/** The file that a descriptor names, 0 if none is open. */
+	/** The file of a descriptor; 0 if it is not open. */
 	private fget(fd: number, argument = "fd"): number {
 		this.running();
 		return this.files.file(checkInt(argument, fd));
 	}
 
-	/** The number that a recording shows for a new descriptor; any will do. */
+	/** Checks the number of a new descriptor in a recording. It need not be the lowest free one. */
 	private checkAt(at: number | undefined): number | undefined {
 		if (at === undefined) return undefined;
 		return checkInteger("at", at, 0, 0x7fffffff, "a descriptor from 0 to 2147483647");
@@ -274,33 +274,36 @@ export class Task {
 
 	private install(file: number, cloexec: boolean, at?: number): number {
 		const fd = at ?? this.files.lowestFree();
-		// The file may be the one that `at` names.
+		// `at` may name the same file.
 		add(this.kernel.file.f_count, file, 1);
-		// In a recording its close() may be missing.
+		// The recording may lack the close() of `at`.
 		if (at !== undefined && this.files.file(at) !== 0) this.close(at);
 		this.files.set(fd, file, cloexec);
 		return fd;
 	}
 
-	/** Whether the limit leaves a descriptor: get_unused_fd_flags. */
+	/** Whether RLIMIT_NOFILE leaves no descriptor: get_unused_fd_flags. */
 	private full(at: number | undefined): boolean {
 		return at === undefined && this.files.lowestFree() >= this.nofile;
 	}
 
-	/** A new open file. */
+	/** Opens a file and returns its descriptor. */
 	private open(socket: number, cloexec: boolean, at?: number): number {
 		const file = this.kernel.file.kmem_cache_zalloc();
 		this.kernel.file.socket[file] = socket;
 		return this.install(file, cloexec, at);
 	}
 
-	/** A system call on a socket begins, and its task is current: the socket, or a negative errno. */
+	/**
+	 * Begins a system call on a socket and makes its task current. Returns the socket, or a
+	 * negative errno.
+	 */
 	private enters(fd: number): number {
 		this.kernel.cap_effective = this.privileged ? CAP_FULL_SET : 0;
 		return this.socketOf(fd);
 	}
 
-	/** The struct socket that a descriptor names, or a negative errno. */
+	/** The struct socket of a descriptor, or -EBADF or -ENOTSOCK. */
 	socketOf(fd: number): number {
 		const file = this.fget(fd);
 		if (file === 0) return -EBADF;
@@ -308,7 +311,7 @@ export class Task {
 		return sock === 0 ? -ENOTSOCK : sock;
 	}
 
-	/** Descriptors that name sockets, lowest first. */
+	/** Descriptors of sockets, lowest first. */
 	socketDescriptors(): number[] {
 		return this.files.open().filter((fd) => this.kernel.file.socket[this.files.file(fd)] !== 0);
 	}
@@ -318,43 +321,43 @@ export class Task {
 		return this.files.open().map((fd) => this.files.file(fd));
 	}
 
-	/** @internal The table of descriptors, which threads share. */
+	/** @internal The table of descriptors. Threads share it. */
 	get descriptors(): unknown {
 		return this.files;
 	}
 
-	/** The open file that a descriptor names, 0 if none. */
+	/** The open file of a descriptor; 0 if it is not open. */
 	fileOf(fd: number): number {
 		return this.files.file(fd);
 	}
 
-	/** Lets a descriptor name an open file, as SCM_RIGHTS and pidfd_getfd() do: receive_fd. */
+	/** Gives an open file the descriptor `at`, as SCM_RIGHTS and pidfd_getfd() do: receive_fd. */
 	installFile(file: number, at: number, cloexec = false): number {
-		// What the descriptor named before may be the same file.
+		// The descriptor may already name the same file.
 		this.holdFile(file);
 		const fd = this.install(file, cloexec, at);
 		this.dropFile(file);
 		return fd;
 	}
 
-	/** Keeps an open file in flight, while no descriptor may name it: unix_inflight. */
+	/** Puts an open file in flight, where it needs no descriptor: unix_inflight. */
 	holdFile(file: number): void {
 		add(this.kernel.file.f_count, file, 1);
 		add(this.kernel.file.inflight, file, 1);
 	}
 
-	/** Ends that: unix_notinflight. */
+	/** Takes an open file out of flight: unix_notinflight. */
 	dropFile(file: number): void {
 		add(this.kernel.file.inflight, file, -1);
 		this.release(file, false);
 	}
 
-	/** Bytes of memory that the table of descriptors takes. */
+	/** Bytes of memory of the table of descriptors. */
 	get fdTableSize(): number {
 		return this.files.byteLength;
 	}
 
-	/** Opens something that is not a modelled socket: its descriptor, or -EMFILE. */
+	/** Opens a file that is not a modelled socket. Returns its descriptor, or -EMFILE. */
 	openOther(at?: number): number {
 		this.running();
 		this.checkAt(at);
@@ -370,7 +373,7 @@ export class Task {
 		if (sock !== 0) __sock_release(this.kernel, sock, exiting);
 	}
 
-	/** 0 or -EBADF. */
+	/** close(). Returns 0 or -EBADF. */
 	close(fd: number): number {
 		const file = this.fget(fd);
 		if (file === 0) return this.returns(-EBADF, "close", fd);
@@ -379,7 +382,10 @@ export class Task {
 		return 0;
 	}
 
-	/** The new descriptor, -EBADF or -EMFILE. `at` is the number that a recording shows. */
+	/**
+	 * dup(). Returns the new descriptor, -EBADF or -EMFILE. `at` is the new descriptor in a
+	 * recording.
+	 */
 	dup(fd: number, at?: number): number {
 		const file = this.fget(fd);
 		this.checkAt(at);
@@ -387,7 +393,7 @@ export class Task {
 		return err !== 0 ? this.returns(err, "dup", fd) : this.install(file, false, at);
 	}
 
-	/** `newfd`, or -EBADF: of a descriptor that is not open, of a number that is none. */
+	/** dup2(). Returns `newfd`, or -EBADF if `fd` is not open or `newfd` is out of range. */
 	dup2(fd: number, newfd: number): number {
 		const file = this.fget(fd);
 		const at = checkInt("newfd", newfd);
@@ -396,7 +402,9 @@ export class Task {
 		return result < 0 ? this.exits(result, { name: "dup2", fd, newfd: at }) : result;
 	}
 
-	/** The same, but -EINVAL for equal numbers, and for flags other than O_CLOEXEC. */
+	/**
+	 * dup3(). Like dup2(), but -EINVAL for equal descriptors and for flags other than O_CLOEXEC.
+	 */
 	dup3(fd: number, newfd: number, flags: number): number {
 		const file = this.fget(fd);
 		const at = checkInt("newfd", newfd);
@@ -427,7 +435,10 @@ export class Task {
 
 	// Processes
 
-	/** A child with the same open files; `share` for a thread, whose descriptors are the same ones. */
+	/**
+	 * Makes a child with the same open files. `share`: the child is a thread and shares the table
+	 * of descriptors.
+	 */
 	fork(share = false): Task {
 		this.running();
 		const { net, uid, nofile } = this;
@@ -448,7 +459,7 @@ export class Task {
 		return child;
 	}
 
-	/** execve(): closes what is marked close-on-exec. */
+	/** execve(): closes the close-on-exec descriptors. */
 	execve(): void {
 		this.running();
 		this.closeAll(
@@ -457,7 +468,7 @@ export class Task {
 		);
 	}
 
-	/** Ends the task and closes its files; files shared with a thread stay. */
+	/** Ends the task and closes its files. A table that a thread shares stays open. */
 	exit(): void {
 		this.running();
 		this.exited = true;
@@ -467,8 +478,8 @@ export class Task {
 	}
 
 	/**
-	 * Closes descriptors, lowest first. The files whose last ones they are wait for the task to
-	 * leave the kernel, and are released in reverse: kernel/task_work.c: task_work_run.
+	 * Closes descriptors, lowest first. Files that lose their last descriptor are released when the
+	 * task leaves the kernel, in reverse order: kernel/task_work.c: task_work_run.
 	 */
 	private closeAll(fds: readonly number[], exiting: boolean): void {
 		const F = this.kernel.file;
@@ -482,16 +493,16 @@ export class Task {
 		for (const file of works.reverse()) this.release(file, exiting);
 	}
 
-	/** unshare(CLONE_NEWNET): a namespace of its own, lo down. */
+	/** unshare(CLONE_NEWNET): moves the task to a new namespace whose lo is down. */
 	unshareNet(): NetNamespace {
 		this.running();
 		this.net = this.kernel.createNet({ lo: "down", parent: this.net });
 		return this.net;
 	}
 
-	// Sockets. `at` is the descriptor that a recording shows; the lowest free one if not given.
+	// Sockets. `at` is the new descriptor in a recording; the lowest free one if not given.
 
-	/** Throws NotModelled for sockets that the model leaves out. */
+	/** socket(). Throws NotModelled for sockets that the model leaves out. */
 	socket(family: number, type: number, protocol: number, at?: number): number {
 		this.running();
 		checkInt("family", family);
@@ -514,12 +525,12 @@ export class Task {
 		return this.open(sock, (flags & SOCK_CLOEXEC) !== 0, at);
 	}
 
-	/** A TCP socket over IPv4. */
+	/** socket(AF_INET, SOCK_STREAM, 0). */
 	tcp(): number {
 		return this.socket(AF_INET, 1, 0);
 	}
 
-	/** `addrlen` by default that of the family. */
+	/** bind(). `addrlen` is in bytes; by default the size of the family's address. */
 	bind(fd: number, address: Address, addrlen = addressLength(address)): number {
 		const sock = this.enters(fd);
 		const name = toSockaddr(address);
@@ -535,7 +546,7 @@ export class Task {
 		return this.returns(err, "listen", fd, null, 0, length);
 	}
 
-	/** `nonblock` overrides the file's O_NONBLOCK. */
+	/** connect(). `nonblock` overrides the file's O_NONBLOCK. */
 	connect(
 		fd: number,
 		address: Address,
@@ -551,7 +562,7 @@ export class Task {
 		return this.returns(err, "connect", fd, address, length);
 	}
 
-	/** What a blocking connect() that slept returns now, or -ERESTARTSYS again. */
+	/** Returns the result of a blocking connect() that slept; -ERESTARTSYS if it still sleeps. */
 	connectSleeping(fd: number): number {
 		const sock = this.enters(fd);
 		if (sock < 0) return this.exits(sock, { name: "connect", fd });
@@ -564,7 +575,7 @@ export class Task {
 		return this.accept4(fd, 0, address);
 	}
 
-	/** Fills `address` with the peer's. */
+	/** accept4(). Fills `address` with the peer's address. */
 	accept4(
 		fd: number,
 		flags: number,
@@ -612,9 +623,9 @@ export class Task {
 	}
 
 	/**
-	 * `optval` is an int, the bytes themselves, or null for a NULL pointer; `optlen` the
-	 * length that the program says, by default that of the value. Throws NotModelled for an
-	 * option that the model leaves out.
+	 * setsockopt(). `optval` is an int, bytes, or null for a NULL pointer. `optlen` is the length
+	 * that the program passes, by default the size of the value. Throws NotModelled for an option
+	 * that the model leaves out.
 	 */
 	setsockopt(
 		fd: number,
@@ -637,7 +648,9 @@ export class Task {
 		return this.exits(err, { name: "setsockopt", fd, level, optname, optval: bytes, length });
 	}
 
-	/** The bytes written to a buffer of `optlen` bytes, or a negative errno. */
+	/**
+	 * getsockopt(). Returns the bytes written to a buffer of `optlen` bytes, or a negative errno.
+	 */
 	getsockopt(fd: number, level: number, optname: number, optlen = 4): Uint8Array | number {
 		const sock = this.enters(fd);
 		checkInt("level", level);
@@ -655,12 +668,15 @@ export class Task {
 		return this.returns(err, "shutdown", fd, null, 0, how);
 	}
 
-	/** Sends `size` bytes (whatever they are): the number sent, or a negative errno. */
+	/**
+	 * send() of `size` bytes; their contents do not matter. Returns the number sent, or a negative
+	 * errno.
+	 */
 	send(fd: number, size: number, nonblock?: boolean): number {
 		return this.sendto(fd, size, null, 0, nonblock);
 	}
 
-	/** The same to an address, or with null to where the socket is connected. */
+	/** sendto(). Null sends to the address that the socket is connected to. */
 	sendto(
 		fd: number,
 		size: number,
@@ -678,7 +694,10 @@ export class Task {
 		return sent < 0 ? this.exits(sent, { name: "sendto", fd, address, length, size }) : sent;
 	}
 
-	/** Receives at most `size` bytes: the number, 0 at the end of a stream, or a negative errno. */
+	/**
+	 * recv() of at most `size` bytes. Returns the number, 0 at the end of a stream, or a negative
+	 * errno.
+	 */
 	recv(fd: number, size: number, nonblock?: boolean): number {
 		const sock = this.enters(fd);
 		const len = checkSize("size", size);
@@ -688,8 +707,8 @@ export class Task {
 	}
 
 	/**
-	 * A blocking connect(): as connect(), but lets the clock run until it is decided. Still
-	 * -ERESTARTSYS if nothing that is due can decide it.
+	 * A blocking connect(). Lets the clock run until the connection succeeds or fails. Returns
+	 * -ERESTARTSYS if no timer can decide it.
 	 */
 	connectAndWait(fd: number, address: Address): number {
 		let result = this.connect(fd, address, undefined, false);

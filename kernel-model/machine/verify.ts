@@ -70,14 +70,14 @@ export function verify(k: Kernel): void {
 	for (const net of k.nets) verifyRoutes(net);
 }
 
-/** The handles of a slab that are in use; each that is not was freed once. */
+/** The handles of a slab that are in use. Checks that each other handle was freed once. */
 function records(what: string, slab: Slab): Set<number> {
 	const live = new Set(slab.handles());
 	if (live.size !== slab.used) fail(`${live.size} ${what} in use, ${slab.used} counted`);
 	return live;
 }
 
-/** Routes that are remembered are what a lookup finds. */
+/** Cached routes equal the routes that a lookup finds. */
 function verifyRoutes(net: Net): void {
 	for (const cached of net.rt_cache) {
 		if (cached?.connect_genid === net.rt_genid) {
@@ -94,7 +94,7 @@ function verifyRoutes(net: Net): void {
 	}
 }
 
-/** An open file is one that a descriptor names, of some task or in flight; each of them counts. */
+/** Each open file has a descriptor in some task or in flight. f_count counts them. */
 function verifyFiles(k: Kernel): void {
 	const named = new Map<number, number>();
 	const seen = new Set<unknown>();
@@ -117,7 +117,7 @@ function verifyFiles(k: Kernel): void {
 	}
 }
 
-/** A struct socket is one file's, or that of an MPTCP socket's first subflow. */
+/** Each struct socket belongs to one file, or is the first subflow's of an MPTCP socket. */
 function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
 	const sockets = records("struct sockets", k.socket);
 	const owners = new Set<number>();
@@ -137,7 +137,7 @@ function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
 	for (const socket of sockets) if (!owners.has(socket)) fail(`struct socket ${socket} is leaked`);
 }
 
-/** MPTCP socks and their subflows know each other. */
+/** MPTCP socks and their subflows point to each other. */
 function verifyMptcp(k: Kernel, live: ReadonlySet<number>): void {
 	const { socks, conn, closing } = k.mptcp;
 	for (const [sk, { first }] of socks) {
@@ -153,7 +153,10 @@ function verifyMptcp(k: Kernel, live: ReadonlySet<number>): void {
 	}
 }
 
-/** Accept queues: chains of those who wait for their listener, the last one known. */
+/**
+ * Accept queues are chains of connections that point to their listener. The listener points to the
+ * last one.
+ */
 function verifyQueues(k: Kernel, live: ReadonlySet<number>): void {
 	const S = k.sock;
 	const queued = new Set<number>();
@@ -176,7 +179,7 @@ function verifyQueues(k: Kernel, live: ReadonlySet<number>): void {
 	}
 }
 
-/** Timers are those of socks, and the first one is none that expires later than another. */
+/** Each timer belongs to a sock, and the first one expires first. */
 function verifyTimers(k: Kernel, live: ReadonlySet<number>): void {
 	const { timers } = k;
 	const first = timers.first();
@@ -195,7 +198,7 @@ function name(k: Kernel, sk: number): string {
 	return `socket ${sk} (${tcpStateName(nth(k.sock.skc_state, sk))})`;
 }
 
-/** Every record on the chain of a slot, after a check of its links. */
+/** Checks the links of a slot's chain and returns its records. */
 function chain(
 	what: string,
 	first: Int32Array,
@@ -203,7 +206,7 @@ function chain(
 	pprev: Int32Array,
 	slot: number,
 ): number[] {
-	// A chain that comes back to itself has a node with a second predecessor.
+	// A circular chain has a node with two predecessors.
 	const seen: number[] = [];
 	let before = ~slot;
 	for (let node = nth(first, slot); node !== 0; node = nth(next, node)) {
@@ -214,7 +217,9 @@ function chain(
 	return seen;
 }
 
-/** The tables of TCP, or of DCCP: buckets with owners, connections and listeners on their chains. */
+/**
+ * The tables of TCP, or of DCCP: buckets with owners, connections and listeners on their chains.
+ */
 function verifyHashinfo(
 	k: Kernel,
 	hinfo: InetHashinfo,
@@ -225,7 +230,7 @@ function verifyHashinfo(
 	const S = k.sock;
 	const T = hinfo.bind_bucket_cachep;
 
-	// Bind buckets: on the right chain, with owners that say the same.
+	// Bind buckets are on the right chain, and their owners point to them.
 	const buckets = records("bind buckets", T);
 	const keys = new Set<string>();
 	let seen = 0;
@@ -256,9 +261,9 @@ function verifyHashinfo(
 	}
 	verifyBind2(k, hinfo, owned);
 
-	// Connections and listeners: on the chain of their hash, once. That no two have the same
-	// four-tuple and device is not checked: where devices are mixed, the kernel's search stops at
-	// the first that matches, and lets a second one in.
+	// Connections and listeners are on the chain of their hash, once. Two may have the same
+	// four-tuple and device, so this is not checked: if devices are mixed, the kernel's search
+	// stops at the first match and admits a second one.
 	for (let slot = 0; slot < hinfo.ehash.length; slot++) {
 		if (hinfo.ehash[slot] === 0) continue;
 		for (const sk of chain("ehash", hinfo.ehash, S.node_next, S.node_pprev, slot)) {
@@ -281,7 +286,10 @@ function verifyHashinfo(
 	}
 }
 
-/** Bind2 buckets, with their addresses; every owner of a bind bucket is in one. */
+/**
+ * Bind2 buckets have the addresses of their owners. Every owner of a bind bucket is in a bind2
+ * bucket.
+ */
 function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>): void {
 	const S = k.sock;
 	const T2 = hinfo.bind2_bucket_cachep;
@@ -336,7 +344,7 @@ function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>)
 	}
 }
 
-/** Whether a socket is on the address of its bind2 bucket, perhaps v4-mapped in one of them. */
+/** Whether a socket has the address of its bind2 bucket. One of the two may be v4-mapped. */
 function sameAddress(k: Kernel, hinfo: InetHashinfo, sk: number, tb2: number): boolean {
 	const S = k.sock;
 	const T2 = hinfo.bind2_bucket_cachep;
@@ -350,7 +358,7 @@ function sameAddress(k: Kernel, hinfo: InetHashinfo, sk: number, tb2: number): b
 	return mapped && T2.v6_rcv_saddr[tb2 * 4 + 3] === S.skc_rcv_saddr[sk];
 }
 
-/** UDP's tables: each socket with a port on both, on the right chains, and counted. */
+/** UDP's tables: each socket with a port is on the right chains of both, and counted. */
 function verifyUdpTable(
 	k: Kernel,
 	table: UdpTable,
@@ -412,7 +420,7 @@ function verifyUdpTable(
 	}
 }
 
-/** Every sock: in the tables that its protocol, state and port call for, and nowhere else. */
+/** Every sock is in exactly the tables that its protocol, state and port require. */
 function verifySocks(
 	k: Kernel,
 	live: ReadonlySet<number>,

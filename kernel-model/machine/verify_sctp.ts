@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Self-check of SCTP's tables, as kernel-model/machine/verify.ts of the others. */
+/** Self-check of SCTP's tables. verify.ts checks the other tables. */
 import {
 	type SctpAssociation,
 	type SctpEndpoint,
@@ -20,7 +20,7 @@ export function verifySctp(k: Kernel): void {
 	const S = k.sock;
 	const { socks, transport_hashtable, ep_hashtable } = k.sctp_globals;
 	const owned = verifyBuckets(k);
-	/** How often each association is entered, and each endpoint listed. */
+	/** How often each association and each endpoint is in a table. */
 	const entered = new Map<SctpAssociation, number>();
 	for (const list of transport_hashtable.values()) {
 		if (list.length === 0) fail("an empty list of associations is left");
@@ -60,7 +60,10 @@ export function verifySctp(k: Kernel): void {
 	if (listed.size > 0) fail("an endpoint that is no more listens");
 }
 
-/** Buckets on the right chains, with owners that say the same: the owners. */
+/**
+ * Checks that buckets are on the right chains and that their owners point to them. Returns the
+ * owners.
+ */
 function verifyBuckets(k: Kernel): Set<number> {
 	const S = k.sock;
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
@@ -97,7 +100,7 @@ function verifyBuckets(k: Kernel): Set<number> {
 	return owned;
 }
 
-/** An endpoint that listens is on the list of its port, once; another one is not. */
+/** A listening endpoint is once on the list of its port. Other endpoints are not listed. */
 function verifyEndpoint(k: Kernel, ep: SctpEndpoint, slots: readonly number[]): void {
 	if (ep.hashent === -1 ? slots.length !== 0 : slots.length !== 1 || slots[0] !== ep.hashent) {
 		fail(`socket ${ep.sk} is listed ${slots.length} times`);

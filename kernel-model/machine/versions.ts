@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Kernel versions as sets of the behaviour changes in include/linux/version.ts. Ported code
- * asks for a change by name (`k.changes.has(...)`); nothing else knows about versions.
+ * asks for a change by name (`k.changes.has(...)`); only this file knows versions.
  */
 import { CHANGES, type ChangeName } from "../../include/linux/version.js";
 
 /** A version that can be modelled. */
 export interface KernelVersion {
-	/** As `--kernel` and `new Kernel({ version })` take it. */
+	/** Its name in `--kernel` and `new Kernel({ version })`. */
 	name: string;
 	description: string;
 	/** Names of CHANGES that it has. */
 	has: readonly string[];
 }
 
-/** Numbers of a release: "6.12.107" is [6, 12, 107]. */
+/** The numbers of a release: [6, 12, 107] for "6.12.107". */
 function numbers(release: string): [number, number, number] {
 	const [a = 0, b = 0, c = 0] = release.split(/[.-]/).map((part) => Number.parseInt(part, 10) || 0);
 	return [a, b, c];
@@ -26,13 +26,13 @@ function compareReleases(one: string, other: string): number {
 	return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 }
 
-/** The series of a release: "6.12" of "6.12.107". */
+/** The series of a release: "6.12" for "6.12.107". */
 function seriesOf(release: string): string {
 	const [major, minor] = numbers(release);
 	return `${major}.${minor}`;
 }
 
-/** The changes of a mainline release, and of a stable one those that its series got by then. */
+/** The changes of a release. A stable release also has the changes that its series got by then. */
 function changesSince(release: string): string[] {
 	const series = seriesOf(release);
 	const backported = (first: string) =>
@@ -75,8 +75,8 @@ export const VERSIONS: readonly KernelVersion[] = [
 ].sort((a, b) => compareReleases(a.name, b.name));
 
 /**
- * The version to model for a kernel by its `uname -r`: the newest of its series that is not
- * newer, else the newest mainline release before it; null before 6.3.
+ * The version to model for a kernel with this `uname -r`: the newest known release of its series
+ * that is not newer, else the newest mainline release before it. Null before 6.3.
  */
 export function versionFor(release: string): string | null {
 	const older = VERSIONS.filter(({ name }) => compareReleases(name, release) <= 0);
@@ -96,14 +96,14 @@ function isChangeName(name: string): name is ChangeName {
 	return ASKED.has(name);
 }
 
-/** One more change, or one less: longer names first, as one may begin another. */
+/** A change to add or remove. Longer names come first because one name may begin another. */
 const EDIT = new RegExp(
 	`([+-])(${[...ASKED].sort((a, b) => b.length - a.length).join("|")})(?![^+-])`,
 	"gy",
 );
 
 /**
- * The changes of a version that ported code asks for; null for a version that is not known.
+ * The changes of a version that ported code asks for; null for an unknown version.
  * `6.3+one-other` is 6.3 with the change `one` and without `other`.
  */
 export function changesOf(version: string): ReadonlySet<ChangeName> | null {

@@ -55,7 +55,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	["EBADF", "listen(9, 1)", "__sys_listen: descriptor 9 is not open"],
 	["EBADF", "close(9)", "close: descriptor 9 is not open"],
 	["EBADF", "accept(9, NULL, NULL)", "__sys_accept4: descriptor 9 is not open"],
-	["ENOTSOCK", "listen(0, 1)", "__sys_listen: descriptor 0 is no socket"],
+	["ENOTSOCK", "listen(0, 1)", "__sys_listen: descriptor 0 is not a socket"],
 	[
 		"EPROTONOSUPPORT",
 		"socket(AF_INET, SOCK_STREAM, IPPROTO_UDP)",
@@ -74,12 +74,12 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EAFNOSUPPORT",
 		`${TCP}\nbind(3, ${in6("::1", 80)}, 28)`,
-		"__inet_bind: an AF_INET socket takes no address of AF_INET6",
+		"__inet_bind: an AF_INET socket does not take an address of AF_INET6",
 	],
 	[
 		"EADDRNOTAVAIL",
 		`${TCP}\n${bind("192.0.2.9", 80)}`,
-		"__inet_bind: 192.0.2.9 is no address of this host, and neither IP_FREEBIND nor ip_nonlocal_bind is set",
+		"__inet_bind: 192.0.2.9 is not an address of this host, and neither IP_FREEBIND nor ip_nonlocal_bind is set",
 	],
 	[
 		"EACCES",
@@ -114,12 +114,12 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EAFNOSUPPORT",
 		`${TCP6}\nbind(3, ${in4("127.0.0.1", 80)}, 28)`,
-		"__inet6_bind: an AF_INET6 socket takes no address of AF_INET",
+		"__inet6_bind: an AF_INET6 socket does not take an address of AF_INET",
 	],
 	[
 		"EADDRNOTAVAIL",
 		`${TCP6}\n${bind6("2001:db8::99", 80)}`,
-		"__inet6_bind: 2001:db8::99 is no address of this host, and neither IPV6_FREEBIND nor ip_nonlocal_bind is set",
+		"__inet6_bind: 2001:db8::99 is not an address of this host, and neither IPV6_FREEBIND nor ip_nonlocal_bind is set",
 	],
 	[
 		"EINVAL",
@@ -134,7 +134,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EINVAL",
 		`${TCP6}\n${bind6("fe80::1", 80)}`,
-		"__inet6_bind: fe80::1 needs a device: a scope, or SO_BINDTODEVICE",
+		"__inet6_bind: fe80::1 needs a device: set the scope or SO_BINDTODEVICE",
 	],
 	["EOPNOTSUPP", `${UDP}\nlisten(3, 1)`, "sock_no_listen: datagram sockets do not listen"],
 	[
@@ -145,7 +145,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EOPNOTSUPP",
 		`${UDP}\naccept(3, NULL, NULL)`,
-		"sock_no_accept: datagram sockets accept nothing",
+		"sock_no_accept: datagram sockets do not accept connections",
 	],
 	[
 		"EINVAL",
@@ -165,7 +165,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EAFNOSUPPORT",
 		`${TCP}\n${connect6("::1", 80)}`,
-		"tcp_v4_connect: an AF_INET socket connects to no address of AF_INET6",
+		"tcp_v4_connect: an AF_INET socket does not connect to an address of AF_INET6",
 	],
 	[
 		"ENETUNREACH",
@@ -210,7 +210,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EINVAL",
 		`${TCP6}\n${connect6("fe80::1", 80)}`,
-		"tcp_v6_connect: fe80::1 means something on one link only, and no device is named",
+		"tcp_v6_connect: fe80::1 is valid on one link only, and no device is named",
 	],
 	[
 		"ECONNREFUSED",
@@ -303,7 +303,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EINVAL",
 		`${TCP}\n${set("SOL_IP", "IP_LOCAL_PORT_RANGE", "[2621480003]")}`,
-		"do_ip_setsockopt: the low bound 40003 is above the high bound 40000 (the high one is the upper half of the value)",
+		"do_ip_setsockopt: the low bound 40003 is above the high bound 40000 (the high bound is the upper half of the value)",
 	],
 	[
 		"EINVAL",
@@ -333,7 +333,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EINVAL",
 		`${TCP6}\n${bind6("::1", 80)}\n${set("SOL_IPV6", "IPV6_V6ONLY", "[1]")}`,
-		"do_ipv6_setsockopt: the socket has port 80 already: IPV6_V6ONLY comes before bind()",
+		"do_ipv6_setsockopt: the socket has port 80 already: IPV6_V6ONLY must be set before bind()",
 	],
 	[
 		"ENOPROTOOPT",
@@ -371,7 +371,7 @@ describe("a call that fails", () => {
 		expect(() => socket.bind("192.0.2.9", 80)).toThrow(
 			expect.objectContaining({
 				explanation: [
-					"__inet_bind: 192.0.2.9 is no address of this host, and neither IP_FREEBIND nor ip_nonlocal_bind is set",
+					"__inet_bind: 192.0.2.9 is not an address of this host, and neither IP_FREEBIND nor ip_nonlocal_bind is set",
 				],
 			}),
 		);
@@ -388,7 +388,7 @@ const REMARKS: readonly [rule: string, script: string, line: string][] = [
 	[
 		"names the rule of SO_REUSEADDR by which a port is shared",
 		`${TCP}\n${REUSEADDR(3)}\n${bind("127.0.0.1", 80)}\n${TCP}\n${REUSEADDR(4)}\n${bind("127.0.0.1", 80, 4)}`,
-		"port 80 is shared with fd 3 (127.0.0.1:80 CLOSE, SO_REUSEADDR): both have SO_REUSEADDR, and that one does not listen",
+		"port 80 is shared with fd 3 (127.0.0.1:80 CLOSE, SO_REUSEADDR): both have SO_REUSEADDR, and the other one does not listen",
 	],
 	[
 		"names the rule of SO_REUSEPORT by which a port is shared",
@@ -403,12 +403,12 @@ const REMARKS: readonly [rule: string, script: string, line: string][] = [
 	[
 		"says where a port is shared by no rule",
 		`${TCP}\n${bind("0.0.0.0", 5000)}\nlisten(3, 1)\n${TCP6}\n${set("SOL_IPV6", "IPV6_V6ONLY", "[1]", 4, 4)}\n${REUSEPORT(4)}\n${bind6("::", 5000, 4)}\nclose(4)\n${TCP6}\n${REUSEPORT(4)}\n${bind6("::", 5000, 4)}`,
-		"port 5000 is shared with fd 3 (0.0.0.0:5000 LISTEN): by no rule: the bucket remembers a socket like this one, and no owner was looked at",
+		"port 5000 is shared with fd 3 (0.0.0.0:5000 LISTEN): by no rule: the bucket caches a socket like this one, so no owner was checked",
 	],
 	[
 		"says that a socket is connected to itself",
 		`${TCP}\n${bind("127.0.0.1", 5000)}\n${connect("127.0.0.1", 5000)}`,
-		"127.0.0.1:5000 is source and destination: the socket is connected to itself, and nobody accepts",
+		"127.0.0.1:5000 is both source and destination: the socket is connected to itself, and no accept() returns it",
 	],
 	[
 		"tells which connections have the chosen port as well",
@@ -484,7 +484,7 @@ describe("TIME_WAIT", () => {
 		const setup = SETUP.replace("$ sleep 5", "");
 		const script = `${setup.replace(TCP, `${TCP}\n${REUSEADDR(3)}`)}\n${bound.replace(TCP, `${TCP}\n${REUSEADDR(3)}`)}`;
 		expect(last(script).explanation).toEqual([
-			"connect keeps port 40000: a time-wait socket had its four-tuple, and gives way to a port that is bound (tcp_twsk_unique)",
+			"connect keeps port 40000: a time-wait socket had its four-tuple and gives way to a bound port (tcp_twsk_unique)",
 		]);
 	});
 });

@@ -237,7 +237,7 @@ describe("Task", () => {
 		kernel.verify();
 	});
 
-	it("setuid is the kernel's: -1 is no user, and only root becomes another", () => {
+	it("setuid is the kernel's: -1 is not a user, and only root becomes another", () => {
 		expect(task.setuid(-1)).toBe(-EINVAL);
 		expect(task.setuid(1000)).toBe(0);
 		expect(task.setuid(0)).toBe(-EPERM);

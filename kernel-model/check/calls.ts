@@ -15,6 +15,7 @@ import {
 	ECONNABORTED,
 	ECONNREFUSED,
 	EFAULT,
+	EINPROGRESS,
 	EINVAL,
 	EPERM,
 	ERESTARTSYS,
@@ -101,7 +102,12 @@ export class Calls {
 			case "vfork":
 			case "clone":
 			case "clone3":
-				if (succeeded && recorded > 0) world.fork(call, recorded);
+				if (succeeded && recorded > 0) {
+					world.fork(call, recorded);
+					if (world.recording.leavesChildrenOut) {
+						world.endsAlone(`process ${recorded}, which the recording does not follow`);
+					}
+				}
 				return IGNORED;
 			case "execve":
 				if (succeeded) this.execve(task, call, operands);
@@ -390,6 +396,7 @@ export class Calls {
 			? error === "EINPROGRESS" || error === "EALREADY" || (flagged && recorded !== 0)
 			: flagged;
 		let result = task.connect(fd, address, length, nonblock);
+		this.noteRefusal(task, fd, result);
 		if (result === -ERESTARTSYS && !checking) result = task.connectAndWait(fd, address);
 		if (result === -ERESTARTSYS && checking) {
 			const { own, draws, sleeping } = this.world;
@@ -402,6 +409,15 @@ export class Calls {
 			result = task.connectSleeping(fd);
 		}
 		return { result };
+	}
+
+	/** Whether a connection that is begun was refused at once, which a later call tells. */
+	private noteRefusal(task: Task, fd: number, result: number): void {
+		const { kernel, refusals } = this.world;
+		const sk = this.world.subflow(nth(kernel.socket.sk, task.socketOf(fd)));
+		const refused = kernel.sock.skc_state[sk] === TCP_CLOSE && kernel.sock.sk_err[sk] !== 0;
+		if (result === -EINPROGRESS && refused) refusals.add(sk);
+		else if (refusals.size > 0) refusals.delete(sk);
 	}
 
 	/** Lets the clock run to a recorded moment; set by the player. */

@@ -211,6 +211,10 @@ export class Judge {
 		if (refused && (outcome.recorded === 0 || error === "EINPROGRESS" || error === "EISCONN")) {
 			return "a socket outside the recording may listen there";
 		}
+		// A connect() that did not wait: what came of it is seen later.
+		if (sk !== 0 && call.name !== "connect" && world.refusals.has(sk)) {
+			return "a socket outside the recording may listen there";
+		}
 		if (/^accept4?$/.test(call.name) && (outcome.recorded ?? -1) >= 0) {
 			return "a client outside the recording may have connected";
 		}

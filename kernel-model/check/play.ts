@@ -345,11 +345,13 @@ export class Player {
 		kernel.blocker = 0;
 		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
 		const told = slept ? -ERESTARTSYS : outcome.recorded;
+		const { company } = world;
 		let handled = this.make(task, call, told, revealed, outcome);
 		if (checking && handled !== IGNORED && handled.result !== told) {
 			const again = this.reconsider(task, call, told, handled, revealed, outcome);
 			if (again !== null) handled = again;
 		}
+		if (world.company !== company) outcome.learnt = world.company;
 		const drew = this.drew;
 		if (handled === IGNORED) {
 			if (drew !== null) [outcome.verdict, outcome.reason] = ["mismatch", drew];
@@ -554,7 +556,7 @@ export class Player {
 		if (systemCall(call.name)?.makesNamespaces !== true) {
 			world.random?.begin(world.draws?.byCall.get(call) ?? []);
 		}
-		const outside = this.facts.outsiders ? this.facts.avoided.get(call.line) : null;
+		const outside = this.facts.outsiders || !world.alone ? this.facts.avoided.get(call.line) : null;
 		const reserved = task.net.net.ipv4.sysctl_local_reserved_ports;
 		const before = outside === undefined || outside === null ? null : reserved.slice();
 		// Ports that it passed over without a reason here: somebody outside had them.

@@ -32,6 +32,10 @@ export class Recording {
 	readonly parents = new Map<number, number>();
 	/** Processes that became another program. */
 	readonly executors = new Set<number>();
+	/** A process was made. */
+	private forked = false;
+	/** Its lines say whose they are, as strace -f has it. */
+	private namesProcesses = false;
 	/** It shows what is read from sockets by read() and its like. */
 	showsReads = false;
 	/** The time of the first call, in seconds; null without time stamps. */
@@ -77,6 +81,11 @@ export class Recording {
 	/** Whether nobody but the recorded processes uses the namespace, as its begin tells. */
 	get alone(): boolean {
 		return this.knownAlone ?? this.aloneCheck.alone;
+	}
+
+	/** It is of one process alone, which made others: strace was not told to follow them. */
+	get leavesChildrenOut(): boolean {
+		return this.forked && !this.namesProcesses;
 	}
 
 	/** The lines from a call on, in the order in which they act, at most so many. */
@@ -135,6 +144,7 @@ export class Recording {
 			this.leaving.delete(line.pid);
 		}
 		if (line.kind !== "exit") this.aloneCheck.look(line);
+		if (line.kind !== "setup" && line.pid !== null) this.namesProcesses = true;
 		if (line.kind === "call") {
 			if (line.name === "exit_group" || line.name === "exit")
 				this.leaving.set(line.pid ?? -1, event);
@@ -142,6 +152,7 @@ export class Recording {
 			if (line.name === "execve" && line.result?.value === 0) this.executors.add(line.pid ?? 0);
 			const child = line.result?.value ?? 0;
 			if (isFork(line.name) && child > 0) {
+				this.forked = true;
 				add(this.forks, child, line);
 				if (line.pid !== null) this.parents.set(child, line.pid);
 			}

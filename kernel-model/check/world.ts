@@ -45,8 +45,10 @@ export class World {
 	readonly observer: RecordingObserver;
 	readonly perturb = new PerturbCheck();
 	readonly queues: AcceptQueues;
-	/** The recorded program has its network namespaces to itself. */
-	readonly alone: boolean;
+	/** The recorded program began with its network namespaces to itself. */
+	private readonly beganAlone: boolean;
+	/** Who has come or shown up since, and may use them as well; null for nobody. */
+	company: string | null = null;
 	readonly own: OwnAnswers | null;
 	readonly random: ExactRandom | null;
 	readonly tasks = new Map<number, Task>();
@@ -68,6 +70,8 @@ export class World {
 	readonly pidfds = new Map<string, number>();
 	/** Questions to secrets so far, by the line that was played. */
 	readonly asked: number[] = [];
+	/** Connections that the model refused at once, as nobody listens: their socks. */
+	readonly refusals = new Set<number>();
 	/** Closes before which unread data was taken as read: by line, the ports of the connection. */
 	readonly drained: { line: number; ports: [number, number] }[] = [];
 	/** connect() calls that sleep, by the lines where they begin. */
@@ -105,7 +109,7 @@ export class World {
 			const { firstTime } = recording;
 			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
 		}
-		this.alone = options.alone ?? true;
+		this.beganAlone = options.alone ?? true;
 		this.queues = new AcceptQueues(this.kernel);
 		this.before = this.placeHost();
 		if (this.own === null) this.kernel.accept_queues = this.queues;
@@ -173,6 +177,16 @@ export class World {
 
 	get evidence(): Evidence {
 		return this.recording.evidence;
+	}
+
+	/** Nobody but the recorded processes uses the network namespaces. */
+	get alone(): boolean {
+		return this.beganAlone && this.company === null;
+	}
+
+	/** From here on somebody else does. */
+	endsAlone(who: string): void {
+		if (this.beganAlone) this.company ??= who;
 	}
 
 	/** Whether a process is there. */
@@ -258,6 +272,7 @@ export class World {
 	/** A sock is new: nothing that was said of one with its number counts. */
 	isNew(sk: number): void {
 		if (this.doubts.size > 0) this.doubts.delete(sk);
+		if (this.refusals.size > 0) this.refusals.delete(sk);
 	}
 
 	/**

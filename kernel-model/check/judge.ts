@@ -4,8 +4,13 @@
  * something that the recording does not show may be the cause.
  */
 import { TCP_LISTEN } from "../../include/net/tcp_states.js";
-import { CANDIDATE_OK, SEARCH_BIND, SEARCH_UDP } from "../../include/trace/events/port_search.js";
-import { ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
+import {
+	CANDIDATE_OK,
+	SEARCH_BIND,
+	SEARCH_CONNECT,
+	SEARCH_UDP,
+} from "../../include/trace/events/port_search.js";
+import { EINPROGRESS, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../../net/core/sock.js";
 import {
 	bindCandidate,
@@ -20,11 +25,12 @@ import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import { describeRange } from "../machine/sharing.js";
 import type { Task } from "../machine/task.js";
-import { EXHAUSTED } from "../script/calls.js";
+import { choosesPort, EXHAUSTED } from "../script/calls.js";
 import type { CallLine } from "../script/strace.js";
 import { type Done, isUdp } from "./calls.js";
 import type { Revealed } from "./evidence.js";
 import type { Outcome } from "./outcome.js";
+import type { Searched } from "./range_watch.js";
 import type { World } from "./world.js";
 
 /** In what a result differs from the recorded one. */
@@ -49,6 +55,7 @@ export class Judge {
 		revealed: Revealed | null,
 		overlaps: () => boolean,
 		timed: boolean,
+		searched: Searched | null,
 	): Difference | null {
 		const { result } = done;
 		const { kernel } = this.world;
@@ -57,7 +64,7 @@ export class Judge {
 			const saw = outcome.recordedError ?? String(recorded);
 			const model =
 				result === -ERESTARTSYS ? "sleeps" : result < 0 ? errnoName(-result) : String(result);
-			const why = this.explainFailure(task, call, revealed, result);
+			const why = this.explainFailure(task, call, revealed, result, searched);
 			const reason = `the kernel says ${saw}, the model ${model}${why === null ? "" : `: ${why}`}`;
 			return { reason, port: revealed?.port ?? 0, blocker: kernel.blocker || blocker };
 		}
@@ -74,7 +81,7 @@ export class Judge {
 			return { reason, port: revealed.port, blocker: 0 };
 		}
 		if (port !== revealed.port) {
-			const why = this.explainFailure(task, call, revealed, result);
+			const why = this.explainFailure(task, call, revealed, result, null);
 			const reason = `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;
 			return { reason, port: revealed.port, blocker: kernel.blocker };
 		}
@@ -89,13 +96,17 @@ export class Judge {
 		call: CallLine,
 		revealed: Revealed | null,
 		result: number,
+		searched: Searched | null,
 	): string | null {
 		const sk = this.world.subflow(this.world.sk(task, call));
 		if (sk === 0) return null;
 		const k = this.world.kernel;
+		if (searched !== null) {
+			return searched.clause === null ? searched.range : `${searched.clause}; ${searched.range}`;
+		}
 		if (revealed === null) {
 			const { blocker } = k;
-			const range = this.describeSearched(task, call, result);
+			const range = this.describeOpen(task, call, result);
 			if (range !== null) return range;
 			return result < 0 && blocker !== 0 ? `last met ${describeSock(k, blocker)}` : null;
 		}
@@ -127,28 +138,26 @@ export class Judge {
 	}
 
 	/**
-	 * How the range looks to a bind() or listen() that was left to choose and found nothing here,
-	 * or did so on the kernel; null for other calls. A connect() that failed has no destination
-	 * any more, so nothing is said of it.
+	 * How the range looks to a call that found a port here and none on the kernel; null where it
+	 * did not search.
 	 */
-	describeSearched(task: Task, call: CallLine, result: number): string | null {
-		const exhausted = result < 0 && EXHAUSTED.has(errnoName(-result));
-		if (!exhausted && !(result >= 0 && EXHAUSTED.has(call.result?.errno ?? ""))) return null;
-		if (call.name !== "bind" && call.name !== "listen") return null;
+	private describeOpen(task: Task, call: CallLine, result: number): string | null {
+		if (result < 0 && result !== -EINPROGRESS && result !== -ERESTARTSYS) return null;
+		if (!choosesPort(call.name) || !EXHAUSTED.has(call.result?.errno ?? "")) return null;
 		const sk = this.world.subflow(this.world.sk(task, call));
 		if (sk === 0) return null;
 		const k = this.world.kernel;
-		const { blocker } = k;
-		const own = nth(k.sock.skc_num, sk);
-		if (call.name === "bind") {
-			if (this.world.operands(call).shownAddress(1)?.port !== 0) return null;
-			// An address that is none of this host is refused before the search.
-			if (exhausted && errnoName(-result) !== "EADDRINUSE") return null;
-		} else if (own !== 0) return null;
+		const port = nth(k.sock.skc_num, sk);
+		if (call.name === "bind" && this.world.operands(call).shownAddress(1)?.port !== 0) return null;
+		if (port === 0) return null;
 		inet_sk_get_local_port_range(k, sk);
-		const { low, high } = k;
-		const kind = isUdp(nth(k.sock.sk_protocol, sk)) ? SEARCH_UDP : SEARCH_BIND;
-		const said = describeRange(k, kind, sk, low, high, false, own);
+		const { low, high, blocker } = k;
+		const kind = isUdp(nth(k.sock.sk_protocol, sk))
+			? SEARCH_UDP
+			: call.name === "connect"
+				? SEARCH_CONNECT
+				: SEARCH_BIND;
+		const said = describeRange(k, kind, sk, low, high, false, port);
 		k.blocker = blocker;
 		return said;
 	}

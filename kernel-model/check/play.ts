@@ -36,6 +36,7 @@ import { Host } from "./host.js";
 import { type Difference, Judge } from "./judge.js";
 import type { Event, Events } from "./order.js";
 import type { Outcome, PlayOptions, Verdict } from "./outcome.js";
+import { RangeWatch, type Searched } from "./range_watch.js";
 import { Recording } from "./recording.js";
 import { deviceName, WORLD_HOOKS, World } from "./world.js";
 
@@ -375,8 +376,8 @@ export class Player {
 		if (!checking) {
 			outcome.verdict = "unrecorded";
 			if (outcome.explanation.length === 0 && world.own === null) {
-				const range = this.judge.describeSearched(task, call, result);
-				if (range !== null) outcome.explanation.push(range);
+				const searched = this.searched(task, call, before, result, null, outcome);
+				if (searched !== null) outcome.explanation.push(searched.range);
 			}
 			return outcome;
 		}
@@ -386,6 +387,8 @@ export class Player {
 		}
 		const overlaps = () => call.name === "connect" && this.overlapsConnect(index);
 		const { timed } = this;
+		const searched =
+			result === told ? null : this.searched(task, call, before, result, revealed, outcome);
 		const differs = this.judge.difference(
 			task,
 			call,
@@ -395,6 +398,7 @@ export class Player {
 			revealed,
 			overlaps,
 			timed,
+			searched,
 		);
 		if (world.sleeping.at(-1) === call.line) {
 			const event = this.events.get(index);
@@ -475,6 +479,7 @@ export class Player {
 				revealed,
 				() => true,
 				timed,
+				null,
 			);
 			outcome.reason = differs?.reason ?? null;
 			outcome.verdict = differs === null ? "match" : "mismatch";
@@ -579,6 +584,38 @@ export class Player {
 		world.observer.rest();
 		this.drew = world.random?.end() ?? null;
 		return handled;
+	}
+
+	/** Whether reasons have figures, which cost a second search. */
+	figures = true;
+
+	/**
+	 * A call found no port. It is made once more, heard, and undone: what its search saw of the
+	 * range. Null where it did not search.
+	 */
+	private searched(
+		task: Task,
+		call: CallLine,
+		before: number,
+		result: number,
+		revealed: Revealed | null,
+		outcome: LineOutcome,
+	): Searched | null {
+		if (!this.figures || result >= 0 || !EXHAUSTED.has(errnoName(-result))) return null;
+		if (!choosesPort(call.name) || before !== 0) return null;
+		if (call.name === "bind" && this.namedPort(call) !== 0) return null;
+		const { kernel } = this;
+		const { trace, blocker } = kernel;
+		const mark = this.snapshots.take();
+		const watch = new RangeWatch(kernel, revealed?.port ?? 0);
+		kernel.trace = watch;
+		const { explanation, learnt, error, reason } = outcome;
+		this.make(task, call, call.result === null ? null : outcome.recorded, revealed, outcome);
+		Object.assign(outcome, { explanation, learnt, error, reason });
+		kernel.trace = trace;
+		this.snapshots.restore(mark);
+		kernel.blocker = blocker;
+		return watch.found;
 	}
 
 	/** A result that is not the recorded one, before it counts: what the host, or memory, explains. */

@@ -196,7 +196,11 @@ export class Search {
 		const { event } = contradiction;
 		const { outcome } = event;
 		const mayBe = contradiction.certain === null && this.left > 0;
-		if (mayBe && this.explore(contradiction, reach, reach, 0)) {
+		// Of ways that are only tried nobody sees the reasons.
+		player.figures = false;
+		const found = mayBe && this.explore(contradiction, reach, reach, 0);
+		player.figures = true;
+		if (found) {
 			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
 			return;
 		}

@@ -222,7 +222,13 @@ export function describeTakeOver(k: Kernel, tw: number): string {
 }
 
 /** The verdict of a search on one port now: CANDIDATE_*. */
-function candidate(k: Kernel, kind: number, sk: number, port: number, relax: boolean): number {
+export function searchVerdict(
+	k: Kernel,
+	kind: number,
+	sk: number,
+	port: number,
+	relax: boolean,
+): number {
 	const net = sk_net(k, sk);
 	if (kind === SEARCH_UDP) return udpCandidate(k, net, sk, port);
 	if (isSctp(k, sk)) return sctpCandidate(k, net, port);
@@ -254,7 +260,7 @@ export function describeRange(
 	const ends: number[] = [];
 	for (let port = low; port <= high; port++) {
 		// The socket may already have the chosen port.
-		const verdict = port === chosen ? CANDIDATE_OK : candidate(k, kind, sk, port, relax);
+		const verdict = port === chosen ? CANDIDATE_OK : searchVerdict(k, kind, sk, port, relax);
 		const waits = verdict !== CANDIDATE_OK && k.sock.skc_state[k.blocker] === TCP_TIME_WAIT;
 		if (verdict === CANDIDATE_OK) free++;
 		else if (verdict === CANDIDATE_RESERVED) reserved++;

@@ -65,9 +65,9 @@ import { tcp_rtx_synack } from "./tcp_output.js";
 import { icsk_retransmit_timer } from "./tcp_timer.js";
 
 /**
- * Whether two addresses are the same, or one of them is a wildcard that is to match all,
- * where the first belongs to an AF_INET6 socket. The second is an AF_INET socket's if
- * `sk2_rcv_saddr6` is null. IPv6 addresses are (array, first word).
+ * Whether the local addresses of two sockets overlap. They overlap if they are equal, or if one
+ * is the wildcard and its match_sk*_wildcard is true. sk1 is an AF_INET6 socket. sk2 is an AF_INET
+ * socket if `sk2_rcv_saddr6` is null. An IPv6 address is an array and the index of its first word.
  */
 export function ipv6_rcv_saddr_equal(
 	sk1_rcv_saddr6: Uint32Array,
@@ -85,7 +85,7 @@ export function ipv6_rcv_saddr_equal(
 	const addr_type2 =
 		sk2_rcv_saddr6 === null ? IPV6_ADDR_MAPPED : ipv6_addr_type(sk2_rcv_saddr6, i2);
 
-	// Both mapped: as IPv4.
+	// If both are v4-mapped, compare them as IPv4.
 	if (addr_type === IPV6_ADDR_MAPPED && addr_type2 === IPV6_ADDR_MAPPED) {
 		return ipv4_rcv_saddr_equal(
 			sk1_rcv_saddr,
@@ -113,7 +113,9 @@ export function ipv6_rcv_saddr_equal(
 	return sk2_rcv_saddr6 !== null && ipv6_addr_equal(sk1_rcv_saddr6, i1, sk2_rcv_saddr6, i2);
 }
 
-/** The same where the first belongs to an AF_INET socket. */
+/**
+ * Whether the local addresses of two sockets overlap as IPv4 addresses, see ipv6_rcv_saddr_equal.
+ */
 export function ipv4_rcv_saddr_equal(
 	sk1_rcv_saddr: number,
 	sk2_rcv_saddr: number,
@@ -129,6 +131,10 @@ export function ipv4_rcv_saddr_equal(
 	);
 }
 
+/**
+ * Whether the local addresses of two sockets overlap. The wildcard overlaps every address if
+ * `match_wildcard` is true; otherwise the addresses have to be equal.
+ */
 export function inet_rcv_saddr_equal(k: Stack, sk: Sk, sk2: Sk, match_wildcard: boolean): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) {
@@ -154,6 +160,7 @@ export function inet_rcv_saddr_equal(k: Stack, sk: Sk, sk2: Sk, match_wildcard: 
 	);
 }
 
+/** Whether the socket's local address is the wildcard. */
 export function inet_rcv_saddr_any(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) return ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4);
@@ -161,11 +168,12 @@ export function inet_rcv_saddr_any(k: Stack, sk: Sk): boolean {
 }
 
 /**
- * The range of ports that a socket's searches use, into k.low and k.high, both inclusive: the
- * namespace's (inet_get_local_port_range), each bound replaced by the socket's where that
- * lies in the namespace's range. A bound of 0, not set, lies outside. The bounds are clamped
- * one after the other against the unchanged high bound, as the source does, so a socket
- * cannot widen the range. Returns whether the socket has a range, be it without effect.
+ * The range of ports that the searches of a socket use. Stores it in k.low and k.high, both
+ * inclusive (C's output parameters). It begins as the namespace's range
+ * (inet_get_local_port_range). A bound of the socket replaces the namespace's bound if it lies in
+ * the range. A bound that is not set is 0 and lies outside. The high bound is compared with the low
+ * bound that may have been replaced before, as in C. A socket can only narrow the range. Returns
+ * whether the socket has a range, even one without effect.
  */
 export function inet_sk_get_local_port_range(k: Stack, sk: Sk): boolean {
 	const { range } = sk_net(k, sk).ipv4.ip_local_ports;
@@ -180,7 +188,10 @@ export function inet_sk_get_local_port_range(k: Stack, sk: Sk): boolean {
 	return sk_lo !== 0 || sk_hi !== 0;
 }
 
-/** Whether the search of owners can be left to bhash2: the socket binds to one address. */
+/**
+ * Whether the conflict check uses bhash2: yes if the socket binds to one address, no if it binds to
+ * the wildcard. Newer C calls it inet_use_hash2_on_bind and shares it with UDP.
+ */
 function inet_use_bhash2_on_bind(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) {
@@ -192,9 +203,11 @@ function inet_use_bhash2_on_bind(k: Stack, sk: Sk): boolean {
 }
 
 /**
- * Whether two sockets whose addresses meet cannot share a port. `relax` is false where
- * the kernel chooses the port: then SO_REUSEADDR does not help. `reuseport_ok` is true
- * where the program chose it: then SO_REUSEPORT of the same user does.
+ * Whether two sockets conflict if their addresses overlap; the caller compares the addresses. If
+ * `relax` is true, SO_REUSEADDR on both sockets avoids the conflict, unless sk2 listens. bind()
+ * passes true for a port that the program names; the search passes false in its first passes
+ * (ip_autobind_reuse). If `reuseport_ok` is true, SO_REUSEPORT of the same user avoids the
+ * conflict. It is true for a port that the program names. `reuseport_cb_ok` is reuseportCbOk of sk.
  */
 export function inet_bind_conflict(
 	k: Stack,
@@ -240,7 +253,7 @@ function __inet_bhash2_conflict(
 	reuseport_cb_ok: boolean,
 	reuseport_ok: boolean,
 ): boolean {
-	// An IPv6-only socket and one on an IPv4 address do not meet.
+	// An IPv6-only socket does not conflict with a socket on an IPv4 address.
 	if (ipv6_only_sock(k, sk2)) {
 		const S = k.sock;
 		if (S.skc_family[sk] !== AF_INET6) return false;
@@ -252,7 +265,7 @@ function __inet_bhash2_conflict(
 	return inet_bind_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok);
 }
 
-/** The first socket of a bind2 bucket that conflicts, 0 if none. */
+/** The first socket of a bind2 bucket that conflicts with sk, 0 if none. */
 function inet_bhash2_conflict(
 	k: Stack,
 	sk: Sk,
@@ -277,16 +290,20 @@ function inet_bhash2_conflict(
 	return 0;
 }
 
-/** Whether a reuseport group, if the socket is in one, lets it share: paired with closed members. */
+/**
+ * reuseport_cb_ok of C: the socket is in no reuseport group, or its group has closed members
+ * (num_closed_socks, listeners that went to TCP_CLOSE).
+ */
 function reuseportCbOk(k: Stack, sk: Sk): boolean {
 	const reuse = k.reuseport.get(k.sock.sk_reuseport_cb[sk]);
 	return reuse === undefined || reuse.num_closed_socks !== 0;
 }
 
 /**
- * The first owner of a port that conflicts with a socket, 0 if none. A socket bound to one
- * address looks only at the bind2 bucket of that address (the wildcard's is
- * inet_bhash2_addr_any_conflict's); a wildcard socket looks at every owner of the port.
+ * The first owner of a port that conflicts with sk, 0 if none. If sk binds to one address, the
+ * function looks only at tb2, the bind2 bucket of this address. The caller has checked the wildcard
+ * before (inet_bhash2_addr_any_conflict). If sk binds to the wildcard, the function looks at every
+ * owner of the port. C returns a bool; the socket is for the trace.
  */
 export function inet_csk_bind_conflict(
 	k: Stack,
@@ -312,7 +329,7 @@ export function inet_csk_bind_conflict(
 	return 0;
 }
 
-/** The first socket on the wildcard address and a port that conflicts, 0 if none. */
+/** The first socket on the wildcard address and this port that conflicts with sk, 0 if none. */
 function inet_bhash2_addr_any_conflict(
 	k: Stack,
 	sk: Sk,
@@ -332,17 +349,19 @@ function inet_bhash2_addr_any_conflict(
 	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
 		if (!match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
 		const sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
-		// Before bhash2-every-wildcard-bucket the first that matches decides, be it IPv6-only.
+		// Before bhash2-every-wildcard-bucket the first bucket that matches decides, even if its
+		// sockets are IPv6-only and do not conflict.
 		if (sk2 !== 0 || !every) return sk2;
 	}
 	return 0;
 }
 
 /**
- * The body of the loop over candidates of inet_csk_find_open_port: what it makes of one port,
- * CANDIDATE_OK or why the port is passed over. Changes nothing. Leaves the bucket and the
- * bind2 bucket of the port, 0 for what is not there, in k.found_tb and k.found_tb2, and the
- * socket in the way in k.blocker. Check mode asks it of ports as well.
+ * The body of the loop over ports in inet_csk_find_open_port. Returns CANDIDATE_OK if bind() can
+ * take the port, else the reason to skip it (CANDIDATE_*, C: `continue` and `goto next_port`).
+ * Stores the bucket and the bind2 bucket of the port in k.found_tb and k.found_tb2 (C: *tb_ret and
+ * *tb2_ret), 0 if there is none. Stores the socket that conflicts in k.blocker, 0 if none. Changes no
+ * table. It is a function of its own because check mode calls it as well.
  */
 export function bindCandidate(
 	k: Stack,
@@ -373,16 +392,17 @@ export function bindCandidate(
 }
 
 /**
- * bindCandidate of every other port from `port` on, `remaining` / 2 of them, which wrap around
- * at `high`: the same, fast. Returns how far it is to the first that will do, `remaining` or
- * more if there is none; then k.blocker is the socket in the way of the last one. Leaves
- * nothing else.
+ * Skips the ports that bindCandidate rejects, and gives the same answers as bindCandidate, but
+ * faster. Looks at every second port from `port` on, `remaining` / 2 ports, and wraps around at
+ * `high`. Returns the distance to the first port that bind() can take. Returns `remaining` or more
+ * if there is none; then k.blocker is the socket that conflicts on the last port. Stores nothing
+ * else: bindCandidate then finds the buckets of the port.
  *
- * What it leaves out: calls up to the sockets that meet, and whatever is the same for every
- * port (hashes of an address without a port, the socket's user and reuseport group, changes
- * of the version). Columns are locals, see connectScan. A bind() that fails over 16,000
- * ports which all have an owner takes 26 ns a port with it and 85 ns without (`npm run bench --
- * --only scans`).
+ * It avoids function calls down to the comparison of two sockets. It computes once what is the same
+ * for every port: the hashes of an address without a port, the user and the reuseport group of the
+ * socket, the behaviour changes. Columns are in local variables, see connectScan. A bind() that
+ * fails over 16,000 ports, each with an owner, takes 26 ns a port with bindScan and 85 ns without
+ * (`npm run bench -- --only scans`).
  */
 export function bindScan(
 	k: Stack,
@@ -461,8 +481,9 @@ export function bindScan(
 }
 
 /**
- * Finds an open port for bind(), 0 if none. Leaves its bucket and its bind2 bucket, 0 for what
- * is not there, in k.found_tb and k.found_tb2.
+ * Finds an open port for bind(). Returns the port (C: *port_ret), 0 if there is none. Stores its
+ * bucket and its bind2 bucket in k.found_tb and k.found_tb2, 0 if there is none. A loop with a
+ * label stands for each label of C, and `continue` stands for `goto`.
  */
 function inet_csk_find_open_port(k: Stack, sk: Sk): Port {
 	const S = k.sock;
@@ -470,6 +491,7 @@ function inet_csk_find_open_port(k: Stack, sk: Sk): Port {
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 	let relax = false;
 
+	// Only for the trace. C reads the range at other_half_scan.
 	inet_sk_get_local_port_range(k, sk);
 	k.trace.search(SEARCH_BIND, sk, k.low, k.high);
 
@@ -488,17 +510,19 @@ function inet_csk_find_open_port(k: Stack, sk: Sk): Port {
 			let remaining = high - low;
 			if (remaining > 1) remaining &= ~1;
 
+			// get_random_u32_below(remaining)
 			let offset = k.draws.bindOffset(sk, low, high, remaining, relax);
 			k.trace.scan(low, remaining, offset, attempt_half, relax);
-			// __inet_hash_connect() favors ports of the parity of low: we do the opposite, not to
-			// pollute its.
+			// __inet_hash_connect() prefers ports with the parity of low. bind() prefers the
+			// others, to leave those to connect().
 			offset |= 1;
 
+			// other_parity_scan:
 			for (;;) {
 				let port = low + offset;
 				k.trace.pass(port);
 				let i = 0;
-				// Unheard, the candidates that will not do are passed over fast.
+				// If nobody traces, bindScan skips the ports that bindCandidate would reject.
 				if (k.trace === noTrace) i = bindScan(k, net, sk, port, l3mdev, high, remaining, relax);
 				for (port += i; i < remaining; i += 2, port += 2) {
 					if (port >= high) port -= remaining;
@@ -511,14 +535,14 @@ function inet_csk_find_open_port(k: Stack, sk: Sk): Port {
 				}
 
 				offset--;
-				if ((offset & 1) === 0) continue;
+				if ((offset & 1) === 0) continue; // goto other_parity_scan
 
 				if (attempt_half === 1) {
-					attempt_half = 2; // now the upper half of the range
+					attempt_half = 2; // the upper half of the range
 					continue other_half_scan;
 				}
 				if (net.ipv4.sysctl_ip_autobind_reuse !== 0 && !relax) {
-					relax = true; // there is still a chance to connect to different destinations
+					relax = true; // sockets may still connect to different destinations
 					continue ports_exhausted;
 				}
 				k.trace.chosen(0);
@@ -528,7 +552,10 @@ function inet_csk_find_open_port(k: Stack, sk: Sk): Port {
 	}
 }
 
-/** Whether the bucket's memory of its reuseport sockets lets this one in without a search. */
+/**
+ * Whether the fast* fields of the bucket show that a reuseport socket does not conflict, so that no
+ * owner has to be looked at.
+ */
 function sk_reuseport_match(k: Stack, tb: Tb, sk: Sk): boolean {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
@@ -536,8 +563,8 @@ function sk_reuseport_match(k: Stack, tb: Tb, sk: Sk): boolean {
 	if (S.skc_reuseport[sk] === 0) return false;
 	if (S.sk_reuseport_cb[sk] !== 0) return false;
 	if (T.fastuid[tb] !== sock_i_uid(k, sk)) return false;
-	// The address matters only where the bucket once lost its mark and got it back: then the
-	// remembered address is all that is known to be without conflict.
+	// With FASTREUSEPORT_STRICT there may be other owners that are not reuseport sockets of this
+	// user. A conflict is excluded only for the address that the bucket remembers.
 	if (T.fastreuseport[tb] === FASTREUSEPORT_ANY) return true;
 	if (T.fast_sk_family[tb] === AF_INET6) {
 		return ipv6_rcv_saddr_equal(
@@ -562,6 +589,7 @@ function sk_reuseport_match(k: Stack, tb: Tb, sk: Sk): boolean {
 	);
 }
 
+/** Fills the fast* fields of a bucket from a reuseport socket. C writes this out twice. */
 function rememberReuseport(k: Stack, tb: Tb, sk: Sk, mark: number): void {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep;
@@ -576,15 +604,18 @@ function rememberReuseport(k: Stack, tb: Tb, sk: Sk, mark: number): void {
 	T.fast_sk_family[tb] = S.skc_family[sk];
 }
 
-/** What the buckets remember of their owners, so that the next bind() may skip their search. */
+/**
+ * Updates fastreuse and fastreuseport of a bucket for a new owner, and of its bind2 bucket. With
+ * them the next bind() of the port may not have to look at the owners.
+ */
 export function inet_csk_update_fastreuse(k: Stack, sk: Sk, tb: Tb, tb2: Tb2): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
 
-	// The bucket has its bind2 bucket before this is asked, so that none ever looks new.
-	// since 6.8, 8002d44fe84d
+	// Since 6.8 C asks hlist_empty(&tb->bhash2). It is never true here, because the bind2 bucket
+	// was added before. So every bind() takes the else branch. since 6.8, 8002d44fe84d
 	if (T.owners[tb] === 0 && !k.changes.has("first-bind-not-fast")) {
 		T.fastreuse[tb] = reuse ? 1 : 0;
 		if (S.skc_reuseport[sk] !== 0) rememberReuseport(k, tb, sk, FASTREUSEPORT_ANY);
@@ -592,21 +623,23 @@ export function inet_csk_update_fastreuse(k: Stack, sk: Sk, tb: Tb, tb2: Tb2): v
 	} else {
 		if (!reuse) T.fastreuse[tb] = 0;
 		if (S.skc_reuseport[sk] !== 0) {
-			// No conflict was found, so sockets like this one may pass from now on; but only those.
+			// The caller found no conflict. From now on sockets with this address and user may
+			// pass.
 			if (!sk_reuseport_match(k, tb, sk)) rememberReuseport(k, tb, sk, FASTREUSEPORT_STRICT);
 		} else {
 			T.fastreuseport[tb] = 0;
 		}
 	}
-	// Read since 6.18 only (fastreuse-recomputed).
+	// Only code of fastreuse-recomputed reads these (since 6.18).
 	hinfo.bind2_bucket_cachep.fastreuse[tb2] = T.fastreuse[tb];
 	hinfo.bind2_bucket_cachep.fastreuseport[tb2] = T.fastreuseport[tb];
 }
 
 /**
- * Gives a socket a local port: the given one, or any open one if snum is 0; odd ports
- * first, even ports are left for connect(). Also validates again the port of a socket
- * that has one, for listen(). Returns 0 or -EADDRINUSE.
+ * Binds a socket to the local port snum. If snum is 0, binds it to any open port. listen() calls
+ * this as well, to check the port of a bound socket again. Returns 0 or -EADDRINUSE.
+ *
+ * `break success` and `break fail_unlock` stand for C's goto to the label of this name.
  */
 export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const S = k.sock;
@@ -627,7 +660,7 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 	fail_unlock: {
 		success: {
 			if (port === 0) {
-				port = inet_csk_find_open_port(k, sk);
+				port = inet_csk_find_open_port(k, sk); // and k.found_tb, k.found_tb2
 				if (port === 0) return -EADDRINUSE;
 				tb = k.found_tb;
 				tb2 = k.found_tb2;
@@ -690,13 +723,17 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 		return 0;
 	}
 
+	// fail_unlock:
 	k.trace.bound(sk, port, false, verdict, k.blocker);
 	if (bhash2_created) inet_bind2_bucket_destroy(k, hinfo, tb2);
 	if (bhash_created) inet_bind_bucket_destroy(k, hinfo, tb);
 	return -EADDRINUSE;
 }
 
-/** include/net/request_sock.h: reqsk_queue_remove, for any place in the queue. */
+/**
+ * Takes a connection off the accept queue of a listener. C takes the first one
+ * (include/net/request_sock.h: reqsk_queue_remove); this takes `child` from any place.
+ */
 export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
 	const S = k.sock;
 	if (S.rskq_accept_head[sk] === child) {
@@ -713,22 +750,30 @@ export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
 	S.sk_ack_backlog[sk]--;
 }
 
-/** The queue is full only above the backlog: one more than listen() said fits in (include/net/sock.h). */
+/**
+ * include/net/sock.h: sk_acceptq_is_full. An accept queue is full only above its backlog: it holds
+ * one connection more than listen() asked for.
+ */
 export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
 	return k.sock.sk_ack_backlog[sk] > k.sock.sk_max_ack_backlog[sk];
 }
 
-/** Whether a listener has more requests than its backlog: then it answers with cookies. */
+/** Whether a listener has more requests than its backlog. Then it answers with SYN cookies. */
 export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
 	return k.sock.rskq_qlen[sk] > k.sock.sk_max_ack_backlog[sk];
 }
 
-/** When a request's SYN-ACK is sent again, ms from now: include/net/request_sock.h: reqsk_timeout. */
+/**
+ * include/net/request_sock.h: reqsk_timeout. Time until the SYN-ACK of a request is sent again, ms.
+ */
 export function reqsk_timeout(k: Stack, req: Sk): number {
 	return Math.min(TCP_TIMEOUT_INIT * 2 ** k.sock.icsk_retransmits[req], TCP_RTO_MAX);
 }
 
-/** The device that a request is bound to: include/net/inet_sock.h: inet_request_bound_dev_if. */
+/**
+ * include/net/inet_sock.h: inet_request_bound_dev_if. The device that a request of listener sk is
+ * bound to, 0 if none. `iif` is the device that received the SYN.
+ */
 export function inet_request_bound_dev_if(k: Stack, sk: Sk, iif: Ifindex): Ifindex {
 	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
 	const net = sk_net(k, sk);
@@ -739,9 +784,9 @@ export function inet_request_bound_dev_if(k: Stack, sk: Sk, iif: Ifindex): Ifind
 }
 
 /**
- * The next connection of a listener that is ready, or a negative errno: -EINVAL if it does
- * not listen, -EAGAIN if nothing waits and the file does not block, -ERESTARTSYS where the
- * task would sleep.
+ * Takes the first connection off the accept queue of a listener and returns it, or a negative
+ * errno: -EINVAL if sk does not listen, -EAGAIN if the queue is empty and the file does not block,
+ * -ERESTARTSYS if the queue is empty and the task would sleep.
  */
 export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const S = k.sock;
@@ -752,7 +797,7 @@ export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	return newsk;
 }
 
-/** A request of a listener, with its port; the caller sets the addresses. */
+/** Makes a request of a listener, with the ports of both ends. The caller sets the addresses. */
 export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	const req = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
@@ -770,13 +815,13 @@ export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	return req;
 }
 
-/** include/net/request_sock.h: a request that is on no chain and no timer goes. */
+/** include/net/request_sock.h: reqsk_free. Frees a request that is on no chain and has no timer. */
 export function reqsk_free(k: Stack, req: Sk): void {
 	k.sock.skc_state[req] = 0;
 	k.sock.kmem_cache_free(req);
 }
 
-/** The end of a request that lookups find. */
+/** Takes a request off its ehash chain, stops its timer and frees it. */
 export function inet_csk_reqsk_queue_drop(k: Stack, req: Sk): void {
 	const S = k.sock;
 	k.timers.del_timer(icsk_retransmit_timer(req));
@@ -786,7 +831,7 @@ export function inet_csk_reqsk_queue_drop(k: Stack, req: Sk): void {
 	reqsk_free(k, req);
 }
 
-/** A request's time is over: its SYN-ACK is sent again, or the request goes. */
+/** The timer of a request expired: sends the SYN-ACK again, or drops the request. */
 export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	const S = k.sock;
 	const sk = S.rsk_listener[req];
@@ -794,7 +839,8 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 		inet_csk_reqsk_queue_drop(k, req);
 		return;
 	}
-	// syn_ack_recalc: while data is waited for, only the end of that time asks for it again.
+	// syn_ack_recalc. With TCP_DEFER_ACCEPT a request whose third segment came waits for data. Its
+	// SYN-ACK is sent again only at the end of this time.
 	const num_timeout = S.icsk_retransmits[req];
 	const defer_accept = S.rskq_defer_accept[sk];
 	const acked = (S.sk_flags[req] & REQ_ACKED) !== 0;
@@ -813,7 +859,9 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	k.timers.mod_timer(icsk_retransmit_timer(req), reqsk_timeout(k, req));
 }
 
-/** Lets lookups find a request for `timeout` ms: reqsk_queue_hash_req. */
+/**
+ * Puts a request on its ehash chain and starts its timer, `timeout` in ms (reqsk_queue_hash_req).
+ */
 export function inet_csk_reqsk_queue_hash_add(k: Stack, sk: Sk, req: Sk, timeout: number): void {
 	inet_ehash_nolisten(k, req, false);
 	k.timers.mod_timer(icsk_retransmit_timer(req), timeout);
@@ -821,8 +869,8 @@ export function inet_csk_reqsk_queue_hash_add(k: Stack, sk: Sk, req: Sk, timeout
 }
 
 /**
- * A child of a listener: a copy of it, bound to nothing, in SYN_RECV. Its addresses are set
- * by the caller.
+ * Makes a child of a listener: a copy in SYN_RECV that owns no bind bucket. The caller sets the
+ * addresses.
  */
 export function inet_csk_clone_lock(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	const newsk = sk_clone(k, sk);
@@ -840,8 +888,9 @@ export function inet_csk_clone_lock(k: Stack, sk: Sk, rmt_port: Port): Sk {
 }
 
 /**
- * The listener goes. Its requests stay until their timer finds that it is gone, or a segment
- * does. In C they hold a reference to it.
+ * Clears the rsk_listener of the requests of a listener that is freed. A request stays until its
+ * timer or a segment finds that the listener is gone. In C a request holds a reference to the
+ * listener instead.
  */
 function forgetListener(k: Stack, sk: Sk): void {
 	const S = k.sock;
@@ -852,7 +901,9 @@ function forgetListener(k: Stack, sk: Sk): void {
 	}
 }
 
-/** The end of a socket that is closed and that no file names. */
+/**
+ * Frees a socket in TCP_CLOSE that no file refers to. Throws Error if the socket is still in use.
+ */
 export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_CLOSE || (S.sk_flags[sk] & SOCK_DEAD) === 0) {
@@ -870,16 +921,17 @@ export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
 }
 
 /**
- * Starts to listen: the port is validated again, now that SO_REUSEADDR no longer helps, or
- * chosen if there is none. Returns 0 or -EADDRINUSE; then the socket is closed, but keeps
- * a port that it had.
+ * listen(): checks the port again, because SO_REUSEADDR does not count for listeners, or chooses a
+ * port if the socket has none. Returns 0 or -EADDRINUSE. On an error the socket goes back to
+ * TCP_CLOSE and keeps the port that it had.
  */
 export function inet_csk_listen_start(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	S.rskq_accept_head[sk] = 0;
 	S.rskq_accept_tail[sk] = 0;
 	S.sk_ack_backlog[sk] = 0;
-	// Announced before the port is valid: the socket enters lhash2 only after that.
+	// The state changes before the port is checked, as in C. The socket enters lhash2 only after
+	// it.
 	S.skc_state[sk] = TCP_LISTEN;
 	const prot = sk_prot(k, sk);
 	let err = prot.get_port(k, sk, S.skc_num[sk]);
@@ -892,13 +944,14 @@ export function inet_csk_listen_start(k: Stack, sk: Sk): number {
 	return err;
 }
 
+/** Resets and frees a connection that was never accepted. */
 function inet_child_forget(k: Stack, child: Sk): void {
 	sk_prot(k, child).disconnect(k, child);
 	sock_orphan(k, child);
 	inet_csk_destroy_sock(k, child);
 }
 
-/** Queues a connection that is ready to be accepted. */
+/** Appends a connection to the accept queue of listener sk. */
 export function inet_csk_reqsk_queue_add(k: Stack, sk: Sk, child: Sk): void {
 	const S = k.sock;
 	S.dl_next[child] = 0;
@@ -909,7 +962,7 @@ export function inet_csk_reqsk_queue_add(k: Stack, sk: Sk, child: Sk): void {
 	S.sk_ack_backlog[sk]++;
 }
 
-/** Resets the connections that nobody accepted. */
+/** Resets the connections in the accept queue of a listener that closes. */
 export function inet_csk_listen_stop(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	for (let child = S.rskq_accept_head[sk]; child !== 0; child = S.rskq_accept_head[sk]) {

@@ -5,7 +5,12 @@
  */
 import type { Ifindex, Port, Sk, Tb, Tb2 } from "../../include/linux/handle.js";
 import { jhash_3words } from "../../include/linux/jhash.js";
-import { hlist_add_head, hlist_add_tail_rcu, hlist_del_init } from "../../include/linux/list.js";
+import {
+	hlist_add_head,
+	hlist_add_tail_rcu,
+	hlist_del_init,
+	hlist_unhashed,
+} from "../../include/linux/list.js";
 import { gcd } from "../../include/linux/math.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import {
@@ -70,10 +75,10 @@ import {
 import { inet_twsk_bind_unhash, inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
 import { tcp_twsk_unique } from "./tcp_ipv4.js";
 
-/** 2^CONFIG_INET_TABLE_PERTURB_ORDER. */
+/** Entries of table_perturb: 2^CONFIG_INET_TABLE_PERTURB_ORDER. */
 export const INET_TABLE_PERTURB_SIZE = 1 << 16;
 
-/** Hash of a four-tuple in ehash: local address and port, foreign address and port. */
+/** Hash of a four-tuple for ehash: local address and port, foreign address and port. */
 export function inet_ehashfn(
 	k: Stack,
 	net: Net,
@@ -85,13 +90,16 @@ export function inet_ehashfn(
 	return __inet_ehashfn(laddr, lport, faddr, fport, inetEhashInitval(k, net));
 }
 
-/** The secret part of the hash, drawn at first use. */
+/** The secret part of inet_ehashfn. It is drawn at first use. */
 function inetEhashInitval(k: Stack, net: Net): number {
 	if (k.inet_ehash_secret === null) k.inet_ehash_secret = k.random.get_random_u32();
 	return k.inet_ehash_secret + net.hash_mix;
 }
 
-/** Whether the socket's connection runs over IPv6: not an AF_INET6 socket's to a v4-mapped address. */
+/**
+ * Whether the socket's connection runs over IPv6: an AF_INET6 socket, and its peer is not
+ * v4-mapped.
+ */
 export function skOverIpv6(S: SockTable, sk: Sk): boolean {
 	return S.skc_family[sk] === AF_INET6 && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4);
 }
@@ -109,17 +117,22 @@ export function sk_ehashfn(k: Stack, sk: Sk): number {
 	return inet_ehashfn(k, net, S.skc_rcv_saddr[sk], lport, S.skc_daddr[sk], dport);
 }
 
-/** The tables of a socket's protocol: include/net/inet_hashtables.h. tcp_get_hashinfo since DCCP is gone. */
+/**
+ * include/net/inet_hashtables.h: tcp_or_dccp_get_hashinfo. The tables of the socket's protocol. C
+ * calls it tcp_get_hashinfo since DCCP was removed.
+ */
 export function tcp_or_dccp_get_hashinfo(k: Stack, sk: Sk): InetHashinfo {
 	return k.sock.sk_protocol[sk] === IPPROTO_DCCP ? k.dccp_hashinfo : k.tcp_hashinfo;
 }
 
-/** Whether connect() chose the socket's port (include/net/sock.h, since 6.18). */
+/**
+ * include/net/sock.h: sk_is_connect_bind, since 6.18. Whether connect() chose the socket's port.
+ */
 function sk_is_connect_bind(k: Stack, sk: Sk): boolean {
 	return (k.sock.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0;
 }
 
-/** A bind bucket for a port, at the head of its chain, with nobody in it. */
+/** Makes a bind bucket without owners and puts it at the head of its chain. */
 export function inet_bind_bucket_create(
 	hinfo: InetHashinfo,
 	net: Net,
@@ -137,8 +150,9 @@ export function inet_bind_bucket_create(
 }
 
 /**
- * Frees a bind bucket if its last owner has gone. Since 6.18 (fastreuse-recomputed) one that
- * only connect() still uses is open to connect()'s search again.
+ * Frees a bind bucket if it has no owner left. Since 6.18 (fastreuse-recomputed): if the remaining
+ * owners all got the port from connect(), sets fastreuse and fastreuseport to -1 again, so that
+ * connect()'s search may use the port.
  */
 export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: Tb): void {
 	const T = hinfo.bind_bucket_cachep;
@@ -158,6 +172,7 @@ export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: Tb):
 	T.kmem_cache_free(tb);
 }
 
+/** Whether tb is the bind bucket of (net, port, l3mdev). */
 export function inet_bind_bucket_match(
 	T: BindBucketTable,
 	tb: Tb,
@@ -168,7 +183,9 @@ export function inet_bind_bucket_match(
 	return T.ib_net[tb] === net.id && T.port[tb] === port && T.l3mdev[tb] === l3mdev;
 }
 
-/** The bind bucket of a port, 0 if nobody uses the port: inet_bind_bucket_for_each in C. */
+/**
+ * The bind bucket of a port, 0 if there is none. C writes out the loop: inet_bind_bucket_for_each.
+ */
 export function bindBucketFind(hinfo: InetHashinfo, net: Net, port: Port, l3mdev: Ifindex): Tb {
 	const T = hinfo.bind_bucket_cachep;
 	let tb = hinfo.bhash[inet_bhashfn(net, port, hinfo.bhash_size)];
@@ -178,7 +195,10 @@ export function bindBucketFind(hinfo: InetHashinfo, net: Net, port: Port, l3mdev
 	return tb;
 }
 
-/** The same of every socket on a list of a bind2 bucket. */
+/**
+ * Whether connect() chose the port of every socket on a list of a bind2 bucket. `first` is the
+ * first socket of `owners` or `deathrow`.
+ */
 function allConnectBind(k: Stack, first: number): boolean {
 	for (let sk = first; sk !== 0; sk = k.sock.bind2_node_next[sk]) {
 		if (!sk_is_connect_bind(k, sk)) return false;
@@ -186,7 +206,9 @@ function allConnectBind(k: Stack, first: number): boolean {
 	return true;
 }
 
-/** A bind2 bucket for the socket's address and a port, at the head of its chain. */
+/**
+ * Makes a bind2 bucket for the socket's address and a port, and puts it at the head of its chain.
+ */
 export function inet_bind2_bucket_create(
 	k: Stack,
 	net: Net,
@@ -213,8 +235,9 @@ export function inet_bind2_bucket_create(
 }
 
 /**
- * Frees a bind2 bucket if its last socket and its last time-wait socket have gone. Since
- * 6.18 (fastreuse-recomputed) it is marked once only connect() uses it.
+ * Frees a bind2 bucket if it has no socket and no time-wait socket left. Since 6.18
+ * (fastreuse-recomputed): if the remaining ones all got the port from connect(), sets fastreuse and
+ * fastreuseport to -1.
  */
 export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: Tb2): void {
 	const T = hinfo.bind2_bucket_cachep;
@@ -230,7 +253,7 @@ export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: Tb
 	T.kmem_cache_free(tb2);
 }
 
-/** Whether a bind2 bucket is that of the socket's address. */
+/** Whether the address of a bind2 bucket equals the socket's. */
 export function inet_bind2_bucket_addr_match(k: Stack, tb2: Tb2, sk: Sk): boolean {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
@@ -253,7 +276,7 @@ export function inet_bind2_bucket_addr_match(k: Stack, tb2: Tb2, sk: Sk): boolea
 	return T.rcv_saddr[tb2] === S.skc_rcv_saddr[sk];
 }
 
-/** Makes a socket an owner of its two buckets. */
+/** Makes a socket an owner of its bind bucket and its bind2 bucket. */
 export function inet_bind_hash(k: Stack, sk: Sk, tb: Tb, tb2: Tb2, port: Port): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -266,7 +289,7 @@ export function inet_bind_hash(k: Stack, sk: Sk, tb: Tb, tb2: Tb2, port: Port): 
 	S.icsk_bind2_hash[sk] = tb2;
 }
 
-/** Gives up the local port of a socket: __inet_put_port, inet_put_port. */
+/** Releases the local port of a socket: __inet_put_port and inet_put_port. */
 export function inet_put_port(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -286,7 +309,7 @@ export function inet_put_port(k: Stack, sk: Sk): void {
 	inet_bind_bucket_destroy(k, hinfo, tb);
 }
 
-/** Makes a child of a listener an owner of the listener's port. */
+/** Makes the child of a listener an owner of the listener's port. Returns 0 or -ENOENT. */
 export function __inet_inherit_port(k: Stack, sk: Sk, child: Sk): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
@@ -299,7 +322,7 @@ export function __inet_inherit_port(k: Stack, sk: Sk, child: Sk): number {
 	let update_fastreuse = false;
 	const other_port = hinfo.bind_bucket_cachep.port[tb] !== port;
 	if (other_port) {
-		// A transparent proxy may answer for a port that the listener is not on.
+		// With a transparent proxy the child's port may differ from the listener's.
 		const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 		tb = bindBucketFind(hinfo, net, port, l3mdev);
 		if (tb === 0) tb = inet_bind_bucket_create(hinfo, net, port, l3mdev);
@@ -315,7 +338,7 @@ export function __inet_inherit_port(k: Stack, sk: Sk, child: Sk): number {
 	return 0;
 }
 
-/** Slot of a listener in lhash2. */
+/** Slot in lhash2 of a listener. */
 export function inet_lhash2_bucket_sk(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
@@ -326,7 +349,10 @@ export function inet_lhash2_bucket_sk(k: Stack, sk: Sk): number {
 	return hash & tcp_or_dccp_get_hashinfo(k, sk).lhash2_mask;
 }
 
-/** How well a listener fits a packet; -1: not at all. The incoming CPU is always the same one. */
+/**
+ * How well a listener fits a packet, -1: not at all. There is one CPU, so sk_incoming_cpu is left
+ * out.
+ */
 function compute_score(
 	k: Stack,
 	sk: Sk,
@@ -345,6 +371,7 @@ function compute_score(
 	return score;
 }
 
+/** The best listener on one chain of lhash2, 0 if none. */
 function inet_lhash2_lookup(
 	k: Stack,
 	net: Net,
@@ -374,7 +401,7 @@ function inet_lhash2_lookup(
 	return result;
 }
 
-/** The listener for a SYN, 0 if none: first on the packet's address, then on the wildcard. */
+/** The listener for a SYN, 0 if none. Tries the packet's address first, then the wildcard. */
 export function __inet_lookup_listener(
 	k: Stack,
 	net: Net,
@@ -390,11 +417,12 @@ export function __inet_lookup_listener(
 	const result = inet_lhash2_lookup(k, net, slot, saddr, sport, daddr, hnum, dif, sdif);
 	if (result !== 0) return result;
 	const any = ipv4_portaddr_hash(net, INADDR_ANY, hnum) & mask;
-	// With the wildcard for the packet's address, also in the hash that picks from a group.
+	// As in C the wildcard replaces daddr here, also in the hash that selects from a reuseport
+	// group.
 	return inet_lhash2_lookup(k, net, any, saddr, sport, INADDR_ANY, hnum, dif, sdif);
 }
 
-/** The connection, time-wait sockets included, that a segment belongs to; 0 if none. */
+/** The connection or the time-wait socket that a segment belongs to, 0 if none. */
 export function __inet_lookup_established(
 	k: Stack,
 	net: Net,
@@ -416,12 +444,16 @@ export function __inet_lookup_established(
 }
 
 /**
- * Takes a four-tuple over IPv4 with this local port if it is free: the socket gets the port
- * and enters ehash, 0 is returned. Else -EADDRNOTAVAIL, with the socket in the way in
- * k.blocker. `twp` is false where the port was chosen before (in C it is NULL): then a
- * time-wait socket that gives way ends here. Else it is left in k.found_tw, off the chain, for
- * the caller to end, 0 if there is none. With `ask` nothing is taken. Since 6.15 C asks first as
- * well (rcu_lookup), of all but time-wait sockets.
+ * Checks whether the socket's four-tuple with this local port is free, over IPv4. If it is free,
+ * the socket gets the port, enters ehash, and the function returns 0. Otherwise it returns
+ * -EADDRNOTAVAIL and stores the socket that has the four-tuple in k.blocker.
+ *
+ * A time-wait socket that may be replaced leaves ehash and is stored in k.found_tw (C: *twp), 0 if
+ * there is none. If `twp` is true the caller frees it, as for a port that the search chose. If
+ * `twp` is false (C: NULL) it is freed here, as for a port that the socket had before.
+ *
+ * If `ask` is true the function only checks and changes nothing. Since 6.15 C has a check without
+ * the lock as well (rcu_lookup), but it ignores time-wait sockets.
  */
 export function __inet_check_established(
 	k: Stack,
@@ -432,6 +464,7 @@ export function __inet_check_established(
 ): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	// As in C, saddr and daddr are named for a packet from the peer: daddr is the local address.
 	const daddr = S.skc_rcv_saddr[sk];
 	const saddr = S.skc_daddr[sk];
 	const dport = S.skc_dport[sk];
@@ -447,6 +480,8 @@ export function __inet_check_established(
 		if (S.skc_hash[sk2] !== hash) continue;
 		if (!inet_match(net, S, sk2, saddr, daddr, dport, lport, dif, sdif)) continue;
 		if (S.skc_state[sk2] === TCP_TIME_WAIT) {
+			// C asks this for TCP only. A time-wait socket of DCCP has no time stamp: the answer is
+			// no.
 			tw = sk2;
 			if (tcp_twsk_unique(k, sk, sk2, lport, twp)) break;
 		}
@@ -461,7 +496,7 @@ export function __inet_check_established(
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
 	if (tw !== 0) {
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
-		S.write_seq[sk] = S.snd_isn[tw]; // tcp_twsk_unique does it
+		S.write_seq[sk] = S.snd_isn[tw]; // in C tcp_twsk_unique does this
 	}
 	k.found_tw = tw;
 	if (!twp && tw !== 0) inet_twsk_deschedule_put(k, tw);
@@ -470,12 +505,12 @@ export function __inet_check_established(
 
 type CheckEstablished = typeof __inet_check_established;
 
-/** The one of the socket's connection. */
+/** The check_established function for the family that the socket's connection runs over. */
 function checkEstablishedOf(k: Stack, sk: Sk): CheckEstablished {
 	return skOverIpv6(k.sock, sk) ? __inet6_check_established : __inet_check_established;
 }
 
-/** Why check_established said no: a verdict of include/trace/events/port_search.ts. */
+/** The result of check_established as CANDIDATE_* (include/trace/events/port_search.ts). */
 function tupleVerdict(k: Stack, err: number): number {
 	if (err === 0) return CANDIDATE_OK;
 	const time_wait = k.sock.skc_state[k.blocker] === TCP_TIME_WAIT;
@@ -483,9 +518,9 @@ function tupleVerdict(k: Stack, err: number): number {
 }
 
 /**
- * Puts a connection on its ehash chain: at the head, or at the tail if it is the child of a
- * listener that replaces a request (`osk`), so that no lookup misses both. Also
- * inet_ehash_insert.
+ * Puts a connection on its ehash chain: at the head, or at the tail if it replaces a request
+ * (`osk`, a child of a listener). At the tail no lookup can miss both the request and the child.
+ * Includes inet_ehash_insert.
  */
 export function inet_ehash_nolisten(k: Stack, sk: Sk, osk: boolean): void {
 	const S = k.sock;
@@ -496,6 +531,10 @@ export function inet_ehash_nolisten(k: Stack, sk: Sk, osk: boolean): void {
 	else hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, sk);
 }
 
+/**
+ * Adds a listener to the reuseport group of another listener on its chain with the same address,
+ * device and user, or to a new group. Returns 0 or a negative errno.
+ */
 function inet_reuseport_add_sock(k: Stack, sk: Sk, slot: number): number {
 	const S = k.sock;
 	const tb = S.icsk_bind_hash[sk];
@@ -517,7 +556,7 @@ function inet_reuseport_add_sock(k: Stack, sk: Sk, slot: number): number {
 	return reuseport_alloc(k, sk);
 }
 
-/** Puts a listener into lhash2, a connection into ehash. */
+/** Puts a listener into lhash2 or a connection into ehash. Returns 0 or a negative errno. */
 export function __inet_hash(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_LISTEN) {
@@ -529,7 +568,8 @@ export function __inet_hash(k: Stack, sk: Sk): number {
 		const err = inet_reuseport_add_sock(k, sk, slot);
 		if (err !== 0) return err;
 	}
-	// IPv6 members of a group come last, so that one on a specific address is met first.
+	// An IPv6 reuseport socket goes to the tail. So a lookup for an IPv4 packet comes to an AF_INET
+	// socket on the same address first.
 	const { lhash2 } = tcp_or_dccp_get_hashinfo(k, sk);
 	if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
 		hlist_add_tail_rcu(lhash2, S.node_next, S.node_pprev, slot, sk);
@@ -543,11 +583,11 @@ export function inet_hash(k: Stack, sk: Sk): number {
 	return k.sock.skc_state[sk] === TCP_CLOSE ? 0 : __inet_hash(k, sk);
 }
 
-/** Takes a socket off lhash2 or ehash. */
+/** Takes a socket off its chain of lhash2 or ehash. */
 export function inet_unhash(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	if (S.node_pprev[sk] === 0) return;
+	if (hlist_unhashed(S.node_pprev, sk)) return;
 	if (S.skc_state[sk] === TCP_LISTEN) {
 		if (S.sk_reuseport_cb[sk] !== 0) reuseport_stop_listen_sock(k, sk);
 		hlist_del_init(hinfo.lhash2, S.node_next, S.node_pprev, sk);
@@ -572,8 +612,9 @@ function inet_bind2_bucket_match(
 type MatchAddrAny = (k: Stack, tb2: Tb2, net: Net, port: Port, l3mdev: Ifindex, sk: Sk) => boolean;
 
 /**
- * The function of the version that says whether a bind2 bucket is the wildcard address's, for
- * this port and the socket. Each has all that the ones before it have.
+ * C's inet_bind2_bucket_match_addr_any in the modelled version. The function says whether tb2 is a
+ * bind2 bucket of this port on a wildcard address that overlaps the socket's address. C changed
+ * it four times. Each of the functions below includes the changes of those before it.
  */
 export function inet_bind2_bucket_match_addr_any({ changes }: Stack): MatchAddrAny {
 	if (changes.has("bhash2-addr-type")) return matchAddrAnyByType; // since 6.8, 5a22bba13d01
@@ -587,7 +628,7 @@ export function inet_bind2_bucket_match_addr_any({ changes }: Stack): MatchAddrA
 	return matchAddrAnyMixed;
 }
 
-/** As at the base: an IPv4 address is free beside a dual-stack wildcard. */
+/** At the base commit: a bucket of the other family never matches. */
 const matchAddrAnyOneFamily: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
@@ -596,7 +637,7 @@ const matchAddrAnyOneFamily: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	return T.rcv_saddr[tb2] === INADDR_ANY;
 };
 
-/** An AF_INET socket meets the IPv6 wildcard. */
+/** With bhash2-dual-stack-wildcard: the IPv6 wildcard matches for an AF_INET socket. */
 const matchAddrAnyDualStack: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
@@ -607,7 +648,7 @@ const matchAddrAnyDualStack: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	return T.rcv_saddr[tb2] === INADDR_ANY;
 };
 
-/** It meets ::ffff:0.0.0.0 as well. */
+/** With bhash2-v4mapped-wildcard: ::ffff:0.0.0.0 matches as well for an AF_INET socket. */
 const matchAddrAnyV4mapped: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	if (T.ib_net[tb2] !== net.id || T.port[tb2] !== port || T.l3mdev[tb2] !== l3mdev) return false;
@@ -618,7 +659,7 @@ const matchAddrAnyV4mapped: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	return T.rcv_saddr[tb2] === INADDR_ANY;
 };
 
-/** An AF_INET6 socket on a v4-mapped address meets the IPv4 wildcard. */
+/** With bhash2-v4mapped-on-bind: 0.0.0.0 matches for an AF_INET6 socket on a v4-mapped address. */
 const matchAddrAnyV4mappedOnBind: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
@@ -631,13 +672,15 @@ const matchAddrAnyV4mappedOnBind: MatchAddrAny = (k, tb2, net, port, l3mdev, sk)
 	return T.rcv_saddr[tb2] === INADDR_ANY;
 };
 
-/** The wildcard, or ::ffff:0.0.0.0. */
+/** Whether the address of an AF_INET6 bucket is :: or ::ffff:0.0.0.0. */
 function ipv6Any(T: Bind2BucketTable, tb2: Tb2): boolean {
 	const at = tb2 * 4;
 	return ipv6_addr_any(T.v6_rcv_saddr, at) || ipv6_addr_v4mapped_any(T.v6_rcv_saddr, at);
 }
 
-/** Of the changes some, as no release had them: a version with single changes more or less. */
+/**
+ * Some of the changes, in a combination that no release had: single changes were added or removed.
+ */
 const matchAddrAnyMixed: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
@@ -655,7 +698,7 @@ const matchAddrAnyMixed: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	return has && matchAddrAnyV4mappedOnBind(k, tb2, net, port, l3mdev, sk);
 };
 
-/** A bucket of AF_INET holds its address v4-mapped, with its type (tb2->addr_type). */
+/** With bhash2-addr-type: C keeps AF_INET addresses v4-mapped and compares tb2->addr_type. */
 const matchAddrAnyByType: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	const S = k.sock;
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
@@ -672,7 +715,7 @@ const matchAddrAnyByType: MatchAddrAny = (k, tb2, net, port, l3mdev, sk) => {
 	return rcv_saddr === INADDR_ANY;
 };
 
-/** The bind2 bucket of the socket's own address and a port, 0 if none. */
+/** The bind2 bucket of the socket's address and a port, 0 if none. */
 export function inet_bind2_bucket_find(
 	k: Stack,
 	net: Net,
@@ -689,11 +732,12 @@ export function inet_bind2_bucket_find(
 	return tb2;
 }
 
-/** Slot in bhash2 of the wildcard address and a port: the same one for both families. */
+/** Slot in bhash2 of the wildcard address and a port. It is the same for both families. */
 export function inet_bhash2_addr_any_hashbucket(hinfo: InetHashinfo, net: Net, port: Port): number {
 	return ipv4_portaddr_hash(net, INADDR_ANY, port) & (hinfo.bhash_size - 1);
 }
 
+/** Sets the local address, a number for IPv4. */
 function inet_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr): void {
 	if (typeof saddr === "number") {
 		k.sock.inet_saddr[sk] = saddr;
@@ -703,7 +747,10 @@ function inet_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr): void {
 	}
 }
 
-/** Gives a socket an address, null: back to the wildcard; moves it between bind2 buckets. */
+/**
+ * Sets the local address of a socket and moves the socket to the bind2 bucket of the new address.
+ * null sets the wildcard (C: a parameter `reset`).
+ */
 function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | null): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -713,7 +760,7 @@ function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | 
 	const port = S.skc_num[sk];
 
 	if (S.icsk_bind2_hash[sk] === 0) {
-		// Not bind()ed before.
+		// The socket has no port yet.
 		if (saddr === null) inet_reset_saddr(k, sk);
 		else inet_update_saddr(k, sk, saddr);
 		return;
@@ -737,17 +784,19 @@ function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | 
 	S.icsk_bind2_hash[sk] = tb2;
 }
 
-/** Gives a socket its source address, of IPv4 or IPv6, and moves it between bind2 buckets. */
+/**
+ * Sets the local address of a socket and moves the socket to the bind2 bucket of the new address.
+ */
 export function inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr): void {
 	__inet_bhash2_update_saddr(k, sk, saddr);
 }
 
-/** Back to the wildcard address, unless bind() chose the address. */
+/** Sets the local address back to the wildcard, unless bind() chose the address. */
 export function inet_bhash2_reset_saddr(k: Stack, sk: Sk): void {
 	if ((k.sock.sk_userlocks[sk] & SOCK_BINDADDR_LOCK) === 0) __inet_bhash2_update_saddr(k, sk, null);
 }
 
-/** First draw of table_perturb: one u32 for each slot. */
+/** Draws table_perturb at first use (C: get_random_sleepable_once): one u32 for each entry. */
 function tablePerturbInit(k: Stack): Uint32Array {
 	const table = new Uint32Array(INET_TABLE_PERTURB_SIZE);
 	k.random.get_random_bytes(table);
@@ -755,7 +804,7 @@ function tablePerturbInit(k: Stack): Uint32Array {
 	return table;
 }
 
-/** Whether a socket on an ehash chain has the four-tuple of sk with this local port, over IPv6. */
+/** Whether sk2 has the IPv6 four-tuple of sk with the local port `lport`. */
 function inet6MatchSk(
 	net: Net,
 	S: SockTable,
@@ -771,11 +820,12 @@ function inet6MatchSk(
 }
 
 /**
- * The body of the loop over candidates of __inet_hash_connect: what it makes of one port,
- * CANDIDATE_OK or why the port is passed over. Leaves the port's bucket, 0 if there is none, in
- * k.found_tb, a time-wait socket that gives way in k.found_tw, and the socket in the way in
- * k.blocker. Takes the four-tuple of a bucket that is there unless `ask` says not to: so check
- * mode asks it of ports.
+ * The body of the loop over ports in __inet_hash_connect. Returns CANDIDATE_OK if connect() can
+ * take the port, else the reason to skip it (CANDIDATE_*, C: `continue` and `goto next_port`).
+ * Stores the port's bucket in k.found_tb, 0 if there is none; the caller then creates it. Stores
+ * the time-wait socket to replace in k.found_tw, and the socket that conflicts in k.blocker, 0 if
+ * none. If `ask` is true it only checks; check mode uses this. Otherwise check_established takes
+ * the four-tuple.
  */
 export function connectCandidate(
 	k: Stack,
@@ -793,7 +843,7 @@ export function connectCandidate(
 	k.blocker = 0;
 	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
 
-	// Does not look at rcv_saddr: the four-tuple is unique enough.
+	// The local address is not compared here: check_established compares the whole four-tuple.
 	const tb = bindBucketFind(hinfo, net, port, l3mdev);
 	k.found_tb = tb;
 	if (tb === 0) return CANDIDATE_OK;
@@ -805,16 +855,20 @@ export function connectCandidate(
 }
 
 /**
- * connectCandidate of `remaining` ports from `port` on, every `step`, which wrap around at
- * `high`: the same, fast. Returns how far it is to the first that will do, which it leaves in
- * k.found_port, or `remaining` and more if there is none; then k.blocker is the socket in the
- * way of the last one. Leaves nothing else.
+ * Skips the ports that connectCandidate rejects, and gives the same answers as connectCandidate,
+ * but faster. Takes the same steps as the loop of __inet_hash_connect: from `port` on by
+ * `scan_step`, wraps around at `high`, and adds `step` to the distance for each port. Returns the
+ * distance to the first port that connect() can take, and stores this port in k.found_port. Returns
+ * `remaining` or more if there is none; then k.found_port is 0 and k.blocker is the socket that
+ * conflicts on the last port. Stores nothing else: connectCandidate then finds the bucket of the
+ * port.
  *
- * What it leaves out: calls, and of the hash of each four-tuple all but the port. The bucket's
- * first owner is asked before the lookup in ehash, as that takes no hash. Columns are locals,
- * and numbers are `| 0`: an engine checks the type of an array or number again wherever it
- * cannot see it. A connect() that fails over 16,000 ports which are all connected to its
- * destination takes 12 ns a port with it and 74 ns without (`npm run bench -- --only scans`).
+ * It avoids function calls, and computes the part of the hash that does not depend on the port
+ * once. It compares the bucket's first owner before the lookup in ehash, because this needs no
+ * hash. Columns are in local variables and numbers are written `| 0`: then the JavaScript engine
+ * knows their types and does not check them again in the loop. A connect() that fails over 16,000
+ * ports, each connected to its destination, takes 12 ns a port with connectScan and 74 ns without
+ * (`npm run bench -- --only scans`).
  */
 export function connectScan(
 	k: Stack,
@@ -874,8 +928,9 @@ export function connectScan(
 		if (tb === 0) break;
 		if (fastreuse[tb] >= 0 || fastreuseport[tb] >= 0) continue;
 
-		// Mostly the bucket's first owner is in the way. In these states it is in ehash, where
-		// no other socket without a device has its four-tuple: the lookup would come to it.
+		// Usually the bucket's first owner has the four-tuple. In these states it is in ehash. No
+		// other socket there without a device has the same four-tuple, so the lookup would find
+		// this one.
 		if (ask_owner) {
 			sk2 = owners[tb];
 			if (
@@ -929,9 +984,9 @@ export function connectScan(
 }
 
 /**
- * How far connect()'s search goes from one candidate to the next: `step`, or since 7.1 with
- * ip_local_port_step_width a random multiple of it that still comes to every port. In C it is
- * part of __inet_hash_connect.
+ * scan_step of __inet_hash_connect: the distance from one port to the next in the search. It is
+ * `step`. Since 7.1 with ip_local_port_step_width it is a random multiple of `step` that still
+ * reaches every port. C computes it inside __inet_hash_connect.
  */
 function connectScanStep(k: Stack, net: Net, sk: Sk, remaining: number, step: number): number {
 	const max = net.ipv4.sysctl_ip_local_port_step_width;
@@ -941,7 +996,7 @@ function connectScanStep(k: Stack, net: Net, sk: Sk, remaining: number, step: nu
 	let scan_step = 1 + k.draws.connectStep(sk, upper);
 	while (gcd(scan_step, range) !== 1) {
 		scan_step++;
-		// Both even: the next one cannot do either.
+		// If range is even, skip the even numbers.
 		if (((scan_step | range) & 1) === 0) scan_step++;
 		if (scan_step > upper) {
 			scan_step = 1;
@@ -952,8 +1007,9 @@ function connectScanStep(k: Stack, net: Net, sk: Sk, remaining: number, step: nu
 }
 
 /**
- * Finds a local port for connect(), unless the socket has one, and enters ehash. Where the
- * search begins was left in k.port_offset. Returns 0 or -EADDRNOTAVAIL.
+ * Finds a local port for connect() and puts the socket into ehash. If the socket has a port
+ * already, only checks its four-tuple. k.port_offset is C's parameter port_offset, low half first.
+ * Returns 0 or -EADDRNOTAVAIL. `break other_parity_scan` stands for C's `goto ok`.
  */
 export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEstablished): number {
 	const S = k.sock;
@@ -971,7 +1027,8 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 
 	const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 
-	// A socket with a range of its own takes every port in turn.
+	// If the socket has a range of its own, the search tries every port in turn, not one parity
+	// first.
 	let local_ports = inet_sk_get_local_port_range(k, sk);
 	if (!k.changes.has("connect-range-step-1")) local_ports = false; // since 6.8, 207184853dbd
 	const step = local_ports ? 1 : 2;
@@ -988,7 +1045,8 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 	k.trace.search(SEARCH_CONNECT, sk, low, high - 1);
 	k.trace.scan(low, remaining, offset, 0, false);
 
-	// In the first pass we try ports of the parity of low; inet_csk_get_port() does the opposite.
+	// The first pass tries the ports with the parity of low. inet_csk_find_open_port() does the
+	// opposite.
 	if (!local_ports) offset &= ~1;
 	const scan_step = connectScanStep(k, net, sk, remaining, step);
 	let i = 0;
@@ -997,7 +1055,7 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 		k.trace.pass(port);
 		i = 0;
 		if (k.trace === noTrace) {
-			// Unheard, the candidates that will not do are passed over fast.
+			// If nobody traces, connectScan skips the ports that connectCandidate would reject.
 			i = connectScan(k, net, sk, port, l3mdev, high, remaining, step, scan_step);
 			port = k.found_port;
 		}
@@ -1010,7 +1068,7 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 
 		if (!local_ports) {
 			offset++;
-			if ((offset & 1) !== 0 && remaining > 1) continue;
+			if ((offset & 1) !== 0 && remaining > 1) continue; // goto other_parity_scan
 		}
 		k.trace.chosen(0);
 		return -EADDRNOTAVAIL;
@@ -1032,15 +1090,15 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 		T2.fastreuseport[tb2] = -1;
 	}
 
-	// The next search starts a little further on: by as much as this one had to look, or at
-	// random where it had little to look.
+	// The next search for this destination starts further on: by the distance of this search, or by
+	// a small random distance if that is larger.
 	i = Math.max(i, k.random.getRandomU32BelowConst(8) * step);
 	table_perturb[index] += i + step;
 
 	inet_bind_hash(k, sk, tb, tb2, port);
 	S.sk_userlocks[sk] |= SOCK_CONNECT_BIND;
 
-	if (S.node_pprev[sk] === 0) {
+	if (hlist_unhashed(S.node_pprev, sk)) {
 		S.inet_sport[sk] = port;
 		inet_ehash_nolisten(k, sk, false);
 	}
@@ -1051,7 +1109,10 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 	return 0;
 }
 
-/** Binds a port for a connect operation and hashes the socket. */
+/**
+ * connect() over IPv4: finds a local port and puts the socket into ehash. Returns 0 or
+ * -EADDRNOTAVAIL.
+ */
 export function inet_hash_connect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_num[sk] === 0) {

@@ -111,19 +111,25 @@ const SIZEOF_IPHDR = 20;
 /** Longest IPv4 packet, which a sender that may fragment can fill (IP_MAX_MTU). */
 const IP_MAX_MTU = 0xffff;
 
-/** Chains longer than this make an explicit bind look at the second hash instead. */
+/** bind() to a given port searches the second hash if the port's chain has more socks than this. */
 const LONG_CHAIN = 10;
 
-/** The tables of a sock's protocol: sk->sk_prot->h.udp_table. */
+/** The table of the sock's protocol: UDP's of its namespace, or UDP-Lite's. */
 export function udp_get_table_prot(k: Stack, sk: Sk): UdpTable {
 	return k.sock.sk_protocol[sk] === IPPROTO_UDPLITE ? k.udplite_table : sk_net(k, sk).udp_table;
 }
 
 /**
- * Without a bitmap: the sock on the chain of port `num` that keeps sk from it, 0 if none; the
- * first that meets sk decides. With one: marks every port of the chain that sk cannot have, at
- * its number shifted by `log`, if `num` is 0; else port `num` alone. Then the result is the
- * first sock that has marked a port, 0 if none. C ignores `num` where it has a bitmap.
+ * Looks for socks on a chain of the first hash that conflict with sk.
+ *
+ * If `bitmap` is null, looks at port `num` only. The first sock whose address, device and
+ * SO_REUSEADDR overlap with sk's decides: returns it if it conflicts, 0 if both may share by
+ * SO_REUSEPORT. Returns 0 if there is no such sock.
+ *
+ * If `bitmap` is given, sets the bit (port >> `log`) of every port of the chain that sk cannot
+ * take, and returns the first sock that conflicts, 0 if none. C always marks all ports of the chain
+ * then and ignores `num`. Here `num` 0 marks all; another `num` marks only this port
+ * (udpCandidate).
  */
 function udp_lib_lport_inuse(
 	k: Stack,
@@ -167,7 +173,7 @@ function udp_lib_lport_inuse(
 	return marked;
 }
 
-/** The sock on a chain of the second hash that keeps sk from port `num`, 0 if none. */
+/** The sock on a chain of the second hash that conflicts with sk on port `num`, 0 if none. */
 function udp_lib_lport_inuse2(
 	k: Stack,
 	net: Net,
@@ -205,8 +211,9 @@ function udp_lib_lport_inuse2(
 }
 
 /**
- * What the search of udp_lib_get_port says of one port of the range: CANDIDATE_*. The search
- * marks all ports of a chain at once; this marks one. Leaves the sock in the way in k.blocker.
+ * What the search of udp_lib_get_port decides for one port: CANDIDATE_OK, or the reason to skip it
+ * (CANDIDATE_*). The search marks all ports of a chain at once; this marks one. Stores the sock
+ * that conflicts in k.blocker, 0 if none.
  */
 export function udpCandidate(k: Stack, net: Net, sk: Sk, port: Port): number {
 	const table = udp_get_table_prot(k, sk);
@@ -219,14 +226,14 @@ export function udpCandidate(k: Stack, net: Net, sk: Sk, port: Port): number {
 }
 
 /**
- * Looks at the chains of udp_lib_get_port's search in its order, from that of port `first` up to
- * the one before `last`, for one that has a port which will do: the same, fast. Returns the
- * `first` of that chain, -1 if there is none. Leaves nothing else but table.bitmap.
+ * Skips the chains on which udp_lib_get_port's search finds no port, and gives the same answers as
+ * that search, but faster. Looks at the chains in the same order, from the chain of port `first` to
+ * the one before `last`. Returns the `first` of the first chain with a port that sk can take, -1 if
+ * there is none. Changes only table.bitmap.
  *
- * What it leaves out: calls, the columns of each sock on a chain that do not matter for this
- * sock's options, and the ports of a chain outside the range. A bind() that fails over 16,000
- * ports which all have a sock takes 11 ns a port with it and 23 ns without (`npm run bench --
- * --only scans`).
+ * It avoids function calls, does not read columns that do not matter with this sock's options, and
+ * skips the ports of a chain outside the range. A bind() that fails over 16,000 ports, each with a
+ * sock, takes 11 ns a port with udpScan and 23 ns without (`npm run bench -- --only scans`).
  */
 export function udpScan(
 	k: Stack,
@@ -282,7 +289,10 @@ export function udpScan(
 	return -1;
 }
 
-/** Puts a sock with SO_REUSEPORT into the group of its like on the port, or a group of one. */
+/**
+ * Adds a sock to the reuseport group of another sock on its chain with the same port, address,
+ * device and user, or to a new group. Returns 0 or a negative errno.
+ */
 function udp_reuseport_add_sock(k: Stack, sk: Sk, table: UdpTable, slot: number): number {
 	const S = k.sock;
 	const uid = sock_i_uid(k, sk);
@@ -305,8 +315,8 @@ function udp_reuseport_add_sock(k: Stack, sk: Sk, table: UdpTable, slot: number)
 }
 
 /**
- * Tells the tracer which ports of the chain of `first` were passed over, and which one was
- * chosen; -1: none of them.
+ * Reports to the tracer which ports of the chain of `first` were skipped, and which one was chosen
+ * (`chosen`, -1 if none).
  */
 function traceChain(
 	k: Stack,
@@ -331,7 +341,7 @@ function traceChain(
 	} while (snum !== first);
 }
 
-/** inet_use_hash2_on_bind, include/net/inet_hashtables.h: the sock binds to one address. */
+/** include/net/inet_hashtables.h: inet_use_hash2_on_bind. Whether the sock binds to one address. */
 function inet_use_hash2_on_bind(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) {
@@ -342,10 +352,12 @@ function inet_use_hash2_on_bind(k: Stack, sk: Sk): boolean {
 }
 
 /**
- * Whether the wildcard's shortcut of udp_lib_get_port meets a sock: `exist` is the one that it
- * met with the model's hash secret, 0 if none. A sock with another address is on the searched
- * chains only if the secret puts it there. If the answer depends on such a sock, the secret is
- * asked. Returns the sock that is met, 0 if none.
+ * The result of udp_lib_get_port's search on the second hash, for check mode. Without
+ * udp-wildcard-hash2-shortcut-fixed a wildcard sock searches only two chains: that of its own
+ * address and that of the wildcard. A sock with another address is on these chains only by chance,
+ * if the hash secret puts it there. `exist` is the sock that conflicts with the model's secret, 0
+ * if none. If the result depends on the secret, k.askSecret() decides. Returns the sock that
+ * conflicts, 0 if none.
  */
 function askWildcardShortcut(
 	k: Stack,
@@ -358,7 +370,7 @@ function askWildcardShortcut(
 ): Sk {
 	const S = k.sock;
 	if (exist !== 0) {
-		// That of sk has no port in it yet.
+		// udp_portaddr_hash of sk does not include the port yet.
 		const hash2 = udp_portaddr_hash(S, exist);
 		const own = (udp_portaddr_hash(S, sk) ^ snum) & 0xffff;
 		if (hash2 === own || hash2 === (hash2_nulladdr & 0xffff)) return exist;
@@ -370,14 +382,16 @@ function askWildcardShortcut(
 }
 
 /**
- * Gives a sock a local port and hashes it: `snum`, or if that is 0 any open port. The search
- * for one starts at a random port of the range. It looks at every port of that port's chain in
- * a random stride, then at the chain of the next port, and so on. `hash2_nulladdr` is the hash
- * of the wildcard address and snum. Returns 0 or -EADDRINUSE.
+ * Binds a sock to the local port `snum` and hashes it. If `snum` is 0, binds it to any open port.
+ * The search starts at a random port of the range. It tries all ports of this port's chain in
+ * random strides, then those of the chain of the next port, and so on. `hash2_nulladdr` is the
+ * hash of the wildcard address and snum. Returns 0 or -EADDRINUSE.
  *
- * On a long chain of the first hash the conflict is looked for on the chains of the sock's own
- * address and of the wildcard instead. Without udp-wildcard-hash2-shortcut-fixed wildcard socks
- * take this shortcut as well, and miss socks that are bound to an address.
+ * If the chain of a given port is long, the search uses the second hash: the chain of the sock's
+ * address and the chain of the wildcard. Without udp-wildcard-hash2-shortcut-fixed a wildcard sock
+ * does so as well, and misses socks that are bound to an address.
+ *
+ * `break found` and `break scan_primary_hash` stand for C's goto to the label of this name.
  */
 export function udp_lib_get_port(k: Stack, sk: Sk, snum: Port, hash2_nulladdr: number): number {
 	const S = k.sock;
@@ -395,14 +409,14 @@ export function udp_lib_get_port(k: Stack, sk: Sk, snum: Port, hash2_nulladdr: n
 			const remaining = high - low + 1;
 			k.trace.search(SEARCH_UDP, sk, low, high);
 
-			let rand = k.draws.udpRand(sk, low, high);
+			let rand = k.draws.udpRand(sk, low, high); // get_random_u32()
 			let first = (reciprocal_scale(rand, remaining) + low) | 0;
 			k.trace.scan(low, remaining, first - low, 0, false);
-			// An odd multiple of the table's size: the steps visit each port of a chain once.
+			// An odd multiple of the number of slots: the steps reach each port of a chain once.
 			rand = Math.imul(rand | 1, mask + 1);
 			const last = (first + mask + 1) & 0xffff;
 			if (k.trace === noTrace) {
-				// Unheard, the chains that have no port are passed over fast.
+				// If nobody traces, udpScan skips the chains without an open port.
 				first = udpScan(k, net, sk, low, high, first, last);
 				if (first < 0) return -EADDRINUSE;
 			}
@@ -449,10 +463,12 @@ export function udp_lib_get_port(k: Stack, sk: Sk, snum: Port, hash2_nulladdr: n
 			if (exist !== 0) return -EADDRINUSE;
 			break found;
 		}
+		// scan_primary_hash:
 		const exist = udp_lib_lport_inuse(k, net, snum, udptable, hslot, null, sk, 0);
 		k.trace.bound(sk, snum, false, verdictOf(exist), exist);
 		if (exist !== 0) return -EADDRINUSE;
 	}
+	// found:
 	const portaddr_hash = udp_portaddr_hash(S, sk);
 	S.skc_num[sk] = snum;
 	setUdpHashes(S, sk, snum, portaddr_hash ^ snum);
@@ -481,7 +497,7 @@ function verdictOf(sk2: Sk): number {
 	return sk2 === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
 }
 
-/** The port of an AF_INET sock: udp_lib_get_port with the hashes of its address. */
+/** Binds an AF_INET sock to a port, 0: any. See udp_lib_get_port. Returns 0 or -EADDRINUSE. */
 export function udp_v4_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const net = sk_net(k, sk);
 	const hash2_nulladdr = ipv4_portaddr_hash(net, INADDR_ANY, snum);

@@ -195,7 +195,7 @@ export function __inet6_check_established(
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
 	if (tw !== 0) {
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
-		S.write_seq[sk] = S.snd_isn[tw]; // tcp_twsk_unique does it
+		S.write_seq[sk] = S.snd_isn[tw]; // in C tcp_twsk_unique does this
 	}
 	k.found_tw = tw;
 	if (!twp && tw !== 0) inet_twsk_deschedule_put(k, tw);

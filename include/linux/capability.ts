@@ -7,18 +7,21 @@ export const CAP_NET_BIND_SERVICE = 10;
 export const CAP_NET_ADMIN = 12;
 export const CAP_NET_RAW = 13;
 
-/** Every capability, as root has them. */
+/** All capabilities: those of root. */
 export const CAP_FULL_SET = -1;
 
 /**
- * kernel/capability.c: ns_capable: whether the current task has a capability. C also asks in
- * which user namespace; the model has one.
+ * kernel/capability.c: ns_capable. Whether the current task has a capability. C also takes the user
+ * namespace; the model has only one.
  */
 export function ns_capable(k: Stack, cap: number): boolean {
 	return (k.cap_effective & (1 << cap)) !== 0;
 }
 
-/** net/core/sock.c: sockopt_ns_capable: the same, for a setsockopt() that no BPF program makes. */
+/**
+ * net/core/sock.c: sockopt_ns_capable. The same in setsockopt(). C makes an exception for BPF
+ * programs.
+ */
 export function sockopt_ns_capable(k: Stack, cap: number): boolean {
 	return ns_capable(k, cap);
 }

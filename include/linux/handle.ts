@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What C's pointers are here: a handle is a row of one table, 0 is NULL. The brand tells the
- * compiler which table. At run time every handle is a plain number. A plain number fits each
- * brand. One brand never fits another, and indexes no column of another table.
+ * Handles stand for C's pointers. A handle is the row of a record in its table, 0 is NULL. The
+ * brand tells the compiler which table. At run time a handle is a plain number. A plain number can
+ * be assigned to any brand. A handle of one brand cannot be assigned to another brand, and cannot
+ * index a column of another table.
  */
 declare const brand: unique symbol;
 type Branded<Name extends string> = number & { readonly [brand]?: Name };
@@ -16,11 +17,11 @@ export type Tb = Branded<"Tb">;
 /** struct inet_bind2_bucket: a row of Bind2BucketTable. */
 export type Tb2 = Branded<"Tb2">;
 
-/** Numbers that are no handles, but are mixed up as easily. */
+/** The brands below are not handles. They keep other numbers apart that are easy to mix up. */
 
 /** A port in host order, 0: none. */
 export type Port = Branded<"Port">;
-/** The index of a device, 0: none. */
+/** The ifindex of a device, 0: none. */
 export type Ifindex = Branded<"Ifindex">;
 
 /** A typed array that is indexed by the handles of one table. */

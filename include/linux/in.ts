@@ -18,7 +18,7 @@ export function ipv4_is_lbcast(addr: number): boolean {
 	return addr === 0xffffffff;
 }
 
-/** The wildcard address alone: the rest of 0.0.0.0/8 is ordinary since 5.3. */
+/** 0.0.0.0 only. Since 5.3 the rest of 0.0.0.0/8 are ordinary addresses. */
 export function ipv4_is_zeronet(addr: number): boolean {
 	return addr === 0;
 }

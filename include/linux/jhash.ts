@@ -4,10 +4,11 @@
  * (include/linux/jhash.h). All values are u32.
  */
 
-/** An arbitrary start value, the kernel's: 0xdeadbeef. */
+/** The kernel's arbitrary initial value. */
 export const JHASH_INITVAL = 0xdeadbeef;
 
-// What each hash begins with; a small integer of its own, not exported, is a constant in loops.
+// The initial value of each hash. They are int32 and not exported, so that the JavaScript engine
+// treats them as constants in loops.
 const SEED_1WORD = (JHASH_INITVAL + (1 << 2)) | 0;
 const SEED_3WORDS = (JHASH_INITVAL + (3 << 2)) | 0;
 

@@ -2,10 +2,10 @@
 /**
  * Intrusive lists over columns (include/linux/list.h: hlist, list_nulls.h).
  *
- * A chain is a slot of `first` (0: empty) and the columns `next` and `pprev` of its
- * records. A record's `pprev` is the handle before it, or ~slot where it is the first,
- * or 0 where it is on no chain: so a record can leave without a walk, as in the kernel.
- * Order is the kernel's: insertion at the head, unless a caller says tail.
+ * A chain is a slot of `first` (0: empty) and the columns `next` and `pprev` of its records. The
+ * `pprev` of a record is the handle of the record before it, ~slot if it is the first, or 0 if it
+ * is on no chain. So a record can be removed without a walk, as in the kernel. The order is the
+ * kernel's: records are added at the head unless the function says tail.
  */
 
 export function hlist_add_head(
@@ -41,7 +41,7 @@ export function hlist_add_tail_rcu(
 	pprev[node] = last;
 }
 
-/** Takes a record off its chain; one that is on no chain stays as it is. */
+/** Takes a record off its chain. Does nothing if the record is on no chain. */
 export function hlist_del_init(
 	first: Int32Array,
 	next: Int32Array,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Arithmetic of the kernel that JavaScript numbers do not have (include/linux/math64.h, kernel.h). */
+/** Integer arithmetic that JavaScript has no operator for (include/linux/math64.h, kernel.h). */
 
 /** High half of the product of two u32. */
 export function mulU32High(a: number, b: number): number {
@@ -8,7 +8,7 @@ export function mulU32High(a: number, b: number): number {
 	return Math.floor((high + Math.floor(low / 0x10000)) / 0x10000) >>> 0;
 }
 
-/** Scales a u32 into [0, ep_ro): include/linux/kernel.h: reciprocal_scale. */
+/** include/linux/kernel.h: reciprocal_scale. Scales a u32 to [0, ep_ro). */
 export function reciprocal_scale(val: number, ep_ro: number): number {
 	return mulU32High(val, ep_ro);
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Socket types, states and operations of a `struct socket` (include/linux/net.h, include/uapi/linux/net.h). */
+/**
+ * Socket types, states and operations of a `struct socket` (include/linux/net.h,
+ * include/uapi/linux/net.h).
+ */
 
 import type { Stack } from "../net/stack.js";
 import type { Sock } from "./handle.js";
@@ -13,7 +16,7 @@ export const SOCK_SEQPACKET = 5;
 export const SOCK_DCCP = 6;
 export const SOCK_PACKET = 10;
 export const SOCK_TYPE_MASK = 0xf;
-/** Number of socket types: a larger type is EINVAL. */
+/** One more than the largest socket type. socket() returns EINVAL from here on. */
 export const SOCK_MAX = 11;
 
 export const SOCK_CLOEXEC = 0o2000000;
@@ -29,7 +32,7 @@ export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
 
-/** Values of a struct socket's `ops`. */
+/** Values of the column `ops` of a struct socket. */
 export const INET_STREAM_OPS = 0;
 export const INET_DGRAM_OPS = 1;
 export const INET6_STREAM_OPS = 2;
@@ -42,23 +45,23 @@ export const MPTCP_STREAM_OPS = 8;
 export const MPTCP_V6_STREAM_OPS = 9;
 
 /**
- * struct proto_ops: what a family does with a struct socket of one type. Functions return 0
- * or a negative errno; -ERESTARTSYS says that the call would sleep.
+ * struct proto_ops: the operations of a family on a struct socket of one type. They return 0 or a
+ * negative errno. -ERESTARTSYS means that the call would sleep.
  */
 export interface ProtoOps {
-	/** INET_STREAM_OPS and its like: what `ops` of a struct socket says. */
+	/** The value of a struct socket's `ops`: INET_STREAM_OPS or another one above. */
 	readonly ops: number;
 	release(k: Stack, sock: Sock, exiting: boolean): void;
 	bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number;
 	connect(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number, nonblock: boolean): number;
-	/** What a blocking connect() that slept returns now. */
+	/** Continues a blocking connect() that slept. -ERESTARTSYS if it would sleep again. */
 	connect_wait(k: Stack, sock: Sock): number;
 	accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number;
-	/** The address; `peer` 0 the own one, 1 the other's, 2 the other's for accept(). */
+	/** An address: the socket's own if `peer` is 0, the peer's if it is 1, or 2 in accept(). */
 	getname(k: Stack, sock: Sock, peer: number): Sockaddr | number;
 	listen(k: Stack, sock: Sock, backlog: number): number;
 	shutdown(k: Stack, sock: Sock, how: number): number;
-	/** Options of every level but SOL_SOCKET. */
+	/** Options of all levels except SOL_SOCKET. */
 	setsockopt(
 		k: Stack,
 		sock: Sock,

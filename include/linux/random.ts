@@ -2,9 +2,9 @@
 /**
  * Random draws (include/linux/random.h, drivers/char/random.c).
  *
- * Every draw that decides a port goes through this interface, of the same kind and in the
- * same order as in the modelled kernel, so that a run can be repeated from a seed, from
- * the draws that a real kernel made, or from a result that a real kernel gave.
+ * Every random draw that decides a port goes through this interface. The draws are of the same
+ * kind and in the same order as in the modelled kernel. So a run can be repeated from a seed, from
+ * the draws that a real kernel made, or from a result of a real kernel.
  */
 import { mulU32High } from "./math.js";
 
@@ -16,23 +16,24 @@ export abstract class Random {
 	/** A u8. */
 	abstract get_random_u8(): number;
 
-	/** Fills a secret that is drawn once in a kernel's life (get_random_bytes, net_get_random_once). */
+	/** Fills a secret that a kernel draws only once (get_random_bytes, net_get_random_once). */
 	get_random_bytes(words: Uint32Array): void {
 		for (let i = 0; i < words.length; i++) words[i] = this.get_random_u32();
 	}
 
 	/**
-	 * What secure_ipv4_port_ephemeral (`family` 4) or secure_ipv6_port_ephemeral (6) gave in the
-	 * kernel whose draws these are: into `offset`, low half first. False where nobody knows.
+	 * The result of secure_ipv4_port_ephemeral (`family` 4) or secure_ipv6_port_ephemeral (6) in
+	 * the real kernel that made these draws. Stored in `offset`, low half first. Returns false if
+	 * it is not known; then the model computes it.
 	 */
 	portEphemeral(_family: 4 | 6, _offset: Uint32Array): boolean {
 		return false;
 	}
 
 	/**
-	 * A number in [0, ceil), for a ceil that the compiler does not know:
-	 * drivers/char/random.c: __get_random_u32_below. Multiplies and rejects, so that every
-	 * number is equally likely; ceil 0 gives any u32.
+	 * drivers/char/random.c: __get_random_u32_below. A number in [0, ceil), for a ceil that is not
+	 * a compile-time constant in C. Multiplies and rejects, so that every number is equally likely.
+	 * If ceil is 0, any u32.
 	 */
 	__get_random_u32_below(ceil: number): number {
 		let rand = this.get_random_u32();
@@ -45,8 +46,8 @@ export abstract class Random {
 	}
 
 	/**
-	 * A number in [0, ceil) for a constant ceil: include/linux/random.h:
-	 * get_random_u32_below, which then draws no more bits than it needs.
+	 * include/linux/random.h: get_random_u32_below for a ceil that is a compile-time constant in C.
+	 * A number in [0, ceil). Draws only a u8 or u16 if that is enough.
 	 */
 	getRandomU32BelowConst(ceil: number): number {
 		if (ceil <= 1) return 0;

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * SipHash-2-4 of four u32 words, or of any number (include/linux/siphash.h, lib/siphash.c).
- * A u64 is two u32 halves, so that nothing is allocated.
+ * SipHash-2-4 of four u32 words, or of any number of words (include/linux/siphash.h,
+ * lib/siphash.c). A u64 is two u32 halves, so that nothing is allocated.
  */
 
 /** A 128-bit key: four u32 words, key[0] low, key[0] high, key[1] low, key[1] high. */
 export type SiphashKey = Uint32Array;
 
-/** Scratch of a caller: v0 to v3, low and high halves. */
+/** Scratch memory that the caller supplies: v0 to v3, low and high halves. */
 export type SiphashState = Int32Array;
 
 export function newSiphashState(): SiphashState {
 	return new Int32Array(8);
 }
 
-/** Halves are int32, which adds faster; the carry is where an unsigned sum got smaller. */
+/**
+ * One round. The halves are int32 because they add faster. A sum carries if it is smaller unsigned.
+ */
 function sipround(state: SiphashState): void {
 	let v0l = state[0];
 	let v0h = state[1];
@@ -91,7 +93,7 @@ function preamble(state: SiphashState, key: SiphashKey): void {
 	state[7] = 0x74656462 ^ key[3];
 }
 
-/** The low and the high half of the u64. */
+/** Stores the low and the high half of the u64 in out. */
 function postamble(state: SiphashState, out: Uint32Array): void {
 	state[4] ^= 0xff;
 	sipround(state);
@@ -103,8 +105,8 @@ function postamble(state: SiphashState, out: Uint32Array): void {
 }
 
 /**
- * Hashes four u32 words; out[0] and out[1] take the low and the high half of the u64.
- * The first word is the low half of the first message word, as in the kernel.
+ * Hashes four u32 words. Stores the low half of the u64 in out[0] and the high half in out[1]. The
+ * first word is the low half of the first message word, as in the kernel.
  */
 export function siphash_4u32(
 	first: number,
@@ -123,8 +125,8 @@ export function siphash_4u32(
 }
 
 /**
- * Hashes the first `len` bytes of little-endian words; what lies behind them in the last
- * word must be 0.
+ * Hashes the first `len` bytes of little-endian words. The remaining bytes of the last word must be
+ * 0.
  */
 export function siphash(
 	data: Uint32Array,

@@ -1,38 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Slabs: tables of records, one typed array a field (include/linux/slab.h: kmem_cache).
+ * Slabs: tables of records, one typed array for each field (include/linux/slab.h: kmem_cache).
  *
- * A record is a handle from 1 up; 0 is NULL. Freed handles are used again, last freed
- * first. Tables grow by doubling, which replaces the arrays: code that allocates must not
- * keep a column in a local across the allocation.
+ * A record is a handle from 1 up; 0 is NULL. The handle that was freed last is used first again. A
+ * table grows by doubling, which replaces its arrays. Do not keep a column in a local variable
+ * across an allocation.
  */
 import type { Column } from "./handle.js";
 
 type Numbers = Int8Array | Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
 
-/** Rows of a table when it gets its first record. */
+/** Rows of a table after its first allocation. */
 const FIRST_ROWS = 256;
 
 /**
- * One table. A subclass declares its columns as fields (`skc_num = this.u16()`) and
- * nothing else. Invariant: each handle below `limit` is either in use or in `free`.
+ * One table. A subclass declares its columns as fields (`skc_num = this.u16()`) and nothing else.
+ * Invariant: each handle below `limit` is either in use or in `free`.
  *
- * All columns but those of IPv6 addresses lie one behind the other in one buffer, widest
- * elements first, so that clearing and copying a record are four loops over views of it.
+ * All columns except those of IPv6 addresses lie in one buffer, the widest elements first. So four
+ * loops over views of the buffer can clear or copy a record.
  */
 export abstract class Slab<Handle extends number = number> {
-	/** Rows that the columns have, that of handle 0 included. */
+	/** Rows of each column, including the row of handle 0. */
 	capacity = 1;
 	/** Records in use. */
 	used = 0;
-	/** Handles from here on were never given out. */
+	/** No handle from here on was ever allocated. */
 	limit = 1;
-	/** The whole buffer by size of element, as far as there are columns of that size or wider. */
+	/**
+	 * Views of the buffer, one for each element size. Each covers the columns of this size and
+	 * wider.
+	 */
 	private doubles = new Float64Array(0);
 	private words = new Int32Array(0);
 	private halves = new Uint16Array(0);
 	private bytes = new Int8Array(0);
-	/** Where the columns of 4, of 2 and of 1 byte begin, in such elements. */
+	/** Where the columns of 4, 2 and 1 bytes begin, in elements of their size. */
 	private firstWord = 0;
 	private firstHalf = 0;
 	private firstByte = 0;
@@ -60,8 +63,8 @@ export abstract class Slab<Handle extends number = number> {
 		return this.column<Float64Array, Value>(new Float64Array(1));
 	}
 	/**
-	 * IPv6 addresses: four words a record, from `handle * 4` on, most significant first. They
-	 * have rows only up to the highest handle that in6Alloc() was told of.
+	 * A column of IPv6 addresses: four words for each record, from `handle * 4` on, most
+	 * significant first. It has rows only up to the highest handle that was passed to in6Alloc().
 	 */
 	protected in6(): Uint32Array {
 		const array = new Uint32Array(4);
@@ -74,7 +77,7 @@ export abstract class Slab<Handle extends number = number> {
 		return array as unknown as Column<A, Handle, Value>;
 	}
 
-	/** Lets the fields that hold a replaced array hold the new one. */
+	/** Assigns the new arrays to the fields that hold the old ones. */
 	private replace(arrays: ReadonlyMap<unknown, Numbers>): void {
 		const fields = this as unknown as Record<string, unknown>;
 		for (const name of Object.keys(fields)) {
@@ -116,7 +119,10 @@ export abstract class Slab<Handle extends number = number> {
 		this.firstByte = ends[2];
 	}
 
-	/** Gives a record rows for its IPv6 addresses: before it may have one. */
+	/**
+	 * Allocates rows for the IPv6 addresses of a record. Call it before the first address is
+	 * stored.
+	 */
 	in6Alloc(handle: Handle): void {
 		if (this.addresses.length === 0 || this.addresses[0].length > handle * 4) return;
 		let rows = this.addresses[0].length / 4;
@@ -131,7 +137,7 @@ export abstract class Slab<Handle extends number = number> {
 		this.addresses = [...grown.values()];
 	}
 
-	/** A record with every field zero. */
+	/** Allocates a record. All its fields are zero. */
 	kmem_cache_zalloc(): Handle {
 		this.used++;
 		if (this.freed > 0) {
@@ -164,7 +170,7 @@ export abstract class Slab<Handle extends number = number> {
 		this.free[this.freed++] = handle;
 	}
 
-	/** Copies every field of one record to another, links included (net/core/sock.c: sock_copy). */
+	/** Copies all fields of one record to another, including links (net/core/sock.c: sock_copy). */
 	copy(to: Handle, from: Handle): void {
 		const { capacity, doubles, words, halves, bytes } = this;
 		const by = to - from;
@@ -178,13 +184,13 @@ export abstract class Slab<Handle extends number = number> {
 		for (const array of this.addresses) array.copyWithin(to * 4, from * 4, from * 4 + 4);
 	}
 
-	/** Bytes of memory that the table takes. */
+	/** Memory of the table, bytes. */
 	get byteLength(): number {
 		const arrays = [this.bytes, this.free, ...this.addresses];
 		return arrays.reduce((sum, array) => sum + array.byteLength, 0);
 	}
 
-	/** The handles in use, lowest first: for verification and listings. */
+	/** The handles in use, lowest first. For verification and listings. */
 	handles(): Handle[] {
 		const free = new Set(this.free.subarray(0, this.freed));
 		const handles: Handle[] = [];

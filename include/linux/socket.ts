@@ -16,22 +16,22 @@ export const SOL_UDPLITE = 136;
 export const SOL_DCCP = 269;
 export const SOL_MPTCP = 284;
 
-/** Default of net.core.somaxconn since 5.4: the most that listen()'s backlog can be. */
+/** Default of net.core.somaxconn since 5.4: the largest backlog of listen(). */
 export const SOMAXCONN = 4096;
 
-/** Bytes of a struct sockaddr_in, and of the family alone. */
+/** Size of a struct sockaddr_in and of its family, bytes. */
 export const SIZEOF_SOCKADDR_IN = 16;
 export const SIZEOF_SA_FAMILY = 2;
-/** Bytes of a struct sockaddr_in6, and of what it was before it had a scope (SIN6_LEN_RFC2133). */
+/** Size of a struct sockaddr_in6, bytes, and its size without a scope id (SIN6_LEN_RFC2133). */
 export const SIZEOF_SOCKADDR_IN6 = 28;
 export const SIN6_LEN_RFC2133 = 24;
-/** Bytes of a struct sockaddr_storage: the longest address that a system call takes. */
+/** Size of a struct sockaddr_storage, bytes: the longest address that a system call accepts. */
 export const SIZEOF_SOCKADDR_STORAGE = 128;
 
 /**
- * What a program passes as an address, or gets: struct sockaddr_in and sockaddr_in6 in one,
- * as they lie in the same memory. The family decides which fields mean anything; the kernel
- * may look at others first.
+ * A socket address that a program passes or gets: struct sockaddr_in and sockaddr_in6 in one, as
+ * they share the same memory. The family says which fields are valid. The kernel may read other
+ * fields before it checks the family.
  */
 export interface Sockaddr {
 	sin_family: number;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Length of a jiffy, ms: HZ=250, as Debian's kernels have it. */
+/** Length of a jiffy, ms. HZ=250, as in Debian's kernels. */
 export const JIFFY = 4;
-/** Jiffies a second. */
+/** Jiffies per second. */
 export const HZ = 1000 / JIFFY;
 
 /**
- * kernel/time/timer.c: calc_wheel_index. How many jiffies after its time a timer expires: the
- * wheel has levels, each eight times coarser than the one before, and rounds up.
+ * kernel/time/timer.c: calc_wheel_index. How many jiffies late a timer expires. The wheel has
+ * levels; each is eight times coarser than the one before. Expiry times are rounded up.
  */
 function wheelDelay(expires: number, delta: number): number {
 	let gran = 1;
@@ -17,29 +17,29 @@ function wheelDelay(expires: number, delta: number): number {
 /**
  * Timers on a virtual clock (include/linux/timer.h).
  *
- * A timer is a small number that its owner chose. Pending timers form a binary heap,
- * ordered by time and then by the order of arming, so that a run is the same every time.
+ * A timer is a small number that its owner chooses. Pending timers form a binary heap. They are
+ * ordered by time, then by the order in which they were armed, so that every run is the same.
  */
 export class TimerQueue {
-	/** Milliseconds since boot; starts late enough that no time stamp is 0. */
+	/** Time since boot, ms. It does not start at 0, so that no time stamp is 0. */
 	now: number;
-	/** The heap, the first to expire at index 0: timer, its time, and when it was armed. */
+	/** The heap: timer, expiry, order of arming. The timer at index 0 expires first. */
 	private heap = new Int32Array(256);
 	private expires = new Float64Array(256);
 	private order = new Float64Array(256);
 	private size = 0;
-	/** By timer: index in the heap plus one, 0 while not pending. */
+	/** By timer: its index in the heap plus one, 0 if it is not pending. */
 	private place = new Int32Array(256);
 	private armed = 0;
 	/**
-	 * Jiffies when `now` is 0, modulo the wheel's coarsest level here, where they are known.
-	 * Where not, timers are as exact as those of the wheel's first level.
+	 * The jiffies when `now` is 0, modulo the wheel's coarsest level here. null if they are not
+	 * known; then timers are as exact as on the wheel's first level.
 	 */
 	wheel: number | null = null;
 
 	/**
-	 * `phase` is where in a jiffy the clock starts, 0 to 4 ms; `lateness` how many jiffies a
-	 * timer runs after its time, because the machine was busy.
+	 * `phase` is the point in a jiffy where the clock starts, 0 to 4 ms. `lateness` is how many
+	 * jiffies late a timer runs because the machine is busy.
 	 */
 	constructor(
 		phase = 0,
@@ -58,26 +58,26 @@ export class TimerQueue {
 		return this.heap.slice(0, this.size);
 	}
 
-	/** Bytes of memory that the queue takes. */
+	/** Memory of the queue, bytes. */
 	get byteLength(): number {
 		const { heap, expires, order, place } = this;
 		return heap.byteLength + expires.byteLength + order.byteLength + place.byteLength;
 	}
 
-	/** When a timer expires, ms since boot; null if it is not pending. */
+	/** When a timer expires, ms since boot. null if it is not pending. */
 	expiry(timer: number): number | null {
 		const pending = timer < this.place.length && this.place[timer] !== 0;
 		return pending ? this.expires[this.place[timer] - 1] : null;
 	}
 
-	/** The timer that expires first, or null. */
+	/** The timer that expires first, null if none is pending. */
 	first(): number | null {
 		return this.size === 0 ? null : this.heap[0];
 	}
 
 	/**
-	 * Arms a timer, or moves a pending one, to `delay` ms from now. Time is counted in
-	 * jiffies, and the wheel rounds up: it expires up to one jiffy late.
+	 * Arms a timer, or moves a pending one, to `delay` ms from now. Time is counted in jiffies and
+	 * the wheel rounds up. So the timer expires up to one jiffy late.
 	 */
 	mod_timer(timer: number, delay: number): void {
 		this.del_timer(timer);
@@ -97,7 +97,7 @@ export class TimerQueue {
 		this.put(hole, timer, jiffies * JIFFY, this.armed++);
 	}
 
-	/** Disarms a timer; true if it was pending. */
+	/** Disarms a timer. Returns whether it was pending. */
 	del_timer(timer: number): boolean {
 		if (timer >= this.place.length || this.place[timer] === 0) return false;
 		let hole = this.place[timer] - 1;
@@ -119,7 +119,7 @@ export class TimerQueue {
 		this.place[timer] = index + 1;
 	}
 
-	/** Whether what is at an index of the heap runs after something else. */
+	/** Whether the timer at an index of the heap runs after one with this expiry and order. */
 	private after(index: number, expires: number, order: number): boolean {
 		const difference = this.expires[index] - expires;
 		return difference !== 0 ? difference > 0 : this.order[index] > order;
@@ -129,7 +129,7 @@ export class TimerQueue {
 		this.put(to, this.heap[from], this.expires[from], this.order[from]);
 	}
 
-	/** Moves a hole up to where a timer of this time can stand, and returns its index. */
+	/** Moves a hole of the heap up to the place of a timer with this expiry. Returns its index. */
 	private siftUp(hole: number, expires: number, order: number): number {
 		while (hole > 0) {
 			const parent = (hole - 1) >> 1;
@@ -140,7 +140,9 @@ export class TimerQueue {
 		return hole;
 	}
 
-	/** The same downwards. */
+	/**
+	 * Moves a hole of the heap down to the place of a timer with this expiry. Returns its index.
+	 */
 	private siftDown(hole: number, expires: number, order: number): number {
 		for (;;) {
 			let child = 2 * hole + 1;

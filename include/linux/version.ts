@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The behaviour changes between kernel versions that touch port choice, bind conflicts or
- * errors. Ported code asks for one by its name (`k.changes.has("udp-hash4")`) and has its first
- * release and commit beside the question; tests/rules/changes.test.ts compares both with this
- * table. Which version has which changes: kernel-model/machine/versions.ts.
+ * The behaviour changes between kernel versions that affect port choice, bind conflicts or errors.
+ * Ported code asks for a change by its name (`k.changes.has("udp-hash4")`). A comment beside it
+ * names the first release and the commit; tests/rules/changes.test.ts compares both with this
+ * table. kernel-model/machine/versions.ts says which version has which changes.
  */
 
-/** A difference between kernels that a program, or a reader of the source, can see. */
+/** A difference between kernels that a program or a reader of the source can see. */
 export interface BehaviourChange {
 	readonly name: string;
 	/** First mainline release that has it. */
@@ -15,11 +15,14 @@ export interface BehaviourChange {
 	readonly commit: string;
 	/** Further commits that belong to it. */
 	readonly also?: readonly string[];
-	/** A release of each stable series that has it as well: the first one known to. */
+	/** For each stable series that has the change as well: the first release known to have it. */
 	readonly backports: readonly string[];
 	/** What it changes, in one sentence. */
 	readonly summary: string;
-	/** Whether the model has both sides of the change; else it has one, and nobody asks. */
+	/**
+	 * Whether the model has the old and the new behaviour. If not, no ported code asks for the
+	 * change.
+	 */
 	readonly modelled: boolean;
 }
 

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The door through which others come into the ported code: whatever no system call shows is
- * asked here. By default the kernel's own draws, clock and routes answer. Check mode answers
- * with what would lead to an observed result.
+ * Decisions of the kernel that no system call shows: random draws, the clock, answers of other
+ * hosts. Ported code asks for them here. KernelDraws answers from the model's own random numbers,
+ * clock and routes. Check mode answers with values that lead to an observed result.
  */
 import type { Port, Sk } from "../linux/handle.js";
 import type { RouteAnswer } from "./net_namespace.js";
 import type { Stack } from "./stack.js";
 
 export interface Draws {
-	/** bind(): an offset in [0, remaining) from `low`. */
+	/** The search of bind(): an offset in [0, remaining) from `low`. */
 	bindOffset(sk: Sk, low: number, high: number, remaining: number, relax: boolean): number;
 	/**
-	 * connect(): an offset in [0, remaining) from `low`. The kernel does not draw it here: it
-	 * starts at `offset`, which secure_seq and table_perturb gave.
+	 * The search of connect(): an offset in [0, remaining) from `low`. The kernel draws nothing
+	 * here. It takes `offset`, which it computed from port_offset and table_perturb.
 	 */
 	connectOffset(
 		sk: Sk,
@@ -23,23 +23,23 @@ export interface Draws {
 		step: number,
 		offset: number,
 	): number;
-	/** connect() with ip_local_port_step_width: a number in [0, upper), one less than the step. */
+	/** connect() with ip_local_port_step_width: the step minus one, in [0, upper). */
 	connectStep(sk: Sk, upper: number): number;
-	/** SCTP's search: an offset in [0, remaining) from `low`. */
+	/** The search of SCTP: an offset in [0, remaining) from `low`. */
 	sctpOffset(sk: Sk, low: number, high: number, remaining: number): number;
-	/** UDP's search of [low, high]: a u32. */
+	/** The search of UDP in [low, high]: a u32 (`rand` of udp_lib_get_port). */
 	udpRand(sk: Sk, low: number, high: number): number;
 	/**
-	 * Whether so much time has passed that connect()'s search at a port may take over a
-	 * time-wait socket's four-tuple: `ticked`, as the clock says. `unsure` says that it is so
-	 * close that a clock which ticks at another moment may say otherwise.
+	 * Whether enough time has passed for connect()'s search to reuse the four-tuple of a time-wait
+	 * socket on `port` (tcp_twsk_unique). `ticked` is the answer of the model's clock. `unsure`
+	 * means that the time is so close to the limit that the real clock may give the other answer.
 	 */
 	secondTicked(sk: Sk, port: Port, ticked: boolean, unsure: boolean): boolean;
-	/** What a host outside this kernel answers to a packet: `answer`, as its route says. */
+	/** What another host answers to a packet. `answer` is what the route is configured to say. */
 	remoteAnswer(sk: Sk, answer: RouteAnswer): RouteAnswer;
 }
 
-/** The kernel's own. */
+/** The kernel's own draws. */
 export class KernelDraws implements Draws {
 	constructor(private readonly k: Stack) {}
 

@@ -12,15 +12,18 @@ import { ipv6_addr_equal, ipv6_portaddr_hash } from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
-/** tb->fastreuseport: every reuseport socket of the same user may share the port without a search. */
+/** tb->fastreuseport: every reuseport socket of the user may share the port without a search. */
 export const FASTREUSEPORT_ANY = 1;
-/** ... but only if its address also matches the one remembered in the bucket. */
+/** tb->fastreuseport: the same, but only if the socket's address equals the one in the bucket. */
 export const FASTREUSEPORT_STRICT = 2;
 
 /**
- * struct inet_bind_bucket: one for each (namespace, port, l3mdev) that has an owner.
- * Invariant: `owners` is never empty outside the functions that create and destroy.
- * fastreuse and fastreuseport are -1 in buckets that only connect() has used.
+ * struct inet_bind_bucket: one for each (namespace, port, l3mdev) that has an owner. Invariant:
+ * `owners` is empty only inside the functions that create and destroy a bucket.
+ *
+ * fastreuse is 1 only if every owner had SO_REUSEADDR and did not listen when it was bound.
+ * fastreuseport is 0 or FASTREUSEPORT_*; fastuid and fast_* belong to it. Both are -1 if only
+ * connect() has used the port.
  */
 export class BindBucketTable extends Slab<Tb> {
 	ib_net = this.u16();
@@ -36,36 +39,37 @@ export class BindBucketTable extends Slab<Tb> {
 	/** Chain of the bhash bucket. */
 	node_next = this.i32<Tb>();
 	node_pprev = this.i32();
-	/** First owner; linked by the sockets' bind_node. */
+	/** First owner. Owners are linked by bind_node of the sockets. */
 	owners = this.i32<Sk>();
 }
 
 /**
- * struct inet_bind2_bucket: one for each (namespace, port, l3mdev, family, address).
- * Invariant: `owners` or `deathrow` is not empty outside create and destroy.
+ * struct inet_bind2_bucket: one for each (namespace, port, l3mdev, family, address). Invariant:
+ * `owners` and `deathrow` are both empty only inside the functions that create and destroy a
+ * bucket.
  */
 export class Bind2BucketTable extends Slab<Tb2> {
 	ib_net = this.u16();
 	l3mdev = this.i32<Ifindex>();
 	port = this.u16<Port>();
 	family = this.u8();
-	/** Of AF_INET; a union with the next in the kernel. */
+	/** The address if family is AF_INET. C has a union of both addresses. */
 	rcv_saddr = this.u32();
-	/** Of AF_INET6. */
+	/** The address if family is AF_INET6. */
 	v6_rcv_saddr = this.in6();
 	/** Chain of the bhash2 bucket. */
 	node_next = this.i32<Tb2>();
 	node_pprev = this.i32();
-	/** First full socket; linked by bind2_node. */
+	/** First full socket. Full sockets are linked by bind2_node. */
 	owners = this.i32<Sk>();
-	/** First time-wait socket; linked by bind2_node. */
+	/** First time-wait socket. Time-wait sockets are linked by bind2_node. */
 	deathrow = this.i32<Sk>();
-	/** Since 6.18 (fastreuse-recomputed): both -1 where only connect() uses the bucket. */
+	/** Read since 6.18 (fastreuse-recomputed): both are -1 if only connect() uses the bucket. */
 	fastreuse = this.i8();
 	fastreuseport = this.i8();
 }
 
-/** struct inet_hashinfo: the tables of TCP, or of DCCP. Sizes are powers of two. */
+/** struct inet_hashinfo: the hash tables of TCP or of DCCP. Sizes are powers of two. */
 export class InetHashinfo {
 	readonly ehash: Heads<Sk>;
 	readonly ehash_mask: number;
@@ -113,7 +117,9 @@ export function inet_bhashfn_portaddr(
 	return hash & (hinfo.bhash_size - 1);
 }
 
-/** Hash of a four-tuple before the secret of the table is known: include/net/inet_sock.h. */
+/**
+ * include/net/inet_sock.h: __inet_ehashfn. Hash of an IPv4 four-tuple. `initval` holds the secret.
+ */
 export function __inet_ehashfn(
 	laddr: number,
 	lport: Port,
@@ -124,7 +130,10 @@ export function __inet_ehashfn(
 	return jhash_3words(swab32(laddr), swab32(faddr), (lport << 16) | swab16(fport), initval);
 }
 
-/** The same over IPv6, of the last word of laddr and a hash of faddr: include/net/inet6_hashtables.h. */
+/**
+ * include/net/inet6_hashtables.h: __inet6_ehashfn. Hash of an IPv6 four-tuple. `lhash` is the last
+ * word of the local address, `fhash` a hash of the foreign address.
+ */
 export function __inet6_ehashfn(
 	lhash: number,
 	lport: Port,
@@ -135,7 +144,10 @@ export function __inet6_ehashfn(
 	return jhash_3words(lhash, fhash, (lport << 16) | swab16(fport), initval);
 }
 
-/** Whether a bound device admits a packet's device: include/net/inet_sock.h. */
+/**
+ * include/net/inet_sock.h: inet_sk_bound_dev_eq. Whether a socket bound to bound_dev_if (0: none)
+ * receives packets of device `dif`, or of its VRF `sdif` (0: none).
+ */
 export function inet_sk_bound_dev_eq(
 	net: Net,
 	bound_dev_if: Ifindex,
@@ -146,7 +158,7 @@ export function inet_sk_bound_dev_eq(
 	return bound_dev_if === dif || bound_dev_if === sdif;
 }
 
-/** Whether a socket on an ehash chain has this four-tuple and admits this device. */
+/** Whether a socket has this IPv4 four-tuple and receives packets of this device. */
 export function inet_match(
 	net: Net,
 	S: SockTable,
@@ -168,7 +180,10 @@ export function inet_match(
 	);
 }
 
-/** The same over IPv6: include/net/inet6_hashtables.h. Addresses are (array, first word). */
+/**
+ * include/net/inet6_hashtables.h: inet6_match. Whether a socket has this IPv6 four-tuple and
+ * receives packets of this device. An address is an array and the index of its first word.
+ */
 export function inet6_match(
 	net: Net,
 	S: SockTable,

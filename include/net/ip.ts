@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Port policies of a namespace (include/net/ip.h, include/net/inet_sock.h). */
+/** Checks of ports and addresses by the sysctls of a namespace (include/net/ip.h, inet_sock.h). */
 import type { Port } from "../linux/handle.js";
 import { INADDR_ANY } from "../uapi/linux/in.js";
 import { type Net, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "./net_namespace.js";
@@ -13,7 +13,10 @@ export function inet_port_requires_bind_service(net: Net, port: Port): boolean {
 	return port < net.ipv4.sysctl_ip_prot_sock;
 }
 
-/** Whether bind() takes an address of this type (include/net/inet_sock.h). */
+/**
+ * include/net/inet_sock.h: inet_addr_valid_or_nonlocal. Whether bind() accepts an address of this
+ * type.
+ */
 export function inet_addr_valid_or_nonlocal(
 	net: Net,
 	inet_flags: number,

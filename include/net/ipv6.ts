@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * IPv6 addresses and what they are (include/net/ipv6.h, include/uapi/linux/in6.h,
+ * IPv6 addresses and their types (include/net/ipv6.h, include/uapi/linux/in6.h,
  * net/ipv6/addrconf_core.c: __ipv6_addr_type).
  *
- * An address is four u32 words in host order, most significant first, somewhere in an
- * array: a function takes the array and the index of the first word, as C takes a pointer.
+ * An address is four u32 words in host order, most significant first. They lie anywhere in an
+ * array. A function takes the array and the index of the first word, where C takes a pointer.
  */
 import type { Port } from "../linux/handle.js";
 import { jhash_1word, jhash2Of4 } from "../linux/jhash.js";
 import { swab32 } from "../uapi/linux/swab.js";
 import type { Net } from "./net_namespace.js";
 
-/** An address of its own: four words. */
+/** An array of one address: four words. */
 export type In6Addr = Uint32Array;
 
 export const in6addr_any: In6Addr = Uint32Array.of(0, 0, 0, 0);
 export const in6addr_loopback: In6Addr = Uint32Array.of(0, 0, 0, 1);
 
-/** What a socket on an IPv6 address has for its IPv4 one: an address of 127/8 nobody uses. */
+/** skc_rcv_saddr of a socket on an IPv6 address: an address of 127.0.0.0/8 that nobody uses. */
 export const LOOPBACK4_IPV6 = 0x7f000006;
 
 export const IPV6_ADDR_ANY = 0x0000;
@@ -29,7 +29,7 @@ export const IPV6_ADDR_SITELOCAL = 0x0040;
 export const IPV6_ADDR_COMPATv4 = 0x0080;
 export const IPV6_ADDR_MAPPED = 0x1000;
 
-/** __IPV6_ADDR_SCOPE_*: lower is narrower; 0xe is global. */
+/** __IPV6_ADDR_SCOPE_*: a lower number is a narrower scope, 0xe is global. */
 export const IPV6_ADDR_SCOPE_NODELOCAL = 0x01;
 export const IPV6_ADDR_SCOPE_LINKLOCAL = 0x02;
 export const IPV6_ADDR_SCOPE_SITELOCAL = 0x05;
@@ -43,12 +43,12 @@ export function ipv6_addr_loopback(a: Uint32Array, i: number): boolean {
 	return (a[i] | a[i + 1] | a[i + 2]) === 0 && a[i + 3] === 1;
 }
 
-/** ::ffff:0:0/96. */
+/** Whether an address is in ::ffff:0:0/96. */
 export function ipv6_addr_v4mapped(a: Uint32Array, i: number): boolean {
 	return (a[i] | a[i + 1]) === 0 && a[i + 2] === 0xffff;
 }
 
-/** ::ffff:0.0.0.0. */
+/** Whether an address is ::ffff:0.0.0.0. */
 export function ipv6_addr_v4mapped_any(a: Uint32Array, i: number): boolean {
 	return ipv6_addr_v4mapped(a, i) && a[i + 3] === 0;
 }
@@ -61,7 +61,6 @@ export function ipv6_addr_equal(a: Uint32Array, i: number, b: Uint32Array, j: nu
 	return a[i] === b[j] && a[i + 1] === b[j + 1] && a[i + 2] === b[j + 2] && a[i + 3] === b[j + 3];
 }
 
-/** *to = *from. */
 export function ipv6_addr_copy(to: Uint32Array, i: number, from: Uint32Array, j: number): void {
 	to[i] = from[j];
 	to[i + 1] = from[j + 1];
@@ -76,10 +75,10 @@ export function ipv6_addr_set_v4mapped(addr: number, to: Uint32Array, i: number)
 	to[i + 3] = addr;
 }
 
-/** The class of an address with its scope in the high half: __ipv6_addr_type. */
+/** The type of an address in the low half, its scope in the high half. */
 export function __ipv6_addr_type(a: Uint32Array, i: number): number {
 	const st = a[i];
-	// All but 000/3 and multicast is global unicast, with the exceptions below.
+	// Addresses outside 000/3 and 111/3 are global unicast.
 	if ((st & 0xe0000000) !== 0 && (st & 0xe0000000) >>> 0 !== 0xe0000000) {
 		return IPV6_ADDR_UNICAST | (IPV6_ADDR_SCOPE_GLOBAL << 16);
 	}
@@ -106,7 +105,7 @@ export function __ipv6_addr_type(a: Uint32Array, i: number): number {
 	return IPV6_ADDR_UNICAST | (IPV6_ADDR_SCOPE_GLOBAL << 16);
 }
 
-/** What a multicast scope adds to the class: the unicast class of the same scope. */
+/** The type bits of a multicast scope: those of a unicast address of this scope. */
 function ipv6_addr_scope2type(scope: number): number {
 	const unicast: Record<number, number> = {
 		[IPV6_ADDR_SCOPE_NODELOCAL]: IPV6_ADDR_LOOPBACK,
@@ -116,17 +115,17 @@ function ipv6_addr_scope2type(scope: number): number {
 	return (unicast[scope] ?? 0) | (scope << 16);
 }
 
-/** The class without the scope. */
+/** The type of an address without its scope: IPV6_ADDR_*. */
 export function ipv6_addr_type(a: Uint32Array, i: number): number {
 	return __ipv6_addr_type(a, i) & 0xffff;
 }
 
-/** The scope, IPV6_ADDR_SCOPE_*. */
+/** The scope of an address: IPV6_ADDR_SCOPE_*. */
 export function ipv6_addr_scope(a: Uint32Array, i: number): number {
 	return __ipv6_addr_type(a, i) >>> 16;
 }
 
-/** Whether an address of this class names a host only together with its link. */
+/** Whether an address of this type needs a scope id (the link) to name a host. */
 export function __ipv6_addr_needs_scope_id(type: number): boolean {
 	return (
 		(type & IPV6_ADDR_LINKLOCAL) !== 0 ||
@@ -134,7 +133,7 @@ export function __ipv6_addr_needs_scope_id(type: number): boolean {
 	);
 }
 
-/** How many leading bits two addresses share. */
+/** The number of leading bits that two addresses have in common. */
 export function ipv6_addr_diff(a: Uint32Array, i: number, b: Uint32Array, j: number): number {
 	for (let word = 0; word < 4; word++) {
 		const differ = a[i + word] ^ b[j + word];
@@ -143,7 +142,7 @@ export function ipv6_addr_diff(a: Uint32Array, i: number, b: Uint32Array, j: num
 	return 128;
 }
 
-/** Whether the first `plen` bits are the same. */
+/** Whether the first `plen` bits of two addresses are equal. */
 export function ipv6_prefix_equal(
 	a: Uint32Array,
 	i: number,

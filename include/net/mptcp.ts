@@ -4,38 +4,50 @@
 import type { Sk } from "../linux/handle.js";
 import type { Stack } from "./stack.js";
 
-/** Flag of a TCP segment, beside include/net/tcp.ts: it carries the option MP_CAPABLE. */
+/**
+ * Flag of a TCP segment, in addition to those of include/net/tcp.ts: it has the option MP_CAPABLE.
+ */
 export const TCPHDR_MPTCP = 1024;
 
 /**
- * struct mptcp_sock, of one sock of PROT_MPTCP or PROT_MPTCPV6. Its columns hold what the
- * program sees; ports are its first subflow's, which is a TCP sock.
+ * struct mptcp_sock: the fields of a sock of PROT_MPTCP or PROT_MPTCPV6 that have no column. The
+ * columns of this sock hold what the program sees. The ports belong to its first subflow, which is
+ * a TCP sock.
  */
 export interface MptcpSock {
-	/** The struct socket that the first subflow counts as its own, of the same user. */
+	/** The struct socket of the first subflow. It has the same user. */
 	socket: number;
-	/** That it is one in C, too: not of a socket that accept() made (C: msk->subflow). */
+	/**
+	 * Whether `socket` exists in C as well (msk->subflow). C has none if accept() made the sock.
+	 */
 	initial: boolean;
-	/** The first subflow. There are no others. */
+	/** The first subflow. The model has no others. */
 	first: number;
-	/** The first subflow was asked for: since mptcp-set-up-while-closed it is made only then. */
+	/**
+	 * The first subflow was used. Since mptcp-set-up-while-closed it is made only at its first use.
+	 */
 	accessed: boolean;
-	/** An option was set on the socket itself, so that a new subflow takes them all over: setsockopt_seq. */
+	/** An option was set on the socket, so a new subflow copies all options (setsockopt_seq). */
 	options_set: boolean;
-	/** The other end takes MPTCP: subflow options cannot be set any more. */
+	/** The peer accepted MPTCP. Options of the subflow cannot be set any more. */
 	can_ack: boolean;
-	/** The other end does not: MPTCP_FALLBACK_DONE. */
+	/** The peer does not support MPTCP: MPTCP_FALLBACK_DONE. */
 	fallback: boolean;
 }
 
-/** All of a kernel. */
+/** All MPTCP socks of a kernel. */
 export class MptcpSocks {
-	/** What the timer of a closing subflow runs; set at boot (C: timer_setup of sk->sk_timer). */
+	/**
+	 * The timer function of a closing subflow. It is set at boot (C: timer_setup of sk->sk_timer).
+	 */
 	sk_timer: (k: Stack, ssk: Sk) => void = () => {};
-	/** By sock: mptcp_sk(). */
+	/** mptcp_sk(): the fields of each MPTCP sock. */
 	readonly socks = new Map<number, MptcpSock>();
-	/** By subflow: the sock that it belongs to, subflow->conn. */
+	/** subflow->conn: the MPTCP sock of each subflow. */
 	readonly conn = new Map<number, number>();
-	/** Subflows that end on their own after close(), with what their sock was. */
+	/**
+	 * Subflows that still end after close(), with the fields of the MPTCP sock that they belonged
+	 * to.
+	 */
 	readonly closing = new Map<number, MptcpSock>();
 }

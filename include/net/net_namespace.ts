@@ -11,19 +11,19 @@ import type { ChangeName } from "../linux/version.js";
 import type { In6Addr } from "./ipv6.js";
 import type { UdpTable } from "./udp.js";
 
-/** Namespace-wide settings, named as struct netns_ipv4 names them. */
+/** The settings of a namespace. Names are those of struct netns_ipv4. */
 export interface NetnsIpv4 {
 	/** ip_local_port_range, both bounds inclusive. */
 	ip_local_ports: { range: [number, number]; warned: boolean };
-	/** ip_local_reserved_ports: one bit a port. */
+	/** ip_local_reserved_ports: one bit for each port. */
 	sysctl_local_reserved_ports: Uint32Array;
 	/** ip_unprivileged_port_start: ports below it need CAP_NET_BIND_SERVICE. */
 	sysctl_ip_prot_sock: number;
 	sysctl_ip_nonlocal_bind: number;
 	sysctl_ip_autobind_reuse: number;
-	/** 0 never, 1 always, 2 over loopback only (the default). */
+	/** 0 never, 1 always, 2 only over loopback (default). */
 	sysctl_tcp_tw_reuse: number;
-	/** ms, since 6.14 (tcp-tw-reuse-delay). */
+	/** In ms, since 6.14 (tcp-tw-reuse-delay). */
 	sysctl_tcp_tw_reuse_delay: number;
 	/** Since 7.1 (port-step-width); 0: off. */
 	sysctl_ip_local_port_step_width: number;
@@ -33,13 +33,13 @@ export interface NetnsIpv4 {
 	sysctl_udp_l3mdev_accept: number;
 	sysctl_tcp_syn_retries: number;
 	sysctl_tcp_max_tw_buckets: number;
-	/** Size of the UDP tables of namespaces made by tasks of this one; 0: the shared ones. */
+	/** Slots of the UDP table of a namespace that a task of this one makes. 0: the shared table. */
 	sysctl_udp_child_hash_entries: number;
 }
 
 /** The settings of struct netns_sysctl_ipv6. */
 export interface NetnsIpv6 {
-	/** AF_INET6 sockets begin as IPV6_V6ONLY. */
+	/** New AF_INET6 sockets are IPv6-only. */
 	bindv6only: number;
 	ip_nonlocal_bind: number;
 }
@@ -49,24 +49,24 @@ export const IFF_LOOPBACK = 8;
 export const LOOPBACK_IFINDEX = 1;
 
 /**
- * A device: lo, a dummy, or a VRF master (`l3mdev_table` is its routing table). There is
- * no duplicate address detection on any of them.
+ * A device: lo, a dummy, or a VRF master (`l3mdev_table` is its routing table). None has duplicate
+ * address detection.
  */
 export interface NetDevice {
 	ifindex: Ifindex;
 	name: string;
 	flags: number;
-	/** ifindex of the VRF it is enslaved to, 0 if none. */
+	/** ifindex of the VRF that the device belongs to, 0 if none. */
 	master: number;
 	/** Routing table of a VRF master, 0 on other devices. */
 	l3mdev_table: number;
-	/** Addresses in the order of the kernel's list. */
+	/** IPv4 addresses, in the order of the kernel's list. */
 	ifa_list: InIfaddr[];
 	/** IPv6 addresses, in the order of the kernel's list (idev->addr_list). */
 	addr_list: Inet6Ifaddr[];
-	/** MAC address of a dummy; not given: the random one that the kernel made up. */
+	/** MAC address of a dummy. If absent, the kernel chose a random one. */
 	dev_addr?: Uint8Array;
-	/** It gets no link-local address of its own (IN6_ADDR_GEN_MODE_NONE). */
+	/** The device makes no link-local address (IN6_ADDR_GEN_MODE_NONE). */
 	addr_gen_none?: boolean;
 }
 
@@ -75,23 +75,23 @@ export interface InIfaddr {
 	ifa_local: number;
 	ifa_prefixlen: number;
 	ifa_scope: number;
-	/** 0 if none was given; the subnet's own has its route all the same. */
+	/** 0 if none was given. The subnet's broadcast address has a route in any case. */
 	ifa_broadcast: number;
 	secondary: boolean;
-	/** Counts up: of two equal addresses that of the greater is found (inet_addr_lst). */
+	/** A number that counts up. Of two equal addresses the one with the greater number is found (inet_addr_lst). */
 	serial: number;
 }
 
-/** struct inet6_ifaddr; permanent, and never tentative. */
+/** struct inet6_ifaddr. All addresses are permanent, none is tentative. */
 export interface Inet6Ifaddr {
 	addr: In6Addr;
 	prefix_len: number;
 	/** IFA_HOST, IFA_LINK, IFA_SITE or neither: IPV6_ADDR_LOOPBACK, _LINKLOCAL, _SITELOCAL. */
 	scope: number;
 	deprecated: boolean;
-	/** The link-local address that a device made of a random MAC: its low half is not known. */
+	/** A link-local address from a random MAC address. Its low half is not known. */
 	random: boolean;
-	/** Its host route in the table of local addresses, which a lost device may have taken. */
+	/** Its host route in the local table. A device that went away may have removed the route. */
 	rt: Fib6Info;
 }
 
@@ -116,26 +116,29 @@ export const RTN_UNREACHABLE = 7;
 export const RTN_PROHIBIT = 8;
 
 /**
- * What stands behind a route, for destinations that are not of this kernel (DESIGN: the
- * world around). "unreachable": the kernel itself answers each packet with ICMPv6 "no
- * route", as it does behind an IPv6 route by way of lo. TCP learns of the first SYN's
- * answer as a soft error (SO_ERROR says ENETUNREACH once) and gives up when the first
- * retransmission is answered, a second later; UDP learns nothing.
+ * What answers packets to another host by a route. "blackhole": nothing. "accept": the host accepts
+ * connections. "refuse": it refuses them. "unreachable": this kernel answers each packet with ICMPv6
+ * "no route", as for an IPv6 route by way of lo. TCP then takes the answer to the first SYN as a soft
+ * error (SO_ERROR returns ENETUNREACH once). It gives up at the answer to the first retransmission,
+ * a second later. UDP ignores the answer.
  */
 export type RouteAnswer = "blackhole" | "accept" | "refuse" | "unreachable";
 
-/** A route of one table. */
+/** An IPv4 route of one table. */
 export interface FibRoute {
 	table: number;
 	dst: number;
 	plen: number;
 	type: number;
-	/** It came with an address (RTPROT_KERNEL). */
+	/** The kernel added it for an address (RTPROT_KERNEL). */
 	kernel: boolean;
 	scope: number;
-	/** ifindex of the output device, 0 for blackhole and its kin. */
+	/** ifindex of the output device, 0 for blackhole, unreachable and prohibit routes. */
 	oif: Ifindex;
-	/** RT_SCOPE_NOWHERE of an own address, LINK or more of a gateway, else HOST (fib_nh_scope). */
+	/**
+	 * fib_nh_scope: RT_SCOPE_NOWHERE for a local address, RT_SCOPE_LINK or wider for a gateway,
+	 * otherwise RT_SCOPE_HOST.
+	 */
 	nh_scope: number;
 	prefsrc: number;
 	gateway: number;
@@ -150,9 +153,9 @@ export interface Fib6Info {
 	plen: number;
 	/** RTN_*. */
 	type: number;
-	/** RTF_REJECT: packets are not sent. Of RTN_UNICAST on lo, where lookups succeed. */
+	/** RTF_REJECT: packets are not sent. With RTN_UNICAST on lo the lookup still succeeds. */
 	reject: boolean;
-	/** ifindex of the output device; lo's for blackhole and its kin. */
+	/** ifindex of the output device. It is lo's for blackhole, unreachable and prohibit routes. */
 	oif: Ifindex;
 	prefsrc: In6Addr | null;
 	gateway: In6Addr | null;
@@ -160,14 +163,14 @@ export interface Fib6Info {
 	answer: RouteAnswer;
 }
 
-/** Routes that a connection asks for, as found while rt_genid was the one that is noted. */
+/** Cached results of route lookups. Each is valid while rt_genid equals the genid stored with it. */
 export interface RtCached {
-	/** connect()'s: by destination, source, device and flags; what it leaves in Net.fl4. */
+	/** The lookup of connect(): destination, source, device and flags, and its result in Net.fl4. */
 	connect_genid: number;
 	connect: { daddr: number; saddr: number; oif: Ifindex; flow_flags: number };
 	flow: RtFlow;
 	err: number;
-	/** Its segments': by destination and device; where they arrive, or what answers. */
+	/** The lookup for segments: destination and device, and where they arrive or what answers. */
 	segment_genid: number;
 	segment: { daddr: number; oif: Ifindex };
 	dif: Ifindex;
@@ -175,24 +178,24 @@ export interface RtCached {
 	answer: RouteAnswer;
 }
 
-/** The outcome of a lookup, as struct flowi4 and rtable have it. */
+/** The result of an IPv4 lookup: fields of struct flowi4 and rtable. */
 export interface RtFlow {
 	type: number;
 	saddr: number;
 	daddr: number;
-	/** Output device that was asked for, and the VRF whose table: struct flowi_common. */
+	/** struct flowi_common: the requested output device, and the VRF whose table is used. */
 	oif: Ifindex;
 	l3mdev: Ifindex;
-	/** Device that a local packet counts as received on (rt_iif). */
+	/** rt_iif: the device on which a local packet is received. */
 	iif: Ifindex;
 	answer: RouteAnswer;
 }
 
-/** The part of a struct flowi that VRFs change: of struct flowi_common. */
+/** The fields of struct flowi_common that VRFs change. */
 export interface FlowiOif {
-	/** ifindex of the output device that is asked for, 0 for any. */
+	/** ifindex of the requested output device, 0 for any. */
 	oif: Ifindex;
-	/** ifindex of the VRF whose table is asked, 0 for none. */
+	/** ifindex of the VRF whose table is used, 0 for none. */
 	l3mdev: Ifindex;
 }
 
@@ -200,23 +203,23 @@ export interface Flowi6Oif extends FlowiOif {
 	readonly daddr: In6Addr;
 }
 
-/** The outcome of an IPv6 lookup, as struct flowi6 and rt6_info have it. */
+/** The result of an IPv6 lookup: fields of struct flowi6 and rt6_info. */
 export interface Rt6Flow extends Flowi6Oif {
 	readonly saddr: In6Addr;
 	type: number;
-	/** Device of the route: a local packet counts as received on it (rt6i_idev). */
+	/** rt6i_idev: the device of the route, on which a local packet is received. */
 	iif: Ifindex;
 	answer: RouteAnswer;
 }
 
-/** What a source address is chosen for: struct ipv6_saddr_dst; and the best so far (hiscore). */
+/** struct ipv6_saddr_dst: the destination of a source address selection. Also the best address so far. */
 export interface Ipv6SaddrDst {
 	readonly addr: In6Addr;
 	ifindex: Ifindex;
 	scope: number;
 	label: number;
 	hiscore: Inet6Ifaddr | null;
-	/** ifindex of its device. */
+	/** ifindex of the device of `hiscore`. */
 	hiscore_dev: number;
 }
 
@@ -241,40 +244,40 @@ export function newFl6(): Rt6Flow {
 	};
 }
 
-/** struct net. `id` is its number, from 1; hash_mix is drawn when it is created. */
+/** struct net. `id` counts namespaces from 1. hash_mix is drawn when the namespace is created. */
 export interface Net {
 	id: number;
 	name: string;
 	hash_mix: number;
-	/** Where its UDP sockets are: net->ipv4.udp_table. */
+	/** net->ipv4.udp_table: the table of its UDP sockets. */
 	udp_table: UdpTable;
-	/** Behaviour changes of its kernel, for code that knows the namespace only. */
+	/** k.changes, for functions that have no `k`. */
 	readonly changes: ReadonlySet<ChangeName>;
 	ipv4: NetnsIpv4;
 	ipv6: NetnsIpv6;
 	devices: NetDevice[];
-	/** IPv4 routes of all tables; those of one table and prefix in the kernel's order. */
+	/** IPv4 routes of all tables. Those of one table and prefix are in the kernel's order. */
 	routes: FibRoute[];
-	/** Changes with every device, address and route of IPv4: net->ipv4.rt_genid. */
+	/** net->ipv4.rt_genid: changes with every change of a device, an IPv4 address or an IPv4 route. */
 	rt_genid: number;
-	/** What connections found last (net/ipv4/route.ts), by a hash of the destination. */
+	/** The route cache of connections (net/ipv4/route.ts), by a hash of the destination. */
 	readonly rt_cache: RtCached[];
-	/** What the last lookup of a route found; in C each caller has its own. */
+	/** The result of the last route lookup. In C each caller has a struct of its own. */
 	readonly fl4: RtFlow;
 	readonly fl6: Rt6Flow;
-	/** The flows of the lookups that ask only where a packet arrives. */
+	/** Scratch for lookups that only find where a packet arrives. */
 	readonly probe4: FlowiOif;
 	readonly probe6: Flowi6Oif;
-	/** Of the choice of a source address; in C it is on the stack. */
+	/** Scratch for the source address selection. In C it is on the stack. */
 	readonly saddr_dst: Ipv6SaddrDst;
-	/** InIfaddr.serial of the address that was added last. */
+	/** InIfaddr.serial of the last address added. */
 	last_ifa_serial: number;
-	/** The local table of IPv4 is there, since its first route. */
+	/** The local IPv4 table exists. Its first route creates it. */
 	fib_has_local_table?: boolean;
-	/** IPv6 routes likewise. */
+	/** IPv6 routes of all tables. Those of one table and prefix are in the kernel's order. */
 	routes6: Fib6Info[];
-	/** Time-wait sockets of the namespace: tcp_death_row.tw_refcount - 1. */
+	/** Number of time-wait sockets of the namespace: tcp_death_row.tw_refcount - 1. */
 	tw_count: number;
-	/** Lines that the kernel would log. */
+	/** The kernel log: lines that the kernel would print. */
 	log: string[];
 }

@@ -21,22 +21,22 @@ export const SCTP_SS_ESTABLISHED = TCP_ESTABLISHED;
 export const SCTP_SS_CLOSING = TCP_CLOSE_WAIT;
 
 /**
- * States of an association. The others pass at once here: over loopback within the call
- * that begins an exchange.
+ * States of an association. The other states of C last no time here: over loopback an exchange
+ * completes within the call that begins it.
  */
 export const SCTP_STATE_CLOSED = 0;
 export const SCTP_STATE_COOKIE_WAIT = 1;
 export const SCTP_STATE_ESTABLISHED = 3;
 export const SCTP_STATE_SHUTDOWN_RECEIVED = 6;
 
-/** Reach of an address: the larger, the narrower. */
+/** Scope of an address. A larger number is a narrower scope. */
 export const SCTP_SCOPE_GLOBAL = 0;
 export const SCTP_SCOPE_PRIVATE = 1;
 export const SCTP_SCOPE_LINK = 2;
 export const SCTP_SCOPE_LOOPBACK = 3;
 export const SCTP_SCOPE_UNUSABLE = 4;
 
-/** Which addresses an association may use: its own socket, its peer. */
+/** Which addresses an association may use, because of its own socket and of its peer. */
 export const SCTP_ADDR6_ALLOWED = 0x00000001;
 export const SCTP_ADDR4_PEERSUPP = 0x00000002;
 export const SCTP_ADDR6_PEERSUPP = 0x00000004;
@@ -49,35 +49,35 @@ export const SCTP_SOCKOPT_BINDX_ADD = 100;
 export const SCTP_SOCKOPT_BINDX_REM = 101;
 export const SCTP_SOCKOPT_CONNECTX_OLD = 107;
 
-/** union sctp_addr: its family says which; mapped addresses change it in place. */
+/** union sctp_addr. The family tells which address it is. A v4-mapped address is converted in place. */
 export type SctpAddr = Sockaddr;
 
-/** struct sctp_bind_addr: the addresses of an endpoint or association, which share one port. */
+/** struct sctp_bind_addr: the addresses of an endpoint or association. They share one port. */
 export interface SctpBindAddr {
 	/** 0 while unbound. */
 	port: Port;
 	address_list: SctpAddr[];
 }
 
-/** struct sctp_endpoint: what one sock is bound to, and its associations, oldest first. */
+/** struct sctp_endpoint: the addresses that one sock is bound to, and its associations. */
 export interface SctpEndpoint {
 	sk: Sk;
 	bind_addr: SctpBindAddr;
-	/** Of a listening one-to-one socket also its accept queue. */
+	/** The associations, oldest first. They are also the accept queue of a listening one-to-one socket. */
 	asocs: SctpAssociation[];
-	/** Bucket of ep_hashtable while it listens, else -1. */
+	/** Slot in ep_hashtable while the sock listens, otherwise -1. */
 	hashent: number;
 }
 
-/** The way to an address of a peer: what a struct sctp_transport has of it. */
+/** The route to an address of a peer: fields of struct sctp_transport. */
 export interface SctpDst {
 	/** The source address, without a port. */
 	saddr: SctpAddr;
-	/** Whether that is an address of the association, so that answers find it. */
+	/** Whether the source address belongs to the association, so that answers find the association. */
 	bound: boolean;
-	/** Device on which this kernel itself receives what goes there, 0 if another host does. */
+	/** Device on which this kernel receives packets to the address, 0 if another host receives them. */
 	dif: Ifindex;
-	/** What another host answers. */
+	/** The answer of another host. */
 	answer: RouteAnswer;
 }
 
@@ -87,23 +87,23 @@ export interface SctpAssociation {
 	sk: Sk;
 	/** SCTP_STATE_*. */
 	state: number;
-	/** Those addresses of the endpoint that its peer can reach. */
+	/** The addresses of the endpoint that the peer can reach. */
 	bind_addr: SctpBindAddr;
 	peer: {
 		port: Port;
 		primary_addr: SctpAddr;
-		/** Addresses of the peer, the primary one first: transport_addr_list. */
+		/** transport_addr_list: the addresses of the peer, the primary one first. */
 		transports: SctpAddr[];
 	};
-	/** The way to the primary address, null if there is none. */
+	/** The route to the primary address, null if there is none. */
 	dst: SctpDst | null;
-	/** The other end, if it is of this kernel and knows of the association. */
+	/** The other end, if it belongs to this kernel and has the association. */
 	other: SctpAssociation | null;
-	/** Its INIT is yet to leave: it does once the call lets go of the sock. */
+	/** Its INIT is not sent yet. It is sent when the call releases the sock. */
 	init_pending: boolean;
-	/** Sizes of the messages sent before it was established. */
+	/** Sizes of the messages that were sent before it was established, bytes. */
 	outqueue: number[];
-	/** Freed: nobody may look at it again but a call that holds it. */
+	/** It was freed. Only a call that holds it may still use it. */
 	dead: boolean;
 }
 
@@ -111,7 +111,7 @@ export interface SctpAssociation {
 export interface SctpSock {
 	/** SCTP_SOCKET_*. */
 	type: number;
-	/** SCTP_REUSE_PORT, which counts as SO_REUSEADDR. */
+	/** SCTP_REUSE_PORT. It has the effect of SO_REUSEADDR. */
 	reuse: boolean;
 	/** SCTP_I_WANT_MAPPED_V4_ADDR. */
 	v4mapped: boolean;
@@ -120,15 +120,15 @@ export interface SctpSock {
 	receive_queue: SctpMessage[];
 }
 
-/** A message of an association, bytes. */
+/** A received message of an association. */
 export interface SctpMessage {
 	asoc: SctpAssociation;
 	size: number;
 }
 
 /**
- * struct sctp_bind_bucket: one for each (namespace, port) that has an owner. Invariant:
- * `owner` is never empty outside the functions that create and destroy.
+ * struct sctp_bind_bucket: one for each (namespace, port) that has an owner. Invariant: `owner` is
+ * empty only inside the functions that create and destroy a bucket.
  */
 export class SctpBindBucketTable extends Slab {
 	net = this.u16();
@@ -139,7 +139,7 @@ export class SctpBindBucketTable extends Slab {
 	/** Chain of the hash bucket. */
 	node_next = this.i32();
 	node_pprev = this.i32();
-	/** First owner; linked by the sockets' bind_node. */
+	/** First owner. Owners are linked by bind_node of the sockets. */
 	owner = this.i32();
 }
 
@@ -147,15 +147,15 @@ export class SctpBindBucketTable extends Slab {
 export const SCTP_PORT_HASHSIZE = 512;
 const SCTP_EP_HASHSIZE = 64;
 
-/** struct sctp_globals, and what hangs on the socks. */
+/** struct sctp_globals, and the SCTP fields of each sock. */
 export class SctpGlobals {
 	readonly port_hashtable = new Int32Array(SCTP_PORT_HASHSIZE);
 	readonly bucket_cachep = new SctpBindBucketTable();
-	/** Listening endpoints by port, last added first. */
+	/** Listening endpoints by slot, the last added first. */
 	readonly ep_hashtable: SctpEndpoint[][] = [];
-	/** Associations by namespace, local port and one address of the peer, last added first. */
+	/** Associations by namespace, local port and one address of the peer, the last added first. */
 	readonly transport_hashtable = new Map<string, SctpAssociation[]>();
-	/** sctp_sk(): the rest of each sock. */
+	/** sctp_sk(): the SCTP fields of each sock. */
 	readonly socks = new Map<number, SctpSock>();
 
 	constructor() {
@@ -188,7 +188,7 @@ export function sctp_sstate(k: Stack, sk: Sk, state: number): boolean {
 	return k.sock.skc_state[sk] === state;
 }
 
-/** A copy of an address, for a list. */
+/** A copy of an address. */
 export function sctpAddrDup(addr: SctpAddr): SctpAddr {
 	return { ...addr, sin6_addr: addr.sin6_addr.slice() };
 }

@@ -4,8 +4,8 @@
  * inet_timewait_sock as columns of one table (include/net/sock.h, inet_sock.h,
  * inet_connection_sock.h, inet_timewait_sock.h, include/linux/tcp.h).
  *
- * As in the kernel, a time-wait socket shares the common part with a full socket, so both
- * can sit on one chain; skc_state tells them apart. A handle is a row; 0 is NULL.
+ * As in the kernel, a time-wait socket and a full socket share struct sock_common. So both can be on
+ * one chain. skc_state tells them apart. A handle is a row; 0 is NULL.
  */
 import type { Ifindex, Port, Sk, Sock, Tb, Tb2 } from "../linux/handle.js";
 import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
@@ -17,10 +17,10 @@ export const SK_NO_REUSE = 0;
 export const SK_CAN_REUSE = 1;
 export const SK_FORCE_REUSE = 2;
 
-/** sk_userlocks: the program chose the address, the port. */
+/** sk_userlocks: bind() named the address (_BINDADDR_LOCK) or the port (_BINDPORT_LOCK). */
 export const SOCK_BINDADDR_LOCK = 4;
 export const SOCK_BINDPORT_LOCK = 8;
-/** The port was chosen by connect(): since 6.18 (fastreuse-recomputed); tw_connect_bind as well. */
+/** connect() chose the port. Read since 6.18 (fastreuse-recomputed). Also tw_connect_bind. */
 export const SOCK_CONNECT_BIND = 16;
 
 /** sk_flags. */
@@ -31,7 +31,7 @@ export const SOCK_DONE = 4;
 export const SOCK_BROADCAST = 8;
 /** A TCP sock is a subflow of MPTCP: tp->is_mptcp. */
 export const SOCK_MPTCP = 16;
-/** Of a request: its third segment came, but could not become a connection (inet_rsk(req)->acked). */
+/** A request: its third segment came, but did not make a connection yet (inet_rsk(req)->acked). */
 export const REQ_ACKED = 32;
 
 export const RCV_SHUTDOWN = 1;
@@ -43,10 +43,10 @@ export const INET_FREEBIND = 1;
 export const INET_TRANSPARENT = 2;
 export const INET_BIND_ADDRESS_NO_PORT = 4;
 
-/** IP_RECVERR and IPV6_RECVERR: ICMP errors are told to sockets that are not connected, too. */
+/** IP_RECVERR and IPV6_RECVERR: a socket that is not connected gets ICMP errors as well. */
 export const INET_RECVERR = 8;
 export const INET_RECVERR6 = 16;
-/** inet_csk(sk)->icsk_af_ops is ipv6_mapped: what the socket sends goes out over IPv4. */
+/** inet_csk(sk)->icsk_af_ops is ipv6_mapped: the socket sends over IPv4. */
 export const ICSK_IPV6_MAPPED = 32;
 
 export const GLOBAL_ROOT_UID = 0;
@@ -66,21 +66,21 @@ export const PROT_MPTCP = 10;
 export const PROT_MPTCPV6 = 11;
 
 /**
- * struct proto: what a transport protocol does with its socks. Functions return 0 or a
- * negative errno, sendmsg and recvmsg the number of bytes.
+ * struct proto: the operations of a transport protocol on its socks. They return 0 or a negative
+ * errno. sendmsg and recvmsg return the number of bytes or a negative errno.
  */
 export interface Proto {
 	readonly name: string;
-	/** PROT_*: what skc_prot says of its socks. */
+	/** PROT_*: the skc_prot of its socks. */
 	readonly prot: number;
-	/** What a new sock needs besides its columns. */
+	/** Initializes a new sock, if its columns are not enough. */
 	readonly init?: (k: Stack, sk: Sk) => void;
-	/** `timeout` in ms: how long close() may wait for data to leave (SO_LINGER). */
+	/** `timeout`: how long close() may wait for data to be sent, ms (SO_LINGER). */
 	close(k: Stack, sk: Sk, timeout: number): void;
 	connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number;
 	disconnect(k: Stack, sk: Sk): number;
 	readonly shutdown?: (k: Stack, sk: Sk, how: number) => void;
-	/** `addr` is null where the call names no destination. */
+	/** `addr` is null if the call names no destination. */
 	sendmsg(
 		k: Stack,
 		sk: Sk,
@@ -90,43 +90,46 @@ export interface Proto {
 		nonblock: boolean,
 	): number;
 	recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number;
-	/** Only where a protocol does not take the family's own bind(). */
+	/** Only if the protocol does not use the bind() of its family. */
 	readonly bind?: (k: Stack, sk: Sk, addr: Sockaddr, addr_len: number) => number;
 	hash(k: Stack, sk: Sk): number;
 	unhash(k: Stack, sk: Sk): void;
-	/** After the local address or the device has changed. */
+	/** Called after the local address or the device changed. */
 	readonly rehash?: (k: Stack, sk: Sk) => void;
-	/** The local port: the given one, or any if snum is 0. */
+	/** Binds the sock to the local port snum, or to any port if snum is 0. */
 	get_port(k: Stack, sk: Sk, snum: Port): number;
 	readonly put_port?: (k: Stack, sk: Sk) => void;
-	/** connect() and sendto() leave the choice of a port to the protocol itself. */
+	/** The protocol chooses a port itself in connect() and sendto(). */
 	readonly no_autobind: boolean;
 }
 
-/** sk_wait_pending, and what sk_disconnects tells a connect() that sleeps. */
+/**
+ * Values of sk_wait_pending: no connect() sleeps on the sock; one sleeps; one sleeps and the sock was
+ * disconnected meanwhile (sk_disconnects of C).
+ */
 export const WAITS_NOT = 0;
 export const WAITS = 1;
 export const WAITS_DISCONNECTED = 2;
 
 /**
- * inet->cork.fl of a sock that was connected and whose last connect() to another address
- * failed. That connect() has left its own addresses there, and has dropped the route that
- * was remembered (sk_dst_cache). The next send looks up the right route, and remembers it;
- * the one after that finds it remembered and so takes the addresses from here.
+ * inet->cork.fl of a sock that was connected and whose last connect() to another address failed. The
+ * failed connect() stored its own addresses in cork.fl and dropped the cached route (sk_dst_cache).
+ * The next send looks up the right route and caches it. Every later send finds the cached route and
+ * takes the wrong addresses of cork.fl.
  */
 export interface CorkFlow {
 	saddr: number;
 	daddr: number;
 	dport: Port;
-	/** The route to the right destination is remembered again. */
+	/** The route to the right destination is cached again. */
 	cached: boolean;
 }
 
 /**
- * All socks of a kernel. A row with skc_state TCP_TIME_WAIT is a time-wait socket: it keeps the
- * columns of struct sock_common except skc_prot, and sk_protocol, inet_sport, snd_isn, rcv_isn,
- * ts_recent_stamp, ts_recent_ms, tw_substate, and of sk_userlocks the bit SOCK_CONNECT_BIND
- * (inet_twsk_alloc, tcp_time_wait). Every other column of it is 0.
+ * All socks of a kernel. A row with skc_state TCP_TIME_WAIT is a time-wait socket. It has the columns
+ * of struct sock_common except skc_prot, and also sk_protocol, inet_sport, snd_isn, rcv_isn,
+ * ts_recent_stamp, ts_recent_ms, tw_substate, and the bit SOCK_CONNECT_BIND of sk_userlocks
+ * (inet_twsk_alloc, tcp_time_wait). Its other columns are 0.
  */
 export class SockTable extends Slab<Sk> {
 	// struct sock_common, shared by full and time-wait sockets
@@ -140,32 +143,32 @@ export class SockTable extends Slab<Sk> {
 	/** Local address that lookups match; 0 is the wildcard. */
 	skc_rcv_saddr = this.u32();
 	skc_daddr = this.u32();
-	/** The same of an AF_INET6 socket, four words a row; skc_rcv_saddr then has what IPv4 sees of it. */
+	/** Local address of an AF_INET6 socket, four words a row. Its skc_rcv_saddr is the IPv4 view of it. */
 	skc_v6_rcv_saddr = this.in6();
 	skc_v6_daddr = this.in6();
 	/** Local port, 0 while unbound. */
 	skc_num = this.u16<Port>();
 	skc_dport = this.u16<Port>();
 	/**
-	 * Hash of the four-tuple, valid while on an ehash chain. Of a UDP socket two hashes of 16
-	 * bits (skc_u16hashes): of its port in the low half, of address and port in the high half.
+	 * Hash of the four-tuple, valid while the socket is on an ehash chain. A UDP socket has two hashes
+	 * of 16 bits here (skc_u16hashes): of its port in the low half, of address and port in the high half.
 	 */
 	skc_hash = this.u32();
-	/** Chain of the ehash bucket, for listeners of the lhash2 bucket, for UDP of the first hash. */
+	/** Chain of the ehash bucket. Listeners: of the lhash2 bucket. UDP: of the first hash. */
 	node_next = this.i32<Sk>();
 	node_pprev = this.i32();
-	/** Owners of the bind bucket; for UDP the chain of the second hash (skc_portaddr_node). */
+	/** Owners of the bind bucket. UDP: the chain of the second hash (skc_portaddr_node). */
 	bind_node_next = this.i32<Sk>();
 	bind_node_pprev = this.i32();
 	/**
-	 * Owners of the bind2 bucket, or for time-wait sockets its deathrow; for connected UDP
-	 * sockets the chain of the third hash (udp_lrpa_node).
+	 * Owners of the bind2 bucket. Time-wait sockets: its deathrow. Connected UDP sockets: the chain of
+	 * the third hash (udp_lrpa_node).
 	 */
 	bind2_node_next = this.i32<Sk>();
 	bind2_node_pprev = this.i32();
 	/** icsk_bind_hash, tw_tb: the bind bucket, 0 while unbound. */
 	icsk_bind_hash = this.i32<Tb>();
-	/** icsk_bind2_hash, tw_tb2. */
+	/** icsk_bind2_hash, tw_tb2: the bind2 bucket, 0 while unbound. */
 	icsk_bind2_hash = this.i32<Tb2>();
 
 	// struct sock
@@ -178,86 +181,86 @@ export class SockTable extends Slab<Sk> {
 	sk_shutdown = this.u8();
 	/** Pending error, a positive errno. */
 	sk_err = this.u16();
-	/** SO_LINGER, in seconds as getsockopt() shows them; a negative one stands for no end. */
+	/** SO_LINGER, in seconds as getsockopt() returns them. A negative value means no limit. */
 	sk_lingertime = this.i32();
-	/** User, as sock_i_uid() tells it: root where no file names the sock, before orphan-uid. */
+	/** The user, as sock_i_uid() returns it. Before orphan-uid it is root if no file refers to the sock. */
 	sk_uid = this.u32();
-	/** The struct socket, 0 for orphans and for children not accepted yet. */
+	/** The struct socket, 0 for orphans and for connections that were not accepted yet. */
 	sk_socket = this.i32<Sock>();
 	sk_reuseport_cb = this.i32();
 	/**
-	 * CPU on which the last datagram of a connected sock was received, plus 1; 0: none. There
-	 * is one CPU, number 0.
+	 * The CPU that received the last datagram of a connected sock, plus 1. 0: none. There is one CPU,
+	 * number 0.
 	 */
 	sk_incoming_cpu = this.u8();
-	/** A blocking connect(): WAITS_NOT, WAITS, WAITS_DISCONNECTED. */
+	/** Whether a blocking connect() sleeps: WAITS_NOT, WAITS or WAITS_DISCONNECTED. */
 	sk_wait_pending = this.u8();
 	sk_ack_backlog = this.u32();
 	sk_max_ack_backlog = this.u32();
 
 	// struct inet_sock
-	/** Address that is sent from; differs from skc_rcv_saddr for broadcast and multicast binds. */
+	/** Source address. It differs from skc_rcv_saddr after a bind to a broadcast or multicast address. */
 	inet_saddr = this.u32();
 	inet_sport = this.u16<Port>();
 	inet_flags = this.u8();
-	/** struct ipv6_pinfo: the address that is sent from, np->saddr. */
+	/** struct ipv6_pinfo: the IPv6 source address, np->saddr. */
 	np_saddr = this.in6();
-	/** IP_LOCAL_PORT_RANGE, 0 for a bound that is not set. */
+	/** IP_LOCAL_PORT_RANGE. A bound that is not set is 0. */
 	local_port_range_lo = this.u16<Port>();
 	local_port_range_hi = this.u16<Port>();
 
 	/**
-	 * Where a connected sock of AF_INET sends by mistake: see CorkFlow. Entries only for socks
-	 * whose last connect() failed.
+	 * The wrong destination of a connected AF_INET sock whose last connect() failed, see CorkFlow. Other
+	 * socks have no entry.
 	 */
 	readonly cork_fl = new Map<Sk, CorkFlow>();
 
-	/** struct udp_sock: the hash of the third chain, of the four-tuple, 16 bits. */
+	/** struct udp_sock: the third hash, of the four-tuple, 16 bits. */
 	udp_lrpa_hash = this.u16();
 
 	// struct inet_connection_sock: accept queue of a listener, link of a queued child
 	rskq_accept_head = this.i32<Sk>();
 	rskq_accept_tail = this.i32<Sk>();
 	dl_next = this.i32<Sk>();
-	/** The listener whose queue a child waits in, or of a request; 0 once the listener is gone. */
+	/** The listener of a request, or of a connection in its accept queue. 0 once the listener is freed. */
 	rsk_listener = this.i32<Sk>();
-	/** Requests of a listener: icsk_accept_queue.qlen. */
+	/** Number of requests of a listener: icsk_accept_queue.qlen. */
 	rskq_qlen = this.u16();
-	/** TCP_DEFER_ACCEPT, in retransmits of a SYN-ACK. */
+	/** TCP_DEFER_ACCEPT, as a number of SYN-ACK retransmissions. */
 	rskq_defer_accept = this.u8();
 
-	// struct tcp_sock, as far as ends of connections need it
-	/** Bytes received and not read yet. */
+	// struct tcp_sock, the fields that the end of a connection needs
+	/** Data received and not read yet, bytes. */
 	rcv_unread = this.f64();
-	/** Shortest delay of an acknowledgement, ms: icsk_ack.ato, 0 until data has arrived. */
+	/** icsk_ack.ato: shortest delay of an acknowledgement, ms. 0 until data has arrived. */
 	icsk_ack_ato = this.u8();
 	/**
-	 * Whose sequence numbers this side sends, and whose it expects: each connection has one
-	 * number that stands for all of its own. 0: none yet; odd: they go on from another
-	 * connection's instead of following the clock.
+	 * The sequence spaces that this side sends in (snd_isn) and expects (rcv_isn). One number stands
+	 * for all sequence numbers of one side of a connection. 0: none yet. Odd: the sequence numbers
+	 * continue those of another connection, they do not follow the clock.
 	 */
 	snd_isn = this.u32();
 	rcv_isn = this.u32();
-	/** Whose numbers the next connection goes on from; 0: it takes them from the clock. */
+	/** The sequence space that the next connection continues. 0: it takes numbers from the clock. */
 	write_seq = this.u32();
-	/** When a segment out of window was last answered, ms; 0: never. */
+	/** When a segment out of window was last answered, ms since boot. 0: never. */
 	last_oow_ack_time = this.f64();
-	/** TCP_LINGER2, seconds: 0 is as the sysctl says, -1 not at all. */
+	/** TCP_LINGER2, seconds. 0: as the sysctl says. -1: do not linger. */
 	linger2 = this.i8();
 	/** icsk_ack.pingpong, as far as TCP_QUICKACK turns it on and off. */
 	pingpong = this.u8();
-	/** SYNs or FINs sent again; of a request, timeouts of its SYN-ACK (num_timeout). */
+	/** Retransmissions of a SYN or FIN. A request: timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();
-	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: second of the last segment, 0: none. */
+	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: time of the last segment, seconds. 0: none. */
 	ts_recent_stamp = this.u32();
-	/** The same in ms, which only check mode needs. */
+	/** The time of the last segment in ms. tcp_twsk_unique compares it with a delay in ms. */
 	ts_recent_ms = this.f64();
 
 	// struct inet_timewait_sock
 	tw_substate = this.u8();
 }
 
-/** Puts a sock on a chain linked by node_next: at its end if the sock is AF_INET6 and in a group. */
+/** Puts a sock on a chain linked by node_next: at the tail if it is AF_INET6 and has SO_REUSEPORT. */
 export function sk_add_node_rcu(S: SockTable, sk: Sk, list: Int32Array, slot: number): void {
 	if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
 		hlist_add_tail_rcu(list, S.node_next, S.node_pprev, slot, sk);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The state of one kernel that the ported code works on: what are globals in C are fields
- * here, so that many kernels live in one process. Ported functions take it as `k`.
+ * The state of one kernel, as far as ported code needs it. C's global variables are fields here, so
+ * that many kernels can live in one process. Ported functions take it as `k`.
  */
 import type { Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
 import type { Random } from "../linux/random.js";
@@ -26,70 +26,70 @@ export interface Stack {
 	readonly changes: ReadonlySet<ChangeName>;
 	readonly random: Random;
 	readonly timers: TimerQueue;
-	/** Families and protocols, as they registered at boot. */
+	/** Families and protocols that registered at boot. */
 	readonly protocols: Protocols;
-	/** Tables. */
+	/** Tables of records, and hash tables. */
 	readonly sock: SockTable;
 	readonly socket: SocketTable;
 	readonly tcp_hashinfo: InetHashinfo;
 	readonly dccp_hashinfo: InetHashinfo;
 	readonly sctp_globals: SctpGlobals;
 	readonly mptcp: MptcpSocks;
-	/** The one that namespaces share, unless they have their own: Net.udp_table. */
+	/** The UDP table that namespaces share. A namespace may have a table of its own: Net.udp_table. */
 	readonly udp_table: UdpTable;
 	readonly udplite_table: UdpTable;
-	/** Namespaces; nets[id - 1] has that id. */
+	/** Namespaces. nets[id - 1] is the namespace with this id. */
 	readonly nets: Net[];
 	readonly reuseport: Map<number, SockReuseport>;
 	next_reuseport_id: number;
-	/** Secrets, drawn at first use as the kernel's net_get_random_once. */
+	/** Secrets. They are drawn at first use, as with net_get_random_once. */
 	inet_ehash_secret: number | null;
 	inet6_ehash_secret: number | null;
 	ipv6_hash_secret: number | null;
 	net_secret: Uint32Array | null;
 	table_perturb: Uint32Array | null;
-	/** Result of secure_ipv4_port_ephemeral: low and high half. */
+	/** Result of secure_ipv4_port_ephemeral or secure_ipv6_port_ephemeral: low half, high half. */
 	readonly port_offset: Uint32Array;
-	/** The last hash of secure_ipv4_port_ephemeral, by what it was made of. */
+	/** The last hash of secure_ipv4_port_ephemeral and its inputs. */
 	readonly last_port_ephemeral: PortEphemeral;
-	/** What secure_ipv6_port_ephemeral hashes: two addresses, the time, the port. */
+	/** Scratch: the input of secure_ipv6_port_ephemeral's hash: two addresses, the time, the port. */
 	readonly port_ephemeral_data: Uint32Array;
 	readonly siphash_state: SiphashState;
-	/** Capabilities of the task that makes the call, a bit each: current_cred()->cap_effective. */
+	/** current_cred()->cap_effective: capabilities of the task that makes the call, one bit each. */
 	cap_effective: number;
-	/** Left by inet_sk_get_local_port_range: the range, both bounds inclusive. */
+	/** Output of inet_sk_get_local_port_range: the range, both bounds inclusive. */
 	low: number;
 	high: number;
-	/** Found by the last check of a candidate: the socket in the way, 0 if none. */
+	/** Output of the check of a port: the socket that conflicts, 0 if none. */
 	blocker: Sk;
-	/** Found by connectScan: the port, 0 if none. */
+	/** Output of connectScan: the port, 0 if none. */
 	found_port: Port;
-	/** Found by the last check of a candidate: its bind bucket and, for bind(), its bind2 bucket. */
+	/** Output of the check of a port: its bind bucket and, in bind(), its bind2 bucket. 0 if none. */
 	found_tb: Tb;
 	found_tb2: Tb2;
-	/** Found by the last check of a four-tuple: the time-wait socket to take over, 0 if none. */
+	/** Output of check_established: the time-wait socket to replace, 0 if none. */
 	found_tw: Sk;
-	/** The sock that a call holds, and whether it was freed meanwhile (sk_refcnt). */
+	/** The sock that a call holds (sk_refcnt), and whether it was freed meanwhile. */
 	held: Sk;
 	held_freed: boolean;
-	/** The last sequence space that was given out. */
+	/** The last sequence space that a connection got. */
 	last_isn: number;
 	/**
-	 * Which of two ways it goes where that hangs on a secret: false is the likelier, or what
-	 * the model did already; check mode tries both (KernelOptions).
+	 * Decides between two outcomes if the outcome depends on a secret of the kernel. false: the likelier
+	 * outcome, or the one with the model's own secret. Check mode tries both (KernelOptions).
 	 */
 	askSecret(): boolean;
-	/** Check mode: told of a listener before it leaves its reuseport group. */
+	/** For check mode: is called before a listener leaves its reuseport group. */
 	accept_queues: { leaves(listener: Sk): void } | null;
-	/** Segments on their way over loopback. */
+	/** Segments in flight over loopback. */
 	readonly loopback: Segment[];
-	/** Where searches report what they do; noTrace: nowhere. */
+	/** The tracer that searches report to. noTrace if nobody traces. */
 	trace: PortSearchTrace;
-	/** Who draws, and answers what else no system call shows: the kernel itself, or check mode. */
+	/** Random draws and other decisions that no system call shows: the kernel's own, or check mode's. */
 	draws: Draws;
 }
 
-/** A hash that secure_ipv4_port_ephemeral made: of a secret, addresses, port and time. */
+/** A hash of secure_ipv4_port_ephemeral, and its inputs: secret, addresses, port and time. */
 export interface PortEphemeral {
 	secret: Uint32Array | null;
 	saddr: number;
@@ -102,28 +102,28 @@ export interface PortEphemeral {
 }
 
 /**
- * A TCP segment in flight over loopback. `seq` and `ack` name the sequence spaces of
- * sender and receiver (snd_isn, rcv_isn).
+ * A TCP segment in flight over loopback. `seq` and `ack` are the sequence spaces of the sender and
+ * the receiver (snd_isn, rcv_isn).
  */
 export interface Segment {
 	net: Net;
 	flags: number;
-	/** Over IPv4, host order; 0 over IPv6. */
+	/** IPv4 address in host order, 0 over IPv6. */
 	saddr: number;
 	daddr: number;
-	/** Over IPv6, null over IPv4. */
+	/** IPv6 addresses, null over IPv4. */
 	v6: { saddr: In6Addr; daddr: In6Addr } | null;
 	sport: Port;
 	dport: Port;
-	/** Device on which it is received. */
+	/** Device that receives it. */
 	dif: Ifindex;
-	/** Its route is one to a local address, rather than one by way of lo. */
+	/** The route is to a local address. false: the route to another address leads to lo. */
 	local: boolean;
 	length: number;
 	seq: number;
 	ack: number;
-	/** Of a SYN: write_seq of who sent it. */
+	/** A SYN: write_seq of the sender. */
 	isn_from: number;
-	/** Of a SYN: time-wait gave way to it and set the number of the answer. */
+	/** A SYN: it replaced a time-wait socket, which set the sequence number of the answer. */
 	tcp_tw_isn: boolean;
 }

@@ -12,7 +12,7 @@ export const TCP_CLOSE_WAIT = 8;
 export const TCP_LAST_ACK = 9;
 export const TCP_LISTEN = 10;
 export const TCP_CLOSING = 11;
-/** A request: a SYN was answered, and the third segment of its handshake has not come yet. */
+/** A request: its SYN was answered, the third segment of the handshake has not arrived yet. */
 export const TCP_NEW_SYN_RECV = 12;
 
 export const TCPF_ESTABLISHED = 1 << TCP_ESTABLISHED;

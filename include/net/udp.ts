@@ -6,23 +6,24 @@ import type { Heads, Ifindex, Port, Sk } from "../linux/handle.js";
 import type { Net } from "./net_namespace.js";
 import type { SockTable } from "./sock.js";
 
-/** Ports that there are, in use or not. */
+/** Number of ports. */
 const MAX_UDP_PORTS = 65536;
 export const UDP_HTABLE_SIZE_MIN = 256;
-/** Of a namespace that has tables of its own. */
+/** Fewest slots of a table that belongs to one namespace. */
 export const UDP_HTABLE_SIZE_MIN_PERNET = 128;
 export const UDP_HTABLE_SIZE_MAX = 65536;
-/** What a machine with 24 GiB gets: one slot for every 2 MiB, rounded up to a power of two. */
+/** Slots on a machine with 24 GiB: one for every 2 MiB, rounded up to a power of two. */
 export const UDP_HTABLE_SIZE_DEFAULT = 16_384;
 
 /**
- * struct udp_table: every bound sock is on two chains, one by its port, one by its address
- * and port. `hash` and `hash2` hold the first sock of each chain (struct udp_hslot), `count`
- * and `count2` how many are on it. Chains of `hash` are linked by node_next, those of
- * `hash2` by bind_node_next. A sock's own hashes are the two halves of its skc_hash.
+ * struct udp_table. Every bound sock is on two chains: one of `hash` by its port, one of `hash2` by
+ * its address and port. `hash` and `hash2` hold the first sock of each chain (struct udp_hslot).
+ * `count` and `count2` hold the number of socks on each chain. Chains of `hash` are linked by
+ * node_next, those of `hash2` by bind_node_next. The skc_hash of a sock holds both hashes.
  *
- * Since udp-hash4 connected socks with an address are on a third chain, of `hash4`, by their
- * four-tuple: linked by bind2_node_next. `hash4_cnt` counts them by their slot of `hash2`.
+ * Since udp-hash4 a connected sock with an address is on a third chain, of `hash4`, by its
+ * four-tuple. These chains are linked by bind2_node_next. `hash4_cnt` counts these socks for each
+ * slot of `hash2`.
  */
 export class UdpTable {
 	readonly hash: Heads<Sk>;
@@ -36,25 +37,24 @@ export class UdpTable {
 	/** log2 of the number of slots. */
 	readonly log: number;
 	/**
-	 * The ports of one chain that are in use, a bit each. Scratch of a search and of
-	 * udpCandidate: in C it lies on the stack.
+	 * Scratch of the search and of udpCandidate: the ports of one chain that are in use, one bit each.
+	 * In C it is on the stack.
 	 */
 	readonly bitmap: Uint32Array;
 	/**
-	 * sk_receive_queue of each sock that has one: the lengths of the datagrams, bytes, first
-	 * come first. Only the columns of a sock that is freed are cleared, so its queue is to be
-	 * deleted before.
+	 * sk_receive_queue of a sock: the lengths of its datagrams, bytes, the oldest first. Freeing a sock
+	 * clears only its columns. Delete its queue before.
 	 */
 	readonly receive_queue = new Map<number, number[]>();
 	/**
-	 * Secrets of the lookups' hashes, drawn at first use. C has them as static variables, so
-	 * that UDP and UDP-Lite share them: those of k.udp_table serve both.
+	 * Secrets of the hashes of lookups, drawn at first use. In C they are static variables, shared by
+	 * UDP and UDP-Lite. So only those of k.udp_table are used.
 	 */
 	udp_ehash_secret: number | null = null;
 	udp6_ehash_secret: number | null = null;
 	udp_ipv6_hash_secret: number | null = null;
 
-	/** Throws RangeError for a number of slots that is no power of two or that no kernel has. */
+	/** Throws RangeError if `size` is not a power of two or no kernel has a table of this size. */
 	constructor(size = UDP_HTABLE_SIZE_DEFAULT, min = UDP_HTABLE_SIZE_MIN) {
 		const power = Number.isInteger(size) && (size & (size - 1)) === 0;
 		if (!power || size < min || size > UDP_HTABLE_SIZE_MAX) {
@@ -74,7 +74,7 @@ export class UdpTable {
 	}
 }
 
-/** How many port numbers one chain of the first hash has, in a table of 2^log slots. */
+/** The number of ports that share one chain of the first hash, in a table of 2^log slots. */
 export function udpPortsPerChain(log: number): number {
 	return MAX_UDP_PORTS >>> log;
 }
@@ -98,17 +98,17 @@ export function udp_hashslot4(table: UdpTable, hash: number): number {
 	return hash & table.mask;
 }
 
-/** Whether a sock is on a chain of the third hash: include/linux/udp.h. */
+/** include/linux/udp.h: udp_hashed4. Whether a sock is on a chain of the third hash. */
 export function udp_hashed4(S: SockTable, sk: Sk): boolean {
 	return S.bind2_node_pprev[sk] !== 0;
 }
 
-/** up->udp_port_hash: the port that a sock is hashed by; it stays when the sock is unhashed. */
+/** up->udp_port_hash: the port in the first hash of a sock. It stays after the sock is unhashed. */
 export function udp_port_hash(S: SockTable, sk: Sk): Port {
 	return S.skc_hash[sk] & 0xffff;
 }
 
-/** up->udp_portaddr_hash, 16 bits. */
+/** up->udp_portaddr_hash: the second hash of a sock, 16 bits. */
 export function udp_portaddr_hash(S: SockTable, sk: Sk): number {
 	return S.skc_hash[sk] >>> 16;
 }
@@ -117,7 +117,10 @@ export function setUdpHashes(S: SockTable, sk: Sk, port: Port, portaddr: number)
 	S.skc_hash[sk] = (portaddr << 16) | port;
 }
 
-/** Whether a bound device admits a datagram's device. */
+/**
+ * include/net/udp.h: udp_sk_bound_dev_eq. Whether a sock bound to bound_dev_if (0: none) receives
+ * datagrams of device `dif`, or of its VRF `sdif` (0: none).
+ */
 export function udp_sk_bound_dev_eq(
 	net: Net,
 	bound_dev_if: Ifindex,

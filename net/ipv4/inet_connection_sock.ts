@@ -292,7 +292,7 @@ function inet_bhash2_conflict(
 
 /**
  * reuseport_cb_ok of C: the socket is in no reuseport group, or its group has closed members
- * (num_closed_socks, listeners that went to TCP_CLOSE).
+ * (num_closed_socks). With tcp_migrate_req off no group has closed members.
  */
 function reuseportCbOk(k: Stack, sk: Sk): boolean {
 	const reuse = k.reuseport.get(k.sock.sk_reuseport_cb[sk]);

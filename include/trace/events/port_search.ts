@@ -1,55 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Trace points of the port searches (as include/trace/events/ holds a kernel's): why each
- * candidate was passed over. Where nobody listens the tracer is noTrace.
+ * Trace points of the port searches. They tell why each port was skipped. The kernel keeps its trace
+ * points in include/trace/events/ as well, but has none for these searches. If nobody traces, the
+ * tracer is noTrace.
  */
 import type { Port, Sk, Tb } from "../../linux/handle.js";
 
-/** Verdicts on a candidate port. */
+/** Verdicts on a port that a search tried. */
 export const CANDIDATE_OK = 0;
-/** In ip_local_reserved_ports. */
+/** The port is in ip_local_reserved_ports. */
 export const CANDIDATE_RESERVED = 1;
-/** connect: the bucket has fastreuse or fastreuseport >= 0, so a bind() uses the port. */
+/** connect(): the bucket has fastreuse or fastreuseport >= 0. A socket has bound the port by bind(). */
 export const CANDIDATE_NOT_SHAREABLE = 2;
-/** connect: the four-tuple is taken by a socket. */
+/** connect(): a socket has the four-tuple. */
 export const CANDIDATE_TUPLE_IN_USE = 3;
-/** connect: the four-tuple is taken by a time-wait socket that may not be reused. */
+/** connect(): a time-wait socket has the four-tuple and may not be replaced. */
 export const CANDIDATE_TIME_WAIT = 4;
-/** bind: conflict with a socket on the same address, or anywhere for a wildcard bind. */
+/** bind(): conflict with a socket on the same address; for a wildcard bind on any address. */
 export const CANDIDATE_CONFLICT = 5;
-/** bind: conflict with a socket on the wildcard address. */
+/** bind() to an address: conflict with a socket on the wildcard address. */
 export const CANDIDATE_CONFLICT_ANY = 6;
 
-/** Which system call's search it is. */
+/** The search that begins. */
 export const SEARCH_BIND = 1;
 export const SEARCH_CONNECT = 2;
-/** Of a UDP or UDP-Lite socket, whatever the call: one scan, no passes by parity. */
+/** The search of a UDP or UDP-Lite socket in any call: one scan, no passes by parity. */
 export const SEARCH_UDP = 3;
 
 export interface PortSearchTrace {
-	/** A search begins for a socket; low and high are the inclusive effective range. */
+	/** A search begins. low and high are the effective range of the socket, inclusive. */
 	search(kind: number, sk: Sk, low: number, high: number): void;
-	/** A scan of [low, low + remaining) begins at an offset; half is 0 (whole range), 1 or 2. */
+	/** A scan of [low, low + remaining) begins at `offset`. half: 0 the whole range, 1 or 2 a half. */
 	scan(low: number, remaining: number, offset: number, half: number, relax: boolean): void;
-	/** A pass over one parity begins at a port. */
+	/** A pass over the ports of one parity begins at a port. */
 	pass(port: Port): void;
-	/** A candidate was passed over; sk2 is the socket in the way, 0 if none. */
+	/** A port was skipped. sk2 is the socket that conflicts, 0 if none. */
 	skip(port: Port, verdict: number, sk2: Sk): void;
-	/** A port was chosen, 0: none. */
+	/** The search ended with this port, 0 if it found none. */
 	chosen(port: Port): void;
 	/**
-	 * bind to a given port, or listen: the bucket decides without or with a search of its
-	 * owners. For UDP `fast` says that the second hash's chains were searched instead of the
-	 * port's whole chain.
+	 * bind() to a given port, or listen(). `fast` says that the fields of the bucket decided, without
+	 * a look at its owners. For UDP it says that the chains of the second hash were searched instead
+	 * of the chain of the port.
 	 */
 	bound(sk: Sk, port: Port, fast: boolean, verdict: number, sk2: Sk): void;
-	/** The bucket's fastreuse and fastreuseport before and after a socket was added. */
+	/** A socket was added to a bucket. fastreuse and fastreuseport are the values before. */
 	bucket(tb: Tb, fastreuse: number, fastreuseport: number): void;
-	/** connect from a port chosen before: the four-tuple decides. */
+	/** connect() of a socket that has a port already: the check of its four-tuple. */
 	tuple(sk: Sk, port: Port, verdict: number, sk2: Sk): void;
 }
 
-/** The tracer that hears nothing. Searches that are not heard may go fast. */
+/** The tracer that does nothing. With it searches use their fast scans. */
 export const noTrace: PortSearchTrace = Object.freeze({
 	search() {},
 	scan() {},

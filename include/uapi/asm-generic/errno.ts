@@ -43,7 +43,7 @@ export const EHOSTUNREACH = 113;
 export const EALREADY = 114;
 export const EINPROGRESS = 115;
 
-/** The kernel's own "the call would sleep here": never seen by a program (include/linux/errno.h). */
+/** include/linux/errno.h: here it means that the call would sleep. A program never sees it. */
 export const ERESTARTSYS = 512;
 
 const NAMES = new Map<number, string>(
@@ -90,12 +90,12 @@ const NAMES = new Map<number, string>(
 	}).map(([name, number]) => [number, name]),
 );
 
-/** `errnoName(98)` is `"EADDRINUSE"`; a number without a name here comes back as `"E98"`. */
+/** The name of an error: `errnoName(98)` is `"EADDRINUSE"`. A number without a name gives `"E"` and the number. */
 export function errnoName(errno: number): string {
 	return NAMES.get(errno) ?? `E${errno}`;
 }
 
-/** The number of an error's name, or null where this kernel model has no such error. */
+/** The number of an error by its name, null if the model has no error of this name. */
 export function errnoNumber(name: string): number | null {
 	for (const [number, known] of NAMES) if (known === name) return number;
 	return name === "EWOULDBLOCK" ? EAGAIN : null;

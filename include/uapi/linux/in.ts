@@ -16,7 +16,7 @@ export const IP_RECVERR = 11;
 export const IP_FREEBIND = 15;
 export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
-/** Added by the base commit, 91d0b78c5177. */
+/** Since 6.3, 91d0b78c5177, the base commit. */
 export const IP_LOCAL_PORT_RANGE = 51;
 
 export const IPPROTO_IPV6 = 41;

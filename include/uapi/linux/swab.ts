@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Byte order (include/uapi/linux/swab.h). Addresses and ports are numbers in host order
- * here; where the kernel hashes a __be32 or __be16 as it lies in memory, a little-endian
- * machine sees the swapped number, and so does this model.
+ * Byte order (include/uapi/linux/swab.h). Addresses and ports are numbers in host order here. The
+ * kernel hashes a __be32 or __be16 as it lies in memory. A little-endian machine reads it as the
+ * swapped number, so the model hashes the swapped number.
  */
 
 export function swab32(x: number): number {

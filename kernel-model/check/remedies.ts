@@ -252,6 +252,8 @@ function* clocks(player: Player, { call, recorded, result }: Contradiction): Gen
 	if (!player.world.kernel.nets.some(({ tw_count }) => tw_count > 0)) return;
 	const { facts } = player;
 	if (recorded === null || result === recorded) return;
+	// The clock of a line is moved once.
+	if (facts.late.some(({ to }) => to === call.line)) return;
 	for (const [from, ms] of [
 		[call.line, -8],
 		[call.line, -40],

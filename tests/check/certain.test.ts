@@ -77,4 +77,14 @@ describe("a small recording", () => {
 		const ranged = `$ sysctl -w net.ipv4.ip_local_port_range="2001 2003"\n${BEGIN}`;
 		expect(last(ranged + accept(2002, 5)).verdict).toBe("mismatch");
 	});
+
+	it("moves the clock of a line once: with a port in TIME_WAIT, another that is refused differs", () => {
+		const calls = `${BEGIN}getsockname(4, ${name(40000)}, [16 => 16]) = 0
+${accept(40000, 5)}close(4) = 0
+close(5) = 0
+socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
+bind(4, ${name(40010)}, 16) = -1 EADDRINUSE (Address already in use)`;
+		const stamped = calls.split("\n").map((line, i) => `${(1000 + i / 100).toFixed(6)} ${line}`);
+		expect(last(`${stamped.join("\n")}\n`).verdict).toBe("mismatch");
+	});
 });

@@ -12,7 +12,7 @@ import type { Address } from "../machine/address.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import { systemCall } from "../script/calls.js";
-import { argFd } from "../script/operands.js";
+import { fdOf } from "../script/operands.js";
 import { type CallLine, ScriptError, type Value } from "../script/strace.js";
 import { type Handled, IGNORED, sameAddress } from "./calls.js";
 import type { World } from "./world.js";
@@ -71,7 +71,7 @@ export class Descriptors {
 			binds: false,
 		};
 		for (const line of this.world.recording.linesFrom(from, AHEAD)) {
-			if (line.kind !== "call" || line.pid !== from.pid || argFd(line.args) !== fd) continue;
+			if (line.kind !== "call" || line.pid !== from.pid || fdOf(line) !== fd) continue;
 			if (line.name === "close") break;
 			const failed = line.result?.errno ?? null;
 			if (failed === "ENOTSOCK") shown.other = true;

@@ -17,8 +17,8 @@ import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/l
 import { TCP_DEFER_ACCEPT } from "../../include/uapi/linux/tcp.js";
 import type { Address } from "../machine/address.js";
 import { nth } from "../machine/nth.js";
-import { isFork } from "../script/calls.js";
-import { argFd, type Operands } from "../script/operands.js";
+import { isFork, isReceive, isRelevant, isSend } from "../script/calls.js";
+import { fdOf, type Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, SetupLine } from "../script/strace.js";
 
 /** A port that a call is known to have chosen. */
@@ -250,8 +250,21 @@ export class Evidence {
 		this.added++;
 		if (line.kind === "setup") this.setup(line);
 		else if (line.kind === "exit") this.exit(line);
-		else if (!line.opaque) this.call(line);
+		else if (this.concerns(line)) this.call(line);
 		if (this.added % SOME === 0) this.settle();
+	}
+
+	/** Whether a call tells of ports: then its arguments are asked for. */
+	private concerns(line: CallLine): boolean {
+		if (!isRelevant(line.name)) return false;
+		if (isSend(line.name) || isReceive(line.name)) {
+			const fd = fdOf(line);
+			const life = fd === null ? undefined : this.fdsOf(line.pid ?? 0).get(fd);
+			if (!life) return false;
+			// Of a stream only the descriptor is asked for.
+			if (life.kind === "tcp") return true;
+		}
+		return line.name === "close" || !line.opaque;
 	}
 
 	/** What is far enough from the last line. */
@@ -390,7 +403,7 @@ export class Evidence {
 			return;
 		}
 		const operands = this.recording.operands(line);
-		const fd = argFd(line.args);
+		const fd = fdOf(line);
 		const life = fd === null ? undefined : fds.get(fd);
 		const address = (index: number) => operands.shownAddress(index);
 		switch (line.name) {

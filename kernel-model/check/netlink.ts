@@ -7,7 +7,7 @@ import type { NetNamespace } from "../machine/net.js";
 import type { Task } from "../machine/task.js";
 import { isReceive } from "../script/calls.js";
 import { netlinkAnswers, netlinkRequest } from "../script/netlink.js";
-import { argFd } from "../script/operands.js";
+import { fdOf } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import type { CallLine } from "../script/strace.js";
 import type { World } from "./world.js";
@@ -96,7 +96,7 @@ export class Netlink {
 		if (seq === null) return undefined;
 		for (const line of this.world.recording.linesFrom(call, AHEAD)) {
 			if (line.kind !== "call" || line.pid !== call.pid || !isReceive(line.name)) continue;
-			if (line.line <= call.line || argFd(line.args) !== fd) continue;
+			if (line.line <= call.line || fdOf(line) !== fd) continue;
 			const found = netlinkAnswers(line).find((answer) => answer.seq === seq);
 			if (found !== undefined) return found.error;
 		}

@@ -15,7 +15,7 @@ import { nth } from "../machine/nth.js";
 import { type Snapshot, Snapshots } from "../machine/snapshot.js";
 import type { Task } from "../machine/task.js";
 import { choosesPort, EXHAUSTED, isReadStrictly, systemCall } from "../script/calls.js";
-import { argFd, errnoOf } from "../script/operands.js";
+import { errnoOf, fdOf } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import {
 	type CallLine,
@@ -214,7 +214,7 @@ export class Player {
 		for (const at of this.events.overlapping(this.cursor, 32)) {
 			const other = this.events.get(at);
 			if (at < this.cursor || other.line.kind !== "call" || other.line.name !== "close") continue;
-			if (argFd(other.line.args) !== made) continue;
+			if (fdOf(other.line) !== made) continue;
 			if (event.end <= other.at) continue;
 			// This one acts after it.
 			this.events.move(this.cursor, (other.at + (this.events.at(at + 1)?.at ?? event.end)) / 2);
@@ -370,7 +370,7 @@ export class Player {
 			this.noteGuess(task, call, before, revealed);
 		}
 		outcome.address = handled.address ?? null;
-		const fd = argFd(call.args) ?? -1;
+		const fd = fdOf(call) ?? -1;
 		outcome.explanation = this.explainer.end(task, call.name, fd, result);
 		outcome.show(call, handled, task.net.net);
 		if (!checking) {
@@ -467,7 +467,7 @@ export class Player {
 			// Its process is gone, or another thread has closed it.
 			if (!this.kernel.tasks.has(task) || world.sk(task, call) !== sleeper.sk) continue;
 			this.advanceTo(call.endTime ?? call.time, line);
-			const result = task.connectSleeping(argFd(call.args) ?? -1);
+			const result = task.connectSleeping(fdOf(call) ?? -1);
 			outcome.result = result === -ERESTARTSYS ? null : result;
 			const { timed } = this;
 			const differs = this.judge.difference(
@@ -542,11 +542,11 @@ export class Player {
 	): Handled {
 		const { world } = this;
 		const { value: returned, errno } = call.result ?? { value: null, errno: null };
+		const wish = world.own?.wishes.get(call);
+		const failed = errno !== null && world.own === null && EXHAUSTED.has(errno);
 		world.observer.expect({
-			...(world.own?.wishes.get(call) ?? {
-				port: revealed?.port ?? null,
-				exhausted: EXHAUSTED.has(errno ?? "") && world.own === null,
-			}),
+			port: wish === undefined ? (revealed?.port ?? null) : wish.port,
+			exhausted: wish === undefined ? failed : wish.exhausted,
 			avoided: this.facts.avoided.get(call.line) ?? null,
 			remote:
 				call.name !== "connect" || returned === null

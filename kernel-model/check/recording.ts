@@ -158,6 +158,7 @@ export class Recording {
 			}
 		}
 		this.evidence.add(line);
+		if (line.kind === "call") line.forgetArgs?.();
 	}
 
 	/** The process that began the program which a process runs: itself, or whom it was forked from. */

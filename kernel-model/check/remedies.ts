@@ -2,7 +2,7 @@
 /** The choices that a contradiction depends on, each with an alternative; the nearest first. */
 import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
-import { argFd } from "../script/operands.js";
+import { fdOf } from "../script/operands.js";
 import type { Remedy } from "./facts.js";
 import type { Event } from "./order.js";
 import type { Contradiction, Player } from "./play.js";
@@ -121,7 +121,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	const told = tells ? (operands.shownAddress(1) ?? world.evidence.peers.get(call) ?? null) : null;
 	if (told !== null && told.port !== 0) {
 		const task = contradiction.task;
-		const fd = argFd(call.args) ?? -1;
+		const fd = fdOf(call) ?? -1;
 		const sock = task.socketOf(fd);
 		const ports: number[] = [];
 		if (/^accept/.test(call.name)) {

@@ -107,6 +107,8 @@ export class Search {
 	private replayed = 0;
 	/** The search for a way out ended at a bound. */
 	private cut = false;
+	/** A line could not be. */
+	private differed = false;
 	/** A way out that begins before the first line that may be played again. */
 	private beyond: string | null = null;
 
@@ -136,7 +138,9 @@ export class Search {
 		this.marks.push(player.mark());
 		while (recording.has(player.cursor)) {
 			const last = nth(this.marks, this.marks.length - 1);
-			const every = Math.max(EVERY, player.kernel.sock.used >> 2);
+			// While all is as recorded, it is not worth while to go back to near events.
+			const least = this.differed ? EVERY : 4 * EVERY;
+			const every = Math.max(least, player.kernel.sock.used >> 2);
 			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
 			this.step();
 			this.left++;
@@ -166,6 +170,7 @@ export class Search {
 		const outcome = player.step();
 		const event = player.events.get(player.cursor - 1);
 		const { line } = event.line;
+		if (event.line.kind === "call") event.line.forgetArgs?.();
 		// What was settled keeps its verdict.
 		if (outcome !== null || !this.facts.skipped.has(line)) event.outcome = outcome;
 	}
@@ -188,6 +193,7 @@ export class Search {
 	private resolve(contradiction: Contradiction): void {
 		const { player } = this;
 		const { line } = contradiction.call;
+		this.differed = true;
 		this.attempts = 0;
 		this.replayed = 0;
 		this.cut = false;

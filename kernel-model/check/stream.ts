@@ -170,8 +170,14 @@ class EventReader implements Iterator<Event> {
 		if (event.kind === "begin") {
 			this.at = call.line;
 			this.pieces.push({ line: call, half: "begin" });
-			this.open.add(call);
+			const ended = call.result !== null;
+			if (!ended) this.open.add(call);
 			if (this.recording !== null && call.time !== null) this.recording.firstTime ??= call.time;
+			// It was not split: it ends at once.
+			if (ended) {
+				this.queue.push({ line: call, ready: true });
+				return;
+			}
 			if (actsLate(call)) return;
 			const entry = { line: call, ready: false };
 			this.queue.push(entry);
@@ -179,7 +185,8 @@ class EventReader implements Iterator<Event> {
 			return;
 		}
 		this.at = Math.max(this.at, call.endLine);
-		this.open.delete(call);
+		// Nothing was open.
+		if (!this.open.delete(call)) return;
 		if (call.endLine > call.line) this.pieces.push({ line: call, half: "end" });
 		if (this.early.delete(call)) return;
 		const entry = this.unready.get(call);
@@ -205,7 +212,8 @@ class EventReader implements Iterator<Event> {
 		this.advance();
 		this.unready.delete(call);
 		this.early.add(call);
-		const line: CallLine = { ...call, unresumed: true };
+		const { args, opaque, problem } = call;
+		const line: CallLine = { ...call, args, opaque, problem, unresumed: true };
 		this.standsFor.set(line, call);
 		return { line, begin: line.line, end: line.line, at: line.line, outcome: null, waits: true };
 	}
@@ -219,10 +227,22 @@ class EventReader implements Iterator<Event> {
 
 	/** What became of an event is certain: the lines that can be printed now. */
 	settle({ line, outcome }: Event): Played[] {
-		const of = this.standsFor.get(line) ?? line;
-		this.standsFor.delete(line);
-		this.outcomes.set(of, outcome);
+		const call = this.standsFor.size === 0 ? undefined : this.standsFor.get(line);
+		if (call !== undefined) this.standsFor.delete(line);
+		else if (this.isNext(line)) {
+			this.printed++;
+			const played: Played[] = [];
+			for (const printed of printedHalves(line)) played.push({ kind: "text", printed, outcome });
+			return this.print(false, played);
+		}
+		this.outcomes.set(call ?? line, outcome);
 		return this.print(false);
+	}
+
+	/** A line is the next to be printed, and stands in one piece. */
+	private isNext(line: ScriptLine): boolean {
+		if (this.pieces[this.printed]?.line !== line) return false;
+		return line.kind !== "call" || (line.result !== null && line.endLine === line.line);
 	}
 
 	/** All lines that are left. */
@@ -230,8 +250,7 @@ class EventReader implements Iterator<Event> {
 		return this.print(true);
 	}
 
-	private print(all: boolean): Played[] {
-		const played: Played[] = [];
+	private print(all: boolean, played: Played[] = []): Played[] {
 		for (;;) {
 			const piece = this.pieces[this.printed];
 			// What waits for long is printed without its end.
@@ -257,7 +276,8 @@ class EventReader implements Iterator<Event> {
 		const split = line.kind === "call" && (halves.length > 1 || this.begun.has(line));
 		if (line.kind === "call" && half === "begin" && (split || this.open.has(line))) {
 			this.begun.add(line);
-			text({ ...nth(halves, 0), text: `${line.name}( <unfinished ...>`, last: false });
+			const { leader } = nth(halves, 0);
+			text({ line, leader, text: `${line.name}( <unfinished ...>`, last: false });
 			return true;
 		}
 		if (half === "begin") text(nth(halves, 0));

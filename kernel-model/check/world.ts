@@ -11,7 +11,7 @@ import type { NetNamespace } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
 import { SeededRandom, SteadyRandom } from "../machine/random.js";
 import type { Task } from "../machine/task.js";
-import { argFd, Operands } from "../script/operands.js";
+import { fdOf, Operands } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import { AcceptQueues } from "./accept_queues.js";
 import { placeHost } from "./before.js";
@@ -264,7 +264,7 @@ export class World {
 	sk(task: Task, call: CallLine): number {
 		// After a way back this may be a task that has not come yet: its files are none.
 		if (!this.kernel.tasks.has(task)) return 0;
-		const fd = argFd(call.args);
+		const fd = fdOf(call);
 		const sock = fd === null ? -1 : task.socketOf(fd | 0);
 		return sock > 0 ? nth(this.kernel.socket.sk, sock) : 0;
 	}

@@ -94,17 +94,21 @@ export class CallReader extends ValueReader {
 		return result;
 	}
 
-	/** What stands behind the last ") = ", where the rest is not understood; null for nothing. */
-	lastResult(): Result | null {
-		const found = this.text.lastIndexOf(") = ");
-		if (found < 0) return null;
-		this.pos = found + 1;
+	/** What stands behind the arguments that a parenthesis closes; null where it is no result. */
+	resultAfter(closeAt: number): Result | null {
+		this.pos = closeAt + 1;
 		try {
 			return this.result();
 		} catch (stop) {
 			if (!(stop instanceof Stop)) throw stop;
 			return null;
 		}
+	}
+
+	/** What stands behind the last ") = ", where the rest is not understood; null for nothing. */
+	lastResult(): Result | null {
+		const found = this.text.lastIndexOf(") = ");
+		return found < 0 ? null : this.resultAfter(found);
 	}
 
 	/** "<unfinished ...>" inside the parentheses: the process was killed in the call. */

@@ -53,7 +53,7 @@ import * as tcpOptions from "../../include/uapi/linux/tcp.js";
 import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../machine/address.js";
 import { nth } from "../machine/nth.js";
 import { optionNamed, type SocketOption, socketOption, socketOptions } from "./options.js";
-import { type Arg, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
+import { argFd, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
 
 /** Constants by name, where a call that concerns ports may have them. */
 const CONSTANTS = new Map<string, number>([
@@ -613,8 +613,9 @@ function describe(value: Value): string {
 	}
 }
 
-/** Arguments without the ones of a given index, for messages. */
-export function argFd(args: readonly Arg[]): number | null {
-	const value = args[0]?.value;
-	return value?.kind === "int" ? value.value : null;
+/** The descriptor, or another number, that is a call's first argument; null if it is none. */
+export function fdOf(call: CallLine): number | null {
+	return call.firstFd === undefined ? argFd(call.args) : call.firstFd;
 }
+
+export { argFd };

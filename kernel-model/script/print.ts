@@ -32,38 +32,45 @@ function leaderOf(pid: number | null, time: number | null): string {
 }
 
 /** A printed line, and the line of the file where it stood. */
-type Placed = PrintedLine & { at: number };
+class Placed implements PrintedLine {
+	constructor(
+		readonly at: number,
+		readonly line: ScriptLine,
+		private readonly pid: number | null,
+		private readonly time: number | null,
+		readonly text: string,
+		readonly last = true,
+	) {}
 
-function* halves(call: CallLine): Generator<Placed> {
+	get leader(): string {
+		return leaderOf(this.pid, this.time);
+	}
+}
+
+function halves(call: CallLine): Placed[] {
 	const { line: at, endLine, pid, time, name } = call;
-	const leader = leaderOf(pid, time);
-	if (call.opaque && call.result === null) {
-		yield { at, line: call, leader: "", text: `# not understood: ${call.text}`, last: true };
-		return;
+	if (call.result === null && call.opaque) {
+		return [new Placed(at, call, null, null, `# not understood: ${call.text}`)];
 	}
-	if (call.unresumed) {
-		yield { at, line: call, leader, text: `${call.text} <unfinished ...>`, last: true };
-		return;
-	}
+	if (call.unresumed) return [new Placed(at, call, pid, time, `${call.text} <unfinished ...>`)];
 	// The execve() of a thread is resumed by another pid.
 	const whole = !call.split || endLine === at || call.opaque || name === "execve";
-	if (whole) {
-		yield { at, line: call, leader, text: call.text, last: true };
-		return;
-	}
+	if (whole) return [new Placed(at, call, pid, time, call.text)];
 	const rest = call.text.slice(name.length + 1);
-	yield { at, line: call, leader, text: `${name}( <unfinished ...>`, last: false };
 	const resumed = `<... ${name} resumed>${rest}`;
-	yield { at: endLine, line: call, leader: leaderOf(pid, call.endTime), text: resumed, last: true };
+	return [
+		new Placed(at, call, pid, time, `${name}( <unfinished ...>`, false),
+		new Placed(endLine, call, pid, call.endTime, resumed),
+	];
 }
 
 /** A line, or the two halves of a call. What could not be read again is a comment. */
 export function printedHalves(line: ScriptLine): Placed[] {
 	const at = line.line;
-	if (line.kind === "call") return [...halves(line)];
+	if (line.kind === "call") return halves(line);
 	if (line.kind === "exit" || line.kind === "signal") {
-		return [{ at, line, leader: leaderOf(line.pid, line.time), text: line.text, last: true }];
+		return [new Placed(at, line, line.pid, line.time, line.text)];
 	}
 	const text = line.kind === "unknown" ? `# not understood: ${line.text}` : line.text;
-	return [{ at, line, leader: "", text, last: true }];
+	return [new Placed(at, line, null, null, text)];
 }

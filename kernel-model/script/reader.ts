@@ -5,7 +5,7 @@
  */
 import { nth } from "../machine/nth.js";
 import { CallReader, DETACHED, UNFINISHED } from "./call_reader.js";
-import { Char, isLetter, isWord, match, skipSpace } from "./chars.js";
+import { Char, isDigit, isLetter, isWord, match, skipSpace } from "./chars.js";
 import { Leader } from "./leader.js";
 import { words } from "./shell.js";
 import { describe, pieceAt, type Source, Stop, tail } from "./source.js";
@@ -16,6 +16,7 @@ import {
 	type Parsed,
 	type Problem,
 	type ReadEvent,
+	type Result,
 	ScriptError,
 	type ScriptLine,
 	type SignalLine,
@@ -211,6 +212,13 @@ class ScriptReader {
 
 	private call(source: Source, name: string): void {
 		const piece = nth(source.pieces, 0);
+		if (this.recorded && !this.whole && source.pieces.length === 1) {
+			const call = recordedCall(source, name, this.pid, this.leader.time);
+			if (call !== null) {
+				this.events.push({ kind: "begin", call }, { kind: "end", call });
+				return;
+			}
+		}
 		const call: CallLine = {
 			kind: "call",
 			line: piece.line,
@@ -483,6 +491,105 @@ class ScriptReader {
 	}
 }
 
+/**
+ * A call of a recording that strace did not split. Its arguments are read when they are asked
+ * for: of most calls nobody asks, and those that are read take many times the memory of the text.
+ */
+class RecordedCall implements CallLine {
+	readonly kind = "call";
+	readonly endLine: number;
+	readonly split = false;
+	readonly unresumed = false;
+	private read: Arg[] | null = null;
+	private misread: Problem | null = null;
+
+	constructor(
+		readonly name: string,
+		readonly text: string,
+		readonly line: number,
+		readonly column: number,
+		public pid: number | null,
+		readonly time: number | null,
+		readonly endTime: number | null,
+		public result: Result | null,
+		/** Where the parenthesis stands that closes the arguments. */
+		private readonly closeAt: number,
+	) {
+		this.endLine = line;
+	}
+
+	get args(): Arg[] {
+		return this.read ?? this.readArgs();
+	}
+
+	get opaque(): boolean {
+		if (this.read === null) this.readArgs();
+		return this.misread !== null;
+	}
+
+	get problem(): Problem | null {
+		if (this.read === null) this.readArgs();
+		return this.misread;
+	}
+
+	forgetArgs(): void {
+		this.read = null;
+	}
+
+	get firstFd(): number | null {
+		const { text } = this;
+		let at = this.name.length + 1;
+		let fd = 0;
+		const start = at;
+		for (; isDigit(text.charCodeAt(at)); at++) fd = fd * 10 + text.charCodeAt(at) - Char.Zero;
+		const next = text.charCodeAt(at);
+		const plain = next === Char.Comma || next === Char.Close || next === Char.Less;
+		return at > start && at < start + 9 && plain ? fd : argFd(this.args);
+	}
+
+	private readArgs(): Arg[] {
+		const { text, line, column } = this;
+		const source = { text, pieces: [{ at: 0, line, column }] };
+		const reader = new CallReader(source, true);
+		const args: Arg[] = [];
+		this.read = args;
+		try {
+			reader.args(this.name.length, args);
+			if (reader.closeAt !== this.closeAt) throw new Stop(reader.closeAt + 1, "the result");
+		} catch (stop) {
+			if (!(stop instanceof Stop)) throw stop;
+			this.misread = problem(source, stop.at, stop.expected);
+			args.length = 0;
+		}
+		return args;
+	}
+}
+
+/** Null where the result cannot be told without a look at the arguments. */
+function recordedCall(
+	source: Source,
+	name: string,
+	pid: number | null,
+	time: number | null,
+): RecordedCall | null {
+	const text = source.text.trimEnd();
+	if (text.endsWith(UNFINISHED) || text.endsWith(DETACHED)) return null;
+	const equals = text.lastIndexOf(" = ");
+	let closeAt = equals;
+	while (text.charCodeAt(closeAt) === Char.Space) closeAt--;
+	if (closeAt <= name.length || text.charCodeAt(closeAt) !== Char.Close) return null;
+	const { line, column } = nth(source.pieces, 0);
+	source.text = text;
+	const reader = new CallReader(source, true);
+	const result = reader.resultAfter(closeAt);
+	if (result === null) return null;
+	const padded = reader.resultAt !== closeAt + 4;
+	const shown = padded ? `${text.slice(0, closeAt + 1)} = ${text.slice(reader.resultAt)}` : text;
+	const { duration } = reader;
+	const endTime = time === null || duration === null ? null : time + duration;
+	return new RecordedCall(name, shown, line, column, pid, time, endTime, result, closeAt);
+}
+
 function problem(source: Source, at: number, expected: string): Problem {
 	const piece = pieceAt(source.pieces, at);
 	const column = piece.column + at - piece.at;
@@ -498,6 +605,12 @@ function finishedArgs(name: string, source: Source): Arg[] {
 		if (!(stop instanceof Stop)) throw stop;
 	}
 	return args;
+}
+
+/** The descriptor, or another number, that is the first argument; null if it is none. */
+export function argFd(args: readonly Arg[]): number | null {
+	const value = args[0]?.value;
+	return value?.kind === "int" ? value.value : null;
 }
 
 /** The latest call of that name, removed from the list. */

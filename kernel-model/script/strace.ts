@@ -4,5 +4,5 @@
  * says how strace prints, not what system calls mean.
  */
 export { decodeString, formatCall, formatValue } from "./format.js";
-export { ahead, parseLines, parseScript, readEvents } from "./reader.js";
+export { ahead, argFd, parseLines, parseScript, readEvents } from "./reader.js";
 export * from "./syntax.js";

@@ -65,6 +65,10 @@ export interface CallLine {
 	problem: Problem | null;
 	/** The whole call on one line, without pid and time. */
 	text: string;
+	/** Of a call whose arguments are read when they are asked for: forgets them until then. */
+	forgetArgs?(): void;
+	/** The same: its first argument, where it is a descriptor, without a look at the others. */
+	readonly firstFd?: number | null;
 }
 
 /** A `$ command` line of a script. */

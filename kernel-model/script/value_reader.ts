@@ -93,7 +93,11 @@ export class ValueReader {
 	protected fd: string | null = null;
 	protected fdEnd = -1;
 
-	constructor(source: Source) {
+	constructor(
+		source: Source,
+		/** The bytes of strings are made when they are asked for. */
+		private readonly lazy = false,
+	) {
 		this.text = source.text;
 		this.pieces = source.pieces;
 		this.base = source.pieces.length === 1 ? nth(source.pieces, 0).column : -1;
@@ -499,6 +503,8 @@ export class ValueReader {
 		const start = this.pos;
 		let end = start + 1;
 		let plain = true;
+		// Escapes of one letter, which are never wrong.
+		let simple = true;
 		for (; ; end++) {
 			const c = text.charCodeAt(end);
 			if (c === Char.Quote) break;
@@ -506,67 +512,20 @@ export class ValueReader {
 			if (c === Char.Backslash) {
 				plain = false;
 				end++;
+				simple &&= ESCAPES[text.charAt(end)] !== undefined;
 			} else if (c > 126) {
 				plain = false;
 			}
 		}
 		const lead = abstract ? 1 : 0;
-		let bytes: Uint8Array;
-		if (plain) {
-			bytes = new Uint8Array(end - start - 1 + lead);
-			for (let at = start + 1; at < end; at++) bytes[at - start - 1 + lead] = text.charCodeAt(at);
-		} else {
-			bytes = this.unescape(start + 1, end, lead);
-		}
+		const lazy = this.lazy && (plain || simple);
+		const bytes = lazy ? null : bytesOf(text, start + 1, end, lead, plain);
 		this.pos = end + 1;
 		const truncated = text.startsWith("...", this.pos);
 		if (truncated) this.pos += 3;
-		return { kind: "string", bytes, truncated, column: this.column(start - lead) };
-	}
-
-	private unescape(start: number, end: number, lead: number): Uint8Array {
-		const text = this.text;
-		const bytes: number[] = lead === 1 ? [0] : [];
-		let at = start;
-		while (at < end) {
-			const c = text.charCodeAt(at);
-			if (c > 126) {
-				// strace escapes these; a script may hold them, in UTF-8 like the file.
-				let last = at + 1;
-				while (last < end && text.charCodeAt(last) > 126) last++;
-				for (const byte of UTF8.encode(text.slice(at, last))) bytes.push(byte);
-				at = last;
-				continue;
-			}
-			at++;
-			if (c !== Char.Backslash) {
-				bytes.push(c);
-				continue;
-			}
-			const letter = text.charCodeAt(at);
-			if (letter >= Char.Zero && letter <= Char.Seven) {
-				let byte = 0;
-				for (let digits = 0; digits < 3; digits++, at++) {
-					const digit = text.charCodeAt(at) - Char.Zero;
-					if (digit < 0 || digit > 7) break;
-					byte = byte * 8 + digit;
-				}
-				if (byte > 255) throw new Stop(at - 4, "an octal escape up to \\377");
-				bytes.push(byte);
-			} else if (letter === Char.LowerX) {
-				let last = at + 1;
-				while (last < at + 3 && isHexDigit(text.charCodeAt(last))) last++;
-				if (last === at + 1) throw new Stop(at - 1, "an escape sequence");
-				bytes.push(Number.parseInt(text.slice(at + 1, last), 16));
-				at = last;
-			} else {
-				const byte = ESCAPES[text.charAt(at)];
-				if (byte === undefined) throw new Stop(at - 1, "an escape sequence");
-				bytes.push(byte);
-				at++;
-			}
-		}
-		return Uint8Array.from(bytes);
+		const column = this.column(start - lead);
+		if (bytes !== null) return { kind: "string", bytes, truncated, column };
+		return new LazyString(text, start + 1, end, lead, plain, truncated, column);
 	}
 
 	private array(negated: boolean): Value {
@@ -681,4 +640,83 @@ export class ValueReader {
 
 function isBits(value: Value): value is IntValue | FlagsValue {
 	return value.kind === "int" || value.kind === "flags";
+}
+
+/** A string of which the bytes are made when they are asked for. */
+class LazyString {
+	readonly kind = "string";
+	private made: Uint8Array | null = null;
+
+	constructor(
+		private readonly text: string,
+		private readonly start: number,
+		private readonly end: number,
+		private readonly lead: number,
+		private readonly plain: boolean,
+		readonly truncated: boolean,
+		readonly column: number,
+	) {}
+
+	get bytes(): Uint8Array {
+		this.made ??= bytesOf(this.text, this.start, this.end, this.lead, this.plain);
+		return this.made;
+	}
+}
+
+/** The bytes of a string, behind a NUL if there is a lead. `plain` says that nothing is escaped. */
+function bytesOf(
+	text: string,
+	start: number,
+	end: number,
+	lead: number,
+	plain: boolean,
+): Uint8Array {
+	if (!plain) return unescaped(text, start, end, lead);
+	const bytes = new Uint8Array(end - start + lead);
+	for (let at = start; at < end; at++) bytes[at - start + lead] = text.charCodeAt(at);
+	return bytes;
+}
+
+function unescaped(text: string, start: number, end: number, lead: number): Uint8Array {
+	const bytes: number[] = lead === 1 ? [0] : [];
+	let at = start;
+	while (at < end) {
+		const c = text.charCodeAt(at);
+		if (c > 126) {
+			// strace escapes these; a script may hold them, in UTF-8 like the file.
+			let last = at + 1;
+			while (last < end && text.charCodeAt(last) > 126) last++;
+			for (const byte of UTF8.encode(text.slice(at, last))) bytes.push(byte);
+			at = last;
+			continue;
+		}
+		at++;
+		if (c !== Char.Backslash) {
+			bytes.push(c);
+			continue;
+		}
+		const letter = text.charCodeAt(at);
+		if (letter >= Char.Zero && letter <= Char.Seven) {
+			let byte = 0;
+			for (let digits = 0; digits < 3; digits++, at++) {
+				const digit = text.charCodeAt(at) - Char.Zero;
+				if (digit < 0 || digit > 7) break;
+				byte = byte * 8 + digit;
+			}
+			if (byte > 255) throw new Stop(at - 4, "an octal escape up to \\377");
+			bytes.push(byte);
+		} else if (letter === Char.LowerX) {
+			let last = at + 1;
+			while (last < at + 3 && isHexDigit(text.charCodeAt(last))) last++;
+			if (last === at + 1) throw new Stop(at - 1, "an escape sequence");
+			bytes.push(Number.parseInt(text.slice(at + 1, last), 16));
+			at = last;
+		} else {
+			const byte = ESCAPES[text.charAt(at)];
+			if (byte === undefined) throw new Stop(at - 1, "an escape sequence");
+			bytes.push(byte);
+			at++;
+		}
+	}
+	return Uint8Array.from(bytes);
 }

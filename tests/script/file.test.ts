@@ -123,10 +123,52 @@ describe("what a reader comes to", () => {
 		expect([...events(text)]).toContainEqual({ kind: "pid", pid: 1 });
 	});
 
-	test("is the same as the whole script's lines", () => {
-		const begun = [...events(SPLIT)].flatMap((event): CallLine[] =>
+	/** All fields of a call, and of what is in its arguments, by the names that a whole one has. */
+	const same = (read: unknown, whole: unknown): unknown => {
+		if (whole instanceof Uint8Array) return read;
+		if (typeof whole !== "object" || whole === null) return read;
+		const fields = read as Record<string, unknown>;
+		if (Array.isArray(whole)) {
+			const items = read as unknown[];
+			return items.length === whole.length ? whole.map((item, i) => same(items[i], item)) : items;
+		}
+		return Object.fromEntries(
+			Object.entries(whole).map(([key, value]) => [key, same(fields[key], value)]),
+		);
+	};
+
+	test.each([
+		["split", SPLIT],
+		[
+			"long before",
+			[
+				"1 10.000000 close(3)                = 0",
+				'1 10.100000 sendto(4<TCP:[1]>, "a\\r\\n\\"\\0\\377) = 5"..., 78, 0, NULL, 0) = 78 <0.000012>',
+				'1 10.200000 connect(4, {sa_family=AF_UNIX, sun_path=@"x"}, 16) = -1 EAGAIN (Try again)',
+				"1 10.300000 bind(4, {sa_family=AF_INET, 16) = 0",
+				'1 10.400000 write(1, "\\400", 1) = 1',
+				"1 10.500000 epoll_wait(5, [], 1, 0) = ?",
+			]
+				.join("\n")
+				.concat("\n"),
+		],
+	])("is the same as the whole script's lines: %s", (_, text) => {
+		const begun = [...events(text)].flatMap((event): CallLine[] =>
 			event.kind === "begin" ? [event.call] : [],
 		);
-		expect(begun).toEqual(parseScript(SPLIT, "f").lines);
+		const { lines } = parseScript(text, "f");
+		expect(begun.length).toBe(lines.length);
+		expect(same(begun, lines)).toEqual(lines);
+	});
+
+	test("has arguments again that were let go of", () => {
+		const [first] = events("1 10.000000 bind(7<x>, NULL, 16) = 0\n");
+		if (first?.kind !== "begin") throw new Error("no call");
+		const { call } = first;
+		expect(call.firstFd).toBe(7);
+		const { args } = call;
+		call.forgetArgs?.();
+		expect(call.args).not.toBe(args);
+		expect(call.args).toEqual(args);
 	});
 });

@@ -30,7 +30,7 @@ import type { CallLine } from "../script/strace.js";
 import { type Done, isUdp } from "./calls.js";
 import type { Revealed } from "./evidence.js";
 import type { Outcome } from "./outcome.js";
-import type { Searched } from "./range_watch.js";
+import type { RangeWatch } from "./range_watch.js";
 import type { World } from "./world.js";
 
 /** In what a result differs from the recorded one. */
@@ -40,6 +40,8 @@ export interface Difference {
 	port: number;
 	/** The sock in the way, 0 if none. */
 	blocker: number;
+	/** The rule that says so, null where the reason has none. */
+	rule: string | null;
 }
 
 export class Judge {
@@ -55,7 +57,7 @@ export class Judge {
 		revealed: Revealed | null,
 		overlaps: () => boolean,
 		timed: boolean,
-		searched: Searched | null,
+		watch: RangeWatch | null,
 	): Difference | null {
 		const { result } = done;
 		const { kernel } = this.world;
@@ -64,11 +66,15 @@ export class Judge {
 			const saw = outcome.recordedError ?? String(recorded);
 			const model =
 				result === -ERESTARTSYS ? "sleeps" : result < 0 ? errnoName(-result) : String(result);
-			const why = this.explainFailure(task, call, revealed, result, searched);
+			const why = this.explainFailure(task, call, revealed, result, watch);
 			const reason = `the kernel says ${saw}, the model ${model}${why === null ? "" : `: ${why}`}`;
-			return { reason, port: revealed?.port ?? 0, blocker: kernel.blocker || blocker };
+			const rule =
+				watch?.clause ?? watch?.range ?? (result >= 0 ? why : null) ?? watch?.failure ?? why;
+			const inTheWay = watch?.blocker || kernel.blocker || blocker;
+			return { reason, port: revealed?.port ?? 0, blocker: inTheWay, rule };
 		}
-		if (done.difference != null) return { reason: done.difference, port: 0, blocker: 0 };
+		if (done.difference != null)
+			return { reason: done.difference, port: 0, blocker: 0, rule: null };
 		const sk = this.world.sk(task, call);
 		if (sk === 0 || kernel.sock.skc_num[sk] === 0) return null;
 		if (revealed === null) {
@@ -78,16 +84,16 @@ export class Judge {
 		const port = kernel.sock.skc_num[sk];
 		if (port !== revealed.port && this.world.draws !== null) {
 			const reason = `the kernel chose port ${revealed.port}, the model with its draws ${port}`;
-			return { reason, port: revealed.port, blocker: 0 };
+			return { reason, port: revealed.port, blocker: 0, rule: null };
 		}
 		if (port !== revealed.port) {
 			const why = this.explainFailure(task, call, revealed, result, null);
 			const reason = `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;
-			return { reason, port: revealed.port, blocker: kernel.blocker };
+			return { reason, port: revealed.port, blocker: kernel.blocker, rule: why };
 		}
 		const certain = revealed.exact && timed && this.world.alone && !overlaps();
 		const reason = this.checkPerturb(this.world.subflow(sk), revealed, certain);
-		return reason === null ? null : { reason, port: revealed.port, blocker: 0 };
+		return reason === null ? null : { reason, port: revealed.port, blocker: 0, rule: reason };
 	}
 
 	/** Why the model would not choose, or give, the port that the kernel did. */
@@ -96,19 +102,20 @@ export class Judge {
 		call: CallLine,
 		revealed: Revealed | null,
 		result: number,
-		searched: Searched | null,
+		watch: RangeWatch | null,
 	): string | null {
 		const sk = this.world.subflow(this.world.sk(task, call));
 		if (sk === 0) return null;
 		const k = this.world.kernel;
-		if (searched !== null) {
-			return searched.clause === null ? searched.range : `${searched.clause}; ${searched.range}`;
+		if (watch !== null && watch.range !== null) {
+			return watch.clause === null ? watch.range : `${watch.clause}; ${watch.range}`;
 		}
 		if (revealed === null) {
 			const { blocker } = k;
 			const range = this.describeOpen(task, call, result);
 			if (range !== null) return range;
-			return result < 0 && blocker !== 0 ? `last met ${describeSock(k, blocker)}` : null;
+			if (result < 0 && blocker !== 0) return `last met ${describeSock(k, blocker)}`;
+			return watch?.failure ?? null;
 		}
 		const { port } = revealed;
 		inet_sk_get_local_port_range(k, sk);

@@ -12,6 +12,16 @@ import type { HostFile } from "./before.js";
  */
 export type Verdict = "match" | "mismatch" | "undecided" | "unrecorded" | "ignored";
 
+/** Why a line cannot be. */
+export interface Proof {
+	/** The rule that the model follows and the recorded result breaks. */
+	rule: string;
+	/** The lines that it rests on, in order; the last is the line that cannot be. */
+	lines: number[];
+	/** What each of them did, but for the last: "line 12 bound 127.0.0.1:8080 …". */
+	grounds: string[];
+}
+
 /** What became of one line. */
 export interface Outcome {
 	line: number;
@@ -29,6 +39,8 @@ export interface Outcome {
 	address: Address | null;
 	/** Why a mismatch, or why undecided, in one sentence. */
 	reason: string | null;
+	/** Of a mismatch: what shows that it is one. */
+	proof: Proof | null;
 	/** How the result came about, with the option `explain`. */
 	explanation: string[];
 	/** The line in strace's syntax, with the model's result. */

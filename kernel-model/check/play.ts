@@ -35,8 +35,9 @@ import { Facts } from "./facts.js";
 import { Host } from "./host.js";
 import { type Difference, Judge } from "./judge.js";
 import type { Event, Events } from "./order.js";
-import type { Outcome, PlayOptions, Verdict } from "./outcome.js";
-import { RangeWatch, type Searched } from "./range_watch.js";
+import type { Outcome, PlayOptions, Proof, Verdict } from "./outcome.js";
+import { proofOf, prove } from "./proof.js";
+import { RangeWatch } from "./range_watch.js";
 import { Recording } from "./recording.js";
 import { deviceName, WORLD_HOOKS, World } from "./world.js";
 
@@ -266,6 +267,7 @@ export class Player {
 		if (reason !== null) {
 			outcome.verdict = "mismatch";
 			outcome.reason ??= reason;
+			outcome.proof ??= proofOf(reason, [], outcome.line);
 		}
 		return outcome;
 	}
@@ -302,6 +304,7 @@ export class Player {
 			outcome.result = error.errno;
 			if (this.world.own === null) throw outcome.error;
 		}
+		this.world.origins.changed(task.net, line.line);
 		outcome.explanation = task.net.log.slice(logged).map((text) => `the kernel logs: ${text}`);
 		return outcome;
 	}
@@ -354,8 +357,11 @@ export class Player {
 		}
 		if (world.company !== company) outcome.learnt = world.company;
 		const drew = this.drew;
+		this.note(task, call, handled);
 		if (handled === IGNORED) {
-			if (drew !== null) [outcome.verdict, outcome.reason] = ["mismatch", drew];
+			if (drew === null) return outcome;
+			[outcome.verdict, outcome.reason] = ["mismatch", drew];
+			outcome.proof = proofOf(drew, [], call.line);
 			return outcome;
 		}
 
@@ -376,8 +382,8 @@ export class Player {
 		if (!checking) {
 			outcome.verdict = "unrecorded";
 			if (outcome.explanation.length === 0 && world.own === null) {
-				const searched = this.searched(task, call, before, result, null, outcome);
-				if (searched !== null) outcome.explanation.push(searched.range);
+				const range = this.unanswered(task, call, before, result, outcome);
+				if (range !== null) outcome.explanation.push(range);
 			}
 			return outcome;
 		}
@@ -387,8 +393,8 @@ export class Player {
 		}
 		const overlaps = () => call.name === "connect" && this.overlapsConnect(index);
 		const { timed } = this;
-		const searched =
-			result === told ? null : this.searched(task, call, before, result, revealed, outcome);
+		const fails = result < 0 && result !== told && result !== -ERESTARTSYS;
+		const watch = fails && this.figures ? this.again(task, call, revealed, outcome) : null;
 		const differs = this.judge.difference(
 			task,
 			call,
@@ -398,7 +404,7 @@ export class Player {
 			revealed,
 			overlaps,
 			timed,
-			searched,
+			watch,
 		);
 		if (world.sleeping.at(-1) === call.line) {
 			const event = this.events.get(index);
@@ -410,6 +416,7 @@ export class Player {
 		outcome.reason = differs?.reason ?? drew;
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
 		if (differs === null) {
+			if (drew !== null) outcome.proof = proofOf(drew, [], call.line);
 			if (call.name === "bind" && result === 0) this.notePrivilege(task, call);
 			return outcome;
 		}
@@ -440,11 +447,15 @@ export class Player {
 		contradiction.certain = this.certain.rule(contradiction);
 		if (contradiction.certain !== null) {
 			outcome.reason = `${contradiction.reason}: ${contradiction.certain}`;
+			if (this.figures) outcome.proof = prove(this.world, contradiction);
 			return;
 		}
 		const open = this.facts.open.get(call.line) ?? null;
 		const doubt = open ?? this.judge.doubt(task, call, outcome, result, contradiction);
-		if (doubt === null) return;
+		if (doubt === null) {
+			if (this.figures) outcome.proof = prove(this.world, contradiction);
+			return;
+		}
 		[outcome.verdict, outcome.reason] = ["undecided", doubt];
 		const sk = this.world.sk(task, call);
 		if (sk !== 0) this.world.doubts.set(sk, doubt);
@@ -586,25 +597,55 @@ export class Player {
 		return handled;
 	}
 
+	/** Which lines sockets, ports and options go back to. */
+	private note(task: Task, call: CallLine, handled: Handled): void {
+		const { world, kernel } = this;
+		const { origins } = world;
+		const { line, name } = call;
+		if (choosesPort(name)) {
+			const sk = world.subflow(world.sk(task, call));
+			if (sk !== 0) origins.called(name, sk, line);
+		}
+		if (handled === IGNORED || handled.result < 0) return;
+		const role = systemCall(name)?.role;
+		if (role === "socket" || role === "accept") {
+			const sock = task.socketOf(handled.result);
+			const sk = sock > 0 ? nth(kernel.socket.sk, sock) : 0;
+			origins.isNew(sk, line);
+			if (role === "accept") origins.accepted(world.subflow(sk), line);
+			else if (world.subflow(sk) !== sk) origins.isNew(world.subflow(sk), line);
+		} else if (name === "setsockopt") {
+			const option = world.operands(call).option();
+			const sk = world.subflow(world.sk(task, call));
+			if (option !== null && sk !== 0) origins.set(sk, option.name, line);
+		} else if (name === "write") origins.changed(task.net, line);
+	}
+
 	/** Whether reasons have figures, which cost a second search. */
 	figures = true;
 
-	/**
-	 * A call found no port. It is made once more, heard, and undone: what its search saw of the
-	 * range. Null where it did not search.
-	 */
-	private searched(
+	/** How the range looks to a call without a recorded result that found no port in it. */
+	private unanswered(
 		task: Task,
 		call: CallLine,
 		before: number,
 		result: number,
-		revealed: Revealed | null,
 		outcome: LineOutcome,
-	): Searched | null {
-		if (!this.figures || result >= 0 || !EXHAUSTED.has(errnoName(-result))) return null;
+	): string | null {
+		if (result >= 0 || !EXHAUSTED.has(errnoName(-result))) return null;
 		if (!choosesPort(call.name) || before !== 0) return null;
 		if (call.name === "bind" && this.namedPort(call) !== 0) return null;
-		const { kernel } = this;
+		return this.again(task, call, null, outcome).range;
+	}
+
+	/** A call that failed is made once more, heard, and undone: what it saw. */
+	private again(
+		task: Task,
+		call: CallLine,
+		revealed: Revealed | null,
+		outcome: LineOutcome,
+	): RangeWatch {
+		const { kernel, timed } = this;
 		const { trace, blocker } = kernel;
 		const mark = this.snapshots.take();
 		const watch = new RangeWatch(kernel, revealed?.port ?? 0);
@@ -615,7 +656,8 @@ export class Player {
 		kernel.trace = trace;
 		this.snapshots.restore(mark);
 		kernel.blocker = blocker;
-		return watch.found;
+		this.timed = timed;
+		return watch;
 	}
 
 	/** A result that is not the recorded one, before it counts: what the host, or memory, explains. */
@@ -756,6 +798,7 @@ class LineOutcome implements Outcome {
 	value: Uint8Array | null = null;
 	error: ScriptError | null = null;
 	learnt: string | null = null;
+	proof: Proof | null = null;
 	#call: CallLine | null = null;
 	#done: Done | null = null;
 	#net: Net | null = null;

@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What a search that finds no port sees of its range. */
-import { noTrace, type PortSearchTrace } from "../../include/trace/events/port_search.js";
+/** What a call that fails sees: its range, who is in the way, the check that it does not pass. */
+import { CANDIDATE_OK, noTrace, SEARCH_UDP } from "../../include/trace/events/port_search.js";
+import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { explainVerdict } from "../machine/explain.js";
+import { failureReason } from "../machine/failures.js";
 import type { Kernel } from "../machine/kernel.js";
-import { describeRange, searchVerdict } from "../machine/sharing.js";
-
-/** A search that found no port. */
-export interface Searched {
-	/** How many ports were free, taken, reserved and in TIME_WAIT. */
-	range: string;
-	/** Why the port that the kernel chose was not free, null where none is known. */
-	clause: string | null;
-	/** The sock that has this port, 0 if there is none. */
-	blocker: number;
-}
+import { conflictFunction, describeRange, searchVerdict } from "../machine/sharing.js";
+import type { KernelTrace, Syscall } from "../machine/syscall.js";
+import type { Task } from "../machine/task.js";
 
 /**
  * Looks at the range where the search ends: connect() forgets its destination after it, and
  * four-tuples are told by the destination.
  */
-export class RangeWatch implements PortSearchTrace {
-	found: Searched | null = null;
+export class RangeWatch implements KernelTrace {
+	/** Of a search that found none: how many ports were free, taken, reserved, in TIME_WAIT. */
+	range: string | null = null;
+	/** Why the port that the kernel chose, or the program named, was not free. */
+	clause: string | null = null;
+	/** The sock that has this port, 0 if there is none. */
+	blocker = 0;
+	/** The check that the call did not pass, with its kernel function. */
+	failure: string | null = null;
 	readonly pass = noTrace.pass;
 	readonly skip = noTrace.skip;
-	readonly bound = noTrace.bound;
 	readonly bucket = noTrace.bucket;
-	readonly tuple = noTrace.tuple;
 	private kind = 0;
 	private sk = 0;
 	private low = 0;
@@ -49,15 +48,34 @@ export class RangeWatch implements PortSearchTrace {
 	chosen(port: number): void {
 		if (port !== 0) return;
 		const { k, kind, sk, low, high, relax, wanted } = this;
-		const range = describeRange(k, kind, sk, low, high, relax);
-		this.found = { range, clause: null, blocker: 0 };
+		this.range = describeRange(k, kind, sk, low, high, relax);
 		if (wanted === 0) return;
 		if (wanted < low || wanted > high) {
-			this.found.clause = `port ${wanted} is not in ${low}-${high}`;
+			this.clause = `port ${wanted} is not in ${low}-${high}`;
 			return;
 		}
 		const verdict = searchVerdict(k, kind, sk, wanted, relax);
-		this.found.clause = explainVerdict(k, sk, wanted, verdict, k.blocker, true);
-		this.found.blocker = k.blocker;
+		this.clause = explainVerdict(k, sk, wanted, verdict, k.blocker, kind !== SEARCH_UDP);
+		this.blocker = k.blocker;
+	}
+
+	bound(sk: number, port: number, fast: boolean, verdict: number, sk2: number): void {
+		if (verdict === CANDIDATE_OK) return;
+		const where = conflictFunction(this.k, sk, fast);
+		this.clause = `${where}: ${explainVerdict(this.k, sk, port, verdict, sk2, false)}`;
+		this.blocker = sk2;
+	}
+
+	tuple(sk: number, port: number, verdict: number, sk2: number): void {
+		if (verdict === CANDIDATE_OK) return;
+		const where = `__inet${skOverIpv6(this.k.sock, sk) ? "6" : ""}_check_established`;
+		this.clause = `${where}: ${explainVerdict(this.k, sk, port, verdict, sk2, false)}`;
+		this.blocker = sk2;
+	}
+
+	sys_exit(task: Task, call: Syscall, result: number): void {
+		if (result >= 0 || this.failure !== null) return;
+		const [, where, why] = failureReason(this.k, task, call, -result);
+		this.failure = `${where}: ${why}`;
 	}
 }

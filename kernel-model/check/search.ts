@@ -172,7 +172,11 @@ export class Search {
 		const { line } = event.line;
 		if (event.line.kind === "call") event.line.forgetArgs?.();
 		// What was settled keeps its verdict.
-		if (outcome !== null || !this.facts.skipped.has(line)) event.outcome = outcome;
+		if (outcome === null && this.facts.skipped.has(line)) return;
+		// What was settled keeps its proof.
+		const proved = event.outcome?.proof != null && this.settled.has(line);
+		if (proved && outcome?.verdict === "mismatch" && outcome.proof === null) return;
+		event.outcome = outcome;
 	}
 
 	/** Keeps marks the denser the nearer they are. */
@@ -235,7 +239,7 @@ export class Search {
 		}
 		const open = this.facts.open.get(line);
 		if (outcome === null || open === undefined) return;
-		[outcome.verdict, outcome.reason] = ["undecided", open];
+		[outcome.verdict, outcome.reason, outcome.proof] = ["undecided", open, null];
 		const sk = undone ? 0 : player.world.sk(contradiction.task, contradiction.call);
 		if (sk !== 0) player.world.doubts.set(sk, open);
 	}

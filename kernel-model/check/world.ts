@@ -19,6 +19,7 @@ import type { Evidence } from "./evidence.js";
 import { type Draws, EPOCH, ExactRandom, perturbTable } from "./exact.js";
 import type { Facts } from "./facts.js";
 import { OwnObserver, RecordingObserver } from "./observer.js";
+import { Origins } from "./origins.js";
 import type { OwnAnswers, PlayOptions } from "./outcome.js";
 import { PerturbCheck } from "./perturb.js";
 import type { Recording } from "./recording.js";
@@ -45,6 +46,7 @@ export class World {
 	readonly observer: RecordingObserver;
 	readonly perturb = new PerturbCheck();
 	readonly queues: AcceptQueues;
+	readonly origins: Origins;
 	/** The recorded program began with its network namespaces to itself. */
 	private readonly beganAlone: boolean;
 	/** Who has come or shown up since, and may use them as well; null for nobody. */
@@ -111,6 +113,7 @@ export class World {
 		}
 		this.beganAlone = options.alone ?? true;
 		this.queues = new AcceptQueues(this.kernel);
+		this.origins = new Origins(this.kernel);
 		this.before = this.placeHost();
 		if (this.own === null) this.kernel.accept_queues = this.queues;
 		const seed = this.own?.seed ?? null;

@@ -109,6 +109,13 @@ export function remarks(file: string, outcome: Outcome): string[] {
 	if (outcome.verdict === "mismatch") {
 		const where = `${file}:${outcome.line}`;
 		lines.push(styled("31", printable(`# MISMATCH ${where}: ${outcome.reason ?? ""}`)));
+		const { proof } = outcome;
+		if (proof !== null && !(outcome.reason ?? "").includes(proof.rule)) {
+			lines.push(styled("31", printable(`#   by the rule: ${proof.rule}`)));
+		}
+		if (proof !== null && proof.grounds.length > 0) {
+			lines.push(styled("31", printable(`#   it rests on: ${proof.grounds.join("; ")}`)));
+		}
 	}
 	return lines;
 }
@@ -177,6 +184,9 @@ export function json(outcome: Outcome, file: string | null = null): string {
 		verdict: outcome.verdict,
 		...(outcome.address === null ? {} : { address: outcome.address }),
 		...(outcome.reason === null ? {} : { reason: outcome.reason }),
+		...(outcome.proof === null
+			? {}
+			: { proof: { rule: outcome.proof.rule, lines: outcome.proof.lines } }),
 		...(outcome.explanation.length === 0 ? {} : { explanation: outcome.explanation }),
 	});
 }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The proof of a mismatch: the rule, and the lines of the recording that it rests on. */
+import { TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { nth } from "../machine/nth.js";
+import { portOwners } from "../machine/sharing.js";
+import type { Ground } from "./origins.js";
+import type { Proof } from "./outcome.js";
+import type { Contradiction } from "./play.js";
+import type { World } from "./world.js";
+
+/** Sockets whose lines are named, at most. */
+const SOCKETS = 4;
+
+/** Rules about the range of a search. */
+const OF_RANGE = /is not in \d+-\d+|^of the [\d,]+ ports?|; of the [\d,]+ ports?|was in no range/;
+
+/** The proof that a line cannot be. */
+export function prove(world: World, contradiction: Contradiction): Proof {
+	const { task, call, blocker } = contradiction;
+	const { origins } = world;
+	const sk = world.subflow(world.sk(task, call));
+	const [rule, socks] = ruleOf(world, contradiction, sk);
+	const grounds: Ground[] = [];
+	for (const other of [...(blocker === 0 ? [] : [blocker]), ...socks].slice(0, SOCKETS)) {
+		grounds.push(...origins.of(other));
+	}
+	if (sk !== 0 && OF_RANGE.test(rule)) grounds.push(...origins.range(sk));
+	if (sk !== 0) {
+		const own = origins.of(sk).filter(({ line }) => line < call.line);
+		grounds.push(...(own.length === 0 ? origins.maker(sk) : own));
+	}
+	const told = world.operands(call).shownAddress(1)?.port ?? 0;
+	const line = /^accept/.test(call.name) && told !== 0 ? origins.connectedFrom(told) : 0;
+	if (line !== 0) grounds.push({ line, what: `connected from port ${told}` });
+	return proofOf(rule, grounds, call.line);
+}
+
+/** A proof of a rule and what it rests on; the last line is the one that cannot be. */
+export function proofOf(rule: string, grounds: readonly Ground[], line: number): Proof {
+	const lines = new Map<number, string[]>();
+	for (const { line: at, what } of grounds) {
+		if (at === 0 || at >= line) continue;
+		const said = lines.get(at) ?? [];
+		if (!said.includes(what)) said.push(what);
+		lines.set(at, said);
+	}
+	const sorted = [...lines].sort(([a], [b]) => a - b);
+	return {
+		rule,
+		lines: [...sorted.map(([at]) => at), line],
+		grounds: sorted.map(([at, said]) => `line ${at} ${said.join(", and ")}`),
+	};
+}
+
+/** The rule that excludes a recorded result, and the socks that it is about. */
+function ruleOf(world: World, contradiction: Contradiction, sk: number): [string, number[]] {
+	const { call, result, recorded, certain, rule, reason } = contradiction;
+	if (certain !== null) return [certain, []];
+	if (rule !== null) return [rule, []];
+	if (result !== recorded && result >= 0) return succeeds(world, contradiction, sk);
+	switch (call.name) {
+		case "accept":
+		case "accept4":
+			return ["the connection that is recorded is not the one that the listener's queue gives", []];
+		case "getsockname":
+			return ["getsockname() gives the address that the socket was bound or connected with", []];
+		case "getpeername":
+			return ["getpeername() gives the address that the socket is connected to", []];
+		case "getsockopt":
+			return ["getsockopt() gives the value that was set, or the default", []];
+		default:
+			return [reason, []];
+	}
+}
+
+/** Why a call succeeds that failed on the kernel. */
+function succeeds(world: World, contradiction: Contradiction, sk: number): [string, number[]] {
+	const k = world.kernel;
+	const S = k.sock;
+	const { call, recorded, result } = contradiction;
+	const error = recorded !== null && recorded < 0 ? errnoName(-recorded) : null;
+	if (error === null) return [`${call.name}() returns ${result}`, []];
+	if (sk !== 0 && error === "EADDRINUSE") {
+		const port = nth(S.skc_num, sk);
+		const owners = portOwners(k, sk, port).filter((other) => other !== sk);
+		return owners.length === 0
+			? [`no other socket has port ${port}`, []]
+			: [`no socket on port ${port} conflicts with this one`, owners];
+	}
+	if (sk !== 0 && error === "ECONNREFUSED") {
+		const port = nth(S.skc_dport, sk);
+		const listeners: number[] = [];
+		for (let other = 1; other < S.limit; other++) {
+			if (S.skc_state[other] !== TCP_LISTEN || S.skc_num[other] !== port) continue;
+			if (S.skc_net[other] === S.skc_net[sk]) listeners.push(other);
+		}
+		if (listeners.length > 0) return [`a socket listens on port ${port}`, listeners];
+	}
+	return [`no check of ${call.name}() fails with ${error} here`, []];
+}

@@ -67,8 +67,10 @@ compressed (.gz), and hold several such recordings.
                      unshare() or with set-up commands)
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call; with the file where
-                     there are several
-  --strict           what the recording leaves undecided counts as different
+                     there are several. A mismatch has a proof: the rule, and the lines of
+                     the recording that it rests on. What is undecided has its reason
+  --strict           what the recording leaves undecided counts as different, and is shown
+                     by --quiet
   --quiet            only what differs, and the summary
 `;
 
@@ -76,6 +78,8 @@ interface RunOptions {
 	explain: boolean;
 	json: boolean;
 	quiet: boolean;
+	/** What is undecided counts as different. */
+	strict: boolean;
 	/** Several files are played: lines of JSON say which. */
 	several: boolean;
 	/** Who made the calls; null: as the recording tells. */
@@ -93,7 +97,7 @@ function format(
 	outcome: Outcome | null,
 	options: RunOptions,
 ): string {
-	if (options.quiet && outcome?.verdict !== "mismatch") return "";
+	if (options.quiet && !counts(outcome, options)) return "";
 	const own = line.kind === "call" && line.result === null && outcome !== null;
 	const shown = printable(own && !line.unresumed ? outcome.text : text);
 	const dimmed = line.kind !== "call" || outcome?.verdict === "ignored";
@@ -103,6 +107,11 @@ function format(
 		lines.push(styled("33", printable(`# undecided: ${outcome.reason ?? ""}`)));
 	}
 	return `${lines.join("\n")}\n`;
+}
+
+/** Whether a line counts as different. */
+function counts(outcome: Outcome | null, { strict }: RunOptions): boolean {
+	return outcome?.verdict === "mismatch" || (strict && outcome?.verdict === "undecided");
 }
 
 /** What plays came to. */
@@ -208,7 +217,7 @@ function playPart(
 	output: Output,
 ): Sum {
 	let commands = 0;
-	const counts: Record<Verdict, number> = {
+	const sum: Record<Verdict, number> = {
 		match: 0,
 		mismatch: 0,
 		undecided: 0,
@@ -239,11 +248,11 @@ function playPart(
 			commands++;
 			return;
 		}
-		counts[outcome.verdict]++;
+		sum[outcome.verdict]++;
 		if (outcome.learnt !== null) learnt.add(`${outcome.learnt} (line ${outcome.line})`);
 		if (outcome.verdict === "undecided") reasons.add(outcome.reason ?? "");
 		if (outcome.verdict === "ignored") ignored.add(nameOf(outcome));
-		if (!options.json || (options.quiet && outcome.verdict !== "mismatch")) return;
+		if (!options.json || (options.quiet && !counts(outcome, options))) return;
 		output.write(`${json(outcome, options.several ? file : null)}\n`);
 	};
 	for (const each of played) {
@@ -262,11 +271,11 @@ function playPart(
 			.map(([name, count]) => `${name} ${count}`)
 			.join(", ");
 		const summary = [
-			`${counts.match} as recorded`,
-			`${counts.mismatch} differ`,
-			...(counts.undecided > 0 ? [`${counts.undecided} undecided`] : []),
-			`${counts.unrecorded} without a record`,
-			`${counts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
+			`${sum.match} as recorded`,
+			`${sum.mismatch} differ`,
+			...(sum.undecided > 0 ? [`${sum.undecided} undecided`] : []),
+			`${sum.unrecorded} without a record`,
+			`${sum.ignored} passed over${names === "" ? "" : ` (${names})`}`,
 		].join(", ");
 		if (strange.count > 0) {
 			const shown = strange.first.join("; ");
@@ -275,21 +284,25 @@ function playPart(
 			const said = printable(`# ${what} not understood: ${shown}${more}`);
 			output.write(`${styled("33", said)}\n`);
 		}
-		for (const [reason, times] of reasons.most(5)) {
+		const most = reasons.most(5);
+		for (const [reason, times] of most) {
 			output.write(`${styled("33", printable(`# undecided ${times} times: ${reason}`))}\n`);
 		}
+		const rest = most.reduce((left, [, times]) => left - times, sum.undecided);
+		if (rest > 0) output.write(`${styled("33", `# undecided ${rest} times: other reasons`)}\n`);
 		if (host.length > 0) for (const line of describeHost(host, version, uid)) output.write(line);
 		if (learnt.count > 0) {
 			const shown = learnt.first.join(", ");
 			const more = learnt.count > 8 ? `, and ${learnt.count - 8} more` : "";
 			output.write(`${styled("2", printable(`# learnt of the host: ${shown}${more}`))}\n`);
 		}
-		const status = counts.mismatch > 0 ? "31" : "32";
+		const fails = sum.mismatch > 0 || (options.strict && sum.undecided > 0);
+		const status = fails ? "31" : "32";
 		const line = printable(`# ${file}, kernel ${version}: ${summary}`);
 		output.write(`${styled(status, line)}\n`);
 	}
-	const used = commands + counts.undecided + counts.match + counts.mismatch + counts.unrecorded;
-	return { mismatches: counts.mismatch, undecided: counts.undecided, used };
+	const used = commands + sum.undecided + sum.match + sum.mismatch + sum.unrecorded;
+	return { mismatches: sum.mismatch, undecided: sum.undecided, used };
 }
 
 /** What of the given files was brought about, and what was not. */
@@ -336,6 +349,7 @@ export async function run(args: string[]): Promise<number> {
 		explain: values.explain === true,
 		json: values.json === true,
 		quiet: values.quiet === true,
+		strict: values.strict === true,
 		several: positionals.length > 1,
 		uid: uidOf("run", values.uid),
 		host: readHosts(values.host),
@@ -352,7 +366,7 @@ export async function run(args: string[]): Promise<number> {
 		const what = "nothing of it was used, as no line in it bears on ports";
 		process.stderr.write(`inet-port-model: ${oneLine(String(positionals[i]))}: ${what}\n`);
 	}
-	const strict = values.strict === true;
+	const { strict } = options;
 	const fails = ({ mismatches, undecided }: Sum) => mismatches > 0 || (strict && undecided > 0);
 	return sums.some(fails) ? 1 : 0;
 }

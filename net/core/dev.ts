@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/core/dev.c: segments that were sent over loopback arrive. */
+/** net/core/dev.c: delivery of the segments that were sent over loopback. */
 import type { Stack } from "../../include/net/stack.js";
 import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 
 /**
- * Delivers every segment in flight, and those that they cause. They are all of TCP. In C a
- * segment waits in the backlog of a socket that a call holds until the call ends (release_sock);
- * here the call delivers it.
+ * Delivers all segments in flight, and the segments that they cause. All of them are TCP. In C a
+ * segment for a socket that a call holds waits in the socket's backlog until the call ends
+ * (release_sock). Here the call itself delivers it.
  */
 export function process_backlog(k: Stack): void {
 	const queue = k.loopback;

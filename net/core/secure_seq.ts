@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/core/secure_seq.c: where connect()'s search for a port begins, for one destination. */
+/** net/core/secure_seq.c: port_offset, which decides where connect()'s search for a port begins. */
 import type { Port } from "../../include/linux/handle.js";
 import { siphash, siphash_4u32 } from "../../include/linux/siphash.js";
 import type { Stack } from "../../include/net/stack.js";
 import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
 
-/** The offsets are shuffled anew every ten seconds (EPHEMERAL_PORT_SHUFFLE_PERIOD), in ms. */
+/** port_offset changes once in this time, ms. */
 export const EPHEMERAL_PORT_SHUFFLE_PERIOD = 10_000;
 
 function net_secret_init(k: Stack): Uint32Array {
@@ -21,8 +21,8 @@ function timeseed(k: Stack): number {
 }
 
 /**
- * A u64 for (source address, destination address, destination port), into k.port_offset:
- * its low half picks the slot of table_perturb, its high half is added to it.
+ * A u64 hash of source address, destination address and destination port, stored in k.port_offset.
+ * Its low half selects the entry of table_perturb, its high half is added to this entry.
  */
 export function secure_ipv4_port_ephemeral(
 	k: Stack,
@@ -34,7 +34,7 @@ export function secure_ipv4_port_ephemeral(
 	if (k.random.portEphemeral(4, out)) return;
 	const secret = net_secret_init(k);
 	const seed = timeseed(k);
-	// Most programs connect to one destination again.
+	// Programs often connect to the same destination again.
 	const last = k.last_port_ephemeral;
 	if (
 		last.secret !== secret ||
@@ -56,7 +56,7 @@ export function secure_ipv4_port_ephemeral(
 	out[1] = last.high;
 }
 
-/** The same over IPv6; addresses are (array, first word). */
+/** secure_ipv4_port_ephemeral over IPv6. An address is an array and the index of its first word. */
 export function secure_ipv6_port_ephemeral(
 	k: Stack,
 	saddr: Uint32Array,

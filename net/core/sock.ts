@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/core/sock.c: life of a sock, and the options of level SOL_SOCKET. */
+/** net/core/sock.c: allocation and release of socks, and the options of level SOL_SOCKET. */
 
 import { CAP_NET_RAW, ns_capable } from "../../include/linux/capability.js";
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
@@ -43,43 +43,45 @@ import {
 } from "../../include/uapi/asm-generic/socket.js";
 import { dev_get_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 
-/** A call that the model leaves out: README, "What the model leaves out". Never a guess. */
+/** Thrown for what the model leaves out (net/README.md), so that it never guesses. */
 export class NotModelled extends Error {
 	override readonly name = "NotModelled";
 }
 
-/** sk->sk_net: sock_net() in C (include/net/sock.h). */
+/** include/net/sock.h: sock_net. The namespace of a sock. */
 export function sk_net(k: Stack, sk: Sk): Net {
 	return k.nets[k.sock.skc_net[sk] - 1];
 }
 
 /**
- * The user whom a socket counts as: that of its inode. Where no file names it (orphans, and
- * connections that nobody has accepted yet) it is root; since 6.17 (orphan-uid) the user
- * that it was, or its listener's.
+ * The user of a socket: that of its inode. If no file refers to the socket (an orphan, or a
+ * connection that was not accepted yet), it is root. Since 6.17 (orphan-uid) such a socket keeps
+ * its user, or has the user of its listener.
  */
 export function sock_i_uid(k: Stack, sk: Sk): number {
 	return k.sock.sk_uid[sk];
 }
 
-/** Makes a protocol known at boot. */
+/** Registers a protocol at boot. */
 export function proto_register(k: Stack, prot: Proto): void {
 	k.protocols.proto_list[prot.prot] = prot;
 }
 
-/** sk->sk_prot: what a sock's protocol does with it. IPV6_ADDRFORM may change it. */
+/** sk->sk_prot: the operations of a sock's protocol. IPV6_ADDRFORM may change it. */
 export function sk_prot(k: Stack, sk: Sk): Proto {
 	return k.protocols.proto_list[k.sock.skc_prot[sk]];
 }
 
-/** Whether a device is the socket's, or its VRF: include/net/sock.h: sk_dev_equal_l3scope. */
+/**
+ * include/net/sock.h: sk_dev_equal_l3scope. Whether `dif` is the device of the socket, or its VRF.
+ */
 export function sk_dev_equal_l3scope(k: Stack, sk: Sk, dif: Ifindex): boolean {
 	const bound_dev_if = k.sock.skc_bound_dev_if[sk];
 	if (bound_dev_if === 0 || bound_dev_if === dif) return true;
 	return l3mdev_master_ifindex_by_index(sk_net(k, sk), dif) === bound_dev_if;
 }
 
-/** A sock in state CLOSE: sk_alloc, sock_init_data. */
+/** Makes a sock in TCP_CLOSE: sk_alloc and sock_init_data. */
 export function sk_alloc(
 	k: Stack,
 	net: Net,
@@ -100,13 +102,13 @@ export function sk_alloc(
 	return sk;
 }
 
-/** Frees a sock, or leaves that to sock_put() where it is held. */
+/** Frees a sock. If a call holds it, sock_put() frees it later. */
 export function sk_free(k: Stack, sk: Sk): void {
 	if (k.held === sk) k.held_freed = true;
 	else k.sock.kmem_cache_free(sk);
 }
 
-/** Keeps a handle from being given out again while a call still looks at it. */
+/** Holds a sock, so that its handle is not used again while a call still reads it. */
 export function sock_hold(k: Stack, sk: Sk): void {
 	k.held = sk;
 	k.held_freed = false;
@@ -117,7 +119,10 @@ export function sock_put(k: Stack, sk: Sk): void {
 	if (k.held_freed) k.sock.kmem_cache_free(sk);
 }
 
-/** A copy for a child of a listener: sk_clone_lock. Its port lock and reuseport group are not copied. */
+/**
+ * sk_clone_lock: a copy of a listener for a child. The port lock and the reuseport group are not
+ * copied.
+ */
 export function sk_clone(k: Stack, sk: Sk): Sk {
 	const newsk = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
@@ -143,21 +148,21 @@ export function sock_graft(k: Stack, sk: Sk, socket: number): void {
 	k.socket.sk[socket] = sk;
 }
 
-/** No file names the sock any more. */
+/** Detaches a sock from its struct socket: no file refers to it any more. */
 export function sock_orphan(k: Stack, sk: Sk): void {
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
 	k.sock.sk_socket[sk] = 0;
 	if (!k.changes.has("orphan-uid")) k.sock.sk_uid[sk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
 }
 
-/** Takes the pending error: 0 or a negative errno. */
+/** Returns and clears the pending error: 0 or a negative errno. */
 export function sock_error(k: Stack, sk: Sk): number {
 	const err = k.sock.sk_err[sk];
 	k.sock.sk_err[sk] = 0;
 	return err === 0 ? 0 : -err;
 }
 
-/** An int as it lies in memory, `optlen` bytes of it. */
+/** The first `optlen` bytes of an int in memory (little-endian). */
 export function intBytes(value: number, optlen = 4): Uint8Array {
 	const bytes = new Uint8Array(4);
 	new DataView(bytes.buffer).setInt32(0, value | 0, true);
@@ -189,7 +194,7 @@ function sock_setbindtodevice(k: Stack, sk: Sk, optval: Uint8Array | null, optle
 }
 
 function sock_bindtoindex_locked(k: Stack, sk: Sk, ifindex: Ifindex): number {
-	// Taking a device away, or another, is a privilege.
+	// Only a privileged task may change or remove the device once one is set.
 	if (k.sock.skc_bound_dev_if[sk] !== 0 && !ns_capable(k, CAP_NET_RAW)) return -EPERM;
 	if (ifindex < 0) return -EINVAL;
 	k.sock.skc_bound_dev_if[sk] = ifindex;
@@ -198,8 +203,8 @@ function sock_bindtoindex_locked(k: Stack, sk: Sk, ifindex: Ifindex): number {
 }
 
 /**
- * setsockopt() of level SOL_SOCKET. `optval` null is a NULL pointer. Returns 0 or a
- * negative errno; throws NotModelled for an option that the model leaves out.
+ * setsockopt() of level SOL_SOCKET. `optval` is null for a NULL pointer. Returns 0 or a negative
+ * errno. Throws NotModelled for an option that the model leaves out.
  */
 export function sk_setsockopt(
 	k: Stack,
@@ -255,12 +260,12 @@ export function sk_setsockopt(
 	}
 }
 
-/** MAX_SCHEDULE_TIMEOUT / HZ, of which getsockopt() shows the low half. */
+/** MAX_SCHEDULE_TIMEOUT / HZ, truncated to an int as in getsockopt(). */
 const LINGER_FOREVER = Number(BigInt.asIntN(32, (2n ** 63n - 1n) / BigInt(HZ)));
 
 /**
- * SO_LINGER's time as getsockopt() shows it, seconds. It is kept in jiffies. A negative one was
- * multiplied in 32 bits before it was clamped.
+ * The time of SO_LINGER as getsockopt() returns it, seconds. The kernel keeps it in jiffies. Before
+ * so-linger-clamp a negative time was multiplied in 32 bits and wrapped around.
  */
 function lingerTime(l_linger: number, clamps: boolean): number {
 	if (clamps) return l_linger < 0 ? LINGER_FOREVER : l_linger;
@@ -268,8 +273,8 @@ function lingerTime(l_linger: number, clamps: boolean): number {
 }
 
 /**
- * getsockopt() of level SOL_SOCKET: the bytes that are written, at most `optlen`, or a
- * negative errno.
+ * getsockopt() of level SOL_SOCKET. Returns the bytes written, at most `optlen`, or a negative
+ * errno.
  */
 export function sk_getsockopt(
 	k: Stack,

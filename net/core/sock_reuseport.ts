@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/core/sock_reuseport.c: groups of sockets that share a port, listeners of TCP or
- * sockets of UDP. Closed members (tcp_migrate_req) and selection by BPF are left out.
+ * net/core/sock_reuseport.c: groups of TCP listeners or UDP sockets that share a port. Closed
+ * members (tcp_migrate_req) and selection by BPF are left out.
  */
 import type { Sk } from "../../include/linux/handle.js";
 import { reciprocal_scale } from "../../include/linux/math.js";
@@ -17,7 +17,7 @@ function groupOf(k: Stack, sk: Sk): SockReuseport | null {
 	return k.reuseport.get(k.sock.sk_reuseport_cb[sk]) ?? null;
 }
 
-/** The group has, or had, a connected member: UDP's lookup then scores every sock itself. */
+/** Whether the group has or had a connected member. Then UDP's lookup scores every sock. */
 export function reuseport_has_conns(k: Stack, sk: Sk): boolean {
 	return groupOf(k, sk)?.has_conns ?? false;
 }
@@ -35,7 +35,7 @@ function reuseport_put_incoming_cpu(k: Stack, sk: Sk, reuse: SockReuseport): voi
 	if (k.sock.sk_incoming_cpu[sk] !== 0) reuse.incoming_cpu = (reuse.incoming_cpu - 1) & U16_MAX;
 }
 
-/** A group of one, unless the sock has a group. */
+/** Makes a group with one member, unless the sock is in a group. Returns 0 or a negative errno. */
 export function reuseport_alloc(k: Stack, sk: Sk): number {
 	if (groupOf(k, sk) !== null) return 0;
 	const id = k.next_reuseport_id++;
@@ -52,7 +52,7 @@ export function reuseport_alloc(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** Room for twice as many members; false where there cannot be more. */
+/** Doubles the size of a group. Returns false if the size is at its limit. */
 function reuseport_grow(reuse: SockReuseport): boolean {
 	const more_socks_size = reuse.max_socks * 2;
 	if (more_socks_size > U16_MAX) return false;
@@ -61,8 +61,8 @@ function reuseport_grow(reuse: SockReuseport): boolean {
 }
 
 /**
- * Adds sk to the group of sk2, which gets one if it has none. Returns 0, -EBUSY if sk is in
- * a group with others, or -ENOMEM if the group has 32,768 members.
+ * Adds sk to the group of sk2. Makes a group for sk2 if it has none. Returns 0, -EBUSY if sk is in
+ * a group with other members, or -ENOMEM if the group has 32,768 members.
  */
 export function reuseport_add_sock(k: Stack, sk: Sk, sk2: Sk): number {
 	if (groupOf(k, sk2) === null) reuseport_alloc(k, sk2);
@@ -92,15 +92,15 @@ export function reuseport_detach_sock(k: Stack, sk: Sk): void {
 	if (reuse.socks.length === 0) k.reuseport.delete(id);
 }
 
-/** With tcp_migrate_req off, a member that stops listening leaves at once. */
+/** A listener stops listening. With tcp_migrate_req off it leaves its group at once. */
 export function reuseport_stop_listen_sock(k: Stack, sk: Sk): void {
 	k.accept_queues?.leaves(sk);
 	reuseport_detach_sock(k, sk);
 }
 
 /**
- * The first member from a place on that is not connected, 0 if all are; where members have
- * an sk_incoming_cpu one of those. `hash` chooses the place.
+ * Selects a member that is not connected, 0 if all are. The search starts at an index that `hash`
+ * gives. If members have an sk_incoming_cpu, those are preferred.
  */
 function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: number): Sk {
 	const S = k.sock;
@@ -121,7 +121,9 @@ function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: num
 	return first_valid_sk;
 }
 
-/** The member that a hash picks; 0 if the socket has no group, or only connected members. */
+/**
+ * The member of the socket's group that `hash` selects. 0 if it has no group or all are connected.
+ */
 export function reuseport_select_sock(k: Stack, sk: Sk, hash: number): Sk {
 	const reuse = groupOf(k, sk);
 	return reuse === null ? 0 : reuseport_select_sock_by_hash(k, reuse, hash);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/af_inet.c: what bind(), connect(), listen() and the rest do to an AF_INET socket. */
+/** net/ipv4/af_inet.c: bind(), connect(), listen() and the other calls on an AF_INET socket. */
 
 import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
 import type { Sk, Sock } from "../../include/linux/handle.js";
@@ -106,7 +106,7 @@ import { tcp_getsockopt, tcp_setsockopt } from "./tcp.js";
 import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
 
-/** bind(): the protocol's own, or __inet_bind. */
+/** bind() of an AF_INET socket: the bind of its protocol if it has one, otherwise __inet_bind. */
 export function inet_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const { bind } = sk_prot(k, sk);
@@ -138,13 +138,13 @@ export function __inet_bind(k: Stack, sk: Sk, addr: Sockaddr): number {
 		return -EACCES;
 	}
 
-	// An active socket, or a second bind.
+	// The socket is connected, listens, or is bound already.
 	if (S.skc_state[sk] !== TCP_CLOSE || S.skc_num[sk] !== 0) return -EINVAL;
 
 	S.skc_rcv_saddr[sk] = addr.sin_addr;
 	S.inet_saddr[sk] = addr.sin_addr;
 	if (chk_addr_ret === RTN_MULTICAST || chk_addr_ret === RTN_BROADCAST) {
-		S.inet_saddr[sk] = 0; // the device's address sends
+		S.inet_saddr[sk] = 0; // use an address of the device as source
 	}
 	if (snum !== 0 || (S.inet_flags[sk] & INET_BIND_ADDRESS_NO_PORT) === 0) {
 		const err = sk_prot(k, sk).get_port(k, sk, snum);
@@ -162,7 +162,7 @@ export function __inet_bind(k: Stack, sk: Sk, addr: Sockaddr): number {
 	return 0;
 }
 
-/** A port of the kernel's choice for a socket that has none: 0, or -EAGAIN. */
+/** Binds a socket without a port to any open port. Returns 0, or -EAGAIN if there is none. */
 export function inet_autobind(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_num[sk] !== 0) return 0;
@@ -171,7 +171,7 @@ export function inet_autobind(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** connect() of a datagram socket: chooses a port first, and gives it up if AF_UNSPEC dissolves. */
+/** connect() of a datagram socket. Binds a port first. AF_UNSPEC disconnects the socket instead. */
 export function inet_dgram_connect(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const prot = sk_prot(k, sk);
@@ -181,12 +181,12 @@ export function inet_dgram_connect(k: Stack, sock: Sock, addr: Sockaddr, addr_le
 	return prot.connect(k, sk, addr, addr_len);
 }
 
-/** Before a socket sends: 0, or -EAGAIN if no port is left. */
+/** Binds a port before a socket sends. Returns 0, or -EAGAIN if there is no open port. */
 export function inet_send_prepare(k: Stack, sk: Sk): number {
 	return sk_prot(k, sk).no_autobind ? 0 : inet_autobind(k, sk);
 }
 
-/** sendto(), sendmsg(), send(), write(): the number of bytes, or a negative errno. */
+/** sendto(), sendmsg(), send(), write(). Returns the number of bytes or a negative errno. */
 export function inet_sendmsg(
 	k: Stack,
 	sock: Sock,
@@ -216,14 +216,14 @@ export function inet_listen(k: Stack, sock: Sock, backlog: number): number {
 	const old_state = S.skc_state[sk];
 	if (((1 << old_state) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
 	S.sk_max_ack_backlog[sk] = backlog;
-	// A socket that listens already only gets another backlog.
+	// On a socket that listens already, listen() only changes the backlog.
 	if (old_state === TCP_LISTEN) return 0;
 	return inet_csk_listen_start(k, sk);
 }
 
 /**
- * connect(). A blocking call that would sleep returns -ERESTARTSYS: it is finished by
- * inet_wait_for_connect once the clock or another task has moved on.
+ * connect(). Returns 0 or a negative errno. A blocking call that would sleep returns -ERESTARTSYS.
+ * inet_wait_for_connect finishes it after the clock or another task has moved on.
  */
 export function __inet_stream_connect(
 	k: Stack,
@@ -271,7 +271,10 @@ export function __inet_stream_connect(
 	return inet_wait_for_connect(k, sock);
 }
 
-/** The end of a blocking connect(): 0, a negative errno, or -ERESTARTSYS while it would sleep. */
+/**
+ * Continues a blocking connect(). Returns 0, a negative errno, or -ERESTARTSYS if it would sleep
+ * again.
+ */
 export function inet_wait_for_connect(k: Stack, sock: Sock): number {
 	const sk = k.socket.sk[sock];
 	const { skc_state, sk_wait_pending } = k.sock;
@@ -286,7 +289,7 @@ export function inet_wait_for_connect(k: Stack, sock: Sock): number {
 	}
 	sk_wait_pending[sk] = WAITS_NOT;
 	if (state === TCP_CLOSE) {
-		// Refused, timed out, or reset at once.
+		// The connection was refused, timed out, or was reset at once.
 		const err = sock_error(k, sk);
 		k.socket.state[sock] = SS_UNCONNECTED;
 		if (sk_prot(k, sk).disconnect(k, sk) !== 0) k.socket.state[sock] = SS_DISCONNECTING;
@@ -296,7 +299,7 @@ export function inet_wait_for_connect(k: Stack, sock: Sock): number {
 	return 0;
 }
 
-/** accept(): grafts the next connection to a new socket. 0 or a negative errno. */
+/** accept(): attaches the next connection to newsock. Returns 0 or a negative errno. */
 export function inet_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
 	const sk2 = inet_csk_accept(k, k.socket.sk[sock], nonblock);
 	if (sk2 < 0) return sk2;
@@ -306,8 +309,8 @@ export function inet_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boole
 }
 
 /**
- * getsockname() (peer 0), getpeername() (peer 1), and what accept() tells (peer 2). The
- * address, or a negative errno.
+ * getsockname() (`peer` 0), getpeername() (1), and the address that accept() returns (2). Returns
+ * the address or a negative errno.
  */
 export function inet_getname(k: Stack, sock: Sock, peer: number): Sockaddr | number {
 	const sk = k.socket.sk[sock];
@@ -321,7 +324,7 @@ export function inet_getname(k: Stack, sock: Sock, peer: number): Sockaddr | num
 	return sockaddr_in(sin_addr, S.inet_sport[sk]);
 }
 
-/** shutdown(); `how` as the program gives it, 0 to 2. */
+/** shutdown(). `how` is SHUT_RD, SHUT_WR or SHUT_RDWR, 0 to 2. Returns 0 or a negative errno. */
 export function inet_shutdown(k: Stack, sock: Sock, how: number): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
@@ -345,7 +348,7 @@ export function inet_shutdown(k: Stack, sock: Sock, how: number): number {
 	return state === TCP_CLOSE ? -ENOTCONN : 0;
 }
 
-/** The last close() of a socket; a task that exits does not linger. */
+/** The last close() of a socket. If the task exits (`exiting`), SO_LINGER has no effect. */
 export function inet_release(k: Stack, sock: Sock, exiting: boolean): void {
 	const sk = k.socket.sk[sock];
 	if (sk === 0) return;
@@ -354,15 +357,17 @@ export function inet_release(k: Stack, sock: Sock, exiting: boolean): void {
 	k.socket.sk[sock] = 0;
 }
 
-/** Makes a type and protocol of AF_INET known at boot; of one type the first is the default. */
+/**
+ * Registers a type and protocol of AF_INET at boot. The first protocol of a type is its default.
+ */
 export function inet_register_protosw(k: Stack, p: InetProtosw): void {
 	k.protocols.inetsw.push(p);
 	k.protocols.proto_ops[p.ops.ops] = p.ops;
 }
 
 /**
- * The entry for a type and a protocol, 0 for the default; a negative errno if there is
- * none. Throws NotModelled for raw and ping sockets.
+ * The entry of a type and a protocol. Protocol 0 is the default of the type. Returns a negative
+ * errno if there is no entry. Throws NotModelled for raw and ping sockets.
  */
 export function findProtosw(
 	table: readonly InetProtosw[],
@@ -382,7 +387,7 @@ export function findProtosw(
 	return err;
 }
 
-/** The sock of a new struct socket of AF_INET: 0 or a negative errno. */
+/** Makes the sock of a new AF_INET socket. Returns 0 or a negative errno. */
 export function inet_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
 	const answer = findProtosw(k.protocols.inetsw, k.socket.type[sock], protocol);
@@ -395,7 +400,9 @@ export function inet_create(k: Stack, net: Net, sock: Sock, protocol: number): n
 	return 0;
 }
 
-/** Options of levels other than SOL_SOCKET of an AF_INET socket: ip_setsockopt and what is before it. */
+/**
+ * setsockopt() of an AF_INET socket on all levels except SOL_SOCKET. Returns 0 or a negative errno.
+ */
 export function inetSetsockopt(
 	k: Stack,
 	sock: Sock,
@@ -430,7 +437,7 @@ export function inetGetsockopt(
 	return -EOPNOTSUPP;
 }
 
-/** The option level of the socket's protocol, none of whose options bears on ports. */
+/** The option level of the socket's protocol. None of its options affects ports. */
 export function solOf(k: Stack, sock: Sock): number {
 	const protocol = k.sock.sk_protocol[k.socket.sk[sock]];
 	return protocol === IPPROTO_DCCP ? SOL_DCCP : protocol;
@@ -452,7 +459,7 @@ export const inet_stream_ops: ProtoOps = {
 	recvmsg: inet_recvmsg,
 };
 
-/** What a datagram socket has for listen() and accept(): net/core/sock.c: sock_no_listen. */
+/** net/core/sock.c: sock_no_listen, sock_no_accept. listen() and accept() of a datagram socket. */
 export function sock_no_listen(): number {
 	return -EOPNOTSUPP;
 }
@@ -468,7 +475,7 @@ export const inet_dgram_ops: ProtoOps = {
 
 const inet_family_ops: NetProtoFamily = { family: AF_INET, create: inet_create };
 
-/** The family at boot, with its permanent protocols. Others register themselves after it. */
+/** Registers AF_INET and its permanent protocols at boot. Other protocols register later. */
 export function inet_init(k: Stack): void {
 	proto_register(k, tcp_prot);
 	proto_register(k, udp_prot);

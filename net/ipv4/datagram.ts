@@ -16,9 +16,9 @@ import { dev_get_by_index, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { ip_route_connect } from "./route.js";
 
 /**
- * Connects a sock, with a port already, to an address: finds the route and with it the
- * source address, which the sock gets if it had none. Port 0 is taken. Returns 0 or a
- * negative errno; -EACCES for a broadcast address without SO_BROADCAST.
+ * Connects a sock that has a port to an address. Looks up the route. If the sock has no local
+ * address, it gets the source address of the route. Accepts port 0. Returns 0 or a negative errno:
+ * -EACCES for a broadcast address without SO_BROADCAST.
  */
 export function __ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -41,11 +41,11 @@ export function __ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 	}
 	cork_fl.delete(sk);
 
-	S.skc_daddr[sk] = daddr; // the rehash asks for them (6.13 on; before it does not matter)
+	S.skc_daddr[sk] = daddr; // rehash reads them since 6.13
 	S.skc_dport[sk] = usin.sin_port;
 	if (S.inet_saddr[sk] === 0) S.inet_saddr[sk] = saddr;
 	if (S.skc_rcv_saddr[sk] === 0) {
-		// Of an AF_INET6 sock the other column follows later: __ip6_datagram_connect.
+		// __ip6_datagram_connect sets the IPv6 address of an AF_INET6 sock later.
 		S.skc_rcv_saddr[sk] = saddr;
 		sk_prot(k, sk).rehash?.(k, sk);
 	}
@@ -58,7 +58,7 @@ export function ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len:
 	return __ip4_datagram_connect(k, sk, usin, addr_len);
 }
 
-/** The device that a datagram leaves by: multicast ones do not heed a VRF (mc_index, 0 by default). */
+/** The output device of a datagram. Multicast ignores a VRF (it uses mc_index, 0 by default). */
 export function datagramOif(net: Net, daddr: number, bound_dev_if: Ifindex): Ifindex {
 	if (!ipv4_is_multicast(daddr)) return bound_dev_if;
 	const dev = dev_get_by_index(net, bound_dev_if);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/devinet.c: addresses of devices, and the choice of a source address. */
+/** net/ipv4/devinet.c: IPv4 addresses of devices, and the selection of a source address. */
 import {
 	type InIfaddr,
 	type Net,
@@ -19,20 +19,20 @@ import {
 } from "./fib_frontend.js";
 import { rt_cache_flush } from "./route.js";
 
-/** A netmask of a prefix length, as u32: include/linux/inetdevice.h. */
+/** include/linux/inetdevice.h: inet_make_mask. The netmask of a prefix length, as u32. */
 export function inet_make_mask(plen: number): number {
 	return plen === 0 ? 0 : (0xffffffff << (32 - plen)) >>> 0;
 }
 
-/** Whether two addresses share a prefix: include/linux/inetdevice.h. */
+/** include/linux/inetdevice.h: inet_ifa_match. Whether two addresses have the same prefix. */
 export function inet_ifa_match(addr: number, other: number, plen: number): boolean {
 	return ((addr ^ other) & inet_make_mask(plen)) === 0;
 }
 
 /**
- * Adds an address to a device, with its routes; one in a subnet that the device has already
- * is secondary. `broadcast` is 0 if none was given. 0, -EEXIST, or -EINVAL where the subnet
- * has another scope.
+ * Adds an address and its routes to a device. An address in a subnet of an earlier address of the
+ * device is secondary. `broadcast` is 0 if none was given. Returns 0, -EEXIST, or -EINVAL if the
+ * earlier address has another scope.
  */
 export function inet_insert_ifa(
 	net: Net,
@@ -61,7 +61,7 @@ export function inet_insert_ifa(
 		secondary,
 		serial: ++net.last_ifa_serial,
 	};
-	// Primary addresses come in order of scope, secondary ones last.
+	// Primary addresses are in order of scope. Secondary addresses come last.
 	if (secondary) dev.ifa_list.push(ifa);
 	else dev.ifa_list.splice(last_primary, 0, ifa);
 	rt_cache_flush(net);
@@ -69,7 +69,10 @@ export function inet_insert_ifa(
 	return 0;
 }
 
-/** Takes an address off a device; the secondaries of its subnet go with it (promote_secondaries 0). */
+/**
+ * Removes an address from a device, and the secondary addresses of its subnet (promote_secondaries
+ * 0).
+ */
 export function inet_del_ifa(net: Net, dev: NetDevice, local: number, prefixlen: number): number {
 	const ifa1 = dev.ifa_list.find(
 		(ifa) => ifa.ifa_local === local && ifa.ifa_prefixlen === prefixlen,
@@ -90,7 +93,7 @@ function unlink(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	dev.ifa_list.splice(dev.ifa_list.indexOf(ifa), 1);
 	rt_cache_flush(net);
 	fib_del_ifaddr(net, dev, ifa);
-	// The device's last address takes every route with it.
+	// When the last address of a device goes, all its routes go.
 	if (dev.ifa_list.length === 0) fib_disable_ip(net, dev, true);
 }
 
@@ -103,7 +106,10 @@ function in_dev_select_addr(dev: NetDevice, scope: number): number {
 	return 0;
 }
 
-/** A source address on a device, else on its VRF, else on any device; 0 if none has the scope. */
+/**
+ * Selects a source address on the device, otherwise on its VRF, otherwise on any device. 0 if no
+ * address has the scope.
+ */
 export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: number): number {
 	let addr = 0;
 	for (const ifa of dev.ifa_list) {
@@ -112,7 +118,7 @@ export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: n
 		if (addr === 0) addr = ifa.ifa_local;
 	}
 	if (addr !== 0) return addr;
-	// A VRF is what lo is elsewhere: its addresses come before those of its other devices.
+	// A VRF takes the place of lo for its devices: its addresses come before those of the others.
 	const master_idx = l3mdev_master_ifindex(dev);
 	const master = dev_get_by_index(net, master_idx);
 	if (master !== null) addr = in_dev_select_addr(master, scope);
@@ -126,8 +132,8 @@ export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: n
 }
 
 /**
- * The device of a local address: its own, or by the local table, so that every address of
- * 127.0.0.0/8 is lo's. Null if the address is not local.
+ * The device of a local address: the device that has the address, otherwise that of the route in
+ * the local table. So every address of 127.0.0.0/8 belongs to lo. null if the address is not local.
  */
 export function __ip_dev_find(net: Net, addr: number): NetDevice | null {
 	let found: NetDevice | null = null;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/fib_frontend.c, fib_semantics.c, fib_trie.c, fib_rules.c: routes, those that
- * addresses bring with them among them, the type of an address, and the lookup of a route.
+ * net/ipv4/fib_frontend.c, fib_semantics.c, fib_trie.c, fib_rules.c: IPv4 routes, the routes that
+ * belong to addresses, the type of an address, and route lookups.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
 import { ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet } from "../../include/linux/in.js";
@@ -47,7 +47,7 @@ import {
 import { inet_ifa_match, inet_make_mask } from "./devinet.js";
 import { rt_cache_flush } from "./route.js";
 
-/** fib_props: the error that a lookup ends with at a route of this type, 0 if it may be taken. */
+/** fib_props: the error of a lookup that finds a route of this type, 0 if the route can be used. */
 function fibPropsError(type: number): number {
 	switch (type) {
 		case RTN_BLACKHOLE:
@@ -61,12 +61,12 @@ function fibPropsError(type: number): number {
 	}
 }
 
-/** A route to add: struct fib_config. */
+/** struct fib_config: a route to add. */
 export type FibConfig = Omit<FibRoute, "nh_scope">;
 
 /**
- * Checks a route as fib_create_info does, and gives it its next hop's scope and device.
- * Returns it, or a negative errno.
+ * Checks a route and sets the scope and the device of its next hop. Returns the route or a negative
+ * errno.
  */
 function fib_create_info(net: Net, cfg: FibConfig, onlink: boolean): FibRoute | number {
 	const route: FibRoute = { ...cfg, nh_scope: RT_SCOPE_NOWHERE };
@@ -76,7 +76,7 @@ function fib_create_info(net: Net, cfg: FibConfig, onlink: boolean): FibRoute | 
 	}
 	if (cfg.scope > RT_SCOPE_HOST) return -EINVAL;
 	if (cfg.scope === RT_SCOPE_HOST) {
-		// An own address: its device need not be up.
+		// A route to a local address. Its device may be down.
 		if (cfg.gateway !== 0) return -EINVAL;
 		if (dev_get_by_index(net, cfg.oif) === null) return -ENODEV;
 	} else {
@@ -99,7 +99,10 @@ function fib_check_nh_nongw(net: Net, route: FibRoute, onlink: boolean): number 
 	return 0;
 }
 
-/** A gateway must be reached without another one, by the routes that there are or `onlink`. */
+/**
+ * Checks the gateway of a route. Existing routes must reach it without another gateway, unless the
+ * route is `onlink`. Returns 0 or a negative errno.
+ */
 function fib_check_nh_v4_gw(net: Net, route: FibRoute, onlink: boolean): number {
 	if (onlink) {
 		if (route.scope >= RT_SCOPE_LINK) return -EINVAL;
@@ -149,8 +152,9 @@ function sameInfo(route: FibRoute, other: FibRoute): boolean {
 }
 
 /**
- * Adds a route. With "exclusive" there must be none yet of the same prefix and metric;
- * with "append" it comes after those; with "replace" it takes the place of the first.
+ * Adds a route. "exclusive": fails if there is a route of the same prefix and metric. "append":
+ * puts the route after those. "replace": puts it in the place of the first of those. Returns 0 or a
+ * negative errno.
  */
 export function fib_table_insert(
 	net: Net,
@@ -185,10 +189,10 @@ export function fib_table_insert(
 	return 0;
 }
 
-/** What a route that is to go must have; what is not given may be anything. */
+/** Describes a route to delete. A field that is not given matches any value. */
 export type FibPattern = Pick<FibRoute, "table" | "dst" | "plen"> & Partial<FibRoute>;
 
-/** Takes away the first route that is as described; 0 or -ESRCH. */
+/** Deletes the first route that matches. Returns 0 or -ESRCH. */
 export function fib_table_delete(net: Net, pattern: FibPattern): number {
 	const index = net.routes.findIndex((route) =>
 		Object.entries(pattern).every(([key, value]) => route[key as keyof FibRoute] === value),
@@ -199,7 +203,7 @@ export function fib_table_delete(net: Net, pattern: FibPattern): number {
 	return 0;
 }
 
-/** Adds or takes away a route that comes with an address; what cannot be is passed over. */
+/** Adds or deletes a route that belongs to an address. Ignores errors, as C does. */
 function fib_magic(
 	net: Net,
 	dev: NetDevice,
@@ -226,7 +230,7 @@ function fib_magic(
 	else fib_table_insert(net, { ...route, gateway: 0, metric: 0, answer: "blackhole" }, "append");
 }
 
-/** The primary address of the subnet of an address: net/ipv4/devinet.c. */
+/** net/ipv4/devinet.c: inet_ifa_byprefix. The primary address of a subnet. */
 function inet_ifa_byprefix(dev: NetDevice, prefix: number, plen: number): InIfaddr | undefined {
 	return dev.ifa_list.find(
 		(ifa) => ifa.ifa_prefixlen === plen && inet_ifa_match(prefix, ifa.ifa_local, plen),
@@ -234,8 +238,8 @@ function inet_ifa_byprefix(dev: NetDevice, prefix: number, plen: number): InIfad
 }
 
 /**
- * The routes of an address: itself, and where its device is up its subnet (local on lo,
- * on-link elsewhere) and the broadcast addresses.
+ * Adds the routes of an address: to the address itself and, if its device is up, to its subnet
+ * (local on lo, on-link on other devices) and to the broadcast addresses.
  */
 export function fib_add_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	const { ifa_local: addr, ifa_prefixlen: plen, ifa_broadcast: broadcast } = ifa;
@@ -254,7 +258,7 @@ export function fib_add_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	if (plen < 31) fib_magic(net, dev, true, RTN_BROADCAST, (prefix | ~mask) >>> 0, 32, prim);
 }
 
-/** Takes away the routes of an address that its device has no longer, as far as no other needs them. */
+/** Deletes the routes of an address that was removed, unless another address needs them. */
 export function fib_del_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	const { ifa_local: addr, ifa_prefixlen: plen } = ifa;
 	const mask = inet_make_mask(plen);
@@ -275,7 +279,7 @@ export function fib_del_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	let brd_ok = false;
 	let brd0_ok = false;
 	let brd1_ok = false;
-	// Another primary has the same address.
+	// Whether another primary address equals the deleted one.
 	let same_prefsrc = false;
 	let prim1: InIfaddr | undefined;
 	for (const ifa1 of dev.ifa_list) {
@@ -330,15 +334,15 @@ export function fib_del_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	}
 }
 
-/** Routes that prefer a source address go with it. */
+/** Deletes the routes whose preferred source address is removed. */
 function fib_sync_down_addr(net: Net, table: number, local: number): void {
 	net.routes = net.routes.filter((route) => route.table !== table || route.prefsrc !== local);
 	rt_cache_flush(net);
 }
 
 /**
- * A device goes down: its routes go, but not those of its addresses. With `force`, as when
- * it changes its VRF or has no address any more, those as well.
+ * Deletes the routes of a device that goes down, but not the routes to its addresses. With `force`
+ * it deletes those as well: if the device changes its VRF or has no address left.
  */
 export function fib_disable_ip(net: Net, dev: NetDevice, force: boolean): void {
 	net.routes = net.routes.filter(
@@ -348,8 +352,9 @@ export function fib_disable_ip(net: Net, dev: NetDevice, force: boolean): void {
 }
 
 /**
- * The best route of one table, by longest prefix, then by metric, or a negative errno:
- * -EAGAIN if there is none. `oif` 0: by way of any device; `scope`: this far or nearer.
+ * The best route of one table: the longest prefix, then the lowest metric. Returns a negative errno
+ * otherwise, -EAGAIN if there is no route. `oif` is the output device, 0 for any. `scope` is the
+ * widest scope allowed.
  */
 export function fib_table_lookup(
 	net: Net,
@@ -358,7 +363,7 @@ export function fib_table_lookup(
 	oif: Ifindex,
 	scope: number,
 ): FibRoute | number {
-	// Until there are rules, the local and the main table are one.
+	// Without rules the local table and the main table are merged.
 	const merged =
 		(table === RT_TABLE_LOCAL || table === RT_TABLE_MAIN) && !fib_has_custom_rules(net);
 	let best: FibRoute | null = null;
@@ -366,7 +371,7 @@ export function fib_table_lookup(
 		if (route.table !== table && !(merged && (route.table | 1) === RT_TABLE_LOCAL)) continue;
 		if (((route.dst ^ daddr) & inet_make_mask(route.plen)) !== 0) continue;
 		if (route.scope < scope) continue;
-		// Blackhole and its kin have no device that could be another one.
+		// Blackhole, unreachable and prohibit routes have no device to compare.
 		if (oif !== 0 && route.oif !== 0 && route.oif !== oif) continue;
 		if (
 			best === null ||
@@ -383,8 +388,8 @@ export function fib_table_lookup(
 }
 
 /**
- * include/net/ip_fib.h: the route to an address by the rules' tables, or a negative errno; sets
- * the VRF of the flow, and its output device to 0 where that is a VRF.
+ * include/net/ip_fib.h: fib_lookup. The route to an address in the tables that the rules name, or a
+ * negative errno. Sets the VRF of the flow. If the output device is a VRF, sets it to 0.
  */
 export function fib_lookup(
 	net: Net,
@@ -407,8 +412,8 @@ export function fib_lookup(
 }
 
 /**
- * What an address is to this namespace: inet_addr_type_table, __inet_dev_addr_type. In a
- * namespace that never had an IPv4 address every unicast one counts as broadcast.
+ * inet_addr_type_table, __inet_dev_addr_type: the type of an address in this namespace, RTN_*. In a
+ * namespace that never had an IPv4 address every unicast address is RTN_BROADCAST.
  */
 export function inet_addr_type_table(net: Net, addr: number, table: number): number {
 	if (ipv4_is_zeronet(addr) || ipv4_is_lbcast(addr)) return RTN_BROADCAST;

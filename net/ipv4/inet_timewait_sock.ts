@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/inet_timewait_sock.c: sockets in TIME_WAIT, which keep a port without a file. */
+/** net/ipv4/inet_timewait_sock.c: time-wait sockets. They keep a port without a file. */
 import type { Sk } from "../../include/linux/handle.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
@@ -14,7 +14,7 @@ import {
 } from "./inet_hashtables.js";
 import { sk_timer } from "./tcp_timer.js";
 
-/** Takes a time-wait socket out of its two buckets. */
+/** Removes a time-wait socket from its bind bucket and its bind2 bucket. */
 export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, tw);
@@ -32,7 +32,7 @@ export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 	inet_bind_bucket_destroy(k, hinfo, tb);
 }
 
-/** The end of a time-wait socket: inet_twsk_kill, also what its timer does. */
+/** Removes a time-wait socket from all tables and frees it. Its timer calls this as well. */
 export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	const S = k.sock;
 	hlist_del_init(tcp_or_dccp_get_hashinfo(k, tw).ehash, S.node_next, S.node_pprev, tw);
@@ -41,7 +41,9 @@ export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	sk_free(k, tw);
 }
 
-/** The stand-in for a connection that ends; 0 where tcp_max_tw_buckets are there already. */
+/**
+ * Makes the time-wait socket of a connection. Returns 0 if there are tcp_max_tw_buckets already.
+ */
 export function inet_twsk_alloc(k: Stack, sk: Sk, state: number): Sk {
 	const net = sk_net(k, sk);
 	if (net.tw_count >= net.ipv4.sysctl_tcp_max_tw_buckets) return 0;
@@ -68,7 +70,10 @@ export function inet_twsk_alloc(k: Stack, sk: Sk, state: number): Sk {
 	return tw;
 }
 
-/** The time-wait socket takes the connection's places: in the buckets beside it, in ehash instead of it. */
+/**
+ * Adds a time-wait socket to the bind buckets of its connection and replaces the connection in
+ * ehash.
+ */
 export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -86,18 +91,18 @@ export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
 }
 
-/** Arms the timer for the first time; ms. */
+/** Arms the timer of a time-wait socket for the first time. `timeo` in ms. */
 export function inet_twsk_schedule(k: Stack, tw: Sk, timeo: number): void {
 	k.timers.mod_timer(sk_timer(tw), timeo);
 	sk_net(k, tw).tw_count++;
 }
 
-/** Arms the timer again; ms. */
+/** Arms the timer of a time-wait socket again. `timeo` in ms. */
 export function inet_twsk_reschedule(k: Stack, tw: Sk, timeo: number): void {
 	k.timers.mod_timer(sk_timer(tw), timeo);
 }
 
-/** Ends a time-wait socket before its time. */
+/** Stops the timer of a time-wait socket and frees the socket. */
 export function inet_twsk_deschedule_put(k: Stack, tw: Sk): void {
 	if (k.timers.del_timer(sk_timer(tw))) inet_twsk_kill(k, tw);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/ip_sockglue.c: the options of level SOL_IP that bear on ports. */
+/** net/ipv4/ip_sockglue.c: the options of level SOL_IP that affect ports. */
 
 import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
 import type { Sk } from "../../include/linux/handle.js";
@@ -27,8 +27,8 @@ function setFlag(k: Stack, sk: Sk, flag: number, val: number): void {
 }
 
 /**
- * setsockopt() of level SOL_IP. A value shorter than an int is one unsigned byte, an empty
- * one is 0. Returns 0 or a negative errno; throws NotModelled for an option left out.
+ * setsockopt() of level SOL_IP. A value shorter than an int is read as one unsigned byte, an empty
+ * value as 0. Returns 0 or a negative errno. Throws NotModelled for an option that is left out.
  */
 export function do_ip_setsockopt(
 	k: Stack,
@@ -77,7 +77,7 @@ export function do_ip_setsockopt(
 			setFlag(k, sk, INET_TRANSPARENT, val);
 			return 0;
 		default: {
-			// IP_LOCAL_PORT_RANGE: low bound in the low half, 0 for a bound that is not set.
+			// IP_LOCAL_PORT_RANGE: the low bound is in the low half. A bound that is not set is 0.
 			const lo = val & 0xffff;
 			const hi = val >>> 16;
 			if (optlen !== 4) return -EINVAL;
@@ -90,8 +90,8 @@ export function do_ip_setsockopt(
 }
 
 /**
- * getsockopt() of level SOL_IP: the bytes that are written, or a negative errno. Where the
- * buffer is shorter than an int and the value fits a byte, one byte is written.
+ * getsockopt() of level SOL_IP. Returns the bytes written, or a negative errno. Writes one byte if
+ * the buffer is shorter than an int and the value fits in a byte.
  */
 export function do_ip_getsockopt(
 	k: Stack,

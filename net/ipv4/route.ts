@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/route.c: the way of a connection, and with it its source address. */
+/** net/ipv4/route.c: route lookups of connections and datagrams, and their source addresses. */
 
 import type { Ifindex } from "../../include/linux/handle.js";
 import {
@@ -45,10 +45,10 @@ function copyFlow(to: RtFlow, from: RtFlow): void {
 	to.answer = from.answer;
 }
 
-/** Binary logarithm of the destinations that a namespace remembers. */
+/** log2 of the number of destinations in the route cache of a namespace. */
 const RT_CACHE_BITS = 7;
 
-/** What is remembered of a destination, if of any. As in C routes are kept for as long as rt_genid. */
+/** The route cache entry of a destination. As in C an entry is valid until rt_genid changes. */
 function rtCached(net: Net, daddr: number): RtCached {
 	const slot = Math.imul(daddr, 0x9e3779b1) >>> (32 - RT_CACHE_BITS);
 	let cached = net.rt_cache[slot];
@@ -69,12 +69,12 @@ function rtCached(net: Net, daddr: number): RtCached {
 	return cached;
 }
 
-/** Whatever was remembered of routes holds no longer. */
+/** Invalidates all cached routes. */
 export function rt_cache_flush(net: Net): void {
 	net.rt_genid++;
 }
 
-/** The kernel's checks on a route that is found: __mkroute_output. */
+/** __mkroute_output: checks a route that was found and sets its type. Returns 0 or -EINVAL. */
 function mkrouteOutput(net: Net, dev_out: NetDevice, type: number, iif: Ifindex): number {
 	const { fl4 } = net;
 	if (
@@ -92,13 +92,13 @@ function mkrouteOutput(net: Net, dev_out: NetDevice, type: number, iif: Ifindex)
 	return 0;
 }
 
-/** lo, or where a device belongs to a VRF what is lo there. */
+/** The loopback device for a device: its VRF if it belongs to one, otherwise lo. */
 function loopbackOf(net: Net, dev: NetDevice | null): NetDevice | null {
 	const master = dev === null ? 0 : l3mdev_master_ifindex(dev);
 	return dev_get_by_index(net, master !== 0 ? master : LOOPBACK_IFINDEX);
 }
 
-/** The source of a packet by a route: fib_select_path. */
+/** fib_select_path: the source address of packets by a route. */
 function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
 	const l3mdev = dev_get_by_index(net, net.fl4.l3mdev);
 	if (
@@ -111,7 +111,9 @@ function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
 	return res.prefsrc !== 0 ? res.prefsrc : inet_select_addr(net, dev, res.gateway, res.scope);
 }
 
-/** Fills net.fl4 for a destination; 0 or a negative errno: ip_route_output_key_hash_rcu. */
+/**
+ * ip_route_output_key_hash_rcu: looks up a route and fills net.fl4. Returns 0 or a negative errno.
+ */
 function ip_route_output_key(
 	net: Net,
 	daddr: number,
@@ -151,7 +153,7 @@ function ip_route_output_key(
 		}
 	}
 	if (daddr === 0) {
-		// connect() to the wildcard goes to oneself.
+		// The wildcard as destination means this host.
 		if (fl4.saddr === 0) fl4.saddr = INADDR_LOOPBACK;
 		fl4.daddr = fl4.saddr;
 		const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
@@ -162,7 +164,7 @@ function ip_route_output_key(
 	if (typeof res === "number") {
 		if (dev_out === null || fl4.oif === 0) return res;
 		if (!ipv4_is_multicast(daddr) && fl4.l3mdev !== 0) return res;
-		// Apparently, the destination is on-link.
+		// No route: the destination is assumed to be on-link.
 		if (fl4.saddr === 0) fl4.saddr = inet_select_addr(net, dev_out, 0, RT_SCOPE_LINK);
 		return mkrouteOutput(net, dev_out, RTN_UNICAST, oif);
 	}
@@ -178,7 +180,10 @@ function ip_route_output_key(
 	return mkrouteOutput(net, res_dev, res.type, oif);
 }
 
-/** The route of connect(); fills net.fl4. 0 or a negative errno (include/net/route.h). */
+/**
+ * include/net/route.h: ip_route_connect. Looks up the route of connect() and fills net.fl4. Returns
+ * 0 or a negative errno.
+ */
 export function ip_route_connect(
 	net: Net,
 	daddr: number,
@@ -209,7 +214,7 @@ export function ip_route_connect(
 	return err;
 }
 
-/** The same, without a look at what was found before. */
+/** ip_route_connect without the route cache. */
 export function routeConnect(
 	net: Net,
 	daddr: number,
@@ -220,7 +225,7 @@ export function routeConnect(
 	const { fl4 } = net;
 	fl4.l3mdev = 0;
 	const err = ip_route_output_key(net, daddr, saddr, oif, flow_flags);
-	// Once more with the addresses that were found: now the source is checked as well.
+	// Looks up again with the addresses that were found. This checks the source address as well.
 	if (err === 0 && (daddr === 0 || saddr === 0)) {
 		return ip_route_output_key(net, fl4.daddr, fl4.saddr, oif, flow_flags);
 	}
@@ -228,8 +233,8 @@ export function routeConnect(
 }
 
 /**
- * The route of a datagram; fills net.fl4. As ip_route_connect, but with one lookup: a source
- * that it chooses is not checked again. 0 or a negative errno.
+ * Looks up the route of a datagram and fills net.fl4. Unlike ip_route_connect it looks up once, so
+ * a source address that it selects is not checked. Returns 0 or a negative errno.
  */
 export function ip_route_output_flow(
 	net: Net,
@@ -248,7 +253,10 @@ function probeRoute(net: Net, daddr: number, oif: Ifindex, l3mdev: Ifindex): Fib
 	return fib_lookup(net, daddr, net.probe4, 0);
 }
 
-/** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
+/**
+ * The route that a packet takes in the end, null if there is none. A VRF looks up a route of its
+ * own.
+ */
 function lastRoute(net: Net, daddr: number, oif: Ifindex): FibRoute | null {
 	const probe = net.probe4;
 	let res = probeRoute(net, daddr, oif, 0);
@@ -257,7 +265,7 @@ function lastRoute(net: Net, daddr: number, oif: Ifindex): FibRoute | null {
 		const dev = res.type === RTN_LOCAL ? loopbackOf(net, out) : out;
 		if (dev === null || (dev.flags & IFF_UP) === 0) return null;
 		if (!netif_is_l3_master(dev)) return res;
-		// vrf_process_v4_outbound: what leads back to the VRF is its own, or lost.
+		// vrf_process_v4_outbound: a route back to the VRF is local, or the packet is lost.
 		if (probe.oif === 0 && probe.l3mdev === dev.ifindex) return res.type === RTN_LOCAL ? res : null;
 		res = probeRoute(net, daddr, 0, dev.ifindex);
 	}
@@ -265,9 +273,9 @@ function lastRoute(net: Net, daddr: number, oif: Ifindex): FibRoute | null {
 }
 
 /**
- * The device on which a packet to a local address is received; 0 if the address is not
- * local, or lo (or the VRF) is down. Behind a route by way of lo other addresses receive as
- * well: the two functions below.
+ * The device that receives a packet to a local address. 0 if the address is not local, or if lo (or
+ * the VRF) is down. By a route to lo packets to other addresses are received as well; see the two
+ * functions below.
  */
 export function ipLocalDeliverIfindex(net: Net, daddr: number, oif: Ifindex): Ifindex {
 	const res = lastRoute(net, daddr, oif);
@@ -275,10 +283,10 @@ export function ipLocalDeliverIfindex(net: Net, daddr: number, oif: Ifindex): If
 }
 
 /**
- * As ipLocalDeliverIfindex, for connections: what goes out by lo comes in there, and can
- * be answered if its address is one of any device, as of one in a VRF (__ip_dev_find). The
- * route is one by way of lo for want of a better, or because the socket is bound to lo.
- * Does not look at what was found before.
+ * ipLocalDeliverIfindex for connections. A segment that goes out by lo is received on lo. It can be
+ * answered if its address belongs to any device, such as one in a VRF (__ip_dev_find). The route
+ * leads to lo because there is no better one, or because the socket is bound to lo. Does not use
+ * the route cache.
  */
 export function segmentDeliverIfindex(
 	net: Net,
@@ -291,9 +299,9 @@ export function segmentDeliverIfindex(
 }
 
 /**
- * What becomes of segments to an address: where they arrive (`dif`, see
- * segmentDeliverIfindex), whether by a route to a local address (`local`), and what answers
- * from beyond (`answer`). Good until the next lookup.
+ * Where segments to an address go: the device that receives them (`dif`, see
+ * segmentDeliverIfindex), whether the route is to a local address (`local`), and what another host
+ * answers (`answer`). The result is valid until the next lookup.
  */
 export function ipSegmentRoute(net: Net, daddr: number, oif: Ifindex): RtCached {
 	const cached = rtCached(net, daddr);
@@ -312,8 +320,8 @@ export function ipSegmentRoute(net: Net, daddr: number, oif: Ifindex): RtCached 
 }
 
 /**
- * As ipLocalDeliverIfindex, for datagrams: what goes out by lo comes in there, whatever
- * its address, and finds a socket. (TCP's answer would need that address as a source.)
+ * ipLocalDeliverIfindex for datagrams. A datagram that goes out by lo is received on lo and finds a
+ * socket, whatever its address is. (TCP's answer would need this address as its source.)
  */
 export function ipDatagramDeliverIfindex(net: Net, daddr: number, oif: Ifindex): Ifindex {
 	const dif = ipLocalDeliverIfindex(net, daddr, oif);
@@ -321,18 +329,19 @@ export function ipDatagramDeliverIfindex(net: Net, daddr: number, oif: Ifindex):
 	const res = probeRoute(net, daddr, oif, 0);
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
 	if (lo === null || (lo.flags & IFF_UP) === 0) return 0;
-	// Bound to a device, a destination without route is on its link.
+	// For a socket that is bound to a device a destination without a route is on-link.
 	const on_link = net.probe4.l3mdev === 0 ? net.probe4.oif : 0;
 	const out = typeof res === "number" ? on_link : res.oif;
 	if (out !== LOOPBACK_IFINDEX) return 0;
-	// Its device is that of whichever socket used the route first (rt_iif of a cached route).
+	// The receiving device is that of the first socket that used the route (rt_iif of a cached
+	// route).
 	if (oif !== 0 && oif !== LOOPBACK_IFINDEX) {
 		throw new NotModelled("datagrams of a socket that is bound to a VRF by way of lo");
 	}
 	return LOOPBACK_IFINDEX;
 }
 
-/** What answers behind the route to an address. */
+/** The answer of the host that the route to an address leads to. */
 export function ipRemoteAnswer(net: Net, daddr: number, oif: Ifindex): RouteAnswer {
 	return ipSegmentRoute(net, daddr, oif).answer;
 }

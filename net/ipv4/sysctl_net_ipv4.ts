@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/sysctl_net_ipv4.c, kernel/sysctl.c: the files below /proc/sys/net/ipv4 that
- * bear on ports, with the kernel's parsing.
+ * net/ipv4/sysctl_net_ipv4.c, kernel/sysctl.c: the files below /proc/sys/net/ipv4 that affect
+ * ports, parsed as the kernel parses them.
  */
 import type { Port } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
@@ -10,7 +10,7 @@ import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
 import { UDP_HTABLE_SIZE_MAX } from "../../include/net/udp.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
-/** A settable file: reads as text, and takes text or refuses it with a negative errno. */
+/** A sysctl file. `read` returns its text. `write` returns 0 or a negative errno. */
 export interface SysctlFile {
 	read(net: Net): string | number;
 	write(net: Net, text: string): number;
@@ -20,14 +20,14 @@ const INT_MIN = -0x80000000;
 const INT_MAX = 0x7fffffff;
 const UINT_MAX = 0xffffffff;
 
-/** Bytes that a write takes at most: PAGE_SIZE - 1. */
+/** Longest write, bytes: PAGE_SIZE - 1. */
 const MAX_WRITE = 4095;
 
 const SPACE = " \t\n\v\f\r";
 
 /**
- * Whole numbers in any base of C, as proc_dointvec reads them, or with a `limit` of UINT_MAX
- * proc_douintvec; null where it says EINVAL.
+ * Parses integers in any base of C as proc_dointvec does, or as proc_douintvec if `limit` is
+ * UINT_MAX. Returns null for EINVAL.
  */
 function parseInts(text: string, count: number, limit = INT_MAX): number[] | null {
 	const values: number[] = [];
@@ -50,15 +50,15 @@ function parseInts(text: string, count: number, limit = INT_MAX): number[] | nul
 	return values.length > 0 ? values : null;
 }
 
-/** Settings that are one number. */
+/** Names of the settings that are one number. */
 type NumberSetting = {
 	[K in keyof NetnsIpv4]: NetnsIpv4[K] extends number ? K : never;
 }[keyof NetnsIpv4];
 
 /**
- * A number between bounds: proc_dou8vec_minmax, proc_dointvec_minmax, proc_dointvec_jiffies,
- * proc_douintvec_minmax.
- * One that has no negative values takes no minus sign either, not even before 0.
+ * A file with a number between bounds: proc_dou8vec_minmax, proc_dointvec_minmax,
+ * proc_dointvec_jiffies, proc_douintvec_minmax. If no negative value is allowed, a minus sign is an
+ * error even before 0.
  */
 export function sysctlNumber(
 	get: (net: Net) => number,
@@ -85,7 +85,7 @@ function number(key: NumberSetting, min: number, max: number): SysctlFile {
 	return sysctlNumber((net) => net.ipv4[key], set, min, max);
 }
 
-/** ipv4_local_port_range: two ports, in order, the low one not privileged. */
+/** ipv4_local_port_range: two ports in ascending order. The low one must not be privileged. */
 const ip_local_port_range: SysctlFile = {
 	read: (net) => `${net.ipv4.ip_local_ports.range.join("\t")}\n`,
 	write: (net, text) => {
@@ -95,7 +95,7 @@ const ip_local_port_range: SysctlFile = {
 		const low = values[0];
 		const high = values[1] ?? ports.range[1];
 		if (high < low || low < net.ipv4.sysctl_ip_prot_sock) return -EINVAL;
-		// With an odd number of ports bind() and connect() do not get as many each.
+		// With an odd number of ports the two parities do not have the same number of ports.
 		if (((low ^ high) & 1) === 0 && !ports.warned) {
 			ports.warned = true;
 			net.log.push("ip_local_port_range: prefer different parity for start/end values.");
@@ -105,7 +105,7 @@ const ip_local_port_range: SysctlFile = {
 	},
 };
 
-/** ipv4_privileged_ports: the first port that everybody may bind. */
+/** ipv4_privileged_ports: the first port that a task without privilege may bind. */
 const ip_unprivileged_port_start: SysctlFile = {
 	read: (net) => `${net.ipv4.sysctl_ip_prot_sock}\n`,
 	write: (net, text) => {
@@ -117,7 +117,7 @@ const ip_unprivileged_port_start: SysctlFile = {
 	},
 };
 
-/** A set of ports as "1,5-9,4000": proc_do_large_bitmap. A write replaces the whole set. */
+/** proc_do_large_bitmap: a set of ports such as "1,5-9,4000". A write replaces the whole set. */
 const ip_local_reserved_ports: SysctlFile = {
 	read: (net) => {
 		const bitmap = net.ipv4.sysctl_local_reserved_ports;
@@ -146,7 +146,7 @@ function parseBitmap(text: string): Uint32Array | null {
 	const skipNewlines = () => {
 		while (text[at] === "\n") at++;
 	};
-	// proc_get_long: a number, then the end or one of the characters that may follow it.
+	// proc_get_long: a number, followed by the end or by one of `followers`.
 	const number = (followers: string): number | null => {
 		const match = /^(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)/.exec(text.slice(at, at + 22));
 		if (match === null) return null;
@@ -176,7 +176,7 @@ function parseBitmap(text: string): Uint32Array | null {
 
 const HZ = 1000 / JIFFY;
 
-/** A file that only kernels with a change have. */
+/** A file that exists only in kernels with a behaviour change. */
 function since(change: ChangeName, file: SysctlFile): SysctlFile {
 	return {
 		read: (net) => (net.changes.has(change) ? file.read(net) : -ENOENT),
@@ -196,7 +196,7 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 		"port-step-width", // since 7.1, 7da62262ec96
 		number("sysctl_ip_local_port_step_width", 0, UINT_MAX),
 	),
-	// Kept in jiffies, so that only so many seconds fit.
+	// The kernel keeps it in jiffies, which limits the number of seconds.
 	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),
 	tcp_syn_retries: number("sysctl_tcp_syn_retries", 1, 127),
 	tcp_l3mdev_accept: number("sysctl_tcp_l3mdev_accept", 0, 1),
@@ -221,8 +221,8 @@ export function sysctlRead(net: Net, name: string): string | number {
 }
 
 /**
- * Writes to a file below /proc/sys/net/ipv4: 0, or a negative errno and nothing is changed.
- * Nothing written changes nothing.
+ * Writes to a file below /proc/sys/net/ipv4. Returns 0, or a negative errno; then nothing changes.
+ * An empty write changes nothing.
  */
 export function sysctlWrite(net: Net, name: string, text: string): number {
 	if (text === "" && fileOf(name) !== undefined) return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/tcp.c: states of a connection and the ways it ends. */
+/** net/ipv4/tcp.c: states of a connection, close(), shutdown(), send and receive. */
 import type { Sk } from "../../include/linux/handle.js";
 import { SOL_TCP, type Sockaddr } from "../../include/linux/socket.js";
 import {
@@ -75,7 +75,10 @@ import {
 } from "./tcp_output.js";
 import { icsk_delack_timer, runTimers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
 
-/** A closed socket leaves the tables, and gives up a port that bind() did not name. */
+/**
+ * Sets the state. A socket that goes to TCP_CLOSE leaves ehash and releases a port that bind() did
+ * not name.
+ */
 export function tcp_set_state(k: Stack, sk: Sk, state: number): void {
 	const S = k.sock;
 	if (state === TCP_CLOSE) {
@@ -84,12 +87,12 @@ export function tcp_set_state(k: Stack, sk: Sk, state: number): void {
 			inet_put_port(k, sk);
 		}
 	}
-	// After it left the tables: no closed socket is ever seen in them.
+	// The state changes after the socket left the tables, so that they never hold a closed socket.
 	S.skc_state[sk] = state;
 	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_state_change(k, sk);
 }
 
-/** Ends a connection from this side's view: tcp_done. */
+/** tcp_done: the connection ends. The socket goes to TCP_CLOSE and is freed if it is an orphan. */
 export function tcp_done(k: Stack, sk: Sk): void {
 	if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_error_report(k, sk);
 	tcp_set_state(k, sk, TCP_CLOSE);
@@ -98,14 +101,14 @@ export function tcp_done(k: Stack, sk: Sk): void {
 	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
 }
 
-/** How long an orphan stays in FIN_WAIT2, ms: include/net/tcp.h. */
+/** include/net/tcp.h: tcp_fin_time. How long an orphan stays in FIN_WAIT2, ms. */
 export function tcp_fin_time(k: Stack, sk: Sk): number {
 	const shortest = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
 	const seconds = k.sock.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout;
 	return Math.max(seconds * 1000, shortest);
 }
 
-/** The next state of a socket that this side closes; true if a FIN is due. */
+/** Sets the next state of a socket that this side closes. Returns whether a FIN has to be sent. */
 function tcp_close_state(k: Stack, sk: Sk): boolean {
 	switch (k.sock.skc_state[sk]) {
 		case TCP_ESTABLISHED:
@@ -132,7 +135,10 @@ export function tcp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if (tcp_close_state(k, sk)) tcp_send_fin(k, sk);
 }
 
-/** Waits, at most `timeout` ms, until the peer has acknowledged: net/core/stream.c. */
+/**
+ * net/core/stream.c: sk_stream_wait_close. Waits at most `timeout` ms until the peer acknowledged
+ * the FIN.
+ */
 function sk_stream_wait_close(k: Stack, sk: Sk, timeout: number): void {
 	if (timeout === 0) return;
 	process_backlog(k);
@@ -151,7 +157,7 @@ function __tcp_close(k: Stack, sk: Sk, timeout: number): void {
 		S.rcv_unread[sk] = 0;
 		if (S.skc_state[sk] !== TCP_CLOSE) {
 			if (data_was_unread) {
-				// The peer must learn that its data was lost: RFC 2525, 2.17.
+				// Data was not read. The peer must learn that it was lost: RFC 2525, 2.17.
 				tcp_set_state(k, sk, TCP_CLOSE);
 				tcp_send_active_reset(k, sk);
 			} else if ((S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0) {
@@ -165,8 +171,8 @@ function __tcp_close(k: Stack, sk: Sk, timeout: number): void {
 
 	const state = S.skc_state[sk];
 	sock_orphan(k, sk);
-	process_backlog(k); // the backlog: what the peer answered meanwhile
-	if (state !== TCP_CLOSE && S.skc_state[sk] === TCP_CLOSE) return; // destroyed already
+	process_backlog(k); // the answers of the peer
+	if (state !== TCP_CLOSE && S.skc_state[sk] === TCP_CLOSE) return; // it was freed
 
 	if (S.skc_state[sk] === TCP_FIN_WAIT2 && S.linger2[sk] < 0) {
 		tcp_set_state(k, sk, TCP_CLOSE);
@@ -185,8 +191,8 @@ function __tcp_close(k: Stack, sk: Sk, timeout: number): void {
 }
 
 /**
- * close(): the sock lives on as an orphan until the connection has ended. `timeout`, ms,
- * is how long SO_LINGER lets it wait for that.
+ * close(). The sock stays as an orphan until the connection has ended. `timeout` is how long
+ * close() waits for the end, ms (SO_LINGER).
  */
 export function tcp_close(k: Stack, sk: Sk, timeout: number): void {
 	sock_hold(k, sk);
@@ -194,22 +200,23 @@ export function tcp_close(k: Stack, sk: Sk, timeout: number): void {
 	sock_put(k, sk);
 }
 
-/** States that need a RST on abort, RFC 793. */
+/** Whether a connection in this state sends a RST when it is aborted (RFC 793). */
 function tcp_need_reset(state: number): boolean {
 	const states =
 		TCPF_ESTABLISHED | TCPF_CLOSE_WAIT | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2 | TCPF_SYN_RECV;
 	return ((1 << state) & states) !== 0;
 }
 
-/** Whether a connect() that sleeps on the sock keeps it from being disconnected. */
+/** Whether the sock cannot be disconnected because a connect() sleeps on it. */
 export function tcpWaits(k: Stack, sk: Sk): boolean {
 	if (k.sock.sk_wait_pending[sk] !== WAITS) return false;
 	return k.changes.has("tcp-disconnect-busy") && !k.changes.has("tcp-disconnect-epipe"); // since 6.4, 4faeee0cf8a5; since 6.6, 419ce133ab92
 }
 
 /**
- * Breaks a connection off and leaves a socket as new, but for a port and an address that
- * bind() named: connect() with AF_UNSPEC, shutdown of a listener, a failed connect().
+ * Aborts a connection and resets the socket. It keeps a port and an address that bind() named.
+ * Called for connect() with AF_UNSPEC, shutdown() of a listener and a failed connect(). Returns 0
+ * or a negative errno.
  */
 export function tcp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
@@ -237,15 +244,15 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** Why a socket cannot send: net/core/stream.c. */
+/** net/core/stream.c: sk_stream_error. The error of a socket that cannot send. */
 function sk_stream_error(k: Stack, sk: Sk): number {
 	const err = sock_error(k, sk);
 	return err !== 0 ? err : -EPIPE;
 }
 
 /**
- * Sends `size` bytes. Buffers are without limit, so it returns `size`, or a negative errno:
- * -EAGAIN or -ERESTARTSYS while the connection is not there yet.
+ * Sends `size` bytes. Buffers have no limit, so it returns `size` or a negative errno: -EAGAIN or
+ * -ERESTARTSYS while the connection is not established.
  */
 export function tcp_sendmsg(
 	k: Stack,
@@ -271,7 +278,10 @@ export function tcp_sendmsg(
 	return size;
 }
 
-/** Receives at most `size` bytes: the number of bytes, 0 at the end, or a negative errno. */
+/**
+ * Receives at most `size` bytes. Returns the number of bytes, 0 after the peer's FIN, or a negative
+ * errno.
+ */
 export function tcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
@@ -287,7 +297,7 @@ export function tcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): 
 	return nonblock ? -EAGAIN : -ERESTARTSYS;
 }
 
-/** Retransmits of a SYN-ACK that take a number of seconds, at least, and the reverse. */
+/** The number of SYN-ACK retransmissions that take at least `seconds`. */
 function secs_to_retrans(seconds: number): number {
 	let [timeout, period, res] = [TCP_TIMEOUT_INIT / 1000, TCP_TIMEOUT_INIT / 1000, 1];
 	if (seconds <= 0) return 0;
@@ -309,7 +319,10 @@ function retrans_to_secs(retrans: number): number {
 	return period;
 }
 
-/** TCP_QUICKACK: 0 delays acknowledgements, that of the handshake too; else those due are sent now. */
+/**
+ * TCP_QUICKACK. 0: acknowledgements are delayed, also that of the handshake. Otherwise pending
+ * acknowledgements are sent now.
+ */
 function __tcp_sock_set_quickack(k: Stack, sk: Sk, val: number): void {
 	const S = k.sock;
 	S.pingpong[sk] = val === 0 ? 1 : 0;
@@ -322,9 +335,8 @@ function __tcp_sock_set_quickack(k: Stack, sk: Sk, val: number): void {
 }
 
 /**
- * setsockopt() of level SOL_TCP: the options that bear on when a connection is there, and
- * how long its port stays taken. Returns 0 or a negative errno; throws NotModelled for
- * another option.
+ * setsockopt() of level SOL_TCP: the options that affect when a connection is established and how
+ * long its port stays in use. Returns 0 or a negative errno. Throws NotModelled for other options.
  */
 export function tcp_setsockopt(
 	k: Stack,
@@ -346,7 +358,9 @@ export function tcp_setsockopt(
 	return 0;
 }
 
-/** getsockopt() of level SOL_TCP: the bytes that are written, at most `optlen`, or a negative errno. */
+/**
+ * getsockopt() of level SOL_TCP. Returns the bytes written, at most `optlen`, or a negative errno.
+ */
 export function tcp_getsockopt(
 	k: Stack,
 	sk: Sk,

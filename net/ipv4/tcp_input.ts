@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/tcp_input.c: what a segment does to a connection. */
+/** net/ipv4/tcp_input.c: segments that a connection receives. */
 import type { Sk } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
@@ -35,16 +35,16 @@ import { tcp_time_wait } from "./tcp_minisocks.js";
 import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
 import { icsk_delack_timer, icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
 
-/** Shortest timeout, ms. */
+/** Shortest timeout of TCP, ms. */
 const TCP_TIMEOUT_MIN = 2 * JIFFY;
 
-/** Remembers when the last segment came, for connect() over a time-wait socket. */
+/** Stores the time of the last segment. tcp_twsk_unique reads it. */
 export function tcp_store_ts_recent(k: Stack, sk: Sk): void {
 	k.sock.ts_recent_stamp[sk] = Math.floor(k.timers.now / 1000);
 	k.sock.ts_recent_ms[sk] = k.timers.now;
 }
 
-/** The peer broke the connection off. */
+/** The peer reset the connection. */
 function tcp_reset(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	switch (S.skc_state[sk]) {
@@ -62,7 +62,7 @@ function tcp_reset(k: Stack, sk: Sk): void {
 	tcp_done(k, sk);
 }
 
-/** The peer has sent its last byte. */
+/** The FIN of the peer arrived. */
 function tcp_fin(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_shutdown[sk] |= RCV_SHUTDOWN;
@@ -70,7 +70,8 @@ function tcp_fin(k: Stack, sk: Sk): void {
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_RECV:
 		case TCP_ESTABLISHED:
-			// Acknowledged late: the program is likely to close as well, which saves a segment.
+			// The acknowledgement is delayed: the program will probably close too, and its FIN
+			// carries it.
 			tcp_set_state(k, sk, TCP_CLOSE_WAIT);
 			tcp_send_delayed_ack(k, sk);
 			break;
@@ -87,7 +88,9 @@ function tcp_fin(k: Stack, sk: Sk): void {
 	}
 }
 
-/** Whether a segment out of window may be answered now: not more than one in half a second. */
+/**
+ * Whether a segment out of window must not be answered now: one answer in half a second at most.
+ */
 export function tcp_oow_rate_limited(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	const last = S.last_oow_ack_time[sk];
@@ -96,7 +99,7 @@ export function tcp_oow_rate_limited(k: Stack, sk: Sk): boolean {
 	return false;
 }
 
-/** A segment in SYN_SENT; true if it is to be answered with a RST. */
+/** A segment for a socket in SYN_SENT. Returns true if it has to be answered with a RST. */
 function tcp_rcv_synsent_state_process(
 	k: Stack,
 	sk: Sk,
@@ -107,7 +110,7 @@ function tcp_rcv_synsent_state_process(
 	const S = k.sock;
 	if ((flags & TCPHDR_ACK) !== 0) {
 		if (ack !== S.snd_isn[sk]) {
-			// It acknowledges another connection: sent by what an earlier one left behind.
+			// It acknowledges another connection. The rest of an earlier connection sent it.
 			if (S.icsk_retransmits[sk] === 0) {
 				k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_MIN);
 			}
@@ -125,7 +128,8 @@ function tcp_rcv_synsent_state_process(
 		if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_finish_connect(k, sk, flags);
 		tcp_set_state(k, sk, TCP_ESTABLISHED);
 		if (S.rskq_defer_accept[sk] !== 0 || S.pingpong[sk] !== 0) {
-			// One ACK is saved: data will follow soon. tcp_enter_quickack_mode ends the mode.
+			// The ACK is delayed, because data will follow soon. tcp_enter_quickack_mode ends this
+			// mode.
 			S.pingpong[sk] = 0;
 			k.timers.mod_timer(icsk_delack_timer(sk), TCP_DELACK_MAX);
 			return false;
@@ -134,7 +138,7 @@ function tcp_rcv_synsent_state_process(
 		return false;
 	}
 	if ((flags & TCPHDR_RST) === 0 && (flags & TCPHDR_SYN) !== 0) {
-		// Both sides connect to each other, or a socket to itself.
+		// Simultaneous open: two sockets connect to each other, or one connects to itself.
 		tcp_set_state(k, sk, TCP_SYN_RECV);
 		S.rcv_isn[sk] = seq;
 		tcp_store_ts_recent(k, sk);
@@ -144,7 +148,9 @@ function tcp_rcv_synsent_state_process(
 	return false;
 }
 
-/** Whether a segment belongs to the connection; if not, it may be answered with an ACK. */
+/**
+ * Whether a segment is valid for the connection. An invalid segment may be answered with an ACK.
+ */
 function tcp_validate_incoming(
 	k: Stack,
 	sk: Sk,
@@ -157,7 +163,7 @@ function tcp_validate_incoming(
 	const has_syn = (flags & TCPHDR_SYN) !== 0;
 	if (seq === S.rcv_isn[sk]) {
 		if (!has_syn) return true;
-		// The answer to a SYN that crossed ours, or that we sent to ourselves.
+		// The answer to a SYN that crossed ours, or to our own SYN to this socket.
 		const crossed =
 			S.skc_state[sk] === TCP_SYN_RECV &&
 			S.sk_socket[sk] !== 0 &&
@@ -166,15 +172,15 @@ function tcp_validate_incoming(
 		if (crossed && k.changes.has("simultaneous-synack-accepted")) return true; // since 6.11, 23e89e8ee7be
 	}
 	if ((flags & TCPHDR_RST) !== 0) return false;
-	// Data and FINs are no part of a loop of ACKs: they are always answered.
+	// The rate limit stops loops of ACKs. Segments with data or a FIN are always answered.
 	const carries = length > 0 || (flags & TCPHDR_FIN) !== 0;
 	if ((carries && !has_syn) || !tcp_oow_rate_limited(k, sk)) tcp_send_ack(k, sk);
 	return false;
 }
 
 /**
- * A segment for a connection that is not listening: tcp_rcv_state_process and
- * tcp_rcv_established. True if it is to be answered with a RST.
+ * A segment for a socket that is not a listener: tcp_rcv_state_process and tcp_rcv_established.
+ * Returns true if it has to be answered with a RST.
  */
 export function tcp_rcv_state_process(
 	k: Stack,
@@ -195,7 +201,7 @@ export function tcp_rcv_state_process(
 	}
 	tcp_store_ts_recent(k, sk);
 
-	// The acknowledgement.
+	// Step 5: the ACK field.
 	const fin_acked = (flags & TCPHDR_ACKS_FIN) !== 0;
 	const has_fin = (flags & TCPHDR_FIN) !== 0;
 	switch (S.skc_state[sk]) {
@@ -239,7 +245,7 @@ export function tcp_rcv_state_process(
 			break;
 	}
 
-	// The data.
+	// Step 7: the data.
 	switch (S.skc_state[sk]) {
 		case TCP_FIN_WAIT1:
 		case TCP_FIN_WAIT2:
@@ -251,7 +257,7 @@ export function tcp_rcv_state_process(
 		case TCP_ESTABLISHED:
 			break;
 		default:
-			return false; // after the peer's FIN nothing follows
+			return false; // no data follows the peer's FIN
 	}
 	if (length > 0) {
 		S.rcv_unread[sk] += length;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/tcp_ipv4.c: connect(), the reuse of time-wait sockets, and the way of a segment to its socket. */
+/** net/ipv4/tcp_ipv4.c: connect(), the reuse of time-wait sockets, and the delivery of segments. */
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { ipv4_is_loopback } from "../../include/linux/in.js";
 import {
@@ -98,9 +98,10 @@ import { newIsn, tcp_connect, turnAround } from "./tcp_output.js";
 import { tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /**
- * Whether a time-wait socket gives its four-tuple to a new connection: always where the
- * port was bound before (`twp` is false), else as tcp_tw_reuse says and only once the second has
- * changed since its last segment.
+ * Whether a new connection may replace the time-wait socket `sktw`. If `twp` is false (the socket
+ * had its port before connect()), it always may. If `twp` is true (the search tries the port), it
+ * may if tcp_tw_reuse allows it and the second of the clock changed since the last segment (or
+ * tcp_tw_reuse_delay has passed). In both cases sktw must have a time stamp.
  */
 export function tcp_twsk_unique(
 	k: Stack,
@@ -131,7 +132,7 @@ export function tcp_twsk_unique(
 	const elapsed = k.timers.now - S.ts_recent_ms[sktw];
 	// since 6.14, ca6a6f93867a
 	if (k.changes.has("tcp-tw-reuse-delay")) {
-		// How late the last segment was handled, a recording shows only to some milliseconds.
+		// A recording shows only to some milliseconds when the last segment was handled.
 		const delay = sk_net(k, sk).ipv4.sysctl_tcp_tw_reuse_delay;
 		const unsure = Math.abs(elapsed - delay) < OBSERVED_WITHIN;
 		return k.draws.secondTicked(sk, lport, elapsed > delay, unsure);
@@ -140,7 +141,7 @@ export function tcp_twsk_unique(
 	return k.draws.secondTicked(sk, lport, ticked, elapsed < 1000);
 }
 
-/** ::1, or a v4-mapped address of 127/8. */
+/** Whether an address is ::1 or a v4-mapped address of 127.0.0.0/8. */
 function ipv6Loopback(addr: Uint32Array, at: number): boolean {
 	return (
 		ipv6_addr_loopback(addr, at) || (ipv6_addr_v4mapped(addr, at) && ipv4_is_loopback(addr[at + 3]))
@@ -148,9 +149,9 @@ function ipv6Loopback(addr: Uint32Array, at: number): boolean {
 }
 
 /**
- * connect(): finds the route and with it the source address, then the local port, then
- * sends a SYN. `addr` is the destination. Returns 0 or a negative errno; on an
- * error after the port was chosen, the port is given up unless bind() named it.
+ * connect(): looks up the route and the source address, then finds the local port, then sends a
+ * SYN. `addr` is the destination. Returns 0 or a negative errno. On an error after the search, the
+ * port is released unless bind() named it.
  */
 export function tcp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -163,7 +164,7 @@ export function tcp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: numbe
 	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], oif, flow_flags);
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;
-	// Answers find their way back where lo is the route to the address.
+	// Such a socket could get answers by a route to lo. The model leaves this out.
 	if (
 		flow_flags !== 0 &&
 		net.fl4.type === RTN_LOCAL &&
@@ -177,8 +178,7 @@ export function tcp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: numbe
 	S.skc_dport[sk] = addr.sin_port;
 	sk_daddr_set(k, sk, net.fl4.daddr);
 
-	// The source port may still be unknown: the state changes first, so that the search
-	// finds a socket that is connecting.
+	// The state changes before the port is known, as in C: the socket enters ehash in SYN_SENT.
 	tcp_set_state(k, sk, TCP_SYN_SENT);
 	err = inet_hash_connect(k, sk);
 	if (err !== 0) {
@@ -191,18 +191,18 @@ export function tcp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: numbe
 	return 0;
 }
 
-/** A RST in answer to a segment that nobody wants, in the sequence space that it acknowledged. */
+/** Answers a segment with a RST, in the sequence space that the segment acknowledged. */
 export function tcpSendReset(k: Stack, sk: Sk, skb: Segment): void {
 	if ((skb.flags & TCPHDR_RST) !== 0) return;
-	// Nobody answers for an address that only a route by way of lo brought here.
+	// No answer if only a route to lo brought the segment here and its address is not local.
 	if (sk === 0 && !skb.local) return;
 	const oif = sk !== 0 ? k.sock.skc_bound_dev_if[sk] : 0;
 	reply(k, skb, TCPHDR_RST | TCPHDR_ACK, oif, skb.ack, skb.seq);
 }
 
 /**
- * Sends a segment back to where one came from; nothing if that is not local. Without a
- * device it stays in the VRF that the segment came through (ip_send_unicast_reply).
+ * Sends a segment back to the sender of skb. Sends nothing if the sender is not local. If the
+ * socket has no device, the answer stays in the VRF that skb came through (ip_send_unicast_reply).
  */
 export function reply(
 	k: Stack,
@@ -214,7 +214,8 @@ export function reply(
 ): void {
 	const { net, saddr, v6 } = skb;
 	if (oif === 0) oif = l3mdev_master_ifindex_by_index(net, skb.dif);
-	// tcp_v6_send_response: to ::1 only by the device that has the address, if that is lo.
+	// tcp_v6_send_response: an answer to a link-local address or ::1 leaves by the receiving
+	// device.
 	if (oif === 0 && v6 !== null && (flags & TCPHDR_SYN) === 0 && rt6_need_strict(v6.saddr, 0)) {
 		oif = skb.dif;
 	}
@@ -228,10 +229,12 @@ export function reply(
 	k.loopback.push(answer);
 }
 
-/** A number of a SYN-ACK that no request remembers: net/ipv4/syncookies.c. */
+/**
+ * net/ipv4/syncookies.c: marks the sequence space of a SYN-ACK with a cookie, which has no request.
+ */
 const SYN_COOKIE = 0x80000000;
 
-/** The addresses and the device of a request: tcp_v4_route_req, tcp_v6_route_req. */
+/** tcp_v4_route_req, tcp_v6_route_req: sets the addresses and the device of a request. */
 function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
 	const S = k.sock;
 	S.skc_bound_dev_if[req] = inet_request_bound_dev_if(k, sk, skb.dif);
@@ -243,9 +246,12 @@ function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
 	sk_daddr_set(k, req, skb.saddr);
 }
 
-/** A SYN at a listener: answered at once, unless the accept queue is full (net/ipv4/tcp_input.c). */
+/**
+ * net/ipv4/tcp_input.c: tcp_conn_request. A SYN for a listener. Answers it unless the accept queue
+ * is full.
+ */
 function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
-	// What met a time-wait socket is taken without limits.
+	// A SYN that replaced a time-wait socket is accepted without limits.
 	const want_cookie = !skb.tcp_tw_isn && inet_csk_reqsk_queue_is_full(k, sk);
 	if (sk_acceptq_is_full(k, sk)) return;
 	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
@@ -265,8 +271,8 @@ function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
 }
 
 /**
- * A child that shares the listener's port, in the place of its request; 0 if the queue is
- * full. An AF_INET6 listener's child has v4-mapped addresses.
+ * Makes the child of a request. It shares the listener's port and replaces the request. The child
+ * of an AF_INET6 listener has v4-mapped addresses. Returns 0 if the accept queue is full.
  */
 function tcp_v4_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
 	if (sk_acceptq_is_full(k, sk)) return 0;
@@ -284,9 +290,9 @@ function tcp_v4_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
 }
 
 /**
- * What is the same for a child over IPv4 and over IPv6: from its port to the accept queue
- * (syn_recv_sock, inet_csk_complete_hashdance). The request ends; one that was `hashed`
- * leaves its place in ehash to the child. Returns the child, 0 if the queue is full.
+ * The part of syn_recv_sock and inet_csk_complete_hashdance that is the same over IPv4 and IPv6.
+ * Makes the child, gives it the port and puts it into the accept queue. Frees the request. If the
+ * request was `hashed`, the child replaces it in ehash. Returns the child, 0 if the queue is full.
  */
 export function tcpSynRecvChild(k: Stack, sk: Sk, req: Sk, flags: number, hashed: boolean): Sk {
 	const newsk = skOverIpv6(k.sock, req)
@@ -308,13 +314,18 @@ export function tcpSynRecvChild(k: Stack, sk: Sk, req: Sk, flags: number, hashed
 	return newsk;
 }
 
-/** The segment that made a child is the child's first: net/ipv4/tcp_minisocks.c. */
+/**
+ * net/ipv4/tcp_minisocks.c: tcp_child_process. Passes the segment that made a child to the child.
+ */
 function tcp_child_process(k: Stack, child: Sk, skb: Segment): void {
 	const reset = tcp_rcv_state_process(k, child, skb.flags, skb.length, skb.seq, skb.ack);
 	if (reset) tcpSendReset(k, child, skb);
 }
 
-/** The child of a segment that brings a cookie back, 0 if the queue is full: net/ipv4/syncookies.c. */
+/**
+ * net/ipv4/syncookies.c: cookie_v4_check. Makes the child of a segment with a valid cookie. 0 if
+ * the queue is full.
+ */
 function cookie_v4_check(k: Stack, sk: Sk, skb: Segment): Sk {
 	const req = inet_reqsk_alloc(k, sk, skb.sport);
 	route_req(k, sk, req, skb);
@@ -325,7 +336,7 @@ function cookie_v4_check(k: Stack, sk: Sk, skb: Segment): Sk {
 	return child;
 }
 
-/** A segment for a listener; true if it is to be answered with a RST. */
+/** A segment for a listener. Returns true if it has to be answered with a RST. */
 function tcpListenRcv(k: Stack, sk: Sk, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_RST) !== 0) return false;
 	if ((skb.flags & TCPHDR_ACK) !== 0) {
@@ -338,14 +349,16 @@ function tcpListenRcv(k: Stack, sk: Sk, skb: Segment): boolean {
 	return false;
 }
 
-/** The VRF that a segment came through, 0 if none: inet_sdif, inet6_sdif. */
+/** inet_sdif, inet6_sdif: the VRF that a segment came through, 0 if none. */
 function segmentSdif(skb: Segment): Ifindex {
 	return skb.v6 === null
 		? l3mdev_master_ifindex_by_index(skb.net, skb.dif)
 		: inet6_sdif(skb.net, skb.v6.daddr, 0, skb.dif);
 }
 
-/** include/net/inet_hashtables.h, inet6_hashtables.h: the sock that a segment is for, 0 if none. */
+/**
+ * include/net/inet_hashtables.h, inet6_hashtables.h: the sock that receives a segment, 0 if none.
+ */
 function __inet_lookup_skb(k: Stack, skb: Segment): Sk {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
 	const sdif = segmentSdif(skb);
@@ -356,7 +369,7 @@ function __inet_lookup_skb(k: Stack, skb: Segment): Sk {
 	return sk !== 0 ? sk : inet_lookup_listener(k, skb);
 }
 
-/** include/net/inet_hashtables.h: the listener that a segment is for, 0 if none. */
+/** include/net/inet_hashtables.h: the listener that receives a segment, 0 if none. */
 function inet_lookup_listener(k: Stack, skb: Segment): Sk {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
 	const sdif = segmentSdif(skb);
@@ -365,7 +378,10 @@ function inet_lookup_listener(k: Stack, skb: Segment): Sk {
 		: inet6LookupListenerSkb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);
 }
 
-/** A segment for a time-wait socket; the listener that takes its SYN instead, 0 if it is dealt with. */
+/**
+ * A segment for a time-wait socket. Returns the listener if the segment is a SYN for a new
+ * connection, otherwise 0.
+ */
 function tcpTimeWaitRcv(k: Stack, tw: Sk, skb: Segment): number {
 	const S = k.sock;
 	const seq = S.snd_isn[tw];
@@ -379,7 +395,7 @@ function tcpTimeWaitRcv(k: Stack, tw: Sk, skb: Segment): number {
 		}
 	}
 	if (action === TCP_TW_SYN || action === TCP_TW_ACK) {
-		// In the old connection's numbers: a SYN finds that it met something else.
+		// The answer has the numbers of the old connection, so the sender of a SYN rejects it.
 		const oif = S.skc_bound_dev_if[tw];
 		reply(k, skb, TCPHDR_ACK | TCPHDR_ACKS_FIN, oif, seq, S.rcv_isn[tw]);
 	} else if (action === TCP_TW_RST) {
@@ -389,7 +405,10 @@ function tcpTimeWaitRcv(k: Stack, tw: Sk, skb: Segment): number {
 	return 0;
 }
 
-/** One segment: to its connection, else to its listener, else a RST back. Also tcp_v6_rcv. */
+/**
+ * Delivers a segment to its connection, otherwise to a listener, otherwise answers with a RST. Also
+ * tcp_v6_rcv.
+ */
 export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	const S = k.sock;
 	let sk = __inet_lookup_skb(k, skb);
@@ -421,7 +440,7 @@ export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	if (reset) tcpSendReset(k, sk, skb);
 }
 
-/** Last steps before a sock is freed. */
+/** Cleans up a TCP sock before it is freed. */
 export function tcp_v4_destroy_sock(k: Stack, sk: Sk): void {
 	tcp_clear_xmit_timers(k, sk);
 	if (k.sock.icsk_bind_hash[sk] !== 0) inet_put_port(k, sk);

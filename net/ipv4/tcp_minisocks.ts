@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/tcp_minisocks.c: connections in TIME_WAIT and requests, and what a segment does to them. */
+/** net/ipv4/tcp_minisocks.c: time-wait sockets and requests, and the segments that they receive. */
 import type { Sk } from "../../include/linux/handle.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
@@ -28,7 +28,7 @@ import { reply, tcpSynRecvChild } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
 import { icsk_retransmit_timer } from "./tcp_timer.js";
 
-/** How exactly a recording's time stamps tell when segments came, ms. */
+/** The accuracy to which the time stamps of a recording tell when a segment arrived, ms. */
 export const OBSERVED_WITHIN = 50;
 
 export const TCP_TW_SUCCESS = 0;
@@ -37,8 +37,8 @@ export const TCP_TW_ACK = 2;
 export const TCP_TW_SYN = 3;
 
 /**
- * Moves a connection to TIME_WAIT, or, as an orphan, to FIN_WAIT2 for `timeo` ms: a small
- * socket takes its place and the connection is done.
+ * Replaces a connection by a time-wait socket in `state`: TIME_WAIT, or FIN_WAIT2 of an orphan for
+ * `timeo` ms. The connection ends.
  */
 export function tcp_time_wait(k: Stack, sk: Sk, state: number, timeo: number): void {
 	const tw = inet_twsk_alloc(k, sk, state);
@@ -60,10 +60,10 @@ export function tcp_time_wait(k: Stack, sk: Sk, state: number, timeo: number): v
 }
 
 /**
- * Whether a SYN counts as newer than the connection that a time-wait socket stands for: by
- * its number, or by its time stamp, which runs on every millisecond. The number is newer if
- * both follow the clock, or if it goes on from that connection's. Else it hangs on the
- * secret of secure_tcp_seq, or on how the clock compares with a jump of numbers.
+ * Whether a SYN is newer than the connection of a time-wait socket, by its sequence number or by
+ * its time stamp, which counts milliseconds. The sequence number is newer if both connections took
+ * it from the clock, or if it continues that connection. Otherwise the result depends on the secret
+ * of secure_tcp_seq, or on how far the old connection was ahead of the clock.
  */
 function tcpTimewaitSynNewer(k: Stack, tw: Sk, skb: Segment): boolean {
 	const S = k.sock;
@@ -74,8 +74,8 @@ function tcpTimewaitSynNewer(k: Stack, tw: Sk, skb: Segment): boolean {
 }
 
 /**
- * What a segment does to a time-wait socket, and what is to be answered. Its seq names its
- * sequence space: another one than the connection's is out of window.
+ * A segment for a time-wait socket. Returns how it has to be answered, TCP_TW_*. If the sequence
+ * space of the segment (seq) is not that of the connection, the segment is out of window.
  */
 export function tcp_timewait_state_process(k: Stack, tw: Sk, skb: Segment): number {
 	const S = k.sock;
@@ -93,7 +93,7 @@ export function tcp_timewait_state_process(k: Stack, tw: Sk, skb: Segment): numb
 			return TCP_TW_SUCCESS;
 		}
 		if (!has_ack || (length === 0 && !has_fin)) return TCP_TW_SUCCESS;
-		// Data after close(), with or without a FIN behind it: nobody will read it.
+		// Data after close(), with or without a FIN: no program can read it.
 		if (length > 0) return TCP_TW_RST;
 		S.tw_substate[tw] = TCP_TIME_WAIT;
 		tcp_store_ts_recent(k, tw);
@@ -121,9 +121,9 @@ function tcp_timewait_check_oow_rate_limit(k: Stack, tw: Sk): number {
 }
 
 /**
- * A segment for a request: the child that it makes, the listener `sk` where the segment
- * acknowledges another number, else 0. While TCP_DEFER_ACCEPT waits for data, or the accept
- * queue is full, a bare ACK makes no child.
+ * A segment for a request. Returns the child if it makes one. Returns the listener `sk` if the
+ * segment acknowledges another number. Otherwise returns 0: a bare ACK makes no child while
+ * TCP_DEFER_ACCEPT waits for data or the accept queue is full.
  */
 export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 	const S = k.sock;
@@ -132,7 +132,7 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 	const has_rst = (flags & TCPHDR_RST) !== 0;
 	const in_window = seq === S.rcv_isn[req];
 	if (in_window && (flags & TCPHDR_SYN) !== 0 && !has_ack && !has_rst) {
-		// Its SYN once more.
+		// The SYN was sent again.
 		if (!tcp_oow_rate_limited(k, req)) {
 			tcp_rtx_synack(k, req);
 			k.timers.mod_timer(icsk_retransmit_timer(req), reqsk_timeout(k, req));
@@ -160,7 +160,7 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 	const child = tcpSynRecvChild(k, sk, req, flags, true);
 	if (child === 0) {
 		S.sk_flags[req] |= REQ_ACKED;
-		// It comes again; how soon is not modelled.
+		// The peer sends the data again. When it does so is not modelled.
 		S.rcv_unread[req] += length;
 	} else {
 		k.sock.rcv_unread[child] = unread;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/tcp_output.c: segments. They carry flags, a length, and whose sequence numbers
- * they use; a segment to an address of the same namespace waits in k.loopback until tcp_v4_rcv takes it.
+ * net/ipv4/tcp_output.c: sends segments. A segment has flags, a length and sequence spaces instead
+ * of sequence numbers. A segment to this namespace waits in k.loopback until tcp_v4_rcv receives
+ * it.
  */
 
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
@@ -26,15 +27,16 @@ import { ip_route_output_flow, ipRemoteAnswer, ipSegmentRoute } from "./route.js
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /**
- * Numbers for one side of a new connection: from the clock (secure_tcp_seq), which runs on
- * by one in 64 ns, or `jumped`: a little further than an earlier connection's.
+ * A sequence space for one side of a new connection. Its numbers come from the clock
+ * (secure_tcp_seq), which counts once in 64 ns. If `jumped` is true, they continue those of an
+ * earlier connection.
  */
 export function newIsn(k: Stack, jumped: boolean): number {
 	k.last_isn += 2;
 	return jumped ? k.last_isn + 1 : k.last_isn;
 }
 
-/** Sends a segment of a connection. Every segment with ACK acknowledges what has arrived. */
+/** Sends a segment of a connection. A segment with ACK acknowledges everything that has arrived. */
 export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number): void {
 	const S = k.sock;
 	if ((flags & TCPHDR_ACK) !== 0) {
@@ -57,7 +59,7 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 		pushSegment(k, sk, flags, dif, local, length, seq, ack);
 		return;
 	}
-	// Beyond the namespace: the answer of a host that is not modelled, as its route says.
+	// Another host receives the segment. The route says what this host answers.
 	const answer = k.draws.remoteAnswer(sk, skRemoteAnswer(k, sk));
 	if (answer === "blackhole" || answer === "unreachable") return;
 	let reply = 0;
@@ -65,7 +67,7 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 	if ((flags & TCPHDR_SYN) !== 0) {
 		reply = answer === "accept" ? TCPHDR_SYN | TCPHDR_ACK : TCPHDR_RST | TCPHDR_ACK;
 	} else if ((flags & TCPHDR_FIN) !== 0) {
-		// The remote host closes as soon as it is told to.
+		// The remote host closes at once when it receives a FIN.
 		reply = TCPHDR_ACK | TCPHDR_ACKS_FIN;
 		if ((flags & TCPHDR_ACKS_FIN) === 0) reply |= TCPHDR_FIN;
 	}
@@ -75,9 +77,10 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 }
 
 /**
- * A socket that once was on IPv4 and never lost icsk_af_ops for it (tcp_v6_connect,
- * tcp_v6_syn_recv_sock) sends over IPv4 from what it now is there to LOOPBACK4_IPV6, or to
- * its old peer: ip_queue_xmit. No answer finds it, but others may hear.
+ * ip_queue_xmit for an AF_INET6 socket whose icsk_af_ops are still ipv6_mapped, because it was
+ * connected over IPv4 before (tcp_v6_connect, tcp_v6_syn_recv_sock). It sends over IPv4 from its
+ * IPv4 address to LOOPBACK4_IPV6, or to its old peer. No answer reaches it, but the segment may
+ * reach another socket.
  */
 function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: number): void {
 	const S = k.sock;
@@ -108,7 +111,7 @@ function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: number): voi
 	});
 }
 
-/** A segment of the socket's connection on its way, over the protocol that it runs over. */
+/** Puts a segment of a connection into k.loopback, over IPv4 or IPv6 as the connection runs. */
 function pushSegment(
 	k: Stack,
 	sk: Sk,
@@ -142,14 +145,14 @@ function pushSegment(
 	});
 }
 
-/** Makes a segment one that comes back. */
+/** Swaps source and destination of a segment. */
 export function turnAround(skb: Segment): void {
 	[skb.saddr, skb.daddr] = [skb.daddr, skb.saddr];
 	[skb.sport, skb.dport] = [skb.dport, skb.sport];
 	if (skb.v6 !== null) skb.v6 = { saddr: skb.v6.daddr, daddr: skb.v6.saddr };
 }
 
-/** What answers the socket from beyond the namespace. */
+/** The answer of the host outside this namespace that the socket connects to. */
 export function skRemoteAnswer(k: Stack, sk: Sk): RouteAnswer {
 	const S = k.sock;
 	const oif = S.skc_bound_dev_if[sk];
@@ -158,7 +161,7 @@ export function skRemoteAnswer(k: Stack, sk: Sk): RouteAnswer {
 		: ipRemoteAnswer(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
-/** Sends a request's SYN-ACK once more. */
+/** Sends the SYN-ACK of a request again. */
 export function tcp_rtx_synack(k: Stack, req: Sk): void {
 	const mptcp = (k.sock.sk_flags[req] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
 	tcp_transmit_skb(k, req, TCPHDR_SYN | TCPHDR_ACK | mptcp, 0);
@@ -169,7 +172,9 @@ export function tcpSendSyn(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
 
-/** Sends the first SYN and arms the timer that sends it again; what an earlier try left is forgotten. */
+/**
+ * Sends the first SYN and arms the retransmission timer. Clears what an earlier connection left.
+ */
 export function tcp_connect(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_err[sk] = 0;
@@ -185,7 +190,7 @@ export function tcp_send_ack(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_ACK, 0);
 }
 
-/** Sends the FIN and arms the timer that sends it again. */
+/** Sends the FIN and arms the retransmission timer. */
 export function tcp_send_fin(k: Stack, sk: Sk): void {
 	k.sock.icsk_retransmits[sk] = 0;
 	tcpRetransmitFin(k, sk);
@@ -200,7 +205,7 @@ export function tcp_send_active_reset(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
-/** An acknowledgement later: at the next tick, or after icsk_ack.ato once data has arrived. */
+/** Delays an acknowledgement: to the next tick, or by icsk_ack.ato after data has arrived. */
 export function tcp_send_delayed_ack(k: Stack, sk: Sk): void {
 	k.timers.mod_timer(icsk_delack_timer(sk), k.sock.icsk_ack_ato[sk]);
 }

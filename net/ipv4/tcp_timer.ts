@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv4/tcp_timer.c: SYNs sent again, delayed acknowledgements, orphans that wait for a FIN. */
+/** net/ipv4/tcp_timer.c: retransmissions, delayed acknowledgements, orphans in FIN_WAIT2. */
 import type { Sk } from "../../include/linux/handle.js";
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -34,22 +34,22 @@ import {
 	tcpSendSyn,
 } from "./tcp_output.js";
 
-/** Timers of a socket, as numbers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
+/** Number of timers of a socket in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
 const TIMERS = 3;
-/** The handle of a sock's timer of this name. */
+/** The number of the timer in k.timers. */
 export function icsk_retransmit_timer(sk: Sk): number {
 	return sk * TIMERS;
 }
-/** The handle of a sock's timer of this name. */
+/** The number of the timer in k.timers. */
 export function icsk_delack_timer(sk: Sk): number {
 	return sk * TIMERS + 1;
 }
-/** Also the timer of a time-wait socket, tw_timer. */
+/** The number of the timer in k.timers. It is also tw_timer of a time-wait socket. */
 export function sk_timer(sk: Sk): number {
 	return sk * TIMERS + 2;
 }
 
-/** The sock of a timer. */
+/** The sock that a timer belongs to. */
 export function sockOfTimer(timer: number): Sk {
 	return Math.floor(timer / TIMERS);
 }
@@ -60,12 +60,12 @@ export function tcp_clear_xmit_timers(k: Stack, sk: Sk): void {
 	k.timers.del_timer(sk_timer(sk));
 }
 
-/** How often an orphan's FIN is sent again: tcp_orphan_retries, 0 by default, counts as this. */
+/** tcp_orphan_retries: how often the FIN of an orphan is sent again. The default 0 means 8. */
 const TCP_ORPHAN_RETRIES = 8;
 
 /**
- * What was not acknowledged is sent again, each time after twice the time: a SYN after 1 s
- * until tcp_syn_retries are used up, a FIN after TCP_RTO_MIN.
+ * Sends a SYN or FIN that was not acknowledged again. The timeout doubles each time. It begins with
+ * 1 s for a SYN and TCP_RTO_MIN for a FIN. After tcp_syn_retries SYNs the connect() fails.
  */
 function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	const S = k.sock;
@@ -74,7 +74,8 @@ function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	if (!syn && !fin) return;
 	const retries = syn ? sk_net(k, sk).ipv4.sysctl_tcp_syn_retries : TCP_ORPHAN_RETRIES;
 	if (syn && skRemoteAnswer(k, sk) === "unreachable") {
-		// The route refused it already (ICMP, a soft error); the first repetition makes it final.
+		// ICMP answered the first SYN (a soft error). The answer to its retransmission ends
+		// connect().
 		S.sk_err[sk] = ENETUNREACH;
 		tcp_done(k, sk);
 		return;
@@ -92,7 +93,7 @@ function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	else tcpRetransmitFin(k, sk);
 }
 
-/** An orphan in FIN_WAIT2 whose time as a full socket is over: tcp_keepalive_timer. */
+/** tcp_keepalive_timer: the time of an orphan in FIN_WAIT2 as a full socket is over. */
 function tcp_keepalive_timer(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_FIN_WAIT2 || (S.sk_flags[sk] & SOCK_DEAD) === 0) return;
@@ -127,8 +128,8 @@ export function tcpRunTimer(k: Stack, timer: number): void {
 }
 
 /**
- * Moves the clock to `until` (ms since boot) and runs what expires on the way, in order;
- * stops early, at the time of the last timer, once `done` holds: kernel/time/timer.c.
+ * kernel/time/timer.c: moves the clock to `until` (ms since boot) and runs the timers that expire
+ * on the way, in order. If `done` returns true after a timer, stops there.
  */
 export function runTimers(k: Stack, until: number, done: () => boolean = () => false): void {
 	while (!done()) {

@@ -506,7 +506,7 @@ export function udp_v4_get_port(k: Stack, sk: Sk, snum: Port): number {
 	return udp_lib_get_port(k, sk, snum, hash2_nulladdr);
 }
 
-/** How well a sock fits a datagram over IPv4; -1: not at all. */
+/** How well a sock fits a datagram over IPv4, -1: not at all. */
 function compute_score(
 	k: Stack,
 	sk: Sk,
@@ -538,7 +538,7 @@ function compute_score(
 	return score;
 }
 
-/** A secret of the lookups' hashes: net_get_random_once. */
+/** Draws a secret for the hash of lookups (net_get_random_once). */
 export function drawUdpSecret(k: Stack): number {
 	const secret = new Uint32Array(1);
 	k.random.get_random_bytes(secret);
@@ -558,7 +558,9 @@ function udp_ehashfn(
 	return __inet_ehashfn(laddr, lport, faddr, fport, secrets.udp_ehash_secret + net.hash_mix);
 }
 
-/** The member of a sock's reuseport group that a datagram is for; 0 if it is in none. */
+/**
+ * The member of a sock's reuseport group that receives a datagram, 0 if the sock is in no group.
+ */
 function lookup_reuseport(
 	k: Stack,
 	net: Net,
@@ -572,7 +574,9 @@ function lookup_reuseport(
 	return reuseport_select_sock(k, sk, udp_ehashfn(k, net, daddr, hnum, saddr, sport));
 }
 
-/** The sock on a chain of the second hash that fits best, the first of equals; 0 if none. */
+/**
+ * The sock with the best score on a chain of the second hash, 0 if none. Of equals the first wins.
+ */
 function udp4_lib_lookup2(
 	k: Stack,
 	net: Net,
@@ -599,7 +603,8 @@ function udp4_lib_lookup2(
 			result = sk;
 			continue;
 		}
-		// A group with connections does not end the search: one of them may fit better.
+		// If the group has connected members, the search goes on: one of them may have a better
+		// score.
 		if (!reuseport_has_conns(k, sk)) return reuse_sk;
 		result = reuse_sk;
 		if (rescored) {
@@ -610,7 +615,9 @@ function udp4_lib_lookup2(
 	return result;
 }
 
-/** The connected sock of a four-tuple, the last that came to its chain; 0 if none. */
+/**
+ * The connected sock of a four-tuple, 0 if none. Of several it is the last one put on the chain.
+ */
 function udp4_lib_lookup4(
 	k: Stack,
 	net: Net,
@@ -631,7 +638,9 @@ function udp4_lib_lookup4(
 	return sk;
 }
 
-/** Moves a sock to the chain of another four-tuple; on the same chain it keeps its place. */
+/**
+ * Moves a sock to the chain of a new four-tuple hash. If the chain is the same, it keeps its place.
+ */
 function udp_rehash4(k: Stack, table: UdpTable, sk: Sk, newhash4: number): void {
 	const S = k.sock;
 	const slot4 = udp_hashslot4(table, S.udp_lrpa_hash[sk]);
@@ -650,9 +659,10 @@ function udp_unhash4(k: Stack, table: UdpTable, sk: Sk): void {
 }
 
 /**
- * Puts a sock that connects on the chain of its four-tuple, and out of its reuseport group.
- * One that is on a chain already stays there; udp_lib_rehash moves it if its own address
- * changes, and since udp-hash4-reconnect it goes where its new peer calls for.
+ * Puts a connected sock on the chain of its four-tuple and removes it from its reuseport group. A
+ * sock that is on a chain already stays on it, even if its peer changed; udp_lib_rehash moves it
+ * only if its local address changes. Since udp-hash4-reconnect it moves to the chain of its new
+ * four-tuple.
  */
 export function udp_lib_hash4(k: Stack, sk: Sk, hash: number): void {
 	const S = k.sock;
@@ -669,7 +679,7 @@ export function udp_lib_hash4(k: Stack, sk: Sk, hash: number): void {
 	table.hash4_cnt[udp_hashslot2(table, udp_portaddr_hash(S, sk))]++;
 }
 
-/** The hash of the four-tuple of a sock over IPv4, 16 bits. */
+/** The hash of a sock's IPv4 four-tuple, 16 bits. */
 export function udp4SkEhashfn(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
@@ -677,7 +687,7 @@ export function udp4SkEhashfn(k: Stack, sk: Sk): number {
 	return udp_ehashfn(k, net, laddr, S.skc_num[sk], faddr, S.skc_dport[sk]) & 0xffff;
 }
 
-/** A sock has connected over IPv4: since udp-hash4 it is found by its four-tuple. */
+/** Hashes a sock that connected over IPv4 by its four-tuple, since udp-hash4. */
 export function udp4_hash4(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (!k.changes.has("udp-hash4")) return; // since 6.13, 78c91ae2c6de
@@ -685,7 +695,10 @@ export function udp4_hash4(k: Stack, sk: Sk): void {
 	udp_lib_hash4(k, sk, udp4SkEhashfn(k, sk));
 }
 
-/** The sock that a datagram reaches, 0 if none: one bound to its address, else a wildcard one. */
+/**
+ * The sock that receives a datagram, 0 if none: one on the datagram's address, otherwise a wildcard
+ * sock.
+ */
 export function __udp4_lib_lookup(
 	k: Stack,
 	net: Net,
@@ -708,7 +721,7 @@ export function __udp4_lib_lookup(
 	return udp4_lib_lookup2(k, net, saddr, sport, INADDR_ANY, dport, dif, sdif, table, slot2);
 }
 
-/** The same in UDP's table. */
+/** __udp4_lib_lookup in the table of UDP. */
 export function udp4_lib_lookup(
 	k: Stack,
 	net: Net,
@@ -723,8 +736,8 @@ export function udp4_lib_lookup(
 }
 
 /**
- * An ICMP "port unreachable" for a datagram from `saddr`:`sport`: told to whichever sock
- * would get the answer, if it is connected or has IP_RECVERR.
+ * An ICMP "port unreachable" for a datagram from `saddr`:`sport`. The sock that would receive an
+ * answer to the datagram gets ECONNREFUSED if it is connected or has IP_RECVERR.
  */
 function __udp4_lib_err(
 	k: Stack,
@@ -745,8 +758,8 @@ function __udp4_lib_err(
 }
 
 /**
- * What sending looks at once the route is found: 0 or a negative errno. A pending error of
- * the sock is told, and taken (net/core/sock.c: sock_alloc_send_pskb).
+ * net/core/sock.c: sock_alloc_send_pskb. The checks before data is sent. Returns and clears the
+ * pending error of the sock, or returns -EPIPE after shutdown(), or 0.
  */
 export function sock_alloc_send_skb(k: Stack, sk: Sk): number {
 	const err = sock_error(k, sk);
@@ -754,7 +767,9 @@ export function sock_alloc_send_skb(k: Stack, sk: Sk): number {
 	return (k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0 ? -EPIPE : 0;
 }
 
-/** Whether a datagram to an address, by the route in net.fl4, comes back over lo or a VRF. */
+/**
+ * Whether this host receives a datagram to an address by the route in net.fl4, over lo or a VRF.
+ */
 function loopsBack(net: Net, daddr: number, oif: Ifindex): boolean {
 	if (daddr !== INADDR_ANY) return ipDatagramDeliverIfindex(net, daddr, oif) !== 0;
 	const lo = dev_get_by_index(net, LOOPBACK_IFINDEX);
@@ -762,9 +777,9 @@ function loopsBack(net: Net, daddr: number, oif: Ifindex): boolean {
 }
 
 /**
- * Sends a datagram of `size` bytes to `addr`, or to where the sock is connected if that is
- * null. Returns size, or a negative errno. What it causes on this host happens before it
- * returns. Datagrams to broadcast and multicast addresses are sent but reach nobody.
+ * Sends a datagram of `size` bytes to `addr`, or to the sock's peer if `addr` is null. Returns size
+ * or a negative errno. If this host receives the datagram, this happens before the function
+ * returns. Datagrams to broadcast and multicast addresses reach nobody.
  */
 export function udp_sendmsg(
 	k: Stack,
@@ -797,7 +812,8 @@ export function udp_sendmsg(
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
 	const arrives = loopsBack(net, daddr, oif);
-	// inet_iif: without rt_iif the device that it came by. Only to local addresses that is a VRF.
+	// inet_iif: the device of the route (rt_iif) if it has one, otherwise the receiving device. A
+	// datagram comes through a VRF only if its address is local.
 	const dif = net.fl4.iif !== 0 ? net.fl4.iif : LOOPBACK_IFINDEX;
 	const by_vrf = net.fl4.type === RTN_LOCAL && daddr !== INADDR_ANY;
 	const sdif = by_vrf ? l3mdev_master_ifindex_by_index(net, dif) : 0;
@@ -810,7 +826,7 @@ export function udp_sendmsg(
 		cork.cached = true;
 	}
 
-	// ip_make_skb: a UDP sock may fragment by default, so the device's MTU is no limit.
+	// ip_make_skb: a UDP sock fragments by default, so the MTU of the device does not matter.
 	if (size + SIZEOF_UDPHDR > IP_MAX_MTU - SIZEOF_IPHDR) return -EMSGSIZE;
 	err = sock_alloc_send_skb(k, sk);
 	if (err < 0) return err;
@@ -826,9 +842,9 @@ export function udp_sendmsg(
 }
 
 /**
- * The bytes of the next datagram, at most `size`, or a negative errno: the pending error,
- * -EAGAIN, or -ERESTARTSYS where the task would sleep. After shutdown() a task does not
- * sleep but gets 0; a call that does not block gets -EAGAIN all the same.
+ * Receives a datagram. Returns its length, at most `size`, or a negative errno: the pending error,
+ * -EAGAIN if the queue is empty and the file does not block, -ERESTARTSYS if the task would
+ * sleep. After shutdown() a blocking call returns 0 instead of sleeping.
  */
 export function udp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
@@ -848,8 +864,8 @@ function udp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number
 }
 
 /**
- * connect() with AF_UNSPEC: the sock is connected to nobody, and to no device. An address or
- * a port that bind() did not name goes as well.
+ * connect() with AF_UNSPEC: removes the peer and the device of the sock. Also releases an address
+ * or a port that bind() did not name.
  */
 export function __udp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
@@ -870,12 +886,13 @@ export function __udp_disconnect(k: Stack, sk: Sk): number {
 }
 
 export function udp_disconnect(k: Stack, sk: Sk): number {
-	// Else only one that loses its address or its port leaves the chain of its four-tuple.
+	// Before udp-hash4-reconnect the sock leaves the third hash only if it loses its address or
+	// port.
 	if (k.changes.has("udp-hash4-reconnect")) udp_unhash4(k, udp_get_table_prot(k, sk), sk); // since 7.3, 5fd0783b99d4
 	return __udp_disconnect(k, sk);
 }
 
-/** Takes a sock off both chains and gives up its port. */
+/** Takes a sock off all its chains and releases its port. */
 export function udp_lib_unhash(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (hlist_unhashed(S.node_pprev, sk)) return;
@@ -892,9 +909,10 @@ export function udp_lib_unhash(k: Stack, sk: Sk): void {
 }
 
 /**
- * Moves a sock whose address has changed to the chain of its new hash, and out of its
- * reuseport group, whose members have one address. `newhash4` counts only for one on the
- * chain of its four-tuple, which it leaves if it has no address any more.
+ * Moves a sock whose local address changed to the chain of its new second hash, `newhash`. Removes
+ * it from its reuseport group, because all members have the same address. If the sock is on a chain
+ * of the third hash, it moves to the chain of `newhash4`, or leaves the third hash if its address
+ * is the wildcard now.
  */
 export function udp_lib_rehash(k: Stack, sk: Sk, newhash: number, newhash4: number): void {
 	const S = k.sock;
@@ -923,7 +941,7 @@ export function udp_lib_rehash(k: Stack, sk: Sk, newhash: number, newhash4: numb
 
 export function udp_v4_rehash(k: Stack, sk: Sk): void {
 	const S = k.sock;
-	// Another device: the route is forgotten (sock_bindtoindex_locked: sk_dst_reset).
+	// The device changed, so the cached route is dropped (sock_bindtoindex_locked: sk_dst_reset).
 	const cork = S.cork_fl.get(sk);
 	if (cork !== undefined) cork.cached = false;
 	const new_hash = ipv4_portaddr_hash(sk_net(k, sk), S.skc_rcv_saddr[sk], S.skc_num[sk]);
@@ -931,8 +949,8 @@ export function udp_v4_rehash(k: Stack, sk: Sk): void {
 }
 
 /**
- * Puts a datagram into a sock's receive queue, which has no limit here. A sock with a peer
- * remembers the CPU.
+ * Appends a datagram of `len` bytes to the receive queue of a sock, which has no limit here. If the
+ * sock has a peer, stores the CPU in it.
  */
 export function udp_queue_rcv_skb(
 	k: Stack,
@@ -948,9 +966,9 @@ export function udp_queue_rcv_skb(
 }
 
 /**
- * A datagram that arrives over lo, or over the VRF `sdif`, on the device `dif` of its
- * destination. Nobody there: the sender hears of it, if the destination is an address that
- * can answer and the answer finds back.
+ * Receives a datagram over lo, or over the VRF `sdif`. `dif` is the device of its destination. If
+ * no sock matches, the sender gets an ICMP error, provided that the destination address can send
+ * one and there is a route back.
  */
 function __udp4_lib_rcv(
 	k: Stack,
@@ -970,7 +988,7 @@ function __udp4_lib_rcv(
 		return;
 	}
 	if (__ip_dev_find(net, daddr) === null) return;
-	// icmp_send: by lo or the VRF of the sender's address, whatever the device of that.
+	// icmp_send: the error arrives by lo, or by the VRF of the sender's address.
 	const back = ipLocalDeliverIfindex(net, saddr, sdif);
 	if (back === 0) return;
 	const vrf = l3mdev_master_ifindex_by_index(net, back);
@@ -978,7 +996,7 @@ function __udp4_lib_rcv(
 	__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, vrf);
 }
 
-/** What is left to read goes with the sock. */
+/** Marks a sock dead and drops its receive queue. */
 export function udp_destroy_sock(k: Stack, sk: Sk): void {
 	const table = udp_get_table_prot(k, sk);
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
@@ -986,12 +1004,12 @@ export function udp_destroy_sock(k: Stack, sk: Sk): void {
 	k.sock.cork_fl.delete(sk);
 }
 
-/** UDP has no socks that are hashed but not bound. */
+/** Is never called: udp_lib_get_port hashes a sock. Throws Error. */
 export function udp_lib_hash(_k: Stack, sk: Sk): number {
 	throw new Error(`udp_lib_hash: socket ${sk}`);
 }
 
-/** The last close() of a sock: include/net/udp.h, net/core/sock.c: sk_common_release. */
+/** The last close() of a sock (include/net/udp.h; net/core/sock.c: sk_common_release). */
 export function udp_lib_close(k: Stack, sk: Sk): void {
 	udp_destroy_sock(k, sk);
 	sk_prot(k, sk).unhash(k, sk);
@@ -999,7 +1017,9 @@ export function udp_lib_close(k: Stack, sk: Sk): void {
 	sk_free(k, sk);
 }
 
-/** The table of a new namespace that a task of `old_net` makes: udp_set_table. */
+/**
+ * udp_set_table: the table of a new namespace that a task in `old_net` makes. null: the first one.
+ */
 export function udp_set_table(k: Stack, old_net: Net | null): UdpTable {
 	const hash_entries = old_net?.ipv4.sysctl_udp_child_hash_entries ?? 0;
 	if (hash_entries === 0) return k.udp_table;

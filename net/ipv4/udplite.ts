@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/udplite.c: UDP-Lite, UDP with hash tables of its own (k.udplite_table). Partial
+ * net/ipv4/udplite.c: UDP-Lite. It is UDP with a table of its own (k.udplite_table). Partial
  * checksums are left out.
  */
 import { SOCK_DGRAM } from "../../include/linux/net.js";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/socket.c: the system calls on a struct socket, after its file descriptor was looked up. */
+/** net/socket.c: the system calls on a struct socket, after the lookup of the file descriptor. */
 import type { Sock } from "../include/linux/handle.js";
 import {
 	MPTCP_STREAM_OPS,
@@ -18,7 +18,7 @@ import { SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
 import { process_backlog } from "./core/dev.js";
 import { NotModelled, sk_getsockopt, sk_setsockopt } from "./core/sock.js";
 
-/** A struct socket without a sock, owned by a user: sock_alloc. */
+/** Makes a struct socket without a sock. `fsuid` is its user. */
 export function sock_alloc(k: Stack, type: number, fsuid: number): Sock {
 	const sock = k.socket.kmem_cache_zalloc();
 	k.socket.state[sock] = SS_UNCONNECTED;
@@ -27,17 +27,17 @@ export function sock_alloc(k: Stack, type: number, fsuid: number): Sock {
 	return sock;
 }
 
-/** Makes a family known at boot. */
+/** Registers a family at boot. */
 export function sock_register(k: Stack, ops: NetProtoFamily): void {
 	k.protocols.net_families.set(ops.family, ops);
 }
 
-/** What the socket's family and type do: sock->ops. */
+/** sock->ops: the operations of the socket's family and type. */
 export function sock_ops(k: Stack, sock: Sock): ProtoOps {
 	return k.protocols.proto_ops[k.socket.ops[sock]];
 }
 
-/** socket(): __sock_create. A socket, or a negative errno; throws NotModelled. */
+/** socket(): __sock_create. Returns a socket or a negative errno. Throws NotModelled. */
 export function sock_create(
 	k: Stack,
 	net: Net,
@@ -64,7 +64,7 @@ export function sock_create(
 	return err;
 }
 
-/** An address length that move_addr_to_kernel refuses. */
+/** Whether move_addr_to_kernel rejects an address length. */
 function badAddrlen(addr_len: number): boolean {
 	return addr_len < 0 || addr_len > SIZEOF_SOCKADDR_STORAGE;
 }
@@ -74,7 +74,7 @@ export function __sys_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: numbe
 	return sock_ops(k, sock).bind(k, sock, addr, addr_len);
 }
 
-/** listen(): a negative backlog, or a larger one than net.core.somaxconn, counts as that. */
+/** listen(). A backlog that is negative or above net.core.somaxconn becomes net.core.somaxconn. */
 export function __sys_listen(k: Stack, sock: Sock, backlog: number): number {
 	return sock_ops(k, sock).listen(
 		k,
@@ -96,7 +96,7 @@ export function __sys_connect(
 	return err;
 }
 
-/** accept(): a new socket, or a negative errno. */
+/** accept(). Returns a new socket or a negative errno. */
 export function do_accept(k: Stack, sock: Sock, fsuid: number, nonblock: boolean): number {
 	const newsock = sock_alloc(k, k.socket.type[sock], fsuid);
 	k.socket.ops[newsock] = k.socket.ops[sock];
@@ -112,7 +112,7 @@ export function __sys_shutdown(k: Stack, sock: Sock, how: number): number {
 	return err;
 }
 
-/** `optval` null is a NULL pointer. */
+/** setsockopt(). `optval` is null for a NULL pointer. Returns 0 or a negative errno. */
 export function __sys_setsockopt(
 	k: Stack,
 	sock: Sock,
@@ -128,13 +128,13 @@ export function __sys_setsockopt(
 	return sock_ops(k, sock).setsockopt(k, sock, level, optname, optval, optlen);
 }
 
-/** Whether the family takes the options of level SOL_SOCKET into its own hands: MPTCP does. */
+/** Whether the protocol handles the options of level SOL_SOCKET itself, as MPTCP does. */
 function sock_use_custom_sol_socket(k: Stack, sock: Sock): boolean {
 	const ops = k.socket.ops[sock];
 	return ops === MPTCP_STREAM_OPS || ops === MPTCP_V6_STREAM_OPS;
 }
 
-/** The bytes that are written to a buffer of `optlen`, or a negative errno. */
+/** getsockopt() with a buffer of `optlen` bytes. Returns the bytes written, or a negative errno. */
 export function __sys_getsockopt(
 	k: Stack,
 	sock: Sock,
@@ -147,8 +147,8 @@ export function __sys_getsockopt(
 }
 
 /**
- * sendto(), sendmsg(), send(), write(); `addr` is null where none is given. The number of
- * bytes, or a negative errno.
+ * sendto(), sendmsg(), send(), write(). `addr` is null if none is given. Returns the number of
+ * bytes or a negative errno.
  */
 export function __sys_sendto(
 	k: Stack,
@@ -164,12 +164,12 @@ export function __sys_sendto(
 	return sent;
 }
 
-/** recvfrom(), recvmsg(), recv(), read(). */
+/** recvfrom(), recvmsg(), recv(), read(). Returns the number of bytes or a negative errno. */
 export function __sys_recvfrom(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
 	return sock_ops(k, sock).recvmsg(k, sock, size, nonblock);
 }
 
-/** The last reference to a socket goes: sock_close, __sock_release. */
+/** sock_close, __sock_release: the last reference to a socket is dropped. */
 export function __sock_release(k: Stack, sock: Sock, exiting: boolean): void {
 	sock_ops(k, sock).release(k, sock, exiting);
 	process_backlog(k);

@@ -56,8 +56,8 @@ import {
 } from "./proto.js";
 
 /**
- * connect(): the route and with it the source address, then the local port; step by step
- * tcp_v4_connect. Returns 0 or a negative errno; throws NotModelled.
+ * connect(). Has the same steps as tcp_v4_connect: looks up the route and the source address, then
+ * finds the local port. Returns 0 or a negative errno. Throws NotModelled.
  */
 export function dccp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;

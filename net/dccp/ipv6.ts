@@ -70,8 +70,8 @@ import {
 } from "./proto.js";
 
 /**
- * connect(): as dccp_v4_connect, and by it where the destination is v4-mapped. Returns 0 or
- * a negative errno; throws NotModelled.
+ * connect(). Calls dccp_v4_connect if the destination is v4-mapped. Returns 0 or a negative errno.
+ * Throws NotModelled.
  */
 function dccp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -79,7 +79,7 @@ function dccp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): nu
 	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
 	if (usin.sin_family !== AF_INET6) return -EAFNOSUPPORT;
 
-	// connect() to the wildcard goes to oneself.
+	// The wildcard as destination means this host.
 	const daddr = usin.sin6_addr.slice();
 	if (ipv6_addr_any(daddr, 0)) daddr.set(in6addr_loopback);
 	const addr_type = ipv6_addr_type(daddr, 0);
@@ -90,7 +90,7 @@ function dccp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): nu
 			if (bound !== 0 && bound !== usin.sin6_scope_id) return -EINVAL;
 			S.skc_bound_dev_if[sk] = usin.sin6_scope_id;
 		}
-		// A link-local address means something on one link only.
+		// A link-local address needs a device.
 		if (S.skc_bound_dev_if[sk] === 0) return -EINVAL;
 	}
 	ipv6_addr_copy(S.skc_v6_daddr, at, daddr, 0);

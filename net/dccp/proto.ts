@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/dccp/proto.c: DCCP's share in ports. It takes them as TCP does, from tables of its
- * own (k.dccp_hashinfo), and its states are TCP's by other names.
+ * net/dccp/proto.c: DCCP as far as ports go. It uses TCP's code with tables of its own
+ * (k.dccp_hashinfo). Its states are TCP's states under other names.
  *
- * Left out are connections: a Request that leaves the namespace is never answered, nor
- * given up after its retransmissions; one to a listener of the namespace, or to the socket
- * itself, throws NotModelled. What nobody here listens for is refused.
+ * Connections are left out. A Request to another host is never answered and never times out. A
+ * Request to a listener of the namespace, or to the socket itself, throws NotModelled. A Request to
+ * a port of the namespace without a listener is refused.
  */
 import type { Port, Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
@@ -67,7 +67,10 @@ export const DCCP_CLOSED = TCP_CLOSE;
 export const DCCP_LISTEN = TCP_LISTEN;
 export const DCCP_REQUESTING = TCP_SYN_SENT;
 
-/** A closed socket leaves the tables, and gives up a port that bind() did not name. */
+/**
+ * Sets the state. A socket that is closed leaves ehash and releases a port that bind() did not
+ * name.
+ */
 export function dccp_set_state(k: Stack, sk: Sk, state: number): void {
 	const S = k.sock;
 	if (state === DCCP_CLOSED) {
@@ -79,7 +82,7 @@ export function dccp_set_state(k: Stack, sk: Sk, state: number): void {
 	S.skc_state[sk] = state;
 }
 
-/** Begins to connect; what an earlier try left is forgotten: net/dccp/output.c. */
+/** net/dccp/output.c: dccp_connect. Begins to connect. Clears what an earlier connection left. */
 export function dccp_connect(k: Stack, sk: Sk): void {
 	k.sock.sk_err[sk] = 0;
 	k.sock.sk_flags[sk] &= ~SOCK_DONE;
@@ -91,7 +94,7 @@ function dccp_done(k: Stack, sk: Sk): void {
 	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
 }
 
-/** What a Reset leaves behind for a minute: net/dccp/minisocks.c. */
+/** net/dccp/minisocks.c: dccp_time_wait. Makes the time-wait socket of a Reset, for a minute. */
 function dccp_time_wait(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const tw = inet_twsk_alloc(k, sk, TCP_TIME_WAIT);
@@ -107,7 +110,7 @@ function dccp_time_wait(k: Stack, sk: Sk): void {
 	dccp_done(k, sk);
 }
 
-/** net/dccp/input.c: a Reset in answer to a Request. */
+/** net/dccp/input.c: dccp_rcv_reset. A Reset in answer to a Request. */
 function dccp_rcv_reset(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_err[sk] = ECONNREFUSED;
@@ -120,7 +123,7 @@ export function dccp_init_sock(k: Stack, sk: Sk): void {
 	k.sock.skc_state[sk] = DCCP_CLOSED;
 }
 
-/** Leaves a socket as new, but for a port and an address that bind() named. */
+/** Resets the socket. It keeps a port and an address that bind() named. */
 export function dccp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const old_state = S.skc_state[sk];
@@ -134,7 +137,7 @@ export function dccp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** There are no connections that could send: a negative errno. */
+/** Returns a negative errno, because no connection is ever established. */
 export function dccp_sendmsg(
 	k: Stack,
 	sk: Sk,
@@ -150,7 +153,7 @@ export function dccp_sendmsg(
 	return nonblock ? -EAGAIN : -ERESTARTSYS;
 }
 
-/** Nothing ever arrives: 0 at the end, or a negative errno. */
+/** Receives nothing. Returns 0 at the end of the connection or a negative errno. */
 export function dccp_recvmsg(k: Stack, sk: Sk, _size: number, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === DCCP_LISTEN) return -ENOTCONN;
@@ -174,7 +177,7 @@ export function inet_dccp_listen(k: Stack, sock: Sock, backlog: number): number 
 	return old_state === DCCP_LISTEN ? 0 : inet_csk_listen_start(k, sk);
 }
 
-/** close(): no connection outlives it. */
+/** close(). No connection stays after it. */
 export function dccp_close(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_shutdown[sk] = SHUTDOWN_MASK;
@@ -190,7 +193,7 @@ export function dccp_close(k: Stack, sk: Sk): void {
 	inet_csk_destroy_sock(k, sk);
 }
 
-/** Whether a port of a namespace has a listener, on whatever address. */
+/** Whether a port of a namespace has a listener on any address. */
 function dccpListener(k: Stack, net: Net, port: Port): boolean {
 	const S = k.sock;
 	for (const first of k.dccp_hashinfo.lhash2) {
@@ -202,8 +205,8 @@ function dccpListener(k: Stack, net: Net, port: Port): boolean {
 }
 
 /**
- * Throws NotModelled for a connect() within one kernel that somebody may take; before it
- * has changed anything.
+ * Throws NotModelled for a connect() that a socket of this kernel may accept. Called before
+ * connect() changes anything.
  */
 export function dccpCheckModelled(k: Stack, sk: Sk, daddr: Sockaddr, family: number): void {
 	const net = sk_net(k, sk);
@@ -217,14 +220,14 @@ export function dccpCheckModelled(k: Stack, sk: Sk, daddr: Sockaddr, family: num
 	}
 }
 
-/** What answers a Request: nobody, or a Reset, or with "accept" what the model leaves out. */
+/** The answer to a Request: none, a Reset, or "accept", which the model leaves out. */
 function dccpAnswer(k: Stack, sk: Sk): RouteAnswer {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const at = sk * 4;
 	const oif = S.skc_bound_dev_if[sk];
 	const v6 = skOverIpv6(S, sk);
-	// A sock that once was on IPv4 and keeps icsk_af_ops for it: see tcp_transmit_skb.
+	// A sock whose icsk_af_ops are still those of IPv4 sends over IPv4, see tcp_transmit_skb.
 	if (v6 && (S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0) return "blackhole";
 	const dif = v6
 		? ip6LocalDeliverIfindex(net, S.skc_v6_daddr, at, oif)
@@ -236,7 +239,7 @@ function dccpAnswer(k: Stack, sk: Sk): RouteAnswer {
 		return k.draws.remoteAnswer(sk, answer);
 	}
 	if (isOwnAddress(k, sk, v6)) return "accept";
-	// The Reset leaves by the device that the Request came in by, wherever it has to go.
+	// The Reset leaves by the device that received the Request.
 	const back = v6
 		? ip6LocalDeliverIfindex(net, S.skc_v6_rcv_saddr, at, dif)
 		: ipLocalDeliverIfindex(net, S.skc_rcv_saddr[sk], dif);
@@ -253,8 +256,8 @@ function isOwnAddress(k: Stack, sk: Sk, v6: boolean): boolean {
 }
 
 /**
- * connect(): inet_stream_connect, and what answers it. Returns 0 or a negative errno;
- * -ERESTARTSYS where it would sleep.
+ * connect(): inet_stream_connect, and the answer to its Request. Returns 0 or a negative errno,
+ * -ERESTARTSYS if it would sleep.
  */
 export function dccpStreamConnect(
 	k: Stack,
@@ -266,7 +269,7 @@ export function dccpStreamConnect(
 	const err = __inet_stream_connect(k, sock, addr, addr_len, true);
 	const sk = k.socket.sk[sock];
 	if (err === -EINPROGRESS) {
-		// While the call holds the sock an answer waits.
+		// The answer waits in the backlog while the call holds the sock.
 		const answer = dccpAnswer(k, sk);
 		if (answer === "accept") {
 			dccp_disconnect(k, sk);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv6/addrconf.c, addrlabel.c: IPv6 addresses of devices with the routes that they
- * bring, and the choice of a source address.
+ * net/ipv6/addrconf.c, addrlabel.c: IPv6 addresses of devices, their routes, and the selection of a
+ * source address.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
 import {
@@ -45,18 +45,18 @@ import {
 import { fib6_add, fib6_del } from "./ip6_fib.js";
 import { ip6_route_add, ip6_route_info_create } from "./route.js";
 
-/** Metric of the routes that come with addresses (IP6_RT_PRIO_ADDRCONF). */
+/** Metric of the routes that belong to addresses. */
 const IP6_RT_PRIO_ADDRCONF = 256;
 
-/** The bits of an address class that make the scope of a struct inet6_ifaddr. */
+/** The bits of an address type that are the scope of a struct inet6_ifaddr. */
 const IPV6_ADDR_SCOPE_MASK = 0x00f0;
 
-/** The scope as a source; -1, which no address has, of the wildcard. */
+/** The scope of a source address. -1 for the wildcard; no address has it. */
 function ipv6_addr_src_scope(type: number): number {
 	return type === IPV6_ADDR_ANY ? -1 : type >>> 16;
 }
 
-/** Label of an address in the default policy table, whose longest prefix decides. */
+/** Label of an address in the default policy table: that of the longest prefix that matches. */
 function ipv6_addr_label(a: In6Addr, i: number): number {
 	const word = a[i];
 	if (word === 0 && a[i + 1] === 0) {
@@ -77,8 +77,8 @@ function ipv6_addr_orchid(a: In6Addr, i: number): boolean {
 	return a[i] >>> 4 === 0x2001001;
 }
 
-// The rules of RFC 6724, in order, without those for addresses that the model has not:
-// home addresses, temporary ones, optimistic ones.
+// The rules of RFC 6724, in order. The rules for home, temporary and optimistic addresses are left
+// out, because the model has no such addresses.
 const IPV6_SADDR_RULE_LOCAL = 0;
 const IPV6_SADDR_RULE_SCOPE = 1;
 const IPV6_SADDR_RULE_PREFERRED = 2;
@@ -88,7 +88,7 @@ const IPV6_SADDR_RULE_ORCHID = 5;
 const IPV6_SADDR_RULE_PREFIX = 6;
 const IPV6_SADDR_RULE_MAX = 7;
 
-/** How well an address of a device does under a rule; more is better. */
+/** The score of an address of a device under a rule. A higher score is better. */
 function ipv6_get_saddr_eval(
 	dst: Ipv6SaddrDst,
 	ifa: Inet6Ifaddr,
@@ -100,7 +100,7 @@ function ipv6_get_saddr_eval(
 		case IPV6_SADDR_RULE_LOCAL:
 			return !ifa.random && ipv6_addr_equal(addr, 0, dst.addr, 0) ? 1 : 0;
 		case IPV6_SADDR_RULE_SCOPE: {
-			// The narrowest scope that is wide enough, else the widest.
+			// Prefers the narrowest scope that is wide enough, otherwise the widest scope.
 			const scope = ipv6_addr_scope(addr, 0);
 			return scope >= dst.scope ? -scope : scope - 128;
 		}
@@ -119,15 +119,18 @@ function ipv6_get_saddr_eval(
 	}
 }
 
-/** Mapped, compatible and loopback addresses are never avoided. */
+/**
+ * Whether an address counts as preferred even if it is deprecated: v4-mapped, v4-compatible,
+ * loopback.
+ */
 function saddrPreferred(addr: In6Addr): boolean {
 	return addr[0] === 0 && addr[1] === 0 && (addr[2] === 0xffff || addr[2] === 0);
 }
 
-/** Tries every address of a device; of equals the first stays. */
+/** Scores all addresses of a device. Of equals the first wins. */
 function __ipv6_dev_get_saddr(dst: Ipv6SaddrDst, dev: NetDevice): void {
 	for (const ifa of dev.addr_list) {
-		// Only IFA_F_MCAUTOJOIN could have brought a multicast address.
+		// There are no multicast addresses: only IFA_F_MCAUTOJOIN adds them.
 		if (dst.hiscore === null) {
 			dst.hiscore = ifa;
 			dst.hiscore_dev = dev.ifindex;
@@ -147,8 +150,9 @@ function __ipv6_dev_get_saddr(dst: Ipv6SaddrDst, dev: NetDevice): void {
 }
 
 /**
- * Chooses a source address for a destination by way of a device (null: not known yet) into
- * saddr[si]. 0, or -EADDRNOTAVAIL if no device in question has an address.
+ * Selects a source address for a destination and stores it in saddr[si]. `dst_dev` is the output
+ * device, null if it is not known yet. Returns 0, or -EADDRNOTAVAIL if no candidate device has an
+ * address.
  */
 export function ipv6_dev_get_saddr(
 	net: Net,
@@ -166,7 +170,7 @@ export function ipv6_dev_get_saddr(
 	dst.label = ipv6_addr_label(daddr, di);
 	dst.hiscore = null as Inet6Ifaddr | null;
 
-	// To a destination on a link only an address of that link will do.
+	// A link-local destination needs an address of the output device.
 	if (
 		dst_dev !== null &&
 		((dst_type & IPV6_ADDR_MULTICAST) !== 0 || dst.scope <= IPV6_ADDR_SCOPE_LINKLOCAL)
@@ -176,7 +180,7 @@ export function ipv6_dev_get_saddr(
 		const master_idx = dst_dev === null ? 0 : l3mdev_master_ifindex(dst_dev);
 		const master = dev_get_by_index(net, master_idx);
 		if (dst_dev !== null && master !== null) {
-			// The device's addresses and its VRF's come before those of others in the VRF.
+			// Addresses of the device and of its VRF come before those of other devices in the VRF.
 			__ipv6_dev_get_saddr(dst, dst_dev);
 			__ipv6_dev_get_saddr(dst, master);
 		}
@@ -199,9 +203,9 @@ export function ipv6_dev_get_saddr(
 	return 0;
 }
 
-/** Whether an address has the form of those that a device makes of a random MAC address. */
+/** Whether an address looks like a link-local address from a random MAC address. */
 function couldBeRandom(a: In6Addr, i: number): boolean {
-	// fe80::/64, then the MAC address, locally administered, with ff:fe amidst: EUI-64.
+	// fe80::/64 and an EUI-64: a locally administered MAC address with ff:fe in the middle.
 	return (
 		a[i] === 0xfe800000 &&
 		a[i + 1] === 0 &&
@@ -210,7 +214,7 @@ function couldBeRandom(a: In6Addr, i: number): boolean {
 	);
 }
 
-/** Throws NotModelled for an address that may be the one that nobody can know of a device. */
+/** Throws NotModelled if an address may be the unknown link-local address of a device. */
 export function checkKnown(net: Net, addr: In6Addr, ai: number, ifindex: Ifindex): void {
 	if (!couldBeRandom(addr, ai)) return;
 	for (const dev of net.devices) {
@@ -224,8 +228,9 @@ export function checkKnown(net: Net, addr: In6Addr, ai: number, ifindex: Ifindex
 }
 
 /**
- * Whether an address is one of the devices of `dev`'s VRF, or of those in none. Without
- * skip_dev_check it must be dev's own, if it is of a link or `strict` says so.
+ * Whether an address belongs to a device in the VRF of `dev`, or in no VRF if `dev` is in none. If
+ * skip_dev_check is false, an address that is link-local, or any address with `strict`, has to
+ * belong to `dev` itself.
  */
 export function ipv6_chk_addr_and_flags(
 	net: Net,
@@ -248,7 +253,7 @@ export function ipv6_chk_addr_and_flags(
 	return false;
 }
 
-/** Whether an address is ours: on a device's VRF, or (ifindex 0) on any device in none. */
+/** Whether an address is local in the VRF of a device, or (ifindex 0) on any device in no VRF. */
 export function ipv6_chk_addr(
 	net: Net,
 	addr: In6Addr,
@@ -262,7 +267,7 @@ export function ipv6_chk_addr(
 
 const NO_ROUTE_OPTIONS = { prefsrc: null, gateway: null, onlink: false } as const;
 
-/** The host route of an address, as it will be in the table of local addresses. */
+/** Makes the host route of an address for the local table. Returns it or a negative errno. */
 function addrconf_f6i_alloc(net: Net, dev: NetDevice, addr: In6Addr): Fib6Info | number {
 	return ip6_route_info_create(net, {
 		...NO_ROUTE_OPTIONS,
@@ -276,7 +281,7 @@ function addrconf_f6i_alloc(net: Net, dev: NetDevice, addr: In6Addr): Fib6Info |
 	});
 }
 
-/** The on-link route of a prefix; there is none while the device is down. */
+/** Adds the on-link route of a prefix, unless the device is down. */
 function addrconf_prefix_route(net: Net, dev: NetDevice, addr: In6Addr, plen: number): void {
 	ip6_route_add(
 		net,
@@ -293,7 +298,7 @@ function addrconf_prefix_route(net: Net, dev: NetDevice, addr: In6Addr, plen: nu
 	);
 }
 
-/** ff00::/8 by way of a device. */
+/** Adds the route ff00::/8 by way of a device. */
 function addrconf_add_mroute(net: Net, dev: NetDevice): void {
 	ip6_route_add(
 		net,
@@ -314,7 +319,7 @@ function addrconf_add_dev(net: Net, dev: NetDevice): void {
 	if ((dev.flags & IFF_LOOPBACK) === 0 && !netif_is_l3_master(dev)) addrconf_add_mroute(net, dev);
 }
 
-/** The first `plen` bits of an address: include/net/ipv6.h. */
+/** include/net/ipv6.h: ipv6_addr_prefix. The first `plen` bits of an address, the rest is 0. */
 export function ipv6_addr_prefix(addr: In6Addr, plen: number): In6Addr {
 	return addr.map((word, i) => {
 		const bits = Math.min(Math.max(plen - i * 32, 0), 32);
@@ -322,16 +327,19 @@ export function ipv6_addr_prefix(addr: In6Addr, plen: number): In6Addr {
 	});
 }
 
-/** What is said of an address that is added. */
+/** struct ifa6_config: an address to add. */
 interface Ifa6Config {
 	addr: In6Addr;
 	prefix_len: number;
-	/** It is not chosen as a source if there is another. */
+	/** It is selected as a source address only if there is no other. */
 	deprecated?: boolean;
 	random?: boolean;
 }
 
-/** Adds an address to a device's list, the newest of a scope first; or a negative errno. */
+/**
+ * Adds an address to the list of a device, the newest of a scope first. Returns it or a negative
+ * errno.
+ */
 function ipv6_add_addr(net: Net, dev: NetDevice, cfg: Ifa6Config): Inet6Ifaddr | number {
 	const { addr, prefix_len, deprecated = false, random = false } = cfg;
 	const addr_type = ipv6_addr_type(addr, 0);
@@ -358,15 +366,15 @@ function ipv6_add_addr(net: Net, dev: NetDevice, cfg: Ifa6Config): Inet6Ifaddr |
 	return ifa;
 }
 
-/** The address may be used from now on: there is no duplicate address detection. */
+/** Makes an address usable at once, because there is no duplicate address detection. */
 function addrconf_dad_completed(net: Net, ifp: Inet6Ifaddr): void {
-	// Nobody knows the destination, so that its absence changes nothing.
+	// A random address is not known, so no program can use a route to it.
 	if (!ifp.random) fib6_add(net, ifp.rt, "append");
 }
 
 /**
- * Adds an address with its routes. 0, -EEXIST, or -EADDRNOTAVAIL: the wildcard, multicast,
- * or ::1 on a device that is neither lo nor a VRF.
+ * Adds an address and its routes. Returns 0, -EEXIST, or -EADDRNOTAVAIL for the wildcard, a
+ * multicast address, or ::1 on a device that is neither lo nor a VRF.
  */
 export function inet6_addr_add(net: Net, dev: NetDevice, cfg: Ifa6Config): number {
 	const { addr, prefix_len } = cfg;
@@ -381,7 +389,7 @@ export function inet6_addr_add(net: Net, dev: NetDevice, cfg: Ifa6Config): numbe
 	return 0;
 }
 
-/** Routes no longer prefer a source address that is gone. */
+/** Removes a deleted address as preferred source of routes. */
 function rt6_remove_prefsrc(net: Net, dev: NetDevice, addr: In6Addr): void {
 	const everywhere = net.changes.has("prefsrc-removed-on-every-device"); // since 6.6, b358f57f7db6
 	for (const rt of net.routes6) {
@@ -391,7 +399,10 @@ function rt6_remove_prefsrc(net: Net, dev: NetDevice, addr: In6Addr): void {
 	}
 }
 
-/** Takes an address away, and the route of its prefix with the last of that. 0 or -EADDRNOTAVAIL. */
+/**
+ * Deletes an address, and the route of its prefix if it was the last address there. Returns 0 or
+ * -EADDRNOTAVAIL.
+ */
 export function inet6_addr_del(
 	net: Net,
 	dev: NetDevice,
@@ -424,7 +435,10 @@ export function inet6_addr_del(
 	return 0;
 }
 
-/** A device comes up (addrconf_notify): lo gets ::1, others a link-local address, VRFs none. */
+/**
+ * addrconf_notify: a device comes up. lo gets ::1, other devices a link-local address, VRFs
+ * nothing.
+ */
 export function addrconfIfup(net: Net, dev: NetDevice): void {
 	for (const ifp of dev.addr_list) addrconf_prefix_route(net, dev, ifp.addr, ifp.prefix_len);
 	if ((dev.flags & IFF_LOOPBACK) !== 0) {
@@ -447,8 +461,8 @@ export function addrconfIfup(net: Net, dev: NetDevice): void {
 }
 
 /**
- * A device goes down, or joins or leaves a VRF: its routes and addresses go
- * (addrconf_ifdown, keep_addr_on_down 0).
+ * A device goes down, or joins or leaves a VRF. Deletes its routes and addresses (keep_addr_on_down
+ * is 0).
  */
 export function addrconf_ifdown(net: Net, dev: NetDevice): void {
 	net.routes6 = net.routes6.filter((rt) => rt.oif !== dev.ifindex);

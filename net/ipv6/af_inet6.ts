@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv6/af_inet6.c: sockets of AF_INET6, and what bind() and getsockname() do to them. */
+/** net/ipv6/af_inet6.c: socket(), bind() and getsockname() of AF_INET6 sockets. */
 
 import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
 import type { Sk, Sock } from "../../include/linux/handle.js";
@@ -87,13 +87,15 @@ import { do_ipv6_getsockopt, do_ipv6_setsockopt } from "./ipv6_sockglue.js";
 import { tcpv6_prot } from "./tcp_ipv6.js";
 import { udpv6_prot } from "./udp.js";
 
-/** Makes a type and protocol of AF_INET6 known at boot; of one type the first is the default. */
+/**
+ * Registers a type and protocol of AF_INET6 at boot. The first protocol of a type is its default.
+ */
 export function inet6_register_protosw(k: Stack, p: InetProtosw): void {
 	k.protocols.inetsw6.push(p);
 	k.protocols.proto_ops[p.ops.ops] = p.ops;
 }
 
-/** The sock of a new struct socket of AF_INET6: 0 or a negative errno. */
+/** Makes the sock of a new AF_INET6 socket. Returns 0 or a negative errno. */
 export function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
 	const answer = findProtosw(k.protocols.inetsw6, k.socket.type[sock], protocol);
@@ -108,8 +110,8 @@ export function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): 
 }
 
 /**
- * bind() to an IPv6 address. Any address but the wildcard and v4-mapped ones closes the
- * socket to IPv4. Returns 0 or a negative errno.
+ * bind() to an IPv6 address. The socket becomes IPv6-only unless the address is the wildcard or
+ * v4-mapped. Returns 0 or a negative errno.
  */
 export function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -127,7 +129,7 @@ export function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number)
 	) {
 		return -EACCES;
 	}
-	// An active socket, or a second bind.
+	// The socket is connected, listens, or is bound already.
 	if (S.skc_state[sk] !== TCP_CLOSE || S.skc_num[sk] !== 0) return -EINVAL;
 
 	let v4addr = 0;
@@ -135,7 +137,7 @@ export function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number)
 		if (ipv6_only_sock(k, sk)) return -EINVAL;
 		const dev_if = S.skc_bound_dev_if[sk];
 		if (dev_if !== 0 && dev_get_by_index(net, dev_if) === null) return -ENODEV;
-		// As __inet_bind does.
+		// The same checks as in __inet_bind.
 		v4addr = addr.sin6_addr[3];
 		const table = l3mdev_fib_table_by_index(net, dev_if) || RT_TABLE_LOCAL;
 		const chk_addr_ret = inet_addr_type_table(net, v4addr, table);
@@ -186,12 +188,12 @@ export function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number)
 	return 0;
 }
 
-/** Whether bind() takes addresses of other hosts: include/net/ipv6.h. */
+/** include/net/ipv6.h: ipv6_can_nonlocal_bind. Whether bind() accepts addresses of other hosts. */
 export function ipv6_can_nonlocal_bind(net: Net, inet_flags: number): boolean {
 	return net.ipv6.ip_nonlocal_bind !== 0 || (inet_flags & (INET_FREEBIND | INET_TRANSPARENT)) !== 0;
 }
 
-/** bind(): the protocol's own, or __inet6_bind. */
+/** bind() of an AF_INET6 socket: the bind of its protocol if it has one, otherwise __inet6_bind. */
 export function inet6_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
 	const { bind } = sk_prot(k, sk);
@@ -200,7 +202,10 @@ export function inet6_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: numbe
 	return __inet6_bind(k, sk, addr, addr_len);
 }
 
-/** getsockname() (peer 0), getpeername() (peer 1), what accept() tells (peer 2). */
+/**
+ * getsockname() (`peer` 0), getpeername() (1), and the address that accept() returns (2). Returns
+ * the address or a negative errno.
+ */
 export function inet6_getname(k: Stack, sock: Sock, peer: number): Sockaddr | number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
@@ -226,7 +231,10 @@ export function inet6_getname(k: Stack, sock: Sock, peer: number): Sockaddr | nu
 	return name;
 }
 
-/** Options of levels other than SOL_SOCKET: ipv6_setsockopt and what is before it. */
+/**
+ * setsockopt() of an AF_INET6 socket on all levels except SOL_SOCKET. Returns 0 or a negative
+ * errno.
+ */
 export function inet6Setsockopt(
 	k: Stack,
 	sock: Sock,
@@ -291,7 +299,7 @@ export const inet6_dgram_ops: ProtoOps = {
 
 const inet6_family_ops: NetProtoFamily = { family: AF_INET6, create: inet6_create };
 
-/** The family at boot, after inet_init(): also what C does in tcpv6_init and udpv6_init. */
+/** Registers AF_INET6 at boot, after inet_init(). Includes tcpv6_init and udpv6_init. */
 export function inet6_init(k: Stack): void {
 	proto_register(k, tcpv6_prot);
 	proto_register(k, udpv6_prot);

@@ -37,8 +37,8 @@ import { __ip4_datagram_connect } from "../ipv4/datagram.js";
 import { ip6_dst_lookup_flow } from "./route.js";
 
 /**
- * Looks up the route to where the sock is to be connected; with `fix_sk_saddr` the sock
- * gets the source address that the route brings, if it had none. 0 or a negative errno.
+ * Looks up the route to the peer that the sock connects to. If `fix_sk_saddr` is true and the sock
+ * has no local address, it gets the source address of the route. Returns 0 or a negative errno.
  */
 export function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean): number {
 	const S = k.sock;
@@ -58,7 +58,7 @@ export function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean)
 	return 0;
 }
 
-/** The label in C: connect() of an AF_INET6 sock over IPv4. Its IPv6 addresses follow the IPv4 ones. */
+/** A label in C: connect() of an AF_INET6 sock over IPv4. Sets its v4-mapped addresses as well. */
 function ipv4_connected(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;
@@ -76,8 +76,8 @@ function ipv4_connected(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): num
 }
 
 /**
- * Connects an AF_INET6 sock, with a port already, to an IPv6, v4-mapped or IPv4 address.
- * Returns 0 or a negative errno; then the sock is connected as before.
+ * Connects an AF_INET6 sock that has a port to an IPv6, v4-mapped or IPv4 address. Returns 0 or a
+ * negative errno. On an error the sock keeps its old peer.
  */
 export function __ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -91,7 +91,7 @@ export function __ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 
 	const daddr = usin.sin6_addr.slice();
 	if (ipv6_addr_any(daddr, 0)) {
-		// connect() to the wildcard goes to oneself.
+		// The wildcard as destination means this host.
 		if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, at)) {
 			ipv6_addr_set_v4mapped(INADDR_LOOPBACK, daddr, 0);
 		} else {
@@ -109,7 +109,7 @@ export function __ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 			if (!sk_dev_equal_l3scope(k, sk, usin.sin6_scope_id)) return -EINVAL;
 			S.skc_bound_dev_if[sk] = usin.sin6_scope_id;
 		}
-		// A link-local address means something on one link only.
+		// A link-local address needs a device.
 		if (S.skc_bound_dev_if[sk] === 0) return -EINVAL;
 	}
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv6/inet6_hashtables.c: IPv6 connections and listeners in TCP's tables. IPv6
- * addresses are (array, first word).
+ * net/ipv6/inet6_hashtables.c: IPv6 connections and listeners in TCP's tables. An IPv6 address is
+ * an array and the index of its first word.
  */
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash2Of4 } from "../../include/linux/jhash.js";
@@ -26,7 +26,7 @@ import { inet_twsk_deschedule_put } from "../ipv4/inet_timewait_sock.js";
 import { tcp_twsk_unique } from "../ipv4/tcp_ipv4.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 
-/** Hash of a four-tuple in ehash: local address and port, foreign address and port. */
+/** Hash of an IPv6 four-tuple for ehash: local address and port, foreign address and port. */
 export function inet6_ehashfn(
 	k: Stack,
 	net: Net,
@@ -42,13 +42,13 @@ export function inet6_ehashfn(
 	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
 }
 
-/** The secret part of the hash, drawn at first use. */
+/** The secret part of inet6_ehashfn. It is drawn at first use. */
 export function inet6EhashInitval(k: Stack, net: Net): number {
 	if (k.inet6_ehash_secret === null) k.inet6_ehash_secret = k.random.get_random_u32();
 	return k.inet6_ehash_secret + net.hash_mix;
 }
 
-/** The foreign address in the hash, with a secret of its own. */
+/** The part of inet6_ehashfn for the foreign address. It has a secret of its own. */
 export function inet6EhashFhash(k: Stack, faddr: Uint32Array, fi: number): number {
 	if (k.ipv6_hash_secret === null) k.ipv6_hash_secret = k.random.get_random_u32();
 	return jhash2Of4(
@@ -60,7 +60,7 @@ export function inet6EhashFhash(k: Stack, faddr: Uint32Array, fi: number): numbe
 	);
 }
 
-/** The connection, time-wait sockets included, that a segment belongs to; 0 if none. */
+/** The connection or the time-wait socket that a segment belongs to, 0 if none. */
 export function __inet6_lookup_established(
 	k: Stack,
 	net: Net,
@@ -83,7 +83,7 @@ export function __inet6_lookup_established(
 	return sk;
 }
 
-/** How well a listener fits a packet; -1: not at all. */
+/** How well a listener fits a packet, -1: not at all. */
 function compute_score(
 	k: Stack,
 	sk: Sk,
@@ -134,7 +134,7 @@ function inet6_lhash2_lookup(
 	return result;
 }
 
-/** The listener for a SYN, 0 if none: first on the packet's address, then on the wildcard. */
+/** The listener for a SYN, 0 if none. Tries the packet's address first, then the wildcard. */
 export function inet6_lookup_listener(
 	k: Stack,
 	net: Net,
@@ -155,7 +155,7 @@ export function inet6_lookup_listener(
 	return inet6_lhash2_lookup(k, net, any, saddr, si, sport, in6addr_any, 0, hnum, dif, sdif);
 }
 
-/** Takes a four-tuple over IPv6 if it is free: see __inet_check_established (net/ipv4/). */
+/** __inet_check_established (net/ipv4/inet_hashtables.ts) over IPv6. */
 export function __inet6_check_established(
 	k: Stack,
 	sk: Sk,
@@ -202,7 +202,10 @@ export function __inet6_check_established(
 	return 0;
 }
 
-/** Binds a port for a connect operation over IPv6 and hashes the socket. */
+/**
+ * connect() over IPv6: finds a local port and puts the socket into ehash. Returns 0 or
+ * -EADDRNOTAVAIL.
+ */
 export function inet6_hash_connect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_num[sk] === 0) {

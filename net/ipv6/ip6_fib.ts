@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv6/ip6_fib.c, fib6_rules.c: IPv6 routes, and the order in which tables are asked.
+ * net/ipv6/ip6_fib.c, fib6_rules.c: IPv6 routes, and the order in which tables are searched.
  *
- * The kernel's tree has a node for each prefix of a table, with a list of routes by
- * metric. Here all are in one list, net.routes6, where those of one node are in that order.
+ * The kernel has a tree with a node for each prefix of a table. A node has a list of routes, sorted
+ * by metric. Here all routes are in one list, net.routes6. The routes of one node are in the order
+ * of the node's list.
  */
 import { type In6Addr, ipv6_addr_equal, ipv6_prefix_equal } from "../../include/net/ipv6.js";
 import {
@@ -28,7 +29,10 @@ function sameNode(route: Fib6Info, other: Fib6Info): boolean {
 	);
 }
 
-/** include/net/ip6_route.h: whether two routes have the same gateway and device. */
+/**
+ * include/net/ip6_route.h: rt6_duplicate_nexthop. Whether two routes have the same gateway and
+ * device.
+ */
 function rt6_duplicate_nexthop(route: Fib6Info, other: Fib6Info): boolean {
 	if (route.oif !== other.oif || (route.gateway === null) !== (other.gateway === null))
 		return false;
@@ -37,10 +41,10 @@ function rt6_duplicate_nexthop(route: Fib6Info, other: Fib6Info): boolean {
 }
 
 /**
- * Adds a route: after those of its prefix that have its metric or a lower one. With
- * "exclusive" there must be none of its metric, with "append" none that is the same; with
- * "replace" it takes the place of the first of its metric that has a gateway as it has
- * one or not, else of the first of its metric. 0 or -EEXIST (fib6_add_rt2node).
+ * fib6_add_rt2node: adds a route after those of its prefix with the same or a lower metric.
+ * "exclusive": fails if there is a route of the same metric. "append": fails if there is the same
+ * route. "replace": replaces the first route of the same metric that also has, or also has not, a
+ * gateway; otherwise the first of the same metric. Returns 0 or -EEXIST.
  */
 export function fib6_add(net: Net, rt: Fib6Info, mode: "exclusive" | "append" | "replace"): number {
 	const { routes6 } = net;
@@ -69,13 +73,13 @@ export function fib6_add(net: Net, rt: Fib6Info, mode: "exclusive" | "append" | 
 	return 0;
 }
 
-/** Takes a route away; nothing happens if it is not there any more. */
+/** Deletes a route. Does nothing if it was deleted before. */
 export function fib6_del(net: Net, rt: Fib6Info): void {
 	const index = net.routes6.indexOf(rt);
 	if (index !== -1) net.routes6.splice(index, 1);
 }
 
-/** Whether there is a table: a user's own one while it has routes. */
+/** Whether a table exists. A user's table exists while it has routes. */
 export function fib6HasTable(net: Net, table: number): boolean {
 	if (table === RT_TABLE_MAIN || table === RT_TABLE_LOCAL) return true;
 	return (
@@ -85,8 +89,8 @@ export function fib6HasTable(net: Net, table: number): boolean {
 }
 
 /**
- * The longest prefix that a table has for an address, among those shorter than `below`;
- * -1 if it has none (fib6_node_lookup, fib6_backtrack).
+ * fib6_node_lookup, fib6_backtrack: the longest prefix shorter than `below` that a table has for an
+ * address, in bits. -1 if there is none.
  */
 export function fib6_node_lookup(
 	net: Net,
@@ -104,8 +108,8 @@ export function fib6_node_lookup(
 }
 
 /**
- * Asks the tables one after the other, by the rules where there is a VRF; null if none has
- * a route. Sets the VRF of the flow, and its output device to 0 where that is a VRF.
+ * Searches the tables in order, by the rules if there is a VRF. Returns null if no table has a
+ * route. Sets the VRF of the flow. If the output device is a VRF, sets it to 0.
  */
 export function fib6_rule_lookup<Flow extends FlowiOif>(
 	net: Net,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv6/ipv6_sockglue.c: the options of level SOL_IPV6 that bear on ports. */
+/** net/ipv6/ipv6_sockglue.c: the options of level SOL_IPV6 that affect ports. */
 
 import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
 import type { Sk } from "../../include/linux/handle.js";
@@ -40,8 +40,8 @@ import {
 import { intAt, intBytes, NotModelled } from "../core/sock.js";
 
 /**
- * setsockopt() of level SOL_IPV6. A value shorter than an int is 0. Returns 0 or a negative
- * errno; throws NotModelled for an option left out.
+ * setsockopt() of level SOL_IPV6. A value shorter than an int is read as 0. Returns 0 or a negative
+ * errno. Throws NotModelled for an option that is left out.
  */
 export function do_ipv6_setsockopt(
 	k: Stack,
@@ -89,8 +89,8 @@ export function do_ipv6_setsockopt(
 }
 
 /**
- * Makes a connection to a v4-mapped address a socket of AF_INET. The tables are left as they
- * are: its bind2 bucket stays one of AF_INET6.
+ * IPV6_ADDRFORM: turns a socket that is connected to a v4-mapped address into an AF_INET socket.
+ * Does not change the tables: its bind2 bucket stays an AF_INET6 bucket.
  */
 function addrForm(k: Stack, sk: Sk): number {
 	const S = k.sock;
@@ -113,7 +113,7 @@ function addrForm(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** getsockopt() of level SOL_IPV6: the bytes that are written, or a negative errno. */
+/** getsockopt() of level SOL_IPV6. Returns the bytes written, or a negative errno. */
 export function do_ipv6_getsockopt(
 	k: Stack,
 	sk: Sk,

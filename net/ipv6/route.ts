@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv6/route.c, ip6_output.c, include/net/ip6_route.h: the way of a packet over IPv6,
- * with it its source address, and the checks on a route that is added.
+ * net/ipv6/route.c, ip6_output.c, include/net/ip6_route.h: route lookups over IPv6 with their
+ * source addresses, and the checks on a route that is added.
  */
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import {
@@ -62,13 +62,13 @@ import {
 } from "./addrconf.js";
 import { fib6_add, fib6_del, fib6_node_lookup, fib6_rule_lookup, fib6HasTable } from "./ip6_fib.js";
 
-/** Metric of a route for which none is given (IP6_RT_PRIO_USER). */
+/** Metric of a route that is added without a metric. */
 export const IP6_RT_PRIO_USER = 1024;
 
-/** The output device must be the one that is asked for. */
+/** Flag of a lookup: the route must use the requested output device. */
 const RT6_LOOKUP_F_IFACE = 1;
 
-/** Whether an address means something on one link, or this node, only. */
+/** Whether an address is valid only on one link or on this node. */
 export function rt6_need_strict(daddr: In6Addr, di: number): boolean {
 	return (
 		(ipv6_addr_type(daddr, di) &
@@ -77,15 +77,15 @@ export function rt6_need_strict(daddr: In6Addr, di: number): boolean {
 	);
 }
 
-/** How well a route fits, -1 if it does not; neighbours are all reachable. */
+/** The score of a route, -1 if it cannot be used. All neighbours count as reachable. */
 function rt6_score_route(rt: Fib6Info, oif: Ifindex, strict: number): number {
 	if (oif === 0 || rt.oif === oif) return 2;
 	return (strict & RT6_LOOKUP_F_IFACE) !== 0 ? -1 : 0;
 }
 
 /**
- * The route of one prefix that fits best: of the lowest metric, as long as one of those
- * fits at all, else of any (find_rr_leaf).
+ * find_rr_leaf: the best route of one prefix. Considers the routes with the lowest metric first,
+ * and the others only if none of those can be used.
  */
 function rt6_select(
 	net: Net,
@@ -112,7 +112,7 @@ function rt6_select(
 	return found;
 }
 
-/** The route of one table, by longest prefix; null if none fits. */
+/** The route of one table with the longest prefix, null if none can be used. */
 function fib6_table_lookup(
 	net: Net,
 	table: number,
@@ -128,13 +128,13 @@ function fib6_table_lookup(
 	return null;
 }
 
-/** Multicast and link-local destinations are looked up in the VRF's table only. */
+/** Looks up a route. Multicast and link-local destinations use only the table of the VRF. */
 function ip6_route_output_flags(net: Net, fl6: Flowi6Oif, flags: number): Fib6Info | null {
 	const type = ipv6_addr_type(fl6.daddr, 0);
 	if ((type & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL)) !== 0) {
 		const vrf = dev_get_by_index(net, l3mdev_master_ifindex_by_index(net, fl6.oif));
 		if (vrf !== null) {
-			// vrf_link_scope_lookup: a VRF itself has no link.
+			// vrf_link_scope_lookup: a VRF device has no link of its own.
 			if (fl6.oif === vrf.ifindex) return null;
 			return fib6_table_lookup(net, vrf.l3mdev_table, fl6, RT6_LOOKUP_F_IFACE);
 		}
@@ -142,7 +142,9 @@ function ip6_route_output_flags(net: Net, fl6: Flowi6Oif, flags: number): Fib6In
 	return fib6_rule_lookup(net, fl6, flags, fib6_table_lookup);
 }
 
-/** fib6_prop: the error of packets by a route of this type. */
+/**
+ * fib6_prop: the error for packets by a route of this type, a negative errno. 0 if there is none.
+ */
 function ip6_rt_type_to_error(type: number): number {
 	switch (type) {
 		case RTN_BLACKHOLE:
@@ -160,7 +162,10 @@ function dstError(rt: Fib6Info | null): number {
 	return rt === null ? -ENETUNREACH : ip6_rt_type_to_error(rt.type);
 }
 
-/** The source address for a destination by a route, into net.fl6.saddr; 0 or -EADDRNOTAVAIL. */
+/**
+ * Selects the source address for a route and stores it in net.fl6.saddr. Returns 0 or
+ * -EADDRNOTAVAIL.
+ */
 function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
 	const { fl6 } = net;
 	const dev = rt === null ? null : dev_get_by_index(net, rt.oif);
@@ -176,7 +181,10 @@ function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
 	return ipv6_dev_get_saddr(net, same_vrf ? dev : l3mdev, fl6.daddr, 0, fl6.saddr, 0);
 }
 
-/** The route of net.fl6, and its source address if it has none yet. 0 or a negative errno. */
+/**
+ * Looks up the route of net.fl6, and a source address if it has none. Returns 0 or a negative
+ * errno.
+ */
 function ip6_dst_lookup_tail(net: Net, bound_dev_if: Ifindex): number {
 	const { fl6 } = net;
 	let flags = bound_dev_if !== 0 || rt6_need_strict(fl6.daddr, 0) ? RT6_LOOKUP_F_IFACE : 0;
@@ -184,7 +192,7 @@ function ip6_dst_lookup_tail(net: Net, bound_dev_if: Ifindex): number {
 	if (ipv6_addr_any(fl6.saddr, 0)) {
 		if (fl6.oif !== 0) flags = RT6_LOOKUP_F_IFACE;
 		rt = ip6_route_output_flags(net, fl6, flags);
-		// What fails is looked up once more, with a source.
+		// If the route has an error, looks up again with the source address.
 		if (dstError(rt) !== 0) rt = null;
 		const err = ip6_route_get_saddr(net, rt);
 		if (err !== 0) return err;
@@ -207,12 +215,12 @@ function ip6_dst_lookup_tail(net: Net, bound_dev_if: Ifindex): number {
 }
 
 /**
- * The route from an address (the wildcard: chosen here) to another, by way of device `oif`
- * (0 for whichever); fills net.fl6. 0, or
+ * Looks up the route to an address and fills net.fl6. If the source address is the wildcard, selects
+ * one. `oif` is the output device, 0 for any. Returns 0, or
  * - -EADDRNOTAVAIL: there is no source address,
- * - -ENETUNREACH: no route; -EINVAL, -EACCES, -EHOSTUNREACH: the route is a blackhole,
- *   prohibits, is unreachable,
- * - -EAFNOSUPPORT: from an IPv4 address to an IPv6 one.
+ * - -ENETUNREACH: there is no route,
+ * - -EINVAL, -EACCES, -EHOSTUNREACH: it is a blackhole, prohibit or unreachable route,
+ * - -EAFNOSUPPORT: the source is a v4-mapped address, the destination is not.
  */
 export function ip6_dst_lookup_flow(
 	k: Stack,
@@ -248,7 +256,7 @@ function probeRoute(
 	return ip6_route_output_flags(net, probe, strict ? RT6_LOOKUP_F_IFACE : 0);
 }
 
-/** The device that a packet is handed to. */
+/** The device that a local packet is passed to. */
 function ip6_rt_get_dev_rcu(net: Net, rt: Fib6Info): NetDevice | null {
 	const dev = dev_get_by_index(net, rt.oif);
 	if (dev === null || rt.type !== RTN_LOCAL || netif_is_l3_master(dev)) return dev;
@@ -256,7 +264,10 @@ function ip6_rt_get_dev_rcu(net: Net, rt: Fib6Info): NetDevice | null {
 	return dev_get_by_index(net, vrf !== 0 ? vrf : LOOPBACK_IFINDEX);
 }
 
-/** The route by which a packet goes in the end, null if none: VRFs look for theirs again. */
+/**
+ * The route that a packet takes in the end, null if there is none. A VRF looks up a route of its
+ * own.
+ */
 function lastRoute(net: Net, daddr: In6Addr, di: number, oif: Ifindex): Fib6Info | null {
 	const probe = net.probe6;
 	let rt = probeRoute(net, daddr, di, oif, 0);
@@ -264,7 +275,7 @@ function lastRoute(net: Net, daddr: In6Addr, di: number, oif: Ifindex): Fib6Info
 		const dev = ip6_rt_get_dev_rcu(net, rt);
 		if (dev === null || (dev.flags & IFF_UP) === 0) return null;
 		if (!netif_is_l3_master(dev)) return rt;
-		// vrf_process_v6_outbound: what leads back to the VRF is its own, or lost.
+		// vrf_process_v6_outbound: a route back to the VRF is local, or the packet is lost.
 		if (probe.oif === 0 && probe.l3mdev === dev.ifindex) return rt.type === RTN_LOCAL ? rt : null;
 		rt = probeRoute(net, daddr, di, 0, dev.ifindex);
 	}
@@ -272,8 +283,8 @@ function lastRoute(net: Net, daddr: In6Addr, di: number, oif: Ifindex): Fib6Info
 }
 
 /**
- * The device on which a packet to a local address is received; 0 if the address is not
- * local, or lo (or the VRF) is down. `oif`: the device that its sender is bound to.
+ * The device that receives a packet to a local address. 0 if the address is not local, or if lo (or
+ * the VRF) is down. `oif` is the device that the sender is bound to, 0 if none.
  */
 export function ip6LocalDeliverIfindex(
 	net: Net,
@@ -285,30 +296,33 @@ export function ip6LocalDeliverIfindex(
 	return rt?.type === RTN_LOCAL ? rt.oif : 0;
 }
 
-/** What answers behind the route to an address. */
+/** The answer of the host that the route to an address leads to. */
 export function ip6RemoteAnswer(net: Net, daddr: In6Addr, di: number, oif: Ifindex): RouteAnswer {
 	return lastRoute(net, daddr, di, oif)?.answer ?? "blackhole";
 }
 
 /**
- * The VRF by way of which a packet to an address came in by device `dif`, 0 if none:
- * include/linux/ipv6.h: inet6_sdif.
+ * include/linux/ipv6.h: inet6_sdif. The VRF that a packet to an address came through on device
+ * `dif`, 0 if none.
  */
 export function inet6_sdif(net: Net, daddr: In6Addr, di: number, dif: Ifindex): Ifindex {
 	return rt6_need_strict(daddr, di) ? 0 : l3mdev_master_ifindex_by_index(net, dif);
 }
 
-/** A route to add: struct fib6_config. `oif` is 0 where no device was named. */
+/** struct fib6_config: a route to add. `oif` is 0 if no device was given. */
 export interface Fib6Config extends Omit<Fib6Info, "reject" | "answer"> {
-	/** The gateway need not be found by the routes that there are. */
+	/** Existing routes need not reach the gateway. */
 	onlink: boolean;
-	/** Not given: "unreachable" behind a route by way of lo, else "blackhole". */
+	/** Default: "unreachable" for a route by way of lo, otherwise "blackhole". */
 	answer?: RouteAnswer;
-	/** An own address: its device may be down (fc_ignore_dev_down). */
+	/** fc_ignore_dev_down: the device may be down. Set for the route of a local address. */
 	ignore_dev_down?: boolean;
 }
 
-/** The device to a gateway, which must be reached without another one; or -EHOSTUNREACH. */
+/**
+ * The device to a gateway. Existing routes must reach it without another gateway, otherwise
+ * -EHOSTUNREACH.
+ */
 function ip6_route_check_nh(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
 	const fl6 = { daddr: gateway, oif: cfg.oif, l3mdev: 0 };
 	const direct = (rt: Fib6Info | null) => rt !== null && !rt.reject && rt.gateway === null;
@@ -320,7 +334,7 @@ function ip6_route_check_nh(net: Net, cfg: Fib6Config, gateway: In6Addr): number
 	return rt.oif;
 }
 
-/** Whether a gateway may be taken for one on the device's link. */
+/** Checks an `onlink` gateway. Returns 0, or -EINVAL if a route leads to it in another way. */
 function ip6_route_check_nh_onlink(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
 	const table = l3mdev_fib_table_by_index(net, cfg.oif) || RT_TABLE_MAIN;
 	const rt = fib6_table_lookup(net, table, { daddr: gateway, oif: cfg.oif, l3mdev: 0 }, 0);
@@ -328,7 +342,7 @@ function ip6_route_check_nh_onlink(net: Net, cfg: Fib6Config, gateway: In6Addr):
 	return rt.type === RTN_UNICAST && rt.oif === cfg.oif ? 0 : -EINVAL;
 }
 
-/** The device to a gateway, or a negative errno: ip6_validate_gw. */
+/** Checks the gateway of a route. Returns the device to it or a negative errno. */
 function ip6_validate_gw(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
 	const type = ipv6_addr_type(gateway, 0);
 	const linklocal = type === (IPV6_ADDR_LINKLOCAL | IPV6_ADDR_UNICAST);
@@ -352,8 +366,8 @@ function ip6_validate_gw(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
 }
 
 /**
- * Checks a route as the kernel does before it adds it, and gives it its device. Returns
- * it, or -ENODEV, -ENETDOWN, -EINVAL (gateway or source), -EHOSTUNREACH (gateway).
+ * Checks a route before it is added and sets its device. Returns the route, or -ENODEV, -ENETDOWN,
+ * -EINVAL (wrong gateway or source), -EHOSTUNREACH (no route to the gateway).
  */
 export function ip6_route_info_create(net: Net, cfg: Fib6Config): Fib6Info | number {
 	const { onlink, ignore_dev_down, ...route } = cfg;
@@ -374,7 +388,7 @@ export function ip6_route_info_create(net: Net, cfg: Fib6Config): Fib6Info | num
 		const dev = dev_get_by_index(net, oif);
 		if (dev === null) return -ENODEV;
 		if ((dev.flags & IFF_UP) === 0 && ignore_dev_down !== true) return -ENETDOWN;
-		// By way of lo packets would go round for ever: fib6_is_reject.
+		// fib6_is_reject: a route by way of lo would loop packets.
 		if (
 			(dev.flags & IFF_LOOPBACK) !== 0 &&
 			cfg.type !== RTN_LOCAL &&
@@ -388,7 +402,7 @@ export function ip6_route_info_create(net: Net, cfg: Fib6Config): Fib6Info | num
 	return { ...route, oif, gateway, reject, answer };
 }
 
-/** Adds a route: 0, or as ip6_route_info_create and fib6_add. */
+/** Adds a route. Returns 0 or an error of ip6_route_info_create or fib6_add. */
 export function ip6_route_add(
 	net: Net,
 	cfg: Fib6Config,
@@ -399,8 +413,8 @@ export function ip6_route_add(
 }
 
 /**
- * Takes away the first route of a prefix that is as described; metric 0, oif 0 and no
- * gateway stand for any. 0 or -ESRCH; -ENOENT of a default route.
+ * Deletes the first route of a prefix that matches. Metric 0, oif 0 and a null gateway match any
+ * value. Returns 0 or -ESRCH, -ENOENT for a default route.
  */
 export function ip6_route_del(
 	net: Net,
@@ -423,7 +437,7 @@ export function ip6_route_del(
 		fib6_del(net, rt);
 		return 0;
 	}
-	// Where a table has no default route its root has an entry all the same, on lo.
+	// The root of a table without a default route has an entry on lo.
 	const any = metric === 0 && (oif === 0 || oif === LOOPBACK_IFINDEX) && gateway === null;
 	return empty && any && fib6HasTable(net, table) ? -ENOENT : -ESRCH;
 }

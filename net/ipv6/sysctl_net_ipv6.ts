@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv6/sysctl_net_ipv6.c: the files below /proc/sys/net/ipv6 that bear on ports. */
+/** net/ipv6/sysctl_net_ipv6.c: the files below /proc/sys/net/ipv6 that affect ports. */
 import type { Net, NetnsIpv6 } from "../../include/net/net_namespace.js";
 import { ENOENT } from "../../include/uapi/asm-generic/errno.js";
 import { type SysctlFile, sysctlNumber } from "../ipv4/sysctl_net_ipv4.js";
 
-/** A u8 without bounds of its own: all but 0 says yes. */
+/** A file with a u8 without narrower bounds. Every value except 0 means yes. */
 function flag(key: keyof NetnsIpv6): SysctlFile {
 	const set = (net: Net, value: number) => {
 		net.ipv6[key] = value;
@@ -30,8 +30,8 @@ export function sysctlRead6(net: Net, name: string): string | number {
 }
 
 /**
- * Writes to a file below /proc/sys/net/ipv6: 0, or a negative errno and nothing is changed.
- * Nothing written changes nothing.
+ * Writes to a file below /proc/sys/net/ipv6. Returns 0, or a negative errno; then nothing changes.
+ * An empty write changes nothing.
  */
 export function sysctlWrite6(net: Net, name: string, text: string): number {
 	if (text === "" && fileOf(name) !== undefined) return 0;

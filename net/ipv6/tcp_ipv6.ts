@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/ipv6/tcp_ipv6.c: connect() of AF_INET6 sockets, and the way of a segment over IPv6. */
+/** net/ipv6/tcp_ipv6.c: connect() of AF_INET6 sockets, and the delivery of segments over IPv6. */
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import {
 	AF_INET6,
@@ -59,9 +59,8 @@ import {
 import { ip6_dst_lookup_flow } from "./route.js";
 
 /**
- * connect(): as tcp_v4_connect, and by it where the destination is v4-mapped. Returns 0 or
- * a negative errno; on an error after the port was chosen, the port is given up unless
- * bind() named it.
+ * connect(). Calls tcp_v4_connect if the destination is v4-mapped. Returns 0 or a negative errno.
+ * On an error after the search, the port is released unless bind() named it.
  */
 export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -69,7 +68,7 @@ export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: numbe
 	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
 	if (usin.sin_family !== AF_INET6) return -EAFNOSUPPORT;
 
-	// connect() to the wildcard goes to oneself.
+	// The wildcard as destination means this host.
 	const daddr: In6Addr = usin.sin6_addr.slice();
 	if (ipv6_addr_any(daddr, 0)) {
 		if (ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, at)) {
@@ -85,7 +84,7 @@ export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: numbe
 			if (!sk_dev_equal_l3scope(k, sk, usin.sin6_scope_id)) return -EINVAL;
 			S.skc_bound_dev_if[sk] = usin.sin6_scope_id;
 		}
-		// A link-local address means something on one link only.
+		// A link-local address needs a device.
 		if (S.skc_bound_dev_if[sk] === 0) return -EINVAL;
 	}
 	ipv6_addr_copy(S.skc_v6_daddr, at, daddr, 0);
@@ -132,7 +131,7 @@ export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: numbe
 	return 0;
 }
 
-/** The child of a handshake over IPv6, 0 if the accept queue is full. */
+/** Makes the child of a request over IPv6. Returns 0 if the accept queue is full. */
 export function tcp_v6_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
 	if (sk_acceptq_is_full(k, sk)) return 0;
 	const newsk = inet_csk_clone_lock(k, sk, k.sock.skc_dport[req]);
@@ -148,7 +147,10 @@ export function tcp_v6_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
 	return newsk;
 }
 
-/** The addresses of a request over IPv6. A link-local peer binds it to where the SYN came from. */
+/**
+ * Sets the addresses of a request over IPv6. If the peer is link-local, binds it to the SYN's
+ * device.
+ */
 export function tcp_v6_init_req(
 	k: Stack,
 	sk: Sk,
@@ -167,7 +169,7 @@ export function tcp_v6_init_req(
 	if (S.skc_bound_dev_if[sk] === 0 && link_local) S.skc_bound_dev_if[req] = skb.dif;
 }
 
-/** include/net/inet6_hashtables.h: the connection of a segment over IPv6, 0 if none. */
+/** include/net/inet6_hashtables.h: the connection that receives a segment over IPv6, 0 if none. */
 export function __inet6_lookup_skb(
 	k: Stack,
 	skb: Segment,
@@ -179,7 +181,7 @@ export function __inet6_lookup_skb(
 	return __inet6_lookup_established(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif);
 }
 
-/** The listener of a segment over IPv6, 0 if none. */
+/** The listener that receives a segment over IPv6, 0 if none. */
 export function inet6LookupListenerSkb(
 	k: Stack,
 	skb: Segment,

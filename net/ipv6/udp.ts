@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv6/udp.c: UDP of AF_INET6 socks, and which socket a datagram over IPv6 reaches.
- * IPv6 addresses are (array, first word). Left out is what net/ipv4/udp.ts leaves out.
+ * net/ipv6/udp.c: UDP of AF_INET6 socks, and lookups of datagrams over IPv6. An IPv6 address is an
+ * array and the index of its first word. The same things are left out as in net/ipv4/udp.ts.
  */
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash2Of4 } from "../../include/linux/jhash.js";
@@ -109,7 +109,7 @@ function udp6_ehashfn(
 	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
 }
 
-/** The port of an AF_INET6 sock: udp_lib_get_port with the hashes of its address. */
+/** Binds an AF_INET6 sock to a port, 0: any. See udp_lib_get_port. Returns 0 or -EADDRINUSE. */
 export function udp_v6_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
@@ -125,7 +125,7 @@ export function udp_v6_rehash(k: Stack, sk: Sk): void {
 	udp_lib_rehash(k, sk, hash, udp_hashed4(S, sk) ? udp6SkEhashfn(k, sk) : 0);
 }
 
-/** The hash of the four-tuple of an AF_INET6 sock, over IPv4 if it has a v4-mapped address. */
+/** The hash of an AF_INET6 sock's four-tuple. It is the IPv4 hash if the address is v4-mapped. */
 function udp6SkEhashfn(k: Stack, sk: Sk): number {
 	const { skc_v6_rcv_saddr: laddr, skc_v6_daddr: faddr, skc_num, skc_dport } = k.sock;
 	const at = sk * 4;
@@ -134,7 +134,9 @@ function udp6SkEhashfn(k: Stack, sk: Sk): number {
 	return udp6_ehashfn(k, net, laddr, at, skc_num[sk], faddr, at, skc_dport[sk]) & 0xffff;
 }
 
-/** The connected sock of a four-tuple, the last that came to its chain; 0 if none. */
+/**
+ * The connected sock of a four-tuple, 0 if none. Of several it is the last one put on the chain.
+ */
 function udp6_lib_lookup4(
 	k: Stack,
 	net: Net,
@@ -157,7 +159,7 @@ function udp6_lib_lookup4(
 	return sk;
 }
 
-/** A sock has connected: since udp-hash4 it is found by its four-tuple. */
+/** Hashes a connected sock by its four-tuple, since udp-hash4. */
 function udp6_hash4(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (!k.changes.has("udp-hash4")) return; // since 6.13, 78c91ae2c6de
@@ -169,7 +171,7 @@ function udp6_hash4(k: Stack, sk: Sk): void {
 	udp_lib_hash4(k, sk, udp6SkEhashfn(k, sk));
 }
 
-/** How well a sock fits a datagram over IPv6; -1: not at all. */
+/** How well a sock fits a datagram over IPv6, -1: not at all. */
 function compute_score(
 	k: Stack,
 	sk: Sk,
@@ -203,7 +205,9 @@ function compute_score(
 	return score;
 }
 
-/** The member of a sock's reuseport group that a datagram is for; 0 if it is in none. */
+/**
+ * The member of a sock's reuseport group that receives a datagram, 0 if the sock is in no group.
+ */
 function lookup_reuseport(
 	k: Stack,
 	net: Net,
@@ -219,7 +223,9 @@ function lookup_reuseport(
 	return reuseport_select_sock(k, sk, udp6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport));
 }
 
-/** The sock on a chain of the second hash that fits best, the first of equals; 0 if none. */
+/**
+ * The sock with the best score on a chain of the second hash, 0 if none. Of equals the first wins.
+ */
 function udp6_lib_lookup2(
 	k: Stack,
 	net: Net,
@@ -247,7 +253,8 @@ function udp6_lib_lookup2(
 			result = sk;
 			continue;
 		}
-		// A group with connections does not end the search: one of them may fit better.
+		// If the group has connected members, the search goes on: one of them may have a better
+		// score.
 		if (!reuseport_has_conns(k, sk)) return reuse_sk;
 		result = reuse_sk;
 		if (rescored) {
@@ -258,7 +265,10 @@ function udp6_lib_lookup2(
 	return result;
 }
 
-/** The sock that a datagram reaches, 0 if none: one bound to its address, else a wildcard one. */
+/**
+ * The sock that receives a datagram, 0 if none: one on the datagram's address, otherwise a wildcard
+ * sock.
+ */
 export function __udp6_lib_lookup(
 	k: Stack,
 	net: Net,
@@ -296,7 +306,7 @@ export function __udp6_lib_lookup(
 	return udp6_lib_lookup2(k, net, saddr, si, sport, in6addr_any, 0, dport, dif, sdif, table, any);
 }
 
-/** The same in UDP's table. */
+/** __udp6_lib_lookup in the table of UDP. */
 export function udp6_lib_lookup(
 	k: Stack,
 	net: Net,
@@ -313,8 +323,8 @@ export function udp6_lib_lookup(
 }
 
 /**
- * An ICMPv6 "port unreachable" for a datagram from `saddr`:`sport`: told to whichever sock
- * would get the answer, if it is connected or has IPV6_RECVERR.
+ * An ICMPv6 "port unreachable" for a datagram from `saddr`:`sport`. The sock that would receive an
+ * answer to the datagram gets ECONNREFUSED if it is connected or has IPV6_RECVERR.
  */
 function __udp6_lib_err(
 	k: Stack,
@@ -335,8 +345,8 @@ function __udp6_lib_err(
 }
 
 /**
- * A datagram that arrives over loopback at an address of this host, on the device `dif` of
- * that address. Nobody there: the sender hears of it.
+ * Receives a datagram to a local address over loopback. `dif` is the device of this address. If no
+ * sock matches, the sender gets an ICMPv6 error.
  */
 function __udp6_lib_rcv(
 	k: Stack,
@@ -355,7 +365,7 @@ function __udp6_lib_rcv(
 		udp_queue_rcv_skb(k, table, sk, !ipv6_addr_any(k.sock.skc_v6_daddr, sk * 4), len);
 		return;
 	}
-	// Over IPv6 a message counts as received on the device of its address, the sender's here.
+	// An ICMPv6 message is received on the device of its destination address: here the sender's.
 	const linklocal = (ipv6_addr_type(saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	const icmp_dif = ip6LocalDeliverIfindex(net, saddr, 0, linklocal ? dif : sdif);
 	if (icmp_dif === 0) return;
@@ -363,15 +373,15 @@ function __udp6_lib_rcv(
 	__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, icmp_sdif);
 }
 
-/** The label in C: the rest of udpv6_sendmsg where the destination is one of IPv4. */
+/** A label in C: udpv6_sendmsg to an IPv4 destination. */
 function do_udp_sendmsg(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number, size: number): number {
 	return ipv6_only_sock(k, sk) ? -ENETUNREACH : udp_sendmsg(k, sk, addr, addr_len, size);
 }
 
 /**
- * Sends a datagram of `size` bytes to `addr`, which may be an IPv4 address, or to where the
- * sock is connected if that is null or AF_UNSPEC. Returns size, or a negative errno.
- * Datagrams to multicast addresses are sent but reach nobody.
+ * Sends a datagram of `size` bytes to `addr`, which may be an IPv4 address. If `addr` is null or
+ * AF_UNSPEC, sends it to the sock's peer. Returns size or a negative errno. Datagrams to multicast
+ * addresses reach nobody.
  */
 export function udpv6_sendmsg(
 	k: Stack,
@@ -408,7 +418,7 @@ export function udpv6_sendmsg(
 		if (S.skc_state[sk] !== TCP_ESTABLISHED) return -EDESTADDRREQ;
 		ipv6_addr_copy(daddr, 0, S.skc_v6_daddr, at);
 	}
-	// With AF_UNSPEC there is no address to look at yet.
+	// With AF_UNSPEC daddr is not set yet.
 	if ((addr === null || sin6 !== null) && ipv6_addr_v4mapped(daddr, 0)) {
 		const sin = sockaddr_in(daddr[3], sin6 !== null ? sin6.sin_port : S.skc_dport[sk]);
 		return do_udp_sendmsg(k, sk, sin, SIZEOF_SOCKADDR_IN, size);
@@ -433,13 +443,13 @@ export function udpv6_sendmsg(
 		ipv6_addr_copy(daddr, 0, S.skc_v6_daddr, at);
 	}
 	if (oif === 0) oif = S.skc_bound_dev_if[sk];
-	// The wildcard is oneself, as BSD has it.
+	// The wildcard as destination means this host, as in BSD.
 	if (ipv6_addr_any(daddr, 0)) ipv6_addr_copy(daddr, 0, in6addr_loopback, 0);
 
 	let err = ip6_dst_lookup_flow(k, sk, S.np_saddr, at, daddr, 0, oif);
 	if (err < 0) return err;
 
-	// ip6_make_skb: a UDP sock may fragment by default, so the device's MTU is no limit.
+	// ip6_make_skb: a UDP sock fragments by default, so the MTU of the device does not matter.
 	if (size + SIZEOF_UDPHDR > IPV6_MAXPLEN) return -EMSGSIZE;
 	err = sock_alloc_send_skb(k, sk);
 	if (err < 0) return err;
@@ -457,7 +467,7 @@ export function udpv6_sendmsg(
 	return size;
 }
 
-/** The next datagram, whichever protocol it came by. */
+/** Receives a datagram, over IPv6 or IPv4. See udp_recvmsg. */
 export function udpv6_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	return udp_recvmsg(k, sk, size, nonblock);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/l3mdev/l3mdev.c, include/net/l3mdev.h: VRF devices, as far as ports and routes ask.
- * A VRF brings a rule that looks into its table between the local and the main table.
+ * net/l3mdev/l3mdev.c, include/net/l3mdev.h: VRF devices, as far as ports and routes need them.
+ * With the first VRF comes a rule that searches the table of a VRF between the local and the main
+ * table.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
 import type { FlowiOif, Net, NetDevice } from "../../include/net/net_namespace.js";
@@ -11,42 +12,45 @@ export function dev_get_by_index(net: Net, ifindex: Ifindex): NetDevice | null {
 	return null;
 }
 
-/** Whether a device is a VRF: include/linux/netdevice.h. */
+/** include/linux/netdevice.h: netif_is_l3_master. Whether a device is a VRF. */
 export function netif_is_l3_master(dev: NetDevice): boolean {
 	return dev.l3mdev_table !== 0;
 }
 
-/** ifindex of the VRF that a device is, or is enslaved to; 0 if none. */
+/** ifindex of the VRF that a device is or belongs to, 0 if none. */
 export function l3mdev_master_ifindex(dev: NetDevice): Ifindex {
 	return dev.l3mdev_table !== 0 ? dev.ifindex : dev.master;
 }
 
-/** ifindex of the VRF that a device is, or is enslaved to; 0 if none. */
+/** ifindex of the VRF that a device is or belongs to, 0 if none. */
 export function l3mdev_master_ifindex_by_index(net: Net, ifindex: Ifindex): Ifindex {
 	if (ifindex === 0) return 0;
 	const dev = dev_get_by_index(net, ifindex);
 	return dev === null ? 0 : l3mdev_master_ifindex(dev);
 }
 
-/** Routing table of the VRF that a device is, or is enslaved to; 0 if none. */
+/** Routing table of the VRF that a device is or belongs to, 0 if none. */
 export function l3mdev_fib_table_by_index(net: Net, ifindex: Ifindex): number {
 	const master = l3mdev_master_ifindex_by_index(net, ifindex);
 	return master === 0 ? 0 : (dev_get_by_index(net, master)?.l3mdev_table ?? 0);
 }
 
-/** Which bind buckets a socket belongs to: include/net/inet_sock.h. */
+/**
+ * include/net/inet_sock.h: inet_sk_bound_l3mdev. The l3mdev of a socket's bind bucket: the VRF of
+ * the device that it is bound to. 0 if there is none or if tcp_l3mdev_accept is on.
+ */
 export function inet_sk_bound_l3mdev(net: Net, bound_dev_if: Ifindex): Ifindex {
 	if (bound_dev_if === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0) return 0;
 	return l3mdev_master_ifindex_by_index(net, bound_dev_if);
 }
 
-/** Whether routes are found by rules: net->ipv4.fib_has_custom_rules, set by the first VRF. */
+/** net->ipv4.fib_has_custom_rules: whether lookups use rules. The first VRF sets it. */
 export function fib_has_custom_rules(net: Net): boolean {
 	for (const dev of net.devices) if (dev.l3mdev_table !== 0) return true;
 	return false;
 }
 
-/** An output device in a VRF directs the lookup to the VRF's table; the VRF itself is no output. */
+/** Sets the VRF of a flow from its output device. If the output device is the VRF, sets it to 0. */
 export function l3mdev_update_flow(net: Net, fl: FlowiOif): void {
 	if (fl.oif === 0) return;
 	const dev = dev_get_by_index(net, fl.oif);

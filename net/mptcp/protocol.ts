@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/mptcp/protocol.c: MPTCP sockets. Ports are those of the first subflow, a TCP sock
- * that is made with the socket; the socket copies its addresses.
+ * net/mptcp/protocol.c: MPTCP sockets. The ports belong to the first subflow, a TCP sock that is
+ * made with the socket. The socket copies the addresses of the subflow.
  *
- * Left out: further subflows and the path manager, net.mptcp.enabled=0, and DATA_FINs. A
- * subflow ends as a TCP connection does: in C the FINs of two MPTCP ends wait until both
- * have closed, at most a minute.
+ * Left out: further subflows and the path manager, net.mptcp.enabled=0, and DATA_FINs. A subflow
+ * ends like a TCP connection. In C the FINs of two MPTCP ends wait until both have closed, at most
+ * a minute.
  */
 
 import type { Port, Sk, Sock } from "../../include/linux/handle.js";
@@ -93,8 +93,8 @@ export function mptcp_sk(k: Stack, sk: Sk): MptcpSock {
 }
 
 /**
- * The first subflow's struct socket, as long as it may still be set up; else 0. Since
- * mptcp-set-up-while-closed the sock's state says so.
+ * The struct socket of the first subflow while options and addresses can still be set, otherwise 0.
+ * Since mptcp-set-up-while-closed this depends on the state of the sock.
  */
 export function __mptcp_nmpc_socket(k: Stack, sk: Sk): Sock {
 	const msk = mptcp_sk(k, sk);
@@ -104,8 +104,8 @@ export function __mptcp_nmpc_socket(k: Stack, sk: Sk): Sock {
 	}
 	if (((1 << k.sock.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return 0;
 	if (!msk.initial && !k.changes.has("mptcp-accepted-set-up")) return 0; // since 6.6, 3f326a821b99
-	// In C it is made here, so that the sysctl's value of now counts, but for options that
-	// mptcp_sockopt_sync_locked takes over from the socket.
+	// C makes the subflow here, so it gets the current value of the sysctl. If options were set on
+	// the socket, mptcp_sockopt_sync_locked copies them instead.
 	if (!msk.accessed && k.sock.skc_family[sk] === AF_INET6) {
 		k.sock.skc_ipv6only[msk.first] = msk.options_set
 			? k.sock.skc_ipv6only[sk]
@@ -115,7 +115,7 @@ export function __mptcp_nmpc_socket(k: Stack, sk: Sk): Sock {
 	return msk.socket;
 }
 
-/** A new sock's first subflow. */
+/** Makes the first subflow of a new sock. */
 export function mptcp_init_sock(k: Stack, sk: Sk): void {
 	const socket = mptcp_subflow_create_socket(k, sk);
 	const first = k.socket.sk[socket];
@@ -123,7 +123,7 @@ export function mptcp_init_sock(k: Stack, sk: Sk): void {
 	k.mptcp.socks.set(sk, { socket, initial: true, first, ...rest });
 }
 
-/** What the program sees of the addresses of a subflow. */
+/** Copies the addresses of a subflow to the MPTCP sock, where the program sees them. */
 function mptcp_copy_inaddrs(k: Stack, sk: Sk, ssk: Sk): void {
 	const S = k.sock;
 	ipv6_addr_copy(S.skc_v6_daddr, sk * 4, S.skc_v6_daddr, ssk * 4);
@@ -138,8 +138,8 @@ function mptcp_copy_inaddrs(k: Stack, sk: Sk, ssk: Sk): void {
 }
 
 /**
- * Breaks a connection off and leaves a socket that can connect again. Its addresses stay
- * as they were copied last.
+ * Aborts a connection. The socket can connect again. Its addresses keep the values that were copied
+ * last.
  */
 function mptcp_disconnect(k: Stack, sk: Sk): number {
 	const msk = mptcp_sk(k, sk);
@@ -154,8 +154,8 @@ function mptcp_disconnect(k: Stack, sk: Sk): number {
 }
 
 /**
- * close(): the subflow goes on closing by itself. Only as long as the peer has not closed
- * yet it is no orphan, to which the peer could not send any more. `timeout`: SO_LINGER, ms.
+ * close(). The subflow closes on its own. It does not become an orphan before the peer has closed,
+ * because the peer could not send to an orphan. `timeout` is the time of SO_LINGER, ms.
  */
 function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
 	const msk = mptcp_sk(k, sk);
@@ -172,7 +172,8 @@ function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
 		if (!k.changes.has("orphan-uid")) S.sk_uid[ssk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
 		k.timers.mod_timer(sk_timer(ssk), TCP_TIMEWAIT_LEN);
 	} else {
-		// What nobody read calls for a reset from the MPTCP sock alone, which is where it waits.
+		// Unread data waits in the MPTCP sock. Only this sock sends a reset for it, not the
+		// subflow.
 		if (msk.fallback) S.rcv_unread[ssk] = 0;
 		sk_prot(k, ssk).close(k, ssk, timeout);
 		k.socket.sk[msk.socket] = 0;
@@ -185,8 +186,8 @@ function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
 }
 
 /**
- * A subflow whose peer did not close within a minute after this side's close(): the part of
- * mptcp_worker that sk_timer sets off. The peer gets a reset, be it MPTCP's or plain TCP.
+ * sk_timer of a subflow whose peer did not close within a minute after close() of this side: a part
+ * of mptcp_worker. The peer gets a reset, with MPTCP and with plain TCP.
  */
 function mptcp_tout_timer(k: Stack, ssk: Sk): void {
 	const msk = k.mptcp.closing.get(ssk);
@@ -200,7 +201,7 @@ function mptcp_tout_timer(k: Stack, ssk: Sk): void {
 	tcp_done(k, ssk);
 }
 
-/** A sock for a connection that accept() takes, around its subflow. */
+/** Makes the MPTCP sock of a connection for accept(). `ssk` is its subflow. */
 function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): Sk {
 	const S = k.sock;
 	const nsk = sk_clone(k, sk);
@@ -208,13 +209,13 @@ function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): Sk {
 	S.sk_shutdown[nsk] = 0;
 	mptcp_copy_inaddrs(k, nsk, ssk);
 	const socket = sock_alloc(k, SOCK_STREAM, 0);
-	// mptcp_bind() and mptcp_connect() go by the family of the sock.
+	// mptcp_bind() and mptcp_connect() depend on the family of the sock.
 	k.socket.ops[socket] = S.skc_family[nsk] === AF_INET6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
 	sock_graft(k, ssk, socket);
 	const rest = { accessed: true, options_set: true, can_ack: true, fallback: false };
 	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, ...rest });
 	k.mptcp.conn.set(ssk, nsk);
-	// What the other end did before accept().
+	// The peer may have closed or reset the connection before accept().
 	if (S.skc_state[ssk] === TCP_CLOSE) {
 		S.skc_state[nsk] = TCP_CLOSE;
 		S.sk_err[nsk] = -sock_error(k, ssk);
@@ -227,14 +228,14 @@ function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): Sk {
 	return nsk;
 }
 
-/** The next connection of a listener, as an MPTCP sock or, from a plain TCP peer, as a TCP one. */
+/** The next connection of a listener: an MPTCP sock, or a TCP sock if the peer uses plain TCP. */
 function mptcp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const newsk = inet_csk_accept(k, mptcp_sk(k, sk).first, nonblock);
 	if (newsk < 0 || (k.sock.sk_flags[newsk] & SOCK_MPTCP) === 0) return newsk;
 	return mptcp_sk_clone_init(k, sk, newsk);
 }
 
-/** Sends `size` bytes by the subflow. */
+/** Sends `size` bytes on the subflow. Returns the number of bytes or a negative errno. */
 function mptcp_sendmsg(
 	k: Stack,
 	sk: Sk,
@@ -250,7 +251,9 @@ function mptcp_sendmsg(
 	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, nonblock);
 }
 
-/** Receives at most `size` bytes: the number of bytes, 0 at the end, or a negative errno. */
+/**
+ * Receives at most `size` bytes. Returns the number of bytes, 0 at the end, or a negative errno.
+ */
 function mptcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	const { first } = mptcp_sk(k, sk);
@@ -273,7 +276,7 @@ function mptcp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if ((how & SEND_SHUTDOWN) !== 0) sk_prot(k, first).shutdown?.(k, first, SEND_SHUTDOWN);
 }
 
-/** connect() of the subflow, which never blocks: the caller waits for the socket itself. */
+/** connect() of the subflow. It never blocks; the caller waits for the MPTCP socket. */
 function mptcp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const msk = mptcp_sk(k, sk);
@@ -333,7 +336,7 @@ function mptcp_listen(k: Stack, sock: Sock, backlog: number): number {
 	return err;
 }
 
-/** accept(): 0 or a negative errno. What a plain TCP peer gets is a TCP socket. */
+/** accept(). Returns 0 or a negative errno. If the peer uses plain TCP, newsock is a TCP socket. */
 function mptcp_stream_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
 	const sk = k.socket.sk[sock];
 	if (!mptcp_sk(k, sk).initial) return -EINVAL;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/mptcp/sockopt.c: which options an MPTCP socket has, and which of them reach its
- * subflow.
+ * net/mptcp/sockopt.c: the options of an MPTCP socket, and which of them are passed to its subflow.
  */
 import type { Sk, Sock } from "../../include/linux/handle.js";
 import { AF_INET6, SOL_IP, SOL_IPV6, SOL_MPTCP, SOL_TCP } from "../../include/linux/socket.js";
@@ -38,15 +37,15 @@ import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
 import { inet6Getsockopt, inet6Setsockopt } from "../ipv6/af_inet6.js";
 import { __mptcp_nmpc_socket, mptcp_sk } from "./protocol.js";
 
-/** Options that only this file asks for (include/uapi/linux/in.h, in6.h). */
+/** Options that only this file uses (include/uapi/linux/in.h, in6.h). */
 const IP_TOS = 1;
 
-/** The numbers of options that are listed by name. */
+/** The numbers of a list of named options. */
 function numbersOf(options: Readonly<Record<string, number>>): ReadonlySet<number> {
 	return new Set(Object.values(options));
 }
 
-/** Those of SOL_SOCKET that are taken, and of no effect. */
+/** Options of SOL_SOCKET that are accepted and have no effect. */
 const SOL_SOCKET_IGNORED = numbersOf({
 	SO_DONTROUTE: 5,
 	SO_BROADCAST,
@@ -60,7 +59,7 @@ const SOL_SOCKET_IGNORED = numbersOf({
 	SO_SELECT_ERR_QUEUE: 45,
 });
 
-/** Those of SOL_SOCKET that are passed on but do not bear on ports. */
+/** Options of SOL_SOCKET that are passed on but do not affect ports. */
 const SOL_SOCKET_OTHER = numbersOf({
 	SO_DEBUG: 1,
 	SO_SNDBUF: 7,
@@ -109,7 +108,7 @@ const SOL_IP_SUPPORTED = numbersOf({
 	IP_RECVERR_RFC4884: 26,
 });
 
-/** ... of level SOL_IPV6. */
+/** mptcp_supported_sockopt() of level SOL_IPV6. */
 const SOL_IPV6_SUPPORTED = numbersOf({
 	IPV6_2292PKTINFO: 2,
 	IPV6_2292HOPOPTS: 3,
@@ -144,7 +143,7 @@ const SOL_IPV6_SUPPORTED = numbersOf({
 	IPV6_FREEBIND,
 });
 
-/** ... of level SOL_TCP; none of them bears on ports. */
+/** mptcp_supported_sockopt() of level SOL_TCP. None of them affects ports. */
 const SOL_TCP_SUPPORTED = numbersOf({
 	TCP_NODELAY: 1,
 	TCP_MAXSEG: 2,
@@ -169,7 +168,7 @@ const SOL_TCP_SUPPORTED = numbersOf({
 	TCP_TX_DELAY: 37,
 });
 
-/** What getsockopt() of level SOL_TCP has. */
+/** The options of getsockopt() of level SOL_TCP. */
 const SOL_TCP_READABLE = numbersOf({
 	TCP_NODELAY: 1,
 	TCP_CORK: 3,
@@ -191,12 +190,12 @@ const SOL_MPTCP_READABLE = numbersOf({
 	MPTCP_SUBFLOW_ADDRS: 3,
 });
 
-/** The subflow that stands for the socket, 0 if the connection is MPTCP or not there yet. */
+/** The subflow after a fallback to TCP. 0 if the connection is MPTCP or not established yet. */
 function __mptcp_tcp_fallback(msk: MptcpSock): Sock {
 	return msk.fallback ? msk.socket : 0;
 }
 
-/** tcp_setsockopt of a subflow's struct socket. */
+/** tcp_setsockopt on the struct socket of a subflow. */
 function tcp_setsockopt(
 	k: Stack,
 	ssock: Sock,
@@ -244,7 +243,7 @@ function mptcp_setsockopt_sol_socket_linger(
 	return 0;
 }
 
-/** Unlike with other protocols, also level SOL_SOCKET comes here. */
+/** setsockopt() of level SOL_SOCKET. Only MPTCP handles this level itself. */
 function mptcp_setsockopt_sol_socket(
 	k: Stack,
 	sk: Sk,
@@ -304,7 +303,7 @@ function copyInetFlags(k: Stack, from: number, to: number, flags: number): void 
 	inet_flags[to] = (inet_flags[to] & ~flags) | (inet_flags[from] & flags);
 }
 
-/** Whether the socket has an option at all, set or not. */
+/** Whether MPTCP supports an option. */
 function mptcp_supported_sockopt(k: Stack, level: number, optname: number): boolean {
 	switch (level) {
 		case SOL_IP:
@@ -319,7 +318,7 @@ function mptcp_supported_sockopt(k: Stack, level: number, optname: number): bool
 	}
 }
 
-/** Sets an option of the socket and hands it on: mptcp_setsockopt_sol_ip_set_transparent. */
+/** Sets an option on the socket and on its subflow (mptcp_setsockopt_sol_ip_set_transparent). */
 function mptcp_setsockopt_sol_ip_set(
 	k: Stack,
 	sk: Sk,
@@ -368,7 +367,7 @@ function mptcp_setsockopt_v4(
 	}
 }
 
-/** setsockopt() of every level. Returns 0 or a negative errno; throws NotModelled. */
+/** setsockopt() of all levels. Returns 0 or a negative errno. Throws NotModelled. */
 export function mptcp_setsockopt(
 	k: Stack,
 	sock: Sock,
@@ -389,7 +388,10 @@ export function mptcp_setsockopt(
 	throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 }
 
-/** An int as getsockopt() writes it: as one byte where the buffer is shorter and it fits. */
+/**
+ * An int as getsockopt() writes it: one byte if the buffer is shorter than an int and the value
+ * fits.
+ */
 function mptcp_put_int_option(optlen: number, val: number): Uint8Array | number {
 	if (optlen < 0) return -EINVAL;
 	if (optlen > 0 && optlen < 4 && val >= 0 && val <= 255) return Uint8Array.of(val);
@@ -442,8 +444,8 @@ function mptcp_getsockopt_v6(
 }
 
 /**
- * getsockopt() of levels other than SOL_SOCKET: the bytes that are written, or a negative
- * errno; throws NotModelled.
+ * getsockopt() of all levels except SOL_SOCKET. Returns the bytes written, or a negative errno.
+ * Throws NotModelled.
  */
 export function mptcp_getsockopt(
 	k: Stack,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/mptcp/subflow.c: the TCP sock that does an MPTCP socket's work, and what it tells the
- * socket. A segment with TCPHDR_MPTCP carries the option MP_CAPABLE.
+ * net/mptcp/subflow.c: the TCP sock below an MPTCP socket, and what it reports to this socket. A
+ * segment with TCPHDR_MPTCP has the option MP_CAPABLE.
  */
 import type { Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_STREAM } from "../../include/linux/net.js";
@@ -20,7 +20,10 @@ import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import { sk_net, sock_error, sock_orphan } from "../core/sock.js";
 import { sock_create } from "../socket.js";
 
-/** A TCP socket of the same user, of the family of its MPTCP sock: the struct socket. */
+/**
+ * Makes the TCP socket of a subflow, with the user and family of the MPTCP sock. Returns its struct
+ * socket.
+ */
 export function mptcp_subflow_create_socket(k: Stack, sk: Sk): Sock {
 	const i_uid = k.socket.i_uid[k.sock.sk_socket[sk]];
 	const family = k.sock.skc_family[sk];
@@ -33,8 +36,8 @@ export function mptcp_subflow_create_socket(k: Stack, sk: Sk): Sock {
 }
 
 /**
- * A SYN+ACK for a subflow that connects: the connection is there, as MPTCP or, where the
- * listener is none, as plain TCP.
+ * A subflow that connects receives the SYN+ACK. The connection is established: as MPTCP, or as
+ * plain TCP if the listener does not use MPTCP.
  */
 export function subflow_finish_connect(k: Stack, ssk: Sk, flags: number): void {
 	const sk = k.mptcp.conn.get(ssk);
@@ -46,14 +49,14 @@ export function subflow_finish_connect(k: Stack, ssk: Sk, flags: number): void {
 	if (k.sock.skc_state[sk] === TCP_SYN_SENT) k.sock.skc_state[sk] = TCP_ESTABLISHED;
 }
 
-/** The child of a listening subflow: a subflow itself, if its SYN said so. */
+/** Makes the child of a listening subflow a subflow if its SYN had the option MP_CAPABLE. */
 export function subflow_ulp_clone(k: Stack, newsk: Sk, flags: number): void {
 	if ((flags & TCPHDR_MPTCP) === 0) k.sock.sk_flags[newsk] &= ~SOCK_MPTCP;
 }
 
 /**
- * A subflow ends: why, counts for the MPTCP sock, too. Its own disconnect(), and a connect()
- * that fails at once, report nothing.
+ * A subflow ends with an error. The MPTCP sock gets the error as well. disconnect() of the subflow
+ * and a connect() that fails at once report nothing.
  */
 export function subflow_error_report(k: Stack, ssk: Sk): void {
 	const S = k.sock;
@@ -62,8 +65,8 @@ export function subflow_error_report(k: Stack, ssk: Sk): void {
 	if (sk === undefined || msk === undefined) return;
 	const err = sock_error(k, ssk);
 	if (err === 0) return;
-	// One that connected falls back if that was the first answer, which mostly it is; to
-	// one that accept() made it says MP_FASTCLOSE.
+	// For a subflow that connected this is usually the first answer, so the sock falls back to TCP.
+	// For one that accept() made it is MP_FASTCLOSE.
 	if (!msk.initial) S.sk_shutdown[sk] = SHUTDOWN_MASK;
 	else if (S.skc_state[sk] !== TCP_SYN_SENT) msk.fallback = true;
 	S.skc_state[sk] = TCP_CLOSE;
@@ -71,15 +74,15 @@ export function subflow_error_report(k: Stack, ssk: Sk): void {
 }
 
 /**
- * A subflow changed its state. That of the MPTCP sock follows; in C each has its own, and
- * DATA_FINs of their own drive it, which here come and go with the subflow's FINs.
+ * The state of a subflow changed. The state of the MPTCP sock follows. In C DATA_FINs change the
+ * state of the MPTCP sock; here they count as sent together with the FINs of the subflow.
  */
 export function subflow_state_change(k: Stack, ssk: Sk): void {
 	const S = k.sock;
 	const state = S.skc_state[ssk];
 	const closing = k.mptcp.closing.get(ssk);
 	if (closing !== undefined && state === TCP_CLOSE) {
-		// Nobody waits for it any more: whoever sets the state frees it (tcp_done).
+		// It need not be kept any more. The caller that set the state frees it (tcp_done).
 		k.mptcp.closing.delete(ssk);
 		sock_orphan(k, ssk);
 		k.socket.sk[closing.socket] = 0;
@@ -89,7 +92,7 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
 	if (sk === undefined || msk === undefined) return;
 	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {
-		// SYNs that crossed: there MPTCP gives way to TCP.
+		// Simultaneous open: MPTCP falls back to TCP.
 		msk.fallback = true;
 		S.skc_state[sk] = TCP_ESTABLISHED;
 	}
@@ -107,7 +110,7 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 		case TCP_SYN_RECV:
 			return;
 		case TCP_CLOSE:
-			// An established socket outlives its subflow: another one might come.
+			// An established socket stays when its subflow ends, because another subflow may come.
 			if (S.skc_state[sk] !== TCP_ESTABLISHED) S.skc_state[sk] = TCP_CLOSE;
 			return;
 		default:

@@ -26,7 +26,7 @@ import { sctp_endpoint_add_asoc } from "./endpointola.js";
 import { sctp_hash_transport, sctp_unhash_transport } from "./input.js";
 import { sctp_transport_route } from "./transport.js";
 
-/** An association to a peer, of no endpoint's list yet. */
+/** Makes an association that is on no endpoint's list yet. */
 export function sctp_association_new(
 	ep: SctpEndpoint,
 	sk: Sk,
@@ -47,7 +47,7 @@ export function sctp_association_new(
 	};
 }
 
-/** The end of an association; its endpoint lives on. */
+/** Frees an association. Its endpoint stays. */
 export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 	const index = asoc.ep.asocs.indexOf(asoc);
 	if (index !== -1) {
@@ -63,8 +63,8 @@ export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 }
 
 /**
- * Adds an address of the peer, unless it is known; the first one is the primary. False if
- * the endpoint has another association with it.
+ * Adds an address of the peer unless it is known. The first address is the primary. Returns false
+ * if the endpoint has another association with this address.
  */
 export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
 	const { transports, port } = asoc.peer;
@@ -77,12 +77,12 @@ export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpA
 	return true;
 }
 
-/** Forgets all addresses of the peer but the primary: the end of sctp_process_init where it fails. */
+/** Removes all addresses of the peer except the primary: the error path of sctp_process_init. */
 export function sctpAssocRmOtherPeers(k: Stack, asoc: SctpAssociation): void {
 	for (const addr of asoc.peer.transports.splice(1)) sctp_unhash_transport(k, asoc, addr);
 }
 
-/** Moves an association to another sock, for accept(). */
+/** Moves an association to another sock. For accept(). */
 export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: Sk): void {
 	const oldsk = asoc.sk;
 	asoc.ep.asocs.splice(asoc.ep.asocs.indexOf(asoc), 1);
@@ -93,15 +93,15 @@ export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: Sk): 
 }
 
 /**
- * The local addresses of an association: those of its endpoint that reach as far as
- * `scope`. Returns 0, or -ENETUNREACH if there is none.
+ * Sets the local addresses of an association: those of its endpoint that are usable in `scope`.
+ * Returns 0, or -ENETUNREACH if there is none.
  */
 export function sctp_assoc_set_bind_addr_from_ep(
 	k: Stack,
 	asoc: SctpAssociation,
 	scope: number,
 ): number {
-	// That the peer takes both families is assumed until it says otherwise.
+	// The peer is assumed to support both families until it says otherwise.
 	let flags = SCTP_ADDR4_PEERSUPP;
 	if (k.sock.skc_family[asoc.sk] === AF_INET6) flags |= SCTP_ADDR6_ALLOWED | SCTP_ADDR6_PEERSUPP;
 	if (!ipv6_only_sock(k, asoc.sk)) flags |= SCTP_ADDR4_ALLOWED;

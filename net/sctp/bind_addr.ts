@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/sctp/bind_addr.c: lists of bound addresses, and whether two of them meet. */
+/** net/sctp/bind_addr.c: lists of bound addresses, and whether two lists overlap. */
 import type { Sk } from "../../include/linux/handle.js";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
@@ -21,8 +21,8 @@ import { EEXIST, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errn
 import { sctp_copy_local_addr_list, sctp_get_af_specific, sctp_pf } from "./protocol.js";
 
 /**
- * Copies those addresses that reach as far as `scope`, the wildcard as the addresses of the
- * namespace. `flags` are SCTP_ADDR*. Returns 0, or -ENETUNREACH if none is left.
+ * Copies the addresses that are usable in `scope`. The wildcard is replaced by the addresses of the
+ * namespace. `flags` are SCTP_ADDR*. Returns 0, or -ENETUNREACH if no address is left.
  */
 export function sctp_bind_addr_copy(
 	net: Net,
@@ -33,7 +33,7 @@ export function sctp_bind_addr_copy(
 ): number {
 	dest.port = src.port;
 	for (const addr of src.address_list) sctp_copy_one_addr(net, dest, addr, scope, flags);
-	// Towards the world with none but link-local addresses: perhaps from behind a NAT.
+	// Global scope, but there are only link-local addresses: the host may be behind a NAT.
 	if (dest.address_list.length === 0 && scope === SCTP_SCOPE_GLOBAL) {
 		for (const addr of src.address_list) {
 			sctp_copy_one_addr(net, dest, addr, SCTP_SCOPE_LINK, flags);
@@ -42,20 +42,20 @@ export function sctp_bind_addr_copy(
 	return dest.address_list.length === 0 ? -ENETUNREACH : 0;
 }
 
-/** Copies all of them, for accept(). */
+/** Copies all addresses. For accept(). */
 export function sctp_bind_addr_dup(dest: SctpBindAddr, src: SctpBindAddr): void {
 	dest.port = src.port;
 	for (const addr of src.address_list) sctp_add_bind_addr(dest, addr);
 }
 
-/** Adds a copy of an address at the end; one without a port gets the list's. */
+/** Appends a copy of an address. If it has no port, it gets the port of the list. */
 export function sctp_add_bind_addr(bp: SctpBindAddr, addr: SctpAddr): void {
 	const copy = sctpAddrDup(addr);
 	if (copy.sin_port === 0) copy.sin_port = bp.port;
 	bp.address_list.push(copy);
 }
 
-/** Removes the address that is exactly this one: 0, or -EINVAL if it is not there. */
+/** Removes an address. Returns 0, or -EINVAL if the list does not contain it. */
 export function sctp_del_bind_addr(bp: SctpBindAddr, del_addr: SctpAddr): number {
 	const index = bp.address_list.findIndex((addr) => sctp_cmp_addr_exact(addr, del_addr));
 	if (index === -1) return -EINVAL;
@@ -63,12 +63,14 @@ export function sctp_del_bind_addr(bp: SctpBindAddr, del_addr: SctpAddr): number
 	return 0;
 }
 
-/** Compares by the family of the first: include/net/sctp/sctp.h. */
+/**
+ * include/net/sctp/sctp.h: sctp_cmp_addr_exact. Compares two addresses by the family of the first.
+ */
 export function sctp_cmp_addr_exact(ss1: SctpAddr, ss2: SctpAddr): boolean {
 	return sctp_get_af_specific(ss1.sin_family)?.cmp_addr(ss1, ss2) ?? false;
 }
 
-/** Whether an address of the list is this one, wildcards included, as sock `sk` sees it. */
+/** Whether an address of the list matches, for sock `sk`. Wildcards match as well. */
 export function sctp_bind_addr_match(k: Stack, bp: SctpBindAddr, addr: SctpAddr, sk: Sk): boolean {
 	const pf = sctp_pf(k, sk);
 	for (const laddr of bp.address_list) if (pf.cmp_addr(k, laddr, addr, sk)) return true;
@@ -76,8 +78,8 @@ export function sctp_bind_addr_match(k: Stack, bp: SctpBindAddr, addr: SctpAddr,
 }
 
 /**
- * Compares the addresses of sock `sk` with the `cnt2` of sock `sk2`: 0 if they are the same,
- * -EEXIST if they overlap, 1 if they do not.
+ * Compares the addresses of sock `sk` with the `cnt2` addresses of sock `sk2`. Returns 0 if they
+ * are the same, -EEXIST if they overlap, 1 if they do not overlap.
  */
 export function sctp_bind_addrs_check(k: Stack, sk: Sk, sk2: Sk, cnt2: number): number {
 	const { af } = sctp_pf(k, sk);
@@ -97,8 +99,8 @@ export function sctp_bind_addrs_check(k: Stack, sk: Sk, sk2: Sk, cnt2: number): 
 }
 
 /**
- * Whether an address that sock `addr_sk` asks for is, or covers, one of the list of sock
- * `bp_sk`. The view of an IPv6 sock counts, if one of the two is.
+ * Whether the address that sock `addr_sk` asks for equals or covers an address in the list of sock
+ * `bp_sk`. If one of the socks is IPv6, its comparison is used.
  */
 export function sctp_bind_addr_conflict(
 	k: Stack,
@@ -112,7 +114,7 @@ export function sctp_bind_addr_conflict(
 	return sctp_bind_addr_match(k, bp, addr, sk);
 }
 
-/** Whether an address of the list is exactly this one (C: its state, or -1). */
+/** Whether the list contains exactly this address (C returns its state, or -1). */
 export function sctp_bind_addr_state(bp: SctpBindAddr, addr: SctpAddr): boolean {
 	const af = sctp_get_af_specific(addr.sin_family);
 	return af !== null && bp.address_list.some((laddr) => af.cmp_addr(laddr, addr));
@@ -132,7 +134,7 @@ function sctp_copy_one_addr(
 	}
 }
 
-/** Whether both ends take addresses of this family. */
+/** Whether both ends support the family of an address. `flags` are SCTP_ADDR*. */
 export function sctpAddrSupported(addr: SctpAddr, flags: number): boolean {
 	const needed =
 		addr.sin_family === AF_INET
@@ -141,14 +143,17 @@ export function sctpAddrSupported(addr: SctpAddr, flags: number): boolean {
 	return (flags & needed) === needed;
 }
 
-/** Whether it is a wildcard address; with AF_UNSPEC, of the family of sock `sk` (k null: none). */
+/**
+ * Whether an address is the wildcard. AF_UNSPEC stands for the family of sock `sk` (k null: no
+ * sock).
+ */
 export function sctp_is_any(k: Stack | null, sk: Sk, addr: SctpAddr): boolean {
 	let fam = addr.sin_family;
 	if (fam === AF_UNSPEC && k !== null) fam = k.sock.skc_family[sk];
 	return sctp_get_af_specific(fam)?.is_any(addr) ?? false;
 }
 
-/** Whether an address reaches as far as `scope` asks, with net.sctp.addr_scope_policy 1. */
+/** Whether an address is usable in `scope`. net.sctp.addr_scope_policy is 1. */
 export function sctp_in_scope(addr: SctpAddr, scope: number): boolean {
 	const addr_scope = sctp_get_af_specific(addr.sin_family)?.scope(addr) ?? SCTP_SCOPE_UNUSABLE;
 	return addr_scope !== SCTP_SCOPE_UNUSABLE && addr_scope <= scope;

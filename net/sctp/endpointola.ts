@@ -23,12 +23,14 @@ import {
 } from "./input.js";
 import { sctp_put_port } from "./socket.js";
 
-/** An endpoint that is bound to nothing. */
+/** Makes an endpoint that is not bound. */
 export function sctp_endpoint_new(sk: Sk): SctpEndpoint {
 	return { sk, bind_addr: { port: 0, address_list: [] }, asocs: [], hashent: -1 };
 }
 
-/** Adds an association at the end of the list, which a listener's accept() takes from the front. */
+/**
+ * Appends an association to the list of an endpoint. accept() takes from the front of this list.
+ */
 export function sctp_endpoint_add_asoc(k: Stack, ep: SctpEndpoint, asoc: SctpAssociation): void {
 	ep.asocs.push(asoc);
 	if (sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sctp_sstate(k, ep.sk, SCTP_SS_LISTENING)) {
@@ -37,8 +39,8 @@ export function sctp_endpoint_add_asoc(k: Stack, ep: SctpEndpoint, asoc: SctpAss
 }
 
 /**
- * The end of an endpoint, and with it of its port. In C the associations hold both until
- * the last one has ended; here that is before, see net/sctp/primitive.ts.
+ * Frees an endpoint and releases its port. In C the associations hold both until the last
+ * association has ended. Here all have ended before, see net/sctp/primitive.ts.
  */
 export function sctp_endpoint_free(k: Stack, ep: SctpEndpoint): void {
 	if (ep.asocs.length !== 0) throw new Error(`endpoint of socket ${ep.sk} has associations`);
@@ -48,7 +50,7 @@ export function sctp_endpoint_free(k: Stack, ep: SctpEndpoint): void {
 	if (k.sock.icsk_bind_hash[ep.sk] !== 0) sctp_put_port(k, ep.sk);
 }
 
-/** Whether packets to an address are for an endpoint. */
+/** Whether an endpoint receives packets to an address. */
 export function sctp_endpoint_is_match(
 	k: Stack,
 	ep: SctpEndpoint,
@@ -72,7 +74,7 @@ export function sctp_endpoint_lookup_assoc(
 	return ep.bind_addr.port === 0 ? null : sctp_epaddr_lookup_transport(k, ep, paddr);
 }
 
-/** Whether another sock has an association from an address of the endpoint to this peer. */
+/** Whether another sock has an association between an address of the endpoint and this peer. */
 export function sctp_endpoint_is_peeled_off(k: Stack, ep: SctpEndpoint, paddr: SctpAddr): boolean {
 	const net = sk_net(k, ep.sk);
 	const dif = k.sock.skc_bound_dev_if[ep.sk];

@@ -23,7 +23,7 @@ import {
 import { sctp_bind_addr_match, sctp_bind_addrs_check, sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_endpoint_is_match } from "./endpointola.js";
 
-/** Makes an endpoint known to peers: 0 or a negative errno. */
+/** Adds a listening endpoint to ep_hashtable. Returns 0 or a negative errno. */
 export function sctp_hash_endpoint(k: Stack, ep: SctpEndpoint): number {
 	const { sk } = ep;
 	const S = k.sock;
@@ -60,7 +60,9 @@ export function sctp_hash_endpoint(k: Stack, ep: SctpEndpoint): number {
 	return 0;
 }
 
-/** Hides it again; one that was not known only leaves its reuseport group. */
+/**
+ * Removes an endpoint from ep_hashtable. If it is not there, it only leaves its reuseport group.
+ */
 export function sctp_unhash_endpoint(k: Stack, ep: SctpEndpoint): void {
 	if (k.sock.sk_reuseport_cb[ep.sk] !== 0) reuseport_detach_sock(k, ep.sk);
 	if (ep.hashent === -1) return;
@@ -69,11 +71,11 @@ export function sctp_unhash_endpoint(k: Stack, ep: SctpEndpoint): void {
 	ep.hashent = -1;
 }
 
-/** Hash of a peer's address and a local port, for the choice among a reuseport group. */
+/** Hash of a peer's address and a local port. It selects a member of a reuseport group. */
 function sctp_hashfn(net: Net, lport: Port, paddr: SctpAddr): number {
 	let addr = swab32(paddr.sin_addr);
 	if (paddr.sin_family === AF_INET6) {
-		// jhash() of the sixteen bytes, which are four words.
+		// jhash() of sixteen bytes is jhash2() of four words.
 		const a = paddr.sin6_addr;
 		addr = jhash2Of4(swab32(a[0]), swab32(a[1]), swab32(a[2]), swab32(a[3]), 0);
 	}
@@ -81,14 +83,16 @@ function sctp_hashfn(net: Net, lport: Port, paddr: SctpAddr): number {
 	return jhash_3words(addr, ports, net.hash_mix, 0);
 }
 
-/** Whether a bound device admits packets from a device, with net.sctp.l3mdev_accept 1. */
+/**
+ * Whether a sock bound to a device receives packets of device `dif`. net.sctp.l3mdev_accept is 1.
+ */
 export function sctp_sk_bound_dev_eq(bound_dev_if: Ifindex, dif: Ifindex): boolean {
 	return bound_dev_if === 0 || bound_dev_if === dif;
 }
 
 /**
- * The endpoint that packets from `paddr` to `laddr` are for, null if none listens there.
- * `dif` is the device on which they are received.
+ * The endpoint that receives packets from `paddr` to `laddr` on device `dif`, null if none listens
+ * there.
  */
 export function __sctp_rcv_lookup_endpoint(
 	k: Stack,
@@ -109,13 +113,17 @@ export function __sctp_rcv_lookup_endpoint(
 	return null;
 }
 
-/** Key of transport_hashtable; socks that share a port, and v4-mapped addresses, are told apart later. */
+/**
+ * Key of transport_hashtable. Callers tell apart socks that share a port, and v4-mapped addresses.
+ */
 function transportKey(net: Net, lport: Port, paddr: SctpAddr): string {
 	const addr = paddr.sin_family === AF_INET6 ? paddr.sin6_addr.join(":") : paddr.sin_addr;
 	return `${net.id} ${lport} ${addr} ${paddr.sin_port}`;
 }
 
-/** Enters an association under an address of its peer; false if its endpoint has one there. */
+/**
+ * Adds an association under an address of its peer. Returns false if its endpoint has one there.
+ */
 export function sctp_hash_transport(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
 	const table = k.sctp_globals.transport_hashtable;
 	const key = transportKey(sk_net(k, asoc.sk), asoc.bind_addr.port, addr);
@@ -133,7 +141,7 @@ export function sctp_unhash_transport(k: Stack, asoc: SctpAssociation, addr: Sct
 	else table.set(key, left);
 }
 
-/** The associations from a local port to an address of a peer. */
+/** The associations between a local port and an address of a peer. */
 function transports(k: Stack, net: Net, lport: Port, paddr: SctpAddr): readonly SctpAssociation[] {
 	const list = k.sctp_globals.transport_hashtable.get(transportKey(net, lport, paddr)) ?? [];
 	return list.filter((asoc) =>
@@ -151,7 +159,7 @@ export function sctp_epaddr_lookup_transport(
 	return found.find((asoc) => asoc.ep === ep) ?? null;
 }
 
-/** The association between two addresses that admits a device, null if none. */
+/** The association between two addresses that receives packets of a device, null if none. */
 export function sctp_lookup_association(
 	k: Stack,
 	net: Net,

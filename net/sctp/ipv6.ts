@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/sctp/ipv6.c: what SCTP does with IPv6 addresses, and its operations on AF_INET6 sockets. */
+/**
+ * net/sctp/ipv6.c: functions of SCTP for IPv6 addresses, and its operations on AF_INET6 sockets.
+ */
 
 import type { Ifindex, Port, Sk, Sock } from "../../include/linux/handle.js";
 import type { ProtoOps } from "../../include/linux/net.js";
@@ -62,21 +64,25 @@ import {
 
 export { sctpv6_prot } from "./socket.js";
 
-/** A v4-mapped address becomes the AF_INET address that it stands for: include/net/sctp/structs.h. */
+/**
+ * include/net/sctp/structs.h: sctp_v6_map_v4. Converts a v4-mapped address to AF_INET, in place.
+ */
 function sctp_v6_map_v4(addr: SctpAddr): void {
 	addr.sin_family = AF_INET;
 	addr.sin_addr = addr.sin6_addr[3];
 }
 
-/** The way back. */
+/**
+ * include/net/sctp/structs.h: sctp_v4_map_v6. Converts an AF_INET address to v4-mapped, in place.
+ */
 function sctp_v4_map_v6(addr: SctpAddr): void {
 	addr.sin_family = AF_INET6;
 	ipv6_addr_set_v4mapped(addr.sin_addr, addr.sin6_addr, 0);
-	addr.sin_addr = 0; // where sin6_flowinfo lies
+	addr.sin_addr = 0; // sin6_flowinfo
 	addr.sin6_scope_id = 0;
 }
 
-/** An address without port and scope. */
+/** A struct for an address, without port and scope id. */
 function sctp_v6_to_addr(saddr: Uint32Array, i: number): SctpAddr {
 	const addr = sctp_v6_inaddr_any(0);
 	ipv6_addr_copy(addr.sin6_addr, 0, saddr, i);
@@ -90,13 +96,13 @@ function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: Sk): boolean {
 	);
 }
 
-/** The device that packets to an address have to leave by, 0 for whichever. */
+/** The required output device of packets to an address, 0 for any. */
 function v6Oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): Ifindex {
 	const linklocal = (ipv6_addr_type(daddr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	return linklocal ? daddr.sin6_scope_id : k.sock.skc_bound_dev_if[asoc.sk];
 }
 
-/** The way as the last lookup of a route found it. */
+/** The result of the last route lookup as a SctpDst. */
 function v6Dst(net: Net, daddr: In6Addr, oif: Ifindex, bound: boolean): SctpDst {
 	return {
 		saddr: sctp_v6_to_addr(net.fl6.saddr, 0),
@@ -106,7 +112,10 @@ function v6Dst(net: Net, daddr: In6Addr, oif: Ifindex, bound: boolean): SctpDst 
 	};
 }
 
-/** The route with the source address that it prefers, be that the association's or not. */
+/**
+ * Looks up a route with its preferred source address. This need not be an address of the
+ * association.
+ */
 function sctpV6GetAnyDst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const bp = asoc.bind_addr;
 	const oif = v6Oif(k, asoc, to);
@@ -120,8 +129,9 @@ function sctpV6GetAnyDst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 }
 
 /**
- * That route, if the source address is the association's; else with the address of the
- * association on the output device, or the one most like the destination.
+ * The route of sctpV6GetAnyDst if its source address belongs to the association. Otherwise uses the
+ * association's address on the output device, or the one with the longest common prefix with the
+ * destination.
  */
 function sctp_v6_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const net = sk_net(k, asoc.sk);
@@ -136,7 +146,8 @@ function sctp_v6_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 		if (laddr.sin_family !== AF_INET6 || scope > sctp_v6_scope(laddr)) continue;
 		if (ip6_dst_lookup_flow(k, asoc.sk, laddr.sin6_addr, 0, daddr, 0, oif) !== 0) continue;
 		const found = v6Dst(net, daddr, oif, true);
-		// Within this kernel all leaves through lo; beyond, nobody sees the source address.
+		// Packets within this kernel leave by lo. For another host the source address does not
+		// matter.
 		if (found.dif === 0) return found;
 		if (ipv6_chk_addr(net, laddr.sin6_addr, 0, LOOPBACK_IFINDEX, true)) return found;
 		const bmatchlen = ipv6_addr_diff(daddr, 0, laddr.sin6_addr, 0);
@@ -214,7 +225,7 @@ function sctp_v6_available(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	}
 	if ((type & IPV6_ADDR_UNICAST) === 0) return false;
 
-	let ifindex = 0; // any device, but those of a VRF
+	let ifindex = 0; // any device outside a VRF
 	// since 6.2, 0af03170637f
 	if (k.changes.has("sctp-l3mdev")) {
 		ifindex = k.sock.skc_bound_dev_if[sk];
@@ -235,9 +246,9 @@ function sctp_v6_addr_valid(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	return (type & IPV6_ADDR_UNICAST) !== 0;
 }
 
-/** How far an IPv6 address reaches. */
+/** The scope of an IPv6 address, SCTP_SCOPE_*. */
 function sctp_v6_scope(addr: SctpAddr): number {
-	// ipv6_addr_scope in C: IFA_HOST, IFA_LINK, IFA_SITE are bits of the class.
+	// ipv6_addr_scope in C: IFA_HOST, IFA_LINK and IFA_SITE are bits of the type.
 	const type = ipv6_addr_type(addr.sin6_addr, 0);
 	if ((type & IPV6_ADDR_LOOPBACK) !== 0) return SCTP_SCOPE_LOOPBACK;
 	if ((type & IPV6_ADDR_LINKLOCAL) !== 0) return SCTP_SCOPE_LINK;
@@ -268,7 +279,7 @@ function sctp_inet6_cmp_addr(k: Stack, addr1: SctpAddr, addr2: SctpAddr, sk: Sk)
 	const af2 = sctp_get_af_specific(addr2.sin_family);
 	if (af1 === null || af2 === null) return false;
 	if (ipv6_only_sock(k, sk) && af1 !== af2) return false;
-	// A wildcard of one family covers the other, too.
+	// A wildcard of one family also covers the other family.
 	if (sctp_is_any(k, sk, addr1) || sctp_is_any(k, sk, addr2)) return true;
 	if (addr1.sin_family === AF_INET && addr2.sin_family === AF_INET) {
 		return addr1.sin_addr === addr2.sin_addr;
@@ -312,7 +323,7 @@ function sctpV6CopySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): 
 	ipv6_addr_copy(S.skc_v6_rcv_saddr, newsk * 4, S.skc_v6_rcv_saddr, sk * 4);
 }
 
-/** An address as the program wants it: SCTP_I_WANT_MAPPED_V4_ADDR. */
+/** Converts an address to the form that the program asked for (SCTP_I_WANT_MAPPED_V4_ADDR). */
 function sctp_v6_addr_to_user(k: Stack, sk: Sk, addr: SctpAddr): void {
 	if (sctp_sk(k, sk).v4mapped) {
 		if (addr.sin_family === AF_INET) sctp_v4_map_v6(addr);

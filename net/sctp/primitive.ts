@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/sctp/primitive.c and what its primitives set off in sm_statefuns.c and
- * sm_sideeffect.c: associations begin and end.
+ * net/sctp/primitive.c, and the parts of sm_statefuns.c and sm_sideeffect.c that its primitives
+ * run: the begin and the end of associations.
  *
- * There are no packets: an exchange over loopback is over before the call that began it
- * returns, as in the kernel. Left out: retransmissions, so that what nobody answers never
- * times out, and delayed acknowledgements, by which data that was just sent holds up the
- * end of an association for at most 200 ms.
+ * There are no packets. An exchange over loopback completes before the call that began it returns,
+ * as in the kernel. Left out: retransmissions, so a packet without an answer never times out; and
+ * delayed acknowledgements, with which data that was just sent delays the end of an association by
+ * at most 200 ms.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
@@ -50,13 +50,15 @@ import {
 import { sctp_get_af_specific } from "./protocol.js";
 import { sctp_transport_route } from "./transport.js";
 
-/** Begins an association. Its INIT leaves when the call lets go of the sock: sctpReleaseSock. */
+/** Begins an association. Its INIT is sent when the call releases the sock: sctpReleaseSock. */
 export function sctp_primitive_ASSOCIATE(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_COOKIE_WAIT);
 	asoc.init_pending = true;
 }
 
-/** What arrived for an association while a call held the sock: the answers to its INIT. */
+/**
+ * Processes the answers to the INIT of an association, which arrived while a call held the sock.
+ */
 export function sctpReleaseSock(k: Stack, asoc: SctpAssociation): void {
 	if (!asoc.init_pending || asoc.dead) return;
 	asoc.init_pending = false;
@@ -74,8 +76,9 @@ export function sctpReleaseSock(k: Stack, asoc: SctpAssociation): void {
 }
 
 /**
- * The whole handshake with an endpoint of this kernel. An INIT from an address that is not
- * the association's reaches that endpoint, but its answer finds nobody.
+ * The whole handshake with an endpoint of this kernel. If the source address of the INIT does not
+ * belong to the association, the INIT reaches the endpoint, but the answer does not find the
+ * association.
  */
 function sctpRcvInit(
 	k: Stack,
@@ -88,14 +91,14 @@ function sctpRcvInit(
 	const bound_dev_if = k.sock.skc_bound_dev_if;
 	const met = sctp_lookup_association(k, net, daddr, saddr, dif);
 	if (met === asoc) {
-		// From a socket to itself.
+		// The socket connects to itself.
 		sctp_process_init(k, asoc, daddr, asoc);
 		asoc.other = asoc;
 		sctpEstablished(k, asoc);
 		return;
 	}
-	// One that has ended but waits for accept() takes the INIT as a new one, with its old tag
-	// if it refuses, which is ignored.
+	// An association that has ended but waits for accept() treats the INIT as that of a new one. If
+	// it refuses the INIT, its answer has the old tag and is ignored.
 	const ended = met?.state === SCTP_STATE_CLOSED;
 	if (met !== null && !ended) throw new NotModelled("SCTP: INITs that meet an association");
 	const ep = met?.ep ?? __sctp_rcv_lookup_endpoint(k, net, daddr, saddr, dif);
@@ -112,10 +115,10 @@ function sctpRcvInit(
 	}
 	const peer = sctp_association_new(ep, ep.sk, saddr);
 	const scope = af?.scope(saddr) ?? 0;
-	if (sctp_assoc_set_bind_addr_from_ep(k, peer, scope) < 0) return; // dropped, as for want of memory
-	sctp_transport_route(k, peer, saddr); // for the INIT ACK, which leaves nothing behind
+	if (sctp_assoc_set_bind_addr_from_ep(k, peer, scope) < 0) return; // dropped, as after -ENOMEM
+	sctp_transport_route(k, peer, saddr); // for the INIT ACK, which keeps no state
 	if (!hears(k, asoc, peer.dst?.dif ?? 0) || !answersFrom(peer, daddr)) return;
-	// An INIT ACK with an address that another association of the endpoint has is ignored.
+	// An INIT ACK with an address of another association of the endpoint is ignored.
 	if (!sctp_process_init(k, asoc, daddr, peer)) {
 		sctpAssocRmOtherPeers(k, asoc);
 		return;
@@ -132,8 +135,8 @@ function sctpRcvInit(
 }
 
 /**
- * Whether an association hears what comes back to the source address of its INIT, received
- * on device `dif`, 0 if nothing does.
+ * Whether an association receives the answer to the source address of its INIT. `dif` is the device
+ * that receives the answer, 0 if none does.
  */
 function hears(k: Stack, asoc: SctpAssociation, dif: Ifindex): boolean {
 	if (asoc.dst === null || !asoc.dst.bound || dif === 0) return false;
@@ -141,8 +144,8 @@ function hears(k: Stack, asoc: SctpAssociation, dif: Ifindex): boolean {
 }
 
 /**
- * Whether an INIT ACK says by its source address, or by one of those that it names, that it
- * comes from an address. A listener on the wildcard answers from an address of its devices.
+ * Whether an INIT ACK comes from `daddr`: this is its source address or one of the addresses that
+ * it lists. A listener on the wildcard answers from an address of its devices.
  */
 function answersFrom(asoc: SctpAssociation, daddr: SctpAddr): boolean {
 	if (asoc.dst === null) return false;
@@ -153,8 +156,8 @@ function answersFrom(asoc: SctpAssociation, daddr: SctpAddr): boolean {
 }
 
 /**
- * Takes the addresses that the other end names in its INIT or INIT ACK, if it has several.
- * False if there is another association with one.
+ * Adds the addresses that the other end lists in its INIT or INIT ACK, if it has several. Returns
+ * false if another association has one of them.
  */
 function sctp_process_init(
 	k: Stack,
@@ -174,20 +177,20 @@ function sctp_process_init(
 	return true;
 }
 
-/** COOKIE ACK: what was sent before goes out. */
+/** COOKIE ACK: the association is established. Sends the messages that were queued before. */
 function sctpEstablished(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_ESTABLISHED);
 	for (const size of asoc.outqueue.splice(0)) sctp_primitive_SEND(k, asoc, size);
 }
 
-/** ABORT in answer to INIT or COOKIE ECHO: refused. */
+/** ABORT in answer to INIT or COOKIE ECHO: the association was refused. */
 function sctpCookieWaitAbort(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_CLOSED);
 	sctp_cmd_set_sk_err(k, asoc, ECONNREFUSED);
 	sctp_cmd_delete_tcb(k, asoc);
 }
 
-/** Ends an association in peace. */
+/** Shuts an association down. */
 export function sctp_primitive_SHUTDOWN(k: Stack, asoc: SctpAssociation): void {
 	if (asoc.state === SCTP_STATE_CLOSED) return;
 	const peer = asoc.other;
@@ -202,7 +205,7 @@ export function sctp_primitive_SHUTDOWN(k: Stack, asoc: SctpAssociation): void {
 	}
 }
 
-/** Breaks an association off. */
+/** Aborts an association. */
 export function sctp_primitive_ABORT(k: Stack, asoc: SctpAssociation): void {
 	if (asoc.state === SCTP_STATE_CLOSED) return;
 	const peer = asoc.other;
@@ -217,7 +220,7 @@ export function sctp_primitive_ABORT(k: Stack, asoc: SctpAssociation): void {
 	}
 }
 
-/** Sends a message of `size` bytes, now or once the association is established. */
+/** Sends a message of `size` bytes, or queues it until the association is established. */
 export function sctp_primitive_SEND(k: Stack, asoc: SctpAssociation, size: number): void {
 	const peer = asoc.other;
 	if (asoc.state === SCTP_STATE_COOKIE_WAIT) asoc.outqueue.push(size);
@@ -226,12 +229,12 @@ export function sctp_primitive_SEND(k: Stack, asoc: SctpAssociation, size: numbe
 	}
 }
 
-/** An error for the program; a one-to-many sock has notifications instead. */
+/** Sets the error of a one-to-one sock. A one-to-many sock gets notifications instead. */
 function sctp_cmd_set_sk_err(k: Stack, asoc: SctpAssociation, error: number): void {
 	if (!sctp_style(k, asoc.sk, SCTP_SOCKET_UDP)) k.sock.sk_err[asoc.sk] = error;
 }
 
-/** A state of an association, and what it makes of a one-to-one sock. */
+/** Sets the state of an association, and the state of its one-to-one sock. */
 function sctp_cmd_new_state(k: Stack, asoc: SctpAssociation, state: number): void {
 	const { sk } = asoc;
 	const S = k.sock;
@@ -246,7 +249,7 @@ function sctp_cmd_new_state(k: Stack, asoc: SctpAssociation, state: number): voi
 	}
 }
 
-/** Frees an association that has ended, unless it waits for accept(), which may still take it. */
+/** Frees an association that has ended, unless it waits for accept(), which may still return it. */
 function sctp_cmd_delete_tcb(k: Stack, asoc: SctpAssociation): void {
 	const { sk } = asoc;
 	if (

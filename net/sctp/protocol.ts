@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/sctp/protocol.c: what SCTP does with IPv4 addresses, and its operations on AF_INET sockets. */
+/**
+ * net/sctp/protocol.c: functions of SCTP for IPv4 addresses, and its operations on AF_INET sockets.
+ */
 
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import {
@@ -63,31 +65,31 @@ import {
 	sctpInetAccept,
 } from "./socket.js";
 
-/** struct sctp_af: what depends on the family of an address. */
+/** struct sctp_af: functions that depend on the family of an address. */
 export interface SctpAf {
 	readonly sa_family: number;
 	readonly sockaddr_len: number;
-	/** The way of an association from one of its addresses to another, null if there is none. */
+	/** The route from an address of the association to `daddr`, null if there is none. */
 	get_dst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
-	/** The same from whatever address. */
+	/** The route from any address to `daddr`, null if there is none. */
 	getAnyDst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
-	/** Device on which packets to a local address are received, 0 if it is not local. */
+	/** The device that receives packets to an address, 0 if it is not local. */
 	deliverIfindex(net: Net, addr: SctpAddr): number;
-	/** The address that a sock is on, without its port. */
+	/** The local address of a sock, without its port. */
 	from_sk(k: Stack, sk: Sk): SctpAddr;
 	/** Whether two addresses and their ports are the same. */
 	cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean;
-	/** Whether it is an address of one host. Turns a mapped one into AF_INET. */
+	/** Whether an address is a unicast address. Converts a v4-mapped address to AF_INET. */
 	addr_valid(k: Stack, addr: SctpAddr, sk: Sk): boolean;
-	/** Whether bind() may take it. Turns a mapped one into AF_INET. */
+	/** Whether bind() accepts an address. Converts a v4-mapped address to AF_INET. */
 	available(k: Stack, addr: SctpAddr, sk: Sk): boolean;
 	inaddr_any(port: Port): SctpAddr;
 	is_any(addr: SctpAddr): boolean;
-	/** SCTP_SCOPE_*. */
+	/** The scope of an address, SCTP_SCOPE_*. */
 	scope(addr: SctpAddr): number;
 }
 
-/** struct sctp_pf: what depends on the family of a sock. */
+/** struct sctp_pf: functions that depend on the family of a sock. */
 export interface SctpPf {
 	readonly af: SctpAf;
 	af_supported(k: Stack, family: number, sk: Sk): boolean;
@@ -97,11 +99,11 @@ export interface SctpPf {
 	send_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean;
 	to_sk_saddr(k: Stack, addr: SctpAddr, sk: Sk): void;
 	to_sk_daddr(k: Stack, addr: SctpAddr, sk: Sk): void;
-	/** What sctp_copy_sock leaves to the family: addresses for getsockname() and getpeername(). */
+	/** Sets the addresses of a sock for getsockname() and getpeername(), after sctp_copy_sock. */
 	copySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): void;
 }
 
-/** The addresses of a namespace, device by device: sctp_get_local_addr_list. */
+/** sctp_get_local_addr_list: the addresses of a namespace, device by device. */
 function local_addr_list(net: Net): SctpAddr[] {
 	const list: SctpAddr[] = [];
 	for (const dev of net.devices) {
@@ -116,7 +118,7 @@ function local_addr_list(net: Net): SctpAddr[] {
 	return list;
 }
 
-/** Adds the namespace's addresses that reach as far as `scope`. */
+/** Adds the addresses of the namespace that are usable in `scope`. */
 export function sctp_copy_local_addr_list(
 	net: Net,
 	bp: SctpBindAddr,
@@ -158,7 +160,7 @@ function sctp_v4_is_any(addr: SctpAddr): boolean {
 	return addr.sin_addr === INADDR_ANY;
 }
 
-/** 192.88.99.0/24: include/linux/in.h. */
+/** include/linux/in.h: ipv4_is_anycast_6to4, 192.88.99.0/24. */
 function ipv4_is_anycast_6to4(addr: number): boolean {
 	return addr >>> 8 === 0xc05863;
 }
@@ -195,7 +197,7 @@ function sctp_v4_available(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	return !ipv6_only_sock(k, sk);
 }
 
-/** How far an IPv4 address reaches. */
+/** The scope of an IPv4 address, SCTP_SCOPE_*. */
 function sctp_v4_scope(addr: SctpAddr): number {
 	const a = addr.sin_addr;
 	if (isIpv4UnusableAddress(a)) return SCTP_SCOPE_UNUSABLE;
@@ -212,7 +214,7 @@ function sctp_v4_scope(addr: SctpAddr): number {
 	return SCTP_SCOPE_GLOBAL;
 }
 
-/** The way as the last lookup of a route found it. */
+/** The result of the last route lookup as a SctpDst. */
 function v4Dst(net: Net, daddr: number, oif: Ifindex, bound: boolean): SctpDst {
 	const saddr = sockaddr_in(net.fl4.saddr, 0);
 	const dif = ipLocalDeliverIfindex(net, daddr, oif);
@@ -224,7 +226,10 @@ function v4Dst(net: Net, daddr: number, oif: Ifindex, bound: boolean): SctpDst {
 	};
 }
 
-/** The route with the source address that it prefers, be that the association's or not. */
+/**
+ * Looks up a route with its preferred source address. This need not be an address of the
+ * association.
+ */
 function sctpV4GetAnyDst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const net = sk_net(k, asoc.sk);
 	const oif = k.sock.skc_bound_dev_if[asoc.sk];
@@ -236,8 +241,8 @@ function sctpV4GetAnyDst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 }
 
 /**
- * That route, if the source address is the association's; else with the first address of
- * the association that is the output device's, or that has a route at all.
+ * The route of sctpV4GetAnyDst if its source address belongs to the association. Otherwise uses the
+ * first address of the association that belongs to the output device, or that has a route.
  */
 function sctp_v4_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst | null {
 	const net = sk_net(k, asoc.sk);
@@ -250,7 +255,8 @@ function sctp_v4_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 		if (laddr.sin_family !== AF_INET) continue;
 		if (ip_route_output_flow(net, daddr, laddr.sin_addr, oif) !== 0) continue;
 		const found = v4Dst(net, daddr, oif, true);
-		// Within this kernel all leaves through lo; beyond, nobody sees the source address.
+		// Packets within this kernel leave by lo. For another host the source address does not
+		// matter.
 		if (found.dif === 0) return found;
 		if (__ip_dev_find(net, laddr.sin_addr)?.ifindex === LOOPBACK_IFINDEX) return found;
 		dst ??= found;
@@ -273,7 +279,7 @@ export const sctp_af_inet: SctpAf = {
 	scope: sctp_v4_scope,
 };
 
-/** The functions for a family, null for one that is no address of SCTP. */
+/** The functions of an address family, null if SCTP does not support the family. */
 export function sctp_get_af_specific(family: number): SctpAf | null {
 	if (family === AF_INET) return sctp_af_inet;
 	return family === AF_INET6 ? sctp_af_inet6 : null;
@@ -311,7 +317,7 @@ export const sctp_pf_inet: SctpPf = {
 	copySkAddrs: sctpV4CopySkAddrs,
 };
 
-/** The functions for a sock (C: sp->pf). */
+/** sp->pf: the functions for the family of a sock. */
 export function sctp_pf(k: Stack, sk: Sk): SctpPf {
 	return k.sock.skc_family[sk] === AF_INET6 ? sctp_pf_inet6 : sctp_pf_inet;
 }

@@ -2,8 +2,8 @@
 /**
  * net/sctp/socket.c: ports and addresses of SCTP sockets, and the system calls on them.
  *
- * Left out: peeled-off sockets, ASCONF (off by default), and the options that do not bear
- * on ports. Buffers have no limits.
+ * Left out: peeled-off sockets, ASCONF (off by default), and options that do not affect ports.
+ * Buffers have no limits.
  */
 
 import { CAP_NET_BIND_SERVICE, ns_capable } from "../../include/linux/capability.js";
@@ -130,7 +130,7 @@ import {
 } from "./primitive.js";
 import { type SctpAf, sctp_get_af_specific, sctp_pf } from "./protocol.js";
 
-/** 0 if an address is fit for a peer, else -EINVAL. Turns a mapped one into AF_INET. */
+/** Checks the address of a peer. Returns 0 or -EINVAL. Converts a v4-mapped address to AF_INET. */
 function sctp_verify_addr(k: Stack, sk: Sk, addr: SctpAddr, len: number): number {
 	const af = sctp_sockaddr_af(k, sk, addr, len);
 	if (af === null) return -EINVAL;
@@ -138,13 +138,16 @@ function sctp_verify_addr(k: Stack, sk: Sk, addr: SctpAddr, len: number): number
 	return sctp_pf(k, sk).send_verify(k, sk, addr) ? 0 : -EINVAL;
 }
 
-/** bind(): only of a sock that has no port. Returns 0 or a negative errno. */
+/** bind() of a sock without a port. Returns 0 or a negative errno. */
 function sctp_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	if (sctp_sk(k, sk).ep.bind_addr.port !== 0) return -EINVAL;
 	return sctp_do_bind(k, sk, sctpAddrDup(addr), addr_len);
 }
 
-/** The functions for an address that a sock may use, null if it may not or `len` is too short. */
+/**
+ * The functions for the family of an address. null if the sock cannot use the family or `len` is
+ * too short.
+ */
 function sctp_sockaddr_af(k: Stack, sk: Sk, addr: SctpAddr, len: number): SctpAf | null {
 	const pf = sctp_pf(k, sk);
 	if (len < SIZEOF_SOCKADDR_IN) return null; // struct sockaddr
@@ -158,8 +161,8 @@ function sctp_sockaddr_af(k: Stack, sk: Sk, addr: SctpAddr, len: number): SctpAf
 }
 
 /**
- * Binds a sock to an address, or to one more on its port. Changes `addr`: a mapped one
- * becomes AF_INET, its port the one that it got. Returns 0 or a negative errno.
+ * Binds a sock to an address, or adds an address to a bound sock. Changes `addr`: converts a
+ * v4-mapped address to AF_INET and stores the port. Returns 0 or a negative errno.
  */
 function sctp_do_bind(k: Stack, sk: Sk, addr: SctpAddr, len: number): number {
 	const net = sk_net(k, sk);
@@ -170,7 +173,7 @@ function sctp_do_bind(k: Stack, sk: Sk, addr: SctpAddr, len: number): number {
 	let snum = addr.sin_port;
 	if (!pf.bind_verify(k, sk, addr)) return -EADDRNOTAVAIL;
 
-	// One that is bound already adds an address: on the same port, which 0 stands for.
+	// A bound sock adds an address. The port has to be the same; 0 stands for it.
 	if (bp.port !== 0) {
 		if (snum === 0) snum = bp.port;
 		else if (snum !== bp.port) return -EINVAL;
@@ -193,7 +196,7 @@ function sctp_do_bind(k: Stack, sk: Sk, addr: SctpAddr, len: number): number {
 	return 0;
 }
 
-/** Addresses as they lie in a program's buffer, which the calls below change in place. */
+/** The addresses in a program's buffer. The calls below change them in place. */
 class PackedAddrs {
 	private readonly view: DataView;
 
@@ -205,9 +208,9 @@ class PackedAddrs {
 		return this.bytes.length;
 	}
 
-	/** The functions for the address at an offset, null for one of a family that is not SCTP's. */
+	/** The functions for the address at an offset, null if SCTP does not support its family. */
 	af(at: number): SctpAf | null {
-		// A walk that lost its step may end up behind the last address.
+		// A walk with wrong address lengths may end behind the last address.
 		return at + 2 > this.size ? null : sctp_get_af_specific(this.view.getUint16(at, true));
 	}
 
@@ -225,7 +228,7 @@ class PackedAddrs {
 		return addr;
 	}
 
-	/** What may have changed of an address: family, port, and the place of an IPv4 address. */
+	/** Writes the fields that may have changed: family, port and IPv4 address. */
 	write(at: number, addr: SctpAddr): void {
 		this.view.setUint16(at, addr.sin_family, true);
 		this.view.setUint16(at + 2, addr.sin_port);
@@ -233,7 +236,7 @@ class PackedAddrs {
 	}
 }
 
-/** Adds addresses; if one fails, takes those before it away again. */
+/** Adds addresses. If one fails, removes those before it again. Returns 0 or a negative errno. */
 function sctp_bindx_add(k: Stack, sk: Sk, addrs: PackedAddrs, addrcnt: number): number {
 	let at = 0;
 	for (let cnt = 0; cnt < addrcnt; cnt++) {
@@ -253,7 +256,9 @@ function sctp_bindx_add(k: Stack, sk: Sk, addrs: PackedAddrs, addrcnt: number): 
 	return 0;
 }
 
-/** Takes addresses away, but not the last; if one fails, adds those before it again. */
+/**
+ * Removes addresses, but not the last one of the sock. If one fails, adds those before it again.
+ */
 function sctp_bindx_rem(k: Stack, sk: Sk, addrs: PackedAddrs, addrcnt: number): number {
 	const bp = sctp_sk(k, sk).ep.bind_addr;
 	let at = 0;
@@ -300,7 +305,7 @@ function sctp_setsockopt_bindx(k: Stack, sk: Sk, kopt: Uint8Array, op: number): 
 		: sctp_bindx_rem(k, sk, addrs, addrcnt);
 }
 
-/** A new association with a peer, from a port that is chosen now if there is none. */
+/** Makes an association with a peer. Binds a port first if the sock has none. */
 function sctp_connect_new_asoc(
 	k: Stack,
 	ep: SctpEndpoint,
@@ -355,8 +360,8 @@ function __sctp_connect(
 }
 
 /**
- * close(): its associations end, broken off if data is left unread or SO_LINGER says so,
- * and with them its port.
+ * close(). Shuts the associations down, or aborts them if data was not read or SO_LINGER is on with
+ * time 0. Releases the port.
  */
 function sctp_close(k: Stack, sk: Sk): void {
 	const S = k.sock;
@@ -373,21 +378,21 @@ function sctp_close(k: Stack, sk: Sk): void {
 	sk_common_release(k, sk);
 }
 
-/** net/core/sock.c: nobody has the sock any more. */
+/** net/core/sock.c: sk_common_release. Frees a sock that no file refers to. */
 function sk_common_release(k: Stack, sk: Sk): void {
 	sctp_destroy_sock(k, sk);
 	sock_orphan(k, sk);
 	sk_free(k, sk);
 }
 
-/** Why a sock cannot send. */
+/** The error of a sock that cannot send. */
 function sctp_error(k: Stack, sk: Sk, err: number): number {
 	return err === -EPIPE ? sock_error(k, sk) || -EPIPE : err;
 }
 
 /**
- * Sends a message of `size` bytes; to an address that the sock has no association with, it
- * begins one. Returns `size` or a negative errno.
+ * Sends a message of `size` bytes. If the sock has no association with the address, begins one.
+ * Returns `size` or a negative errno.
  */
 function sctp_sendmsg(
 	k: Stack,
@@ -399,7 +404,7 @@ function sctp_sendmsg(
 ): number {
 	const one_to_one = sctp_style(k, sk, SCTP_SOCKET_TCP);
 	const { ep } = sctp_sk(k, sk);
-	// sctp_sendmsg_parse: nothing at all may be sent only with SCTP_EOF or SCTP_ABORT.
+	// sctp_sendmsg_parse: an empty message is allowed only with SCTP_EOF or SCTP_ABORT.
 	if (one_to_one && sctp_sstate(k, sk, SCTP_SS_LISTENING)) return sctp_error(k, sk, -EPIPE);
 	if (size === 0) return -EINVAL;
 
@@ -431,7 +436,10 @@ function sctp_sendmsg(
 	return size;
 }
 
-/** Receives a message, at most `size` bytes of it: the number, 0 at the end, or a negative errno. */
+/**
+ * Receives at most `size` bytes of a message. Returns the number of bytes, 0 at the end, or a
+ * negative errno.
+ */
 function sctp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	const sp = sctp_sk(k, sk);
@@ -459,7 +467,7 @@ function sctp_setsockopt_mappedv4(k: Stack, sk: Sk, kopt: Uint8Array): number {
 	return 0;
 }
 
-/** SCTP_REUSE_PORT: only of a one-to-one socket that is not bound. */
+/** SCTP_REUSE_PORT. Allowed only on a one-to-one socket that is not bound. */
 function sctp_setsockopt_reuse_port(k: Stack, sk: Sk, kopt: Uint8Array): number {
 	const sp = sctp_sk(k, sk);
 	if (sp.type !== SCTP_SOCKET_TCP) return -EOPNOTSUPP;
@@ -470,7 +478,7 @@ function sctp_setsockopt_reuse_port(k: Stack, sk: Sk, kopt: Uint8Array): number 
 }
 
 /**
- * setsockopt() of levels other than SOL_SOCKET; those of IP go to the sock's family.
+ * setsockopt() of all levels except SOL_SOCKET. Options of IP go to the sock's family.
  */
 export function sctp_setsockopt(
 	k: Stack,
@@ -501,7 +509,7 @@ export function sctp_setsockopt(
 	}
 }
 
-/** connect(): 0 or a negative errno; -ERESTARTSYS where it would sleep. */
+/** connect(). Returns 0 or a negative errno, -ERESTARTSYS if it would sleep. */
 function sctp_connect(
 	k: Stack,
 	sk: Sk,
@@ -526,14 +534,14 @@ export function sctp_inet_connect(
 	return sctp_connect(k, k.socket.sk[sock], addr, addr_len, nonblock);
 }
 
-/** What a blocking connect() that slept returns now. An INIT that nobody answered stays so. */
+/** Continues a blocking connect() that slept. An INIT without an answer never times out. */
 export function sctpConnectWait(k: Stack, sock: Sock): number {
 	const sk = k.socket.sk[sock];
 	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	return k.sock.sk_err[sk] !== 0 ? -ECONNREFUSED : -ERESTARTSYS;
 }
 
-/** shutdown() of a listener's receiving end, since sctp-listener-shutdown. */
+/** shutdown() of the receiving side of a listener, since sctp-listener-shutdown. */
 function sctp_disconnect(k: Stack, sk: Sk): number {
 	if (!k.changes.has("sctp-listener-shutdown")) return -EOPNOTSUPP; // since 6.11, cda91d5b911a
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
@@ -541,7 +549,9 @@ function sctp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** The sock of the next association that waits, or a negative errno. */
+/**
+ * Makes the sock of the next association that waits for accept(). Returns it or a negative errno.
+ */
 function sctp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const { ep } = sctp_sk(k, sk);
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return -EOPNOTSUPP;
@@ -555,7 +565,7 @@ function sctp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	return newsk;
 }
 
-/** accept(): 0 or a negative errno. */
+/** accept(). Returns 0 or a negative errno. */
 export function sctpInetAccept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
 	const newsk = sctp_accept(k, k.socket.sk[sock], nonblock);
 	if (newsk < 0) return newsk;
@@ -564,7 +574,7 @@ export function sctpInetAccept(k: Stack, sock: Sock, newsock: Sock, nonblock: bo
 	return 0;
 }
 
-/** What a new sock needs besides its columns; its type says of which kind it is. */
+/** Makes the SCTP fields of a new sock: one-to-one or one-to-many by its type. */
 export function sctp_init_sock(k: Stack, sk: Sk): void {
 	k.sctp_globals.socks.set(sk, {
 		type: k.sock.sk_type[sk] === SOCK_SEQPACKET ? SCTP_SOCKET_UDP : SCTP_SOCKET_TCP,
@@ -580,7 +590,7 @@ function sctp_destroy_sock(k: Stack, sk: Sk): void {
 	k.sctp_globals.socks.delete(sk);
 }
 
-/** shutdown() of a one-to-one socket ends its association. */
+/** shutdown() of a one-to-one socket: shuts its association down. */
 function sctp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return;
 	const asoc = sctp_sk(k, sk).ep.asocs[0];
@@ -589,7 +599,7 @@ function sctp_shutdown(k: Stack, sk: Sk, how: number): void {
 	sctp_primitive_SHUTDOWN(k, asoc);
 }
 
-/** getsockopt() of levels other than SOL_SOCKET: the bytes that are written, or a negative errno. */
+/** getsockopt() of all levels except SOL_SOCKET. Returns the bytes written, or a negative errno. */
 export function sctp_getsockopt(
 	k: Stack,
 	sock: Sock,
@@ -614,7 +624,7 @@ export function sctp_getsockopt(
 	}
 }
 
-/** The bind bucket of a port, 0 if nobody uses the port. */
+/** The bind bucket of a port, 0 if there is none. */
 function findBucket(k: Stack, net: Net, port: Port): number {
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
 	let pp = port_hashtable[sctp_phashfn(net, port)];
@@ -623,8 +633,8 @@ function findBucket(k: Stack, net: Net, port: Port): number {
 }
 
 /**
- * What the search says of one port: the body of the loop of sctp_get_port_local. A port
- * that anybody uses is passed over. Leaves an owner in k.blocker.
+ * The body of the loop over ports in sctp_get_port_local. Returns CANDIDATE_OK if nobody uses the
+ * port, else the reason to skip it. Stores an owner of the port in k.blocker, 0 if none.
  */
 export function sctpCandidate(k: Stack, net: Net, port: Port): number {
 	k.blocker = 0;
@@ -635,16 +645,16 @@ export function sctpCandidate(k: Stack, net: Net, port: Port): number {
 	return CANDIDATE_CONFLICT;
 }
 
-/** SO_REUSEADDR or SCTP_REUSE_PORT. */
+/** Whether the sock has SO_REUSEADDR or SCTP_REUSE_PORT. */
 function skReuse(k: Stack, sk: Sk): boolean {
 	return k.sock.skc_reuse[sk] !== 0 || sctp_sk(k, sk).reuse;
 }
 
 /**
- * Gives a sock the port of an address, or any port that nobody uses if it is 0: the first that
- * comes after a random one. Also validates again the port of a sock that has one, for listen()
- * and for further addresses. icsk_bind_hash stands for sp->bind_hash. Returns 0, or 1 if the
- * sock cannot have the port.
+ * Binds a sock to the port of an address. If the port is 0, binds it to a port that nobody uses:
+ * the first one after a random port. Also checks the port of a bound sock again, for listen() and
+ * for further addresses. icsk_bind_hash stands for sp->bind_hash. Returns 0, or 1 if the sock
+ * cannot have the port.
  */
 function sctp_get_port_local(k: Stack, sk: Sk, addr: SctpAddr): number {
 	const S = k.sock;
@@ -735,7 +745,7 @@ function sctp_get_port_local(k: Stack, sk: Sk, addr: SctpAddr): number {
 	return 0;
 }
 
-/** Makes a sock an owner of a port: icsk_bind_hash stands for sp->bind_hash. */
+/** Makes a sock an owner of a bind bucket. icsk_bind_hash stands for sp->bind_hash. */
 function bindToBucket(k: Stack, sk: Sk, pp: number, snum: Port): void {
 	const S = k.sock;
 	const { owner } = k.sctp_globals.bucket_cachep;
@@ -744,7 +754,10 @@ function bindToBucket(k: Stack, sk: Sk, pp: number, snum: Port): void {
 	S.icsk_bind_hash[sk] = pp;
 }
 
-/** Validates a port for the address that a sock is on: 0, or 1 if that cannot be. */
+/**
+ * Checks or binds a port for the local address of a sock. Returns 0, or 1 if it cannot have the
+ * port.
+ */
 function sctp_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const addr = sctp_pf(k, sk).af.from_sk(k, sk);
 	addr.sin_port = snum;
@@ -752,9 +765,9 @@ function sctp_get_port(k: Stack, sk: Sk, snum: Port): number {
 }
 
 /**
- * Starts to listen, on any port if the sock has none. Returns 0 or a negative errno; then
- * the sock is closed, but keeps a port that it has by now. Without sctp-listen-resets-state
- * one that found no port counts as listening, though nobody can reach it.
+ * Starts to listen. Binds any port if the sock has none. Returns 0 or a negative errno. On an error
+ * the sock is closed, but keeps a port that it got. Without sctp-listen-resets-state a sock that
+ * found no port stays in the state of a listener, although nobody can reach it.
  */
 function sctp_listen_start(k: Stack, sk: Sk, backlog: number): number {
 	const S = k.sock;
@@ -776,7 +789,7 @@ function sctp_listen_start(k: Stack, sk: Sk, backlog: number): number {
 	return err;
 }
 
-/** listen(); a backlog of 0 ends it. Returns 0 or a negative errno. */
+/** listen(). A backlog of 0 stops listening. Returns 0 or a negative errno. */
 export function sctp_inet_listen(k: Stack, sock: Sock, backlog: number): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
@@ -800,7 +813,7 @@ export function sctp_inet_listen(k: Stack, sock: Sock, backlog: number): number 
 	return 0;
 }
 
-/** A bind bucket for a port, at the head of its chain, with nobody in it. */
+/** Makes a bind bucket without owners and puts it at the head of its chain. */
 function sctp_bucket_create(k: Stack, net: Net, snum: Port): number {
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
 	const pp = T.kmem_cache_zalloc();
@@ -810,7 +823,7 @@ function sctp_bucket_create(k: Stack, net: Net, snum: Port): number {
 	return pp;
 }
 
-/** Frees a bind bucket if its last owner has gone. */
+/** Frees a bind bucket if it has no owner left. */
 function sctp_bucket_destroy(k: Stack, pp: number): void {
 	const { port_hashtable, bucket_cachep: T } = k.sctp_globals;
 	if (T.owner[pp] !== 0) return;
@@ -818,7 +831,7 @@ function sctp_bucket_destroy(k: Stack, pp: number): void {
 	T.kmem_cache_free(pp);
 }
 
-/** Gives up the port of a sock: __sctp_put_port. */
+/** __sctp_put_port: releases the port of a sock. */
 export function sctp_put_port(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const pp = S.icsk_bind_hash[sk];
@@ -829,14 +842,14 @@ export function sctp_put_port(k: Stack, sk: Sk): void {
 	sctp_bucket_destroy(k, pp);
 }
 
-/** Binds a sock to the wildcard address, on any port: 0 or a negative errno. */
+/** Binds a sock to the wildcard address and any port. Returns 0 or a negative errno. */
 function sctp_autobind(k: Stack, sk: Sk): number {
 	const { af } = sctp_pf(k, sk);
 	const autoaddr = af.inaddr_any(k.sock.skc_num[sk]);
 	return sctp_do_bind(k, sk, autoaddr, af.sockaddr_len);
 }
 
-/** The end of connect(): 0, a negative errno, or -ERESTARTSYS where it would sleep. */
+/** The end of connect(). Returns 0, a negative errno, or -ERESTARTSYS if it would sleep. */
 function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolean): number {
 	const S = k.sock;
 	const { sk } = asoc;
@@ -848,8 +861,8 @@ function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolea
 }
 
 /**
- * A sock for accept(), like the listener: sctp_v4_create_accept_sk, sctp_v6_create_accept_sk,
- * or since sctp-accept-clones sctp_clone_sock.
+ * Makes the sock for accept() from the listener: sctp_v4_create_accept_sk or
+ * sctp_v6_create_accept_sk, since sctp-accept-clones sctp_clone_sock.
  */
 function sctpCreateAcceptSk(k: Stack, sk: Sk, asoc: SctpAssociation): Sk {
 	const S = k.sock;
@@ -876,7 +889,9 @@ function sctpCreateAcceptSk(k: Stack, sk: Sk, asoc: SctpAssociation): Sk {
 	return newsk;
 }
 
-/** Hands an association over to the sock that accept() made for it, which shares the port. */
+/**
+ * Moves an association to the sock that accept() made for it. This sock shares the listener's port.
+ */
 function sctp_sock_migrate(k: Stack, oldsk: number, newsk: Sk, assoc: SctpAssociation): void {
 	const S = k.sock;
 	const oldsp = sctp_sk(k, oldsk);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Bitmaps over words of 32 bits (include/linux/bitmap.h, bitops.h). */
 
-/** Words that hold `nbits` bits. */
+/** Number of words that hold `nbits` bits. */
 export function BITS_TO_LONGS(nbits: number): number {
 	return (nbits + 31) >>> 5;
 }

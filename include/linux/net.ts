@@ -70,7 +70,7 @@ export interface ProtoOps {
 		optval: Uint8Array | null,
 		optlen: number,
 	): number;
-	/** The bytes that are written, or a negative errno. */
+	/** Returns the bytes written, or a negative errno. */
 	getsockopt(
 		k: Stack,
 		sock: Sock,

@@ -23,7 +23,10 @@ export interface Draws {
 		step: number,
 		offset: number,
 	): number;
-	/** connect() with ip_local_port_step_width: the step minus one, in [0, upper). */
+	/**
+	 * connect() with ip_local_port_step_width: a number in [0, upper). One more is the step it
+	 * tries first.
+	 */
 	connectStep(sk: Sk, upper: number): number;
 	/** The search of SCTP: an offset in [0, remaining) from `low`. */
 	sctpOffset(sk: Sk, low: number, high: number, remaining: number): number;

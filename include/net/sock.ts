@@ -4,8 +4,8 @@
  * inet_timewait_sock as columns of one table (include/net/sock.h, inet_sock.h,
  * inet_connection_sock.h, inet_timewait_sock.h, include/linux/tcp.h).
  *
- * As in the kernel, a time-wait socket and a full socket share struct sock_common. So both can be on
- * one chain. skc_state tells them apart. A handle is a row; 0 is NULL.
+ * As in the kernel, a time-wait socket and a full socket share struct sock_common. So both can be
+ * on one chain. skc_state tells them apart. A handle is a row; 0 is NULL.
  */
 import type { Ifindex, Port, Sk, Sock, Tb, Tb2 } from "../linux/handle.js";
 import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
@@ -104,18 +104,18 @@ export interface Proto {
 }
 
 /**
- * Values of sk_wait_pending: no connect() sleeps on the sock; one sleeps; one sleeps and the sock was
- * disconnected meanwhile (sk_disconnects of C).
+ * Values of sk_wait_pending: no connect() sleeps on the sock; one sleeps; one sleeps and the sock
+ * was disconnected meanwhile (sk_disconnects of C).
  */
 export const WAITS_NOT = 0;
 export const WAITS = 1;
 export const WAITS_DISCONNECTED = 2;
 
 /**
- * inet->cork.fl of a sock that was connected and whose last connect() to another address failed. The
- * failed connect() stored its own addresses in cork.fl and dropped the cached route (sk_dst_cache).
- * The next send looks up the right route and caches it. Every later send finds the cached route and
- * takes the wrong addresses of cork.fl.
+ * inet->cork.fl of a sock that was connected and whose last connect() to another address failed.
+ * The failed connect() stored its own addresses in cork.fl and dropped the cached route
+ * (sk_dst_cache). The next send looks up the right route and caches it. Every later send finds the
+ * cached route and takes the wrong addresses of cork.fl.
  */
 export interface CorkFlow {
 	saddr: number;
@@ -126,10 +126,10 @@ export interface CorkFlow {
 }
 
 /**
- * All socks of a kernel. A row with skc_state TCP_TIME_WAIT is a time-wait socket. It has the columns
- * of struct sock_common except skc_prot, and also sk_protocol, inet_sport, snd_isn, rcv_isn,
- * ts_recent_stamp, ts_recent_ms, tw_substate, and the bit SOCK_CONNECT_BIND of sk_userlocks
- * (inet_twsk_alloc, tcp_time_wait). Its other columns are 0.
+ * All socks of a kernel. A row with skc_state TCP_TIME_WAIT is a time-wait socket. It has the
+ * columns of struct sock_common except skc_prot, and also sk_protocol, inet_sport, snd_isn,
+ * rcv_isn, ts_recent_stamp, ts_recent_ms, tw_substate, and the bit SOCK_CONNECT_BIND of
+ * sk_userlocks (inet_twsk_alloc, tcp_time_wait). Its other columns are 0.
  */
 export class SockTable extends Slab<Sk> {
 	// struct sock_common, shared by full and time-wait sockets
@@ -143,15 +143,19 @@ export class SockTable extends Slab<Sk> {
 	/** Local address that lookups match; 0 is the wildcard. */
 	skc_rcv_saddr = this.u32();
 	skc_daddr = this.u32();
-	/** Local address of an AF_INET6 socket, four words a row. Its skc_rcv_saddr is the IPv4 view of it. */
+	/**
+	 * Local address of an AF_INET6 socket, four words a row. Its skc_rcv_saddr is the IPv4 view of
+	 * it.
+	 */
 	skc_v6_rcv_saddr = this.in6();
 	skc_v6_daddr = this.in6();
 	/** Local port, 0 while unbound. */
 	skc_num = this.u16<Port>();
 	skc_dport = this.u16<Port>();
 	/**
-	 * Hash of the four-tuple, valid while the socket is on an ehash chain. A UDP socket has two hashes
-	 * of 16 bits here (skc_u16hashes): of its port in the low half, of address and port in the high half.
+	 * Hash of the four-tuple, valid while the socket is on an ehash chain. A UDP socket has two
+	 * hashes of 16 bits here (skc_u16hashes): of its port in the low half, of address and port in
+	 * the high half.
 	 */
 	skc_hash = this.u32();
 	/** Chain of the ehash bucket. Listeners: of the lhash2 bucket. UDP: of the first hash. */
@@ -161,8 +165,8 @@ export class SockTable extends Slab<Sk> {
 	bind_node_next = this.i32<Sk>();
 	bind_node_pprev = this.i32();
 	/**
-	 * Owners of the bind2 bucket. Time-wait sockets: its deathrow. Connected UDP sockets: the chain of
-	 * the third hash (udp_lrpa_node).
+	 * Owners of the bind2 bucket. Time-wait sockets: its deathrow. Connected UDP sockets: the chain
+	 * of the third hash (udp_lrpa_node).
 	 */
 	bind2_node_next = this.i32<Sk>();
 	bind2_node_pprev = this.i32();
@@ -183,14 +187,17 @@ export class SockTable extends Slab<Sk> {
 	sk_err = this.u16();
 	/** SO_LINGER, in seconds as getsockopt() returns them. A negative value means no limit. */
 	sk_lingertime = this.i32();
-	/** The user, as sock_i_uid() returns it. Before orphan-uid it is root if no file refers to the sock. */
+	/**
+	 * The user, as sock_i_uid() returns it. Before orphan-uid it is root if no file refers to the
+	 * sock.
+	 */
 	sk_uid = this.u32();
 	/** The struct socket, 0 for orphans and for connections that were not accepted yet. */
 	sk_socket = this.i32<Sock>();
 	sk_reuseport_cb = this.i32();
 	/**
-	 * The CPU that received the last datagram of a connected sock, plus 1. 0: none. There is one CPU,
-	 * number 0.
+	 * The CPU that received the last datagram of a connected sock, plus 1. 0: none. There is one
+	 * CPU, number 0.
 	 */
 	sk_incoming_cpu = this.u8();
 	/** Whether a blocking connect() sleeps: WAITS_NOT, WAITS or WAITS_DISCONNECTED. */
@@ -199,7 +206,10 @@ export class SockTable extends Slab<Sk> {
 	sk_max_ack_backlog = this.u32();
 
 	// struct inet_sock
-	/** Source address. It differs from skc_rcv_saddr after a bind to a broadcast or multicast address. */
+	/**
+	 * Source address. It differs from skc_rcv_saddr after a bind to a broadcast or multicast
+	 * address.
+	 */
 	inet_saddr = this.u32();
 	inet_sport = this.u16<Port>();
 	inet_flags = this.u8();
@@ -210,8 +220,8 @@ export class SockTable extends Slab<Sk> {
 	local_port_range_hi = this.u16<Port>();
 
 	/**
-	 * The wrong destination of a connected AF_INET sock whose last connect() failed, see CorkFlow. Other
-	 * socks have no entry.
+	 * The wrong destination of a connected AF_INET sock whose last connect() failed, see CorkFlow.
+	 * Other socks have no entry.
 	 */
 	readonly cork_fl = new Map<Sk, CorkFlow>();
 
@@ -222,7 +232,10 @@ export class SockTable extends Slab<Sk> {
 	rskq_accept_head = this.i32<Sk>();
 	rskq_accept_tail = this.i32<Sk>();
 	dl_next = this.i32<Sk>();
-	/** The listener of a request, or of a connection in its accept queue. 0 once the listener is freed. */
+	/**
+	 * The listener of a request, or of a connection in its accept queue. 0 once the listener is
+	 * freed.
+	 */
 	rsk_listener = this.i32<Sk>();
 	/** Number of requests of a listener: icsk_accept_queue.qlen. */
 	rskq_qlen = this.u16();
@@ -235,19 +248,21 @@ export class SockTable extends Slab<Sk> {
 	/** icsk_ack.ato: shortest delay of an acknowledgement, ms. 0 until data has arrived. */
 	icsk_ack_ato = this.u8();
 	/**
-	 * The sequence spaces that this side sends in (snd_isn) and expects (rcv_isn). One number stands
-	 * for all sequence numbers of one side of a connection. 0: none yet. Odd: the sequence numbers
-	 * continue those of another connection, they do not follow the clock.
+	 * The sequence spaces that this side sends in (snd_isn) and expects (rcv_isn). One number
+	 * stands for all sequence numbers of one side of a connection. 0: none yet. Odd: the sequence
+	 * numbers continue those of another connection, they do not follow the clock.
 	 */
 	snd_isn = this.u32();
 	rcv_isn = this.u32();
-	/** The sequence space that the next connection continues. 0: it takes numbers from the clock. */
+	/**
+	 * The sequence space that the next connection continues. 0: it takes numbers from the clock.
+	 */
 	write_seq = this.u32();
 	/** When a segment out of window was last answered, ms since boot. 0: never. */
 	last_oow_ack_time = this.f64();
 	/** TCP_LINGER2, seconds. 0: as the sysctl says. -1: do not linger. */
 	linger2 = this.i8();
-	/** icsk_ack.pingpong, as far as TCP_QUICKACK turns it on and off. */
+	/** icsk_ack.pingpong. Only whether it is on or off, as TCP_QUICKACK sets it. */
 	pingpong = this.u8();
 	/** Retransmissions of a SYN or FIN. A request: timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();
@@ -260,7 +275,9 @@ export class SockTable extends Slab<Sk> {
 	tw_substate = this.u8();
 }
 
-/** Puts a sock on a chain linked by node_next: at the tail if it is AF_INET6 and has SO_REUSEPORT. */
+/**
+ * Puts a sock on a chain linked by node_next: at the tail if it is AF_INET6 and has SO_REUSEPORT.
+ */
 export function sk_add_node_rcu(S: SockTable, sk: Sk, list: Int32Array, slot: number): void {
 	if (S.skc_reuseport[sk] !== 0 && S.skc_family[sk] === AF_INET6) {
 		hlist_add_tail_rcu(list, S.node_next, S.node_pprev, slot, sk);

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** TCP's times, ms, and the flags of segments (include/net/tcp.h). */
 
-/** Duration of TIME_WAIT. Also the longest time that an orphan in FIN_WAIT2 is a time-wait socket. */
+/**
+ * Duration of TIME_WAIT. Also the longest time that an orphan in FIN_WAIT2 is a time-wait socket.
+ */
 export const TCP_TIMEWAIT_LEN = 60_000;
 export const TCP_TIMEOUT_INIT = 1_000;
 export const TCP_RTO_MIN = 200;
 export const TCP_RTO_MAX = 120_000;
-/** Shortest delayed acknowledgement. */
+/** Shortest delay of an acknowledgement, ms. */
 export const TCP_DELACK_MIN = 40;
-/** Longest delayed acknowledgement. */
+/** Longest delay of an acknowledgement, ms. */
 export const TCP_DELACK_MAX = 200;
 /** Longest TCP_LINGER2, seconds. */
 export const TCP_FIN_TIMEOUT_MAX = 120;
@@ -24,7 +26,9 @@ export const TCPHDR_FIN = 1;
 export const TCPHDR_SYN = 2;
 export const TCPHDR_RST = 4;
 export const TCPHDR_ACK = 16;
-/** Not a flag of C: the ACK acknowledges the receiver's FIN. In C the sequence numbers tell this. */
+/**
+ * Not a flag of C: the ACK acknowledges the receiver's FIN. In C the sequence numbers tell this.
+ */
 export const TCPHDR_ACKS_FIN = 256;
 
 /** tcp_invalid_ratelimit: shortest time between two answers to segments out of window, ms. */

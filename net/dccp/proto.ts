@@ -118,7 +118,7 @@ function dccp_rcv_reset(k: Stack, sk: Sk): void {
 	dccp_time_wait(k, sk);
 }
 
-/** A new sock needs nothing more than its columns. */
+/** Does nothing. The columns of a new sock are enough. */
 export function dccp_init_sock(k: Stack, sk: Sk): void {
 	k.sock.skc_state[sk] = DCCP_CLOSED;
 }

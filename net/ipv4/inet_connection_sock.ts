@@ -676,6 +676,7 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 			}
 
 			if (!found_port) {
+				// Since 6.8 C asks !hlist_empty(&tb->bhash2), which is the same here.
 				if (T.owners[tb] !== 0) {
 					if (
 						S.skc_reuse[sk] === SK_FORCE_REUSE ||

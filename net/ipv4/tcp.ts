@@ -76,8 +76,8 @@ import {
 import { icsk_delack_timer, runTimers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
 
 /**
- * Sets the state. A socket that goes to TCP_CLOSE leaves ehash and releases a port that bind() did
- * not name.
+ * Sets the state. A socket that goes to TCP_CLOSE leaves ehash or lhash2 and releases a port that
+ * bind() did not name.
  */
 export function tcp_set_state(k: Stack, sk: Sk, state: number): void {
 	const S = k.sock;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/udp.c: UDP's hash tables and port choice, which socket a datagram reaches, and
- * the ends of a socket. Left out: corking, broadcast and multicast delivery, the error queue,
- * receive buffer limits, encapsulation and BPF. There is one CPU.
+ * net/ipv4/udp.c: the search for a port, hash tables, lookups of datagrams, connect(), send,
+ * receive and close. Left out: corking, broadcast and multicast delivery, the error queue, receive
+ * buffer limits, encapsulation and BPF. There is one CPU.
  */
 
 import { __set_bit, BITS_TO_LONGS, bitmap_zero, test_bit } from "../../include/linux/bitmap.js";
@@ -108,7 +108,7 @@ import { ip_route_output_flow, ipDatagramDeliverIfindex, ipLocalDeliverIfindex }
 
 const SIZEOF_UDPHDR = 8;
 const SIZEOF_IPHDR = 20;
-/** Longest IPv4 packet, which a sender that may fragment can fill (IP_MAX_MTU). */
+/** Longest IPv4 packet, bytes. A sender that may fragment can send this much. */
 const IP_MAX_MTU = 0xffff;
 
 /** bind() to a given port searches the second hash if the port's chain has more socks than this. */

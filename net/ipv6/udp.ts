@@ -82,7 +82,7 @@ import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
 const INT_MAX = 0x7fffffff;
-/** Longest payload of an IPv6 packet. */
+/** Longest payload of an IPv6 packet, bytes. */
 const IPV6_MAXPLEN = 65535;
 
 function udp6_ehashfn(

@@ -312,7 +312,7 @@ function sctp_inet6_send_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean {
 	return scope_id !== 0 && dev_get_by_index(sk_net(k, sk), scope_id) !== null;
 }
 
-/** The rest of sctp_v6_create_accept_sk. */
+/** The part of sctp_v6_create_accept_sk that depends on the family. */
 function sctpV6CopySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): void {
 	const S = k.sock;
 	S.inet_saddr[newsk] = S.inet_saddr[sk];

@@ -298,7 +298,7 @@ function sctp_inet_cmp_addr(_k: Stack, addr1: SctpAddr, addr2: SctpAddr): boolea
 	);
 }
 
-/** The rest of sctp_v4_create_accept_sk. */
+/** The part of sctp_v4_create_accept_sk that depends on the family. */
 function sctpV4CopySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): void {
 	const S = k.sock;
 	S.inet_saddr[newsk] = S.inet_saddr[sk];

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/sctp/transport.c: the way to the primary address of a peer. */
+/** net/sctp/transport.c: the route to the primary address of a peer. */
 import { AF_UNSPEC, sockaddr_in } from "../../include/linux/socket.js";
 import type { SctpAddr, SctpAssociation } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sctp_get_af_specific, sctp_pf } from "./protocol.js";
 
 /**
- * Finds the way. Its source address becomes the sock's own, for getsockname(), and be it a
- * listener's; the wildcard where no address of the association will do but some other
- * would (sctp_transport_pmtu).
+ * Looks up the route of an association to `daddr`. The sock gets its source address, for
+ * getsockname(), even if the sock listens. If only a source address that does not belong to the
+ * association has a route, the sock gets the wildcard (sctp_transport_pmtu).
  */
 export function sctp_transport_route(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): void {
 	const af = sctp_get_af_specific(daddr.sin_family);

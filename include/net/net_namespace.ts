@@ -78,7 +78,10 @@ export interface InIfaddr {
 	/** 0 if none was given. The subnet's broadcast address has a route in any case. */
 	ifa_broadcast: number;
 	secondary: boolean;
-	/** A number that counts up. Of two equal addresses the one with the greater number is found (inet_addr_lst). */
+	/**
+	 * A number that counts up. Of two equal addresses the one with the greater number is found
+	 * (inet_addr_lst).
+	 */
 	serial: number;
 }
 
@@ -117,10 +120,10 @@ export const RTN_PROHIBIT = 8;
 
 /**
  * What answers packets to another host by a route. "blackhole": nothing. "accept": the host accepts
- * connections. "refuse": it refuses them. "unreachable": this kernel answers each packet with ICMPv6
- * "no route", as for an IPv6 route by way of lo. TCP then takes the answer to the first SYN as a soft
- * error (SO_ERROR returns ENETUNREACH once). It gives up at the answer to the first retransmission,
- * a second later. UDP ignores the answer.
+ * connections. "refuse": it refuses them. "unreachable": this kernel answers each packet with
+ * ICMPv6 "no route", as for an IPv6 route by way of lo. TCP then takes the answer to the first SYN
+ * as a soft error (SO_ERROR returns ENETUNREACH once). It gives up at the answer to the first
+ * retransmission, a second later. UDP ignores the answer.
  */
 export type RouteAnswer = "blackhole" | "accept" | "refuse" | "unreachable";
 
@@ -163,9 +166,13 @@ export interface Fib6Info {
 	answer: RouteAnswer;
 }
 
-/** Cached results of route lookups. Each is valid while rt_genid equals the genid stored with it. */
+/**
+ * Cached results of route lookups. Each is valid while rt_genid equals the genid stored with it.
+ */
 export interface RtCached {
-	/** The lookup of connect(): destination, source, device and flags, and its result in Net.fl4. */
+	/**
+	 * The lookup of connect(): destination, source, device and flags, and its result in Net.fl4.
+	 */
 	connect_genid: number;
 	connect: { daddr: number; saddr: number; oif: Ifindex; flow_flags: number };
 	flow: RtFlow;
@@ -212,7 +219,10 @@ export interface Rt6Flow extends Flowi6Oif {
 	answer: RouteAnswer;
 }
 
-/** struct ipv6_saddr_dst: the destination of a source address selection. Also the best address so far. */
+/**
+ * struct ipv6_saddr_dst: the destination of a source address selection. Also the best address so
+ * far.
+ */
 export interface Ipv6SaddrDst {
 	readonly addr: In6Addr;
 	ifindex: Ifindex;
@@ -258,7 +268,9 @@ export interface Net {
 	devices: NetDevice[];
 	/** IPv4 routes of all tables. Those of one table and prefix are in the kernel's order. */
 	routes: FibRoute[];
-	/** net->ipv4.rt_genid: changes with every change of a device, an IPv4 address or an IPv4 route. */
+	/**
+	 * net->ipv4.rt_genid: changes with every change of a device, an IPv4 address or an IPv4 route.
+	 */
 	rt_genid: number;
 	/** The route cache of connections (net/ipv4/route.ts), by a hash of the destination. */
 	readonly rt_cache: RtCached[];

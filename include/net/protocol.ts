@@ -33,7 +33,10 @@ export interface NetProtoFamily {
 export class Protocols {
 	/** net/core/sock.c: the protocols, indexed by PROT_*. */
 	readonly proto_list: Proto[] = [];
-	/** The struct proto_ops, indexed by INET_STREAM_OPS and the other numbers of include/linux/net.ts. */
+	/**
+	 * The struct proto_ops, indexed by INET_STREAM_OPS and the other numbers of
+	 * include/linux/net.ts.
+	 */
 	readonly proto_ops: ProtoOps[] = [];
 	/** net/socket.c: the families, by AF_*. */
 	readonly net_families = new Map<number, NetProtoFamily>();

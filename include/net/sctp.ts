@@ -49,7 +49,9 @@ export const SCTP_SOCKOPT_BINDX_ADD = 100;
 export const SCTP_SOCKOPT_BINDX_REM = 101;
 export const SCTP_SOCKOPT_CONNECTX_OLD = 107;
 
-/** union sctp_addr. The family tells which address it is. A v4-mapped address is converted in place. */
+/**
+ * union sctp_addr. The family tells which address it is. A v4-mapped address is converted in place.
+ */
 export type SctpAddr = Sockaddr;
 
 /** struct sctp_bind_addr: the addresses of an endpoint or association. They share one port. */
@@ -63,7 +65,10 @@ export interface SctpBindAddr {
 export interface SctpEndpoint {
 	sk: Sk;
 	bind_addr: SctpBindAddr;
-	/** The associations, oldest first. They are also the accept queue of a listening one-to-one socket. */
+	/**
+	 * The associations, oldest first. They are also the accept queue of a listening one-to-one
+	 * socket.
+	 */
 	asocs: SctpAssociation[];
 	/** Slot in ep_hashtable while the sock listens, otherwise -1. */
 	hashent: number;
@@ -73,9 +78,13 @@ export interface SctpEndpoint {
 export interface SctpDst {
 	/** The source address, without a port. */
 	saddr: SctpAddr;
-	/** Whether the source address belongs to the association, so that answers find the association. */
+	/**
+	 * Whether the source address belongs to the association, so that answers find the association.
+	 */
 	bound: boolean;
-	/** Device on which this kernel receives packets to the address, 0 if another host receives them. */
+	/**
+	 * Device on which this kernel receives packets to the address, 0 if another host receives them.
+	 */
 	dif: Ifindex;
 	/** The answer of another host. */
 	answer: RouteAnswer;
@@ -143,7 +152,10 @@ export class SctpBindBucketTable extends Slab {
 	owner = this.i32();
 }
 
-/** sctp_port_hashsize of a machine with 24 GiB: two pages of buckets (net/sctp/protocol.c: sctp_init). */
+/**
+ * sctp_port_hashsize of a machine with 24 GiB: two pages of buckets (net/sctp/protocol.c:
+ * sctp_init).
+ */
 export const SCTP_PORT_HASHSIZE = 512;
 const SCTP_EP_HASHSIZE = 64;
 

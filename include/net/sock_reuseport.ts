@@ -6,16 +6,16 @@ export const INIT_SOCKS = 128;
 
 /**
  * struct sock_reuseport. `socks` holds the members in the kernel's order: the last member takes the
- * place of a member that leaves. Closed members exist only with tcp_migrate_req. The model leaves it
- * out, so num_closed_socks stays 0.
+ * place of a member that leaves. Closed members exist only with tcp_migrate_req. The model leaves
+ * it out, so num_closed_socks stays 0.
  */
 export interface SockReuseport {
 	socks: number[];
 	max_socks: number;
 	num_closed_socks: number;
 	/**
-	 * The number of members with an sk_incoming_cpu, u16. A member that gets it after it joined is not
-	 * added when it joins, but is subtracted when it leaves. Then the count wraps.
+	 * The number of members with an sk_incoming_cpu, u16. A member that gets it after it joined is
+	 * not added when it joins, but is subtracted when it leaves. Then the count wraps.
 	 */
 	incoming_cpu: number;
 	/** A UDP member was connected once. Stays set for the life of the group. */

@@ -35,7 +35,9 @@ export interface Stack {
 	readonly dccp_hashinfo: InetHashinfo;
 	readonly sctp_globals: SctpGlobals;
 	readonly mptcp: MptcpSocks;
-	/** The UDP table that namespaces share. A namespace may have a table of its own: Net.udp_table. */
+	/**
+	 * The UDP table that namespaces share. A namespace may have a table of its own: Net.udp_table.
+	 */
 	readonly udp_table: UdpTable;
 	readonly udplite_table: UdpTable;
 	/** Namespaces. nets[id - 1] is the namespace with this id. */
@@ -52,10 +54,14 @@ export interface Stack {
 	readonly port_offset: Uint32Array;
 	/** The last hash of secure_ipv4_port_ephemeral and its inputs. */
 	readonly last_port_ephemeral: PortEphemeral;
-	/** Scratch: the input of secure_ipv6_port_ephemeral's hash: two addresses, the time, the port. */
+	/**
+	 * Scratch: the input of secure_ipv6_port_ephemeral's hash: two addresses, the time, the port.
+	 */
 	readonly port_ephemeral_data: Uint32Array;
 	readonly siphash_state: SiphashState;
-	/** current_cred()->cap_effective: capabilities of the task that makes the call, one bit each. */
+	/**
+	 * current_cred()->cap_effective: capabilities of the task that makes the call, one bit each.
+	 */
 	cap_effective: number;
 	/** Output of inet_sk_get_local_port_range: the range, both bounds inclusive. */
 	low: number;
@@ -64,7 +70,9 @@ export interface Stack {
 	blocker: Sk;
 	/** Output of connectScan: the port, 0 if none. */
 	found_port: Port;
-	/** Output of the check of a port: its bind bucket and, in bind(), its bind2 bucket. 0 if none. */
+	/**
+	 * Output of the check of a port: its bind bucket and, in bind(), its bind2 bucket. 0 if none.
+	 */
 	found_tb: Tb;
 	found_tb2: Tb2;
 	/** Output of check_established: the time-wait socket to replace, 0 if none. */
@@ -75,8 +83,9 @@ export interface Stack {
 	/** The last sequence space that a connection got. */
 	last_isn: number;
 	/**
-	 * Decides between two outcomes if the outcome depends on a secret of the kernel. false: the likelier
-	 * outcome, or the one with the model's own secret. Check mode tries both (KernelOptions).
+	 * Decides between two outcomes if the outcome depends on a secret of the kernel. false: the
+	 * likelier outcome, or the one with the model's own secret. Check mode tries both
+	 * (KernelOptions).
 	 */
 	askSecret(): boolean;
 	/** For check mode: is called before a listener leaves its reuseport group. */
@@ -85,7 +94,10 @@ export interface Stack {
 	readonly loopback: Segment[];
 	/** The tracer that searches report to. noTrace if nobody traces. */
 	trace: PortSearchTrace;
-	/** Random draws and other decisions that no system call shows: the kernel's own, or check mode's. */
+	/**
+	 * Random draws and other decisions that no system call shows: the kernel's own, or check
+	 * mode's.
+	 */
 	draws: Draws;
 }
 

@@ -37,18 +37,18 @@ export class UdpTable {
 	/** log2 of the number of slots. */
 	readonly log: number;
 	/**
-	 * Scratch of the search and of udpCandidate: the ports of one chain that are in use, one bit each.
-	 * In C it is on the stack.
+	 * Scratch of the search and of udpCandidate: the ports of one chain that are in use, one bit
+	 * each. In C it is on the stack.
 	 */
 	readonly bitmap: Uint32Array;
 	/**
-	 * sk_receive_queue of a sock: the lengths of its datagrams, bytes, the oldest first. Freeing a sock
-	 * clears only its columns. Delete its queue before.
+	 * sk_receive_queue of a sock: the lengths of its datagrams, bytes, the oldest first. Freeing a
+	 * sock clears only its columns. Delete its queue before.
 	 */
 	readonly receive_queue = new Map<number, number[]>();
 	/**
-	 * Secrets of the hashes of lookups, drawn at first use. In C they are static variables, shared by
-	 * UDP and UDP-Lite. So only those of k.udp_table are used.
+	 * Secrets of the hashes of lookups, drawn at first use. In C they are static variables, shared
+	 * by UDP and UDP-Lite. So only those of k.udp_table are used.
 	 */
 	udp_ehash_secret: number | null = null;
 	udp6_ehash_secret: number | null = null;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Trace points of the port searches. They tell why each port was skipped. The kernel keeps its trace
- * points in include/trace/events/ as well, but has none for these searches. If nobody traces, the
- * tracer is noTrace.
+ * Trace points of the port searches. They tell why each port was skipped. The kernel keeps its
+ * trace points in include/trace/events/ as well, but has none for these searches. If nobody traces,
+ * the tracer is noTrace.
  */
 import type { Port, Sk, Tb } from "../../linux/handle.js";
 
@@ -10,7 +10,9 @@ import type { Port, Sk, Tb } from "../../linux/handle.js";
 export const CANDIDATE_OK = 0;
 /** The port is in ip_local_reserved_ports. */
 export const CANDIDATE_RESERVED = 1;
-/** connect(): the bucket has fastreuse or fastreuseport >= 0. A socket has bound the port by bind(). */
+/**
+ * connect(): the bucket has fastreuse or fastreuseport >= 0. A socket has bound the port by bind().
+ */
 export const CANDIDATE_NOT_SHAREABLE = 2;
 /** connect(): a socket has the four-tuple. */
 export const CANDIDATE_TUPLE_IN_USE = 3;
@@ -30,7 +32,9 @@ export const SEARCH_UDP = 3;
 export interface PortSearchTrace {
 	/** A search begins. low and high are the effective range of the socket, inclusive. */
 	search(kind: number, sk: Sk, low: number, high: number): void;
-	/** A scan of [low, low + remaining) begins at `offset`. half: 0 the whole range, 1 or 2 a half. */
+	/**
+	 * A scan of [low, low + remaining) begins at `offset`. half: 0 the whole range, 1 or 2 a half.
+	 */
 	scan(low: number, remaining: number, offset: number, half: number, relax: boolean): void;
 	/** A pass over the ports of one parity begins at a port. */
 	pass(port: Port): void;
@@ -39,9 +43,9 @@ export interface PortSearchTrace {
 	/** The search ended with this port, 0 if it found none. */
 	chosen(port: Port): void;
 	/**
-	 * bind() to a given port, or listen(). `fast` says that the fields of the bucket decided, without
-	 * a look at its owners. For UDP it says that the chains of the second hash were searched instead
-	 * of the chain of the port.
+	 * bind() to a given port, or listen(). `fast` says that the fields of the bucket decided,
+	 * without a look at its owners. For UDP it says that the chains of the second hash were
+	 * searched instead of the chain of the port.
 	 */
 	bound(sk: Sk, port: Port, fast: boolean, verdict: number, sk2: Sk): void;
 	/** A socket was added to a bucket. fastreuse and fastreuseport are the values before. */

@@ -90,7 +90,10 @@ const NAMES = new Map<number, string>(
 	}).map(([name, number]) => [number, name]),
 );
 
-/** The name of an error: `errnoName(98)` is `"EADDRINUSE"`. A number without a name gives `"E"` and the number. */
+/**
+ * The name of an error: `errnoName(98)` is `"EADDRINUSE"`. A number without a name gives `"E"` and
+ * the number.
+ */
 export function errnoName(errno: number): string {
 	return NAMES.get(errno) ?? `E${errno}`;
 }

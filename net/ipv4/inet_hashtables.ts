@@ -1007,9 +1007,9 @@ function connectScanStep(k: Stack, net: Net, sk: Sk, remaining: number, step: nu
 }
 
 /**
- * Finds a local port for connect() and puts the socket into ehash. If the socket has a port
- * already, only checks its four-tuple. k.port_offset is C's parameter port_offset, low half first.
- * Returns 0 or -EADDRNOTAVAIL. `break other_parity_scan` stands for C's `goto ok`.
+ * Finds a local port for connect() and puts the socket into ehash. If the socket has a port already,
+ * there is no search, only the check of its four-tuple. k.port_offset is C's parameter port_offset,
+ * low half first. Returns 0 or -EADDRNOTAVAIL. `break other_parity_scan` stands for C's `goto ok`.
  */
 export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEstablished): number {
 	const S = k.sock;

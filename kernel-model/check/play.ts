@@ -179,7 +179,7 @@ export class Player {
 		const time = late ? (line.endTime ?? line.time) : line.time;
 		this.advanceTo(time, line.line);
 		if (line.kind === "exit") {
-			this.world.exit(line.pid ?? 0, line.line);
+			this.world.exit(line.superseded ?? line.pid ?? 0, line.line);
 			return null;
 		}
 		if (this.facts.skipped.has(line.line)) {

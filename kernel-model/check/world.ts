@@ -83,6 +83,8 @@ export class World {
 	/** A privilege was used, so that the user is root. */
 	privileged = false;
 	private readonly parents = new Map<number, number>();
+	/** The lines where processes ended that may still be asked for. */
+	private readonly ended = new Map<number, number>();
 	/** Processes from before the recording. */
 	private readonly before: ReadonlySet<number>;
 
@@ -254,6 +256,7 @@ export class World {
 		if (task === undefined || !this.kernel.tasks.has(task)) return;
 		for (const fd of task.socketDescriptors()) this.drain(pid, task, fd, line);
 		task.exit();
+		this.ended.set(pid, line);
 	}
 
 	// Sockets
@@ -307,9 +310,16 @@ export class World {
 
 	/**
 	 * Nothing before a line is played again: only the guessed ports that are still held can
-	 * matter.
+	 * matter, and no process that had ended.
 	 */
 	forget(before: number): void {
+		for (const [pid, line] of this.ended) {
+			if (line >= before) continue;
+			this.ended.delete(pid);
+			if (this.isAlive(pid)) continue;
+			this.tasks.delete(pid);
+			this.parents.delete(pid);
+		}
 		let held: Set<number> | null = null;
 		for (const [port, guesses] of this.guesses) {
 			const [oldest] = guesses;

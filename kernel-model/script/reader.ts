@@ -31,6 +31,9 @@ const EXITED = /^\+\+\+ exited with (\d+) \+\+\+$/;
 const KILLED = /^\+\+\+ killed by (\w+)(?: \(core dumped\))? \+\+\+$/;
 const SUPERSEDED = /^\+\+\+ superseded by execve in pid (\d+) \+\+\+$/;
 
+/** A thread becomes another program, and takes over the pid of its process. */
+const PID_CHANGED = /<pid changed to \d+ \.\.\.>$/;
+
 interface Message {
 	at: number;
 	pid: number;
@@ -298,7 +301,7 @@ class ScriptReader {
 	private suspend(pending: Pending): boolean {
 		const { call, source } = pending;
 		const text = source.text.trimEnd();
-		const mark = text.endsWith(UNFINISHED) ? UNFINISHED : text.endsWith(DETACHED) ? DETACHED : "";
+		const mark = suspension(text);
 		if (mark === "") return false;
 		const end = text.length - mark.length;
 		source.text = text.slice(0, text.charCodeAt(end - 1) === Char.Space ? end - 1 : end);
@@ -405,6 +408,7 @@ class ScriptReader {
 			time: this.leader.time,
 			status: exited === null ? null : Number(exited[1]),
 			signal: killed?.[1] ?? null,
+			...(thread === null ? {} : { superseded: thread }),
 			text,
 		});
 		if (thread === null) {
@@ -611,6 +615,14 @@ function finishedArgs(name: string, source: Source): Arg[] {
 export function argFd(args: readonly Arg[]): number | null {
 	const value = args[0]?.value;
 	return value?.kind === "int" ? value.value : null;
+}
+
+/** What stands at the end of a call that has not returned; empty for none. */
+function suspension(text: string): string {
+	if (!text.endsWith("...>")) return "";
+	if (text.endsWith(UNFINISHED)) return UNFINISHED;
+	if (text.endsWith(DETACHED)) return DETACHED;
+	return PID_CHANGED.exec(text)?.[0] ?? "";
 }
 
 /** The latest call of that name, removed from the list. */

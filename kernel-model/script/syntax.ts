@@ -83,7 +83,7 @@ export interface SetupLine {
 	text: string;
 }
 
-/** A `+++ … +++` line. Superseded threads have neither status nor signal. */
+/** A `+++ … +++` line. Of a superseded one there is neither status nor signal. */
 export interface ExitLine {
 	kind: "exit";
 	line: number;
@@ -91,6 +91,8 @@ export interface ExitLine {
 	time: number | null;
 	status: number | null;
 	signal: string | null;
+	/** The thread that became another program: it has the pid from here on, and its own is gone. */
+	superseded?: number;
 	text: string;
 }
 

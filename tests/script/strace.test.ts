@@ -634,6 +634,7 @@ describe("lines that are no calls", () => {
 				time: null,
 				status: null,
 				signal: null,
+				superseded: 14,
 				text: "+++ superseded by execve in pid 14 +++",
 			},
 			{

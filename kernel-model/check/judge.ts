@@ -114,7 +114,8 @@ export class Judge {
 			const { blocker } = k;
 			const range = this.describeOpen(task, call, result);
 			if (range !== null) return range;
-			return result < 0 && blocker !== 0 ? `last met ${describeSock(k, blocker)}` : null;
+			if (result < 0 && blocker !== 0) return `last met ${describeSock(k, blocker)}`;
+			return watch?.failure ?? null;
 		}
 		const { port } = revealed;
 		inet_sk_get_local_port_range(k, sk);

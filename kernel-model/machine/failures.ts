@@ -362,10 +362,11 @@ function* bindReasons(a: Asked): Iterable<Reason> {
 	const { length = 0 } = call;
 	if (isSctp(k, sk)) yield* sctpBind(a, addr, length);
 	else {
-		if (sk !== ssk && k.sock.skc_state[sk] !== TCP_CLOSE) {
+		const own = k.sock.skc_state[sk];
+		if (sk !== ssk && own !== TCP_CLOSE && own !== TCP_LISTEN) {
 			yield [
 				E.EINVAL,
-				"mptcp_bind",
+				"__mptcp_nmpc_sk",
 				`the socket is in state ${tcpStateName(nth(k.sock.skc_state, sk))}`,
 			];
 		}
@@ -448,15 +449,16 @@ function* refusedReasons(a: Asked, address: Address | null): Iterable<Reason> {
 		if (k.sock.skc_net[sk] === net.id) listeners.push(describeSock(k, sk));
 	}
 	const local = to === null || isHostAddress(a.net, to);
+	const where = isDccp(a) ? "dccp_rcv_reset" : "tcp_reset";
 	if (!local) {
-		yield [E.ECONNREFUSED, "tcp_reset", `the host behind the route to ${host} answers with a RST`];
+		yield [E.ECONNREFUSED, where, `the host behind the route to ${host} answers with a RST`];
 		return;
 	}
 	const but =
 		listeners.length === 0
 			? `no socket listens on port ${port}`
 			: `no listener on port ${port} takes it: ${listeners.slice(0, 3).join(", ")}`;
-	yield [E.ECONNREFUSED, "tcp_reset", `${host} is this host, and ${but}`];
+	yield [E.ECONNREFUSED, where, `${host} is this host, and ${but}`];
 }
 
 /** Whether a destination is an address of this host. */
@@ -471,8 +473,8 @@ export function isHostAddress(net: Net, { family: af, address, port }: Address):
 	return type !== RTN_UNICAST || __ip_dev_find(net, v4) !== null;
 }
 
-/** Says how a connection attempt ended. */
-function* endReasons(a: Asked, address: Address | null): Iterable<Reason> {
+/** The error that the end of a connection, or an ICMP message, left on the socket. */
+function* errorReasons(a: Asked, address: Address | null): Iterable<Reason> {
 	const host = address?.address ?? "the destination";
 	if (!isUdp(a.k, a.sk)) yield* refusedReasons(a, address);
 	else {
@@ -480,12 +482,30 @@ function* endReasons(a: Asked, address: Address | null): Iterable<Reason> {
 		const icmp = a.k.sock.skc_family[a.sk] === AF_INET6 ? "__udp6_lib_err" : "__udp4_lib_err";
 		yield [E.ECONNREFUSED, icmp, why];
 	}
+	if (isDccp(a)) yield [E.ETIMEDOUT, "dccp_write_timeout", `${host} has answered no Request`];
 	yield [E.ETIMEDOUT, "tcp_write_timeout", `${host} has answered no SYN (tcp_syn_retries)`];
 	yield [E.EHOSTUNREACH, "tcp_v4_err", `a router says that ${host} is unreachable`];
 	yield [E.ENETUNREACH, "tcp_v6_err", `a router says that no route leads to ${host}`];
 	yield [E.ECONNRESET, "tcp_reset", "the peer, or a disconnect, has reset the connection"];
-	yield [E.ECONNABORTED, "inet_wait_for_connect", "the connection was aborted meanwhile"];
-	yield [E.EPIPE, "inet_wait_for_connect", "another task has disconnected the socket meanwhile"];
+}
+
+/** Says how a connection attempt ended. */
+function* endReasons(a: Asked, address: Address | null): Iterable<Reason> {
+	yield* errorReasons(a, address);
+	const where = "__inet_stream_connect";
+	yield [E.ECONNABORTED, where, "the connection was aborted, and another call has its error"];
+	yield [E.EPIPE, where, "another task has disconnected the socket meanwhile"];
+}
+
+function isDccp({ k, ssk }: Asked): boolean {
+	return k.sock.sk_protocol[ssk] === IPPROTO_DCCP;
+}
+
+/** The kernel function of a call: `tcp`, or of another protocol the one with this name. */
+function protocolFunction(a: Asked, tcp: string, name: string): string {
+	if (a.sk !== a.ssk) return `mptcp_${name}`;
+	if (isDccp(a)) return `dccp_${name}`;
+	return isSctp(a.k, a.sk) ? `sctp_${name}` : tcp;
 }
 
 function* tcp4Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
@@ -696,7 +716,11 @@ function* connectReasons(a: Asked): Iterable<Reason> {
 	const where = dgram ? "inet_dgram_connect" : "__inet_stream_connect";
 	if (length < SIZEOF_SA_FAMILY) yield shortAddress(where, length, SIZEOF_SA_FAMILY);
 	if (addr.sin_family === AF_UNSPEC) {
-		yield [E.EBUSY, "tcp_disconnect", "another task sleeps in a connect() of this socket"];
+		yield [
+			E.EBUSY,
+			protocolFunction(a, "tcp_disconnect", "disconnect"),
+			"another task sleeps in a connect() of this socket",
+		];
 	}
 	if (dgram) {
 		yield* dgramConnect(a, addr, length);
@@ -726,6 +750,9 @@ function* connectReasons(a: Asked): Iterable<Reason> {
 				}
 		}
 	}
+	if (sk !== ssk && addr.sin_family !== AF_UNSPEC && S.skc_state[ssk] !== TCP_CLOSE) {
+		yield [E.EINVAL, "mptcp_connect", `the first subflow is in state ${state(a)}`];
+	}
 	yield* S.skc_family[ssk] === AF_INET6
 		? tcp6Connect(a, addr, length)
 		: tcp4Connect(a, addr, length);
@@ -738,7 +765,8 @@ function* listenReasons(a: Asked): Iterable<Reason> {
 	if (isUdp(k, sk)) yield [E.EOPNOTSUPP, "sock_no_listen", "datagram sockets do not listen"];
 	const sctp = isSctp(k, sk);
 	const dccp = k.sock.sk_protocol[sk] === IPPROTO_DCCP;
-	const where = sctp ? "sctp_inet_listen" : dccp ? "inet_dccp_listen" : "inet_listen";
+	const stream = sk !== ssk ? "mptcp_listen" : "inet_listen";
+	const where = sctp ? "sctp_inet_listen" : dccp ? "inet_dccp_listen" : stream;
 	if (sctp && (call.number ?? 0) < 0) yield [E.EINVAL, where, "the backlog is negative"];
 	if (k.socket.state[sock] !== SS_UNCONNECTED) {
 		const what = k.socket.state[sock] === SS_CONNECTED ? "is connected" : "connects or disconnects";
@@ -752,33 +780,34 @@ function* listenReasons(a: Asked): Iterable<Reason> {
 		yield [E.EINVAL, where, "the socket does not listen, so there is nothing to end"];
 	yield [E.EINVAL, where, `the socket is in state ${state(a)}, neither CLOSE nor LISTEN`];
 	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
-	yield [E.EADDRINUSE, "reuseport_add_sock", "the group of SO_REUSEPORT sockets takes no more"];
+	yield [E.EBUSY, "reuseport_add_sock", "the socket belongs to another SO_REUSEPORT group"];
+	yield [E.ENOMEM, "reuseport_grow", "the group of SO_REUSEPORT sockets takes no more"];
 }
 
 function* acceptReasons(a: Asked): Iterable<Reason> {
 	const { k, sk, call } = a;
+	for (const reason of fdReasons(a.task, call)) if (reason[0] === E.EBADF) yield reason;
 	if (((call.number ?? 0) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) {
 		yield [E.EINVAL, "__sys_accept4", "there are flags other than SOCK_CLOEXEC, SOCK_NONBLOCK"];
 	}
+	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
 	yield* fdReasons(a.task, call);
 	if (sk === 0) return;
-	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
 	if (isUdp(k, sk))
 		yield [E.EOPNOTSUPP, "sock_no_accept", "datagram sockets do not accept connections"];
 	const where = isSctp(k, sk) ? "sctp_accept" : "inet_csk_accept";
 	if (isSctp(k, sk)) {
 		yield [E.EOPNOTSUPP, where, "a one-to-many socket does not accept connections"];
 	}
+	if (k.mptcp.socks.get(sk)?.initial === false) {
+		yield [E.EINVAL, "mptcp_stream_accept", "the socket was accepted, and does not listen"];
+	}
 	if (k.sock.skc_state[a.ssk] !== TCP_LISTEN) {
 		yield [E.EINVAL, where, `the socket does not listen: its state is ${state(a)}`];
 	}
 	yield [E.EINVAL, where, "the socket does not listen"];
 	yield [E.EAGAIN, where, "no connection waits, and the socket does not block"];
-	yield [
-		E.ECONNABORTED,
-		"__sys_accept4",
-		"the connection was reset before its peer could be named",
-	];
+	yield [E.ECONNABORTED, "do_accept", "the connection was reset before its peer could be named"];
 }
 
 function* getpeernameReasons(a: Asked): Iterable<Reason> {
@@ -795,7 +824,11 @@ function* shutdownReasons(a: Asked): Iterable<Reason> {
 	if (how < 0 || how > 2) {
 		yield [E.EINVAL, "inet_shutdown", `${how} is none of SHUT_RD, SHUT_WR, SHUT_RDWR`];
 	}
-	yield [E.EBUSY, "tcp_disconnect", "another task sleeps in a connect() of this socket"];
+	yield [
+		E.EBUSY,
+		protocolFunction(a, "tcp_disconnect", "disconnect"),
+		"another task sleeps in a connect() of this socket",
+	];
 	if (isSctp(a.k, a.sk)) {
 		yield [E.EOPNOTSUPP, "sctp_disconnect", "an SCTP listener cannot be shut down"];
 	}
@@ -809,11 +842,11 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 	if (address !== null) yield* addrlenReasons(call);
 	if (isSctp(k, sk)) yield* sctpSend(a);
 	if (!isUdp(k, sk)) {
-		yield* endReasons(a, null);
+		yield* errorReasons(a, null);
 		yield [E.EAGAIN, "sk_stream_wait_connect", "the connection is not established yet"];
 		const sends = S.skc_state[ssk] === TCP_CLOSE || S.skc_state[ssk] === TCP_LISTEN;
 		const why = sends ? "is not connected" : "was shut down for sending, or its peer is gone";
-		yield [E.EPIPE, "sk_stream_error", `the socket ${why}`];
+		yield [E.EPIPE, protocolFunction(a, "sk_stream_error", "sendmsg"), `the socket ${why}`];
 		return;
 	}
 	const six = S.skc_family[sk] === AF_INET6;
@@ -864,7 +897,7 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 		yield* datagram4Route(a, "udp_sendmsg", nth(S.skc_daddr, sk));
 	}
 	yield [E.EMSGSIZE, where, `${size} bytes do not fit into one datagram`];
-	yield* endReasons(a, null);
+	yield* errorReasons(a, null);
 	if ((nth(S.sk_shutdown, sk) & SEND_SHUTDOWN) !== 0) {
 		yield [E.EPIPE, "sock_alloc_send_pskb", "the socket was shut down for sending"];
 	}
@@ -873,8 +906,10 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 
 function* recvReasons(a: Asked): Iterable<Reason> {
 	const { k, ssk } = a;
-	const where = isUdp(k, a.sk) ? "__skb_wait_for_more_packets" : "tcp_recvmsg_locked";
-	yield* endReasons(a, null);
+	const where = isUdp(k, a.sk)
+		? "__skb_wait_for_more_packets"
+		: protocolFunction(a, "tcp_recvmsg_locked", "recvmsg");
+	yield* errorReasons(a, null);
 	if (k.sock.skc_state[ssk] === TCP_LISTEN) {
 		yield [E.ENOTCONN, where, "a listener cannot receive"];
 	}
@@ -1061,7 +1096,7 @@ const ANY_FILE = new Set(["dup", "dup2", "dup3", "setuid", "setresuid", "socket"
 
 function* everyReason(a: Asked): Iterable<Reason> {
 	const { call } = a;
-	// accept4() checks its flags before its descriptor.
+	// accept4() checks its flags before it looks for a socket.
 	if (!ANY_FILE.has(call.name) && call.name !== "accept4") yield* fdReasons(a.task, call);
 	const named = call.name === "bind" || call.name === "connect";
 	if (named && call.address === null) {

@@ -588,9 +588,10 @@ export class Task {
 		if (address !== undefined) checkObject("address", address);
 		this.checkAt(at);
 		let wrong = 0;
-		if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) wrong = -EINVAL;
-		else if (sock < 0) wrong = sock;
+		if (sock === -EBADF) wrong = sock;
+		else if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) wrong = -EINVAL;
 		else if (this.full(at)) wrong = -EMFILE;
+		else if (sock < 0) wrong = sock;
 		if (wrong !== 0) return this.returns(wrong, "accept4", fd, null, 0, flags);
 		const kernel = this.kernel;
 		const newsock = do_accept(kernel, sock, this.uid, nonblock ?? this.nonblocking(sock));

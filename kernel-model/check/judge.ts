@@ -114,8 +114,7 @@ export class Judge {
 			const { blocker } = k;
 			const range = this.describeOpen(task, call, result);
 			if (range !== null) return range;
-			if (result < 0 && blocker !== 0) return `last met ${describeSock(k, blocker)}`;
-			return watch?.failure ?? null;
+			return result < 0 && blocker !== 0 ? `last met ${describeSock(k, blocker)}` : null;
 		}
 		const { port } = revealed;
 		inet_sk_get_local_port_range(k, sk);

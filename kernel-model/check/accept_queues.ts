@@ -66,6 +66,13 @@ export class AcceptQueues {
 		if (peer !== null) this.sendUnseen(listener, peer);
 	}
 
+	/** Whether a connection waits in the queue of a listener, or of one of its group. */
+	waits(listener: number): boolean {
+		return this.members(listener).some(
+			(each) => nth(this.kernel.sock.rskq_accept_head, each) !== 0,
+		);
+	}
+
 	/** Whether the other end of a sock is this address. */
 	private isFrom(sk: number, { family, address, port }: Address): boolean {
 		const S = this.kernel.sock;

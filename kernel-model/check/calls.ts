@@ -46,6 +46,7 @@ import { type CallLine, ScriptError, type Value } from "../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";
 import { Descriptors } from "./descriptors.js";
 import { Netlink } from "./netlink.js";
+import { Outside } from "./outside.js";
 import type { World } from "./world.js";
 
 /** What a call came to: a result, and what is compared beside it. */
@@ -81,10 +82,12 @@ const MSG_ERRQUEUE = 0x2000;
 export class Calls {
 	private readonly descriptors: Descriptors;
 	private readonly netlink: Netlink;
+	private readonly outside: Outside;
 
 	constructor(private readonly world: World) {
 		this.descriptors = new Descriptors(world);
 		this.netlink = new Netlink(world);
+		this.outside = new Outside(world);
 	}
 
 	/** Makes a call. Throws ScriptError and NotModelled. */
@@ -460,13 +463,22 @@ export class Calls {
 		const accepted = recorded !== null && recorded >= 0;
 		// Without an address the oldest of the group will do, if this one's own queue is empty.
 		const empty = kernel.sock.rskq_accept_head[listener] === 0;
+		const outside = accepted && !world.queues.waits(listener) && this.hasStrangers(listener, call);
+		const stranger = outside && this.outside.connect(task, fd, call, told);
 		if (accepted && (told !== null || empty)) world.queues.adopt(listener, told);
 		if (recorded === -EAGAIN) world.queues.disown(listener);
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = accepted ? descriptor(recorded) : undefined;
 		const result = task.accept4(fd, flags, peer, nonblock, at);
-		if (result >= 0) world.isNew(nth(kernel.socket.sk, task.socketOf(result)));
+		if (result >= 0) {
+			const child = nth(kernel.socket.sk, task.socketOf(result));
+			world.isNew(child);
+			if (stranger) {
+				world.ends.add(child);
+				world.doubts.set(child, `the client of line ${call.line} is not recorded`);
+			}
+		}
 		const { family, address, port } = peer;
 		if (family === undefined || address === undefined || port === undefined) return { result };
 		const full: Address = { ...peer, family, address, port };
@@ -475,6 +487,17 @@ export class Calls {
 				? null
 				: `the model accepts ${describeAddress(full)}`;
 		return { result, address: full, difference };
+	}
+
+	/**
+	 * Whether clients of a listener may be such as the recording does not show: the search found
+	 * no other, the listener was there before, or nobody else connects to its port.
+	 */
+	private hasStrangers(listener: number, call: CallLine): boolean {
+		const { facts, adopted, alone, own, draws, evidence, kernel } = this.world;
+		if (own !== null || draws !== null) return false;
+		if (facts.outside.has(call.line) || adopted.has(listener)) return true;
+		return !alone && !evidence.connectedTo.has(nth(kernel.sock.skc_num, listener));
 	}
 
 	/**
@@ -545,6 +568,8 @@ export class Calls {
 			if (call.name === "sendto" && (operands.flags(3) & MSG_FASTOPEN) !== 0) {
 				return this.sendFastOpen(task, fd, call, operands, recorded);
 			}
+			// Whoever is at the other end, and not here, may have got it.
+			if (this.world.ends.has(sk)) return IGNORED;
 			if (recorded !== null) task.sendto(fd, bytes(recorded), null, 0, true);
 			return IGNORED;
 		}

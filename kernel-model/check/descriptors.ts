@@ -31,6 +31,8 @@ interface Shown {
 	listens: boolean;
 	accepts: boolean;
 	binds: boolean;
+	/** The local address of what it accepts; of port 0 where only the family is shown. */
+	accepted: Address | null;
 }
 
 export class Descriptors {
@@ -69,6 +71,7 @@ export class Descriptors {
 			listens: false,
 			accepts: false,
 			binds: false,
+			accepted: null,
 		};
 		for (const line of this.world.recording.linesFrom(from, AHEAD)) {
 			if (line.kind !== "call" || line.pid !== from.pid || fdOf(line) !== fd) continue;
@@ -77,12 +80,23 @@ export class Descriptors {
 			if (failed === "ENOTSOCK") shown.other = true;
 			if (line.name === "accept" || line.name === "accept4") shown.accepts = true;
 			if (failed !== null) continue;
+			if (line.name === "accept" || line.name === "accept4") this.lookAtAccepted(line, shown);
 			if (line.name === "listen") shown.listens = true;
 			if (line.name === "bind" || line.name === "connect") shown.binds = true;
 			this.look_at(line, shown);
 			if (shown.name !== null || shown.other) break;
 		}
 		return shown;
+	}
+
+	private lookAtAccepted(line: CallLine, shown: Shown): void {
+		if (shown.accepted !== null && shown.accepted.port !== 0) return;
+		const { evidence } = this.world;
+		const local = evidence.locals.get(line);
+		if (local !== undefined) shown.accepted = local;
+		if (shown.accepted !== null) return;
+		const peer = this.world.operands(line).shownAddress(1) ?? evidence.peers.get(line);
+		if (peer !== undefined) shown.accepted = { ...peer, port: 0 };
 	}
 
 	private look_at(line: CallLine, shown: Shown): void {
@@ -140,8 +154,9 @@ export class Descriptors {
 	/** A socket from before the recording, or from a call that it does not show. */
 	private unknown(task: Task, fd: number, call: CallLine, shown: Shown): boolean | string {
 		const reason = `descriptor ${fd} is not of this recording`;
-		const family = shown.name?.family === "AF_INET6" ? AF_INET6 : AF_INET;
-		if (shown.name !== null && !shown.name.family.startsWith("AF_INET")) return reason;
+		const name = shown.name ?? shown.accepted;
+		const family = name?.family === "AF_INET6" ? AF_INET6 : AF_INET;
+		if (name !== null && !name.family.startsWith("AF_INET")) return reason;
 		const { world } = this;
 		const protocol = shown.protocol ?? 0;
 		try {
@@ -162,7 +177,40 @@ export class Descriptors {
 			if (shown.accepts || shown.listens) task.listen(fd, 4096);
 			world.kernel.draws = draws;
 		}
+		if (this.listensUnnamed(task, fd, shown)) {
+			world.adopted.add(sk);
+			world.endsAlone(`clients of a listener from before the recording (descriptor ${fd})`);
+			return true;
+		}
 		return call.name === "listen" || call.name === "bind" ? true : reason;
+	}
+
+	/**
+	 * A listener from before the recording: whether it could be brought about, on the port that
+	 * accepted sockets show. Where nothing shows it, it is one that no line names.
+	 */
+	private listensUnnamed(task: Task, fd: number, { name, accepts, accepted }: Shown): boolean {
+		if (!accepts) return false;
+		const { kernel, evidence } = this.world;
+		const { sock: S, socket } = kernel;
+		const sk = nth(socket.sk, task.socketOf(fd));
+		if (S.skc_state[sk] === TCP_LISTEN) return true;
+		if (name !== null || accepted === null) return false;
+		const { family } = accepted;
+		const address = family === "AF_INET6" ? "::" : "0.0.0.0";
+		const { draws } = kernel;
+		kernel.draws = kernel.ownDraws;
+		const { uid } = task;
+		task.uid = 0;
+		let { port } = accepted;
+		if (port !== 0) task.bind(fd, { family, address, port });
+		for (port = 1; S.skc_num[sk] === 0 && port < 1024; port++) {
+			if (!evidence.named.has(port)) task.bind(fd, { family, address, port });
+		}
+		task.uid = uid;
+		const listens = task.listen(fd, 4096) === 0;
+		kernel.draws = draws;
+		return listens;
 	}
 
 	/** Before a socket's descriptor is closed. */

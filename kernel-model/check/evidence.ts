@@ -73,6 +73,8 @@ interface Life {
 	waits: Waiting | null;
 	/** Of a socket that accept() made. */
 	accepted: Accepted | null;
+	/** The accept() that made it. */
+	madeBy: CallLine | null;
 	/** Descriptors that it is open by. */
 	open: number;
 	/** Of a listener: clients that it may get, in the order of their connects. */
@@ -123,6 +125,7 @@ function newLife(kind: Kind): Life {
 		peer: null,
 		waits: null,
 		accepted: null,
+		madeBy: null,
 		open: 0,
 		clients: [],
 		sentTo: new Set(),
@@ -218,10 +221,16 @@ export class Evidence {
 	readonly chosen = new Map<CallLine, Revealed>();
 	/** Ports that are named anywhere, as far as was read. */
 	readonly named = new Set<number>();
+	/** Ports of TCP that recorded processes connect to. */
+	readonly connectedTo = new Set<number>();
+	/** Sockets that do what only a connected one can, without a connect(). */
+	unseenConnects = 0;
 	/** Processes of which it shows that they receive from a connection. */
 	readonly receivers = new Set<number>();
 	/** Whom each accept() took, as it says itself or as getpeername() says later. */
 	readonly peers = new Map<CallLine, Address>();
+	/** The local address that getsockname() shows of what accept() made. */
+	readonly locals = new Map<CallLine, Address>();
 	/** The local address that getsockname() shows of a socket after its connect(). */
 	readonly sources = new Map<CallLine, Address>();
 	/** Nobody asks any more for calls that acted before this line. */
@@ -294,6 +303,7 @@ export class Evidence {
 	forget(call: CallLine): void {
 		this.chosen.delete(call);
 		this.peers.delete(call);
+		this.locals.delete(call);
 		this.sources.delete(call);
 	}
 
@@ -366,6 +376,12 @@ export class Evidence {
 		life.port = port;
 	}
 
+	/** A call succeeded as on a connected socket. */
+	private needsConnection(life: Life | null | undefined): void {
+		if (life?.kind !== "tcp" || life.madeBy !== null || life.listening) return;
+		if (life.connect === null) this.unseenConnects++;
+	}
+
 	/** A datagram arrived from a port. Whose that is, is clear if only one of them is not known. */
 	private receive(life: Life, from: number): void {
 		const lives = life.port === null ? undefined : this.senders.get(life.port);
@@ -420,6 +436,7 @@ export class Evidence {
 				if (result === null || result < 0) break;
 				const child = newLife(life?.kind ?? "tcp");
 				this.release(fds.set(result, child));
+				child.madeBy = line;
 				const peer = address(1);
 				if (peer !== null) {
 					named.add(peer.port);
@@ -434,10 +451,13 @@ export class Evidence {
 			case "getpeername": {
 				const peer = address(1);
 				const accepted = life?.accepted ?? null;
-				if (peer === null || accepted === null || accepted.peer !== null || result !== 0) break;
+				const madeBy = life?.madeBy ?? null;
+				if (result === 0) this.needsConnection(life);
+				if (peer === null || madeBy === null || result !== 0) break;
+				if (accepted !== null && accepted.peer === null) accepted.peer = peer;
+				else if (peers.has(madeBy)) break;
 				named.add(peer.port);
-				accepted.peer = peer;
-				if (this.counts(accepted.call)) peers.set(accepted.call, peer);
+				if (this.counts(madeBy)) peers.set(madeBy, peer);
 				break;
 			}
 			case "bind": {
@@ -469,6 +489,7 @@ export class Evidence {
 				const peer = address(1);
 				if (peer !== null) named.add(peer.port);
 				life.connect = line;
+				if (peer !== null && life.kind !== "udp") this.connectedTo.add(peer.port);
 				if (life.kind === "udp") {
 					if (peer?.family !== "AF_UNSPEC") {
 						// Even one of another family comes too late to stop it.
@@ -544,6 +565,9 @@ export class Evidence {
 				if (!life || name === null || result !== 0 || name.port === 0) break;
 				named.add(name.port);
 				if (!isWildcard(name.address)) local.add(name.address.replace(/^::ffff:/, ""));
+				if (life.madeBy !== null && !this.locals.has(life.madeBy) && this.counts(life.madeBy)) {
+					this.locals.set(life.madeBy, name);
+				}
 				for (const call of [...life.choosing, ...(life.connect === null ? [] : [life.connect])]) {
 					if (!sources.has(call) && this.counts(call)) sources.set(call, name);
 				}
@@ -595,6 +619,7 @@ export class Evidence {
 				break;
 			case "shutdown":
 				if (!life || result !== 0) break;
+				this.needsConnection(life);
 				if (life.waits) life.waits.sent ??= line.line;
 				// A listener ends only where it shuts down what it receives.
 				if (life.listening && operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR") === SHUT_WR) break;

@@ -22,6 +22,8 @@ export class Facts {
 	readonly doubts = new Map<number, string>();
 	/** Calls whose result stays open, as the search for a way ended at its bound: why, by line. */
 	readonly open = new Map<number, string>();
+	/** Accepts whose client nobody can be but one that the recording does not show: why undecided. */
+	readonly outside = new Map<number, string>();
 	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
 	readonly late: { from: number; to: number; ms: number }[] = [];
 
@@ -30,8 +32,8 @@ export class Facts {
 
 	/** Nothing before a line is played again. */
 	forget(before: number): void {
-		const { ports, avoided, forgotten, unread, skipped, doubts, open } = this;
-		for (const facts of [ports, avoided, forgotten, unread, skipped, doubts, open]) {
+		const { ports, avoided, forgotten, unread, skipped, doubts, open, outside } = this;
+		for (const facts of [ports, avoided, forgotten, unread, skipped, doubts, open, outside]) {
 			if (facts.size === 0) continue;
 			for (const line of facts.keys()) if (line < before) facts.delete(line);
 		}

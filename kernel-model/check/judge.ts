@@ -3,7 +3,7 @@
  * Whether a result is the recorded one; if not, why the model cannot give it, and whether
  * something that the recording does not show may be the cause.
  */
-import { TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
 	CANDIDATE_OK,
 	SEARCH_BIND,
@@ -211,6 +211,15 @@ export class Judge {
 		if (blocker !== 0) {
 			const reason = doubts.get(blocker);
 			if (reason !== undefined) return `${reason}, and it may be in the way`;
+			if (!world.alone && world.strangers.has(nth(kernel.sock.skc_dport, blocker))) {
+				return "a client outside the recording may have ended the connection that is in the way";
+			}
+		}
+		if (world.recording.leavesFailuresOut && (outcome.recorded ?? -1) >= 0) {
+			const state = sk === 0 ? -1 : kernel.sock.skc_state[sk];
+			if (/^accept4?$/.test(call.name) || state === TCP_CLOSE) {
+				return "a connect() that did not wait may be missing, as every call that failed is";
+			}
 		}
 		const doubtful = this.doubtfulListener(sk);
 		if (doubtful !== null && /^(connect|accept4?|get(sock|peer)name)$/.test(call.name)) {

@@ -417,6 +417,8 @@ export class Player {
 		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
 		if (differs === null) {
 			if (drew !== null) outcome.proof = proofOf(drew, [], call.line);
+			const outside = this.facts.outside.get(call.line);
+			if (outside !== undefined) [outcome.verdict, outcome.reason] = ["undecided", outside];
 			if (call.name === "bind" && result === 0) this.notePrivilege(task, call);
 			return outcome;
 		}

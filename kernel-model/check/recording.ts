@@ -18,6 +18,9 @@ export const BACK = 10_000;
 /** Lines of the longest recording that is in memory as a whole. */
 export const WHOLE = 20_000;
 
+/** Calls of which one fails, in a recording of all. */
+const SOME_CALLS = 16;
+
 /** What strace's names of ports and devices in arguments stand for is not known yet. */
 const unknown = () => 0;
 
@@ -32,6 +35,9 @@ export class Recording {
 	readonly parents = new Map<number, number>();
 	/** Processes that became another program. */
 	readonly executors = new Set<number>();
+	/** Calls as far as was read, and those of them that failed. */
+	private called = 0;
+	private failed = 0;
 	/** A process was made. */
 	private forked = false;
 	/** Its lines say whose they are, as strace -f has it. */
@@ -86,6 +92,14 @@ export class Recording {
 	/** It is of one process alone, which made others: strace was not told to follow them. */
 	get leavesChildrenOut(): boolean {
 		return this.forked && !this.namesProcesses;
+	}
+
+	/**
+	 * Calls that failed are left out, as by strace -z: none is there, and a socket is connected
+	 * without a connect().
+	 */
+	get leavesFailuresOut(): boolean {
+		return this.failed === 0 && this.called >= SOME_CALLS && this.evidence.unseenConnects > 0;
 	}
 
 	/** The lines from a call on, in the order in which they act, at most so many. */
@@ -146,6 +160,8 @@ export class Recording {
 		if (line.kind !== "exit") this.aloneCheck.look(line);
 		if (line.kind !== "setup" && line.pid !== null) this.namesProcesses = true;
 		if (line.kind === "call") {
+			this.called++;
+			if (line.result?.errno != null) this.failed++;
 			if (line.name === "exit_group" || line.name === "exit")
 				this.leaving.set(line.pid ?? -1, event);
 			if (line.name === "read" || line.name === "readv") this.showsReads = true;

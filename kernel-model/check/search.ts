@@ -6,6 +6,7 @@
  * again from a snapshot, and so on, until the line can be or nothing is left to try.
  */
 import { JIFFY } from "../../include/linux/timer.js";
+import { EAGAIN, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
 import type { Parsed } from "../script/strace.js";
 import { isAlone } from "./alone.js";
@@ -224,6 +225,11 @@ export class Search {
 			this.facts.open.set(line, `${outcome.reason}; ${why}`);
 		}
 		const { recorded, result } = contradiction;
+		if (this.meetsStranger(contradiction)) {
+			this.facts.outside.set(line, outcome?.reason ?? "");
+			this.replay(contradiction.index, reach);
+			return;
+		}
 		// What failed on the kernel has no effect here either, so that one line is one difference.
 		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
 		if (undone) {
@@ -242,6 +248,13 @@ export class Search {
 		[outcome.verdict, outcome.reason, outcome.proof] = ["undecided", open, null];
 		const sk = undone ? 0 : player.world.sk(contradiction.task, contradiction.call);
 		if (sk !== 0) player.world.doubts.set(sk, open);
+	}
+
+	/** Whether an accept() took a client that can be none of the recording. */
+	private meetsStranger({ call, recorded, result, event }: Contradiction): boolean {
+		if (!/^accept4?$/.test(call.name) || this.left <= 0) return false;
+		if (this.player.world.alone || event.outcome?.verdict !== "undecided") return false;
+		return (recorded ?? -1) >= 0 && (result === -EAGAIN || result === -ERESTARTSYS);
 	}
 
 	/** Where the play that found a way began. */

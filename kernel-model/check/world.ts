@@ -72,6 +72,14 @@ export class World {
 	readonly pidfds = new Map<string, number>();
 	/** Questions to secrets so far, by the line that was played. */
 	readonly asked: number[] = [];
+	/** Ports of clients that the recording does not show. */
+	readonly strangers = new Set<number>();
+	/** Ends of connections whose other end the recording does not show: their socks. */
+	readonly ends = new Set<number>();
+	/** Clients so far whose port nothing shows at all. */
+	unseen = 0;
+	/** Listeners from before the recording, whose clients may be from anywhere: their socks. */
+	readonly adopted = new Set<number>();
 	/** Connections that the model refused at once, as nobody listens: their socks. */
 	readonly refusals = new Set<number>();
 	/** Closes before which unread data was taken as read: by line, the ports of the connection. */
@@ -279,6 +287,8 @@ export class World {
 	isNew(sk: number): void {
 		if (this.doubts.size > 0) this.doubts.delete(sk);
 		if (this.refusals.size > 0) this.refusals.delete(sk);
+		if (this.adopted.size > 0) this.adopted.delete(sk);
+		if (this.ends.size > 0) this.ends.delete(sk);
 	}
 
 	/**

@@ -56,3 +56,94 @@ connect(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0
 		]);
 	});
 });
+
+describe("a listener from before the recording", () => {
+	const accept = (client: number, fd: number) =>
+		`7 accept4(3, {sa_family=AF_INET, sin_port=htons(${client}), sin_addr=inet_addr("127.0.0.1")}, [16], SOCK_CLOEXEC) = ${fd}\n`;
+	const name = (call: string, fd: number, port: number) =>
+		`7 ${call}(${fd}, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, [128 => 16]) = 0\n`;
+	const session = (client: number) =>
+		`${accept(client, 4)}${name("getsockname", 4, 8000)}${name("getpeername", 4, client)}7 sendto(4, "x", 1, 0, NULL, 0) = 1
+7 shutdown(4, SHUT_WR) = 0
+7 close(4) = 0
+`;
+
+	it("is taken for what its accepted sockets show, and its clients come from outside", () => {
+		const text = session(33424) + session(33438) + session(33424);
+		const outcomes = play(text, true);
+		expect(left(outcomes)).toEqual([]);
+		expect(outcomes.filter(({ verdict }) => verdict === "match").length).toBeGreaterThan(14);
+	});
+
+	it("needs no port that a line shows, and tells who its clients are", () => {
+		const text = accept(33424, 4) + name("getpeername", 4, 33424) + accept(33426, 5);
+		expect(left(play(text, false))).toEqual([]);
+	});
+
+	it("is not one whose client is another than getpeername() shows", () => {
+		const text = accept(33424, 4) + name("getpeername", 4, 33425);
+		expect(left(play(text, true))).toEqual(["2 undecided: the client of line 1 is not recorded"]);
+	});
+
+	it("ends the certainty of having the namespace alone", () => {
+		const busy = `7 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 9
+7 bind(9, {sa_family=AF_INET, sin_port=htons(8001), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EADDRINUSE (Address already in use)
+`;
+		expect(left(play(session(33424) + busy, true))).toEqual([
+			"8 undecided: a socket outside the recording may hold the port",
+		]);
+	});
+});
+
+describe("a client that nothing recorded can be", () => {
+	const listener = `socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3
+bind(3, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("0.0.0.0")}, 16) = 0
+listen(3, 5) = 0
+`;
+	const accept = (fd: number) =>
+		`accept4(3, {sa_family=AF_INET, sin_port=htons(40010), sin_addr=inet_addr("192.0.2.7")}, [16], 0) = ${fd}\n`;
+
+	it("comes from outside, and its socket is known", () => {
+		const name =
+			'getpeername(4, {sa_family=AF_INET, sin_port=htons(40010), sin_addr=inet_addr("192.0.2.7")}, [128 => 16]) = 0\n';
+		expect(left(play(listener + accept(4) + name, false))).toEqual([]);
+	});
+
+	it("cannot come twice with one port", () => {
+		expect(left(play(listener + accept(4) + accept(5), false))).toEqual([
+			"5 undecided: a client outside the recording may have connected",
+		]);
+	});
+
+	it("does not come where the program has its namespace to itself", () => {
+		expect(left(play(listener + accept(4), true))).toEqual([
+			"4 mismatch: the kernel says 4, the model sleeps",
+		]);
+	});
+});
+
+describe("a recording that leaves out calls that failed", () => {
+	const socket = `9 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 20
+9 accept4(19, NULL, NULL, SOCK_NONBLOCK) = 21
+9 getsockopt(20, SOL_SOCKET, SO_ERROR, [0], [4]) = 0
+9 write(20, "x", 1) = 1
+9 shutdown(20, SHUT_WR) = 0
+9 close(20) = 0
+9 close(21) = 0
+`;
+	const text = `9 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 19
+9 bind(19, {sa_family=AF_INET, sin_port=htons(44287), sin_addr=inet_addr("127.0.0.1")}, 16) = 0
+9 listen(19, 511) = 0
+${socket}${socket}`;
+	const why = "a connect() that did not wait may be missing, as every call that failed is";
+
+	it("leaves open what a connect() that did not wait decides", () => {
+		expect(left(play(text, true)).filter((line) => !line.endsWith(why))).toEqual([]);
+		expect(left(play(text, true))).toContain(`5 undecided: ${why}`);
+	});
+
+	it("is no such recording where one call failed", () => {
+		const failed = `9 dup(99) = -1 EBADF (Bad file descriptor)\n${text}`;
+		expect(left(play(failed, true)).filter((line) => line.includes("mismatch"))).not.toEqual([]);
+	});
+});

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Clients that the recording does not show. One that accept() reports connects as a puppet,
+ * from the port that is told, and goes without a word when the connection stands.
+ */
+import { AF_INET, AF_INET6, SOL_IP } from "../../include/linux/socket.js";
+import { TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { IP_BIND_ADDRESS_NO_PORT } from "../../include/uapi/linux/in.js";
+import { NotModelled } from "../../net/core/sock.js";
+import { tcp_set_state } from "../../net/ipv4/tcp.js";
+import type { Address } from "../machine/address.js";
+import { nth } from "../machine/nth.js";
+import type { Task } from "../machine/task.js";
+import type { CallLine } from "../script/strace.js";
+import type { World } from "./world.js";
+
+/** Of the ports that clients may have whose port nothing shows. */
+const LAST = 65_535;
+
+/** The IPv4 address of a v4-mapped one; others as they are. */
+const plain = (address: string) => address.replace(/^::ffff:(?=[0-9.]+$)/, "");
+const isWildcard = (address: string) => address === "0.0.0.0" || address === "::";
+const named = (address: string, port: number): Address => ({
+	family: address.includes(":") ? "AF_INET6" : "AF_INET",
+	address,
+	port,
+});
+
+export class Outside {
+	constructor(private readonly world: World) {}
+
+	/**
+	 * The client connects that an accept() on a task's `fd` takes, from `peer`, or from anywhere
+	 * where that is not known. False if it cannot.
+	 */
+	connect(task: Task, fd: number, call: CallLine, peer: Address | null): boolean {
+		const { evidence } = this.world;
+		const to = evidence.locals.get(call) ?? null;
+		if (peer !== null) return this.from(task, fd, peer, to);
+		const own = task.getsockname(fd);
+		if (typeof own === "number") return false;
+		const six = own.family === "AF_INET6" && !own.address.startsWith("::ffff:");
+		const address = six ? "::1" : "127.0.0.1";
+		for (let tries = 0; tries < 16; tries++) {
+			const port = LAST - (this.world.unseen++ % 2048);
+			if (evidence.named.has(port)) continue;
+			if (this.from(task, fd, named(address, port), to)) return true;
+		}
+		return false;
+	}
+
+	private from(task: Task, fd: number, peer: Address, to: Address | null): boolean {
+		const { kernel } = this.world;
+		const S = kernel.sock;
+		const listener = this.world.subflow(nth(kernel.socket.sk, task.socketOf(fd)));
+		const own = task.getsockname(fd);
+		if (typeof own === "number" || S.skc_state[listener] !== TCP_LISTEN) return false;
+		const from = plain(peer.address);
+		const shown = plain(to?.address ?? own.address);
+		const address = isWildcard(shown) ? from : shown;
+		const { draws } = kernel;
+		kernel.draws = kernel.ownDraws;
+		const puppet = kernel.createTask({ net: task.net, uid: 0 });
+		try {
+			return this.made(puppet, named(from, peer.port), named(address, own.port));
+		} catch (error) {
+			if (!(error instanceof NotModelled || error instanceof RangeError)) throw error;
+			return false;
+		} finally {
+			puppet.exit();
+			kernel.draws = draws;
+		}
+	}
+
+	private made(puppet: Task, from: Address, to: Address): boolean {
+		const { kernel, strangers } = this.world;
+		const { net } = puppet;
+		const fd = puppet.socket(from.family === "AF_INET6" ? AF_INET6 : AF_INET, 1, 0);
+		puppet.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+		const here = [from, to].filter(({ address }) => {
+			const prefix = `${address}/${address.includes(":") ? 128 : 32}`;
+			return !isLoopback(address) && net.addAddress(prefix, "lo", {}) === 0;
+		});
+		const { ipv4 } = net.net;
+		const { range } = ipv4.ip_local_ports;
+		const reserved = ipv4.sysctl_local_reserved_ports.slice();
+		ipv4.ip_local_ports.range = [from.port, from.port];
+		ipv4.sysctl_local_reserved_ports.fill(0);
+		if (puppet.bind(fd, { ...from, port: 0 }) === 0) puppet.connect(fd, to, undefined, true);
+		ipv4.ip_local_ports.range = range;
+		ipv4.sysctl_local_reserved_ports.set(reserved);
+		const sk = nth(kernel.socket.sk, puppet.socketOf(fd));
+		const connected = kernel.sock.skc_state[sk] === TCP_ESTABLISHED;
+		tcp_set_state(kernel, sk, TCP_CLOSE);
+		for (const { address } of here) {
+			net.delAddress(`${address}/${address.includes(":") ? 128 : 32}`, "lo");
+		}
+		if (connected) strangers.add(from.port);
+		return connected;
+	}
+}
+
+function isLoopback(address: string): boolean {
+	return address.startsWith("127.") || address === "::1";
+}

@@ -73,6 +73,8 @@ interface Life {
 	waits: Waiting | null;
 	/** Of a socket that accept() made. */
 	accepted: Accepted | null;
+	/** The socket() that made it. */
+	opened: CallLine | null;
 	/** The accept() that made it. */
 	madeBy: CallLine | null;
 	/** Descriptors that it is open by. */
@@ -125,6 +127,7 @@ function newLife(kind: Kind): Life {
 		peer: null,
 		waits: null,
 		accepted: null,
+		opened: null,
 		madeBy: null,
 		open: 0,
 		clients: [],
@@ -428,7 +431,9 @@ export class Evidence {
 				const family = operands.flags(0);
 				const internet = family === AF_INET || family === AF_INET6;
 				const kind = kindOf(operands.flags(1), operands.flags(2));
-				this.release(fds.set(result, internet ? newLife(kind) : null));
+				const made = internet ? newLife(kind) : null;
+				if (made !== null) made.opened = line;
+				this.release(fds.set(result, made));
 				break;
 			}
 			case "accept":
@@ -627,6 +632,8 @@ export class Evidence {
 				if (life.connecting || life.listening) breakOff(life);
 				break;
 			case "close":
+				// The number was another socket's when it was closed: this one came while it was.
+				if (life?.opened && overlaps(life.opened, line)) break;
 				if (life?.waits) life.waits.sent ??= line.line;
 				if (fd !== null) this.release(fds.delete(fd));
 				break;
@@ -692,6 +699,11 @@ export class Evidence {
 		}
 		return null;
 	}
+}
+
+/** Whether a call begins before another one and returns after that one has begun. */
+function overlaps(earlier: CallLine, later: CallLine): boolean {
+	return earlier.line < later.line && earlier.endLine > later.line;
 }
 
 /** Seconds after which a SYN that was dropped comes again, a little less. */

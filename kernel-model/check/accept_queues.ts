@@ -10,6 +10,9 @@ import { type Address, parseIpv4, parseIpv6 } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import { add, nth } from "../machine/nth.js";
 
+/** So many questions are remembered. */
+const QUESTIONS = 4096;
+
 /** An address, a v4-mapped one as that of IPv4. */
 function bare(address: string): string {
 	return address.replace(/^::ffff:/, "");
@@ -18,6 +21,8 @@ function bare(address: string): string {
 export class AcceptQueues {
 	/** By snd_isn of a connection: listeners that were seen not to have it. */
 	private readonly without = new Map<number, Set<number>>();
+	/** Questions to secrets, by number: of which client's port each one is. */
+	readonly questions = new Map<number, number>();
 
 	constructor(private readonly kernel: Kernel) {}
 
@@ -121,6 +126,15 @@ export class AcceptQueues {
 		}
 	}
 
+	/** Whether the kernel's hash put a connection elsewhere than the model did. */
+	private ask(child: number): boolean {
+		const { questions, kernel } = this;
+		questions.set(kernel.secrets_asked, nth(kernel.sock.skc_dport, child));
+		const [oldest] = questions.keys();
+		if (oldest !== undefined && questions.size > QUESTIONS) questions.delete(oldest);
+		return kernel.askSecret();
+	}
+
 	private withoutIt(child: number): Set<number> {
 		const isn = nth(this.kernel.sock.snd_isn, child);
 		const known = this.without.get(isn);
@@ -136,14 +150,14 @@ export class AcceptQueues {
 		const had = this.waiting(listener);
 		for (const member of others) {
 			for (const child of this.waiting(member)) {
-				if (this.withoutIt(child).has(listener) || !this.kernel.askSecret()) continue;
+				if (this.withoutIt(child).has(listener) || !this.ask(child)) continue;
 				this.requeue(child, member, listener);
 			}
 		}
 		for (const child of had) {
 			const without = this.withoutIt(child);
 			const other = others.find((candidate) => !without.has(candidate));
-			if (other !== undefined && this.kernel.askSecret()) this.requeue(child, listener, other);
+			if (other !== undefined && this.ask(child)) this.requeue(child, listener, other);
 		}
 	}
 }

@@ -312,7 +312,7 @@ export class Calls {
 				return { result: task.bind(fd, address.address ?? OTHER_FAMILY, length) };
 			}
 			case "listen":
-				return { result: task.listen(fd, operands.int(1, "a backlog")) };
+				return { result: this.listen(task, fd, operands.int(1, "a backlog")) };
 			case "connect": {
 				const length = operands.length(2, "an address length");
 				const pointed = operands.sockaddr(1, length);
@@ -380,6 +380,14 @@ export class Calls {
 				}
 				return IGNORED;
 		}
+	}
+
+	private listen(task: Task, fd: number, backlog: number): number {
+		const result = task.listen(fd, backlog);
+		const S = this.world.kernel.sock;
+		const sk = this.world.sockOf(task, fd);
+		if (result === 0 && S.skc_reuseport[sk] !== 0) this.world.shared.add(nth(S.skc_num, sk));
+		return result;
 	}
 
 	private connect(

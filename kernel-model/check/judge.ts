@@ -3,6 +3,7 @@
  * Whether a result is the recorded one; if not, why the model cannot give it, and whether
  * something that the recording does not show may be the cause.
  */
+
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
 	CANDIDATE_OK,
@@ -11,6 +12,7 @@ import {
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import { EINPROGRESS, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
+
 import { sk_net } from "../../net/core/sock.js";
 import {
 	bindCandidate,
@@ -238,6 +240,16 @@ export class Judge {
 		// A connect() that did not wait: what came of it is seen later.
 		if (sk !== 0 && call.name !== "connect" && world.refusals.has(sk)) {
 			return "a socket outside the recording may listen there";
+		}
+		const S = kernel.sock;
+		if (
+			sk !== 0 &&
+			world.shared.has(nth(S.skc_state[sk] === TCP_LISTEN ? S.skc_num : S.skc_dport, sk))
+		) {
+			const elsewhere = error === "EAGAIN" && /^accept4?$/.test(call.name);
+			if (elsewhere || (S.skc_state[sk] === TCP_CLOSE && call.name !== "connect")) {
+				return "a listener outside the recording may share the port, and have the connection";
+			}
 		}
 		if (/^accept4?$/.test(call.name) && (outcome.recorded ?? -1) >= 0) {
 			return "a client outside the recording may have connected";

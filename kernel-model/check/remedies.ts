@@ -45,7 +45,7 @@ export function* remediesOf(player: Player, contradiction: Contradiction): Gener
 	yield* orders(player, contradiction);
 	yield* ports(player, contradiction);
 	yield* reads(player, contradiction);
-	yield* secrets(player);
+	yield* secrets(player, contradiction);
 	yield* clocks(player, contradiction);
 }
 
@@ -232,18 +232,35 @@ function* reads(
 }
 
 /** A secret decided otherwise. */
-function* secrets({ world, facts }: Player): Generator<Remedy> {
+function* secrets(player: Player, { task, call }: Contradiction): Generator<Remedy> {
+	const { world, facts } = player;
 	const { asked } = world;
+	// First those about this very connection, however far back.
+	const sk = world.subflow(world.sk(task, call));
+	const { skc_num, skc_dport } = world.kernel.sock;
+	const port = /^accept/.test(call.name)
+		? (world.operands(call).shownAddress(1)?.port ?? world.evidence.peers.get(call)?.port ?? 0)
+		: nth(skc_num, sk);
+	for (const [question, client] of world.queues.questions) {
+		const about = port !== 0 && (client === port || client === skc_dport[sk]);
+		if (!about || question >= asked.length || facts.secrets.includes(question)) continue;
+		yield deciding(player, question);
+	}
 	for (let question = asked.length - 1; question >= 0; question--) {
 		if (asked.length - question > QUESTIONS) return;
 		if (facts.secrets.includes(question)) continue;
-		yield {
-			what: `a secret decided otherwise in line ${asked[question]}`,
-			line: nth(asked, question),
-			apply: () => facts.secrets.push(question),
-			undo: () => facts.secrets.splice(facts.secrets.indexOf(question), 1),
-		};
+		yield deciding(player, question);
 	}
+}
+
+/** A question to a secret has the other answer. */
+function deciding({ world: { asked }, facts }: Player, question: number): Remedy {
+	return {
+		what: `a secret decided otherwise in line ${asked[question]}`,
+		line: nth(asked, question),
+		apply: () => facts.secrets.push(question),
+		undo: () => facts.secrets.splice(facts.secrets.indexOf(question), 1),
+	};
 }
 
 /** Timers ran a little earlier or later than the time stamps say. */

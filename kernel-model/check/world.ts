@@ -72,6 +72,8 @@ export class World {
 	readonly pidfds = new Map<string, number>();
 	/** Questions to secrets so far, by the line that was played. */
 	readonly asked: number[] = [];
+	/** Ports of listeners that let others share them, by SO_REUSEPORT. */
+	readonly shared = new Set<number>();
 	/** Ports of clients that the recording does not show. */
 	readonly strangers = new Set<number>();
 	/** Ends of connections whose other end the recording does not show: their socks. */
@@ -281,6 +283,12 @@ export class World {
 		const fd = fdOf(call);
 		const sock = fd === null ? -1 : task.socketOf(fd | 0);
 		return sock > 0 ? nth(this.kernel.socket.sk, sock) : 0;
+	}
+
+	/** The sock of a descriptor that has the port, 0 if it has none. */
+	sockOf(task: Task, fd: number): number {
+		const sock = task.socketOf(fd);
+		return sock > 0 ? this.subflow(nth(this.kernel.socket.sk, sock)) : 0;
 	}
 
 	/** A sock is new: nothing that was said of one with its number counts. */

@@ -33,7 +33,7 @@ connect(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0
 
 	it("was refused, where the program has its namespace to itself", () => {
 		expect(left(play(connected + peer, true))).toEqual([
-			"3 mismatch: the kernel says 0, the model ENOTCONN",
+			expect.stringMatching(/^3 mismatch: the kernel says 0, the model ENOTCONN/),
 		]);
 	});
 
@@ -52,7 +52,7 @@ connect(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0
 		);
 		const followed = fork + connected + peer;
 		expect(left(play(followed.replace(/^/gm, "1 ").replace(/1 $/, ""), true))).toEqual([
-			"4 mismatch: the kernel says 0, the model ENOTCONN",
+			expect.stringMatching(/^4 mismatch: the kernel says 0, the model ENOTCONN/),
 		]);
 	});
 });

@@ -266,7 +266,8 @@ export class Descriptors {
 	}
 }
 
-const isFd = (item: Value): item is Value & { kind: "int" } =>
+/** Whether a value is the number of a descriptor. */
+export const isFd = (item: Value): item is Value & { kind: "int" } =>
 	item.kind === "int" && item.value >= 0 && item.value <= 0x7fffffff;
 
 /** The arrays of descriptors in a call's control messages. */

@@ -29,6 +29,7 @@ import {
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
 import { Calls, type Done, type Handled, IGNORED, passesBarePointer } from "./calls.js";
 import { Certain } from "./certain.js";
+import { isFd } from "./descriptors.js";
 import type { Revealed } from "./evidence.js";
 import { perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
@@ -732,7 +733,7 @@ export class Player {
 		}
 		const fds = call.args[pair]?.value;
 		if (fds?.kind !== "array") return;
-		for (const fd of fds.items) if (fd.kind === "int" && fd.value >= 0) task.openOther(fd.value);
+		for (const fd of fds.items) if (isFd(fd)) task.openOther(fd.value);
 	}
 
 	/** A port was chosen that no line shows of this very socket. */

@@ -205,7 +205,8 @@ function readSocket(text: string, line: number): HostSocket {
 	const words = rest.join(" ");
 	const own = nameOf(local);
 	const peer = nameOf(far);
-	const users = [...words.matchAll(/pid=([0-9]+),fd=([0-9]+)/g)].map(([, pid, fd]) => ({
+	// Longer numbers are no pids and no descriptors.
+	const users = [...words.matchAll(/pid=([0-9]{1,9}),fd=([0-9]{1,9})\b/g)].map(([, pid, fd]) => ({
 		pid: Number(pid),
 		fd: Number(fd),
 	}));

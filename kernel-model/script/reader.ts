@@ -614,7 +614,8 @@ function finishedArgs(name: string, source: Source): Arg[] {
 /** The descriptor, or another number, that is the first argument; null if it is none. */
 export function argFd(args: readonly Arg[]): number | null {
 	const value = args[0]?.value;
-	return value?.kind === "int" ? value.value : null;
+	// A register has more bits than an int; the kernel takes the low 32.
+	return value?.kind === "int" ? value.value | 0 : null;
 }
 
 /** What stands at the end of a call that has not returned; empty for none. */

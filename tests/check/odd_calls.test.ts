@@ -88,6 +88,18 @@ describe("numbers that are no descriptors", () => {
 			).toHaveLength(3);
 	});
 
+	it("a pair of descriptors that are none is passed over", () => {
+		const pair = "1 socketpair(AF_UNIX, SOCK_STREAM, 0, [0xffffffffffffffffff, -3]) = 0";
+		expect(verdicts(pair)).toEqual(["null ignored"]);
+	});
+
+	it("a descriptor of more than 32 bits is explained by the low 32", () => {
+		const text = "socket(AF_INET, SOCK_STREAM, 0)\nlisten(99999999999999999999999999, 5)";
+		const outcomes = playScript(readScript(text, "odd.strace"), { explain: true });
+		expect(outcomes[1]?.result).toBe(-88);
+		expect(outcomes[1]?.explanation.join()).toContain("descriptor 0 is not a socket");
+	});
+
 	it("a result that is no descriptor differs", () => {
 		expect(verdicts("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5000000000")).toEqual([
 			"3 mismatch",

@@ -346,6 +346,10 @@ function* sctpBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const why = `the socket does not take an address of ${family(addr.sin_family)}`;
 	const same = addr.sin_family === k.sock.skc_family[sk];
 	if (!same) yield [E.EINVAL, "sctp_sockaddr_af", why];
+	if (addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
+		const no = `the socket is IPV6_V6ONLY, and ${v6(addr.sin6_addr)} is an IPv4 address`;
+		if (ipv6_only_sock(k, sk)) yield [E.EINVAL, "sctp_sockaddr_af", no];
+	}
 	const text = addr.sin_family === AF_INET6 ? v6(addr.sin6_addr) : formatIpv4(addr.sin_addr);
 	yield notOurs(a, "sctp_do_bind", text);
 	const port = addr.sin_port;

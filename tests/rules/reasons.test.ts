@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The check that a call did not pass, and the kernel function that makes it. */
 import { describe, expect, it } from "vitest";
-import { Kernel } from "../../kernel-model/index.js";
+import { AF_INET6, IPPROTO_SCTP, IPV6_V6ONLY, Kernel, SOL_IPV6 } from "../../kernel-model/index.js";
 import { failureReason } from "../../kernel-model/machine/failures.js";
 import type { Syscall } from "../../kernel-model/machine/syscall.js";
 import type { Task } from "../../kernel-model/machine/task.js";
@@ -30,6 +30,16 @@ describe("accept4()", () => {
 describe("the reason of an error", () => {
 	const why = (k: Kernel, task: Task, call: Syscall, errno: number) =>
 		failureReason(k, task, call, errno).slice(1).join(": ");
+
+	it("EINVAL of an SCTP bind() to a v4-mapped address is IPV6_V6ONLY", () => {
+		const [k, task] = boot();
+		const fd = task.socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP);
+		expect(task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1)).toBe(0);
+		const address = { family: "AF_INET6", address: "::ffff:127.0.0.1", port: 4001 } as const;
+		expect(task.bind(fd, address)).toBe(-EINVAL);
+		const call = { name: "bind", fd, address, length: 28 } as Syscall;
+		expect(why(k, task, call, EINVAL)).toMatch(/^sctp_sockaddr_af: the socket is IPV6_V6ONLY/);
+	});
 
 	it.each([
 		["sk_stream_error", SOCK_STREAM, 0],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What a search guided by bitmaps saves: `npm run bench -- --only bitmap`. */
+/** Measures how much a bitmap-guided search saves: `npm run bench -- --only bitmap`. */
 import { fillFigures, fillTimes } from "./fill.js";
 import { output } from "./output.js";
 

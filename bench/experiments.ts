@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What the curves show. Everything but times is exact, and the same for the same seed.
+ * The experiments behind the curves. Everything except times is exact, and the same for the same
+ * seed.
  */
 import { sockaddr_in } from "../include/linux/socket.js";
 import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS, SeededRandom } from "../kernel-model/index.js";
@@ -16,31 +17,31 @@ export const DEFAULT_RANGE: Range = [32_768, 60_999];
 
 export const portsOf = ([low, high]: Range): number => high - low + 1;
 
-/** A number of a curve at an occupancy of the range, 0 to 1. */
+/** A point of a curve. Occupancy of the range is 0 to 1. */
 export interface Cost {
 	occupancy: number;
-	/** Candidates looked at in a call, on average. */
+	/** Mean number of candidates per call. */
 	looks: number;
-	/** Microseconds of a call, median. */
+	/** Median time of a call, microseconds. */
 	micros: number;
 }
 
 export interface CostOptions {
 	kind: Kind;
-	/** Every socket has IP_LOCAL_PORT_RANGE set, to the whole range. */
+	/** Whether every socket sets IP_LOCAL_PORT_RANGE to the whole range. */
 	option?: boolean;
 	range?: Range;
 	/**
-	 * Of the kernel's own searches one call in so many is counted, and another one timed,
-	 * where they are long; one in four where they are short.
+	 * For long searches of the kernel, one call in `every` is counted and another one is timed. For
+	 * short searches it is one in four.
 	 */
 	every?: number;
-	/** Points of a curve, beside that at 0. */
+	/** Points of a curve besides the one at 0. */
 	bins?: number;
 	seed?: number;
 }
 
-/** Candidates of a search that is long. */
+/** Fewest candidates of a long search. */
 const LONG = 500;
 
 function median(values: number[]): number {
@@ -53,9 +54,9 @@ const mean = (values: readonly number[]): number =>
 	values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
- * Fills a range with connections to one destination, or with bind() to one address, and
- * says what the calls cost as it fills. Between the kernel's calls that are counted or
- * timed, the bitmap-guided search makes those that are not: it comes to the same ports.
+ * Fills a range with connections to one destination, or with bind() to one address. Returns the
+ * cost of the calls as the range fills. The bitmap-guided search makes the calls that are neither
+ * counted nor timed, because it chooses the same ports.
  */
 export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 	const { kind, option = false, range = DEFAULT_RANGE, every = 48, bins = 50, seed = 1 } = options;
@@ -80,7 +81,7 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 		const began = performance.now();
 		const result = kind === "connect" ? trial.connect(fd, there) : trial.bind(fd, here);
 		const took = performance.now() - began;
-		// A search may give up although a port is free: then there are more calls than ports.
+		// A search may give up although a port is free. There are then more calls than ports.
 		const full = result === -EADDRNOTAVAIL || result === -EADDRINUSE;
 		if (!full && result !== 0 && result !== -EINPROGRESS) {
 			throw new Error(`${strategy.name}: ${kind} ${n} of ${ports}: ${result}`);
@@ -104,14 +105,19 @@ export interface Shares {
 	/** Connections from each port of the range. */
 	counts: Uint32Array;
 	low: number;
-	/** Ports that get any: all, or those of low's parity, without the reserved ones. */
+	/**
+	 * Number of ports that can get connections: all, or those of low's parity, without the reserved
+	 * ones.
+	 */
 	usable: number;
 	connections: number;
 	/** The port used most. */
 	peak: number;
-	/** How many times as often as the average it is used. */
+	/** Connections from the most used port, divided by the mean. */
 	peakFactor: number;
-	/** Part of the connections that would need another port for all to be used alike, 0 to 1. */
+	/**
+	 * Share of the connections that would need another port to make the use of ports even, 0 to 1.
+	 */
 	misplaced: number;
 }
 
@@ -173,24 +179,24 @@ function elsewhere(random: SeededRandom): number {
 }
 
 export interface PredictionOptions {
-	/** Connections to other destinations between two to the one that is watched: 0 to this. */
+	/** Most connections to other destinations between two connections to the watched one. */
 	others?: number;
-	/** Part of the range that connections to the destination hold all the time, 0 to 1. */
+	/** Share of the range that connections to the destination hold all the time, 0 to 1. */
 	held?: number;
 	option?: boolean;
 	range?: Range;
-	/** Connections watched, half to learn from. */
+	/** Number of watched connections. The guesser learns from half of them. */
 	connections?: number;
 	seed?: number;
 }
 
-/** Numbers of guesses at which a chance is given. */
+/** Numbers of guesses for which the chance is computed. */
 export const GUESSES = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128, 256, 512, 1024] as const;
 
 /**
- * The chance to name the source port of the next connection to a destination for one who
- * saw the one before it: by number of guesses. The guesser has learned from half of the
- * connections how far it is from one port to the next, and is tried on the other half.
+ * The chance to guess the source port of the next connection to a destination, by number of
+ * guesses. The guesser knows the port before. It learns the distances between successive ports from
+ * half of the connections, and is tested on the other half.
  */
 export function predictions(strategy: Strategy, options: PredictionOptions = {}): number[] {
 	const { others = 0, held = 0, option = false, range = DEFAULT_RANGE, seed = 1 } = options;
@@ -242,7 +248,7 @@ export function predictions(strategy: Strategy, options: PredictionOptions = {})
 	);
 }
 
-/** How long connect() takes to fill a range, to one destination, and with which ports. */
+/** Fills a range by connect() to one destination. Returns the time and the ports. */
 export function fill(
 	strategy: Strategy,
 	range: Range = DEFAULT_RANGE,
@@ -262,7 +268,7 @@ export function fill(
 	return { ms, ports };
 }
 
-/** The same, but what of the time a strategy's own searches take. */
+/** As fill(), but returns the time of the strategy's own searches only. */
 export function searchTime(strategy: Strategy, range: Range = DEFAULT_RANGE): number {
 	let ms = 0;
 	fill(

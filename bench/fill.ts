@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Filling the default range by connect(), by the kernel's scan and guided by bitmaps. */
+/**
+ * Fills the default range by connect(), with the kernel's scan and with the bitmap-guided search.
+ */
 import { DEFAULT_RANGE, fill, portsOf, searchTime } from "./experiments.js";
 import { bitmapGuided } from "./lab/bitmap.js";
 import { kernelSearch } from "./lab/linear.js";
@@ -7,12 +9,11 @@ import type { Strategy } from "./strategy.js";
 
 const VERSION = "7.3";
 const RUNS = { linear: 3, bitmap: 15 };
-/** Runs before those, in which the engine compiles. */
+/** Runs before the measured ones. The engine compiles in them. */
 const WARM_UP = { linear: 1, bitmap: 25 };
 
 /**
- * Medians, in ms: of the whole calls, and what of it the searches take. The rest of a call
- * is the same for both.
+ * Medians of the whole calls and of their searches, ms. The rest of a call is the same for both.
  */
 export interface FillTimes {
 	ports: number;
@@ -24,7 +25,7 @@ export interface FillTimes {
 	searchRatio: number;
 }
 
-/** Throws an Error if the two searches do not come to the same ports. */
+/** Throws Error if the two searches choose different ports. */
 export function fillTimes(progress: (what: string) => void): FillTimes {
 	const ports = portsOf(DEFAULT_RANGE);
 	const run = (strategy: Strategy, kind: keyof typeof RUNS) => {
@@ -35,7 +36,7 @@ export function fillTimes(progress: (what: string) => void): FillTimes {
 	const bitmap = run(bitmapGuided(VERSION), "bitmap");
 	const linear = run(kernelSearch(VERSION), "linear");
 	const same = bitmap.every((found) => found.ports.every((port, n) => port === linear[0].ports[n]));
-	if (!same) throw new Error("the bitmap-guided search came to other ports than the linear scan");
+	if (!same) throw new Error("the bitmap-guided search chose other ports than the linear scan");
 	const [linearMs, bitmapMs] = [linear, bitmap].map((runs) => runs[runs.length >> 1].ms);
 	const searches = Array.from({ length: RUNS.bitmap }, () => searchTime(bitmapGuided(VERSION)));
 	const bitmapSearchMs = searches.sort((a, b) => a - b)[searches.length >> 1];

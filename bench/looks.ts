@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import type { PortSearchTrace } from "../include/trace/events/port_search.js";
 
-/** Counts the candidates that the kernel's own searches look at. */
+/** Counts the candidates of the kernel's own searches. */
 export class LookCounter implements PortSearchTrace {
 	looks = 0;
 	search(): void {}

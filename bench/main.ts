@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** `npm run bench`: what the searches cost, or curves of it (--plot). */
+/** `npm run bench`: measures the cost of the searches, or draws curves (--plot). */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -26,7 +26,7 @@ that is off; a search guided by bitmaps.
 
 `;
 
-/** Measured in a process of its own each, where nothing else was run before. */
+/** Each is measured in a new process, so nothing else has run before. */
 const PROGRAMS = ["bitmap", "play", "scale", "scans", "snapshot", "tracing"];
 const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
 
@@ -52,7 +52,7 @@ function readOptions() {
 	}
 }
 
-/** The programs beside this one, each with its own table. */
+/** Runs a program beside this one, which prints its own table. */
 function run(program: string, json: boolean): void {
 	const file = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
 	const args = [file, ...(json ? ["--json"] : [])];

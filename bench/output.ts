@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/** Where a bench writes: results to standard output, all else to standard error. */
+/** The output of a bench: results on standard output, everything else on standard error. */
 export interface Output {
-	/** An object a line instead of tables. */
+	/** Prints one JSON object a line instead of tables. */
 	readonly json: boolean;
 	print(text: string): void;
-	/** What is being done. */
+	/** Shows the current step. */
 	progress(what: string): void;
-	/** A line to be read afterwards. */
+	/** Prints a note that stays. */
 	note(what: string): void;
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What playing a recording costs: `npm run bench -- --only play`. The recording is of a server
- * with one client after the other, as strace prints it, made up as it is read. Each length is
- * played in a process of its own: lines a second, and the most memory that it ever had. The
- * memory grows by ports in TIME_WAIT up to one minute of the recording, then it does not.
+ * Measures the cost of playing a recording: `npm run bench -- --only play`. The recording is that
+ * of a server with one client after the other. It is generated while it is read. Each length is
+ * played in a new process. The figures are lines a second and peak memory. Memory grows with ports
+ * in TIME_WAIT for one minute of recorded time, then stays the same.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type Outcome, partsOf, playLines, playWhole } from "../kernel-model/check/player.js";
 
-/** Lines of the recordings; with --lines N only one of these. */
+/** Lengths of the recordings in lines. --lines N selects one. */
 const LENGTHS = [10_000, 100_000, 1_000_000];
 const FIRST_PORT = 32_768;
 const EVEN_PORTS = 14_116;
@@ -21,7 +21,7 @@ const CLIENT = 1001;
 const address = (port: number) =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}`;
 
-/** The lines of a recording; its calls, but for the server's start, repeat. */
+/** The lines of a recording. After the server's start its calls repeat. */
 export function* recordedLines(count: number): Generator<string> {
 	let made = 0;
 	const line = (pid: number, text: string) =>
@@ -62,7 +62,7 @@ export function* recordedLines(count: number): Generator<string> {
 	}
 }
 
-/** Plays a recording of so many lines, and says what it cost. */
+/** Plays a recording of this length and prints its cost. */
 function measure(lines: number): void {
 	const began = performance.now();
 	let [matches, others] = [0, 0];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The charts: which experiments they show, of which strategies. */
+/** The charts: their experiments and strategies. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -32,7 +32,7 @@ const range = ([low, high]: readonly [number, number]) => `${low}-${high}`;
 const thousands = (value: number) => value.toLocaleString("en-US");
 const FILLED = `range ${range(DEFAULT_RANGE)}, ${thousands(portsOf(DEFAULT_RANGE))} ports`;
 
-/** Experiments that were made, so that two charts that show one share it. */
+/** Results of experiments, so that several charts can share them. */
 class Experiments {
 	private readonly made = new Map<string, unknown>();
 
@@ -63,7 +63,7 @@ class Experiments {
 	}
 }
 
-/** Which searches a chart compares, for its title. */
+/** The searches that a chart compares, for its title. */
 const whose = (name: string) => (name.startsWith("lab-") ? "Laboratory: " : "Kernels: ");
 
 interface Plan {
@@ -71,7 +71,7 @@ interface Plan {
 	draw(experiments: Experiments): Chart;
 }
 
-/** Series that are the same become one, which has the names of all. */
+/** Merges equal series into one with all their names. */
 export function mergeEqual(series: readonly Series[]): Series[] {
 	const merged = new Map<string, Series>();
 	for (const { name, points } of series) {
@@ -118,7 +118,7 @@ function costChart(
 			.map((cost) => [Math.round(cost.occupancy * 100), cost[what]] as const);
 		return { name: strategy.name + (option ? " with the option" : ""), points };
 	});
-	// Times are never the same, counts often are.
+	// Times always differ. Counts are often equal.
 	const series = what === "looks" ? mergeEqual(each) : each;
 	const counted = what === "looks";
 	const option = runs.some(([, option]) => option) ? "; the option: IP_LOCAL_PORT_RANGE" : "";
@@ -136,7 +136,7 @@ function costChart(
 	};
 }
 
-/** Per mille of all connections, port by port; ports that no search comes to are left out. */
+/** Connections from each port, per mille of all. Ports that no search chooses are left out. */
 function shareSeries(name: string, { counts, low, usable, connections }: Shares): Series {
 	const all = usable > counts.length / 2;
 	const points: [number, number][] = [];
@@ -208,7 +208,7 @@ function predictionChart(
 	};
 }
 
-/** Every chart there is, with the strategies of bench/lab/ in those that begin with lab-. */
+/** All charts. Those that begin with lab- show the strategies of bench/lab/. */
 function plans(strategies: readonly Strategy[]): Plan[] {
 	const connects: Runs = [BEFORE_6_8, SINCE_6_8, STEP_WIDTH].flatMap(
 		(strategy): Runs => [
@@ -216,7 +216,7 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 			[strategy, true],
 		],
 	);
-	// The step width is connect()'s only.
+	// Only connect() has a step width.
 	const binds = connects.filter(([strategy]) => strategy !== STEP_WIDTH);
 	const laboratory: Runs = strategies.map((strategy) => [strategy, false]);
 	const kernels = [
@@ -288,7 +288,7 @@ function shareFigures(experiments: Experiments): string {
 			);
 		}
 	}
-	// Of counts by chance alone, each with a mean of m, so much lies above the mean.
+	// The expected share above the mean m if counts are purely random.
 	const { connections, usable } = experiments.shares(SINCE_6_8, "many");
 	const chance = Math.sqrt((2 * usable) / (Math.PI * connections)) / 2;
 	lines.push(
@@ -300,7 +300,7 @@ function shareFigures(experiments: Experiments): string {
 }
 
 export interface PlotOptions {
-	/** Only charts and figures whose name begins with it. */
+	/** Only charts and figures whose name begins with this text. */
 	only?: string;
 	print: (text: string) => void;
 	progress: (what: string) => void;
@@ -318,7 +318,7 @@ export function plot(
 	{ only = "", print, progress }: PlotOptions,
 ): void {
 	mkdirSync(folder, { recursive: true });
-	// The compiler of JavaScript is warm before the first call that is timed.
+	// Warms up the JavaScript compiler before the first timed call.
 	progress("warming up");
 	for (const strategy of [...strategies, BEFORE_6_8]) {
 		const few = [40_000, 42_047] as const;

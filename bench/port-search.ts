@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What the port searches cost, in the model and on the running kernel. Filling the range is
- * counted per call, a search that finds the range full per port that it looks at.
+ * Measures the cost of the port searches, in the model and on the running kernel. The cost of
+ * filling the range is per call. The cost of a search in a full range is per candidate.
  */
 
 import Benchmark from "benchmark";
@@ -14,13 +14,13 @@ import type { Output } from "./output.js";
 import { RunningKernel } from "./running.js";
 import { ANY_PORT, HOST, PEER, PORT_RANGE, PORTS, WORKLOADS, type Workload } from "./workload.js";
 
-/** Seconds for a case's samples in the model, of which there are some at least. */
+/** Time for the samples of a case in the model, seconds. A few samples are always taken. */
 const SECONDS = 2;
 const SAMPLES = 3;
-/** Seconds for its fills on the kernel, of which there is one at least. */
+/** Time for the fills of a case on the kernel, seconds. At least one is made. */
 const KERNEL_SECONDS = 8;
 const KERNEL_FILLS = 9;
-/** Searches on the kernel that find the range full. */
+/** Searches of the full range on the kernel. */
 const SEARCHES = 100;
 const TYPES = { SOCK_STREAM, SOCK_DGRAM };
 
@@ -59,12 +59,12 @@ function search(workload: Workload, task: Task): void {
 	task.close(fd);
 }
 
-/** Ns of each run, sorted. `before` each one something is made ready that is not timed. */
+/** Time of each run, ns, sorted. `before` runs before each of them and is not timed. */
 function samples(run: () => void, before?: () => void): number[] {
 	const bench = new Benchmark(run, {
 		minSamples: SAMPLES,
 		maxTime: SECONDS,
-		// Short samples: a median of them is not what else the machine does.
+		// Short samples make the median independent of other load on the machine.
 		minTime: 0.002,
 		onStart: before,
 		onCycle: before,
@@ -75,11 +75,13 @@ function samples(run: () => void, before?: () => void): number[] {
 	return stats.sample.map((seconds) => seconds * 1e9).sort((a, b) => a - b);
 }
 
-/** A case's samples, sorted, in ns a call or a port; none where there is no kernel to ask. */
+/**
+ * Sorted samples of a case, ns per call or per port. Empty for the kernel if it cannot be asked.
+ */
 interface Result {
 	name: string;
 	unit: "call" | "port";
-	/** Candidates looked at in a call, on average. */
+	/** Mean number of candidates per call. */
 	looks: number;
 	model: number[];
 	kernel: number[];
@@ -164,7 +166,7 @@ function json(result: Result, release: string | null): string {
 const number = (value: number): string =>
 	value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 });
 
-/** Width of a column of medians with what they lie between. */
+/** Width of a column with a median and its range. */
 const CELL = 31;
 
 function cell(values: readonly number[]): string {
@@ -181,7 +183,7 @@ function row({ name, unit, looks, model, kernel }: Result): string {
 	return `${name.padEnd(18)}${counted}  ${unit}${cell(model)}${cell(kernel)}${ratio.padStart(6)}`;
 }
 
-/** Runs the cases of the workloads whose name is asked for; a line each. */
+/** Runs the cases of the selected workloads. Prints one line per case. */
 export async function portSearches(
 	names: readonly string[],
 	agent: string | undefined,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The same work on a real kernel, through the agent, timed there around each call. */
+/** Runs the workloads on a real kernel through the agent. The agent times each call. */
 import { SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM } from "../include/linux/net.js";
 import { AF_INET } from "../include/linux/socket.js";
 import { errnoName } from "../include/uapi/asm-generic/errno.js";
@@ -8,14 +8,14 @@ import { Agent, AgentError, readAnswer } from "../kernel-model/real/agent/agent.
 import { RealSetup } from "../kernel-model/real/agent/rtnetlink.js";
 import { ANY_PORT, HOST, PEER, PORT_RANGE, PORTS, type Workload } from "./workload.js";
 
-/** Calls in a request: an answer is at most 256 KiB long. */
+/** Calls per request. An answer has at most 256 KiB. */
 const AT_ONCE = 500;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const LO_IFINDEX = 1;
 const O_WRONLY = 1;
 const AT_FDCWD = -100;
-/** The error's place in NLMSG_ERROR, behind its header. */
+/** Offset of the error in NLMSG_ERROR, after its header. */
 const NETLINK_ERROR_AT = 16;
 
 const hex = (bytes: Uint8Array): string => `=${Buffer.from(bytes).toString("hex")}`;
@@ -29,7 +29,7 @@ function sockaddr({ address, port }: { address: string; port: number }): string 
 	return `${hex(bytes)} ${bytes.length}`;
 }
 
-/** socket(), and the call whose search is looked at. */
+/** socket(), and the call whose search is measured. */
 function attempt({ type, call }: Workload): string {
 	const kind = type === "SOCK_DGRAM" ? SOCK_DGRAM : SOCK_STREAM | SOCK_NONBLOCK;
 	return `socket ${AF_INET} ${kind} 0 / ${call} $ ${sockaddr(call === "bind" ? ANY_PORT : PEER)}`;
@@ -38,7 +38,7 @@ function attempt({ type, call }: Workload): string {
 export class RunningKernel {
 	private constructor(private readonly agent: Agent) {}
 
-	/** Throws AgentError where there is none to be had. */
+	/** Throws AgentError if the agent cannot be started. */
 	static async start(command: string | undefined): Promise<RunningKernel> {
 		return new RunningKernel(await Agent.start(command));
 	}
@@ -55,7 +55,9 @@ export class RunningKernel {
 		return readAnswer(await this.agent.request(`0 ${request}`));
 	}
 
-	/** Makes a namespace with the range, an address, and a route that leads nowhere. */
+	/**
+	 * Makes a namespace with the range, an address, and a route to a device without other hosts.
+	 */
 	private async boot(): Promise<void> {
 		await this.agent.requests(["reset", "limit 0"]);
 		const setup = new RealSetup();
@@ -84,7 +86,9 @@ export class RunningKernel {
 		}
 	}
 
-	/** Ns of each call of a workload; `calls` are made for each of them, it is the second. */
+	/**
+	 * Time of each call of a workload, ns. `calls` is one round of calls; the second one is timed.
+	 */
 	private async repeat(calls: string, times: number, expected: number): Promise<number[]> {
 		const width = calls.split(" / ").length * 2;
 		const taken: number[] = [];
@@ -106,14 +110,14 @@ export class RunningKernel {
 		return taken;
 	}
 
-	/** Fills the range in a fresh namespace; the ns of all calls. */
+	/** Fills the range in a fresh namespace. Returns the total time of the calls, ns. */
 	async fill(workload: Workload): Promise<number> {
 		await this.boot();
 		const taken = await this.repeat(attempt(workload), PORTS, workload.success);
 		return taken.reduce((sum, ns) => sum + ns, 0);
 	}
 
-	/** Ns of each of so many calls after fill(), which find no port. */
+	/** Time of each of `times` calls after fill(), ns. They find no port. */
 	exhausted(workload: Workload, times: number): Promise<number[]> {
 		return this.repeat(`${attempt(workload)} / close $`, times, workload.full);
 	}

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What a million connections cost: `npm run bench -- --only scale`.
- * Established sockets from one address to some seventy destinations; then connects and
- * closes to one destination more, which has few. Memory is what the tables' arrays take,
- * byte for byte; time is the median of rounds, per connect().
+ * Measures the cost of a million connections: `npm run bench -- --only scale`. Makes established
+ * sockets from one address to about seventy destinations. Then connects to one more destination and
+ * closes, so it has few connections. Memory is the size of the tables' arrays in bytes. Time is the
+ * median of rounds, per connect().
  *
- * `--json` prints an object a line; `node dist/bench/scale.js --ehash N` sets the size of
- * ehash (a kernel's grows with its memory).
+ * `--json` prints an object a line. `node dist/bench/scale.js --ehash N` sets the size of ehash. A
+ * real kernel's ehash grows with its memory.
  */
 import type { InetHashinfo } from "../include/net/inet_hashtables.js";
 import { type Address, Kernel, type Task } from "../kernel-model/index.js";
@@ -34,7 +34,7 @@ function connect(task: Task, to: Address): number {
 	return fd;
 }
 
-/** A kernel with so many established sockets. */
+/** A kernel with this many established sockets. */
 function populated(sockets: number): Task {
 	const kernel = new Kernel({ tables: { ehash } });
 	const net = kernel.createNet();
@@ -63,7 +63,7 @@ function tables(task: Task): Record<string, number> {
 	};
 }
 
-/** Median ns of a connect() to a destination that has only this round's sockets. */
+/** Median time of a connect() to a destination that has only the sockets of this round, ns. */
 function connectCost(task: Task): number[] {
 	const rounds: number[] = [];
 	for (let round = 0; round < ROUNDS; round++) {

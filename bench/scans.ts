@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What the fast scans save: `npm run bench -- --only scans`. One search that finds every port
- * taken, in the build and in a copy of it that has no scan: there every candidate goes through
+ * Measures how much the fast scans save: `npm run bench -- --only scans`. Times one search of a
+ * full range, in the build and in a copy without scans. In the copy every candidate goes through
  * C's functions. Both take turns in one process.
  *
- * With --check it only makes the copy, which fails where the code calls its scans in another way.
+ * --check only makes the copy. This fails if the code calls its scans in another way.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ function attempt(model: typeof Model, { call, type }: Workload, task: Model.Task
 	return fd;
 }
 
-/** Gives the ns a port of one search that finds none, each time it is called. */
+/** Returns a function that runs one search of a full range and returns its time, ns per port. */
 function exhausted(model: typeof Model, workload: Workload): () => number {
 	const kernel = new model.Kernel();
 	const net = kernel.createNet();
@@ -41,7 +41,7 @@ function exhausted(model: typeof Model, workload: Workload): () => number {
 	};
 }
 
-/** Takes the calls of the scans out of the files below a copy of net/. */
+/** Removes the calls of the scans from the files below a copy of net/. */
 function withoutScans(net: string): void {
 	for (const name of FILES) {
 		const file = join(net, "ipv4", `${name}.js`);
@@ -51,7 +51,7 @@ function withoutScans(net: string): void {
 	}
 }
 
-/** The time that one run in ten does not reach: what else the machine does only adds. */
+/** The tenth percentile of the times. Other load on the machine only adds time. */
 const fastest = (values: number[]): number =>
 	values.sort((a, b) => a - b)[Math.floor(values.length / 10)];
 

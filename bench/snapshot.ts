@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What a snapshot of a kernel costs: `npm run bench -- --only snapshot`. Time of taking one
- * and of going back to it, after one call and with nothing to do, median of rounds; bytes
- * that are copied, of the first snapshot and of one after one more bind(). Tables of hash
- * heads have their usual sizes, which is most of what the empty kernel compares.
+ * Measures the cost of a snapshot: `npm run bench -- --only snapshot`. The times are medians of
+ * taking a snapshot and of restoring it, after one call and without changes. The bytes are those
+ * copied for the first snapshot and for one after one more bind(). The tables of hash heads have
+ * their usual sizes. They are most of what an empty kernel compares.
  */
 import { type Address, Kernel, type Task } from "../kernel-model/index.js";
 
@@ -17,7 +17,7 @@ const address = (host: number, port: number): Address => ({
 	port,
 });
 
-/** A kernel with so many established sockets. */
+/** A kernel with this many established sockets. */
 function populated(sockets: number, small: boolean): Task {
 	const tables = small ? { ehash: 1024, bhash: 1024, lhash2: 256, udp: 256 } : {};
 	const kernel = new Kernel({ tables });

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * A laboratory for port searches. To try another search, add one file to bench/lab/ that
- * exports `strategies`; `npm run bench -- --plot DIR` finds it and draws the same curves of
- * it as of the kernel's own. bench/lab/rfc6056-1.ts is the shortest example.
+ * A laboratory for port searches. To try another search, add one file to bench/lab/ that exports
+ * `strategies`; `npm run bench -- --plot DIR` finds the file and draws the same curves as for the
+ * kernel's own searches. bench/lab/rfc6056-1.ts is the shortest example.
  *
- * A strategy says only in which order ports are looked at. Whether a port will do is
- * decided by the model's own check of one candidate, and the model's own connect() and
- * bind() take it, so sockets, buckets and four-tuples behave as in the kernel.
+ * A strategy only chooses the order of candidates. The model's own check accepts or refuses a
+ * candidate. The model's own connect() and bind() take the port, so sockets, buckets and
+ * four-tuples behave as in the kernel.
  */
 import { readdirSync } from "node:fs";
 import type { Kernel } from "../kernel-model/index.js";
 
-/** A search that is under way: for whom, where, and the question that may be asked of a port. */
+/** A running search: its socket, its range, and the check of a candidate. */
 export interface Search {
 	readonly kind: "connect" | "bind";
 	readonly kernel: Kernel;
@@ -20,51 +20,54 @@ export interface Search {
 	/** The effective range, both bounds inclusive. */
 	readonly low: number;
 	readonly high: number;
-	/** The socket has IP_LOCAL_PORT_RANGE set. */
+	/** Whether the socket has IP_LOCAL_PORT_RANGE set. */
 	readonly local: boolean;
-	/** IPv4 addresses in host order; of a bind() daddr and dport are 0. */
+	/** IPv4 addresses in host order. For bind(), daddr and dport are 0. */
 	readonly saddr: number;
 	readonly daddr: number;
 	readonly dport: number;
 	/**
-	 * Looks at one port, which is counted: CANDIDATE_OK if the kernel would take it, else why
-	 * not (include/trace/events/port_search.ts). Changes nothing.
+	 * Checks one port and counts it. Returns CANDIDATE_OK if the kernel would take it, else the
+	 * reason (include/trace/events/port_search.ts). Changes nothing.
 	 */
 	look(port: number): number;
 }
 
-/** Given back by choose(): the kernel's own search is to be used for this call. */
+/** Result of choose() that makes this call use the kernel's own search. */
 export const LEAVE_TO_KERNEL = -1;
 
-/** A strategy in one kernel. It may keep what it likes from one search to the next. */
+/** A strategy in one kernel. It may keep state between searches. */
 export interface Chooser {
 	/**
-	 * The port to take, 0 if there is none (the call then fails as the kernel's does), or
+	 * Returns the port to take, 0 if there is none (the call then fails as in the kernel), or
 	 * LEAVE_TO_KERNEL. Random numbers come from search.kernel.random.
 	 */
 	choose(search: Search): number;
-	/** The port was taken by connect(); `draw` is the kernel's own draw of 0 to 7 at this point. */
+	/** connect() has taken the port. `draw` is the kernel's own draw of 0 to 7 at this point. */
 	taken?(search: Search, port: number, draw: number): void;
-	/** A socket that had the port may have left it. Called at least as often as that happens. */
+	/** A socket may have left the port. Called at least once for each socket that leaves. */
 	released?(port: number): void;
-	/** Anything may have changed: time went by, or another end of a connection was told. */
+	/**
+	 * Everything may have changed: time has passed, or the other end of a connection has received
+	 * something.
+	 */
 	forget?(): void;
 }
 
 export interface Strategy {
-	/** As legends show it, at most 24 characters. */
+	/** Name in legends, at most 24 characters. */
 	readonly name: string;
-	/** Where it comes from: an RFC's section, a function of the kernel. */
+	/** Source of the strategy: a section of an RFC, or a function of the kernel. */
 	readonly source: string;
-	/** The kernel version that it runs in: its checks decide. */
+	/** The kernel version whose checks are used. */
 	readonly version: string;
 	/** Settings of the namespace. */
 	readonly sysctls?: Readonly<Record<string, string>>;
-	/** In a new kernel; absent: the kernel's own search. */
+	/** Makes the search for a new kernel. If absent, the kernel's own search is used. */
 	start?(kernel: Kernel): Chooser;
 }
 
-/** What a file of bench/lab/ exports. */
+/** The exports of a file in bench/lab/. */
 interface LabFile {
 	readonly strategies: readonly Strategy[];
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Charts as SVG files: lines over linear or logarithmic axes, told apart by dashes and
- * markers as well as by colour, so that they can be read in black and white.
+ * Charts as SVG files: lines over linear or logarithmic axes. Lines differ by dashes and markers as
+ * well as by colour, so a chart can be read in black and white.
  */
 
 export interface Axis {
-	/** With the unit. */
+	/** The label with the unit. */
 	label: string;
 	scale: "linear" | "log";
 	min: number;
@@ -14,7 +14,7 @@ export interface Axis {
 
 export interface Series {
 	name: string;
-	/** x ascending. A NaN for y interrupts the line. */
+	/** Points with ascending x. A NaN for y interrupts the line. */
 	points: readonly (readonly [number, number])[];
 }
 
@@ -22,12 +22,12 @@ export interface Chart {
 	/** File name without its suffix. */
 	name: string;
 	title: string;
-	/** What was done, one line. */
+	/** The experiment in one line. */
 	subtitle: string;
 	x: Axis;
 	y: Axis;
 	series: readonly Series[];
-	/** Where on the x axis the values stand in numbers below the text chart. */
+	/** Places on the x axis whose values are listed below the text chart. */
 	at?: readonly number[];
 	/** Thin lines, few markers: for lines of hundreds of points. */
 	dense?: boolean;
@@ -42,7 +42,7 @@ const PLOT_WIDTH = WIDTH - LEFT - RIGHT;
 const LEGEND_ROW = 20;
 const FONT = "font-family='DejaVu Sans, Verdana, Helvetica, Arial, sans-serif'";
 
-/** Okabe and Ito's colours that are dark enough on white, and what tells lines apart in print. */
+/** Okabe and Ito's colours that are dark enough on white, with dashes and markers for print. */
 const STYLES = [
 	{ colour: "#000000", dash: "", marker: "circle" },
 	{ colour: "#d55e00", dash: "7 3", marker: "square" },
@@ -60,7 +60,7 @@ const round = (value: number): string => String(Math.round(value * 10) / 10);
 const escapeXml = (text: string): string =>
 	text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/'/g, "&#39;");
 
-/** Where a value lies on an axis: 0 at min, 1 at max. */
+/** Position of a value on an axis: 0 at min, 1 at max. */
 export function position({ scale, min, max }: Axis, value: number): number {
 	if (scale === "linear") return (value - min) / (max - min);
 	return Math.log(value / min) / Math.log(max / min);
@@ -90,7 +90,7 @@ export function ticks({ scale, min, max }: Axis, about = 6): number[] {
 	return found;
 }
 
-/** A number as an axis shows it: 28,232, 0.05. */
+/** Formats a number for an axis: "28,232", "0.05". */
 export function formatTick(value: number): string {
 	if (value !== 0 && Math.abs(value) < 1) return String(Number(value.toPrecision(3)));
 	return value.toLocaleString("en-US", { maximumFractionDigits: 2 });
@@ -177,7 +177,7 @@ export function toSvg(chart: Chart): string {
 		out.push(
 			`<path d='${path}' fill='none' stroke='${style.colour}' stroke-width='${width}'${dash} stroke-linejoin='round'/>`,
 		);
-		// Markers of lines that lie on one another do not: each has its own turn.
+		// Each line places its markers differently, so markers of equal lines do not overlap.
 		const drawn = points.filter(([, y]) => !Number.isNaN(y));
 		const every = chart.dense
 			? Math.ceil(drawn.length / 20)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The same charts as text, 80 columns wide: each line is drawn with a letter of its own. */
+/** The same charts as text, 80 columns wide: each line is drawn with its own letter. */
 import { type Chart, formatTick, position, ticks } from "./svg.js";
 
 const WIDTH = 80;
@@ -23,7 +23,7 @@ function wrap(text: string, indent: string): string[] {
 	return [...lines, line];
 }
 
-/** Where lines meet, the first of the legend is seen. */
+/** Where lines meet, the first line of the legend is visible. */
 export function toText(chart: Chart): string {
 	const cells = Array.from({ length: ROWS }, () => new Array<string>(COLUMNS).fill(" "));
 	const clamp = (value: number) => Math.min(1, Math.max(0, value));
@@ -79,7 +79,7 @@ export function toText(chart: Chart): string {
 	return `${[...lines, ...table(chart)].join("\n")}\n`;
 }
 
-/** What the lines are at some places of the x axis, in numbers. */
+/** The values of the lines at some places of the x axis. */
 function table({ at, series }: Chart): string[] {
 	if (at === undefined) return [];
 	const cells = (values: readonly string[]) => values.map((value) => value.padStart(9)).join("");

@@ -5,7 +5,7 @@
  * Beside the build, a copy of it without the trace points. In each of some processes both
  * take turns, with searches that find nothing, and with calls that find a port at once.
  *
- * With --check it only makes the copy, which fails where the code traces in another way.
+ * --check only makes the copy. This fails if the code traces in another way.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import type * as Model from "../kernel-model/index.js";
 
 const PORTS = 16_000;
 const RUNS = 200;
-/** Processes a case: what an engine makes of the same code differs a little between them. */
+/** Processes per case. The engine compiles the same code a little differently in each. */
 const ROUNDS = 9;
 
 type Attempt = (task: Model.Task, fd: number) => number;
@@ -25,7 +25,10 @@ const bind: Attempt = (task, fd) =>
 const connect: Attempt = (task, fd) =>
 	task.connect(fd, { family: "AF_INET", address: "198.51.100.1", port: 53 }, undefined, true);
 
-/** Gives the ns of an attempt, each time it is called. `sockets` are there before. */
+/**
+ * Returns a function that makes an attempt and returns its time, ns. There are `sockets` sockets
+ * before.
+ */
 function timed(model: typeof Model, type: number, sockets: number, attempt: Attempt): () => number {
 	const kernel = new model.Kernel();
 	const net = kernel.createNet();
@@ -33,7 +36,7 @@ function timed(model: typeof Model, type: number, sockets: number, attempt: Atte
 	net.addRoute({ to: "default", dev: "lo" });
 	net.setSysctl("net.ipv4.ip_local_port_range", `40000 ${40000 + PORTS - 1}`);
 	const task = kernel.createTask({ net });
-	// Each port by a search of its own range, which is soon done.
+	// Takes each port by a search of a range of one port, which is fast.
 	for (let port = 40_000; port < 40_000 + sockets; port++) {
 		const fd = task.socket(2, type, 0);
 		task.setsockopt(fd, model.SOL_IP, model.IP_LOCAL_PORT_RANGE, (port << 16) | port);
@@ -74,7 +77,7 @@ function compare(runs: readonly (() => number)[]): number[] {
 	return times.map((of) => of.sort((a, b) => a - b)[Math.floor(RUNS / 10)]);
 }
 
-/** Takes the trace points out of every file below a folder. */
+/** Removes the trace points from every file below a folder. */
 function withoutTracing(folder: string): void {
 	for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
 		if (!name.endsWith(".js")) continue;
@@ -83,7 +86,7 @@ function withoutTracing(folder: string): void {
 			.replaceAll("k.trace === noTrace ? null : k.trace", "null")
 			.replaceAll("k.trace === noTrace", "true")
 			.replaceAll("k.trace !== noTrace", "false")
-			// A trace point's arguments are values that have no effect: the engine drops them.
+			// The arguments of a trace point have no effect, so the engine drops them.
 			.replaceAll(/\bk\.trace\.\w+\(/g, "void (");
 		if (/\bk\.trace\b/.test(source)) {
 			throw new Error(`${name} traces in a way that is not known here`);
@@ -125,7 +128,7 @@ if (only === "--check") {
 		for (const name of Object.keys(CASES)) {
 			const rounds: { off: number; none: number; percent: number }[] = [];
 			for (let round = 0; round < ROUNDS; round++) {
-				// Which of them is compiled first counts as well.
+				// The order of compilation also matters.
 				const first = round % 2 === 0;
 				const pair = first ? run(name, built, copy) : run(name, copy, built).reverse();
 				const [off, none] = pair;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * A kernel with a search strategy of the laboratory: the system calls that matter for
- * ports, with a count of the candidates that each call looked at.
+ * A kernel with a search strategy of the laboratory. Has the system calls that concern ports, and
+ * counts the candidates of each call.
  */
 
 import { SS_UNCONNECTED } from "../include/linux/net.js";
@@ -30,7 +30,7 @@ import { type Chooser, LEAVE_TO_KERNEL, type Search, type Strategy } from "./str
 /** The addresses of the kernel: 192.0.2.10 and 192.0.2.11. */
 export const HERE = 0xc000020a;
 export const HERE_TOO = 0xc000020b;
-/** 198.51.100.1, from which no answer comes, so that connections stay in SYN_SENT. */
+/** 198.51.100.1, a host that does not answer, so connections stay in SYN_SENT. */
 export const THERE = 0xc6336401;
 /** 203.0.113.1, a host that accepts connections, and 203.0.113.129, one that refuses them. */
 export const ACCEPTING = 0xcb007101;
@@ -43,11 +43,11 @@ export interface TrialOptions {
 	range?: readonly [number, number];
 	/** ip_local_reserved_ports. */
 	reserved?: string;
-	/** Numbers of hash buckets; those of a machine with 24 GiB if not given. */
+	/** Numbers of hash buckets. The defaults are the numbers of a machine with 24 GiB. */
 	tables?: NonNullable<KernelOptions["tables"]>;
 }
 
-/** A bind() whose search may look at one port only, without drawing for it. */
+/** A bind() whose search has one port only and draws nothing. */
 const TAKE: Draws = {
 	bindOffset: () => 0,
 	connectOffset: () => 0,
@@ -58,7 +58,7 @@ const TAKE: Draws = {
 	remoteAnswer: (_sk, answer) => answer,
 };
 
-/** What a strategy sees of a search; one object for all searches of a trial. */
+/** The search as a strategy sees it. All searches of a trial share one object. */
 class TrialSearch implements Search {
 	kind: "connect" | "bind" = "connect";
 	sk = 0;
@@ -69,7 +69,7 @@ class TrialSearch implements Search {
 	daddr = 0;
 	dport = 0;
 	looks = 0;
-	/** The last port that would not do, 0 if none was looked at. */
+	/** The last refused port; 0 if none was checked. */
 	refused = 0;
 
 	constructor(
@@ -90,7 +90,9 @@ class TrialSearch implements Search {
 		return verdict;
 	}
 
-	/** A port that will not do: the last one seen, or, if a strategy knew without a look, any. */
+	/**
+	 * A port that is refused: the last refused one, or another one if the strategy checked none.
+	 */
 	useless(): number {
 		if (this.refused !== 0) return this.refused;
 		for (let port = this.low; port <= this.high; port++) {
@@ -101,18 +103,21 @@ class TrialSearch implements Search {
 }
 
 /**
- * One kernel on which a strategy is tried. Sockets are file descriptors of one privileged task; calls
- * return what the kernel returns.
+ * One kernel on which a strategy is tried. Sockets are file descriptors of one privileged task.
+ * Calls return the kernel's results.
  */
 export class Trial {
 	readonly kernel: Kernel;
 	readonly net: NetNamespace;
 	readonly task: Task;
-	/** Candidates that the last connect() or bind() looked at, where `counting` is set. */
+	/** Candidates of the last connect() or bind(), if `counting` is set. */
 	looks = 0;
-	/** Count the kernel's own searches, which makes them a little slower. */
+	/**
+	 * Whether to count candidates of the kernel's own searches. Counting makes them a little
+	 * slower.
+	 */
 	counting = true;
-	/** Leave every search to the kernel, as long as it is set. */
+	/** While set, the kernel's own search is used. */
 	kernelOnly = false;
 	private readonly chooser: Chooser | null;
 	private readonly search: TrialSearch;
@@ -131,7 +136,7 @@ export class Trial {
 		this.net.addRoute({ to: "203.0.113.0/25", dev: "lo", answer: "accept" });
 		this.net.addRoute({ to: "203.0.113.128/25", dev: "lo", answer: "refuse" });
 		this.task = this.kernel.createTask({ net: this.net });
-		// One connection draws every secret of the kernel, so that strategies begin alike.
+		// One connection draws every secret of the kernel, so strategies begin with the same state.
 		const first = this.tcp();
 		this.connectByKernel(first, sockaddr_in(0xc6336464, 1));
 		this.task.close(first);
@@ -178,7 +183,7 @@ export class Trial {
 		return fd;
 	}
 
-	/** connect() without waiting: -EINPROGRESS where the SYN is on its way. */
+	/** connect() without waiting. Returns -EINPROGRESS if the SYN is sent. */
 	connect(fd: number, to: Sockaddr): number {
 		const { kernel, chooser } = this;
 		const sock = this.task.socketOf(fd);
@@ -209,7 +214,7 @@ export class Trial {
 		return result;
 	}
 
-	/** bind() to an address of this kernel; port 0: chosen by the strategy. */
+	/** bind() to an address of this kernel. The strategy chooses the port if it is 0. */
 	bind(fd: number, to: Sockaddr): number {
 		const { kernel, chooser, search } = this;
 		const sock = this.task.socketOf(fd);
@@ -248,14 +253,14 @@ export class Trial {
 		return result;
 	}
 
-	/** Any other call: `call` makes it. */
+	/** Makes another call by `call`. */
 	other(call: (task: Task) => number): number {
 		const result = call(this.task);
 		this.forget();
 		return result;
 	}
 
-	/** Lets time go by. */
+	/** Lets time pass. */
 	advance(ms: number): void {
 		this.kernel.advance(ms);
 		this.forget();
@@ -268,9 +273,9 @@ export class Trial {
 	private draw = 0;
 
 	/**
-	 * Takes a port by the model's own call: its search gets a range of this one port. What the
-	 * call adds to table_perturb is taken back: it tells the draw behind it. Port 0: the call
-	 * is to fail, with all that the kernel does then, so its range is a port that will not do.
+	 * Takes a port by the model's own call, whose search gets a range of this one port. The amount
+	 * that the call adds to table_perturb shows its draw, and is then undone. With port 0 the call
+	 * must fail as in the kernel, so its range is a refused port.
 	 */
 	private take(sk: number, port: number, call: () => number): number {
 		const { kernel } = this;
@@ -311,8 +316,8 @@ export class Trial {
 
 	private readonly old = { rcv_saddr: 0, daddr: 0, dport: 0 };
 	/**
-	 * Gives the sock the four-tuple that tcp_v4_connect gives it before its search; false
-	 * where connect() would end before that.
+	 * Gives the sock the four-tuple that tcp_v4_connect sets before its search. Returns false if
+	 * connect() would fail before the search.
 	 */
 	private begin(sock: number, sk: number, to: Sockaddr): boolean {
 		const { kernel, search, old } = this;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What the port searches are measured with, in the model and on a real kernel alike. */
+/** The workloads of the port searches, for the model and a real kernel. */
 import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS } from "../include/uapi/asm-generic/errno.js";
 
 /** A range of 16,000 ports: a process may often have no more than 20,000 files. */
@@ -16,7 +16,7 @@ export interface Workload {
 	name: "bind" | "connect" | "udp";
 	type: "SOCK_STREAM" | "SOCK_DGRAM";
 	call: "bind" | "connect";
-	/** What a call returns while there are ports, and what once there are none. */
+	/** The results of the call while there are ports, and when there are none. */
 	success: number;
 	full: number;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What the curves of `npm run bench -- --plot` are drawn from. No time is looked at. */
+/** The experiments behind the curves of `npm run bench -- --plot`. No time is checked. */
 import { readdirSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
@@ -168,7 +168,8 @@ describe("the share of each port", () => {
 	});
 
 	it("is that of the whole block where each connection has its own destination", () => {
-		// 50 reserved even ports and the one behind them, of 500; the average is 1 of 450.
+		// 50 of 500 even ports are reserved. The port after them gets their share; the mean is 1 of
+		// 450.
 		const { peakFactor } = share(named("7.3"), "many");
 		expect(peakFactor).toBeGreaterThan(0.95 * 45.9);
 		expect(peakFactor).toBeLessThan(1.05 * 45.9);

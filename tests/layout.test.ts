@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Which file may import which: the drawing of DESIGN's layout, computed from the sources. */
+/** The allowed imports between folders and rooms, checked in the sources. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,12 +7,12 @@ import { describe, expect, it } from "vitest";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-/** Rooms of kernel-model, in their order: each imports only those before it, and itself. */
+/** Rooms of kernel-model in order. Each imports only itself and the rooms before it. */
 const ROOMS = ["machine", "script", "check", "laws", "real", "cli"];
 
 /**
- * Circles of net/ that C has as well. Each file of a circle calls a function of another, and in
- * C the headers hide it. The reason names the calls that close the circle.
+ * Import circles of net/ that C has as well. Each file of a circle calls a function of another
+ * file. C hides this in headers. The reason names the calls that close the circle.
  */
 const CIRCLES: readonly { files: readonly string[]; reason: string }[] = [
 	{
@@ -76,7 +76,7 @@ function sources(folder: string): string[] {
 
 const IMPORT = /^(?:import|export)\s(type\s)?(?:([^;"]*?)\sfrom\s)?"(\.[^"]+)"/gm;
 
-/** What a file imports: `types` with what only exists for the type checker. */
+/** The imports of a file. `types` includes imports of types. */
 function importsOf(file: string, types: boolean): string[] {
 	const found: string[] = [];
 	for (const [, type, names, path] of readFileSync(join(ROOT, file), "utf8").matchAll(IMPORT)) {
@@ -94,7 +94,7 @@ function importsOf(file: string, types: boolean): string[] {
 	return found;
 }
 
-/** Sets of files that reach each other, of more than one file (Tarjan). */
+/** Strongly connected components with more than one file (Tarjan). */
 function circles(files: readonly string[], types: boolean): string[][] {
 	const index = new Map<string, number>();
 	const low = new Map<string, number>();
@@ -121,7 +121,7 @@ function circles(files: readonly string[], types: boolean): string[][] {
 	return found.sort();
 }
 
-/** Where a file of kernel-model lives; index.ts lives in no room. */
+/** The room of a file in kernel-model. index.ts is in no room. */
 function room(file: string): string | null {
 	const [, name, rest] = file.split("/");
 	return rest === undefined ? null : name;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * The world of scenarios: one kernel with one namespace, sockets with names, and the calls that
- * rules are made of. A rule is a program, one call a line, each with what the kernel answers:
+ * rules are made of. A rule is a program with one call a line, each with the kernel's result:
  *
  *     a bind [::1]:5000              a socket, made where it is first named
  *     udp6 b c with SO_REUSEPORT     sockets of a kind, with options on
@@ -10,10 +10,10 @@
  *     a name = [::1]:5000
  *     a listen 1 = 0 | 6.1.176: EADDRINUSE
  *
- * A line without "=" returns 0. What stands behind "|" is what the kernel of that name answers
- * instead. `lo..hi` stands for any number in between, `$p` for any port where it is first seen
- * and for that one afterwards. `worldCall` and `socketCall` say which calls there are; most are
- * methods as well, for tests that compute what they ask.
+ * A line without "=" returns 0. A result after "|" is the result of the named kernel. `lo..hi`
+ * stands for every number in this range. `$p` stands for an arbitrary port at its first use, and
+ * for the same port afterwards. `worldCall` and `socketCall` list the calls. Most calls are also
+ * methods, for tests that compute their arguments.
  *
  * With SELFTESTS=FILE in the environment, every program is appended to FILE as a line of JSON,
  * for tests/rules/selftests/kernel.py to make the same calls on a running kernel.
@@ -154,10 +154,10 @@ function textOf(address: Address | number): string {
 	return family === "AF_INET6" ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** What connect() takes to dissolve a connection. */
+/** The address with which connect() dissolves a connection. */
 export const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 
-/** "ENAME" for an error, else the number. */
+/** A result as "ENAME" for an error, else as a number. */
 export const outcome = (result: number) => (result < 0 ? errnoName(-result) : result);
 
 const portOf = (name: string): number => Number(name.slice(name.lastIndexOf(":") + 1));
@@ -195,10 +195,13 @@ export class ConstantRandom extends Random {
 	}
 }
 
-/** Small ones: what a table holds is looked over after each program. */
+/** Small tables, because they are verified after each program. */
 const TABLES = { ehash: 8192, bhash: 4096, lhash2: 1024, udp: 4096 };
 
-/** A host with 192.0.2.10 and 2001:db8::10 beside lo's; nobody answers in 198.51.100.0/24. */
+/**
+ * A host with 192.0.2.10 and 2001:db8::10 besides lo's addresses. No host answers in
+ * 198.51.100.0/24.
+ */
 export const HOST = [
 	"ip addr add 192.0.2.10/32 dev lo",
 	"ip -6 addr add 2001:db8::10/128 dev lo nodad",
@@ -206,8 +209,8 @@ export const HOST = [
 ] as const;
 
 /**
- * A host with two devices: lo has 192.0.2.1 and 2001:db8::1 beside its own, dummy0 has
- * 198.51.100.1/24; of hosts in 203.0.113.0/24, beyond dummy0, one hears nothing.
+ * A host with two devices: lo also has 192.0.2.1 and 2001:db8::1, dummy0 has 198.51.100.1/24. Hosts
+ * in 203.0.113.0/24, behind dummy0, do not answer.
  */
 export const TWO_DEVICES = [
 	"ip addr add 192.0.2.1/32 dev lo",
@@ -221,21 +224,21 @@ export const TWO_DEVICES = [
 export interface WorldOptions {
 	/** "6.3" if not given; "6.3+orphan-uid" has that change as well. */
 	version?: string;
-	/** Changes that the version has beside its own. */
+	/** Changes that are added to the version. */
 	changes?: readonly ChangeName[];
 	seed?: number;
 	random?: Random;
 	tables?: KernelOptions["tables"];
 	/** Commands that make the host; HOST if not given. */
 	setup?: readonly string[];
-	/** What a socket is whose kind nobody named; "tcp" if not given. */
+	/** The default kind of sockets; "tcp" if not given. */
 	protocol?: Protocol;
 }
 
-/** Calls that an error shows before the one that was answered otherwise. */
+/** Calls that an error shows before the failing one. */
 const SHOWN = 20;
 
-/** The kernel is one of those that have lost the protocol. */
+/** Whether the kernel has removed the protocol. */
 class Removed extends Error {}
 
 interface Entry {
@@ -247,7 +250,7 @@ interface Entry {
 export class World {
 	readonly kernel: Kernel;
 	readonly net: NetNamespace;
-	/** Root's; sockets are its own unless a call says otherwise. */
+	/** Root's task. It makes the sockets unless a call names another task. */
 	readonly task: Task;
 	readonly version: string;
 	private readonly type: number;
@@ -275,7 +278,7 @@ export class World {
 		this.task = this.user(0);
 	}
 
-	/** Makes every call; throws an error that shows those that were answered otherwise. */
+	/** Makes every call. Throws Error that shows the calls with other results. */
 	run(program: string): void {
 		const wrong: string[] = [];
 		let before: string[] = [];
@@ -315,7 +318,7 @@ export class World {
 		return true;
 	}
 
-	/** Makes one call of a program: a number, "ENAME", or what it tells. */
+	/** Makes one call of a program. Returns a number, "ENAME", or a value. */
 	call(text: string): string {
 		const words = text
 			.trim()
@@ -336,7 +339,7 @@ export class World {
 		return socket;
 	}
 
-	/** A socket of the world's own kind, for a name that nobody made a socket for. */
+	/** Makes a socket of the default kind for a new name. */
 	private make(name: string): Entry {
 		const task = this.user(this.uid);
 		const fd = this.socket(AF_INET, "", task);
@@ -395,7 +398,7 @@ export class World {
 		}
 	}
 
-	/** Sockets of the names before "with", with the options behind it. */
+	/** Makes sockets with the names before "with" and the options after it. */
 	private create(protocol: Protocol, v6: boolean, args: readonly string[]): number {
 		const [type, number] = PROTOCOLS[protocol];
 		const at = args.indexOf("with");
@@ -438,7 +441,7 @@ export class World {
 		let sk = tb === 0 ? 0 : k.tcp_hashinfo.bind_bucket_cachep.owners[tb];
 		for (; sk !== 0; sk = S.bind_node_next[sk]) {
 			const state = tcpStateName(S.skc_state[sk]);
-			// As in /proc/net/tcp: a time-wait socket shows what it stands for.
+			// As in /proc/net/tcp, a time-wait socket shows its substate.
 			states.push(state === "TIME_WAIT" ? tcpStateName(S.tw_substate[sk]) : state);
 		}
 		const shown = states.filter((state) => state !== "CLOSE").sort();
@@ -535,7 +538,7 @@ export class World {
 
 	// The same calls as methods, with descriptors for names.
 
-	/** The task of a user in the namespace; all but root's may bind no privileged port. */
+	/** The task of a user in the namespace. Only root may bind privileged ports. */
 	user(uid: number): Task {
 		const known = this.tasks.get(uid);
 		if (known !== undefined) return known;
@@ -670,7 +673,7 @@ export class World {
 /** Profiles that real kernels have confirmed, oldest first, and every other kernel. */
 export const EVERY: readonly string[] = ["6.3", "6.1.176", "6.12.107", "6.18.44", "*"];
 
-/** A rule that the program shows, on the given versions; "6.3+change" has that change as well. */
+/** A rule that the program shows on the given versions. "6.3+change" adds the change to 6.3. */
 export function rule(name: string, program: string, versions: readonly string[] = EVERY): void {
 	const file = process.env.SELFTESTS;
 	if (file !== undefined) appendFileSync(file, `${JSON.stringify({ name, program, versions })}\n`);
@@ -687,7 +690,7 @@ export function rule(name: string, program: string, versions: readonly string[] 
 	});
 }
 
-/** The lines that a function makes of each item. */
+/** Joins the lines that a function makes from each item. */
 export const lines = <T>(items: readonly T[], line: (item: T, index: number) => string): string =>
 	items.map(line).join("\n");
 

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The kernel's own search, guided by bitmaps: it comes to the same port from the same
- * draws, but passes over 32 ports at a time, or over 1,024 where a bitmap's are all set.
+ * The kernel's own search, guided by bitmaps. It chooses the same port from the same draws, but
+ * passes over 32 ports at a time, or over 1,024 if their bits are all set.
  *
- * Invariant: a bit is set only if the kernel's check of that port, for any search that
- * reads the bitmap, says no, and will until a socket leaves the port or a sysctl is
- * written. Searches go through the kernel's candidates in the kernel's order, leave out
- * those whose bit is set, and ask the kernel's check of each that is left. So what they
- * leave out is what the linear scan refuses, and the first port that the check accepts is
- * the same. Bits are learned from refusals, and cleared for a port that a socket may have
- * left. To forget a bit is always safe.
+ * Invariant: a bit is set only if the kernel's check refuses the port in every search that reads
+ * the bitmap, until a socket leaves the port or a sysctl is written. A search visits the kernel's
+ * candidates in the kernel's order, leaves out those whose bit is set, and makes the kernel's check
+ * on the others. So it leaves out only ports that the linear scan refuses, and the first accepted
+ * port is the same. A refusal sets a bit. A socket that may have left a port clears its bits.
+ * Clearing a bit is always safe.
  *
- * There is a bitmap of four-tuples in use for each (address, destination, destination
- * port), one of buckets that connect() cannot share, and one of conflicts for each address
- * that plain sockets bind to; the reserved ports are the namespace's own bitmap. Time-wait
- * sockets give way with time alone, so they set no bit. Sockets that the bitmaps cannot
- * speak for (IPv6, bound to a device, or bind() with SO_REUSEADDR, SO_REUSEPORT or
- * ip_autobind_reuse) are left to the kernel.
+ * There is a bitmap of four-tuples in use for each (address, destination, destination port), one of
+ * buckets that connect() cannot share, and one of conflicts for each address that plain sockets
+ * bind to; the reserved ports are the namespace's own bitmap. A time-wait socket can give way just
+ * because time passes, so it sets no bit. The kernel's own search is used for sockets that the
+ * bitmaps do not cover: IPv6, bound to a device, or bind() with SO_REUSEADDR, SO_REUSEPORT or
+ * ip_autobind_reuse.
  */
 import { gcd } from "../../include/linux/math.js";
 import { AF_INET } from "../../include/linux/socket.js";
@@ -37,17 +36,17 @@ const WORDS = 65536 / 32;
 const EVEN = 0x55555555;
 const ODD = 0xaaaaaaaa;
 /**
- * Behind the words of a bitmap are two of a bit for each word: all of its even ports are
- * set, all of its odd ones.
+ * After the words of a bitmap follow two summary bitmaps with one bit per word: all even ports of
+ * the word are set, and all odd ports are set.
  */
 const FULL_EVEN = WORDS;
 const FULL_ODD = FULL_EVEN + WORDS / 32;
 const MAP_WORDS = FULL_ODD + WORDS / 32;
-/** Bitmaps of destinations that are kept; the one that is oldest goes first. */
+/** Most bitmaps of destinations that are kept. The oldest is dropped first. */
 const DESTINATIONS = 256;
 const NONE: Uint32Array = new Uint32Array(MAP_WORDS);
 
-/** The ports of a word that a search with this step from this port on comes to. */
+/** Mask of a word's ports that a search with this step visits from this port on. */
 function parity(port: number, step: number): number {
 	if (step === 1) return 0xffffffff;
 	return (port & 1) === 0 ? EVEN : ODD;
@@ -67,13 +66,13 @@ function clearPort(map: Uint32Array, port: number): void {
 	map[((port & 1) !== 0 ? FULL_ODD : FULL_EVEN) + (word >>> 5)] &= ~(1 << (word & 31));
 }
 
-/** Bitmaps by what they are for, made where a first bit is to be set. */
+/** Bitmaps by key. A bitmap is made when its first bit is set. */
 class Bitmaps {
 	private readonly maps = new Map<string, Uint32Array>();
 
 	constructor(private readonly most: number) {}
 
-	/** An empty one that is not to be written to, if there is none. */
+	/** The bitmap of a key. If there is none, an empty one that must not be written. */
 	find(key: string): Uint32Array {
 		return this.maps.get(key) ?? NONE;
 	}
@@ -106,14 +105,14 @@ export class BitmapGuided implements Chooser {
 	private readonly tuples = new Bitmaps(DESTINATIONS);
 	private readonly conflicts = new Bitmaps(DESTINATIONS);
 
-	// The last search: its bitmaps, and how far the kernel's would have gone.
+	// The last search: its bitmaps, and how far the kernel's search would have gone.
 	private own = NONE;
 	private shared = NONE;
 	private reserved = NONE;
 	private i = 0;
 	private step = 2;
 
-	// The destination of the last search: most programs connect to the same one again.
+	// The destination of the last search. Most programs connect to the same one again.
 	private saddr = 0;
 	private daddr = 0;
 	private dport = 0;
@@ -205,7 +204,7 @@ export class BitmapGuided implements Chooser {
 		}
 	}
 
-	/** connect_scan_step: how far it is from one candidate to the next, 7.1 on. */
+	/** connect_scan_step: the distance between two candidates, since 7.1. */
 	private stride(step_width: number, remaining: number, step: number): number {
 		if (step_width === 0 || remaining <= 1) return step;
 		const range = Math.floor(remaining / step);
@@ -237,8 +236,9 @@ export class BitmapGuided implements Chooser {
 	}
 
 	/**
-	 * One pass of the kernel's: candidates from low + offset on, each `step` further, and
-	 * `remaining` less where that reaches high. The port, or 0; sets `i` as the kernel has it.
+	 * One pass of the kernel's search. Candidates begin at low + offset and advance by `step`. A
+	 * candidate at or above high goes back by `remaining`. Returns the port, or 0. Sets `i` as the
+	 * kernel does.
 	 */
 	private pass(
 		search: Search,
@@ -261,7 +261,7 @@ export class BitmapGuided implements Chooser {
 		return second;
 	}
 
-	/** The first acceptable one of `count` ports from `from` on, each `step` further; 0 if none. */
+	/** The first acceptable port among `count` ports from `from` on, `step` apart; 0 if none. */
 	private scan(search: Search, from: number, count: number, step: number): number {
 		if (count <= 0) return 0;
 		const { own, shared, reserved } = this;
@@ -288,7 +288,7 @@ export class BitmapGuided implements Chooser {
 		return 0;
 	}
 
-	/** As pass(), but with a stride that jumps about: bit by bit. */
+	/** As pass(), but for a random stride. Checks bit by bit. */
 	private stroll(
 		search: Search,
 		low: number,
@@ -311,7 +311,7 @@ export class BitmapGuided implements Chooser {
 		return 0;
 	}
 
-	/** Asks the kernel's check, and remembers a refusal that lasts. */
+	/** Makes the kernel's check, and sets the bit of a lasting refusal. */
 	private accepts(search: Search, port: number): boolean {
 		const verdict = search.look(port);
 		if (verdict === CANDIDATE_OK) return true;
@@ -327,7 +327,7 @@ export class BitmapGuided implements Chooser {
 	}
 }
 
-/** The bitmap-guided search in another kernel, or with other settings of the namespace. */
+/** The bitmap-guided search in a given kernel version, with given settings of the namespace. */
 export function bitmapGuided(
 	version: string,
 	name = `bitmap, ${version}`,

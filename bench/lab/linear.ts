@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The kernel's own searches: __inet_hash_connect and inet_csk_find_open_port of the model itself. */
+/**
+ * The kernel's own searches: __inet_hash_connect and inet_csk_find_open_port of the model itself.
+ */
 import type { Strategy } from "../strategy.js";
 
-/** The model's own search, of a version, with ip_local_port_step_width if that is not 0. */
+/** The model's own search in a version, with ip_local_port_step_width if it is not 0. */
 export function kernelSearch(version: string, stepWidth = 0): Strategy {
 	if (stepWidth === 0) {
 		return { name: version, source: "net/ipv4/inet_hashtables.c: __inet_hash_connect", version };
@@ -16,8 +18,8 @@ export function kernelSearch(version: string, stepWidth = 0): Strategy {
 }
 
 /**
- * 6.6: one parity after the other. 7.3: as since 6.8, where a socket with a range of its own
- * takes every port in turn. And since 7.1 with a random step.
+ * 6.6 searches one parity after the other. 7.3 does as 6.8: a socket with its own range takes every
+ * port in turn. The third has a random step, as since 7.1.
  */
 export const strategies: readonly Strategy[] = [
 	kernelSearch("6.6"),

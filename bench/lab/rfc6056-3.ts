@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * RFC 6056, section 3.3.3, algorithm 3: one counter for all destinations, from which a
- * secret hash of the connection's other three values takes each destination elsewhere.
+ * RFC 6056, section 3.3.3, algorithm 3: one counter for all destinations. A secret hash of the
+ * other three values of the connection is the offset of each destination.
  */
 import { newSiphashState, siphash_4u32 } from "../../include/linux/siphash.js";
 import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * RFC 6056, section 3.3.5, algorithm 5: one counter for all, which goes on by a random
- * number from 1 to N for each candidate. It may give up although a port is free.
+ * RFC 6056, section 3.3.5, algorithm 5: one counter for all destinations. Each candidate advances
+ * it by a random number from 1 to N. It may give up although a port is free.
  */
 import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
 import type { Kernel } from "../../kernel-model/index.js";
 import type { Chooser, Search, Strategy } from "../strategy.js";
 
-/** The RFC's value: a larger one is harder to predict, and comes back to a port sooner. */
+/** The RFC's value. A larger value is harder to predict, but reuses a port sooner. */
 const N = 500;
 
 class RandomIncrements implements Chooser {

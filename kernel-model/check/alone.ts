@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Whether a recorded program had its network namespace to itself. */
+/** Finds whether a recorded program had a network namespace of its own. */
 import type { ScriptLine } from "../script/strace.js";
 
 /**
- * Whether nobody but the recorded processes uses the namespace: it is made before the first
- * internet socket, or set up by commands.
+ * Finds whether only the recorded processes use the namespace. This is so if the namespace is made
+ * before the first internet socket, or set up by commands.
  */
 export class AloneCheck {
-	/** So it is, as far as was looked. */
+	/** Whether this is so, from the lines seen so far. */
 	alone = false;
 	private decided = false;
 
-	/** At the next line. */
+	/** Takes the next line. */
 	look(line: ScriptLine): void {
 		if (this.decided) return;
 		const alone = tells(line);
@@ -21,7 +21,7 @@ export class AloneCheck {
 	}
 }
 
-/** The same of a whole script. */
+/** As AloneCheck, for a whole script. */
 export function isAlone(lines: readonly ScriptLine[]): boolean {
 	for (const line of lines) {
 		const alone = tells(line);
@@ -30,7 +30,7 @@ export function isAlone(lines: readonly ScriptLine[]): boolean {
 	return false;
 }
 
-/** What one line says of it, null for nothing. */
+/** What one line shows: true or false; null if it shows nothing. */
 function tells(line: ScriptLine): boolean | null {
 	if (line.kind === "setup") return true;
 	if (line.kind !== "call") return null;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What was there before a recording began, as outputs of ip, sysctl and ss show it: it is
- * brought about on the model by calls. Connections are really made, with a puppet for an end
- * that is not on this host, and brought to the state that ss shows.
+ * Gives the model the state of the host before a recording, as outputs of ip, sysctl and ss show
+ * it. Calls on the model make this state. Connections are made by connect() and accept(), then
+ * brought to the state that ss shows. A puppet socket stands for an end that is not on this host.
  */
 import { AF_INET, AF_INET6, SOL_IPV6 } from "../../include/linux/socket.js";
 import { TCP_CLOSE, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
@@ -27,31 +27,31 @@ import type { Host, HostSocket } from "../script/host.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { AcceptQueues } from "./accept_queues.js";
 
-/** What one file shows of the host. */
+/** The contents of one file about the host. */
 export interface HostFile extends Host {
 	file: string;
 }
 
-/** What became of it. */
+/** The result of placeHost(). */
 export interface Placed {
-	/** The processes that have sockets, by pid. */
+	/** Tasks of the processes that have sockets, by pid. */
 	tasks: Map<number, Task>;
-	/** Why not all is known of a sock, by sock. */
+	/** Why a sock is not fully known, by sock. */
 	doubts: Map<number, string>;
-	/** What could not be brought about, with its place and why. */
+	/** Sockets and settings that could not be made, each with its place and the reason. */
 	left: string[];
-	/** How many sockets are there. */
+	/** Number of sockets that were made. */
 	sockets: number;
 }
 
 const SOL_IP = 0;
 const [SOCK_STREAM, SOCK_DGRAM] = [1, 2];
 const SHUT_WR = 1;
-/** By then every ACK is sent, ms: include/net/tcp.h: TCP_DELACK_MAX. */
+/** Time after which every ACK is sent, ms: include/net/tcp.h: TCP_DELACK_MAX. */
 const SETTLED = 200;
 const EPHEMERAL_STATES = /^(TIME-WAIT|FIN-WAIT|LAST-ACK|CLOSING)/;
 
-/** Brings about what files show. Never throws for what they hold. */
+/** Makes the state that files show. Does not throw for their contents. */
 export function placeHost(
 	k: Kernel,
 	net: NetNamespace,
@@ -59,7 +59,8 @@ export function placeHost(
 	uid: number,
 ): Placed {
 	const placing = new Placing(k, net, uid);
-	// A sysctl may decide who may bind to an address; an address has to be there for a route.
+	// Sysctls decide who may bind to an address, so they come first. Routes need addresses, so they
+	// come last.
 	const rank = ({ commands }: HostFile) =>
 		commands[0]?.[0] === "sysctl" ? 0 : commands[0]?.includes("route") ? 2 : 1;
 	const sorted = [...files].sort((a, b) => rank(a) - rank(b));
@@ -73,14 +74,14 @@ export function placeHost(
 
 type End = Pick<HostSocket, "address" | "port" | "device">;
 
-/** The IPv4 address of a v4-mapped one; others as they are. */
+/** Converts a v4-mapped address to IPv4. Returns other addresses unchanged. */
 const plain = (address: string) => address.replace(/^::ffff:(?=[0-9.]+$)/, "");
 const isSix = (address: string) => address === "*" || address.includes(":");
 const isWildcard = (address: string) => /^(\*|::|0\.0\.0\.0)$/.test(address);
 const connects = ({ protocol, state }: HostSocket) =>
 	protocol === "tcp" && state !== "LISTEN" && state !== "UNCONN";
 
-/** Whether a socket is met by what comes to an address of this host. */
+/** Whether a socket receives packets to an address of this host. */
 function covers(listener: HostSocket, { address, port }: End): boolean {
 	if (listener.port !== port) return false;
 	if (listener.address === "*") return true;
@@ -91,7 +92,7 @@ function covers(listener: HostSocket, { address, port }: End): boolean {
 
 class Placing {
 	readonly placed: Placed = { tasks: new Map(), doubts: new Map(), left: [], sockets: 0 };
-	/** Has what nobody has. */
+	/** The task that has sockets without a process. */
 	private readonly keeper: Task;
 	private file = "";
 	private shown: readonly HostSocket[] = [];
@@ -131,7 +132,7 @@ class Placing {
 				this.attempt(socket, () => this.connection(socket));
 			}
 		}
-		// Each end has acknowledged what the other sent.
+		// Each end has acknowledged the data of the other end.
 		k.advance(SETTLED);
 		for (const socket of sockets) this.timer(socket);
 		k.draws = draws;
@@ -149,7 +150,7 @@ class Placing {
 		else this.placed.left.push(`${this.file}:${socket.line}: ${why}`);
 	}
 
-	/** A socket's address is one of the host, and its device is there. */
+	/** Adds the address and the device of a socket to the host. */
 	private local({ address, device }: End): void {
 		const { net } = this;
 		if (device !== null && !net.net.devices.some(({ name }) => name === device)) {
@@ -179,7 +180,7 @@ class Placing {
 		return { family: "AF_INET6", address: text, port, ...(link ? { scope_id: index } : {}) };
 	}
 
-	/** The task of a process, or of whoever has a socket that ss shows for nobody. */
+	/** The task of a process, or the task that has sockets without a process. */
 	private task({ users, uid }: HostSocket): Task {
 		const [user] = users;
 		if (user === undefined) return this.keeper;
@@ -192,7 +193,7 @@ class Placing {
 		return task;
 	}
 
-	/** A new socket for what ss shows, in the hands of those that have it. */
+	/** Makes a socket that ss shows, in the task of its process. */
 	private open(socket: HostSocket): { task: Task; fd: number } {
 		const task = this.task(socket);
 		const { uid } = task;
@@ -205,7 +206,7 @@ class Placing {
 		return { task, fd };
 	}
 
-	/** The other descriptors that name it. */
+	/** Makes the other descriptors of a socket. */
 	private share(socket: HostSocket, task: Task, fd: number): void {
 		for (const { pid, fd: at } of socket.users.slice(1)) {
 			const holder = this.task({ ...socket, users: [{ pid, fd: at }] });
@@ -225,13 +226,13 @@ class Placing {
 		return nth(this.k.socket.sk, task.socketOf(fd));
 	}
 
-	/** Why what depends on a socket is not certain. */
+	/** The reason why results that depend on a socket are undecided. */
 	private doubt({ line }: HostSocket): string {
 		const what = "does not show the socket's options, nor what became of it";
 		return `it depends on the socket of ${this.file}:${line}, which ${what}`;
 	}
 
-	/** A listener, or a datagram socket. Gives why it cannot be, null if it can. */
+	/** Makes a listener or a datagram socket. Returns null, or why it cannot be made. */
 	private bound(socket: HostSocket): string | null {
 		const { task, fd } = this.open(socket);
 		const bytes = (text: string) => Uint8Array.from(Buffer.from(`${text}\0`));
@@ -239,10 +240,10 @@ class Placing {
 		if (device !== null && !/^fe[89ab]/i.test(address)) {
 			task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, bytes(device));
 		}
-		// The wildcard of both families is dual only where IPV6_V6ONLY is off.
+		// "*" is a dual-stack socket: IPV6_V6ONLY is off.
 		if (isSix(address)) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, address === "::" ? 1 : 0);
-		// Such as share a port must have said so; which of the two options datagram sockets
-		// have, nothing shows.
+		// Sockets that share a port must have set an option. Nothing shows which of the two options
+		// datagram sockets have.
 		const shares = this.shown.some((other) => other !== socket && meet(other, socket));
 		if (shares) {
 			if (protocol === "udp") task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -260,7 +261,7 @@ class Placing {
 		return null;
 	}
 
-	/** A connection, with its other end if that is of this host as well. */
+	/** Makes a connection, with its other end if this is also on this host. */
 	private connection(socket: HostSocket): string | null {
 		const { peer } = socket;
 		if (peer === null) return "has no peer";
@@ -292,7 +293,10 @@ class Placing {
 		return why;
 	}
 
-	/** Whether a connection without a listener was accepted: its port is not one that searches give. */
+	/**
+	 * Whether a connection without a listener was accepted. If so, its port is not a port that a
+	 * search chooses.
+	 */
 	private isServer(socket: HostSocket, far: End, other: HostSocket | undefined): boolean {
 		if (other !== undefined && [...this.listeners.keys()].some((l) => covers(l, far))) return false;
 		const [low, high] = this.net.net.ipv4.ip_local_ports.range;
@@ -319,7 +323,7 @@ class Placing {
 		let why =
 			result < 0 ? `cannot be connected from port ${from.port}: ${errnoName(-result)}` : null;
 		let accepted: { task: Task; fd: number } | null = null;
-		// What nobody has waits at its listener, where there is one.
+		// A connection without a process waits in the queue of its listener, if there is one.
 		const waits = server !== undefined && server.users.length === 0 && server.state === "ESTAB";
 		if (why === null && !(waits && own === null)) {
 			const task = server === undefined ? keeper : this.task(server);
@@ -342,7 +346,7 @@ class Placing {
 		return null;
 	}
 
-	/** The connection of a client, from the queue of a listener into the hands of a task. */
+	/** Accepts the connection of a client into a task. */
 	private accept(
 		listener: { task: Task; fd: number },
 		task: Task,
@@ -364,7 +368,10 @@ class Placing {
 		return { task, fd: to };
 	}
 
-	/** A listener only to make a connection by: that of a host outside, or one that has gone. */
+	/**
+	 * Makes a temporary listener for a connection. The real listener is on another host, or is
+	 * closed.
+	 */
 	private temporary(server: HostSocket | undefined, to: End): { task: Task; fd: number } | null {
 		const { keeper } = this;
 		const six = server === undefined ? isSix(to.address) : isSix(server.address);
@@ -376,7 +383,9 @@ class Placing {
 		return null;
 	}
 
-	/** From a port that connect() itself finds, as it is the only one there is. */
+	/**
+	 * Connects from a port that connect() itself chooses, because it is the only one in the range.
+	 */
 	private connect(task: Task, fd: number, from: End, to: End, puppet: boolean): number {
 		const { ipv4 } = this.net.net;
 		const { range } = ipv4.ip_local_ports;
@@ -398,8 +407,8 @@ class Placing {
 	}
 
 	/**
-	 * Brings both ends to where ss shows them; a puppet goes without a word. Of an end that waits
-	 * for an answer it counts only that it has the port: FIN-WAIT-1 and CLOSING become FIN-WAIT-2,
+	 * Brings both ends to the states that ss shows. A puppet is removed and sends nothing. An end
+	 * that waits for an answer need only hold its port: FIN-WAIT-1 and CLOSING become FIN-WAIT-2,
 	 * LAST-ACK becomes CLOSE-WAIT.
 	 */
 	private toState(
@@ -414,7 +423,7 @@ class Placing {
 		];
 		const sends = /^(FIN-WAIT|TIME-WAIT|CLOSING)/;
 		const waits = /^(CLOSE-WAIT|LAST-ACK)/;
-		// Who ended the connection first: either end tells.
+		// Which end sent FIN first. The state of either end shows it.
 		const first =
 			ends.find(({ socket }) => sends.test(socket?.state ?? "")) ??
 			(ends.some(({ socket }) => waits.test(socket?.state ?? ""))
@@ -429,7 +438,7 @@ class Placing {
 		for (const { socket, at } of ends) if (socket === undefined) this.silence(at);
 	}
 
-	/** Sends FIN: by close(), or where somebody has the socket still by shutdown(). */
+	/** Sends FIN by close(), or by shutdown() if a process still has the socket. */
 	private fin(socket: HostSocket | undefined, at: { task: Task; fd: number } | null): void {
 		if (at === null) return;
 		const kept = socket === undefined || socket.users.length > 0;
@@ -437,7 +446,7 @@ class Placing {
 		else at.task.close(at.fd);
 	}
 
-	/** A puppet goes, and nothing is sent. */
+	/** Removes a puppet without sending anything. */
 	private silence(at: { task: Task; fd: number } | null): void {
 		if (at === null || at.task.socketOf(at.fd) <= 0) return;
 		const sk = nth(this.k.socket.sk, at.task.socketOf(at.fd));
@@ -445,7 +454,7 @@ class Placing {
 		at.task.close(at.fd);
 	}
 
-	/** When TIME_WAIT ends, of which ss shows whole seconds, or nothing. */
+	/** Sets the end of TIME_WAIT. ss shows it in whole seconds, or not at all. */
 	private timer(socket: HostSocket): void {
 		if (!EPHEMERAL_STATES.test(socket.state) || socket.users.length > 0) return;
 		const { k } = this;
@@ -487,7 +496,7 @@ function sameEnd(one: { address: string; port: number }, other: { address: strin
 	return one.port === other.port && plain(one.address) === plain(other.address);
 }
 
-/** Whether two bound sockets are in each other's way but for their options. */
+/** Whether two bound sockets conflict unless their options let them share. */
 function meet(one: HostSocket, other: HostSocket): boolean {
 	if (one.protocol !== other.protocol || one.port !== other.port) return false;
 	if (connects(one) || connects(other)) return false;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Differences that no choice explains. Of a program that had its namespace to itself, some
- * results are impossible whatever a search chose, in whichever order calls acted: the search
- * for a way need not begin.
+ * Differences that no choice can explain. If a program had a namespace of its own, some results are
+ * impossible for every choice of ports and every order of calls. The search is then not needed.
  */
 import { EADDRINUSE } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
@@ -14,15 +13,18 @@ import type { Events } from "./order.js";
 import type { Contradiction } from "./play.js";
 import type { World } from "./world.js";
 
-/** Calls beside a call that are looked at. */
+/** Most overlapping calls that are checked. */
 const BESIDE = 32;
 
 export class Certain {
-	/** Ports that a socket of the recording can have: named so far, or in a range that counted. */
+	/**
+	 * Ports that a socket of the recording can have: ports named so far, and ports of ranges in
+	 * effect so far.
+	 */
 	private readonly possible = new Uint8Array(65_536);
-	/** The range of each namespace that was counted last, low << 16 | high. */
+	/** The last range of each namespace that was added to `possible`, as low << 16 | high. */
 	private readonly ranges: number[] = [];
-	/** Sockets may be there that no line made. */
+	/** There may be sockets that no line made. */
 	private unseen = false;
 
 	constructor(
@@ -30,7 +32,7 @@ export class Certain {
 		private readonly events: Events,
 	) {}
 
-	/** Before a call: the ranges that hold. */
+	/** Before a call: adds the ranges in effect. */
 	before(): void {
 		for (const { id, ipv4 } of this.world.kernel.nets) {
 			const [low, high] = ipv4.ip_local_ports.range;
@@ -41,7 +43,7 @@ export class Certain {
 		}
 	}
 
-	/** After a call: the port that it named. */
+	/** After a call: adds the port that it named. */
 	after(call: CallLine): void {
 		if (call.name === "io_uring_setup" || call.name === "pidfd_getfd") this.unseen = true;
 		if (call.name !== "bind" && call.name !== "getsockname") return;
@@ -49,7 +51,7 @@ export class Certain {
 		this.possible[port] = 1;
 	}
 
-	/** The rule that excludes a result, null if another way may have led to it. */
+	/** The rule that excludes a result; null if other choices may explain it. */
 	rule(contradiction: Contradiction): string | null {
 		const { world } = this;
 		const { call, task, result, recorded } = contradiction;
@@ -87,8 +89,8 @@ export class Certain {
 	}
 
 	/**
-	 * Whether descriptors hold both ends of the connection that an accept() tells of. `made` is
-	 * the descriptor that the model's accept() has just returned.
+	 * Whether both ends of a connection that accept() reports are open. `made` is the descriptor
+	 * that the model's accept() has just returned.
 	 */
 	private holds(task: Task, call: CallLine, told: Address, made: number): boolean {
 		const listener = task.getsockname(argFd(call.args) ?? -1);
@@ -114,6 +116,6 @@ export class Certain {
 	}
 }
 
-/** An address without the prefix of IPv4 in IPv6. */
+/** An address without the prefix of v4-mapped addresses. */
 const plain = (address: string) => address.replace(/^::ffff:/, "");
 const same = (a: Address, b: Address) => plain(a.address) === plain(b.address);

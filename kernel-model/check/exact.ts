@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Recordings with the draws that the kernel's port searches made. They are scripts like
- * others; comments say what was drawn:
+ * Recordings with the draws of the kernel's port searches. They are scripts. Comments hold the
+ * draws:
  *
  *     # kernel 6.12.117, with the draws of its port searches
  *     # table_perturb[46939] = 0x6bf5759f
@@ -11,9 +11,9 @@
  *     bind(4, …) = 0
  *     # draw below inet_csk_get_port 19876 of 28232
  *
- * Draws stand behind the call that made them, in order. Of table_perturb's numbers those
- * that are used are named, first as they were before the program, then, at its end, as they
- * were left. The model plays such a recording with these draws and must give every result.
+ * Draws follow the call that made them, in order. Entries of table_perturb that the program uses
+ * are listed twice: at the beginning with their values before the program, at the end with their
+ * values after it. The model plays such a recording with these draws and must give every result.
  */
 import { Random } from "../../include/linux/random.js";
 import { INET_TABLE_PERTURB_SIZE } from "../../net/ipv4/inet_hashtables.js";
@@ -25,12 +25,14 @@ const HEADER =
 const DRAW = /^# draw (\w+) (\S+) (0x[0-9a-f]+|[0-9]+)(?: of ([0-9]+))?$/;
 const PERTURB = /^# table_perturb\[([0-9]+)\] = (0x[0-9a-f]+)$/;
 
-/** Time stamps of live recordings count from here, in seconds: strace's do from 1970. */
+/**
+ * Time stamps of live recordings begin here, in seconds. Those of strace are seconds since 1970.
+ */
 export const EPOCH = 1e9;
 
 /**
- * First line of a recording with draws. How far UDP's search goes from one candidate to the
- * next hangs on the size of its tables, which follows from the machine's memory.
+ * First line of a recording with draws. The step of UDP's search depends on the size of its tables,
+ * which depends on the machine's memory.
  */
 export function drawsHeader(release: string, udp: number | null): string {
 	const slots = udp === null ? "" : `; slots of UDP's tables: ${udp}`;
@@ -48,7 +50,7 @@ export function perturbLine(index: number, value: number): string {
 	return `# table_perturb[${index}] = 0x${value.toString(16)}`;
 }
 
-/** What a recording says of draws. */
+/** The draws of a recording. */
 export interface Draws {
 	/** Release of the kernel that made them. */
 	release: string;
@@ -61,7 +63,7 @@ export interface Draws {
 	total: number;
 }
 
-/** Null for a recording without draws. */
+/** Reads the draws of a recording; null if it has none. */
 export function readDraws(script: Parsed): Draws | null {
 	let release: string | null = null;
 	let udp: number | null = null;
@@ -96,7 +98,7 @@ export function isHeader(line: string): boolean {
 	return line.startsWith("# kernel") && HEADER.test(line);
 }
 
-/** The recordings that a file holds, each with the number of lines before it. */
+/** Splits a file into its recordings, each with the number of lines before it. */
 export function splitRecordings(text: string): { text: string; above: number }[] {
 	const parts: { text: string; above: number }[] = [];
 	let lines: string[] = [];
@@ -113,14 +115,14 @@ export function splitRecordings(text: string): { text: string; above: number }[]
 	return parts;
 }
 
-/** What the model draws, by the kinds of get_random_*(), where the kernel's caller is known. */
+/** A recorded draw in words: kind, value, bound and caller. */
 function shownDraw({ kind, caller, value, ceil }: KernelDraw): string {
 	return `${kind} ${value}${ceil === null ? "" : ` of ${ceil}`} in ${caller}`;
 }
 
 /**
- * The draws of one call after the other. What the model draws while no call is made, and
- * what decides no port (secrets of hashes), comes from a seed.
+ * Supplies the recorded draws call by call. Draws outside of calls, and draws that do not choose a
+ * port (secrets of hashes), come from a seed.
  */
 export class ExactRandom extends Random {
 	private readonly other = new SeededRandom(0);
@@ -128,14 +130,14 @@ export class ExactRandom extends Random {
 	private next = 0;
 	private fault: string | null = null;
 
-	/** Before a call that made these draws. */
+	/** Begins a call with its draws. */
 	begin(draws: readonly KernelDraw[]): void {
 		this.draws = draws;
 		this.next = 0;
 		this.fault = null;
 	}
 
-	/** After it: what the model drew otherwise than the kernel, null if nothing. */
+	/** Ends a call. Returns how the model's draws differ from the kernel's; null if they do not. */
 	end(): string | null {
 		const { draws, next } = this;
 		this.draws = null;
@@ -144,7 +146,7 @@ export class ExactRandom extends Random {
 		return `the kernel drew ${left}, the model did not`;
 	}
 
-	/** The next draw; null, and a fault, if the kernel drew something else. */
+	/** The next draw. Returns null and sets `fault` if the kernel's draw is of another kind. */
 	private take(kind: string, ceil: number | null, shown: string): KernelDraw | null {
 		const draw = this.draws?.[this.next];
 		if (this.fault !== null) return null;
@@ -193,14 +195,16 @@ export class ExactRandom extends Random {
 	}
 }
 
-/** table_perturb at a recording's beginning; numbers that it does not use are 0. */
+/** table_perturb at the beginning of a recording. Unused entries are 0. */
 export function perturbTable(draws: Draws): Uint32Array {
 	const table = new Uint32Array(INET_TABLE_PERTURB_SIZE);
 	for (const [index, value] of draws.before) table[index] = value;
 	return table;
 }
 
-/** What of table_perturb the model left otherwise than the kernel, null if nothing. */
+/**
+ * How the model's table_perturb differs from the kernel's after the recording; null if it does not.
+ */
 export function perturbDiffers(draws: Draws, table: Uint32Array | null): string | null {
 	for (const [index, value] of draws.after) {
 		const own = table?.[index] ?? 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The host of a recording, learnt from what succeeded there: an address that bind() took is
- * an address of the host, a destination that answered is behind a route, a port below 1024
- * that was refused says that the user is not root. Nothing is learnt of a namespace that the
- * recorded program made for itself: there everything is known.
+ * Learns facts about the recorded host from results. An address that bind() accepted is an address
+ * of the host. A destination that answered has a route. A refused port below 1024 means that the
+ * user is not root. Nothing is learnt about a namespace that the recorded program made, because
+ * everything in it is known.
  */
 import {
 	EACCES,
@@ -18,7 +18,7 @@ import type { Task } from "../machine/task.js";
 import { type CallLine, decodeString } from "../script/strace.js";
 import type { World } from "./world.js";
 
-/** Answers of connect() that only a route brings. */
+/** Results of connect() that require a route. */
 const ROUTED = new Set([
 	"EINPROGRESS",
 	"ECONNREFUSED",
@@ -33,8 +33,9 @@ export class Host {
 	constructor(private readonly world: World) {}
 
 	/**
-	 * The model's result cannot be the recorded one: what of the host would make it so. Learns
-	 * it and says so; null if there is nothing to learn. The failed call has changed nothing.
+	 * The model's result is not the recorded one. Learns a fact about the host that explains the
+	 * recorded result. Returns the fact in words; null if there is none. The failed call has
+	 * changed nothing.
 	 */
 	learn(task: Task, call: CallLine, result: number, recorded: number | null): string | null {
 		const { world } = this;
@@ -105,7 +106,7 @@ export class Host {
 		return `address ${address}`;
 	}
 
-	/** A route to one destination, with the source address that the socket shows later. */
+	/** Learns a route to one destination, with the source address that the socket shows later. */
 	private learnRoute(task: Task, call: CallLine, to: Address): string | null {
 		const mapped = to.address.replace(/^::ffff:/, "");
 		const v4 = parseIpv4(mapped) !== null;
@@ -123,7 +124,7 @@ export class Host {
 			const prefix = v4 ? `${src}/32` : `${src}/128`;
 			task.net.addAddress(prefix, "lo");
 		} else if (!this.hasAddress(task, v4)) {
-			// Somebody's address, so that there is one to send from.
+			// The host needs an address as a source.
 			task.net.addAddress(v4 ? "192.0.2.1/32" : "2001:db8::1/128", "lo");
 		}
 		const options = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Whether a result is the recorded one; if not, why the model cannot give it, and whether
- * something that the recording does not show may be the cause.
+ * Compares a result with the recorded one. If they differ, says why the model cannot give the
+ * recorded result, and whether something outside the recording may be the cause.
  */
 
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
@@ -35,12 +35,12 @@ import type { Outcome } from "./outcome.js";
 import type { RangeWatch } from "./range_watch.js";
 import type { World } from "./world.js";
 
-/** In what a result differs from the recorded one. */
+/** How a result differs from the recorded one. */
 export interface Difference {
 	reason: string;
-	/** The port that the kernel and the model do not agree on, 0 if it is not about one. */
+	/** The port in question; 0 if the difference is not about a port. */
 	port: number;
-	/** The sock in the way, 0 if none. */
+	/** The sock that holds the port; 0 if none. */
 	blocker: number;
 	/** The rule that says so, null where the reason has none. */
 	rule: string | null;
@@ -49,7 +49,7 @@ export interface Difference {
 export class Judge {
 	constructor(private readonly world: World) {}
 
-	/** In what a result differs from the recorded one, null if in nothing. */
+	/** How a result differs from the recorded one; null if it does not. */
 	difference(
 		task: Task,
 		call: CallLine,
@@ -98,7 +98,7 @@ export class Judge {
 		return reason === null ? null : { reason, port: revealed.port, blocker: 0, rule: reason };
 	}
 
-	/** Why the model would not choose, or give, the port that the kernel did. */
+	/** Says why the model does not choose or accept the kernel's port. */
 	private explainFailure(
 		task: Task,
 		call: CallLine,
@@ -135,7 +135,7 @@ export class Judge {
 		const clause = explainVerdict(k, sk, port, verdict, k.blocker, true);
 		const chosen = nth(k.sock.skc_num, sk);
 		if (verdict !== CANDIDATE_OK || chosen === 0 || udp) return clause;
-		// Free, but of the parity that is looked at second: say what comes first.
+		// The port is free, but its parity is searched second. Lists the ports that come first.
 		const first: number[] = [];
 		for (let other = low; other <= high && first.length < 8; other++) {
 			if ((other - chosen) % 2 !== 0) continue;
@@ -170,14 +170,14 @@ export class Judge {
 		return said;
 	}
 
-	/** Whether the port of a connect fits the connects to the same destination before it. */
+	/** Checks whether the port of a connect fits earlier connects to the same destination. */
 	private checkPerturb(sk: number, revealed: Revealed | null, certain: boolean): string | null {
 		const { observer, perturb, kernel: k } = this.world;
 		const { window } = observer;
 		if (window === null) return null;
 		const destination = addressPair(k, sk);
-		// With ip_local_port_step_width nobody sees how far a search went for each try. Of two
-		// calls that overlap, no recording shows which search came first.
+		// With ip_local_port_step_width the steps of a search are not visible. If two calls
+		// overlap, recordings do not show which search came first.
 		const net = sk_net(k, sk);
 		if (revealed === null || !certain || net.ipv4.sysctl_ip_local_port_step_width !== 0) {
 			perturb.forget(destination);
@@ -190,8 +190,8 @@ export class Judge {
 	}
 
 	/**
-	 * Why nobody can say whether a result that differs was possible: something that the
-	 * recording does not show may be the cause. Null if nothing is known of such a thing.
+	 * Why a differing result is undecided: something that the recording does not show may be the
+	 * cause. Null if no such cause is known.
 	 */
 	doubt(
 		task: Task,
@@ -237,7 +237,7 @@ export class Judge {
 		if (refused && (outcome.recorded === 0 || error === "EINPROGRESS" || error === "EISCONN")) {
 			return "a socket outside the recording may listen there";
 		}
-		// A connect() that did not wait: what came of it is seen later.
+		// A later call may show the result of a connect() that did not wait.
 		if (sk !== 0 && call.name !== "connect" && world.refusals.has(sk)) {
 			return "a socket outside the recording may listen there";
 		}
@@ -258,7 +258,7 @@ export class Judge {
 		return null;
 	}
 
-	/** Whether the listener on a sock's port is doubted, or a client of it. */
+	/** The doubt about the listener on a sock's port, or about a client of this listener. */
 	private doubtfulListener(sk: number): string | null {
 		if (sk === 0 || this.world.doubts.size === 0) return null;
 		const S = this.world.kernel.sock;
@@ -275,7 +275,10 @@ function isAutobind(name: string): boolean {
 	return /^(send|sendto|sendmsg|sendmmsg|write|writev)$/.test(name);
 }
 
-/** What a connect's start depends on: to a v4-mapped address it is that of IPv4. */
+/**
+ * The addresses that the start of connect()'s search depends on. A v4-mapped address counts as
+ * IPv4.
+ */
 function addressPair(k: Kernel, sk: number): string {
 	const S = k.sock;
 	if (skOverIpv6(S, sk)) return `${sockSource(k, sk)} -> ${sockDestination(k, sk)}`;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * One script on every known kernel version: which lines are answered differently, by which
- * versions, and which behaviour change makes them differ.
+ * Plays one script on every known kernel version. Finds the lines whose results differ, the
+ * versions, and the behaviour change that causes each difference.
  *
- * Versions must not differ by what they draw at random. So one play's ports are the wishes of
- * the others, as in check mode: each comes to the same port if some draw leads there, and
- * where it does not, no draw does. The plays of every version, with several seeds, are such
- * wishes in turn, and of each line that is shown which tells most versions apart.
- * The change responsible is found by trial: the older version with single changes of the newer.
+ * Random draws must not make versions differ. So the ports of one play are the wishes of the
+ * others, as in check mode: each search chooses the wished port if some draw leads to it. The plays
+ * of every version, with several seeds, supply wishes in turn. For each line the result with the
+ * most different versions is shown. The responsible change is found by trial: the older version is
+ * played with single changes of the newer one.
  */
 import type { ChangeName } from "../../include/linux/version.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
@@ -20,21 +20,21 @@ import { type CallLine, formatCall, formatValue, type Parsed } from "../script/s
 import { optionValue } from "../script/values.js";
 import { type Choice, type Outcome, Player, type PlayOptions } from "./player.js";
 
-/** What a line comes to on some versions. */
+/** The result of a line on some versions. */
 export interface Answer {
-	/** As the kernel returns it; null where it would sleep or the line means nothing. */
+	/** The kernel's return value; null if the call would sleep or the line has no meaning. */
 	result: number | null;
-	/** Name of the errno; or, where `result` is null, why. */
+	/** Name of the errno. If `result` is null, the reason. */
 	error?: string;
-	/** What getsockname(), getpeername() or accept() tell. */
+	/** The address that getsockname(), getpeername() or accept() returns. */
 	address?: Address;
-	/** What getsockopt() tells, in strace's syntax. */
+	/** The value that getsockopt() returns, in strace's syntax. */
 	value?: string;
-	/** The port that a search came to. */
+	/** The port that a search chose. */
 	port?: number;
 }
 
-/** A line that versions answer differently. */
+/** A line whose result differs between versions. */
 export interface Difference {
 	line: number;
 	/** Name of the system call, or "$" for a set-up command. */
@@ -43,14 +43,14 @@ export interface Difference {
 	text: string;
 	/** Versions oldest first; answers in the order of their first versions. */
 	answers: (Answer & { versions: string[] })[];
-	/** Names of CHANGES; "one+other" where it takes both. */
+	/** Names of CHANGES; "one+other" if both are needed. */
 	changes: string[];
 }
 
-/** Who made the calls, and what was there before them. */
+/** The user who makes the calls, and the state of the host before. */
 export type CompareOptions = Pick<PlayOptions, "uid" | "host">;
 
-/** Names of changes, sorted: versions of one set are one kernel. */
+/** Names of changes, sorted. Versions with the same set behave alike. */
 type Changes = readonly ChangeName[];
 
 interface Version {
@@ -60,14 +60,14 @@ interface Version {
 
 const BASE = nth(VERSIONS, 0).name;
 
-/** Lines of a script up to which more seeds are tried. */
+/** Longest script, in lines, for which more seeds are tried. */
 const SHORT = 200;
 const SEEDS = [1, 2, 3, 4];
 
-/** Plays of one script by sets of changes, each once for the same wishes. */
+/** Plays of one script, by sets of changes and wishes. Each is played once. */
 class Plays {
 	readonly lines = new Map<number, CallLine>();
-	/** Wishes, none of which is the same as another. */
+	/** All different wishes. */
 	readonly wishes: ReadonlyMap<CallLine, Choice>[] = [];
 	private readonly keys = new Map<string, string[]>();
 	private readonly base = new Set(changesOf(BASE));
@@ -80,7 +80,7 @@ class Plays {
 		for (const line of script.lines) if (line.kind === "call") this.lines.set(line.line, line);
 	}
 
-	/** A version's own choices become wishes, if they are others than those known. */
+	/** Adds a version's own choices as wishes, if they are new. */
 	wish(changes: Changes, seed: number): void {
 		const chosen = new Map<CallLine, Choice>();
 		for (const outcome of this.play(changes, seed, new Map())) {
@@ -99,7 +99,7 @@ class Plays {
 		if (!this.wishes.some(same)) this.wishes.push(chosen);
 	}
 
-	/** The outcomes with some wishes. */
+	/** The outcomes of a set of changes with the wishes of index `wish`. */
 	outcomes(changes: Changes, wish: number): Outcome[] {
 		const outcomes = this.play(changes, null, nth(this.wishes, wish));
 		const keys = outcomes.map((outcome) => JSON.stringify(answerOf(outcome)));
@@ -107,7 +107,10 @@ class Plays {
 		return outcomes;
 	}
 
-	/** The answers with some wishes, each as a text that is equal where they are. */
+	/**
+	 * The results of a set of changes with some wishes, each as a text. Equal results have equal
+	 * texts.
+	 */
 	answers(changes: Changes, wish: number): string[] {
 		const key = `${wish} ${changes.join(" ")}`;
 		if (!this.keys.has(key)) this.outcomes(changes, wish);
@@ -151,14 +154,17 @@ function answerOf(outcome: Outcome): Answer {
 	};
 }
 
-/** A set of changes with some turned over; of two sets, in what they differ. */
+/** A set of changes with some toggled: the symmetric difference of two sets. */
 function toggled(changes: Changes, names: readonly ChangeName[]): Changes {
 	const set = new Set(changes);
 	for (const name of names) if (!set.delete(name)) set.add(name);
 	return [...set].sort();
 }
 
-/** Single changes that turn an older version's answer into a newer one's; else a pair; else all. */
+/**
+ * Single changes that give an older version the result of a newer one; else a pair of changes; else
+ * all.
+ */
 function responsible(
 	plays: Plays,
 	wish: number,
@@ -204,7 +210,7 @@ export function compareVersions(
 	);
 	if (meaningless?.error) throw meaningless.error;
 	const differences: Difference[] = [];
-	/** The answers of every version to a line, with some wishes. */
+	/** The results of a line on every version, with some wishes. */
 	const row = (wish: number, at: number) =>
 		versions.map(({ changes }) => nth(plays.answers(changes, wish), at));
 	for (const [at, outcome] of nth(first, 0).entries()) {
@@ -244,9 +250,9 @@ export function compareVersions(
 }
 
 /**
- * What to compare where version `i` answers otherwise than the one before it: those two; and
- * where that one has backports which `i` lacks, so that the two are far apart, also the
- * version with another answer that is nearest to it.
+ * The versions to compare if the results of version `i` and the version before it differ. These two
+ * are compared. If the version before has backports that `i` lacks, the nearest version with
+ * another result is also compared.
  */
 function neighbours(
 	versions: readonly Version[],
@@ -265,7 +271,7 @@ function neighbours(
 	return pairs;
 }
 
-/** Arguments that a call reads; what a recording shows of the rest is the recorded kernel's. */
+/** Number of arguments that a call reads. The recorded kernel filled in the others. */
 const READ: Readonly<Record<string, number>> = {
 	accept: 1,
 	accept4: 1,
@@ -274,7 +280,7 @@ const READ: Readonly<Record<string, number>> = {
 	getsockopt: 3,
 };
 
-/** A call as it is written, without what the recorded kernel gave. */
+/** A call without the values that the recorded kernel returned. */
 function formatWithoutResult({ name, args, result, text }: CallLine): string {
 	if (result === null) return text;
 	const read = READ[name];
@@ -282,7 +288,7 @@ function formatWithoutResult({ name, args, result, text }: CallLine): string {
 	return formatCall(name, args.slice(0, read)).replace(/\)$/, ", ...)");
 }
 
-/** "6.3 – 6.6, 6.8": versions that follow on each other as a range. */
+/** Formats versions, with consecutive ones as a range: "6.3 – 6.6, 6.8". */
 export function formatVersions(names: readonly string[]): string {
 	const ranges: string[][] = [];
 	let before = -2;
@@ -324,7 +330,7 @@ export function formatDifference(
 	].join("\n");
 }
 
-/** What the command line prints for a script, and whether versions differ. */
+/** The output of the command for a script, and whether versions differ. */
 export function reportMatrix(
 	script: Parsed,
 	json: boolean,
@@ -355,7 +361,9 @@ export function reportMatrix(
 	return { output, differ };
 }
 
-/** Counts plays on a terminal's standard error, once they take longer than two seconds. */
+/**
+ * Shows a count of plays on standard error if it is a terminal and they take more than two seconds.
+ */
 function progress(file: string): (playing: boolean) => void {
 	const start = Date.now();
 	let plays = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What recorded programs change by rtnetlink: the commands that ask the same are run on the
- * model at that moment, if the kernel's answer, where it is recorded, is that it did them.
+ * Changes that recorded programs make by rtnetlink. The model runs the equivalent commands, unless
+ * the recording shows that the kernel refused the request.
  */
 import type { NetNamespace } from "../machine/net.js";
 import type { Task } from "../machine/task.js";
@@ -12,15 +12,15 @@ import { runSetup, SetupError } from "../script/setup.js";
 import type { CallLine } from "../script/strace.js";
 import type { World } from "./world.js";
 
-/** Lines in which the answer to a request is looked for. */
+/** How many later lines are searched for the answer to a request. */
 const AHEAD = 200;
 
 export class Netlink {
-	/** NETLINK_ROUTE sockets, by their open files: in which namespace. */
+	/** The namespaces of NETLINK_ROUTE sockets, by open file. */
 	private readonly sockets = new Map<number, NetNamespace>();
-	/** Processes of ip whose command line was understood and run: their messages do the same. */
+	/** Processes of ip whose command line was run. Their messages are ignored. */
 	private readonly done = new Set<number>();
-	/** Processes of ip whose command line was not understood: why. */
+	/** Processes of ip whose command line was not understood, with the reason. */
 	private readonly pending = new Map<number, string>();
 
 	constructor(private readonly world: World) {}
@@ -40,7 +40,7 @@ export class Netlink {
 		if (file !== 0 && this.world.kernel.file.f_count[file] === 1) this.sockets.delete(file);
 	}
 
-	/** A process runs ip: by its words, or, where they are not understood, by its messages. */
+	/** A process runs ip. Its words are run. If they are not understood, its messages are. */
 	ip(task: Task, line: number, argv: readonly string[]): void {
 		const { pid } = task;
 		try {
@@ -49,19 +49,19 @@ export class Netlink {
 		} catch (error) {
 			if (!(error instanceof SetupError)) throw error;
 			const why = `line ${line} runs \`${argv.join(" ")}\`, not understood`;
-			// Until its messages tell.
+			// Until its messages show what it does.
 			this.pending.set(pid, why);
 			this.world.netDoubts.set(task.net.net.id, why);
 		}
 	}
 
-	/** A process becomes another program, or ends: what it ran is over. */
+	/** A process calls execve() or ends: its ip command is over. */
 	ends(task: Task): void {
 		this.done.delete(task.pid);
 		this.pending.delete(task.pid);
 	}
 
-	/** A send on a descriptor that is no internet socket. */
+	/** A send on a descriptor that is not an internet socket. */
 	send(task: Task, fd: number, call: CallLine): void {
 		const net = this.sockets.get(task.fileOf(fd));
 		if (net === undefined || this.done.has(task.pid)) return;
@@ -83,7 +83,7 @@ export class Netlink {
 				this.world.privileged = true;
 			} catch (error) {
 				if (!(error instanceof SetupError)) throw error;
-				// What is there already, or is not there any more, is as it was asked for.
+				// If the thing exists already, or is gone already, the request is fulfilled.
 				if (error.errno === null) doubt(`\`${words.join(" ")}\`, not understood`);
 				else if (answer === null) doubt(`\`${words.join(" ")}\`, which the model cannot do`);
 			}
@@ -91,7 +91,9 @@ export class Netlink {
 		if (unmodelled.length > 0) doubt(`${unmodelled.join(", ")}, which has no model`);
 	}
 
-	/** The error with which the kernel answered: null for none, undefined if it is not shown. */
+	/**
+	 * The error in the kernel's answer; null for none, undefined if the recording does not show it.
+	 */
 	private answer(fd: number, call: CallLine, seq: number | null): string | null | undefined {
 		if (seq === null) return undefined;
 		for (const line of this.world.recording.linesFrom(call, AHEAD)) {

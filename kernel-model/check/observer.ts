@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Check mode: could the modelled kernel have done what a real one did? Where a search is
- * about to draw its start, the observer gives the start that makes the observed port the
- * first candidate of its pass. The model then picks that port if and only if some draw
- * leads there, because whether a candidate is acceptable does not depend on the start.
+ * Check mode: can the modelled kernel do what a real one did? When a search draws its start, the
+ * observer supplies the start that makes the observed port the first candidate of its pass. The
+ * model then chooses this port if and only if some draw leads to it, because the start does not
+ * decide whether a candidate is acceptable.
  *
- * One thing does depend on it: in a range of odd length the pass over the parity of low
- * leaves out either the first or the last port, by the start.
+ * One thing depends on the start: in a range of odd length the pass over the parity of low leaves
+ * out either the first or the last port.
  */
 import type { Draws } from "../../include/net/draws.js";
 import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
@@ -21,14 +21,14 @@ import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import type { SeededRandom } from "../machine/random.js";
 
-/** What is known of the call that is being played. */
+/** Facts about the call that is being played. */
 export interface Observation {
 	/** The port that the kernel chose; null if the recording does not show it. */
 	port: number | null;
-	/** The call failed for want of a port. */
+	/** The call failed because no port was left. */
 	exhausted: boolean;
 	remote: RouteAnswer | null;
-	/** Ports that it is known not to have chosen. */
+	/** Ports that the call is known not to have chosen. */
 	avoided?: ReadonlySet<number> | null;
 }
 
@@ -38,7 +38,7 @@ export interface ConnectWindow {
 	low: number;
 	high: number;
 	remaining: number;
-	/** 2, or 1 since 6.8 where the socket has a range of its own. */
+	/** 2; since 6.8 it is 1 for a socket with a range of its own. */
 	step: number;
 }
 
@@ -51,7 +51,7 @@ export class RecordingObserver implements Draws {
 
 	constructor(
 		private readonly kernel: Kernel,
-		/** Ports that the recording names: an unseen choice keeps clear of them if it can. */
+		/** Ports that the recording names. A guess avoids them if it can. */
 		protected readonly named: ReadonlySet<number>,
 	) {}
 
@@ -61,7 +61,7 @@ export class RecordingObserver implements Draws {
 		this.window = null;
 	}
 
-	/** After each call: what its timers do later is not what was observed of it. */
+	/** After each call, because an observation does not apply to timers that run later. */
 	rest(): void {
 		this.observation = NOTHING;
 	}
@@ -81,8 +81,8 @@ export class RecordingObserver implements Draws {
 		const acceptable = (port: number) =>
 			connectCandidate(this.kernel, net, sk, port, l3mdev) === CANDIDATE_OK;
 		const offset = this.offset(low, high, remaining, acceptable);
-		// connect()'s first pass is the one that leaves a port out. If it must find nothing, it
-		// may have to leave out the other one, and reach the port from further off.
+		// connect()'s first pass leaves a port out. If this pass must find no port, it may have to
+		// leave out the other end of the range. The observed port is then not its first candidate.
 		const odd_length = high - low !== remaining;
 		if (step === 2 && odd_length && remaining >= 4 && (offset & 1) !== 0) {
 			if (offset === 1 && acceptable(low)) return remaining - 2;
@@ -91,14 +91,14 @@ export class RecordingObserver implements Draws {
 		return offset;
 	}
 
-	/** The steps of connect()'s search are the same for every start that is given here: 1. */
+	/** The random part of connect()'s step. Always 1: the supplied start does not depend on it. */
 	connectStep(_sk: number, _upper: number): number {
 		return 0;
 	}
 
 	/**
-	 * UDP's search looks first at the port that its draw scales to, and at every other port of
-	 * the range after it: so each acceptable port is the result of some draw, and no other is.
+	 * SCTP's search begins one after its offset and visits every port of the range. So some draw
+	 * leads to each acceptable port, and to no other port.
 	 */
 	sctpOffset(sk: number, low: number, high: number, remaining: number): number {
 		const net = sk_net(this.kernel, sk);
@@ -107,11 +107,23 @@ export class RecordingObserver implements Draws {
 		if (port === null && !this.observation.exhausted) {
 			port = this.unseen(low, high + 1, acceptable);
 		}
-		// The search begins one behind the offset.
+		// The offset before the port.
 		if (port === null || port < low || port > high) return 0;
 		return (port - low + remaining - 1) % remaining;
 	}
 
+	/**
+	 * UDP's search begins at the port that its draw scales to and visits every port of the
+	 * range. So some draw leads to each acceptable port, and to no other port.
+	 */
+	/**
+	 * UDP's search begins at the port that its draw scales to and visits every port of the
+	 * range. So some draw leads to each acceptable port, and to no other port.
+	 */
+	/**
+	 * UDP's search begins at the port that its draw scales to and visits every port of the
+	 * range. So some draw leads to each acceptable port, and to no other port.
+	 */
 	udpRand(sk: number, low: number, high: number): number {
 		const net = sk_net(this.kernel, sk);
 		const acceptable = (port: number) => udpCandidate(this.kernel, net, sk, port) === CANDIDATE_OK;
@@ -125,8 +137,8 @@ export class RecordingObserver implements Draws {
 	}
 
 	/**
-	 * The offset to start from; its lowest bit only tells the passes apart, so the offset of
-	 * a port serves bind's search, which sets it, and connect's, which clears it, alike.
+	 * The offset to start from. Its lowest bit only selects the pass. bind()'s search sets the bit
+	 * and connect()'s search clears it, so the offset of a port serves both.
 	 */
 	private offset(
 		low: number,
@@ -144,20 +156,20 @@ export class RecordingObserver implements Draws {
 			// The last port of an odd range comes right after the last even offset.
 			return offset === remaining ? remaining - 2 : offset;
 		}
-		// Nothing must be found here: of the two ports that one pass cannot reach both of, leave
+		// The search must find no port. One pass cannot reach both ends of the range, so it leaves
 		// out the acceptable one.
 		const odd_length = high - low !== remaining;
 		return odd_length && remaining >= 4 && acceptable(low) ? 2 : 0;
 	}
 
-	/** A choice for a port that the recording does not show. */
+	/** Guesses a port that the recording does not show. */
 	protected unseen(
 		low: number,
 		high: number,
 		acceptable: (port: number) => boolean,
 	): number | null {
 		let fallback: number | null = null;
-		// From the top: servers and ranges in scripts tend to begin at the bottom.
+		// Begins at the top, because servers and ranges in scripts tend to begin at the bottom.
 		for (let port = high - 1; port >= low; port--) {
 			if (!acceptable(port)) continue;
 			if (this.observation.avoided?.has(port)) continue;
@@ -168,8 +180,8 @@ export class RecordingObserver implements Draws {
 	}
 
 	/**
-	 * A recording does not show when the kernel's second ticks. So a time-wait socket less
-	 * than a second old gives way where its port was chosen, and stays elsewhere.
+	 * A recording does not show when the kernel's second ticks. So a time-wait socket less than a
+	 * second old gives way if its port was chosen, and else does not.
 	 */
 	secondTicked(_sk: number, port: number, ticked: boolean, unsure: boolean): boolean {
 		return unsure ? port === this.observation.port : ticked;
@@ -181,9 +193,9 @@ export class RecordingObserver implements Draws {
 }
 
 /**
- * A kernel's own choices: a port that is wished for, where some draw leads there, and one
- * drawn by `random` where none is. Without `random` it is the highest that it can be, so that
- * two kernels in the same state choose the same.
+ * A kernel's own choices. A search chooses the wished port if some draw leads to it. Without a
+ * wish, `random` draws the start. Without `random`, the search chooses the highest possible port,
+ * so two kernels in the same state choose the same.
  */
 export class OwnObserver extends RecordingObserver {
 	constructor(
@@ -211,7 +223,7 @@ export class OwnObserver extends RecordingObserver {
 		return fallback;
 	}
 
-	/** The clock is the model's, to the millisecond. */
+	/** The model's clock is exact to the millisecond. */
 	override secondTicked(_sk: number, _port: number, ticked: boolean): boolean {
 		return ticked;
 	}

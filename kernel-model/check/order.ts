@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The order in which the lines of a recording act. A call acts at some moment between its
- * begin and its end; of calls that overlap no recording shows which came first. The likeliest
- * is taken: what may wait acts when it returns, all else when it begins.
+ * The order in which the lines of a recording act. A call acts at some moment between its begin and
+ * its end. If calls overlap, the recording does not show which acted first. The likeliest order is
+ * assumed: a call that may wait acts when it returns, another call when it begins.
  */
 
 import { nth } from "../machine/nth.js";
@@ -10,28 +10,28 @@ import { systemCall } from "../script/calls.js";
 import type { CallLine, ExitLine, ScriptLine, SetupLine } from "../script/strace.js";
 import type { Outcome } from "./outcome.js";
 
-/** One thing that happens: a call, a command, or the end of a process. */
+/** An event: a call, a command, or the end of a process. */
 export interface Event {
 	readonly line: CallLine | SetupLine | ExitLine;
-	/** Lines between which it acts. */
+	/** The event acts between these two lines. */
 	readonly begin: number;
 	end: number;
-	/** Where it acts: a line, or a place between two. */
+	/** Where the event acts: a line, or a place between two lines. */
 	at: number;
-	/** What became of it when it was played last; null for nothing. */
+	/** The outcome of the last play; null if there is none. */
 	outcome: Outcome | null;
-	/** How many before it strace split. */
+	/** Number of split calls before the event. */
 	splitBefore?: number;
-	/** Its end lies so far behind that it is played before it was read. */
+	/** The end of the call is so much later that the call is played before its end is read. */
 	readonly waits?: boolean;
 }
 
-/** Whether a call waits, and acts when it returns. */
+/** Whether a call may wait, and so acts when it returns. */
 export function actsLate({ name }: CallLine): boolean {
 	return systemCall(name)?.acts === "returned";
 }
 
-/** Null for a line that does nothing. */
+/** The event of a line; null for a line that does nothing. */
 export function eventOf(line: ScriptLine): Event | null {
 	if (line.kind === "setup" || line.kind === "exit") {
 		return { line, begin: line.line, end: line.line, at: line.line, outcome: null };
@@ -56,23 +56,23 @@ export function eventsOf(lines: readonly ScriptLine[]): Event[] {
 	return events;
 }
 
-/** How far from an event others are looked for that overlap it, events. */
+/** How many events before and after an event are searched for overlapping ones. */
 const REACH = 512;
 
 /**
- * Events in the order in which they act, by their indices from the begin of the recording on.
- * Those before `first` were let go of.
+ * Events in the order of acting. Indices count from the beginning of the recording. Events before
+ * `first` are dropped.
  */
 export class Events {
 	/** A queue: places before `gone` are empty. */
 	private held: (Event | undefined)[] = [];
 	private gone = 0;
-	/** The first that is held. */
+	/** Index of the first event that is held. */
 	first = 0;
-	/** How many strace split. */
+	/** Number of split calls so far. */
 	private split = 0;
 
-	/** Behind the last one. */
+	/** One more than the index of the last event. */
 	get end(): number {
 		return this.first + this.held.length - this.gone;
 	}
@@ -81,21 +81,21 @@ export class Events {
 		return index < this.first ? undefined : this.held[index - this.first + this.gone];
 	}
 
-	/** One that has to be held. */
+	/** Returns an event. Throws Error if it is not held. */
 	get(index: number): Event {
 		const event = this.at(index);
 		if (event === undefined) throw new Error(`event ${index} is not held`);
 		return event;
 	}
 
-	/** Acts after all others. */
+	/** Appends an event, which acts after all others. */
 	push(event: Event): void {
 		event.splitBefore = this.split;
 		if (event.begin !== event.end) this.split++;
 		this.held.push(event);
 	}
 
-	/** Lets go of all before an index, and returns them. */
+	/** Drops all events before an index and returns them. */
 	drop(before: number): Event[] {
 		const dropped: Event[] = [];
 		for (const end = Math.min(before, this.end); this.first < end; this.first++) {
@@ -110,13 +110,13 @@ export class Events {
 		return dropped;
 	}
 
-	/** The index of an event that is held, -1 if it is not. */
+	/** The index of an event; -1 if it is not held. */
 	indexOf(event: Event): number {
 		const found = this.held.indexOf(event, this.gone);
 		return found < 0 ? -1 : this.first + found - this.gone;
 	}
 
-	/** The index of the first that acts at a line or later. */
+	/** The index of the first event that acts at a line or later. */
 	from(line: number): number {
 		let low = this.first;
 		let high = this.end;
@@ -139,13 +139,13 @@ export class Events {
 		this.held.splice(to - this.first + this.gone, 0, event);
 	}
 
-	/** The events that overlap one, nearest first: indices, at most `limit`. */
+	/** The indices of events that overlap an event, nearest first, at most `limit`. */
 	overlapping(index: number, limit: number): number[] {
 		const { begin, end } = this.get(index);
 		const found: number[] = [];
-		// Of two calls that overlap strace split one. An event that moved did not go far.
+		// If two calls overlap, strace has split one of them. A moved event did not move far.
 		if (begin === end && !this.splitWithin(index, 2 * REACH)) return found;
-		// A call that began long ago may still wait: look far, but not without end.
+		// A call that began long ago may still wait, so the search goes far, but is bounded.
 		for (let by = 1; by <= REACH && found.length < limit; by++) {
 			for (const i of [index - by, index + by]) {
 				const other = this.at(i);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What becomes of a line of a script or recording. */
+/** The outcome of a line of a script or recording. */
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import type { Address } from "../machine/address.js";
 import type { CallLine, ScriptError } from "../script/strace.js";
 import type { HostFile } from "./before.js";
 
 /**
- * "match": there is a way for the modelled kernel to give the recorded result. "mismatch":
- * there is none. "undecided": the recording cannot tell. "unrecorded": it has no result.
- * "ignored": the call bears on no port.
+ * "match": the modelled kernel can give the recorded result. "mismatch": it cannot. "undecided":
+ * the recording does not show enough. "unrecorded": there is no recorded result. "ignored": the
+ * call does not concern ports.
  */
 export type Verdict = "match" | "mismatch" | "undecided" | "unrecorded" | "ignored";
 
@@ -22,22 +22,24 @@ export interface Proof {
 	grounds: string[];
 }
 
-/** What became of one line. */
+/** The outcome of one line. */
 export interface Outcome {
 	line: number;
 	pid: number | null;
 	/** Name of the system call, or "$" for a set-up command. */
 	call: string;
 	verdict: Verdict;
-	/** As the kernel returns it, a negative errno on an error; null where it would sleep or was ignored. */
+	/**
+	 * The kernel's return value, or a negative errno; null if the call would sleep or was ignored.
+	 */
 	result: number | null;
-	/** The recorded one; null where there is none or strace shows `?`. */
+	/** The recorded result; null if there is none or strace shows `?`. */
 	recorded: number | null;
 	/** Name of the recorded error. */
 	recordedError: string | null;
-	/** What the call tells of an address. */
+	/** The address that the call returns. */
 	address: Address | null;
-	/** Why a mismatch, or why undecided, in one sentence. */
+	/** Why the line is a mismatch or undecided, in one sentence. */
 	reason: string | null;
 	/** Of a mismatch: what shows that it is one. */
 	proof: Proof | null;
@@ -47,25 +49,25 @@ export interface Outcome {
 	readonly text: string;
 	/** The port that the call chose for its socket. */
 	chosen: number | null;
-	/** What getsockopt() gives. */
+	/** The value that getsockopt() returns. */
 	value: Uint8Array | null;
-	/** With `own`: why the line means nothing here, or is refused. */
+	/** With `own`: why the line has no meaning on this version, or is refused. */
 	error: ScriptError | null;
-	/** What the line taught of the host: an address, a route, a user. */
+	/** The fact about the host that the line showed: an address, a route, a user. */
 	learnt: string | null;
 }
 
-/** A port that a search came to, or that it came to none. */
+/** The port that a search chose, or that it found none. */
 export interface Choice {
 	port: number | null;
 	exhausted: boolean;
 }
 
-/** How a kernel gives its own answers; see PlayOptions. */
+/** How a kernel gives its own results; see PlayOptions. */
 export interface OwnAnswers {
-	/** Seed of the searches that no wish is for; null: each comes to the highest port that it can. */
+	/** Seed of searches without a wish. Null: such a search chooses the highest possible port. */
 	seed: number | null;
-	/** What searches come to if some draw leads there. */
+	/** Wished choices. A search makes its choice if some draw leads to it. */
 	wishes: ReadonlyMap<CallLine, Choice>;
 }
 
@@ -73,33 +75,35 @@ export interface PlayOptions {
 	version?: string;
 	seed?: number;
 	explain?: boolean;
-	/** Told of every search, if `explain` is not set. */
+	/** A tracer of every search, unless `explain` is set. */
 	trace?: PortSearchTrace;
-	/** Try what a recording leaves open, if something differs; true if not given. */
+	/** Whether to search for a way if something differs; true if not given. */
 	variants?: boolean;
 	/** See KernelOptions. */
 	clock?: { phase: number; lateness: number };
 	/** See KernelOptions. */
 	secrets?: readonly number[];
 	/**
-	 * What no recorded call received was never read. Not given: programs of which the
-	 * recording shows no call that receives have read everything, by read().
+	 * True: data that no recorded call received was never read. If not given, a program without
+	 * recorded receives is assumed to have read everything by read().
 	 */
 	unread?: boolean;
 	/**
-	 * Nobody but the recorded processes uses the network namespaces. Not given: playScript()
-	 * says so where the recording begins with the making of its namespace, or with set-up
-	 * commands; a Player of its own always does.
+	 * Only the recorded processes use the network namespaces. If not given, playScript() assumes it
+	 * if the recording begins by making its namespace or with set-up commands. A Player that is
+	 * used directly always assumes it.
 	 */
 	alone?: boolean;
-	/** The user whose processes were recorded; not given: root, unless the recording shows another. */
+	/**
+	 * The user of the recorded processes. If not given, root, unless the recording shows another
+	 * user.
+	 */
 	uid?: number;
-	/** What was there before the recording began. It does not say that nothing else was. */
+	/** The state of the host before the recording. It need not be complete. */
 	host?: readonly HostFile[];
 	/**
-	 * Nothing is compared: each line gets the kernel's own answer. A recorded result then says
-	 * only what the program had and met: descriptors, processes, whether it slept, other hosts'
-	 * answers, and which port a search comes to if some draw leads there.
+	 * Nothing is compared. Each line gets the kernel's own result. Recorded results supply only
+	 * descriptors, pids, whether a call slept, the answers of other hosts, and wished ports.
 	 */
 	own?: OwnAnswers;
 }

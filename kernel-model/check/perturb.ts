@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Successive connects to one destination start from a common counter, table_perturb: each
- * moves it on by its own steps or by a random even number up to 14, plus 2. So the start of
- * one search leaves eight possible starts for the next, and a recording can be checked for
- * that. Every ten seconds the starts are shuffled anew, at a moment that no recording
- * shows; so without time stamps nothing can be said. Two destinations share a counter by
- * chance, once in 65,536; so nothing is said either where another was connected to between.
- * IPv4 and IPv6 have the counters in common: a destination is its whole address and port,
- * with the address that it is reached from, and a v4-mapped one is that of IPv4.
+ * Connects to one destination start from a common counter in table_perturb. Each connect advances
+ * the counter by its own steps or by a random even number up to 14, plus 2. So the start of one
+ * search leaves eight possible starts for the next one, and a recording can be checked for this.
+ * The starts are shuffled every ten seconds. Recordings do not show when, so nothing is checked
+ * without time stamps. Two destinations may share a counter, with a chance of 1 in 65,536. So
+ * nothing is checked if there was a connect to another destination in between. IPv4 and IPv6 share
+ * the counters. A destination is an address and a port together with the source address. A
+ * v4-mapped address counts as IPv4.
  */
 import type { ConnectWindow } from "./observer.js";
 
-/** Random draws that move the counter by as many steps: get_random_u32_below(8). */
+/** The results of get_random_u32_below(8), which advances the counter. */
 const DRAWS = [0, 1, 2, 3, 4, 5, 6, 7];
 /** EPHEMERAL_PORT_SHUFFLE_PERIOD, ms. */
 const PERIOD = 10_000;
@@ -22,19 +22,21 @@ interface Knowledge {
 	step: number;
 	/** Even offsets at which the next search may start. */
 	starts: Set<number>;
-	/** When this was learnt, ms. */
+	/** When the starts were learnt, ms. */
 	time: number;
 }
 
 export class PerturbCheck {
 	private readonly known = new Map<string, Knowledge>();
 	private last: string | null = null;
-	/** Where in a period the shuffle may fall, ms; narrowed by searches that only a shuffle explains. */
+	/**
+	 * When in a period the shuffle may happen, ms. Searches that only a shuffle explains narrow it.
+	 */
 	private shuffle: [number, number] | null = null;
 
 	/**
-	 * A search from `from` to the port that was chosen, where `acceptable(p)` says whether it
-	 * would have taken p instead. Null if it fits; else what does not.
+	 * Checks a search. `acceptable(p)` says whether the search would have chosen port p instead.
+	 * Returns null if the chosen port fits, else the contradiction in words.
 	 */
 	observe(
 		destination: string,
@@ -47,7 +49,10 @@ export class PerturbCheck {
 		const offset = port - low;
 		const before = this.known.get(destination);
 		const odd = step === 2 && (offset & 1) === 1;
-		/** Steps from an even start to the chosen port, or -1 if the search would have stopped before. */
+		/**
+		 * Steps from an even start to the chosen port; -1 if the search would have stopped before
+		 * it.
+		 */
 		const steps = (start: number): number => {
 			let candidate = low + start + (odd ? 1 : 0);
 			for (let i = 0; i < remaining; i += step, candidate += step) {
@@ -87,13 +92,13 @@ export class PerturbCheck {
 		return verdict;
 	}
 
-	/** A connect to the destination whose port is not known. */
+	/** Forgets a destination after a connect whose port is not known. */
 	forget(destination: string): void {
 		this.known.delete(destination);
 		this.last = destination;
 	}
 
-	/** Whether a shuffle may lie between two moments; if so, it is taken to. */
+	/** Whether a shuffle may lie between two moments. If so, assumes that it does. */
 	private shuffledBetween(from: number, to: number): boolean {
 		if (to - from >= PERIOD) return true;
 		if (this.shuffle === null) {

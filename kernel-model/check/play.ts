@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Plays a script or a recording on the model, call by call, in one way: with what was decided
- * of things that the recording does not show (facts.ts). search.ts looks for a way that
- * explains every line. Without a recorded result the model's own is given.
+ * Plays a script or a recording on the model, call by call, with one set of decisions about facts
+ * that the recording does not show (facts.ts). search.ts looks for decisions that explain every
+ * line. A line without a recorded result gets the model's own result.
  */
 
 import type { Net } from "../../include/net/net_namespace.js";
@@ -42,31 +42,34 @@ import { RangeWatch } from "./range_watch.js";
 import { Recording } from "./recording.js";
 import { deviceName, WORLD_HOOKS, World } from "./world.js";
 
-/** Reads a script as the player takes it; `above` is the number of lines before it in the file. */
+/** Reads a script for the player. `above` is the number of lines before it in the file. */
 export function readScript(text: string, file: string, above = 0): Parsed {
 	return parseScript(text, file, isReadStrictly, above);
 }
 
-/** Stands for an error whose number is not known here: no call returns it. */
+/** Stands for an error with an unknown number. No call returns it. */
 const MAX_ERRNO = 4095;
 
-/** A call whose recorded result the model did not give. */
+/** A call whose result on the model is not the recorded one. */
 export interface Contradiction extends Difference {
 	task: Task;
 	call: CallLine;
 	event: Event;
-	/** Of the event, and of the last one that was played before the contradiction showed. */
+	/**
+	 * Indices of the event, and of the last event that was played before the contradiction was
+	 * found.
+	 */
 	index: number;
 	reached: number;
 	result: number;
 	recorded: number | null;
-	/** The port that its search is known to have come to. */
+	/** The port that its search is known to have chosen. */
 	revealed: Revealed | null;
-	/** The rule that excludes the recorded result whatever was chosen, null if there is none. */
+	/** The rule that excludes the recorded result for every choice; null if there is none. */
 	certain: string | null;
 }
 
-/** So many that slept are remembered, so that they can be played again. */
+/** Most calls that slept that are kept, to play them again. */
 const SLEEPERS = 4096;
 
 /** A call that sleeps. */
@@ -81,7 +84,7 @@ interface Sleeper {
 	told: number | null;
 }
 
-/** A moment of a play, to go back to. */
+/** A moment of a play to which it can return. */
 export interface Mark {
 	cursor: number;
 	snapshot: Snapshot;
@@ -92,9 +95,9 @@ export class Player {
 	readonly world: World;
 	readonly recording: Recording;
 	readonly events: Events;
-	/** The next event. */
+	/** Index of the next event. */
 	cursor = 0;
-	/** Why the last call's result is not the recorded one, null if it is. */
+	/** The contradiction of the last call; null if its result is the recorded one. */
 	contradiction: Contradiction | null = null;
 	private readonly explainer: SearchExplainer;
 	private readonly calls: Calls;
@@ -132,12 +135,12 @@ export class Player {
 		return this.world.kernel;
 	}
 
-	/** Questions so far that only a secret answers. */
+	/** Number of questions to secrets so far. */
 	get secrets(): number {
 		return this.kernel.secrets_asked;
 	}
 
-	/** Plays every line in the order in which things happened. Throws ScriptError. */
+	/** Plays every event in the order of acting. Throws ScriptError. */
 	*play(): Generator<Outcome> {
 		while (this.recording.has(this.cursor)) {
 			const outcome = this.step();
@@ -145,26 +148,26 @@ export class Player {
 		}
 	}
 
-	/** This moment. */
+	/** Saves this moment. */
 	mark(): Mark {
 		return { cursor: this.cursor, snapshot: this.snapshots.take(), now: this.kernel.now };
 	}
 
-	/** Back to a moment. */
+	/** Returns to a saved moment. */
 	back(mark: Mark): void {
 		this.snapshots.restore(mark.snapshot);
 		this.cursor = mark.cursor;
 		this.contradiction = null;
 	}
 
-	/** Plays the next event; null where nothing is to be said of it. Throws ScriptError. */
+	/** Plays the next event. Returns its outcome; null if it has none. Throws ScriptError. */
 	step(): Outcome | null {
 		this.closeFirst();
 		this.acceptFirst();
 		const { line } = this.events.get(this.cursor).line;
 		const outcome = this.act();
 		if (this.world.sleeping.length > 0) this.wake();
-		// An exit asks too, and so does a timer that ran before a call.
+		// Exits, and timers that run before a call, also ask secrets.
 		const { asked } = this.world;
 		while (asked.length < this.kernel.secrets_asked) asked.push(line);
 		return outcome;
@@ -201,8 +204,8 @@ export class Player {
 	}
 
 	/**
-	 * A call got a descriptor that another task is just about to close: the close came first.
-	 * No choice is left there, the number tells it.
+	 * A call got a descriptor that another task is about to close. The number shows that the close
+	 * came first. So this is not a choice.
 	 */
 	private closeFirst(): void {
 		const event = this.events.get(this.cursor);
@@ -218,15 +221,15 @@ export class Player {
 			if (at < this.cursor || other.line.kind !== "call" || other.line.name !== "close") continue;
 			if (fdOf(other.line) !== made) continue;
 			if (event.end <= other.at) continue;
-			// This one acts after it.
+			// This event acts after the close.
 			this.events.move(this.cursor, (other.at + (this.events.at(at + 1)?.at ?? event.end)) / 2);
 			return;
 		}
 	}
 
 	/**
-	 * A connection comes to a full queue, and an accept() waits that takes from it. It took at
-	 * once, long before it returned: else the connection would have had to come again.
+	 * A connection reaches a full queue, and an accept() sleeps on this queue. The accept() took a
+	 * client at once, long before it returned. Otherwise the client would have had to retransmit.
 	 */
 	private acceptFirst(): void {
 		const { line, at, begin } = this.events.get(this.cursor);
@@ -242,7 +245,7 @@ export class Player {
 		}
 	}
 
-	/** Whether an accept()'s listener has a full queue, and in it the client that is recorded. */
+	/** Whether the listener of an accept() has a full queue that holds the recorded client. */
 	private waits(call: CallLine): boolean {
 		const { world } = this;
 		const task = world.tasks.get(call.pid ?? 0);
@@ -257,7 +260,7 @@ export class Player {
 		return child !== 0;
 	}
 
-	/** At the end: what of table_perturb the model left otherwise than the kernel. */
+	/** At the end of a recording with draws: compares table_perturb with the kernel's. */
 	private finish(outcome: Outcome): Outcome {
 		const { draws } = this.world;
 		if (draws === null) return outcome;
@@ -278,7 +281,7 @@ export class Player {
 		if (time === null || this.recording.firstTime === null) return;
 		let now = this.boot + (time - this.recording.firstTime) * 1000;
 		for (const { from, to, ms } of this.facts.late) if (line >= from && line <= to) now -= ms;
-		// A stamp that no clock reaches tells nothing.
+		// A time stamp beyond the clock's limit is ignored.
 		if (now > this.kernel.now && now < END_OF_TIME) this.kernel.advance(now - this.kernel.now);
 	}
 
@@ -295,7 +298,7 @@ export class Player {
 			runSetup(this.kernel, task.net, line.argv);
 		} catch (error) {
 			if (!(error instanceof SetupError)) throw error;
-			// The outputs of ip showed it already.
+			// The --host files already had it.
 			if (error.errno === -EEXIST && this.world.options.host !== undefined) return outcome;
 			const word = Math.min(error.word, line.argv.length);
 			const column = line.argColumns[word] ?? line.column + line.text.length;
@@ -310,7 +313,10 @@ export class Player {
 		return outcome;
 	}
 
-	/** The port that a call is known to have chosen: as the search decided, or as a line shows. */
+	/**
+	 * The port that a call is known to have chosen, from a decision of the search or from a later
+	 * line.
+	 */
 	private revealed(call: CallLine): Revealed | null {
 		const decided = this.facts.ports.get(call.line);
 		if (decided !== undefined) return { port: decided, exact: false };
@@ -339,7 +345,7 @@ export class Player {
 		const task = world.task(call.pid ?? 0);
 		if (!kernel.tasks.has(task)) return this.afterExit(call, outcome);
 		const revealed = this.revealed(call);
-		// One that slept until a signal came may have done something before.
+		// A call that a signal interrupted may have acted before.
 		const slept =
 			world.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
 		const returned = recorded !== null && recorded.value !== null;
@@ -443,7 +449,7 @@ export class Player {
 		return outcome;
 	}
 
-	/** A result is not the recorded one: nobody can say why, or the search has to. */
+	/** A result is not the recorded one. The line is undecided, or the search must resolve it. */
 	private contradict(contradiction: Contradiction, outcome: LineOutcome): void {
 		const { task, call, result } = contradiction;
 		this.contradiction = contradiction;
@@ -464,10 +470,10 @@ export class Player {
 		if (sk !== 0) this.world.doubts.set(sk, doubt);
 	}
 
-	/** Calls that sleep, or did, by their lines: what is said of each. */
+	/** Calls that sleep or slept, by line. */
 	private readonly sleepers = new Map<number, Sleeper>();
 
-	/** Calls that slept return before the next event. */
+	/** Ends the sleep of calls that return before the next event. */
 	private wake(): void {
 		const { world, events } = this;
 		const next = events.at(this.cursor)?.at ?? Number.POSITIVE_INFINITY;
@@ -478,7 +484,7 @@ export class Player {
 			world.sleeping.splice(world.sleeping.indexOf(line), 1);
 			if (sleeper === undefined) continue;
 			const { task, call, event, outcome, revealed, told } = sleeper;
-			// Its process is gone, or another thread has closed it.
+			// The process has ended, or another thread has closed the descriptor.
 			if (!this.kernel.tasks.has(task) || world.sk(task, call) !== sleeper.sk) continue;
 			this.advanceTo(call.endTime ?? call.time, line);
 			const result = task.connectSleeping(fdOf(call) ?? -1);
@@ -519,8 +525,8 @@ export class Player {
 	}
 
 	/**
-	 * A call of a task that has exited: an error of a script, and in a recording nothing that
-	 * can be told, as pids are used again.
+	 * A call of a task that has exited. It is an error in a script. In a recording it is undecided,
+	 * because pids are reused.
 	 */
 	private afterExit(call: CallLine, outcome: LineOutcome): Outcome {
 		const { line, column, pid, name } = call;
@@ -543,10 +549,12 @@ export class Player {
 		return outcome;
 	}
 
-	/** What the model drew otherwise in the last call than the kernel whose draws these are. */
+	/**
+	 * How the model's draws in the last call differ from the recorded draws; null if they do not.
+	 */
 	private drew: string | null = null;
 
-	/** Makes a call, steered to what is known of its search. */
+	/** Makes a call. The observer steers its search to the known port. */
 	private make(
 		task: Task,
 		call: CallLine,
@@ -571,14 +579,15 @@ export class Player {
 							? "refuse"
 							: null,
 		});
-		// What these draw is not the port allocator's.
+		// The draws of these calls are not those of the port allocator.
 		if (systemCall(call.name)?.makesNamespaces !== true) {
 			world.random?.begin(world.draws?.byCall.get(call) ?? []);
 		}
 		const outside = this.facts.outsiders || !world.alone ? this.facts.avoided.get(call.line) : null;
 		const reserved = task.net.net.ipv4.sysctl_local_reserved_ports;
 		const before = outside === undefined || outside === null ? null : reserved.slice();
-		// Ports that it passed over without a reason here: somebody outside had them.
+		// Ports that the search passed over without a reason on the model. A socket outside the
+		// recording had them.
 		for (const port of outside ?? []) {
 			reserved[port >>> 5] = nth(reserved, port >>> 5) | (1 << (port & 31));
 		}
@@ -587,7 +596,7 @@ export class Player {
 			handled = this.calls.handle(task, call, told);
 		} catch (error) {
 			if (error instanceof ScriptError && world.own !== null) outcome.error = error;
-			// A recording is never refused; one call of it then says nothing.
+			// A recording is never refused. The call is then ignored.
 			else if (error instanceof ScriptError && call.result === null && !call.unresumed) throw error;
 			else if (error instanceof ScriptError)
 				outcome.reason = `not understood: ${notUnderstood(error)}`;
@@ -663,7 +672,10 @@ export class Player {
 		return watch;
 	}
 
-	/** A result that is not the recorded one, before it counts: what the host, or memory, explains. */
+	/**
+	 * Reconsiders a result that is not the recorded one: an unknown host or bad memory may explain
+	 * it.
+	 */
 	private reconsider(
 		task: Task,
 		call: CallLine,
@@ -672,9 +684,9 @@ export class Player {
 		revealed: Revealed | null,
 		outcome: LineOutcome,
 	): Handled | null {
-		// What lies behind a pointer that strace could not follow, nobody knows.
+		// strace could not read the pointer, so it may be bad.
 		if (told === -EFAULT && passesBarePointer(call)) return { result: -EFAULT };
-		// It may be good memory, too, of which strace does not print what it holds.
+		// The pointer may also be good, to memory whose contents strace does not print.
 		if (done.result === -EFAULT && told !== null && passesBarePointer(call)) {
 			const sk = this.world.sk(task, call);
 			if (told >= 0 && sk !== 0) {
@@ -697,7 +709,7 @@ export class Player {
 		return done;
 	}
 
-	/** A call that bears on no port, but makes descriptors or closes them. */
+	/** A call that does not concern ports, but makes or closes descriptors. */
 	private passedOver(call: CallLine, role: string): void {
 		const task = this.world.task(call.pid ?? 0);
 		const made = call.result?.value ?? -1;
@@ -725,7 +737,7 @@ export class Player {
 			if (file !== 0) task.installFile(file, made, true);
 			return;
 		}
-		// A number that was a socket's was closed by a call that is not recorded.
+		// If a socket had this descriptor, a call that is not recorded has closed it.
 		const pair = PAIRS.get(call.name);
 		if (pair === undefined) {
 			if (task.socketOf(made) > 0) task.openOther(made);
@@ -736,7 +748,7 @@ export class Player {
 		for (const fd of fds.items) if (isFd(fd)) task.openOther(fd.value);
 	}
 
-	/** A port was chosen that no line shows of this very socket. */
+	/** Notes a port that no line shows on the socket itself. */
 	private noteGuess(task: Task, call: CallLine, before: number, revealed: Revealed | null): void {
 		if (!choosesPort(call.name)) return;
 		const port = this.port(task, call);
@@ -745,14 +757,14 @@ export class Player {
 		this.world.guess({ line: call.line, port, how: revealed === null ? "guessed" : "inferred" });
 	}
 
-	/** The port of the socket that a call is about; 0 if it has none. */
+	/** The port of the call's socket; 0 if it has none. */
 	private port(task: Task, call: CallLine): number {
 		if (!choosesPort(call.name)) return 0;
 		const sk = this.world.sk(task, call);
 		return sk === 0 ? 0 : nth(this.kernel.sock.skc_num, this.world.subflow(sk));
 	}
 
-	/** bind() took a port that takes a privilege. */
+	/** Notes that bind() took a privileged port. */
 	private notePrivilege(task: Task, call: CallLine): void {
 		const port = this.namedPort(call);
 		if (port !== 0 && port < task.net.net.ipv4.sysctl_ip_prot_sock && task.uid === 0) {
@@ -781,12 +793,12 @@ const PAIRS: ReadonlyMap<string, number> = new Map([
 	["socketpair", 3],
 ]);
 
-/** What an error says behind its place. */
+/** The message of an error without its place. */
 function notUnderstood(error: ScriptError): string {
 	return error.message.slice(error.message.indexOf("expected "));
 }
 
-/** What became of one line; its text is made when it is asked for. */
+/** The outcome of one line. Its text is made on demand. */
 class LineOutcome implements Outcome {
 	readonly line: number;
 	readonly pid: number | null;
@@ -817,7 +829,7 @@ class LineOutcome implements Outcome {
 		this.#plain = line.text;
 	}
 
-	/** The text shows this result. */
+	/** Sets the result that the text shows. */
 	show(call: CallLine, done: Done, net: Net): void {
 		this.#call = call;
 		this.#done = done;
@@ -834,7 +846,7 @@ class LineOutcome implements Outcome {
 function resultText(call: CallLine, { result, address, value }: Done, net: Net): string {
 	const args = [...call.args];
 	const fill = (index: number, filled: Value) => {
-		if (call.result !== null) return; // the recording shows the kernel's
+		if (call.result !== null) return; // the recording has the kernel's value
 		while (args.length <= index) args.push({ name: null, value: NULL, fd: null });
 		args[index] = { name: null, value: filled, fd: null };
 	};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The door of this room: scripts and recordings, read and played. */
+/** The interface of this room: reads and plays scripts and recordings. */
 export { EXHAUSTED, isRelevant } from "../script/calls.js";
 export type { Choice, Outcome, OwnAnswers, PlayOptions, Verdict } from "./outcome.js";
 export { Player, readScript } from "./play.js";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Plays recordings of any length as they are read: `run` prints each line when its verdict is
- * certain, and lets go of it.
+ * Plays recordings of any length while they are read. `run` prints and drops each line when its
+ * verdict is final.
  */
 
 import { nth } from "../machine/nth.js";
@@ -21,17 +21,20 @@ import type { Outcome, PlayOptions } from "./outcome.js";
 import { AHEAD, BACK, Recording, WHOLE } from "./recording.js";
 import { playScript, Search } from "./search.js";
 
-/** What a play gives: an outcome, in the order of acting, or a line of text, in that of the file. */
+/**
+ * An item of a play: an outcome, in the order of acting, or a printed line, in the order of the
+ * file.
+ */
 export type Played =
 	| { kind: "outcome"; outcome: Outcome }
 	| { kind: "text"; printed: PrintedLine; outcome: Outcome | null };
 
-/** A script, or a recording that is in memory as a whole or read while it is played. */
+/** A script or recording in memory, or a recording that is read while it is played. */
 export type Part = { script: Parsed } | { lines: Iterable<string>; above: number };
 
 /**
- * The recordings that a file holds. Those with draws, and those that are not longer than what
- * the search looks at, are whole. Each must be played before the next is asked for.
+ * The recordings of a file. Recordings with draws, and short recordings, are in memory as a whole.
+ * Each must be played before the next one is requested.
  */
 export function* partsOf(lines: Iterator<string>, file: string): Generator<Part> {
 	let above = 0;
@@ -79,7 +82,7 @@ export function* playWhole(script: Parsed, options: PlayOptions): Generator<Play
 	}
 }
 
-/** Plays a recording while it is read. Throws ScriptError, and what its lines throw. */
+/** Plays a recording while it is read. Throws ScriptError and the errors of `lines`. */
 export function* playLines(
 	lines: Iterable<string>,
 	file: string,
@@ -98,7 +101,7 @@ export function* playLines(
 	yield* reader.rest();
 }
 
-/** A line, or a half of a call that strace split, as it stands in the file. */
+/** A line of the file: a whole line, or one half of a split call. */
 interface Piece {
 	line: ScriptLine;
 	half: "begin" | "end";
@@ -108,26 +111,26 @@ interface Piece {
 class EventReader implements Iterator<Event> {
 	recording: Recording | null = null;
 	private readonly events: Iterator<ReadEvent>;
-	/** What acts, in order; from the first call on whose end was not read. */
+	/** Events in the order of acting, from the first call whose end is not read yet. */
 	private queue: { line: ScriptLine; ready: boolean }[] = [];
 	private first = 0;
 	private readonly unready = new Map<CallLine, { line: ScriptLine; ready: boolean }>();
-	/** Calls that were played before their end was read. */
+	/** Calls that are played before their end is read. */
 	private readonly early = new Set<CallLine>();
-	/** The last line of the file that was read. */
+	/** The number of the last line that was read. */
 	private at: number;
 	private ended = false;
 
-	/** A queue: those before `printed` are gone. */
+	/** A queue. Entries before `printed` are already printed. */
 	private pieces: Piece[] = [];
 	private printed = 0;
 	/** Calls that have not ended. */
 	private readonly open = new Set<CallLine>();
-	/** Calls of which the first half was printed. */
+	/** Calls whose first half is printed. */
 	private readonly begun = new Set<CallLine>();
-	/** What became of lines that wait to be printed. */
+	/** Outcomes of lines that are not printed yet. */
 	private readonly outcomes = new Map<ScriptLine, Outcome | null>();
-	/** What stands for a call that was played before its end was read. */
+	/** The calls for which a copy was played before their end was read. */
 	private readonly standsFor = new Map<ScriptLine, CallLine>();
 
 	constructor(
@@ -199,7 +202,7 @@ class EventReader implements Iterator<Event> {
 		this.advance();
 		const event = eventOf(line);
 		if (event === null) throw new Error("a line that does nothing was queued");
-		// One that never returned is as if it had been made now.
+		// A call that never returned acts now.
 		if (line.kind === "call" && line.unresumed && actsLate(line)) {
 			event.end = this.at;
 			event.at = this.at;
@@ -207,7 +210,7 @@ class EventReader implements Iterator<Event> {
 		return event;
 	}
 
-	/** A call that has not returned for long acts with what is known of it. */
+	/** A call that has not returned for long acts without its result. */
 	private takeEarly(call: CallLine): Event {
 		this.advance();
 		this.unready.delete(call);
@@ -225,7 +228,7 @@ class EventReader implements Iterator<Event> {
 		this.first = 0;
 	}
 
-	/** What became of an event is certain: the lines that can be printed now. */
+	/** Takes the final outcome of an event. Returns the lines that can be printed now. */
 	settle({ line, outcome }: Event): Played[] {
 		const call = this.standsFor.size === 0 ? undefined : this.standsFor.get(line);
 		if (call !== undefined) this.standsFor.delete(line);
@@ -245,7 +248,7 @@ class EventReader implements Iterator<Event> {
 		return line.kind !== "call" || (line.result !== null && line.endLine === line.line);
 	}
 
-	/** All lines that are left. */
+	/** Returns all remaining lines. */
 	rest(): Played[] {
 		return this.print(true);
 	}
@@ -253,7 +256,7 @@ class EventReader implements Iterator<Event> {
 	private print(all: boolean, played: Played[] = []): Played[] {
 		for (;;) {
 			const piece = this.pieces[this.printed];
-			// What waits for long is printed without its end.
+			// A call that waits for long is printed without its end.
 			const enough = all || this.pieces.length - this.printed > 8 * this.ahead;
 			if (piece === undefined || !this.printPiece(piece, enough, played)) break;
 			this.printed++;
@@ -265,7 +268,7 @@ class EventReader implements Iterator<Event> {
 		return played;
 	}
 
-	/** Null where a piece has to wait. */
+	/** Prints a line or a half. Returns false if it has to wait for its outcome. */
 	private printPiece({ line, half }: Piece, enough: boolean, played: Played[]): boolean {
 		const acts = line.kind === "call" || line.kind === "setup" || line.kind === "exit";
 		const outcome = this.outcomes.get(line);

@@ -25,36 +25,37 @@ import {
 
 const HELP = `usage: inet-port-model live [OPTIONS] SCRIPT...
 
-Plays each script (- is standard input) on the kernel underneath, in a user and
-network namespace of its own, and on the model. For each call: what the kernel said,
-what the model says, and whether the model could have said the same. Recorded results
-are passed over, but for the pid behind fork() = that the child's lines begin with.
-Where the script needs a port that it cannot know, htons(port_of(3)) is that of socket 3.
+Plays each script (- is standard input) on the running kernel, in a new user and
+network namespace, and on the model. Prints for each call the result of the kernel, the
+result of the model, and whether the model can give the kernel's result. Recorded results
+are ignored, except the pid after "fork() =", which begins the lines of the child.
+htons(port_of(3)) stands for the port of socket 3.
 
-  --kernel VERSION  the version to model (default running: that of the kernel)
-  --agent COMMAND   speaks to this command instead, which makes the calls elsewhere;
-                    kernel-model/real/agent/agent.c says how
-  --image IMAGE     play on a stock kernel in a virtual machine instead: a series such
-                    as 6.12, or a file BZIMAGE[:MODULES]
-  --draws           there also record what its port searches draw, and compare with
-                    the model that draws the same
+  --kernel VERSION  the version to model (default running: the version of the kernel)
+  --agent COMMAND   let this command make the calls, for example on another machine;
+                    kernel-model/real/agent/agent.c describes its protocol
+  --image IMAGE     play on a kernel in a virtual machine: a series such as 6.12 of
+                    stock kernels, or a file BZIMAGE[:MODULES]
+  --draws           with --image: also record the draws of the kernel's port searches,
+                    and give the model the same draws
   --seed N          seed of the model's own random draws (default 1)
   --explain         say how each search went and why each call failed
   --record          print the recording, to be played by run, instead of verdicts
   --json            one JSON object a line, for every system call
   --quiet           only what differs, and the summary
 
-A script changes no file, name or setting outside its namespaces. Its calls are made by
-an agent, which sees one directory, /proc/sys/net of its own network namespace, and which
-the kernel lets make the system calls of scripts and no others; agent.c says this in full.
-A script opens files by their normalised path below /proc/sys/net/; other files that a
-recording opens are passed over. A recorded descriptor that cannot be had is an error. An
-agent that answers nothing for 60 s is given up, one in a virtual machine after 120 s.
---agent COMMAND is run by the shell, with all that you may do. Exit status: 0 all possible, 1 something
-differs, 2 bad input or no agent.
+A script changes no file, name or setting outside its namespaces. An agent makes its
+calls. The agent sees one directory, /proc/sys/net of its own network namespace. A filter
+lets it make the system calls of scripts only. agent.c has the details. A script can open
+a file by its normalised path below /proc/sys/net/. Other files that a recording opens
+are ignored. It is an error if a recorded descriptor cannot be had. live waits 60 s for
+an answer of an agent, and 120 s if it is in a virtual machine. The shell runs
+--agent COMMAND with all your rights.
+
+Exit status: 0 all possible, 1 something differs, 2 bad input or no agent.
 `;
 
-/** A result as the columns show it. */
+/** A result as the columns print it. */
 function shown(result: number | null, port: number | null): string {
 	if (result === null) return "sleeps";
 	if (result < 0) return errnoName(-result);
@@ -79,7 +80,7 @@ function row(outcome: LiveOutcome): string {
 	return `${kernel.padEnd(16)} ${model.padEnd(16)} ${verdict[outcome.verdict].padEnd(8)} ${pid}${call}`;
 }
 
-/** How the model came to its own result, once more with every search told. */
+/** Plays the script again and prints how the model came to its own result, with every search. */
 function explainFirst(
 	first: LiveOutcome,
 	recording: Recording,

@@ -18,14 +18,14 @@ How Linux chooses local TCP ports, and when bind() and connect() fail.
   matrix SCRIPT   play one on every kernel version, and name the changes that show
   kernels         the kernel versions, and the behaviour changes that they carry
 
-inet-port-model COMMAND --help says more; --version says which version this is. Exit status: 0 all as recorded,
-1 something differs, 2 bad input.
+inet-port-model COMMAND --help describes a command. --version prints the version.
+Exit status: 0 all as recorded, 1 something differs, 2 bad input.
 `;
 
 const KERNELS_HELP = `usage: inet-port-model kernels [--json]
 
-Lists the kernel versions that can be modelled, and the changes in how Linux
-chooses ports that tell versions apart.
+Lists the kernel versions that can be modelled, and the behaviour changes by which
+they differ.
 `;
 
 function kernels(args: string[]): number {
@@ -42,7 +42,9 @@ function kernels(args: string[]): number {
 		process.stdout.write(`${JSON.stringify({ versions: VERSIONS, changes: CHANGES })}\n`);
 		return 0;
 	}
-	const lines = ["versions, each with what it has more (+) or less (-) than the one above"];
+	const lines = [
+		"versions, each with the changes that it adds (+) or lacks (-), compared with the one above",
+	];
 	let before: readonly string[] = [];
 	for (const { name, description, has } of VERSIONS) {
 		lines.push(`  ${name.padEnd(10)}${description}`);
@@ -63,7 +65,10 @@ function kernels(args: string[]): number {
 	return 0;
 }
 
-/** That of the package, whose file lies above this one's folder, built or not. */
+/**
+ * The version of the package, from package.json in a folder above this file. The depth depends on
+ * whether this file is built.
+ */
 function version(): string {
 	for (const above of ["../../package.json", "../../../package.json"]) {
 		try {
@@ -71,7 +76,7 @@ function version(): string {
 			const { name, version } = JSON.parse(text) as { name?: string; version?: string };
 			if (name === "inet-port-model" && version !== undefined) return version;
 		} catch {
-			// Not there; the next one is.
+			// Not in this folder: try the next one.
 		}
 	}
 	return "of unknown version";

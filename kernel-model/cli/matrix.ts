@@ -15,19 +15,18 @@ import {
 
 const HELP = `usage: inet-port-model matrix [OPTIONS] SCRIPT
 
-Plays a script (- is standard input; see run --help) on every kernel version, and
-shows each line that versions answer differently, with the behaviour changes that make
-them differ: those with which alone an older version answers as a newer one, or a pair
-(ONE+OTHER) that does it together.
+Plays a script (- is standard input; see run --help) on every kernel version. Shows each
+line whose result differs between versions, and the behaviour changes that cause the
+difference. A change is named if an older version with this one change gives the result
+of the newer one. ONE+OTHER names two changes that do so together.
 
-Every version gives its own answers. Recorded results say only what the program had and
-met: descriptors, processes, whether a call slept, what other hosts answered, and which
-ports were drawn. Versions never differ by what they draw at random: each search, taken
-for itself, comes to the port that another version chose if some draw leads there. So
-where ports differ, one version cannot choose the port of the other.
+Every version gives its own results. Recorded results supply only descriptors, pids,
+whether a call slept, the answers of other hosts, and drawn ports. Random draws never
+make versions differ: a search chooses the port of another version if some draw leads
+to it. So if ports differ, one version cannot choose the port of the other.
 
-  --uid N         the user whose calls these are (default 0, which is root)
-  --host FILE     what was there before; see run --help
+  --uid N         the user who makes the calls (default 0, root)
+  --host FILE     the state of the host before the script; see run --help
   --json          one JSON object for each line that differs
 
 Exit status: 0 no line differs, 1 versions differ, 2 bad input.

@@ -41,37 +41,37 @@ output syntax of strace: lines such as
     socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
     bind(3, {sa_family=AF_INET, sin_port=htons(0), sin_addr=inet_addr("192.0.2.10")}, 16)
 
-A result after "=" is a recorded one: it is checked that the modelled kernel could
-have given it, ports included. Without one the model's own is printed. Recordings:
+A result after "=" is a recorded one. run checks whether the modelled kernel can give
+this result, ports included. Without a result, run prints the model's own. To record:
 
     strace -f -ttt -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
 exit_group,unshare,setns,openat,write,close,dup,dup2,dup3,setuid,setresuid PROGRAM
 
-A recording that replay or live has made with the draws of a kernel's port searches is
-played with these draws; then nothing but the recorded results will do. Files may be
-compressed (.gz), and hold several such recordings.
+replay and live can record the draws of a kernel's port searches. run plays such a
+recording with these draws, and the model must give exactly the recorded results. A file
+may be compressed (.gz). It may hold several recordings with draws.
 
-  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}, or with draws that of
-                     the recording; see kernels); running for the one nearest to the
-                     kernel underneath
+  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}, or the version of a recording
+                     with draws; see kernels); "running" is the version nearest to the
+                     running kernel
   --seed N           seed of the model's own random draws (default 1)
-  --uid N            the user whose calls these are (default 0, which is root, unless the
-                     recording tells of another)
-  --host FILE        what was there before the recording began, as one of these shows it
-                     (give it once for each file): ip -j addr, ip -j route, ip -j -6 route,
-                     sysctl -a, ss -tuanp; ss -tuanpeo also shows users and TIME_WAIT. What
-                     they do not show, such as SO_REUSEADDR, leaves calls undecided. $ lines
-                     come on top
-  --alone            the program had its network namespace to itself: nobody else held a
-                     port there (so it is taken to be where the recording begins with
+  --uid N            the user who makes the calls (default 0, root, unless the recording
+                     shows another one)
+  --host FILE        the state of the host before the recording: a file with the output of
+                     ip -j addr, ip -j route, ip -j -6 route, sysctl -a or ss -tuanp. Give
+                     the option once for each file. ss -tuanpeo also shows users and
+                     TIME_WAIT. Facts that no file shows, such as SO_REUSEADDR, leave calls
+                     undecided. $ lines run after these files
+  --alone            the program had a network namespace of its own, and nobody else held
+                     a port there (this is the default if the recording begins with
                      unshare() or with set-up commands)
   --explain          say how each search went and why each call failed
-  --json             one JSON object a line, for every system call; with the file where
-                     there are several. A mismatch has a proof: the rule, and the lines of
+  --json             one JSON object a line, for every system call; with the file name if
+                     there are several files. A mismatch has a proof: the rule, and the lines of
                      the recording that it rests on. What is undecided has its reason
-  --strict           what the recording leaves undecided counts as different, and is shown
+  --strict           an undecided call counts as different, and is shown
                      by --quiet
-  --quiet            only what differs, and the summary
+  --quiet            only calls that differ, and the summary
 `;
 
 interface RunOptions {
@@ -80,17 +80,20 @@ interface RunOptions {
 	quiet: boolean;
 	/** What is undecided counts as different. */
 	strict: boolean;
-	/** Several files are played: lines of JSON say which. */
+	/** Several files are played, so JSON objects name the file. */
 	several: boolean;
-	/** Who made the calls; null: as the recording tells. */
+	/** The user who makes the calls; null if the recording shows it. */
 	uid: number | null;
-	/** What was there before. */
+	/** The state of the host before the recording. */
 	host: readonly HostFile[];
-	/** The recorded program had its network namespace to itself, whatever the recording tells. */
+	/**
+	 * The recorded program had a network namespace of its own, even if the recording does not show
+	 * it.
+	 */
 	alone: boolean;
 }
 
-/** A line of a script or recording as it is printed again, with what became of it. */
+/** Formats a line of a script or recording, with its outcome. */
 function format(
 	file: string,
 	{ line, leader, text, last }: PrintedLine,
@@ -114,18 +117,18 @@ function counts(outcome: Outcome | null, { strict }: RunOptions): boolean {
 	return outcome?.verdict === "mismatch" || (strict && outcome?.verdict === "undecided");
 }
 
-/** What plays came to. */
+/** Totals of the played files. */
 interface Sum {
 	mismatches: number;
 	undecided: number;
-	/** Calls that said something: of a file that has none nothing was checked. */
+	/** Calls and commands that were played. If there are none, nothing was checked. */
 	used: number;
 }
 
 /**
- * Plays one file. Of what is read as a whole nothing is printed before all files were read,
- * as bad input anywhere leaves nothing printed. A longer recording is printed while it is
- * played.
+ * Plays one file. Output of a file that is read whole is held back until all files are read,
+ * because bad input in one file must leave nothing printed. A longer recording is printed while it
+ * is played.
  */
 async function play(
 	file: string,
@@ -155,7 +158,9 @@ async function play(
 	return sum;
 }
 
-/** What a call that was passed over is counted as: options by their names. */
+/**
+ * The name under which a call that is passed over is counted. Options are counted by their names.
+ */
 function nameOf({ call, text }: Outcome): string {
 	if (call !== "setsockopt" && call !== "getsockopt") return call;
 	const option = /^\w+\([^,]*, *\w+, *([A-Z][A-Z0-9_]+)/.exec(text)?.[1];
@@ -164,7 +169,7 @@ function nameOf({ call, text }: Outcome): string {
 
 const NOT_UNDERSTOOD = "not understood: ";
 
-/** Why a line of a recording is not understood, with its place; null if it is. */
+/** Why a line of a recording is not understood, with its place; null if it is understood. */
 function strangeness({ line }: PrintedLine, outcome: Outcome | null): string | null {
 	const problem = line.kind === "call" || line.kind === "unknown" ? line.problem : null;
 	const reason = outcome?.reason ?? "";
@@ -176,7 +181,7 @@ function strangeness({ line }: PrintedLine, outcome: Outcome | null): string | n
 	return `line ${line.line}: ${reason.slice(NOT_UNDERSTOOD.length)}`;
 }
 
-/** The first of many things, and how many there are. */
+/** The first few of many texts, and their number. */
 class Some {
 	readonly first: string[] = [];
 	count = 0;
@@ -188,7 +193,7 @@ class Some {
 	}
 }
 
-/** How often each of some texts was counted; of those that come late and seldom nothing is kept. */
+/** Counts texts. Keeps at most REASONS different ones. */
 class Tally {
 	private readonly counts = new Map<string, number>();
 
@@ -199,13 +204,13 @@ class Tally {
 		for (const [other, count] of this.counts) if (count === 1) this.counts.delete(other);
 	}
 
-	/** The most frequent ones. */
+	/** The most frequent texts. */
 	most(count: number): [text: string, times: number][] {
 		return [...this.counts].sort((a, b) => b[1] - a[1]).slice(0, count);
 	}
 }
 
-/** Different texts that are counted. */
+/** Most different texts that a Tally keeps. */
 const REASONS = 10_000;
 
 function playPart(
@@ -305,7 +310,7 @@ function playPart(
 	return { mismatches: sum.mismatch, undecided: sum.undecided, used };
 }
 
-/** What of the given files was brought about, and what was not. */
+/** Says how much of the --host files the model has taken, and what it has left out. */
 function describeHost(
 	host: readonly HostFile[],
 	version: string,
@@ -363,7 +368,7 @@ export async function run(args: string[]): Promise<number> {
 	output.end();
 	for (const [i, { used }] of sums.entries()) {
 		if (used > 0) continue;
-		const what = "nothing of it was used, as no line in it bears on ports";
+		const what = "no line of it was used, because none concerns ports";
 		process.stderr.write(`inet-port-model: ${oneLine(String(positionals[i]))}: ${what}\n`);
 	}
 	const { strict } = options;

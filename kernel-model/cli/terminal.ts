@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What the commands of the command line share. */
+/** Input and output that the commands share. */
 import { constants } from "node:buffer";
 import { readFileSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -16,25 +16,25 @@ import { ScriptError } from "../script/strace.js";
 /** Bad input: one line on standard error, exit status 2. */
 export class UsageError extends Error {}
 
-/** The environment variable with which a fault of the program shows where it happened. */
+/** Environment variable that makes a bug of the program show its stack. */
 export const DEBUG = "INET_PORT_MODEL_DEBUG";
 
-/** Longest message, characters. */
+/** Most characters of a message. */
 const LONGEST = 1000;
 
 /**
- * Text of a file for a terminal: control characters, and those that change the direction of
- * text, are shown as escapes.
+ * Makes the text of a file safe for a terminal. Shows control characters, and characters that
+ * change the text direction, as escapes.
  */
 export function printable(text: string): string {
-	// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+	// biome-ignore lint/suspicious/noControlCharactersInRegex: it replaces control characters
 	return text.replace(/[\0-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]/g, (char) => {
 		const code = char.charCodeAt(0).toString(16);
 		return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
 	});
 }
 
-/** A message as one line that a terminal can show, cut in its middle where it is long. */
+/** A message as one printable line, truncated in the middle if it is long. */
 export function oneLine(message: string): string {
 	const line = printable(message.slice(0, 100 * LONGEST).replace(/\s*\n\s*/g, " "));
 	if (line.length <= LONGEST) return line;
@@ -45,22 +45,25 @@ function isBadInput(error: unknown): error is Error {
 	return error instanceof UsageError || error instanceof ScriptError || error instanceof AgentError;
 }
 
-/** The line for what ended a command: bad input, or a fault of this program. */
+/** The line for an error that ended a command: bad input, or a bug of this program. */
 function lineOf(error: unknown): string {
 	if (isBadInput(error)) return error.message;
 	if (process.env[DEBUG] && error instanceof Error) return `${error.stack}`;
 	const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-	return `this is a fault of inet-port-model: ${what} (${DEBUG}=1 shows where)`;
+	return `this is a bug of inet-port-model: ${what} (${DEBUG}=1 shows where)`;
 }
 
-/** Tells what ended a command. Its exit status is 2, as 1 means that something differs. */
+/**
+ * Prints the error that ended a command. The exit status is 2, because 1 means that something
+ * differs.
+ */
 function complain(name: string, error: unknown): void {
 	const line = lineOf(error);
 	const whole = !isBadInput(error) && process.env[DEBUG];
 	process.stderr.write(`${name}: ${whole ? line : oneLine(line)}\n`);
 }
 
-/** Runs a command: its exit status, 2 for what ended it, which is told on standard error. */
+/** Runs a command and returns its exit status. An error gives 2 and one line on standard error. */
 export async function exitStatus(name: string, main: () => Promise<number>): Promise<number> {
 	try {
 		return await main();
@@ -71,9 +74,9 @@ export async function exitStatus(name: string, main: () => Promise<number>): Pro
 }
 
 /**
- * Runs a command to its exit status. It is 2 for what the user can mend, for output that
- * cannot be written, and for a fault of this program, each told in one line. A reader that
- * closes the pipe early is no error.
+ * Runs a command and exits with its status. Bad input, output that cannot be written, and bugs of
+ * this program give 2 and one line on standard error. A reader that closes the pipe early is not an
+ * error.
  */
 export async function runCommand(name: string, main: () => Promise<number>): Promise<void> {
 	process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -81,7 +84,7 @@ export async function runCommand(name: string, main: () => Promise<number>): Pro
 		complain(name, new UsageError(`standard output: ${reasonOf(error)}`));
 		process.exit(2);
 	});
-	// Where it cannot be told, the exit status alone tells it.
+	// If standard error cannot be written, only the exit status reports the error.
 	process.stderr.on("error", () => {});
 	process.on("uncaughtException", (error) => {
 		complain(name, error);
@@ -90,7 +93,7 @@ export async function runCommand(name: string, main: () => Promise<number>): Pro
 	process.exitCode = await exitStatus(name, main);
 }
 
-/** Why a file could not be read or written, in words: "no such file or directory". */
+/** The reason why a file could not be read or written: "no such file or directory". */
 export function reasonOf(error: unknown): string {
 	if (!(error instanceof Error)) return String(error);
 	// "ENOENT: no such file or directory, open 'x'"
@@ -103,7 +106,7 @@ export function styled(style: string, text: string): string {
 		: text;
 }
 
-/** What is said below a call: how its searches went, and why it differs. */
+/** The lines below a call: how its searches went, and why it differs. */
 export function remarks(file: string, outcome: Outcome): string[] {
 	const lines = outcome.explanation.map((line) => styled("2", `#   ${printable(line)}`));
 	if (outcome.verdict === "mismatch") {
@@ -120,10 +123,10 @@ export function remarks(file: string, outcome: Outcome): string[] {
 	return lines;
 }
 
-/** Lines of output are written in pieces of about so many characters. */
+/** Output is written in pieces of about this many characters. */
 const PIECE = 1 << 20;
 
-/** Writes pieces of output, which together may be longer than a string can be. */
+/** Writes pieces of output. Together they may be longer than the longest string. */
 export function writeOut(output: Iterable<string>): void {
 	let piece = "";
 	for (const text of output) {
@@ -136,8 +139,8 @@ export function writeOut(output: Iterable<string>): void {
 }
 
 /**
- * The output of a command: held back until it is whole, as bad input leaves nothing printed,
- * or until there is too much of it to hold.
+ * The output of a command. It is held back until it is complete or too long to hold, because bad
+ * input must leave nothing printed.
  */
 export class Output {
 	private held: string[] = [];
@@ -151,7 +154,7 @@ export class Output {
 		if (this.flows && this.size >= PIECE) this.flush();
 	}
 
-	/** From now on output is written as it comes. */
+	/** Writes output at once from now on. */
 	flow(): void {
 		this.flows = true;
 		this.flush();
@@ -169,7 +172,7 @@ export class Output {
 	}
 }
 
-/** One call's outcome as a line of JSON; `file` where several are played. */
+/** The outcome of a call as a line of JSON. `file` is given if several files are played. */
 export function json(outcome: Outcome, file: string | null = null): string {
 	const { result, recorded } = outcome;
 	return JSON.stringify({
@@ -191,10 +194,10 @@ export function json(outcome: Outcome, file: string | null = null): string {
 	});
 }
 
-/** The longest text that the engine holds, characters. */
+/** Most characters of a string in this JavaScript engine. */
 const { MAX_STRING_LENGTH } = constants;
 
-/** Compressed files that are not read, by how they begin. */
+/** Compressed formats that cannot be read, with the first bytes of such files. */
 const COMPRESSED: readonly [name: string, magic: readonly number[]][] = [
 	["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
 	["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
@@ -210,7 +213,7 @@ function tooLong(size: string): UsageError {
 	return new UsageError(`too large: it holds ${size}, and ${most}`);
 }
 
-/** The bytes of a file, those of a .gz file uncompressed. */
+/** The bytes of a file. A file compressed by gzip is decompressed. */
 function bytesOf(file: string): Uint8Array {
 	const standardInput = file === "-";
 	if (!standardInput) {
@@ -239,7 +242,7 @@ export function readFile(file: string): string {
 		const nul = data.indexOf(0);
 		if (nul !== -1) {
 			const where = `byte ${nul + 1} is NUL`;
-			throw new UsageError(`no script or recording: expected text, but ${where}`);
+			throw new UsageError(`not a script or recording: expected text, but ${where}`);
 		}
 		if (data.length > MAX_STRING_LENGTH) throw tooLong(`${data.length} bytes`);
 		return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
@@ -282,8 +285,8 @@ export function parse(args: string[], options: OptionSpecs) {
 }
 
 /**
- * A profile by its name, or the one nearest to a release as `uname -r` shows it, which is then
- * said; "running" is that of `release`. Throws UsageError.
+ * The version for a name of VERSIONS or a release as `uname -r` prints it. If the nearest version
+ * has another name, prints it to standard error. "running" stands for `release`. Throws UsageError.
  */
 export function versionOf(name: string, release: string): string {
 	if (name !== "running" && VERSIONS.some((known) => known.name === name)) return name;
@@ -315,12 +318,12 @@ export function seedOf(value: unknown): number {
 
 const LAST_UID = 4294967294;
 
-/** The user that --uid names; null where none is given. Throws UsageError. */
+/** The user of --uid; null without --uid. Throws UsageError. */
 export function uidOf(command: string, given: unknown): number | null {
 	if (given === undefined) return null;
 	const uid = /^[0-9]{1,10}$/.test(String(given)) ? Number(given) : Number.NaN;
 	if (!(uid <= LAST_UID)) {
-		const expected = `expected a user from 0 to ${LAST_UID} behind --uid`;
+		const expected = `expected a user from 0 to ${LAST_UID} after --uid`;
 		throw new UsageError(`${command}: ${expected}, found ${given}`);
 	}
 	return uid;

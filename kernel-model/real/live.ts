@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Plays a script on a real kernel, through an agent, and writes down what it answers: a
- * recording, which the player then checks like every other.
+ * Plays a script on a real kernel through an agent, and makes a recording of the answers. The
+ * player then checks this recording.
  */
 
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
@@ -34,16 +34,19 @@ import {
 	type SetupAction,
 } from "./agent/rtnetlink.js";
 
-/** How long a call may sleep before it is interrupted, in ms. */
+/** A call that sleeps longer is interrupted, ms. */
 export const SLEEP_LIMIT = 250;
 
-/** A recording and, for each of its lines, the line of the script. */
+/** A recording, and the line of the script for each of its lines. */
 export interface Recording {
 	text: string;
 	lines: number[];
 }
 
-/** Asked for by the script, or by us to learn of a port: then its line ends with a half. */
+/**
+ * A call of the script, or a getsockname() that we add to learn a port. The line number of an added
+ * call ends with .5.
+ */
 interface Step {
 	line: number;
 	call: CallLine;
@@ -55,10 +58,10 @@ interface Step {
 const SIOCGIFINDEX = 0x8933;
 const NETLINK_ERROR_AT = 16;
 const MSG_DONTWAIT = 0x40;
-/** More than a kernel puts into one part of a dump of few things. */
+/** Bytes for one part of a dump, more than a kernel uses for a short one. */
 const DUMP_SIZE = 8192;
 
-/** Calls that read, write, ask or change what a descriptor stands for. */
+/** Calls that act on a descriptor. */
 const TAKE_DESCRIPTORS: ReadonlySet<string> = new Set([
 	"accept",
 	"name",
@@ -67,7 +70,7 @@ const TAKE_DESCRIPTORS: ReadonlySet<string> = new Set([
 	"receive",
 ]);
 
-/** The path that a call opens, null if it shows none; undefined of other calls. */
+/** The path that a call opens; null if it shows none; undefined for other calls. */
 function pathOf(call: CallLine): string | null | undefined {
 	if (call.name !== "open" && call.name !== "openat") return undefined;
 	const value = call.args[call.name === "open" ? 0 : 1]?.value;
@@ -84,11 +87,11 @@ function givesDescriptor(call: CallLine): boolean {
 	return command?.kind === "flags" && command.names.some((name) => name.startsWith("F_DUPFD"));
 }
 
-/** Records the draws of an agent's kernel, program after program. */
+/** Records the draws of an agent's kernel, one program after another. */
 export class DrawRecorder {
-	/** table_perturb as the kernel has it; null where that must be asked for. */
+	/** The kernel's table_perturb; null if it must be read. */
 	private table: Uint32Array | null = null;
-	/** Numbers of it that the program has used, as they were before. */
+	/** The entries that the program has used, with their values before. */
 	private readonly used = new Map<number, number>();
 
 	private constructor(
@@ -96,7 +99,7 @@ export class DrawRecorder {
 		private readonly udp: number | null,
 	) {}
 
-	/** Throws AgentError where the agent is in no virtual machine. */
+	/** Throws AgentError if the agent is not in a virtual machine. */
 	static async start(agent: Agent): Promise<DrawRecorder> {
 		const answer = await agent.request("draws");
 		if (answer !== "0") throw new AgentError(`draws: ${answer.replace(/^! /, "")}`);
@@ -112,14 +115,14 @@ export class DrawRecorder {
 		return values;
 	}
 
-	/** Before a program. Gives the recording's first line. */
+	/** Begins a program. Returns the first line of its recording. */
 	async begin(): Promise<string> {
 		if (this.table === null || this.used.size > 0) this.table = await this.ask([]);
 		this.used.clear();
 		return drawsHeader(this.agent.hello.release, this.udp);
 	}
 
-	/** What the recording says before, and after, a call that drew. */
+	/** The lines of the recording before and after a call with draws. */
 	lines(draws: readonly KernelDraw[]): [string[], string[]] {
 		const before: string[] = [];
 		for (const { kind, value } of draws) {
@@ -132,7 +135,7 @@ export class DrawRecorder {
 		return [before, draws.map(drawLine)];
 	}
 
-	/** After a program: its last lines. */
+	/** Ends a program. Returns the last lines of its recording. */
 	async end(): Promise<string[]> {
 		const indices = [...this.used.keys()];
 		const values = indices.length === 0 ? new Uint32Array(0) : await this.ask(indices);
@@ -142,7 +145,7 @@ export class DrawRecorder {
 	}
 }
 
-/** Slots of UDP's tables, as the kernel's log says at boot; null if it does not. */
+/** Slots of UDP's tables, from the kernel's log; null if the log does not have them. */
 async function udpSlots(agent: Agent): Promise<number | null> {
 	return Number(await agent.request("udp")) || null;
 }
@@ -173,7 +176,7 @@ class Recorder {
 		this.forks = script.lines.some((line) => line.kind === "call" && line.pid !== null);
 	}
 
-	/** Throws ScriptError for a call that cannot be made, AgentError where the agent fails. */
+	/** Throws ScriptError for a call that cannot be made, AgentError if the agent fails. */
 	async run(): Promise<Recording> {
 		await this.agent.requests(["reset", `limit ${SLEEP_LIMIT}`]);
 		if (this.draws !== null) this.write(await this.draws.begin(), 0);
@@ -247,7 +250,7 @@ class Recorder {
 
 	private async fork(line: CallLine, task: number): Promise<void> {
 		const pid = line.result?.value ?? 0;
-		if (pid <= 0) throw this.error(line, "the child's pid behind =, which its lines begin with");
+		if (pid <= 0) throw this.error(line, "the child's pid after =, which begins the child's lines");
 		const child = this.next++;
 		this.expect(await this.agent.request(`${task} fork ${child}`), line);
 		this.tasks.set(pid, child);
@@ -255,11 +258,11 @@ class Recorder {
 		this.write(`${this.prefix(line.pid, null)}fork() = ${pid}`, line.line);
 	}
 
-	/** Null for a call that is passed over. */
+	/** The step of a call; null if the call is passed over. */
 	private step(call: CallLine, task: number, pid: number | null): Step | null {
 		const path = pathOf(call);
 		if (path !== undefined && call.result !== null && !isSysctlPath(path ?? "")) {
-			// A recorded program's own file. Its descriptor is taken, by /dev/null.
+			// The call opens a file of the recorded program. /dev/null takes its descriptor.
 			if ((call.result.value ?? -1) < 0) return null;
 			const marshalled = { request: "dup 0", args: () => call.args };
 			return { line: call.line, call, task, pid, marshalled };
@@ -270,7 +273,10 @@ class Recorder {
 		return { line: call.line, call, task, pid, marshalled };
 	}
 
-	/** An option that no port depends on is passed over where its value is a structure. */
+	/**
+	 * Makes the request of a call. An option is passed over if ports do not depend on it and its
+	 * value is a structure.
+	 */
 	private marshal(call: CallLine): Marshalled | null | "passed over" {
 		try {
 			return this.marshaller.marshal(call);
@@ -293,8 +299,8 @@ class Recorder {
 	}
 
 	/**
-	 * Of a call that was made: the descriptors that the task has. A task begins with three, all
-	 * of them /dev/null, that a script may close or replace, and no more.
+	 * Keeps track of the descriptors of a task after a call. A task begins with descriptors 0 to 2,
+	 * all of them /dev/null. A script may close or replace them.
 	 */
 	private keepDescriptors(step: Step, result: number): void {
 		const { call } = step;
@@ -319,7 +325,7 @@ class Recorder {
 		}
 	}
 
-	/** Whether a call may choose a port that the script does not ask for itself. */
+	/** Whether a call may choose a port, and the script does not ask for the port itself. */
 	private mayChoose(call: CallLine, next: Parsed["lines"][number] | undefined): boolean {
 		const [fd] = call.args;
 		if (!choosesPort(call.name) || fd?.value.kind !== "int") return false;
@@ -376,21 +382,24 @@ class Recorder {
 		}
 	}
 
-	/** Hosts that answer are the model's: here nobody is at the other end of a route. */
+	/**
+	 * Refuses routes with answering hosts. Only the model has such hosts. On a real kernel there is
+	 * no host behind a route.
+	 */
 	private refuseAnswers(line: SetupLine): void {
 		const at = line.argv[0] === "ip" ? line.argv.indexOf("answer") : -1;
 		const answer = line.argv[at + 1];
 		if (at < 0 || (answer !== "accept" && answer !== "refuse")) return;
 		const expected =
-			"a route behind which no host answers, as none does on a real kernel " +
+			"a route without answering hosts, as on a real kernel " +
 			"(instead: ip route add local PREFIX dev lo, and a listener of the script's own)";
 		const column = line.argColumns[at] ?? line.column;
 		throw new ScriptError(this.script.file, line.line, column, expected, `answer ${answer}`);
 	}
 
 	/**
-	 * Waits until every IPv6 address has its route, which a worker of the kernel adds; not for
-	 * long, as one of a device that is down gets none.
+	 * Waits until every IPv6 address has its route. A worker of the kernel adds these routes. The
+	 * wait is short, because an address of a device that is down gets no route.
 	 */
 	private async settle(): Promise<void> {
 		for (let tries = 0; tries < 200; tries++) {
@@ -403,7 +412,7 @@ class Recorder {
 		}
 	}
 
-	/** The IPv6 addresses, or routes, of the namespace. */
+	/** The IPv6 addresses or routes of the namespace. */
 	private async dump(what: number): Promise<DumpedAddress[]> {
 		const { result: fd } = await this.call("socket 16 3 0");
 		if (fd < 0) return [];
@@ -411,7 +420,7 @@ class Recorder {
 		const sent = `sendto ${fd} =${message} ${message.length / 2} 0 0 0`;
 		const receive = `recvfrom ${fd} ?${DUMP_SIZE} ${DUMP_SIZE} ${MSG_DONTWAIT} 0 0`;
 		const found: DumpedAddress[] = [];
-		// The kernel answers while it is asked: what it says is there, or does not come.
+		// The kernel answers during the send, so every part of the answer is ready to be read.
 		let [, ...answers] = await this.calls([sent, receive, receive]);
 		for (let ended = false; !ended; ) {
 			for (const answer of answers) {
@@ -482,7 +491,7 @@ class Recorder {
 	}
 }
 
-/** Plays a script on the agent's kernel, in a fresh namespace; perhaps with its draws. */
+/** Plays a script on the agent's kernel in a fresh namespace. Records draws if `draws` is given. */
 export function recordScript(
 	script: Parsed,
 	agent: Agent,
@@ -491,7 +500,7 @@ export function recordScript(
 	return new Recorder(script, agent, draws).run();
 }
 
-/** The recording, to play; its lines bear the numbers of the script's. */
+/** Parses the recording. Its lines have the line numbers of the script. */
 export function readRecording(recording: Recording, file: string): Parsed {
 	const parsed = readScript(recording.text, file);
 	for (const line of parsed.lines) {
@@ -503,11 +512,11 @@ export function readRecording(recording: Recording, file: string): Parsed {
 }
 
 export interface LiveOutcome extends Outcome {
-	/** The address that the socket had then, where the call may have chosen its port. */
+	/** The address of the socket after the call, if the call may have chosen its port. */
 	name: Outcome["address"];
 }
 
-/** The model's verdicts on a recording that was made from a script. */
+/** The model's verdicts on a recording of a script. */
 export function judge(recording: Recording, file: string, options: PlayOptions): LiveOutcome[] {
 	const script = readRecording(recording, file);
 	const outcomes = playScript(script, { ...options, unread: true, alone: true });

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Reads one call, its halves joined: arguments and result. */
+/** Reads the arguments and the result of one call. The halves of a split call are joined before. */
 import { Char, isDigit, isLetter, skipWord } from "./chars.js";
 import { Stop } from "./source.js";
 import type { Arg, Result } from "./syntax.js";
 import { ValueReader } from "./value_reader.js";
 
-/** Stands where a call has not returned yet, or never will. */
+/** strace prints this for a call that has not returned, or never returns. */
 export const UNFINISHED = "<unfinished ...>";
-/** Stands where strace let go of a process in a call. */
+/** strace prints this if it detaches from a process during a call. */
 export const DETACHED = "<detached ...>";
 
 /** Reads one joined call. */
 export class CallReader extends ValueReader {
-	/** The time that -T printed. */
+	/** The duration that -T printed, in seconds; null if none. */
 	duration: number | null = null;
-	/** Where ")" and the result stand, for a text without strace's padding between the two. */
+	/** The offsets of ")" and of the result. The padding between them can be removed with these. */
 	closeAt = -1;
 	resultAt = -1;
 
-	/** Arguments are pushed one by one, so that an unresumed call keeps those that are complete. */
+	/** Pushes arguments one by one, so an unresumed call keeps its complete ones. */
 	args(open: number, into: Arg[]): void {
 		this.pos = open + 1;
 		this.skip();
@@ -105,7 +105,10 @@ export class CallReader extends ValueReader {
 		}
 	}
 
-	/** What stands behind the last ") = ", where the rest is not understood; null for nothing. */
+	/**
+	 * Reads the result after the last ") = " of a call that cannot be read otherwise; null if there
+	 * is none.
+	 */
 	lastResult(): Result | null {
 		const found = this.text.lastIndexOf(") = ");
 		return found < 0 ? null : this.resultAfter(found);

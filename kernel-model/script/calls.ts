@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** System calls: one row for each, with all that any room has to know of it. */
+/** System calls: one row per call, with everything that the rooms know about it. */
 
-/** What a call does to the world that ports live in. */
+/** What a call does, as far as ports are concerned. */
 export type Role =
 	/** Makes a process or a thread. */
 	| "fork"
-	/** Ends one. */
+	/** Ends a process or a thread. */
 	| "exit"
-	/** Becomes another program. */
+	/** Executes another program. */
 	| "execve"
 	/** Changes the namespaces of the caller. */
 	| "namespace"
 	/** Changes the user or the capabilities of the caller. */
 	| "user"
-	/** Makes a socket, or two. */
+	/** Makes one socket or a pair. */
 	| "socket"
-	/** Gives another number to a descriptor, or takes one from elsewhere. */
+	/** Duplicates a descriptor, or takes one from another process. */
 	| "descriptor"
-	/** Makes a descriptor that is no socket. */
+	/** Makes a descriptor that is not a socket. */
 	| "file"
 	| "close"
-	/** Takes a connection. */
+	/** Accepts a connection. */
 	| "accept"
-	/** Names, connects or asks a socket. */
+	/** Binds, connects or queries a socket. */
 	| "name"
 	| "option"
 	| "send"
@@ -35,21 +35,25 @@ export interface SystemCall {
 	name: string;
 	role: Role;
 	/**
-	 * What it bears on. "ports": the model makes it. "files": it makes or moves descriptors,
-	 * or hands them on, and is passed over. "nothing": it is passed over.
+	 * What the call affects. "ports": the model plays the call. "files": the call makes, moves or
+	 * passes descriptors; the model only tracks them. "nothing": the call is passed over.
 	 */
 	bearsOn: "ports" | "files" | "nothing";
-	/** Whether it acts when it is called, or returns with what came while it waited. */
+	/** Whether the call takes effect when it begins or when it returns. */
 	acts: "called" | "returned";
-	/** It may choose a port for its socket. */
+	/** The call may choose a port for its socket. */
 	chooses: boolean;
-	/** It bears on ports only in forms that the reader knows: others are no error. */
+	/** Only forms that the reader knows affect ports. Other forms are not an error. */
 	tolerant: boolean;
-	/** A file answers it with ENOTSOCK. */
+	/** The call fails with ENOTSOCK on a file. */
 	onlySockets: boolean;
-	/** It may make a network namespace, whose secrets are drawn then. */
+	/**
+	 * The call may make a network namespace. The kernel then draws the secrets of the namespace.
+	 */
 	makesNamespaces: boolean;
-	/** Errors that come from limits of a process or of the machine, which no recording shows. */
+	/**
+	 * Errors caused by limits of the process or the machine. Recordings do not show these limits.
+	 */
 	limits: readonly string[];
 }
 
@@ -113,10 +117,10 @@ row(
 		"landlock_create_ruleset",
 	{ bearsOn: "files" },
 );
-// Its rings make calls of every kind, which strace does not see.
+// Its rings make calls of every kind. strace does not see them.
 row("file", "io_uring_setup", { bearsOn: "files" });
 row("wait", "io_uring_enter io_uring_register", { bearsOn: "files", acts: "returned" });
-// Requests that name devices, addresses and routes, and FIONBIO.
+// ioctl() can change devices, addresses and routes. FIONBIO changes O_NONBLOCK.
 row("option", "ioctl", { bearsOn: "files" });
 row("send", "sendfile sendfile64 splice vmsplice pwrite64 pwritev pwritev2", {
 	bearsOn: "nothing",
@@ -128,12 +132,12 @@ row("wait", "poll ppoll select _newselect pselect6 epoll_ctl epoll_wait epoll_pw
 });
 row("exit", "kill tkill tgkill", { bearsOn: "nothing" });
 
-/** What is known of a system call; null for one that bears on nothing here. */
+/** The row of a system call; null for a call without a row. */
 export function systemCall(name: string): SystemCall | null {
 	return TABLE.get(name) ?? null;
 }
 
-/** Whether a system call bears on ports, at times. */
+/** Whether a system call may affect ports. */
 export function isRelevant(name: string): boolean {
 	return TABLE.get(name)?.bearsOn === "ports";
 }
@@ -167,7 +171,6 @@ export function isReceive(name: string): boolean {
 }
 
 /**
- * What the modelled calls may answer where a port search came to its end: bind(), connect()
- * and listen(), and autobind.
+ * The errors of bind(), connect(), listen() and autobind if a port search finds no port.
  */
 export const EXHAUSTED: ReadonlySet<string> = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN"]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Characters by their codes: what readers of strace's syntax tell apart. */
+/** Codes and classes of the characters in strace's syntax. */
 
 export enum Char {
 	Tab = 9,
@@ -66,7 +66,7 @@ export function skipWord(text: string, at: number): number {
 	return at;
 }
 
-/** A sticky pattern at a place of a text. */
+/** Matches a sticky pattern at offset `at` of a text. */
 export function match(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
 	pattern.lastIndex = at;
 	return pattern.exec(text);

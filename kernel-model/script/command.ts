@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What set-up commands are made of: their words, what they change, and what is wrong in them. */
+/** The parts of set-up commands: their words, their target and their errors. */
 import type { AddressOptions, FlushOptions, RouteOptions } from "../machine/net.js";
 
-/** A word of a command that cannot be used; `word` is its index in argv. */
+/** An error at a word of a command. `word` is its index in argv. */
 export class SetupError extends Error {
 	constructor(
 		readonly word: number,
 		readonly expected: string,
-		/** Negative, where the kernel refuses what is well written. */
+		/** The kernel's negative errno if the kernel refuses a well-formed command; else null. */
 		readonly errno: number | null = null,
-		/** The real command takes it, and ports may depend on it, but there is no model of it. */
+		/**
+		 * The real command takes the word, and ports may depend on it, but the model does not have
+		 * it.
+		 */
 		readonly unmodelled = false,
 	) {
 		super(expected);
 	}
 }
 
-/** What set-up commands change: a modelled namespace, or a real one. All return 0 or -errno. */
+/** The target of set-up commands: a modelled or a real namespace. Methods return 0 or -errno. */
 export interface SetupTarget {
 	/** A dummy device, or a VRF where `table` is not 0. */
 	addLink(name: string, table: number, mac?: string): number;
@@ -27,13 +30,13 @@ export interface SetupTarget {
 	setAddrGenMode(name: string, mode: "eui64" | "none"): number;
 	setMaster(name: string, master: string | null): number;
 	addAddress(prefix: string, dev: string, options: AddressOptions): number;
-	/** Adds an address, or changes the one that is there. */
+	/** Adds an address, or changes an existing one. */
 	replaceAddress(prefix: string, dev: string, options: AddressOptions): number;
-	/** Without a length, IPv4: the first that is that address. */
+	/** An IPv4 address without a length removes the first equal address. */
 	delAddress(prefix: string, dev: string): number;
 	flushAddresses(options: FlushOptions): number;
 	addRoute(options: RouteOptions): number;
-	/** Adds a route behind those of the same prefix and metric. */
+	/** Adds a route after the routes with the same prefix and metric. */
 	appendRoute(options: RouteOptions): number;
 	replaceRoute(options: RouteOptions): number;
 	delRoute(options: RouteOptions): number;
@@ -43,7 +46,7 @@ export interface SetupTarget {
 /** The words of a command, one after the other. */
 export class Words {
 	at = 0;
-	/** Words that concern no port, or that the command only asks with. */
+	/** Words that do not concern ports, and words of queries. */
 	readonly passed: string[] = [];
 
 	constructor(readonly argv: readonly string[]) {}
@@ -63,7 +66,7 @@ export class Words {
 		return word;
 	}
 
-	/** The next word, which must be one of these, or begin one of them as iproute2 allows. */
+	/** The next word. It must be one of `choices`, or an abbreviation that iproute2 allows. */
 	choose<T extends string>(choices: readonly T[]): T {
 		const word = this.next(choices.join(" or "));
 		const found =
@@ -73,14 +76,14 @@ export class Words {
 		return found;
 	}
 
-	/** Takes all that is left, as passed over. */
+	/** Passes over all remaining words. */
 	passRest(): void {
 		this.passed.push(this.argv.slice(this.at).join(" "));
 		this.at = this.argv.length;
 	}
 }
 
-/** Runs a method that throws RangeError for malformed text, blaming the word at `at`. */
+/** Runs `run`. Turns its RangeError for malformed text into a SetupError at the word `at`. */
 export function parsed<T>(at: number, run: () => T): T {
 	try {
 		return run();

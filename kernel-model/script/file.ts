@@ -13,17 +13,17 @@ export const LONGEST_LINE = 1 << 24;
 const CHUNK = 1 << 18;
 const NEWLINE = 10;
 
-/** A file that is no script: what is wrong, in a few words. */
+/** The file is not a script. The message says why in a few words. */
 export class FileError extends Error {}
 
-/** Compressed files that are not read, by how they begin. */
+/** Compressed formats that cannot be read, with the first bytes of such files. */
 const COMPRESSED: readonly [name: string, magic: readonly number[]][] = [
 	["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
 	["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
 	["bzip2", [0x42, 0x5a, 0x68]],
 ];
 
-/** Throws FileError for what begins as no text does. */
+/** Throws FileError if the first bytes are not those of a text. */
 function checkBegin(begun: Uint8Array): void {
 	for (const [name, magic] of COMPRESSED) {
 		if (magic.every((byte, i) => begun[i] === byte)) {
@@ -34,12 +34,14 @@ function checkBegin(begun: Uint8Array): void {
 
 /** An open file, decompressed. */
 export interface OpenFile {
-	/** Its lines, once, without their ends. Throws FileError for a line without end. */
+	/**
+	 * The lines without their ends. They can be read once. Throws FileError if a line is too long.
+	 */
 	lines(): Generator<string>;
 	close(): void;
 }
 
-/** Reads as much as there is. A terminal or pipe may have nothing yet. */
+/** Reads as many bytes as there are. A terminal or pipe may have none yet. */
 function read(fd: number, into: Buffer, at: number): number {
 	for (;;) {
 		try {
@@ -53,7 +55,7 @@ function read(fd: number, into: Buffer, at: number): number {
 	}
 }
 
-/** The lines that begin with some bytes and go on in a file. */
+/** The lines of `begun` followed by the rest of a file. */
 function* linesOf(fd: number, begun: Buffer): Generator<string> {
 	let buffer = Buffer.alloc(Math.max(CHUNK, begun.length));
 	begun.copy(buffer);
@@ -64,13 +66,13 @@ function* linesOf(fd: number, begun: Buffer): Generator<string> {
 		const nul = buffer.indexOf(0, from);
 		if (nul < 0 || nul >= end) return;
 		const where = `byte ${before + nul + 1} is NUL`;
-		throw new FileError(`no script or recording: expected text, but ${where}`);
+		throw new FileError(`not a script or recording: expected text, but ${where}`);
 	};
 	checkText(0);
 	for (;;) {
 		const newline = buffer.indexOf(NEWLINE, searched);
 		if (newline >= 0 && newline < end) {
-			// A string of its own: a part of a longer one would keep that in memory.
+			// Makes a new string. A slice of a longer string would keep the longer one in memory.
 			yield buffer.toString("utf8", start, newline);
 			start = newline + 1;
 			searched = start;
@@ -91,7 +93,7 @@ function* linesOf(fd: number, begun: Buffer): Generator<string> {
 	if (end > start) yield buffer.toString("utf8", start, end);
 }
 
-/** Passes text on, as long as it has lines. */
+/** Passes text on. Fails if a line is too long. */
 function onlyLines(): Transform {
 	let length = 0;
 	return new Transform({
@@ -114,7 +116,10 @@ function* chunks(fd: number, begun: Buffer): Generator<Buffer> {
 	}
 }
 
-/** Decompresses into a file without a name: it is gone when it is closed, however that comes. */
+/**
+ * Decompresses into an unlinked file. The kernel removes it when it is closed, even if the process
+ * is killed.
+ */
 async function inflated(fd: number, begun: Buffer): Promise<number> {
 	const folder = mkdtempSync(join(tmpdir(), "inet-port-model-"));
 	const path = join(folder, "recording");
@@ -132,8 +137,8 @@ async function inflated(fd: number, begun: Buffer): Promise<number> {
 }
 
 /**
- * Opens a file to read its lines; "-" is standard input. What gzip has compressed is known
- * by its first bytes. Throws what the file system says, and FileError.
+ * Opens a file to read its lines; "-" is standard input. A file compressed by gzip is recognized by
+ * its first bytes. Throws FileError and the errors of the file system.
  */
 export async function openFile(file: string): Promise<OpenFile> {
 	let fd = file === "-" ? 0 : openSync(file, "r");

@@ -3,7 +3,7 @@
 import { isDigit } from "./chars.js";
 import type { Arg, Value } from "./syntax.js";
 
-/** The text of a string: UTF-8 if it is, else Latin-1, so that no byte is lost. */
+/** Decodes a string as UTF-8 if it is valid, else as Latin-1, so no byte is lost. */
 export function decodeString(value: Extract<Value, { kind: "string" }>): string {
 	try {
 		return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value.bytes);
@@ -32,14 +32,14 @@ function formatString(bytes: Uint8Array): string {
 			text += String.fromCharCode(byte);
 		} else {
 			const octal = byte.toString(8);
-			// A digit behind a short escape would become part of it.
+			// A digit after a short escape would become part of the escape.
 			text += `\\${isDigit(bytes[n + 1] ?? 0) ? octal.padStart(3, "0") : octal}`;
 		}
 	}
 	return `"${text}"`;
 }
 
-/** Not Number's own notation, which has exponents. */
+/** Formats an integer without the exponents of Number's own notation. */
 function formatInt(value: number, radix: 10 | 16): string {
 	const digits = BigInt(Math.abs(value)).toString(radix);
 	return `${value < 0 ? "-" : ""}${radix === 16 ? "0x" : ""}${digits}`;
@@ -49,7 +49,7 @@ function formatList(items: string[], truncated: boolean): string {
 	return (truncated ? [...items, "..."] : items).join(", ");
 }
 
-/** A value as strace prints it. */
+/** Formats a value as strace prints it. */
 export function formatValue(value: Value): string {
 	switch (value.kind) {
 		case "int":
@@ -83,7 +83,7 @@ export function formatValue(value: Value): string {
 	}
 }
 
-/** Prints a call as strace does, without a result. What is printed reads back as the same tree. */
+/** Formats a call as strace does, without a result. Reading the text gives the same tree again. */
 export function formatCall(name: string, args: Arg[]): string {
 	const printed = args.map(
 		(arg) =>

@@ -1,45 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What was there before a recording began, from the outputs of `ip -j addr`, `ip -j route`
- * (and `ip -6 -j route`), `ss -tuanp` and `sysctl -a`: set-up commands, and sockets.
+ * Reads the state of a host before a recording began, from the outputs of `ip -j addr`, `ip -j
+ * route` (and `ip -6 -j route`), `ss -tuanp` and `sysctl -a`. The result is set-up commands and
+ * sockets.
  */
 import { isModelledSysctl } from "./setup.js";
 
-/** A socket that was there before, as ss shows it. */
+/** A socket that existed before the recording, as ss shows it. */
 export interface HostSocket {
-	/** Of the file, from 1. */
+	/** Line of the file, counted from 1. */
 	line: number;
 	/** "tcp" or "udp". */
 	protocol: string;
-	/** As ss names it: LISTEN, ESTAB, TIME-WAIT, UNCONN … */
+	/** The state as ss names it: LISTEN, ESTAB, TIME-WAIT, UNCONN … */
 	state: string;
-	/** "*" for those of both families. */
+	/** The local address; "*" for a wildcard of both families. */
 	address: string;
 	port: number;
-	/** The device that it is bound to, or of a link-local address; null for any. */
+	/**
+	 * The device that the socket is bound to, or the device of its link-local address; null for
+	 * every device.
+	 */
 	device: string | null;
-	/** How many connections may wait at a listener; of other sockets it means nothing. */
+	/** The backlog of a listener. Meaningless for other sockets. */
 	backlog: number;
-	/** Null for none. */
+	/** The peer; null if there is none. */
 	peer: { address: string; port: number } | null;
-	/** The descriptors that name it; none if nobody has it, or if ss was not allowed to see them. */
+	/** The descriptors of the socket. Empty if it has none, or if ss may not see them. */
 	users: { pid: number; fd: number }[];
-	/** The user, as ss -e shows it; null where it was not asked. */
+	/** The user, as ss -e shows it; null without -e. */
 	uid: number | null;
-	/** What is left of TIME-WAIT and FIN-WAIT-2, ms, as ss -o shows it; null where it does not. */
+	/** Remaining time of TIME-WAIT or FIN-WAIT-2, ms, as ss -o shows it; null if it shows none. */
 	timer: number | null;
 }
 
-/** What a file says of the host. */
+/** The contents of one file about the host. */
 export interface Host {
 	/** Commands of ip and sysctl, word by word; see runSetup(). */
 	commands: string[][];
 	sockets: HostSocket[];
-	/** What the model leaves out, in words with its place. */
+	/** Things that the model leaves out, in words, each with its place. */
 	left: string[];
 }
 
-/** A file that is none of these outputs. */
+/** The file is not one of these outputs. */
 export class HostError extends Error {}
 
 const SYSCTL = /^(net\.[^ =]+) *= ?(.*)$/;
@@ -47,7 +51,7 @@ const SS_HEADER = /^(Netid +)?State +Recv-Q/;
 const SS_SOCKET = /^(tcp|udp) +[A-Z0-9-]+ +[0-9]/;
 const EXPECTED = "expected the output of ip -j addr, ip -j route, ss -tuanp or sysctl -a";
 
-/** Reads one of the outputs; which one, it finds out. Throws HostError. */
+/** Reads one of the outputs. Recognizes which one it is. Throws HostError. */
 export function readHost(text: string): Host {
 	const trimmed = text.trim();
 	if (trimmed.startsWith("[")) return readJson(trimmed);
@@ -95,7 +99,7 @@ function linkCommands(link: Json): string[][] {
 		const table = vrfTable(link);
 		const type = table === null ? ["dummy"] : ["vrf", "table", table];
 		commands.push(["ip", "link", "add", "name", name, ...address, "type", ...type]);
-		// Its addresses are all listed.
+		// The output lists all addresses of the device, so it needs no automatic one.
 		commands.push(["ip", "link", "set", "dev", name, "addrgenmode", "none"]);
 	}
 	const up = Array.isArray(link.flags) && link.flags.includes("UP");
@@ -113,13 +117,13 @@ function linkCommands(link: Json): string[][] {
 	return commands;
 }
 
-/** The table of a VRF, which ip -d shows; null of another device. */
+/** The table of a VRF, as ip -d shows it; null for another device. */
 function vrfTable({ linkinfo }: Json): string | null {
 	if (!isObject(linkinfo) || linkinfo.info_kind !== "vrf") return null;
 	return isObject(linkinfo.info_data) ? word(linkinfo.info_data.table) : null;
 }
 
-/** Which VRF a device is in; other masters, such as bridges, are passed over. */
+/** The commands that put a device into its VRF. Other masters, such as bridges, are passed over. */
 function masterCommands(link: Json, _at: number, links: readonly Json[]): string[][] {
 	const [name, master] = [word(link.ifname), word(link.master)];
 	const above = links.find(({ ifname }) => ifname === master);
@@ -129,7 +133,7 @@ function masterCommands(link: Json, _at: number, links: readonly Json[]): string
 
 function routeCommands(route: Json): string[][] {
 	const dst = word(route.dst);
-	// The kernel makes its own with the addresses.
+	// The kernel adds these routes with the addresses.
 	if (dst === null || route.protocol === "kernel") return [];
 	if (Array.isArray(route.flags) && route.flags.includes("dead")) return [];
 	const gateway = word(route.gateway);
@@ -162,7 +166,10 @@ function nameOf(text: string) {
 	return { address, device: device ?? null, port: port === "*" ? 0 : Number(port) };
 }
 
-/** The table of ss, with or without its header; lines that begin with a blank go on. */
+/**
+ * Reads the table of ss, with or without its header. A line that begins with a blank continues the
+ * line before.
+ */
 function readSockets(header: string, lines: readonly string[]): Host {
 	const sockets: HostSocket[] = [];
 	const others = new Map<string, number>();
@@ -180,14 +187,16 @@ function readSockets(header: string, lines: readonly string[]): Host {
 		if (netid === "tcp" || netid === "udp") sockets.push(readSocket(text, line));
 		else others.set(netid, (others.get(netid) ?? 0) + 1);
 	}
-	// Those of other families have no port.
+	// Sockets of other families have no port.
 	const left = [...others]
 		.filter(([netid]) => /^(sctp|dccp|mptcp|icmp6?|xdp)$/.test(netid))
 		.map(([netid, n]) => `${n} of protocol ${netid}`);
 	return { commands: [], sockets, left };
 }
 
-/** Asked for one protocol, ss does not say which it is; states tell. */
+/**
+ * Finds the protocol from the states. ss does not print it if it was asked for one protocol only.
+ */
 function onlyProtocol(lines: readonly string[]): string {
 	if (lines.some((line) => /^(LISTEN|TIME-WAIT|FIN-WAIT|SYN-|CLOSE|LAST)/.test(line))) return "tcp";
 	if (lines.some((line) => /^UNCONN/.test(line))) return "udp";
@@ -221,7 +230,7 @@ function readSocket(text: string, line: number): HostSocket {
 		backlog: Number(sendQ),
 		peer: peer.port === 0 ? null : { address: peer.address, port: peer.port },
 		users,
-		// ss does not print that of root.
+		// ss does not print user 0.
 		uid: uid !== undefined ? Number(uid) : extended ? 0 : null,
 		timer: timer === undefined ? null : milliseconds(timer),
 	};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The command `ip`, as iproute2 6.1 reads it: which words, abbreviations and orders it
- * takes. What concerns no port is passed over by name. What ports may depend on, and has no
- * model, is an error that says so.
+ * The command `ip`, with the words, abbreviations and orders that iproute2 6.1 takes. Words that do
+ * not concern ports are listed by name and passed over. A word that ports may depend on, and that
+ * the model does not have, is an error that says so.
  */
 import {
 	EADDRNOTAVAIL,
@@ -21,19 +21,19 @@ type Family = 4 | 6 | undefined;
 
 const unmodelled = (at: number, expected: string) => new SetupError(at, expected, null, true);
 
-/** Where the words of a command stand that its errors are about. */
+/** The indices of the words that a command's errors point to. */
 interface Blame {
 	dev?: number;
 	gateway?: number;
 	/** The address, the destination, or the name of a new device. */
 	subject: number;
-	/** What the subject is: "address", "route", "device". */
+	/** The kind of the subject: "address", "route", "device". */
 	what: string;
-	/** It is taken away, not added. */
+	/** The command removes the subject. */
 	removes: boolean;
 }
 
-/** An error of the kernel, at the word that it is about. */
+/** Throws an error of the kernel as a SetupError at the word that causes it. */
 function check(result: number, { dev, gateway, subject, what, removes }: Blame): void {
 	if (result >= 0) return;
 	const name = errnoName(-result);
@@ -43,13 +43,13 @@ function check(result: number, { dev, gateway, subject, what, removes }: Blame):
 	if (result === -EEXIST) throw new SetupError(subject, `a new ${what} (${name})`, result);
 	const missing = [EADDRNOTAVAIL, ESRCH, ENOENT, ENODEV].includes(-result);
 	if (removes && missing) {
-		throw new SetupError(subject, `${article(what)} that there is (${name})`, result);
+		throw new SetupError(subject, `${article(what)} that exists (${name})`, result);
 	}
 	if (result === -ENETUNREACH && gateway !== undefined) {
 		throw new SetupError(gateway, `a gateway that a device leads to (${name})`, result);
 	}
 	if (result === -EOPNOTSUPP) {
-		throw new SetupError(subject, `what can be done here (${name})`, result);
+		throw new SetupError(subject, `a change that is possible here (${name})`, result);
 	}
 	throw new SetupError(subject, `${article(what)} that the kernel takes (${name})`, result);
 }
@@ -62,7 +62,7 @@ function number(words: Words, expected: string, least: number): number {
 	return value;
 }
 
-/** Takes a word with its value, as passed over. */
+/** Passes over a word with its value. */
 function pass(words: Words, word: string): void {
 	words.passed.push(`${word} ${words.next("a value")}`);
 }
@@ -71,7 +71,7 @@ function pass(words: Words, word: string): void {
 
 const LINK_VERBS = ["add", "set", "change", "replace", "delete", "show", "list", "lst"] as const;
 
-/** Words of `ip link` with a value, of which no port depends. */
+/** Words of `ip link` with a value that do not concern ports. */
 const LINK_VALUES = [
 	...["mtu", "txqueuelen", "txqlen", "qlen", "alias", "group", "broadcast", "brd", "index"],
 	...["promisc", "arp", "multicast", "allmulticast", "trailers", "dynamic", "carrier", "mode"],
@@ -79,7 +79,7 @@ const LINK_VALUES = [
 	...["gso_max_segs", "gso_ipv4_max_size", "gro_max_size", "gro_ipv4_max_size", "link"],
 	...["state", "min_mtu", "max_mtu", "link-netnsid", "event"],
 ];
-/** Words after which all is about something else. */
+/** Words of `ip link` whose remaining words do not concern ports. */
 const LINK_REST = ["vf", "xdp", "xdpgeneric", "xdpdrv", "xdpoffload", "prog_name"];
 
 function ipLink(net: SetupTarget, words: Words): void {
@@ -175,7 +175,7 @@ function linkAdd(net: SetupTarget, words: Words): void {
 		table = number(words, "a table number", 1);
 		if (!words.done) throw new SetupError(words.at, "the end of the command");
 	} else if (type !== "dummy") {
-		// To ports all devices are alike that have no other host behind them.
+		// Devices without another host behind them are alike for ports.
 		words.passed.push(`type ${type}`);
 		const at = words.argv.indexOf("peer", words.at);
 		if (at >= 0) {
@@ -215,7 +215,7 @@ function scopeOf(words: Words): (typeof SCOPES)[number] {
 	return found;
 }
 
-/** Whether a word begins one that iproute2 compares by matches(). */
+/** Whether a word abbreviates `whole`, for words that iproute2 compares by matches(). */
 const begins = (word: string, whole: string) => word !== "" && whole.startsWith(word);
 
 function ipAddr(net: SetupTarget, words: Words, family: Family): void {
@@ -280,13 +280,13 @@ function ipAddr(net: SetupTarget, words: Words, family: Family): void {
 		blame,
 	);
 	if (peer === null || verb === "delete") return;
-	// The route of such an address leads to the other end.
+	// The route of an address with a peer leads to the peer.
 	const src = local.replace(/\/.*/, "");
 	const route: RouteOptions = { to: fullAddress(peer), dev: link, src };
 	parsed(subject, () => net.addRoute(route));
 }
 
-/** IPv4 prefixes may leave out their last bytes: 198.51/16. */
+/** Completes an IPv4 prefix, which may leave out its last bytes: 198.51/16. */
 function fullAddress(prefix: string): string {
 	const [address = "", length] = prefix.split("/");
 	if (!/^[0-9]+(\.[0-9]+){0,2}$/.test(address) || length === undefined) return prefix;
@@ -329,7 +329,7 @@ const ROUTE_VERBS = [
 const ROUTE_TYPES = ["unicast", "local", "blackhole", "unreachable", "prohibit"] as const;
 const OTHER_TYPES = ["throw", "nat", "multicast", "broadcast", "anycast", "xresolve"];
 
-/** Words of `ip route` that a port does not depend on, with a value; those that may be cut. */
+/** Words of `ip route` with a value that do not concern ports. Some may be abbreviated. */
 const ROUTE_VALUES = [
 	...["proto", "expires", "mtu", "rtt", "rto_min", "cwnd", "initcwnd", "initrwnd", "features"],
 	...["quickack", "congctl", "rttvar", "ssthresh", "pref", "ttl-propagate"],
@@ -427,17 +427,17 @@ const OBJECTS = [
 	...(["ioam", "help", "stats"] as const),
 ];
 
-/** Objects that no port depends on. */
+/** Objects of `ip` that do not concern ports. */
 const NO_CONCERN: readonly string[] = [
 	...["maddress", "neighbor", "neighbour", "ntable", "ntbl", "macsec", "token", "tcpmetrics"],
 	...["tcp_metrics", "monitor", "xfrm", "mroute", "mrule", "netns", "netconf", "vrf", "mptcp"],
 	...["ioam", "help", "stats", "fou", "ila", "sr"],
 ];
 
-/** Options of `ip` that have a value. */
+/** Options of `ip` with a value. */
 const WITH_VALUE = ["rcvbuf", "loops", "color"];
 
-/** The options of `ip` itself; the family, if they say one. */
+/** Reads the options of `ip` itself. Returns the family if they name one. */
 function ipOptions(words: Words): Family {
 	let family: Family;
 	while (words.peek()?.startsWith("-")) {
@@ -449,7 +449,7 @@ function ipOptions(words: Words): Family {
 			if (named === "inet" || named === "inet6") family = named === "inet" ? 4 : 6;
 			else words.passed.push(`family ${named}`);
 		} else if (begins(option, "batch")) {
-			throw unmodelled(at, "a command, not a file with some");
+			throw unmodelled(at, "a command, not a file of commands");
 		} else if (begins(option, "netns")) {
 			throw unmodelled(at, "a command of this namespace");
 		} else if (WITH_VALUE.some((whole) => option === whole)) {
@@ -459,7 +459,7 @@ function ipOptions(words: Words): Family {
 	return family;
 }
 
-/** Runs `ip` with the words behind it. Throws SetupError. */
+/** Runs `ip` with its words. Throws SetupError. */
 export function ip(net: SetupTarget, words: Words): void {
 	const family = ipOptions(words);
 	if (words.done && words.passed.length > 0) return;
@@ -480,7 +480,7 @@ export function ip(net: SetupTarget, words: Words): void {
 	}
 }
 
-/** A tunnel's device. */
+/** Adds the device of a tunnel. */
 function tunnel(net: SetupTarget, words: Words): void {
 	const subject = words.at;
 	const verb = words.done ? "show" : words.choose(["add", "change", "delete", "show", "list"]);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What a line begins with: the pid and the time, either of which may be missing. */
+/** The leader of a line: pid and time. Either may be missing. */
 import { Char, isDigit, isSpace, match, skipSpace } from "./chars.js";
 
 const HALF_DAY = 43200;
 const DAY = 86400;
-/** pids are below 2^22 and time deltas are short; what is larger counts seconds since 1970. */
+/** pids are below 2^22 and time deltas are short. A larger number is seconds since 1970. */
 const EPOCH_MIN = 1e8;
 
 const PID_BRACKET = /\[pid\s+(\d+)(?:<[^>]*>)?\]\s*/y;
@@ -15,18 +15,23 @@ const SYSCALL_NUMBER_OR_IP = /\[\s*(?:[0-9a-f]+|\?+)\]\s/y;
 
 /** Reads pid and time of one line after another. */
 export class Leader {
-	/** What the current line begins with. */
+	/** The pid of the current line; null if it has none. */
 	pid: number | null = null;
-	/** In seconds: since 1970, since the midnight before the first line, or since the first line. */
+	/**
+	 * In seconds: since 1970, since the midnight before the first line, or since the first line.
+	 */
 	time: number | null = null;
-	/** Days that clock times went past, and the sum of time deltas. */
+	/** The last clock time, midnights passed since the first line, and the sum of time deltas. */
 	private lastClock = Number.NEGATIVE_INFINITY;
 	private midnights = 0;
 	private elapsed = 0;
-	/** The first time is too long for a delta, which begins with 0: so none is one. Null before it. */
+	/**
+	 * Whether the times are not deltas. The first delta is 0, so a first time that is longer is not
+	 * a delta. Null before the first time.
+	 */
 	private counted: boolean | null = null;
 
-	/** Returns where the rest begins. */
+	/** Reads the leader of a line. Returns the offset of the rest. */
 	read(text: string, start: number): number {
 		let at = start;
 		this.pid = null;
@@ -37,7 +42,7 @@ export class Leader {
 			while (isDigit(text.charCodeAt(end))) end++;
 			const after = text.charCodeAt(end);
 			const value = Number(text.slice(at, end));
-			// A column of six is how strace pads deltas of whole seconds.
+			// strace pads deltas of whole seconds to six columns.
 			const delta = start > 0 && end === 6;
 			if (after === Char.Less) {
 				// -Y prints the name of the process.
@@ -72,7 +77,7 @@ export class Leader {
 		const clock = match(CLOCK, text, at);
 		if (clock !== null) {
 			const time = Number(clock[1]) * 3600 + Number(clock[2]) * 60 + Number(clock[3]);
-			// Small steps back are the clock being set; a large one is midnight.
+			// A small step back means that the clock was set. A large one means midnight.
 			if (time < this.lastClock - HALF_DAY) this.midnights++;
 			this.lastClock = time;
 			this.time = this.midnights * DAY + time;
@@ -89,7 +94,7 @@ export class Leader {
 			this.time = value;
 			return at + (match(DELTA_BESIDE_CLOCK, text, at)?.[0].length ?? 0);
 		}
-		// Nanoseconds at most: rounding keeps a long sum from drifting.
+		// Rounds to nanoseconds, so a long sum does not drift.
 		this.elapsed = Math.round((this.elapsed + value) * 1e9) / 1e9;
 		this.time = this.elapsed;
 		return at;

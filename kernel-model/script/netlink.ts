@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What a program asks of rtnetlink, as strace decodes it: the set-up commands that would
- * ask the same, and by name what has no model.
+ * Translates rtnetlink requests, as strace decodes them, to the equivalent set-up commands.
+ * Requests without a model are listed by name.
  */
 import { decodeString } from "./format.js";
 import { rawCommand, rawMessages } from "./netlink_bytes.js";
 import type { CallLine, Value } from "./syntax.js";
 
-/** What one call that sends to an AF_NETLINK socket asks for. */
+/** The requests of one call that sends to an AF_NETLINK socket. */
 export interface NetlinkRequest {
 	/** Commands of ip, word by word; see runSetup(). */
 	commands: string[][];
-	/** The number of the message that each command comes from; null if it is not shown. */
+	/** The sequence number of each command's message; null if strace does not show it. */
 	seqs: (number | null)[];
-	/** Messages that may matter to ports and have no model, or that strace did not decode. */
+	/**
+	 * Messages that may concern ports and have no model, and messages that strace did not decode.
+	 */
 	unmodelled: string[];
 }
 
@@ -34,7 +36,7 @@ function intOf(value: Value | undefined): number | null {
 	return value?.kind === "int" ? value.value : null;
 }
 
-/** The messages of a buffer: arrays that begin with a struct nlmsghdr. */
+/** The messages of a buffer. Each is an array that begins with a struct nlmsghdr. */
 function messagesOf(value: Value | undefined): Items[] {
 	if (value?.kind === "struct") return fieldOf(value, "nlmsg_type") === undefined ? [] : [[value]];
 	if (value?.kind !== "array") return [];
@@ -43,7 +45,7 @@ function messagesOf(value: Value | undefined): Items[] {
 	return value.items.flatMap((item) => messagesOf(item));
 }
 
-/** What a call sends or receives: its buffers. */
+/** The buffers that a call sends or receives. */
 function buffersOf(call: CallLine): (Value | undefined)[] {
 	const value = call.args[1]?.value;
 	const header = value?.kind === "change" ? value.after : value;
@@ -101,11 +103,11 @@ const TABLES: Readonly<Record<string, string>> = {
 	RT_TABLE_LOCAL: "local",
 };
 
-/** Messages that no port depends on: questions, neighbours, queues, statistics. */
+/** Messages that do not concern ports: queries, neighbours, queues, statistics. */
 const NO_CONCERN =
 	/^(RTM_GET.*|RTM_(NEW|DEL)(NEIGH|NEIGHTBL|QDISC|TCLASS|TFILTER|CHAIN|ACTION|MDB|NSID|STATS|NETCONF|VLAN|LINKPROP)|NLMSG_(NOOP|DONE|ERROR))$/;
 
-/** The word for a new thing: by the flags of its message. */
+/** The verb of `ip` for a message that makes something, by the message's flags. */
 function verbOf(flags: readonly string[], alone: string): string {
 	if (flags.includes("NLM_F_EXCL")) return "add";
 	if (flags.includes("NLM_F_REPLACE")) return "replace";
@@ -149,7 +151,7 @@ class Reader {
 		else this.add(seq, command.length === 0 ? command : ["ip", ...command]);
 	}
 
-	/** A command, none, or null for what is not understood. */
+	/** Adds a command. An empty one is left out. Null counts as not modelled. */
 	add(seq: number | null, command: string[] | null, type = ""): void {
 		if (command === null) {
 			this.request.unmodelled.push(type === "" ? "a netlink message" : type);
@@ -159,7 +161,7 @@ class Reader {
 		}
 	}
 
-	/** A message of which strace decoded only the header. */
+	/** Reads a message of which strace decoded only the header. */
 	private raw(header: Value | undefined, type: number, body: Uint8Array): string[] | null {
 		const given = fieldOf(header, "nlmsg_flags");
 		let flags = intOf(given) ?? 0;
@@ -237,7 +239,7 @@ class Reader {
 		return words;
 	}
 
-	/** The device that a message is about: by its index, else by its name. */
+	/** The device of a message, by its index, else by its name. */
 	private linkOf(body: Struct, attributes: Map<string, Value | undefined>): string | null {
 		const index = fieldOf(body, "ifi_index");
 		if (intOf(index) !== 0) return deviceOf(index, this.byIndex);
@@ -258,7 +260,7 @@ class Reader {
 		const index = fieldOf(body, "ifi_index");
 		const fresh = creates && intOf(index) === 0;
 		const name = this.linkOf(body, attributes);
-		// iproute2 asks with an empty message what the kernel can do.
+		// iproute2 sends an empty message to probe the kernel.
 		if (name === null) return attributes.size === 0 && intOf(index) === 0 ? [] : null;
 		const words: string[] = [];
 		const mac = attributes.get("IFLA_ADDRESS");
@@ -271,7 +273,7 @@ class Reader {
 			const info = attributesOf(attributes.get("IFLA_LINKINFO"));
 			const kind = info.get("IFLA_INFO_KIND");
 			const text = kind?.kind === "string" ? decodeString(kind) : "";
-			// The table of a VRF, and the other end of a pair, are in bytes.
+			// strace does not decode the table of a VRF or the peer of a veth pair.
 			if (text === "" || text === "vrf" || text === "veth") return null;
 			return ["link", "add", "name", name, ...words, "type", text];
 		}
@@ -290,8 +292,8 @@ class Reader {
 }
 
 /**
- * What a send on an AF_NETLINK socket of NETLINK_ROUTE asks for; `byIndex` names a device.
- * Whether the kernel did it, netlinkAnswers() tells of the receive that follows.
+ * The requests of a send on an AF_NETLINK socket of NETLINK_ROUTE. `byIndex` gives the name of a
+ * device. netlinkAnswers() reads the kernel's answers from the receive that follows.
  */
 export function netlinkRequest(
 	call: CallLine,
@@ -309,13 +311,16 @@ export function netlinkRequest(
 	return reader.request;
 }
 
-/** The kernel's answer to a request with NLM_F_ACK: its number, and the error's name. */
+/**
+ * The kernel's answer to a request with NLM_F_ACK: the sequence number of the request, and the name
+ * of the error.
+ */
 export interface NetlinkAnswer {
 	seq: number;
 	error: string | null;
 }
 
-/** The answers that a receive from an AF_NETLINK socket brings. */
+/** The answers in a receive from an AF_NETLINK socket. */
 export function netlinkAnswers(call: CallLine): NetlinkAnswer[] {
 	const found: NetlinkAnswer[] = [];
 	for (const buffer of buffersOf(call)) {

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Messages of rtnetlink as bytes: strace decodes them only where it can find out of which
- * family a netlink socket is, which it cannot of a program in a namespace of its own.
+ * Reads messages of rtnetlink from bytes. strace decodes them only if it can find the protocol of a
+ * netlink socket. It cannot for a program in another network namespace.
  */
 import { formatIpv4, formatIpv6 } from "../machine/address.js";
 
-/** A message: its number, and a command of ip word by word. */
+/** A message: its sequence number, and the words of a command of ip. */
 export interface RawMessage {
 	seq: number;
-	/** Empty: it bears on no port; null: it may, and is not understood. */
+	/** Empty if the message does not concern ports. Null if it may and is not understood. */
 	command: string[] | null;
 }
 
 /** include/uapi/linux/rtnetlink.h. */
 const [RTM_NEWLINK, RTM_DELLINK, RTM_SETLINK] = [16, 17, 19];
 const [RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE] = [20, 21, 24, 25];
-/** Neighbours, queues and the like: from RTM_NEWNEIGH to before RTM_NEWRULE, and behind it. */
+/**
+ * Messages on neighbours, queues and the like. Their types lie between RTM_NEWNEIGH and
+ * RTM_NEWRULE, and above the rules.
+ */
 const isNoConcern = (type: number) =>
 	type < 16 || (type & 3) === 2 || (type >= 28 && type < 32) || (type >= 36 && type < 104);
 
@@ -29,7 +32,7 @@ type ByIndex = (ifindex: number) => string | undefined;
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
-/** The attributes from an offset on, by number; one that is cut off is not there. */
+/** The attributes from an offset on, by number. A truncated one is left out. */
 function attributes(bytes: Uint8Array, from: number): Map<number, Uint8Array> {
 	const found = new Map<number, Uint8Array>();
 	const view = viewOf(bytes);
@@ -83,7 +86,7 @@ function route(type: number, flags: number, body: Uint8Array, byIndex: ByIndex):
 	const view = viewOf(body);
 	const attrs = attributes(body, 12);
 	const family = view.getUint8(0);
-	// Several gateways, one of another family, a next hop of its own: there is no model.
+	// The model has no multipath routes, no gateways of another family and no next hop objects.
 	if ([9, 18, 22, 30].some((key) => attrs.has(key))) return null;
 	if (family !== AF_INET && family !== AF_INET6) return null;
 	const kind = TYPES[view.getUint8(7)];
@@ -120,7 +123,7 @@ function link(type: number, body: Uint8Array, byIndex: ByIndex): string[] | null
 	const index = view.getInt32(4, true);
 	const named = text(attrs.get(3));
 	const dev = index !== 0 ? byIndex(index) : named;
-	// iproute2 asks with an empty message what the kernel can do.
+	// iproute2 sends an empty message to probe the kernel.
 	if (dev == null) return index === 0 && body.length === 16 ? [] : null;
 	if (type === RTM_DELLINK) return ["ip", "link", "delete", dev];
 	const info = attrs.get(18);
@@ -142,7 +145,7 @@ function link(type: number, body: Uint8Array, byIndex: ByIndex): string[] | null
 	return words.length === 0 ? [] : ["ip", "link", "set", "dev", dev, ...words];
 }
 
-/** What a message asks for, of which strace decoded the header; `body` may be cut off. */
+/** The command of a message of which strace decoded the header. `body` may be truncated. */
 export function rawCommand(
 	type: number,
 	flags: number,
@@ -158,7 +161,7 @@ export function rawCommand(
 	return null;
 }
 
-/** The messages of a buffer of which strace decoded nothing. */
+/** The messages of a buffer that strace did not decode. */
 export function rawMessages(bytes: Uint8Array, byIndex: ByIndex): RawMessage[] {
 	const found: RawMessage[] = [];
 	for (let at = 0; at + 16 <= bytes.length; ) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** From the arguments of a recorded call to what the system call takes. */
+/** Converts the arguments of a recorded call to the operands of the system call. */
 
 import { constants } from "node:os";
 import {
@@ -55,7 +55,7 @@ import { nth } from "../machine/nth.js";
 import { optionNamed, type SocketOption, socketOption, socketOptions } from "./options.js";
 import { argFd, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
 
-/** Constants by name, where a call that concerns ports may have them. */
+/** The constants by name that calls on ports use. */
 const CONSTANTS = new Map<string, number>([
 	...socketOptions().map(({ name, number }): [string, number] => [name, number]),
 	...Object.entries({
@@ -107,7 +107,9 @@ const CONSTANTS = new Map<string, number>([
 	}),
 ]);
 
-/** Errors by name: all that this platform knows, and Linux's own that Node.js leaves out. */
+/**
+ * Errors by name: those of Node.js on this platform, and Linux's errors that Node.js leaves out.
+ */
 const ERRNO = new Map<string, number>([
 	...Object.entries(constants.errno),
 	["EBADRQC", 56],
@@ -116,29 +118,29 @@ const ERRNO = new Map<string, number>([
 	["EHOSTDOWN", 112],
 ]);
 
-/** A positive errno of a name as strace prints it; null if it has no number here. */
+/** The positive errno of a name as strace prints it; null for an unknown name. */
 export function errnoOf(name: string): number | null {
 	return errnoNumber(name) ?? ERRNO.get(name) ?? null;
 }
 
-/** A sockaddr as a call has it. */
+/** A sockaddr argument of a call. */
 export interface SockaddrOperand {
 	family: number;
 	/** Null for families other than AF_INET, AF_INET6 and AF_UNSPEC. */
 	address: Address | null;
 }
 
-/** One datagram that a call sends, or a part of a stream. */
+/** One message that a call sends: a datagram, or a part of a stream. */
 export interface Message {
-	/** Null for none. */
+	/** The destination; null if there is none. */
 	to: SockaddrOperand | null;
-	/** The address lies where the program has no memory. */
+	/** The pointer to the address is bad. */
 	badPointer: boolean;
-	/** Bytes that the address is said to have. */
+	/** The length of the address that the program passes, bytes. */
 	addrlen: number;
 	/** Bytes of data; null if strace does not print all of it. */
 	size: number | null;
-	/** There are control messages with it. */
+	/** The message has control messages. */
 	control: boolean;
 }
 
@@ -147,14 +149,14 @@ type Struct = Extract<Value, { kind: "struct" }>;
 const field = (struct: Struct, name: string): Value | undefined =>
 	struct.fields.find((f) => f.name === name)?.value;
 
-/** Reads the arguments of one call; what does not fit is a ScriptError at its place. */
+/** Reads the arguments of one call. Throws ScriptError at an argument that does not fit. */
 export class Operands {
 	constructor(
 		private readonly file: string,
 		private readonly call: CallLine,
-		/** What port_of(fd) stands for; null where the descriptor has no port. */
+		/** The port of port_of(fd); null if the descriptor has no port. */
 		private readonly portOf: (fd: number) => number | null,
-		/** What if_nametoindex("lo") stands for; null where there is no such device. */
+		/** The ifindex of a device name; null if there is no such device. */
 		private readonly ifindexOf: (name: string) => number | null,
 	) {}
 
@@ -170,7 +172,7 @@ export class Operands {
 		return value;
 	}
 
-	/** A whole number, or constants that are known. */
+	/** An integer, or known constants. */
 	int(index: number, what: string): number {
 		return this.intOf(this.arg(index, what), what);
 	}
@@ -178,11 +180,11 @@ export class Operands {
 	intOf(value: Value, what: string): number {
 		const number = this.maybeInt(value);
 		if (number === null) throw this.error(value, what);
-		// strace prints some ints unsigned. Of a longer number the kernel takes the low 32 bits.
+		// strace prints some ints unsigned. The kernel takes the low 32 bits of a longer number.
 		return number | 0;
 	}
 
-	/** A size_t, cut where no number is exact any more. */
+	/** A size_t, limited to the largest exact integer. */
 	private size(index: number): number {
 		const value = this.arg(index, "a size");
 		const number = this.maybeInt(value);
@@ -208,7 +210,7 @@ export class Operands {
 		return number;
 	}
 
-	/** Bits of a flags argument that are known; unknown names are left out. */
+	/** The known bits of a flags argument. Unknown names are left out. */
 	flags(index: number): number {
 		const value = this.call.args[index]?.value;
 		return value === undefined ? 0 : knownBits(value);
@@ -226,8 +228,8 @@ export class Operands {
 	}
 
 	/**
-	 * An address of `length` bytes that a program passes; null for a pointer to none. Where
-	 * it is too short for a port or an address, those are 0: the call fails for its length.
+	 * An address of `length` bytes that a program passes; null for a bad or NULL pointer. If it is
+	 * too short for a port or an address, these are 0. The call then fails because of its length.
 	 */
 	sockaddr(index: number, length: number): SockaddrOperand | null {
 		return this.sockaddrOf(this.arg(index, "an address"), length);
@@ -260,7 +262,10 @@ export class Operands {
 		return { family, address: null };
 	}
 
-	/** An address that strace prints as bytes, sa_data: its family says nothing, or it is short. */
+	/**
+	 * An address that strace prints as bytes in sa_data, because its family is unknown or it is
+	 * short.
+	 */
 	private memory(family: "AF_INET" | "AF_INET6" | "AF_UNSPEC", struct: Struct): Address {
 		const data = field(struct, "sa_data");
 		const bytes = padded(data?.kind === "string" ? data.bytes : new Uint8Array(0), 26);
@@ -284,7 +289,9 @@ export class Operands {
 		return { family: "AF_INET", address: this.inetAddr(sin_addr), port };
 	}
 
-	/** Without sin6_flowinfo or sin6_scope_id those are 0; of a short address strace prints no scope. */
+	/**
+	 * sin6_flowinfo and sin6_scope_id are 0 if missing. strace prints no scope for a short address.
+	 */
 	private sockaddr_in6(struct: Struct): Address {
 		const sin6_port = field(struct, "sin6_port");
 		const sin6_addr = in6Addr(struct);
@@ -301,7 +308,7 @@ export class Operands {
 		};
 	}
 
-	/** An address that the kernel filled in, as far as strace shows it; null if it shows none. */
+	/** An address that the kernel filled in; null if strace does not show all of it. */
 	shownAddress(index: number): Address | null {
 		return this.shown(this.call.args[index]?.value);
 	}
@@ -309,7 +316,7 @@ export class Operands {
 	private shown(value: Value | undefined): Address | null {
 		if (value?.kind !== "struct" || value.fields.length === 0) return null;
 		const address = this.sockaddrOf(value, SIZEOF_SA_FAMILY)?.address ?? null;
-		// The program's buffer was too short for more.
+		// The program's buffer was too short for the address.
 		if (address === null || (address.family !== "AF_UNSPEC" && !isWhole(value))) return null;
 		if (address.family === "AF_INET6" && field(value, "sin6_scope_id") === undefined) {
 			const { scope_id: _, ...rest } = address;
@@ -318,7 +325,7 @@ export class Operands {
 		return address;
 	}
 
-	/** The addresses of those who sent what recvfrom(), recvmsg() or recvmmsg() returns. */
+	/** The senders' addresses of the messages that recvfrom(), recvmsg() or recvmmsg() returns. */
 	shownSenders(): Address[] {
 		if (this.call.name === "recvfrom") {
 			const sender = this.shownAddress(4);
@@ -327,7 +334,7 @@ export class Operands {
 		return this.headers().flatMap((header) => this.shown(field(header, "msg_name")) ?? []);
 	}
 
-	/** The struct msghdr of sendmsg() or recvmsg(), or those of sendmmsg() or recvmmsg(). */
+	/** The struct msghdr of sendmsg() or recvmsg(), or all of sendmmsg() or recvmmsg(). */
 	private headers(): Struct[] {
 		const value = this.call.args[1]?.value;
 		if (value?.kind === "struct") return [value];
@@ -339,8 +346,8 @@ export class Operands {
 	}
 
 	/**
-	 * What a call sends, message by message; null where strace does not print them. `whole`
-	 * is false if it leaves out some at the end.
+	 * The messages that a call sends; null if strace does not print them. `whole` is false if
+	 * strace leaves out the last ones.
 	 */
 	messages(): { messages: Message[]; whole: boolean } | null {
 		const { name, args } = this.call;
@@ -383,7 +390,7 @@ export class Operands {
 	}
 
 	private port(value: Value): number {
-		// strace -X raw prints the bytes.
+		// strace -X raw prints a port as its bytes.
 		if (value.kind === "string" && value.bytes.length === 2) {
 			return (nth(value.bytes, 0) << 8) | nth(value.bytes, 1);
 		}
@@ -447,7 +454,7 @@ export class Operands {
 		return dotted;
 	}
 
-	/** What an address length says: `16`, or before and after a call, `[128 => 16]`. */
+	/** An address length: `16`, or `[128 => 16]`, which is the length before and after a call. */
 	length(index: number, what: string): number {
 		let value = this.arg(index, what);
 		value = onlyItem(value) ?? value;
@@ -456,7 +463,7 @@ export class Operands {
 		return this.intOf(value, what);
 	}
 
-	/** The option that setsockopt() or getsockopt() names; null for one that is not known. */
+	/** The option of setsockopt() or getsockopt(); null for an unknown one. */
 	option(): SocketOption | null {
 		const value = this.call.args[2]?.value;
 		if (value?.kind === "flags" && value.names.length === 1)
@@ -488,7 +495,7 @@ export class Operands {
 			return padded(littleEndian([int("l_onoff"), int("l_linger")]), length);
 		}
 		if (value.kind === "int" && value.value !== 0) {
-			// strace prints a pointer where there is no memory, or less of it than the option takes.
+			// strace prints a pointer if it cannot read all bytes of the option.
 			const { result } = this.call;
 			const readable = result !== null && result.errno !== "EFAULT";
 			return new Uint8Array(readable ? length : 0);
@@ -496,7 +503,7 @@ export class Operands {
 		throw this.error(value, "an option value such as [1]");
 	}
 
-	/** The bytes that a getsockopt() returned, as far as strace shows them; null if it does not. */
+	/** The bytes that a getsockopt() returned; null if strace does not show them. */
 	returned(index: number, length: number): Uint8Array | null {
 		const value = this.call.args[index]?.value;
 		if (value === undefined) return null;
@@ -522,7 +529,7 @@ export class Operands {
 		return decodeString(value);
 	}
 
-	/** The strings of an array, execve's argv; null where one is truncated. */
+	/** The strings of an array, such as execve's argv; null if one is truncated. */
 	strings(index: number): string[] | null {
 		const value = this.call.args[index]?.value;
 		if (value?.kind !== "array" || value.truncated) return null;
@@ -535,7 +542,10 @@ export class Operands {
 	}
 }
 
-/** The address in a struct sockaddr_in6: strace prints inet_pton(…) without a name, or bytes with. */
+/**
+ * The address in a struct sockaddr_in6. strace prints inet_pton(…) without a field name, or bytes
+ * with one.
+ */
 function in6Addr(struct: Struct): Value | undefined {
 	const unnamed = struct.fields.find(
 		({ name, value }) => name === null && value.kind === "call" && value.name === "inet_pton",
@@ -578,18 +588,18 @@ function littleEndian(ints: number[]): Uint8Array {
 	return bytes;
 }
 
-/** The argument of a call such as htons(80) that has one; null for any other value. */
+/** The only argument of a call such as htons(80); null for another value. */
 function onlyArgument(value: Value, name: string): Value | null {
 	if (value.kind !== "call" || value.name !== name || value.args.length !== 1) return null;
 	return value.args[0] ?? null;
 }
 
-/** The item of a list such as [16] that has one; null for any other value. */
+/** The only item of a list such as [16]; null for another value. */
 function onlyItem(value: Value): Value | null {
 	return value.kind === "array" && value.items.length === 1 ? (value.items[0] ?? null) : null;
 }
 
-/** Cut or filled with zeros to a length. */
+/** Returns `bytes` truncated or zero-filled to `length`. */
 function padded(bytes: Uint8Array, length: number): Uint8Array {
 	const exact = new Uint8Array(Math.max(0, length));
 	exact.set(bytes.subarray(0, exact.length));

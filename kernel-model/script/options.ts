@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Socket options: names as strace prints them, numbers as x86-64 has them, and whether ports
- * depend on each.
+ * Socket options: their names as strace prints them, their numbers on x86-64, and whether ports
+ * depend on them.
  */
 import {
 	SOL_DCCP,
@@ -15,12 +15,12 @@ import {
 import { SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 
 /**
- * "ports": the model has it. "doubt": it has not, and who gets a port or a connection may
- * depend on it. "none": no port depends on it.
+ * "ports": the model has the option. "doubt": the model does not have it, and ports or connections
+ * may depend on it. "none": ports do not depend on it.
  */
 export type OptionConcern = "ports" | "doubt" | "none";
 
-/** What a value is made of, where it is no int: struct linger, a device's name, anything else. */
+/** The type of an option's value: an int, a struct linger, a device's name, or another type. */
 export type OptionShape = "int" | "linger" | "name" | "other";
 
 export interface SocketOption {
@@ -34,7 +34,7 @@ export interface SocketOption {
 const BY_NAME = new Map<string, SocketOption>();
 const BY_NUMBER = new Map<string, SocketOption>();
 
-/** A row: names with numbers, "NAME=NUMBER", with a "*" behind where the value is no int. */
+/** Adds a row of "NAME=NUMBER". A "*" at the end means that the value is not an int. */
 function row(level: number, concern: OptionConcern, text: string): void {
 	for (const word of text.trim().split(/\s+/)) {
 		const [name = "", rest = ""] = word.split("=");
@@ -208,12 +208,12 @@ row(
 	DCCP_SOCKOPT_CCID_RX_INFO=128* DCCP_SOCKOPT_CCID_TX_INFO=192*`,
 );
 
-/** The option of a name; null for a name that is not known. */
+/** The option with a name; null for an unknown name. */
 export function optionNamed(name: string): SocketOption | null {
 	return BY_NAME.get(name) ?? null;
 }
 
-/** The option of a number. Of several names for one it is the first in the table. */
+/** The option with a number. If it has several names, the first in the table. */
 export function socketOption(level: number, number: number): SocketOption | null {
 	return BY_NUMBER.get(`${level} ${number}`) ?? null;
 }

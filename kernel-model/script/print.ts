@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Prints the lines of a script or recording so that they read back as what they were. */
+/** Prints the lines of a script or recording. Reading them gives the same lines again. */
 import type { CallLine, ScriptLine } from "./syntax.js";
 
-/** One line as it is printed. */
+/** One printed line. */
 export interface PrintedLine {
-	/** What it says, or of a call that strace split a half of it. */
+	/** The line, or one half of a split call. */
 	line: ScriptLine;
-	/** Its pid and time, each only where the line has one. */
+	/** The pid and the time, each only if the line has one. */
 	leader: string;
 	text: string;
-	/** It is the only one of its line, or the second half. */
+	/** The whole line, or the second half of a split call. */
 	last: boolean;
 }
 
-/** Seconds since 1970; smaller numbers count from a midnight, or from the first line. */
+/**
+ * Larger times are seconds since 1970. Smaller ones count from a midnight, or from the first line.
+ */
 const EPOCH_MIN = 1e8;
 const DAY = 86400;
 
@@ -31,7 +33,7 @@ function leaderOf(pid: number | null, time: number | null): string {
 	return `${pid === null ? "" : `[pid ${pid}] `}${time === null ? "" : `${timeText(time)} `}`;
 }
 
-/** A printed line, and the line of the file where it stood. */
+/** A printed line with its line number in the file. */
 class Placed implements PrintedLine {
 	constructor(
 		readonly at: number,
@@ -53,7 +55,7 @@ function halves(call: CallLine): Placed[] {
 		return [new Placed(at, call, null, null, `# not understood: ${call.text}`)];
 	}
 	if (call.unresumed) return [new Placed(at, call, pid, time, `${call.text} <unfinished ...>`)];
-	// The execve() of a thread is resumed by another pid.
+	// The execve() of a thread is resumed under another pid.
 	const whole = !call.split || endLine === at || call.opaque || name === "execve";
 	if (whole) return [new Placed(at, call, pid, time, call.text)];
 	const rest = call.text.slice(name.length + 1);
@@ -64,7 +66,9 @@ function halves(call: CallLine): Placed[] {
 	];
 }
 
-/** A line, or the two halves of a call. What could not be read again is a comment. */
+/**
+ * Prints a line, or both halves of a call. A line that could not be read again becomes a comment.
+ */
 export function printedHalves(line: ScriptLine): Placed[] {
 	const at = line.line;
 	if (line.kind === "call") return halves(line);

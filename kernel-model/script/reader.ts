@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Reads lines of scripts and recordings: joins the halves of calls that strace split, and
- * finds out whose the lines without a pid are.
+ * Reads lines of scripts and recordings. Joins the halves of split calls. Finds the pid of lines
+ * without one.
  */
 import { nth } from "../machine/nth.js";
 import { CallReader, DETACHED, UNFINISHED } from "./call_reader.js";
@@ -40,7 +40,7 @@ interface Message {
 	verb: string;
 }
 
-/** The message that ends the line. It begins with the name by which strace was started. */
+/** The strace message at the end of a line. It begins with the name by which strace was started. */
 function message(text: string): Message | null {
 	if (!text.endsWith("tached")) return null;
 	let at = text.lastIndexOf("strace: Process ");
@@ -65,20 +65,21 @@ class ScriptReader {
 	private readonly input: Iterator<string>;
 	private readonly file: string;
 	private readonly isRelevant: (name: string) => boolean;
-	/** What was read and not given out yet. */
+	/** Events that were read and not returned yet. */
 	private events: ReadEvent[] = [];
 	private readonly pending = new Map<number | null, Pending[]>();
 	private lineNumber: number;
 	private ended = false;
-	/** Something in the file shows that strace wrote it. Then nothing in it is an error. */
+	/** The file shows that strace wrote it. Then no line of it is an error. */
 	private recorded = false;
-	/** Reads pid and time of the current line, in this order. */
+	/** Reads the pid and the time of each line. */
 	private readonly leader = new Leader();
-	/** The pid of the current line, or whom it was found to be. */
+	/** The pid of the current line, printed or found. */
 	private pid: number | null = null;
 	/**
 	 * On a terminal strace writes [pid …] only while there are several processes. Its messages
-	 * about them tell whose the other lines are. Without messages nothing is guessed.
+	 * about attaching and detaching give the pid of the other lines. Without messages the pid stays
+	 * unknown.
 	 */
 	private readonly alive = new Set<number>();
 	private readonly announced = new Set<number>();
@@ -89,7 +90,10 @@ class ScriptReader {
 		file: string,
 		isRelevant: (name: string) => boolean,
 		above: number,
-		/** Lines without a pid get it afterwards, when it is found out; else an event tells. */
+		/**
+		 * Whether lines without a pid get it later, when it is known. Else a "pid" event reports
+		 * it.
+		 */
 		private readonly whole: boolean,
 	) {
 		this.lineNumber = above;
@@ -115,7 +119,7 @@ class ScriptReader {
 		return events;
 	}
 
-	/** Null at the end of the file. */
+	/** The next line of the file; null at its end. */
 	private physicalLine(): string | null {
 		if (this.ended) return null;
 		const next = this.input.next();
@@ -147,7 +151,7 @@ class ScriptReader {
 		messages.forEach(this.process, this);
 	}
 
-	/** On a terminal, messages appear in the middle of lines, which go on after them. */
+	/** Removes strace's messages from a line. On a terminal they appear in the middle of a line. */
 	private withoutMessages(source: Source): Message[] {
 		const messages: Message[] = [];
 		for (;;) {
@@ -200,7 +204,7 @@ class ScriptReader {
 		this.unknown(source, at, LINE_FORMS);
 	}
 
-	/** A line that is not understood: an error, unless it is a recording's. */
+	/** Handles a line that is not understood: an error in a script, not in a recording. */
 	private unknown(source: Source, at: number, expected: string): void {
 		if (!this.recorded) throw this.error(source, at, expected);
 		this.pushTimed({
@@ -240,7 +244,7 @@ class ScriptReader {
 			text: source.text,
 		};
 		if (call.pid === null) this.anonymous(call);
-		// An error in a script stops the reader before anybody is told of the call.
+		// An error in a script must stop the reader before the call is reported.
 		const waits = this.suspend({ call, source });
 		if (!waits) this.finish(call, source, null);
 		this.events.push({ kind: "begin", call });
@@ -250,7 +254,7 @@ class ScriptReader {
 	private resumed(source: Source, at: number, name: string, rest: number): void {
 		const found = this.takePending(name);
 		if (found === null) {
-			// It began before the recording did.
+			// The call began before the recording.
 			const piece = pieceAt(source.pieces, at);
 			const call: CallLine = {
 				kind: "call",
@@ -297,7 +301,7 @@ class ScriptReader {
 		this.events.push({ kind: "end", call });
 	}
 
-	/** Keeps the call for later if its text says that it did not return yet. */
+	/** Keeps the call for later if it has not returned yet. */
 	private suspend(pending: Pending): boolean {
 		const { call, source } = pending;
 		const text = source.text.trimEnd();
@@ -324,8 +328,8 @@ class ScriptReader {
 	private takePending(name: string): Pending | null {
 		const own = take(this.pending.get(this.pid), name);
 		if (own !== null) return own;
-		// Between the halves the number of processes may have gone from or to one, and with it
-		// the [pid …].
+		// Between the halves the number of processes may have become one, or more than one. So only
+		// one half may have [pid …].
 		if (this.pid !== null) return take(this.pending.get(null), name);
 		let latest: Pending[] | null = null;
 		let line = 0;
@@ -359,9 +363,9 @@ class ScriptReader {
 			call.result = reader.result();
 		} catch (stop) {
 			if (!(stop instanceof Stop)) throw stop;
-			// What is not resumed may break off anywhere.
+			// A call that is not resumed may end anywhere.
 			if (!call.unresumed || stop.at < text.length) {
-				// A result at the end shows that it was recorded.
+				// A result at the end shows that strace recorded the call.
 				call.result = reader.lastResult();
 				const strict = !this.recorded && call.result === null;
 				if (strict && this.isRelevant(call.name)) {
@@ -394,7 +398,8 @@ class ScriptReader {
 			return;
 		}
 		this.recorded = true;
-		// The thread of an execve takes over its process's pid, and resumes the execve with it.
+		// The thread of an execve takes over the pid of its process and resumes the execve under
+		// it.
 		const thread = superseded === null ? null : Number(superseded[1]);
 		if (thread !== null) this.alive.delete(thread);
 		this.findOwner();
@@ -431,7 +436,7 @@ class ScriptReader {
 		}
 	}
 
-	/** Finds the pid of the current line if it is not printed. */
+	/** Finds the pid of the current line if strace did not print it. */
 	private findOwner(): void {
 		const pid = this.pid;
 		if (pid === null) {
@@ -441,7 +446,7 @@ class ScriptReader {
 			return;
 		}
 		if (this.announced.size === 0 || this.announced.has(pid)) return;
-		// strace announces all but the program that it started.
+		// strace announces every process except the one that it started.
 		this.announced.add(pid);
 		this.alive.add(pid);
 		for (const line of this.nameless) line.pid = pid;
@@ -600,7 +605,7 @@ function problem(source: Source, at: number, expected: string): Problem {
 	return { line: piece.line, column, expected, found: describe(source.text, at) };
 }
 
-/** The arguments that the first half of a call has, as far as they are whole. */
+/** The complete arguments of the first half of a call. */
 function finishedArgs(name: string, source: Source): Arg[] {
 	const args: Arg[] = [];
 	try {
@@ -632,7 +637,10 @@ function take(waiting: Pending[] | undefined, name: string): Pending | null {
 	return at < 0 ? null : (waiting?.splice(at, 1)[0] ?? null);
 }
 
-/** strace about itself, and what -k (stack) and -e read=… (dumps) put below a call. */
+/**
+ * Whether a line is strace's own message, or a line that -k (stack) or -e read=… (dump) adds below
+ * a call.
+ */
 function isRemark(text: string): boolean {
 	return (
 		text.startsWith(" > ") ||
@@ -643,17 +651,17 @@ function isRemark(text: string): boolean {
 	);
 }
 
-/** Says which system calls matter. */
+/** Whether a system call may affect ports. */
 type IsRelevant = (name: string) => boolean;
 
 /**
  * Reads a script or recording.
  *
- * A call that is not understood becomes `opaque`; it is an error if `isRelevant` says that
- * it matters and nothing shows that strace wrote it. Other lines that are not understood
- * are errors in a script, and "unknown" in a recording. Times are in seconds: since 1970
- * (-ttt), since the midnight before the first line (-t, -tt) or since the first line (-r).
- * `above` is the number of lines of the file before the text.
+ * A call that is not understood becomes `opaque`. It is an error if `isRelevant` returns true and
+ * nothing shows that strace wrote the file. Another line that is not understood is an error in a
+ * script and "unknown" in a recording. Times are in seconds: since 1970 (-ttt), since the midnight
+ * before the first line (-t, -tt) or since the first line (-r). `above` is the number of lines
+ * before the text in the file.
  *
  * @throws ScriptError at the first line of a script that cannot be read
  */
@@ -666,7 +674,7 @@ export function parseScript(
 	return parseLines(split(text), file, isRelevant, above);
 }
 
-/** The same of a text in lines. */
+/** As parseScript(), for a text that is split into lines. */
 export function parseLines(
 	text: Iterable<string>,
 	file: string,
@@ -683,8 +691,8 @@ export function parseLines(
 }
 
 /**
- * Reads a script or recording of any length, in memory that follows the calls that have not
- * returned. See parseScript() for what is an error.
+ * Reads a script or recording of any length. Memory grows only with the calls that have not
+ * returned. See parseScript() for errors.
  */
 export function readEvents(
 	lines: Iterable<string>,
@@ -705,13 +713,12 @@ function* split(text: string): Generator<string> {
 }
 
 /**
- * Holds back what a reader comes to until each call that begins has ended, so that its
- * result is known where it begins: at most `most` events, so that a call that waits for
- * long does not hold a whole recording in memory. One that has not ended then begins with
- * what is known of it.
+ * Holds back events until each call that has begun has ended, so its result is known at its
+ * beginning. Holds at most `most` events, so a call that waits long does not keep a whole recording
+ * in memory. If a call has not ended by then, its result is not known at its beginning.
  */
 export function* ahead(events: Iterable<ReadEvent>, most: number): Generator<ReadEvent> {
-	/** A queue: those before `first` are gone. */
+	/** A queue. Entries before `first` are already returned. */
 	let held: ReadEvent[] = [];
 	let first = 0;
 	const ended = new Set<CallLine>();

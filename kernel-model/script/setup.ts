@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Set-up commands: what `ip`, `sysctl` and `sleep` do to the modelled kernel. The syntax
- * is iproute2's and procps', as far as ports depend on it.
+ * Set-up commands: `ip`, `sysctl` and `sleep`. Their syntax is that of iproute2 and procps, as far
+ * as ports depend on it.
  */
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { SYSCTLS } from "../../net/ipv4/sysctl_net_ipv4.js";
@@ -12,9 +12,9 @@ import { sysctlConcern } from "./sysctls.js";
 
 export { SetupError, type SetupTarget } from "./command.js";
 
-/** Options of sysctl with a value behind them, of which none sets anything. */
+/** Options of sysctl with a value that do not set anything. */
 const PATTERN = /^(-r|--pattern)$/;
-/** Options that read files, which are not here. */
+/** Options that read files. The model has no files. */
 const FILES = /^(-[a-zA-Z]*[pf][^=]*|--load(=.*)?|--system)$/;
 
 function sysctl(net: SetupTarget, words: Words): void {
@@ -50,8 +50,8 @@ function sysctl(net: SetupTarget, words: Words): void {
 }
 
 /**
- * A setting's name with dots, whichever of "." and "/" it is written with: the first one
- * that occurs separates, the other is then a part of a name.
+ * The name of a setting with dots. The first of "." and "/" in the name is the separator. The other
+ * one is then part of a name.
  */
 export function sysctlName(name: string): string {
 	const slash = name.indexOf("/");
@@ -61,7 +61,7 @@ export function sysctlName(name: string): string {
 		: name;
 }
 
-/** Whether a dotted name is one of the files that the model has. */
+/** Whether the model has the setting with a dotted name. */
 export function isModelledSysctl(name: string): boolean {
 	const [, ipv6] = /^net\.ipv6\.(.*)$/.exec(name) ?? [];
 	return ipv6 === undefined
@@ -97,8 +97,8 @@ function writeSysctl(
 }
 
 /**
- * Runs one command; throws SetupError, having changed nothing of what it blames. Gives the
- * words that concern no port.
+ * Runs one command. Returns the words that do not concern ports. Throws SetupError; the word in the
+ * error has changed nothing.
  */
 export function runSetup(
 	clock: { advance(ms: number): void },

@@ -3,13 +3,13 @@
 import { Char, isSpace, skipSpace } from "./chars.js";
 import { Stop } from "./source.js";
 
-/** Words, and the column where each starts. */
+/** The words of a command, and the column where each starts. */
 export interface Words {
 	argv: string[];
 	argColumns: number[];
 }
 
-/** Words as a shell splits them, without its expansions. Throws Stop. */
+/** Splits a line into words as a shell does, without expansions. Throws Stop. */
 export function words(line: string, start: number): Words {
 	const text = line.trimEnd();
 	const argv: string[] = [];

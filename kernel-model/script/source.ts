@@ -3,8 +3,8 @@
 import { nth } from "../machine/nth.js";
 
 /**
- * Thrown instead of a ScriptError while it is not yet known whether the error matters: recordings
- * can hold thousands of calls that do not parse and do not concern us, and a stack trace is dear.
+ * Thrown instead of a ScriptError while it is not known whether the error matters. A recording can
+ * hold thousands of calls that cannot be read and do not matter, and a stack trace is expensive.
  */
 export class Stop {
 	readonly at: number;
@@ -16,7 +16,7 @@ export class Stop {
 	}
 }
 
-/** A joined call is made of stretches of physical lines; columns are those of the physical line. */
+/** A part of a joined call that comes from one line of the file. Columns are those of this line. */
 export interface Piece {
 	at: number;
 	line: number;
@@ -29,7 +29,7 @@ export interface Source {
 	pieces: Piece[];
 }
 
-/** The piece that a place of the text is in. */
+/** The piece that contains an offset of the text. */
 export function pieceAt(pieces: Piece[], at: number): Piece {
 	let last = nth(pieces, 0);
 	for (const piece of pieces) {
@@ -39,7 +39,7 @@ export function pieceAt(pieces: Piece[], at: number): Piece {
 	return last;
 }
 
-/** What stands at a place, for an error. */
+/** Describes the text at an offset, for an error. */
 export function describe(text: string, at: number): string {
 	if (at >= text.length) return "the end of the line";
 	const word = /[\w.]+|\s+|./suy;
@@ -48,7 +48,7 @@ export function describe(text: string, at: number): string {
 	return `'${found.length > 24 ? `${found.slice(0, 24)}…` : found}'`;
 }
 
-/** The text from a place on. */
+/** The text from an offset on. */
 export function tail(source: Source, start: number): Source {
 	const first = pieceAt(source.pieces, start);
 	const pieces = [{ at: 0, line: first.line, column: first.column + start - first.at }];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What scripts and recordings are made of: strace's syntax as a tree, and its errors. */
+/** The syntax tree of scripts and recordings, and syntax errors. */
 
 /** One value of an argument, as strace printed it. */
 export type Value =
@@ -18,7 +18,10 @@ export type Value =
 	| { kind: "null"; column: number }
 	| { kind: "other"; text: string; column: number };
 
-/** An argument of a system call; `fd` is what `strace -y` prints in `<…>` after a descriptor. */
+/**
+ * An argument of a system call. `fd` is the text in `<…>` that `strace -y` prints after a
+ * descriptor.
+ */
 export interface Arg {
 	name: string | null;
 	value: Value;
@@ -26,8 +29,8 @@ export interface Arg {
 }
 
 /**
- * What stands after `=`. `value` is null for `?`; `errno` is the name (`EADDRINUSE`); `note` is
- * the text in parentheses, several joined by ", ".
+ * The result after `=`. `value` is null for `?`. `errno` is a name such as `EADDRINUSE`. `note` is
+ * the text in parentheses; several are joined by ", ".
  */
 export interface Result {
 	value: number | null;
@@ -36,32 +39,35 @@ export interface Result {
 	column: number;
 }
 
-/** A system call, its two halves joined where strace split it. */
+/** A system call. The halves of a split call are joined. */
 export interface CallLine {
 	kind: "call";
-	/** Where it starts. */
+	/** The line where the call starts. */
 	line: number;
-	/** Where its name starts. */
+	/** The column where the name starts. */
 	column: number;
 	/** The line of `<... resumed>`; equals `line` if the call is not split. */
 	endLine: number;
 	pid: number | null;
 	time: number | null;
-	/** When it returned: the time of `<... resumed>`, or what -T measured; null if unknown. */
+	/**
+	 * When the call returned, in seconds: the time of `<... resumed>`, or the duration of -T added;
+	 * null if unknown.
+	 */
 	endTime: number | null;
 	name: string;
 	args: Arg[];
 	result: Result | null;
-	/** It was in two parts. */
+	/** strace split the call into two halves. */
 	split: boolean;
-	/** It is `<unfinished ...>` and nothing follows; `args` are those printed completely. */
+	/** The call is `<unfinished ...>` and is never resumed. `args` are the complete ones. */
 	unresumed: boolean;
 	/**
-	 * Its syntax is not understood, or its first half is not in the recording: `args` are not
-	 * read, and `result` only if it can be told from the rest.
+	 * The call cannot be read, or its first half is not in the recording. `args` is empty. `result`
+	 * is read if possible.
 	 */
 	opaque: boolean;
-	/** What was not understood of an opaque call. */
+	/** The problem of an opaque call. */
 	problem: Problem | null;
 	/** The whole call on one line, without pid and time. */
 	text: string;
@@ -105,14 +111,14 @@ export interface SignalLine {
 	text: string;
 }
 
-/** A line that means nothing: `#…`, blank, or strace talking about itself. */
+/** A line without effect: `#…`, a blank line, or a message of strace. */
 export interface CommentLine {
 	kind: "comment";
 	line: number;
 	text: string;
 }
 
-/** A line of a recording that is none of strace's: the recorded program's own output, say. */
+/** A line of a recording that strace did not write, such as output of the recorded program. */
 export interface UnknownLine {
 	kind: "unknown";
 	line: number;
@@ -134,10 +140,9 @@ export interface Problem {
 export type ScriptLine = CallLine | SetupLine | ExitLine | SignalLine | CommentLine | UnknownLine;
 
 /**
- * What a reader comes to, in the order of the file. A call that strace did not split begins
- * and ends at once. The call of both events is the same object: what is known only at the
- * end is filled in then. "pid" says whose the lines without a pid were so far; those after
- * it bear the pid.
+ * An event of a reader, in the order of the file. A call that strace did not split begins and ends
+ * at once. Both events have the same call object; the end event fills in the rest. "pid" gives the
+ * pid of earlier lines without one. Later lines have their pid.
  */
 export type ReadEvent =
 	| { kind: "begin"; call: CallLine }

@@ -3,10 +3,10 @@
 
 const FOLDER = "/proc/sys/net/";
 
-/** What an error says that a path should be. */
+/** The expected path, for an error. */
 export const SYSCTL_PATH = `the path of a file below ${FOLDER}, without "." and ".."`;
 
-/** Whether a path is that of a file below /proc/sys/net/, normalised: no part empty, . or .. */
+/** Whether a path is a normalised path below /proc/sys/net/: no component is empty, "." or "..". */
 export function isSysctlPath(path: string): boolean {
 	if (!path.startsWith(FOLDER) || path.includes("\0")) return false;
 	const parts = path.slice(FOLDER.length).split("/");

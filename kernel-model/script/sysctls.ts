@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Settings below /proc/sys/net that have no model: those that concern no port, and those
- * that may change what happens to ports. The names are those of 6.18, and some of before.
+ * Settings below /proc/sys/net that the model does not have: settings that do not concern ports,
+ * and settings that may affect ports. The names are those of 6.18, and some of earlier kernels.
  */
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
 
-/** Of net.ipv4, without concern for ports. */
+/** Settings of net.ipv4 that do not concern ports. */
 const IPV4 = words(`
 	fib_notify_on_flag_change icmp_echo_enable_probe icmp_echo_ignore_all
 	icmp_echo_ignore_broadcasts icmp_errors_use_inbound_ifaddr icmp_ignore_bogus_error_responses
@@ -33,7 +33,7 @@ const IPV4 = words(`
 	udp_mem udp_rmem_min udp_wmem_min xfrm4_gc_thresh
 `);
 
-/** Of net.ipv6, without concern for ports. */
+/** Settings of net.ipv6 that do not concern ports. */
 const IPV6 = words(`
 	anycast_src_echo_reply auto_flowlabels fib_notify_on_flag_change flowlabel_consistency
 	flowlabel_reflect flowlabel_state_ranges idgen_delay idgen_retries ioam6_id ioam6_id_wide
@@ -41,7 +41,7 @@ const IPV6 = words(`
 	max_hbh_length max_hbh_opts_number seg6_flowlabel xfrm6_gc_thresh
 `);
 
-/** Of a device, net.ipv4.conf.DEVICE and net.ipv6.conf.DEVICE, without concern for ports. */
+/** Settings of net.ipv4.conf.DEVICE and net.ipv6.conf.DEVICE that do not concern ports. */
 const CONF = words(`
 	accept_dad accept_ra accept_ra_defrtr accept_ra_from_local accept_ra_min_hop_limit
 	accept_ra_min_lft accept_ra_mtu accept_ra_pinfo accept_ra_rt_info_max_plen
@@ -61,14 +61,14 @@ const CONF = words(`
 	suppress_frag_ndisc tag
 `);
 
-/** Of net.core, without concern for ports. */
+/** Settings of net.core that do not concern ports. */
 const CORE = words(`
 	bpf_jit_enable busy_poll busy_read default_qdisc dev_weight netdev_budget netdev_max_backlog
 	optmem_max rmem_default rmem_max rps_sock_flow_entries tstamp_allow_data txrehash
 	wmem_default wmem_max
 `);
 
-/** Of net.ipv4, that may change what happens to ports. */
+/** Settings of net.ipv4 that may affect ports. */
 const IPV4_CONCERNS = words(`
 	fib_multipath_hash_fields fib_multipath_hash_policy fib_multipath_hash_seed
 	fib_multipath_use_neigh fwmark_reflect ip_autobind_reuse ip_dynaddr ip_local_port_range
@@ -81,13 +81,13 @@ const IPV4_CONCERNS = words(`
 	udp_child_hash_entries udp_l3mdev_accept
 `);
 
-/** Of net.ipv6, that may change what happens to ports. */
+/** Settings of net.ipv6 that may affect ports. */
 const IPV6_CONCERNS = words(`
 	bindv6only fib_multipath_hash_fields fib_multipath_hash_policy fwmark_reflect
 	ip_nonlocal_bind
 `);
 
-/** Of a device, that may change what happens to ports. */
+/** Settings of a device that may affect ports. */
 const CONF_CONCERNS = words(`
 	accept_local addr_gen_mode disable_ipv6 keep_addr_on_down max_addresses optimistic_dad
 	promote_secondaries route_localnet src_valid_mark stable_secret temp_prefered_lft
@@ -95,13 +95,16 @@ const CONF_CONCERNS = words(`
 `);
 
 const CONF_NAME = /^net\.ipv[46]\.conf\.(?:.*)\.([a-z0-9_]+)$/;
-/** Whole folders without concern for ports. */
+/** Folders whose settings do not concern ports. */
 const FOLDERS = /^net\.(ipv[46]\.(neigh|route)|unix|bridge|netfilter)\./;
 
-/** "none": it concerns no port. "unknown": there may be no such setting. */
+/**
+ * "none": the setting does not concern ports. "ports": it may affect ports. "unknown": the setting
+ * may not exist.
+ */
 export type Concern = "none" | "ports" | "unknown";
 
-/** What a dotted name of a setting without a model means to ports. */
+/** Whether a setting that the model does not have concerns ports. `name` has dots. */
 export function sysctlConcern(name: string): Concern {
 	const conf = CONF_NAME.exec(name)?.[1];
 	if (conf !== undefined) {

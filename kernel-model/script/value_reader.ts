@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Reads the values of arguments: one tree for each, whatever options strace ran with. */
+/** Reads the values of arguments into trees. The tree does not depend on strace's options. */
 import { nth } from "../machine/nth.js";
 import {
 	Char,
@@ -14,18 +14,27 @@ import {
 import { type Piece, pieceAt, type Source, Stop } from "./source.js";
 import type { Value } from "./syntax.js";
 
-/** Real output nests six deep (netlink); the limit only keeps the recursion off the stack's end. */
+/**
+ * Most nested values. Real output nests six deep (netlink). The limit keeps the recursion from
+ * overflowing the stack.
+ */
 const MAX_DEPTH = 100;
-/** Longer than any socket strace describes; bounds the search for a bracket that never closes. */
+/**
+ * Most characters of the text after a descriptor. No socket that strace describes is longer. Bounds
+ * the search for a missing bracket.
+ */
 const MAX_FD_TEXT = 1024;
 const SOCKET = /[\w-]+:\[/y;
-/** The speed is the first word of terminal settings. */
+/** The speed, which is the first word of terminal settings. */
 const BAUD = /^B\d+$/;
 
 type IntValue = Extract<Value, { kind: "int" }>;
 type FlagsValue = Extract<Value, { kind: "flags" }>;
 
-/** C's precedences. " or " stands between constants of equal value (`TCGETS or SNDCTL_…`). */
+/**
+ * The precedences of C's operators. " or " stands between constants of equal value (`TCGETS or
+ * SNDCTL_…`).
+ */
 const PRECEDENCE: Record<string, number> = {
 	or: 1,
 	"||": 1,
@@ -88,7 +97,8 @@ export class ValueReader {
 	protected pos = 0;
 	private depth = 0;
 	/**
-	 * The last <…> after a descriptor, and where it ended: only an argument that ends there has it.
+	 * The last <…> after a descriptor, and the offset of its end. It belongs to the argument that
+	 * ends there.
 	 */
 	protected fd: string | null = null;
 	protected fdEnd = -1;
@@ -113,7 +123,7 @@ export class ValueReader {
 		return piece.column + at - piece.at;
 	}
 
-	/** Spaces and comments. */
+	/** Skips spaces and comments. */
 	protected skip(): void {
 		for (;;) {
 			const c = this.peek();
@@ -153,7 +163,9 @@ export class ValueReader {
 		return at;
 	}
 
-	/** "name=", but not the "name" of "name == 1" or "name => 1". termios has "c_cc[VMIN]=". */
+	/**
+	 * Reads the name in "name=", but not in "name == 1" or "name => 1". termios has "c_cc[VMIN]=".
+	 */
 	protected fieldName(): string | null {
 		const start = this.pos;
 		if (!isLetter(this.peek())) return null;
@@ -175,7 +187,10 @@ export class ValueReader {
 		return next !== Char.Equals && next !== Char.Greater;
 	}
 
-	/** A value and what the call made of it: strace 5.x writes "=>", earlier ones "->". */
+	/**
+	 * Reads a value, and the value after the call if it is printed: strace 5.x writes "=>", earlier
+	 * versions "->".
+	 */
 	protected value(): Value {
 		const start = this.pos;
 		const before = this.expression(1);
@@ -328,7 +343,7 @@ export class ValueReader {
 				return operand;
 			}
 			case Char.Bar:
-				// 6.1 with -X raw forgets the first constant of statx: "|0x900".
+				// strace 6.1 with -X raw leaves out the first constant of statx: "|0x900".
 				this.pos++;
 				return this.primary();
 			case Char.Ampersand:
@@ -382,7 +397,7 @@ export class ValueReader {
 			if (text.charCodeAt(end) === Char.Colon) return this.hardwareAddress(end);
 			const digits = text.slice(start, end);
 			if (/^0[0-9a-f]{7}$/.test(digits)) {
-				// nl_groups is printed with %08x; nothing else has eight digits.
+				// strace prints nl_groups with %08x. Nothing else has eight digits.
 				value = Number.parseInt(digits, 16);
 			} else if (/^0[0-7]*$/.test(digits)) {
 				value = Number.parseInt(digits, 8);
@@ -450,7 +465,7 @@ export class ValueReader {
 		return this.other(start);
 	}
 
-	/** What -y, -yy and -Y print directly behind a descriptor or pid. */
+	/** Reads the text that -y, -yy and -Y print directly after a descriptor or pid. */
 	private angle(): void {
 		if (this.peek() !== Char.Less || this.text.charCodeAt(this.pos + 1) === Char.Less) return;
 		const start = this.pos + 1;
@@ -466,8 +481,9 @@ export class ValueReader {
 	}
 
 	/**
-	 * In paths and names strace escapes < and >, only devices nest (</dev/null<char 1:3>>). Sockets
-	 * have ">" in their brackets: TCP:[127.0.0.1:1->127.0.0.1:2], UNIX-STREAM:[1->2,"/any>path"].
+	 * Finds the end of <…>. strace escapes < and > in paths and names. Only devices nest
+	 * (</dev/null<char 1:3>>). Sockets have ">" within brackets: TCP:[127.0.0.1:1->127.0.0.1:2],
+	 * UNIX-STREAM:[1->2,"/any>path"].
 	 */
 	private angleEnd(start: number): number {
 		const text = this.text;
@@ -549,7 +565,7 @@ export class ValueReader {
 				this.skip();
 				if (this.peek() === Char.CloseBracket) throw new Stop(this.pos, "a value");
 			} else if (this.peek() !== Char.CloseBracket) {
-				// Sets have spaces between: [RTMIN RT_1], [0 1 2].
+				// Sets have spaces between items: [RTMIN RT_1], [0 1 2].
 				const inSet = item.kind === "int" || item.kind === "flags";
 				const next = this.peek();
 				if (!inSet || this.pos === end || !(isWord(next) || next === Char.Dot)) {
@@ -561,7 +577,10 @@ export class ValueReader {
 		return { kind: "array", items, negated, truncated, column };
 	}
 
-	/** Netlink tables are printed with their indices: [[IPV4_DEVCONF_FORWARDING-1]=0, …]. */
+	/**
+	 * Reads an item of a list. strace prints netlink tables with indices:
+	 * [[IPV4_DEVCONF_FORWARDING-1]=0, …].
+	 */
 	private item(): Value {
 		const start = this.pos;
 		const value = this.value();
@@ -617,7 +636,7 @@ export class ValueReader {
 		return { kind: "struct", fields, truncated, column };
 	}
 
-	/** Terminal settings are a list of words: {B38400 opost isig -echo ...}. */
+	/** Reads more words of terminal settings: {B38400 opost isig -echo ...}. */
 	private moreWords(): boolean {
 		const c = this.peek();
 		return isWord(c) || c === Char.Minus;
@@ -683,7 +702,7 @@ function unescaped(text: string, start: number, end: number, lead: number): Uint
 	while (at < end) {
 		const c = text.charCodeAt(at);
 		if (c > 126) {
-			// strace escapes these; a script may hold them, in UTF-8 like the file.
+			// strace escapes these characters. A script may hold them in UTF-8.
 			let last = at + 1;
 			while (last < end && text.charCodeAt(last) > 126) last++;
 			for (const byte of UTF8.encode(text.slice(at, last))) bytes.push(byte);

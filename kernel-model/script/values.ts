@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What a call fills in, as strace prints it. */
+/** The values that a call fills in, as strace prints them. */
 
 import { intAt } from "../../net/core/sock.js";
 import { type Address, parseIpv6 } from "../machine/address.js";
@@ -8,7 +8,7 @@ import type { Value } from "./strace.js";
 
 export const NULL: Value = { kind: "null", column: 0 };
 
-/** An address as strace prints it; `nameOf` names a device. */
+/** An address as strace prints it. `nameOf` returns the name of a device. */
 export function sockaddrValue(
 	address: Address,
 	nameOf: (ifindex: number) => string | undefined,
@@ -48,7 +48,7 @@ export function sockaddrValue(
 	]);
 }
 
-/** Of such addresses strace names the device: fe80::/10, ff02::/16 and its like. */
+/** Whether strace names the device of an address: fe80::/10, and multicast such as ff02::/16. */
 function isLinkLocal(address: string): boolean {
 	const words = parseIpv6(address);
 	if (words === null) return false;
@@ -56,13 +56,13 @@ function isLinkLocal(address: string): boolean {
 	return (word & 0xffc00000) >>> 0 === 0xfe800000 || (word & 0xff0f0000) >>> 0 === 0xff020000;
 }
 
-/** A length that a call has filled in. */
+/** A length that the kernel filled in. */
 export function lengthValue(length: number): Value {
 	const int: Value = { kind: "int", value: length, symbol: null, column: 0 };
 	return { kind: "array", items: [int], negated: false, truncated: false, column: 0 };
 }
 
-/** The bytes of an option as strace prints them: ints where they are whole ones. */
+/** The bytes of an option as strace prints them: ints if their number is a multiple of 4. */
 export function optionValue(bytes: Uint8Array): Value {
 	const column = 0;
 	if (bytes.length === 0 || bytes.length % 4 !== 0) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The check is not lax: results that the rules exclude are mismatches. By hand: tests/differential/altered.ts. */
+/**
+ * The check is not lax: results that the rules exclude are mismatches.
+ * tests/differential/altered.ts plays more.
+ */
 import { describe, expect, it } from "vitest";
 import { alter, noCount } from "../differential/altered.js";
 

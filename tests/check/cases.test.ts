@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Small recordings, each of a kind of which the recording alone does not tell all. A real
- * kernel, 6.18.44, gave every result in them: none is a mismatch.
+ * Small recordings, each with a fact that the recording does not show. A real kernel, 6.18.44, gave
+ * every result, so none is a mismatch.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";

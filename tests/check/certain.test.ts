@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Differences that no choice explains are mismatches at once, with the rule; others stay open. */
+/**
+ * A difference that no choice can explain is a mismatch at once, with the rule. Other differences
+ * are searched.
+ */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/index.js";
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Check mode over random recordings. A random program runs on the model, and its calls are
- * written down as strace prints them, getsockname() after each choice of a port. Played
- * again, every call matches. With one port altered to one that no search could have chosen,
- * or one result altered, the player says so at that call. Which ports a search could choose
- * is found here by a walk from every start, over the sockets that are there.
+ * Check mode over random recordings. A random program runs on the model. Its calls are recorded as
+ * strace prints them, with getsockname() after each choice of a port. When the recording is played,
+ * every call matches. If one port is replaced by a port that no search can choose, or one result is
+ * altered, the player reports this call. A walk from every start over the existing sockets finds
+ * the ports that a search can choose.
  *
  * PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
  */
@@ -37,7 +37,7 @@ import {
 } from "../../kernel-model/index.js";
 import { sock_i_uid } from "../../net/core/sock.js";
 
-// Properties take long on a slow machine, and vitest takes a worker that never yields for dead.
+// Properties take long on a slow machine, and vitest kills a worker that does not yield.
 vi.setConfig({ testTimeout: 120_000 });
 afterEach(() => new Promise((resolve) => setImmediate(resolve)));
 
@@ -45,7 +45,7 @@ afterEach(() => new Promise((resolve) => setImmediate(resolve)));
 
 const BASE = 40_000;
 const ADDRESSES = ["127.0.0.1", "127.0.0.2", "192.0.2.10", "0.0.0.0"] as const;
-/** Nobody answers there. */
+/** No host answers there. */
 const REMOTE = ["198.51.100.1", "198.51.100.2"] as const;
 
 interface Options {
@@ -60,10 +60,10 @@ interface Name {
 	address: (typeof ADDRESSES)[number];
 	port: number;
 }
-/** A listener by number, or a host that never answers by its port. */
+/** A listener by number, or a host that never answers, by port. */
 type Target = { listener: number } | { remote: number; port: number };
 
-/** Descriptors are numbers modulo those that are open, so that parts of programs are programs. */
+/** Descriptors are numbers modulo the open ones, so every part of a program is a program. */
 type Op =
 	| { op: "server"; options: Options; name: Name; backlog: number }
 	| { op: "client"; options: Options; name: Name | null; target: Target }
@@ -82,7 +82,10 @@ type Op =
 interface Program {
 	seed: number;
 	version: "6.3" | "6.1.176";
-	/** With time stamps, so that successive connects to one destination constrain each other. */
+	/**
+	 * The recording has time stamps, so successive connects to one destination constrain each
+	 * other.
+	 */
 	timed: boolean;
 	range: readonly [number, number];
 	ops: readonly Op[];
@@ -202,7 +205,10 @@ interface Holder {
 	uid: number;
 }
 
-/** Ports, and 0 for none: what some draw leads to, and what may be if a second has passed. */
+/**
+ * Ports that some draw leads to, and ports that are also possible if a second has passed; 0 for
+ * none.
+ */
 interface Possible {
 	certain: ReadonlySet<number>;
 	perhaps: ReadonlySet<number>;
@@ -211,8 +217,8 @@ interface Possible {
 type Acceptable = "yes" | "no" | "perhaps";
 
 /**
- * What the walks over the ports of one parity and then of the other come to, one from every
- * start; `otherwise` is where a walk that finds nothing goes on.
+ * The results of walks over the ports of one parity, from every start. `otherwise` are the results
+ * of a walk that finds no port there.
  */
 function outcomes(
 	low: number,
@@ -224,7 +230,7 @@ function outcomes(
 	const certain = new Set<number>();
 	const perhaps = new Set<number>();
 	const length = high - low + 1;
-	// Of an odd number of ports, a walk leaves out the first or the last.
+	// If the number of ports is odd, a walk leaves out the first or the last.
 	const remaining = length > 1 ? length - (length % 2) : 1;
 	for (let start = 0; start < remaining; start++) {
 		const even = start - (start % 2);
@@ -251,7 +257,7 @@ function outcomes(
 
 const NONE: Possible = { certain: new Set([0]), perhaps: new Set() };
 
-/** Before a call that may search: the sockets there are, and the settings. */
+/** The sockets and the settings before a call that may search. */
 interface Before {
 	holders: readonly Holder[];
 	/** Ports that a bind() or listen() has joined since they were last free. */
@@ -318,13 +324,13 @@ function possibleConnects(
 
 // Recording
 
-/** A line, and what it returned; `{{n}}` in it stands for the port of choice n. */
+/** A line and its result. `{{n}}` stands for the port of choice n. */
 interface Line {
 	text: string;
 	result: string;
-	/** Results that the call cannot have had. */
+	/** Impossible results of the call. */
 	wrong: readonly string[];
-	/** A getsockname() that the program could have done without. */
+	/** A getsockname() that the program does not need. */
 	optional: boolean;
 }
 
@@ -358,7 +364,7 @@ class Recorder {
 	private readonly task: Task;
 	private sockets: Socket[] = [];
 	private readonly joined = new Set<number>();
-	/** Choice by who was connected to whom. */
+	/** Choices by the two ends of a connection. */
 	private readonly clients = new Map<string, number>();
 	private readonly start: number;
 	private search: { low: number; high: number; chosen: number } | null = null;
@@ -389,10 +395,10 @@ class Recorder {
 		this.command("ip route add 198.51.100.0/24 dev lo");
 		this.task.net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
 		this.sysctl("ip_local_port_range", range.join(" "));
-		// A recording without a call that receives counts as one that has read everything.
+		// A recording without receives counts as one whose program has read everything.
 		const first = this.open();
 		this.recv(first);
-		// Timers run at multiples of a tick; calls are made between two.
+		// Timers run at multiples of a tick. Calls are made between ticks.
 		this.sleep(2);
 		for (const op of program.ops) {
 			this.run(op);
@@ -401,7 +407,7 @@ class Recorder {
 		}
 	}
 
-	/** The whole recording; `alter` may give a choice another port, and a line another result. */
+	/** The whole recording. `alter` may change the port of a choice and the result of a line. */
 	render(
 		alter: { choice?: number; port?: number; line?: number; result?: string } = {},
 		leaveOut: (index: number) => boolean = () => false,
@@ -527,7 +533,7 @@ class Recorder {
 			const [low, high] = options.range;
 			const value = Uint8Array.of(low, low >> 8, high, high >> 8);
 			const result = this.task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, value);
-			// As a strace prints it that does not know the option.
+			// As a strace prints it that does not have the option.
 			const text = `setsockopt(${fd}, SOL_IP, 0x33 /* IP_??? */, ${escaped(value)}, 4)`;
 			this.write(text, result, [-EINVAL]);
 		}
@@ -547,8 +553,8 @@ class Recorder {
 	}
 
 	/**
-	 * Writes a call down that may have searched, with what it cannot have returned: neither
-	 * `failed` if every walk finds a port, nor `found` if none does.
+	 * Records a call that may have searched, with its impossible results: `failed` if every walk
+	 * finds a port, `found` if no walk does.
 	 */
 	private choosing(
 		socket: Socket,
@@ -606,7 +612,7 @@ class Recorder {
 		const { fd } = socket;
 		const S = this.kernel.sock;
 		const sk = this.sk(fd);
-		// Which of several listeners gets a connection hangs on a secret of the kernel.
+		// A secret of the kernel decides which of several listeners gets a connection.
 		const group = this.holders().some(
 			({ port, state }) => port === S.skc_num[sk] && state === TCP_LISTEN,
 		);
@@ -667,7 +673,7 @@ class Recorder {
 		this.sockets.push({ fd: result, choice: null });
 	}
 
-	/** A port as a line shows it: by the choice that it comes from. */
+	/** A port in a line, as a reference to its choice. */
 	private shown(choice: number | null, port: number): string | number {
 		return choice !== null && this.choices[choice].port === port ? `{{${choice}}}` : port;
 	}
@@ -773,7 +779,7 @@ class Recorder {
 
 // Playing
 
-/** The first outcome that is a mismatch, and how many there are of each verdict until then. */
+/** The first mismatch, and the number of each verdict before it. */
 function play(
 	text: string,
 	version: string,
@@ -801,7 +807,7 @@ function whole(name: string, text: string | undefined, otherwise: number): numbe
 	return Number(text);
 }
 
-/** Checks a property; a failure says how to see it again. */
+/** Checks a property. A failure says how to replay it. */
 function always<T extends unknown[]>(
 	defaults: { seed: number; runs: number },
 	property: fc.IProperty<T>,
@@ -830,7 +836,7 @@ describe("a recording of the modelled kernel", () => {
 			}
 		});
 		always({ seed: 1, runs: 200 }, property);
-		// Nothing that bears on ports is passed over.
+		// No call that concerns ports is passed over.
 		const passedOver = ["recvfrom ignored", "sendto ignored", "setuid ignored"];
 		expect([...verdicts.keys()].sort()).toEqual(
 			isDefault ? ["match", ...passedOver] : expect.anything(),
@@ -853,8 +859,8 @@ describe("a recording of the modelled kernel", () => {
 			const port = excluded[what % excluded.length];
 			const text = recorder.render({ choice, port });
 			const { mismatch } = play(text, program.version);
-			// A connection that is refused at once has no port when connect() returns; then
-			// getsockname(), on the next line, shows the difference.
+			// A connection that is refused at once has no port when connect() returns. Then
+			// getsockname() on the next line shows the difference.
 			if (mismatch?.line !== line + 1 && mismatch?.line !== line + 2) {
 				const where = `port ${port} in line ${line + 1}: ${tell(mismatch)}`;
 				throw new Error(`${where}\n${text}`);
@@ -874,7 +880,7 @@ describe("a recording of the modelled kernel", () => {
 	it("with a port altered to another that a walk comes to matches where it was chosen", () => {
 		let altered = 0;
 		const property = fc.property(program, fc.nat(), fc.nat(), (random, which, what) => {
-			// Time stamps would tell more: where the search before had ended.
+			// Time stamps would also show where the search before ended.
 			const program = { ...random, timed: false };
 			const recorder = new Recorder(program);
 			const choices = recorder.choices.flatMap(({ line, port, possible }, choice) => {
@@ -898,8 +904,8 @@ describe("a recording of the modelled kernel", () => {
 	it("that shows fewer of the ports that connect chose matches as well", () => {
 		let leftOut = 0;
 		const property = fc.property(program, fc.infiniteStream(fc.boolean()), (random, leaveOut) => {
-			// A range that is wide, and clear of the ports that programs name: where a port is not
-			// shown, any will do. And queues that never fill: clients are accepted in their order.
+			// The range is wide and without ports that programs name, so every guess of a port is
+			// possible. Queues never fill, so clients are accepted in order.
 			const ops = random.ops
 				.filter((op) => op.op !== "sysctl" || op.file !== "ip_local_port_range")
 				.map((op) => ("options" in op ? { ...op, options: { ...op.options, range: null } } : op))
@@ -956,7 +962,10 @@ describe("connects to one destination", () => {
 	const to = '{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16';
 	const shown = (fd: number, port: number) =>
 		`getsockname(${fd}, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, [16]) = 0`;
-	/** Five threads of one process, each with a socket; the moves say how far each port is from the one before. */
+	/**
+	 * Five threads of one process, each with a socket. The moves are the distances between
+	 * successive ports.
+	 */
 	function recording(moves: readonly number[], overlap: boolean): string {
 		const lines = [
 			'7 1700000000.000000 execve("/bin/ip", ["ip", "link", "set", "lo", "up"], []) = 0',
@@ -983,7 +992,7 @@ describe("connects to one destination", () => {
 		});
 		return `${lines.join("\n")}\n`;
 	}
-	// The first pair may have the ten-second shuffle between them, as far as a recording shows.
+	// The ten-second shuffle may lie between the first pair.
 	const moves = [0, 100, 100, 100];
 	const mismatches = (text: string) =>
 		[...new Player(readScript(text, "threads.strace")).play()].filter(

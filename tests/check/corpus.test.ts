@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Recordings of servers, clients and runtimes that nobody here wrote: tests/recordings/corpus. */
+/** Recordings of servers, clients and runtimes of other projects: tests/recordings/corpus. */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
@@ -21,7 +21,7 @@ describe("programs of others", () => {
 		expect(mismatches).toEqual([]);
 		const matches = counts.get("match") ?? 0;
 		expect(matches).toBeGreaterThanOrEqual(20);
-		// What cannot be told is rare in a recording that begins with its program.
+		// Few calls are undecided in a recording that begins with its program.
 		expect(counts.get("undecided") ?? 0).toBeLessThanOrEqual(matches / 50);
 	});
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What programs read from the error queue, and pointers that strace prints as they are. */
+/** Reads from the error queue, and pointers that strace prints as numbers. */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/index.js";
 
@@ -14,7 +14,7 @@ function verdicts(lines: readonly string[], name: string): string[] {
 }
 
 describe("MSG_ERRQUEUE", () => {
-	// As chrony 4.3 asks a server that is not there, with time stamps of what it sends.
+	// chrony 4.3 asks a server that does not exist, with time stamps of sent packets.
 	const asks = (option: string, error: string) => [
 		"1 100.000000 socket(AF_INET, SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK, IPPROTO_IP) = 3",
 		`1 100.000100 setsockopt(3, ${option}, 4) = 0`,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Explanations: one row for each error of each call, and what is remarkable of a success. */
+/** Explanations: one row for each error of each call, and the remarks on successful calls. */
 import { describe, expect, it } from "vitest";
 import { type Outcome, playScript, readScript, Socket } from "../../kernel-model/index.js";
 import { World } from "../world.js";
@@ -10,7 +10,7 @@ const in6 = (address: string, port: number) =>
 	`{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}`;
 const UNSPEC = '{sa_family=AF_UNSPEC, sa_data="\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0"}';
 
-/** Sockets, each descriptor 3 where it comes first. */
+/** Sockets. Each is descriptor 3 if it is the first. */
 const TCP = "socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)";
 const TCP_NONBLOCK = "socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP)";
 const TCP6 = "socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP)";
@@ -32,7 +32,7 @@ const REUSEPORT = (fd: number) => set("SOL_SOCKET", "SO_REUSEPORT", "[1]", 4, fd
 const LISTENER = `${TCP}\n${bind("127.0.0.1", 8080)}\nlisten(3, 1)`;
 const RANGE = (low: number, high: number) =>
 	`$ sysctl -w net.ipv4.ip_local_port_range="${low} ${high}"`;
-/** A host behind a route that answers nothing. */
+/** A route to a host that does not answer. */
 const REMOTE = "$ ip addr add 192.0.2.10/32 dev lo\n$ ip route add default dev lo";
 
 function play(lines: string, version = "6.18.44"): Outcome[] {
@@ -45,7 +45,7 @@ function last(lines: string, version?: string): Outcome {
 	return outcome;
 }
 
-/** What fails: the error, the calls that lead to it, and the end of the explanation. */
+/** Failures: the error, the calls that lead to it, and the last line of the explanation. */
 const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EBADF",
@@ -383,7 +383,7 @@ describe("a call that fails", () => {
 	});
 });
 
-/** What a success has that is remarkable: calls, and a line of the last one's explanation. */
+/** Remarks on successes: calls, and a line of the explanation of the last one. */
 const REMARKS: readonly [rule: string, script: string, line: string][] = [
 	[
 		"names the rule of SO_REUSEADDR by which a port is shared",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** A recording that begins with a call that contradicts: its task is not there before it. */
+/** A recording whose first call is a contradiction. Its task does not exist before it. */
 import { expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 

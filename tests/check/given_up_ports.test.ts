@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What a recording shows of the port of a socket that was disconnected, in one way without a search. */
+/** Evidence about the port of a disconnected socket, played without a search. */
 import { describe, expect, it } from "vitest";
 import { Player, readScript } from "../../kernel-model/check/player.js";
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * `inet-port-model matrix`: each script of tests/examples/changes shows its change, with the
- * versions on the sides that VERSIONS says; what is random is no difference; and what the
- * command line does.
+ * `inet-port-model matrix`: each script of tests/examples/changes shows its change, between the
+ * versions that VERSIONS lists. Random draws are not a difference. Also tests the command line.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -32,7 +31,10 @@ const WITHOUT_SCRIPT: Readonly<Record<string, string>> = {
 
 type Has = (change: string) => boolean;
 
-/** Where more than the change itself decides: the versions of one side, and the changes named. */
+/**
+ * Scripts whose difference depends on more than one change: the versions of one side, and the named
+ * changes.
+ */
 const TOGETHER: Readonly<Record<string, [side: (has: Has) => boolean, changes: string[]]>> = {
 	"bhash2-addr-type": [
 		(has) => has("bhash2-v4mapped-on-bind") && !has("bhash2-addr-type"),
@@ -60,7 +62,9 @@ const TOGETHER: Readonly<Record<string, [side: (has: Has) => boolean, changes: s
 	],
 };
 
-/** What the versions with the change answer, and the others, on the first line that differs. */
+/**
+ * The results of the versions with the change, and of the others, on the first line that differs.
+ */
 const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"bhash2-addr-type": ["0", "EADDRINUSE"],
 	"bhash2-dual-stack-wildcard": ["EADDRINUSE", "0"],
@@ -128,7 +132,7 @@ describe("a change", () => {
 			const answer = `${error ?? result}${told === undefined ? "" : ` ${told}`}`;
 			expect(answer).toBe(sides.has("yes") ? yes : no);
 		}
-		// Every line that differs does so for this change.
+		// Only this change makes lines differ.
 		if (TOGETHER[name] === undefined) {
 			for (const difference of found) expect(difference.changes).toEqual(changes);
 		}
@@ -276,7 +280,7 @@ describe("a port", () => {
 	it("differs where one version cannot come to that of the other", () => {
 		const [connect] = compare(readFileSync(`${EXAMPLES}../range.strace`, "utf8"));
 		expect(connect).toMatchObject({ call: "connect", changes: ["connect-range-step-1"] });
-		// Four ports, 40002 reserved: a step of two comes to 40000 first.
+		// Of four ports 40002 is reserved. A step of two visits 40000 first.
 		expect(connect.answers.map(({ error, port }) => [error, port])).toEqual([
 			["EINPROGRESS", 40000],
 			["EINPROGRESS", expect.toSatisfy((port) => port === 40001 || port === 40003)],
@@ -296,7 +300,7 @@ socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
 	});
 
 	it("are a pair where neither does it alone", () => {
-		// The option must be taken, and every port of the range be looked at.
+		// The kernel must accept the option and search every port of the range.
 		const text = `$ sysctl -w net.ipv4.ip_local_port_range="50000 50002"
 $ sysctl -w net.ipv4.ip_local_reserved_ports=50000-50001
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Calls that no sensible program makes: numbers that are no descriptors, calls after exit. */
+/** Calls that no sensible program makes: bad descriptors, calls after exit. */
 import { describe, expect, it } from "vitest";
 import { Player, playScript, readScript } from "../../kernel-model/index.js";
 
@@ -7,7 +7,7 @@ function play(text: string) {
 	return playScript(readScript(text, "odd.strace"));
 }
 
-/** What became of each line, "1 match". */
+/** The verdict of each line, such as "1 match". */
 function verdicts(text: string): string[] {
 	return play(text).map(({ result, verdict }) => `${result} ${verdict}`);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What sockets outside a recording may have done: processes that it does not follow, strangers. */
+/**
+ * Effects of sockets outside a recording: processes that strace did not follow, and other programs.
+ */
 import { describe, expect, it } from "vitest";
 import { type Outcome, playScript, readScript } from "../../kernel-model/check/player.js";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Recordings of real programs on a real kernel (tests/recordings), and scripts: what the
- * player reads, and what it says of each call.
+ * Recordings of real programs on a real kernel (tests/recordings), and scripts: how the player
+ * reads and judges each call.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
@@ -17,7 +17,7 @@ import { errnoName, VERSIONS } from "../../kernel-model/index.js";
 
 const FOLDER = new URL("../recordings/", import.meta.url);
 
-/** Calls that a recording is about: each is there, and matches. */
+/** Calls that a recording must have. Each must match. */
 const SHOWS: Readonly<Record<string, readonly string[]>> = {
 	"load.strace": ["socket", "setsockopt", "bind", "listen", "connect", "accept4", "shutdown"],
 	"redis.strace": ["socket", "setsockopt", "bind", "listen", "connect", "accept4"],
@@ -29,7 +29,7 @@ const SHOWS: Readonly<Record<string, readonly string[]>> = {
 	"web.strace": ["socket", "setsockopt", "bind", "listen", "connect", "accept4"],
 };
 
-/** The outcomes of system calls; those of set-up commands are left out. */
+/** The outcomes of system calls, without set-up commands. */
 function play(text: string, options: PlayOptions = {}, file = "script"): Outcome[] {
 	const outcomes = [...new Player(readScript(text, file), options).play()];
 	return outcomes.filter((outcome) => outcome.call !== "$");
@@ -38,7 +38,7 @@ function play(text: string, options: PlayOptions = {}, file = "script"): Outcome
 const files = readdirSync(FOLDER).filter((file) => file.endsWith(".strace"));
 const read = (file: string) => readFileSync(new URL(file, FOLDER), "utf8");
 
-/** Random calls; who records a storm says what it shows. */
+/** Recordings of random calls. */
 const isStorm = (file: string) => file.startsWith("storm");
 
 /** The profile of the kernel that the first line names. */
@@ -55,7 +55,7 @@ describe("recordings", () => {
 			.filter((file) => !isStorm(file))
 			.flatMap((file) => {
 				const profile = profileOf(file);
-				// None of them comes to what tells Debian's 6.1 and the base commit apart.
+				// None of them shows a difference between Debian's 6.1 and the base commit.
 				return profile === "6.1.176"
 					? [profile, "6.3"].map((name) => [file, name])
 					: [[file, profile]];
@@ -90,7 +90,7 @@ describe("recordings", () => {
 		const text = read("three_ways-by_hand.strace");
 		const version = "6.1.176";
 		for (const [was, is] of [
-			// A free port is said to be taken, and the other way round.
+			// A free port is recorded as taken, and a taken port as free.
 			["16) = 0\n", "16) = -1 EADDRINUSE (Address already in use)\n"],
 			["16) = -1 EADDRINUSE (Address already in use)\n", "16) = 0\n"],
 			["16) = -1 EADDRNOTAVAIL (Cannot assign requested address)\n", "16) = -1 EINPROGRESS\n"],
@@ -108,7 +108,7 @@ describe("recordings", () => {
 const name = (port: number | string, address = "127.0.0.1") =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 
-/** Call and result or error, with the verdict where it is another than the one expected. */
+/** Call and result or error, with the verdict if it is not the expected one. */
 function tell(outcomes: readonly Outcome[], expected: Verdict = "match"): string[] {
 	return outcomes.map(({ call, result, verdict }) => {
 		const value = result === null ? "?" : result < 0 ? errnoName(-result) : String(result);
@@ -116,7 +116,7 @@ function tell(outcomes: readonly Outcome[], expected: Verdict = "match"): string
 	});
 }
 
-/** Every call of a script is as recorded, but for those of the given names, which are passed over. */
+/** Every call of a script matches, except calls with the given names, which are ignored. */
 function matches(
 	text: string,
 	passedOver: readonly string[] = [],
@@ -260,7 +260,7 @@ connect(5, ${name(80, "198.51.100.1")}, 16)
 			"socket 4",
 			"bind 0",
 			"listen 0",
-			// Nobody will ever come.
+			// No client will ever come.
 			"accept ?",
 			"socket 5",
 			"connect EINPROGRESS",
@@ -460,7 +460,7 @@ close(5) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
 bind(4, ${name(6000)}, 16) = ${result}
 `;
-		// Where no call receives, read() was not recorded: the data counts as read.
+		// If no call receives, read() was not recorded, so the data counts as read.
 		matches(recording("", "-1 EADDRINUSE (Address already in use)"), ["sendto"]);
 		const all = 'recvfrom(4, "hello", 9, 0, NULL, NULL) = 5';
 		matches(recording(all, "-1 EADDRINUSE (Address already in use)"), ["sendto", "recvfrom"]);
@@ -511,13 +511,13 @@ getsockname(5, ${name(port, "192.0.2.10")}, [16]) = 0
 		["bind", 40003, bind(40003), /ip_local_reserved_ports/],
 		["bind", 40004, bind(40004), /conflicts with fd 3 \(192\.0\.2\.10:40004/],
 		["bind", 40002, bind(40002), /conflicts with fd 4 \(192\.0\.2\.10:40002/],
-		// Odd ports are left, and come first.
+		// Odd ports are left, and the search visits them first.
 		["bind", 40000, bind(40000), /40000 is free/],
 		["connect", 40006, connect(40006), /not in 40000-40005/],
 		["connect", 40003, connect(40003), /ip_local_reserved_ports/],
 		["connect", 40004, connect(40004), /not shareable by connect.*fd 3/],
 		["connect", 40002, connect(40002), /four-tuple is in use by fd 4/],
-		// An even port is left, and comes first.
+		// An even port is left, and the search visits it first.
 		["connect", 40001, connect(40001), /40001 is free/],
 	])("by %s is a mismatch that says why: %i", (call, port, text, reason) => {
 		const [first] = play(text).filter(({ verdict }) => verdict === "mismatch");

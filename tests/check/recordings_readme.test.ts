@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What tests/recordings/README.md says of the recordings, against the recordings. */
+/** Compares tests/recordings/README.md with the recordings. */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What only a secret of the kernel decides: the check goes back and decides it the other way. */
+/** Results that a secret of the kernel decides. The check goes back and decides otherwise. */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { Kernel } from "../../kernel-model/machine/kernel.js";
 
 const ADDRESS = '{sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}';
 
-/** Three listeners of a reuseport group, and a connection to one of them, which a hash chooses. */
+/**
+ * Three listeners of a reuseport group, and a connection to one of them. A hash chooses the
+ * listener.
+ */
 const GROUP = [
 	...[3, 4, 5].flatMap((fd) => [
 		`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = ${fd}`,

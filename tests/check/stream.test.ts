@@ -16,7 +16,7 @@ import { WHOLE } from "../../kernel-model/check/recording.js";
 const VERSION = "6.18.44";
 const CORPUS = new URL("../recordings/corpus/", import.meta.url);
 
-/** What is told of a play: outcomes, and the lines of the file. */
+/** The items of a play: outcomes, and the lines of the file. */
 function told(played: Iterable<Played>): { outcomes: string[]; texts: string[] } {
 	const outcomes: string[] = [];
 	const texts: string[] = [];
@@ -35,7 +35,7 @@ function told(played: Iterable<Played>): { outcomes: string[]; texts: string[] }
 const byLine = (outcomes: string[]) =>
 	[...outcomes].sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
 
-/** The outcomes of a recording that is played while it is read, but for those that match. */
+/** The outcomes of a recording that is played while it is read, without matches. */
 function exceptions(lines: Iterable<string>): Outcome[] {
 	const found: Outcome[] = [];
 	for (const each of playLines(lines, "long", 0, { version: VERSION }, WINDOW)) {
@@ -115,7 +115,7 @@ test("one altered line late in a long recording differs, and no other does", () 
 });
 
 test("a contradiction with a choice that is too far back is undecided, and names it", () => {
-	// Its port is a guess, the highest of all that are free.
+	// Its port is a guess: the highest free port.
 	const guess =
 		'1000 1700000000.01 bind(9, {sa_family=AF_INET, sin_port=htons(0), sin_addr=inet_addr("127.0.0.1")}, 16) = 0';
 	const taken = (fd: number) =>

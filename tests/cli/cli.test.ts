@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The command line: what it prints where, and its exit status. Most runs are of the module
- * itself, some of dist/kernel-model/cli/main.js in a process of its own, which `npm test` builds.
+ * The command line: what it prints where, and its exit status. Most tests call the module itself.
+ * Some run dist/kernel-model/cli/main.js, which `npm test` builds, in a new process.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { cli, type Run } from "./command.js";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BUILT = join(ROOT, "dist/kernel-model/cli/main.js");
 
-/** The built command line in a process of its own. */
+/** Runs the built command line in a new process. */
 function node(args: readonly string[], input = ""): Promise<Run> {
 	return new Promise((resolve) => {
 		const child = execFile(process.execPath, [BUILT, ...args], (error, stdout, stderr) => {
@@ -25,7 +25,7 @@ function node(args: readonly string[], input = ""): Promise<Run> {
 	});
 }
 
-/** The latest change below folders, ms. */
+/** The latest modification time below folders, ms. */
 function changed(folders: readonly string[], ends: string): number {
 	const files = folders.flatMap((folder) =>
 		readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
@@ -147,7 +147,7 @@ describe("a command line that cannot be understood is one line on standard error
 });
 
 describe("a script that cannot be read or played names line and column, and prints nothing else", () => {
-	/** The place that is wrong is behind the mark. */
+	/** The mark stands before the wrong place. */
 	const check = async (text: string, expected: RegExp | string) => {
 		const at = text.indexOf("▶");
 		const lines = text.slice(0, at).split("\n");
@@ -171,7 +171,7 @@ describe("a script that cannot be read or played names line and column, and prin
 		["bind(3) ▶bogus", "'='"],
 		["listen(3, ▶0x)", "a number"],
 		['listen(3, "▶\\q")', "an escape sequence"],
-		// A line that is fine, and then one that is not.
+		// A correct line, then a wrong one.
 		[`bind(3, ${name(5000)}, 16) = 0\n# so far, so good\nlisten(3 ▶5)`, "','"],
 	])("syntax: %s", async (text, expected) => {
 		await check(`${SOCKET}${text}\n`, expected);
@@ -247,7 +247,7 @@ write(4, "xxx"..., 100) = 100
 		["$ ip link add red type vrf table ▶x", "a table number"],
 		["$ ip route add ▶nowhere dev lo", "IPv4 prefix"],
 		["$ ip route add 198.51.100.0/24 dev lo answer ▶maybe", "blackhole or accept or refuse"],
-		["$ ip route del ▶198.51.100.0/24", "a route that there is (ESRCH)"],
+		["$ ip route del ▶198.51.100.0/24", "a route that exists (ESRCH)"],
 		["$ sysctl -w ▶net.ipv4.nope=1", "ip_local_port_range"],
 		['$ sysctl -w ▶net.ipv4.ip_local_port_range="9 1"', "EINVAL"],
 		["$ sysctl ▶net.ipv4.tcp_tw_reuse", "NAME=VALUE"],
@@ -343,7 +343,7 @@ poll([{fd=3}], 1, 0) = 0
 		const { stdout } = await cli("run", "--explain", file);
 		expect(stdout).toContain("32768-60999");
 		expect(stdout).toMatch(/^# .*chose [0-9]+$/m);
-		// What it prints is a script again, with the results recorded.
+		// The output is a script with recorded results.
 		const again = await cli("run", script(stdout));
 		expect(again).toMatchObject({ status: 0, stderr: "" });
 		expect(again.stdout).toContain("2 as recorded, 0 differ");
@@ -380,7 +380,7 @@ poll([{fd=3}], 1, 0) = 0
 	});
 
 	it("models the version that --kernel says", async () => {
-		// A port in FIN_WAIT2 is chosen again, until tw-fin-wait2-not-reused.
+		// A port in FIN_WAIT2 is reused before tw-fin-wait2-not-reused.
 		const file =
 			script(`$ sysctl -w net.ipv4.ip_local_port_range="40000 40000" net.ipv4.tcp_tw_reuse=1
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)

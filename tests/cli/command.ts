@@ -19,7 +19,7 @@ export async function cli(...args: string[]): Promise<Run> {
 	const spies = [
 		write("stdout"),
 		write("stderr"),
-		// What it listens to would stay there.
+		// Removes listeners that would otherwise stay.
 		vi.spyOn(process.stdout, "on").mockReturnThis(),
 		vi.spyOn(process.stderr, "on").mockReturnThis(),
 		vi.spyOn(process, "on").mockReturnThis(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Bad input, and output that cannot be written: one line on standard error that a terminal can
- * show, and exit status 2. Runs dist/kernel-model/cli/main.js, which `npm test` builds.
+ * Bad input, and output that cannot be written, give one printable line on standard error and exit
+ * status 2. Runs dist/kernel-model/cli/main.js, which `npm test` builds.
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -38,7 +38,7 @@ function shell(command: string, path: string, env: NodeJS.ProcessEnv = {}): Prom
 	});
 }
 
-/** What the one line says, without the program's and the file's name. */
+/** The message of the line, without the names of the program and the file. */
 function bad(path: string, run: Run): string {
 	expect(run.status).toBe(2);
 	expect(run.stdout).toBe("");
@@ -92,7 +92,7 @@ describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
 
 	it("takes NUL bytes for no recording, compressed or not, from a file or a pipe", async () => {
 		const nuls = new Uint8Array(5000);
-		const says = "no script or recording: expected text, but byte 1 is NUL";
+		const says = "not a script or recording: expected text, but byte 1 is NUL";
 		for (const content of [nuls, gzipSync(nuls)]) {
 			for (const name of ["nuls", "nuls.gz"]) {
 				const path = file(content, name);
@@ -129,7 +129,7 @@ describe("a fault of the program", { timeout: 60_000 }, () => {
 			status: 2,
 			stdout: "",
 			stderr:
-				"inet-port-model: this is a fault of inet-port-model: TypeError: odd fault (INET_PORT_MODEL_DEBUG=1 shows where)\n",
+				"inet-port-model: this is a bug of inet-port-model: TypeError: odd fault (INET_PORT_MODEL_DEBUG=1 shows where)\n",
 		});
 		const env = { NODE_OPTIONS: FAULT, INET_PORT_MODEL_DEBUG: "1" };
 		const debug = await shell('$0 run "$1"', path, env);
@@ -145,7 +145,7 @@ describe("output", { timeout: 60_000 }, () => {
 			const path = file(`${SOCKET}\n`);
 			const run = await shell('$0 run "$1" > /dev/full', path);
 			expect(bad("standard output", run)).toBe("no space left on device");
-			// Where standard error is full as well, the exit status still tells.
+			// If standard error is full as well, the exit status still shows the error.
 			const both = await shell('$0 run "$1" > /dev/full 2> /dev/full', path);
 			expect(both.status).toBe(2);
 		},
@@ -165,7 +165,7 @@ describe("output", { timeout: 60_000 }, () => {
 			const run = await cli("run", path);
 			expect(run.status).toBe(0);
 			expect(run.stderr).toBe(
-				`inet-port-model: ${path}: nothing of it was used, as no line in it bears on ports\n`,
+				`inet-port-model: ${path}: no line of it was used, because none concerns ports\n`,
 			);
 		}
 		expect((await cli("run", file(`${SOCKET}\n`))).stderr).toBe("");

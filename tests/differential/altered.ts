@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Recordings with one result altered: what the naive walk of tests/property/oracle.ts proves
- * impossible has to be a mismatch, at the altered line or at a later one that rests on it.
+ * Recordings with one altered result. If the naive walk of tests/property/oracle.ts proves the
+ * result impossible, it must be a mismatch, at the altered line or at a later line that depends on
+ * it.
  *
  *     node dist/tests/differential/altered.js PROGRAMS SEED
  *     node dist/tests/differential/altered.js --kernel VERSION LINES SEED RECORDING...
  *
- * The second form alters so many lines of each recording of a real kernel, whose program had
- * its namespace to itself: ports that no range holds, clients that nobody is, refusals of
- * ports that no line names before.
+ * The second form alters LINES lines of each recording of a real kernel. The recorded program must
+ * have had its own namespace. It inserts ports outside every range, clients that do not exist, and
+ * refusals of ports that no line names before.
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -17,7 +18,7 @@ import { playScript, readScript } from "../../kernel-model/index.js";
 import { Alterations, type Altered } from "../property/alterations.js";
 import { type Profile, type Program, programs } from "../property/program.js";
 
-/** One namespace, in which every port is told as soon as it was chosen. */
+/** One namespace. A getsockname() follows each choice of a port. */
 const PROFILE: Profile = {
 	devices: ["", "lo", "dummy0"],
 	length: 60,
@@ -44,7 +45,7 @@ export interface Count {
 	unaltered: { match: number; undecided: number; mismatch: number };
 }
 
-/** The tables of a stock kernel, so that what depends on them is the same. */
+/** The table sizes of a stock kernel, because results depend on them. */
 const asStock = (program: Program): Program => ({
 	...program,
 	slots: 65_536,
@@ -85,7 +86,9 @@ export function* alter(count: number, seed: number, total: Count): Generator<Jud
 
 const PORT = /htons\(([1-9][0-9]*)\)/;
 
-/** What nothing random explains, whatever the kernel was: the range is the stock one at least. */
+/**
+ * Results that no random draw can explain, on every kernel whose range contains the default one.
+ */
 function impossible(lines: readonly string[]): Altered[] {
 	const found: Altered[] = [];
 	const named = new Set<string>();
@@ -109,7 +112,7 @@ function impossible(lines: readonly string[]): Altered[] {
 	return found;
 }
 
-/** Alters so many lines of a recording, one at a time. */
+/** Alters this many lines of a recording, one at a time. */
 export function* alterRecording(
 	text: string,
 	version: string,

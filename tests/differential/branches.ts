@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Which branches of the ported code programs reach, by V8's own coverage. */
+/** Finds the branches of the ported code that programs reach, by V8's coverage. */
 import { readFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { fileURLToPath } from "node:url";
@@ -16,7 +16,7 @@ const FILES = [
 	"net/core/sock_reuseport.js",
 ];
 
-/** A function, and the beginnings of those parts of it that nothing reached. */
+/** A function, and the beginnings of its parts that were not reached. */
 export interface Reach {
 	file: string;
 	name: string;
@@ -26,7 +26,7 @@ export interface Reach {
 	missed: { line: number; text: string }[];
 }
 
-/** Begins to count. */
+/** Starts counting. */
 export async function watchBranches(): Promise<Session> {
 	const session = new Session();
 	session.connect();
@@ -35,7 +35,7 @@ export async function watchBranches(): Promise<Session> {
 	return session;
 }
 
-/** What was reached since. Lines are those of the compiled files. */
+/** The coverage since counting began. Lines are those of the compiled files. */
 export async function branchesOf(session: Session): Promise<Reach[]> {
 	const { result } = await session.post("Profiler.takePreciseCoverage");
 	const found: Reach[] = [];
@@ -58,7 +58,7 @@ export async function branchesOf(session: Session): Promise<Reach[]> {
 	return found;
 }
 
-/** The list of what was never reached. */
+/** The list of parts that were never reached. */
 export function neverReached(reached: readonly Reach[]): string[] {
 	const functions = reached.length;
 	const called = reached.filter(({ calls }) => calls > 0).length;

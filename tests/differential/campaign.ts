@@ -18,40 +18,40 @@ import { type Abilities, KINDS, type Kind, programs, renderProgram, SYSCTLS } fr
 export interface CampaignOptions {
 	agent: Agent;
 	version: string;
-	/** Operations to reach: calls that the kernel made. */
+	/** Number of calls that the kernel must make. */
 	operations: number;
 	seed: number;
-	/** Of n shares the i-th, from 1. */
+	/** The i-th of n shares, counted from 1. */
 	shard: { i: number; n: number };
-	/** Operations of a program at most. */
+	/** Most operations of a program. */
 	size: number;
-	/** Look for the smallest program that shows a difference; true if not given. */
+	/** Whether to look for the smallest program that shows a difference; true if not given. */
 	shrink?: boolean;
-	/** How long, in ms, before lines are left out one by one. */
+	/** Time for shrinking a program before lines are left out one by one, ms. */
 	shrinkLimit?: number;
-	/** Kinds of sockets; those that the kernel has if not given. */
+	/** Kinds of sockets; all that the kernel has if not given. */
 	kinds?: readonly Kind[];
 	progress(done: Progress): void;
-	/** Record the kernel's draws too, and play with them. */
+	/** Whether to record the kernel's draws and play with them. */
 	draws?: DrawRecorder;
-	/** Told of each recording that did not differ. */
+	/** Called for each recording that did not differ. */
 	keep?(recording: Recording): void;
-	/** A round alone, and where in it to begin: as a difference says. */
+	/** Runs only one round, from a path in it. A difference prints both. */
 	at?: { round: number; path: string };
 }
 
 export interface Progress {
 	programs: number;
 	operations: number;
-	/** It looks for a smaller program that shows the difference. */
+	/** Whether the campaign is shrinking a program. */
 	shrinking: boolean;
 }
 
-/** What the programs reached. */
+/** The coverage of the programs. */
 export interface Coverage {
-	/** Calls by "bind EADDRINUSE", successes by "bind". */
+	/** Numbers of calls, by names such as "bind EADDRINUSE". "bind" alone is a success. */
 	answers: Map<string, number>;
-	/** Candidates passed over, by verdict; and buckets that decided, by verdict. */
+	/** Candidates that were passed over, and buckets that decided, by verdict. */
 	skipped: number[];
 	bound: number[];
 	searches: number;
@@ -59,17 +59,17 @@ export interface Coverage {
 }
 
 export interface Difference {
-	/** The round of programs that it is from, and where in it fast-check found it. */
+	/** The round of programs, and fast-check's path in it. */
 	round: number;
 	path: string;
-	/** The smallest script that showed it. */
+	/** The smallest script that shows the difference. */
 	script: string[];
-	/** Of that, what differed first. */
+	/** The first difference of the smallest script. */
 	reason: string;
 	outcomes: LiveOutcome[];
 	recording: Recording;
 	explanation: string[];
-	/** The program that differed at first, as the kernel answered it. */
+	/** The original program, with the kernel's results. */
 	original: Recording;
 }
 
@@ -105,12 +105,12 @@ class Counter implements PortSearchTrace {
 const NAME = "program";
 /** Programs of a round. */
 const ROUND = 20;
-/** How often a smaller script is tried: what differs may hang on a random port. */
+/** How often a smaller script is tried, because a difference may depend on a random port. */
 const TRIES = 3;
-/** How long a smaller program is looked for, in ms; then lines are left out one by one, as long. */
+/** Time for shrinking a program, ms. Leaving out lines may take as long again. */
 const SHRINK_LIMIT = 60_000;
 
-/** What the kernel behind an agent has. */
+/** The features of the kernel behind an agent. */
 export async function abilitiesOf(agent: Agent, version: string): Promise<Abilities> {
 	const ask = async (request: string) =>
 		Number((await agent.request(`0 ${request}`)).split(" ")[0]);
@@ -178,13 +178,13 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	const play = async (script: string[]) => {
 		const parsed = readScript(`${script.join("\n")}\n`, NAME);
 		const recording = await recordScript(parsed, agent, options.draws ?? null);
-		// The clock is looked at last, uncounted; of a smaller program in the end, as nearly all
-		// differ without.
+		// The clock is varied last. For a smaller program this happens only at the end, because
+		// nearly all differ without it.
 		let outcomes = judge(recording, NAME, { version, trace, variants: false });
 		if (differs(outcomes) && !done.shrinking) outcomes = judge(recording, NAME, { version });
 		return { script, recording, outcomes };
 	};
-	/** Whether the script shows a difference, at one of some tries. */
+	/** Whether the script shows a difference in one of several tries. */
 	const shows = async (script: string[], tries: number) => {
 		for (let i = 0; i < tries; i++) {
 			const played = await play(script);
@@ -216,7 +216,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 			throw new Error("differs");
 		}
 	});
-	// The rounds are the same ones however many shards there are.
+	// The rounds do not depend on the number of shards.
 	let round = options.at?.round ?? shard.i - 1;
 	let path: string | null = null;
 	while (path === null && (done.operations < operations || options.at !== undefined)) {
@@ -225,7 +225,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 			numRuns: ROUND,
 			...(options.at === undefined ? {} : { path: options.at.path }),
 		});
-		if (out.failed && worst === null) throw out.errorInstance; // no difference: a fault of ours
+		if (out.failed && worst === null) throw out.errorInstance; // not a difference: a bug of the campaign
 		if (out.failed) path = out.counterexamplePath ?? "";
 		else if (options.at !== undefined) break;
 		else round += shard.n;
@@ -239,7 +239,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		let last: Played = (worst as Played | null) ?? found;
 		let explained = judge(last.recording, NAME, { version, explain: true });
 		if (!differs(explained)) {
-			last = (first as Played | null) ?? last; // the small one hung on the clock alone
+			last = (first as Played | null) ?? last; // the small one depended on the clock alone
 			explained = judge(last.recording, NAME, { version, explain: true });
 		}
 		const wrong = explained.find(({ verdict }) => verdict === "mismatch");
@@ -279,7 +279,7 @@ async function minimal(
 		try {
 			if (await shows(fewer)) least = fewer;
 		} catch (error) {
-			// Without this line the rest is no script any more.
+			// Without this line the rest is not a valid script.
 			if (!(error instanceof ScriptError)) throw error;
 		}
 	}

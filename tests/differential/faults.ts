@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What a campaign is worth: copies of the model with one deliberate fault each, and how many
- * calls it takes until one differs from the kernel underneath. Exit status 1 if one does not.
- * With --check it only looks whether the code that each fault replaces stands there once.
+ * Measures how good a campaign is: makes copies of the model with one deliberate fault each, and
+ * counts the calls until a copy differs from the running kernel. Exit status 1 if a copy does not
+ * differ. --check only checks that the code that each fault replaces occurs once.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -13,10 +13,10 @@ import { fileURLToPath } from "node:url";
 interface Fault {
 	name: string;
 	file: string;
-	/** What is there, once, and what stands there instead. */
+	/** The replaced code, which must occur once, and its replacement. */
 	from: string;
 	to: string;
-	/** The same fault where a search goes fast. */
+	/** The same fault in the fast scan. */
 	fast?: { from: string; to: string };
 }
 
@@ -90,7 +90,7 @@ const FAULTS: readonly Fault[] = [
 const dist = fileURLToPath(new URL("../../", import.meta.url));
 const operations = process.argv[2] ?? "200000";
 let missed = 0;
-/** The program with a fault, which must be there once to be put in. */
+/** A copy of the program with a fault. The replaced code must occur once. */
 function faulty({ name, file, from, to, fast }: Fault): string {
 	let text = readFileSync(join(dist, file), "utf8");
 	for (const edit of [{ from, to }, ...(fast === undefined ? [] : [fast])]) {

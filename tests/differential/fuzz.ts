@@ -24,7 +24,7 @@ gets and printed as a script, which inet-port-model live plays again.
   --ops N           calls to make (default 50000)
   --seed S          from which the programs follow (default 1)
   --shard I/N       only the I-th of N shares of the programs, I from 1
-  --kernel VERSION  the version to model (default running: that of the kernel)
+  --kernel VERSION  the version to model (default running: the version of the kernel)
   --agent COMMAND   speaks to this command instead: another machine, a virtual one
   --image IMAGE     a stock kernel in a virtual machine instead: a series such as 6.12, or a
                     file BZIMAGE[:MODULES]

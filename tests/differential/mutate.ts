@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Mutated scripts and recordings, played by the command line's own entry: whatever they become,
- * it ends with exit status 0, 1 or 2, and 2 with the place of what is wrong. verify() holds
+ * Plays mutated scripts and recordings by the command line's own entry. For every input it must end
+ * with exit status 0, 1 or 2. With 2 it must print the place of the error. verify() must hold
  * afterwards.
  *
  *     node dist/tests/differential/mutate.js [--from N] [--save FOLDER] COUNT SEED FILE...
  *
- * A worker plays. One that is with an input for longer than ten seconds is ended. The input of
- * each fault is saved, and the command that plays it again is printed.
+ * A worker plays the inputs. It is terminated if an input takes longer than ten seconds. The input
+ * of each fault is saved, and the command that replays it is printed.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +25,7 @@ import {
 	VERSIONS,
 } from "../../kernel-model/index.js";
 
-/** Lines of a seed that are played: a stretch of it, so that many inputs fit into a second. */
+/** Most lines of a seed file that are played, so that many inputs fit into a second. */
 const LINES = 24;
 
 const TOKENS = [
@@ -82,12 +82,12 @@ const TOKENS = [
 /** One input: a text, and the options with which it is played. */
 export interface Input {
 	text: string;
-	/** The version to model; null: as the command line chooses it. */
+	/** The version to model; null for the default of the command line. */
 	version: string | null;
 	options: string[];
 }
 
-/** Inputs, each made from the seed and its own number alone. */
+/** Generates inputs. Each depends only on the seed and its number. */
 export class Mutator {
 	private random: SeededRandom;
 
@@ -146,7 +146,7 @@ export class Mutator {
 				lines[at] = line.slice(0, column) + this.pick(TOKENS) + line.slice(column);
 				break;
 			case 4: {
-				// a number or a word is another
+				// replaces a number or a word
 				const words = [...line.matchAll(/-?[0-9]+|\w+|"[^"]*"/g)];
 				const word = this.pick(words);
 				if (word === undefined) break;
@@ -166,7 +166,7 @@ export class Mutator {
 				lines.splice(at, 1);
 				break;
 			default: {
-				// a line of another seed
+				// inserts a line of another seed file
 				lines.splice(at, 0, this.pick(this.pick(this.seeds)) ?? "");
 			}
 		}
@@ -175,13 +175,13 @@ export class Mutator {
 
 export const ENDS = ["as recorded", "differ", "refused"] as const;
 
-/** What the command line says of a place in a file, or of the file where it has no lines. */
+/** A message of the command line with a place in a file, or with the file only. */
 const PLACE =
 	/^inet-port-model: [^\n]*:([0-9]+:[0-9]+: expected |[^\n]* byte [0-9]+ is NUL)[^\n]*\n$/;
 
 /**
- * Plays an input that was written to a file by the command line's own entry: its exit status.
- * Throws what is no way to end.
+ * Plays an input from a file by the command line's own entry. Returns the exit status. Throws Error
+ * if it ends in another way.
  */
 export async function playFile(file: string, options: readonly string[]): Promise<0 | 1 | 2> {
 	const { stdout, stderr } = process;
@@ -211,7 +211,7 @@ export async function playFile(file: string, options: readonly string[]): Promis
 	return status;
 }
 
-/** Plays an input to its end once more: what it leaves behind verifies. */
+/** Plays an input again and calls verify() at its end. */
 export function verifyAfter(text: string, version: string): void {
 	try {
 		const player = new Player(readScript(text, "mutated"), { version });
@@ -229,10 +229,10 @@ export function seedLines(path: string): string[] {
 	return readFileSync(path, "utf8").split("\n").slice(0, 2000);
 }
 
-/** What a worker writes for whom watches it: the number of its input, and how inputs ended. */
+/** Shared memory in which a worker reports the number of its input and the exit statuses. */
 const CURRENT = 0;
 const COUNTS = 1;
-/** No input yet: a worker takes its time to begin. */
+/** No input yet, because a worker takes time to start. */
 const NONE = -1;
 
 export function newProgress(): Int32Array {
@@ -241,10 +241,10 @@ export function newProgress(): Int32Array {
 	return progress;
 }
 
-/** How a worker ended: through, or ended in the input that `progress` names. */
+/** How a worker ended: with all inputs done, or terminated in the input that `progress` names. */
 export type Ending = { kind: "done" } | { kind: "hang" } | { kind: "died"; error: string };
 
-/** Waits for a worker, and ends it when it is with one input for longer than `limit` ms. */
+/** Waits for a worker. Terminates it if an input takes longer than `limit` ms. */
 export function watch(worker: Worker, progress: Int32Array, limit: number): Promise<Ending> {
 	return new Promise((resolve) => {
 		let ending: Ending = { kind: "done" };
@@ -271,9 +271,9 @@ export function watch(worker: Worker, progress: Int32Array, limit: number): Prom
 	});
 }
 
-/** How long one input may take, ms. */
+/** Time limit of an input, ms. */
 const HANG = 10_000;
-/** Memory that one may take, MiB. */
+/** Memory limit of a worker, MiB. */
 const MEMORY = 2048;
 
 interface Job {
@@ -281,12 +281,12 @@ interface Job {
 	to: number;
 	seed: number;
 	files: string[];
-	/** Where the worker leaves the input that it plays. */
+	/** The file with the input that the worker plays. */
 	current: string;
 	progress: Int32Array;
 }
 
-/** What the worker tells of a fault. */
+/** The report of a worker about a fault. */
 interface Fault {
 	input: number;
 	where: string;
@@ -310,7 +310,7 @@ async function work(job: Job): Promise<void> {
 	}
 }
 
-/** The faults of a run: the first of each kind is saved, and told with the way to see it again. */
+/** The faults of a run. Saves the first of each kind and prints the command that replays it. */
 class Faults {
 	readonly kinds = new Map<string, number>();
 

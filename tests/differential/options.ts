@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What the campaigns' command lines share. Readers of options throw UsageError. */
+/** Options that the campaigns share. The functions throw UsageError. */
 import { UsageError } from "../../kernel-model/cli/terminal.js";
 import { KINDS, type Kind } from "./program.js";
 
@@ -28,10 +28,10 @@ export function placeOf(text: string): { round: number; path: string } {
 	return { round: Number(round), path };
 }
 
-/** What a campaign says of itself once one program differs. */
+/** The report of a campaign after a program differs. */
 export const SHRINKING = "a difference: looking for a smaller program";
 
-/** Where a campaign is: on a terminal in place, else a line every ten seconds. */
+/** Shows the progress of a campaign: in place on a terminal, else a line every ten seconds. */
 export function progressLine(prefix = ""): (text: string) => void {
 	const tty = process.stderr.isTTY;
 	let last = Date.now();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Random programs of system calls, as scripts. Addresses, ports and ranges are few, so that
- * conflicts are common. An operation is a kind and five small numbers: what it becomes
- * follows from them and from the descriptors that the model says there are by then.
+ * conflicts are common. An operation is a kind and five small numbers. The numbers and the model's
+ * descriptors at this point determine the call.
  */
 import fc from "fast-check";
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
@@ -12,20 +12,20 @@ import type { Task } from "../../kernel-model/machine/task.js";
 import { runSetup } from "../../kernel-model/script/setup.js";
 import { NotModelled } from "../../net/core/sock.js";
 
-/** What the kernel at hand can do. */
+/** The features of the kernel. */
 export interface Abilities {
 	version: string;
-	/** Kinds of sockets that it has. */
+	/** Kinds of sockets that the kernel has. */
 	kinds: readonly Kind[];
 	/** The highest user id. */
 	users: number;
-	/** Devices can be made, among them a VRF. */
+	/** Whether devices can be made, including a VRF. */
 	vrf: boolean;
-	/** Sysctls of the list below that it has. */
+	/** Sysctls of the list below that the kernel has. */
 	sysctls: readonly string[];
-	/** Nothing is to hang on single milliseconds. */
+	/** Results must not depend on single milliseconds. */
 	exact?: boolean;
-	/** Also programs with hundreds of sockets, and such that let seconds pass. */
+	/** Also makes programs with hundreds of sockets, and programs that let seconds pass. */
 	long?: boolean;
 }
 
@@ -40,11 +40,11 @@ export const KINDS = {
 } as const;
 export type Kind = keyof typeof KINDS;
 
-/** Those that only bind: of their connections the model knows too little. */
+/** Kinds that only bind, because the model does not know enough about their connections. */
 const BIND_ONLY: readonly Kind[] = ["sctp", "sctpMany", "dccp"];
 const DATAGRAM: readonly Kind[] = ["udp", "udplite"];
 
-/** How often each kind of operation is drawn, by mood. */
+/** The weight of each kind of operation, by mood. */
 const OPERATIONS = {
 	socket: [16, 20, 20, 14],
 	option: [12, 10, 14, 8],
@@ -74,7 +74,7 @@ type OperationKind = keyof typeof OPERATIONS;
 
 export interface Operation {
 	kind: OperationKind;
-	/** Each 0 to 255; what is simplest is 0. */
+	/** Numbers from 0 to 255. 0 is the simplest choice. */
 	n: readonly [number, number, number, number, number];
 }
 
@@ -93,7 +93,7 @@ function mood(index: 0 | 1 | 2 | 3, size: number): fc.Arbitrary<Operation[]> {
 		})),
 	);
 	const operation = fc.record({ kind, n: fc.tuple(byte, byte, byte, byte, byte) });
-	// Long ones: short ones reach little.
+	// Programs are long, because short ones reach little.
 	return fc.array(operation, { minLength: 0, maxLength: size, size: "max" });
 }
 
@@ -118,7 +118,7 @@ const ODD4 = ["203.0.113.77", "224.0.0.1"];
 const ODD6 = ["2001:db8::77", "::ffff:203.0.113.77", "ff02::1", "::7f00:1"];
 const AWAY4 = ["198.51.100.1", "203.0.113.5", "203.0.113.200"];
 const AWAY6 = ["::ffff:198.51.100.1", "::ffff:203.0.113.200", "2001:db8:2::1", "2001:db8:9::1"];
-/** Addresses of the VRF's device, and of one that is in none. */
+/** Addresses of a device in the VRF, and of a device outside. */
 const VRF4 = ["198.51.100.10", "203.0.113.10"];
 const VRF6 = ["2001:db8:1::10", "::ffff:198.51.100.10", "2001:db8:3::10"];
 const PORTS = [40000, 40001, 40003, 40006, 39999, 45000, 81];
@@ -202,10 +202,10 @@ export const SYSCTLS: Readonly<Record<string, readonly string[]>> = {
 const WIDE_RANGES = ["40000 40127", "40001 40100", "40000 40255", "32768 60999"];
 const VRF_SYSCTLS = ["net.ipv4.tcp_l3mdev_accept", "net.ipv4.udp_l3mdev_accept"];
 
-/** Live sockets of a task, at most, and in programs with many; and tasks. */
+/** Most live sockets of a task, in usual programs and in programs with many; most tasks. */
 const LIVE = 20;
 const MANY = 400;
-/** After so many operations a program that lets time pass does. */
+/** A program that lets time pass does so after this many operations. */
 const PAUSE = 80;
 const TASKS = 3;
 
@@ -254,7 +254,7 @@ class Renderer {
 		this.sysctl("net.ipv4.ip_local_port_range", range);
 		const pauses = this.can.long === true && world % 32 === 5;
 		for (const [i, { kind, n }] of operations.entries()) {
-			// Many sockets come of ranges that stay.
+			// A program gets many sockets if its ranges do not change.
 			if (this.many && kind === "close" && i % 4 !== 0) continue;
 			const again = this.many && (kind === "bind" || kind === "connect") ? 4 : 1;
 			for (let j = 0; j < again; j++) {
@@ -266,7 +266,7 @@ class Renderer {
 		return this.lines;
 	}
 
-	/** Many sockets in wide ranges, which are used up all the same. */
+	/** Many sockets in wide ranges, which are still used up. */
 	private get many(): boolean {
 		return this.can.long === true && this.program.world % 8 === 2;
 	}
@@ -275,7 +275,10 @@ class Renderer {
 		return this.many ? MANY : LIVE;
 	}
 
-	/** MPTCP's connections end by and by, so that nobody may meet one: it is in few programs. */
+	/**
+	 * MPTCP connections end at an unknown time, so other sockets must not meet them. Few programs
+	 * have MPTCP.
+	 */
 	private get kinds(): readonly Kind[] {
 		const { kinds } = this.can;
 		return this.program.world % 4 === 3 ? kinds : kinds.filter((kind) => kind !== "mptcp");
@@ -314,12 +317,12 @@ class Renderer {
 		try {
 			runSetup(this.kernel, this.net, ["sysctl", "-w", `${name}=${value}`]);
 		} catch {
-			// What the model refuses, or does not know, the kernel may take.
+			// The kernel may accept a call that the model refuses or does not have.
 		}
 		this.lines.push(`$ sysctl -w ${name}="${value}"`);
 	}
 
-	/** As a program does, so that what the kernel refuses is an answer as well. */
+	/** Makes the call as a program does, so a refusal is also a result. */
 	private write(process: Process, name: string, value: string): void {
 		const { task } = process;
 		const fd = task.openOther();
@@ -334,7 +337,7 @@ class Renderer {
 		this.lines.push(process.pid === 0 ? call : `${process.pid} ${call}`);
 	}
 
-	/** Lets the model do it, so that later operations know what there is. */
+	/** Makes the call on the model, so later operations know the descriptors. */
 	private perform(run: () => number): number {
 		try {
 			return run();
@@ -560,7 +563,8 @@ class Renderer {
 			this.perform(() => process.task.setsockopt(fd, 1, 13, bytes));
 			return;
 		}
-		// Streams bound to different devices can have one four-tuple, and race with each other.
+		// Streams bound to different devices can have the same four-tuple, and race with each
+		// other.
 		if (c % 16 === 14 && (this.inVrf || DATAGRAM.includes(sock.kind))) {
 			this.device(process, fd, d);
 			return;
@@ -610,7 +614,7 @@ class Renderer {
 		this.perform(() => process.task.bind(fd, this.address(six, address, port), length));
 	}
 
-	/** Where to connect or send: another socket's port at an address of this host, or away. */
+	/** A destination: the port of another socket at an address of this host, or another host. */
 	private target(
 		process: Process,
 		sock: Sock,
@@ -700,7 +704,7 @@ class Renderer {
 		process.task.exit();
 	}
 
-	/** Sockets that connect to one place out of the host, until the ports are used up. */
+	/** Sockets that connect to one destination on another host, until the ports are used up. */
 	private flood(process: Process, n: Operation["n"]): void {
 		const [, b, c, d, e] = n;
 		const kind: Kind = b % 8 === 7 ? "udp" : "tcp";
@@ -716,7 +720,7 @@ class Renderer {
 			if (c % 2 === 0)
 				this.set(process, fd, "SOL_IP", "IP_LOCAL_PORT_RANGE", 51, (40003 << 16) | 40000);
 			if (c % 4 === 1) this.set(process, fd, "SOL_SOCKET", "SO_REUSEADDR", 2, 1);
-			// Now and then its port, too, is chosen before it connects.
+			// Sometimes bind() also chooses its port before it connects.
 			if (e % 4 !== 3) {
 				if (e % 4 !== 2) this.set(process, fd, "SOL_IP", "IP_BIND_ADDRESS_NO_PORT", 24, 1);
 				this.say(process, `bind(${fd}, ${this.name(six, source, "0")}, ${six ? 28 : 16})`);
@@ -764,7 +768,7 @@ class Renderer {
 		while (process.fds.size > LIVE) this.close(process, [...process.fds.keys()][0]);
 	}
 
-	/** A connection within the host, that either end closes first: what stays is time-wait. */
+	/** A connection within the host. One end closes first and becomes TIME_WAIT. */
 	private meet(process: Process, n: Operation["n"]): void {
 		const [, b, c, d, e] = n;
 		const six = b % 3 === 2;
@@ -804,7 +808,7 @@ class Renderer {
 		this.limit(process, e);
 	}
 
-	/** More than ten datagram sockets on one port, so that searches go by address too. */
+	/** More than ten datagram sockets on one port, so searches also go by address. */
 	private crowd(process: Process, n: Operation["n"]): void {
 		const [, b, c, d, e] = n;
 		const kind: Kind = this.can.kinds.includes("udplite") && b % 2 === 1 ? "udplite" : "udp";

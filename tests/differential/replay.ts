@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * `npm run replay`: random programs on stock kernels in virtual machines, with the draws of
- * their port searches recorded, and on the model with these draws. Nothing is left to chance
- * then: every result is compared as it is, and so are the draws.
+ * `npm run replay`: random programs on stock kernels in virtual machines, with the draws of their
+ * port searches recorded, and on the model with these draws. Nothing is random then: every result
+ * and every draw is compared.
  */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
@@ -52,7 +52,7 @@ interface Summary {
 	model: string;
 	seed: number | null;
 	operations: number;
-	/** Calls that the model leaves out, such as those that receive. */
+	/** Calls that the model leaves out, such as receives. */
 	ignored: number;
 	draws: number;
 	searches: number;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Recordings with draws, played without a machine. */
+/** Plays recordings with draws, without a virtual machine. */
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import { readDraws, splitRecordings } from "../../kernel-model/check/exact.js";
 import { type Outcome, playScript, readScript } from "../../kernel-model/check/player.js";
 
 export interface Replayed {
-	/** Release of the kernel that was recorded; "" where nothing is. */
+	/** Release of the recorded kernel; "" if there is no recording. */
 	release: string;
 	programs: number;
 	operations: number;
@@ -36,7 +36,7 @@ export class SearchCounter implements PortSearchTrace {
 	tuple(): void {}
 }
 
-/** Plays what a file holds; `versionOf` says which version models a release. */
+/** Plays the recordings of a file. `versionOf` returns the version that models a release. */
 export function replayText(
 	text: string,
 	file: string,

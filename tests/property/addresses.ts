@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Addresses of both families as values: of each there is one object, so that === compares. */
+/** Addresses of both families. There is one object per address, so === compares them. */
 
 import { ipv4_portaddr_hash } from "../../include/net/inet_hashtables.js";
 import { ipv6_portaddr_hash } from "../../include/net/ipv6.js";
@@ -13,7 +13,7 @@ import {
 
 export type Family = 4 | 6;
 
-/** An address of a socket: one of IPv4, one of IPv6, or one of IPv4 that an IPv6 socket has. */
+/** An address of a socket: IPv4, IPv6, or v4-mapped. */
 export interface Addr {
 	/** As a program writes it. */
 	readonly text: string;
@@ -68,7 +68,7 @@ export function addr6(words: Uint32Array, at = 0): Addr {
 	return made;
 }
 
-/** Throws RangeError for what is no address. */
+/** Throws RangeError for a text that is not an address. */
 export function addr(text: string): Addr {
 	if (!text.includes(":")) {
 		const v4 = parseIpv4(text);
@@ -83,13 +83,13 @@ export function addr(text: string): Addr {
 export const ANY4 = addr("0.0.0.0");
 export const ANY6 = addr("::");
 
-/** The same address as a socket of a family has it: an IPv4 one is mapped for IPv6. */
+/** The address for a socket of a family. An IPv4 address is mapped for IPv6. */
 export function asFamily(address: Addr, family: Family): Addr {
 	if (address.family === family || address.v4 === null) return address;
 	return family === 4 ? addr4(address.v4) : addr6(address.words);
 }
 
-/** Hash of an address and a port, before it is cut to the size of a table. */
+/** Hash of an address and a port, before it is masked to the size of a table. */
 export function portaddrHash(net: Net, address: Addr, port: number): number {
 	return address.v4 === null
 		? ipv6_portaddr_hash(net, address.words, 0, port)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The port allocator over random programs, against the rules as oracle.ts has them. */
+/** The port allocator over random programs, against the rules in oracle.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -44,7 +44,7 @@ const SEARCHING: Profile = { ...common, bind: 3, autobind: 8, connect: 8, sessio
 const CONNECTING: Profile = { ...common, bind: 2, autobind: 1, connect: 8, session: 8, sysctl: 2 };
 const TCP: readonly Protocol[] = ["tcp"];
 const UDP: readonly Protocol[] = ["udp"];
-/** So many sockets on a port that UDP looks for it by address. */
+/** A port has so many sockets that UDP searches by address. */
 const CROWDED: Profile = {
 	devices: ["", "lo"],
 	length: 160,
@@ -87,8 +87,8 @@ const PLAIN: Options = {
 	range: null,
 };
 /**
- * Sockets with and without a device never meet, nor do those of a VRF and of its member:
- * where they do, the kernel lets two connections be alike (see the test of just that).
+ * Sockets with and without a device do not conflict here, nor sockets of a VRF and its member.
+ * Where they do, the kernel allows two equal connections. Another test checks this.
  */
 const APART = {
 	"in and out of a VRF": ["", "vrf0"],
@@ -179,7 +179,7 @@ describe("over random programs", { timeout: 600_000 }, () => {
 	});
 });
 
-/** Sockets that connect to two destinations, nobody else about, from a wide range. */
+/** Sockets that connect to two destinations from a wide range, without other sockets. */
 const callers: fc.Arbitrary<Program> = fc.record({
 	seed: fc.nat(0xffff),
 	version: fc.constant("6.3" as const),
@@ -209,7 +209,7 @@ const callers: fc.Arbitrary<Program> = fc.record({
 	),
 });
 
-/** The first programs of a profile, the same at every run. */
+/** The first programs of a profile. They are the same in every run. */
 function sample(profile: Profile, seed: number): Program[] {
 	return fc.sample(programs(profile), { seed, numRuns: 60 });
 }
@@ -221,7 +221,7 @@ describe("of sixty programs", { timeout: 600_000 }, () => {
 		for (const program of sample(SEARCHING, 15)) {
 			let searches = 0;
 			const count: Check = (_run, { search }) => {
-				// Of one candidate there is no choice.
+				// One candidate leaves no choice.
 				if (search !== null && search.scans[0].remaining > 2) searches++;
 			};
 			const one = play(program, [count]).transcript;
@@ -271,7 +271,7 @@ function metAtPort(version: string, me: Sock, { before, bound }: Call): string[]
 	return seen;
 }
 
-/** What a call shows of the rules: names of what the checks above must have met. */
+/** The cases that a call shows, by name. The checks must meet all of them. */
 function met({ kernel }: Run, call: Call): string[] {
 	const { before, search, bound, tuple, name } = call;
 	const seen: string[] = [];

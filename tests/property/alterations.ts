@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Results that a random program cannot have had, by the naive walk over all its searches. */
+/** Results that are impossible for a random program, by the naive walk over all its searches. */
 import { CANDIDATE_OK, SEARCH_UDP } from "../../include/trace/events/port_search.js";
 import { errnoName } from "../../kernel-model/index.js";
 import { isConnection, passes, type Scan } from "./oracle.js";
@@ -7,15 +7,15 @@ import type { Program } from "./program.js";
 import { type Call, Run, type TracedSearch } from "./run.js";
 
 export interface Altered {
-	/** Of the line in the recording, from 0. */
+	/** Index of the line in the recording, from 0. */
 	index: number;
 	was: string;
 	line: string;
-	/** The rule by which it cannot be. */
+	/** The rule that excludes the result. */
 	why: string;
 }
 
-/** The ports that a scan can end with, from whichever start; 0 for none of its ports. */
+/** The ports that a scan can choose from some start; 0 if it can find none. */
 function reachable({ moment, me, kind }: TracedSearch, scan: Scan): Set<number> {
 	const good = (port: number) =>
 		moment.candidate(kind, me, port, scan.relax).verdict === CANDIDATE_OK;
@@ -82,7 +82,7 @@ export class Alterations {
 		const { search, result } = call;
 		if (search !== null) this.lookAtSearch(call, search, index, found, as);
 		else if (call.name === "bind" || call.name === "listen") {
-			// To a port that the program named: nothing about it is random.
+			// The program named the port, so nothing is random.
 			if (result === 0) {
 				as("-1 EADDRINUSE (Address already in use)", "error: no socket is in the way");
 				as("-1 EINVAL (Invalid argument)", "error: the socket has no port yet");

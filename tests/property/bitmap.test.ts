@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The laboratory's bitmap-guided search against the kernel's own, in two kernels that draw
- * the same random numbers: over random programs both come to the same port every time.
+ * The laboratory's bitmap-guided search against the kernel's own, in two kernels with the same
+ * random draws. Over random programs both choose the same port every time.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -58,7 +58,7 @@ const DESTINATIONS = [
 	sockaddr_in(HERE, LOW + 2),
 	sockaddr_in(HERE_TOO, 8080),
 ] as const;
-/** Chains with more than one port in them, and quick to make. */
+/** Small tables, so that chains hold several ports and kernels are made fast. */
 const SMALL = { ehash: 64, bhash: 32, lhash2: 16, udp: 256 };
 const SOURCES = [0, HERE, HERE_TOO] as const;
 
@@ -120,7 +120,7 @@ const program: fc.Arbitrary<Program> = fc.record({
 	steps: fc.array(step, { minLength: 20, maxLength: 250, size: "max" }),
 });
 
-/** What the programs came to, so that nobody takes an empty test for a good one. */
+/** The results that the programs reached, so that the test is not empty. */
 const reached = { connected: 0, exhausted: 0, bound: 0 };
 
 /** Two trials side by side, in which the same descriptors are open. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What UDP's and SCTP's searches do over random sockets, against what their candidates say of
- * each port: check mode and explanations rely on the candidates.
+ * UDP's and SCTP's searches over random sockets, against the verdicts of their candidate functions.
+ * Check mode and explanations rely on these functions.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -40,7 +40,7 @@ describe("a search of one port, or of several on a chain, finds what its candida
 					const { fd, name } = openWith(task, protocol, given);
 					if (task.bind(fd, { ...name, port }) < 0) task.close(fd);
 				}
-				// The candidates are asked where a search begins: the socket has its address by then.
+				// The socket has its address when a search begins, so candidates are checked then.
 				const says = new Map<number, boolean>();
 				const ask = (sk: number): void => {
 					for (const port of PORTS) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What must hold after each call of a random program; a check throws what does not. */
+/**
+ * The checks after each call of a random program. A check throws Error if its rule does not hold.
+ */
 import { SS_CONNECTING, SS_UNCONNECTED } from "../../include/linux/net.js";
 import { FASTREUSEPORT_STRICT } from "../../include/net/inet_hashtables.js";
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
@@ -61,13 +63,13 @@ function checkBlocker(what: string, blocker: number, verdict: Verdict): void {
 	}
 }
 
-/** The port that the kernel chose, on every trace of it. */
+/** Checks the port that the kernel chose, wherever it is visible. */
 function chosenPort(run: Run, call: Call, search: TracedSearch): number {
 	if (search.chosen === null) fail("a search does not say how it ended");
 	if (search.chosen === 0 || call.name === "other") return search.chosen;
 	if (call.name === "disconnect") fail("a search to disconnect");
 	const port = run.kernel.sock.skc_num[call.file.sk];
-	// A connection that was refused at once has given the port back.
+	// A connection that was refused at once has released the port.
 	const refused = port === 0 && call.name === "connect" && call.file.protocol === "tcp";
 	if (!refused) same("port of the socket", port, search.chosen);
 	return search.chosen;
@@ -96,7 +98,7 @@ export const connectionsAreUnique: Check = (_run, { after }) => {
 	for (const sock of after.sockets) {
 		if (!isConnection(sock)) continue;
 		const { net, device, port, peerPort } = sock;
-		// Of IPv4, whichever sockets have it.
+		// IPv4 connections, of sockets of both families.
 		const [address, peer] = [sock.address, sock.peer].map((end) => asFamily(end, 4).text);
 		const tuple = [net, device, address, port, peer, peerPort].join(" ");
 		const other = tuples.get(tuple);
@@ -107,7 +109,7 @@ export const connectionsAreUnique: Check = (_run, { after }) => {
 	}
 };
 
-/** What a search must end with: the call's error if it found nothing. */
+/** The end of a search. The call fails if it found no port. */
 function searched(call: Call, error: number): number {
 	return call.search?.chosen === 0 ? -error : 0;
 }
@@ -175,7 +177,7 @@ export const bindAgreesWithTheRules: Check = ({ kernel }, call) => {
 		same("port", is.port, search?.chosen ?? call.port);
 		same("closed to IPv4", is.v6only, boundTo(was, call.address).v6only);
 	} else {
-		// One refused for the port's sake forgets an address that an earlier bind() named.
+		// A bind() that is refused because of its port forgets the address of an earlier bind().
 		const old = result === -EADDRINUSE ? wildcardOf(was) : was.address;
 		same("address", is.address.text, old.text);
 		same("port", is.port, was.port);
@@ -217,7 +219,10 @@ export const connectAgreesWithTheRules: Check = (_run, call) => {
 	if (result === -EADDRNOTAVAIL) same("has a port", chosen, false);
 };
 
-/** UDP: connect() and sendto() find a port first, if there is none, and keep it come what may. */
+/**
+ * UDP: connect() and sendto() first find a port for a socket without one. The socket keeps it even
+ * if the call fails.
+ */
 export const udpTakesAPortBeforeItSends: Check = (_run, call) => {
 	if (call.name !== "connect" && call.name !== "send") return;
 	const { before, after, file, result, search, tuple, bound } = call;
@@ -235,7 +240,7 @@ interface Candidate {
 	verdict: Verdict;
 }
 
-/** The candidates that a scan passes over, and then the one that it takes, if there is one. */
+/** The candidates that a scan passes over, then the candidate that it takes, if any. */
 function walk(
 	search: TracedSearch,
 	relax: boolean,
@@ -259,7 +264,7 @@ function kindOf(call: Call, me: Sock): number {
 	return call.name === "connect" ? SEARCH_CONNECT : SEARCH_BIND;
 }
 
-/** A search is the walk that the rules describe, from the starts that were drawn. */
+/** A search equals the walk that the rules describe, from the drawn starts. */
 export const searchesTakeTheFirstAcceptablePort: Check = (run, call) => {
 	const { search } = call;
 	if (search === null) return;
@@ -298,7 +303,7 @@ export const searchesTakeTheFirstAcceptablePort: Check = (run, call) => {
 	same("port chosen", chosenPort(run, call, search), taken);
 };
 
-/** Starts of passes; that of a range of one port lies behind it, and comes back at once. */
+/** Starts of passes. In a range of one port the start lies after the port and wraps around. */
 function startsOf(scan: TracedScan): TracedScan["passes"] {
 	const { low, remaining, passes } = scan;
 	return remaining > 1 ? passes : passes.map(({ after }) => ({ port: low, after }));
@@ -321,7 +326,7 @@ function overlooked(kind: number, scan: Scan, places: readonly number[]): boolea
 	return places.length > 1 || places.some((place) => place !== 0 && place !== last);
 }
 
-/** A search that found nothing had nothing to find, whatever its order. */
+/** A search that found no port had no acceptable port, in every order. */
 export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { name, search, result }) => {
 	if (search === null || search.chosen !== 0) return;
 	const { kind } = search;
@@ -334,7 +339,7 @@ export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { name, search
 	}
 };
 
-/** Only where every port of the parity that a call favors is taken does it take another. */
+/** A call takes a port of the other parity only if every port of its preferred parity is taken. */
 export const parityIsKept: Check = (_run, { search }) => {
 	if (search === null || !search.chosen || search.kind === SEARCH_UDP) return;
 	const { kind, moment, me, chosen } = search;
@@ -346,7 +351,7 @@ export const parityIsKept: Check = (_run, { search }) => {
 		fail(`${chosen} was chosen, but ${scan.low} + ${places} was there`);
 };
 
-/** Every bucket remembers what the diary of its port says, and there is one for each diary. */
+/** Every bucket agrees with the diary of its port, and each diary has a bucket. */
 export const bucketsRememberTheirOwners: Check = ({ kernel }, { after }) => {
 	const T = kernel.tcp_hashinfo.bind_bucket_cachep;
 	const buckets = new Map(
@@ -370,8 +375,8 @@ export const bucketsRememberTheirOwners: Check = ({ kernel }, { after }) => {
 };
 
 /**
- * A connection that ends by a call leaves its socket with the address and the port that
- * bind() named, and no other; an address once named is never taken away.
+ * If a call ends a connection, its socket keeps only the address and the port that bind() named. A
+ * named address is never removed.
  */
 export const disconnectingKeepsOnlyWhatBindNamed: Check = ({ kernel }, call) => {
 	if (call.name !== "disconnect" && call.name !== "connect") return;
@@ -383,7 +388,7 @@ export const disconnectingKeepsOnlyWhatBindNamed: Check = ({ kernel }, call) => 
 		return;
 	}
 	const refused = call.name === "connect" && (call.search !== null || call.tuple !== null);
-	// A connect() that fails, or tells of a failure that came later, disconnects as well.
+	// A connect() that fails, or reports a later failure, also disconnects.
 	const over =
 		result !== -EINPROGRESS &&
 		(refused ||
@@ -403,7 +408,7 @@ function checkKept(kernel: Kernel, { file }: { file: OpenFile }, is: Sock): void
 		same("address", is.address.text, wildcard.text);
 		same("address that is sent from", sentFrom(kernel, is), wildcard.text);
 	} else if (file.bound === MAPPED_WILDCARD) {
-		// What connect() made of it counts as named.
+		// The address that connect() has set counts as named.
 		same("kind of address", is.address.kind, "mapped");
 	} else if (file.bound !== wildcard) {
 		same("address", is.address.text, file.bound.text);
@@ -444,12 +449,12 @@ export function isEmpty(kernel: Kernel): void {
 	}
 }
 
-/** Steps between the starts of two searches for one destination: at least 2, random up to 16. */
+/** Steps between the starts of two searches for one destination: a random number from 2 to 16. */
 const STEPS = [0, 1, 2, 3, 4, 5, 6, 7].map((draw) => draw * 2);
 
 /**
- * For programs that only connect() from one namespace: a search for a destination starts
- * beyond where the last one for it ended, or a little further on.
+ * For programs that only connect() from one namespace. A search for a destination starts after the
+ * end of the last search for it, or a little later.
  */
 export function startsMoveOn(): Check {
 	const last = new Map<string, { offset: number; remaining: number; tried: number }>();

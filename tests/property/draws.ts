@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Random draws that one protocol's calls make whatever another's do. */
+/** Random draws for each protocol, independent of the calls of other protocols. */
 import { Random } from "../../include/linux/random.js";
 import { SeededRandom } from "../../kernel-model/index.js";
 
-/** A source for each protocol, and one for the world around them. */
+/** One source per protocol, and one for everything else. */
 export class SeparateRandom extends Random {
 	private readonly sources = new Map<string, SeededRandom>();
 	private source: SeededRandom;
-	/** The last u32: what a UDP search starts from. */
+	/** The last u32, from which a UDP search starts. */
 	last = 0;
 
 	constructor(private readonly seed: number) {
@@ -16,7 +16,7 @@ export class SeparateRandom extends Random {
 		this.sources.set("", this.source);
 	}
 
-	/** Draws come from the source of this name from now on. */
+	/** Selects the source of the next draws. */
 	use(name: string): void {
 		let source = this.sources.get(name);
 		if (source === undefined) {
@@ -42,7 +42,7 @@ export class SeparateRandom extends Random {
 	}
 }
 
-/** Draws one u32 over and over where it is told to, else as seeded. */
+/** Draws a fixed u32 if one is set, else seeded numbers. */
 export class FixedRandom extends SeededRandom {
 	u32: number | null = null;
 

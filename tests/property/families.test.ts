@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Which sockets of the two families meet on a port. The plain rule: an IPv6 socket that is
- * open to IPv4 is an IPv4 socket and an IPv6 socket in one, and a v4-mapped address is the
- * IPv4 address. Where a version has it otherwise, the table says so.
+ * Conflicts between sockets of both families on a port. The basic rule: an IPv6 socket that is open
+ * to IPv4 counts as an IPv4 socket and an IPv6 socket, and a v4-mapped address is the IPv4 address.
+ * A table lists the versions with exceptions.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -23,12 +23,12 @@ import { always } from "./replay.js";
 import { open } from "./sockets.js";
 
 const PORT = 40_000;
-/** Slots of UDP's table, and so how far ports are apart that are looked for together. */
+/** Slots of UDP's table. Ports that differ by a multiple of it share a chain. */
 const SLOTS = 256;
-/** With as many more, a UDP port is looked for by address. */
+/** With this many more sockets UDP searches a port by address. */
 const CROWD = 12;
 
-/** Where sockets are; "::, IPv6 only" is with IPV6_V6ONLY. */
+/** Addresses of sockets. "::, IPv6 only" has IPV6_V6ONLY. */
 const PLACES = [
 	"0.0.0.0",
 	"127.0.0.1",
@@ -60,13 +60,13 @@ interface Step {
 interface Setting {
 	version: Version;
 	protocol: Protocol;
-	/** UDP: more sockets that are looked for together with those on the port. */
+	/** UDP: more sockets on the chain of the port. */
 	crowd: boolean;
 }
 
 const addressOf = (place: Place) => place.split(",")[0];
 
-/** Binds sockets to the port one after the other, and says what came of it. */
+/** Binds sockets to the port one after another. Returns the results. */
 function attempt({ version, protocol, crowd }: Setting, steps: readonly Step[]): number[] {
 	const tables = { ehash: 64, bhash: 64, lhash2: 16, udp: SLOTS };
 	const kernel = new Kernel({ version, tables });
@@ -90,7 +90,7 @@ function attempt({ version, protocol, crowd }: Setting, steps: readonly Step[]):
 		const bound = task.bind(fd, { ...name, port: PORT });
 		const heard = bound === 0 && listen && protocol === "tcp" ? task.listen(fd, 1) : 0;
 		kernel.verify();
-		// What did not get the port is gone, so that only those count who have it.
+		// Closes sockets that did not get the port, so that only the others count.
 		if (bound !== 0) task.close(fd);
 		return [bound, heard];
 	});
@@ -103,11 +103,11 @@ function is(place: Place, ...kinds: ("IPv4" | "mapped" | "IPv6" | "wildcard" | "
 	);
 }
 
-/** A socket that comes to a port is let in though it meets one that is there. */
+/** An exception: a socket gets the port although it conflicts with another one. */
 interface Exception {
 	version: Version;
 	protocol: "tcp" | "udp";
-	/** With a crowd about, only. */
+	/** Only with a crowded chain. */
 	crowd?: true;
 	newcomer: (place: Place) => boolean;
 	there: (place: Place) => boolean;
@@ -270,7 +270,7 @@ describe("seen on 6.1.176", () => {
 				task.close(fd);
 				return result;
 			});
-			// TCP looks for one address by that address, and finds none of IPv4 there.
+			// TCP searches by the address and does not find IPv4 sockets there.
 			expect(results).toEqual([-EADDRINUSE, stand_in, 0, 0, 0]);
 		});
 	}
@@ -288,7 +288,7 @@ const scene = fc.record({
 	protocol: fc.constantFrom<Protocol>("tcp", "tcp", "udp", "udplite"),
 	crowd: fc.boolean(),
 	others: fc.array(step, { maxLength: 5 }),
-	/** How the socket in question is, and the one that comes after it. */
+	/** The socket in question, and the socket that is bound after it. */
 	it: step,
 	next: step,
 });

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Random calls of the library with arguments that no sensible program has. After each one
- * verify() holds; a call returns, or throws TypeError, RangeError or NotModelled. Every failure
- * has its reason.
+ * Random calls of the library with odd arguments. A call returns, or throws TypeError, RangeError
+ * or NotModelled. verify() holds after each call. Every failed call has a reason.
  *
- * HOSTILE_CALLS=1000000 says how many calls, HOSTILE_SEED=7 with which seed; both are fixed
- * where they are not given.
+ * HOSTILE_CALLS=1000000 sets the number of calls, HOSTILE_SEED=7 the seed. Both have fixed
+ * defaults.
  */
 import { expect, it } from "vitest";
 import {
@@ -20,13 +19,13 @@ import {
 	VERSIONS,
 } from "../../kernel-model/index.js";
 
-/** Begins a reason that is none: kernel-model/machine/failures.ts. */
+/** The beginning of an explanation without a reason: kernel-model/machine/failures.ts. */
 const UNKNOWN = "the model does not know the check that failed";
 const CALLS = Number(process.env.HOSTILE_CALLS ?? 3000);
 const SEED = Number(process.env.HOSTILE_SEED ?? 1);
 /** Calls of one kernel. */
 const LIFE = 300;
-/** Of so many calls one has an argument that is none. */
+/** One in this many calls has a bad argument. */
 const ODD = 12;
 
 const ODD_VALUES: readonly unknown[] = [
@@ -104,7 +103,7 @@ class Hostile {
 	) {
 		const tables = { ehash: 16, bhash: 16, lhash2: 4, udp: 256 };
 		this.kernel = new Kernel({ version, seed, tables });
-		// Every other kernel explains its calls, which must not matter.
+		// Every other kernel explains its calls. This must not change results.
 		this.explainer = new SearchExplainer(this.kernel);
 		if (seed % 2 === 1) this.kernel.trace = this.explainer;
 		const net = this.kernel.createNet();
@@ -122,7 +121,7 @@ class Hostile {
 		return values[this.below(values.length)];
 	}
 
-	/** A value, or at times one that is none. */
+	/** A value, or sometimes a bad one. */
 	private maybe<T>(value: T): T {
 		return this.below(ODD * 8) === 0 ? (this.pick(ODD_VALUES) as T) : value;
 	}

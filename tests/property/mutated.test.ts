@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** A few thousand mutated scripts and recordings with a fixed seed; mutate.ts plays more by hand. */
+/**
+ * A few thousand mutated scripts and recordings with a fixed seed; mutate.ts plays more by hand.
+ */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +37,7 @@ it("the command line plays a mutated script or recording, or refuses it with the
 	const ends = ENDS.map(() => 0);
 	const file = join(folder, "mutated.strace");
 	for (let n = 0; n < INPUTS; n++) {
-		// On a slow machine vitest would take a worker that does not yield for dead.
+		// On a slow machine vitest would kill a worker that does not yield.
 		if (n % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
 		const { text, version, options } = mutator.input(n);
 		writeFileSync(file, text);
@@ -47,7 +49,7 @@ it("the command line plays a mutated script or recording, or refuses it with the
 			throw new Error(`input ${n}, run ${options.join(" ")}: ${stack}\n${text}`);
 		}
 	}
-	// Each end is reached.
+	// Each exit status occurs.
 	expect(Math.min(...ends)).toBeGreaterThan(INPUTS / 100);
 });
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * A second opinion on ports, written from the rules: it walks plain lists of sockets and
- * keeps a diary of each port. It never looks at buckets, hash tables or chains and shares
- * no code with net/, so that a mistake there is not made here as well.
+ * A second opinion on ports, written from the rules: it walks plain lists of sockets and keeps a
+ * diary of each port. It does not use buckets, hash tables or chains, and shares no code with net/,
+ * so it does not repeat mistakes of net/.
  */
 import { AF_INET } from "../../include/linux/socket.js";
 import {
@@ -31,9 +31,9 @@ import {
 import { type Addr, ANY4, addr, addr4, addr6, type Family, portaddrHash } from "./addresses.js";
 
 const LOOPBACK_DEVICE = 1;
-/** A UDP port whose chain is longer is looked for by address. */
+/** UDP searches a port with a longer chain by address. */
 const LONG_CHAIN = 10;
-/** What IPv4 sockets take an IPv6 address for. */
+/** The IPv4 address as which IPv4 sockets see an IPv6 address. */
 const STAND_IN = addr("127.0.0.6");
 
 export type Protocol = "tcp" | "udp" | "udplite";
@@ -44,7 +44,7 @@ const PROTOCOLS: Readonly<Record<number, Protocol>> = {
 	[IPPROTO_UDPLITE]: "udplite",
 };
 
-/** The settings of a namespace, as the program wrote them. */
+/** The settings of a namespace, as the program has written them. */
 export interface Settings {
 	range: readonly [number, number];
 	reserved: ReadonlySet<number>;
@@ -58,7 +58,7 @@ export interface Settings {
 /** What decides which addresses a socket has. */
 interface Place {
 	family: Family;
-	/** Closed to IPv4. */
+	/** The socket is IPv6 only. */
 	v6only: boolean;
 	address: Addr;
 }
@@ -70,16 +70,16 @@ export interface Sock extends Place {
 	net: number;
 	state: number;
 	device: number;
-	/** The VRF of its device, 0 if none. */
+	/** The VRF of the socket's device, 0 if none. */
 	l3mdev: number;
 	port: number;
 	peer: Addr;
 	peerPort: number;
 	reuseaddr: boolean;
 	reuseport: boolean;
-	/** In a reuseport group. */
+	/** The socket is in a reuseport group. */
 	grouped: boolean;
-	/** The user of its file, root if no file names it. */
+	/** The user of the socket's file; root if it has no file. */
 	uid: number;
 	/** IP_LOCAL_PORT_RANGE. */
 	range: readonly [number, number];
@@ -87,13 +87,13 @@ export interface Sock extends Place {
 	substate: number;
 	/** Of a time-wait socket: the second of its last segment. */
 	lastSegment: number;
-	/** Of a connection: the later it came, the more. Of a UDP socket: the later it got its port. */
+	/** Sequence number. A connection: when it was made. A UDP socket: when it got its port. */
 	arrival: number;
-	/** Of a UDP socket: the later it came to its address, the more. */
+	/** A UDP socket: sequence number of when it got its address. */
 	moved: number;
 }
 
-/** What a socket that was given a port by bind(), connect() or listen() was like then. */
+/** The state of a socket when bind(), connect() or listen() gave it a port. */
 export interface Join extends Place {
 	by: "bind" | "connect" | "listen";
 	reuseaddr: boolean;
@@ -102,7 +102,7 @@ export interface Join extends Place {
 	uid: number;
 }
 
-/** What the kernel remembers of the joins of a port; -1 means that only connect() was there. */
+/** The kernel's memory of the sockets that joined a port. -1 means that only connect() did. */
 export interface Marks {
 	fastreuse: number;
 	/** 0 none, 1 any address of the user, 2 only addresses that the remembered one covers. */
@@ -111,7 +111,9 @@ export interface Marks {
 	who: Place & { uid: number };
 }
 
-/** One scan of a search: ports from `low` to below `high`, of which each pass tries `remaining` / 2. */
+/**
+ * One scan of a search: ports from `low` to below `high`, of which each pass tries `remaining` / 2.
+ */
 export interface Scan {
 	low: number;
 	high: number;
@@ -122,27 +124,27 @@ export interface Scan {
 
 export interface Verdict {
 	verdict: number;
-	/** Any of these may be named as the one in the way. */
+	/** Each of these sockets may be named as the conflicting one. */
 	blockers: readonly Sock[];
 }
 
-/** The port's number, its namespace and its VRF: what makes a port of TCP a port of its own. */
+/** The number, namespace and VRF of a port. Together they identify a port of TCP. */
 export function portKey(net: number, l3mdev: number, port: number): string {
 	return `${net}/${l3mdev}/${port}`;
 }
 
-/** The IPv4 address that packets for a socket can have, 0 for any; null for none. */
+/** The IPv4 destination address of packets to a socket; 0 for every address, null for none. */
 function ipv4Of({ v6only, address }: Place): number | null {
 	if (v6only) return null;
 	return address.kind === "IPv6" && address.wildcard ? 0 : address.v4;
 }
 
-/** The IPv6 address, :: for any. */
+/** The IPv6 destination address; :: for every address. */
 function ipv6Of({ address }: Place): Addr | null {
 	return address.kind === "IPv6" ? address : null;
 }
 
-/** Whether packets for one IPv4 address, or for one IPv6 address, could reach both. */
+/** Whether packets to one IPv4 or IPv6 address can reach both sockets. */
 export function addressesMeet(a: Place, b: Place): boolean {
 	const [a4, b4] = [ipv4Of(a), ipv4Of(b)];
 	if (a4 !== null && b4 !== null && (a4 === b4 || a4 === 0 || b4 === 0)) return true;
@@ -162,8 +164,8 @@ function meetsOneByOne(me: Place, other: Place): boolean {
 }
 
 /**
- * A remembered place covers another if what meets the other meets it, too; of two :: that
- * is taken for granted, and :: counts as 0.0.0.0 for a remembered IPv4 address.
+ * A remembered address covers another one if every socket that conflicts with the other also
+ * conflicts with it. Two :: always do. :: counts as 0.0.0.0 for a remembered IPv4 address.
  */
 function covers(old: Place, me: Place): boolean {
 	if (old.family === 4) {
@@ -177,18 +179,20 @@ function covers(old: Place, me: Place): boolean {
 	return old.address === me.address;
 }
 
-/** A socket of the user with SO_REUSEPORT passes where the port remembers one that covers it. */
+/**
+ * A socket with SO_REUSEPORT passes if the port remembers a socket of the same user that covers it.
+ */
 function remembered({ fastreuseport, who }: Marks, me: Join): boolean {
 	if (fastreuseport <= 0 || !me.reuseport || me.grouped || who.uid !== me.uid) return false;
 	return fastreuseport === 1 || covers(who, me);
 }
 
-/** SO_REUSEADDR counts for nothing on a socket that listens. */
+/** SO_REUSEADDR has no effect on a listener. */
 function effectiveReuse(join: Join): boolean {
 	return join.reuseaddr && join.by !== "listen";
 }
 
-/** What a port remembers of its joins since its first owner came. */
+/** The memory of a port since it got its first owner. */
 export function marksOf(joins: readonly Join[]): Marks {
 	const [first, ...others] = joins;
 	const marks: Marks = { fastreuse: -1, fastreuseport: -1, who: first };
@@ -210,7 +214,7 @@ export function marksOf(joins: readonly Join[]): Marks {
 	return marks;
 }
 
-/** Sockets on different devices share whatever they like. */
+/** Sockets on different devices do not conflict. */
 function devicesMeet(a: Sock, b: Sock): boolean {
 	return a.device === 0 || b.device === 0 || a.device === b.device;
 }
@@ -225,13 +229,13 @@ function conflict(me: Sock, other: Sock, relax: boolean, chosen: boolean): boole
 	const sameUser = other.state === TCP_TIME_WAIT || other.uid === me.uid;
 	const group = me.reuseport && other.reuseport && !me.grouped && sameUser;
 	if (me.reuseaddr && other.reuseaddr && other.state !== TCP_LISTEN) {
-		// Reuse lets in, but a kernel that chooses keeps clear of the ports of a group.
+		// Reuse would let the socket in, but a search avoids the ports of a group.
 		return !relax || (!chosen && group);
 	}
 	return !chosen || !group;
 }
 
-/** Whether a UDP socket has something against another on its port, but for SO_REUSEPORT. */
+/** Whether a UDP socket conflicts with another on its port, apart from SO_REUSEPORT. */
 function udpMeets(me: Sock, other: Sock): boolean {
 	if (me.reuseaddr && other.reuseaddr) return false;
 	return devicesMeet(me, other) && meetsOneByOne(me, other);
@@ -242,7 +246,7 @@ function udpShares(me: Sock, other: Sock): boolean {
 	return me.reuseport && other.reuseport && !me.grouped && me.uid === other.uid;
 }
 
-/** The ports that one pass tries, in order: every other one, and from the end on to the start. */
+/** The ports of one pass, in order: every other port from the start, wrapping around at the end. */
 function passFrom(scan: Scan, start: number): number[] {
 	const ports: number[] = [];
 	for (let step = 0; step < scan.remaining; step += 2) {
@@ -252,7 +256,10 @@ function passFrom(scan: Scan, start: number): number[] {
 	return ports;
 }
 
-/** The passes of a scan that starts at an offset: bind() tries odd offsets first, connect() even ones. */
+/**
+ * The passes of a scan that starts at an offset: bind() tries odd offsets first, connect() even
+ * ones.
+ */
 export function passes(kind: number, scan: Scan, offset: number): number[][] {
 	const even = passFrom(scan, scan.low + (offset & ~1));
 	if (kind !== SEARCH_BIND && scan.remaining === 1) return [even];
@@ -261,9 +268,9 @@ export function passes(kind: number, scan: Scan, offset: number): number[][] {
 }
 
 /**
- * Every port of a range in the order of UDP's search, for one random u32: it falls on a port
- * of the range, from which the search goes on by leaps of so many table sizes, an odd number
- * of them, until it is back; then from the next port, and so on.
+ * Every port of a range in the order of UDP's search, for one random u32. The u32 selects a port of
+ * the range. The search advances by an odd multiple of the table's size until it is back, then
+ * continues with the next port.
  */
 export function udpOrder(low: number, high: number, rand: number, slots: number): number[] {
 	const start = low + Math.floor((rand * (high - low + 1)) / 2 ** 32);
@@ -279,7 +286,7 @@ export function udpOrder(low: number, high: number, rand: number, slots: number)
 	return ports;
 }
 
-/** What a Moment is made of. */
+/** The parts of a Moment. */
 interface Contents {
 	sockets: readonly Sock[];
 	diaries: ReadonlyMap<string, readonly Join[]>;
@@ -319,7 +326,10 @@ export class Moment {
 		return found;
 	}
 
-	/** The other sockets on a port: for TCP of the socket's namespace and VRF, for UDP of its namespace. */
+	/**
+	 * The other sockets on a port: for TCP of the socket's namespace and VRF, for UDP of its
+	 * namespace.
+	 */
 	private on(me: Sock, port: number): Sock[] {
 		return this.sockets.filter(
 			(other) =>
@@ -331,7 +341,10 @@ export class Moment {
 		);
 	}
 
-	/** Low and high, inclusive: each bound of the socket counts if it lies in what is left. */
+	/**
+	 * The effective range, both bounds inclusive. A bound of the socket counts if it lies in the
+	 * remaining range.
+	 */
 	effectiveRange(me: Sock): [number, number] {
 		let [low, high] = this.settingsOf(me.net).range;
 		const within = (bound: number) => low <= bound && bound <= high;
@@ -345,8 +358,8 @@ export class Moment {
 	}
 
 	/**
-	 * Whether TCP looks for those whom a socket could meet by its address, and those on the
-	 * wildcard, instead of going through all who have the port.
+	 * Whether TCP searches conflicts by address and by the wildcard, instead of checking every
+	 * owner of the port.
 	 */
 	private byAddress({ address }: Sock): boolean {
 		if (address.wildcard) return false;
@@ -359,7 +372,7 @@ export class Moment {
 			: meetsOneByOne(me, other);
 	}
 
-	/** Whom TCP's search by address does not find, though the addresses meet. */
+	/** Sockets with a conflicting address that TCP's search by address does not find. */
 	private missed(me: Sock, other: Sock): boolean {
 		// The base looks at sockets of the same family only.
 		if (this.base) return me.family !== other.family;
@@ -404,9 +417,9 @@ export class Moment {
 	}
 
 	/**
-	 * UDP asks those on the port one after the other, the last to come first (but see
-	 * letsOthersGoFirst), and stops at the first who has something against the socket:
-	 * SO_REUSEPORT may settle that, and then the others are not asked.
+	 * UDP checks the sockets on the port one after another, the last one first (but see
+	 * letsOthersGoFirst). It stops at the first conflict. If SO_REUSEPORT resolves this conflict,
+	 * the others are not checked.
 	 */
 	private explicitUdp(me: Sock, port: number): Verdict & { fast: boolean } {
 		const others = this.on(me, port).sort((a, b) => b.arrival - a.arrival);
@@ -417,8 +430,8 @@ export class Moment {
 		const fast = this.chainIsLong(me, port);
 		let first = fast ? null : firstOf(others);
 		if (fast) {
-			// Only those of its own address and then those of the wildcard, and who came to the
-			// address last comes first.
+			// Checks only the sockets of its own address, then those of the wildcard. The last one
+			// on the address comes first.
 			const slots = [this.second(me.net, me.address, port), this.second(me.net, ANY4, port)];
 			for (const slot of new Set(slots)) {
 				const asked = others
@@ -446,15 +459,15 @@ export class Moment {
 		return chain.length > LONG_CHAIN;
 	}
 
-	/** Where UDP looks for an address and a port. */
+	/** The chain of an address and a port in UDP's table. */
 	private second(net: number, address: Addr, port: number): number {
 		return portaddrHash(this.contents.kernel.nets[net - 1], address, port) & (this.slots - 1);
 	}
 
-	/** What a search says of a port. */
+	/** The verdict of a search on a port. */
 	candidate(kind: number, me: Sock, port: number, relax: boolean): Verdict {
 		if (kind === SEARCH_UDP) {
-			// Here all are asked.
+			// All sockets are checked here.
 			const blockers = this.on(me, port).filter(
 				(other) => udpMeets(me, other) && !udpShares(me, other),
 			);
@@ -475,8 +488,8 @@ export class Moment {
 	}
 
 	/**
-	 * Whether a connection from a port can be: its four-tuple is free on its device, or held
-	 * by a time-wait socket that gives way. `bound`: the port was chosen before connect().
+	 * Whether a connection from a port is possible: its four-tuple is free on its device, or a
+	 * time-wait socket that gives way holds it. `bound`: the port was chosen before connect().
 	 */
 	tuple(me: Sock, port: number, bound: boolean): Verdict {
 		const holders = this.sockets.filter(
@@ -491,7 +504,7 @@ export class Moment {
 				// A socket without a device holds the tuple for all, but for those in a VRF.
 				(other.device === 0 ? me.l3mdev === 0 : [me.device, me.l3mdev].includes(other.device)),
 		);
-		// With devices several sockets can hold it. The kernel asks only the last to come.
+		// With devices several sockets can hold the tuple. The kernel checks only the last one.
 		const last = holders.sort((a, b) => b.arrival - a.arrival).slice(0, 1);
 		const verdict = last.some((other) => other.state !== TCP_TIME_WAIT)
 			? CANDIDATE_TUPLE_IN_USE
@@ -503,7 +516,7 @@ export class Moment {
 
 	private givesWay(me: Sock, tw: Sock, bound: boolean): boolean {
 		if (bound) return true;
-		// Later kernels keep one that still waits for the peer's FIN.
+		// Later kernels do not reuse one that still waits for the peer's FIN.
 		if (tw.substate === TCP_FIN_WAIT2 && !this.base) return false;
 		const { twReuse } = this.settingsOf(me.net);
 		const loopback = tw.device === LOOPBACK_DEVICE || isLoopback(tw.address) || isLoopback(tw.peer);
@@ -524,7 +537,8 @@ export class Moment {
 		const scans: Scan[] = [];
 		for (const relax of this.settingsOf(me.net).autobindReuse ? [false, true] : [false]) {
 			if (me.reuseaddr && end - first >= 4) {
-				// Sockets with SO_REUSEADDR keep to the lower half, an even number of ports, if they can.
+				// Sockets with SO_REUSEADDR keep to the lower half, an even number of ports, if
+				// they can.
 				const middle = first + 2 * Math.floor((end - first) / 4);
 				scans.push(scan(first, middle, 1, relax), scan(middle, end, 2, relax));
 			} else {
@@ -541,7 +555,7 @@ export class Moment {
 	}
 }
 
-/** An address and the same one mapped are one end of an IPv4 connection. */
+/** An IPv4 address and its v4-mapped form are the same end of a connection. */
 function sameAddress(a: Addr, b: Addr): boolean {
 	return a === b || (a.v4 !== null && a.v4 === b.v4);
 }
@@ -550,7 +564,7 @@ function isLoopback({ v4, text }: Addr): boolean {
 	return v4 !== null ? v4 >>> 24 === 127 : text === "::1";
 }
 
-/** An IPv6 socket with SO_REUSEPORT is asked after all who were there when it came. */
+/** An IPv6 socket with SO_REUSEPORT is checked after all sockets that were there before it. */
 function letsOthersGoFirst({ family, reuseport }: Sock): boolean {
 	return family === 6 && reuseport;
 }
@@ -560,16 +574,19 @@ export function isConnection({ protocol, state, port }: Sock): boolean {
 	return protocol === "tcp" && state !== TCP_CLOSE && state !== TCP_LISTEN && port !== 0;
 }
 
-/** Keeps the diaries of a kernel's ports and takes pictures of its sockets. */
+/** Keeps the diaries of a kernel's ports and takes snapshots of its sockets. */
 export class Oracle {
 	/** By number of the namespace. */
 	readonly settings = new Map<number, Settings>();
 	/** Users of the sockets that files name. */
 	readonly users = new Map<number, number>();
-	/** VRF of each device that is one or belongs to one; the same in every namespace. */
+	/** The VRF of each device that is a VRF or is in one. The same in every namespace. */
 	readonly vrfs = new Map<number, number>();
 	private readonly diaries = new Map<string, readonly Join[]>();
-	/** When each connection came, or UDP socket to its port, and what it was then. */
+	/**
+	 * Sequence number and state of each connection when it was made, or of each UDP socket when it
+	 * got its port.
+	 */
 	private readonly arrivals = new Map<number, { what: string; arrival: number }>();
 	/** When each UDP socket came to its address. */
 	private readonly moves = new Map<number, { address: Addr; moved: number }>();
@@ -619,16 +636,16 @@ export class Oracle {
 		});
 	}
 
-	/** A TCP socket was given a port, or listens on its port: `me` is the socket as it asked. */
+	/** A TCP socket got a port, or listens on its port. `me` is its state before the call. */
 	join(me: Sock, port: number, by: Join["by"]): void {
 		const key = portKey(me.net, me.l3mdev, port);
 		this.diaries.set(key, [...(this.diaries.get(key) ?? []), { ...me, by }]);
 	}
 
 	/**
-	 * After every call: notes who came, and forgets the past of ports without sockets.
-	 * `connected`: the socket as it was, if the call was a connect() that got as far as ports.
-	 * Returns what is there now.
+	 * After every call: notes new sockets, and forgets the diaries of ports without sockets.
+	 * `connected`: the socket before the call, if the call was a connect() that reached the port
+	 * search. Returns the current moment.
 	 */
 	settle(connected: Sock | null): Moment {
 		const sockets = this.sockets();
@@ -645,7 +662,7 @@ export class Oracle {
 		return this.moment(sockets);
 	}
 
-	/** A port's IPv4 wildcard goes by the family of whom it was first taken by. */
+	/** The IPv4 wildcard of a port has the family of the first socket on it. */
 	private settleWildcards(tcp: readonly Sock[], connected: Sock | null): void {
 		const families = new Map<string, Family>();
 		for (const sock of tcp.filter(({ address }) => address.v4 === 0)) {
@@ -683,8 +700,8 @@ export class Oracle {
 		for (const [sk, what] of there) {
 			if (this.arrivals.has(sk)) continue;
 			this.arrived++;
-			// The child of a listener queues up behind all others, and so does a UDP socket that
-			// lets others go first.
+			// A child of a listener comes after all others, and so does a UDP socket that lets
+			// others go first.
 			const last = what.startsWith("full") ? !this.users.has(sk) : udpLast.has(sk);
 			this.arrivals.set(sk, { what, arrival: last ? -this.arrived : this.arrived });
 		}
@@ -705,8 +722,8 @@ export class Oracle {
 				this.moves.set(sk, { address, moved: old.moved });
 				continue;
 			}
-			// None does that comes from another address: connect() finds a port first, and an
-			// address then.
+			// A socket that comes from another address does not: connect() chooses the port before
+			// the address.
 			const came = connected?.sk === sk && !sameSlot(connected.address);
 			const last = old === undefined && letsOthersGoFirst(sock) && !came;
 			this.arrived++;

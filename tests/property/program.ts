@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Random programs: lists of abstract operations. Descriptors, listeners and tasks are
- * numbers that the interpreter (run.ts) takes modulo what there is, so that any part of a
- * program is a program as well and shrinking finds short ones.
+ * Random programs: lists of abstract operations. Descriptors, listeners and tasks are numbers. The
+ * interpreter (run.ts) takes them modulo the existing ones. So every part of a program is a
+ * program, and shrinking finds short ones.
  */
 import fc from "fast-check";
 import type { Family } from "./addresses.js";
@@ -18,7 +18,7 @@ export const ADDRESSES = [
 	"127.0.0.1",
 	"127.0.0.2",
 	"192.0.2.10",
-	// Of a device in a VRF, and of nobody.
+	// The address of a device in a VRF, and an address that no device has.
 	"192.0.2.20",
 	"203.0.113.77",
 ] as const;
@@ -40,7 +40,7 @@ export const ADDRESSES6 = [
 /** Devices that a socket can be bound to; "": none. */
 export type DeviceName = "" | "lo" | "dummy0" | "vrf0" | "dummy1";
 
-/** What is set on a socket before it is used. */
+/** Options of a socket that are set before it is used. */
 export interface Options {
 	/** Which of the program's protocols and families. */
 	protocol: number;
@@ -67,12 +67,12 @@ export interface LocalName {
 }
 
 /**
- * Where connect() and sendto() go: a socket that listens, or a UDP socket with a port, by
- * number, or an address for a socket of each family.
+ * Destination of connect() and sendto(): a listener or a UDP socket with a port, by number, or an
+ * address for each family.
  */
 export type Target = { listener: number } | { v4: string; v6: string; port: number };
 
-/** How a connection to a listener goes on: in which order its ends close. */
+/** How a connection to a listener ends: the order in which its ends close. */
 export type Ending = "open" | "client" | "server" | "client, server" | "server, client";
 
 export type Op =
@@ -95,9 +95,10 @@ export type Op =
 			accept: boolean;
 			ending: Ending;
 	  }
-	// The last one of these once more, `ms` later: what collides is mostly alike.
+	// Repeats the last of these `ms` later, because conflicting calls are mostly alike.
 	| { op: "again"; protocol: number; ms: number }
-	// One call on a descriptor of a protocol. `fitting`: on one that it is meant for, if there is any.
+	// One call on a descriptor of a protocol. `fitting`: on a descriptor that suits the call, if
+	// there is one.
 	| {
 			op: "set";
 			protocol: number;
@@ -126,10 +127,12 @@ export interface Program {
 	/** Of the kernel's draws. */
 	seed: number;
 	version: "6.3" | "6.1.176";
-	/** What sockets there are; what is named twice comes twice as often. */
+	/** Kinds of sockets. A kind that is listed twice is twice as frequent. */
 	protocols: readonly Protocol[];
 	families: readonly Family[];
-	/** Slots of TCP's tables of ports, and of UDP's: with few of them, strangers share chains. */
+	/**
+	 * Slots of TCP's port tables and of UDP's table. With few slots unrelated ports share chains.
+	 */
 	slots: number;
 	udpSlots: number;
 	/** Most sockets of a protocol. */
@@ -141,7 +144,7 @@ export interface Program {
 	ops: readonly Op[];
 }
 
-/** What a test is about: how often programs do what. */
+/** A profile: how often programs make each kind of operation. */
 export interface Profile {
 	/** Bind to ports of the program's choice, set options, listen. */
 	bind: number;
@@ -156,21 +159,27 @@ export interface Profile {
 	devices: readonly DeviceName[];
 	/** Most operations. */
 	length: number;
-	/** Not given: all sorts of programs, some of them of one protocol and one family. */
+	/** If not given, all sorts of programs, some with one protocol and one family only. */
 	protocols?: readonly Protocol[];
 	families?: readonly Family[];
-	/** Of eight sockets, so many have SO_REUSEADDR, and so many SO_REUSEPORT; 4 and 4 if not given. */
+	/**
+	 * How many of eight sockets have SO_REUSEADDR, and how many SO_REUSEPORT; 4 and 4 if not given.
+	 */
 	reuse?: readonly [number, number];
 	/** Ports that are named; 4 if not given. */
 	ports?: number;
 	/** Most sockets of a protocol; 14 if not given. */
 	room?: number;
-	/** Weights of the wildcards, of each family, and of v4-mapped addresses; 4 and 2 if not given. */
+	/**
+	 * Weights of the wildcards, of each family, and of v4-mapped addresses; 4 and 2 if not given.
+	 */
 	wildcards?: number;
 	mapped?: number;
-	/** How often sockets are opened, against everything else; 8 if not given. */
+	/** Weight of opening sockets, compared with other operations; 8 if not given. */
 	opens?: number;
-	/** Tasks that open sockets, all of one namespace if there are less than five; any if not given. */
+	/**
+	 * Tasks that open sockets, all of one namespace if there are less than five; any if not given.
+	 */
 	tasks?: number;
 }
 
@@ -247,7 +256,7 @@ const options = ({ devices, reuse: [addr, port] = [4, 4] }: Profile): fc.Arbitra
 
 const target: fc.Arbitrary<Target> = fc.oneof(
 	{ arbitrary: fc.record({ listener: index }), weight: 4 },
-	// Nobody answers: the connection stays in SYN_SENT.
+	// No host answers, so the connection stays in SYN_SENT.
 	{
 		arbitrary: fc.record({
 			v4: fc.constantFrom("198.51.100.1", "198.51.100.1", "198.51.100.2"),
@@ -281,7 +290,7 @@ const sysctl = fc.oneof(
 		arbitrary: fc.record({
 			name: fc.constant("ip_local_reserved_ports"),
 			value: fc.uniqueArray(fc.nat(RESERVABLE - 1), { maxLength: 6 }).map((ports) =>
-				// A write of nothing changes nothing; a line feed empties the set.
+				// An empty write changes nothing. A line feed empties the set.
 				ports.length === 0 ? "\n" : ports.map((n) => BASE + n).join(","),
 			),
 		}),

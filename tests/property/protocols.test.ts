@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Protocols have ports of their own: what one does with them is nothing to another. */
+/** Each protocol has its own ports. Calls of one protocol do not affect another. */
 import { describe, expect, it } from "vitest";
 import type { Protocol } from "./oracle.js";
 import { type Op, type Profile, type Program, programs } from "./program.js";
@@ -17,7 +17,7 @@ const MIXED: Profile = {
 	protocols: ["tcp", "udp", "udplite"],
 };
 
-/** What is left of a program without the sockets of other protocols: time passes all the same. */
+/** A program without the sockets of other protocols. The same time passes. */
 function only(program: Program, protocol: Protocol): Program {
 	const { protocols } = program;
 	const of = (index: number) => protocols[index % protocols.length];

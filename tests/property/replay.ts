@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Properties over random input, the same at every run, with a failure that says how to
- * see it again. PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
+ * Properties over random input, which is the same in every run. A failure says how to replay it.
+ * PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
  */
 import fc from "fast-check";
 import { afterEach, expect } from "vitest";
 
 const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_RUNS } = process.env;
 
-// Properties do not yield: on a slow machine vitest would take the worker for dead.
+// Properties do not yield. On a slow machine vitest would kill the worker.
 afterEach(() => new Promise((resolve) => setImmediate(resolve)));
 
-/** Whether the defaults hold, so that what is reached is known. */
+/** Whether the defaults are used. Then the reached cases are known. */
 export const isDefault =
 	PROPERTY_SEED === undefined && PROPERTY_PATH === undefined && PROPERTY_RUNS === undefined;
 
@@ -39,7 +39,7 @@ export function always<T>(
 	if (!out.failed) return;
 	const title = expect.getState().currentTestName?.split(" > ").at(-1) ?? "";
 	const name = title.replace(/[^\w ,']/g, ".");
-	// With fewer runs the path could lead past the last one.
+	// With fewer runs the path could lead past the last run.
 	const runs = numRuns === defaults.runs ? "" : `PROPERTY_RUNS=${numRuns} `;
 	const replay = `${runs}PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run tests/property -t "${name}"`;
 	throw new Error(`${fc.defaultReportMessage(out)}\n\nTo replay: ${replay}`, {

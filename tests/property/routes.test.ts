@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What connections remember of routes against lookups: over random changes of devices,
- * addresses and routes, both always say the same.
+ * Cached routes of connections against lookups. They agree after random changes of devices,
+ * addresses and routes.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -80,7 +80,7 @@ interface From {
 const remembered: typeof segmentDeliverIfindex = (net, daddr, oif) =>
 	ipSegmentRoute(net, daddr, oif).dif;
 
-/** All that connections from an address are told: of each destination one lookup is remembered. */
+/** The route answers of connections from an address. One lookup per destination is cached. */
 function lookups(
 	net: NetNamespace,
 	{ saddr, oif }: From,

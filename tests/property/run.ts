@@ -37,12 +37,12 @@ import { type Moment, Oracle, type Protocol, type Settings, type Sock } from "./
 import type { DeviceName, LocalName, Op, Options, Program, Target } from "./program.js";
 import { resultText, returnedText, sockaddrText } from "./transcript.js";
 
-/** Slots for connections: twice as many as there can be time-wait sockets. */
+/** Slots for connections: twice the most time-wait sockets. */
 const EHASH = 64;
 /** Limits, so that programs stay small enough to be understood: beyond sockets, of a protocol. */
 const MORE_DESCRIPTORS = 10;
 const MAX_TASKS = 7;
-/** Longer than any end of a connection takes: FIN_WAIT2 of 90 s, then TIME_WAIT. */
+/** Longer than the end of every connection: FIN_WAIT2 of 90 s, then TIME_WAIT. */
 const LAST_TIMER = 300_000;
 
 const SOCKETS = {
@@ -59,7 +59,7 @@ function isLocal(address: Addr, device: number, l3mdev: number): boolean {
 	const { text, v4 } = address;
 	if (address.wildcard) return true;
 	if (v4 === null) {
-		// ::1 is lo's alone.
+		// Only lo has ::1.
 		if (text === "::1") return device <= 1;
 		return (l3mdev !== 0 ? ["2001:db8::20"] : ["2001:db8::10", "2001:db8:5::5"]).includes(text);
 	}
@@ -89,7 +89,7 @@ const USERS = [
 /** What disconnects. */
 const NOBODY: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 
-/** What the kernel traced of one scan. */
+/** The kernel's trace of one scan. */
 export interface TracedScan {
 	low: number;
 	remaining: number;
@@ -109,27 +109,27 @@ export interface TracedSearch {
 	low: number;
 	high: number;
 	scans: TracedScan[];
-	/** 0: none; null: the search never ended. */
+	/** The chosen port; 0 if none, null if the search did not end. */
 	chosen: number | null;
-	/** Of UDP: the number that it drew. */
+	/** For UDP: the drawn number. */
 	rand: number;
 }
 
-/** An open file: a socket that descriptors of tasks name. */
+/** An open file: a socket with descriptors in tasks. */
 export interface OpenFile {
 	protocol: Protocol;
 	family: Family;
 	sk: number;
 	socket: number;
 	descriptors: number;
-	/** A bind() to one address, to a port, succeeded: the socket keeps it for good. */
+	/** A bind() to this address or port succeeded, so the socket keeps it. */
 	addressNamed: boolean;
 	portNamed: boolean;
 	/** The address of the last bind(). */
 	bound: Addr;
 }
 
-/** The calls that bear on ports; `socketState` is the state of the struct socket before. */
+/** The calls that concern ports. `socketState` is the state of the struct socket before. */
 type Action =
 	| {
 			name: "bind";
@@ -177,7 +177,7 @@ interface Side {
 	last: Extract<Op, { op: "open" | "session" }> | null;
 }
 
-/** A socket as bind() makes it: on an IPv6 address it is closed to IPv4. */
+/** A socket after bind(). On an IPv6 address it is closed to IPv4. */
 export function boundTo(me: Sock, address: Addr): Sock {
 	const closed = address.kind === "IPv6" && !address.wildcard;
 	return { ...me, address, v6only: me.v6only || closed };
@@ -227,7 +227,7 @@ export class Run {
 		this.kernel.trace = this.tracer();
 	}
 
-	/** The first namespace and the users of its tasks, for a script that begins with them. */
+	/** The first namespace and the users of its tasks, for the beginning of a script. */
 	setUpLines(): string[] {
 		const { range, autobindReuse, twReuse } = this.program;
 		const lines = [
@@ -253,9 +253,9 @@ export class Run {
 		return lines;
 	}
 
-	/** Two namespaces alike, a device in a VRF in each. Nobody answers behind their routes. */
+	/** Two equal namespaces, each with a device in a VRF. No host answers behind their routes. */
 	private setUp({ range, autobindReuse, twReuse }: Program): void {
-		// UDP and UDP-Lite share these: who comes first would draw them.
+		// UDP and UDP-Lite share these secrets. The first one would draw them.
 		const secrets = this.kernel.udp_table;
 		secrets.udp_ehash_secret = this.random.get_random_u32();
 		secrets.udp6_ehash_secret = this.random.get_random_u32();
@@ -332,7 +332,7 @@ export class Run {
 		return PIDS[side.protocol] + side.tasks.indexOf(task);
 	}
 
-	/** Writes down a call that changes nothing, with what it returned. */
+	/** Records a call that changes nothing, with its result. */
 	private note({ task, ...descriptor }: Descriptor, text: string): void {
 		this.transcript.push(`${this.pid(this.side({ task, ...descriptor }), task)} ${text}`);
 	}
@@ -396,7 +396,7 @@ export class Run {
 				this.oracle.join(boundTo(me, address), port, "bind");
 			}
 			file.bound = address;
-			// Of 0.0.0.0 and :: that is no choice, but of the IPv4 wildcard mapped it is.
+			// 0.0.0.0 and :: do not count as a chosen address, but the v4-mapped wildcard does.
 			if (address !== ANY4 && address !== ANY6) file.addressNamed = true;
 			if (action.port !== 0) file.portNamed = true;
 		} else if (this.search !== null || this.bound !== null) {
@@ -423,7 +423,7 @@ export class Run {
 		return this.sides[file.protocol];
 	}
 
-	/** The side that an operation, or the options of a socket, name. */
+	/** The protocol side of an operation or of a socket's options. */
 	private sideOf({ protocol }: { protocol: number }): Side {
 		const { protocols } = this.program;
 		return this.sides[protocols[protocol % protocols.length]];
@@ -433,7 +433,7 @@ export class Run {
 		return side.tasks[index % side.tasks.length];
 	}
 
-	/** The descriptor that an operation names, among those that it fits if it is to. */
+	/** The descriptor of an operation. It suits the operation if this is asked for. */
 	private descriptor(op: Extract<Op, { fd: number }>): Descriptor | undefined {
 		const S = this.kernel.sock;
 		const { descriptors } = this.sideOf(op);
@@ -723,7 +723,7 @@ export class Run {
 		this.tellPort(descriptor);
 	}
 
-	/** Writes down the port that a socket has now: the kernel's choice is part of a run. */
+	/** Records the current port of a socket, because the kernel's choice is part of a run. */
 	private tellPort(descriptor: Descriptor): void {
 		if (this.search !== null) this.tellName(descriptor);
 	}
@@ -744,7 +744,7 @@ export class Run {
 		this.tellPort(descriptor);
 	}
 
-	/** A target as a socket of a family names it. */
+	/** A destination for a socket of a family. */
 	private address({ fd, file }: Descriptor, target: Target): Address {
 		const { family, protocol } = file;
 		const { sock } = this.kernel;
@@ -756,7 +756,7 @@ export class Run {
 		const port = sock.skc_num[listener.file.sk];
 		let { address } = this.momentNow().find(listener.file.sk);
 		if (address.wildcard) {
-			// Two of its addresses, if it listens on all.
+			// Two of its addresses, if it listens on the wildcard.
 			const over6 = family === 6 && address === ANY6 && fd % 3 !== 0;
 			const [one, other] = over6 ? ["::1", "2001:db8::10"] : ["127.0.0.1", "192.0.2.10"];
 			address = addr(fd % 2 === 0 ? one : other);
@@ -815,7 +815,7 @@ export class Run {
 		side.descriptors = side.descriptors.filter((other) => other !== descriptor);
 		file.descriptors--;
 		this.call(`close(${fd})`, descriptor, { name: "other" }, () => {
-			// Before the handle can be given out again.
+			// Before the handle can be reused.
 			if (file.descriptors === 0) this.oracle.users.delete(file.sk);
 			return task.close(fd);
 		});
@@ -865,7 +865,7 @@ function changed(settings: Settings, name: string, value: string): Settings {
 	}
 }
 
-/** Plays a program with checks, closes everything, and adds the calls to what goes wrong. */
+/** Plays a program with checks and closes everything. Adds the calls to an error. */
 export function play(program: Program, checks: readonly Check[], seed?: number): Run {
 	const run = new Run(program, checks, seed);
 	try {

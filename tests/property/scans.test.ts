@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The fast walks of the searches, bindScan, connectScan and udpScan, against bindCandidate,
- * connectCandidate and udpCandidate, which call C's functions by name: on random states, port
- * by port.
+ * The fast scans bindScan, connectScan and udpScan against bindCandidate, connectCandidate and
+ * udpCandidate, which call C's functions by name. Compares them port by port on random states.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -59,7 +58,7 @@ const state = fc.record({
 	mine: fc.array(randomOptions, { minLength: 1, maxLength: 3 }),
 });
 
-/** Where a socket with this address connects to: the server, over its own protocol. */
+/** The destination of a socket with this address: the server, over the same protocol. */
 function server({ address, family }: Address): Address {
 	if (family === "AF_INET") return { family, address: "127.0.0.1", port: SERVER };
 	if (address === "::" || address === "::1") return { family, address: "::1", port: SERVER };
@@ -232,7 +231,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 			const net = kernel.createNet();
 			const task = kernel.createTask({ net });
 			const other = kernel.createTask({ net: kernel.createNet() });
-			// Eight chains, of each the ports that fit. The last two have no socks.
+			// Eight chains with their ports. The last two have no socks.
 			const chains = Array.from({ length: 8 }, (_, chain) =>
 				[0, 1, 2].map((turn) => LOW + chain + turn * slots).filter((port) => port <= 0xffff),
 			);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Snapshots: a restored kernel against one that never went further. */
+/** Snapshots: compares a restored kernel with a kernel that stopped at the snapshot. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -27,7 +27,7 @@ const KINDS = [
 	[6, 33],
 ] as const;
 
-/** One call of a random program: what to do, and numbers that say with what. */
+/** One call of a random program: its kind, and numbers that select its arguments. */
 type Op = readonly [what: number, who: number, which: number, how: number];
 
 /** A program's own state: what a process would have in its memory. */
@@ -124,7 +124,7 @@ function perform(kernel: Kernel, program: Program, [what, who, which, how]: Op):
 	}
 }
 
-/** Fails where two kernels are not alike, object for object and word for word. */
+/** Fails if two kernels differ in an object or a word. */
 function expectAlike(a: object, b: object): void {
 	const pairs: [unknown, unknown, string][] = [[a, b, "kernel"]];
 	const seen = new Map<unknown, unknown>();

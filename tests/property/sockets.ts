@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Sockets of all protocols and families, as short as tests need them, also with random options. */
+/** Short helpers that make sockets of all protocols and families, also with random options. */
 import fc from "fast-check";
 import { expect } from "vitest";
 import {
@@ -45,7 +45,7 @@ export function open(task: Task, protocol: Protocol, address: string) {
 	return { fd, name };
 }
 
-/** What a socket is to be like before it is bound. */
+/** Properties of a socket before it is bound. */
 export interface Options {
 	address: string;
 	reuseaddr: boolean;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** UDP's search for a port: it covers the range from whatever it draws. */
+/** UDP's search for a port covers the range for every draw. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -15,7 +15,7 @@ import { udpOrder } from "./oracle.js";
 import { always } from "./replay.js";
 import { open } from "./sockets.js";
 
-/** Most ports of a range that sockets have; what else is not free is reserved. */
+/** Most ports of a range that sockets have. Other ports that are not free are reserved. */
 const TAKEN = 120;
 
 interface Range {
@@ -29,7 +29,7 @@ interface Range {
 	protocol: "udp" | "udplite";
 	/** The range is the socket's own, in a wider one of the namespace. */
 	own: boolean;
-	/** Where the sockets are, and an address for one that meets them. */
+	/** The address of the sockets, and an address that conflicts with them. */
 	taken: string;
 	mine: string;
 	draws: readonly number[];
@@ -72,7 +72,7 @@ const range: fc.Arbitrary<Range> = fc
 		free: rest.free % rest.size,
 	}));
 
-/** A u32 for each port of a small range, from which the search starts there. */
+/** For each port of a small range a u32 with which the search starts there. */
 function everyStart(size: number): number[] {
 	return size > 24
 		? []

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Nothing that `live`, or the agent itself, is given changes a file, a name or a setting
- * outside its namespaces; and when any part ends, nothing stays.
+ * No input of `live` or of the agent changes a file, a name or a setting outside its namespaces.
+ * When one part ends, all parts end.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
@@ -128,7 +128,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 				expect(answer, path).toMatch(/^(! |-)/);
 			}
 		}
-		// Not relative to a descriptor, no other flags, no other memory.
+		// Paths relative to a descriptor, other flags and other memory are refused.
 		const good = hex("/proc/sys/net/ipv4/ip_default_ttl");
 		for (const words of [
 			`0 =${good}00 1 0`,
@@ -290,7 +290,7 @@ describe.skipIf(missing !== null || !isRoot)(
 				expect(status).toMatch(/^Seccomp:\t2$/m);
 				const allowed = BigInt(`0x${/^CapBnd:\t([0-9a-f]+)$/m.exec(status)?.[1]}`);
 				expect(allowed & ~KEPT).toBe(0n);
-				// Its root is the directory of sysctls: other names are not there.
+				// Its root is the directory of sysctls, so other names do not exist.
 				const root = `/proc/${pid}/root`;
 				for (const name of ["proc", "etc", "tmp"])
 					expect(existsSync(`${root}/${name}`)).toBe(false);
@@ -320,11 +320,14 @@ describe.skipIf(missing !== null)(`nothing stays${skipped}`, () => {
 	const script = join(folder, "sleeps.strace");
 	const temporary = join(folder, "tmp");
 	beforeAll(() => {
-		agentBinary(); // So that no compiler is among its parts.
+		agentBinary(); // Compiles the agent first, so no compiler is among its processes.
 		mkdirSync(temporary);
 		writeFileSync(script, "1 fork() = 2\n$ sleep 3600\n");
 	});
-	/** The agent's parts. The script is under way: before it there is one task, which is replaced. */
+	/**
+	 * The agent's processes while the script runs. Before the script there is one task, which is
+	 * replaced.
+	 */
 	const parts = async (live: number): Promise<number[]> => {
 		await until(() => descendants(live).length >= 4);
 		const pids = descendants(live).sort((a, b) => a - b);

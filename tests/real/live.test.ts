@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What a real kernel said, checked: recordings in small, and, where this machine lets a user
- * make namespaces and has a C compiler, the agent and the kernel underneath.
+ * Checks results of a real kernel: small recordings, and the running kernel through the agent, if
+ * there are a C compiler and user namespaces.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -76,7 +76,7 @@ describe("a recording", () => {
 		for (const fd of [3, 4, 5]) {
 			expect(differing([...lines, `accept(${fd}, NULL, NULL) = 7`].join("\n"))).toEqual([]);
 		}
-		// Only in a namespace of its own has it no clients but its own.
+		// It has only its own clients if it has its own namespace.
 		const twice = [
 			"$ ip link set lo up",
 			...lines,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Virtual machines: whatever part of one is killed, and when, nothing of it stays. */
+/** Virtual machines: if one part is killed at some time, no other part stays. */
 import { spawn, spawnSync } from "node:child_process";
 import {
 	existsSync,
@@ -65,7 +65,7 @@ describe.skipIf(missing !== null)(`nothing of a machine stays${skipped}`, () => 
 	it.each(["SIGTERM", "SIGINT", "SIGKILL"] as const)(
 		"when %s ends live while the machine boots",
 		async (signal) => {
-			agentBinary(true); // So that no compiler is among its parts.
+			agentBinary(true); // Compiles the agent first, so no compiler is among its processes.
 			const child = spawn(process.execPath, [MAIN, "live", "--image", IMAGE, script], {
 				stdio: "ignore",
 				env: { ...process.env, TMPDIR: temporary },
@@ -83,7 +83,7 @@ describe.skipIf(missing !== null)(`nothing of a machine stays${skipped}`, () => 
 		if (spawnSync("unshare", ["-rm", "true"]).status !== 0) return;
 		const disk = join(folder, "disk");
 		mkdirSync(disk);
-		// The images and the agent are there; there is no room for a file of theirs.
+		// The images and the agent exist, but there is no room for another file.
 		const cache = cacheFolder();
 		const command =
 			`mount -t tmpfs -o size=64m none ${disk} && mkdir -p ${disk}/inet-port-model/images && ` +

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Processes that a test begins, and what becomes of them. */
+/** Watches the processes that a test starts. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 /** Processes below one, itself not included. */
@@ -12,7 +12,7 @@ export function descendants(pid: number): number[] {
 			const stat = readFileSync(`/proc/${name}/stat`, "latin1");
 			parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
 		} catch {
-			// It has ended meanwhile.
+			// The process has ended meanwhile.
 		}
 	}
 	for (let more = [pid]; more.length > 0; ) {
@@ -32,7 +32,7 @@ function stateOf(pid: number): string {
 	}
 }
 
-/** Waits for ten seconds at most: whether it came true. */
+/** Waits at most ten seconds. Returns whether the condition became true. */
 export async function until(what: () => boolean): Promise<boolean> {
 	for (let tries = 0; tries < 200; tries++) {
 		if (what()) return true;

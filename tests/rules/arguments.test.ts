@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What the library is given: an argument that no program can pass is a TypeError or RangeError
- * with its name, and changes nothing; what the kernel itself refuses gets the kernel's errno.
+ * Arguments of the library. An argument that no program can pass throws a TypeError or RangeError
+ * with its name, and changes nothing. An argument that the kernel refuses gives the kernel's errno.
  */
 import { beforeEach, describe, expect, it } from "vitest";
 import {
@@ -37,7 +37,7 @@ function wrong<T>(value: unknown): T {
 	return value as T;
 }
 
-/** What a call threw, "TypeError fd"; "none" if it returned. */
+/** The error of a call, such as "TypeError fd"; "none" if it returned. */
 function thrown(run: () => unknown): string {
 	try {
 		run();

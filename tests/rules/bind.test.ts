@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** bind(): addresses and ports that it takes, and who may share a port with whom. */
+/** bind(): its addresses and ports, and which sockets may share a port. */
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
@@ -167,7 +167,7 @@ describe("bind", () => {
 	);
 });
 
-// Who may share port 5000 with whom. The first socket is made by root.
+// Which sockets may share port 5000. Root makes the first socket.
 const SHARING = [
 	// options of the first, of the second, user of the second, with a bound one, with a listener
 	["", "", 0, "EADDRINUSE", "EADDRINUSE"],

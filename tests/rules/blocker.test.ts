@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The socket that a search which fails names: that of the port it looked at last. */
+/** A failed search names the owner of the last port that it checked. */
 import { describe, expect, it } from "vitest";
 import { noTrace } from "../../include/trace/events/port_search.js";
 import { World } from "../world.js";
 
-/** A connect() that finds no port; the one in the way at the end, and at the last port told. */
+/**
+ * A connect() that finds no port: the socket that it names, and the owner of the last traced port.
+ */
 function search(seed: number, traced: boolean): { blocker: number; last: number } {
 	const world = new World({ seed });
 	const k = world.kernel;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Buckets of a port: which sockets share one, and what it remembers of its owners. */
+/** Buckets of a port: the sockets that share one, and its memory of its owners. */
 import { describe } from "vitest";
 import { rule } from "../world.js";
 

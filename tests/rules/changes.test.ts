@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * The table of behaviour changes in include/linux/version.ts, and the places in ported code that
- * ask for one: each has the change's first release and commit beside it.
+ * ask for a change. Each place has the first release and the commit of the change beside it.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -32,7 +32,7 @@ function split(line: string): [code: string, comment: string] {
 	return at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at)];
 }
 
-/** Every place that names a change in code: where, the change, the comments beside and above. */
+/** Every place in code that names a change, with the comments beside and above it. */
 const sites = files.flatMap(({ file, lines }) =>
 	lines.flatMap((line, i) => {
 		const [code, beside] = split(line);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Player, playScript, readScript } from "../../kernel-model/index.js";
 
-/** A SYN that a full accept queue drops is sent again a second later, to a closed port. */
+/** A full accept queue drops a SYN. It is retransmitted a second later, to a closed port. */
 function recording(asked: number): string {
 	const to = '{sa_family=AF_INET, sin_port=htons(8080), sin_addr=inet_addr("127.0.0.1")}, 16)';
 	return [

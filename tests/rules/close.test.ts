@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** close(), shutdown() and what they leave behind: the end of a connection, and TIME_WAIT. */
+/** close() and shutdown(): the end of a connection, and TIME_WAIT. */
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
@@ -16,7 +16,7 @@ const connected = (options = "", address = "127.0.0.1") => `
 
 /*
  * The kernel's timer wheel lets long timers expire late, those of half a minute and more by up
- * to 2 s (kernel/time/timer.c). So what is gone after 60 s is looked for after 62 s.
+ * to 2 s (kernel/time/timer.c). So the tests check after 62 s what expires after 60 s.
  */
 describe("the end of a connection", () => {
 	rule(
@@ -391,7 +391,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 
-	/** Versions that look whether the second has changed. */
+	/** Versions that check whether the second has changed. */
 	const BY_SECONDS = ["6.3", "6.1.176", "6.12.107"];
 
 	/** A connection whose port connect() chose, in TIME_WAIT on the client's side. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** DCCP: what one connect() leaves for the next. */
+/** DCCP: the effect of a connect() on the next one. */
 import { describe, expect, it } from "vitest";
 import { AF_INET, AF_INET6 } from "../../kernel-model/index.js";
 import { TWO_DEVICES, World } from "../world.js";

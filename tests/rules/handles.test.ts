@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Handles are branded: the type checker tells tables apart. The errors that are expected here are its. */
+/**
+ * Handles are branded, so the type checker tells tables apart. The expected errors are those of the
+ * type checker.
+ */
 import { expect, it } from "vitest";
 import type { Port, Sk, Tb, Tb2 } from "../../include/linux/handle.js";
 import { AF_INET, Kernel, SOCK_STREAM } from "../../kernel-model/index.js";

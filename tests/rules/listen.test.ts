@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** listen(), and what becomes of connections while a socket listens. */
+/** listen(), and connections to a listener. */
 import { describe } from "vitest";
 import { rule } from "../world.js";
 

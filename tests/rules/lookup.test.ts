@@ -81,7 +81,7 @@ describe("members of a reuseport group", () => {
 		expect([first, second, third].map(picked)).toEqual([0, 0, 0]);
 	});
 
-	// The last that was bound is looked at first over IPv4, the first over IPv6.
+	// Over IPv4 the last bound socket is checked first, over IPv6 the first one.
 	for (const [kind, lo, taker, other] of [
 		["udp", "127.0.0.1", "b", "a"],
 		["udp6", "[::1]", "a", "b"],

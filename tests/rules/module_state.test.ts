@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * State lives in kernels: what a module declares does not change once it was loaded. Else a
- * kernel would meet what another one left. Computed from the sources.
+ * State lives in kernels. Values that a module declares do not change after it is loaded. Otherwise
+ * one kernel would see the state of another. The test analyses the sources.
  */
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -28,7 +28,7 @@ function sources(): string[] {
 	);
 }
 
-/** Without types: names are all that has to be resolved, which takes little time. */
+/** Resolves names only, without types, which is fast. */
 function programOf(files: Readonly<Record<string, string>> | null): ts.Program {
 	const options: ts.CompilerOptions = {
 		allowJs: false,
@@ -86,7 +86,7 @@ function inNoFunction(node: ts.Node): boolean {
 	return true;
 }
 
-/** What of a program's modules may change after they were loaded: places, with the reason. */
+/** Places in modules that may change after loading, each with the reason. */
 function changing(program: ts.Program): string[] {
 	const checker = program.getTypeChecker();
 	const files = program.getSourceFiles().filter(({ isDeclarationFile }) => !isDeclarationFile);
@@ -191,7 +191,7 @@ function changing(program: ts.Program): string[] {
 		return !/[gy]/.test(value.text.slice(value.text.lastIndexOf("/")));
 	};
 
-	// Functions that are named after their module was loaded: by others, or in a function.
+	// Functions that are named after their module is loaded: by other modules, or in a function.
 	const later = new Set<ts.Symbol>();
 	const findLater = (node: ts.Node): void => {
 		if (ts.isIdentifier(node)) {
@@ -272,7 +272,7 @@ function changing(program: ts.Program): string[] {
 	return found;
 }
 
-/** What is found in a module, with another one beside it. */
+/** The findings in a module, with another module beside it. */
 function foundIn(text: string): string[] {
 	const files = {
 		"include/a.ts": `export const list = [1]; export const re = /a/y;`,

@@ -117,7 +117,8 @@ describe("namespaces", () => {
 		const { a } = two();
 		a.unshareNet();
 		const fd = a.tcp();
-		// Without a single address there is no local table, and every address counts as broadcast.
+		// A namespace that never had an address has no local table, so every address counts as
+		// broadcast.
 		expect(a.bind(fd, local(5000))).toBe(0);
 		expect(a.connect(fd, local(5000))).toBe(-ENETUNREACH);
 		expect(a.net.setLink("lo", true)).toBe(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Options of sockets: which ones there are, what they take, and what they tell. */
+/** Socket options: their names, the values that they accept, and the values that they return. */
 import { describe } from "vitest";
 import { rule } from "../world.js";
 

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../include/linux/random.js";
 
-/** Gives what it was told to, and notes what was asked. */
+/** Returns given numbers and notes the calls. */
 class Told extends Random {
 	readonly asked: string[] = [];
 	constructor(private readonly draws: number[]) {

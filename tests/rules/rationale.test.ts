@@ -20,7 +20,7 @@ import {
 	type Task,
 } from "../../kernel-model/index.js";
 
-/** The one address that all connections leave from, and hosts that never answer. */
+/** The source address of all connections, and hosts that never answer. */
 const EGRESS = "192.0.2.10";
 const destination = (n: number) => ({
 	family: "AF_INET" as const,
@@ -32,7 +32,7 @@ function boot(version: string, range: string, seed = 1): { kernel: Kernel; task:
 	const kernel = new Kernel({ version, seed });
 	const net = kernel.createNet();
 	net.addAddress(`${EGRESS}/32`, "lo");
-	// A black hole: connections stay in SYN_SENT, with the port chosen.
+	// A black hole. Connections stay in SYN_SENT and keep the chosen port.
 	net.addRoute({ to: "default", dev: "lo" });
 	expect(net.setSysctl("net.ipv4.ip_local_port_range", range)).toBe(0);
 	return { kernel, task: kernel.createTask({ net }) };
@@ -84,7 +84,7 @@ function fastreuseOf(kernel: Kernel, task: Task, fd: number): number {
 	return kernel.tcp_hashinfo.bind_bucket_cachep.fastreuse[bucket];
 }
 
-/** A port that is there, "EADDRINUSE" from bind() or "EADDRNOTAVAIL" from connect(). */
+/** A port, "EADDRINUSE" from bind() or "EADDRNOTAVAIL" from connect(). */
 function open(
 	task: Task,
 	options: Options,
@@ -117,7 +117,7 @@ function exhaust(
 const from = (low: number, high: number) =>
 	Array.from({ length: high - low + 1 }, (_, i) => low + i);
 
-/** The ranges that searches say they go over, in turn. */
+/** The traced ranges of searches, in order. */
 function watchRanges(kernel: Kernel): string[] {
 	const ranges: string[] = [];
 	const ignore = () => {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Between the second and the third segment of a handshake: requests. The third segment may come
- * late, may not count while data is waited for or the queue is full, or may be a RST.
+ * late or be a RST. It may be ignored while the listener waits for data or its queue is full.
  */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
@@ -109,7 +109,7 @@ describe("a full accept queue", () => {
 describe("TCP_LINGER2", () => {
 	const bind =
 		'bind(4, {sa_family=AF_INET, sin_port=htons(42000), sin_addr=inet_addr("127.0.0.1")}, 16)';
-	/** A client on port 42000 that closes first, and what a bind to its port finds later. */
+	/** A client on port 42000 that closes first, and the result of a later bind() to its port. */
 	const closes = (value: number, seconds: number) => [
 		...listener(5),
 		"socket(AF_INET, SOCK_STREAM, IPPROTO_IP)",

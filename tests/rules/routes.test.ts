@@ -9,9 +9,9 @@
  *     to 2001:db8::9 src 2001:db8::1 dev d0 = 2001:db8::1 away
  *     bind 2001:db8::2 = EADDRNOTAVAIL
  *
- * `to` is connect(): the source address that it gets, and the device on which this host
- * receives what it sends. `on`, `src` and `dev` say how the socket is bound. A world has lo
- * up, and the dummy devices d0 and d1, whose MAC addresses end in 0 and 1.
+ * `to` is connect(). Its result is the source address, and the device on which this host receives
+ * the packets. `on`, `src` and `dev` say how the socket is bound. A world has lo up, and the dummy
+ * devices d0 and d1, whose MAC addresses end in 0 and 1.
  */
 import { describe, expect, it } from "vitest";
 import { in6addr_any, ipv6_addr_type } from "../../include/net/ipv6.js";
@@ -76,7 +76,7 @@ class Routes {
 		}
 	}
 
-	/** What connect() from a socket gives: "SOURCE on DEVICE", "SOURCE away" or an error. */
+	/** The result of connect(): "SOURCE on DEVICE", "SOURCE away" or an error. */
 	to(destination: string, src: string | undefined, dev: string | undefined): string {
 		const { net } = this.net;
 		const [address, scope] = destination.split("%");
@@ -113,7 +113,7 @@ class Routes {
 		return type === RTN_LOCAL ? "0" : "EADDRNOTAVAIL";
 	}
 
-	/** Plays a world; throws at the first line that goes another way. */
+	/** Plays a world. Throws Error at the first line with another result. */
 	play(text: string): void {
 		for (const line of text.split("\n").map((part) => part.trim())) {
 			if (line === "") continue;
@@ -822,7 +822,7 @@ describe("an IPv4 address", () => {
 });
 
 describe("sysctls of IPv6 and VRFs", () => {
-	/** What a write to a file of value 16 (of 1, where bounds are 0 and 1) leaves there. */
+	/** The contents of a file with value 16 (1 if its bounds are 0 and 1) after a write. */
 	const cases: readonly [text: string, flag: number, bit: number][] = [
 		["2", 2, -EINVAL],
 		["255", 255, -EINVAL],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** SCTP: which port is chosen, which ones are shared, and what connections do to them. */
+/** SCTP: choice and sharing of ports, and the effect of connections on them. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
 	type Address,
@@ -138,7 +138,7 @@ describe("a port that is named", () => {
 		[["A any:500"], "A any:500", 0],
 		[["A any:500"], "any:500", "EADDRINUSE"],
 		[["any:500"], "A any:500", "EADDRINUSE"],
-		// One without the option spoils it, but for those that do not overlap.
+		// A socket without the option prevents sharing, except with sockets that do not overlap.
 		[["A 127.0.0.1:500", "192.0.2.1:500"], "A 127.0.0.1:500", 0],
 		[["A 127.0.0.1:500", "192.0.2.1:500"], "A any:500", "EADDRINUSE"],
 		// A listener shares with nobody.
@@ -148,7 +148,7 @@ describe("a port that is named", () => {
 		[["PL any:500"], "P any:500", 0],
 		[["PL any:500"], "PL any:500", 0],
 		[["P any:500"], "A any:500", "EADDRINUSE"],
-		// What came in by the one option is not looked at for the other.
+		// A socket that shares by one option is not checked for the other.
 		[["AP any:500", "A any:500"], "P any:500", 0],
 		[["P 127.0.0.1:500", "192.0.2.1:500"], "P 127.0.0.1:500", 0],
 		[["P 127.0.0.1:500", "192.0.2.1:500"], "P any:500", "EADDRINUSE"],
@@ -180,7 +180,7 @@ describe("a port that is named", () => {
 		const first = w.bound("A any:500");
 		w.task.setsockopt(first, SOL_SOCKET, SO_REUSEADDR, 0);
 		expect(w.tryBind("A any:500").result).toBe(0);
-		// Now the bucket is looked at no more.
+		// The bucket is not checked any more.
 		expect(w.tryBind("any:500").result).toBe("EADDRINUSE");
 	});
 	it("below 1024 is for root", () => {

@@ -14,7 +14,7 @@ import {
 describe("searches", () => {
 	const ADDRESS = "127.0.0.1";
 
-	/** Sockets that bind() or connect() gave ports in the range, until there is no more. */
+	/** Sockets that get ports of the range by bind() or connect(), until none is left. */
 	function take(
 		call: "bind" | "connect",
 		range: string,

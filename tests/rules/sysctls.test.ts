@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Files below /proc/sys/net/ipv4: what they take, and what they tell. */
+/** Files below /proc/sys/net/ipv4: the texts that they accept, and their contents. */
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
-/** Texts written one after the other to one file, each with the result and what is read then. */
+/** Texts written to a file in turn, each with the result and the contents afterwards. */
 function writes(
 	file: string,
 	rows: readonly (readonly [text: string, result: string, read: string])[],

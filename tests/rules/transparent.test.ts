@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** IP_TRANSPARENT and IPV6_TRANSPARENT: addresses of others, for those who may. */
+/** IP_TRANSPARENT and IPV6_TRANSPARENT: addresses of other hosts, with the capability. */
 import { describe, expect, it } from "vitest";
 import { IP_TRANSPARENT, Kernel, SOCK_STREAM, SOL_IP } from "../../kernel-model/index.js";
 import { rule } from "../world.js";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Two kernels in one process do not meet: what one does in the middle of a call of the
- * other changes nothing of that call. A tracer's callbacks are the middle of a call.
+ * Two kernels in one process are independent. Calls on one kernel during a call on the other do not
+ * change this call. A tracer's callback runs during a call.
  */
 import { describe, expect, it } from "vitest";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
@@ -53,7 +53,7 @@ const connects: Call = (task) => {
 	return nameOf(task, fd);
 };
 
-/** To a listener of its own, over loopback. */
+/** A connection to its own listener, over loopback. */
 const connects6: Call = (task) => {
 	const listener = task.socket(AF_INET6, SOCK_STREAM, 0);
 	expect(task.bind(listener, LO6)).toBe(0);

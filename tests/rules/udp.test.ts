@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** UDP: which ports are shared, which one is chosen, and which socket a datagram reaches. */
+/** UDP: sharing and choice of ports, and the socket that a datagram reaches. */
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Random } from "../../include/linux/random.js";
 import type { ChangeName } from "../../include/linux/version.js";
@@ -80,10 +80,10 @@ describe("explicit bind", () => {
 		[["P any:53"], "P any:53", 0],
 		[["P any:53"], "A any:53", "EADDRINUSE"],
 		[["P 127.0.0.1:53"], "P any:53", 0],
-		// The first that meets it decides: the last that was bound over IPv4 ...
+		// The first conflicting socket decides. Over IPv4 it is the last bound one ...
 		[["127.0.0.1:53", "P 127.0.0.2:53"], "P any:53", 0],
 		[["P 127.0.0.2:53", "127.0.0.1:53"], "P any:53", "EADDRINUSE"],
-		// ... and over IPv6 the first, for sockets with SO_REUSEPORT go to the end.
+		// ... and over IPv6 the first one, because sockets with SO_REUSEPORT go to the end.
 		[["[2001:db8::1]:53", "P [::1]:53"], "P [::]:53", "EADDRINUSE"],
 		[["P [2001:db8::1]:53", "P [::1]:53"], "P [::]:53", 0],
 		// Both families
@@ -229,7 +229,9 @@ describe("search for a port", () => {
 		expect(w.tryBind("A any:0").result).toBe(0);
 	});
 
-	/** Sockets that leave a handful of ports, spread over chains with several ports of the range. */
+	/**
+	 * Sockets that leave a handful of ports, spread over chains with several ports of the range.
+	 */
 	function occupied(low: number, high: number, free: ReadonlySet<number>, random: Random): World {
 		const world = boot({ random });
 		for (let port = low; port <= high; port++) {
@@ -287,7 +289,7 @@ describe("search for a port", () => {
 			);
 			world.task.close(other);
 		}
-		// What a recording does not show is chosen out of the way of what it names.
+		// A guessed port avoids the ports that the recording names.
 		k.draws = new RecordingObserver(k, new Set([40600]));
 		expect(world.port(world.bound("any:0"))).toBe(40517);
 	});
@@ -423,7 +425,7 @@ describe("lookup", () => {
 			};
 			const member = onLo("AP");
 			const single = onLo("A");
-			// In the group, but without its device, so that it scores less; found first.
+			// It is in the group, but without its device, so it scores less. It is found first.
 			const first = onLo("AP");
 			w.connect(first, "127.0.0.1:9");
 			w.dissolve(first);
@@ -481,7 +483,7 @@ describe("connect", () => {
 		expect(w.name(fd)).toBe("[::]:5000");
 		expect(w.connect(fd, "[::ffff:127.0.0.1]:53")).toBe(0);
 		expect(w.name(fd)).toBe("[::ffff:127.0.0.1]:5000");
-		// From an IPv4 address there is no way to an IPv6 one.
+		// An IPv4 address cannot reach an IPv6 address.
 		expect(w.connect(fd, "[::1]:53")).toBe("EAFNOSUPPORT");
 		w.dissolve(fd);
 		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
@@ -505,7 +507,7 @@ describe("connect", () => {
 		expect(outcome(task.connect(fd, addressOf("127.0.0.1:53"), 15))).toBe("EINVAL");
 		expect(outcome(task.connect(fd, addressOf("127.0.0.1:53"), 1))).toBe("EINVAL");
 		expect(outcome(task.connect(fd, { ...UNSPEC, family: "AF_OTHER" }))).toBe("EAFNOSUPPORT");
-		// The port was chosen before the address was looked at.
+		// The port was chosen before the address was checked.
 		expect(w.port(fd)).not.toBe(0);
 		expect(w.connect(fd, "203.0.113.1:53")).toBe("ENETUNREACH");
 		expect(w.connect(fd, "127.255.255.255:53")).toBe("EACCES");
@@ -568,7 +570,7 @@ describe("datagrams", () => {
 	});
 
 	it("follow a connect() that failed, from the second send on", () => {
-		// The connect() left its address where a remembered route takes it from.
+		// The connect() left its address in the cached route.
 		const server = w.bound("127.0.0.1:53");
 		const other = w.bound("any:60");
 		const fd = w.socket(AF_INET);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * UDP: bind() of a port whose chain is long. It looks at the chains of the second hash alone,
- * of the socket's address and of the wildcard. Until 7.0 a wildcard socket does so as well,
- * and meets a socket with another address only if a secret puts it on one of these chains.
+ * UDP: bind() of a port whose chain is long. It searches only the chains of the second hash: of the
+ * socket's address and of the wildcard. Before 7.0 a wildcard socket does so as well. It conflicts
+ * with a socket on another address only if a secret puts this socket on one of these chains.
  */
 import { describe, expect, it } from "vitest";
 import {
@@ -24,7 +24,7 @@ function bind(task: Task, address: string, reuse = false): string | number {
 	return outcome(task.bind(fd, { family: "AF_INET", address, port: PORT }));
 }
 
-/** A kernel with eleven sockets on the port, each with an address of its own. */
+/** A kernel with eleven sockets on the port, each on another address. */
 function crowded(version: string, secrets: readonly number[], reuse = false) {
 	const kernel = new Kernel({ version, seed: 1, secrets });
 	const task = kernel.createTask({ net: kernel.createNet() });

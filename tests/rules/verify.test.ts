@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** verify() names what is wrong with each kind of table. */
+/** verify() names the fault in each kind of table. */
 import { beforeEach, describe, expect, it } from "vitest";
 import {
 	AF_INET,
@@ -49,7 +49,9 @@ function sk(fd: number): number {
 	return k.socket.sk[task.socketOf(fd)];
 }
 
-/** The bind buckets of a socket; read after every allocation, which may replace columns. */
+/**
+ * The bind buckets of a socket. Read them after every allocation, because it may replace columns.
+ */
 function bucket(sock: number): number {
 	return k.sock.icsk_bind_hash[sock];
 }
@@ -78,7 +80,7 @@ function queued(protocol: keyof typeof PROTOCOLS, port: number): number {
 	return fd;
 }
 
-/** What breaks a table, and what verify() says of it. */
+/** A corruption of a table, and the message of verify(). */
 const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 	[
 		"socks: one is freed twice",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Behaviour changes between kernels: for each the smallest program that tells old from new,
- * with the last version that has the old answer and the first that has the new one.
+ * Behaviour changes between kernels: for each the smallest program that shows it, the last version
+ * with the old result and the first version with the new one.
  */
 import { describe, expect, it } from "vitest";
 import {
@@ -66,7 +66,7 @@ function portOf(task: Task, fd: number): number {
 	return typeof name === "number" ? name : name.port;
 }
 
-/** What bind() of a second socket says after the first took its option back. */
+/** The result of bind() of a second socket after the first has cleared its option. */
 function bindAfterOptionTakenBack(version: string, option: number, second: string): number {
 	const { task } = boot(version);
 	const a = task.tcp();
@@ -83,7 +83,7 @@ const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 const mptcp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
 const sctp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP);
 
-/** connect() with AF_UNSPEC while another thread's connect() sleeps: what both say. */
+/** The results of a sleeping connect() and of another thread's connect() with AF_UNSPEC. */
 function disconnectedConnect(version: string): number[] {
 	const { net, task } = boot(version);
 	net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
@@ -94,8 +94,8 @@ function disconnectedConnect(version: string): number[] {
 }
 
 /**
- * Two UDP sockets on 127.0.0.1:5000 and what they do: "a" and "b" connect to a peer, "A" and
- * "B" dissolve that. Which of them then gets what the peer sends: "a", "b".
+ * Two UDP sockets on 127.0.0.1:5000. "a" and "b" connect to a peer, "A" and "B" disconnect. Returns
+ * which of them then gets the peer's datagrams: "a" or "b".
  */
 function reached(version: string, option: number, steps: string): string {
 	const { task } = boot(version);
@@ -116,7 +116,9 @@ function reached(version: string, option: number, steps: string): string {
 	return `${task.recv(a, 1, true) === 1 ? "a" : ""}${task.recv(b, 1, true) === 1 ? "b" : ""}`;
 }
 
-/** The change, the last version without it, the first with it, what a program sees of it. */
+/**
+ * The change, the last version without it, the first version with it, and its effect on a program.
+ */
 const PROGRAMS: Record<string, [string, string, (version: string) => unknown, unknown, unknown]> = {
 	"connect-range-step-1": [
 		"6.6",
@@ -255,7 +257,7 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 				net.setSysctl("net.ipv4.ip_local_port_step_width", width),
 			);
 			net.setSysctl("net.ipv4.ip_local_port_range", "50000 50999");
-			// All even ports but one: a search goes past what is taken by steps that are drawn.
+			// All even ports are taken except one. A search passes the taken ports by drawn steps.
 			net.setSysctl("net.ipv4.ip_local_reserved_ports", "50000-50199,50300-50999");
 			net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
 			const ports = new Set<number>();
@@ -273,8 +275,9 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		"6.9",
 		"6.10",
 		(version) => {
-			// All have got a datagram while connected but `first`, which scores one less for it.
-			// When the group of two answers a look at the other one with it, `alone` comes next.
+			// All except `first` have received a datagram while connected, so `first` scores one
+			// less. When the group of two answers a look at the other one with it, `alone` comes
+			// next.
 			const { task } = boot(version);
 			const make = (...options: number[]) => {
 				const fd = task.socket(AF_INET, SOCK_DGRAM, 0);

@@ -72,7 +72,7 @@ const shown = (events: Iterable<ReadEvent>): string[] =>
 		return `${event.kind} ${pid} ${name} ${result?.value ?? "?"}`;
 	});
 
-/** The call as it was when the reader gave out its event. */
+/** The call at the time when the reader returned its event. */
 function* snapshots(events: Iterable<ReadEvent>): Generator<ReadEvent> {
 	for (const event of events) {
 		yield event.kind === "begin" ? { ...event, call: { ...event.call } } : event;

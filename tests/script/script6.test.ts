@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Scripts and recordings beyond TCP over IPv4: how addresses of AF_INET6 and messages are
- * read, in strace's styles, which calls of UDP choose a port, and what is compared.
+ * Scripts and recordings of IPv6 and UDP: reading of AF_INET6 addresses and messages in strace's
+ * styles, UDP calls that choose a port, and comparisons.
  */
 import { describe, expect, it } from "vitest";
 import {
@@ -328,13 +328,13 @@ write(6, "x", 1) = 1
 	});
 });
 
-/** The outcomes of system calls; those of set-up commands are left out. */
+/** The outcomes of system calls, without set-up commands. */
 function play(text: string, options: PlayOptions = {}): Outcome[] {
 	const outcomes = [...new Player(readScript(text, "script"), options).play()];
 	return outcomes.filter((outcome) => outcome.call !== "$");
 }
 
-/** Call and result or error, with the verdict where it is another than the one expected. */
+/** Call and result or error, with the verdict if it is not the expected one. */
 function tell(outcomes: readonly Outcome[], expected: Outcome["verdict"]): string[] {
 	return outcomes.map(({ call, result, verdict }) => {
 		const value = result === null ? "?" : result < 0 ? errnoName(-result) : String(result);
@@ -342,7 +342,7 @@ function tell(outcomes: readonly Outcome[], expected: Outcome["verdict"]): strin
 	});
 }
 
-/** Every call of a script is as recorded, but for those of the given names, which are passed over. */
+/** Every call of a script matches, except calls with the given names, which are ignored. */
 function matches(text: string, passedOver: readonly string[] = []): void {
 	const outcomes = play(text);
 	const others = outcomes
@@ -484,7 +484,7 @@ describe("a recording of UDP", () => {
 		expect(first?.reason).toMatch(reason);
 	});
 
-	it("passes over errors that hang on memory, sizes and filters", () => {
+	it("passes over errors that depend on memory, sizes and filters", () => {
 		for (const error of ["EPERM", "ENOBUFS", "EMSGSIZE", "EAGAIN"]) {
 			matches(
 				`${UDP6} = 3
@@ -701,7 +701,7 @@ ${time}getsockname(${fd}, ${name}, [28]) = 0
 				})
 				.join("");
 		const v6 = (): [string, string] => ["AF_INET6", "::1"];
-		// One step may be a shuffle, but not two so soon.
+		// One step may be explained by a shuffle, but not two in such a short time.
 		expect(mismatch(start + connects([41000, 45000, 45004, 47000], v6)).reason).toMatch(
 			/searches to \[::1\] -> \[::1\]:6000 may go on from/,
 		);
@@ -715,7 +715,10 @@ ${time}getsockname(${fd}, ${name}, [28]) = 0
 });
 
 describe("a recording of several programs", () => {
-	/** A connection closed before its data was read; `result` is of a bind to the port it had. */
+	/**
+	 * A connection that is closed before its data is read. `result` is the result of a bind() to
+	 * its port.
+	 */
 	const recording = (before: string, result: string) => `
 10 socket(AF_INET6, SOCK_STREAM, IPPROTO_IP) = 3
 10 bind(3, ${in6(5000)}, 28) = 0
@@ -804,7 +807,7 @@ TIME getpeername(7, ${peer}
 		expect(differs(recording(SOCKET, REFUSED))).toBe(true);
 	});
 
-	// tcp_disconnect leaves a number in write_seq, which has nothing to do with the clock.
+	// tcp_disconnect leaves a number in write_seq that does not come from the clock.
 	it("may be newer or older if its socket was disconnected before", () => {
 		const before = `${SOCKET}\n${DISCONNECT}`;
 		expect(differs(recording(before, CONNECTED))).toBe(false);
@@ -865,7 +868,7 @@ bind(3, ${in6(40001, "::ffff:127.0.0.1")}, 28) = ${result}
 		},
 	);
 
-	// tcp_disconnect of the subflow leaves ECONNRESET there, of which nobody is told.
+	// tcp_disconnect of the subflow leaves ECONNRESET there, and no call reports it.
 	it("knows nothing of how it was disconnected when its next connect() fails", () => {
 		matches(`
 			$ ip route add default dev lo

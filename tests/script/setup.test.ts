@@ -11,7 +11,7 @@ class World {
 		for (const command of commands) this.run(command);
 	}
 
-	/** Runs a command; gives the words that were passed over. */
+	/** Runs a command. Returns the words that were passed over. */
 	run(command: string): string[] {
 		return runSetup(this.kernel, this.net, splitWords(command));
 	}
@@ -41,7 +41,7 @@ function failure(world: World, command: string): SetupError {
 	throw new Error(`done: ${command}`);
 }
 
-/** The word that an error blames, and what it says. */
+/** The word of an error, and its message. */
 function told(world: World, command: string): string {
 	const { word, expected } = failure(world, command);
 	return `${splitWords(command)[word] ?? "the end"}: ${expected}`;
@@ -75,7 +75,7 @@ describe("ip addr", () => {
 	test("deletes an address whatever its length, if none is said", () => {
 		const world = new World("ip link set lo up", "ip addr add 192.0.2.1/24 dev lo");
 		expect(told(world, "ip addr del 192.0.2.1/32 dev lo")).toBe(
-			"192.0.2.1/32: an address that there is (EADDRNOTAVAIL)",
+			"192.0.2.1/32: an address that exists (EADDRNOTAVAIL)",
 		);
 		world.run("ip addr del 192.0.2.1 dev lo");
 		expect(world.bind("192.0.2.1")).toBe(-99);
@@ -147,7 +147,7 @@ describe("ip route", () => {
 	test("names what is wrong", () => {
 		const world = new World("ip link set lo up");
 		expect(told(world, "ip route del 198.51.100.0/24")).toBe(
-			"198.51.100.0/24: a route that there is (ESRCH)",
+			"198.51.100.0/24: a route that exists (ESRCH)",
 		);
 		expect(told(world, "ip route add 198.51.100.0/24 via 203.0.113.1")).toBe(
 			"203.0.113.1: a gateway that a device leads to (ENETUNREACH)",

@@ -16,7 +16,7 @@ import {
 
 const FIXED = { seed: 20240607, numRuns: 1000 };
 
-// Trees are written and compared without columns, which have tests of their own.
+// Trees are compared without columns. Other tests check the columns.
 const int = (value: number, symbol: string | null = null): Value => ({
 	kind: "int",
 	value,
@@ -1249,7 +1249,7 @@ describe("formatCall", () => {
 });
 
 describe("long input", () => {
-	// A parser that is not linear does not come to an end within any test's time.
+	// A parser that is not linear does not end within the time limit.
 	it("reads 10^5 lines", () => {
 		const text =
 			"12345 1700000000.123456 connect(4<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(80)," +

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The agent, a program that makes system calls on a real kernel: agent.c has its protocol. */
+/**
+ * Starts the agent, a program that makes system calls on a real kernel, and speaks with it. agent.c
+ * describes its protocol.
+ */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -9,10 +12,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { KernelDraw } from "../../machine/random.js";
 
-/** The agent cannot be had, or does not answer as it should. One line. */
+/** The agent cannot be started, or breaks its protocol. The message is one line. */
 export class AgentError extends Error {}
 
-/** agent.c, beside this file or, seen from dist/, in the sources. */
+/** The path of agent.c: beside this file, or in the sources if this file is in dist/. */
 function sourceFile(): string {
 	for (const path of ["./agent.c", "../../../../kernel-model/real/agent/agent.c"]) {
 		const file = fileURLToPath(new URL(path, import.meta.url));
@@ -21,15 +24,15 @@ function sourceFile(): string {
 	throw new AgentError("agent.c: not found beside the program");
 }
 
-/** Whether a folder is there, this user's own, and nobody else's to write to. */
+/** Whether a folder exists, belongs to this user and cannot be written by others. */
 function isOwnFolder(folder: string): boolean {
 	const stat = lstatSync(folder);
 	return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
 }
 
 /**
- * Where what is made once is kept: in the user's cache, or where none can be made, in the
- * temporary directory. Throws AgentError.
+ * The folder for the compiled agent and other files that are made once: in the user's cache, else
+ * in the temporary directory. Throws AgentError.
  */
 export function cacheFolder(): string {
 	const base = process.env.XDG_CACHE_HOME || join(homedir() || tmpdir(), ".cache");
@@ -39,19 +42,19 @@ export function cacheFolder(): string {
 		accessSync(folder, constants.W_OK | constants.X_OK);
 		return folder;
 	} catch {
-		// Others can make names there: what they made is not used.
+		// Other users can make names there. A folder of another user is not used.
 		const other = join(tmpdir(), `inet-port-model-${process.getuid?.() ?? 0}`);
 		try {
 			mkdirSync(other, { mode: 0o700 });
 		} catch {
-			// It may be there.
+			// The folder may exist.
 		}
 		if (existsSync(other) && isOwnFolder(other)) return other;
-		throw new AgentError(`no folder for the cache can be made: neither ${folder} nor ${other}`);
+		throw new AgentError(`cannot make a folder for the cache: neither ${folder} nor ${other}`);
 	}
 }
 
-/** Compiles $4 with $1 to $2, which gets its name $3 when it is whole; also when its caller is gone. */
+/** Compiles $4 with $1 to $2, then renames $2 to $3. Goes on if its caller ends. */
 const COMPILE = `
 	compiler=$1 part=$2 binary=$3 source=$4
 	shift 4
@@ -62,7 +65,10 @@ const COMPILE = `
 	exit 1
 `;
 
-/** The compiled agent: made when first needed, or when agent.c has changed. Throws AgentError. */
+/**
+ * The path of the compiled agent. Compiles it at the first use and after changes to agent.c. Throws
+ * AgentError.
+ */
 export function agentBinary(isStatic = false): string {
 	const file = sourceFile();
 	const flags = ["-O2", ...(isStatic ? ["-static"] : [])];
@@ -75,7 +81,7 @@ export function agentBinary(isStatic = false): string {
 		const part = `${binary}.${process.pid}`;
 		const words = ["-c", COMPILE, "sh", compiler, part, binary, file, ...flags];
 		const made = spawnSync("/bin/sh", words, { encoding: "utf8" });
-		if (made.status === 127) continue; // there is none of this name
+		if (made.status === 127) continue; // there is no compiler of this name
 		if (made.status !== 0) {
 			const said = made.error?.message ?? made.stderr.trim().split("\n")[0];
 			throw new AgentError(`${compiler} cannot compile agent.c: ${said}`);
@@ -87,11 +93,11 @@ export function agentBinary(isStatic = false): string {
 	);
 }
 
-/** How long an agent may take for an answer, in ms, if nothing else is said. */
+/** Default time limit for an answer, ms. */
 export const PATIENCE = 60_000;
-/** How long what it has begun may outlive it, in ms. */
+/** How long processes of the agent may outlive it, ms. */
 const AFTERLIFE = 1000;
-/** Longer answers are none. */
+/** Longest answer, characters. */
 const LONGEST = 4 << 20;
 
 export interface Hello {
@@ -100,7 +106,7 @@ export interface Hello {
 	users: number;
 }
 
-/** An agent at work: requests go out as they come, answers arrive in order. */
+/** A running agent. Requests are sent at once. Answers arrive in the order of requests. */
 export class Agent {
 	private readonly waiting: { resolve(line: string): void; reject(error: Error): void }[] = [];
 	private rest = "";
@@ -112,7 +118,7 @@ export class Agent {
 
 	private constructor(
 		private readonly child: ChildProcess,
-		/** How long it may take for an answer, ms; 0 for any time. */
+		/** Time limit for an answer, ms; 0 for no limit. */
 		private readonly patience: number,
 	) {
 		child.stdout?.setEncoding("latin1");
@@ -121,27 +127,27 @@ export class Agent {
 			this.said = (this.said + data.toString()).slice(-2000);
 		});
 		child.on("error", (error) => this.fail(error.message));
-		// What the agent began may hold its output open, and outlive it by that.
+		// Processes of the agent may outlive it and hold its output open.
 		child.on("exit", () => {
 			this.afterlife = setTimeout(() => this.ended(), AFTERLIFE);
 		});
 		child.on("close", () => this.ended());
-		child.stdin?.on("error", () => {}); // its end says more
+		child.stdin?.on("error", () => {}); // its exit gives the reason
 	}
 
 	private ended(): void {
 		if (this.afterlife !== null) clearTimeout(this.afterlife);
 		const lines = this.said.trim().split(/[\r\n]+/);
 		const own = /(?:port-agent|agent\.sh): /;
-		// A virtual machine's console says more, of less use.
+		// The console of a virtual machine has more lines, but they are less useful.
 		const reason = lines.filter((line) => own.test(line)).at(-1) ?? lines.at(-1) ?? "";
 		this.fail(reason === "" ? "the agent has ended" : reason.replace(/^.*?port-agent: /, ""));
 		this.end();
 	}
 
 	/**
-	 * Starts the agent here, or a command that speaks its protocol, which may take `patience`
-	 * ms for an answer, 0 for any time. Throws AgentError.
+	 * Starts the agent here, or a command that speaks its protocol. `patience` is the time limit
+	 * for an answer, ms; 0 for no limit. Throws AgentError.
 	 */
 	static async start(command?: string, patience = PATIENCE): Promise<Agent> {
 		if (command?.trim() === "") throw new AgentError("--agent: expected a command, found none");
@@ -164,14 +170,14 @@ export class Agent {
 		this.rest = lines.pop() ?? "";
 		for (const line of lines) {
 			const next = this.waiting.shift();
-			if (next === undefined) this.giveUp("it says what it was not asked");
+			if (next === undefined) this.giveUp("it sent an answer without a request");
 			else next.resolve(line);
 		}
-		if (this.rest.length > LONGEST) this.giveUp("its answer has no end");
+		if (this.rest.length > LONGEST) this.giveUp("its answer is too long");
 		else this.await(0);
 	}
 
-	/** From now on the next answer is waited for, for so much longer than usual. */
+	/** Waits for the next answer, `longer` ms more than usual. */
 	private await(longer: number): void {
 		if (this.timer !== null) clearTimeout(this.timer);
 		this.timer = null;
@@ -193,8 +199,8 @@ export class Agent {
 	}
 
 	/**
-	 * Sends requests, all at once, and gives their answers, which may take so many ms longer
-	 * than others. Throws AgentError.
+	 * Sends requests, all at once, and returns their answers. The time limit is `longer` ms more
+	 * than usual. Throws AgentError.
 	 */
 	requests(lines: readonly string[], longer = 0): Promise<string[]> {
 		if (this.failure !== null) return Promise.reject(this.failure);
@@ -212,7 +218,7 @@ export class Agent {
 		return answer;
 	}
 
-	/** Ends it, and with it everything that it made. */
+	/** Ends the agent, its processes and its namespaces. */
 	end(): void {
 		this.failure ??= new AgentError("agent: it was ended");
 		if (this.timer !== null) clearTimeout(this.timer);
@@ -220,21 +226,21 @@ export class Agent {
 		this.child.removeAllListeners("exit");
 		this.child.stdin?.end();
 		this.child.kill();
-		// A process that it has left behind would keep this one waiting.
+		// A process that the agent has left behind would keep this process alive.
 		this.child.stdout?.destroy();
 		this.child.stderr?.destroy();
 	}
 }
 
-/** A system call's answer, as agent.c writes it. */
+/** The answer to a system call, as agent.c writes it. */
 export interface CallAnswer {
-	/** A negative errno on an error. */
+	/** The kernel's result; a negative errno on an error. */
 	result: number;
-	/** Seconds. */
+	/** When the call began, seconds of CLOCK_MONOTONIC. */
 	begin: number;
 	end: number;
 	memory: Uint8Array[];
-	/** None unless they were asked for. */
+	/** The draws of port searches; empty unless they were asked for. */
 	draws: KernelDraw[];
 }
 
@@ -245,7 +251,7 @@ function readDraw(text: string): KernelDraw {
 	return { kind, caller, value: BigInt(value), ceil: ceil === undefined ? null : Number(ceil) };
 }
 
-/** The memory that an answer has to bring. Throws AgentError where it does not. */
+/** Memory `i` of an answer. Throws AgentError if the answer does not have it. */
 export function memoryOf({ memory }: CallAnswer, i: number): Uint8Array {
 	const bytes = memory[i];
 	if (bytes === undefined) throw new AgentError(`agent: an answer without memory ${i}`);
@@ -255,7 +261,7 @@ export function memoryOf({ memory }: CallAnswer, i: number): Uint8Array {
 const NUMBERS = /^-?[0-9]+ [0-9]+ [0-9]+( |$)/;
 const MEMORY = /^(-|[0-9a-f]+)$/;
 
-/** Throws AgentError for what is no answer to a system call. */
+/** Reads an answer to a system call. Throws AgentError if the line is not one. */
 export function readAnswer(line: string): CallAnswer {
 	const [result, begin, end, ...rest] = line.split(" ");
 	const shown = rest.filter((word) => !word.includes("@"));
@@ -263,7 +269,7 @@ export function readAnswer(line: string): CallAnswer {
 	if (!NUMBERS.test(line) || !whole) {
 		const said = line.startsWith("! ")
 			? line.slice(2)
-			: `no answer to a call: ${line.slice(0, 40)}`;
+			: `not an answer to a call: ${line.slice(0, 40)}`;
 		throw new AgentError(`agent: ${said}`);
 	}
 	return {
@@ -275,7 +281,10 @@ export function readAnswer(line: string): CallAnswer {
 	};
 }
 
-/** The same, to this request: with the memory that it asks for. */
+/**
+ * Reads the answer to a request. Throws AgentError also if memory that the request asks for is
+ * missing.
+ */
 export function readAnswerTo(request: string, line: string): CallAnswer {
 	const answer = readAnswer(line);
 	const asked = request.split(" ").filter((word) => word.includes("?"));
@@ -283,6 +292,6 @@ export function readAnswerTo(request: string, line: string): CallAnswer {
 		const { length } = answer.memory[i] ?? { length: -1 };
 		return word.startsWith("?") ? length === Number(word.slice(1)) : length >= 0;
 	});
-	if (!fits) throw new AgentError("agent: no answer to a call: memory is missing");
+	if (!fits) throw new AgentError("agent: not an answer to a call: memory is missing");
 	return answer;
 }

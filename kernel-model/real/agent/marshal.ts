@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Between a script's calls and the agent's: requests from arguments, recorded lines from answers. */
+/** Makes the agent's requests from the arguments of calls, and recorded lines from its answers. */
 
 import { getSystemErrorName } from "node:util";
 import {
@@ -21,9 +21,9 @@ import { isSysctlPath, SYSCTL_PATH } from "../../script/sysctl_path.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../../script/values.js";
 import { type CallAnswer, memoryOf } from "./agent.js";
 
-/** A call as the agent takes it, and the arguments that its answer fills in. */
+/** A request for the agent, and the arguments with the values that its answer fills in. */
 export interface Marshalled {
-	/** Without the task. */
+	/** The request without the task. */
 	request: string;
 	/** The arguments as strace would print them. */
 	args(answer: CallAnswer): Arg[];
@@ -40,7 +40,7 @@ const ACCESS_MODES: ReadonlyMap<string, number> = new Map([
 	["O_RDWR", 2],
 ]);
 
-/** How a file is opened; to write to it where the script leaves that out. */
+/** The access mode of an open. Without flags in the script the file is opened for writing. */
 function accessMode(flags: Arg | undefined): number {
 	const value = flags?.value;
 	if (value?.kind === "int") return value.value & 3;
@@ -49,12 +49,12 @@ function accessMode(flags: Arg | undefined): number {
 	return modes[0]?.[1] ?? 0;
 }
 
-/** Opens a file, by its whole path. */
+/** A request that opens a file by its full path. */
 export function openRequest(path: string, flags: number): string {
 	return `openat -100 =${hex(new TextEncoder().encode(`${path}\0`))} ${flags} 0`;
 }
 
-/** Where in the memory of a sockaddr its port lies, in hex digits. */
+/** Offset of the port in a sockaddr, in hex digits. */
 const PORT_AT = 4;
 
 function sockaddrBytes(address: Address | null, family: number): Uint8Array {
@@ -72,7 +72,7 @@ function sockaddrBytes(address: Address | null, family: number): Uint8Array {
 	return bytes;
 }
 
-/** What a sockaddr in memory says; null for one that was cut off, or of another family. */
+/** The address in a sockaddr; null if it is truncated or of another family. */
 export function readSockaddr(bytes: Uint8Array, length: number): Address | null {
 	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 	const size = Math.min(bytes.length, length);
@@ -109,14 +109,14 @@ function int32(value: number): string {
 const int = (value: number): Value => ({ kind: "int", value, symbol: null, column: 0 });
 const arg = (value: Value): Arg => ({ name: null, value, fd: null });
 
-/** Builds requests; `symbolic` is the descriptor that port_of() named last, or null. */
+/** Makes requests. `symbolic` is the descriptor of the last port_of(), or null. */
 export class Marshaller {
 	constructor(
 		private readonly operandsOf: (call: CallLine, portOf: (fd: number) => number) => Operands,
 		private readonly nameOf: (ifindex: number) => string | undefined,
 	) {}
 
-	/** Null for a call that the agent has no word for. Throws ScriptError for unfit arguments. */
+	/** Null for a call that the agent cannot make. Throws ScriptError for bad arguments. */
 	marshal(call: CallLine): Marshalled | null {
 		let symbolic: number | null = null;
 		const operands = this.operandsOf(call, (fd) => {
@@ -129,7 +129,7 @@ export class Marshaller {
 			request: [name, ...numbers].join(" "),
 			args: () => call.args,
 		});
-		/** Memory of an address, or a pointer; its port may be that of another socket. */
+		/** The memory of an address, or a pointer. The port may be the port of another socket. */
 		const address = (index: number, length: number): string => {
 			const { value } = call.args[index] ?? arg(NULL);
 			if (value.kind === "null") return "0";
@@ -139,7 +139,7 @@ export class Marshaller {
 			if (symbolic === null) return `=${bytes}`;
 			return `=${bytes.slice(0, PORT_AT)}P${symbolic};${bytes.slice(PORT_AT + 4)}?`;
 		};
-		/** The arguments with the port that port_of() was. */
+		/** The arguments with the port in place of port_of(). */
 		const resolved = (index: number, answer: CallAnswer): Arg[] => {
 			if (symbolic === null) return call.args;
 			const shown = readSockaddr(memoryOf(answer, 0), SIZEOF_SOCKADDR_STORAGE);
@@ -300,13 +300,13 @@ export class Marshaller {
 	}
 }
 
-/** Also of errors that no modelled call gives. */
+/** The name of an errno, also of one that no modelled call returns. */
 function nameOfErrno(errno: number): string {
 	const name = errnoName(errno);
 	return /^E[0-9]/.test(name) ? getSystemErrorName(-errno) : name;
 }
 
-/** The end of a recorded line: what stands after the arguments. */
+/** The end of a recorded line, after the arguments. */
 export function recordedResult(answer: CallAnswer, limit: number): string {
 	const { result, begin, end } = answer;
 	if (result === -EINTR && end - begin >= limit / 1000) {
@@ -316,7 +316,7 @@ export function recordedResult(answer: CallAnswer, limit: number): string {
 	return ` = ${result}`;
 }
 
-/** The call as strace would have recorded it. */
+/** The call as strace would record it. */
 export function recordedText(
 	call: CallLine,
 	marshalled: Marshalled,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Set-up commands for a real kernel: what iproute2 says to it, as rtnetlink messages, and
- * writes to sysctl files. The agent has no `ip` at hand, least of all as /init.
+ * Set-up commands for a real kernel: rtnetlink messages as iproute2 sends them, and writes to
+ * sysctl files. The agent has no `ip`, least of all as /init.
  */
 import { EINVAL, EOPNOTSUPP } from "../../../include/uapi/asm-generic/errno.js";
 import { parseIpv4, parseIpv6 } from "../../machine/address.js";
@@ -68,7 +68,7 @@ const TABLES = new Map<unknown, number>([
 export const RTN_LOCAL = 2;
 const TYPES = { unicast: 1, local: 2, blackhole: 6, unreachable: 7, prohibit: 8 } as const;
 
-/** One thing to do. Of a message, the devices that it names by index are looked up before. */
+/** One action. The indices of a message's devices are looked up before it is sent. */
 export type SetupAction =
 	| { kind: "netlink"; names: string[]; message: (ifindexes: number[]) => Uint8Array }
 	| { kind: "sysctl"; path: string; text: string }
@@ -132,22 +132,22 @@ function prefixOf(value: string): Prefix {
 	return { family, bytes, length: plen };
 }
 
-/** Asks for all IPv6 addresses, or routes, of a namespace. */
+/** A message that asks for all IPv6 addresses or routes of a namespace. */
 export function dumpRequest(type: number): Uint8Array {
 	const message = nlmsg(type, NLM_F_DUMP, u8(AF_INET6, 0, 0, 0), u32(0, 0));
 	new DataView(message.buffer).setUint16(6, NLM_F_DUMP | NLM_F_REQUEST, true);
 	return message;
 }
 
-/** An address, or a route to one. */
+/** An address, or the destination of a route. */
 export interface DumpedAddress {
-	/** Of a route: RTN_LOCAL or others. */
+	/** The type of a route, such as RTN_LOCAL. */
 	type: number;
-	/** In hex. */
+	/** The address in hex. */
 	address: string;
 }
 
-/** Reads one part of a dump; whether it was the last one. */
+/** Reads one part of a dump into `found`. Returns whether it was the last part. */
 export function readDump(part: Uint8Array, found: DumpedAddress[]): boolean {
 	const view = new DataView(part.buffer, part.byteOffset, part.length);
 	for (let at = 0; at + 16 <= part.length; ) {
@@ -174,7 +174,7 @@ export function readDump(part: Uint8Array, found: DumpedAddress[]): boolean {
 	return false;
 }
 
-/** Collects what set-up commands ask of a real kernel, in order. */
+/** Collects the actions of set-up commands on a real kernel, in order. */
 export class RealSetup implements SetupTarget {
 	readonly actions: SetupAction[] = [];
 	private readonly tables = new Map<string, number>();
@@ -250,7 +250,7 @@ export class RealSetup implements SetupTarget {
 	): number {
 		const { family, bytes, length } = prefixOf(value);
 		const attributes = [attribute(IFA_LOCAL, bytes)];
-		// An IPv4 address without a length is deleted whatever its length is.
+		// Without a length the kernel deletes an IPv4 address of every length.
 		const wildcard = type === RTM_DELADDR && family === AF_INET && !value.includes("/");
 		if (!wildcard) attributes.push(attribute(IFA_ADDRESS, bytes));
 		let scope: number = SCOPES[o.scope ?? "global"];
@@ -278,7 +278,7 @@ export class RealSetup implements SetupTarget {
 		return this.address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, prefix, dev, options);
 	}
 
-	/** Which addresses there are is not asked. */
+	/** Not possible: the addresses of the real namespace are not read. */
 	flushAddresses(): number {
 		return -EOPNOTSUPP;
 	}

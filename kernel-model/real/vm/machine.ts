@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Virtual machines in which the agent is /init: boot.sh boots them, images.sh has their kernels. */
+/**
+ * Virtual machines in which the agent is /init. boot.sh boots them. images.sh provides their
+ * kernels.
+ */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -7,15 +10,15 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Agent, AgentError, agentBinary, cacheFolder } from "../agent/agent.js";
 
-/** The series of which Debian has kernels, oldest first: those of images.sh. */
+/** The series of Debian's kernels that images.sh can get, oldest first. */
 export const SERIES: readonly string[] = "6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7.2 7.3".split(" ");
 
-/** How long a machine may take for an answer, ms: it has to boot, on a busy host. */
+/** Time limit for an answer, ms. The machine has to boot, perhaps on a busy host. */
 const PATIENCE = 120_000;
-/** Tries: on a busy machine a kernel's own checks of its clocks may fail, which ends it. */
+/** Most attempts to boot. On a busy host a kernel may panic because its checks of clocks fail. */
 const BOOTS = 3;
 
-/** A script beside this file or, seen from dist/, in the sources. */
+/** The path of a shell script: beside this file, or in the sources if this file is in dist/. */
 function scriptFile(name: string): string {
 	for (const path of [`./${name}`, `../../../../kernel-model/real/vm/${name}`]) {
 		const file = fileURLToPath(new URL(path, import.meta.url));
@@ -24,7 +27,7 @@ function scriptFile(name: string): string {
 	throw new AgentError(`${name}: not found beside the program`);
 }
 
-/** One file of an archive for the kernel's initramfs, in cpio's format newc. */
+/** One file of an initramfs, in cpio's newc format. */
 function member(name: string, mode: number, data: Uint8Array): Buffer[] {
 	const path = Buffer.from(`${name}\0`);
 	const fields = [0, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, path.length, 0];
@@ -39,7 +42,7 @@ function member(name: string, mode: number, data: Uint8Array): Buffer[] {
 	];
 }
 
-/** Removes what writers that were killed left behind: their names end in a pid. */
+/** Removes incomplete files of killed processes. Their names end with a pid. */
 function removeParts(folder: string): void {
 	for (const name of readdirSync(folder)) {
 		const pid = /^initrd-\w+\.cpio\.([0-9]+)$/.exec(name)?.[1];
@@ -48,7 +51,7 @@ function removeParts(folder: string): void {
 	}
 }
 
-/** An initramfs with the agent and modules; `folder` is - where there are none. */
+/** Makes an initramfs with the agent and modules. `folder` is "-" if there are no modules. */
 function initramfs(folder: string): string {
 	const parts = member("init", 0o100755, readFileSync(agentBinary(true)));
 	if (folder !== "-") {
@@ -88,7 +91,7 @@ export function machineCommand(image: string): string {
 	const words = isFile
 		? ["file", resolve(path), ...(modules === undefined ? [] : [resolve(modules)])]
 		: ["get", image];
-	// Where the cache cannot be in its usual place, images go where the rest goes.
+	// If the usual cache cannot be used, images go to cacheFolder().
 	words.unshift("--cache", join(cacheFolder(), "images"));
 	const got = spawnSync(scriptFile("images.sh"), words, {
 		encoding: "utf8",
@@ -103,7 +106,7 @@ export function machineCommand(image: string): string {
 	return `exec ${command.map(quoted).join(" ")}`;
 }
 
-/** Boots an image; see machineCommand. Throws AgentError. */
+/** Boots an image and starts its agent; see machineCommand(). Throws AgentError. */
 export async function startMachine(image: string): Promise<Agent> {
 	const command = machineCommand(image);
 	for (let tries = BOOTS; ; tries--) {
@@ -115,7 +118,9 @@ export async function startMachine(image: string): Promise<Agent> {
 	}
 }
 
-/** The agent that a command of ours is to use: here, behind a command, or in a machine. */
+/**
+ * Starts the agent for a command: here, by --agent COMMAND, or in the virtual machine of --image.
+ */
 export async function startAgent(command: unknown, image: unknown): Promise<Agent> {
 	if (command !== undefined && image !== undefined)
 		throw new AgentError("--agent or --image, not both");

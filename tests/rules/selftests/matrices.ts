@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Which addresses meet on a port, and which options excuse it. */
+/** Which addresses conflict on a port, and which options allow sharing. */
 import { EVERY, type Protocol } from "../../world.js";
 
-/** Where a socket is bound; "only" is IPV6_V6ONLY. */
+/** Addresses of sockets. "only" is IPV6_V6ONLY. */
 export interface Place {
 	family: "" | "6";
 	address: string;
@@ -33,7 +33,10 @@ export const PLACES = [
 	"[::ffff:127.0.0.2]",
 ];
 
-/** Rows: where the first socket is; columns, in that order: where the second cannot be (x). */
+/**
+ * Rows are addresses of the first socket. Columns, in the same order, are addresses of the second
+ * socket. x is a conflict.
+ */
 type Matrix = readonly string[];
 
 /** UDP compares every socket on the port with the new one: inet_rcv_saddr_equal() in full. */
@@ -53,9 +56,9 @@ const UDP: Matrix = [
 ];
 
 /**
- * TCP looks for a specific address in bhash2: in the bucket of the address, and in that of the
- * wildcard. At the base those are of one family, so that an IPv4 address does not meet :: nor a
- * v4-mapped address that is there already.
+ * TCP searches bhash2 for a specific address: the bucket of the address and the bucket of the
+ * wildcard. At the base these are of one family, so an IPv4 address does not conflict with :: or an
+ * existing v4-mapped address.
  */
 const TCP_BASE: Matrix = [
 	"xxxx.....xxx",
@@ -72,7 +75,7 @@ const TCP_BASE: Matrix = [
 	"x..x.....x.x",
 ];
 
-/** 6.1.176 looks for v4-mapped addresses there as well, and then misses ::ffff:0.0.0.0. */
+/** 6.1.176 also searches there for v4-mapped addresses, and misses ::ffff:0.0.0.0. */
 const TCP_STABLE: Matrix = UDP.map((row, i) => (i === 9 ? "xxxx.....x.." : row));
 
 /** SCTP takes any wildcard for every address of the socket that is compared, in its own ways. */
@@ -91,7 +94,7 @@ const SCTP: Matrix = [
 	"x.xxx....x.x",
 ];
 
-/** The matrix of a protocol in a kernel; those of today compare TCP's sockets as UDP's. */
+/** The matrix of a protocol in a kernel. Current kernels compare sockets of TCP as those of UDP. */
 export function matrixOf(protocol: Protocol, version: string): Matrix {
 	if (protocol === "sctp") return SCTP;
 	if (protocol === "udp" || protocol === "udplite") return UDP;
@@ -107,7 +110,7 @@ export function answers(meets: (version: string) => boolean): string {
 	return [` = ${usual}`, ...others.map((version) => `${version}: ${text(version)}`)].join(" | ");
 }
 
-/** Whether the second of two sockets of one user may meet the first; options by their initials. */
+/** Whether two sockets of one user may share a port. Options are given by initials. */
 export function shared(
 	protocol: Protocol,
 	mine: string,

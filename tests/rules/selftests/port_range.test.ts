@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * IP_LOCAL_PORT_RANGE over every protocol and family. The first table has the tests of the
- * kernel's ip_local_port_range.c by their names, variant by variant ("stcp" is how it writes
- * SCTP); the others go on from there.
+ * IP_LOCAL_PORT_RANGE over every protocol and family. The first table has the tests of the kernel's
+ * ip_local_port_range.c with their names and variants ("stcp" is its name of SCTP). The other
+ * tables add cases.
  */
 import { describe } from "vitest";
 import { EVERY, type Kind, kindsOf, lines, names, rule } from "../../world.js";
@@ -10,7 +10,7 @@ import { EVERY, type Kind, kindsOf, lines, names, rule } from "../../world.js";
 /** As ip_local_port_range.sh sets it. */
 const NAMESPACE = "sysctl ipv4.ip_local_port_range 40000 49999";
 
-/** The int that two bounds are, as bytes. */
+/** Two bounds as the bytes of an int. */
 function bytesOf(low: number, high: number, size = 4): string {
 	const bytes = Buffer.alloc(size);
 	bytes.writeUInt16LE(low, 0);
@@ -89,8 +89,8 @@ const SELFTEST: Readonly<Record<string, (kind: Kind) => string>> = {
 };
 
 /**
- * What MPTCP answers without mptcp-local-port-range: the option is none that it knows, and
- * bind() has the namespace's range.
+ * The results of MPTCP without mptcp-local-port-range: it does not have the option, and bind() uses
+ * the namespace's range.
  */
 const REFUSED: typeof SELFTEST = {
 	invalid_option_value: ({ name }) => `
@@ -284,7 +284,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		versions,
 	);
 
-	/** Takes every port that bounds leave, and fails to take one more. */
+	/** Takes every port of the bounds. One more fails. */
 	const takes = (low: number, high: number, left: string, call: string, answers: string[]) => {
 		const [first, last = first] = left.split("-").map(Number);
 		const sockets = names("a", last - first + 2);

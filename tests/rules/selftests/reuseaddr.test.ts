@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * SO_REUSEADDR and SO_REUSEPORT where a bucket's state could go wrong, and where every port is
- * taken. After the kernel's reuseaddr_conflict.c and reuseaddr_ports_exhausted.c.
+ * SO_REUSEADDR and SO_REUSEPORT: the state of buckets, and ranges with every port taken. After the
+ * kernel's reuseaddr_conflict.c and reuseaddr_ports_exhausted.c.
  */
 import { describe } from "vitest";
 import { kindsOf, lines, rule } from "../../world.js";
@@ -68,7 +68,9 @@ describe("reuseaddr_ports_exhausted", () => {
 				[10, 20],
 			]) {
 				const same = users[0] === users[1];
-				/** Whether the second socket gets the only port; its like listens in `listening`. */
+				/**
+				 * Whether the second socket gets the only port; its like listens in `listening`.
+				 */
 				const gets = ({ addr, port }: Choice, listening: boolean): boolean => {
 					const bothAddr = addr[0] && addr[1];
 					const group = port[0] && port[1] && same;

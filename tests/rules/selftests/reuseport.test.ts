@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Groups of SO_REUSEPORT: who joins, which member a packet reaches, and an address before the
- * wildcard, after the kernel's reuseport_addr_any.c.
+ * Groups of SO_REUSEPORT: their members, the member that gets a packet, and the preference for an
+ * address over the wildcard. After the kernel's reuseport_addr_any.c.
  */
 import { describe, expect, it } from "vitest";
 import { reciprocal_scale } from "../../../include/linux/math.js";
@@ -48,7 +48,7 @@ describe("reuseport_addr_any", () => {
 });
 
 describe("a datagram", () => {
-	// From the best place for it to the worst: the first that is there hears it.
+	// From the best match to the worst. The first existing socket gets it.
 	const PLACES = {
 		"127.0.0.1": [
 			"connected",
@@ -338,8 +338,8 @@ describe("a group", () => {
 			["b0", "a0", "a1"],
 			["a0", "a1", "b0"],
 		]) {
-			// A group ends the search, though one on the device would fit better: of IPv4 the last
-			// one comes first, of IPv6 the first.
+			// A group ends the search, even if a socket on the device is a better match. Over IPv4
+			// the last socket comes first, over IPv6 the first one.
 			const found = family === 4 ? order[2] : order[0];
 			rule(
 				`of ${name} sockets on a device is another one, and ${found.startsWith("b") ? "found" : "missed"} when made in the order ${order.join(", ")}`,
@@ -442,7 +442,7 @@ describe("a group", () => {
 /** Words of "127.0.0.1" and "::1" as they lie in the kernel, read by a little-endian machine. */
 const LOOPBACK4 = 0x7f000001;
 
-/** Which members a thousand flows reach, by the place in the order in which they came. */
+/** The members that a thousand flows reach, by order of joining. */
 function flows(world: World, kind: Kind, members: readonly string[], first: number): number[] {
 	const { name, lo, protocol } = kind;
 	const reached: number[] = [];

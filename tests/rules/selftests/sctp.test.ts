@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** SCTP, one-to-one sockets: how a port is searched, shared and found. */
+/** SCTP, one-to-one sockets: search, sharing and lookup of ports. */
 import { describe } from "vitest";
 import { kindsOf, lines, names, rule } from "../../world.js";
 

@@ -17,7 +17,7 @@ const ADDRESSES = {
 /** Kernels in which MPTCP has IP_BIND_ADDRESS_NO_PORT. */
 const WITH = ["6.3+mptcp-local-port-range", "6.12.107", "6.18.44"];
 
-// DCCP connects to nobody: to its port 30000 and 30001 of a host that does not answer.
+// DCCP connects to ports 30000 and 30001 of a host that does not answer.
 const VARIANTS = (["tcp", "mptcp", "dccp"] as const).flatMap((protocol) =>
 	(["ipv4", "ipv6", "mapped"] as const)
 		.filter((variant) => protocol !== "dccp" || variant !== "ipv6")
@@ -75,7 +75,7 @@ describe.each(VARIANTS)("tcp_port_share.$title", (variant) => {
 		versions,
 	);
 	rule(
-		// What a bound socket has done to the bucket stays until the last owner has gone.
+		// The effect of a bound socket on the bucket stays until the last owner is gone.
 		`tcp_port_share.${title}.can_reuse_port_after_bind_and_close: it cannot before fastreuse-recomputed`,
 		`
 		${connected}
@@ -160,7 +160,8 @@ describe.each(kindsOf("tcp", "mptcp", "dccp", "udp", "udplite", "sctp"))(
 	"bind_bhash: $name",
 	({ name, protocol, lo, lo2, any }) => {
 		const crowd = names("a", 120);
-		// UDP's wildcard does not see a crowd on addresses before udp-wildcard-hash2-shortcut-fixed.
+		// UDP's wildcard does not see a crowd on addresses before
+		// udp-wildcard-hash2-shortcut-fixed.
 		const blind = protocol.startsWith("udp") ? " | 6.3: 0" : "";
 		rule(
 			`bind_bhash: ${name}, on one address many, and another is free`,
@@ -191,7 +192,7 @@ describe.each(kindsOf("tcp", "mptcp", "dccp", "udp", "udplite", "sctp"))(
 	},
 );
 
-/** Where both are bound, and what a connection to that address has on both ends. */
+/** The address of both sockets, and the addresses of a connection to it. */
 const SELVES = [
 	["tcp", "0.0.0.0", "127.0.0.1"],
 	["tcp", "127.0.0.1", "127.0.0.1"],
@@ -202,7 +203,7 @@ const SELVES = [
 ] as const;
 
 describe("sk_bind_sendto_listen", () => {
-	// connect() does what sendto() with MSG_FASTOPEN does there.
+	// connect() stands for sendto() with MSG_FASTOPEN.
 	for (const [kind, at, end] of SELVES) {
 		rule(
 			`sk_bind_sendto_listen: ${at}, a connection to itself, one that fails, and listen`,

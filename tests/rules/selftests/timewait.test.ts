@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * bind() to a port of which a connection is in TIME_WAIT: it stands for its own address, as a
- * bound socket would. After the kernel's bind_timewait.c, over both families.
+ * bind() to a port with a connection in TIME_WAIT. The time-wait socket conflicts as a socket that
+ * is bound to its address. After the kernel's bind_timewait.c, over both families.
  */
 import { describe } from "vitest";
 import { lines, rule } from "../../world.js";
 import { answers, made, matrixOf, optionNames, PLACES, place, SOME, shared } from "./matrices.js";
 
-/** Where a server listens, where the client connects to, and the place of the server's end. */
+/** The server's address, the client's destination, and the address of the server's end. */
 const CONNECTIONS = [
 	["127.0.0.1", "127.0.0.1", "127.0.0.1"],
 	["0.0.0.0", "127.0.0.1", "127.0.0.1"],
@@ -25,7 +25,7 @@ const CONNECTIONS = [
 
 const client = (to: string) => (to.startsWith("[") ? "tcp6" : "tcp");
 
-/** The server closes its end first, so that it is the server's port that stays. */
+/** The server closes first, so its port stays in TIME_WAIT. */
 const timewait = (at: string, to: string, options: string, port: number) => `
 	${made("tcp", "s", place(at), options)}
 	s bind ${place(at).address}:${port}
@@ -91,7 +91,7 @@ describe("bind_timewait", () => {
 		`,
 	);
 	rule(
-		// fastreuseport is that of a socket that is gone, as long as somebody owns the bucket.
+		// fastreuseport comes from a closed socket while the bucket has an owner.
 		"keeps a bucket in which a socket with SO_REUSEPORT has been, and a wildcard slips by",
 		`
 		${timewait("[::1]", "[::1]", "", 5000)}

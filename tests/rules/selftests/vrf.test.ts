@@ -96,7 +96,7 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 				)}
 				`,
 			);
-			// Who has taken how many of four ports hides them from whom.
+			// Which sockets see the taken ports of which others.
 			rule(
 				`${name}: l3mdev_accept ${accept}: a VRF has ${accept === 0 && !dgram ? "ports of its own" : "the same ports, but not for a device"}`,
 				`
@@ -134,7 +134,8 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 			`
 			${DEVICES}
 			${lines(PLACES, (device) => {
-				// A socket on no device has the addresses of no VRF; one in a VRF has those of it.
+				// A socket without a device has no addresses of VRFs. A socket in a VRF has the
+				// addresses of the VRF.
 				const bind = (address: string, here: boolean) => `
 					${name} a
 					${on(device, "a")}
@@ -171,8 +172,8 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 				heard s = s
 				`,
 			);
-			// A group that is found ends TCP's search, though another would fit better: the one made
-			// last over IPv4, the one made first over IPv6.
+			// A group ends TCP's search, even if another socket is a better match. Over IPv4 the
+			// last group comes first, over IPv6 the first one.
 			const missed = !dgram && accept === 1 && family === 6;
 			rule(
 				`${name}: l3mdev_accept ${accept}: a socket in a VRF hears what comes in it${missed ? ", but for a group on no device that was there before" : ""}`,

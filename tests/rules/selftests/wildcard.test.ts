@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Which addresses meet on a port, each in both orders: wildcard and specific, IPv4 and IPv6,
- * v4-mapped, IPV6_V6ONLY; and which options excuse it. After the kernel's bind_wildcard.c.
+ * Which addresses conflict on a port, in both orders: wildcard and specific, IPv4 and IPv6,
+ * v4-mapped, IPV6_V6ONLY. Also which options allow sharing. After the kernel's bind_wildcard.c.
  */
 import { describe } from "vitest";
 import { kindsOf, lines, type Protocol, rule } from "../../world.js";
@@ -17,7 +17,7 @@ import {
 	shared,
 } from "./matrices.js";
 
-/** One row: the first socket at a place, and after it a second at each. */
+/** One row: the first socket at one address, then a second socket at each address. */
 function row(protocol: Protocol, first: number, mine: string, yours: string, listens: boolean) {
 	const at = place(PLACES[first]);
 	return `
@@ -60,7 +60,7 @@ for (const [protocol, combinations, states] of [
 	}
 }
 
-/** As in the selftest: what both sockets of a pair leave to six others without options. */
+/** As in the selftest: two sockets are bound, then six others without options. */
 const SIX = ["0.0.0.0", "127.0.0.1", "[::]", "[::1]", "[::ffff:0.0.0.0]", "[::ffff:127.0.0.1]"];
 
 describe("bind_wildcard", () => {
@@ -73,13 +73,13 @@ describe("bind_wildcard", () => {
 			const programs = lines(PLACES, (_, first) =>
 				lines(PLACES, (_, second) => {
 					const order = [first, second, ...SIX.map((address) => PLACES.indexOf(address))];
-					/** Which of the eight sockets cannot be bound; each meets those before it. */
+					/** The sockets that cannot be bound, of eight bound in turn. */
 					const failed = (version: string) => {
 						const matrix = matrixOf(protocol, version);
 						const bound: number[] = [];
 						/**
-						 * In 6.1.176 TCP's bucket of an IPv4 address is that of the v4-mapped one as
-						 * well, and remains what the first of the two made of it: after
+						 * In 6.1.176 TCP's bucket of an IPv4 address is that of the v4-mapped one
+						 * as well, and remains what the first of the two made of it: after
 						 * ::ffff:0.0.0.0 no v4-mapped address finds 0.0.0.0 either.
 						 */
 						const seen = (from: number, at: number) => {
@@ -137,7 +137,7 @@ describe("IPV6_V6ONLY", () => {
 });
 
 describe("a port that bind() chooses", () => {
-	// With one port in the range, the second socket has only the first one's to choose.
+	// The range has one port, so the second socket can only choose the port of the first.
 	for (const protocol of ["tcp", "udp"] as const) {
 		for (const [mine, yours] of SOME) {
 			// TCP does not share a port of its own choice, UDP does.

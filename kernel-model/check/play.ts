@@ -67,6 +67,8 @@ export interface Contradiction extends Difference {
 	revealed: Revealed | null;
 	/** The rule that excludes the recorded result for every choice; null if there is none. */
 	certain: string | null;
+	/** More choices may matter than remedies.ts offers. */
+	truncated: boolean;
 }
 
 /** Most calls that slept that are kept, to play them again. */
@@ -443,6 +445,7 @@ export class Player {
 				recorded: told,
 				revealed,
 				certain: null,
+				truncated: false,
 			},
 			outcome,
 		);
@@ -518,6 +521,7 @@ export class Player {
 					recorded: told,
 					revealed,
 					certain: null,
+					truncated: false,
 				},
 				outcome,
 			);

@@ -62,17 +62,14 @@ function orders(player: Player, { index }: Contradiction): Remedy[] {
 			between(Math.max(events.at(i - 1)?.at ?? event.begin, event.begin), of.at);
 		const after = (event: Event, i: number, of: Event) =>
 			between(of.at, Math.min(events.at(i + 1)?.at ?? event.end, event.end));
-		if (at > index) {
-			// It acts later: let it act before, or this one after it.
-			if (other.begin < failing.at)
-				remedies.push(moving(player, other, before(other, index, failing)));
-			if (failing.end > other.at) remedies.push(moving(player, failing, after(failing, at, other)));
-		} else {
-			if (failing.begin < other.at)
-				remedies.push(moving(player, failing, before(failing, at, other)));
-			if (other.end > failing.at)
-				remedies.push(moving(player, other, after(other, index, failing)));
-		}
+		const [first, i, second, j] =
+			at < index ? [other, at, failing, index] : [failing, index, other, at];
+		// Let the second act before the first, or the first after the second, or move both.
+		const earlier = second.begin < first.at;
+		const later = first.end > second.at;
+		if (earlier) remedies.push(moving(player, second, before(second, i, first)));
+		if (later) remedies.push(moving(player, first, after(first, j, second)));
+		if (!earlier && !later) remedies.push(swapping(player, first, second));
 	}
 	return remedies;
 }
@@ -92,6 +89,23 @@ function moving(player: Player, event: Event, to: number): Remedy {
 	};
 }
 
+/** Two calls act within the time in which both run, the second one first. */
+function swapping({ events }: Player, first: Event, second: Event): Remedy {
+	const [was, wasSecond] = [first.at, second.at];
+	const from = Math.max(first.begin, second.begin);
+	const third = (Math.min(first.end, second.end) - from) / 3;
+	const to = (a: number, b: number) => {
+		events.move(events.indexOf(second), b);
+		events.move(events.indexOf(first), a);
+	};
+	return {
+		what: `line ${second.begin} acts before line ${first.begin}`,
+		line: was,
+		apply: () => to(from + 2 * third, from + third),
+		undo: () => to(was, wasSecond),
+	};
+}
+
 /** A port that nothing showed was another one. */
 function* ports(player: Player, contradiction: Contradiction): Generator<Remedy> {
 	const { world, facts } = player;
@@ -105,6 +119,8 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	if (contradiction.port !== 0) inTheWay.add(contradiction.port);
 	inTheWay.delete(0);
 	for (const port of inTheWay) {
+		// With many unknown ports, which connection has which is not searched to the end.
+		if (world.guesses.size > GUESSES && guessesOf(port).length > 0) contradiction.truncated = true;
 		for (const { line, how } of guessesOf(port)) {
 			if (line >= call.line) continue;
 			if (how === "inferred" && !facts.forgotten.has(line)) yield forgetting(player, line);
@@ -143,8 +159,11 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 			const name = call.name === "getsockname" ? task.getsockname(fd) : task.getpeername(fd);
 			if (typeof name !== "number") ports.push(name.port);
 		}
+		if (world.guesses.size > GUESSES) contradiction.truncated = true;
 		for (const port of ports.slice(0, GUESSES)) {
-			for (const { line } of guessesOf(port).slice(0, 2)) {
+			const guesses = guessesOf(port);
+			if (guesses.length > 2) contradiction.truncated = true;
+			for (const { line } of guesses.slice(0, 2)) {
 				if (facts.ports.get(line) !== told.port) yield wanting(player, line, told.port);
 			}
 		}
@@ -160,7 +179,10 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	const all = [...world.guesses.values()].flat().sort((a, b) => b.line - a.line);
 	for (const { line, port: other } of all) {
 		if (other === port || facts.ports.has(line) || line >= call.line) continue;
-		if (left-- === 0) return;
+		if (left-- === 0) {
+			contradiction.truncated = true;
+			return;
+		}
 		yield wanting(player, line, port);
 	}
 }

@@ -209,9 +209,13 @@ export class Search {
 		const mayBe = contradiction.certain === null && this.left > 0;
 		// Of ways that are only tried nobody sees the reasons.
 		player.figures = false;
+		this.earliest = reach;
 		const found = mayBe && this.explore(contradiction, reach, reach, 0);
 		player.figures = true;
+		// Ways that led nowhere have left their outcomes at the events that they changed.
+		const changed = Math.min(this.earliest, contradiction.index);
 		if (found) {
+			if (this.earliest < this.floor) this.replay(this.earliest, reach);
 			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
 			return;
 		}
@@ -227,7 +231,7 @@ export class Search {
 		const { recorded, result } = contradiction;
 		if (this.meetsStranger(contradiction)) {
 			this.facts.outside.set(line, outcome?.reason ?? "");
-			this.replay(contradiction.index, reach);
+			this.replay(changed, reach);
 			return;
 		}
 		// What failed on the kernel has no effect here either, so that one line is one difference.
@@ -237,10 +241,10 @@ export class Search {
 			if (player.world.alone === false || this.facts.open.has(line)) {
 				this.facts.doubts.set(line, outcome?.reason ?? "");
 			}
-			this.replay(contradiction.index, reach);
+			this.replay(changed, reach);
 			event.outcome = outcome;
 		} else if (this.attempts > 0) {
-			this.replay(contradiction.index, reach);
+			this.replay(changed, reach);
 			return;
 		}
 		const open = this.facts.open.get(line);
@@ -259,6 +263,8 @@ export class Search {
 
 	/** Where the play that found a way began. */
 	private floor = 0;
+	/** The first event that was played again on the way to it. */
+	private earliest = 0;
 
 	/** Tries the ways out of a contradiction, each followed by those of what it leads to. */
 	private explore(
@@ -275,7 +281,10 @@ export class Search {
 			const given = again ? undefined : remedies.next().value;
 			if (given === undefined) again = true;
 			const remedy = given ?? without.shift();
-			if (remedy === undefined) return false;
+			if (remedy === undefined) {
+				if (contradiction.truncated) this.cut = true;
+				return false;
+			}
 			if (this.attempts >= ATTEMPTS || this.replayed > REPLAYED || this.left <= 0) {
 				this.cut = true;
 				return false;
@@ -287,6 +296,7 @@ export class Search {
 			this.attempts++;
 			remedy.apply();
 			const from = Math.min(floor, player.events.from(remedy.line));
+			this.earliest = Math.min(this.earliest, from);
 			const next = this.replay(from, reach);
 			if (next === null) {
 				this.floor = from;

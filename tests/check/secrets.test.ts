@@ -22,7 +22,10 @@ const GROUP = [
 ];
 
 const verdicts = (lines: readonly string[]) =>
-	playScript(readScript([...GROUP, ...lines].join("\n"), "recording"), { version: "6.18.44" })
+	playScript(readScript([...GROUP, ...lines].join("\n"), "recording"), {
+		version: "6.18.44",
+		alone: true,
+	})
 		.slice(GROUP.length)
 		.map(({ verdict, reason }) => (reason === null ? verdict : `${verdict}: ${reason}`));
 

@@ -64,6 +64,11 @@ export class Certain {
 				return null;
 			return `no socket of the recording can have port ${port}: no call named it, and it was in no range`;
 		}
+		const { revealed } = contradiction;
+		if (revealed?.exact === true && this.possible[revealed.port] === 0) {
+			if (this.overlaps(contradiction, /^bind$/)) return null;
+			return `no search can choose port ${revealed.port}: it was in no range`;
+		}
 		if (recorded === null || recorded < 0) return null;
 		if (!accepts && call.name !== "getsockname") return null;
 		const told = world.operands(call).shownAddress(1);

@@ -75,6 +75,23 @@ describe("a port that is refused", () => {
 	});
 });
 
+describe("a port that a search chose", () => {
+	it("was in a range", () => {
+		const chosen = `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6
+bind(6, ${name(0)}, 16) = 0
+getsockname(6, ${name(2002)}, [16 => 16]) = 0
+`;
+		const text = BEGIN + chosen;
+		const bind = playScript(readScript(text, "certain.strace"), { version: "6.18", alone: true });
+		expect(bind.find(({ verdict }) => verdict === "mismatch")?.reason).toContain(
+			"no search can choose port 2002: it was in no range",
+		);
+		expect(last(`$ sysctl -w net.ipv4.ip_local_port_range="2001 2003"\n${text}`).verdict).toBe(
+			"match",
+		);
+	});
+});
+
 describe("a small recording", () => {
 	it("is searched to the end: the second port of a range that connect() never comes to differs", () => {
 		const ranged = `$ sysctl -w net.ipv4.ip_local_port_range="2001 2003"\n${BEGIN}`;

@@ -16,7 +16,7 @@ import { renderProgram } from "../differential/program.js";
 
 const script = (text: string) => readScript(text.replace(/^\t+/gm, "").trimStart(), "script");
 const differing = (text: string, version = "6.18.44") =>
-	playScript(script(text), { version })
+	playScript(script(text), { version, alone: true })
 		.filter(({ verdict }) => verdict === "mismatch")
 		.map(({ line, reason }) => `${line}: ${reason}`);
 

@@ -34,6 +34,7 @@ import {
 	SIZEOF_SOCKADDR_STORAGE,
 	SOL_IP,
 	SOL_IPV6,
+	SOL_TCP,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
@@ -1016,6 +1017,9 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 		yield [E.EBUSY, "sctp_bindx_rem", "the last address cannot be removed"];
 		yield [E.EOPNOTSUPP, where, "one-to-many sockets do not have this option"];
 		yield [E.EINVAL, where, "the value is too short, or holds an address that does not fit"];
+	}
+	if (level === SOL_TCP) {
+		yield pointer(mptcp ? "mptcp_setsockopt_sol_tcp" : "do_tcp_setsockopt");
 	}
 	const name = level === SOL_SOCKET ? "SOL_SOCKET" : `level ${level}`;
 	yield [E.ENOPROTOOPT, "sock_setsockopt", `the socket has no option ${optname} of ${name}`];

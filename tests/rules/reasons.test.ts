@@ -31,6 +31,15 @@ describe("the reason of an error", () => {
 	const why = (k: Kernel, task: Task, call: Syscall, errno: number) =>
 		failureReason(k, task, call, errno).slice(1).join(": ");
 
+	it("EFAULT of an option of level TCP is its value at NULL", () => {
+		const [k, task] = boot();
+		const fd = task.socket(AF_INET, SOCK_STREAM, 0);
+		const call = { name: "setsockopt", fd, level: 6, optname: 12, optval: null, length: 24 };
+		expect(why(k, task, call as unknown as Syscall, 14)).toBe(
+			"do_tcp_setsockopt: the value is at NULL",
+		);
+	});
+
 	it("EINVAL of an SCTP bind() to a v4-mapped address is IPV6_V6ONLY", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP);

@@ -497,7 +497,7 @@ function verdictOf(sk2: Sk): number {
 	return sk2 === 0 ? CANDIDATE_OK : CANDIDATE_CONFLICT;
 }
 
-/** Binds an AF_INET sock to a port, 0: any. See udp_lib_get_port. Returns 0 or -EADDRINUSE. */
+/** Binds an AF_INET sock to a port; 0 lets the search choose. See udp_lib_get_port. Returns 0 or -EADDRINUSE. */
 export function udp_v4_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const net = sk_net(k, sk);
 	const hash2_nulladdr = ipv4_portaddr_hash(net, INADDR_ANY, snum);

@@ -109,7 +109,7 @@ function udp6_ehashfn(
 	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
 }
 
-/** Binds an AF_INET6 sock to a port, 0: any. See udp_lib_get_port. Returns 0 or -EADDRINUSE. */
+/** Binds an AF_INET6 sock to a port; 0 lets the search choose. See udp_lib_get_port. Returns 0 or -EADDRINUSE. */
 export function udp_v6_get_port(k: Stack, sk: Sk, snum: Port): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);

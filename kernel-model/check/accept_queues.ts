@@ -6,17 +6,12 @@
 import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
-import { type Address, parseIpv4, parseIpv6 } from "../machine/address.js";
+import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import { add, nth } from "../machine/nth.js";
 
 /** So many questions are remembered. */
 const QUESTIONS = 4096;
-
-/** An address, a v4-mapped one as that of IPv4. */
-function bare(address: string): string {
-	return address.replace(/^::ffff:/, "");
-}
 
 export class AcceptQueues {
 	/** By snd_isn of a connection: listeners that were seen not to have it. */
@@ -103,7 +98,7 @@ export class AcceptQueues {
 				if (S.skc_state[sk] !== TCP_ESTABLISHED || S.skc_num[sk] !== peer.port) continue;
 				if (S.skc_dport[sk] !== S.skc_num[listener]) continue;
 				const name = task.getsockname(fd);
-				if (typeof name === "number" || bare(name.address) !== bare(peer.address)) continue;
+				if (typeof name === "number" || unmapped(name.address) !== unmapped(peer.address)) continue;
 				task.sendto(fd, 1, null, 0, true);
 				for (const member of this.members(listener)) {
 					const child = this.waiting(member).find((each) => this.isFrom(each, peer));

@@ -4,7 +4,8 @@
  * it. Calls on the model make this state. Connections are made by connect() and accept(), then
  * brought to the state that ss shows. A puppet socket stands for an end that is not on this host.
  */
-import { AF_INET, AF_INET6, SOL_IPV6 } from "../../include/linux/socket.js";
+import { SHUT_WR, SOCK_DGRAM, SOCK_STREAM } from "../../include/linux/net.js";
+import { AF_INET, AF_INET6, SOL_IP, SOL_IPV6 } from "../../include/linux/socket.js";
 import { TCP_CLOSE, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import {
@@ -17,7 +18,7 @@ import { IP_BIND_ADDRESS_NO_PORT, IPV6_V6ONLY } from "../../include/uapi/linux/i
 import { NotModelled } from "../../net/core/sock.js";
 import { inet_twsk_reschedule } from "../../net/ipv4/inet_timewait_sock.js";
 import { tcp_set_state } from "../../net/ipv4/tcp.js";
-import type { Address } from "../machine/address.js";
+import { type Address, hostPrefix, unmapped } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
@@ -26,6 +27,7 @@ import type { Task } from "../machine/task.js";
 import type { Host, HostSocket } from "../script/host.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { AcceptQueues } from "./accept_queues.js";
+import { withOnlyPort } from "./only_port.js";
 
 /** The contents of one file about the host. */
 export interface HostFile extends Host {
@@ -44,9 +46,6 @@ export interface Placed {
 	sockets: number;
 }
 
-const SOL_IP = 0;
-const [SOCK_STREAM, SOCK_DGRAM] = [1, 2];
-const SHUT_WR = 1;
 /** Time after which every ACK is sent, ms: include/net/tcp.h: TCP_DELACK_MAX. */
 const SETTLED = 200;
 const EPHEMERAL_STATES = /^(TIME-WAIT|FIN-WAIT|LAST-ACK|CLOSING)/;
@@ -74,10 +73,9 @@ export function placeHost(
 
 type End = Pick<HostSocket, "address" | "port" | "device">;
 
-/** Converts a v4-mapped address to IPv4. Returns other addresses unchanged. */
-const plain = (address: string) => address.replace(/^::ffff:(?=[0-9.]+$)/, "");
 const isSix = (address: string) => address === "*" || address.includes(":");
-const isWildcard = (address: string) => /^(\*|::|0\.0\.0\.0)$/.test(address);
+/** As ss writes it: "*" is the wildcard of a dual-stack socket. */
+const isAny = (address: string) => /^(\*|::|0\.0\.0\.0)$/.test(address);
 const connects = ({ protocol, state }: HostSocket) =>
 	protocol === "tcp" && state !== "LISTEN" && state !== "UNCONN";
 
@@ -85,9 +83,9 @@ const connects = ({ protocol, state }: HostSocket) =>
 function covers(listener: HostSocket, { address, port }: End): boolean {
 	if (listener.port !== port) return false;
 	if (listener.address === "*") return true;
-	const six = plain(address).includes(":");
-	if (isWildcard(listener.address)) return isSix(listener.address) === six;
-	return plain(listener.address) === plain(address);
+	const six = unmapped(address).includes(":");
+	if (isAny(listener.address)) return isSix(listener.address) === six;
+	return unmapped(listener.address) === unmapped(address);
 }
 
 class Placing {
@@ -158,10 +156,10 @@ class Placing {
 			net.setAddrGenMode(device, "none");
 			net.setLink(device, true);
 		}
-		const own = plain(address);
-		if (isWildcard(own) || this.isLocal(own)) return;
+		const own = unmapped(address);
+		if (isAny(own) || this.isLocal(own)) return;
 		if (/^(22[4-9]|23[0-9])\.|^ff/i.test(own)) return;
-		net.addAddress(own.includes(":") ? `${own}/128` : `${own}/32`, device ?? "lo", {});
+		net.addAddress(hostPrefix(own), device ?? "lo", {});
 	}
 
 	private isLocal(address: string): boolean {
@@ -282,10 +280,10 @@ class Placing {
 		const from: End = client ?? far;
 		const to: End = accepts ? socket : far;
 		if (socket.state === "SYN-SENT") return this.synSent(socket, far);
-		const puppets = [from, to].filter((end) => !this.isLocal(plain(end.address)));
-		for (const { address } of puppets) this.net.addAddress(prefixOf(address), "lo", {});
+		const puppets = [from, to].filter((end) => !this.isLocal(unmapped(end.address)));
+		for (const { address } of puppets) this.net.addAddress(hostPrefix(address), "lo", {});
 		const why = this.handshake(client, server, from, to, listens(to));
-		for (const { address } of puppets) this.net.delAddress(prefixOf(address), "lo");
+		for (const { address } of puppets) this.net.delAddress(hostPrefix(address), "lo");
 		if (other !== undefined) {
 			this.done.add(other);
 			if (why === null) this.placed.sockets++;
@@ -355,7 +353,7 @@ class Placing {
 	): { task: Task; fd: number } | null {
 		const sk = nth(this.k.socket.sk, listener.task.socketOf(listener.fd));
 		const six = this.k.sock.skc_family[sk] === AF_INET6;
-		const own = plain(from.address);
+		const own = unmapped(from.address);
 		const address = six && !own.includes(":") ? `::ffff:${own}` : own;
 		new AcceptQueues(this.k).adopt(sk, this.name({ ...from, address }));
 		const fd = listener.task.accept4(listener.fd, 0, undefined, true);
@@ -387,21 +385,16 @@ class Placing {
 	 * Connects from a port that connect() itself chooses, because it is the only one in the range.
 	 */
 	private connect(task: Task, fd: number, from: End, to: End, puppet: boolean): number {
-		const { ipv4 } = this.net.net;
-		const { range } = ipv4.ip_local_ports;
-		const reserved = ipv4.sysctl_local_reserved_ports.slice();
 		if (!puppet) task.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 		const at = puppet ? from : { ...from, port: 0 };
-		let result = this.privileged(task, () => task.bind(fd, this.name(at)));
-		if (result < 0) return result;
-		ipv4.ip_local_ports.range = [from.port, from.port];
-		ipv4.sysctl_local_reserved_ports.fill(0);
+		const bound = this.privileged(task, () => task.bind(fd, this.name(at)));
+		if (bound < 0) return bound;
 		const sixFrom = isSix(from.address);
 		const address = sixFrom && !isSix(to.address) ? `::ffff:${to.address}` : to.address;
-		const name = this.name({ ...to, address: sixFrom ? address : plain(address) });
-		result = task.connect(fd, name, undefined, false);
-		ipv4.ip_local_ports.range = range;
-		ipv4.sysctl_local_reserved_ports.set(reserved);
+		const name = this.name({ ...to, address: sixFrom ? address : unmapped(address) });
+		const result = withOnlyPort(this.net.net, from.port, () =>
+			task.connect(fd, name, undefined, false),
+		);
 		if (!puppet) task.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0);
 		return result;
 	}
@@ -476,7 +469,7 @@ class Placing {
 		const { task, fd } = this.open(socket);
 		const result = this.connect(task, fd, socket, far, false);
 		if (errnoName(-result) === "ENETUNREACH") {
-			this.net.addRoute({ to: prefixOf(far.address), dev: "lo", answer: "blackhole" });
+			this.net.addRoute({ to: hostPrefix(far.address), dev: "lo", answer: "blackhole" });
 			task.close(fd);
 			return this.synSent(socket, far);
 		}
@@ -487,13 +480,8 @@ class Placing {
 	}
 }
 
-function prefixOf(address: string): string {
-	const own = plain(address);
-	return own.includes(":") ? `${own}/128` : `${own}/32`;
-}
-
 function sameEnd(one: { address: string; port: number }, other: { address: string; port: number }) {
-	return one.port === other.port && plain(one.address) === plain(other.address);
+	return one.port === other.port && unmapped(one.address) === unmapped(other.address);
 }
 
 /** Whether two bound sockets conflict unless their options let them share. */
@@ -502,7 +490,7 @@ function meet(one: HostSocket, other: HostSocket): boolean {
 	if (connects(one) || connects(other)) return false;
 	if (one.device !== null && other.device !== null && one.device !== other.device) return false;
 	if (one.address === "*" || other.address === "*") return true;
-	const [a, b] = [plain(one.address), plain(other.address)];
+	const [a, b] = [unmapped(one.address), unmapped(other.address)];
 	if (a.includes(":") !== b.includes(":")) return false;
-	return a === b || isWildcard(a) || isWildcard(b);
+	return a === b || isAny(a) || isAny(b);
 }

@@ -425,7 +425,7 @@ export class Calls {
 	/** Whether a connection that is begun was refused at once, which a later call tells. */
 	private noteRefusal(task: Task, fd: number, result: number): void {
 		const { kernel, refusals } = this.world;
-		const sk = this.world.subflow(nth(kernel.socket.sk, task.socketOf(fd)));
+		const sk = this.world.sockOf(task, fd);
 		const refused = kernel.sock.skc_state[sk] === TCP_CLOSE && kernel.sock.sk_err[sk] !== 0;
 		if (result === -EINPROGRESS && refused) refusals.add(sk);
 		else if (refusals.size > 0) refusals.delete(sk);

@@ -4,10 +4,10 @@
  * impossible for every choice of ports and every order of calls. The search is then not needed.
  */
 import { EADDRINUSE } from "../../include/uapi/asm-generic/errno.js";
-import type { Address } from "../machine/address.js";
+import { type Address, unmapped } from "../machine/address.js";
 import { isHostAddress } from "../machine/failures.js";
 import type { Task } from "../machine/task.js";
-import { argFd } from "../script/operands.js";
+import { fdOf } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import type { Events } from "./order.js";
 import type { Contradiction } from "./play.js";
@@ -98,7 +98,7 @@ export class Certain {
 	 * that the model's accept() has just returned.
 	 */
 	private holds(task: Task, call: CallLine, told: Address, made: number): boolean {
-		const listener = task.getsockname(argFd(call.args) ?? -1);
+		const listener = task.getsockname(fdOf(call) ?? -1);
 		if (typeof listener === "number") return false;
 		let server = false;
 		let client = false;
@@ -121,6 +121,4 @@ export class Certain {
 	}
 }
 
-/** An address without the prefix of v4-mapped addresses. */
-const plain = (address: string) => address.replace(/^::ffff:/, "");
-const same = (a: Address, b: Address) => plain(a.address) === plain(b.address);
+const same = (a: Address, b: Address) => unmapped(a.address) === unmapped(b.address);

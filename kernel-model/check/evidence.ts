@@ -15,11 +15,12 @@ import { AF_INET, AF_INET6, SOL_TCP } from "../../include/linux/socket.js";
 import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import { TCP_DEFER_ACCEPT } from "../../include/uapi/linux/tcp.js";
-import type { Address } from "../machine/address.js";
+import { type Address, isLoopback, isWildcard, unmapped } from "../machine/address.js";
 import { nth } from "../machine/nth.js";
 import { isFork, isReceive, isRelevant, isSend } from "../script/calls.js";
 import { fdOf, type Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, SetupLine } from "../script/strace.js";
+import { removeFrom } from "./lists.js";
 
 /** A port that a call is known to have chosen. */
 export interface Revealed {
@@ -350,14 +351,8 @@ export class Evidence {
 	/** A descriptor of a socket was closed, perhaps its last. */
 	private release(life: Life | null): void {
 		if (life === null || life.open > 0) return;
-		if (life.port !== null) this.unlist(life, life.port);
+		if (life.port !== null) removeFrom(this.listeners, life.port, life);
 		if (life.sentTo.size > 0) this.closed.push({ life, at: this.added });
-	}
-
-	private unlist(life: Life, port: number): void {
-		const left = this.listeners.get(port)?.filter((other) => other !== life) ?? [];
-		if (left.length === 0) this.listeners.delete(port);
-		else this.listeners.set(port, left);
 	}
 
 	private listens(life: Life, port: number): void {
@@ -399,8 +394,8 @@ export class Evidence {
 
 	/** The listeners that may get a connection to an address. */
 	private listenersAt({ address, port }: Address): Life[] {
-		const mapped = address.replace(/^::ffff:/, "");
-		if (!isLoopback(mapped) && !this.local.has(mapped)) return [];
+		const mapped = unmapped(address);
+		if (!isLoopback(mapped) && !isWildcard(mapped) && !this.local.has(mapped)) return [];
 		return (this.listeners.get(port) ?? []).filter(
 			(life) =>
 				life.listening && life.port === port && (life.address === null || life.address === mapped),
@@ -469,7 +464,7 @@ export class Evidence {
 				const wanted = address(1);
 				if (life === undefined || life === null || wanted === null || result !== 0) break;
 				named.add(wanted.port);
-				life.address = isWildcard(wanted.address) ? null : wanted.address.replace(/^::ffff:/, "");
+				life.address = isWildcard(wanted.address) ? null : unmapped(wanted.address);
 				if (life.address !== null) local.add(life.address);
 				// It had no port before: what was chosen earlier is given up.
 				life.choosing = wanted.port === 0 ? [line] : [];
@@ -569,7 +564,7 @@ export class Evidence {
 				const name = address(1);
 				if (!life || name === null || result !== 0 || name.port === 0) break;
 				named.add(name.port);
-				if (!isWildcard(name.address)) local.add(name.address.replace(/^::ffff:/, ""));
+				if (!isWildcard(name.address)) local.add(unmapped(name.address));
 				if (life.madeBy !== null && !this.locals.has(life.madeBy) && this.counts(life.madeBy)) {
 					this.locals.set(life.madeBy, name);
 				}
@@ -742,16 +737,6 @@ function comesBefore(a: Waiting, b: Waiting, defers: boolean, by: number): boole
 /** Whether the address that accept() reports can be a client's: as bound, or of the family. */
 function mayCome({ from, to }: Waiting, peer: Address | null): boolean {
 	if (peer === null) return true;
-	const shown = peer.address.replace(/^::ffff:/, "");
-	return from === null
-		? shown.includes(":") === to.replace(/^::ffff:/, "").includes(":")
-		: from === shown;
-}
-
-function isWildcard(address: string): boolean {
-	return address === "0.0.0.0" || address === "::" || address === "::ffff:0.0.0.0";
-}
-
-function isLoopback(address: string): boolean {
-	return address.startsWith("127.") || address === "::1" || isWildcard(address);
+	const shown = unmapped(peer.address);
+	return from === null ? shown.includes(":") === unmapped(to).includes(":") : from === shown;
 }

@@ -13,7 +13,7 @@ import {
 	EPERM,
 } from "../../include/uapi/asm-generic/errno.js";
 import { SO_BINDTODEVICE, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
-import { type Address, parseIpv4, parseIpv6 } from "../machine/address.js";
+import { type Address, isWildcard, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import type { Task } from "../machine/task.js";
 import { type CallLine, decodeString } from "../script/strace.js";
 import type { World } from "./world.js";
@@ -108,7 +108,7 @@ export class Host {
 
 	/** Learns a route to one destination, with the source address that the socket shows later. */
 	private learnRoute(task: Task, call: CallLine, to: Address): string | null {
-		const mapped = to.address.replace(/^::ffff:/, "");
+		const mapped = unmapped(to.address);
 		const v4 = parseIpv4(mapped) !== null;
 		if (!v4 && parseIpv6(mapped) === null) return null;
 		const lo = task.net.net.devices.find(({ name }) => name === "lo");
@@ -117,10 +117,10 @@ export class Host {
 			return "device lo is up";
 		}
 		const source = this.world.evidence.sources.get(call) ?? null;
-		const src = source?.address.replace(/^::ffff:/, "");
+		const src = source === null ? undefined : unmapped(source.address);
 		if (src !== undefined && src === mapped)
 			return this.learnAddress(task, { ...to, address: src });
-		if (src !== undefined && !isAny(src)) {
+		if (src !== undefined && !isWildcard(src)) {
 			const prefix = v4 ? `${src}/32` : `${src}/128`;
 			task.net.addAddress(prefix, "lo");
 		} else if (!this.hasAddress(task, v4)) {
@@ -131,7 +131,7 @@ export class Host {
 			to: v4 ? `${mapped}/32` : `${mapped}/128`,
 			dev: "lo",
 			family: v4 ? (4 as const) : (6 as const),
-			...(src === undefined || isAny(src) ? {} : { src }),
+			...(src === undefined || isWildcard(src) ? {} : { src }),
 		};
 		if (task.net.replaceRoute({ ...options, answer: "blackhole" }) < 0) return null;
 		return `a route to ${mapped}${src === undefined ? "" : ` from ${src}`}`;
@@ -142,8 +142,4 @@ export class Host {
 			v4 ? ifa_list.some(({ ifa_local }) => ifa_local >>> 24 !== 127) : addr_list.length > 1,
 		);
 	}
-}
-
-function isAny(address: string): boolean {
-	return address === "0.0.0.0" || address === "::";
 }

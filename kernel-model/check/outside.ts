@@ -8,18 +8,16 @@ import { TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN } from "../../include/net/tcp_st
 import { IP_BIND_ADDRESS_NO_PORT } from "../../include/uapi/linux/in.js";
 import { NotModelled } from "../../net/core/sock.js";
 import { tcp_set_state } from "../../net/ipv4/tcp.js";
-import type { Address } from "../machine/address.js";
+import { type Address, hostPrefix, isLoopback, isWildcard, unmapped } from "../machine/address.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import type { CallLine } from "../script/strace.js";
+import { withOnlyPort } from "./only_port.js";
 import type { World } from "./world.js";
 
 /** Of the ports that clients may have whose port nothing shows. */
 const LAST = 65_535;
 
-/** The IPv4 address of a v4-mapped one; others as they are. */
-const plain = (address: string) => address.replace(/^::ffff:(?=[0-9.]+$)/, "");
-const isWildcard = (address: string) => address === "0.0.0.0" || address === "::";
 const named = (address: string, port: number): Address => ({
 	family: address.includes(":") ? "AF_INET6" : "AF_INET",
 	address,
@@ -52,11 +50,11 @@ export class Outside {
 	private from(task: Task, fd: number, peer: Address, to: Address | null): boolean {
 		const { kernel } = this.world;
 		const S = kernel.sock;
-		const listener = this.world.subflow(nth(kernel.socket.sk, task.socketOf(fd)));
+		const listener = this.world.sockOf(task, fd);
 		const own = task.getsockname(fd);
 		if (typeof own === "number" || S.skc_state[listener] !== TCP_LISTEN) return false;
-		const from = plain(peer.address);
-		const shown = plain(to?.address ?? own.address);
+		const from = unmapped(peer.address);
+		const shown = unmapped(to?.address ?? own.address);
 		const address = isWildcard(shown) ? from : shown;
 		const { draws } = kernel;
 		kernel.draws = kernel.ownDraws;
@@ -78,28 +76,16 @@ export class Outside {
 		const fd = puppet.socket(from.family === "AF_INET6" ? AF_INET6 : AF_INET, 1, 0);
 		puppet.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 		const here = [from, to].filter(({ address }) => {
-			const prefix = `${address}/${address.includes(":") ? 128 : 32}`;
-			return !isLoopback(address) && net.addAddress(prefix, "lo", {}) === 0;
+			return !isLoopback(address) && net.addAddress(hostPrefix(address), "lo", {}) === 0;
 		});
-		const { ipv4 } = net.net;
-		const { range } = ipv4.ip_local_ports;
-		const reserved = ipv4.sysctl_local_reserved_ports.slice();
-		ipv4.ip_local_ports.range = [from.port, from.port];
-		ipv4.sysctl_local_reserved_ports.fill(0);
-		if (puppet.bind(fd, { ...from, port: 0 }) === 0) puppet.connect(fd, to, undefined, true);
-		ipv4.ip_local_ports.range = range;
-		ipv4.sysctl_local_reserved_ports.set(reserved);
+		withOnlyPort(net.net, from.port, () => {
+			if (puppet.bind(fd, { ...from, port: 0 }) === 0) puppet.connect(fd, to, undefined, true);
+		});
 		const sk = nth(kernel.socket.sk, puppet.socketOf(fd));
 		const connected = kernel.sock.skc_state[sk] === TCP_ESTABLISHED;
 		tcp_set_state(kernel, sk, TCP_CLOSE);
-		for (const { address } of here) {
-			net.delAddress(`${address}/${address.includes(":") ? 128 : 32}`, "lo");
-		}
+		for (const { address } of here) net.delAddress(hostPrefix(address), "lo");
 		if (connected) strangers.add(from.port);
 		return connected;
 	}
-}
-
-function isLoopback(address: string): boolean {
-	return address.startsWith("127.") || address === "::1";
 }

@@ -432,29 +432,18 @@ export class Player {
 			return outcome;
 		}
 		const event = this.events.get(index);
-		const reached = index;
-		this.contradict(
-			{
-				...differs,
-				task,
-				call,
-				event,
-				index,
-				reached,
-				result,
-				recorded: told,
-				revealed,
-				certain: null,
-				truncated: false,
-			},
-			outcome,
-		);
+		const at = { event, index, reached: index };
+		this.contradict({ ...differs, ...at, task, call, result, recorded: told, revealed }, outcome);
 		return outcome;
 	}
 
 	/** A result is not the recorded one. The line is undecided, or the search must resolve it. */
-	private contradict(contradiction: Contradiction, outcome: LineOutcome): void {
-		const { task, call, result } = contradiction;
+	private contradict(
+		found: Omit<Contradiction, "certain" | "truncated">,
+		outcome: LineOutcome,
+	): void {
+		const { task, call, result } = found;
+		const contradiction: Contradiction = { ...found, certain: null, truncated: false };
 		this.contradiction = contradiction;
 		contradiction.certain = this.certain.rule(contradiction);
 		if (contradiction.certain !== null) {
@@ -507,24 +496,8 @@ export class Player {
 			outcome.reason = differs?.reason ?? null;
 			outcome.verdict = differs === null ? "match" : "mismatch";
 			if (differs === null) continue;
-			const index = events.indexOf(event);
-			const reached = this.cursor - 1;
-			this.contradict(
-				{
-					...differs,
-					task,
-					call,
-					event,
-					index,
-					reached,
-					result,
-					recorded: told,
-					revealed,
-					certain: null,
-					truncated: false,
-				},
-				outcome,
-			);
+			const at = { event, index: events.indexOf(event), reached: this.cursor - 1 };
+			this.contradict({ ...differs, ...at, task, call, result, recorded: told, revealed }, outcome);
 		}
 	}
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The proof of a mismatch: the rule, and the lines of the recording that it rests on. */
-import { TCP_LISTEN } from "../../include/net/tcp_states.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
-import { portOwners } from "../machine/sharing.js";
+import { listenersOn, portOwners } from "../machine/sharing.js";
 import type { Ground } from "./origins.js";
 import type { Proof } from "./outcome.js";
 import type { Contradiction } from "./play.js";
@@ -90,11 +89,7 @@ function succeeds(world: World, contradiction: Contradiction, sk: number): [stri
 	}
 	if (sk !== 0 && error === "ECONNREFUSED") {
 		const port = nth(S.skc_dport, sk);
-		const listeners: number[] = [];
-		for (let other = 1; other < S.limit; other++) {
-			if (S.skc_state[other] !== TCP_LISTEN || S.skc_num[other] !== port) continue;
-			if (S.skc_net[other] === S.skc_net[sk]) listeners.push(other);
-		}
+		const listeners = listenersOn(k, nth(S.skc_net, sk), port);
 		if (listeners.length > 0) return [`a socket listens on port ${port}`, listeners];
 	}
 	return [`no check of ${call.name}() fails with ${error} here`, []];

@@ -10,6 +10,7 @@ import { Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, Parsed } from "../script/strace.js";
 import { AloneCheck, isAlone } from "./alone.js";
 import { Evidence } from "./evidence.js";
+import { addTo, removeFrom } from "./lists.js";
 import { type Event, Events, eventsOf } from "./order.js";
 
 /** How far a recording is read ahead, events, and how far back the search for a way may go. */
@@ -133,9 +134,9 @@ export class Recording {
 		for (const { line } of dropped) {
 			if (line.kind === "call") {
 				this.evidence.forget(line);
-				if (isFork(line.name)) forget(this.forks, line.result?.value ?? 0, line);
+				if (isFork(line.name)) removeFrom(this.forks, line.result?.value ?? 0, line);
 			}
-			if (line.kind === "exit" && line.pid !== null) forget(this.exits, line.pid, line);
+			if (line.kind === "exit" && line.pid !== null) removeFrom(this.exits, line.pid, line);
 		}
 		this.evidence.since = next;
 		return dropped;
@@ -151,7 +152,7 @@ export class Recording {
 		const { line } = event;
 		this.events.push(event);
 		if (line.kind === "exit" && line.pid !== null) {
-			add(this.exits, line.pid, line);
+			addTo(this.exits, line.pid, line);
 			// A process closes its descriptors until it is gone.
 			const leaving = this.leaving.get(line.pid);
 			if (leaving !== undefined) leaving.end = Math.max(leaving.end, line.line);
@@ -169,7 +170,7 @@ export class Recording {
 			const child = line.result?.value ?? 0;
 			if (isFork(line.name) && child > 0) {
 				this.forked = true;
-				add(this.forks, child, line);
+				addTo(this.forks, child, line);
 				if (line.pid !== null) this.parents.set(child, line.pid);
 			}
 		}
@@ -197,16 +198,4 @@ export class Recording {
 		for (const receiver of receivers) if (this.programOf(receiver) === program) return true;
 		return false;
 	}
-}
-
-function add<T>(to: Map<number, T[]>, key: number, value: T): void {
-	const known = to.get(key);
-	if (known === undefined) to.set(key, [value]);
-	else known.push(value);
-}
-
-function forget<T>(from: Map<number, T[]>, key: number, value: T): void {
-	const left = from.get(key)?.filter((other) => other !== value) ?? [];
-	if (left.length === 0) from.delete(key);
-	else from.set(key, left);
 }

@@ -108,6 +108,10 @@ export class Search {
 	private replayed = 0;
 	/** The search for a way out ended at a bound. */
 	private cut = false;
+	/** Where the play that found a way began. */
+	private floor = 0;
+	/** The first event that was played again on the way to it. */
+	private earliest = 0;
 	/** A line could not be. */
 	private differed = false;
 	/** A way out that begins before the first line that may be played again. */
@@ -122,14 +126,12 @@ export class Search {
 		this.nextLetGo = back;
 		this.facts = new Facts(options.secrets);
 		this.facts.outsiders = options.alone !== true;
-		if (script instanceof Recording) {
-			script.has(0);
-			const alone = options.alone ?? script.alone;
-			this.player = new Player(script, { ...options, alone }, this.facts);
-		} else {
-			const alone = options.alone ?? (readDraws(script) !== null || isAlone(script.lines));
-			this.player = new Player(script, { ...options, alone }, this.facts);
-		}
+		if (script instanceof Recording) script.has(0);
+		const isOwn = () =>
+			script instanceof Recording
+				? script.alone
+				: readDraws(script) !== null || isAlone(script.lines);
+		this.player = new Player(script, { ...options, alone: options.alone ?? isOwn() }, this.facts);
 		this.recording = this.player.recording;
 	}
 
@@ -260,11 +262,6 @@ export class Search {
 		if (this.player.world.alone || event.outcome?.verdict !== "undecided") return false;
 		return (recorded ?? -1) >= 0 && (result === -EAGAIN || result === -ERESTARTSYS);
 	}
-
-	/** Where the play that found a way began. */
-	private floor = 0;
-	/** The first event that was played again on the way to it. */
-	private earliest = 0;
 
 	/** Tries the ways out of a contradiction, each followed by those of what it leads to. */
 	private explore(

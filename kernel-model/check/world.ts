@@ -18,6 +18,7 @@ import { placeHost } from "./before.js";
 import type { Evidence } from "./evidence.js";
 import { type Draws, EPOCH, ExactRandom, perturbTable } from "./exact.js";
 import type { Facts } from "./facts.js";
+import { addTo } from "./lists.js";
 import { OwnObserver, RecordingObserver } from "./observer.js";
 import { Origins } from "./origins.js";
 import type { OwnAnswers, PlayOptions } from "./outcome.js";
@@ -318,9 +319,7 @@ export class World {
 
 	/** A port was chosen that nothing shows. */
 	guess(guess: Guess): void {
-		const known = this.guesses.get(guess.port);
-		if (known === undefined) this.guesses.set(guess.port, [guess]);
-		else known.push(guess);
+		addTo(this.guesses, guess.port, guess);
 		if (this.guesses.size <= 4096) return;
 		const [oldest] = this.guesses.keys();
 		if (oldest !== undefined) this.guesses.delete(oldest);

@@ -91,6 +91,28 @@ export function formatIpv6(words: Uint32Array, at = 0): string {
 	return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`;
 }
 
+/** Converts the text of a v4-mapped address to IPv4. Returns other texts unchanged. */
+export function unmapped(address: string): string {
+	return address.replace(/^::ffff:(?=[0-9.]+$)/, "");
+}
+
+/** Whether a text is the wildcard of a family, or IPv4's as a v4-mapped address. */
+export function isWildcard(address: string): boolean {
+	const own = unmapped(address);
+	return own === "0.0.0.0" || own === "::";
+}
+
+/** Whether a text is an address that every host has on lo; v4-mapped ones are none here. */
+export function isLoopback(address: string): boolean {
+	return address.startsWith("127.") || address === "::1";
+}
+
+/** The prefix of one address alone: of IPv4 for a v4-mapped one. */
+export function hostPrefix(address: string): string {
+	const own = unmapped(address);
+	return own.includes(":") ? `${own}/128` : `${own}/32`;
+}
+
 const FAMILIES = { AF_INET, AF_INET6, AF_UNSPEC, AF_OTHER: AF_UNIX } as const;
 const FAMILY_NAMES = ["AF_INET", "AF_INET6", "AF_UNSPEC", "AF_OTHER"] as const;
 

@@ -118,6 +118,16 @@ export function portOwners(k: Stack, sk: number, port: number): number[] {
 	return owners;
 }
 
+/** The sockets of a namespace that listen on a port. */
+export function listenersOn({ sock: S }: Stack, net: number, port: number): number[] {
+	const listeners: number[] = [];
+	for (let sk = 1; sk < S.limit; sk++) {
+		if (S.skc_state[sk] !== TCP_LISTEN || S.skc_num[sk] !== port) continue;
+		if (S.skc_net[sk] === net) listeners.push(sk);
+	}
+	return listeners;
+}
+
 /** Most sockets that are named one by one. */
 const EXAMPLES = 3;
 

@@ -34,12 +34,6 @@ import {
 	SOL_UDP,
 	SOL_UDPLITE,
 } from "../../include/linux/socket.js";
-import {
-	SCTP_I_WANT_MAPPED_V4_ADDR,
-	SCTP_REUSE_PORT,
-	SCTP_SOCKOPT_BINDX_ADD,
-	SCTP_SOCKOPT_BINDX_REM,
-} from "../../include/net/sctp.js";
 import { errnoNumber } from "../../include/uapi/asm-generic/errno.js";
 import * as genericOptions from "../../include/uapi/asm-generic/socket.js";
 import * as inOptions from "../../include/uapi/linux/in.js";
@@ -76,10 +70,6 @@ const CONSTANTS = new Map<string, number>([
 		SOL_UDPLITE,
 		SOL_DCCP,
 		SOL_MPTCP,
-		SCTP_I_WANT_MAPPED_V4_ADDR,
-		SCTP_REUSE_PORT,
-		SCTP_SOCKOPT_BINDX_ADD,
-		SCTP_SOCKOPT_BINDX_REM,
 		SOCK_CLOEXEC,
 		SOCK_DCCP,
 		SOCK_DGRAM,
@@ -627,5 +617,3 @@ function describe(value: Value): string {
 export function fdOf(call: CallLine): number | null {
 	return call.firstFd === undefined ? argFd(call.args) : call.firstFd;
 }
-
-export { argFd };

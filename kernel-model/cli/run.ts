@@ -86,6 +86,8 @@ interface RunOptions {
 	uid: number | null;
 	/** The state of the host before the recording. */
 	host: readonly HostFile[];
+	/** What is said of it below each file. */
+	hostLines: readonly string[];
 	/**
 	 * The recorded program had a network namespace of its own, even if the recording does not show
 	 * it.
@@ -183,13 +185,19 @@ function strangeness({ line }: PrintedLine, outcome: Outcome | null): string | n
 
 /** The first few of many texts, and their number. */
 class Some {
-	readonly first: string[] = [];
+	private readonly first: string[] = [];
 	count = 0;
 
 	constructor(private readonly most: number) {}
 
 	add(text: string): void {
 		if (this.count++ < this.most) this.first.push(text);
+	}
+
+	/** The first texts, and how many more there are. */
+	text(separator: string): string {
+		const more = this.count - this.first.length;
+		return this.first.join(separator) + (more > 0 ? `${separator}and ${more} more` : "");
 	}
 }
 
@@ -266,9 +274,10 @@ function playPart(
 			continue;
 		}
 		const { printed, outcome } = each;
+		if (options.json) continue;
 		const why = printed.last ? strangeness(printed, outcome) : null;
 		if (why !== null) strange.add(why);
-		if (!options.json) output.write(format(file, printed, outcome, options));
+		output.write(format(file, printed, outcome, options));
 	}
 	if (!options.json) {
 		const names = ignored
@@ -283,10 +292,8 @@ function playPart(
 			`${sum.ignored} passed over${names === "" ? "" : ` (${names})`}`,
 		].join(", ");
 		if (strange.count > 0) {
-			const shown = strange.first.join("; ");
-			const more = strange.count > 5 ? `; and ${strange.count - 5} more` : "";
 			const what = strange.count === 1 ? "1 line is" : `${strange.count} lines are`;
-			const said = printable(`# ${what} not understood: ${shown}${more}`);
+			const said = printable(`# ${what} not understood: ${strange.text("; ")}`);
 			output.write(`${styled("33", said)}\n`);
 		}
 		const most = reasons.most(5);
@@ -295,11 +302,10 @@ function playPart(
 		}
 		const rest = most.reduce((left, [, times]) => left - times, sum.undecided);
 		if (rest > 0) output.write(`${styled("33", `# undecided ${rest} times: other reasons`)}\n`);
-		if (host.length > 0) for (const line of describeHost(host, version, uid)) output.write(line);
+		for (const line of options.hostLines) output.write(line);
 		if (learnt.count > 0) {
-			const shown = learnt.first.join(", ");
-			const more = learnt.count > 8 ? `, and ${learnt.count - 8} more` : "";
-			output.write(`${styled("2", printable(`# learnt of the host: ${shown}${more}`))}\n`);
+			const said = printable(`# learnt of the host: ${learnt.text(", ")}`);
+			output.write(`${styled("2", said)}\n`);
 		}
 		const fails = sum.mismatch > 0 || (options.strict && sum.undecided > 0);
 		const status = fails ? "31" : "32";
@@ -311,11 +317,7 @@ function playPart(
 }
 
 /** Says how much of the --host files the model has taken, and what it has left out. */
-function describeHost(
-	host: readonly HostFile[],
-	version: string,
-	uid: number | null,
-): Iterable<string> {
+function describeHost(host: readonly HostFile[], version: string, uid: number | null): string[] {
 	const kernel = new Kernel({ version });
 	const { left, sockets } = placeHost(kernel, kernel.createNet(), host, uid ?? 0);
 	const commands = host.reduce((sum, file) => sum + file.commands.length, 0);
@@ -323,9 +325,9 @@ function describeHost(
 	const said = `# the host had ${sockets} sockets, and ${commands} settings, by ${files}`;
 	const lines = [styled("2", printable(said))];
 	if (left.length > 0) {
-		const shown = left.slice(0, 5).join("; ");
-		const more = left.length > 5 ? `; and ${left.length - 5} more` : "";
-		lines.push(styled("33", printable(`# not taken of it: ${shown}${more}`)));
+		const missing = new Some(5);
+		for (const what of left) missing.add(what);
+		lines.push(styled("33", printable(`# not taken of it: ${missing.text("; ")}`)));
 	}
 	return lines.map((line) => `${line}\n`);
 }
@@ -350,14 +352,18 @@ export async function run(args: string[]): Promise<number> {
 	if (positionals.length === 0) throw new UsageError("run: expected a script (see run --help)");
 	const version = values.kernel === undefined ? null : versionOf(String(values.kernel), release());
 	const seed = seedOf(values.seed);
+	const uid = uidOf("run", values.uid);
+	const host = readHosts(values.host);
+	const tells = host.length > 0 && values.json !== true;
 	const options = {
 		explain: values.explain === true,
 		json: values.json === true,
 		quiet: values.quiet === true,
 		strict: values.strict === true,
 		several: positionals.length > 1,
-		uid: uidOf("run", values.uid),
-		host: readHosts(values.host),
+		uid,
+		host,
+		hostLines: tells ? describeHost(host, version ?? DEFAULT_VERSION, uid) : [],
 		alone: values.alone === true,
 	};
 	const output = new Output();

@@ -9,7 +9,7 @@ import type { HostFile } from "../check/before.js";
 import type { Outcome } from "../check/player.js";
 import { VERSIONS, versionFor } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
-import { type OpenFile, openFile } from "../script/file.js";
+import { checkBegin, checkText, type OpenFile, openFile } from "../script/file.js";
 import { HostError, readHost } from "../script/host.js";
 import { ScriptError } from "../script/strace.js";
 
@@ -197,17 +197,6 @@ export function json(outcome: Outcome, file: string | null = null): string {
 /** Most characters of a string in this JavaScript engine. */
 const { MAX_STRING_LENGTH } = constants;
 
-/** Compressed formats that cannot be read, with the first bytes of such files. */
-const COMPRESSED: readonly [name: string, magic: readonly number[]][] = [
-	["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
-	["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
-	["bzip2", [0x42, 0x5a, 0x68]],
-];
-
-function beginsWith(data: Uint8Array, magic: readonly number[]): boolean {
-	return magic.every((byte, i) => data[i] === byte);
-}
-
 function tooLong(size: string): UsageError {
 	const most = `at most ${Math.floor(MAX_STRING_LENGTH / 2 ** 20)} MiB of text can be read`;
 	return new UsageError(`too large: it holds ${size}, and ${most}`);
@@ -221,12 +210,8 @@ function bytesOf(file: string): Uint8Array {
 		if (size > 2 ** 31 - 1) throw tooLong(`${size} bytes`);
 	}
 	const data = readFileSync(standardInput ? 0 : file);
-	for (const [name, magic] of COMPRESSED) {
-		if (beginsWith(data, magic)) {
-			throw new UsageError(`compressed by ${name}: expected text, or a file compressed by gzip`);
-		}
-	}
-	if (!beginsWith(data, [0x1f, 0x8b])) return data;
+	checkBegin(data);
+	if (data[0] !== 0x1f || data[1] !== 0x8b) return data;
 	try {
 		return gunzipSync(data, { maxOutputLength: MAX_STRING_LENGTH });
 	} catch (error) {
@@ -239,11 +224,7 @@ function bytesOf(file: string): Uint8Array {
 export function readFile(file: string): string {
 	try {
 		const data = bytesOf(file);
-		const nul = data.indexOf(0);
-		if (nul !== -1) {
-			const where = `byte ${nul + 1} is NUL`;
-			throw new UsageError(`not a script or recording: expected text, but ${where}`);
-		}
+		checkText(data);
 		if (data.length > MAX_STRING_LENGTH) throw tooLong(`${data.length} bytes`);
 		return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
 	} catch (error) {

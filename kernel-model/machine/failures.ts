@@ -98,7 +98,7 @@ import { type Address, formatIpv4, formatIpv6, toSockaddr } from "./address.js";
 import { describeSock, deviceName, sockDestination } from "./describe.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
-import { isSctp, isUdp } from "./sharing.js";
+import { isSctp, isUdp, listenersOn } from "./sharing.js";
 import type { Syscall } from "./syscall.js";
 import type { Task } from "./task.js";
 
@@ -285,6 +285,17 @@ function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	if (isActive(a)) yield inUse(a, where);
 }
 
+/** A v4-mapped address on a socket that takes IPv6 alone. */
+function* v6OnlyReasons(
+	{ k, ssk }: Asked,
+	errno: number,
+	where: string,
+	addr: In6Addr,
+): Iterable<Reason> {
+	if (!ipv6_only_sock(k, ssk)) return;
+	yield [errno, where, `the socket is IPV6_V6ONLY, and ${v6(addr)} is an IPv4 address`];
+}
+
 /** net/ipv6/af_inet6.c: inet6_bind, __inet6_bind. */
 function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const { k, task, net, ssk } = a;
@@ -313,10 +324,7 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 	const scope = length >= SIZEOF_SOCKADDR_IN6 ? addr.sin6_scope_id : 0;
 	const lost: Reason = [E.ENODEV, where, `there is no device ${scope || device}`];
 	if (type === IPV6_ADDR_MAPPED) {
-		if (ipv6_only_sock(k, ssk)) {
-			const why = `the socket is IPV6_V6ONLY, and ${v6(addr.sin6_addr)} is an IPv4 address`;
-			yield [E.EINVAL, where, why];
-		}
+		yield* v6OnlyReasons(a, E.EINVAL, where, addr.sin6_addr);
 		if (device !== 0 && dev_get_by_index(net, device) === null) yield lost;
 		if (isForeign(a, nth(addr.sin6_addr, 3)))
 			yield notOurs(a, where, formatIpv4(nth(addr.sin6_addr, 3)));
@@ -348,8 +356,7 @@ function* sctpBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const same = addr.sin_family === k.sock.skc_family[sk];
 	if (!same) yield [E.EINVAL, "sctp_sockaddr_af", why];
 	if (addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
-		const no = `the socket is IPV6_V6ONLY, and ${v6(addr.sin6_addr)} is an IPv4 address`;
-		if (ipv6_only_sock(k, sk)) yield [E.EINVAL, "sctp_sockaddr_af", no];
+		yield* v6OnlyReasons(a, E.EINVAL, "sctp_sockaddr_af", addr.sin6_addr);
 	}
 	const text = addr.sin_family === AF_INET6 ? v6(addr.sin6_addr) : formatIpv4(addr.sin_addr);
 	yield notOurs(a, "sctp_do_bind", text);
@@ -448,21 +455,18 @@ function* refusedReasons(a: Asked, address: Address | null): Iterable<Reason> {
 	const to = address ?? null;
 	const port = to?.port ?? k.sock.skc_dport[ssk];
 	const host = to === null ? "the destination" : to.address;
-	const listeners: string[] = [];
-	for (let sk = 1; sk < k.sock.limit; sk++) {
-		if (k.sock.skc_state[sk] !== TCP_LISTEN || k.sock.skc_num[sk] !== port) continue;
-		if (k.sock.skc_net[sk] === net.id) listeners.push(describeSock(k, sk));
-	}
+	const listeners = listenersOn(k, net.id, port ?? 0);
 	const local = to === null || isHostAddress(a.net, to);
 	const where = isDccp(a) ? "dccp_rcv_reset" : "tcp_reset";
 	if (!local) {
 		yield [E.ECONNREFUSED, where, `the host behind the route to ${host} answers with a RST`];
 		return;
 	}
+	const named = listeners.slice(0, 3).map((sk) => describeSock(k, sk));
 	const but =
 		listeners.length === 0
 			? `no socket listens on port ${port}`
-			: `no listener on port ${port} takes it: ${listeners.slice(0, 3).join(", ")}`;
+			: `no listener on port ${port} takes it: ${named.join(", ")}`;
 	yield [E.ECONNREFUSED, where, `${host} is this host, and ${but}`];
 }
 
@@ -513,9 +517,15 @@ function protocolFunction(a: Asked, tcp: string, name: string): string {
 	return isSctp(a.k, a.sk) ? `sctp_${name}` : tcp;
 }
 
+/** A disconnect of a socket in whose connect() another task sleeps. */
+const busy = (a: Asked): Reason => [
+	E.EBUSY,
+	protocolFunction(a, "tcp_disconnect", "disconnect"),
+	"another task sleeps in a connect() of this socket",
+];
+
 function* tcp4Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
-	const { k, ssk } = a;
-	const where = k.sock.sk_protocol[ssk] === IPPROTO_DCCP ? "dccp_v4_connect" : "tcp_v4_connect";
+	const where = isDccp(a) ? "dccp_v4_connect" : "tcp_v4_connect";
 	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
 	if (addr.sin_family !== AF_INET) {
 		const why = `an AF_INET socket does not connect to an address of ${family(addr.sin_family)}`;
@@ -539,8 +549,7 @@ function* tcp4Route({ k, net, ssk }: Asked, where: string, daddr: number): Itera
 
 function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const { k, ssk } = a;
-	const dccp = k.sock.sk_protocol[ssk] === IPPROTO_DCCP;
-	const where = dccp ? "dccp_v6_connect" : "tcp_v6_connect";
+	const where = isDccp(a) ? "dccp_v6_connect" : "tcp_v6_connect";
 	if (length < SIN6_LEN_RFC2133) yield shortAddress(where, length, SIN6_LEN_RFC2133);
 	if (addr.sin_family !== AF_INET6) {
 		const why = `an AF_INET6 socket does not connect to an address of ${family(addr.sin_family)}`;
@@ -551,10 +560,7 @@ function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const daddr = addr.sin6_addr;
 	const on4 = ipv6_addr_any(daddr, 0) && ipv6_addr_v4mapped(k.sock.skc_v6_rcv_saddr, ssk * 4);
 	if (ipv6_addr_v4mapped(daddr, 0) || on4) {
-		if (ipv6_only_sock(k, ssk)) {
-			const why = `the socket is IPV6_V6ONLY, and ${v6(daddr)} is an IPv4 address`;
-			yield [E.ENETUNREACH, where, why];
-		}
+		yield* v6OnlyReasons(a, E.ENETUNREACH, where, daddr);
 		yield* tcp4Route(a, "tcp_v4_connect", nth(daddr, 3));
 	} else yield* route6Reasons(a, daddr);
 	yield* endReasons(a, a.call.address ?? null);
@@ -614,10 +620,7 @@ function* dgramConnect(a: Asked, addr: Sockaddr, length: number): Iterable<Reaso
 	const daddr = addr.sin6_addr;
 	const on4 = ipv6_addr_any(daddr, 0) && ipv6_addr_v4mapped(k.sock.skc_v6_rcv_saddr, ssk * 4);
 	if (ipv6_addr_v4mapped(daddr, 0) || on4) {
-		if (ipv6_only_sock(k, ssk)) {
-			const why = `the socket is IPV6_V6ONLY, and ${v6(daddr)} is an IPv4 address`;
-			yield [E.ENETUNREACH, where, why];
-		}
+		yield* v6OnlyReasons(a, E.ENETUNREACH, where, daddr);
 		yield* datagram4Route(a, "__ip4_datagram_connect", nth(daddr, 3));
 		return;
 	}
@@ -721,11 +724,7 @@ function* connectReasons(a: Asked): Iterable<Reason> {
 	const where = dgram ? "inet_dgram_connect" : "__inet_stream_connect";
 	if (length < SIZEOF_SA_FAMILY) yield shortAddress(where, length, SIZEOF_SA_FAMILY);
 	if (addr.sin_family === AF_UNSPEC) {
-		yield [
-			E.EBUSY,
-			protocolFunction(a, "tcp_disconnect", "disconnect"),
-			"another task sleeps in a connect() of this socket",
-		];
+		yield busy(a);
 	}
 	if (dgram) {
 		yield* dgramConnect(a, addr, length);
@@ -769,9 +768,8 @@ function* listenReasons(a: Asked): Iterable<Reason> {
 	const { k, sk, ssk, sock, call } = a;
 	if (isUdp(k, sk)) yield [E.EOPNOTSUPP, "sock_no_listen", "datagram sockets do not listen"];
 	const sctp = isSctp(k, sk);
-	const dccp = k.sock.sk_protocol[sk] === IPPROTO_DCCP;
 	const stream = sk !== ssk ? "mptcp_listen" : "inet_listen";
-	const where = sctp ? "sctp_inet_listen" : dccp ? "inet_dccp_listen" : stream;
+	const where = sctp ? "sctp_inet_listen" : isDccp(a) ? "inet_dccp_listen" : stream;
 	if (sctp && (call.number ?? 0) < 0) yield [E.EINVAL, where, "the backlog is negative"];
 	if (k.socket.state[sock] !== SS_UNCONNECTED) {
 		const what = k.socket.state[sock] === SS_CONNECTED ? "is connected" : "connects or disconnects";
@@ -791,7 +789,6 @@ function* listenReasons(a: Asked): Iterable<Reason> {
 
 function* acceptReasons(a: Asked): Iterable<Reason> {
 	const { k, sk, call } = a;
-	for (const reason of fdReasons(a.task, call)) if (reason[0] === E.EBADF) yield reason;
 	if (((call.number ?? 0) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) {
 		yield [E.EINVAL, "__sys_accept4", "there are flags other than SOCK_CLOEXEC, SOCK_NONBLOCK"];
 	}
@@ -829,11 +826,7 @@ function* shutdownReasons(a: Asked): Iterable<Reason> {
 	if (how < 0 || how > 2) {
 		yield [E.EINVAL, "inet_shutdown", `${how} is none of SHUT_RD, SHUT_WR, SHUT_RDWR`];
 	}
-	yield [
-		E.EBUSY,
-		protocolFunction(a, "tcp_disconnect", "disconnect"),
-		"another task sleeps in a connect() of this socket",
-	];
+	yield busy(a);
 	if (isSctp(a.k, a.sk)) {
 		yield [E.EOPNOTSUPP, "sctp_disconnect", "an SCTP listener cannot be shut down"];
 	}

@@ -370,9 +370,10 @@ function verifyUdpTable(
 	const mine = new Set<number>();
 	const second = new Set<number>();
 	const connected = new Map<number, number>();
+	const { hash, count, hash2, count2, hash4 } = table;
 	for (let slot = 0; slot <= table.mask; slot++) {
-		const { hash, count, hash2, count2, hash4 } = table;
-		if ([hash, count, hash2, count2, hash4].every((column) => column[slot] === 0)) continue;
+		const empty = hash[slot] === 0 && count[slot] === 0 && hash2[slot] === 0;
+		if (empty && count2[slot] === 0 && hash4[slot] === 0) continue;
 		const third = chain("udp hash4", hash4, S.bind2_node_next, S.bind2_node_pprev, slot);
 		for (const sk of third) {
 			if (udp_hashslot4(table, nth(S.udp_lrpa_hash, sk)) !== slot) {

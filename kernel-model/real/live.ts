@@ -11,7 +11,6 @@ import { nth } from "../machine/nth.js";
 import type { KernelDraw } from "../machine/random.js";
 import { choosesPort, isFork, isRelevant, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
-import { optionNamed } from "../script/options.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
 import { isSysctlPath } from "../script/sysctl_path.js";
@@ -267,26 +266,23 @@ class Recorder {
 			const marshalled = { request: "dup 0", args: () => call.args };
 			return { line: call.line, call, task, pid, marshalled };
 		}
-		const marshalled = this.marshal(call);
-		if (marshalled === "passed over") return null;
+		let marshalled: Marshalled | null;
+		try {
+			marshalled = this.marshaller.marshal(call);
+		} catch (error) {
+			if (error instanceof ScriptError && this.isStructure(call)) return null;
+			throw error;
+		}
 		if (marshalled === null) throw this.error(call, "a system call that the agent makes");
 		return { line: call.line, call, task, pid, marshalled };
 	}
 
-	/**
-	 * Makes the request of a call. An option is passed over if ports do not depend on it and its
-	 * value is a structure.
-	 */
-	private marshal(call: CallLine): Marshalled | null | "passed over" {
-		try {
-			return this.marshaller.marshal(call);
-		} catch (error) {
-			if (!(error instanceof ScriptError) || call.name !== "setsockopt") throw error;
-			const name = call.args[2]?.value;
-			const option = name?.kind === "flags" ? optionNamed(name.names.join("|")) : null;
-			if (option === null || option.concern === "ports" || option.shape === "int") throw error;
-			return "passed over";
-		}
+	/** Whether a call sets a named option whose value is a structure and that no port depends on. */
+	private isStructure(call: CallLine): boolean {
+		if (call.name !== "setsockopt" || call.args[2]?.value.kind !== "flags") return false;
+		const none = () => null;
+		const option = new Operands(this.script.file, call, none, none).option();
+		return option !== null && option.concern !== "ports" && option.shape !== "int";
 	}
 
 	private ownOf(task: number): Set<number> {

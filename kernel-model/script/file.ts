@@ -24,12 +24,20 @@ const COMPRESSED: readonly [name: string, magic: readonly number[]][] = [
 ];
 
 /** Throws FileError if the first bytes are not those of a text. */
-function checkBegin(begun: Uint8Array): void {
+export function checkBegin(begun: Uint8Array): void {
 	for (const [name, magic] of COMPRESSED) {
 		if (magic.every((byte, i) => begun[i] === byte)) {
 			throw new FileError(`compressed by ${name}: expected text, or a file compressed by gzip`);
 		}
 	}
+}
+
+/** Throws FileError at a NUL. `before` is the number of bytes of the file before these. */
+export function checkText(bytes: Uint8Array, before = 0): void {
+	const nul = bytes.indexOf(0);
+	if (nul < 0) return;
+	const where = `byte ${before + nul + 1} is NUL`;
+	throw new FileError(`not a script or recording: expected text, but ${where}`);
 }
 
 /** An open file, decompressed. */
@@ -62,13 +70,7 @@ function* linesOf(fd: number, begun: Buffer): Generator<string> {
 	let [start, end, searched] = [0, begun.length, 0];
 	/** Bytes of the file before the buffer. */
 	let before = 0;
-	const checkText = (from: number) => {
-		const nul = buffer.indexOf(0, from);
-		if (nul < 0 || nul >= end) return;
-		const where = `byte ${before + nul + 1} is NUL`;
-		throw new FileError(`not a script or recording: expected text, but ${where}`);
-	};
-	checkText(0);
+	checkText(buffer.subarray(0, end));
 	for (;;) {
 		const newline = buffer.indexOf(NEWLINE, searched);
 		if (newline >= 0 && newline < end) {
@@ -88,7 +90,7 @@ function* linesOf(fd: number, begun: Buffer): Generator<string> {
 		const more = read(fd, buffer, end);
 		if (more === 0) break;
 		end += more;
-		checkText(end - more);
+		checkText(buffer.subarray(end - more, end), before + end - more);
 	}
 	if (end > start) yield buffer.toString("utf8", start, end);
 }

@@ -4,7 +4,7 @@
  * Requests without a model are listed by name.
  */
 import { decodeString } from "./format.js";
-import { rawCommand, rawMessages } from "./netlink_bytes.js";
+import { rawCommand, rawMessages, verb } from "./netlink_bytes.js";
 import type { CallLine, Value } from "./syntax.js";
 
 /** The requests of one call that sends to an AF_NETLINK socket. */
@@ -107,44 +107,46 @@ const TABLES: Readonly<Record<string, string>> = {
 const NO_CONCERN =
 	/^(RTM_GET.*|RTM_(NEW|DEL)(NEIGH|NEIGHTBL|QDISC|TCLASS|TFILTER|CHAIN|ACTION|MDB|NSID|STATS|NETCONF|VLAN|LINKPROP)|NLMSG_(NOOP|DONE|ERROR))$/;
 
-/** The verb of `ip` for a message that makes something, by the message's flags. */
-function verbOf(flags: readonly string[], alone: string): string {
-	if (flags.includes("NLM_F_EXCL")) return "add";
-	if (flags.includes("NLM_F_REPLACE")) return "replace";
-	return flags.includes("NLM_F_APPEND") ? "append" : alone;
-}
-
 /** Flags of a message that makes something, from 0x100 on: include/uapi/linux/netlink.h. */
 const NEW_FLAGS = ["NLM_F_REPLACE", "NLM_F_EXCL", "NLM_F_CREATE", "NLM_F_APPEND"];
+const NLM_F_CREATE = 0x400;
+
+/** A message's flags. Of the flags that strace names, only NEW_FLAGS count. */
+function flagsOf(header: Value | undefined): number {
+	const given = fieldOf(header, "nlmsg_flags");
+	if (given?.kind !== "flags") return intOf(given) ?? 0;
+	const bit = (name: string, i: number) => (given.names.includes(name) ? 0x100 << i : 0);
+	return NEW_FLAGS.reduce((bits, name, i) => bits | bit(name, i), given.extra);
+}
 
 /** Reads the messages of one call. */
 class Reader {
 	readonly request: NetlinkRequest = { commands: [], seqs: [], unmodelled: [] };
 
-	constructor(readonly byIndex: (ifindex: number) => string | undefined) {}
+	constructor(private readonly byIndex: (ifindex: number) => string | undefined) {}
 
 	message(items: Items): void {
 		const [header, body, more] = items;
 		const type = nameOf(fieldOf(header, "nlmsg_type"));
-		const flags = names(fieldOf(header, "nlmsg_flags"));
+		const flags = flagsOf(header);
 		const attributes = attributesOf(more);
 		let command: string[] | null = null;
 		if (NO_CONCERN.test(type)) return;
 		const seq = intOf(fieldOf(header, "nlmsg_seq"));
 		const number = intOf(fieldOf(header, "nlmsg_type"));
 		if (number !== null && body?.kind === "string") {
-			this.add(seq, this.raw(header, number, body.bytes));
+			this.add(seq, rawCommand(number, flags, body.bytes, this.byIndex));
 			return;
 		}
 		if (body?.kind === "struct" && !body.truncated) {
-			if (type === "RTM_NEWADDR") command = this.address(verbOf(flags, "add"), body, attributes);
+			if (type === "RTM_NEWADDR") command = this.address(verb(flags, "add"), body, attributes);
 			else if (type === "RTM_DELADDR") command = this.address("del", body, attributes);
 			else if (type === "RTM_NEWROUTE") {
-				command = this.route(verbOf(flags, "prepend"), body, attributes);
+				command = this.route(verb(flags, "prepend"), body, attributes);
 			} else if (type === "RTM_DELROUTE") command = this.route("del", body, attributes);
 			else if (type === "RTM_DELLINK") command = this.delLink(body, attributes);
 			else if (/^RTM_(NEW|SET)LINK$/.test(type)) {
-				command = this.link(flags.includes("NLM_F_CREATE"), body, attributes);
+				command = this.link((flags & NLM_F_CREATE) !== 0, body, attributes);
 			}
 		}
 		if (command === null) this.add(seq, null, type);
@@ -159,19 +161,6 @@ class Reader {
 			this.request.commands.push(command);
 			this.request.seqs.push(seq);
 		}
-	}
-
-	/** Reads a message of which strace decoded only the header. */
-	private raw(header: Value | undefined, type: number, body: Uint8Array): string[] | null {
-		const given = fieldOf(header, "nlmsg_flags");
-		let flags = intOf(given) ?? 0;
-		if (given?.kind === "flags") {
-			flags = given.extra;
-			for (const [i, name] of NEW_FLAGS.entries()) {
-				if (given.names.includes(name)) flags |= 0x100 << i;
-			}
-		}
-		return rawCommand(type, flags, body, this.byIndex);
 	}
 
 	private address(

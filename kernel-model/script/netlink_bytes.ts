@@ -3,6 +3,7 @@
  * Reads messages of rtnetlink from bytes. strace decodes them only if it can find the protocol of a
  * netlink socket. It cannot for a program in another network namespace.
  */
+import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { formatIpv4, formatIpv6 } from "../machine/address.js";
 
 /** A message: its sequence number, and the words of a command of ip. */
@@ -23,7 +24,6 @@ const isNoConcern = (type: number) =>
 	type < 16 || (type & 3) === 2 || (type >= 28 && type < 32) || (type >= 36 && type < 104);
 
 const [REPLACE, EXCL, APPEND] = [0x100, 0x200, 0x800];
-const [AF_INET, AF_INET6] = [2, 10];
 const TYPES = ["", "unicast", "local", "", "", "", "blackhole", "unreachable", "prohibit"];
 const SCOPES: Readonly<Record<number, string>> = { 0: "global", 253: "link", 254: "host" };
 const IFF_UP = 1;
@@ -58,7 +58,8 @@ const number = (bytes: Uint8Array | undefined): number | null =>
 const text = (bytes: Uint8Array | undefined): string | null =>
 	bytes === undefined ? null : Buffer.from(bytes).toString().replace(/\0.*$/s, "");
 
-function verb(flags: number, alone: string): string {
+/** The verb of `ip` for a message that makes something, by the message's flags. */
+export function verb(flags: number, alone: string): string {
 	if ((flags & EXCL) !== 0) return "add";
 	if ((flags & REPLACE) !== 0) return "replace";
 	return (flags & APPEND) !== 0 ? "append" : alone;

@@ -20,8 +20,8 @@ import { SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
  */
 export type OptionConcern = "ports" | "doubt" | "none";
 
-/** The type of an option's value: an int, a struct linger, a device's name, or another type. */
-export type OptionShape = "int" | "linger" | "name" | "other";
+/** The type of an option's value: an int, a struct linger, or another type. */
+export type OptionShape = "int" | "linger" | "other";
 
 export interface SocketOption {
 	level: number;
@@ -40,18 +40,13 @@ function row(level: number, concern: OptionConcern, text: string): void {
 		const [name = "", rest = ""] = word.split("=");
 		const number = Number.parseInt(rest, 10);
 		const other = rest.endsWith("*") ? "other" : "int";
-		const shape = SHAPES.get(name) ?? other;
-		const option = { level, name, number, concern, shape };
+		const shape = name === "SO_LINGER" ? "linger" : other;
+		const option: SocketOption = { level, name, number, concern, shape };
 		BY_NAME.set(name, option);
 		const key = `${level} ${number}`;
 		if (!BY_NUMBER.has(key)) BY_NUMBER.set(key, option);
 	}
 }
-
-const SHAPES: ReadonlyMap<string, OptionShape> = new Map([
-	["SO_LINGER", "linger"],
-	["SO_BINDTODEVICE", "name"],
-]);
 
 row(
 	SOL_SOCKET,

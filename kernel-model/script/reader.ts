@@ -379,9 +379,7 @@ class ScriptReader {
 		}
 		call.args = args;
 		if (call.name === "execve" && call.result !== null) this.recorded = true;
-		if (reader.resultAt >= 0 && reader.resultAt !== reader.closeAt + 4) {
-			call.text = `${text.slice(0, reader.closeAt + 1)} = ${text.slice(reader.resultAt)}`;
-		}
+		call.text = unpadded(text, reader.closeAt, reader.resultAt);
 		if (endTime === null && call.time !== null && reader.duration !== null) {
 			call.endTime = call.time + reader.duration;
 		}
@@ -510,7 +508,8 @@ class RecordedCall implements CallLine {
 	readonly split = false;
 	readonly unresumed = false;
 	private read: Arg[] | null = null;
-	private misread: Problem | null = null;
+	/** Undefined until the arguments were read once. */
+	private misread: Problem | null | undefined = undefined;
 
 	constructor(
 		readonly name: string,
@@ -532,13 +531,12 @@ class RecordedCall implements CallLine {
 	}
 
 	get opaque(): boolean {
-		if (this.read === null) this.readArgs();
-		return this.misread !== null;
+		return this.problem !== null;
 	}
 
 	get problem(): Problem | null {
-		if (this.read === null) this.readArgs();
-		return this.misread;
+		if (this.misread === undefined) this.readArgs();
+		return this.misread ?? null;
 	}
 
 	forgetArgs(): void {
@@ -562,6 +560,7 @@ class RecordedCall implements CallLine {
 		const reader = new CallReader(source, true);
 		const args: Arg[] = [];
 		this.read = args;
+		this.misread = null;
 		try {
 			reader.args(this.name.length, args);
 			if (reader.closeAt !== this.closeAt) throw new Stop(reader.closeAt + 1, "the result");
@@ -582,7 +581,7 @@ function recordedCall(
 	time: number | null,
 ): RecordedCall | null {
 	const text = source.text.trimEnd();
-	if (text.endsWith(UNFINISHED) || text.endsWith(DETACHED)) return null;
+	if (suspension(text) !== "") return null;
 	const equals = text.lastIndexOf(" = ");
 	let closeAt = equals;
 	while (text.charCodeAt(closeAt) === Char.Space) closeAt--;
@@ -592,8 +591,7 @@ function recordedCall(
 	const reader = new CallReader(source, true);
 	const result = reader.resultAfter(closeAt);
 	if (result === null) return null;
-	const padded = reader.resultAt !== closeAt + 4;
-	const shown = padded ? `${text.slice(0, closeAt + 1)} = ${text.slice(reader.resultAt)}` : text;
+	const shown = unpadded(text, closeAt, reader.resultAt);
 	const { duration } = reader;
 	const endTime = time === null || duration === null ? null : time + duration;
 	return new RecordedCall(name, shown, line, column, pid, time, endTime, result, closeAt);
@@ -629,6 +627,12 @@ function suspension(text: string): string {
 	if (text.endsWith(UNFINISHED)) return UNFINISHED;
 	if (text.endsWith(DETACHED)) return DETACHED;
 	return PID_CHANGED.exec(text)?.[0] ?? "";
+}
+
+/** The text of a call without the padding before its result; -1 where there is no result. */
+function unpadded(text: string, closeAt: number, resultAt: number): string {
+	if (resultAt < 0 || resultAt === closeAt + 4) return text;
+	return `${text.slice(0, closeAt + 1)} = ${text.slice(resultAt)}`;
 }
 
 /** The latest call of that name, removed from the list. */

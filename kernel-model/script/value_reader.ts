@@ -534,7 +534,7 @@ export class ValueReader {
 			}
 		}
 		const lead = abstract ? 1 : 0;
-		const lazy = this.lazy && (plain || simple);
+		const lazy = this.lazy && simple;
 		const bytes = lazy ? null : bytesOf(text, start + 1, end, lead, plain);
 		this.pos = end + 1;
 		const truncated = text.startsWith("...", this.pos);

@@ -138,7 +138,7 @@ export class Agent {
 	private ended(): void {
 		if (this.afterlife !== null) clearTimeout(this.afterlife);
 		const lines = this.said.trim().split(/[\r\n]+/);
-		const own = /(?:port-agent|agent\.sh): /;
+		const own = /(?:port-agent|boot\.sh): /;
 		// The console of a virtual machine has more lines, but they are less useful.
 		const reason = lines.filter((line) => own.test(line)).at(-1) ?? lines.at(-1) ?? "";
 		this.fail(reason === "" ? "the agent has ended" : reason.replace(/^.*?port-agent: /, ""));

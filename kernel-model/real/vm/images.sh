@@ -261,7 +261,9 @@ fetch() {
 	for package in "$@"; do
 		unpack "$version" "$package" || return 1
 	done
-	made=$(mktemp -d "$cache/.new.XXXXXX")
+	made=$tmp/made
+	rm -rf "$made"
+	mkdir "$made"
 	vmlinuz=$(find "$tmp/root" -name 'vmlinuz*' -type f | head -n 1)
 	if [ -z "$vmlinuz" ] || ! cp "$vmlinuz" "$made/vmlinuz" ||
 		[ -z "$(kernel_release "$made/vmlinuz")" ]; then
@@ -273,8 +275,7 @@ fetch() {
 		note "Debian no longer has the modules of $version: no SCTP, no dummy, no VRF there"
 	chmod 755 "$made"
 	# A folder gets its name when it is whole; another run may have been first.
-	mv -T "$made" "$cache/$version" 2>/dev/null || rm -rf "$made"
-	made=
+	mv -T "$made" "$cache/$version" 2>/dev/null || true
 	rm -rf "$tmp/root"
 	[ -s "$cache/$version/vmlinuz" ]
 }
@@ -333,7 +334,8 @@ other() {
 	[ -d "$2" ] || fail "$2 is not a folder"
 	kept=$cache/modules-$(cat "$image" "$0" | sha256sum | cut -c 1-16)
 	if [ ! -d "$kept" ]; then
-		made=$(mktemp -d "$cache/.new.XXXXXX")
+		made=$tmp/made
+		mkdir "$made"
 		keep_modules "$2" "$made/modules" || exit 1
 		[ -s "$made/modules/modules.order" ] || note "$2 has none of the modules $MODULES"
 		mv -T "$made/modules" "$kept" 2>/dev/null || true
@@ -365,8 +367,7 @@ mkdir -p "$cache" || fail "cannot make the cache folder $cache"
 # In the cache: of a run that is killed, the next one removes it.
 tmp=$(mktemp -d "$cache/.new.XXXXXX") || fail "cannot make a folder in $cache"
 find "$cache" -mindepth 1 -maxdepth 1 -name '.new.*' -mmin +60 -exec rm -rf {} +
-made=
-trap 'rm -rf "$tmp" ${made:+"$made"}' EXIT
+trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

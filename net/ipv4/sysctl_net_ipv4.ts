@@ -4,7 +4,7 @@
  * ports, parsed as the kernel parses them.
  */
 import type { Port } from "../../include/linux/handle.js";
-import { JIFFY } from "../../include/linux/timer.js";
+import { HZ } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
 import { UDP_HTABLE_SIZE_MAX } from "../../include/net/udp.js";
@@ -173,8 +173,6 @@ function parseBitmap(text: string): Uint32Array | null {
 	}
 	return bitmap;
 }
-
-const HZ = 1000 / JIFFY;
 
 /** A file that exists only in kernels with a behaviour change. */
 function since(change: ChangeName, file: SysctlFile): SysctlFile {

@@ -9,7 +9,7 @@
  * PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
  */
 import fc from "fast-check";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { TCP_CLOSE, TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import { type Outcome, Player, readScript } from "../../kernel-model/check/player.js";
@@ -36,10 +36,10 @@ import {
 	type Task,
 } from "../../kernel-model/index.js";
 import { sock_i_uid } from "../../net/core/sock.js";
+import { always, isDefault } from "../property/replay.js";
 
-// Properties take long on a slow machine, and vitest kills a worker that does not yield.
+// Properties take long on a slow machine.
 vi.setConfig({ testTimeout: 120_000 });
-afterEach(() => new Promise((resolve) => setImmediate(resolve)));
 
 // Programs
 
@@ -798,36 +798,10 @@ function play(
 const tell = (mismatch: Outcome | null) =>
 	mismatch === null ? "no mismatch" : `line ${mismatch.line}: ${mismatch.text}: ${mismatch.reason}`;
 
-const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_RUNS } = process.env;
-const isDefault = [PROPERTY_SEED, PROPERTY_PATH, PROPERTY_RUNS].every((text) => text === undefined);
-
-function whole(name: string, text: string | undefined, otherwise: number): number {
-	if (text === undefined) return otherwise;
-	if (!/^-?[0-9]+$/.test(text)) throw new Error(`${name} must be a whole number, is ${text}`);
-	return Number(text);
-}
-
-/** Checks a property. A failure says how to replay it. */
-function always<T extends unknown[]>(
-	defaults: { seed: number; runs: number },
-	property: fc.IProperty<T>,
-): void {
-	const out = fc.check(property, {
-		seed: whole("PROPERTY_SEED", PROPERTY_SEED, defaults.seed),
-		numRuns: whole("PROPERTY_RUNS", PROPERTY_RUNS, defaults.runs),
-		...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
-	});
-	if (!out.failed) return;
-	const replay = `PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run tests/check.test.ts -t "the name of this test"`;
-	throw new Error(`${fc.defaultReportMessage(out)}\n\nTo replay: ${replay}`, {
-		cause: out.errorInstance,
-	});
-}
-
 describe("a recording of the modelled kernel", () => {
 	it("matches it in every call", () => {
 		const verdicts = new Map<string, number>();
-		const property = fc.property(program, (program) => {
+		always(program, { seed: 1, runs: 200 }, (program) => {
 			const text = new Recorder(program).render();
 			const played = play(text, program.version);
 			if (played.mismatch !== null) throw new Error(`${tell(played.mismatch)}\n${text}`);
@@ -835,7 +809,6 @@ describe("a recording of the modelled kernel", () => {
 				verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + count);
 			}
 		});
-		always({ seed: 1, runs: 200 }, property);
 		// No call that concerns ports is passed over.
 		const passedOver = ["recvfrom ignored", "sendto ignored", "setuid ignored"];
 		expect([...verdicts.keys()].sort()).toEqual(
@@ -846,30 +819,33 @@ describe("a recording of the modelled kernel", () => {
 
 	it("with a port altered to one that no walk comes to mismatches where it was chosen", () => {
 		const kinds = new Map<string, number>();
-		const property = fc.property(program, fc.nat(), fc.nat(), (program, which, what) => {
-			const recorder = new Recorder(program);
-			const { choices } = recorder;
-			if (choices.length === 0) return;
-			const choice = which % choices.length;
-			const { line, low, high, possible } = choices[choice];
-			const excluded: number[] = [];
-			for (let port = low - 2; port <= high + 2; port++) {
-				if (!possible.certain.has(port) && !possible.perhaps.has(port)) excluded.push(port);
-			}
-			const port = excluded[what % excluded.length];
-			const text = recorder.render({ choice, port });
-			const { mismatch } = play(text, program.version);
-			// A connection that is refused at once has no port when connect() returns. Then
-			// getsockname() on the next line shows the difference.
-			if (mismatch?.line !== line + 1 && mismatch?.line !== line + 2) {
-				const where = `port ${port} in line ${line + 1}: ${tell(mismatch)}`;
-				throw new Error(`${where}\n${text}`);
-			}
-			const call = /[a-z]+\(/.exec(recorder.lines[line].text)?.[0] ?? "";
-			const kind = `${call}) ${port < low || port > high ? "outside" : "inside"}`;
-			kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-		});
-		always({ seed: 2, runs: 200 }, property);
+		always(
+			fc.tuple(program, fc.nat(), fc.nat()),
+			{ seed: 2, runs: 200 },
+			([program, which, what]) => {
+				const recorder = new Recorder(program);
+				const { choices } = recorder;
+				if (choices.length === 0) return;
+				const choice = which % choices.length;
+				const { line, low, high, possible } = choices[choice];
+				const excluded: number[] = [];
+				for (let port = low - 2; port <= high + 2; port++) {
+					if (!possible.certain.has(port) && !possible.perhaps.has(port)) excluded.push(port);
+				}
+				const port = excluded[what % excluded.length];
+				const text = recorder.render({ choice, port });
+				const { mismatch } = play(text, program.version);
+				// A connection that is refused at once has no port when connect() returns. Then
+				// getsockname() on the next line shows the difference.
+				if (mismatch?.line !== line + 1 && mismatch?.line !== line + 2) {
+					const where = `port ${port} in line ${line + 1}: ${tell(mismatch)}`;
+					throw new Error(`${where}\n${text}`);
+				}
+				const call = /[a-z]+\(/.exec(recorder.lines[line].text)?.[0] ?? "";
+				const kind = `${call}) ${port < low || port > high ? "outside" : "inside"}`;
+				kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+			},
+		);
 		if (!isDefault) return;
 		for (const kind of ["bind", "connect", "listen"]) {
 			expect(kinds.get(`${kind}() outside`), kind).toBeGreaterThan(5);
@@ -879,70 +855,79 @@ describe("a recording of the modelled kernel", () => {
 
 	it("with a port altered to another that a walk comes to matches where it was chosen", () => {
 		let altered = 0;
-		const property = fc.property(program, fc.nat(), fc.nat(), (random, which, what) => {
-			// Time stamps would also show where the search before ended.
-			const program = { ...random, timed: false };
-			const recorder = new Recorder(program);
-			const choices = recorder.choices.flatMap(({ line, port, possible }, choice) => {
-				const others = [...possible.certain].filter((other) => other !== port && other !== 0);
-				return others.length === 0 ? [] : [{ choice, line, others }];
-			});
-			if (choices.length === 0) return;
-			const { choice, line, others } = choices[which % choices.length];
-			const port = others[what % others.length];
-			const text = recorder.render({ choice, port });
-			const { mismatch } = play(text, program.version);
-			if (mismatch !== null && mismatch.line <= line + 2) {
-				throw new Error(`port ${port} in line ${line + 1}: ${tell(mismatch)}\n${text}`);
-			}
-			altered++;
-		});
-		always({ seed: 3, runs: 200 }, property);
+		always(
+			fc.tuple(program, fc.nat(), fc.nat()),
+			{ seed: 3, runs: 200 },
+			([random, which, what]) => {
+				// Time stamps would also show where the search before ended.
+				const program = { ...random, timed: false };
+				const recorder = new Recorder(program);
+				const choices = recorder.choices.flatMap(({ line, port, possible }, choice) => {
+					const others = [...possible.certain].filter((other) => other !== port && other !== 0);
+					return others.length === 0 ? [] : [{ choice, line, others }];
+				});
+				if (choices.length === 0) return;
+				const { choice, line, others } = choices[which % choices.length];
+				const port = others[what % others.length];
+				const text = recorder.render({ choice, port });
+				const { mismatch } = play(text, program.version);
+				if (mismatch !== null && mismatch.line <= line + 2) {
+					throw new Error(`port ${port} in line ${line + 1}: ${tell(mismatch)}\n${text}`);
+				}
+				altered++;
+			},
+		);
 		if (isDefault) expect(altered).toBeGreaterThan(50);
 	});
 
 	it("that shows fewer of the ports that connect chose matches as well", () => {
 		let leftOut = 0;
-		const property = fc.property(program, fc.infiniteStream(fc.boolean()), (random, leaveOut) => {
-			// The range is wide and without ports that programs name, so every guess of a port is
-			// possible. Queues never fill, so clients are accepted in order.
-			const ops = random.ops
-				.filter((op) => op.op !== "sysctl" || op.file !== "ip_local_port_range")
-				.map((op) => ("options" in op ? { ...op, options: { ...op.options, range: null } } : op))
-				.map((op) => ("backlog" in op ? { ...op, backlog: 100 } : op));
-			const program = { ...random, range: [50_000, 59_999] as const, ops };
-			const recorder = new Recorder(program);
-			const text = recorder.render({}, () => {
-				const { value } = leaveOut.next();
-				if (value) leftOut++;
-				return value;
-			});
-			const { mismatch } = play(text, program.version);
-			if (mismatch !== null) throw new Error(`${tell(mismatch)}\n${text}`);
-		});
-		always({ seed: 5, runs: 200 }, property);
+		always(
+			fc.tuple(program, fc.infiniteStream(fc.boolean())),
+			{ seed: 5, runs: 200 },
+			([random, leaveOut]) => {
+				// The range is wide and without ports that programs name, so every guess of a port is
+				// possible. Queues never fill, so clients are accepted in order.
+				const ops = random.ops
+					.filter((op) => op.op !== "sysctl" || op.file !== "ip_local_port_range")
+					.map((op) => ("options" in op ? { ...op, options: { ...op.options, range: null } } : op))
+					.map((op) => ("backlog" in op ? { ...op, backlog: 100 } : op));
+				const program = { ...random, range: [50_000, 59_999] as const, ops };
+				const recorder = new Recorder(program);
+				const text = recorder.render({}, () => {
+					const { value } = leaveOut.next();
+					if (value) leftOut++;
+					return value;
+				});
+				const { mismatch } = play(text, program.version);
+				if (mismatch !== null) throw new Error(`${tell(mismatch)}\n${text}`);
+			},
+		);
 		if (isDefault) expect(leftOut).toBeGreaterThan(200);
 	});
 
 	it("with one result altered mismatches at that call", () => {
 		const changes = new Map<string, number>();
-		const property = fc.property(program, fc.nat(), fc.nat(), (program, which, what) => {
-			const recorder = new Recorder(program);
-			const lines = recorder.lines.flatMap(({ wrong }, line) =>
-				wrong.map((result) => ({ line, result })),
-			);
-			if (lines.length === 0) return;
-			const { line, result } = lines[(which + what) % lines.length];
-			const text = recorder.render({ line, result });
-			const { mismatch } = play(text, program.version);
-			if (mismatch?.line !== line + 1) {
-				throw new Error(`line ${line + 1}${result}: ${tell(mismatch)}\n${text}`);
-			}
-			const { text: call, result: was } = recorder.lines[line];
-			const change = `${/[a-z0-9]+\(/.exec(call)?.[0]})${was} ->${result}`;
-			changes.set(change, (changes.get(change) ?? 0) + 1);
-		});
-		always({ seed: 4, runs: 400 }, property);
+		always(
+			fc.tuple(program, fc.nat(), fc.nat()),
+			{ seed: 4, runs: 400 },
+			([program, which, what]) => {
+				const recorder = new Recorder(program);
+				const lines = recorder.lines.flatMap(({ wrong }, line) =>
+					wrong.map((result) => ({ line, result })),
+				);
+				if (lines.length === 0) return;
+				const { line, result } = lines[(which + what) % lines.length];
+				const text = recorder.render({ line, result });
+				const { mismatch } = play(text, program.version);
+				if (mismatch?.line !== line + 1) {
+					throw new Error(`line ${line + 1}${result}: ${tell(mismatch)}\n${text}`);
+				}
+				const { text: call, result: was } = recorder.lines[line];
+				const change = `${/[a-z0-9]+\(/.exec(call)?.[0]})${was} ->${result}`;
+				changes.set(change, (changes.get(change) ?? 0) + 1);
+			},
+		);
 		if (!isDefault) return;
 		for (const change of [
 			"bind() = 0 -> = -1 EADDRINUSE",

@@ -8,17 +8,26 @@ export interface Run {
 	stderr: string;
 }
 
+/** What is written to standard output and standard error meanwhile. */
+export async function captured(act: () => Promise<unknown>): Promise<Omit<Run, "status">> {
+	const said = { stdout: "", stderr: "" };
+	const spies = (["stdout", "stderr"] as const).map((stream) =>
+		vi.spyOn(process[stream], "write").mockImplementation((text) => {
+			said[stream] += String(text);
+			return true;
+		}),
+	);
+	try {
+		await act();
+		return said;
+	} finally {
+		for (const spy of spies) spy.mockRestore();
+	}
+}
+
 /** The command line in this process. */
 export async function cli(...args: string[]): Promise<Run> {
-	const run: Run = { status: undefined, stdout: "", stderr: "" };
-	const write = (stream: "stdout" | "stderr") =>
-		vi.spyOn(process[stream], "write").mockImplementation((text) => {
-			run[stream] += String(text);
-			return true;
-		});
 	const spies = [
-		write("stdout"),
-		write("stderr"),
 		// Removes listeners that would otherwise stay.
 		vi.spyOn(process.stdout, "on").mockReturnThis(),
 		vi.spyOn(process.stderr, "on").mockReturnThis(),
@@ -29,9 +38,8 @@ export async function cli(...args: string[]): Promise<Run> {
 	process.exitCode = undefined;
 	try {
 		vi.resetModules();
-		await import("../../kernel-model/cli/main.js");
-		run.status = process.exitCode;
-		return run;
+		const said = await captured(() => import("../../kernel-model/cli/main.js"));
+		return { status: process.exitCode, ...said };
 	} finally {
 		process.argv = argv;
 		process.exitCode = exitCode;

@@ -3,9 +3,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { run } from "../../kernel-model/cli/run.js";
+import { captured } from "./command.js";
 
 const folder = mkdtempSync(join(tmpdir(), "printed-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -13,17 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 async function printed(text: string, ...options: string[]): Promise<string> {
 	const file = join(folder, "script.strace");
 	writeFileSync(file, text);
-	let stdout = "";
-	const spy = vi.spyOn(process.stdout, "write").mockImplementation((said) => {
-		stdout += String(said);
-		return true;
-	});
-	try {
-		await run([...options, file]);
-	} finally {
-		spy.mockRestore();
-	}
-	return stdout;
+	return (await captured(() => run([...options, file]))).stdout;
 }
 
 /** Verdicts by call, without those of a script, whose results are recorded when it is printed. */

@@ -63,6 +63,21 @@ function judge(text: string, version: string, from: number): Pick<Judged, "verdi
 	return { verdict, reason: `${worst.call}: ${worst.reason ?? ""}` };
 }
 
+/** Judges each alteration of a recording by itself. */
+function* judgeEach(
+	lines: readonly string[],
+	altered: readonly Altered[],
+	version: string,
+	total: Count,
+): Generator<Judged> {
+	for (const one of altered) {
+		const text = lines.with(one.index, one.line).join("\n");
+		const judged = judge(text, version, one.index + 1);
+		total[judged.verdict]++;
+		yield { ...one, ...judged, text };
+	}
+}
+
 /** Plays random programs on the model, alters one result of each at a time, and judges it. */
 export function* alter(count: number, seed: number, total: Count): Generator<Judged> {
 	for (const drawn of fc.sample(programs(PROFILE), { numRuns: count, seed })) {
@@ -75,12 +90,7 @@ export function* alter(count: number, seed: number, total: Count): Generator<Jud
 			if (verdict === "match" || verdict === "mismatch" || verdict === "undecided")
 				total.unaltered[verdict]++;
 		}
-		for (const one of altered) {
-			const text = lines.map((line, i) => (i === one.index ? one.line : line)).join("\n");
-			const judged = judge(text, program.version, one.index + 1);
-			total[judged.verdict]++;
-			yield { ...one, ...judged, text };
-		}
+		yield* judgeEach(lines, altered, program.version, total);
 	}
 }
 
@@ -126,12 +136,7 @@ export function* alterRecording(
 		numRuns: 1,
 		seed,
 	})[0];
-	for (const one of chosen) {
-		const other = lines.map((line, i) => (i === one.index ? one.line : line)).join("\n");
-		const judged = judge(other, version, one.index + 1);
-		total[judged.verdict]++;
-		yield { ...one, ...judged, text: "" };
-	}
+	yield* judgeEach(lines, chosen, version, total);
 }
 
 export const noCount = (): Count => ({

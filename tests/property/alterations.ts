@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Results that are impossible for a random program, by the naive walk over all its searches. */
 import { CANDIDATE_OK, SEARCH_UDP } from "../../include/trace/events/port_search.js";
-import { errnoName } from "../../kernel-model/index.js";
+import { EADDRINUSE, errnoName } from "../../kernel-model/index.js";
+import { acceptable, searchError } from "./checks.js";
 import { isConnection, passes, type Scan } from "./oracle.js";
 import type { Program } from "./program.js";
 import { type Call, Run, type TracedSearch } from "./run.js";
@@ -16,18 +17,13 @@ export interface Altered {
 }
 
 /** The ports that a scan can choose from some start; 0 if it can find none. */
-function reachable({ moment, me, kind }: TracedSearch, scan: Scan): Set<number> {
-	const good = (port: number) =>
-		moment.candidate(kind, me, port, scan.relax).verdict === CANDIDATE_OK;
+function reachable(search: TracedSearch, scan: Scan): Set<number> {
+	const good = new Set(acceptable(search, scan).map((place) => scan.low + place));
+	if (search.kind === SEARCH_UDP) return good.size === 0 ? new Set([0]) : good;
 	const ports = new Set<number>();
-	if (kind === SEARCH_UDP) {
-		for (let port = scan.low; port < scan.high; port++) if (good(port)) ports.add(port);
-		if (ports.size === 0) ports.add(0);
-		return ports;
-	}
 	for (let offset = 0; offset < Math.max(scan.remaining, 1); offset++) {
-		const order = passes(kind, scan, offset).flat();
-		ports.add(order.find(good) ?? 0);
+		const order = passes(search.kind, scan, offset).flat();
+		ports.add(order.find((port) => good.has(port)) ?? 0);
 	}
 	return ports;
 }
@@ -49,59 +45,53 @@ export class Alterations {
 	readonly altered: Altered[] = [];
 	/** Ports that were an end of a connection: their clients may wait, also after a reset. */
 	private readonly clients = new Set<number>();
+	/** What is found while the program runs: a whole line, or another port in the line. */
+	private readonly found: { index: number; why: string; to: string | number }[] = [];
 
 	constructor(program: Program) {
-		const found: Altered[] = [];
 		const run: Run = new Run(program, [
-			(_run, call) => this.look(call, run.transcript.length - 1, found, run.transcript),
+			(_run, call) => this.look(call, run.transcript.length - 1, run.transcript),
 		]);
 		run.play(program.ops);
 		run.end();
 		const head = run.setUpLines();
 		this.lines = [...head, ...run.transcript];
-		for (const one of found) this.altered.push({ ...one, index: one.index + head.length });
-		// The port is in the line that follows the call.
-		for (const one of this.altered) {
-			one.was = this.lines[one.index];
-			one.line = one.line === "" ? this.withPort(one) : one.line;
+		for (const { index: from, why, to } of this.found) {
+			const index = head.length + from;
+			const was = this.lines[index];
+			const line = typeof to === "string" ? to : was.replace(/htons\([0-9]+\)/, `htons(${to})`);
+			this.altered.push({ index, was, line, why });
 		}
 	}
 
-	private withPort({ was, why }: Altered): string {
-		const port = /^port ([0-9]+)/.exec(why)?.[1] ?? "0";
-		return was.replace(/htons\([0-9]+\)/, `htons(${port})`);
-	}
-
-	private look(call: Call, index: number, found: Altered[], lines: readonly string[]): void {
+	private look(call: Call, index: number, lines: readonly string[]): void {
 		const line = lines[index];
 		const as = (result: string, why: string) => {
-			const changed = line.replace(/ = (?:-1 \w+ \(.*\)|-?[0-9]+)$/, ` = ${result}`);
-			if (changed === line) return;
-			found.push({ index, was: line, line: changed, why });
+			const to = line.replace(/ = (?:-1 \w+|-?[0-9]+)$/, ` = ${result}`);
+			if (to !== line) this.found.push({ index, why, to });
 		};
 		const { search, result } = call;
-		if (search !== null) this.lookAtSearch(call, search, index, found, as);
+		if (search !== null) this.lookAtSearch(call, search, index, as);
 		else if (call.name === "bind" || call.name === "listen") {
 			// The program named the port, so nothing is random.
 			if (result === 0) {
-				as("-1 EADDRINUSE (Address already in use)", "error: no socket is in the way");
-				as("-1 EINVAL (Invalid argument)", "error: the socket has no port yet");
+				as("-1 EADDRINUSE", "error: no socket is in the way");
+				as("-1 EINVAL", "error: the socket has no port yet");
 			} else {
 				as("0", `success: ${errnoName(-result)} is certain`);
-				const other = result === -98 ? "EINVAL (Invalid argument)" : "EADDRINUSE (Address in use)";
+				const other = result === -EADDRINUSE ? "EINVAL" : "EADDRINUSE";
 				as(`-1 ${other}`, `error: ${errnoName(-result)} is certain`);
 			}
 		} else if (call.name === "connect" && call.tuple !== null && call.file.protocol === "tcp") {
 			const free = call.tuple.verdict === CANDIDATE_OK;
-			if (free) as("-1 EADDRNOTAVAIL (Cannot assign)", "error: the four-tuple is free");
+			if (free) as("-1 EADDRNOTAVAIL", "error: the four-tuple is free");
 			else as("0", "success: the four-tuple is taken");
 		}
 		for (const sock of call.before.sockets) if (isConnection(sock)) this.clients.add(sock.port);
 		if (line.includes("accept4(") && result >= 0) {
 			const one = call.before.sockets.find(({ port }) => port !== 0 && !this.clients.has(port));
-			const ports = [50_100, ...(one === undefined ? [] : [one.port])];
-			for (const port of ports)
-				found.push({ index, was: line, line: "", why: `port ${port} never was a client's` });
+			for (const to of [50_100, ...(one === undefined ? [] : [one.port])])
+				this.found.push({ index, why: `port ${to} never was a client's`, to });
 		}
 	}
 
@@ -109,20 +99,19 @@ export class Alterations {
 		{ name }: Call,
 		search: TracedSearch,
 		index: number,
-		found: Altered[],
 		as: (result: string, why: string) => void,
 	): void {
 		const can = choices(search);
-		const error = search.kind === SEARCH_UDP && name !== "bind" ? "EAGAIN" : "EADDRNOTAVAIL";
-		const fails = name === "bind" || name === "listen" ? "EADDRINUSE" : error;
 		if (search.chosen === 0) {
 			as("0", "success: no port is acceptable");
 			return;
 		}
-		if (!can.has(0)) as(`-1 ${fails} (?)`, "error: a port is acceptable");
+		const error = errnoName(searchError(search.kind, name));
+		if (!can.has(0)) as(`-1 ${error}`, "error: a port is acceptable");
 		for (let port = search.low - 1; port <= search.high + 1; port++) {
 			if (port <= 0 || port > 65_535 || can.has(port) || port === search.chosen) continue;
-			found.push({ index: index + 1, was: "", line: "", why: `port ${port} is excluded` });
+			// The port is in the line that follows the call.
+			this.found.push({ index: index + 1, why: `port ${port} is excluded`, to: port });
 			if (port > search.low + 16) break;
 		}
 	}

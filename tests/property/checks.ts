@@ -310,7 +310,7 @@ function startsOf(scan: TracedScan): TracedScan["passes"] {
 }
 
 /** The ports of a scan that are acceptable, by their distance from its low end. */
-function acceptable({ moment, me, kind }: TracedSearch, scan: Scan): number[] {
+export function acceptable({ moment, me, kind }: TracedSearch, scan: Scan): number[] {
 	const places: number[] = [];
 	for (let place = 0; place < scan.high - scan.low; place++) {
 		const { verdict } = moment.candidate(kind, me, scan.low + place, scan.relax);
@@ -326,12 +326,17 @@ function overlooked(kind: number, scan: Scan, places: readonly number[]): boolea
 	return places.length > 1 || places.some((place) => place !== 0 && place !== last);
 }
 
+/** The errno of a call whose search finds no port. */
+export function searchError(kind: number, name: Call["name"]): number {
+	if (name === "bind" || name === "listen") return EADDRINUSE;
+	return kind === SEARCH_UDP ? EAGAIN : EADDRNOTAVAIL;
+}
+
 /** A search that found no port had no acceptable port, in every order. */
 export const searchesFailOnlyIfNoPortIsAcceptable: Check = (_run, { name, search, result }) => {
 	if (search === null || search.chosen !== 0) return;
 	const { kind } = search;
-	const otherwise = kind === SEARCH_UDP ? -EAGAIN : -EADDRNOTAVAIL;
-	same("result", result, name === "bind" || name === "listen" ? -EADDRINUSE : otherwise);
+	same("result", result, -searchError(kind, name));
 	for (const scan of search.moment.scans(kind, search.me)) {
 		const places = acceptable(search, scan);
 		if (overlooked(kind, scan, places))

@@ -3,6 +3,7 @@
  * Properties over random input, which is the same in every run. A failure says how to replay it.
  * PROPERTY_SEED, PROPERTY_PATH and PROPERTY_RUNS override the defaults.
  */
+import { relative } from "node:path";
 import fc from "fast-check";
 import { afterEach, expect } from "vitest";
 
@@ -41,7 +42,8 @@ export function always<T>(
 	const name = title.replace(/[^\w ,']/g, ".");
 	// With fewer runs the path could lead past the last run.
 	const runs = numRuns === defaults.runs ? "" : `PROPERTY_RUNS=${numRuns} `;
-	const replay = `${runs}PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run tests/property -t "${name}"`;
+	const file = relative(process.cwd(), expect.getState().testPath ?? "tests/property");
+	const replay = `${runs}PROPERTY_SEED=${out.seed} PROPERTY_PATH=${out.counterexamplePath} npx vitest run ${file} -t "${name}"`;
 	throw new Error(`${fc.defaultReportMessage(out)}\n\nTo replay: ${replay}`, {
 		cause: out.errorInstance,
 	});

@@ -333,8 +333,8 @@ export class Run {
 	}
 
 	/** Records a call that changes nothing, with its result. */
-	private note({ task, ...descriptor }: Descriptor, text: string): void {
-		this.transcript.push(`${this.pid(this.side({ task, ...descriptor }), task)} ${text}`);
+	private note(descriptor: Descriptor, text: string): void {
+		this.transcript.push(`${this.pid(this.side(descriptor), descriptor.task)} ${text}`);
 	}
 
 	/** Makes one call, keeps the diaries and shows it to the checks. */
@@ -354,8 +354,8 @@ export class Run {
 		this.random.use(side?.protocol ?? "tcp");
 		const result = perform();
 		const told = typeof text === "string" ? text : text();
-		if (side === null || task === null) this.transcript.push(told);
-		else this.transcript.push(`${this.pid(side, task)} ${told} = ${resultText(result)}`);
+		if (descriptor === null) this.transcript.push(told);
+		else this.note(descriptor, `${told} = ${resultText(result)}`);
 
 		const { search, tuple, bound } = this;
 		this.keepDiary(action, result, before);

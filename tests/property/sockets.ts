@@ -6,28 +6,15 @@ import {
 	type Address,
 	AF_INET,
 	AF_INET6,
-	IPPROTO_SCTP,
-	IPPROTO_TCP,
-	IPPROTO_UDP,
-	IPPROTO_UDPLITE,
 	IPV6_V6ONLY,
 	SO_BINDTODEVICE,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
-	SOCK_DGRAM,
-	SOCK_STREAM,
 	SOL_IPV6,
 	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
-
-const PROTOCOLS = {
-	tcp: [SOCK_STREAM, IPPROTO_TCP],
-	udp: [SOCK_DGRAM, IPPROTO_UDP],
-	udplite: [SOCK_DGRAM, IPPROTO_UDPLITE],
-	sctp: [SOCK_STREAM, IPPROTO_SCTP],
-} as const;
-export type Protocol = keyof typeof PROTOCOLS;
+import { PROTOCOLS, type Protocol } from "../world.js";
 
 const LO = Uint8Array.from("lo", (letter) => letter.charCodeAt(0));
 

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Watches the processes that a test starts. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+
+/** The fields of /proc/PID/stat from the state on; null if the process is gone. */
+function stat(pid: number): string[] | null {
+	try {
+		const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+		return text.slice(text.lastIndexOf(")") + 2).split(" ");
+	} catch {
+		return null;
+	}
+}
 
 /** Processes below one, itself not included. */
 export function descendants(pid: number): number[] {
 	const found: number[] = [];
 	const parents = new Map<number, number>();
 	for (const name of readdirSync("/proc")) {
-		if (!/^[0-9]+$/.test(name)) continue;
-		try {
-			const stat = readFileSync(`/proc/${name}/stat`, "latin1");
-			parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
-		} catch {
-			// The process has ended meanwhile.
-		}
+		const pid = Number(name);
+		// A process that has ended meanwhile has no parent.
+		if (/^[0-9]+$/.test(name)) parents.set(pid, Number(stat(pid)?.[1]));
 	}
 	for (let more = [pid]; more.length > 0; ) {
 		more = [...parents].filter(([, parent]) => more.includes(parent)).map(([child]) => child);
@@ -22,15 +28,7 @@ export function descendants(pid: number): number[] {
 	return found;
 }
 
-export const isAlive = (pid: number) => existsSync(`/proc/${pid}/stat`) && stateOf(pid) !== "Z";
-function stateOf(pid: number): string {
-	try {
-		const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-		return stat[stat.lastIndexOf(")") + 2];
-	} catch {
-		return "Z";
-	}
-}
+export const isAlive = (pid: number) => (stat(pid)?.[0] ?? "Z") !== "Z";
 
 /** Waits at most ten seconds. Returns whether the condition became true. */
 export async function until(what: () => boolean): Promise<boolean> {

@@ -30,7 +30,8 @@ export class TimerQueue {
 	private size = 0;
 	/** By timer: its index in the heap plus one, 0 if it is not pending. */
 	private place = new Int32Array(256);
-	private armed = 0;
+	/** How many times a timer was armed. */
+	armed = 0;
 	/**
 	 * The jiffies when `now` is 0, modulo the wheel's coarsest level here. null if they are not
 	 * known; then timers are as exact as on the wheel's first level.

@@ -35,20 +35,22 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 	if (options.variants === false || options.own !== undefined) {
 		return [...new Player(script, options).play()];
 	}
-	const outcomes = search(script, options);
+	const { outcomes, timed } = search(script, options);
 	if (!outcomes.some(differs)) return outcomes;
 	let best = outcomes;
+	let timers = timed;
 	if (script.lines.length > WHOLE) return best;
 	const shows = (what: (line: Parsed["lines"][number]) => boolean) => script.lines.some(what);
 	const reads = shows((line) => line.kind === "call" && line.name === "read");
 	if (options.unread === undefined && !reads) {
 		const other = search(script, { ...options, unread: true });
-		if (!other.some(differs)) return other;
-		if (count(other) < count(best)) best = other;
+		if (!other.outcomes.some(differs)) return other.outcomes;
+		if (count(other.outcomes) < count(best)) best = other.outcomes;
+		timers ||= other.timed;
 	}
 	// Ports in TIME_WAIT come free to the millisecond.
 	const ports = best.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
-	if (!ports || !shows((line) => line.kind === "call" && line.time !== null)) return best;
+	if (!timers || !ports || !shows((line) => line.kind === "call" && line.time !== null)) return best;
 	for (const clock of clocks()) {
 		for (const unread of options.unread === undefined && !reads
 			? [false, true]
@@ -61,12 +63,12 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 	return best;
 }
 
-function search(script: Parsed, options: PlayOptions): Outcome[] {
-	const found: Outcome[] = [];
-	for (const { outcome } of new Search(script, options).run()) {
-		if (outcome !== null) found.push(outcome);
-	}
-	return found;
+/** The best way through a recording, and whether a timer was armed on it. */
+function search(script: Parsed, options: PlayOptions): { outcomes: Outcome[]; timed: boolean } {
+	const outcomes: Outcome[] = [];
+	const search = new Search(script, options);
+	for (const { outcome } of search.run()) if (outcome !== null) outcomes.push(outcome);
+	return { outcomes, timed: search.timed };
 }
 
 /** Calls whose result a timer may decide. */
@@ -82,7 +84,10 @@ function* clocks(): Generator<{ phase: number; lateness: number }> {
 /** One way through a recording, null as soon as a line differs. */
 function whole(script: Parsed, options: PlayOptions): Outcome[] | null {
 	const outcomes: Outcome[] = [];
-	for (const outcome of new Player(script, options).play()) {
+	const player = new Player(script, options);
+	// Nobody sees what a way that differs says.
+	player.figures = false;
+	for (const outcome of player.play()) {
 		if (differs(outcome)) return null;
 		outcomes.push(outcome);
 	}
@@ -133,6 +138,11 @@ export class Search {
 				: readDraws(script) !== null || isAlone(script.lines);
 		this.player = new Player(script, { ...options, alone: options.alone ?? isOwn() }, this.facts);
 		this.recording = this.player.recording;
+	}
+
+	/** Whether a timer was armed on the way that was played last. */
+	get timed(): boolean {
+		return this.player.kernel.timers.armed > 0;
 	}
 
 	/** Gives each event when its outcome is certain. Throws ScriptError. */

@@ -2,11 +2,13 @@
 /** Sources of random draws: from a seed, or replayed from a list. */
 import { Random } from "../../include/linux/random.js";
 import { shownValue } from "./arguments.js";
-import { nth } from "./nth.js";
+
+/** The type says that the four words exist, so reading one needs no check. */
+type State = Uint32Array & Record<0 | 1 | 2 | 3, number>;
 
 /** Draws the same numbers for the same seed: xoshiro128**, seeded by splitmix32. */
 export class SeededRandom extends Random {
-	private readonly s = new Uint32Array(4);
+	private readonly s = new Uint32Array(4) as State;
 
 	/** Only the low 32 bits of the seed are used. Throws TypeError if it is not an integer. */
 	constructor(seed: number) {
@@ -26,12 +28,12 @@ export class SeededRandom extends Random {
 
 	override get_random_u32(): number {
 		const { s } = this;
-		const s0 = nth(s, 0);
-		const s1 = nth(s, 1);
+		const s0 = s[0];
+		const s1 = s[1];
 		const product = Math.imul(s1, 5);
 		const result = Math.imul((product << 7) | (product >>> 25), 9) >>> 0;
-		const s2 = nth(s, 2) ^ s0;
-		const s3 = nth(s, 3) ^ s1;
+		const s2 = s[2] ^ s0;
+		const s3 = s[3] ^ s1;
 		s[0] = s0 ^ s3;
 		s[1] = s1 ^ s2;
 		s[2] = s2 ^ (s1 << 9);

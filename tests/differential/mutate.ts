@@ -26,7 +26,7 @@ import {
 } from "../../kernel-model/index.js";
 
 /** Most lines of a seed file that are played, so that many inputs fit into a second. */
-const LINES = 24;
+const LINES = 12;
 
 const TOKENS = [
 	"Infinity",

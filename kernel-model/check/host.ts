@@ -13,7 +13,14 @@ import {
 	EPERM,
 } from "../../include/uapi/asm-generic/errno.js";
 import { SO_BINDTODEVICE, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
-import { type Address, isWildcard, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
+import {
+	type Address,
+	hostPrefix,
+	isWildcard,
+	parseIpv4,
+	parseIpv6,
+	unmapped,
+} from "../machine/address.js";
 import type { Task } from "../machine/task.js";
 import { type CallLine, decodeString } from "../script/strace.js";
 import type { World } from "./world.js";
@@ -91,18 +98,15 @@ export class Host {
 		return "the user is not root";
 	}
 
-	private learnAddress(task: Task, { family, address }: Address): string | null {
-		const prefix = family === "AF_INET" ? `${address}/32` : `${address}/128`;
+	private learnAddress(task: Task, { family, address: shown }: Address): string | null {
 		if (family !== "AF_INET" && family !== "AF_INET6") return null;
-		if (/^::ffff:/.test(address)) {
-			return this.learnAddress(task, { family: "AF_INET", address: address.slice(7), port: 0 });
-		}
+		const address = unmapped(shown);
 		const lo = task.net.net.devices.find(({ name }) => name === "lo");
 		if (lo !== undefined && (lo.flags & 1) === 0) {
 			task.net.setLink("lo", true);
 			return "device lo is up";
 		}
-		if (task.net.addAddress(prefix, "lo") < 0) return null;
+		if (task.net.addAddress(hostPrefix(address), "lo") < 0) return null;
 		return `address ${address}`;
 	}
 
@@ -117,18 +121,18 @@ export class Host {
 			return "device lo is up";
 		}
 		const source = this.world.evidence.sources.get(call) ?? null;
-		const src = source === null ? undefined : unmapped(source.address);
-		if (src !== undefined && src === mapped)
-			return this.learnAddress(task, { ...to, address: src });
+		const shown = source === null ? undefined : unmapped(source.address);
+		// A socket that shows an address of the other family tells nothing about this route.
+		const src = shown !== undefined && (parseIpv4(shown) !== null) === v4 ? shown : undefined;
+		if (src === mapped) return this.learnAddress(task, { ...to, address: src });
 		if (src !== undefined && !isWildcard(src)) {
-			const prefix = v4 ? `${src}/32` : `${src}/128`;
-			task.net.addAddress(prefix, "lo");
+			task.net.addAddress(hostPrefix(src), "lo");
 		} else if (!this.hasAddress(task, v4)) {
 			// The host needs an address as a source.
 			task.net.addAddress(v4 ? "192.0.2.1/32" : "2001:db8::1/128", "lo");
 		}
 		const options = {
-			to: v4 ? `${mapped}/32` : `${mapped}/128`,
+			to: hostPrefix(mapped),
 			dev: "lo",
 			family: v4 ? (4 as const) : (6 as const),
 			...(src === undefined || isWildcard(src) ? {} : { src }),

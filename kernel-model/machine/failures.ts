@@ -81,11 +81,13 @@ import {
 } from "../../include/uapi/asm-generic/socket.js";
 import {
 	IP_LOCAL_PORT_RANGE,
+	IP_TRANSPARENT,
 	IPPROTO_DCCP,
 	IPPROTO_MAX,
 	IPPROTO_MPTCP,
 	IPPROTO_UDPLITE,
 	IPV6_ADDRFORM,
+	IPV6_TRANSPARENT,
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
 import { sk_net } from "../../net/core/sock.js";
@@ -454,6 +456,14 @@ function* refusedReasons(a: Asked, address: Address | null): Iterable<Reason> {
 	const { k, net, ssk } = a;
 	const to = address ?? null;
 	const port = to?.port ?? k.sock.skc_dport[ssk];
+	if (to === null && port === 0) {
+		yield [
+			E.ECONNREFUSED,
+			isDccp(a) ? "dccp_rcv_reset" : "tcp_reset",
+			"the peer has answered an earlier connect() with a RST",
+		];
+		return;
+	}
 	const host = to === null ? "the destination" : to.address;
 	const listeners = listenersOn(k, net.id, port ?? 0);
 	const local = to === null || isHostAddress(a.net, to);
@@ -760,6 +770,8 @@ function* connectReasons(a: Asked): Iterable<Reason> {
 	yield* S.skc_family[ssk] === AF_INET6
 		? tcp6Connect(a, addr, length)
 		: tcp4Connect(a, addr, length);
+	// The connect() before it had begun, and its error was not fetched yet.
+	yield* endReasons(a, null);
 }
 
 // The other calls
@@ -917,6 +929,11 @@ function* recvReasons(a: Asked): Iterable<Reason> {
 
 const READ_ONLY = new Set([SO_TYPE, SO_PROTOCOL, SO_DOMAIN, SO_ERROR, SO_ACCEPTCONN]);
 
+function needsNetAdmin(a: Asked, where: string, option: string): Reason {
+	const why = `${option} needs CAP_NET_RAW or CAP_NET_ADMIN, and user ${a.task.uid} has neither`;
+	return [E.EPERM, where, why];
+}
+
 function* setsockoptReasons(a: Asked): Iterable<Reason> {
 	const { k, call, ssk } = a;
 	const { level = 0, optname = 0, optval = null, length = 0 } = call;
@@ -980,6 +997,7 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 			}
 		}
 		yield [E.EINVAL, where, `a value of ${length} bytes is too short`];
+		if (optname === IP_TRANSPARENT) yield needsNetAdmin(a, where, "IP_TRANSPARENT");
 	} else if (level === SOL_IPV6) {
 		const where = "do_ipv6_setsockopt";
 		if (k.sock.skc_family[a.sk] !== AF_INET6) {
@@ -987,6 +1005,7 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 		}
 		if (length >= 4 && present < 4) yield pointer(where);
 		if (length < 4) yield needs(where, 4);
+		if (optname === IPV6_TRANSPARENT) yield needsNetAdmin(a, where, "IPV6_TRANSPARENT");
 		if (optname === IPV6_V6ONLY && k.sock.skc_num[ssk] !== 0) {
 			const why = `the socket has port ${k.sock.skc_num[ssk]} already`;
 			yield [E.EINVAL, where, `${why}: IPV6_V6ONLY must be set before bind()`];
@@ -1012,7 +1031,9 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 		yield [E.EINVAL, where, "the value is too short, or holds an address that does not fit"];
 	}
 	if (level === SOL_TCP) {
-		yield pointer(mptcp ? "mptcp_setsockopt_sol_tcp" : "do_tcp_setsockopt");
+		const where = mptcp ? "mptcp_setsockopt_sol_tcp" : "do_tcp_setsockopt";
+		if (length < 4) yield needs(where, 4);
+		yield pointer(where);
 	}
 	const name = level === SOL_SOCKET ? "SOL_SOCKET" : `level ${level}`;
 	yield [E.ENOPROTOOPT, "sock_setsockopt", `the socket has no option ${optname} of ${name}`];

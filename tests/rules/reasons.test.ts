@@ -6,7 +6,8 @@ import { failureReason } from "../../kernel-model/machine/failures.js";
 import type { Syscall } from "../../kernel-model/machine/syscall.js";
 import type { Task } from "../../kernel-model/machine/task.js";
 
-const [EBADF, EMFILE, EINVAL, EPIPE, ENOTSOCK, ENOTCONN] = [9, 24, 22, 32, 88, 107];
+const [EPERM, EBADF, EMFILE, EINVAL, EPIPE] = [1, 9, 24, 22, 32];
+const [ENOTSOCK, ENOTCONN, ECONNREFUSED] = [88, 107, 111];
 const [AF_INET, SOCK_STREAM, SOCK_DCCP, IPPROTO_DCCP, IPPROTO_MPTCP] = [2, 1, 6, 33, 262];
 
 function boot(version = "6.12"): [Kernel, Task] {
@@ -37,6 +38,41 @@ describe("the reason of an error", () => {
 		const call = { name: "setsockopt", fd, level: 6, optname: 12, optval: null, length: 24 };
 		expect(why(k, task, call as unknown as Syscall, 14)).toBe(
 			"do_tcp_setsockopt: the value is at NULL",
+		);
+	});
+
+	it("EINVAL of an option of level TCP is a value that is too short", () => {
+		const [k, task] = boot();
+		const fd = task.socket(AF_INET, SOCK_STREAM, 0);
+		expect(task.setsockopt(fd, 6, 12, null, 0)).toBe(-EINVAL);
+		const call = { name: "setsockopt", fd, level: 6, optname: 12, optval: null, length: 0 };
+		expect(why(k, task, call as unknown as Syscall, EINVAL)).toBe(
+			"do_tcp_setsockopt: a value of 0 bytes is too short: the option has 4",
+		);
+	});
+
+	it.each([
+		["do_ip_setsockopt: IP_TRANSPARENT", AF_INET, 0, 19],
+		["do_ipv6_setsockopt: IPV6_TRANSPARENT", AF_INET6, SOL_IPV6, 75],
+	])("EPERM is the capability that %s needs", (where, family, level, optname) => {
+		const k = new Kernel({ version: "6.12", seed: 1 });
+		const task = k.createTask({ net: k.createNet(), uid: 1000 });
+		const fd = task.socket(family, SOCK_STREAM, 0);
+		expect(task.setsockopt(fd, level, optname, 1)).toBe(-EPERM);
+		const optval = new Uint8Array([1, 0, 0, 0]);
+		const call = { name: "setsockopt", fd, level, optname, optval, length: 4 };
+		expect(why(k, task, call as unknown as Syscall, EPERM)).toBe(
+			`${where} needs CAP_NET_RAW or CAP_NET_ADMIN, and user 1000 has neither`,
+		);
+	});
+
+	it("ECONNREFUSED of a connect() may be the error of an earlier one", () => {
+		const [k, task] = boot();
+		const fd = task.socket(AF_INET6, SOCK_STREAM, 0);
+		const address = { family: "AF_INET", address: "127.0.0.1", port: 1 } as const;
+		const call = { name: "connect", fd, address, length: 16 } as Syscall;
+		expect(why(k, task, call, ECONNREFUSED)).toBe(
+			"tcp_reset: the peer has answered an earlier connect() with a RST",
 		);
 	});
 

@@ -49,8 +49,8 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 		timers ||= other.timed;
 	}
 	// Ports in TIME_WAIT come free to the millisecond.
-	const ports = best.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
-	if (!timers || !ports || !shows((line) => line.kind === "call" && line.time !== null)) return best;
+	const clocked = timers && best.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
+	if (!clocked || !shows((line) => line.kind === "call" && line.time !== null)) return best;
 	for (const clock of clocks()) {
 		for (const unread of options.unread === undefined && !reads
 			? [false, true]

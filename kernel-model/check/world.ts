@@ -211,6 +211,10 @@ export class World {
 		return task !== undefined && this.kernel.tasks.has(task);
 	}
 
+	private hasExited(pid: number): boolean {
+		return this.tasks.has(pid) && !this.isAlive(pid);
+	}
+
 	/** The task of a process; one that is seen for the first time was forked, or is the first. */
 	task(pid: number): Task {
 		const known = this.tasks.get(pid);
@@ -222,7 +226,8 @@ export class World {
 			return nameless;
 		}
 		const fork = this.recording.forks.get(pid)?.[0];
-		if (fork !== undefined && !this.isOwnAncestor(pid)) return this.fork(fork, pid);
+		const orphan = fork !== undefined && this.hasExited(fork.pid ?? 0);
+		if (fork !== undefined && !orphan && !this.isOwnAncestor(pid)) return this.fork(fork, pid);
 		const [, other] = [...this.tasks].find(([each]) => !this.before.has(each)) ?? [];
 		const net = other?.net ?? this.firstNet ?? this.kernel.createNet();
 		this.firstNet ??= net;

@@ -543,7 +543,8 @@ export class Calls {
 		if (asks && operands.flags(1) !== SOL_SOCKET) return;
 		const transfers = call.name === "connect" || isSend(call.name) || isReceive(call.name);
 		if (!asks && !transfers) return;
-		const told = asks ? errorIn(operands) : (errnoOf(call.result?.errno ?? "") ?? 0);
+		const errno = call.result?.errno ?? null;
+		const told = asks ? errorIn(operands) : errno === null ? 0 : (errnoOf(errno) ?? 0);
 		if (S.skc_state[sk] === TCP_SYN_SENT && ANSWERS.has(told) && this.localDevice(sk) === 0) {
 			S.sk_err[sk] = told;
 			tcp_done(k, sk);

@@ -71,6 +71,8 @@ export interface Contradiction extends Difference {
 	truncated: boolean;
 }
 
+const INT_MAX = 0x7fffffff;
+
 /** Most calls that slept that are kept, to play them again. */
 const SLEEPERS = 4096;
 
@@ -357,7 +359,9 @@ export class Player {
 		this.explainer.begin();
 		kernel.blocker = 0;
 		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
-		const told = slept ? -ERESTARTSYS : outcome.recorded;
+		// No kernel returns a number beyond an int here. It counts as an unknown error.
+		const beyond = outcome.recorded !== null && outcome.recorded > INT_MAX;
+		const told = slept ? -ERESTARTSYS : beyond ? -MAX_ERRNO : outcome.recorded;
 		const { company } = world;
 		let handled = this.make(task, call, told, revealed, outcome);
 		if (checking && handled !== IGNORED && handled.result !== told) {

@@ -18,8 +18,9 @@ import { type Contradiction, type Mark, Player } from "./play.js";
 import { BACK, Recording, WHOLE } from "./recording.js";
 import { remediesOf } from "./remedies.js";
 
-/** Events between two marks, at least; and how many marks are kept. */
+/** Events between two marks, at least; as long as no line differed; and how many marks are kept. */
 const EVERY = 128;
+const FAR = 16 * EVERY;
 const MARKS = 40;
 /** How deep decisions are changed for one contradiction, and how many ways are tried. */
 const DEPTH = 6;
@@ -151,14 +152,15 @@ export class Search {
 		this.marks.push(player.mark());
 		while (recording.has(player.cursor)) {
 			const last = nth(this.marks, this.marks.length - 1);
-			// While all is as recorded, it is not worth while to go back to near events.
-			const least = this.differed ? EVERY : 4 * EVERY;
+			const least = this.differed ? EVERY : FAR;
 			const every = Math.max(least, player.kernel.sock.used >> 2);
 			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
 			this.step();
 			this.left++;
 			const { contradiction } = player;
-			if (contradiction !== null) this.resolve(contradiction);
+			if (contradiction !== null) {
+				this.resolve(this.differed ? contradiction : this.refine(contradiction));
+			}
 			if (player.cursor >= this.nextLetGo) yield* this.letGo();
 		}
 		yield* recording.drop(recording.events.end);
@@ -206,11 +208,27 @@ export class Search {
 		this.marks.splice(drop, 1);
 	}
 
+	/** The first line that differs: plays again from the last mark, and sets marks nearer. */
+	private refine(contradiction: Contradiction): Contradiction {
+		const { player } = this;
+		this.differed = true;
+		let last = nth(this.marks, this.marks.length - 1);
+		const reach = player.cursor;
+		player.back(last);
+		while (player.cursor < reach) {
+			if (player.cursor - last.cursor >= EVERY) {
+				last = player.mark();
+				this.addMark(last);
+			}
+			this.step();
+		}
+		return player.contradiction ?? contradiction;
+	}
+
 	/** A line cannot be: looks for decisions with which it can; settles it if there are none. */
 	private resolve(contradiction: Contradiction): void {
 		const { player } = this;
 		const { line } = contradiction.call;
-		this.differed = true;
 		this.attempts = 0;
 		this.replayed = 0;
 		this.cut = false;

@@ -36,18 +36,29 @@ export interface Address {
 
 /** The u32, in host order, of a dotted IPv4 address; null if the text is not one. */
 export function parseIpv4(text: string): number | null {
-	const parts = text.split(".");
-	if (parts.length !== 4) return null;
 	let addr = 0;
-	for (const part of parts) {
-		if (!/^[0-9]{1,3}$/.test(part) || Number(part) > 255) return null;
-		addr = addr * 256 + Number(part);
+	let at = 0;
+	for (let dots = 0; dots < 4; dots++) {
+		if (dots > 0 && text.charCodeAt(at++) !== DOT) return null;
+		const start = at;
+		let byte = 0;
+		for (; at < start + 3; at++) {
+			const digit = text.charCodeAt(at) - ZERO;
+			// After the end of the text this is NaN.
+			if (!(digit >= 0 && digit <= 9)) break;
+			byte = byte * 10 + digit;
+		}
+		if (at === start || byte > 255) return null;
+		addr = addr * 256 + byte;
 	}
-	return addr;
+	return at === text.length ? addr : null;
 }
 
+const DOT = 46;
+const ZERO = 48;
+
 export function formatIpv4(addr: number): string {
-	return [addr >>> 24, (addr >>> 16) & 255, (addr >>> 8) & 255, addr & 255].join(".");
+	return `${addr >>> 24}.${(addr >>> 16) & 255}.${(addr >>> 8) & 255}.${addr & 255}`;
 }
 
 /** The four words of an IPv6 address; null if the text is not one. */

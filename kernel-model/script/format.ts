@@ -5,12 +5,16 @@ import type { Arg, Value } from "./syntax.js";
 
 /** Decodes a string as UTF-8 if it is valid, else as Latin-1, so no byte is lost. */
 export function decodeString(value: Extract<Value, { kind: "string" }>): string {
+	const { ascii = null } = value;
+	if (ascii !== null) return ascii;
 	try {
-		return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value.bytes);
+		return UTF8.decode(value.bytes);
 	} catch {
 		return Buffer.from(value.bytes).toString("latin1");
 	}
 }
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const LETTERS = new Map([
 	[9, "\\t"],

@@ -5,7 +5,8 @@
 export type Value =
 	| { kind: "int"; value: number; symbol: string | null; column: number }
 	| { kind: "flags"; names: string[]; extra: number; column: number }
-	| { kind: "string"; bytes: Uint8Array; truncated: boolean; column: number }
+	/** `ascii` is the text if it is known without the bytes. */
+	| { kind: "string"; bytes: Uint8Array; ascii?: string | null; truncated: boolean; column: number }
 	| { kind: "array"; items: Value[]; negated: boolean; truncated: boolean; column: number }
 	| {
 			kind: "struct";

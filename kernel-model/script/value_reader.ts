@@ -680,6 +680,10 @@ class LazyString {
 		this.made ??= bytesOf(this.text, this.start, this.end, this.lead, this.plain);
 		return this.made;
 	}
+
+	get ascii(): string | null {
+		return this.plain && this.lead === 0 ? this.text.slice(this.start, this.end) : null;
+	}
 }
 
 /** The bytes of a string, behind a NUL if there is a lead. `plain` says that nothing is escaped. */

@@ -105,6 +105,16 @@ describe("numbers that are no descriptors", () => {
 			"3 mismatch",
 		]);
 	});
+
+	it("an accepted client that is no descriptor differs, also of a listener that nobody opened", () => {
+		const name = '{sa_family=AF_INET, sin_port=htons(40000), sin_addr=inet_addr("127.0.0.1")}';
+		const calls = [
+			"accept(3, NULL, NULL) = 0177777777775",
+			`getpeername(5, ${name}, [16]) = 0`,
+			`getpeername(5, ${name}, [16]) = 0`,
+		];
+		expect(verdicts(calls.join("\n"))[0]).toMatch(/ (mismatch|undecided)$/);
+	});
 });
 
 describe("a task that has exited", () => {

@@ -89,6 +89,10 @@ const NAMES = new Map<number, string>(
 		ERESTARTSYS,
 	}).map(([name, number]) => [number, name]),
 );
+const NUMBERS: ReadonlyMap<string, number> = new Map([
+	...[...NAMES].map(([number, name]) => [name, number] as const),
+	["EWOULDBLOCK", EAGAIN],
+]);
 
 /**
  * The name of an error: `errnoName(98)` is `"EADDRINUSE"`. A number without a name gives `"E"` and
@@ -100,6 +104,5 @@ export function errnoName(errno: number): string {
 
 /** The number of an error by its name, null if the model has no error of this name. */
 export function errnoNumber(name: string): number | null {
-	for (const [number, known] of NAMES) if (known === name) return number;
-	return name === "EWOULDBLOCK" ? EAGAIN : null;
+	return NUMBERS.get(name) ?? null;
 }

@@ -1,73 +1,76 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * port-agent: makes system calls on a real kernel for inet-port-model, in namespaces of its
- * own, without privileges. Everything that it does there ends with it.
+ * port-agent: makes system calls on a real kernel for inet-port-model. It has its own namespaces
+ * and needs no privileges. The namespaces end with the agent.
  *
- * The agent does not trust what it is told. Outside a virtual machine it may do this and no
- * more, whoever started it:
+ * The agent does not trust its requests. Outside a virtual machine it can do only this, whoever
+ * started it:
  *
  *   - It reads its standard input and writes its standard output and error.
- *   - It lives in a user, a network, a mount and a PID namespace of its own, and each `reset`
- *     makes another network namespace. No device of the machine leads into them.
- *   - It sees one directory, /proc/sys/net, which shows the settings of the network namespace
- *     of who looks. No other file or mount can be named. The agent opens files there by
- *     normalised paths alone.
- *   - Started by root it has ids that nobody else on the machine has, where the machine lets
- *     it; started by a user it has that user's id. It keeps the capabilities over its own
- *     namespaces that tasks need for networks and user ids. It cannot get others.
- *   - The kernel lets a task make the system calls of the table `calls` below, with arguments
- *     as `rules` says, and those that the task needs to wait, to fork and to end. Any other
- *     call ends the task. The agent itself has a few more, to start and to end tasks.
- *   - A task has three descriptors of the agent's, 0 to 2, all of them /dev/null.
- *   - One of its processes stays outside the namespaces: the first one, which reads nothing
- *     and waits for the end of the others. When that one or the next one ends, all end. When
- *     nobody reads the agent's answers any more, it ends.
+ *   - It has its own user, network, mount and PID namespace. Each `reset` makes a new network
+ *     namespace. No device of the machine leads into these namespaces.
+ *   - It sees one directory, /proc/sys/net, which shows the settings of the reader's network
+ *     namespace. It cannot name another file or mount. It opens files there only by normalised
+ *     paths.
+ *   - If root starts it, it has user ids that nobody else on the machine has, if the machine
+ *     allows this. If another user starts it, it has the id of this user. It keeps the
+ *     capabilities over its namespaces that tasks need for networks and user ids. It cannot get
+ *     others.
+ *   - A task may make the system calls of the table `calls` below, with arguments as `rules`
+ *     allows, and the calls that it needs to wait, to fork and to end. Any other call ends the
+ *     task. The agent itself may make a few more calls, to start and to end tasks.
+ *   - A task has three descriptors of the agent, 0 to 2. All of them are /dev/null.
+ *   - The first process of the agent stays outside the namespaces. It reads nothing and waits for
+ *     the end of the others. When the first or the second process ends, all end. The agent also
+ *     ends when nobody reads its answers any more.
  *
- * What it does not prevent: the kernel may load its modules for protocols and devices, as it
- * does for every user, and a script uses time and memory. Where the kernel has no seccomp
- * filters, or they are not known here for the architecture, the agent does not start. As
- * /init of a virtual machine, the machine is its box: it has all of the machine, and filters
- * if the kernel has them; paths are checked there as well.
+ * The agent does not prevent the kernel from loading its modules for protocols and devices. The
+ * kernel does this for every user. It also does not limit the time and memory of a script. It does
+ * not start if the kernel has no seccomp filters, or if this file does not know them for the
+ * architecture. As /init of a virtual machine the agent can use the whole machine. It then has
+ * filters only if the kernel has them, but it checks paths as well.
  *
- * Started by hand it speaks on standard input and output. As /init of a virtual machine
- * it loads the modules that /modules/modules.order names, and speaks on the device that
- * the kernel's command line names (agent=/dev/vport0p1).
+ * When a command starts it, the agent uses standard input and output. As /init of a virtual
+ * machine it loads the modules that /modules/modules.order names. It then uses the device that the
+ * kernel's command line names (agent=/dev/vport0p1).
  *
- * Protocol: one request a line, one answer a line, in order; requests may be sent ahead.
+ * Protocol: each line is a request or an answer. Answers come in the order of the requests. A
+ * request may be sent before the answer to the last one has arrived.
  *
- *   hello              port-agent 1 RELEASE USERS   USERS: user ids that tasks can have;
- *                                 RELEASE is upstream's where uname -r names a whole series
- *   reset              PID        ends all tasks; task 0 begins in fresh namespaces, lo down
- *   limit MS           0          interrupts calls that sleep longer (-EINTR); 1000 at first
- *   draws              0          from now on calls' answers show the draws of port searches:
- *                                 in a virtual machine, by kprobes
- *   perturb            HEX        table_perturb, 8 digits for each of its numbers
- *   perturb INDEX...   HEX        these numbers of it; both after draws only
- *   udp                N          slots of UDP's tables as the kernel's log says, 0 if it does
- *                                 not; in a virtual machine only
- *   TASK fork NEW      PID        a task, 0 to 63, begins another
- *   TASK exit          0          and ends
+ *   hello              port-agent 1 RELEASE USERS   USERS: user ids that tasks can have.
+ *                                 RELEASE: the upstream release, even if uname -r names a series
+ *   reset              PID        ends all tasks; task 0 begins in a new namespace with lo down
+ *   limit MS           0          interrupts calls that sleep longer (-EINTR); default 1000
+ *   draws              0          from now on the answers to calls show the draws of port
+ *                                 searches; in a virtual machine only, by kprobes
+ *   perturb            HEX        table_perturb, 8 digits for each number; only after draws
+ *   perturb INDEX...   HEX        the numbers at these indices; only after draws
+ *   udp                N          slots of UDP's tables from the kernel's log; 0 if it does not
+ *                                 have them; in a virtual machine only
+ *   TASK fork NEW      PID        task TASK makes task NEW; tasks are 0 to 63
+ *   TASK exit          0          ends task TASK
  *   TASK NAME ARG...   RESULT BEGIN END [MEMORY...] [DRAW...]
  *   TASK repeat N NAME ARG... / NAME ARG... [/ ...]
- *                      RESULT NS RESULT NS...   makes these calls in turn, N times, and
- *                                 says what each took; as an ARG, $ is what the first one
- *                                 has returned. Counts as one call; shows no MEMORY
+ *                      RESULT NS RESULT NS...   makes these calls in turn, N times. NS is the
+ *                                 duration of each. An ARG of $ is the result of the first call.
+ *                                 All of them count as one call. Shows no MEMORY
  *
- * NAME is a system call, each ARG a number or memory: =HEX holds these bytes, ?SIZE and
- * =HEX? are shown after the call, as MEMORY in hex ("-" for none). Among the bytes, P3;
- * stands for the two of the port that socket 3 has, 0 if it is none. RESULT is what the
- * kernel returns, a negative errno on an error; BEGIN and END are CLOCK_MONOTONIC in ns.
- * DRAW is KIND@CALLER=VALUE: a random number that the port allocator drew, by the function
- * that drew it; KIND is u8, u16, u32, below (VALUE/CEIL), or off4 and off6 for the u64 of
+ * NAME is a system call. Each ARG is a number or memory: =HEX is memory with these bytes, ?SIZE is
+ * empty memory. The answer shows memory of ?SIZE and =HEX? after the call as MEMORY in hex, "-" if
+ * it is empty. Among the bytes, P3; stands for the two bytes of the port of socket 3, or for 0 if
+ * it has none. RESULT is the kernel's result, a negative errno on an error. BEGIN and END are
+ * CLOCK_MONOTONIC in ns.
+ * DRAW is KIND@CALLER=VALUE: a random number that the function CALLER of the port allocator drew.
+ * KIND is u8, u16, u32, below (VALUE/CEIL), or off4 and off6 for the u64 of
  * secure_ipv4_port_ephemeral and secure_ipv6_port_ephemeral.
- * openat takes a path below /proc/sys/net/, as =HEX with the 0 at its end, AT_FDCWD (-100),
- * and of flags O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK and O_CLOEXEC.
- * What cannot be done, or is not let through, is answered by "! REASON".
+ * openat takes AT_FDCWD (-100) and a path below /proc/sys/net/, as =HEX with a 0 at its end. It
+ * takes the flags O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK and O_CLOEXEC.
+ * The answer to a request that fails or is not allowed is "! REASON".
  *
- * Packets over lo are received by a softirq, on a busy machine some milliseconds after the
- * call that sent them has returned. So that nothing depends on that, everything runs on one
- * CPU, and a call that may send is answered once datagrams sent after it have come through
- * that CPU's queue.
+ * A softirq receives packets over lo. On a busy machine this happens some milliseconds after the
+ * call that sent them has returned. Results must not depend on this delay. So everything runs on
+ * one CPU. After a call that may send, the agent sends datagrams of its own and answers only when
+ * they have passed the queue of this CPU.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -114,7 +117,7 @@
 #define ANSWER 262144
 #define ARGS 6
 #define ARENA 131072
-#define REPEATED 4 /* calls in a round of repeat, at most */
+#define REPEATED 4 /* most calls in a round of repeat */
 #define NET "/proc/sys/net"
 
 #ifndef SYS_openat2
@@ -130,7 +133,7 @@
 #define SECCOMP_FILTER_FLAG_SPEC_ALLOW 4
 #endif
 
-/* Calls of this machine's kind, as filters see them; 0 where filters are not known here. */
+/* The architecture as filters see it; 0 if this file does not know its filters. */
 #if defined(__x86_64__) && !defined(__ILP32__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64
 #elif defined(__aarch64__) && !defined(__AARCH64EB__)
@@ -163,9 +166,9 @@ static const struct {
 };
 
 /*
- * What the agent and one task share. The task sleeps until `turn` is 1 and sets it to 0. A
- * call may write to any memory of its task, and so to this: the agent takes an answer from
- * here, and nothing that it relies on.
+ * Memory that the agent shares with one task. The task sleeps until `turn` is 1 and sets it to
+ * 0. A call may write to any memory of its task, so also to this. The agent reads only the answer
+ * from here and does not rely on it.
  */
 struct slot {
 	int turn;
@@ -175,13 +178,13 @@ struct slot {
 };
 
 static struct slot *slots;
-static pid_t pids[TASKS]; /* of tasks, 0 where there is none */
+static pid_t pids[TASKS]; /* by task; 0 for none */
 static int input, output;
-static int virtual; /* as /init of a machine */
+static int virtual; /* this is /init of a virtual machine */
 static int limit_ms = 1000;
 static char users[16] = "0";
 
-/* Ends the agent, and the machine of which it is the first process. */
+/* Ends the agent. If it is /init, ends the machine. */
 static void leave(int status)
 {
 	if (virtual)
@@ -196,8 +199,8 @@ static void refuse(const char *what)
 }
 
 /*
- * Filters of system calls. What tasks may do with calls of the table: argument `arg` is one
- * of `values`; other ones are answered by ENOSYS, which no call of the table returns itself.
+ * Filters of system calls. In these calls of the table, argument `arg` must be one of `values`.
+ * Other values give ENOSYS. No call of the table returns ENOSYS itself.
  */
 static const struct rule {
 	long number;
@@ -205,14 +208,14 @@ static const struct rule {
 	int count;
 	unsigned int values[8];
 } rules[] = {
-	/* Descriptors and their flags: no owner that gets signals, no leases, no locks. */
+	/* Only duplicates and flags. No owner that gets signals, no leases, no locks. */
 	{ SYS_fcntl, 1, 6, { F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC } },
 	{ SYS_unshare, 0, 2, { 0, CLONE_NEWNET } },
 	{ SYS_ioctl, 1, 1, { SIOCGIFINDEX } },
 	{ SYS_clone, 0, 2, { SIGCHLD, CLONE_PARENT | SIGCHLD } },
 };
 
-/* What a task itself needs, and the agent beside its tasks' calls. */
+/* Calls that a task needs itself, and more calls that the agent needs. */
 static const long own_calls[] = {
 	SYS_futex, SYS_setitimer, SYS_clock_gettime, SYS_rt_sigreturn, SYS_restart_syscall,
 	SYS_exit, SYS_exit_group, SYS_openat2,
@@ -238,9 +241,9 @@ static void instruction(unsigned short code, unsigned int k, unsigned char yes, 
 }
 
 #define LOAD(field) instruction(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field), 0, 0)
-#define LOAD_ARG(n) LOAD(args[n]) /* its low half: all these machines are little-endian */
+#define LOAD_ARG(n) LOAD(args[n]) /* the low half: all these architectures are little-endian */
 #define RETURN(what) instruction(BPF_RET | BPF_K, what, 0, 0)
-/* What follows is for this value only. */
+/* Skips the next `length` instructions for other values. */
 #define ONLY_IF(value, length) instruction(BPF_JMP | BPF_JEQ | BPF_K, value, 0, length)
 
 static void let(long number)
@@ -261,8 +264,8 @@ static void let_some(const struct rule *rule)
 }
 
 /*
- * Sockets whose world is the network namespace: internet, local, and rtnetlink. Families that
- * no kernel has may be asked for.
+ * Allows sockets that are confined to the network namespace: internet, UNIX and rtnetlink. Allows
+ * families that no kernel has.
  */
 static void let_sockets(void)
 {
@@ -272,14 +275,14 @@ static void let_sockets(void)
 	let(AF_INET6);
 	let(AF_UNIX);
 	let(AF_UNSPEC);
-	instruction(BPF_JMP | BPF_JGE | BPF_K, 64, 3, 0); /* let */
-	ONLY_IF(AF_NETLINK, 3); /* or not */
+	instruction(BPF_JMP | BPF_JGE | BPF_K, 64, 3, 0); /* to the last allow */
+	ONLY_IF(AF_NETLINK, 3); /* else to ENOSYS */
 	LOAD_ARG(2);
 	let(NETLINK_ROUTE);
 	RETURN(SECCOMP_RET_ERRNO | ENOSYS);
 }
 
-/* Of this process and those that it begins, from now on. */
+/* Sets the filter of this process and of its later children. */
 static int filter(int is_agent)
 {
 	struct sock_fprog all = { .filter = program };
@@ -289,7 +292,7 @@ static int filter(int is_agent)
 	instruction(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
 	RETURN(SECCOMP_RET_KILL_PROCESS);
 	LOAD(nr);
-	/* What is not found in here is cut short: x86's other numbers among them. */
+	/* Other calls are stopped at the end. They include the numbers of x86's other ABIs. */
 	let_sockets();
 	for (size_t i = 0; i < COUNT(rules); i++)
 		let_some(&rules[i]);
@@ -307,13 +310,13 @@ static int filter(int is_agent)
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -1;
-	/* No mitigation that slows down every call: nothing runs here that others wrote. */
+	/* SPEC_ALLOW: no mitigation that slows down calls. All code that runs here is our own. */
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &all) == 0)
 		return 0;
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all, 0, 0);
 }
 
-/* A machine's kernel may do without. */
+/* The kernel of a virtual machine may have no filters. */
 static void filter_task(void)
 {
 	if (filter(0) < 0 && !virtual)
@@ -339,7 +342,7 @@ static unsigned long long now(void)
 	return time.tv_sec * 1000000000ull + time.tv_nsec;
 }
 
-/* Tasks: what runs in the processes whose calls are looked at. */
+/* Tasks: the code of the processes that make the requested calls. */
 
 static void interrupted(int signal)
 {
@@ -363,14 +366,14 @@ static int port_of(int fd)
 	struct sockaddr_in6 name = { 0 };
 	socklen_t length = sizeof(name);
 
-	/* Port and family lie where those of a struct sockaddr_in do. */
+	/* Family and port have the same offsets as in struct sockaddr_in. */
 	if (getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
 	    (name.sin6_family != AF_INET && name.sin6_family != AF_INET6))
 		return 0;
 	return ntohs(name.sin6_port);
 }
 
-/* Reads one argument; false for one that is no argument or does not fit. */
+/* Reads one argument. Returns false if it is malformed or does not fit. */
 static int read_argument(char *word, long *value, size_t *used, struct memory *shown, int *count)
 {
 	unsigned char *bytes = arena + *used;
@@ -429,7 +432,7 @@ static long number_of(const char *name)
 	return -1;
 }
 
-/* A file below /proc/sys/net, or -ENOSYS for what is none that a task may open. */
+/* Opens a file below /proc/sys/net. Returns -ENOSYS if a task may not open it. */
 static long open_sysctl(const long *args)
 {
 	struct {
@@ -458,19 +461,19 @@ static long open_sysctl(const long *args)
 	}
 	/* The working directory is /proc/sys/net. */
 	result = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-	if (result < 0 && errno == ENOSYS) /* older than Linux 5.6: the mount namespace is enough */
+	if (result < 0 && errno == ENOSYS) /* before Linux 5.6; the mount namespace is enough */
 		result = syscall(SYS_openat, AT_FDCWD, path, (int)args[2] | O_NOFOLLOW, 0);
 	return result < 0 ? -errno : result;
 }
 
-/* Makes one call; what it returns, and when it began and ended. */
+/* Makes one call. Returns its result and when it began and ended. */
 static long make_call(const struct slot *slot, long number, const long *args,
 		      unsigned long long *begin, unsigned long long *end)
 {
 	struct itimerval timer = { .it_value = { slot->limit / 1000, slot->limit % 1000 * 1000 } };
 	long result;
 
-	timer.it_interval = timer.it_value; /* should it come before the call sleeps */
+	timer.it_interval = timer.it_value; /* the first signal may arrive before the call sleeps */
 	if (slot->limit > 0)
 		setitimer(ITIMER_REAL, &timer, NULL);
 	*begin = now();
@@ -494,7 +497,7 @@ static void answer_repeat(struct slot *slot, char *rest)
 	struct {
 		long number;
 		long args[ARGS];
-		int first[ARGS]; /* arguments that are what the first call has returned */
+		int first[ARGS]; /* arguments that are the result of the first call */
 	} round[REPEATED] = { 0 };
 	struct memory shown[REPEATED * ARGS];
 	char *word = strsep(&rest, " "), *out = slot->answer;
@@ -574,7 +577,7 @@ static void answer_call(struct slot *slot, char *name, char *rest)
 		}
 	}
 	result = make_call(slot, number, args, &begin, &end);
-	if (result == -ENOSYS) { /* as filters say it; no call of the table does */
+	if (result == -ENOSYS) { /* only filters return it */
 		snprintf(slot->answer, ANSWER, "! not let through: %.40s with these arguments", name);
 		return;
 	}
@@ -608,7 +611,7 @@ static void serve(struct slot *slot)
 			_exit(0);
 		if (strcmp(name, "fork") == 0) {
 			struct slot *other = &slots[atoi(rest) & (TASKS - 1)];
-			/* A sibling, so that the agent can wait for it. */
+			/* CLONE_PARENT: the agent must be able to wait for the new task. */
 			long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 
 			if (pid == 0) {
@@ -629,7 +632,7 @@ static void serve(struct slot *slot)
 
 static int drain_from = -1, drain_to = -1;
 
-/* A pair of datagram sockets, over the lo of the agent's own network namespace. */
+/* Opens a pair of datagram sockets over lo in the agent's network namespace. */
 static void open_drain(void)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
@@ -645,14 +648,14 @@ static void open_drain(void)
 	    getsockname(drain_from, (struct sockaddr *)&name, &length) < 0 ||
 	    connect(drain_to, (struct sockaddr *)&name, length) < 0)
 		refuse("datagrams over lo");
-	/* The first connect() of a kernel's life fills table_perturb, so that it can be read. */
+	/* The first connect() on a kernel fills table_perturb. It can be read after this one. */
 	warm = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (connect(warm, (struct sockaddr *)&name, length) == 0)
 		refuse("a connection to nobody");
 	close(warm);
 }
 
-/* How often a packet calls for another one, at most: SYN, SYN ACK, ACK, FIN and its ACKs. */
+/* How many packets may follow each other: SYN, SYN ACK, ACK, FIN and its ACKs. */
 #define ROUNDS 4
 
 static void drain(void)
@@ -675,7 +678,7 @@ static int may_send(const char *request)
 	return 0;
 }
 
-/* On the CPU where it is, which may be another one than before. */
+/* Binds the agent to its current CPU. The scheduler may move it to another one first. */
 static void stay(void)
 {
 	cpu_set_t all, one;
@@ -693,7 +696,7 @@ static void stay(void)
 		refuse("sched_setaffinity");
 }
 
-/* Everything from one descriptor on. */
+/* Closes all descriptors from `first` on. */
 static void close_from(int first)
 {
 	struct rlimit files;
@@ -720,8 +723,8 @@ static int write_file(int pid, const char *name, const char *text)
 }
 
 /*
- * If the agent is privileged, many users, that nobody else on the machine is: root of the
- * machine owns files and settings. Its own user as root if not.
+ * Maps user ids. If root runs the agent, maps many ids that nobody else on the machine has, because
+ * the machine's root owns files and settings. Else maps the own user to root.
  */
 static void map_users(pid_t pid)
 {
@@ -742,7 +745,7 @@ static void map_users(pid_t pid)
 	snprintf(line, sizeof(line), "0 %u 1", geteuid());
 	if (!write_file(pid, "uid_map", line))
 		refuse("/proc/PID/uid_map");
-	write_file(pid, "setgroups", "deny"); /* some kernels have none */
+	write_file(pid, "setgroups", "deny"); /* some kernels do not have this file */
 	snprintf(line, sizeof(line), "0 %u 1", getegid());
 	if (!write_file(pid, "gid_map", line))
 		refuse("/proc/PID/gid_map");
@@ -754,7 +757,7 @@ static void namespace_of(const char *path, struct stat *stat_of)
 		refuse(path);
 }
 
-/* The first process, which stays outside: maps users, and waits for the end. */
+/* The first process. It stays outside the namespaces, maps user ids and waits for the end. */
 static void stay_outside(pid_t pid, int go)
 {
 	int status;
@@ -770,13 +773,13 @@ static void stay_outside(pid_t pid, int go)
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
 }
 
-/* The one directory that can be seen from now on, and the root of all paths. */
+/* Makes /proc/sys/net the root directory. No other file can be seen from now on. */
 static void hide_files(void)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount(NET, NET, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(NET) < 0)
 		refuse("no mount namespace of its own");
-	/* The old root comes to lie over the new one, and goes. An initramfs cannot. */
+	/* Mounts the old root over the new one and unmounts it. Not possible on an initramfs. */
 	if (syscall(SYS_pivot_root, ".", ".") == 0) {
 		if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 			refuse("cannot leave the machine's files");
@@ -785,7 +788,7 @@ static void hide_files(void)
 	}
 }
 
-/* Outside a virtual machine: into namespaces of which no packet, path or signal gets out. */
+/* Enters namespaces that no packet, path or signal leaves. Not used in a virtual machine. */
 static void enter_box(void)
 {
 	struct stat before, after;
@@ -793,7 +796,7 @@ static void enter_box(void)
 	int go[2], null;
 	pid_t pid;
 
-	for (int fd = 0; fd < 3; fd++) /* one that is closed would be another's soon */
+	for (int fd = 0; fd < 3; fd++) /* a later open() would reuse a closed number */
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			refuse("/dev/null");
 	close_from(3);
@@ -822,11 +825,11 @@ static void enter_box(void)
 		errno = EPERM;
 		refuse("still in the network namespace of the machine");
 	}
-	setgroups(0, NULL); /* a user may not */
+	setgroups(0, NULL); /* fails if another user than root started the agent */
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		refuse("setresuid");
 	hide_files();
-	/* After what undoes it. The first process may have ended before. */
+	/* setresuid() would clear the signal. The first process may have ended before this. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	outside = (struct pollfd){ .fd = go[0] };
 	if (poll(&outside, 1, 0) != 0)
@@ -834,7 +837,7 @@ static void enter_box(void)
 	close(go[0]);
 }
 
-/* What only the start needed. */
+/* Gives up capabilities and calls that only the start needed. */
 static void give_up_the_rest(void)
 {
 	const uint64_t kept = 1ull << CAP_KILL | 1ull << CAP_SETUID | 1ull << CAP_NET_BIND_SERVICE |
@@ -865,7 +868,7 @@ static void end_task(int task)
 	slots[task].turn = 0;
 }
 
-/* In the process that becomes task 0. */
+/* Runs in the process that becomes task 0. */
 static void begin_task(void)
 {
 	struct sigaction action = { .sa_handler = interrupted };
@@ -913,7 +916,7 @@ static int write_event(const char *path, const char *text, int flags)
 	return done;
 }
 
-/* Where memory of the kernel lies in /proc/kcore; -1 if nowhere. */
+/* The offset of a kernel address in /proc/kcore; -1 if there is none. */
 static off_t kcore_offset(uint64_t address)
 {
 	Elf64_Ehdr header;
@@ -947,7 +950,7 @@ static uint64_t symbol(const char *wanted)
 	return found;
 }
 
-/* What could not be done, NULL if nothing. */
+/* Begins to record draws. Returns what failed; NULL if nothing did. */
 static const char *begin_draws(void)
 {
 	static const char *const probes[] = {
@@ -978,7 +981,7 @@ static const char *begin_draws(void)
 	return trace_pipe < 0 ? "cannot open trace_pipe" : NULL;
 }
 
-/* The functions that search ports draw, and what compilers may put in their place. */
+/* Whether a function searches ports. Compilers may inline functions into others or rename them. */
 static int searches_ports(const char *caller)
 {
 	return strstr(caller, "get_port") != NULL || strstr(caller, "hash_connect") != NULL ||
@@ -986,8 +989,8 @@ static int searches_ports(const char *caller)
 }
 
 /*
- * The bounds of draws that have begun, by who makes them: what interrupts one, or another
- * process that runs meanwhile, may draw as well.
+ * The bounds of draws that have begun, by process. An interrupt during a draw, or another process,
+ * may draw as well.
  */
 static struct drawer {
 	long pid;
@@ -995,7 +998,7 @@ static struct drawer {
 	unsigned long ceil[8];
 } drawers[64];
 
-/* Of the process that a line of the trace, "COMMAND-PID [CPU] ...", is about. */
+/* The drawer of a trace line "COMMAND-PID [CPU] ...". */
 static struct drawer *drawer_of(const char *line)
 {
 	const char *end = strchr(line, '['), *start;
@@ -1018,7 +1021,7 @@ static struct drawer *drawer_of(const char *line)
 	return idle;
 }
 
-/* One line of the trace; to `to` what it says of a draw. Returns its length. */
+/* Reads one line of the trace. Writes its draw, if any, to `to`. Returns the length. */
 static int read_event(char *line, char *to, size_t size)
 {
 	struct drawer *drawer = drawer_of(line);
@@ -1085,7 +1088,7 @@ static void flush(void)
 	for (size_t done = 0; done < filled;) {
 		ssize_t n;
 
-		/* A virtual port that nobody reads any more would never be writable. */
+		/* A virtual port without a reader would never become writable. */
 		if (poll(&reader, 1, -1) == 1 && (reader.revents & POLLHUP) != 0)
 			leave(0);
 		n = write(output, out + done, filled - done);
@@ -1118,7 +1121,7 @@ static void answerf(const char *format, ...)
 	answer(text);
 }
 
-/* Nobody will read answers any more. */
+/* Whether nobody reads answers any more. */
 static int is_alone(void)
 {
 	struct pollfd reader = { .fd = output };
@@ -1126,7 +1129,7 @@ static int is_alone(void)
 	return poll(&reader, 1, 0) == 1 && (reader.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
 
-/* Waits for a task's answer, which does not come if the task has ended; NULL then. */
+/* Waits for a task's answer. Returns NULL if the task has ended. */
 static const char *await_task(int task)
 {
 	static char text[ANSWER];
@@ -1139,7 +1142,7 @@ static const char *await_task(int task)
 		futex(&slot->turn, FUTEX_WAIT, 1, &while_asleep);
 		if (__atomic_load_n(&slot->turn, __ATOMIC_SEQ_CST) != 1)
 			break;
-		/* It sleeps: earlier answers need not wait for it. */
+		/* The call sleeps. Earlier answers need not wait for it. */
 		if (filled > 0)
 			flush();
 		else if (is_alone())
@@ -1151,7 +1154,7 @@ static const char *await_task(int task)
 			return NULL;
 		}
 	}
-	/* The task may be writing to it still. */
+	/* The task may still write to the answer. */
 	length = strnlen(slot->answer, ANSWER - 1);
 	memcpy(text, slot->answer, length);
 	text[length] = '\0';
@@ -1164,7 +1167,7 @@ static const char *await_task(int task)
 	return text;
 }
 
-/* Numbers of table_perturb, all or those of the given indices. */
+/* Answers with all numbers of table_perturb, or with those at the given indices. */
 static void answer_perturb(char *indices)
 {
 	static char text[PERTURB * 8 + 1];
@@ -1191,7 +1194,7 @@ static void answer_perturb(char *indices)
 	answer(text);
 }
 
-/* A task's number; -1 if the word is none. */
+/* The number of a task; -1 if the word is not one. */
 static int task_of(const char *word)
 {
 	char *end;
@@ -1237,7 +1240,7 @@ static void to_task(const char *word, const char *rest)
 	if (other >= 0 && said != NULL) {
 		long pid = strtol(said, NULL, 10);
 
-		/* Of all processes that the agent can see, only tasks are its children. */
+		/* Only tasks are children of the agent, so waitpid() refuses another pid. */
 		if (pid > 1 && waitpid(pid, NULL, WNOHANG | __WALL) == 0)
 			pids[other] = pid;
 	}
@@ -1245,7 +1248,7 @@ static void to_task(const char *word, const char *rest)
 		drain();
 }
 
-/* Slots of UDP's tables, as the kernel's log says; 0 if it does not. */
+/* The slots of UDP's tables from the kernel's log; 0 if it does not have them. */
 static long udp_slots(void)
 {
 	static const char said[] = "UDP hash table entries: ";
@@ -1256,7 +1259,7 @@ static long udp_slots(void)
 	while (log >= 0 && slots_said == 0) {
 		ssize_t n = read(log, record, sizeof(record) - 1);
 
-		if (n < 0 && errno == EPIPE) /* records were overwritten meanwhile */
+		if (n < 0 && errno == EPIPE) /* the kernel has overwritten records */
 			continue;
 		if (n <= 0)
 			break;
@@ -1269,7 +1272,7 @@ static long udp_slots(void)
 	return slots_said;
 }
 
-/* Debian's 6.1.0-56 is 6.1.192, say, which it names in its version alone. */
+/* Debian's release 6.1.0-56 is 6.1.192 upstream, for example. Only its version has this number. */
 static const char *release_of(struct utsname *system)
 {
 	char *version = strstr(system->version, " Debian ");
@@ -1316,7 +1319,7 @@ static void load_modules(void)
 	char name[128], path[256];
 
 	while (order != NULL && fscanf(order, "%127s", name) == 1) {
-		/* dummy makes a device of its own else. */
+		/* Without this option the module makes a device dummy0. */
 		const char *options = strcmp(name, "dummy.ko") == 0 ? "numdummies=0" : "";
 		int fd;
 
@@ -1330,7 +1333,7 @@ static void load_modules(void)
 		fclose(order);
 }
 
-/* A device may take a while to be there. */
+/* Opens a device. The kernel may need some time to make it. */
 static int open_device(const char *device)
 {
 	const struct timespec pause = { 0, 10000000 };
@@ -1346,7 +1349,7 @@ static int open_device(const char *device)
 	return -1;
 }
 
-/* As the first process of a virtual machine: its file systems, and the device to speak on. */
+/* /init of a virtual machine: mounts file systems and opens the device for requests. */
 static void become_init(void)
 {
 	static char line[4096];
@@ -1368,7 +1371,7 @@ static void become_init(void)
 	device = length > 0 ? strstr(line, "agent=") : NULL;
 	device = device == NULL ? "/dev/ttyS0" : device + strlen("agent=");
 	device[strcspn(device, " \n")] = '\0';
-	/* A console, should there be none: 0 to 2 are taken, and errors can be seen. */
+	/* Opens the console as descriptors 0 to 2, so that errors can be seen. */
 	do
 		fd = open("/dev/console", O_RDWR);
 	while (fd >= 0 && fd < STDERR_FILENO);
@@ -1399,7 +1402,7 @@ int main(int argc, char **argv)
 	size_t used = 0;
 	struct rlimit files;
 
-	/* A container's first process is another thing. */
+	/* The first process of a container also has pid 1, but is not called /init. */
 	virtual = getpid() == 1 && argc > 0 && strcmp(argv[0], "/init") == 0;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;

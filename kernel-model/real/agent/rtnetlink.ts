@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Set-up commands for a real kernel: rtnetlink messages as iproute2 sends them, and writes to
- * sysctl files. The agent has no `ip`, least of all as /init.
+ * sysctl files. The agent cannot run `ip`.
  */
 import { EINVAL, EOPNOTSUPP } from "../../../include/uapi/asm-generic/errno.js";
 import { parseIpv4, parseIpv6 } from "../../machine/address.js";

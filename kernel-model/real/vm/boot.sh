@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A virtual machine: the agent's (its protocol is described in kernel-model/real/agent/agent.c),
-# and that in which recordings are made (tests/recordings/programs/vm.sh).
+# Boots a virtual machine, for the agent (kernel-model/real/agent/agent.c describes its protocol)
+# or to make recordings (tests/recordings/programs/vm.sh).
 
 set -eu
 
@@ -11,11 +11,11 @@ usage() {
 usage: boot.sh [--limit S] [--memory M] [--append WORDS] VMLINUZ INITRD
 
 Boots a kernel without disk and network, by software emulation. Standard input and output
-are the device /dev/vport0p1 of its /init, such as the agent's. What the kernel and
-programs on /dev/console said goes to standard error when the machine has ended.
+are connected to the device /dev/vport0p1, which /init uses. When the machine has ended,
+the output of its console is printed to standard error.
 
-The machine ends when /init says so, when the process that started this is gone, after S
-seconds at the latest (default 7200), or by a signal. The agent ends when its input ends.
+The machine ends when /init ends it, when the parent process of boot.sh ends, after S
+seconds (default 7200), or by a signal. The agent ends when its input ends.
 
 --memory M      MiB of memory (default 512)
 --append WORDS  more words on the kernel's command line
@@ -52,9 +52,9 @@ done
 command -v qemu-system-x86_64 >/dev/null ||
 	fail 'qemu-system-x86_64 is not installed; on Debian: apt-get install qemu-system-x86'
 
-# Standard input of what runs in the background is /dev/null, unless said otherwise. One
-# processor: all draws are in one order.
-# What the kernel says goes to a file without a name, which ends with its last user.
+# A background process would get /dev/null as standard input, so descriptor 3 keeps the input.
+# With one processor all draws have one order.
+# The console goes to a deleted file. Its contents are freed with the last descriptor.
 console=$(mktemp) || fail 'cannot make a temporary file'
 exec 3<&0 4<>"$console"
 rm -f "$console"
@@ -77,7 +77,7 @@ finish() {
 trap finish EXIT
 trap 'exit 143' HUP INT TERM
 
-# One whose parent is gone gets another one.
+# If the parent of boot.sh ends, boot.sh gets another parent.
 watch() {
 	left=$limit
 	while [ "$left" -gt 0 ] && [ "$(cut -d ' ' -f 4 /proc/$$/stat)" = "$PPID" ]; do

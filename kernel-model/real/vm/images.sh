@@ -1,22 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Stock kernels to boot in virtual machines, out of Debian's packages: what apt
-# of this machine can be made to find, unpacked and never installed, as any
-# user. Only the image and a few modules are kept.
+# Gets stock kernels for virtual machines from Debian's packages. It uses apt of this machine,
+# and needs no privileges. It unpacks the packages and does not install them. It keeps only the
+# image and a few modules.
 
 set -eu
 export LC_ALL=C
 
 SERIES='6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7.2 7.3'
-# Releases of Debian whose kernels these are, each with its updates and backports.
+# The releases of Debian that have these kernels, with their updates and backports.
 RELEASES='bookworm trixie'
-# The way to the agent, and protocols and devices that the port allocator meets; the rest is
-# built in.
+# Modules for the channel to the agent, and for protocols and devices that ports depend on.
+# Everything else is built in.
 MODULES='virtio_pci virtio_console sctp dummy vrf dccp_ipv4 dccp_ipv6'
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 DOWNLOADER=/usr/lib/apt/apt-helper
-# Age in minutes at which the list of packages is fetched anew.
+# Age in minutes at which the list of packages is fetched again.
 STALE=1440
 
 usage() {
@@ -25,30 +25,31 @@ usage: images.sh [--cache DIR] [--update] list
        images.sh [--cache DIR] [--update] get SERIES...|--all
        images.sh [--cache DIR] file VMLINUZ [MODULES]
 
-list  prints the newest kernel that Debian has of each series:
-      SERIES VERSION PACKAGES, separated by spaces, packages by commas
-get   sees to it that the newest kernel of each series is in the cache, and
-      prints one line for each:
+list  prints Debian's newest kernel of each series:
+      SERIES VERSION PACKAGES, with commas between packages
+get   puts the newest kernel of each series into the cache and prints one line
+      for each:
       SERIES RELEASE VMLINUZ MODULES
-file  prints the same line for an image of any origin; MODULES is the folder
-      tree that came with it, of which what is needed is unpacked
+file  prints the same line for your own image. MODULES is its folder of modules;
+      the modules that are needed are unpacked from it
 
-SERIES is 6.1, 6.12, 6.16, 6.17, 6.18, 6.19, 7.0, 7.1, 7.2 or 7.3, or for get one
-release of these (6.1.176), as long as Debian has it. RELEASE is the upstream
-release (6.12.107), VMLINUZ a file, MODULES a folder with unpacked
-modules for SCTP, DCCP, dummy and VRF devices as far as the kernel has them, and
-with modules.order, their file names in the order in which insmod takes them.
-MODULES is - where Debian keeps the image, but no longer its modules.
+SERIES is 6.1, 6.12, 6.16, 6.17, 6.18, 6.19, 7.0, 7.1, 7.2 or 7.3. For get it may
+also be one release of these (6.1.176), while Debian has it. RELEASE is the
+upstream release (6.12.107). VMLINUZ is a file. MODULES is a folder with the
+kernel's unpacked modules for SCTP, DCCP, dummy and VRF devices. Its file
+modules.order has their names in the order in which insmod needs them. MODULES
+is - if Debian has the image but no longer its modules.
 
---cache DIR  where images are kept; ${XDG_CACHE_HOME:-~/.cache}/inet-port-model/images
---update     ask Debian for newer kernels, also of series in the cache
+--cache DIR  folder for images
+             (default ${XDG_CACHE_HOME:-~/.cache}/inet-port-model/images)
+--update     look for newer kernels, also of series in the cache
 
-The mirror is that of the machine's own apt sources, which must be Debian's;
-Debian 12 and 13 and their backports are looked at, whatever the machine runs.
-A list of packages is kept for a day.
+The mirror comes from the machine's own apt sources, which must be Debian's.
+Debian 12 and 13 and their backports are searched, whatever release the machine
+runs. The list of packages is kept for a day.
 
-Exit status: 0 all wanted images are there, 1 some are not (named on standard
-error), 2 wrong usage or a missing tool.
+Exit status: 0 all wanted images are there, 1 some are missing (standard error
+names them), 2 wrong usage or a missing tool.
 END
 }
 
@@ -67,9 +68,10 @@ need() {
 	done
 }
 
-# Repository of the machine's apt sources that has releases of Debian or, with suffix
-# -security, their security updates. No need for lists that were fetched before. Others
-# name their suites after Debian's, too, but hardly one has bookworm-updates.
+# Prints the repository of the machine's apt sources that has releases of Debian or, with suffix
+# -security, their security updates. This needs no lists of packages. Other repositories also use
+# the names of Debian's suites, but hardly one of them has bookworm-updates. So a repository with
+# -updates is preferred.
 mirror() {
 	apt-get --print-uris update 2>/dev/null | awk -F "'" -v suffix="$1" '
 		match($2, "/dists/(bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)" \
@@ -80,7 +82,7 @@ mirror() {
 		END { print first }'
 }
 
-# A configuration of apt that shares with the machine only proxies and the like.
+# Makes a configuration of apt. It shares only settings such as proxies with the machine's own.
 configure() {
 	apt=$tmp/apt
 	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/state"
@@ -115,8 +117,8 @@ END
 	done >"$apt/sources.list"
 }
 
-# $cache/index: VERSION PACKAGE SIZE SHA256 FILE of each package that may be wanted.
-# Without the mirror: its address stays where it is configured.
+# Makes $cache/index: VERSION PACKAGE SIZE SHA256 FILE of each package that may be needed. The
+# address of the mirror is not written to it.
 refresh() {
 	if [ -n "$refreshed" ]; then
 		[ -s "$cache/index" ]
@@ -125,7 +127,7 @@ refresh() {
 	if [ -z "$update" ] && [ -n "$(find "$cache/index" -mmin -$STALE 2>/dev/null)" ]; then
 		return
 	fi
-	# Once a run, also when it fails.
+	# At most once in a run, even if it fails.
 	refreshed=1
 	configure
 	note 'fetching the lists of packages'
@@ -144,7 +146,7 @@ refresh() {
 		cp "$tmp/index" "$cache/.index.$$"
 		mv "$cache/.index.$$" "$cache/index"
 	elif [ -s "$cache/index" ]; then
-		note "the lists of packages could not be fetched, going by those of $(date -r "$cache/index" +%F)"
+		note "the lists of packages could not be fetched, using those of $(date -r "$cache/index" +%F)"
 	else
 		grep -E '^[EW]:' "$tmp/log" >&2 || true
 		note 'the lists of packages could not be fetched'
@@ -152,10 +154,11 @@ refresh() {
 	fi
 }
 
-# "VERSION PACKAGE [PACKAGE]" of the newest kernel of a series or release: the package with the
-# image, then the one with the modules where it is another and Debian has it.
+# Prints "VERSION PACKAGE [PACKAGE]" for the newest kernel of a series or release. The first
+# package has the image. The second has the modules, if they are in another package that Debian
+# still has.
 newest() {
-	# Packages that only name others are smaller than any image.
+	# Metapackages are smaller than any image.
 	image=$(awk -v series="$1" '
 		(index($1, series ".") == 1 || index($1, series "-") == 1) &&
 		$2 !~ /^linux-modules/ && $3 > 1000000 {
@@ -192,19 +195,19 @@ unpack() {
 	rm "$tmp/package.deb"
 }
 
-# Unpacks the modules wanted, and those that they need, from the tree $1 to $2, which
-# is left empty where there are none.
+# Unpacks MODULES, and the modules that they depend on, from the tree $1 to the new folder $2. The
+# folder stays empty if there are none.
 keep_modules() {
 	mkdir "$2"
 	find -L "$1" -name '*.ko*' -type f >"$tmp/tree"
-	# No for: keep_module calls itself, and has no variables of its own.
+	# The list is in a file, because keep_module is recursive and has no local variables.
 	printf '%s\n' "$MODULES" | tr ' ' '\n' >"$tmp/wanted"
 	while read -r module; do
 		keep_module "$module" "$2" || return 1
 	done <"$tmp/wanted"
 }
 
-# One module ($1, to folder $2) after those that it depends on.
+# Unpacks a module ($1) to a folder ($2), after the modules that it depends on.
 keep_module() {
 	[ ! -e "$2/$1.ko" ] || return 0
 	set -- "$1" "$2" "$(awk -v name="$1" '{ file = $0; sub(/.*\//, "", file); sub(/\.ko.*/, "", file)
@@ -223,21 +226,21 @@ keep_module() {
 	printf '%s\n' "$1.ko" >>"$2/modules.order"
 }
 
-# The line of text in an x86 boot image that says what kernel it is.
+# Prints the line of an x86 boot image that names its kernel.
 banner() {
 	[ "$(dd if="$1" bs=1 skip=514 count=4 2>/dev/null)" = HdrS ] || return 1
 	at=$(od -An -tu2 -j526 -N2 "$1" | tr -d ' ')
 	dd if="$1" bs=1 skip=$((at + 512)) count=256 2>/dev/null | tr '\0' '\n' | head -n 1
 }
 
-# SERIES RELEASE of an image. Debian's uname -r may stand for a whole series (6.1.0-50).
+# Prints SERIES RELEASE of an image. Debian's uname -r may name a whole series (6.1.0-50).
 kernel_release() {
 	banner "$1" | sed -E \
 		-e 's/^([0-9]+\.[0-9]+)[^ ]* .* Debian (\1\.[0-9]+)-.*/\1 \2/; t' \
 		-e 's/^([0-9]+\.[0-9]+)((\.[0-9]+)?)[^ ]* .*/\1 \1\2/; t' -e d
 }
 
-# The line of "get" and "file": image, modules.
+# Prints the line of "get" and "file" for an image and its modules.
 print_image() {
 	if [ -s "$2/modules.order" ]; then
 		printf '%s %s %s\n' "$(kernel_release "$1")" "$1" "$2"
@@ -246,13 +249,13 @@ print_image() {
 	fi
 }
 
-# The newest folder of a series or release in the cache, if any.
+# Prints the newest folder of a series or release in the cache, if any.
 cached() {
 	find "$cache" -mindepth 1 -maxdepth 1 -type d \( -name "$1.*" -o -name "$1-*" \) |
 		sort -V | tail -n 1
 }
 
-# Fills $cache/VERSION with the kernel of a version, made of the packages named.
+# Makes $cache/VERSION from the packages of a version.
 fetch() {
 	version=$1
 	shift
@@ -274,7 +277,7 @@ fetch() {
 	[ -s "$made/modules/modules.order" ] ||
 		note "Debian no longer has the modules of $version: no SCTP, no dummy, no VRF there"
 	chmod 755 "$made"
-	# A folder gets its name when it is whole; another run may have been first.
+	# The folder gets its name when it is complete. Another run may have made it before.
 	mv -T "$made" "$cache/$version" 2>/dev/null || true
 	rm -rf "$tmp/root"
 	[ -s "$cache/$version/vmlinuz" ]
@@ -295,7 +298,7 @@ get() {
 		found=$(cached "$1")
 	fi
 	if [ -z "$found" ]; then
-		note "no kernel $1 could be had"
+		note "no kernel $1 was found"
 		return 1
 	fi
 	print_image "$found/vmlinuz" "$found/modules"
@@ -364,7 +367,7 @@ shift
 need awk sed sort head tail find od dd tr sha256sum mktemp
 cache=$(absolute "$cache")
 mkdir -p "$cache" || fail "cannot make the cache folder $cache"
-# In the cache: of a run that is killed, the next one removes it.
+# The folder is in the cache, so that a later run removes it if this one is killed.
 tmp=$(mktemp -d "$cache/.new.XXXXXX") || fail "cannot make a folder in $cache"
 find "$cache" -mindepth 1 -maxdepth 1 -name '.new.*' -mmin +60 -exec rm -rf {} +
 trap 'rm -rf "$tmp"' EXIT
@@ -373,7 +376,7 @@ trap 'exit 143' TERM
 
 main=
 security=
-# Mirrors are looked up when something has to be fetched.
+# Finds the mirrors. Called only if something has to be fetched.
 mirrors() {
 	need apt-get apt-cache dpkg-deb xargs
 	[ -x "$DOWNLOADER" ] || fail "$DOWNLOADER is missing: apt is too old or not Debian's"

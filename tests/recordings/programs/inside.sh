@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Records programs of this folder with strace, each in a fresh network
-# namespace. It is record.sh's half inside the virtual machine.
+# Records programs of this folder with strace, each in a new network
+# namespace. record.sh runs this script in the virtual machine.
 #
 #   inside.sh storms FIRST LAST CALLS [plain]       out/storm-SEED.strace for each seed
 #   inside.sh storms6 FIRST LAST CALLS [OPTION...]  out/storm6-SEED.strace for each seed

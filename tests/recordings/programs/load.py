@@ -1,14 +1,14 @@
 #!/usr/bin/env -S python3 -IS
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A load tool that runs out of ports, from several processes.
+"""A load tool that uses up all ports from several processes.
 
-The namespace's range has 32 ports, 4 of them reserved. Three workers connect
-to a listener until connect fails; then closed ports are scanned, bind to port 0
-and listen without bind use the range up, two processes listen on one port with
-SO_REUSEPORT, and connections end by RST, by halves, and under a second file
-descriptor.
+The range of the namespace has 32 ports, 4 of them reserved. Three workers connect
+to a listener until connect fails. Then the program connects to closed ports, uses
+up the range by bind to port 0 and by listen without bind, and lets two processes
+listen on one port with SO_REUSEPORT. It ends connections by RST, by a half-close,
+and while a second file descriptor is open.
 
-Run it as root in a network namespace of its own: unshare -rn.
+Run it as root in a new network namespace: unshare -rn.
 """
 
 import errno
@@ -52,7 +52,7 @@ def listen(address, *options):
 
 
 def connect(sockets, destination):
-    """One more connection in the list, or the errno."""
+    """Add a connection to the list, or return the errno."""
     sk = tcp()
     error = sk.connect_ex(destination)
     if error:
@@ -71,7 +71,7 @@ def reset_all(sockets):
 
 
 def worker(told, tell):
-    """Connect until no port is left, say so, and hold on until told."""
+    """Connect until no port is left, report it, and keep the connections until told."""
     sockets = []
     while connect(sockets, SERVER) != errno.EADDRNOTAVAIL:
         pass
@@ -103,7 +103,7 @@ def scan():
 
 
 def exhaust_by(take):
-    """Take ports until none is left; how many there were."""
+    """Take ports until none is left. Return their number."""
     sockets = []
     error = 0
     while not error:
@@ -122,7 +122,7 @@ def exhaust_by(take):
 
 
 def serve_one(told):
-    """A listener on the shared port until told."""
+    """Keep a listener on the shared port until told."""
     sk = listen(SHARED, SO_REUSEPORT)
     os.read(told, 1)
     sk.close()
@@ -156,7 +156,7 @@ def endings(listener):
         server, _ = listener.accept()
         return sockets[0], server
 
-    # A second file descriptor keeps the connection, and its port, alive.
+    # A second file descriptor keeps the connection and its port.
     client, server = connection()
     spare = os.dup(client.fileno())
     port = client.getsockname()[1]
@@ -170,7 +170,7 @@ def endings(listener):
     os.close(spare)
     server.close()
 
-    # By halves: the server goes on after the client is done.
+    # Half-close: the server sends after the client has shut down its side.
     client, server = connection()
     client.shutdown(SHUT_WR)
     server.send(b"still here")
@@ -192,7 +192,7 @@ run("sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=50000 50031")
 run("sysctl", "-q", "-w", "net.ipv4.ip_local_reserved_ports=50004-50007")
 listener = listen(SERVER, SO_REUSEADDR)
 exhaust_from_workers()
-# The workers' connections, reset before they were accepted.
+# The workers have reset these connections before they were accepted.
 for _ in range(28):
     listener.accept()[0].close()
 scan()

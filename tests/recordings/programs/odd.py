@@ -1,10 +1,10 @@
 #!/usr/bin/env -S python3 -IS
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""odd.py: addresses, lengths, families and values that few programs pass.
+"""odd.py: passes addresses, lengths, families and values that few programs pass.
 
 Binds and connects to the wildcard network, to broadcast, multicast and foreign
-addresses and to port 0, with sockaddrs of every length and of other families;
-odd backlogs, socket types and protocols; shutdown of unconnected sockets.
+addresses and to port 0. Uses sockaddrs of every length and of other families, and
+odd backlogs, socket types and protocols. Shuts down unconnected sockets.
 """
 
 import ctypes

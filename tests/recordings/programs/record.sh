@@ -1,11 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Makes the recordings of the folder above again: the programs of this folder run
+# Makes the recordings of the folder above again. The programs of this folder run
 # under strace in a virtual machine (vm.sh) with Debian 12's 6.1 kernel, each in a
-# fresh network namespace, and strace's output is kept as it is. Only the
-# comment lines at the top are added: the kernel, strace's version, and the
-# command.
+# new network namespace. The output of strace is not edited. Comment lines are
+# added at the top: the kernel, strace's version and the command.
 
 set -eu
 
@@ -19,17 +18,18 @@ usage: record.sh [NAME...]
        record.sh --storms FIRST LAST CALLS DIR [plain]
        record.sh --storms6 FIRST LAST CALLS DIR [plain] [--with LIST]
 
-Records the programs named, or all, into the folder above:
+Records the named programs, or all of them, into the folder above:
 
 $ALL
 
-By name alone: selftest for selftest.py, selftest-PART for one part of it, vrf for
-its part on VRFs, and another storm as storm-SEED, storm6-SEED or storm6-LIST-SEED.
+These programs are recorded only if they are named: selftest is selftest.py,
+selftest-PART is one part of it, and vrf is its part on VRFs. Other storms are
+storm-SEED, storm6-SEED and storm6-LIST-SEED.
 
-With --storms, storm.py with every seed from FIRST to LAST, CALLS system calls
-each, into DIR; plain leaves out what hangs on single milliseconds. With
---storms6, storm6.py; LIST is udplite, mptcp, dccp, sctp, vrf or some of them, with
-commas. Needs what vm.sh needs (vm.sh --help).
+--storms records storm.py into DIR, with every seed from FIRST to LAST and CALLS
+system calls each. --storms6 records storm6.py. plain leaves out calls whose
+results depend on single milliseconds. LIST is one or more of udplite, mptcp,
+dccp, sctp and vrf, separated by commas. vm.sh --help says what is needed.
 END
 }
 

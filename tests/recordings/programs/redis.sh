@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A key-value server, its command-line client, and its load generator, on
-# loopback. Run as root in a network namespace of its own: unshare -n.
+# A key-value server, its command-line client and its load generator on
+# loopback. Run it as root in a new network namespace: unshare -n.
 
 set -eu
 

@@ -1,29 +1,29 @@
 #!/usr/bin/env -S python3 -IS
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""selftest.py [PART...]: what the kernel's own tests of local ports check, as calls.
+"""selftest.py [PART...]: the checks of the kernel's own tests of local ports, as calls.
 
-Nothing is asserted: the recording shows what the kernel answers, and a line of
-output for each part counts the answers. Each part runs in a process and a network
-namespace of its own. PART is one of those below, by the name of the test in
-tools/testing/selftests/net where there is one; without any, all but vrf.
+The program asserts nothing. The recording shows the kernel's answers, and a line of
+output for each part counts them. Each part runs in its own process and network
+namespace. PART is one of the list below. Most names come from the tests in
+tools/testing/selftests/net. Without PART all parts but vrf run.
 
-range       IP_LOCAL_PORT_RANGE: values refused, ranges outside the namespace's, at
-            its edges and beyond, of one port, used up; chosen at connect or sendto;
-            read back. For each protocol and family that the kernel has.
-wildcard    two sockets on one port, each pair of wildcard, loopback and mapped
-            address, IPV6_V6ONLY or not, with and without the reuse options
-bhash       many sockets with SO_REUSEPORT on one port, then one without
-timewait    the port of a connection that was closed: bound again, or not
+range       IP_LOCAL_PORT_RANGE: refused values; ranges outside the namespace's range,
+            over its edges, of one port, and used up; ports chosen by bind, connect or
+            sendto; the value read back. For each protocol and family of the kernel.
+wildcard    two sockets on one port: each pair of wildcard, loopback and mapped
+            address, with and without IPV6_V6ONLY and the reuse options
+bhash       many sockets with SO_REUSEPORT on one port, then one without the option
+timewait    the port of a closed connection is bound again
 conflict    a bucket's state with SO_REUSEADDR after an IPv6 socket joined it
 exhausted   bind to port 0 with each pair of reuse options when every port is taken
 listen      bind, connect by sendto with MSG_FASTOPEN, bind again, listen
-any         which of the sockets with SO_REUSEPORT is found: address before wildcard
+any         lookup among sockets with SO_REUSEPORT: the address comes before the wildcard
 share       ports of connect and bind: shared, blocked, free again after close
-hash2       more than ten UDP sockets on a port, so that searches go by address too
+hash2       more than ten UDP sockets on a port, so that searches also use the address
 users       SO_REUSEPORT under several users (needs uids: not under unshare -r)
-vrf         the same port in a VRF and out of it, *_l3mdev_accept (needs the modules)
+vrf         the same port inside and outside a VRF, *_l3mdev_accept (needs the modules)
 
-Run it as root in a network namespace of its own (each part makes another):
+Run it as root in a new network namespace (each part makes another):
 
     unshare -rn python3 -IS selftest.py range wildcard
 """
@@ -66,7 +66,7 @@ answers = collections.Counter()
 
 
 def attempt(call, *arguments):
-    """What the call returns, or None when it fails; counted either way."""
+    """Return the result of the call, or None if it fails. Count it either way."""
     try:
         result = call(*arguments)
     except OSError as error:
@@ -77,7 +77,7 @@ def attempt(call, *arguments):
 
 
 def made(kind, family, *options):
-    """A socket with these (level, name) options on, or None where the kernel has no such."""
+    """A socket with these (level, name) options, or None if the kernel does not have it."""
     kind_type, protocol = PROTOCOLS[kind]
     sk = attempt(socket.socket, family, kind_type | SOCK_NONBLOCK, protocol)
     for level, name in options if sk else ():
@@ -86,13 +86,13 @@ def made(kind, family, *options):
 
 
 def bind(sk, address, port=0):
-    """The port, 0 when that failed or is put off."""
+    """The port, or 0 if bind failed or chose no port."""
     attempt(sk.bind, (address, port))
     return sk.getsockname()[1]
 
 
 def connect(sk, address, port):
-    """The local port; a non-blocking connect is under way, or done, or failed."""
+    """The local port after a non-blocking connect, whatever its result."""
     attempt(sk.connect, (address, port))
     return sk.getsockname()[1]
 
@@ -146,11 +146,11 @@ def range_values(kind, family):
 def range_bounds(kind, family):
     for low, high in (
         (30000, 39999), (50000, 59999),  # outside
-        (30000, 40000), (49999, 59999), (39999, 40001), (49998, 50000),  # over an edge
+        (30000, 40000), (49999, 59999), (39999, 40001), (49998, 50000),  # across an edge
         (45000, 45000), (0, 40000), (49999, 0), (40000, 40000), (49999, 49999),  # one port
         (0, 39999), (50000, 0), (0, 40001), (49998, 0), (1, 65535),
     ):
-        # Two, to tell a range of one port from one that does not count.
+        # Two sockets show whether a range of one port is used or ignored.
         sks = [made(kind, family), made(kind, family)]
         for sk in sks:
             set_range(sk, low, high)
@@ -186,7 +186,7 @@ def range_used_up(kind, family):
 
 
 def range_late(kind, family):
-    """The port is chosen by connect, sendto or listen."""
+    """Let connect, sendto or listen choose the port."""
     for destination in ((WILDCARD[family], 0), (LOOPBACK[family], 9), ("203.0.113.9", 9)):
         if ":" not in destination[0] and family == AF_INET6:
             destination = ("::ffff:" + destination[0], destination[1])
@@ -327,7 +327,7 @@ def part_conflict():
 # exhausted
 
 def under(user, work, *arguments):
-    """Do it under this effective user, if there are any but root."""
+    """Run the action under this effective user, if there are users other than root."""
     if user:
         attempt(os.seteuid, user)
     result = work(*arguments)
@@ -435,7 +435,7 @@ def part_share():
         bind(listener, to, 30000)
         attempt(listener.listen, 2)
 
-        # Shared between connections, blocked by bind, free again.
+        # Connections share the port, bind blocks it, and close frees it.
         client = connected(first)
         blocker = made("tcp", family, REUSEADDR)
         bind(blocker, block, 40000)
@@ -444,7 +444,7 @@ def part_share():
         connect(late, to, 30000)
         close_all(late, client)
 
-        # Blocked by a socket that connect had given the port and bind gives it again.
+        # A socket blocks the port if connect chose it and bind then names it again.
         client = connected(first)
         dissolve(client)
         attempt(client.setsockopt, *REUSEADDR, 1)
@@ -482,7 +482,7 @@ def part_hash2():
                     sk = made(kind, family_too, *options)
                     bind(sk, address, 40001)
                     sk.close()
-            # The one port, by port 0.
+            # Port 0 gives the only port of the range.
             for family_too in AF_INET, AF_INET6:
                 sk = made(kind, family_too)
                 set_range(sk, 40001, 40001)
@@ -527,7 +527,7 @@ def part_vrf():
         ip("addr", "add", ("198.51.100.10/24", "203.0.113.10/24")[number], "dev", name)
         ip("-6", "addr", "add", f"2001:db8:{number + 1}::10/64", "dev", name, "nodad")
     ip("addr", "add", "127.0.0.1/8", "dev", "vrf0")
-    # Refusals of a dummy device are limited to one a second else.
+    # Without this the kernel sends at most one ICMP error a second over a dummy device.
     sysctl("ipv4/icmp_ratelimit", "0")
     sysctl("ipv6/icmp/ratelimit", "0")
     sysctl("ipv4/ip_local_port_range", "40000 40003")
@@ -543,13 +543,13 @@ def part_vrf():
             attempt(sk.setsockopt, SOL_SOCKET, SO_BINDTODEVICE, device.encode() + b"\0")
         return sk
 
-    # Which addresses there are on which device.
+    # Which device has which address.
     for family in AF_INET, AF_INET6:
         for kind, device, address in itertools.product(("tcp", "udp"), devices, here[family]):
             sk = on(device, kind, family)
             bind(sk, address, 40000)
             sk.close()
-    # Which of them conflict.
+    # Which sockets conflict.
     for kind, accept, family in itertools.product(("tcp", "udp"), ("0", "1"), (AF_INET, AF_INET6)):
         sysctl(f"ipv4/{kind}_l3mdev_accept", accept)
         for first, second in itertools.product(devices, repeat=2):
@@ -560,7 +560,7 @@ def part_vrf():
                     bind(sk, WILDCARD[family], 40000)
                     sks.append(sk)
                 close_all(*sks)
-    # Connects in the VRF and out of it, ports by themselves.
+    # Connects inside and outside the VRF. Each has its own ports.
     sysctl("ipv4/ip_local_port_range", "40001 40060")
     for accept, family in itertools.product(("0", "1"), (AF_INET, AF_INET6)):
         for kind in "tcp", "udp":
@@ -602,7 +602,7 @@ PARTS = {
 
 
 def run(name):
-    """One part, in a process and a namespace of its own."""
+    """Run one part in its own process and namespace."""
     pid = os.fork()
     if pid:
         if os.waitpid(pid, 0)[1]:

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """storm.py SEED CALLS [plain]: CALLS random socket calls over few ports and addresses.
 
-Shows TCP/IPv4 port allocation under conflict. At most a dozen sockets live at
-a time, the port ranges hold a handful of ports, and every bind, connect,
-listen and accept that succeeds is followed by getsockname. What is called
-follows from SEED and from what the kernel answered, never from the clock.
+Shows TCP/IPv4 port allocation under conflict. At most a dozen sockets exist at
+a time, and the port ranges hold only a few ports. A getsockname follows every
+successful bind, connect, listen and accept. The calls depend on SEED and on the
+kernel's answers, never on the clock.
 
-Run it as root in a network namespace of its own (it sets lo up):
+Run it as root in a new network namespace (it sets lo up):
 
     unshare -rn python3 -IS storm.py 1 1500
 """
@@ -66,7 +66,7 @@ SYSCTLS = {
     "ip_nonlocal_bind": ["0", "0", "1"],
 }
 
-# How often each action is taken in each mood; the mood changes now and then.
+# Weights of the actions in each mood. The mood changes now and then.
 ACTIONS = ["socket", "option", "read", "bind", "listen", "connect", "dissolve",
            "accept", "peer", "shutdown", "close", "dup", "sysctl"]
 MOODS = [
@@ -198,7 +198,7 @@ def act(action):
     if action == "socket" or not names:
         fd = call("socket", AF_INET, SOCK_STREAM | SOCK_NONBLOCK, rng.choice([0, IPPROTO_TCP]))
         add(fd, UNBOUND)
-        # Most sockets have an option or two before they are bound.
+        # Most sockets get one or two options before they are bound.
         while fd in names and rng.randrange(2):
             set_option(fd)
         return
@@ -239,8 +239,9 @@ def act(action):
         add(call("dup", fd), names[fd])
 
 
-# Sockets of different devices can have one four-tuple. What becomes of their connections
-# hangs on timers that a recording cannot tell to the millisecond; "plain" leaves them out.
+# Sockets of different devices can have the same four-tuple. The end of their connections
+# depends on timers, and a recording does not show these to the millisecond. "plain" leaves
+# such sockets out.
 plain = sys.argv[3:] == ["plain"]
 if len(sys.argv) - plain != 3 or not all(word.isdigit() for word in sys.argv[1:3]):
     sys.exit("usage: storm.py SEED CALLS [plain]")

@@ -4,18 +4,18 @@
 
 Shows port allocation between protocols and address families: IPv4, IPv6 and
 IPv4-mapped addresses, IPV6_V6ONLY, SO_REUSEPORT under several users, UDP ports
-with more than ten sockets, sockets that several processes hold. Some two dozen
-sockets live at a time, the port ranges hold a handful of ports. Every call that
-may choose a port or an address is followed by getsockname, failed or not. What
-is called follows from SEED and from what the kernel answered, never from the
-clock; processes take turns, so that no two calls overlap.
+with more than ten sockets, and sockets that several processes hold. Some two dozen
+sockets exist at a time, and the port ranges hold only a few ports. A getsockname
+follows every call that may choose a port or an address, even if it failed. The
+calls depend on SEED and on the kernel's answers, never on the clock. Processes
+take turns, so no two calls overlap.
 
-LIST, separated by commas: udplite, mptcp, dccp and sctp add sockets of the protocol;
-vrf adds two dummy devices, one of them in a VRF, and sockets bound to devices.
-plain leaves out what hangs on single milliseconds.
+LIST is separated by commas. udplite, mptcp, dccp and sctp add sockets of the
+protocol. vrf adds two dummy devices, one of them in a VRF, and sockets bound to
+devices. plain leaves out calls whose results depend on single milliseconds.
 
-Run it as root in a network namespace of its own (it makes devices and addresses).
-With unshare -rn it runs, but for the children under other users, who stay root:
+Run it as root in a new network namespace (it makes devices and addresses). Under
+unshare -rn the children of other users stay root:
 
     unshare -rn python3 -IS storm6.py 1 1500 --with udplite,mptcp
 """
@@ -51,12 +51,12 @@ HERE = {
         "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::ffff:192.0.2.10",
     ],
 }
-# Neither local nor, most of them, an address that a stream can be bound to.
+# Addresses that are not local. A stream cannot be bound to most of them.
 FOREIGN = {
     AF_INET: ["203.0.113.77", "203.0.113.77", "224.0.0.1"],
     AF_INET6: ["2001:db8::77", "2001:db8::77", "::ffff:203.0.113.77", "ff02::1", "::7f00:1"],
 }
-# The IPv4 ones are routed to lo and lost there, the others have no route, or a bad one.
+# The IPv4 addresses are routed to lo and lost there. The others have no route or a bad one.
 AWAY = {
     AF_INET: [("198.51.100.1", 80), ("203.0.113.5", 80), ("203.0.113.200", 80)],
     AF_INET6: [
@@ -109,7 +109,7 @@ VRF_SYSCTLS = {
     "ipv4/tcp_l3mdev_accept": ["0", "1"],
     "ipv4/udp_l3mdev_accept": ["0", "1"],
 }
-# Type and protocol of each kind of socket. The protocol may be left out where it can be.
+# Type and protocol of each kind of socket. The protocol may be 0 if this gives the same socket.
 KINDS = {
     "tcp": (SOCK_STREAM, IPPROTO_TCP),
     "udp": (SOCK_DGRAM, IPPROTO_UDP),
@@ -121,7 +121,7 @@ KINDS = {
 }
 DATAGRAMS = ("udp", "udplite", "sctp-many")
 
-# How often each action is taken in each mood; the mood changes now and then.
+# Weights of the actions in each mood. The mood changes now and then.
 ACTIONS = ["socket", "option", "read", "bind", "listen", "connect", "dissolve", "send", "receive",
            "accept", "peer", "shutdown", "close", "dup", "fork", "exit", "sysctl"]
 MOODS = [
@@ -137,7 +137,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Socket:
-    """What is known of one socket, however many descriptors it has."""
+    """What is known of one socket. It may have several descriptors."""
 
     def __init__(self, family, kind):
         self.family, self.kind = family, kind
@@ -147,17 +147,17 @@ class Socket:
 
     @property
     def inside(self):
-        """Whether it is bound to the VRF or to its device."""
+        """Whether the socket is bound to the VRF or to the VRF's device."""
         return self.device in (b"vrf0", b"dummy0")
 
     @property
     def free(self):
-        """Whether it has neither a port nor an address."""
+        """Whether the socket has neither a port nor an address."""
         return self.name == (wildcard(self.family), 0)
 
 
 class Process:
-    """This process, or a child that does what it is told."""
+    """This process, or a child that makes the calls it is told to make."""
 
     def __init__(self, fds=(), pid=0, to=-1, back=-1):
         self.fds = dict(fds)  # file descriptor: Socket
@@ -171,7 +171,7 @@ class Process:
 
 
 def perform(name, arguments):
-    """The call's result, or minus its errno, and what it left in each argument [SIZE]."""
+    """The call's result, or minus its errno, and the bytes in each argument [SIZE] after it."""
     buffers = []
     values = []
     for argument in arguments:
@@ -185,20 +185,20 @@ def perform(name, arguments):
     return result, [buffer.raw for buffer in buffers]
 
 
-# writev() and read(), which the recordings leave out.
+# Messages use writev() and read(), which the recordings leave out.
 def tell(fd, message):
     data = marshal.dumps(message)
     os.writev(fd, [struct.pack("=I", len(data)), data])
 
 
 def hear(fd):
-    """The next message; None when its sender is gone."""
+    """The next message, or None if the sender has ended."""
     header = os.read(fd, 4)
     return marshal.loads(os.read(fd, *struct.unpack("=I", header))) if header else None
 
 
 def serve(orders, answers):
-    """What a child does."""
+    """The work of a child."""
     while (order := hear(orders)) is not None:
         tell(answers, perform(*order))
     os._exit(0)
@@ -225,7 +225,7 @@ def wildcard(family):
 
 
 def sockaddr(family, address, port, odd=False):
-    """A sockaddr and its length; the family it says may be odd, the length too."""
+    """A sockaddr and its length. The family and the length may be odd."""
     said = family
     if family == AF_INET:
         size = 16
@@ -243,7 +243,7 @@ def sockaddr(family, address, port, odd=False):
 
 
 def named(process, fd, name="getsockname"):
-    """The (address, port) that getsockname or getpeername tells, or None."""
+    """The (address, port) that getsockname or getpeername returns, or None."""
     result, (buffer, _) = call_with_buffers(process, name, fd, [28], length(28))
     if result < 0:
         return None
@@ -253,7 +253,7 @@ def named(process, fd, name="getsockname"):
 
 
 def look(process, fd):
-    """Ask for the name, which the next calls go by."""
+    """Ask for the name. The next calls depend on it."""
     name = named(process, fd)
     if name is not None and fd in process.fds:
         process.fds[fd].name = name
@@ -263,7 +263,7 @@ def sysctl(name, value):
     try:
         file = os.open("/proc/sys/net/" + name, os.O_WRONLY)
     except OSError:
-        return  # this kernel has none
+        return  # this kernel does not have it
     try:
         os.write(file, value.encode() + b"\n")
     except OSError:
@@ -324,7 +324,7 @@ def set_option(process, fd):
 
 
 def fitting(options, sk):
-    """Without most of those that an AF_INET socket does not have."""
+    """Drop most of the options that an AF_INET socket does not have."""
     return [
         option for option in options
         if option[0] != SOL_IPV6 or sk.family == AF_INET6 or not rng.randrange(4)
@@ -339,7 +339,7 @@ def read_option(process, fd):
 
 
 def here(sk, family):
-    """Addresses for the socket, most often those that its devices have."""
+    """Addresses for the socket, mostly those of its devices."""
     if "vrf" in more and rng.randrange(4):
         return [name for name in HERE[family] if VRF_ONLY.get(name, sk.inside) == sk.inside]
     return HERE[family]
@@ -352,7 +352,7 @@ def pick_port():
 
 
 def family_for(sk):
-    """The socket's family; now and then the other one."""
+    """The socket's family, or now and then the other one."""
     return sk.family if rng.randrange(20) else AF_INET + AF_INET6 - sk.family
 
 
@@ -371,7 +371,7 @@ def listen(process, fd):
 
 
 def reach(sk, family, address):
-    """An address of the family under which a socket with this name may be met."""
+    """An address of the family at which a socket with this name can be reached."""
     if rng.randrange(12) == 0 and (family == AF_INET6) == (":" in address):
         return address
     mapped = address[7:] if address.startswith("::ffff:") and "." in address else None
@@ -385,7 +385,7 @@ def reach(sk, family, address):
 
 
 def meets(sk, other):
-    """Whether the one can talk to the other."""
+    """Whether one socket can send to the other."""
     streams = ("tcp", "mptcp")
     same = sk.kind[:4] == other.kind[:4] or (sk.kind in streams and other.kind in streams)
     if sk.inside != other.inside and other.device:
@@ -406,7 +406,7 @@ def target(sk, family):
     else:
         names = []
     if plain:
-        # No connection of MPTCP, by whichever end, nor of DCCP.
+        # No MPTCP connection, from either end, and no DCCP connection.
         taken = [other.name[1] for other in everyone if other.kind == "mptcp"]
         names = [name for name in names if name[1] not in taken]
         if sk.kind in ("mptcp", "dccp"):
@@ -472,7 +472,7 @@ def accept(process, fd):
 
 
 def fork():
-    """One more process, with every descriptor of this one, perhaps under another user."""
+    """Make a child with every descriptor of this process, perhaps under another user."""
     orders, to = os.pipe()
     back, answers = os.pipe()
     pid = os.fork()
@@ -487,14 +487,14 @@ def fork():
     user = rng.choice([0, 1000, 1000, 1001])
     if user:
         call(child, "setuid", user)
-    # It keeps some of the sockets.
+    # The child keeps only some of the sockets.
     for fd in list(child.fds):
         if rng.randrange(3):
             close(child, fd)
 
 
 def end(child):
-    tell(child.to, None)  # the children that came before it hold no copy, those after it may
+    tell(child.to, None)  # later children may hold a copy of the pipe, so closing it is not enough
     os.waitpid(child.pid, 0)
     os.close(child.to)
     os.close(child.back)
@@ -519,7 +519,7 @@ def open_one(process, family, kind):
 
 
 def crowd(process):
-    """More than ten datagram sockets on one port, so that searches go by address too."""
+    """Open more than ten datagram sockets on one port, so that searches also use the address."""
     global focus, focused
     focus, focused = rng.choice([40000, 40001, 40003, 45000]), CROWD
     kind = rng.choice([kind for kind in kinds if kind in ("udp", "udplite")])
@@ -564,7 +564,7 @@ def act(process, action):
     if action == "socket" or not fds:
         family = rng.choice([AF_INET, AF_INET6])
         fd = open_one(process, family, rng.choice(kinds))
-        # Most sockets have an option or two before they are bound.
+        # Most sockets get one or two options before they are bound.
         while fd in fds and rng.randrange(2):
             set_option(process, fd)
         return
@@ -637,9 +637,9 @@ if "--with" in words:
     at = words.index("--with")
     more = "".join(words[at + 1:at + 2]).split(",")
     words[at:at + 2] = []
-# Streams of different devices can have one four-tuple, unread data turns a close into a
-# reset, MPTCP and DCCP end connections by and by. What becomes of such connections hangs on
-# timers that a recording cannot tell to the millisecond; "plain" leaves them out.
+# Streams of different devices can have the same four-tuple. A close with unread data sends a
+# reset. MPTCP and DCCP end connections after some time. The end of such connections depends on
+# timers, and a recording does not show these to the millisecond. "plain" leaves them out.
 plain = words[2:] == ["plain"]
 if len(words) - plain != 2 or not all(word.isdigit() for word in words[:2]):
     usage()
@@ -656,7 +656,7 @@ if "dccp" in more:
 if "sctp" in more:
     kinds += ["sctp"] * 4 + ["sctp-many"] * 2
 DEVICES = [b"lo\0", b"lo\0", b"\0", b"none\0"]
-# Addresses that only the VRF has, or only what is out of it.
+# Addresses that exist only inside the VRF (True) or only outside it (False).
 VRF_ONLY = {"198.51.100.10": True, "2001:db8:1::10": True, "::ffff:198.51.100.10": True}
 VRF_ONLY |= dict.fromkeys(("127.0.0.2", "192.0.2.10", "203.0.113.10", "2001:db8::10"), False)
 VRF_ONLY |= dict.fromkeys(("::1", "::ffff:192.0.2.10", "2001:db8:3::10"), False)
@@ -667,14 +667,14 @@ if "vrf" in more:
     AWAY[AF_INET6] += [("2001:db8:1::1", 80), ("2001:db8:3::1", 80)]
     SYSCTLS.update(VRF_SYSCTLS)
 processes = [Process()]
-focus = focused = 0  # the crowd's port and the actions left to it
+focus = focused = 0  # the crowd's port, and how many actions are left for the crowd
 posted = 0  # the port that something was last sent to
 called = set()  # ports that were connected to
 
 make_devices()
 sysctl("ipv4/ip_local_port_range", "40000 40015")
 if "vrf" in more:
-    # Refusals to a dummy device are limited to one a second else.
+    # Without this the kernel sends at most one ICMP error a second over a dummy device.
     sysctl("ipv4/icmp_ratelimit", "0")
     sysctl("ipv6/icmp/ratelimit", "0")
 mood = MOODS[0]

@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """three_ways.py [PART]: three ways to keep connections to a range of ports.
 
-by_hand          Bind to each port of the range, with SO_REUSEADDR, and try the
-                 next one when connect finds the four-tuple taken.
-namespace_range  Set the namespace's range and leave the choice to connect, with
+by_hand          Bind to each port of the range with SO_REUSEADDR. Try the next
+                 port if connect finds the four-tuple taken.
+namespace_range  Set the namespace's range and let connect choose, with
                  IP_BIND_ADDRESS_NO_PORT.
-socket_range     Set the socket's own range, with IP_LOCAL_PORT_RANGE, for bind
+socket_range     Set the socket's own range with IP_LOCAL_PORT_RANGE, for bind
                  and for connect.
-closing          What any of them leaves behind: connections to a listener are
-                 closed in every order, and their ports are bound again.
+closing          Close connections to a listener in every order, and bind to
+                 their ports again.
 
-Without PART, all of them. The destinations of the first three are black holes:
-lo is the default route, so that their connections stay SYN_SENT with the port
-chosen. Run it as root in a network namespace of its own: unshare -rn.
+Without PART all of them run. The destinations of the first three do not answer,
+because lo is the default route. So their connections stay in SYN_SENT with the
+chosen port. Run it as root in a new network namespace: unshare -rn.
 """
 
 import errno
@@ -43,7 +43,7 @@ def sysctl(name, value):
 
 
 def tcp(*options, port_range=None):
-    """A socket with these (level, name) options on, and perhaps its own range."""
+    """A socket with these (level, name) options, and perhaps its own range."""
     sk = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK)
     for level, name in options:
         sk.setsockopt(level, name, 1)
@@ -58,7 +58,7 @@ LATE = (IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)
 
 
 def bind(sk, port=0, address=ADDRESS):
-    """The bound port, or None when it, or every port, is in use."""
+    """The bound port, or None if this port or every port is in use."""
     try:
         sk.bind((address, port))
     except OSError as error:
@@ -70,7 +70,7 @@ def bind(sk, port=0, address=ADDRESS):
 
 
 def connect(sk, destination):
-    """The local port, or None when no four-tuple is free."""
+    """The local port, or None if no four-tuple is free."""
     error = sk.connect_ex(destination)
     if error == errno.EINPROGRESS:
         return sk.getsockname()[1]
@@ -86,7 +86,7 @@ def close(*sockets):
 
 
 def fill(destination, **options):
-    """Late-bound connections to the destination until no port is left, by port."""
+    """Connect to the destination without bind until no port is left. Return sockets by port."""
     sockets = {}
     while True:
         sk = tcp(LATE, **options)
@@ -123,7 +123,7 @@ def by_hand():
     expect(again.getsockname()[1], 60007)
     again.close()
     close(*sockets)
-    # One socket without SO_REUSEADDR keeps the port from everyone else.
+    # A socket without SO_REUSEADDR shares its port with no other socket.
     alone = tcp()
     expect(bind(alone, 60000), 60000)
     expect(bind(tcp(REUSE), 60000), None)
@@ -134,7 +134,7 @@ def namespace_range():
     sysctl("ip_local_port_range", "60000 60511")
     first, second = [fill(destination) for destination in DESTINATIONS]
     expect([len(first), len(second)], [512, 512])
-    # Connect passes over a port that someone has bound, shareable or not.
+    # Connect passes over a port that a socket is bound to, even if the port can be shared.
     port = min(first)
     first.pop(port).close()
     second.pop(port).close()
@@ -161,7 +161,7 @@ def socket_range():
     expect([len(first), len(second)], [64, 64])
     close(*first.values(), *second.values())
 
-    # A bound outside the namespace's range does not count, zero is no bound.
+    # A bound outside the namespace's range is ignored. Zero means no bound.
     run("sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=40000 40015")
     for own in (100, 40007), (40010, 61000), (40012, 0), (0, 40002), (100, 200), (0, 0):
         sk = tcp(port_range=own)
@@ -230,7 +230,7 @@ def closing():
         rebind(port)
         order(client, server)
         rebind(port)
-    # The same four-tuple again, out of TIME_WAIT at either end.
+    # Uses the same four-tuple again while one end is in TIME_WAIT.
     for port in 45000, 45001, 45002, 45003:
         client = tcp(REUSE)
         bind(client, port)

@@ -1,13 +1,13 @@
 #!/usr/bin/env -S python3 -IS
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ports in TIME_WAIT, over time, from one process on loopback addresses.
+"""Ports in TIME_WAIT over time, from one process on loopback addresses.
 
-The namespace's range has two ports. Connections from them to a listener are
-closed at either end first; then connect, bind to the port, and bind to port 0
-are tried against what is left, at once, after two seconds, with tcp_tw_reuse
-at each of its values, and when the minute is over. Takes some 80 seconds.
+The range of the namespace has two ports. The program connects from them to a
+listener and closes one end first, either the client or the server. Then it tries
+connect, bind to the port and bind to port 0: at once, after two seconds, with each
+value of tcp_tw_reuse, and after a minute. It takes some 80 seconds.
 
-Run it as root in a network namespace of its own with lo up.
+Run it as root in a new network namespace with lo up.
 """
 
 import errno
@@ -32,7 +32,7 @@ def tcp(reuse=False):
 
 
 def connection(bound=None):
-    """Both ends of a connection to the listener, or None when no port is free."""
+    """Both ends of a connection to the listener, or None if no port is free."""
     client = tcp(reuse=True)
     if bound:
         client.bind(bound)
@@ -50,7 +50,7 @@ def close(*sockets):
 
 
 def try_all():
-    """Bind and connect to what the range has left; keep nothing."""
+    """Bind and connect with the ports that are left, and close all sockets."""
     for reuse in False, True:
         for address in ("127.0.0.1", 41000), ("127.0.0.2", 41001), ("0.0.0.0", 41000), ("127.0.0.1", 0), ("127.0.0.2", 0):
             sk = tcp(reuse)
@@ -82,7 +82,7 @@ listener = tcp(reuse=True)
 listener.bind(SERVER)
 listener.listen(8)
 
-# Two connections closed by the client: its ports stay in TIME_WAIT.
+# The client closes two connections first. Its ports stay in TIME_WAIT.
 client_first(connection())
 client_first(connection())
 client_first(connection())
@@ -93,18 +93,18 @@ sysctl("tcp_tw_reuse", "0")
 client_first(connection())
 sysctl("tcp_tw_reuse", "2")
 client_first(connection())
-# Once bound, if only for a moment, a port in TIME_WAIT is not connect's.
+# If a port in TIME_WAIT was bound, even for a moment, connect does not choose it.
 try_all()
 time.sleep(2.5)
 try_all()
-# A bound port does not ask tcp_tw_reuse: the four-tuple may come back.
+# tcp_tw_reuse does not matter for a bound port. The four-tuple may be used again.
 sysctl("tcp_tw_reuse", "0")
 again = connection(("127.0.0.1", 41000))
 if again:
     reset(*again)
 try_all()
 
-# Closed by the server: the listener's port has the TIME_WAIT.
+# The server closes first. The TIME_WAIT is at the listener's port.
 pair = connection()
 if pair:
     client, server = pair
@@ -117,7 +117,7 @@ except OSError:
     pass
 other.close()
 
-# Half closed for good: FIN_WAIT2 lasts as long as tcp_fin_timeout.
+# The other end never closes. FIN_WAIT2 lasts for tcp_fin_timeout.
 sysctl("tcp_fin_timeout", "3")
 pair = connection()
 if pair:

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Runs a command as root in a throw-away virtual machine with Debian 12's own 6.1
-# kernel, whose port allocation the model has as profile 6.1.176. boot.sh boots the
-# machine, images.sh has the kernel. The initramfs holds a whole Debian.
+# Runs a command as root in a temporary virtual machine with Debian 12's own 6.1
+# kernel. The model has this kernel as profile 6.1.176. boot.sh boots the machine.
+# images.sh gets the kernel. The initramfs holds a whole Debian system.
 
 set -eu
 
-# The release whose sources were compared with v6.3; else the newest 6.1.
+# The sources of this release were compared with v6.3. If Debian no longer has it, the
+# newest 6.1 is used.
 WANTED=6.1.176
 PACKAGES=python3,strace,iproute2,procps,kmod,curl,nginx-light,redis-server,redis-tools
 
@@ -18,18 +19,19 @@ usage() {
 	cat <<'END'
 usage: vm.sh [--out DIR] [--timeout SECONDS] [--kernel FILE] FOLDER COMMAND...
 
-Copies FOLDER to /w in a virtual machine, runs COMMAND there as root with lo
-up, prints what it prints, and exits with its status. Whatever it left below
-/w/out comes back to DIR.
+Copies FOLDER to /w in a virtual machine and runs COMMAND there as root with lo
+up. Prints the output of COMMAND and exits with its status. Copies the files
+below /w/out to DIR.
 
-  --out DIR          where the results go; without it they are dropped
-  --timeout SECONDS  end the machine after so long (600), exit status 124
-  --kernel IMAGE     boot this instead of Debian's 6.1: a series such as 6.12, or
-                     a file BZIMAGE[:MODULES]
+  --out DIR          folder for the results; without it they are lost
+  --timeout SECONDS  end the machine after this time (default 600); the exit
+                     status is then 124
+  --kernel IMAGE     boot another kernel than Debian's 6.1: a series such as
+                     6.12, or a file BZIMAGE[:MODULES]
 
-The machine has python3, strace, ip, sysctl, curl, nginx and redis, and what
-the kernel has of dummy and VRF devices, SCTP and DCCP. Kernel and root file
-system are fetched with apt at the first run and kept in
+The machine has python3, strace, ip, sysctl, curl, nginx and redis. It has dummy
+and VRF devices, SCTP and DCCP if the kernel has them. The first run gets the
+kernel and the root file system with apt and keeps them in
 ${XDG_CACHE_HOME:-$HOME/.cache}/inet-port-model (some 200 MB).
 
 Needs what images.sh needs, and the packages qemu-system-x86, mmdebstrap and cpio.
@@ -42,7 +44,7 @@ fail() {
 	exit 125
 }
 
-# One shell word that stands for the argument, whatever it holds.
+# Quotes the argument as one word for the shell.
 quote() {
 	printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"
 }
@@ -85,7 +87,7 @@ trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The kernel to boot and the folder of its modules, as images.sh prints them.
+# Prints the kernel and the folder of its modules, as images.sh does.
 image() {
 	case $kernel in
 	'') "$vm/images.sh" get "$WANTED" 2>/dev/null || "$vm/images.sh" get "${WANTED%.*}" ;;
@@ -95,7 +97,7 @@ image() {
 	esac
 }
 
-# The root file system as a cpio archive, its /init not included.
+# Makes the root file system as a cpio archive without /init.
 fetch_rootfs() {
 	command -v mmdebstrap >/dev/null || fail 'mmdebstrap is not installed (see --help)'
 	# shellcheck disable=SC2016 # apt's variables
@@ -130,7 +132,7 @@ vmlinuz=${found% *}
 vmlinuz=${vmlinuz##* }
 [ -s "$cache/rootfs-2.cpio" ] || fetch_rootfs
 
-# What is new at each run: /init, the modules, the command, FOLDER.
+# Makes the files that differ between runs: /init, the modules, the command and FOLDER.
 mkdir "$tmp/add"
 cp -R "$folder" "$tmp/add/w"
 mkdir -p "$tmp/add/w/out"
@@ -152,7 +154,7 @@ stty -F /dev/ttyS0 -onlcr
 hostname vm
 if [ -e /modules ]; then
 	while read -r module; do
-		# Without the dummy0 that the module makes of its own.
+		# Without this option the module makes a device dummy0.
 		case $module in dummy.ko) options=numdummies=0 ;; *) options= ;; esac
 		insmod "/modules/$module" $options || echo "vm.sh: no module $module" >&2
 	done </modules/modules.order
@@ -170,7 +172,7 @@ chmod 755 "$tmp/add/init"
 	archive "$tmp/add"
 } >"$tmp/initrd"
 
-# Its input never ends: this shell holds the other end, too.
+# The input of the machine never ends, because this shell also holds the other end.
 mkfifo "$tmp/input"
 exec 5<>"$tmp/input"
 status=0

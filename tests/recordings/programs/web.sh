@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # A web server with two workers, and clients that make a few hundred
-# connections: one listener shared by the workers, one listener each with
-# SO_REUSEPORT, clients on ports of the kernel's choice and of their own.
-# Run as root in a network namespace of its own: unshare -n.
+# connections. The workers share one listener and have one listener each with
+# SO_REUSEPORT. Some clients use ports that the kernel chooses, others use
+# ports that they choose. Run it as root in a new network namespace: unshare -n.
 
 set -eu
 
@@ -32,7 +32,7 @@ curl -q -s -H 'Connection: close' 'http://127.0.0.1:8080/file?[1-160]' >/tmp/1
 curl -q -s 'http://127.0.0.1:8081/file?[1-40]' >/tmp/2
 curl -q -s --interface 127.0.0.2 'http://127.0.0.1:8080/file?[1-10]' >/tmp/3
 curl -q -s --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-5]' >/tmp/4
-# Several at a time: curl binds to the next port when one is in use.
+# Five at a time. curl binds to the next port if a port is in use.
 curl -q -s -Z --parallel-immediate --parallel-max 5 --local-port 47000-47010 'http://127.0.0.1:8080/file?[1-20]' >/tmp/4
 curl -q -s --interface 127.0.0.2 --local-port 47000-47010 'http://127.0.0.1:8081/file?[1-5]' >/tmp/5
 curl -q -s http://127.0.0.1:8079/ || true

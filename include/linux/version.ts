@@ -9,15 +9,15 @@
 /** A difference between kernels that a program or a reader of the source can see. */
 export interface BehaviourChange {
 	readonly name: string;
-	/** First mainline release that has it. */
+	/** First mainline release that has the change. */
 	readonly since: string;
 	/** The commit in mainline. */
 	readonly commit: string;
-	/** Further commits that belong to it. */
+	/** Further commits that belong to the change. */
 	readonly also?: readonly string[];
 	/** For each stable series that has the change as well: the first release known to have it. */
 	readonly backports: readonly string[];
-	/** What it changes, in one sentence. */
+	/** What it changes, in one line. */
 	readonly summary: string;
 	/**
 	 * Whether the model has the old and the new behaviour. If not, no ported code asks for the
@@ -41,7 +41,7 @@ export const CHANGES = [
 		since: "6.2",
 		commit: "0af03170637f",
 		backports: [],
-		summary: "SCTP's bind conflicts and lookups tell the sockets of a VRF from others.",
+		summary: "SCTP's bind conflicts and lookups distinguish the sockets of a VRF from others.",
 		modelled: true,
 	},
 	{
@@ -50,7 +50,7 @@ export const CHANGES = [
 		commit: "9804985bf27f",
 		backports: [],
 		summary:
-			"The sysctl udp_child_hash_entries gives namespaces that are made later UDP tables of their own; the search for a port takes its stride from their size.",
+			"With the sysctl udp_child_hash_entries, namespaces that are made later have their own UDP tables. The stride of the port search depends on their size.",
 		modelled: true,
 	},
 	{
@@ -59,7 +59,7 @@ export const CHANGES = [
 		commit: "d9ba99342855",
 		backports: ["6.1.176"],
 		summary:
-			"bind() to an IPv4 address meets a dual-stack IPv6 wildcard socket on the port; the base commit, which is older than the release, lets both in.",
+			"bind() to an IPv4 address is checked against a dual-stack IPv6 wildcard socket on the port. The base commit, which is older than 6.3, allows both.",
 		modelled: true,
 	},
 	{
@@ -67,7 +67,7 @@ export const CHANGES = [
 		since: "6.6",
 		commit: "aa99e5f87bd5",
 		backports: ["6.1.176"],
-		summary: "bind() to an IPv4 address meets a socket on ::ffff:0.0.0.0.",
+		summary: "bind() to an IPv4 address is checked against a socket on ::ffff:0.0.0.0.",
 		modelled: true,
 	},
 	{
@@ -75,7 +75,8 @@ export const CHANGES = [
 		since: "6.6",
 		commit: "c48ef9c4aed3",
 		backports: ["6.1.176"],
-		summary: "bind() to an IPv4 address meets a socket on the same address, v4-mapped.",
+		summary:
+			"bind() to an IPv4 address is checked against a socket on the same address in v4-mapped form.",
 		modelled: true,
 	},
 	{
@@ -83,7 +84,8 @@ export const CHANGES = [
 		since: "6.8",
 		commit: "5e07e672412b",
 		backports: ["6.1.176"],
-		summary: "bind() to a v4-mapped address looks into bhash2 instead of at every owner.",
+		summary:
+			"bind() to a v4-mapped address searches bhash2 instead of checking every owner of the port.",
 		modelled: true,
 	},
 	{
@@ -92,7 +94,7 @@ export const CHANGES = [
 		commit: "f0ea27e7bfe1",
 		backports: ["6.1.176"],
 		summary:
-			"Where a datagram meets a reuseport group with connected members, the score is that of the member found.",
+			"If the lookup of a datagram finds a reuseport group with connected members, it goes on with the score of the selected member.",
 		modelled: true,
 	},
 	{
@@ -101,7 +103,7 @@ export const CHANGES = [
 		commit: "50aee97d1511",
 		backports: ["6.1.176"],
 		summary:
-			"The score of the member found counts only where it is higher, and over IPv6 as well, where it was computed in vain before.",
+			"The score of the selected member is used only if it is higher, and over IPv6 as well. Over IPv6 it was computed but ignored before.",
 		modelled: true,
 	},
 	{
@@ -110,7 +112,7 @@ export const CHANGES = [
 		commit: "4faeee0cf8a5",
 		backports: ["6.3.8"],
 		summary:
-			"While a connect() of another thread sleeps, connect() with AF_UNSPEC and shutdown() say EBUSY, until tcp-disconnect-epipe.",
+			"While a connect() of another thread sleeps, connect() with AF_UNSPEC and shutdown() fail with EBUSY, until tcp-disconnect-epipe.",
 		modelled: true,
 	},
 	{
@@ -118,8 +120,7 @@ export const CHANGES = [
 		since: "6.6",
 		commit: "bc1fb82ae117",
 		backports: ["6.1.176"],
-		summary:
-			"SO_LINGER with a negative time lingers without end, instead of a time that wraps around.",
+		summary: "SO_LINGER with a negative time lingers forever. Before, the time wrapped around.",
 		modelled: true,
 	},
 	{
@@ -127,7 +128,8 @@ export const CHANGES = [
 		since: "6.6",
 		commit: "419ce133ab92",
 		backports: ["6.1.176"],
-		summary: "connect() with AF_UNSPEC ends a connect() that sleeps in another thread with EPIPE.",
+		summary:
+			"connect() with AF_UNSPEC ends a connect() that sleeps in another thread. The sleeping call fails with EPIPE.",
 		modelled: true,
 	},
 	{
@@ -135,7 +137,7 @@ export const CHANGES = [
 		since: "6.12",
 		commit: "8beee4d8dee7",
 		backports: ["6.1.176", "6.11.3"],
-		summary: "An SCTP socket whose listen() finds no port does not count as listening.",
+		summary: "An SCTP socket whose listen() finds no port is not left in the listening state.",
 		modelled: true,
 	},
 	{
@@ -143,7 +145,8 @@ export const CHANGES = [
 		since: "6.11",
 		commit: "cda91d5b911a",
 		backports: [],
-		summary: "shutdown() of an SCTP listener's receiving end works, and accept() then says EINVAL.",
+		summary:
+			"shutdown() of an SCTP listener's receiving side succeeds, and accept() then fails with EINVAL.",
 		modelled: true,
 	},
 	{
@@ -153,7 +156,7 @@ export const CHANGES = [
 		also: ["41db7626b732"],
 		backports: [],
 		summary:
-			"connect() with a per-socket range scans every port in turn, without a pass for each parity; a set range counts as local even where it lies outside the namespace's.",
+			"connect() with a per-socket range tries every port in turn, without a pass for each parity. A set range counts as local even if it lies outside the namespace's range.",
 		modelled: true,
 	},
 	{
@@ -163,7 +166,7 @@ export const CHANGES = [
 		also: ["822fb91fc724", "b82ba728ccfe", "770041d337a8"],
 		backports: [],
 		summary:
-			"Bind buckets hold bind2 buckets instead of sockets, and time-wait sockets are among the owners: other costs; what a program sees of it are first-bind-not-fast and bhash2-addr-type.",
+			"Bind buckets hold bind2 buckets instead of sockets, and time-wait sockets are among the owners. Costs differ. Programs see only first-bind-not-fast and bhash2-addr-type.",
 		modelled: false,
 	},
 	{
@@ -172,7 +175,7 @@ export const CHANGES = [
 		commit: "8002d44fe84d",
 		backports: [],
 		summary:
-			"The first bind() of a port leaves no fastreuse and no FASTREUSEPORT_ANY: a socket that took SO_REUSEADDR or SO_REUSEPORT back after bind() conflicts.",
+			"The first bind() of a port does not set fastreuse or FASTREUSEPORT_ANY. So a socket that cleared SO_REUSEADDR or SO_REUSEPORT after bind() conflicts.",
 		modelled: true,
 	},
 	{
@@ -182,7 +185,7 @@ export const CHANGES = [
 		also: ["06a8c04f8994"],
 		backports: [],
 		summary:
-			"bind() of an AF_INET6 socket to a v4-mapped address meets another one on ::ffff:0.0.0.0; with bhash2-v4mapped-on-bind alone, as in 6.1.176, it does not.",
+			"bind() of an AF_INET6 socket to a v4-mapped address is checked against an AF_INET6 socket on ::ffff:0.0.0.0. With only bhash2-v4mapped-on-bind, as in 6.1.176, it is not.",
 		modelled: true,
 	},
 	{
@@ -191,7 +194,7 @@ export const CHANGES = [
 		commit: "d91ef1e1b55f",
 		backports: ["6.1.176"],
 		summary:
-			"bind() to an address looks at every wildcard bucket of the port, not only at the first that matches, which may be IPv6-only.",
+			"bind() to an address checks every wildcard bucket of the port, not only the first that matches. The first may be IPv6-only.",
 		modelled: true,
 	},
 	{
@@ -199,7 +202,7 @@ export const CHANGES = [
 		since: "6.9",
 		commit: "ea111449501e",
 		backports: ["6.1.176"],
-		summary: "bind() to a v4-mapped address does not meet an IPv6-only wildcard socket.",
+		summary: "bind() to a v4-mapped address does not conflict with an IPv6-only wildcard socket.",
 		modelled: true,
 	},
 	{
@@ -208,7 +211,7 @@ export const CHANGES = [
 		commit: "16942cf4d3e3",
 		backports: ["6.18.44"],
 		summary:
-			"An SCTP socket that accept() makes inherits SO_REUSEPORT, IPV6_V6ONLY and the options of level SOL_IP, so that others share its port.",
+			"An SCTP socket that accept() makes inherits SO_REUSEPORT, IPV6_V6ONLY and the options of level SOL_IP. So other sockets can share its port.",
 		modelled: true,
 	},
 	{
@@ -217,7 +220,7 @@ export const CHANGES = [
 		commit: "78c91ae2c6de",
 		backports: [],
 		summary:
-			"Of UDP sockets with one four-tuple the last to connect gets the datagrams, and a connected socket leaves its reuseport group.",
+			"Among UDP sockets with the same four-tuple, the last to connect gets the datagrams. A connected socket leaves its reuseport group.",
 		modelled: true,
 	},
 	{
@@ -227,7 +230,7 @@ export const CHANGES = [
 		also: ["9e95b1a94c9c"],
 		backports: ["7.2.9"],
 		summary:
-			"A UDP socket that is bound to an address, dissolves its connection and connects again counts as the last to connect; before, it keeps its place.",
+			"A UDP socket that is bound to an address, dissolves its connection and connects again counts as the last to connect. Before, it kept its place.",
 		modelled: true,
 	},
 	{
@@ -253,7 +256,7 @@ export const CHANGES = [
 		commit: "94062790aedb",
 		backports: ["6.1.176"],
 		summary:
-			"shutdown() of a socket in SYN_RECV, as in a connect to oneself, sends its FIN only once the connection is there.",
+			"shutdown() of a socket in SYN_RECV, as in a connect to oneself, sends its FIN only after the connection is established.",
 		modelled: true,
 	},
 	{
@@ -262,7 +265,7 @@ export const CHANGES = [
 		commit: "23e89e8ee7be",
 		backports: ["6.1.176"],
 		summary:
-			"A SYN+ACK completes a connect() to oneself, or two that cross, instead of being challenged.",
+			"A SYN+ACK completes a connect() to oneself, or two connects that cross. Before, the kernel answered it with a challenge ACK.",
 		modelled: true,
 	},
 	{
@@ -278,7 +281,8 @@ export const CHANGES = [
 		since: "6.15",
 		commit: "86c2bc293b81",
 		backports: [],
-		summary: "connect()'s search first looks without the bucket's lock: same answers, other cost.",
+		summary:
+			"connect()'s search first checks without the bucket's lock. Results are the same; costs differ.",
 		modelled: false,
 	},
 	{
@@ -286,7 +290,7 @@ export const CHANGES = [
 		since: "6.15",
 		commit: "9544d60a2605",
 		backports: [],
-		summary: "The local port is added to the hash of a four-tuple: other chains, same answers.",
+		summary: "The hash of a four-tuple adds the local port. Chains differ; results are the same.",
 		modelled: false,
 	},
 	{
@@ -295,7 +299,7 @@ export const CHANGES = [
 		commit: "b358f57f7db6",
 		backports: [],
 		summary:
-			"An IPv6 address that is taken away stops being the preferred source of routes by way of other devices, too.",
+			"An IPv6 address that is removed also stops being the preferred source of routes through other devices.",
 		modelled: true,
 	},
 	{
@@ -305,7 +309,7 @@ export const CHANGES = [
 		also: ["252442f2ae31"],
 		backports: ["6.1.176"],
 		summary:
-			"The source address of a destination in a VRF is chosen among the VRF's own addresses.",
+			"The source address for a destination in a VRF is chosen among the VRF's own addresses.",
 		modelled: true,
 	},
 	{
@@ -322,7 +326,7 @@ export const CHANGES = [
 		commit: "ddb1a072f858",
 		backports: [],
 		summary:
-			"bind() and the options that an MPTCP socket's first subflow takes say EINVAL once it connects, and are taken again once it is closed.",
+			"bind() and the options of an MPTCP socket's first subflow fail with EINVAL once the socket connects. They work again once it is closed.",
 		modelled: true,
 	},
 	{
@@ -331,7 +335,7 @@ export const CHANGES = [
 		commit: "3f326a821b99",
 		backports: [],
 		summary:
-			"An MPTCP socket that accept() made takes bind() and these options again, too, once it is closed.",
+			"bind() and the options of the first subflow also work again on an MPTCP socket that accept() made, once it is closed.",
 		modelled: true,
 	},
 	{
@@ -341,7 +345,7 @@ export const CHANGES = [
 		also: ["8c3963375988"],
 		backports: ["6.1.176", "6.12.107"],
 		summary:
-			"getsockopt() of an MPTCP socket tells IP_FREEBIND, IP_TRANSPARENT, IPV6_FREEBIND, IPV6_TRANSPARENT and IPV6_V6ONLY instead of EOPNOTSUPP.",
+			"getsockopt() of an MPTCP socket returns IP_FREEBIND, IP_TRANSPARENT, IPV6_FREEBIND, IPV6_TRANSPARENT and IPV6_V6ONLY instead of EOPNOTSUPP.",
 		modelled: true,
 	},
 	{
@@ -350,7 +354,7 @@ export const CHANGES = [
 		commit: "ca6a6f93867a",
 		backports: [],
 		summary:
-			"The sysctl tcp_tw_reuse_delay (ms, 1000 by default) replaces the rule of the next second.",
+			"The sysctl tcp_tw_reuse_delay (ms, default 1000) replaces the rule that a time-wait port can be reused from the next second on.",
 		modelled: true,
 	},
 	{
@@ -358,7 +362,7 @@ export const CHANGES = [
 		since: "6.17",
 		commit: "c51da3f7a161",
 		backports: ["6.16.12"],
-		summary: "A socket without a file keeps the user that made it instead of counting as root's.",
+		summary: "A socket without a file keeps the user that made it. Before, it counted as root's.",
 		modelled: true,
 	},
 	{
@@ -367,7 +371,7 @@ export const CHANGES = [
 		commit: "d57f4b874946",
 		backports: ["6.17.8"],
 		summary:
-			"A bind bucket that only connect() still uses, after others left, is open to its search again.",
+			"connect()'s search can use a bind bucket again after all sockets that bind() put there have left it.",
 		modelled: true,
 	},
 	{
@@ -384,7 +388,7 @@ export const CHANGES = [
 		commit: "7da62262ec96",
 		backports: [],
 		summary:
-			"The sysctl ip_local_port_step_width makes connect() scan with a random step of at most that width.",
+			"The sysctl ip_local_port_step_width makes connect() scan with a random step of at most this width.",
 		modelled: true,
 	},
 ] as const satisfies readonly BehaviourChange[];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Check mode: where the connections of a reuseport group wait. Which member gets one hangs
- * on a secret hash; calls show it later, if at all.
+ * Check mode: the accept queues of a reuseport group. The kernel chooses the member that gets a
+ * connection by a hash with a secret. A later call may show which member it was.
  */
 import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
@@ -10,13 +10,13 @@ import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address
 import type { Kernel } from "../machine/kernel.js";
 import { add, nth } from "../machine/nth.js";
 
-/** So many questions are remembered. */
+/** Most questions that are kept. */
 const QUESTIONS = 4096;
 
 export class AcceptQueues {
-	/** By snd_isn of a connection: listeners that were seen not to have it. */
+	/** Listeners that were seen not to have a connection, by the connection's snd_isn. */
 	private readonly without = new Map<number, Set<number>>();
-	/** Questions to secrets, by number: of which client's port each one is. */
+	/** The port of the client that each question to a secret is about, by the question's number. */
 	readonly questions = new Map<number, number>();
 
 	constructor(private readonly kernel: Kernel) {}
@@ -26,7 +26,7 @@ export class AcceptQueues {
 		return kernel.reuseport.get(nth(kernel.sock.sk_reuseport_cb, listener))?.socks ?? [listener];
 	}
 
-	/** The connections that wait at a listener, the oldest first. */
+	/** The connections in the accept queue of a listener, oldest first. */
 	private waiting(listener: number): number[] {
 		const S = this.kernel.sock;
 		const children: number[] = [];
@@ -40,7 +40,7 @@ export class AcceptQueues {
 		return children;
 	}
 
-	/** Takes a connection from one listener's queue to the front of another's. */
+	/** Moves a connection from the queue of one listener to the front of the queue of another. */
 	private requeue(child: number, from: number, to: number): void {
 		const S = this.kernel.sock;
 		reqsk_queue_remove(this.kernel, from, child);
@@ -52,9 +52,9 @@ export class AcceptQueues {
 	}
 
 	/**
-	 * A connection that was accepted, from `peer` if that is known: if it waits elsewhere, or
-	 * later because one of several clients came first between the recorded moments, it moves
-	 * to the front.
+	 * Moves the connection that an accept() returns to the front of its listener's queue. In the
+	 * model the connection may be in the queue of another member, or behind another client that
+	 * connected at the same time. `peer` is the address of the client; null if it is not known.
 	 */
 	adopt(listener: number, peer: Address | null): void {
 		for (const member of this.members(listener)) {
@@ -66,14 +66,14 @@ export class AcceptQueues {
 		if (peer !== null) this.sendUnseen(listener, peer);
 	}
 
-	/** Whether a connection waits in the queue of a listener, or of one of its group. */
+	/** Whether a connection waits in the queue of a listener or of another member of its group. */
 	waits(listener: number): boolean {
 		return this.members(listener).some(
 			(each) => nth(this.kernel.sock.rskq_accept_head, each) !== 0,
 		);
 	}
 
-	/** Whether the other end of a sock is this address. */
+	/** Whether a sock is connected to this address. */
 	private isFrom(sk: number, { family, address, port }: Address): boolean {
 		const S = this.kernel.sock;
 		if (S.skc_dport[sk] !== port) return false;
@@ -84,8 +84,8 @@ export class AcceptQueues {
 	}
 
 	/**
-	 * TCP_DEFER_ACCEPT: a client was accepted that has sent nothing so far. So it did, by
-	 * writev(), sendfile() or another call that is not recorded.
+	 * TCP_DEFER_ACCEPT: the kernel accepted a client that has sent nothing on the model. The client
+	 * has then sent data by a call that is not recorded, such as sendfile(). Makes this send.
 	 */
 	private sendUnseen(listener: number, peer: Address): void {
 		const { kernel } = this;
@@ -109,7 +109,7 @@ export class AcceptQueues {
 		}
 	}
 
-	/** The queue was seen to be empty: what waits there went to another member, if there is one. */
+	/** The kernel's queue of a listener is empty. Moves its connections to another member, if any. */
 	disown(listener: number): void {
 		for (const member of this.members(listener)) {
 			for (const child of this.waiting(member)) {
@@ -121,7 +121,7 @@ export class AcceptQueues {
 		}
 	}
 
-	/** Whether the kernel's hash put a connection elsewhere than the model did. */
+	/** Whether the kernel gave a connection to another member than the model did. */
 	private ask(child: number): boolean {
 		const { questions, kernel } = this;
 		questions.set(kernel.secrets_asked, nth(kernel.sock.skc_dport, child));
@@ -139,7 +139,10 @@ export class AcceptQueues {
 		return none;
 	}
 
-	/** A member stops listening, and resets what waits there, be it what the model put there or not. */
+	/**
+	 * A member stops listening, and the kernel resets the connections in its queue. Secrets decide
+	 * which connections of the group are in this queue.
+	 */
 	leaves(listener: number): void {
 		const others = this.members(listener).filter((member) => member !== listener);
 		const had = this.waiting(listener);

@@ -3,11 +3,11 @@
 import type { ScriptLine } from "../script/strace.js";
 
 /**
- * Finds whether only the recorded processes use the namespace. This is so if the namespace is made
- * before the first internet socket, or set up by commands.
+ * Finds whether only the recorded processes use the namespace. They do if the program makes the
+ * namespace before its first internet socket, or if commands set the namespace up.
  */
 export class AloneCheck {
-	/** Whether this is so, from the lines seen so far. */
+	/** Whether only they use it, from the lines seen so far. */
 	alone = false;
 	private decided = false;
 
@@ -21,7 +21,7 @@ export class AloneCheck {
 	}
 }
 
-/** As AloneCheck, for a whole script. */
+/** Whether only the recorded processes use the namespace, from a whole script. */
 export function isAlone(lines: readonly ScriptLine[]): boolean {
 	for (const line of lines) {
 		const alone = tells(line);

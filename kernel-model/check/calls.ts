@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The calls of a recording, made on the model. What a result shows of the program's world,
- * such as the number of a descriptor or what another host answered, is taken from it; the
- * rest is the model's own.
+ * Makes the calls of a recording on the model. Facts from outside the model, such as the number of
+ * a descriptor or the answer of another host, are taken from the recorded result. Everything else
+ * is the model's own result.
  */
 import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
 import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
@@ -49,19 +49,19 @@ import { Netlink } from "./netlink.js";
 import { Outside } from "./outside.js";
 import type { World } from "./world.js";
 
-/** What a call came to: a result, and what is compared beside it. */
+/** The result of a call on the model, and other values that are compared with the recording. */
 export interface Done {
 	result: number;
 	address?: Address | null;
-	/** What getsockopt() gives. */
+	/** The value that getsockopt() returns. */
 	value?: Uint8Array;
-	/** An option value, or another difference from the recording. */
+	/** How the address or the option value differs from the recorded one. */
 	difference?: string | null;
-	/** The recording does not show enough to say what the call does: why. */
+	/** Why the recording does not show enough to say what the call does. */
 	undecided?: string;
 }
 
-/** A call that bears on no port of the model. */
+/** The call affects no port of the model. */
 export const IGNORED = Symbol("ignored");
 export type Handled = Done | typeof IGNORED;
 
@@ -153,7 +153,7 @@ export class Calls {
 						throw operands.error(call.args[index]?.value, SYSCTL_PATH);
 				}
 				if (succeeded) this.opened(task, call, operands, at);
-				// A script without results: the files are there.
+				// In a script without results the files exist.
 				if (!checking) return { result: this.opened(task, call, operands) };
 				return IGNORED;
 			default:
@@ -183,13 +183,13 @@ export class Calls {
 			if (sock < 0 && checking) return IGNORED;
 			if (call.name === "dup") return { result: task.dup(fd, at) };
 			const newfd = operands.int(1, "a file descriptor");
-			// Of an open descriptor that is the limit of descriptors, which no recording shows.
+			// `newfd` is above RLIMIT_NOFILE. Recordings do not show this limit.
 			if (recorded === -EBADF && newfd >= 0 && !own) return IGNORED;
 			if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
 			return { result: task.dup3(fd, newfd, operands.flags(2)) };
 		}
 		if (call.name === "fcntl") return this.descriptors.fcntl(task, fd, call, recorded);
-		// Not a socket of the model: a file, or a socket of another kind.
+		// The descriptor may be a file, or a socket that the model does not have.
 		const file = checking && (!own || systemCall(call.name)?.onlySockets !== true);
 		if (sock < 0 && checking && !own) this.descriptors.passed(task, call, recorded);
 		if (sock < 0 && file && recorded !== sock) return IGNORED;
@@ -241,7 +241,7 @@ export class Calls {
 		this.world.privileged = true;
 	}
 
-	/** Into the namespace that a descriptor names: of a process, or one that a file keeps. */
+	/** Enters the namespace of a process (pidfd), or the namespace that a file keeps. */
 	private setns(task: Task, call: CallLine, operands: Operands, recorded: number | null): Handled {
 		const fd = operands.int(0, "a file descriptor");
 		const flags = operands.flags(1);
@@ -260,7 +260,7 @@ export class Calls {
 			if (flags === 0) return IGNORED;
 			throw operands.error(call.args[0]?.value, "a descriptor of a network namespace");
 		}
-		// Flags 0: of any kind. Only one of a network namespace matters.
+		// With flags 0 the namespace may be of any type. Only a network namespace matters.
 		if (flags === 0 && file === undefined) return IGNORED;
 		task.net = world.kernel.createNet();
 		world.netDoubts.set(task.net.net.id, `line ${call.line} enters a namespace that is not known`);
@@ -343,7 +343,7 @@ export class Calls {
 					optval = operands.optval(3, copied);
 				} catch (error) {
 					if (!(error instanceof ScriptError)) throw error;
-					// The value of an option without a model may be anything.
+					// An option that the model does not have may have any value.
 					if (!checking && operands.option()?.concern === "ports") throw error;
 					return this.passedOption(sk, call, operands);
 				}
@@ -358,7 +358,7 @@ export class Calls {
 				const level = this.knownName(operands, call, 1, "an option level");
 				const optname = this.knownName(operands, call, 2, "an option");
 				if (level === null || optname === null) return IGNORED;
-				// A script may leave buffer and length out: then there is room for every option.
+				// A script may leave out buffer and length. 16 bytes have room for every option.
 				const given = call.args[4] !== undefined;
 				const length = given ? operands.length(4, "an option length") : 16;
 				const value = task.getsockopt(fd, level, optname, length);
@@ -373,8 +373,8 @@ export class Calls {
 			default:
 				if (isSend(call.name)) return this.send(task, fd, sock, call, operands, recorded);
 				if (isReceive(call.name) && recorded !== null) {
-					// What is read from the error queue leaves data and a pending error where they are,
-					// unless IP_RECVERR put that error into the queue as well.
+					// A receive from the error queue takes no data. It takes the pending error only if
+					// IP_RECVERR put this error into the queue as well.
 					const queued = (nth(kernel.sock.inet_flags, sk) & (INET_RECVERR | INET_RECVERR6)) !== 0;
 					if (queued || !readsErrorQueue(call, operands)) task.recv(fd, bytes(recorded), true);
 				}
@@ -402,7 +402,7 @@ export class Calls {
 		const error = call.result?.errno ?? null;
 		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
 		const flagged = (flags & O_NONBLOCK) !== 0;
-		// fcntl() may not be in the recording: how the call ended says whether it could sleep.
+		// fcntl() may not be recorded. The recorded result shows whether the call could sleep.
 		const nonblock = checking
 			? error === "EINPROGRESS" || error === "EALREADY" || (flagged && recorded !== 0)
 			: flagged;
@@ -422,7 +422,7 @@ export class Calls {
 		return { result };
 	}
 
-	/** Whether a connection that is begun was refused at once, which a later call tells. */
+	/** Notes a connect() that returned EINPROGRESS and was refused at once. Later calls show this. */
 	private noteRefusal(task: Task, fd: number, result: number): void {
 		const { kernel, refusals } = this.world;
 		const sk = this.world.sockOf(task, fd);
@@ -431,10 +431,10 @@ export class Calls {
 		else if (refusals.size > 0) refusals.delete(sk);
 	}
 
-	/** Lets the clock run to a recorded moment; set by the player. */
+	/** Advances the clock to a recorded time. Set by the player. */
 	onWait: (time: number | null) => void = () => {};
 
-	/** An option that the model leaves out: if it matters, so do its effects. */
+	/** Passes over an option. If ports may depend on it, later calls on the socket are doubtful. */
 	private passedOption(sk: number, call: CallLine, operands: Operands): typeof IGNORED {
 		const option = operands.option();
 		if (call.result?.value === 0 && option !== null && option.concern !== "none") {
@@ -443,7 +443,7 @@ export class Calls {
 		return IGNORED;
 	}
 
-	/** The number of a name that a recording may have and that bears on no port: then null. */
+	/** An argument as a number; null for a name in a recording that the reader does not know. */
 	private knownName(operands: Operands, call: CallLine, index: number, what: string) {
 		try {
 			return operands.int(index, what);
@@ -469,7 +469,7 @@ export class Calls {
 		const shown = operands.shownAddress(1);
 		const told = shown ?? (recorded === null ? null : (world.evidence.peers.get(call) ?? null));
 		const accepted = recorded !== null && recorded >= 0;
-		// Without an address the oldest of the group will do, if this one's own queue is empty.
+		// If the client's address is not known and this queue is empty, any client of the group fits.
 		const empty = kernel.sock.rskq_accept_head[listener] === 0;
 		const outside = accepted && !world.queues.waits(listener) && this.hasStrangers(listener, call);
 		const stranger = outside && this.outside.connect(task, fd, call, told);
@@ -498,8 +498,9 @@ export class Calls {
 	}
 
 	/**
-	 * Whether clients of a listener may be such as the recording does not show: the search found
-	 * no other, the listener was there before, or nobody else connects to its port.
+	 * Whether a listener may have clients that are not recorded. It may if the search found no
+	 * recorded client, if the listener is from before the recording, or if no recorded process
+	 * connects to its port.
 	 */
 	private hasStrangers(listener: number, call: CallLine): boolean {
 		const { facts, adopted, alone, own, draws, evidence, kernel } = this.world;
@@ -509,8 +510,8 @@ export class Calls {
 	}
 
 	/**
-	 * A call tells that a datagram was refused. A host elsewhere may always do that, and no
-	 * recording shows when; on this host the model knows.
+	 * A call shows that a datagram was refused. If the destination is another host, sets the error.
+	 * The recording does not show when this host refused. On the own host the model decides.
 	 */
 	private refused(sk: number): void {
 		const S = this.world.kernel.sock;
@@ -518,7 +519,7 @@ export class Calls {
 		if (this.localDevice(sk) === 0) S.sk_err[sk] = ECONNREFUSED;
 	}
 
-	/** The device on which a sock's destination is received, 0 if another host has it. */
+	/** The device that receives packets to a sock's destination; 0 if it is another host. */
 	private localDevice(sk: number): number {
 		const k = this.world.kernel;
 		const S = k.sock;
@@ -530,8 +531,8 @@ export class Calls {
 	}
 
 	/**
-	 * What a call tells of a connection's error: another host's answer comes when it comes, and
-	 * where the recording does not show read() and its like, one of them may have taken it.
+	 * Sets or clears the pending error of a TCP connection to fit a call. Another host may answer at
+	 * any time. If the recording does not show read(), a read() may have returned the error.
 	 */
 	private takeErrors(sock_sk: number, call: CallLine, operands: Operands): void {
 		const k = this.world.kernel;
@@ -552,14 +553,14 @@ export class Calls {
 		}
 		const pending = S.sk_err[sk];
 		if (pending === 0 || this.world.showsReads) return;
-		// A connect() whose attempt has ended returns the error, and without one ECONNABORTED.
+		// A connect() whose attempt has failed returns the pending error, else ECONNABORTED.
 		const taken = asks ? told !== pending : call.name === "connect" && told === ECONNABORTED;
 		if (taken && S.skc_state[sk] === TCP_CLOSE) S.sk_err[sk] = 0;
 	}
 
 	/**
-	 * A call that sends. Of a TCP connection, data is passed over but for what it does to it: a
-	 * RST, an error that is taken. A datagram may choose the port, and tells of errors.
+	 * A call that sends. On a TCP connection its result is not compared, but it can cause a RST or
+	 * take the pending error. A datagram may choose a port. Its errors are compared.
 	 */
 	private send(
 		task: Task,
@@ -577,7 +578,7 @@ export class Calls {
 			if (call.name === "sendto" && (operands.flags(3) & MSG_FASTOPEN) !== 0) {
 				return this.sendFastOpen(task, fd, call, operands, recorded);
 			}
-			// Whoever is at the other end, and not here, may have got it.
+			// The other end is not recorded. It may have received the data.
 			if (this.world.ends.has(sk)) return IGNORED;
 			if (recorded !== null) task.sendto(fd, bytes(recorded), null, 0, true);
 			return IGNORED;
@@ -609,7 +610,7 @@ export class Calls {
 		return unrelated || !(isUdp(protocol) || unbound) ? IGNORED : { result };
 	}
 
-	/** net/ipv4/tcp.c: tcp_sendmsg_fastopen. It connects, and data goes along with the SYN. */
+	/** net/ipv4/tcp.c: tcp_sendmsg_fastopen. Connects and sends data with the SYN. */
 	private sendFastOpen(
 		task: Task,
 		fd: number,
@@ -681,7 +682,8 @@ export class Calls {
 		this.netlink.ends(task);
 		const argv = operands.strings(1);
 		const program = argv?.[0]?.replace(/^.*\//, "");
-		if (argv === null || program !== "ip") return; // sysctl writes its files, which is recorded
+		// The writes of sysctl to its files are recorded.
+		if (argv === null || program !== "ip") return;
 		const exit = this.world.recording.exitAfter(call.pid ?? 0, call.line);
 		if (exit !== null && exit.status !== 0) return;
 		this.world.privileged = true;
@@ -689,14 +691,14 @@ export class Calls {
 	}
 }
 
-/** Whether a file is opened to write to it, as it is where a script leaves the flags out. */
+/** Whether open() flags allow writing. A script may leave the flags out; then they do. */
 function writes(flags: Value | undefined): boolean {
 	if (flags?.kind === "int") return (flags.value & 3) !== 0;
 	if (flags?.kind !== "flags") return true;
 	return flags.names.includes("O_WRONLY") || flags.names.includes("O_RDWR");
 }
 
-/** The error that SO_ERROR gave, 0 if none. */
+/** The error that SO_ERROR returned; 0 if none. */
 function errorIn(operands: Operands): number {
 	const bytes = operands.returned(3, 4);
 	return bytes === null || bytes.length < 4
@@ -704,10 +706,10 @@ function errorIn(operands: Operands): number {
 		: new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
 }
 
-/** How a connect() ends that slept until an answer came, or none did. */
+/** Errors of a connect() that slept until an answer arrived or its time was over. */
 const RELEASED = new Set(["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"]);
 
-/** Errors that hosts, routers and time outside give to a connection that is being made. */
+/** Errors of a connection attempt that come from other hosts, from routers or from a timeout. */
 const ANSWERS = new Set(
 	[
 		"ECONNREFUSED",
@@ -725,7 +727,7 @@ function hex(bytes: Uint8Array): string {
 	return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
 
-/** Whether two addresses are one; a scope that strace does not print may be any. */
+/** Whether two addresses are the same. If strace does not print the scope, it is not compared. */
 export function sameAddress(told: Address, name: Address): boolean {
 	return (
 		told.family === name.family &&
@@ -741,19 +743,19 @@ function addressDiffers(operands: Operands, name: Address): string | null {
 	return `the model's address is ${describeAddress(name)}`;
 }
 
-/** An address of a family that no internet socket takes. */
+/** An address of a family that no internet socket accepts. */
 const OTHER_FAMILY: Address = { family: "AF_OTHER", address: "0.0.0.0", port: 0 };
 
 export function isUdp(protocol: number): boolean {
 	return protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE;
 }
 
-/** Whether a call that receives does so from the socket's error queue. */
+/** Whether a call receives from the socket's error queue. */
 function readsErrorQueue(call: CallLine, operands: Operands): boolean {
 	return (operands.flags(call.name === "recvmsg" ? 2 : 3) & MSG_ERRQUEUE) !== 0;
 }
 
-/** Whether a send, a receive or SO_ERROR gives ECONNREFUSED. */
+/** Whether a send, a receive or SO_ERROR returns ECONNREFUSED. */
 function tellsRefusal(call: CallLine, operands: Operands): boolean {
 	if (call.name === "getsockopt") {
 		const pending = operands.flags(1) === SOL_SOCKET && operands.flags(2) === SO_ERROR;
@@ -762,10 +764,10 @@ function tellsRefusal(call: CallLine, operands: Operands): boolean {
 	return (isSend(call.name) || isReceive(call.name)) && call.result?.errno === "ECONNREFUSED";
 }
 
-/** Errors of socket() where the recorded kernel has no such protocol. */
+/** Errors of socket() if the recorded kernel does not have the protocol. */
 const NO_PROTOCOL = new Set(["EAFNOSUPPORT", "ENOPROTOOPT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT"]);
 
-/** Whether a kernel may be built, or set, to do without. */
+/** Whether a kernel can be built or configured without a family or a protocol. */
 function isOptional(family: number, type: number, protocol: number): boolean {
 	const kind = type & SOCK_TYPE_MASK;
 	const module = kind === SOCK_SEQPACKET || kind === SOCK_DCCP || OPTIONAL.has(protocol);
@@ -773,20 +775,20 @@ function isOptional(family: number, type: number, protocol: number): boolean {
 }
 const OPTIONAL = new Set([IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_UDPLITE]);
 
-/** bind() or connect() with a pointer to nothing: net/socket.c: move_addr_to_kernel. */
+/** The error of bind() or connect() with a bad pointer: net/socket.c: move_addr_to_kernel. */
 function badPointer(length: number): number {
 	return length < 0 || length > SIZEOF_SOCKADDR_STORAGE || length < SIZEOF_SA_FAMILY
 		? -EINVAL
 		: -EFAULT;
 }
 
-/** The same of a send, which looks at a short address only later: then 0. */
+/** The error of a send with a bad pointer. 0 for a short address, which is checked later. */
 function badPointer_sendto(length: number): number {
 	if (length < 0 || length > SIZEOF_SOCKADDR_STORAGE) return -EINVAL;
 	return length < SIZEOF_SA_FAMILY ? 0 : -EFAULT;
 }
 
-/** Whether a call passes a pointer that strace could not follow: it printed the number, or NULL. */
+/** Whether an argument is a pointer that strace could not follow. It prints a number or NULL. */
 export function passesBarePointer(call: CallLine): boolean {
 	const bare = (value: Value): boolean =>
 		value.kind === "null" || (value.kind === "int" && (value.value >= 4096 || value.value < 0));
@@ -798,12 +800,12 @@ export function passesBarePointer(call: CallLine): boolean {
 	});
 }
 
-/** A recorded result as a descriptor, if it can be one. */
+/** A recorded result as a descriptor; undefined if it is too large for one. */
 function descriptor(result: number): number | undefined {
 	return result <= 0x7fffffff ? result : undefined;
 }
 
-/** A number of bytes that a call can have. */
+/** Limits a recorded size to a number of bytes that a call can have. */
 function bytes(size: number): number {
 	return Math.min(Math.max(size, 0), Number.MAX_SAFE_INTEGER);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Descriptors that come from elsewhere: duplicated by fcntl(), passed over UNIX sockets,
- * fetched from another process, inherited from before the recording. One that appears is
- * taken for what its later calls show of it.
+ * Descriptors that the model has not made itself. A process duplicates them by fcntl(), receives
+ * them over a UNIX socket, fetches them from another process, or has inherited them from before
+ * the recording. If a descriptor is new here, its later calls show which socket it is.
  */
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { TCP_LISTEN } from "../../include/net/tcp_states.js";
@@ -17,33 +17,33 @@ import { type CallLine, ScriptError, type Value } from "../script/strace.js";
 import { type Handled, IGNORED, sameAddress } from "./calls.js";
 import type { World } from "./world.js";
 
-/** Lines in which later calls on a descriptor are looked for. */
+/** How many lines are searched for later calls on a descriptor. */
 const AHEAD = 2000;
 const CLOSINGS = 32;
 
 /** What later calls show of a descriptor. */
 interface Shown {
 	name: Address | null;
-	/** It is a socket of another family, or no socket. */
+	/** The descriptor is a socket of another family, or no socket. */
 	other: boolean;
 	type: number | null;
 	protocol: number | null;
 	listens: boolean;
 	accepts: boolean;
 	binds: boolean;
-	/** The local address of what it accepts; of port 0 where only the family is shown. */
+	/** The local address of the sockets that it accepts. Port 0 if only the family is shown. */
 	accepted: Address | null;
 }
 
 export class Descriptors {
-	/** The last closes of sockets: what an unseen call may have duplicated before. */
+	/** The last closes of sockets. A call that is not recorded may have duplicated such a socket. */
 	private readonly closings: { line: number; pid: number; name: Address | null }[] = [];
 
 	constructor(private readonly world: World) {}
 
 	/**
-	 * A call on a descriptor that is not known here. True if it was taken for a known file, a
-	 * reason if nothing can be said of it, else false.
+	 * Finds the socket of a descriptor that is not known here. Returns true if the descriptor has a
+	 * socket now, a reason if the call is undecided, else false.
 	 */
 	look(task: Task, fd: number, call: CallLine, recorded: number): boolean | string {
 		if (fd < 0 || task.socketOf(fd) !== -EBADF || recorded === -EBADF) return false;
@@ -61,7 +61,7 @@ export class Descriptors {
 		return this.unknown(task, fd, call, shown);
 	}
 
-	/** What the calls on a descriptor show, from one on until it is closed. */
+	/** What the calls on a descriptor show, from the call `from` to the next close. */
 	private shown(from: CallLine, fd: number): Shown {
 		const shown: Shown = {
 			name: null,
@@ -123,7 +123,10 @@ export class Descriptors {
 		}
 	}
 
-	/** The open file that fits what is shown: of the process itself, or of another; 0 if none. */
+	/**
+	 * The open file that fits what later calls show. The process's own files come first, then those
+	 * of other processes. 0 if there is none.
+	 */
 	private candidate(task: Task, shown: Shown): number {
 		const others = [...this.world.kernel.tasks].filter((other) => other !== task);
 		for (const holder of [task, ...others.reverse()]) {
@@ -133,7 +136,7 @@ export class Descriptors {
 				if (!this.fits(holder, fd, sock, shown)) continue;
 				found = holder.fileOf(fd);
 			}
-			// Where nothing is shown, only a process's own sockets are likely.
+			// If no call shows an address, only the process's own sockets are likely.
 			if (found !== 0 && (holder === task || shown.name !== null)) return found;
 		}
 		return 0;
@@ -151,7 +154,7 @@ export class Descriptors {
 		return typeof name !== "number" && sameAddress(shown.name, name);
 	}
 
-	/** A socket from before the recording, or from a call that it does not show. */
+	/** Makes a socket from before the recording, or from a call that is not recorded. */
 	private unknown(task: Task, fd: number, call: CallLine, shown: Shown): boolean | string {
 		const reason = `descriptor ${fd} is not of this recording`;
 		const name = shown.name ?? shown.accepted;
@@ -186,8 +189,8 @@ export class Descriptors {
 	}
 
 	/**
-	 * A listener from before the recording: whether it could be brought about, on the port that
-	 * accepted sockets show. Where nothing shows it, it is one that no line names.
+	 * Makes a listener from before the recording, on the port that accepted sockets show. If nothing
+	 * shows the port, takes one that no line names. Returns whether the socket listens.
 	 */
 	private listensUnnamed(task: Task, fd: number, { name, accepts, accepted }: Shown): boolean {
 		if (!accepts) return false;
@@ -213,7 +216,7 @@ export class Descriptors {
 		return listens;
 	}
 
-	/** Before a socket's descriptor is closed. */
+	/** A socket's descriptor is about to be closed. */
 	closing(task: Task, fd: number, line: number): void {
 		const name = task.getsockname(fd);
 		this.closings.push({ line, pid: task.pid, name: typeof name === "number" ? null : name });
@@ -237,7 +240,7 @@ export class Descriptors {
 		return IGNORED;
 	}
 
-	/** sendmsg() and recvmsg(): descriptors that are passed along. */
+	/** sendmsg() and recvmsg(): passes descriptors in control messages. */
 	passed(task: Task, call: CallLine, recorded: number): void {
 		const sends = call.name === "sendmsg" || call.name === "sendmmsg";
 		const receives = call.name === "recvmsg" || call.name === "recvmmsg";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Evidence: which port a recorded kernel chose, and for which call. A recording shows it
- * later, in getsockname() of the same socket, in the address that accept() or getpeername()
- * reports of a client, or in the address that recvfrom() reports of a sender.
+ * Evidence: the ports that the recorded kernel chose, by call. A later line shows such a port:
+ * getsockname() of the same socket, the client's address from accept() or getpeername(), or the
+ * sender's address from recvfrom().
  */
 import {
 	SHUT_WR,
@@ -25,15 +25,14 @@ import { removeFrom } from "./lists.js";
 /** A port that a call is known to have chosen. */
 export interface Revealed {
 	port: number;
-	/** Seen on the very socket, not inferred from the order in which a listener accepted. */
+	/** The socket itself shows the port. Otherwise it is inferred from the order of accepts. */
 	exact: boolean;
 }
 
 /**
- * How a socket comes to its port and gives it up. Of TCP's kind is MPTCP: connect() searches,
- * and a failed one releases. UDP chooses at the first connect() or send, whether that fails
- * or not, as bind() does. DCCP does as TCP, but a send chooses as well; SCTP as UDP, but it
- * keeps the port.
+ * How a socket gets its port and gives it up. TCP and MPTCP: connect() searches, and a failed
+ * connect() releases the port. UDP: the first connect() or send searches, even if it fails. DCCP:
+ * as TCP, but a send also searches. SCTP: as UDP, but the socket keeps its port.
  */
 type Kind = "tcp" | "udp" | "dccp" | "sctp";
 
@@ -45,60 +44,60 @@ function kindOf(type: number, protocol: number): Kind {
 	return kind === SOCK_DGRAM && !ping ? "udp" : "tcp";
 }
 
-/** One socket's life, as far as ports go. */
+/** What is known of one socket and its port. */
 interface Life {
 	kind: Kind;
-	/** Calls since the socket last had no port, any of which may have chosen it. */
+	/** Calls since the socket last had no port. Each may have chosen the port. */
 	choosing: CallLine[];
-	/** The last of them did. */
+	/** The last of these calls chose the port. */
 	chose: boolean;
 	/** The port, once it is known. */
 	port: number | null;
-	/** The address that bind() named; null for none, or the wildcard. */
+	/** The address that bind() named; null for none or for the wildcard. */
 	address: string | null;
-	/** It listens. */
+	/** The socket listens. */
 	listening: boolean;
-	/** TCP_DEFER_ACCEPT: a client comes with its first data, or its FIN. */
+	/** TCP_DEFER_ACCEPT: a client is queued when its first data or its FIN arrives. */
 	defers: boolean;
-	/** A connect() has begun; the next one only asks how it went. */
+	/** A connect() has begun. The next connect() only returns the result of this one. */
 	connecting: boolean;
-	/** The last connect() that gave it an address. */
+	/** The last connect(). */
 	connect: CallLine | null;
-	/** The last connect() or listen() may have been ended, and the port with it. */
+	/** The last connect() or listen() may have been undone. The port is then given up. */
 	brokenOff: boolean;
-	/** bind() named the port, which the socket keeps when it is disconnected. */
+	/** bind() named the port. A disconnect does not release such a port. */
 	locked: boolean;
 	/** The port that a UDP socket is connected to. */
 	peer: number | null;
-	/** Of a client that may wait to be accepted. */
+	/** The socket as a client that may wait in an accept queue. */
 	waits: Waiting | null;
-	/** Of a socket that accept() made. */
+	/** The accept() that made the socket, if its listener is known. */
 	accepted: Accepted | null;
-	/** The socket() that made it. */
+	/** The socket() that made the socket. */
 	opened: CallLine | null;
-	/** The accept() that made it. */
+	/** The accept() that made the socket. */
 	madeBy: CallLine | null;
-	/** Descriptors that it is open by. */
+	/** Number of open descriptors of the socket. */
 	open: number;
-	/** Of a listener: clients that it may get, in the order of their connects. */
+	/** A listener's possible clients, in the order of their connects. */
 	clients: Waiting[];
-	/** Of UDP: ports that it sent to. */
+	/** The ports that a UDP socket sent to. */
 	sentTo: Set<number>;
 }
 
 /** A client of a listener of this host. */
 interface Waiting {
 	life: Life;
-	/** Calls that may have chosen its port. */
+	/** Calls that may have chosen the client's port. */
 	choosing: readonly CallLine[];
-	/** Its connect(), and the address that it named. */
+	/** The client's connect() and its destination. */
 	connect: CallLine;
 	to: string;
-	/** The address that bind() named; null for none, or the wildcard. */
+	/** The address that bind() named; null for none or for the wildcard. */
 	from: string | null;
-	/** Its port, where that was known before. */
+	/** The client's port, if it was known before the connect(). */
 	port: number | null;
-	/** The line of its first data, or of its end. */
+	/** The line that sends the client's first data or its FIN. */
 	sent: number | null;
 	refused: boolean;
 	taken: boolean;
@@ -108,7 +107,7 @@ interface Waiting {
 interface Accepted {
 	call: CallLine;
 	listener: Life;
-	/** Whom it took, once that is known. */
+	/** The address of the client; null while it is not known. */
 	peer: Address | null;
 }
 
@@ -137,8 +136,8 @@ function newLife(kind: Kind): Life {
 }
 
 /**
- * A TCP socket was disconnected. It gave up a port that bind() did not name, but getsockname()
- * goes on showing it. The next call chooses again.
+ * A TCP socket was disconnected. It gave up its port unless bind() named this port. getsockname()
+ * still shows the old port. The next call chooses again.
  */
 function breakOff(life: Life): void {
 	life.connecting = false;
@@ -147,7 +146,7 @@ function breakOff(life: Life): void {
 	if (!life.locked) life.port = null;
 }
 
-/** Errors of connect() that give up a port which bind() did not name. */
+/** Errors of connect() after which a port that bind() did not name is given up. */
 const RELEASES = new Set([
 	"EADDRNOTAVAIL",
 	"ECONNABORTED",
@@ -157,16 +156,16 @@ const RELEASES = new Set([
 	"ETIMEDOUT",
 ]);
 
-/** How a connect() ends that a signal interrupts while it sleeps. */
+/** Results of a connect() that a signal interrupts while it sleeps. */
 const SLEPT = new Set(["EINTR", "ERESTARTSYS"]);
 
-/** Of these, those that come after a port was chosen. */
+/** The errors in RELEASES that connect() returns after it chose a port. */
 const REFUSALS = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT"]);
 
-/** The descriptors of a process, or of several that share them. */
+/** The descriptors of one process, or of several processes that share them. */
 class Fds {
 	private readonly lives: Map<number, Life | null>;
-	/** Processes beside the first that have them. */
+	/** Number of processes that share them, without the first. */
 	sharers = 0;
 
 	constructor(from: Fds | null = null) {
@@ -178,7 +177,10 @@ class Fds {
 		return this.lives.get(fd);
 	}
 
-	/** A descriptor that is open; null for what is no internet socket. Returns what it was before. */
+	/**
+	 * Sets the socket of a descriptor; null for a file that is no internet socket. Returns the socket
+	 * that it was before.
+	 */
 	set(fd: number, life: Life | null): Life | null {
 		const before = this.lives.get(fd) ?? null;
 		if (life !== null) life.open++;
@@ -187,7 +189,7 @@ class Fds {
 		return before;
 	}
 
-	/** Returns the socket that it was; null for none. */
+	/** Removes a descriptor. Returns the socket that it was; null for none. */
 	delete(fd: number): Life | null {
 		const before = this.lives.get(fd) ?? null;
 		this.lives.delete(fd);
@@ -195,7 +197,7 @@ class Fds {
 		return before;
 	}
 
-	/** Closes all, and returns the sockets among them. */
+	/** Closes all descriptors. Returns their sockets. */
 	clear(): Life[] {
 		const lives: Life[] = [];
 		for (const life of this.lives.values()) {
@@ -208,57 +210,57 @@ class Fds {
 	}
 }
 
-/** So many lines are added between two looks at what is settled. */
+/** Number of lines between two calls of settle(). */
 const SOME = 64;
 
-/** How evidence learns of the recording that it is of. */
+/** What evidence needs from its recording. */
 interface Source {
-	/** Whose lines without a pid were; null if that is not known. */
+	/** The pid of the lines without one; null if it is not known. */
 	readonly nameless: number | null;
 	operands(call: CallLine): Operands;
 	sharesFiles(fork: CallLine): boolean;
 }
 
-/** What a recording shows of ports, apart from what each call shows of its own. */
+/** What later lines of a recording show about the ports of earlier calls. */
 export class Evidence {
-	/** The calls that chose a port which the recording shows. */
+	/** The port that a call chose, if the recording shows it. */
 	readonly chosen = new Map<CallLine, Revealed>();
-	/** Ports that are named anywhere, as far as was read. */
+	/** All ports that lines read so far name. */
 	readonly named = new Set<number>();
-	/** Ports of TCP that recorded processes connect to. */
+	/** Ports that recorded processes connect to, except by UDP. */
 	readonly connectedTo = new Set<number>();
-	/** Sockets that do what only a connected one can, without a connect(). */
+	/** Number of successful calls that need a connected socket, on sockets without a connect(). */
 	unseenConnects = 0;
-	/** Processes of which it shows that they receive from a connection. */
+	/** Processes with a recorded call that receives from a connection. */
 	readonly receivers = new Set<number>();
-	/** Whom each accept() took, as it says itself or as getpeername() says later. */
+	/** The client of each accept(), from the accept() itself or from a later getpeername(). */
 	readonly peers = new Map<CallLine, Address>();
-	/** The local address that getsockname() shows of what accept() made. */
+	/** The local address of the socket that an accept() made, from getsockname(). */
 	readonly locals = new Map<CallLine, Address>();
-	/** The local address that getsockname() shows of a socket after its connect(). */
+	/** The local address of a socket after a connect(), from getsockname(). */
 	readonly sources = new Map<CallLine, Address>();
-	/** Nobody asks any more for calls that acted before this line. */
+	/** Calls that end before this line are not played again. Nothing is kept for them. */
 	since = 0;
 
 	private readonly processes = new Map<number, Fds>();
-	/** Accepts whose clients are still to be inferred, each with the number of lines before it. */
+	/** Accepts whose clients infer() has not looked at, each with the number of lines before it. */
 	private readonly accepts: (Accepted & { at: number })[] = [];
 	private added = 0;
 	private readonly listeners = new Map<number, Life[]>();
-	/** Addresses that are this host's. */
+	/** Addresses of this host. */
 	private readonly local = new Set<string>();
 	/** UDP sockets by the ports that they sent to. */
 	private readonly senders = new Map<number, Set<Life>>();
-	/** Closed ones, each with the number of lines before. */
+	/** Closed UDP sockets, each with the number of lines before its close. */
 	private readonly closed: { life: Life; at: number }[] = [];
 
 	constructor(
 		private readonly recording: Source,
-		/** How many lines are read before the first of them is played. */
+		/** How many lines the reader is ahead of the player. */
 		private readonly ahead: number,
 	) {}
 
-	/** The next line, in the order in which they act. */
+	/** Adds the next line, in the order of acting. */
 	add(line: CallLine | SetupLine | ExitLine): void {
 		this.added++;
 		if (line.kind === "setup") this.setup(line);
@@ -267,22 +269,22 @@ export class Evidence {
 		if (this.added % SOME === 0) this.settle();
 	}
 
-	/** Whether a call tells of ports: then its arguments are asked for. */
+	/** Whether a call may show something about ports. Only then are its arguments read. */
 	private concerns(line: CallLine): boolean {
 		if (!isRelevant(line.name)) return false;
 		if (isSend(line.name) || isReceive(line.name)) {
 			const fd = fdOf(line);
 			const life = fd === null ? undefined : this.fdsOf(line.pid ?? 0).get(fd);
 			if (!life) return false;
-			// Of a stream only the descriptor is asked for.
+			// For a stream only the descriptor matters, so its arguments need not be readable.
 			if (life.kind === "tcp") return true;
 		}
 		return line.name === "close" || !line.opaque;
 	}
 
-	/** What is far enough from the last line. */
+	/** Infers clients of accepts, and drops sockets, that are far enough behind the last line. */
 	private settle(): void {
-		// What a client shows of itself comes soon; who waits for more than that is guessed.
+		// A client that shows its port does so soon after its connect(). Half the distance is enough.
 		this.infer(this.added - this.ahead / 2);
 		const { closed } = this;
 		let old = 0;
@@ -298,12 +300,12 @@ export class Evidence {
 		if (old > 0) closed.splice(0, old);
 	}
 
-	/** There are no more lines. */
+	/** The recording has ended. */
 	end(): void {
 		this.infer(Number.POSITIVE_INFINITY);
 	}
 
-	/** Nobody asks any more for this call. */
+	/** Drops what is known of a call that is not played again. */
 	forget(call: CallLine): void {
 		this.chosen.delete(call);
 		this.peers.delete(call);
@@ -327,7 +329,7 @@ export class Evidence {
 
 	private fork(line: CallLine, child: number): void {
 		const parent = this.fdsOf(line.pid ?? 0);
-		// A pid that was used before is another process.
+		// If the pid was used before, the older process is gone.
 		this.leave(child);
 		if (this.recording.sharesFiles(line)) {
 			parent.sharers++;
@@ -344,11 +346,11 @@ export class Evidence {
 	}
 
 	private exit(line: ExitLine): void {
-		// The process of a thread that became another program goes on.
+		// A line without status and signal is a thread that execve() replaced. Its process goes on.
 		if (line.pid !== null && (line.status !== null || line.signal !== null)) this.leave(line.pid);
 	}
 
-	/** A descriptor of a socket was closed, perhaps its last. */
+	/** A descriptor of a socket was closed. If it was the last one, drops the socket. */
 	private release(life: Life | null): void {
 		if (life === null || life.open > 0) return;
 		if (life.port !== null) removeFrom(this.listeners, life.port, life);
@@ -364,7 +366,7 @@ export class Evidence {
 	}
 
 	private show(life: Life, port: number, exact: boolean): void {
-		// One that listens on a port that the kernel chose.
+		// A listener on a port that the kernel chose.
 		if (life.listening && life.port !== port) this.listens(life, port);
 		const { chosen } = this;
 		for (const call of life.choosing) {
@@ -374,13 +376,16 @@ export class Evidence {
 		life.port = port;
 	}
 
-	/** A call succeeded as on a connected socket. */
+	/** Notes a call that succeeds only on a connected socket. */
 	private needsConnection(life: Life | null | undefined): void {
 		if (life?.kind !== "tcp" || life.madeBy !== null || life.listening) return;
 		if (life.connect === null) this.unseenConnects++;
 	}
 
-	/** A datagram arrived from a port. Whose that is, is clear if only one of them is not known. */
+	/**
+	 * A datagram arrived from a port. If exactly one of the possible senders has no known port, this
+	 * port belongs to it.
+	 */
 	private receive(life: Life, from: number): void {
 		const lives = life.port === null ? undefined : this.senders.get(life.port);
 		if (lives === undefined) return;
@@ -392,7 +397,7 @@ export class Evidence {
 		if (unknown.length === 1) this.show(nth(unknown, 0), from, false);
 	}
 
-	/** The listeners that may get a connection to an address. */
+	/** The listeners that may accept a connection to an address. */
 	private listenersAt({ address, port }: Address): Life[] {
 		const mapped = unmapped(address);
 		if (!isLoopback(mapped) && !isWildcard(mapped) && !this.local.has(mapped)) return [];
@@ -466,7 +471,7 @@ export class Evidence {
 				named.add(wanted.port);
 				life.address = isWildcard(wanted.address) ? null : unmapped(wanted.address);
 				if (life.address !== null) local.add(life.address);
-				// It had no port before: what was chosen earlier is given up.
+				// bind() succeeds only on a socket without a port. A port chosen earlier was given up.
 				life.choosing = wanted.port === 0 ? [line] : [];
 				life.connecting = false;
 				life.brokenOff = false;
@@ -477,7 +482,7 @@ export class Evidence {
 			}
 			case "listen":
 				if (!life || result !== 0) break;
-				// Even where a port seems known: getsockname() goes on showing one that was given up.
+				// The known port may be one that was given up, because getsockname() still shows it.
 				life.choosing = life.connecting || life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = false;
 				life.brokenOff = false;
@@ -492,7 +497,7 @@ export class Evidence {
 				if (peer !== null && life.kind !== "udp") this.connectedTo.add(peer.port);
 				if (life.kind === "udp") {
 					if (peer?.family !== "AF_UNSPEC") {
-						// Even one of another family comes too late to stop it.
+						// UDP chooses its port before the family of the address is checked.
 						if (life.port === null) life.choosing.push(line);
 						if (peer !== null && result === 0) life.peer = peer.port;
 					} else if (result === 0) {
@@ -504,10 +509,10 @@ export class Evidence {
 					}
 					break;
 				}
-				// One that slept until a signal came has chosen, but may wait in no queue yet.
+				// A connect() that a signal interrupted has chosen a port. It may not be in a queue yet.
 				const slept = SLEPT.has(line.result?.errno ?? "");
 				const begun = result === 0 || line.result?.errno === "EINPROGRESS" || slept;
-				// An error that ends the attempt does so whatever address it was asked with.
+				// These errors end the attempt, whatever address the call names.
 				const errno = line.result?.errno ?? "";
 				if (peer?.family === "AF_UNSPEC" || RELEASES.has(errno)) {
 					if (life.waits !== null && REFUSALS.has(errno)) life.waits.refused = true;
@@ -520,7 +525,7 @@ export class Evidence {
 					if (peer !== null && !life.connecting && REFUSALS.has(errno)) {
 						life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
 					}
-					// A socket in TCP_CLOSE is not disconnected, and keeps a port that bind() chose.
+					// A socket in TCP_CLOSE is not disconnected. It keeps a port that bind() chose.
 					const connected = life.connecting || life.accepted !== null;
 					if (failed || connected || life.listening) breakOff(life);
 					life.waits = null;
@@ -528,10 +533,11 @@ export class Evidence {
 					break;
 				}
 				if (life.kind === "sctp" && !begun) {
-					life.choosing.push(line); // it keeps a port that it chose before it failed
+					life.choosing.push(line); // SCTP keeps a port that a failed connect() chose
 					break;
 				}
-				if (peer === null || !begun || life.connecting) break; // it only asks how the first one goes
+				// A connect() on a connecting socket only returns the result of the first one.
+				if (peer === null || !begun || life.connecting) break;
 				life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = true;
 				life.brokenOff = false;
@@ -621,13 +627,13 @@ export class Evidence {
 				if (!life || result !== 0) break;
 				this.needsConnection(life);
 				if (life.waits) life.waits.sent ??= line.line;
-				// A listener ends only where it shuts down what it receives.
+				// A listener stops only if its receiving side is shut down.
 				if (life.listening && operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR") === SHUT_WR) break;
-				// It may have broken off a connect(), so that the next call chooses again.
+				// shutdown() may have ended a connect(). The next call then chooses again.
 				if (life.connecting || life.listening) breakOff(life);
 				break;
 			case "close":
-				// The number was another socket's when it was closed: this one came while it was.
+				// The close is of an older socket. This one got the same number during the close.
 				if (life?.opened && overlaps(life.opened, line)) break;
 				if (life?.waits) life.waits.sent ??= line.line;
 				if (fd !== null) this.release(fds.delete(fd));
@@ -643,9 +649,9 @@ export class Evidence {
 	}
 
 	/**
-	 * The ports of clients that nothing shows but the address that accept() reports: in the
-	 * order of their connects, as far as each port is not another client's own. Accepts before
-	 * a moment are looked at, when all that is known of their clients was read.
+	 * Infers the ports of clients from the addresses that accept() returns. The clients of a listener
+	 * are taken in the order of their connects. A client whose own port is known is not taken for
+	 * another port. Looks at accepts with at most `until` lines before them.
 	 */
 	private infer(until: number): void {
 		const { accepts, chosen } = this;
@@ -673,7 +679,7 @@ export class Evidence {
 				if (found === null || comesBefore(client, found, listener.defers, call.endLine)) {
 					found = client;
 				}
-				// Another may still have this very port.
+				// A later client may be known to have this port.
 				if (peer === null || looked > 256) break;
 			}
 			if (found === null) continue;
@@ -696,17 +702,17 @@ export class Evidence {
 	}
 }
 
-/** Whether a call begins before another one and returns after that one has begun. */
+/** Whether the earlier call returns after the later call has begun. */
 function overlaps(earlier: CallLine, later: CallLine): boolean {
 	return earlier.line < later.line && earlier.endLine > later.line;
 }
 
-/** Seconds after which a SYN that was dropped comes again, a little less. */
+/** A little less than the time after which a dropped SYN is sent again, in seconds. */
 const SYN_AGAIN = 0.9;
 
 /**
- * The line at which a client comes to the queue: where its connect() begins. One that slept so
- * long that its SYN had to come again comes where its connect() ends.
+ * The line at which a client enters the accept queue. This is where its connect() begins. If the
+ * connect() slept so long that its SYN was sent again, it is where the connect() ends.
  */
 function arrives({ connect }: Waiting): number {
 	const { time, endTime, line, endLine, result } = connect;
@@ -714,17 +720,17 @@ function arrives({ connect }: Waiting): number {
 	return again && result?.value === 0 ? endLine : line;
 }
 
-/** Seconds by which strace may tell of the end of a call too late. */
+/** How late strace may print the end of a call, in seconds. */
 const TOLD_LATE = 0.1;
 
-/** Whether a client comes to the queue long after an accept() has returned. */
+/** Whether a client enters the queue clearly after an accept() has returned. */
 function comesAfter(client: Waiting, accept: CallLine): boolean {
 	const { line, endTime } = client.connect;
 	if (arrives(client) === line || endTime === null) return false;
 	return endTime - TOLD_LATE > (accept.endTime ?? accept.time ?? endTime);
 }
 
-/** Whether the first of two clients comes to the queue before the other one, as seen by a line. */
+/** Whether client `a` enters the queue before client `b`. Data sent after line `by` is ignored. */
 function comesBefore(a: Waiting, b: Waiting, defers: boolean, by: number): boolean {
 	const sent = (client: Waiting) => {
 		const at = defers ? client.sent : null;
@@ -734,7 +740,10 @@ function comesBefore(a: Waiting, b: Waiting, defers: boolean, by: number): boole
 	return first === second ? arrives(a) < arrives(b) : first < second;
 }
 
-/** Whether the address that accept() reports can be a client's: as bound, or of the family. */
+/**
+ * Whether the address that accept() returns can be a client's. It must be the address that the
+ * client is bound to, or have the family of the client's destination.
+ */
 function mayCome({ from, to }: Waiting, peer: Address | null): boolean {
 	if (peer === null) return true;
 	const shown = unmapped(peer.address);

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * What the search has decided of things that a recording does not show, by the line of the
- * call that each is about. A fact is taken up where its line is played again.
+ * The decisions of the search about facts that a recording does not show. Each belongs to a call
+ * and is kept by the call's line. It takes effect when this line is played again.
  */
 import { nth } from "../machine/nth.js";
 
 export class Facts {
-	/** The port that a call chose, as a later line demands it. */
+	/** The port that a call chose. A later line requires this port. */
 	readonly ports = new Map<number, number>();
-	/** Ports that it did not choose. */
+	/** Ports that a call did not choose. */
 	readonly avoided = new Map<number, ReadonlySet<number>>();
-	/** Calls of which an inferred port does not count. */
+	/** Calls whose inferred port is not used. */
 	readonly forgotten = new Set<number>();
 	/** Which answers of Kernel.askSecret() are true, counted from 0. */
 	readonly secrets: number[];
-	/** Closes before which data was not read. */
+	/** Closes of sockets whose data was not read before. */
 	readonly unread = new Set<number>();
-	/** Calls that failed on the kernel and cannot have failed here: they have no effect. */
+	/** Calls that failed on the kernel but cannot fail on the model. They have no effect here. */
 	readonly skipped = new Set<number>();
-	/** Why nothing certain can be said of the socket of such a call afterwards. */
+	/** Why later calls on the socket of a skipped call are undecided. */
 	readonly doubts = new Map<number, string>();
-	/** Calls whose result stays open, as the search for a way ended at its bound: why, by line. */
+	/** Why a call is undecided: the search ended at its bound, or could not go back far enough. */
 	readonly open = new Map<number, string>();
-	/** Accepts whose client nobody can be but one that the recording does not show: why undecided. */
+	/** Why an accept() is undecided. Its client must be one that is not recorded. */
 	readonly outside = new Map<number, string>();
-	/** How far the kernel's clock is behind the recorded times, ms, from a line to a line. */
+	/** By how many ms the kernel's clock is behind the recorded times, between two lines. */
 	readonly late: { from: number; to: number; ms: number }[] = [];
 
 	/** Sockets outside the recording may have held ports for a while. */
 	outsiders = false;
 
-	/** Nothing before a line is played again. */
+	/** Drops the facts of lines before a line. These lines are not played again. */
 	forget(before: number): void {
 		const { ports, avoided, forgotten, unread, skipped, doubts, open, outside } = this;
 		for (const facts of [ports, avoided, forgotten, unread, skipped, doubts, open, outside]) {
@@ -45,7 +45,7 @@ export class Facts {
 	}
 }
 
-/** A way out of a contradiction: another decision, and the line from which it counts. */
+/** A decision that may resolve a contradiction. It takes effect from its line on. */
 export interface Remedy {
 	what: string;
 	line: number;

@@ -42,7 +42,7 @@ export interface Difference {
 	port: number;
 	/** The sock that holds the port; 0 if none. */
 	blocker: number;
-	/** The rule that says so, null where the reason has none. */
+	/** The rule that excludes the recorded result; null if the reason has none. */
 	rule: string | null;
 }
 
@@ -146,8 +146,8 @@ export class Judge {
 	}
 
 	/**
-	 * How the range looks to a call that found a port here and none on the kernel; null where it
-	 * did not search.
+	 * The state of the range for a call that found a port on the model but none on the kernel; null
+	 * if the call did not search.
 	 */
 	private describeOpen(task: Task, call: CallLine, result: number): string | null {
 		if (result < 0 && result !== -EINPROGRESS && result !== -ERESTARTSYS) return null;

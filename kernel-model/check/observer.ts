@@ -116,14 +116,6 @@ export class RecordingObserver implements Draws {
 	 * UDP's search begins at the port that its draw scales to and visits every port of the
 	 * range. So some draw leads to each acceptable port, and to no other port.
 	 */
-	/**
-	 * UDP's search begins at the port that its draw scales to and visits every port of the
-	 * range. So some draw leads to each acceptable port, and to no other port.
-	 */
-	/**
-	 * UDP's search begins at the port that its draw scales to and visits every port of the
-	 * range. So some draw leads to each acceptable port, and to no other port.
-	 */
 	udpRand(sk: number, low: number, high: number): number {
 		const net = sk_net(this.kernel, sk);
 		const acceptable = (port: number) => udpCandidate(this.kernel, net, sk, port) === CANDIDATE_OK;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Which lines of a recording a socket, its port and its options go back to. A time-wait socket
- * and a connection that nobody has accepted were made by no line of their own: they go back to
- * the line that made their connection.
+ * Notes which lines of a recording made a socket, gave it its port and set its options. No line
+ * makes a time-wait socket, or a connection that is not accepted yet. The line of such a sock is
+ * the one that made its connection.
  */
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import { TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
@@ -21,19 +21,19 @@ const OPTIONS: readonly string[] = [
 	"IPV6_V6ONLY",
 ];
 
-/** The range of a namespace that nobody has set. */
+/** The default range of a namespace. */
 const DEFAULT_RANGE = "32768-60999";
 
-/** What a call did that gave a socket its port. */
+/** How a call gave a socket its port, in words. */
 const DEEDS = ["bound", "connected", "made listen", "accepted", "sent from"] as const;
 
-/** A line, and what it did. */
+/** A line and what it did, in words. */
 export interface Ground {
 	line: number;
 	what: string;
 }
 
-/** Lines by sock: 0 where there is none. It grows when a line is noted. */
+/** Lines by sock; 0 for none. Grows when a line is noted. */
 class Column {
 	private lines = new Float64Array(0);
 
@@ -55,22 +55,22 @@ class Column {
 export class Origins {
 	/** The line that made a sock. */
 	private readonly made = new Column();
-	/** The line that gave it its port, which port, and what the line did. */
+	/** The line that gave a sock its port, the port, and an index into DEEDS. */
 	private readonly ported = new Column();
 	private readonly port = new Column();
 	private readonly deed = new Column();
 	private readonly listens = new Column();
 	private readonly options = OPTIONS.map(() => new Column());
-	/** By local port: the last line that made a connection from it, and to which port. */
+	/** The last line that connected from a local port, and the destination's port. */
 	private readonly joined = new Column();
 	private readonly peer = new Column();
-	/** The lines that set the range, and the reserved ports, by namespace. */
+	/** The range of a namespace, and the line that set it. */
 	private readonly ranges = new Map<number, string>();
 	private readonly rangeLines = new Map<number, number>();
 
 	constructor(private readonly k: Kernel) {}
 
-	/** A line made a sock; nothing that was noted of one with its number counts. */
+	/** A line made a sock. Drops what was noted about an older sock with the same number. */
 	isNew(sk: number, line: number): void {
 		if (sk === 0) return;
 		this.made.set(sk, line);
@@ -79,7 +79,7 @@ export class Origins {
 		}
 	}
 
-	/** After a call on a sock, the one that has the port: whether it has another port now. */
+	/** After a call on a sock: notes a change of its port, a connection, and listening. */
 	called(name: string, sk: number, line: number): void {
 		const S = this.k.sock;
 		const port = S.skc_num[sk] ?? 0;
@@ -106,7 +106,7 @@ export class Origins {
 		this.options[OPTIONS.indexOf(option)]?.set(sk, line);
 	}
 
-	/** A line may have changed the ports of a namespace. */
+	/** A line may have changed the range of a namespace. */
 	changed({ net }: NetNamespace, line: number): void {
 		const { range } = net.ipv4.ip_local_ports;
 		const now = range.join("-");
@@ -121,7 +121,7 @@ export class Origins {
 		this.peer.set(S.skc_num[sk] ?? 0, S.skc_dport[sk] ?? 0);
 	}
 
-	/** The line that made the connection between two ports, 0 if none is known. */
+	/** The line that made the connection between two ports; 0 if it is not known. */
 	connection(a: number, b: number): number {
 		if (this.peer.get(a) === b) return this.joined.get(a);
 		return this.peer.get(b) === a ? this.joined.get(b) : 0;
@@ -132,7 +132,7 @@ export class Origins {
 		return this.joined.get(port);
 	}
 
-	/** The lines that made a sock what it is. */
+	/** The lines that made a sock, gave it its port and set its options. */
 	of(sk: number): Ground[] {
 		const S = this.k.sock;
 		const port = S.skc_num[sk] ?? 0;
@@ -169,7 +169,7 @@ export class Origins {
 		return line === 0 ? [] : [{ line, what: "made the socket" }];
 	}
 
-	/** Which of the options that let sockets share a port it does not have. */
+	/** The options for sharing a port that a sock does not have, in words. */
 	private without(sk: number): string {
 		const S = this.k.sock;
 		const lacks = [
@@ -184,12 +184,12 @@ export class Origins {
 		return ((sk_flags[sk] ?? 0) & SOCK_DEAD) !== 0 ? ", which was closed since" : "";
 	}
 
-	/** The line that set an option of a sock, 0 if none did. */
+	/** The line that set an option of a sock; 0 if none did. */
 	private option(sk: number, option: string): number {
 		return this.options[OPTIONS.indexOf(option)]?.get(sk) ?? 0;
 	}
 
-	/** The lines that a sock's range goes back to. */
+	/** The lines that set the range of a sock. */
 	range(sk: number): Ground[] {
 		const own = this.option(sk, "IP_LOCAL_PORT_RANGE");
 		const net = this.rangeLines.get(this.k.sock.skc_net[sk] ?? 0) ?? 0;

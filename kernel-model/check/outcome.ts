@@ -12,13 +12,13 @@ import type { HostFile } from "./before.js";
  */
 export type Verdict = "match" | "mismatch" | "undecided" | "unrecorded" | "ignored";
 
-/** Why a line cannot be. */
+/** Why a recorded result is impossible. */
 export interface Proof {
 	/** The rule that the model follows and the recorded result breaks. */
 	rule: string;
-	/** The lines that it rests on, in order; the last is the line that cannot be. */
+	/** The lines that the proof needs, in order. The last one is the mismatch. */
 	lines: number[];
-	/** What each of them did, but for the last: "line 12 bound 127.0.0.1:8080 …". */
+	/** What each line but the last did: "line 12 bound 127.0.0.1:8080 …". */
 	grounds: string[];
 }
 
@@ -41,7 +41,7 @@ export interface Outcome {
 	address: Address | null;
 	/** Why the line is a mismatch or undecided, in one sentence. */
 	reason: string | null;
-	/** Of a mismatch: what shows that it is one. */
+	/** The proof of a mismatch; null for other verdicts. */
 	proof: Proof | null;
 	/** How the result came about, with the option `explain`. */
 	explanation: string[];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Clients that the recording does not show. One that accept() reports connects as a puppet,
- * from the port that is told, and goes without a word when the connection stands.
+ * Clients that the recording does not show. A puppet socket stands for such a client. It connects
+ * from the port that accept() returns. When the connection is established, the puppet is removed
+ * and sends nothing.
  */
 import { AF_INET, AF_INET6, SOL_IP } from "../../include/linux/socket.js";
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN } from "../../include/net/tcp_states.js";
@@ -15,7 +16,7 @@ import type { CallLine } from "../script/strace.js";
 import { withOnlyPort } from "./only_port.js";
 import type { World } from "./world.js";
 
-/** Of the ports that clients may have whose port nothing shows. */
+/** The highest port for clients whose port nothing shows. */
 const LAST = 65_535;
 
 const named = (address: string, port: number): Address => ({
@@ -28,8 +29,8 @@ export class Outside {
 	constructor(private readonly world: World) {}
 
 	/**
-	 * The client connects that an accept() on a task's `fd` takes, from `peer`, or from anywhere
-	 * where that is not known. False if it cannot.
+	 * Connects the client that an accept() on a task's `fd` returns. `peer` is the client's address;
+	 * null if it is not known. Returns false if the client cannot connect.
 	 */
 	connect(task: Task, fd: number, call: CallLine, peer: Address | null): boolean {
 		const { evidence } = this.world;

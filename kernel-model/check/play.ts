@@ -590,7 +590,7 @@ export class Player {
 		return handled;
 	}
 
-	/** Which lines sockets, ports and options go back to. */
+	/** Notes the lines that made sockets, gave them ports and set options. */
 	private note(task: Task, call: CallLine, handled: Handled): void {
 		const { world, kernel } = this;
 		const { origins } = world;
@@ -614,10 +614,10 @@ export class Player {
 		} else if (name === "write") origins.changed(task.net, line);
 	}
 
-	/** Whether reasons have figures, which cost a second search. */
+	/** Whether reasons contain figures of the range. They need a second search. */
 	figures = true;
 
-	/** How the range looks to a call without a recorded result that found no port in it. */
+	/** The state of the range for a call without a recorded result that found no port. */
 	private unanswered(
 		task: Task,
 		call: CallLine,
@@ -631,7 +631,7 @@ export class Player {
 		return this.again(task, call, null, outcome).range;
 	}
 
-	/** A call that failed is made once more, heard, and undone: what it saw. */
+	/** Makes a failed call once more under a RangeWatch and undoes it. Returns the RangeWatch. */
 	private again(
 		task: Task,
 		call: CallLine,

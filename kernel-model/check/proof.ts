@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The proof of a mismatch: the rule, and the lines of the recording that it rests on. */
+/** The proof of a mismatch: the rule, and the lines of the recording that it needs. */
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
 import { listenersOn, portOwners } from "../machine/sharing.js";
@@ -8,13 +8,13 @@ import type { Proof } from "./outcome.js";
 import type { Contradiction } from "./play.js";
 import type { World } from "./world.js";
 
-/** Sockets whose lines are named, at most. */
+/** Most sockets whose lines a proof names. */
 const SOCKETS = 4;
 
 /** Rules about the range of a search. */
 const OF_RANGE = /is not in \d+-\d+|^of the [\d,]+ ports?|; of the [\d,]+ ports?|was in no range/;
 
-/** The proof that a line cannot be. */
+/** Proves that a recorded result is impossible. */
 export function prove(world: World, contradiction: Contradiction): Proof {
 	const { task, call, blocker } = contradiction;
 	const { origins } = world;
@@ -35,7 +35,7 @@ export function prove(world: World, contradiction: Contradiction): Proof {
 	return proofOf(rule, grounds, call.line);
 }
 
-/** A proof of a rule and what it rests on; the last line is the one that cannot be. */
+/** A proof from a rule and the lines that it needs. `line` is the mismatch. */
 export function proofOf(rule: string, grounds: readonly Ground[], line: number): Proof {
 	const lines = new Map<number, string[]>();
 	for (const { line: at, what } of grounds) {
@@ -73,7 +73,7 @@ function ruleOf(world: World, contradiction: Contradiction, sk: number): [string
 	}
 }
 
-/** Why a call succeeds that failed on the kernel. */
+/** The rule by which a call succeeds on the model, if it failed on the kernel. */
 function succeeds(world: World, contradiction: Contradiction, sk: number): [string, number[]] {
 	const k = world.kernel;
 	const S = k.sock;

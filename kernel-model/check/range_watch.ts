@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What a call that fails sees: its range, who is in the way, the check that it does not pass. */
+/** Watches a call that fails: its range, the socket in its way, the check that it did not pass. */
 import { CANDIDATE_OK, noTrace, SEARCH_UDP } from "../../include/trace/events/port_search.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { explainVerdict } from "../machine/explain.js";
@@ -10,15 +10,15 @@ import type { KernelTrace, Syscall } from "../machine/syscall.js";
 import type { Task } from "../machine/task.js";
 
 /**
- * Looks at the range where the search ends: connect() forgets its destination after it, and
- * four-tuples are told by the destination.
+ * Examines the range at the end of a search. Later would be too late, because a failed connect()
+ * clears the destination and four-tuples depend on the destination.
  */
 export class RangeWatch implements KernelTrace {
-	/** Of a search that found none: how many ports were free, taken, reserved, in TIME_WAIT. */
+	/** How many ports were free, taken, reserved and in TIME_WAIT, if a search found none. */
 	range: string | null = null;
 	/** Why the port that the kernel chose, or the program named, was not free. */
 	clause: string | null = null;
-	/** The sock that has this port, 0 if there is none. */
+	/** The sock that has this port; 0 if there is none. */
 	blocker = 0;
 	/** The check that the call did not pass, with its kernel function. */
 	failure: string | null = null;
@@ -31,7 +31,7 @@ export class RangeWatch implements KernelTrace {
 	private high = 0;
 	private relax = false;
 
-	/** `wanted` is the port that the kernel chose, 0 where it is not known. */
+	/** `wanted` is the port that the kernel chose; 0 if it is not known. */
 	constructor(
 		private readonly k: Kernel,
 		private readonly wanted: number,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * A recording as it is read: a window of events that moves along, and what they show. It is
- * read some way ahead of the player, as later lines tell of earlier ones. What lies further
- * back than the search goes is let go of. So memory follows what is open, not the length.
+ * A recording while it is read. It holds a window of events and the evidence from them. The reader
+ * is ahead of the player, because later lines show facts about earlier ones. Events too far back
+ * for the search are dropped. So memory does not grow with the length of a recording.
  */
 import { CLONE_FILES } from "../../include/uapi/linux/sched.js";
 import { isFork } from "../script/calls.js";
@@ -13,45 +13,45 @@ import { Evidence } from "./evidence.js";
 import { addTo, removeFrom } from "./lists.js";
 import { type Event, Events, eventsOf } from "./order.js";
 
-/** How far a recording is read ahead, events, and how far back the search for a way may go. */
+/** How many events the reader is ahead, and how many events the search can go back. */
 export const AHEAD = 10_000;
 export const BACK = 10_000;
-/** Lines of the longest recording that is in memory as a whole. */
+/** Most lines of a recording that is held in memory as a whole. */
 export const WHOLE = 20_000;
 
-/** Calls of which one fails, in a recording of all. */
+/** In so many calls at least one fails, if the recording shows failed calls. */
 const SOME_CALLS = 16;
 
-/** What strace's names of ports and devices in arguments stand for is not known yet. */
+/** Ports of descriptors and indices of devices are not known while reading. */
 const unknown = () => 0;
 
 export class Recording {
 	readonly events = new Events();
 	readonly evidence: Evidence;
-	/** The ends of processes from where the player is on, those of one number in order. */
+	/** The ends of processes after the player's position, by pid, in order. */
 	readonly exits = new Map<number, ExitLine[]>();
-	/** The calls that made a process, the same. */
+	/** The calls that made a process, by its pid, in order. */
 	readonly forks = new Map<number, CallLine[]>();
-	/** Who made a process last, as far as was read. */
+	/** The parent that last made a process, by the child's pid, from the lines read so far. */
 	readonly parents = new Map<number, number>();
-	/** Processes that became another program. */
+	/** Processes that called execve(). */
 	readonly executors = new Set<number>();
-	/** Calls as far as was read, and those of them that failed. */
+	/** Number of calls read so far, and how many of them failed. */
 	private called = 0;
 	private failed = 0;
 	/** A process was made. */
 	private forked = false;
-	/** Its lines say whose they are, as strace -f has it. */
+	/** The lines have pids, as with strace -f. */
 	private namesProcesses = false;
-	/** It shows what is read from sockets by read() and its like. */
+	/** The recording shows read() or readv(). */
 	showsReads = false;
 	/** The time of the first call, in seconds; null without time stamps. */
 	firstTime: number | null = null;
-	/** Whose lines without a pid were; null if that is not known. */
+	/** The pid of the lines without one; null if it is not known. */
 	nameless: number | null = null;
-	/** All of it was read. */
+	/** The whole recording was read. */
 	ended = false;
-	/** Where strace says that a process ends which asked for it. */
+	/** The exit() or exit_group() of a process whose end is not read yet, by pid. */
 	private readonly leaving = new Map<number, Event>();
 	private readonly aloneCheck = new AloneCheck();
 	private knownAlone: boolean | null = null;
@@ -65,7 +65,7 @@ export class Recording {
 		this.evidence = new Evidence(this, ahead);
 	}
 
-	/** A whole one, all of which was read. */
+	/** A recording that is in memory as a whole. */
 	static of({ file, lines }: Parsed): Recording {
 		const recording = new Recording(
 			file,
@@ -79,31 +79,31 @@ export class Recording {
 		return recording;
 	}
 
-	/** Whether there is an event of this index. Reads on, so that what follows it is known. */
+	/** Whether there is an event with this index. Reads the events after it as well. */
 	has(index: number): boolean {
 		while (!this.ended && this.events.end <= index + this.ahead) this.read();
 		return index < this.events.end;
 	}
 
-	/** Whether nobody but the recorded processes uses the namespace, as its begin tells. */
+	/** Whether only the recorded processes use the namespace. Its first lines show this. */
 	get alone(): boolean {
 		return this.knownAlone ?? this.aloneCheck.alone;
 	}
 
-	/** It is of one process alone, which made others: strace was not told to follow them. */
+	/** Whether strace did not follow the children: a process was made, but no line has a pid. */
 	get leavesChildrenOut(): boolean {
 		return this.forked && !this.namesProcesses;
 	}
 
 	/**
-	 * Calls that failed are left out, as by strace -z: none is there, and a socket is connected
-	 * without a connect().
+	 * Whether failed calls are left out, as by strace -z. If they are, no call has failed, and a
+	 * socket is connected without a recorded connect().
 	 */
 	get leavesFailuresOut(): boolean {
 		return this.failed === 0 && this.called >= SOME_CALLS && this.evidence.unseenConnects > 0;
 	}
 
-	/** The lines from a call on, in the order in which they act, at most so many. */
+	/** At most `most` lines from a call on, in the order of acting. */
 	linesFrom(call: CallLine, most: number): Event["line"][] {
 		const lines: Event["line"][] = [];
 		const { events } = this;
@@ -127,7 +127,7 @@ export class Recording {
 		return (this.operands(fork).namedFlags("flags") & CLONE_FILES) !== 0;
 	}
 
-	/** Lets go of the events before an index, and returns them. */
+	/** Drops the events before an index, and returns them. */
 	drop(before: number): Event[] {
 		const dropped = this.events.drop(before);
 		const next = this.events.at(before)?.at ?? Number.POSITIVE_INFINITY;
@@ -153,7 +153,7 @@ export class Recording {
 		this.events.push(event);
 		if (line.kind === "exit" && line.pid !== null) {
 			addTo(this.exits, line.pid, line);
-			// A process closes its descriptors until it is gone.
+			// The descriptors are closed at some moment between exit_group() and the end of the process.
 			const leaving = this.leaving.get(line.pid);
 			if (leaving !== undefined) leaving.end = Math.max(leaving.end, line.line);
 			this.leaving.delete(line.pid);
@@ -178,9 +178,12 @@ export class Recording {
 		if (line.kind === "call") line.forgetArgs?.();
 	}
 
-	/** The process that began the program which a process runs: itself, or whom it was forked from. */
+	/**
+	 * The process that began the program of a process. This is the process itself if it called
+	 * execve(), else the nearest ancestor that did, or the first ancestor.
+	 */
 	programOf(pid: number): number {
-		// Where pids are used again, a process may be found among its own ancestors.
+		// If pids are reused, a process may be among its own ancestors.
 		const seen = new Set<number>();
 		for (;;) {
 			const parent = this.executors.has(pid) ? undefined : this.parents.get(pid);
@@ -190,7 +193,7 @@ export class Recording {
 		}
 	}
 
-	/** Whether it shows that the program which a process runs receives from a connection. */
+	/** Whether the program of a process has a recorded call that receives from a connection. */
 	receives(pid: number): boolean {
 		const { receivers } = this.evidence;
 		if (receivers.has(pid)) return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The choices that a contradiction depends on, each with an alternative; the nearest first. */
+/** The choices that a contradiction depends on, each with an alternative, nearest first. */
 import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
 import { fdOf } from "../script/operands.js";
@@ -7,7 +7,7 @@ import type { Remedy } from "./facts.js";
 import type { Event } from "./order.js";
 import type { Contradiction, Player } from "./play.js";
 
-/** Calls whose order among each other may matter. */
+/** Calls whose order may matter. */
 const ORDERED = new Set([
 	"accept",
 	"accept4",
@@ -30,7 +30,7 @@ const ORDERED = new Set([
 	"writev",
 ]);
 
-/** How many choices of one kind are looked at. */
+/** Most choices of each kind. */
 const OVERLAPS = 16;
 const GUESSES = 16;
 const QUESTIONS = 24;
@@ -38,7 +38,7 @@ const CLOSES = 16;
 
 export function* remediesOf(player: Player, contradiction: Contradiction): Generator<Remedy> {
 	const { name, args } = contradiction.call;
-	// An option's value depends on nothing but the calls before it.
+	// Options depend on no choice. Only SO_ERROR does.
 	if (name === "setsockopt") return;
 	const asked = args[2]?.value;
 	if (name === "getsockopt" && !(asked?.kind === "flags" && asked.names[0] === "SO_ERROR")) return;
@@ -49,7 +49,7 @@ export function* remediesOf(player: Player, contradiction: Contradiction): Gener
 	yield* clocks(player, contradiction);
 }
 
-/** Of calls that overlap, the other comes first. */
+/** Other orders of overlapping calls. */
 function orders(player: Player, { index }: Contradiction): Remedy[] {
 	const { events } = player;
 	const failing = events.get(index);
@@ -64,7 +64,7 @@ function orders(player: Player, { index }: Contradiction): Remedy[] {
 			between(of.at, Math.min(events.at(i + 1)?.at ?? event.end, event.end));
 		const [first, i, second, j] =
 			at < index ? [other, at, failing, index] : [failing, index, other, at];
-		// Let the second act before the first, or the first after the second, or move both.
+		// Moves the second before the first, or the first after the second, or both.
 		const earlier = second.begin < first.at;
 		const later = first.end > second.at;
 		if (earlier) remedies.push(moving(player, second, before(second, i, first)));
@@ -89,7 +89,7 @@ function moving(player: Player, event: Event, to: number): Remedy {
 	};
 }
 
-/** Two calls act within the time in which both run, the second one first. */
+/** Moves two calls into the time in which both run. The second one acts first. */
 function swapping({ events }: Player, first: Event, second: Event): Remedy {
 	const [was, wasSecond] = [first.at, second.at];
 	const from = Math.max(first.begin, second.begin);
@@ -106,20 +106,20 @@ function swapping({ events }: Player, first: Event, second: Event): Remedy {
 	};
 }
 
-/** A port that nothing showed was another one. */
+/** Other ports for calls whose port no line shows directly. */
 function* ports(player: Player, contradiction: Contradiction): Generator<Remedy> {
 	const { world, facts } = player;
 	const { sock: S } = world.kernel;
 	const { call, result, recorded, blocker, revealed } = contradiction;
 	const guessesOf = (port: number) => [...(world.guesses.get(port) ?? [])].reverse();
 
-	// What is in the way of a port has guessed it.
+	// The socket in the way may have its port by a guess.
 	const inTheWay = new Set<number>();
 	if (blocker !== 0) inTheWay.add(nth(S.skc_num, blocker));
 	if (contradiction.port !== 0) inTheWay.add(contradiction.port);
 	inTheWay.delete(0);
 	for (const port of inTheWay) {
-		// With many unknown ports, which connection has which is not searched to the end.
+		// With many guessed ports, not every assignment to connections is tried.
 		if (world.guesses.size > GUESSES && guessesOf(port).length > 0) contradiction.truncated = true;
 		for (const { line, how } of guessesOf(port)) {
 			if (line >= call.line) continue;
@@ -127,11 +127,12 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 			if (facts.avoided.get(line)?.has(port) !== true) yield avoiding(player, line, port);
 		}
 	}
-	// What was decided, or forgotten already, is no choice any more.
+	// The port of the call itself may be inferred wrongly, unless the search has already decided it.
 	const inferred = revealed !== null && !revealed.exact && !facts.ports.has(call.line);
 	if (inferred && !facts.forgotten.has(call.line)) yield forgetting(player, call.line);
 
-	// A client has the port that accept() or getsockname() tells of it.
+	// The port that accept(), getsockname() or getpeername() shows belongs to a client that has
+	// another port on the model.
 	const operands = world.operands(call);
 	const tells = /^(accept4?|getsockname|getpeername)$/.test(call.name);
 	const told = tells ? (operands.shownAddress(1) ?? world.evidence.peers.get(call) ?? null) : null;
@@ -169,7 +170,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 		}
 	}
 
-	// A port was not to be had that is free here: somebody has it whose port nothing showed.
+	// The port was taken on the kernel but is free here. A call whose port nothing shows took it.
 	const busy = recorded === -EADDRINUSE || recorded === -EADDRNOTAVAIL || recorded === -EAGAIN;
 	if (!busy || result < 0 || /^accept/.test(call.name)) return;
 	const sk = world.subflow(world.sk(contradiction.task, call));
@@ -187,7 +188,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	}
 }
 
-/** A call chose this very port. */
+/** Decides that a call chose a port. */
 function wanting({ facts }: Player, line: number, port: number): Remedy {
 	const before = facts.ports.get(line);
 	return {
@@ -201,7 +202,7 @@ function wanting({ facts }: Player, line: number, port: number): Remedy {
 	};
 }
 
-/** A call did not choose a port. */
+/** Decides that a call did not choose a port. */
 function avoiding({ facts }: Player, line: number, port: number): Remedy {
 	const before = facts.avoided.get(line);
 	const shown = facts.ports.get(line);
@@ -220,7 +221,7 @@ function avoiding({ facts }: Player, line: number, port: number): Remedy {
 	};
 }
 
-/** What was inferred of a call's port does not count. */
+/** Decides that the inferred port of a call is wrong. */
 function forgetting({ facts }: Player, line: number): Remedy {
 	const known = facts.forgotten.has(line);
 	return {
@@ -233,7 +234,7 @@ function forgetting({ facts }: Player, line: number): Remedy {
 	};
 }
 
-/** Data was not read before a close, so that the connection was reset. */
+/** Decides that data was not read before a close. The close then resets the connection. */
 function* reads(
 	{ world, facts }: Player,
 	{ port, blocker, call }: Contradiction,
@@ -253,11 +254,11 @@ function* reads(
 	}
 }
 
-/** A secret decided otherwise. */
+/** Other answers to questions to secrets. */
 function* secrets(player: Player, { task, call }: Contradiction): Generator<Remedy> {
 	const { world, facts } = player;
 	const { asked } = world;
-	// First those about this very connection, however far back.
+	// Questions about this connection come first, at any distance.
 	const sk = world.subflow(world.sk(task, call));
 	const { skc_num, skc_dport } = world.kernel.sock;
 	const port = /^accept/.test(call.name)
@@ -275,7 +276,7 @@ function* secrets(player: Player, { task, call }: Contradiction): Generator<Reme
 	}
 }
 
-/** A question to a secret has the other answer. */
+/** Decides that a question to a secret has the other answer. */
 function deciding({ world: { asked }, facts }: Player, question: number): Remedy {
 	return {
 		what: `a secret decided otherwise in line ${asked[question]}`,
@@ -285,13 +286,13 @@ function deciding({ world: { asked }, facts }: Player, question: number): Remedy
 	};
 }
 
-/** Timers ran a little earlier or later than the time stamps say. */
+/** Decides that timers ran a little earlier or later than the time stamps say. */
 function* clocks(player: Player, { call, recorded, result }: Contradiction): Generator<Remedy> {
 	if (call.time === null) return;
 	if (!player.world.kernel.nets.some(({ tw_count }) => tw_count > 0)) return;
 	const { facts } = player;
 	if (recorded === null || result === recorded) return;
-	// The clock of a line is moved once.
+	// The clock of a line is moved only once.
 	if (facts.late.some(({ to }) => to === call.line)) return;
 	for (const [from, ms] of [
 		[call.line, -8],

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Looks for a way in which the modelled kernel gives every recorded result. A recording is
- * played forward, each choice first the likeliest. Where a line cannot be, the contradiction
- * names the choices that it depends on. The nearest of them with an alternative is taken up
- * again from a snapshot, and so on, until the line can be or nothing is left to try.
+ * Looks for a way: a set of decisions with which the modelled kernel gives every recorded result. A
+ * recording is played forward with the likeliest decisions. If the result of a line is impossible
+ * with them, this is a contradiction. remedies.ts names the decisions that it depends on. The
+ * search changes the nearest of them, returns to a snapshot before it and plays on. It goes on
+ * until the recorded result is possible or nothing is left to try.
  */
 import { JIFFY } from "../../include/linux/timer.js";
 import { EAGAIN, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
@@ -18,20 +19,26 @@ import { type Contradiction, type Mark, Player } from "./play.js";
 import { BACK, Recording, WHOLE } from "./recording.js";
 import { remediesOf } from "./remedies.js";
 
-/** Events between two marks, at least; as long as no line differed; and how many marks are kept. */
+/**
+ * Least number of events between two marks, after and before the first contradiction, and most
+ * marks that are kept.
+ */
 const EVERY = 128;
 const FAR = 16 * EVERY;
 const MARKS = 40;
-/** How deep decisions are changed for one contradiction, and how many ways are tried. */
+/** For one contradiction: most decisions changed at a time, and most attempts. */
 const DEPTH = 6;
 const ATTEMPTS = 60;
-/** Events that may be played again for one contradiction, and for a recording beside its length. */
+/**
+ * Most events played again for one contradiction. For a whole recording the limit grows by one
+ * with each event.
+ */
 const REPLAYED = 20_000;
 const REPLAYED_AT_ALL = 150_000;
-/** Events between two moments at which what lies too far back is let go of. */
+/** Events between two calls of letGo(). */
 const STEP = 1024;
 
-/** Plays a whole script, a recording in a way that explains it, if there is one. */
+/** Plays a whole script. For a recording it looks for a way that explains every line. */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
 	if (options.variants === false || options.own !== undefined) {
 		return [...new Player(script, options).play()];
@@ -49,7 +56,7 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 		if (count(other.outcomes) < count(best)) best = other.outcomes;
 		timers ||= other.timed;
 	}
-	// Ports in TIME_WAIT come free to the millisecond.
+	// A difference of one ms in the clock decides whether a port in TIME_WAIT is free.
 	const clocked = timers && best.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
 	if (!clocked || !shows((line) => line.kind === "call" && line.time !== null)) return best;
 	for (const clock of clocks()) {
@@ -64,7 +71,7 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 	return best;
 }
 
-/** The best way through a recording, and whether a timer was armed on it. */
+/** The outcomes of the best way, and whether a timer was armed at its end. */
 function search(script: Parsed, options: PlayOptions): { outcomes: Outcome[]; timed: boolean } {
 	const outcomes: Outcome[] = [];
 	const search = new Search(script, options);
@@ -75,18 +82,18 @@ function search(script: Parsed, options: PlayOptions): { outcomes: Outcome[]; ti
 /** Calls whose result a timer may decide. */
 const CLOCKED = new Set(["bind", "connect", "listen"]);
 
-/** Where in a jiffy the recording began, and how late timers ran. */
+/** Clocks to try: where in a jiffy the recording began, and how late timers ran, ms. */
 function* clocks(): Generator<{ phase: number; lateness: number }> {
 	for (const lateness of [0, 1, 2, 4, 8]) {
 		for (let phase = 0; phase < JIFFY; phase++) yield { phase, lateness };
 	}
 }
 
-/** One way through a recording, null as soon as a line differs. */
+/** Plays one way. Returns null at the first line that differs. */
 function whole(script: Parsed, options: PlayOptions): Outcome[] | null {
 	const outcomes: Outcome[] = [];
 	const player = new Player(script, options);
-	// Nobody sees what a way that differs says.
+	// The reasons of a way that differs are not shown.
 	player.figures = false;
 	for (const outcome of player.play()) {
 		if (differs(outcome)) return null;
@@ -103,9 +110,9 @@ export class Search {
 	private readonly recording: Recording;
 	private readonly facts: Facts;
 	private marks: Mark[] = [];
-	/** Lines whose contradiction has no way out. */
+	/** Lines with a final verdict: no way gives the recorded result. */
 	private readonly settled = new Set<number>();
-	/** Events that may still be played again. */
+	/** How many events may still be played again. */
 	private left = REPLAYED_AT_ALL;
 	/** The first line that may be played again. */
 	private since = 0;
@@ -114,19 +121,19 @@ export class Search {
 	private replayed = 0;
 	/** The search for a way out ended at a bound. */
 	private cut = false;
-	/** Where the play that found a way began. */
+	/** Index of the event from which the successful way was played again. */
 	private floor = 0;
-	/** The first event that was played again on the way to it. */
+	/** The lowest index from which any attempt was played again. */
 	private earliest = 0;
-	/** A line could not be. */
+	/** There was a contradiction. */
 	private differed = false;
-	/** A way out that begins before the first line that may be played again. */
+	/** A remedy that is too far back to be tried, in words. */
 	private beyond: string | null = null;
 
 	constructor(
 		script: Parsed | Recording,
 		options: PlayOptions,
-		/** How far back the way may begin, events. */
+		/** How many events the search can go back. */
 		private readonly back = BACK,
 	) {
 		this.nextLetGo = back;
@@ -141,17 +148,18 @@ export class Search {
 		this.recording = this.player.recording;
 	}
 
-	/** Whether a timer was armed on the way that was played last. */
+	/** Whether a timer is armed after the last way. */
 	get timed(): boolean {
 		return this.player.kernel.timers.armed > 0;
 	}
 
-	/** Gives each event when its outcome is certain. Throws ScriptError. */
+	/** Yields each event when its outcome is final. Throws ScriptError. */
 	*run(): Generator<Event> {
 		const { player, recording } = this;
 		this.marks.push(player.mark());
 		while (recording.has(player.cursor)) {
 			const last = nth(this.marks, this.marks.length - 1);
+			// Before the first contradiction fewer marks are enough.
 			const least = this.differed ? EVERY : FAR;
 			const every = Math.max(least, player.kernel.sock.used >> 2);
 			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
@@ -166,11 +174,11 @@ export class Search {
 		yield* recording.drop(recording.events.end);
 	}
 
-	/** Lets go of what lies further back than the search goes. */
+	/** Drops events, facts and marks that are too far back for the search. Returns the events. */
 	private letGo(): Event[] {
 		const { player, recording, marks } = this;
 		this.nextLetGo = player.cursor + STEP;
-		// The way back begins at a mark.
+		// The search can go back only to a mark, so one mark before the bound is kept.
 		while (marks.length > 1 && player.cursor - nth(marks, 1).cursor >= this.back) marks.shift();
 		const dropped = recording.drop(nth(marks, 0).cursor);
 		this.since = recording.events.at(nth(marks, 0).cursor)?.at ?? this.since;
@@ -186,15 +194,15 @@ export class Search {
 		const event = player.events.get(player.cursor - 1);
 		const { line } = event.line;
 		if (event.line.kind === "call") event.line.forgetArgs?.();
-		// What was settled keeps its verdict.
+		// A settled line that has no effect keeps its outcome.
 		if (outcome === null && this.facts.skipped.has(line)) return;
-		// What was settled keeps its proof.
+		// A settled line keeps its proof.
 		const proved = event.outcome?.proof != null && this.settled.has(line);
 		if (proved && outcome?.verdict === "mismatch" && outcome.proof === null) return;
 		event.outcome = outcome;
 	}
 
-	/** Keeps marks the denser the nearer they are. */
+	/** Adds a mark. Marks are dense near the cursor and sparse far back. */
 	private addMark(mark: Mark): void {
 		this.marks.push(mark);
 		if (this.marks.length <= MARKS) return;
@@ -208,7 +216,7 @@ export class Search {
 		this.marks.splice(drop, 1);
 	}
 
-	/** The first line that differs: plays again from the last mark, and sets marks nearer. */
+	/** At the first contradiction: plays again from the last mark and sets marks closer together. */
 	private refine(contradiction: Contradiction): Contradiction {
 		const { player } = this;
 		this.differed = true;
@@ -225,7 +233,7 @@ export class Search {
 		return player.contradiction ?? contradiction;
 	}
 
-	/** A line cannot be: looks for decisions with which it can; settles it if there are none. */
+	/** Looks for decisions that resolve a contradiction. If there are none, settles the line. */
 	private resolve(contradiction: Contradiction): void {
 		const { player } = this;
 		const { line } = contradiction.call;
@@ -237,12 +245,12 @@ export class Search {
 		const { event } = contradiction;
 		const { outcome } = event;
 		const mayBe = contradiction.certain === null && this.left > 0;
-		// Of ways that are only tried nobody sees the reasons.
+		// The reasons of attempts are not shown.
 		player.figures = false;
 		this.earliest = reach;
 		const found = mayBe && this.explore(contradiction, reach, reach, 0);
 		player.figures = true;
-		// Ways that led nowhere have left their outcomes at the events that they changed.
+		// Failed attempts have overwritten the outcomes of the events that they played again.
 		const changed = Math.min(this.earliest, contradiction.index);
 		if (found) {
 			if (this.earliest < this.floor) this.replay(this.earliest, reach);
@@ -251,7 +259,7 @@ export class Search {
 		}
 		this.settled.add(line);
 		if (this.left <= 0) this.cut = true;
-		// The search ended at a bound, so a difference is none yet.
+		// If the search ended at a bound, the mismatch is not proved.
 		const why = this.cut
 			? "the search for a way ended at its bound"
 			: `it could be if ${this.beyond}, which is too far back for the search`;
@@ -264,7 +272,8 @@ export class Search {
 			this.replay(changed, reach);
 			return;
 		}
-		// What failed on the kernel has no effect here either, so that one line is one difference.
+		// A call that failed on the kernel has no effect here. Later lines then do not differ because
+		// of this one.
 		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
 		if (undone) {
 			this.facts.skipped.add(line);
@@ -284,14 +293,14 @@ export class Search {
 		if (sk !== 0) player.world.doubts.set(sk, open);
 	}
 
-	/** Whether an accept() took a client that can be none of the recording. */
+	/** Whether an accept() returned a client that no recorded call can be. */
 	private meetsStranger({ call, recorded, result, event }: Contradiction): boolean {
 		if (!/^accept4?$/.test(call.name) || this.left <= 0) return false;
 		if (this.player.world.alone || event.outcome?.verdict !== "undecided") return false;
 		return (recorded ?? -1) >= 0 && (result === -EAGAIN || result === -ERESTARTSYS);
 	}
 
-	/** Tries the ways out of a contradiction, each followed by those of what it leads to. */
+	/** Tries the remedies of a contradiction. If one leads to a later contradiction, goes deeper. */
 	private explore(
 		contradiction: Contradiction,
 		reach: number,
@@ -299,7 +308,7 @@ export class Search {
 		depth: number,
 	): boolean {
 		const { player } = this;
-		// Choices that get no further on their own come again with others, but last.
+		// A remedy that gets no further on its own is tried again last, together with others.
 		const without: Remedy[] = [];
 		const remedies = remediesOf(player, contradiction);
 		for (let again = false; ; ) {
@@ -336,8 +345,8 @@ export class Search {
 	}
 
 	/**
-	 * Plays again from an event on, until as many have been played as before. Null if every
-	 * line can be, but for those that are settled; else the first that cannot.
+	 * Plays the events from `from` to `reach` again. Returns the first contradiction of a line that
+	 * is not settled; null if there is none.
 	 */
 	private replay(from: number, reach: number): Contradiction | null {
 		const { player } = this;

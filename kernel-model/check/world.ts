@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The world of a recording as it is played: a kernel, its processes with their descriptors,
- * and what is not certain of them.
+ * The state of a recording while it is played: the kernel, its processes with their descriptors,
+ * and doubts about them.
  */
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
@@ -25,20 +25,20 @@ import type { OwnAnswers, PlayOptions } from "./outcome.js";
 import { PerturbCheck } from "./perturb.js";
 import type { Recording } from "./recording.js";
 
-/** Fields of World that are no state of what is played. */
+/** Fields of World that a snapshot leaves out. */
 export const WORLD_HOOKS = ["recording", "options", "facts", "draws", "own", "before"];
 
-/** The user whom a recorded process is taken for where it cannot be root. */
+/** The user of recorded processes if they cannot be root. */
 const SOME_USER = 1000;
 
-/** Messages with descriptors that wait to be received, at most. */
+/** Most messages with descriptors that wait to be received. */
 const IN_FLIGHT = 1024;
 
-/** A call that chose a port which nothing shows of it directly. */
+/** The port of a call that no line shows directly. */
 export interface Guess {
 	line: number;
 	port: number;
-	/** A guess, which could be another port, or inferred from the order of accepts. */
+	/** "guessed": any other port is possible. "inferred": it follows from the order of accepts. */
 	how: "guessed" | "inferred";
 }
 
@@ -48,53 +48,53 @@ export class World {
 	readonly perturb = new PerturbCheck();
 	readonly queues: AcceptQueues;
 	readonly origins: Origins;
-	/** The recorded program began with its network namespaces to itself. */
+	/** At the beginning only the recorded processes use their network namespaces. */
 	private readonly beganAlone: boolean;
-	/** Who has come or shown up since, and may use them as well; null for nobody. */
+	/** Who else uses the namespaces since then, in words; null for nobody. */
 	company: string | null = null;
 	readonly own: OwnAnswers | null;
 	readonly random: ExactRandom | null;
 	readonly tasks = new Map<number, Task>();
-	/** Where the recorded program began, and strace itself is. */
+	/** The namespace in which the recorded program began. strace itself is in it. */
 	firstNet: NetNamespace | null = null;
 	/** Paths and namespaces of open files, by pid and descriptor. */
 	readonly files = new Map<string, { path: string; net: NetNamespace | null; writable: boolean }>();
 	/** Network namespaces by the path of the file that keeps them. */
 	readonly namedNets = new Map<string, NetNamespace>();
-	/** Why nothing certain can be said of a sock. */
+	/** Why results that depend on a sock are undecided. */
 	readonly doubts = new Map<number, string>();
-	/** Namespaces, by number, of which something is not known. */
+	/** Why results that depend on a namespace are undecided, by its id. */
 	readonly netDoubts = new Map<number, string>();
-	/** Ports that nothing showed of the calls that chose them, by port. */
+	/** Ports that no line shows directly, with the calls that chose them. */
 	readonly guesses = new Map<number, Guess[]>();
-	/** Files on their way in SCM_RIGHTS. */
+	/** Files in SCM_RIGHTS messages that are not received yet. */
 	readonly inFlight: { pid: number; files: number[] }[] = [];
-	/** Descriptors that pidfd_open() made, by pid and descriptor: of which process. */
+	/** The process of each pidfd, by the holder's pid and descriptor. */
 	readonly pidfds = new Map<string, number>();
-	/** Questions to secrets so far, by the line that was played. */
+	/** The line of each question to a secret so far. */
 	readonly asked: number[] = [];
-	/** Ports of listeners that let others share them, by SO_REUSEPORT. */
+	/** Ports of listeners with SO_REUSEPORT. */
 	readonly shared = new Set<number>();
 	/** Ports of clients that the recording does not show. */
 	readonly strangers = new Set<number>();
-	/** Ends of connections whose other end the recording does not show: their socks. */
+	/** Socks of connections whose other end is not recorded. */
 	readonly ends = new Set<number>();
-	/** Clients so far whose port nothing shows at all. */
+	/** Number of clients so far whose port nothing shows. */
 	unseen = 0;
-	/** Listeners from before the recording, whose clients may be from anywhere: their socks. */
+	/** Socks of listeners from before the recording. Their clients may not be recorded. */
 	readonly adopted = new Set<number>();
-	/** Connections that the model refused at once, as nobody listens: their socks. */
+	/** Socks of connections that the model refused at once because nobody listens. */
 	readonly refusals = new Set<number>();
-	/** Closes before which unread data was taken as read: by line, the ports of the connection. */
+	/** Closes for which unread data was assumed to be read, with the ports of the connection. */
 	readonly drained: { line: number; ports: [number, number] }[] = [];
-	/** connect() calls that sleep, by the lines where they begin. */
+	/** The first lines of connect() calls that sleep. */
 	readonly sleeping: number[] = [];
-	/** The user of processes that did not say who they are. */
+	/** The user of processes that do not show their user. */
 	uid: number;
-	/** A privilege was used, so that the user is root. */
+	/** A call showed that the user is root. */
 	privileged = false;
 	private readonly parents = new Map<number, number>();
-	/** The lines where processes ended that may still be asked for. */
+	/** The lines at which processes ended, by pid. Only for lines that may be played again. */
 	private readonly ended = new Map<number, number>();
 	/** Processes from before the recording. */
 	private readonly before: ReadonlySet<number>;
@@ -139,8 +139,8 @@ export class World {
 	}
 
 	/**
-	 * The kernel's seconds, and its jiffies, are those of the recording: seconds since boot. A
-	 * second begins with the first jiffy that begins in it: up to one later, by the phase.
+	 * Sets the kernel's clock and jiffies to those of the recording. `time` is in seconds since
+	 * boot. A second begins with the first jiffy in it, so `phase` shifts it by up to one jiffy.
 	 */
 	private setClock(time: number, phase: number): void {
 		const { timers } = this.kernel;
@@ -149,7 +149,10 @@ export class World {
 		timers.wheel = jiffies - Math.floor(timers.now / JIFFY);
 	}
 
-	/** What was there before; which processes. With recorded draws nothing is added to them. */
+	/**
+	 * Makes the state of the host before the recording. Returns the pids of its processes. A
+	 * recording with draws gets no such state.
+	 */
 	private placeHost(): ReadonlySet<number> {
 		const { host = [] } = this.options;
 		if (host.length === 0 || this.draws !== null) return new Set();
@@ -168,7 +171,7 @@ export class World {
 			return typeof name === "number" ? null : name.port;
 		};
 		const ifindexOf = (name: string) => {
-			// strace asks for names in its own namespace, whichever the program is in.
+			// strace looks up device names in its own namespace, not in the program's.
 			const nets = call.result === null ? [task?.net] : [this.firstNet, task?.net];
 			for (const net of nets) {
 				const device = net?.net.devices.find((candidate) => candidate.name === name);
@@ -181,12 +184,12 @@ export class World {
 
 	// Processes
 
-	/** What no recorded call received was not read. */
+	/** Data that no recorded call received was not read. */
 	get unread(): boolean {
 		return this.options.unread ?? (this.showsReads || this.draws !== null);
 	}
 
-	/** The recording shows what is read from sockets by read() and its like. */
+	/** The recording shows read() or readv(). */
 	get showsReads(): boolean {
 		return this.recording.showsReads;
 	}
@@ -195,17 +198,17 @@ export class World {
 		return this.recording.evidence;
 	}
 
-	/** Nobody but the recorded processes uses the network namespaces. */
+	/** Only the recorded processes use their network namespaces. */
 	get alone(): boolean {
 		return this.beganAlone && this.company === null;
 	}
 
-	/** From here on somebody else does. */
+	/** From now on somebody else uses the namespaces as well. */
 	endsAlone(who: string): void {
 		if (this.beganAlone) this.company ??= who;
 	}
 
-	/** Whether a process is there. */
+	/** Whether a process exists now. */
 	isAlive(pid: number): boolean {
 		const task = this.tasks.get(pid);
 		return task !== undefined && this.kernel.tasks.has(task);
@@ -215,7 +218,7 @@ export class World {
 		return this.tasks.has(pid) && !this.isAlive(pid);
 	}
 
-	/** The task of a process; one that is seen for the first time was forked, or is the first. */
+	/** The task of a process. A process without one is forked from its parent, or gets a new task. */
 	task(pid: number): Task {
 		const known = this.tasks.get(pid);
 		if (known !== undefined) return known;
@@ -232,13 +235,13 @@ export class World {
 		const net = other?.net ?? this.firstNet ?? this.kernel.createNet();
 		this.firstNet ??= net;
 		const task = this.kernel.createTask({ net, uid: this.uid });
-		// Lines without a pid are of one task.
+		// All lines without a pid belong to one task.
 		if (pid !== 0) task.pid = pid;
 		this.tasks.set(pid, task);
 		return task;
 	}
 
-	/** Whether the first forks of a process and of its parents lead back to it: pids used again. */
+	/** Whether a process is among its own ancestors, because pids are reused. */
 	private isOwnAncestor(pid: number): boolean {
 		const seen = new Set<number>();
 		const { forks } = this.recording;
@@ -250,10 +253,10 @@ export class World {
 		return false;
 	}
 
-	/** A call makes a process; one of the same number that was there before is gone. */
+	/** A call makes a process. An older process with the same pid is gone. */
 	fork(call: CallLine, pid: number): Task {
 		const parent = this.task(call.pid ?? 0);
-		if (pid === call.pid) return parent; // no kernel says so
+		if (pid === call.pid) return parent; // no kernel returns this
 		const before = this.tasks.get(pid);
 		if (before !== undefined) {
 			if (this.parents.get(pid) === call.line) return before;
@@ -277,27 +280,27 @@ export class World {
 
 	// Sockets
 
-	/** The sock that has the port and the connections: of an MPTCP one, its first subflow. */
+	/** The sock that has the port and the connections. For MPTCP this is the first subflow. */
 	subflow(sk: number): number {
 		return this.kernel.mptcp.socks.get(sk)?.first ?? sk;
 	}
 
-	/** The sock that a call is about, 0 if it is about none. */
+	/** The sock of a call's descriptor; 0 if it has none. */
 	sk(task: Task, call: CallLine): number {
-		// After a way back this may be a task that has not come yet: its files are none.
+		// After a return to a mark the task may not exist yet. It then has no files.
 		if (!this.kernel.tasks.has(task)) return 0;
 		const fd = fdOf(call);
 		const sock = fd === null ? -1 : task.socketOf(fd | 0);
 		return sock > 0 ? nth(this.kernel.socket.sk, sock) : 0;
 	}
 
-	/** The sock of a descriptor that has the port, 0 if it has none. */
+	/** The sock that has the port of a descriptor; 0 if the descriptor has no sock. */
 	sockOf(task: Task, fd: number): number {
 		const sock = task.socketOf(fd);
 		return sock > 0 ? this.subflow(nth(this.kernel.socket.sk, sock)) : 0;
 	}
 
-	/** A sock is new: nothing that was said of one with its number counts. */
+	/** A sock is new. Drops what was noted about an older sock with the same number. */
 	isNew(sk: number): void {
 		if (this.doubts.size > 0) this.doubts.delete(sk);
 		if (this.refusals.size > 0) this.refusals.delete(sk);
@@ -306,9 +309,9 @@ export class World {
 	}
 
 	/**
-	 * Before a descriptor is closed: whether its data was read decides between FIN and RST. A
-	 * program of which the recording shows no call that receives has used read(), which is
-	 * not recorded, and has read everything.
+	 * A descriptor is about to be closed. A close with unread data sends RST, else FIN. If no
+	 * recorded call of the program receives, the program is assumed to have read everything by
+	 * read(), which is not recorded.
 	 */
 	drain(pid: number, task: Task, fd: number, line: number): void {
 		if (this.unread || this.recording.receives(pid)) return;
@@ -322,7 +325,7 @@ export class World {
 		if (!this.facts.unread.has(line)) S.rcv_unread[sk] = 0;
 	}
 
-	/** A port was chosen that nothing shows. */
+	/** Notes a port that no line shows directly. */
 	guess(guess: Guess): void {
 		addTo(this.guesses, guess.port, guess);
 		if (this.guesses.size <= 4096) return;
@@ -331,8 +334,8 @@ export class World {
 	}
 
 	/**
-	 * Nothing before a line is played again: only the guessed ports that are still held can
-	 * matter, and no process that had ended.
+	 * Drops what is not needed any more, because lines before `before` are not played again:
+	 * processes that have ended, and guessed ports that no sock has now.
 	 */
 	forget(before: number): void {
 		for (const [pid, line] of this.ended) {
@@ -360,14 +363,14 @@ export class World {
 		}
 	}
 
-	/** It was another user than root who was recorded. */
+	/** The recorded processes do not run as root. */
 	becomeUser(): void {
 		this.uid = SOME_USER;
 		for (const task of this.kernel.tasks) if (task.uid === 0) task.uid = SOME_USER;
 	}
 }
 
-/** Draws the secrets of hashes, which kernels else do at first use, each in its own order. */
+/** Draws the secrets of hashes now. Else the order of first uses would differ between kernels. */
 function drawSecrets(k: Kernel): void {
 	k.inet_ehash_secret = k.random.get_random_u32();
 	k.inet6_ehash_secret = k.random.get_random_u32();

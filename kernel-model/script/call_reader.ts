@@ -94,7 +94,7 @@ export class CallReader extends ValueReader {
 		return result;
 	}
 
-	/** What stands behind the arguments that a parenthesis closes; null where it is no result. */
+	/** Reads the result after the ")" at `closeAt`; null if the text there is no result. */
 	resultAfter(closeAt: number): Result | null {
 		this.pos = closeAt + 1;
 		try {

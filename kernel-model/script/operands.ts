@@ -613,7 +613,7 @@ function describe(value: Value): string {
 	}
 }
 
-/** The descriptor, or another number, that is a call's first argument; null if it is none. */
+/** The first argument of a call if it is a descriptor or another number; else null. */
 export function fdOf(call: CallLine): number | null {
 	return call.firstFd === undefined ? argFd(call.args) : call.firstFd;
 }

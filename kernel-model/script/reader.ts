@@ -31,7 +31,7 @@ const EXITED = /^\+\+\+ exited with (\d+) \+\+\+$/;
 const KILLED = /^\+\+\+ killed by (\w+)(?: \(core dumped\))? \+\+\+$/;
 const SUPERSEDED = /^\+\+\+ superseded by execve in pid (\d+) \+\+\+$/;
 
-/** A thread becomes another program, and takes over the pid of its process. */
+/** A thread called execve() and takes over the pid of its process. */
 const PID_CHANGED = /<pid changed to \d+ \.\.\.>$/;
 
 interface Message {
@@ -70,7 +70,7 @@ class ScriptReader {
 	private readonly pending = new Map<number | null, Pending[]>();
 	private lineNumber: number;
 	private ended = false;
-	/** The file shows that strace wrote it. Then no line of it is an error. */
+	/** The file shows that strace wrote it. No line of such a file is an error. */
 	private recorded = false;
 	/** Reads the pid and the time of each line. */
 	private readonly leader = new Leader();
@@ -499,8 +499,8 @@ class ScriptReader {
 }
 
 /**
- * A call of a recording that strace did not split. Its arguments are read when they are asked
- * for: of most calls nobody asks, and those that are read take many times the memory of the text.
+ * A call of a recording that strace did not split. Its arguments are read when they are needed.
+ * Those of most calls are never needed, and arguments take many times the memory of the text.
  */
 class RecordedCall implements CallLine {
 	readonly kind = "call";
@@ -508,7 +508,7 @@ class RecordedCall implements CallLine {
 	readonly split = false;
 	readonly unresumed = false;
 	private read: Arg[] | null = null;
-	/** Undefined until the arguments were read once. */
+	/** The problem of the arguments. Undefined until they were read once. */
 	private misread: Problem | null | undefined = undefined;
 
 	constructor(
@@ -520,7 +520,7 @@ class RecordedCall implements CallLine {
 		readonly time: number | null,
 		readonly endTime: number | null,
 		public result: Result | null,
-		/** Where the parenthesis stands that closes the arguments. */
+		/** The offset of the ")" after the arguments. */
 		private readonly closeAt: number,
 	) {
 		this.endLine = line;
@@ -573,7 +573,7 @@ class RecordedCall implements CallLine {
 	}
 }
 
-/** Null where the result cannot be told without a look at the arguments. */
+/** Makes a call; null if its result cannot be found without reading the arguments. */
 function recordedCall(
 	source: Source,
 	name: string,
@@ -614,14 +614,14 @@ function finishedArgs(name: string, source: Source): Arg[] {
 	return args;
 }
 
-/** The descriptor, or another number, that is the first argument; null if it is none. */
+/** The first argument if it is a descriptor or another number; else null. */
 export function argFd(args: readonly Arg[]): number | null {
 	const value = args[0]?.value;
 	// A register has more bits than an int; the kernel takes the low 32.
 	return value?.kind === "int" ? value.value | 0 : null;
 }
 
-/** What stands at the end of a call that has not returned; empty for none. */
+/** The mark at the end of a call that has not returned; empty if there is none. */
 function suspension(text: string): string {
 	if (!text.endsWith("...>")) return "";
 	if (text.endsWith(UNFINISHED)) return UNFINISHED;
@@ -629,13 +629,13 @@ function suspension(text: string): string {
 	return PID_CHANGED.exec(text)?.[0] ?? "";
 }
 
-/** The text of a call without the padding before its result; -1 where there is no result. */
+/** The text of a call without the padding before its result. `resultAt` is -1 without a result. */
 function unpadded(text: string, closeAt: number, resultAt: number): string {
 	if (resultAt < 0 || resultAt === closeAt + 4) return text;
 	return `${text.slice(0, closeAt + 1)} = ${text.slice(resultAt)}`;
 }
 
-/** The latest call of that name, removed from the list. */
+/** Removes the latest call with a name from the list and returns it. */
 function take(waiting: Pending[] | undefined, name: string): Pending | null {
 	const at = waiting?.findLastIndex(({ call }) => call.name === name) ?? -1;
 	return at < 0 ? null : (waiting?.splice(at, 1)[0] ?? null);

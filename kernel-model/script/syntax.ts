@@ -72,9 +72,9 @@ export interface CallLine {
 	problem: Problem | null;
 	/** The whole call on one line, without pid and time. */
 	text: string;
-	/** Of a call whose arguments are read when they are asked for: forgets them until then. */
+	/** Drops the arguments of a call that reads them when they are needed. */
 	forgetArgs?(): void;
-	/** The same: its first argument, where it is a descriptor, without a look at the others. */
+	/** The first argument of such a call, if it is a number. The others are not read for it. */
 	readonly firstFd?: number | null;
 }
 
@@ -90,7 +90,7 @@ export interface SetupLine {
 	text: string;
 }
 
-/** A `+++ … +++` line. Of a superseded one there is neither status nor signal. */
+/** A `+++ … +++` line. The line of a superseded thread has neither status nor signal. */
 export interface ExitLine {
 	kind: "exit";
 	line: number;
@@ -98,7 +98,7 @@ export interface ExitLine {
 	time: number | null;
 	status: number | null;
 	signal: string | null;
-	/** The thread that became another program: it has the pid from here on, and its own is gone. */
+	/** The thread that called execve(). It has this pid from now on. Its own pid is gone. */
 	superseded?: number;
 	text: string;
 }

@@ -105,7 +105,7 @@ export class ValueReader {
 
 	constructor(
 		source: Source,
-		/** The bytes of strings are made when they are asked for. */
+		/** The bytes of strings are decoded when they are needed. */
 		private readonly lazy = false,
 	) {
 		this.text = source.text;
@@ -519,7 +519,7 @@ export class ValueReader {
 		const start = this.pos;
 		let end = start + 1;
 		let plain = true;
-		// Escapes of one letter, which are never wrong.
+		// All escapes have one letter. Such escapes are always valid.
 		let simple = true;
 		for (; ; end++) {
 			const c = text.charCodeAt(end);
@@ -661,7 +661,7 @@ function isBits(value: Value): value is IntValue | FlagsValue {
 	return value.kind === "int" || value.kind === "flags";
 }
 
-/** A string of which the bytes are made when they are asked for. */
+/** A string whose bytes are decoded when they are needed. */
 class LazyString {
 	readonly kind = "string";
 	private made: Uint8Array | null = null;
@@ -686,7 +686,7 @@ class LazyString {
 	}
 }
 
-/** The bytes of a string, behind a NUL if there is a lead. `plain` says that nothing is escaped. */
+/** The bytes of a string, after a NUL if `lead` is 1. `plain` means that nothing is escaped. */
 function bytesOf(
 	text: string,
 	start: number,

@@ -82,7 +82,7 @@ function search(script: Parsed, options: PlayOptions): { outcomes: Outcome[]; ti
 /** Calls whose result a timer may decide. */
 const CLOCKED = new Set(["bind", "connect", "listen"]);
 
-/** Clocks to try: where in a jiffy the recording began, and how late timers ran, ms. */
+/** Clocks to try: where in a jiffy the recording began, and how late timers ran. */
 function* clocks(): Generator<{ phase: number; lateness: number }> {
 	for (const lateness of [0, 1, 2, 4, 8]) {
 		for (let phase = 0; phase < JIFFY; phase++) yield { phase, lateness };

@@ -160,7 +160,7 @@ export class Search {
 		while (recording.has(player.cursor)) {
 			const last = nth(this.marks, this.marks.length - 1);
 			// Before the first contradiction fewer marks are enough.
-			const least = this.differed ? EVERY : FAR;
+			const least = this.differed ? EVERY : Math.min(FAR, this.back >> 2);
 			const every = Math.max(least, player.kernel.sock.used >> 2);
 			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
 			this.step();

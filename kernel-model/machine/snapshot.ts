@@ -33,9 +33,12 @@ const ZEROS: Chunk = new Array<null>(CHUNK / PAGE).fill(null);
 
 /** The contents of a buffer at the last snapshot. */
 interface Shadow {
-	bytes: Uint8Array;
+	/** By chunk; null for one of zeros, so that an empty table costs nothing. */
+	bytes: (Uint8Array | null)[];
 	pages: Pages;
 }
+
+const ZERO_BYTES = new Uint8Array(CHUNK);
 
 /** The contents of some objects at one moment. */
 export class Snapshot {
@@ -117,8 +120,11 @@ export class Snapshots {
 	private shadowOf(buffer: ArrayBufferLike): Shadow {
 		const known = this.shadows.get(buffer);
 		if (known !== undefined) return known;
-		const pages = new Array<Chunk>(Math.ceil(buffer.byteLength / CHUNK)).fill(ZEROS);
-		const shadow = { bytes: new Uint8Array(buffer.byteLength), pages };
+		const chunks = Math.ceil(buffer.byteLength / CHUNK);
+		const shadow = {
+			bytes: new Array<Uint8Array | null>(chunks).fill(null),
+			pages: new Array<Chunk>(chunks).fill(ZEROS),
+		};
 		this.shadows.set(buffer, shadow);
 		return shadow;
 	}
@@ -129,18 +135,18 @@ export class Snapshots {
 		let changed: Chunk[] | null = null;
 		let last = -1;
 		let chunk: (Uint8Array | null)[] = [];
-		forEachDifference(now, shadow.bytes, (start, end) => {
-			const at = Math.floor(start / CHUNK);
+		forEachDifference(now, shadow.bytes, (at, page, length) => {
 			changed ??= [...shadow.pages];
 			if (at !== last) {
 				last = at;
 				chunk = [...nth(shadow.pages, at)];
 				changed[at] = chunk;
 			}
-			const page = new Uint8Array(now.subarray(start, end));
-			shadow.bytes.set(page, start);
-			this.copied += page.length;
-			chunk[(start % CHUNK) / PAGE] = page;
+			const start = at * CHUNK + page * PAGE;
+			const bytes = new Uint8Array(now.subarray(start, start + length));
+			shadowed(shadow, at).set(bytes, page * PAGE);
+			this.copied += length;
+			chunk[page] = bytes;
 		});
 		if (changed !== null) shadow.pages = changed;
 		return shadow.pages;
@@ -150,34 +156,46 @@ export class Snapshots {
 		const shadow = this.shadowOf(buffer);
 		for (let at = 0; at < pages.length; at++) {
 			if (pages[at] === shadow.pages[at]) continue;
+			const bytes = shadowed(shadow, at);
 			for (const [i, page] of nth(pages, at).entries()) {
 				if (page === nth(shadow.pages, at)[i]) continue;
-				const start = at * CHUNK + i * PAGE;
-				if (page === null) shadow.bytes.fill(0, start, start + PAGE);
-				else shadow.bytes.set(page, start);
+				if (page === null) bytes.fill(0, i * PAGE, (i + 1) * PAGE);
+				else bytes.set(page, i * PAGE);
 			}
 		}
 		shadow.pages = pages;
 		const now = Buffer.from(buffer);
-		forEachDifference(now, shadow.bytes, (start, end) => {
-			now.set(shadow.bytes.subarray(start, end), start);
+		forEachDifference(now, shadow.bytes, (at, page, length) => {
+			const bytes = nth(shadow.bytes, at) ?? ZERO_BYTES;
+			now.set(bytes.subarray(page * PAGE, page * PAGE + length), at * CHUNK + page * PAGE);
 		});
 	}
 }
 
-/** Calls back for each page that differs, in ascending order. */
+/** The bytes of a chunk, to be written. */
+function shadowed(shadow: Shadow, at: number): Uint8Array {
+	const known = nth(shadow.bytes, at);
+	if (known !== null) return known;
+	const bytes = new Uint8Array(CHUNK);
+	shadow.bytes[at] = bytes;
+	return bytes;
+}
+
+/** Calls back for each page that differs, in ascending order: its chunk, its number in it, bytes. */
 function forEachDifference(
-	a: Buffer,
-	b: Uint8Array,
-	differs: (start: number, end: number) => void,
+	now: Buffer,
+	before: readonly (Uint8Array | null)[],
+	differs: (chunk: number, page: number, length: number) => void,
 ): void {
-	const { length } = a;
-	for (let chunk = 0; chunk < length; chunk += CHUNK) {
-		const stop = Math.min(chunk + CHUNK, length);
-		if (a.compare(b, chunk, stop, chunk, stop) === 0) continue;
-		for (let start = chunk; start < stop; start += PAGE) {
-			const end = Math.min(start + PAGE, stop);
-			if (a.compare(b, start, end, start, end) !== 0) differs(start, end);
+	for (const [at, bytes] of before.entries()) {
+		const base = at * CHUNK;
+		const shadow = bytes ?? ZERO_BYTES;
+		const length = Math.min(CHUNK, now.length - base);
+		if (now.compare(shadow, 0, length, base, base + length) === 0) continue;
+		for (let start = 0; start < length; start += PAGE) {
+			const end = Math.min(start + PAGE, length);
+			if (now.compare(shadow, start, end, base + start, base + end) === 0) continue;
+			differs(at, start / PAGE, end - start);
 		}
 	}
 }

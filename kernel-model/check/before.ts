@@ -226,8 +226,8 @@ class Placing {
 
 	/** The reason why results that depend on a socket are undecided. */
 	private doubt({ line }: HostSocket): string {
-		const what = "does not show the socket's options, nor what became of it";
-		return `it depends on the socket of ${this.file}:${line}, which ${what}`;
+		const what = "whose options and end the file does not show";
+		return `it depends on the socket of ${this.file}:${line}, ${what}`;
 	}
 
 	/** Makes a listener or a datagram socket. Returns null, or why it cannot be made. */
@@ -460,7 +460,7 @@ class Placing {
 			const when =
 				socket.timer === null ? "when it ends (ss -o does)" : "to the millisecond when it ends";
 			const what = `it depends on the TIME_WAIT of ${this.file}:${socket.line}`;
-			this.placed.doubts.set(tw, `${what}, which does not show ${when}`);
+			this.placed.doubts.set(tw, `${what}; the file does not show ${when}`);
 		}
 		this.keeper.close(fd);
 	}

@@ -156,7 +156,7 @@ export class Descriptors {
 
 	/** Makes a socket from before the recording, or from a call that is not recorded. */
 	private unknown(task: Task, fd: number, call: CallLine, shown: Shown): boolean | string {
-		const reason = `descriptor ${fd} is not of this recording`;
+		const reason = `no recorded call made descriptor ${fd}`;
 		const name = shown.name ?? shown.accepted;
 		const family = name?.family === "AF_INET6" ? AF_INET6 : AF_INET;
 		if (name !== null && !name.family.startsWith("AF_INET")) return reason;

@@ -142,7 +142,7 @@ export class Judge {
 			if (other === chosen || judge(other) === CANDIDATE_OK) first.push(other);
 		}
 		k.blocker = 0;
-		return `${clause}, but a search comes to ${first.join(", ")}${first.length === 8 ? " …" : ""} first`;
+		return `${clause}, but a search reaches ${first.join(", ")}${first.length === 8 ? " …" : ""} first`;
 	}
 
 	/**
@@ -220,7 +220,7 @@ export class Judge {
 		if (world.recording.leavesFailuresOut && (outcome.recorded ?? -1) >= 0) {
 			const state = sk === 0 ? -1 : kernel.sock.skc_state[sk];
 			if (/^accept4?$/.test(call.name) || state === TCP_CLOSE) {
-				return "a connect() that did not wait may be missing, as every call that failed is";
+				return "a connect() that did not wait may be missing, because failed calls are not recorded";
 			}
 		}
 		const doubtful = this.doubtfulListener(sk);

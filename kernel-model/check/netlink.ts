@@ -68,7 +68,7 @@ export class Netlink {
 		const nameOf = (index: number) => net.net.devices.find((d) => d.ifindex === index)?.name;
 		const { commands, seqs, unmodelled } = netlinkRequest(call, nameOf);
 		const doubt = (why: string) => {
-			this.world.netDoubts.set(net.net.id, `line ${call.line} asks by netlink for ${why}`);
+			this.world.netDoubts.set(net.net.id, `line ${call.line} sends a netlink request: ${why}`);
 		};
 		const { netDoubts } = this.world;
 		const told = commands.length > 0 || unmodelled.length > 0;
@@ -84,11 +84,11 @@ export class Netlink {
 			} catch (error) {
 				if (!(error instanceof SetupError)) throw error;
 				// If the thing exists already, or is gone already, the request is fulfilled.
-				if (error.errno === null) doubt(`\`${words.join(" ")}\`, not understood`);
+				if (error.errno === null) doubt(`\`${words.join(" ")}\`, which is not understood`);
 				else if (answer === null) doubt(`\`${words.join(" ")}\`, which the model cannot do`);
 			}
 		}
-		if (unmodelled.length > 0) doubt(`${unmodelled.join(", ")}, which has no model`);
+		if (unmodelled.length > 0) doubt(`${unmodelled.join(", ")}, which is not modelled`);
 	}
 
 	/**

@@ -82,7 +82,7 @@ function moving(player: Player, event: Event, to: number): Remedy {
 	const { events } = player;
 	const from = event.at;
 	return {
-		what: `line ${event.begin} acts at ${to}`,
+		what: `line ${event.begin} acts ${to < from ? "earlier" : "later"}`,
 		line: Math.min(from, to),
 		apply: () => events.move(events.indexOf(event), to),
 		undo: () => events.move(events.indexOf(event), from),
@@ -225,7 +225,7 @@ function avoiding({ facts }: Player, line: number, port: number): Remedy {
 function forgetting({ facts }: Player, line: number): Remedy {
 	const known = facts.forgotten.has(line);
 	return {
-		what: `nothing shows the port of line ${line}`,
+		what: `line ${line} chose another port`,
 		line,
 		apply: () => facts.forgotten.add(line),
 		undo: () => {
@@ -279,7 +279,7 @@ function* secrets(player: Player, { task, call }: Contradiction): Generator<Reme
 /** Decides that a question to a secret has the other answer. */
 function deciding({ world: { asked }, facts }: Player, question: number): Remedy {
 	return {
-		what: `a secret decided otherwise in line ${asked[question]}`,
+		what: `a secret hash decided otherwise in line ${asked[question]}`,
 		line: nth(asked, question),
 		apply: () => facts.secrets.push(question),
 		undo: () => facts.secrets.splice(facts.secrets.indexOf(question), 1),
@@ -302,7 +302,7 @@ function* clocks(player: Player, { call, recorded, result }: Contradiction): Gen
 	] as const) {
 		const late = { from, to: call.line, ms };
 		yield {
-			what: `the clock is ${ms} ms behind`,
+			what: `the clock is ${Math.abs(ms)} ms ${ms < 0 ? "ahead" : "behind"}`,
 			line: from,
 			apply: () => facts.late.push(late),
 			undo: () => facts.late.splice(facts.late.indexOf(late), 1),

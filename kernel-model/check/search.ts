@@ -262,7 +262,7 @@ export class Search {
 		// If the search ended at a bound, the mismatch is not proved.
 		const why = this.cut
 			? "the search for a way ended at its bound"
-			: `it could be if ${this.beyond}, which is too far back for the search`;
+			: `the result is possible if ${this.beyond}, but this is too far back for the search`;
 		if ((this.cut || this.beyond !== null) && outcome?.verdict === "mismatch") {
 			this.facts.open.set(line, `${outcome.reason}; ${why}`);
 		}

@@ -78,7 +78,7 @@ interface RunOptions {
 	explain: boolean;
 	json: boolean;
 	quiet: boolean;
-	/** What is undecided counts as different. */
+	/** An undecided line counts as different. */
 	strict: boolean;
 	/** Several files are played, so JSON objects name the file. */
 	several: boolean;
@@ -86,7 +86,7 @@ interface RunOptions {
 	uid: number | null;
 	/** The state of the host before the recording. */
 	host: readonly HostFile[];
-	/** What is said of it below each file. */
+	/** The lines about this state below each file. */
 	hostLines: readonly string[];
 	/**
 	 * The recorded program had a network namespace of its own, even if the recording does not show
@@ -304,7 +304,7 @@ function playPart(
 		if (rest > 0) output.write(`${styled("33", `# undecided ${rest} times: other reasons`)}\n`);
 		for (const line of options.hostLines) output.write(line);
 		if (learnt.count > 0) {
-			const said = printable(`# learnt of the host: ${learnt.text(", ")}`);
+			const said = printable(`# learnt about the host: ${learnt.text(", ")}`);
 			output.write(`${styled("2", said)}\n`);
 		}
 		const fails = sum.mismatch > 0 || (options.strict && sum.undecided > 0);
@@ -322,12 +322,12 @@ function describeHost(host: readonly HostFile[], version: string, uid: number | 
 	const { left, sockets } = placeHost(kernel, kernel.createNet(), host, uid ?? 0);
 	const commands = host.reduce((sum, file) => sum + file.commands.length, 0);
 	const files = host.map(({ file }) => file).join(", ");
-	const said = `# the host had ${sockets} sockets, and ${commands} settings, by ${files}`;
+	const said = `# state of the host: ${sockets} sockets and ${commands} settings, from ${files}`;
 	const lines = [styled("2", printable(said))];
 	if (left.length > 0) {
 		const missing = new Some(5);
 		for (const what of left) missing.add(what);
-		lines.push(styled("33", printable(`# not taken of it: ${missing.text("; ")}`)));
+		lines.push(styled("33", printable(`# not taken from there: ${missing.text("; ")}`)));
 	}
 	return lines.map((line) => `${line}\n`);
 }

@@ -309,7 +309,7 @@ class Recorder {
 			if (wanted >= 0 && wanted !== result) {
 				const gave = result < 0 ? errnoName(-result) : String(result);
 				const { file } = this.script;
-				const expected = `a result that can be had here: this kernel gives ${gave}`;
+				const expected = `the result of this kernel, which is ${gave}`;
 				throw new ScriptError(file, call.line, call.column, expected, `= ${wanted}`);
 			}
 			if (result >= 0) own.add(result);

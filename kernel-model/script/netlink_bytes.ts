@@ -146,7 +146,7 @@ function link(type: number, body: Uint8Array, byIndex: ByIndex): string[] | null
 	return words.length === 0 ? [] : ["ip", "link", "set", "dev", dev, ...words];
 }
 
-/** The command of a message of which strace decoded the header. `body` may be truncated. */
+/** The command of a message whose header strace decoded. `body` may be truncated. */
 export function rawCommand(
 	type: number,
 	flags: number,

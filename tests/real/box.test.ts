@@ -401,9 +401,7 @@ describe.skipIf(missing !== null)(`live says in one line${skipped}`, () => {
 
 	it("that a descriptor of the script cannot be had", () => {
 		const said = live("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\n");
-		expect(said).toContain(
-			":1:1: expected a result that can be had here: this kernel gives 3, found = 6",
-		);
+		expect(said).toContain(":1:1: expected the result of this kernel, which is 3, found = 6");
 	});
 
 	it("what to do instead of a host that answers", () => {

@@ -407,7 +407,9 @@ function ipRoute(net: SetupTarget, words: Words, family: Family): void {
 		parsed(at, () => {
 			if (verb === "delete") return net.delRoute(options);
 			if (verb === "add") return net.addRoute(options);
-			if (verb === "append") return net.appendRoute(options);
+			// fib6_add_rt2node() puts it after the others, whether the request has NLM_F_APPEND or not.
+			const ipv6 = family === 6 || options.to.includes(":");
+			if (verb === "append" || (verb === "prepend" && ipv6)) return net.appendRoute(options);
 			if (verb !== "prepend") return net.replaceRoute(options);
 			const err = net.addRoute(options);
 			if (err === -EEXIST) throw unmodelled(at, "a route of a prefix and metric of its own");

@@ -4,7 +4,20 @@
  * Requests without a model are listed by name.
  */
 import { decodeString } from "./format.js";
-import { rawCommand, rawMessages, verb } from "./netlink_bytes.js";
+import { rawCommand, rawMessages } from "./netlink_bytes.js";
+import {
+	addressCommand,
+	NLM_F_APPEND,
+	NLM_F_CREATE,
+	NLM_F_EXCL,
+	NLM_F_REPLACE,
+	ROUTE_TYPES,
+	RTNH_F_ONLINK,
+	routeCommand,
+	SCOPES,
+	TABLES,
+	UNMODELLED_RTA,
+} from "./netlink_words.js";
 import type { CallLine, Value } from "./syntax.js";
 
 /** The requests of one call that sends to an AF_NETLINK socket. */
@@ -85,38 +98,32 @@ function deviceOf(
 	return named ?? (index === null || index === 0 ? null : (byIndex(index) ?? null));
 }
 
-const SCOPES: Readonly<Record<string, string>> = {
-	RT_SCOPE_UNIVERSE: "global",
-	RT_SCOPE_LINK: "link",
-	RT_SCOPE_HOST: "host",
-};
-const TYPES: Readonly<Record<string, string>> = {
-	RTN_UNICAST: "unicast",
-	RTN_LOCAL: "local",
-	RTN_BLACKHOLE: "blackhole",
-	RTN_UNREACHABLE: "unreachable",
-	RTN_PROHIBIT: "prohibit",
-};
-const TABLES: Readonly<Record<string, string>> = {
-	RT_TABLE_DEFAULT: "default",
-	RT_TABLE_MAIN: "main",
-	RT_TABLE_LOCAL: "local",
-};
+/** The number of a constant that strace names; -1 for one that `table` does not have. */
+function numberIn(
+	table: readonly (readonly [number: number, name: string, word: string])[],
+	value: Value | undefined,
+): number {
+	const name = nameOf(value);
+	return table.find(([, known]) => known === name)?.[0] ?? intOf(value) ?? -1;
+}
 
 /** Messages that do not concern ports: queries, neighbours, queues, statistics. */
 const NO_CONCERN =
 	/^(RTM_GET.*|RTM_(NEW|DEL)(NEIGH|NEIGHTBL|QDISC|TCLASS|TFILTER|CHAIN|ACTION|MDB|NSID|STATS|NETCONF|VLAN|LINKPROP)|NLMSG_(NOOP|DONE|ERROR))$/;
 
-/** Flags of a message that makes something, from 0x100 on: include/uapi/linux/netlink.h. */
-const NEW_FLAGS = ["NLM_F_REPLACE", "NLM_F_EXCL", "NLM_F_CREATE", "NLM_F_APPEND"];
-const NLM_F_CREATE = 0x400;
+/** Flags by the names that strace prints. Other names do not count. */
+const NEW_FLAGS: Readonly<Record<string, number>> = {
+	NLM_F_REPLACE,
+	NLM_F_EXCL,
+	NLM_F_CREATE,
+	NLM_F_APPEND,
+};
 
-/** A message's flags. Of the flags that strace names, only NEW_FLAGS count. */
+/** A message's flags. */
 function flagsOf(header: Value | undefined): number {
 	const given = fieldOf(header, "nlmsg_flags");
 	if (given?.kind !== "flags") return intOf(given) ?? 0;
-	const bit = (name: string, i: number) => (given.names.includes(name) ? 0x100 << i : 0);
-	return NEW_FLAGS.reduce((bits, name, i) => bits | bit(name, i), given.extra);
+	return given.names.reduce((bits, name) => bits | (NEW_FLAGS[name] ?? 0), given.extra);
 }
 
 /** Reads the messages of one call. */
@@ -139,18 +146,16 @@ class Reader {
 			return;
 		}
 		if (body?.kind === "struct" && !body.truncated) {
-			if (type === "RTM_NEWADDR") command = this.address(verb(flags, "add"), body, attributes);
-			else if (type === "RTM_DELADDR") command = this.address("del", body, attributes);
-			else if (type === "RTM_NEWROUTE") {
-				command = this.route(verb(flags, "prepend"), body, attributes);
-			} else if (type === "RTM_DELROUTE") command = this.route("del", body, attributes);
+			if (type === "RTM_NEWADDR") command = this.address(false, flags, body, attributes);
+			else if (type === "RTM_DELADDR") command = this.address(true, flags, body, attributes);
+			else if (type === "RTM_NEWROUTE") command = this.route(false, flags, body, attributes);
+			else if (type === "RTM_DELROUTE") command = this.route(true, flags, body, attributes);
 			else if (type === "RTM_DELLINK") command = this.delLink(body, attributes);
 			else if (/^RTM_(NEW|SET)LINK$/.test(type)) {
 				command = this.link((flags & NLM_F_CREATE) !== 0, body, attributes);
 			}
 		}
-		if (command === null) this.add(seq, null, type);
-		else this.add(seq, command.length === 0 ? command : ["ip", ...command]);
+		this.add(seq, command, type);
 	}
 
 	/** Adds a command. An empty one is left out. Null counts as not modelled. */
@@ -164,68 +169,56 @@ class Reader {
 	}
 
 	private address(
-		verb: string,
+		removes: boolean,
+		flags: number,
 		body: Struct,
 		attributes: Map<string, Value | undefined>,
 	): string[] | null {
 		const dev = deviceOf(fieldOf(body, "ifa_index"), this.byIndex);
-		const far = addressOf(attributes.get("IFA_ADDRESS"));
-		const own = addressOf(attributes.get("IFA_LOCAL")) ?? far;
-		const length = intOf(fieldOf(body, "ifa_prefixlen"));
-		if (dev === null || own === null || length === null) return null;
-		const words = ["addr", verb];
-		const peer = far !== null && far !== own;
-		if (verb === "del" && far === null) words.push(own);
-		else if (peer) words.push(own, "peer", `${far}/${length}`);
-		else words.push(`${own}/${length}`);
-		words.push("dev", dev);
-		if (verb === "del") return words;
-		const broadcast = addressOf(attributes.get("IFA_BROADCAST"));
-		if (broadcast !== null) words.push("broadcast", broadcast);
-		const scope = SCOPES[nameOf(fieldOf(body, "ifa_scope"))];
-		if (scope !== undefined && !own.includes(":")) words.push("scope", scope);
-		const lifetime = attributes.get("IFA_CACHEINFO");
-		if (intOf(fieldOf(lifetime, "ifa_prefered")) === 0) words.push("preferred_lft", "0");
-		return words;
+		const prefixLength = intOf(fieldOf(body, "ifa_prefixlen"));
+		if (dev === null || prefixLength === null) return null;
+		return addressCommand({
+			removes,
+			flags,
+			ipv6: nameOf(fieldOf(body, "ifa_family")) === "AF_INET6",
+			dev,
+			local: addressOf(attributes.get("IFA_LOCAL")),
+			address: addressOf(attributes.get("IFA_ADDRESS")),
+			prefixLength,
+			broadcast: addressOf(attributes.get("IFA_BROADCAST")),
+			scope: numberIn(SCOPES, fieldOf(body, "ifa_scope")),
+			preferred: intOf(fieldOf(attributes.get("IFA_CACHEINFO"), "ifa_prefered")),
+		});
 	}
 
 	private route(
-		verb: string,
+		removes: boolean,
+		flags: number,
 		body: Struct,
 		attributes: Map<string, Value | undefined>,
 	): string[] | null {
-		for (const name of ["RTA_MULTIPATH", "RTA_NH_ID", "RTA_ENCAP", "RTA_VIA", "RTA_SRC"]) {
-			if (attributes.has(name)) return null;
-		}
-		const ipv6 = nameOf(fieldOf(body, "rtm_family")) === "AF_INET6";
-		if (!ipv6 && nameOf(fieldOf(body, "rtm_family")) !== "AF_INET") return null;
-		const words = [ipv6 ? "-6" : "-4", "route", verb];
-		const type = nameOf(fieldOf(body, "rtm_type"));
-		if (TYPES[type] !== undefined) words.push(TYPES[type]);
-		else if (type !== "RTN_UNSPEC") return null;
-		const dst = addressOf(attributes.get("RTA_DST"));
-		const length = intOf(fieldOf(body, "rtm_dst_len")) ?? 0;
-		if (dst === null && length > 0) return null;
-		words.push(dst === null ? "default" : `${dst}/${length}`);
-		const gateway = addressOf(attributes.get("RTA_GATEWAY"));
-		if (gateway !== null) words.push("via", gateway);
-		if (attributes.has("RTA_OIF")) {
-			const dev = deviceOf(attributes.get("RTA_OIF"), this.byIndex);
-			if (dev === null) return null;
-			words.push("dev", dev);
-		}
-		const src = addressOf(attributes.get("RTA_PREFSRC"));
-		if (src !== null) words.push("src", src);
-		const metric = intOf(attributes.get("RTA_PRIORITY"));
-		if (metric !== null) words.push("metric", String(metric));
-		const header = fieldOf(body, "rtm_table");
-		const table = attributes.get("RTA_TABLE") ?? header;
-		const named = TABLES[nameOf(table)] ?? String(intOf(table) ?? 0);
-		if (named !== "0") words.push("table", named);
-		const scope = SCOPES[nameOf(fieldOf(body, "rtm_scope"))];
-		if (scope !== undefined && !ipv6) words.push("scope", scope);
-		if (names(fieldOf(body, "rtm_flags")).includes("RTNH_F_ONLINK")) words.push("onlink");
-		return words;
+		if ([...UNMODELLED_RTA.values()].some((name) => attributes.has(name))) return null;
+		const family = nameOf(fieldOf(body, "rtm_family"));
+		if (family !== "AF_INET" && family !== "AF_INET6") return null;
+		const oif = attributes.get("RTA_OIF");
+		const dev = deviceOf(oif, this.byIndex);
+		if (dev === null && attributes.has("RTA_OIF")) return null;
+		const onlink = names(fieldOf(body, "rtm_flags")).includes("RTNH_F_ONLINK");
+		return routeCommand({
+			removes,
+			flags,
+			ipv6: family === "AF_INET6",
+			type: numberIn(ROUTE_TYPES, fieldOf(body, "rtm_type")),
+			dst: addressOf(attributes.get("RTA_DST")),
+			prefixLength: intOf(fieldOf(body, "rtm_dst_len")) ?? 0,
+			gateway: addressOf(attributes.get("RTA_GATEWAY")),
+			dev,
+			prefsrc: addressOf(attributes.get("RTA_PREFSRC")),
+			priority: intOf(attributes.get("RTA_PRIORITY")),
+			table: numberIn(TABLES, attributes.get("RTA_TABLE") ?? fieldOf(body, "rtm_table")),
+			scope: numberIn(SCOPES, fieldOf(body, "rtm_scope")),
+			nexthopFlags: onlink ? RTNH_F_ONLINK : 0,
+		});
 	}
 
 	/** The device of a message, by its index, else by its name. */
@@ -238,7 +231,7 @@ class Reader {
 
 	private delLink(body: Struct, attributes: Map<string, Value | undefined>): string[] | null {
 		const name = this.linkOf(body, attributes);
-		return name === null ? null : ["link", "delete", name];
+		return name === null ? null : ["ip", "link", "delete", name];
 	}
 
 	private link(
@@ -264,7 +257,7 @@ class Reader {
 			const text = kind?.kind === "string" ? decodeString(kind) : "";
 			// strace does not decode the table of a VRF or the peer of a veth pair.
 			if (text === "" || text === "vrf" || text === "veth") return null;
-			return ["link", "add", "name", name, ...words, "type", text];
+			return ["ip", "link", "add", "name", name, ...words, "type", text];
 		}
 		const given = attributes.get("IFLA_IFNAME");
 		const to = given?.kind === "string" ? decodeString(given) : name;
@@ -276,7 +269,7 @@ class Reader {
 			words.push(...(dev === null ? ["nomaster"] : ["master", dev]));
 		}
 		if (attributes.has("IFLA_NET_NS_PID") || attributes.has("IFLA_NET_NS_FD")) return null;
-		return words.length === 0 ? [] : ["link", "set", "dev", name, ...words];
+		return words.length === 0 ? [] : ["ip", "link", "set", "dev", name, ...words];
 	}
 }
 

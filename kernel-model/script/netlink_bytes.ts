@@ -5,6 +5,7 @@
  */
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { formatIpv4, formatIpv6 } from "../machine/address.js";
+import { addressCommand, routeCommand, UNMODELLED_RTA } from "./netlink_words.js";
 
 /** A message: its sequence number, and the words of a command of ip. */
 export interface RawMessage {
@@ -23,9 +24,6 @@ const [RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE] = [20, 21, 24, 25];
 const isNoConcern = (type: number) =>
 	type < 16 || (type & 3) === 2 || (type >= 28 && type < 32) || (type >= 36 && type < 104);
 
-const [REPLACE, EXCL, APPEND] = [0x100, 0x200, 0x800];
-const TYPES = ["", "unicast", "local", "", "", "", "blackhole", "unreachable", "prohibit"];
-const SCOPES: Readonly<Record<number, string>> = { 0: "global", 253: "link", 254: "host" };
 const IFF_UP = 1;
 
 type ByIndex = (ifindex: number) => string | undefined;
@@ -58,63 +56,56 @@ const number = (bytes: Uint8Array | undefined): number | null =>
 const text = (bytes: Uint8Array | undefined): string | null =>
 	bytes === undefined ? null : Buffer.from(bytes).toString().replace(/\0.*$/s, "");
 
-/** The verb of `ip` for a message that makes something, by the message's flags. */
-export function verb(flags: number, alone: string): string {
-	if ((flags & EXCL) !== 0) return "add";
-	if ((flags & REPLACE) !== 0) return "replace";
-	return (flags & APPEND) !== 0 ? "append" : alone;
-}
-
+/** struct ifaddrmsg, and attributes: IFA_ADDRESS 1, IFA_LOCAL 2, IFA_BROADCAST 4, IFA_CACHEINFO 6. */
 function addr(type: number, flags: number, body: Uint8Array, byIndex: ByIndex): string[] | null {
 	if (body.length < 8) return null;
 	const view = viewOf(body);
 	const attrs = attributes(body, 8);
-	const [far, local] = [address(attrs.get(1)), address(attrs.get(2))];
-	const own = local ?? far;
 	const dev = byIndex(view.getUint32(4, true));
-	if (own === null || dev === undefined) return null;
-	const length = view.getUint8(1);
-	const peer = far !== null && far !== own;
-	const words = ["ip", "addr", type === RTM_DELADDR ? "del" : verb(flags, "add")];
-	words.push(...(peer ? [own, "peer", `${far}/${length}`] : [`${own}/${length}`]), "dev", dev);
-	const scope = SCOPES[view.getUint8(3)];
-	const scoped = view.getUint8(0) === AF_INET && type === RTM_NEWADDR && scope !== undefined;
-	return scoped ? [...words, "scope", scope] : words;
+	if (dev === undefined) return null;
+	return addressCommand({
+		removes: type === RTM_DELADDR,
+		flags,
+		ipv6: view.getUint8(0) === AF_INET6,
+		dev,
+		local: address(attrs.get(2)),
+		address: address(attrs.get(1)),
+		prefixLength: view.getUint8(1),
+		broadcast: address(attrs.get(4)),
+		scope: view.getUint8(3),
+		preferred: number(attrs.get(6)),
+	});
 }
 
+/**
+ * struct rtmsg, and attributes: RTA_DST 1, RTA_OIF 4, RTA_GATEWAY 5, RTA_PRIORITY 6, RTA_PREFSRC 7,
+ * RTA_TABLE 15.
+ */
 function route(type: number, flags: number, body: Uint8Array, byIndex: ByIndex): string[] | null {
 	if (body.length < 12) return null;
 	const view = viewOf(body);
 	const attrs = attributes(body, 12);
 	const family = view.getUint8(0);
-	// The model has no multipath routes, no gateways of another family and no next hop objects.
-	if ([9, 18, 22, 30].some((key) => attrs.has(key))) return null;
+	if ([...UNMODELLED_RTA.keys()].some((key) => attrs.has(key))) return null;
 	if (family !== AF_INET && family !== AF_INET6) return null;
-	const kind = TYPES[view.getUint8(7)];
-	if (kind === undefined || (kind === "" && view.getUint8(7) !== 0)) return null;
-	const words = ["ip", family === AF_INET ? "-4" : "-6", "route"];
-	words.push(type === RTM_DELROUTE ? "del" : verb(flags, "append"));
-	if (kind !== "") words.push(kind);
-	const [dst, length] = [address(attrs.get(1)), view.getUint8(1)];
-	if (dst === null && length > 0) return null;
-	words.push(dst === null ? "default" : `${dst}/${length}`);
-	const gateway = address(attrs.get(5));
-	if (gateway !== null) words.push("via", gateway);
 	const oif = number(attrs.get(4));
-	if (oif !== null) {
-		const dev = byIndex(oif);
-		if (dev === undefined) return null;
-		words.push("dev", dev);
-	}
-	const src = address(attrs.get(7));
-	if (src !== null) words.push("src", src);
-	const metric = number(attrs.get(6));
-	if (metric !== null) words.push("metric", String(metric));
-	const table = number(attrs.get(15)) ?? view.getUint8(4);
-	if (table !== 0) words.push("table", String(table));
-	const scope = SCOPES[view.getUint8(6)];
-	if (scope !== undefined && family === AF_INET) words.push("scope", scope);
-	return words;
+	const dev = oif === null ? null : byIndex(oif);
+	if (dev === undefined) return null;
+	return routeCommand({
+		removes: type === RTM_DELROUTE,
+		flags,
+		ipv6: family === AF_INET6,
+		type: view.getUint8(7),
+		dst: address(attrs.get(1)),
+		prefixLength: view.getUint8(1),
+		gateway: address(attrs.get(5)),
+		dev,
+		prefsrc: address(attrs.get(7)),
+		priority: number(attrs.get(6)),
+		table: number(attrs.get(15)) ?? view.getUint8(4),
+		scope: view.getUint8(6),
+		nexthopFlags: view.getUint32(8, true),
+	});
 }
 
 function link(type: number, body: Uint8Array, byIndex: ByIndex): string[] | null {

@@ -15,10 +15,9 @@
  * for the same port afterwards. `worldCall` and `socketCall` list the calls. Most calls are also
  * methods, for tests that compute their arguments.
  *
- * With SELFTESTS=FILE in the environment, every program is appended to FILE as a line of JSON,
- * for tests/rules/selftests/kernel.py to make the same calls on a running kernel.
+ * The calls go to the model, or to another `Target`: asked.ts writes them as a script, and asks a
+ * kernel. With ASK_KERNEL=running in the environment, `rule` asks the kernel underneath as well.
  */
-import { appendFileSync } from "node:fs";
 import { it } from "vitest";
 import { Random } from "../include/linux/random.js";
 import { tcpStateName } from "../include/net/tcp_states.js";
@@ -235,14 +234,48 @@ export interface WorldOptions {
 	protocol?: Protocol;
 }
 
+/** The system calls of a task that programs make. */
+export type Calls = Pick<
+	Task,
+	| "socket"
+	| "bind"
+	| "listen"
+	| "connect"
+	| "connectAndWait"
+	| "accept4"
+	| "dup"
+	| "close"
+	| "shutdown"
+	| "sendto"
+	| "recv"
+	| "getsockname"
+	| "getpeername"
+	| "setsockopt"
+	| "getsockopt"
+>;
+
+/** Who answers the calls of a program: the model, or a kernel. */
+export interface Target {
+	calls(uid: number): Calls;
+	/** Writes a text to a sysctl, "net.ipv4.tcp_tw_reuse". Returns 0 or a negative errno. */
+	sysctl(name: string, text: string): number;
+	ip(words: readonly string[]): void;
+	/** Time passes, ms. */
+	pass(ms: number): void;
+}
+
+/** A call of a program that only the model can answer. */
+export class OnlyModel extends Error {}
+
 /** Calls that an error shows before the failing one. */
 const SHOWN = 20;
 
-/** Whether the kernel has removed the protocol. */
-class Removed extends Error {}
+/** The kernel has removed the protocol. */
+export class Removed extends Error {}
 
 interface Entry {
-	task: Task;
+	calls: Calls;
+	uid: number;
 	fd: number;
 	dgram: boolean;
 }
@@ -260,6 +293,9 @@ export class World {
 	private readonly ports = new Map<string, string>();
 	private uid = 0;
 	private readonly started: number;
+	/** The model as the target of calls. */
+	readonly model: Target;
+	private target: Target;
 
 	constructor(options: WorldOptions = {}) {
 		const { version = "6.3", changes = [], random, seed = 1, tables = TABLES } = options;
@@ -276,10 +312,23 @@ export class World {
 			runSetup(this.kernel, this.net, command.split(" "));
 		}
 		this.task = this.user(0);
+		this.model = {
+			calls: (uid) => this.user(uid),
+			sysctl: (name, text) => this.net.setSysctl(name, text),
+			ip: (words) => {
+				runSetup(this.kernel, this.net, words);
+			},
+			pass: (ms) => this.kernel.advance(ms),
+		};
+		this.target = this.model;
 	}
 
-	/** Makes every call. Throws Error that shows the calls with other results. */
-	run(program: string): void {
+	/**
+	 * Makes every call, on a target if one is given. Throws Error that shows the calls with other
+	 * results, OnlyModel for a call that no target answers.
+	 */
+	run(program: string, target: Target = this.model): void {
+		this.target = target;
 		const wrong: string[] = [];
 		let before: string[] = [];
 		for (const line of program.split("\n")) {
@@ -320,6 +369,8 @@ export class World {
 
 	/** Makes one call of a program. Returns a number, "ENAME", or a value. */
 	call(text: string): string {
+		if (this.target !== this.model && /\$[a-z]/.test(text))
+			throw new OnlyModel(`${text}: a chosen port`);
 		const words = text
 			.trim()
 			.replace(/\$[a-z]/g, (name) => this.ports.get(name) ?? name)
@@ -339,11 +390,18 @@ export class World {
 		return socket;
 	}
 
+	/** Before a call that looks into the model. */
+	private looksInside(verb: string): void {
+		if (this.target !== this.model) throw new OnlyModel(`${verb}: no system call`);
+	}
+
 	/** Makes a socket of the default kind for a new name. */
 	private make(name: string): Entry {
-		const task = this.user(this.uid);
-		const fd = this.socket(AF_INET, "", task);
-		const socket = { task, fd, dgram: this.type === SOCK_DGRAM };
+		const { uid, type } = this;
+		const calls = this.target.calls(uid);
+		const fd = calls.socket(AF_INET, type, this.protocol);
+		if (fd < 0) throw new Error(`socket: ${errnoName(-fd)}`);
+		const socket = { calls, uid, fd, dgram: type === SOCK_DGRAM };
 		this.sockets.set(name, socket);
 		return socket;
 	}
@@ -351,12 +409,13 @@ export class World {
 	private worldCall(words: readonly string[]): string | number {
 		const [verb, ...args] = words;
 		const [word, ...rest] = args;
+		if (["tick", "clock", "read", "log", "at"].includes(verb)) this.looksInside(verb);
 		switch (verb) {
 			case "user": // whose sockets the following ones are
 				this.uid = Number(word);
 				return 0;
 			case "pass": // milliseconds
-				this.kernel.advance(Number(word));
+				this.target.pass(Number(word));
 				return 0;
 			case "tick": // until the kernel's second changes
 				this.kernel.advance(1000 - (this.kernel.now % 1000));
@@ -364,9 +423,9 @@ export class World {
 			case "clock": // seconds since the beginning
 				return Math.floor((this.kernel.now - this.started) / 1000);
 			case "sysctl": // net.NAME VALUE
-				return this.net.setSysctl(`net.${word}`, `${rest.join(" ")}\n`);
+				return this.target.sysctl(`net.${word}`, `${rest.join(" ")}\n`);
 			case "write": // JSON to a file of /proc/sys/net/ipv4
-				return this.net.setSysctl(`net.ipv4.${word}`, JSON.parse(rest.join(" ")));
+				return this.target.sysctl(`net.ipv4.${word}`, JSON.parse(rest.join(" ")));
 			case "read": {
 				const read = this.net.getSysctl(`net.ipv4.${word}`);
 				return typeof read === "number" ? read : JSON.stringify(read);
@@ -376,20 +435,20 @@ export class World {
 			case "at": // states of the sockets that have the port, but for closed ones
 				return this.statesAt(Number(word));
 			case "ip":
-				runSetup(this.kernel, this.net, words);
+				this.target.ip(words);
 				return 0;
 			case "close": // all sockets, or some
 				for (const name of word === "all" ? [...this.sockets.keys()] : args) {
-					const { task, fd } = this.get(name);
+					const { calls, fd } = this.get(name);
 					this.sockets.delete(name);
-					const result = task.close(fd);
+					const result = calls.close(fd);
 					if (result !== 0) return result;
 				}
 				return 0;
 			case "ports": // of some sockets, which have to be different ones
 				return joined(args.map((name) => this.nameOf(name)).map(portOf));
 			case "heard": // which sockets have a datagram or a connection; takes one of each
-				return args.filter((name) => this.hears(name)).join(" ") || "nobody";
+				return this.heard(args).join(" ") || "nobody";
 			default: {
 				const made = /^([a-z]+)(6?)$/.exec(verb);
 				if (made === null || !(made[1] in PROTOCOLS)) throw new Error(`no call: ${verb}`);
@@ -404,16 +463,17 @@ export class World {
 		const at = args.indexOf("with");
 		const options = at < 0 ? [] : args.slice(at + 1);
 		for (const name of at < 0 ? args : args.slice(0, at)) {
-			const task = this.user(this.uid);
-			const fd = task.socket(v6 ? AF_INET6 : AF_INET, type, number);
+			const { uid } = this;
+			const calls = this.target.calls(uid);
+			const fd = calls.socket(v6 ? AF_INET6 : AF_INET, type, number);
 			if (fd < 0) {
 				const { changes } = this.kernel;
-				if (protocol === "dccp" && changes.has("dccp-removed")) throw new Removed();
+				if (protocol === "dccp" && changes.has("dccp-removed")) throw new Removed(`no ${protocol}`);
 				return fd;
 			}
-			this.sockets.set(name, { task, fd, dgram: type === SOCK_DGRAM });
+			this.sockets.set(name, { calls, uid, fd, dgram: type === SOCK_DGRAM });
 			for (const option of options) {
-				const err = task.setsockopt(fd, ...optionOf(option), 1);
+				const err = calls.setsockopt(fd, ...optionOf(option), 1);
 				if (err !== 0) return err;
 			}
 		}
@@ -421,16 +481,25 @@ export class World {
 	}
 
 	private nameOf(name: string): string {
-		const { task, fd } = this.get(name);
-		return textOf(task.getsockname(fd));
+		const { calls, fd } = this.get(name);
+		return textOf(calls.getsockname(fd));
 	}
 
-	private hears(name: string): boolean {
-		const { task, fd, dgram } = this.get(name);
-		if (dgram) return task.recv(fd, 1, true) >= 0;
-		const accepted = task.accept4(fd, 0, {}, true);
-		if (accepted >= 0) task.close(accepted);
-		return accepted >= 0;
+	/**
+	 * The sockets that hear something. What they accept is closed at the end, so that the numbers
+	 * of descriptors do not depend on who of them hears it.
+	 */
+	private heard(names: readonly string[]): string[] {
+		const accepted: [calls: Calls, fd: number][] = [];
+		const heard = names.filter((name) => {
+			const { calls, fd, dgram } = this.get(name);
+			if (dgram) return calls.recv(fd, 1, true) >= 0;
+			const newfd = calls.accept4(fd, 0, {}, true);
+			if (newfd >= 0) accepted.push([calls, newfd]);
+			return newfd >= 0;
+		});
+		for (const [calls, fd] of accepted) calls.close(fd);
+		return heard;
 	}
 
 	private statesAt(port: number): string {
@@ -454,7 +523,7 @@ export class World {
 		verb: string,
 		args: readonly string[],
 	): string | number {
-		const { task, fd } = socket;
+		const { calls, uid, fd } = socket;
 		const [word] = args;
 		switch (verb) {
 			case "socket": // nothing but the socket
@@ -466,69 +535,70 @@ export class World {
 				const address = addressOf(text);
 				if (unspec) address.family = "AF_UNSPEC";
 				return length === undefined
-					? task.bind(fd, address)
-					: task.bind(fd, address, Number(length));
+					? calls.bind(fd, address)
+					: calls.bind(fd, address, Number(length));
 			}
 			case "listen":
-				return task.listen(fd, Number(word));
+				return calls.listen(fd, Number(word));
 			case "connect": // and waits
-				return task.connectAndWait(fd, addressOf(word));
+				return calls.connectAndWait(fd, addressOf(word));
 			case "start": // connect() that does not wait; a length may follow
-				return task.connect(
+				return calls.connect(
 					fd,
 					addressOf(word),
 					args[1] === undefined ? undefined : Number(args[1]),
 					true,
 				);
 			case "dissolve": // connect() with AF_UNSPEC
-				return task.connect(fd, UNSPEC);
+				return calls.connect(fd, UNSPEC);
 			case "accept": {
-				const accepted = task.accept4(fd, 0, {}, true);
+				const accepted = calls.accept4(fd, 0, {}, true);
 				if (accepted < 0) return accepted;
-				this.sockets.set(word, { task, fd: accepted, dgram: false });
+				this.sockets.set(word, { calls, uid, fd: accepted, dgram: false });
 				return 0;
 			}
 			case "dup":
-				this.sockets.set(word, { ...socket, fd: task.dup(fd) });
+				this.sockets.set(word, { ...socket, fd: calls.dup(fd) });
 				return 0;
 			case "close":
 				this.sockets.delete(name);
-				return task.close(fd);
+				return calls.close(fd);
 			case "shutdown":
-				return task.shutdown(fd, { rd: 0, wr: 1, rdwr: 2 }[word] ?? Number(word));
+				return calls.shutdown(fd, { rd: 0, wr: 1, rdwr: 2 }[word] ?? Number(word));
 			case "send": {
 				// [SIZE] [ADDRESS]: one byte, to where it is connected, if not given
 				const to = args.find((arg) => arg.includes(":"));
 				const size = args.find((arg) => !arg.includes(":"));
 				const address = to === undefined ? null : addressOf(to);
-				return task.sendto(fd, Number(size ?? 1), address, undefined, true);
+				return calls.sendto(fd, Number(size ?? 1), address, undefined, true);
 			}
 			case "recv":
-				return task.recv(fd, Number(word ?? 1), true);
+				return calls.recv(fd, Number(word ?? 1), true);
 			case "name":
 				return this.nameOf(name);
 			case "port":
 				return portOf(this.nameOf(name));
 			case "peer":
-				return textOf(task.getpeername(fd));
+				return textOf(calls.getpeername(fd));
 			case "state":
-				return tcpStateName(this.kernel.sock.skc_state[this.sk(fd, task)]);
+				this.looksInside(verb);
+				return tcpStateName(this.kernel.sock.skc_state[this.sk(fd, this.user(uid))]);
 			case "error": // SO_ERROR, by name
-				return this.error(fd, task);
+				return this.error(fd, calls);
 			case "device": // SO_BINDTODEVICE
-				return task.setsockopt(fd, ...optionOf("SO_BINDTODEVICE"), Buffer.from(`${word}\0`));
+				return calls.setsockopt(fd, ...optionOf("SO_BINDTODEVICE"), Buffer.from(`${word}\0`));
 			case "range": // IP_LOCAL_PORT_RANGE
-				return task.setsockopt(
+				return calls.setsockopt(
 					fd,
 					...optionOf("IP_LOCAL_PORT_RANGE"),
 					(Number(args[1]) << 16) | Number(word),
 				);
 			case "set": // an int
-				return task.setsockopt(fd, ...optionOf(word), Number(args[1]));
+				return calls.setsockopt(fd, ...optionOf(word), Number(args[1]));
 			case "setopt": // bytes, and how many of them
-				return task.setsockopt(fd, ...optionOf(word), unhex(args[1]), Number(args[2]));
+				return calls.setsockopt(fd, ...optionOf(word), unhex(args[1]), Number(args[2]));
 			case "getopt": {
-				const value = task.getsockopt(fd, ...optionOf(word), Number(args[1]));
+				const value = calls.getsockopt(fd, ...optionOf(word), Number(args[1]));
 				return typeof value === "number" ? value : hex(value);
 			}
 			default:
@@ -654,7 +724,7 @@ export class World {
 	}
 
 	/** SO_ERROR: "ECONNREFUSED", or 0. Takes it. */
-	error(fd: number, task = this.task): string | number {
+	error(fd: number, task: Calls = this.task): string | number {
 		const value = task.getsockopt(fd, SOL_SOCKET, SO_ERROR);
 		if (typeof value === "number") return outcome(value);
 		return value[0] === 0 ? 0 : outcome(-value[0]);
@@ -675,8 +745,14 @@ export const EVERY: readonly string[] = ["6.3", "6.1.176", "6.12.107", "6.18.44"
 
 /** A rule that the program shows on the given versions. "6.3+change" adds the change to 6.3. */
 export function rule(name: string, program: string, versions: readonly string[] = EVERY): void {
-	const file = process.env.SELFTESTS;
-	if (file !== undefined) appendFileSync(file, `${JSON.stringify({ name, program, versions })}\n`);
+	const { ASK_KERNEL } = process.env;
+	if (ASK_KERNEL !== undefined) {
+		it(`${name}, by kernel ${ASK_KERNEL}`, async (context) => {
+			const { askKernel } = await import("./asked.js");
+			const reason = await askKernel(ASK_KERNEL, name, program, versions);
+			context.skip(reason !== null, reason ?? "");
+		});
+	}
 	it(name, () => {
 		for (const version of versions.filter((candidate) => candidate !== "*")) {
 			try {

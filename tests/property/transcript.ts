@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The calls of a random program in strace's syntax. `run` and `live` can play them. */
 import { type Address, errnoName } from "../../kernel-model/index.js";
+import { parseIpv4 } from "../../kernel-model/machine/address.js";
 import { formatValue } from "../../kernel-model/script/strace.js";
 import { sockaddrValue } from "../../kernel-model/script/values.js";
 
 const lengthOf = ({ family }: Address) => (family === "AF_INET6" ? 28 : 16);
+/** The bytes of an AF_UNSPEC sockaddr after the family: the port, an IPv4 address, and zeros. */
+function unspecified({ address, port }: Address): string {
+	const bytes = Buffer.alloc(14);
+	bytes.writeUInt16BE(port);
+	bytes.writeUInt32BE(parseIpv4(address) ?? 0, 2);
+	return formatValue({ kind: "string", bytes, truncated: false, column: 0 });
+}
+
 const textOf = (name: Address) =>
 	name.family === "AF_UNSPEC"
-		? '{sa_family=AF_UNSPEC, sa_data=""}'
+		? `{sa_family=AF_UNSPEC, sa_data=${unspecified(name)}}`
 		: formatValue(sockaddrValue(name, () => undefined));
 
 /** A name that a program passes, with its length. */

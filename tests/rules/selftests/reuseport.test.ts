@@ -250,9 +250,16 @@ describe("a group", () => {
 			${name} d
 			d bind ${lo2}:6000
 			${lines([1, 2, 3], () => `d send ${lo}:5000 = 1\nheard ${four.join(" ")} = a$n`)}
-			close a$m
-			c send ${lo}:5000 = 1
-			c send ${lo}:5000 = 1
+			${lines(["p", "q", "r"], (port, i) => {
+				const left = four.slice(i + 1);
+				return `
+					close ${four[i]}
+					c send ${lo}:5000 = 1
+					heard ${left.join(" ")} = a$${port}
+					c send ${lo}:5000 = 1
+					heard ${left.join(" ")} = a$${port}
+				`;
+			})}
 			`,
 		);
 		rule(

@@ -130,24 +130,26 @@ describe("bind_timewait", () => {
 			tcp${family} s
 			s bind ${lo}:5000
 			s listen 4
+			sysctl ipv4.ip_local_port_range 40000 40000
 			tcp${family} c
 			c connect ${lo}:5000
-			c port = $p
+			c port = 40000
 			s accept t
 			close c t
 			tcp${family} a
-			a bind ${lo}:$p = EADDRINUSE
+			a bind ${lo}:40000 = EADDRINUSE
 			tcp${family} b with SO_REUSEADDR
-			b bind ${lo}:$p = EADDRINUSE
+			b bind ${lo}:40000 = EADDRINUSE
 			tcp${family} d with SO_REUSEPORT
-			d bind ${lo}:$p = EADDRINUSE
+			d bind ${lo}:40000 = EADDRINUSE
+			sysctl ipv4.ip_local_port_range 40001 40001
 			tcp${family} e with SO_REUSEADDR
 			e connect ${lo}:5000
-			e port = $q
+			e port = 40001
 			s accept u
 			close e u
 			tcp${family} f with SO_REUSEADDR
-			f bind ${lo}:$q
+			f bind ${lo}:40001
 			f listen 1
 			`,
 		);

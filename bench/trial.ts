@@ -56,6 +56,7 @@ const TAKE: Draws = {
 	udpRand: () => 0,
 	secondTicked: (_sk, _port, ticked, unsure) => ticked && !unsure,
 	remoteAnswer: (_sk, answer) => answer,
+	fastopenCookie: (_sk, known) => known,
 };
 
 /** The search as a strategy sees it. All searches of a trial share one object. */

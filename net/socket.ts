@@ -147,8 +147,8 @@ export function __sys_getsockopt(
 }
 
 /**
- * sendto(), sendmsg(), send(), write(). `addr` is null if none is given. Returns the number of
- * bytes or a negative errno.
+ * sendto(), sendmsg(), send(), write(). `addr` is null if none is given. `flags`: MSG_DONTWAIT,
+ * MSG_FASTOPEN. Returns the number of bytes or a negative errno.
  */
 export function __sys_sendto(
 	k: Stack,
@@ -156,10 +156,10 @@ export function __sys_sendto(
 	size: number,
 	addr: Sockaddr | null,
 	addr_len: number,
-	nonblock: boolean,
+	flags: number,
 ): number {
 	if (addr !== null && badAddrlen(addr_len)) return -EINVAL;
-	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, nonblock);
+	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, flags);
 	process_backlog(k);
 	return sent;
 }

@@ -84,7 +84,7 @@ export interface ProtoOps {
 		addr: Sockaddr | null,
 		addr_len: number,
 		size: number,
-		nonblock: boolean,
+		flags: number,
 	): number;
 	recvmsg(k: Stack, sock: Sock, size: number, nonblock: boolean): number;
 }

@@ -40,6 +40,8 @@ export interface Draws {
 	secondTicked(sk: Sk, port: Port, ticked: boolean, unsure: boolean): boolean;
 	/** What another host answers to a packet. `answer` is what the route is configured to say. */
 	remoteAnswer(sk: Sk, answer: RouteAnswer): RouteAnswer;
+	/** Whether there is a fast open cookie for the destination of a connection. */
+	fastopenCookie(sk: Sk, known: boolean): boolean;
 }
 
 /** The kernel's own draws. */
@@ -75,6 +77,10 @@ export class KernelDraws implements Draws {
 
 	secondTicked(_sk: Sk, _port: number, ticked: boolean): boolean {
 		return ticked;
+	}
+
+	fastopenCookie(_sk: Sk, known: boolean): boolean {
+		return known;
 	}
 
 	remoteAnswer(_sk: Sk, answer: RouteAnswer): RouteAnswer {

@@ -29,6 +29,8 @@ export interface NetnsIpv4 {
 	sysctl_ip_local_port_step_width: number;
 	/** Seconds. */
 	sysctl_tcp_fin_timeout: number;
+	/** Bits TFO_*. */
+	sysctl_tcp_fastopen: number;
 	sysctl_tcp_l3mdev_accept: number;
 	sysctl_udp_l3mdev_accept: number;
 	sysctl_tcp_syn_retries: number;
@@ -290,6 +292,11 @@ export interface Net {
 	routes6: Fib6Info[];
 	/** Number of time-wait sockets of the namespace: tcp_death_row.tw_refcount - 1. */
 	tw_count: number;
+	/**
+	 * net/ipv4/tcp_metrics.c: pairs of source and destination for which a server gave a fast open
+	 * cookie.
+	 */
+	readonly tcp_metrics: Set<string>;
 	/** The kernel log: lines that the kernel would print. */
 	log: string[];
 }

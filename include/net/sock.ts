@@ -46,6 +46,8 @@ export const INET_BIND_ADDRESS_NO_PORT = 4;
 /** IP_RECVERR and IPV6_RECVERR: a socket that is not connected gets ICMP errors as well. */
 export const INET_RECVERR = 8;
 export const INET_RECVERR6 = 16;
+/** connect() chose the port and set the destination, but the first send sends the SYN. */
+export const INET_DEFER_CONNECT = 64;
 /** inet_csk(sk)->icsk_af_ops is ipv6_mapped: the socket sends over IPv4. */
 export const ICSK_IPV6_MAPPED = 32;
 
@@ -80,14 +82,14 @@ export interface Proto {
 	connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number;
 	disconnect(k: Stack, sk: Sk): number;
 	readonly shutdown?: (k: Stack, sk: Sk, how: number) => void;
-	/** `addr` is null if the call names no destination. */
+	/** `addr` is null if the call names no destination. `flags`: MSG_DONTWAIT, MSG_FASTOPEN. */
 	sendmsg(
 		k: Stack,
 		sk: Sk,
 		addr: Sockaddr | null,
 		addr_len: number,
 		size: number,
-		nonblock: boolean,
+		flags: number,
 	): number;
 	recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number;
 	/** Only if the protocol does not use the bind() of its family. */
@@ -123,6 +125,19 @@ export interface CorkFlow {
 	dport: Port;
 	/** The route to the right destination is cached again. */
 	cached: boolean;
+}
+
+/** include/net/tcp.h: struct tcp_fastopen_request. A fast open that is in progress. */
+export interface TcpFastopenRequest {
+	/** It is of a send, not of a connect(). */
+	sends: boolean;
+	/** A send has data that is not in the SYN. */
+	data: boolean;
+	/** Bytes that the send has, and bytes of them that are in the SYN. */
+	size: number;
+	copied: number;
+	/** sk_write_pending: the send waits for the connection. */
+	write_pending: boolean;
 }
 
 /**
@@ -241,6 +256,8 @@ export class SockTable extends Slab<Sk> {
 	rskq_qlen = this.u16();
 	/** TCP_DEFER_ACCEPT, as a number of SYN-ACK retransmissions. */
 	rskq_defer_accept = this.u8();
+	/** TCP_FASTOPEN of a listener: fastopenq.max_qlen. 0: no fast open. */
+	fastopenq_max_qlen = this.u16();
 
 	// struct tcp_sock, the fields that the end of a connection needs
 	/** Data received and not read yet, bytes. */
@@ -262,6 +279,13 @@ export class SockTable extends Slab<Sk> {
 	last_oow_ack_time = this.f64();
 	/** TCP_LINGER2, seconds. 0: as the sysctl says. -1: do not linger. */
 	linger2 = this.i8();
+	/** TCP_FASTOPEN_CONNECT and TCP_FASTOPEN_NO_COOKIE, 0 or 1. */
+	fastopen_connect = this.u8();
+	fastopen_no_cookie = this.u8();
+	/** Data that was sent with the SYN, bytes. The peer gets it with the ACK of its SYN-ACK. */
+	syn_data = this.u16();
+	/** Fast opens in progress. Other socks have no entry. */
+	readonly fastopen_req = new Map<Sk, TcpFastopenRequest>();
 	/** icsk_ack.pingpong. Only whether it is on or off, as TCP_QUICKACK sets it. */
 	pingpong = this.u8();
 	/** Retransmissions of a SYN or FIN. A request: timeouts of its SYN-ACK (num_timeout). */

@@ -26,6 +26,15 @@ export const TCPHDR_FIN = 1;
 export const TCPHDR_SYN = 2;
 export const TCPHDR_RST = 4;
 export const TCPHDR_ACK = 16;
+/** The fast open option: a SYN asks for a cookie or has one, a SYN-ACK gives one. */
+export const TCPHDR_FASTOPEN = 2048;
+
+/** Bits of net.ipv4.tcp_fastopen. */
+export const TFO_CLIENT_ENABLE = 1;
+export const TFO_SERVER_ENABLE = 2;
+export const TFO_CLIENT_NO_COOKIE = 4;
+export const TFO_SERVER_COOKIE_NOT_REQD = 0x200;
+export const TFO_SERVER_WO_SOCKOPT1 = 0x400;
 /**
  * Not a flag of C: the ACK acknowledges the receiver's FIN. In C the sequence numbers tell this.
  */

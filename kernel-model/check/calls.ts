@@ -4,9 +4,22 @@
  * a descriptor or the answer of another host, are taken from the recorded result. Everything else
  * is the model's own result.
  */
-import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
-import { AF_INET6, SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
-import { INET_RECVERR, INET_RECVERR6 } from "../../include/net/sock.js";
+import {
+	O_NONBLOCK,
+	SOCK_DCCP,
+	SOCK_SEQPACKET,
+	SOCK_TYPE_MASK,
+	SS_CONNECTED,
+} from "../../include/linux/net.js";
+import {
+	AF_INET6,
+	MSG_DONTWAIT,
+	MSG_FASTOPEN,
+	SIZEOF_SA_FAMILY,
+	SIZEOF_SOCKADDR_STORAGE,
+} from "../../include/linux/socket.js";
+import { INET_DEFER_CONNECT, INET_RECVERR, INET_RECVERR6 } from "../../include/net/sock.js";
+import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
 import {
 	EACCES,
@@ -17,6 +30,7 @@ import {
 	EFAULT,
 	EINPROGRESS,
 	EINVAL,
+	EOPNOTSUPP,
 	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
@@ -35,12 +49,12 @@ import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
 import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
-import type { Address } from "../machine/address.js";
+import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import { isReceive, isSend, systemCall } from "../script/calls.js";
-import { errnoOf, type Operands } from "../script/operands.js";
+import { errnoOf, fdOf, type Operands } from "../script/operands.js";
 import { isModelledSysctl } from "../script/setup.js";
 import { type CallLine, ScriptError, type Value } from "../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";
@@ -76,8 +90,9 @@ const UNRELATED = new Set([
 	"ERESTARTSYS",
 ]);
 
-const MSG_FASTOPEN = 0x20000000;
 const MSG_ERRQUEUE = 0x2000;
+/** Bytes that a SYN always has room for. */
+const SYN_DATA = 1024;
 
 export class Calls {
 	private readonly descriptors: Descriptors;
@@ -403,9 +418,7 @@ export class Calls {
 		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
 		const flagged = (flags & O_NONBLOCK) !== 0;
 		// fcntl() may not be recorded. The recorded result shows whether the call could sleep.
-		const nonblock = checking
-			? error === "EINPROGRESS" || error === "EALREADY" || (flagged && recorded !== 0)
-			: flagged;
+		const nonblock = checking ? AT_ONCE.has(error ?? "") || (flagged && recorded !== 0) : flagged;
 		let result = task.connect(fd, address, length, nonblock);
 		this.noteRefusal(task, fd, result);
 		if (result === -ERESTARTSYS && !checking) result = task.connectAndWait(fd, address);
@@ -575,9 +588,7 @@ export class Calls {
 		const sk = nth(kernel.socket.sk, sock);
 		const protocol = nth(S.sk_protocol, sk);
 		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
-			if (call.name === "sendto" && (operands.flags(3) & MSG_FASTOPEN) !== 0) {
-				return this.sendFastOpen(task, fd, call, operands, recorded);
-			}
+			if (this.connects(task, call)) return this.sendFastOpen(task, fd, call, operands, recorded);
 			// The other end is not recorded. It may have received the data.
 			if (this.world.ends.has(sk)) return IGNORED;
 			if (recorded !== null) task.sendto(fd, bytes(recorded), null, 0, true);
@@ -610,7 +621,71 @@ export class Calls {
 		return unrelated || !(isUdp(protocol) || unbound) ? IGNORED : { result };
 	}
 
-	/** net/ipv4/tcp.c: tcp_sendmsg_fastopen. Connects and sends data with the SYN. */
+	/** Whether a call connects: connect(), or a send that begins a TCP connection. */
+	connects(task: Task, call: CallLine): boolean {
+		if (call.name === "connect") return true;
+		if (!isSend(call.name)) return false;
+		const { kernel } = this.world;
+		const S = kernel.sock;
+		const sk = this.world.sk(task, call);
+		if (S.sk_protocol[sk] !== IPPROTO_TCP && S.sk_protocol[sk] !== IPPROTO_MPTCP) return false;
+		if ((nth(S.inet_flags, sk) & INET_DEFER_CONNECT) !== 0) return true;
+		return (this.messageFlags(call) & MSG_FASTOPEN) !== 0;
+	}
+
+	/** The flags of a call that sends. */
+	private messageFlags(call: CallLine): number {
+		const index = call.name === "sendmsg" ? 2 : call.name.startsWith("send") ? 3 : -1;
+		const value = index < 0 ? undefined : call.args[index]?.value;
+		if (value?.kind === "int") return value.value;
+		if (value?.kind !== "flags") return 0;
+		const fastopen = value.names.includes("MSG_FASTOPEN") ? MSG_FASTOPEN : 0;
+		return fastopen | (value.names.includes("MSG_DONTWAIT") ? MSG_DONTWAIT : 0);
+	}
+
+	/**
+	 * Whether a host gave a fast open cookie. The result of a call that does not sleep shows it.
+	 * Null if the call does not show it, or if the model knows.
+	 */
+	cookie(task: Task, call: CallLine): boolean | null {
+		const { world } = this;
+		const { kernel } = world;
+		const sk = world.sk(task, call);
+		const asks =
+			call.name === "connect" ? kernel.sock.fastopen_connect[sk] !== 0 : isSend(call.name);
+		if (sk === 0 || call.result?.value == null || !asks || !this.connects(task, call)) return null;
+		if (call.result.errno === "EINPROGRESS") return this.tellsCookie(task, call) ? false : null;
+		const flags = nth(kernel.socket.flags, task.socketOf(fdOf(call) ?? -1));
+		const nonblock = (flags & O_NONBLOCK) !== 0 || (this.messageFlags(call) & MSG_DONTWAIT) !== 0;
+		if (!nonblock || call.result.errno !== null) return null;
+		return this.tellsCookie(task, call) ? true : null;
+	}
+
+	/** Whether the model cannot know of a cookie of the destination of a call. */
+	private tellsCookie(task: Task, call: CallLine): boolean {
+		const { world } = this;
+		if (!world.alone) return true;
+		const sk = world.sk(task, call);
+		if ((nth(world.kernel.sock.inet_flags, sk) & INET_DEFER_CONNECT) !== 0) {
+			return this.localDevice(sk) === 0;
+		}
+		const operands = world.operands(call);
+		const to =
+			call.name === "connect"
+				? operands.shownAddress(1)
+				: (operands.messages()?.messages[0]?.to?.address ?? null);
+		if (to === null) return false;
+		const { net } = task.net;
+		const v4 = parseIpv4(unmapped(to.address));
+		if (v4 !== null) return ipLocalDeliverIfindex(net, v4, 0) === 0;
+		const v6 = parseIpv6(to.address);
+		return v6 !== null && ip6LocalDeliverIfindex(net, v6, 0, 0) === 0;
+	}
+
+	/**
+	 * A send that connects: net/ipv4/tcp.c: tcp_sendmsg_fastopen. The recorded result shows whether
+	 * it could sleep, as that of connect().
+	 */
 	private sendFastOpen(
 		task: Task,
 		fd: number,
@@ -619,18 +694,54 @@ export class Calls {
 		recorded: number | null,
 	): Handled {
 		const [message] = operands.messages()?.messages ?? [];
-		if (message?.to == null) return IGNORED;
-		const size = message.size ?? 0;
-		const { address } = message.to;
-		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
-		const nonblock = (flags & O_NONBLOCK) !== 0 || call.result?.errno === "EINPROGRESS";
-		let result = task.connect(fd, address ?? OTHER_FAMILY, message.addrlen, nonblock);
-		if (result === -ERESTARTSYS && recorded !== null) {
+		const error = call.result?.errno ?? "";
+		if (message === undefined || (UNRELATED.has(error) && recorded !== -EOPNOTSUPP)) return IGNORED;
+		const { kernel, alone } = this.world;
+		const wrong = message.badPointer ? badPointer_sendto(message.addrlen) : 0;
+		if (wrong !== 0) return { result: wrong };
+		const size = message.size ?? Math.max(recorded ?? 0, 0);
+		const to = message.to === null ? null : (message.to.address ?? OTHER_FAMILY);
+		const given = this.messageFlags(call);
+		const sock = task.socketOf(fd);
+		const { tcp_metrics, ipv4 } = task.net.net;
+		if (!alone && recorded === -EOPNOTSUPP) ipv4.sysctl_tcp_fastopen &= ~TFO_CLIENT_ENABLE;
+		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
+		const cookies = tcp_metrics.size > 0 || this.cookie(task, call) === true;
+		// fcntl() may not be recorded. Without a cookie, only a call that may sleep sends. With a
+		// cookie, a call that may not sleep sends as well.
+		const sent = recorded !== null && recorded > 0;
+		const nonblock =
+			error === "EINPROGRESS" || (sent ? cookies : flagged || (given & MSG_DONTWAIT) !== 0);
+		const sk = nth(kernel.socket.sk, sock);
+		if (kernel.sock.sk_protocol[sk] === IPPROTO_MPTCP) {
+			return this.connectMptcp(task, fd, to, message.addrlen, size, nonblock);
+		}
+		let result = task.sendto(fd, size, to, message.addrlen, nonblock, given & MSG_FASTOPEN);
+		if (result === -ERESTARTSYS && recorded === null) result = task.waitForConnect(fd);
+		else if (result === -ERESTARTSYS) {
 			this.onWait(call.endTime ?? null);
 			result = task.connectSleeping(fd);
 		}
-		if (result === 0) result = task.sendto(fd, size, null, 0, true);
-		return { result };
+		if (nonblock && !flagged && kernel.sock.skc_state[sk] === TCP_ESTABLISHED) {
+			kernel.socket.state[sock] = SS_CONNECTED; // as if it had waited
+		}
+		// How much of a long message goes with the SYN depends on memory.
+		const partly = sent && result > 0 && size > SYN_DATA;
+		return { result: partly ? recorded : result };
+	}
+
+	/** A fast open of an MPTCP socket: it connects and sends. */
+	private connectMptcp(
+		task: Task,
+		fd: number,
+		to: Address | null,
+		length: number,
+		size: number,
+		nonblock: boolean,
+	): Handled {
+		if (to === null) return IGNORED;
+		const result = task.connect(fd, to, length, nonblock);
+		return { result: result === 0 ? task.sendto(fd, size, null, 0, true) : result };
 	}
 
 	private opened(task: Task, call: CallLine, operands: Operands, at?: number): number {
@@ -705,6 +816,9 @@ function errorIn(operands: Operands): number {
 		? 0
 		: new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
 }
+
+/** Errors of a connect() that does not sleep. */
+const AT_ONCE = new Set(["EALREADY", "EINPROGRESS", "EISCONN"]);
 
 /** Errors of a connect() that slept until an answer arrived or its time was over. */
 const RELEASED = new Set(["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"]);

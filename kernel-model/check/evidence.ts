@@ -494,68 +494,18 @@ export class Evidence {
 				const peer = address(1);
 				if (peer !== null) named.add(peer.port);
 				life.connect = line;
-				if (peer !== null && life.kind !== "udp") this.connectedTo.add(peer.port);
-				if (life.kind === "udp") {
-					if (peer?.family !== "AF_UNSPEC") {
-						// UDP chooses its port before the family of the address is checked.
-						if (life.port === null) life.choosing.push(line);
-						if (peer !== null && result === 0) life.peer = peer.port;
-					} else if (result === 0) {
-						life.peer = null;
-						if (!life.locked) {
-							const { open, sentTo } = life;
-							Object.assign(life, newLife(life.kind), { open, sentTo });
-						}
+				if (life.kind !== "udp") this.connect(life, line, peer);
+				else if (peer?.family !== "AF_UNSPEC") {
+					// UDP chooses its port before the family of the address is checked.
+					if (life.port === null) life.choosing.push(line);
+					if (peer !== null && result === 0) life.peer = peer.port;
+				} else if (result === 0) {
+					life.peer = null;
+					if (!life.locked) {
+						const { open, sentTo } = life;
+						Object.assign(life, newLife(life.kind), { open, sentTo });
 					}
-					break;
 				}
-				// A connect() that a signal interrupted has chosen a port. It may not be in a queue yet.
-				const slept = SLEPT.has(line.result?.errno ?? "");
-				const begun = result === 0 || line.result?.errno === "EINPROGRESS" || slept;
-				// These errors end the attempt, whatever address the call names.
-				const errno = line.result?.errno ?? "";
-				if (peer?.family === "AF_UNSPEC" || RELEASES.has(errno)) {
-					if (life.waits !== null && REFUSALS.has(errno)) life.waits.refused = true;
-					if (life.kind === "sctp") {
-						life.choosing.push(line);
-						break;
-					}
-					const failed = RELEASES.has(errno);
-					if (!failed && result !== 0) break;
-					if (peer !== null && !life.connecting && REFUSALS.has(errno)) {
-						life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
-					}
-					// A socket in TCP_CLOSE is not disconnected. It keeps a port that bind() chose.
-					const connected = life.connecting || life.accepted !== null;
-					if (failed || connected || life.listening) breakOff(life);
-					life.waits = null;
-					life.accepted = null;
-					break;
-				}
-				if (life.kind === "sctp" && !begun) {
-					life.choosing.push(line); // SCTP keeps a port that a failed connect() chose
-					break;
-				}
-				// A connect() on a connecting socket only returns the result of the first one.
-				if (peer === null || !begun || life.connecting) break;
-				life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
-				life.connecting = true;
-				life.brokenOff = false;
-				if (slept) break;
-				const served = this.listenersAt(peer);
-				if (served.length === 0) break;
-				life.waits = {
-					life,
-					choosing: life.choosing,
-					connect: line,
-					to: peer.address,
-					from: life.address,
-					port: life.port,
-					sent: null,
-					refused: false,
-					taken: false,
-				};
-				for (const listener of served) listener.clients.push(life.waits);
 				break;
 			}
 			case "getsockopt": {
@@ -586,6 +536,12 @@ export class Evidence {
 			case "sendmmsg":
 			case "write":
 			case "writev": {
+				if (life?.kind === "tcp" && fastOpens(life, line)) {
+					const peer = operands.messages()?.messages[0]?.to?.address ?? null;
+					if (peer !== null) named.add(peer.port);
+					life.connect = line;
+					this.connect(life, line, peer);
+				}
 				if (life?.waits) life.waits.sent ??= line.line;
 				if (!life || life.kind === "tcp") break;
 				if (life.port === null && !life.chose) {
@@ -649,6 +605,61 @@ export class Evidence {
 	}
 
 	/**
+	 * connect() of a socket other than UDP. A send with MSG_FASTOPEN connects in the same way.
+	 */
+	private connect(life: Life, line: CallLine, peer: Address | null): void {
+		const succeeded = (line.result?.value ?? -1) >= 0 && line.result?.errno === null;
+		const errno = line.result?.errno ?? "";
+		if (peer !== null) this.connectedTo.add(peer.port);
+		// A connect() that a signal interrupted has chosen a port. It may not be in a queue yet.
+		const slept = SLEPT.has(errno);
+		const begun = succeeded || errno === "EINPROGRESS" || slept;
+		// These errors end the attempt, whatever address the call names.
+		if (peer?.family === "AF_UNSPEC" || RELEASES.has(errno)) {
+			if (life.waits !== null && REFUSALS.has(errno)) life.waits.refused = true;
+			if (life.kind === "sctp") {
+				life.choosing.push(line);
+				return;
+			}
+			const failed = RELEASES.has(errno);
+			if (!failed && !succeeded) return;
+			if (peer !== null && !life.connecting && REFUSALS.has(errno)) {
+				life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
+			}
+			// A socket in TCP_CLOSE is not disconnected. It keeps a port that bind() chose.
+			const connected = life.connecting || life.accepted !== null;
+			if (failed || connected || life.listening) breakOff(life);
+			life.waits = null;
+			life.accepted = null;
+			return;
+		}
+		if (life.kind === "sctp" && !begun) {
+			life.choosing.push(line); // SCTP keeps a port that a failed connect() chose
+			return;
+		}
+		// A connect() on a connecting socket only returns the result of the first one.
+		if (peer === null || !begun || life.connecting) return;
+		life.choosing = life.brokenOff ? [line] : [...life.choosing, line];
+		life.connecting = true;
+		life.brokenOff = false;
+		if (slept) return;
+		const served = this.listenersAt(peer);
+		if (served.length === 0) return;
+		life.waits = {
+			life,
+			choosing: life.choosing,
+			connect: line,
+			to: peer.address,
+			from: life.address,
+			port: life.port,
+			sent: null,
+			refused: false,
+			taken: false,
+		};
+		for (const listener of served) listener.clients.push(life.waits);
+	}
+
+	/**
 	 * Infers the ports of clients from the addresses that accept() returns. The clients of a listener
 	 * are taken in the order of their connects. A client whose own port is known is not taken for
 	 * another port. Looks at accepts with at most `until` lines before them.
@@ -702,7 +713,12 @@ export class Evidence {
 	}
 }
 
-/** Whether the earlier call returns after the later call has begun. */
+/** Whether a send connects a socket. Looks at the text only if the socket has not connected. */
+function fastOpens(life: Life, { text }: CallLine): boolean {
+	return !life.connecting && life.madeBy === null && text.includes("MSG_FASTOPEN");
+}
+
+/** Whether a call begins before another one and returns after that one has begun. */
 function overlaps(earlier: CallLine, later: CallLine): boolean {
 	return earlier.line < later.line && earlier.endLine > later.line;
 }
@@ -717,7 +733,7 @@ const SYN_AGAIN = 0.9;
 function arrives({ connect }: Waiting): number {
 	const { time, endTime, line, endLine, result } = connect;
 	const again = time !== null && endTime !== null && endTime - time > SYN_AGAIN;
-	return again && result?.value === 0 ? endLine : line;
+	return again && result?.errno === null ? endLine : line;
 }
 
 /** How late strace may print the end of a call, in seconds. */

@@ -5,11 +5,13 @@
  * user is not root. Nothing is learnt about a namespace that the recorded program made, because
  * everything in it is known.
  */
+import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
 	EACCES,
 	EADDRNOTAVAIL,
 	ENETUNREACH,
 	ENODEV,
+	EOPNOTSUPP,
 	EPERM,
 } from "../../include/uapi/asm-generic/errno.js";
 import { SO_BINDTODEVICE, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
@@ -79,6 +81,18 @@ export class Host {
 					? operands.shownAddress(1)
 					: (operands.messages()?.messages[0]?.to?.address ?? null);
 			return to === null ? null : this.learnRoute(task, call, to);
+		}
+		const { ipv4 } = task.net.net;
+		const fastopen = result === -EOPNOTSUPP && (succeeded || error === "EINPROGRESS");
+		if (fastopen && (ipv4.sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) === 0) {
+			ipv4.sysctl_tcp_fastopen |= TFO_CLIENT_ENABLE;
+			return `net.ipv4.tcp_fastopen is ${ipv4.sysctl_tcp_fastopen}`;
+		}
+		if (error === "EOPNOTSUPP" && result >= 0 && call.name === "setsockopt") {
+			const option = operands.option()?.name;
+			if (option !== "TCP_FASTOPEN_CONNECT") return null;
+			ipv4.sysctl_tcp_fastopen &= ~TFO_CLIENT_ENABLE;
+			return `net.ipv4.tcp_fastopen is ${ipv4.sysctl_tcp_fastopen}`;
 		}
 		if (result === -EPERM && succeeded) {
 			task.uid = 0;

@@ -80,7 +80,7 @@ export class Judge {
 		const sk = this.world.sk(task, call);
 		if (sk === 0 || kernel.sock.skc_num[sk] === 0) return null;
 		if (revealed === null) {
-			if (call.name === "connect") this.checkPerturb(this.world.subflow(sk), null, false);
+			this.checkPerturb(this.world.subflow(sk), null, false);
 			return null;
 		}
 		const port = kernel.sock.skc_num[sk];
@@ -234,7 +234,10 @@ export class Judge {
 			return "a socket outside the recording may hold the port";
 		}
 		const refused = result < 0 && errnoName(-result) === "ECONNREFUSED";
-		if (refused && (outcome.recorded === 0 || error === "EINPROGRESS" || error === "EISCONN")) {
+		if (
+			refused &&
+			((outcome.recorded ?? -1) >= 0 || error === "EINPROGRESS" || error === "EISCONN")
+		) {
 			return "a socket outside the recording may listen there";
 		}
 		// A later call may show the result of a connect() that did not wait.

@@ -28,6 +28,11 @@ export interface Observation {
 	/** The call failed because no port was left. */
 	exhausted: boolean;
 	remote: RouteAnswer | null;
+	/**
+	 * Whether the destination gave a fast open cookie. Null if the call does not show it, or if the
+	 * model knows.
+	 */
+	cookie?: boolean | null;
 	/** Ports that the call is known not to have chosen. */
 	avoided?: ReadonlySet<number> | null;
 }
@@ -177,6 +182,10 @@ export class RecordingObserver implements Draws {
 	 */
 	secondTicked(_sk: number, port: number, ticked: boolean, unsure: boolean): boolean {
 		return unsure ? port === this.observation.port : ticked;
+	}
+
+	fastopenCookie(_sk: number, known: boolean): boolean {
+		return this.observation.cookie ?? known;
 	}
 
 	remoteAnswer(_sk: number, answer: RouteAnswer): RouteAnswer {

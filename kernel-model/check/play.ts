@@ -552,13 +552,14 @@ export class Player {
 			exhausted: wish === undefined ? failed : wish.exhausted,
 			avoided: this.facts.avoided.get(call.line) ?? null,
 			remote:
-				call.name !== "connect" || returned === null
+				returned === null || !this.calls.connects(task, call)
 					? null
-					: returned === 0
+					: returned >= 0
 						? "accept"
 						: errno === "ECONNREFUSED"
 							? "refuse"
 							: null,
+			cookie: world.own === null ? this.calls.cookie(task, call) : null,
 		});
 		// The draws of these calls are not those of the port allocator.
 		if (systemCall(call.name)?.makesNamespaces !== true) {
@@ -704,6 +705,7 @@ export class Player {
 			}
 			return;
 		}
+		if (call.name === "ioctl") this.ioctl(task, call);
 		if (role !== "file" && role !== "descriptor" && role !== "socket") return;
 		if (call.name === "pidfd_open") {
 			const pid = call.args[0]?.value;
@@ -727,6 +729,15 @@ export class Player {
 		const fds = call.args[pair]?.value;
 		if (fds?.kind !== "array") return;
 		for (const fd of fds.items) if (isFd(fd)) task.openOther(fd.value);
+	}
+
+	/** ioctl(FIONBIO) sets or clears O_NONBLOCK. */
+	private ioctl(task: Task, call: CallLine): void {
+		const [fd, request, arg] = call.args.map(({ value }) => value);
+		if (fd?.kind !== "int" || request?.kind !== "flags" || arg?.kind !== "array") return;
+		const [value] = arg.items;
+		if (request.names[0] !== "FIONBIO" || value?.kind !== "int") return;
+		if (task.socketOf(fd.value) > 0) task.setNonblock(fd.value, value.value !== 0);
 	}
 
 	/** Notes a port that no line shows on the socket itself. */

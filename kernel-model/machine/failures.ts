@@ -61,6 +61,7 @@ import {
 	RTN_UNICAST,
 } from "../../include/net/net_namespace.js";
 import { SEND_SHUTDOWN, SOCK_BROADCAST } from "../../include/net/sock.js";
+import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_ESTABLISHED,
@@ -90,6 +91,7 @@ import {
 	IPV6_TRANSPARENT,
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
+import { TCP_FASTOPEN, TCP_FASTOPEN_CONNECT } from "../../include/uapi/linux/tcp.js";
 import { sk_net } from "../../net/core/sock.js";
 import { __ip_dev_find } from "../../net/ipv4/devinet.js";
 import { fib_lookup, inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
@@ -857,6 +859,7 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 		const sends = S.skc_state[ssk] === TCP_CLOSE || S.skc_state[ssk] === TCP_LISTEN;
 		const why = sends ? "is not connected" : "was shut down for sending, or its peer is gone";
 		yield [E.EPIPE, protocolFunction(a, "sk_stream_error", "sendmsg"), `the socket ${why}`];
+		yield* fastopenReasons(a);
 		return;
 	}
 	const six = S.skc_family[sk] === AF_INET6;
@@ -912,6 +915,29 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 		yield [E.EPIPE, "sock_alloc_send_pskb", "the socket was shut down for sending"];
 	}
 	yield [E.ENODEV, where, `there is no such device in namespace ${net.name}`];
+}
+
+/** net/ipv4/tcp.c: tcp_sendmsg_fastopen. Only a send that connects fails with these errors. */
+function* fastopenReasons(a: Asked): Iterable<Reason> {
+	const { k, call, sock, ssk, net } = a;
+	const where = "tcp_sendmsg_fastopen";
+	const { sysctl_tcp_fastopen } = net.ipv4;
+	const unspec = call.address?.family === "AF_UNSPEC";
+	const why = `net.ipv4.tcp_fastopen is ${sysctl_tcp_fastopen}, without ${TFO_CLIENT_ENABLE}`;
+	yield [E.EOPNOTSUPP, where, unspec ? "the address is of AF_UNSPEC" : why];
+	const before = "the socket asked for a cookie when it connected";
+	if (k.sock.fastopen_req.has(ssk)) yield [E.EALREADY, where, before];
+	if (call.address != null) {
+		yield* connectReasons(a);
+		return;
+	}
+	const to = sockDestination(k, ssk);
+	if (k.socket.state[sock] === SS_CONNECTED) {
+		yield [E.EISCONN, "__inet_stream_connect", `the socket is connected to ${to}`];
+	}
+	const sent = `the socket does not block, and the SYN to ${to} is not answered yet`;
+	yield [E.EINPROGRESS, "__inet_stream_connect", sent];
+	yield [E.EINVAL, "__inet_stream_connect", "no address is given, and there was no connect()"];
 }
 
 function* recvReasons(a: Asked): Iterable<Reason> {
@@ -1034,9 +1060,23 @@ function* setsockoptReasons(a: Asked): Iterable<Reason> {
 		const where = mptcp ? "mptcp_setsockopt_sol_tcp" : "do_tcp_setsockopt";
 		if (length < 4) yield needs(where, 4);
 		yield pointer(where);
+		const { sysctl_tcp_fastopen } = a.net.ipv4;
+		const without = `without ${TFO_CLIENT_ENABLE}`;
+		if (optname === TCP_FASTOPEN_CONNECT) {
+			yield [E.EOPNOTSUPP, where, `net.ipv4.tcp_fastopen is ${sysctl_tcp_fastopen}, ${without}`];
+		}
+		if (optname === TCP_FASTOPEN ? intAt(optval, -1) >= 0 : [0, 1].includes(intAt(optval, -1))) {
+			yield [E.EINVAL, where, `the socket is in state ${state(a)}`];
+		}
+		yield [E.EINVAL, where, `${intAt(optval, -1)} is no value of the option`];
 	}
 	const name = level === SOL_SOCKET ? "SOL_SOCKET" : `level ${level}`;
 	yield [E.ENOPROTOOPT, "sock_setsockopt", `the socket has no option ${optname} of ${name}`];
+}
+
+/** The first int of a value. */
+function intAt(optval: Uint8Array | null, otherwise: number): number {
+	return optval === null || optval.length < 4 ? otherwise : view(optval).getInt32(0, true);
 }
 
 function view(bytes: Uint8Array): DataView {

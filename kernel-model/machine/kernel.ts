@@ -22,7 +22,7 @@ import { SockTable } from "../../include/net/sock.js";
 import type { SockReuseport } from "../../include/net/sock_reuseport.js";
 import { SocketTable } from "../../include/net/socket.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
-import { TCP_SYN_RETRIES } from "../../include/net/tcp.js";
+import { TCP_SYN_RETRIES, TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
 import { noTrace } from "../../include/trace/events/port_search.js";
 import { dccp_v4_init } from "../../net/dccp/ipv4.js";
@@ -290,6 +290,7 @@ export class Kernel implements Stack {
 				sysctl_tcp_tw_reuse_delay: 1000,
 				sysctl_ip_local_port_step_width: 0,
 				sysctl_tcp_fin_timeout: 60,
+				sysctl_tcp_fastopen: TFO_CLIENT_ENABLE,
 				sysctl_tcp_l3mdev_accept: 0,
 				sysctl_udp_l3mdev_accept: 0,
 				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
@@ -309,6 +310,7 @@ export class Kernel implements Stack {
 			last_ifa_serial: 0,
 			routes6: [],
 			tw_count: 0,
+			tcp_metrics: new Set(),
 			log: [],
 		};
 		this.nets.push(net);

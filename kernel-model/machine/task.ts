@@ -9,7 +9,12 @@ import {
 	SOCK_TYPE_MASK,
 } from "../../include/linux/net.js";
 import { Slab } from "../../include/linux/slab.js";
-import { AF_INET, SIZEOF_SOCKADDR_IN, SIZEOF_SOCKADDR_IN6 } from "../../include/linux/socket.js";
+import {
+	AF_INET,
+	MSG_DONTWAIT,
+	SIZEOF_SOCKADDR_IN,
+	SIZEOF_SOCKADDR_IN6,
+} from "../../include/linux/socket.js";
 import { noTrace } from "../../include/trace/events/port_search.js";
 import {
 	EBADF,
@@ -562,7 +567,10 @@ export class Task {
 		return this.returns(err, "connect", fd, address, length);
 	}
 
-	/** Returns the result of a blocking connect() that slept; -ERESTARTSYS if it still sleeps. */
+	/**
+	 * Returns the result of a blocking connect() that slept, or of a send that connects;
+	 * -ERESTARTSYS if it still sleeps.
+	 */
 	connectSleeping(fd: number): number {
 		const sock = this.enters(fd);
 		if (sock < 0) return this.exits(sock, { name: "connect", fd });
@@ -677,21 +685,27 @@ export class Task {
 		return this.sendto(fd, size, null, 0, nonblock);
 	}
 
-	/** sendto(). Null sends to the address that the socket is connected to. */
+	/**
+	 * sendto(). Null sends to the address that the socket is connected to. With MSG_FASTOPEN in
+	 * `flags` a TCP socket connects first.
+	 */
 	sendto(
 		fd: number,
 		size: number,
 		address: Address | null,
 		addrlen = address === null ? 0 : addressLength(address),
 		nonblock?: boolean,
+		flags = 0,
 	): number {
 		const sock = this.enters(fd);
 		const len = checkSize("size", size);
 		const to = address === null ? null : toSockaddr(address);
 		const length = checkInt("addrlen", addrlen);
 		if (sock < 0) return this.exits(sock, { name: "sendto", fd, address, length, size });
-		const block = nonblock ?? this.nonblocking(sock);
-		const sent = __sys_sendto(this.kernel, sock, len, to, length, block);
+		const msg = checkInt("flags", flags) & ~MSG_DONTWAIT;
+		const block = nonblock ?? (this.nonblocking(sock) || (flags & MSG_DONTWAIT) !== 0);
+		const msg_flags = block ? msg | MSG_DONTWAIT : msg;
+		const sent = __sys_sendto(this.kernel, sock, len, to, length, msg_flags);
 		return sent < 0 ? this.exits(sent, { name: "sendto", fd, address, length, size }) : sent;
 	}
 
@@ -712,7 +726,13 @@ export class Task {
 	 * -ERESTARTSYS if no timer can decide it.
 	 */
 	connectAndWait(fd: number, address: Address): number {
-		let result = this.connect(fd, address, undefined, false);
+		const result = this.connect(fd, address, undefined, false);
+		return result === -ERESTARTSYS ? this.waitForConnect(fd) : result;
+	}
+
+	/** Lets the clock run until a connect(), or a send that connects, has slept to its end. */
+	waitForConnect(fd: number): number {
+		let result = -ERESTARTSYS;
 		while (result === -ERESTARTSYS) {
 			const timer = this.kernel.timers.first();
 			const expiry = timer === null ? null : this.kernel.timers.expiry(timer);

@@ -135,6 +135,9 @@ function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
 	for (const { socket } of k.mptcp.socks.values()) own(socket, "an MPTCP sock");
 	for (const { socket } of k.mptcp.closing.values()) own(socket, "a subflow that closes");
 	for (const socket of sockets) if (!owners.has(socket)) fail(`struct socket ${socket} is leaked`);
+	for (const sk of k.sock.fastopen_req.keys()) {
+		if (!live.has(sk)) fail(`a fast open is of freed sock ${sk}`);
+	}
 }
 
 /** MPTCP socks and their subflows point to each other. */

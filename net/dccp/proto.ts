@@ -9,7 +9,7 @@
  */
 import type { Port, Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
-import { AF_INET, AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
+import { AF_INET, AF_INET6, MSG_DONTWAIT, type Sockaddr } from "../../include/linux/socket.js";
 import { ipv6_addr_copy, ipv6_addr_equal } from "../../include/net/ipv6.js";
 import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
 import {
@@ -144,13 +144,13 @@ export function dccp_sendmsg(
 	_addr: Sockaddr | null,
 	_addr_len: number,
 	_size: number,
-	nonblock: boolean,
+	flags: number,
 ): number {
 	// sk_stream_wait_connect
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	if (k.sock.skc_state[sk] !== DCCP_REQUESTING) return -EPIPE;
-	return nonblock ? -EAGAIN : -ERESTARTSYS;
+	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
 }
 
 /** Receives nothing. Returns 0 at the end of the connection or a negative errno. */
@@ -266,7 +266,7 @@ export function dccpStreamConnect(
 	addr_len: number,
 	nonblock: boolean,
 ): number {
-	const err = __inet_stream_connect(k, sock, addr, addr_len, true);
+	const err = __inet_stream_connect(k, sock, addr, addr_len, true, false);
 	const sk = k.socket.sk[sock];
 	if (err === -EINPROGRESS) {
 		// The answer waits in the backlog while the call holds the sock.

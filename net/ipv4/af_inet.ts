@@ -39,16 +39,19 @@ import {
 import type { InetProtosw, NetProtoFamily } from "../../include/net/protocol.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
+	INET_DEFER_CONNECT,
 	RCV_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_BINDADDR_LOCK,
 	SOCK_BINDPORT_LOCK,
 	SOCK_LINGER,
+	type SockTable,
 	WAITS,
 	WAITS_DISCONNECTED,
 	WAITS_NOT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { TFO_SERVER_ENABLE, TFO_SERVER_WO_SOCKOPT1 } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_LISTEN,
@@ -102,7 +105,7 @@ import { inet_addr_type_table } from "./fib_frontend.js";
 import { inet_csk_accept, inet_csk_listen_start } from "./inet_connection_sock.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "./ip_sockglue.js";
 import { inet_add_protocol } from "./protocol.js";
-import { tcp_getsockopt, tcp_setsockopt } from "./tcp.js";
+import { fastopen_queue_tune, tcp_getsockopt, tcp_setsockopt, tcpSendmsgWait } from "./tcp.js";
 import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
 
@@ -193,12 +196,12 @@ export function inet_sendmsg(
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
-	nonblock: boolean,
+	flags: number,
 ): number {
 	const sk = k.socket.sk[sock];
 	const err = inet_send_prepare(k, sk);
 	if (err !== 0) return err;
-	return sk_prot(k, sk).sendmsg(k, sk, addr, addr_len, size, nonblock);
+	return sk_prot(k, sk).sendmsg(k, sk, addr, addr_len, size, flags);
 }
 
 export function inet_recvmsg(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
@@ -218,25 +221,46 @@ export function inet_listen(k: Stack, sock: Sock, backlog: number): number {
 	S.sk_max_ack_backlog[sk] = backlog;
 	// On a socket that listens already, listen() only changes the backlog.
 	if (old_state === TCP_LISTEN) return 0;
+	const { sysctl_tcp_fastopen } = sk_net(k, sk).ipv4;
+	if (
+		(sysctl_tcp_fastopen & TFO_SERVER_WO_SOCKOPT1) !== 0 &&
+		(sysctl_tcp_fastopen & TFO_SERVER_ENABLE) !== 0 &&
+		S.fastopenq_max_qlen[sk] === 0
+	) {
+		fastopen_queue_tune(k, sk, backlog);
+	}
 	return inet_csk_listen_start(k, sk);
 }
 
-/**
- * connect(). Returns 0 or a negative errno. A blocking call that would sleep returns -ERESTARTSYS.
- * inet_wait_for_connect finishes it after the clock or another task has moved on.
- */
-export function __inet_stream_connect(
+/** connect() of a stream socket. See __inet_stream_connect. */
+export function inet_stream_connect(
 	k: Stack,
 	sock: Sock,
 	addr: Sockaddr,
 	addr_len: number,
 	nonblock: boolean,
 ): number {
+	return __inet_stream_connect(k, sock, addr, addr_len, nonblock, false);
+}
+
+/**
+ * connect(), or a send that connects (`is_sendmsg`). A send may pass no address. Returns 0 or a
+ * negative errno. A blocking call that would sleep returns -ERESTARTSYS. inet_wait_for_connect
+ * finishes it after the clock or another task has moved on.
+ */
+export function __inet_stream_connect(
+	k: Stack,
+	sock: Sock,
+	addr: Sockaddr | null,
+	addr_len: number,
+	nonblock: boolean,
+	is_sendmsg: boolean,
+): number {
 	const sk = k.socket.sk[sock];
 	const S = k.sock;
 	const prot = sk_prot(k, sk);
-	if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
-	if (addr.sin_family === AF_UNSPEC) {
+	if (addr !== null && addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
+	if (addr !== null && addr.sin_family === AF_UNSPEC) {
 		// since 6.6, 419ce133ab92
 		if (S.sk_wait_pending[sk] === WAITS && k.changes.has("tcp-disconnect-epipe")) {
 			S.sk_wait_pending[sk] = WAITS_DISCONNECTED;
@@ -252,13 +276,16 @@ export function __inet_stream_connect(
 			return -EISCONN;
 		case SS_CONNECTING:
 			err = -EALREADY;
+			if ((S.inet_flags[sk] & INET_DEFER_CONNECT) !== 0) err = is_sendmsg ? -EINPROGRESS : -EISCONN;
 			break;
 		case SS_UNCONNECTED:
 			if (S.skc_state[sk] !== TCP_CLOSE) return -EISCONN;
 			S.sk_wait_pending[sk] = WAITS_NOT;
+			if (addr === null) return -EINVAL; // its length of 0 is too short for a protocol
 			err = prot.connect(k, sk, addr, addr_len);
 			if (err < 0) return err;
 			k.socket.state[sock] = SS_CONNECTING;
+			if ((S.inet_flags[sk] & INET_DEFER_CONNECT) !== 0) return 0;
 			err = -EINPROGRESS;
 			break;
 		default:
@@ -266,9 +293,23 @@ export function __inet_stream_connect(
 	}
 	if (((1 << S.skc_state[sk]) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) {
 		if (nonblock) return err;
+		if (S.fastopen_req.size > 0) writeWaits(S, sk);
 		process_backlog(k);
 	}
 	return inet_wait_for_connect(k, sock);
+}
+
+/** writebias of C: a send with data waits for the connection. */
+function writeWaits(S: SockTable, sk: Sk): void {
+	const req = S.fastopen_req.get(sk);
+	if (req !== undefined) req.write_pending = req.data;
+}
+
+/** Continues a blocking connect() or a send that connects. Returns the result of the call. */
+export function inetConnectWait(k: Stack, sock: Sock): number {
+	const err = inet_wait_for_connect(k, sock);
+	if (k.sock.fastopen_req.size === 0) return err;
+	return tcpSendmsgWait(k, k.socket.sk[sock], err);
 }
 
 /**
@@ -447,8 +488,8 @@ export const inet_stream_ops: ProtoOps = {
 	ops: INET_STREAM_OPS,
 	release: inet_release,
 	bind: inet_bind,
-	connect: __inet_stream_connect,
-	connect_wait: inet_wait_for_connect,
+	connect: inet_stream_connect,
+	connect_wait: inetConnectWait,
 	accept: inet_accept,
 	getname: inet_getname,
 	listen: inet_listen,

@@ -883,6 +883,7 @@ export function inet_csk_clone_lock(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	S.rskq_accept_tail[newsk] = 0;
 	S.rskq_qlen[newsk] = 0;
 	S.rskq_defer_accept[newsk] = 0;
+	S.fastopenq_max_qlen[newsk] = 0;
 	S.skc_dport[newsk] = rmt_port;
 	S.inet_sport[newsk] = S.skc_num[sk];
 	return newsk;

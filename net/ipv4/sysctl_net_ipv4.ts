@@ -196,6 +196,7 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	),
 	// The kernel keeps it in jiffies, which limits the number of seconds.
 	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),
+	tcp_fastopen: number("sysctl_tcp_fastopen", INT_MIN, INT_MAX),
 	tcp_syn_retries: number("sysctl_tcp_syn_retries", 1, 127),
 	tcp_l3mdev_accept: number("sysctl_tcp_l3mdev_accept", 0, 1),
 	udp_l3mdev_accept: number("sysctl_udp_l3mdev_accept", 0, 1),

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp.c: states of a connection, close(), shutdown(), send and receive. */
 import type { Sk } from "../../include/linux/handle.js";
-import { SOL_TCP, type Sockaddr } from "../../include/linux/socket.js";
 import {
+	AF_UNSPEC,
+	MSG_DONTWAIT,
+	MSG_FASTOPEN,
+	SIZEOF_SA_FAMILY,
+	SOL_TCP,
+	SOMAXCONN,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import {
+	INET_DEFER_CONNECT,
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_BINDPORT_LOCK,
@@ -10,6 +19,7 @@ import {
 	SOCK_DONE,
 	SOCK_LINGER,
 	SOCK_MPTCP,
+	type TcpFastopenRequest,
 	WAITS,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -20,6 +30,7 @@ import {
 	TCP_TIMEOUT_INIT,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
+	TFO_CLIENT_ENABLE,
 } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
@@ -31,26 +42,38 @@ import {
 	TCP_LISTEN,
 	TCP_SYN_RECV,
 	TCP_SYN_SENT,
+	TCPF_CLOSE,
 	TCPF_CLOSE_WAIT,
 	TCPF_CLOSING,
 	TCPF_ESTABLISHED,
 	TCPF_FIN_WAIT1,
 	TCPF_FIN_WAIT2,
 	TCPF_LAST_ACK,
+	TCPF_LISTEN,
 	TCPF_SYN_RECV,
 	TCPF_SYN_SENT,
 } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
+	EALREADY,
 	EBUSY,
 	ECONNRESET,
 	EFAULT,
+	EINPROGRESS,
 	EINVAL,
 	ENOTCONN,
+	EOPNOTSUPP,
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
-import { TCP_DEFER_ACCEPT, TCP_LINGER2, TCP_QUICKACK } from "../../include/uapi/linux/tcp.js";
+import {
+	TCP_DEFER_ACCEPT,
+	TCP_FASTOPEN,
+	TCP_FASTOPEN_CONNECT,
+	TCP_FASTOPEN_NO_COOKIE,
+	TCP_LINGER2,
+	TCP_QUICKACK,
+} from "../../include/uapi/linux/tcp.js";
 import { process_backlog } from "../core/dev.js";
 import {
 	intAt,
@@ -63,11 +86,13 @@ import {
 	sock_put,
 } from "../core/sock.js";
 import { subflow_error_report, subflow_state_change } from "../mptcp/subflow.js";
+import { __inet_stream_connect } from "./af_inet.js";
 import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
 	newIsn,
+	tcp_connect,
 	tcp_send_ack,
 	tcp_send_active_reset,
 	tcp_send_fin,
@@ -236,6 +261,9 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	S.rcv_unread[sk] = 0;
 	S.icsk_ack_ato[sk] = 0;
 	S.pingpong[sk] = 0;
+	S.inet_flags[sk] &= ~INET_DEFER_CONNECT;
+	S.syn_data[sk] = 0;
+	tcp_free_fastopen_req(k, sk);
 	S.write_seq[sk] = S.snd_isn[sk] || newIsn(k, true);
 	S.skc_dport[sk] = 0;
 	inet_bhash2_reset_saddr(k, sk);
@@ -250,6 +278,56 @@ function sk_stream_error(k: Stack, sk: Sk): number {
 	return err !== 0 ? err : -EPIPE;
 }
 
+/** Ends a fast open that is in progress. */
+export function tcp_free_fastopen_req(k: Stack, sk: Sk): void {
+	if (k.sock.fastopen_req.size > 0) k.sock.fastopen_req.delete(sk);
+}
+
+/**
+ * A send that connects: with MSG_FASTOPEN, or after a connect() that was deferred. Returns 0 or a
+ * negative errno. `fo` is the request that it makes. It says how many bytes the SYN has.
+ */
+function tcp_sendmsg_fastopen(
+	k: Stack,
+	sk: Sk,
+	addr: Sockaddr | null,
+	addr_len: number,
+	nonblock: boolean,
+	fo: TcpFastopenRequest,
+): number {
+	const S = k.sock;
+	const unspec = addr !== null && addr_len >= SIZEOF_SA_FAMILY && addr.sin_family === AF_UNSPEC;
+	if ((sk_net(k, sk).ipv4.sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) === 0 || unspec) {
+		return -EOPNOTSUPP;
+	}
+	if (S.fastopen_req.has(sk)) return -EALREADY;
+	S.fastopen_req.set(sk, fo);
+	if ((S.inet_flags[sk] & INET_DEFER_CONNECT) !== 0) tcp_connect(k, sk);
+	const err = __inet_stream_connect(k, S.sk_socket[sk], addr, addr_len, nonblock, true);
+	// The send goes on with its request in tcpSendmsgWait.
+	if (err === -ERESTARTSYS) return err;
+	fastopenEnds(k, sk);
+	return err;
+}
+
+/** The end of tcp_sendmsg_fastopen. A connection that ended has freed its request already. */
+function fastopenEnds(k: Stack, sk: Sk): void {
+	if (!k.sock.fastopen_req.has(sk)) return;
+	tcp_free_fastopen_req(k, sk);
+	k.sock.inet_flags[sk] &= ~INET_DEFER_CONNECT;
+}
+
+/**
+ * Continues a send that connects, after its wait for the connection came to `err`. Returns the
+ * result of the send. If no send waits, returns `err`, which is the result of connect().
+ */
+export function tcpSendmsgWait(k: Stack, sk: Sk, err: number): number {
+	const fo = k.sock.fastopen_req.get(sk);
+	if (err !== 0 || fo === undefined || !fo.sends) return err;
+	fastopenEnds(k, sk);
+	return tcpSendRest(k, sk, fo.size, fo.copied, 0);
+}
+
 /**
  * Sends `size` bytes. Buffers have no limit, so it returns `size` or a negative errno: -EAGAIN or
  * -ERESTARTSYS while the connection is not established.
@@ -257,11 +335,22 @@ function sk_stream_error(k: Stack, sk: Sk): number {
 export function tcp_sendmsg(
 	k: Stack,
 	sk: Sk,
-	_addr: Sockaddr | null,
-	_addr_len: number,
+	addr: Sockaddr | null,
+	addr_len: number,
 	size: number,
-	nonblock: boolean,
+	flags: number,
 ): number {
+	const deferred = (k.sock.inet_flags[sk] & INET_DEFER_CONNECT) !== 0;
+	if ((flags & MSG_FASTOPEN) === 0 && !deferred) return tcpSendRest(k, sk, size, 0, flags);
+	const fo = { data: true, size, copied: 0, write_pending: false, sends: true };
+	const nonblock = (flags & MSG_DONTWAIT) !== 0;
+	const err = tcp_sendmsg_fastopen(k, sk, addr, addr_len, nonblock, fo);
+	if (err === -EINPROGRESS && fo.copied > 0) return fo.copied;
+	return err !== 0 ? err : tcpSendRest(k, sk, size, fo.copied, flags);
+}
+
+/** The part of tcp_sendmsg_locked after the fast open, which has sent `copied` of `size` bytes. */
+function tcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: number): number {
 	const S = k.sock;
 	const state = 1 << S.skc_state[sk];
 	if ((state & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
@@ -269,12 +358,12 @@ export function tcp_sendmsg(
 		const err = sock_error(k, sk);
 		if (err !== 0) return err;
 		if ((state & (TCPF_SYN_SENT | TCPF_SYN_RECV)) === 0) return -EPIPE;
-		return nonblock ? -EAGAIN : -ERESTARTSYS;
+		return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
 	}
 	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
 		return sk_stream_error(k, sk);
 	}
-	if (size > 0) tcp_transmit_skb(k, sk, TCPHDR_ACK, size);
+	if (size > copied) tcp_transmit_skb(k, sk, TCPHDR_ACK, size - copied);
 	return size;
 }
 
@@ -346,16 +435,53 @@ export function tcp_setsockopt(
 	optlen: number,
 ): number {
 	const S = k.sock;
-	if (optname !== TCP_LINGER2 && optname !== TCP_DEFER_ACCEPT && optname !== TCP_QUICKACK) {
+	if (!SETTABLE.has(optname)) {
 		throw new NotModelled(`setsockopt level ${SOL_TCP} option ${optname}`);
 	}
 	if (optlen < 4) return -EINVAL;
 	if (optval === null || optval.length < 4) return -EFAULT;
 	const val = intAt(optval);
-	if (optname === TCP_LINGER2) S.linger2[sk] = Math.max(-1, Math.min(val, TCP_FIN_TIMEOUT_MAX));
-	else if (optname === TCP_DEFER_ACCEPT) S.rskq_defer_accept[sk] = secs_to_retrans(val);
-	else __tcp_sock_set_quickack(k, sk, val);
-	return 0;
+	const closed = ((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0;
+	switch (optname) {
+		case TCP_LINGER2:
+			S.linger2[sk] = Math.max(-1, Math.min(val, TCP_FIN_TIMEOUT_MAX));
+			return 0;
+		case TCP_DEFER_ACCEPT:
+			S.rskq_defer_accept[sk] = secs_to_retrans(val);
+			return 0;
+		case TCP_FASTOPEN:
+			if (val < 0 || !closed) return -EINVAL;
+			fastopen_queue_tune(k, sk, val);
+			return 0;
+		case TCP_FASTOPEN_CONNECT:
+			if (val > 1 || val < 0) return -EINVAL;
+			if ((sk_net(k, sk).ipv4.sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) === 0) return -EOPNOTSUPP;
+			if (S.skc_state[sk] !== TCP_CLOSE) return -EINVAL;
+			S.fastopen_connect[sk] = val;
+			return 0;
+		case TCP_FASTOPEN_NO_COOKIE:
+			if (val > 1 || val < 0 || !closed) return -EINVAL;
+			S.fastopen_no_cookie[sk] = val;
+			return 0;
+		default:
+			__tcp_sock_set_quickack(k, sk, val);
+			return 0;
+	}
+}
+
+/** Options that tcp_setsockopt() takes. */
+const SETTABLE: ReadonlySet<number> = new Set([
+	TCP_LINGER2,
+	TCP_DEFER_ACCEPT,
+	TCP_QUICKACK,
+	TCP_FASTOPEN,
+	TCP_FASTOPEN_CONNECT,
+	TCP_FASTOPEN_NO_COOKIE,
+]);
+
+/** include/linux/tcp.h: fastopen_queue_tune. Sets how many fast opens a listener takes at once. */
+export function fastopen_queue_tune(k: Stack, sk: Sk, backlog: number): void {
+	k.sock.fastopenq_max_qlen[sk] = Math.min(backlog >>> 0, SOMAXCONN);
 }
 
 /**
@@ -374,6 +500,12 @@ export function tcp_getsockopt(
 			return intBytes(S.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout, optlen);
 		case TCP_DEFER_ACCEPT:
 			return intBytes(retrans_to_secs(S.rskq_defer_accept[sk]), optlen);
+		case TCP_FASTOPEN:
+			return intBytes(S.fastopenq_max_qlen[sk], optlen);
+		case TCP_FASTOPEN_CONNECT:
+			return intBytes(S.fastopen_connect[sk], optlen);
+		case TCP_FASTOPEN_NO_COOKIE:
+			return intBytes(S.fastopen_no_cookie[sk], optlen);
 		default:
 			throw new NotModelled(`getsockopt level ${SOL_TCP} option ${optname}`);
 	}

@@ -12,6 +12,7 @@ import {
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
+	TCPHDR_FASTOPEN,
 	TCPHDR_FIN,
 	TCPHDR_RST,
 	TCPHDR_SYN,
@@ -31,6 +32,7 @@ import {
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../include/uapi/asm-generic/errno.js";
 import { subflow_finish_connect } from "../mptcp/subflow.js";
 import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
+import { tcp_fastopen_cache_set } from "./tcp_metrics.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
 import { icsk_delack_timer, icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
@@ -126,8 +128,14 @@ function tcp_rcv_synsent_state_process(
 		k.timers.del_timer(icsk_retransmit_timer(sk));
 		const mptcp = (S.sk_flags[sk] & SOCK_MPTCP) !== 0 ? flags & TCPHDR_MPTCP : 0;
 		if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_finish_connect(k, sk, flags);
+		if ((flags & TCPHDR_FASTOPEN) !== 0) tcp_fastopen_cache_set(k, sk);
 		tcp_set_state(k, sk, TCP_ESTABLISHED);
-		if (S.rskq_defer_accept[sk] !== 0 || S.pingpong[sk] !== 0) {
+		if (S.syn_data[sk] !== 0) {
+			tcpSendSynData(k, sk);
+			return false;
+		}
+		const write_pending = S.fastopen_req.size > 0 && S.fastopen_req.get(sk)?.write_pending === true;
+		if (write_pending || S.rskq_defer_accept[sk] !== 0 || S.pingpong[sk] !== 0) {
 			// The ACK is delayed, because data will follow soon. tcp_enter_quickack_mode ends this
 			// mode.
 			S.pingpong[sk] = 0;
@@ -146,6 +154,13 @@ function tcp_rcv_synsent_state_process(
 		tcp_transmit_skb(k, sk, TCPHDR_SYN | TCPHDR_ACK, 0);
 	}
 	return false;
+}
+
+/** The data of a SYN goes to the peer, which has it from here on. */
+function tcpSendSynData(k: Stack, sk: Sk): void {
+	const length = k.sock.syn_data[sk];
+	k.sock.syn_data[sk] = 0;
+	tcp_transmit_skb(k, sk, TCPHDR_ACK, length);
 }
 
 /**
@@ -207,6 +222,7 @@ export function tcp_rcv_state_process(
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_RECV:
 			tcp_set_state(k, sk, TCP_ESTABLISHED);
+			if (S.syn_data[sk] !== 0) tcpSendSynData(k, sk);
 			if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, sk, S.sk_shutdown[sk]); // since 6.9, 94062790aedb
 			break;
 		case TCP_FIN_WAIT1: {

@@ -27,6 +27,7 @@ import {
 	TCP_TIMEOUT_INIT,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
+	TCPHDR_FASTOPEN,
 	TCPHDR_RST,
 	TCPHDR_SYN,
 } from "../../include/net/tcp.js";
@@ -80,11 +81,13 @@ import { ip_route_connect, ipSegmentRoute } from "./route.js";
 import {
 	tcp_close,
 	tcp_disconnect,
+	tcp_free_fastopen_req,
 	tcp_recvmsg,
 	tcp_sendmsg,
 	tcp_set_state,
 	tcp_shutdown,
 } from "./tcp.js";
+import { tcp_fastopen_defer_connect, tcp_try_fastopen } from "./tcp_fastopen.js";
 import { tcp_rcv_state_process } from "./tcp_input.js";
 import {
 	OBSERVED_WITHIN,
@@ -187,6 +190,7 @@ export function tcp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: numbe
 		S.skc_dport[sk] = 0;
 		return err;
 	}
+	if (tcp_fastopen_defer_connect(k, sk)) return 0;
 	tcp_connect(k, sk);
 	return 0;
 }
@@ -257,6 +261,7 @@ function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
 	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
 	let isn = newIsn(k, skb.tcp_tw_isn);
+	let fastopen = 0;
 	if (want_cookie) {
 		isn = (isn | SYN_COOKIE) >>> 0;
 	} else {
@@ -266,8 +271,9 @@ function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
 		k.sock.rcv_isn[req] = skb.seq;
 		if (mptcp !== 0) k.sock.sk_flags[req] |= SOCK_MPTCP;
 		inet_csk_reqsk_queue_hash_add(k, sk, req, TCP_TIMEOUT_INIT);
+		if (tcp_try_fastopen(k, sk, skb)) fastopen = TCPHDR_FASTOPEN;
 	}
-	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp, oif, isn, skb.seq);
+	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp | fastopen, oif, isn, skb.seq);
 }
 
 /**
@@ -444,6 +450,7 @@ export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 export function tcp_v4_destroy_sock(k: Stack, sk: Sk): void {
 	tcp_clear_xmit_timers(k, sk);
 	if (k.sock.icsk_bind_hash[sk] !== 0) inet_put_port(k, sk);
+	tcp_free_fastopen_req(k, sk);
 }
 
 export const tcp_prot: Proto = {

@@ -9,21 +9,29 @@ import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
-import { ICSK_IPV6_MAPPED, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
+import {
+	ICSK_IPV6_MAPPED,
+	SOCK_DONE,
+	SOCK_MPTCP,
+	type TcpFastopenRequest,
+} from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
 	TCP_TIMEOUT_INIT,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
+	TCPHDR_FASTOPEN,
 	TCPHDR_FIN,
 	TCPHDR_RST,
 	TCPHDR_SYN,
+	TFO_CLIENT_NO_COOKIE,
 } from "../../include/net/tcp.js";
 import { sk_net } from "../core/sock.js";
 import { ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { skOverIpv6 } from "./inet_hashtables.js";
 import { ip_route_output_flow, ipRemoteAnswer, ipSegmentRoute } from "./route.js";
+import { tcp_fastopen_cookie_check, tcp_fastopen_no_cookie } from "./tcp_fastopen.js";
 import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
 
 /**
@@ -172,6 +180,30 @@ export function tcpSendSyn(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
 
+/** Most bytes of a SYN: a fragment of pages, which the kernel may have used in part. */
+const SYN_DATA_MAX = 32768;
+
+/**
+ * Sends a SYN of a fast open. With a cookie, or where none is needed, data goes with it. Without
+ * one it asks for a cookie. The data reaches the peer with the ACK that follows the SYN-ACK, as
+ * nothing comes in between.
+ */
+function tcp_send_syn_data(k: Stack, sk: Sk, fo: TcpFastopenRequest): void {
+	const S = k.sock;
+	S.syn_data[sk] = 0;
+	if (tcp_fastopen_cookie_check(k, sk)) {
+		const space = Math.min(fo.size, SYN_DATA_MAX);
+		if (space === fo.size) fo.data = false;
+		fo.copied = space;
+		S.syn_data[sk] = space;
+		if (tcp_fastopen_no_cookie(k, sk, TFO_CLIENT_NO_COOKIE)) {
+			tcpSendSyn(k, sk);
+			return;
+		}
+	}
+	tcp_transmit_skb(k, sk, TCPHDR_SYN | TCPHDR_FASTOPEN, 0);
+}
+
 /**
  * Sends the first SYN and arms the retransmission timer. Clears what an earlier connection left.
  */
@@ -182,7 +214,9 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	S.icsk_retransmits[sk] = 0;
 	S.snd_isn[sk] = newIsn(k, S.write_seq[sk] !== 0);
 	S.rcv_isn[sk] = 0;
-	tcpSendSyn(k, sk);
+	const fo = S.fastopen_req.size === 0 ? undefined : S.fastopen_req.get(sk);
+	if (fo === undefined) tcpSendSyn(k, sk);
+	else tcp_send_syn_data(k, sk, fo);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_INIT);
 }
 

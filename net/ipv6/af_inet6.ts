@@ -64,7 +64,6 @@ import {
 	sock_graft,
 } from "../core/sock.js";
 import {
-	__inet_stream_connect,
 	findProtosw,
 	inet_accept,
 	inet_dgram_connect,
@@ -73,7 +72,8 @@ import {
 	inet_release,
 	inet_sendmsg,
 	inet_shutdown,
-	inet_wait_for_connect,
+	inet_stream_connect,
+	inetConnectWait,
 	sock_no_listen,
 	solOf,
 } from "../ipv4/af_inet.js";
@@ -276,8 +276,8 @@ export const inet6_stream_ops: ProtoOps = {
 	ops: INET6_STREAM_OPS,
 	release: inet_release,
 	bind: inet6_bind,
-	connect: __inet_stream_connect,
-	connect_wait: inet_wait_for_connect,
+	connect: inet_stream_connect,
+	connect_wait: inetConnectWait,
 	accept: inet_accept,
 	getname: inet6_getname,
 	listen: inet_listen,

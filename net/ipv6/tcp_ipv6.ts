@@ -49,6 +49,7 @@ import {
 	tcp_set_state,
 	tcp_shutdown,
 } from "../ipv4/tcp.js";
+import { tcp_fastopen_defer_connect } from "../ipv4/tcp_fastopen.js";
 import { tcp_v4_connect } from "../ipv4/tcp_ipv4.js";
 import { tcp_connect } from "../ipv4/tcp_output.js";
 import {
@@ -127,6 +128,7 @@ export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: numbe
 		S.skc_dport[sk] = 0;
 		return err;
 	}
+	if (tcp_fastopen_defer_connect(k, sk)) return 0;
 	tcp_connect(k, sk);
 	return 0;
 }

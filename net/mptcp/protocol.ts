@@ -19,7 +19,7 @@ import {
 	SS_CONNECTED,
 	SS_UNCONNECTED,
 } from "../../include/linux/net.js";
-import { AF_INET6, type Sockaddr } from "../../include/linux/socket.js";
+import { AF_INET6, MSG_FASTOPEN, type Sockaddr } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import type { MptcpSock } from "../../include/net/mptcp.js";
 import {
@@ -58,6 +58,7 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_MPTCP } from "../../include/uapi/linux/in.js";
 import {
+	NotModelled,
 	proto_register,
 	sk_clone,
 	sk_free,
@@ -68,13 +69,13 @@ import {
 	sock_orphan,
 } from "../core/sock.js";
 import {
-	__inet_stream_connect,
 	inet_getname,
 	inet_recvmsg,
 	inet_register_protosw,
 	inet_release,
 	inet_sendmsg,
 	inet_shutdown,
+	inet_stream_connect,
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
 import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
@@ -242,13 +243,14 @@ function mptcp_sendmsg(
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
-	nonblock: boolean,
+	flags: number,
 ): number {
+	if ((flags & MSG_FASTOPEN) !== 0) throw new NotModelled("TCP fast open of an MPTCP socket");
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	if ((k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) return -EPIPE;
 	const { first } = mptcp_sk(k, sk);
-	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, nonblock);
+	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags);
 }
 
 /**
@@ -359,7 +361,7 @@ export const mptcp_stream_ops: ProtoOps = {
 	ops: MPTCP_STREAM_OPS,
 	release: inet_release,
 	bind: mptcp_bind,
-	connect: __inet_stream_connect,
+	connect: inet_stream_connect,
 	connect_wait: inet_wait_for_connect,
 	accept: mptcp_stream_accept,
 	getname: inet_getname,
@@ -375,7 +377,7 @@ export const mptcp_v6_stream_ops: ProtoOps = {
 	ops: MPTCP_V6_STREAM_OPS,
 	release: inet_release,
 	bind: mptcp_bind,
-	connect: __inet_stream_connect,
+	connect: inet_stream_connect,
 	connect_wait: inet_wait_for_connect,
 	accept: mptcp_stream_accept,
 	getname: inet6_getname,

@@ -14,6 +14,7 @@ import {
 	AF_INET,
 	AF_INET6,
 	AF_UNSPEC,
+	MSG_DONTWAIT,
 	SIN6_LEN_RFC2133,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_IN,
@@ -400,7 +401,7 @@ function sctp_sendmsg(
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
-	nonblock: boolean,
+	flags: number,
 ): number {
 	const one_to_one = sctp_style(k, sk, SCTP_SOCKET_TCP);
 	const { ep } = sctp_sk(k, sk);
@@ -423,6 +424,7 @@ function sctp_sendmsg(
 			sctp_primitive_ASSOCIATE(k, asoc);
 			sctp_primitive_SEND(k, asoc, size);
 			sctpReleaseSock(k, asoc);
+			const nonblock = (flags & MSG_DONTWAIT) !== 0;
 			const waiting = !nonblock && !asoc.dead && asoc.state === SCTP_STATE_COOKIE_WAIT;
 			return waiting ? -ERESTARTSYS : size;
 		}

@@ -566,7 +566,7 @@ export class World {
 			case "shutdown":
 				return calls.shutdown(fd, { rd: 0, wr: 1, rdwr: 2 }[word] ?? Number(word));
 			case "send": {
-				// [SIZE] [ADDRESS]: one byte, to where it is connected, if not given
+				// [SIZE] [ADDRESS]: by default one byte to the connected address
 				const to = args.find((arg) => arg.includes(":"));
 				const size = args.find((arg) => !arg.includes(":"));
 				const address = to === undefined ? null : addressOf(to);
@@ -661,7 +661,7 @@ export class World {
 		return { fd, result: outcome(result) };
 	}
 
-	/** The same where it has to succeed. */
+	/** As tryBind(), but fails if the result is not 0. */
 	bound(spec: string, task = this.task): number {
 		const { fd, result } = this.tryBind(spec, task);
 		if (result !== 0) throw new Error(`${spec}: ${result}`);
@@ -695,7 +695,7 @@ export class World {
 		return outcome(this.task.accept4(fd, 0, {}, true));
 	}
 
-	/** The same where it has to succeed. */
+	/** As accept(), but fails if there is an error. */
 	accepted(fd: number): number {
 		const newfd = this.accept(fd);
 		if (typeof newfd === "string") throw new Error(`accept: ${newfd}`);
@@ -723,7 +723,7 @@ export class World {
 		return portOf(this.name(fd));
 	}
 
-	/** SO_ERROR: "ECONNREFUSED", or 0. Takes it. */
+	/** Reads SO_ERROR and clears it: "ECONNREFUSED", or 0. */
 	error(fd: number, task: Calls = this.task): string | number {
 		const value = task.getsockopt(fd, SOL_SOCKET, SO_ERROR);
 		if (typeof value === "number") return outcome(value);

@@ -49,7 +49,7 @@ export class Netlink {
 		} catch (error) {
 			if (!(error instanceof SetupError)) throw error;
 			const why = `line ${line} runs \`${argv.join(" ")}\`, not understood`;
-			// Until its messages show what it does.
+			// In doubt until its messages show the command.
 			this.pending.set(pid, why);
 			this.world.netDoubts.set(task.net.net.id, why);
 		}

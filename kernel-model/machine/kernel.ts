@@ -75,7 +75,7 @@ export const HOOKS: ReadonlySet<string> = new Set([
 	"changes",
 	"draws",
 	"ownDraws",
-	// The player of a recording sets it, and may set it anew after restore().
+	// The player of a recording sets it, and may set it again after restore().
 	"secretAnswers",
 	"snapshots",
 	"trace",

@@ -111,7 +111,7 @@ function numberIn(
 const NO_CONCERN =
 	/^(RTM_GET.*|RTM_(NEW|DEL)(NEIGH|NEIGHTBL|QDISC|TCLASS|TFILTER|CHAIN|ACTION|MDB|NSID|STATS|NETCONF|VLAN|LINKPROP)|NLMSG_(NOOP|DONE|ERROR))$/;
 
-/** Flags by the names that strace prints. Other names do not count. */
+/** Flags by the names that strace prints. Other flags are left out. */
 const NEW_FLAGS: Readonly<Record<string, number>> = {
 	NLM_F_REPLACE,
 	NLM_F_EXCL,

@@ -575,7 +575,8 @@ function lookup_reuseport(
 }
 
 /**
- * The sock with the best score on a chain of the second hash, 0 if none. Of equals the first wins.
+ * The sock with the best score on a chain of the second hash, 0 if none. With equal scores the
+ * first sock wins.
  */
 function udp4_lib_lookup2(
 	k: Stack,
@@ -616,7 +617,8 @@ function udp4_lib_lookup2(
 }
 
 /**
- * The connected sock of a four-tuple, 0 if none. Of several it is the last one put on the chain.
+ * The connected sock of a four-tuple, 0 if none. If there are several, the one that was put on
+ * the chain last.
  */
 function udp4_lib_lookup4(
 	k: Stack,

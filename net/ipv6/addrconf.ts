@@ -127,7 +127,7 @@ function saddrPreferred(addr: In6Addr): boolean {
 	return addr[0] === 0 && addr[1] === 0 && (addr[2] === 0xffff || addr[2] === 0);
 }
 
-/** Scores all addresses of a device. Of equals the first wins. */
+/** Scores all addresses of a device. With equal scores the first address wins. */
 function __ipv6_dev_get_saddr(dst: Ipv6SaddrDst, dev: NetDevice): void {
 	for (const ifa of dev.addr_list) {
 		// There are no multicast addresses: only IFA_F_MCAUTOJOIN adds them.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The check is not lax: results that the rules exclude are mismatches.
- * tests/differential/altered.ts plays more.
+ * Results that the rules exclude are mismatches. tests/differential/altered.ts plays more of them.
  */
 import { describe, expect, it } from "vitest";
 import { alter, noCount } from "../differential/altered.js";

@@ -7,7 +7,7 @@ import { describeSock } from "../../kernel-model/machine/explain.js";
 import { Kernel } from "../../kernel-model/machine/kernel.js";
 import { readHost } from "../../kernel-model/script/host.js";
 
-// As ss of iproute2 6.1 printed it in a namespace of its own, the columns narrowed.
+// Output of ss of iproute2 6.1 in a new namespace, with narrower columns.
 const SS = `Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port Process
 udp UNCONN 0 0 127.0.0.1:53 0.0.0.0:* users:(("a",pid=50,fd=9),("a",pid=8,fd=9)) ino:1
 udp ESTAB 0 0 127.0.0.1:37085 127.0.0.1:53 users:(("a",pid=8,fd=12)) ino:2

@@ -49,7 +49,7 @@ connect(${fd}, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0
 		expect(last?.explanation).toEqual([
 			expect.stringMatching(/^of the 4 ports .*: 0 free, 3 taken, 1 reserved, 0 in TIME_WAIT/),
 		]);
-		// To another port each of them is free.
+		// For another destination port all ports are free.
 		const other = client(7).replace("80", "81");
 		const text = `${bind(9, 81)}listen(9, 8)\n`.replaceAll("9,", "4,");
 		const clients = [5, 6, 7].map((fd) => client(fd)).join("");

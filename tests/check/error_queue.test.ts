@@ -5,7 +5,7 @@ import { playScript, readScript } from "../../kernel-model/index.js";
 
 const ADDRESS = '{sa_family=AF_INET, sin_port=htons(123), sin_addr=inet_addr("127.0.0.1")}';
 
-/** The verdicts of the calls of a name. */
+/** The verdicts of the calls with a name. */
 function verdicts(lines: readonly string[], name: string): string[] {
 	const script = readScript(lines.join("\n"), "recording.strace");
 	return playScript(script, { version: "6.18.44" })

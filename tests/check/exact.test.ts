@@ -31,7 +31,7 @@ function recordings(series: string): { file: string; text: string }[] {
 		.map((file) => ({ file, text: gunzipSync(readFileSync(join(FOLDER, file))).toString() }));
 }
 
-/** Kernels that distributions have no longer, built from their sources. */
+/** Kernels that distributions no longer have. They were built from their sources. */
 const BUILT = ["6.3", "6.4", "6.6", "6.9", "6.11"];
 
 describe("stock kernels, and some built from source, bit for bit", () => {

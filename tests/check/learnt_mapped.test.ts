@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** What an AF_INET6 socket on IPv4 shows of the host. */
+/** Facts about the host that an AF_INET6 socket on IPv4 shows. */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 

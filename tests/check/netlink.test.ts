@@ -11,7 +11,7 @@ const decoded = (local: string) =>
 	message(
 		`[${header("RTM_NEWADDR")}, {ifa_family=AF_INET, ifa_prefixlen=32, ifa_flags=0, ifa_scope=RT_SCOPE_UNIVERSE, ifa_index=if_nametoindex("lo")}, [[{nla_len=8, nla_type=IFA_LOCAL}, inet_addr("${local}")], [{nla_len=8, nla_type=IFA_ADDRESS}, inet_addr("${local}")]]]`,
 	);
-/** As strace prints it of a program in a user namespace: 192.0.2.10/32 on lo. */
+/** Adds 192.0.2.10/32 to lo, as strace prints it for a program in a user namespace. */
 const BYTES = message(
 	String.raw`[${header("0x14 /* NLMSG_??? */")}, "\x02\x20\x00\x00\x01\x00\x00\x00\x08\x00\x02\x00\xc0\x00\x02\x0a\x08\x00\x01\x00\xc0\x00\x02\x0a"]`,
 );
@@ -22,7 +22,7 @@ const bind = (address: string, result: string, pid = 1) =>
 ${pid} bind(9, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("${address}")}, 16) = ${result}
 ${pid} close(9) = 0
 `;
-// A namespace that never had an address lets bind() take every one.
+// In a namespace that never had an address, bind() accepts every address.
 const UP = "$ ip link set lo up\n";
 const BAD = "-1 EADDRNOTAVAIL (Cannot assign requested address)";
 

@@ -14,7 +14,7 @@ function verdicts(text: string): string[] {
 
 describe("numbers that are no descriptors", () => {
 	it("get the answers of the kernel, which takes the low 32 bits of a register", () => {
-		// As 6.18.44 answers, with its limit of descriptors at 1048576.
+		// The results of 6.18.44 with a limit of 1048576 descriptors.
 		const script = [
 			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
 			"dup2(3, -1) = -1 EBADF (Bad file descriptor)",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** A process whose parent has exited before it is seen, and of whose clone() the flags are lost. */
+/** A process whose parent exits before its first line, and whose clone() shows no flags. */
 import { expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** A number that one thread closes and another one gets at the same time. */
+/** One thread closes a descriptor while another thread gets the same number. */
 import { expect, it } from "vitest";
 import { readScript } from "../../kernel-model/check/player.js";
 import { Recording } from "../../kernel-model/check/recording.js";

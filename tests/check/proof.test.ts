@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** A mismatch names the rule, and the lines of the recording that it rests on. */
+/** A mismatch names the rule, and the lines of the recording that prove it. */
 import { describe, expect, test } from "vitest";
 import { type Outcome, playScript, readScript } from "../../kernel-model/check/player.js";
 import { json } from "../../kernel-model/cli/terminal.js";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The command line: what it prints where, and its exit status. Most tests call the module itself.
+ * The command line: its output and its exit status. Most tests call the module itself.
  * Some run dist/kernel-model/cli/main.js, which `npm test` builds, in a new process.
  */
 import { execFile } from "node:child_process";
@@ -48,7 +48,7 @@ function script(text: string): string {
 const bad = (run: Run) => {
 	expect(run.status).toBe(2);
 	expect(run.stdout).toBe("");
-	// One line, of this program.
+	// One line, which names this program.
 	expect(run.stderr).toMatch(/^inet-port-model: [^\n]+\n$/);
 	return run.stderr.replace(/^inet-port-model: /, "").trimEnd();
 };
@@ -147,7 +147,7 @@ describe("a command line that cannot be understood is one line on standard error
 });
 
 describe("a script that cannot be read or played names line and column, and prints nothing else", () => {
-	/** The mark stands before the wrong place. */
+	/** The mark ▶ is before the wrong place. */
 	const check = async (text: string, expected: RegExp | string) => {
 		const at = text.indexOf("▶");
 		const lines = text.slice(0, at).split("\n");
@@ -313,7 +313,7 @@ poll([{fd=3}], 1, 0) = 0
 		const lines = stdout.trimEnd().split("\n");
 		expect(lines).toHaveLength(7);
 		expect(lines[0]).toBe('$ sysctl -w net.ipv4.ip_local_port_range="40000 40000"');
-		// What the kernel logs.
+		// The kernel's log.
 		expect(lines[1]).toMatch(/^# .*ip_local_port_range: prefer different parity/);
 		expect(lines[2]).toBe(SOCKET.trimEnd());
 		expect(lines[3]).toBe(`bind(3, ${name(0)}, 16) = 0`);

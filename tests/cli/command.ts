@@ -8,7 +8,7 @@ export interface Run {
 	stderr: string;
 }
 
-/** What is written to standard output and standard error meanwhile. */
+/** Runs a function. Returns what it writes to standard output and standard error. */
 export async function captured(act: () => Promise<unknown>): Promise<Omit<Run, "status">> {
 	const said = { stdout: "", stderr: "" };
 	const spies = (["stdout", "stderr"] as const).map((stream) =>

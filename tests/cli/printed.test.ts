@@ -17,7 +17,7 @@ async function printed(text: string, ...options: string[]): Promise<string> {
 	return (await captured(() => run([...options, file]))).stdout;
 }
 
-/** Verdicts by call, without those of a script, whose results are recorded when it is printed. */
+/** Verdicts by call. An unrecorded line counts as a match, because `run` prints its result. */
 function verdicts(text: string): string[] {
 	return playScript(readScript(text, "script"), { version: "6.18" }).map(
 		({ call, verdict }) => `${call} ${verdict === "unrecorded" ? "match" : verdict}`,

@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), "inet-port-model-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const NAME = '{sa_family=AF_INET, sin_port=htons(8080), sin_addr=inet_addr("127.0.0.1")}';
-/** Nobody can say who else is on the host: each line that fails has its own reason. */
+/** Others may use the host, so each line that fails is undecided for its own reason. */
 const undecided = join(folder, "undecided.strace");
 writeFileSync(
 	undecided,

@@ -304,7 +304,7 @@ class Renderer {
 		]) {
 			this.setup(`ip ${command}`);
 		}
-		// Which the model does not know.
+		// The model does not have this setting.
 		this.write(this.processes[0], "net.ipv4.icmp_ratelimit", "0");
 	}
 
@@ -833,7 +833,7 @@ class Renderer {
 			this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${six ? 28 : 16})`);
 			this.perform(() => process.task.bind(fd, this.address(six, address, port)));
 		}
-		// Most of them go again with the next ones that are too many.
+		// Leaves up to eight sockets above the limit. Later operations close most of these.
 		while (process.fds.size > this.live + 8) this.close(process, [...process.fds.keys()][0]);
 	}
 }

@@ -17,7 +17,7 @@ export type Family = 4 | 6;
 export interface Addr {
 	/** As a program writes it. */
 	readonly text: string;
-	/** Of the sockets that can have it. */
+	/** The family of the sockets that can have the address. */
 	readonly family: Family;
 	readonly kind: "IPv4" | "mapped" | "IPv6";
 	/** The IPv4 address, 0 for the wildcard; null for an IPv6 address. */
@@ -28,7 +28,7 @@ export interface Addr {
 }
 
 const known4 = new Map<number, Addr>();
-/** By the last word. */
+/** IPv6 addresses by their last word. */
 const known6 = new Map<number, Addr[]>();
 
 export function addr4(v4: number): Addr {

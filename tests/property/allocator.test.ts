@@ -44,7 +44,7 @@ const SEARCHING: Profile = { ...common, bind: 3, autobind: 8, connect: 8, sessio
 const CONNECTING: Profile = { ...common, bind: 2, autobind: 1, connect: 8, session: 8, sysctl: 2 };
 const TCP: readonly Protocol[] = ["tcp"];
 const UDP: readonly Protocol[] = ["udp"];
-/** A port has so many sockets that UDP searches by address. */
+/** One port has so many sockets that UDP searches by address. */
 const CROWDED: Profile = {
 	devices: ["", "lo"],
 	length: 160,
@@ -452,7 +452,7 @@ describe.skipIf(!isDefault)("the programs of these tests", { timeout: 600_000 },
 			),
 		];
 		expect(rules.filter((rule) => (counts.get(rule) ?? 0) < 5)).toEqual([]);
-		// What is rare, and the exceptions that families.test.ts has all of.
+		// Rare cases, and exceptions. families.test.ts has all of these exceptions.
 		const rare = [
 			"UDP asks the first alone",
 			"TCP takes an IPv6 address for an IPv4 one",

@@ -43,9 +43,9 @@ function choices(search: TracedSearch): Set<number> {
 export class Alterations {
 	readonly lines: string[];
 	readonly altered: Altered[] = [];
-	/** Ports that were an end of a connection: their clients may wait, also after a reset. */
+	/** Ports that were an end of a connection. Their clients may wait, even after a reset. */
 	private readonly clients = new Set<number>();
-	/** What is found while the program runs: a whole line, or another port in the line. */
+	/** Alterations found while the program runs: a whole line, or another port in the line. */
 	private readonly found: { index: number; why: string; to: string | number }[] = [];
 
 	constructor(program: Program) {

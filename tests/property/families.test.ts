@@ -213,7 +213,7 @@ describe("of two sockets on a port", () => {
 	});
 });
 
-/** As Debian's kernel answered, run by tests/recordings/programs/vm.sh. */
+/** Results of Debian's kernel, run by tests/recordings/programs/vm.sh. */
 describe("seen on 6.1.176", () => {
 	const debian = { version: "6.1.176", crowd: false } as const;
 	/** Whether each socket gets the port. */
@@ -314,7 +314,7 @@ describe("among sockets on a port", { timeout: 600_000 }, () => {
 				{ ...it, place: "::, IPv6 only" },
 				next,
 			]);
-			// Where they get the port, and may listen.
+			// Only if both get the port and may listen.
 			if (both.slice(-4, -2).some((result) => result !== 0)) return;
 			expect(each.slice(-6, -2)).toEqual([0, 0, 0, 0]);
 			if (missed(setting, next.place, "::")) {
@@ -334,7 +334,7 @@ describe("among sockets on a port", { timeout: 600_000 }, () => {
 			const { others, it, next, ...setting } = scene;
 			const plain = { ...it, place };
 			const six = { ...it, place: mapped(place) };
-			// As a newcomer.
+			// The socket as the last one to be bound.
 			const all = [...others, plain, next].map((other) => other.place);
 			if (all.some((there) => missed(setting, place, there) || missed(setting, six.place, there))) {
 				return;

@@ -51,7 +51,7 @@ export interface Settings {
 	autobindReuse: boolean;
 	twReuse: number;
 	nonlocalBind: boolean;
-	/** The same for IPv6. */
+	/** net.ipv6.ip_nonlocal_bind. */
 	nonlocalBind6: boolean;
 }
 
@@ -83,9 +83,9 @@ export interface Sock extends Place {
 	uid: number;
 	/** IP_LOCAL_PORT_RANGE. */
 	range: readonly [number, number];
-	/** Of a time-wait socket. */
+	/** The substate of a time-wait socket. */
 	substate: number;
-	/** Of a time-wait socket: the second of its last segment. */
+	/** The second of the last segment of a time-wait socket. */
 	lastSegment: number;
 	/** Sequence number. A connection: when it was made. A UDP socket: when it got its port. */
 	arrival: number;
@@ -107,12 +107,12 @@ export interface Marks {
 	fastreuse: number;
 	/** 0 none, 1 any address of the user, 2 only addresses that the remembered one covers. */
 	fastreuseport: number;
-	/** The last whom it had to look at. */
+	/** The last socket that the kernel had to look at. */
 	who: Place & { uid: number };
 }
 
 /**
- * One scan of a search: ports from `low` to below `high`, of which each pass tries `remaining` / 2.
+ * One scan of a search over ports from `low` to below `high`. Each pass tries `remaining` / 2.
  */
 export interface Scan {
 	low: number;
@@ -153,9 +153,9 @@ export function addressesMeet(a: Place, b: Place): boolean {
 }
 
 /**
- * The same where one newcomer looks at every socket in turn. An IPv4 one takes a socket on
- * an IPv6 address, if IPv4 is not closed to it, for one on 127.0.0.6. Only connections are
- * such sockets: bind() to an IPv6 address closes.
+ * The same if a new socket looks at every socket in turn. A new IPv4 socket treats a socket on an
+ * IPv6 address that is open to IPv4 as a socket on 127.0.0.6. Only connections are such sockets,
+ * because bind() to an IPv6 address closes a socket to IPv4.
  */
 function meetsOneByOne(me: Place, other: Place): boolean {
 	if (addressesMeet(me, other)) return true;
@@ -292,7 +292,7 @@ interface Contents {
 	diaries: ReadonlyMap<string, readonly Join[]>;
 	settings: ReadonlyMap<number, Settings>;
 	now: number;
-	/** Of the first who came to the port's IPv4 wildcard, by portKey. */
+	/** The family of the first socket on the IPv4 wildcard of a port, by portKey. */
 	wildcardFamilies: ReadonlyMap<string, Family>;
 	kernel: Kernel;
 }
@@ -300,7 +300,7 @@ interface Contents {
 /** The state at one moment: every socket, every port's diary, every setting. */
 export class Moment {
 	readonly sockets: readonly Sock[];
-	/** By portKey. */
+	/** The diary of each port, by portKey. */
 	readonly diaries: ReadonlyMap<string, readonly Join[]>;
 	/** The kernel of the option, not a later one. */
 	private readonly base: boolean;
@@ -376,8 +376,8 @@ export class Moment {
 	private missed(me: Sock, other: Sock): boolean {
 		// The base looks at sockets of the same family only.
 		if (this.base) return me.family !== other.family;
-		// Later ones look at ::, and at 0.0.0.0 from a mapped address, but not from there at
-		// ::ffff:0.0.0.0, nor at those who came to 0.0.0.0 when a socket was there already.
+		// Later kernels look at ::, and at 0.0.0.0 for a mapped address. For a mapped address
+		// they miss ::ffff:0.0.0.0, and sockets that came to 0.0.0.0 after a socket on it.
 		if (me.address.kind !== "mapped" || other.address.v4 !== 0) return false;
 		const key = portKey(other.net, other.l3mdev, other.port);
 		return this.contents.wildcardFamilies.get(key) === 6;
@@ -445,7 +445,7 @@ export class Moment {
 			: { verdict: CANDIDATE_CONFLICT, blockers: [first], fast };
 	}
 
-	/** Whether more than ten have this port, or one a multiple of the table's size away. */
+	/** Whether more than ten sockets have this port, or a port on the same chain of the table. */
 	private chainIsLong(me: Sock, port: number): boolean {
 		if (!this.base && me.address.wildcard) return false;
 		const first = (sock: { net: number; port: number }) =>
@@ -501,7 +501,7 @@ export class Moment {
 				other.peerPort === me.peerPort &&
 				sameAddress(other.peer, me.peer) &&
 				sameAddress(other.address, me.address) &&
-				// A socket without a device holds the tuple for all, but for those in a VRF.
+				// A socket without a device holds the tuple for all sockets outside VRFs.
 				(other.device === 0 ? me.l3mdev === 0 : [me.device, me.l3mdev].includes(other.device)),
 		);
 		// With devices several sockets can hold the tuple. The kernel checks only the last one.
@@ -576,7 +576,7 @@ export function isConnection({ protocol, state, port }: Sock): boolean {
 
 /** Keeps the diaries of a kernel's ports and takes snapshots of its sockets. */
 export class Oracle {
-	/** By number of the namespace. */
+	/** Settings by number of the namespace. */
 	readonly settings = new Map<number, Settings>();
 	/** Users of the sockets that files name. */
 	readonly users = new Map<number, number>();

@@ -23,7 +23,7 @@ export const ADDRESSES = [
 	"203.0.113.77",
 ] as const;
 
-/** The same for IPv6 sockets. */
+/** Addresses for IPv6 sockets. */
 export const ADDRESSES6 = [
 	"::",
 	"::1",
@@ -42,7 +42,7 @@ export type DeviceName = "" | "lo" | "dummy0" | "vrf0" | "dummy1";
 
 /** Options of a socket that are set before it is used. */
 export interface Options {
-	/** Which of the program's protocols and families. */
+	/** Index of the program's protocol and family. */
 	protocol: number;
 	family: number;
 	/** IPV6_V6ONLY, of an IPv6 socket. */
@@ -124,7 +124,7 @@ export type Op =
 	| { op: "advance"; ms: number };
 
 export interface Program {
-	/** Of the kernel's draws. */
+	/** Seed of the kernel's draws. */
 	seed: number;
 	version: "6.3" | "6.1.176";
 	/** Kinds of sockets. A kind that is listed twice is twice as frequent. */
@@ -265,7 +265,7 @@ const target: fc.Arbitrary<Target> = fc.oneof(
 		}),
 		weight: 5,
 	},
-	// Closed ports, or one that a socket has: also the caller's own.
+	// Closed ports, or a port that a socket has. It may be the caller's own port.
 	{
 		arbitrary: fc.record({
 			v4: fc.constantFrom("127.0.0.1", "127.0.0.2", "192.0.2.10", "192.0.2.20", "0.0.0.0"),

@@ -31,7 +31,7 @@ function only(program: Program, protocol: Protocol): Program {
 	return { ...program, ops };
 }
 
-/** The calls of one protocol, and what the world saw. */
+/** The calls of one protocol, set-up commands and comments. */
 function callsOf(transcript: readonly string[], protocol: Protocol): string[] {
 	const first = { tcp: "1", udp: "2", udplite: "3" }[protocol];
 	return transcript.filter((line) => /^[$#]/.test(line) || line.startsWith(first));

@@ -86,7 +86,7 @@ const USERS = [
 	[1, 1000],
 ] as const;
 
-/** What disconnects. */
+/** The address that disconnects. */
 const NOBODY: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 
 /** The kernel's trace of one scan. */
@@ -169,7 +169,7 @@ interface Descriptor {
 	file: OpenFile;
 }
 
-/** What the sockets of one protocol share. Those of another have other tasks. */
+/** State that the sockets of one protocol share. Other protocols have other tasks. */
 interface Side {
 	protocol: Protocol;
 	tasks: Task[];
@@ -400,7 +400,7 @@ export class Run {
 			if (address !== ANY4 && address !== ANY6) file.addressNamed = true;
 			if (action.port !== 0) file.portNamed = true;
 		} else if (this.search !== null || this.bound !== null) {
-			file.bound = file.family === 4 ? ANY4 : ANY6; // refused for the port's sake
+			file.bound = file.family === 4 ? ANY4 : ANY6; // refused because of the port
 		}
 	}
 
@@ -587,7 +587,7 @@ export class Run {
 		return files.size >= this.program.room || descriptors.length >= this.maxDescriptors;
 	}
 
-	/** A socket with its options set, bound where it is to be. */
+	/** Opens a socket with its options, and binds it if it is to be bound. */
 	private open(
 		side: Side,
 		task: Task,
@@ -612,7 +612,7 @@ export class Run {
 	}
 
 	private begin(op: Extract<Op, { op: "open" | "session" }>): void {
-		// Room for it, and for what it accepts.
+		// Room for the listener and for the sockets that it accepts.
 		const side = op.op === "session" ? this.sides.tcp : this.sideOf(op.options);
 		while (this.isFull(side)) this.close(side.descriptors[op.task % side.descriptors.length]);
 		if (op.op === "session") {
@@ -644,7 +644,7 @@ export class Run {
 		}
 	}
 
-	/** One that listens, or of UDP one that has a port. */
+	/** A socket that listens, or a UDP socket that has a port. */
 	private listener({ protocol, descriptors }: Side, index: number): Descriptor | undefined {
 		const S = this.kernel.sock;
 		const listening = descriptors.filter(({ file }) =>
@@ -692,8 +692,8 @@ export class Run {
 	}
 
 	/**
-	 * Only before the socket has a port: the kernel lets a socket change its VRF later, but
-	 * not its port's bucket, and lets connections that differ in their devices become alike.
+	 * Only before the socket has a port. Later the kernel changes the VRF of the socket but not the
+	 * bucket of its port, and connections that differ only in their devices may become equal.
 	 */
 	private setDevice(descriptor: Descriptor, device: DeviceName): void {
 		const { task, fd, file } = descriptor;
@@ -756,7 +756,7 @@ export class Run {
 		const port = sock.skc_num[listener.file.sk];
 		let { address } = this.momentNow().find(listener.file.sk);
 		if (address.wildcard) {
-			// Two of its addresses, if it listens on the wildcard.
+			// A listener on the wildcard is reached at one of two addresses.
 			const over6 = family === 6 && address === ANY6 && fd % 3 !== 0;
 			const [one, other] = over6 ? ["::1", "2001:db8::10"] : ["127.0.0.1", "192.0.2.10"];
 			address = addr(fd % 2 === 0 ? one : other);

@@ -53,7 +53,7 @@ const state = fc.record({
 		}),
 		{ minLength: 4, maxLength: 30 },
 	),
-	/** How long the last of them is past, ms. */
+	/** Time since the last of them, ms. */
 	later: fc.constantFrom(0, 1500),
 	mine: fc.array(randomOptions, { minLength: 1, maxLength: 3 }),
 });
@@ -168,7 +168,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 					let searched = false;
 					kernel.trace = {
 						...noTrace,
-						// Where a search begins the socket has its addresses.
+						// At the beginning of a search the socket has its addresses.
 						search: (kind, sk) => {
 							searched = true;
 							if (kind !== SEARCH_BIND) return compareConnect(sk);
@@ -224,7 +224,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 		let without = 0;
 		always(udpState, { seed: 13, runs: 400 }, (given) => {
 			const { version, seed, slots, sockets, mine } = given;
-			// UDP-Lite is gone in 7.3.
+			// 7.3 does not have UDP-Lite.
 			const protocol = version === "7.3" ? "udp" : given.protocol;
 			const tables = { ehash: 4, bhash: 8, lhash2: 4, udp: slots };
 			const kernel = new Kernel({ version, seed, tables });
@@ -273,7 +273,7 @@ describe("a fast walk says of each port what C's functions say", () => {
 				let searched = false;
 				kernel.trace = {
 					...noTrace,
-					// Where a search begins the sock has its address.
+					// At the beginning of a search the sock has its address.
 					search: (_kind, sk) => {
 						searched = true;
 						compare(sk);

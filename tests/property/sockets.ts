@@ -38,9 +38,9 @@ export interface Options {
 	reuseaddr: boolean;
 	reuseport: boolean;
 	v6only: boolean;
-	/** Who makes it. */
+	/** The user who makes the socket. */
 	uid: number;
-	/** Bound to lo. */
+	/** The socket is bound to device lo. */
 	lo: boolean;
 }
 

@@ -42,7 +42,7 @@ const u32 = fc.oneof(
 
 const range: fc.Arbitrary<Range> = fc
 	.record({
-		// One port, few, an odd number, as many as there are.
+		// One port, few ports, an odd number, all ports.
 		size: fc.oneof(
 			{ arbitrary: fc.integer({ min: 1, max: 9 }), weight: 3 },
 			{ arbitrary: fc.integer({ min: 1, max: 600 }), weight: 3 },
@@ -115,7 +115,7 @@ describe("UDP's search", { timeout: 600_000 }, () => {
 			const portOf = (fd: number) => (task.getsockname(fd) as Address).port;
 			const calls: ((fd: number, name: Address) => number)[] = [
 				(fd, name) => task.bind(fd, name),
-				// To oneself: where nobody listens, the next call would say so.
+				// To the own address. No socket has port 9, but only a later call would report this.
 				(fd, name) => task.connect(fd, { ...name, port: 9 }),
 				(fd, name) => task.sendto(fd, 1, { ...name, port: 9 }),
 			];

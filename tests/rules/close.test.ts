@@ -3,7 +3,7 @@
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
-/** A connection from port 6000 to 5000: c, whose other end is t; s listens. */
+/** A connection from c (port 6000) to t (port 5000), which the listener s has accepted. */
 const connected = (options = "", address = "127.0.0.1") => `
 		s set SO_REUSEADDR 1
 		s bind ${address}:5000
@@ -15,8 +15,8 @@ const connected = (options = "", address = "127.0.0.1") => `
 `;
 
 /*
- * The kernel's timer wheel lets long timers expire late, those of half a minute and more by up
- * to 2 s (kernel/time/timer.c). So the tests check after 62 s what expires after 60 s.
+ * In the kernel's timer wheel long timers expire late. Those of half a minute and more are up to
+ * 2 s late (kernel/time/timer.c). So the tests check a timer of 60 s after 62 s.
  */
 describe("the end of a connection", () => {
 	rule(

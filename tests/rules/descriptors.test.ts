@@ -144,7 +144,7 @@ describe("descriptors", () => {
 		child.connect(client, local(5000));
 		expect(child.accept(server)).toBeGreaterThan(client);
 		child.exit();
-		// The accepted end closed first and is time-wait; that of the client is gone.
+		// The accepted end closed first and is time-wait. The client's end is gone.
 		expect(parent.bind(parent.tcp(), local(5000))).toBe(-EADDRINUSE);
 		expect(parent.bind(parent.tcp(), local(5001))).toBe(0);
 	});

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * jhash over words is hashword() of lookup3. The numbers come from a program in C that was
- * written after the published description of hashword() alone: three words start at
- * 0xdeadbeef + 4 * n + initval, three words a round are added and mixed by rotations of
- * 4, 6, 8, 16, 19, 4 bits, the rest is added and mixed by 14, 11, 25, 16, 4, 14, 24.
+ * jhash over words is hashword() of lookup3. The numbers come from a C program that was written
+ * only from the published description of hashword(). Three words start at
+ * 0xdeadbeef + 4 * n + initval. In each round three words are added and mixed by rotations of
+ * 4, 6, 8, 16, 19, 4 bits. The rest is added and mixed by 14, 11, 25, 16, 4, 14, 24.
  */
 import { describe, expect, it } from "vitest";
 import { jhash_1word, jhash_3words, jhash2Of4 } from "../../include/linux/jhash.js";

@@ -103,7 +103,7 @@ function changing(program: ts.Program): string[] {
 		return checker.getAliasedSymbol(symbol);
 	};
 
-	// Names of what belongs to a module: its declarations, and what else is called so in functions.
+	// Names of values of a module: its declarations, and other names for these values in functions.
 	const tracked = new Set<ts.Symbol>();
 	const track = (name: ts.Node): boolean => {
 		const symbol = symbolOf(name);
@@ -124,7 +124,7 @@ function changing(program: ts.Program): string[] {
 			for (const { name } of declarations) if (ts.isIdentifier(name)) track(name);
 		}
 	}
-	/** Names in functions that a value of a module gets: a const, a parameter. True if new. */
+	/** Adds names that a value of a module gets in functions: a const, a parameter. True if new. */
 	const spread = (node: ts.Node): boolean => {
 		let more = false;
 		if (ts.isVariableDeclaration(node) && node.initializer !== undefined) {
@@ -191,7 +191,7 @@ function changing(program: ts.Program): string[] {
 		return !/[gy]/.test(value.text.slice(value.text.lastIndexOf("/")));
 	};
 
-	// Functions that are named after their module is loaded: by other modules, or in a function.
+	// Functions that may be called after loading: other modules or functions use their names.
 	const later = new Set<ts.Symbol>();
 	const findLater = (node: ts.Node): void => {
 		if (ts.isIdentifier(node)) {
@@ -236,7 +236,7 @@ function changing(program: ts.Program): string[] {
 		} else if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
 			const { expression, name } = node.expression;
 			if (MUTATORS.has(name.text)) {
-				// A call that changes what it is called on, itself part of a module's value.
+				// A call that changes its object, which is part of a module's value.
 				if (isTracked(expression) && !atLoad(node)) report(node, "changed");
 			} else if (name.text === "exec" || name.text === "test") {
 				const of = strip(expression);
@@ -263,7 +263,7 @@ function changing(program: ts.Program): string[] {
 		}
 		ts.forEachChild(node, visit);
 	};
-	/** Assigning to a name in a function changes what it stands for, not the module's value. */
+	/** Whether a module declares a name. Assigning to a name of a function changes no module. */
 	const isModuleLevel = (name: ts.Identifier): boolean => {
 		const declared = symbolOf(name)?.valueDeclaration;
 		return declared?.parent?.parent?.parent?.kind === ts.SyntaxKind.SourceFile;

@@ -24,8 +24,8 @@ class Told extends Random {
 	}
 }
 
-// The bound, the draws, the result, and what was drawn. The low part of bound times draw must
-// not be below the remainder of the draw's range, so that all numbers are equally likely.
+// The bound, the draws, the result, and the kinds of draws. The low part of bound times draw
+// must not be below the remainder of the draw's range, so that all numbers are equally likely.
 const CASES = [
 	[0, [], 0, ""],
 	[1, [], 0, ""],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Why IP_LOCAL_PORT_RANGE was added, claim by claim as commit 91d0b78c5177 argues for it:
- * what binding by hand costs, what late binding gives, and what the option does.
+ * Why IP_LOCAL_PORT_RANGE was added. The tests follow the claims of commit 91d0b78c5177: the cost
+ * of binding by hand, the effect of late binding, and the effect of the option.
  */
 import { describe, expect, it } from "vitest";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
@@ -32,7 +32,7 @@ function boot(version: string, range: string, seed = 1): { kernel: Kernel; task:
 	const kernel = new Kernel({ version, seed });
 	const net = kernel.createNet();
 	net.addAddress(`${EGRESS}/32`, "lo");
-	// A black hole. Connections stay in SYN_SENT and keep the chosen port.
+	// No host answers. Connections stay in SYN_SENT and keep the chosen port.
 	net.addRoute({ to: "default", dev: "lo" });
 	expect(net.setSysctl("net.ipv4.ip_local_port_range", range)).toBe(0);
 	return { kernel, task: kernel.createTask({ net }) };
@@ -226,7 +226,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 					error: "EADDRNOTAVAIL",
 				});
 			}
-			// Only while it is bound.
+			// The port is taken only while the socket is bound.
 			task.close(bound.fd);
 			expect(open(task, { late: true }, destination(1))).toMatchObject({ port: 60002 });
 		});
@@ -427,7 +427,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			expect(task.getsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE)).toEqual(u32(0));
 			expect(task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, u32(rangeOf(low, high)))).toBe(0);
 			expect(task.getsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE)).toEqual(u32(rangeOf(low, high)));
-			// Unset again.
+			// The option is unset again.
 			expect(task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, 0)).toBe(0);
 			expect(task.getsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE)).toEqual(u32(0));
 		});

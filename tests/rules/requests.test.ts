@@ -30,7 +30,7 @@ function client(fd: number, ...options: string[]): string[] {
 const ACCEPT = "accept4(3, NULL, NULL, SOCK_NONBLOCK)";
 const NO_ACK = "TCP_QUICKACK, [0]";
 
-/** What the calls of a script return, those of the listed names. */
+/** The results of the calls of a script that have one of the names. */
 function results(lines: readonly string[], names: readonly string[] = ["accept4"]): string[] {
 	const script = readScript(lines.join("\n"), "script");
 	return playScript(script, { version: "6.18.44" })

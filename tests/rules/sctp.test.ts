@@ -128,7 +128,7 @@ describe("the search for a port", () => {
 });
 
 describe("a port that is named", () => {
-	// Sockets bound before, the one that is bound last, and what it gets.
+	// Sockets that are bound first, the socket that is bound last, and its result.
 	const CASES: readonly (readonly [before: string[], last: string, result: number | string])[] = [
 		[["any:500"], "any:501", 0],
 		[["any:500"], "any:500", "EADDRINUSE"],

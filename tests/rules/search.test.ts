@@ -73,7 +73,7 @@ describe("searches", () => {
 	it("of bind with SO_REUSEADDR look at the lower half of the range first", () => {
 		for (const seed of seeds) {
 			const ports = take("bind", "40000 40011", seed, { reuseaddr: true });
-			// A quarter of the range, made even, and twice that: 40000-40005.
+			// The lower half has a quarter of the ports, rounded down, times two: 40000-40005.
 			expect(sorted(ports.slice(0, 3))).toEqual([40001, 40003, 40005]);
 			expect(sorted(ports.slice(3, 6))).toEqual([40000, 40002, 40004]);
 			expect(sorted(ports.slice(6, 9))).toEqual([40007, 40009, 40011]);
@@ -119,7 +119,7 @@ describe("searches", () => {
 		for (const seed of seeds.slice(0, 16)) {
 			const ports = take("connect", "32768 60999", seed, { count: 20 });
 			for (const [i, port] of ports.slice(1).entries()) {
-				// Two ports, and up to seven draws of two; over the top of the range to its bottom.
+				// A step is two ports plus up to seven times two. It wraps around at the top of the range.
 				const step = (port - ports[i] + 28_232) % 28_232;
 				expect(step % 2).toBe(0);
 				expect(step).toBeGreaterThanOrEqual(2);

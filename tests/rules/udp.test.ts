@@ -65,7 +65,7 @@ beforeEach(() => {
 });
 
 describe("explicit bind", () => {
-	// Sockets bound before, the one that is bound last, and what it gets.
+	// Sockets that are bound first, the socket that is bound last, and its result.
 	const CASES: readonly (readonly [before: string[], last: string, result: number | string])[] = [
 		[[], "any:53", 0],
 		[["any:53"], "any:54", 0],

@@ -276,8 +276,8 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		"6.10",
 		(version) => {
 			// All except `first` have received a datagram while connected, so `first` scores one
-			// less. When the group of two answers a look at the other one with it, `alone` comes
-			// next.
+			// less. If the lookup meets the other member and the group selects `first`, the lookup
+			// goes on to `alone`.
 			const { task } = boot(version);
 			const make = (...options: number[]) => {
 				const fd = task.socket(AF_INET, SOCK_DGRAM, 0);
@@ -375,7 +375,7 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 			const fd = mptcp(task);
 			const set = () => task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 			task.connect(fd, at("198.51.100.1", 80), undefined, true);
-			// The first subflow is made when something asks for it.
+			// The first subflow is made when it is first needed.
 			const late = task.socket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP);
 			net.setSysctl("net.ipv6.bindv6only", "1");
 			const bound = task.bind(late, at("::ffff:127.0.0.1", 5000));
@@ -419,7 +419,7 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		"6.1.176",
 		"6.3",
 		(version) => {
-			// From port to port in a table of 256 it is nearer to 40400 than in one of 16,384.
+			// In a table of 256 slots more starts lead to 40400 than in a table of 16,384 slots.
 			const { net, task } = boot(version);
 			const known = net.setSysctl("net.ipv4.udp_child_hash_entries", "129");
 			const child = task.unshareNet();

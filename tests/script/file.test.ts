@@ -123,7 +123,7 @@ describe("what a reader comes to", () => {
 		expect([...events(text)]).toContainEqual({ kind: "pid", pid: 1 });
 	});
 
-	/** All fields of a call, and of what is in its arguments, by the names that a whole one has. */
+	/** Compares all fields of a call and of its arguments. `whole` has the names of the fields. */
 	const same = (read: unknown, whole: unknown): unknown => {
 		if (whole instanceof Uint8Array) return read;
 		if (typeof whole !== "object" || whole === null) return read;

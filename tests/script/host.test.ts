@@ -4,7 +4,7 @@ import { Kernel } from "../../kernel-model/machine/kernel.js";
 import { HostError, readHost } from "../../kernel-model/script/host.js";
 import { runSetup } from "../../kernel-model/script/setup.js";
 
-// As iproute2 6.1 prints them in a namespace of its own.
+// Output of iproute2 6.1 in a new namespace.
 const ADDR =
 	'[{"ifindex":1,"ifname":"lo","flags":["LOOPBACK","UP","LOWER_UP"],"mtu":65536,"address":"00:00:00:00:00:00","addr_info":[{"family":"inet","local":"127.0.0.1","prefixlen":8,"scope":"host","label":"lo"},{"family":"inet","local":"192.0.2.1","prefixlen":24,"scope":"global","label":"lo"},{"family":"inet6","local":"2001:db8::1","prefixlen":128,"scope":"global"},{"family":"inet6","local":"::1","prefixlen":128,"scope":"host"}]}]';
 const ROUTE =

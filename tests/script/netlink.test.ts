@@ -23,7 +23,7 @@ function commands(text: string): string[] {
 	return [...found.map((words) => words.join(" ")), ...unmodelled.map((name) => `? ${name}`)];
 }
 
-// As strace 6.1 -v prints what iproute2 6.1 sends.
+// Messages of iproute2 6.1 as strace 6.1 -v prints them.
 const ADDRESS = `[{nlmsg_len=40, nlmsg_type=RTM_NEWADDR, nlmsg_flags=${NEW}, ${HEADER}, {ifa_family=AF_INET, ifa_prefixlen=32, ifa_flags=0, ifa_scope=RT_SCOPE_UNIVERSE, ifa_index=if_nametoindex("lo")}, [[{nla_len=8, nla_type=IFA_LOCAL}, inet_addr("192.0.2.10")], [{nla_len=8, nla_type=IFA_ADDRESS}, inet_addr("192.0.2.10")]]]`;
 
 describe("a request to rtnetlink", () => {

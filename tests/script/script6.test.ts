@@ -293,7 +293,7 @@ describe("the call that chose a port", () => {
 		expect(
 			choices(server + client(4) + received(40000) + client(5) + received(40000) + received(40001)),
 		).toEqual(["sendto 40000 inferred", "sendto 40001 inferred"]);
-		// The very socket knows better.
+		// The port that the socket itself shows is the right one.
 		expect(choices(server + client(4) + received(40000) + shows(40001, 4))).toEqual([
 			"sendto 40001",
 		]);
@@ -426,7 +426,7 @@ bind(4, ${in6(5000, "fe80::7", 2)}, 28)
 	});
 });
 
-// As Linux 6.18.44 does it, and every version before.
+// The results of Linux 6.18.44 and of every version before.
 const REAL = `
 socket(AF_INET, SOCK_DGRAM|SOCK_CLOEXEC, IPPROTO_IP) = 3
 bind(3, ${in4(5000)}, 16) = 0
@@ -521,7 +521,7 @@ ${UDP6} = 4
 			new RegExp(`^${call}: .*conflicts with fd 3 \\(\\[::1\\]:40000`),
 		);
 	});
-	/** The first mismatch: the choice. The address that does not follow from it is another. */
+	/** The first mismatch, which is the choice of the port. The wrong address is a second one. */
 	const mismatchOf = (text: string) => {
 		const first = play(text).find(({ verdict }) => verdict === "mismatch");
 		return `${first?.call}: ${first?.reason}`;
@@ -642,7 +642,7 @@ accept4(6, ${in6(40002, "::ffff:127.0.0.1")}, [28], SOCK_CLOEXEC) = 13
 		const peer = `getpeername(7, ${in6(6000)}, [28])`;
 		const { reason } = mismatch(ACCEPTED.replace(peer, `getpeername(7, ${in6(6001)}, [28])`));
 		expect(reason).toBe("the model's address is [::1]:6000");
-		// No more than the program had room for counts.
+		// Only the bytes that fit into the program's buffer are compared.
 		matches(ACCEPTED.replace(peer, "getpeername(7, {sa_family=AF_INET6}, [2 => 28])"));
 	});
 
@@ -824,7 +824,7 @@ TIME getpeername(7, ${peer}
 		const text = (peer: string) =>
 			recording("shutdown(4, SHUT_RDWR) = 0\nconnect(4, {sa_family=AF_UNSPEC}, 16) = 0", peer)
 				.replaceAll("(7, ", "(4, ")
-				.replace(/.*close\(4\).*\n.*\n.*\n/, ""); // it is bound still
+				.replace(/.*close\(4\).*\n.*\n.*\n/, ""); // it is still bound
 		expect(differs(text(CONNECTED))).toBe(false);
 		expect(differs(text(REFUSED))).toBe(true);
 	});
@@ -849,7 +849,7 @@ shutdown(3, SHUT_WR) = ${result}
 });
 
 describe("an MPTCP socket", () => {
-	// mptcp_sockopt_sync_locked: with setsockopt_seq, a new subflow takes over what the socket has.
+	// mptcp_sockopt_sync_locked: with setsockopt_seq, a new subflow gets the options of the socket.
 	it.each([
 		["", "-1 EINVAL (Invalid argument)"],
 		["setsockopt(3, SOL_SOCKET, SO_LINGER, {l_onoff=1, l_linger=0}, 8) = 0", "0"],
@@ -925,7 +925,7 @@ socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE) = -1 EPROTONOSUPPORT (Protocol not 
 `,
 			["socket"],
 		);
-		// Node.js has no number of its own for this one.
+		// Node.js does not have this error.
 		matches("socket(AF_INET, SOCK_RDM, IPPROTO_IP) = -1 ESOCKTNOSUPPORT");
 		expect(mismatch("socket(AF_INET, SOCK_RDM, IPPROTO_IP) = -1 EWHATEVER").reason).toBe(
 			"the kernel says EWHATEVER, the model ESOCKTNOSUPPORT",

@@ -16,7 +16,7 @@ class World {
 		return runSetup(this.kernel, this.net, splitWords(command));
 	}
 
-	/** "": bound; else the error. */
+	/** The result of bind(). */
 	bind(address: string): number {
 		const task = this.kernel.createTask({ net: this.net });
 		const ipv6 = address.includes(":");

@@ -503,7 +503,7 @@ const OBSERVED: [string, Arg[], Result | null][] = [
 		[arg(int(0, "QCMD(0 /* Q_??? */, USRQUOTA)")), arg(NULL)],
 		done(0),
 	],
-	// What only scripts have.
+	// Syntax that only scripts have.
 	[
 		"setsockopt(3, SOL_IP, IP_LOCAL_PORT_RANGE, [60000, 3], 4)",
 		[
@@ -1191,7 +1191,7 @@ describe("formatCall", () => {
 		const recorded = fc.record({
 			pid: fc.integer({ min: 1, max: 4 }),
 			args: fc.array(argument, { minLength: 1, maxLength: 3 }),
-			// After which argument strace was interrupted, and by how many other lines.
+			// The argument after which strace was interrupted, and the number of other lines in between.
 			at: fc.option(fc.nat(2)),
 			result: fc.nat(),
 		});

@@ -78,7 +78,7 @@ const TCP_BASE: Matrix = [
 /** 6.1.176 also searches there for v4-mapped addresses, and misses ::ffff:0.0.0.0. */
 const TCP_STABLE: Matrix = UDP.map((row, i) => (i === 9 ? "xxxx.....x.." : row));
 
-/** SCTP takes any wildcard for every address of the socket that is compared, in its own ways. */
+/** SCTP has its own rules: a wildcard counts as every address of the other socket. */
 const SCTP: Matrix = [
 	"xxxx.x.x.xxx",
 	"xx.x.....xx.",
@@ -102,7 +102,7 @@ export function matrixOf(protocol: Protocol, version: string): Matrix {
 	return version === "6.1.176" ? TCP_STABLE : UDP;
 }
 
-/** " = 0 | 6.3: EADDRINUSE", by a function of the version. */
+/** The results " = 0 | 6.3: EADDRINUSE" from a function of the version. */
 export function answers(meets: (version: string) => boolean): string {
 	const text = (version: string) => (meets(version) ? "EADDRINUSE" : "0");
 	const usual = text("*");
@@ -118,7 +118,7 @@ export function shared(
 	listening: boolean,
 ): boolean {
 	const both = (option: string) => mine.includes(option) && yours.includes(option);
-	// A listener of SCTP with SO_REUSEPORT does not take back the bucket's fastreuse.
+	// An SCTP listener with SO_REUSEPORT does not clear the bucket's fastreuse.
 	const hidden = protocol === "sctp" && mine === "AP";
 	return both("P") || (both("A") && (!listening || hidden));
 }

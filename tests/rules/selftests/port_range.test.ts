@@ -139,10 +139,10 @@ const REFUSED: typeof SELFTEST = {
 	`,
 };
 
-/** Kernels in which MPTCP has the option, and in which not. */
+/** Kernels in which MPTCP has the option, and kernels in which it does not. */
 const WITH = ["6.3+mptcp-local-port-range", "6.12.107", "6.18.44"];
 const WITHOUT = ["6.3", "6.1.176"];
-/** Those without connect-range-step-1. */
+/** Kernels without connect-range-step-1. */
 const EARLY = ["6.3", "6.3+mptcp-local-port-range", "6.1.176"];
 const versionsOf = ({ protocol }: Kind) => (protocol === "mptcp" ? WITH : EVERY);
 
@@ -165,7 +165,7 @@ describe.each(kindsOf("tcp", "udp", "mptcp", "sctp", "udplite", "dccp"))(
 
 const KINDS = kindsOf("tcp", "udp", "mptcp", "sctp", "udplite", "dccp");
 
-/** What two bounds leave of the namespace's ports 40000 to 40007. */
+/** The ports of the namespace's range 40000 to 40007 that are left by two bounds. */
 const BOUNDS: readonly (readonly [low: number, high: number, left: string])[] = [
 	[0, 0, "40000-40007"],
 	[30000, 39999, "40000-40007"],
@@ -537,7 +537,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "dccp", "sctp", "mptcp"))(
 			`,
 			versions,
 		);
-		// DCCP does without an answer.
+		// DCCP needs no answer.
 		const dccp = protocol === "dccp";
 		const from = name === "dccp6" ? "[::ffff:127.0.0.1]" : lo;
 		const to = { dccp: "198.51.100.1:9", dccp6: "[::ffff:198.51.100.1]:9" }[name] ?? `${lo}:9`;

@@ -8,7 +8,7 @@ import { kindsOf, lines, rule } from "../../world.js";
 
 describe("reuseaddr_conflict", () => {
 	for (const protocol of ["tcp", "mptcp", "dccp", "sctp"]) {
-		// A listener on an address, wildcards of both families beside it.
+		// A listener on an address, and wildcards of both families.
 		for (const [mine, lo, own, other, otherAny] of [
 			[`${protocol}`, "127.0.0.1", "0.0.0.0", `${protocol}6`, "[::]"],
 			[`${protocol}6`, "[::1]", "[::]", `${protocol}`, "0.0.0.0"],
@@ -69,14 +69,14 @@ describe("reuseaddr_ports_exhausted", () => {
 			]) {
 				const same = users[0] === users[1];
 				/**
-				 * Whether the second socket gets the only port; its like listens in `listening`.
+				 * Whether the second socket gets the only port. `listening`: the first socket listens.
 				 */
 				const gets = ({ addr, port }: Choice, listening: boolean): boolean => {
 					const bothAddr = addr[0] && addr[1];
 					const group = port[0] && port[1] && same;
 					if (protocol === "sctp") return false;
 					if (dgram) return bothAddr || group;
-					// Whoever could listen beside the other is better off with a port of its own.
+					// The search avoids the port of a SO_REUSEPORT group, although the sockets could share it.
 					return reuse === 1 && bothAddr && !group && !listening;
 				};
 				const sockets = (choice: Choice) =>

@@ -9,7 +9,7 @@ import { __inet_ehashfn } from "../../../include/net/inet_hashtables.js";
 import { NotModelled } from "../../../kernel-model/index.js";
 import { type Kind, kindsOf, lines, names, rule, World } from "../../world.js";
 
-/** Wildcards of both families before and behind the socket on the address. */
+/** Wildcards of both families before and after the socket on the address. */
 const CROWD = ["", "", "6", "6", "own", "", "", "6", "6"] as const;
 
 describe("reuseport_addr_any", () => {
@@ -446,7 +446,7 @@ describe("a group", () => {
 	}
 });
 
-/** Words of "127.0.0.1" and "::1" as they lie in the kernel, read by a little-endian machine. */
+/** "127.0.0.1" and the last word of "::1" in network order, as little-endian machines read them. */
 const LOOPBACK4 = 0x7f000001;
 
 /** The members that a thousand flows reach, by order of joining. */
@@ -518,7 +518,7 @@ describe("the hash of a flow", () => {
 				expect(reached.map((at) => left[at])).toEqual(reached.map((_, i) => expected(first + i)));
 			};
 			check(10000);
-			// The last takes the place of the one that leaves.
+			// The last member takes the place of the member that leaves.
 			for (const [leaves, first] of [
 				["a2", 11000],
 				["a0", 12000],

@@ -64,8 +64,8 @@ describe("bind_timewait", () => {
 		}
 	}
 	/**
-	 * As for a socket that is bound to where the end is; but such a one has IPV6_V6ONLY with an
-	 * IPv6 address, whoever says so, and the end of a connection to :: has not.
+	 * Whether the end conflicts, as a socket that is bound to its address. A socket that is bound to
+	 * an IPv6 address always has IPV6_V6ONLY, but the end of a connection to :: does not.
 	 */
 	function meets(version: string, at: string, end: string, name: string): boolean {
 		const dual = at === "[::]" && !end.includes("ffff");

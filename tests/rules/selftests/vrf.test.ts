@@ -96,7 +96,7 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 				)}
 				`,
 			);
-			// Which sockets see the taken ports of which others.
+			// Whether a socket sees the ports that another socket has taken.
 			rule(
 				`${name}: l3mdev_accept ${accept}: a VRF has ${accept === 0 && !dgram ? "ports of its own" : "the same ports, but not for a device"}`,
 				`

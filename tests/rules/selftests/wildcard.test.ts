@@ -78,9 +78,9 @@ describe("bind_wildcard", () => {
 						const matrix = matrixOf(protocol, version);
 						const bound: number[] = [];
 						/**
-						 * In 6.1.176 TCP's bucket of an IPv4 address is that of the v4-mapped one
-						 * as well, and remains what the first of the two made of it: after
-						 * ::ffff:0.0.0.0 no v4-mapped address finds 0.0.0.0 either.
+						 * In 6.1.176 an IPv4 address and its v4-mapped form share a bucket of TCP,
+						 * and the first of the two decides its family. So after ::ffff:0.0.0.0 a
+						 * v4-mapped address does not find 0.0.0.0 either.
 						 */
 						const seen = (from: number, at: number) => {
 							const opened = bound.indexOf(9);

@@ -29,7 +29,6 @@ import {
 	ECONNREFUSED,
 	EFAULT,
 	EINPROGRESS,
-	EINVAL,
 	EOPNOTSUPP,
 	EPERM,
 	ERESTARTSYS,
@@ -323,16 +322,17 @@ export class Calls {
 			case "bind": {
 				const length = operands.length(2, "an address length");
 				const address = operands.sockaddr(1, length);
-				if (address === null) return { result: badPointer(length) };
-				return { result: task.bind(fd, address.address ?? OTHER_FAMILY, length) };
+				if (address === null && isFault(call, length)) return { result: -EFAULT };
+				return { result: task.bind(fd, address?.address ?? OTHER_FAMILY, length) };
 			}
 			case "listen":
 				return { result: this.listen(task, fd, operands.int(1, "a backlog")) };
 			case "connect": {
 				const length = operands.length(2, "an address length");
 				const pointed = operands.sockaddr(1, length);
-				if (pointed === null) return { result: badPointer(length) };
-				return this.connect(task, fd, call, pointed.address ?? OTHER_FAMILY, length, recorded);
+				if (pointed === null && isFault(call, length)) return { result: -EFAULT };
+				const to = pointed?.address ?? OTHER_FAMILY;
+				return this.connect(task, fd, call, to, length, recorded);
 			}
 			case "accept":
 			case "accept4":
@@ -600,7 +600,7 @@ export class Calls {
 		const unbound = S.skc_num[sk] === 0;
 		let result = 0;
 		for (const { to, badPointer, addrlen, size } of sent.messages) {
-			const wrong = badPointer ? badPointer_sendto(addrlen) : 0;
+			const wrong = badPointer ? faultOfSend(addrlen) : 0;
 			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
 			const told = several ? size : (size ?? recorded);
 			const err = wrong !== 0 ? wrong : task.sendto(fd, bytes(told ?? 0), address, addrlen);
@@ -697,10 +697,11 @@ export class Calls {
 		const error = call.result?.errno ?? "";
 		if (message === undefined || (UNRELATED.has(error) && recorded !== -EOPNOTSUPP)) return IGNORED;
 		const { kernel, alone } = this.world;
-		const wrong = message.badPointer ? badPointer_sendto(message.addrlen) : 0;
+		const wrong = message.badPointer ? faultOfSend(message.addrlen) : 0;
 		if (wrong !== 0) return { result: wrong };
 		const size = message.size ?? Math.max(recorded ?? 0, 0);
-		const to = message.to === null ? null : (message.to.address ?? OTHER_FAMILY);
+		const other = message.to !== null || message.badPointer ? OTHER_FAMILY : null;
+		const to = message.to?.address ?? other;
 		const given = this.messageFlags(call);
 		const sock = task.socketOf(fd);
 		const { tcp_metrics, ipv4 } = task.net.net;
@@ -889,17 +890,19 @@ function isOptional(family: number, type: number, protocol: number): boolean {
 }
 const OPTIONAL = new Set([IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_UDPLITE]);
 
-/** The error of bind() or connect() with a bad pointer: net/socket.c: move_addr_to_kernel. */
-function badPointer(length: number): number {
-	return length < 0 || length > SIZEOF_SOCKADDR_STORAGE || length < SIZEOF_SA_FAMILY
-		? -EINVAL
-		: -EFAULT;
+/**
+ * Whether a bind() or connect() without an address cannot read it: net/socket.c:
+ * move_addr_to_kernel. A pointer that strace printed as a number may be good if the address is
+ * shorter than its family.
+ */
+function isFault(call: CallLine, length: number): boolean {
+	const least = call.args[1]?.value.kind === "null" ? 1 : SIZEOF_SA_FAMILY;
+	return length >= least && length <= SIZEOF_SOCKADDR_STORAGE;
 }
 
-/** The error of a send with a bad pointer. 0 for a short address, which is checked later. */
-function badPointer_sendto(length: number): number {
-	if (length < 0 || length > SIZEOF_SOCKADDR_STORAGE) return -EINVAL;
-	return length < SIZEOF_SA_FAMILY ? 0 : -EFAULT;
+/** The error of a send that cannot read its address. The length is checked before, or later: 0. */
+function faultOfSend(addrlen: number): number {
+	return addrlen >= SIZEOF_SA_FAMILY && addrlen <= SIZEOF_SOCKADDR_STORAGE ? -EFAULT : 0;
 }
 
 /** Whether an argument is a pointer that strace could not follow. It prints a number or NULL. */

@@ -7,6 +7,7 @@
  */
 import {
 	ipv4_is_lbcast,
+	ipv4_is_local_multicast,
 	ipv4_is_loopback,
 	ipv4_is_multicast,
 	ipv4_is_zeronet,
@@ -14,8 +15,13 @@ import {
 import {
 	SOCK_CLOEXEC,
 	SOCK_DCCP,
+	SOCK_DGRAM,
 	SOCK_MAX,
 	SOCK_NONBLOCK,
+	SOCK_PACKET,
+	SOCK_RAW,
+	SOCK_RDM,
+	SOCK_SEQPACKET,
 	SOCK_STREAM,
 	SOCK_TYPE_MASK,
 	SS_CONNECTED,
@@ -32,9 +38,6 @@ import {
 	SIZEOF_SOCKADDR_IN,
 	SIZEOF_SOCKADDR_IN6,
 	SIZEOF_SOCKADDR_STORAGE,
-	SOL_IP,
-	SOL_IPV6,
-	SOL_TCP,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
@@ -47,13 +50,16 @@ import {
 	type In6Addr,
 	IPV6_ADDR_ANY,
 	IPV6_ADDR_LINKLOCAL,
+	IPV6_ADDR_LOOPBACK,
 	IPV6_ADDR_MAPPED,
 	IPV6_ADDR_MULTICAST,
+	IPV6_ADDR_UNICAST,
 	ipv6_addr_any,
 	ipv6_addr_type,
 	ipv6_addr_v4mapped,
 } from "../../include/net/ipv6.js";
 import {
+	type FibRoute,
 	IFF_UP,
 	type Net,
 	RT_TABLE_LOCAL,
@@ -70,62 +76,38 @@ import {
 } from "../../include/net/tcp_states.js";
 import * as E from "../../include/uapi/asm-generic/errno.js";
 import {
-	SO_ACCEPTCONN,
-	SO_BINDTODEVICE,
-	SO_BINDTOIFINDEX,
-	SO_DOMAIN,
-	SO_ERROR,
-	SO_LINGER,
-	SO_PROTOCOL,
-	SO_TYPE,
-	SOL_SOCKET,
-} from "../../include/uapi/asm-generic/socket.js";
-import {
-	IP_LOCAL_PORT_RANGE,
-	IP_TRANSPARENT,
+	INADDR_LOOPBACK,
 	IPPROTO_DCCP,
 	IPPROTO_MAX,
-	IPPROTO_MPTCP,
 	IPPROTO_UDPLITE,
-	IPV6_ADDRFORM,
-	IPV6_TRANSPARENT,
-	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
-import { TCP_FASTOPEN, TCP_FASTOPEN_CONNECT } from "../../include/uapi/linux/tcp.js";
 import { sk_net } from "../../net/core/sock.js";
 import { __ip_dev_find } from "../../net/ipv4/devinet.js";
 import { fib_lookup, inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
 import { ipv6_chk_addr } from "../../net/ipv6/addrconf.js";
 import { ipv6_can_nonlocal_bind } from "../../net/ipv6/af_inet6.js";
-import { dev_get_by_index, l3mdev_fib_table_by_index } from "../../net/l3mdev/l3mdev.js";
+import {
+	dev_get_by_index,
+	l3mdev_fib_table_by_index,
+	l3mdev_master_ifindex_by_index,
+} from "../../net/l3mdev/l3mdev.js";
 import { type Address, formatIpv4, formatIpv6, toSockaddr } from "./address.js";
+import {
+	type Asked,
+	family,
+	ownFamily,
+	protocolName,
+	type Reason,
+	state,
+	subflowReasons,
+} from "./asked.js";
 import { describeSock, deviceName, sockDestination } from "./describe.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
+import { getsockoptReasons, setsockoptReasons } from "./option_failures.js";
 import { isSctp, isUdp, listenersOn } from "./sharing.js";
 import type { Syscall } from "./syscall.js";
 import type { Task } from "./task.js";
-
-/**
- * A check that a call does not pass: the error, the kernel function that makes the check, and why.
- */
-export type Reason = readonly [errno: number, where: string, why: string];
-
-/** A failed call and the state that its checks read. */
-interface Asked {
-	k: Kernel;
-	task: Task;
-	call: Syscall;
-	/**
-	 * The struct socket, its sock, and the sock that has the port. For MPTCP the latter is the
-	 * first subflow.
-	 */
-	sock: number;
-	sk: number;
-	ssk: number;
-	net: Net;
-	errno: number;
-}
 
 /** Begins the sentence if no check explains an error. */
 export const UNKNOWN = "the model does not know the check that failed";
@@ -157,17 +139,7 @@ const MEANINGS: ReadonlyMap<number, string> = new Map([
 
 // Addresses in words
 
-function family(af: number): string {
-	if (af === AF_INET) return "AF_INET";
-	if (af === AF_INET6) return "AF_INET6";
-	return af === AF_UNSPEC ? "AF_UNSPEC" : `family ${af}`;
-}
-
 const v6 = (addr: In6Addr, at = 0): string => formatIpv6(addr, at);
-
-function state(a: Asked): string {
-	return tcpStateName(nth(a.k.sock.skc_state, a.ssk));
-}
 
 // Descriptors and pointers
 
@@ -195,12 +167,30 @@ function* addrlenReasons({ length = 0 }: Syscall): Iterable<Reason> {
 	yield [E.EINVAL, "move_addr_to_kernel", why];
 }
 
+/** What has a number of bytes. */
+const SIZES: ReadonlyMap<number, string> = new Map([
+	[SIZEOF_SA_FAMILY, "the family alone has"],
+	[SIZEOF_SOCKADDR_IN, "struct sockaddr_in has"],
+	[SIN6_LEN_RFC2133, "struct sockaddr_in6 has at least"],
+	[SIZEOF_SOCKADDR_IN6, "struct sockaddr_in6 has"],
+]);
+
 function shortAddress(where: string, length: number, least: number): Reason {
-	const why = `an address of ${length} bytes is too short: the family needs ${least}`;
+	const why = `an address of ${length} bytes is too short: ${SIZES.get(least) ?? "it needs"} ${least}`;
 	return [E.EINVAL, where, why];
 }
 
 // socket()
+
+const TYPES: ReadonlyMap<number, string> = new Map([
+	[SOCK_STREAM, "SOCK_STREAM"],
+	[SOCK_DGRAM, "SOCK_DGRAM"],
+	[SOCK_RAW, "SOCK_RAW"],
+	[SOCK_RDM, "SOCK_RDM"],
+	[SOCK_SEQPACKET, "SOCK_SEQPACKET"],
+	[SOCK_DCCP, "SOCK_DCCP"],
+	[SOCK_PACKET, "SOCK_PACKET"],
+]);
 
 function* socketReasons({ k, call }: Asked): Iterable<Reason> {
 	const { family: af = 0, type = 0, protocol = 0 } = call;
@@ -222,8 +212,10 @@ function* socketReasons({ k, call }: Asked): Iterable<Reason> {
 		yield [E.ESOCKTNOSUPPORT, create, "kernels have no DCCP since 6.16"];
 		yield [E.EPROTONOSUPPORT, create, "kernels have no DCCP since 6.16"];
 	}
-	yield [E.EPROTONOSUPPORT, create, `sockets of type ${kind} have no protocol ${protocol}`];
-	yield [E.ESOCKTNOSUPPORT, create, `no protocol has sockets of type ${kind}`];
+	const sockets = `${TYPES.get(kind) ?? `type ${kind}`} sockets of ${family(af)}`;
+	const named = protocolName(protocol);
+	yield [E.EPROTONOSUPPORT, create, `${sockets} have no protocol ${named}`];
+	yield [E.ESOCKTNOSUPPORT, create, `no protocol has ${sockets}`];
 	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
 }
 
@@ -252,15 +244,33 @@ function isActive({ k, ssk }: Asked): boolean {
 	return k.sock.skc_state[ssk] !== TCP_CLOSE || k.sock.skc_num[ssk] !== 0;
 }
 
-function notOurs(a: Asked, where: string, addr: string, v6only = false): Reason {
-	const option = v6only ? "IPV6_FREEBIND nor ip_nonlocal_bind" : "IP_FREEBIND nor ip_nonlocal_bind";
-	const device = nth(a.k.sock.skc_bound_dev_if, a.ssk);
-	const place = device === 0 ? "this host" : `device ${deviceName(a.k, a.ssk, device)}`;
-	return [
-		E.EADDRNOTAVAIL,
-		where,
-		`${addr} is not an address of ${place}, and neither ${option} is set`,
-	];
+/** inet_bind_sk and inet6_bind_sk are part of inet_bind and inet6_bind before 6.6, e6d360ff87f0. */
+function bindFunction({ k }: Asked, name: string): string {
+	return k.changes.has("mptcp-accepted-set-up") ? `${name}_sk` : name;
+}
+
+/** "this host", or the device or the VRF whose addresses the socket can have. */
+function ownPlace({ k, net, ssk }: Asked, device: number, scoped: boolean): string {
+	if (device === 0) return "this host";
+	if (scoped) return `device ${deviceName(k, ssk, device)}`;
+	const vrf = l3mdev_master_ifindex_by_index(net, device);
+	return vrf === 0 ? "this host" : `VRF ${deviceName(k, ssk, vrf)}`;
+}
+
+function notOurs(a: Asked, where: string, addr: number): Reason {
+	const place = ownPlace(a, nth(a.k.sock.skc_bound_dev_if, a.ssk), false);
+	const options = isSctp(a.k, a.sk)
+		? "neither IP_FREEBIND nor net.ipv4.ip_nonlocal_bind is set"
+		: "none of IP_FREEBIND, IP_TRANSPARENT and net.ipv4.ip_nonlocal_bind is set";
+	const why = `${formatIpv4(addr)} is not an address of ${place}, and ${options}`;
+	return [E.EADDRNOTAVAIL, where, why];
+}
+
+function notOurs6(a: Asked, where: string, addr: In6Addr, device: number): Reason {
+	const scoped = (ipv6_addr_type(addr, 0) & (IPV6_ADDR_LINKLOCAL | IPV6_ADDR_LOOPBACK)) !== 0;
+	const options = "none of IPV6_FREEBIND, IPV6_TRANSPARENT and net.ipv6.ip_nonlocal_bind is set";
+	const why = `${v6(addr)} is not an address of ${ownPlace(a, device, scoped)}, and ${options}`;
+	return [E.EADDRNOTAVAIL, where, why];
 }
 
 /** Whether __inet_bind refuses an IPv4 address. */
@@ -274,14 +284,16 @@ function isForeign({ k, ssk, net }: Asked, addr: number): boolean {
 function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const { task, net } = a;
 	const where = "__inet_bind";
-	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress("inet_bind", length, SIZEOF_SOCKADDR_IN);
+	if (length < SIZEOF_SOCKADDR_IN) {
+		yield shortAddress(bindFunction(a, "inet_bind"), length, SIZEOF_SOCKADDR_IN);
+	}
 	if (addr.sin_family === AF_UNSPEC && addr.sin_addr !== 0) {
 		yield [E.EAFNOSUPPORT, where, "AF_UNSPEC counts as AF_INET only with the address 0.0.0.0"];
 	} else if (addr.sin_family !== AF_INET && addr.sin_family !== AF_UNSPEC) {
 		const why = `an AF_INET socket does not take an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 	}
-	if (isForeign(a, addr.sin_addr)) yield notOurs(a, where, formatIpv4(addr.sin_addr));
+	if (isForeign(a, addr.sin_addr)) yield notOurs(a, where, addr.sin_addr);
 	const port = addr.sin_port;
 	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
 		yield needsService(a, where, port);
@@ -304,7 +316,9 @@ function* v6OnlyReasons(
 function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const { k, task, net, ssk } = a;
 	const where = "__inet6_bind";
-	if (length < SIN6_LEN_RFC2133) yield shortAddress("inet6_bind", length, SIN6_LEN_RFC2133);
+	if (length < SIN6_LEN_RFC2133) {
+		yield shortAddress(bindFunction(a, "inet6_bind"), length, SIN6_LEN_RFC2133);
+	}
 	if (addr.sin_family !== AF_INET6) {
 		const why = `an AF_INET6 socket does not take an address of ${family(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
@@ -326,12 +340,12 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 	if (isActive(a)) yield inUse(a, where);
 	const device = nth(k.sock.skc_bound_dev_if, ssk);
 	const scope = length >= SIZEOF_SOCKADDR_IN6 ? addr.sin6_scope_id : 0;
-	const lost: Reason = [E.ENODEV, where, `there is no device ${scope || device}`];
+	const lost = (dev: number): Reason => [E.ENODEV, where, `there is no device ${dev}`];
 	if (type === IPV6_ADDR_MAPPED) {
 		yield* v6OnlyReasons(a, E.EINVAL, where, addr.sin6_addr);
-		if (device !== 0 && dev_get_by_index(net, device) === null) yield lost;
-		if (isForeign(a, nth(addr.sin6_addr, 3)))
-			yield notOurs(a, where, formatIpv4(nth(addr.sin6_addr, 3)));
+		if (device !== 0 && dev_get_by_index(net, device) === null) yield lost(device);
+		const v4 = nth(addr.sin6_addr, 3);
+		if (isForeign(a, v4)) yield notOurs(a, where, v4);
 	} else if (type !== IPV6_ADDR_ANY) {
 		let dev = device;
 		if (__ipv6_addr_needs_scope_id(type)) {
@@ -341,33 +355,91 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 				yield [E.EINVAL, where, why];
 			}
 		}
-		if (dev !== 0 && dev_get_by_index(net, dev) === null) yield lost;
+		if (dev !== 0 && dev_get_by_index(net, dev) === null) yield lost(dev);
 		const nonlocal = ipv6_can_nonlocal_bind(net, nth(k.sock.inet_flags, ssk));
 		if (!multicast && !nonlocal && !ipv6_chk_addr(net, addr.sin6_addr, 0, dev, false)) {
-			yield notOurs(a, where, v6(addr.sin6_addr), true);
+			yield notOurs6(a, where, addr.sin6_addr, dev);
 		}
 	}
+}
+
+/** net/sctp/socket.c: sctp_sockaddr_af. */
+function* sctpAddress(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
+	const where = "sctp_sockaddr_af";
+	const { sin_family: af } = addr;
+	const six = a.k.sock.skc_family[a.sk] === AF_INET6;
+	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
+	if (af !== AF_INET && (af !== AF_INET6 || !six)) {
+		const why = `an ${ownFamily(a)} socket does not take an address of ${family(af)}`;
+		yield [E.EINVAL, where, why];
+		return;
+	}
+	const mapped = af === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0);
+	if (af === AF_INET && six) {
+		const only = "the socket is IPV6_V6ONLY, and the address is one of IPv4";
+		if (ipv6_only_sock(a.k, a.sk)) yield [E.EINVAL, where, only];
+	}
+	if (mapped) yield* v6OnlyReasons(a, E.EINVAL, where, addr.sin6_addr);
+	const least = af === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+	if (length < least) yield shortAddress(where, length, least);
+}
+
+/** net/sctp/ipv6.c: sctp_inet6_bind_verify, sctp_v6_available. */
+function* sctp6Available(a: Asked, { sin6_addr: addr, sin6_scope_id }: Sockaddr): Iterable<Reason> {
+	const { k, net, sk } = a;
+	const type = ipv6_addr_type(addr, 0);
+	if ((type & IPV6_ADDR_LINKLOCAL) !== 0) {
+		const where = "sctp_inet6_bind_verify";
+		if (sin6_scope_id === 0) {
+			yield [E.EADDRNOTAVAIL, where, `${v6(addr)} needs a device: set the scope`];
+		} else if (dev_get_by_index(net, sin6_scope_id) === null) {
+			yield [E.EADDRNOTAVAIL, where, `there is no device ${sin6_scope_id}`];
+		}
+		const nonlocal = ipv6_can_nonlocal_bind(net, nth(k.sock.inet_flags, sk));
+		if (!nonlocal && !ipv6_chk_addr(net, addr, 0, sin6_scope_id, false)) {
+			yield notOurs6(a, where, addr, sin6_scope_id);
+		}
+	}
+	if ((type & IPV6_ADDR_UNICAST) === 0) {
+		yield [E.EADDRNOTAVAIL, "sctp_v6_available", `${v6(addr)} is not a unicast address`];
+	}
+	yield notOurs6(a, "sctp_v6_available", addr, 0);
 }
 
 /** net/sctp/socket.c: sctp_bind, sctp_do_bind. */
 function* sctpBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const { k, task, net, sk } = a;
 	const bound = k.sock.skc_num[sk];
-	const least = addr.sin_family === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
 	if (bound !== 0) yield [E.EINVAL, "sctp_bind", `the socket has port ${bound} already`];
-	if (length < least) yield shortAddress("sctp_sockaddr_af", length, least);
-	const why = `the socket does not take an address of ${family(addr.sin_family)}`;
-	const same = addr.sin_family === k.sock.skc_family[sk];
-	if (!same) yield [E.EINVAL, "sctp_sockaddr_af", why];
-	if (addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
-		yield* v6OnlyReasons(a, E.EINVAL, "sctp_sockaddr_af", addr.sin6_addr);
-	}
-	const text = addr.sin_family === AF_INET6 ? v6(addr.sin6_addr) : formatIpv4(addr.sin_addr);
-	yield notOurs(a, "sctp_do_bind", text);
+	yield* sctpAddress(a, addr, length);
+	const mapped = addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0);
+	if (addr.sin_family === AF_INET6 && !mapped) yield* sctp6Available(a, addr);
+	else yield notOurs(a, "sctp_v4_available", mapped ? nth(addr.sin6_addr, 3) : addr.sin_addr);
 	const port = addr.sin_port;
 	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
 		yield needsService(a, "sctp_do_bind", port);
 	}
+}
+
+/** net/sctp/socket.c: sctp_verify_addr. `text` is the address in words. */
+function* sctpPeer(a: Asked, addr: Sockaddr, length: number, text: string): Iterable<Reason> {
+	const { net } = a;
+	yield* sctpAddress(a, addr, length);
+	const type = addr.sin_family === AF_INET6 ? ipv6_addr_type(addr.sin6_addr, 0) : 0;
+	if (addr.sin_family === AF_INET6 && type !== IPV6_ADDR_MAPPED) {
+		if ((type & IPV6_ADDR_UNICAST) === 0) {
+			yield [E.EINVAL, "sctp_v6_addr_valid", `${text} is not a unicast address`];
+		}
+		if ((type & IPV6_ADDR_LINKLOCAL) !== 0) {
+			const scope = addr.sin6_scope_id;
+			const why = `${text} is valid on one link only, and its scope names no device`;
+			if (scope === 0 || dev_get_by_index(net, scope) === null) {
+				yield [E.EINVAL, "sctp_inet6_send_verify", why];
+			}
+		}
+		return;
+	}
+	yield [E.EINVAL, "sctp_v4_addr_valid", `${text} is not a unicast address that a peer can have`];
 }
 
 function* bindReasons(a: Asked): Iterable<Reason> {
@@ -378,14 +450,7 @@ function* bindReasons(a: Asked): Iterable<Reason> {
 	const { length = 0 } = call;
 	if (isSctp(k, sk)) yield* sctpBind(a, addr, length);
 	else {
-		const own = k.sock.skc_state[sk];
-		if (sk !== ssk && own !== TCP_CLOSE && own !== TCP_LISTEN) {
-			yield [
-				E.EINVAL,
-				"__mptcp_nmpc_sk",
-				`the socket is in state ${tcpStateName(nth(k.sock.skc_state, sk))}`,
-			];
-		}
+		yield* subflowReasons(a, "mptcp_bind");
 		yield* k.sock.skc_family[ssk] === AF_INET6
 			? inet6Bind(a, addr, length)
 			: inetBind(a, addr, length);
@@ -393,6 +458,21 @@ function* bindReasons(a: Asked): Iterable<Reason> {
 }
 
 // Routes
+
+/**
+ * The route of a flow, the error of its lookup, or null if the flow needs no route. `oif` is the
+ * device of the socket, on whose link a destination without a route is.
+ */
+function routeTo(net: Net, daddr: number, saddr: number, oif: number): FibRoute | number | null {
+	if (daddr === 0) return null;
+	const several = ipv4_is_multicast(daddr) || ipv4_is_lbcast(daddr);
+	if (several && oif === 0 && saddr !== 0 && __ip_dev_find(net, saddr) !== null) return null;
+	if (oif !== 0 && (ipv4_is_local_multicast(daddr) || ipv4_is_lbcast(daddr))) return null;
+	const flow = { oif, l3mdev: 0 };
+	const route = fib_lookup(net, daddr, flow, 0);
+	if (typeof route !== "number" || flow.oif === 0) return route;
+	return !ipv4_is_multicast(daddr) && flow.l3mdev !== 0 ? route : null;
+}
 
 /** net/ipv4/route.c: ip_route_output_key_hash_rcu, and the functions that it calls. */
 function* routeReasons(net: Net, daddr: number, saddr: number, oif: number): Iterable<Reason> {
@@ -411,7 +491,7 @@ function* routeReasons(net: Net, daddr: number, saddr: number, oif: number): Ite
 	if (dev !== null && (dev.flags & IFF_UP) === 0) {
 		yield [E.ENETUNREACH, where, `device ${dev.name} is down`];
 	}
-	const route = daddr === 0 ? null : fib_lookup(net, daddr, { oif, l3mdev: 0 }, 0);
+	const route = routeTo(net, daddr, saddr, oif);
 	if (typeof route === "number") {
 		if (route === -E.EINVAL) yield [E.EINVAL, "fib_lookup", `the route to ${to} is a blackhole`];
 		else if (route === -E.EACCES) yield [E.EACCES, "fib_lookup", `the route to ${to} prohibits it`];
@@ -453,23 +533,25 @@ function* route6Reasons(a: Asked, daddr: In6Addr): Iterable<Reason> {
 
 // connect()
 
+/** The function that stores ECONNREFUSED when the answer arrives. */
+function refusal(a: Asked): string {
+	if (isSctp(a.k, a.sk)) return "sctp_cmd_set_sk_err";
+	return isDccp(a) ? "dccp_rcv_reset" : "tcp_reset";
+}
+
 /** Why a destination answers a SYN with a RST. */
 function* refusedReasons(a: Asked, address: Address | null): Iterable<Reason> {
 	const { k, net, ssk } = a;
 	const to = address ?? null;
 	const port = to?.port ?? k.sock.skc_dport[ssk];
 	if (to === null && port === 0) {
-		yield [
-			E.ECONNREFUSED,
-			isDccp(a) ? "dccp_rcv_reset" : "tcp_reset",
-			"the peer has answered an earlier connect() with a RST",
-		];
+		yield [E.ECONNREFUSED, refusal(a), "the peer has answered an earlier connect() with a RST"];
 		return;
 	}
 	const host = to === null ? "the destination" : to.address;
 	const listeners = listenersOn(k, net.id, port ?? 0);
 	const local = to === null || isHostAddress(a.net, to);
-	const where = isDccp(a) ? "dccp_rcv_reset" : "tcp_reset";
+	const where = refusal(a);
 	if (!local) {
 		yield [E.ECONNREFUSED, where, `the host behind the route to ${host} answers with a RST`];
 		return;
@@ -500,7 +582,16 @@ function* errorReasons(a: Asked, address: Address | null): Iterable<Reason> {
 	if (!isUdp(a.k, a.sk)) yield* refusedReasons(a, address);
 	else {
 		const why = "an earlier datagram met no socket, and ICMP said port unreachable";
-		const icmp = a.k.sock.skc_family[a.sk] === AF_INET6 ? "__udp6_lib_err" : "__udp4_lib_err";
+		const six = a.k.sock.skc_family[a.sk] === AF_INET6;
+		// since 7.1, 56520b398e5e: UDP-Lite shared these functions before
+		const alone = a.k.changes.has("udplite-removed");
+		const icmp = alone
+			? six
+				? "udpv6_err"
+				: "udp_err"
+			: six
+				? "__udp6_lib_err"
+				: "__udp4_lib_err";
 		yield [E.ECONNREFUSED, icmp, why];
 	}
 	if (isDccp(a)) yield [E.ETIMEDOUT, "dccp_write_timeout", `${host} has answered no Request`];
@@ -551,8 +642,10 @@ function* tcp4Route({ k, net, ssk }: Asked, where: string, daddr: number): Itera
 	const type = inet_addr_type_table(net, daddr, RT_TABLE_LOCAL);
 	const { inet_saddr, skc_bound_dev_if } = k.sock;
 	const crowd = daddr !== 0 && (ipv4_is_multicast(daddr) || type === RTN_BROADCAST);
-	const route = crowd ? fib_lookup(net, daddr, { oif: 0, l3mdev: 0 }, 0) : 0;
-	if (crowd && typeof route !== "number") {
+	if (
+		crowd &&
+		typeof routeTo(net, daddr, nth(inet_saddr, ssk), nth(skc_bound_dev_if, ssk)) !== "number"
+	) {
 		const why = `${formatIpv4(daddr)} is a multicast or broadcast address`;
 		yield [E.ENETUNREACH, where, why];
 	}
@@ -663,7 +756,7 @@ function* datagram4Route({ k, net, ssk }: Asked, where: string, daddr: number): 
 	yield* routeReasons(net, daddr, nth(k.sock.inet_saddr, ssk), device);
 }
 
-function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
+function* sctpConnect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	const { k, sk } = a;
 	if (length < SIZEOF_SA_FAMILY) yield shortAddress("sctp_inet_connect", length, SIZEOF_SA_FAMILY);
 	const af = a.call.address?.family ?? "AF_UNSPEC";
@@ -671,11 +764,17 @@ function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
 		yield [E.EOPNOTSUPP, "sctp_inet_connect", "SCTP does not dissolve an association by AF_UNSPEC"];
 	}
 	const to = sockDestination(k, sk);
+	const text = a.call.address?.address ?? "";
+	const six = af === "AF_INET6";
+	const least = six ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+	if (!six && af !== "AF_INET") {
+		yield [E.EINVAL, "sctp_connect", `SCTP does not connect to an address of ${af}`];
+	}
+	if (length < least) yield shortAddress("sctp_connect", length, least);
 	yield [E.EISCONN, "__sctp_connect", `the socket listens, or is connected (${to})`];
 	yield [E.EALREADY, "__sctp_connect", `an association with ${to} is under way`];
-	const why = "the address is too short, has another family, or is not a unicast address";
-	yield [E.EINVAL, "sctp_verify_addr", why];
-	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
+	yield* sctpPeer(a, addr, length, text);
+	yield [E.EAGAIN, "sctp_connect_new_asoc", "the socket has no port, and none is left for it"];
 	yield needsService(a, "sctp_connect_new_asoc", nth(k.sock.skc_num, sk));
 	yield [
 		E.EADDRNOTAVAIL,
@@ -699,19 +798,19 @@ function* sctpConnect(a: Asked, length: number): Iterable<Reason> {
 /** net/sctp/socket.c: sctp_sendmsg_parse, and the functions that run after it. */
 function* sctpSend(a: Asked): Iterable<Reason> {
 	const { k, call, sk } = a;
-	const { address = null, size = 0 } = call;
+	const { address = null, length = 0, size = 0 } = call;
 	const where = "sctp_sendmsg_parse";
 	if (k.sock.skc_state[sk] === TCP_LISTEN && k.sock.sk_type[sk] === SOCK_STREAM) {
 		yield [E.EPIPE, where, "the socket listens and cannot send"];
 	}
 	if (size === 0) yield [E.EINVAL, where, "a message has at least one byte"];
 	if (address !== null) {
-		const text = `${address.address} of ${address.family}`;
-		yield [E.EINVAL, "sctp_verify_addr", `the socket cannot send to this address: ${text}`];
+		yield* sctpPeer(a, toSockaddr(address), length, address.address);
 		const why = `the socket is connected, and not to ${address.address}`;
-		yield [E.EADDRNOTAVAIL, "sctp_sendmsg", why];
+		yield [E.EADDRNOTAVAIL, "sctp_sendmsg_new_asoc", why];
 	}
-	yield [E.EAGAIN, "sctp_autobind", "no port is left, or the message would have to wait"];
+	const none = "no port is left, or the message would have to wait";
+	yield [E.EAGAIN, "sctp_connect_new_asoc", none];
 	yield needsService(a, "sctp_connect_new_asoc", nth(k.sock.skc_num, sk));
 	yield [E.EPIPE, "sctp_sendmsg", "there is no association that can send"];
 	yield [
@@ -729,7 +828,7 @@ function* connectReasons(a: Asked): Iterable<Reason> {
 	if (call.address === null || call.address === undefined) return;
 	const addr = toSockaddr(call.address);
 	if (isSctp(k, sk)) {
-		yield* sctpConnect(a, length);
+		yield* sctpConnect(a, addr, length);
 		return;
 	}
 	const dgram = isUdp(k, sk);
@@ -796,7 +895,7 @@ function* listenReasons(a: Asked): Iterable<Reason> {
 	if (sctp && call.number === 0)
 		yield [E.EINVAL, where, "the socket does not listen, so there is nothing to end"];
 	yield [E.EINVAL, where, `the socket is in state ${state(a)}, neither CLOSE nor LISTEN`];
-	yield [E.EAGAIN, "sctp_autobind", "the socket has no port, and none is left for it"];
+	yield [E.EAGAIN, "sctp_listen_start", "the socket has no port, and none is left for it"];
 	yield [E.EBUSY, "reuseport_add_sock", "the socket belongs to another SO_REUSEPORT group"];
 	yield [E.ENOMEM, "reuseport_grow", "the group of SO_REUSEPORT sockets takes no more"];
 }
@@ -848,8 +947,8 @@ function* shutdownReasons(a: Asked): Iterable<Reason> {
 }
 
 function* sendReasons(a: Asked): Iterable<Reason> {
-	const { k, call, sk, ssk, net } = a;
-	const { address = null, length = 0, size = 0 } = call;
+	const { k, call, sk, ssk } = a;
+	const { address = null, length = 0 } = call;
 	const S = k.sock;
 	if (address !== null) yield* addrlenReasons(call);
 	if (isSctp(k, sk)) yield* sctpSend(a);
@@ -862,59 +961,89 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 		yield* fastopenReasons(a);
 		return;
 	}
-	const six = S.skc_family[sk] === AF_INET6;
-	const where = six ? "udpv6_sendmsg" : "udp_sendmsg";
-	yield [E.EAGAIN, "inet_send_prepare", "the socket has no port, and none is left for it"];
-	if (!six && size > 0xffff) yield [E.EMSGSIZE, where, `${size} bytes are more than 65535`];
-	if (address === null && S.skc_state[sk] !== TCP_ESTABLISHED) {
-		yield [E.EDESTADDRREQ, where, "no address is given, and the socket is not connected"];
-	}
-	if (six && address?.family === "AF_UNSPEC") {
-		const why = "AF_UNSPEC stands for no address, and the socket is not connected";
-		yield [E.EDESTADDRREQ, where, why];
-	}
-	if (address !== null) {
-		const addr = toSockaddr(address);
-		const over6 = six && addr.sin_family !== AF_INET;
-		const least = over6 ? SIN6_LEN_RFC2133 : SIZEOF_SOCKADDR_IN;
-		if (length < least) yield shortAddress(where, length, least);
-		const af = addr.sin_family;
-		if (af !== AF_INET && af !== AF_UNSPEC && !(six && af === AF_INET6)) {
-			const errno = six ? E.EINVAL : E.EAFNOSUPPORT;
-			yield [
-				errno,
-				where,
-				`a socket of ${family(nth(S.skc_family, sk))} does not send to an address of ${family(af)}`,
-			];
-		}
-		const mapped = af === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0);
-		if (six && ipv6_only_sock(k, sk) && (af === AF_INET || mapped)) {
-			yield [E.ENETUNREACH, where, "the socket is IPV6_V6ONLY, and the address is one of IPv4"];
-		}
-		if (addr.sin_port === 0) yield [E.EINVAL, where, "the destination's port is 0"];
-		if (af === AF_INET6 && !mapped) {
-			const device = S.skc_bound_dev_if[sk];
-			const scoped = __ipv6_addr_needs_scope_id(ipv6_addr_type(addr.sin6_addr, 0));
-			if (scoped && addr.sin6_scope_id === 0 && device === 0) {
-				const why = `${v6(addr.sin6_addr)} is valid on one link only`;
-				yield [E.EINVAL, where, `${why}, and no device is named`];
-			}
-			yield* route6Reasons(a, addr.sin6_addr);
-		} else {
-			const daddr = mapped ? nth(addr.sin6_addr, 3) : addr.sin_addr;
-			yield* datagram4Route(a, "udp_sendmsg", daddr);
-		}
-	} else if (six && !ipv6_addr_v4mapped(S.skc_v6_daddr, sk * 4)) {
-		yield* route6Reasons(a, S.skc_v6_daddr.slice(sk * 4, sk * 4 + 4));
-	} else {
-		yield* datagram4Route(a, "udp_sendmsg", nth(S.skc_daddr, sk));
-	}
-	yield [E.EMSGSIZE, where, `${size} bytes do not fit into one datagram`];
+	yield [E.EAGAIN, "inet_autobind", "the socket has no port, and none is left for it"];
+	yield* S.skc_family[sk] === AF_INET6 ? udp6Send(a) : udp4Send(a, address, length);
 	yield* errorReasons(a, null);
 	if ((nth(S.sk_shutdown, sk) & SEND_SHUTDOWN) !== 0) {
 		yield [E.EPIPE, "sock_alloc_send_pskb", "the socket was shut down for sending"];
 	}
-	yield [E.ENODEV, where, `there is no such device in namespace ${net.name}`];
+}
+
+/** net/ipv4/udp.c: udp_sendmsg. `address` is AF_INET also if the program gave a v4-mapped one. */
+function* udp4Send(a: Asked, address: Address | null, length: number): Iterable<Reason> {
+	const { k, sk } = a;
+	const { size = 0 } = a.call;
+	const where = "udp_sendmsg";
+	if (size > 0xffff) yield [E.EMSGSIZE, where, `${size} bytes are more than 65535`];
+	if (address === null) {
+		if (k.sock.skc_state[sk] !== TCP_ESTABLISHED) {
+			yield [E.EDESTADDRREQ, where, "no address is given, and the socket is not connected"];
+		}
+		yield* datagram4Route(a, where, nth(k.sock.skc_daddr, sk));
+	} else {
+		const addr = toSockaddr(address);
+		const { sin_family: af } = addr;
+		if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
+		if (af !== AF_INET && af !== AF_UNSPEC) {
+			const why = `an AF_INET socket does not send to an address of ${family(af)}`;
+			yield [E.EAFNOSUPPORT, where, why];
+		}
+		if (addr.sin_port === 0) yield [E.EINVAL, where, "the destination's port is 0"];
+		yield* datagram4Route(a, where, addr.sin_addr);
+	}
+	yield [E.EMSGSIZE, "__ip_append_data", `${size} bytes do not fit into one datagram`];
+}
+
+/** net/ipv6/udp.c: udpv6_sendmsg. */
+function* udp6Send(a: Asked): Iterable<Reason> {
+	const { k, call, sk } = a;
+	const { address = null, length = 0, size = 0 } = call;
+	const S = k.sock;
+	const where = "udpv6_sendmsg";
+	const addr = address === null ? null : toSockaddr(address);
+	const af = addr?.sin_family ?? AF_UNSPEC;
+	if (addr !== null) {
+		if (length < SIZEOF_SA_FAMILY) yield shortAddress(where, length, SIZEOF_SA_FAMILY);
+		if (af === AF_INET6 && length < SIN6_LEN_RFC2133) {
+			yield shortAddress(where, length, SIN6_LEN_RFC2133);
+		}
+		if (af !== AF_INET6 && af !== AF_INET && af !== AF_UNSPEC) {
+			const why = `an AF_INET6 socket does not send to an address of ${family(af)}`;
+			yield [E.EINVAL, where, why];
+		}
+	}
+	// AF_UNSPEC stands for no address.
+	if (af === AF_UNSPEC && S.skc_state[sk] !== TCP_ESTABLISHED) {
+		const given = addr === null ? "no address is given" : "AF_UNSPEC stands for no address";
+		yield [E.EDESTADDRREQ, where, `${given}, and the socket is not connected`];
+	}
+	let daddr: In6Addr = S.skc_v6_daddr.slice(sk * 4, sk * 4 + 4);
+	if (addr !== null && af === AF_INET6) daddr = addr.sin6_addr;
+	const over4 = ipv6_addr_any(daddr, 0) && ipv6_addr_v4mapped(S.np_saddr, sk * 4);
+	if (af === AF_INET || over4 || ipv6_addr_v4mapped(daddr, 0)) {
+		if (ipv6_only_sock(k, sk)) {
+			yield [E.ENETUNREACH, where, "the socket is IPV6_V6ONLY, and the address is one of IPv4"];
+		}
+		const port = af === AF_UNSPEC ? nth(S.skc_dport, sk) : (address?.port ?? 0);
+		const v4 = over4 ? INADDR_LOOPBACK : nth(daddr, 3);
+		if (af === AF_INET) yield* udp4Send(a, address, length);
+		else {
+			const to = { family: "AF_INET", address: formatIpv4(v4), port } as const;
+			yield* udp4Send(a, to, SIZEOF_SOCKADDR_IN);
+		}
+		return;
+	}
+	if (addr !== null && af === AF_INET6) {
+		if (addr.sin_port === 0) yield [E.EINVAL, where, "the destination's port is 0"];
+		const scoped = __ipv6_addr_needs_scope_id(ipv6_addr_type(daddr, 0));
+		if (scoped && addr.sin6_scope_id === 0 && S.skc_bound_dev_if[sk] === 0) {
+			const why = `${v6(daddr)} is valid on one link only, and no device is named`;
+			yield [E.EINVAL, where, why];
+		}
+	}
+	yield* route6Reasons(a, daddr);
+	yield [E.EMSGSIZE, "__ip6_append_data", `${size} bytes do not fit into one datagram`];
+	yield [E.ENODEV, where, `the device ${addr?.sin6_scope_id || S.skc_bound_dev_if[sk]} is gone`];
 }
 
 /** net/ipv4/tcp.c: tcp_sendmsg_fastopen. Only a send that connects fails with these errors. */
@@ -953,165 +1082,6 @@ function* recvReasons(a: Asked): Iterable<Reason> {
 	yield [E.EAGAIN, where, "nothing has arrived, and the call does not block"];
 }
 
-const READ_ONLY = new Set([SO_TYPE, SO_PROTOCOL, SO_DOMAIN, SO_ERROR, SO_ACCEPTCONN]);
-
-function needsNetAdmin(a: Asked, where: string, option: string): Reason {
-	const why = `${option} needs CAP_NET_RAW or CAP_NET_ADMIN, and user ${a.task.uid} has neither`;
-	return [E.EPERM, where, why];
-}
-
-function* setsockoptReasons(a: Asked): Iterable<Reason> {
-	const { k, call, ssk } = a;
-	const { level = 0, optname = 0, optval = null, length = 0 } = call;
-	if (length < 0) yield [E.EINVAL, "__sys_setsockopt", `the length is ${length}`];
-	const present = optval?.length ?? 0;
-	const needs = (where: string, least: number): Reason => [
-		E.EINVAL,
-		where,
-		`a value of ${length} bytes is too short: the option has ${least}`,
-	];
-	const pointer = (where: string): Reason => [
-		E.EFAULT,
-		where,
-		optval === null ? "the value is at NULL" : `only ${present} of ${length} bytes can be read`,
-	];
-	const mptcp = k.sock.sk_protocol[a.sk] === IPPROTO_MPTCP;
-	if (mptcp) {
-		const late = "the MPTCP socket is connected, listens, or has ended";
-		yield [
-			E.EOPNOTSUPP,
-			"mptcp_setsockopt",
-			`MPTCP does not take option ${optname} of level ${level}`,
-		];
-		if (k.sock.skc_state[a.sk] !== TCP_CLOSE) yield [E.EINVAL, "__mptcp_nmpc_sk", late];
-	}
-	if (level === SOL_SOCKET) {
-		const where = "sk_setsockopt";
-		const device = nth(k.sock.skc_bound_dev_if, ssk);
-		if (optname === SO_BINDTODEVICE) {
-			if (length > 0 && present < Math.min(length, 15)) yield pointer("sock_setbindtodevice");
-			yield [E.ENODEV, "sock_setbindtodevice", `this namespace has no device ${text(optval)}`];
-		} else {
-			if (length < 4) yield needs(where, 4);
-			if (present < 4) yield pointer(where);
-		}
-		if (device !== 0 && (optname === SO_BINDTODEVICE || optname === SO_BINDTOIFINDEX)) {
-			const bound = deviceName(k, ssk, device);
-			const why = `the socket is bound to ${bound}, and user ${a.task.uid} has no CAP_NET_RAW`;
-			yield [E.EPERM, "sock_bindtoindex_locked", why];
-		}
-		if (optname === SO_BINDTOIFINDEX) {
-			yield [E.EINVAL, "sock_bindtoindex_locked", "the device number is negative"];
-		}
-		if (READ_ONLY.has(optname)) {
-			yield [E.ENOPROTOOPT, where, "the option can only be read"];
-		}
-		if (optname === SO_LINGER) {
-			if (length < 8) yield needs(where, 8);
-			yield pointer(where);
-		}
-	} else if (level === SOL_IP) {
-		const where = "do_ip_setsockopt";
-		if (length > 0 && present < Math.min(length, 4)) yield pointer(where);
-		if (optname === IP_LOCAL_PORT_RANGE) {
-			if (length !== 4) yield [E.EINVAL, where, `the value has ${length} bytes, not 4`];
-			const value = present < 4 || optval === null ? 0 : view(optval).getUint32(0, true);
-			const [lo, hi] = [value & 0xffff, value >>> 16];
-			if (lo !== 0 && hi !== 0 && lo > hi) {
-				const why = `the low bound ${lo} is above the high bound ${hi}`;
-				yield [E.EINVAL, where, `${why} (the high bound is the upper half of the value)`];
-			}
-		}
-		yield [E.EINVAL, where, `a value of ${length} bytes is too short`];
-		if (optname === IP_TRANSPARENT) yield needsNetAdmin(a, where, "IP_TRANSPARENT");
-	} else if (level === SOL_IPV6) {
-		const where = "do_ipv6_setsockopt";
-		if (k.sock.skc_family[a.sk] !== AF_INET6) {
-			yield [E.ENOPROTOOPT, "ip_setsockopt", "an AF_INET socket has no options of IPv6"];
-		}
-		if (length >= 4 && present < 4) yield pointer(where);
-		if (length < 4) yield needs(where, 4);
-		if (optname === IPV6_TRANSPARENT) yield needsNetAdmin(a, where, "IPV6_TRANSPARENT");
-		if (optname === IPV6_V6ONLY && k.sock.skc_num[ssk] !== 0) {
-			const why = `the socket has port ${k.sock.skc_num[ssk]} already`;
-			yield [E.EINVAL, where, `${why}: IPV6_V6ONLY must be set before bind()`];
-		}
-		if (optname === IPV6_ADDRFORM) {
-			yield [E.EINVAL, where, "IPV6_ADDRFORM takes AF_INET only"];
-			yield [E.EBUSY, where, "the socket's protocol was replaced"];
-			yield [E.ENOPROTOOPT, where, "only TCP and UDP sockets change their family"];
-			yield [E.ENOTCONN, where, `the socket is in state ${state(a)}, not ESTABLISHED`];
-			const why = "the socket is IPV6_V6ONLY, or not connected to an IPv4 address";
-			yield [E.EADDRNOTAVAIL, where, why];
-		}
-	}
-	if (isSctp(k, a.sk)) {
-		const where = "sctp_setsockopt";
-		yield pointer(where);
-		yield [E.EFAULT, where, "the option must be set before bind()"];
-		yield [E.EADDRNOTAVAIL, "sctp_do_bind", "an address is not an address of this host"];
-		yield [E.EADDRINUSE, "sctp_get_port_local", "another socket has an address and the port"];
-		yield needsService(a, "sctp_do_bind", nth(k.sock.skc_num, a.sk));
-		yield [E.EBUSY, "sctp_bindx_rem", "the last address cannot be removed"];
-		yield [E.EOPNOTSUPP, where, "one-to-many sockets do not have this option"];
-		yield [E.EINVAL, where, "the value is too short, or holds an address that does not fit"];
-	}
-	if (level === SOL_TCP) {
-		const where = mptcp ? "mptcp_setsockopt_sol_tcp" : "do_tcp_setsockopt";
-		if (length < 4) yield needs(where, 4);
-		yield pointer(where);
-		const { sysctl_tcp_fastopen } = a.net.ipv4;
-		const without = `without ${TFO_CLIENT_ENABLE}`;
-		if (optname === TCP_FASTOPEN_CONNECT) {
-			yield [E.EOPNOTSUPP, where, `net.ipv4.tcp_fastopen is ${sysctl_tcp_fastopen}, ${without}`];
-		}
-		if (optname === TCP_FASTOPEN ? intAt(optval, -1) >= 0 : [0, 1].includes(intAt(optval, -1))) {
-			yield [E.EINVAL, where, `the socket is in state ${state(a)}`];
-		}
-		yield [E.EINVAL, where, `${intAt(optval, -1)} is no value of the option`];
-	}
-	const name = level === SOL_SOCKET ? "SOL_SOCKET" : `level ${level}`;
-	yield [E.ENOPROTOOPT, "sock_setsockopt", `the socket has no option ${optname} of ${name}`];
-}
-
-/** The first int of a value. */
-function intAt(optval: Uint8Array | null, otherwise: number): number {
-	return optval === null || optval.length < 4 ? otherwise : view(optval).getInt32(0, true);
-}
-
-function view(bytes: Uint8Array): DataView {
-	return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** A C string as text for a message. */
-function text(bytes: Uint8Array | null): string {
-	const chars = [...(bytes ?? [])];
-	const end = chars.indexOf(0);
-	const shown = (end === -1 ? chars : chars.slice(0, end)).slice(0, 15);
-	return JSON.stringify(String.fromCharCode(...shown));
-}
-
-function* getsockoptReasons(a: Asked): Iterable<Reason> {
-	const { k, call, sk } = a;
-	const { level = 0, optname = 0, length = 0 } = call;
-	const v6level = level === SOL_IPV6;
-	const where =
-		level === SOL_SOCKET ? "sk_getsockopt" : v6level ? "do_ipv6_getsockopt" : "do_ip_getsockopt";
-	if (length < 0) yield [E.EINVAL, where, `the length of the buffer is ${length}`];
-	if (level === SOL_SOCKET && optname === SO_BINDTODEVICE) {
-		yield [E.EINVAL, "sock_getbindtodevice", "the buffer is shorter than 16 bytes"];
-		yield [E.ENODEV, "sock_getbindtodevice", "the device of the socket is gone"];
-	}
-	if (v6level && optname === IPV6_ADDRFORM) {
-		yield [E.ENOPROTOOPT, where, "only TCP and UDP sockets change their family"];
-		yield [E.ENOTCONN, where, `the socket is in state ${state(a)}, not ESTABLISHED`];
-	}
-	const af = family(nth(k.sock.skc_family, sk));
-	yield [E.EOPNOTSUPP, where, `an ${af} socket has no option ${optname} of level ${level}`];
-	yield [E.ENOPROTOOPT, where, `an ${af} socket has no option ${optname} of level ${level}`];
-	yield [E.EINVAL, where, `a buffer of ${length} bytes is too short`];
-}
-
 function* dupReasons({ task, call }: Asked): Iterable<Reason> {
 	const { newfd = -1 } = call;
 	if (call.name === "dup3") {
@@ -1144,7 +1114,8 @@ const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
 	shutdown: shutdownReasons,
 	sendto: sendReasons,
 	recvfrom: recvReasons,
-	setsockopt: setsockoptReasons,
+	setsockopt: (a) =>
+		setsockoptReasons(a, needsService(a, "sctp_do_bind", nth(a.k.sock.skc_num, a.sk))),
 	getsockopt: getsockoptReasons,
 	dup: dupReasons,
 	dup2: dupReasons,
@@ -1153,6 +1124,9 @@ const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
 	setresuid: userReasons,
 };
 
+/** Calls with the address of a destination. */
+const TAKE_ADDRESS = new Set(["bind", "connect", "sendto", "sendmsg", "sendmmsg"]);
+
 /** Calls that do not need a socket. */
 const ANY_FILE = new Set(["dup", "dup2", "dup3", "setuid", "setresuid", "socket"]);
 
@@ -1160,11 +1134,12 @@ function* everyReason(a: Asked): Iterable<Reason> {
 	const { call } = a;
 	// accept4() checks its flags before it looks for a socket.
 	if (!ANY_FILE.has(call.name) && call.name !== "accept4") yield* fdReasons(a.task, call);
-	const named = call.name === "bind" || call.name === "connect";
-	if (named && call.address === null) {
+	if (TAKE_ADDRESS.has(call.name)) {
 		yield [E.EFAULT, "move_addr_to_kernel", "the address is at NULL, or cannot be read"];
-		const why = `the length of the address is not one of ${SIZEOF_SA_FAMILY} to ${SIZEOF_SOCKADDR_STORAGE}`;
-		yield [E.EINVAL, `__sys_${call.name}`, why];
+	}
+	if (call.name === "write" || call.name === "writev") {
+		const why = "the sysctl does not take this value";
+		yield [E.EINVAL, "proc_sys_call_handler", why];
 	}
 	if (a.sk !== 0 || ANY_FILE.has(call.name) || call.name === "accept4") {
 		yield* REASONS[call.name]?.(a) ?? [];

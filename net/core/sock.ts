@@ -41,6 +41,7 @@ import {
 	SO_TYPE,
 	SOL_SOCKET,
 } from "../../include/uapi/asm-generic/socket.js";
+import { IFNAMSIZ } from "../../include/uapi/linux/if.js";
 import { dev_get_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 
 /** Thrown for what the model leaves out (net/README.md), so that it never guesses. */
@@ -173,8 +174,6 @@ export function intBytes(value: number, optlen = 4): Uint8Array {
 export function intAt(optval: Uint8Array, offset = 0): number {
 	return new DataView(optval.buffer, optval.byteOffset, optval.byteLength).getInt32(offset, true);
 }
-
-const IFNAMSIZ = 16;
 
 function sock_setbindtodevice(k: Stack, sk: Sk, optval: Uint8Array | null, optlen: number): number {
 	const net = sk_net(k, sk);

@@ -23,6 +23,8 @@ import {
 	SOL_DCCP,
 	SOL_IP,
 	SOL_TCP,
+	SOL_UDP,
+	SOL_UDPLITE,
 	type Sockaddr,
 	sockaddr_in,
 } from "../../include/linux/socket.js";
@@ -88,6 +90,7 @@ import {
 	IPPROTO_MAX,
 	IPPROTO_TCP,
 	IPPROTO_UDP,
+	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
 import { process_backlog } from "../core/dev.js";
 import {
@@ -457,7 +460,7 @@ export function inetSetsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
 	}
-	if (level === solOf(k, sock))
+	if (ownsLevel(k, sock, level))
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
 }
@@ -473,15 +476,21 @@ export function inetGetsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_getsockopt(k, k.socket.sk[sock], optname, optlen);
 	}
-	if (level === solOf(k, sock))
+	if (ownsLevel(k, sock, level))
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
 	return -EOPNOTSUPP;
 }
 
-/** The option level of the socket's protocol. None of its options affects ports. */
-export function solOf(k: Stack, sock: Sock): number {
+/**
+ * Whether a level is that of the socket's protocol. None of its options affects ports. UDP and
+ * UDP-Lite take each other's level until 7.1, where UDP-Lite goes.
+ */
+export function ownsLevel(k: Stack, sock: Sock, level: number): boolean {
 	const protocol = k.sock.sk_protocol[k.socket.sk[sock]];
-	return protocol === IPPROTO_DCCP ? SOL_DCCP : protocol;
+	if (protocol === IPPROTO_DCCP) return level === SOL_DCCP;
+	if (protocol !== IPPROTO_UDP && protocol !== IPPROTO_UDPLITE) return level === protocol;
+	// since 7.1, 56520b398e5e
+	return level === SOL_UDP || (level === SOL_UDPLITE && !k.changes.has("udplite-removed"));
 }
 
 export const inet_stream_ops: ProtoOps = {

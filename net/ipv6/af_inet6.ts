@@ -74,8 +74,8 @@ import {
 	inet_shutdown,
 	inet_stream_connect,
 	inetConnectWait,
+	ownsLevel,
 	sock_no_listen,
-	solOf,
 } from "../ipv4/af_inet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
@@ -249,7 +249,7 @@ export function inet6Setsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, sk, optname, optval, optlen);
 	}
-	if (level === solOf(k, sock))
+	if (ownsLevel(k, sock, level))
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
 }
@@ -267,7 +267,7 @@ export function inet6Getsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_getsockopt(k, sk, optname, optlen);
 	}
-	if (level === solOf(k, sock))
+	if (ownsLevel(k, sock, level))
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
 	return -ENOPROTOOPT;
 }

@@ -59,7 +59,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EPROTONOSUPPORT",
 		"socket(AF_INET, SOCK_STREAM, IPPROTO_UDP)",
-		"inet_create: sockets of type 1 have no protocol 17",
+		"inet_create: SOCK_STREAM sockets of AF_INET have no protocol IPPROTO_UDP",
 	],
 	[
 		"EFAULT",
@@ -69,7 +69,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EINVAL",
 		`${TCP}\nbind(3, ${in4("127.0.0.1", 80)}, 8)`,
-		"inet_bind: an address of 8 bytes is too short: the family needs 16",
+		"inet_bind_sk: an address of 8 bytes is too short: struct sockaddr_in has 16",
 	],
 	[
 		"EAFNOSUPPORT",
@@ -79,7 +79,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EADDRNOTAVAIL",
 		`${TCP}\n${bind("192.0.2.9", 80)}`,
-		"__inet_bind: 192.0.2.9 is not an address of this host, and neither IP_FREEBIND nor ip_nonlocal_bind is set",
+		"__inet_bind: 192.0.2.9 is not an address of this host, and none of IP_FREEBIND, IP_TRANSPARENT and net.ipv4.ip_nonlocal_bind is set",
 	],
 	[
 		"EACCES",
@@ -119,7 +119,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EADDRNOTAVAIL",
 		`${TCP6}\n${bind6("2001:db8::99", 80)}`,
-		"__inet6_bind: 2001:db8::99 is not an address of this host, and neither IPV6_FREEBIND nor ip_nonlocal_bind is set",
+		"__inet6_bind: 2001:db8::99 is not an address of this host, and none of IPV6_FREEBIND, IPV6_TRANSPARENT and net.ipv6.ip_nonlocal_bind is set",
 	],
 	[
 		"EINVAL",
@@ -338,7 +338,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"ENOPROTOOPT",
 		`${TCP}\n${set("SOL_IPV6", "IPV6_V6ONLY", "[1]")}`,
-		"ip_setsockopt: an AF_INET socket has no options of IPv6",
+		"ip_setsockopt: an AF_INET socket has no options of SOL_IPV6",
 	],
 	["EBADF", "dup2(9, 3)", "ksys_dup3: descriptor 9 is not open"],
 	[
@@ -371,7 +371,7 @@ describe("a call that fails", () => {
 		expect(() => socket.bind("192.0.2.9", 80)).toThrow(
 			expect.objectContaining({
 				explanation: [
-					"__inet_bind: 192.0.2.9 is not an address of this host, and neither IP_FREEBIND nor ip_nonlocal_bind is set",
+					"__inet_bind: 192.0.2.9 is not an address of this host, and none of IP_FREEBIND, IP_TRANSPARENT and net.ipv4.ip_nonlocal_bind is set",
 				],
 			}),
 		);

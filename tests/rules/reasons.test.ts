@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The check that a call did not pass, and the kernel function that makes it. */
 import { describe, expect, it } from "vitest";
-import { AF_INET6, IPPROTO_SCTP, IPV6_V6ONLY, Kernel, SOL_IPV6 } from "../../kernel-model/index.js";
+import { SOCK_DCCP, SOCK_STREAM } from "../../include/linux/net.js";
+import { AF_INET, AF_INET6, SOL_IP, SOL_IPV6, SOL_TCP } from "../../include/linux/socket.js";
+import * as E from "../../include/uapi/asm-generic/errno.js";
+import {
+	IP_TRANSPARENT,
+	IPPROTO_DCCP,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPV6_TRANSPARENT,
+	IPV6_V6ONLY,
+} from "../../include/uapi/linux/in.js";
+import { TCP_QUICKACK } from "../../include/uapi/linux/tcp.js";
+import { Kernel } from "../../kernel-model/index.js";
 import { failureReason } from "../../kernel-model/machine/failures.js";
 import type { Syscall } from "../../kernel-model/machine/syscall.js";
 import type { Task } from "../../kernel-model/machine/task.js";
-
-const [EPERM, EBADF, EMFILE, EINVAL, EPIPE] = [1, 9, 24, 22, 32];
-const [ENOTSOCK, ENOTCONN, ECONNREFUSED] = [88, 107, 111];
-const [AF_INET, SOCK_STREAM, SOCK_DCCP, IPPROTO_DCCP, IPPROTO_MPTCP] = [2, 1, 6, 33, 262];
 
 function boot(version = "6.12"): [Kernel, Task] {
 	const k = new Kernel({ version, seed: 1 });
@@ -19,12 +27,12 @@ describe("accept4()", () => {
 	it("looks for the descriptor, the flags, a free descriptor and a socket in this order", () => {
 		const [, task] = boot();
 		const file = task.openOther();
-		expect(task.accept4(77, 1)).toBe(-EBADF);
-		expect(task.accept4(file, 1)).toBe(-EINVAL);
-		expect(task.accept4(file, 0)).toBe(-ENOTSOCK);
+		expect(task.accept4(77, 1)).toBe(-E.EBADF);
+		expect(task.accept4(file, 1)).toBe(-E.EINVAL);
+		expect(task.accept4(file, 0)).toBe(-E.ENOTSOCK);
 		while (task.openOther() >= 0);
-		expect(task.accept4(file, 1)).toBe(-EINVAL);
-		expect(task.accept4(file, 0)).toBe(-EMFILE);
+		expect(task.accept4(file, 1)).toBe(-E.EINVAL);
+		expect(task.accept4(file, 0)).toBe(-E.EMFILE);
 	});
 });
 
@@ -35,8 +43,15 @@ describe("the reason of an error", () => {
 	it("EFAULT of an option of level TCP is its value at NULL", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, SOCK_STREAM, 0);
-		const call = { name: "setsockopt", fd, level: 6, optname: 12, optval: null, length: 24 };
-		expect(why(k, task, call as unknown as Syscall, 14)).toBe(
+		const call = {
+			name: "setsockopt",
+			fd,
+			level: SOL_TCP,
+			optname: TCP_QUICKACK,
+			optval: null,
+			length: 24,
+		};
+		expect(why(k, task, call as unknown as Syscall, E.EFAULT)).toBe(
 			"do_tcp_setsockopt: the value is at NULL",
 		);
 	});
@@ -44,24 +59,31 @@ describe("the reason of an error", () => {
 	it("EINVAL of an option of level TCP is a value that is too short", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, SOCK_STREAM, 0);
-		expect(task.setsockopt(fd, 6, 12, null, 0)).toBe(-EINVAL);
-		const call = { name: "setsockopt", fd, level: 6, optname: 12, optval: null, length: 0 };
-		expect(why(k, task, call as unknown as Syscall, EINVAL)).toBe(
+		expect(task.setsockopt(fd, SOL_TCP, TCP_QUICKACK, null, 0)).toBe(-E.EINVAL);
+		const call = {
+			name: "setsockopt",
+			fd,
+			level: SOL_TCP,
+			optname: TCP_QUICKACK,
+			optval: null,
+			length: 0,
+		};
+		expect(why(k, task, call as unknown as Syscall, E.EINVAL)).toBe(
 			"do_tcp_setsockopt: a value of 0 bytes is too short: the option has 4",
 		);
 	});
 
 	it.each([
-		["do_ip_setsockopt: IP_TRANSPARENT", AF_INET, 0, 19],
-		["do_ipv6_setsockopt: IPV6_TRANSPARENT", AF_INET6, SOL_IPV6, 75],
+		["do_ip_setsockopt: IP_TRANSPARENT", AF_INET, SOL_IP, IP_TRANSPARENT],
+		["do_ipv6_setsockopt: IPV6_TRANSPARENT", AF_INET6, SOL_IPV6, IPV6_TRANSPARENT],
 	])("EPERM is the capability that %s needs", (where, family, level, optname) => {
 		const k = new Kernel({ version: "6.12", seed: 1 });
 		const task = k.createTask({ net: k.createNet(), uid: 1000 });
 		const fd = task.socket(family, SOCK_STREAM, 0);
-		expect(task.setsockopt(fd, level, optname, 1)).toBe(-EPERM);
+		expect(task.setsockopt(fd, level, optname, 1)).toBe(-E.EPERM);
 		const optval = new Uint8Array([1, 0, 0, 0]);
 		const call = { name: "setsockopt", fd, level, optname, optval, length: 4 };
-		expect(why(k, task, call as unknown as Syscall, EPERM)).toBe(
+		expect(why(k, task, call as unknown as Syscall, E.EPERM)).toBe(
 			`${where} needs CAP_NET_RAW or CAP_NET_ADMIN, and user 1000 has neither`,
 		);
 	});
@@ -71,7 +93,7 @@ describe("the reason of an error", () => {
 		const fd = task.socket(AF_INET6, SOCK_STREAM, 0);
 		const address = { family: "AF_INET", address: "127.0.0.1", port: 1 } as const;
 		const call = { name: "connect", fd, address, length: 16 } as Syscall;
-		expect(why(k, task, call, ECONNREFUSED)).toBe(
+		expect(why(k, task, call, E.ECONNREFUSED)).toBe(
 			"tcp_reset: the peer has answered an earlier connect() with a RST",
 		);
 	});
@@ -81,9 +103,9 @@ describe("the reason of an error", () => {
 		const fd = task.socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP);
 		expect(task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1)).toBe(0);
 		const address = { family: "AF_INET6", address: "::ffff:127.0.0.1", port: 4001 } as const;
-		expect(task.bind(fd, address)).toBe(-EINVAL);
+		expect(task.bind(fd, address)).toBe(-E.EINVAL);
 		const call = { name: "bind", fd, address, length: 28 } as Syscall;
-		expect(why(k, task, call, EINVAL)).toMatch(/^sctp_sockaddr_af: the socket is IPV6_V6ONLY/);
+		expect(why(k, task, call, E.EINVAL)).toMatch(/^sctp_sockaddr_af: the socket is IPV6_V6ONLY/);
 	});
 
 	it.each([
@@ -94,7 +116,7 @@ describe("the reason of an error", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, type, protocol);
 		const call = { name: "sendto", fd, size: 1 };
-		expect(why(k, task, call, EPIPE)).toBe(`${where}: the socket is not connected`);
+		expect(why(k, task, call, E.EPIPE)).toBe(`${where}: the socket is not connected`);
 	});
 
 	it.each([
@@ -105,19 +127,19 @@ describe("the reason of an error", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, type, protocol);
 		const call = { name: "recvfrom", fd };
-		expect(why(k, task, call, ENOTCONN)).toBe(`${where}: the socket is not connected`);
+		expect(why(k, task, call, E.ENOTCONN)).toBe(`${where}: the socket is not connected`);
 	});
 
 	it("names the descriptor before the flags of accept4()", () => {
 		const [k, task] = boot();
 		const call = { name: "accept4", fd: 77, number: 1 };
-		expect(why(k, task, call, EBADF)).toBe("__sys_accept4: descriptor 77 is not open");
-		expect(why(k, task, { ...call, fd: 0 }, EINVAL)).toContain("there are flags other than");
+		expect(why(k, task, call, E.EBADF)).toBe("__sys_accept4: descriptor 77 is not open");
+		expect(why(k, task, { ...call, fd: 0 }, E.EINVAL)).toContain("there are flags other than");
 	});
 
 	it("of a listen() on an MPTCP socket is in mptcp_listen", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
-		expect(why(k, task, { name: "listen", fd }, EINVAL)).toMatch(/^mptcp_listen: /);
+		expect(why(k, task, { name: "listen", fd }, E.EINVAL)).toMatch(/^mptcp_listen: /);
 	});
 });

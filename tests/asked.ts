@@ -291,7 +291,7 @@ async function start(kernel: string): Promise<Asked> {
 
 /**
  * Runs a rule's program on a kernel, "running" or a series. Returns why the kernel cannot be asked,
- * null if it has answered. Throws Error if an answer is not the rule's or not the model's.
+ * null if it has answered. Throws Error if an answer differs from the rule or from the model.
  */
 export async function askKernel(
 	kernel: string,

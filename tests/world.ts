@@ -486,8 +486,8 @@ export class World {
 	}
 
 	/**
-	 * The sockets that hear something. What they accept is closed at the end, so that the numbers
-	 * of descriptors do not depend on who of them hears it.
+	 * The sockets that get a connection or a datagram. Accepted sockets are closed at the end, so the
+	 * numbers of descriptors do not depend on which socket gets it.
 	 */
 	private heard(names: readonly string[]): string[] {
 		const accepted: [calls: Calls, fd: number][] = [];

@@ -129,11 +129,11 @@ export interface CorkFlow {
 
 /** include/net/tcp.h: struct tcp_fastopen_request. A fast open that is in progress. */
 export interface TcpFastopenRequest {
-	/** It is of a send, not of a connect(). */
+	/** A send makes the request, not a connect(). */
 	sends: boolean;
-	/** A send has data that is not in the SYN. */
+	/** The send has data that is not in the SYN. */
 	data: boolean;
-	/** Bytes that the send has, and bytes of them that are in the SYN. */
+	/** Bytes of the send, and how many of them are in the SYN. */
 	size: number;
 	copied: number;
 	/** sk_write_pending: the send waits for the connection. */

@@ -661,7 +661,7 @@ export class Calls {
 		return this.tellsCookie(task, call) ? true : null;
 	}
 
-	/** Whether the model cannot know of a cookie of the destination of a call. */
+	/** Whether the destination of a call may have given a cookie that the model does not know. */
 	private tellsCookie(task: Task, call: CallLine): boolean {
 		const { world } = this;
 		if (!world.alone) return true;

@@ -33,7 +33,7 @@ const ZEROS: Chunk = new Array<null>(CHUNK / PAGE).fill(null);
 
 /** The contents of a buffer at the last snapshot. */
 interface Shadow {
-	/** By chunk; null for one of zeros, so that an empty table costs nothing. */
+	/** The bytes of each chunk; null for a chunk of zeros, so an empty table costs nothing. */
 	bytes: (Uint8Array | null)[];
 	pages: Pages;
 }
@@ -172,7 +172,7 @@ export class Snapshots {
 	}
 }
 
-/** The bytes of a chunk, to be written. */
+/** The bytes of a chunk, made writable. */
 function shadowed(shadow: Shadow, at: number): Uint8Array {
 	const known = nth(shadow.bytes, at);
 	if (known !== null) return known;
@@ -181,7 +181,7 @@ function shadowed(shadow: Shadow, at: number): Uint8Array {
 	return bytes;
 }
 
-/** Calls back for each page that differs, in ascending order: its chunk, its number in it, bytes. */
+/** Calls back for each page that differs, in order, with its chunk, its number and its bytes. */
 function forEachDifference(
 	now: Buffer,
 	before: readonly (Uint8Array | null)[],

@@ -13,13 +13,13 @@ export const NLM_F_APPEND = 0x800;
 /** RTM_NEWADDR, or RTM_DELADDR if it `removes`. Addresses are text. */
 export interface AddressMessage {
 	removes: boolean;
-	/** Of the message: NLM_F_*. */
+	/** Flags of the message: NLM_F_*. */
 	flags: number;
 	ipv6: boolean;
 	dev: string;
 	/** IFA_LOCAL. */
 	local: string | null;
-	/** IFA_ADDRESS: the same, or the peer's address. */
+	/** IFA_ADDRESS: the local address or the peer's address. */
 	address: string | null;
 	prefixLength: number;
 	broadcast: string | null;
@@ -29,7 +29,7 @@ export interface AddressMessage {
 	preferred: number | null;
 }
 
-/** RTM_NEWROUTE, or RTM_DELROUTE if it `removes`. Null stands for an attribute that is not there. */
+/** RTM_NEWROUTE, or RTM_DELROUTE if it `removes`. A missing attribute is null. */
 export interface RouteMessage {
 	removes: boolean;
 	flags: number;
@@ -42,7 +42,7 @@ export interface RouteMessage {
 	dev: string | null;
 	prefsrc: string | null;
 	priority: number | null;
-	/** RTA_TABLE, else rtm_table; -1 for one that is not known. */
+	/** RTA_TABLE, else rtm_table; -1 if the table is not known. */
 	table: number;
 	/** RT_SCOPE_*. */
 	scope: number;
@@ -50,7 +50,7 @@ export interface RouteMessage {
 	nexthopFlags: number;
 }
 
-/** RTA_* that the model has no route for, by number: RTA_SRC, RTA_MULTIPATH, RTA_VIA and others. */
+/** RTA_* of routes that the model does not have, by number: RTA_SRC, RTA_MULTIPATH and others. */
 export const UNMODELLED_RTA: ReadonlyMap<number, string> = new Map([
 	[2, "RTA_SRC"],
 	[9, "RTA_MULTIPATH"],
@@ -89,8 +89,8 @@ const wordOf = (table: readonly Constant[], number: number): string | undefined 
 export const RTNH_F_ONLINK = 4;
 
 /**
- * net/ipv4/devinet.c: inet_rtm_newaddr, net/ipv6/addrconf.c: inet6_rtm_newaddr. An address that
- * exists is changed with NLM_F_REPLACE alone; NLM_F_CREATE and NLM_F_APPEND count for nothing.
+ * net/ipv4/devinet.c: inet_rtm_newaddr, net/ipv6/addrconf.c: inet6_rtm_newaddr. Only NLM_F_REPLACE
+ * changes an existing address. NLM_F_CREATE and NLM_F_APPEND have no effect.
  */
 const addressVerb = (flags: number) =>
 	(flags & (NLM_F_EXCL | NLM_F_REPLACE)) === NLM_F_REPLACE ? "replace" : "add";

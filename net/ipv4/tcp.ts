@@ -310,7 +310,7 @@ function tcp_sendmsg_fastopen(
 	return err;
 }
 
-/** The end of tcp_sendmsg_fastopen. A connection that ended has freed its request already. */
+/** The end of tcp_sendmsg_fastopen. If the connection has ended, its request is freed already. */
 function fastopenEnds(k: Stack, sk: Sk): void {
 	if (!k.sock.fastopen_req.has(sk)) return;
 	tcp_free_fastopen_req(k, sk);

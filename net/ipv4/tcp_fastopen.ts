@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * net/ipv4/tcp_fastopen.c: whether a connection may begin with data, and whether a listener gives
- * cookies. A cookie is valid for as long as the model has it: what an invalid one leads to shows in
- * no result of a call.
+ * cookies. A cookie stays valid as long as the model has it. An invalid cookie would not change
+ * the result of a call.
  */
 import type { Sk } from "../../include/linux/handle.js";
 import { INET_DEFER_CONNECT } from "../../include/net/sock.js";
@@ -24,7 +24,7 @@ export function tcp_fastopen_no_cookie(k: Stack, sk: Sk, flag: number): boolean 
 
 /**
  * A SYN for a listener. Returns whether the SYN-ACK has a cookie. In C this also makes the child
- * of a SYN with a cookie. Here the ACK makes it, which follows at once.
+ * of a SYN with a cookie. Here the ACK makes the child. The ACK follows at once.
  */
 export function tcp_try_fastopen(k: Stack, sk: Sk, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_FASTOPEN) === 0) return false;

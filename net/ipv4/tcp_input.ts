@@ -156,7 +156,7 @@ function tcp_rcv_synsent_state_process(
 	return false;
 }
 
-/** The data of a SYN goes to the peer, which has it from here on. */
+/** Gives the data of a SYN to the peer. */
 function tcpSendSynData(k: Stack, sk: Sk): void {
 	const length = k.sock.syn_data[sk];
 	k.sock.syn_data[sk] = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/tcp_metrics.c: the fast open cookies that servers gave, by source and destination. A
- * kernel may drop the oldest of many. The model keeps them all.
+ * net/ipv4/tcp_metrics.c: the fast open cookies that servers gave, by source and destination. If
+ * there are many cookies, a kernel may drop the oldest. The model keeps them all.
  */
 import type { Sk } from "../../include/linux/handle.js";
 import type { Stack } from "../../include/net/stack.js";

@@ -14,7 +14,7 @@ const LISTENER = [
 	"listen(3, 5) = 0",
 	"setsockopt(3, SOL_TCP, TCP_FASTOPEN, [5], 4) = 0",
 ];
-/** A client that gets a cookie, and is accepted. */
+/** A client gets a cookie and is accepted. */
 const COOKIE = [
 	"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4",
 	`sendto(4, "x", 1, MSG_FASTOPEN, ${at(8000)}, 16) = 1`,

@@ -24,7 +24,7 @@ const TYPES: Readonly<Record<string, number>> = {
 interface Message {
 	type: string;
 	flags: string;
-	/** As strace prints it, and its bytes. */
+	/** The body as strace prints it, and its bytes. */
 	body: readonly [string, readonly number[]];
 	attributes: readonly (readonly [name: string, number: number, text: string, bytes: number[]])[];
 }
@@ -39,7 +39,7 @@ function decoded({ type, flags, body, attributes }: Message): string {
 	return commands[0]?.join(" ") ?? "?";
 }
 
-/** The command of its bytes. */
+/** The command of the bytes of a message. */
 function raw({ type, flags, body, attributes }: Message): string {
 	const given = flags === "" ? [] : flags.split("|");
 	const bits = given.reduce((all, name) => all | FLAGS[name], 5);
@@ -119,7 +119,7 @@ describe("a message of rtnetlink", () => {
 			"ip addr del 192.0.2.10/24 dev dummy0",
 			address("RTM_DELADDR", "", any([LOCAL, ADDRESS, BROADCAST])),
 		],
-		// Without IFA_ADDRESS an address of every prefix is meant.
+		// Without IFA_ADDRESS the prefix is not compared.
 		["ip addr del 192.0.2.10 dev dummy0", address("RTM_DELADDR", "", any([LOCAL]))],
 		[
 			"ip -4 route add unicast 198.51.100.0/24 dev dummy0 table main scope global",

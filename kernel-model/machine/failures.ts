@@ -246,6 +246,7 @@ function isActive({ k, ssk }: Asked): boolean {
 
 /** inet_bind_sk and inet6_bind_sk are part of inet_bind and inet6_bind before 6.6, e6d360ff87f0. */
 function bindFunction({ k }: Asked, name: string): string {
+	// The same release has this change: since 6.6, 3f326a821b99.
 	return k.changes.has("mptcp-accepted-set-up") ? `${name}_sk` : name;
 }
 

@@ -11,18 +11,18 @@ import { WORKLOADS } from "./workload.js";
 
 const HELP = `usage: npm run bench [-- OPTIONS]
 
-Without options: what a search for a port costs, in the model and, through an agent, on
-the running kernel; a million sockets; lines a second of a recording; what tracing costs
-that is off; a search guided by bitmaps.
+Without options it measures the cost of a search for a port in the model and, through an
+agent, on the running kernel. It also measures a million sockets, the lines a second of a
+recording, the cost of trace points that nobody uses, and a search guided by bitmaps.
 
-  --json           an object a line
-  --agent COMMAND  speaks to this command instead of an agent of its own, which makes the
-                   calls elsewhere; kernel-model/real/agent/agent.c says how
-  --plot DIR       curves, as SVG files in DIR and as text: candidates looked at and
-                   time against occupancy, the share of each port, the chance to
-                   predict the next one; of kernels, and of the searches in bench/lab/
-  --only PREFIX    of these only those whose name begins so: connect, tracing; with
-                   --plot prediction, lab-, lab-fill
+  --json           print one JSON object a line
+  --agent COMMAND  let this command make the calls, for example on another machine;
+                   kernel-model/real/agent/agent.c describes its protocol
+  --plot DIR       draw curves, as SVG files in DIR and as text: candidates and time
+                   against occupancy, the share of each port, and the chance to predict
+                   the next port, for kernels and for the searches in bench/lab/
+  --only PREFIX    only measurements or curves whose name begins with PREFIX, such as
+                   connect or tracing; with --plot prediction, lab- or lab-fill
 
 `;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * How Linux chooses local ports, and when bind() and connect() fail.
+ * A model of how Linux chooses local ports, and of when bind() and connect() fail.
  *
  *     const kernel = new Kernel({ version: "6.3", seed: 1 });
  *     const task = kernel.createTask({ net: kernel.createNet() });

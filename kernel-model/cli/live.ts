@@ -40,17 +40,17 @@ htons(port_of(3)) stands for the port of socket 3.
                     and give the model the same draws
   --seed N          seed of the model's own random draws (default 1)
   --explain         say how each search went and why each call failed
-  --record          print the recording, to be played by run, instead of verdicts
+  --record          print the recording instead of verdicts; run can play it
   --json            one JSON object a line, for every system call
-  --quiet           only what differs, and the summary
+  --quiet           print only calls that differ, and the summary
 
 A script changes no file, name or setting outside its namespaces. An agent makes its
 calls. The agent sees one directory, /proc/sys/net of its own network namespace. A filter
-lets it make the system calls of scripts only. agent.c has the details. A script can open
+allows only the system calls of scripts. agent.c has the details. A script can open
 a file by its normalised path below /proc/sys/net/. Other files that a recording opens
-are ignored. It is an error if a recorded descriptor cannot be had. live waits 60 s for
-an answer of an agent, and 120 s if it is in a virtual machine. The shell runs
---agent COMMAND with all your rights.
+are ignored. If the kernel returns another descriptor than the recorded one, this is an
+error. live waits 60 s for an answer of an agent, and 120 s if it is in a virtual machine.
+The shell runs --agent COMMAND with all your rights.
 
 Exit status: 0 all possible, 1 something differs, 2 bad input or no agent.
 `;

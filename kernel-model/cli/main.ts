@@ -11,12 +11,12 @@ import { oneLine, parse, runCommand, UsageError } from "./terminal.js";
 
 const HELP = `usage: inet-port-model COMMAND [OPTIONS]
 
-How Linux chooses local TCP ports, and when bind() and connect() fail.
+Shows how Linux chooses local ports, and when bind() and connect() fail.
 
   run SCRIPT...   play scripts or recordings on the model
   live SCRIPT...  play scripts on a real kernel and on the model
-  matrix SCRIPT   play one on every kernel version, and name the changes that show
-  kernels         the kernel versions, and the behaviour changes that they carry
+  matrix SCRIPT   play a script on every kernel version, and name the changes that show
+  kernels         list the kernel versions and their behaviour changes
 
 inet-port-model COMMAND --help describes a command. --version prints the version.
 Exit status: 0 all as recorded, 1 something differs, 2 bad input.

@@ -68,10 +68,10 @@ may be compressed (.gz). It may hold several recordings with draws.
   --explain          say how each search went and why each call failed
   --json             one JSON object a line, for every system call; with the file name if
                      there are several files. A mismatch has a proof: the rule, and the lines of
-                     the recording that it rests on. What is undecided has its reason
+                     the recording that prove it. An undecided line has its reason
   --strict           an undecided call counts as different, and is shown
                      by --quiet
-  --quiet            only calls that differ, and the summary
+  --quiet            print only calls that differ, and the summary
 `;
 
 interface RunOptions {

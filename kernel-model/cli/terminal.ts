@@ -117,7 +117,7 @@ export function remarks(file: string, outcome: Outcome): string[] {
 			lines.push(styled("31", printable(`#   by the rule: ${proof.rule}`)));
 		}
 		if (proof !== null && proof.grounds.length > 0) {
-			lines.push(styled("31", printable(`#   it rests on: ${proof.grounds.join("; ")}`)));
+			lines.push(styled("31", printable(`#   proved by: ${proof.grounds.join("; ")}`)));
 		}
 	}
 	return lines;

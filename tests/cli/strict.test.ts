@@ -79,7 +79,7 @@ describe("a mismatch", () => {
 		expect(found?.proof?.lines).toEqual([3, 4, 5]);
 		expect(stdout).toContain(found?.proof?.rule);
 		expect(stdout).toContain(
-			"#   it rests on: line 3 bound 127.0.0.1:8080 without SO_REUSEADDR and SO_REUSEPORT; line 4 made the socket",
+			"#   proved by: line 3 bound 127.0.0.1:8080 without SO_REUSEADDR and SO_REUSEPORT; line 4 made the socket",
 		);
 	});
 });

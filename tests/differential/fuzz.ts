@@ -17,23 +17,23 @@ import { KINDS } from "./program.js";
 
 const HELP = `usage: npm run fuzz -- [OPTIONS]
 
-Runs random programs of system calls on the kernel underneath, each in a user and network
-namespace of its own, and on the model. A program that differs is made as small as it
-gets and printed as a script, which inet-port-model live plays again.
+Runs random programs of system calls on the running kernel, each in a new user and network
+namespace, and on the model. If a program differs, makes it as small as possible and prints
+it as a script. inet-port-model live can play this script.
 
-  --ops N           calls to make (default 50000)
-  --seed S          from which the programs follow (default 1)
-  --shard I/N       only the I-th of N shares of the programs, I from 1
+  --ops N           number of calls (default 50000)
+  --seed S          seed of the programs (default 1)
+  --shard I/N       run only the I-th of N shares of the programs; I begins at 1
   --kernel VERSION  the version to model (default running: the version of the kernel)
-  --agent COMMAND   speaks to this command instead: another machine, a virtual one
-  --image IMAGE     a stock kernel in a virtual machine instead: a series such as 6.12, or a
-                    file BZIMAGE[:MODULES]
-  --kinds LIST      sockets of these kinds only: ${Object.keys(KINDS).join(",")}
-  --size N          operations of a program at most (default 400)
-  --no-shrink       stop at the first program that differs, as it is
-  --at ROUND:PATH   one program again, as a difference names it
-  --json            one JSON object at the end
-  --coverage        list every answer seen and every branch that no program reached
+  --agent COMMAND   let this command make the calls, for example on another machine
+  --image IMAGE     run on a kernel in a virtual machine: a series such as 6.12 of stock
+                    kernels, or a file BZIMAGE[:MODULES]
+  --kinds LIST      use only sockets of these kinds: ${Object.keys(KINDS).join(",")}
+  --size N          most operations of a program (default 400)
+  --no-shrink       print the first program that differs without making it smaller
+  --at ROUND:PATH   run one program again; the report of a difference names it
+  --json            print one JSON object at the end
+  --coverage        list every result that occurred and every branch that no program reached
 
 Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
 `;

@@ -24,25 +24,25 @@ import { replayText } from "./replayed.js";
 
 const HELP = `usage: npm run replay -- [OPTIONS]
 
-Boots stock kernels in virtual machines and runs random programs of system calls there,
-recording the random draws of the kernel's port searches. Then the model runs the same
-programs with these draws: every result, port, address and option value must be equal, and
-so must the draws, their order, and table_perturb in the end.
+Boots stock kernels in virtual machines, runs random programs of system calls there, and
+records the random draws of the kernel's port searches. Then the model runs the same
+programs with these draws. Every result, port, address and option value must be equal. The
+draws, their order, and table_perturb after the program must also be equal.
 
   --kernel LIST    kernels by series, such as 6.1,6.12 (default 6.12); see
                    kernel-model/real/vm/images.sh
-  --all            all series: ${SERIES.join(" ")}
-  --image IMAGE    this kernel instead: a file BZIMAGE[:MODULES]
-  --model VERSION  the version to model (default: the one nearest to the kernel's)
-  --ops N          calls to make on each (default 5000)
-  --seed S         from which the programs follow (default 1)
-  --kinds LIST     sockets of these kinds only: ${Object.keys(KINDS).join(",")}
-  --size N         operations of a program at most (default 400)
-  --at ROUND:PATH  one program again, as a difference names it
-  --save FILE      keep the recordings, the one that differs last, compressed if it ends in
-                   .gz; inet-port-model run plays them as well
-  --load FILE      play recordings, without a virtual machine; with --model perhaps
-  --json           one JSON object for each kernel
+  --all            use all series: ${SERIES.join(" ")}
+  --image IMAGE    use this kernel instead: a file BZIMAGE[:MODULES]
+  --model VERSION  the version to model (default: the version nearest to the kernel's)
+  --ops N          number of calls on each kernel (default 5000)
+  --seed S         seed of the programs (default 1)
+  --kinds LIST     use only sockets of these kinds: ${Object.keys(KINDS).join(",")}
+  --size N         most operations of a program (default 400)
+  --at ROUND:PATH  run one program again; the report of a difference names it
+  --save FILE      save the recordings. A recording that differs is the last one. A file
+                   that ends in .gz is compressed. inet-port-model run can play it
+  --load FILE      play saved recordings without a virtual machine; --model is allowed
+  --json           print one JSON object for each kernel
 
 Exit status: 0 all equal, 1 something differs, 2 bad input or no machine.
 `;

@@ -5,14 +5,13 @@
  */
 
 import Benchmark from "benchmark";
-import { AF_INET } from "../include/linux/socket.js";
 import { noTrace } from "../include/trace/events/port_search.js";
-import { Kernel, SOCK_DGRAM, SOCK_STREAM, type Task } from "../kernel-model/index.js";
+import * as model from "../kernel-model/index.js";
 import { AgentError } from "../kernel-model/real/agent/agent.js";
 import { LookCounter } from "./looks.js";
 import type { Output } from "./output.js";
 import { RunningKernel } from "./running.js";
-import { ANY_PORT, HOST, PEER, PORT_RANGE, PORTS, WORKLOADS, type Workload } from "./workload.js";
+import { attempt, hostTask, openSocket, PORTS, WORKLOADS, type Workload } from "./workload.js";
 
 /** Time for the samples of a case in the model, seconds. A few samples are always taken. */
 const SECONDS = 2;
@@ -22,27 +21,17 @@ const KERNEL_SECONDS = 8;
 const KERNEL_FILLS = 9;
 /** Searches of the full range on the kernel. */
 const SEARCHES = 100;
-const TYPES = { SOCK_STREAM, SOCK_DGRAM };
 
 /** One kernel with descriptors of sockets that have no port yet. */
 interface Prepared {
-	task: Task;
+	task: model.Task;
 	fds: number[];
 }
 
-function prepare({ type }: Workload, sockets: number): Prepared {
-	const kernel = new Kernel();
-	const net = kernel.createNet();
-	net.addAddress(`${HOST}/32`, "lo");
-	net.addRoute({ to: "default", dev: "lo" });
-	net.setSysctl("net.ipv4.ip_local_port_range", PORT_RANGE);
-	const task = kernel.createTask({ net });
-	const fds = Array.from({ length: sockets }, () => task.socket(AF_INET, TYPES[type], 0));
+function prepare(workload: Workload, sockets: number): Prepared {
+	const task = hostTask(model);
+	const fds = Array.from({ length: sockets }, () => openSocket(workload, task));
 	return { task, fds };
-}
-
-function attempt({ call }: Workload, task: Task, fd: number): number {
-	return call === "bind" ? task.bind(fd, ANY_PORT) : task.connect(fd, PEER, undefined, true);
 }
 
 function fill(workload: Workload, { task, fds }: Prepared): void {
@@ -52,8 +41,8 @@ function fill(workload: Workload, { task, fds }: Prepared): void {
 	}
 }
 
-function search(workload: Workload, task: Task): void {
-	const fd = task.socket(AF_INET, TYPES[workload.type], 0);
+function search(workload: Workload, task: model.Task): void {
+	const fd = openSocket(workload, task);
 	const result = attempt(workload, task, fd);
 	if (result !== workload.full) throw new Error(`${workload.name} without a port: ${result}`);
 	task.close(fd);

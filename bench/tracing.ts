@@ -8,74 +8,52 @@
  * --check only makes the copy. This fails if the code traces in another way.
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import type * as Model from "../kernel-model/index.js";
+import { BUILT, compare, modelIn, withVariant } from "./variant.js";
+import { attempt, hostTask, LOW, openSocket, PORTS, WORKLOADS, type Workload } from "./workload.js";
 
-const PORTS = 16_000;
 const RUNS = 200;
 /** Processes per case. The engine compiles the same code a little differently in each. */
 const ROUNDS = 9;
-
-type Attempt = (task: Model.Task, fd: number) => number;
-const bind: Attempt = (task, fd) =>
-	task.bind(fd, { family: "AF_INET", address: "192.0.2.10", port: 0 });
-const connect: Attempt = (task, fd) =>
-	task.connect(fd, { family: "AF_INET", address: "198.51.100.1", port: 53 }, undefined, true);
 
 /**
  * Returns a function that makes an attempt and returns its time, ns. There are `sockets` sockets
  * before.
  */
-function timed(model: typeof Model, type: number, sockets: number, attempt: Attempt): () => number {
-	const kernel = new model.Kernel();
-	const net = kernel.createNet();
-	net.addAddress("192.0.2.10/32", "lo");
-	net.addRoute({ to: "default", dev: "lo" });
-	net.setSysctl("net.ipv4.ip_local_port_range", `40000 ${40000 + PORTS - 1}`);
-	const task = kernel.createTask({ net });
+function timed(model: typeof Model, workload: Workload, sockets: number): () => number {
+	const task = hostTask(model);
 	// Takes each port by a search of a range of one port, which is fast.
-	for (let port = 40_000; port < 40_000 + sockets; port++) {
-		const fd = task.socket(2, type, 0);
+	for (let port = LOW; port < LOW + sockets; port++) {
+		const fd = openSocket(workload, task);
 		task.setsockopt(fd, model.SOL_IP, model.IP_LOCAL_PORT_RANGE, (port << 16) | port);
-		attempt(task, fd);
+		attempt(workload, task, fd);
 	}
 	const calls = sockets === 0 ? 500 : 1;
 	return () => {
-		const fds = Array.from({ length: calls }, () => task.socket(2, type, 0));
+		const fds = Array.from({ length: calls }, () => openSocket(workload, task));
 		const begin = process.hrtime.bigint();
-		for (const fd of fds) attempt(task, fd);
+		for (const fd of fds) attempt(workload, task, fd);
 		const ns = Number(process.hrtime.bigint() - begin) / calls;
 		for (const fd of fds) task.close(fd);
 		return ns;
 	};
 }
 
-const CASES: Record<string, (model: typeof Model) => () => number> = {
-	"bind-exhausted": (model) => timed(model, 1, PORTS, bind),
-	"connect-exhausted": (model) => timed(model, 1, PORTS, connect),
-	"udp-exhausted": (model) => timed(model, 2, PORTS, bind),
-	"bind-free": (model) => timed(model, 1, 0, bind),
-	"connect-free": (model) => timed(model, 1, 0, connect),
-};
-
-/**
- * Ns of the runs of two, which take turns, the tenth of each that is fastest left out: what
- * else the machine does only adds, and more to the slower ones.
- */
-function compare(runs: readonly (() => number)[]): number[] {
-	const times: number[][] = runs.map(() => []);
-	for (let n = 0; n < RUNS; n++) {
-		const turn = n % runs.length;
-		for (let i = 0; i < runs.length; i++) {
-			const at = (turn + i) % runs.length;
-			times[at].push(runs[at]());
-		}
-	}
-	return times.map((of) => of.sort((a, b) => a - b)[Math.floor(RUNS / 10)]);
-}
+type Case = (model: typeof Model) => () => number;
+/** In the order in which they are printed. UDP's search of a free port is left out. */
+const CASES: ReadonlyMap<string, Case> = new Map([
+	...WORKLOADS.map((workload): [string, Case] => [
+		`${workload.name}-exhausted`,
+		(model) => timed(model, workload, PORTS),
+	]),
+	...WORKLOADS.filter(({ name }) => name !== "udp").map((workload): [string, Case] => [
+		`${workload.name}-free`,
+		(model) => timed(model, workload, 0),
+	]),
+]);
 
 /** Removes the trace points from every file below a folder. */
 function withoutTracing(folder: string): void {
@@ -98,39 +76,27 @@ function withoutTracing(folder: string): void {
 const json = process.argv.includes("--json");
 const [only, ...folders] = process.argv.slice(2).filter((word) => word !== "--json");
 if (only === "--check") {
-	const copy = mkdtempSync(join(tmpdir(), "inet-port-model-"));
-	try {
-		cpSync(fileURLToPath(new URL("../net", import.meta.url)), copy, { recursive: true });
-		withoutTracing(copy);
-	} finally {
-		rmSync(copy, { recursive: true });
-	}
+	await withVariant(withoutTracing, () => {});
 } else if (only !== undefined) {
+	const of = CASES.get(only);
+	if (of === undefined) throw new Error(`no case ${only}`);
 	const runs: (() => number)[] = [];
-	for (const folder of folders) {
-		const index = pathToFileURL(join(folder, "kernel-model/index.js")).href;
-		runs.push(CASES[only]((await import(index)) as typeof Model));
-	}
-	process.stdout.write(compare(runs).join(" "));
+	for (const folder of folders) runs.push(of(await modelIn(folder)));
+	process.stdout.write(compare(runs, RUNS).join(" "));
 } else {
-	const built = fileURLToPath(new URL("..", import.meta.url));
-	const copy = mkdtempSync(join(tmpdir(), "inet-port-model-"));
-	try {
-		cpSync(built, copy, { recursive: true });
-		writeFileSync(join(copy, "package.json"), '{"type":"module"}');
-		withoutTracing(join(copy, "net"));
+	await withVariant(withoutTracing, (copy) => {
 		const self = fileURLToPath(import.meta.url);
 		const run = (name: string, ...both: string[]): number[] =>
 			execFileSync(process.execPath, [self, name, ...both], { encoding: "utf8" })
 				.split(" ")
 				.map(Number);
 		if (!json) process.stdout.write("Tracing compiled in but off, against a copy without it\n\n");
-		for (const name of Object.keys(CASES)) {
+		for (const name of CASES.keys()) {
 			const rounds: { off: number; none: number; percent: number }[] = [];
 			for (let round = 0; round < ROUNDS; round++) {
 				// The order of compilation also matters.
 				const first = round % 2 === 0;
-				const pair = first ? run(name, built, copy) : run(name, copy, built).reverse();
+				const pair = first ? run(name, BUILT, copy) : run(name, copy, BUILT).reverse();
 				const [off, none] = pair;
 				rounds.push({ off, none, percent: (off / none - 1) * 100 });
 			}
@@ -155,7 +121,5 @@ if (only === "--check") {
 					`${off.toFixed(0)} ns a call, ${none.toFixed(0)} without it\n`,
 			);
 		}
-	} finally {
-		rmSync(copy, { recursive: true });
-	}
+	});
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The workloads of the port searches, for the model and a real kernel. */
+import { SOCK_DGRAM, SOCK_STREAM } from "../include/linux/net.js";
+import { AF_INET } from "../include/linux/socket.js";
 import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS } from "../include/uapi/asm-generic/errno.js";
+import type * as Model from "../kernel-model/index.js";
 
 /** A range of 16,000 ports: a process may often have no more than 20,000 files. */
 export const PORTS = 16_000;
@@ -32,3 +35,23 @@ export const WORKLOADS: readonly Workload[] = [
 	},
 	{ name: "udp", type: "SOCK_DGRAM", call: "bind", success: 0, full: -EADDRINUSE },
 ];
+
+const TYPES = { SOCK_STREAM, SOCK_DGRAM };
+
+/** A task on a new host that has the address, the range of ports and the way to the destination. */
+export function hostTask(model: typeof Model): Model.Task {
+	const kernel = new model.Kernel();
+	const net = kernel.createNet();
+	net.addAddress(`${HOST}/32`, "lo");
+	net.addRoute({ to: "default", dev: "lo" });
+	net.setSysctl("net.ipv4.ip_local_port_range", PORT_RANGE);
+	return kernel.createTask({ net });
+}
+
+/** A socket of a workload without a port. */
+export const openSocket = ({ type }: Workload, task: Model.Task): number =>
+	task.socket(AF_INET, TYPES[type], 0);
+
+/** The call of a workload. */
+export const attempt = ({ call }: Workload, task: Model.Task, fd: number): number =>
+	call === "bind" ? task.bind(fd, ANY_PORT) : task.connect(fd, PEER, undefined, true);

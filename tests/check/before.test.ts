@@ -6,6 +6,7 @@ import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { describeSock } from "../../kernel-model/machine/explain.js";
 import { Kernel } from "../../kernel-model/machine/kernel.js";
 import { readHost } from "../../kernel-model/script/host.js";
+import { in4 } from "../text.js";
 
 // Output of ss of iproute2 6.1 in a new namespace, with narrower columns.
 const SS = `Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port Process
@@ -91,7 +92,7 @@ const verdicts = (lines: string, host: HostFile[]) =>
 		reason,
 	}));
 const BIND = (port: number, result: string) => `8 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 30
-8 bind(30, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, 16) = ${result}
+8 bind(30, ${in4(port)}, 16) = ${result}
 `;
 
 describe("a recording on a host that is given", () => {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import { describe, expect, test } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
+import { in4 } from "../text.js";
 
 const SETUP =
 	'$ sysctl -w net.ipv4.ip_local_port_range="40000 40003" net.ipv4.ip_local_reserved_ports=40001\n';
 const bind = (fd: number, port: number, result = "") =>
 	`socket(AF_INET, SOCK_STREAM, 0)${result === "" ? "" : ` = ${fd}`}
-bind(${fd}, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, 16)${result}
+bind(${fd}, ${in4(port)}, 16)${result}
 `;
 const outcomesOf = (text: string) => playScript(readScript(SETUP + text, "s"));
 
@@ -77,10 +78,8 @@ connect(${fd}, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0
 	});
 
 	test("is told of the port that the kernel chose, for the destination of the connect()", () => {
-		const name = (port: number) =>
-			`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}`;
 		const shown = (fd: number, port: number) =>
-			`${client(fd, " = 0")}getsockname(${fd}, ${name(port)}, [16]) = 0\n`;
+			`${client(fd, " = 0")}getsockname(${fd}, ${in4(port)}, [16]) = 0\n`;
 		const all = shown(4, 40000) + shown(5, 40002) + shown(6, 40003);
 		const found = outcomesOf(listener(" = 0") + all + shown(7, 40002));
 		const last = found.find(({ verdict }) => verdict === "mismatch");

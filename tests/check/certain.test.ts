@@ -5,18 +5,16 @@
  */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/index.js";
-
-const name = (port: number, address = "127.0.0.1") =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
+import { in4 } from "../text.js";
 
 /** A listener, and a client whose port no call shows. */
 const BEGIN = `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-bind(3, ${name(8080)}, 16) = 0
+bind(3, ${in4(8080)}, 16) = 0
 listen(3, 5) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-connect(4, ${name(8080)}, 16) = 0
+connect(4, ${in4(8080)}, 16) = 0
 `;
-const accept = (port: number, fd: number) => `accept(3, ${name(port)}, [16 => 16]) = ${fd}\n`;
+const accept = (port: number, fd: number) => `accept(3, ${in4(port)}, [16 => 16]) = ${fd}\n`;
 
 function last(text: string, alone = true) {
 	const outcomes = playScript(readScript(text, "certain.strace"), { version: "6.18", alone });
@@ -36,7 +34,7 @@ describe("a client that accept() tells of", () => {
 	});
 
 	it("may have bound to it", () => {
-		const bound = BEGIN.replace("connect", `bind(4, ${name(7)}, 16) = 0\nconnect`);
+		const bound = BEGIN.replace("connect", `bind(4, ${in4(7)}, 16) = 0\nconnect`);
 		expect(last(bound + accept(7, 5)).verdict).toBe("match");
 	});
 
@@ -45,7 +43,7 @@ describe("a client that accept() tells of", () => {
 	});
 
 	it("is not accepted twice while both ends are open", () => {
-		const other = `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\nconnect(6, ${name(8080)}, 16) = 0\n`;
+		const other = `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\nconnect(6, ${in4(8080)}, 16) = 0\n`;
 		const twice = BEGIN + accept(40000, 5) + other + accept(40000, 7);
 		const { verdict, reason } = last(twice);
 		expect(verdict).toBe("mismatch");
@@ -55,14 +53,14 @@ describe("a client that accept() tells of", () => {
 
 	it("is accepted again after its first connection was reset", () => {
 		const reset = `setsockopt(4, SOL_SOCKET, SO_LINGER, {l_onoff=1, l_linger=0}, 8) = 0\nclose(4) = 0\n`;
-		const again = `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4\nconnect(4, ${name(8080)}, 16) = 0\n`;
+		const again = `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4\nconnect(4, ${in4(8080)}, 16) = 0\n`;
 		expect(last(BEGIN + accept(40000, 5) + reset + again + accept(40000, 6)).verdict).toBe("match");
 	});
 });
 
 describe("a port that is refused", () => {
 	const bind = (port: number) =>
-		`socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\nbind(6, ${name(port)}, 16) = -1 EADDRINUSE (Address already in use)\n`;
+		`socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\nbind(6, ${in4(port)}, 16) = -1 EADDRINUSE (Address already in use)\n`;
 
 	it("cannot be another's if no call named it and no range held it", () => {
 		const { verdict, reason } = last(BEGIN + bind(9999));
@@ -78,8 +76,8 @@ describe("a port that is refused", () => {
 describe("a port that a search chose", () => {
 	it("was in a range", () => {
 		const chosen = `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6
-bind(6, ${name(0)}, 16) = 0
-getsockname(6, ${name(2002)}, [16 => 16]) = 0
+bind(6, ${in4(0)}, 16) = 0
+getsockname(6, ${in4(2002)}, [16 => 16]) = 0
 `;
 		const text = BEGIN + chosen;
 		const bind = playScript(readScript(text, "certain.strace"), { version: "6.18", alone: true });
@@ -99,11 +97,11 @@ describe("a small recording", () => {
 	});
 
 	it("moves the clock of a line once: with a port in TIME_WAIT, another that is refused differs", () => {
-		const calls = `${BEGIN}getsockname(4, ${name(40000)}, [16 => 16]) = 0
+		const calls = `${BEGIN}getsockname(4, ${in4(40000)}, [16 => 16]) = 0
 ${accept(40000, 5)}close(4) = 0
 close(5) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-bind(4, ${name(40010)}, 16) = -1 EADDRINUSE (Address already in use)`;
+bind(4, ${in4(40010)}, 16) = -1 EADDRINUSE (Address already in use)`;
 		const stamped = calls.split("\n").map((line, i) => `${(1000 + i / 100).toFixed(6)} ${line}`);
 		expect(last(`${stamped.join("\n")}\n`).verdict).toBe("mismatch");
 	});

@@ -37,6 +37,7 @@ import {
 } from "../../kernel-model/index.js";
 import { sock_i_uid } from "../../net/core/sock.js";
 import { always, isDefault } from "../property/replay.js";
+import { in4 } from "../text.js";
 
 // Properties take long on a slow machine.
 vi.setConfig({ testTimeout: 120_000 });
@@ -352,8 +353,6 @@ interface Socket {
 
 const u32 = (dotted: string) =>
 	dotted.split(".").reduce((address, part) => address * 256 + Number(part), 0);
-const sockaddr = (address: string, port: string | number) =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 const escaped = (bytes: Uint8Array) =>
 	`"${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}"`;
 
@@ -597,7 +596,7 @@ class Recorder {
 		this.search = null;
 		const result = this.task.bind(fd, { family: "AF_INET", address, port });
 		if (result === 0 && port !== 0) socket.choice = null;
-		const text = `bind(${fd}, ${sockaddr(address, port)}, 16)`;
+		const text = `bind(${fd}, ${in4(port, address)}, 16)`;
 		this.choosing(socket, text, result, [0, -EADDRINUSE], () => possibleBinds(before));
 		if (result === 0) this.joins(socket);
 	}
@@ -643,7 +642,7 @@ class Recorder {
 		const before = this.before(fd, source);
 		this.search = null;
 		const result = this.task.connect(fd, { family: "AF_INET", ...to });
-		const text = `connect(${fd}, ${sockaddr(to.address, to.port)}, 16)`;
+		const text = `connect(${fd}, ${in4(to.port, to.address)}, 16)`;
 		const results = [-EINPROGRESS, -EADDRNOTAVAIL] as const;
 		this.choosing(socket, text, result, results, () =>
 			possibleConnects(before, source, peer, to.port),
@@ -668,7 +667,7 @@ class Recorder {
 		const served = typeof name === "number" ? 0 : name.port;
 		const choice = this.clients.get(`${address}:${port} ${served}`);
 		const shown = choice === undefined ? port : this.shown(choice, port);
-		const text = `accept4(${fd}, ${sockaddr(address, shown)}, [128 => 16], SOCK_NONBLOCK)`;
+		const text = `accept4(${fd}, ${in4(shown, address)}, [128 => 16], SOCK_NONBLOCK)`;
 		this.write(text, result, [-EAGAIN, -EINVAL]);
 		this.sockets.push({ fd: result, choice: null });
 	}
@@ -681,7 +680,7 @@ class Recorder {
 	private name({ fd, choice }: Socket, optional = false): Address {
 		const name = this.task.getsockname(fd);
 		if (typeof name === "number") throw new Error(`getsockname: ${errnoName(-name)}`);
-		const address = sockaddr(name.address, this.shown(choice, name.port));
+		const address = in4(this.shown(choice, name.port), name.address);
 		// Without the address, another line would show the port, or none.
 		const wrong = choice === null ? [-EINVAL] : [];
 		this.write(`getsockname(${fd}, ${address}, [128 => 16])`, 0, wrong, optional);
@@ -944,9 +943,8 @@ describe("a recording of the modelled kernel", () => {
 
 describe("connects to one destination", () => {
 	const head = (pid: number, second: number) => `${pid} ${(1_700_000_000 + second).toFixed(6)} `;
-	const to = '{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16';
-	const shown = (fd: number, port: number) =>
-		`getsockname(${fd}, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, [16]) = 0`;
+	const to = `${in4(80)}, 16`;
+	const shown = (fd: number, port: number) => `getsockname(${fd}, ${in4(port)}, [16]) = 0`;
 	/**
 	 * Five threads of one process, each with a socket. The moves are the distances between
 	 * successive ports.

@@ -2,14 +2,13 @@
 /** Facts about the host that an AF_INET6 socket on IPv4 shows. */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
+import { in6 } from "../text.js";
 
 function recording(own: string): string {
-	const name = (port: number, address: string) =>
-		`{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}`;
 	return [
 		"9 1.1 socket(AF_INET6, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 3",
-		`9 1.2 connect(3, ${name(80, "::ffff:198.51.100.10")}, 28) = -1 EINPROGRESS (Operation now in progress)`,
-		`9 1.3 getsockname(3, ${name(40014, own)}, [28]) = 0`,
+		`9 1.2 connect(3, ${in6(80, "::ffff:198.51.100.10")}, 28) = -1 EINPROGRESS (Operation now in progress)`,
+		`9 1.3 getsockname(3, ${in6(40014, own)}, [28]) = 0`,
 		"",
 	].join("\n");
 }

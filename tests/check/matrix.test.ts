@@ -14,15 +14,13 @@ import {
 } from "../../kernel-model/check/matrix.js";
 import { CHANGES, Kernel, readScript, ScriptError, VERSIONS } from "../../kernel-model/index.js";
 import { changesOf } from "../../kernel-model/machine/versions.js";
+import { in4 } from "../text.js";
 
 const EXAMPLES = fileURLToPath(new URL("../examples/changes/", import.meta.url));
 const RECORDINGS = fileURLToPath(new URL("../recordings/", import.meta.url));
 
 const example = (name: string) => readFileSync(`${EXAMPLES}${name}.strace`, "utf8");
 const compare = (text: string): Difference[] => compareVersions(readScript(text, "test"));
-const name4 = (port: number | string, address = "127.0.0.1") =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
-
 /** Changes that no script shows, and why. */
 const WITHOUT_SCRIPT: Readonly<Record<string, string>> = {
 	"tcp-disconnect-busy": "no call of a script comes while a connect() sleeps",
@@ -179,15 +177,15 @@ describe("versions do not differ", () => {
 	it("by ports that they draw", () => {
 		expect(
 			compare(`socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-bind(3, ${name4(0)}, 16)
+bind(3, ${in4(0)}, 16)
 listen(3, 8)
 getsockname(3)
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-connect(4, ${name4("port_of(3)")}, 16)
+connect(4, ${in4("port_of(3)")}, 16)
 getsockname(4)
 accept(3)
 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP)
-bind(6, ${name4(0)}, 16)
+bind(6, ${in4(0)}, 16)
 getsockname(6)
 socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP)
 listen(7, 8)
@@ -199,13 +197,13 @@ getsockname(7)
 	it("by the member of a group that a secret hash chooses", () => {
 		const group = (fd: number) => `socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP)
 setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4)
-bind(${fd}, ${name4(5000)}, 16)
+bind(${fd}, ${in4(5000)}, 16)
 listen(${fd}, 8)
 `;
 		const clients = Array.from(
 			{ length: 8 },
 			(_, i) => `socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-connect(${i + 6}, ${name4(5000)}, 16)
+connect(${i + 6}, ${in4(5000)}, 16)
 `,
 		);
 		const accepts = [3, 4, 5].map((fd) => `accept(${fd})\n`.repeat(4));
@@ -237,15 +235,15 @@ describe("a recorded result", () => {
 
 	it("says which descriptors and processes there are, and which ports were drawn", () => {
 		const differences = compare(`10 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 7
-10 bind(7, ${name4(0)}, 16) = 0
+10 bind(7, ${in4(0)}, 16) = 0
 10 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD) = 11
 11 listen(7, 5) = 0
-11 getsockname(7, ${name4(45000)}, [16]) = 0
+11 getsockname(7, ${in4(45000)}, [16]) = 0
 10 socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE) = 20
-10 bind(20, ${name4(0)}, 16) = 0
+10 bind(20, ${in4(0)}, 16) = 0
 10 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 9
-10 connect(9, ${name4(45000)}, 16) = 0
-10 getsockname(9, ${name4(45001)}, [16]) = 0
+10 connect(9, ${in4(45000)}, 16) = 0
+10 getsockname(9, ${in4(45001)}, [16]) = 0
 11 +++ exited with 0 +++
 `);
 		const without = VERSIONS.filter(({ has }) => has.includes("udplite-removed")).map(
@@ -265,7 +263,7 @@ describe("a recorded result", () => {
 			{
 				line: 7,
 				call: "bind",
-				text: `bind(20, ${name4(0)}, 16)`,
+				text: `bind(20, ${in4(0)}, 16)`,
 				answers: [
 					{ versions: expect.arrayContaining(["7.0"]), result: 0, port: expect.any(Number) },
 					{ versions: without, result: -9, error: "EBADF" },
@@ -304,11 +302,11 @@ socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
 		const text = `$ sysctl -w net.ipv4.ip_local_port_range="50000 50002"
 $ sysctl -w net.ipv4.ip_local_reserved_ports=50000-50001
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-bind(3, ${name4(80)}, 16)
+bind(3, ${in4(80)}, 16)
 listen(3, 8)
 socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)
 setsockopt(4, SOL_IP, IP_LOCAL_PORT_RANGE, [50002<<16|50000], 4)
-connect(4, ${name4(80)}, 16)
+connect(4, ${in4(80)}, 16)
 `;
 		const connect = compare(text).find(({ call }) => call === "connect");
 		expect(connect?.answers.map(({ error, port }) => error ?? port)).toEqual([
@@ -337,7 +335,7 @@ describe("the report", () => {
 
 	it("shows of a recorded call what the program passed", () => {
 		const [, name] = compare(`${example("udp-wildcard-hash2-shortcut-fixed")}
-getsockname(14, ${name4(0, "0.0.0.0")}, [16]) = 0
+getsockname(14, ${in4(0, "0.0.0.0")}, [16]) = 0
 `);
 		expect(name.text).toBe("getsockname(14, ...)");
 	});

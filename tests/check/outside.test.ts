@@ -4,17 +4,13 @@
  */
 import { describe, expect, it } from "vitest";
 import { type Outcome, playScript, readScript } from "../../kernel-model/check/player.js";
+import { in4, left } from "../text.js";
 
 const play = (text: string, alone: boolean): Outcome[] =>
 	playScript(readScript(text, "recording"), {
 		version: "6.18.44",
 		...(alone ? { alone } : {}),
 	});
-const left = (outcomes: readonly Outcome[]) =>
-	outcomes
-		.filter(({ verdict }) => verdict === "undecided" || verdict === "mismatch")
-		.map(({ line, verdict, reason }) => `${line} ${verdict}: ${reason}`);
-
 describe("a connect() that did not wait", () => {
 	const connected = `socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 5
 connect(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
@@ -61,9 +57,9 @@ connect(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0
 
 describe("a listener from before the recording", () => {
 	const accept = (client: number, fd: number) =>
-		`7 accept4(3, {sa_family=AF_INET, sin_port=htons(${client}), sin_addr=inet_addr("127.0.0.1")}, [16], SOCK_CLOEXEC) = ${fd}\n`;
+		`7 accept4(3, ${in4(client)}, [16], SOCK_CLOEXEC) = ${fd}\n`;
 	const name = (call: string, fd: number, port: number) =>
-		`7 ${call}(${fd}, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, [128 => 16]) = 0\n`;
+		`7 ${call}(${fd}, ${in4(port)}, [128 => 16]) = 0\n`;
 	const session = (client: number) =>
 		`${accept(client, 4)}${name("getsockname", 4, 8000)}${name("getpeername", 4, client)}7 sendto(4, "x", 1, 0, NULL, 0) = 1
 7 shutdown(4, SHUT_WR) = 0

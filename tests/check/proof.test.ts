@@ -3,9 +3,8 @@
 import { describe, expect, test } from "vitest";
 import { type Outcome, playScript, readScript } from "../../kernel-model/check/player.js";
 import { json } from "../../kernel-model/cli/terminal.js";
+import { in4 } from "../text.js";
 
-const name = (port: number, address = "127.0.0.1") =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 const tcp = (fd: number) => `socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = ${fd}`;
 const reuse = (fd: number) => `setsockopt(${fd}, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0`;
 const BUSY = "-1 EADDRINUSE (Address already in use)";
@@ -24,11 +23,11 @@ describe("the proof of a mismatch", () => {
 		const outcome = mismatch([
 			tcp(3),
 			reuse(3),
-			`bind(3, ${name(8080)}, 16) = 0`,
+			`bind(3, ${in4(8080)}, 16) = 0`,
 			"listen(3, 8) = 0",
 			tcp(4),
 			reuse(4),
-			`bind(4, ${name(8080)}, 16) = 0`,
+			`bind(4, ${in4(8080)}, 16) = 0`,
 		]);
 		expect(outcome.proof?.rule).toMatch(
 			/^inet_bind_conflict: port 8080 conflicts with fd 3 .*SO_REUSEADDR does not share with a listener$/,
@@ -46,9 +45,9 @@ describe("the proof of a mismatch", () => {
 	test("is in the line of JSON", () => {
 		const outcome = mismatch([
 			tcp(3),
-			`bind(3, ${name(8080)}, 16) = 0`,
+			`bind(3, ${in4(8080)}, 16) = 0`,
 			tcp(4),
-			`bind(4, ${name(8080)}, 16) = 0`,
+			`bind(4, ${in4(8080)}, 16) = 0`,
 		]);
 		const { proof } = JSON.parse(json(outcome)) as { proof: unknown };
 		expect(proof).toEqual({ rule: outcome.proof?.rule, lines: [3, 4, 5] });
@@ -58,10 +57,10 @@ describe("the proof of a mismatch", () => {
 		const outcome = mismatch([
 			tcp(3),
 			reuse(3),
-			`bind(3, ${name(8080)}, 16) = 0`,
+			`bind(3, ${in4(8080)}, 16) = 0`,
 			tcp(4),
 			reuse(4),
-			`bind(4, ${name(8080)}, 16) = ${BUSY}`,
+			`bind(4, ${in4(8080)}, 16) = ${BUSY}`,
 		]);
 		expect(outcome.proof?.rule).toBe("no socket on port 8080 conflicts with this one");
 		expect(outcome.proof?.lines).toEqual([3, 4, 6, 7]);
@@ -70,8 +69,8 @@ describe("the proof of a mismatch", () => {
 	test("names the check that fails here, with its kernel function", () => {
 		const outcome = mismatch([
 			tcp(3),
-			`bind(3, ${name(8080)}, 16) = 0`,
-			`bind(3, ${name(8081)}, 16) = 0`,
+			`bind(3, ${in4(8080)}, 16) = 0`,
+			`bind(3, ${in4(8081)}, 16) = 0`,
 		]);
 		expect(outcome.proof?.rule).toMatch(/^__inet_bind: the socket has port 8080 already/);
 		expect(outcome.proof?.lines).toEqual([3, 4]);
@@ -81,8 +80,8 @@ describe("the proof of a mismatch", () => {
 		const outcome = mismatch([
 			'$ sysctl -w net.ipv4.ip_local_port_range="40000 40003"',
 			tcp(3),
-			`bind(3, ${name(0)}, 16) = 0`,
-			`getsockname(3, ${name(50000)}, [16]) = 0`,
+			`bind(3, ${in4(0)}, 16) = 0`,
+			`getsockname(3, ${in4(50000)}, [16]) = 0`,
 		]);
 		expect(outcome.proof?.rule).toContain("no search can choose port 50000: it was in no range");
 		expect(outcome.proof?.lines).toEqual([2, 3, 4]);
@@ -92,15 +91,15 @@ describe("the proof of a mismatch", () => {
 		const outcome = mismatch([
 			'$ sysctl -w net.ipv4.ip_local_port_range="40000 40000"',
 			tcp(3),
-			`bind(3, ${name(80)}, 16) = 0`,
+			`bind(3, ${in4(80)}, 16) = 0`,
 			"listen(3, 8) = 0",
 			tcp(4),
-			`connect(4, ${name(80)}, 16) = 0`,
-			`accept(3, ${name(40000)}, [16]) = 5`,
+			`connect(4, ${in4(80)}, 16) = 0`,
+			`accept(3, ${in4(40000)}, [16]) = 5`,
 			"close(4) = 0",
 			"close(5) = 0",
 			tcp(4),
-			`bind(4, ${name(40000)}, 16) = 0`,
+			`bind(4, ${in4(40000)}, 16) = 0`,
 		]);
 		expect(outcome.proof?.grounds).toContain(
 			"line 7 made the connection of 127.0.0.1:40000 to 127.0.0.1:80, which is in TIME_WAIT",
@@ -111,13 +110,13 @@ describe("the proof of a mismatch", () => {
 		const outcome = mismatch([
 			tcp(3),
 			reuse(3),
-			`bind(3, ${name(8080)}, 16) = 0`,
+			`bind(3, ${in4(8080)}, 16) = 0`,
 			"close(3) = 0",
 			tcp(3),
-			`bind(3, ${name(8080)}, 16) = 0`,
+			`bind(3, ${in4(8080)}, 16) = 0`,
 			tcp(4),
 			reuse(4),
-			`bind(4, ${name(8080)}, 16) = 0`,
+			`bind(4, ${in4(8080)}, 16) = 0`,
 		]);
 		expect(outcome.proof?.lines).toEqual([7, 8, 9, 10]);
 	});
@@ -126,13 +125,13 @@ describe("the proof of a mismatch", () => {
 		const text = [
 			"$ ip link set lo up",
 			tcp(3),
-			`bind(3, ${name(8080)}, 16) = 0`,
+			`bind(3, ${in4(8080)}, 16) = 0`,
 			"listen(3, 8) = 0",
 			"getsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], [4]) = 0",
-			`getsockname(3, ${name(8081)}, [16]) = 0`,
+			`getsockname(3, ${in4(8081)}, [16]) = 0`,
 			tcp(4),
-			`connect(4, ${name(8080)}, 16) = -1 ECONNREFUSED (Connection refused)`,
-			`accept(3, ${name(9)}, [16]) = 5`,
+			`connect(4, ${in4(8080)}, 16) = -1 ECONNREFUSED (Connection refused)`,
+			`accept(3, ${in4(9)}, [16]) = 5`,
 			"listen(9, 1) = 0",
 			"",
 		].join("\n");

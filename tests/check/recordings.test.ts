@@ -14,6 +14,7 @@ import {
 	type Verdict,
 } from "../../kernel-model/check/player.js";
 import { errnoName, VERSIONS } from "../../kernel-model/index.js";
+import { in4 } from "../text.js";
 
 const FOLDER = new URL("../recordings/", import.meta.url);
 
@@ -105,9 +106,6 @@ describe("recordings", () => {
 	});
 });
 
-const name = (port: number | string, address = "127.0.0.1") =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
-
 /** Call and result or error, with the verdict if it is not the expected one. */
 function tell(outcomes: readonly Outcome[], expected: Verdict = "match"): string[] {
 	return outcomes.map(({ call, result, verdict }) => {
@@ -143,7 +141,7 @@ describe("a script", () => {
 # Two sockets on one port.
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
 setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4)
-bind(3, ${name(5000)}, 16)
+bind(3, ${in4(5000)}, 16)
 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_TCP)
 bind(4, {sa_family=AF_INET, sin_port=htons(5000), sin_addr=htonl(INADDR_ANY)}, 16)
 listen(3, 1)
@@ -172,7 +170,7 @@ close(3)
 	it("gives the same results for the same seed, and other ports for another", () => {
 		const text = `
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-bind(3, ${name(0)}, 16)
+bind(3, ${in4(0)}, 16)
 getsockname(3)
 `;
 		const port = (seed: number) => play(text, { seed })[2].address?.port;
@@ -183,9 +181,9 @@ getsockname(3)
 	it("may give some results, and leave others to the model", () => {
 		const outcomes = play(`
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 7
-bind(7, ${name(5000)}, 16)
+bind(7, ${in4(5000)}, 16)
 listen(7, 1) = 0
-bind(7, ${name(5000)}, 16) = -1 EINVAL (Invalid argument)
+bind(7, ${in4(5000)}, 16) = -1 EINVAL (Invalid argument)
 listen(7, 2) = -1 EINVAL (Invalid argument)
 `);
 		expect(tell(outcomes)).toEqual([
@@ -210,20 +208,20 @@ $ ip r a 203.0.113.0/25 dev dummy0 answer refuse
 $ ip route add prohibit 203.0.113.128/25
 $ sysctl -w net.ipv4.ip_local_port_range="40000 40001" net/ipv4/ip_local_reserved_ports=40001
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-connect(3, ${name(80, "198.51.100.1")}, 16) = 0
-getsockname(3, ${name(40000, "192.0.2.1")}, [16]) = 0
+connect(3, ${in4(80, "198.51.100.1")}, 16) = 0
+getsockname(3, ${in4(40000, "192.0.2.1")}, [16]) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-connect(4, ${name(80, "203.0.113.1")}, 16) = -1 ECONNREFUSED (Connection refused)
-connect(4, ${name(80, "203.0.113.129")}, 16) = -1 EACCES (Permission denied)
-bind(4, ${name(40001, "192.0.2.2")}, 16) = 0
+connect(4, ${in4(80, "203.0.113.1")}, 16) = -1 ECONNREFUSED (Connection refused)
+connect(4, ${in4(80, "203.0.113.129")}, 16) = -1 EACCES (Permission denied)
+bind(4, ${in4(40001, "192.0.2.2")}, 16) = 0
 $ ip addr del 192.0.2.2/24 dev dummy0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5
-bind(5, ${name(40001, "192.0.2.2")}, 16) = -1 EADDRNOTAVAIL (Cannot assign requested address)
+bind(5, ${in4(40001, "192.0.2.2")}, 16) = -1 EADDRNOTAVAIL (Cannot assign requested address)
 $ sysctl -w net.ipv4.ip_nonlocal_bind=1
-bind(5, ${name(40001, "192.0.2.3")}, 16) = 0
+bind(5, ${in4(40001, "192.0.2.3")}, 16) = 0
 close(3) = 0
 $ sleep 62
-bind(5, ${name(40001, "192.0.2.3")}, 16) = -1 EINVAL (Invalid argument)
+bind(5, ${in4(40001, "192.0.2.3")}, 16) = -1 EINVAL (Invalid argument)
 `);
 	});
 
@@ -232,7 +230,7 @@ bind(5, ${name(40001, "192.0.2.3")}, 16) = -1 EINVAL (Invalid argument)
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 listen(3, 1)
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-connect(4, ${name("port_of(3)")}, 16)
+connect(4, ${in4("port_of(3)")}, 16)
 getpeername(4)
 getsockname(3)
 `);
@@ -246,13 +244,13 @@ $ ip route add 198.51.100.0/24 dev lo
 $ ip addr add 192.0.2.10/32 dev lo
 $ sysctl -w net.ipv4.tcp_syn_retries=1
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-connect(3, ${name(80, "198.51.100.1")}, 16)
+connect(3, ${in4(80, "198.51.100.1")}, 16)
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-bind(4, ${name(5000)}, 16)
+bind(4, ${in4(5000)}, 16)
 listen(4, 1)
 accept(4, NULL, NULL)
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP)
-connect(5, ${name(80, "198.51.100.1")}, 16)
+connect(5, ${in4(80, "198.51.100.1")}, 16)
 `);
 		expect(tell(outcomes, "unrecorded")).toEqual([
 			"socket 3",
@@ -276,7 +274,7 @@ poll([{fd=3, events=POLLIN}], 1, 0) = 1 ([{fd=3, revents=POLLIN}])
 socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0) = 4
 connect(4, {sa_family=AF_UNIX, sun_path="/run/nscd/socket"}, 110) = -1 ENOENT (No such file or directory)
 socket(AF_INET, SOCK_RAW|SOCK_CLOEXEC, IPPROTO_ICMP) = 5
-bind(5, ${name(0)}, 16) = 0
+bind(5, ${in4(0)}, 16) = 0
 socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE) = 6
 bind(6, {sa_family=AF_NETLINK, nl_pid=0, nl_groups=00000000}, 12) = 0
 socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6) = 7
@@ -303,22 +301,22 @@ describe("a recording", () => {
 	it("of processes has calls in two parts, and descriptors of a parent", () => {
 		const text = `
 10 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-10 bind(3, ${name(5000)}, 16) = 0
+10 bind(3, ${in4(5000)}, 16) = 0
 10 listen(3, 8) = 0
 10 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7fa) = 11
 11 accept4(3,  <unfinished ...>
 10 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-10 connect(4, ${name(5000)}, 16 <unfinished ...>
-11 <... accept4 resumed>${name(40000)}, [16], SOCK_CLOEXEC) = 4
+10 connect(4, ${in4(5000)}, 16 <unfinished ...>
+11 <... accept4 resumed>${in4(40000)}, [16], SOCK_CLOEXEC) = 4
 10 <... connect resumed>) = 0
-10 getsockname(4, ${name(40000)}, [16]) = 0
-11 getpeername(4, ${name(40000)}, [16]) = 0
+10 getsockname(4, ${in4(40000)}, [16]) = 0
+11 getpeername(4, ${in4(40000)}, [16]) = 0
 11 close(4) = 0
 11 exit_group(0) = ?
 11 +++ exited with 0 +++
 10 recvfrom(4, "", 1, 0, NULL, NULL) = 0
 10 close(3) = 0
-10 connect(4, ${name(5000)}, 16) = -1 EISCONN (Transport endpoint is already connected)
+10 connect(4, ${in4(5000)}, 16) = -1 EISCONN (Transport endpoint is already connected)
 10 +++ exited with 0 +++
 `;
 		matches(text, ["clone", "exit_group", "recvfrom"]);
@@ -333,10 +331,10 @@ describe("a recording", () => {
 [pid    10] socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 [pid    10] fork() = 11
 [pid    11] socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-[pid    11] bind(4, ${name(5000)}, 16) = 0
-[pid    10] bind(3, ${name(5000)}, 16) = -1 EADDRINUSE (Address already in use)
+[pid    11] bind(4, ${in4(5000)}, 16) = 0
+[pid    10] bind(3, ${in4(5000)}, 16) = -1 EADDRINUSE (Address already in use)
 [pid    11] +++ killed by SIGKILL +++
-[pid    10] bind(3, ${name(5000)}, 16) = 0
+[pid    10] bind(3, ${in4(5000)}, 16) = 0
 `,
 			["fork"],
 		);
@@ -348,8 +346,8 @@ socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 setsockopt(3, SOL_IP, 0x33 /* IP_??? */, "\\x40\\x9c\\x40\\x9c", 4) = 0
 getsockopt(3, SOL_IP, 0x33 /* IP_??? */, "\\x40\\x9c\\x40\\x9c", [4]) = 0
 setsockopt(3, SOL_IP, 0x33 /* IP_??? */, "\\x41\\x9c\\x40\\x9c", 4) = -1 EINVAL (Invalid argument)
-bind(3, ${name(0)}, 16) = 0
-getsockname(3, ${name(40000)}, [128 => 16]) = 0
+bind(3, ${in4(0)}, 16) = 0
+getsockname(3, ${in4(40000)}, [128 => 16]) = 0
 `;
 		matches(text);
 		matches(text.replaceAll("0x33 /* IP_??? */", "IP_LOCAL_PORT_RANGE"));
@@ -367,7 +365,7 @@ getsockname(3, ${name(40000)}, [128 => 16]) = 0
 		]) {
 			matches(`
 ${first}socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3<TCP:[4711]>
-${second}bind(3<TCP:[4711]>, ${name(5000)}, 16) = 0
+${second}bind(3<TCP:[4711]>, ${in4(5000)}, 16) = 0
 ${second}listen(3<TCP:[127.0.0.1:5000]>, 8) = 0 <0.000021>
 `);
 		}
@@ -376,16 +374,16 @@ ${second}listen(3<TCP:[127.0.0.1:5000]>, 8) = 0 <0.000021>
 	it("lets time pass: what is in TIME_WAIT is gone after a minute", () => {
 		const recording = (later: number, result: string) => `
 1700000000.000000 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-1700000000.001000 bind(3, ${name(5000)}, 16) = 0
+1700000000.001000 bind(3, ${in4(5000)}, 16) = 0
 1700000000.002000 listen(3, 8) = 0
 1700000000.003000 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-1700000000.004000 connect(4, ${name(5000)}, 16) = 0
+1700000000.004000 connect(4, ${in4(5000)}, 16) = 0
 1700000000.005000 accept(3, NULL, NULL) = 5
 1700000000.006000 close(5) = 0
 1700000000.007000 close(4) = 0
 1700000000.008000 close(3) = 0
 1700000000.009000 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-${(1_700_000_000.01 + later).toFixed(6)} bind(3, ${name(5000)}, 16) = ${result}
+${(1_700_000_000.01 + later).toFixed(6)} bind(3, ${in4(5000)}, 16) = ${result}
 `;
 		matches(recording(0, "-1 EADDRINUSE (Address already in use)"));
 		matches(recording(59, "-1 EADDRINUSE (Address already in use)"));
@@ -412,9 +410,9 @@ ${(1_700_000_000.01 + later).toFixed(6)} bind(3, ${name(5000)}, 16) = ${result}
 22 exit_group(2) = ?
 22 +++ exited with 2 +++
 20 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-20 bind(3, ${name(0, "192.0.2.11")}, 16) = -1 EADDRNOTAVAIL (Cannot assign requested address)
-20 bind(3, ${name(0, "192.0.2.10")}, 16) = 0
-20 getsockname(3, ${name(40001, "192.0.2.10")}, [16]) = 0
+20 bind(3, ${in4(0, "192.0.2.11")}, 16) = -1 EADDRNOTAVAIL (Cannot assign requested address)
+20 bind(3, ${in4(0, "192.0.2.10")}, 16) = 0
+20 getsockname(3, ${in4(40001, "192.0.2.10")}, [16]) = 0
 `.replace(/^20 close.*\n/gm, ""),
 			["openat", "vfork", "execve", "exit_group"],
 		);
@@ -430,15 +428,15 @@ write(3, "40001 40000\\n", 12) = 12
 		matches(
 			`
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-bind(3, ${name(80)}, 16) = 0
+bind(3, ${in4(80)}, 16) = 0
 setuid(1000) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-bind(4, ${name(81)}, 16) = -1 EACCES (Permission denied)
+bind(4, ${in4(81)}, 16) = -1 EACCES (Permission denied)
 unshare(CLONE_NEWUSER|CLONE_NEWNET) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5
-connect(5, ${name(80)}, 16) = -1 ENETUNREACH (Network is unreachable)
-bind(5, ${name(5000, "0.0.0.0")}, 16) = 0
-bind(4, ${name(5000, "0.0.0.0")}, 16) = 0
+connect(5, ${in4(80)}, 16) = -1 ENETUNREACH (Network is unreachable)
+bind(5, ${in4(5000, "0.0.0.0")}, 16) = 0
+bind(4, ${in4(5000, "0.0.0.0")}, 16) = 0
 `,
 			["setuid", "unshare"],
 		);
@@ -447,18 +445,18 @@ bind(4, ${name(5000, "0.0.0.0")}, 16) = 0
 	it("tells by the calls that receive whether data was left unread", () => {
 		const recording = (receive: string, result: string) => `
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-bind(3, ${name(5000)}, 16) = 0
+bind(3, ${in4(5000)}, 16) = 0
 listen(3, 8) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-bind(4, ${name(6000)}, 16) = 0
-connect(4, ${name(5000)}, 16) = 0
+bind(4, ${in4(6000)}, 16) = 0
+connect(4, ${in4(5000)}, 16) = 0
 accept(3, NULL, NULL) = 5
 sendto(5, "hello", 5, 0, NULL, 0) = 5
 ${receive}
 close(4) = 0
 close(5) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-bind(4, ${name(6000)}, 16) = ${result}
+bind(4, ${in4(6000)}, 16) = ${result}
 `;
 		// If no call receives, read() was not recorded, so the data counts as read.
 		matches(recording("", "-1 EADDRINUSE (Address already in use)"), ["sendto"]);
@@ -473,11 +471,11 @@ bind(4, ${name(6000)}, 16) = ${result}
 		const recording = (port: number) => `
 $ sysctl -w net.ipv4.ip_local_port_range="40000 40003"
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-bind(3, ${name(5000)}, 16) = 0
+bind(3, ${in4(5000)}, 16) = 0
 listen(3, 8) = 0
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
-connect(4, ${name(5000)}, 16) = 0
-accept(3, ${name(port)}, [16]) = 5
+connect(4, ${in4(5000)}, 16) = 0
+accept(3, ${in4(port)}, [16]) = 5
 `;
 		matches(recording(40000));
 		matches(recording(40002));
@@ -491,19 +489,19 @@ $ ip addr add 192.0.2.10/32 dev lo
 $ ip route add 198.51.100.0/24 dev lo
 $ sysctl -w net.ipv4.ip_local_port_range="40000 40005" net.ipv4.ip_local_reserved_ports=40003
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 3
-bind(3, ${name(40004, "192.0.2.10")}, 16) = 0
+bind(3, ${in4(40004, "192.0.2.10")}, 16) = 0
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 4
-connect(4, ${name(80, "198.51.100.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
-getsockname(4, ${name(40002, "192.0.2.10")}, [16]) = 0
+connect(4, ${in4(80, "198.51.100.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
+getsockname(4, ${in4(40002, "192.0.2.10")}, [16]) = 0
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 5
 `;
 	const bind = (port: number) => `${START}
-bind(5, ${name(0, "192.0.2.10")}, 16) = 0
-getsockname(5, ${name(port, "192.0.2.10")}, [16]) = 0
+bind(5, ${in4(0, "192.0.2.10")}, 16) = 0
+getsockname(5, ${in4(port, "192.0.2.10")}, [16]) = 0
 `;
 	const connect = (port: number) => `${START}
-connect(5, ${name(80, "198.51.100.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
-getsockname(5, ${name(port, "192.0.2.10")}, [16]) = 0
+connect(5, ${in4(80, "198.51.100.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
+getsockname(5, ${in4(port, "192.0.2.10")}, [16]) = 0
 `;
 	it.each([
 		["bind", 40006, bind(40006), /not in 40000-40005/],
@@ -543,13 +541,13 @@ $ ip route add 198.51.100.0/24 dev lo
 $ ip addr add 192.0.2.10/32 dev lo
 $ sysctl -w net.ipv4.ip_local_port_range="40000 40003"
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 3
-bind(3, ${name(40000, "192.0.2.10")}, 16)
+bind(3, ${in4(40000, "192.0.2.10")}, 16)
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 4
 setsockopt(4, SOL_IP, IP_LOCAL_PORT_RANGE, [2621545536], 4)
-connect(4, ${name(80, "198.51.100.1")}, 16)
-bind(3, ${name(40000)}, 16)
+connect(4, ${in4(80, "198.51.100.1")}, 16)
+bind(3, ${in4(40000)}, 16)
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 5
-bind(5, ${name(40000, "0.0.0.0")}, 16)
+bind(5, ${in4(40000, "0.0.0.0")}, 16)
 `,
 			{ explain: true },
 		);
@@ -567,7 +565,7 @@ bind(5, ${name(40000, "0.0.0.0")}, 16)
 	it("are not there unless asked for", () => {
 		const outcomes = play(`
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-bind(3, ${name(0)}, 16)
+bind(3, ${in4(0)}, 16)
 `);
 		expect(outcomes.flatMap(({ explanation }) => explanation)).toEqual([]);
 	});

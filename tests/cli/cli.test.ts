@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CHANGES, DEFAULT_VERSION, VERSIONS } from "../../kernel-model/index.js";
+import { in4 } from "../text.js";
 import { cli, type Run } from "./command.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -54,11 +55,9 @@ const bad = (run: Run) => {
 };
 
 const SOCKET = "socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n";
-const name = (port: number | string, address = "127.0.0.1") =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
-const GOOD = `${SOCKET}bind(3, ${name(5000)}, 16) = 0\n`;
-const WRONG = `$ ip link set lo up\n${SOCKET}bind(3, ${name(5000)}, 16) = -1 EADDRINUSE (Address already in use)\n`;
-const OPEN = `${SOCKET}bind(3, ${name(5000)}, 16)\n`;
+const GOOD = `${SOCKET}bind(3, ${in4(5000)}, 16) = 0\n`;
+const WRONG = `$ ip link set lo up\n${SOCKET}bind(3, ${in4(5000)}, 16) = -1 EADDRINUSE (Address already in use)\n`;
+const OPEN = `${SOCKET}bind(3, ${in4(5000)}, 16)\n`;
 
 describe("--help", () => {
 	it.each([[["--help"]], [["-h"]], [["help"]]])("lists the commands: %j", async (args) => {
@@ -172,14 +171,14 @@ describe("a script that cannot be read or played names line and column, and prin
 		["listen(3, ▶0x)", "a number"],
 		['listen(3, "▶\\q")', "an escape sequence"],
 		// A correct line, then a wrong one.
-		[`bind(3, ${name(5000)}, 16) = 0\n# so far, so good\nlisten(3 ▶5)`, "','"],
+		[`bind(3, ${in4(5000)}, 16) = 0\n# so far, so good\nlisten(3 ▶5)`, "','"],
 	])("syntax: %s", async (text, expected) => {
 		await check(`${SOCKET}${text}\n`, expected);
 	});
 
 	it.each([
-		[`bind(3, ${name("▶65536")}, 16)`, "a port from 0 to 65535"],
-		[`bind(3, ${name("▶-1")}, 16)`, "a port from 0 to 65535"],
+		[`bind(3, ${in4("▶65536")}, 16)`, "a port from 0 to 65535"],
+		[`bind(3, ${in4("▶-1")}, 16)`, "a port from 0 to 65535"],
 		['bind(3, {sa_family=AF_INET, sin_port=▶80, sin_addr=inet_addr("1.2.3.4")}, 16)', "htons"],
 		[
 			'bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr(▶"1.2.3.400")}, 16)',
@@ -193,10 +192,10 @@ describe("a script that cannot be read or played names line and column, and prin
 		["bind(3, ▶{sa_family=AF_INET, sin_port=htons(80)}, 16)", "sin_addr"],
 		["bind(3, ▶{sin_port=htons(80)}, 16)", "sa_family"],
 		['bind(3, ▶"127.0.0.1", 16)', "an address"],
-		[`bind(3, ${name(80)}, ▶LENGTH)`, "an address length"],
-		[`bind(3, ${name(80)})▶`, "an address length"],
+		[`bind(3, ${in4(80)}, ▶LENGTH)`, "an address length"],
+		[`bind(3, ${in4(80)})▶`, "an address length"],
 		["bind(3)▶", "no such argument"],
-		[`bind(▶FD, ${name(80)}, 16)`, "a file descriptor"],
+		[`bind(▶FD, ${in4(80)}, 16)`, "a file descriptor"],
 		['listen(3, ▶"x")', "a backlog"],
 		["listen(3)▶", "a backlog"],
 		["socket(▶AF_BOGUS, SOCK_STREAM, 0)", "an address family"],
@@ -304,7 +303,7 @@ describe("exit status", () => {
 describe("run", () => {
 	it("prints each call with the model's result, and a summary", async () => {
 		const file = script(`$ sysctl -w net.ipv4.ip_local_port_range="40000 40000"
-${SOCKET}bind(3, ${name(0)}, 16)
+${SOCKET}bind(3, ${in4(0)}, 16)
 getsockname(3)
 poll([{fd=3}], 1, 0) = 0
 `);
@@ -316,7 +315,7 @@ poll([{fd=3}], 1, 0) = 0
 		// The kernel's log.
 		expect(lines[1]).toMatch(/^# .*ip_local_port_range: prefer different parity/);
 		expect(lines[2]).toBe(SOCKET.trimEnd());
-		expect(lines[3]).toBe(`bind(3, ${name(0)}, 16) = 0`);
+		expect(lines[3]).toBe(`bind(3, ${in4(0)}, 16) = 0`);
 		expect(lines[4]).toMatch(/^getsockname\(3.*40000.* = 0$/);
 		expect(lines[5]).toBe("poll([{fd=3}], 1, 0) = 0");
 		expect(lines[6]).toContain(`kernel ${DEFAULT_VERSION}: `);
@@ -340,7 +339,7 @@ poll([{fd=3}], 1, 0) = 0
 	});
 
 	it("explains with --explain, in lines that a script may have", async () => {
-		const file = script(`${SOCKET}bind(3, ${name(0)}, 16)\n`);
+		const file = script(`${SOCKET}bind(3, ${in4(0)}, 16)\n`);
 		const { stdout } = await cli("run", "--explain", file);
 		expect(stdout).toContain("32768-60999");
 		expect(stdout).toMatch(/^# .*chose [0-9]+$/m);
@@ -351,7 +350,7 @@ poll([{fd=3}], 1, 0) = 0
 	});
 
 	it("draws by --seed", async () => {
-		const file = script(`${SOCKET}bind(3, ${name(0)}, 16)\ngetsockname(3)\n`);
+		const file = script(`${SOCKET}bind(3, ${in4(0)}, 16)\ngetsockname(3)\n`);
 		const port = async (...args: string[]) =>
 			/getsockname\(3.*\b([0-9]{5})\b/.exec((await cli("run", ...args, file)).stdout)?.[1];
 		expect(await port()).toBe(await port("--seed", "1"));
@@ -385,15 +384,15 @@ poll([{fd=3}], 1, 0) = 0
 		const file =
 			script(`$ sysctl -w net.ipv4.ip_local_port_range="40000 40000" net.ipv4.tcp_tw_reuse=1
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-bind(3, ${name(5000)}, 16)
+bind(3, ${in4(5000)}, 16)
 listen(3, 8)
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
-connect(4, ${name(5000)}, 16)
+connect(4, ${in4(5000)}, 16)
 accept(3, NULL, NULL)
 close(4)
 $ sleep 2
 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP)
-connect(4, ${name(5000)}, 16)
+connect(4, ${in4(5000)}, 16)
 `);
 		const last = async (version: string) =>
 			(await cli("run", "--kernel", version, file)).stdout
@@ -420,11 +419,11 @@ describe("run --json", () => {
 	const text = `$ sysctl -w net.ipv4.ip_local_port_range="40000 40000"
 # A comment.
 77 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
-77 bind(3, ${name(0)}, 16) = 0
-77 getsockname(3, ${name(40000)}, [16]) = 0
-77 bind(3, ${name(0)}, 16) = -1 EINVAL (Invalid argument)
+77 bind(3, ${in4(0)}, 16) = 0
+77 getsockname(3, ${in4(40000)}, [16]) = 0
+77 bind(3, ${in4(0)}, 16) = -1 EINVAL (Invalid argument)
 77 listen(3, 5)
-77 bind(3, ${name(0)}, 16)
+77 bind(3, ${in4(0)}, 16)
 77 poll([{fd=3}], 1, 0) = 0
 77 listen(3, 5) = -1 EADDRINUSE (Address already in use)
 77 +++ exited with 0 +++

@@ -11,6 +11,7 @@ import { Kernel } from "../../kernel-model/machine/kernel.js";
 import type { Task } from "../../kernel-model/machine/task.js";
 import { runSetup } from "../../kernel-model/script/setup.js";
 import { NotModelled } from "../../net/core/sock.js";
+import { in4, in6 } from "../text.js";
 
 /** The features of the kernel. */
 export interface Abilities {
@@ -587,9 +588,7 @@ class Renderer {
 	}
 
 	private name(six: boolean, address: string, port: string): string {
-		return six
-			? `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}`
-			: `{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
+		return six ? in6(port, address) : in4(port, address);
 	}
 
 	private address(six: boolean, address: string, port: number): Address {

@@ -16,6 +16,7 @@ import { errnoName } from "../../kernel-model/index.js";
 import type { Address } from "../../kernel-model/machine/address.js";
 import { Operands } from "../../kernel-model/script/operands.js";
 import { type CallLine, ScriptError } from "../../kernel-model/script/strace.js";
+import { in4, in6 } from "../text.js";
 
 const DEVICES: Readonly<Record<string, number>> = { lo: 1, dummy0: 7 };
 
@@ -39,12 +40,6 @@ const read = (text: string): Operands => operandsOf(callOf(text));
 /** The address that a bind() passes. */
 const bound = (struct: string, length = 28): Address | null | undefined =>
 	read(`bind(3, ${struct}, ${length}) = 0`).sockaddr(1, length)?.address;
-
-/** sockaddr_in6 and sockaddr_in as strace prints them. */
-const in6 = (port: number | string, address = "::1", scope: number | string = 0) =>
-	`{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=${scope}}`;
-const in4 = (port: number | string, address = "127.0.0.1") =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 
 const address6 = (port: number, address = "::1", scope_id = 0, flowinfo = 0): Address => ({
 	family: "AF_INET6",

@@ -31,6 +31,8 @@ import {
 	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
+import { runSetup } from "../../kernel-model/script/setup.js";
+import { words } from "../../kernel-model/script/shell.js";
 import { type Addr, ANY4, ANY6, addr, asFamily, type Family } from "./addresses.js";
 import { SeparateRandom } from "./draws.js";
 import { type Moment, Oracle, type Protocol, type Settings, type Sock } from "./oracle.js";
@@ -77,6 +79,24 @@ const NAMES = [
 	["2001:db8:5::5/128", "dummy0"],
 	["2001:db8::20/128", "dummy1"],
 ] as const;
+/** The commands that make a namespace. */
+const commandsOf = ({ range, autobindReuse, twReuse }: Program): string[] => [
+	"ip link add dummy0 type dummy",
+	"ip link add vrf0 type vrf table 100",
+	"ip link add dummy1 type dummy",
+	...DEVICES.map((name) => `ip link set ${name} addrgenmode none`),
+	"ip link set dummy1 master vrf0",
+	...DEVICES.map((name) => `ip link set ${name} up`),
+	...NAMES.map(([name, device]) => `ip addr add ${name} dev ${device}`),
+	"ip route add default dev lo",
+	"ip -6 route add default dev dummy0",
+	"ip route add default dev dummy1 vrf vrf0",
+	"ip -6 route add default dev dummy1 vrf vrf0",
+	`sysctl -w net.ipv4.ip_local_port_range="${range.join(" ")}"`,
+	`sysctl -w net.ipv4.ip_autobind_reuse=${autobindReuse ? 1 : 0}`,
+	`sysctl -w net.ipv4.tcp_tw_reuse=${twReuse}`,
+];
+
 /** Namespace and user of each task. */
 const USERS = [
 	[0, 0],
@@ -229,23 +249,7 @@ export class Run {
 
 	/** The first namespace and the users of its tasks, for the beginning of a script. */
 	setUpLines(): string[] {
-		const { range, autobindReuse, twReuse } = this.program;
-		const lines = [
-			"$ ip link add dummy0 type dummy",
-			"$ ip link add vrf0 type vrf table 100",
-			"$ ip link add dummy1 type dummy",
-			...DEVICES.map((name) => `$ ip link set ${name} addrgenmode none`),
-			"$ ip link set dummy1 master vrf0",
-			...DEVICES.map((name) => `$ ip link set ${name} up`),
-			...NAMES.map(([name, device]) => `$ ip addr add ${name} dev ${device}`),
-			"$ ip route add default dev lo",
-			"$ ip -6 route add default dev dummy0",
-			"$ ip route add default dev dummy1 vrf vrf0",
-			"$ ip -6 route add default dev dummy1 vrf vrf0",
-			`$ sysctl -w net.ipv4.ip_local_port_range="${range.join(" ")}"`,
-			`$ sysctl -w net.ipv4.ip_autobind_reuse=${autobindReuse ? 1 : 0}`,
-			`$ sysctl -w net.ipv4.tcp_tw_reuse=${twReuse}`,
-		];
+		const lines = commandsOf(this.program).map((command) => `$ ${command}`);
 		for (const side of PROTOCOLS.map((protocol) => this.sides[protocol])) {
 			for (const [i, [net, uid]] of USERS.entries())
 				if (net === 0) lines.push(`${this.pid(side, side.tasks[i])} setuid(${uid}) = 0`);
@@ -254,7 +258,8 @@ export class Run {
 	}
 
 	/** Two equal namespaces, each with a device in a VRF. No host answers behind their routes. */
-	private setUp({ range, autobindReuse, twReuse }: Program): void {
+	private setUp(program: Program): void {
+		const { range, autobindReuse, twReuse } = program;
 		// UDP and UDP-Lite share these secrets. The first one would draw them.
 		const secrets = this.kernel.udp_table;
 		secrets.udp_ehash_secret = this.random.get_random_u32();
@@ -262,17 +267,9 @@ export class Run {
 		secrets.udp_ipv6_hash_secret = this.random.get_random_u32();
 		for (let i = 0; i < 2; i++) {
 			const net = this.kernel.createNet();
-			net.addLink("dummy0");
-			net.addLink("vrf0", 100);
-			net.addLink("dummy1");
-			for (const name of DEVICES) net.setAddrGenMode(name, "none");
-			net.setMaster("dummy1", "vrf0");
-			for (const name of DEVICES) net.setLink(name, true);
-			for (const [address, name] of NAMES) net.addAddress(address, name);
-			net.addRoute({ to: "default", dev: "lo" });
-			net.addRoute({ to: "default", family: 6, dev: "dummy0" });
-			net.addRoute({ to: "default", dev: "dummy1", vrf: "vrf0" });
-			net.addRoute({ to: "default", family: 6, dev: "dummy1", vrf: "vrf0" });
+			for (const command of commandsOf(program)) {
+				runSetup(this.kernel, net, words(command, 0).argv);
+			}
 			this.namespaces.push(net);
 			this.oracle.settings.set(net.net.id, {
 				range,
@@ -282,9 +279,6 @@ export class Run {
 				nonlocalBind: false,
 				nonlocalBind6: false,
 			});
-			net.setSysctl("ip_local_port_range", range.join(" "));
-			net.setSysctl("ip_autobind_reuse", autobindReuse ? "1" : "0");
-			net.setSysctl("tcp_tw_reuse", String(twReuse));
 			// Devices are numbered in the order of their making.
 			const vrf0 = net.net.devices.find(({ name }) => name === "vrf0")?.ifindex ?? 0;
 			for (const dev of [vrf0, vrf0 + 1]) this.oracle.vrfs.set(dev, vrf0);

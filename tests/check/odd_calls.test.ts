@@ -2,7 +2,6 @@
 /** Calls that no sensible program makes: bad descriptors, calls after exit. */
 import { describe, expect, it } from "vitest";
 import { Player, playScript, readScript } from "../../kernel-model/index.js";
-import { in4 } from "../text.js";
 
 function play(text: string) {
 	return playScript(readScript(text, "odd.strace"));
@@ -67,7 +66,8 @@ describe("numbers that are no descriptors", () => {
 	});
 
 	it("port_of() takes the low 32 bits of a descriptor, as calls do", () => {
-		const bind = (port: string) => `bind(3, ${in4(port)}, 16)`;
+		const bind = (port: string) =>
+			`bind(3, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, 16)`;
 		const open = "socket(AF_INET, SOCK_STREAM, 0)\n";
 		expect(verdicts(`${open}${bind("0")}\n${bind("port_of(4294967299)")}`)[2]).toBe(
 			"-22 unrecorded",

@@ -39,8 +39,8 @@ function placed() {
 	return { kernel, net, found, held };
 }
 
-describe("what was there before", () => {
-	test("is brought about, each socket in its state and with those that have it", () => {
+describe("the state of the host before", () => {
+	test("is made, with each socket in its state and in its processes", () => {
 		const { found, held } = placed();
 		expect(found.left).toEqual([]);
 		expect(found.sockets).toBe(13);
@@ -76,7 +76,7 @@ describe("what was there before", () => {
 		expect(bind()).toBe(0);
 	});
 
-	test("is said where it could not be brought about", () => {
+	test("is reported if it cannot be made", () => {
 		const kernel = new Kernel();
 		const bad = "tcp LISTEN 0 8 127.0.0.1:80 0.0.0.0:*\n".repeat(2).replace("80 ", "80 ");
 		const routes = '[{"dst":"203.0.113.0/24","gateway":"198.18.0.1","dev":"lo","flags":[]}]';
@@ -95,19 +95,19 @@ const BIND = (port: number, result: string) => `8 socket(AF_INET, SOCK_STREAM, I
 8 bind(30, ${in4(port)}, 16) = ${result}
 `;
 
-describe("a recording on a host that is given", () => {
-	test("meets the sockets that were there", () => {
+describe("a recording with --host files", () => {
+	test("has the sockets of the host", () => {
 		const [, bind] = verdicts(BIND(8080, "-1 EADDRINUSE (Address already in use)"), [file(SS)]);
 		expect(bind).toEqual({ verdict: "match", reason: null });
 	});
 
-	test("is undecided where a socket of the host may be gone, or have an option", () => {
+	test("is undecided if a socket of the host may be closed, or have an option", () => {
 		const [, bind] = verdicts(BIND(8080, "0"), [file(SS)]);
 		expect(bind.verdict).toBe("undecided");
 		expect(bind.reason).toMatch(/^it depends on the socket of ss\.txt:[0-9]+,/);
 	});
 
-	test("is not alone there: another socket may still hold a port", () => {
+	test("is not alone: another socket may still hold a port", () => {
 		const [, bind] = verdicts(BIND(7777, "-1 EADDRINUSE (Address already in use)"), [file(SS)]);
 		expect(bind.verdict).toBe("undecided");
 	});
@@ -134,7 +134,7 @@ describe("a recording on a host that is given", () => {
 		expect(verdicts(lines, [])[1].verdict).toBe("mismatch");
 	});
 
-	test("has commands of its own on top, which may say what is known", () => {
+	test("runs its own commands afterwards, which may repeat the state", () => {
 		const host = [
 			file(
 				'[{"ifname":"lo","flags":["UP"],"addr_info":[{"family":"inet","local":"192.0.2.1","prefixlen":32,"scope":"global"}]}]',
@@ -150,7 +150,7 @@ describe("a recording on a host that is given", () => {
 		).toThrow();
 	});
 
-	test("is compared on every version with what was there, for the given user", () => {
+	test("is compared on every version with the state of the host, for the given user", () => {
 		const script = recording(
 			'socket(AF_INET, SOCK_STREAM, 0) = 3\nbind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("0.0.0.0")}, 16)\n',
 		);

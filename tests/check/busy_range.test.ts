@@ -12,7 +12,7 @@ bind(${fd}, ${in4(port)}, 16)${result}
 const outcomesOf = (text: string) => playScript(readScript(SETUP + text, "s"));
 
 describe("a range without a free port", () => {
-	test("is told in figures by a script that meets it", () => {
+	test("a script that meets it prints figures", () => {
 		const text = [bind(3, 40000), bind(4, 40002), bind(5, 40003), bind(6, 0)].join("");
 		const last = outcomesOf(text).at(-1);
 		expect(last?.result).toBe(-98);
@@ -23,7 +23,7 @@ describe("a range without a free port", () => {
 		]);
 	});
 
-	test("is told in figures by a mismatch, on either side", () => {
+	test("a mismatch has figures, on either side", () => {
 		const busy = "= -1 EADDRINUSE (Address already in use)";
 		const free = outcomesOf(bind(3, 40000, " = 0") + bind(4, 0, ` ${busy}`)).at(-1);
 		expect(free?.verdict).toBe("mismatch");
@@ -33,7 +33,7 @@ describe("a range without a free port", () => {
 		expect(none?.reason).toContain("0 free, 3 taken, 1 reserved");
 	});
 
-	test("is no matter where a port was named", () => {
+	test("no figures are printed if the program named the port", () => {
 		const last = outcomesOf(bind(3, 40000) + bind(4, 40000)).at(-1);
 		expect(last?.explanation).toEqual([]);
 	});
@@ -44,7 +44,7 @@ connect(${fd}, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0
 `;
 	const listener = (result = "") => `${bind(3, 80, result)}listen(3, 8)${result}\n`;
 
-	test("is told by a connect(), as its own destination sees it", () => {
+	test("connect() counts the ports for its own destination", () => {
 		const last = outcomesOf(listener() + [4, 5, 6, 7].map((fd) => client(fd)).join("")).at(-1);
 		expect(last?.result).toBe(-99);
 		expect(last?.explanation).toEqual([
@@ -58,14 +58,14 @@ connect(${fd}, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0
 		expect(free?.result).toBe(0);
 	});
 
-	test("is told by a connect() with the ports in TIME_WAIT, and for how long", () => {
+	test("connect() counts the ports in TIME_WAIT, and says for how long", () => {
 		const twice = [4, 4].map(() => `${client(4)}accept(3)\nclose(4)\nclose(5)\n`).join("");
 		const last = outcomesOf(listener() + twice + client(4) + client(5)).at(-1);
 		expect(last?.result).toBe(-99);
 		expect(last?.explanation[0]).toMatch(/1 taken, 1 reserved, 2 in TIME_WAIT \(.* in 60\.0 s/);
 	});
 
-	test("is told by a mismatch of connect(), on either side", () => {
+	test("a mismatch of connect() has figures, on either side", () => {
 		const none = "= -1 EADDRNOTAVAIL (Cannot assign requested address)";
 		const begin = listener(" = 0") + client(4, " = 0");
 		const free = outcomesOf(begin + client(5, ` ${none}`)).at(-1);
@@ -77,7 +77,7 @@ connect(${fd}, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0
 		expect(full?.reason).toContain("0 free, 3 taken, 1 reserved");
 	});
 
-	test("is told of the port that the kernel chose, for the destination of the connect()", () => {
+	test("the port that the kernel chose is checked for the destination of the connect()", () => {
 		const shown = (fd: number, port: number) =>
 			`${client(fd, " = 0")}getsockname(${fd}, ${in4(port)}, [16]) = 0\n`;
 		const all = shown(4, 40000) + shown(5, 40002) + shown(6, 40003);
@@ -88,7 +88,7 @@ connect(${fd}, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0
 		expect(last?.reason).toContain("0 free, 3 taken, 1 reserved");
 	});
 
-	test("is told by a datagram that is sent", () => {
+	test("a datagram that is sent has figures", () => {
 		const send = (fd: number) => `socket(AF_INET, SOCK_DGRAM, 0)
 sendto(${fd}, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(9), sin_addr=inet_addr("127.0.0.1")}, 16)
 `;
@@ -97,7 +97,7 @@ sendto(${fd}, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(9), sin_addr=inet_ad
 		expect(last?.explanation).toEqual([expect.stringContaining("0 free, 3 taken, 1 reserved")]);
 	});
 
-	test("leaves what comes after as it would be without the figures", () => {
+	test("the figures do not change later results", () => {
 		const script = `${listener()}${[4, 5, 6, 7].map((fd) => client(fd)).join("")}close(4)\n$ sleep 61\n${client(4)}getsockname(4)\n`;
 		const parsed = readScript(SETUP + script, "s");
 		const texts = [true, false].map((explain) =>

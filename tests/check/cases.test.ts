@@ -73,7 +73,7 @@ bind(3, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0.1"
 		expect(of(play(own), "mismatch")).toHaveLength(1);
 	});
 
-	it("is learnt of the host from what succeeded, and said", () => {
+	it("is learnt about the host from successful calls, and printed", () => {
 		const learnt = play(textOf("host-unknown")).flatMap(({ line, learnt }) =>
 			learnt === null ? [] : [`${line}: ${learnt}`],
 		);
@@ -84,7 +84,7 @@ bind(3, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0.1"
 		]);
 	});
 
-	it("is who recorded: a refused port below 1024 says that it was not root", () => {
+	it("is the user: a refused port below 1024 shows that it was not root", () => {
 		const text = textOf("recorded-as-a-user");
 		expect(of(play(text), "match")).toHaveLength(2);
 		const root = text.replace(

@@ -22,13 +22,13 @@ function last(text: string, alone = true) {
 }
 
 describe("a client that accept() tells of", () => {
-	it("cannot have a port that no call named and no range held", () => {
+	it("cannot have a port that no call named and that was in no range", () => {
 		const { verdict, reason } = last(BEGIN + accept(7, 5));
 		expect(verdict).toBe("mismatch");
 		expect(reason).toContain("no client can have port 7: no call named it, and it was in no range");
 	});
 
-	it("may have had it from a range that counted when it connected", () => {
+	it("may have a port of the range that was in effect at its connect()", () => {
 		const ranged = `$ sysctl -w net.ipv4.ip_local_port_range="2001 2003"\n${BEGIN}$ sysctl -w net.ipv4.ip_local_port_range="50000 50001"\n`;
 		expect(last(ranged + accept(2001, 5)).verdict).toBe("match");
 	});
@@ -62,13 +62,13 @@ describe("a port that is refused", () => {
 	const bind = (port: number) =>
 		`socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\nbind(6, ${in4(port)}, 16) = -1 EADDRINUSE (Address already in use)\n`;
 
-	it("cannot be another's if no call named it and no range held it", () => {
+	it("cannot be another socket's if no call named it and it was in no range", () => {
 		const { verdict, reason } = last(BEGIN + bind(9999));
 		expect(verdict).toBe("mismatch");
 		expect(reason).toContain("no socket of the recording can have port 9999");
 	});
 
-	it("may be the client's whose port no call shows", () => {
+	it("may be the port of a client that no call shows", () => {
 		expect(last(BEGIN + bind(40000)).verdict).toBe("match");
 	});
 });

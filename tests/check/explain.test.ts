@@ -468,7 +468,7 @@ describe("TIME_WAIT", () => {
 		);
 	});
 
-	it("says that a connection takes a four-tuple over, and why it may", () => {
+	it("is explained when a connection takes its four-tuple over", () => {
 		const reuse = "$ sysctl -w net.ipv4.tcp_tw_reuse=1";
 		const lines = last(`${SETUP}\n${reuse}\n${AGAIN}`).explanation;
 		expect(lines).toContain(
@@ -476,7 +476,7 @@ describe("TIME_WAIT", () => {
 		);
 	});
 
-	it("gives way to a port that is bound", () => {
+	it("gives way to a bound port", () => {
 		const bound = `${TCP}\n${bind("192.0.2.10", 40000)}\n${connect("198.51.100.1", 443)}`;
 		const setup = SETUP.replace("$ sleep 5", "");
 		const script = `${setup.replace(TCP, `${TCP}\n${REUSEADDR(3)}`)}\n${bound.replace(TCP, `${TCP}\n${REUSEADDR(3)}`)}`;

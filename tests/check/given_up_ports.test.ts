@@ -53,7 +53,7 @@ describe("getsockname() after a connect() was ended", () => {
 		expect(differences(lines)).toEqual([]);
 	});
 
-	it("shows the port that bind() chose, where AF_UNSPEC met no connection", () => {
+	it("shows the port that bind() chose if AF_UNSPEC found no connection", () => {
 		const lines = [
 			socket(3),
 			`bind(3, ${in4(0)}, 16) = 0`,

@@ -154,7 +154,7 @@ describe("the script of tcp-tw-reuse-delay", () => {
 });
 
 describe("a version", () => {
-	it("may be written as another one with changes added and taken away", () => {
+	it("may be written as another version with changes added and removed", () => {
 		const base = changesOf("6.3") ?? new Set();
 		expect(changesOf("6.3+orphan-uid")).toEqual(new Set([...base, "orphan-uid"]));
 		expect(changesOf("6.3+orphan-uid-sctp-l3mdev+udplite-removed")).toEqual(
@@ -166,7 +166,7 @@ describe("a version", () => {
 		}
 	});
 
-	it("is shown in a range with those that follow on it", () => {
+	it("is shown in a range with the versions that follow it", () => {
 		expect(formatVersions(["6.4", "6.5", "6.6", "6.9", "7.1", "7.2", "7.3"])).toBe(
 			"6.4 – 6.6, 6.9, 7.1 – 7.2, 7.3",
 		);
@@ -233,7 +233,7 @@ describe("a recorded result", () => {
 		expect(compare(recorded.join("\n"))).toEqual(compare(bare));
 	});
 
-	it("says which descriptors and processes there are, and which ports were drawn", () => {
+	it("supplies descriptors, processes and drawn ports", () => {
 		const differences = compare(`10 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 7
 10 bind(7, ${in4(0)}, 16) = 0
 10 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD) = 11
@@ -275,7 +275,7 @@ describe("a recorded result", () => {
 });
 
 describe("a port", () => {
-	it("differs where one version cannot come to that of the other", () => {
+	it("differs if one version cannot choose the port of the other", () => {
 		const [connect] = compare(readFileSync(`${EXAMPLES}../range.strace`, "utf8"));
 		expect(connect).toMatchObject({ call: "connect", changes: ["connect-range-step-1"] });
 		// Of four ports 40002 is reserved. A step of two visits 40000 first.
@@ -287,7 +287,7 @@ describe("a port", () => {
 });
 
 describe("the changes behind a difference", () => {
-	it("are all that move the answer on", () => {
+	it("are all that change the result", () => {
 		const sockets = `socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
 socket(AF_INET, SOCK_DCCP, IPPROTO_DCCP)
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
@@ -297,7 +297,7 @@ socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
 		expect(tcp.changes).toEqual(["dccp-removed", "udplite-removed"]);
 	});
 
-	it("are a pair where neither does it alone", () => {
+	it("are a pair if neither alone changes the result", () => {
 		// The kernel must accept the option and search every port of the range.
 		const text = `$ sysctl -w net.ipv4.ip_local_port_range="50000 50002"
 $ sysctl -w net.ipv4.ip_local_reserved_ports=50000-50001
@@ -333,7 +333,7 @@ describe("the report", () => {
 		});
 	});
 
-	it("shows of a recorded call what the program passed", () => {
+	it("shows the arguments that a recorded program passed", () => {
 		const [, name] = compare(`${example("udp-wildcard-hash2-shortcut-fixed")}
 getsockname(14, ${in4(0, "0.0.0.0")}, [16]) = 0
 `);

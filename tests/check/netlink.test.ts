@@ -46,7 +46,7 @@ describe("what a program asks of rtnetlink", () => {
 		expect(binds(UP + bind("192.0.2.10", "0"))).toEqual(["mismatch"]);
 	});
 
-	test("is not done where the kernel refuses it", () => {
+	test("is not run if the kernel refuses it", () => {
 		const text = UP + ROUTE + BYTES + answer("-EPERM") + bind("192.0.2.10", BAD);
 		expect(binds(text)).toEqual(["match"]);
 		const done = UP + ROUTE + BYTES + answer("0") + bind("192.0.2.10", BAD);
@@ -58,7 +58,7 @@ describe("what a program asks of rtnetlink", () => {
 		expect(binds(UP + other + BYTES + bind("192.0.2.10", BAD))).toEqual(["match"]);
 	});
 
-	test("leaves undecided what depends on a message without a model, by name", () => {
+	test("a message without a model makes later results undecided, by name", () => {
 		const rule = message(`[${header("RTM_NEWRULE")}, {family=AF_INET}, []]`);
 		const outcomes = playScript(readScript(UP + ROUTE + rule + bind("127.0.0.1", BAD), "r"), {
 			alone: true,
@@ -67,14 +67,14 @@ describe("what a program asks of rtnetlink", () => {
 		expect(found?.reason).toContain("RTM_NEWRULE");
 	});
 
-	test("is not done twice where ip's own words tell the same", () => {
+	test("is not run twice if the command line of ip says the same", () => {
 		const ip =
 			'1 execve("/sbin/ip", ["ip", "addr", "add", "192.0.2.10/32", "dev", "lo"], 0x0 /* 1 var */) = 0\n';
 		const text = UP + ip + ROUTE + BYTES + answer("0") + bind("192.0.2.10", "0");
 		expect(binds(text)).toEqual(["match"]);
 	});
 
-	test("tells what ip did where its words do not", () => {
+	test("is used if the command line of ip is not understood", () => {
 		const ip = '1 execve("/sbin/ip", ["ip", "-batch", "-"], 0x0 /* 1 var */) = 0\n';
 		const text = UP + ip + ROUTE + BYTES + answer("0");
 		expect(binds(text + bind("192.0.2.10", "0"))).toEqual(["match"]);

@@ -3,7 +3,7 @@
 import { expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 
-it("a process that is seen after its parent's end is played as one of unknown descriptors", () => {
+it("a process whose first line follows its parent's end has unknown descriptors", () => {
 	const text = [
 		"9889  clone($=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7fe9dbcd1c90) = 9891",
 		"9889  exit_group(0 <unfinished ...>",

@@ -19,7 +19,7 @@ connect(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0
 		'getpeername(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0.1")}, [128 => 16]) = 0\n';
 	const listens = "a socket outside the recording may listen there";
 
-	it("may have met a listener outside, as SO_ERROR and getpeername() show later", () => {
+	it("may have reached a listener outside, as SO_ERROR and getpeername() show later", () => {
 		const error = "getsockopt(5, SOL_SOCKET, SO_ERROR, [0], [4]) = 0\n";
 		const read = 'read(0, "", 1) = 0\n';
 		expect(left(play(connected + error + peer + read, false))).toEqual([
@@ -29,18 +29,18 @@ connect(5, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("127.0.0
 		expect(left(play(connected + peer, false))).toEqual([`3 undecided: ${listens}`]);
 	});
 
-	it("was refused, where the program has its namespace to itself", () => {
+	it("was refused if the namespace is the program's own", () => {
 		expect(left(play(connected + peer, true))).toEqual([
 			expect.stringMatching(/^3 mismatch: the kernel says 0, the model ENOTCONN/),
 		]);
 	});
 
-	it("is judged where the kernel refused it as well", () => {
+	it("is judged if the kernel refused it as well", () => {
 		const text = `${connected}getsockopt(5, SOL_SOCKET, SO_ERROR, [ECONNREFUSED], [4]) = 0\n`;
 		expect(left(play(text, false))).toEqual([]);
 	});
 
-	it("may have met a process that strace was not told to follow", () => {
+	it("may have reached a process that strace did not follow", () => {
 		const fork =
 			"clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD) = 4711\n";
 		const outcomes = play(fork + connected + peer, true);
@@ -66,24 +66,24 @@ describe("a listener from before the recording", () => {
 7 close(4) = 0
 `;
 
-	it("is taken for what its accepted sockets show, and its clients come from outside", () => {
+	it("has the address that its accepted sockets show, and its clients come from outside", () => {
 		const text = session(33424) + session(33438) + session(33424);
 		const outcomes = play(text, true);
 		expect(left(outcomes)).toEqual([]);
 		expect(outcomes.filter(({ verdict }) => verdict === "match").length).toBeGreaterThan(14);
 	});
 
-	it("needs no port that a line shows, and tells who its clients are", () => {
+	it("needs no line that shows its port, and accepts the clients that lines show", () => {
 		const text = accept(33424, 4) + name("getpeername", 4, 33424) + accept(33426, 5);
 		expect(left(play(text, false))).toEqual([]);
 	});
 
-	it("is not one whose client is another than getpeername() shows", () => {
+	it("leaves a getpeername() undecided that shows another client than accept()", () => {
 		const text = accept(33424, 4) + name("getpeername", 4, 33425);
 		expect(left(play(text, true))).toEqual(["2 undecided: the client of line 1 is not recorded"]);
 	});
 
-	it("ends the certainty of having the namespace alone", () => {
+	it("means that the namespace is not the program's own any more", () => {
 		const busy = `7 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 9
 7 bind(9, {sa_family=AF_INET, sin_port=htons(8001), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EADDRINUSE (Address already in use)
 `;
@@ -93,7 +93,7 @@ describe("a listener from before the recording", () => {
 	});
 });
 
-describe("a client that nothing recorded can be", () => {
+describe("a client that no recorded call can be", () => {
 	const listener = `socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3
 bind(3, {sa_family=AF_INET, sin_port=htons(8000), sin_addr=inet_addr("0.0.0.0")}, 16) = 0
 listen(3, 5) = 0
@@ -113,14 +113,14 @@ listen(3, 5) = 0
 		]);
 	});
 
-	it("does not come where the program has its namespace to itself", () => {
+	it("does not come if the namespace is the program's own", () => {
 		expect(left(play(listener + accept(4), true))).toEqual([
 			"4 mismatch: the kernel says 4, the model sleeps",
 		]);
 	});
 });
 
-describe("a recording that leaves out calls that failed", () => {
+describe("a recording without failed calls", () => {
 	const socket = `9 socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 20
 9 accept4(19, NULL, NULL, SOCK_NONBLOCK) = 21
 9 getsockopt(20, SOL_SOCKET, SO_ERROR, [0], [4]) = 0
@@ -135,12 +135,12 @@ describe("a recording that leaves out calls that failed", () => {
 ${socket}${socket}`;
 	const why = "a connect() that did not wait may be missing, because failed calls are not recorded";
 
-	it("leaves open what a connect() that did not wait decides", () => {
+	it("is undecided if a connect() that did not wait matters", () => {
 		expect(left(play(text, true)).filter((line) => !line.endsWith(why))).toEqual([]);
 		expect(left(play(text, true))).toContain(`5 undecided: ${why}`);
 	});
 
-	it("is no such recording where one call failed", () => {
+	it("is not assumed if one call failed", () => {
 		const failed = `9 dup(99) = -1 EBADF (Bad file descriptor)\n${text}`;
 		expect(left(play(failed, true)).filter((line) => line.includes("mismatch"))).not.toEqual([]);
 	});

@@ -26,7 +26,7 @@ function chosen(between: string): number | null {
 	return null;
 }
 
-it("is the new socket's, where socket() begins before the close() and returns after it", () => {
+it("belongs to the new socket if socket() begins before the close() and returns after it", () => {
 	expect(
 		chosen(`1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP <unfinished ...>
 2 close(5 <unfinished ...>
@@ -36,7 +36,7 @@ it("is the new socket's, where socket() begins before the close() and returns af
 	).toBe(39930);
 });
 
-it("is nobody's where the close() begins after socket() has returned", () => {
+it("belongs to no socket if the close() begins after socket() has returned", () => {
 	expect(
 		chosen(`2 close(5) = 0
 1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5

@@ -106,7 +106,7 @@ describe("the proof of a mismatch", () => {
 		);
 	});
 
-	test("does not count a socket that had the number of another one before", () => {
+	test("does not mix up two sockets with the same number", () => {
 		const outcome = mismatch([
 			tcp(3),
 			reuse(3),
@@ -121,7 +121,7 @@ describe("the proof of a mismatch", () => {
 		expect(outcome.proof?.lines).toEqual([7, 8, 9, 10]);
 	});
 
-	test("is there for every mismatch, and for nothing else", () => {
+	test("exists for every mismatch, and for nothing else", () => {
 		const text = [
 			"$ ip link set lo up",
 			tcp(3),

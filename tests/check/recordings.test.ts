@@ -178,7 +178,7 @@ getsockname(3)
 		expect(new Set([1, 2, 3, 4].map(port)).size).toBe(4);
 	});
 
-	it("may give some results, and leave others to the model", () => {
+	it("may have results for some lines only", () => {
 		const outcomes = play(`
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 7
 bind(7, ${in4(5000)}, 16)
@@ -265,7 +265,7 @@ connect(5, ${in4(80, "198.51.100.1")}, 16)
 		]);
 	});
 
-	it("passes over what bears on no port", () => {
+	it("passes over calls that do not concern ports", () => {
 		matches(
 			`
 openat(AT_FDCWD, "/etc/hosts", O_RDONLY|O_CLOEXEC) = 3
@@ -371,7 +371,7 @@ ${second}listen(3<TCP:[127.0.0.1:5000]>, 8) = 0 <0.000021>
 		}
 	});
 
-	it("lets time pass: what is in TIME_WAIT is gone after a minute", () => {
+	it("lets time pass: TIME_WAIT ends after a minute", () => {
 		const recording = (later: number, result: string) => `
 1700000000.000000 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 1700000000.001000 bind(3, ${in4(5000)}, 16) = 0
@@ -442,7 +442,7 @@ bind(4, ${in4(5000, "0.0.0.0")}, 16) = 0
 		);
 	});
 
-	it("tells by the calls that receive whether data was left unread", () => {
+	it("shows by receiving calls whether data was left unread", () => {
 		const recording = (receive: string, result: string) => `
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 bind(3, ${in4(5000)}, 16) = 0
@@ -562,7 +562,7 @@ bind(5, ${in4(40000, "0.0.0.0")}, 16)
 		expect(wildcard.explanation.join("\n")).toMatch(/conflicts with fd 3/);
 	});
 
-	it("are not there unless asked for", () => {
+	it("are printed only with --explain", () => {
 		const outcomes = play(`
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 bind(3, ${in4(0)}, 16)

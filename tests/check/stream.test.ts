@@ -56,7 +56,7 @@ function* altered(count: number, change: (line: string, at: number) => Iterable<
 const WINDOW = { ahead: 500, back: 500 };
 const LONG = 5000;
 
-test("a recording tells the same as a whole and while it is read", () => {
+test("a recording has the same outcomes as a whole and while it is read", () => {
 	const files = readdirSync(CORPUS).filter((file) => /^(nginx|asyncio|tcl|rsyslog)/.test(file));
 	expect(files.length).toBeGreaterThan(2);
 	for (const file of files) {
@@ -69,7 +69,7 @@ test("a recording tells the same as a whole and while it is read", () => {
 	}
 });
 
-test("a file is in parts: recordings with draws, and what is too long for memory", () => {
+test("a file has parts: recordings with draws, and recordings that are too long for memory", () => {
 	const header = "# kernel 6.12.117, with the draws of its port searches";
 	const kinds = (lines: string[]) =>
 		[...partsOf(lines[Symbol.iterator](), "f")].map((part) => {
@@ -83,7 +83,7 @@ test("a file is in parts: recordings with draws, and what is too long for memory
 	expect(kinds([header, ...close(WHOLE)])).toEqual([WHOLE + 1]);
 });
 
-test("what is read ahead and what is kept of the past is bounded", () => {
+test("the number of events that are read ahead or kept is bounded", () => {
 	let read = 0;
 	let [outcomes, texts] = [0, 0];
 	let most = 0;
@@ -133,7 +133,7 @@ test("a contradiction with a choice that is too far back is undecided, and names
 	expect(found[0]?.reason).toContain("line 102 did not choose port 60999, which is too far back");
 });
 
-test("a call that returns too far behind is undecided", () => {
+test("a call that returns too many events later is undecided", () => {
 	const found = exceptions(
 		altered(LONG, (line, n) => {
 			if (n === 100) {

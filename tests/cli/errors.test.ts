@@ -73,7 +73,7 @@ describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
 		}
 	});
 
-	it("cuts what is long", async () => {
+	it("truncates long messages", async () => {
 		for (const text of [
 			`$ ip addr add ${"9".repeat(100_000)} dev lo\n`,
 			`socket(AF_INET, ${"9".repeat(100_000)}x, 0)\n`,
@@ -90,7 +90,7 @@ describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
 		expect(bad(folder, await cli("run", folder))).toBe("illegal operation on a directory");
 	});
 
-	it("takes NUL bytes for no recording, compressed or not, from a file or a pipe", async () => {
+	it("refuses NUL bytes, compressed or not, from a file or a pipe", async () => {
 		const nuls = new Uint8Array(5000);
 		const says = "not a script or recording: expected text, but byte 1 is NUL";
 		for (const content of [nuls, gzipSync(nuls)]) {
@@ -122,7 +122,7 @@ describe("a fault of the program", { timeout: 60_000 }, () => {
 		'Object.defineProperty(globalThis, "Float64Array", { get() { throw new TypeError("odd\\nfault"); } })',
 	)}`;
 
-	it("is one line that says so and where to find more, and exit status 2", async () => {
+	it("is one line that says how to find out more, and exit status 2", async () => {
 		const path = file(`${SOCKET}\n`);
 		const run = await shell('$0 run "$1"', path, { NODE_OPTIONS: FAULT });
 		expect(run).toEqual({

@@ -46,7 +46,7 @@ const linesOf = (stdout: string) =>
 		.filter((line) => line !== "")
 		.map((line) => JSON.parse(line) as Line);
 
-describe("what is undecided", () => {
+describe("an undecided line", () => {
 	it("is counted by its reasons in the summary, as JSON has it", async () => {
 		const text = await cli("run", undecided);
 		const lines = linesOf((await cli("run", "--json", undecided)).stdout);

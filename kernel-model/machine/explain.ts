@@ -20,7 +20,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../../net/core/sock.js";
-import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
+import { skOverIpv6, tcp_or_dccp_get_hashinfo } from "../../net/ipv4/inet_hashtables.js";
 import type { Address } from "./address.js";
 import { count, describeSock, plural, sockDestination, sockSource } from "./describe.js";
 import { failureReason } from "./failures.js";
@@ -230,6 +230,7 @@ export class SearchExplainer implements KernelTrace {
 
 	bound(sk: number, port: number, fast: boolean, verdict: number, sk2: number): void {
 		const { k } = this;
+		this.sk = sk;
 		const udp = isUdp(k, sk);
 		const listen = !udp && k.sock.skc_state[sk] === TCP_LISTEN;
 		const call = udp ? "udp bind" : listen ? "listen" : "bind";
@@ -258,7 +259,7 @@ export class SearchExplainer implements KernelTrace {
 	}
 
 	bucket(tb: number, fastreuse: number, fastreuseport: number): void {
-		const T = this.k.tcp_hashinfo.bind_bucket_cachep;
+		const T = tcp_or_dccp_get_hashinfo(this.k, this.sk).bind_bucket_cachep;
 		const before = `fastreuse ${fastreuse}, fastreuseport ${fastreuseport}`;
 		const after = `fastreuse ${T.fastreuse[tb]}, fastreuseport ${T.fastreuseport[tb]}`;
 		this.lines.push(

@@ -70,8 +70,11 @@ import { SEND_SHUTDOWN, SOCK_BROADCAST } from "../../include/net/sock.js";
 import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
 	TCP_ESTABLISHED,
 	TCP_LISTEN,
+	TCP_SYN_RECV,
+	TCP_SYN_SENT,
 	tcpStateName,
 } from "../../include/net/tcp_states.js";
 import * as E from "../../include/uapi/asm-generic/errno.js";
@@ -667,7 +670,7 @@ function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const on4 = ipv6_addr_any(daddr, 0) && ipv6_addr_v4mapped(k.sock.skc_v6_rcv_saddr, ssk * 4);
 	if (ipv6_addr_v4mapped(daddr, 0) || on4) {
 		yield* v6OnlyReasons(a, E.ENETUNREACH, where, daddr);
-		yield* tcp4Route(a, "tcp_v4_connect", nth(daddr, 3));
+		yield* tcp4Route(a, isDccp(a) ? "dccp_v4_connect" : "tcp_v4_connect", nth(daddr, 3));
 	} else yield* route6Reasons(a, daddr);
 	yield* endReasons(a, a.call.address ?? null);
 }
@@ -947,18 +950,27 @@ function* shutdownReasons(a: Asked): Iterable<Reason> {
 	yield [E.ENOTCONN, "inet_shutdown", "the socket is not connected"];
 }
 
+/** net/core/stream.c. Sends of TCP, MPTCP and DCCP call it unless the socket is connected. */
+const WAIT_CONNECT = "sk_stream_wait_connect";
+
 function* sendReasons(a: Asked): Iterable<Reason> {
-	const { k, call, sk, ssk } = a;
+	const { k, call, sk } = a;
 	const { address = null, length = 0 } = call;
 	const S = k.sock;
 	if (address !== null) yield* addrlenReasons(call);
 	if (isSctp(k, sk)) yield* sctpSend(a);
 	if (!isUdp(k, sk)) {
 		yield* errorReasons(a, null);
-		yield [E.EAGAIN, "sk_stream_wait_connect", "the connection is not established yet"];
-		const sends = S.skc_state[ssk] === TCP_CLOSE || S.skc_state[ssk] === TCP_LISTEN;
-		const why = sends ? "is not connected" : "was shut down for sending, or its peer is gone";
-		yield [E.EPIPE, protocolFunction(a, "sk_stream_error", "sendmsg"), `the socket ${why}`];
+		yield [E.EAGAIN, WAIT_CONNECT, "the connection is not established yet"];
+		const own = nth(S.skc_state, sk);
+		const why =
+			own === TCP_CLOSE || own === TCP_LISTEN
+				? "is not connected"
+				: "was shut down for sending, or its peer is gone";
+		// In these states the connection is there, or may come.
+		const waits = [TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_SYN_SENT, TCP_SYN_RECV].includes(own);
+		const where = waits ? protocolFunction(a, "tcp_sendmsg_locked", "sendmsg") : WAIT_CONNECT;
+		yield [E.EPIPE, where, `the socket ${why} (state ${tcpStateName(own)})`];
 		yield* fastopenReasons(a);
 		return;
 	}
@@ -1073,7 +1085,7 @@ function* fastopenReasons(a: Asked): Iterable<Reason> {
 function* recvReasons(a: Asked): Iterable<Reason> {
 	const { k, ssk } = a;
 	const where = isUdp(k, a.sk)
-		? "__skb_wait_for_more_packets"
+		? "__skb_recv_udp"
 		: protocolFunction(a, "tcp_recvmsg_locked", "recvmsg");
 	yield* errorReasons(a, null);
 	if (k.sock.skc_state[ssk] === TCP_LISTEN) {

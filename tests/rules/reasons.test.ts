@@ -109,14 +109,16 @@ describe("the reason of an error", () => {
 	});
 
 	it.each([
-		["sk_stream_error", SOCK_STREAM, 0],
-		["mptcp_sendmsg", SOCK_STREAM, IPPROTO_MPTCP],
-		["dccp_sendmsg", SOCK_DCCP, IPPROTO_DCCP],
-	])("EPIPE of a send on a socket that is not connected is in %s", (where, type, protocol) => {
+		["TCP", SOCK_STREAM, 0],
+		["MPTCP", SOCK_STREAM, IPPROTO_MPTCP],
+		["DCCP", SOCK_DCCP, IPPROTO_DCCP],
+	])("EPIPE of a send on a %s socket that is not connected", (_, type, protocol) => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, type, protocol);
 		const call = { name: "sendto", fd, size: 1 };
-		expect(why(k, task, call, E.EPIPE)).toBe(`${where}: the socket is not connected`);
+		expect(why(k, task, call, E.EPIPE)).toBe(
+			"sk_stream_wait_connect: the socket is not connected (state CLOSE)",
+		);
 	});
 
 	it.each([

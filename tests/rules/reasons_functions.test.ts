@@ -181,7 +181,7 @@ describe("options of UDP's level", () => {
 
 describe("the explanation of a DCCP bind()", () => {
 	it("shows the bucket of DCCP's own table", () => {
-		const lines = `socket(AF_INET, SOCK_DCCP, IPPROTO_DCCP)\nsetsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4)\nbind(3, ${in4("127.0.0.1", 4000)}, 16)`;
+		const lines = `socket(AF_INET, SOCK_DCCP, IPPROTO_DCCP)\nsetsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4)\nbind(3, ${in4(4000, "127.0.0.1")}, 16)`;
 		expect(reason(lines, "6.3")).toBe(
 			"its bucket: fastreuse 0, fastreuseport 0 -> fastreuse 1, fastreuseport 0",
 		);

@@ -576,7 +576,8 @@ function bigEndian(bytes: Uint8Array, at: number): number {
 }
 
 function knownBits(value: Value): number {
-	if (value.kind === "int") return value.value;
+	// The kernel takes the low 32 bits of a longer number.
+	if (value.kind === "int") return value.value | 0;
 	if (value.kind !== "flags") return 0;
 	return value.names.reduce((bits, name) => bits | (CONSTANTS.get(name) ?? 0), value.extra);
 }

@@ -100,6 +100,16 @@ describe("numbers that are no descriptors", () => {
 		expect(outcomes[1]?.explanation.join()).toContain("descriptor 0 is not a socket");
 	});
 
+	it("flags of more than 32 bits are their low 32", () => {
+		const flags = "0xffffffffffffffff00080800";
+		const calls = [
+			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+			`accept4(3, NULL, NULL, ${flags}) = -1 EINVAL (Invalid argument)`,
+			"accept4(3, NULL, NULL, 0xffffffffffffffffff) = -1 EINVAL (Invalid argument)",
+		];
+		expect(verdicts(calls.join("\n"))).toEqual(["3 match", "-22 match", "-22 match"]);
+	});
+
 	it("a result that is no descriptor differs", () => {
 		expect(verdicts("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5000000000")).toEqual([
 			"3 mismatch",

@@ -74,6 +74,18 @@ export interface Done {
 	undecided?: string;
 }
 
+/** A call that is made on the model. */
+interface Made {
+	readonly task: Task;
+	readonly call: CallLine;
+	readonly operands: Operands;
+	/** The recorded result; null if there is none. */
+	readonly recorded: number | null;
+	/** The first argument of a call on a descriptor, and its socket or a negative errno. */
+	fd: number;
+	sock: number;
+}
+
 /** The call affects no port of the model. */
 export const IGNORED = Symbol("ignored");
 export type Handled = Done | typeof IGNORED;
@@ -108,13 +120,14 @@ export class Calls {
 	handle(task: Task, call: CallLine, recorded: number | null): Handled {
 		const { world } = this;
 		const operands = world.operands(call);
+		const made: Made = { task, call, operands, recorded, fd: -1, sock: -EBADF };
 		const checking = recorded !== null;
 		const succeeded = recorded !== null && recorded >= 0;
 		const at = succeeded ? descriptor(recorded) : undefined;
 
 		switch (call.name) {
 			case "socket":
-				return this.socket(task, call, operands, recorded, at);
+				return this.socket(made, at);
 			case "fork":
 			case "vfork":
 			case "clone":
@@ -127,7 +140,7 @@ export class Calls {
 				}
 				return IGNORED;
 			case "execve":
-				if (succeeded) this.execve(task, call, operands);
+				if (succeeded) this.execve(made);
 				return IGNORED;
 			case "exit":
 			case "exit_group":
@@ -144,7 +157,7 @@ export class Calls {
 				if (succeeded) task.unshareNet();
 				return IGNORED;
 			case "setns":
-				return this.setns(task, call, operands, recorded);
+				return this.setns(made);
 			case "setuid":
 				if (call.result === null) return { result: task.setuid(operands.int(0, "a user")) };
 				if (recorded === 0) this.setUser(task, Math.max(operands.int(0, "a user"), 0));
@@ -166,22 +179,23 @@ export class Calls {
 					if (!isSysctlPath(operands.string(index, SYSCTL_PATH)))
 						throw operands.error(call.args[index]?.value, SYSCTL_PATH);
 				}
-				if (succeeded) this.opened(task, call, operands, at);
+				if (succeeded) this.opened(made, at);
 				// In a script without results the files exist.
-				if (!checking) return { result: this.opened(task, call, operands) };
+				if (!checking) return { result: this.opened(made) };
 				return IGNORED;
 			default:
 				break;
 		}
 
 		const fd = operands.int(0, "a file descriptor");
+		made.fd = fd;
 		const own = world.own !== null;
 		if (call.name === "write") {
 			const file = world.files.get(`${task.pid} ${fd}`);
 			if (file?.path.startsWith("/proc/sys/net/")) {
 				// fs/read_write.c: ksys_write.
 				if (!file.writable) return { result: -EBADF };
-				return this.writeSysctl(task, operands, file.path, recorded);
+				return this.writeSysctl(made, file.path);
 			}
 		}
 		let sock = task.socketOf(fd);
@@ -190,8 +204,9 @@ export class Calls {
 			if (typeof unknown === "string") return { result: recorded, undecided: unknown };
 			if (unknown) sock = task.socketOf(fd);
 		}
+		made.sock = sock;
 		if (sock < 0 && checking && isSend(call.name)) this.netlink.send(task, fd, call);
-		if (call.name === "close") return this.close(task, fd, sock, call, recorded);
+		if (call.name === "close") return this.close(made);
 		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
 			if (sock < 0 && succeeded) task.openOther(at);
 			if (sock < 0 && checking) return IGNORED;
@@ -209,20 +224,14 @@ export class Calls {
 		if (sock < 0 && file && recorded !== sock) return IGNORED;
 		if (sock < 0) return { result: sock };
 		if (checking && !own) this.descriptors.passed(task, call, recorded);
-		return this.handleSocket(task, fd, sock, call, operands, recorded);
+		return this.handleSocket(made);
 	}
 
-	private socket(
-		task: Task,
-		call: CallLine,
-		operands: Operands,
-		recorded: number | null,
-		at: number | undefined,
-	): Handled {
-		const family = this.knownName(operands, call, 0, "an address family");
-		const type = this.knownName(operands, call, 1, "a socket type");
-		const protocol =
-			call.args[2] === undefined ? 0 : this.knownName(operands, call, 2, "a protocol");
+	private socket(made: Made, at: number | undefined): Handled {
+		const { task, call, recorded } = made;
+		const family = this.knownName(made, 0, "an address family");
+		const type = this.knownName(made, 1, "a socket type");
+		const protocol = call.args[2] === undefined ? 0 : this.knownName(made, 2, "a protocol");
 		if (family === null || type === null || protocol === null) {
 			if (at !== undefined) {
 				task.openOther(at);
@@ -256,7 +265,7 @@ export class Calls {
 	}
 
 	/** Enters the namespace of a process (pidfd), or the namespace that a file keeps. */
-	private setns(task: Task, call: CallLine, operands: Operands, recorded: number | null): Handled {
+	private setns({ task, call, operands, recorded }: Made): Handled {
 		const fd = operands.int(0, "a file descriptor");
 		const flags = operands.flags(1);
 		if (flags !== 0 && (flags & CLONE_NEWNET) === 0) return IGNORED;
@@ -281,13 +290,7 @@ export class Calls {
 		return IGNORED;
 	}
 
-	private close(
-		task: Task,
-		fd: number,
-		sock: number,
-		call: CallLine,
-		recorded: number | null,
-	): Handled {
+	private close({ task, fd, sock, call, recorded }: Made): Handled {
 		const { world } = this;
 		this.netlink.closing(task, fd);
 		world.files.delete(`${task.pid} ${fd}`);
@@ -303,21 +306,15 @@ export class Calls {
 		return { result: task.close(fd) };
 	}
 
-	private handleSocket(
-		task: Task,
-		fd: number,
-		sock: number,
-		call: CallLine,
-		operands: Operands,
-		recorded: number | null,
-	): Handled {
+	private handleSocket(made: Made): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
 		const { world } = this;
 		const { kernel } = world;
 		const checking = recorded !== null;
 		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
 		const sk = nth(kernel.socket.sk, sock);
 		if (tellsRefusal(call, operands)) this.refused(sk);
-		if (checking && world.own === null) this.takeErrors(sk, call, operands);
+		if (checking && world.own === null) this.takeErrors(sk, made);
 		switch (call.name) {
 			case "bind": {
 				const length = operands.length(2, "an address length");
@@ -332,11 +329,11 @@ export class Calls {
 				const pointed = operands.sockaddr(1, length);
 				if (pointed === null && isFault(call, length)) return { result: -EFAULT };
 				const to = pointed?.address ?? OTHER_FAMILY;
-				return this.connect(task, fd, call, to, length, recorded);
+				return this.connect(made, to, length);
 			}
 			case "accept":
 			case "accept4":
-				return this.accept(task, fd, sock, call, operands, recorded, flagged);
+				return this.accept(made, flagged);
 			case "getsockname":
 			case "getpeername": {
 				const name = call.name === "getsockname" ? task.getsockname(fd) : task.getpeername(fd);
@@ -345,12 +342,12 @@ export class Calls {
 			}
 			case "setsockopt": {
 				const length = operands.int(4, "an option length");
-				const level = this.knownName(operands, call, 1, "an option level");
-				const optname = this.knownName(operands, call, 2, "an option");
-				if (level === null || optname === null) return this.passedOption(sk, call, operands);
+				const level = this.knownName(made, 1, "an option level");
+				const optname = this.knownName(made, 2, "an option");
+				if (level === null || optname === null) return this.passedOption(sk, made);
 				const option = recorded === 0 && world.own === null ? operands.option() : null;
 				if (option !== null && option.concern !== "ports") {
-					return this.passedOption(sk, call, operands);
+					return this.passedOption(sk, made);
 				}
 				const copied = Math.min(Math.max(length, 0), 1024);
 				let optval: Uint8Array | null;
@@ -360,18 +357,18 @@ export class Calls {
 					if (!(error instanceof ScriptError)) throw error;
 					// An option that the model does not have may have any value.
 					if (!checking && operands.option()?.concern === "ports") throw error;
-					return this.passedOption(sk, call, operands);
+					return this.passedOption(sk, made);
 				}
 				try {
 					return { result: task.setsockopt(fd, level, optname, optval, length) };
 				} catch (error) {
-					if (error instanceof NotModelled) return this.passedOption(sk, call, operands);
+					if (error instanceof NotModelled) return this.passedOption(sk, made);
 					throw error;
 				}
 			}
 			case "getsockopt": {
-				const level = this.knownName(operands, call, 1, "an option level");
-				const optname = this.knownName(operands, call, 2, "an option");
+				const level = this.knownName(made, 1, "an option level");
+				const optname = this.knownName(made, 2, "an option");
 				if (level === null || optname === null) return IGNORED;
 				// A script may leave out buffer and length. 16 bytes have room for every option.
 				const given = call.args[4] !== undefined;
@@ -386,7 +383,7 @@ export class Calls {
 			case "shutdown":
 				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
 			default:
-				if (isSend(call.name)) return this.send(task, fd, sock, call, operands, recorded);
+				if (isSend(call.name)) return this.send(made);
 				if (isReceive(call.name) && recorded !== null) {
 					// A receive from the error queue takes no data. It takes the pending error only if
 					// IP_RECVERR put this error into the queue as well.
@@ -405,14 +402,8 @@ export class Calls {
 		return result;
 	}
 
-	private connect(
-		task: Task,
-		fd: number,
-		call: CallLine,
-		address: Address,
-		length: number,
-		recorded: number | null,
-	): Handled {
+	private connect(made: Made, address: Address, length: number): Handled {
+		const { task, fd, call, recorded } = made;
 		const checking = recorded !== null;
 		const error = call.result?.errno ?? null;
 		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
@@ -448,7 +439,7 @@ export class Calls {
 	onWait: (time: number | null) => void = () => {};
 
 	/** Passes over an option. If ports may depend on it, later calls on the socket are doubtful. */
-	private passedOption(sk: number, call: CallLine, operands: Operands): typeof IGNORED {
+	private passedOption(sk: number, { call, operands }: Made): typeof IGNORED {
 		const option = operands.option();
 		if (call.result?.value === 0 && option !== null && option.concern !== "none") {
 			this.world.doubts.set(sk, `line ${call.line} sets ${option.name}, which is not modelled`);
@@ -457,7 +448,7 @@ export class Calls {
 	}
 
 	/** An argument as a number; null for a name in a recording that the reader does not know. */
-	private knownName(operands: Operands, call: CallLine, index: number, what: string) {
+	private knownName({ operands, call }: Made, index: number, what: string) {
 		try {
 			return operands.int(index, what);
 		} catch (error) {
@@ -466,15 +457,8 @@ export class Calls {
 		}
 	}
 
-	private accept(
-		task: Task,
-		fd: number,
-		sock: number,
-		call: CallLine,
-		operands: Operands,
-		recorded: number | null,
-		flagged: boolean,
-	): Handled {
+	private accept(made: Made, flagged: boolean): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
 		const { world } = this;
 		const { kernel } = world;
 		const listener = world.subflow(nth(kernel.socket.sk, sock));
@@ -547,7 +531,7 @@ export class Calls {
 	 * Sets or clears the pending error of a TCP connection to fit a call. Another host may answer at
 	 * any time. If the recording does not show read(), a read() may have returned the error.
 	 */
-	private takeErrors(sock_sk: number, call: CallLine, operands: Operands): void {
+	private takeErrors(sock_sk: number, { call, operands }: Made): void {
 		const k = this.world.kernel;
 		const S = k.sock;
 		const sk = this.world.subflow(sock_sk);
@@ -575,20 +559,14 @@ export class Calls {
 	 * A call that sends. On a TCP connection its result is not compared, but it can cause a RST or
 	 * take the pending error. A datagram may choose a port. Its errors are compared.
 	 */
-	private send(
-		task: Task,
-		fd: number,
-		sock: number,
-		call: CallLine,
-		operands: Operands,
-		recorded: number | null,
-	): Handled {
+	private send(made: Made): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
 		const { kernel, own } = this.world;
 		const S = kernel.sock;
 		const sk = nth(kernel.socket.sk, sock);
 		const protocol = nth(S.sk_protocol, sk);
 		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
-			if (this.connects(task, call)) return this.sendFastOpen(task, fd, call, operands, recorded);
+			if (this.connects(task, call)) return this.sendFastOpen(made);
 			// The other end is not recorded. It may have received the data.
 			if (this.world.ends.has(sk)) return IGNORED;
 			if (recorded !== null) task.sendto(fd, bytes(recorded), null, 0, true);
@@ -686,13 +664,8 @@ export class Calls {
 	 * A send that connects: net/ipv4/tcp.c: tcp_sendmsg_fastopen. The recorded result shows whether
 	 * it could sleep, as that of connect().
 	 */
-	private sendFastOpen(
-		task: Task,
-		fd: number,
-		call: CallLine,
-		operands: Operands,
-		recorded: number | null,
-	): Handled {
+	private sendFastOpen(made: Made): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
 		const [message] = operands.messages()?.messages ?? [];
 		const error = call.result?.errno ?? "";
 		if (message === undefined || (UNRELATED.has(error) && recorded !== -EOPNOTSUPP)) return IGNORED;
@@ -703,7 +676,6 @@ export class Calls {
 		const other = message.to !== null || message.badPointer ? OTHER_FAMILY : null;
 		const to = message.to?.address ?? other;
 		const given = this.messageFlags(call);
-		const sock = task.socketOf(fd);
 		const { tcp_metrics, ipv4 } = task.net.net;
 		if (!alone && recorded === -EOPNOTSUPP) ipv4.sysctl_tcp_fastopen &= ~TFO_CLIENT_ENABLE;
 		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
@@ -745,7 +717,7 @@ export class Calls {
 		return { result: result === 0 ? task.sendto(fd, size, null, 0, true) : result };
 	}
 
-	private opened(task: Task, call: CallLine, operands: Operands, at?: number): number {
+	private opened({ task, call, operands }: Made, at?: number): number {
 		const { world } = this;
 		const index = call.name === "open" ? 0 : 1;
 		const value = call.args[index]?.value;
@@ -774,12 +746,7 @@ export class Calls {
 		return fd;
 	}
 
-	private writeSysctl(
-		task: Task,
-		operands: Operands,
-		path: string,
-		recorded: number | null,
-	): Handled {
+	private writeSysctl({ task, operands, recorded }: Made, path: string): Handled {
 		const name = path.slice("/proc/sys/".length).replaceAll("/", ".");
 		if (!isModelledSysctl(name)) return IGNORED;
 		const text = operands.string(1, "the text that is written");
@@ -789,7 +756,7 @@ export class Calls {
 		return { result: err < 0 ? err : (recorded ?? text.length) };
 	}
 
-	private execve(task: Task, call: CallLine, operands: Operands): void {
+	private execve({ task, call, operands }: Made): void {
 		task.execve();
 		this.netlink.ends(task);
 		const argv = operands.strings(1);

@@ -232,7 +232,7 @@ export class Descriptors {
 			const file = task.fileOf(fd);
 			if (file === 0 || task.socketOf(fd) < 0) task.openOther(recorded);
 			else task.installFile(file, recorded, name === "F_DUPFD_CLOEXEC");
-		} else if (name === "F_SETFL" && recorded === 0) {
+		} else if (name === "F_SETFL" && (recorded === 0 || call.result === null)) {
 			const flags = call.args[2]?.value;
 			const nonblock = flags?.kind === "flags" && flags.names.includes("O_NONBLOCK");
 			task.setNonblock(fd, nonblock);

@@ -3,22 +3,21 @@
 import { describe, expect, it } from "vitest";
 import { readScript } from "../../kernel-model/check/player.js";
 import { playScript } from "../../kernel-model/check/search.js";
+import { in4 } from "../text.js";
 
-const at = (port: number, address = "127.0.0.1") =>
-	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 const LISTENER = [
 	"$ ip link set lo up",
 	"$ sysctl -w net.ipv4.tcp_fastopen=3",
 	"socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 3",
-	`bind(3, ${at(8000)}, 16) = 0`,
+	`bind(3, ${in4(8000)}, 16) = 0`,
 	"listen(3, 5) = 0",
 	"setsockopt(3, SOL_TCP, TCP_FASTOPEN, [5], 4) = 0",
 ];
 /** A client gets a cookie and is accepted. */
 const COOKIE = [
 	"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4",
-	`sendto(4, "x", 1, MSG_FASTOPEN, ${at(8000)}, 16) = 1`,
-	`accept4(3, ${at(40000)}, [16], 0) = 5`,
+	`sendto(4, "x", 1, MSG_FASTOPEN, ${in4(8000)}, 16) = 1`,
+	`accept4(3, ${in4(40000)}, [16], 0) = 5`,
 	"close(5) = 0",
 	"close(4) = 0",
 ];
@@ -33,15 +32,15 @@ describe("a recording with TCP fast open", () => {
 	it("shows the port of sendto(MSG_FASTOPEN) by getsockname() and by accept()", () => {
 		const send = (fd: number) => [
 			`socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = ${fd}`,
-			`sendto(${fd}, "x", 1, MSG_FASTOPEN, ${at(8000)}, 16) = 1`,
+			`sendto(${fd}, "x", 1, MSG_FASTOPEN, ${in4(8000)}, 16) = 1`,
 		];
 		const lines = [
 			...LISTENER,
 			...send(4),
-			`getsockname(4, ${at(33086)}, [16]) = 0`,
-			`accept4(3, ${at(33086)}, [16], 0) = 5`,
+			`getsockname(4, ${in4(33086)}, [16]) = 0`,
+			`accept4(3, ${in4(33086)}, [16], 0) = 5`,
 			...send(6),
-			`accept4(3, ${at(33102)}, [16], 0) = 7`,
+			`accept4(3, ${in4(33102)}, [16], 0) = 7`,
 		];
 		expect(differences(lines)).toEqual([]);
 		expect(
@@ -50,7 +49,7 @@ describe("a recording with TCP fast open", () => {
 			),
 		).toHaveLength(2);
 		const other = [...lines, "socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 8"];
-		other.push(`bind(8, ${at(33102)}, 16) = 0`);
+		other.push(`bind(8, ${in4(33102)}, 16) = 0`);
 		expect(differences(other)[0]).toMatch(/^mismatch: bind\(8/);
 	});
 
@@ -58,9 +57,9 @@ describe("a recording with TCP fast open", () => {
 		const lines = [
 			...LISTENER,
 			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4",
-			`sendmsg(4, {msg_name=${at(8000)}, msg_namelen=16, msg_iov=[{iov_base="x", iov_len=1}], msg_iovlen=1, msg_controllen=0, msg_flags=0}, MSG_FASTOPEN|MSG_NOSIGNAL) = 1`,
-			`accept4(3, ${at(33086)}, [16], 0) = 5`,
-			`getsockname(4, ${at(33086)}, [16]) = 0`,
+			`sendmsg(4, {msg_name=${in4(8000)}, msg_namelen=16, msg_iov=[{iov_base="x", iov_len=1}], msg_iovlen=1, msg_controllen=0, msg_flags=0}, MSG_FASTOPEN|MSG_NOSIGNAL) = 1`,
+			`accept4(3, ${in4(33086)}, [16], 0) = 5`,
+			`getsockname(4, ${in4(33086)}, [16]) = 0`,
 		];
 		expect(differences(lines)).toEqual([]);
 	});
@@ -71,12 +70,12 @@ describe("a recording with TCP fast open", () => {
 			...COOKIE,
 			"socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 4",
 			"setsockopt(4, SOL_TCP, TCP_FASTOPEN_CONNECT, [1], 4) = 0",
-			`connect(4, ${at(8000)}, 16) = 0`,
+			`connect(4, ${in4(8000)}, 16) = 0`,
 			"accept4(3, NULL, NULL, 0) = -1 EAGAIN",
-			`connect(4, ${at(8000)}, 16) = -1 EISCONN`,
+			`connect(4, ${in4(8000)}, 16) = -1 EISCONN`,
 			`write(4, "xy", 2) = 2`,
-			`accept4(3, ${at(40002)}, [16], 0) = 5`,
-			`getsockname(4, ${at(40002)}, [16]) = 0`,
+			`accept4(3, ${in4(40002)}, [16], 0) = 5`,
+			`getsockname(4, ${in4(40002)}, [16]) = 0`,
 		];
 		expect(differences(lines)).toEqual([]);
 		const early = lines.filter((line) => !line.startsWith("write"));
@@ -88,8 +87,8 @@ describe("a recording with TCP fast open", () => {
 			...LISTENER,
 			...COOKIE,
 			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4",
-			`sendto(4, "x", 1, MSG_FASTOPEN, ${at(9)}, 16) = 1`,
-			`sendto(4, "x", 1, MSG_FASTOPEN, ${at(9)}, 16) = -1 ECONNREFUSED`,
+			`sendto(4, "x", 1, MSG_FASTOPEN, ${in4(9)}, 16) = 1`,
+			`sendto(4, "x", 1, MSG_FASTOPEN, ${in4(9)}, 16) = -1 ECONNREFUSED`,
 		];
 		expect(differences(lines)).toEqual([]);
 	});
@@ -99,7 +98,7 @@ describe("a recording with TCP fast open", () => {
 		const deferred = (address: string) => [
 			"socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 4",
 			"setsockopt(4, SOL_TCP, TCP_FASTOPEN_CONNECT, [1], 4) = 0",
-			`connect(4, ${at(443, address)}, 16) = 0`,
+			`connect(4, ${in4(443, address)}, 16) = 0`,
 			`getpeername(4, 0x7ffd1, [16]) = -1 ENOTCONN`,
 			`write(4, "xy", 2) = 2`,
 		];
@@ -116,7 +115,7 @@ describe("a recording with TCP fast open", () => {
 		const option = (result: string) => [
 			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4",
 			`setsockopt(4, SOL_TCP, TCP_FASTOPEN_CONNECT, [1], 4) = ${result}`,
-			`sendto(4, "x", 1, MSG_FASTOPEN, ${at(9)}, 16) = -1 EOPNOTSUPP`,
+			`sendto(4, "x", 1, MSG_FASTOPEN, ${in4(9)}, 16) = -1 EOPNOTSUPP`,
 		];
 		expect(differences(option("-1 EOPNOTSUPP"), { alone: false })).toEqual([]);
 		expect(differences(option("-1 EOPNOTSUPP"), { alone: true })).toHaveLength(2);
@@ -127,7 +126,7 @@ describe("a recording with TCP fast open", () => {
 			...LISTENER,
 			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4",
 			"ioctl(4, FIONBIO, [1]) = 0",
-			`sendto(4, "", 0, MSG_FASTOPEN, ${at(8000)}, 16) = -1 EINPROGRESS`,
+			`sendto(4, "", 0, MSG_FASTOPEN, ${in4(8000)}, 16) = -1 EINPROGRESS`,
 			"setsockopt(4, SOL_TCP, TCP_FASTOPEN_CONNECT, [1], 4) = -1 EINVAL",
 		];
 		expect(differences(lines)).toEqual([]);

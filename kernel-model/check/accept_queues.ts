@@ -136,6 +136,8 @@ export class AcceptQueues {
 		if (known !== undefined) return known;
 		const none = new Set<number>();
 		this.without.set(isn, none);
+		const [oldest] = this.without.keys();
+		if (oldest !== undefined && this.without.size > QUESTIONS) this.without.delete(oldest);
 		return none;
 	}
 

@@ -21,6 +21,7 @@ import { isFork, isReceive, isRelevant, isSend } from "../script/calls.js";
 import { fdOf, type Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, SetupLine } from "../script/strace.js";
 import { removeFrom } from "./lists.js";
+import type { Programs } from "./programs.js";
 
 /** A port that a call is known to have chosen. */
 export interface Revealed {
@@ -219,6 +220,7 @@ interface Source {
 	readonly nameless: number | null;
 	operands(call: CallLine): Operands;
 	sharesFiles(fork: CallLine): boolean;
+	readonly programs: Programs;
 }
 
 /** What later lines of a recording show about the ports of earlier calls. */
@@ -231,8 +233,6 @@ export class Evidence {
 	readonly connectedTo = new Set<number>();
 	/** Number of successful calls that need a connected socket, on sockets without a connect(). */
 	unseenConnects = 0;
-	/** Processes with a recorded call that receives from a connection. */
-	readonly receivers = new Set<number>();
 	/** The client of each accept(), from the accept() itself or from a later getpeername(). */
 	readonly peers = new Map<CallLine, Address>();
 	/** The local address of the socket that an accept() made, from getsockname(). */
@@ -566,7 +566,7 @@ export class Evidence {
 			case "recvfrom":
 			case "recvmsg":
 			case "recvmmsg":
-				if (life && life.kind !== "udp") this.receivers.add(line.pid ?? 0);
+				if (life && life.kind !== "udp") this.recording.programs.receives(line.pid ?? 0);
 				if (life?.kind !== "udp" || result === null || result < 0) break;
 				for (const { port } of operands.shownSenders()) {
 					named.add(port);
@@ -656,7 +656,14 @@ export class Evidence {
 			refused: false,
 			taken: false,
 		};
-		for (const listener of served) listener.clients.push(life.waits);
+		for (const { clients } of served) {
+			// accept() may not be recorded.
+			if (clients.length % SOME === SOME - 1) {
+				const first = clients.findIndex((client) => this.counts(client.connect));
+				clients.splice(0, first < 0 ? clients.length : first);
+			}
+			clients.push(life.waits);
+		}
 	}
 
 	/**

@@ -4,6 +4,7 @@
  * and is kept by the call's line. It takes effect when this line is played again.
  */
 import { nth } from "../machine/nth.js";
+import type { Event } from "./order.js";
 
 export class Facts {
 	/** The port that a call chose. A later line requires this port. */
@@ -40,6 +41,13 @@ export class Facts {
 		while (this.late.length > 0 && nth(this.late, 0).to < before) this.late.shift();
 	}
 
+	/** Forgets the answers to questions before a number. */
+	forgetSecrets(before: number): void {
+		for (let at = this.secrets.length - 1; at >= 0; at--) {
+			if (nth(this.secrets, at) < before) this.secrets.splice(at, 1);
+		}
+	}
+
 	constructor(secrets: readonly number[] = []) {
 		this.secrets = [...secrets];
 	}
@@ -49,6 +57,10 @@ export class Facts {
 export interface Remedy {
 	what: string;
 	line: number;
+	/** The value of each choice that it makes, by the name of the choice. */
+	decides?: Readonly<Record<string, number>>;
+	/** The events that it moves. */
+	moves?: readonly Event[];
 	apply(): void;
 	undo(): void;
 }

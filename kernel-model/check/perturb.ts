@@ -47,7 +47,9 @@ export class PerturbCheck {
 	): string | null {
 		const { low, high, remaining, step } = window;
 		const offset = port - low;
-		const before = this.known.get(destination);
+		const learnt = this.known.get(destination);
+		// The starts have been shuffled since.
+		const before = learnt !== undefined && time - learnt.time < PERIOD ? learnt : undefined;
 		const odd = step === 2 && (offset & 1) === 1;
 		/**
 		 * Steps from an even start to the chosen port; -1 if the search would have stopped before
@@ -90,6 +92,18 @@ export class PerturbCheck {
 		this.known.set(destination, { low, remaining, step, starts: next, time });
 		this.last = destination;
 		return verdict;
+	}
+
+	/** Lets go of starts that were shuffled before `time`, ms. */
+	letGo(time: number): void {
+		for (const [destination, { time: learnt }] of this.known) {
+			if (time - learnt >= PERIOD) this.known.delete(destination);
+		}
+	}
+
+	/** Number of destinations that are known. */
+	get size(): number {
+		return this.known.size;
 	}
 
 	/** Forgets a destination after a connect whose port is not known. */

@@ -172,8 +172,8 @@ export class Player {
 		const outcome = this.act();
 		if (this.world.sleeping.length > 0) this.wake();
 		// Exits, and timers that run before a call, also ask secrets.
-		const { asked } = this.world;
-		while (asked.length < this.kernel.secrets_asked) asked.push(line);
+		const { world } = this;
+		while (world.questions < this.kernel.secrets_asked) world.asked.set(world.questions++, line);
 		return outcome;
 	}
 

@@ -12,6 +12,7 @@ import { AloneCheck, isAlone } from "./alone.js";
 import { Evidence } from "./evidence.js";
 import { addTo, removeFrom } from "./lists.js";
 import { type Event, Events, eventsOf } from "./order.js";
+import { Programs } from "./programs.js";
 
 /** How many events the reader is ahead, and how many events the search can go back. */
 export const AHEAD = 10_000;
@@ -32,10 +33,7 @@ export class Recording {
 	readonly exits = new Map<number, ExitLine[]>();
 	/** The calls that made a process, by its pid, in order. */
 	readonly forks = new Map<number, CallLine[]>();
-	/** The parent that last made a process, by the child's pid, from the lines read so far. */
-	readonly parents = new Map<number, number>();
-	/** Processes that called execve(). */
-	readonly executors = new Set<number>();
+	readonly programs = new Programs();
 	/** Number of calls read so far, and how many of them failed. */
 	private called = 0;
 	private failed = 0;
@@ -136,7 +134,11 @@ export class Recording {
 				this.evidence.forget(line);
 				if (isFork(line.name)) removeFrom(this.forks, line.result?.value ?? 0, line);
 			}
-			if (line.kind === "exit" && line.pid !== null) removeFrom(this.exits, line.pid, line);
+			if (line.kind !== "exit" || line.pid === null) continue;
+			removeFrom(this.exits, line.pid, line);
+			// A thread that executed a program goes on as its process. A reused pid is a new process.
+			const ends = line.status !== null || line.signal !== null;
+			if (ends && !this.forks.has(line.pid)) this.programs.ends(line.pid);
 		}
 		this.evidence.since = next;
 		return dropped;
@@ -166,39 +168,15 @@ export class Recording {
 			if (line.name === "exit_group" || line.name === "exit")
 				this.leaving.set(line.pid ?? -1, event);
 			if (line.name === "read" || line.name === "readv") this.showsReads = true;
-			if (line.name === "execve" && line.result?.value === 0) this.executors.add(line.pid ?? 0);
+			if (line.name === "execve" && line.result?.value === 0) this.programs.execs(line.pid ?? 0);
 			const child = line.result?.value ?? 0;
 			if (isFork(line.name) && child > 0) {
 				this.forked = true;
 				addTo(this.forks, child, line);
-				if (line.pid !== null) this.parents.set(child, line.pid);
+				if (line.pid !== null) this.programs.forks(line.pid, child);
 			}
 		}
 		this.evidence.add(line);
 		if (line.kind === "call") line.forgetArgs?.();
-	}
-
-	/**
-	 * The process that began the program of a process. This is the process itself if it called
-	 * execve(), else the nearest ancestor that did, or the first ancestor.
-	 */
-	programOf(pid: number): number {
-		// If pids are reused, a process may be among its own ancestors.
-		const seen = new Set<number>();
-		for (;;) {
-			const parent = this.executors.has(pid) ? undefined : this.parents.get(pid);
-			if (parent === undefined || seen.has(parent)) return pid;
-			seen.add(pid);
-			pid = parent;
-		}
-	}
-
-	/** Whether the program of a process has a recorded call that receives from a connection. */
-	receives(pid: number): boolean {
-		const { receivers } = this.evidence;
-		if (receivers.has(pid)) return true;
-		const program = this.programOf(pid);
-		for (const receiver of receivers) if (this.programOf(receiver) === program) return true;
-		return false;
 	}
 }

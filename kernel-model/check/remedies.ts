@@ -84,6 +84,7 @@ function moving(player: Player, event: Event, to: number): Remedy {
 	return {
 		what: `line ${event.begin} acts ${to < from ? "earlier" : "later"}`,
 		line: Math.min(from, to),
+		moves: [event],
 		apply: () => events.move(events.indexOf(event), to),
 		undo: () => events.move(events.indexOf(event), from),
 	};
@@ -101,6 +102,7 @@ function swapping({ events }: Player, first: Event, second: Event): Remedy {
 	return {
 		what: `line ${second.begin} acts before line ${first.begin}`,
 		line: was,
+		moves: [first, second],
 		apply: () => to(from + 2 * third, from + third),
 		undo: () => to(was, wasSecond),
 	};
@@ -194,6 +196,7 @@ function wanting({ facts }: Player, line: number, port: number): Remedy {
 	return {
 		what: `line ${line} chose port ${port}`,
 		line,
+		decides: { [`port ${line}`]: port },
 		apply: () => facts.ports.set(line, port),
 		undo: () => {
 			if (before === undefined) facts.ports.delete(line);
@@ -209,6 +212,7 @@ function avoiding({ facts }: Player, line: number, port: number): Remedy {
 	return {
 		what: `line ${line} did not choose port ${port}`,
 		line,
+		decides: { [`port ${line}`]: 0, [`avoid ${line} ${port}`]: 1 },
 		apply: () => {
 			facts.avoided.set(line, new Set([...(before ?? []), port]));
 			facts.ports.delete(line);
@@ -227,6 +231,7 @@ function forgetting({ facts }: Player, line: number): Remedy {
 	return {
 		what: `line ${line} chose another port`,
 		line,
+		decides: { [`forget ${line}`]: 1 },
 		apply: () => facts.forgotten.add(line),
 		undo: () => {
 			if (!known) facts.forgotten.delete(line);
@@ -248,6 +253,7 @@ function* reads(
 		yield {
 			what: `data was not read before line ${line}`,
 			line,
+			decides: { [`unread ${line}`]: 1 },
 			apply: () => facts.unread.add(line),
 			undo: () => facts.unread.delete(line),
 		};
@@ -266,11 +272,12 @@ function* secrets(player: Player, { task, call }: Contradiction): Generator<Reme
 		: nth(skc_num, sk);
 	for (const [question, client] of world.queues.questions) {
 		const about = port !== 0 && (client === port || client === skc_dport[sk]);
-		if (!about || question >= asked.length || facts.secrets.includes(question)) continue;
+		if (!about || !asked.has(question) || facts.secrets.includes(question)) continue;
 		yield deciding(player, question);
 	}
-	for (let question = asked.length - 1; question >= 0; question--) {
-		if (asked.length - question > QUESTIONS) return;
+	for (let back = 1; back <= QUESTIONS; back++) {
+		const question = world.questions - back;
+		if (!asked.has(question)) return;
 		if (facts.secrets.includes(question)) continue;
 		yield deciding(player, question);
 	}
@@ -278,9 +285,11 @@ function* secrets(player: Player, { task, call }: Contradiction): Generator<Reme
 
 /** Decides that a question to a secret has the other answer. */
 function deciding({ world: { asked }, facts }: Player, question: number): Remedy {
+	const line = asked.get(question) ?? 0;
 	return {
-		what: `a secret hash decided otherwise in line ${asked[question]}`,
-		line: nth(asked, question),
+		what: `a secret hash decided otherwise in line ${line}`,
+		line,
+		decides: { [`secret ${question}`]: 1 },
 		apply: () => facts.secrets.push(question),
 		undo: () => facts.secrets.splice(facts.secrets.indexOf(question), 1),
 	};
@@ -304,6 +313,7 @@ function* clocks(player: Player, { call, recorded, result }: Contradiction): Gen
 		yield {
 			what: `the clock is ${Math.abs(ms)} ms ${ms < 0 ? "ahead" : "behind"}`,
 			line: from,
+			decides: { [`clock ${call.line} ${from}`]: ms },
 			apply: () => facts.late.push(late),
 			undo: () => facts.late.splice(facts.late.indexOf(late), 1),
 		};

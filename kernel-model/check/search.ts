@@ -115,7 +115,8 @@ const differs = ({ verdict }: Outcome) => verdict === "mismatch";
 const count = (outcomes: readonly Outcome[]) => outcomes.filter(differs).length;
 
 export class Search {
-	private readonly player: Player;
+	/** The player of the way that is tried. */
+	readonly player: Player;
 	private readonly recording: Recording;
 	private readonly facts: Facts;
 	private marks: Mark[] = [];
@@ -127,6 +128,16 @@ export class Search {
 	private since = 0;
 	private nextLetGo: number;
 	private attempts = 0;
+	/** The remedies that are applied for the present contradiction. */
+	private readonly path: Remedy[] = [];
+	/** Sets of choices that were played for it. */
+	private readonly tried = new Set<string>();
+	/** Those of them from which the search went on, by the least depth. */
+	private readonly explored = new Map<string, number>();
+	/** Sets of choices that were met at the greatest depth only. */
+	private readonly tooDeep = new Set<string>();
+	/** Where events acted that were moved for it. */
+	private readonly places = new Map<Event, number>();
 	private replayed = 0;
 	/** The search for a way out ended at a bound. */
 	private cut = false;
@@ -201,6 +212,7 @@ export class Search {
 		this.since = recording.events.at(nth(marks, 0).cursor)?.at ?? this.since;
 		this.facts.forget(this.since);
 		player.world.forget(this.since);
+		this.facts.forgetSecrets(player.world.firstQuestion);
 		for (const line of this.settled) if (line < this.since) this.settled.delete(line);
 		return dropped;
 	}
@@ -256,6 +268,13 @@ export class Search {
 		const { line } = contradiction.call;
 		this.attempts = 0;
 		this.replayed = 0;
+		this.path.length = 0;
+		this.tried.clear();
+		this.explored.clear();
+		this.places.clear();
+		this.tooDeep.clear();
+		this.tried.add("");
+		this.explored.set("", -1);
 		this.cut = false;
 		this.beyond = null;
 		const reach = player.cursor;
@@ -275,7 +294,7 @@ export class Search {
 			return;
 		}
 		this.settled.add(line);
-		if (this.left <= 0) this.cut = true;
+		if (this.left <= 0 || this.tooDeep.size > 0) this.cut = true;
 		// If the search ended at a bound, the mismatch is not proved.
 		const why = this.cut
 			? "the search for a way ended at its bound"
@@ -317,6 +336,41 @@ export class Search {
 		return (recorded ?? -1) >= 0 && (result === -EAGAIN || result === -ERESTARTSYS);
 	}
 
+	/**
+	 * The choices that the applied remedies come to, in whatever order they were applied. Of moved
+	 * events only the order matters, and whether an event acts when its call returns.
+	 */
+	private choices(): string {
+		const { places, path } = this;
+		const { events } = this.player;
+		const choices = new Map<string, number>();
+		const moved = new Set<Event>();
+		for (const { decides = {}, moves = [] } of path) {
+			for (const [choice, value] of Object.entries(decides)) choices.set(choice, value);
+			for (const event of moves) moved.add(event);
+		}
+		const placeOf = (event: Event) => places.get(event) ?? event.at;
+		const compare = (a: Event, b: Event) => {
+			if (placeOf(a) < placeOf(b) === a.at < b.at) return;
+			choices.set(`order ${Math.min(a.begin, b.begin)} ${Math.max(a.begin, b.begin)}`, 1);
+		};
+		for (const event of moved) {
+			if (event.at >= event.end) choices.set(`late ${event.begin}`, 1);
+			const place = placeOf(event);
+			const last = Math.max(place, event.at);
+			for (let i = events.from(Math.min(place, event.at)); i < events.end; i++) {
+				const other = events.get(i);
+				if (other.at > last) break;
+				if (other !== event && !moved.has(other)) compare(event, other);
+			}
+			for (const other of moved) if (other !== event) compare(event, other);
+		}
+		return [...choices]
+			.map(([choice, value]) => `${choice} ${value}`)
+			.sort()
+			.join("\n");
+	}
+
 	/** Tries the remedies of a contradiction. If one leads to a later contradiction, goes deeper. */
 	private explore(
 		contradiction: Contradiction,
@@ -344,8 +398,24 @@ export class Search {
 				this.beyond ??= remedy.what;
 				continue;
 			}
-			this.attempts++;
+			// The same choices in another order lead to the same play.
+			for (const event of remedy.moves ?? []) {
+				if (!this.places.has(event)) this.places.set(event, event.at);
+			}
 			remedy.apply();
+			this.path.push(remedy);
+			const choices = this.choices();
+			const explored = (this.explored.get(choices) ?? DEPTH) <= depth;
+			const ends = again && depth + 1 >= DEPTH;
+			if (explored || ends || (!again && this.tried.has(choices))) {
+				this.path.pop();
+				remedy.undo();
+				if (ends && !this.explored.has(choices)) this.tooDeep.add(choices);
+				if (!explored && !again) without.push(remedy);
+				continue;
+			}
+			this.tried.add(choices);
+			this.attempts++;
 			const from = Math.min(floor, player.events.from(remedy.line));
 			this.earliest = Math.min(this.earliest, from);
 			const next = this.replay(from, reach);
@@ -355,8 +425,11 @@ export class Search {
 			}
 			if (!again && next.reached <= contradiction.reached) without.push(remedy);
 			else if (depth + 1 < DEPTH) {
+				this.explored.set(choices, depth);
+				this.tooDeep.delete(choices);
 				if (this.explore(next, reach, from, depth + 1)) return true;
-			} else this.cut = true;
+			} else if (!this.explored.has(choices)) this.tooDeep.add(choices);
+			this.path.pop();
 			remedy.undo();
 		}
 	}

@@ -71,8 +71,10 @@ export class World {
 	readonly inFlight: { pid: number; files: number[] }[] = [];
 	/** The process of each pidfd, by the holder's pid and descriptor. */
 	readonly pidfds = new Map<string, number>();
-	/** The line of each question to a secret so far. */
-	readonly asked: number[] = [];
+	/** Questions to secrets, by number: the line that was played. */
+	readonly asked = new Map<number, number>();
+	/** Number of questions so far. */
+	questions = 0;
 	/** Ports of listeners with SO_REUSEPORT. */
 	readonly shared = new Set<number>();
 	/** Ports of clients that the recording does not show. */
@@ -314,7 +316,7 @@ export class World {
 	 * read(), which is not recorded.
 	 */
 	drain(pid: number, task: Task, fd: number, line: number): void {
-		if (this.unread || this.recording.receives(pid)) return;
+		if (this.unread || this.recording.programs.programReceives(pid)) return;
 		const sock = task.socketOf(fd);
 		if (sock <= 0) return;
 		const S = this.kernel.sock;
@@ -333,6 +335,12 @@ export class World {
 		if (oldest !== undefined) this.guesses.delete(oldest);
 	}
 
+	/** The first question to a secret that is kept. */
+	get firstQuestion(): number {
+		const [first] = this.asked.keys();
+		return first ?? this.questions;
+	}
+
 	/**
 	 * Drops what is not needed any more, because lines before `before` are not played again:
 	 * processes that have ended, and guessed ports that no sock has now.
@@ -344,7 +352,15 @@ export class World {
 			if (this.isAlive(pid)) continue;
 			this.tasks.delete(pid);
 			this.parents.delete(pid);
+			for (const files of [this.files, this.pidfds]) {
+				for (const key of files.keys()) if (key.startsWith(`${pid} `)) files.delete(key);
+			}
 		}
+		for (const [question, line] of this.asked) {
+			if (line >= before) break;
+			this.asked.delete(question);
+		}
+		this.perturb.letGo(this.kernel.now);
 		let held: Set<number> | null = null;
 		for (const [port, guesses] of this.guesses) {
 			const [oldest] = guesses;

@@ -224,6 +224,9 @@ export class Calls {
 		if (sock < 0 && file && recorded !== sock) return IGNORED;
 		if (sock < 0) return { result: sock };
 		if (checking && !own) this.descriptors.passed(task, call, recorded);
+		if (recorded !== null && recorded >= 0 && !own && world.rings.has(task.net.net.id)) {
+			this.descriptors.connectUnseen(task, fd, call);
+		}
 		return this.handleSocket(made);
 	}
 

@@ -5,9 +5,10 @@
  * the recording. If a descriptor is new here, its later calls show which socket it is.
  */
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
-import { TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import { EBADF } from "../../include/uapi/asm-generic/errno.js";
 import { SO_PROTOCOL, SO_TYPE, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
+import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import type { Address } from "../machine/address.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
@@ -24,6 +25,8 @@ const CLOSINGS = 32;
 /** What later calls show of a descriptor. */
 interface Shown {
 	name: Address | null;
+	/** The address that getpeername() returns. */
+	peer: Address | null;
 	/** The descriptor is a socket of another family, or no socket. */
 	other: boolean;
 	type: number | null;
@@ -47,12 +50,15 @@ export class Descriptors {
 	 */
 	look(task: Task, fd: number, call: CallLine, recorded: number): boolean | string {
 		if (fd < 0 || task.socketOf(fd) !== -EBADF || recorded === -EBADF) return false;
-		if (systemCall(call.name)?.onlySockets !== true) return false;
+		const rings = this.world.rings.has(task.net.net.id);
+		const only = systemCall(call.name)?.onlySockets === true;
+		if (!only && !(rings && /^(send|recv)/.test(call.name))) return false;
 		const shown = this.shown(call, fd);
 		if (shown.other) {
 			task.openOther(fd);
 			return false;
 		}
+		if (rings && this.acceptUnseen(task, fd, shown)) return true;
 		const file = this.candidate(task, shown);
 		if (file !== 0) {
 			task.installFile(file, fd);
@@ -65,6 +71,7 @@ export class Descriptors {
 	private shown(from: CallLine, fd: number): Shown {
 		const shown: Shown = {
 			name: null,
+			peer: null,
 			other: false,
 			type: null,
 			protocol: null,
@@ -84,7 +91,8 @@ export class Descriptors {
 			if (line.name === "listen") shown.listens = true;
 			if (line.name === "bind" || line.name === "connect") shown.binds = true;
 			this.look_at(line, shown);
-			if (shown.name !== null || shown.other) break;
+			const peer = shown.peer !== null || !this.world.rings.size;
+			if ((shown.name !== null && peer) || shown.other) break;
 		}
 		return shown;
 	}
@@ -113,6 +121,7 @@ export class Descriptors {
 			if (line.name === "getsockname" && !shown.binds) {
 				shown.name = operands.shownAddress(1);
 			}
+			if (line.name === "getpeername") shown.peer ??= operands.shownAddress(1);
 			if (line.name === "getsockopt" && operands.flags(1) === SOL_SOCKET) {
 				const value = operands.returned(3, 4)?.[0] ?? null;
 				if (operands.flags(2) === SO_TYPE) shown.type = value;
@@ -121,6 +130,41 @@ export class Descriptors {
 		} catch (error) {
 			if (!(error instanceof ScriptError)) throw error;
 		}
+	}
+
+	/** Accepts the connection that io_uring accepted, as far as it is shown; else the oldest. */
+	private acceptUnseen(task: Task, fd: number, shown: Shown): boolean {
+		if (shown.accepts || shown.listens || shown.binds) return false;
+		const { world } = this;
+		const { sock: S, socket } = world.kernel;
+		const { name, peer } = shown;
+		for (const listening of task.socketDescriptors()) {
+			const listener = world.subflow(nth(socket.sk, task.socketOf(listening)));
+			if (S.skc_state[listener] !== TCP_LISTEN) continue;
+			if (name !== null && name.port !== S.skc_num[listener]) continue;
+			if (peer !== null) world.queues.adopt(listener, peer);
+			const child = nth(S.rskq_accept_head, listener);
+			if (child === 0 || (peer !== null && S.skc_dport[child] !== peer.port)) continue;
+			if (task.accept4(listening, 0, {}, true, fd) !== fd) continue;
+			world.isNew(nth(socket.sk, task.socketOf(fd)));
+			return true;
+		}
+		return false;
+	}
+
+	/** Connects a socket that io_uring connected, if a later call shows the peer. */
+	connectUnseen(task: Task, fd: number, call: CallLine): void {
+		const { world } = this;
+		const { sock: S } = world.kernel;
+		const sk = world.sockOf(task, fd);
+		if (S.sk_protocol[sk] !== IPPROTO_TCP || S.skc_state[sk] !== TCP_CLOSE) return;
+		const connected = /^(getsockname|getpeername|shutdown)$/.test(call.name);
+		if (!connected && !/^(send|recv)/.test(call.name)) return;
+		const { name, peer } = this.shown(call, fd);
+		if (peer === null) return;
+		const { observer } = world;
+		observer.expect({ port: name?.port ?? null, exhausted: false, remote: "accept" });
+		task.connect(fd, peer, undefined, false);
 	}
 
 	/**

@@ -706,6 +706,7 @@ export class Player {
 			return;
 		}
 		if (call.name === "ioctl") this.ioctl(task, call);
+		if (submits(call)) this.world.submits(task, call.line);
 		if (role !== "file" && role !== "descriptor" && role !== "socket") return;
 		if (call.name === "pidfd_open") {
 			const pid = call.args[0]?.value;
@@ -776,6 +777,19 @@ export class Player {
 			return line.kind === "call" && line.name === "connect";
 		});
 	}
+}
+
+/** Whether a call hands calls to io_uring, or lets a thread of the kernel look for them. */
+function submits({ name, args }: CallLine): boolean {
+	if (name === "io_uring_enter") {
+		const count = args[1]?.value;
+		return count?.kind !== "int" || count.value > 0;
+	}
+	if (name !== "io_uring_setup") return false;
+	const params = args[1]?.value;
+	const flags =
+		params?.kind === "struct" ? params.fields.find((each) => each.name === "flags") : null;
+	return flags?.value.kind === "flags" && flags.value.names.includes("IORING_SETUP_SQPOLL");
 }
 
 /** Calls that make two descriptors, and the argument that shows them. */

@@ -65,6 +65,8 @@ export class World {
 	readonly doubts = new Map<number, string>();
 	/** Why results that depend on a namespace are undecided, by its id. */
 	readonly netDoubts = new Map<number, string>();
+	/** Namespaces, by number, in which io_uring may make calls. */
+	readonly rings = new Set<number>();
 	/** Ports that no line shows directly, with the calls that chose them. */
 	readonly guesses = new Map<number, Guess[]>();
 	/** Files in SCM_RIGHTS messages that are not received yet. */
@@ -203,6 +205,15 @@ export class World {
 	/** Only the recorded processes use their network namespaces. */
 	get alone(): boolean {
 		return this.beganAlone && this.company === null;
+	}
+
+	/** io_uring may make calls of a task from a line on. strace does not show them. */
+	submits(task: Task, line: number): void {
+		const { id } = task.net.net;
+		if (this.rings.has(id)) return;
+		this.rings.add(id);
+		const why = `io_uring makes calls from line ${line} on, which the recording does not show`;
+		if (!this.netDoubts.has(id)) this.netDoubts.set(id, why);
 	}
 
 	/** From now on somebody else uses the namespaces as well. */

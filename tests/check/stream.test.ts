@@ -130,7 +130,9 @@ test("a contradiction with a choice that is too far back is undecided, and names
 		}),
 	);
 	expect(found.map(({ call, verdict }) => `${call} ${verdict}`)).toEqual(["bind undecided"]);
-	expect(found[0]?.reason).toContain("line 102 did not choose port 60999, but this is too far back");
+	expect(found[0]?.reason).toContain(
+		"line 102 did not choose port 60999, but this is too far back",
+	);
 });
 
 test("a call that returns too many events later is undecided", () => {

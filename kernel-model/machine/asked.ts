@@ -3,6 +3,7 @@
 import {
 	AF_INET,
 	AF_INET6,
+	AF_UNIX,
 	AF_UNSPEC,
 	SOL_DCCP,
 	SOL_IP,
@@ -58,6 +59,11 @@ export function family(af: number): string {
 	if (af === AF_INET) return "AF_INET";
 	if (af === AF_INET6) return "AF_INET6";
 	return af === AF_UNSPEC ? "AF_UNSPEC" : `family ${af}`;
+}
+
+/** "an address of AF_INET6". The model has one family for all that no modelled socket takes. */
+export function anAddress(af: number): string {
+	return af === AF_UNIX ? "an address of another family" : `an address of ${family(af)}`;
 }
 
 /** The family of the socket. */

@@ -97,6 +97,7 @@ import {
 import { type Address, formatIpv4, formatIpv6, toSockaddr } from "./address.js";
 import {
 	type Asked,
+	anAddress,
 	family,
 	ownFamily,
 	protocolName,
@@ -104,7 +105,7 @@ import {
 	state,
 	subflowReasons,
 } from "./asked.js";
-import { describeSock, deviceName, sockDestination } from "./describe.js";
+import { describeAddress, describeSock, deviceName, plural, sockDestination } from "./describe.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
 import { getsockoptReasons, setsockoptReasons } from "./option_failures.js";
@@ -166,7 +167,7 @@ function* fdReasons(task: Task, call: Syscall): Iterable<Reason> {
 
 function* addrlenReasons({ length = 0 }: Syscall): Iterable<Reason> {
 	if (length >= 0 && length <= SIZEOF_SOCKADDR_STORAGE) return;
-	const why = `an address of ${length} bytes is not one of 0 to ${SIZEOF_SOCKADDR_STORAGE}`;
+	const why = `the length of the address is ${length}, not one of 0 to ${SIZEOF_SOCKADDR_STORAGE}`;
 	yield [E.EINVAL, "move_addr_to_kernel", why];
 }
 
@@ -179,7 +180,7 @@ const SIZES: ReadonlyMap<number, string> = new Map([
 ]);
 
 function shortAddress(where: string, length: number, least: number): Reason {
-	const why = `an address of ${length} bytes is too short: ${SIZES.get(least) ?? "it needs"} ${least}`;
+	const why = `an address of ${plural(length, "byte")} is too short: ${SIZES.get(least) ?? "it needs"} ${least}`;
 	return [E.EINVAL, where, why];
 }
 
@@ -294,7 +295,7 @@ function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	if (addr.sin_family === AF_UNSPEC && addr.sin_addr !== 0) {
 		yield [E.EAFNOSUPPORT, where, "AF_UNSPEC counts as AF_INET only with the address 0.0.0.0"];
 	} else if (addr.sin_family !== AF_INET && addr.sin_family !== AF_UNSPEC) {
-		const why = `an AF_INET socket does not take an address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET socket does not take ${anAddress(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 	}
 	if (isForeign(a, addr.sin_addr)) yield notOurs(a, where, addr.sin_addr);
@@ -324,7 +325,7 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 		yield shortAddress(bindFunction(a, "inet6_bind"), length, SIN6_LEN_RFC2133);
 	}
 	if (addr.sin_family !== AF_INET6) {
-		const why = `an AF_INET6 socket does not take an address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET6 socket does not take ${anAddress(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 		return;
 	}
@@ -374,7 +375,7 @@ function* sctpAddress(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const six = a.k.sock.skc_family[a.sk] === AF_INET6;
 	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
 	if (af !== AF_INET && (af !== AF_INET6 || !six)) {
-		const why = `an ${ownFamily(a)} socket does not take an address of ${family(af)}`;
+		const why = `an ${ownFamily(a)} socket does not take ${anAddress(af)}`;
 		yield [E.EINVAL, where, why];
 		return;
 	}
@@ -635,7 +636,7 @@ function* tcp4Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const where = isDccp(a) ? "dccp_v4_connect" : "tcp_v4_connect";
 	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
 	if (addr.sin_family !== AF_INET) {
-		const why = `an AF_INET socket does not connect to an address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET socket does not connect to ${anAddress(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 	}
 	yield* tcp4Route(a, where, addr.sin_addr);
@@ -661,7 +662,7 @@ function* tcp6Connect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const where = isDccp(a) ? "dccp_v6_connect" : "tcp_v6_connect";
 	if (length < SIN6_LEN_RFC2133) yield shortAddress(where, length, SIN6_LEN_RFC2133);
 	if (addr.sin_family !== AF_INET6) {
-		const why = `an AF_INET6 socket does not connect to an address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET6 socket does not connect to ${anAddress(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 		return;
 	}
@@ -715,14 +716,14 @@ function* dgramConnect(a: Asked, addr: Sockaddr, length: number): Iterable<Reaso
 	const where = "__ip6_datagram_connect";
 	if (addr.sin_family === AF_INET) {
 		if (ipv6_only_sock(k, ssk)) {
-			yield [E.EAFNOSUPPORT, where, "the socket is IPV6_V6ONLY"];
+			yield [E.EAFNOSUPPORT, where, "the socket is IPV6_V6ONLY, and the address is one of IPv4"];
 		}
 		yield* datagram4(a, addr, length);
 		return;
 	}
 	if (length < SIN6_LEN_RFC2133) yield shortAddress(where, length, SIN6_LEN_RFC2133);
 	if (addr.sin_family !== AF_INET6) {
-		const why = `an AF_INET6 socket does not connect to an address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET6 socket does not connect to ${anAddress(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 		return;
 	}
@@ -741,7 +742,7 @@ function* datagram4(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 	const where = "__ip4_datagram_connect";
 	if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
 	if (addr.sin_family !== AF_INET) {
-		const why = `an AF_INET socket does not connect to an address of ${family(addr.sin_family)}`;
+		const why = `an AF_INET socket does not connect to ${anAddress(addr.sin_family)}`;
 		yield [E.EAFNOSUPPORT, where, why];
 	}
 	yield* datagram4Route(a, where, addr.sin_addr);
@@ -772,10 +773,12 @@ function* sctpConnect(a: Asked, addr: Sockaddr, length: number): Iterable<Reason
 	const six = af === "AF_INET6";
 	const least = six ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
 	if (!six && af !== "AF_INET") {
-		yield [E.EINVAL, "sctp_connect", `SCTP does not connect to an address of ${af}`];
+		yield [E.EINVAL, "sctp_connect", "SCTP connects to addresses of AF_INET and AF_INET6"];
 	}
 	if (length < least) yield shortAddress("sctp_connect", length, least);
-	yield [E.EISCONN, "__sctp_connect", `the socket listens, or is connected (${to})`];
+	const listens = k.sock.skc_state[sk] === TCP_LISTEN;
+	const taken = listens ? "the socket listens" : `the socket is connected to ${to}`;
+	yield [E.EISCONN, "__sctp_connect", taken];
 	yield [E.EALREADY, "__sctp_connect", `an association with ${to} is under way`];
 	yield* sctpPeer(a, addr, length, text);
 	yield [E.EAGAIN, "sctp_connect_new_asoc", "the socket has no port, and none is left for it"];
@@ -810,7 +813,7 @@ function* sctpSend(a: Asked): Iterable<Reason> {
 	if (size === 0) yield [E.EINVAL, where, "a message has at least one byte"];
 	if (address !== null) {
 		yield* sctpPeer(a, toSockaddr(address), length, address.address);
-		const why = `the socket is connected, and not to ${address.address}`;
+		const why = `the socket is connected, and not to ${describeAddress(address)}`;
 		yield [E.EADDRNOTAVAIL, "sctp_sendmsg_new_asoc", why];
 	}
 	const none = "no port is left, or the message would have to wait";
@@ -889,8 +892,14 @@ function* listenReasons(a: Asked): Iterable<Reason> {
 	const where = sctp ? "sctp_inet_listen" : isDccp(a) ? "inet_dccp_listen" : stream;
 	if (sctp && (call.number ?? 0) < 0) yield [E.EINVAL, where, "the backlog is negative"];
 	if (k.socket.state[sock] !== SS_UNCONNECTED) {
-		const what = k.socket.state[sock] === SS_CONNECTED ? "is connected" : "connects or disconnects";
-		yield [E.EINVAL, where, `the socket ${what} (${sockDestination(k, ssk)})`];
+		const to = sockDestination(k, ssk);
+		const own = k.socket.state[sock];
+		const why =
+			own === SS_CONNECTING
+				? `a connect() to ${to} is under way`
+				: `the socket is connected to ${to}`;
+		const ends = `the socket was shut down while it connected to ${to}`;
+		yield [E.EINVAL, where, own === SS_DISCONNECTING ? ends : why];
 	}
 	const type = k.socket.type[sock];
 	if (type !== SOCK_STREAM && type !== SOCK_DCCP && !sctp) {
@@ -998,7 +1007,7 @@ function* udp4Send(a: Asked, address: Address | null, length: number): Iterable<
 		const { sin_family: af } = addr;
 		if (length < SIZEOF_SOCKADDR_IN) yield shortAddress(where, length, SIZEOF_SOCKADDR_IN);
 		if (af !== AF_INET && af !== AF_UNSPEC) {
-			const why = `an AF_INET socket does not send to an address of ${family(af)}`;
+			const why = `an AF_INET socket does not send to ${anAddress(af)}`;
 			yield [E.EAFNOSUPPORT, where, why];
 		}
 		if (addr.sin_port === 0) yield [E.EINVAL, where, "the destination's port is 0"];
@@ -1021,7 +1030,7 @@ function* udp6Send(a: Asked): Iterable<Reason> {
 			yield shortAddress(where, length, SIN6_LEN_RFC2133);
 		}
 		if (af !== AF_INET6 && af !== AF_INET && af !== AF_UNSPEC) {
-			const why = `an AF_INET6 socket does not send to an address of ${family(af)}`;
+			const why = `an AF_INET6 socket does not send to ${anAddress(af)}`;
 			yield [E.EINVAL, where, why];
 		}
 	}

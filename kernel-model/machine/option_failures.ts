@@ -48,7 +48,7 @@ import {
 	subflowReasons,
 	without,
 } from "./asked.js";
-import { deviceName } from "./describe.js";
+import { deviceName, plural } from "./describe.js";
 import { nth } from "./nth.js";
 import { isSctp, isUdp } from "./sharing.js";
 
@@ -89,7 +89,7 @@ function tooShort({ call }: Asked, where: string, least: number): Reason {
 	return [
 		E.EINVAL,
 		where,
-		`a value of ${call.length ?? 0} bytes is too short: the option has ${least}`,
+		`a value of ${plural(call.length ?? 0, "byte")} is too short: the option has ${least}`,
 	];
 }
 
@@ -142,7 +142,7 @@ function* ipLevel(a: Asked): Iterable<Reason> {
 	const present = optval?.length ?? 0;
 	if (length > 0 && present < Math.min(length, 4)) yield unreadable(a, where);
 	if (optname === IP_LOCAL_PORT_RANGE) {
-		if (length !== 4) yield [E.EINVAL, where, `the value has ${length} bytes, not 4`];
+		if (length !== 4) yield [E.EINVAL, where, `the value has ${plural(length, "byte")}, not 4`];
 		const value = present < 4 || optval === null ? 0 : view(optval).getUint32(0, true);
 		const [lo, hi] = [value & 0xffff, value >>> 16];
 		if (lo !== 0 && hi !== 0 && lo > hi) {
@@ -151,7 +151,7 @@ function* ipLevel(a: Asked): Iterable<Reason> {
 		}
 	}
 	if (optname === IP_TRANSPARENT) yield needsNetAdmin(a, where, "IP_TRANSPARENT");
-	yield [E.EINVAL, where, `a value of ${length} bytes is too short`];
+	yield [E.EINVAL, where, `a value of ${plural(length, "byte")} is too short`];
 	yield [E.ENOPROTOOPT, where, `SOL_IP has no option ${optname}`];
 }
 
@@ -196,7 +196,7 @@ function* sctpLevel(a: Asked, bindService: Reason): Iterable<Reason> {
 		const why = "the value does not consist of whole addresses with the port of the socket or 0";
 		yield [E.EINVAL, "sctp_setsockopt_bindx", why];
 	}
-	yield [E.EINVAL, where, `a value of ${length} bytes is too short`];
+	yield [E.EINVAL, where, `a value of ${plural(length, "byte")} is too short`];
 	yield [E.ENOPROTOOPT, where, `SOL_SCTP has no option ${a.call.optname}`];
 }
 
@@ -304,7 +304,7 @@ export function* getsockoptReasons(a: Asked): Iterable<Reason> {
 		const where = "sk_getsockopt";
 		if (length < 0) yield [E.EINVAL, where, negative];
 		if (optname === SO_BINDTODEVICE) {
-			const why = `a buffer of ${length} bytes is too short for a name of a device: it needs ${IFNAMSIZ}`;
+			const why = `a buffer of ${plural(length, "byte")} is too short for a name of a device: it needs ${IFNAMSIZ}`;
 			yield [E.EINVAL, "sock_getbindtodevice", why];
 			yield [E.ENODEV, "sock_getbindtodevice", "the device of the socket is gone"];
 		}
@@ -327,5 +327,5 @@ export function* getsockoptReasons(a: Asked): Iterable<Reason> {
 		: `${without(a, level)} has no option ${optname} of ${optionLevel(level)}`;
 	yield [E.EOPNOTSUPP, where, none];
 	yield [E.ENOPROTOOPT, where, none];
-	yield [E.EINVAL, where, `a buffer of ${length} bytes is too short`];
+	yield [E.EINVAL, where, `a buffer of ${plural(length, "byte")} is too short`];
 }

@@ -137,7 +137,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EINVAL",
 		`${LISTENER}\n${TCP}\n${connect("127.0.0.1", 8080, 4)}\nlisten(4, 1)`,
-		"inet_listen: the socket is connected (127.0.0.1:8080)",
+		"inet_listen: the socket is connected to 127.0.0.1:8080",
 	],
 	[
 		"EOPNOTSUPP",
@@ -267,7 +267,7 @@ const FAILURES: readonly [error: string, script: string, reason: string][] = [
 	[
 		"EAFNOSUPPORT",
 		`${UDP6}\n${set("SOL_IPV6", "IPV6_V6ONLY", "[1]")}\n${connect("127.0.0.1", 53)}`,
-		"__ip6_datagram_connect: the socket is IPV6_V6ONLY",
+		"__ip6_datagram_connect: the socket is IPV6_V6ONLY, and the address is one of IPv4",
 	],
 	[
 		"ENOTCONN",

@@ -99,7 +99,7 @@ describe("the function named for a send", () => {
 		const send = `sendto(3, "x", 1, 0, ${in4(9)}, -1)`;
 		for (const kind of [UDP, UDP6, SCTP]) {
 			expect(reason(`${kind}\n${send}`)).toBe(
-				"move_addr_to_kernel: an address of -1 bytes is not one of 0 to 128",
+				"move_addr_to_kernel: the length of the address is -1, not one of 0 to 128",
 			);
 		}
 	});
@@ -185,5 +185,32 @@ describe("the explanation of a DCCP bind()", () => {
 		expect(reason(lines, "6.3")).toBe(
 			"its bucket: fastreuse 0, fastreuseport 0 -> fastreuse 1, fastreuseport 0",
 		);
+	});
+});
+
+describe("the reason says", () => {
+	const listener = `${SCTP}\nbind(3, ${in4(47000, "127.0.0.1")}, 16)\nlisten(3, 1)`;
+	const other = '{sa_family=AF_UNIX, sun_path="/x"}';
+	it.each([
+		["a length of one byte", `${TCP}\nconnect(3, ${in4(9, "127.0.0.1")}, 1)`, /of 1 byte is too/],
+		["another family", `${TCP}\nbind(3, ${other}, 110)`, /not take an address of another family$/],
+		["a listener", `${listener}\nconnect(3, ${in4(9, "127.0.0.1")}, 16)`, /: the socket listens$/],
+		[
+			"the port of the peer that SCTP is not connected to",
+			`${listener}\n${SCTP}\nconnect(4, ${in4(47000, "127.0.0.1")}, 16)\nsendto(4, "x", 1, 0, ${in4(9, "127.0.0.1")}, 16)`,
+			/: the socket is connected, and not to 127\.0\.0\.1:9$/,
+		],
+		[
+			"the connect() that keeps a socket from listening",
+			`$ ip route add default dev lo\n${TCP}\nconnect(3, ${in4(80, "198.51.100.1")}, 16)\nlisten(3, 1)`,
+			/^inet_listen: a connect\(\) to 198\.51\.100\.1:80 is under way$/,
+		],
+		[
+			"why an IPv6-only datagram socket does not connect to an AF_INET address",
+			`${UDP6}\nsetsockopt(3, SOL_IPV6, IPV6_V6ONLY, [1], 4)\nconnect(3, ${in4(9, "127.0.0.1")}, 16)`,
+			/: the socket is IPV6_V6ONLY, and the address is one of IPv4$/,
+		],
+	])("%s", (_, lines, expected) => {
+		expect(reason(lines)).toMatch(expected);
 	});
 });

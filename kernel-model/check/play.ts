@@ -582,13 +582,24 @@ export class Player {
 			else if (error instanceof ScriptError && call.result === null && !call.unresumed) throw error;
 			else if (error instanceof ScriptError)
 				outcome.reason = `not understood: ${notUnderstood(error)}`;
-			else if (!(error instanceof NotModelled || error instanceof ScriptError)) throw error;
+			else if (error instanceof NotModelled) this.leavesOut(task, call, error.message);
+			else throw error;
 			handled = IGNORED;
 		}
 		if (before !== null) reserved.set(before);
 		world.observer.rest();
 		this.drew = world.random?.end() ?? null;
 		return handled;
+	}
+
+	/** A call that is not modelled may have given the socket a port, a peer or another state. */
+	private leavesOut(task: Task, call: CallLine, what: string): void {
+		const { line, name, result } = call;
+		const failed = result !== null && result.errno !== null && result.errno !== "EINPROGRESS";
+		if (failed || !(choosesPort(name) || name === "listen")) return;
+		const { world } = this;
+		const sk = world.sk(task, call);
+		if (sk !== 0) world.doubts.set(sk, `line ${line} is not modelled: ${what}`);
 	}
 
 	/** Notes the lines that made sockets, gave them ports and set options. */

@@ -4,7 +4,8 @@
  * recorded result, and whether something outside the recording may be the cause.
  */
 
-import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { RCV_SHUTDOWN } from "../../include/net/sock.js";
+import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
 	CANDIDATE_OK,
 	SEARCH_BIND,
@@ -227,8 +228,11 @@ export class Judge {
 		if (doubtful !== null && /^(connect|accept4?|get(sock|peer)name)$/.test(call.name)) {
 			return doubtful;
 		}
-		if (world.alone) return null;
 		const error = outcome.recordedError;
+		if (this.mayBeReset) {
+			return "data that the socket held back (Nagle) may have met the peer's shutdown(), which answers with a RST";
+		}
+		if (world.alone) return null;
 		const searches = ["bind", "connect", "listen"].includes(call.name) || isAutobind(call.name);
 		if (searches && EXHAUSTED.has(error ?? "") && (result >= 0 || result === -ERESTARTSYS)) {
 			return "a socket outside the recording may hold the port";
@@ -257,8 +261,29 @@ export class Judge {
 		if (/^accept4?$/.test(call.name) && (outcome.recorded ?? -1) >= 0) {
 			return "a client outside the recording may have connected";
 		}
-		if (sk !== 0 && kernel.sock.skc_state[sk] === TCP_LISTEN) return null;
 		return null;
+	}
+
+	/** A RST for data that was held back may be the cause of the recorded error. */
+	private mayBeReset = false;
+
+	/** Looks at the state before a call on the model changes it. */
+	looksBefore(task: Task, call: CallLine, error: string | null): void {
+		const { world } = this;
+		this.mayBeReset =
+			RESET.has(error ?? "") && this.peerReadsNoMore(world.subflow(world.sk(task, call)));
+	}
+
+	/** Whether the peer of a connection has sent its FIN and reads no more. */
+	private peerReadsNoMore(sk: number): boolean {
+		const S = this.world.kernel.sock;
+		if (sk === 0 || S.skc_state[sk] !== TCP_CLOSE_WAIT) return false;
+		for (const peer of S.handles()) {
+			if (S.skc_num[peer] !== S.skc_dport[sk] || S.skc_dport[peer] !== S.skc_num[sk]) continue;
+			const reads = (nth(S.sk_shutdown, peer) & RCV_SHUTDOWN) === 0;
+			if (S.skc_net[peer] === S.skc_net[sk] && reads) return false;
+		}
+		return true;
 	}
 
 	/** The doubt about the listener on a sock's port, or about a client of this listener. */
@@ -273,6 +298,9 @@ export class Judge {
 		return null;
 	}
 }
+
+/** Errors of a call on a connection that the peer has reset. */
+const RESET: ReadonlySet<string> = new Set(["ENOTCONN", "EPIPE", "ECONNRESET"]);
 
 function isAutobind(name: string): boolean {
 	return /^(send|sendto|sendmsg|sendmmsg|write|writev)$/.test(name);

@@ -358,6 +358,7 @@ export class Player {
 		kernel.draws = observed ? world.observer : kernel.ownDraws;
 		this.explainer.begin();
 		kernel.blocker = 0;
+		this.judge.looksBefore(task, call, outcome.recordedError);
 		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
 		// No kernel returns a number beyond an int here. It counts as an unknown error.
 		const beyond = outcome.recorded !== null && outcome.recorded > INT_MAX;

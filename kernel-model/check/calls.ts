@@ -470,7 +470,9 @@ export class Calls {
 		const told = shown ?? (recorded === null ? null : (world.evidence.peers.get(call) ?? null));
 		const accepted = recorded !== null && recorded >= 0;
 		// If the client's address is not known and this queue is empty, any client of the group fits.
-		const empty = kernel.sock.rskq_accept_head[listener] === 0;
+		const first = nth(kernel.sock.rskq_accept_head, listener);
+		const empty = first === 0;
+		if (!empty && kernel.sock.dl_next[first] !== 0) world.severalWait.add(listener);
 		const outside = accepted && !world.queues.waits(listener) && this.hasStrangers(listener, call);
 		const stranger = outside && this.outside.connect(task, fd, call, told);
 		if (accepted && (told !== null || empty)) world.queues.adopt(listener, told);
@@ -485,7 +487,10 @@ export class Calls {
 			if (stranger) {
 				world.ends.add(child);
 				world.doubts.set(child, `the client of line ${call.line} is not recorded`);
+			} else if (accepted && told === null && world.severalWait.has(listener)) {
+				world.unnamed.set(child, call.line);
 			}
+			if (kernel.sock.rskq_accept_head[listener] === 0) world.severalWait.delete(listener);
 		}
 		const { family, address, port } = peer;
 		if (family === undefined || address === undefined || port === undefined) return { result };

@@ -232,6 +232,10 @@ export class Judge {
 		if (this.mayBeReset) {
 			return "data that the socket held back (Nagle) may have met the peer's shutdown(), which answers with a RST";
 		}
+		const accept = world.unnamed.get(sk);
+		if (accept !== undefined && /^(shutdown|getsockopt|send|recv|read|write)/.test(call.name)) {
+			return `line ${accept} accepted one of several clients, and no line shows which one`;
+		}
 		if (world.alone) return null;
 		const searches = ["bind", "connect", "listen"].includes(call.name) || isAutobind(call.name);
 		if (searches && EXHAUSTED.has(error ?? "") && (result >= 0 || result === -ERESTARTSYS)) {

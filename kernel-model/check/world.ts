@@ -63,6 +63,10 @@ export class World {
 	readonly namedNets = new Map<string, NetNamespace>();
 	/** Why results that depend on a sock are undecided. */
 	readonly doubts = new Map<number, string>();
+	/** Listeners on which several clients have waited at once since their queue was empty. */
+	readonly severalWait = new Set<number>();
+	/** Socks of clients that no line names, one of several that waited, by the accept()'s line. */
+	readonly unnamed = new Map<number, number>();
 	/** Why results that depend on a namespace are undecided, by its id. */
 	readonly netDoubts = new Map<number, string>();
 	/** Namespaces, by number, in which io_uring may make calls. */
@@ -319,6 +323,8 @@ export class World {
 		if (this.refusals.size > 0) this.refusals.delete(sk);
 		if (this.adopted.size > 0) this.adopted.delete(sk);
 		if (this.ends.size > 0) this.ends.delete(sk);
+		if (this.unnamed.size > 0) this.unnamed.delete(sk);
+		if (this.severalWait.size > 0) this.severalWait.delete(sk);
 	}
 
 	/**

@@ -175,7 +175,8 @@ export class World {
 	operands(call: CallLine): Operands {
 		const task = this.tasks.get(call.pid ?? 0);
 		const portOf = (fd: number) => {
-			const name = task?.getsockname(fd) ?? -1;
+			const alive = task !== undefined && this.kernel.tasks.has(task);
+			const name = alive ? task.getsockname(fd) : -1;
 			return typeof name === "number" ? null : name.port;
 		};
 		const ifindexOf = (name: string) => {

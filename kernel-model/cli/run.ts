@@ -44,8 +44,9 @@ output syntax of strace: lines such as
 A result after "=" is a recorded one. run checks whether the modelled kernel can give
 this result, ports included. Without a result, run prints the model's own. To record:
 
-    strace -f -ttt -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
-exit_group,unshare,setns,openat,write,close,dup,dup2,dup3,setuid,setresuid PROGRAM
+    strace -f -ttt -s 128 -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
+exit_group,unshare,setns,openat,read,write,close,dup,dup2,dup3,fcntl,setuid,setresuid,\\
+io_uring_enter PROGRAM
 
 replay and live can record the draws of a kernel's port searches. run plays such a
 recording with these draws, and the model must give exactly the recorded results. A file

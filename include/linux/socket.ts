@@ -16,8 +16,9 @@ export const SOL_UDPLITE = 136;
 export const SOL_DCCP = 269;
 export const SOL_MPTCP = 284;
 
-/** Flags of sendto() and sendmsg(). */
+/** Flags of calls that send or receive. */
 export const MSG_DONTWAIT = 0x40;
+export const MSG_ERRQUEUE = 0x2000;
 export const MSG_FASTOPEN = 0x20000000;
 
 /** Default of net.core.somaxconn since 5.4: the largest backlog of listen(). */

@@ -14,6 +14,7 @@ import {
 import {
 	AF_INET6,
 	MSG_DONTWAIT,
+	MSG_ERRQUEUE,
 	MSG_FASTOPEN,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_STORAGE,
@@ -101,7 +102,6 @@ const UNRELATED = new Set([
 	"ERESTARTSYS",
 ]);
 
-const MSG_ERRQUEUE = 0x2000;
 /** Bytes that a SYN always has room for. */
 const SYN_DATA = 1024;
 

@@ -3,7 +3,6 @@
  * Compares a result with the recorded one. If they differ, says why the model cannot give the
  * recorded result, and whether something outside the recording may be the cause.
  */
-
 import { RCV_SHUTDOWN } from "../../include/net/sock.js";
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
@@ -13,7 +12,6 @@ import {
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import { EINPROGRESS, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
-
 import { sk_net } from "../../net/core/sock.js";
 import {
 	bindCandidate,
@@ -275,7 +273,9 @@ export class Judge {
 	looksBefore(task: Task, call: CallLine, error: string | null): void {
 		const { world } = this;
 		this.mayBeReset =
-			RESET.has(error ?? "") && this.peerReadsNoMore(world.subflow(world.sk(task, call)));
+			error !== null &&
+			RESET.has(error) &&
+			this.peerReadsNoMore(world.subflow(world.sk(task, call)));
 	}
 
 	/** Whether the peer of a connection has sent its FIN and reads no more. */

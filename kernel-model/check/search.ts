@@ -183,11 +183,9 @@ export class Search {
 		const { player, recording } = this;
 		this.marks.push(player.mark());
 		while (recording.has(player.cursor)) {
-			const last = nth(this.marks, this.marks.length - 1);
 			// Before the first contradiction fewer marks are enough.
 			const least = this.differed ? EVERY : Math.min(FAR, this.back >> 2);
-			const every = Math.max(least, player.kernel.sock.used >> 2);
-			if (player.cursor - last.cursor >= every) this.addMark(player.mark());
+			this.markAfter(Math.max(least, player.kernel.sock.used >> 2));
 			this.step();
 			this.left++;
 			const { contradiction } = player;
@@ -231,6 +229,13 @@ export class Search {
 		event.outcome = outcome;
 	}
 
+	/** Adds a mark if the last one is at least `events` events back. */
+	private markAfter(events: number): void {
+		const { player, marks } = this;
+		const last = nth(marks, marks.length - 1);
+		if (player.cursor - last.cursor >= events) this.addMark(player.mark());
+	}
+
 	/** Adds a mark. Marks are dense near the cursor and sparse far back. */
 	private addMark(mark: Mark): void {
 		this.marks.push(mark);
@@ -249,14 +254,10 @@ export class Search {
 	private refine(contradiction: Contradiction): Contradiction {
 		const { player } = this;
 		this.differed = true;
-		let last = nth(this.marks, this.marks.length - 1);
 		const reach = player.cursor;
-		player.back(last);
+		player.back(nth(this.marks, this.marks.length - 1));
 		while (player.cursor < reach) {
-			if (player.cursor - last.cursor >= EVERY) {
-				last = player.mark();
-				this.addMark(last);
-			}
+			this.markAfter(EVERY);
 			this.step();
 		}
 		return player.contradiction ?? contradiction;

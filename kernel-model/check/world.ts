@@ -38,7 +38,7 @@ const IN_FLIGHT = 1024;
 export interface Guess {
 	line: number;
 	port: number;
-	/** "guessed": any other port is possible. "inferred": it follows from the order of accepts. */
+	/** A guessed port may be another one. An inferred port follows from the order of accepts. */
 	how: "guessed" | "inferred";
 }
 

@@ -88,21 +88,26 @@ export function protocolName(protocol: number): string {
 	return PROTOCOLS.get(protocol) ?? `${protocol}`;
 }
 
-const LEVELS: ReadonlyMap<number, string> = new Map([
-	[SOL_SOCKET, "SOL_SOCKET"],
-	[SOL_IP, "SOL_IP"],
-	[SOL_IPV6, "SOL_IPV6"],
-	[SOL_TCP, "SOL_TCP"],
-	[SOL_UDP, "SOL_UDP"],
-	[SOL_UDPLITE, "SOL_UDPLITE"],
-	[SOL_SCTP, "SOL_SCTP"],
-	[SOL_DCCP, "SOL_DCCP"],
-	[SOL_MPTCP, "SOL_MPTCP"],
-]);
+/** The option levels by name. */
+export const OPTION_LEVELS = {
+	SOL_SOCKET,
+	SOL_IP,
+	SOL_IPV6,
+	SOL_TCP,
+	SOL_UDP,
+	SOL_UDPLITE,
+	SOL_SCTP,
+	SOL_DCCP,
+	SOL_MPTCP,
+} as const;
+
+const LEVEL_NAMES: ReadonlyMap<number, string> = new Map(
+	Object.entries(OPTION_LEVELS).map(([name, level]) => [level, name]),
+);
 
 /** "SOL_TCP", or "level 7". */
 export function optionLevel(level: number): string {
-	return LEVELS.get(level) ?? `level ${level}`;
+	return LEVEL_NAMES.get(level) ?? `level ${level}`;
 }
 
 /** The state of the sock that has the port. */

@@ -22,17 +22,12 @@ import {
 	AF_NETLINK,
 	AF_UNIX,
 	AF_UNSPEC,
+	MSG_DONTWAIT,
+	MSG_ERRQUEUE,
+	MSG_FASTOPEN,
 	SIN6_LEN_RFC2133,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_IN,
-	SOL_DCCP,
-	SOL_IP,
-	SOL_IPV6,
-	SOL_MPTCP,
-	SOL_SCTP,
-	SOL_TCP,
-	SOL_UDP,
-	SOL_UDPLITE,
 } from "../../include/linux/socket.js";
 import { errnoNumber } from "../../include/uapi/asm-generic/errno.js";
 import * as genericOptions from "../../include/uapi/asm-generic/socket.js";
@@ -45,6 +40,7 @@ import {
 } from "../../include/uapi/linux/sched.js";
 import * as tcpOptions from "../../include/uapi/linux/tcp.js";
 import { type Address, formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../machine/address.js";
+import { OPTION_LEVELS } from "../machine/asked.js";
 import { nth } from "../machine/nth.js";
 import { optionNamed, type SocketOption, socketOption, socketOptions } from "./options.js";
 import { argFd, type CallLine, decodeString, ScriptError, type Value } from "./strace.js";
@@ -56,20 +52,13 @@ const CONSTANTS = new Map<string, number>([
 		...genericOptions,
 		...inOptions,
 		...tcpOptions,
+		...OPTION_LEVELS,
 		AF_INET,
 		AF_INET6,
 		AF_NETLINK,
 		AF_UNIX,
 		AF_LOCAL: AF_UNIX,
 		AF_UNSPEC,
-		SOL_IP,
-		SOL_TCP,
-		SOL_UDP,
-		SOL_IPV6,
-		SOL_SCTP,
-		SOL_UDPLITE,
-		SOL_DCCP,
-		SOL_MPTCP,
 		SOCK_CLOEXEC,
 		SOCK_DCCP,
 		SOCK_DGRAM,
@@ -83,10 +72,10 @@ const CONSTANTS = new Map<string, number>([
 		SHUT_RDWR,
 		SHUT_WR,
 		MSG_PEEK: 2,
-		MSG_DONTWAIT: 0x40,
-		MSG_ERRQUEUE: 0x2000,
+		MSG_DONTWAIT,
+		MSG_ERRQUEUE,
 		MSG_NOSIGNAL: 0x4000,
-		MSG_FASTOPEN: 0x20000000,
+		MSG_FASTOPEN,
 		F_DUPFD: 0,
 		F_GETFD: 1,
 		F_SETFD: 2,

@@ -2,19 +2,12 @@
 /** accept() calls that do not show which of several waiting clients they take. */
 import { expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
-import { in4, left } from "../text.js";
+import { CLIENT_AND_LISTENER, in4, left } from "../text.js";
 
 /** Two clients wait. One of them is closed with unread data, so its connection is reset. */
 function recording(first: string, second: string): string {
 	return [
-		"9 1.10 unshare(CLONE_NEWNET) = 0",
-		'9 1.11 execve("/sbin/ip", ["ip", "link", "set", "lo", "up"], 0x7ffd /* 9 vars */) = 0',
-		"9 1.12 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3",
-		`9 1.13 bind(3, ${in4(8080)}, 16) = 0`,
-		"9 1.14 listen(3, 5) = 0",
-		"9 1.15 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 4",
-		`9 1.16 connect(4, ${in4(8080)}, 16) = 0`,
-		`9 1.17 getsockname(4, ${in4(40000)}, [16]) = 0`,
+		...CLIENT_AND_LISTENER,
 		"9 1.18 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 5",
 		`9 1.19 connect(5, ${in4(8080)}, 16) = 0`,
 		`9 1.20 getsockname(5, ${in4(40002)}, [16]) = 0`,

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * The answers of a kernel to every program of a bound. A program is a list of steps, given by their
+ * numbers in the bound; its answer is the answer of its last step. Programs that become the same by
+ * renaming addresses and users are one: the program that mentions the first user, and the first
+ * address of a family, before the second. All answers are in tables, so a law looks up any program.
+ */
+import { nth } from "../machine/nth.js";
+import { type Bound, type Kind, PLACES, type Place, type Step } from "./kinds.js";
+import { Lab } from "./lab.js";
+import type { Protocol } from "./protocols.js";
+
+/** Not a program of the bound: it acts on a socket that it does not have. */
+export const NONE = -1;
+
+/** Most answers of one table. */
+const MOST = 1 << 28;
+
+const TWO: Readonly<Record<number, 0 | 1 | 2>> = { 0: 0, 1: 2, 2: 1 };
+
+/** The place with the two IPv4 addresses, or the two IPv6 addresses, exchanged. */
+function exchanged(place: Place, ipv6: boolean): Place {
+	const n = ipv6 ? place.v6 : place.v4;
+	if (n === null || n === 0) return place;
+	const found = PLACES.find(
+		(other) =>
+			other.family === place.family &&
+			other.v6only === place.v6only &&
+			(ipv6
+				? other.v6 === TWO[n] && other.v4 === place.v4
+				: other.v4 === TWO[n] && other.v6 === place.v6),
+	);
+	return found ?? place;
+}
+
+function sameKind(a: Kind, b: Kind): boolean {
+	return (Object.keys(a) as (keyof Kind)[]).every((key) => a[key] === b[key]);
+}
+
+function renamed(step: Step, users: boolean, ipv4: boolean, ipv6: boolean): Step {
+	if (step.do === "client") {
+		// CLIENTS: the two IPv4 addresses, then an IPv6 address.
+		return ipv4 && step.to < 2 ? { do: "client", to: 1 - step.to } : step;
+	}
+	if (step.do !== "bind") return step;
+	let { place, user } = step.kind;
+	if (ipv4) place = exchanged(place, false);
+	if (ipv6) place = exchanged(place, true);
+	if (users) user = user === 0 ? 1 : 0;
+	return { do: "bind", kind: { ...step.kind, place, user } };
+}
+
+export class Answers {
+	readonly lab: Lab;
+	readonly steps: readonly Step[];
+	/** Programs that were run. */
+	programs = 0;
+	/** tables[n]: the answers of programs of n steps. */
+	private readonly tables: Int16Array[] = [];
+	/** rename[g][step]: the step after renaming; bit 0 of g: users, bit 1: IPv4, bit 2: IPv6. */
+	private readonly rename: Int16Array[] = [];
+	/** Which of two names a step mentions, for each of the three renamings: 0, 1 or 2. */
+	private readonly mentions: Uint8Array[];
+
+	constructor(
+		readonly version: string,
+		readonly protocol: Protocol,
+		readonly bound: Bound,
+	) {
+		this.lab = new Lab(version, protocol);
+		const { steps, depth } = bound;
+		this.steps = steps;
+		if (steps.length ** depth > MOST) throw new RangeError(`${bound.name}: too many programs`);
+		for (let n = 0; n <= depth; n++) this.tables.push(new Int16Array(steps.length ** n).fill(NONE));
+		nth(this.tables, 0)[0] = 0;
+		for (let g = 0; g < 8; g++) {
+			const to = steps.map((step) =>
+				this.find(renamed(step, (g & 1) > 0, (g & 2) > 0, (g & 4) > 0)),
+			);
+			this.rename.push(Int16Array.from(to, (other, step) => (other < 0 ? step : other)));
+		}
+		const places = (step: Step) => (step.do === "bind" ? step.kind.place : null);
+		this.mentions = [
+			Uint8Array.from(steps, (step) => (step.do === "bind" ? step.kind.user + 1 : 0)),
+			Uint8Array.from(steps, (step) =>
+				step.do === "client" && step.to < 2 ? step.to + 1 : (places(step)?.v4 ?? 0),
+			),
+			Uint8Array.from(steps, (step) => places(step)?.v6 ?? 0),
+		];
+	}
+
+	/** The number of a step; -1 if the bound does not have it. */
+	find(step: Step): number {
+		return this.steps.findIndex((other) => {
+			if (step.do === "bind") return other.do === "bind" && sameKind(step.kind, other.kind);
+			return JSON.stringify(step) === JSON.stringify(other);
+		});
+	}
+
+	/** The renaming that makes a program the one of its class. */
+	private renaming(program: ArrayLike<number>): number {
+		let g = 0;
+		for (let bit = 0; bit < 3; bit++) {
+			const mentions = nth(this.mentions, bit);
+			for (let i = 0; i < program.length; i++) {
+				const mention = mentions[program[i] ?? 0];
+				if (mention === 0) continue;
+				if (mention === 2) g |= 1 << bit;
+				break;
+			}
+		}
+		return g;
+	}
+
+	/** The answer of a program, in whatever names it is written. */
+	answer(program: ArrayLike<number>): number {
+		const to = nth(this.rename, this.renaming(program));
+		let index = 0;
+		for (let i = 0; i < program.length; i++) {
+			index = index * this.steps.length + nth(to, nth(program, i));
+		}
+		return nth(nth(this.tables, program.length), index);
+	}
+
+	/** Whether a step can follow in the state of the lab. */
+	private fits(step: Step, depth: number): boolean {
+		if (step.do === "bind") return true;
+		if (step.do === "act") {
+			const held = this.lab.sockets[step.socket];
+			return held?.open === true && held.bound;
+		}
+		if (step.do === "who") return this.asked(depth) === 1;
+		return this.lab.sockets.length > 0 && this.asked(depth) === 0;
+	}
+
+	private readonly path: number[] = [];
+
+	/** How many clients the program has. */
+	private asked(depth: number): number {
+		let clients = 0;
+		for (let i = 0; i < depth; i++)
+			if (nth(this.steps, nth(this.path, i)).do === "client") clients++;
+		return clients;
+	}
+
+	private build(): void {
+		this.lab.end();
+		for (const step of this.path) this.lab.step(nth(this.steps, step));
+	}
+
+	/** Runs every program. `tick` is called now and then. */
+	explore(tick: () => void = () => {}): void {
+		const { depth } = this.bound;
+		const { steps, path, lab } = this;
+		const visit = (at: number, index: number) => {
+			if (at === 2) tick();
+			const table = nth(this.tables, at + 1);
+			for (let s = 0; s < steps.length; s++) {
+				const step = nth(steps, s);
+				if (!this.fits(step, at)) continue;
+				path.push(s);
+				if (this.renaming(path) === 0) {
+					const answer = lab.step(step);
+					const here = index * steps.length + s;
+					table[here] = answer;
+					this.programs++;
+					if (at + 1 < depth) visit(at + 1, here);
+					path.pop();
+					const failed = step.do === "bind" && answer !== 0 && answer < 1000;
+					if (failed && at + 1 === depth) lab.drop();
+					else this.build();
+				} else path.pop();
+			}
+		};
+		visit(0, 0);
+		lab.end();
+		lab.kernel.verify();
+	}
+
+	/** Calls back with every program that was run, shorter ones first. The list is used again. */
+	forEach(visit: (program: readonly number[], answer: number) => void): void {
+		const { length } = this.steps;
+		for (let n = 1; n <= this.bound.depth; n++) {
+			const table = nth(this.tables, n);
+			const program = new Array<number>(n).fill(0);
+			for (let index = 0; index < table.length; index++) {
+				const answer = nth(table, index);
+				if (answer === NONE) continue;
+				for (let i = n - 1, rest = index; i >= 0; i--, rest = Math.floor(rest / length)) {
+					program[i] = rest % length;
+				}
+				visit(program, answer);
+			}
+		}
+	}
+}

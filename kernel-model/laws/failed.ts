@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * A call that fails has no effect (POSIX, System Interfaces, 2.3 "Error Numbers"): what comes
+ * after a failed bind() or listen() is as if the socket had not been there.
+ *
+ * Meant exceptions: none for bind(). A listen() that fails leaves its socket bound, so the law is
+ * stated for bind().
+ */
+import { LISTEN_FAILED } from "./lab.js";
+import type { Law } from "./law.js";
+
+export const failed: Law = {
+	id: "failed",
+	rule: "A bind() that fails changes nothing for later calls",
+	judge(program) {
+		for (const { at, answer } of program.sockets) {
+			if (answer === 0 || answer > LISTEN_FAILED) continue;
+			const beside = program.without(new Set([at]));
+			if (beside === null) continue;
+			const other = program.ask(beside);
+			if (other === null || other === program.answer) continue;
+			return { expected: other === 0 ? "success" : "failure", beside };
+		}
+		return null;
+	},
+};

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Kinds of sockets, and the steps of which small programs are made. */
+import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import { KINDS, type Protocol } from "./protocols.js";
+
+/** Where a socket is bound: a family and a class of address. */
+export interface Place {
+	/** Its name in tables: "[::] V6ONLY". */
+	readonly name: string;
+	readonly family: "AF_INET" | "AF_INET6";
+	readonly address: string;
+	/** Whether the socket has IPV6_V6ONLY. */
+	readonly v6only: boolean;
+	/** The IPv4 address: 1 or 2, 0 for the wildcard; null if the place has none. */
+	readonly v4: 0 | 1 | 2 | null;
+	/** The IPv6 address, likewise. */
+	readonly v6: 0 | 1 | 2 | null;
+}
+
+const v4 = (address: string, n: 0 | 1 | 2): Place => ({
+	name: address,
+	family: "AF_INET",
+	address,
+	v6only: false,
+	v4: n,
+	v6: null,
+});
+const v6 = (address: string, n: 0 | 1 | 2): Place => ({
+	...v4(address, n),
+	name: `[${address}]`,
+	family: "AF_INET6",
+	v4: null,
+	v6: n,
+});
+
+export const V4_ANY = v4("0.0.0.0", 0);
+/** `[::]` of a socket that takes IPv4 as well. */
+export const DUAL: Place = { ...v6("::", 0), v4: 0 };
+export const V6_ANY: Place = { ...v6("::", 0), name: "[::] V6ONLY", v6only: true };
+/** IPv4 addresses of IPv6 sockets. */
+const mapped = (place: Place, n: 0 | 1 | 2): Place => ({
+	...v6(`::ffff:${place.address}`, n),
+	v4: n,
+	v6: null,
+});
+const V4_ONE = v4("127.0.0.1", 1);
+const V4_TWO = v4("127.0.0.2", 2);
+
+/** Every place, the more common ones first. */
+export const PLACES: readonly Place[] = [
+	V4_ANY,
+	V4_ONE,
+	DUAL,
+	V6_ANY,
+	v6("::1", 1),
+	mapped(V4_ANY, 0),
+	mapped(V4_ONE, 1),
+	V4_TWO,
+	v6("2001:db8::2", 2),
+	mapped(V4_TWO, 2),
+];
+
+/** Commands that give the host the addresses of PLACES that it lacks. */
+export const HOST: readonly string[] = ["ip addr add 2001:db8::2/128 dev lo nodad"];
+
+/** A socket that is bound, and may listen. */
+export interface Kind {
+	readonly place: Place;
+	readonly reuse: boolean;
+	readonly reuseport: boolean;
+	/** The user: 0 or 1. They are two ordinary users. */
+	readonly user: 0 | 1;
+	/** Whether the socket is bound to the device lo. */
+	readonly device: boolean;
+	readonly listens: boolean;
+	/** A stranger differs in its port, its protocol or its namespace from the other sockets. */
+	readonly stranger: "" | "port" | "protocol" | "namespace";
+	/** How the options are set: once, in the other order, or twice. */
+	readonly options: "" | "reversed" | "repeated";
+}
+
+/** What a program does to a socket that it has bound. */
+export const ACTIONS = [
+	"close",
+	"listen",
+	"connect",
+	"disconnect",
+	"reuse",
+	"noreuse",
+	"reuseport",
+	"noreuseport",
+] as const;
+export type Action = (typeof ACTIONS)[number];
+
+/** A client that connects to, or sends a datagram to, an address. */
+export const CLIENTS = ["127.0.0.1", "127.0.0.2", "::1"] as const;
+
+export type Step =
+	| { readonly do: "bind"; readonly kind: Kind }
+	| { readonly do: "act"; readonly action: Action; readonly socket: number }
+	/** A client comes, and stays. */
+	| { readonly do: "client"; readonly to: number }
+	/** Which socket has the client. */
+	| { readonly do: "who" };
+
+/** The steps of programs, and how long the programs are. */
+export interface Bound {
+	readonly name: string;
+	/** What its programs are, in a few words. */
+	readonly programs: string;
+	readonly depth: number;
+	readonly steps: readonly Step[];
+}
+
+/** The kinds that some words describe; `places` is the number of PLACES. */
+function kinds(options: {
+	places: readonly Place[];
+	users: number;
+	devices?: boolean;
+	listens?: boolean;
+	strangers?: readonly Kind["stranger"][];
+	options?: readonly Kind["options"][];
+}): Kind[] {
+	const found: Kind[] = [];
+	const both = [false, true];
+	for (const stranger of options.strangers ?? [""])
+		for (const set of options.options ?? [""])
+			for (const device of options.devices ? both : [false])
+				for (const listens of options.listens ? both : [false])
+					for (const user of options.users > 1 ? ([0, 1] as const) : ([0] as const))
+						for (const reuseport of both)
+							for (const reuse of both)
+								for (const place of options.places)
+									found.push({
+										place,
+										reuse,
+										reuseport,
+										user,
+										device,
+										listens,
+										stranger,
+										options: set,
+									});
+	return found;
+}
+
+const binds = (found: readonly Kind[]): Step[] => found.map((kind) => ({ do: "bind", kind }));
+
+function actions(names: readonly Action[], sockets: number): Step[] {
+	const steps: Step[] = [];
+	for (let socket = 0; socket < sockets; socket++)
+		for (const action of names) steps.push({ do: "act", action, socket });
+	return steps;
+}
+
+const WIDE = PLACES.slice(0, 4);
+
+/**
+ * The bounds of a size. 1 is quick and has one user; 2 has two users and devices; 3 has all
+ * places in the longer programs as well.
+ */
+export function boundsOf(protocol: Protocol, size: number): Bound[] {
+	const { listens } = KINDS[protocol];
+	const users = size > 1 ? 2 : 1;
+	const places = size > 1 ? PLACES : PLACES.slice(0, 7);
+	const narrow = size > 2 ? places.slice(0, 7) : [V4_ANY, V4_ONE, DUAL, V6_ANY];
+	const names: Action[] = listens ? [...ACTIONS] : ACTIONS.filter((action) => action !== "listen");
+	if (KINDS[protocol].number === IPPROTO_SCTP) names.splice(names.indexOf("disconnect"), 1);
+	return [
+		{
+			name: "sockets",
+			programs: "up to three sockets",
+			depth: 3,
+			steps: binds(kinds({ places, users, devices: size > 1, listens })),
+		},
+		{
+			name: "steps",
+			programs: "up to four steps: sockets, closes, listens, option changes, connections",
+			depth: 4,
+			steps: [
+				...binds(kinds({ places: narrow, users: size > 2 ? 2 : 1, listens: listens && size > 1 })),
+				...actions(names, 2),
+			],
+		},
+		{
+			name: "options",
+			programs: "pairs of sockets, options set in another order or twice",
+			depth: 2,
+			steps: binds(kinds({ places: WIDE, users, options: ["", "reversed", "repeated"] })),
+		},
+		{
+			name: "strangers",
+			programs: "up to three sockets, some on another port, protocol or namespace",
+			depth: 3,
+			steps: binds(
+				kinds({
+					places: [V4_ANY, DUAL, V6_ANY],
+					users: 1,
+					strangers: ["", "port", "protocol", "namespace"],
+				}),
+			),
+		},
+		{
+			name: "clients",
+			programs: "up to two sockets and a client, before or after the second one",
+			depth: 4,
+			steps: [
+				...binds(
+					kinds({ places, users: 1, devices: size > 1, listens }).filter(
+						(kind) => kind.listens === listens,
+					),
+				),
+				...CLIENTS.map((_, to): Step => ({ do: "client", to })),
+				{ do: "who" },
+			],
+		},
+	];
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Runs small programs on one kernel. It calls net/socket.ts directly, without tasks and
+ * descriptors, because an exploration runs millions of programs.
+ */
+import { SOCK_STREAM } from "../../include/linux/net.js";
+import {
+	AF_INET,
+	AF_INET6,
+	AF_UNSPEC,
+	SIZEOF_SOCKADDR_IN,
+	SIZEOF_SOCKADDR_IN6,
+	SOL_IPV6,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import {
+	SO_BINDTODEVICE,
+	SO_LINGER,
+	SO_REUSEADDR,
+	SO_REUSEPORT,
+	SOL_SOCKET,
+} from "../../include/uapi/asm-generic/socket.js";
+import { IPV6_V6ONLY } from "../../include/uapi/linux/in.js";
+import { intBytes } from "../../net/core/sock.js";
+import {
+	__sock_release,
+	__sys_bind,
+	__sys_connect,
+	__sys_listen,
+	__sys_recvfrom,
+	__sys_sendto,
+	__sys_setsockopt,
+	do_accept,
+	sock_create,
+} from "../../net/socket.js";
+import { toSockaddr } from "../machine/address.js";
+import { Kernel } from "../machine/kernel.js";
+import { nth } from "../machine/nth.js";
+import { type Action, CLIENTS, type Kind, type Place, type Step } from "./kinds.js";
+import { KINDS, type Protocol } from "./protocols.js";
+
+/** The port of the sockets, the port of strangers, and the port of the peer of connections. */
+export const PORT = 5000;
+export const OTHER_PORT = 5002;
+export const PEER_PORT = 6000;
+/** The users 0 and 1 of kinds. */
+export const USERS = [1000, 1001] as const;
+
+/** An answer above it is the errno of listen() after a bind() that succeeded. */
+export const LISTEN_FAILED = 1000;
+/** An answer from it on names the socket that has the client. */
+export const SOCKET = 2000;
+/** No socket has the client. */
+export const NOBODY = 1999;
+
+const ONE = intBytes(1);
+const ZERO = intBytes(0);
+/** struct linger: on, 0 seconds. Close sends a reset and leaves no TIME_WAIT. */
+const RESET = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
+const LO = Uint8Array.of(108, 111, 0);
+
+/** Longer than any TIME_WAIT, ms. */
+const AFTER_TIME_WAIT = 125_000;
+
+interface Option {
+	readonly level: number;
+	readonly name: number;
+	readonly value: Uint8Array;
+}
+
+/** Everything that opening a socket of a kind needs. */
+interface Opening {
+	readonly family: number;
+	readonly type: number;
+	readonly protocol: number;
+	readonly options: readonly Option[];
+	readonly address: Sockaddr;
+	readonly length: number;
+	readonly net: Net;
+	readonly kind: Kind;
+}
+
+/** The options of a kind, in the order in which a program sets them. */
+export function optionsOf(kind: Kind): { name: string; option: Option }[] {
+	const found: { name: string; option: Option }[] = [];
+	const add = (name: string, level: number, number: number, value: Uint8Array) =>
+		found.push({ name, option: { level, name: number, value } });
+	if (kind.place.v6only) add("IPV6_V6ONLY", SOL_IPV6, IPV6_V6ONLY, ONE);
+	if (kind.reuse) add("SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, ONE);
+	if (kind.reuseport) add("SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, ONE);
+	if (kind.device) add("SO_BINDTODEVICE", SOL_SOCKET, SO_BINDTODEVICE, LO);
+	if (kind.options === "reversed") found.reverse();
+	if (kind.options === "repeated") found.push(...found);
+	return found;
+}
+
+/** A socket of a program. */
+interface Held {
+	sock: number;
+	readonly kind: Kind;
+	open: boolean;
+	bound: boolean;
+}
+
+/** An address of a host, for connections that start at a place. */
+export function peerOf(place: Place): string {
+	if (place.family === "AF_INET") return "127.0.0.1";
+	return place.v6 === null ? "::ffff:127.0.0.1" : "::1";
+}
+
+function sockaddrOf(address: string, port: number): Sockaddr {
+	const family = address.includes(":") ? "AF_INET6" : "AF_INET";
+	return toSockaddr({ family, address, port });
+}
+
+const lengthOf = (address: Sockaddr) =>
+	address.sin_family === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+
+const UNSPEC: Sockaddr = { ...sockaddrOf("0.0.0.0", 0), sin_family: AF_UNSPEC };
+
+/** One kernel with one program on it. */
+export class Lab {
+	readonly kernel: Kernel;
+	/** The sockets of the program, in order. */
+	readonly sockets: Held[] = [];
+	private readonly net: Net;
+	private readonly other: Net;
+	private readonly openings = new Map<Kind, Opening>();
+	private readonly clients: Sockaddr[] = CLIENTS.map((address) => sockaddrOf(address, PORT));
+	private readonly peers = new Map<string, Sockaddr>();
+	private client = 0;
+	private peer = 0;
+	/** Whether the program has connected: its end may leave TIME_WAIT. */
+	private connected = false;
+
+	constructor(
+		version: string,
+		readonly protocol: Protocol,
+	) {
+		const size = 64;
+		// Small tables stay in the cache.
+		this.kernel = new Kernel({
+			version,
+			tables: { ehash: size, bhash: size, lhash2: size, udp: 256 },
+		});
+		const k = this.kernel;
+		const here = k.createNet();
+		here.addAddress("2001:db8::2/128", "lo");
+		this.net = here.net;
+		this.other = k.createNet().net;
+		const { type, number, listens } = KINDS[protocol];
+		if (!listens) return;
+		const task = k.createTask({ net: here, uid: USERS[0] });
+		const fd = task.socket(AF_INET6, type, number);
+		task.bind(fd, { family: "AF_INET6", address: "::", port: PEER_PORT });
+		task.listen(fd, 16);
+		this.peer = task.socketOf(fd);
+	}
+
+	private openingOf(kind: Kind): Opening {
+		const known = this.openings.get(kind);
+		if (known !== undefined) return known;
+		const { other } = KINDS[this.protocol];
+		const { type, number } = KINDS[kind.stranger === "protocol" ? other : this.protocol];
+		const port = kind.stranger === "port" ? OTHER_PORT : PORT;
+		const address = sockaddrOf(kind.place.address, port);
+		const opening: Opening = {
+			family: kind.place.family === "AF_INET" ? AF_INET : AF_INET6,
+			type,
+			protocol: number,
+			options: optionsOf(kind).map(({ option }) => option),
+			address,
+			length: lengthOf(address),
+			net: kind.stranger === "namespace" ? this.other : this.net,
+			kind,
+		};
+		this.openings.set(kind, opening);
+		return opening;
+	}
+
+	/** Makes a step and returns its answer: 0, an errno, or one of the constants above. */
+	step(step: Step): number {
+		switch (step.do) {
+			case "bind":
+				return this.bind(step.kind);
+			case "act":
+				return this.act(step.action, nth(this.sockets, step.socket));
+			case "client":
+				return this.comes(nth(this.clients, step.to));
+			case "who":
+				return this.who();
+		}
+	}
+
+	private bind(kind: Kind): number {
+		const k = this.kernel;
+		const opening = this.openingOf(kind);
+		k.cap_effective = 0;
+		const uid = kind.user === 0 ? USERS[0] : USERS[1];
+		const sock = sock_create(k, opening.net, opening.family, opening.type, opening.protocol, uid);
+		for (let i = 0; i < opening.options.length; i++) {
+			const { level, name, value } = nth(opening.options, i);
+			__sys_setsockopt(k, sock, level, name, value, value.length);
+		}
+		const held = { sock, kind, open: true, bound: false };
+		this.sockets.push(held);
+		const err = -__sys_bind(k, sock, opening.address, opening.length);
+		if (err !== 0) return err;
+		held.bound = true;
+		if (!kind.listens) return 0;
+		const failed = -__sys_listen(k, sock, 1);
+		return failed === 0 ? 0 : LISTEN_FAILED + failed;
+	}
+
+	private act(action: Action, held: Held): number {
+		const k = this.kernel;
+		k.cap_effective = 0;
+		const { sock, kind } = held;
+		const set = (name: number, value: Uint8Array) =>
+			-__sys_setsockopt(k, sock, SOL_SOCKET, name, value, value.length);
+		switch (action) {
+			case "close":
+				held.open = false;
+				__sock_release(k, sock, false);
+				return 0;
+			case "listen":
+				return -__sys_listen(k, sock, 1);
+			case "connect":
+				return this.connect(held);
+			case "disconnect":
+				return -__sys_connect(k, sock, UNSPEC, SIZEOF_SOCKADDR_IN, true);
+			case "reuse":
+				return set(SO_REUSEADDR, ONE);
+			case "noreuse":
+				return set(SO_REUSEADDR, ZERO);
+			case "reuseport":
+				return set(SO_REUSEPORT, ONE);
+			case "noreuseport":
+				return set(SO_REUSEPORT, ZERO);
+			default:
+				throw new Error(`unknown action ${action} of ${kind.place.name}`);
+		}
+	}
+
+	private connect({ sock, kind }: Held): number {
+		const k = this.kernel;
+		this.connected = true;
+		const to = peerOf(kind.place);
+		let address = this.peers.get(to);
+		if (address === undefined) {
+			address = sockaddrOf(to, PEER_PORT);
+			this.peers.set(to, address);
+		}
+		const err = -__sys_connect(k, sock, address, lengthOf(address), true);
+		if (this.peer !== 0) {
+			const child = do_accept(k, this.peer, USERS[0], true);
+			if (child >= 0) this.reset(child);
+		}
+		return err;
+	}
+
+	private reset(sock: number): void {
+		__sys_setsockopt(this.kernel, sock, SOL_SOCKET, SO_LINGER, RESET, RESET.length);
+		__sock_release(this.kernel, sock, false);
+	}
+
+	/** A client connects to an address, or sends a datagram to it. */
+	private comes(to: Sockaddr): number {
+		const k = this.kernel;
+		k.cap_effective = 0;
+		const { type, number } = KINDS[this.protocol];
+		this.client = sock_create(k, this.net, to.sin_family, type, number, USERS[0]);
+		this.connected = true;
+		if (KINDS[this.protocol].listens) {
+			return -__sys_connect(k, this.client, to, lengthOf(to), type === SOCK_STREAM);
+		}
+		const sent = __sys_sendto(k, this.client, 1, to, lengthOf(to), 0);
+		return sent < 0 ? -sent : 0;
+	}
+
+	/** The socket that has the client, or its datagram. */
+	private who(): number {
+		const k = this.kernel;
+		for (const [i, { sock, open, bound }] of this.sockets.entries()) {
+			if (!open || !bound) continue;
+			if (KINDS[this.protocol].listens) {
+				const child = do_accept(k, sock, USERS[0], true);
+				if (child < 0) continue;
+				this.reset(child);
+				return SOCKET + i;
+			}
+			if (__sys_recvfrom(k, sock, 1, true) >= 0) return SOCKET + i;
+		}
+		return NOBODY;
+	}
+
+	/** Closes the socket of the last step, whose bind() failed. A failed bind() binds nothing. */
+	drop(): void {
+		const held = this.sockets.pop();
+		if (held?.open) __sock_release(this.kernel, held.sock, false);
+	}
+
+	/** Ends the program: the kernel is again as it was before it. */
+	end(): void {
+		const k = this.kernel;
+		if (this.client !== 0) this.reset(this.client);
+		this.client = 0;
+		for (let i = this.sockets.length - 1; i >= 0; i--) {
+			const { sock, open } = nth(this.sockets, i);
+			if (!open) continue;
+			if (this.connected) this.reset(sock);
+			else __sock_release(k, sock, false);
+		}
+		this.sockets.length = 0;
+		if (this.connected) k.advance(AFTER_TIME_WAIT);
+		this.connected = false;
+	}
+
+	/** Runs a whole program on an idle kernel. Returns the answer of each step. */
+	run(program: readonly Step[]): number[] {
+		const answers = program.map((step) => this.step(step));
+		this.end();
+		return answers;
+	}
+}

@@ -5,7 +5,7 @@ import { rule } from "../world.js";
 
 describe("accept", () => {
 	rule(
-		"gives connections in the order in which they came",
+		"returns connections in the order in which they arrived",
 		`
 		s bind 127.0.0.1:5000
 		s listen 2
@@ -28,7 +28,7 @@ describe("accept", () => {
 		`,
 	);
 	rule(
-		"wants a listener",
+		"fails with EINVAL on a socket that does not listen",
 		`
 		a accept t = EINVAL
 		a bind 127.0.0.1:5000
@@ -39,7 +39,7 @@ describe("accept", () => {
 		`,
 	);
 	rule(
-		"gives a connection that its client has closed",
+		"returns a connection that its client has closed",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -54,7 +54,7 @@ describe("accept", () => {
 		`,
 	);
 	rule(
-		"gives a connection that its client has reset",
+		"returns a connection that its client has reset",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -72,7 +72,7 @@ describe("accept", () => {
 		`,
 	);
 	rule(
-		"is no more after a close of the listener, which resets what nobody accepted",
+		"never returns a connection that still waits when the listener closes, because it is reset",
 		`
 		s bind 127.0.0.1:5000
 		s listen 5
@@ -90,7 +90,7 @@ describe("accept", () => {
 		`,
 	);
 	rule(
-		"leaves a port in use by the connections of a listener that is gone",
+		"makes a socket that keeps the port in use after its listener has closed",
 		`
 		s bind 127.0.0.1:5000
 		s listen 5
@@ -107,7 +107,7 @@ describe("accept", () => {
 		`,
 	);
 	rule(
-		"hands SO_REUSEADDR down, so that a server can be started again beside its connections",
+		"copies SO_REUSEADDR to the new socket, so another listener can bind the port beside old connections",
 		`
 		s set SO_REUSEADDR 1
 		s bind 127.0.0.1:5000

@@ -48,72 +48,76 @@ function thrown(run: () => unknown): string {
 	return "none";
 }
 
-describe("Task", () => {
+describe("Task:", () => {
 	type Case = [name: string, call: (task: Task) => unknown, error: string];
 	const cases: Case[] = [
 		["close of NaN", (t) => t.close(Number.NaN), "TypeError fd"],
-		["close of half a descriptor", (t) => t.close(0.5), "TypeError fd"],
+		["close of descriptor 0.5", (t) => t.close(0.5), "TypeError fd"],
 		["close of a text", (t) => t.close(wrong("3")), "TypeError fd"],
-		["close of nothing", (t) => t.close(wrong(undefined)), "TypeError fd"],
-		["close of more than 32 bits", (t) => t.close(4294967299), "RangeError fd"],
+		["close of undefined", (t) => t.close(wrong(undefined)), "TypeError fd"],
+		["close of a descriptor of more than 32 bits", (t) => t.close(4294967299), "RangeError fd"],
 		["close of Infinity", (t) => t.close(Number.POSITIVE_INFINITY), "RangeError fd"],
 		["dup of NaN", (t) => t.dup(Number.NaN), "TypeError fd"],
-		["dup to half a descriptor", (t) => t.dup(1, 1.5), "TypeError at"],
-		["dup to a negative number", (t) => t.dup(1, -1), "RangeError at"],
+		["dup to descriptor 1.5", (t) => t.dup(1, 1.5), "TypeError at"],
+		["dup to descriptor -1", (t) => t.dup(1, -1), "RangeError at"],
 		["dup2 to NaN", (t) => t.dup2(1, Number.NaN), "TypeError newfd"],
 		["dup3 to NaN", (t) => t.dup3(1, Number.NaN, 0), "TypeError newfd"],
-		["dup3 with flags that are none", (t) => t.dup3(1, 5, wrong("O")), "TypeError flags"],
-		["a family that is none", (t) => t.socket(wrong("AF_INET"), 1, 0), "TypeError family"],
-		["a type that is none", (t) => t.socket(2, 1.5, 0), "TypeError type"],
-		["a protocol that is none", (t) => t.socket(2, 1, 2 ** 40), "RangeError protocol"],
-		["socket at a number that is none", (t) => t.socket(2, 1, 0, -3), "RangeError at"],
-		["openOther at a number that is none", (t) => t.openOther(0.1), "TypeError at"],
+		["dup3 with a text as flags", (t) => t.dup3(1, 5, wrong("O")), "TypeError flags"],
+		["socket with a text as family", (t) => t.socket(wrong("AF_INET"), 1, 0), "TypeError family"],
+		["socket with type 1.5", (t) => t.socket(2, 1.5, 0), "TypeError type"],
+		["socket with protocol 2^40", (t) => t.socket(2, 1, 2 ** 40), "RangeError protocol"],
+		["socket at descriptor -3", (t) => t.socket(2, 1, 0, -3), "RangeError at"],
+		["openOther at descriptor 0.1", (t) => t.openOther(0.1), "TypeError at"],
 		["bind to port -1", (t) => t.bind(3, { ...LO, port: -1 }), "RangeError port"],
 		["bind to port 65536", (t) => t.bind(3, { ...LO, port: 65536 }), "RangeError port"],
 		["bind to port 80.5", (t) => t.bind(3, { ...LO, port: 80.5 }), "TypeError port"],
-		["bind to no address", (t) => t.bind(3, wrong(null)), "TypeError address"],
+		["bind to null", (t) => t.bind(3, wrong(null)), "TypeError address"],
 		["bind to a text", (t) => t.bind(3, wrong("127.0.0.1")), "TypeError address"],
-		["bind to no IPv4 address", (t) => t.bind(3, { ...LO, address: "::1" }), "RangeError address"],
+		[
+			"bind to an IPv6 address as AF_INET",
+			(t) => t.bind(3, { ...LO, address: "::1" }),
+			"RangeError address",
+		],
 		[
 			"bind to an unknown family",
 			(t) => t.bind(3, wrong({ ...LO, family: 2 })),
 			"TypeError family",
 		],
-		["bind with a length that is none", (t) => t.bind(3, LO, Number.NaN), "TypeError addrlen"],
+		["bind with a length of NaN", (t) => t.bind(3, LO, Number.NaN), "TypeError addrlen"],
 		[
 			"bind on a closed descriptor, port 65536",
 			(t) => t.bind(9, wrong({ ...LO, port: 65536 })),
 			"RangeError port",
 		],
+		["connect with scope -1", (t) => t.connect(3, { ...LO, scope_id: -1 }), "RangeError scope_id"],
 		[
-			"connect with a scope that is none",
-			(t) => t.connect(3, { ...LO, scope_id: -1 }),
-			"RangeError scope_id",
-		],
-		[
-			"connect with a flow that is none",
+			"connect with flowinfo 0.5",
 			(t) => t.connect(3, { ...LO, flowinfo: 0.5 }),
 			"TypeError flowinfo",
 		],
-		["listen with half a backlog", (t) => t.listen(3, 0.5), "TypeError backlog"],
-		["accept4 with flags that are none", (t) => t.accept4(3, Number.NaN), "TypeError flags"],
+		["listen with backlog 0.5", (t) => t.listen(3, 0.5), "TypeError backlog"],
+		["accept4 with flags of NaN", (t) => t.accept4(3, Number.NaN), "TypeError flags"],
 		["accept into a text", (t) => t.accept(3, wrong("")), "TypeError address"],
-		["shutdown of half a direction", (t) => t.shutdown(3, 0.5), "TypeError how"],
+		["shutdown of direction 0.5", (t) => t.shutdown(3, 0.5), "TypeError how"],
 		["setsockopt of a text", (t) => t.setsockopt(3, 1, 2, wrong("1")), "TypeError optval"],
 		["setsockopt of NaN", (t) => t.setsockopt(3, 1, 2, Number.NaN), "TypeError optval"],
-		["setsockopt of half a level", (t) => t.setsockopt(3, 0.5, 2, 1), "TypeError level"],
-		["setsockopt of half an option", (t) => t.setsockopt(3, 1, 0.5, 1), "TypeError optname"],
-		["setsockopt of half a length", (t) => t.setsockopt(3, 1, 2, 1, 0.5), "TypeError optlen"],
-		["getsockopt of half a length", (t) => t.getsockopt(3, 1, 2, 0.5), "TypeError optlen"],
-		["send of fewer than no bytes", (t) => t.send(3, -1), "RangeError size"],
+		["setsockopt of level 0.5", (t) => t.setsockopt(3, 0.5, 2, 1), "TypeError level"],
+		["setsockopt of option 0.5", (t) => t.setsockopt(3, 1, 0.5, 1), "TypeError optname"],
+		["setsockopt with length 0.5", (t) => t.setsockopt(3, 1, 2, 1, 0.5), "TypeError optlen"],
+		["getsockopt with length 0.5", (t) => t.getsockopt(3, 1, 2, 0.5), "TypeError optlen"],
+		["send of -1 bytes", (t) => t.send(3, -1), "RangeError size"],
 		["send of NaN bytes", (t) => t.send(3, Number.NaN), "TypeError size"],
-		["recv of half a byte", (t) => t.recv(3, 0.5), "TypeError size"],
+		["recv of 0.5 bytes", (t) => t.recv(3, 0.5), "TypeError size"],
 		["setNonblock to a number", (t) => t.setNonblock(3, wrong(1)), "TypeError nonblock"],
-		["setuid of half a user", (t) => t.setuid(0.5), "TypeError uid"],
-		["a user that is none", (t) => Object.assign(t, { uid: -1 }), "RangeError uid"],
-		["a namespace that is none", (t) => Object.assign(t, { net: {} }), "TypeError net"],
+		["setuid of user 0.5", (t) => t.setuid(0.5), "TypeError uid"],
+		["assignment of user -1", (t) => Object.assign(t, { uid: -1 }), "RangeError uid"],
 		[
-			"a namespace of another kernel",
+			"assignment of an object that is no namespace",
+			(t) => Object.assign(t, { net: {} }),
+			"TypeError net",
+		],
+		[
+			"assignment of a namespace of another kernel",
 			(t) => Object.assign(t, { net: new Kernel().createNet() }),
 			"TypeError net",
 		],
@@ -128,7 +132,7 @@ describe("Task", () => {
 		kernel.verify();
 	});
 
-	it("a descriptor that fits an int and is not open is EBADF, as the kernel says", () => {
+	it("a call with a descriptor that fits an int and is not open returns EBADF", () => {
 		for (const fd of [-1, -2147483648, 2147483647, 4294967295, 7]) {
 			expect(task.close(fd)).toBe(-EBADF);
 			expect(task.dup(fd)).toBe(-EBADF);
@@ -137,7 +141,7 @@ describe("Task", () => {
 		}
 	});
 
-	it("dup2 and dup3 to a number that is none are EBADF and leave nothing behind", () => {
+	it("dup2 and dup3 to a number that no descriptor can have return EBADF and change nothing", () => {
 		const fd = task.tcp();
 		const files = task.openFiles();
 		for (const newfd of [-1, -2, 2147483647, 2147483648, 4294967295, 1 << 20]) {
@@ -149,7 +153,7 @@ describe("Task", () => {
 		kernel.verify();
 	});
 
-	it("dup2 onto itself is the descriptor if it is open, dup3 is EINVAL before it looks", () => {
+	it("dup2 of a descriptor onto itself returns it if it is open, and dup3 returns EINVAL in both cases", () => {
 		expect(task.dup2(2, 2)).toBe(2);
 		expect(task.dup2(7, 7)).toBe(-EBADF);
 		expect(task.dup2(-1, -1)).toBe(-EBADF);
@@ -157,7 +161,7 @@ describe("Task", () => {
 		expect(task.dup3(7, -1, 1)).toBe(-EINVAL);
 	});
 
-	it("dup onto its own number keeps the file open", () => {
+	it("dup of a descriptor onto its own number keeps the file open", () => {
 		const fd = task.tcp();
 		expect(task.dup(fd, fd)).toBe(fd);
 		expect(task.getsockname(fd)).toMatchObject({ port: 0 });
@@ -165,7 +169,7 @@ describe("Task", () => {
 		kernel.verify();
 	});
 
-	it("RLIMIT_NOFILE bounds every new descriptor; a socket that gets none is gone", () => {
+	it("RLIMIT_NOFILE bounds every new descriptor, and a socket that gets no descriptor is freed", () => {
 		const small = kernel.createTask({ net, nofile: 5 });
 		expect(small.dup2(1, 5)).toBe(-EBADF);
 		expect(small.dup2(1, 4)).toBe(4);
@@ -229,7 +233,7 @@ describe("Task", () => {
 		kernel.verify();
 	});
 
-	it("a thread goes on after the other has exited", () => {
+	it("a thread makes calls after another thread of its process has exited", () => {
 		const fd = task.tcp();
 		const thread = task.fork(true);
 		task.exit();
@@ -237,7 +241,7 @@ describe("Task", () => {
 		kernel.verify();
 	});
 
-	it("setuid is the kernel's: -1 is not a user, and only root becomes another", () => {
+	it("setuid refuses -1, and only root becomes another user", () => {
 		expect(task.setuid(-1)).toBe(-EINVAL);
 		expect(task.setuid(1000)).toBe(0);
 		expect(task.setuid(0)).toBe(-EPERM);
@@ -245,7 +249,7 @@ describe("Task", () => {
 		expect(task.privileged).toBe(false);
 	});
 
-	it("setresuid keeps what is -1, and a user comes back to one of its three", () => {
+	it("setresuid keeps an id for which it gets -1, and a user may return to each of its three ids", () => {
 		expect(task.setresuid(-1, 1000, -1)).toBe(0);
 		expect(task.privileged).toBe(false);
 		expect(task.setresuid(2000, -1, -1)).toBe(-EPERM);
@@ -258,7 +262,7 @@ describe("Task", () => {
 	});
 });
 
-describe("Kernel", () => {
+describe("Kernel:", () => {
 	const options: [string, unknown, string][] = [
 		["a version that is a number", { version: 6.3 }, "TypeError version"],
 		[
@@ -269,12 +273,12 @@ describe("Kernel", () => {
 		["a seed that is NaN", { seed: Number.NaN }, "TypeError seed"],
 		["a seed below 0", { seed: -1 }, "RangeError seed"],
 		[
-			"half a bucket",
+			"a table of half a bucket",
 			{ tables: { ehash: 0.5 } },
 			"RangeError size of ehash must be a power of two up to 16777216, is 0.5",
 		],
 		[
-			"2^32 buckets",
+			"a table of 2^32 buckets",
 			{ tables: { udp: 2 ** 32 } },
 			"RangeError size of udp must be a power of two up to 16777216, is 4294967296",
 		],
@@ -284,15 +288,15 @@ describe("Kernel", () => {
 			{ clock: { phase: 0, lateness: 0.5 } },
 			"TypeError clock.lateness",
 		],
-		["secrets that are none", { secrets: 7 }, "TypeError secrets"],
-		["draws from nowhere", { random: 7 }, "TypeError random"],
-		["no options", null, "TypeError options"],
+		["a number as secrets", { secrets: 7 }, "TypeError secrets"],
+		["a number as source of draws", { random: 7 }, "TypeError random"],
+		["null as options", null, "TypeError options"],
 	];
-	it.each(options)("%s is refused by name", (_name, given, error) => {
+	it.each(options)("%s is refused by an error that names it", (_name, given, error) => {
 		expect(thrown(() => new Kernel(wrong<KernelOptions>(given)))).toBe(error);
 	});
 
-	it("the clock goes forward by a finite time only", () => {
+	it("the clock advances by a finite time only", () => {
 		const before = kernel.now;
 		expect(thrown(() => kernel.advance(Number.POSITIVE_INFINITY))).toBe("RangeError ms");
 		expect(thrown(() => kernel.advance(1e300))).toBe("RangeError ms");
@@ -302,7 +306,7 @@ describe("Kernel", () => {
 		expect(kernel.now).toBe(before);
 	});
 
-	it("a connect that waits at the end of time is decided all the same", () => {
+	it("a connect that waits returns even if the clock cannot advance", () => {
 		kernel.advance(Number.MAX_SAFE_INTEGER - kernel.now);
 		net.addRoute({ to: "default", dev: "lo" });
 		const result = task.connectAndWait(task.tcp(), { ...LO, address: "192.0.2.1" });
@@ -310,7 +314,7 @@ describe("Kernel", () => {
 		kernel.verify();
 	});
 
-	it("tasks and namespaces are of this kernel", () => {
+	it("createTask and createNet refuse wrong arguments and namespaces of another kernel", () => {
 		const other = new Kernel().createNet();
 		expect(thrown(() => kernel.createTask({ net: other }))).toBe("TypeError net");
 		expect(thrown(() => kernel.createTask(wrong({})))).toBe("TypeError net");
@@ -324,22 +328,30 @@ describe("Kernel", () => {
 		expect(kernel.nets).toHaveLength(1);
 	});
 
-	it("a seed of draws is an integer", () => {
+	it("SeededRandom refuses a seed that is not an integer", () => {
 		expect(thrown(() => new SeededRandom(Number.NaN))).toBe("TypeError seed");
 	});
 });
 
-describe("NetNamespace", () => {
+describe("NetNamespace:", () => {
 	type Case = [name: string, call: (net: NetNamespace) => unknown, error: string];
 	const route = (options: object) => (n: NetNamespace) =>
 		n.addRoute({ to: "default", dev: "lo", ...options } as RouteOptions);
 	const cases: Case[] = [
 		["a device without a name", (n) => n.addLink(wrong(undefined)), "TypeError name"],
 		["a VRF of table -1", (n) => n.addLink("vrf0", -1), "RangeError vrfTable"],
-		["a MAC that is none", (n) => n.addLink("dummy0", 0, "00:11"), "RangeError not a MAC address"],
+		[
+			"a MAC address of two bytes",
+			(n) => n.addLink("dummy0", 0, "00:11"),
+			"RangeError not a MAC address",
+		],
 		["a device that is a number", (n) => n.setLink(wrong(1), true), "TypeError device"],
-		["neither up nor down", (n) => n.setLink("lo", wrong("up")), "TypeError up"],
-		["a mode that is none", (n) => n.setAddrGenMode("lo", wrong("x")), "RangeError mode"],
+		["a text as the state of a link", (n) => n.setLink("lo", wrong("up")), "TypeError up"],
+		[
+			"an unknown address generation mode",
+			(n) => n.setAddrGenMode("lo", wrong("x")),
+			"RangeError mode",
+		],
 		["a prefix that is a number", (n) => n.addAddress(wrong(7), "lo"), "TypeError prefix"],
 		[
 			"a prefix of two lengths",
@@ -347,39 +359,39 @@ describe("NetNamespace", () => {
 			"RangeError not a prefix",
 		],
 		[
-			"an address with a scope that is none",
+			"an address with an unknown scope",
 			(n) => n.addAddress("192.0.2.1/32", "lo", { scope: wrong("x") }),
 			"RangeError scope",
 		],
-		["a route of a type that is none", route({ type: "constructor" }), "RangeError type"],
-		["a route of a scope that is none", route({ scope: "toString" }), "RangeError scope"],
-		["a route that answers what is none", route({ answer: "maybe" }), "RangeError answer"],
+		["a route of an unknown type", route({ type: "constructor" }), "RangeError type"],
+		["a route of an unknown scope", route({ scope: "toString" }), "RangeError scope"],
+		["a route with an unknown answer", route({ answer: "maybe" }), "RangeError answer"],
 		["a route of metric -1", route({ metric: -1 }), "RangeError metric"],
 		["a route of family 5", route({ family: 5 }), "RangeError family"],
-		["a route in a table that is none", route({ table: "constructor" }), "RangeError not a table"],
-		["a route that is none", (n) => n.addRoute(wrong(null)), "TypeError route"],
+		["a route in an unknown table", route({ table: "constructor" }), "RangeError not a table"],
+		["null as a route", (n) => n.addRoute(wrong(null)), "TypeError route"],
 		["a sysctl without a name", (n) => n.getSysctl(wrong(undefined)), "TypeError name"],
 		[
-			"a sysctl of a number",
+			"a number as the text of a sysctl",
 			(n) => n.setSysctl("net.ipv4.tcp_tw_reuse", wrong(1)),
 			"TypeError text",
 		],
 	];
 	const world = () => [net.net.devices, net.net.routes, net.net.routes6, net.net.ipv4];
-	it.each(cases)("%s is refused by name", (_name, call, error) => {
+	it.each(cases)("%s is refused by an error that names it", (_name, call, error) => {
 		const before = structuredClone(world());
 		expect(thrown(() => call(net))).toBe(error);
 		expect(world()).toEqual(before);
 	});
 
-	it("a device has a name that a file can have, of at most 15 bytes: EINVAL", () => {
+	it("a device name that no file can have, or of more than 15 bytes, gives EINVAL", () => {
 		for (const name of ["", ".", "..", "a/b", "a b", "a:b", "0123456789abcdef", "nul\0"]) {
 			expect(net.addLink(name)).toBe(-EINVAL);
 		}
 		expect(net.addLink("0123456789abcde")).toBe(0);
 	});
 
-	it("a sysctl with the name of something else is none", () => {
+	it("a property that every JavaScript object has is no sysctl", () => {
 		for (const name of ["constructor", "toString", "__proto__", "net.ipv6.constructor"]) {
 			expect(net.getSysctl(name)).toBe(-2);
 			expect(net.setSysctl(name, "1")).toBe(-2);
@@ -388,8 +400,8 @@ describe("NetNamespace", () => {
 	});
 });
 
-describe("Socket", () => {
-	it("refuses what is no task, kind, descriptor, port or range", () => {
+describe("Socket:", () => {
+	it("the constructor and the calls refuse a wrong task, kind, address, port or range", () => {
 		expect(thrown(() => new Socket(wrong(undefined)))).toBe("TypeError task");
 		expect(thrown(() => new Socket(task, 0.5))).toBe("TypeError kind");
 		expect(thrown(() => new Socket(task, wrong(null)))).toBe("TypeError kind");
@@ -408,7 +420,7 @@ describe("Socket", () => {
 		expect(task.socketDescriptors()).toEqual([3]);
 	});
 
-	it("close() twice is EBADF and leaves the next socket's descriptor alone", () => {
+	it("a second close() fails with EBADF and leaves the next socket's descriptor open", () => {
 		const first = new Socket(task);
 		first.close();
 		const second = new Socket(task);

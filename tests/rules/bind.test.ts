@@ -5,7 +5,7 @@ import { rule } from "../world.js";
 
 describe("bind", () => {
 	rule(
-		"to a privileged port is for root",
+		"to a privileged port needs root",
 		`
 		user 1000
 		a bind 127.0.0.1:1023 = EACCES
@@ -28,7 +28,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"wants an address that is local, or a reason to take another",
+		"needs a local address, IP_FREEBIND or ip_nonlocal_bind",
 		`
 		a bind 203.0.113.77:5000 = EADDRNOTAVAIL
 		a bind 203.0.113.77:0 = EADDRNOTAVAIL
@@ -45,7 +45,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"takes broadcast and multicast addresses",
+		"accepts broadcast and multicast addresses",
 		`
 		a bind 255.255.255.255:5000
 		b bind 224.0.0.1:5000
@@ -56,7 +56,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"takes AF_UNSPEC for AF_INET, with the wildcard address alone",
+		"accepts AF_UNSPEC as AF_INET with the wildcard address only",
 		`
 		a bind AF_UNSPEC 127.0.0.1:5000 = EAFNOSUPPORT
 		a bind AF_UNSPEC 0.0.0.0:5000
@@ -64,7 +64,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"wants at least a sockaddr_in, at most a sockaddr_storage",
+		"needs a length from that of sockaddr_in to that of sockaddr_storage",
 		`
 		a bind 127.0.0.1:5000 15 = EINVAL
 		a bind 127.0.0.1:5000 2 = EINVAL
@@ -76,7 +76,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"works once",
+		"fails with EINVAL on a socket that has a port",
 		`
 		a bind 127.0.0.1:5000
 		a bind 127.0.0.1:5000 = EINVAL
@@ -92,7 +92,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"works again while there is no port, and keeps the last address",
+		"may be repeated while the socket has no port, and the last address counts",
 		`
 		a set IP_BIND_ADDRESS_NO_PORT 1
 		a bind 127.0.0.1:0
@@ -104,7 +104,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"that fails leaves a socket as it was",
+		"leaves the socket unchanged if it fails",
 		`
 		s bind 127.0.0.1:5000
 		a bind 127.0.0.1:5000 = EADDRINUSE
@@ -114,7 +114,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"looks at the address before the port, and at the port before the socket",
+		"checks the address before the port, and the port before the state of the socket",
 		`
 		user 1000
 		a bind 203.0.113.77:80 = EADDRNOTAVAIL
@@ -125,14 +125,14 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"to 0 fails with EADDRINUSE where every port is taken or reserved",
+		"to port 0 fails with EADDRINUSE if every port is taken or reserved",
 		`
 		write ip_local_port_range "40000 40003"
 		write ip_local_reserved_ports "40001-40002"
 		a bind 127.0.0.1:0
 		b bind 127.0.0.1:0
 		c bind 127.0.0.1:0 = EADDRINUSE
-		# On another address all are free.
+		# On another address all ports are free.
 		d bind 127.0.0.2:0
 		e bind 127.0.0.2:0
 		f bind 127.0.0.2:0 = EADDRINUSE
@@ -147,7 +147,7 @@ describe("bind", () => {
 		`,
 	);
 	rule(
-		"to 0 does not share a port, unless ip_autobind_reuse says so",
+		"to port 0 shares no port unless ip_autobind_reuse is set",
 		`
 		write ip_local_port_range "40000 40001"
 		a set SO_REUSEADDR 1
@@ -158,9 +158,9 @@ describe("bind", () => {
 		c bind 127.0.0.1:0 = EADDRINUSE
 		write ip_autobind_reuse "1"
 		c bind 127.0.0.1:0
-		# Both sides must want it.
+		# Both sockets need SO_REUSEADDR.
 		d bind 127.0.0.1:0 = EADDRINUSE
-		# SO_REUSEPORT of the same user is a reason not to.
+		# SO_REUSEPORT on one socket does not help.
 		e set SO_REUSEPORT 1
 		e bind 127.0.0.1:0 = EADDRINUSE
 		`,
@@ -201,9 +201,9 @@ describe.each([
 	["0.0.0.0", "0.0.0.0"],
 	["0.0.0.0", "127.0.0.1"],
 	["127.0.0.1", "0.0.0.0"],
-])("a port of %s", (first, second) => {
+])("the port of a socket on %s", (first, second) => {
 	for (const [mine, yours, user, bound, listening] of SHARING) {
-		const title = `${mine || "no option"} and ${yours || "no option"} of ${user === 0 ? "the same" : "another"} user`;
+		const title = `the first has ${mine || "no option"}, the second has ${yours || "no option"} and ${user === 0 ? "the same" : "another"} user`;
 		const program = (listen: string, result: string) => `
 			${setAll("a", mine)}
 			a bind ${first}:5000
@@ -212,19 +212,19 @@ describe.each([
 			${setAll("b", yours)}
 			b bind ${second}:5000 = ${result}
 		`;
-		const means = (result: string) => (result === "0" ? "share" : "do not share");
-		rule(`with ${second}: ${title} ${means(bound)} it`, program("", bound));
+		const means = (result: string) => (result === "0" ? "is shared" : "is not shared");
+		rule(`${means(bound)} with a socket on ${second}: ${title}`, program("", bound));
 		rule(
-			`with ${second}: ${title} ${means(listening)} it with a listener`,
+			`${means(listening)} with a socket on ${second} if the first listens: ${title}`,
 			program("a listen 1", listening),
 		);
 	}
 });
 
-describe("a port of two addresses", () => {
+describe("two sockets on one port", () => {
 	for (const listen of ["", "a listen 1"]) {
 		rule(
-			`is two ports${listen && ", with a listener as well"}`,
+			`do not conflict on different addresses${listen && ", also if the first listens"}`,
 			`
 			a bind 127.0.0.1:5000
 			${listen}
@@ -236,7 +236,7 @@ describe("a port of two addresses", () => {
 		);
 	}
 	rule(
-		"bound to two devices is two ports",
+		"conflict on one device, and if only one of them is bound to a device",
 		`
 		a setopt SO_BINDTODEVICE 6c6f 2
 		a bind 0.0.0.0:5000

@@ -27,14 +27,14 @@ function search(seed: number, traced: boolean): { blocker: number; last: number 
 	return { blocker: k.blocker, last };
 }
 
-describe("connect() without a port", () => {
-	it("names the owner of the port that it looked at last, wherever it began", () => {
+describe("connect() that finds no port", () => {
+	it("names the owner of the port that it checked last, wherever the search started", () => {
 		const named = new Set<number>();
 		for (let seed = 1; seed <= 24; seed++) {
 			const { last } = search(seed, true);
 			expect({ seed, blocker: search(seed, false).blocker }).toEqual({ seed, blocker: last });
 			named.add(last);
 		}
-		expect(named.size).toBe(2); // the last pass has two ports
+		expect(named.size).toBe(2); // The last pass has two ports.
 	});
 });

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Buckets of a port: the sockets that share one, and its memory of its owners. */
+/** Buckets of a port: which sockets share one, and what it remembers of its owners. */
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
-describe("bind buckets of TCP", () => {
+describe("TCP:", () => {
 	rule(
-		"children of a wildcard listener on one address share its bind2 bucket",
+		"children of a wildcard listener that have one address share a bind2 bucket",
 		`
 		tcp s with SO_REUSEADDR
 		s bind 0.0.0.0:5000
@@ -18,12 +18,12 @@ describe("bind buckets of TCP", () => {
 		s accept u
 		s close
 		tcp r with SO_REUSEADDR
-		r bind 127.0.0.1:5000 = EADDRINUSE # t does not share; u, which came later, does
+		r bind 127.0.0.1:5000 = EADDRINUSE # t does not share, and u shares
 		t close
 		`,
 	);
 	rule(
-		"a bucket that connect() shared with bind() is connect's own after the last bind()er has gone, since 6.18",
+		"connect() shares a port that it chose again after the last socket that bind() put there has closed, since 6.18",
 		`
 		sysctl ipv4.ip_local_port_range 50200 50200
 		tcp p q d
@@ -43,7 +43,7 @@ describe("bind buckets of TCP", () => {
 		`,
 	);
 	rule(
-		"a bucket is not connect's own as long as a bind()er of another address is in it",
+		"connect() does not share a port while a socket that called bind() has it on another address",
 		`
 		sysctl ipv4.ip_local_port_range 50200 50200
 		tcp p q d
@@ -62,7 +62,7 @@ describe("bind buckets of TCP", () => {
 		`,
 	);
 	rule(
-		"a port that bind() gave stays bind's when connect() moves the socket to another address",
+		"connect() does not share a port that bind() gave to a wildcard socket, also after this socket has connected",
 		`
 		sysctl ipv4.ip_local_port_range 50200 50200
 		tcp p q a b c
@@ -78,7 +78,7 @@ describe("bind buckets of TCP", () => {
 		`,
 	);
 	rule(
-		"a listener that has cleared SO_REUSEPORT shares its port with one that has it while a child is there",
+		"a socket with SO_REUSEPORT shares the port of a listener that has cleared SO_REUSEPORT and has a child",
 		`
 		tcp s with SO_REUSEPORT
 		s bind 0.0.0.0:5000
@@ -91,7 +91,7 @@ describe("bind buckets of TCP", () => {
 		`,
 	);
 	rule(
-		"a socket with SO_REUSEADDR passes without a search where the first of a port had it, until 6.7",
+		"a socket with SO_REUSEADDR shares a port whose first socket had SO_REUSEADDR at its bind(), until 6.7",
 		`
 		tcp a with SO_REUSEADDR
 		a bind 0.0.0.0:5000
@@ -101,7 +101,7 @@ describe("bind buckets of TCP", () => {
 		`,
 	);
 	rule(
-		"a socket of AF_INET meets one on ::ffff:0.0.0.0, whatever address another bucket has, since 6.6",
+		"a socket of AF_INET conflicts with a socket on ::ffff:0.0.0.0, whatever address another bucket has, since 6.6",
 		`
 		ip addr add 2001:db8:1:2::1/64 dev lo
 		tcp6 a b
@@ -112,7 +112,7 @@ describe("bind buckets of TCP", () => {
 		`,
 	);
 	rule(
-		"a bind() after two sockets that connect() moved to one address is searched for, since 6.8",
+		"bind() checks every socket of a port after connect() has moved two of them to one address, since 6.8",
 		`
 		tcp p q
 		p bind 127.0.0.1:80

@@ -45,7 +45,7 @@ const sites = files.flatMap(({ file, lines }) =>
 );
 
 describe("the table of behaviour changes", () => {
-	it("has each name once, a release, a commit of twelve digits, and a sentence", () => {
+	it("gives each change its own name, a release, a commit of twelve digits, and a sentence", () => {
 		expect(byName.size).toBe(changes.length);
 		for (const { name, since, commit, also, backports, summary } of changes) {
 			expect(name).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/);
@@ -56,12 +56,12 @@ describe("the table of behaviour changes", () => {
 		}
 	});
 
-	it("names commits that belong to one change each", () => {
+	it("names each commit in one change only", () => {
 		const commits = changes.flatMap(({ commit, also }) => [commit, ...(also ?? [])]);
 		expect(new Set(commits).size).toBe(commits.length);
 	});
 
-	it("has backports only to series older than the first release, one release each", () => {
+	it("has backports only to series older than the first release, and one for each series", () => {
 		const minor = (release: string) => Number(release.split(".")[0]) * 100 + series(release);
 		const series = (release: string) => Number(release.split(".")[1]);
 		for (const { name, since, backports } of changes) {
@@ -72,7 +72,7 @@ describe("the table of behaviour changes", () => {
 		}
 	});
 
-	it("has no change that every version lacks", () => {
+	it("has no change that all versions lack", () => {
 		for (const { name } of changes) {
 			expect([name, VERSIONS.some(({ has }) => has.includes(name))]).toEqual([name, true]);
 		}
@@ -80,20 +80,20 @@ describe("the table of behaviour changes", () => {
 });
 
 describe("ported code", () => {
-	it("asks for every change of which both sides are modelled, and for no other", () => {
+	it("asks for every change whose both sides are modelled, and for no other change", () => {
 		const asked = new Set(sites.map(({ name }) => name));
 		const modelled = changes.filter((change) => change.modelled).map(({ name }) => name);
 		expect([...asked].sort()).toEqual(modelled.sort());
 	});
 
-	it("has the first release and the commit beside each question for a change", () => {
+	it("has the first release and the commit of a change beside each place that asks for it", () => {
 		for (const { where, name, comment } of sites) {
 			const change = byName.get(name);
 			expect(comment, `${where}, ${name}`).toContain(`since ${change?.since}, ${change?.commit}`);
 		}
 	});
 
-	it("names no release and commit that the table does not have", () => {
+	it("names only releases and commits that the table has", () => {
 		const known = new Set(
 			changes.flatMap(({ since, commit, also }) =>
 				[commit, ...(also ?? [])].map((hash) => `since ${since}, ${hash}`),

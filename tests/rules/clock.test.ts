@@ -23,18 +23,18 @@ function recording(asked: number): string {
 const mismatches = (outcomes: Iterable<{ verdict: string }>) =>
 	[...outcomes].filter(({ verdict }) => verdict === "mismatch").length;
 
-describe("a timer that a recording meets within milliseconds", () => {
+describe("a recording of a timer that is some milliseconds late", () => {
 	const script = readScript(recording(1700000001.006), "late");
 
-	it("is a mismatch on one clock", () => {
+	it("is a mismatch if the model tries one clock only", () => {
 		expect(mismatches(new Player(script).play())).toBeGreaterThan(0);
 	});
 
-	it("is none where a busy machine explains it", () => {
+	it("is no mismatch if a busy machine explains it", () => {
 		expect(mismatches(playScript(script))).toBe(0);
 	});
 
-	it("is one where no clock explains it", () => {
+	it("is a mismatch if no clock explains it", () => {
 		const outcomes = playScript(readScript(recording(1700000001.2), "later"));
 		expect(outcomes.find(({ verdict }) => verdict === "mismatch")?.line).toBe(9);
 	});

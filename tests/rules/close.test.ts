@@ -20,7 +20,7 @@ const connected = (options = "", address = "127.0.0.1") => `
  */
 describe("the end of a connection", () => {
 	rule(
-		"closed by the client first leaves the client's port in TIME_WAIT for 60 s",
+		"leaves the client's port in TIME_WAIT for 60 s if the client closes first",
 		`
 		${connected()}
 		c close
@@ -36,7 +36,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"closed by the server first leaves the server's port in TIME_WAIT for 60 s",
+		"leaves the server's port in TIME_WAIT for 60 s if the server closes first",
 		`
 		${connected()}
 		t close
@@ -51,7 +51,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"comes in two halves where one side only shuts down",
+		"comes in two halves if one side calls shutdown(SHUT_WR)",
 		`
 		${connected()}
 		c shutdown wr
@@ -76,7 +76,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"comes from shutdown on both sides as from close",
+		"comes from shutdown(SHUT_RDWR) on both sides as from close()",
 		`
 		${connected()}
 		c shutdown rdwr
@@ -90,7 +90,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"does not come from a shutdown for reading",
+		"does not come from shutdown(SHUT_RD)",
 		`
 		${connected()}
 		c shutdown rd
@@ -104,7 +104,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"is a reset where data was not read",
+		"is a reset if close() leaves data unread",
 		`
 		${connected()}
 		t send 5 = 5
@@ -120,7 +120,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"is no reset once everything was read",
+		"is no reset if all data was read",
 		`
 		${connected()}
 		t send 5 = 5
@@ -145,7 +145,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"with SO_LINGER of 0 s sends no FIN after the other side's",
+		"leaves no TIME_WAIT with SO_LINGER of 0 s if the other side closed first",
 		`
 		${connected("c setopt SO_LINGER 0100000000000000 8")}
 		t close
@@ -156,7 +156,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"waits with SO_LINGER of some seconds until the other side has heard of it",
+		"takes no time with SO_LINGER of 5 s because the other side acknowledges the FIN at once",
 		`
 		${connected("c setopt SO_LINGER 0100000005000000 8")}
 		c close
@@ -166,7 +166,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"is a reset for data that comes after close",
+		"is a reset if data comes after close()",
 		`
 		${connected()}
 		c close
@@ -180,7 +180,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"is a reset for data that comes long after close",
+		"is a reset if data comes 300 ms after close()",
 		`
 		${connected()}
 		c close
@@ -193,7 +193,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"half done stays in FIN_WAIT2 for tcp_fin_timeout",
+		"stays in FIN_WAIT2 for tcp_fin_timeout if the other side does not close",
 		`
 		write tcp_fin_timeout "3"
 		${connected()}
@@ -210,7 +210,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"half done for 61 s takes 2 s: 1 s as a socket and 1 s as a time-wait socket",
+		"stays in FIN_WAIT2 for 2 s with tcp_fin_timeout 61: 1 s as a socket and 1 s as a time-wait socket",
 		`
 		write tcp_fin_timeout "61"
 		${connected()}
@@ -224,7 +224,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"half done for 90 s takes 60 s",
+		"stays in FIN_WAIT2 for 60 s with tcp_fin_timeout 90",
 		`
 		write tcp_fin_timeout "90"
 		${connected()}
@@ -238,7 +238,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"half done goes on to TIME_WAIT, for 60 s again, when the other side closes",
+		"goes from FIN_WAIT2 to TIME_WAIT, for 60 s, when the other side closes",
 		`
 		${connected()}
 		c close
@@ -253,7 +253,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"half done stays with a socket that is not closed for as long as that is open",
+		"stays in FIN_WAIT2 as long as the socket is open",
 		`
 		write tcp_fin_timeout "1"
 		${connected()}
@@ -270,7 +270,7 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
-		"is a RST for what is sent to a connection that is gone",
+		"is a reset for a side that closes after the other side is gone",
 		`
 		write tcp_fin_timeout "1"
 		${connected()}
@@ -286,7 +286,7 @@ describe("the end of a connection", () => {
 
 describe("a port in TIME_WAIT", () => {
 	rule(
-		"is not bound again without SO_REUSEADDR on both sides",
+		"cannot be bound without SO_REUSEADDR on both sockets",
 		`
 		${connected()}
 		c close
@@ -303,7 +303,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"is bound again with SO_REUSEADDR on both sides, and listened on",
+		"can be bound and listened on with SO_REUSEADDR on both sockets",
 		`
 		${connected("c set SO_REUSEADDR 1")}
 		c close
@@ -317,7 +317,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"lets a server start again at once, with SO_REUSEADDR alone",
+		"lets a server with SO_REUSEADDR start again at once",
 		`
 		${connected()}
 		t close
@@ -333,7 +333,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"is shared with SO_REUSEPORT whoever the user is",
+		"can be bound by every user with SO_REUSEPORT on both sockets",
 		`
 		${connected("c set SO_REUSEPORT 1")}
 		user 1000
@@ -347,7 +347,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"is connected from again by a socket that is bound to it, whatever tcp_tw_reuse says",
+		"can be the source of a new connection of a socket that is bound to it, whatever tcp_tw_reuse is",
 		`
 		write tcp_tw_reuse "0"
 		${connected("c set SO_REUSEADDR 1")}
@@ -363,7 +363,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"is connected from again in FIN_WAIT2 as well by a socket that is bound to it",
+		"can be the source of a new connection of a socket that is bound to it, also in FIN_WAIT2",
 		`
 		write tcp_tw_reuse "0"
 		${connected("c set SO_REUSEADDR 1")}
@@ -378,7 +378,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"of a server is no obstacle to a new connection from the same client port",
+		"of a server accepts a new connection from the same client port",
 		`
 		${connected("c set SO_REUSEADDR 1")}
 		t close
@@ -409,7 +409,7 @@ describe("a port in TIME_WAIT", () => {
 		at 40000 = TIME_WAIT
 	`;
 	rule(
-		"is not chosen again with tcp_tw_reuse 0",
+		"is not chosen by connect() with tcp_tw_reuse 0",
 		`
 		${chosen("127.0.0.1", 0)}
 		d connect 127.0.0.1:5000 = EADDRNOTAVAIL
@@ -428,7 +428,7 @@ describe("a port in TIME_WAIT", () => {
 		[2, "127.0.0.2"],
 	] as const) {
 		rule(
-			`of ${address} is chosen again with tcp_tw_reuse ${reuse} once the second has changed`,
+			`of ${address} is chosen by connect() with tcp_tw_reuse ${reuse} when the second has changed, before 6.14`,
 			`
 			${chosen(address, reuse)}
 			d connect ${address}:5000 = EADDRNOTAVAIL
@@ -439,7 +439,7 @@ describe("a port in TIME_WAIT", () => {
 			BY_SECONDS,
 		);
 		rule(
-			`of ${address} is chosen again with tcp_tw_reuse ${reuse} a second later, since 6.14`,
+			`of ${address} is chosen by connect() with tcp_tw_reuse ${reuse} one second later, since 6.14`,
 			`
 			${chosen(address, reuse)}
 			pass 900
@@ -452,7 +452,7 @@ describe("a port in TIME_WAIT", () => {
 		);
 	}
 	rule(
-		"of an address beyond 127/8 is not chosen again with tcp_tw_reuse 2",
+		"of an address outside 127.0.0.0/8 is not chosen by connect() with tcp_tw_reuse 2",
 		`
 		${chosen("192.0.2.10", 2)}
 		tick
@@ -464,7 +464,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"of a socket on the device lo is chosen again with tcp_tw_reuse 2, on that device",
+		"of a socket bound to lo is chosen by connect() with tcp_tw_reuse 2 for a socket bound to lo",
 		`
 		${chosen("192.0.2.10", 2, "c setopt SO_BINDTODEVICE 6c6f 2")}
 		tick
@@ -475,7 +475,7 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"is always chosen for another destination",
+		"is chosen by connect() to another destination",
 		`
 		${chosen("127.0.0.1", 0)}
 		u bind 127.0.0.1:5001
@@ -500,7 +500,7 @@ describe("a port in TIME_WAIT", () => {
 		tick
 	`;
 	rule(
-		"in FIN_WAIT2 is chosen again, and the new SYN meets the old connection",
+		"in FIN_WAIT2 is chosen by connect(), before 6.12 and 6.1.176",
 		`
 		${half(1)}
 		d start 127.0.0.1:5000 = EINPROGRESS
@@ -508,7 +508,7 @@ describe("a port in TIME_WAIT", () => {
 		["6.3"],
 	);
 	rule(
-		"in FIN_WAIT2 is not chosen again, since 6.12 and 6.1.176",
+		"in FIN_WAIT2 is not chosen by connect(), since 6.12 and 6.1.176",
 		`
 		${half(1)}
 		d start 127.0.0.1:5000 = EADDRNOTAVAIL
@@ -521,7 +521,7 @@ describe("a port in TIME_WAIT", () => {
 		["6.1.176"],
 	);
 	rule(
-		"is not kept beyond tcp_max_tw_buckets",
+		"is free at once if there are tcp_max_tw_buckets time-wait sockets already",
 		`
 		write tcp_max_tw_buckets "0"
 		${connected()}

@@ -23,12 +23,12 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"is refused where nobody listens, and gives up a port that bind did not name",
+		"fails with ECONNREFUSED if nobody listens, and gives up a port that bind() did not name",
 		`
 		write ip_local_port_range "40000 40000"
 		a connect 127.0.0.1:5000 = ECONNREFUSED
 		a state = CLOSE
-		# What it last had is still shown.
+		# getsockname() still shows the last port.
 		a name = 0.0.0.0:40000
 		b bind 127.0.0.1:40000
 		b connect 127.0.0.1:5000 = ECONNREFUSED
@@ -44,7 +44,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"that is refused without waiting says so the next time",
+		"that does not wait reports a refusal at the next call",
 		`
 		a start 127.0.0.1:5000 = EINPROGRESS
 		a state = CLOSE
@@ -58,7 +58,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"that does not wait ends in a connection at the next call",
+		"that does not wait returns 0 at the next call if the connection is established",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -75,13 +75,13 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"to port 0 is refused, as to any that nobody has",
+		"to port 0 fails with ECONNREFUSED",
 		`
 		a connect 127.0.0.1:0 = ECONNREFUSED
 		`,
 	);
 	rule(
-		"wants a route",
+		"fails with ENETUNREACH if there is no route",
 		`
 		a connect 203.0.113.1:80 = ENETUNREACH
 		a name = 0.0.0.0:0
@@ -94,7 +94,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"wants a family, and a whole address behind it",
+		"needs a length from that of sockaddr_in to that of sockaddr_storage",
 		`
 		a start 127.0.0.1:5000 1 = EINVAL
 		a start 127.0.0.1:5000 15 = EINVAL
@@ -103,7 +103,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"gives up after tcp_syn_retries, the last time twice as long as the one before",
+		"gives up after tcp_syn_retries retries, and each wait is twice as long as the wait before",
 		`
 		write tcp_syn_retries "1"
 		a bind 192.0.2.10:0
@@ -120,7 +120,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"gives up after 127 s",
+		"gives up after about 127 s by default",
 		`
 		a start 198.51.100.1:80 = EINPROGRESS
 		pass 126900
@@ -131,7 +131,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"to the own address and port connects a socket to itself",
+		"to the socket's own address and port connects the socket to itself",
 		`
 		a bind 127.0.0.1:6000
 		a connect 127.0.0.1:6000
@@ -145,7 +145,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"to an ephemeral port may choose that very port, and so reach itself",
+		"to an ephemeral port may choose this port and connect the socket to itself",
 		`
 		write ip_local_port_range "40000 40000"
 		a connect 127.0.0.1:40000
@@ -155,7 +155,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"from two sockets to each other makes one connection",
+		"to a port that is bound, but not listened on, fails with ECONNREFUSED",
 		`
 		a bind 127.0.0.1:6001
 		b bind 127.0.0.1:6002
@@ -165,7 +165,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"to AF_UNSPEC dissolves a connection, and the socket can be used again",
+		"to AF_UNSPEC dissolves the connection, and the socket can connect again",
 		`
 		s bind 127.0.0.1:5000
 		s listen 5
@@ -184,23 +184,23 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"to AF_UNSPEC gives up what bind did not name",
+		"to AF_UNSPEC gives up the address and the port that bind() did not name",
 		`
 		write ip_local_port_range "40000 40000"
 		s bind 127.0.0.1:5000
 		s listen 5
-		# Neither port nor address.
+		# bind() named neither port nor address.
 		a connect 127.0.0.1:5000
 		a name = 127.0.0.1:40000
 		a dissolve
 		a name = 0.0.0.0:40000
-		# The address.
+		# bind() named the address.
 		b bind 127.0.0.2:0
 		b connect 127.0.0.1:5000
 		b name = 127.0.0.2:40000
 		b dissolve
 		b name = 127.0.0.2:40000
-		# The port.
+		# bind() named the port.
 		c bind 0.0.0.0:40000
 		c connect 127.0.0.1:5000
 		c name = 127.0.0.1:40000
@@ -212,7 +212,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"to AF_UNSPEC is for sockets in any state",
+		"to AF_UNSPEC succeeds in every state of the socket",
 		`
 		a dissolve
 		a state = CLOSE
@@ -225,7 +225,7 @@ describe("connect", () => {
 		n error = ECONNRESET
 		n start 198.51.100.1:80 = EINPROGRESS
 		n error = 0
-		# A port of bind's choice goes, although the socket was not connected.
+		# A socket that was not connected keeps a port that bind() chose.
 		write ip_local_port_range "40000 40000"
 		d bind 127.0.0.1:0
 		d dissolve
@@ -233,7 +233,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"of an unconnected socket can be broken off with shutdown",
+		"that is under way ends with shutdown(SHUT_WR)",
 		`
 		write ip_local_port_range "40000 40000"
 		a shutdown rdwr = ENOTCONN
@@ -249,7 +249,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"keeps to its four-tuple on different devices",
+		"does not choose the four-tuple of another connection, also not for a socket that is bound to lo",
 		`
 		s bind 127.0.0.1:5000
 		s listen 5

@@ -8,7 +8,7 @@ describe("a DCCP socket that connects again", () => {
 	it.each([
 		["AF_INET", AF_INET, "203.0.113.1:500"],
 		["AF_INET6", AF_INET6, "[::ffff:203.0.113.1]:500"],
-	])("has forgotten the error of the first time: %s", (_, family, to) => {
+	])("reports no error of the first connect(): %s", (_, family, to) => {
 		const w = new World({ protocol: "dccp", setup: TWO_DEVICES });
 		const fd = w.socket(family);
 		expect(w.start(fd, to)).toBe("EINPROGRESS");

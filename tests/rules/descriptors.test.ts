@@ -27,7 +27,7 @@ import { rule } from "../world.js";
 
 describe("descriptors", () => {
 	rule(
-		"that dup made keep a socket open until the last is closed",
+		"that dup() made keep a socket open until the last one is closed",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -55,7 +55,7 @@ describe("descriptors", () => {
 	}
 	const local = (port: number): Address => ({ family: "AF_INET", address: "127.0.0.1", port });
 
-	it("that are not open are EBADF to every call, and those of other files ENOTSOCK", () => {
+	it("that are not open give EBADF in every call, and those of other files give ENOTSOCK", () => {
 		const task = boot();
 		const other = task.openOther();
 		const gone = task.tcp();
@@ -85,7 +85,7 @@ describe("descriptors", () => {
 		expect(task.accept4(task.tcp(), 1)).toBe(-EINVAL);
 	});
 
-	it("are the lowest that are free", () => {
+	it("get the lowest free numbers", () => {
 		const task = boot();
 		const fds = [task.tcp(), task.tcp(), task.tcp(), task.tcp()];
 		expect(fds).toEqual([3, 4, 5, 6]);
@@ -94,7 +94,7 @@ describe("descriptors", () => {
 		expect([task.tcp(), task.dup(6), task.tcp()]).toEqual([3, 4, 7]);
 	});
 
-	it("that dup2 and dup3 overwrite are closed first", () => {
+	it("that dup2() and dup3() overwrite are closed first", () => {
 		const task = boot();
 		const [a, b] = [task.tcp(), task.tcp()];
 		expect(task.bind(b, local(5000))).toBe(0);
@@ -110,7 +110,7 @@ describe("descriptors", () => {
 		expect(task.getsockname(b)).toEqual(local(5000));
 	});
 
-	it("of a child are its own, the sockets behind them are shared", () => {
+	it("belong to one process, and parent and child share the sockets behind them", () => {
 		const parent = boot();
 		const server = parent.tcp();
 		expect(parent.bind(server, local(5000))).toBe(0);
@@ -133,7 +133,7 @@ describe("descriptors", () => {
 		parent.kernel.verify();
 	});
 
-	it("of a process that ends are released the last one first", () => {
+	it("of a process that exits are released from the last to the first", () => {
 		const parent = boot();
 		const child = parent.fork();
 		const server = child.tcp();
@@ -160,7 +160,7 @@ describe("descriptors", () => {
 		expect(process.kernel.tcp_hashinfo.bind_bucket_cachep.used).toBe(0);
 	});
 
-	it("of a child with another user keep the user that made the socket", () => {
+	it("of a child with another user id lead to sockets of the user who made them", () => {
 		const parent = boot();
 		const first = parent.tcp();
 		parent.setsockopt(first, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -175,7 +175,7 @@ describe("descriptors", () => {
 		expect(child.bind(second, local(5000))).toBe(0);
 	});
 
-	it("that do not block tell so, the others say that they would sleep", () => {
+	it("that do not block give EAGAIN, and others give ERESTARTSYS where the call would sleep", () => {
 		const task = boot();
 		const server = task.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		expect(task.bind(server, local(5000))).toBe(0);
@@ -194,7 +194,7 @@ describe("descriptors", () => {
 		expect(task.recv(accepted, 1)).toBe(-EAGAIN);
 	});
 
-	it("of other kinds of sockets are refused as the kernel does, or not modelled", () => {
+	it("of other kinds of sockets give the kernel's error, or throw NotModelled", () => {
 		const task = boot();
 		expect(task.socket(AF_INET, SOCK_STREAM | 0x100, 0)).toBe(-EINVAL);
 		expect(task.socket(AF_INET, 15, 0)).toBe(-EINVAL);

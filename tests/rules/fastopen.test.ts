@@ -62,7 +62,7 @@ beforeEach(() => {
 });
 
 describe("sendto(MSG_FASTOPEN)", () => {
-	it("chooses a port as connect() does: of the parity that bind() passes over", () => {
+	it("chooses an even port, as connect() does", () => {
 		const fd = socket(false);
 		expect(fastOpen(fd, LISTENS)).toBe(1);
 		expect(portOf(fd) % 2).toBe(0);
@@ -84,7 +84,7 @@ describe("sendto(MSG_FASTOPEN)", () => {
 		expect(portOf(second)).toBe(40000);
 	});
 
-	it("is EINPROGRESS on a socket that does not block, and the data is not sent", () => {
+	it("fails with EINPROGRESS on a socket that does not block, and does not send the data", () => {
 		const fd = socket();
 		expect(fastOpen(fd, LISTENS)).toBe("EINPROGRESS");
 		const child = task.accept(listener);
@@ -93,7 +93,7 @@ describe("sendto(MSG_FASTOPEN)", () => {
 		expect(said(task.recv(child, 10, true))).toBe(2);
 	});
 
-	it("is refused as connect() is, and gives up the port", () => {
+	it("fails with ECONNREFUSED as connect() does, and gives up the port", () => {
 		const blocking = socket(false);
 		expect(fastOpen(blocking, CLOSED)).toBe("ECONNREFUSED");
 		const fd = socket();
@@ -105,17 +105,17 @@ describe("sendto(MSG_FASTOPEN)", () => {
 		}
 	});
 
-	it("is EISCONN on a connected socket", () => {
+	it("fails with EISCONN on a connected socket", () => {
 		const fd = socket(false);
 		connect(fd, LISTENS);
 		expect(fastOpen(fd, LISTENS)).toBe("EISCONN");
 	});
 
-	it("is EINVAL without an address", () => {
+	it("fails with EINVAL without an address", () => {
 		expect(said(task.sendto(socket(), 1, null, 0, undefined, MSG_FASTOPEN))).toBe("EINVAL");
 	});
 
-	it("is EOPNOTSUPP where the sysctl lacks the client's bit, and for AF_UNSPEC", () => {
+	it("fails with EOPNOTSUPP if the sysctl lacks the client's bit, and for AF_UNSPEC", () => {
 		const unspec = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 } as const;
 		const fd = socket();
 		expect(said(task.sendto(fd, 1, unspec, 16, undefined, MSG_FASTOPEN))).toBe("EOPNOTSUPP");
@@ -124,14 +124,14 @@ describe("sendto(MSG_FASTOPEN)", () => {
 		expect(portOf(fd)).toBe(0);
 	});
 
-	it("is EALREADY after a connect() that asked for a cookie", () => {
+	it("fails with EALREADY after a connect() that asked for a cookie", () => {
 		const fd = socket();
 		option(fd, TCP_FASTOPEN_CONNECT, 1);
 		expect(connect(fd, LISTENS)).toBe("EINPROGRESS");
 		expect(fastOpen(fd, LISTENS)).toBe("EALREADY");
 	});
 
-	it("does not wait and sends data with a cookie, also where nobody listens", () => {
+	it("sends data at once with a cookie, also to a port on which nobody listens", () => {
 		getCookie();
 		const fd = socket();
 		expect(fastOpen(fd, LISTENS)).toBe(1);
@@ -141,14 +141,14 @@ describe("sendto(MSG_FASTOPEN)", () => {
 		expect(fastOpen(refused, CLOSED)).toBe("ECONNREFUSED");
 	});
 
-	it("delays the last segment of the handshake where no data follows", () => {
+	it("delays the last segment of the handshake if it sends no data", () => {
 		expect(fastOpen(socket(false), LISTENS, 0)).toBe(0);
 		expect(accept()).toBe("EAGAIN");
 		k.advance(1000);
 		expect(accept()).toBeGreaterThan(0);
 	});
 
-	it("needs no cookie with TCP_FASTOPEN_NO_COOKIE, or bit 4 of the sysctl", () => {
+	it("needs no cookie with TCP_FASTOPEN_NO_COOKIE, or with bit 0x4 of the sysctl", () => {
 		const fd = socket();
 		expect(option(fd, TCP_FASTOPEN_NO_COOKIE, 1)).toBe(0);
 		expect(fastOpen(fd, LISTENS)).toBe(1);
@@ -157,7 +157,7 @@ describe("sendto(MSG_FASTOPEN)", () => {
 		expect(fastOpen(socket(), LISTENS)).toBe(1);
 	});
 
-	it("goes on after it has slept, as connect() does", () => {
+	it("connects and sends the data after it has slept", () => {
 		for (let i = 0; i < 6; i++) connect(socket(), LISTENS);
 		const fd = socket(false);
 		expect(task.sendto(fd, 3, at(LISTENS), 16, undefined, MSG_FASTOPEN)).toBe(-512);
@@ -183,13 +183,13 @@ describe("sendto(MSG_FASTOPEN)", () => {
 });
 
 describe("TCP_FASTOPEN_CONNECT", () => {
-	it("connects at once without a cookie", () => {
+	it("lets connect() connect at once if there is no cookie", () => {
 		const fd = socket(false);
 		expect(option(fd, TCP_FASTOPEN_CONNECT, 1)).toBe(0);
 		expect(connect(fd, CLOSED)).toBe("ECONNREFUSED");
 	});
 
-	it("with a cookie leaves the SYN to the first send, but chooses the port", () => {
+	it("lets connect() choose the port and leave the SYN to the first send if there is a cookie", () => {
 		getCookie();
 		const fd = socket();
 		option(fd, TCP_FASTOPEN_CONNECT, 1);
@@ -204,7 +204,7 @@ describe("TCP_FASTOPEN_CONNECT", () => {
 		expect(task.getpeername(fd)).toMatchObject({ port: LISTENS });
 	});
 
-	it("shows a refusal at the send where the socket blocks, and after it where not", () => {
+	it("reports a refusal at the first send on a socket that blocks, and at the second send on others", () => {
 		getCookie();
 		const [blocking, fd] = [socket(false), socket()];
 		for (const each of [blocking, fd]) {
@@ -217,7 +217,7 @@ describe("TCP_FASTOPEN_CONNECT", () => {
 		expect(said(task.send(fd, 2))).toBe("ECONNREFUSED");
 	});
 
-	it("gives up the port when it is shut down or closed before it sends", () => {
+	it("gives up the port if the socket is shut down or closed before it sends", () => {
 		getCookie();
 		const [shut, closed] = [socket(), socket()];
 		for (const fd of [shut, closed]) {
@@ -232,7 +232,7 @@ describe("TCP_FASTOPEN_CONNECT", () => {
 		expect(connect(shut, LISTENS)).toBe(0);
 	});
 
-	it("takes 0 and 1 on a closed socket, where the sysctl has the client's bit", () => {
+	it("accepts 0 and 1 on a closed socket if the sysctl has the client's bit", () => {
 		const fd = socket();
 		expect(option(fd, TCP_FASTOPEN_CONNECT, 2)).toBe("EINVAL");
 		expect(option(fd, TCP_FASTOPEN_CONNECT, 1)).toBe(0);
@@ -251,7 +251,7 @@ describe("TCP_FASTOPEN", () => {
 		return fastOpen(socket(), LISTENS) === 1;
 	}
 
-	it("is a queue of 0 up on a listener, at most somaxconn, and EINVAL on a connection", () => {
+	it("sets a queue of 0 to somaxconn on a listener, and fails with EINVAL on a connection", () => {
 		expect(option(listener, TCP_FASTOPEN, -1)).toBe("EINVAL");
 		expect(option(listener, TCP_FASTOPEN, 5000)).toBe(0);
 		expect(task.getsockopt(listener, SOL_TCP, TCP_FASTOPEN)).toEqual(Uint8Array.of(0, 16, 0, 0));
@@ -263,14 +263,14 @@ describe("TCP_FASTOPEN", () => {
 		);
 	});
 
-	it("gives cookies where the sysctl has the server's bit", () => {
+	it("lets the listener give cookies if the sysctl has the server's bit", () => {
 		option(listener, TCP_FASTOPEN, 5);
 		expect(gaveCookie()).toBe(false);
 		sysctl(3);
 		expect(gaveCookie()).toBe(true);
 	});
 
-	it("gives no cookie without a queue, or where none is needed", () => {
+	it("lets the listener give no cookie without a queue, or if the sysctl needs no cookie", () => {
 		sysctl(3);
 		expect(gaveCookie()).toBe(false);
 		option(listener, TCP_FASTOPEN, 5);
@@ -278,7 +278,7 @@ describe("TCP_FASTOPEN", () => {
 		expect(gaveCookie()).toBe(false);
 	});
 
-	it("is on for every listener that begins while the sysctl has bit 0x400", () => {
+	it("is set for every socket that begins to listen while the sysctl has bit 0x400", () => {
 		sysctl(0x403);
 		task.shutdown(listener, 0);
 		expect(task.listen(listener, 7)).toBe(0);
@@ -286,7 +286,7 @@ describe("TCP_FASTOPEN", () => {
 		expect(gaveCookie()).toBe(true);
 	});
 
-	it("takes a client whose cookie came with data past TCP_DEFER_ACCEPT", () => {
+	it("lets accept() return a client that sent data with a cookie, also with TCP_DEFER_ACCEPT", () => {
 		getCookie();
 		task.setsockopt(listener, SOL_TCP, 9, 5);
 		expect(fastOpen(socket(), LISTENS)).toBe(1);

@@ -5,7 +5,7 @@ import { rule } from "../world.js";
 
 describe("getsockopt", () => {
 	rule(
-		"IP_RECVERR and IPV6_RECVERR are off at first, and each is told apart from the other",
+		"shows IP_RECVERR and IPV6_RECVERR as off at first, and as independent of each other",
 		`
 		udp6 a
 		a getopt 0.11 4 = 00000000

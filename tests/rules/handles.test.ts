@@ -18,7 +18,7 @@ const sk: Sk = kernel.socket.sk[task.socketOf(fd)];
 const tb: Tb = S.icsk_bind_hash[sk];
 const tb2: Tb2 = S.icsk_bind2_hash[sk];
 
-it("a handle of one table indexes no column of another", () => {
+it("a handle of one table cannot index a column of another table", () => {
 	const port: Port = T.port[tb];
 	// @ts-expect-error
 	const ofSock: unknown = T.port[sk];
@@ -28,7 +28,7 @@ it("a handle of one table indexes no column of another", () => {
 	expect([typeof ofSock, typeof ofBind2]).toEqual(["number", "number"]);
 });
 
-it("a handle of one table fits no variable for another", () => {
+it("a handle of one table cannot be assigned to a variable for another table", () => {
 	// @ts-expect-error
 	const owner: Tb = T.owners[tb];
 	// @ts-expect-error
@@ -38,7 +38,7 @@ it("a handle of one table fits no variable for another", () => {
 	expect([owner, bucket, port]).toEqual([sk, tb, sk]);
 });
 
-it("a plain number is any handle", () => {
+it("a plain number can be a handle of every table", () => {
 	const first: Sk = 1;
 	expect(S.skc_num[first]).toBe(S.skc_num[1]);
 });

@@ -29,9 +29,10 @@ const KNOWN = [
 	],
 ] as const;
 
-describe("jhash gives what hashword() of lookup3 gives", () => {
+describe("jhash", () => {
 	for (const [[a, b, c, d, initval], four, three, one] of KNOWN) {
-		it(`of ${[a, b, c, d].map((word) => word.toString(16)).join(" ")}, initval ${initval}`, () => {
+		const words = [a, b, c, d].map((word) => word.toString(16)).join(" ");
+		it(`equals hashword() of lookup3 for ${words}, initval ${initval}`, () => {
 			expect(jhash2Of4(a, b, c, d, initval) >>> 0).toBe(four);
 			expect(jhash_3words(a, b, c, initval) >>> 0).toBe(three);
 			expect(jhash_1word(a, initval) >>> 0).toBe(one);

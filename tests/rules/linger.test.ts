@@ -20,16 +20,17 @@ function shown(version: string, seconds: number): number {
 }
 
 describe("SO_LINGER", () => {
-	it("shows the low half of the longest time for a negative one, as 6.18.44 was seen to", () => {
+	// Seen on 6.18.44.
+	it("returns the low half of the longest time if the time is negative", () => {
 		expect(shown("6.18.44", -3)).toBe(-1752346657);
 		expect(shown("6.1.176", -1)).toBe(-1752346657);
 	});
 
-	it("wraps a negative time around in 32 bits before 6.6", () => {
+	it("returns a negative time wrapped around in 32 bits, before 6.6", () => {
 		expect(shown("6.3", -3)).toBe(17179866);
 	});
 
-	it("shows a time that is not negative as it is", () => {
+	it("returns a time that is not negative unchanged", () => {
 		for (const version of ["6.3", "6.18.44"]) expect(shown(version, 600)).toBe(600);
 	});
 });

@@ -5,7 +5,7 @@ import { rule } from "../world.js";
 
 describe("listen", () => {
 	rule(
-		"chooses a port where there is none",
+		"chooses a port if the socket has none",
 		`
 		write ip_local_port_range "40000 40001"
 		a listen 1
@@ -22,7 +22,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"chooses a port of an address that was bound late",
+		"chooses a port on an address that was bound with IP_BIND_ADDRESS_NO_PORT",
 		`
 		write ip_local_port_range "40000 40000"
 		a set IP_BIND_ADDRESS_NO_PORT 1
@@ -35,7 +35,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"looks at its port again, now that SO_REUSEADDR does not help",
+		"checks its port again, and SO_REUSEADDR does not help against a listener",
 		`
 		a set SO_REUSEADDR 1
 		a bind 127.0.0.1:5000
@@ -43,7 +43,7 @@ describe("listen", () => {
 		b bind 127.0.0.1:5000
 		a listen 1
 		b listen 1 = EADDRINUSE
-		# The socket that lost keeps its port, and may try again.
+		# The second socket keeps its port, and may try again.
 		b state = CLOSE
 		b name = 127.0.0.1:5000
 		c set SO_REUSEADDR 1
@@ -55,7 +55,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"on a wildcard and on one address exclude each other, with SO_REUSEADDR as well",
+		"on the wildcard excludes listen on one address, and the reverse, also with SO_REUSEADDR",
 		`
 		a set SO_REUSEADDR 1
 		a bind 0.0.0.0:5000
@@ -73,7 +73,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"is for any number of sockets with SO_REUSEPORT of one user",
+		"succeeds on several sockets with SO_REUSEPORT of one user",
 		`
 		user 1000
 		a set SO_REUSEPORT 1
@@ -92,7 +92,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"on a socket that listens only changes the backlog",
+		"on a listener changes only the backlog",
 		`
 		s bind 127.0.0.1:5000
 		s listen 0
@@ -105,7 +105,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"is not for sockets that connect, or are connected",
+		"fails with EINVAL on sockets that connect or are connected",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -118,7 +118,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"is for a socket whose connect failed",
+		"succeeds on a socket whose connect() failed",
 		`
 		a connect 127.0.0.1:5000 = ECONNREFUSED
 		a listen 1
@@ -129,7 +129,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"ends with a shutdown for reading, and the port stays if bind named it",
+		"ends with shutdown(SHUT_RD), and the socket keeps a port that bind() named",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -143,7 +143,7 @@ describe("listen", () => {
 		a bind 127.0.0.1:5000 = EADDRINUSE
 		s listen 1
 		d connect 127.0.0.1:5000
-		# A port that listen chose is given up.
+		# The socket gives up a port that listen() chose.
 		write ip_local_port_range "40000 40000"
 		u listen 1
 		u shutdown rdwr
@@ -153,7 +153,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"ends with a connect to AF_UNSPEC as well",
+		"ends with connect() to AF_UNSPEC",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -166,7 +166,7 @@ describe("listen", () => {
 		`,
 	);
 	rule(
-		"cannot be had by connecting",
+		"makes connect(), send() and recv() on the socket fail",
 		`
 		s bind 127.0.0.1:5000
 		s listen 1
@@ -181,7 +181,7 @@ describe("listen", () => {
 
 describe("a listener", () => {
 	rule(
-		"with a full queue does not answer, and the client asks again after 1 s, 3 s, 7 s",
+		"with a full queue does not answer, and the client retries after 1 s, 3 s and 7 s",
 		`
 		s bind 127.0.0.1:5000
 		s listen 0
@@ -217,7 +217,7 @@ describe("a listener", () => {
 		`,
 	);
 	rule(
-		"on one address goes before one on the wildcard, and one on a device before both",
+		"on one address has precedence over a listener on the wildcard, and a listener on a device over both",
 		`
 		w set SO_REUSEPORT 1
 		w bind 0.0.0.0:5000
@@ -241,7 +241,7 @@ describe("a listener", () => {
 		`,
 	);
 	rule(
-		"on the wildcard hears every address of the namespace",
+		"on the wildcard accepts connections to every address of the namespace",
 		`
 		s bind 0.0.0.0:5000
 		s listen 5

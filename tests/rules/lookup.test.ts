@@ -6,14 +6,14 @@ import { addressOf, lines, names, outcome, rule, World } from "../world.js";
 
 const MANY = names("c", 12);
 
-describe("listeners", () => {
+describe("a connection", () => {
 	for (const [kind, any, lo] of [
 		["tcp", "0.0.0.0", "127.0.0.1"],
 		["tcp", "127.0.0.1", "127.0.0.1"],
 		["tcp6", "[::]", "[::1]"],
 	]) {
 		rule(
-			`${kind} ${any}: one that is bound to the device of a connection gets it, and not one without a device`,
+			`of ${kind} to listeners on ${any} reaches the one that is bound to its device, not one without a device`,
 			`
 			ip link add dummy0 type dummy
 			ip link set dummy0 up
@@ -32,7 +32,7 @@ describe("listeners", () => {
 		);
 	}
 	rule(
-		"a reuseport group has listeners of one family",
+		"of IPv4 does not reach a listener of AF_INET6 by the reuseport group of a listener of AF_INET",
 		`
 		tcp a with SO_REUSEPORT
 		a bind 127.0.0.1:5000
@@ -48,7 +48,7 @@ describe("listeners", () => {
 	);
 
 	for (const lo of ["127.0.0.1", "[::1]"]) {
-		it(`${lo}: one of another namespace on the same chain gets no connection`, () => {
+		it(`to ${lo} does not reach a listener of another namespace on the same chain`, () => {
 			const world = new World({ tables: { ehash: 64, bhash: 64, lhash2: 1, udp: 256 } });
 			const other = world.kernel.createTask({ net: world.kernel.createNet() });
 			const to = addressOf(`${lo}:5000`);
@@ -65,8 +65,8 @@ describe("listeners", () => {
 	}
 });
 
-describe("members of a reuseport group", () => {
-	it("if the hash picks a connected member the next one that is not is taken", () => {
+describe("a member of a reuseport group", () => {
+	it("is passed over if it is connected, and the next member that is not connected is taken", () => {
 		const world = new World({ protocol: "udp" });
 		const [a, b, c] = [1, 2, 3].map(() => world.bound("P 127.0.0.1:5000"));
 		const [ska, skb, skc] = [a, b, c].map((fd) => world.sk(fd));
@@ -87,7 +87,7 @@ describe("members of a reuseport group", () => {
 		["udp6", "[::1]", "a", "b"],
 	]) {
 		rule(
-			`${kind}: one that has cleared SO_REUSEPORT takes itself what comes to it first`,
+			`of ${kind} that has cleared SO_REUSEPORT receives every datagram if the lookup finds it first`,
 			`
 			${kind} a b with SO_REUSEPORT
 			a bind ${lo}:5000
@@ -104,7 +104,7 @@ describe("members of a reuseport group", () => {
 
 describe("a refusal of a datagram", () => {
 	rule(
-		"reaches the last that connected of two with one four-tuple, also after SO_BINDTODEVICE, since 6.13",
+		"reaches the socket that connected last of two with one four-tuple, also after SO_BINDTODEVICE, since 6.13",
 		`
 		udp a b with SO_REUSEADDR
 		a bind 127.0.0.1:5000
@@ -117,7 +117,7 @@ describe("a refusal of a datagram", () => {
 		`,
 	);
 	rule(
-		"is not heard by an unconnected socket without IP_RECVERR or IPV6_RECVERR",
+		"does not reach an unconnected socket without IP_RECVERR or IPV6_RECVERR",
 		`
 		udp6 a
 		a bind [::1]:5000
@@ -136,7 +136,7 @@ describe("a refusal of a datagram", () => {
 		`,
 	);
 	rule(
-		"does not come from a host that hears nothing",
+		"does not come from a host that never answers",
 		`
 		ip -6 route add default dev lo
 		udp6 a

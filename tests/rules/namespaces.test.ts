@@ -28,7 +28,7 @@ describe("namespaces", () => {
 		return { kernel, a, b };
 	}
 
-	it("have each port once", () => {
+	it("have separate ports", () => {
 		const { kernel, a, b } = two();
 		for (const task of [a, b]) {
 			const fd = task.tcp();
@@ -39,7 +39,7 @@ describe("namespaces", () => {
 		kernel.verify();
 	});
 
-	it("do not hear each other's connections", () => {
+	it("do not receive each other's connections", () => {
 		const { a, b } = two();
 		const server = a.tcp();
 		expect(a.bind(server, local(5000))).toBe(0);
@@ -68,7 +68,7 @@ describe("namespaces", () => {
 		}
 	});
 
-	it("use up their ephemeral ports each for itself", () => {
+	it("use up their ephemeral ports separately", () => {
 		const { kernel, a, b } = two();
 		for (const task of [a, b]) {
 			task.net.setSysctl("net.ipv4.ip_local_port_range", "40000 40003");
@@ -82,7 +82,7 @@ describe("namespaces", () => {
 		kernel.verify();
 	});
 
-	it("count time-wait sockets each for itself", () => {
+	it("count time-wait sockets separately", () => {
 		const { kernel, a, b } = two();
 		for (const task of [a, b]) task.net.setSysctl("net.ipv4.tcp_max_tw_buckets", "1");
 		const finish = (task: Task, port: number) => {
@@ -103,7 +103,7 @@ describe("namespaces", () => {
 		kernel.verify();
 	});
 
-	it("stay with a socket when its task goes to another", () => {
+	it("keep a socket when its task moves to another namespace", () => {
 		const { a, b } = two();
 		const old = a.tcp();
 		a.net = b.net;
@@ -128,7 +128,7 @@ describe("namespaces", () => {
 		expect(a.bind(later, local(5001))).toBe(0);
 	});
 
-	it("with VRFs have each port once in every one of them", () => {
+	it("with VRFs have separate ports for each VRF", () => {
 		const kernel = new Kernel();
 		const net = kernel.createNet();
 		for (const [vrf, device, table, address] of [

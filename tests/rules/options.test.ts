@@ -3,9 +3,9 @@
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
-describe("options", () => {
+describe("socket options:", () => {
 	rule(
-		"SO_REUSEADDR and SO_REUSEPORT are ints, of which only whether they are 0 is kept",
+		"SO_REUSEADDR and SO_REUSEPORT are ints, and every value but 0 reads back as 1",
 		`
 		a getopt SO_REUSEADDR 4 = 00000000
 		a setopt SO_REUSEADDR 01000000 4
@@ -23,7 +23,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"of SOL_SOCKET take no less than an int, and need its bytes",
+		"setsockopt() of SOL_SOCKET needs a length of at least an int, and the bytes of an int",
 		`
 		a setopt SO_REUSEADDR 01 1 = EINVAL
 		a setopt SO_REUSEADDR 010000 3 = EINVAL
@@ -36,7 +36,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"of SOL_SOCKET are read as far as the buffer goes",
+		"getsockopt() of SOL_SOCKET fills the buffer up to its length",
 		`
 		a set SO_REUSEADDR 1
 		a getopt SO_REUSEADDR 8 = 01000000
@@ -62,7 +62,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"SO_ACCEPTCONN tells whether a socket listens",
+		"SO_ACCEPTCONN shows whether a socket listens",
 		`
 		a bind 127.0.0.1:5000
 		a getopt SO_ACCEPTCONN 4 = 00000000
@@ -76,7 +76,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"SO_ERROR tells an error once",
+		"SO_ERROR returns an error once",
 		`
 		a start 127.0.0.1:5000 = EINPROGRESS
 		a getopt SO_ERROR 4 = 6f000000
@@ -97,7 +97,7 @@ describe("options", () => {
 		a setopt SO_LINGER 0200000000000000 8
 		a getopt SO_LINGER 8 = 0100000000000000
 		a setopt SO_LINGER 0100000007000000 8
-		# Switched off, it keeps the time.
+		# SO_LINGER that is switched off keeps the time.
 		a setopt SO_LINGER 0000000009000000 8
 		a getopt SO_LINGER 8 = 0000000007000000
 		a setopt SO_LINGER 01000000 4 = EINVAL
@@ -107,7 +107,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"IP_FREEBIND takes an int or a byte, but not nothing",
+		"IP_FREEBIND accepts an int or a byte, and refuses an empty value",
 		`
 		a getopt IP_FREEBIND 4 = 00000000
 		a setopt IP_FREEBIND 01000000 4
@@ -116,7 +116,7 @@ describe("options", () => {
 		a getopt IP_FREEBIND 4 = 00000000
 		a setopt IP_FREEBIND ff 1
 		a getopt IP_FREEBIND 4 = 01000000
-		# Less than an int is a byte.
+		# A value shorter than an int counts as a byte.
 		a setopt IP_FREEBIND 000100 3
 		a getopt IP_FREEBIND 4 = 00000000
 		a setopt IP_FREEBIND 00010000 4
@@ -130,7 +130,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"IP_BIND_ADDRESS_NO_PORT takes an int, a byte, or nothing for 0",
+		"IP_BIND_ADDRESS_NO_PORT accepts an int, a byte, or an empty value, which counts as 0",
 		`
 		a getopt IP_BIND_ADDRESS_NO_PORT 4 = 00000000
 		a setopt IP_BIND_ADDRESS_NO_PORT 01000000 4
@@ -142,7 +142,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"of SOL_IP are read as one byte where they fit and the buffer is less than an int",
+		"getsockopt() of SOL_IP returns one byte if the value fits and the buffer is shorter than an int",
 		`
 		a set IP_FREEBIND 1
 		a getopt IP_FREEBIND 3 = 01
@@ -162,7 +162,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"IP_LOCAL_PORT_RANGE takes four bytes, no less and no more",
+		"IP_LOCAL_PORT_RANGE accepts exactly four bytes",
 		`
 		a setopt IP_LOCAL_PORT_RANGE 409cff9e 4
 		a getopt IP_LOCAL_PORT_RANGE 4 = 409cff9e
@@ -175,7 +175,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"SO_BINDTODEVICE takes a name of up to 15 bytes",
+		"SO_BINDTODEVICE accepts a name of up to 15 bytes",
 		`
 		a getopt SO_BINDTODEVICE 16 = nothing
 		a getopt SO_BINDTODEVICE 0 = nothing
@@ -184,12 +184,12 @@ describe("options", () => {
 		a getopt SO_BINDTODEVICE 15 = EINVAL
 		a setopt SO_BINDTODEVICE NULL 0
 		a getopt SO_BINDTODEVICE 16 = nothing
-		# To the first NUL.
+		# The name ends at the first NUL.
 		a setopt SO_BINDTODEVICE 6c6f006162 5
 		a getopt SO_BINDTODEVICE 64 = 6c6f00
 		a setopt SO_BINDTODEVICE 00 1
 		a getopt SO_BINDTODEVICE 16 = nothing
-		# What comes behind the fifteenth is not looked at.
+		# Bytes after the fifteenth are ignored.
 		a setopt SO_BINDTODEVICE 6c6f000000000000000000000000000000000000 20
 		a getopt SO_BINDTODEVICE 16 = 6c6f00
 		a setopt SO_BINDTODEVICE 6e6f7065 4 = ENODEV
@@ -200,7 +200,7 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"SO_BINDTODEVICE lets everybody name a device, and only root another or none",
+		"SO_BINDTODEVICE can be set once by every user, and changed or cleared only by root",
 		`
 		user 1000
 		a setopt SO_BINDTODEVICE 6c6f 2
@@ -212,13 +212,13 @@ describe("options", () => {
 		`,
 	);
 	rule(
-		"of a level that nobody has cannot be set",
+		"an option of an unknown level fails with ENOPROTOOPT",
 		`
 		a setopt 999.1 01000000 4 = ENOPROTOOPT
 		`,
 	);
 	rule(
-		"of a listener are those of the sockets that it accepts",
+		"an accepted socket has the options of its listener",
 		`
 		s set SO_REUSEADDR 1
 		s set SO_REUSEPORT 1

@@ -45,9 +45,9 @@ const CASES = [
 	[0x80000000, [0xffffffff], 0x7fffffff, "u32"],
 ] as const;
 
-describe("get_random_u32_below() of a constant", () => {
+describe("get_random_u32_below() with a constant bound", () => {
 	for (const [ceil, draws, result, asked] of CASES) {
-		it(`${ceil} with draws ${draws.join(", ") || "that nobody makes"} is ${result}`, () => {
+		it(`of ${ceil} gives ${result} for ${draws.length === 0 ? "no draw" : `draws ${draws.join(", ")}`}`, () => {
 			const random = new Told([...draws]);
 			expect(random.getRandomU32BelowConst(ceil)).toBe(result);
 			expect(random.asked.join(" ")).toBe(asked);

@@ -138,7 +138,7 @@ function watchRanges(kernel: Kernel): string[] {
 const u32 = (value: number) => Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
 
 describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
-	describe("a port bound by hand", () => {
+	describe("a port of bind()", () => {
 		it("makes connect fail with EADDRNOTAVAIL only when the four-tuple is taken", () => {
 			const { task } = boot(version, "60000 60511");
 			for (const [port, to, expected] of [
@@ -162,7 +162,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			}
 		});
 
-		it("leaves the search to the program, which can use up every four-tuple", () => {
+		it("lets a program that names the ports use every four-tuple", () => {
 			const { kernel, task } = boot(version, "60000 60031");
 			for (const to of [destination(1), destination(2)]) {
 				for (const port of from(60000, 60031)) {
@@ -175,7 +175,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			kernel.verify();
 		});
 
-		it("stays the socket's when connect fails, so that another destination can be tried", () => {
+		it("stays with the socket when connect() fails, so the program can try another destination", () => {
 			const { task } = boot(version, "60000 60511");
 			open(task, { reuseaddr: true }, destination(1), 60000);
 			const fd = tcp(task, { reuseaddr: true });
@@ -200,7 +200,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			}
 		});
 
-		it("that bind() chose is given to one socket, whatever its destination", () => {
+		it("belongs to one socket if bind() chose it, whatever the destination", () => {
 			for (const options of [{}, { reuseaddr: true }]) {
 				const { task } = boot(version, "60000 60015");
 				const { ports, error } = exhaust(task, options, destination(1));
@@ -231,19 +231,19 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			expect(open(task, { late: true }, destination(1))).toMatchObject({ port: 60002 });
 		});
 
-		it("shares a port with the sockets of other searches alone, whose bucket has fastreuse -1", () => {
+		it("shares a port only with sockets of other searches, and the bucket has fastreuse -1", () => {
 			const { kernel, task } = boot(version, "60000 60000");
 			const first = open(task, { late: true }, destination(1));
 			if (typeof first === "string") throw new Error(first);
 			expect(fastreuseOf(kernel, task, first.fd)).toBe(-1);
 			expect(open(task, { late: true }, destination(2))).toMatchObject({ port: 60000 });
 			expect(fastreuseOf(kernel, task, first.fd)).toBe(-1);
-			// A bind() by hand finds the port in use, with or without SO_REUSEADDR on its own side.
+			// A bind() to the port fails, with or without SO_REUSEADDR on its socket.
 			expect(open(task, {}, null, 60000)).toBe("EADDRINUSE");
 			expect(open(task, { reuseaddr: true }, null, 60000)).toBe("EADDRINUSE");
 		});
 
-		it("gives up a port for good once a bind() has joined it, until its last socket is gone", () => {
+		it("passes over a port after a bind() to it until the last socket of the port is closed", () => {
 			const { kernel, task } = boot(version, "60000 60000");
 			const late = open(task, { late: true, reuseaddr: true }, destination(1));
 			if (typeof late === "string") throw new Error(late);
@@ -260,7 +260,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 	});
 
 	describe("late binding", () => {
-		it("carries 512 connections over 512 ports to each of many destinations", () => {
+		it("allows 512 connections over 512 ports to each of many destinations", () => {
 			const { kernel, task } = boot(version, "60000 60511");
 			for (let n = 1; n <= 8; n++) {
 				const { ports, error } = exhaust(task, { late: true }, destination(n));
@@ -287,7 +287,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 	});
 
 	describe("IP_LOCAL_PORT_RANGE", () => {
-		it("gives bind a port inside, all of them in turn, and then EADDRINUSE", () => {
+		it("makes bind() choose every port inside, and then fail with EADDRINUSE", () => {
 			const { kernel, task } = boot(version, "32768 60999");
 			const { ports, error } = exhaust(task, { range: rangeOf(40000, 40511) }, null);
 			expect(ports).toEqual(from(40000, 40511));
@@ -295,7 +295,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			kernel.verify();
 		});
 
-		it("gives connect a port inside, all of them for each destination, and then EADDRNOTAVAIL", () => {
+		it("makes connect() choose every port inside for each destination, and then fail with EADDRNOTAVAIL", () => {
 			const { kernel, task } = boot(version, "32768 60999");
 			for (let n = 1; n <= 3; n++) {
 				const late = { late: true, range: rangeOf(40000, 40511) };
@@ -306,7 +306,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			kernel.verify();
 		});
 
-		it("gives listen a port inside", () => {
+		it("makes listen() choose a port inside", () => {
 			const { task } = boot(version, "32768 60999");
 			for (const port of [40000, 40511]) {
 				const fd = tcp(task, { range: rangeOf(port, port) });
@@ -315,7 +315,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			}
 		});
 
-		it("binds no other socket, and no port that bind names", () => {
+		it("does not restrict other sockets, nor a port that bind() names", () => {
 			const { task } = boot(version, "32768 60999");
 			exhaust(task, { range: rangeOf(40000, 40511) }, null);
 			const other = open(task, {}, null);
@@ -326,7 +326,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			});
 		});
 
-		it("does not stand in the way of other ranges on the same address", () => {
+		it("does not affect other ranges on the same address", () => {
 			const { task } = boot(version, "32768 60999");
 			for (const [low, high] of [
 				[40000, 40007],
@@ -359,7 +359,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			["both above", 40008, 50000, "40000-40007"],
 			["low above, alone", 40008, 0, "40000-40007"],
 			["high below, alone", 0, 39999, "40000-40007"],
-		])("has no effect by a bound outside the namespace's range: %s", (_name, low, high, range) => {
+		])("ignores a bound outside the namespace's range: %s", (_name, low, high, range) => {
 			const { kernel, task } = boot(version, "40000 40007");
 			const [first, last] = range.split("-").map(Number);
 			const ranges = watchRanges(kernel);
@@ -380,7 +380,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			expect([...new Set(ranges)]).toEqual([range]);
 		});
 
-		it("follows the namespace's range when that moves", () => {
+		it("is limited by the namespace's range at the time of each search", () => {
 			const { kernel, task } = boot(version, "40000 40007");
 			const ranges = watchRanges(kernel);
 			const fd = tcp(task, { range: rangeOf(40004, 40011) });
@@ -396,21 +396,26 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			[40001, 40000],
 			[65535, 1],
 			[2, 1],
-		])("refuses %i-%i, upside down, and keeps what it had", (low, high) => {
+		])("refuses %i-%i, whose bounds are swapped, and keeps the old value", (low, high) => {
 			const { task } = boot(version, "32768 60999");
 			const fd = tcp(task, { range: rangeOf(40000, 40511) });
 			expect(task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, rangeOf(low, high))).toBe(-EINVAL);
 			expect(task.getsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE)).toEqual(u32(rangeOf(40000, 40511)));
 		});
 
-		it.each([0, 1, 2, 3, 5, 8])("refuses a value of %i bytes, and keeps what it had", (length) => {
-			const { task } = boot(version, "32768 60999");
-			const fd = tcp(task, { range: rangeOf(40000, 40511) });
-			const value = new Uint8Array(8);
-			value.set(u32(rangeOf(50000, 50511)));
-			expect(task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, value, length)).toBe(-EINVAL);
-			expect(task.getsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE)).toEqual(u32(rangeOf(40000, 40511)));
-		});
+		it.each([0, 1, 2, 3, 5, 8])(
+			"refuses a value of %i bytes, and keeps the old value",
+			(length) => {
+				const { task } = boot(version, "32768 60999");
+				const fd = tcp(task, { range: rangeOf(40000, 40511) });
+				const value = new Uint8Array(8);
+				value.set(u32(rangeOf(50000, 50511)));
+				expect(task.setsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE, value, length)).toBe(-EINVAL);
+				expect(task.getsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE)).toEqual(
+					u32(rangeOf(40000, 40511)),
+				);
+			},
+		);
 
 		it.each([
 			[0, 0],
@@ -421,7 +426,7 @@ describe.each(["6.3", "6.1.176"])("kernel %s", (version) => {
 			[1, 65535],
 			[65535, 65535],
 			[40000, 40000],
-		])("reads back as it was set: %i-%i, whatever the namespace's range", (low, high) => {
+		])("reads back as it was set, whatever the namespace's range is: %i-%i", (low, high) => {
 			const { task } = boot(version, "50000 50001");
 			const fd = tcp(task);
 			expect(task.getsockopt(fd, SOL_IP, IP_LOCAL_PORT_RANGE)).toEqual(u32(0));

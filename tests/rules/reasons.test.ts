@@ -24,7 +24,7 @@ function boot(version = "6.12"): [Kernel, Task] {
 }
 
 describe("accept4()", () => {
-	it("looks for the descriptor, the flags, a free descriptor and a socket in this order", () => {
+	it("checks the descriptor, the flags, a free descriptor and the socket in this order", () => {
 		const [, task] = boot();
 		const file = task.openOther();
 		expect(task.accept4(77, 1)).toBe(-E.EBADF);
@@ -40,7 +40,7 @@ describe("the reason of an error", () => {
 	const why = (k: Kernel, task: Task, call: Syscall, errno: number) =>
 		failureReason(k, task, call, errno).slice(1).join(": ");
 
-	it("EFAULT of an option of level TCP is its value at NULL", () => {
+	it("names the value at NULL for EFAULT of an option of SOL_TCP", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, SOCK_STREAM, 0);
 		const call = {
@@ -56,7 +56,7 @@ describe("the reason of an error", () => {
 		);
 	});
 
-	it("EINVAL of an option of level TCP is a value that is too short", () => {
+	it("names the short value for EINVAL of an option of SOL_TCP", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, SOCK_STREAM, 0);
 		expect(task.setsockopt(fd, SOL_TCP, TCP_QUICKACK, null, 0)).toBe(-E.EINVAL);
@@ -76,7 +76,7 @@ describe("the reason of an error", () => {
 	it.each([
 		["do_ip_setsockopt: IP_TRANSPARENT", AF_INET, SOL_IP, IP_TRANSPARENT],
 		["do_ipv6_setsockopt: IPV6_TRANSPARENT", AF_INET6, SOL_IPV6, IPV6_TRANSPARENT],
-	])("EPERM is the capability that %s needs", (where, family, level, optname) => {
+	])("names the missing capability for EPERM of %s", (where, family, level, optname) => {
 		const k = new Kernel({ version: "6.12", seed: 1 });
 		const task = k.createTask({ net: k.createNet(), uid: 1000 });
 		const fd = task.socket(family, SOCK_STREAM, 0);
@@ -88,7 +88,7 @@ describe("the reason of an error", () => {
 		);
 	});
 
-	it("ECONNREFUSED of a connect() may be the error of an earlier one", () => {
+	it("names an earlier connect() for ECONNREFUSED of a later one", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET6, SOCK_STREAM, 0);
 		const address = { family: "AF_INET", address: "127.0.0.1", port: 1 } as const;
@@ -98,7 +98,7 @@ describe("the reason of an error", () => {
 		);
 	});
 
-	it("EINVAL of an SCTP bind() to a v4-mapped address is IPV6_V6ONLY", () => {
+	it("names IPV6_V6ONLY for EINVAL of an SCTP bind() to a v4-mapped address", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP);
 		expect(task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, 1)).toBe(0);
@@ -112,7 +112,7 @@ describe("the reason of an error", () => {
 		["TCP", SOCK_STREAM, 0],
 		["MPTCP", SOCK_STREAM, IPPROTO_MPTCP],
 		["DCCP", SOCK_DCCP, IPPROTO_DCCP],
-	])("EPIPE of a send on a %s socket that is not connected", (_, type, protocol) => {
+	])("names the state of the socket for EPIPE of a send on a %s socket", (_, type, protocol) => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, type, protocol);
 		const call = { name: "sendto", fd, size: 1 };
@@ -125,7 +125,7 @@ describe("the reason of an error", () => {
 		["tcp_recvmsg_locked", SOCK_STREAM, 0],
 		["mptcp_recvmsg", SOCK_STREAM, IPPROTO_MPTCP],
 		["dccp_recvmsg", SOCK_DCCP, IPPROTO_DCCP],
-	])("ENOTCONN of a receive is in %s", (where, type, protocol) => {
+	])("names %s for ENOTCONN of a receive", (where, type, protocol) => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, type, protocol);
 		const call = { name: "recvfrom", fd };
@@ -139,7 +139,7 @@ describe("the reason of an error", () => {
 		expect(why(k, task, { ...call, fd: 0 }, E.EINVAL)).toContain("there are flags other than");
 	});
 
-	it("of a listen() on an MPTCP socket is in mptcp_listen", () => {
+	it("names mptcp_listen for EINVAL of a listen() on an MPTCP socket", () => {
 		const [k, task] = boot();
 		const fd = task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
 		expect(why(k, task, { name: "listen", fd }, E.EINVAL)).toMatch(/^mptcp_listen: /);

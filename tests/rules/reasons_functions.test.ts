@@ -24,7 +24,7 @@ function reason(lines: string, version = "6.18"): string {
 	return played.at(-1)?.explanation.at(-1) ?? "";
 }
 
-describe("the function named for bind()", () => {
+describe("the explanation of a bind() that fails", () => {
 	const short4 = `${TCP}\nbind(3, ${in4(80)}, 8)`;
 	const short6 = `${TCP6}\nbind(3, ${in4(80)}, 16)`;
 	it.each([
@@ -36,11 +36,11 @@ describe("the function named for bind()", () => {
 		["6.18", `${TCP}\nbind(3, NULL, 1)`, /^move_addr_to_kernel: the address is at NULL/],
 		["6.18", `${TCP}\nbind(3, NULL, 129)`, /^move_addr_to_kernel: .* not one of 0 to 128/],
 		["6.18", `${TCP}\nconnect(3, NULL, 0)`, /^__inet_stream_connect: an address of 0 bytes/],
-	])("of kernel %s, %s", (version, lines, expected) => {
+	])("names the function of kernel %s: %s", (version, lines, expected) => {
 		expect(reason(lines, version)).toMatch(expected);
 	});
 
-	it("on an AF_INET6 socket does not name the scope of an address that needs none", () => {
+	it("does not name the scope of an AF_INET6 address that needs none", () => {
 		const gone = "$ ip link del d0";
 		const bind = `bind(3, ${in6(80, "2001:db8::1", 7)}, 28)`;
 		expect(reason(`${DUMMY}\n${TCP6}\n${TO_D0}\n${gone}\n${bind}`)).toBe(
@@ -48,7 +48,7 @@ describe("the function named for bind()", () => {
 		);
 	});
 
-	it("names the device only where its own addresses count", () => {
+	it("names the device only if the device's own addresses count", () => {
 		const bind4 = `bind(3, ${in4(80, "192.0.2.9")}, 16)`;
 		const bind6 = (address: string) => `bind(3, ${in6(80, address)}, 28)`;
 		expect(reason(`${DUMMY}\n${TCP}\n${TO_D0}\n${bind4}`)).toMatch(/of this host, and none of IP_/);
@@ -60,7 +60,7 @@ describe("the function named for bind()", () => {
 	});
 });
 
-describe("the function named for SCTP", () => {
+describe("the explanation of a call on an SCTP socket that fails", () => {
 	it.each([
 		[`${SCTP}\nbind(3, ${in6(0)}, 28)`, /^sctp_sockaddr_af: an AF_INET socket does not take/],
 		[`${SCTP6}\nbind(3, ${in6(0)}, 24)`, /^sctp_sockaddr_af: .*struct sockaddr_in6 has 28$/],
@@ -79,23 +79,23 @@ describe("the function named for SCTP", () => {
 			`$ sysctl -w net.ipv4.ip_local_port_range="40000 40000"\n${SCTP}\nbind(3, ${in4(40000)}, 16)\n${SCTP}\nlisten(4, 1)`,
 			/^sctp_listen_start: the socket has no port/,
 		],
-	])("of %s", (lines, expected) => {
+	])("names the function: %s", (lines, expected) => {
 		expect(reason(lines)).toMatch(expected);
 	});
 });
 
-describe("the function named for a send", () => {
+describe("the explanation of a send that fails", () => {
 	const mapped = "::ffff:127.0.0.1";
 	it.each([
 		["udp_sendmsg", `${UDP6}\nsendto(3, "x", 1, 0, ${in4(0)}, 16)`],
 		["udp_sendmsg", `${UDP6}\nsendto(3, "x", 1, 0, ${in6(0, mapped)}, 28)`],
 		["udpv6_sendmsg", `${UDP6}\nsendto(3, "x", 1, 0, ${in6(0)}, 28)`],
 		["udp_sendmsg", `${UDP6}\nconnect(3, ${in6(0, mapped)}, 28)\nsendto(3, "x", 1, 0, NULL, 0)`],
-	])("to port 0 is %s: %s", (where, lines) => {
+	])("names %s for port 0: %s", (where, lines) => {
 		expect(reason(lines)).toBe(`${where}: the destination's port is 0`);
 	});
 
-	it("is the one that reads the address, if its length is out of range", () => {
+	it("names move_addr_to_kernel if the length of the address is out of range", () => {
 		const send = `sendto(3, "x", 1, 0, ${in4(9)}, -1)`;
 		for (const kind of [UDP, UDP6, SCTP]) {
 			expect(reason(`${kind}\n${send}`)).toBe(
@@ -104,7 +104,7 @@ describe("the function named for a send", () => {
 		}
 	});
 
-	it("is inet_autobind if no port is left", () => {
+	it("names inet_autobind if no port is left", () => {
 		const range = '$ sysctl -w net.ipv4.ip_local_port_range="40000 40000"';
 		const taken = `${UDP}\nbind(3, ${in4(40000)}, 16)\n${UDP}`;
 		expect(reason(`${range}\n${taken}\nsendto(4, "x", 1, 0, ${in4(9)}, 16)`)).toMatch(
@@ -112,7 +112,7 @@ describe("the function named for a send", () => {
 		);
 	});
 
-	it("is the one that stores the ICMP error, by the version", () => {
+	it("names the version's function that stores the ICMP error", () => {
 		const send = 'send(3, "x", 1, 0)';
 		const lines = `${UDP}\nconnect(3, ${in4(53)}, 16)\n${send}\n${send}`;
 		expect(reason(lines, "6.18")).toMatch(/^__udp4_lib_err: /);
@@ -120,8 +120,8 @@ describe("the function named for a send", () => {
 	});
 });
 
-describe("the function named for a connect()", () => {
-	it("to a multicast address by the device of the socket is tcp_v4_connect", () => {
+describe("the explanation of a connect() that fails", () => {
+	it("names tcp_v4_connect for a multicast address that the socket's device reaches", () => {
 		const connect = `connect(3, ${in4(9, "224.0.0.1")}, 16)`;
 		const expected = "tcp_v4_connect: 224.0.0.1 is a multicast or broadcast address";
 		expect(reason(`${DUMMY}\n${TCP}\n${TO_D0}\n${connect}`)).toBe(expected);
@@ -130,7 +130,7 @@ describe("the function named for a connect()", () => {
 	});
 });
 
-describe("the function named for an option", () => {
+describe("the explanation of an option call that fails", () => {
 	const set = (level: string, option: string, value = "[1]", length = 4) =>
 		`setsockopt(3, ${level}, ${option}, ${value}, ${length})`;
 	const get = (level: string, option: string, length = 4) =>
@@ -154,13 +154,13 @@ describe("the function named for an option", () => {
 		[`${TCP}\n${get("SOL_TCP", "TCP_NODELAY", -1)}`, /^do_tcp_getsockopt: .*is -1$/],
 		[`${MPTCP}\n${get("SOL_IP", "IP_LOCAL_PORT_RANGE", -1)}`, /^mptcp_put_int_option: /],
 		[`${SCTP}\n${get("SOL_SCTP", "SCTP_REUSE_PORT", 0)}`, /^sctp_getsockopt: /],
-	])("of %s", (lines, expected) => {
+	])("names the function: %s", (lines, expected) => {
 		expect(reason(lines)).toMatch(expected);
 	});
 });
 
-describe("a write to a sysctl", () => {
-	it("names the handler that does not take the value", () => {
+describe("the explanation of a write to a sysctl that fails", () => {
+	it("names the handler that refuses the value", () => {
 		const open = 'openat(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY)';
 		expect(reason(`${open}\nwrite(3, "40007 40000\\n", 12)`)).toBe(
 			"proc_sys_call_handler: the sysctl does not take this value",
@@ -170,7 +170,7 @@ describe("a write to a sysctl", () => {
 
 describe("options of UDP's level", () => {
 	const option = "setsockopt(3, SOL_UDP, UDP_CORK, [1], 4)";
-	it.each(["IPPROTO_UDP", "IPPROTO_UDPLITE"])("belong to sockets of %s", (protocol) => {
+	it.each(["IPPROTO_UDP", "IPPROTO_UDPLITE"])("are options of %s sockets too", (protocol) => {
 		for (const family of ["AF_INET", "AF_INET6"]) {
 			const lines = `socket(${family}, SOCK_DGRAM, ${protocol})\n${option} = 0\ngetsockopt(3, SOL_UDP, UDP_CORK, [1], [4]) = 0\n`;
 			const played = playScript(readScript(lines, "t"), { version: "6.18" });
@@ -180,7 +180,7 @@ describe("options of UDP's level", () => {
 });
 
 describe("the explanation of a DCCP bind()", () => {
-	it("shows the bucket of DCCP's own table", () => {
+	it("shows the bucket in DCCP's own table", () => {
 		const lines = `socket(AF_INET, SOCK_DCCP, IPPROTO_DCCP)\nsetsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4)\nbind(3, ${in4(4000, "127.0.0.1")}, 16)`;
 		expect(reason(lines, "6.3")).toBe(
 			"its bucket: fastreuse 0, fastreuseport 0 -> fastreuse 1, fastreuseport 0",
@@ -188,7 +188,7 @@ describe("the explanation of a DCCP bind()", () => {
 	});
 });
 
-describe("the reason says", () => {
+describe("the reason of an error names", () => {
 	const listener = `${SCTP}\nbind(3, ${in4(47000, "127.0.0.1")}, 16)\nlisten(3, 1)`;
 	const other = '{sa_family=AF_UNIX, sun_path="/x"}';
 	it.each([
@@ -206,7 +206,7 @@ describe("the reason says", () => {
 			/^inet_listen: a connect\(\) to 198\.51\.100\.1:80 is under way$/,
 		],
 		[
-			"why an IPv6-only datagram socket does not connect to an AF_INET address",
+			"IPV6_V6ONLY for a datagram socket that connects to an AF_INET address",
 			`${UDP6}\nsetsockopt(3, SOL_IPV6, IPV6_V6ONLY, [1], 4)\nconnect(3, ${in4(9, "127.0.0.1")}, 16)`,
 			/: the socket is IPV6_V6ONLY, and the address is one of IPv4$/,
 		],

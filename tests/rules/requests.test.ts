@@ -39,7 +39,7 @@ function results(lines: readonly string[], names: readonly string[] = ["accept4"
 }
 
 describe("a client that keeps its third segment back (TCP_QUICKACK 0 before connect)", () => {
-	it("is accepted when the segment comes at last, after 200 ms", () => {
+	it("is accepted after 200 ms, when the segment comes", () => {
 		const lines = [...listener(5), ...client(4, NO_ACK), ACCEPT, "$ sleep 0.3", ACCEPT];
 		expect(results(lines)).toEqual(["EAGAIN", "5"]);
 	});
@@ -61,13 +61,13 @@ describe("a client that keeps its third segment back (TCP_QUICKACK 0 before conn
 		expect(results(lines)).toEqual(["EAGAIN", "5"]);
 	});
 
-	it("is never accepted if it breaks the connection off: haproxy's health check", () => {
+	it("is never accepted if it resets the connection, as haproxy's health check does", () => {
 		const linger = "setsockopt(4, SOL_SOCKET, SO_LINGER, {l_onoff=1, l_linger=0}, 8)";
 		const check = [...client(4, NO_ACK), linger, "close(4)", ACCEPT, "$ sleep 2", ACCEPT];
 		expect(results([...listener(5), ...check])).toEqual(["EAGAIN", "EAGAIN"]);
 	});
 
-	it("is reset when it speaks to a listener that has closed meanwhile", () => {
+	it("is reset when its segment comes if the listener has closed before", () => {
 		const lines = [...listener(5), ...client(4, NO_ACK), "close(3)", "$ sleep 0.3"];
 		expect(results([...lines, "getpeername(4, NULL, [16])"], ["getpeername"])).toEqual([
 			"ENOTCONN",
@@ -78,19 +78,19 @@ describe("a client that keeps its third segment back (TCP_QUICKACK 0 before conn
 describe("TCP_DEFER_ACCEPT", () => {
 	const DEFER = "TCP_DEFER_ACCEPT, [1]";
 
-	it("keeps a client from accept() until it sends data, or a FIN", () => {
+	it("hides a client from accept() until the client sends data or a FIN", () => {
 		for (const call of ['sendto(4, "x", 1, 0, NULL, 0) = 1', "shutdown(4, SHUT_WR)"]) {
 			const lines = [...listener(5, DEFER), ...client(4), ACCEPT, call, ACCEPT];
 			expect(results(lines)).toEqual(["EAGAIN", "5"]);
 		}
 	});
 
-	it("lets a client in whose time is over", () => {
+	it("lets accept() return a client whose time is over", () => {
 		const lines = [...listener(5, DEFER), ...client(4), "$ sleep 0.5", ACCEPT];
 		expect(results([...lines, "$ sleep 0.8", ACCEPT])).toEqual(["EAGAIN", "5"]);
 	});
 
-	it("is told in seconds that a SYN-ACK's retransmits take", () => {
+	it("reads back as the seconds that the retransmits of a SYN-ACK take", () => {
 		const get = "getsockopt(3, SOL_TCP, TCP_DEFER_ACCEPT, [0], [4]) = 0";
 		const script = readScript([...listener(5, "TCP_DEFER_ACCEPT, [10]"), get].join("\n"), "script");
 		const value = playScript(script).at(-1)?.value;
@@ -99,7 +99,7 @@ describe("TCP_DEFER_ACCEPT", () => {
 });
 
 describe("a full accept queue", () => {
-	it("keeps a request whose third segment came, and takes it when its SYN-ACK comes again", () => {
+	it("keeps a request whose third segment came, and accepts it after the SYN-ACK is sent again", () => {
 		const lines = [...listener(1), ...client(4, NO_ACK), ...client(5), ...client(6)];
 		const accepts = ["$ sleep 0.3", ACCEPT, ACCEPT, ACCEPT, "$ sleep 1", ACCEPT];
 		expect(results([...lines, ...accepts])).toEqual(["7", "8", "EAGAIN", "9"]);
@@ -123,13 +123,13 @@ describe("TCP_LINGER2", () => {
 		bind,
 	];
 
-	it("is how long an orphan in FIN_WAIT2 keeps its port", () => {
+	it("sets how long an orphan in FIN_WAIT2 keeps its port", () => {
 		expect(results(closes(1, 0.5), ["bind"])).toEqual(["0", "0", "EADDRINUSE"]);
 		expect(results(closes(1, 2), ["bind"])).toEqual(["0", "0", "0"]);
 		expect(results(closes(0, 2), ["bind"])).toEqual(["0", "0", "EADDRINUSE"]);
 	});
 
-	it("below 0 ends the connection as soon as the peer has the FIN", () => {
+	it("below 0 ends the connection when the peer has received the FIN", () => {
 		expect(results(closes(-7, 0.1), ["bind"])).toEqual(["0", "0", "0"]);
 	});
 });

@@ -132,7 +132,7 @@ const play = (text: string) => () => new Routes().play(text);
 
 describe("the source address over IPv6", () => {
 	it(
-		"is the destination itself where that is local",
+		"is the destination itself if the destination is local",
 		play(`
 			ip addr add 2001:db8::1/64 dev lo
 			ip addr add 2001:db8::2/64 dev lo
@@ -143,7 +143,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"has a scope as wide as the destination's, and no wider than need be",
+		"has the smallest scope that is not smaller than the destination's scope",
 		play(`
 			ip link set d0 up
 			ip addr add fec0::1/64 dev d0
@@ -158,7 +158,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"is one of the outgoing device before a better match elsewhere",
+		"is an address of the outgoing device even if another device has a better match",
 		play(`
 			ip link set d0 up
 			ip link set d1 up
@@ -171,7 +171,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"has the destination's label",
+		"has the label of the destination",
 		play(`
 			ip addr add 2001:db8::1/128 dev lo
 			ip addr add fc00::1/128 dev lo
@@ -190,7 +190,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"is an ORCHID for an ORCHID only",
+		"is an ORCHID only for a destination that is an ORCHID",
 		play(`
 			ip addr add 2001:10::1/128 dev lo
 			ip addr add 2001:db8::1/128 dev lo
@@ -202,7 +202,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"shares the longest prefix, as far as its own prefix goes",
+		"shares the longest prefix with the destination, counted up to the length of its own prefix",
 		play(`
 			ip addr add 2001:db8:8000::1/33 dev lo
 			ip addr add 2001:db8:c000::1/33 dev lo
@@ -215,7 +215,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"is the newest of equals, and no deprecated one",
+		"is the newest of equal addresses, and a deprecated address only if there is no other",
 		play(`
 			ip addr add 2001:db8::1/64 dev lo
 			ip addr add 2001:db8::2/64 dev lo
@@ -229,7 +229,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"is the one that the route prefers",
+		"is the preferred source of the route",
 		play(`
 			ip addr add 2001:db8::1/128 dev lo
 			ip addr add fc00::1/128 dev lo
@@ -242,7 +242,7 @@ describe("the source address over IPv6", () => {
 	);
 
 	it(
-		"may be any that a socket is bound to",
+		"is the address to which the socket is bound, whatever that is",
 		play(`
 			ip addr add 2001:db8::1/128 dev lo
 			ip route add ::/0 dev lo
@@ -252,7 +252,7 @@ describe("the source address over IPv6", () => {
 		`),
 	);
 
-	it("is not guessed where a device made it of a random MAC address", () => {
+	it("is not modelled if the device made it from a random MAC address", () => {
 		const world = new Routes();
 		world.play(`
 			ip link add d2 type dummy
@@ -278,7 +278,7 @@ describe("the source address over IPv6", () => {
 
 describe("a route over IPv6", () => {
 	it(
-		"that is not there, or fails, is an error of connect()",
+		"makes connect() fail if it is missing or is a blackhole, prohibit or unreachable route",
 		play(`
 			ip addr add 2001:db8::1/128 dev lo
 			ip route add blackhole 2001:db8:1::/48
@@ -293,7 +293,7 @@ describe("a route over IPv6", () => {
 	);
 
 	it(
-		"is asked for after a source address was looked for",
+		"is looked up after the source address",
 		play(`
 			ip link set lo down
 			to 2001:db8::1 = EADDRNOTAVAIL
@@ -303,7 +303,7 @@ describe("a route over IPv6", () => {
 	);
 
 	it(
-		"has the longest prefix, then the lowest metric, then came first",
+		"has precedence by the longest prefix, then by the lowest metric, then by age",
 		play(
 			`
 			ip link set d0 up
@@ -325,7 +325,7 @@ describe("a route over IPv6", () => {
 	);
 
 	it(
-		"must lead out by the device that a socket is bound to",
+		"must lead to the device to which the socket is bound",
 		play(`
 			ip link set d0 up
 			ip link set d1 up
@@ -342,7 +342,7 @@ describe("a route over IPv6", () => {
 	);
 
 	it(
-		"to an address of a link needs that link",
+		"to a link-local address needs a device",
 		play(`
 			ip link set d0 up
 			ip link set d1 up
@@ -358,7 +358,7 @@ describe("a route over IPv6", () => {
 	);
 
 	it(
-		"needs a gateway that is on a link, and not one's own",
+		"needs a gateway that is on a link and is not an address of the host",
 		play(`
 			ip link set d0 up
 			ip addr add 2001:db8::1/64 dev d0
@@ -379,7 +379,7 @@ describe("a route over IPv6", () => {
 	);
 
 	it(
-		"is taken away and replaced by prefix and metric",
+		"is deleted and replaced by prefix and metric",
 		play(`
 			ip addr add 2001:db8::1/128 dev lo
 			ip addr add 2001:db8::2/128 dev lo
@@ -401,7 +401,7 @@ describe("a route over IPv6", () => {
 		`),
 	);
 
-	it("by way of lo is answered by the kernel, unless a script says what is behind it", () => {
+	it("through lo is answered by the kernel unless a script says who answers", () => {
 		const world = new Routes();
 		const answer = (text: string) =>
 			ip6RemoteAnswer(world.net.net, parseIpv6(text) ?? in6addr_any, 0, 0);
@@ -423,7 +423,7 @@ describe("a route over IPv6", () => {
 	});
 
 	it(
-		"of type local makes a whole prefix one's own",
+		"of type local makes every address of the prefix local",
 		play(`
 			ip route add local 2001:db8::/64 dev lo
 			to 2001:db8::9 = ::1 on lo
@@ -437,7 +437,7 @@ describe("a route over IPv6", () => {
 });
 
 describe("an IPv6 address", () => {
-	it("brings a host route, and the route of its prefix while its device is up", () => {
+	it("adds a host route, and a route of its prefix while its device is up", () => {
 		const world = new Routes();
 		world.play("ip addr add 2001:db8::1/64 dev d0");
 		const routes = () =>
@@ -458,7 +458,7 @@ describe("an IPv6 address", () => {
 	});
 
 	it(
-		"is local while its device is down, and gone once it went down",
+		"is local before its device comes up, and is removed when the device goes down",
 		play(`
 			ip addr add 2001:db8::1/64 dev d0
 			bind 2001:db8::1 = 0
@@ -475,7 +475,7 @@ describe("an IPv6 address", () => {
 	);
 
 	it(
-		"receives nothing while lo is down, and lo loses all but gets ::1 back",
+		"receives nothing while lo is down, and only ::1 comes back when lo comes up",
 		play(`
 			ip addr add 2001:db8::1/128 dev lo
 			ip addr add 2001:db8::2/128 dev d0
@@ -491,7 +491,7 @@ describe("an IPv6 address", () => {
 	);
 
 	it(
-		"is refused twice on a device, or where it cannot be",
+		"is refused on a device that has it, and on a device that cannot have it",
 		play(`
 			ip addr add 2001:db8::1/64 dev d0
 			ip addr add 2001:db8::1/48 dev d0 = EEXIST
@@ -509,7 +509,7 @@ describe("an IPv6 address", () => {
 	);
 
 	it(
-		"takes the route of its prefix with it unless another has it, too",
+		"takes the route of its prefix away with it unless another address has the prefix",
 		play(`
 			ip link set d0 up
 			ip addr add 2001:db8::1/64 dev d0
@@ -522,7 +522,7 @@ describe("an IPv6 address", () => {
 	);
 
 	it(
-		"of one link or of lo is that device's alone for a bound socket",
+		"that is link-local or ::1 is local only for sockets bound to its device",
 		play(`
 			ip link set d0 up
 			ip addr add 2001:db8::1/64 dev d0
@@ -533,7 +533,7 @@ describe("an IPv6 address", () => {
 		`),
 	);
 
-	it("that a route by another device prefers is forgotten with it since 6.6", () => {
+	it("that is removed stops being the preferred source of routes by other devices, since 6.6", () => {
 		const text = `
 			ip link set d0 up
 			ip link set d1 up
@@ -587,7 +587,7 @@ describe("a VRF", () => {
 	);
 
 	it(
-		"has routes of its own, after the local table and before the main one",
+		"has routes of its own, which come after the local table and before the main table",
 		inVrf(`
 			to 2001:db8:1::1 = ENETUNREACH
 			to 2001:db8:1::1 dev red = 2001:db8:1::1 on d0
@@ -615,7 +615,7 @@ describe("a VRF", () => {
 	);
 
 	it(
-		"has no link of its own",
+		"has no link-local addresses",
 		inVrf(`
 			to fe80::9%red = ENETUNREACH
 			to fe80::9%d0 = fe80::ff:fe00:0 away
@@ -625,7 +625,7 @@ describe("a VRF", () => {
 	);
 
 	it(
-		"takes the IPv6 addresses of a device that joins or leaves, and moves those of IPv4",
+		"removes the IPv6 addresses of a device that joins or leaves, and moves its IPv4 addresses",
 		inVrf(`
 			ip link set d1 master red
 			bind 2001:db8:2::1 dev red = EADDRNOTAVAIL
@@ -641,7 +641,7 @@ describe("a VRF", () => {
 	);
 
 	it(
-		"is lo for its devices",
+		"is the loopback device of its devices",
 		inVrf(`
 			ip addr add 2001:db8:9::1/128 dev red
 			ip addr add ::1/128 dev red
@@ -656,7 +656,7 @@ describe("a VRF", () => {
 		`),
 	);
 
-	it("is entered by routes by way of it", () => {
+	it("is entered by routes whose device it is", () => {
 		const world = new Routes("6.1.176", VRF);
 		world.play(`
 			ip route add 192.0.2.0/24 dev red
@@ -670,7 +670,7 @@ describe("a VRF", () => {
 		`);
 	});
 
-	it("takes dummy devices only", () => {
+	it("accepts dummy devices only", () => {
 		const world = new Routes("6.1.176", VRF);
 		world.play(`
 			ip link set lo master red = EOPNOTSUPP
@@ -683,7 +683,7 @@ describe("a VRF", () => {
 		`);
 	});
 
-	it("is told of by packets to addresses that leave their link", () => {
+	it("is the sdif of packets to global addresses, and not of packets to link-local addresses", () => {
 		const world = new Routes("6.1.176", VRF);
 		const sdif = (text: string) =>
 			inet6_sdif(world.net.net, parseIpv6(text) ?? in6addr_any, 0, world.index("d0"));
@@ -699,7 +699,7 @@ describe("a VRF", () => {
 	`;
 
 	it(
-		"gives a source of its own to what leaves it, since 6.11",
+		"gives packets that leave it one of its own addresses as source, since 6.11",
 		inVrf(`${LEAK}
 			to 2a00::1 dev red = 2001:db8:9::1 away
 			to 8.8.8.8 dev red = 203.0.113.1 away
@@ -707,7 +707,7 @@ describe("a VRF", () => {
 	);
 
 	it(
-		"gives one of the device that it leaves by, before 6.11",
+		"gives packets that leave it an address of the outgoing device as source, before 6.11",
 		inVrf(
 			`${LEAK}
 			to 2a00::1 dev red = 2001:db8:2::1 away
@@ -720,7 +720,7 @@ describe("a VRF", () => {
 
 describe("an IPv4 address", () => {
 	it(
-		"is local on a device that is down, whether or not it was up",
+		"is local on a device that is down, also if the device was up before",
 		play(`
 			ip addr add 192.0.2.1/24 dev d0
 			bind 192.0.2.1 = 0
@@ -740,7 +740,7 @@ describe("an IPv4 address", () => {
 	);
 
 	it(
-		"takes routes with it that prefer it, and the last one all of its device",
+		"takes the routes that prefer it away with it, and the last address all routes of its device",
 		play(`
 			ip link set d0 up
 			ip addr add 192.0.2.1/24 dev d0
@@ -758,7 +758,7 @@ describe("an IPv4 address", () => {
 	);
 
 	it(
-		"takes the secondary ones of its subnet with it",
+		"takes the secondary addresses of its subnet away with it",
 		play(`
 			ip addr add 192.0.2.1/24 dev lo
 			ip addr add 192.0.2.2/24 dev lo
@@ -774,7 +774,7 @@ describe("an IPv4 address", () => {
 	);
 
 	it(
-		"is reached by the longest prefix of local and main table together",
+		"is reached by the longest prefix of the local and main tables together until there is a VRF",
 		play(`
 			ip link set d0 up
 			ip addr add 10.0.0.1/8 dev lo
@@ -811,7 +811,7 @@ describe("an IPv4 address", () => {
 		`),
 	);
 
-	it("can be any where there never was one", () => {
+	it("may be anything in a namespace that never had an address", () => {
 		const world = new Routes("6.1.176", "");
 		const type = () => inet_addr_type_table(world.net.net, 0xc0000201, RT_TABLE_LOCAL);
 		expect(type()).not.toBe(RTN_LOCAL);
@@ -845,7 +845,7 @@ describe("sysctls of IPv6 and VRFs", () => {
 		["net.ipv4.tcp_l3mdev_accept", 2],
 		["net.ipv4.udp_l3mdev_accept", 2],
 	] as const) {
-		it(`${name} takes what the kernel takes`, () => {
+		it(`accept the kernel's values for ${name}`, () => {
 			for (const [text, ...values] of cases) {
 				const { net } = new Routes("6.3", "");
 				const value = values[which - 1];
@@ -855,7 +855,7 @@ describe("sysctls of IPv6 and VRFs", () => {
 		});
 	}
 
-	it("are found by name, and no others", () => {
+	it("are found by name, and an unknown name gives ENOENT", () => {
 		const { net } = new Routes();
 		expect(isModelledSysctl("net.ipv6.bindv6only")).toBe(true);
 		expect(isModelledSysctl("net.ipv6.ip_local_port_range")).toBe(false);
@@ -867,7 +867,7 @@ describe("sysctls of IPv6 and VRFs", () => {
 });
 
 describe("a set-up command", () => {
-	it("is of the family that it says, or that its addresses have", () => {
+	it("has the family that it names, else the family of its addresses", () => {
 		const world = new Routes();
 		world.play(`
 			ip link set dev d0 up
@@ -893,7 +893,7 @@ describe("a set-up command", () => {
 		expect(world.net.getSysctl("net.ipv6.ip_nonlocal_bind")).toBe("1\n");
 	});
 
-	it("that makes no sense says what was expected", () => {
+	it("that cannot be understood says what was expected", () => {
 		const { run } = Routes.prototype;
 		const world = new Routes();
 		const cases: readonly [command: string, expected: string][] = [

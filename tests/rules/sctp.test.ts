@@ -70,8 +70,8 @@ function device(fd: number, name: string): number {
 	return w.task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${name}\0`));
 }
 
-describe("the search for a port", () => {
-	it("begins behind the port that was drawn, and goes round", () => {
+describe("SCTP's search for a port", () => {
+	it("begins at the port after the drawn one, and wraps around at the end of the range", () => {
 		for (const [draw, first] of [
 			[0, 40001],
 			[0x7fffffff, 40002],
@@ -84,21 +84,21 @@ describe("the search for a port", () => {
 			expect(ports).toEqual([0, 1, 2, 3].map((i) => 40000 + ((first + i) % 4)));
 		}
 	});
-	it("passes over ports that are in use on any address, whatever may be shared", () => {
+	it("passes over ports that are in use on another address, whatever the options allow", () => {
 		w.range(40000, 40002);
 		w.bound("AP 127.0.0.1:40000");
 		w.bound("AP [::1]:40002");
 		expect(w.port(w.bound("AP 192.0.2.1:0"))).toBe(40001);
 		expect(w.tryBind("AP 192.0.2.1:0").result).toBe("EADDRINUSE");
 	});
-	it("passes over reserved ports, which can still be named", () => {
+	it("passes over reserved ports, and bind() can still name them", () => {
 		w.range(40000, 40002);
 		w.net.setSysctl("net.ipv4.ip_local_reserved_ports", "40000,40002");
 		expect(w.port(w.bound("any:0"))).toBe(40001);
 		expect(w.tryBind("any:0").result).toBe("EADDRINUSE");
 		expect(w.tryBind("any:40002").result).toBe(0);
 	});
-	it("heeds the socket's own range", () => {
+	it("stays inside the socket's own range", () => {
 		w.range(40000, 40009);
 		const fd = w.socket();
 		const range = (40005 << 16) | 40005;
@@ -106,7 +106,7 @@ describe("the search for a port", () => {
 		expect(w.bind(fd, "any:0")).toBe(0);
 		expect(w.port(fd)).toBe(40005);
 	});
-	it("fails in bind() with EADDRINUSE, in listen(), connect() and sendto() with EAGAIN", () => {
+	it("fails with EADDRINUSE in bind(), and with EAGAIN in listen(), connect() and sendto()", () => {
 		w.range(40000, 40000);
 		w.bound("any:0");
 		expect(w.tryBind("any:0").result).toBe("EADDRINUSE");
@@ -114,7 +114,7 @@ describe("the search for a port", () => {
 		expect(w.start(w.socket(), "127.0.0.1:9")).toBe("EAGAIN");
 		expect(w.sendto(many(), 1, "127.0.0.1:9")).toBe("EAGAIN");
 	});
-	it("is made by listen() on the wildcard; a backlog of 0 ends that, and keeps the port", () => {
+	it("is made by listen() on the wildcard, and a backlog of 0 ends listening and keeps the port", () => {
 		w.range(40000, 40000);
 		const fd = w.socket();
 		expect(w.listen(fd, 0)).toBe("EINVAL");
@@ -127,7 +127,7 @@ describe("the search for a port", () => {
 	});
 });
 
-describe("a port that is named", () => {
+describe("an SCTP port that bind() names", () => {
 	// Sockets that are bound first, the socket that is bound last, and its result.
 	const CASES: readonly (readonly [before: string[], last: string, result: number | string])[] = [
 		[["any:500"], "any:501", 0],
@@ -163,12 +163,15 @@ describe("a port that is named", () => {
 		[["[::ffff:127.0.0.1]:500"], "127.0.0.1:500", "EADDRINUSE"],
 		[["[::ffff:127.0.0.1]:500"], "192.0.2.1:500", 0],
 	];
-	it.each(CASES)("after %j, %s gives %s", (before, last, result) => {
-		for (const spec of before) w.bound(spec);
-		expect(w.tryBind(last).result).toBe(result);
-	});
+	it.each(CASES)(
+		"gives a result that follows from the sockets before: after %j, %s gives %s",
+		(before, last, result) => {
+			for (const spec of before) w.bound(spec);
+			expect(w.tryBind(last).result).toBe(result);
+		},
+	);
 
-	it("is shared by SO_REUSEPORT among one user's sockets, with SO_REUSEADDR by anyone's", () => {
+	it("is shared by sockets of one user with SO_REUSEPORT, and of all users with SO_REUSEADDR", () => {
 		const other = w.user(1001);
 		w.bound("P any:5000", w.user(1000));
 		expect(w.tryBind("P any:5000", other).result).toBe("EADDRINUSE");
@@ -176,20 +179,20 @@ describe("a port that is named", () => {
 		w.bound("A any:5001", w.user(1000));
 		expect(w.tryBind("A any:5001", other).result).toBe(0);
 	});
-	it("is shared no more where SO_REUSEADDR was taken back, by the bucket or by the socket", () => {
+	it("is still shared after its first socket has cleared SO_REUSEADDR, but not with a socket without the option", () => {
 		const first = w.bound("A any:500");
 		w.task.setsockopt(first, SOL_SOCKET, SO_REUSEADDR, 0);
 		expect(w.tryBind("A any:500").result).toBe(0);
 		// The bucket is not checked any more.
 		expect(w.tryBind("any:500").result).toBe("EADDRINUSE");
 	});
-	it("below 1024 is for root", () => {
+	it("below 1024 needs root", () => {
 		const user = w.user(1000);
 		const fd = w.socket(AF_INET, "", user);
 		expect(w.bind(fd, "any:1023", user)).toBe("EACCES");
 		expect(w.bind(fd, "any:1024", user)).toBe(0);
 	});
-	it("below 1024 stays with who binds it; others can neither connect nor send with it", () => {
+	it("below 1024 stays with a socket that another user gets, and this user can neither connect nor send", () => {
 		const [sender, bound] = [many(), w.bound("any:501")];
 		expect(w.bind(sender, "any:500")).toBe(0);
 		const user = w.task.fork();
@@ -201,7 +204,7 @@ describe("a port that is named", () => {
 		user.exit();
 		expect(w.connect(bound, "127.0.0.1:9")).toBe("ECONNREFUSED");
 	});
-	it("goes with an address of the host, of the socket's family", () => {
+	it("needs an address of the host that fits the socket's family", () => {
 		const fd = w.socket();
 		expect(w.bind(fd, "203.0.113.1:500")).toBe("EADDRNOTAVAIL");
 		expect(w.bind(fd, "224.0.0.1:500")).toBe("EADDRNOTAVAIL");
@@ -210,13 +213,13 @@ describe("a port that is named", () => {
 		expect(w.bind(w.socket(AF_INET6, "6"), "[::ffff:127.0.0.1]:500")).toBe("EINVAL");
 		expect(w.bind(w.socket(AF_INET6), "127.0.0.1:500")).toBe(0);
 	});
-	it("is named once", () => {
+	it("cannot be changed by another bind()", () => {
 		const fd = w.bound("127.0.0.1:500");
 		expect(w.bind(fd, "192.0.2.1:500")).toBe("EINVAL");
 		expect(w.bind(fd, "127.0.0.1:0")).toBe("EINVAL");
 		expect(w.name(fd)).toBe("127.0.0.1:500");
 	});
-	it("is free again once the last socket on it is closed", () => {
+	it("is free when the last socket on it is closed", () => {
 		const fds = [w.bound("A any:500"), w.bound("A any:500")];
 		w.close(fds[1]);
 		expect(w.tryBind("any:500").result).toBe("EADDRINUSE");
@@ -226,7 +229,7 @@ describe("a port that is named", () => {
 });
 
 describe("SCTP_REUSE_PORT", () => {
-	it("counts as SO_REUSEADDR", () => {
+	it("has the effect of SO_REUSEADDR", () => {
 		const fds = [w.socket(), w.socket()];
 		for (const fd of fds) {
 			expect(w.task.setsockopt(fd, IPPROTO_SCTP, SCTP_REUSE_PORT, 1)).toBe(0);
@@ -238,15 +241,15 @@ describe("SCTP_REUSE_PORT", () => {
 			Uint8Array.of(1, 0, 0, 0),
 		);
 	});
-	it("is for one-to-one sockets without a port", () => {
+	it("can be set only on one-to-one sockets without a port", () => {
 		const set = (fd: number) => outcome(w.task.setsockopt(fd, IPPROTO_SCTP, SCTP_REUSE_PORT, 1));
 		expect(set(many())).toBe("EOPNOTSUPP");
 		expect(set(w.bound("any:500"))).toBe("EFAULT");
 	});
 });
 
-describe("further addresses", () => {
-	it("have the first one's port", () => {
+describe("further addresses of an SCTP socket", () => {
+	it("have the port of the first address", () => {
 		const fd = w.bound("127.0.0.1:500");
 		expect(bindx(fd, SCTP_BINDX_ADD, "192.0.2.1:500", "198.51.100.1:0")).toBe(0);
 		expect(w.tryBind("192.0.2.1:500").result).toBe("EADDRINUSE");
@@ -254,14 +257,14 @@ describe("further addresses", () => {
 		expect(w.tryBind("127.0.0.2:500").result).toBe(0);
 		expect(bindx(fd, SCTP_BINDX_ADD, "127.0.0.2:501")).toBe("EINVAL");
 	});
-	it("are all taken, or none", () => {
+	it("are either all added or none", () => {
 		w.bound("198.51.100.1:500");
 		const fd = w.bound("127.0.0.1:500");
 		expect(bindx(fd, SCTP_BINDX_ADD, "192.0.2.1:500", "198.51.100.1:500")).toBe("EADDRINUSE");
 		expect(w.tryBind("192.0.2.1:500").result).toBe(0);
 		expect(bindx(fd, SCTP_BINDX_ADD, "127.0.0.1:500")).toBe("EINVAL");
 	});
-	it("can be the first, too, with a port that is chosen", () => {
+	it("can be added to a socket without a port, and then a port is chosen", () => {
 		w.range(40000, 40000);
 		const fd = w.socket();
 		expect(bindx(fd, SCTP_BINDX_ADD, "127.0.0.1:0", "192.0.2.1:0")).toBe(0);
@@ -269,7 +272,7 @@ describe("further addresses", () => {
 		expect(w.tryBind("127.0.0.1:40000").result).toBe("EADDRINUSE");
 		expect(w.tryBind("192.0.2.1:40000").result).toBe("EADDRINUSE");
 	});
-	it("can be given back, but for the last one", () => {
+	it("can be removed, except the last one", () => {
 		const fd = w.bound("127.0.0.1:500");
 		expect(bindx(fd, SCTP_BINDX_REM, "127.0.0.1:500")).toBe("EBUSY");
 		expect(bindx(fd, SCTP_BINDX_ADD, "192.0.2.1:500")).toBe(0);
@@ -280,8 +283,8 @@ describe("further addresses", () => {
 	});
 });
 
-describe("a connection over loopback", () => {
-	it("is there at once; the accepted socket shares the listener's port", () => {
+describe("an SCTP connection over loopback", () => {
+	it("exists at once, and the accepted socket shares the listener's port", () => {
 		w.range(40000, 40000);
 		const listener = w.bound("L any:500");
 		const client = w.socket();
@@ -295,14 +298,14 @@ describe("a connection over loopback", () => {
 		w.close(server);
 		expect(w.tryBind("any:500").result).toBe(0);
 	});
-	it("makes the listener's name that of its end", () => {
+	it("changes the name of the listener to the address of its end", () => {
 		const listener = w.bound("L any:500");
 		expect(w.connect(w.socket(), "192.0.2.1:500")).toBe(0);
 		expect(w.name(listener)).toBe("192.0.2.1:500");
-		// A name only.
+		// Only the name has changed.
 		expect(w.connect(w.socket(), "127.0.0.1:500")).toBe(0);
 	});
-	it("carries messages, and ends with shutdown() or a close()", () => {
+	it("carries messages, and ends with close()", () => {
 		const listener = w.bound("L any:500");
 		const client = w.socket();
 		w.connect(client, "127.0.0.1:500");
@@ -314,7 +317,7 @@ describe("a connection over loopback", () => {
 		expect(w.recv(server)).toBe(0);
 		expect(w.error(server)).toBe(0);
 	});
-	it("is broken off with SO_LINGER 0", () => {
+	it("is reset by close() with SO_LINGER of 0 s", () => {
 		const listener = w.bound("L any:500");
 		const client = w.socket();
 		w.connect(client, "127.0.0.1:500");
@@ -323,7 +326,7 @@ describe("a connection over loopback", () => {
 		w.close(client);
 		expect(w.recv(server)).toBe("ECONNRESET");
 	});
-	it("is refused where nobody listens, and leaves the port with the socket", () => {
+	it("is refused if nobody listens, and the socket keeps its port", () => {
 		w.range(40000, 40000);
 		const fd = w.socket();
 		expect(w.connect(fd, "127.0.0.1:9")).toBe("ECONNREFUSED");
@@ -332,13 +335,13 @@ describe("a connection over loopback", () => {
 		w.bound("L any:9");
 		expect(w.connect(fd, "127.0.0.1:9")).toBe(0);
 	});
-	it("is refused where the backlog is full", () => {
+	it("is refused if the backlog is full", () => {
 		const listener = w.bound("any:500");
 		w.listen(listener, 1);
 		const connect = () => w.connect(w.socket(), "127.0.0.1:500");
 		expect([connect(), connect(), connect()]).toEqual([0, 0, "ECONNREFUSED"]);
 	});
-	it("takes its peer, by any of its addresses, from sockets that share the port", () => {
+	it("keeps sockets that share its port from connecting to an address of its peer", () => {
 		w.bound("L any:500");
 		w.bound("L any:501");
 		const fds = [w.bound("A 127.0.0.1:600"), w.bound("A 127.0.0.1:600")];
@@ -347,7 +350,7 @@ describe("a connection over loopback", () => {
 		expect(w.connect(fds[1], "192.0.2.1:500")).toBe("EADDRNOTAVAIL");
 		expect(w.connect(fds[1], "127.0.0.1:501")).toBe(0);
 	});
-	it("of a one-to-many socket begins with what is sent", () => {
+	it("of a one-to-many socket begins with the first message", () => {
 		w.range(40000, 40000);
 		const server = many();
 		w.bind(server, "any:500");
@@ -359,7 +362,7 @@ describe("a connection over loopback", () => {
 		expect(w.peer(client)).toBe("ENOTCONN");
 		expect(w.accept(server)).toBe("EOPNOTSUPP");
 	});
-	it("does not begin with nothing that is sent, which is refused before all else", () => {
+	it("does not begin with an empty message, which fails", () => {
 		const [server, client] = [w.bound("L any:500"), many()];
 		expect(w.sendto(client, 0, "127.0.0.1:500")).toBe("EINVAL");
 		expect(w.name(client)).toBe("0.0.0.0:0");
@@ -367,7 +370,7 @@ describe("a connection over loopback", () => {
 		expect(w.sendto(server, 0, null)).toBe("EPIPE");
 		expect(w.accept(server)).toBe("EAGAIN");
 	});
-	it("of an IPv6 socket may lead to an IPv4 one", () => {
+	it("may lead from an IPv4 socket to an IPv6 socket", () => {
 		const listener = w.bound("L [::]:500");
 		const client = w.socket();
 		expect(w.connect(client, "127.0.0.1:500")).toBe(0);
@@ -376,8 +379,8 @@ describe("a connection over loopback", () => {
 	});
 });
 
-describe("connect() beyond the host", () => {
-	it("has chosen its port when it begins", () => {
+describe("SCTP's connect() to another host", () => {
+	it("chooses its port before the host answers", () => {
 		w.range(40000, 40000);
 		const fd = w.socket();
 		expect(w.start(fd, "203.0.113.1:500")).toBe("EINPROGRESS");
@@ -394,24 +397,24 @@ describe("connect() beyond the host", () => {
 	});
 });
 
-describe("devices", () => {
+describe("SCTP sockets on different devices", () => {
 	function two(): (string | number)[] {
 		const [a, b, c] = [w.socket(), w.socket(), w.socket()];
 		device(a, "lo");
 		device(b, "dummy0");
 		return [w.bind(a, "any:500"), w.bind(b, "any:500"), w.bind(c, "any:500")];
 	}
-	it("have ports of their own since sctp-l3mdev", () => {
+	it("have separate ports since sctp-l3mdev", () => {
 		expect(two()).toEqual([0, 0, "EADDRINUSE"]);
 	});
-	it("have not before, as in 6.1.176", () => {
+	it("share their ports before sctp-l3mdev", () => {
 		w = make({ version: "6.1.176" });
 		expect(two()).toEqual([0, "EADDRINUSE", "EADDRINUSE"]);
 	});
 });
 
-describe("what is left out", () => {
-	it("says so", () => {
+describe("an option of SCTP that is not modelled", () => {
+	it("throws NotModelled", () => {
 		const fd = w.socket();
 		expect(() => w.task.setsockopt(fd, IPPROTO_SCTP, SCTP_INITMSG, 1)).toThrow(NotModelled);
 	});

@@ -11,7 +11,7 @@ import {
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
 
-describe("searches", () => {
+describe("the search", () => {
 	const ADDRESS = "127.0.0.1";
 
 	/** Sockets that get ports of the range by bind() or connect(), until none is left. */
@@ -57,20 +57,23 @@ describe("searches", () => {
 	it.each([
 		["40000 40011", 40000],
 		["40001 40012", 40001],
-	])("of bind leave the ports of the parity of the low bound to connect: %s", (range, low) => {
-		const favored = Array.from({ length: 6 }, (_, i) => low + 2 * i);
-		const others = favored.map((port) => port + 1);
-		for (const seed of seeds) {
-			const bound = take("bind", range, seed);
-			expect(sorted(bound.slice(0, 6))).toEqual(others);
-			expect(sorted(bound.slice(6))).toEqual(favored);
-			const connected = take("connect", range, seed);
-			expect(sorted(connected.slice(0, 6))).toEqual(favored);
-			expect(sorted(connected.slice(6))).toEqual(others);
-		}
-	});
+	])(
+		"of bind() takes ports of the low bound's parity last, and the search of connect() takes them first: %s",
+		(range, low) => {
+			const favored = Array.from({ length: 6 }, (_, i) => low + 2 * i);
+			const others = favored.map((port) => port + 1);
+			for (const seed of seeds) {
+				const bound = take("bind", range, seed);
+				expect(sorted(bound.slice(0, 6))).toEqual(others);
+				expect(sorted(bound.slice(6))).toEqual(favored);
+				const connected = take("connect", range, seed);
+				expect(sorted(connected.slice(0, 6))).toEqual(favored);
+				expect(sorted(connected.slice(6))).toEqual(others);
+			}
+		},
+	);
 
-	it("of bind with SO_REUSEADDR look at the lower half of the range first", () => {
+	it("of bind() with SO_REUSEADDR checks the lower half of the range first", () => {
 		for (const seed of seeds) {
 			const ports = take("bind", "40000 40011", seed, { reuseaddr: true });
 			// The lower half has a quarter of the ports, rounded down, times two: 40000-40005.
@@ -81,18 +84,21 @@ describe("searches", () => {
 		}
 	});
 
-	it.each(["bind", "connect"] as const)("of %s find the port of a range of one", (call) => {
+	it.each(["bind", "connect"] as const)("of %s finds the only port of a range", (call) => {
 		for (const seed of seeds) expect(take(call, "40000 40000", seed)).toEqual([40000]);
 	});
 
-	it.each(["bind", "connect"] as const)("of %s never reach the top of three ports", (call) => {
-		for (const seed of seeds) {
-			expect(sorted(take(call, "40000 40002", seed))).toEqual([40000, 40001]);
-		}
-	});
+	it.each(["bind", "connect"] as const)(
+		"of %s never reaches the highest of three ports",
+		(call) => {
+			for (const seed of seeds) {
+				expect(sorted(take(call, "40000 40002", seed))).toEqual([40000, 40001]);
+			}
+		},
+	);
 
 	it.each(["bind", "connect"] as const)(
-		"of %s reach either the bottom or the top of five ports, by where they start",
+		"of %s reaches the lowest or the highest of five ports, depending on its start",
 		(call) => {
 			const taken = [40001, 40002, 40003];
 			const seen = new Set(
@@ -107,7 +113,7 @@ describe("searches", () => {
 		},
 	);
 
-	it("start where the seed says, each time the same", () => {
+	it("starts at the same port for the same seed", () => {
 		for (const call of ["bind", "connect"] as const) {
 			const first = take(call, "32768 60999", 7, { count: 20 });
 			expect(take(call, "32768 60999", 7, { count: 20 })).toEqual(first);
@@ -115,7 +121,7 @@ describe("searches", () => {
 		}
 	});
 
-	it("of connect to one destination go on a few ports further each time", () => {
+	it("of connect() to one destination starts 2 to 16 ports after the last one", () => {
 		for (const seed of seeds.slice(0, 16)) {
 			const ports = take("connect", "32768 60999", seed, { count: 20 });
 			for (const [i, port] of ports.slice(1).entries()) {

@@ -3,9 +3,9 @@
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
-describe("source address over IPv6", () => {
+describe("the source address over IPv6", () => {
 	rule(
-		"fec0::/10 is site-local: a destination in fd00::/8 is reached from a global address",
+		"is global, not site-local (fec0::/10), for a destination in fd00::/8",
 		`
 		ip addr add fec0::1/64 dev lo
 		ip -6 route add default dev lo
@@ -15,7 +15,7 @@ describe("source address over IPv6", () => {
 		`,
 	);
 	rule(
-		"all of fec0::/10 is site-local, and nothing below it",
+		"may be every address of fec0::/10 for a site-local destination, and none for fd00::/8",
 		`
 		ip addr add feff::1/128 dev lo
 		ip -6 route add default dev lo

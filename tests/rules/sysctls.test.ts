@@ -16,9 +16,9 @@ function writes(
 		.join("\n");
 }
 
-describe("sysctl files", () => {
+describe("sysctls:", () => {
 	rule(
-		"have the kernel's defaults",
+		"files that the model has begin with the kernel's defaults",
 		`
 		read ip_local_port_range = "32768\\t60999\\n"
 		read ip_local_reserved_ports = "\\n"
@@ -31,14 +31,14 @@ describe("sysctl files", () => {
 		`,
 	);
 	rule(
-		"that do not exist cannot be read or written",
+		"files that do not exist cannot be read or written",
 		`
 		read ip_local_port_ranges = ENOENT
 		write ip_local_port_ranges "1 2" = ENOENT
 		`,
 	);
 	rule(
-		"ip_local_port_range takes one or two numbers of any base, between white space",
+		"ip_local_port_range accepts one or two numbers of base 8, 10 or 16, separated by white space",
 		writes("ip_local_port_range", [
 			["40000 40011\n", "0", "40000\t40011\n"],
 			["40001\t40012", "0", "40001\t40012\n"],
@@ -52,7 +52,7 @@ describe("sysctl files", () => {
 		]),
 	);
 	rule(
-		"ip_local_port_range refuses other text, and then changes nothing",
+		"ip_local_port_range refuses other text, and keeps its value",
 		writes("ip_local_port_range", [
 			["40000 40011", "0", "40000\t40011\n"],
 			...[
@@ -75,7 +75,7 @@ describe("sysctl files", () => {
 		]),
 	);
 	rule(
-		"ip_local_port_range wants ports in order, the first not privileged",
+		"ip_local_port_range needs ports in order, and the first may not be privileged",
 		writes("ip_local_port_range", [
 			["1024 65535", "0", "1024\t65535\n"],
 			["65535 65535", "0", "65535\t65535\n"],
@@ -90,7 +90,7 @@ describe("sysctl files", () => {
 		]),
 	);
 	rule(
-		"ip_local_port_range advises an even number of ports, once",
+		"ip_local_port_range logs once that the number of ports should be even",
 		`
 		write ip_local_port_range "40000 40011"
 		log = 0
@@ -104,7 +104,7 @@ describe("sysctl files", () => {
 		`,
 	);
 	rule(
-		"ip_local_reserved_ports takes ports and ranges, and reads back without overlap",
+		"ip_local_reserved_ports accepts ports and ranges, and reads back without overlap",
 		writes("ip_local_reserved_ports", [
 			["8080,9148\n", "0", "8080,9148\n"],
 			["5-9", "0", "5-9\n"],
@@ -125,7 +125,7 @@ describe("sysctl files", () => {
 		]),
 	);
 	rule(
-		"ip_local_reserved_ports refuses other text, and then changes nothing",
+		"ip_local_reserved_ports refuses other text, and keeps its value",
 		writes("ip_local_reserved_ports", [
 			["80,443", "0", "80,443\n"],
 			...[
@@ -151,7 +151,7 @@ describe("sysctl files", () => {
 		]),
 	);
 	rule(
-		"ip_unprivileged_port_start stays below the range of ephemeral ports",
+		"ip_unprivileged_port_start may not exceed the low bound of ip_local_port_range",
 		writes("ip_unprivileged_port_start", [
 			["80\n", "0", "80\n"],
 			["0", "0", "0\n"],
@@ -163,7 +163,7 @@ describe("sysctl files", () => {
 		]),
 	);
 	rule(
-		"ip_local_port_range stays above ip_unprivileged_port_start",
+		"ip_local_port_range may not begin below ip_unprivileged_port_start",
 		`
 		write ip_unprivileged_port_start "20000"
 		write ip_local_port_range "19999 30000" = EINVAL
@@ -183,7 +183,7 @@ describe("sysctl files", () => {
 	] as const) {
 		const last = allowed[allowed.length - 1];
 		rule(
-			`${file} takes ${allowed.join(", ")} and not ${refused.join(", ")}`,
+			`${file} accepts ${allowed.join(", ")} and refuses ${refused.join(", ")}`,
 			writes(file, [
 				...allowed.map((value) => [`${value}\n`, "0", `${value}\n`] as const),
 				...refused.map((value) => [`${value}\n`, "EINVAL", `${last}\n`] as const),

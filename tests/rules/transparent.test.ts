@@ -9,11 +9,11 @@ const IPV6 = "41.75";
 
 describe("IP_TRANSPARENT", () => {
 	rule(
-		"is for root to set, and for everybody to clear",
+		"needs a privilege to be set, and none to be cleared",
 		`
 		user 1000
 		a setopt ${IPV4} 01000000 4 = EPERM
-		# The privilege is asked for before the length.
+		# A negative length is refused before the privilege is checked.
 		a setopt ${IPV4} 01000000 -1 = EINVAL
 		a setopt ${IPV4} 00000000 4
 		a setopt ${IPV4} 00 0 = EINVAL
@@ -29,7 +29,7 @@ describe("IP_TRANSPARENT", () => {
 		`,
 	);
 	rule(
-		"lets bind take an address that no device has",
+		"lets bind() use an address that no device has",
 		`
 		a bind 203.0.113.5:5000 = EADDRNOTAVAIL
 		a setopt ${IPV4} 01000000 4
@@ -44,7 +44,7 @@ describe("IP_TRANSPARENT", () => {
 		`,
 	);
 	rule(
-		"lets connect leave from an address that no device has, IP_FREEBIND does not",
+		"lets connect() use a source address that no device has, and IP_FREEBIND does not",
 		`
 		ip route add default dev lo
 		a set IP_FREEBIND 1
@@ -57,7 +57,7 @@ describe("IP_TRANSPARENT", () => {
 		`,
 	);
 	rule(
-		"of a namespace's own address answers as ever",
+		"does not change a connection from an address of the namespace",
 		`
 		a bind 127.0.0.1:5000
 		a listen 1
@@ -83,7 +83,7 @@ it("a connection to this host from an address that it does not have is not model
 
 describe("IPV6_TRANSPARENT", () => {
 	rule(
-		"is for root to set, and needs an int",
+		"needs a privilege to be set, and a value of an int",
 		`
 		user 1000
 		tcp6 a

@@ -94,8 +94,8 @@ function interrupting(meanwhile: () => void): PortSearchTrace {
 	};
 }
 
-describe("a kernel used inside another's trace points", () => {
-	it("does not lend it its range of ports", () => {
+describe("a kernel that is used inside another kernel's trace points", () => {
+	it("does not change the range of the other's search", () => {
 		const first = boot(1, "60000 60007");
 		const second = boot(2, "50000 50003");
 		first.kernel.trace = interrupting(() => void CALLS["bind of a TCP socket"](second));
@@ -103,8 +103,8 @@ describe("a kernel used inside another's trace points", () => {
 		expect(Number(bind(first).split(" ")[2])).toBeGreaterThanOrEqual(60000);
 	});
 
-	describe.each(Object.keys(CALLS))("%s", (name) => {
-		it.each(Object.keys(CALLS))("answers the same around %s", (other) => {
+	describe.each(Object.keys(CALLS))("does not change %s", (name) => {
+		it.each(Object.keys(CALLS))("by %s", (other) => {
 			const times = 12;
 			const alone = boot(1, "60000 60031");
 			const expected = Array.from({ length: times }, () => CALLS[name](alone));

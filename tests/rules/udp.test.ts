@@ -64,7 +64,7 @@ beforeEach(() => {
 	w = boot();
 });
 
-describe("explicit bind", () => {
+describe("UDP's bind() to a port", () => {
 	// Sockets that are bound first, the socket that is bound last, and its result.
 	const CASES: readonly (readonly [before: string[], last: string, result: number | string])[] = [
 		[[], "any:53", 0],
@@ -101,21 +101,21 @@ describe("explicit bind", () => {
 		[["[::ffff:127.0.0.1]:53"], "[::]:53", "EADDRINUSE"],
 	];
 	for (const [before, last, result] of CASES) {
-		it(`gives ${last} ${result} after ${before.join(", ") || "nothing"}`, () => {
+		it(`gives ${result} for ${last} after ${before.join(", ") || "nothing"}`, () => {
 			for (const spec of before) w.bound(spec);
 			expect(w.tryBind(last).result).toBe(result);
 			w.kernel.verify();
 		});
 	}
 
-	it("shares by SO_REUSEPORT among the sockets of one user only", () => {
+	it("shares a port with SO_REUSEPORT among sockets of one user only", () => {
 		const other = w.kernel.createTask({ net: w.net, uid: 1000 });
 		w.bound("P any:5300");
 		expect(w.tryBind("P any:5300", other).result).toBe("EADDRINUSE");
 		expect(w.tryBind("P any:5300").result).toBe(0);
 	});
 
-	it("does not meet sockets of another device, nor of another namespace", () => {
+	it("does not conflict with sockets of another device or of another namespace", () => {
 		const onDummy = w.socket(AF_INET);
 		w.task.setsockopt(onDummy, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode("dummy0"));
 		const onLo = w.socket(AF_INET);
@@ -127,19 +127,19 @@ describe("explicit bind", () => {
 		expect(w.tryBind("any:53", elsewhere).result).toBe(0);
 	});
 
-	it("keeps UDP and UDP-Lite apart", () => {
+	it("counts ports of UDP and UDP-Lite separately", () => {
 		w.bound("any:53");
 		expect(w.tryBind("any:53", w.task, IPPROTO_UDPLITE).result).toBe(0);
 		expect(w.tryBind("any:53", w.task, IPPROTO_UDPLITE).result).toBe("EADDRINUSE");
 		w.kernel.verify();
 	});
 
-	describe("of the wildcard, with more than ten sockets in the port's slot", () => {
+	describe("with more than ten sockets in the port's slot", () => {
 		const crowd = (world: World, sockets: number) => {
 			for (let i = 1; i <= sockets; i++) world.bound(`127.0.1.${i}:53`);
 			return world;
 		};
-		it("misses conflicts with addresses before udp-wildcard-hash2-shortcut-fixed", () => {
+		it("on the wildcard misses conflicts with addresses before udp-wildcard-hash2-shortcut-fixed", () => {
 			expect(crowd(w, 10).tryBind("any:53").result).toBe("EADDRINUSE");
 			w = boot();
 			expect(crowd(w, 11).tryBind("any:53").result).toBe(0);
@@ -147,14 +147,14 @@ describe("explicit bind", () => {
 			expect(crowd(w, 11).tryBind("[::]:53").result).toBe(0);
 			w.kernel.verify();
 		});
-		it("meets them with it", () => {
+		it("on the wildcard finds conflicts with addresses since udp-wildcard-hash2-shortcut-fixed", () => {
 			const changes = ["udp-wildcard-hash2-shortcut-fixed"] as const;
 			for (const to of ["any:53", "[::]:53", "[::ffff:0.0.0.0]:53"]) {
 				w = boot({ changes });
 				expect(crowd(w, 11).tryBind(to).result).toBe("EADDRINUSE");
 			}
 		});
-		it("still sees sockets on one address, and wildcard ones from an address", () => {
+		it("on an address finds conflicts with sockets on the address and on the wildcard", () => {
 			crowd(w, 11);
 			expect(w.tryBind("127.0.1.5:53").result).toBe("EADDRINUSE");
 			expect(w.tryBind("127.0.1.12:53").result).toBe(0);
@@ -165,8 +165,8 @@ describe("explicit bind", () => {
 	});
 });
 
-describe("search for a port", () => {
-	it("begins at the port that the draw scales to", () => {
+describe("UDP's search for a port", () => {
+	it("begins at the port to which the draw is scaled", () => {
 		// Seen on a kernel: this draw, this port. The first draw is the namespace's hash_mix.
 		const random = new ReplayedRandom([
 			{ kind: "u32", value: 0x12345678 },
@@ -180,7 +180,7 @@ describe("search for a port", () => {
 		expect(random.left).toBe(0);
 	});
 
-	it("goes on within the port's chain, by an odd multiple of the table's size", () => {
+	it("continues within the port's chain, by an odd multiple of the table's size", () => {
 		const random = new ConstantRandom();
 		w = boot({ random });
 		w.range(32768, 60999);
@@ -193,7 +193,7 @@ describe("search for a port", () => {
 		expect(w.port(b)).toBe(32768 + 3 * 256);
 	});
 
-	it("finds every port of the range, in every namespace, and then none", () => {
+	it("finds every port of the range that is not reserved, and then fails", () => {
 		w.range(40000, 40499);
 		w.net.setSysctl("net.ipv4.ip_local_reserved_ports", "40100-40199");
 		const ports = new Set<number>();
@@ -211,7 +211,7 @@ describe("search for a port", () => {
 		w.kernel.verify();
 	});
 
-	it("keeps to IP_LOCAL_PORT_RANGE", () => {
+	it("stays inside IP_LOCAL_PORT_RANGE", () => {
 		const ports = new Set<number>();
 		for (let i = 0; i < 3; i++) {
 			const fd = w.socket(AF_INET);
@@ -222,7 +222,7 @@ describe("search for a port", () => {
 		expect([...ports].sort()).toEqual([50000, 50001, 50002]);
 	});
 
-	it("shares a port with SO_REUSEADDR, unlike TCP's", () => {
+	it("shares a port with SO_REUSEADDR, unlike TCP's search", () => {
 		w.range(40000, 40000);
 		w.bound("A any:0");
 		expect(w.tryBind("any:0").result).toBe("EADDRINUSE");
@@ -253,7 +253,7 @@ describe("search for a port", () => {
 			const reached = new Set<number>();
 			const span = high - low + 1;
 			for (let offset = 0; offset < span; offset++) {
-				// Every stride that a chain of 256 ports can be walked in, on a few of the offsets.
+				// On a few offsets, every stride in which a chain of 256 ports can be walked.
 				const strides = span < 10 || offset % 60 === 0 ? 128 : 2;
 				const least = Math.ceil((offset * 0x100000000) / span);
 				for (let i = 0; i < strides; i++) {
@@ -269,7 +269,7 @@ describe("search for a port", () => {
 		}
 	});
 
-	it("is steered to an observed port exactly where that is acceptable", () => {
+	it("can be steered to an observed port exactly if the port is acceptable", () => {
 		const [low, high] = [40000, 40600];
 		const free = new Set([40005, 40100, 40261, 40517, 40600]);
 		const world = occupied(low, high, free, new ConstantRandom());
@@ -294,7 +294,7 @@ describe("search for a port", () => {
 		expect(world.port(world.bound("any:0"))).toBe(40517);
 	});
 
-	it("explains itself", () => {
+	it("is explained by its range, its start and the ports that it passed over", () => {
 		const random = new ConstantRandom();
 		w = boot({ random });
 		w.range(40000, 40001);
@@ -321,8 +321,8 @@ describe("search for a port", () => {
 	});
 });
 
-describe("lookup", () => {
-	it("prefers the address to the wildcard, and a connection to both", () => {
+describe("UDP's lookup", () => {
+	it("prefers a socket on the address to a wildcard socket, and a connected socket to both", () => {
 		const any = w.bound("A any:53");
 		expect(reaches(w, "192.0.2.1:9", "127.0.0.1:53")).toBe(any);
 		expect(reaches(w, "192.0.2.1:9", "127.0.0.1:54")).toBe(0);
@@ -336,7 +336,7 @@ describe("lookup", () => {
 		expect(reaches(w, "127.0.0.1:9", "127.0.0.1:53")).toBe(specific);
 	});
 
-	it("takes the last that was bound among equals", () => {
+	it("takes the socket that was bound last among equals", () => {
 		w.bound("A any:53");
 		const last = w.bound("A any:53");
 		expect(reaches(w, "127.0.0.1:9", "127.0.0.1:53")).toBe(last);
@@ -345,7 +345,7 @@ describe("lookup", () => {
 		expect(reaches(w, "[::1]:9", "[::1]:54")).toBe(last6);
 	});
 
-	it("prefers AF_INET over IPv4, and leaves IPV6_V6ONLY out", () => {
+	it("prefers an AF_INET socket over IPv4, and passes over sockets with IPV6_V6ONLY", () => {
 		const dual = w.bound("A [::]:53");
 		expect(reaches(w, "127.0.0.1:9", "127.0.0.1:53")).toBe(dual);
 		const four = w.bound("A any:53");
@@ -359,7 +359,7 @@ describe("lookup", () => {
 		expect(reaches(w, "[::1]:9", "[::1]:55")).toBe(0);
 	});
 
-	it("prefers the device, and asks l3mdev_accept where a VRF is in play", () => {
+	it("prefers a socket on the device, and checks udp_l3mdev_accept for packets of a VRF", () => {
 		const any = w.bound("A any:53");
 		const fd = w.socket(AF_INET, "A");
 		w.task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode("dummy0"));
@@ -372,7 +372,7 @@ describe("lookup", () => {
 		expect(reaches(w, "192.0.2.1:9", "198.51.100.1:53", 7, 8)).toBe(any);
 	});
 
-	it("spreads datagrams over a reuseport group, by the sender", () => {
+	it("spreads datagrams over a reuseport group by their sender", () => {
 		const members = [1, 2, 3, 4].map(() => w.bound("P any:53"));
 		const counts = new Map(members.map((fd) => [fd, 0]));
 		for (let port = 1; port <= 400; port++) {
@@ -392,7 +392,7 @@ describe("lookup", () => {
 		w.kernel.verify();
 	});
 
-	it("takes connected members of a group for their own peers only", () => {
+	it("finds connected members of a group for their own peers only", () => {
 		const members = [1, 2, 3].map(() => w.bound("P 127.0.0.1:53"));
 		expect(w.connect(members[1], "192.0.2.1:7")).toBe(0);
 		expect(reaches(w, "192.0.2.1:7", "127.0.0.1:53")).toBe(members[1]);
@@ -402,7 +402,7 @@ describe("lookup", () => {
 		}
 	});
 
-	it("leaves a group when its address or device changes", () => {
+	it("does not find a socket by a group that it left because its address or device changed", () => {
 		const [a, b] = [w.bound("P any:53"), w.bound("P any:53")];
 		const group = () => w.kernel.reuseport.size;
 		expect(group()).toBe(1);
@@ -413,7 +413,7 @@ describe("lookup", () => {
 		w.kernel.verify();
 	});
 
-	it("lets a group's choice count for what it is only with udp-reuseport-rescored", () => {
+	it("scores the member that a group chooses only with udp-reuseport-rescored", () => {
 		const lo = new TextEncoder().encode("lo");
 		const reached = (changes: readonly ChangeName[]): Set<string> => {
 			w = boot({ changes });
@@ -445,8 +445,8 @@ describe("lookup", () => {
 	});
 });
 
-describe("connect", () => {
-	it("gives a port and a source address, and takes back what bind() did not name", () => {
+describe("UDP's connect()", () => {
+	it("chooses a port and a source address, and connect() to AF_UNSPEC gives up what bind() did not name", () => {
 		const fd = w.socket(AF_INET);
 		expect(w.connect(fd, "198.51.100.1:53")).toBe(0);
 		const port = w.port(fd);
@@ -467,7 +467,7 @@ describe("connect", () => {
 		w.kernel.verify();
 	});
 
-	it("may be repeated, keeps the address, and takes port 0", () => {
+	it("may be repeated, keeps the source address, and accepts port 0", () => {
 		const fd = w.socket(AF_INET);
 		expect(w.connect(fd, "127.0.0.1:53")).toBe(0);
 		const name = w.name(fd);
@@ -493,7 +493,7 @@ describe("connect", () => {
 		w.kernel.verify();
 	});
 
-	it("of an AF_INET6 socket is remembered by lookups after it is dissolved", () => {
+	it("of an AF_INET6 socket still restricts lookups to the peer after it is dissolved", () => {
 		const fd = w.bound("[::]:5000");
 		w.connect(fd, "[2001:db8::1]:53");
 		w.dissolve(fd);
@@ -501,7 +501,7 @@ describe("connect", () => {
 		expect(reaches(w, "[::1]:1", "[::1]:5000")).toBe(0);
 	});
 
-	it("refuses what is not an address", () => {
+	it("refuses addresses that are too short, unknown, unreachable or broadcast", () => {
 		const fd = w.socket(AF_INET);
 		const { task } = w;
 		expect(outcome(task.connect(fd, addressOf("127.0.0.1:53"), 15))).toBe("EINVAL");
@@ -543,7 +543,7 @@ describe("datagrams", () => {
 		w.kernel.verify();
 	});
 
-	it("to nobody are told to a connected sender, once", () => {
+	it("to a port without a socket give a connected sender one error", () => {
 		for (const [family, to] of [
 			[AF_INET, "127.0.0.1:9"],
 			[AF_INET6, "[::1]:9"],
@@ -569,7 +569,7 @@ describe("datagrams", () => {
 		expect(w.sendto(unconnected, 1, "127.0.0.1:9")).toBe("ECONNREFUSED");
 	});
 
-	it("follow a connect() that failed, from the second send on", () => {
+	it("go to the address of a connect() that failed from the second send on", () => {
 		// The connect() left its address in the cached route.
 		const server = w.bound("127.0.0.1:53");
 		const other = w.bound("any:60");
@@ -587,7 +587,7 @@ describe("datagrams", () => {
 		expect([w.recv(server), w.recv(server)]).toEqual([7, 8]);
 	});
 
-	it("go to the one of two like connections that has received on the CPU before", () => {
+	it("go to the one of two equal connected sockets that has received on this CPU before", () => {
 		const twin = () => {
 			const fd = w.bound("A 127.0.0.1:70");
 			expect(w.connect(fd, "127.0.0.1:71")).toBe(0);
@@ -604,7 +604,7 @@ describe("datagrams", () => {
 		expect([w.recv(first), w.recv(third)]).toEqual([3, "EAGAIN"]);
 	});
 
-	it("have a largest size", () => {
+	it("have a largest size, and larger ones give EMSGSIZE", () => {
 		const four = w.socket(AF_INET);
 		expect(w.sendto(four, 65_507, "127.0.0.1:9")).toBe(65_507);
 		expect(w.sendto(four, 65_508, "127.0.0.1:9")).toBe("EMSGSIZE");
@@ -614,7 +614,7 @@ describe("datagrams", () => {
 		expect(w.sendto(six, 65_528, "[::1]:9")).toBe("EMSGSIZE");
 	});
 
-	it("need a destination, a route, and for a broadcast SO_BROADCAST", () => {
+	it("need a destination, a route, and SO_BROADCAST for a broadcast address", () => {
 		const fd = w.socket(AF_INET);
 		expect(w.sendto(fd, 1, null)).toBe("EDESTADDRREQ");
 		expect(w.port(fd)).not.toBe(0);
@@ -635,7 +635,7 @@ describe("datagrams", () => {
 		expect(w.sendto(only, 1, "127.0.0.1:9")).toBe("ENETUNREACH");
 	});
 
-	it("to the wildcard go to oneself", () => {
+	it("to the wildcard go to the own host", () => {
 		const server = w.bound("any:53");
 		expect(w.sendto(server, 5, "any:53")).toBe(5);
 		expect(w.recv(server)).toBe(5);
@@ -647,7 +647,7 @@ describe("datagrams", () => {
 		expect(w.recv(mapped)).toBe(7);
 	});
 
-	it("end with shutdown(): sends fail, a blocking receive gets 0", () => {
+	it("cannot be sent after shutdown(SHUT_WR), and a blocking receive returns 0 after shutdown(SHUT_RD)", () => {
 		const fd = w.bound("127.0.0.1:53");
 		expect(outcome(w.task.shutdown(fd, 0))).toBe("ENOTCONN");
 		expect(w.recv(fd)).toBe("EAGAIN");
@@ -658,7 +658,7 @@ describe("datagrams", () => {
 		expect(w.sendto(fd, 1, "127.0.0.1:53")).toBe("EPIPE");
 	});
 
-	it("that wait are gone with the socket", () => {
+	it("that wait are dropped when the socket is closed", () => {
 		const fd = w.bound("127.0.0.1:53");
 		w.sendto(fd, 1, "127.0.0.1:53");
 		w.task.close(fd);
@@ -673,8 +673,8 @@ describe("datagrams", () => {
 	});
 });
 
-describe("tables", () => {
-	it("have a size that a kernel can have", () => {
+describe("UDP's tables", () => {
+	it("have only sizes that a kernel can have", () => {
 		expect(new UdpTable().mask).toBe(16_383);
 		expect(new UdpTable(65_536).log).toBe(16);
 		for (const size of [128, 300, 131_072, 0.5])
@@ -682,7 +682,7 @@ describe("tables", () => {
 		expect(() => new Kernel({ tables: { udp: 1000 } })).toThrow(RangeError);
 	});
 
-	it("hash the wildcard and v4-mapped addresses of IPv6 as IPv4", () => {
+	it("hash the wildcard of IPv6 as the v4-mapped wildcard", () => {
 		const { net } = w.net;
 		const any = ipv6_portaddr_hash(net, new Uint32Array(4), 0, 53);
 		const mapped = ipv6_portaddr_hash(

@@ -33,7 +33,7 @@ function crowded(version: string, secrets: readonly number[], reuse = false) {
 }
 
 describe("bind() of a crowded port", () => {
-	it("to the wildcard passes or fails as a secret decides, until 7.0", () => {
+	it("to the wildcard succeeds or fails as a secret decides, until 7.0", () => {
 		for (const [secrets, result] of [
 			[[], 0],
 			[[0], "EADDRINUSE"],
@@ -46,7 +46,7 @@ describe("bind() of a crowded port", () => {
 		}
 	});
 
-	it("to the wildcard fails since 7.0, and no secret is asked", () => {
+	it("to the wildcard fails and asks for no secret, since 7.0", () => {
 		for (const secrets of [[], [0]]) {
 			const { kernel, task } = crowded("7.0", secrets);
 			expect(bind(task, "0.0.0.0")).toBe("EADDRINUSE");
@@ -54,7 +54,7 @@ describe("bind() of a crowded port", () => {
 		}
 	});
 
-	it("to an address that is taken fails, and no secret is asked", () => {
+	it("to an address that is taken fails and asks for no secret", () => {
 		for (const version of ["6.18", "7.0"]) {
 			const { kernel, task } = crowded(version, [0]);
 			expect(bind(task, "127.0.0.7")).toBe("EADDRINUSE");
@@ -62,7 +62,7 @@ describe("bind() of a crowded port", () => {
 		}
 	});
 
-	it("to an address fails if the wildcard is taken, and no secret is asked", () => {
+	it("to an address fails and asks for no secret if the wildcard is taken", () => {
 		for (const version of ["6.18", "7.0"]) {
 			const { kernel, task } = crowded(version, [0], true);
 			expect(bind(task, "0.0.0.0", true)).toBe(0);
@@ -71,7 +71,7 @@ describe("bind() of a crowded port", () => {
 		}
 	});
 
-	it("to an address that nobody has passes, and no secret is asked", () => {
+	it("to an address that no socket has succeeds and asks for no secret", () => {
 		for (const version of ["6.18", "7.0"]) {
 			const { kernel, task } = crowded(version, [0]);
 			expect(bind(task, "127.0.0.99")).toBe(0);

@@ -83,7 +83,7 @@ function queued(protocol: keyof typeof PROTOCOLS, port: number): number {
 /** A corruption of a table, and the message of verify(). */
 const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 	[
-		"socks: one is freed twice",
+		"socks: a sock is freed twice",
 		() => {
 			const fd = open("tcp");
 			k.sock.kmem_cache_free(sk(fd));
@@ -146,7 +146,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/port 80 has two bind2 buckets of one key/,
 	],
 	[
-		"bhash2: a socket that is in one bucket of two",
+		"bhash: a bucket with an owner of another bucket",
 		() => {
 			const sock = sk(bound("tcp", 80));
 			const T = k.tcp_hashinfo.bind_bucket_cachep;
@@ -172,7 +172,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/in the bucket of another port/,
 	],
 	[
-		"lhash2: one that does not listen",
+		"lhash2: a socket does not listen",
 		() => {
 			const sock = sk(listening("tcp", 80));
 			k.sock.skc_state[sock] = 7;
@@ -180,7 +180,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/is among the listeners/,
 	],
 	[
-		"accept queue: a connection that is in none",
+		"accept queue: a connection that waits is in no queue",
 		() => {
 			queued("tcp", 80);
 			const child = k.sock.handles().find((handle) => k.sock.rsk_listener[handle] !== 0) ?? 0;
@@ -190,7 +190,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/is in no queue/,
 	],
 	[
-		"accept queue: its end is lost",
+		"accept queue: the end of the queue is lost",
 		() => {
 			const listener = listening("tcp", 80);
 			expect(task.connect(open("tcp"), at("127.0.0.1", 80))).toBe(0);
@@ -208,7 +208,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/miscounts its queue/,
 	],
 	[
-		"timers: one of a freed socket",
+		"timers: a timer of a freed socket",
 		() => k.timers.mod_timer(icsk_retransmit_timer(999), 10),
 		/a timer of freed socket 999 runs/,
 	],
@@ -285,7 +285,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/SCTP: bucket of port 80: (there is a second one|socket [0-9]+ has another port)/,
 	],
 	[
-		"SCTP's endpoints: one that listens twice",
+		"SCTP's endpoints: an endpoint listens twice",
 		() => {
 			listening("sctp", 80);
 			const { ep_hashtable } = k.sctp_globals;
@@ -295,7 +295,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/SCTP: socket [0-9]+ is listed 2 times/,
 	],
 	[
-		"SCTP's endpoints: one that is no more",
+		"SCTP's endpoints: an endpoint that is freed",
 		() => {
 			const { ep } = [...k.sctp_globals.socks.values()][0] ?? { ep: null };
 			expect(ep).toBe(null);
@@ -309,7 +309,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/SCTP: an endpoint that is no more listens/,
 	],
 	[
-		"SCTP's associations: one without its way",
+		"SCTP's associations: an association without its transport",
 		() => {
 			queued("sctp", 80);
 			k.sctp_globals.transport_hashtable.clear();
@@ -317,7 +317,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/SCTP: socket [0-9]+ has too many ways, or too few/,
 	],
 	[
-		"SCTP's socks: one without an endpoint",
+		"SCTP's socks: a sock without an endpoint",
 		() => {
 			k.sctp_globals.socks.delete(sk(open("sctp")));
 		},
@@ -332,7 +332,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/the subflow of MPTCP sock [0-9]+ is another's/,
 	],
 	[
-		"reuseport groups: a member that does not know it",
+		"reuseport groups: a member that does not know its group",
 		() => {
 			const fd = open("udp");
 			task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -343,7 +343,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/is in a group it does not know/,
 	],
 	[
-		"files: one that no descriptor names",
+		"files: a file that no descriptor names",
 		() => {
 			k.file.kmem_cache_zalloc();
 		},
@@ -357,14 +357,14 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/file [0-9]+ has 1 descriptors, not 2/,
 	],
 	[
-		"struct sockets: one that no file names",
+		"struct sockets: a struct socket that no file names",
 		() => {
 			k.socket.kmem_cache_zalloc();
 		},
 		/struct socket [0-9]+ is leaked/,
 	],
 	[
-		"struct sockets: a stranger's sock",
+		"struct sockets: the sock of another socket",
 		() => {
 			const fd = open("tcp");
 			k.socket.sk[task.socketOf(fd)] = sk(open("tcp"));
@@ -372,7 +372,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/struct socket [0-9]+ has a stranger's sock|is not its socket's/,
 	],
 	[
-		"routes: one that is remembered and wrong",
+		"routes: a cached route that is wrong",
 		() => {
 			queued("tcp", 80);
 			const cached = task.net.net.rt_cache.find((entry) => entry?.connect_genid !== undefined);

@@ -475,14 +475,14 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 	],
 };
 
-describe("a change between kernels", () => {
-	it.each(Object.keys(PROGRAMS))("%s shows in a program", (name) => {
+describe("a change between versions", () => {
+	it.each(Object.keys(PROGRAMS))("shows in a program: %s", (name) => {
 		const [last, first, program, old, now] = PROGRAMS[name];
 		expect(program(last), `old, ${last}`).toEqual(old);
 		expect(program(first), `new, ${first}`).toEqual(now);
 	});
 
-	it("is carried by the versions from its release on, and by its backports", () => {
+	it("is in the versions from its release on, and in its backports", () => {
 		const numbers = (release: string) => release.split(".").map(Number);
 		const newer = (one: string, other: string) => {
 			const [a, b] = [numbers(one), numbers(other)];
@@ -504,7 +504,7 @@ describe("a change between kernels", () => {
 		}
 	});
 
-	it("makes the version that a running kernel is modelled by", () => {
+	it("is in the model of a running kernel if the nearest older version has it", () => {
 		expect(versionFor("6.18.44-cloud-amd64")).toBe("6.18.44");
 		expect(versionFor("6.18.50")).toBe("6.18.44");
 		expect(versionFor("6.18.15-1-generic")).toBe("6.18");

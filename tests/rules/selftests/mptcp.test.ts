@@ -76,14 +76,14 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			`,
 		);
 		rule(
-			`${name}: of level SOL_IP and SOL_IPV6 little more is taken`,
+			`${name}: most options of SOL_IP are refused, before mptcp-local-port-range`,
 			`
 			${name} a
 			a set IP_BIND_ADDRESS_NO_PORT 1 = EOPNOTSUPP
 			a set IP_LOCAL_PORT_RANGE 1 = ENOPROTOOPT
 			a getopt IP_LOCAL_PORT_RANGE 4 = EOPNOTSUPP
 			a getopt IP_BIND_ADDRESS_NO_PORT 4 = EOPNOTSUPP
-			# IP_OPTIONS, and an option that there is not
+			# IP_OPTIONS, an unknown option, and an unknown level
 			a set 0.4 0 = ENOPROTOOPT
 			a set 0.99 1 = ENOPROTOOPT
 			a set 999.1 1 = ENOPROTOOPT
@@ -91,7 +91,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			WITHOUT,
 		);
 		rule(
-			`${name}: the subflow's port is TCP's`,
+			`${name}: the subflow's port counts as a port of TCP`,
 			`
 			${name} a b
 			${tcp} c d
@@ -107,7 +107,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			`,
 		);
 		rule(
-			`${name}: with SO_REUSEADDR and SO_REUSEPORT it shares TCP's ports as TCP does`,
+			`${name}: SO_REUSEADDR and SO_REUSEPORT share ports with TCP sockets, as TCP sockets do`,
 			`
 			${name} a with SO_REUSEADDR
 			${tcp} b with SO_REUSEADDR
@@ -125,7 +125,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			`,
 		);
 		rule(
-			`${name}: connects, is refused, and finds no port, as TCP does`,
+			`${name}: connect() succeeds, is refused, and finds no port as with TCP`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40001
 			${name} s
@@ -138,12 +138,12 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			b name = ${lo}:40000..40001
 			ports a b = 40000-40001
 			c connect ${lo}:5000 = EADDRNOTAVAIL
-			# To another port they can be shared.
+			# For another destination port connect() shares them.
 			d connect ${lo}:5001 = ECONNREFUSED
 			`,
 		);
 		rule(
-			`${name}: options are too late once it listens, is bound twice never`,
+			`${name}: a second bind() fails, also after listen()`,
 			`
 			${name} a
 			a bind ${lo}:5000
@@ -163,7 +163,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			a connect ${lo}:5000
 			s accept c
 			a close
-			# It is there still, so nothing that reaches it is answered with a reset.
+			# The closed socket still exists, so it answers no segment with a reset.
 			c send = 1
 			c send = 1
 			c send = 1
@@ -176,7 +176,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			c send = EPIPE
 		`;
 		rule(
-			`${name}: a reset is known to the other end, accepted or not`,
+			`${name}: a reset reaches the other end whether it comes before or after accept()`,
 			`
 			${name} s
 			s bind ${lo}:5000
@@ -200,7 +200,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 			`,
 		);
 		rule(
-			`${name}: what accept() made can be bound again once it is dissolved`,
+			`${name}: an accepted socket can be bound again after connect() to AF_UNSPEC`,
 			`
 			${name} s a
 			s bind ${lo}:5000
@@ -216,7 +216,7 @@ for (const { name, lo, lo2, any, family } of kindsOf("mptcp")) {
 		);
 		for (const server of [name, tcp]) {
 			rule(
-				`${name}: after close() it waits a minute for its ${server} peer, which then gets a reset`,
+				`${name}: a closed socket waits a minute for its ${server} peer, and the peer then gets a reset`,
 				closed(server),
 			);
 		}

@@ -201,7 +201,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 	const unanswered = family === 4 ? "198.51.100.1:9" : "[::ffff:198.51.100.1]:9";
 	const nobody = protocol === "sctp" ? `${lo}:9` : unanswered;
 	rule(
-		`${name}: takes four bytes, no less and no more`,
+		`${name}: accepts exactly four bytes`,
 		`
 		${name} a
 		a range 40001 40003
@@ -214,7 +214,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		versions,
 	);
 	rule(
-		`${name}: is read as far as the buffer goes`,
+		`${name}: reads back up to the length of the buffer`,
 		`
 		${name} a
 		a getopt IP_LOCAL_PORT_RANGE 4 = 00000000
@@ -238,7 +238,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		versions,
 	);
 	rule(
-		`${name}: is two ports in order, either of them 0 for none`,
+		`${name}: accepts two ports in order, and 0 for a bound that is not set`,
 		`
 		${name} a
 		${lines(
@@ -270,7 +270,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		versions,
 	);
 	rule(
-		`${name}: can be changed while the socket has a port, for the next one`,
+		`${name}: can be changed while the socket has a port, and the port stays`,
 		`
 		${NAMESPACE}
 		${name} a b
@@ -304,14 +304,14 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		["connect", connect],
 	] as const) {
 		rule(
-			`${name}: clips the namespace's range for ${call}(), each bound that lies in it`,
+			`${name}: limits ${call}() by each bound that lies in the namespace's range`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40007
 			${lines(BOUNDS, ([low, high, left]) => takes(low, high, left, text, [...answers]))}
 			`,
 			versions,
 		);
-		// TCP looks at an even number of ports; its connect() does until connect-range-step-1.
+		// TCP checks an even number of ports. Its connect() does so until connect-range-step-1.
 		const even = !dgram && protocol !== "sctp";
 		const late = (version: string) => !EARLY.includes(version);
 		const three = (left: string) => `
@@ -320,25 +320,25 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		`;
 		if (even && call === "connect") {
 			rule(
-				`${name}: of three ports connect() looks at two`,
+				`${name}: lets connect() check two of three ports, before connect-range-step-1`,
 				three("40001-40002"),
 				versions.filter((version) => !late(version)),
 			);
 			rule(
-				`${name}: of three ports connect() looks at three, since connect-range-step-1`,
+				`${name}: lets connect() check all of three ports, since connect-range-step-1`,
 				three("40001-40003"),
 				versions.filter(late),
 			);
 		} else {
 			rule(
-				`${name}: of three ports ${call}() looks at ${even ? "two" : "three"}`,
+				`${name}: lets ${call}() check ${even ? "two" : "all"} of three ports`,
 				three(even ? "40001-40002" : "40001-40003"),
 				versions,
 			);
 		}
 	}
 	rule(
-		`${name}: leaves a port that bind() names alone`,
+		`${name}: does not affect a port that bind() names`,
 		`
 		${NAMESPACE}
 		${name} a b
@@ -352,7 +352,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		versions,
 	);
 	rule(
-		`${name}: leaves out reserved ports`,
+		`${name}: does not include reserved ports`,
 		`
 		${NAMESPACE}
 		sysctl ipv4.ip_local_reserved_ports 40002-40004
@@ -372,7 +372,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		${lines(eight, (a) => `${a} range 40000 40007\n${a} bind ${lo}:0`)}
 	`;
 	rule(
-		`${name}: used up, gives the port of whoever closes`,
+		`${name}: gives the port of a socket that closes after all ports were used up`,
 		`
 		${taken}
 		${name} b c
@@ -388,7 +388,7 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		versions,
 	);
 	rule(
-		`${name}: used up on one address, is ${protocol === "sctp" ? "used up on all" : "free on another"}`,
+		`${name}: is ${protocol === "sctp" ? "used up on all addresses" : "free on another address"} if it is used up on one`,
 		`
 		${taken}
 		${name} b c d
@@ -396,14 +396,14 @@ describe.each(KINDS)("IP_LOCAL_PORT_RANGE of a $name socket", (kind) => {
 		c range 40000 40007
 		b bind ${lo2}:0 = ${protocol === "sctp" ? "EADDRINUSE" : "0"}
 		c bind ${any}:0 = EADDRINUSE
-		# The namespace has more.
+		# The namespace has more ports.
 		d bind ${lo}:0
 		d port = 40008..49999
 		`,
 		versions,
 	);
 	rule(
-		`${name}: used up, fails in each call in its own way`,
+		`${name}: gives each call its own error if it is used up`,
 		dgram
 			? `
 			${taken}
@@ -466,7 +466,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "dccp", "sctp", "mptcp"))(
 		const dgram = protocol === "udp" || protocol === "udplite";
 		if (protocol === "sctp") {
 			rule(
-				`${name}: can be set, and bind() chooses a port all the same`,
+				`${name}: can be set, and has no effect on bind()`,
 				`
 				sysctl ipv4.ip_local_port_range 40000 40003
 				${name} a
@@ -494,7 +494,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "dccp", "sctp", "mptcp"))(
 			);
 		}
 		rule(
-			`${name}: leaves the port to connect(), and the address can be changed before`,
+			`${name}: leaves the port to connect(), and bind() may change the address before`,
 			`
 			${NAMESPACE}
 			${name} a ${late}
@@ -510,7 +510,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "dccp", "sctp", "mptcp"))(
 			versions,
 		);
 		rule(
-			`${name}: does not matter where bind() names a port`,
+			`${name}: has no effect if bind() names a port`,
 			`
 			${NAMESPACE}
 			${name} a ${late}
@@ -543,7 +543,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "dccp", "sctp", "mptcp"))(
 		const to = { dccp: "198.51.100.1:9", dccp6: "[::ffff:198.51.100.1]:9" }[name] ?? `${lo}:9`;
 		const connects = (a: string) => `${a} ${dccp ? "start" : "connect"} ${to}`;
 		rule(
-			`${name}: takes many sockets on one address, and fails when they need ports`,
+			`${name}: lets more sockets bind than there are ports, and connect() fails when no port is left`,
 			`
 			${NAMESPACE}
 			${dccp ? "" : `${name} s\ns bind ${lo}:9`}
@@ -571,7 +571,7 @@ describe("a range that one protocol has used up", () => {
 			${lines(names(prefix, count), (a, i) => `${a} bind ${lo}:0${fails && i === count - 1 ? " = EADDRINUSE" : ""}`)}
 		`;
 		rule(
-			`is the others' still, but for MPTCP, whose ports are TCP's${family && ", over IPv6"}`,
+			`is free for other protocols, except between TCP and MPTCP${family && ", over IPv6"}`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40003
 			${take("tcp", "t", 2)}
@@ -590,7 +590,7 @@ describe("a range that one protocol has used up", () => {
 	}
 	for (const protocol of ["tcp", "udp", "udplite", "dccp", "mptcp"]) {
 		rule(
-			`by ${protocol} over one family is the other's still, but for wildcards`,
+			`over one family is free for the other family, but not for wildcards: ${protocol}`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40003
 			${protocol} a0 a1 a2 a3 a4

@@ -29,10 +29,16 @@ describe("reuseaddr_conflict", () => {
 				close x
 				c bind ${own}:9999 = ${meets}
 			`;
-			rule(`reuseaddr_conflict: ${mine}`, program("SO_REUSEADDR", "EADDRINUSE"));
-			rule(`${mine}: the same with SO_REUSEPORT`, program("SO_REUSEPORT", "0"));
 			rule(
-				`${mine}: the same with SO_REUSEPORT and a listener of another user`,
+				`reuseaddr_conflict: ${mine}: a wildcard with SO_REUSEADDR conflicts with a listener on an address`,
+				program("SO_REUSEADDR", "EADDRINUSE"),
+			);
+			rule(
+				`${mine}: a wildcard with SO_REUSEPORT shares the port of a listener on an address`,
+				program("SO_REUSEPORT", "0"),
+			);
+			rule(
+				`${mine}: a wildcard with SO_REUSEPORT conflicts with a listener of another user`,
 				program("SO_REUSEPORT", "EADDRINUSE", 1000),
 			);
 		}
@@ -86,7 +92,7 @@ describe("reuseaddr_ports_exhausted", () => {
 					});
 				const answer = (gotten: boolean) => (gotten ? "0" : "EADDRINUSE");
 				rule(
-					`reuseaddr_ports_exhausted: ${name}, ip_autobind_reuse ${reuse}, ${same ? "same" : "different"} euid`,
+					`reuseaddr_ports_exhausted: ${name}, ip_autobind_reuse ${reuse}, ${same ? "same" : "different"} euid: bind() shares the only port as the options allow`,
 					`
 					sysctl ipv4.ip_local_port_range 32768 32768
 					sysctl ipv4.ip_autobind_reuse ${reuse}
@@ -113,7 +119,7 @@ describe("reuseaddr_ports_exhausted", () => {
 				);
 				if (dgram || protocol === "sctp") continue;
 				rule(
-					`${name}, ip_autobind_reuse ${reuse}, ${same ? "same" : "different"} euid: never beside a listener`,
+					`${name}, ip_autobind_reuse ${reuse}, ${same ? "same" : "different"} euid: bind() does not choose the port of a listener`,
 					`
 					sysctl ipv4.ip_local_port_range 32768 32768
 					sysctl ipv4.ip_autobind_reuse ${reuse}
@@ -134,7 +140,7 @@ describe("reuseaddr_ports_exhausted", () => {
 
 	for (const { name, lo } of kindsOf("tcp", "mptcp", "dccp")) {
 		rule(
-			`${name}: with ip_autobind_reuse the free ports go first`,
+			`${name}: bind() chooses free ports first with ip_autobind_reuse`,
 			`
 			sysctl ipv4.ip_local_port_range 32768 32771
 			sysctl ipv4.ip_autobind_reuse 1

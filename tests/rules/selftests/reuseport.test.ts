@@ -24,7 +24,7 @@ describe("reuseport_addr_any", () => {
 			const client = `${protocol}${to.startsWith("[") ? "6" : ""} c`;
 			const any = to.startsWith("[") ? "[::]" : "0.0.0.0";
 			rule(
-				`reuseport_addr_any: ${protocol} ${title}`,
+				`reuseport_addr_any: ${protocol} ${title}: the socket on the address receives, not a wildcard`,
 				`
 				${lines(CROWD, (at, i) => {
 					const kind = protocol + (at === "own" ? family : at);
@@ -87,12 +87,12 @@ describe("a datagram", () => {
 					${title === "connected" ? `${name} connect ${to}:7777` : ""}
 				`;
 			};
-			for (const order of ["first to last", "last to first"]) {
+			for (const order of ["from best to worst", "from worst to best"]) {
 				const sockets = names("a", places.length);
 				const rows = places.map((title, i) => made(title, `a${i}`));
-				if (order === "last to first") rows.reverse();
+				if (order === "from worst to best") rows.reverse();
 				rule(
-					`${protocol}: to ${to} reaches the socket that fits best, made ${order}`,
+					`of ${protocol} to ${to} reaches the socket that matches best, also if the sockets are made ${order}`,
 					`
 					${protocol}${six} c
 					c bind ${to}:7777
@@ -105,7 +105,7 @@ describe("a datagram", () => {
 	}
 	for (const { name, lo } of kindsOf("udp", "udplite")) {
 		rule(
-			`${name}: reaches the socket made last of those with SO_REUSEADDR`,
+			`of ${name} reaches the socket that was bound last of those with SO_REUSEADDR`,
 			`
 			${name} a b c with SO_REUSEADDR
 			a bind ${lo}:8888
@@ -138,7 +138,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "mptcp", "dccp", "sctp"))(
 		const { name, lo, any, protocol } = kind;
 		const dgram = protocol.startsWith("udp");
 		rule(
-			`${name}: is for one user, on an address, on the wildcard, and on both`,
+			`${name}: lets sockets of one user share a port on an address, on the wildcard, and on both`,
 			lines(
 				[
 					[0, 0],
@@ -169,7 +169,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "mptcp", "dccp", "sctp"))(
 			),
 		);
 		rule(
-			`${name}: of two users does not matter with SO_REUSEADDR on both${dgram ? "" : ", until one listens"}`,
+			`${name}: does not keep two users from sharing a port by SO_REUSEADDR${dgram ? "" : ", until one listens"}`,
 			`
 			user 1000
 			${name} a with SO_REUSEADDR SO_REUSEPORT
@@ -178,22 +178,22 @@ describe.each(kindsOf("tcp", "udp", "udplite", "mptcp", "dccp", "sctp"))(
 			${name} b c with SO_REUSEADDR SO_REUSEPORT
 			b bind ${lo}:5000
 			${dgram ? "" : "a listen 1\nb listen 1 = EADDRINUSE"}
-			# SCTP's bucket has not been told of the listener.
+			# listen() does not change SCTP's bucket.
 			c bind ${lo}:5000${dgram || protocol === "sctp" ? "" : " = EADDRINUSE"}
 			`,
 		);
 		rule(
-			`${name}: counts when bind() looks, on both sockets`,
+			`${name}: is checked on both sockets at the time of bind()`,
 			`
 			${name} a b c
 			a bind ${lo}:5000
 			b set SO_REUSEPORT 1
 			b bind ${lo}:5000 = EADDRINUSE
-			# The bucket has not been told; a look at each socket finds it.
+			# The bucket does not have the new value, but bind() checks each socket.
 			a set SO_REUSEPORT 1
 			b bind ${lo}:5000
-			# TCP has noted b in the bucket. UDP asks the first of a chain, where sockets of AF_INET6
-			# with SO_REUSEPORT come last. SCTP asks all.
+			# TCP has noted b in the bucket. UDP checks the first of a chain, where sockets of AF_INET6
+			# with SO_REUSEPORT come last. SCTP checks all.
 			a set SO_REUSEPORT 0
 			c set SO_REUSEPORT 1
 			c bind ${lo}:5000${protocol === "sctp" || (dgram && kind.family === 6) ? " = EADDRINUSE" : ""}
@@ -202,7 +202,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "mptcp", "dccp", "sctp"))(
 			`,
 		);
 		rule(
-			`${name}: does not make a pair with SO_REUSEADDR`,
+			`${name}: lets no socket share a port that has only SO_REUSEADDR`,
 			`
 			${name} a with SO_REUSEPORT
 			a bind ${lo}:5000
@@ -214,7 +214,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "mptcp", "dccp", "sctp"))(
 			`,
 		);
 		rule(
-			`${name}: is any number of sockets, and of a third user none`,
+			`${name}: lets 40 sockets of one user share a port, and no socket of another user`,
 			`
 			${name} ${names("a", 40).join(" ")} with SO_REUSEPORT
 			${lines(names("a", 40), (a) => `${a} bind ${lo}:5000`)}
@@ -222,7 +222,7 @@ describe.each(kindsOf("tcp", "udp", "udplite", "mptcp", "dccp", "sctp"))(
 			${name} b with SO_REUSEPORT
 			b bind ${lo}:5000 = EADDRINUSE
 			${name} c with SO_REUSEPORT
-			# As for a wildcard of UDP without the option, when more than ten are on the port.
+			# A wildcard of UDP misses conflicts while more than ten sockets are on the port.
 			c bind ${any}:5000 = EADDRINUSE${dgram ? " | 6.3: 0" : ""}
 			close c
 			user 0
@@ -235,18 +235,18 @@ describe.each(kindsOf("tcp", "udp", "udplite", "mptcp", "dccp", "sctp"))(
 	},
 );
 
-describe("a group", () => {
+describe("a reuseport group", () => {
 	const four = names("a", 4);
 	for (const { name, family, lo, lo2, any } of kindsOf("udp", "udplite")) {
 		rule(
-			`of ${name} sockets has one member for a flow, and another once that is gone`,
+			`of ${name} sockets gives a flow to one member, and to another when this member is closed`,
 			`
 			${name} ${four.join(" ")} with SO_REUSEPORT
 			${lines(four, (a) => `${a} bind ${lo}:5000`)}
 			${name} c
 			c bind ${lo}:6000
 			${lines([1, 2, 3], () => `c send ${lo}:5000 = 1\nheard ${four.join(" ")} = a$m`)}
-			# The one from another address may have another.
+			# A flow from another address may reach another member.
 			${name} d
 			d bind ${lo2}:6000
 			${lines([1, 2, 3], () => `d send ${lo}:5000 = 1\nheard ${four.join(" ")} = a$n`)}
@@ -263,7 +263,7 @@ describe("a group", () => {
 			`,
 		);
 		rule(
-			`of ${name} sockets leaves a connected member to its peer`,
+			`of ${name} sockets gives a connected member only datagrams of its peer`,
 			`
 			${name} a0 a1 with SO_REUSEPORT
 			a0 bind ${lo}:5000
@@ -282,7 +282,7 @@ describe("a group", () => {
 					close d
 				`;
 			})}
-			# Where all are connected nobody hears the others.
+			# If all members are connected, datagrams of other senders reach nobody.
 			a1 connect ${lo}:6001
 			${name} d
 			d bind ${lo}:6002
@@ -290,14 +290,14 @@ describe("a group", () => {
 			d send = 1
 			heard a0 a1 = nobody
 			d send = ECONNREFUSED
-			# Dissolved, they share again.
+			# A member that is dissolved receives them again.
 			a0 dissolve
 			d send = 1
 			heard a0 a1 = a0
 			`,
 		);
 		rule(
-			`of ${name} wildcard sockets loses a member that connects, for good`,
+			`of ${name} wildcard sockets loses a member that connects, also after the member is dissolved`,
 			`
 			${name} a0 a1 a2 with SO_REUSEPORT
 			${lines(["a0", "a1", "a2"], (a) => `${a} bind ${any}:5000`)}
@@ -305,7 +305,7 @@ describe("a group", () => {
 			a1 name = ${lo}:5000
 			a1 dissolve
 			a1 name = ${any}:5000
-			# On its own it is now in front of the group.
+			# The lookup now finds it before the group.
 			${lines([6001, 6002, 6003, 6004, 6005, 6006], (port) => {
 				return `
 					${name} d
@@ -325,7 +325,7 @@ describe("a group", () => {
 			`,
 		);
 		rule(
-			`of ${name} sockets is joined by one that had no SO_REUSEPORT when it was bound`,
+			`of ${name} sockets may include a socket that had no SO_REUSEPORT when it was bound`,
 			`
 			${name} a0
 			a0 bind ${lo}:5000
@@ -349,7 +349,7 @@ describe("a group", () => {
 			// the last socket comes first, over IPv6 the first one.
 			const found = family === 4 ? order[2] : order[0];
 			rule(
-				`of ${name} sockets on a device is another one, and ${found.startsWith("b") ? "found" : "missed"} when made in the order ${order.join(", ")}`,
+				`of ${name} sockets on a device is separate, and is ${found.startsWith("b") ? "found" : "missed"} if the sockets are made in the order ${order.join(", ")}`,
 				`
 				${name} a0 a1 b0 with SO_REUSEPORT
 				b0 device lo
@@ -369,7 +369,7 @@ describe("a group", () => {
 	}
 	for (const protocol of ["udp", "udplite"]) {
 		rule(
-			`of ${protocol} sockets over IPv6 is one for both families or for its own`,
+			`of ${protocol} sockets over IPv6 does not include sockets with IPV6_V6ONLY`,
 			`
 			${protocol}6 a0 a2 with SO_REUSEPORT
 			${protocol}6 b0 with SO_REUSEPORT IPV6_V6ONLY
@@ -386,7 +386,7 @@ describe("a group", () => {
 					${protocol}6 d
 					d bind [::1]:${port}
 					d send [::1]:5000 = 1
-					# The group made first is found first.
+					# The lookup finds the older group first.
 					heard b0 = nobody
 					close d
 				`;
@@ -399,7 +399,7 @@ describe("a group", () => {
 			`,
 		);
 		rule(
-			`of ${protocol} sockets of IPv4 goes before one of IPv6, which hears IPv4 as well`,
+			`of ${protocol} sockets of IPv4 has precedence for IPv4 over a group of IPv6, which gets IPv4 if it is alone`,
 			`
 			${protocol}6 b0 b1 with SO_REUSEPORT
 			${protocol} a0 with SO_REUSEPORT
@@ -420,7 +420,7 @@ describe("a group", () => {
 	}
 	for (const { name, lo } of kindsOf("tcp")) {
 		rule(
-			`of ${name} listeners comes with listen(), and a member that only is bound hears nothing`,
+			`of ${name} listeners is made by listen(), and a socket that is only bound gets no connection`,
 			`
 			${name} a0 a1 with SO_REUSEPORT
 			a0 bind ${lo}:5000
@@ -477,7 +477,7 @@ describe("the hash of a flow", () => {
 		${kind.protocol === "tcp" ? lines(members, (a) => `${a} listen 4`) : ""}
 	`;
 	for (const kind of kindsOf("udp", "udplite", "tcp")) {
-		it(`spreads flows of ${kind.name} evenly, the same in each kernel of one seed`, () => {
+		it(`spreads flows of ${kind.name} evenly, and in the same way for the same seed`, () => {
 			const counts = (seed: number) => {
 				const world = new World({ seed });
 				world.run(group(kind));
@@ -494,7 +494,7 @@ describe("the hash of a flow", () => {
 		});
 	}
 	for (const kind of kindsOf("udp", "udplite", "tcp").filter(({ family }) => family === 4)) {
-		it(`chooses a member of ${kind.name} as reuseport_select_sock() does, and the last for one that left`, () => {
+		it(`chooses a member of ${kind.name} as reuseport_select_sock() does, and the last member replaces one that left`, () => {
 			const world = new World();
 			world.run(group(kind));
 			const { kernel } = world;
@@ -544,7 +544,7 @@ describe("selection by BPF", () => {
 	}
 	for (const { name } of kindsOf("mptcp")) {
 		rule(
-			`is nothing that MPTCP takes: ${name}`,
+			`fails with EOPNOTSUPP: ${name}`,
 			`
 			${name} a with SO_REUSEPORT
 			a setopt 1.51 ${"00".repeat(16)} 16 = EOPNOTSUPP

@@ -6,7 +6,7 @@ import { kindsOf, lines, names, rule } from "../../world.js";
 for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 	describe(`a port of an ${name} socket`, () => {
 		rule(
-			`${name}: is searched among those that nobody has on any address`,
+			`${name}: is chosen only if no socket has it on another address`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40003
 			${name} ${names("a", 5).join(" ")} with SO_REUSEADDR SO_REUSEPORT
@@ -16,7 +16,7 @@ for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 			a3 bind ${lo}:0
 			a4 bind ${lo2}:0 = EADDRINUSE
 			ports a0 a1 a2 a3 = 40000-40003
-			# By name it can be had.
+			# bind() may name it.
 			a4 bind ${lo2}:40002
 			close a0
 			${name} b
@@ -27,7 +27,7 @@ for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 			`,
 		);
 		rule(
-			`${name}: is chosen by bind(), listen() and connect(), once`,
+			`${name}: is chosen once, by bind(), listen() or connect()`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40002
 			${name} a b c d e
@@ -43,7 +43,7 @@ for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 			`,
 		);
 		rule(
-			`${name}: is kept by a connect() that is refused`,
+			`${name}: stays with the socket when connect() is refused`,
 			`
 			sysctl ipv4.ip_local_port_range 40000 40000
 			${name} a b
@@ -55,7 +55,7 @@ for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 			`,
 		);
 		rule(
-			`${name}: is for one listener, or for many of one user with SO_REUSEPORT`,
+			`${name}: may have one listener, or several of one user with SO_REUSEPORT`,
 			`
 			${name} a b c with SO_REUSEADDR
 			a bind ${lo}:5000
@@ -79,13 +79,13 @@ for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 			`,
 		);
 		rule(
-			`${name}: remembers one socket without SO_REUSEADDR as long as the bucket lives`,
+			`${name}: is shared only socket by socket after a socket without SO_REUSEADDR had it`,
 			`
 			${name} a b with SO_REUSEADDR
 			${name} c
 			a bind ${lo}:5000
 			c bind ${lo2}:5000
-			# No more by the bucket, but each for itself.
+			# The bucket no longer allows sharing, so bind() checks each socket.
 			b bind ${lo}:5000
 			close c
 			${name} d with SO_REUSEADDR
@@ -100,7 +100,7 @@ for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 			["w", "s"],
 		] as const) {
 			rule(
-				`${name}: of a wildcard and an address, the one that listened last (${order[1]}) is found`,
+				`${name}: on an address and on the wildcard leads to the socket that called listen() last (${order[1]})`,
 				`
 				${name} s w with SO_REUSEPORT
 				s bind ${lo}:5000
@@ -110,7 +110,7 @@ for (const { name, family, lo, lo2, any } of kindsOf("sctp")) {
 				c connect ${lo}:5000
 				heard s w = ${order[1]}
 				${name} d
-				# Of 127/8 only the address that lo has would answer.
+				# In 127.0.0.0/8 SCTP answers only at the address that lo has.
 				d connect ${family === 4 ? "192.0.2.10" : lo2}:5000
 				heard s w = w
 				`,

@@ -76,7 +76,7 @@ describe.each(VARIANTS)("tcp_port_share.$title", (variant) => {
 	);
 	rule(
 		// The effect of a bound socket on the bucket stays until the last owner is gone.
-		`tcp_port_share.${title}.can_reuse_port_after_bind_and_close: it cannot before fastreuse-recomputed`,
+		`tcp_port_share.${title}.can_reuse_port_after_bind_and_close: connect() can since fastreuse-recomputed`,
 		`
 		${connected}
 		${kind} p with SO_REUSEADDR
@@ -89,11 +89,11 @@ describe.each(VARIANTS)("tcp_port_share.$title", (variant) => {
 		versions,
 	);
 	rule(
-		`tcp_port_share.${title}.port_block_after_disconnect`,
+		`tcp_port_share.${title}.port_block_after_disconnect: connect() cannot share the port of bind()`,
 		`
 		${connected}
 		a dissolve
-		# It has none; inet_sport is only what connect() left.
+		# a has no port. getsockname() shows the inet_sport that connect() left.
 		a name = ${src1}:40000
 		a set SO_REUSEADDR 1
 		a bind ${block}:40000
@@ -106,7 +106,7 @@ describe.each(VARIANTS)("tcp_port_share.$title", (variant) => {
 		versions,
 	);
 	rule(
-		`tcp_port_share.${title}: a bound socket without SO_REUSEADDR blocks the port as well, and frees it with the bucket`,
+		`tcp_port_share.${title}: a bound socket without SO_REUSEADDR blocks the port until it closes`,
 		`
 		${NAMESPACE}
 		${kind} s
@@ -123,7 +123,7 @@ describe.each(VARIANTS)("tcp_port_share.$title", (variant) => {
 		versions,
 	);
 	rule(
-		`tcp_port_share.${title}: bind() of another address takes a port that connect() chose`,
+		`tcp_port_share.${title}: bind() to another address may name a port that connect() chose`,
 		`
 		${connected}
 		${kind} p q r
@@ -136,7 +136,7 @@ describe.each(VARIANTS)("tcp_port_share.$title", (variant) => {
 		versions,
 	);
 	rule(
-		`tcp_port_share.${title}: two destinations share a port, of one address`,
+		`tcp_port_share.${title}: connections to two destinations share one address and port`,
 		`
 		${NAMESPACE}
 		${kind} s t
@@ -164,7 +164,7 @@ describe.each(kindsOf("tcp", "mptcp", "dccp", "udp", "udplite", "sctp"))(
 		// udp-wildcard-hash2-shortcut-fixed.
 		const blind = protocol.startsWith("udp") ? " | 6.3: 0" : "";
 		rule(
-			`bind_bhash: ${name}, on one address many, and another is free`,
+			`bind_bhash: ${name}: many sockets on one address leave the port free on another address`,
 			`
 			${name} ${crowd.join(" ")} with SO_REUSEPORT
 			${lines(crowd, (a) => `${a} bind ${lo}:443`)}
@@ -206,7 +206,7 @@ describe("sk_bind_sendto_listen", () => {
 	// connect() stands for sendto() with MSG_FASTOPEN.
 	for (const [kind, at, end] of SELVES) {
 		rule(
-			`sk_bind_sendto_listen: ${at}, a connection to itself, one that fails, and listen`,
+			`sk_bind_sendto_listen: ${at}: a socket whose connect() failed listens on the port of a connection to itself`,
 			`
 			${kind} a b with SO_REUSEADDR
 			a bind ${at}:20000
@@ -215,7 +215,7 @@ describe("sk_bind_sendto_listen", () => {
 			a peer = ${end}:20000
 			b bind ${at}:20000
 			b connect ${at}:20000 = EADDRNOTAVAIL
-			# The address that connect() chose is gone again.
+			# The socket gave up the address that connect() chose.
 			b name = ${at}:20000
 			b listen 0
 			b name = ${at}:20000
@@ -230,7 +230,7 @@ describe("sk_bind_sendto_listen", () => {
 	}
 	for (const [kind, at, end] of SELVES) {
 		rule(
-			`${at}: a connect that is refused leaves the port to listen`,
+			`${at}: a socket whose connect() was refused may listen on its port`,
 			`
 			${kind} a b with SO_REUSEADDR
 			a bind ${at}:20000

@@ -39,7 +39,7 @@ const timewait = (at: string, to: string, options: string, port: number) => `
 describe("bind_timewait", () => {
 	for (const [at, to, end] of CONNECTIONS) {
 		rule(
-			`bind_timewait: ${at}, after a connection to ${to}`,
+			`bind_timewait: ${at}, after a connection to ${to}: bind() conflicts as with a bound socket`,
 			`
 			${timewait(at, to, "", 5000)}
 			${made("tcp", "a", place(at))}
@@ -48,7 +48,7 @@ describe("bind_timewait", () => {
 		);
 		for (const [mine, yours] of SOME) {
 			rule(
-				`the end at ${end} of a connection to ${at}, with ${optionNames(mine)}: bound with ${optionNames(yours)} at each place`,
+				`a time-wait socket at ${end} of a listener on ${at} with ${optionNames(mine)} conflicts as a bound socket, for bind() with ${optionNames(yours)}`,
 				`
 				${lines(PLACES, (name, i) => {
 					const excused = shared("tcp", mine, yours, false);
@@ -74,7 +74,7 @@ describe("bind_timewait", () => {
 	}
 
 	rule(
-		"is over after 60 s",
+		"a time-wait socket keeps its port for 60 s",
 		`
 		${lines(CONNECTIONS, ([at, to], i) => timewait(at, to, "", 5000 + i))}
 		pass 59000
@@ -82,7 +82,7 @@ describe("bind_timewait", () => {
 			const { address } = place(end);
 			return `${made("tcp", "a", place(end))}\na bind ${address}:${5000 + i} = EADDRINUSE\nclose a`;
 		})}
-		# Timers so far off are some seconds late.
+		# Timers of a minute are some seconds late.
 		pass 9000
 		${lines(CONNECTIONS, ([at], i) => {
 			const { address } = place(at);
@@ -92,7 +92,7 @@ describe("bind_timewait", () => {
 	);
 	rule(
 		// fastreuseport comes from a closed socket while the bucket has an owner.
-		"keeps a bucket in which a socket with SO_REUSEPORT has been, and a wildcard slips by",
+		"a time-wait socket keeps a bucket in which a socket with SO_REUSEPORT was, and a wildcard passes unchecked",
 		`
 		${timewait("[::1]", "[::1]", "", 5000)}
 		tcp6 a with SO_REUSEPORT
@@ -104,7 +104,7 @@ describe("bind_timewait", () => {
 		`,
 	);
 	rule(
-		"counts a user of SO_REUSEPORT for any",
+		"a time-wait socket with SO_REUSEPORT shares its port with every user",
 		`
 		user 1000
 		tcp s with SO_REUSEPORT
@@ -125,7 +125,7 @@ describe("bind_timewait", () => {
 		["6", "[::1]"],
 	] as const) {
 		rule(
-			`of a port that connect() chose, over ${family === "" ? "IPv4" : "IPv6"}`,
+			`a time-wait socket on a port that connect() chose shares it only if both have SO_REUSEADDR, over ${family === "" ? "IPv4" : "IPv6"}`,
 			`
 			tcp${family} s
 			s bind ${lo}:5000

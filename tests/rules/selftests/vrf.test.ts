@@ -32,7 +32,7 @@ const outside = { 4: "203.0.113.30", 6: "[2001:db8:2::10]" };
 for (const name of ["tcp", "mptcp"]) {
 	describe(`an ${name} socket that is bound to lo`, () => {
 		rule(
-			`${name}: connects by way of lo to any device's address, if somebody listens`,
+			`${name}: connects through lo to the address of every device if somebody listens`,
 			`
 			${DEVICES}
 			sysctl ipv4.ip_local_port_range 40000 40003
@@ -55,7 +55,7 @@ for (const name of ["tcp", "mptcp"]) {
 					close a c
 				`;
 			})}
-			# Nobody answers for it else; nor for an address of no device.
+			# Without a listener nobody answers, nor for an address of no device.
 			${name} a b c
 			a device lo
 			a start 203.0.113.30:5002 = EINPROGRESS
@@ -73,10 +73,10 @@ for (const name of ["tcp", "mptcp"]) {
 for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "mptcp", "dccp")) {
 	const dgram = protocol.startsWith("udp");
 	const file = `sysctl ipv4.${dgram ? "udp" : "tcp"}_l3mdev_accept`;
-	describe(`a port of ${name} and VRFs`, () => {
+	describe(`a port of ${name} with VRFs`, () => {
 		for (const accept of [0, 1]) {
 			rule(
-				`${name}: l3mdev_accept ${accept}: meets the same on a device, ${accept === 0 && !dgram ? "in one VRF" : "wherever that is"}`,
+				`${name}: l3mdev_accept ${accept}: conflicts on the same device and with no device, ${accept === 0 && !dgram ? "within one VRF" : "also across VRFs"}`,
 				`
 				${DEVICES}
 				${file} ${accept}
@@ -98,7 +98,7 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 			);
 			// Whether a socket sees the ports that another socket has taken.
 			rule(
-				`${name}: l3mdev_accept ${accept}: a VRF has ${accept === 0 && !dgram ? "ports of its own" : "the same ports, but not for a device"}`,
+				`${name}: l3mdev_accept ${accept}: is ${accept === 0 && !dgram ? "separate in each VRF" : "the same in each VRF, but not on a device"}`,
 				`
 				${DEVICES}
 				${file} ${accept}
@@ -130,7 +130,7 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 			);
 		}
 		rule(
-			`${name}: an address is there in its VRF alone`,
+			`${name}: can be bound on an address only in the VRF of the address`,
 			`
 			${DEVICES}
 			${lines(PLACES, (device) => {
@@ -151,7 +151,7 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 		if (protocol === "mptcp" || protocol === "dccp") return;
 		for (const accept of [0, 1]) {
 			rule(
-				`${name}: l3mdev_accept ${accept}: a socket on no device hears ${accept === 0 ? "nothing" : "everything"} of a VRF`,
+				`${name}: l3mdev_accept ${accept}: without a device receives ${accept === 0 ? "nothing" : "everything"} that comes in a VRF`,
 				`
 				${DEVICES}
 				${file} ${accept}
@@ -176,7 +176,7 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 			// last group comes first, over IPv6 the first one.
 			const missed = !dgram && accept === 1 && family === 6;
 			rule(
-				`${name}: l3mdev_accept ${accept}: a socket in a VRF hears what comes in it${missed ? ", but for a group on no device that was there before" : ""}`,
+				`${name}: l3mdev_accept ${accept}: in a VRF receives what comes in the VRF${missed ? ", unless a group without a device was there before" : ""}`,
 				`
 				${DEVICES}
 				${file} ${accept}
@@ -200,9 +200,9 @@ for (const { name, protocol, any, family } of kindsOf("tcp", "udp", "udplite", "
 }
 
 for (const { name, any } of kindsOf("sctp")) {
-	describe(`a port of ${name} and VRFs`, () => {
+	describe(`a port of ${name} with VRFs`, () => {
 		rule(
-			`${name}: meets the same on a device, or everywhere without sctp-l3mdev`,
+			`${name}: conflicts on the same device and with no device, and everywhere before sctp-l3mdev`,
 			`
 			${DEVICES}
 			${lines(PLACES, (first) =>

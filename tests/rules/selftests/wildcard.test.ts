@@ -52,7 +52,7 @@ for (const [protocol, combinations, states] of [
 		describe(`a port of ${protocol}, ${state}`, () => {
 			for (const [mine, yours] of combinations) {
 				rule(
-					`${protocol}: ${state} with ${optionNames(mine)}, and bound with ${optionNames(yours)}`,
+					`${protocol}: ${state} with ${optionNames(mine)}: bind() with ${optionNames(yours)} conflicts as the matrix of addresses says`,
 					lines(PLACES, (_, first) => row(protocol, first, mine, yours, state === "listening")),
 				);
 			}
@@ -118,7 +118,7 @@ describe("IPV6_V6ONLY", () => {
 		(kind) => kind.family === 6,
 	)) {
 		rule(
-			`${name}: keeps v4-mapped addresses out, and cannot be set once there is an address`,
+			`${name}: excludes v4-mapped addresses, and cannot be changed after bind()`,
 			`
 			${name} a b with IPV6_V6ONLY
 			a bind [::ffff:127.0.0.1]:5000 = EINVAL
@@ -156,7 +156,7 @@ describe("a port that bind() chooses", () => {
 				`;
 			};
 			rule(
-				`${protocol}: with ${optionNames(yours)} is ${excused ? "any" : "none that meets"} one with ${optionNames(mine)}`,
+				`${protocol}: for a socket with ${optionNames(yours)} ${excused ? "may be" : "is not"} the port of a conflicting socket with ${optionNames(mine)}`,
 				`
 				sysctl ipv4.ip_local_port_range 40000 40000
 				${lines(PLACES, (_, first) => lines(PLACES, (_, second) => cell(first, second)))}

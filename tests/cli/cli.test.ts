@@ -67,7 +67,7 @@ describe("--help", () => {
 		expect(run.stdout).toContain("Exit status");
 	});
 
-	it("is there for each command that it lists", async () => {
+	it("works for each command that it lists", async () => {
 		const { stdout } = await cli("--help");
 		const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, command]) => command);
 		expect(commands).toEqual(expect.arrayContaining(["run", "matrix", "kernels"]));
@@ -95,7 +95,7 @@ describe("--help", () => {
 		expect(stdout).toContain(DEFAULT_VERSION);
 	});
 
-	it("goes before whatever else is wrong with the options", async () => {
+	it("has precedence over wrong options", async () => {
 		expect(await cli("run", "--help", "--kernel", "2.6", "nowhere")).toMatchObject({
 			status: 0,
 			stderr: "",
@@ -103,7 +103,7 @@ describe("--help", () => {
 	});
 });
 
-describe("a command line that cannot be understood is one line on standard error", () => {
+describe("the command line", () => {
 	const good = script(GOOD);
 	it.each([
 		[[], /expected a command/],
@@ -134,18 +134,18 @@ describe("a command line that cannot be understood is one line on standard error
 		[["matrix", folder], /directory/i],
 		[["kernels", "6.3"], /unexpected 6\.3/],
 		[["kernels", "--quiet"], /--quiet/],
-	])("%j", async (args, message) => {
+	])("gives one line on standard error if it cannot be understood: %j", async (args, message) => {
 		expect(bad(await cli(...args))).toMatch(message);
 	});
 
-	it("takes the smallest and the largest seed", async () => {
+	it("accepts the smallest and the largest seed", async () => {
 		for (const seed of ["0", "4294967295", "007"]) {
 			expect((await cli("run", "--seed", seed, good)).status).toBe(0);
 		}
 	});
 });
 
-describe("a script that cannot be read or played names line and column, and prints nothing else", () => {
+describe("a script", () => {
 	/** The mark ▶ is before the wrong place. */
 	const check = async (text: string, expected: RegExp | string) => {
 		const at = text.indexOf("▶");
@@ -172,9 +172,12 @@ describe("a script that cannot be read or played names line and column, and prin
 		['listen(3, "▶\\q")', "an escape sequence"],
 		// A correct line, then a wrong one.
 		[`bind(3, ${in4(5000)}, 16) = 0\n# so far, so good\nlisten(3 ▶5)`, "','"],
-	])("syntax: %s", async (text, expected) => {
-		await check(`${SOCKET}${text}\n`, expected);
-	});
+	])(
+		"that cannot be read gives its line and column, and nothing else: %s",
+		async (text, expected) => {
+			await check(`${SOCKET}${text}\n`, expected);
+		},
+	);
 
 	it.each([
 		[`bind(3, ${in4("▶65536")}, 16)`, "a port from 0 to 65535"],
@@ -206,22 +209,28 @@ describe("a script that cannot be read or played names line and column, and prin
 		["setsockopt(3, SOL_SOCKET, SO_LINGER, ▶{l_onoff=1}, 8)", "l_linger"],
 		["setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1])▶", "an option length"],
 		["shutdown(3, ▶SHUT_BOGUS)", "SHUT_RD"],
-	])("a value that cannot be: %s", async (text, expected) => {
-		await check(`${SOCKET}${text}\n`, expected);
-	});
+	])(
+		"with a wrong value gives its line and column, and nothing else: %s",
+		async (text, expected) => {
+			await check(`${SOCKET}${text}\n`, expected);
+		},
+	);
 
 	it.each([
 		"setns(4, CLONE_NEWNET) = 0",
 		'setsockopt(3, SOL_IP, 0x33 /* IP_??? */, "\\x40\\x9c"..., 4) = 0',
 		'openat(AT_FDCWD, "/proc/sys/net/ip"..., O_WRONLY) = 4',
 		'openat(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY) = 4\nwrite(4, "40000 4"..., 12) = 12',
-	])("a recording is not refused for a line that cannot be understood: %s", async (text) => {
-		const { stdout, status } = await cli("run", script(`${SOCKET}${text}\n${GOOD}`));
-		expect(status).toBe(0);
-		expect(stdout).toMatch(/, 0 differ, .*(passed over \(|undecided)/);
-	});
+	])(
+		"that is a recording is not refused for a line that cannot be understood: %s",
+		async (text) => {
+			const { stdout, status } = await cli("run", script(`${SOCKET}${text}\n${GOOD}`));
+			expect(status).toBe(0);
+			expect(stdout).toMatch(/, 0 differ, .*(passed over \(|undecided)/);
+		},
+	);
 
-	it("does not mind a string that is not whole elsewhere", async () => {
+	it("may have truncated strings where they do not concern ports", async () => {
 		const file = script(`${SOCKET}sendto(3, "xxxxxxxx"..., 100, 0, NULL, 0) = -1 EPIPE
 openat(AT_FDCWD, "/dev/null", O_WRONLY) = 4
 write(4, "xxx"..., 100) = 100
@@ -258,11 +267,14 @@ write(4, "xxx"..., 100) = 100
 		["$ sleep 1 ▶foo", "the end of the command"],
 		['$ sysctl -w net.ipv4.tcp_tw_reuse="1▶', "'\"'"],
 		["$ sleep '1▶", "'"],
-	])("a set-up command that cannot be: %s", async (text, expected) => {
-		await check(`${SOCKET}${text}\n`, expected);
-	});
+	])(
+		"with a wrong set-up command gives its line and column, and nothing else: %s",
+		async (text, expected) => {
+			await check(`${SOCKET}${text}\n`, expected);
+		},
+	);
 
-	it("in a process of its own as well", async () => {
+	it("that is wrong gives the same error in a process of its own", async () => {
 		const file = script(`${GOOD}listen(3 5)\n`);
 		expect(bad(await node(["run", file]))).toContain(`${file}:3:10: expected`);
 		expect(bad(await node(["run", "-"], "listen(\n"))).toMatch(/^-:1:8: expected/);
@@ -279,18 +291,18 @@ describe("exit status", () => {
 		).toBeGreaterThan(sources);
 	});
 	it.each([
-		["0 where all is as recorded", 0, [GOOD]],
-		["0 where nothing is recorded", 0, [OPEN]],
-		["0 for a script of nothing", 0, [""]],
-		["1 where something differs", 1, [WRONG]],
-		["1 where something differs in one of several scripts", 1, [GOOD, WRONG, OPEN]],
-		["2 for bad input, whatever else differs", 2, [WRONG, "listen(\n"]],
+		["0 if every result is as recorded", 0, [GOOD]],
+		["0 if no result is recorded", 0, [OPEN]],
+		["0 for an empty script", 0, [""]],
+		["1 if a result differs", 1, [WRONG]],
+		["1 if a result differs in one of several scripts", 1, [GOOD, WRONG, OPEN]],
+		["2 for bad input, even if results differ", 2, [WRONG, "listen(\n"]],
 	])("is %s", async (_name, status, texts) => {
 		const files = texts.map(script);
 		expect((await cli("run", ...files)).status).toBe(status);
 		expect((await node(["run", "--json", ...files])).status).toBe(status);
 	});
-	it("is that of standard input for -", async () => {
+	it("is that of the script on standard input for -", async () => {
 		const [good, wrong] = await Promise.all([
 			node(["run", "-"], GOOD),
 			node(["run", "--quiet", "-"], WRONG),
@@ -324,7 +336,7 @@ poll([{fd=3}], 1, 0) = 0
 		);
 	});
 
-	it("marks what differs with file, line and reason; --quiet prints nothing else but the summary", async () => {
+	it("marks a line that differs with file, line and reason, and --quiet prints only these and the summary", async () => {
 		const file = script(WRONG);
 		const { stdout } = await cli("run", file);
 		expect(stdout).toContain(SOCKET);
@@ -338,7 +350,7 @@ poll([{fd=3}], 1, 0) = 0
 		);
 	});
 
-	it("explains with --explain, in lines that a script may have", async () => {
+	it("explains with --explain, in comments of a script", async () => {
 		const file = script(`${SOCKET}bind(3, ${in4(0)}, 16)\n`);
 		const { stdout } = await cli("run", "--explain", file);
 		expect(stdout).toContain("32768-60999");
@@ -349,7 +361,7 @@ poll([{fd=3}], 1, 0) = 0
 		expect(again.stdout).toContain("2 as recorded, 0 differ");
 	});
 
-	it("draws by --seed", async () => {
+	it("takes its random draws from --seed", async () => {
 		const file = script(`${SOCKET}bind(3, ${in4(0)}, 16)\ngetsockname(3)\n`);
 		const port = async (...args: string[]) =>
 			/getsockname\(3.*\b([0-9]{5})\b/.exec((await cli("run", ...args, file)).stdout)?.[1];
@@ -358,13 +370,13 @@ poll([{fd=3}], 1, 0) = 0
 		expect(await port("--seed", "1")).not.toBe(await port("--seed", "2"));
 	});
 
-	it("--alone makes a port that nobody holds a difference, else it is undecided", async () => {
+	it("counts a refused port that no socket has as a mismatch with --alone, and as undecided without it", async () => {
 		const file = script(WRONG.replace("$ ip link set lo up\n", ""));
 		expect((await cli("run", file)).stdout).toMatch(/0 differ, 1 undecided/);
 		expect((await cli("run", "--alone", file)).stdout).toMatch(/1 differ/);
 	});
 
-	it("takes a release as uname -r shows it, and says which profile is the nearest", async () => {
+	it("accepts a release of uname -r, and prints the nearest profile", async () => {
 		const file = script("socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\n");
 		for (const [name, profile] of [
 			["6.18.44-cloud-amd64", "6.18.44"],
@@ -379,7 +391,7 @@ poll([{fd=3}], 1, 0) = 0
 		}
 	});
 
-	it("models the version that --kernel says", async () => {
+	it("models the version that --kernel names", async () => {
 		// A port in FIN_WAIT2 is reused before tw-fin-wait2-not-reused.
 		const file =
 			script(`$ sysctl -w net.ipv4.ip_local_port_range="40000 40000" net.ipv4.tcp_tw_reuse=1
@@ -402,7 +414,7 @@ connect(4, ${in4(5000)}, 16)
 		expect(await last("6.1.176")).toMatch(/EADDRNOTAVAIL/);
 	});
 
-	it("ends quietly where nobody reads on", async () => {
+	it("ends without a message if its output is closed", async () => {
 		const file = script(SOCKET + "bind(3, NULL, 16) = -1 EFAULT (Bad address)\n".repeat(20_000));
 		const child = execFile(process.execPath, [BUILT, "run", file], { maxBuffer: 1 << 26 });
 		let errors = "";
@@ -429,7 +441,7 @@ describe("run --json", () => {
 77 +++ exited with 0 +++
 `;
 
-	it("prints one object a line, for every system call", async () => {
+	it("prints one object for every system call, each on one line", async () => {
 		const { stdout, stderr, status } = await cli("run", "--json", script(text));
 		expect([status, stderr]).toEqual([1, ""]);
 		const objects = stdout
@@ -474,14 +486,14 @@ describe("run --json", () => {
 		);
 	});
 
-	it("gives explanations as a list, where they are asked for", async () => {
+	it("gives explanations as a list with --explain", async () => {
 		const { stdout } = await cli("run", "--json", "--explain", script(text));
 		const [, bind] = stdout.split("\n");
 		const { explanation } = JSON.parse(bind);
 		expect(explanation).toEqual(expect.arrayContaining([expect.stringContaining("40000")]));
 	});
 
-	it("is null where a process has no number, and where a call would sleep", async () => {
+	it("gives null for the pid of a process without one, and for the result of a call that would sleep", async () => {
 		const { stdout } = await cli(
 			"run",
 			"--json",
@@ -495,7 +507,7 @@ describe("run --json", () => {
 describe("matrix", () => {
 	const GONE = `socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)\n`;
 
-	it("exits with 0 and one line where every version answers alike", async () => {
+	it("exits with 0 and prints one line if all versions have the same results", async () => {
 		for (const text of ["", "# nothing\n", GOOD, WRONG]) {
 			const run = await cli("matrix", script(text));
 			expect(run).toMatchObject({ status: 0, stderr: "" });
@@ -504,7 +516,7 @@ describe("matrix", () => {
 		expect(await cli("matrix", "--json", script(GOOD))).toMatchObject({ status: 0, stdout: "" });
 	});
 
-	it("exits with 1 where one does not, and says which and why", async () => {
+	it("exits with 1 if the results differ, and prints the versions and the change", async () => {
 		const file = script(`${SOCKET}${GONE}`);
 		expect(await cli("matrix", file)).toEqual({
 			status: 1,
@@ -518,7 +530,7 @@ describe("matrix", () => {
 		});
 	});
 
-	it("gives one object for each line that differs with --json", async () => {
+	it("prints one object for each line that differs with --json", async () => {
 		const { status, stdout } = await cli("matrix", "--json", script(`${GONE}close(3)\n`));
 		expect(status).toBe(1);
 		const versions = VERSIONS.map((version) => version.name);
@@ -550,7 +562,7 @@ describe("matrix", () => {
 		]);
 	});
 
-	it("refuses a script that means nothing on any version, by file, line and column", async () => {
+	it("refuses a script that is wrong on every version, with file, line and column", async () => {
 		for (const [text, where, expected] of [
 			["bind(3, {oops\n", "1:14", "found the end of the line"],
 			[`${SOCKET}bind(3, "x", 16)\n`, "2:9", "an address"],
@@ -564,12 +576,12 @@ describe("matrix", () => {
 		}
 	});
 
-	it("plays what only some versions have", async () => {
+	it("plays a command that only some versions have", async () => {
 		const file = script("$ sysctl -w net.ipv4.ip_local_port_step_width=7\n");
 		expect(await cli("matrix", file)).toMatchObject({ status: 1, stderr: "" });
 	});
 
-	it("reads standard input, and writes no colours to what is no terminal", async () => {
+	it("reads standard input, and writes no colours if the output is no terminal", async () => {
 		const run = await node(["matrix", "-"], GONE);
 		expect(run).toMatchObject({ status: 1, stderr: "" });
 		expect(run.stdout).toContain("-:1: socket(");
@@ -578,7 +590,7 @@ describe("matrix", () => {
 });
 
 describe("kernels", () => {
-	it("lists versions, and the changes that they carry", async () => {
+	it("lists the versions and their changes", async () => {
 		const { stdout, stderr, status } = await cli("kernels");
 		expect([status, stderr]).toEqual([0, ""]);
 		for (const { name, description, has } of VERSIONS) {
@@ -607,7 +619,7 @@ describe("kernels", () => {
 		for (const { has } of VERSIONS) for (const change of has) expect(names).toContain(change);
 	});
 
-	it("names every version that run takes", async () => {
+	it("lists only versions that run accepts", async () => {
 		const file = script(GOOD);
 		for (const { name } of VERSIONS) {
 			expect((await cli("run", "--kernel", name, file)).status).toBe(0);

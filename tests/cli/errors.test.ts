@@ -46,7 +46,7 @@ function bad(path: string, run: Run): string {
 	return run.stderr.replace("inet-port-model: ", "").replace(`${path}:`, "").trim();
 }
 
-describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
+describe("bad input", { timeout: 60_000 }, () => {
 	it.each([
 		["$ sleep Infinity", /^1:9: expected .*seconds.*, found Infinity$/],
 		["$ sleep -1", /^1:9: expected /],
@@ -56,12 +56,12 @@ describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
 		["$ 1 foo", /^1:3: expected .*, found 1$/],
 		['""', /^1:1: expected /],
 		["1 foo", /^1:3: expected /],
-	])("%s", async (text, says) => {
+	])("gives one line and exit status 2: %s", async (text, says) => {
 		const path = file(`${text}\n`);
 		expect(bad(path, await cli("run", path))).toMatch(says);
 	});
 
-	it("shows control characters as escapes, in messages and in output", async () => {
+	it("with control characters is shown with escapes, in messages and in output", async () => {
 		const path = file(`${SOCKET.replace("AF_INET", "\x1b[31mred")}\n`);
 		const run = await cli("run", path);
 		expect(run.status).toBe(2);
@@ -73,7 +73,7 @@ describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
 		}
 	});
 
-	it("truncates long messages", async () => {
+	it("with a long word gives a truncated message", async () => {
 		for (const text of [
 			`$ ip addr add ${"9".repeat(100_000)} dev lo\n`,
 			`socket(AF_INET, ${"9".repeat(100_000)}x, 0)\n`,
@@ -84,13 +84,13 @@ describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
 		}
 	});
 
-	it("names why a file cannot be read, without the system call", async () => {
+	it("that cannot be opened gives the reason, without the system call", async () => {
 		const none = join(folder, "none");
 		expect(bad(none, await cli("run", none))).toBe("no such file or directory");
 		expect(bad(folder, await cli("run", folder))).toBe("illegal operation on a directory");
 	});
 
-	it("refuses NUL bytes, compressed or not, from a file or a pipe", async () => {
+	it("with NUL bytes is refused, compressed or not, from a file or a pipe", async () => {
 		const nuls = new Uint8Array(5000);
 		const says = "not a script or recording: expected text, but byte 1 is NUL";
 		for (const content of [nuls, gzipSync(nuls)]) {
@@ -103,7 +103,7 @@ describe("bad input is one line and exit status 2", { timeout: 60_000 }, () => {
 		}
 	});
 
-	it("reads what gzip compressed, whatever its name, and names what it cannot read", async () => {
+	it("that is compressed is read if gzip made it, whatever its name is, else the error names the format", async () => {
 		const packed = file(gzipSync(`${SOCKET}\n`), "packed");
 		expect((await cli("run", packed)).stdout).toContain(`${SOCKET} = 3`);
 		expect((await shell('$0 run - < "$1"', packed)).stdout).toContain(`${SOCKET} = 3`);
@@ -122,7 +122,7 @@ describe("a fault of the program", { timeout: 60_000 }, () => {
 		'Object.defineProperty(globalThis, "Float64Array", { get() { throw new TypeError("odd\\nfault"); } })',
 	)}`;
 
-	it("is one line that says how to find out more, and exit status 2", async () => {
+	it("gives one line that says how to find out more, and exit status 2", async () => {
 		const path = file(`${SOCKET}\n`);
 		const run = await shell('$0 run "$1"', path, { NODE_OPTIONS: FAULT });
 		expect(run).toEqual({
@@ -140,7 +140,7 @@ describe("a fault of the program", { timeout: 60_000 }, () => {
 
 describe("output", { timeout: 60_000 }, () => {
 	it.skipIf(!existsSync("/dev/full"))(
-		"that cannot be written is one line and exit status 2",
+		"that cannot be written gives one line and exit status 2",
 		async () => {
 			const path = file(`${SOCKET}\n`);
 			const run = await shell('$0 run "$1" > /dev/full', path);
@@ -151,7 +151,7 @@ describe("output", { timeout: 60_000 }, () => {
 		},
 	);
 
-	it("that nobody reads to its end is quiet", async () => {
+	it("that is closed by its reader gives no message", async () => {
 		const path = file(`${SOCKET} = 3\nclose(3) = 0\n`.repeat(5000));
 		const run = await shell('$0 run "$1" | head -n 1', path);
 		expect(run).toMatchObject({ status: 0, stderr: "" });
@@ -159,7 +159,7 @@ describe("output", { timeout: 60_000 }, () => {
 		expect(unread).toMatchObject({ status: 0, stderr: "" });
 	});
 
-	it("says that nothing of a recording was used", async () => {
+	it("says if no line of a recording was used", async () => {
 		for (const text of ["", "# only this\n", "1 brk(NULL) = 0x55\n1 +++ exited with 0 +++\n"]) {
 			const path = file(text);
 			const run = await cli("run", path);
@@ -171,7 +171,7 @@ describe("output", { timeout: 60_000 }, () => {
 		expect((await cli("run", file(`${SOCKET}\n`))).stderr).toBe("");
 	});
 
-	it("in JSON names the file where several are played, and only there", async () => {
+	it("in JSON names the file only if several are played", async () => {
 		const paths = [file(WRONG), file(`${SOCKET}\n`)];
 		const lines = async (args: string[]) =>
 			(await cli("run", "--json", ...args)).stdout
@@ -182,7 +182,7 @@ describe("output", { timeout: 60_000 }, () => {
 		expect((await lines([paths[0]]))[0]).not.toHaveProperty("file");
 	});
 
-	it("in JSON is what differs alone with --quiet", async () => {
+	it("in JSON has only lines that differ with --quiet", async () => {
 		const path = file(`${SOCKET} = 3\n${WRONG}close(3) = 0\n`);
 		const run = await cli("run", "--json", "--quiet", path);
 		expect(run.status).toBe(1);
@@ -190,7 +190,7 @@ describe("output", { timeout: 60_000 }, () => {
 		expect(JSON.parse(run.stdout)).toMatchObject({ line: 2, verdict: "mismatch" });
 	});
 
-	it("names a recording's own processes and descriptors in its reasons", async () => {
+	it("names processes and descriptors by their numbers in the recording", async () => {
 		const address = '{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16';
 		const text = [
 			`6185 ${SOCKET} = 7`,
@@ -204,7 +204,7 @@ describe("output", { timeout: 60_000 }, () => {
 		expect(run.stdout).toContain("fd 7 of pid 6185");
 	});
 
-	it("of --version is that of the package", async () => {
+	it("of --version is the version of the package", async () => {
 		const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 		expect(await cli("--version")).toEqual({
 			status: 0,

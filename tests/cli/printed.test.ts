@@ -33,7 +33,7 @@ function* files(): Generator<string> {
 	}
 }
 
-describe("what run prints plays again with the same verdicts", () => {
+describe("the output of run plays again with the same verdicts", () => {
 	it.each([...files()])(
 		"%s",
 		async (file) => {
@@ -44,7 +44,7 @@ describe("what run prints plays again with the same verdicts", () => {
 	);
 });
 
-describe("what run prints", () => {
+describe("the output of run", () => {
 	it("has every line of a script", async () => {
 		const script = `# a comment
 
@@ -71,7 +71,7 @@ bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}
 		);
 	});
 
-	it("has pids, times and halves of a recording, and what is not understood as comments", async () => {
+	it("has the pids, times and halves of a recording, and lines that are not understood as comments", async () => {
 		const recording = `7 1000000000.000001 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 7 1000000000.000002 accept(3,  <unfinished ...>
 hello from the program
@@ -92,7 +92,7 @@ hello from the program
 		expect(text).toMatch(/^# 2 lines are not understood: line 3: expected .*; line 4: expected /m);
 	});
 
-	it("is of the user that --uid names", async () => {
+	it("has the results of the user that --uid names", async () => {
 		const script =
 			'socket(AF_INET, SOCK_STREAM, 0)\nbind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("0.0.0.0")}, 16)\n';
 		expect(await printed(script, "--uid", "1000")).toContain("= -1 EACCES");

@@ -47,7 +47,7 @@ const linesOf = (stdout: string) =>
 		.map((line) => JSON.parse(line) as Line);
 
 describe("an undecided line", () => {
-	it("is counted by its reasons in the summary, as JSON has it", async () => {
+	it("is counted by reason in the summary, with the counts of JSON", async () => {
 		const text = await cli("run", undecided);
 		const lines = linesOf((await cli("run", "--json", undecided)).stdout);
 		const found = lines.filter(({ verdict }) => verdict === "undecided");
@@ -59,7 +59,7 @@ describe("an undecided line", () => {
 		}
 	});
 
-	it("fails with --strict only, in text and in JSON, and is then shown by --quiet", async () => {
+	it("gives exit status 1 with --strict only, in text and in JSON, and --quiet then shows it", async () => {
 		for (const json of [[], ["--json"]]) {
 			const lax = await cli("run", "--quiet", ...json, undecided);
 			expect(lax.status).toBe(0);

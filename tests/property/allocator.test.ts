@@ -102,7 +102,7 @@ function holds(seed: number, runs: number, profile: Profile, ...all: Check[]): v
 	});
 }
 
-describe("over random programs", { timeout: 600_000 }, () => {
+describe("in random programs", { timeout: 600_000 }, () => {
 	it("a chosen port lies in the effective range", () => {
 		holds(1, 100, SEARCHING, checks.chosenPortsLieInTheEffectiveRange);
 	});
@@ -117,23 +117,23 @@ describe("over random programs", { timeout: 600_000 }, () => {
 	it("bind to a port succeeds unless a socket conflicts", () => {
 		holds(4, 150, BINDING, checks.bindAgreesWithTheRules);
 	});
-	it("bind to a port where UDP has a crowd succeeds as the rules say", () => {
+	it("bind to a port with many UDP sockets succeeds as the rules say", () => {
 		holds(19, 60, CROWDED, checks.bindAgreesWithTheRules);
 	});
-	it("bind to a port where there are both families succeeds as the rules say", () => {
+	it("bind to a port with sockets of both families succeeds as the rules say", () => {
 		holds(22, 120, DUAL, checks.bindAgreesWithTheRules, checks.listenAgreesWithTheRules);
 	});
-	it("a search among both families takes the first acceptable port", () => {
+	it("a search among sockets of both families takes the first acceptable port", () => {
 		const autobind = { bind: 6, autobind: 8, connect: 4 };
 		holds(23, 100, { ...DUAL, ...autobind }, checks.searchesTakeTheFirstAcceptablePort);
 	});
-	it("listen validates its port again", () => {
+	it("listen checks its port again", () => {
 		holds(5, 150, { ...BINDING, protocols: TCP }, checks.listenAgreesWithTheRules);
 	});
 	it("connect from a bound port succeeds unless its four-tuple is taken", () => {
 		holds(6, 150, { ...CONNECTING, protocols: TCP }, checks.connectAgreesWithTheRules);
 	});
-	it("connect and sendto of a UDP socket without a port find one, or say EAGAIN", () => {
+	it("connect and sendto of a UDP socket without a port choose one, or fail with EAGAIN", () => {
 		holds(20, 100, { ...SEARCHING, protocols: UDP }, checks.udpTakesAPortBeforeItSends);
 	});
 	it("a search takes the first acceptable port of the kernel's order", () => {
@@ -151,22 +151,22 @@ describe("over random programs", { timeout: 600_000 }, () => {
 	it("bind takes odd ports and connect even ports as long as there are any", () => {
 		holds(10, 100, SEARCHING, checks.parityIsKept);
 	});
-	it("a bucket remembers of its owners what its history says", () => {
+	it("fastreuse and fastreuseport of a bucket follow from its history", () => {
 		holds(11, 150, MIXED, checks.bucketsRememberTheirOwners);
 	});
-	it("a socket that is disconnected keeps only what bind named", () => {
+	it("a socket that is dissolved keeps only the address and port that bind named", () => {
 		holds(12, 150, MIXED, checks.disconnectingKeepsOnlyWhatBindNamed);
 	});
-	it("an accepted connection that is disconnected keeps only what bind named", () => {
+	it("an accepted socket that is dissolved keeps only the address and port that bind named", () => {
 		holds(17, 150, CONNECTING, checks.disconnectingKeepsOnlyWhatBindNamed);
 	});
-	it("a search of connect starts beyond the last one for its destination", () => {
+	it("a search of connect starts after the start of the last search for its destination", () => {
 		always(callers, { seed: 18, runs: 60 }, (program) => {
 			play(program, [checks.startsMoveOn()]);
 		});
 	});
 	for (const [where, devices] of Object.entries(APART)) {
-		it(`tables are consistent after every call and empty in the end, ${where}`, () => {
+		it(`tables are consistent after every call and empty at the end, ${where}`, () => {
 			always(programs({ ...MIXED, devices }), { seed: 13, runs: 120 }, (program) => {
 				checks.isEmpty(play(program, [checks.kernelVerifies]).kernel);
 			});
@@ -214,8 +214,8 @@ function sample(profile: Profile, seed: number): Program[] {
 	return fc.sample(programs(profile), { seed, numRuns: 60 });
 }
 
-describe("of sixty programs", { timeout: 600_000 }, () => {
-	it("another seed changes most that search", () => {
+describe("the seed of a program", { timeout: 600_000 }, () => {
+	it("changes the result of most programs that search", () => {
 		let searching = 0;
 		let changed = 0;
 		for (const program of sample(SEARCHING, 15)) {
@@ -355,7 +355,7 @@ describe("a four-tuple that several sockets hold on different devices", () => {
 	}
 	const nobody: Address = { family: "AF_INET", address: "198.51.100.1", port: 80 };
 
-	it("is free without a device while it is held on one, and not the other way round", () => {
+	it("can be taken without a device while a socket on a device holds it, and not the reverse", () => {
 		const one = world();
 		expect(one.connect(true, nobody).result).toBe(-EINPROGRESS);
 		expect(one.connect(false, nobody).result).toBe(-EINPROGRESS);
@@ -367,7 +367,7 @@ describe("a four-tuple that several sockets hold on different devices", () => {
 		expect(other.connect(true, nobody).result).toBe(-EADDRNOTAVAIL);
 	});
 
-	it("is given away by the last to come alone, a time-wait socket beside an older one", () => {
+	it("is given up only by the time-wait socket that came last", () => {
 		const { kernel, connect, session, holders } = world();
 		session(true);
 		session(false);
@@ -375,14 +375,14 @@ describe("a four-tuple that several sockets hold on different devices", () => {
 		expect(connect(true).result).toBe(-EADDRNOTAVAIL); // not in the same second
 		kernel.advance(1000);
 		expect(connect(true).result).toBe(-EINPROGRESS);
-		// The kernel's search stops at the first that matches: now two hold it on lo.
+		// The kernel's search stops at the first match, so two sockets on lo hold it now.
 		expect(holders(TCP_TIME_WAIT)).toEqual([1]);
 		expect(holders(TCP_ESTABLISHED)).toEqual([1]);
 	});
 });
 
-describe.skipIf(!isDefault)("the programs of these tests", { timeout: 600_000 }, () => {
-	it("meet every rule", () => {
+describe.skipIf(!isDefault)("the random programs of these tests", { timeout: 600_000 }, () => {
+	it("show every case that the checks name", () => {
 		const counts = new Map<string, number>();
 		const count: Check = (run, call) => {
 			for (const what of met(run, call)) counts.set(what, (counts.get(what) ?? 0) + 1);

@@ -239,7 +239,7 @@ describe("a bitmap-guided search", { timeout: 600_000 }, () => {
 		}
 	}
 	for (const Broken of [NothingReleased, NothingForgotten, DrawIgnored]) {
-		it(`would be caught if it were wrong: ${Broken.name}`, () => {
+		it(`does not do so with a deliberate fault: ${Broken.name}`, () => {
 			const broken = {
 				...bitmapGuided("7.3"),
 				start: (kernel: Kernel) => new Broken(kernel),

@@ -25,7 +25,7 @@ const state = fc.record({
 	mine: randomOptions,
 });
 
-describe("a search of one port, or of several on a chain, finds what its candidates say", () => {
+describe("a search among one port or several on a chain chooses a port that its candidate function accepts", () => {
 	for (const protocol of ["udp", "udplite", "sctp"] as const) {
 		it(protocol, { timeout: 600_000 }, () => {
 			let free = 0;

@@ -177,13 +177,13 @@ function meet(a: Place, b: Place): boolean {
 	return addressesMeet(one, other);
 }
 
-describe("of two sockets on a port", () => {
+describe("two sockets on a port", () => {
 	for (const version of VERSIONS) {
 		for (const protocol of PROTOCOLS) {
 			for (const crowd of protocol === "tcp" ? [false] : [false, true]) {
 				const setting = { version, protocol, crowd };
 				const title = `${protocol} on ${version}${crowd ? ", with a crowd" : ""}`;
-				it(`the second fails where their addresses meet: ${title}`, () => {
+				it(`conflict if their addresses overlap: ${title}`, () => {
 					const wrong: string[] = [];
 					for (const there of PLACES) {
 						for (const newcomer of PLACES) {
@@ -199,7 +199,7 @@ describe("of two sockets on a port", () => {
 			}
 		}
 	}
-	it("every exception lets in two that meet", () => {
+	it("share it in every exception of the table although their addresses overlap", () => {
 		for (const { version, protocol, crowd = false, newcomer, there } of EXCEPTIONS) {
 			const pairs = PLACES.filter(there).flatMap((a) =>
 				PLACES.filter((b) => newcomer(b) && meet(a, b)).map((b) => [a, b] as const),
@@ -214,7 +214,7 @@ describe("of two sockets on a port", () => {
 });
 
 /** Results of Debian's kernel, run by tests/recordings/programs/vm.sh. */
-describe("seen on 6.1.176", () => {
+describe("on 6.1.176", () => {
 	const debian = { version: "6.1.176", crowd: false } as const;
 	/** Whether each socket gets the port. */
 	const got = (protocol: Protocol, ...steps: Step[]) =>
@@ -222,7 +222,7 @@ describe("seen on 6.1.176", () => {
 			.filter((_, i) => i % 2 === 0)
 			.map((bound) => bound === 0);
 
-	it("who comes to the IPv4 wildcard second is found as the first is", () => {
+	it("the first socket on the IPv4 wildcard decides how later ones are found", () => {
 		const ipv4: Step = { place: "0.0.0.0", reuse: true };
 		const mapped: Step = { place: "::ffff:0.0.0.0", reuse: true };
 		const newcomer: Step = { place: "::ffff:127.0.0.1" };
@@ -232,7 +232,7 @@ describe("seen on 6.1.176", () => {
 		expect(got("tcp", ipv4, newcomer)).toEqual([true, false]);
 	});
 
-	it("of several on a UDP port who came last decides, but IPv6 sockets of a group come first", () => {
+	it("the last of several sockets on a UDP port decides, but IPv6 sockets of a group count as the oldest", () => {
 		const alone: Step = { place: "127.0.0.1" };
 		const member: Step = { place: "192.0.2.10", group: true };
 		const member6: Step = { place: "::ffff:192.0.2.10", group: true };
@@ -247,7 +247,7 @@ describe("seen on 6.1.176", () => {
 		["udp", -EADDRINUSE],
 		["tcp", 0],
 	] as const) {
-		it(`an IPv6 connection of ${protocol} keeps 0.0.0.0 out, as one on 127.0.0.6`, () => {
+		it(`an IPv6 connection of ${protocol} conflicts with 0.0.0.0 as an IPv4 socket does`, () => {
 			const kernel = new Kernel({ version: "6.1.176" });
 			const task = kernel.createTask({ net: kernel.createNet() });
 			const server = open(task, protocol, "::1");
@@ -297,7 +297,7 @@ const scene = fc.record({
 const last = (results: readonly number[]) => results.at(-2);
 
 describe("among sockets on a port", { timeout: 600_000 }, () => {
-	it("one open to both families gets it where one of each would", () => {
+	it("a socket open to both families gets the port if a socket of each family would", () => {
 		always(scene, { seed: 41, runs: 400 }, ({ others, it, ...setting }) => {
 			const result = (place: Place) => last(attempt(setting, [...others, { ...it, place }]));
 			const one = [result("0.0.0.0"), result("::, IPv6 only")];
@@ -305,7 +305,7 @@ describe("among sockets on a port", { timeout: 600_000 }, () => {
 		});
 	});
 
-	it("one open to both families keeps out whom one of each would", () => {
+	it("a socket open to both families conflicts with a socket if one of the two families would", () => {
 		always(scene, { seed: 42, runs: 400 }, ({ others, it, next, ...setting }) => {
 			const both = attempt(setting, [...others, { ...it, place: "::" }, next]);
 			const each = attempt(setting, [
@@ -325,7 +325,7 @@ describe("among sockets on a port", { timeout: 600_000 }, () => {
 		});
 	});
 
-	it("a v4-mapped address is the IPv4 address", () => {
+	it("a v4-mapped address conflicts as the IPv4 address", () => {
 		const mapped = (place: Place): Place =>
 			is(place, "IPv4") ? (`::ffff:${place}` as Place) : place;
 		const ipv4 = fc.constantFrom<Place>("0.0.0.0", "127.0.0.1", "192.0.2.10");

@@ -327,7 +327,7 @@ const CALLS_BY_NAME = [
 	"Socket",
 ] as const;
 
-it("verify() holds after every hostile call, and what is refused is refused by name", {
+it("verify() passes after every hostile call, and a call that is refused names the argument", {
 	timeout: 86_400_000,
 }, async () => {
 	for (let done = 0, life = 0; done < CALLS; life++) {

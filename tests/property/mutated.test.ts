@@ -16,7 +16,7 @@ const INPUTS = 1500;
 const folder = mkdtempSync(join(tmpdir(), "inet-port-model-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-it("the command line plays a mutated script or recording, or refuses it with the place", {
+it("the command line plays a mutated script or recording, or refuses it and names the place", {
 	timeout: 600_000,
 }, async () => {
 	const files = ["examples", "examples/changes", "recordings"].flatMap((folder) =>
@@ -60,21 +60,21 @@ describe("a worker that plays inputs", () => {
 			resourceLimits: { maxOldGenerationSizeMb: memory },
 		});
 
-	it("that hangs is ended, and its input is known", async () => {
+	it("that hangs is ended, and the number of its input is known", async () => {
 		const progress = newProgress();
 		const hangs = worker("Atomics.store(workerData, 0, 7); for (;;);", progress);
 		expect(await watch(hangs, progress, 100)).toEqual({ kind: "hang" });
 		expect(progress[0]).toBe(7);
 	});
 
-	it("that takes all memory ends, and its input is known", async () => {
+	it("that takes all memory ends, and the number of its input is known", async () => {
 		const progress = newProgress();
 		const takes = "Atomics.store(workerData, 0, 7); const all = []; for (;;) all.push({ all });";
 		const { kind } = await watch(worker(takes, progress), progress, 60_000);
 		expect([kind, progress[0]]).toEqual(["died", 7]);
 	});
 
-	it("that is through is waited for", async () => {
+	it("that ends in time is reported as done", async () => {
 		const progress = newProgress();
 		expect(await watch(worker("", progress), progress, 60_000)).toEqual({ kind: "done" });
 	});

@@ -38,7 +38,7 @@ function callsOf(transcript: readonly string[], protocol: Protocol): string[] {
 }
 
 describe("calls of one protocol", { timeout: 600_000 }, () => {
-	it("have the same results whatever is called in between on sockets of others", () => {
+	it("have the same results whatever calls on sockets of other protocols come between", () => {
 		always(programs(MIXED), { seed: 51, runs: 90 }, (program) => {
 			const { transcript } = play(program, []);
 			for (const protocol of ["tcp", "udp", "udplite"] as const) {

@@ -94,8 +94,8 @@ function lookups(
 	});
 }
 
-describe("what connections remember of routes", () => {
-	it("is what a lookup finds, however devices, addresses and routes change", () => {
+describe("a cached route of a connection", () => {
+	it("equals a new lookup after every change of devices, addresses and routes", () => {
 		let changes = 0;
 		const program = fc.record({
 			vrf: fc.boolean(),
@@ -121,7 +121,7 @@ describe("what connections remember of routes", () => {
 		if (isDefault) expect(changes).toBeGreaterThan(3_000);
 	});
 
-	it("tells what answers behind the route of the moment", () => {
+	it("has the answer of the current route", () => {
 		const net = new Kernel().createNet();
 		net.addAddress("192.0.2.10/32", "lo");
 		const answers = ANSWERS.map((answer) => {

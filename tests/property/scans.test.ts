@@ -65,7 +65,7 @@ function server({ address, family }: Address): Address {
 	return { family, address: "::ffff:127.0.0.1", port: SERVER };
 }
 
-describe("a fast walk says of each port what C's functions say", () => {
+describe("a fast scan gives each port the verdict of the candidate function", () => {
 	for (const call of ["bind", "connect"] as const) {
 		it(call, { timeout: 600_000 }, () => {
 			const met = new Map<number, number>();

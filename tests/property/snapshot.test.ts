@@ -169,7 +169,7 @@ const op = fc.tuple(
 const ops = (length: number) => fc.array(op, { minLength: 1, maxLength: length });
 
 describe("a snapshot", () => {
-	it("brings back a kernel that is like one that never went further", () => {
+	it("restores a kernel that equals a kernel which stopped there", () => {
 		fc.assert(
 			fc.property(ops(60), ops(60), ops(40), (before, excursion, after) => {
 				const [there, straight] = [boot(), boot()];
@@ -208,7 +208,7 @@ describe("a snapshot", () => {
 		);
 	});
 
-	it("brings back tables that have grown since", () => {
+	it("restores tables that have grown since", () => {
 		const { kernel, program } = boot();
 		const [task] = program.tasks;
 		const snapshot = kernel.snapshot();
@@ -218,7 +218,7 @@ describe("a snapshot", () => {
 		expectAlike(kernel, boot().kernel);
 	});
 
-	it("copies only what was written since the one before", () => {
+	it("copies only what was written since the last snapshot", () => {
 		const { kernel, program } = boot();
 		for (let i = 0; i < 2000; i++) program.tasks[0].tcp();
 		const first = kernel.snapshot().copied;

@@ -80,7 +80,7 @@ function everyStart(size: number): number[] {
 }
 
 describe("UDP's search", { timeout: 600_000 }, () => {
-	it("finds the last port that is free from wherever it starts, and no reserved one", () => {
+	it("finds the last free port from every start, and no reserved port", () => {
 		always(range, { seed: 31, runs: 150 }, (input) => {
 			const { low, size, slots, version, protocol, taken, mine } = input;
 			const high = low + size - 1;

@@ -120,7 +120,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect(readFileSync(target, "utf8")).toBe("mine");
 	});
 
-	it("is not believed by the agent, whatever path it is sent", async () => {
+	it("opens no such path through the agent's protocol either", async () => {
 		await agent.request("reset");
 		for (const path of [...paths(), `${target}\0x`]) {
 			for (const flags of [0, 1, 2, 0o1101, 0o200000]) {
@@ -151,7 +151,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect(readFileSync(target, "utf8")).toBe("mine");
 	});
 
-	it("reads and writes the sysctls of its own network namespace alone", async () => {
+	it("reads and writes the sysctls of its own network namespace only", async () => {
 		const file = "/proc/sys/net/ipv4/ip_default_ttl";
 		const before = readFileSync(file, "utf8");
 		const { text } = await play(`openat(AT_FDCWD, "${file}", O_WRONLY)\nwrite(3, "99", 2)\n`);
@@ -160,7 +160,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect(readFileSync(file, "utf8")).toBe(before);
 	});
 
-	it("reaches nothing by a set-up command", async () => {
+	it("changes nothing outside by a set-up command", async () => {
 		for (const command of [
 			"sysctl -w kernel.hostname=renamed",
 			"sysctl -w net/../kernel/hostname=renamed",
@@ -177,12 +177,12 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect(readFileSync(target, "utf8")).toBe("mine");
 	});
 
-	it("does not use a descriptor that it did not get", async () => {
+	it("cannot use a descriptor that it did not get", async () => {
 		for (const call of ['write(1, "0\\n", 2)', 'write(2, "x", 1)', "read(0, NULL, 1)"])
 			await expect(play(`${call}\n`), call).rejects.toThrow(/^script:1:1: expected a descriptor/);
 	});
 
-	it("does not reach the agent's own descriptors", async () => {
+	it("cannot reach the agent's own descriptors", async () => {
 		await agent.request("reset");
 		for (let fd = 3; fd < 1100; fd++)
 			expect((await agent.request(`0 fcntl ${fd} 1 0`)).split(" ")[0]).toBe("-9");
@@ -193,7 +193,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect(await agent.request("hello")).toMatch(/^port-agent 1 /);
 	});
 
-	it("makes only the agent's calls, with arguments that stay inside", async () => {
+	it("can make only the agent's calls, with arguments that stay inside", async () => {
 		await agent.request("reset");
 		for (const call of [
 			"mount 0 0 0 0 0",
@@ -217,7 +217,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect((await agent.request("0 unshare 0x40000000")).split(" ")[0]).toBe("0");
 	});
 
-	it("cannot disturb the agent by a request that is none", async () => {
+	it("cannot disturb the agent by a malformed request", async () => {
 		await agent.request("reset");
 		for (const line of [
 			"",
@@ -260,7 +260,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect((await agent.request("0 socket 2 1 0")).split(" ")[0]).toBe("3");
 	});
 
-	it("may break its own task by a bad pointer, and no other", async () => {
+	it("can break only its own task by a bad pointer", async () => {
 		await agent.request("reset");
 		expect(await agent.request("0 fork 1")).toMatch(/^[0-9]+$/);
 		expect((await agent.request("0 write 1 1 5")).split(" ")[0]).toMatch(/^(-14|5)$/);
@@ -316,7 +316,7 @@ describe.skipIf(missing !== null || !isRoot)(
 	},
 );
 
-describe.skipIf(missing !== null)(`nothing stays${skipped}`, () => {
+describe.skipIf(missing !== null)(`no process and no file of the agent stays${skipped}`, () => {
 	const script = join(folder, "sleeps.strace");
 	const temporary = join(folder, "tmp");
 	beforeAll(() => {
@@ -376,13 +376,13 @@ describe.skipIf(missing !== null)(`live says in one line${skipped}`, () => {
 		return done.stderr;
 	};
 
-	it("that an agent's command does not speak the protocol", () => {
+	it("that the agent's command does not speak the protocol", () => {
 		expect(live("", "--agent", "")).toContain("expected a command");
 		for (const command of ["echo hello", "yes", "true", "head -c 9000000 /dev/zero", "exit 3"])
 			expect(live("", "--agent", command), command).toMatch(/agent/);
 	});
 
-	it("that an agent answers nonsense, or what it was not asked", () => {
+	it("that the agent's answer is malformed or unasked", () => {
 		const hello = "echo port-agent 1 6.18.44 0";
 		for (const said of [
 			"echo x; cat",
@@ -395,21 +395,21 @@ describe.skipIf(missing !== null)(`live says in one line${skipped}`, () => {
 			);
 	});
 
-	it("how long it has waited for an agent that says nothing", async () => {
+	it("how long it has waited for an agent that does not answer", async () => {
 		await expect(Agent.start("exec sleep 100", 200)).rejects.toThrow("no answer within 0.2 s");
 	});
 
-	it("that a descriptor of the script cannot be had", () => {
+	it("that the kernel gives another descriptor than the script", () => {
 		const said = live("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6\n");
 		expect(said).toContain(":1:1: expected the result of this kernel, which is 3, found = 6");
 	});
 
-	it("what to do instead of a host that answers", () => {
+	it("which command to use instead of a host that answers", () => {
 		const said = live("$ ip route add default dev lo answer accept\n");
 		expect(said).toMatch(/:1:31: expected .* ip route add local PREFIX dev lo/);
 	});
 
-	it("that the disk is full, and leaves nothing there", () => {
+	it("that the disk is full, and leaves no file there", () => {
 		if (spawnSync("unshare", ["-rm", "true"]).status !== 0) return;
 		const disk = join(folder, "disk");
 		mkdirSync(disk);
@@ -432,7 +432,7 @@ describe.skipIf(missing !== null)(`the port of a connect() that sleeps${skipped}
 		return judge(recording, "script", { version });
 	};
 
-	it("counts as chosen, with nobody at the other end", async () => {
+	it("is known if no host answers", async () => {
 		const outcomes = await run(
 			"$ ip addr add 192.0.2.10/32 dev lo\n$ ip route add default dev lo\n" +
 				"socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\n" +
@@ -443,7 +443,7 @@ describe.skipIf(missing !== null)(`the port of a connect() that sleeps${skipped}
 		expect(outcomes.at(-1)?.address?.port).toBeGreaterThan(0);
 	});
 
-	it("counts as chosen, with a full backlog at the other end", async () => {
+	it("is known if the listener's backlog is full", async () => {
 		const to = '{sa_family=AF_INET, sin_port=htons(20000), sin_addr=inet_addr("127.0.0.1")}, 16';
 		const outcomes = await run(
 			`socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\nbind(3, ${to})\nlisten(3, 0)\n` +

@@ -46,7 +46,7 @@ describe("a recording", () => {
 		'connect(6, {sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
 	);
 
-	it("of accept() that found none leaves the connection to another of the reuseport group", () => {
+	it("of accept() that finds no connection leaves it to another member of the reuseport group", () => {
 		const refused = [3, 5, 4].map((fd) => `accept(${fd}, NULL, NULL) = -1 EAGAIN`);
 		const two = [...reuseportGroup, ...refused.slice(0, 2), "accept(4, NULL, NULL) = 7"];
 		expect(differing(two.join("\n"))).toEqual([]);
@@ -56,7 +56,7 @@ describe("a recording", () => {
 		]);
 	});
 
-	it("of a closed member of a reuseport group has reset the connection, or never had it", () => {
+	it("of a closed member of a reuseport group matches whether this member had the connection or not", () => {
 		for (const fd of [3, 4, 5]) {
 			const [other, last] = [3, 4, 5].filter((candidate) => candidate !== fd);
 			const lines = [
@@ -74,12 +74,12 @@ describe("a recording", () => {
 		}
 	});
 
-	it("of accept() without an address takes a connection of the whole reuseport group", () => {
+	it("of accept() without an address may take a connection of every member of the reuseport group", () => {
 		const lines = reuseportGroup.map((line) => line.replace("|SOCK_NONBLOCK", ""));
 		for (const fd of [3, 4, 5]) {
 			expect(differing([...lines, `accept(${fd}, NULL, NULL) = 7`].join("\n"))).toEqual([]);
 		}
-		// It has only its own clients if it has its own namespace.
+		// A program in its own namespace has only its own clients.
 		const twice = [
 			"$ ip link set lo up",
 			...lines,
@@ -90,18 +90,18 @@ describe("a recording", () => {
 		expect(differing(twice.slice(1).join("\n"))).toEqual([]);
 	});
 
-	it("of a socket that still sends over IPv4 shows whom its segments reach", () => {
+	it("of a socket that still sends over IPv4 shows which peer its segments reach", () => {
 		const file = new URL("../examples/old_peer.strace", import.meta.url);
 		expect(differing(readFileSync(file, "utf8"))).toEqual([]);
 	});
 
-	it("of a process at the limit of its descriptors is passed over there", () => {
+	it("of a process at its limit of descriptors is passed over at this call", () => {
 		expect(
 			differing("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = -1 EMFILE (Too many open files)"),
 		).toEqual([]);
 	});
 
-	it("of a connect() that slept until a signal came says that it slept", () => {
+	it("of a connect() that slept until a signal came matches only if the model sleeps", () => {
 		const sleeping = (address: string) => `
 			$ ip route add default dev lo
 			socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
@@ -138,7 +138,7 @@ describe.skipIf(missing !== null)(
 			return judge(recording, "script", { version });
 		};
 
-		it("answers a script, and the model could have answered so", async () => {
+		it("gives results for a script that the model allows", async () => {
 			const outcomes = await live(`
 				$ ip addr add 192.0.2.10/32 dev lo
 				$ sysctl -w net.ipv4.ip_local_port_range="60000 60003"
@@ -161,7 +161,7 @@ describe.skipIf(missing !== null)(
 			expect(shown.slice(-2)).toEqual([4, "ERESTARTSYS"]);
 		});
 
-		it("is alone in its namespace, script by script", async () => {
+		it("plays each script in a fresh namespace", async () => {
 			const text = `
 				socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
 				bind(3, {sa_family=AF_INET, sin_port=htons(81), sin_addr=inet_addr("0.0.0.0")}, 16)
@@ -171,7 +171,7 @@ describe.skipIf(missing !== null)(
 			expect(refused).toHaveLength(2);
 		});
 
-		it("says where a command cannot be done", async () => {
+		it("reports the place of a command that fails", async () => {
 			const said = "$ ip addr add 192.0.2.1/24 dev none";
 			await expect(live(said)).rejects.toThrow(
 				/^script:1:1: expected a command that this kernel takes/,
@@ -179,12 +179,12 @@ describe.skipIf(missing !== null)(
 			await expect(live("setns(3, CLONE_NEWNET)")).rejects.toThrow(ScriptError);
 		});
 
-		it("tells an agent that does not speak the protocol", async () => {
+		it("is not asked by an agent that does not speak the protocol", async () => {
 			await expect(Agent.start("echo hello")).rejects.toThrow(AgentError);
 			await expect(Agent.start("exit 3")).rejects.toThrow("agent: the agent has ended");
 		});
 
-		it("differs from another kernel's model, in a program as small as it gets", async () => {
+		it("differs from the model of another version, and the campaign shrinks the program", async () => {
 			const able = await abilitiesOf(agent, "6.3");
 			expect(renderProgram({ world: 0, operations: [] }, able).length).toBeGreaterThan(3);
 			const done = await runCampaign({
@@ -202,7 +202,7 @@ describe.skipIf(missing !== null)(
 			expect(done.difference?.script.length).toBeLessThan(100);
 		});
 
-		it("agrees with its own model over random programs", async () => {
+		it("agrees with the model of its version over random programs", async () => {
 			const done = await runCampaign({
 				agent,
 				version,

@@ -16,7 +16,7 @@ describe("the table of system calls", () => {
 		expect(isFork("execve")).toBe(false);
 	});
 
-	test("says which calls may choose a port", () => {
+	test("marks the calls that may choose a port", () => {
 		const choosing = ["bind", "connect", "listen", "sendto", "sendmsg", "sendmmsg", "write"];
 		for (const name of choosing) expect(choosesPort(name), name).toBe(true);
 		for (const name of ["accept", "getsockname", "recvfrom", "close"]) {
@@ -24,7 +24,7 @@ describe("the table of system calls", () => {
 		}
 	});
 
-	test("lets calls that wait act when they return", () => {
+	test("lets calls that wait take effect when they return", () => {
 		for (const name of ["accept", "accept4", "recvfrom", "read"]) {
 			expect(systemCall(name)?.acts, name).toBe("returned");
 		}
@@ -33,7 +33,7 @@ describe("the table of system calls", () => {
 		}
 	});
 
-	test("passes over calls that move descriptors without a model of them", () => {
+	test("lists calls that move descriptors, and marks them as not modelled", () => {
 		for (const name of ["pidfd_getfd", "io_uring_setup", "close_range", "ioctl", "socketpair"]) {
 			expect(systemCall(name)?.bearsOn, name).toBe("files");
 			expect(isRelevant(name), name).toBe(false);
@@ -41,14 +41,14 @@ describe("the table of system calls", () => {
 		expect(systemCall("getpid")).toBeNull();
 	});
 
-	test("reads strictly what bears on ports in every form", () => {
+	test("reads a call strictly if every form of it concerns ports", () => {
 		for (const name of ["bind", "connect", "socket"]) expect(isReadStrictly(name)).toBe(true);
 		for (const name of ["sendmsg", "fcntl", "execve", "mmap"]) {
 			expect(isReadStrictly(name), name).toBe(false);
 		}
 	});
 
-	test("counts positioned reads and writes among files, not sockets", () => {
+	test("counts positioned reads and writes as calls on files, not on sockets", () => {
 		expect(isSend("writev")).toBe(true);
 		expect(isReceive("readv")).toBe(true);
 		expect(isSend("pwrite64")).toBe(false);

@@ -27,7 +27,7 @@ async function linesOf(path: string): Promise<string[]> {
 }
 
 describe("a file", () => {
-	test("is read line by line, across the ends of pieces", async () => {
+	test("is read line by line, also if a line crosses the border of two blocks", async () => {
 		const lines = Array.from(
 			{ length: 5000 },
 			(_, i) => `write(1, "${"x".repeat(i % 997)}ü") = ${i}`,
@@ -37,7 +37,7 @@ describe("a file", () => {
 		expect(await linesOf(written("empty", ""))).toEqual([]);
 	});
 
-	test("may be compressed, in one piece or several, whatever its name", async () => {
+	test("may be compressed in one or several gzip members, whatever its name is", async () => {
 		const lines = Array.from({ length: 20000 }, (_, i) => `close(${i}) = 0`);
 		const [first, second] = [lines.slice(0, 7000), lines.slice(7000)].map((part) =>
 			gzipSync(`${part.join("\n")}\n`),
@@ -45,7 +45,7 @@ describe("a file", () => {
 		expect(await linesOf(written("c", Buffer.concat([first, second])))).toEqual(lines);
 	});
 
-	test("with a line longer than the longest is refused, compressed as well", async () => {
+	test("with a line that is too long is refused, also if it is compressed", async () => {
 		const nothing = Buffer.alloc(LONGEST_LINE * 3);
 		await expect(linesOf(written("nul", nothing))).rejects.toThrow(FileError);
 		await expect(linesOf(written("nul.gz", gzipSync(nothing)))).rejects.toThrow(FileError);
@@ -53,7 +53,7 @@ describe("a file", () => {
 		expect(await linesOf(written("long", long))).toEqual([long]);
 	});
 
-	test("that is cut off where it is compressed is refused", async () => {
+	test("that is compressed and cut off is refused", async () => {
 		const whole = gzipSync(Buffer.from("close(3) = 0\n".repeat(1000)));
 		await expect(linesOf(written("cut.gz", whole.subarray(0, -9)))).rejects.toThrow();
 	});
@@ -79,10 +79,10 @@ function* snapshots(events: Iterable<ReadEvent>): Generator<ReadEvent> {
 	}
 }
 
-describe("what a reader comes to", () => {
+describe("the reader of a script", () => {
 	const events = (text: string) => readEvents(text.split("\n").slice(0, -1), "f");
 
-	test("is the begin and the end of each call, in the order of the file", () => {
+	test("returns the begin and the end of each call in the order of the file", () => {
 		expect(shown(snapshots(events(SPLIT)))).toEqual([
 			"begin 1 accept ?",
 			"begin 2 close 0",
@@ -93,18 +93,18 @@ describe("what a reader comes to", () => {
 		]);
 	});
 
-	test("has the arguments of a first half from its begin", () => {
+	test("returns the arguments of the first half at the begin of a call", () => {
 		const [first] = snapshots(events(SPLIT));
 		expect(first).toMatchObject({ kind: "begin", call: { args: [{ value: { value: 3 } }] } });
 	});
 
-	test("is held back until calls have ended, but not longer than is allowed", () => {
+	test("holds events back until calls have ended, but at most the allowed number", () => {
 		expect(shown(snapshots(ahead(events(SPLIT), 100)))[0]).toBe("begin 1 accept 5");
 		expect(shown(snapshots(ahead(events(SPLIT), 2)))[0]).toBe("begin 1 accept ?");
 		expect(shown(ahead(events(SPLIT), 0))).toEqual(shown(events(SPLIT)));
 	});
 
-	test("ends calls that never return where their process ends, or the file", () => {
+	test("ends a call that never returns when its process or the file ends", () => {
 		const text =
 			"1 accept(3,  <unfinished ...>\n2 read(4,  <unfinished ...>\n1 +++ exited with 0 +++\n";
 		expect(shown(snapshots(events(text)))).toEqual([
@@ -116,7 +116,7 @@ describe("what a reader comes to", () => {
 		]);
 	});
 
-	test("says whose the lines without a pid were", () => {
+	test("reports the pid of earlier lines without a pid", () => {
 		const text = "a() = 2\nstrace: Process 2 attached\n[pid  1] b() = 0\n";
 		const kinds = [...events(text)].map(({ kind }) => kind);
 		expect(kinds).toEqual(["begin", "end", "line", "pid", "begin", "end"]);
@@ -152,7 +152,7 @@ describe("what a reader comes to", () => {
 				.join("\n")
 				.concat("\n"),
 		],
-	])("is the same as the whole script's lines: %s", (_, text) => {
+	])("returns the same calls as the parser of whole scripts: %s", (_, text) => {
 		const begun = [...events(text)].flatMap((event): CallLine[] =>
 			event.kind === "begin" ? [event.call] : [],
 		);
@@ -161,7 +161,7 @@ describe("what a reader comes to", () => {
 		expect(same(begun, lines)).toEqual(lines);
 	});
 
-	test("has arguments again that were let go of", () => {
+	test("returns arguments again that were forgotten", () => {
 		const [first] = events("1 10.000000 bind(7<x>, NULL, 16) = 0\n");
 		if (first?.kind !== "begin") throw new Error("no call");
 		const { call } = first;

@@ -10,8 +10,8 @@ const ADDR =
 const ROUTE =
 	'[{"dst":"198.51.100.0/24","gateway":"192.0.2.9","dev":"lo","flags":[]},{"type":"blackhole","dst":"203.0.113.0/24","flags":[]},{"dst":"2001:db8::1","dev":"lo","protocol":"kernel","metric":256,"flags":[],"pref":"medium"}]';
 
-describe("the host", () => {
-	test("has the addresses and routes that ip -j shows", () => {
+describe("the description of a host", () => {
+	test("is read from the addresses and routes of ip -j", () => {
 		const kernel = new Kernel();
 		const net = kernel.createNet();
 		for (const { commands } of [readHost(ADDR), readHost(ROUTE)]) {
@@ -30,7 +30,7 @@ describe("the host", () => {
 		expect(connect("198.18.0.1")).toBe(-101);
 	});
 
-	test("has the settings that sysctl -a shows, those that are modelled", () => {
+	test("is read from the sysctls of sysctl -a that are modelled", () => {
 		const text =
 			"kernel.hostname = x\nnet.ipv4.ip_local_port_range = 40000\t40999\nnet.ipv4.tcp_sack = 1\n";
 		expect(readHost(text).commands).toEqual([
@@ -38,7 +38,7 @@ describe("the host", () => {
 		]);
 	});
 
-	test("has the sockets that ss -tuanp shows", () => {
+	test("is read from the sockets of ss -tuanp", () => {
 		const text = `Netid State Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
 udp   UNCONN    0      0      127.0.0.53%lo:53     0.0.0.0:*    users:(("dns",pid=7,fd=12))
 tcp   LISTEN    0      5            [::1]:8080       [::]:*
@@ -80,7 +80,7 @@ tcp   LISTEN    0      5                *:80            *:*
 		]);
 	});
 
-	test("has users, processes and timers as ss -e, -o and several processes show them", () => {
+	test("has the users, processes and timers that ss -e, -o and -p show", () => {
 		const text = `tcp   LISTEN    0  8  0.0.0.0%lo:8090  0.0.0.0:*  users:(("a",pid=49,fd=18),("a",pid=8,fd=19)) uid:33 ino:3172980 sk:1454 cgroup:/ <->
 tcp   LISTEN    0  8  [::]:444  [::]:*  ino:3172966 sk:1463 cgroup:/ v6only:1 <->
 \t skmem:(r0,rb131072,t0)
@@ -99,7 +99,7 @@ tcp   FIN-WAIT-2 0 0  127.0.0.1:36518  127.0.0.1:8080  timer:(timewait,440ms,0) 
 		expect(device).toBe("lo");
 	});
 
-	test("may be shown by ss for one protocol, which its states tell", () => {
+	test("may come from ss for one protocol, which follows from the states of the sockets", () => {
 		const header = "State Recv-Q Send-Q Local Address:Port Peer Address:PortProcess\n";
 		expect(readHost(`${header}UNCONN 0 0 127.0.0.1:53 0.0.0.0:*\n`).sockets[0].protocol).toBe(
 			"udp",
@@ -110,11 +110,11 @@ tcp   FIN-WAIT-2 0 0  127.0.0.1:36518  127.0.0.1:8080  timer:(timewait,440ms,0) 
 		expect(() => readHost(`${header}ESTAB 0 0 127.0.0.1:53 127.0.0.1:9\n`)).toThrow(HostError);
 	});
 
-	test("is asked for ports by their numbers", () => {
+	test("needs ports as numbers", () => {
 		expect(() => readHost("udp UNCONN 0 0 127.0.0.1:domain 0.0.0.0:*\n")).toThrow("ss -n");
 	});
 
-	test("has sockets of other protocols that are counted, and others that are no matter", () => {
+	test("counts sockets of other protocols that have ports, and passes over the rest", () => {
 		const text = `Netid State Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
 nl    UNCONN 0 0 0:0 *
 sctp  LISTEN 0 0 127.0.0.1:9 0.0.0.0:*
@@ -122,7 +122,7 @@ sctp  LISTEN 0 0 127.0.0.1:9 0.0.0.0:*
 		expect(readHost(text)).toEqual({ commands: [], sockets: [], left: ["1 of protocol sctp"] });
 	});
 
-	test("has the VRFs that ip -d -j addr shows, and which devices are in them", () => {
+	test("has the VRFs that ip -d -j addr shows, and their devices", () => {
 		const text =
 			'[{"ifname":"eth0","flags":[],"master":"red","addr_info":[]},{"ifname":"red","flags":["UP"],"linkinfo":{"info_kind":"vrf","info_data":{"table":10}},"addr_info":[]}]';
 		expect(readHost(text).commands).toEqual([
@@ -136,7 +136,7 @@ sctp  LISTEN 0 0 127.0.0.1:9 0.0.0.0:*
 		]);
 	});
 
-	test("is not told by another file", () => {
+	test("is not read from a file of another kind", () => {
 		expect(() => readHost("hello\n")).toThrow(HostError);
 		expect(() => readHost("[nothing")).toThrow(HostError);
 	});

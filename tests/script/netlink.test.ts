@@ -73,19 +73,19 @@ describe("a request to rtnetlink", () => {
 			"link set dev lo address 02:00:00:00:00:01",
 			`[{nlmsg_len=44, nlmsg_type=RTM_NEWLINK, nlmsg_flags=NLM_F_REQUEST|NLM_F_ACK, ${HEADER}, {ifi_family=AF_UNSPEC, ifi_type=ARPHRD_NETROM, ifi_index=if_nametoindex("lo"), ifi_flags=0, ifi_change=0}, [{nla_len=10, nla_type=IFLA_ADDRESS}, 02:00:00:00:00:01]]`,
 		],
-	])("is the command: ip %s", (command, message) => {
+	])("is read as the command: ip %s", (command, message) => {
 		expect(commands(sendmsg(message))).toEqual([`ip ${command}`]);
 		expect(commands(sendto(message))).toEqual([`ip ${command}`]);
 	});
 
-	test("asks for nothing where it only asks, or changes what concerns no port", () => {
+	test("gives no command if it only reads, or changes what does not concern ports", () => {
 		const asks = `[[{nlmsg_len=24, nlmsg_type=RTM_GETADDR, nlmsg_flags=NLM_F_REQUEST|NLM_F_DUMP, nlmsg_seq=1795846556, nlmsg_pid=0}, {ifa_family=AF_INET, ifa_prefixlen=0, ifa_flags=0, ifa_scope=RT_SCOPE_UNIVERSE, ifa_index=if_nametoindex("lo")}], {nlmsg_len=0, nlmsg_type=0 /* NLMSG_??? */, nlmsg_flags=0, nlmsg_seq=0, nlmsg_pid=0}]`;
 		expect(commands(sendto(asks)).filter((text) => !text.includes("NLMSG_???"))).toEqual([]);
 		const mtu = `[{nlmsg_len=40, nlmsg_type=RTM_NEWLINK, nlmsg_flags=NLM_F_REQUEST|NLM_F_ACK, ${HEADER}, {ifi_family=AF_UNSPEC, ifi_type=ARPHRD_NETROM, ifi_index=if_nametoindex("lo"), ifi_flags=0, ifi_change=0}, [{nla_len=8, nla_type=IFLA_MTU}, 1500]]`;
 		expect(commands(sendmsg(mtu))).toEqual([]);
 	});
 
-	test("has no model where it is a rule, or bytes that strace did not decode", () => {
+	test("is not modelled if it is a rule, or bytes that strace did not decode", () => {
 		const rule = `[{nlmsg_len=36, nlmsg_type=RTM_NEWRULE, nlmsg_flags=${NEW}, ${HEADER}, {family=AF_INET, dst_len=0, src_len=32, tos=0, table=0x64 /* RT_TABLE_??? */, action=FR_ACT_TO_TBL, flags=0}, [{nla_len=8, nla_type=FRA_SRC}, inet_addr("192.0.2.1")]]`;
 		expect(commands(sendmsg(rule))).toEqual(["? RTM_NEWRULE"]);
 		expect(commands(sendmsg(String.raw`",\0\0\0\25\0\5\090\0"...`))).toEqual([
@@ -93,7 +93,7 @@ describe("a request to rtnetlink", () => {
 		]);
 	});
 
-	test("is one that the model can run", () => {
+	test("gives a command that the model can run", () => {
 		const kernel = new Kernel();
 		const net = kernel.createNet();
 		net.setLink("lo", true);
@@ -105,7 +105,7 @@ describe("a request to rtnetlink", () => {
 		expect(task.bind(fd, { family: "AF_INET", address: "192.0.2.10", port: 80 }, 16)).toBe(0);
 	});
 
-	test("is answered by its number, with an error or without", () => {
+	test("is answered by a message with its number and its error", () => {
 		const answer = (error: string) =>
 			`recvmsg(3, {msg_name={sa_family=AF_NETLINK, nl_pid=0, nl_groups=00000000}, msg_namelen=12, msg_iov=[{iov_base=[{nlmsg_len=36, nlmsg_type=NLMSG_ERROR, nlmsg_flags=NLM_F_CAPPED, nlmsg_seq=7, nlmsg_pid=5}, {error=${error}, msg={nlmsg_len=40, nlmsg_type=RTM_NEWADDR, nlmsg_flags=NLM_F_REQUEST, nlmsg_seq=7, nlmsg_pid=0}}], iov_len=32768}], msg_iovlen=1, msg_controllen=0, msg_flags=0}, 0) = 36`;
 		expect(netlinkAnswers(callOf(answer("0")))).toEqual([{ seq: 7, error: null }]);

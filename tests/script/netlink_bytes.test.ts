@@ -142,7 +142,7 @@ describe("a message of rtnetlink", () => {
 			route("NLM_F_EXCL|NLM_F_CREATE", [DST, GATEWAY, OIF], ["RTNH_F_ONLINK", 4]),
 		],
 		["?", route("NLM_F_EXCL|NLM_F_CREATE", [DST, SRC, OIF])],
-	])("is the command, decoded or not: %s", (command, message) => {
+	])("is read as the command, decoded or not: %s", (command, message) => {
 		expect([decoded(message), raw(message)]).toEqual([command, command]);
 	});
 });

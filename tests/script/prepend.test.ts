@@ -15,7 +15,7 @@ test("ip -6 route prepend puts a route after those with the same metric, as appe
 	`);
 });
 
-test("ip -4 route prepend before a route with the same metric has no model", () => {
+test("ip -4 route prepend is not modelled if there is a route with the same metric", () => {
 	const world = new World({ setup: TWO_DEVICES });
 	world.run("ip route add blackhole 198.18.0.0/24 metric 7");
 	expect(() => world.call("ip route prepend 198.18.0.0/24 dev dummy0 metric 7")).toThrow(

@@ -53,9 +53,13 @@ describe("an address of AF_INET6", () => {
 	it.each([
 		["as strace prints it", in6(8080), address6(8080)],
 		["with a device", in6(1, "fe80::1", 'if_nametoindex("lo")'), address6(1, "fe80::1", 1)],
-		["with another", in6(1, "ff02::1", 'if_nametoindex("dummy0")'), address6(1, "ff02::1", 7)],
+		[
+			"with another device",
+			in6(1, "ff02::1", 'if_nametoindex("dummy0")'),
+			address6(1, "ff02::1", 7),
+		],
 		["with the number of a device", in6(1, "fe80::1", 9), address6(1, "fe80::1", 9)],
-		["with the largest", in6(1, "::1", 4294967295), address6(1, "::1", 4294967295)],
+		["with the largest scope", in6(1, "::1", 4294967295), address6(1, "::1", 4294967295)],
 		[
 			"with flow information",
 			in6(80).replace("htonl(0)", "htonl(291)"),
@@ -74,7 +78,7 @@ describe("an address of AF_INET6", () => {
 			address6(5000, "fe80::1", 1, 291),
 		],
 		[
-			"by hand, without what is 0",
+			"written by hand without the fields that are 0",
 			'{sa_family=AF_INET6, sin6_port=htons(80), sin6_addr=inet_pton(AF_INET6, "2001:db8::1")}',
 			address6(80, "2001:db8::1"),
 		],
@@ -82,7 +86,7 @@ describe("an address of AF_INET6", () => {
 		expect(bound(struct)).toEqual(address);
 	});
 
-	it("may end before its scope, and is 0 where it is shorter", () => {
+	it("may be too short for its scope, and missing bytes count as 0", () => {
 		const whole =
 			'{sa_family=AF_INET6, sin6_port=htons(7000), sin6_flowinfo=htonl(5), inet_pton(AF_INET6, "::1", &sin6_addr)}';
 		expect(bound(whole, 24)).toEqual(address6(7000, "::1", 0, 5));
@@ -94,7 +98,7 @@ describe("an address of AF_INET6", () => {
 		expect(bound(in6(80), 16)).toEqual(address6(80));
 	});
 
-	it("is what lies in memory, where the family says nothing", () => {
+	it("is read from the bytes in memory if the family is AF_UNSPEC", () => {
 		const sa_data = String.raw`"\0\1\2\3\4\5\6\7\10\t\n\v\f\r\16\17\20\21\22\23\24\25\26\27\30\31"`;
 		expect(bound(`{sa_family=AF_UNSPEC, sa_data=${sa_data}}`)).toEqual({
 			family: "AF_UNSPEC",
@@ -109,21 +113,21 @@ describe("an address of AF_INET6", () => {
 		expect(bound("{sa_family=AF_UNSPEC}", 2)).toEqual({ ...address, address: "0.0.0.0", port: 0 });
 	});
 
-	it("keeps its family, whatever the length", () => {
+	it("keeps its family whatever the length is", () => {
 		expect(bound(in4(80), 28)).toEqual({ family: "AF_INET", address: "127.0.0.1", port: 80 });
 		expect(bound(in6(80), 40)).toEqual(address6(80));
 		expect(bound('{sa_family=AF_UNIX, sun_path="/x"}', 110)).toBe(null);
 	});
 
 	it.each([
-		["no address", in6(80, "::g"), /an IPv6 address/],
+		["a text that is no address", in6(80, "::g"), /an IPv6 address/],
 		["an IPv4 address", in6(80, "127.0.0.1"), /an IPv6 address/],
-		["a zone in it", in6(80, "fe80::1%lo"), /an IPv6 address/],
-		["no such device", in6(80, "fe80::1", 'if_nametoindex("eth9")'), /a device/],
-		["a port too large", in6(65536), /65535/],
+		["a zone in the address", in6(80, "fe80::1%lo"), /an IPv6 address/],
+		["an unknown device", in6(80, "fe80::1", 'if_nametoindex("eth9")'), /a device/],
+		["a port that is too large", in6(65536), /65535/],
 		["no port", '{sa_family=AF_INET6, inet_pton(AF_INET6, "::1", &sin6_addr)}', /sin6_port/],
 		["nothing but a port", "{sa_family=AF_INET6, sin6_port=htons(1)}", /inet_pton/],
-		["a flow that is none", in6(80).replace("htonl(0)", "0"), /htonl/],
+		["flow information without htonl", in6(80).replace("htonl(0)", "0"), /htonl/],
 	])("is refused with %s", (_, struct, message) => {
 		expect(() => bound(struct)).toThrow(ScriptError);
 		expect(() => bound(struct)).toThrow(message);
@@ -133,7 +137,7 @@ describe("an address of AF_INET6", () => {
 describe("an address that the kernel fills in", () => {
 	const shown = (args: string) => read(`getsockname(3, ${args}) = 0`).shownAddress(1);
 
-	it("counts as far as the program had room for it", () => {
+	it("counts if the program's buffer had room for it", () => {
 		expect(shown(`${in6(5000)}, [28]`)).toEqual(address6(5000));
 		expect(shown(`${in6(5000)}, [128 => 28]`)).toEqual(address6(5000));
 		const { scope_id: _, ...scopeless } = address6(5000);
@@ -150,7 +154,7 @@ describe("an address that the kernel fills in", () => {
 		}
 	});
 
-	it("is the sender's in what receives", () => {
+	it("is the address of the sender in calls that receive", () => {
 		expect(read(`recvfrom(3, "x", 9, 0, ${in6(4000)}, [28]) = 1`).shownSenders()).toEqual([
 			address6(4000),
 		]);
@@ -171,7 +175,7 @@ describe("an address that the kernel fills in", () => {
 	});
 });
 
-describe("what a call sends", () => {
+describe("the messages of a call that sends", () => {
 	const none = { to: null, badPointer: false, addrlen: 0, control: false };
 	const one = (text: string) => {
 		const sent = read(text).messages();
@@ -180,7 +184,7 @@ describe("what a call sends", () => {
 		return sent?.messages[0];
 	};
 
-	it("is one message of write, writev and sendto, with an address or without", () => {
+	it("are one for write, writev and sendto, with or without an address", () => {
 		expect(one('write(3, "zz", 2) = 2')).toEqual({ ...none, size: 2 });
 		expect(one('write(3, "zz"..., 4096) = 4096')).toEqual({ ...none, size: 4096 });
 		expect(
@@ -198,7 +202,7 @@ describe("what a call sends", () => {
 		});
 	});
 
-	it("may have an address that cannot be read", () => {
+	it("may have an address at a bad pointer", () => {
 		const bad = { ...none, badPointer: true, size: 1 };
 		expect(one('sendto(3, "x", 1, 0, 0x1, 28) = -1 EFAULT')).toEqual({ ...bad, addrlen: 28 });
 		expect(one('sendto(3, "x", 1, 0, 0x7f1802dd3b10, 1) = -1 EINVAL')).toEqual({
@@ -207,7 +211,7 @@ describe("what a call sends", () => {
 		});
 	});
 
-	it("is in the headers of sendmsg and sendmmsg", () => {
+	it("are read from the headers of sendmsg and sendmmsg", () => {
 		const header = (name: string, length: number, more = "") =>
 			`{msg_name=${name}, msg_namelen=${length}, msg_iov=[{iov_base="ab", iov_len=2}, {iov_base="c", iov_len=1}], msg_iovlen=2, ${more}msg_controllen=0, msg_flags=0}`;
 		expect(one(`sendmsg(3, ${header("NULL", 0)}, 0) = 3`)).toEqual({ ...none, size: 3 });
@@ -238,7 +242,7 @@ describe("the call that chose a port", () => {
 	const UDP = "socket(AF_INET6, SOCK_DGRAM|SOCK_CLOEXEC, IPPROTO_IP) = 3\n";
 	const shows = (port: number, fd = 3) => `getsockname(${fd}, ${in6(port, "::")}, [28]) = 0\n`;
 
-	it("is of UDP a connect, that it fails or not, or a send", () => {
+	it("is for UDP a connect, even if it fails, or a send", () => {
 		expect(choices(`${UDP}connect(3, ${in6(53)}, 28) = 0\n${shows(40000)}`)).toEqual([
 			"connect 40000",
 		]);
@@ -258,7 +262,7 @@ describe("the call that chose a port", () => {
 		}
 	});
 
-	it("is not what comes after the choice is known, and not bind to a port", () => {
+	it("is no call after the port is known, and no bind to a port", () => {
 		const later = `connect(3, ${in6(53)}, 28) = 0\nsendto(3, "x", 1, 0, NULL, 0) = 1\n`;
 		expect(
 			choices(`${UDP}bind(3, ${in6(0)}, 28) = 0\n${shows(40000)}${later}${shows(40000)}`),
@@ -266,7 +270,7 @@ describe("the call that chose a port", () => {
 		expect(choices(`${UDP}bind(3, ${in6(5000)}, 28) = 0\n${later}${shows(5000)}`)).toEqual([]);
 	});
 
-	it("is a new one after an AF_UNSPEC connect, unless bind named the port", () => {
+	it("is a new call after connect to AF_UNSPEC, unless bind named the port", () => {
 		const dissolve = "connect(3, {sa_family=AF_UNSPEC}, 2) = 0\n";
 		const connect = `connect(3, ${in6(53)}, 28) = 0\n`;
 		expect(choices(`${UDP}${connect}${shows(40000)}${dissolve}${connect}${shows(40002)}`)).toEqual([
@@ -278,7 +282,7 @@ describe("the call that chose a port", () => {
 		).toEqual([]);
 	});
 
-	it("shows where another socket receives from only one that is unknown", () => {
+	it("follows from the sender's address in another call if only one sender's port is unknown", () => {
 		const server = `${UDP}bind(3, ${in6(5000)}, 28) = 0\n`;
 		const client = (fd: number) =>
 			`socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP) = ${fd}\nsendto(${fd}, "x", 1, 0, ${in6(5000)}, 28) = 1\n`;
@@ -294,7 +298,7 @@ describe("the call that chose a port", () => {
 		]);
 	});
 
-	it("is of DCCP and SCTP a send as well, and SCTP keeps the port of a failed connect", () => {
+	it("is for DCCP a send as well, and SCTP keeps the port of a failed connect", () => {
 		const refused = `connect(3, ${in6(53)}, 28) = -1 ECONNREFUSED (Connection refused)\n`;
 		const send = 'sendto(3, "x", 1, 0, NULL, 0) = -1 EPIPE (Broken pipe)\n';
 		const dccp = "socket(AF_INET6, SOCK_DCCP, IPPROTO_DCCP) = 3\n";
@@ -306,7 +310,7 @@ describe("the call that chose a port", () => {
 		expect(choices(tcp + send + refused + shows(40000))).toEqual(["connect 40000"]);
 	});
 
-	it("is of TCP over IPv6 what it is over IPv4", () => {
+	it("is for TCP over IPv6 the same call as over IPv4", () => {
 		const text = `
 socket(AF_INET6, SOCK_STREAM, IPPROTO_IP) = 3
 bind(3, ${in6(5000, "::")}, 28) = 0
@@ -357,7 +361,7 @@ function mismatch(text: string): { call: string; reason: string } {
 const UDP6 = "socket(AF_INET6, SOCK_DGRAM, IPPROTO_IP)";
 
 describe("a script", () => {
-	it("without results gives those of UDP, and prints addresses as strace does", () => {
+	it("without results prints the model's results, and addresses as strace prints them", () => {
 		const outcomes = play(`
 ${UDP6}
 bind(3, ${in6(5000)}, 28)
@@ -462,7 +466,7 @@ sendmmsg(7, [{msg_hdr={msg_name=${in6(5000)}, msg_namelen=28, msg_iov=[{iov_base
 `;
 
 describe("a recording of UDP", () => {
-	it("is what the model does", () => {
+	it("matches the model", () => {
 		matches(REAL, ["recvfrom", "recvmsg"]);
 	});
 
@@ -471,7 +475,7 @@ describe("a recording of UDP", () => {
 		['sendto(6, "y", 1, 0, NULL, 0)     = -1 ECONNREFUSED', "1", /the model ECONNREFUSED/],
 		['sendto(7, "x", 1, 0, NULL, 0)     = -1 EDESTADDRREQ', "1", /the model EDESTADDRREQ/],
 		[`bind(3, ${in6(5000, "::")}, 28) = 0`, "-1 EADDRINUSE", /the model 0/],
-	])("is not with %s altered", (was, result, reason) => {
+	])("does not match if this result is altered: %s", (was, result, reason) => {
 		expect(REAL).toContain(was);
 		const altered = REAL.replace(was, `${was.slice(0, was.lastIndexOf("=") + 1)} ${result}`);
 		const first = play(altered).find(({ verdict }) => verdict === "mismatch");
@@ -506,7 +510,7 @@ ${UDP6} = 4
 			(fd: number) =>
 				`sendto(${fd}, "x", 1, 0, NULL, 0) = -1 EDESTADDRREQ (Destination address required)`,
 		],
-	])("shows by %s a port that could be chosen, or says why not", (call, choice) => {
+	])("matches if %s can choose the port, else the mismatch names the reason", (call, choice) => {
 		const shown = (port: number, fd = 4) =>
 			`${choice(fd)}\ngetsockname(${fd}, ${in6(port, call === "sendto" ? "::" : "::1")}, [28]) = 0\n`;
 		for (const port of [40002, 40003]) matches(RANGE + shown(port));
@@ -522,7 +526,7 @@ ${UDP6} = 4
 		return `${first?.call}: ${first?.reason}`;
 	};
 
-	it("finds no port with EAGAIN where it is not bound, EADDRINUSE of bind", () => {
+	it("matches EADDRINUSE of bind, and EAGAIN of other calls, if no port is left", () => {
 		const text = `
 $ sysctl -w net.ipv4.ip_local_port_range="40000 40000"
 ${UDP6} = 3
@@ -537,7 +541,7 @@ sendto(4, "x", 1, 0, ${in6(53)}, 28) = -1 EAGAIN (Resource temporarily unavailab
 		expect(play(free).filter(({ verdict }) => verdict === "mismatch")[0].call).toBe("bind");
 	});
 
-	it("gives up at AF_UNSPEC a port that bind did not name", () => {
+	it("gives up a port that bind did not name at connect to AF_UNSPEC", () => {
 		matches(`
 $ sysctl -w net.ipv4.ip_local_port_range="40000 40001"
 ${UDP6} = 3
@@ -550,7 +554,7 @@ getsockname(3, ${in6(40001)}, [28]) = 0
 `);
 	});
 
-	it("shows a sender's port where another socket receives, so that the answer arrives", () => {
+	it("shows a sender's port in another socket's receive call, so the answer arrives", () => {
 		const recording = (port: number) => `
 $ sysctl -w net.ipv4.ip_local_port_range="40000 40003"
 ${UDP6} = 3
@@ -566,7 +570,7 @@ sendto(3, "x", 1, 0, NULL, 0) = 1
 		expect(mismatchOf(recording(40004))).toMatch(/^sendto: .*not in 40000-40003/);
 	});
 
-	it("has an error go to the call that waited for a datagram", () => {
+	it("gives the error to the call that waited for a datagram", () => {
 		matches(
 			`
 10 ${UDP6} = 3
@@ -583,7 +587,7 @@ sendto(3, "x", 1, 0, NULL, 0) = 1
 		);
 	});
 
-	it("is played for sockets whose peers are elsewhere: they may refuse", () => {
+	it("may show refusals by hosts elsewhere", () => {
 		matches(`
 $ ip route add 198.51.100.0/24 dev lo
 $ ip addr add 192.0.2.1/32 dev lo
@@ -619,7 +623,7 @@ getsockname(12, ${in6(40002, "::ffff:127.0.0.1")}, [28]) = 0
 accept4(6, ${in6(40002, "::ffff:127.0.0.1")}, [28], SOCK_CLOEXEC) = 13
 `;
 
-	it("shows who is accepted, IPv4 clients by v4-mapped addresses", () => {
+	it("matches accept() with the client's address, v4-mapped for an IPv4 client", () => {
 		matches(ACCEPTED);
 	});
 
@@ -641,7 +645,7 @@ accept4(6, ${in6(40002, "::ffff:127.0.0.1")}, [28], SOCK_CLOEXEC) = 13
 		matches(ACCEPTED.replace(peer, "getpeername(7, {sa_family=AF_INET6}, [2 => 28])"));
 	});
 
-	it("explains with addresses of both families", () => {
+	it("explains a mismatch with IPv6 addresses", () => {
 		const text = `${ACCEPTED}socket(AF_INET6, SOCK_STREAM, IPPROTO_IP) = 14
 connect(14, ${in6(6000)}, 28) = 0
 getsockname(14, ${in6(40002)}, [28]) = 0
@@ -652,7 +656,7 @@ getsockname(14, ${in6(40002)}, [28]) = 0
 	});
 
 	it.each(["IPPROTO_TCP", "IPPROTO_MPTCP"])(
-		"takes from a listener's queue the connection that was accepted: %s",
+		"takes the recorded client from the listener's queue: %s",
 		(protocol) => {
 			const recording = (first: number, second: number) => `
 socket(AF_INET6, SOCK_STREAM, ${protocol}) = 3
@@ -674,7 +678,7 @@ accept(3, ${in6(second)}, [28]) = 7
 		},
 	);
 
-	it("is checked for the counter that successive connects share, v4-mapped ones IPv4's", () => {
+	it("is checked for the offset that successive connects share, and v4-mapped connects share IPv4's offset", () => {
 		const start = `
 $ sysctl -w net.ipv4.ip_local_port_range="40000 49999"
 1000.0 socket(AF_INET6, SOCK_STREAM, IPPROTO_IP) = 3
@@ -696,7 +700,7 @@ ${time}getsockname(${fd}, ${name}, [28]) = 0
 				})
 				.join("");
 		const v6 = (): [string, string] => ["AF_INET6", "::1"];
-		// One step may be explained by a shuffle, but not two in such a short time.
+		// One step may come from a change of the secret, but not two in so short a time.
 		expect(mismatch(start + connects([41000, 45000, 45004, 47000], v6)).reason).toMatch(
 			/searches to \[::1\] -> \[::1\]:6000 may go on from/,
 		);
@@ -735,16 +739,16 @@ ${before}
 	const FORK = "10 fork() = 11\n";
 	const inUse = "-1 EADDRINUSE (Address already in use)";
 
-	it("takes a child for the program that it was forked from: it receives as that does", () => {
+	it("treats a child as the program that it was forked from, so data that is not received is unread", () => {
 		matches(recording(FORK, "0"), passedOver);
 	});
 
-	it("takes data for read by a program that shows no call that receives", () => {
+	it("takes data as read in a program that shows no call that receives", () => {
 		const exec = '11 execve("/bin/server", ["server"], 0x7ffd /* 9 vars */) = 0\n';
 		matches(recording(FORK + exec, inUse), passedOver);
 	});
 
-	it("may have left data unread where that explains everything", () => {
+	it("takes data as unread if only this explains the recording", () => {
 		const exec = '11 execve("/bin/server", ["server"], 0x7ffd /* 9 vars */) = 0\n';
 		const text = recording(FORK + exec, "0");
 		expect(play(text).some(({ verdict }) => verdict === "mismatch")).toBe(true);
@@ -752,7 +756,7 @@ ${before}
 		expect(outcomes.some(({ verdict }) => verdict === "mismatch")).toBe(false);
 	});
 
-	it("takes nothing for read where every read() is recorded", () => {
+	it("takes nothing as read if every read() is recorded", () => {
 		const exec = `${FORK}11 execve("/bin/server", ["server"], 0x7ffd /* 9 vars */) = 0
 11 openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 9
 11 read(9, "#", 4096) = 1
@@ -797,7 +801,7 @@ TIME getpeername(7, ${peer}
 	const CONNECTED = `${in4(5000)}, [16]) = 0`;
 	const REFUSED = "NULL, NULL) = -1 ENOTCONN (Transport endpoint is not connected)";
 
-	it("is newer if its number comes from the clock", () => {
+	it("is newer if its sequence number comes from the clock", () => {
 		expect(differs(recording(SOCKET, CONNECTED))).toBe(false);
 		expect(differs(recording(SOCKET, REFUSED))).toBe(true);
 	});
@@ -809,13 +813,13 @@ TIME getpeername(7, ${peer}
 		expect(differs(recording(before, REFUSED))).toBe(false);
 	});
 
-	it("is newer by its time stamp some time later", () => {
+	it("is newer if its time stamp is a second later", () => {
 		const before = `${SOCKET}\n${DISCONNECT}`;
 		expect(differs(recording(before, CONNECTED, 1))).toBe(false);
 		expect(differs(recording(before, REFUSED, 1))).toBe(true);
 	});
 
-	it("is newer if its socket had that very connection", () => {
+	it("is newer if its socket had the same connection before", () => {
 		const text = (peer: string) =>
 			recording("shutdown(4, SHUT_RDWR) = 0\nconnect(4, {sa_family=AF_UNSPEC}, 16) = 0", peer)
 				.replaceAll("(7, ", "(4, ")
@@ -825,12 +829,12 @@ TIME getpeername(7, ${peer}
 	});
 });
 
-describe("a SYN from ::1 that nobody listens for", () => {
+describe("a SYN from ::1 to a port without a listener", () => {
 	// tcp_v6_send_response looks for ::1 by the device that has the destination.
 	it.each([
 		["lo", "2001:db8::10/128", "-1 ENOTCONN (Transport endpoint is not connected)"],
 		["dummy1", "2001:db8:3::10/64", "0"],
-	])("is refused if the address is one of lo: %s", (dev, prefix, result) => {
+	])("is refused if the destination is an address of lo: %s", (dev, prefix, result) => {
 		matches(`
 $ ip link add dummy1 address 02:00:00:00:00:01 type dummy
 $ ip link set dummy1 up
@@ -849,7 +853,7 @@ describe("an MPTCP socket", () => {
 		["", "-1 EINVAL (Invalid argument)"],
 		["setsockopt(3, SOL_SOCKET, SO_LINGER, {l_onoff=1, l_linger=0}, 8) = 0", "0"],
 	])(
-		"takes bindv6only of the moment when it binds, or its own after an option: %s",
+		"uses bindv6only at the time of bind(), or at the time of socket() after an option was set: %s",
 		(option, result) => {
 			const text = `
 socket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP) = 3
@@ -864,7 +868,7 @@ bind(3, ${in6(40001, "::ffff:127.0.0.1")}, 28) = ${result}
 	);
 
 	// tcp_disconnect of the subflow leaves ECONNRESET there, and no call reports it.
-	it("knows nothing of how it was disconnected when its next connect() fails", () => {
+	it("reports no error of its disconnect when its next connect() fails", () => {
 		matches(`
 			$ ip route add default dev lo
 			$ sysctl -w net.ipv4.ip_local_port_range="40001 40001"
@@ -879,8 +883,8 @@ bind(3, ${in6(40001, "::ffff:127.0.0.1")}, 28) = ${result}
 	});
 });
 
-describe("a socket that the model leaves out", () => {
-	it("is passed over, and so are options that are no port's", () => {
+describe("a socket that is not modelled", () => {
+	it("is passed over, and so are options that do not concern ports", () => {
 		matches(
 			`
 socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC, 0) = 3
@@ -909,7 +913,7 @@ setsockopt(3, SOL_SOCKET, SO_RCVBUF, [8388608], 4) = 0
 		);
 	});
 
-	it("may be one that the recorded kernel lacks", () => {
+	it("may be missing in the recorded kernel", () => {
 		matches(
 			`
 socket(AF_INET6, SOCK_STREAM, IPPROTO_IP) = -1 EAFNOSUPPORT (Address family not supported by protocol)

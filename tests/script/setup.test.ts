@@ -64,7 +64,7 @@ describe("ip addr", () => {
 		expect(world.bind(command.includes("192.0/16") ? "192.0.0.0" : "192.0.2.1")).toBe(0);
 	});
 
-	test("replaces an address that is there, and adds it no second time", () => {
+	test("replaces an address that exists, and does not add it twice", () => {
 		const world = new World("ip link set lo up", "ip addr add 192.0.2.1/32 dev lo");
 		world.run("ip addr replace 192.0.2.1/32 dev lo");
 		expect(told(world, "ip addr add 192.0.2.1/32 dev lo")).toBe(
@@ -72,7 +72,7 @@ describe("ip addr", () => {
 		);
 	});
 
-	test("deletes an address whatever its length, if none is said", () => {
+	test("deletes an address of every prefix length if the command names none", () => {
 		const world = new World("ip link set lo up", "ip addr add 192.0.2.1/24 dev lo");
 		expect(told(world, "ip addr del 192.0.2.1/32 dev lo")).toBe(
 			"192.0.2.1/32: an address that exists (EADDRNOTAVAIL)",
@@ -81,7 +81,7 @@ describe("ip addr", () => {
 		expect(world.bind("192.0.2.1")).toBe(-99);
 	});
 
-	test("flushes those of a device, within a prefix, of a family or scope", () => {
+	test("flushes the addresses of a device, a prefix, a family or a scope", () => {
 		const commands = [
 			"ip link set lo up",
 			"ip addr add 192.0.2.1/32 dev lo",
@@ -104,7 +104,7 @@ describe("ip addr", () => {
 		expect(told(new World(), "ip addr flush")).toBe("the end: a device, or what to flush");
 	});
 
-	test("names what is wrong", () => {
+	test("names the wrong word", () => {
 		const world = new World("ip link set lo up");
 		expect(told(world, "ip addr add 192.0.2.5/32 dev eth9")).toBe(
 			"eth9: a device of this namespace (ENODEV)",
@@ -127,12 +127,12 @@ describe("ip route", () => {
 		"ip route add all dev lo table 102 preference 4",
 		"ip -6 route add default dev lo expires 30",
 		"ip route add dev lo",
-	])("takes its words in any order that the real one takes: %s", (command) => {
+	])("accepts its words in every order that the real command accepts: %s", (command) => {
 		const world = new World("ip link set lo up");
 		expect(() => world.run(command)).not.toThrow();
 	});
 
-	test("puts a route where its words say", () => {
+	test("adds a route to the table and with the metric of the command", () => {
 		const world = new World("ip link set lo up");
 		world.run("ip route add table 1101 unreachable default metric 8192");
 		world.run("ip route add dev lo mtu 1400 198.51.100.0/24");
@@ -144,7 +144,7 @@ describe("ip route", () => {
 		);
 	});
 
-	test("names what is wrong", () => {
+	test("names the wrong word", () => {
 		const world = new World("ip link set lo up");
 		expect(told(world, "ip route del 198.51.100.0/24")).toBe(
 			"198.51.100.0/24: a route that exists (ESRCH)",
@@ -167,20 +167,20 @@ describe("ip route", () => {
 		["ip -n other addr add 192.0.2.1 dev lo", "-n"],
 		["ip -batch file", "-batch"],
 		["ip link set lo netns 1", "netns"],
-	])("says that there is no model of %s", (command, word) => {
+	])("says that the model does not have this command: %s", (command, word) => {
 		const error = failure(new World("ip link set lo up"), command);
 		expect([splitWords(command)[error.word], error.unmodelled]).toEqual([word, true]);
 	});
 });
 
 describe("ip link", () => {
-	test("sets a device up wherever its name stands", () => {
+	test("sets a device up wherever its name stands in the command", () => {
 		for (const command of ["ip link set up dev lo", "ip link set up lo", "ip l s lo mtu 9 up"]) {
 			expect(new World(command).bind("127.0.0.1"), command).toBe(0);
 		}
 	});
 
-	test("makes devices of other kinds, which are all alike to ports", () => {
+	test("makes devices of other kinds, which the model treats as dummy devices", () => {
 		const world = new World("ip link add name d0 mtu 1400 type dummy");
 		expect(world.run("ip link add veth0 type veth peer name veth1")).toContain("type veth");
 		world.run("ip tuntap add mode tun name tun0");
@@ -191,7 +191,7 @@ describe("ip link", () => {
 		}
 	});
 
-	test("takes a device away with its addresses", () => {
+	test("deletes a device with its addresses", () => {
 		const world = new World(
 			"ip link add d0 type dummy",
 			"ip link set d0 up",
@@ -211,7 +211,7 @@ describe("ip link", () => {
 		expect(told(world, "ip link set lo up")).toBe("lo: a device of this namespace (ENODEV)");
 	});
 
-	test("passes over what concerns no port, by name", () => {
+	test("passes over words that do not concern ports, and names them", () => {
 		const world = new World();
 		expect(world.run("ip link set lo mtu 1500 txqueuelen 5")).toEqual(["mtu 1500", "txqueuelen 5"]);
 		expect(world.run("ip neigh add 192.0.2.5 lladdr 02:00:00:00:00:01 dev lo")).toHaveLength(1);
@@ -235,7 +235,7 @@ describe("sysctl", () => {
 		expect(world.net.getSysctl(NAME)).toBe("40000\t40511\n");
 	});
 
-	test("passes over settings that concern no port, by name", () => {
+	test("passes over settings that do not concern ports, and names them", () => {
 		expect(new World().run("sysctl -q -w net.ipv4.tcp_timestamps=1")).toEqual([
 			"net.ipv4.tcp_timestamps",
 		]);
@@ -243,7 +243,7 @@ describe("sysctl", () => {
 		expect(failure(new World(), "sysctl -w kernel.hostname=foo").unmodelled).toBe(false);
 	});
 
-	test("names what is wrong", () => {
+	test("names the wrong word", () => {
 		const world = new World();
 		expect(told(world, `sysctl ${NAME} = 1`)).toBe(`${NAME}: NAME=VALUE in one word`);
 		expect(told(world, `sysctl -w ${NAME}`)).toBe(`${NAME}: NAME=VALUE`);
@@ -251,14 +251,14 @@ describe("sysctl", () => {
 		expect(failure(world, "sysctl -p /etc/sysctl.conf").unmodelled).toBe(true);
 	});
 
-	test("separates by the first of dot and slash", () => {
+	test("takes the first dot or slash of a name as its separator", () => {
 		expect(sysctlName("net/ipv4/conf/lo.1/forwarding")).toBe("net.ipv4.conf.lo/1.forwarding");
 		expect(sysctlName("net.ipv4.conf.lo/1.forwarding")).toBe("net.ipv4.conf.lo/1.forwarding");
 	});
 });
 
 describe("sleep", () => {
-	test("takes a number of seconds", () => {
+	test("accepts a number of seconds", () => {
 		const world = new World();
 		const before = world.kernel.now;
 		world.run("sleep 1.5");

@@ -531,26 +531,26 @@ const OBSERVED: [string, Arg[], Result | null][] = [
 	],
 ];
 
-describe("calls", () => {
-	it.each(OBSERVED)("%s", (text, args, result) => {
+describe("a call", () => {
+	it.each(OBSERVED)("is read: %s", (text, args, result) => {
 		const call = parseCall(text);
 		expect(withoutColumns(call.args)).toEqual(withoutColumns(args));
 		expect(withoutColumns(call.result)).toEqual(result);
 	});
 
-	it("keeps the text without padding, pid and time", () => {
+	it("keeps its text without padding, pid and time", () => {
 		expect(parseCall("12    1700000000.000001 close(3)       = 0 <0.1>\r\n").text).toBe(
 			"close(3) = 0 <0.1>",
 		);
 		expect(parseCall("  bind(3,  0) ").text).toBe("bind(3,  0)");
 	});
 
-	it("keeps wide flags", () => {
+	it("keeps flags of more than 32 bits", () => {
 		const [{ value }] = parseCall("f(CLONE_NEWNET|0x200000000|0x80000000|1)").args;
 		expect(value).toMatchObject({ names: ["CLONE_NEWNET"], extra: 0x280000001 });
 	});
 
-	it("reads every escape", () => {
+	it("may have every escape in a string", () => {
 		const [{ value }] = parseCall(
 			'f("\\n\\t\\r\\v\\f\\a\\b\\e\\"\\\'\\\\\\?\\0\\18\\1234\\x4g\\x41a")',
 		).args;
@@ -561,13 +561,13 @@ describe("calls", () => {
 		);
 	});
 
-	it("decodes strings as UTF-8, else Latin-1", () => {
+	it("has strings of UTF-8, else of Latin-1", () => {
 		const [utf8, latin1] = parseCall('f("\\303\\251é", "\\351")').args;
 		expect(utf8.value.kind === "string" && decodeString(utf8.value)).toBe("éé");
 		expect(latin1.value.kind === "string" && decodeString(latin1.value)).toBe("é");
 	});
 
-	it("gives physical columns", () => {
+	it("has the columns of the line for its parts", () => {
 		const text = "12    bind(3<x>, {a=AF_INET, b=htons(60000)}, [28 => 16]) = -1 EINVAL (No)";
 		const call = parseCall(text);
 		const [fd, address, length] = call.args;
@@ -587,7 +587,7 @@ describe("calls", () => {
 	});
 });
 
-describe("lines that are no calls", () => {
+describe("the parser of lines that are no calls", () => {
 	it("reads comments, exits and signals", () => {
 		const text = [
 			"# a comment",
@@ -663,7 +663,7 @@ describe("lines that are no calls", () => {
 		expect(parse("$ip addr")).toMatchObject([{ argv: ["ip", "addr"], argColumns: [2, 5] }]);
 	});
 
-	it("splits what a shell would", () => {
+	it("splits every quoted set-up command as a shell does", () => {
 		const word = fc.string({ unit: "binary-ascii" }).filter((text) => !/[\n\r]/.test(text));
 		fc.assert(
 			fc.property(fc.array(word, { minLength: 1 }), (words) => {
@@ -696,7 +696,7 @@ describe("pids and times", () => {
 		["123 /* 5 in strace's PID NS */ close(3) = 0", 123, null],
 		["123   [   3] [00007f525b1e5c47] close(3) = 0", 123, null],
 		["123   12:00:01 [????????????????] close(3) = 0", 123, 43201],
-	])("%s", (text, pid, time) => {
+	])("are read: %s", (text, pid, time) => {
 		expect(stamps(text)).toEqual([[pid, time, null]]);
 		expect(parseCall(text)).toMatchObject({
 			text: "close(3) = 0",
@@ -704,7 +704,7 @@ describe("pids and times", () => {
 		});
 	});
 
-	it("adds up deltas, of every line", () => {
+	it("are sums of deltas, and lines of every kind count", () => {
 		const text = [
 			"     0.000000 a() = 0",
 			"1          1.100000 --- SIGIO {} ---",
@@ -719,20 +719,20 @@ describe("pids and times", () => {
 		]);
 	});
 
-	it("takes times for seconds since some moment where the first is not 0, as the first delta is", () => {
+	it("are seconds since a fixed time, not deltas, if the first one is not 0", () => {
 		expect(stamps("1 1000.000000 a() = 0\n1 1000.250000 a() = 0")).toEqual([
 			[1, 1000, null],
 			[1, 1000.25, null],
 		]);
 	});
 
-	it("lets clocks run past midnight, and be set back", () => {
+	it("go on after midnight, and after a clock is set back", () => {
 		const text = ["23:59:59.5", "00:00:00", "00:00:01", "00:00:00", "23:00:00", "00:30:00"];
 		const times = parseCalls(text.map((time) => `${time} a() = 0`).join("\n")).map((c) => c.time);
 		expect(times).toEqual([86399.5, 86400, 86401, 86400, 169200, 174600]);
 	});
 
-	it("knows the end of a call from -T", () => {
+	it("include the end of a call if strace had -T", () => {
 		expect(stamps("1700000000.000000 a() = 0 <0.500000>")).toEqual([
 			[null, 1700000000, 1700000000.5],
 		]);
@@ -740,7 +740,7 @@ describe("pids and times", () => {
 	});
 });
 
-describe("split calls", () => {
+describe("the parser of split calls", () => {
 	it("joins the halves of interleaved processes", () => {
 		const lines = [
 			"10    1.0 accept4(3,  <unfinished ...>",
@@ -822,7 +822,7 @@ describe("split calls", () => {
 		expect(read.result).toBeNull();
 	});
 
-	it("joins halves anywhere, with the space that strace 5.1 wrote", () => {
+	it("joins halves at every place, also with the space that strace 5.1 wrote", () => {
 		const [first, second] = parseCalls(
 			[
 				"1 clone3({flags=0} <unfinished ...>",
@@ -837,7 +837,7 @@ describe("split calls", () => {
 		expect(second.text).toBe('read(3, "a", 1) = 1');
 	});
 
-	it("leaves to the killed what they were doing", () => {
+	it("ends the calls of a process that is killed", () => {
 		const lines = parse(
 			[
 				"1 read(3,  <unfinished ...>",
@@ -874,7 +874,7 @@ describe("split calls", () => {
 		]);
 	});
 
-	it("finds pids that a terminal does not show, and what its messages interrupt", () => {
+	it("finds pids that a terminal does not show, and joins calls that strace's messages interrupt", () => {
 		const lines = parse(
 			[
 				'execve("/bin/sh", ["sh"], NULL) = 0',
@@ -913,7 +913,7 @@ describe("split calls", () => {
 		expect(parseCalls(broken)[0].problem).toMatchObject({ line: 2, column: 8 });
 	});
 
-	it("guesses no pids without messages", () => {
+	it("guesses no pids without strace's messages", () => {
 		const calls = parseCalls("a() = 0\n[pid 2] a() = 0\na() = 0\n");
 		expect(calls.map((call) => call.pid)).toEqual([null, 2, null]);
 	});
@@ -964,7 +964,7 @@ describe("errors", () => {
 		["$ ip \\", 1, 7, "expected a character after '\\', found the end of the line"],
 	];
 
-	it.each(CASES)("%j", (text, line, column, message) => {
+	it.each(CASES)("name the place and what was expected: %j", (text, line, column, message) => {
 		const error = errorOf(text);
 		expect(error.message).toBe(`f.strace:${line}:${column}: ${message}`);
 		expect(error).toMatchObject({ file: "f.strace", line, column });
@@ -998,7 +998,7 @@ describe("errors", () => {
 		["1000000000.5 a(3 4", 1, 18, "expected ',' or ')', found '4'"],
 	];
 
-	it.each(RECORDED)("are none in a recording, but a problem of the line: %j", (text, ...place) => {
+	it.each(RECORDED)("are problems of a line in a recording: %j", (text, ...place) => {
 		const [line, column, message] = place;
 		const problems = parseScript(text, "f.strace").lines.flatMap((parsed) => {
 			if (parsed.kind === "unknown") return [parsed.problem];
@@ -1010,12 +1010,12 @@ describe("errors", () => {
 		expect(`expected ${expected}, found ${found}`).toBe(message);
 	});
 
-	it("leave the result of a recorded call, if the rest of it is understood", () => {
+	it("leave the result of a recorded call if it can be read", () => {
 		const [line] = parseScript("socket(AF_NEW 1) = 5", "f").lines;
 		expect(line).toMatchObject({ opaque: true, args: [], result: { value: 5 } });
 	});
 
-	it("ignores errors in calls that do not matter", () => {
+	it("do not count in calls that are not relevant", () => {
 		const isRelevant = (name: string) => name === "bind";
 		const text = [
 			"foo({a b c = 0",
@@ -1035,7 +1035,7 @@ describe("errors", () => {
 		expect(errorOf("Traceback", isRelevant)).toMatchObject({ line: 1, column: 1 });
 	});
 
-	it("are the only thing thrown, and lie inside the line", () => {
+	it("are all ScriptError, and their columns lie inside the line", () => {
 		const fragment = fc.constantFrom(
 			...'bind( , ) = -1 0x1F 077 3<TCP:[a->b]> { } [ ] ~ " \\ /* */ | << & && == => -> NULL A a= ... : or'.split(
 				" ",
@@ -1156,7 +1156,7 @@ describe("formatCall", () => {
 		fc.record({ name: fc.option(name), value: scalar, fd: descriptor }),
 	);
 
-	it("prints what reads back as the same tree", () => {
+	it("prints a text that reads back as the same tree", () => {
 		expect(plain).toBeDefined();
 		fc.assert(
 			fc.property(name, fc.array(argument, { maxLength: 5 }), (callName, args) => {
@@ -1187,7 +1187,7 @@ describe("formatCall", () => {
 		}
 	});
 
-	it("does not care where strace splits and interleaves", () => {
+	it("prints calls that read back the same wherever strace splits and interleaves them", () => {
 		const recorded = fc.record({
 			pid: fc.integer({ min: 1, max: 4 }),
 			args: fc.array(argument, { minLength: 1, maxLength: 3 }),
@@ -1248,9 +1248,9 @@ describe("formatCall", () => {
 	});
 });
 
-describe("long input", () => {
+describe("the parser of long input", () => {
 	// A parser that is not linear does not end within the time limit.
-	it("reads 10^5 lines", () => {
+	it("reads 100,000 lines", () => {
 		const text =
 			"12345 1700000000.123456 connect(4<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(80)," +
 			' sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EINPROGRESS (Operation now in progress)\n';
@@ -1270,7 +1270,7 @@ describe("long input", () => {
 		["unfinished calls", "1 f( <unfinished ...>\n".repeat(50_000)],
 		["quotes", `$ ${"'a'".repeat(100_000)}`],
 		["half a bracket", `${"[pid ".repeat(100_000)}`],
-	])("does not stumble over %s", (_name, text) => {
+	])("ends on %s", (_name, text) => {
 		try {
 			expect(parse(text)).toBeDefined();
 		} catch (error) {

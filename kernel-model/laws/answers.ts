@@ -34,7 +34,8 @@ function exchanged(place: Place, ipv6: boolean): Place {
 }
 
 function sameKind(a: Kind, b: Kind): boolean {
-	return (Object.keys(a) as (keyof Kind)[]).every((key) => a[key] === b[key]);
+	if (a.search?.name !== b.search?.name) return false;
+	return (Object.keys(a) as (keyof Kind)[]).every((key) => key === "search" || a[key] === b[key]);
 }
 
 function renamed(step: Step, users: boolean, ipv4: boolean, ipv6: boolean): Step {
@@ -87,6 +88,8 @@ export class Answers {
 			),
 			Uint8Array.from(steps, (step) => places(step)?.v6 ?? 0),
 		];
+		// A wildcard socket that connects gets the first address, so the two are not alike.
+		if (bound.searches) for (const mention of this.mentions.slice(1)) mention.fill(0);
 	}
 
 	/** The number of a step; -1 if the bound does not have it. */
@@ -164,7 +167,8 @@ export class Answers {
 					const here = index * steps.length + s;
 					table[here] = answer;
 					this.programs++;
-					if (at + 1 < depth) visit(at + 1, here);
+					const last = step.do === "bind" && step.last === true;
+					if (at + 1 < depth && !last) visit(at + 1, here);
 					path.pop();
 					const failed = step.do === "bind" && answer !== 0 && answer < 1000;
 					if (failed && at + 1 === depth) lab.drop();

@@ -2,6 +2,7 @@
 /** Kinds of sockets, and the steps of which small programs are made. */
 import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import { KINDS, type Protocol } from "./protocols.js";
+import { SEARCH_HOST, type Search } from "./searches.js";
 
 /** Where a socket is bound: a family and a class of address. */
 export interface Place {
@@ -61,7 +62,7 @@ export const PLACES: readonly Place[] = [
 ];
 
 /** Commands that give the host the addresses of PLACES that it lacks. */
-export const HOST: readonly string[] = ["ip addr add 2001:db8::2/128 dev lo nodad"];
+export const HOST: readonly string[] = ["ip addr add 2001:db8::2/128 dev lo nodad", ...SEARCH_HOST];
 
 /** A socket that is bound, and may listen. */
 export interface Kind {
@@ -77,6 +78,8 @@ export interface Kind {
 	readonly stranger: "" | "port" | "protocol" | "namespace";
 	/** How the options are set: once, in the other order, or twice. */
 	readonly options: "" | "reversed" | "repeated";
+	/** How the socket gets its port; not given if bind() names the one port of the bound. */
+	readonly search?: Search;
 }
 
 /** What a program does to a socket that it has bound. */
@@ -96,7 +99,8 @@ export type Action = (typeof ACTIONS)[number];
 export const CLIENTS = ["127.0.0.1", "127.0.0.2", "::1"] as const;
 
 export type Step =
-	| { readonly do: "bind"; readonly kind: Kind }
+	/** `last`: no step follows. */
+	| { readonly do: "bind"; readonly kind: Kind; readonly last?: true }
 	| { readonly do: "act"; readonly action: Action; readonly socket: number }
 	/** A client comes, and stays. */
 	| { readonly do: "client"; readonly to: number }
@@ -110,6 +114,8 @@ export interface Bound {
 	readonly programs: string;
 	readonly depth: number;
 	readonly steps: readonly Step[];
+	/** Whether its sockets search for ports. Then the laws of searches judge its programs. */
+	readonly searches?: true;
 }
 
 /** The kinds that some words describe; `places` is the number of PLACES. */

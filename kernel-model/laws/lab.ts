@@ -39,6 +39,8 @@ import { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import { type Action, CLIENTS, type Kind, type Place, type Step } from "./kinds.js";
 import { KINDS, type Protocol } from "./protocols.js";
+import { BASE } from "./searches.js";
+import { Searching } from "./searching.js";
 
 /** The port of the sockets, the port of strangers, and the port of the peer of connections. */
 export const PORT = 5000;
@@ -129,6 +131,7 @@ export class Lab {
 	private readonly openings = new Map<Kind, Opening>();
 	private readonly clients: Sockaddr[] = CLIENTS.map((address) => sockaddrOf(address, PORT));
 	private readonly peers = new Map<string, Sockaddr>();
+	private searching: Searching | null = null;
 	private client = 0;
 	private peer = 0;
 	/** Whether the program has connected: its end may leave TIME_WAIT. */
@@ -147,6 +150,8 @@ export class Lab {
 		const k = this.kernel;
 		const here = k.createNet();
 		here.addAddress("2001:db8::2/128", "lo");
+		here.addRoute({ to: "198.51.100.0/24", dev: "lo", src: "127.0.0.1" });
+		here.addRoute({ to: "2001:db8:1::/48", dev: "lo", src: "::1" });
 		this.net = here.net;
 		this.other = k.createNet().net;
 		const { type, number, listens } = KINDS[protocol];
@@ -163,7 +168,8 @@ export class Lab {
 		if (known !== undefined) return known;
 		const { other } = KINDS[this.protocol];
 		const { type, number } = KINDS[kind.stranger === "protocol" ? other : this.protocol];
-		const port = kind.stranger === "port" ? OTHER_PORT : PORT;
+		let port = kind.stranger === "port" ? OTHER_PORT : PORT;
+		if (kind.search !== undefined) port = kind.search.how === "named" ? BASE + kind.search.port : 0;
 		const address = sockaddrOf(kind.place.address, port);
 		const opening: Opening = {
 			family: kind.place.family === "AF_INET" ? AF_INET : AF_INET6,
@@ -205,6 +211,13 @@ export class Lab {
 		}
 		const held = { sock, kind, open: true, bound: false };
 		this.sockets.push(held);
+		if (kind.search !== undefined) {
+			this.searching ??= new Searching(k, this.net);
+			const { address, length } = opening;
+			const answer = this.searching.ask(sock, kind, kind.search, address, length);
+			held.bound = answer === 0 || answer > LISTEN_FAILED;
+			return answer;
+		}
 		const err = -__sys_bind(k, sock, opening.address, opening.length);
 		if (err !== 0) return err;
 		held.bound = true;

@@ -4,8 +4,10 @@ import { closed } from "./closed.js";
 import { disconnect } from "./disconnect.js";
 import { dual } from "./dual.js";
 import { failed } from "./failed.js";
+import { found } from "./found.js";
 import { held } from "./held.js";
 import { keeps } from "./keeps.js";
+import { late } from "./late.js";
 import type { Law } from "./law.js";
 import { mapped } from "./mapped.js";
 import { named } from "./named.js";
@@ -13,8 +15,15 @@ import { options } from "./options.js";
 import { order } from "./order.js";
 import { reach } from "./reach.js";
 import { shared } from "./shared.js";
+import { start } from "./start.js";
 import { strangers } from "./strangers.js";
+import { tuple } from "./tuple.js";
+import { twins } from "./twins.js";
+import { unshared } from "./unshared.js";
 import { v6only } from "./v6only.js";
+import { whichever } from "./whichever.js";
+import { wider } from "./wider.js";
+import { within } from "./within.js";
 
 export const LAWS: readonly Law[] = [
 	held,
@@ -31,4 +40,17 @@ export const LAWS: readonly Law[] = [
 	v6only,
 	reach,
 	keeps,
+];
+
+/** The laws of programs whose sockets search for ports, in the order in which they are shown. */
+export const SEARCH_LAWS: readonly Law[] = [
+	twins,
+	found,
+	unshared,
+	tuple,
+	late,
+	within,
+	wider,
+	start,
+	whichever,
 ];

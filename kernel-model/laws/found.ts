@@ -29,7 +29,7 @@ export const found: SearchLaw = {
 			if (beside === null || named_answer === null || named_answer === 0) return null;
 			return { expected: "another port, or failure", beside };
 		}
-		if (!foundNone(answer)) return null;
+		if (!foundNone(kind.search, answer)) return null;
 		const reuse = kind.reuse && !kind.reuseport && range.shares;
 		const plain = { ...kind, reuse, reuseport: false };
 		for (const place of candidates(range)) {

@@ -34,8 +34,11 @@ export function searchesAsBind(protocol: Protocol, { how }: Search): boolean {
 }
 
 /** Whether an answer says that a search found no port. */
-export function foundNone(answer: number): boolean {
-	return answer === EADDRINUSE || answer === EADDRNOTAVAIL || answer === EAGAIN;
+export function foundNone({ how }: Search, answer: number): boolean {
+	if (answer === EADDRINUSE) return how !== "named";
+	// After bind() these say that connect() failed.
+	const connects = how === "connect" || how === "late";
+	return connects && (answer === EADDRNOTAVAIL || answer === EAGAIN);
 }
 
 /** The search of a step that opens a socket, null for other steps. */

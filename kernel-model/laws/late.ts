@@ -22,10 +22,10 @@ export const late: SearchLaw = {
 		const { kind, answer } = program;
 		if (kind?.search === undefined || kind.search.range.shares) return null;
 		const { how, to, range } = kind.search;
-		if (how === "zero" && answer === LISTEN_FAILED + EADDRNOTAVAIL) {
+		if (how === "zero" && answer % LISTEN_FAILED === EADDRNOTAVAIL) {
 			return { expected: "success", beside: [program.lastStep] };
 		}
-		if (how !== "late" || !foundNone(answer)) return null;
+		if (how !== "late" || !foundNone(kind.search, answer)) return null;
 		for (let start = 0; start < startsOf(range); start++) {
 			const beside = withLast(program, kind, search("zero", to, range, start));
 			const other = beside === null ? null : program.ask(beside);

@@ -121,7 +121,6 @@ export function searchBoundsOf(protocol: Protocol, size: number): Bound[] {
 		[NONE],
 		[0, 1, 2, 3, 4].map((port) => named(port)),
 	);
-	const wide = RANGES.filter((within) => size > 1 || within.own === null || within.own[0] < 3);
 	const found: Bound[] = [
 		{
 			name: "searches",
@@ -150,8 +149,8 @@ export function searchBoundsOf(protocol: Protocol, size: number): Bound[] {
 		},
 		{
 			name: "ranges",
-			programs: "up to three holders of a port, then a search in one of many ranges",
-			depth: size > 1 ? 4 : 3,
+			programs: "up to two holders of a port, then a search in one of many ranges",
+			depth: 3,
 			searches: true,
 			steps: [
 				...holders,
@@ -161,7 +160,7 @@ export function searchBoundsOf(protocol: Protocol, size: number): Bound[] {
 					[0, 1, 2].map((port) => search("late", 0, range(port, port))),
 				),
 				...last(
-					wide.flatMap((within) => [
+					RANGES.flatMap((within) => [
 						...sockets([V4_ONE], [NONE, REUSE], everyStart("zero", null, within)),
 						...sockets([V4_ONE], [NONE], everyStart("late", 0, within)),
 						...sockets([V4_ANY], [NONE], everyStart("connect", 0, within)),

@@ -152,16 +152,20 @@ export class Searching {
 			const err = __sys_bind(k, sock, address, length);
 			if (err !== 0) return -err;
 		}
-		// From here on an error leaves the port that the socket has.
-		const bound = how === "named" || how === "zero" ? LISTEN_FAILED : 0;
 		if (how === "listen" || kind.listens) {
-			const err = __sys_listen(k, sock, 1);
-			if (err !== 0) return bound - err;
+			const err = -__sys_listen(k, sock, 1);
+			if (err !== 0) return this.failed(sock, err);
 		}
 		if (to === null) return 0;
 		const peer = this.destination(kind, to);
 		const size = peer.sin_family === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
 		const err = -__sys_connect(k, sock, peer, size, true);
-		return err === 0 || err === EINPROGRESS ? 0 : bound + err;
+		return err === 0 || err === EINPROGRESS ? 0 : this.failed(sock, err);
+	}
+
+	/** The answer of listen() or connect() that failed: it tells whether the socket has a port. */
+	private failed(sock: number, err: number): number {
+		const { k } = this;
+		return nth(k.sock.skc_num, nth(k.socket.sk, sock)) === 0 ? err : LISTEN_FAILED + err;
 	}
 }

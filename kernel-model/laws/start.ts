@@ -16,7 +16,7 @@ export const start: SearchLaw = {
 	harm: "A call fails now and then, by chance.",
 	judge(program) {
 		const { kind, answer } = program;
-		if (kind?.search === undefined || !foundNone(answer)) return null;
+		if (kind?.search === undefined || !foundNone(kind.search, answer)) return null;
 		const { how, to, range } = kind.search;
 		if (how === "named") return null;
 		for (let other = 0; other < startsOf(range); other++) {

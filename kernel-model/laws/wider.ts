@@ -17,7 +17,7 @@ export const wider: SearchLaw = {
 	harm: "A wider ip_local_port_range takes ports away.",
 	judge(program) {
 		const { kind, answer, answers } = program;
-		if (kind?.search === undefined || !foundNone(answer)) return null;
+		if (kind?.search === undefined || !foundNone(kind.search, answer)) return null;
 		const { how, to, range } = kind.search;
 		const ports = candidates(range);
 		for (const [number, step] of answers.steps.entries()) {

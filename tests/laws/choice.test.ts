@@ -9,6 +9,7 @@ import { type Breach, Program } from "../../kernel-model/laws/law.js";
 import { SEARCH_LAWS } from "../../kernel-model/laws/laws.js";
 import type { Protocol } from "../../kernel-model/laws/protocols.js";
 import { searchBoundsOf } from "../../kernel-model/laws/search_bounds.js";
+import { SearchScript } from "../../kernel-model/laws/search_script.js";
 import {
 	CHOSEN,
 	candidates,
@@ -255,6 +256,7 @@ describe("late: where bind() to port 0 and connect() succeed, the late choice su
 
 	it("finds a chosen port with which connect() fails", () => {
 		const early = opens(search("zero", 0, TWO));
+		expect(judged("late", [[[early], EADDRNOTAVAIL]])).not.toBeNull();
 		expect(judged("late", [[[early], LISTEN_FAILED + EADDRNOTAVAIL]])).not.toBeNull();
 	});
 });
@@ -365,6 +367,47 @@ describe("twins: no two connected sockets that share a device have the same four
 			[[connected, dissolve, late], CHOSEN],
 		] as const;
 		expect(judged("twins", table)).toBeNull();
+	});
+});
+
+describe("as a script", () => {
+	const lines = (step: Step, answer: number, script = new SearchScript()) => {
+		if (step.do !== "bind" || step.kind.search === undefined) return [];
+		const { settings, calls } = script.lines(step.kind, step.kind.search, 3, answer);
+		return [...settings.map((command) => `$ ${command}`), ...calls];
+	};
+	const one = 'sin_port=htons(0), sin_addr=inet_addr("127.0.0.1")}, 16)';
+
+	it("a search that found a port has a range of this port alone", () => {
+		expect(lines(zero, CHOSEN + 1)).toEqual([
+			'$ sysctl -w net.ipv4.ip_local_port_range="5001 5001"',
+			`bind(3, {sa_family=AF_INET, ${one} = 0`,
+		]);
+	});
+
+	it("a search that found none has its range and the reserved ports, which the next one clears", () => {
+		const asker = opens(search("zero", null, range(0, 2, { reserved: [1], own: [1, 2] })));
+		const script = new SearchScript();
+		expect(lines(asker, EADDRINUSE, script)).toEqual([
+			'$ sysctl -w net.ipv4.ip_local_port_range="5000 5002"',
+			'$ sysctl -w net.ipv4.ip_local_reserved_ports="5001"',
+			`setsockopt(3, SOL_IP, IP_LOCAL_PORT_RANGE, [${(5002 << 16) | 5001}], 4) = 0`,
+			`bind(3, {sa_family=AF_INET, ${one} = -1 EADDRINUSE`,
+		]);
+		expect(lines(zero, CHOSEN, script)[1]).toBe('$ sysctl -w net.ipv4.ip_local_reserved_ports=""');
+	});
+
+	it("an answer above LISTEN_FAILED is the errno of the call after bind()", () => {
+		const listener = opens(search("zero", null, TWO), { listens: true });
+		expect(lines(listener, LISTEN_FAILED + EADDRINUSE).slice(1)).toEqual([
+			`bind(3, {sa_family=AF_INET, ${one} = 0`,
+			"listen(3, 1) = -1 EADDRINUSE",
+		]);
+		const late = opens(search("late", 0, TWO));
+		expect(lines(late, EADDRNOTAVAIL).slice(2)).toEqual([
+			`bind(3, {sa_family=AF_INET, ${one} = 0`,
+			'connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("198.51.100.1")}, 16) = -1 EADDRNOTAVAIL',
+		]);
 	});
 });
 

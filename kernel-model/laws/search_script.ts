@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Writes a socket that searches for its port as lines of a script. */
+import { EADDRINUSE, EOPNOTSUPP, errnoName } from "../../include/uapi/asm-generic/errno.js";
+import type { Kind } from "./kinds.js";
+import { LISTEN_FAILED } from "./lab.js";
+import { BASE, chosenPlace, DESTINATION_PORTS, type Range, type Search } from "./searches.js";
+import { destinationOf, rangeValue } from "./searching.js";
+
+/** The lines of one socket, after socket() and the options of its kind. */
+export interface SearchLines {
+	/** Commands that set the ranges, without "$ ". */
+	readonly settings: readonly string[];
+	readonly calls: readonly string[];
+}
+
+function sockaddr(address: string, port: number): string {
+	return address.includes(":")
+		? `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}, 28`
+		: `{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}, 16`;
+}
+
+const result = (errno: number) => (errno === 0 ? "0" : `-1 ${errnoName(errno)}`);
+
+/**
+ * Writes the sockets of one program. A kernel cannot be told where to begin. So a search that found
+ * a port gets a range of this port alone: it leaves the same state behind.
+ */
+export class SearchScript {
+	private reserved = "";
+	private shares = false;
+
+	private settings(within: Range, chosen: number | null): string[] {
+		const low = BASE + (chosen ?? within.low);
+		const high = BASE + (chosen ?? within.high);
+		const lines = [`sysctl -w net.ipv4.ip_local_port_range="${low} ${high}"`];
+		const reserved = chosen === null ? within.reserved.map((place) => BASE + place).join(",") : "";
+		if (reserved !== this.reserved) {
+			lines.push(`sysctl -w net.ipv4.ip_local_reserved_ports="${reserved}"`);
+			this.reserved = reserved;
+		}
+		if (within.shares !== this.shares) {
+			lines.push(`sysctl -w net.ipv4.ip_autobind_reuse=${within.shares ? 1 : 0}`);
+			this.shares = within.shares;
+		}
+		return lines;
+	}
+
+	/** The lines of a socket of a kind with a descriptor; `answer` is the model's. */
+	lines(kind: Kind, search: Search, fd: number, answer: number): SearchLines {
+		const { how, range, to } = search;
+		const chosen = chosenPlace(answer);
+		const settings = how === "named" ? [] : this.settings(range, chosen);
+		const calls: string[] = [];
+		/** The answer if a call failed, and then -1 once the call is written. */
+		let error = chosen === null ? answer : 0;
+		const call = (text: string, fails: (errno: number) => boolean) => {
+			if (error > 0 && fails(error)) {
+				calls.push(`${text} = ${result(error > LISTEN_FAILED ? error - LISTEN_FAILED : error)}`);
+				error = -1;
+			} else if (error >= 0) calls.push(`${text} = 0`);
+		};
+		const refused = (errno: number) => errno === EOPNOTSUPP;
+		if (range.own !== null && chosen === null) {
+			const value = rangeValue(range.own);
+			call(`setsockopt(${fd}, SOL_IP, IP_LOCAL_PORT_RANGE, [${value}], 4)`, refused);
+		}
+		if (how === "late") {
+			call(`setsockopt(${fd}, SOL_IP, IP_BIND_ADDRESS_NO_PORT, [1], 4)`, refused);
+		}
+		if (how !== "connect" && how !== "listen") {
+			const port = how === "named" ? BASE + search.port : 0;
+			// A socket without SOCK_BINDPORT_LOCK has no port after a connect() that failed, so the
+			// answer does not tell the call.
+			call(`bind(${fd}, ${sockaddr(kind.place.address, port)})`, (errno) =>
+				how === "named" ? errno < LISTEN_FAILED : errno === EADDRINUSE,
+			);
+		}
+		if (how === "listen" || kind.listens) call(`listen(${fd}, 1)`, () => true);
+		if (to !== null) {
+			const port = DESTINATION_PORTS[to as 0 | 1];
+			const connect = `connect(${fd}, ${sockaddr(destinationOf(kind), port)})`;
+			if (error === 0) calls.push(connect);
+			else call(connect, () => true);
+		}
+		return { settings, calls };
+	}
+}

@@ -270,6 +270,19 @@ describe("the end of a connection", () => {
 		`,
 	);
 	rule(
+		"stays in FIN_WAIT2 for tcp_fin_timeout if shutdown() sent the FIN before close()",
+		`
+		write tcp_fin_timeout "120"
+		${connected()}
+		c shutdown wr
+		c close
+		pass 100000
+		a bind 127.0.0.1:6000 = EADDRINUSE
+		pass 25000
+		a bind 127.0.0.1:6000
+		`,
+	);
+	rule(
 		"is a reset for a side that closes after the other side is gone",
 		`
 		write tcp_fin_timeout "1"
@@ -375,6 +388,22 @@ describe("a port in TIME_WAIT", () => {
 		a start 127.0.0.1:5001 = EINPROGRESS
 		a error = ECONNREFUSED
 		at 6000 = FIN_WAIT2
+		`,
+	);
+	rule(
+		"in FIN_WAIT2 is connected again at once: a RST ends the old connection, and the SYN is sent again",
+		`
+		${connected("c set SO_REUSEADDR 1")}
+		c close
+		pass 300
+		a set SO_REUSEADDR 1
+		a bind 127.0.0.1:6000
+		a start 127.0.0.1:5000 = EINPROGRESS
+		pass 200
+		a start 127.0.0.1:5000
+		t error = EPIPE
+		s accept u
+		u peer = 127.0.0.1:6000
 		`,
 	);
 	rule(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** DCCP: the effect of a connect() on the next one. */
+/** DCCP: connect(), and its effect on the next one. */
 import { describe, expect, it } from "vitest";
 import { AF_INET, AF_INET6 } from "../../kernel-model/index.js";
-import { TWO_DEVICES, World } from "../world.js";
+import { rule, TWO_DEVICES, World } from "../world.js";
 
 describe("a DCCP socket that connects again", () => {
 	it.each([
@@ -20,4 +20,25 @@ describe("a DCCP socket that connects again", () => {
 		w.close(fd);
 		w.check();
 	});
+});
+
+describe("a DCCP socket", () => {
+	rule(
+		"keeps the port that bind() chose when it connects",
+		`
+		dccp a
+		a bind 192.0.2.10:0
+		a name = 192.0.2.10:$p
+		a start 198.51.100.1:80 = EINPROGRESS
+		a name = 192.0.2.10:$p
+		`,
+	);
+	rule(
+		"cannot connect to an IPv6 multicast address",
+		`
+		dccp6 a
+		a start [ff02::1]:80 = ENETUNREACH
+		a start [ff0e::1]:80 = ENETUNREACH
+		`,
+	);
 });

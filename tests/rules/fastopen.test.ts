@@ -286,6 +286,15 @@ describe("TCP_FASTOPEN", () => {
 		expect(gaveCookie()).toBe(true);
 	});
 
+	it("is not set by listen() if the sysctl lacks bit 0x400 or the server's bit", () => {
+		for (const value of [0x401, 3]) {
+			sysctl(value);
+			task.shutdown(listener, 0);
+			expect(task.listen(listener, 7)).toBe(0);
+			expect(task.getsockopt(listener, SOL_TCP, TCP_FASTOPEN)).toEqual(new Uint8Array(4));
+		}
+	});
+
 	it("lets accept() return a client that sent data with a cookie, also with TCP_DEFER_ACCEPT", () => {
 		getCookie();
 		task.setsockopt(listener, SOL_TCP, 9, 5);

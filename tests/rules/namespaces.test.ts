@@ -39,6 +39,21 @@ describe("namespaces", () => {
 		kernel.verify();
 	});
 
+	it("have separate ports, also on one chain of the table", () => {
+		const kernel = new Kernel({ tables: { ehash: 1, bhash: 1, lhash2: 1, udp: 256 } });
+		for (const name of ["a", "b"]) {
+			const net = kernel.createNet({ name });
+			net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
+			net.setSysctl("net.ipv4.ip_local_port_range", "40000 40001");
+			const task = kernel.createTask({ net });
+			expect(task.bind(task.tcp(), local(0))).toBe(0);
+			expect(task.connect(task.tcp(), remote, 16, true)).toBe(-EINPROGRESS);
+			expect(task.bind(task.tcp(), local(0))).toBe(-EADDRINUSE);
+			expect(task.connect(task.tcp(), remote, 16, true)).toBe(-EADDRNOTAVAIL);
+		}
+		kernel.verify();
+	});
+
 	it("do not receive each other's connections", () => {
 		const { a, b } = two();
 		const server = a.tcp();

@@ -87,6 +87,17 @@ describe("socket options:", () => {
 		`,
 	);
 	rule(
+		"SO_BROADCAST allows sends to broadcast addresses while it is set",
+		`
+		udp a
+		a send 127.255.255.255:9 = EACCES
+		a set 1.6 1
+		a send 127.255.255.255:9 = 1
+		a set 1.6 0
+		a send 127.255.255.255:9 = EACCES
+		`,
+	);
+	rule(
 		"SO_LINGER is a struct of two ints",
 		`
 		a getopt SO_LINGER 8 = 0000000000000000

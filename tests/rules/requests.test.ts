@@ -98,6 +98,21 @@ describe("TCP_DEFER_ACCEPT", () => {
 	});
 });
 
+describe("TCP_DEFER_ACCEPT of a long time", () => {
+	it("keeps a client that has acknowledged longer than the retransmits of a SYN-ACK", () => {
+		const lines = [...listener(5, "TCP_DEFER_ACCEPT, [100]"), ...client(4)];
+		const accepts = ["$ sleep 100", ACCEPT, "$ sleep 30", ACCEPT];
+		expect(results([...lines, ...accepts])).toEqual(["EAGAIN", "5"]);
+	});
+
+	it("reads back as at most 255 retransmits", () => {
+		const get = "getsockopt(3, SOL_TCP, TCP_DEFER_ACCEPT, [0], [4]) = 0";
+		const lines = [...listener(5, "TCP_DEFER_ACCEPT, [2147483647]"), get];
+		const value = playScript(readScript(lines.join("\n"), "script")).at(-1)?.value;
+		expect([...(value ?? [])]).toEqual([0xbf, 0x74, 0, 0]); // 29887 s
+	});
+});
+
 describe("a full accept queue", () => {
 	it("keeps a request whose third segment came, and accepts it after the SYN-ACK is sent again", () => {
 		const lines = [...listener(1), ...client(4, NO_ACK), ...client(5), ...client(6)];

@@ -15,7 +15,13 @@
  */
 import { describe, expect, it } from "vitest";
 import { in6addr_any, ipv6_addr_type } from "../../include/net/ipv6.js";
-import { RT_TABLE_LOCAL, RTN_LOCAL, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import {
+	RT_TABLE_LOCAL,
+	RTN_BROADCAST,
+	RTN_LOCAL,
+	RTN_MULTICAST,
+	RTN_UNICAST,
+} from "../../include/net/net_namespace.js";
 import { EINVAL, ENOENT, errnoName, Kernel, NotModelled } from "../../kernel-model/index.js";
 import {
 	formatIpv4,
@@ -670,6 +676,25 @@ describe("a VRF", () => {
 		`);
 	});
 
+	it("has no local address in a namespace that never had an address", () => {
+		const world = new Routes("6.1.176", "");
+		world.play(`
+			ip link add red type vrf table 10
+			ip link set red up
+		`);
+		const table = l3mdev_fib_table_by_index(world.net.net, world.index("red"));
+		const type = (id: number) => inet_addr_type_table(world.net.net, 0xc0000201, id);
+		expect([type(table), type(RT_TABLE_LOCAL)]).toEqual([RTN_UNICAST, RTN_BROADCAST]);
+	});
+
+	it("accepts no gateway of its own address", () => {
+		const world = new Routes("6.1.176", VRF);
+		world.play(`
+			ip route add 9.0.0.0/8 via 192.0.2.1 dev d0 vrf red onlink = EINVAL
+			ip route add 9.0.0.0/8 via 192.0.2.9 dev d0 vrf red onlink
+		`);
+	});
+
 	it("accepts dummy devices only", () => {
 		const world = new Routes("6.1.176", VRF);
 		world.play(`
@@ -798,6 +823,7 @@ describe("an IPv4 address", () => {
 			ip route add 8.0.0.0/8 via 192.0.2.9
 			ip route add 9.0.0.0/8 via 8.8.8.8 = ENETUNREACH
 			ip route add 9.0.0.0/8 via 198.51.100.1 = ENETUNREACH
+			ip route add 9.0.0.0/8 via 192.0.2.1 dev d0 onlink = EINVAL
 			ip route add 9.0.0.0/8 via 198.51.100.1 dev d0 onlink
 			ip route add 10.0.0.0/8 dev d1 = ENETDOWN
 			ip route add 10.0.0.1/8 dev d0 = EINVAL
@@ -808,6 +834,16 @@ describe("an IPv4 address", () => {
 			ip route del 8.0.0.0/8 dev d0 = ESRCH
 			ip route del 8.0.0.0/8 dev lo
 			to 8.8.8.8 = ENETUNREACH
+		`),
+	);
+
+	it(
+		"needs host scope for a route of type local",
+		play(`
+			ip route add local 10.9.0.0/16 dev lo scope link = EINVAL
+			ip route add local 10.9.0.0/16 dev lo scope global = EINVAL
+			ip route add local 10.9.0.0/16 dev lo scope host
+			bind 10.9.1.1 = 0
 		`),
 	);
 

@@ -6,8 +6,10 @@ import {
 	EADDRNOTAVAIL,
 	EINPROGRESS,
 	errnoName,
+	IP_BIND_ADDRESS_NO_PORT,
 	Kernel,
 	SO_REUSEADDR,
+	SOL_IP,
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
 
@@ -119,6 +121,35 @@ describe("the search", () => {
 			expect(take(call, "32768 60999", 7, { count: 20 })).toEqual(first);
 			expect(take(call, "32768 60999", 8, { count: 20 })).not.toEqual(first);
 		}
+	});
+
+	it("of connect() starts elsewhere for another source, destination or destination port", () => {
+		const kernel = new Kernel({ version: "6.3", seed: 1 });
+		const net = kernel.createNet();
+		net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
+		const task = kernel.createTask({ net });
+		const start = (from: string, address: string, port: number) => {
+			const fd = task.tcp();
+			task.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+			task.bind(fd, { family: "AF_INET", address: from, port: 0 });
+			task.connect(fd, { family: "AF_INET", address, port }, 16, true);
+			const name = task.getsockname(fd);
+			if (typeof name === "number") throw new Error(errnoName(-name));
+			task.close(fd);
+			return name.port;
+		};
+		const starts = [
+			start("127.0.0.1", "198.51.100.1", 80),
+			start("127.0.0.2", "198.51.100.1", 80),
+			start("127.0.0.2", "198.51.100.2", 80),
+			start("127.0.0.2", "198.51.100.2", 81),
+		];
+		for (const [i, one] of starts.entries()) {
+			for (const other of starts.slice(i + 1)) expect(Math.abs(one - other)).toBeGreaterThan(100);
+		}
+		// The first destination again: a few ports further.
+		const step = start("127.0.0.1", "198.51.100.1", 80) - starts[0];
+		expect([step >= 2, step <= 16]).toEqual([true, true]);
 	});
 
 	it("of connect() to one destination starts 2 to 16 ports after the last one", () => {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** connect() to link-local addresses: the scope in the address, and the device of the socket. */
+import { describe, expect, it } from "vitest";
+import { type Address, AF_INET6, SO_BINDTODEVICE, SOL_SOCKET } from "../../kernel-model/index.js";
+import { outcome, PROTOCOLS, type Protocol, World } from "../world.js";
+
+const SETUP = [
+	"ip link set lo up",
+	"ip link add red type vrf table 10",
+	"ip link set red up",
+	"ip link add d0 address 02:00:00:00:00:00 type dummy",
+	"ip link set d0 master red",
+	"ip link set d0 up",
+	"ip link add d1 address 02:00:00:00:00:01 type dummy",
+	"ip link set d1 up",
+];
+
+/** connect() of a socket that is bound to `device` to fe80::9 with the scope of another device. */
+function connect(protocol: Protocol, device: string, scope: string): [string | number, string] {
+	const world = new World({ setup: SETUP });
+	const index = (name: string) =>
+		world.net.net.devices.find((dev) => dev.name === name)?.ifindex ?? 0;
+	const [type, number] = PROTOCOLS[protocol];
+	const fd = world.task.socket(AF_INET6, type, number);
+	if (device !== "") {
+		const name = new TextEncoder().encode(device);
+		expect(world.task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name)).toBe(0);
+	}
+	const to: Address = { family: "AF_INET6", address: "fe80::9", port: 80, scope_id: index(scope) };
+	const result = outcome(world.task.connect(fd, to, undefined, true));
+	const bound = world.task.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, 16);
+	world.check();
+	if (typeof bound === "number") throw new Error(`getsockopt: ${bound}`);
+	return [result, new TextDecoder().decode(bound).replace("\0", "")];
+}
+
+describe.each([
+	["tcp", "EINPROGRESS"],
+	["udp", 0],
+	["dccp", "EINPROGRESS"],
+] as const)("connect() of %s to a link-local address", (protocol, success) => {
+	it("binds the socket to the device of the scope", () => {
+		expect(connect(protocol, "", "d1")).toEqual([success, "d1"]);
+		expect(connect(protocol, "d1", "d1")).toEqual([success, "d1"]);
+	});
+
+	it("uses the socket's device if the address has no scope", () => {
+		expect(connect(protocol, "d1", "")).toEqual([success, "d1"]);
+	});
+
+	it("fails with EINVAL without a device, and for a scope that is not the socket's device", () => {
+		expect(connect(protocol, "", "")).toEqual(["EINVAL", ""]);
+		expect(connect(protocol, "d0", "d1")).toEqual(["EINVAL", "d0"]);
+		expect(connect(protocol, "red", "d1")).toEqual(["EINVAL", "red"]);
+	});
+
+	it(`${protocol === "dccp" ? "refuses" : "accepts"} the scope of a device in the socket's VRF`, () => {
+		expect(connect(protocol, "red", "d0")).toEqual(
+			protocol === "dccp" ? ["EINVAL", "red"] : [success, "d0"],
+		);
+	});
+});

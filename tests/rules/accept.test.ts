@@ -72,6 +72,26 @@ describe("accept", () => {
 		`,
 	);
 	rule(
+		"returns a connection whose data came while the accept queue was full, with the data",
+		`
+		s bind 127.0.0.1:5000
+		s listen 1
+		c bind 127.0.0.1:6000
+		# TCP_QUICKACK 0 delays the last segment of the handshake.
+		c set 6.12 0
+		c start 127.0.0.1:5000 = EINPROGRESS
+		a connect 127.0.0.1:5000
+		b connect 127.0.0.1:5000
+		c send 3 = 3
+		s accept t
+		s accept u
+		pass 1500
+		s accept v
+		v peer = 127.0.0.1:6000
+		v recv 9 = 3
+		`,
+	);
+	rule(
 		"never returns a connection that still waits when the listener closes, because it is reset",
 		`
 		s bind 127.0.0.1:5000

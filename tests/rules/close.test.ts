@@ -407,7 +407,21 @@ describe("a port in TIME_WAIT", () => {
 		`,
 	);
 	rule(
-		"of a server accepts a new connection from the same client port",
+		"of a server accepts a new connection from the same client port at once",
+		`
+		${connected("c set SO_REUSEADDR 1")}
+		t close
+		c close
+		a set SO_REUSEADDR 1
+		a bind 127.0.0.1:6000
+		a start 127.0.0.1:5000 = EINPROGRESS
+		a peer = 127.0.0.1:5000
+		s accept u
+		u peer = 127.0.0.1:6000
+		`,
+	);
+	rule(
+		"of a server is replaced by a new connection from the same client port",
 		`
 		${connected("c set SO_REUSEADDR 1")}
 		t close

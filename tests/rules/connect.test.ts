@@ -120,6 +120,21 @@ describe("connect", () => {
 		`,
 	);
 	rule(
+		"from ::1 is refused if the destination is an address of lo, and not if it is one of another device",
+		`
+		ip link add dummy1 address 02:00:00:00:00:01 type dummy
+		ip link set dummy1 up
+		ip -6 addr add 2001:db8:3::10/64 dev dummy1 nodad
+		tcp6 a b
+		a bind [::1]:6000
+		a start [2001:db8::10]:5000 = EINPROGRESS
+		a error = ECONNREFUSED
+		b bind [::1]:6001
+		b start [2001:db8:3::10]:5000 = EINPROGRESS
+		b error = 0
+		`,
+	);
+	rule(
 		"gives up after about 127 s by default",
 		`
 		a start 198.51.100.1:80 = EINPROGRESS

@@ -46,7 +46,7 @@ describe("namespaces", () => {
 			net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
 			net.setSysctl("net.ipv4.ip_local_port_range", "40000 40001");
 			const task = kernel.createTask({ net });
-			expect(task.bind(task.tcp(), local(0))).toBe(0);
+			expect(task.bind(task.tcp(), { ...local(0), address: "0.0.0.0" })).toBe(0);
 			expect(task.connect(task.tcp(), remote, 16, true)).toBe(-EINPROGRESS);
 			expect(task.bind(task.tcp(), local(0))).toBe(-EADDRINUSE);
 			expect(task.connect(task.tcp(), remote, 16, true)).toBe(-EADDRNOTAVAIL);

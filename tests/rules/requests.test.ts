@@ -121,6 +121,14 @@ describe("a full accept queue", () => {
 	});
 });
 
+describe("a full queue of requests", () => {
+	it("makes the listener send SYN cookies, so TCP_DEFER_ACCEPT has no effect on further clients", () => {
+		const lines = [...listener(1, "TCP_DEFER_ACCEPT, [100]"), ...client(4), ...client(5)];
+		expect(results([...lines, ACCEPT])).toEqual(["EAGAIN"]);
+		expect(results([...lines, ...client(6), ACCEPT, ACCEPT])).toEqual(["7", "EAGAIN"]);
+	});
+});
+
 describe("TCP_LINGER2", () => {
 	const bind =
 		'bind(4, {sa_family=AF_INET, sin_port=htons(42000), sin_addr=inet_addr("127.0.0.1")}, 16)';

@@ -204,6 +204,9 @@ describe("the source address over IPv6", () => {
 			to 2001:10::9 = 2001:10::1 away
 			to 2001:11::9 = 2001:10::1 away
 			to 2001:20::9 = 2001:db8::1 away
+			ip addr del 2001:db8::1/128 dev lo
+			ip addr add 2002:c000:201::1/128 dev lo
+			to 2001:db8::9 = 2002:c000:201::1 away
 		`),
 	);
 

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Random } from "../../include/linux/random.js";
 import type { ChangeName } from "../../include/linux/version.js";
+import { ipv4_portaddr_hash } from "../../include/net/inet_hashtables.js";
 import { ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import { UdpTable } from "../../include/net/udp.js";
 import { RecordingObserver } from "../../kernel-model/check/observer.js";
@@ -13,6 +14,7 @@ import {
 	IP_RECVERR,
 	IPPROTO_UDPLITE,
 	Kernel,
+	type NetNamespace,
 	ReplayedRandom,
 	SearchExplainer,
 	SO_BINDTODEVICE,
@@ -127,6 +129,19 @@ describe("UDP's bind() to a port", () => {
 		expect(w.tryBind("any:53", elsewhere).result).toBe(0);
 	});
 
+	it("does not conflict with sockets of another namespace on the same chains", () => {
+		const lo = 0x7f000001;
+		const slot2 = (net: NetNamespace) => ipv4_portaddr_hash(net.net, lo, 53) & 0xff;
+		let net = w.kernel.createNet();
+		while (slot2(net) !== slot2(w.net)) net = w.kernel.createNet();
+		const other = w.kernel.createTask({ net });
+		w.bound("127.0.0.1:53");
+		for (let i = 1; i <= 11; i++) w.bound(`127.0.1.${i}:53`, other);
+		expect(w.tryBind("127.0.0.1:53", other).result).toBe(0);
+		expect(w.tryBind("127.0.0.1:53", other).result).toBe("EADDRINUSE");
+		w.kernel.verify();
+	});
+
 	it("counts ports of UDP and UDP-Lite separately", () => {
 		w.bound("any:53");
 		expect(w.tryBind("any:53", w.task, IPPROTO_UDPLITE).result).toBe(0);
@@ -153,6 +168,19 @@ describe("UDP's bind() to a port", () => {
 				w = boot({ changes });
 				expect(crowd(w, 11).tryBind(to).result).toBe("EADDRINUSE");
 			}
+		});
+		it("on an address finds conflicts with sockets of its device and of none", () => {
+			const bind = (device: string, to: string) => {
+				const fd = w.socket(AF_INET);
+				w.task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode(device));
+				return w.bind(fd, to);
+			};
+			for (let i = 1; i <= 11; i++) expect(bind("lo", `127.0.1.${i}:53`)).toBe(0);
+			expect(bind("lo", "127.0.1.5:53")).toBe("EADDRINUSE");
+			expect(bind("", "127.0.1.5:53")).toBe("EADDRINUSE");
+			expect(bind("dummy0", "127.0.1.5:53")).toBe(0);
+			w.bound("127.0.1.20:53");
+			expect(bind("lo", "127.0.1.20:53")).toBe("EADDRINUSE");
 		});
 		it("on an address finds conflicts with sockets on the address and on the wildcard", () => {
 			crowd(w, 11);
@@ -191,6 +219,15 @@ describe("UDP's search for a port", () => {
 		random.value = 2;
 		const b = w.bound("any:0");
 		expect(w.port(b)).toBe(32768 + 3 * 256);
+	});
+
+	it("continues with the chain of port 0 after the chain of port 65535", () => {
+		const random = new ConstantRandom();
+		w = boot({ random });
+		for (let port = 65_535; port >= 60_000; port -= 256) w.bound(`any:${port}`);
+		w.range(60_000, 65_535);
+		random.value = 0xffffffff;
+		expect(w.port(w.bound("any:0")) % 256).toBe(0);
 	});
 
 	it("finds every port of the range that is not reserved, and then fails", () => {
@@ -311,6 +348,11 @@ describe("UDP's search for a port", () => {
 			"of the 2 ports 40000-40001 at this moment: 0 free, 1 taken, 1 reserved",
 			"udp_lib_get_port: no port is left",
 		]);
+		explainer.lines = [];
+		w.range(40000, 40002);
+		w.tryBind("127.0.0.2:0");
+		expect(explainer.lines.slice(2, 3)).toEqual(["2 ports passed over: 1 conflict, 1 reserved"]);
+		expect(explainer.lines.at(-1)).toBe("chose 40002");
 		explainer.lines = [];
 		w.tryBind("127.0.0.1:40000");
 		w.tryBind("127.0.0.1:40001");

@@ -11,7 +11,7 @@
  * It also leaves out reserved ports (ip_local_reserved_ports).
  */
 import type { SearchLaw } from "./history.js";
-import { foundNone, searchesAsBind, withLast } from "./history.js";
+import { foundNone, narrowed, searchesAsBind, withLast } from "./history.js";
 import { candidates, chosenPlace, named } from "./searches.js";
 
 export const found: SearchLaw = {
@@ -35,7 +35,7 @@ export const found: SearchLaw = {
 		for (const place of candidates(range)) {
 			const beside = withLast(program, plain, named(place));
 			if (beside === null || program.ask(beside) !== 0) continue;
-			return { expected: "success", beside };
+			return { expected: "success", beside: narrowed(program, kind, place) ?? beside };
 		}
 		return null;
 	},

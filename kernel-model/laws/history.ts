@@ -4,7 +4,7 @@ import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generi
 import type { Kind, Step } from "./kinds.js";
 import { isBound, type Law, type Program } from "./law.js";
 import type { Protocol } from "./protocols.js";
-import { chosenPlace, type Search } from "./searches.js";
+import { chosenPlace, range, type Search, search } from "./searches.js";
 
 /** A law about searches. */
 export interface SearchLaw extends Law {
@@ -87,4 +87,21 @@ export function stepOf(program: Program, kind: Kind, search: Search): number {
 export function withLast(program: Program, kind: Kind, search: Search): number[] | null {
 	const step = stepOf(program, kind, search);
 	return step < 0 ? null : [...program.before, step];
+}
+
+/**
+ * The same search in the range of one place: null if the bound does not have it, or if it finds no
+ * port. It goes the way that the search of the wider range should have gone.
+ */
+export function narrowed(program: Program, kind: Kind, place: number): number[] | null {
+	const asked = kind.search;
+	if (asked === undefined || asked.how === "named") return null;
+	const { shares } = asked.range;
+	const beside = withLast(
+		program,
+		kind,
+		search(asked.how, asked.to, range(place, place, { shares })),
+	);
+	const answer = beside === null ? null : program.ask(beside);
+	return answer !== null && chosenPlace(answer) !== null ? beside : null;
 }

@@ -7,6 +7,7 @@ import { failed } from "./failed.js";
 import { found } from "./found.js";
 import { held } from "./held.js";
 import { keeps } from "./keeps.js";
+import type { Bound } from "./kinds.js";
 import { late } from "./late.js";
 import type { Law } from "./law.js";
 import { mapped } from "./mapped.js";
@@ -54,3 +55,8 @@ export const SEARCH_LAWS: readonly Law[] = [
 	start,
 	whichever,
 ];
+
+/** The laws that judge the programs of a bound. */
+export function lawsOf(bound: Bound): readonly Law[] {
+	return bound.searches ? SEARCH_LAWS : LAWS;
+}

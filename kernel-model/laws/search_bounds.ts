@@ -80,6 +80,8 @@ function acts(names: readonly ("close" | "disconnect")[], sockets: number): Step
 const RANGES: readonly Range[] = [
 	range(0, 0),
 	range(2, 2),
+	range(3, 3),
+	range(4, 4),
 	range(0, 1),
 	range(0, 2),
 	range(0, 3),
@@ -92,6 +94,7 @@ const RANGES: readonly Range[] = [
 	range(0, 3, { own: [1, 3] }),
 	range(0, 1, { own: [1, 7] }),
 	range(1, 2, { own: [4, 7] }),
+	range(2, 3, { own: [0, 2] }),
 ];
 
 /**

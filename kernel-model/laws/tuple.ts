@@ -10,7 +10,7 @@
  */
 import { EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
 import type { SearchLaw } from "./history.js";
-import { addressOf, holdersOf, searchesAsBind } from "./history.js";
+import { addressOf, holdersOf, narrowed, searchesAsBind } from "./history.js";
 import { isBound } from "./law.js";
 import { candidates } from "./searches.js";
 
@@ -47,7 +47,7 @@ export const tuple: SearchLaw = {
 			}
 		}
 		const without = gone.size === 0 ? null : program.without(gone);
-		const beside = without ?? [program.lastStep];
+		const beside = without ?? narrowed(program, kind, free) ?? [program.lastStep];
 		return { expected: `success with the port at place ${free}`, beside };
 	},
 };

@@ -26,15 +26,22 @@ export const twins: SearchLaw = {
 		const place = how === "named" && answer === 0 ? port : chosenPlace(answer);
 		if (place === null) return null;
 		const address = addressOf(kind);
-		const holders = holdersOf(program);
-		if (
-			!holders.some(
-				(holder) =>
-					holder.place === place && holder.to === to && addressOf(holder.kind) === address,
-			)
-		) {
-			return null;
-		}
-		return { expected: "another port, or failure", beside: [program.lastStep] };
+		const twin = holdersOf(program).find(
+			(holder) => holder.place === place && holder.to === to && addressOf(holder.kind) === address,
+		);
+		if (twin === undefined) return null;
+		// With the device of the last socket the twin is not overlooked.
+		const { device } = kind;
+		const beside = program.steps.map((number, at) => {
+			const step = program.stepAt(at);
+			if (step.do !== "bind" || step.kind !== twin.kind) return number;
+			const same = program.answers.find({ do: "bind", kind: { ...step.kind, device } });
+			return same < 0 ? number : same;
+		});
+		const seen = program.ask(beside) ?? answer;
+		return {
+			expected: "another port, or failure",
+			beside: seen === answer ? [program.lastStep] : beside,
+		};
 	},
 };

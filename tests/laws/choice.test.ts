@@ -155,6 +155,17 @@ describe("found: bind() to port 0 gets a port if bind() to one of the range woul
 		expect(judged("found", table)).toMatchObject({ expected: "success" });
 	});
 
+	it("shows beside it the search in the range of the free port alone", () => {
+		const narrow = opens(search("zero", null, range(1, 1)));
+		const table = [
+			[[hold0], 0],
+			[[hold0, plain], 0],
+			[[hold0, narrow], CHOSEN + 1],
+			[[hold0, zero], EADDRINUSE],
+		] as const;
+		expect(judged("found", table)?.beside).toEqual([0, 2]);
+	});
+
 	it("finds a port that bind() would refuse", () => {
 		const table = [
 			[[hold0], 0],
@@ -344,6 +355,18 @@ describe("twins: no two connected sockets that share a device have the same four
 		] as const;
 		expect(judged("twins", table)).not.toBeNull();
 		expect(judged("twins", table, "udp")).toBeNull();
+	});
+
+	it("shows beside it the program in which the other socket has the same device", () => {
+		const other = opens(search("connect", 0, one), { place: V4_ANY, device: true });
+		const table = [
+			[[connected], CHOSEN],
+			[[connected, late], EADDRNOTAVAIL],
+			[[other], CHOSEN],
+			[[other, late], CHOSEN],
+		] as const;
+		const made = judged("twins", table);
+		expect(made?.beside).toEqual([0, 1]);
 	});
 
 	it("says nothing of another port, another destination, or a connection that was dissolved", () => {

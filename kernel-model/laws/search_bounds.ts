@@ -95,6 +95,7 @@ const RANGES: readonly Range[] = [
 	range(0, 1, { own: [1, 7] }),
 	range(1, 2, { own: [4, 7] }),
 	range(2, 3, { own: [0, 2] }),
+	range(0, 7, { reserved: [0, 1, 3, 4, 6, 7], width: 8 }),
 ];
 
 /**

@@ -28,6 +28,7 @@ const result = (errno: number) => (errno === 0 ? "0" : `-1 ${errnoName(errno)}`)
 export class SearchScript {
 	private reserved = "";
 	private shares = false;
+	private width = 0;
 
 	private settings(within: Range, chosen: number | null): string[] {
 		const low = BASE + (chosen ?? within.low);
@@ -41,6 +42,11 @@ export class SearchScript {
 		if (within.shares !== this.shares) {
 			lines.push(`sysctl -w net.ipv4.ip_autobind_reuse=${within.shares ? 1 : 0}`);
 			this.shares = within.shares;
+		}
+		const width = chosen === null ? within.width : 0;
+		if (width !== this.width) {
+			lines.push(`sysctl -w net.ipv4.ip_local_port_step_width=${width}`);
+			this.width = width;
 		}
 		return lines;
 	}

@@ -20,6 +20,8 @@ export interface Range {
 	readonly own: readonly [low: number, high: number] | null;
 	/** Whether ip_autobind_reuse is on. */
 	readonly shares: boolean;
+	/** ip_local_port_step_width, 0 on kernels that do not have it. */
+	readonly width: number;
 }
 
 /**
@@ -38,7 +40,11 @@ export interface Search {
 	/** The destination that the socket connects to, 0 or 1; null if it does not connect. */
 	readonly to: number | null;
 	readonly range: Range;
-	/** Where the kernel begins to search: a place, counted from the start of the range. */
+	/**
+	 * Where the kernel begins to search: a place, counted from the start of the range. If the kernel
+	 * draws the step of the search as well (Range.width), it draws the same number, modulo the
+	 * number of steps.
+	 */
 	readonly start: number;
 }
 
@@ -60,14 +66,15 @@ export const ELSEWHERE = 3032;
 export function range(
 	low: number,
 	high: number,
-	more: Partial<Pick<Range, "reserved" | "own" | "shares">> = {},
+	more: Partial<Pick<Range, "reserved" | "own" | "shares" | "width">> = {},
 ): Range {
-	const { reserved = [], own = null, shares = false } = more;
+	const { reserved = [], own = null, shares = false, width = 0 } = more;
 	let name = `${low}-${high}`;
 	if (reserved.length > 0) name += ` without ${reserved.join(",")}`;
 	if (own !== null) name += ` own ${own[0]}-${own[1]}`;
 	if (shares) name += " autobind_reuse";
-	return { name, low, high, reserved, own, shares };
+	if (width > 0) name += ` step_width ${width}`;
+	return { name, low, high, reserved, own, shares, width };
 }
 
 const ONE = range(0, 0);

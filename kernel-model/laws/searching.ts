@@ -12,6 +12,7 @@ import type { Net } from "../../include/net/net_namespace.js";
 import { EINPROGRESS } from "../../include/uapi/asm-generic/errno.js";
 import { IP_BIND_ADDRESS_NO_PORT, IP_LOCAL_PORT_RANGE } from "../../include/uapi/linux/in.js";
 import { intBytes } from "../../net/core/sock.js";
+import { sysctlRead } from "../../net/ipv4/sysctl_net_ipv4.js";
 import { __sys_bind, __sys_connect, __sys_listen, __sys_setsockopt } from "../../net/socket.js";
 import { toSockaddr } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
@@ -20,7 +21,7 @@ import type { Kind } from "./kinds.js";
 import { LISTEN_FAILED } from "./lab.js";
 import { BASE, CHOSEN, DESTINATION_PORTS, ELSEWHERE, type Range, type Search } from "./searches.js";
 
-/** Every search begins at the place `start` of its range. */
+/** Every search begins at the place `start` of its range, and draws `start` for its step. */
 class Steered extends KernelDraws {
 	start = 0;
 
@@ -32,8 +33,8 @@ class Steered extends KernelDraws {
 		return this.start % remaining;
 	}
 
-	override connectStep(): number {
-		return 0;
+	override connectStep(_sk?: number, upper = 1): number {
+		return this.start % upper;
 	}
 
 	override sctpOffset(_sk: number, _low: number, _high: number, remaining: number): number {
@@ -73,10 +74,13 @@ export class Searching {
 	private readonly settings = new Map<Range, Settings>();
 	private readonly destinations = new Map<string, Sockaddr>();
 
+	private readonly hasStepWidth: boolean;
+
 	constructor(
 		private readonly k: Kernel,
 		private readonly net: Net,
 	) {
+		this.hasStepWidth = typeof sysctlRead(net, "ip_local_port_step_width") === "string";
 		this.draws = new Steered(k);
 		k.draws = this.draws;
 	}
@@ -100,6 +104,7 @@ export class Searching {
 		ipv4.ip_local_ports.range = settings.range;
 		ipv4.sysctl_local_reserved_ports = settings.reserved;
 		ipv4.sysctl_ip_autobind_reuse = within.shares ? 1 : 0;
+		ipv4.sysctl_ip_local_port_step_width = this.hasStepWidth ? within.width : 0;
 		return settings;
 	}
 

@@ -451,7 +451,28 @@ describe("on the model", () => {
 		const laws = (version: string) =>
 			Object.keys(explored(version, "tcp", "release", undefined, true)).sort();
 		expect(laws("6.18.44")).toEqual(["late"]);
-		expect(laws("6.12")).toEqual(["late", "tuple"]);
+		expect(laws("6.18.44-fastreuse-recomputed")).toEqual(["late", "tuple"]);
+	});
+
+	it("connect() in a range that the socket sets loses no port since 6.8", () => {
+		const own = (version: string) => {
+			const found = explored(version, "tcp", "ranges", ({ kind }) => {
+				return kind?.search?.how === "late" && kind.search.range.own !== null;
+			});
+			return Object.keys(found).filter((key) => key.endsWith("odd"));
+		};
+		expect(own("6.8")).toEqual([]);
+		expect(own("6.8-connect-range-step-1").sort()).toEqual(["tuple, odd", "wider, odd"]);
+	});
+
+	it("a random step of connect()'s search reaches every port", () => {
+		const found = explored(
+			"7.3",
+			"tcp",
+			"ranges",
+			({ kind }) => (kind?.search?.range.width ?? 0) > 0,
+		);
+		expect(Object.keys(found).filter((key) => key.endsWith("odd"))).toEqual([]);
 	});
 
 	it("the last port of a range with an odd number of ports is lost, and nothing else", () => {

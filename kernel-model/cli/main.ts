@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { CHANGES } from "../../include/linux/version.js";
 import { VERSIONS } from "../machine/versions.js";
+import { conflicts } from "./conflicts.js";
 import { live } from "./live.js";
 import { matrix } from "./matrix.js";
 import { run } from "./run.js";
@@ -16,6 +17,7 @@ Shows how Linux chooses local ports, and when bind() and connect() fail.
   run SCRIPT...   play scripts or recordings on the model
   live SCRIPT...  play scripts on a real kernel and on the model
   matrix SCRIPT   play a script on every kernel version, and name the changes that show
+  conflicts       print who may bind to a port that a socket has
   kernels         list the kernel versions and their behaviour changes
 
 inet-port-model COMMAND --help describes a command. --version prints the version.
@@ -91,6 +93,8 @@ async function main(argv: string[]): Promise<number> {
 			return live(args);
 		case "matrix":
 			return matrix(args);
+		case "conflicts":
+			return conflicts(args);
 		case "kernels":
 			return kernels(args);
 		case "--help":
@@ -103,10 +107,12 @@ async function main(argv: string[]): Promise<number> {
 			process.stdout.write(`inet-port-model ${version()}\n`);
 			return 0;
 		case undefined:
-			throw new UsageError("expected a command: run, live, matrix or kernels (see --help)");
+			throw new UsageError(
+				"expected a command: run, live, matrix, conflicts or kernels (see --help)",
+			);
 		default:
 			throw new UsageError(
-				`unknown command ${oneLine(command)}: expected run, live, matrix or kernels (see --help)`,
+				`unknown command ${oneLine(command)}: expected run, live, matrix, conflicts or kernels (see --help)`,
 			);
 	}
 }

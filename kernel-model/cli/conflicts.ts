@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** `inet-port-model conflicts`: who may bind to a port that a socket has. */
+import { writeFileSync } from "node:fs";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { readScript } from "../check/player.js";
+import { type Atlas, answerWord, askedOf, atlasOf, tablesOf } from "../laws/atlas.js";
+import { differencesOf, printDifferences } from "../laws/atlas_diff.js";
+import { drawAtlas } from "../laws/atlas_svg.js";
+import { PROTOCOL_NAMES, pairText, printAtlas } from "../laws/atlas_text.js";
+import { LISTEN_FAILED } from "../laws/lab.js";
+import { type First, pairScript, type Second } from "../laws/pairs.js";
+import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
+import { nth } from "../machine/nth.js";
+import { DEFAULT_VERSION } from "../machine/versions.js";
+import { type Agent, AgentError } from "../real/agent/agent.js";
+import { readRecording, recordScript } from "../real/live.js";
+import { startAgent } from "../real/vm/machine.js";
+import { errnoOf } from "../script/operands.js";
+import { ScriptError } from "../script/strace.js";
+import { parse, printable, reasonOf, styled, UsageError, versionOf, writeOut } from "./terminal.js";
+
+const HELP = `usage: inet-port-model conflicts [OPTIONS]
+
+Prints for each pair of sockets whether the second one may bind to the port of the
+first one. The first socket is bound, listening, connected or in TIME_WAIT; the second
+one is a newcomer. Each has an address, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT,
+SO_BINDTODEVICE and a user. All pairs are run on the model. The tables fold equal
+rows and columns, and have the answer of every pair. The rules below them are computed
+from the answers.
+
+  --kernel VERSION  the version to model (default ${DEFAULT_VERSION}; with --live the running one)
+  --protocol NAME   ${PROTOCOLS.join(", ")} (default tcp)
+  --diff OLD NEW    print the pairs for which two versions differ, and the changes
+                    that cause it
+  --svg FILE        write the tables as an SVG image instead of printing them
+  --live            also ask the kernel underneath for every pair. It must agree.
+  --image IMAGE     with --live: ask a kernel in a virtual machine; see live --help
+  --json            one JSON object for each pair
+
+Exit status: 0 the kernel agrees, or the versions do not differ; 1 something differs;
+2 bad input or no agent.
+`;
+
+/** Most differing pairs that are printed. */
+const MOST = 20;
+
+function protocolOf(name: string): Protocol {
+	const found = PROTOCOLS.find((known) => known === name);
+	if (found !== undefined) return found;
+	const names = PROTOCOLS.join(", ");
+	throw new UsageError(`--protocol: expected one of ${names}, found ${printable(name)}`);
+}
+
+/** The atlas of a version. Throws UsageError if the version does not have the protocol. */
+function atlas(version: string, protocol: Protocol): Atlas {
+	const found = atlasOf(version, protocol);
+	if (found.pairs > 0) return found;
+	throw new UsageError(`--protocol: Linux ${version} does not have ${PROTOCOL_NAMES[protocol]}`);
+}
+
+/** One system call of a newcomer, as JSON shows it. */
+function answerJson(second: Second, answer: number): object {
+	const failed = answer > LISTEN_FAILED ? answer - LISTEN_FAILED : answer;
+	return {
+		bind: answer > LISTEN_FAILED || answer === 0 ? 0 : -answer,
+		...(second.listens && (answer === 0 || answer > LISTEN_FAILED)
+			? { listen: answer === 0 ? 0 : -failed }
+			: {}),
+		...(answer === 0 ? {} : { error: errnoName(failed) }),
+	};
+}
+
+function socketJson({ place, device, options }: First | Second): object {
+	return {
+		family: place.family,
+		address: place.address,
+		v6only: place.v6only,
+		device: device === "" ? null : device,
+		reuseaddr: options.reuse,
+		reuseport: options.reuseport,
+	};
+}
+
+const pairJson = (kernel: string, protocol: Protocol, first: First, second: Second) => ({
+	kernel,
+	protocol,
+	first: { ...socketJson(first), state: first.state },
+	second: { ...socketJson(second), user: second.other ? "other" : "same", listens: second.listens },
+});
+
+/** What a kernel answered. */
+interface Live {
+	readonly release: string;
+	/** For each first socket the answers, by the numbers of newcomers. */
+	readonly answers: Map<number, number>[];
+	/** What was not asked, and why. */
+	readonly left: string[];
+}
+
+/** Asks a kernel for the pairs of an atlas. Throws AgentError. */
+async function askKernel(atlas: Atlas, agent: Agent): Promise<Live> {
+	const { protocol, firsts, seconds } = atlas;
+	const left: string[] = [];
+	const users = agent.hello.users >= 1001;
+	if (!users) left.push("newcomers of another user, because the agent has no user 1001");
+	let dummy = true;
+	const answers: Live["answers"] = [];
+	const ask = async (first: First, asked: readonly number[]) => {
+		const script = pairScript(
+			protocol,
+			first,
+			asked.map((i) => nth(seconds, i)),
+			users,
+		);
+		const recording = await recordScript(readScript(script.text, "pairs"), agent);
+		const results: number[] = [];
+		for (const line of readRecording(recording, "pairs").lines) {
+			if (line.kind !== "call" || line.name === "fork" || line.name === "setuid") continue;
+			if (!Number.isInteger(line.line)) continue;
+			const { result } = line;
+			const errno = result?.errno ?? null;
+			results.push(errno === null ? (result?.value ?? -1) : -(errnoOf(errno) ?? 1));
+		}
+		try {
+			return script.answers(results);
+		} catch (error) {
+			throw new AgentError(`${pairText(first, null)}: ${reasonOf(error)}`);
+		}
+	};
+	for (const [i, first] of firsts.entries()) {
+		const wanted = () =>
+			[...askedOf(atlas, i)]
+				.map(([j]) => j)
+				.filter((j) => {
+					const second = nth(seconds, j);
+					return (users || !second.other) && (dummy || !usesDummy(first, second));
+				});
+		let asked = wanted();
+		let found: number[] = [];
+		try {
+			if (asked.length > 0) found = await ask(first, asked);
+		} catch (error) {
+			if (!(error instanceof ScriptError) || !dummy) throw error;
+			dummy = false;
+			left.push("sockets on dummy0, because the kernel makes no such device");
+			asked = wanted();
+			found = await ask(first, asked);
+		}
+		answers.push(new Map(asked.map((j, at) => [j, nth(found, at)])));
+		if (process.stderr.isTTY) process.stderr.write(`\r${i + 1} of ${firsts.length} sockets asked`);
+	}
+	if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+	return { release: agent.hello.release, answers, left };
+}
+
+const usesDummy = (first: First, second: Second) =>
+	first.device === "dummy0" || second.device === "dummy0";
+
+/** Prints what a kernel says. Returns how many pairs differ. */
+function compare(atlas: Atlas, live: Live, json: boolean): number {
+	const lines: string[] = [];
+	let asked = 0;
+	let differing = 0;
+	for (const [i, first] of atlas.firsts.entries()) {
+		for (const [j, answer] of askedOf(atlas, i)) {
+			const second = nth(atlas.seconds, j);
+			const found = nth(live.answers, i).get(j);
+			if (found !== undefined) asked++;
+			const differs = found !== undefined && found !== answer;
+			if (differs) differing++;
+			if (json) {
+				const pair = pairJson(atlas.version, atlas.protocol, first, second);
+				const verdict = found === undefined ? "unrecorded" : differs ? "mismatch" : "match";
+				const live = differs ? { live: answerJson(second, found) } : {};
+				lines.push(JSON.stringify({ ...pair, ...answerJson(second, answer), verdict, ...live }));
+			} else if (differs && differing <= MOST) {
+				const says = `the kernel says ${answerWord(found)}, the model ${answerWord(answer)}`;
+				lines.push(styled("31", `${pairText(first, second)}: ${says}`));
+			}
+		}
+	}
+	if (!json) {
+		if (differing > MOST) lines.push(`… and ${differing - MOST} more`);
+		for (const what of live.left) lines.push(`Not asked: ${what}.`);
+		const kernel = `Linux ${printable(live.release)}, ${PROTOCOL_NAMES[atlas.protocol]}`;
+		const text = `${kernel}: ${asked} pairs asked, ${differing} differ from the model of ${atlas.version}`;
+		lines.push(styled(differing > 0 ? "31" : "32", text));
+	}
+	writeOut(lines.map((line) => `${line}\n`));
+	return differing;
+}
+
+function write(file: string, text: string): void {
+	try {
+		writeFileSync(file, text);
+	} catch (error) {
+		throw new UsageError(`--svg: ${printable(file)}: ${reasonOf(error)}`);
+	}
+}
+
+/** Prints how two versions differ. */
+function difference(names: readonly string[], protocol: Protocol, json: boolean): number {
+	const [one, other] = names.map((name) => atlas(versionOf(name, ""), protocol));
+	if (one === undefined || other === undefined)
+		throw new UsageError("--diff: expected two versions");
+	const differences = differencesOf(one, other);
+	if (json) {
+		writeOut(
+			differences.pairs.map(({ first, second, before, after, causes }) => {
+				const { kernel, ...pair } = pairJson(one.version, protocol, first, second);
+				const answers = [before, after].map((answer) => answerJson(second, answer));
+				const change = { before: answers[0], after: answers[1], changes: causes };
+				return `${JSON.stringify({ kernels: [kernel, other.version], ...pair, ...change })}\n`;
+			}),
+		);
+	} else writeOut(printDifferences(differences, styled).map((line) => `${line}\n`));
+	return differences.pairs.length > 0 ? 1 : 0;
+}
+
+export async function conflicts(args: string[]): Promise<number> {
+	const { values, positionals } = parse(args, {
+		kernel: { type: "string" },
+		protocol: { type: "string", default: "tcp" },
+		diff: { type: "boolean", default: false },
+		svg: { type: "string" },
+		live: { type: "boolean", default: false },
+		image: { type: "string" },
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	const protocol = protocolOf(String(values.protocol));
+	const json = values.json === true;
+	const live = values.live === true;
+	const svg = values.svg === undefined ? null : String(values.svg);
+	const versions = values.diff === true ? 2 : 0;
+	if (values.diff === true && (live || svg !== null || values.kernel !== undefined))
+		throw new UsageError("conflicts: --diff takes two versions, and no --kernel, --svg or --live");
+	if (positionals.length < versions) throw new UsageError("--diff: expected two versions");
+	if (positionals.length > versions)
+		throw new UsageError(`conflicts: unexpected ${printable(String(positionals[versions]))}`);
+	if (values.image !== undefined && !live) throw new UsageError("conflicts: --image needs --live");
+	if (json && svg !== null) throw new UsageError("conflicts: --json or --svg, not both");
+	if (values.diff === true) return difference(positionals, protocol, json);
+
+	const wanted = String(values.kernel ?? (live ? "running" : DEFAULT_VERSION));
+	const agent = live ? await startAgent(undefined, values.image) : null;
+	try {
+		const release = agent?.hello.release ?? "";
+		const found = atlas(versionOf(wanted, release), protocol);
+		const asked = agent === null ? null : await askKernel(found, agent);
+		if (svg !== null) write(svg, drawAtlas(tablesOf(found)));
+		else if (!json) writeOut([`${printAtlas(tablesOf(found), styled).join("\n")}\n`]);
+		if (asked !== null) {
+			if (!json) writeOut(["\n"]);
+			return compare(found, asked, json) > 0 ? 1 : 0;
+		}
+		if (json) {
+			for (const [i, first] of found.firsts.entries())
+				writeOut(
+					[...askedOf(found, i)].map(([j, answer]) => {
+						const second = nth(found.seconds, j);
+						const pair = pairJson(found.version, protocol, first, second);
+						return `${JSON.stringify({ ...pair, ...answerJson(second, answer) })}\n`;
+					}),
+				);
+		}
+		return 0;
+	} finally {
+		agent?.end();
+	}
+}

@@ -2,21 +2,17 @@
 /** `inet-port-model conflicts`: who may bind to a port that a socket has. */
 import { writeFileSync } from "node:fs";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
-import { readScript } from "../check/player.js";
 import { type Atlas, answerWord, askedOf, atlasOf, tablesOf } from "../laws/atlas.js";
 import { differencesOf, printDifferences } from "../laws/atlas_diff.js";
 import { drawAtlas } from "../laws/atlas_svg.js";
 import { PROTOCOL_NAMES, pairText, printAtlas } from "../laws/atlas_text.js";
 import { LISTEN_FAILED } from "../laws/lab.js";
-import { type First, pairScript, type Second } from "../laws/pairs.js";
+import type { First, Second } from "../laws/pairs.js";
 import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
 import { nth } from "../machine/nth.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
-import { type Agent, AgentError } from "../real/agent/agent.js";
-import { readRecording, recordScript } from "../real/live.js";
+import { askPairs, type LivePairs } from "../real/pairs.js";
 import { startAgent } from "../real/vm/machine.js";
-import { errnoOf } from "../script/operands.js";
-import { ScriptError } from "../script/strace.js";
 import { parse, printable, reasonOf, styled, UsageError, versionOf, writeOut } from "./terminal.js";
 
 const HELP = `usage: inet-port-model conflicts [OPTIONS]
@@ -88,76 +84,8 @@ const pairJson = (kernel: string, protocol: Protocol, first: First, second: Seco
 	second: { ...socketJson(second), user: second.other ? "other" : "same", listens: second.listens },
 });
 
-/** What a kernel answered. */
-interface Live {
-	readonly release: string;
-	/** For each first socket the answers, by the numbers of newcomers. */
-	readonly answers: Map<number, number>[];
-	/** What was not asked, and why. */
-	readonly left: string[];
-}
-
-/** Asks a kernel for the pairs of an atlas. Throws AgentError. */
-async function askKernel(atlas: Atlas, agent: Agent): Promise<Live> {
-	const { protocol, firsts, seconds } = atlas;
-	const left: string[] = [];
-	const users = agent.hello.users >= 1001;
-	if (!users) left.push("newcomers of another user, because the agent has no user 1001");
-	let dummy = true;
-	const answers: Live["answers"] = [];
-	const ask = async (first: First, asked: readonly number[]) => {
-		const script = pairScript(
-			protocol,
-			first,
-			asked.map((i) => nth(seconds, i)),
-			users,
-		);
-		const recording = await recordScript(readScript(script.text, "pairs"), agent);
-		const results: number[] = [];
-		for (const line of readRecording(recording, "pairs").lines) {
-			if (line.kind !== "call" || line.name === "fork" || line.name === "setuid") continue;
-			if (!Number.isInteger(line.line)) continue;
-			const { result } = line;
-			const errno = result?.errno ?? null;
-			results.push(errno === null ? (result?.value ?? -1) : -(errnoOf(errno) ?? 1));
-		}
-		try {
-			return script.answers(results);
-		} catch (error) {
-			throw new AgentError(`${pairText(first, null)}: ${reasonOf(error)}`);
-		}
-	};
-	for (const [i, first] of firsts.entries()) {
-		const wanted = () =>
-			[...askedOf(atlas, i)]
-				.map(([j]) => j)
-				.filter((j) => {
-					const second = nth(seconds, j);
-					return (users || !second.other) && (dummy || !usesDummy(first, second));
-				});
-		let asked = wanted();
-		let found: number[] = [];
-		try {
-			if (asked.length > 0) found = await ask(first, asked);
-		} catch (error) {
-			if (!(error instanceof ScriptError) || !dummy) throw error;
-			dummy = false;
-			left.push("sockets on dummy0, because the kernel makes no such device");
-			asked = wanted();
-			found = await ask(first, asked);
-		}
-		answers.push(new Map(asked.map((j, at) => [j, nth(found, at)])));
-		if (process.stderr.isTTY) process.stderr.write(`\r${i + 1} of ${firsts.length} sockets asked`);
-	}
-	if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-	return { release: agent.hello.release, answers, left };
-}
-
-const usesDummy = (first: First, second: Second) =>
-	first.device === "dummy0" || second.device === "dummy0";
-
 /** Prints what a kernel says. Returns how many pairs differ. */
-function compare(atlas: Atlas, live: Live, json: boolean): number {
+function compare(atlas: Atlas, live: LivePairs, json: boolean): number {
 	const lines: string[] = [];
 	let asked = 0;
 	let differing = 0;
@@ -251,7 +179,13 @@ export async function conflicts(args: string[]): Promise<number> {
 	try {
 		const release = agent?.hello.release ?? "";
 		const found = atlas(versionOf(wanted, release), protocol);
-		const asked = agent === null ? null : await askKernel(found, agent);
+		const { length } = found.firsts;
+		const onAsked = (sockets: number) => {
+			if (!process.stderr.isTTY) return;
+			const text = sockets < length ? `${sockets} of ${length} sockets asked` : "";
+			process.stderr.write(`\r\u001b[K${text}`);
+		};
+		const asked = agent === null ? null : await askPairs(found, agent, onAsked);
 		if (svg !== null) write(svg, drawAtlas(tablesOf(found)));
 		else if (!json) writeOut([`${printAtlas(tablesOf(found), styled).join("\n")}\n`]);
 		if (asked !== null) {

@@ -16,6 +16,8 @@ import {
 	question,
 	rulesNotes,
 	rulesText,
+	sectionsOf,
+	titleLines,
 } from "./atlas_text.js";
 import { DEVICES } from "./pairs.js";
 
@@ -136,22 +138,28 @@ class Picture {
 	}
 
 	/** Titles above the columns that they are for. */
-	titles(columns: readonly Column[], titles: readonly string[]): void {
+	titles(columns: readonly Column[], sections: ReturnType<typeof sectionsOf>): void {
+		const two = sections.some(({ title }) => titleLines(title)[1] !== "");
 		this.y += LINE;
-		for (const [at, title] of titles.entries()) {
-			if (titles[at - 1] === title) continue;
-			const { x, width } = nth(columns, at);
-			const last = nth(columns, titles.lastIndexOf(title));
-			const left = x - width / 2;
+		let at = 0;
+		for (const { title, headings } of sections) {
+			const first = nth(columns, at);
+			at += headings.length;
+			const last = nth(columns, at - 1);
+			const left = first.x - first.width / 2;
 			const right = last.x + last.width / 2;
-			if (at === 0) this.text(left - 12, this.y, "soft end", "newcomer:");
-			this.text((left + right) / 2, this.y, "bold ink middle", title);
+			const middle = (left + right) / 2;
+			const [who, does] = titleLines(title);
+			if (at === headings.length) this.text(left - 12, this.y, "soft end", "newcomer:");
+			this.text(middle, this.y, "bold ink middle", who);
+			if (two) this.text(middle, this.y + LINE - 3, "bold ink middle", does);
+			const y = this.y + (two ? LINE - 3 : 0) + 6;
 			this.parts.push(
-				`<rect x="${left}" y="${this.y + 6}" width="${right - left}" height="1.5" class="line"/>`,
+				`<rect x="${left}" y="${y}" width="${right - left}" height="1.5" class="line"/>`,
 			);
-			this.reach((left + right) / 2 + (title.length * PROSE) / 2);
+			this.reach(middle + (who.length * PROSE) / 2);
 		}
-		this.y += 10;
+		this.y += (two ? LINE - 3 : 0) + 10;
 	}
 
 	row(
@@ -217,12 +225,11 @@ function answerCell(answer: number): { mark: string; kind: string; odd: boolean 
 
 function drawRules(picture: Picture, rules: Rules): void {
 	const { rows, columns: found, cells } = rules;
-	const titles = found.map(({ title }) => title);
 	const label = 2 + Math.max(...rows.map((heading) => optionsName(heading).length));
 	const columns = picture.columns(label, found.map(optionsHead), (at) =>
-		at > 0 && titles[at - 1] !== titles[at] ? 24 : 0,
+		at > 0 && found[at - 1]?.title !== nth(found, at).title ? 24 : 0,
 	);
-	picture.titles(columns, titles);
+	picture.titles(columns, sectionsOf(found));
 	picture.heads(columns);
 	for (const [i, heading] of rows.entries()) {
 		if (rows[i - 1]?.title !== heading.title) {

@@ -65,6 +65,25 @@ export const optionsHead = (heading: Heading): readonly [string, string] => {
 	return [above, below];
 };
 
+/** Columns with one title. */
+export function sectionsOf(
+	columns: readonly Heading[],
+): { readonly title: string; readonly headings: readonly Heading[] }[] {
+	const found: { title: string; headings: Heading[] }[] = [];
+	for (const heading of columns) {
+		const last = found.at(-1);
+		if (last?.title === heading.title) last.headings.push(heading);
+		else found.push({ title: heading.title, headings: [heading] });
+	}
+	return found;
+}
+
+/** The title of columns in two lines: the user, and what the newcomer does. */
+export function titleLines(title: string): readonly [string, string] {
+	const [who = "", does = ""] = title.split(", ");
+	return [who, does];
+}
+
 /** A place or device as the head of a column, in two lines. */
 export function headOf(name: string): readonly [string, string] {
 	const space = name.indexOf(" ");
@@ -252,22 +271,30 @@ export function printAtlas(tables: Tables, style: Style): string[] {
 function printRules({ rows, columns: found, cells }: Rules, style: Style): string[] {
 	const lines: string[] = [];
 	const label = 4 + Math.max(...rows.map((heading) => optionsName(heading).length));
-	const columns = found.map((heading, at) =>
-		columnOf(optionsHead(heading), at > 0 && found[at - 1]?.title !== heading.title ? 4 : 2),
-	);
-	// The titles stand above their columns.
-	let titles = "newcomer:".padStart(label);
-	for (const [at, { title }] of found.entries()) {
-		if (at > 0 && found[at - 1]?.title === title) continue;
-		let width = 0;
-		for (const [i, heading] of found.entries()) {
-			if (heading.title !== title) continue;
-			const { width: its, gap } = nth(columns, i);
-			width += its + (i === at ? 0 : gap);
+	const sections = sectionsOf(found);
+	const columns = sections.flatMap(({ title, headings }, at) => {
+		const its = headings.map((heading, i) =>
+			columnOf(optionsHead(heading), i === 0 && at > 0 ? 4 : 2),
+		);
+		// The title stands above its columns.
+		const missing = Math.max(...titleLines(title).map((line) => line.length)) - widthOf(its);
+		const more = Math.ceil(Math.max(missing, 0) / its.length);
+		return its.map((column) => ({ ...column, width: column.width + more }));
+	});
+	for (const line of [0, 1] as const) {
+		let titles = (line === 0 ? "newcomer:" : "").padStart(label);
+		let at = 0;
+		for (const { title, headings } of sections) {
+			const its = columns.slice(at, at + headings.length);
+			const text = titleLines(title)[line];
+			at += headings.length;
+			const { gap } = nth(its, 0);
+			const shown = line === 0 ? rule(text, widthOf(its)) : centre(text, widthOf(its));
+			titles += " ".repeat(gap) + shown;
 		}
-		titles += " ".repeat(nth(columns, at).gap) + rule(title, width);
+		if (titles.trim() !== "") lines.push(style("1", titles.trimEnd()));
 	}
-	lines.push(style("1", titles), ...heads("  first socket".padEnd(label), columns, style));
+	lines.push(...heads("  first socket".padEnd(label), columns, style));
 	for (const [i, heading] of rows.entries()) {
 		if (rows[i - 1]?.title !== heading.title) lines.push(style("1", `  ${heading.title}`));
 		const marks = nth(cells, i).map((answer) => markOf(answer));
@@ -275,6 +302,10 @@ function printRules({ rows, columns: found, cells }: Rules, style: Style): strin
 	}
 	return lines;
 }
+
+/** The width of columns with the gaps between them. */
+const widthOf = (columns: readonly Column[]) =>
+	columns.reduce((sum, { width, gap }, at) => sum + width + (at > 0 ? gap : 0), 0);
 
 /** A title with a line on both sides. */
 function rule(title: string, width: number): string {

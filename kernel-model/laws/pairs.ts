@@ -13,6 +13,7 @@ import {
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import {
 	SO_BINDTODEVICE,
 	SO_REUSEADDR,
@@ -398,6 +399,8 @@ function callText(call: Call, protocol: Protocol, port: number): string {
 	}
 }
 
+const resultText = (result: number) => (result < 0 ? errnoName(-result) : String(result));
+
 /** A script that asks a kernel for the pairs of a first socket. */
 export interface PairScript {
 	readonly text: string;
@@ -448,7 +451,7 @@ export function pairScript(
 				for (const [i, result] of next(its).entries()) {
 					const call = nth(its, i);
 					if (result < 0 || (call.name === "socket" && result !== call.fd))
-						throw new Error(`${callText(call, protocol, 0)} gives ${result}`);
+						throw new Error(`${callText(call, protocol, 0)}: ${resultText(result)}`);
 				}
 			};
 			must(opening);

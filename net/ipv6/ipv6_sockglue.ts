@@ -12,7 +12,6 @@ import {
 	INET_RECVERR6,
 	INET_TRANSPARENT,
 	PROT_TCP,
-	PROT_TCPV6,
 	PROT_UDP,
 	PROT_UDPLITE,
 } from "../../include/net/sock.js";
@@ -20,7 +19,6 @@ import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
 	EADDRNOTAVAIL,
-	EBUSY,
 	EFAULT,
 	EINVAL,
 	ENOPROTOOPT,
@@ -95,9 +93,8 @@ export function do_ipv6_setsockopt(
 function addrForm(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const protocol = S.sk_protocol[sk];
-	if (protocol === IPPROTO_TCP) {
-		if (S.skc_prot[sk] !== PROT_TCPV6) return -EBUSY;
-	} else if (protocol !== IPPROTO_UDP && protocol !== IPPROTO_UDPLITE) {
+	// C also checks sk_prot, which a ULP such as TLS replaces. The model has none.
+	if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP && protocol !== IPPROTO_UDPLITE) {
 		return -ENOPROTOOPT;
 	}
 	if (S.skc_state[sk] !== TCP_ESTABLISHED) return -ENOTCONN;

@@ -81,7 +81,6 @@ import { __ip6_datagram_connect } from "./datagram.js";
 import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
-const INT_MAX = 0x7fffffff;
 /** Longest payload of an IPv6 packet, bytes. */
 const IPV6_MAXPLEN = 65535;
 
@@ -425,7 +424,6 @@ export function udpv6_sendmsg(
 		const sin = sockaddr_in(daddr[3], sin6 !== null ? sin6.sin_port : S.skc_dport[sk]);
 		return do_udp_sendmsg(k, sk, sin, SIZEOF_SOCKADDR_IN, size);
 	}
-	if (size > INT_MAX - SIZEOF_UDPHDR) return -EMSGSIZE;
 
 	let dport: Port;
 	let oif = 0;

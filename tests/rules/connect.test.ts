@@ -3,6 +3,22 @@
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
+describe("a send without a connection", () => {
+	for (const [kind, any] of [
+		["tcp", "0.0.0.0"],
+		["tcp6", "[::]"],
+	]) {
+		rule(
+			`on a ${kind} socket chooses no port`,
+			`
+			${kind} a
+			a send 1 = EPIPE
+			a name = ${any}:0
+			`,
+		);
+	}
+});
+
 describe("connect", () => {
 	rule(
 		"chooses the source address by the route",

@@ -102,6 +102,27 @@ describe("a member of a reuseport group", () => {
 	}
 });
 
+describe("a datagram", () => {
+	// The ports differ by a multiple of the size of the model's table.
+	for (const [kind, lo] of [
+		["udp", "127.0.0.1"],
+		["udp6", "[::1]"],
+	]) {
+		rule(
+			`of ${kind} does not reach a socket on another port of the same chain`,
+			`
+			${kind} a b c d
+			a bind ${lo}:9096
+			b bind ${lo}:5000
+			c bind ${lo}:13192
+			d send ${lo}:5000 = 1
+			heard a c = nobody
+			heard b = b
+			`,
+		);
+	}
+});
+
 describe("a refusal of a datagram", () => {
 	rule(
 		"reaches the socket that connected last of two with one four-tuple, also after SO_BINDTODEVICE, since 6.13",

@@ -223,6 +223,17 @@ describe("socket options:", () => {
 		`,
 	);
 	rule(
+		"setsockopt() of SOL_IPV6 takes NULL as 0",
+		`
+		tcp6 a
+		a set IPV6_V6ONLY 1
+		a setopt IPV6_V6ONLY NULL 3 = EINVAL
+		a getopt IPV6_V6ONLY 4 = 01000000
+		a setopt IPV6_V6ONLY NULL 4
+		a getopt IPV6_V6ONLY 4 = 00000000
+		`,
+	);
+	rule(
 		"an option of an unknown level fails with ENOPROTOOPT",
 		`
 		a setopt 999.1 01000000 4 = ENOPROTOOPT

@@ -273,6 +273,8 @@ describe("the source address over IPv6", () => {
 		expect(() => world.bind("fe80::12:34ff:fe56:789a", "d2")).toThrow(NotModelled);
 		world.play(`
 			bind fe80::1 dev d2 = EADDRNOTAVAIL
+			bind 2001:db8::12:34ff:fe56:789a dev d2 = EADDRNOTAVAIL
+			bind fe80:0:1:0:12:34ff:fe56:789a dev d2 = EADDRNOTAVAIL
 			ip addr add 2001:db8::9/64 dev d2
 			to 2001:db8::1 = 2001:db8::9 away
 			ip link set d2 down
@@ -410,6 +412,22 @@ describe("a route over IPv6", () => {
 		`),
 	);
 
+	it(
+		"with a gateway is replaced by a route without one",
+		play(`
+			ip link set d0 up
+			ip addr add 2001:db8::1/64 dev d0
+			ip route add 2a00::/16 via 2001:db8::2
+			ip route replace 2a00::/16 dev d0
+			ip route del 2a00::/16
+			to 2a00::1 = ENETUNREACH
+			ip route add 2a00::/16 dev d0
+			ip route replace 2a00::/16 via 2001:db8::2
+			ip route del 2a00::/16 via 2001:db8::2
+			to 2a00::1 = ENETUNREACH
+		`),
+	);
+
 	it("through lo is answered by the kernel unless a script says who answers", () => {
 		const world = new Routes();
 		const answer = (text: string) =>
@@ -482,6 +500,23 @@ describe("an IPv6 address", () => {
 			bind fe80::ff:fe00:0 dev d0 = 0
 		`),
 	);
+
+	it("stands before the addresses of smaller scope, and before older ones of its scope", () => {
+		const world = new Routes();
+		world.play(`
+			ip link set d0 up
+			ip addr add 2001:db8::1/64 dev d0
+			ip addr add fec0::1/64 dev d0
+			ip addr add 2001:db8::2/64 dev d0
+		`);
+		const dev = world.net.net.devices.find(({ name }) => name === "d0");
+		expect(dev?.addr_list.map(({ addr }) => formatIpv6(addr))).toEqual([
+			"2001:db8::2",
+			"2001:db8::1",
+			"fec0::1",
+			"fe80::ff:fe00:0",
+		]);
+	});
 
 	it(
 		"receives nothing while lo is down, and only ::1 comes back when lo comes up",

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** MPTCP: connections, options of its own level, and the subflow. */
+import { describe, expect, it } from "vitest";
+import { ERESTARTSYS, NotModelled } from "../../kernel-model/index.js";
+import { rule, World } from "../world.js";
+
+describe("an MPTCP connection", () => {
+	rule(
+		"ends in two halves if one side calls shutdown(SHUT_WR)",
+		`
+		mptcp s a
+		s bind 127.0.0.1:5000
+		s listen 4
+		a connect 127.0.0.1:5000
+		s accept c
+		a shutdown wr
+		pass 100
+		c recv 9 = 0
+		c send 3 = 3
+		pass 100
+		a recv 9 = 3
+		a send 1 = EPIPE
+		`,
+	);
+	rule(
+		"is a TCP connection if the client is a TCP socket",
+		`
+		mptcp s
+		tcp a
+		s bind 127.0.0.1:5000
+		s listen 4
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		s accept c
+		c peer = 127.0.0.1:6000
+		c getopt SO_PROTOCOL 4 = 06000000
+		a send 2 = 2
+		c recv 9 = 2
+		`,
+	);
+
+	it("makes a recv() that blocks sleep", () => {
+		const world = new World({ protocol: "mptcp" });
+		world.run(`
+			s bind 127.0.0.1:5000
+			s listen 4
+			a connect 127.0.0.1:5000
+		`);
+		const client = world.task.socketDescriptors()[1];
+		expect(world.task.recv(client, 1, true)).toBe(-11);
+		expect(world.task.recv(client, 1, false)).toBe(-ERESTARTSYS);
+	});
+});
+
+describe("getsockopt() of an MPTCP socket", () => {
+	rule(
+		"fails with EOPNOTSUPP for an unknown level, and for an unknown option of SOL_MPTCP",
+		`
+		mptcp a
+		a getopt 999.1 4 = EOPNOTSUPP
+		a getopt 284.99 4 = EOPNOTSUPP
+		`,
+	);
+
+	it("throws NotModelled for options of SOL_MPTCP", () => {
+		const world = new World({ protocol: "mptcp" });
+		const fd = world.socket();
+		for (const option of [1, 2, 3]) {
+			expect(() => world.task.getsockopt(fd, 284, option)).toThrow(NotModelled);
+		}
+	});
+
+	rule(
+		"returns one byte if the value fits and the buffer is shorter than an int",
+		`
+		mptcp a
+		a set IP_FREEBIND 1
+		a getopt IP_FREEBIND 1 = 01
+		a range 255 0
+		a getopt IP_LOCAL_PORT_RANGE 1 = ff
+		a getopt IP_LOCAL_PORT_RANGE 3 = ff
+		a range 256 0
+		a getopt IP_LOCAL_PORT_RANGE 3 = 000100
+		# A high bound from 32768 up makes the int negative.
+		a range 1 40000
+		a getopt IP_LOCAL_PORT_RANGE 2 = 0100
+		a getopt IP_LOCAL_PORT_RANGE 0 = nothing
+		a getopt IP_LOCAL_PORT_RANGE -1 = EINVAL
+		`,
+		["6.12.107", "6.18.44"],
+	);
+});
+
+describe("the subflow of an MPTCP socket", () => {
+	rule(
+		"gets IPV6_V6ONLY from bindv6only when the program binds it, unless an option was set before",
+		`
+		mptcp6 a b
+		b setopt SO_LINGER 0100000000000000 8
+		sysctl ipv6.bindv6only 1
+		a bind [::ffff:127.0.0.1]:5000 = EINVAL
+		b bind [::ffff:127.0.0.1]:5000
+		`,
+		["6.18.44"],
+	);
+});

@@ -3,6 +3,7 @@
 import { EADDRINUSE, EOPNOTSUPP, errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Kind } from "./kinds.js";
 import { LISTEN_FAILED } from "./lab.js";
+import { KINDS, type Protocol } from "./protocols.js";
 import { BASE, chosenPlace, DESTINATION_PORTS, type Range, type Search } from "./searches.js";
 import { destinationOf, rangeValue } from "./searching.js";
 
@@ -26,9 +27,19 @@ const result = (errno: number) => (errno === 0 ? "0" : `-1 ${errnoName(errno)}`)
  * a port gets a range of this port alone: it leaves the same state behind.
  */
 export class SearchScript {
+	private readonly connected: string;
 	private reserved = "";
 	private shares = false;
 	private width = 0;
+
+	/** `stepWidth`: whether the kernel has ip_local_port_step_width. */
+	constructor(
+		protocol: Protocol,
+		private readonly stepWidth: boolean,
+	) {
+		// The destinations do not answer.
+		this.connected = KINDS[protocol].listens ? "-1 EINPROGRESS" : "0";
+	}
 
 	private settings(within: Range, chosen: number | null): string[] {
 		const low = BASE + (chosen ?? within.low);
@@ -43,7 +54,7 @@ export class SearchScript {
 			lines.push(`sysctl -w net.ipv4.ip_autobind_reuse=${within.shares ? 1 : 0}`);
 			this.shares = within.shares;
 		}
-		const width = chosen === null ? within.width : 0;
+		const width = chosen === null && this.stepWidth ? within.width : 0;
 		if (width !== this.width) {
 			lines.push(`sysctl -w net.ipv4.ip_local_port_step_width=${width}`);
 			this.width = width;
@@ -85,7 +96,7 @@ export class SearchScript {
 		if (to !== null) {
 			const port = DESTINATION_PORTS[to as 0 | 1];
 			const connect = `connect(${fd}, ${sockaddr(destinationOf(kind), port)})`;
-			if (error === 0) calls.push(connect);
+			if (error === 0) calls.push(`${connect} = ${this.connected}`);
 			else call(connect, () => true);
 		}
 		return { settings, calls };

@@ -2,12 +2,13 @@
 /** Laws about the choice of ports: on answers made up by hand, and on the model. */
 import { describe, expect, it } from "vitest";
 import { EADDRINUSE, EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { Answers, NONE } from "../../kernel-model/laws/answers.js";
 import { type Bound, type Kind, PLACES, type Step, V4_ANY } from "../../kernel-model/laws/kinds.js";
 import { LISTEN_FAILED } from "../../kernel-model/laws/lab.js";
 import { type Breach, Program } from "../../kernel-model/laws/law.js";
 import { SEARCH_LAWS } from "../../kernel-model/laws/laws.js";
-import type { Protocol } from "../../kernel-model/laws/protocols.js";
+import { KINDS, type Protocol } from "../../kernel-model/laws/protocols.js";
 import { searchBoundsOf } from "../../kernel-model/laws/search_bounds.js";
 import { SearchScript } from "../../kernel-model/laws/search_script.js";
 import {
@@ -15,10 +16,12 @@ import {
 	candidates,
 	named,
 	range,
+	SEARCH_HOST,
 	type Search,
 	search,
 	startsOf,
 } from "../../kernel-model/laws/searches.js";
+import { left } from "../text.js";
 
 const TWO = range(0, 1);
 
@@ -394,7 +397,7 @@ describe("twins: no two connected sockets that share a device have the same four
 });
 
 describe("as a script", () => {
-	const lines = (step: Step, answer: number, script = new SearchScript()) => {
+	const lines = (step: Step, answer: number, script = new SearchScript("tcp", false)) => {
 		if (step.do !== "bind" || step.kind.search === undefined) return [];
 		const { settings, calls } = script.lines(step.kind, step.kind.search, 3, answer);
 		return [...settings.map((command) => `$ ${command}`), ...calls];
@@ -410,7 +413,7 @@ describe("as a script", () => {
 
 	it("a search that found none has its range and the reserved ports, which the next one clears", () => {
 		const asker = opens(search("zero", null, range(0, 2, { reserved: [1], own: [1, 2] })));
-		const script = new SearchScript();
+		const script = new SearchScript("tcp", false);
 		expect(lines(asker, EADDRINUSE, script)).toEqual([
 			'$ sysctl -w net.ipv4.ip_local_port_range="5000 5002"',
 			'$ sysctl -w net.ipv4.ip_local_reserved_ports="5001"',
@@ -419,6 +422,45 @@ describe("as a script", () => {
 		]);
 		expect(lines(zero, CHOSEN, script)[1]).toBe('$ sysctl -w net.ipv4.ip_local_reserved_ports=""');
 	});
+
+	it.each([
+		["tcp", "7.3", "searches"],
+		["tcp", "6.8", "listeners"],
+		["tcp", "6.1.176", "ranges"],
+		["tcp", "7.3", "ranges"],
+		["udp", "6.12", "searches"],
+		["sctp", "6.12", "ranges"],
+	] as const)(
+		"%s of %s, %s: a program gives the answers of its table",
+		(protocol, version, name) => {
+			const bound = searchBoundsOf(protocol, 1).find((bound) => bound.name === name);
+			if (bound === undefined) throw new Error(`no bound ${name}`);
+			const answers = new Answers(version, protocol, { ...bound, depth: 2 });
+			answers.explore();
+			let n = 0;
+			answers.forEach((steps) => {
+				if (n++ % 37 !== 0) return;
+				const script = new SearchScript(protocol, version === "7.3");
+				const text = SEARCH_HOST.map((command) => `$ ${command}`);
+				for (const [i, number] of steps.entries()) {
+					const step = answers.steps[number];
+					if (step?.do !== "bind" || step.kind.search === undefined) continue;
+					const { place, reuse } = step.kind;
+					const { words } = KINDS[protocol];
+					const fd = i + 3;
+					text.push(`socket(${place.family}, ${words.replace(",", "|SOCK_NONBLOCK,")}) = ${fd}`);
+					if (place.v6only) text.push(`setsockopt(${fd}, SOL_IPV6, IPV6_V6ONLY, [1], 4) = 0`);
+					if (reuse) text.push(`setsockopt(${fd}, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0`);
+					const answer = answers.answer(steps.slice(0, i + 1));
+					const { settings, calls } = script.lines(step.kind, step.kind.search, fd, answer);
+					text.push(...settings.map((command) => `$ ${command}`), ...calls);
+				}
+				const lines = text.join("\n");
+				expect(left(playScript(readScript(lines, "s"), { version })), lines).toEqual([]);
+			});
+			expect(n).toBeGreaterThan(500);
+		},
+	);
 
 	it("an answer above LISTEN_FAILED is the errno of the call after bind()", () => {
 		const listener = opens(search("zero", null, TWO), { listens: true });

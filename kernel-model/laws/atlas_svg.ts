@@ -306,6 +306,10 @@ export function drawAtlas(tables: Tables): string {
 	picture.heads(devices);
 	for (const [i, device] of DEVICES.entries())
 		picture.row(deviceName(device), devices, nth(deviceMeetings, i).map(meetingCell));
+	picture.key([
+		{ mark: "●", kind: "meet", odd: false, means: "they meet, as in 1" },
+		{ mark: "·", kind: "no", odd: false, means: "they never meet: bind() succeeds" },
+	]);
 
 	picture.space();
 	picture.line("The rules", "title ink");

@@ -113,7 +113,7 @@ export function legendOf(rules: readonly Rules[]): (readonly [string, string])[]
 export function answerSentence(answer: number): string {
 	const word = answerWord(answer);
 	if (word === "yes") return "the newcomer may bind";
-	if (word === "half") return "it may bind, but not listen";
+	if (word === "half") return "it may bind but not listen";
 	return `it gets ${word}`;
 }
 
@@ -195,6 +195,13 @@ function heads(corner: string, columns: readonly Column[], style: Style): string
 		});
 }
 
+/** Faint, green, red, and yellow for places that meet. */
+function styleOf(mark: string): string {
+	if (mark.startsWith("·")) return "2";
+	if (mark === "yes") return "32;1";
+	return mark.length > 2 ? "31;1" : "33;1";
+}
+
 /** Marks in their styles. The style is given after the mark has its place. */
 function row(
 	label: string,
@@ -209,8 +216,7 @@ function row(
 		const text = centre(mark, width);
 		const before = text.length - text.trimStart().length;
 		const after = text.length - text.trimEnd().length;
-		const faint = mark === "·" || mark === "·*";
-		line += " ".repeat(skip + gap + before) + style(faint ? "2" : "32;1", mark);
+		line += " ".repeat(skip + gap + before) + style(styleOf(mark), mark);
 		skip = after;
 	}
 	return line;
@@ -258,6 +264,7 @@ export function printAtlas(tables: Tables, style: Style): string[] {
 		const marks = nth(deviceMeetings, i).map(meetingMark);
 		lines.push(row(`  ${deviceName(device)}`.padEnd(label), devices, marks, style));
 	}
+	lines.push("", "  ●  they meet, as in 1    ·  they never meet: bind() succeeds");
 
 	title("The rules");
 	lines.push("");

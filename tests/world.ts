@@ -743,6 +743,11 @@ export class World {
 /** Profiles that real kernels have confirmed, oldest first, and every other kernel. */
 export const EVERY: readonly string[] = ["6.3", "6.1.176", "6.12.107", "6.18.44", "*"];
 
+/** Kernels before 6.5: each timeout of a SYN is twice as long as the one before. */
+export const EXPONENTIAL: readonly string[] = ["6.3", "6.1.176"];
+/** Kernels since 6.5, which have the sysctl tcp_syn_linear_timeouts. */
+export const LINEAR: readonly string[] = ["6.12.107", "6.18.44", "*"];
+
 /** A rule that the program shows on the given versions. "6.3+change" adds the change to 6.3. */
 export function rule(name: string, program: string, versions: readonly string[] = EVERY): void {
 	const { ASK_KERNEL } = process.env;

@@ -124,6 +124,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "tcp-syn-linear-timeouts",
+		since: "6.5",
+		commit: "ccce324dabfe",
+		backports: [],
+		summary:
+			"The first timeouts of a SYN are equal, as many as the sysctl tcp_syn_linear_timeouts (default 4) says and one more. So an unanswered connect() fails after 131 s instead of 127 s.",
+		modelled: true,
+	},
+	{
 		name: "tcp-disconnect-epipe",
 		since: "6.6",
 		commit: "419ce133ab92",

@@ -290,6 +290,10 @@ export class SockTable extends Slab<Sk> {
 	pingpong = this.u8();
 	/** Retransmissions of a SYN or FIN. A request: timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();
+	/** Timeout of the SYN or FIN that is sent now, ms. */
+	icsk_rto = this.u32();
+	/** When the first SYN was sent, ms since boot. */
+	retrans_stamp = this.f64();
 	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: time of the last segment, seconds. 0: none. */
 	ts_recent_stamp = this.u32();
 	/** The time of the last segment in ms. tcp_twsk_unique compares it with a delay in ms. */

@@ -16,8 +16,15 @@ export const TCP_DELACK_MAX = 200;
 export const TCP_FIN_TIMEOUT_MAX = 120;
 /** Default of tcp_synack_retries. */
 export const TCP_SYNACK_RETRIES = 5;
-/** Default of tcp_syn_retries. A connect() without an answer gives up after 127 s. */
+/**
+ * Default of tcp_syn_retries. A connect() without an answer gives up after 127 s, with
+ * tcp-syn-linear-timeouts after 131 s.
+ */
 export const TCP_SYN_RETRIES = 6;
+/** Default of tcp_syn_linear_timeouts. */
+export const TCP_SYN_LINEAR_TIMEOUTS = 4;
+/** Most retransmissions of a SYN that tcp_syn_retries can ask for. */
+export const MAX_TCP_SYNCNT = 127;
 /** RTO of a connection over loopback: it has measured its round trip time. */
 export const LOOPBACK_RTO = TCP_RTO_MIN;
 

@@ -22,7 +22,11 @@ import { SockTable } from "../../include/net/sock.js";
 import type { SockReuseport } from "../../include/net/sock_reuseport.js";
 import { SocketTable } from "../../include/net/socket.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
-import { TCP_SYN_RETRIES, TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
+import {
+	TCP_SYN_LINEAR_TIMEOUTS,
+	TCP_SYN_RETRIES,
+	TFO_CLIENT_ENABLE,
+} from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_DEFAULT, UdpTable } from "../../include/net/udp.js";
 import { noTrace } from "../../include/trace/events/port_search.js";
 import { dccp_v4_init } from "../../net/dccp/ipv4.js";
@@ -294,6 +298,10 @@ export class Kernel implements Stack {
 				sysctl_tcp_l3mdev_accept: 0,
 				sysctl_udp_l3mdev_accept: 0,
 				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
+				// since 6.5, ccce324dabfe
+				sysctl_tcp_syn_linear_timeouts: this.changes.has("tcp-syn-linear-timeouts")
+					? TCP_SYN_LINEAR_TIMEOUTS
+					: 0,
 				sysctl_udp_child_hash_entries: 0,
 				sysctl_tcp_max_tw_buckets: this.tcp_hashinfo.ehash.length / 2,
 			},

@@ -7,6 +7,7 @@ import type { Port } from "../../include/linux/handle.js";
 import { HZ } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
+import { MAX_TCP_SYNCNT } from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_MAX } from "../../include/net/udp.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
@@ -197,7 +198,11 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 	// The kernel keeps it in jiffies, which limits the number of seconds.
 	tcp_fin_timeout: number("sysctl_tcp_fin_timeout", -INT_MAX / HZ, INT_MAX / HZ),
 	tcp_fastopen: number("sysctl_tcp_fastopen", INT_MIN, INT_MAX),
-	tcp_syn_retries: number("sysctl_tcp_syn_retries", 1, 127),
+	tcp_syn_retries: number("sysctl_tcp_syn_retries", 1, MAX_TCP_SYNCNT),
+	tcp_syn_linear_timeouts: since(
+		"tcp-syn-linear-timeouts", // since 6.5, ccce324dabfe
+		number("sysctl_tcp_syn_linear_timeouts", 0, MAX_TCP_SYNCNT),
+	),
 	tcp_l3mdev_accept: number("sysctl_tcp_l3mdev_accept", 0, 1),
 	udp_l3mdev_accept: number("sysctl_udp_l3mdev_accept", 0, 1),
 	tcp_max_tw_buckets: number("sysctl_tcp_max_tw_buckets", INT_MIN, INT_MAX),

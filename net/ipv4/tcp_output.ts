@@ -211,13 +211,15 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_err[sk] = 0;
 	S.sk_flags[sk] &= ~SOCK_DONE;
+	S.icsk_rto[sk] = TCP_TIMEOUT_INIT;
 	S.icsk_retransmits[sk] = 0;
+	S.retrans_stamp[sk] = Math.floor(k.timers.now);
 	S.snd_isn[sk] = newIsn(k, S.write_seq[sk] !== 0);
 	S.rcv_isn[sk] = 0;
 	const fo = S.fastopen_req.size === 0 ? undefined : S.fastopen_req.get(sk);
 	if (fo === undefined) tcpSendSyn(k, sk);
 	else tcp_send_syn_data(k, sk, fo);
-	k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_INIT);
+	k.timers.mod_timer(icsk_retransmit_timer(sk), S.icsk_rto[sk]);
 }
 
 export function tcp_send_ack(k: Stack, sk: Sk): void {
@@ -227,6 +229,7 @@ export function tcp_send_ack(k: Stack, sk: Sk): void {
 /** Sends the FIN and arms the retransmission timer. */
 export function tcp_send_fin(k: Stack, sk: Sk): void {
 	k.sock.icsk_retransmits[sk] = 0;
+	k.sock.icsk_rto[sk] = LOOPBACK_RTO;
 	tcpRetransmitFin(k, sk);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), LOOPBACK_RTO);
 }

@@ -3,12 +3,7 @@
 import type { Sk } from "../../include/linux/handle.js";
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import {
-	LOOPBACK_RTO,
-	TCP_RTO_MAX,
-	TCP_TIMEOUT_INIT,
-	TCP_TIMEWAIT_LEN,
-} from "../../include/net/tcp.js";
+import { TCP_RTO_MAX, TCP_TIMEOUT_INIT, TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_FIN_WAIT2,
@@ -64,15 +59,62 @@ export function tcp_clear_xmit_timers(k: Stack, sk: Sk): void {
 const TCP_ORPHAN_RETRIES = 8;
 
 /**
- * Sends a SYN or FIN that was not acknowledged again. The timeout doubles each time. It begins with
- * 1 s for a SYN and TCP_RTO_MIN for a FIN. After tcp_syn_retries SYNs the connect() fails.
+ * How long `boundary` retransmissions and the wait after them take, ms, if each timeout is twice as
+ * long as the one before. `rto_base` is the first timeout.
+ */
+function tcp_model_timeout(boundary: number, rto_base: number): number {
+	const linear_backoff_thresh = Math.floor(Math.log2(TCP_RTO_MAX / rto_base));
+	if (boundary <= linear_backoff_thresh) return (2 ** (boundary + 1) - 1) * rto_base;
+	return (
+		(2 ** (linear_backoff_thresh + 1) - 1) * rto_base +
+		(boundary - linear_backoff_thresh) * TCP_RTO_MAX
+	);
+}
+
+/** Whether the time that `boundary` retransmissions of a SYN may take is over. */
+function retransmits_timed_out(k: Stack, sk: Sk, boundary: number): boolean {
+	const S = k.sock;
+	if (S.icsk_retransmits[sk] === 0) return false;
+	const timeout = tcp_model_timeout(boundary, TCP_TIMEOUT_INIT);
+	return Math.floor(k.timers.now) - S.retrans_stamp[sk] - timeout >= 0;
+}
+
+/**
+ * Whether it is time to give up. A SYN may be sent again tcp_syn_retries times, and
+ * tcp_syn_linear_timeouts times more. But the time counts as if each timeout were twice as long as
+ * the one before. So the linear timeouts hardly make the whole time longer.
+ */
+function tcp_write_timeout(k: Stack, sk: Sk): boolean {
+	const S = k.sock;
+	let expired: boolean;
+	if (S.skc_state[sk] === TCP_SYN_SENT) {
+		const { sysctl_tcp_syn_retries: retry_until, sysctl_tcp_syn_linear_timeouts } = sk_net(
+			k,
+			sk,
+		).ipv4;
+		// since 6.5, ccce324dabfe: the linear timeouts
+		const max_retransmits = retry_until + sysctl_tcp_syn_linear_timeouts;
+		expired =
+			S.icsk_retransmits[sk] >= max_retransmits || retransmits_timed_out(k, sk, retry_until);
+	} else {
+		expired = S.icsk_retransmits[sk] >= TCP_ORPHAN_RETRIES;
+	}
+	if (!expired) return false;
+	S.sk_err[sk] = ETIMEDOUT;
+	tcp_done(k, sk);
+	return true;
+}
+
+/**
+ * Sends a SYN or FIN that was not acknowledged again. The timeout begins with 1 s for a SYN and
+ * TCP_RTO_MIN for a FIN. It doubles each time, but not after a SYN of the first
+ * tcp_syn_linear_timeouts retransmissions.
  */
 function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const syn = S.skc_state[sk] === TCP_SYN_SENT;
 	const fin = ((1 << S.skc_state[sk]) & (TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK)) !== 0;
 	if (!syn && !fin) return;
-	const retries = syn ? sk_net(k, sk).ipv4.sysctl_tcp_syn_retries : TCP_ORPHAN_RETRIES;
 	if (syn && skRemoteAnswer(k, sk) === "unreachable") {
 		// ICMP answered the first SYN (a soft error). The answer to its retransmission ends
 		// connect().
@@ -80,15 +122,13 @@ function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 		tcp_done(k, sk);
 		return;
 	}
-	if (S.icsk_retransmits[sk] >= retries) {
-		S.sk_err[sk] = ETIMEDOUT;
-		tcp_done(k, sk);
-		return;
-	}
+	if (tcp_write_timeout(k, sk)) return;
 	S.icsk_retransmits[sk]++;
-	const first = syn ? TCP_TIMEOUT_INIT : LOOPBACK_RTO;
-	const timeout = Math.min(first * 2 ** S.icsk_retransmits[sk], TCP_RTO_MAX);
-	k.timers.mod_timer(icsk_retransmit_timer(sk), timeout);
+	// since 6.5, ccce324dabfe: the linear timeouts. C counts them in icsk_backoff, later total_rto.
+	if (!syn || S.icsk_retransmits[sk] > sk_net(k, sk).ipv4.sysctl_tcp_syn_linear_timeouts) {
+		S.icsk_rto[sk] = Math.min(S.icsk_rto[sk] * 2, TCP_RTO_MAX);
+	}
+	k.timers.mod_timer(icsk_retransmit_timer(sk), S.icsk_rto[sk]);
 	if (syn) tcpSendSyn(k, sk);
 	else tcpRetransmitFin(k, sk);
 }

@@ -90,6 +90,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"so-linger-clamp": ["0 [1, -1752346657]", "0 [1, 17179866]"],
 	"source-address-within-vrf": ["0 192.0.2.1", "0 198.51.100.1"],
 	"syn-recv-shutdown-deferred": ["ENOTCONN", "0"],
+	"tcp-syn-linear-timeouts": ["EADDRINUSE", "0"],
 	"tcp-tw-reuse-delay": ["0", "ENOENT"],
 	"tw-fin-wait2-not-reused": ["EADDRNOTAVAIL", "0"],
 	"udp-child-hash-entries": ["0", "ENOENT"],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** connect(). */
 import { describe } from "vitest";
-import { rule } from "../world.js";
+import { EXPONENTIAL, LINEAR, rule } from "../world.js";
 
 describe("a send without a connection", () => {
 	for (const [kind, any] of [
@@ -119,7 +119,7 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"gives up after tcp_syn_retries retries, and each wait is twice as long as the wait before",
+		"gives up after tcp_syn_retries retries: with one, after 3 s",
 		`
 		write tcp_syn_retries "1"
 		a bind 192.0.2.10:0
@@ -135,6 +135,55 @@ describe("connect", () => {
 		b error = ETIMEDOUT
 		`,
 	);
+	// Each wait is twice as long as the wait before, or since 6.5 the first five are equal. The
+	// timer that fires at the old limit or after it ends the call. A real timer may be 4 s late.
+	for (const [retries, before, since] of [
+		[2, 7, 7],
+		[3, 15, 19],
+		[4, 31, 35],
+		[6, 127, 131],
+		[7, 247, 251],
+	] as const) {
+		for (const [seconds, versions, when] of [
+			[before, EXPONENTIAL, "before 6.5"],
+			[since, LINEAR, "since 6.5"],
+		] as const) {
+			rule(
+				`gives up after ${retries} retries and ${seconds} s, ${when}`,
+				`
+				write tcp_syn_retries "${retries}"
+				a bind 192.0.2.10:6000
+				a start 198.51.100.1:80 = EINPROGRESS
+				pass ${seconds * 1000 - 100}
+				a start 198.51.100.1:80 = EALREADY
+				b bind 192.0.2.10:6000 = EADDRINUSE
+				pass 5100
+				a error = ETIMEDOUT
+				`,
+				versions,
+			);
+		}
+	}
+	for (const [linear, retries, seconds] of [
+		[0, 3, 15],
+		[1, 3, 16],
+		[2, 3, 17],
+		[127, 3, 15],
+	] as const) {
+		rule(
+			`gives up after ${seconds} s with ${retries} retries and tcp_syn_linear_timeouts ${linear}`,
+			`
+			write tcp_syn_retries "${retries}"
+			write tcp_syn_linear_timeouts "${linear}"
+			a start 198.51.100.1:80 = EINPROGRESS
+			pass ${seconds * 1000 - 100}
+			a start 198.51.100.1:80 = EALREADY
+			pass 900
+			a error = ETIMEDOUT
+			`,
+			LINEAR,
+		);
+	}
 	rule(
 		"from ::1 is refused if the destination is an address of lo, and not if it is one of another device",
 		`
@@ -151,15 +200,24 @@ describe("connect", () => {
 		`,
 	);
 	rule(
-		"gives up after about 127 s by default",
+		"takes tcp_syn_retries and tcp_syn_linear_timeouts as they are when a timer fires",
 		`
 		a start 198.51.100.1:80 = EINPROGRESS
-		pass 126900
-		a state = SYN_SENT
-		pass 5100
-		a state = CLOSE
+		pass 3500 # SYNs at 0, 1, 2, 3 s
+		write tcp_syn_retries "1"
+		a start 198.51.100.1:80 = EALREADY
+		pass 1000
 		a error = ETIMEDOUT
+		b start 198.51.100.1:80 = EINPROGRESS
+		pass 1500
+		write tcp_syn_retries "3"
+		write tcp_syn_linear_timeouts "0"
+		pass 6000 # SYNs at 0, 1, 2, 4 s
+		b start 198.51.100.1:80 = EALREADY
+		pass 1000
+		b error = ETIMEDOUT
 		`,
+		LINEAR,
 	);
 	rule(
 		"to the socket's own address and port connects the socket to itself",

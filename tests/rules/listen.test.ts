@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** listen(), and connections to a listener. */
 import { describe } from "vitest";
-import { rule } from "../world.js";
+import { EXPONENTIAL, LINEAR, rule } from "../world.js";
 
 describe("listen", () => {
 	rule(
@@ -181,7 +181,7 @@ describe("listen", () => {
 
 describe("a listener", () => {
 	rule(
-		"with a full queue does not answer, and the client retries after 1 s, 3 s and 7 s",
+		"with a full queue does not answer, and the client retries after 1 s and 3 s",
 		`
 		s bind 127.0.0.1:5000
 		s listen 0
@@ -203,6 +203,55 @@ describe("a listener", () => {
 		pass 700
 		c state = ESTABLISHED
 		`,
+	);
+	for (const [versions, seconds, waits, when] of [
+		[EXPONENTIAL, "3 s", ["EALREADY", "0"], "before 6.5"],
+		[LINEAR, "2 s", ["0", "EISCONN"], "since 6.5"],
+	] as const) {
+		rule(
+			`with a full queue gets the client's third SYN ${seconds} after the first, ${when}`,
+			`
+			s bind 127.0.0.1:5000
+			s listen 0
+			a connect 127.0.0.1:5000
+			b start 127.0.0.1:5000 = EINPROGRESS
+			pass 1500
+			s accept t
+			pass 700
+			b start 127.0.0.1:5000 = ${waits[0]}
+			pass 1000
+			b start 127.0.0.1:5000 = ${waits[1]}
+			`,
+			versions,
+		);
+	}
+	rule(
+		"with a full queue gets a SYN each second, but 2 s after the sixth and 4 s after the seventh, since 6.5",
+		`
+		s bind 127.0.0.1:5000
+		s listen 0
+		a connect 127.0.0.1:5000
+		b start 127.0.0.1:5000 = EINPROGRESS
+		pass 4500
+		s accept t
+		pass 700
+		b start 127.0.0.1:5000
+		c start 127.0.0.1:5000 = EINPROGRESS
+		pass 5500
+		s accept u
+		pass 1000
+		c start 127.0.0.1:5000 = EALREADY
+		pass 1000
+		c start 127.0.0.1:5000
+		d start 127.0.0.1:5000 = EINPROGRESS
+		pass 8000
+		s accept v
+		pass 2800
+		d start 127.0.0.1:5000 = EALREADY
+		pass 1200
+		d start 127.0.0.1:5000
+		`,
+		LINEAR,
 	);
 	rule(
 		"has room for one connection more than its backlog",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Files below /proc/sys/net/ipv4: the texts that they accept, and their contents. */
 import { describe } from "vitest";
-import { rule } from "../world.js";
+import { EVERY, EXPONENTIAL, LINEAR, rule } from "../world.js";
 
 /** Texts written to a file in turn, each with the result and the contents afterwards. */
 function writes(
@@ -29,6 +29,15 @@ describe("sysctls:", () => {
 		read tcp_fin_timeout = "60\\n"
 		read tcp_syn_retries = "6\\n"
 		`,
+	);
+	rule("tcp_syn_linear_timeouts begins with 4", `read tcp_syn_linear_timeouts = "4\\n"`, LINEAR);
+	rule(
+		"tcp_syn_linear_timeouts does not exist before 6.5",
+		`
+		read tcp_syn_linear_timeouts = ENOENT
+		write tcp_syn_linear_timeouts "4" = ENOENT
+		`,
+		EXPONENTIAL,
 	);
 	rule(
 		"files that do not exist cannot be read or written",
@@ -178,6 +187,7 @@ describe("sysctls:", () => {
 		["ip_autobind_reuse", [0, 1], [-1, 2, 256]],
 		["tcp_tw_reuse", [0, 1, 2], [-1, 3, 256]],
 		["tcp_syn_retries", [1, 6, 127], [0, -1, 128, 257]],
+		["tcp_syn_linear_timeouts", [0, 4, 127], [-1, 128, 257]],
 		["tcp_fin_timeout", [60, 0, -1, 8589934, -8589934], [8589935, 2147483648]],
 		["tcp_max_tw_buckets", [5, 0, -1, 2147483647, -2147483648], [2147483648, -2147483649]],
 	] as const) {
@@ -194,6 +204,7 @@ describe("sysctls:", () => {
 				// Only the first number counts.
 				["0x1 9", "0", "1\n"],
 			]),
+			file === "tcp_syn_linear_timeouts" ? LINEAR : EVERY,
 		);
 	}
 });

@@ -248,6 +248,21 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		[0, 0],
 		[-EADDRNOTAVAIL, 0],
 	],
+	"tcp-syn-linear-timeouts": [
+		"6.4",
+		"6.5",
+		(version) => {
+			const { kernel, net, task } = boot(version);
+			const set = net.setSysctl("net.ipv4.tcp_syn_linear_timeouts", "4");
+			net.setSysctl("net.ipv4.ip_local_port_range", "50200 50200");
+			net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
+			task.connect(task.tcp(), at("198.51.100.1", 80), undefined, true);
+			kernel.advance(129_000);
+			return [set, task.bind(task.tcp(), at("0.0.0.0", 50200))];
+		},
+		[-ENOENT, 0],
+		[0, -EADDRINUSE],
+	],
 	"port-step-width": [
 		"7.0",
 		"7.1",

@@ -219,7 +219,7 @@ function sctp_v6_available(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 	const type = ipv6_addr_type(addr.sin6_addr, 0);
 	if (type === IPV6_ADDR_ANY) return true;
 	if (type === IPV6_ADDR_MAPPED) {
-		if (ipv6_only_sock(k, sk)) return false;
+		// C asks ipv6_only_sock() as well. sctp_sockaddr_af has refused such an address already.
 		sctp_v6_map_v4(addr);
 		return sctp_af_inet.available(k, addr, sk);
 	}

@@ -76,6 +76,7 @@ describe("getsockopt() of an MPTCP socket", () => {
 		mptcp a
 		a set IP_FREEBIND 1
 		a getopt IP_FREEBIND 1 = 01
+		a getopt IP_FREEBIND 3 = 01
 		a range 255 0
 		a getopt IP_LOCAL_PORT_RANGE 1 = ff
 		a getopt IP_LOCAL_PORT_RANGE 3 = ff

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** SCTP: choice and sharing of ports, and the effect of connections on them. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { sockaddr_in } from "../../include/linux/socket.js";
+import {
+	SCTP_SCOPE_GLOBAL,
+	SCTP_SCOPE_LINK,
+	SCTP_SCOPE_LOOPBACK,
+	SCTP_SCOPE_PRIVATE,
+	SCTP_SCOPE_UNUSABLE,
+} from "../../include/net/sctp.js";
 import {
 	type Address,
 	AF_INET,
@@ -16,6 +24,7 @@ import {
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
 import { parseIpv4, parseIpv6 } from "../../kernel-model/machine/address.js";
+import { sctp_get_af_specific } from "../../net/sctp/protocol.js";
 import {
 	addressOf,
 	ConstantRandom,
@@ -213,6 +222,20 @@ describe("an SCTP port that bind() names", () => {
 		expect(w.bind(w.socket(AF_INET6, "6"), "[::ffff:127.0.0.1]:500")).toBe("EINVAL");
 		expect(w.bind(w.socket(AF_INET6), "127.0.0.1:500")).toBe(0);
 	});
+	it("is checked again by listen(), and only on the address of the socket", () => {
+		w.bound("[2001:db8::1]:500");
+		const fd = w.bound("[::1]:500");
+		expect(w.listen(fd)).toBe(0);
+	});
+	it("is free on an address of the device to which the socket is bound", () => {
+		const fd = w.socket(AF_INET6);
+		expect(device(fd, "lo")).toBe(0);
+		expect(w.bind(fd, "[::1]:500")).toBe(0);
+		const gone = w.socket(AF_INET6);
+		expect(device(gone, "dummy0")).toBe(0);
+		w.run("ip link del dummy0");
+		expect(w.bind(gone, "[::1]:501")).toBe("EADDRNOTAVAIL");
+	});
 	it("cannot be changed by another bind()", () => {
 		const fd = w.bound("127.0.0.1:500");
 		expect(w.bind(fd, "192.0.2.1:500")).toBe("EINVAL");
@@ -239,6 +262,11 @@ describe("SCTP_REUSE_PORT", () => {
 		expect(w.tryBind("any:500").result).toBe("EADDRINUSE");
 		expect(w.task.getsockopt(fds[0], IPPROTO_SCTP, SCTP_REUSE_PORT)).toEqual(
 			Uint8Array.of(1, 0, 0, 0),
+		);
+	});
+	it("needs a value", () => {
+		expect(outcome(w.task.setsockopt(w.socket(), IPPROTO_SCTP, SCTP_REUSE_PORT, null, 4))).toBe(
+			"EFAULT",
 		);
 	});
 	it("can be set only on one-to-one sockets without a port", () => {
@@ -272,6 +300,13 @@ describe("further addresses of an SCTP socket", () => {
 		expect(w.tryBind("127.0.0.1:40000").result).toBe("EADDRINUSE");
 		expect(w.tryBind("192.0.2.1:40000").result).toBe("EADDRINUSE");
 	});
+	it("are refused if the list is empty, or has an address that is not unicast", () => {
+		const fd = w.bound("127.0.0.1:500");
+		expect(bindx(fd, SCTP_BINDX_ADD, "192.0.2.1:500")).toBe(0);
+		expect(bindx(fd, SCTP_BINDX_ADD)).toBe("EINVAL");
+		expect(bindx(fd, SCTP_BINDX_REM)).toBe("EINVAL");
+		expect(bindx(fd, SCTP_BINDX_REM, "224.0.0.1:500")).toBe("EADDRNOTAVAIL");
+	});
 	it("can be removed, except the last one", () => {
 		const fd = w.bound("127.0.0.1:500");
 		expect(bindx(fd, SCTP_BINDX_REM, "127.0.0.1:500")).toBe("EBUSY");
@@ -297,6 +332,15 @@ describe("an SCTP connection over loopback", () => {
 		expect(w.tryBind("any:500").result).toBe("EADDRINUSE");
 		w.close(server);
 		expect(w.tryBind("any:500").result).toBe(0);
+	});
+	it("that ended before accept() gives a closed socket that cannot listen", () => {
+		const listener = w.bound("L any:500");
+		const client = w.socket();
+		expect(w.connect(client, "127.0.0.1:500")).toBe(0);
+		w.close(client);
+		const server = w.accepted(listener);
+		expect(w.recv(server)).toBe(0);
+		expect(w.listen(server)).toBe("EINVAL");
 	});
 	it("changes the name of the listener to the address of its end", () => {
 		const listener = w.bound("L any:500");
@@ -394,6 +438,67 @@ describe("SCTP's connect() to another host", () => {
 		w.start(fd, "10.1.2.3:500");
 		expect(w.port(fd)).toBe(40000);
 		expect(w.start(w.socket(), "203.0.113.1:500")).toBe("EAGAIN");
+	});
+});
+
+describe("the answer to SCTP's connect()", () => {
+	it("is that of the route if the host is another one", () => {
+		for (const [answer, result] of [
+			["refuse", "ECONNREFUSED"],
+			["accept", 0],
+		] as const) {
+			w.net.replaceRoute({ to: "203.0.113.0/24", dev: "dummy0", answer });
+			expect(w.connect(w.socket(), "203.0.113.1:500")).toBe(result);
+		}
+	});
+	it("reaches a socket that is bound to another address than the route prefers", () => {
+		w.run("ip -6 addr add 2001:db8::2/128 dev lo nodad");
+		w.bound("L [::]:500");
+		expect(w.connect(w.bound("[2001:db8::2]:600"), "[2001:db8::1]:500")).toBe(0);
+	});
+	it("does not come if no address of the socket has the scope of the destination", () => {
+		const fd = w.bound("[2001:db8::1]:600");
+		expect(w.start(fd, "[::1]:9")).toBe("EINPROGRESS");
+		expect(w.error(fd)).toBe(0);
+		expect(w.start(fd, "[::1]:9")).toBe("EALREADY");
+	});
+	it("is ENETUNREACH if the only address of the socket is a loopback address of smaller scope", () => {
+		expect(w.start(w.bound("[::1]:600"), "[2001:db8::1]:9")).toBe("ENETUNREACH");
+		expect(w.start(w.bound("127.0.0.1:601"), "192.0.2.1:9")).toBe("ENETUNREACH");
+	});
+	it("is EISCONN for a one-to-many socket that has an association with the host", () => {
+		w.bound("L any:500");
+		const fd = many();
+		expect(w.connect(fd, "127.0.0.1:500")).toBe(0);
+		expect(w.connect(fd, "127.0.0.1:500")).toBe("EISCONN");
+		const waits = many();
+		expect(w.start(waits, "203.0.113.1:500")).toBe("EINPROGRESS");
+		expect(w.start(waits, "203.0.113.1:500")).toBe("EALREADY");
+	});
+});
+
+describe("the scope of an IPv4 address in SCTP", () => {
+	it.each([
+		["127.0.0.1", SCTP_SCOPE_LOOPBACK],
+		["169.254.1.1", SCTP_SCOPE_LINK],
+		["169.255.1.1", SCTP_SCOPE_GLOBAL],
+		["10.1.2.3", SCTP_SCOPE_PRIVATE],
+		["11.1.2.3", SCTP_SCOPE_GLOBAL],
+		["172.16.0.1", SCTP_SCOPE_PRIVATE],
+		["172.31.255.1", SCTP_SCOPE_PRIVATE],
+		["172.32.0.1", SCTP_SCOPE_GLOBAL],
+		["192.168.0.1", SCTP_SCOPE_PRIVATE],
+		["192.169.0.1", SCTP_SCOPE_GLOBAL],
+		["198.17.255.1", SCTP_SCOPE_GLOBAL],
+		["198.18.0.1", SCTP_SCOPE_PRIVATE],
+		["198.19.255.1", SCTP_SCOPE_PRIVATE],
+		["198.20.0.1", SCTP_SCOPE_GLOBAL],
+		["192.88.99.1", SCTP_SCOPE_UNUSABLE],
+		["224.0.0.1", SCTP_SCOPE_UNUSABLE],
+		["0.0.0.0", SCTP_SCOPE_UNUSABLE],
+	])("of %s is %i", (address, scope) => {
+		const addr = sockaddr_in(parseIpv4(address) ?? 0, 0);
+		expect(sctp_get_af_specific(AF_INET)?.scope(addr)).toBe(scope);
 	});
 });
 

@@ -26,7 +26,10 @@ export interface Difference {
 	readonly second: Second;
 	readonly before: number;
 	readonly after: number;
-	/** Names of CHANGES each of which makes this difference; none if it takes several. */
+	/**
+	 * The oldest of CHANGES that makes this difference alone, if there is one. Later ones may have
+	 * rewritten what it mended.
+	 */
 	causes: string[];
 }
 
@@ -57,7 +60,19 @@ export function differencesOf(before: Atlas, after: Atlas): Differences {
 		}
 	}
 	if (pairs.length > 0) findCauses(before, after, pairs);
+	for (const pair of pairs) {
+		const [first = 0, ...others] = pair.causes.map(sinceOf);
+		const oldest = Math.min(first, ...others);
+		pair.causes = pair.causes.filter((name) => sinceOf(name) === oldest).slice(0, 1);
+	}
 	return { before, after, pairs, alone: before.pairs + after.pairs - 2 * shared };
+}
+
+/** The release that has a change first, as a number: 6012 for 6.12. */
+function sinceOf(name: string): number {
+	const since = CHANGES.find((change) => change.name === name)?.since ?? "";
+	const [major, minor] = since.split(".").map(Number);
+	return (major ?? 0) * 1000 + (minor ?? 0);
 }
 
 /** Tries each change alone: on the one version it makes the difference, or on the other unmakes it. */
@@ -132,11 +147,9 @@ export function printDifferences(differences: Differences, style: Style): string
 		lines.push("");
 		const changes = CHANGES.filter((change) => its[0]?.causes.includes(change.name));
 		if (changes.length === 0) lines.push(style("1", `No single change: ${its.length} pairs`));
-		for (const [i, change] of changes.entries()) {
-			const count = i === 0 ? `: ${its.length} pairs` : "";
-			const or = i === 0 ? "" : "or ";
-			lines.push(style("1", `${or}${change.name} (${change.since}, ${change.commit})${count}`));
-			lines.push(...wrap(change.summary, "  "));
+		for (const { name, since, commit, summary } of changes) {
+			lines.push(style("1", `${name} (${since}, ${commit}): ${its.length} pairs`));
+			lines.push(...wrap(summary, "  "));
 		}
 		lines.push(...causeLines(differences, its));
 	}

@@ -4,7 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { EADDRINUSE } from "../../include/uapi/asm-generic/errno.js";
 import { type Atlas, answerWord, atlasOf, tablesOf } from "../../kernel-model/laws/atlas.js";
+import { differencesOf, printDifferences } from "../../kernel-model/laws/atlas_diff.js";
 import { cover, inBox } from "../../kernel-model/laws/boxes.js";
 import type { State } from "../../kernel-model/laws/pairs.js";
 import type { Protocol } from "../../kernel-model/laws/protocols.js";
@@ -168,6 +170,27 @@ describe("the tables", () => {
 				when: ["both have SO_REUSEADDR", "both have SO_REUSEPORT and the same user"],
 			},
 		]);
+	});
+});
+
+describe("a difference of two versions", () => {
+	it("in a rule is told as a rule", () => {
+		const before = atlas("7.3", "udp");
+		const after = {
+			...before,
+			answers: before.answers.map((row, i) =>
+				row.map((answer, j) => {
+					const [one, other] = [before.firsts[i]?.options, before.seconds[j]?.options];
+					return answer === 0 && one?.reuse && other?.reuse ? EADDRINUSE : answer;
+				}),
+			),
+		};
+		const text = printDifferences(differencesOf(before, after), (_, its) => its).join("\n");
+		expect(text).toContain("No single change: ");
+		expect(text).toContain('"yes" in 7.3, "no" in 7.3, if\n    - both have SO_REUSEADDR.\n');
+		expect(text).toContain("\n    [::], then ");
+		// With devices it is as without.
+		expect(text).not.toContain("dummy0");
 	});
 });
 

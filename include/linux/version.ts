@@ -145,8 +145,10 @@ export const CHANGES = [
 		name: "sctp-listen-resets-state",
 		since: "6.12",
 		commit: "8beee4d8dee7",
-		backports: ["6.1.176", "6.11.3"],
-		summary: "An SCTP socket whose listen() finds no port is not left in the listening state.",
+		also: ["4d5c70e6155d"],
+		backports: ["6.1.176", "6.11.4"],
+		summary:
+			"An SCTP socket whose listen() fails is not left in the listening state. It fails if no port is free, or if a listener with SO_REUSEPORT has some of its addresses, but not all.",
 		modelled: true,
 	},
 	{
@@ -315,7 +317,7 @@ export const CHANGES = [
 		name: "source-address-within-vrf",
 		since: "6.11",
 		commit: "680735235356",
-		also: ["252442f2ae31"],
+		also: ["252442f2ae31", "abb9a68d2c64"],
 		backports: ["6.1.176"],
 		summary:
 			"The source address for a destination in a VRF is chosen among the VRF's own addresses.",

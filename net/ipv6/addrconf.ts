@@ -184,7 +184,7 @@ export function ipv6_dev_get_saddr(
 			__ipv6_dev_get_saddr(dst, dst_dev);
 			__ipv6_dev_get_saddr(dst, master);
 		}
-		// since 6.11, 680735235356
+		// since 6.11, abb9a68d2c64
 		if (dst.hiscore === null || master === null || net.changes.has("source-address-within-vrf")) {
 			for (const dev of net.devices) {
 				if (l3mdev_master_ifindex(dev) === master_idx) __ipv6_dev_get_saddr(dst, dev);

@@ -172,7 +172,7 @@ function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
 	const l3mdev = dev_get_by_index(net, fl6.l3mdev);
 	const same_vrf =
 		l3mdev === null ||
-		!net.changes.has("source-address-within-vrf") || // since 6.11, 680735235356
+		!net.changes.has("source-address-within-vrf") || // since 6.11, 252442f2ae31
 		(dev !== null && l3mdev_master_ifindex(dev) === l3mdev.ifindex);
 	if (rt !== null && rt.prefsrc !== null && same_vrf) {
 		ipv6_addr_copy(fl6.saddr, 0, rt.prefsrc, 0);

@@ -769,14 +769,16 @@ function sctp_get_port(k: Stack, sk: Sk, snum: Port): number {
 /**
  * Starts to listen. Binds any port if the sock has none. Returns 0 or a negative errno. On an error
  * the sock is closed, but keeps a port that it got. Without sctp-listen-resets-state a sock that
- * found no port stays in the state of a listener, although nobody can reach it.
+ * found no port, or could not be hashed, stays in the state of a listener, although nobody can reach
+ * it.
  */
 function sctp_listen_start(k: Stack, sk: Sk, backlog: number): number {
 	const S = k.sock;
 	const { ep } = sctp_sk(k, sk);
 	S.skc_state[sk] = SCTP_SS_LISTENING;
 	let err = 0;
-	let reset = k.changes.has("sctp-listen-resets-state"); // since 6.12, 8beee4d8dee7
+	// since 6.12, 8beee4d8dee7 if no port is free; since 6.12, 4d5c70e6155d if it cannot be hashed
+	let reset = k.changes.has("sctp-listen-resets-state");
 	if (ep.bind_addr.port === 0) {
 		if (sctp_autobind(k, sk) !== 0) err = -EAGAIN;
 	} else if (sctp_get_port(k, sk, S.skc_num[sk]) !== 0) {

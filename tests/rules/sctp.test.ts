@@ -19,6 +19,7 @@ import {
 	SO_BINDTODEVICE,
 	SO_LINGER,
 	SO_REUSEADDR,
+	SO_REUSEPORT,
 	SOCK_SEQPACKET,
 	SOL_IP,
 	SOL_SOCKET,
@@ -316,6 +317,26 @@ describe("further addresses of an SCTP socket", () => {
 		expect(w.tryBind("127.0.0.1:500").result).toBe(0);
 		expect(bindx(fd, SCTP_BINDX_REM, "192.0.2.1:500")).toBe("EBUSY");
 	});
+});
+
+describe("listen() of an SCTP socket that shares some of its addresses with a listener", () => {
+	for (const [version, again] of [
+		["6.11", 0],
+		["6.12", "EEXIST"],
+	] as const) {
+		it(`fails with EEXIST, and gives ${again} the next time in ${version}`, () => {
+			w = make({ version });
+			const [first, second] = [0, 1].map(() => {
+				const fd = w.socket();
+				w.task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+				expect(w.task.bind(fd, addressOf("127.0.0.1:500"))).toBe(0);
+				return fd;
+			});
+			expect(bindx(second, SCTP_BINDX_ADD, "127.0.0.2:500")).toBe(0);
+			const listen = (fd: number) => outcome(w.task.listen(fd, 8));
+			expect([listen(first), listen(second), listen(second)]).toEqual([0, "EEXIST", again]);
+		});
+	}
 });
 
 describe("an SCTP connection over loopback", () => {

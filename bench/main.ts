@@ -27,7 +27,7 @@ recording, the cost of trace points that nobody uses, and a search guided by bit
 `;
 
 /** Each is measured in a new process, so nothing else has run before. */
-const PROGRAMS = ["bitmap", "play", "scale", "scans", "snapshot", "tracing"];
+const PROGRAMS = ["bitmap", "laws", "play", "scale", "scans", "snapshot", "tracing"];
 const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
 
 function usage(problem: string): never {

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { CHANGES } from "../../include/linux/version.js";
 import { VERSIONS } from "../machine/versions.js";
 import { conflicts } from "./conflicts.js";
+import { laws } from "./laws.js";
 import { live } from "./live.js";
 import { matrix } from "./matrix.js";
 import { run } from "./run.js";
@@ -18,6 +19,7 @@ Shows how Linux chooses local ports, and when bind() and connect() fail.
   live SCRIPT...  play scripts on a real kernel and on the model
   matrix SCRIPT   play a script on every kernel version, and name the changes that show
   conflicts       print who may bind to a port that a socket has
+  laws            put laws that every kernel should obey to all small programs
   kernels         list the kernel versions and their behaviour changes
 
 inet-port-model COMMAND --help describes a command. --version prints the version.
@@ -95,6 +97,8 @@ async function main(argv: string[]): Promise<number> {
 			return matrix(args);
 		case "conflicts":
 			return conflicts(args);
+		case "laws":
+			return laws(args);
 		case "kernels":
 			return kernels(args);
 		case "--help":
@@ -108,11 +112,11 @@ async function main(argv: string[]): Promise<number> {
 			return 0;
 		case undefined:
 			throw new UsageError(
-				"expected a command: run, live, matrix, conflicts or kernels (see --help)",
+				"expected a command: run, live, matrix, conflicts, laws or kernels (see --help)",
 			);
 		default:
 			throw new UsageError(
-				`unknown command ${oneLine(command)}: expected run, live, matrix, conflicts or kernels (see --help)`,
+				`unknown command ${oneLine(command)}: expected run, live, matrix, conflicts, laws or kernels (see --help)`,
 			);
 	}
 }

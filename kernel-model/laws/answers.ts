@@ -3,10 +3,13 @@
  * The answers of a kernel to every program of a bound. A program is a list of steps, given by their
  * numbers in the bound; its answer is the answer of its last step. Programs that become the same by
  * renaming addresses and users are one: the program that mentions the first user, and the first
- * address of a family, before the second. All answers are in tables, so a law looks up any program.
+ * address of a family, before the second. connect() goes to a fixed address, so addresses of a
+ * program with connect() have no other names. All answers are in tables, so a law looks up any
+ * program.
  */
+import type { ChangeName } from "../../include/linux/version.js";
 import { nth } from "../machine/nth.js";
-import { type Bound, type Kind, PLACES, type Place, type Step } from "./kinds.js";
+import { type Bound, PLACES, type Place, type Step } from "./kinds.js";
 import { Lab } from "./lab.js";
 import type { Protocol } from "./protocols.js";
 
@@ -33,9 +36,12 @@ function exchanged(place: Place, ipv6: boolean): Place {
 	return found ?? place;
 }
 
-function sameKind(a: Kind, b: Kind): boolean {
-	if (a.search?.name !== b.search?.name) return false;
-	return (Object.keys(a) as (keyof Kind)[]).every((key) => key === "search" || a[key] === b[key]);
+/** A text that two steps share if they are the same. */
+function keyOf(step: Step): string {
+	if (step.do !== "bind") return JSON.stringify(step);
+	const { place, reuse, reuseport, user, device, listens, stranger, options, search } = step.kind;
+	const parts = [place.name, reuse, reuseport, user, device, listens, stranger, options];
+	return [...parts, search?.name ?? ""].join(" ");
 }
 
 function renamed(step: Step, users: boolean, ipv4: boolean, ipv6: boolean): Step {
@@ -62,15 +68,26 @@ export class Answers {
 	private readonly rename: Int16Array[] = [];
 	/** Which of two names a step mentions, for each of the three renamings: 0, 1 or 2. */
 	private readonly mentions: Uint8Array[];
+	/** Whether a step connects a socket. */
+	private readonly connects: Uint8Array;
+	private readonly numbers = new Map<string, number>();
+	private readonly made = new Map<string, Int16Array>();
+	/** Answers of programs longer than the bound. */
+	private readonly longer = new Map<string, number>();
 
 	constructor(
 		readonly version: string,
 		readonly protocol: Protocol,
 		readonly bound: Bound,
+		changes: ReadonlySet<ChangeName> | null = null,
 	) {
-		this.lab = new Lab(version, protocol);
+		this.lab = new Lab(version, protocol, changes);
 		const { steps, depth } = bound;
 		this.steps = steps;
+		for (const [number, step] of steps.entries()) {
+			const key = keyOf(step);
+			if (!this.numbers.has(key)) this.numbers.set(key, number);
+		}
 		if (steps.length ** depth > MOST) throw new RangeError(`${bound.name}: too many programs`);
 		for (let n = 0; n <= depth; n++) this.tables.push(new Int16Array(steps.length ** n).fill(NONE));
 		nth(this.tables, 0)[0] = 0;
@@ -80,6 +97,9 @@ export class Answers {
 			);
 			this.rename.push(Int16Array.from(to, (other, step) => (other < 0 ? step : other)));
 		}
+		this.connects = Uint8Array.from(steps, (step) =>
+			step.do === "act" && step.action === "connect" ? 1 : 0,
+		);
 		const places = (step: Step) => (step.do === "bind" ? step.kind.place : null);
 		this.mentions = [
 			Uint8Array.from(steps, (step) => (step.do === "bind" ? step.kind.user + 1 : 0)),
@@ -94,10 +114,23 @@ export class Answers {
 
 	/** The number of a step; -1 if the bound does not have it. */
 	find(step: Step): number {
-		return this.steps.findIndex((other) => {
-			if (step.do === "bind") return other.do === "bind" && sameKind(step.kind, other.kind);
-			return JSON.stringify(step) === JSON.stringify(other);
-		});
+		return this.numbers.get(keyOf(step)) ?? -1;
+	}
+
+	/**
+	 * For each step the number of another one that `make` gives for it: -1 if it gives none, or one
+	 * that the bound does not have. `name` names the table, which is made once.
+	 */
+	variants(name: string, make: (step: Step) => Step | null): Int16Array {
+		let table = this.made.get(name);
+		if (table === undefined) {
+			table = Int16Array.from(this.steps, (step) => {
+				const other = make(step);
+				return other === null ? -1 : this.find(other);
+			});
+			this.made.set(name, table);
+		}
+		return table;
 	}
 
 	/** The renaming that makes a program the one of its class. */
@@ -112,17 +145,46 @@ export class Answers {
 				break;
 			}
 		}
+		if (g > 1) {
+			for (let i = 0; i < program.length; i++) if (this.connects[program[i] ?? 0] === 1) g &= 1;
+		}
 		return g;
 	}
 
-	/** The answer of a program, in whatever names it is written. */
+	/**
+	 * The answer of a program, in whatever names it is written. A program longer than the bound is
+	 * run.
+	 */
 	answer(program: ArrayLike<number>): number {
+		if (program.length > this.bound.depth) return this.run(program);
 		const to = nth(this.rename, this.renaming(program));
 		let index = 0;
 		for (let i = 0; i < program.length; i++) {
 			index = index * this.steps.length + nth(to, nth(program, i));
 		}
 		return nth(nth(this.tables, program.length), index);
+	}
+
+	private run(program: ArrayLike<number>): number {
+		const key = Array.prototype.join.call(program, " ");
+		const known = this.longer.get(key);
+		if (known !== undefined) return known;
+		this.path.length = 0;
+		let answer = NONE;
+		for (let at = 0; at < program.length; at++) {
+			const step = nth(this.steps, nth(program, at));
+			if (!this.fits(step, at)) {
+				answer = NONE;
+				break;
+			}
+			answer = this.lab.step(step);
+			this.path.push(nth(program, at));
+		}
+		this.path.length = 0;
+		this.lab.end();
+		this.programs++;
+		this.longer.set(key, answer);
+		return answer;
 	}
 
 	/** Whether a step can follow in the state of the lab. */

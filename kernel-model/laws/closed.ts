@@ -10,6 +10,7 @@ import type { Law } from "./law.js";
 export const closed: Law = {
 	id: "closed",
 	rule: "A socket that was closed leaves nothing",
+	harm: "A socket that is gone decides who gets a port. A server that restarts fails, or another one takes its port.",
 	judge(program) {
 		if (program.last.do !== "bind") return null;
 		for (const [i, socket] of program.sockets.entries()) {

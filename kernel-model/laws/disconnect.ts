@@ -10,6 +10,7 @@ import type { Law } from "./law.js";
 export const disconnect: Law = {
 	id: "disconnect",
 	rule: "Disconnecting undoes connect()",
+	harm: "A socket that was connected conflicts other than before.",
 	judge(program) {
 		if (program.last.do !== "bind") return null;
 		for (const at of program.before.keys()) {
@@ -21,7 +22,7 @@ export const disconnect: Law = {
 			if (two?.do !== "act" || two.action !== "disconnect" || two.socket !== one.socket) continue;
 			const did = program.ask(program.before.slice(0, at + 1));
 			const undid = program.ask(program.before.slice(0, at + 2));
-			if (did !== 0 && did !== 115) continue;
+			if (did !== 0) continue;
 			if (undid !== 0) continue;
 			const beside = program.without(new Set([at, at + 1]));
 			const other = beside === null ? null : program.ask(beside);

@@ -11,6 +11,7 @@ import type { Law } from "./law.js";
 export const dual: Law = {
 	id: "dual",
 	rule: "A dual-stack socket conflicts where an IPv4 or an IPV6_V6ONLY socket would",
+	harm: "A dual-stack server shares a port that an IPv4 server holds alone, or fails where it may share.",
 	judge(program) {
 		if (program.length !== 2 || program.kind === null) return null;
 		for (const at of program.steps.keys()) {
@@ -20,6 +21,7 @@ export const dual: Law = {
 				const to = program.answers.find({ do: "bind", kind: { ...step.kind, place } });
 				return program.steps.map((number, i) => (i === at ? to : number));
 			});
+			if (both.some((beside) => beside.includes(-1))) continue;
 			const results = both.map((beside) => program.ask(beside));
 			if (results.includes(null)) continue;
 			const expected = results.every((result) => result === 0);

@@ -12,7 +12,9 @@ import type { Law } from "./law.js";
 export const failed: Law = {
 	id: "failed",
 	rule: "A bind() that fails changes nothing for later calls",
+	harm: "A bind() that failed decides who gets a port later. A program without any right to a port changes who may have it.",
 	judge(program) {
+		if (program.length < 2) return null;
 		for (const { at, answer } of program.sockets) {
 			if (answer === 0 || answer > LISTEN_FAILED) continue;
 			const beside = program.without(new Set([at]));

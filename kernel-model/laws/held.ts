@@ -13,6 +13,7 @@ import { isBound, type Law } from "./law.js";
 export const held: Law = {
 	id: "held",
 	rule: "A port that a socket refuses to share is not taken while the socket has it",
+	harm: "A socket takes part of the traffic of another one that refused to share. A server loses connections to a port that it held alone.",
 	judge(program) {
 		if (program.length < 3 || program.kind === null) return null;
 		if (program.answer !== 0) return null;

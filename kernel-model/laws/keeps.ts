@@ -11,6 +11,7 @@ import type { Law } from "./law.js";
 export const keeps: Law = {
 	id: "keeps",
 	rule: "A socket keeps its clients when another one binds",
+	harm: "A server loses a client that it had, because another one was started.",
 	judge(program) {
 		if (program.length !== 4 || program.last.do !== "who") return null;
 		const came = program.stepAt(1);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Kinds of sockets, and the steps of which small programs are made. */
-import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import { KINDS, type Protocol } from "./protocols.js";
 import { SEARCH_HOST, type Search } from "./searches.js";
 
@@ -171,7 +170,9 @@ export function boundsOf(protocol: Protocol, size: number): Bound[] {
 	const places = size > 1 ? PLACES : PLACES.slice(0, 7);
 	const narrow = size > 2 ? places.slice(0, 7) : [V4_ANY, V4_ONE, DUAL, V6_ANY];
 	const names: Action[] = listens ? [...ACTIONS] : ACTIONS.filter((action) => action !== "listen");
-	if (KINDS[protocol].number === IPPROTO_SCTP) names.splice(names.indexOf("disconnect"), 1);
+	if (protocol === "sctp") names.splice(names.indexOf("disconnect"), 1);
+	// The model has no connections of DCCP within one kernel.
+	if (protocol === "dccp") names.splice(names.indexOf("connect"), 2);
 	return [
 		{
 			name: "sockets",
@@ -206,19 +207,22 @@ export function boundsOf(protocol: Protocol, size: number): Bound[] {
 				}),
 			),
 		},
-		{
-			name: "clients",
-			programs: "up to two sockets and a client, before or after the second one",
-			depth: 4,
-			steps: [
-				...binds(
-					kinds({ places, users: 1, devices: size > 1, listens }).filter(
-						(kind) => kind.listens === listens,
-					),
-				),
-				...CLIENTS.map((_, to): Step => ({ do: "client", to })),
-				{ do: "who" },
-			],
-		},
+		// An association of SCTP or DCCP outlives its program, so the next one would meet it.
+		...(protocol === "sctp" || protocol === "dccp" ? [] : [clientsOf(places, listens, size)]),
 	];
+}
+
+/** Sockets and a client. Sockets of protocols with connections listen. */
+function clientsOf(places: readonly Place[], listens: boolean, size: number): Bound {
+	const all = kinds({ places, users: 1, devices: size > 1, listens });
+	return {
+		name: "clients",
+		programs: "up to four sockets, or some and a client that comes before or after the last one",
+		depth: 4,
+		steps: [
+			...binds(all.filter((kind) => kind.listens === listens)),
+			...CLIENTS.map((_, to): Step => ({ do: "client", to })),
+			{ do: "who" },
+		],
+	};
 }

@@ -3,7 +3,6 @@
  * Runs small programs on one kernel. It calls net/socket.ts directly, without tasks and
  * descriptors, because an exploration runs millions of programs.
  */
-import { SOCK_STREAM } from "../../include/linux/net.js";
 import {
 	AF_INET,
 	AF_INET6,
@@ -13,6 +12,7 @@ import {
 	SOL_IPV6,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
+import type { ChangeName } from "../../include/linux/version.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	SO_BINDTODEVICE,
@@ -137,9 +137,11 @@ export class Lab {
 	/** Whether the program has connected: its end may leave TIME_WAIT. */
 	private connected = false;
 
+	/** `changes` may replace the set of changes of the version, to see which ones are asked for. */
 	constructor(
 		version: string,
 		readonly protocol: Protocol,
+		changes: ReadonlySet<ChangeName> | null = null,
 	) {
 		const size = 64;
 		// Small tables stay in the cache.
@@ -148,6 +150,7 @@ export class Lab {
 			tables: { ehash: size, bhash: size, lhash2: size, udp: 256 },
 		});
 		const k = this.kernel;
+		if (changes !== null) Object.assign(k, { changes });
 		const here = k.createNet();
 		here.addAddress("2001:db8::2/128", "lo");
 		here.addRoute({ to: "198.51.100.0/24", dev: "lo", src: "127.0.0.1" });
@@ -218,11 +221,11 @@ export class Lab {
 			held.bound = answer === 0 || answer > LISTEN_FAILED;
 			return answer;
 		}
-		const err = -__sys_bind(k, sock, opening.address, opening.length);
+		const err = 0 - __sys_bind(k, sock, opening.address, opening.length);
 		if (err !== 0) return err;
 		held.bound = true;
 		if (!kind.listens) return 0;
-		const failed = -__sys_listen(k, sock, 1);
+		const failed = 0 - __sys_listen(k, sock, 1);
 		return failed === 0 ? 0 : LISTEN_FAILED + failed;
 	}
 
@@ -231,18 +234,18 @@ export class Lab {
 		k.cap_effective = 0;
 		const { sock, kind } = held;
 		const set = (name: number, value: Uint8Array) =>
-			-__sys_setsockopt(k, sock, SOL_SOCKET, name, value, value.length);
+			0 - __sys_setsockopt(k, sock, SOL_SOCKET, name, value, value.length);
 		switch (action) {
 			case "close":
 				held.open = false;
 				__sock_release(k, sock, false);
 				return 0;
 			case "listen":
-				return -__sys_listen(k, sock, 1);
+				return 0 - __sys_listen(k, sock, 1);
 			case "connect":
 				return this.connect(held);
 			case "disconnect":
-				return -__sys_connect(k, sock, UNSPEC, SIZEOF_SOCKADDR_IN, true);
+				return 0 - __sys_connect(k, sock, UNSPEC, SIZEOF_SOCKADDR_IN, true);
 			case "reuse":
 				return set(SO_REUSEADDR, ONE);
 			case "noreuse":
@@ -265,7 +268,7 @@ export class Lab {
 			address = sockaddrOf(to, PEER_PORT);
 			this.peers.set(to, address);
 		}
-		const err = -__sys_connect(k, sock, address, lengthOf(address), true);
+		const err = 0 - __sys_connect(k, sock, address, lengthOf(address), false);
 		if (this.peer !== 0) {
 			const child = do_accept(k, this.peer, USERS[0], true);
 			if (child >= 0) this.reset(child);
@@ -286,7 +289,7 @@ export class Lab {
 		this.client = sock_create(k, this.net, to.sin_family, type, number, USERS[0]);
 		this.connected = true;
 		if (KINDS[this.protocol].listens) {
-			return -__sys_connect(k, this.client, to, lengthOf(to), type === SOCK_STREAM);
+			return 0 - __sys_connect(k, this.client, to, lengthOf(to), false);
 		}
 		const sent = __sys_sendto(k, this.client, 1, to, lengthOf(to), 0);
 		return sent < 0 ? -sent : 0;

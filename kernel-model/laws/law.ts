@@ -11,6 +11,8 @@ export interface Law {
 	readonly id: string;
 	/** The rule as a sentence. */
 	readonly rule: string;
+	/** What a user could notice, or an attacker use, if it is broken. */
+	readonly harm: string;
 	/**
 	 * Whether the last answer of a program obeys; null if the law says nothing about it. A text
 	 * says what the answer should have been, and beside which program.
@@ -26,8 +28,8 @@ export interface Breach {
 	readonly beside: readonly number[];
 }
 
-/** A socket of a program. */
-export interface Bound {
+/** A socket of a program, and what became of it. */
+export interface Past {
 	readonly kind: Kind;
 	/** The number of its bind step in the bound. */
 	readonly step: number;
@@ -46,7 +48,7 @@ export class Program {
 	/** Its steps before the last one. */
 	readonly before: readonly number[];
 	readonly last: Step;
-	private known: Bound[] | null = null;
+	private known: Past[] | null = null;
 
 	constructor(
 		readonly answers: Answers,
@@ -75,9 +77,9 @@ export class Program {
 	}
 
 	/** The sockets before the last step, in order. */
-	get sockets(): readonly Bound[] {
+	get sockets(): readonly Past[] {
 		if (this.known !== null) return this.known;
-		const sockets: Bound[] = [];
+		const sockets: Past[] = [];
 		for (const [at, number] of this.before.entries()) {
 			const step = this.stepAt(at);
 			if (step.do === "bind") {
@@ -124,8 +126,10 @@ export class Program {
 			} else if (step.do === "act") {
 				const to = nth(socket, step.socket);
 				if (to === null) return null;
-				const same = this.answers.find({ ...step, socket: to });
-				if (same < 0) return null;
+				const same = this.answers.variants(`socket ${to}`, (act) =>
+					act.do === "act" ? { ...act, socket: to } : null,
+				)[number];
+				if (same === undefined || same < 0) return null;
 				left.push(same);
 			} else left.push(number);
 		}

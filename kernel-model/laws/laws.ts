@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Every law, in the order in which they are shown. */
+/** The laws of programs whose sockets name their port, in the order in which they are shown. */
 import { closed } from "./closed.js";
 import { disconnect } from "./disconnect.js";
 import { dual } from "./dual.js";
@@ -55,6 +55,9 @@ export const SEARCH_LAWS: readonly Law[] = [
 	start,
 	whichever,
 ];
+
+/** Every law. */
+export const ALL_LAWS: readonly Law[] = [...LAWS, ...SEARCH_LAWS];
 
 /** The laws that judge the programs of a bound. */
 export function lawsOf(bound: Bound): readonly Law[] {

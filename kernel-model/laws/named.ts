@@ -19,6 +19,7 @@ function placeAfterConnect(place: Place): Place | null {
 export const named: Law = {
 	id: "named",
 	rule: "A connected socket conflicts where getsockname() says that it is",
+	harm: "getsockname() does not tell what a socket conflicts with.",
 	judge(program) {
 		if (program.length !== 3 || program.last.do !== "bind") return null;
 		const [first] = program.sockets;
@@ -31,7 +32,7 @@ export const named: Law = {
 		const beside = [to, ...program.steps.slice(1)];
 		const connected = program.ask(program.before);
 		if (connected !== program.ask(beside.slice(0, 2))) return null;
-		if (connected !== 0 && connected !== 115) return null;
+		if (connected !== 0) return null;
 		const other = program.ask(beside);
 		if (other === null || other === program.answer) return null;
 		return { expected: other === 0 ? "success" : "failure", beside };

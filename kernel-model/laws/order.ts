@@ -11,6 +11,7 @@ import type { Law } from "./law.js";
 export const order: Law = {
 	id: "order",
 	rule: "Two sockets that share a port in one order share it in the other",
+	harm: "A program works or fails by the order in which its servers start.",
 	judge(program) {
 		const second = program.kind;
 		const [first] = program.sockets;

@@ -23,6 +23,7 @@ function claimOf(kind: Kind, to: number): { address: boolean; device: boolean } 
 export const reach: Law = {
 	id: "reach",
 	rule: "A client reaches the most specific socket that is bound for its destination",
+	harm: "A client reaches another server than the one that is bound for its destination.",
 	judge(program) {
 		if (program.last.do !== "who") return null;
 		const at = program.length - 2;

@@ -11,6 +11,7 @@ import { type Law, succeeded } from "./law.js";
 export const shared: Law = {
 	id: "shared",
 	rule: "A socket gets a port if every socket on it would share it with that socket",
+	harm: "A server cannot bind a port that it may share. It fails with EADDRINUSE for no reason.",
 	judge(program) {
 		if (program.length < 3 || program.answer === 0 || program.kind === null) return null;
 		if (!program.onlySockets) return null;

@@ -10,11 +10,12 @@ import type { Law } from "./law.js";
 export const strangers: Law = {
 	id: "strangers",
 	rule: "A socket on another port, of another protocol or in another namespace never matters",
+	harm: "A program in another namespace, or on another port, decides who gets a port.",
 	judge(program) {
 		if (program.length < 2 || program.kind === null || program.kind.stranger !== "") return null;
-		const gone = new Set<number>();
-		for (const { kind, at } of program.sockets) if (kind.stranger !== "") gone.add(at);
-		if (gone.size === 0) return null;
+		const strange = program.sockets.filter(({ kind }) => kind.stranger !== "");
+		if (strange.length === 0) return null;
+		const gone = new Set(strange.map(({ at }) => at));
 		const beside = program.without(gone);
 		const other = beside === null ? null : program.ask(beside);
 		if (beside === null || other === null || other === program.answer) return null;

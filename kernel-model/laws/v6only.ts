@@ -16,6 +16,7 @@ const ipv4Alone = ({ place }: Kind) => place.v6 === null;
 export const v6only: Law = {
 	id: "v6only",
 	rule: "A socket with IPv6 alone and one with IPv4 alone never conflict",
+	harm: "An IPv6 server keeps an IPv4 server from its port, or the other way round.",
 	judge(program) {
 		const { kind } = program;
 		const [first] = program.sockets;

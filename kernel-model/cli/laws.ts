@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** `inet-port-model laws`: puts laws to all small programs on the model. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
+import { fileURLToPath } from "node:url";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { formatVersions } from "../check/matrix.js";
+import { readScript } from "../check/player.js";
+import { allBoundsOf } from "../laws/bounds.js";
+import { catalogueText, type Entry, newIn, readCatalogue } from "../laws/catalogue.js";
+import { causesOf } from "../laws/causes.js";
+import { ALL, explore, type Found, type Longer } from "../laws/explore.js";
+import type { Law } from "../laws/law.js";
+import { ALL_LAWS } from "../laws/laws.js";
+import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
+import { type Regression, regressions, regressionsText } from "../laws/regressions.js";
+import { joined, type Report, reportOf } from "../laws/report.js";
+import { versionFor } from "../machine/versions.js";
+import { judge, recordScript } from "../real/live.js";
+import { startAgent } from "../real/vm/machine.js";
+import {
+	parse,
+	readFile,
+	reasonOf,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+	writeOut,
+} from "./terminal.js";
+
+const HELP = `usage: inet-port-model laws [OPTIONS]
+       inet-port-model laws merge FILE...
+
+Puts laws, rules that every kernel should obey, to all small programs, and shows the
+causes of breaches: the smallest program, the step of the ported code that lets it
+happen, and the versions that have it. The laws:
+
+${ALL_LAWS.map(({ id, rule }) => `  ${id.padEnd(12)}${rule}`).join("\n")}
+
+  --law LIST         only these laws (default all)
+  --kernel LIST      versions, or all (default 7.3)
+  --protocol LIST    ${PROTOCOLS.join(", ")}, or all (default tcp,udp)
+  --size N           1: one user, short alphabets (default). 2: two users, devices, all
+                     places. 3: longer programs over more kinds
+  --ops N            also N steps of longer programs, made at random
+  --seed N           seed of the longer programs (default 1)
+  --shard I/N        only every Nth part of the work, from 1. merge joins the --json
+                     outputs of shards
+  --live             ask the kernel underneath whether it does the same
+  --image IMAGE      ask a kernel in a virtual machine; see live --help
+  --regressions      put the laws to both sides of each behaviour change: which law tells
+                     a kernel before it from one after it?
+  --change LIST      with --regressions: only these changes
+  --write            write the catalogue, kernel-model/laws/CATALOGUE.md
+  --json             one JSON object for each cause, and one with the totals
+
+A cause is confirmed if a kernel gave every answer of its script. Without --live or
+--image no kernel is asked.
+
+Exit status: 0 the catalogue has every cause, 1 there is a new one, 2 bad input.
+`;
+
+/** The catalogue, beside the sources. */
+const CATALOGUE = new URL("../../../kernel-model/laws/CATALOGUE.md", import.meta.url);
+
+/** Splits a list of words and checks them. */
+function listOf<T extends string>(option: string, text: unknown, known: readonly T[]): T[] {
+	if (text === "all") return [...known];
+	return String(text)
+		.split(",")
+		.map((word) => {
+			const found = known.find((name) => name === word);
+			if (found === undefined) {
+				throw new UsageError(`${option}: expected ${known.join(", ")} or all, found ${word}`);
+			}
+			return found;
+		});
+}
+
+function numberOf(option: string, text: unknown, from: number, to: number): number {
+	const number = Number(text);
+	if (!/^[0-9]+$/.test(String(text)) || number < from || number > to) {
+		throw new UsageError(`${option}: expected a number from ${from} to ${to}, found ${text}`);
+	}
+	return number;
+}
+
+interface Shard {
+	part: number;
+	of: number;
+}
+
+function shardOf(text: unknown): Shard {
+	if (text === undefined) return { part: 0, of: 1 };
+	const [, part, of] = /^([0-9]+)\/([0-9]+)$/.exec(String(text)) ?? [];
+	const shard = { part: Number(part) - 1, of: Number(of) };
+	if (!(shard.part >= 0 && shard.part < shard.of)) {
+		throw new UsageError(`--shard: expected I/N with I from 1 to N, found ${text}`);
+	}
+	return shard;
+}
+
+/** Shows the work on standard error if it is a terminal and takes more than two seconds. */
+function progress(): { show(what: string): void; end(): void } {
+	let shown = Date.now() + 2000;
+	let written = false;
+	return {
+		show(what) {
+			if (!process.stderr.isTTY || Date.now() < shown) return;
+			shown = Date.now() + 200;
+			written = true;
+			process.stderr.write(`\r${what}\u001b[K`);
+		},
+		end() {
+			if (written) process.stderr.write("\r\u001b[K");
+		},
+	};
+}
+
+export async function laws(args: string[]): Promise<number> {
+	if (args[0] === "merge") return merge(args.slice(1));
+	const { values, positionals } = parse(args, {
+		law: { type: "string", default: "all" },
+		kernel: { type: "string", default: "7.3" },
+		protocol: { type: "string", default: "tcp,udp" },
+		size: { type: "string", default: "1" },
+		ops: { type: "string", default: "0" },
+		seed: { type: "string", default: "1" },
+		shard: { type: "string" },
+		live: { type: "boolean", default: false },
+		image: { type: "string" },
+		write: { type: "boolean", default: false },
+		regressions: { type: "boolean", default: false },
+		change: { type: "string", default: "" },
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	if (positionals.length > 0) throw new UsageError(`laws: unexpected ${positionals[0]}`);
+	const ids = listOf(
+		"--law",
+		values.law,
+		ALL_LAWS.map(({ id }) => id),
+	);
+	const chosen = ALL_LAWS.filter(({ id }) => ids.includes(id));
+	const versions = versionsOf(values.kernel);
+	const protocols = listOf("--protocol", values.protocol, PROTOCOLS);
+	const size = numberOf("--size", values.size, 1, 3);
+	const ops = numberOf("--ops", values.ops, 0, 1e9);
+	const seed = seedOf(values.seed);
+	const shard = shardOf(values.shard);
+	if (values.regressions === true) {
+		const names = values.change === "" ? [] : String(values.change).split(",");
+		return showRegressions(names, size, chosen, values.write === true, values.json === true);
+	}
+	const began = performance.now();
+	const shown = progress();
+	let found: Found[];
+	let reports: Report[];
+	try {
+		found = exploreAll(chosen, versions, protocols, size, { ops, seed }, shard, shown.show);
+		shown.show("laws: causes");
+		reports = causesOf(found).map((cause) => reportOf(cause, versions.length > 1));
+	} finally {
+		shown.end();
+	}
+	const agents = agentsOf(values.live, values.image);
+	for (const agent of agents) await confirm(reports, agent);
+	const programs = found.reduce((sum, one) => sum + one.programs * one.versions.length, 0);
+	const run = found.reduce((sum, one) => sum + one.programs, 0);
+	const seconds = Math.round((performance.now() - began) / 10) / 100;
+	const totals: Totals = { programs, run, seconds, causes: reports.length };
+	if (values.write === true) write(reports);
+	return show(reports, found, totals, values.json === true);
+}
+
+interface Totals {
+	/** Programs whose answers are known, over all versions. */
+	programs: number;
+	/** Programs that were run: versions with the same answers are run once. */
+	run: number;
+	seconds: number;
+	causes: number;
+}
+
+function versionsOf(text: unknown): string[] {
+	if (text === "all") return [...ALL];
+	return String(text)
+		.split(",")
+		.map((name) => versionOf(name, release()));
+}
+
+function exploreAll(
+	chosen: readonly Law[],
+	versions: readonly string[],
+	protocols: readonly Protocol[],
+	size: number,
+	longer: Longer,
+	shard: Shard,
+	show: (what: string) => void,
+): Found[] {
+	const found: Found[] = [];
+	let number = 0;
+	for (const protocol of protocols) {
+		for (const bound of allBoundsOf(protocol, size)) {
+			if (number++ % shard.of !== shard.part) continue;
+			const more = bound.name === "steps" && longer.ops > 0 ? longer : null;
+			const tick = (programs: number) =>
+				show(`laws: ${protocol}, ${bound.name}: ${programs} programs`);
+			found.push(...explore(versions, protocol, bound, chosen, more, tick));
+		}
+	}
+	return found;
+}
+
+/** The kernels to ask: null is the kernel underneath. */
+function agentsOf(live: unknown, image: unknown): (string | null)[] {
+	const images = image === undefined ? [] : String(image).split(",");
+	return [...(live === true ? [null] : []), ...images];
+}
+
+/** Asks a kernel for the answers of each script that its version has. */
+async function confirm(reports: readonly Report[], image: string | null): Promise<void> {
+	const agent = await startAgent(undefined, image ?? undefined);
+	try {
+		const { release } = agent.hello;
+		const version = versionFor(release);
+		for (const report of reports) {
+			if (version === null || !report.kernels.includes(version)) continue;
+			const script = readScript(report.script, `${report.at}.strace`);
+			const recording = await recordScript(script, agent);
+			const recorded = new Map(
+				judge(recording, script.file, { version }).map((outcome) => [outcome.line, outcome]),
+			);
+			const same = script.lines.every((line) => {
+				if (line.kind !== "call" || line.result === null) return true;
+				const outcome = recorded.get(line.line);
+				if (outcome === undefined || outcome.verdict === "ignored") return true;
+				return (
+					answerText(outcome.recorded, outcome.recordedError) ===
+					answerText(line.result.value, line.result.errno)
+				);
+			});
+			if (same) report.confirmed.push(release);
+			else
+				process.stderr.write(
+					`laws: ${report.protocol}: ${report.at}: ${release} answers otherwise\n`,
+				);
+		}
+	} finally {
+		agent.end();
+	}
+}
+
+/** Descriptors and pids count as success: they need not be the same. */
+function answerText(value: number | null, error: string | null): string {
+	return error ?? (value !== null && value < 0 ? errnoName(-value) : "success");
+}
+
+function readEntries(): Entry[] {
+	try {
+		return readCatalogue(readFileSync(CATALOGUE, "utf8"));
+	} catch (error) {
+		throw new UsageError(`${fileURLToPath(CATALOGUE)}: ${reasonOf(error)}`);
+	}
+}
+
+/** Writes the catalogue. Kernels that confirmed a script before count if the script is the same. */
+function write(reports: readonly Report[]): void {
+	let before: Entry[] = [];
+	let tail = "";
+	if (existsSync(CATALOGUE)) {
+		before = readEntries();
+		const text = readFileSync(CATALOGUE, "utf8");
+		const at = text.indexOf("\n# ", 2);
+		if (at >= 0) tail = text.slice(at);
+	}
+	for (const report of reports) {
+		const same = before.find(
+			({ protocol, script }) => protocol === report.protocol && script === report.script,
+		);
+		report.confirmed = [...new Set([...(same?.confirmed ?? []), ...report.confirmed])].sort();
+	}
+	writeFileSync(CATALOGUE, catalogueText(reports, tail));
+}
+
+function show(
+	reports: readonly Report[],
+	found: readonly Found[],
+	totals: Totals,
+	json: boolean,
+): number {
+	const entries = readEntries();
+	let news = 0;
+	const lines: string[] = [];
+	for (const report of reports) {
+		const fresh = newIn(entries, report);
+		if (fresh !== null) news++;
+		if (json) {
+			lines.push(JSON.stringify({ ...report, new: fresh !== null }));
+			continue;
+		}
+		const where = `${report.file}:${report.line}`;
+		lines.push(styled("1", `${report.protocol}: ${report.at} (${where})`));
+		for (const rule of report.rules) lines.push(`  ${rule}.`);
+		lines.push(`  ${report.cases} programs; ${formatVersions(report.kernels)}`);
+		if (report.changes.length > 0) lines.push(`  changes: ${report.changes.join(", ")}`);
+		if (report.users) lines.push("  It touches users: a user gets what another one holds.");
+		const confirmed = report.confirmed.length > 0 ? report.confirmed.join(", ") : "no kernel";
+		lines.push(`  confirmed by ${confirmed}`);
+		if (fresh !== null) lines.push(styled("31", `  NEW: ${fresh}`));
+		for (const line of report.script.trimEnd().split("\n")) lines.push(styled("2", `    ${line}`));
+		lines.push(`    # the last answer should be: ${report.expected}`, "");
+	}
+	if (json) lines.push(JSON.stringify(totals));
+	else lines.push(...summary(found, totals, news));
+	writeOut(lines.map((line) => `${line}\n`));
+	return news > 0 ? 1 : 0;
+}
+
+function summary(found: readonly Found[], totals: Totals, news: number): string[] {
+	const lines: string[] = [];
+	const bounds = new Set(found.map(({ protocol, bound }) => `${protocol}, ${bound.name}`));
+	for (const name of bounds) {
+		const here = found.filter((one) => `${one.protocol}, ${one.bound.name}` === name);
+		const [first] = here;
+		if (first === undefined) continue;
+		const programs = here.map((one) => `${one.programs} on ${formatVersions(one.versions)}`);
+		lines.push(`# ${name} (${first.bound.programs}): ${programs.join("; ")}: all run`);
+	}
+	const { run, seconds, causes } = totals;
+	const what = `${causes} causes, ${news} new; ${run} programs, ${seconds} s`;
+	lines.push(styled(news > 0 ? "31" : "32", `# ${what}`));
+	return lines;
+}
+
+/** `laws --regressions`: which law tells before a change from after it. */
+function showRegressions(
+	names: readonly string[],
+	size: number,
+	chosen: readonly Law[],
+	writes: boolean,
+	json: boolean,
+): number {
+	const shown = progress();
+	let found: Regression[];
+	try {
+		found = regressions(names, size, chosen, (what) => shown.show(`laws: ${what}`));
+	} finally {
+		shown.end();
+	}
+	const text = regressionsText(found);
+	if (writes) {
+		const before = readFileSync(CATALOGUE, "utf8");
+		const at = before.indexOf("\n# ", 2);
+		writeFileSync(CATALOGUE, `${at < 0 ? before : before.slice(0, at)}\n${text}`);
+	}
+	const lines = json
+		? found.map((one) => `${JSON.stringify({ ...one, law: one.law?.id ?? null })}\n`)
+		: [text];
+	writeOut(lines);
+	return 0;
+}
+
+/** `laws merge`: joins the JSON outputs of shards. */
+function merge(files: readonly string[]): number {
+	if (files.length === 0) throw new UsageError("laws merge: expected files of laws --json");
+	const reports: Report[] = [];
+	const totals: Totals = { programs: 0, run: 0, seconds: 0, causes: 0 };
+	for (const file of files) {
+		for (const [i, line] of readFile(file).split("\n").entries()) {
+			if (line === "") continue;
+			let object: Partial<Report> & Partial<Totals>;
+			try {
+				object = JSON.parse(line);
+			} catch {
+				throw new UsageError(`${file}:${i + 1}: expected a line of laws --json`);
+			}
+			if (object.script !== undefined) reports.push(object as Report);
+			totals.programs += object.programs ?? 0;
+			totals.run += object.run ?? 0;
+			totals.seconds += object.seconds ?? 0;
+		}
+	}
+	const causes = joined(reports);
+	const entries = readEntries();
+	const lines = causes.map((report) =>
+		JSON.stringify({ ...report, new: newIn(entries, report) !== null }),
+	);
+	lines.push(JSON.stringify({ ...totals, causes: causes.length }));
+	writeOut(lines.map((line) => `${line}\n`));
+	return causes.some((report) => newIn(entries, report) !== null) ? 1 : 0;
+}

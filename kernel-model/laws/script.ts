@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Writes a program as a script, with the answers that the model gives. */
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { nth } from "../machine/nth.js";
+import { type Action, CLIENTS, HOST, type Kind, type Step } from "./kinds.js";
+import {
+	LISTEN_FAILED,
+	NOBODY,
+	OTHER_PORT,
+	optionsOf,
+	PEER_PORT,
+	PORT,
+	peerOf,
+	SOCKET,
+	USERS,
+} from "./lab.js";
+import { KINDS, type Protocol } from "./protocols.js";
+import { SearchScript } from "./search_script.js";
+import { SEARCH_HOST } from "./searches.js";
+
+/** Pid of root, who makes the processes of two users. */
+const ROOT = 100;
+
+const RESULTS: Readonly<Record<Action, string>> = {
+	close: "close(FD)",
+	listen: "listen(FD, 1)",
+	connect: "",
+	disconnect: `connect(FD, {sa_family=AF_UNSPEC, sa_data="${"\\0".repeat(14)}"}, 16)`,
+	reuse: "setsockopt(FD, SOL_SOCKET, SO_REUSEADDR, [1], 4)",
+	noreuse: "setsockopt(FD, SOL_SOCKET, SO_REUSEADDR, [0], 4)",
+	reuseport: "setsockopt(FD, SOL_SOCKET, SO_REUSEPORT, [1], 4)",
+	noreuseport: "setsockopt(FD, SOL_SOCKET, SO_REUSEPORT, [0], 4)",
+};
+
+function sockaddr(address: string, port: number): string {
+	return address.includes(":")
+		? `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}, 28`
+		: `{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}, 16`;
+}
+
+function optionText(name: string): string {
+	if (name === "IPV6_V6ONLY") return "SOL_IPV6, IPV6_V6ONLY, [1], 4";
+	if (name === "SO_BINDTODEVICE") return 'SOL_SOCKET, SO_BINDTODEVICE, "lo\\0", 3';
+	return `SOL_SOCKET, ${name}, [1], 4`;
+}
+
+const result = (errno: number) => (errno === 0 ? "0" : `-1 ${errnoName(errno)}`);
+
+/** A program as text. */
+class Writer {
+	private readonly lines: string[] = [];
+	private readonly sockets: { fd: number; pid: number | null; kind: Kind }[] = [];
+	private readonly next = new Map<number | null, number>();
+	private readonly forks: boolean;
+	/** The descriptor of the peer of connections. */
+	private peer = -1;
+	private readonly searches = new SearchScript();
+
+	constructor(
+		private readonly protocol: Protocol,
+		private readonly steps: readonly Step[],
+		private readonly answers: readonly number[],
+	) {
+		const kinds = steps.flatMap((step) => (step.do === "bind" ? [step.kind] : []));
+		this.forks = new Set(kinds.map(({ user }) => user)).size > 1;
+		if (kinds.some(({ place }) => place.address === "2001:db8::2")) {
+			for (const command of HOST) this.lines.push(`$ ${command}`);
+		}
+		if (kinds.some(({ search }) => search !== undefined)) {
+			for (const command of SEARCH_HOST) this.lines.push(`$ ${command}`);
+		}
+		if (!this.forks) return;
+		for (const uid of USERS) {
+			this.write(ROOT, `fork() = ${ROOT + uid}`);
+			this.write(ROOT + uid, `setuid(${uid}) = 0`);
+		}
+	}
+
+	private pidOf(kind: Kind | null): number | null {
+		return this.forks ? ROOT + nth(USERS, kind?.user ?? 0) : null;
+	}
+
+	private write(pid: number | null, text: string): void {
+		this.lines.push(pid === null ? text : `${pid} ${text}`);
+	}
+
+	/** A new socket. */
+	private open(pid: number | null, family: string, words: string): number {
+		const fd = this.next.get(pid) ?? 3;
+		this.next.set(pid, fd + 1);
+		this.write(pid, `socket(${family}, ${words}) = ${fd}`);
+		return fd;
+	}
+
+	text(): string {
+		for (const [i, step] of this.steps.entries()) this.step(step, nth(this.answers, i), i);
+		return `${this.lines.join("\n")}\n`;
+	}
+
+	private step(step: Step, answer: number, at: number): void {
+		if (step.do === "bind") this.bind(step.kind, answer);
+		else if (step.do === "act") this.act(step.action, step.socket, answer);
+		else if (step.do === "client") this.client(step.to, answer);
+		else this.who(answer, at);
+	}
+
+	/** Whether the sockets must not sleep in accept(). */
+	private get asks(): boolean {
+		return this.steps.some((step) => step.do === "who");
+	}
+
+	private bind(kind: Kind, answer: number): void {
+		const pid = this.pidOf(kind);
+		const other = kind.stranger === "protocol" ? KINDS[this.protocol].other : this.protocol;
+		if (kind.stranger === "namespace") this.write(pid, "unshare(CLONE_NEWNET) = 0");
+		const { words } = KINDS[other];
+		const fd = this.open(
+			pid,
+			kind.place.family,
+			this.asks ? words.replace(",", "|SOCK_NONBLOCK,") : words,
+		);
+		this.sockets.push({ fd, pid, kind });
+		for (const { name } of optionsOf(kind)) {
+			this.write(pid, `setsockopt(${fd}, ${optionText(name)}) = 0`);
+		}
+		if (kind.search !== undefined) {
+			const { settings, calls } = this.searches.lines(kind, kind.search, fd, answer);
+			for (const command of settings) this.lines.push(`$ ${command}`);
+			for (const call of calls) this.write(pid, call);
+			return;
+		}
+		const port = kind.stranger === "port" ? OTHER_PORT : PORT;
+		const bound = answer > LISTEN_FAILED ? 0 : answer;
+		this.write(pid, `bind(${fd}, ${sockaddr(kind.place.address, port)}) = ${result(bound)}`);
+		if (!kind.listens || bound !== 0) return;
+		const listens = answer > LISTEN_FAILED ? answer - LISTEN_FAILED : 0;
+		this.write(pid, `listen(${fd}, 1) = ${result(listens)}`);
+	}
+
+	private act(action: Action, socket: number, answer: number): void {
+		const { fd, pid, kind } = nth(this.sockets, socket);
+		if (action === "connect") {
+			this.listenForPeer(pid);
+			const to = sockaddr(peerOf(kind.place), PEER_PORT);
+			this.write(pid, `connect(${fd}, ${to}) = ${result(answer)}`);
+			return;
+		}
+		this.write(pid, `${RESULTS[action].replace("FD", `${fd}`)} = ${result(answer)}`);
+	}
+
+	private listenForPeer(pid: number | null): void {
+		const { listens, words } = KINDS[this.protocol];
+		if (!listens || this.peer >= 0) return;
+		this.peer = this.open(pid, "AF_INET6", words);
+		this.write(pid, `bind(${this.peer}, ${sockaddr("::", PEER_PORT)}) = 0`);
+		this.write(pid, `listen(${this.peer}, 16) = 0`);
+	}
+
+	private client(to: number, answer: number): void {
+		const pid = this.pidOf(null);
+		const address = nth(CLIENTS, to);
+		const family = address.includes(":") ? "AF_INET6" : "AF_INET";
+		const { listens, words } = KINDS[this.protocol];
+		const fd = this.open(pid, family, words);
+		const name = sockaddr(address, PORT);
+		if (listens) this.write(pid, `connect(${fd}, ${name}) = ${result(answer)}`);
+		else {
+			const sent = answer === 0 ? "1" : result(answer);
+			this.write(pid, `sendto(${fd}, "a", 1, MSG_NOSIGNAL, ${name}) = ${sent}`);
+		}
+	}
+
+	/** Asks the sockets in turn until one has the client. */
+	private who(answer: number, at: number): void {
+		const { listens } = KINDS[this.protocol];
+		const closed = new Set(
+			this.steps.flatMap((step, i) =>
+				i < at && step.do === "act" && step.action === "close" ? [step.socket] : [],
+			),
+		);
+		for (const [i, { fd, pid }] of this.sockets.entries()) {
+			if (closed.has(i)) continue;
+			const has = answer === SOCKET + i;
+			const next = this.next.get(pid) ?? 3;
+			const gives = listens ? `${next}` : "1";
+			const call = listens
+				? `accept4(${fd}, NULL, NULL, 0)`
+				: `recvfrom(${fd}, "a", 1, MSG_DONTWAIT, NULL, NULL)`;
+			this.write(pid, `${call} = ${has ? gives : "-1 EAGAIN"}`);
+			if (has) return;
+		}
+		if (answer !== NOBODY) throw new RangeError(`no socket for the answer ${answer}`);
+	}
+}
+
+/** The script of a program; `answers` has the answer of each step. */
+export function scriptOf(
+	protocol: Protocol,
+	steps: readonly Step[],
+	answers: readonly number[],
+): string {
+	return new Writer(protocol, steps, answers).text();
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Each law: a program that obeys it, and the answer by which the same program would break it. */
+import { describe, expect, it } from "vitest";
+import { EADDRINUSE } from "../../kernel-model/index.js";
+import { Answers } from "../../kernel-model/laws/answers.js";
+import {
+	type Bound,
+	DUAL,
+	type Kind,
+	PLACES,
+	type Step,
+	V4_ANY,
+	V6_ANY,
+} from "../../kernel-model/laws/kinds.js";
+import { SOCKET } from "../../kernel-model/laws/lab.js";
+import { Program } from "../../kernel-model/laws/law.js";
+import { LAWS } from "../../kernel-model/laws/laws.js";
+import type { Protocol } from "../../kernel-model/laws/protocols.js";
+
+const PLAIN: Kind = {
+	place: V4_ANY,
+	reuse: false,
+	reuseport: false,
+	user: 0,
+	device: false,
+	listens: false,
+	stranger: "",
+	options: "",
+};
+const bind = (kind: Partial<Kind>): Step => ({ do: "bind", kind: { ...PLAIN, ...kind } });
+const act = (action: "close" | "connect" | "disconnect", socket: number): Step => ({
+	do: "act",
+	action,
+	socket,
+});
+const placed = (address: string) => {
+	const found = PLACES.find((place) => place.address === address);
+	if (found === undefined) throw new Error(`no place ${address}`);
+	return found;
+};
+
+/**
+ * Judges a program by one law, with its true answer or another one. The bound has the steps of the
+ * program and those of `more`.
+ */
+function judged(
+	id: string,
+	program: readonly Step[],
+	{
+		version = "7.3",
+		protocol = "tcp",
+		more = [],
+		answer,
+	}: {
+		version?: string;
+		protocol?: Protocol;
+		more?: readonly Step[];
+		answer?: number;
+	} = {},
+): string | null {
+	const steps = [...program, ...more].filter(
+		(step, i, all) =>
+			all.findIndex((other) => JSON.stringify(other) === JSON.stringify(step)) === i,
+	);
+	const bound: Bound = { name: "test", programs: "", depth: program.length, steps };
+	const answers = new Answers(version, protocol, bound);
+	answers.explore();
+	const numbers = program.map((step) => answers.find(step));
+	const law = LAWS.find((one) => one.id === id);
+	if (law === undefined) throw new Error(`no law ${id}`);
+	const it = new Program(answers, numbers, answer ?? answers.answer(numbers));
+	return law.judge(it)?.expected ?? null;
+}
+
+const RP = { reuseport: true };
+const RA = { reuse: true };
+
+/** A program, what else the law looks up, the wrong answer, and what the law expects instead. */
+const OBEYED: readonly (readonly [string, readonly Step[], readonly Step[], number, string])[] = [
+	["held", [bind({}), bind({ place: V6_ANY }), bind({})], [], 0, "EADDRINUSE"],
+	["shared", [bind(RA), bind(RA), bind(RA)], [], EADDRINUSE, "success"],
+	["order", [bind(RA), bind({ ...RA, place: DUAL })], [], EADDRINUSE, "success"],
+	["strangers", [bind({ stranger: "port" }), bind({})], [], EADDRINUSE, "success"],
+	["strangers", [bind({ stranger: "protocol" }), bind({})], [], EADDRINUSE, "success"],
+	["strangers", [bind({ stranger: "namespace" }), bind({})], [], EADDRINUSE, "success"],
+	["failed", [bind(RA), bind({}), bind(RA)], [], EADDRINUSE, "success"],
+	["closed", [bind({}), act("close", 0), bind({})], [], EADDRINUSE, "success"],
+	[
+		"options",
+		[bind({ ...RA, ...RP, options: "reversed" })],
+		[bind({ ...RA, ...RP })],
+		1,
+		"success",
+	],
+	[
+		"disconnect",
+		[bind(RA), act("connect", 0), act("disconnect", 0), bind(RA)],
+		[],
+		EADDRINUSE,
+		"success",
+	],
+	[
+		"named",
+		[bind({}), act("connect", 0), bind({ place: placed("127.0.0.2") })],
+		[bind({ place: placed("127.0.0.1") })],
+		EADDRINUSE,
+		"success",
+	],
+	[
+		"mapped",
+		[bind(RA), bind({ ...RA, place: placed("::ffff:0.0.0.0") })],
+		[],
+		EADDRINUSE,
+		"success",
+	],
+	["dual", [bind({ place: DUAL }), bind({})], [bind({ place: V6_ANY })], 0, "failure"],
+	["v6only", [bind({ place: V6_ANY }), bind({})], [], EADDRINUSE, "success"],
+	[
+		"reach",
+		[
+			bind({ ...RP, listens: true }),
+			bind({ ...RP, place: placed("127.0.0.1"), listens: true }),
+			{ do: "client", to: 0 },
+			{ do: "who" },
+		],
+		[],
+		SOCKET,
+		"socket 2",
+	],
+	[
+		"keeps",
+		[
+			bind({ ...RP, listens: true }),
+			{ do: "client", to: 0 },
+			bind({ ...RP, place: placed("127.0.0.1"), listens: true }),
+			{ do: "who" },
+		],
+		[],
+		SOCKET + 1,
+		"socket 1",
+	],
+];
+
+describe("the law", () => {
+	it.each(OBEYED)(
+		"%s is obeyed by 7.3, and a wrong answer breaks it",
+		(id, program, more, wrong, expected) => {
+			expect(judged(id, program, { more })).toBeNull();
+			expect(judged(id, program, { more, answer: wrong })).toBe(expected);
+		},
+	);
+
+	it("named knows that connect() gives the wildcard an address", () => {
+		const program = [bind({}), act("connect", 0), bind({ place: placed("127.0.0.2") })];
+		const more = [bind({ place: placed("127.0.0.1") })];
+		expect(judged("named", program, { more })).toBeNull();
+	});
+
+	it("order leaves out a listener and SO_REUSEADDR", () => {
+		expect(judged("order", [bind({ ...RA, listens: true }), bind(RA)])).toBeNull();
+	});
+
+	it("held says nothing of a holder that was closed", () => {
+		expect(judged("held", [bind({}), act("close", 0), bind({})])).toBeNull();
+	});
+});
+
+/** Programs that kernels answer against a law, each with a kernel that does so and one that does not. */
+const BROKEN: readonly (readonly [string, Protocol, readonly Step[], string, string])[] = [
+	[
+		"held",
+		"tcp",
+		[bind({}), bind({ ...RP, place: V6_ANY }), bind({ ...RP, place: DUAL })],
+		"7.3",
+		"",
+	],
+	["held", "udp", [bind(RA), bind({ ...RA, ...RP }), bind(RP)], "7.3", ""],
+	["held", "sctp", [bind({ ...RA, ...RP }), bind(RA), bind(RP)], "7.3", ""],
+	["dual", "tcp", [bind({ place: DUAL }), bind({ place: placed("127.0.0.1") })], "6.3", "6.12"],
+];
+
+describe("a kernel", () => {
+	it.each(BROKEN)("breaks %s (%s)", (id, protocol, program, version, other) => {
+		const more = [bind({}), bind({ place: V6_ANY })];
+		expect(judged(id, program, { version, protocol, more })).not.toBeNull();
+		if (other !== "") expect(judged(id, program, { version: other, protocol, more })).toBeNull();
+	});
+});

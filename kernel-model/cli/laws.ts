@@ -30,7 +30,7 @@ import {
 } from "./terminal.js";
 
 const HELP = `usage: inet-port-model laws [OPTIONS]
-       inet-port-model laws merge FILE...
+       inet-port-model laws merge [--write] [--live] [--image IMAGE] [--json] FILE...
 
 Puts laws, rules that every kernel should obey, to all small programs, and shows the
 causes of breaches: the smallest program, the step of the ported code that lets it
@@ -367,19 +367,20 @@ function showRegressions(
 }
 
 /** `laws merge`: joins the JSON outputs of shards. */
-function merge(files: readonly string[]): number {
+async function merge(args: string[]): Promise<number> {
+	const { values, positionals: files } = parse(args, {
+		live: { type: "boolean", default: false },
+		image: { type: "string" },
+		write: { type: "boolean", default: false },
+		json: { type: "boolean", default: false },
+	});
 	if (files.length === 0) throw new UsageError("laws merge: expected files of laws --json");
 	const reports: Report[] = [];
 	const totals: Totals = { programs: 0, run: 0, seconds: 0, causes: 0 };
 	for (const file of files) {
 		for (const [i, line] of readFile(file).split("\n").entries()) {
 			if (line === "") continue;
-			let object: Partial<Report> & Partial<Totals>;
-			try {
-				object = JSON.parse(line);
-			} catch {
-				throw new UsageError(`${file}:${i + 1}: expected a line of laws --json`);
-			}
+			const object = reportIn(`${file}:${i + 1}`, line);
 			if (object.script !== undefined) reports.push(object as Report);
 			totals.programs += object.programs ?? 0;
 			totals.run += object.run ?? 0;
@@ -387,11 +388,19 @@ function merge(files: readonly string[]): number {
 		}
 	}
 	const causes = joined(reports);
-	const entries = readEntries();
-	const lines = causes.map((report) =>
-		JSON.stringify({ ...report, new: newIn(entries, report) !== null }),
-	);
-	lines.push(JSON.stringify({ ...totals, causes: causes.length }));
-	writeOut(lines.map((line) => `${line}\n`));
-	return causes.some((report) => newIn(entries, report) !== null) ? 1 : 0;
+	totals.causes = causes.length;
+	for (const agent of agentsOf(values.live, values.image)) await confirm(causes, agent);
+	if (values.write === true) write(causes);
+	return show(causes, [], totals, values.json === true);
+}
+
+/** A line of `laws --json`. Throws UsageError. */
+function reportIn(where: string, line: string): Partial<Report> & Partial<Totals> {
+	try {
+		const object: unknown = JSON.parse(line);
+		if (typeof object === "object" && object !== null) return object;
+	} catch {
+		// The line is told below.
+	}
+	throw new UsageError(`${where}: expected a line of laws --json`);
 }

@@ -153,7 +153,7 @@ function causeOf({ smallest, place, protocol, laws, cases, users, version }: Gro
 		laws: [...laws],
 		program: smallest.program,
 		expected: smallest.expected,
-		script: scriptOf(protocol, smallest.program, answers),
+		script: scriptOf(version, protocol, smallest.program, answers),
 		cases: Math.max(...cases.values()),
 		versions: ALL.filter((name) => cases.has(name)),
 		users,

@@ -142,6 +142,7 @@ class Finder {
 			candidates.push({ ...here, offset, before, rank });
 		}
 		let at = candidates.reduce<Candidate | null>((best, next) => {
+			if (!isKernelName(next.name)) return best;
 			if (best === null || next.rank > best.rank) return next;
 			// In a file a function stands before those that call it.
 			return next.rank === best.rank && next.offset > best.offset ? next : best;
@@ -153,7 +154,7 @@ class Finder {
 			at = next;
 			seen.add(at);
 			// What has no kernel name is a part of the kernel function that calls it.
-			if (at.name === at.name.toLowerCase()) name = at.name;
+			if (isKernelName(at.name)) name = at.name;
 			next = lastCalled(at.before, candidates, seen);
 		}
 		const file = /net\/[a-z0-9]+\/[a-z0-9_]+(?=\.[jt]s$)/.exec(at.url)?.[0] ?? "";
@@ -177,6 +178,11 @@ class Finder {
 		const entry = map?.findEntry(lines.length - 1, lines.at(-1)?.length ?? 0);
 		return entry !== undefined && "originalLine" in entry ? entry.originalLine + 1 : lines.length;
 	}
+}
+
+/** Names of our own are in camelCase. */
+function isKernelName(name: string): boolean {
+	return name === name.toLowerCase();
 }
 
 /** The candidate that a text calls last. */
@@ -213,7 +219,10 @@ function countAt(ranges: readonly Range[], offset: number): number {
 	return count;
 }
 
-/** The first block that only the first call enters, or else that only the second one enters. */
+/**
+ * The first block that only the first call enters, or else that only the second one enters, or else
+ * that they enter more or less often.
+ */
 function firstDifference(one: readonly Range[], other: readonly Range[]): number | null {
 	const edges = new Set<number>();
 	for (const { startOffset, endOffset } of [...one, ...other]) {
@@ -224,7 +233,8 @@ function firstDifference(one: readonly Range[], other: readonly Range[]): number
 	const inside = [...edges].filter((at) => at < end).sort((a, b) => a - b);
 	const only = (here: readonly Range[], there: readonly Range[]) =>
 		inside.find((at) => countAt(here, at) > 0 && countAt(there, at) === 0);
-	return only(one, other) ?? only(other, one) ?? null;
+	const often = inside.find((at) => countAt(one, at) !== countAt(other, at));
+	return only(one, other) ?? only(other, one) ?? often ?? null;
 }
 
 /** Answers questions in a new process. */

@@ -134,6 +134,8 @@ export class Lab {
 	private searching: Searching | null = null;
 	private client = 0;
 	private peer = 0;
+	/** The other ends of the connections that sockets of the program made. */
+	private readonly children: number[] = [];
 	/** Whether the program has connected: its end may leave TIME_WAIT. */
 	private connected = false;
 
@@ -271,7 +273,7 @@ export class Lab {
 		const err = 0 - __sys_connect(k, sock, address, lengthOf(address), false);
 		if (this.peer !== 0) {
 			const child = do_accept(k, this.peer, USERS[0], true);
-			if (child >= 0) this.reset(child);
+			if (child >= 0) this.children.push(child);
 		}
 		return err;
 	}
@@ -329,6 +331,8 @@ export class Lab {
 			else __sock_release(k, sock, false);
 		}
 		this.sockets.length = 0;
+		for (const child of this.children) this.reset(child);
+		this.children.length = 0;
 		if (this.connected) k.advance(AFTER_TIME_WAIT);
 		this.connected = false;
 	}

@@ -2,6 +2,7 @@
 /** Writes a program as a script, with the answers that the model gives. */
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
+import { changesOf } from "../machine/versions.js";
 import { type Action, CLIENTS, HOST, type Kind, type Step } from "./kinds.js";
 import {
 	LISTEN_FAILED,
@@ -50,17 +51,20 @@ const result = (errno: number) => (errno === 0 ? "0" : `-1 ${errnoName(errno)}`)
 class Writer {
 	private readonly lines: string[] = [];
 	private readonly sockets: { fd: number; pid: number | null; kind: Kind }[] = [];
-	private readonly next = new Map<number | null, number>();
+	/** Open descriptors of each process. */
+	private readonly opened = new Map<number | null, Set<number>>();
 	private readonly forks: boolean;
 	/** The descriptor of the peer of connections. */
 	private peer = -1;
-	private readonly searches = new SearchScript();
+	private readonly searches: SearchScript;
 
 	constructor(
 		private readonly protocol: Protocol,
 		private readonly steps: readonly Step[],
 		private readonly answers: readonly number[],
+		stepWidth: boolean,
 	) {
+		this.searches = new SearchScript(protocol, stepWidth);
 		const kinds = steps.flatMap((step) => (step.do === "bind" ? [step.kind] : []));
 		this.forks = new Set(kinds.map(({ user }) => user)).size > 1;
 		if (kinds.some(({ place }) => place.address === "2001:db8::2")) {
@@ -84,10 +88,18 @@ class Writer {
 		this.lines.push(pid === null ? text : `${pid} ${text}`);
 	}
 
+	/** The lowest descriptor that a process has not open. */
+	private lowest(pid: number | null): number {
+		const open = this.opened.get(pid);
+		let fd = 3;
+		while (open?.has(fd)) fd++;
+		return fd;
+	}
+
 	/** A new socket. */
 	private open(pid: number | null, family: string, words: string): number {
-		const fd = this.next.get(pid) ?? 3;
-		this.next.set(pid, fd + 1);
+		const fd = this.lowest(pid);
+		this.opened.set(pid, (this.opened.get(pid) ?? new Set()).add(fd));
 		this.write(pid, `socket(${family}, ${words}) = ${fd}`);
 		return fd;
 	}
@@ -145,6 +157,7 @@ class Writer {
 			this.write(pid, `connect(${fd}, ${to}) = ${result(answer)}`);
 			return;
 		}
+		if (action === "close") this.opened.get(pid)?.delete(fd);
 		this.write(pid, `${RESULTS[action].replace("FD", `${fd}`)} = ${result(answer)}`);
 	}
 
@@ -181,8 +194,7 @@ class Writer {
 		for (const [i, { fd, pid }] of this.sockets.entries()) {
 			if (closed.has(i)) continue;
 			const has = answer === SOCKET + i;
-			const next = this.next.get(pid) ?? 3;
-			const gives = listens ? `${next}` : "1";
+			const gives = listens ? `${this.lowest(pid)}` : "1";
 			const call = listens
 				? `accept4(${fd}, NULL, NULL, 0)`
 				: `recvfrom(${fd}, "a", 1, MSG_DONTWAIT, NULL, NULL)`;
@@ -193,11 +205,13 @@ class Writer {
 	}
 }
 
-/** The script of a program; `answers` has the answer of each step. */
+/** The script of a program in a version; `answers` has the answer of each step. */
 export function scriptOf(
+	version: string,
 	protocol: Protocol,
 	steps: readonly Step[],
 	answers: readonly number[],
 ): string {
-	return new Writer(protocol, steps, answers).text();
+	const stepWidth = changesOf(version)?.has("port-step-width") ?? false;
+	return new Writer(protocol, steps, answers, stepWidth).text();
 }

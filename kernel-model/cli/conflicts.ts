@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model conflicts`: who may bind to a port that a socket has. */
 import { writeFileSync } from "node:fs";
+import { release } from "node:os";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { type Atlas, answerWord, askedOf, atlasOf, tablesOf } from "../laws/atlas.js";
 import { differencesOf, printDifferences } from "../laws/atlas_diff.js";
@@ -128,7 +129,7 @@ function write(file: string, text: string): void {
 
 /** Prints how two versions differ. */
 function difference(names: readonly string[], protocol: Protocol, json: boolean): number {
-	const [one, other] = names.map((name) => atlas(versionOf(name, ""), protocol));
+	const [one, other] = names.map((name) => atlas(versionOf(name, release()), protocol));
 	if (one === undefined || other === undefined)
 		throw new UsageError("--diff: expected two versions");
 	const differences = differencesOf(one, other);
@@ -177,8 +178,8 @@ export async function conflicts(args: string[]): Promise<number> {
 	const wanted = String(values.kernel ?? (live ? "running" : DEFAULT_VERSION));
 	const agent = live ? await startAgent(undefined, values.image) : null;
 	try {
-		const release = agent?.hello.release ?? "";
-		const found = atlas(versionOf(wanted, release), protocol);
+		const running = agent?.hello.release ?? release();
+		const found = atlas(versionOf(wanted, running), protocol);
 		const { length } = found.firsts;
 		const onAsked = (sockets: number) => {
 			if (!process.stderr.isTTY) return;

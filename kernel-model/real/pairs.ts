@@ -10,6 +10,12 @@ import { ScriptError } from "../script/strace.js";
 import { type Agent, AgentError } from "./agent/agent.js";
 import { readRecording, recordScript } from "./live.js";
 
+/**
+ * How often a first socket is opened before this is an error. On a busy machine a connect() may
+ * take longer than the agent lets it sleep.
+ */
+const TRIES = 3;
+
 /** What a kernel answered. */
 export interface LivePairs {
 	readonly release: string;
@@ -34,7 +40,7 @@ export async function askPairs(
 	if (!users) left.push("newcomers of another user, because the agent has no user 1001");
 	let dummy = true;
 	const answers: LivePairs["answers"] = [];
-	const ask = async (first: First, asked: readonly number[]) => {
+	const ask = async (first: First, asked: readonly number[], tries = TRIES): Promise<number[]> => {
 		const newcomers = asked.map((i) => nth(seconds, i));
 		const script = pairScript(protocol, first, newcomers, users);
 		const recording = await recordScript(readScript(script.text, "pairs"), agent);
@@ -49,6 +55,7 @@ export async function askPairs(
 		try {
 			return script.answers(results);
 		} catch (error) {
+			if (tries > 1) return ask(first, asked, tries - 1);
 			const what = error instanceof Error ? error.message : error;
 			throw new AgentError(`${pairText(first, null)}: ${what}`);
 		}

@@ -290,6 +290,8 @@ export class SockTable extends Slab<Sk> {
 	pingpong = this.u8();
 	/** Retransmissions of a SYN or FIN. A request: timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();
+	/** TCP_SYNCNT. 0: as tcp_syn_retries, or of a listener tcp_synack_retries, says. */
+	icsk_syn_retries = this.u8();
 	/** Timeout of the SYN or FIN that is sent now, ms. */
 	icsk_rto = this.u32();
 	/** When the first SYN was sent, ms since boot. */

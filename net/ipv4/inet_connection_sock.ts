@@ -845,7 +845,7 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	const num_timeout = S.icsk_retransmits[req];
 	const defer_accept = S.rskq_defer_accept[sk];
 	const acked = (S.sk_flags[req] & REQ_ACKED) !== 0;
-	let expire = num_timeout >= TCP_SYNACK_RETRIES;
+	let expire = num_timeout >= (S.icsk_syn_retries[sk] || TCP_SYNACK_RETRIES);
 	let resend = true;
 	if (defer_accept !== 0) {
 		expire &&= !acked || num_timeout >= defer_accept;

@@ -25,6 +25,7 @@ import {
 import type { Stack } from "../../include/net/stack.js";
 import {
 	LOOPBACK_RTO,
+	MAX_TCP_SYNCNT,
 	TCP_FIN_TIMEOUT_MAX,
 	TCP_RTO_MAX,
 	TCP_TIMEOUT_INIT,
@@ -73,6 +74,7 @@ import {
 	TCP_FASTOPEN_NO_COOKIE,
 	TCP_LINGER2,
 	TCP_QUICKACK,
+	TCP_SYNCNT,
 } from "../../include/uapi/linux/tcp.js";
 import { process_backlog } from "../core/dev.js";
 import {
@@ -443,6 +445,10 @@ export function tcp_setsockopt(
 	const val = intAt(optval);
 	const closed = ((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0;
 	switch (optname) {
+		case TCP_SYNCNT:
+			if (val < 1 || val > MAX_TCP_SYNCNT) return -EINVAL;
+			S.icsk_syn_retries[sk] = val;
+			return 0;
 		case TCP_LINGER2:
 			S.linger2[sk] = Math.max(-1, Math.min(val, TCP_FIN_TIMEOUT_MAX));
 			return 0;
@@ -471,6 +477,7 @@ export function tcp_setsockopt(
 
 /** Options that tcp_setsockopt() takes. */
 const SETTABLE: ReadonlySet<number> = new Set([
+	TCP_SYNCNT,
 	TCP_LINGER2,
 	TCP_DEFER_ACCEPT,
 	TCP_QUICKACK,
@@ -496,6 +503,10 @@ export function tcp_getsockopt(
 	const S = k.sock;
 	if (optlen < 0) return -EINVAL;
 	switch (optname) {
+		case TCP_SYNCNT: {
+			const { sysctl_tcp_syn_retries } = sk_net(k, sk).ipv4;
+			return intBytes(S.icsk_syn_retries[sk] || sysctl_tcp_syn_retries, optlen);
+		}
 		case TCP_LINGER2:
 			return intBytes(S.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout, optlen);
 		case TCP_DEFER_ACCEPT:

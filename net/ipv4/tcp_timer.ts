@@ -80,18 +80,16 @@ function retransmits_timed_out(k: Stack, sk: Sk, boundary: number): boolean {
 }
 
 /**
- * Whether it is time to give up. A SYN may be sent again tcp_syn_retries times, and
- * tcp_syn_linear_timeouts times more. But the time counts as if each timeout were twice as long as
+ * Whether it is time to give up. A SYN may be sent again as often as TCP_SYNCNT or tcp_syn_retries
+ * says, and tcp_syn_linear_timeouts times more. But the time counts as if each timeout were twice as long as
  * the one before. So the linear timeouts hardly make the whole time longer.
  */
 function tcp_write_timeout(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	let expired: boolean;
 	if (S.skc_state[sk] === TCP_SYN_SENT) {
-		const { sysctl_tcp_syn_retries: retry_until, sysctl_tcp_syn_linear_timeouts } = sk_net(
-			k,
-			sk,
-		).ipv4;
+		const { sysctl_tcp_syn_retries, sysctl_tcp_syn_linear_timeouts } = sk_net(k, sk).ipv4;
+		const retry_until = S.icsk_syn_retries[sk] || sysctl_tcp_syn_retries;
 		// since 6.5, ccce324dabfe: the linear timeouts
 		const max_retransmits = retry_until + sysctl_tcp_syn_linear_timeouts;
 		expired =

@@ -200,6 +200,23 @@ describe("connect", () => {
 		`,
 	);
 	rule(
+		"gives up after as many retries as TCP_SYNCNT (6.7) says, if it is set",
+		`
+		a getopt 6.7 4 = 06000000
+		a set 6.7 0 = EINVAL
+		a set 6.7 128 = EINVAL
+		a set 6.7 127
+		a set 6.7 1
+		write tcp_syn_retries "3"
+		a getopt 6.7 4 = 01000000
+		a start 198.51.100.1:80 = EINPROGRESS
+		pass 2900
+		a start 198.51.100.1:80 = EALREADY
+		pass 200
+		a error = ETIMEDOUT
+		`,
+	);
+	rule(
 		"takes tcp_syn_retries and tcp_syn_linear_timeouts as they are when a timer fires",
 		`
 		a start 198.51.100.1:80 = EINPROGRESS

@@ -119,6 +119,15 @@ describe("a full accept queue", () => {
 		const accepts = ["$ sleep 0.3", ACCEPT, ACCEPT, ACCEPT, "$ sleep 1", ACCEPT];
 		expect(results([...lines, ...accepts])).toEqual(["7", "8", "EAGAIN", "9"]);
 	});
+
+	it("keeps a request for as many SYN-ACKs as TCP_SYNCNT of the listener says, if it is set", () => {
+		const answers = (...options: string[]) => {
+			const lines = [...listener(1, ...options), ...client(4, NO_ACK), ...client(5), ...client(6)];
+			return results([...lines, "$ sleep 3.5", ACCEPT, ACCEPT, "$ sleep 4.5", ACCEPT]);
+		};
+		expect(answers()).toEqual(["7", "8", "9"]);
+		expect(answers("TCP_SYNCNT, [1]")).toEqual(["7", "8", "EAGAIN"]);
+	});
 });
 
 describe("a full queue of requests", () => {

@@ -2,7 +2,8 @@
 /**
  * Measures how good a campaign is: makes copies of the model with one deliberate fault each, and
  * counts the calls until a copy differs from the running kernel. Exit status 1 if a copy does not
- * differ. --check only checks that the code that each fault replaces occurs once.
+ * differ. --check only checks that the code that each fault replaces occurs once. --laws puts the
+ * laws to each copy instead: a copy is found if it has a cause that the catalogue does not have.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -89,6 +90,7 @@ const FAULTS: readonly Fault[] = [
 
 const dist = fileURLToPath(new URL("../../", import.meta.url));
 const operations = process.argv[2] ?? "200000";
+const byLaws = operations === "--laws";
 let missed = 0;
 /** A copy of the program with a fault. The replaced code must occur once. */
 function faulty({ name, file, from, to, fast }: Fault): string {
@@ -112,22 +114,49 @@ for (const fault of operations === "--check" ? [] : FAULTS) {
 		});
 		cpSync(join(dist, "../package.json"), join(copy, "package.json"));
 		symlinkSync(join(dist, "../node_modules"), join(copy, "node_modules"));
-		const path = join(copy, "dist", file);
-		writeFileSync(path, faulty(fault));
-		const fuzz = join(copy, "dist/tests/differential/fuzz.js");
-		const args = [fuzz, "--ops", operations, "--seed", "1", "--no-shrink", "--json"];
-		const run = spawnSync(process.execPath, args, {
-			encoding: "utf8",
-			stdio: ["ignore", "pipe", "ignore"],
-		});
-		const found = run.stdout === "" ? null : JSON.parse(run.stdout);
-		const seen = found?.mismatches === 1;
-		if (!seen) missed++;
-		const [n, s] = [found?.operations ?? 0, found?.seconds ?? 0];
-		const verdict = seen ? `found after ${n} calls, ${s.toFixed(1)} s` : `NOT FOUND in ${n} calls`;
-		process.stdout.write(`${name.padEnd(58)} ${verdict}\n`);
+		const catalogue = "kernel-model/laws/CATALOGUE.md";
+		cpSync(join(dist, "..", catalogue), join(copy, catalogue));
+		writeFileSync(join(copy, "dist", file), faulty(fault));
+		const seen = byLaws ? laws(copy) : fuzz(copy);
+		if (!seen.found) missed++;
+		process.stdout.write(`${name.padEnd(58)} ${seen.verdict}\n`);
 	} finally {
 		rmSync(copy, { recursive: true, force: true });
 	}
 }
 process.exitCode = missed > 0 ? 1 : 0;
+
+/** Runs a program of a copy and returns the lines of its output. */
+function run(copy: string, args: readonly string[]): string[] {
+	const { stdout } = spawnSync(
+		process.execPath,
+		[join(copy, "dist", args[0] ?? ""), ...args.slice(1)],
+		{
+			encoding: "utf8",
+			stdio: ["ignore", "pipe", "ignore"],
+		},
+	);
+	return stdout.split("\n").filter((line) => line !== "");
+}
+
+function fuzz(copy: string): { found: boolean; verdict: string } {
+	const program = "tests/differential/fuzz.js";
+	const [line] = run(copy, [program, "--ops", operations, "--seed", "1", "--no-shrink", "--json"]);
+	const result = line === undefined ? null : JSON.parse(line);
+	const found = result?.mismatches === 1;
+	const [n, s] = [result?.operations ?? 0, result?.seconds ?? 0];
+	const verdict = found ? `found after ${n} calls, ${s.toFixed(1)} s` : `NOT FOUND in ${n} calls`;
+	return { found, verdict };
+}
+
+function laws(copy: string): { found: boolean; verdict: string } {
+	const program = "kernel-model/cli/main.js";
+	const lines = run(copy, [program, "laws", "--kernel", "6.12", "--json"]);
+	const objects = lines.map((line) => JSON.parse(line));
+	const fresh = objects.filter((object) => object.new === true);
+	const { run: programs = 0, seconds = 0 } = objects.at(-1) ?? {};
+	const what = [...new Set(fresh.flatMap((cause) => cause.laws))].join(", ");
+	const after = `${programs} programs, ${seconds} s`;
+	const found = fresh.length > 0;
+	return { found, verdict: found ? `breaks ${what}; ${after}` : `BREAKS NO LAW; ${after}` };
+}

@@ -135,7 +135,7 @@ export function causesOf(found: readonly Found[]): Cause[] {
 			if (size < group.size) Object.assign(group, { smallest, size, version: nth(versions, 0) });
 			group.laws.add(law);
 			const next = broken.slice(i, i + every);
-			group.users ||= law.id === "held" && next.some(touchesUsers);
+			group.users ||= KEEPING.has(law.id) && next.some(touchesUsers);
 			for (const name of versions) {
 				group.cases.set(name, (group.cases.get(name) ?? 0) + next.length);
 			}
@@ -145,7 +145,8 @@ export function causesOf(found: readonly Found[]): Cause[] {
 }
 
 function causeOf({ smallest, place, protocol, laws, cases, users, version }: Group): Cause {
-	const answers = new Lab(version, protocol).run(smallest.program);
+	const lab = new Lab(version, protocol);
+	const answers = lab.run(smallest.program);
 	return {
 		...place,
 		protocol,
@@ -156,6 +157,18 @@ function causeOf({ smallest, place, protocol, laws, cases, users, version }: Gro
 		script: scriptOf(version, protocol, smallest.program, answers),
 		cases: Math.max(...cases.values()),
 		versions: ALL.filter((name) => cases.has(name)),
-		users,
+		users: users || anotherUser(lab, smallest, answers),
 	};
+}
+
+/** Laws that keep what a socket has from others. */
+const KEEPING: ReadonlySet<string> = new Set(["held", "twins"]);
+
+/** Whether the last socket of a program gets the same if it belongs to another user. */
+function anotherUser(lab: Lab, { law, program }: Broken, answers: readonly number[]): boolean {
+	const last = program.at(-1);
+	if (!KEEPING.has(law.id) || last?.do !== "bind") return false;
+	const user = last.kind.user === 0 ? 1 : 0;
+	const other: Step = { ...last, kind: { ...last.kind, user } };
+	return lab.run([...program.slice(0, -1), other]).at(-1) === answers.at(-1);
 }

@@ -38,11 +38,11 @@ export interface Question {
 
 /** Files of the allocator, those that decide last. */
 const FILES = [
-	"net/ipv6/inet6_hashtables",
-	"net/ipv4/inet_hashtables",
 	"net/mptcp/protocol",
 	"net/ipv6/af_inet6",
 	"net/ipv4/af_inet",
+	"net/ipv6/inet6_hashtables",
+	"net/ipv4/inet_hashtables",
 	"net/ipv6/udp",
 	"net/ipv4/udp",
 	"net/sctp/socket",
@@ -50,11 +50,19 @@ const FILES = [
 ];
 
 /**
- * Functions that record a decision that was made before, and those that compare two addresses for
- * each socket on a port: their callers decide.
+ * Functions that record a decision that was made before, those that look up a table or a range, and
+ * those that compare two addresses for each socket on a port. Their callers decide.
  */
-const PASSED_BY =
-	/^(inet_csk_update_fastreuse|inet_bind_hash|inet_bind2?_bucket_(create|add)|sk_add_bind)|rcv_saddr_equal$/;
+const PASSED_BY = new RegExp(
+	[
+		"^(inet_csk_update_fastreuse|inet_bind_hash|inet_bind2?_bucket_(create|add)|sk_add_bind)",
+		"get_hashinfo$",
+		"get_table_prot$",
+		"local_port_range$",
+		"rcv_saddr_equal$",
+		"^verdictOf$",
+	].join("|"),
+);
 
 interface Range {
 	readonly startOffset: number;
@@ -130,13 +138,26 @@ class Finder {
 		this.labs.set(key, lab);
 		const one = this.lastCall(lab, program);
 		const other = this.lastCall(lab, beside);
+		// If both calls enter the same blocks, what tells them apart is how often.
+		return (
+			this.part(one, other, firstDifference) ??
+			this.part(one, other, firstCount) ?? { at: "", file: "", line: 0 }
+		);
+	}
+
+	/** Where two calls part; null if no function differs. */
+	private part(
+		one: ReadonlyMap<string, Entered>,
+		other: ReadonlyMap<string, Entered>,
+		difference: (one: readonly Range[], other: readonly Range[]) => number | null,
+	): Place | null {
 		const candidates: Candidate[] = [];
 		for (const [name, here] of one) {
 			const there = other.get(name);
 			const file = /net\/[a-z0-9]+\/[a-z0-9_]+(?=\.[jt]s$)/.exec(here.url)?.[0] ?? "";
 			const rank = FILES.indexOf(file);
 			if (there === undefined || rank < 0 || PASSED_BY.test(here.name)) continue;
-			const offset = firstDifference(here.ranges, there.ranges);
+			const offset = difference(here.ranges, there.ranges);
 			if (offset === null) continue;
 			const before = this.textOf(here.url).text.slice(nth(here.ranges, 0).startOffset, offset);
 			candidates.push({ ...here, offset, before, rank });
@@ -147,7 +168,7 @@ class Finder {
 			// In a file a function stands before those that call it.
 			return next.rank === best.rank && next.offset > best.offset ? next : best;
 		}, null);
-		if (at === null) return { at: "", file: "", line: 0 };
+		if (at === null) return null;
 		const seen = new Set<Candidate>();
 		let name = at.name;
 		for (let next: Candidate | null = at; next !== null; ) {
@@ -219,22 +240,28 @@ function countAt(ranges: readonly Range[], offset: number): number {
 	return count;
 }
 
-/**
- * The first block that only the first call enters, or else that only the second one enters, or else
- * that they enter more or less often.
- */
-function firstDifference(one: readonly Range[], other: readonly Range[]): number | null {
+/** Where blocks of either call begin or end, in order. */
+function edgesOf(one: readonly Range[], other: readonly Range[]): number[] {
 	const edges = new Set<number>();
 	for (const { startOffset, endOffset } of [...one, ...other]) {
 		edges.add(startOffset);
 		edges.add(endOffset);
 	}
 	const end = nth(one, 0).endOffset;
-	const inside = [...edges].filter((at) => at < end).sort((a, b) => a - b);
+	return [...edges].filter((at) => at < end).sort((a, b) => a - b);
+}
+
+/** The first block that only the first call enters, or else that only the second one enters. */
+function firstDifference(one: readonly Range[], other: readonly Range[]): number | null {
+	const edges = edgesOf(one, other);
 	const only = (here: readonly Range[], there: readonly Range[]) =>
-		inside.find((at) => countAt(here, at) > 0 && countAt(there, at) === 0);
-	const often = inside.find((at) => countAt(one, at) !== countAt(other, at));
-	return only(one, other) ?? only(other, one) ?? often ?? null;
+		edges.find((at) => countAt(here, at) > 0 && countAt(there, at) === 0);
+	return only(one, other) ?? only(other, one) ?? null;
+}
+
+/** The first block that the calls do not enter equally often. */
+function firstCount(one: readonly Range[], other: readonly Range[]): number | null {
+	return edgesOf(one, other).find((at) => countAt(one, at) !== countAt(other, at)) ?? null;
 }
 
 /** Answers questions in a new process. */

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The command `laws`. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { cli } from "./command.js";
+
+const folder = mkdtempSync(join(tmpdir(), "inet-port-model-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const REPORT = {
+	law: "held",
+	laws: ["held"],
+	rules: [],
+	harm: "",
+	protocol: "tcp",
+	kernel: "7.3",
+	kernels: ["7.3"],
+	script: "close(3) = -1 EBADF\n",
+	expected: "success",
+	cases: 2,
+	at: "no_such_function",
+	file: "net/x.ts",
+	line: 1,
+	users: false,
+	changes: [],
+	confirmed: [],
+};
+
+function file(name: string, objects: readonly object[]): string {
+	const path = join(folder, name);
+	writeFileSync(path, objects.map((object) => `${JSON.stringify(object)}\n`).join(""));
+	return path;
+}
+
+describe("laws", () => {
+	it("lists the laws in its help", async () => {
+		const { status, stdout } = await cli("laws", "--help");
+		expect(status).toBe(0);
+		expect(stdout).toContain(
+			"A port that a socket refuses to share is not taken while the socket has it",
+		);
+	});
+
+	it.each([
+		[["--law", "none"], "--law: expected held, "],
+		[["--kernel", "2.4"], "--kernel: expected a release from 6.1 on"],
+		[["--protocol", "ip"], "--protocol: expected tcp, "],
+		[["--size", "9"], "--size: expected a number from 1 to 3, found 9"],
+		[["--shard", "3/2"], "--shard: expected I/N with I from 1 to N, found 3/2"],
+		[["x"], "laws: unexpected x"],
+		[["merge"], "laws merge: expected files"],
+	])("refuses %s in one line", async (args, message) => {
+		const { status, stdout, stderr } = await cli("laws", ...args);
+		expect([status, stdout]).toEqual([2, ""]);
+		expect(stderr).toContain(message);
+		expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+	});
+
+	it("explores a part of the work and prints causes and totals as JSON", async () => {
+		const args = ["--kernel", "7.3", "--protocol", "udp", "--law", "held", "--shard", "1/99"];
+		const { status, stdout } = await cli("laws", "--json", ...args);
+		const lines = stdout
+			.trimEnd()
+			.split("\n")
+			.map((line) => JSON.parse(line));
+		const totals = lines.pop();
+		expect(totals).toMatchObject({ causes: lines.length });
+		expect(totals.programs).toBeGreaterThan(20_000);
+		expect(lines).not.toHaveLength(0);
+		for (const cause of lines)
+			expect(cause).toMatchObject({ law: "held", kernel: "7.3", new: false });
+		expect(status).toBe(0);
+	}, 120_000);
+
+	it("merge joins the same cause and adds its cases", async () => {
+		const one = file("one.json", [REPORT, { programs: 5, run: 5, seconds: 1, causes: 1 }]);
+		const two = file("two.json", [
+			{ ...REPORT, kernels: ["6.3"] },
+			{ programs: 7, run: 7, seconds: 1, causes: 1 },
+		]);
+		const { status, stdout } = await cli("laws", "merge", "--json", one, two);
+		const [cause, totals] = stdout
+			.trimEnd()
+			.split("\n")
+			.map((line) => JSON.parse(line));
+		expect(cause).toMatchObject({ cases: 4, kernels: ["6.3", "7.3"], new: true });
+		expect(totals).toMatchObject({ programs: 12, causes: 1 });
+		expect(status).toBe(1);
+	});
+
+	it("merge names the line that it cannot read", async () => {
+		const bad = join(folder, "bad.json");
+		writeFileSync(bad, "{}\nnothing\n");
+		const { status, stderr } = await cli("laws", "merge", bad);
+		expect(status).toBe(2);
+		expect(stderr).toContain("bad.json:2: expected a line of laws --json");
+	});
+});

@@ -16,8 +16,10 @@ import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
 import { type Regression, regressions, regressionsText } from "../laws/regressions.js";
 import { joined, type Report, reportOf } from "../laws/report.js";
 import { versionFor } from "../machine/versions.js";
-import { judge, recordScript } from "../real/live.js";
+import type { Agent } from "../real/agent/agent.js";
+import { judge, type Recording, recordScript } from "../real/live.js";
 import { startAgent } from "../real/vm/machine.js";
+import { type Parsed, ScriptError } from "../script/strace.js";
 import {
 	parse,
 	readFile,
@@ -232,13 +234,14 @@ async function confirm(reports: readonly Report[], image: string | null): Promis
 		for (const report of reports) {
 			if (version === null || !report.kernels.includes(version)) continue;
 			const script = readScript(report.script, `${report.at}.strace`);
-			const recording = await recordScript(script, agent);
-			const recorded = new Map(
+			const recording = await recorded(script, agent);
+			if (recording === null) continue;
+			const outcomes = new Map(
 				judge(recording, script.file, { version }).map((outcome) => [outcome.line, outcome]),
 			);
 			const same = script.lines.every((line) => {
 				if (line.kind !== "call" || line.result === null) return true;
-				const outcome = recorded.get(line.line);
+				const outcome = outcomes.get(line.line);
 				if (outcome === undefined || outcome.verdict === "ignored") return true;
 				return (
 					answerText(outcome.recorded, outcome.recordedError) ===
@@ -253,6 +256,16 @@ async function confirm(reports: readonly Report[], image: string | null): Promis
 		}
 	} finally {
 		agent.end();
+	}
+}
+
+/** The recording of a script; null if the kernel does not have its protocol or devices. */
+async function recorded(script: Parsed, agent: Agent): Promise<Recording | null> {
+	try {
+		return await recordScript(script, agent);
+	} catch (error) {
+		if (error instanceof ScriptError) return null;
+		throw error;
 	}
 }
 

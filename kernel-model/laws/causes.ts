@@ -68,6 +68,7 @@ interface Group {
 	readonly place: Place;
 	smallest: Broken;
 	size: number;
+	/** The newest version that has the cause. */
 	version: string;
 	readonly laws: Set<Law>;
 	/** Cases by version. */
@@ -108,7 +109,7 @@ export function causesOf(found: readonly Found[]): Cause[] {
 		const { protocol, versions } = one;
 		for (let i = 0; i < broken.length; i += every) {
 			const { program, beside } = nth(broken, i);
-			questions.push({ version: nth(versions, 0), protocol, program, beside });
+			questions.push({ version: nth(versions, versions.length - 1), protocol, program, beside });
 		}
 	}
 	const places = findPlaces(questions);
@@ -125,14 +126,19 @@ export function causesOf(found: readonly Found[]): Cause[] {
 				place,
 				smallest,
 				size: Number.POSITIVE_INFINITY,
-				version: nth(versions, 0),
+				version: nth(versions, versions.length - 1),
 				laws: new Set(),
 				cases: new Map(),
 				users: false,
 			};
 			groups.set(key, group);
+			// The script is of the newest version that has the cause.
+			const newest = nth(versions, versions.length - 1);
+			const age = ALL.indexOf(newest) - ALL.indexOf(group.version);
 			const size = sizeOf(smallest.program);
-			if (size < group.size) Object.assign(group, { smallest, size, version: nth(versions, 0) });
+			if (age > 0 || (age === 0 && size < group.size)) {
+				Object.assign(group, { smallest, size, version: newest });
+			}
 			group.laws.add(law);
 			const next = broken.slice(i, i + every);
 			group.users ||= KEEPING.has(law.id) && next.some(touchesUsers);

@@ -59,7 +59,7 @@ export function reportOf(cause: Cause, changes: boolean): Report {
 		script: cause.script,
 		expected: cause.expected,
 		cases: cause.cases,
-		at: cause.at,
+		at: cause.at === "" ? "unknown" : cause.at,
 		file: cause.file,
 		line: cause.line,
 		users: cause.users,

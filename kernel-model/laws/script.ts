@@ -126,10 +126,12 @@ class Writer {
 		const other = kind.stranger === "protocol" ? KINDS[this.protocol].other : this.protocol;
 		if (kind.stranger === "namespace") this.write(pid, "unshare(CLONE_NEWNET) = 0");
 		const { words } = KINDS[other];
+		// The destinations of searches do not answer.
+		const waits = (kind.search?.to ?? null) !== null;
 		const fd = this.open(
 			pid,
 			kind.place.family,
-			this.asks ? words.replace(",", "|SOCK_NONBLOCK,") : words,
+			this.asks || waits ? words.replace(",", "|SOCK_NONBLOCK,") : words,
 		);
 		this.sockets.push({ fd, pid, kind });
 		for (const { name } of optionsOf(kind)) {

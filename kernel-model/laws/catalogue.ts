@@ -76,9 +76,9 @@ const HEAD = `# Catalogue of broken laws
 
 \`inet-port-model laws --write\` writes this file; \`laws\` compares with it. Each section is a
 cause: a step of the kernel at which programs break laws. The script is the smallest program, with
-the answers of the model; its last answer is the one that should be another. "Confirmed by" names
-the kernels that were asked and gave every answer of the script. A cause that is not confirmed is
-what the model says, and no more.
+the answers of the model in the newest version that has the cause; its last answer is the one that
+should be another. "Confirmed by" names the kernels that gave every answer of the script. A cause
+that no kernel confirmed is what the model says, and no more.
 
 A cause that "touches users" lets a user have what another user holds. The script shows it with one
 user. See .github/CONTRIBUTING.md for where such a fault is reported.
@@ -88,8 +88,7 @@ user. See .github/CONTRIBUTING.md for where such a fault is reported.
 export function catalogueText(reports: readonly Report[], tail: string): string {
 	const sections = reports.map((report) => {
 		const { protocol, at, file, laws, rules, harm, kernels, cases, users, changes } = report;
-		const confirmed =
-			report.confirmed.length === 0 ? "no kernel was asked" : report.confirmed.join(", ");
+		const confirmed = report.confirmed.length === 0 ? "no kernel" : report.confirmed.join(", ");
 		return [
 			`## ${protocol}: ${at}, ${file}`,
 			"",

@@ -264,12 +264,20 @@ function firstCount(one: readonly Range[], other: readonly Range[]): number | nu
 	return edgesOf(one, other).find((at) => countAt(one, at) !== countAt(other, at)) ?? null;
 }
 
+/** The engine neither optimises nor forgets code, so that the order of questions does not matter. */
+const STEADY = [
+	"--no-opt",
+	"--no-sparkplug",
+	"--no-flush-bytecode",
+	"--no-lazy-feedback-allocation",
+];
+
 /** Answers questions in a new process. */
 export function findPlaces(questions: readonly Question[]): Place[] {
 	if (questions.length === 0) return [];
 	const { stdout, stderr, status } = spawnSync(
 		process.execPath,
-		[fileURLToPath(import.meta.url), "--answer"],
+		[...STEADY, fileURLToPath(import.meta.url), "--answer"],
 		{ input: JSON.stringify(questions), encoding: "utf8", maxBuffer: 1 << 30 },
 	);
 	if (status !== 0) throw new Error(`finding places: ${stderr}`);

@@ -53,16 +53,8 @@ const FILES = [
  * Functions that record a decision that was made before, those that look up a table or a range, and
  * those that compare two addresses for each socket on a port. Their callers decide.
  */
-const PASSED_BY = new RegExp(
-	[
-		"^(inet_csk_update_fastreuse|inet_bind_hash|inet_bind2?_bucket_(create|add)|sk_add_bind)",
-		"get_hashinfo$",
-		"get_table_prot$",
-		"local_port_range$",
-		"rcv_saddr_equal$",
-		"^verdictOf$",
-	].join("|"),
-);
+const PASSED_BY =
+	/^(inet_csk_update_fastreuse|inet_bind_hash|inet_bind2?_bucket_(create|add)|sk_add_bind)|(get_hashinfo|get_table_prot|local_port_range|rcv_saddr_equal|verdictOf)$/;
 
 interface Range {
 	readonly startOffset: number;

@@ -14,7 +14,7 @@ import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
-import { changesOf, VERSIONS } from "../machine/versions.js";
+import { changesOf, VERSION_NAMES, VERSIONS } from "../machine/versions.js";
 import { EXHAUSTED } from "../script/calls.js";
 import { type CallLine, formatCall, formatValue, type Parsed } from "../script/strace.js";
 import { optionValue } from "../script/values.js";
@@ -293,7 +293,7 @@ export function formatVersions(names: readonly string[]): string {
 	const ranges: string[][] = [];
 	let before = -2;
 	for (const name of names) {
-		const at = VERSIONS.findIndex((version) => version.name === name);
+		const at = VERSION_NAMES.indexOf(name);
 		const range = ranges.at(-1);
 		if (range !== undefined && at === before + 1) range.push(name);
 		else ranges.push([name]);
@@ -330,20 +330,18 @@ export function formatDifference(
 	].join("\n");
 }
 
-/** The output of the command for a script, and whether versions differ. */
+/**
+ * The output of the command for a script, and whether versions differ. `onPlay` is called before
+ * each play.
+ */
 export function reportMatrix(
 	script: Parsed,
 	json: boolean,
 	styled: (style: string, text: string) => string,
 	options: CompareOptions = {},
+	onPlay: () => void = () => {},
 ): { output: string; differ: boolean } {
-	const show = progress(script.file);
-	let differences: Difference[];
-	try {
-		differences = compareVersions(script, () => show(true), options);
-	} finally {
-		show(false);
-	}
+	const differences = compareVersions(script, onPlay, options);
 	const differ = differences.length > 0;
 	if (json) {
 		const output = differences.map((difference) => `${JSON.stringify(difference)}\n`).join("");
@@ -353,32 +351,10 @@ export function reportMatrix(
 	const changes = new Set(differences.flatMap((difference) => difference.changes));
 	const summary = differ
 		? `${differences.length} of ${lines} lines differ between versions: ${[...changes].join(", ")}`
-		: `${lines} lines, answered alike by ${formatVersions(VERSIONS.map(({ name }) => name))}`;
+		: `${lines} lines, answered alike by ${formatVersions(VERSION_NAMES)}`;
 	const output = [
 		...differences.map((difference) => formatDifference(script.file, difference, styled)),
 		`${styled(differ ? "33" : "32", `# ${script.file}: ${summary}`)}\n`,
 	].join("");
 	return { output, differ };
-}
-
-/**
- * Shows a count of plays on standard error if it is a terminal and they take more than two seconds.
- */
-function progress(file: string): (playing: boolean) => void {
-	const start = Date.now();
-	let plays = 0;
-	let shown = start + 2000;
-	let written = false;
-	return (playing) => {
-		if (!process.stderr.isTTY) return;
-		if (!playing) {
-			if (written) process.stderr.write("\r\u001b[K");
-			return;
-		}
-		plays++;
-		if (Date.now() < shown) return;
-		shown = Date.now() + 200;
-		written = true;
-		process.stderr.write(`\r${file}: ${plays} plays\u001b[K`);
-	};
 }

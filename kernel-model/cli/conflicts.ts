@@ -14,7 +14,16 @@ import { nth } from "../machine/nth.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
 import { askPairs, type LivePairs } from "../real/pairs.js";
 import { startAgent } from "../real/vm/machine.js";
-import { parse, printable, reasonOf, styled, UsageError, versionOf, writeOut } from "./terminal.js";
+import {
+	parse,
+	printable,
+	progress,
+	reasonOf,
+	styled,
+	UsageError,
+	versionOf,
+	writeOut,
+} from "./terminal.js";
 
 const HELP = `usage: inet-port-model conflicts [OPTIONS]
 
@@ -181,12 +190,10 @@ export async function conflicts(args: string[]): Promise<number> {
 		const running = agent?.hello.release ?? release();
 		const found = atlas(versionOf(wanted, running), protocol);
 		const { length } = found.firsts;
-		const onAsked = (sockets: number) => {
-			if (!process.stderr.isTTY) return;
-			const text = sockets < length ? `${sockets} of ${length} sockets asked` : "";
-			process.stderr.write(`\r\u001b[K${text}`);
-		};
-		const asked = agent === null ? null : await askPairs(found, agent, onAsked);
+		const shown = progress();
+		const onAsked = (sockets: number) => shown.show(`${sockets} of ${length} sockets asked`);
+		const asked =
+			agent === null ? null : await askPairs(found, agent, onAsked).finally(() => shown.end());
 		if (svg !== null) write(svg, drawAtlas(tablesOf(found)));
 		else if (!json) writeOut([`${printAtlas(tablesOf(found), styled).join("\n")}\n`]);
 		if (asked !== null) {

@@ -3,25 +3,23 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { fileURLToPath } from "node:url";
-import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { formatVersions } from "../check/matrix.js";
-import { playScript, readScript } from "../check/player.js";
 import { allBoundsOf } from "../laws/bounds.js";
-import { catalogueText, type Entry, newIn, readCatalogue } from "../laws/catalogue.js";
+import { catalogueText, type Entry, newIn, partsOf, readCatalogue } from "../laws/catalogue.js";
 import { causesOf } from "../laws/causes.js";
-import { ALL, explore, type Found, type Longer } from "../laws/explore.js";
+import { explore, type Found, type Longer } from "../laws/explore.js";
 import type { Law } from "../laws/law.js";
 import { ALL_LAWS } from "../laws/laws.js";
 import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
 import { type Regression, regressions, regressionsText } from "../laws/regressions.js";
 import { joined, type Report, reportOf } from "../laws/report.js";
-import { versionFor } from "../machine/versions.js";
-import type { Agent } from "../real/agent/agent.js";
-import { judge, type Recording, recordScript } from "../real/live.js";
+import { VERSION_NAMES } from "../machine/versions.js";
+import { confirm } from "../real/causes.js";
 import { startAgent } from "../real/vm/machine.js";
-import { type Parsed, ScriptError } from "../script/strace.js";
 import {
 	parse,
+	printable,
+	progress,
 	readFile,
 	reasonOf,
 	seedOf,
@@ -106,23 +104,6 @@ function shardOf(text: unknown): Shard {
 	return shard;
 }
 
-/** Shows the work on standard error if it is a terminal and takes more than two seconds. */
-function progress(): { show(what: string): void; end(): void } {
-	let shown = Date.now() + 2000;
-	let written = false;
-	return {
-		show(what) {
-			if (!process.stderr.isTTY || Date.now() < shown) return;
-			shown = Date.now() + 200;
-			written = true;
-			process.stderr.write(`\r${what}\u001b[K`);
-		},
-		end() {
-			if (written) process.stderr.write("\r\u001b[K");
-		},
-	};
-}
-
 export async function laws(args: string[]): Promise<number> {
 	if (args[0] === "merge") return merge(args.slice(1));
 	const { values, positionals } = parse(args, {
@@ -174,7 +155,7 @@ export async function laws(args: string[]): Promise<number> {
 		shown.end();
 	}
 	const agents = agentsOf(values.live, values.image);
-	for (const agent of agents) await confirm(reports, agent);
+	for (const agent of agents) await ask(reports, agent);
 	const programs = found.reduce((sum, one) => sum + one.programs * one.versions.length, 0);
 	const run = found.reduce((sum, one) => sum + one.programs, 0);
 	const seconds = Math.round((performance.now() - began) / 10) / 100;
@@ -193,7 +174,7 @@ interface Totals {
 }
 
 function versionsOf(text: unknown): string[] {
-	if (text === "all") return [...ALL];
+	if (text === "all") return [...VERSION_NAMES];
 	return String(text)
 		.split(",")
 		.map((name) => versionOf(name, release()));
@@ -228,63 +209,17 @@ function agentsOf(live: unknown, image: unknown): (string | null)[] {
 	return [...(live === true ? [null] : []), ...images];
 }
 
-/** How often a script is played whose answers depend on the kernel's draws. */
-const PLAYS = 12;
-
-/** Asks a kernel for the answers of each script that its version has. */
-async function confirm(reports: readonly Report[], image: string | null): Promise<void> {
+/** Asks a kernel, and tells which scripts it answers otherwise. */
+async function ask(reports: readonly Report[], image: string | null): Promise<void> {
 	const agent = await startAgent(undefined, image ?? undefined);
 	try {
 		const { release } = agent.hello;
-		const version = versionFor(release);
-		for (const report of reports) {
-			if (version === null || !report.kernels.includes(version)) continue;
-			const script = readScript(report.script, `${report.at}.strace`);
-			// The script has the answers of the newest version with the cause.
-			const model = playScript(script, { version, alone: true });
-			if (model.some(({ verdict }) => verdict === "mismatch")) continue;
-			let same: boolean | null = false;
-			for (let i = 0; i < PLAYS && same === false; i++) same = await gives(script, agent, version);
-			if (same === true) report.confirmed.push(release);
-			if (same !== false) continue;
-			process.stderr.write(
-				`laws: ${report.protocol}: ${report.at}: ${release} answers otherwise\n`,
-			);
+		for (const { protocol, at } of await confirm(reports, agent)) {
+			process.stderr.write(printable(`laws: ${protocol}: ${at}: ${release} answers otherwise\n`));
 		}
 	} finally {
 		agent.end();
 	}
-}
-
-/** Whether a kernel gives every answer of a script; null if it does not have what it needs. */
-async function gives(script: Parsed, agent: Agent, version: string): Promise<boolean | null> {
-	const recording = await recorded(script, agent);
-	if (recording === null) return null;
-	const outcomes = new Map(
-		judge(recording, script.file, { version }).map((outcome) => [outcome.line, outcome]),
-	);
-	return script.lines.every((line) => {
-		if (line.kind !== "call" || line.result === null) return true;
-		const outcome = outcomes.get(line.line);
-		if (outcome === undefined || outcome.verdict === "ignored") return true;
-		const { value, errno } = line.result;
-		return answerText(outcome.recorded, outcome.recordedError) === answerText(value, errno);
-	});
-}
-
-/** The recording of a script; null if the kernel does not have its protocol or devices. */
-async function recorded(script: Parsed, agent: Agent): Promise<Recording | null> {
-	try {
-		return await recordScript(script, agent);
-	} catch (error) {
-		if (error instanceof ScriptError) return null;
-		throw error;
-	}
-}
-
-/** Descriptors and pids count as success: they need not be the same. */
-function answerText(value: number | null, error: string | null): string {
-	return error ?? (value !== null && value < 0 ? errnoName(-value) : "success");
 }
 
 function readEntries(): Entry[] {
@@ -297,14 +232,9 @@ function readEntries(): Entry[] {
 
 /** Writes the catalogue. Kernels that confirmed a script before count if the script is the same. */
 function write(reports: readonly Report[]): void {
-	let before: Entry[] = [];
-	let tail = "";
-	if (existsSync(CATALOGUE)) {
-		before = readEntries();
-		const text = readFileSync(CATALOGUE, "utf8");
-		const at = text.indexOf("\n# ", 2);
-		if (at >= 0) tail = text.slice(at);
-	}
+	const known = existsSync(CATALOGUE);
+	const before = known ? readEntries() : [];
+	const [, tail] = partsOf(known ? readFileSync(CATALOGUE, "utf8") : "");
 	for (const report of reports) {
 		const same = before.find(
 			({ protocol, script }) => protocol === report.protocol && script === report.script,
@@ -381,9 +311,8 @@ function showRegressions(
 	}
 	const text = regressionsText(found);
 	if (writes) {
-		const before = readFileSync(CATALOGUE, "utf8");
-		const at = before.indexOf("\n# ", 2);
-		writeFileSync(CATALOGUE, `${at < 0 ? before : before.slice(0, at)}\n${text}`);
+		const [causes] = partsOf(readFileSync(CATALOGUE, "utf8"));
+		writeFileSync(CATALOGUE, `${causes}\n${text}`);
 	}
 	const lines = json
 		? found.map((one) => `${JSON.stringify({ ...one, law: one.law?.id ?? null })}\n`)
@@ -415,7 +344,7 @@ async function merge(args: string[]): Promise<number> {
 	}
 	const causes = joined(reports);
 	totals.causes = causes.length;
-	for (const agent of agentsOf(values.live, values.image)) await confirm(causes, agent);
+	for (const agent of agentsOf(values.live, values.image)) await ask(causes, agent);
 	if (values.write === true) write(causes);
 	return show(causes, [], totals, values.json === true);
 }

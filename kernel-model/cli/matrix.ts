@@ -5,6 +5,7 @@ import { readScript } from "../check/player.js";
 import {
 	parse,
 	printable,
+	progress,
 	readFile,
 	readHosts,
 	styled,
@@ -53,7 +54,15 @@ export function matrix(args: string[]): number {
 	const uid = uidOf("matrix", values.uid);
 	const host = readHosts(values.host);
 	const options = { ...(uid === null ? {} : { uid }), ...(host.length === 0 ? {} : { host }) };
-	const { output, differ } = reportMatrix(shown, values.json === true, styled, options);
-	writeOut([output]);
-	return differ ? 1 : 0;
+	const work = progress();
+	let plays = 0;
+	const onPlay = () => work.show(`${shown.file}: ${++plays} plays`);
+	let report: ReturnType<typeof reportMatrix>;
+	try {
+		report = reportMatrix(shown, values.json === true, styled, options, onPlay);
+	} finally {
+		work.end();
+	}
+	writeOut([report.output]);
+	return report.differ ? 1 : 0;
 }

@@ -7,7 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { HostFile } from "../check/before.js";
 import type { Outcome } from "../check/player.js";
-import { VERSIONS, versionFor } from "../machine/versions.js";
+import { VERSION_NAMES, versionFor } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
 import { checkBegin, checkText, type OpenFile, openFile } from "../script/file.js";
 import { HostError, readHost } from "../script/host.js";
@@ -104,6 +104,24 @@ export function styled(style: string, text: string): string {
 	return process.stdout.isTTY && process.env.NO_COLOR === undefined
 		? `\u001b[${style}m${text}\u001b[0m`
 		: text;
+}
+
+/** Shows work on standard error if it is a terminal and the work takes more than two seconds. */
+export function progress(): { show(what: string): void; end(): void } {
+	let shown = Date.now() + 2000;
+	let written = false;
+	return {
+		show(what) {
+			if (!process.stderr.isTTY || Date.now() < shown) return;
+			shown = Date.now() + 200;
+			written = true;
+			process.stderr.write(`\r${printable(what)}\u001b[K`);
+		},
+		end() {
+			if (written) process.stderr.write("\r\u001b[K");
+			written = false;
+		},
+	};
 }
 
 /** The lines below a call: how its searches went, and why it differs. */
@@ -270,14 +288,14 @@ export function parse(args: string[], options: OptionSpecs) {
  * has another name, prints it to standard error. "running" stands for `release`. Throws UsageError.
  */
 export function versionOf(name: string, release: string): string {
-	if (name !== "running" && VERSIONS.some((known) => known.name === name)) return name;
+	if (name !== "running" && VERSION_NAMES.includes(name)) return name;
 	const wanted = name === "running" ? release : name;
 	const found = /^[0-9]+\.[0-9]+/.test(wanted) ? versionFor(wanted) : null;
 	if (found === null && name === "running") {
 		throw new UsageError(`--kernel: no version models the running ${release}`);
 	}
 	if (found === null) {
-		const names = VERSIONS.map((known) => known.name).join(", ");
+		const names = VERSION_NAMES.join(", ");
 		throw new UsageError(
 			`--kernel: expected a release from 6.1 on, or one of ${names}, found ${name}`,
 		);

@@ -10,7 +10,7 @@
 import type { ChangeName } from "../../include/linux/version.js";
 import { nth } from "../machine/nth.js";
 import { type Bound, PLACES, type Place, type Step } from "./kinds.js";
-import { Lab } from "./lab.js";
+import { hasPort, Lab } from "./lab.js";
 import type { Protocol } from "./protocols.js";
 
 /** Not a program of the bound: it acts on a socket that it does not have. */
@@ -19,19 +19,17 @@ export const NONE = -1;
 /** Most answers of one table. */
 const MOST = 1 << 28;
 
-const TWO: Readonly<Record<number, 0 | 1 | 2>> = { 0: 0, 1: 2, 2: 1 };
-
 /** The place with the two IPv4 addresses, or the two IPv6 addresses, exchanged. */
 function exchanged(place: Place, ipv6: boolean): Place {
 	const n = ipv6 ? place.v6 : place.v4;
 	if (n === null || n === 0) return place;
+	const other = 3 - n;
 	const found = PLACES.find(
-		(other) =>
-			other.family === place.family &&
-			other.v6only === place.v6only &&
-			(ipv6
-				? other.v6 === TWO[n] && other.v4 === place.v4
-				: other.v4 === TWO[n] && other.v6 === place.v6),
+		({ family, v6only, v4, v6 }) =>
+			family === place.family &&
+			v6only === place.v6only &&
+			v4 === (ipv6 ? place.v4 : other) &&
+			v6 === (ipv6 ? other : place.v6),
 	);
 	return found ?? place;
 }
@@ -232,7 +230,7 @@ export class Answers {
 					const last = step.do === "bind" && step.last === true;
 					if (at + 1 < depth && !last) visit(at + 1, here);
 					path.pop();
-					const failed = step.do === "bind" && answer !== 0 && answer < 1000;
+					const failed = step.do === "bind" && !hasPort(answer);
 					if (failed && at + 1 === depth) lab.drop();
 					else this.build();
 				} else path.pop();

@@ -4,7 +4,7 @@
  * `laws` reads it to tell what is new.
  */
 import { formatVersions } from "../check/matrix.js";
-import { VERSIONS } from "../machine/versions.js";
+import { VERSION_NAMES } from "../machine/versions.js";
 import type { Report } from "./report.js";
 
 /** A protocol and a kernel function at which laws are broken. */
@@ -20,16 +20,20 @@ export interface Entry {
 
 export class CatalogueError extends Error {}
 
-const NAMES = VERSIONS.map(({ name }) => name);
-
 /** Versions as formatVersions() writes them. */
 function readVersions(text: string): string[] {
 	return text.split(", ").flatMap((part) => {
 		const [from = "", to = from] = part.split(" – ");
-		const [first, last] = [NAMES.indexOf(from), NAMES.indexOf(to)];
+		const [first, last] = [VERSION_NAMES.indexOf(from), VERSION_NAMES.indexOf(to)];
 		if (first < 0 || last < first) throw new CatalogueError(`unknown versions ${part}`);
-		return NAMES.slice(first, last + 1);
+		return VERSION_NAMES.slice(first, last + 1);
 	});
+}
+
+/** The two parts of a catalogue: the causes, and the sections after them. */
+export function partsOf(text: string): [causes: string, tail: string] {
+	const at = text.indexOf("\n# ", 2);
+	return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
 }
 
 /** The entries of a catalogue. Throws CatalogueError. */

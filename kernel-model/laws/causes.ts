@@ -4,7 +4,8 @@
  * that lets it happen (finder.ts).
  */
 import { nth } from "../machine/nth.js";
-import { ALL, type Broken, type Found } from "./explore.js";
+import { VERSION_NAMES } from "../machine/versions.js";
+import type { Broken, Found } from "./explore.js";
 import { findPlaces, type Place, type Question } from "./finder.js";
 import type { Kind, Step } from "./kinds.js";
 import { Lab } from "./lab.js";
@@ -98,6 +99,11 @@ function seriesOf(found: Found): Series[] {
 	});
 }
 
+/** The newest of the versions that give the same answers. */
+function newestOf({ versions }: Found): string {
+	return nth(versions, versions.length - 1);
+}
+
 /**
  * Groups breaches by protocol and place. If a law has many breaches in a bound, the places of some
  * are found, and each counts for those next to it in order of size.
@@ -106,10 +112,10 @@ export function causesOf(found: readonly Found[]): Cause[] {
 	const series = found.flatMap(seriesOf);
 	const questions: Question[] = [];
 	for (const { found: one, broken, every } of series) {
-		const { protocol, versions } = one;
+		const { protocol } = one;
 		for (let i = 0; i < broken.length; i += every) {
 			const { program, beside } = nth(broken, i);
-			questions.push({ version: nth(versions, versions.length - 1), protocol, program, beside });
+			questions.push({ version: newestOf(one), protocol, program, beside });
 		}
 	}
 	const places = findPlaces(questions);
@@ -117,6 +123,7 @@ export function causesOf(found: readonly Found[]): Cause[] {
 	let asked = 0;
 	for (const { found: one, law, broken, every } of series) {
 		const { protocol, versions } = one;
+		const newest = newestOf(one);
 		for (let i = 0; i < broken.length; i += every) {
 			const place = nth(places, asked++);
 			const key = `${protocol} ${place.file} ${place.at} ${place.line}`;
@@ -126,15 +133,14 @@ export function causesOf(found: readonly Found[]): Cause[] {
 				place,
 				smallest,
 				size: Number.POSITIVE_INFINITY,
-				version: nth(versions, versions.length - 1),
+				version: newest,
 				laws: new Set(),
 				cases: new Map(),
 				users: false,
 			};
 			groups.set(key, group);
 			// The script is of the newest version that has the cause.
-			const newest = nth(versions, versions.length - 1);
-			const age = ALL.indexOf(newest) - ALL.indexOf(group.version);
+			const age = VERSION_NAMES.indexOf(newest) - VERSION_NAMES.indexOf(group.version);
 			const size = sizeOf(smallest.program);
 			if (age > 0 || (age === 0 && size < group.size)) {
 				Object.assign(group, { smallest, size, version: newest });
@@ -162,7 +168,7 @@ function causeOf({ smallest, place, protocol, laws, cases, users, version }: Gro
 		expected: smallest.expected,
 		script: scriptOf(version, protocol, smallest.program, answers),
 		cases: Math.max(...cases.values()),
-		versions: ALL.filter((name) => cases.has(name)),
+		versions: VERSION_NAMES.filter((name) => cases.has(name)),
 		users: users || anotherUser(lab, smallest, answers),
 	};
 }

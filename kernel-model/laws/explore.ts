@@ -2,7 +2,7 @@
 /** Puts laws to all programs of a bound, on one kernel version or on many. */
 import type { ChangeName } from "../../include/linux/version.js";
 import { SeededRandom } from "../machine/random.js";
-import { changesOf, VERSIONS } from "../machine/versions.js";
+import { changesOf } from "../machine/versions.js";
 import { Answers } from "./answers.js";
 import type { Bound, Step } from "./kinds.js";
 import { type Law, Program } from "./law.js";
@@ -42,7 +42,7 @@ export class AskedChanges extends Set<ChangeName> {
 }
 
 /** Whether a version has a protocol. */
-function hasProtocol(version: string, protocol: Protocol): boolean {
+export function hasProtocol(version: string, protocol: Protocol): boolean {
 	const changes = changesOf(version);
 	if (changes === null) return false;
 	if (protocol === "udplite") return !changes.has("udplite-removed");
@@ -59,6 +59,7 @@ export interface Longer {
 
 const LONGEST = 8;
 
+/** Judges a program by laws, which are laws of its bound. Adds to `broken`. */
 export function judge(
 	answers: Answers,
 	laws: readonly Law[],
@@ -67,12 +68,10 @@ export function judge(
 ) {
 	const steps = [...program];
 	const it = new Program(answers, steps, answers.answer(steps));
-	const judging = lawsOf(answers.bound);
 	const strange = it.kind !== null && it.kind.stranger !== "";
 	for (const law of laws) {
 		// Strangers are beside the sockets of a program. Laws speak of the sockets.
 		if (strange && law.id !== "strangers") continue;
-		if (!judging.includes(law)) continue;
 		const breach = law.judge(it);
 		if (breach === null) continue;
 		const named = (numbers: readonly number[]) =>
@@ -113,6 +112,7 @@ export function explore(
 	longer: Longer | null,
 	tick: (programs: number) => void = () => {},
 ): Found[] {
+	const own = laws.filter((law) => lawsOf(bound).includes(law));
 	const found: (Found & { asked: ReadonlyMap<ChangeName, boolean> })[] = [];
 	for (const version of versions) {
 		if (!hasProtocol(version, protocol)) continue;
@@ -133,9 +133,9 @@ export function explore(
 		let judged = 0;
 		answers.forEach((program) => {
 			if ((++judged & 0xffff) === 0) tick(programs);
-			judge(answers, laws, program, broken);
+			judge(answers, own, program, broken);
 		});
-		if (longer !== null) judgeLonger(answers, laws, longer, broken);
+		if (longer !== null) judgeLonger(answers, own, longer, broken);
 		const asked = new Map([...recorded.asked].map((name) => [name, changes.has(name)]));
 		const seconds = (performance.now() - began) / 1000;
 		found.push({
@@ -150,6 +150,3 @@ export function explore(
 	}
 	return found;
 }
-
-/** Every version, oldest first. */
-export const ALL: readonly string[] = VERSIONS.map(({ name }) => name);

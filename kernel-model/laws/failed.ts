@@ -6,8 +6,7 @@
  * Meant exceptions: none for bind(). A listen() that fails leaves its socket bound, so the law is
  * stated for bind().
  */
-import { LISTEN_FAILED } from "./lab.js";
-import type { Law } from "./law.js";
+import { isBound, type Law } from "./law.js";
 
 export const failed: Law = {
 	id: "failed",
@@ -15,9 +14,9 @@ export const failed: Law = {
 	harm: "A bind() that failed decides who gets a port later. A program without any right to a port changes who may have it.",
 	judge(program) {
 		if (program.length < 2) return null;
-		for (const { at, answer } of program.sockets) {
-			if (answer === 0 || answer > LISTEN_FAILED) continue;
-			const beside = program.without(new Set([at]));
+		for (const socket of program.sockets) {
+			if (isBound(socket)) continue;
+			const beside = program.without(new Set([socket.at]));
 			if (beside === null) continue;
 			const other = program.ask(beside);
 			if (other === null || other === program.answer) continue;

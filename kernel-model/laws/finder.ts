@@ -146,8 +146,7 @@ class Finder {
 		const candidates: Candidate[] = [];
 		for (const [name, here] of one) {
 			const there = other.get(name);
-			const file = /net\/[a-z0-9]+\/[a-z0-9_]+(?=\.[jt]s$)/.exec(here.url)?.[0] ?? "";
-			const rank = FILES.indexOf(file);
+			const rank = FILES.indexOf(fileOf(here.url));
 			if (there === undefined || rank < 0 || PASSED_BY.test(here.name)) continue;
 			const offset = difference(here.ranges, there.ranges);
 			if (offset === null) continue;
@@ -170,8 +169,7 @@ class Finder {
 			if (isKernelName(at.name)) name = at.name;
 			next = lastCalled(at.before, candidates, seen);
 		}
-		const file = /net\/[a-z0-9]+\/[a-z0-9_]+(?=\.[jt]s$)/.exec(at.url)?.[0] ?? "";
-		return { at: name, file: `${file}.ts`, line: this.lineOf(at.url, at.offset) };
+		return { at: name, file: `${fileOf(at.url)}.ts`, line: this.lineOf(at.url, at.offset) };
 	}
 
 	private textOf(url: string): { text: string; map: SourceMap | null } {
@@ -191,6 +189,11 @@ class Finder {
 		const entry = map?.findEntry(lines.length - 1, lines.at(-1)?.length ?? 0);
 		return entry !== undefined && "originalLine" in entry ? entry.originalLine + 1 : lines.length;
 	}
+}
+
+/** The file of net/ at a URL, without its ending. */
+function fileOf(url: string): string {
+	return /net\/[a-z0-9]+\/[a-z0-9_]+(?=\.[jt]s$)/.exec(url)?.[0] ?? "";
 }
 
 /** Names of our own are in camelCase. */

@@ -10,11 +10,12 @@
  * and SO_REUSEPORT per EUID"). So the law compares with bind() of a socket without these options.
  * It also leaves out reserved ports (ip_local_reserved_ports).
  */
-import type { SearchLaw } from "./history.js";
+
 import { foundNone, narrowed, searchesAsBind, withLast } from "./history.js";
+import type { Law } from "./law.js";
 import { candidates, chosenPlace, named } from "./searches.js";
 
-export const found: SearchLaw = {
+export const found: Law = {
 	id: "found",
 	rule: "bind() to port 0 gets a port if bind() to one of the range would, and only such a port",
 	harm: "A program gets no port though one is free, or gets a port that bind() would refuse.",

@@ -2,15 +2,9 @@
 /** What became of the sockets of a program that searches, as its answers tell. */
 import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generic/errno.js";
 import type { Kind, Step } from "./kinds.js";
-import { isBound, type Law, type Program } from "./law.js";
+import { isBound, type Program } from "./law.js";
 import type { Protocol } from "./protocols.js";
 import { chosenPlace, range, type Search, search } from "./searches.js";
-
-/** A law about searches. */
-export interface SearchLaw extends Law {
-	/** What a user could notice, or an attacker use, if it is broken. */
-	readonly harm: string;
-}
 
 /** A socket that is open before the last step of a program. */
 export interface Holder {

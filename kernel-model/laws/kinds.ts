@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Kinds of sockets, and the steps of which small programs are made. */
 import { KINDS, type Protocol } from "./protocols.js";
-import { SEARCH_HOST, type Search } from "./searches.js";
+import type { Search } from "./searches.js";
 
 /** Where a socket is bound: a family and a class of address. */
 export interface Place {
@@ -60,8 +60,15 @@ export const PLACES: readonly Place[] = [
 	mapped(V4_TWO, 2),
 ];
 
+/** The place with a name. Throws Error if there is none. */
+export function placeOf(name: string): Place {
+	const found = PLACES.find((place) => place.name === name);
+	if (found === undefined) throw new Error(`no place ${name}`);
+	return found;
+}
+
 /** Commands that give the host the addresses of PLACES that it lacks. */
-export const HOST: readonly string[] = ["ip addr add 2001:db8::2/128 dev lo nodad", ...SEARCH_HOST];
+export const HOST: readonly string[] = ["ip addr add 2001:db8::2/128 dev lo nodad"];
 
 /** A socket that is bound, and may listen. */
 export interface Kind {
@@ -80,6 +87,18 @@ export interface Kind {
 	/** How the socket gets its port; not given if bind() names the one port of the bound. */
 	readonly search?: Search;
 }
+
+/** A socket on the IPv4 wildcard without options. */
+export const PLAIN: Kind = {
+	place: V4_ANY,
+	reuse: false,
+	reuseport: false,
+	user: 0,
+	device: false,
+	listens: false,
+	stranger: "",
+	options: "",
+};
 
 /** What a program does to a socket that it has bound. */
 export const ACTIONS = [
@@ -117,7 +136,7 @@ export interface Bound {
 	readonly searches?: true;
 }
 
-/** The kinds that some words describe; `places` is the number of PLACES. */
+/** All kinds of sockets at some places that differ in what the options name. */
 function kinds(options: {
 	places: readonly Place[];
 	users: number;

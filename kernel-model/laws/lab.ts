@@ -8,7 +8,6 @@ import {
 	AF_INET6,
 	AF_UNSPEC,
 	SIZEOF_SOCKADDR_IN,
-	SIZEOF_SOCKADDR_IN6,
 	SOL_IPV6,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
@@ -34,13 +33,13 @@ import {
 	do_accept,
 	sock_create,
 } from "../../net/socket.js";
-import { toSockaddr } from "../machine/address.js";
 import { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import { type Action, CLIENTS, type Kind, type Place, type Step } from "./kinds.js";
 import { KINDS, type Protocol } from "./protocols.js";
 import { BASE } from "./searches.js";
 import { Searching } from "./searching.js";
+import { lengthOf, sockaddrOf } from "./sockaddr.js";
 
 /** The port of the sockets, the port of strangers, and the port of the peer of connections. */
 export const PORT = 5000;
@@ -51,6 +50,11 @@ export const USERS = [1000, 1001] as const;
 
 /** An answer above it is the errno of listen() after a bind() that succeeded. */
 export const LISTEN_FAILED = 1000;
+/** Whether the answer of a bind step says that the socket has a port, even if it does not listen. */
+export function hasPort(answer: number): boolean {
+	return answer === 0 || answer > LISTEN_FAILED;
+}
+
 /** An answer from it on names the socket that has the client. */
 export const SOCKET = 2000;
 /** No socket has the client. */
@@ -80,7 +84,6 @@ interface Opening {
 	readonly address: Sockaddr;
 	readonly length: number;
 	readonly net: Net;
-	readonly kind: Kind;
 }
 
 /** The options of a kind, in the order in which a program sets them. */
@@ -110,14 +113,6 @@ export function peerOf(place: Place): string {
 	if (place.family === "AF_INET") return "127.0.0.1";
 	return place.v6 === null ? "::ffff:127.0.0.1" : "::1";
 }
-
-function sockaddrOf(address: string, port: number): Sockaddr {
-	const family = address.includes(":") ? "AF_INET6" : "AF_INET";
-	return toSockaddr({ family, address, port });
-}
-
-const lengthOf = (address: Sockaddr) =>
-	address.sin_family === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
 
 const UNSPEC: Sockaddr = { ...sockaddrOf("0.0.0.0", 0), sin_family: AF_UNSPEC };
 
@@ -184,7 +179,6 @@ export class Lab {
 			address,
 			length: lengthOf(address),
 			net: kind.stranger === "namespace" ? this.other : this.net,
-			kind,
 		};
 		this.openings.set(kind, opening);
 		return opening;
@@ -220,7 +214,7 @@ export class Lab {
 			this.searching ??= new Searching(k, this.net);
 			const { address, length } = opening;
 			const answer = this.searching.ask(sock, kind, kind.search, address, length);
-			held.bound = answer === 0 || answer > LISTEN_FAILED;
+			held.bound = hasPort(answer);
 			return answer;
 		}
 		const err = 0 - __sys_bind(k, sock, opening.address, opening.length);
@@ -234,7 +228,7 @@ export class Lab {
 	private act(action: Action, held: Held): number {
 		const k = this.kernel;
 		k.cap_effective = 0;
-		const { sock, kind } = held;
+		const { sock } = held;
 		const set = (name: number, value: Uint8Array) =>
 			0 - __sys_setsockopt(k, sock, SOL_SOCKET, name, value, value.length);
 		switch (action) {
@@ -256,8 +250,6 @@ export class Lab {
 				return set(SO_REUSEPORT, ONE);
 			case "noreuseport":
 				return set(SO_REUSEPORT, ZERO);
-			default:
-				throw new Error(`unknown action ${action} of ${kind.place.name}`);
 		}
 	}
 

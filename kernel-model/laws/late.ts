@@ -9,12 +9,12 @@
  * ip_autobind_reuse bind() may choose a port that connect() then refuses.
  */
 import { EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
-import type { SearchLaw } from "./history.js";
 import { foundNone, withLast } from "./history.js";
 import { LISTEN_FAILED } from "./lab.js";
+import type { Law } from "./law.js";
 import { chosenPlace, search, startsOf } from "./searches.js";
 
-export const late: SearchLaw = {
+export const late: Law = {
 	id: "late",
 	rule: "Where bind() to port 0 and connect() succeed, IP_BIND_ADDRESS_NO_PORT succeeds",
 	harm: "A client with IP_BIND_ADDRESS_NO_PORT cannot connect where one without it can.",

@@ -3,7 +3,7 @@
 import { nth } from "../machine/nth.js";
 import type { Answers } from "./answers.js";
 import type { Kind, Step } from "./kinds.js";
-import { LISTEN_FAILED } from "./lab.js";
+import { hasPort } from "./lab.js";
 
 /** A rule that any kernel should obey. It sees the answers of programs, and nothing else. */
 export interface Law {
@@ -144,5 +144,5 @@ export function succeeded({ answer }: { answer: number }): boolean {
 
 /** Whether a socket has its port: bind() succeeded, whatever listen() said. */
 export function isBound({ answer }: { answer: number }): boolean {
-	return answer === 0 || answer > LISTEN_FAILED;
+	return hasPort(answer);
 }

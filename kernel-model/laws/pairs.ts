@@ -4,14 +4,7 @@
  * A pair is a small program. It runs on the model, or as a script on a real kernel. Each pair has a
  * port of its own, because a kernel may remember what was on a port.
  */
-import {
-	AF_INET,
-	AF_INET6,
-	SIZEOF_SOCKADDR_IN,
-	SIZEOF_SOCKADDR_IN6,
-	SOL_IPV6,
-	type Sockaddr,
-} from "../../include/linux/socket.js";
+import { AF_INET, AF_INET6, SOL_IPV6, type Sockaddr } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import {
@@ -31,12 +24,12 @@ import {
 	do_accept,
 	sock_create,
 } from "../../net/socket.js";
-import { toSockaddr } from "../machine/address.js";
 import { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import { HOST, PLACES, type Place } from "./kinds.js";
 import { LISTEN_FAILED, PEER_PORT, peerOf, USERS } from "./lab.js";
 import { KINDS, type Protocol } from "./protocols.js";
+import { lengthOf, sockaddrOf, sockaddrText } from "./sockaddr.js";
 
 /** What the first socket does after bind(). */
 export const STATES = ["bound", "listening", "connected", "TIME_WAIT"] as const;
@@ -262,8 +255,7 @@ export class Model {
 	private sockaddr(address: string, port: number): Sockaddr {
 		let found = this.addresses.get(address);
 		if (found === undefined) {
-			const family = address.includes(":") ? "AF_INET6" : "AF_INET";
-			found = toSockaddr({ family, address, port: 0 });
+			found = sockaddrOf(address, 0);
 			this.addresses.set(address, found);
 		}
 		found.sin_port = port;
@@ -294,8 +286,7 @@ export class Model {
 			case "bind":
 			case "connect": {
 				const address = this.sockaddr(call.address, call.port || port);
-				const ipv6 = address.sin_family === AF_INET6;
-				const length = ipv6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+				const length = lengthOf(address);
 				if (call.name === "bind") return __sys_bind(k, sock, address, length);
 				return __sys_connect(k, sock, address, length, false);
 			}
@@ -372,12 +363,6 @@ export class Model {
 /** Pids of the two users in scripts. */
 const PIDS = [100, 101] as const;
 
-function addressText(address: string, port: number): string {
-	return address.includes(":")
-		? `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}, 28`
-		: `{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}, 16`;
-}
-
 function callText(call: Call, protocol: Protocol, port: number): string {
 	const { fd } = call;
 	switch (call.name) {
@@ -389,7 +374,7 @@ function callText(call: Call, protocol: Protocol, port: number): string {
 			return `setsockopt(${fd}, SOL_SOCKET, SO_BINDTODEVICE, "${call.device}\\0", ${call.device.length + 1})`;
 		case "bind":
 		case "connect":
-			return `${call.name}(${fd}, ${addressText(call.address, call.port || port)})`;
+			return `${call.name}(${fd}, ${sockaddrText(call.address, call.port || port)})`;
 		case "listen":
 			return `listen(${fd}, ${BACKLOG})`;
 		case "accept":

@@ -2,7 +2,7 @@
 /** What `laws` says of a cause, and how results of shards are joined. */
 import { compareVersions } from "../check/matrix.js";
 import { readScript } from "../check/player.js";
-import { VERSIONS } from "../machine/versions.js";
+import { VERSION_NAMES } from "../machine/versions.js";
 import type { Cause } from "./causes.js";
 import { ALL_LAWS } from "./laws.js";
 
@@ -32,8 +32,6 @@ export interface Report {
 	/** Releases of kernels that gave every answer of the script. */
 	confirmed: string[];
 }
-
-const NAMES = VERSIONS.map(({ name }) => name);
 
 /** Laws in the order in which they are shown. */
 function ordered(ids: Iterable<string>): string[] {
@@ -89,7 +87,7 @@ export function joined(reports: readonly Report[]): Report[] {
 		const [small, large] =
 			report.script.length < other.script.length ? [report, other] : [other, report];
 		const laws = ordered([...small.laws, ...large.laws]);
-		const kernels = NAMES.filter(
+		const kernels = VERSION_NAMES.filter(
 			(name) => small.kernels.includes(name) || large.kernels.includes(name),
 		);
 		causes.set(key, {

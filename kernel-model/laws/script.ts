@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Writes a program as a script, with the answers that the model gives. */
-import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
 import { changesOf } from "../machine/versions.js";
 import { type Action, CLIENTS, HOST, type Kind, type Step } from "./kinds.js";
@@ -18,6 +17,7 @@ import {
 import { KINDS, type Protocol } from "./protocols.js";
 import { SearchScript } from "./search_script.js";
 import { SEARCH_HOST } from "./searches.js";
+import { resultText, sockaddrText } from "./sockaddr.js";
 
 /** Pid of root, who makes the processes of two users. */
 const ROOT = 100;
@@ -33,19 +33,11 @@ const RESULTS: Readonly<Record<Action, string>> = {
 	noreuseport: "setsockopt(FD, SOL_SOCKET, SO_REUSEPORT, [0], 4)",
 };
 
-function sockaddr(address: string, port: number): string {
-	return address.includes(":")
-		? `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}, 28`
-		: `{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}, 16`;
-}
-
 function optionText(name: string): string {
 	if (name === "IPV6_V6ONLY") return "SOL_IPV6, IPV6_V6ONLY, [1], 4";
 	if (name === "SO_BINDTODEVICE") return 'SOL_SOCKET, SO_BINDTODEVICE, "lo\\0", 3';
 	return `SOL_SOCKET, ${name}, [1], 4`;
 }
-
-const result = (errno: number) => (errno === 0 ? "0" : `-1 ${errnoName(errno)}`);
 
 /** A program as text. */
 class Writer {
@@ -145,29 +137,32 @@ class Writer {
 		}
 		const port = kind.stranger === "port" ? OTHER_PORT : PORT;
 		const bound = answer > LISTEN_FAILED ? 0 : answer;
-		this.write(pid, `bind(${fd}, ${sockaddr(kind.place.address, port)}) = ${result(bound)}`);
+		this.write(
+			pid,
+			`bind(${fd}, ${sockaddrText(kind.place.address, port)}) = ${resultText(bound)}`,
+		);
 		if (!kind.listens || bound !== 0) return;
 		const listens = answer > LISTEN_FAILED ? answer - LISTEN_FAILED : 0;
-		this.write(pid, `listen(${fd}, 1) = ${result(listens)}`);
+		this.write(pid, `listen(${fd}, 1) = ${resultText(listens)}`);
 	}
 
 	private act(action: Action, socket: number, answer: number): void {
 		const { fd, pid, kind } = nth(this.sockets, socket);
 		if (action === "connect") {
 			this.listenForPeer(pid);
-			const to = sockaddr(peerOf(kind.place), PEER_PORT);
-			this.write(pid, `connect(${fd}, ${to}) = ${result(answer)}`);
+			const to = sockaddrText(peerOf(kind.place), PEER_PORT);
+			this.write(pid, `connect(${fd}, ${to}) = ${resultText(answer)}`);
 			return;
 		}
 		if (action === "close") this.opened.get(pid)?.delete(fd);
-		this.write(pid, `${RESULTS[action].replace("FD", `${fd}`)} = ${result(answer)}`);
+		this.write(pid, `${RESULTS[action].replace("FD", `${fd}`)} = ${resultText(answer)}`);
 	}
 
 	private listenForPeer(pid: number | null): void {
 		const { listens, words } = KINDS[this.protocol];
 		if (!listens || this.peer >= 0) return;
 		this.peer = this.open(pid, "AF_INET6", words);
-		this.write(pid, `bind(${this.peer}, ${sockaddr("::", PEER_PORT)}) = 0`);
+		this.write(pid, `bind(${this.peer}, ${sockaddrText("::", PEER_PORT)}) = 0`);
 		this.write(pid, `listen(${this.peer}, 16) = 0`);
 	}
 
@@ -177,10 +172,10 @@ class Writer {
 		const family = address.includes(":") ? "AF_INET6" : "AF_INET";
 		const { listens, words } = KINDS[this.protocol];
 		const fd = this.open(pid, family, words);
-		const name = sockaddr(address, PORT);
-		if (listens) this.write(pid, `connect(${fd}, ${name}) = ${result(answer)}`);
+		const name = sockaddrText(address, PORT);
+		if (listens) this.write(pid, `connect(${fd}, ${name}) = ${resultText(answer)}`);
 		else {
-			const sent = answer === 0 ? "1" : result(answer);
+			const sent = answer === 0 ? "1" : resultText(answer);
 			this.write(pid, `sendto(${fd}, "a", 1, MSG_NOSIGNAL, ${name}) = ${sent}`);
 		}
 	}

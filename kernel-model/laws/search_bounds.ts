@@ -5,8 +5,9 @@ import {
 	type Bound,
 	DUAL,
 	type Kind,
-	PLACES,
+	PLAIN,
 	type Place,
+	placeOf,
 	type Step,
 	V4_ANY,
 	V6_ANY,
@@ -14,26 +15,10 @@ import {
 import { KINDS, type Protocol } from "./protocols.js";
 import { named, type Range, range, type Search, search, startsOf } from "./searches.js";
 
-const placeOf = (name: string): Place => {
-	const found = PLACES.find((place) => place.name === name);
-	if (found === undefined) throw new Error(`no place ${name}`);
-	return found;
-};
 const V4_ONE = placeOf("127.0.0.1");
 const V4_TWO = placeOf("127.0.0.2");
 const V6_ONE = placeOf("[::1]");
 const MAPPED_ONE = placeOf("[::ffff:127.0.0.1]");
-
-const PLAIN: Kind = {
-	place: V4_ANY,
-	reuse: false,
-	reuseport: false,
-	user: 0,
-	device: false,
-	listens: false,
-	stranger: "",
-	options: "",
-};
 
 type Options = Pick<Kind, "reuse" | "reuseport">;
 const NONE: Options = { reuse: false, reuseport: false };

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Writes a socket that searches for its port as lines of a script. */
-import { EADDRINUSE, EOPNOTSUPP, errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { EADDRINUSE, EOPNOTSUPP } from "../../include/uapi/asm-generic/errno.js";
 import type { Kind } from "./kinds.js";
 import { LISTEN_FAILED } from "./lab.js";
 import { KINDS, type Protocol } from "./protocols.js";
 import { BASE, chosenPlace, DESTINATION_PORTS, type Range, type Search } from "./searches.js";
 import { destinationOf, rangeValue } from "./searching.js";
+import { resultText, sockaddrText } from "./sockaddr.js";
 
 /** The lines of one socket, after socket() and the options of its kind. */
 export interface SearchLines {
@@ -13,14 +14,6 @@ export interface SearchLines {
 	readonly settings: readonly string[];
 	readonly calls: readonly string[];
 }
-
-function sockaddr(address: string, port: number): string {
-	return address.includes(":")
-		? `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}, 28`
-		: `{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}, 16`;
-}
-
-const result = (errno: number) => (errno === 0 ? "0" : `-1 ${errnoName(errno)}`);
 
 /**
  * Writes the sockets of one program. A kernel cannot be told where to begin. So a search that found
@@ -72,7 +65,9 @@ export class SearchScript {
 		let error = chosen === null ? answer : 0;
 		const call = (text: string, fails: (errno: number) => boolean) => {
 			if (error > 0 && fails(error)) {
-				calls.push(`${text} = ${result(error > LISTEN_FAILED ? error - LISTEN_FAILED : error)}`);
+				calls.push(
+					`${text} = ${resultText(error > LISTEN_FAILED ? error - LISTEN_FAILED : error)}`,
+				);
 				error = -1;
 			} else if (error >= 0) calls.push(`${text} = 0`);
 		};
@@ -88,14 +83,14 @@ export class SearchScript {
 			const port = how === "named" ? BASE + search.port : 0;
 			// A socket without SOCK_BINDPORT_LOCK has no port after a connect() that failed, so the
 			// answer does not tell the call.
-			call(`bind(${fd}, ${sockaddr(kind.place.address, port)})`, (errno) =>
+			call(`bind(${fd}, ${sockaddrText(kind.place.address, port)})`, (errno) =>
 				how === "named" ? errno < LISTEN_FAILED : errno === EADDRINUSE,
 			);
 		}
 		if (how === "listen" || kind.listens) call(`listen(${fd}, 1)`, () => true);
 		if (to !== null) {
 			const port = DESTINATION_PORTS[to as 0 | 1];
-			const connect = `connect(${fd}, ${sockaddr(destinationOf(kind), port)})`;
+			const connect = `connect(${fd}, ${sockaddrText(destinationOf(kind), port)})`;
 			if (error === 0) calls.push(`${connect} = ${this.connected}`);
 			else call(connect, () => true);
 		}

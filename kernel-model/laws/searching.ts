@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Runs a search of a program: sets the ranges, steers where the kernel begins, makes the calls. */
-import {
-	AF_INET6,
-	SIZEOF_SOCKADDR_IN,
-	SIZEOF_SOCKADDR_IN6,
-	SOL_IP,
-	type Sockaddr,
-} from "../../include/linux/socket.js";
+import { SOL_IP, type Sockaddr } from "../../include/linux/socket.js";
 import { KernelDraws } from "../../include/net/draws.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import { EINPROGRESS } from "../../include/uapi/asm-generic/errno.js";
@@ -14,12 +8,12 @@ import { IP_BIND_ADDRESS_NO_PORT, IP_LOCAL_PORT_RANGE } from "../../include/uapi
 import { intBytes } from "../../net/core/sock.js";
 import { sysctlRead } from "../../net/ipv4/sysctl_net_ipv4.js";
 import { __sys_bind, __sys_connect, __sys_listen, __sys_setsockopt } from "../../net/socket.js";
-import { toSockaddr } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import type { Kind } from "./kinds.js";
 import { LISTEN_FAILED } from "./lab.js";
 import { BASE, CHOSEN, DESTINATION_PORTS, ELSEWHERE, type Range, type Search } from "./searches.js";
+import { lengthOf, sockaddrOf } from "./sockaddr.js";
 
 /** Every search begins at the place `start` of its range, and draws `start` for its step. */
 class Steered extends KernelDraws {
@@ -113,8 +107,7 @@ export class Searching {
 		const key = `${address} ${to}`;
 		let found = this.destinations.get(key);
 		if (found === undefined) {
-			const family = address.includes(":") ? "AF_INET6" : "AF_INET";
-			found = toSockaddr({ family, address, port: nth(DESTINATION_PORTS, to) });
+			found = sockaddrOf(address, nth(DESTINATION_PORTS, to));
 			this.destinations.set(key, found);
 		}
 		return found;
@@ -163,8 +156,7 @@ export class Searching {
 		}
 		if (to === null) return 0;
 		const peer = this.destination(kind, to);
-		const size = peer.sin_family === AF_INET6 ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
-		const err = -__sys_connect(k, sock, peer, size, true);
+		const err = -__sys_connect(k, sock, peer, lengthOf(peer), true);
 		return err === 0 || err === EINPROGRESS ? 0 : this.failed(sock, err);
 	}
 

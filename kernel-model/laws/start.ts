@@ -6,11 +6,11 @@
  * Meant exceptions: none.
  */
 
-import type { SearchLaw } from "./history.js";
 import { foundNone, withLast } from "./history.js";
+import type { Law } from "./law.js";
 import { chosenPlace, search, startsOf } from "./searches.js";
 
-export const start: SearchLaw = {
+export const start: Law = {
 	id: "start",
 	rule: "Whether a search finds a port does not depend on where it begins",
 	harm: "A call fails now and then, by chance.",

@@ -9,12 +9,12 @@
  * the destination, so `found` is the law for them. Reserved ports are left out.
  */
 import { EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
-import type { SearchLaw } from "./history.js";
 import { addressOf, holdersOf, narrowed, searchesAsBind } from "./history.js";
+import type { Law } from "./law.js";
 import { isBound } from "./law.js";
 import { candidates } from "./searches.js";
 
-export const tuple: SearchLaw = {
+export const tuple: Law = {
 	id: "tuple",
 	rule: "connect() gets a port unless each is bound or has a connection to the destination",
 	harm: "A client cannot connect though a port is free for its connection.",

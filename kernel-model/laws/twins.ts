@@ -9,12 +9,12 @@
  * filter, and does not make a connection (udp(7)).
  */
 
-import type { SearchLaw } from "./history.js";
 import { addressOf, holdersOf } from "./history.js";
+import type { Law } from "./law.js";
 import { KINDS } from "./protocols.js";
 import { chosenPlace } from "./searches.js";
 
-export const twins: SearchLaw = {
+export const twins: Law = {
 	id: "twins",
 	rule: "No two connected sockets that share a device have the same four-tuple",
 	harm: "A socket takes the segments of another one's connection. The connection breaks.",

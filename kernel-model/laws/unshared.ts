@@ -7,11 +7,11 @@
  * Meant exception: ip_autobind_reuse is on.
  */
 
-import type { SearchLaw } from "./history.js";
 import { searchesAsBind, withLast } from "./history.js";
+import type { Law } from "./law.js";
 import { chosenPlace, named } from "./searches.js";
 
-export const unshared: SearchLaw = {
+export const unshared: Law = {
 	id: "unshared",
 	rule: "A port that bind() chooses is shared with no other socket",
 	harm: "Two programs that each ask for a free port get the same one. One takes the other's datagrams.",

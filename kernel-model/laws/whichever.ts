@@ -8,14 +8,14 @@
  * searches are all of bind() for sockets without SO_REUSEADDR and SO_REUSEPORT: these share no port.
  */
 
-import type { SearchLaw } from "./history.js";
 import { searchOf, stepOf } from "./history.js";
+import type { Law } from "./law.js";
 import { CHOSEN, chosenPlace, search, startsOf } from "./searches.js";
 
 /** The answer without the port. */
 const outcome = (answer: number) => (answer >= CHOSEN ? 0 : answer);
 
-export const whichever: SearchLaw = {
+export const whichever: Law = {
 	id: "whichever",
 	rule: "Later calls that do not name a port go the same way, whichever port was chosen",
 	harm: "A program works or fails by the port that it happens to get.",

@@ -7,11 +7,11 @@
  * parity. It does not say that a port is lost otherwise.
  */
 
-import type { SearchLaw } from "./history.js";
 import { foundNone } from "./history.js";
+import type { Law } from "./law.js";
 import { candidates, chosenPlace } from "./searches.js";
 
-export const wider: SearchLaw = {
+export const wider: Law = {
 	id: "wider",
 	rule: "A search does not fail in a range if it succeeds in a part of the range",
 	harm: "A wider ip_local_port_range takes ports away.",

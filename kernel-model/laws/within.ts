@@ -6,10 +6,10 @@
  *
  * Meant exceptions: none.
  */
-import type { SearchLaw } from "./history.js";
+import type { Law } from "./law.js";
 import { candidates, chosenPlace } from "./searches.js";
 
-export const within: SearchLaw = {
+export const within: Law = {
 	id: "within",
 	rule: "A port that the kernel chooses is in the range and not reserved",
 	harm: "A program gets a port that the administrator kept for another one.",

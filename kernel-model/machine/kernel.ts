@@ -54,7 +54,7 @@ import { type Snapshot, Snapshots } from "./snapshot.js";
 import type { KernelTrace } from "./syscall.js";
 import { FileTable, Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
-import { changesOf, DEFAULT_VERSION, VERSIONS } from "./versions.js";
+import { changesOf, DEFAULT_VERSION, VERSION_NAMES } from "./versions.js";
 
 /** The clock's limit, ms. Below it a double holds every millisecond exactly. */
 export const END_OF_TIME = Number.MAX_SAFE_INTEGER;
@@ -182,7 +182,7 @@ export class Kernel implements Stack {
 		this.version = checkString("version", options.version ?? DEFAULT_VERSION);
 		const changes = changesOf(this.version);
 		if (changes === null) {
-			const known = VERSIONS.map((version) => version.name).join(", ");
+			const known = VERSION_NAMES.join(", ");
 			throw new RangeError(`unknown kernel version ${shownValue(this.version)}; known: ${known}`);
 		}
 		this.changes = changes;

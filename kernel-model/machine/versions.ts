@@ -74,6 +74,9 @@ export const VERSIONS: readonly KernelVersion[] = [
 	})),
 ].sort((a, b) => compareReleases(a.name, b.name));
 
+/** The names of all versions, oldest first. */
+export const VERSION_NAMES: readonly string[] = VERSIONS.map(({ name }) => name);
+
 /**
  * The version to model for a kernel with this `uname -r`: the newest known release of its series
  * that is not newer, else the newest mainline release before it. Null before 6.3.

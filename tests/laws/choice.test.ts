@@ -4,7 +4,14 @@ import { describe, expect, it } from "vitest";
 import { EADDRINUSE, EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { Answers, NONE } from "../../kernel-model/laws/answers.js";
-import { type Bound, type Kind, PLACES, type Step, V4_ANY } from "../../kernel-model/laws/kinds.js";
+import {
+	type Bound,
+	type Kind,
+	PLAIN,
+	placeOf,
+	type Step,
+	V4_ANY,
+} from "../../kernel-model/laws/kinds.js";
 import { LISTEN_FAILED } from "../../kernel-model/laws/lab.js";
 import { type Breach, Program } from "../../kernel-model/laws/law.js";
 import { SEARCH_LAWS } from "../../kernel-model/laws/laws.js";
@@ -27,14 +34,8 @@ const TWO = range(0, 1);
 
 function kindOf(search: Search, more: Partial<Kind> = {}): Kind {
 	return {
-		place: PLACES.find(({ name }) => name === "127.0.0.1") ?? V4_ANY,
-		reuse: false,
-		reuseport: false,
-		user: 0,
-		device: false,
-		listens: false,
-		stranger: "",
-		options: "",
+		...PLAIN,
+		place: placeOf("127.0.0.1"),
 		...more,
 		search,
 	};

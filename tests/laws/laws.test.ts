@@ -7,9 +7,9 @@ import {
 	type Bound,
 	DUAL,
 	type Kind,
-	PLACES,
+	PLAIN,
+	placeOf,
 	type Step,
-	V4_ANY,
 	V6_ANY,
 } from "../../kernel-model/laws/kinds.js";
 import { SOCKET } from "../../kernel-model/laws/lab.js";
@@ -17,28 +17,12 @@ import { Program } from "../../kernel-model/laws/law.js";
 import { LAWS } from "../../kernel-model/laws/laws.js";
 import type { Protocol } from "../../kernel-model/laws/protocols.js";
 
-const PLAIN: Kind = {
-	place: V4_ANY,
-	reuse: false,
-	reuseport: false,
-	user: 0,
-	device: false,
-	listens: false,
-	stranger: "",
-	options: "",
-};
 const bind = (kind: Partial<Kind>): Step => ({ do: "bind", kind: { ...PLAIN, ...kind } });
 const act = (action: "close" | "connect" | "disconnect", socket: number): Step => ({
 	do: "act",
 	action,
 	socket,
 });
-const placed = (address: string) => {
-	const found = PLACES.find((place) => place.address === address);
-	if (found === undefined) throw new Error(`no place ${address}`);
-	return found;
-};
-
 /**
  * Judges a program by one law, with its true answer or another one. The bound has the steps of the
  * program and those of `more`.
@@ -101,14 +85,14 @@ const OBEYED: readonly (readonly [string, readonly Step[], readonly Step[], numb
 	],
 	[
 		"named",
-		[bind({}), act("connect", 0), bind({ place: placed("127.0.0.2") })],
-		[bind({ place: placed("127.0.0.1") })],
+		[bind({}), act("connect", 0), bind({ place: placeOf("127.0.0.2") })],
+		[bind({ place: placeOf("127.0.0.1") })],
 		EADDRINUSE,
 		"success",
 	],
 	[
 		"mapped",
-		[bind(RA), bind({ ...RA, place: placed("::ffff:0.0.0.0") })],
+		[bind(RA), bind({ ...RA, place: placeOf("[::ffff:0.0.0.0]") })],
 		[],
 		EADDRINUSE,
 		"success",
@@ -119,7 +103,7 @@ const OBEYED: readonly (readonly [string, readonly Step[], readonly Step[], numb
 		"reach",
 		[
 			bind({ ...RP, listens: true }),
-			bind({ ...RP, place: placed("127.0.0.1"), listens: true }),
+			bind({ ...RP, place: placeOf("127.0.0.1"), listens: true }),
 			{ do: "client", to: 0 },
 			{ do: "who" },
 		],
@@ -132,7 +116,7 @@ const OBEYED: readonly (readonly [string, readonly Step[], readonly Step[], numb
 		[
 			bind({ ...RP, listens: true }),
 			{ do: "client", to: 0 },
-			bind({ ...RP, place: placed("127.0.0.1"), listens: true }),
+			bind({ ...RP, place: placeOf("127.0.0.1"), listens: true }),
 			{ do: "who" },
 		],
 		[],
@@ -151,8 +135,8 @@ describe("the law", () => {
 	);
 
 	it("named knows that connect() gives the wildcard an address", () => {
-		const program = [bind({}), act("connect", 0), bind({ place: placed("127.0.0.2") })];
-		const more = [bind({ place: placed("127.0.0.1") })];
+		const program = [bind({}), act("connect", 0), bind({ place: placeOf("127.0.0.2") })];
+		const more = [bind({ place: placeOf("127.0.0.1") })];
 		expect(judged("named", program, { more })).toBeNull();
 	});
 
@@ -176,7 +160,7 @@ const BROKEN: readonly (readonly [string, Protocol, readonly Step[], string, str
 	],
 	["held", "udp", [bind(RA), bind({ ...RA, ...RP }), bind(RP)], "7.3", ""],
 	["held", "sctp", [bind({ ...RA, ...RP }), bind(RA), bind(RP)], "7.3", ""],
-	["dual", "tcp", [bind({ place: DUAL }), bind({ place: placed("127.0.0.1") })], "6.3", "6.12"],
+	["dual", "tcp", [bind({ place: DUAL }), bind({ place: placeOf("127.0.0.1") })], "6.3", "6.12"],
 ];
 
 describe("a kernel", () => {

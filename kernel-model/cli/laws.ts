@@ -12,7 +12,7 @@ import type { Law } from "../laws/law.js";
 import { ALL_LAWS } from "../laws/laws.js";
 import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
 import { type Regression, regressions, regressionsText } from "../laws/regressions.js";
-import { joined, type Report, reportOf } from "../laws/report.js";
+import { faultOf, joined, type Report, reportOf } from "../laws/report.js";
 import { VERSION_NAMES } from "../machine/versions.js";
 import { confirm } from "../real/causes.js";
 import { startAgent } from "../real/vm/machine.js";
@@ -260,22 +260,35 @@ function show(
 			lines.push(JSON.stringify({ ...report, new: fresh !== null }));
 			continue;
 		}
-		const where = `${report.file}:${report.line}`;
-		lines.push(styled("1", `${report.protocol}: ${report.at} (${where})`));
-		for (const rule of report.rules) lines.push(`  ${rule}.`);
-		lines.push(`  ${report.cases} programs; ${formatVersions(report.kernels)}`);
-		if (report.changes.length > 0) lines.push(`  changes: ${report.changes.join(", ")}`);
-		if (report.users) lines.push("  It touches users: a user gets what another one holds.");
-		const confirmed = report.confirmed.length > 0 ? report.confirmed.join(", ") : "no kernel";
-		lines.push(`  confirmed by ${confirmed}`);
-		if (fresh !== null) lines.push(styled("31", `  NEW: ${fresh}`));
-		for (const line of report.script.trimEnd().split("\n")) lines.push(styled("2", `    ${line}`));
-		lines.push(`    # the last answer should be: ${report.expected}`, "");
+		lines.push(...linesOf(report, fresh), "");
 	}
 	if (json) lines.push(JSON.stringify(totals));
 	else lines.push(...summary(found, totals, news));
 	writeOut(lines.map((line) => `${line}\n`));
 	return news > 0 ? 1 : 0;
+}
+
+/** A cause as lines for people. It may come from a file of a stranger. */
+function linesOf(report: Report, fresh: string | null): string[] {
+	const { protocol, at, file, line, rules, cases, kernels, changes, users, confirmed } = report;
+	const shown = (style: string, text: string) => styled(style, printable(text));
+	const plain = [
+		...rules.map((rule) => `${rule}.`),
+		`${cases} programs; ${formatVersions(kernels)}`,
+		...(changes.length > 0 ? [`changes: ${changes.join(", ")}`] : []),
+		...(users ? ["It touches users: a user gets what another one holds."] : []),
+		`confirmed by ${confirmed.length > 0 ? confirmed.join(", ") : "no kernel"}`,
+	];
+	return [
+		shown("1", `${protocol}: ${at} (${file}:${line})`),
+		...plain.map((text) => `  ${printable(text)}`),
+		...(fresh === null ? [] : [shown("31", `  NEW: ${fresh}`)]),
+		...report.script
+			.trimEnd()
+			.split("\n")
+			.map((text) => shown("2", `    ${text}`)),
+		printable(`    # the last answer should be: ${report.expected}`),
+	];
 }
 
 function summary(found: readonly Found[], totals: Totals, news: number): string[] {
@@ -335,11 +348,17 @@ async function merge(args: string[]): Promise<number> {
 	for (const file of files) {
 		for (const [i, line] of readFile(file).split("\n").entries()) {
 			if (line === "") continue;
-			const object = reportIn(`${file}:${i + 1}`, line);
-			if (object.script !== undefined) reports.push(object as Report);
-			totals.programs += object.programs ?? 0;
-			totals.run += object.run ?? 0;
-			totals.seconds += object.seconds ?? 0;
+			const where = `${file}:${i + 1}`;
+			const object = objectIn(where, line);
+			if (object.script !== undefined) {
+				const fault = faultOf(object);
+				if (fault !== null) throw new UsageError(`${where}: ${fault}`);
+				reports.push(object as Report);
+				continue;
+			}
+			totals.programs += Number(object.programs ?? 0);
+			totals.run += Number(object.run ?? 0);
+			totals.seconds += Number(object.seconds ?? 0);
 		}
 	}
 	const causes = joined(reports);
@@ -350,7 +369,7 @@ async function merge(args: string[]): Promise<number> {
 }
 
 /** A line of `laws --json`. Throws UsageError. */
-function reportIn(where: string, line: string): Partial<Report> & Partial<Totals> {
+function objectIn(where: string, line: string): Partial<Report> & Partial<Totals> {
 	try {
 		const object: unknown = JSON.parse(line);
 		if (typeof object === "object" && object !== null) return object;

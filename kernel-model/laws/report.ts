@@ -33,6 +33,43 @@ export interface Report {
 	confirmed: string[];
 }
 
+type FieldType = "a text" | "texts" | "a number" | "true or false";
+
+const FIELDS: Readonly<Record<keyof Report, FieldType>> = {
+	law: "a text",
+	laws: "texts",
+	rules: "texts",
+	harm: "a text",
+	protocol: "a text",
+	kernel: "a text",
+	kernels: "texts",
+	script: "a text",
+	expected: "a text",
+	cases: "a number",
+	at: "a text",
+	file: "a text",
+	line: "a number",
+	users: "true or false",
+	changes: "texts",
+	confirmed: "texts",
+};
+
+function isOf(type: FieldType, value: unknown): boolean {
+	if (type === "texts")
+		return Array.isArray(value) && value.every((one) => typeof one === "string");
+	if (type === "a text") return typeof value === "string";
+	return typeof value === (type === "a number" ? "number" : "boolean");
+}
+
+/** What is wrong with a report that was read: "laws: expected texts"; null if nothing is. */
+export function faultOf(report: object): string | null {
+	for (const [field, type] of Object.entries(FIELDS)) {
+		if (!isOf(type, (report as Record<string, unknown>)[field]))
+			return `${field}: expected ${type}`;
+	}
+	return null;
+}
+
 /** Laws in the order in which they are shown. */
 function ordered(ids: Iterable<string>): string[] {
 	const set = new Set(ids);

@@ -97,6 +97,27 @@ describe("laws", () => {
 		expect(status).toBe(1);
 	});
 
+	it.each([
+		["kernels", { ...REPORT, kernels: undefined }],
+		["laws", { ...REPORT, laws: ["held", 1] }],
+		["at", { ...REPORT, at: 5 }],
+		["cases", { ...REPORT, cases: "many" }],
+		["users", { ...REPORT, users: null }],
+	])("merge refuses a cause without its %s", async (field, report) => {
+		const { status, stdout, stderr } = await cli("laws", "merge", file("odd.json", [report]));
+		expect([status, stdout]).toEqual([2, ""]);
+		expect(stderr).toContain(`odd.json:1: ${field}: expected `);
+	});
+
+	it("merge shows control characters of a file as escapes", async () => {
+		const odd = file("escape.json", [
+			{ ...REPORT, script: "close(3) \u001b[2J\n", expected: "\u001b]0;x" },
+		]);
+		const { stdout } = await cli("laws", "merge", odd);
+		expect(stdout).toContain("close(3) \\x1b[2J");
+		expect(stdout).not.toContain("\u001b");
+	});
+
 	it("merge names the line that it cannot read", async () => {
 		const bad = join(folder, "bad.json");
 		writeFileSync(bad, "{}\nnothing\n");

@@ -26,16 +26,11 @@ import { versionFor } from "../../kernel-model/machine/versions.js";
 import { Agent, agentBinary } from "../../kernel-model/real/agent/agent.js";
 import { judge, recordScript } from "../../kernel-model/real/live.js";
 import { ScriptError } from "../../kernel-model/script/strace.js";
+import { obstacle } from "./obstacle.js";
 import { descendants, isAlive, until } from "./processes.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/kernel-model/cli/main.js", import.meta.url));
 
-/** Why the agent cannot run here, null if it can. */
-function obstacle(): string | null {
-	if (spawnSync("cc", ["--version"]).status !== 0) return "no C compiler (cc)";
-	if (spawnSync("unshare", ["-rn", "true"]).status !== 0) return "no user namespaces (unshare -rn)";
-	return null;
-}
 const missing = obstacle();
 const skipped = missing === null ? "" : `: skipped, ${missing}`;
 

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `conflicts --live`: the kernel underneath is asked for every pair. */
-import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { atlasOf } from "../../kernel-model/laws/atlas.js";
 import { Agent } from "../../kernel-model/real/agent/agent.js";
 import { askPairs } from "../../kernel-model/real/pairs.js";
 import { cli } from "../cli/command.js";
+import { obstacle } from "./obstacle.js";
 
-/** Why the agent cannot run here, null if it can. */
-function obstacle(): string | null {
-	if (spawnSync("cc", ["--version"]).status !== 0) return "no C compiler (cc)";
-	if (spawnSync("unshare", ["-rn", "true"]).status !== 0) return "no user namespaces (unshare -rn)";
-	return null;
-}
 const missing = obstacle();
 
 describe.skipIf(missing !== null)(

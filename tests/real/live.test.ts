@@ -3,7 +3,6 @@
  * Checks results of a real kernel: small recordings, and the running kernel through the agent, if
  * there are a C compiler and user namespaces.
  */
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PlayOptions } from "../../kernel-model/check/outcome.js";
@@ -14,6 +13,7 @@ import { judge, recordScript } from "../../kernel-model/real/live.js";
 import { ScriptError } from "../../kernel-model/script/strace.js";
 import { abilitiesOf, runCampaign } from "../differential/campaign.js";
 import { renderProgram } from "../differential/program.js";
+import { obstacle } from "./obstacle.js";
 
 const script = (text: string) => readScript(text.replace(/^\t+/gm, "").trimStart(), "script");
 const differing = (text: string, options: PlayOptions = {}) =>
@@ -114,12 +114,6 @@ describe("a recording", () => {
 	});
 });
 
-/** Why the agent cannot run here, null if it can. */
-function obstacle(): string | null {
-	if (spawnSync("cc", ["--version"]).status !== 0) return "no C compiler (cc)";
-	if (spawnSync("unshare", ["-rn", "true"]).status !== 0) return "no user namespaces (unshare -rn)";
-	return null;
-}
 const missing = obstacle();
 
 describe.skipIf(missing !== null)(

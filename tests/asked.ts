@@ -17,13 +17,13 @@ import { readScript } from "../kernel-model/check/player.js";
 import { type Address, AF_INET, AF_INET6 } from "../kernel-model/index.js";
 import { versionFor } from "../kernel-model/machine/versions.js";
 import type { Agent } from "../kernel-model/real/agent/agent.js";
+import { abilitiesOf } from "../kernel-model/real/campaign/campaign.js";
+import { type Abilities, KINDS } from "../kernel-model/real/campaign/program.js";
 import { judge, readRecording, recordScript } from "../kernel-model/real/live.js";
 import { startAgent } from "../kernel-model/real/vm/machine.js";
 import { errnoOf, Operands } from "../kernel-model/script/operands.js";
 import { type CallLine, formatValue } from "../kernel-model/script/strace.js";
 import { optionValue } from "../kernel-model/script/values.js";
-import { abilitiesOf } from "./differential/campaign.js";
-import { type Abilities, KINDS } from "./differential/program.js";
 import { sockaddrText } from "./property/transcript.js";
 import { type Calls, EVERY, HOST, OnlyModel, Removed, type Target, World } from "./world.js";
 

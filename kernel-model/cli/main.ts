@@ -5,9 +5,11 @@ import { readFileSync } from "node:fs";
 import { CHANGES } from "../../include/linux/version.js";
 import { VERSIONS } from "../machine/versions.js";
 import { conflicts } from "./conflicts.js";
+import { fuzz } from "./fuzz.js";
 import { laws } from "./laws.js";
 import { live } from "./live.js";
 import { matrix } from "./matrix.js";
+import { replay } from "./replay.js";
 import { run } from "./run.js";
 import { oneLine, parse, runCommand, UsageError } from "./terminal.js";
 
@@ -20,11 +22,15 @@ Shows how Linux chooses local ports, and when bind() and connect() fail.
   matrix SCRIPT   play a script on every kernel version, and name the changes that show
   conflicts       print who may bind to a port that a socket has
   laws            put laws that every kernel should obey to all small programs
+  fuzz            play random programs on a real kernel and on the model
+  replay          the same with the kernel's own random draws: nothing may differ
   kernels         list the kernel versions and their behaviour changes
 
 inet-port-model COMMAND --help describes a command. --version prints the version.
 Exit status: 0 all as recorded, 1 something differs, 2 bad input.
 `;
+
+const COMMANDS = "run, live, matrix, conflicts, laws, fuzz, replay or kernels";
 
 const KERNELS_HELP = `usage: inet-port-model kernels [--json]
 
@@ -99,6 +105,10 @@ async function main(argv: string[]): Promise<number> {
 			return conflicts(args);
 		case "laws":
 			return laws(args);
+		case "fuzz":
+			return fuzz(args);
+		case "replay":
+			return replay(args);
 		case "kernels":
 			return kernels(args);
 		case "--help":
@@ -111,12 +121,10 @@ async function main(argv: string[]): Promise<number> {
 			process.stdout.write(`inet-port-model ${version()}\n`);
 			return 0;
 		case undefined:
-			throw new UsageError(
-				"expected a command: run, live, matrix, conflicts, laws or kernels (see --help)",
-			);
+			throw new UsageError(`expected a command: ${COMMANDS} (see --help)`);
 		default:
 			throw new UsageError(
-				`unknown command ${oneLine(command)}: expected run, live, matrix, conflicts, laws or kernels (see --help)`,
+				`unknown command ${oneLine(command)}: expected ${COMMANDS} (see --help)`,
 			);
 	}
 }

@@ -13,8 +13,8 @@ import { drawLine, readDraws, splitRecordings } from "../../kernel-model/check/e
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { versionFor } from "../../kernel-model/machine/versions.js";
 import { readAnswer } from "../../kernel-model/real/agent/agent.js";
+import { replayText } from "../../kernel-model/real/campaign/replayed.js";
 import { SERIES } from "../../kernel-model/real/vm/machine.js";
-import { replayText } from "../differential/replayed.js";
 
 const FOLDER = fileURLToPath(new URL("../recordings/exact", import.meta.url));
 

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Finds the branches of the ported code that programs reach, by V8's coverage. */
+/**
+ * Runs a campaign as `inet-port-model fuzz` does, with the same options, and lists the branches of
+ * the ported code that no program reached, by V8's coverage.
+ *
+ *     node dist/tests/differential/branches.js --ops 100000 --seed 1
+ */
 import { readFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { fileURLToPath } from "node:url";
+import { fuzz } from "../../kernel-model/cli/fuzz.js";
+import { runCommand } from "../../kernel-model/cli/terminal.js";
 
 /** Files whose functions choose ports or decide conflicts. */
 const FILES = [
@@ -17,7 +24,7 @@ const FILES = [
 ];
 
 /** A function, and the beginnings of its parts that were not reached. */
-export interface Reach {
+interface Reach {
 	file: string;
 	name: string;
 	/** Calls of the function. */
@@ -27,7 +34,7 @@ export interface Reach {
 }
 
 /** Starts counting. */
-export async function watchBranches(): Promise<Session> {
+async function watchBranches(): Promise<Session> {
 	const session = new Session();
 	session.connect();
 	await session.post("Profiler.enable");
@@ -36,7 +43,7 @@ export async function watchBranches(): Promise<Session> {
 }
 
 /** The coverage since counting began. Lines are those of the compiled files. */
-export async function branchesOf(session: Session): Promise<Reach[]> {
+async function branchesOf(session: Session): Promise<Reach[]> {
 	const { result } = await session.post("Profiler.takePreciseCoverage");
 	const found: Reach[] = [];
 	for (const { url, functions } of result) {
@@ -59,7 +66,7 @@ export async function branchesOf(session: Session): Promise<Reach[]> {
 }
 
 /** The list of parts that were never reached. */
-export function neverReached(reached: readonly Reach[]): string[] {
+function neverReached(reached: readonly Reach[]): string[] {
 	const functions = reached.length;
 	const called = reached.filter(({ calls }) => calls > 0).length;
 	const branches = reached.reduce((sum, { branches: n }) => sum + n, 0);
@@ -73,3 +80,11 @@ export function neverReached(reached: readonly Reach[]): string[] {
 	}
 	return lines;
 }
+
+await runCommand("branches", async () => {
+	const session = await watchBranches();
+	const status = await fuzz(process.argv.slice(2));
+	const lines = neverReached(await branchesOf(session));
+	process.stdout.write(`${lines.join("\n")}\n`);
+	return status;
+});

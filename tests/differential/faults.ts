@@ -140,8 +140,17 @@ function run(copy: string, args: readonly string[]): string[] {
 }
 
 function fuzz(copy: string): { found: boolean; verdict: string } {
-	const program = "tests/differential/fuzz.js";
-	const [line] = run(copy, [program, "--ops", operations, "--seed", "1", "--no-shrink", "--json"]);
+	const program = "kernel-model/cli/main.js";
+	const [line] = run(copy, [
+		program,
+		"fuzz",
+		"--ops",
+		operations,
+		"--seed",
+		"1",
+		"--no-shrink",
+		"--json",
+	]);
 	const result = line === undefined ? null : JSON.parse(line);
 	const found = result?.mismatches === 1;
 	const [n, s] = [result?.operations ?? 0, result?.seconds ?? 0];

@@ -9,10 +9,10 @@ import type { PlayOptions } from "../../kernel-model/check/outcome.js";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { versionFor } from "../../kernel-model/machine/versions.js";
 import { Agent, AgentError } from "../../kernel-model/real/agent/agent.js";
+import { abilitiesOf, runCampaign } from "../../kernel-model/real/campaign/campaign.js";
+import { renderProgram } from "../../kernel-model/real/campaign/program.js";
 import { judge, recordScript } from "../../kernel-model/real/live.js";
 import { ScriptError } from "../../kernel-model/script/strace.js";
-import { abilitiesOf, runCampaign } from "../differential/campaign.js";
-import { renderProgram } from "../differential/program.js";
 import { obstacle } from "./obstacle.js";
 
 const script = (text: string) => readScript(text.replace(/^\t+/gm, "").trimStart(), "script");

@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** `npm run fuzz`: a campaign of random programs, on a real kernel and on the model. */
+/** `inet-port-model fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
-import {
-	parse,
-	runCommand,
-	seedOf,
-	styled,
-	UsageError,
-	versionOf,
-} from "../../kernel-model/cli/terminal.js";
-import { startAgent } from "../../kernel-model/real/vm/machine.js";
-import { branchesOf, neverReached, watchBranches } from "./branches.js";
-import { type Campaign, runCampaign } from "./campaign.js";
-import { kindsOf, placeOf, progressLine, SHRINKING, whole } from "./options.js";
-import { KINDS } from "./program.js";
+import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
+import { KINDS } from "../real/campaign/program.js";
+import { startAgent } from "../real/vm/machine.js";
+import { kindsOf, progressLine, SHRINKING, shardOf, whole } from "./campaigns.js";
+import { parse, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
-const HELP = `usage: npm run fuzz -- [OPTIONS]
+const HELP = `usage: inet-port-model fuzz [OPTIONS]
 
 Runs random programs of system calls on the running kernel, each in a new user and network
 namespace, and on the model. If a program differs, makes it as small as possible and prints
@@ -31,9 +23,9 @@ it as a script. inet-port-model live can play this script.
   --kinds LIST      use only sockets of these kinds: ${Object.keys(KINDS).join(",")}
   --size N          most operations of a program (default 400)
   --no-shrink       print the first program that differs without making it smaller
-  --at ROUND:PATH   run one program again; the report of a difference names it
+  --at NUMBER       run one program again; the report of a difference names it
   --json            print one JSON object at the end
-  --coverage        list every result that occurred and every branch that no program reached
+  --coverage        list every result that occurred
 
 Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
 `;
@@ -47,14 +39,6 @@ const VERDICTS = [
 	"bind conflict",
 	"bind conflict with the wildcard",
 ];
-
-function shardOf(text: string): { i: number; n: number } {
-	const [, i, n] = /^([0-9]+)\/([0-9]+)$/.exec(text) ?? [];
-	if (!(Number(i) >= 1 && Number(i) <= Number(n))) {
-		throw new UsageError(`--shard: expected I/N such as 1/4, found ${text}`);
-	}
-	return { i: Number(i), n: Number(n) };
-}
 
 function sorted(map: ReadonlyMap<string, number>): [string, number][] {
 	return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -82,8 +66,8 @@ function report(done: Campaign, release: string, version: string, all: boolean):
 	return lines;
 }
 
-async function main(): Promise<number> {
-	const { values, positionals } = parse(process.argv.slice(2), {
+export async function fuzz(args: string[]): Promise<number> {
+	const { values, positionals } = parse(args, {
 		ops: { type: "string", default: "50000" },
 		seed: { type: "string", default: "1" },
 		shard: { type: "string", default: "1/1" },
@@ -98,17 +82,17 @@ async function main(): Promise<number> {
 		coverage: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
-	if (positionals.length > 0) throw new UsageError(`unexpected ${positionals[0]}`);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;
 	}
+	if (positionals.length > 0) throw new UsageError(`fuzz: unexpected ${positionals[0]}`);
 	const operations = whole("ops", values.ops, 1);
 	const size = whole("size", values.size, 4);
 	const seed = seedOf(values.seed);
 	const shard = shardOf(String(values.shard));
 	const kinds = values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) };
-	const at = values.at === undefined ? {} : { at: placeOf(String(values.at)) };
+	const at = values.at === undefined ? {} : { only: whole("at", values.at, 0) };
 	if (values.agent === undefined && values.image === undefined)
 		versionOf(String(values.kernel), release());
 	const agent = await startAgent(values.agent, values.image);
@@ -116,7 +100,6 @@ async function main(): Promise<number> {
 	const show = progressLine();
 	try {
 		const version = versionOf(String(values.kernel), agent.hello.release);
-		const branches = values.coverage === true ? await watchBranches() : null;
 		const done = await runCampaign({
 			agent,
 			version,
@@ -134,7 +117,6 @@ async function main(): Promise<number> {
 		});
 		if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
 		const seconds = (Date.now() - began) / 1000;
-		const reached = branches === null ? null : await branchesOf(branches);
 		const { difference, coverage } = done;
 		if (values.json === true) {
 			const { answers, skipped, bound, searches, exhausted } = coverage;
@@ -153,12 +135,11 @@ async function main(): Promise<number> {
 				skipped: Object.fromEntries(VERDICTS.map((name, i) => [name, skipped[i]]).slice(1)),
 				refused: Object.fromEntries(VERDICTS.map((name, i) => [name, bound[i]]).slice(1)),
 				answers: Object.fromEntries(sorted(answers)),
-				...(reached === null ? {} : { branches: reached }),
 				...(difference === null
 					? {}
 					: {
 							difference: {
-								at: `${difference.round}:${difference.path}`,
+								at: difference.number,
 								reason: difference.reason,
 								script: difference.script,
 							},
@@ -168,7 +149,6 @@ async function main(): Promise<number> {
 			return difference === null ? 0 : 1;
 		}
 		const lines = report(done, agent.hello.release, version, values.coverage === true);
-		if (reached !== null) lines.push(...neverReached(reached));
 		lines.push(`${seconds.toFixed(1)} s, seed ${seed}`);
 		process.stdout.write(`${lines.join("\n")}\n`);
 		if (difference === null) return 0;
@@ -177,7 +157,7 @@ async function main(): Promise<number> {
 				"",
 				styled("31", `DIFFERS at ${difference.reason}`),
 				...difference.explanation.map((line) => `#   ${line}`),
-				`# to see it again: npm run fuzz -- --seed ${seed} --at ${difference.round}:${difference.path}`,
+				`# to see it again: inet-port-model fuzz --seed ${seed} --at ${difference.number}`,
 				"# or: inet-port-model live on this script",
 				...difference.script,
 				"# as the kernel answered it:",
@@ -189,5 +169,3 @@ async function main(): Promise<number> {
 		agent.end();
 	}
 }
-
-await runCommand("fuzz", main);

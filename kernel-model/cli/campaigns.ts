@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Options that the campaigns share. The functions throw UsageError. */
-import { UsageError } from "../../kernel-model/cli/terminal.js";
-import { KINDS, type Kind } from "./program.js";
+
+import { KINDS, type Kind } from "../real/campaign/program.js";
+import { UsageError } from "./terminal.js";
 
 /** The value of --NAME: a number from `least` up. */
 export function whole(name: string, text: unknown, least: number): number {
@@ -21,11 +22,13 @@ export function kindsOf(text: string): Kind[] {
 	});
 }
 
-/** The value of --at. */
-export function placeOf(text: string): { round: number; path: string } {
-	const [, round, path] = /^([0-9]+):([0-9:]*)$/.exec(text) ?? [];
-	if (path === undefined) throw new UsageError(`--at: expected ROUND:PATH, found ${text}`);
-	return { round: Number(round), path };
+/** The value of --shard: I/N. */
+export function shardOf(text: string): { i: number; n: number } {
+	const [, i, n] = /^([0-9]+)\/([0-9]+)$/.exec(text) ?? [];
+	if (!(Number(i) >= 1 && Number(i) <= Number(n))) {
+		throw new UsageError(`--shard: expected I/N such as 1/4, found ${text}`);
+	}
+	return { i: Number(i), n: Number(n) };
 }
 
 /** The report of a campaign after a program differs. */

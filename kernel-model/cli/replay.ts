@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * `npm run replay`: random programs on stock kernels in virtual machines, with the draws of their
- * port searches recorded, and on the model with these draws. Nothing is random then: every result
- * and every draw is compared.
+ * `inet-port-model replay`: random programs on stock kernels in virtual machines, with the draws of
+ * their port searches recorded, and on the model with these draws. Nothing is random then: every
+ * result and every draw is compared.
  */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import {
-	parse,
-	readFile,
-	runCommand,
-	seedOf,
-	styled,
-	UsageError,
-	versionOf,
-} from "../../kernel-model/cli/terminal.js";
-import { DrawRecorder } from "../../kernel-model/real/live.js";
-import { SERIES, startMachine } from "../../kernel-model/real/vm/machine.js";
-import { type Difference, runCampaign } from "./campaign.js";
-import { kindsOf, placeOf, progressLine, SHRINKING, whole } from "./options.js";
-import { KINDS } from "./program.js";
-import { replayText } from "./replayed.js";
+import { nth } from "../machine/nth.js";
+import { type Difference, runCampaign } from "../real/campaign/campaign.js";
+import { KINDS } from "../real/campaign/program.js";
+import { replayText } from "../real/campaign/replayed.js";
+import { DrawRecorder } from "../real/live.js";
+import { SERIES, startMachine } from "../real/vm/machine.js";
+import { kindsOf, progressLine, SHRINKING, whole } from "./campaigns.js";
+import { parse, readFile, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
-const HELP = `usage: npm run replay -- [OPTIONS]
+const HELP = `usage: inet-port-model replay [OPTIONS]
 
 Boots stock kernels in virtual machines, runs random programs of system calls there, and
 records the random draws of the kernel's port searches. Then the model runs the same
@@ -38,7 +31,7 @@ draws, their order, and table_perturb after the program must also be equal.
   --seed S         seed of the programs (default 1)
   --kinds LIST     use only sockets of these kinds: ${Object.keys(KINDS).join(",")}
   --size N         most operations of a program (default 400)
-  --at ROUND:PATH  run one program again; the report of a difference names it
+  --at NUMBER      run one program again; the report of a difference names it
   --save FILE      save the recordings. A recording that differs is the last one. A file
                    that ends in .gz is compressed. inet-port-model run can play it
   --load FILE      play saved recordings without a virtual machine; --model is allowed
@@ -69,7 +62,9 @@ const WIDTHS = [10, 10, 12, 10, 10, 10, 11, 8];
 function row(cells: readonly (string | number)[]): string {
 	return cells
 		.map((cell, i) =>
-			i < 2 ? String(cell).padEnd(WIDTHS[i]) : cell.toLocaleString("en").padStart(WIDTHS[i]),
+			i < 2
+				? String(cell).padEnd(nth(WIDTHS, i))
+				: cell.toLocaleString("en").padStart(nth(WIDTHS, i)),
 		)
 		.join(" ");
 }
@@ -85,7 +80,7 @@ function reportDifference(found: Difference, seed: number, kernel: string): stri
 	return [
 		styled("31", `DIFFERS at ${found.reason}`),
 		...found.explanation.map((line) => `#   ${line}`),
-		`# to see it again: npm run replay -- --kernel ${kernel} --seed ${seed} --at ${found.round}:${found.path}`,
+		`# to see it again: inet-port-model replay --kernel ${kernel} --seed ${seed} --at ${found.number}`,
 		"# or: inet-port-model live --draws --image on this script",
 		...found.script,
 		"# as the kernel answered it:",
@@ -119,7 +114,7 @@ async function onMachine(
 				draws += drawsIn(recording.text);
 			},
 			...(values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) }),
-			...(values.at === undefined ? {} : { at: placeOf(String(values.at)) }),
+			...(values.at === undefined ? {} : { only: whole("at", values.at, 0) }),
 			progress: ({ operations, shrinking }) => show(shrinking ? SHRINKING : `${operations} calls`),
 		});
 		const { coverage } = done;
@@ -169,8 +164,8 @@ function drawsIn(text: string): number {
 	return text.match(/^# draw /gm)?.length ?? 0;
 }
 
-async function main(): Promise<number> {
-	const { values, positionals } = parse(process.argv.slice(2), {
+export async function replay(args: string[]): Promise<number> {
+	const { values, positionals } = parse(args, {
 		kernel: { type: "string", default: "6.12" },
 		all: { type: "boolean", default: false },
 		image: { type: "string" },
@@ -185,11 +180,11 @@ async function main(): Promise<number> {
 		json: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
-	if (positionals.length > 0) throw new UsageError(`unexpected ${positionals[0]}`);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;
 	}
+	if (positionals.length > 0) throw new UsageError(`replay: unexpected ${positionals[0]}`);
 	seedOf(values.seed);
 	whole("ops", values.ops, 1);
 	whole("size", values.size, 4);
@@ -230,5 +225,3 @@ async function main(): Promise<number> {
 	}
 	return failed ? 1 : 0;
 }
-
-await runCommand("replay", main);

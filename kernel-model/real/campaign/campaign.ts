@@ -1,19 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A campaign: random programs on a real kernel and on the model, until one differs. */
-import fc from "fast-check";
-import { CANDIDATE_OK, type PortSearchTrace } from "../../include/trace/events/port_search.js";
-import { readScript } from "../../kernel-model/check/player.js";
-import type { Agent } from "../../kernel-model/real/agent/agent.js";
-import { O_WRONLY, openRequest } from "../../kernel-model/real/agent/marshal.js";
+import { CANDIDATE_OK, type PortSearchTrace } from "../../../include/trace/events/port_search.js";
+import { readScript } from "../../check/player.js";
+import { add } from "../../machine/nth.js";
+import { ScriptError } from "../../script/strace.js";
+import type { Agent } from "../agent/agent.js";
+import { O_WRONLY, openRequest } from "../agent/marshal.js";
 import {
 	type DrawRecorder,
 	judge,
 	type LiveOutcome,
 	type Recording,
 	recordScript,
-} from "../../kernel-model/real/live.js";
-import { ScriptError } from "../../kernel-model/script/strace.js";
-import { type Abilities, KINDS, type Kind, programs, renderProgram, SYSCTLS } from "./program.js";
+} from "../live.js";
+import {
+	type Abilities,
+	KINDS,
+	type Kind,
+	type Program,
+	programOf,
+	renderProgram,
+	SYSCTLS,
+} from "./program.js";
+import { fewest, smallest } from "./shrink.js";
 
 export interface CampaignOptions {
 	agent: Agent;
@@ -21,7 +30,7 @@ export interface CampaignOptions {
 	/** Number of calls that the kernel must make. */
 	operations: number;
 	seed: number;
-	/** The i-th of n shares, counted from 1. */
+	/** The i-th of n shares of the programs, counted from 1. */
 	shard: { i: number; n: number };
 	/** Most operations of a program. */
 	size: number;
@@ -36,8 +45,10 @@ export interface CampaignOptions {
 	draws?: DrawRecorder;
 	/** Called for each recording that did not differ. */
 	keep?(recording: Recording): void;
-	/** Runs only one round, from a path in it. A difference prints both. */
-	at?: { round: number; path: string };
+	/** The number of the first program; 0 if not given. */
+	from?: number;
+	/** Runs only the program of this number. */
+	only?: number;
 }
 
 export interface Progress {
@@ -59,9 +70,8 @@ export interface Coverage {
 }
 
 export interface Difference {
-	/** The round of programs, and fast-check's path in it. */
-	round: number;
-	path: string;
+	/** The number of the program. */
+	number: number;
 	/** The smallest script that shows the difference. */
 	script: string[];
 	/** The first difference of the smallest script. */
@@ -76,6 +86,8 @@ export interface Difference {
 export interface Campaign extends Progress {
 	/** Calls that the model leaves out. */
 	ignored: number;
+	/** The number of the first program that was not run. */
+	next: number;
 	coverage: Coverage;
 	difference: Difference | null;
 }
@@ -88,23 +100,21 @@ class Counter implements PortSearchTrace {
 	scan(): void {}
 	pass(): void {}
 	skip(_port: number, verdict: number): void {
-		this.coverage.skipped[verdict]++;
+		add(this.coverage.skipped, verdict, 1);
 	}
 	chosen(port: number): void {
 		if (port === 0) this.coverage.exhausted++;
 	}
 	bound(_sk: number, _port: number, _fast: boolean, verdict: number): void {
-		this.coverage.bound[verdict]++;
+		add(this.coverage.bound, verdict, 1);
 	}
 	bucket(): void {}
 	tuple(_sk: number, _port: number, verdict: number): void {
-		if (verdict !== CANDIDATE_OK) this.coverage.bound[verdict]++;
+		if (verdict !== CANDIDATE_OK) add(this.coverage.bound, verdict, 1);
 	}
 }
 
 const NAME = "program";
-/** Programs of a round. */
-const ROUND = 20;
 /** How often a smaller script is tried, because a difference may depend on a random port. */
 const TRIES = 3;
 /** Time for shrinking a program, ms. Leaving out lines may take as long again. */
@@ -138,6 +148,11 @@ export async function abilitiesOf(agent: Agent, version: string): Promise<Abilit
 	return { version, kinds, sysctls, vrf, users: agent.hello.users };
 }
 
+/** The first number from `from` on that is of a share. */
+function firstOf({ i, n }: { i: number; n: number }, from: number): number {
+	return from + ((((i - 1 - from) % n) + n) % n);
+}
+
 /** Runs programs until `operations` are done, or one differs. Throws AgentError. */
 export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	const { agent, version, operations, shard } = options;
@@ -162,6 +177,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		operations: 0,
 		shrinking: false,
 		ignored: 0,
+		next: options.from ?? 0,
 		coverage,
 		difference: null,
 	};
@@ -171,7 +187,6 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		outcomes: LiveOutcome[];
 	}
 	let worst: Played | null = null;
-	let first: Played | null = null;
 
 	const differs = (outcomes: LiveOutcome[]) =>
 		outcomes.some(({ verdict }) => verdict === "mismatch");
@@ -199,61 +214,57 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		return false;
 	};
 
-	let shrinkUntil = 0;
-	const property = fc.asyncProperty(programs(options.size), async (program) => {
-		if (done.shrinking ? Date.now() > shrinkUntil : done.operations >= operations) return;
-		const script = renderProgram(program, abilities);
-		const failed = await shows(script, done.shrinking ? TRIES : 1);
-		if (!done.shrinking) done.programs++;
+	let at = options.only ?? firstOf(shard, options.from ?? 0);
+	let differing: Program | null = null;
+	while (differing === null && done.operations < operations) {
+		const program = programOf(options.seed, at, options.size);
+		if (await shows(renderProgram(program, abilities), 1)) differing = program;
+		done.programs++;
 		options.progress(done);
-		if (failed) {
-			if (!done.shrinking) {
-				const limit = options.shrink !== false ? (options.shrinkLimit ?? SHRINK_LIMIT) : 0;
-				shrinkUntil = Date.now() + limit;
-				first = worst;
+		done.next = at + 1;
+		if (options.only !== undefined) break;
+		if (differing === null) at += shard.n;
+	}
+	const first = worst as Played | null;
+	if (differing === null || first === null) return done;
+	done.shrinking = true;
+	/** Whether a smaller program shows a difference; null once the time is over. */
+	const within = (limit: number) => {
+		const until = Date.now() + limit;
+		return async (script: readonly string[]): Promise<boolean | null> => {
+			if (Date.now() > until) return null;
+			options.progress(done);
+			try {
+				return await shows([...script], TRIES);
+			} catch (error) {
+				// Without a line the rest may not be a valid script.
+				if (error instanceof ScriptError) return false;
+				throw error;
 			}
-			done.shrinking = true;
-			throw new Error("differs");
-		}
-	});
-	// The rounds do not depend on the number of shards.
-	let round = options.at?.round ?? shard.i - 1;
-	let path: string | null = null;
-	while (path === null && (done.operations < operations || options.at !== undefined)) {
-		const out = await fc.check(property, {
-			seed: (options.seed * 1_000_003 + round) | 0,
-			numRuns: ROUND,
-			...(options.at === undefined ? {} : { path: options.at.path }),
-		});
-		if (out.failed && worst === null) throw out.errorInstance; // not a difference: a bug of the campaign
-		if (out.failed) path = out.counterexamplePath ?? "";
-		else if (options.at !== undefined) break;
-		else round += shard.n;
-	}
-	const found = worst as Played | null;
-	if (path !== null && found !== null) {
-		const until = Date.now() + SHRINK_LIMIT;
-		const fewer = (script: string[]) =>
-			Date.now() > until ? Promise.resolve(false) : shows(script, TRIES);
-		if (options.shrink !== false) await minimal(found.script, fewer);
-		let last: Played = (worst as Played | null) ?? found;
-		let explained = judge(last.recording, NAME, { version, explain: true });
-		if (!differs(explained)) {
-			last = (first as Played | null) ?? last; // the small one depended on the clock alone
-			explained = judge(last.recording, NAME, { version, explain: true });
-		}
-		const wrong = explained.find(({ verdict }) => verdict === "mismatch");
-		done.difference = {
-			round,
-			path,
-			script: last.script,
-			reason: wrong === undefined ? "" : `line ${wrong.line}: ${wrong.reason}`,
-			outcomes: last.outcomes,
-			recording: last.recording,
-			explanation: wrong?.explanation ?? [],
-			original: ((first as Played | null) ?? last).recording,
 		};
+	};
+	if (options.shrink !== false) {
+		const fits = within(options.shrinkLimit ?? SHRINK_LIMIT);
+		await smallest(differing, (program) => fits(renderProgram(program, abilities)));
+		const { script } = (worst as Played | null) ?? first;
+		await fewest(script, within(SHRINK_LIMIT));
 	}
+	let last = (worst as Played | null) ?? first;
+	let explained = judge(last.recording, NAME, { version, explain: true });
+	if (!differs(explained)) {
+		last = first; // the small one depended on the clock alone
+		explained = judge(last.recording, NAME, { version, explain: true });
+	}
+	const wrong = explained.find(({ verdict }) => verdict === "mismatch");
+	done.difference = {
+		number: at,
+		script: last.script,
+		reason: wrong === undefined ? "" : `line ${wrong.line}: ${wrong.reason}`,
+		outcomes: last.outcomes,
+		recording: last.recording,
+		explanation: wrong?.explanation ?? [],
+		original: first.recording,
+	};
 	return done;
 }
 
@@ -265,22 +276,5 @@ function count(done: Campaign, outcomes: readonly LiveOutcome[]): void {
 		if (verdict === "ignored") done.ignored++;
 		const key = recordedError === null ? call : `${call} ${recordedError}`;
 		answers.set(key, (answers.get(key) ?? 0) + 1);
-	}
-}
-
-/** Leaves out lines for as long as the rest still shows the difference. */
-async function minimal(
-	script: string[],
-	shows: (script: string[]) => Promise<boolean>,
-): Promise<void> {
-	let least = script;
-	for (let at = least.length - 1; at >= 0; at--) {
-		const fewer = least.filter((_, i) => i !== at);
-		try {
-			if (await shows(fewer)) least = fewer;
-		} catch (error) {
-			// Without this line the rest is not a valid script.
-			if (!(error instanceof ScriptError)) throw error;
-		}
 	}
 }

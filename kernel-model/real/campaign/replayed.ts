@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Plays recordings with draws, without a virtual machine. */
-import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
-import { readDraws, splitRecordings } from "../../kernel-model/check/exact.js";
-import { type Outcome, playScript, readScript } from "../../kernel-model/check/player.js";
+import type { PortSearchTrace } from "../../../include/trace/events/port_search.js";
+import { readDraws, splitRecordings } from "../../check/exact.js";
+import { type Outcome, playScript, readScript } from "../../check/player.js";
 
 export interface Replayed {
 	/** Release of the recorded kernel; "" if there is no recording. */

@@ -4,14 +4,14 @@
  * conflicts are common. An operation is a kind and five small numbers. The numbers and the model's
  * descriptors at this point determine the call.
  */
-import fc from "fast-check";
-import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
-import type { Address } from "../../kernel-model/machine/address.js";
-import { Kernel } from "../../kernel-model/machine/kernel.js";
-import type { Task } from "../../kernel-model/machine/task.js";
-import { runSetup } from "../../kernel-model/script/setup.js";
-import { NotModelled } from "../../net/core/sock.js";
-import { in4, in6 } from "../text.js";
+import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../../include/linux/net.js";
+import { NotModelled } from "../../../net/core/sock.js";
+import type { Address } from "../../machine/address.js";
+import { Kernel } from "../../machine/kernel.js";
+import { nth } from "../../machine/nth.js";
+import { SeededRandom } from "../../machine/random.js";
+import type { Task } from "../../machine/task.js";
+import { runSetup } from "../../script/setup.js";
 
 /** The features of the kernel. */
 export interface Abilities {
@@ -85,32 +85,74 @@ export interface Program {
 	operations: readonly Operation[];
 }
 
-function mood(index: 0 | 1 | 2 | 3, size: number): fc.Arbitrary<Operation[]> {
-	const byte = fc.nat(255);
-	const kind = fc.oneof(
-		...(Object.keys(OPERATIONS) as OperationKind[]).map((name) => ({
-			arbitrary: fc.constant(name),
-			weight: OPERATIONS[name][index],
-		})),
-	);
-	const operation = fc.record({ kind, n: fc.tuple(byte, byte, byte, byte, byte) });
-	// Programs are long, because short ones reach little.
-	return fc.array(operation, { minLength: 0, maxLength: size, size: "max" });
+/** Draws numbers for programs. */
+class Dice {
+	private readonly random: SeededRandom;
+
+	constructor(seed: number) {
+		this.random = new SeededRandom(seed);
+	}
+
+	/** A number from 0 to `ceil` - 1. */
+	below(ceil: number): number {
+		return Math.floor((this.random.get_random_u32() / 0x1_0000_0000) * ceil);
+	}
+
+	/** A number from 0 to 255. An uneven one is often near an end, where the odd cases are. */
+	byte(uneven: boolean): number {
+		if (!uneven || this.below(2) === 0) return this.below(256);
+		return this.below(3) === 0 ? 248 + this.below(8) : this.below(8);
+	}
 }
 
-/** Programs of about `size` operations at most. */
-export function programs(size: number): fc.Arbitrary<Program> {
-	const operations = fc
-		.tuple(
-			mood(0, size / 4),
-			fc.oneof(mood(1, size / 2), mood(2, size / 2), mood(3, size / 2)),
-			fc.oneof(mood(3, size / 4), mood(0, size / 4)),
-		)
-		.map(
-			(parts) => parts.flat(),
-			(all) => [all as Operation[], [], []],
-		);
-	return fc.record({ world: fc.nat(255), operations });
+function mood(dice: Dice, index: 0 | 1 | 2 | 3, most: number): Operation[] {
+	const kinds = Object.keys(OPERATIONS) as OperationKind[];
+	const total = kinds.reduce((sum, name) => sum + OPERATIONS[name][index], 0);
+	const uneven = dice.below(2) === 0;
+	// Programs are long, because short ones reach little.
+	const length = dice.below((uneven && dice.below(2) === 0 ? Math.log2(most) : most) + 1);
+	const operations: Operation[] = [];
+	for (let i = 0; i < length; i++) {
+		let left = dice.below(total);
+		const kind = kinds.find((name) => {
+			left -= OPERATIONS[name][index];
+			return left < 0;
+		});
+		const byte = () => dice.byte(uneven);
+		operations.push({
+			kind: kind ?? "socket",
+			n: [byte(), byte(), byte(), byte(), byte()],
+		});
+	}
+	return operations;
+}
+
+/** Program number `number` of a seed: about `size` operations at most. */
+export function programOf(seed: number, number: number, size: number): Program {
+	const dice = new Dice(Math.imul(seed, 0x9e3779b9) ^ number);
+	const middle = ([1, 2, 3] as const)[dice.below(3)] ?? 1;
+	const last = dice.below(2) === 0 ? 3 : 0;
+	return {
+		world: dice.below(256),
+		operations: [
+			...mood(dice, 0, size / 4),
+			...mood(dice, middle, size / 2),
+			...mood(dice, last, size / 4),
+		],
+	};
+}
+
+/** A sockaddr_in as a script has it. */
+const in4 = (port: string, address: string) =>
+	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
+
+/** A sockaddr_in6 as a script has it. */
+const in6 = (port: string, address: string) =>
+	`{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}`;
+
+/** Entry `n` of a list that begins anew at its end. */
+function pick<T>(values: readonly T[], n: number): T {
+	return nth(values, n % values.length);
 }
 
 const V4 = ["127.0.0.1", "0.0.0.0", "127.0.0.2", "192.0.2.10"];
@@ -251,7 +293,7 @@ class Renderer {
 		this.setup("ip route add prohibit 203.0.113.200/32");
 		this.setup("ip -6 route add unreachable 2001:db8:2::/48");
 		if (this.can.vrf && world >= 128) this.setupVrf();
-		const range = this.many ? WIDE_RANGES[(world >> 3) % 4] : NAMESPACE_RANGES[world % 5];
+		const range = this.many ? nth(WIDE_RANGES, (world >> 3) % 4) : nth(NAMESPACE_RANGES, world % 5);
 		this.sysctl("net.ipv4.ip_local_port_range", range);
 		const pauses = this.can.long === true && world % 32 === 5;
 		for (const [i, { kind, n }] of operations.entries()) {
@@ -306,7 +348,7 @@ class Renderer {
 			this.setup(`ip ${command}`);
 		}
 		// The model does not have this setting.
-		this.write(this.processes[0], "net.ipv4.icmp_ratelimit", "0");
+		this.write(nth(this.processes, 0), "net.ipv4.icmp_ratelimit", "0");
 	}
 
 	private setup(command: string): void {
@@ -350,7 +392,7 @@ class Renderer {
 
 	private operation(kind: OperationKind, n: Operation["n"]): void {
 		const [a, b, c, d] = n;
-		const process = this.processes[Math.max(0, a - 128) % this.processes.length];
+		const process = pick(this.processes, Math.max(0, a - 128));
 		const { fds } = process;
 		if (kind === "sysctl") {
 			const names = this.can.sysctls.filter(
@@ -358,11 +400,11 @@ class Renderer {
 					(this.inVrf || !VRF_SYSCTLS.includes(name)) &&
 					!(this.many && name === "net.ipv4.ip_local_port_range"),
 			);
-			const name = names[b % names.length];
-			const values = SYSCTLS[name];
-			const value = values[c % values.length];
+			const name = pick(names, b);
+			const values = SYSCTLS[name] ?? [""];
+			const value = pick(values, c);
 			const timed = this.can.exact === true && name.endsWith("tw_reuse_delay");
-			this.write(process, name, timed ? values[0] : value);
+			this.write(process, name, timed ? nth(values, 0) : value);
 			return;
 		}
 		if (kind === "fork") {
@@ -374,7 +416,7 @@ class Renderer {
 			return;
 		}
 		if (kind === "wait") {
-			this.setup(`sleep ${[0.002, 0.012][b % 2]}`);
+			this.setup(`sleep ${nth([0.002, 0.012], b % 2)}`);
 			return;
 		}
 		if (kind === "flood") {
@@ -394,14 +436,14 @@ class Renderer {
 			return;
 		}
 		if (kind === "socket" || fds.size === 0) {
-			const fd = this.socket(process, this.kinds[b % this.kinds.length], c % 2 === 1, d);
+			const fd = this.socket(process, pick(this.kinds, b), c % 2 === 1, d);
 			if (this.inVrf && fd >= 0 && n[4] % 2 === 1) this.device(process, fd, n[4] >> 1);
 			return;
 		}
 		const all = [...fds.keys()];
 		const likely = all.filter((fd) => this.fits(kind, fds.get(fd), process, fd));
 		const from = likely.length > 0 && a % 8 !== 7 ? likely : all;
-		const fd = from[b % from.length];
+		const fd = pick(from, b);
 		const sock = fds.get(fd);
 		if (sock === undefined) return;
 		switch (kind) {
@@ -418,7 +460,7 @@ class Renderer {
 				this.bind(process, fd, sock, n);
 				return;
 			case "listen": {
-				const backlog = [3, 0, 1, 2][c % 4];
+				const backlog = nth([3, 0, 1, 2], c % 4);
 				this.say(process, `listen(${fd}, ${backlog})`);
 				if (this.perform(() => process.task.listen(fd, backlog)) === 0) sock.listens = true;
 				return;
@@ -441,8 +483,8 @@ class Renderer {
 				this.send(process, fd, sock, n);
 				return;
 			case "receive":
-				this.say(process, `recvfrom(${fd}, NULL, ${[16, 1, 0][c % 3]}, MSG_DONTWAIT)`);
-				this.perform(() => process.task.recv(fd, [16, 1, 0][c % 3], true));
+				this.say(process, `recvfrom(${fd}, NULL, ${nth([16, 1, 0], c % 3)}, MSG_DONTWAIT)`);
+				this.perform(() => process.task.recv(fd, nth([16, 1, 0], c % 3), true));
 				return;
 			case "accept": {
 				if (BIND_ONLY.includes(sock.kind)) return;
@@ -458,9 +500,9 @@ class Renderer {
 				this.say(process, `${c % 2 === 0 ? "getpeername" : "getsockname"}(${fd})`);
 				return;
 			case "shutdown": {
-				const how = ["SHUT_RDWR", "SHUT_WR", "SHUT_RD"][c % 3];
+				const how = nth(["SHUT_RDWR", "SHUT_WR", "SHUT_RD"], c % 3);
 				this.say(process, `shutdown(${fd}, ${how})`);
-				this.perform(() => process.task.shutdown(fd, [2, 1, 0][c % 3]));
+				this.perform(() => process.task.shutdown(fd, nth([2, 1, 0], c % 3)));
 				return;
 			}
 			case "close":
@@ -505,8 +547,7 @@ class Renderer {
 	}
 
 	private limit(process: Process, n: number): void {
-		if (process.fds.size > this.live)
-			this.close(process, [...process.fds.keys()][n % process.fds.size]);
+		if (process.fds.size > this.live) this.close(process, pick([...process.fds.keys()], n));
 	}
 
 	private close(process: Process, fd: number): void {
@@ -545,7 +586,7 @@ class Renderer {
 
 	private device(process: Process, fd: number, n: number): void {
 		const names = this.inVrf ? ["lo", "vrf0", "dummy0", "dummy1", "", "none"] : ["lo", "", "none"];
-		const name = names[n % names.length];
+		const name = pick(names, n);
 		this.say(
 			process,
 			`setsockopt(${fd}, SOL_SOCKET, SO_BINDTODEVICE, "${name}\\0", ${name.length + 1})`,
@@ -571,18 +612,18 @@ class Renderer {
 			return;
 		}
 		const flags = sock.six || e % 4 === 3 ? FLAGS : FLAGS.filter(([level]) => level !== "SOL_IPV6");
-		const [level, option, number] = flags[d % flags.length];
-		this.set(process, fd, level, option, number, [1, 1, 1, 0, 0, 2, -1][e % 7]);
+		const [level, option, number] = pick(flags, d);
+		this.set(process, fd, level, option, number, nth([1, 1, 1, 0, 0, 2, -1], e % 7));
 	}
 
 	private range(process: Process, fd: number, c: number): void {
-		const [lowest, highest] = RANGES[c % RANGES.length];
+		const [lowest, highest] = pick(RANGES, c);
 		this.set(process, fd, "SOL_IP", "IP_LOCAL_PORT_RANGE", 51, (highest << 16) | lowest);
 	}
 
 	private read(process: Process, fd: number, sock: Sock, c: number, d: number): void {
 		const options = sock.six || d % 4 === 3 ? READ : READ.filter(([level]) => level !== "SOL_IPV6");
-		const [level, option] = options[c % options.length];
+		const [level, option] = pick(options, c);
 		this.say(process, `getsockopt(${fd}, ${level}, ${option})`);
 		if (option === "SO_ERROR") this.perform(() => Number(process.task.getsockopt(fd, 1, 4) === 0));
 	}
@@ -605,10 +646,10 @@ class Renderer {
 		const six = e % 16 === 15 ? !sock.six : sock.six;
 		const here = this.here(six);
 		const odd = six ? ODD6 : ODD4;
-		const address = c >= 240 ? odd[c % odd.length] : here[c % here.length];
-		const port = d % 2 === 0 ? 0 : PORTS[(d >> 1) % PORTS.length];
+		const address = c >= 240 ? pick(odd, c) : pick(here, c);
+		const port = d % 2 === 0 ? 0 : pick(PORTS, d >> 1);
 		let length = six ? 28 : 16;
-		if (e >= 250) length = [0, 2, 8, 15, 24, 27][e - 250];
+		if (e >= 250) length = nth([0, 2, 8, 15, 24, 27], e - 250);
 		this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${length})`);
 		this.perform(() => process.task.bind(fd, this.address(six, address, port), length));
 	}
@@ -625,23 +666,23 @@ class Renderer {
 		const here = this.here(six).filter(
 			(address) => address !== "0.0.0.0" && address !== "::ffff:0.0.0.0",
 		);
-		const address = here[(c >> 2) % here.length];
+		const address = pick(here, c >> 2);
 		const meets = [...process.fds].filter(([, other]) => {
 			if (sock.kind === "mptcp" || other.kind === "mptcp" || BIND_ONLY.includes(other.kind))
 				return false;
 			return other.kind === sock.kind && (other.listens || DATAGRAM.includes(other.kind));
 		});
 		if (c % 4 < 2 && meets.length > 0) {
-			const [fd] = meets[d % meets.length];
+			const [fd] = pick(meets, d);
 			const name = process.task.getsockname(fd);
 			const port = typeof name === "number" ? 0 : name.port;
 			return [address, `port_of(${fd})`, port];
 		}
 		if (c % 4 === 2 && !this.kinds.includes("mptcp")) {
-			const port = PORTS[d % PORTS.length];
+			const port = pick(PORTS, d);
 			return [address, String(port), port];
 		}
-		return [away[d % away.length], "80", 80];
+		return [pick(away, d), "80", 80];
 	}
 
 	private connect(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
@@ -659,7 +700,7 @@ class Renderer {
 	private send(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
 		if (BIND_ONLY.includes(sock.kind) || sock.kind === "mptcp") return;
 		const [, , c, d, e] = n;
-		const size = [5, 1, 0][e % 3];
+		const size = nth([5, 1, 0], e % 3);
 		const data = '"storm"';
 		if (!DATAGRAM.includes(sock.kind) || (sock.connected && c >= 128)) {
 			this.say(process, `sendto(${fd}, ${data}, ${size}, MSG_NOSIGNAL, NULL, 0)`);
@@ -680,12 +721,12 @@ class Renderer {
 
 	private fork(b: number, c: number): void {
 		if (this.processes.length > TASKS) return;
-		const parent = this.processes[0];
+		const parent = nth(this.processes, 0);
 		const pid = ++this.pids;
 		this.say(parent, `fork() = ${pid}`);
 		const child: Process = { pid, task: parent.task.fork(), fds: new Map(parent.fds) };
 		this.processes.push(child);
-		const uid = [0, 1000, 1001][b % 3];
+		const uid = nth([0, 1000, 1001], b % 3);
 		if (uid !== 0 && this.can.users >= uid) {
 			this.say(child, `setuid(${uid})`);
 			child.task.uid = uid;
@@ -698,7 +739,8 @@ class Renderer {
 	private exit(b: number): void {
 		if (this.processes.length === 1) return;
 		const at = 1 + (b % (this.processes.length - 1));
-		const [process] = this.processes.splice(at, 1);
+		const process = nth(this.processes, at);
+		this.processes.splice(at, 1);
 		this.say(process, "exit_group(0)");
 		process.task.exit();
 	}
@@ -707,8 +749,8 @@ class Renderer {
 	private flood(process: Process, n: Operation["n"]): void {
 		const [, b, c, d, e] = n;
 		const kind: Kind = b % 8 === 7 ? "udp" : "tcp";
-		const away = AWAY4[d % 2];
-		const from = ["127.0.0.1", "127.0.0.2", "192.0.2.10"][c % 3];
+		const away = nth(AWAY4, d % 2);
+		const from = nth(["127.0.0.1", "127.0.0.2", "192.0.2.10"], c % 3);
 		const made: number[] = [];
 		for (let i = 0; i < 6 + (e % 8); i++) {
 			const six = (d >> (i % 8)) % 4 === 3;
@@ -738,7 +780,7 @@ class Renderer {
 	/** Streams bound to one port, with and without the options that let them share it. */
 	private pile(process: Process, n: Operation["n"]): void {
 		const [, b, c, d, e] = n;
-		const port = PORTS[b % PORTS.length];
+		const port = pick(PORTS, b);
 		const made: number[] = [];
 		for (let i = 0; i < 4 + (b >> 4); i++) {
 			const bits = ((c << i) ^ (d >> i) ^ (e * (i + 3))) & 255;
@@ -754,17 +796,17 @@ class Renderer {
 				this.set(process, fd, "SOL_SOCKET", option, number, 1);
 			}
 			const here = this.here(six);
-			const address = here[(bits >> 5) % Math.min(here.length, 4)];
+			const address = nth(here, (bits >> 5) % Math.min(here.length, 4));
 			this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${six ? 28 : 16})`);
 			this.perform(() => process.task.bind(fd, this.address(six, address, port)));
-			const victim = made[bits % made.length];
+			const victim = pick(made, bits);
 			if (i > 1 && bits % 3 === 0 && process.fds.has(victim)) this.close(process, victim);
 			if (bits % 5 === 0 && process.fds.has(fd)) {
 				this.say(process, `listen(${fd}, 1)`);
 				this.perform(() => process.task.listen(fd, 1));
 			}
 		}
-		while (process.fds.size > LIVE) this.close(process, [...process.fds.keys()][0]);
+		while (process.fds.size > LIVE) this.close(process, nth([...process.fds.keys()], 0));
 	}
 
 	/** A connection within the host. One end closes first and becomes TIME_WAIT. */
@@ -772,12 +814,12 @@ class Renderer {
 		const [, b, c, d, e] = n;
 		const six = b % 3 === 2;
 		const here = six ? ["::1", "::ffff:127.0.0.1", "2001:db8::10"] : ["127.0.0.1", "127.0.0.2"];
-		const address = here[c % here.length];
+		const address = pick(here, c);
 		const length = six ? 28 : 16;
 		const listener = this.socket(process, "tcp", six, 1);
 		if (listener < 0) return;
 		if (d % 2 === 0) this.set(process, listener, "SOL_SOCKET", "SO_REUSEADDR", 2, 1);
-		const port = [40001, 0, 45000][(d >> 1) % 3];
+		const port = nth([40001, 0, 45000], (d >> 1) % 3);
 		this.say(process, `bind(${listener}, ${this.name(six, address, String(port))}, ${length})`);
 		this.perform(() => process.task.bind(listener, this.address(six, address, port)));
 		this.say(process, `listen(${listener}, 3)`);
@@ -811,7 +853,7 @@ class Renderer {
 	private crowd(process: Process, n: Operation["n"]): void {
 		const [, b, c, d, e] = n;
 		const kind: Kind = this.can.kinds.includes("udplite") && b % 2 === 1 ? "udplite" : "udp";
-		const port = PORTS[c % PORTS.length];
+		const port = pick(PORTS, c);
 		const made: number[] = [];
 		for (let i = 0; i < 12; i++) {
 			const six = (d >> (i % 8)) % 2 === 1;
@@ -825,7 +867,7 @@ class Renderer {
 			made.push(fd);
 			process.fds.set(fd, { kind, six, listens: false, connected: false });
 			if ((e >> (i % 8)) % 2 === 1) {
-				const option = FLAGS[i % 2];
+				const option = nth(FLAGS, i % 2);
 				this.set(process, fd, option[0], option[1], option[2], 1);
 			}
 			const address = six ? (i % 3 === 0 ? "::1" : `::ffff:127.0.0.${3 + i}`) : `127.0.0.${3 + i}`;
@@ -833,7 +875,7 @@ class Renderer {
 			this.perform(() => process.task.bind(fd, this.address(six, address, port)));
 		}
 		// Leaves up to eight sockets above the limit. Later operations close most of these.
-		while (process.fds.size > this.live + 8) this.close(process, [...process.fds.keys()][0]);
+		while (process.fds.size > this.live + 8) this.close(process, nth([...process.fds.keys()], 0));
 	}
 }
 

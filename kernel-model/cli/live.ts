@@ -2,6 +2,7 @@
 /** `inet-port-model live`: a script on a real kernel and on the model, line by line. */
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { type PlayOptions, readScript } from "../check/player.js";
+import { judgeSystem, lackNames } from "../real/lacks.js";
 import {
 	DrawRecorder,
 	judge,
@@ -36,6 +37,8 @@ htons(port_of(3)) stands for the port of socket 3.
                     kernel-model/real/agent/agent.c describes its protocol
   --image IMAGE     play on a kernel in a virtual machine: a series such as 6.12 of
                     stock kernels, or a file BZIMAGE[:MODULES]
+  --system NAME     play on another system with Linux's system calls: gvisor (runsc). The
+                    default of --kernel is the newest version there
   --draws           with --image: also record the draws of the kernel's port searches,
                     and give the model the same draws
   --seed N          seed of the model's own random draws (default 1)
@@ -97,6 +100,7 @@ export async function live(args: string[]): Promise<number> {
 		kernel: { type: "string", default: "running" },
 		agent: { type: "string" },
 		image: { type: "string" },
+		system: { type: "string" },
 		draws: { type: "boolean", default: false },
 		seed: { type: "string", default: "1" },
 		explain: { type: "boolean", default: false },
@@ -112,10 +116,10 @@ export async function live(args: string[]): Promise<number> {
 	if (positionals.length === 0) throw new UsageError("live: expected a script (see live --help)");
 	const seed = seedOf(values.seed);
 	const scripts = positionals.map((file) => readScript(readFile(file), file));
-	const agent = await startAgent(values.agent, values.image);
+	const agent = await startAgent(values.agent, values.image, values.system);
 	let differing = 0;
 	try {
-		const version = versionOf(String(values.kernel), agent.hello.release);
+		const version = versionOf(String(values.kernel), agent.hello.models);
 		const draws = values.draws === true ? await DrawRecorder.start(agent) : null;
 		for (const script of scripts) {
 			const { file } = script;
@@ -125,13 +129,18 @@ export async function live(args: string[]): Promise<number> {
 				continue;
 			}
 			const explain = values.explain === true;
-			const outcomes = judge(recording, file, { version, seed, explain });
+			const play = { version, seed, explain };
+			const judged =
+				agent.hello.system === null
+					? { outcomes: judge(recording, file, play), recording, lacks: [] }
+					: judgeSystem(recording, file, play, agent.hello.lacks);
+			const { outcomes } = judged;
 			const mismatches = outcomes.filter(({ verdict }) => verdict === "mismatch");
 			const differ = mismatches.length;
 			differing += differ;
 			const [first] = mismatches;
 			if (first !== undefined && !explain) {
-				explainFirst(first, recording, file, { version, seed });
+				explainFirst(first, judged.recording, file, { version, seed });
 			}
 			const lines: string[] = [];
 			const header = `${"kernel".padEnd(16)} ${"model".padEnd(16)} ${"verdict".padEnd(8)} call`;
@@ -144,7 +153,10 @@ export async function live(args: string[]): Promise<number> {
 					continue;
 				}
 				if (outcome.call === "$") {
-					lines.push(`${" ".repeat(43)}${printable(outcome.text)}`);
+					const lacks = outcome.recordedError ?? "";
+					const verdict = lacks === "" ? "" : "-";
+					const columns = `${lacks.padEnd(16)} ${"".padEnd(16)} ${verdict.padEnd(8)} `;
+					lines.push(`${columns}${printable(outcome.text)}`);
 					continue;
 				}
 				const shown = printable(row(outcome));
@@ -152,9 +164,11 @@ export async function live(args: string[]): Promise<number> {
 				lines.push(...remarks(file, outcome));
 			}
 			if (values.json !== true) {
-				const kernel = `kernel ${agent.hello.release}, model ${version}`;
+				const kernel = `kernel ${printable(agent.hello.name)}, model ${version}`;
 				const summary = `# ${printable(file)}, ${kernel}: ${outcomes.length} lines, ${differ} differ`;
 				lines.push(styled(differ > 0 ? "31" : "32", summary));
+				const lacks = lackNames(judged.lacks).map(printable).join(", ");
+				if (lacks !== "") lines.push(`# ${printable(agent.hello.name)} lacks: ${lacks}`);
 			}
 			writeOut(lines.map((line) => `${line}\n`));
 		}

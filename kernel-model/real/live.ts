@@ -18,6 +18,7 @@ import { type Agent, AgentError, type CallAnswer, memoryOf, readAnswerTo } from 
 import {
 	type Marshalled,
 	Marshaller,
+	O_RDONLY,
 	O_WRONLY,
 	openRequest,
 	recordedText,
@@ -40,6 +41,18 @@ export const SLEEP_LIMIT = 250;
 export interface Recording {
 	text: string;
 	lines: number[];
+	/** Set-up commands that the system does not have. They are not in the recording. */
+	lacks?: Lack[];
+}
+
+/** A line of a script that needs what another system does not have. */
+export interface Lack {
+	line: number;
+	text: string;
+	/** What it lacks, such as an option or a sysctl. */
+	what: string;
+	/** The name of the system's error. */
+	error: string;
 }
 
 /**
@@ -54,6 +67,12 @@ interface Step {
 	marshalled: Marshalled;
 }
 
+/** Errors by which another system says that it does not have a set-up command. */
+const NOT_THERE: ReadonlySet<string> = new Set(
+	"EPERM ENOENT EIO EACCES ENODEV EINVAL EOPNOTSUPP EPROTONOSUPPORT".split(" "),
+);
+
+const PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range";
 const SIOCGIFINDEX = 0x8933;
 const NETLINK_ERROR_AT = 16;
 const MSG_DONTWAIT = 0x40;
@@ -155,6 +174,7 @@ class Recorder {
 	private readonly marshaller: Marshaller;
 	private readonly out: string[] = [];
 	private readonly lines: number[] = [];
+	private readonly lacks: Lack[] = [];
 	private next = 1;
 	private readonly forks: boolean;
 	/** Descriptors that each task got by its own calls. */
@@ -180,6 +200,7 @@ class Recorder {
 		await this.agent.requests(["reset", `limit ${SLEEP_LIMIT}`]);
 		if (this.draws !== null) this.write(await this.draws.begin(), 0);
 		await this.setUp({ kind: "link up" });
+		if (this.agent.hello.system !== null) await this.learnRange();
 		let pending: Step[] = [];
 		const finish = async () => {
 			const answers = await this.agent.requests(
@@ -192,8 +213,7 @@ class Recorder {
 		for (const [at, line] of lines.entries()) {
 			if (line.kind === "setup") {
 				await finish();
-				await this.setUp({ kind: "script", line });
-				this.write(line.text, line.line);
+				if (await this.setUp({ kind: "script", line })) this.write(line.text, line.line);
 			} else if (line.kind === "call" && isRelevant(line.name)) {
 				const { pid } = line;
 				const task = this.taskOf(pid, line);
@@ -217,7 +237,19 @@ class Recorder {
 			const last = lines.at(-1)?.line ?? 0;
 			for (const line of await this.draws.end()) this.write(line, last);
 		}
-		return { text: `${this.out.join("\n")}\n`, lines: this.lines };
+		return { text: `${this.out.join("\n")}\n`, lines: this.lines, lacks: this.lacks };
+	}
+
+	/** Another system may have another range than Linux. The recording begins with it, as line 0. */
+	private async learnRange(): Promise<void> {
+		const { result: fd } = await this.call(openRequest(PORT_RANGE, O_RDONLY));
+		if (fd < 0) return;
+		const answer = await this.call(`read ${fd} ?64 64`);
+		await this.call(`close ${fd}`);
+		const text = Buffer.from(memoryOf(answer, 0)).toString("latin1", 0, Math.max(answer.result, 0));
+		const [, low, high] = /^([0-9]+)\s+([0-9]+)\s*$/.exec(text) ?? [];
+		if (high === undefined) return;
+		this.write(`$ sysctl -w net.ipv4.ip_local_port_range="${low} ${high}"`, 0);
 	}
 
 	private write(text: string, line: number): void {
@@ -351,9 +383,10 @@ class Recorder {
 
 	// Set-up commands
 
+	/** Makes a set-up command. Returns false if it needs what this system does not have. */
 	private async setUp(
 		what: { kind: "link up" } | { kind: "script"; line: SetupLine },
-	): Promise<void> {
+	): Promise<boolean> {
 		const target = new RealSetup();
 		const line = what.kind === "script" ? what.line : null;
 		try {
@@ -370,12 +403,19 @@ class Recorder {
 		}
 		for (const action of target.actions) {
 			const result = await this.perform(action);
+			const error = result < 0 ? errnoName(-result) : "";
+			if (line !== null && NOT_THERE.has(error) && this.agent.hello.system !== null) {
+				this.lacks.push({ line: line.line, text: line.text, what: commandName(line), error });
+				return false;
+			}
 			if (result < 0 && line !== null) {
-				const said = `a command that this kernel takes (it says ${errnoName(-result)})`;
+				const said = `a command that this kernel takes (it says ${error})`;
 				throw this.error(line, said);
 			}
-			if (action.kind === "netlink") await this.settle();
+			// Other systems do not have this worker, and may not list these routes.
+			if (action.kind === "netlink" && this.agent.hello.system === null) await this.settle();
 		}
+		return true;
 	}
 
 	/**
@@ -485,6 +525,16 @@ class Recorder {
 		}
 		return answer.result;
 	}
+}
+
+/** The part of a set-up command that a system may not have: "ip route add", or the sysctl's name. */
+function commandName({ argv }: SetupLine): string {
+	if (argv[0] === "ip")
+		return argv
+			.filter((word) => !word.startsWith("-"))
+			.slice(0, 3)
+			.join(" ");
+	return argv.at(-1)?.split("=")[0] ?? "";
 }
 
 /** Plays a script on the agent's kernel in a fresh namespace. Records draws if `draws` is given. */

@@ -255,6 +255,19 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 		expect((await agent.request("0 socket 2 1 0")).split(" ")[0]).toBe("3");
 	});
 
+	it("cannot make the agent give up its box by naming another system", async () => {
+		const inside = "--inside gvisor";
+		for (const line of [inside, `hello ${inside}`, `reset ${inside}`, `0 ${inside}`])
+			expect(await agent.request(line), line).not.toMatch(/gvisor$/);
+		expect(await agent.request("hello")).toMatch(/^port-agent 1 [^ ]+ [^ ]+$/);
+		for (const path of paths().slice(0, 3)) {
+			const answer = await agent.request(openOf(path));
+			expect(answer, path).toMatch(/^(! |-)/);
+		}
+		await expect(play(`${inside}\n`)).rejects.toThrow(ScriptError);
+		expect((await agent.request("0 socket 17 3 0")).slice(0, 2)).toBe("! "); // the filter stays
+	});
+
 	it("can break only its own task by a bad pointer", async () => {
 		await agent.request("reset");
 		expect(await agent.request("0 fork 1")).toMatch(/^[0-9]+$/);
@@ -310,6 +323,27 @@ describe.skipIf(missing !== null || !isRoot)(
 		});
 	},
 );
+
+describe.skipIf(missing !== null)(`the agent's arguments${skipped}`, () => {
+	const run = (...words: string[]) =>
+		spawnSync(agentBinary(), words, { input: "hello\nreset\n", encoding: "utf8" });
+
+	it("do not make it go without its box on Linux", () => {
+		const done = run("--inside", "gvisor");
+		expect(done.stderr).toMatch(/^port-agent: --inside gvisor: this kernel is not gVisor: .*\n$/);
+		expect(done.status).toBe(2);
+		expect(done.stdout).toBe("");
+	});
+
+	it("are refused if they are others", () => {
+		for (const words of [["--inside"], ["--inside", "linux"], ["gvisor"], ["x", "y", "z"]]) {
+			const done = run(...words);
+			expect(done.stderr, words.join(" ")).toContain("expected no arguments, or --inside gvisor");
+			expect(done.status).toBe(2);
+			expect(done.stdout).toBe("");
+		}
+	});
+});
 
 describe.skipIf(missing !== null)(`no process and no file of the agent stays${skipped}`, () => {
 	const script = join(folder, "sleeps.strace");

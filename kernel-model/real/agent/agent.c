@@ -30,6 +30,13 @@
  * architecture. As /init of a virtual machine the agent can use the whole machine. It then has
  * filters only if the kernel has them, but it checks paths as well.
  *
+ * gVisor is a kernel in a process, so it is a sandbox of its own. It has no mount namespaces and
+ * its settings are those of its first network namespace. With the arguments "--inside gvisor" the
+ * agent needs no namespaces of its own. It changes its root directory to /proc/sys/net. All other
+ * rules are the same: the table of calls, the checks of arguments and paths, the capabilities and
+ * the filters. The agent ends at once if it is started like this on another kernel: the first line
+ * of the log of gVisor's kernel tells. No request can have the effect of these arguments.
+ *
  * When a command starts it, the agent uses standard input and output. As /init of a virtual
  * machine it loads the modules that /modules/modules.order names. It then uses the device that the
  * kernel's command line names (agent=/dev/vport0p1).
@@ -37,9 +44,12 @@
  * Protocol: each line is a request or an answer. Answers come in the order of the requests. A
  * request may be sent before the answer to the last one has arrived.
  *
- *   hello              port-agent 1 RELEASE USERS   USERS: user ids that tasks can have.
- *                                 RELEASE: the upstream release, even if uname -r names a series
- *   reset              PID        ends all tasks; task 0 begins in a new namespace with lo down
+ *   hello              port-agent 1 RELEASE USERS [SYSTEM]   USERS: user ids that tasks can have.
+ *                                 RELEASE: the upstream release, even if uname -r names a series.
+ *                                 SYSTEM: the argument of --inside
+ *   reset              PID        ends all tasks; task 0 begins in a new namespace with lo down.
+ *                                 Inside gVisor this works once, in gVisor's first namespace. A
+ *                                 new sandbox is needed after the first call
  *   limit MS           0          interrupts calls that sleep longer (-EINTR); default 1000
  *   draws              0          from now on the answers to calls show the draws of port
  *                                 searches; in a virtual machine only, by kprobes
@@ -97,6 +107,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -181,6 +192,8 @@ static struct slot *slots;
 static pid_t pids[TASKS]; /* by task; 0 for none */
 static int input, output;
 static int virtual; /* this is /init of a virtual machine */
+static int gvisor; /* this kernel is gVisor */
+static int used; /* a task has made a call */
 static int limit_ms = 1000;
 static char users[16] = "0";
 
@@ -640,6 +653,8 @@ static void open_drain(void)
 	socklen_t length = sizeof(name);
 	int warm;
 
+	if (gvisor)
+		return;
 	drain_to = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	drain_from = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	lo.ifr_flags = IFF_UP | IFF_RUNNING;
@@ -660,9 +675,13 @@ static void open_drain(void)
 
 static void drain(void)
 {
+	const struct timespec pause = { 0, 1000000 };
 	char byte = '.';
 
-	for (int i = 0; i < ROUNDS; i++)
+	/* Goroutines of gVisor receive packets. Nothing tells when they have done it. */
+	if (gvisor)
+		nanosleep(&pause, NULL);
+	for (int i = 0; !gvisor && i < ROUNDS; i++)
 		if (send(drain_to, &byte, 1, 0) != 1 || recv(drain_from, &byte, 1, 0) != 1)
 			refuse("datagrams over lo");
 }
@@ -701,7 +720,7 @@ static void close_from(int first)
 {
 	struct rlimit files;
 
-	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+	if (syscall(SYS_close_range, first, INT_MAX, 0) == 0)
 		return;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == RLIM_INFINITY)
 		files.rlim_cur = 1 << 20;
@@ -788,13 +807,10 @@ static void hide_files(void)
 	}
 }
 
-/* Enters namespaces that no packet, path or signal leaves. Not used in a virtual machine. */
-static void enter_box(void)
+/* Keeps standard input and output under other numbers. Descriptors 0 and 1 become /dev/null. */
+static void keep_descriptors(void)
 {
-	struct stat before, after;
-	struct pollfd outside;
-	int go[2], null;
-	pid_t pid;
+	int null;
 
 	for (int fd = 0; fd < 3; fd++) /* a later open() would reuse a closed number */
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
@@ -806,6 +822,17 @@ static void enter_box(void)
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
 		refuse("/dev/null");
 	close(null);
+}
+
+/* Enters namespaces that no packet, path or signal leaves. Not used in a virtual machine. */
+static void enter_box(void)
+{
+	struct stat before, after;
+	struct pollfd outside;
+	int go[2];
+	pid_t pid;
+
+	keep_descriptors();
 	namespace_of("/proc/self/ns/net", &before);
 	if (pipe2(go, O_CLOEXEC) < 0)
 		refuse("pipe");
@@ -837,17 +864,51 @@ static void enter_box(void)
 	close(go[0]);
 }
 
+/*
+ * Whether this kernel is gVisor. Linux writes the time of a line with one more space, so no
+ * program can make Linux say this.
+ */
+static int is_gvisor(void)
+{
+	static const char first[] = "<6>[   0.000000] Starting gVisor...\n";
+	static char log[65536];
+	int length = klogctl(3, log, sizeof(log)); /* SYSLOG_ACTION_READ_ALL */
+
+	return length >= (int)strlen(first) && memcmp(log, first, strlen(first)) == 0;
+}
+
+/* Hides files from tasks in gVisor's sandbox. */
+static void enter_sandbox(void)
+{
+	unsigned long from, to, count;
+	FILE *map;
+
+	keep_descriptors();
+	errno = EINVAL;
+	if (!is_gvisor())
+		refuse("--inside gvisor: this kernel is not gVisor");
+	map = fopen("/proc/self/uid_map", "re");
+	if (map != NULL && fscanf(map, "%lu %lu %lu", &from, &to, &count) == 3 && from == 0 && count > 1)
+		snprintf(users, sizeof(users), "0-%lu", count > 65535 ? 65534 : count - 1);
+	if (map != NULL)
+		fclose(map);
+	if (chdir(NET) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		refuse("cannot leave the sandbox's files");
+}
+
 /* Gives up capabilities and calls that only the start needed. */
 static void give_up_the_rest(void)
 {
-	const uint64_t kept = 1ull << CAP_KILL | 1ull << CAP_SETUID | 1ull << CAP_NET_BIND_SERVICE |
+	uint64_t kept = 1ull << CAP_KILL | 1ull << CAP_SETUID | 1ull << CAP_NET_BIND_SERVICE |
 			      1ull << CAP_NET_ADMIN | 1ull << CAP_NET_RAW | 1ull << CAP_SYS_ADMIN;
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = {
-		{ .effective = kept, .permitted = kept },
-		{ .effective = kept >> 32, .permitted = kept >> 32 },
-	};
+	struct __user_cap_data_struct data[2] = { { 0 }, { 0 } };
 
+	if (syscall(SYS_capget, &header, data) < 0)
+		refuse("capabilities");
+	kept &= data[0].permitted; /* all kept ones are in the low half; gVisor may lack some */
+	memset(data, 0, sizeof(data));
+	data[0].effective = data[0].permitted = kept;
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if ((kept >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			refuse("capabilities");
@@ -855,6 +916,19 @@ static void give_up_the_rest(void)
 		refuse("capabilities");
 	if (filter(1) < 0)
 		refuse("no seccomp filter of its own (a virtual machine needs none)");
+}
+
+/*
+ * Whether a process is a task and has not ended. Only tasks are children of the agent, so waitpid()
+ * refuses other pids. gVisor may not have CLONE_PARENT. There a task that a task made is no child
+ * of the agent, but the sandbox has no other processes.
+ */
+static int is_task(pid_t pid)
+{
+	int ended = waitpid(pid, NULL, WNOHANG | __WALL);
+
+	return ended == 0 || (gvisor && ended < 0 && errno == ECHILD && pid != getpid() &&
+			      kill(pid, 0) == 0);
 }
 
 static void end_task(int task)
@@ -873,9 +947,11 @@ static void begin_task(void)
 {
 	struct sigaction action = { .sa_handler = interrupted };
 
-	if (unshare(CLONE_NEWNET) < 0)
+	if (!gvisor && unshare(CLONE_NEWNET) < 0)
 		refuse("no network namespace of its own");
 	sigaction(SIGALRM, &action, NULL);
+	if (gvisor)
+		signal(SIGCHLD, SIG_IGN); /* for tasks that are not the agent's children */
 	dup2(STDIN_FILENO, STDERR_FILENO);
 	close_from(3);
 	filter_task();
@@ -1147,7 +1223,7 @@ static const char *await_task(int task)
 			flush();
 		else if (is_alone())
 			leave(0);
-		if (waitpid(pids[task], NULL, WNOHANG | __WALL) != 0) {
+		if (!is_task(pids[task])) {
 			pids[task] = 0;
 			slot->turn = 0;
 			answerf("! task %d has ended", task);
@@ -1234,14 +1310,14 @@ static void to_task(const char *word, const char *rest)
 		}
 		slots[other].turn = 0;
 	}
+	used = 1;
 	slots[task].limit = limit_ms;
 	strcpy(slots[task].request, rest);
 	said = await_task(task);
 	if (other >= 0 && said != NULL) {
 		long pid = strtol(said, NULL, 10);
 
-		/* Only tasks are children of the agent, so waitpid() refuses another pid. */
-		if (pid > 1 && waitpid(pid, NULL, WNOHANG | __WALL) == 0)
+		if (pid > 1 && is_task(pid))
 			pids[other] = pid;
 	}
 	if (may_send(rest))
@@ -1291,7 +1367,9 @@ static void request(char *line)
 
 	if (strcmp(word, "hello") == 0) {
 		uname(&system);
-		answerf("port-agent 1 %s %s", release_of(&system), users);
+		answerf("port-agent 1 %s %s%s", release_of(&system), users, gvisor ? " gvisor" : "");
+	} else if (strcmp(word, "reset") == 0 && gvisor && used) {
+		answer("! reset: a new network namespace needs a new sandbox");
 	} else if (strcmp(word, "reset") == 0) {
 		flush();
 		answerf("%d", begin());
@@ -1404,6 +1482,12 @@ int main(int argc, char **argv)
 
 	/* The first process of a container also has pid 1, but is not called /init. */
 	virtual = getpid() == 1 && argc > 0 && strcmp(argv[0], "/init") == 0;
+	gvisor = !virtual && argc == 3 && strcmp(argv[1], "--inside") == 0 &&
+		 strcmp(argv[2], "gvisor") == 0;
+	if (!virtual && !gvisor && argc > 1) {
+		errno = EINVAL;
+		refuse("expected no arguments, or --inside gvisor");
+	}
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -1412,6 +1496,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (virtual)
 		become_init();
+	else if (gvisor)
+		enter_sandbox();
 	else
 		enter_box();
 	slots = mmap(NULL, TASKS * sizeof(*slots), PROT_READ | PROT_WRITE,

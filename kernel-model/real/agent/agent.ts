@@ -11,6 +11,8 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { KernelDraw } from "../../machine/random.js";
+import { VERSION_NAMES } from "../../machine/versions.js";
+import { missingOptions } from "./features.js";
 
 /** The agent cannot be started, or breaks its protocol. The message is one line. */
 export class AgentError extends Error {}
@@ -101,12 +103,26 @@ const AFTERLIFE = 1000;
 const LONGEST = 4 << 20;
 
 export interface Hello {
+	/** The release that `uname -r` names. */
 	release: string;
 	/** The highest user id that a task can have. */
 	users: number;
+	/** The system if it is not Linux itself: the argument of the agent's --inside. Else null. */
+	system: string | null;
+	/** The kernel as messages name it: its release, or the system and its version. */
+	name: string;
+	/** The release to model: the kernel's own, or the newest that can be modelled. */
+	models: string;
+	/** Options that a system other than Linux does not have, even if it accepts them. */
+	lacks: readonly string[];
 }
 
-/** A running agent. Requests are sent at once. Answers arrive in the order of requests. */
+/**
+ * A running agent. Requests are sent at once. Answers arrive in the order of requests.
+ *
+ * An agent inside a system such as gVisor cannot make a new network namespace with its own settings.
+ * There `reset` ends the sandbox and starts the command again.
+ */
 export class Agent {
 	private readonly waiting: { resolve(line: string): void; reject(error: Error): void }[] = [];
 	private rest = "";
@@ -114,13 +130,25 @@ export class Agent {
 	private said = "";
 	private timer: NodeJS.Timeout | null = null;
 	private afterlife: NodeJS.Timeout | null = null;
-	hello: Hello = { release: "", users: 0 };
+	hello: Hello = { release: "", users: 0, system: null, name: "", models: "", lacks: [] };
+	private child: ChildProcess;
+	/** Whether the agent has begun a script. */
+	private used = false;
 
 	private constructor(
-		private readonly child: ChildProcess,
+		private readonly command: string | undefined,
 		/** Time limit for an answer, ms; 0 for no limit. */
 		private readonly patience: number,
 	) {
+		this.child = this.run();
+	}
+
+	/** Starts the command. */
+	private run(): ChildProcess {
+		const child =
+			this.command === undefined
+				? spawn(agentBinary(), { stdio: "pipe" })
+				: spawn(this.command, { stdio: "pipe", shell: true });
 		child.stdout?.setEncoding("latin1");
 		child.stdout?.on("data", (data: string) => this.receive(data));
 		child.stderr?.on("data", (data: Buffer) => {
@@ -133,6 +161,28 @@ export class Agent {
 		});
 		child.on("close", () => this.ended());
 		child.stdin?.on("error", () => {}); // its exit gives the reason
+		return child;
+	}
+
+	/** Ends the agent's processes and starts them again. Throws AgentError. */
+	private async renew(): Promise<void> {
+		this.release();
+		this.rest = this.said = "";
+		this.used = false;
+		this.child = this.run();
+		await this.request("hello");
+	}
+
+	/** Lets the processes end. They end when their input does. */
+	private release(): void {
+		const { child } = this;
+		child.removeAllListeners("exit");
+		child.removeAllListeners("close");
+		child.stdout?.removeAllListeners("data");
+		child.stdin?.end();
+		// A process that the agent has left behind would keep this process alive.
+		child.stdout?.destroy();
+		child.stderr?.destroy();
 	}
 
 	private ended(): void {
@@ -151,17 +201,22 @@ export class Agent {
 	 */
 	static async start(command?: string, patience = PATIENCE): Promise<Agent> {
 		if (command?.trim() === "") throw new AgentError("--agent: expected a command, found none");
-		const child =
-			command === undefined
-				? spawn(agentBinary(), { stdio: "pipe" })
-				: spawn(command, { stdio: "pipe", shell: true });
-		const agent = new Agent(child, patience);
-		const [name, protocol, release = "", users = ""] = (await agent.request("hello")).split(" ");
+		const agent = new Agent(command, patience);
+		const said = await agent.request("hello");
+		const [name, protocol, release = "", users = "", system = null] = said.split(" ");
 		if (name !== "port-agent" || protocol !== "1" || !/^([0-9]+-)?[0-9]+$/.test(users)) {
 			agent.end();
 			throw new AgentError("the agent's command does not speak its protocol, version 1");
 		}
-		agent.hello = { release, users: Number(users.split("-").at(-1)) };
+		agent.hello = {
+			release,
+			users: Number(users.split("-").at(-1)),
+			system,
+			name: system === null ? release : system,
+			models: system === null ? release : (VERSION_NAMES.at(-1) ?? release),
+			lacks: [],
+		};
+		if (system !== null) agent.hello.lacks = await missingOptions(agent);
 		return agent;
 	}
 
@@ -202,9 +257,11 @@ export class Agent {
 	 * Sends requests, all at once, and returns their answers. The time limit is `longer` ms more
 	 * than usual. Throws AgentError.
 	 */
-	requests(lines: readonly string[], longer = 0): Promise<string[]> {
-		if (this.failure !== null) return Promise.reject(this.failure);
-		if (lines.length === 0) return Promise.resolve([]);
+	async requests(lines: readonly string[], longer = 0): Promise<string[]> {
+		if (this.failure !== null) throw this.failure;
+		if (lines.length === 0) return [];
+		if (lines[0] === "reset" && this.hello.system !== null && this.used) await this.renew();
+		this.used ||= lines[0] === "reset";
 		const answers = lines.map(
 			() => new Promise<string>((resolve, reject) => this.waiting.push({ resolve, reject })),
 		);
@@ -223,12 +280,8 @@ export class Agent {
 		this.failure ??= new AgentError("agent: it was ended");
 		if (this.timer !== null) clearTimeout(this.timer);
 		if (this.afterlife !== null) clearTimeout(this.afterlife);
-		this.child.removeAllListeners("exit");
-		this.child.stdin?.end();
+		this.release();
 		this.child.kill();
-		// A process that the agent has left behind would keep this process alive.
-		this.child.stdout?.destroy();
-		this.child.stderr?.destroy();
 	}
 }
 

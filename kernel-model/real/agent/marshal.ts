@@ -33,9 +33,10 @@ const ADDRESS_SIZE = SIZEOF_SOCKADDR_STORAGE + 32;
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
+export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 const ACCESS_MODES: ReadonlyMap<string, number> = new Map([
-	["O_RDONLY", 0],
+	["O_RDONLY", O_RDONLY],
 	["O_WRONLY", O_WRONLY],
 	["O_RDWR", 2],
 ]);

@@ -9,6 +9,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Agent, AgentError, agentBinary, cacheFolder } from "../agent/agent.js";
+import { startSystem } from "../systems.js";
 
 /** The series of Debian's kernels that images.sh can get, oldest first. */
 export const SERIES: readonly string[] = "6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7.2 7.3".split(" ");
@@ -119,11 +120,17 @@ export async function startMachine(image: string): Promise<Agent> {
 }
 
 /**
- * Starts the agent for a command: here, by --agent COMMAND, or in the virtual machine of --image.
+ * Starts the agent: here, by --agent COMMAND, in the virtual machine of --image, or in the system of
+ * --system.
  */
-export async function startAgent(command: unknown, image: unknown): Promise<Agent> {
-	if (command !== undefined && image !== undefined)
-		throw new AgentError("--agent or --image, not both");
+export async function startAgent(
+	command: unknown,
+	image: unknown,
+	system?: unknown,
+): Promise<Agent> {
+	if ([command, image, system].filter((value) => value !== undefined).length > 1)
+		throw new AgentError("--agent, --image or --system, only one of them");
 	if (image !== undefined) return startMachine(String(image));
+	if (system !== undefined) return startSystem(String(system));
 	return Agent.start(command === undefined ? undefined : String(command));
 }

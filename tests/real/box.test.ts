@@ -264,7 +264,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 			const answer = await agent.request(openOf(path));
 			expect(answer, path).toMatch(/^(! |-)/);
 		}
-		await expect(play(`${inside}\n`)).rejects.toThrow(ScriptError);
+		expect(() => play(`${inside}\n`)).toThrow(ScriptError);
 		expect((await agent.request("0 socket 17 3 0")).slice(0, 2)).toBe("! "); // the filter stays
 	});
 

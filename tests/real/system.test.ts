@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Another stack under test: the agent plays scripts in gVisor's sandbox. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import type { Agent } from "../../kernel-model/real/agent/agent.js";
 import { judgeSystem, lackNames } from "../../kernel-model/real/lacks.js";
 import { recordScript } from "../../kernel-model/real/live.js";
 import { missingSystem, startSystem } from "../../kernel-model/real/systems.js";
-import { in4 } from "../../kernel-model/real/campaign/text.js";
+import { in4 } from "../text.js";
 import { obstacle } from "./obstacle.js";
 import { descendants, isAlive, until } from "./processes.js";
 
@@ -132,7 +132,6 @@ describe.skipIf(missing !== null)(`live --system gvisor${skipped}`, () => {
 
 	it("ends all processes of the sandbox when live is killed", async () => {
 		writeFileSync(script, "1 fork() = 2\n$ sleep 3600\n");
-		const { spawn } = await import("node:child_process");
 		const child = spawn(process.execPath, [MAIN, "live", "--system", "gvisor", script], {
 			stdio: "ignore",
 		});

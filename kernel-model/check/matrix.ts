@@ -14,9 +14,15 @@ import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
-import { changesOf, VERSION_NAMES, VERSIONS } from "../machine/versions.js";
+import { AskedChanges, changesOf, VERSION_NAMES, VERSIONS } from "../machine/versions.js";
 import { EXHAUSTED } from "../script/calls.js";
-import { type CallLine, formatCall, formatValue, type Parsed } from "../script/strace.js";
+import {
+	type CallLine,
+	formatCall,
+	formatValue,
+	type Parsed,
+	type ScriptError,
+} from "../script/strace.js";
 import { optionValue } from "../script/values.js";
 import { type Choice, type Outcome, Player, type PlayOptions } from "./player.js";
 
@@ -64,33 +70,70 @@ const BASE = nth(VERSIONS, 0).name;
 const SHORT = 200;
 const SEEDS = [1, 2, 3, 4];
 
-/** Plays of one script, by sets of changes and wishes. Each is played once. */
+/** Called now and then, with the number of plays so far and the line that is played. */
+export type OnPlay = (plays: number, line: number) => void;
+
+/** Lines between two calls of OnPlay. */
+const TICK = 512;
+
+/** One play of the script, for all versions that give the same answers. */
+interface Played {
+	/** The changes that the play asked for, and whether it had them. */
+	asked: ReadonlyMap<ChangeName, boolean>;
+	seed: number | null;
+	wishes: Wishes;
+	/** The result of each line as a text. */
+	keys: string[];
+	/** The lines that have no meaning, by index. */
+	errors: ReadonlyMap<number, ScriptError>;
+	/** What the searches chose; null for a play with wishes. */
+	chosen: Wishes | null;
+}
+
+/** Changes that a kernel asks for at boot, and that matter only to sockets of two protocols. */
+const PROTOCOLS: ReadonlySet<ChangeName> = new Set(["udplite-removed", "dccp-removed"]);
+
+/** A socket() that finds its protocol before UDP-Lite and DCCP. */
+const TCP_OR_UDP =
+	/^socket\([AP]F_INET6?, *SOCK_(STREAM|DGRAM)(\|SOCK_\w+)*, *(0|IPPROTO_(IP|TCP|UDP))\)/;
+
+type Wishes = ReadonlyMap<CallLine, Choice>;
+
+const NO_WISHES: Wishes = new Map();
+
+/**
+ * Plays of one script, by sets of changes and wishes. Sets that have the same of the changes for
+ * which a play asks are played once.
+ */
 class Plays {
 	readonly lines = new Map<number, CallLine>();
+	/** The line and the call of each outcome. */
+	readonly rows: { line: number; call: string; text: string }[] = [];
 	/** All different wishes. */
-	readonly wishes: ReadonlyMap<CallLine, Choice>[] = [];
-	private readonly keys = new Map<string, string[]>();
-	private readonly base = new Set(changesOf(BASE));
+	readonly wishes: Wishes[] = [];
+	private readonly played: Played[] = [];
+	private plays = 0;
+	/** Every socket() of the script is plainly TCP or UDP. */
+	private readonly plain: boolean;
+	/** Equal results are kept once. */
+	private readonly texts = new Map<string, string>();
 
 	constructor(
 		private readonly script: Parsed,
 		private readonly options: CompareOptions,
-		private readonly onPlay: () => void,
+		private readonly onPlay: OnPlay,
 	) {
 		for (const line of script.lines) if (line.kind === "call") this.lines.set(line.line, line);
+		this.plain = [...this.lines.values()].every(
+			({ name, text }) => name !== "socket" || TCP_OR_UDP.test(text),
+		);
 	}
 
 	/** Adds a version's own choices as wishes, if they are new. */
 	wish(changes: Changes, seed: number): void {
-		const chosen = new Map<CallLine, Choice>();
-		for (const outcome of this.play(changes, seed, new Map())) {
-			const call = this.lines.get(outcome.line);
-			if (call === undefined || outcome.call === "$") continue;
-			const exhausted = EXHAUSTED.has(nameOf(outcome.result));
-			if (exhausted) chosen.set(call, { port: null, exhausted });
-			else if (outcome.chosen !== null) chosen.set(call, { port: outcome.chosen, exhausted });
-		}
-		const same = (known: ReadonlyMap<CallLine, Choice>) =>
+		const { chosen } = this.play(changes, seed, NO_WISHES);
+		if (chosen === null || this.wishes.includes(chosen)) return;
+		const same = (known: Wishes) =>
 			known.size === chosen.size &&
 			[...chosen].every(([call, { port, exhausted }]) => {
 				const other = known.get(call);
@@ -99,40 +142,72 @@ class Plays {
 		if (!this.wishes.some(same)) this.wishes.push(chosen);
 	}
 
-	/** The outcomes of a set of changes with the wishes of index `wish`. */
-	outcomes(changes: Changes, wish: number): Outcome[] {
-		const outcomes = this.play(changes, null, nth(this.wishes, wish));
-		const keys = outcomes.map((outcome) => JSON.stringify(answerOf(outcome)));
-		this.keys.set(`${wish} ${changes.join(" ")}`, keys);
-		return outcomes;
-	}
-
 	/**
 	 * The results of a set of changes with some wishes, each as a text. Equal results have equal
 	 * texts.
 	 */
 	answers(changes: Changes, wish: number): string[] {
-		const key = `${wish} ${changes.join(" ")}`;
-		if (!this.keys.has(key)) this.outcomes(changes, wish);
-		return this.keys.get(key) ?? [];
+		return this.play(changes, null, nth(this.wishes, wish)).keys;
 	}
 
-	private play(
-		changes: Changes,
-		seed: number | null,
-		wishes: ReadonlyMap<CallLine, Choice>,
-	): Outcome[] {
-		this.onPlay();
-		const more = changes.filter((name) => !this.base.has(name));
-		const less = [...this.base].filter((name) => !changes.includes(name));
-		const version = [BASE, ...more.map((name) => `+${name}`), ...less.map((name) => `-${name}`)];
-		return [
-			...new Player(this.script, {
-				...this.options,
-				version: version.join(""),
-				own: { seed, wishes },
-			}).play(),
-		];
+	/** Why lines have no meaning for a set of changes, by index. */
+	errors(changes: Changes): ReadonlyMap<number, ScriptError> {
+		return this.play(changes, null, nth(this.wishes, 0)).errors;
+	}
+
+	private play(changes: Changes, seed: number | null, wishes: Wishes): Played {
+		const set = new AskedChanges(changes);
+		const known = this.played.find(
+			(one) =>
+				one.seed === seed &&
+				one.wishes === wishes &&
+				[...one.asked].every(([name, has]) => set.has(name) === has),
+		);
+		if (known !== undefined) return known;
+		set.asked.clear();
+		const player = new Player(this.script, {
+			...this.options,
+			version: BASE,
+			changes: set,
+			own: { seed, wishes },
+		});
+		// Boot asks whether the kernel has UDP-Lite and DCCP. --host files ask for more.
+		const boot = new Set(set.asked);
+		const { now } = player.kernel;
+		set.asked.clear();
+		const plays = ++this.plays;
+		this.onPlay(plays, 0);
+		const keys: string[] = [];
+		const errors = new Map<number, ScriptError>();
+		const chosen = new Map<CallLine, Choice>();
+		const first = this.rows.length === 0;
+		for (const outcome of player.play()) {
+			const { line, call, error } = outcome;
+			if (error !== null) errors.set(keys.length, error);
+			if (first) this.rows.push({ line, call, text: call === "$" ? outcome.text : "" });
+			const key = JSON.stringify(answerOf(outcome));
+			const text = this.texts.get(key);
+			if (text === undefined) this.texts.set(key, key);
+			keys.push(text ?? key);
+			if (keys.length % TICK === 0) this.onPlay(plays, line);
+			if (seed !== null) this.choice(outcome, chosen);
+		}
+		for (const name of boot) if (!this.plain || !PROTOCOLS.has(name)) set.asked.add(name);
+		// It is the default of a sysctl that only timers read.
+		if (player.kernel.now === now) set.asked.delete("tcp-syn-linear-timeouts");
+		const asked = new Map([...set.asked].map((name) => [name, changes.includes(name)]));
+		const played = { asked, seed, wishes, keys, errors, chosen: seed === null ? null : chosen };
+		this.played.push(played);
+		return played;
+	}
+
+	/** Notes what the search of a line chose. */
+	private choice(outcome: Outcome, chosen: Map<CallLine, Choice>): void {
+		const call = this.lines.get(outcome.line);
+		if (call === undefined || outcome.call === "$") return;
+		const exhausted = EXHAUSTED.has(nameOf(outcome.result));
+		if (exhausted) chosen.set(call, { port: null, exhausted });
+		else if (outcome.chosen !== null) chosen.set(call, { port: outcome.chosen, exhausted });
 	}
 }
 
@@ -188,11 +263,10 @@ function responsible(
 
 /**
  * Plays a script on every version. Throws ScriptError for a line that no version can play.
- * `onPlay` is called before each play.
  */
 export function compareVersions(
 	script: Parsed,
-	onPlay: () => void = () => {},
+	onPlay: OnPlay = () => {},
 	options: CompareOptions = {},
 ): Difference[] {
 	const plays = new Plays(script, options, onPlay);
@@ -204,26 +278,30 @@ export function compareVersions(
 	const seeds = plays.lines.size <= SHORT ? SEEDS : SEEDS.slice(0, 1);
 	for (const seed of seeds) for (const changes of kernels.values()) plays.wish(changes, seed);
 
-	const first = [...kernels.values()].map((changes) => plays.outcomes(changes, 0));
-	const meaningless = nth(first, 0).find(({ error }, at) =>
-		first.every((outcomes) => error !== null && nth(outcomes, at).error !== null),
-	);
-	if (meaningless?.error) throw meaningless.error;
+	const errors = [...kernels.values()].map((changes) => plays.errors(changes));
+	const [first] = errors;
+	if (first !== undefined) {
+		const everywhere = [...first].find(([at]) => errors.every((found) => found.has(at)));
+		if (everywhere !== undefined) throw everywhere[1];
+	}
 	const differences: Difference[] = [];
-	/** The results of a line on every version, with some wishes. */
-	const row = (wish: number, at: number) =>
-		versions.map(({ changes }) => nth(plays.answers(changes, wish), at));
-	for (const [at, outcome] of nth(first, 0).entries()) {
+	/** For each set of wishes the results of every version, and those that may be different. */
+	const columns = [...plays.wishes.keys()].map((wish) => {
+		const all = versions.map(({ changes }) => plays.answers(changes, wish));
+		return { all, different: [...new Set(all)] };
+	});
+	for (const [at, { line, call: name, text }] of plays.rows.entries()) {
 		let wish = 0;
 		let kinds = 1;
-		for (const candidate of plays.wishes.keys()) {
-			const count = new Set(row(candidate, at)).size;
+		for (const [candidate, { different }] of columns.entries()) {
+			if (different.length <= kinds) continue;
+			const count = new Set(different.map((keys) => keys[at])).size;
 			if (count > kinds) [wish, kinds] = [candidate, count];
 		}
 		if (kinds === 1) continue;
 		const answers = new Map<string, string[]>();
 		const changes = new Set<string>();
-		const answered = row(wish, at);
+		const answered = nth(columns, wish).all.map((keys) => nth(keys, at));
 		for (const [i, { name }] of versions.entries()) {
 			const answer = nth(answered, i);
 			const same = answers.get(answer);
@@ -234,11 +312,11 @@ export function compareVersions(
 				for (const change of responsible(plays, wish, at, older, newer)) changes.add(change);
 			}
 		}
-		const call = plays.lines.get(outcome.line);
+		const call = plays.lines.get(line);
 		differences.push({
-			line: outcome.line,
-			call: outcome.call,
-			text: call === undefined ? outcome.text : formatWithoutResult(call),
+			line,
+			call: name,
+			text: call === undefined ? text : formatWithoutResult(call),
 			answers: [...answers].map(([key, names]) => {
 				const answer: Answer = JSON.parse(key);
 				return { versions: names, ...answer };

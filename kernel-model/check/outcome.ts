@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The outcome of a line of a script or recording. */
+import type { ChangeName } from "../../include/linux/version.js";
 import type { PortSearchTrace } from "../../include/trace/events/port_search.js";
 import type { Address } from "../machine/address.js";
 import type { CallLine, ScriptError } from "../script/strace.js";
@@ -73,6 +74,8 @@ export interface OwnAnswers {
 
 export interface PlayOptions {
 	version?: string;
+	/** See KernelOptions. */
+	changes?: ReadonlySet<ChangeName>;
 	seed?: number;
 	explain?: boolean;
 	/** A tracer of every search, unless `explain` is set. */

@@ -117,6 +117,7 @@ export class World {
 		this.random = this.draws === null ? null : new ExactRandom();
 		this.kernel = new Kernel({
 			...(options.version === undefined ? {} : { version: options.version }),
+			...(options.changes === undefined ? {} : { changes: options.changes }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
 			secrets: facts.secrets,

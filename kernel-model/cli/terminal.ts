@@ -16,6 +16,12 @@ import { ScriptError } from "../script/strace.js";
 /** Bad input: one line on standard error, exit status 2. */
 export class UsageError extends Error {}
 
+/** Ctrl-C ended a command. The message says what it did so far. The exit status is 130. */
+export class Interrupted extends Error {}
+
+/** Exit status of a command that SIGINT ended. */
+const INTERRUPTED = 130;
+
 /** Environment variable that makes a bug of the program show its stack. */
 export const DEBUG = "INET_PORT_MODEL_DEBUG";
 
@@ -42,7 +48,8 @@ export function oneLine(message: string): string {
 }
 
 function isBadInput(error: unknown): error is Error {
-	return error instanceof UsageError || error instanceof ScriptError || error instanceof AgentError;
+	const kinds = [UsageError, ScriptError, AgentError, Interrupted];
+	return kinds.some((kind) => error instanceof kind);
 }
 
 /** The line for an error that ended a command: bad input, or a bug of this program. */
@@ -69,7 +76,7 @@ export async function exitStatus(name: string, main: () => Promise<number>): Pro
 		return await main();
 	} catch (error) {
 		complain(name, error);
-		return 2;
+		return error instanceof Interrupted ? INTERRUPTED : 2;
 	}
 }
 
@@ -106,16 +113,30 @@ export function styled(style: string, text: string): string {
 		: text;
 }
 
-/** Shows work on standard error if it is a terminal and the work takes more than two seconds. */
-export function progress(): { show(what: string): void; end(): void } {
-	let shown = Date.now() + 2000;
+/** Shows work on standard error while it goes on. */
+export interface Progress {
+	/** Shows what is done now. A function is called only if it is time to show something. */
+	show(what: string | (() => string)): void;
+	/** Removes what is shown on a terminal. */
+	end(): void;
+}
+
+/**
+ * Shows work that takes more than two seconds: on a terminal in one line that changes. If standard
+ * error is no terminal, shows a line after ten seconds, and then one every half minute.
+ */
+export function progress(): Progress {
+	const { isTTY } = process.stderr;
+	let next = performance.now() + (isTTY ? 2000 : 10_000);
 	let written = false;
 	return {
 		show(what) {
-			if (!process.stderr.isTTY || Date.now() < shown) return;
-			shown = Date.now() + 200;
-			written = true;
-			process.stderr.write(`\r${printable(what)}\u001b[K`);
+			const now = performance.now();
+			if (now < next) return;
+			const text = printable(typeof what === "string" ? what : what());
+			next = now + (isTTY ? 200 : 30_000);
+			written = isTTY;
+			process.stderr.write(isTTY ? `\r${text}\u001b[K` : `${text}\n`);
 		},
 		end() {
 			if (written) process.stderr.write("\r\u001b[K");

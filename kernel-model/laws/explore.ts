@@ -2,7 +2,7 @@
 /** Puts laws to all programs of a bound, on one kernel version or on many. */
 import type { ChangeName } from "../../include/linux/version.js";
 import { SeededRandom } from "../machine/random.js";
-import { changesOf } from "../machine/versions.js";
+import { AskedChanges, changesOf } from "../machine/versions.js";
 import { Answers } from "./answers.js";
 import type { Bound, Step } from "./kinds.js";
 import { type Law, Program } from "./law.js";
@@ -29,16 +29,6 @@ export interface Found {
 	readonly programs: number;
 	readonly seconds: number;
 	readonly broken: readonly Broken[];
-}
-
-/** A set of changes that remembers which ones the ported code asked for. */
-export class AskedChanges extends Set<ChangeName> {
-	readonly asked = new Set<ChangeName>();
-
-	override has(name: ChangeName): boolean {
-		this.asked.add(name);
-		return super.has(name);
-	}
 }
 
 /** Whether a version has a protocol. */

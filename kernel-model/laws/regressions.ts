@@ -5,10 +5,10 @@
  */
 import { CHANGES, type ChangeName } from "../../include/linux/version.js";
 import { SeededRandom } from "../machine/random.js";
-import { changesOf, VERSIONS } from "../machine/versions.js";
+import { AskedChanges, changesOf, VERSIONS } from "../machine/versions.js";
 import { Answers } from "./answers.js";
 import { allBoundsOf } from "./bounds.js";
-import { AskedChanges, type Broken, hasProtocol, judge } from "./explore.js";
+import { type Broken, hasProtocol, judge } from "./explore.js";
 import type { Bound } from "./kinds.js";
 import type { Law } from "./law.js";
 import { lawsOf } from "./laws.js";

@@ -90,6 +90,8 @@ export const HOOKS: ReadonlySet<string> = new Set([
 export interface KernelOptions {
 	/** A name of VERSIONS, and changes to add or remove: "6.3+orphan-uid". "6.3" if not given. */
 	version?: string;
+	/** Its changes, to find out which ones are asked for (AskedChanges). Those of `version` if not given. */
+	changes?: ReadonlySet<ChangeName>;
 	/** Seed of every random draw; 1 if not given. */
 	seed?: number;
 	/** The source of random draws, instead of a seed. */
@@ -180,7 +182,7 @@ export class Kernel implements Stack {
 	constructor(options: KernelOptions = {}) {
 		checkObject("options", options);
 		this.version = checkString("version", options.version ?? DEFAULT_VERSION);
-		const changes = changesOf(this.version);
+		const changes = options.changes ?? changesOf(this.version);
 		if (changes === null) {
 			const known = VERSION_NAMES.join(", ");
 			throw new RangeError(`unknown kernel version ${shownValue(this.version)}; known: ${known}`);

@@ -125,3 +125,13 @@ export function changesOf(version: string): ReadonlySet<ChangeName> | null {
 	}
 	return end === version.length ? changes : null;
 }
+
+/** A set of changes that remembers which ones were asked for. */
+export class AskedChanges extends Set<ChangeName> {
+	readonly asked = new Set<ChangeName>();
+
+	override has(name: ChangeName): boolean {
+		this.asked.add(name);
+		return super.has(name);
+	}
+}

@@ -1030,7 +1030,7 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 	// If the socket has a range of its own, the search tries every port in turn, not one parity
 	// first.
 	let local_ports = inet_sk_get_local_port_range(k, sk);
-	if (!k.changes.has("connect-range-step-1")) local_ports = false; // since 6.8, 207184853dbd
+	if (local_ports && !k.changes.has("connect-range-step-1")) local_ports = false; // since 6.8, 207184853dbd
 	const step = local_ports ? 1 : 2;
 	const low = k.low;
 	const high = k.high + 1; // [32768, 60999] -> [32768, 61000[

@@ -41,6 +41,8 @@ from the answers.
   --svg FILE        write the tables as an SVG image instead of printing them
   --live            also ask the kernel underneath for every pair. It must agree.
   --image IMAGE     with --live: ask a kernel in a virtual machine; see live --help
+  --system NAME     with --live: ask another system; see live --help
+  --agent COMMAND   with --live: let this command make the calls; see live --help
   --json            one JSON object for each pair
 
 Exit status: 0 the kernel agrees, or the versions do not differ; 1 something differs;
@@ -120,7 +122,7 @@ function compare(atlas: Atlas, live: LivePairs, json: boolean): number {
 	if (!json) {
 		if (differing > MOST) lines.push(`… and ${differing - MOST} more`);
 		for (const what of live.left) lines.push(`Not asked: ${what}.`);
-		const kernel = `Linux ${printable(live.release)}, ${PROTOCOL_NAMES[atlas.protocol]}`;
+		const kernel = `${printable(live.release)}, ${PROTOCOL_NAMES[atlas.protocol]}`;
 		const text = `${kernel}: ${asked} pairs asked, ${differing} differ from the model of ${atlas.version}`;
 		lines.push(styled(differing > 0 ? "31" : "32", text));
 	}
@@ -163,6 +165,8 @@ export async function conflicts(args: string[]): Promise<number> {
 		svg: { type: "string" },
 		live: { type: "boolean", default: false },
 		image: { type: "string" },
+		system: { type: "string" },
+		agent: { type: "string" },
 		json: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
@@ -180,14 +184,16 @@ export async function conflicts(args: string[]): Promise<number> {
 	if (positionals.length < versions) throw new UsageError("--diff: expected two versions");
 	if (positionals.length > versions)
 		throw new UsageError(`conflicts: unexpected ${printable(String(positionals[versions]))}`);
-	if (values.image !== undefined && !live) throw new UsageError("conflicts: --image needs --live");
+	for (const name of ["image", "system", "agent"])
+		if (values[name] !== undefined && !live)
+			throw new UsageError(`conflicts: --${name} needs --live`);
 	if (json && svg !== null) throw new UsageError("conflicts: --json or --svg, not both");
 	if (values.diff === true) return difference(positionals, protocol, json);
 
 	const wanted = String(values.kernel ?? (live ? "running" : DEFAULT_VERSION));
-	const agent = live ? await startAgent(undefined, values.image) : null;
+	const agent = live ? await startAgent(values.agent, values.image, values.system) : null;
 	try {
-		const running = agent?.hello.release ?? release();
+		const running = agent?.hello.models ?? release();
 		const found = atlas(versionOf(wanted, running), protocol);
 		const { length } = found.firsts;
 		const shown = progress();

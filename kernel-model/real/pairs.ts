@@ -16,8 +16,12 @@ import { readRecording, recordScript } from "./live.js";
  */
 const TRIES = 3;
 
+/** The script needs a device that the system cannot make. */
+class NoDevice extends Error {}
+
 /** What a kernel answered. */
 export interface LivePairs {
+	/** The kernel, such as "Linux 6.18.44". */
 	readonly release: string;
 	/** For each first socket the answers, by the numbers of newcomers. */
 	readonly answers: Map<number, number>[];
@@ -44,6 +48,8 @@ export async function askPairs(
 		const newcomers = asked.map((i) => nth(seconds, i));
 		const script = pairScript(protocol, first, newcomers, users);
 		const recording = await recordScript(readScript(script.text, "pairs"), agent);
+		if ((recording.lacks ?? []).some(({ what }) => what.startsWith("ip link")))
+			throw new NoDevice();
 		const results: number[] = [];
 		for (const line of readRecording(recording, "pairs").lines) {
 			if (line.kind !== "call" || line.name === "fork" || line.name === "setuid") continue;
@@ -73,7 +79,8 @@ export async function askPairs(
 		try {
 			if (asked.length > 0) found = await ask(first, asked);
 		} catch (error) {
-			if (!(error instanceof ScriptError) || !dummy) throw error;
+			const without = error instanceof ScriptError || error instanceof NoDevice;
+			if (!without || !dummy) throw error;
 			dummy = false;
 			left.push("sockets on dummy0, because the kernel makes no such device");
 			asked = wanted();
@@ -82,8 +89,11 @@ export async function askPairs(
 		answers.push(new Map(asked.map((j, at) => [j, nth(found, at)])));
 		onAsked(i + 1);
 	}
-	return { release: agent.hello.release, answers, left };
+	return { release: nameOf(agent), answers, left };
 }
+
+const nameOf = ({ hello }: Agent) =>
+	hello.system === null ? `Linux ${hello.release}` : hello.name;
 
 const usesDummy = (first: First, second: Second) =>
 	first.device === "dummy0" || second.device === "dummy0";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Options that the campaigns share. The functions throw UsageError. */
 
-import { KINDS, type Kind } from "../real/campaign/program.js";
-import { UsageError } from "./terminal.js";
+import { KINDS, type Kind, withoutNames } from "../real/campaign/program.js";
+import { printable, UsageError } from "./terminal.js";
 
 /** The value of --NAME: a number from `least` up. */
 export function whole(name: string, text: unknown, least: number): number {
@@ -19,6 +19,15 @@ export function kindsOf(text: string): Kind[] {
 			throw new UsageError(`--kinds: expected ${Object.keys(KINDS).join(", ")}, found ${name}`);
 		}
 		return name as Kind;
+	});
+}
+
+/** The names of --without. Throws UsageError. */
+export function withoutOf(text: string): string[] {
+	const names = withoutNames();
+	return text.split(",").map((name) => {
+		if (names.includes(name)) return name;
+		throw new UsageError(`--without: expected ${names.join(", ")}, found ${printable(name)}`);
 	});
 }
 

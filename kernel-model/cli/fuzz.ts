@@ -2,9 +2,9 @@
 /** `inet-port-model fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
 import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
-import { KINDS } from "../real/campaign/program.js";
+import { KINDS, WITHOUT } from "../real/campaign/program.js";
 import { startAgent } from "../real/vm/machine.js";
-import { kindsOf, progressLine, SHRINKING, shardOf, whole } from "./campaigns.js";
+import { kindsOf, progressLine, SHRINKING, shardOf, whole, withoutOf } from "./campaigns.js";
 import { parse, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
 const HELP = `usage: inet-port-model fuzz [OPTIONS]
@@ -20,6 +20,9 @@ it as a script. inet-port-model live can play this script.
   --agent COMMAND   let this command make the calls, for example on another machine
   --image IMAGE     run on a kernel in a virtual machine: a series such as 6.12 of stock
                     kernels, or a file BZIMAGE[:MODULES]
+  --system NAME     run on another system; see live --help. Programs leave out what it lacks
+  --without LIST    leave this out of programs: operations, socket options, and
+                    ${Object.keys(WITHOUT).join(", ")}
   --kinds LIST      use only sockets of these kinds: ${Object.keys(KINDS).join(",")}
   --size N          most operations of a program (default 400)
   --no-shrink       print the first program that differs without making it smaller
@@ -74,6 +77,8 @@ export async function fuzz(args: string[]): Promise<number> {
 		kernel: { type: "string", default: "running" },
 		agent: { type: "string" },
 		image: { type: "string" },
+		system: { type: "string" },
+		without: { type: "string" },
 		kinds: { type: "string" },
 		size: { type: "string", default: "400" },
 		at: { type: "string" },
@@ -92,14 +97,15 @@ export async function fuzz(args: string[]): Promise<number> {
 	const seed = seedOf(values.seed);
 	const shard = shardOf(String(values.shard));
 	const kinds = values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) };
+	const without = values.without === undefined ? [] : withoutOf(String(values.without));
 	const at = values.at === undefined ? {} : { only: whole("at", values.at, 0) };
-	if (values.agent === undefined && values.image === undefined)
+	if ([values.agent, values.image, values.system].every((value) => value === undefined))
 		versionOf(String(values.kernel), release());
-	const agent = await startAgent(values.agent, values.image);
+	const agent = await startAgent(values.agent, values.image, values.system);
 	const began = Date.now();
 	const show = progressLine();
 	try {
-		const version = versionOf(String(values.kernel), agent.hello.release);
+		const version = versionOf(String(values.kernel), agent.hello.models);
 		const done = await runCampaign({
 			agent,
 			version,
@@ -108,6 +114,7 @@ export async function fuzz(args: string[]): Promise<number> {
 			shard,
 			size,
 			shrink: values["no-shrink"] !== true,
+			without,
 			...kinds,
 			...at,
 			progress: ({ operations: calls, programs, shrinking }) => {
@@ -121,7 +128,7 @@ export async function fuzz(args: string[]): Promise<number> {
 		if (values.json === true) {
 			const { answers, skipped, bound, searches, exhausted } = coverage;
 			const summary = {
-				kernel: agent.hello.release,
+				kernel: agent.hello.name,
 				model: version,
 				seed,
 				shard: values.shard,
@@ -148,7 +155,7 @@ export async function fuzz(args: string[]): Promise<number> {
 			process.stdout.write(`${JSON.stringify(summary)}\n`);
 			return difference === null ? 0 : 1;
 		}
-		const lines = report(done, agent.hello.release, version, values.coverage === true);
+		const lines = report(done, agent.hello.name, version, values.coverage === true);
 		lines.push(`${seconds.toFixed(1)} s, seed ${seed}`);
 		process.stdout.write(`${lines.join("\n")}\n`);
 		if (difference === null) return 0;

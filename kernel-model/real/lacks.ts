@@ -6,6 +6,7 @@
 import type { PlayOptions } from "../check/player.js";
 import { nth } from "../machine/nth.js";
 import type { CallLine } from "../script/strace.js";
+import type { Agent } from "./agent/agent.js";
 import { judge, type Lack, type LiveOutcome, type Recording, readRecording } from "./live.js";
 
 /** The errors of each call by which a system says that it does not have something. */
@@ -124,4 +125,15 @@ function merged(outcomes: LiveOutcome[], lacks: readonly Lack[]): LiveOutcome[] 
 /** What a system lacks, each once, in the order of the lines. */
 export function lackNames(lacks: readonly Lack[]): string[] {
 	return [...new Set(lacks.map(({ what }) => what))];
+}
+
+/** The model's verdicts on a recording of an agent's kernel, whether this is Linux or not. */
+export function judgeOn(
+	{ hello }: Agent,
+	recording: Recording,
+	file: string,
+	options: PlayOptions,
+): LiveOutcome[] {
+	if (hello.system === null) return judge(recording, file, options);
+	return judgeSystem(recording, file, options, hello.lacks).outcomes;
 }

@@ -6,13 +6,8 @@ import { add } from "../../machine/nth.js";
 import { ScriptError } from "../../script/strace.js";
 import type { Agent } from "../agent/agent.js";
 import { O_WRONLY, openRequest } from "../agent/marshal.js";
-import {
-	type DrawRecorder,
-	judge,
-	type LiveOutcome,
-	type Recording,
-	recordScript,
-} from "../live.js";
+import { judgeOn } from "../lacks.js";
+import { type DrawRecorder, type LiveOutcome, type Recording, recordScript } from "../live.js";
 import {
 	type Abilities,
 	KINDS,
@@ -41,6 +36,8 @@ export interface CampaignOptions {
 	/** Kinds of sockets; all that the kernel has if not given. */
 	kinds?: readonly Kind[];
 	progress(done: Progress): void;
+	/** What programs leave out, besides what the kernel lacks. */
+	without?: readonly string[];
 	/** Whether to record the kernel's draws and play with them. */
 	draws?: DrawRecorder;
 	/** Called for each recording that did not differ. */
@@ -133,19 +130,33 @@ export async function abilitiesOf(agent: Agent, version: string): Promise<Abilit
 	const sysctls: string[] = [];
 	for (const name of Object.keys(SYSCTLS)) {
 		const path = `/proc/sys/${name.replaceAll(".", "/")}`;
-		if ((await ask(openRequest(path, O_WRONLY))) >= 0) sysctls.push(name);
+		const fd = await ask(openRequest(path, O_WRONLY));
+		// Another system may have files of settings that it does not let change.
+		const first = SYSCTLS[name]?.[0] ?? "";
+		const text = Buffer.from(`${first}\n`).toString("hex");
+		const takes =
+			agent.hello.system === null || (await ask(`write ${fd} =${text} ${text.length / 2}`)) > 0;
+		if (fd >= 0 && takes) sysctls.push(name);
 	}
-	let vrf = true;
+	const vrf = await takes(agent, [
+		"ip link add vrf0 type vrf table 10",
+		"ip link add dummy0 type dummy",
+	]);
+	const routes = await takes(agent, ["ip route add prohibit 203.0.113.200/32"]);
+	const without = [...agent.hello.lacks, ...(routes ? [] : ["routes"])];
+	return { version, kinds, sysctls, vrf, users: agent.hello.users, without };
+}
+
+/** Whether a kernel takes set-up commands. */
+async function takes(agent: Agent, commands: readonly string[]): Promise<boolean> {
+	const text = commands.map((command) => `$ ${command}\n`).join("");
 	try {
-		await recordScript(
-			readScript("$ ip link add vrf0 type vrf table 10\n$ ip link add dummy0 type dummy\n", NAME),
-			agent,
-		);
+		const { lacks = [] } = await recordScript(readScript(text, NAME), agent);
+		return lacks.length === 0;
 	} catch (error) {
 		if (!(error instanceof ScriptError)) throw error;
-		vrf = false;
+		return false;
 	}
-	return { version, kinds, sysctls, vrf, users: agent.hello.users };
 }
 
 /** The first number from `from` on that is of a share. */
@@ -163,6 +174,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		exact: options.draws !== undefined,
 		kinds: able.kinds.filter((kind) => kinds.includes(kind)),
 		long: options.draws !== undefined,
+		without: [...(able.without ?? []), ...(options.without ?? [])],
 	};
 	const coverage: Coverage = {
 		answers: new Map(),
@@ -195,8 +207,9 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		const recording = await recordScript(parsed, agent, options.draws ?? null);
 		// The clock is varied last. For a smaller program this happens only at the end, because
 		// nearly all differ without it.
-		let outcomes = judge(recording, NAME, { version, trace, variants: false });
-		if (differs(outcomes) && !done.shrinking) outcomes = judge(recording, NAME, { version });
+		let outcomes = judgeOn(agent, recording, NAME, { version, trace, variants: false });
+		if (differs(outcomes) && !done.shrinking)
+			outcomes = judgeOn(agent, recording, NAME, { version });
 		return { script, recording, outcomes };
 	};
 	/** Whether the script shows a difference in one of several tries. */
@@ -250,10 +263,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		await fewest(script, within(SHRINK_LIMIT));
 	}
 	let last = (worst as Played | null) ?? first;
-	let explained = judge(last.recording, NAME, { version, explain: true });
+	let explained = judgeOn(agent, last.recording, NAME, { version, explain: true });
 	if (!differs(explained)) {
 		last = first; // the small one depended on the clock alone
-		explained = judge(last.recording, NAME, { version, explain: true });
+		explained = judgeOn(agent, last.recording, NAME, { version, explain: true });
 	}
 	const wrong = explained.find(({ verdict }) => verdict === "mismatch");
 	done.difference = {

@@ -28,7 +28,21 @@ export interface Abilities {
 	exact?: boolean;
 	/** Also makes programs with hundreds of sockets, and programs that let seconds pass. */
 	long?: boolean;
+	/** What programs leave out: names of WITHOUT, of operations and of socket options. */
+	without?: readonly string[];
 }
+
+/** What programs can leave out, besides operations and socket options. */
+export const WITHOUT: Readonly<Record<string, string>> = {
+	ipv6: "sockets of IPv6",
+	routes: "routes of the namespace",
+	away: "destinations that are not addresses of the host",
+	order: "ranges of more than one port, so that no search has a choice",
+	autobind: "ports that the kernel chooses",
+	users: "other users",
+	mapped: "v4-mapped addresses and sockets of both families",
+	wildcard: "wildcard addresses",
+};
 
 export const KINDS = {
 	tcp: { type: SOCK_STREAM, name: "SOCK_STREAM", protocol: "IPPROTO_TCP", number: 6 },
@@ -221,6 +235,7 @@ const NAMESPACE_RANGES = [
 	"39999 40010",
 	"40007 40000",
 ];
+const PORT_RANGE = "net.ipv4.ip_local_port_range";
 export const SYSCTLS: Readonly<Record<string, readonly string[]>> = {
 	"net.ipv4.ip_local_port_range": NAMESPACE_RANGES,
 	"net.ipv4.ip_local_reserved_ports": [
@@ -241,6 +256,8 @@ export const SYSCTLS: Readonly<Record<string, readonly string[]>> = {
 	"net.ipv4.udp_l3mdev_accept": ["1", "0"],
 	"net.ipv4.ip_local_port_step_width": ["3", "0", "100"],
 };
+/** Ranges in which a search has no choice. */
+const ONE_PORT = ["40003 40003", "40000 40000", "40001 40001", "45000 45000"];
 /** For programs with more sockets. */
 const WIDE_RANGES = ["40000 40127", "40001 40100", "40000 40255", "32768 60999"];
 const VRF_SYSCTLS = ["net.ipv4.tcp_l3mdev_accept", "net.ipv4.udp_l3mdev_accept"];
@@ -289,11 +306,17 @@ class Renderer {
 		const { world, operations } = this.program;
 		this.setup("ip addr add 192.0.2.10/32 dev lo");
 		this.setup("ip addr add 2001:db8::10/128 dev lo nodad");
-		this.setup("ip route add default dev lo");
-		this.setup("ip route add prohibit 203.0.113.200/32");
-		this.setup("ip -6 route add unreachable 2001:db8:2::/48");
-		if (this.can.vrf && world >= 128) this.setupVrf();
-		const range = this.many ? nth(WIDE_RANGES, (world >> 3) % 4) : nth(NAMESPACE_RANGES, world % 5);
+		if (!this.without("routes")) {
+			this.setup("ip route add default dev lo");
+			this.setup("ip route add prohibit 203.0.113.200/32");
+			this.setup("ip -6 route add unreachable 2001:db8:2::/48");
+		}
+		if (this.inVrf) this.setupVrf();
+		const range = this.without("order")
+			? nth(ONE_PORT, world % ONE_PORT.length)
+			: this.many
+				? nth(WIDE_RANGES, (world >> 3) % 4)
+				: nth(NAMESPACE_RANGES, world % 5);
 		this.sysctl("net.ipv4.ip_local_port_range", range);
 		const pauses = this.can.long === true && world % 32 === 5;
 		for (const [i, { kind, n }] of operations.entries()) {
@@ -307,6 +330,21 @@ class Renderer {
 			if (pauses && i % PAUSE === PAUSE - 1) this.setup("sleep 1.1");
 		}
 		return this.lines;
+	}
+
+	private without(name: string): boolean {
+		return this.can.without?.includes(name) === true;
+	}
+
+	private six(wanted: boolean): boolean {
+		return wanted && !this.without("ipv6");
+	}
+
+	/** Whether the call would make the kernel choose a port, and programs leave this out. */
+	private choosesPort(process: Process, fd: number): boolean {
+		if (!this.without("autobind")) return false;
+		const name = process.task.getsockname(fd);
+		return typeof name === "number" || name.port === 0;
 	}
 
 	/** Many sockets in wide ranges, which are still used up. */
@@ -392,16 +430,17 @@ class Renderer {
 
 	private operation(kind: OperationKind, n: Operation["n"]): void {
 		const [a, b, c, d] = n;
+		if (this.without(kind)) return;
 		const process = pick(this.processes, Math.max(0, a - 128));
 		const { fds } = process;
 		if (kind === "sysctl") {
 			const names = this.can.sysctls.filter(
 				(name) =>
-					(this.inVrf || !VRF_SYSCTLS.includes(name)) &&
-					!(this.many && name === "net.ipv4.ip_local_port_range"),
+					(this.inVrf || !VRF_SYSCTLS.includes(name)) && !(this.many && name === PORT_RANGE),
 			);
 			const name = pick(names, b);
-			const values = SYSCTLS[name] ?? [""];
+			const order = name === PORT_RANGE && this.without("order");
+			const values = order ? ONE_PORT : (SYSCTLS[name] ?? [""]);
 			const value = pick(values, c);
 			const timed = this.can.exact === true && name.endsWith("tw_reuse_delay");
 			this.write(process, name, timed ? nth(values, 0) : value);
@@ -436,7 +475,7 @@ class Renderer {
 			return;
 		}
 		if (kind === "socket" || fds.size === 0) {
-			const fd = this.socket(process, pick(this.kinds, b), c % 2 === 1, d);
+			const fd = this.socket(process, pick(this.kinds, b), this.six(c % 2 === 1), d);
 			if (this.inVrf && fd >= 0 && n[4] % 2 === 1) this.device(process, fd, n[4] >> 1);
 			return;
 		}
@@ -460,6 +499,7 @@ class Renderer {
 				this.bind(process, fd, sock, n);
 				return;
 			case "listen": {
+				if (this.choosesPort(process, fd)) return;
 				const backlog = nth([3, 0, 1, 2], c % 4);
 				this.say(process, `listen(${fd}, ${backlog})`);
 				if (this.perform(() => process.task.listen(fd, backlog)) === 0) sock.listens = true;
@@ -580,12 +620,14 @@ class Renderer {
 		number: number,
 		value: number,
 	): void {
+		if (this.without(option)) return;
 		this.say(process, `setsockopt(${fd}, ${level}, ${option}, [${value}], 4)`);
 		this.perform(() => process.task.setsockopt(fd, SOL[level], number, value));
 	}
 
 	private device(process: Process, fd: number, n: number): void {
 		const names = this.inVrf ? ["lo", "vrf0", "dummy0", "dummy1", "", "none"] : ["lo", "", "none"];
+		if (this.without("SO_BINDTODEVICE")) return;
 		const name = pick(names, n);
 		this.say(
 			process,
@@ -598,7 +640,7 @@ class Renderer {
 	private option(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
 		const [, , c, d, e] = n;
 		if (c % 16 === 15) {
-			if (BIND_ONLY.includes(sock.kind)) return;
+			if (BIND_ONLY.includes(sock.kind) || this.without("SO_LINGER")) return;
 			const on = d % 3 === 2 ? 0 : 1;
 			this.say(process, `setsockopt(${fd}, SOL_SOCKET, SO_LINGER, {l_onoff=${on}, l_linger=0}, 8)`);
 			const bytes = Uint8Array.of(on, 0, 0, 0, 0, 0, 0, 0);
@@ -624,6 +666,7 @@ class Renderer {
 	private read(process: Process, fd: number, sock: Sock, c: number, d: number): void {
 		const options = sock.six || d % 4 === 3 ? READ : READ.filter(([level]) => level !== "SOL_IPV6");
 		const [level, option] = pick(options, c);
+		if (this.without(option)) return;
 		this.say(process, `getsockopt(${fd}, ${level}, ${option})`);
 		if (option === "SO_ERROR") this.perform(() => Number(process.task.getsockopt(fd, 1, 4) === 0));
 	}
@@ -643,11 +686,11 @@ class Renderer {
 
 	private bind(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
 		const [, , c, d, e] = n;
-		const six = e % 16 === 15 ? !sock.six : sock.six;
+		const six = this.six(e % 16 === 15 ? !sock.six : sock.six);
 		const here = this.here(six);
 		const odd = six ? ODD6 : ODD4;
 		const address = c >= 240 ? pick(odd, c) : pick(here, c);
-		const port = d % 2 === 0 ? 0 : pick(PORTS, d >> 1);
+		const port = d % 2 === 0 && !this.without("autobind") ? 0 : pick(PORTS, d >> 1);
 		let length = six ? 28 : 16;
 		if (e >= 250) length = nth([0, 2, 8, 15, 24, 27], e - 250);
 		this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${length})`);
@@ -662,7 +705,6 @@ class Renderer {
 		c: number,
 		d: number,
 	): [string, string, number] {
-		const away = six ? AWAY6 : AWAY4;
 		const here = this.here(six).filter(
 			(address) => address !== "0.0.0.0" && address !== "::ffff:0.0.0.0",
 		);
@@ -682,13 +724,14 @@ class Renderer {
 			const port = pick(PORTS, d);
 			return [address, String(port), port];
 		}
-		return [pick(away, d), "80", 80];
+		const away = six ? AWAY6 : AWAY4;
+		return [pick(this.without("away") ? here : away, d), "80", 80];
 	}
 
 	private connect(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
-		if (BIND_ONLY.includes(sock.kind)) return;
+		if (BIND_ONLY.includes(sock.kind) || this.choosesPort(process, fd)) return;
 		const [, , c, d, e] = n;
-		const six = e % 16 === 15 ? !sock.six : sock.six;
+		const six = this.six(e % 16 === 15 ? !sock.six : sock.six);
 		const [address, port, number] = this.target(process, sock, six, c, d);
 		this.say(process, `connect(${fd}, ${this.name(six, address, port)}, ${six ? 28 : 16})`);
 		const err = this.perform(() =>
@@ -699,6 +742,7 @@ class Renderer {
 
 	private send(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
 		if (BIND_ONLY.includes(sock.kind) || sock.kind === "mptcp") return;
+		if (this.choosesPort(process, fd)) return;
 		const [, , c, d, e] = n;
 		const size = nth([5, 1, 0], e % 3);
 		const data = '"storm"';
@@ -707,7 +751,7 @@ class Renderer {
 			this.perform(() => process.task.send(fd, size, true));
 			return;
 		}
-		const six = e % 16 === 15 ? !sock.six : sock.six;
+		const six = this.six(e % 16 === 15 ? !sock.six : sock.six);
 		const [address, port, number] = this.target(process, sock, six, c, d);
 		const length = six ? 28 : 16;
 		this.say(
@@ -727,7 +771,7 @@ class Renderer {
 		const child: Process = { pid, task: parent.task.fork(), fds: new Map(parent.fds) };
 		this.processes.push(child);
 		const uid = nth([0, 1000, 1001], b % 3);
-		if (uid !== 0 && this.can.users >= uid) {
+		if (uid !== 0 && this.can.users >= uid && !this.without("users")) {
 			this.say(child, `setuid(${uid})`);
 			child.task.uid = uid;
 		}
@@ -747,13 +791,14 @@ class Renderer {
 
 	/** Sockets that connect to one destination on another host, until the ports are used up. */
 	private flood(process: Process, n: Operation["n"]): void {
+		if (this.without("away") || this.without("autobind")) return;
 		const [, b, c, d, e] = n;
 		const kind: Kind = b % 8 === 7 ? "udp" : "tcp";
 		const away = nth(AWAY4, d % 2);
 		const from = nth(["127.0.0.1", "127.0.0.2", "192.0.2.10"], c % 3);
 		const made: number[] = [];
 		for (let i = 0; i < 6 + (e % 8); i++) {
-			const six = (d >> (i % 8)) % 4 === 3;
+			const six = this.six((d >> (i % 8)) % 4 === 3);
 			const fd = this.socket(process, kind, six, 1);
 			if (fd < 0) break;
 			made.push(fd);
@@ -784,7 +829,7 @@ class Renderer {
 		const made: number[] = [];
 		for (let i = 0; i < 4 + (b >> 4); i++) {
 			const bits = ((c << i) ^ (d >> i) ^ (e * (i + 3))) & 255;
-			const six = bits % 8 >= 6;
+			const six = this.six(bits % 8 >= 6);
 			const fd = this.socket(process, "tcp", six, 1);
 			if (fd < 0) break;
 			made.push(fd);
@@ -812,14 +857,15 @@ class Renderer {
 	/** A connection within the host. One end closes first and becomes TIME_WAIT. */
 	private meet(process: Process, n: Operation["n"]): void {
 		const [, b, c, d, e] = n;
-		const six = b % 3 === 2;
+		const six = this.six(b % 3 === 2);
 		const here = six ? ["::1", "::ffff:127.0.0.1", "2001:db8::10"] : ["127.0.0.1", "127.0.0.2"];
 		const address = pick(here, c);
 		const length = six ? 28 : 16;
 		const listener = this.socket(process, "tcp", six, 1);
 		if (listener < 0) return;
 		if (d % 2 === 0) this.set(process, listener, "SOL_SOCKET", "SO_REUSEADDR", 2, 1);
-		const port = nth([40001, 0, 45000], (d >> 1) % 3);
+		const any = this.without("autobind") ? 40003 : 0;
+		const port = nth([40001, any, 45000], (d >> 1) % 3);
 		this.say(process, `bind(${listener}, ${this.name(six, address, String(port))}, ${length})`);
 		this.perform(() => process.task.bind(listener, this.address(six, address, port)));
 		this.say(process, `listen(${listener}, 3)`);
@@ -829,6 +875,11 @@ class Renderer {
 			if (client < 0) break;
 			if (d % 8 >= 4)
 				this.set(process, client, "SOL_IP", "IP_LOCAL_PORT_RANGE", 51, (40003 << 16) | 40000);
+			if (this.without("autobind")) {
+				const from = 40010 + i;
+				this.say(process, `bind(${client}, ${this.name(six, address, String(from))}, ${length})`);
+				this.perform(() => process.task.bind(client, this.address(six, address, from)));
+			}
 			const name = process.task.getsockname(listener);
 			const number = typeof name === "number" ? 0 : name.port;
 			this.say(
@@ -856,7 +907,7 @@ class Renderer {
 		const port = pick(PORTS, c);
 		const made: number[] = [];
 		for (let i = 0; i < 12; i++) {
-			const six = (d >> (i % 8)) % 2 === 1;
+			const six = this.six((d >> (i % 8)) % 2 === 1);
 			const { name, protocol, type, number } = KINDS[kind];
 			this.say(
 				process,
@@ -882,4 +933,10 @@ class Renderer {
 /** The program as a script. */
 export function renderProgram(program: Program, abilities: Abilities): string[] {
 	return new Renderer(program, abilities).render();
+}
+
+/** The names that Abilities.without can have. */
+export function withoutNames(): string[] {
+	const options = [...FLAGS.map(([, name]) => name), ...READ.map(([, name]) => name)];
+	return [...new Set([...Object.keys(WITHOUT), ...Object.keys(OPERATIONS), ...options])];
 }

@@ -3,6 +3,7 @@
 import type { Stack } from "../net/stack.js";
 
 /** Bits of cap_effective. */
+export const CAP_SETUID = 7;
 export const CAP_NET_BIND_SERVICE = 10;
 export const CAP_NET_ADMIN = 12;
 export const CAP_NET_RAW = 13;

@@ -27,6 +27,7 @@ import type { Task } from "../machine/task.js";
 import type { Host, HostSocket } from "../script/host.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { AcceptQueues } from "./accept_queues.js";
+import { addTo } from "./lists.js";
 import { withOnlyPort } from "./only_port.js";
 
 /** The contents of one file about the host. */
@@ -93,8 +94,13 @@ class Placing {
 	/** The task that has sockets without a process. */
 	private readonly keeper: Task;
 	private file = "";
-	private shown: readonly HostSocket[] = [];
+	/** The sockets of the file, by port. */
+	private byPort = new Map<number, HostSocket[]>();
+	/** Its connections, by their two ports. */
+	private byPorts = new Map<string, HostSocket[]>();
 	private readonly listeners = new Map<HostSocket, { task: Task; fd: number }>();
+	/** The same listeners, by port. */
+	private readonly listening = new Map<number, HostSocket[]>();
 	private readonly done = new Set<HostSocket>();
 
 	constructor(
@@ -119,7 +125,12 @@ class Placing {
 		if (sockets.length === 0) return;
 		const { k } = this;
 		this.file = file;
-		this.shown = sockets;
+		this.byPort = new Map();
+		this.byPorts = new Map();
+		for (const socket of sockets) {
+			if (connects(socket)) addTo(this.byPorts, `${socket.port} ${socket.peer?.port}`, socket);
+			else addTo(this.byPort, socket.port, socket);
+		}
 		const { draws } = k;
 		k.draws = k.ownDraws;
 		for (const socket of sockets) this.local(socket);
@@ -242,7 +253,8 @@ class Placing {
 		if (isSix(address)) task.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, address === "::" ? 1 : 0);
 		// Sockets that share a port must have set an option. Nothing shows which of the two options
 		// datagram sockets have.
-		const shares = this.shown.some((other) => other !== socket && meet(other, socket));
+		const others = this.byPort.get(socket.port) ?? [];
+		const shares = others.some((other) => other !== socket && meet(other, socket));
 		if (shares) {
 			if (protocol === "udp") task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 			task.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -254,7 +266,10 @@ class Placing {
 			return `cannot be on port ${socket.port}: ${errnoName(-result)}`;
 		}
 		if (peer !== null) task.connect(fd, this.name({ ...peer, device }));
-		if (state === "LISTEN") this.listeners.set(socket, { task, fd });
+		if (state === "LISTEN") {
+			this.listeners.set(socket, { task, fd });
+			addTo(this.listening, socket.port, socket);
+		}
 		this.placed.doubts.set(this.sockOf({ task, fd }), this.doubt(socket));
 		return null;
 	}
@@ -264,16 +279,17 @@ class Placing {
 		const { peer } = socket;
 		if (peer === null) return "has no peer";
 		this.done.add(socket);
-		const other = this.shown.find(
-			(end) =>
-				end !== socket &&
-				connects(end) &&
-				!this.done.has(end) &&
-				sameEnd(end, peer) &&
-				end.peer !== null &&
-				sameEnd(socket, end.peer),
-		);
-		const listens = (end: End) => [...this.listeners.keys()].find((l) => covers(l, end));
+		const other = this.byPorts
+			.get(`${peer.port} ${socket.port}`)
+			?.find(
+				(end) =>
+					end !== socket &&
+					!this.done.has(end) &&
+					sameEnd(end, peer) &&
+					end.peer !== null &&
+					sameEnd(socket, end.peer),
+			);
+		const listens = (end: End) => this.listenerOf(end);
 		const far: End = { ...peer, device: socket.device };
 		const accepts = listens(socket) !== undefined || this.isServer(socket, far, other);
 		const [client, server] = accepts ? [other, socket] : [socket, other];
@@ -291,12 +307,17 @@ class Placing {
 		return why;
 	}
 
+	/** The listener that receives connections to an address of this host. */
+	private listenerOf(end: End): HostSocket | undefined {
+		return this.listening.get(end.port)?.find((listener) => covers(listener, end));
+	}
+
 	/**
 	 * Whether a connection without a listener was accepted. If so, its port is not a port that a
 	 * search chooses.
 	 */
 	private isServer(socket: HostSocket, far: End, other: HostSocket | undefined): boolean {
-		if (other !== undefined && [...this.listeners.keys()].some((l) => covers(l, far))) return false;
+		if (other !== undefined && this.listenerOf(far) !== undefined) return false;
 		const [low, high] = this.net.net.ipv4.ip_local_ports.range;
 		return socket.port < low || socket.port > high;
 	}

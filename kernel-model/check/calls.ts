@@ -4,6 +4,7 @@
  * a descriptor or the answer of another host, are taken from the recorded result. Everything else
  * is the model's own result.
  */
+import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import {
 	O_NONBLOCK,
 	SOCK_DCCP,
@@ -43,7 +44,7 @@ import {
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
-import { CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
+import { CLONE_NEWNET, CLONE_NEWUSER } from "../../include/uapi/linux/sched.js";
 import { NotModelled, sk_net } from "../../net/core/sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
@@ -148,6 +149,9 @@ export class Calls {
 				world.exit(call.pid ?? 0, call.line);
 				return IGNORED;
 			case "unshare":
+				if (succeeded && (operands.flags(0) & CLONE_NEWUSER) !== 0) {
+					task.capabilities = CAP_FULL_SET;
+				}
 				if ((operands.flags(0) & CLONE_NEWNET) === 0) return IGNORED;
 				if (call.result === null) {
 					if (!task.privileged) return { result: -EPERM };

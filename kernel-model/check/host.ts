@@ -5,6 +5,7 @@
  * user is not root. Nothing is learnt about a namespace that the recorded program made, because
  * everything in it is known.
  */
+import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
 	EACCES,
@@ -62,7 +63,7 @@ export class Host {
 			return wanted === null ? null : this.learnAddress(task, wanted);
 		}
 		if (call.name === "bind" && result === -EACCES && succeeded) {
-			task.uid = 0;
+			this.becomeRoot(task);
 			return "the user may bind to ports below 1024";
 		}
 		if (call.name === "setsockopt" && result === -ENODEV && succeeded) {
@@ -95,10 +96,16 @@ export class Host {
 			return `net.ipv4.tcp_fastopen is ${ipv4.sysctl_tcp_fastopen}`;
 		}
 		if (result === -EPERM && succeeded) {
-			task.uid = 0;
+			this.becomeRoot(task);
 			return "the user is root";
 		}
 		return null;
+	}
+
+	/** Gives a task every capability. */
+	private becomeRoot(task: Task): void {
+		task.uid = 0;
+		task.capabilities = CAP_FULL_SET;
 	}
 
 	private learnUser(task: Task, call: CallLine): string | null {

@@ -8,6 +8,7 @@ import { CLONE_FILES } from "../../include/uapi/linux/sched.js";
 import { isFork } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, Parsed } from "../script/strace.js";
+import { readTop, type Top } from "../script/top.js";
 import { AloneCheck, isAlone } from "./alone.js";
 import { Evidence } from "./evidence.js";
 import { addTo, removeFrom } from "./lists.js";
@@ -59,7 +60,10 @@ export class Recording {
 		private readonly source: Iterator<Event>,
 		/** How many events are read ahead. */
 		private readonly ahead: number,
+		/** What `record` wrote on top; null if it did not make the recording. */
+		readonly top: Top | null = null,
 	) {
+		this.knownAlone = top?.alone ?? null;
 		this.evidence = new Evidence(this, ahead);
 	}
 
@@ -69,10 +73,11 @@ export class Recording {
 			file,
 			eventsOf(lines)[Symbol.iterator](),
 			Number.POSITIVE_INFINITY,
+			topOf(lines),
 		);
 		const first = lines.find((line) => line.kind === "call" && line.time !== null);
 		recording.firstTime = first?.kind === "call" ? first.time : null;
-		recording.knownAlone = isAlone(lines);
+		recording.knownAlone ??= isAlone(lines);
 		recording.has(0);
 		return recording;
 	}
@@ -179,4 +184,13 @@ export class Recording {
 		this.evidence.add(line);
 		if (line.kind === "call") line.forgetArgs?.();
 	}
+}
+
+/** What `record` wrote on top of a script; null if it did not make the script. */
+export function topOf(lines: Parsed["lines"]): Top | null {
+	return lines[0]?.kind === "comment" ? readTop(textsOf(lines)) : null;
+}
+
+function* textsOf(lines: Parsed["lines"]): Generator<string> {
+	for (const { text } of lines) yield text;
 }

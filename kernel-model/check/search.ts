@@ -16,7 +16,7 @@ import { Facts, type Remedy } from "./facts.js";
 import type { Event } from "./order.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
 import { type Contradiction, type Mark, Player } from "./play.js";
-import { BACK, Recording, WHOLE } from "./recording.js";
+import { BACK, Recording, topOf, WHOLE } from "./recording.js";
 import { remediesOf } from "./remedies.js";
 
 /**
@@ -64,7 +64,7 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 			? [false, true]
 			: [options.unread]) {
 			const variant = { ...options, clock, ...(unread === undefined ? {} : { unread }) };
-			const other = whole(script, { ...variant, alone: options.alone ?? isAlone(script.lines) });
+			const other = whole(script, { ...variant, alone: options.alone ?? isOwn(script) });
 			if (other !== null) return other;
 		}
 	}
@@ -109,6 +109,11 @@ function whole(script: Parsed, options: PlayOptions): Outcome[] | null {
 		outcomes.push(outcome);
 	}
 	return outcomes;
+}
+
+/** Whether only the recorded processes use the namespace. */
+function isOwn(script: Parsed): boolean {
+	return topOf(script.lines)?.alone ?? (readDraws(script) !== null || isAlone(script.lines));
 }
 
 const differs = ({ verdict }: Outcome) => verdict === "mismatch";
@@ -162,11 +167,8 @@ export class Search {
 		this.facts = new Facts(options.secrets);
 		this.facts.outsiders = options.alone !== true;
 		if (script instanceof Recording) script.has(0);
-		const isOwn = () =>
-			script instanceof Recording
-				? script.alone
-				: readDraws(script) !== null || isAlone(script.lines);
-		this.player = new Player(script, { ...options, alone: options.alone ?? isOwn() }, this.facts);
+		const alone = options.alone ?? (script instanceof Recording ? script.alone : isOwn(script));
+		this.player = new Player(script, { ...options, alone }, this.facts);
 		this.recording = this.player.recording;
 	}
 

@@ -15,6 +15,7 @@ import {
 	readEvents,
 	type ScriptLine,
 } from "../script/strace.js";
+import { readTop, type Top } from "../script/top.js";
 import { isHeader } from "./exact.js";
 import { actsLate, type Event, eventOf } from "./order.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
@@ -30,7 +31,9 @@ export type Played =
 	| { kind: "text"; printed: PrintedLine; outcome: Outcome | null };
 
 /** A script or recording in memory, or a recording that is read while it is played. */
-export type Part = { script: Parsed } | { lines: Iterable<string>; above: number };
+export type Part =
+	| { script: Parsed; top: Top | null }
+	| { lines: Iterable<string>; above: number; top: Top | null };
 
 /**
  * The recordings of a file. Recordings with draws, and short recordings, are in memory as a whole.
@@ -40,7 +43,10 @@ export function* partsOf(lines: Iterator<string>, file: string): Generator<Part>
 	let above = 0;
 	let part: string[] = [];
 	let exact = false;
-	const whole = (): Part => ({ script: parseLines(part, file, isReadStrictly, above) });
+	const whole = (): Part => {
+		const script = parseLines(part, file, isReadStrictly, above);
+		return { script, top: readTop(part) };
+	};
 	for (;;) {
 		const next = lines.next();
 		if (next.done === true) break;
@@ -53,7 +59,7 @@ export function* partsOf(lines: Iterator<string>, file: string): Generator<Part>
 		exact ||= header;
 		part.push(next.value);
 		if (exact || part.length <= WHOLE) continue;
-		yield { lines: chain(part, lines), above };
+		yield { lines: chain(part, lines), above, top: readTop(part) };
 		return;
 	}
 	yield whole();
@@ -89,9 +95,10 @@ export function* playLines(
 	above: number,
 	options: PlayOptions,
 	{ ahead, back } = { ahead: AHEAD, back: BACK },
+	top: Top | null = null,
 ): Generator<Played> {
 	const reader = new EventReader(lines, file, above, ahead);
-	const recording = new Recording(file, reader, ahead);
+	const recording = new Recording(file, reader, ahead, top);
 	reader.recording = recording;
 	for (const event of new Search(recording, options, back).run()) {
 		const { outcome } = event;

@@ -3,9 +3,10 @@
  * The state of a recording while it is played: the kernel, its processes with their descriptors,
  * and doubts about them.
  */
+import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { CLONE_NEWNET } from "../../include/uapi/linux/sched.js";
+import { CLONE_NEWNET, CLONE_NEWUSER } from "../../include/uapi/linux/sched.js";
 import { Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
@@ -126,7 +127,7 @@ export class World {
 			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
 		});
 		this.own = options.own ?? null;
-		this.uid = options.uid ?? 0;
+		this.uid = options.uid ?? recording.top?.uid ?? 0;
 		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
 		if (this.draws !== null) {
 			this.kernel.table_perturb = perturbTable(this.draws);
@@ -164,13 +165,41 @@ export class World {
 	 */
 	private placeHost(): ReadonlySet<number> {
 		const { host = [] } = this.options;
-		if (host.length === 0 || this.draws !== null) return new Set();
+		const { top, file } = this.recording;
+		const files = top === null ? host : [{ ...top, file }, ...host];
+		if (files.length === 0 || this.draws !== null) return new Set();
 		const net = this.kernel.createNet();
 		this.firstNet = net;
-		const { tasks, doubts } = placeHost(this.kernel, net, host, this.uid);
+		const { tasks, doubts, left } = placeHost(this.kernel, net, files, this.uid);
 		for (const [pid, task] of tasks) this.tasks.set(pid, task);
 		for (const [sk, why] of doubts) this.doubts.set(sk, why);
+		if (top === null) return new Set(tasks.keys());
+		for (const task of tasks.values()) if (task.uid === this.uid) this.giveCapabilities(task);
+		for (const [tid, pid] of top.threads) {
+			const leader = this.tasks.get(pid) ?? this.makeTask(pid, net);
+			const thread = leader.fork(true);
+			thread.pid = tid;
+			this.tasks.set(tid, thread);
+		}
+		// What the model does not have may matter, so facts about the host are still learnt.
+		const [first] = left;
+		if (first !== undefined) this.endsAlone(`what the model leaves out of the host: ${first}`);
 		return new Set(tasks.keys());
+	}
+
+	private giveCapabilities(task: Task): void {
+		const { capabilities = null } = this.recording.top ?? {};
+		if (capabilities !== null && this.options.uid === undefined) task.capabilities = capabilities;
+	}
+
+	/** Makes the task of a process that existed before the recording, or of the first process. */
+	private makeTask(pid: number, net: NetNamespace): Task {
+		const task = this.kernel.createTask({ net, uid: this.uid });
+		this.giveCapabilities(task);
+		// All lines without a pid belong to one task.
+		if (pid !== 0) task.pid = pid;
+		this.tasks.set(pid, task);
+		return task;
 	}
 
 	operands(call: CallLine): Operands {
@@ -253,11 +282,7 @@ export class World {
 		const [, other] = [...this.tasks].find(([each]) => !this.before.has(each)) ?? [];
 		const net = other?.net ?? this.firstNet ?? this.kernel.createNet();
 		this.firstNet ??= net;
-		const task = this.kernel.createTask({ net, uid: this.uid });
-		// All lines without a pid belong to one task.
-		if (pid !== 0) task.pid = pid;
-		this.tasks.set(pid, task);
-		return task;
+		return this.makeTask(pid, net);
 	}
 
 	/** Whether a process is among its own ancestors, because pids are reused. */
@@ -282,7 +307,9 @@ export class World {
 			this.exit(pid, call.line);
 		}
 		const task = parent.fork(this.recording.sharesFiles(call));
-		if ((this.operands(call).namedFlags("flags") & CLONE_NEWNET) !== 0) task.unshareNet();
+		const flags = this.operands(call).namedFlags("flags");
+		if ((flags & CLONE_NEWUSER) !== 0) task.capabilities = CAP_FULL_SET;
+		if ((flags & CLONE_NEWNET) !== 0) task.unshareNet();
 		task.pid = pid;
 		this.tasks.set(pid, task);
 		this.parents.set(pid, call.line);

@@ -9,6 +9,7 @@ import { fuzz } from "./fuzz.js";
 import { laws } from "./laws.js";
 import { live } from "./live.js";
 import { matrix } from "./matrix.js";
+import { record } from "./record.js";
 import { replay } from "./replay.js";
 import { run } from "./run.js";
 import { oneLine, parse, runCommand, UsageError } from "./terminal.js";
@@ -18,6 +19,7 @@ const HELP = `usage: inet-port-model COMMAND [OPTIONS]
 Shows how Linux chooses local ports, and when bind() and connect() fail.
 
   run SCRIPT...   play scripts or recordings on the model
+  record PROGRAM  run a program under strace, with the state of the host on top
   live SCRIPT...  play scripts on a real kernel and on the model
   matrix SCRIPT   play a script on every kernel version, and name the changes that show
   conflicts       print who may bind to a port that a socket has
@@ -30,7 +32,7 @@ inet-port-model COMMAND --help describes a command. --version prints the version
 Exit status: 0 all as recorded, 1 something differs, 2 bad input.
 `;
 
-const COMMANDS = "run, live, matrix, conflicts, laws, fuzz, replay or kernels";
+const COMMANDS = "run, record, live, matrix, conflicts, laws, fuzz, replay or kernels";
 
 const KERNELS_HELP = `usage: inet-port-model kernels [--json]
 
@@ -97,6 +99,8 @@ async function main(argv: string[]): Promise<number> {
 	switch (command) {
 		case "run":
 			return run(args);
+		case "record":
+			return record(args);
 		case "live":
 			return live(args);
 		case "matrix":

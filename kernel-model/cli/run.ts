@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model run`: scripts and recordings on the model. */
-import { release } from "node:os";
+import { release, version as uname } from "node:os";
 import { type HostFile, placeHost } from "../check/before.js";
 import { readDraws } from "../check/exact.js";
 import {
@@ -13,10 +13,13 @@ import {
 	type Verdict,
 } from "../check/player.js";
 import { Kernel } from "../machine/kernel.js";
+import { type Profile, profileFor } from "../machine/profile.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
 import type { PrintedLine } from "../script/print.js";
+import type { Top } from "../script/top.js";
 import {
 	json,
+	nearestProfile,
 	Output,
 	oneLine,
 	openRecording,
@@ -128,6 +131,27 @@ interface Sum {
 	used: number;
 }
 
+/** The profile for a recorded release; the default one if no release is recorded. */
+function profileOf(recorded: string | null, build: string): Profile {
+	if (recorded === null) return { name: DEFAULT_VERSION, doubt: null };
+	const found = profileFor(recorded, build);
+	if (found === null) throw new UsageError(`no version models the recorded kernel ${recorded}`);
+	return found;
+}
+
+/** The options for a recording that `record` made: its output says what its top gave. */
+function withTop(file: string, top: Top, profile: Profile, options: RunOptions): RunOptions {
+	const { release } = top;
+	const said: string[] = [];
+	if (profile.name !== release) {
+		const exact = profile.doubt === null ? `profile ${profile.name}` : nearestProfile(profile);
+		said.push(styled("2", printable(`# recorded on ${release}: ${exact}`)));
+	}
+	const host = [{ ...top, file }, ...options.host];
+	const lines = describeHost(host, profile.name, options.uid ?? top.uid);
+	return { ...options, hostLines: [...said.map((line) => `${line}\n`), ...lines] };
+}
+
 /**
  * Plays one file. Output of a file that is read whole is held back until all files are read,
  * because bad input in one file must leave nothing printed. A longer recording is printed while it
@@ -135,7 +159,7 @@ interface Sum {
  */
 async function play(
 	file: string,
-	given: string | null,
+	given: Profile | null,
 	seed: number,
 	options: RunOptions,
 	output: Output,
@@ -148,9 +172,11 @@ async function play(
 			if (draws !== null && options.host.length > 0) {
 				throw new UsageError(`${file}: --host is not for a recording with draws`);
 			}
-			const version =
-				given ?? (draws === null ? DEFAULT_VERSION : versionOf("running", draws.release));
-			const { mismatches, undecided, used } = playPart(file, part, version, seed, options, output);
+			const { top } = part;
+			const profile = given ?? profileOf(draws?.release ?? top?.release ?? null, top?.build ?? "");
+			const own = top === null ? options : withTop(file, top, profile, options);
+			const { name } = profile;
+			const { mismatches, undecided, used } = playPart(file, part, name, seed, own, output);
 			sum.mismatches += mismatches;
 			sum.undecided += undecided;
 			sum.used += used;
@@ -255,7 +281,7 @@ function playPart(
 	if ("script" in part) played = playWhole(part.script, settings);
 	else {
 		output.flow();
-		played = playLines(part.lines, file, part.above, settings);
+		played = playLines(part.lines, file, part.above, settings, undefined, part.top);
 	}
 	const count = (outcome: Outcome) => {
 		if (outcome.call === "$") {
@@ -323,7 +349,9 @@ function describeHost(host: readonly HostFile[], version: string, uid: number | 
 	const { left, sockets } = placeHost(kernel, kernel.createNet(), host, uid ?? 0);
 	const commands = host.reduce((sum, file) => sum + file.commands.length, 0);
 	const files = host.map(({ file }) => file).join(", ");
-	const said = `# state of the host: ${sockets} sockets and ${commands} settings, from ${files}`;
+	const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+	const found = `${count(sockets, "socket")} and ${count(commands, "setting")}`;
+	const said = `# state of the host: ${found}, from ${files}`;
 	const lines = [styled("2", printable(said))];
 	if (left.length > 0) {
 		const missing = new Some(5);
@@ -331,6 +359,16 @@ function describeHost(host: readonly HostFile[], version: string, uid: number | 
 		lines.push(styled("33", printable(`# not taken from there: ${missing.text("; ")}`)));
 	}
 	return lines.map((line) => `${line}\n`);
+}
+
+/** The profile that --kernel names. Prints what is not known of it to standard error. */
+function kernelOf(name: string): Profile {
+	const found = name === "running" ? profileFor(release(), uname()) : null;
+	if (found === null) return { name: versionOf(name, release()), doubt: null };
+	if (found.doubt !== null) {
+		process.stderr.write(`--kernel running (${release()}): ${nearestProfile(found)}\n`);
+	}
+	return { ...found, doubt: null };
 }
 
 export async function run(args: string[]): Promise<number> {
@@ -351,7 +389,7 @@ export async function run(args: string[]): Promise<number> {
 		return 0;
 	}
 	if (positionals.length === 0) throw new UsageError("run: expected a script (see run --help)");
-	const version = values.kernel === undefined ? null : versionOf(String(values.kernel), release());
+	const given = values.kernel === undefined ? null : kernelOf(String(values.kernel));
 	const seed = seedOf(values.seed);
 	const uid = uidOf("run", values.uid);
 	const host = readHosts(values.host);
@@ -364,13 +402,13 @@ export async function run(args: string[]): Promise<number> {
 		several: positionals.length > 1,
 		uid,
 		host,
-		hostLines: tells ? describeHost(host, version ?? DEFAULT_VERSION, uid) : [],
+		hostLines: tells ? describeHost(host, given?.name ?? DEFAULT_VERSION, uid) : [],
 		alone: values.alone === true,
 	};
 	const output = new Output();
 	const sums: Sum[] = [];
 	for (const file of positionals) {
-		sums.push(await play(file, version, seed, options, output));
+		sums.push(await play(file, given, seed, options, output));
 	}
 	output.end();
 	for (const [i, { used }] of sums.entries()) {

@@ -7,7 +7,8 @@ import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { HostFile } from "../check/before.js";
 import type { Outcome } from "../check/player.js";
-import { VERSION_NAMES, versionFor } from "../machine/versions.js";
+import { type Profile, profileFor } from "../machine/profile.js";
+import { VERSION_NAMES } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
 import { checkBegin, checkText, type OpenFile, openFile } from "../script/file.js";
 import { HostError, readHost } from "../script/host.js";
@@ -306,25 +307,27 @@ export function parse(args: string[], options: OptionSpecs) {
 
 /**
  * The version for a name of VERSIONS or a release as `uname -r` prints it. If the nearest version
- * has another name, prints it to standard error. "running" stands for `release`. Throws UsageError.
+ * has another name, prints it to standard error, with what is not known of the release. "running"
+ * stands for `release`. Throws UsageError.
  */
 export function versionOf(name: string, release: string): string {
-	if (name !== "running" && VERSION_NAMES.includes(name)) return name;
 	const wanted = name === "running" ? release : name;
-	const found = /^[0-9]+\.[0-9]+/.test(wanted) ? versionFor(wanted) : null;
-	if (found === null && name === "running") {
-		throw new UsageError(`--kernel: no version models the running ${release}`);
-	}
+	const found = profileFor(wanted);
 	if (found === null) {
 		const names = VERSION_NAMES.join(", ");
 		throw new UsageError(
-			`--kernel: expected a release from 6.1 on, or one of ${names}, found ${name}`,
+			`--kernel: expected a release such as 6.8.0-40-generic, or one of ${names}, found ${wanted}`,
 		);
 	}
-	if (name !== "running") {
-		process.stderr.write(`--kernel ${printable(name)}: the nearest profile is ${found}\n`);
+	if (name !== "running" && found.name !== name) {
+		process.stderr.write(`--kernel ${printable(name)}: ${nearestProfile(found)}\n`);
 	}
-	return found;
+	return found.name;
+}
+
+/** The sentence that names a profile, with what is not known of the kernel. */
+export function nearestProfile({ name, doubt }: Profile): string {
+	return printable(`the nearest profile is ${name}${doubt === null ? "" : `: ${doubt}`}`);
 }
 
 /** The value of --seed: a u32. Throws UsageError. */

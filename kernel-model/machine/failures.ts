@@ -5,6 +5,7 @@
  * and yields each check that the call does not pass. The first of these with the error of the call
  * is the reason. explain.ts explains searches and conflicts, from trace points.
  */
+import { CAP_NET_BIND_SERVICE } from "../../include/linux/capability.js";
 import {
 	ipv4_is_lbcast,
 	ipv4_is_local_multicast,
@@ -300,7 +301,11 @@ function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	}
 	if (isForeign(a, addr.sin_addr)) yield notOurs(a, where, addr.sin_addr);
 	const port = addr.sin_port;
-	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
+	if (
+		port !== 0 &&
+		inet_port_requires_bind_service(net, port) &&
+		!task.capable(CAP_NET_BIND_SERVICE)
+	) {
 		yield needsService(a, where, port);
 	}
 	if (isActive(a)) yield inUse(a, where);
@@ -339,7 +344,11 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 		];
 	}
 	const port = addr.sin_port;
-	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
+	if (
+		port !== 0 &&
+		inet_port_requires_bind_service(net, port) &&
+		!task.capable(CAP_NET_BIND_SERVICE)
+	) {
 		yield needsService(a, where, port);
 	}
 	if (isActive(a)) yield inUse(a, where);
@@ -421,7 +430,11 @@ function* sctpBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 	if (addr.sin_family === AF_INET6 && !mapped) yield* sctp6Available(a, addr);
 	else yield notOurs(a, "sctp_v4_available", mapped ? nth(addr.sin6_addr, 3) : addr.sin_addr);
 	const port = addr.sin_port;
-	if (port !== 0 && inet_port_requires_bind_service(net, port) && !task.privileged) {
+	if (
+		port !== 0 &&
+		inet_port_requires_bind_service(net, port) &&
+		!task.capable(CAP_NET_BIND_SERVICE)
+	) {
 		yield needsService(a, "sctp_do_bind", port);
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Tasks: a user, a network namespace, file descriptors, and the system calls by their names. */
 
-import { CAP_FULL_SET } from "../../include/linux/capability.js";
+import { CAP_FULL_SET, CAP_SETUID } from "../../include/linux/capability.js";
 import {
 	O_NONBLOCK,
 	SOCK_CLOEXEC,
@@ -159,6 +159,9 @@ export class Task {
 	private euid = 0;
 	private ruid = 0;
 	private suid = 0;
+	/** Capabilities while the effective user is root, and while it is another user. */
+	private ofRoot = CAP_FULL_SET;
+	private ofOthers = 0;
 	private namespace: NetNamespace;
 	private files = new FdTable();
 	private exited = false;
@@ -208,9 +211,28 @@ export class Task {
 		this.suid = uid;
 	}
 
-	/** Root has every capability, other users have none. */
+	/** Whether the effective user is root. */
 	get privileged(): boolean {
 		return this.euid === 0;
+	}
+
+	/**
+	 * The capabilities over the network namespace, one bit each. By default root has all and other
+	 * users have none. Setting them applies to the present kind of user: another user who becomes
+	 * root has all, and root who becomes another user has none.
+	 */
+	get capabilities(): number {
+		return this.privileged ? this.ofRoot : this.ofOthers;
+	}
+
+	set capabilities(bits: number) {
+		this.running();
+		[this.ofRoot, this.ofOthers] = this.privileged ? [bits, 0] : [CAP_FULL_SET, bits];
+	}
+
+	/** Whether the task has a capability. */
+	capable(cap: number): boolean {
+		return (this.capabilities & (1 << cap)) !== 0;
 	}
 
 	/** setuid(). Returns 0, -EINVAL or -EPERM. `uid` -1 is not a user. */
@@ -218,7 +240,7 @@ export class Task {
 		this.running();
 		const user = checkInt("uid", uid) >>> 0;
 		if (user === INVALID_UID) return this.returns(-EINVAL, "setuid", -1);
-		if (this.privileged) this.uid = user;
+		if (this.capable(CAP_SETUID)) this.uid = user;
 		else if (user !== this.ruid && user !== this.suid) return this.returns(-EPERM, "setuid", -1);
 		this.euid = user;
 		return 0;
@@ -232,7 +254,7 @@ export class Task {
 		const saved = checkInt("suid", suid) >>> 0;
 		for (const user of [real, effective, saved]) {
 			const known = [INVALID_UID, this.ruid, this.euid, this.suid].includes(user);
-			if (!known && !this.privileged) return this.returns(-EPERM, "setresuid", -1);
+			if (!known && !this.capable(CAP_SETUID)) return this.returns(-EPERM, "setresuid", -1);
 		}
 		if (real !== INVALID_UID) this.ruid = real;
 		if (effective !== INVALID_UID) this.euid = effective;
@@ -304,7 +326,7 @@ export class Task {
 	 * negative errno.
 	 */
 	private enters(fd: number): number {
-		this.kernel.cap_effective = this.privileged ? CAP_FULL_SET : 0;
+		this.kernel.cap_effective = this.capabilities;
 		return this.socketOf(fd);
 	}
 
@@ -450,6 +472,8 @@ export class Task {
 		const child = new Task(this.kernel, { net, uid, nofile });
 		child.ruid = this.ruid;
 		child.suid = this.suid;
+		child.ofRoot = this.ofRoot;
+		child.ofOthers = this.ofOthers;
 		for (const fd of child.files.open()) child.close(fd);
 		if (share) {
 			child.files = this.files;

@@ -21,13 +21,13 @@ function numbers(release: string): [number, number, number] {
 }
 
 /** Below 0 if a release is older than another one, above 0 if it is newer. */
-function compareReleases(one: string, other: string): number {
+export function compareReleases(one: string, other: string): number {
 	const [a, b] = [numbers(one), numbers(other)];
 	return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 }
 
 /** The series of a release: "6.12" for "6.12.107". */
-function seriesOf(release: string): string {
+export function seriesOf(release: string): string {
 	const [major, minor] = numbers(release);
 	return `${major}.${minor}`;
 }

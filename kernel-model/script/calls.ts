@@ -174,3 +174,8 @@ export function isReceive(name: string): boolean {
  * The errors of bind(), connect(), listen() and autobind if a port search finds no port.
  */
 export const EXHAUSTED: ReadonlySet<string> = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN"]);
+
+/** The system calls that a recording must have: those that play, or that make and move files. */
+export function recordedCalls(): string[] {
+	return [...TABLE.values()].filter(({ bearsOn }) => bearsOn !== "nothing").map(({ name }) => name);
+}

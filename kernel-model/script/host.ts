@@ -206,7 +206,8 @@ function onlyProtocol(lines: readonly string[]): string {
 const STATE =
 	/^(LISTEN|UNCONN|ESTAB|SYN-SENT|SYN-RECV|FIN-WAIT-[12]|CLOSE-WAIT|LAST-ACK|CLOSING|TIME-WAIT)$/;
 
-function readSocket(text: string, line: number): HostSocket {
+/** Reads one line of `ss -tuanp`, with its column Netid. Throws HostError. */
+export function readSocket(text: string, line: number): HostSocket {
 	const [protocol = "", state = "", , sendQ, local = "", far, ...rest] = text.trim().split(/ +/);
 	if (far === undefined || !STATE.test(state)) {
 		throw new HostError(`line ${line}: expected a socket of ss -tuanp, found ${text}`);

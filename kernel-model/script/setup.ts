@@ -61,6 +61,12 @@ export function sysctlName(name: string): string {
 		: name;
 }
 
+/** The names of all settings that the model has. */
+export const SYSCTL_NAMES: readonly string[] = [
+	...SYSCTLS.map((name) => `net.ipv4.${name}`),
+	...SYSCTLS6.map((name) => `net.ipv6.${name}`),
+];
+
 /** Whether the model has the setting with a dotted name. */
 export function isModelledSysctl(name: string): boolean {
 	const [, ipv6] = /^net\.ipv6\.(.*)$/.exec(name) ?? [];

@@ -378,15 +378,17 @@ poll([{fd=3}], 1, 0) = 0
 
 	it("accepts a release of uname -r, and prints the nearest profile", async () => {
 		const file = script("socket(AF_INET, SOCK_STREAM, IPPROTO_IP)\n");
-		for (const [name, profile] of [
-			["6.18.44-cloud-amd64", "6.18.44"],
-			["6.8.0-40-generic", "6.8"],
-			["6.6.32", "6.6"],
-			["9.1.2", "7.3"],
+		for (const [name = "", profile, doubt] of [
+			["6.18.44-cloud-amd64", "6.18.44", ""],
+			["6.8.0-40-generic", "6.8", ": Ubuntu's 6.8.0-40-generic has fixes of"],
+			["6.6.32", "6.6", ": which fixes of later kernels 6.6.32 has"],
+			["5.15", "6.1.176", ": no kernel before 6.1 is modelled"],
+			["9.1.2", "7.3", ": 9.1 is newer than every kernel that was read"],
 		]) {
 			const { stdout, stderr, status } = await cli("run", "--kernel", name, file);
 			expect(status).toBe(0);
-			expect(stderr).toBe(`--kernel ${name}: the nearest profile is ${profile}\n`);
+			expect(stderr).toContain(`--kernel ${name}: the nearest profile is ${profile}${doubt}`);
+			expect(stderr.trimEnd().split("\n")).toHaveLength(1);
 			expect(stdout).toContain(`kernel ${profile}: `);
 		}
 	});

@@ -9,7 +9,7 @@
  * most different versions is shown. The responsible change is found by trial: the older version is
  * played with single changes of the newer one.
  */
-import type { ChangeName } from "../../include/linux/version.js";
+import { CHANGES, type ChangeName } from "../../include/linux/version.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
@@ -390,6 +390,19 @@ function formatAnswer({ result, error, address, value, port }: Answer): string {
 	return words.join(", ");
 }
 
+/** The first release and the commits of a change. */
+function commitsOf(changes: readonly string[]): Record<string, { since: string; commit: string }> {
+	const names = new Set(changes.flatMap((text) => text.split("+")));
+	const found = CHANGES.filter(({ name }) => names.has(name));
+	return Object.fromEntries(found.map(({ name, since, commit }) => [name, { since, commit }]));
+}
+
+/** Changes that act together, with their commits: "one (6.8, d91ef1e1b55f)". */
+function withCommits(names: string): string {
+	const found = Object.entries(commitsOf([names]));
+	return found.map(([name, { since, commit }]) => `${name} (${since}, ${commit})`).join(" + ");
+}
+
 /** A difference as lines of text; `styled` colours them. */
 export function formatDifference(
 	file: string,
@@ -403,27 +416,34 @@ export function formatDifference(
 		...answers.map(
 			(answer, i) => `    ${`${groups[i]}:`.padEnd(width + 2)}${formatAnswer(answer)}`,
 		),
-		`    ${styled("33", `# ${changes.join(", ")}`)}`,
+		...changes.map((names) => `    ${styled("33", `# ${withCommits(names)}`)}`),
 		"",
 	].join("\n");
 }
 
 /**
- * The output of the command for a script, and whether versions differ. `onPlay` is called before
- * each play.
+ * The output of the command for a script, each difference as plain text, and whether versions
+ * differ.
  */
 export function reportMatrix(
 	script: Parsed,
 	json: boolean,
 	styled: (style: string, text: string) => string,
 	options: CompareOptions = {},
-	onPlay: () => void = () => {},
-): { output: string; differ: boolean } {
+	onPlay: OnPlay = () => {},
+): { output: string; details: string[]; differ: boolean } {
 	const differences = compareVersions(script, onPlay, options);
 	const differ = differences.length > 0;
+	const plain = (_style: string, text: string) => text;
+	const details = differences.map((one) => formatDifference(script.file, one, plain));
 	if (json) {
-		const output = differences.map((difference) => `${JSON.stringify(difference)}\n`).join("");
-		return { output, differ };
+		const output = differences
+			.map((difference) => {
+				const commits = commitsOf(difference.changes);
+				return `${JSON.stringify({ ...difference, commits })}\n`;
+			})
+			.join("");
+		return { output, details, differ };
 	}
 	const lines = script.lines.filter(({ kind }) => kind === "call" || kind === "setup").length;
 	const changes = new Set(differences.flatMap((difference) => difference.changes));
@@ -434,5 +454,5 @@ export function reportMatrix(
 		...differences.map((difference) => formatDifference(script.file, difference, styled)),
 		`${styled(differ ? "33" : "32", `# ${script.file}: ${summary}`)}\n`,
 	].join("");
-	return { output, differ };
+	return { output, details, differ };
 }

@@ -80,6 +80,8 @@ export interface PlayOptions {
 	explain?: boolean;
 	/** A tracer of every search, unless `explain` is set. */
 	trace?: PortSearchTrace;
+	/** Called now and then while a recording is played, with the line that is played. */
+	onStep?: (line: number) => void;
 	/** Whether to search for a way if something differs; true if not given. */
 	variants?: boolean;
 	/** See KernelOptions. */

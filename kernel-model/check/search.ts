@@ -35,6 +35,8 @@ const ATTEMPTS = 60;
  */
 const REPLAYED = 20_000;
 const REPLAYED_AT_ALL = 150_000;
+/** Events between two calls of PlayOptions.onStep, a power of two. */
+const TICK = 256;
 /** Events between two calls of letGo(). */
 const STEP = 1024;
 
@@ -133,6 +135,7 @@ export class Search {
 	private since = 0;
 	private nextLetGo: number;
 	private attempts = 0;
+	private steps = 0;
 	/** The remedies that are applied for the present contradiction. */
 	private readonly path: Remedy[] = [];
 	/** Sets of choices that were played for it. */
@@ -222,6 +225,7 @@ export class Search {
 		const outcome = player.step();
 		const event = player.events.get(player.cursor - 1);
 		const { line } = event.line;
+		if ((++this.steps & (TICK - 1)) === 0) this.player.world.options.onStep?.(line);
 		if (event.line.kind === "call") event.line.forgetArgs?.();
 		// A settled line that has no effect keeps its outcome.
 		if (outcome === null && this.facts.skipped.has(line)) return;

@@ -61,7 +61,10 @@ function protocolOf(name: string): Protocol {
 
 /** The atlas of a version. Throws UsageError if the version does not have the protocol. */
 function atlas(version: string, protocol: Protocol): Atlas {
-	const found = atlasOf(version, protocol);
+	const shown = progress();
+	const tick = (sockets: number) => shown.show(`conflicts: ${version}: ${sockets} sockets`);
+	const found = atlasOf(version, protocol, tick);
+	shown.end();
 	if (found.pairs > 0) return found;
 	throw new UsageError(`--protocol: Linux ${version} does not have ${PROTOCOL_NAMES[protocol]}`);
 }

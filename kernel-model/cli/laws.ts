@@ -16,7 +16,10 @@ import { faultOf, joined, type Report, reportOf } from "../laws/report.js";
 import { VERSION_NAMES } from "../machine/versions.js";
 import { confirm } from "../real/causes.js";
 import { startAgent } from "../real/vm/machine.js";
+import { interruptible } from "./interrupt.js";
+import { REPORT_OPTIONS, reportHelp, Report as Tests } from "./reports.js";
 import {
+	Interrupted,
 	parse,
 	printable,
 	progress,
@@ -53,8 +56,9 @@ ${ALL_LAWS.map(({ id, rule }) => `  ${id.padEnd(12)}${rule}`).join("\n")}
                      a kernel before it from one after it?
   --change LIST      with --regressions: only these changes
   --write            write the catalogue, kernel-model/laws/CATALOGUE.md
+  --from N           begin with part N of the work, from 1: an interrupted run names it
   --json             one JSON object for each cause, and one with the totals
-
+${reportHelp("cause, and for each law without one", 19)}
 A cause is confirmed if a kernel gave every answer of its script. Without --live or
 --image no kernel is asked.
 
@@ -119,7 +123,9 @@ export async function laws(args: string[]): Promise<number> {
 		write: { type: "boolean", default: false },
 		regressions: { type: "boolean", default: false },
 		change: { type: "string", default: "" },
+		from: { type: "string", default: "1" },
 		json: { type: "boolean", default: false },
+		...REPORT_OPTIONS,
 		help: { type: "boolean", default: false },
 	});
 	if (values.help === true) {
@@ -143,25 +149,71 @@ export async function laws(args: string[]): Promise<number> {
 		const names = values.change === "" ? [] : String(values.change).split(",");
 		return showRegressions(names, size, chosen, values.write === true, values.json === true);
 	}
+	const from = numberOf("--from", values.from, 1, 1e6);
+	const tests = new Tests("laws", values);
 	const began = performance.now();
 	const shown = progress();
-	let found: Found[];
-	let reports: Report[];
+	const found: Found[] = [];
+	let reports: Report[] = [];
+	let place = "";
+	let part = 0;
+	const tick = (number: number, what: string) => {
+		[part, place] = [number, what];
+		shown.show(`laws: ${what}`);
+	};
+	let stopped: string | null = null;
 	try {
-		found = exploreAll(chosen, versions, protocols, size, { ops, seed }, shard, shown.show);
-		shown.show("laws: causes");
-		reports = causesOf(found).map((cause) => reportOf(cause, versions.length > 1));
+		interruptible(() =>
+			exploreAll(found, chosen, versions, protocols, size, { ops, seed }, shard, from, tick),
+		);
+	} catch (error) {
+		if (!(error instanceof Interrupted)) throw error;
+		stopped = `interrupted in part ${part} (${place}); go on with: laws ... --from ${part}`;
 	} finally {
 		shown.end();
 	}
+	const multiple = versions.length > 1;
+	shown.show("laws: causes");
+	reports = interruptible(() => causesOf(found).map((cause) => reportOf(cause, multiple)));
+	shown.end();
 	const agents = agentsOf(values.live, values.image);
-	for (const agent of agents) await ask(reports, agent);
+	if (stopped === null) for (const agent of agents) await ask(reports, agent);
 	const programs = found.reduce((sum, one) => sum + one.programs * one.versions.length, 0);
 	const run = found.reduce((sum, one) => sum + one.programs, 0);
 	const seconds = Math.round((performance.now() - began) / 10) / 100;
 	const totals: Totals = { programs, run, seconds, causes: reports.length };
-	if (values.write === true) write(reports);
-	return show(reports, found, totals, values.json === true);
+	if (values.write === true && stopped === null) write(reports);
+	const status = show(reports, found, totals, values.json === true, tests.tap);
+	test(tests, versions, chosen, reports, stopped);
+	if (stopped !== null) throw new Interrupted(stopped);
+	return status;
+}
+
+/** The causes, and the laws without a cause, as tests. */
+function test(
+	tests: Tests,
+	versions: readonly string[],
+	chosen: readonly Law[],
+	reports: readonly Report[],
+	stopped: string | null,
+): void {
+	if (!tests.wanted) return;
+	const entries = readEntries();
+	const kept = chosen.filter(({ id }) => !reports.some(({ laws }) => laws.includes(id)));
+	tests.begin(`laws ${formatVersions(versions)}`, reports.length + kept.length);
+	for (const report of reports) {
+		const { protocol, at, laws, rules, script, expected } = report;
+		const fresh = newIn(entries, report);
+		const name = `${protocol}: ${at} breaks ${laws.join(", ")}`;
+		const lines = [...rules, ...script.trimEnd().split("\n")];
+		const details = [...lines, `the last answer should be: ${expected}`];
+		if (fresh === null) tests.add({ name, verdict: "passed", notes: ["in the catalogue"] });
+		else tests.add({ name, verdict: "failed", reason: `new: ${fresh}`, details });
+	}
+	if (stopped === null) {
+		for (const { id, rule } of kept) tests.add({ name: `${id}: ${rule}`, verdict: "passed" });
+	}
+	tests.end(stopped);
 }
 
 interface Totals {
@@ -180,27 +232,30 @@ function versionsOf(text: unknown): string[] {
 		.map((name) => versionOf(name, release()));
 }
 
+/** Adds to `found`. `tick` gets the number of the part of the work, from 1, and what it is. */
 function exploreAll(
+	found: Found[],
 	chosen: readonly Law[],
 	versions: readonly string[],
 	protocols: readonly Protocol[],
 	size: number,
 	longer: Longer,
 	shard: Shard,
-	show: (what: string) => void,
-): Found[] {
-	const found: Found[] = [];
+	from: number,
+	tick: (number: number, what: string) => void,
+): void {
 	let number = 0;
 	for (const protocol of protocols) {
 		for (const bound of allBoundsOf(protocol, size)) {
-			if (number++ % shard.of !== shard.part) continue;
+			const own = number % shard.of === shard.part;
+			if (++number < from || !own) continue;
+			const what = `${protocol}, ${bound.name}`;
+			tick(number, what);
 			const more = bound.name === "steps" && longer.ops > 0 ? longer : null;
-			const tick = (programs: number) =>
-				show(`laws: ${protocol}, ${bound.name}: ${programs} programs`);
-			found.push(...explore(versions, protocol, bound, chosen, more, tick));
+			const show = (programs: number) => tick(number, `${what}: ${programs} programs`);
+			found.push(...explore(versions, protocol, bound, chosen, more, show));
 		}
 	}
-	return found;
 }
 
 /** The kernels to ask: null is the kernel underneath. */
@@ -214,7 +269,10 @@ async function ask(reports: readonly Report[], image: string | null): Promise<vo
 	const agent = await startAgent(undefined, image ?? undefined);
 	try {
 		const { release } = agent.hello;
-		for (const { protocol, at } of await confirm(reports, agent)) {
+		const shown = progress();
+		const tick = ({ at }: Report) => shown.show(`laws: ${release}: ${at}`);
+		const others = await confirm(reports, agent, tick).finally(() => shown.end());
+		for (const { protocol, at } of others) {
 			process.stderr.write(printable(`laws: ${protocol}: ${at}: ${release} answers otherwise\n`));
 		}
 	} finally {
@@ -249,6 +307,7 @@ function show(
 	found: readonly Found[],
 	totals: Totals,
 	json: boolean,
+	silent = false,
 ): number {
 	const entries = readEntries();
 	let news = 0;
@@ -264,7 +323,7 @@ function show(
 	}
 	if (json) lines.push(JSON.stringify(totals));
 	else lines.push(...summary(found, totals, news));
-	writeOut(lines.map((line) => `${line}\n`));
+	if (!silent) writeOut(lines.map((line) => `${line}\n`));
 	return news > 0 ? 1 : 0;
 }
 

@@ -2,7 +2,10 @@
 /** `inet-port-model matrix`: a script on every kernel version. */
 import { reportMatrix } from "../check/matrix.js";
 import { readScript } from "../check/player.js";
+import { interruptible } from "./interrupt.js";
+import { REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
 import {
+	Interrupted,
 	parse,
 	printable,
 	progress,
@@ -28,8 +31,8 @@ to it. So if ports differ, one version cannot choose the port of the other.
 
   --uid N         the user who makes the calls (default 0, root)
   --host FILE     the state of the host before the script; see run --help
-  --json          one JSON object for each line that differs
-
+  --json          one JSON object for each line that differs, with the commits of its changes
+${reportHelp("script", 16)}
 Exit status: 0 no line differs, 1 versions differ, 2 bad input.
 `;
 
@@ -38,6 +41,7 @@ export function matrix(args: string[]): number {
 		json: { type: "boolean", default: false },
 		uid: { type: "string" },
 		host: { type: "string", multiple: true },
+		...REPORT_OPTIONS,
 		help: { type: "boolean", default: false },
 	});
 	if (values.help === true) {
@@ -48,6 +52,7 @@ export function matrix(args: string[]): number {
 	if (file === undefined) throw new UsageError("matrix: expected a script (see matrix --help)");
 	if (more !== undefined)
 		throw new UsageError(`matrix: expected one script, found ${more} as well`);
+	const tests = new Report("matrix", values);
 	const script = readScript(readFile(file), file);
 	for (const line of script.lines) line.text = printable(line.text);
 	const shown = { ...script, file: printable(file) };
@@ -55,14 +60,37 @@ export function matrix(args: string[]): number {
 	const host = readHosts(values.host);
 	const options = { ...(uid === null ? {} : { uid }), ...(host.length === 0 ? {} : { host }) };
 	const work = progress();
-	let plays = 0;
-	const onPlay = () => work.show(`${shown.file}: ${++plays} plays`);
+	let place = "";
+	const onPlay = (plays: number, line: number) => {
+		place = `play ${plays}, line ${line} of ${script.lines.length}`;
+		work.show(() => `${shown.file}: ${place}`);
+	};
+	const began = performance.now();
 	let report: ReturnType<typeof reportMatrix>;
 	try {
-		report = reportMatrix(shown, values.json === true, styled, options, onPlay);
-	} finally {
+		report = interruptible(() =>
+			reportMatrix(shown, values.json === true, styled, options, onPlay),
+		);
+	} catch (error) {
 		work.end();
+		const interrupted = error instanceof Interrupted;
+		const reason = interrupted ? `interrupted in ${file}: ${place}` : String(error);
+		tests.begin("matrix", 1);
+		tests.add({ name: file, verdict: "error", reason });
+		tests.end(reason);
+		throw interrupted ? new Interrupted(reason) : error;
 	}
-	writeOut([report.output]);
+	work.end();
+	if (!tests.tap) writeOut([report.output]);
+	tests.begin("matrix", 1);
+	const details = report.details.flatMap((text) => text.trimEnd().split("\n"));
+	const seconds = (performance.now() - began) / 1000;
+	tests.add({
+		name: file,
+		verdict: report.differ ? "failed" : "passed",
+		...(report.differ ? { reason: "versions differ", details } : {}),
+		seconds,
+	});
+	tests.end();
 	return report.differ ? 1 : 0;
 }

@@ -139,13 +139,18 @@ export const REPORT_OPTIONS = {
 	junit: { type: "string" },
 } as const;
 
-/** Their lines of a help text. `what` says what a test is. */
-export const reportHelp = (
-	what: string,
-) => `  --tap           print TAP, the protocol that prove reads, instead: one test for each
-                  ${what}
-  --junit FILE    also write these tests to a file, as JUnit's XML
-`;
+/**
+ * Their lines of a help text. `what` says what a test is. Descriptions begin in column `column`,
+ * counted from 0.
+ */
+export function reportHelp(what: string, column: number): string {
+	const line = (option: string, text: string) => `  ${option}`.padEnd(column + 2) + text;
+	return [
+		line("--tap", `print TAP, which prove reads, instead: one test for each ${what}`),
+		line("--junit FILE", "also write the tests to a file as JUnit's XML"),
+		"",
+	].join("\n");
+}
 
 /** The reports that a command was asked for. Without --tap and --junit it does nothing. */
 export class Report {

@@ -17,7 +17,10 @@ import { type Profile, profileFor } from "../machine/profile.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
 import type { PrintedLine } from "../script/print.js";
 import type { Top } from "../script/top.js";
+import { interruptible } from "./interrupt.js";
+import { type Case, REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
 import {
+	Interrupted,
 	json,
 	nearestProfile,
 	Output,
@@ -25,6 +28,7 @@ import {
 	openRecording,
 	parse,
 	printable,
+	progress,
 	readHosts,
 	remarks,
 	seedOf,
@@ -76,7 +80,7 @@ may be compressed (.gz). It may hold several recordings with draws.
   --strict           an undecided call counts as different, and is shown
                      by --quiet
   --quiet            print only calls that differ, and the summary
-`;
+${reportHelp("script", 19)}`;
 
 interface RunOptions {
 	explain: boolean;
@@ -90,6 +94,9 @@ interface RunOptions {
 	uid: number | null;
 	/** The state of the host before the recording. */
 	host: readonly HostFile[];
+	/** Only a report is printed. */
+	tap: boolean;
+	onStep: (line: number) => void;
 	/** The lines about this state below each file. */
 	hostLines: readonly string[];
 	/**
@@ -129,6 +136,10 @@ interface Sum {
 	undecided: number;
 	/** Calls and commands that were played. If there are none, nothing was checked. */
 	used: number;
+	/** The lines that count as different, in words. */
+	differing: string[];
+	/** Remarks about undecided lines. */
+	notes: string[];
 }
 
 /** The profile for a recorded release; the default one if no release is recorded. */
@@ -152,6 +163,9 @@ function withTop(file: string, top: Top, profile: Profile, options: RunOptions):
 	return { ...options, hostLines: [...said.map((line) => `${line}\n`), ...lines] };
 }
 
+/** Most lines that differ that a report holds. */
+const REPORTED = 1000;
+
 /**
  * Plays one file. Output of a file that is read whole is held back until all files are read,
  * because bad input in one file must leave nothing printed. A longer recording is printed while it
@@ -165,7 +179,7 @@ async function play(
 	output: Output,
 ): Promise<Sum> {
 	const opened = await openRecording(file);
-	const sum: Sum = { mismatches: 0, undecided: 0, used: 0 };
+	const sum: Sum = { mismatches: 0, undecided: 0, used: 0, differing: [], notes: [] };
 	try {
 		for (const part of partsOf(opened.lines(), file)) {
 			const draws = "script" in part ? readDraws(part.script) : null;
@@ -176,10 +190,12 @@ async function play(
 			const profile = given ?? profileOf(draws?.release ?? top?.release ?? null, top?.build ?? "");
 			const own = top === null ? options : withTop(file, top, profile, options);
 			const { name } = profile;
-			const { mismatches, undecided, used } = playPart(file, part, name, seed, own, output);
-			sum.mismatches += mismatches;
-			sum.undecided += undecided;
-			sum.used += used;
+			const of = interruptible(() => playPart(file, part, name, seed, own, output));
+			sum.mismatches += of.mismatches;
+			sum.undecided += of.undecided;
+			sum.used += of.used;
+			sum.differing.push(...of.differing);
+			sum.notes.push(...of.notes);
 		}
 	} finally {
 		opened.close();
@@ -269,10 +285,12 @@ function playPart(
 	const ignored = new Tally();
 	const strange = new Some(5);
 	const { explain, uid, alone, host } = options;
+	const differing: string[] = [];
 	const settings = {
 		version,
 		seed,
 		explain,
+		onStep: options.onStep,
 		...(uid === null ? {} : { uid }),
 		...(alone ? { alone } : {}),
 		...(host.length === 0 ? {} : { host }),
@@ -292,6 +310,9 @@ function playPart(
 		if (outcome.learnt !== null) learnt.add(`${outcome.learnt} (line ${outcome.line})`);
 		if (outcome.verdict === "undecided") reasons.add(outcome.reason ?? "");
 		if (outcome.verdict === "ignored") ignored.add(nameOf(outcome));
+		if (counts(outcome, options) && differing.length < REPORTED) {
+			differing.push(`${file}:${outcome.line}: ${outcome.call}: ${outcome.reason ?? ""}`);
+		}
 		if (!options.json || (options.quiet && !counts(outcome, options))) return;
 		output.write(`${json(outcome, options.several ? file : null)}\n`);
 	};
@@ -301,12 +322,12 @@ function playPart(
 			continue;
 		}
 		const { printed, outcome } = each;
-		if (options.json) continue;
+		if (options.json || options.tap) continue;
 		const why = printed.last ? strangeness(printed, outcome) : null;
 		if (why !== null) strange.add(why);
 		output.write(format(file, printed, outcome, options));
 	}
-	if (!options.json) {
+	if (!options.json && !options.tap) {
 		const names = ignored
 			.most(5)
 			.map(([name, count]) => `${name} ${count}`)
@@ -340,7 +361,8 @@ function playPart(
 		output.write(`${styled(status, line)}\n`);
 	}
 	const used = commands + sum.undecided + sum.match + sum.mismatch + sum.unrecorded;
-	return { mismatches: sum.mismatch, undecided: sum.undecided, used };
+	const notes = reasons.most(5).map(([reason, times]) => `undecided ${times} times: ${reason}`);
+	return { mismatches: sum.mismatch, undecided: sum.undecided, used, differing, notes };
 }
 
 /** Says how much of the --host files the model has taken, and what it has left out. */
@@ -382,6 +404,7 @@ export async function run(args: string[]): Promise<number> {
 		host: { type: "string", multiple: true },
 		alone: { type: "boolean", default: false },
 		strict: { type: "boolean", default: false },
+		...REPORT_OPTIONS,
 		help: { type: "boolean", default: false },
 	});
 	if (values.help === true) {
@@ -393,7 +416,11 @@ export async function run(args: string[]): Promise<number> {
 	const seed = seedOf(values.seed);
 	const uid = uidOf("run", values.uid);
 	const host = readHosts(values.host);
-	const tells = host.length > 0 && values.json !== true;
+	const output = new Output();
+	const report = new Report("run", values, (text) => output.write(text));
+	const tells = host.length > 0 && values.json !== true && !report.tap;
+	const work = progress();
+	let place = "";
 	const options = {
 		explain: values.explain === true,
 		json: values.json === true,
@@ -404,19 +431,67 @@ export async function run(args: string[]): Promise<number> {
 		host,
 		hostLines: tells ? describeHost(host, given?.name ?? DEFAULT_VERSION, uid) : [],
 		alone: values.alone === true,
+		tap: report.tap,
+		onStep: (line: number) => {
+			place = `${positionals[sums.length] ?? ""}, line ${line}`;
+			work.show(() => `run: ${place}`);
+		},
 	};
-	const output = new Output();
+	const fails = ({ mismatches, undecided }: Sum) =>
+		mismatches > 0 || (options.strict && undecided > 0);
 	const sums: Sum[] = [];
-	for (const file of positionals) {
-		sums.push(await play(file, given, seed, options, output));
+	report.begin(`run ${given?.name ?? DEFAULT_VERSION}`, positionals.length);
+	for (const [i, file] of positionals.entries()) {
+		const began = performance.now();
+		place = file;
+		try {
+			const sum = await play(file, given, seed, options, output);
+			sums.push(sum);
+			report.add(caseOf(file, sum, fails(sum), (performance.now() - began) / 1000));
+		} catch (error) {
+			work.end();
+			// Without a report, bad input leaves nothing printed.
+			const interrupted = error instanceof Interrupted;
+			report.add({ name: file, verdict: "error", reason: messageOf(error) });
+			report.end(interrupted ? "interrupted" : messageOf(error));
+			if (interrupted || report.tap) output.end();
+			throw interrupted ? new Interrupted(soFar(place, i, positionals, sums.filter(fails))) : error;
+		}
 	}
+	work.end();
+	report.end();
 	output.end();
 	for (const [i, { used }] of sums.entries()) {
-		if (used > 0) continue;
+		if (used > 0 || report.tap) continue;
 		const what = "no line of it was used, because none concerns ports";
 		process.stderr.write(`inet-port-model: ${oneLine(String(positionals[i]))}: ${what}\n`);
 	}
-	const { strict } = options;
-	const fails = ({ mismatches, undecided }: Sum) => mismatches > 0 || (strict && undecided > 0);
 	return sums.some(fails) ? 1 : 0;
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** A file as a test of a report. */
+function caseOf(name: string, sum: Sum, failed: boolean, seconds: number): Case {
+	const { used, differing: details, notes } = sum;
+	if (used === 0) {
+		const reason = "no line of it was used, because none concerns ports";
+		return { name, verdict: "skipped", reason, seconds };
+	}
+	if (!failed) return { name, verdict: "passed", notes, seconds };
+	const count = sum.mismatches > 0 ? `${sum.mismatches} differ` : `${sum.undecided} undecided`;
+	return { name, verdict: "failed", reason: count, details, notes, seconds };
+}
+
+/** What an interrupted command did, and how to go on. */
+function soFar(
+	place: string,
+	done: number,
+	files: readonly string[],
+	failed: readonly Sum[],
+): string {
+	const said = [`interrupted in ${place}`];
+	if (files.length > 1) said.push(`${done} of ${files.length} files done, ${failed.length} differ`);
+	if (files.length > 1) said.push(`go on with: ${files.slice(done).join(" ")}`);
+	return said.join("; ");
 }

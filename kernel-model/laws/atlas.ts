@@ -43,8 +43,15 @@ export interface Atlas {
 	readonly pairs: number;
 }
 
-/** Makes an atlas of what a model answers. It has no pairs if the version lacks the protocol. */
-export function atlasOf(version: string, protocol: Protocol): Atlas {
+/**
+ * Makes an atlas of what a model answers. It has no pairs if the version lacks the protocol. `tick`
+ * is called with the number of first sockets so far.
+ */
+export function atlasOf(
+	version: string,
+	protocol: Protocol,
+	tick: (sockets: number) => void = () => {},
+): Atlas {
 	const model = new Model(version, protocol);
 	const alone = model.run(null, secondsOf(protocol)) ?? [];
 	const seconds = secondsOf(protocol).filter((_, i) => alone[i] === 0);
@@ -53,6 +60,7 @@ export function atlasOf(version: string, protocol: Protocol): Atlas {
 	let pairs = 0;
 	for (const first of seconds.length === 0 ? [] : firstsOf(protocol)) {
 		const asked = seconds.filter((second) => isAsked(first, second));
+		tick(firsts.length);
 		const found = model.run(first, asked);
 		if (found === null) continue;
 		const row = new Int16Array(seconds.length).fill(UNKNOWN);

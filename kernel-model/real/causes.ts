@@ -12,13 +12,18 @@ const PLAYS = 12;
 
 /**
  * Asks a kernel for the answers of each script that its version has. Adds its release to the reports
- * that it confirms, and returns the others. Throws AgentError.
+ * that it confirms, and returns the others. `tick` is called before each script. Throws AgentError.
  */
-export async function confirm(reports: readonly Report[], agent: Agent): Promise<Report[]> {
+export async function confirm(
+	reports: readonly Report[],
+	agent: Agent,
+	tick: (report: Report) => void = () => {},
+): Promise<Report[]> {
 	const { release } = agent.hello;
 	const version = versionFor(release);
 	const others: Report[] = [];
 	for (const report of reports) {
+		tick(report);
 		if (version === null || !report.kernels.includes(version)) continue;
 		const script = readScript(report.script, `${report.at}.strace`);
 		// The script has the answers of the newest version with the cause.

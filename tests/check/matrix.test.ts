@@ -323,12 +323,12 @@ describe("the report", () => {
 
 	it("shows lines, versions, answers and changes", () => {
 		const script = readScript(example("dccp-removed"), "dccp.strace");
-		expect(reportMatrix(script, false, plain)).toEqual({
+		expect(reportMatrix(script, false, plain)).toMatchObject({
 			differ: true,
 			output: `dccp.strace:3: socket(AF_INET, SOCK_DCCP, IPPROTO_DCCP)
     6.1.176 – 6.15: 3
     6.16 – 7.3:     ESOCKTNOSUPPORT
-    # dccp-removed
+    # dccp-removed (6.16, 2a63dd0edf38)
 # dccp.strace: 1 of 1 lines differ between versions: dccp-removed
 `,
 		});

@@ -525,7 +525,7 @@ describe("matrix", () => {
 			stdout: `${file}:2: socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
     6.1.176 – 7.0: 4
     7.1 – 7.3:     EPROTONOSUPPORT
-    # udplite-removed
+    # udplite-removed (7.1, 56520b398e5e)
 # ${file}: 1 of 2 lines differ between versions: udplite-removed
 `,
 			stderr: "",
@@ -537,6 +537,7 @@ describe("matrix", () => {
 		expect(status).toBe(1);
 		const versions = VERSIONS.map((version) => version.name);
 		const gone = versions.indexOf("7.1");
+		const commits = { "udplite-removed": { since: "7.1", commit: "56520b398e5e" } };
 		const answers = (without: object, having: object) => [
 			{ versions: versions.slice(0, gone), ...without },
 			{ versions: versions.slice(gone), ...having },
@@ -553,6 +554,7 @@ describe("matrix", () => {
 				text: GONE.trimEnd(),
 				answers: answers({ result: 3 }, { result: -93, error: "EPROTONOSUPPORT" }),
 				changes: ["udplite-removed"],
+				commits,
 			},
 			{
 				line: 2,
@@ -560,6 +562,7 @@ describe("matrix", () => {
 				text: "close(3)",
 				answers: answers({ result: 0 }, { result: -9, error: "EBADF" }),
 				changes: ["udplite-removed"],
+				commits,
 			},
 		]);
 	});

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Case, junitText, Report, tapLines } from "../../kernel-model/cli/reports.js";
+import { cli } from "./command.js";
 
 const folder = mkdtempSync(join(tmpdir(), "inet-port-model-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -138,5 +139,53 @@ describe("JUnit's XML", () => {
 		const text = readFileSync(file, "utf8");
 		expect(text).toContain('<testcase name="2 more"');
 		expect(text).toContain('<error message="interrupted"');
+	});
+});
+
+describe("run and matrix", () => {
+	const differs = join(folder, "differs.strace");
+	const same = join(folder, "same.strace");
+	const SOCKET = "socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n";
+	writeFileSync(same, SOCKET);
+	writeFileSync(differs, `${SOCKET}listen(3, 5) = -1 EBADF\n`);
+
+	it("give one test for each script, with the lines that differ", async () => {
+		const junit = join(folder, "run.xml");
+		const { stdout, status } = await cli("run", "--tap", "--junit", junit, same, differs);
+		expect(status).toBe(1);
+		const lines = stdout.split("\n");
+		expect(lines.slice(0, 4)).toEqual([
+			"TAP version 13",
+			"1..2",
+			`ok 1 - ${same}`,
+			`not ok 2 - ${differs}`,
+		]);
+		expect(lines).toContain(`    ${differs}:2: listen: the kernel says EBADF, the model 0`);
+		expect(readFileSync(junit, "utf8")).toContain('tests="2" failures="1" errors="0"');
+	});
+
+	it("say in the report which script is wrong", async () => {
+		const wrong = join(folder, "wrong.strace");
+		writeFileSync(wrong, "bind(3, {oops\n");
+		const { stdout, status } = await cli("run", "--tap", same, wrong, differs);
+		expect(status).toBe(2);
+		expect(stdout).toContain(`not ok 2 - ${wrong}\n`);
+		expect(stdout).toMatch(/^Bail out! .*wrong\.strace:1:14: expected/m);
+	});
+
+	it("print TAP or JSON, not both", async () => {
+		const { status, stderr } = await cli("matrix", "--tap", "--json", same);
+		expect([status, stderr]).toEqual([2, "inet-port-model: matrix: --tap or --json, not both\n"]);
+	});
+
+	it("name the commit of a change that makes versions differ", async () => {
+		const file = "tests/examples/changes/first-bind-not-fast.strace";
+		const { stdout } = await cli("matrix", "--tap", file);
+		expect(stdout).toContain(`not ok 1 - ${file}`);
+		expect(stdout).toContain("# first-bind-not-fast (6.8, 8002d44fe84d)");
+		const json = JSON.parse((await cli("matrix", "--json", file)).stdout);
+		expect(json.commits).toEqual({
+			"first-bind-not-fast": { since: "6.8", commit: "8002d44fe84d" },
+		});
 	});
 });

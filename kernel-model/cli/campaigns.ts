@@ -40,15 +40,40 @@ export function shardOf(text: string): { i: number; n: number } {
 	return { i: Number(i), n: Number(n) };
 }
 
+/** Notes the signals that ask a campaign to end. A second one ends the process. */
+export function interruptions(): { seen(): boolean; end(): void } {
+	let seen = false;
+	const note = () => {
+		if (seen) process.exit(130);
+		seen = true;
+	};
+	process.on("SIGINT", note);
+	process.on("SIGTERM", note);
+	return {
+		seen: () => seen,
+		end() {
+			process.off("SIGINT", note);
+			process.off("SIGTERM", note);
+		},
+	};
+}
+
 /** The report of a campaign after a program differs. */
 export const SHRINKING = "a difference: looking for a smaller program";
 
-/** Shows the progress of a campaign: in place on a terminal, else a line every ten seconds. */
+/**
+ * Shows the progress of a campaign: in place on a terminal, else a line every ten seconds. An empty
+ * text ends it.
+ */
 export function progressLine(prefix = ""): (text: string) => void {
 	const tty = process.stderr.isTTY;
 	let last = Date.now();
 	return (text) => {
 		const now = Date.now();
+		if (text === "") {
+			if (tty) process.stderr.write("\r\u001b[K");
+			return;
+		}
 		if (now - last < (tty ? 200 : 10_000)) return;
 		last = now;
 		process.stderr.write(tty ? `\r\u001b[K${prefix}${text}` : `${prefix}${text}\n`);

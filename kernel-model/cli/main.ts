@@ -11,6 +11,7 @@ import { live } from "./live.js";
 import { matrix } from "./matrix.js";
 import { record } from "./record.js";
 import { replay } from "./replay.js";
+import { review } from "./review.js";
 import { run } from "./run.js";
 import { oneLine, parse, runCommand, UsageError } from "./terminal.js";
 
@@ -26,13 +27,14 @@ Shows how Linux chooses local ports, and when bind() and connect() fail.
   laws            put laws that every kernel should obey to all small programs
   fuzz            play random programs on a real kernel and on the model
   replay          the same with the kernel's own random draws: nothing may differ
+  review          say what a kernel does otherwise than its base version
   kernels         list the kernel versions and their behaviour changes
 
 inet-port-model COMMAND --help describes a command. --version prints the version.
 Exit status: 0 all as recorded, 1 something differs, 2 bad input.
 `;
 
-const COMMANDS = "run, record, live, matrix, conflicts, laws, fuzz, replay or kernels";
+const COMMANDS = "run, record, live, matrix, conflicts, laws, fuzz, replay, review or kernels";
 
 const KERNELS_HELP = `usage: inet-port-model kernels [--json]
 
@@ -113,6 +115,8 @@ async function main(argv: string[]): Promise<number> {
 			return fuzz(args);
 		case "replay":
 			return replay(args);
+		case "review":
+			return review(args);
 		case "kernels":
 			return kernels(args);
 		case "--help":

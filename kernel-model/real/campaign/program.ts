@@ -157,11 +157,11 @@ export function programOf(seed: number, number: number, size: number): Program {
 }
 
 /** A sockaddr_in as a script has it. */
-const in4 = (port: string, address: string) =>
+export const in4 = (port: string, address: string) =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 
 /** A sockaddr_in6 as a script has it. */
-const in6 = (port: string, address: string) =>
+export const in6 = (port: string, address: string) =>
 	`{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}`;
 
 /** Entry `n` of a list that begins anew at its end. */
@@ -182,7 +182,7 @@ const PORTS = [40000, 40001, 40003, 40006, 39999, 45000, 81];
 
 const SOL = { SOL_SOCKET: 1, SOL_IP: 0, SOL_IPV6: 41, SOL_TCP: 6 } as const;
 type Level = keyof typeof SOL;
-const FLAGS: readonly [Level, string, number][] = [
+export const FLAGS: readonly [Level, string, number][] = [
 	["SOL_SOCKET", "SO_REUSEADDR", 2],
 	["SOL_SOCKET", "SO_REUSEPORT", 15],
 	["SOL_SOCKET", "SO_REUSEADDR", 2],
@@ -193,7 +193,7 @@ const FLAGS: readonly [Level, string, number][] = [
 	["SOL_IPV6", "IPV6_V6ONLY", 26],
 	["SOL_IPV6", "IPV6_FREEBIND", 78],
 ];
-const READ: readonly [Level, string][] = [
+export const READ: readonly [Level, string][] = [
 	["SOL_IP", "IP_LOCAL_PORT_RANGE"],
 	["SOL_SOCKET", "SO_ERROR"],
 	["SOL_SOCKET", "SO_ERROR"],

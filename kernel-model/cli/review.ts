@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** `inet-port-model review`: what a kernel does otherwise than its base version. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
+import { join } from "node:path";
+import { AgentError } from "../real/agent/agent.js";
+import { abilitiesOf } from "../real/campaign/campaign.js";
+import { type Abilities, KINDS, type Kind, SYSCTLS } from "../real/campaign/program.js";
+import { catalogueScripts, probesOf, programsOf } from "../real/campaign/sources.js";
+import { DrawRecorder, recordScript } from "../real/live.js";
+import { CLASSES, type Difference, type Review, review as runReview } from "../real/review.js";
+import { startAgent } from "../real/vm/machine.js";
+import { interruptions, progressLine, whole } from "./campaigns.js";
+import {
+	parse,
+	printable,
+	reasonOf,
+	seedOf,
+	styled,
+	UsageError,
+	versionOf,
+	writeOut,
+} from "./terminal.js";
+
+const HELP = `usage: inet-port-model review --base VERSION [OPTIONS]
+
+Says what a kernel does otherwise than its base version: a kernel that was just built, for
+example. Random programs, small programs of the bounds of laws, and the scripts of the
+catalogue of broken laws are played on the kernel, each in a new namespace, and on the model
+of the base version. In a virtual machine the model gets the kernel's own random draws, so
+other draws and other ports are differences too.
+
+A difference does not end the campaign. Its program is made as small as possible. Scripts
+that are the same under another order of options and other names of sockets, addresses,
+ports and users are one cause, and so are scripts with the same answers of one function.
+Causes are in this order:
+
+${CLASSES.map((name) => `  ${name}`).join("\n")}
+
+  --base VERSION    the version that the model plays; see inet-port-model kernels
+  --image IMAGE     the kernel, in a virtual machine: a file BZIMAGE[:MODULES], or a series
+                    such as 6.12 of stock kernels. Without it the kernel underneath is asked
+  --agent COMMAND   let this command make the calls, for example on another machine
+  --ops N           number of calls (default 20000), without those that make programs smaller
+  --seed N          seed of the programs (default 1)
+  --size N          most operations of a random program (default 150)
+  --from N          begin with program number N; an interrupted review names it
+  --all             print every smallest script of a cause, not only the first
+  --save FOLDER     write each cause's script with the kernel's results to a file
+  --json            one JSON object for each cause, and one with the totals
+
+Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
+`;
+
+/** Kinds of sockets that a kernel may be built without. */
+const OPTIONAL: readonly Kind[] = ["mptcp", "sctp", "sctpMany", "dccp"];
+/** Sysctls that need VRFs, which a kernel may be built without. */
+const OF_VRF = /l3mdev/;
+
+/** The catalogue. It is beside the sources, and this file may be a built one. */
+function catalogue(): string {
+	for (const path of ["../laws/CATALOGUE.md", "../../../kernel-model/laws/CATALOGUE.md"]) {
+		const url = new URL(path, import.meta.url);
+		if (existsSync(url)) return readFileSync(url, "utf8");
+	}
+	return "";
+}
+
+/** What the kernel was perhaps built without, and so is not asked. */
+function notAsked(able: Abilities): string[] {
+	const kinds = OPTIONAL.filter((kind) => kind in KINDS && !able.kinds.includes(kind));
+	const words = new Set(kinds.map((kind) => (kind === "sctpMany" ? "sctp" : kind)));
+	return [...words, ...(able.vrf ? [] : ["vrf"])];
+}
+
+export async function review(args: string[]): Promise<number> {
+	const { values, positionals } = parse(args, {
+		base: { type: "string" },
+		image: { type: "string" },
+		agent: { type: "string" },
+		ops: { type: "string", default: "20000" },
+		seed: { type: "string", default: "1" },
+		size: { type: "string", default: "150" },
+		from: { type: "string", default: "0" },
+		all: { type: "boolean", default: false },
+		save: { type: "string" },
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	if (positionals.length > 0) throw new UsageError(`review: unexpected ${positionals[0]}`);
+	if (values.base === undefined)
+		throw new UsageError("review: expected --base VERSION (see review --help)");
+	const base = versionOf(String(values.base), release());
+	const operations = whole("ops", values.ops, 1);
+	const seed = seedOf(values.seed);
+	const size = whole("size", values.size, 4);
+	const from = whole("from", values.from, 0);
+	const save = values.save === undefined ? null : folderOf(String(values.save));
+	const agent = await startAgent(values.agent, values.image);
+	const began = Date.now();
+	const interrupted = interruptions();
+	const show = progressLine();
+	try {
+		const kernel = agent.hello.release;
+		const draws = values.image === undefined ? null : await drawsOf(agent);
+		const able = await abilitiesOf(agent, base);
+		const exact = draws instanceof DrawRecorder;
+		const done = await runReview({
+			ask: (script) => recordScript(script, agent, exact ? draws : null),
+			base,
+			operations,
+			from,
+			programs: programsOf({ able: { ...able, exact, long: exact }, seed, size }, [
+				...probesOf(
+					Object.keys(KINDS).filter(
+						(kind) => able.kinds.includes(kind as Kind) || !OPTIONAL.includes(kind as Kind),
+					) as Kind[],
+					Object.keys(SYSCTLS).filter((name) => able.vrf || !OF_VRF.test(name)),
+				),
+				...catalogueScripts(catalogue(), able),
+			]),
+			stopped: interrupted.seen,
+			progress: ({ operations: calls, programs, differences }, doing) => {
+				const rate = Math.round(calls / ((Date.now() - began) / 1000));
+				const causes = differences.length === 0 ? "" : `, ${differences.length} causes`;
+				const now = doing === "" ? `, ${rate} calls/s` : `: ${doing}`;
+				show(`${calls} calls, ${programs} programs${causes}${now}`);
+			},
+		});
+		show("");
+		const seconds = Math.round((Date.now() - began) / 100) / 10;
+		const about = { kernel, base, seed, draws: exact, notAsked: notAsked(able), seconds };
+		if (save !== null) saveScripts(save, done.differences);
+		if (values.json === true) writeOut(jsonOf(done, about, interrupted.seen()));
+		else {
+			if (draws !== null && !exact) process.stderr.write(`review: without draws: ${draws}\n`);
+			writeOut(linesOf(done, about, values.all === true).map((line) => `${line}\n`));
+		}
+		if (interrupted.seen()) {
+			const again = `review --base ${base} … --seed ${seed} --from ${done.next}`;
+			process.stderr.write(`review: interrupted; to go on: inet-port-model ${again}\n`);
+		}
+		return done.differences.length > 0 ? 1 : 0;
+	} finally {
+		interrupted.end();
+		agent.end();
+	}
+}
+
+/** The recorder of draws; the reason if the kernel does not tell them. */
+async function drawsOf(agent: Parameters<typeof DrawRecorder.start>[0]) {
+	try {
+		return await DrawRecorder.start(agent);
+	} catch (error) {
+		if (error instanceof AgentError) return error.message;
+		throw error;
+	}
+}
+
+function folderOf(folder: string): string {
+	try {
+		mkdirSync(folder, { recursive: true });
+	} catch (error) {
+		throw new UsageError(`--save ${folder}: ${reasonOf(error)}`);
+	}
+	return folder;
+}
+
+const nameOf = (at: number, { call, at: where }: Difference) =>
+	`${String(at + 1).padStart(2, "0")}-${call}-${where.replace(/[^a-z0-9_.]+/gi, "-")}.strace`;
+
+function saveScripts(folder: string, differences: readonly Difference[]): void {
+	for (const [at, difference] of differences.entries()) {
+		const file = join(folder, nameOf(at, difference));
+		try {
+			writeFileSync(file, difference.recording);
+		} catch (error) {
+			throw new UsageError(`${file}: ${reasonOf(error)}`);
+		}
+	}
+}
+
+interface About {
+	kernel: string;
+	base: string;
+	seed: number;
+	draws: boolean;
+	notAsked: string[];
+	seconds: number;
+}
+
+function* jsonOf(done: Review, about: About, interrupted: boolean): Generator<string> {
+	const { differences, ...totals } = done;
+	for (const difference of differences) yield `${JSON.stringify(difference)}\n`;
+	yield `${JSON.stringify({ ...about, ...totals, causes: differences.length, interrupted })}\n`;
+}
+
+function scriptLines(script: readonly string[]): string[] {
+	return script.map((line) => `    ${printable(line)}`);
+}
+
+function linesOf(done: Review, about: About, all: boolean): string[] {
+	const lines: string[] = [];
+	for (const [i, one] of done.differences.entries()) {
+		const { at, cases, others, kernelSays, modelSays, call, explanation } = one;
+		const where = one.file === "" ? at : `${at} (${one.file})`;
+		lines.push(styled("1", printable(`${i + 1}. ${one.class}: ${call}, ${where}`)));
+		const more = others.length === 0 ? "" : `, ${others.length + 1} smallest scripts`;
+		lines.push(`  ${cases} program${cases === 1 ? "" : "s"}${more}`);
+		lines.push(...scriptLines(one.script));
+		lines.push(styled("31", printable(`    # ${about.kernel}: ${kernelSays}`)));
+		lines.push(styled("32", printable(`    # ${about.base}: ${modelSays}`)));
+		lines.push(...explanation.map((line) => styled("2", printable(`    #   ${line}`))));
+		if (!one.again) lines.push("    # the kernel did not do this again");
+		if (all) for (const other of others) lines.push("  also:", ...scriptLines(other.script));
+		lines.push("");
+	}
+	const { programs, operations, differing, counted, refused, differences } = done;
+	const calls = `${operations} calls, ${programs} programs`;
+	const found = differences.length;
+	const head = `kernel ${about.kernel}, base ${about.base}`;
+	if (about.notAsked.length > 0)
+		lines.push(`# not asked, the kernel does not have it: ${about.notAsked.join(", ")}`);
+	if (refused > 0) lines.push(`# ${refused} programs that the kernel could not play`);
+	if (counted > 0)
+		lines.push(
+			`# ${counted} more differences were not made small: many before gave the same answers`,
+		);
+	const text =
+		found === 0
+			? `# ${head}: no difference in ${calls}`
+			: `# ${head}: ${found} cause${found === 1 ? "" : "s"} in ${calls}, of which ${differing} differ`;
+	const how = about.draws ? "with draws" : "without draws";
+	lines.push(styled(found > 0 ? "31" : "32", printable(`${text}; ${how}, ${about.seconds} s`)));
+	return lines;
+}

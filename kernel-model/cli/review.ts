@@ -215,6 +215,8 @@ function linesOf(done: Review, about: About, all: boolean): string[] {
 		lines.push(styled("31", printable(`    # ${about.kernel}: ${kernelSays}`)));
 		lines.push(styled("32", printable(`    # ${about.base}: ${modelSays}`)));
 		lines.push(...explanation.map((line) => styled("2", printable(`    #   ${line}`))));
+		if (!one.least)
+			lines.push("    # the time was over before the script was as small as possible");
 		if (!one.again) lines.push("    # the kernel did not do this again");
 		if (all) for (const other of others) lines.push("  also:", ...scriptLines(other.script));
 		lines.push("");

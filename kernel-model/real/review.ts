@@ -58,6 +58,8 @@ export interface Small extends Answers {
 	readonly recording: string;
 	/** Whether the smallest script showed the difference when it was played once more. */
 	readonly again: boolean;
+	/** Whether nothing can be left out; false if the time for it was over. */
+	readonly least: boolean;
 }
 
 /** Differences with the same cause. */
@@ -110,7 +112,7 @@ const TRIES = 2;
 const REST = 6;
 /** Differences with the same answers that are all made small. Then 8, 16, 32… of them. */
 const EACH = 4;
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
 /** A play of a script on both sides. */
 interface Played {
@@ -239,7 +241,8 @@ class Reviewer {
 			return;
 		}
 		known.cases++;
-		if ([known, ...known.others].some(({ form }) => form === small.form)) return;
+		// A script that could be smaller is perhaps one that is known.
+		if (!small.least || [known, ...known.others].some(({ form }) => form === small.form)) return;
 		if (small.script.length >= known.script.length) {
 			known.others.push(small);
 			return;
@@ -250,6 +253,7 @@ class Reviewer {
 	}
 
 	private async small(script: readonly string[], whole: Played, answers: Answers): Promise<Small> {
+		let least = true;
 		const until = Date.now() + (this.options.limit ?? LIMIT);
 		let best: { lines: NamedLine[]; played: Played; wrong: LiveOutcome } = {
 			lines: named(script, resultsOf(whole.outcomes)),
@@ -259,7 +263,10 @@ class Reviewer {
 		const shows = async (candidate: readonly NamedLine[]): Promise<boolean | null> => {
 			const lines = closed(candidate);
 			if (lines.length === 0 || same(lines, best.lines)) return false;
-			if (Date.now() > until || this.options.stopped?.() === true) return null;
+			if (Date.now() > until || this.options.stopped?.() === true) {
+				least = false;
+				return null;
+			}
 			this.options.progress?.(this.done, `a difference of ${answers.call}: ${lines.length} lines`);
 			for (let i = 0; i < TRIES; i++) {
 				let played: Played;
@@ -293,7 +300,8 @@ class Reviewer {
 			before = best.lines.length;
 			await fewest(best.lines, shows);
 		}
-		return this.described(best.lines, best.played, best.wrong, answers);
+		const described = await this.described(best.lines, best.played, best.wrong, answers);
+		return { ...described, least };
 	}
 
 	/** Plays the smallest script once more, and says what both sides answered. */
@@ -302,7 +310,7 @@ class Reviewer {
 		before: Played,
 		found: LiveOutcome,
 		answers: Answers,
-	): Promise<Small> {
+	): Promise<Omit<Small, "least">> {
 		const script = scriptOf(lines);
 		let [played, wrong] = [before, found];
 		let again = false;

@@ -9,6 +9,7 @@ import { scriptOf } from "../../laws/script.js";
 import { Kernel } from "../../machine/kernel.js";
 import { nth } from "../../machine/nth.js";
 import { SeededRandom } from "../../machine/random.js";
+import { crowdPrograms, optionPrograms } from "./crowds.js";
 import { type Abilities, KINDS, type Kind, programOf, renderProgram, SYSCTLS } from "./program.js";
 
 const RESULT = / = (?:-?[0-9]+(?: E[A-Z0-9]+)?(?: \([^)]*\))?|\?(?: E[A-Z0-9]+)?(?: \([^)]*\))?)$/;
@@ -107,19 +108,23 @@ export function probesOf(kinds: readonly Kind[], sysctls: readonly string[]): st
 	];
 }
 
-/** Small programs of laws for each random program. */
-const EACH = 10;
+/** Small programs of each source for each random program. */
+const EACH = 5;
 
-/** The programs of a review: those of `before`, then small and random ones in turn, without end. */
+/** The programs of a review: those of `before` and those of options, then small and random ones in turn, without end. */
 export function programsOf(
 	{ able, seed, size }: { able: Abilities; seed: number; size: number },
 	before: Iterable<readonly string[]>,
 ): Generator<readonly string[]> {
 	const both = ofBoth(able);
-	return inTurn(before, [
-		{ programs: lawPrograms(both, seed), each: EACH },
-		{ programs: randomPrograms(both, seed, size), each: 1 },
-	]);
+	return inTurn(
+		[...before, ...optionPrograms(both)],
+		[
+			{ programs: crowdPrograms(both, seed), each: EACH },
+			{ programs: lawPrograms(both, seed), each: EACH },
+			{ programs: randomPrograms(both, seed, size), each: 1 },
+		],
+	);
 }
 
 /** What both the kernel and the version of the model have. */

@@ -156,7 +156,6 @@ function overIpv4(line: NamedLine): NamedLine {
 }
 
 const SIMPLER: readonly ((text: string) => string)[] = [
-	(text) => text.replace("|SOCK_NONBLOCK", ""),
 	(text) => text.replace(/IPPROTO_(TCP|UDP)\)/, "IPPROTO_IP)"),
 	(text) => text.replace(/^(listen\(@[0-9]+@), [0-9]+/, "$1, 1"),
 	(text) => text.replace(/, \[-?[0-9]+\], 4\)/, ", [1], 4)"),

@@ -210,7 +210,7 @@ function linesOf(done: Review, about: About, all: boolean): string[] {
 		const where = one.file === "" ? at : `${at} (${one.file})`;
 		lines.push(styled("1", printable(`${i + 1}. ${one.class}: ${call}, ${where}`)));
 		const more = others.length === 0 ? "" : `, ${others.length + 1} smallest scripts`;
-		lines.push(`  ${cases} program${cases === 1 ? "" : "s"}${more}`);
+		lines.push(`  seen ${cases === 1 ? "once" : `${cases} times`}${more}`);
 		lines.push(...scriptLines(one.script));
 		lines.push(styled("31", printable(`    # ${about.kernel}: ${kernelSays}`)));
 		lines.push(styled("32", printable(`    # ${about.base}: ${modelSays}`)));

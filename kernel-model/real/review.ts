@@ -5,7 +5,7 @@
  * on. Each difference is made small, and differences of the same form are one cause.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { readScript } from "../check/player.js";
+import { playScript, readScript } from "../check/player.js";
 import { nth } from "../machine/nth.js";
 import { type Parsed, ScriptError } from "../script/strace.js";
 import { canonical } from "./campaign/canonical.js";
@@ -18,6 +18,7 @@ import {
 	scriptOf,
 	simpler,
 	withoutProcess,
+	withoutResults,
 } from "./campaign/symbols.js";
 import { judge, type LiveOutcome, type Recording } from "./live.js";
 
@@ -67,7 +68,7 @@ export interface Difference extends Small {
 	/** The ported function that gave the model's answer, and its file; "" if it is not ported. */
 	readonly at: string;
 	readonly file: string;
-	/** Programs that showed it. */
+	/** How often it was seen. */
 	cases: number;
 	/** Other smallest scripts with the same answers, of the same function. */
 	readonly others: Small[];
@@ -108,6 +109,8 @@ export interface ReviewOptions {
 const NAME = "program";
 /** How often a candidate is played: a difference may depend on a random port. */
 const TRIES = 2;
+/** Namespaces in which an answer must be the same before it is no chance. */
+const CHANCES = 3;
 /** How often the rest of a program is played after a difference. */
 const REST = 6;
 /** Differences with the same answers that are all made small. Then 8, 16, 32… of them. */
@@ -120,6 +123,37 @@ interface Played {
 	readonly outcomes: readonly LiveOutcome[];
 	/** The first difference; null if there is none. */
 	readonly wrong: LiveOutcome | null;
+}
+
+/** Protocols that a kernel may be built without. */
+const OPTIONAL = /IPPROTO_(MPTCP|SCTP|DCCP)/;
+
+/**
+ * Whether the kernel lacks a protocol that the version has. Check mode passes over such a call,
+ * because the recorded host may be built without the protocol.
+ */
+function isLacking({ call, verdict, recordedError, text }: LiveOutcome, base: string): boolean {
+	if (call !== "socket" || verdict !== "ignored" || recordedError === null) return false;
+	const [line = ""] = withoutResults(text);
+	if (OPTIONAL.test(line)) return false;
+	const [outcome] = playScript(readScript(`${line}\n`, NAME), { version: base });
+	return (outcome?.result ?? -1) >= 0;
+}
+
+/** The first line that differs; null if none does. */
+function firstWrong(outcomes: readonly LiveOutcome[], base: string): LiveOutcome | null {
+	for (const outcome of outcomes) {
+		if (outcome.verdict === "mismatch") return outcome;
+		if (!isLacking(outcome, base)) continue;
+		const reason = `the kernel says ${outcome.recordedError}, the model has the protocol`;
+		return { ...outcome, verdict: "mismatch", result: 0, reason };
+	}
+	return null;
+}
+
+/** Whether a secret hash can decide a call: whether bind() of a datagram socket sees another one. */
+function dependsOnHash(script: readonly string[], { call }: LiveOutcome): boolean {
+	return call === "bind" && script.some((line) => line.includes("SOCK_DGRAM"));
 }
 
 const textOf = (script: readonly string[]) => `${script.join("\n")}\n`;
@@ -170,10 +204,29 @@ class Reviewer {
 	private async play(script: readonly string[]): Promise<Played> {
 		const { ask, base } = this.options;
 		const recording = await ask(readScript(textOf(script), NAME));
-		const differs = ({ verdict }: LiveOutcome) => verdict === "mismatch";
-		let outcomes = judge(recording, NAME, { version: base, variants: false });
-		if (outcomes.some(differs)) outcomes = judge(recording, NAME, { version: base });
-		return { recording, outcomes, wrong: outcomes.find(differs) ?? null };
+		const likely = judge(recording, NAME, { version: base, variants: false });
+		const first = firstWrong(likely, base);
+		if (first === null) return { recording, outcomes: likely, wrong: null };
+		const outcomes = judge(recording, NAME, { version: base });
+		const wrong = firstWrong(outcomes, base);
+		if (wrong !== null || !dependsOnHash(script, first)) return { recording, outcomes, wrong };
+		return (await this.isChance(script, first))
+			? { recording, outcomes, wrong }
+			: { recording, outcomes: likely, wrong: first };
+	}
+
+	/**
+	 * Whether the version gives the answer as well, now and then. The secret of the hash is another
+	 * one in each namespace, so what is there in each of them is no chance.
+	 */
+	private async isChance(script: readonly string[], wrong: LiveOutcome): Promise<boolean> {
+		const { ask, base } = this.options;
+		for (let i = 0; i < CHANCES; i++) {
+			const recording = await ask(readScript(textOf(script), NAME));
+			const again = firstWrong(judge(recording, NAME, { version: base, variants: false }), base);
+			if (again === null || keyOf(answersOf(again)) !== keyOf(answersOf(wrong))) return true;
+		}
+		return false;
 	}
 
 	async run(): Promise<Review> {
@@ -319,8 +372,9 @@ class Reviewer {
 			if (once.wrong === null || keyOf(answersOf(once.wrong)) !== keyOf(answers)) continue;
 			[played, wrong, again] = [once, once.wrong, true];
 		}
-		const explained = judge(played.recording, NAME, { version: this.options.base, explain: true });
-		const same = explained.find(({ verdict }) => verdict === "mismatch");
+		const { base } = this.options;
+		const explain = { version: base, explain: true, variants: false };
+		const same = firstWrong(judge(played.recording, NAME, explain), base);
 		const { kernel, model } = answers;
 		return {
 			...answers,
@@ -391,10 +445,14 @@ export function classOf(lines: readonly NamedLine[], { kernel, model }: Answers)
 	return "another port or value";
 }
 
-/** Those that matter most first; of one class, those that more programs show. */
+/** Calls that take or find a port. In a class they come before those that set or read options. */
+const OF_PORTS: ReadonlySet<string> = new Set(["bind", "listen", "connect", "accept", "accept4"]);
+
+/** Those that matter most first; of one class, those that were seen more often. */
 export function byWeight(one: Difference, other: Difference): number {
 	return (
 		CLASSES.indexOf(one.class) - CLASSES.indexOf(other.class) ||
+		Number(OF_PORTS.has(other.call)) - Number(OF_PORTS.has(one.call)) ||
 		other.cases - one.cases ||
 		one.script.length - other.script.length
 	);

@@ -36,7 +36,7 @@ export function optionPrograms(able: Abilities): string[][] {
 }
 
 const PORT = "5000";
-const MOST = 18;
+const MOST = 24;
 
 /**
  * Sockets of one kind on one port, at random, without end: at many addresses, with few options, and
@@ -51,7 +51,9 @@ export function* crowdPrograms(able: Abilities, seed: number): Generator<string[
 		const kind = nth(kinds, below(kinds.length));
 		const [withOption, withSix] = [below(4), below(4)];
 		const addresses = 1 + below(20);
-		const sockets = 3 + below(MOST - 3);
+		const sockets = below(2) === 0 ? 3 + below(4) : 12 + below(MOST - 12);
+		// A wildcard socket refuses most of those that come after it.
+		const wildcardsFrom = below(2) === 0 ? 0 : Math.floor(sockets * 0.7);
 		const open: number[] = [];
 		const lines: string[] = [];
 		for (let i = 0; i < sockets; i++) {
@@ -63,14 +65,16 @@ export function* crowdPrograms(able: Abilities, seed: number): Generator<string[
 			for (const option of ["SOL_SOCKET, SO_REUSEADDR", "SOL_SOCKET, SO_REUSEPORT"])
 				if (below(6) < withOption) lines.push(`setsockopt(${fd}, ${option}, [1], 4)`);
 			if (six && below(4) === 0) lines.push(`setsockopt(${fd}, SOL_IPV6, IPV6_V6ONLY, [1], 4)`);
-			const four = below(4) === 0 ? "0.0.0.0" : `127.0.0.${1 + below(addresses)}`;
-			const wide = below(3);
+			const early = i < wildcardsFrom;
+			const one = `127.0.0.${1 + (early ? i : below(addresses))}`;
+			const four = !early && below(3) === 0 ? "0.0.0.0" : one;
+			const wide = early ? 2 : below(3);
 			const address = wide === 0 ? "::" : wide === 1 ? "::1" : `::ffff:${four}`;
 			lines.push(
 				six ? `bind(${fd}, ${in6(PORT, address)}, 28)` : `bind(${fd}, ${in4(PORT, four)}, 16)`,
 			);
 			if ((kind === "tcp" || kind === "mptcp") && below(8) === 0) lines.push(`listen(${fd}, 1)`);
-			if (below(8) === 0) {
+			if (!early && below(6) === 0) {
 				const [closed = fd] = open.splice(below(open.length), 1);
 				lines.push(`close(${closed})`);
 			}

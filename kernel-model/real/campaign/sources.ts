@@ -11,18 +11,7 @@ import { nth } from "../../machine/nth.js";
 import { SeededRandom } from "../../machine/random.js";
 import { crowdPrograms, optionPrograms } from "./crowds.js";
 import { type Abilities, KINDS, type Kind, programOf, renderProgram, SYSCTLS } from "./program.js";
-
-const RESULT = / = (?:-?[0-9]+(?: E[A-Z0-9]+)?(?: \([^)]*\))?|\?(?: E[A-Z0-9]+)?(?: \([^)]*\))?)$/;
-
-/** A script's lines without their results. A fork keeps the pid of its child. */
-export function withoutResults(text: string): string[] {
-	return text
-		.split("\n")
-		.filter((line) => line !== "" && !line.startsWith("#"))
-		.map((line) =>
-			/^(?:[0-9]+ )?(?:fork|vfork|clone3?)\(/.test(line) ? line : line.replace(RESULT, ""),
-		);
-}
+import { withoutResults } from "./symbols.js";
 
 /** The scripts of a catalogue of broken laws, those of protocols that the kernel has. */
 export function catalogueScripts(catalogue: string, able: Abilities): string[][] {

@@ -41,6 +41,18 @@ const NO_DESCRIPTOR: ReadonlySet<string> = new Set([
 
 const first = (pid: number | null) => pid ?? 0;
 
+const RESULT = / = (?:-?[0-9]+(?: E[A-Z0-9]+)?(?: \([^)]*\))?|\?(?: E[A-Z0-9]+)?(?: \([^)]*\))?)$/;
+
+/** A script's lines without their results. A fork keeps the pid of its child. */
+export function withoutResults(text: string): string[] {
+	return text
+		.split("\n")
+		.filter((line) => line !== "" && !line.startsWith("#"))
+		.map((line) =>
+			/^(?:[0-9]+ )?(?:fork|vfork|clone3?)\(/.test(line) ? line : line.replace(RESULT, ""),
+		);
+}
+
 /**
  * Gives names to the descriptors of a script. `results` has what each line returned, by index; a
  * line without one, or with an error, makes no descriptor.

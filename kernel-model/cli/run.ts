@@ -51,17 +51,19 @@ output syntax of strace: lines such as
 A result after "=" is a recorded one. run checks whether the modelled kernel can give
 this result, ports included. Without a result, run prints the model's own. To record:
 
-    strace -f -ttt -s 128 -o FILE -e trace=%network,execve,clone,clone3,fork,vfork,\\
-exit_group,unshare,setns,openat,read,write,close,dup,dup2,dup3,fcntl,setuid,setresuid,\\
-io_uring_enter PROGRAM
+    inet-port-model record -o FILE PROGRAM ARGS...
+
+The top of such a recording gives the version, the user and the state of the host.
+Options override it. Recordings of strace -f -ttt are played as well.
 
 replay and live can record the draws of a kernel's port searches. run plays such a
 recording with these draws, and the model must give exactly the recorded results. A file
 may be compressed (.gz). It may hold several recordings with draws.
 
-  --kernel VERSION   the version to model (default ${DEFAULT_VERSION}, or the version of a recording
-                     with draws; see kernels); "running" is the version nearest to the
-                     running kernel
+  --kernel VERSION   the version to model (default: the one nearest to the recorded kernel, or
+                     ${DEFAULT_VERSION} if none is recorded; see kernels). A release such as
+                     6.8.0-40-generic gives the nearest one; "running" is the release of
+                     the running kernel
   --seed N           seed of the model's own random draws (default 1)
   --uid N            the user who makes the calls (default 0, root, unless the recording
                      shows another one)

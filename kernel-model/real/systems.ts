@@ -41,14 +41,21 @@ export function missingSystem(name: string): string | null {
 	return error === undefined ? null : `${title}: ${program} is not installed (${install})`;
 }
 
+/** The version of a system's program; null if it does not say one. */
+export function systemVersion(name: string): string | null {
+	const system = SYSTEMS[name];
+	if (system === undefined) return null;
+	const { stdout } = spawnSync(system.program, ["--version"], { encoding: "utf8" });
+	return system.version.exec(stdout ?? "")?.[1] ?? null;
+}
+
 /** Starts the agent in a system. Throws AgentError. */
 export async function startSystem(name: string): Promise<Agent> {
 	const system = SYSTEMS[name];
 	const missing = missingSystem(name);
 	if (system === undefined || missing !== null) throw new AgentError(`--system: ${missing}`);
-	const { stdout } = spawnSync(system.program, ["--version"], { encoding: "utf8" });
-	const version = system.version.exec(stdout)?.[1];
+	const version = systemVersion(name);
 	const agent = await Agent.start(system.command(agentBinary()));
-	agent.hello.name = version === undefined ? system.title : `${system.title} ${version}`;
+	agent.hello.name = version === null ? system.title : `${system.title} ${version}`;
 	return agent;
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Another stack under test: the agent plays scripts in gVisor's sandbox. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readScript } from "../../kernel-model/check/player.js";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
 import type { Agent } from "../../kernel-model/real/agent/agent.js";
 import { judgeSystem, lackNames } from "../../kernel-model/real/lacks.js";
-import { recordScript } from "../../kernel-model/real/live.js";
-import { missingSystem, startSystem } from "../../kernel-model/real/systems.js";
+import { readRecording, recordScript } from "../../kernel-model/real/live.js";
+import { missingSystem, startSystem, systemVersion } from "../../kernel-model/real/systems.js";
+import type { Parsed } from "../../kernel-model/script/strace.js";
 import { in4 } from "../text.js";
 import { obstacle } from "./obstacle.js";
 import { descendants, isAlive, until } from "./processes.js";
@@ -113,6 +114,61 @@ describe.skipIf(missing !== null)(`gVisor's agent${skipped}`, () => {
 		expect(set?.reason).toBe("the system lacks IP_BIND_ADDRESS_NO_PORT");
 	});
 });
+
+const EXAMPLES = fileURLToPath(new URL("../examples/gvisor/", import.meta.url));
+const examples = readdirSync(EXAMPLES).map((file) => [file.replace(".strace", ""), file] as const);
+
+describe("a script of a difference between gVisor and Linux", () => {
+	it.each(examples)("%s: only its last call differs from Linux 7.3", (_name, file) => {
+		const script = readScript(readFileSync(join(EXAMPLES, file), "utf8"), file);
+		const outcomes = playScript(script, { version: "7.3", alone: true });
+		expect(outcomes.at(-1)?.verdict).toBe("mismatch");
+		expect(outcomes.slice(0, -1).map(({ verdict }) => verdict)).not.toContain("mismatch");
+	});
+
+	it("is in the table of differences", () => {
+		const table = readFileSync(
+			new URL("../../kernel-model/real/GVISOR.md", import.meta.url),
+			"utf8",
+		);
+		const rows = [...table.matchAll(/^\| `([^`]+)` \| .* \| .* \| .* \|$/gm)].map(
+			([, name]) => name,
+		);
+		expect(rows.sort()).toEqual(examples.map(([name]) => name).sort());
+	});
+});
+
+/** The version whose answers the scripts have. */
+const VERSION = "0.0~20221219.0";
+const other = missing ?? (systemVersion("gvisor") === VERSION ? null : `runsc is not ${VERSION}`);
+describe.skipIf(other !== null)(
+	`gVisor ${VERSION}${other === null ? "" : `: skipped, ${other}`}`,
+	() => {
+		it("gives the answers of the scripts again", { timeout: 300_000 }, async () => {
+			const agent = await startSystem("gvisor");
+			for (const [, file] of examples) {
+				const text = readFileSync(join(EXAMPLES, file), "utf8");
+				const recording = await recordScript(readScript(text, file), agent);
+				expect(answersOf(readRecording(recording, file)), file).toEqual(
+					answersOf(readScript(text, file)),
+				);
+			}
+			agent.end();
+		});
+	},
+);
+
+/** What each call returns: its result, its error, and the address of the last getsockname(). */
+function answersOf({ lines }: Parsed): string[] {
+	return lines.flatMap((line) => {
+		if (line.kind !== "call" || !Number.isInteger(line.line) || line.result === null) return [];
+		const { value, errno } = line.result;
+		const port = /htons\(([0-9]+)\)/.exec(line.name === "getsockname" ? line.text : "")?.[1] ?? "";
+		const address = /inet_addr\("([^"]*)"\)|AF_INET6, "([^"]*)"/.exec(line.text);
+		const name = line.name === "getsockname" ? `${address?.[1] ?? address?.[2]} ${port}` : "";
+		return [`${line.line} ${line.name} ${errno ?? value} ${name}`];
+	});
+}
 
 describe.skipIf(missing !== null)(`live --system gvisor${skipped}`, () => {
 	const script = join(folder, "script.strace");

@@ -44,7 +44,6 @@ const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;
 const IFA_CACHEINFO = 6;
-const IFA_FLAGS = 8;
 const IFA_F_NODAD = 2;
 
 const RTA_DST = 1;
@@ -260,13 +259,14 @@ export class RealSetup implements SetupTarget {
 				attributes.push(attribute(IFA_BROADCAST, broadcast(o.broadcast, bytes, length)));
 			}
 		} else {
-			attributes.push(attribute(IFA_FLAGS, u32(IFA_F_NODAD)));
 			if (o.deprecated === true) {
 				attributes.push(attribute(IFA_CACHEINFO, u32(0, 0xffffffff, 0, 0)));
 			}
 		}
+		// In the header, because gVisor does not take the attribute IFA_FLAGS.
+		const nodad = family === AF_INET6 ? IFA_F_NODAD : 0;
 		return this.netlink([dev], ([ifindex = 0]) =>
-			nlmsg(type, flags, u8(family, length, 0, scope), u32(ifindex), ...attributes),
+			nlmsg(type, flags, u8(family, length, nodad, scope), u32(ifindex), ...attributes),
 		);
 	}
 

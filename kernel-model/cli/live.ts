@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model live`: a script on a real kernel and on the model, line by line. */
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { eventsOf } from "../check/order.js";
 import { type PlayOptions, readScript } from "../check/player.js";
+import { isProgram, recordProgram } from "../real/carried.js";
 import { judgeSystem, lackNames } from "../real/lacks.js";
 import {
 	DrawRecorder,
@@ -11,10 +13,15 @@ import {
 	recordScript,
 } from "../real/live.js";
 import { startAgent } from "../real/vm/machine.js";
+import type { Parsed } from "../script/strace.js";
+import { interruptible, stoppable } from "./interrupt.js";
+import { type Case, REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
 import {
+	Interrupted,
 	json,
 	parse,
 	printable,
+	progress,
 	readFile,
 	remarks,
 	seedOf,
@@ -32,6 +39,12 @@ result of the model, and whether the model can give the kernel's result. Recorde
 are ignored, except the pid after "fork() =", which begins the lines of the child.
 htons(port_of(3)) stands for the port of socket 3.
 
+A recording of a program (it has execve, clone or exit_group) is carried over: processes,
+threads, descriptors, addresses and ports. What does not concern ports is passed over. If
+this kernel chooses another port, later lines that name the recorded port get this one.
+Overlapping calls are made one after the other; no time passes between calls, and hosts
+outside do not answer. A line says what the recording had if this kernel answers otherwise.
+
   --kernel VERSION  the version to model (default running: the version of the kernel)
   --agent COMMAND   let this command make the calls, for example on another machine;
                     kernel-model/real/agent/agent.c describes its protocol
@@ -46,7 +59,7 @@ htons(port_of(3)) stands for the port of socket 3.
   --record          print the recording instead of verdicts; run can play it
   --json            one JSON object a line, for every system call
   --quiet           print only calls that differ, and the summary
-
+${reportHelp("script", 18)}
 A script changes no file, name or setting outside its namespaces. An agent makes its
 calls. The agent sees one directory, /proc/sys/net of its own network namespace. A filter
 allows only the system calls of scripts. agent.c has the details. A script can open
@@ -107,6 +120,7 @@ export async function live(args: string[]): Promise<number> {
 		record: { type: "boolean", default: false },
 		json: { type: "boolean", default: false },
 		quiet: { type: "boolean", default: false },
+		...REPORT_OPTIONS,
 		help: { type: "boolean", default: false },
 	});
 	if (values.help === true) {
@@ -116,25 +130,42 @@ export async function live(args: string[]): Promise<number> {
 	if (positionals.length === 0) throw new UsageError("live: expected a script (see live --help)");
 	const seed = seedOf(values.seed);
 	const scripts = positionals.map((file) => readScript(readFile(file), file));
+	const report = new Report("live", values);
 	const agent = await startAgent(values.agent, values.image, values.system);
+	const work = progress();
 	let differing = 0;
-	try {
+	let done = 0;
+	let place = "";
+	const play = async () => {
 		const version = versionOf(String(values.kernel), agent.hello.models);
 		const draws = values.draws === true ? await DrawRecorder.start(agent) : null;
+		report.begin(`live ${agent.hello.name}`, scripts.length);
 		for (const script of scripts) {
 			const { file } = script;
-			const recording = await recordScript(script, agent, draws);
+			const began = performance.now();
+			const onLine = (line: number) => {
+				place = `${file}, line ${line}`;
+				work.show(() => `live: ${place}`);
+			};
+			onLine(0);
+			const program = draws === null && agent.hello.system === null && isProgram(script);
+			const carried = program ? await recordProgram(script, agent, onLine) : null;
+			const recording = carried ?? (await recordScript(script, agent, draws));
 			if (values.record === true) {
 				process.stdout.write(recording.text);
 				continue;
 			}
 			const explain = values.explain === true;
-			const play = { version, seed, explain };
-			const judged =
+			const play = { version, seed, explain, onStep: onLine };
+			const judged = interruptible(() =>
 				agent.hello.system === null
 					? { outcomes: judge(recording, file, play), recording, lacks: [] }
-					: judgeSystem(recording, file, play, agent.hello.lacks);
+					: judgeSystem(recording, file, play, agent.hello.lacks),
+			);
+			work.end();
 			const { outcomes } = judged;
+			const told = program ? resultsOf(script) : null;
+			let otherwise = 0;
 			const mismatches = outcomes.filter(({ verdict }) => verdict === "mismatch");
 			const differ = mismatches.length;
 			differing += differ;
@@ -142,11 +173,18 @@ export async function live(args: string[]): Promise<number> {
 			if (first !== undefined && !explain) {
 				explainFirst(first, judged.recording, file, { version, seed });
 			}
+			done++;
+			const { wanted } = report;
+			if (wanted) report.add(caseOf(file, outcomes, (performance.now() - began) / 1000));
+			if (report.tap) continue;
 			const lines: string[] = [];
 			const header = `${"kernel".padEnd(16)} ${"model".padEnd(16)} ${"verdict".padEnd(8)} call`;
 			if (values.json !== true && values.quiet !== true) lines.push(styled("1", header));
 			for (const outcome of outcomes) {
 				const mismatch = outcome.verdict === "mismatch";
+				const before = told?.get(outcome.line);
+				const other = before !== undefined && before !== (outcome.recordedError ?? "");
+				if (other) otherwise++;
 				if (values.quiet === true && !mismatch) continue;
 				if (values.json === true) {
 					if (outcome.call !== "$") lines.push(json(outcome, scripts.length > 1 ? file : null));
@@ -159,21 +197,64 @@ export async function live(args: string[]): Promise<number> {
 					lines.push(`${columns}${printable(outcome.text)}`);
 					continue;
 				}
-				const shown = printable(row(outcome));
+				const was = other ? `  # in the recording: ${before || "success"}` : "";
+				const shown = printable(row(outcome) + was);
 				lines.push(mismatch ? styled("31", shown) : shown);
 				lines.push(...remarks(file, outcome));
 			}
 			if (values.json !== true) {
 				const kernel = `kernel ${printable(agent.hello.name)}, model ${version}`;
-				const summary = `# ${printable(file)}, ${kernel}: ${outcomes.length} lines, ${differ} differ`;
+				const also = otherwise > 0 ? `, ${otherwise} answered otherwise than in the recording` : "";
+				const counts = `${outcomes.length} lines, ${differ} differ${also}`;
+				const summary = `# ${printable(file)}, ${kernel}: ${counts}`;
 				lines.push(styled(differ > 0 ? "31" : "32", summary));
+				const passed = [...(carried?.passed ?? [])].map(([what, times]) => `${what} ${times}`);
+				if (passed.length > 0) lines.push(printable(`# not carried over: ${passed.join(", ")}`));
 				const lacks = lackNames(judged.lacks).map(printable).join(", ");
 				if (lacks !== "") lines.push(`# ${printable(agent.hello.name)} lacks: ${lacks}`);
 			}
 			writeOut(lines.map((line) => `${line}\n`));
 		}
+	};
+	try {
+		await stoppable(play, () => agent.end());
+	} catch (error) {
+		work.end();
+		const interrupted = error instanceof Interrupted;
+		const rest = positionals.slice(done).join(" ");
+		const goOn = scripts.length > 1 ? `; go on with: ${rest}` : "";
+		const many = `${done} of ${scripts.length} files done, ${differing} lines differ`;
+		const reason = interrupted ? `interrupted in ${place}; ${many}${goOn}` : messageOf(error);
+		report.end(reason);
+		throw interrupted ? new Interrupted(reason) : error;
 	} finally {
+		work.end();
 		agent.end();
 	}
+	report.end();
 	return differing > 0 ? 1 : 0;
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** The errors of a recording by the lines at which its calls act; "" for success. */
+function resultsOf({ lines }: Parsed): Map<number, string> {
+	const results = new Map<number, string>();
+	for (const { line, at } of eventsOf(lines)) {
+		if (line.kind !== "call" || line.result === null) continue;
+		if (line.result.value !== null) results.set(at, line.result.errno ?? "");
+	}
+	return results;
+}
+
+/** A script as a test of a report. */
+function caseOf(name: string, outcomes: readonly LiveOutcome[], seconds: number): Case {
+	const differ = outcomes.filter(({ verdict }) => verdict === "mismatch");
+	const undecided = outcomes.filter(({ verdict }) => verdict === "undecided");
+	const words = ({ line, call, reason }: LiveOutcome) =>
+		`${name}:${line}: ${call}: ${reason ?? ""}`;
+	const notes = undecided.map((one) => `undecided: ${words(one)}`);
+	if (differ.length === 0) return { name, verdict: "passed", notes, seconds };
+	const reason = `${differ.length} lines differ`;
+	return { name, verdict: "failed", reason, details: differ.map(words), notes, seconds };
 }

@@ -168,21 +168,24 @@ async function udpSlots(agent: Agent): Promise<number | null> {
 	return Number(await agent.request("udp")) || null;
 }
 
-class Recorder {
+/** Records what a kernel does when it plays a script. */
+export class Recorder {
 	private readonly tasks = new Map<number | null, number>();
-	private readonly ifindexes = new Map<string, number>([["lo", 1]]);
-	private readonly marshaller: Marshaller;
+	protected readonly ifindexes = new Map<string, number>([["lo", 1]]);
+	protected readonly marshaller: Marshaller;
 	private readonly out: string[] = [];
 	private readonly lines: number[] = [];
 	private readonly lacks: Lack[] = [];
 	private next = 1;
 	private readonly forks: boolean;
+	/** The task that makes set-up commands. */
+	protected setupTask = 0;
 	/** Descriptors that each task got by its own calls. */
 	private readonly own = new Map<number, Set<number>>();
 
 	constructor(
-		private readonly script: Parsed,
-		private readonly agent: Agent,
+		protected readonly script: Parsed,
+		protected readonly agent: Agent,
 		private readonly draws: DrawRecorder | null,
 	) {
 		const nameOf = (ifindex: number) =>
@@ -237,6 +240,10 @@ class Recorder {
 			const last = lines.at(-1)?.line ?? 0;
 			for (const line of await this.draws.end()) this.write(line, last);
 		}
+		return this.recording();
+	}
+
+	protected recording(): Recording {
 		return { text: `${this.out.join("\n")}\n`, lines: this.lines, lacks: this.lacks };
 	}
 
@@ -252,21 +259,21 @@ class Recorder {
 		this.write(`$ sysctl -w net.ipv4.ip_local_port_range="${low} ${high}"`, 0);
 	}
 
-	private write(text: string, line: number): void {
+	protected write(text: string, line: number): void {
 		this.out.push(text);
 		this.lines.push(line);
 	}
 
-	private prefix(pid: number | null, time: number | null): string {
+	protected prefix(pid: number | null, time: number | null): string {
 		const stamp = time === null ? "" : `${(EPOCH + time).toFixed(6)} `;
 		return `${this.forks ? `${pid ?? 0} ` : ""}${stamp}`;
 	}
 
-	private error(line: CallLine | SetupLine, expected: string): ScriptError {
+	protected error(line: CallLine | SetupLine, expected: string): ScriptError {
 		return new ScriptError(this.script.file, line.line, line.column, expected, line.text);
 	}
 
-	private expect(answer: string, line: CallLine | SetupLine): void {
+	protected expect(answer: string, line: CallLine | SetupLine): void {
 		if (answer.startsWith("!"))
 			throw this.error(line, `what the agent can do (${answer.slice(2)})`);
 	}
@@ -384,7 +391,7 @@ class Recorder {
 	// Set-up commands
 
 	/** Makes a set-up command. Returns false if it needs what this system does not have. */
-	private async setUp(
+	protected async setUp(
 		what: { kind: "link up" } | { kind: "script"; line: SetupLine },
 	): Promise<boolean> {
 		const target = new RealSetup();
@@ -470,11 +477,13 @@ class Recorder {
 	}
 
 	private async call(request: string, longer = 0): Promise<CallAnswer> {
-		return readAnswerTo(request, await this.agent.request(`0 ${request}`, longer));
+		return readAnswerTo(request, await this.agent.request(`${this.setupTask} ${request}`, longer));
 	}
 
 	private async calls(requests: readonly string[]): Promise<CallAnswer[]> {
-		const answers = await this.agent.requests(requests.map((request) => `0 ${request}`));
+		const answers = await this.agent.requests(
+			requests.map((request) => `${this.setupTask} ${request}`),
+		);
 		return requests.map((request, i) => readAnswerTo(request, nth(answers, i)));
 	}
 
@@ -573,7 +582,7 @@ export function judge(recording: Recording, file: string, options: PlayOptions):
 			found.push({ ...outcome, text: outcome.text, name: null });
 			continue;
 		}
-		before.name = outcome.address;
+		if (outcome.call === "getsockname") before.name = outcome.address;
 		if (outcome.verdict === "mismatch" && before.verdict !== "mismatch") {
 			before.verdict = "mismatch";
 			before.reason = outcome.reason;

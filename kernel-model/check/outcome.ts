@@ -70,6 +70,8 @@ export interface OwnAnswers {
 	seed: number | null;
 	/** Wished choices. A search makes its choice if some draw leads to it. */
 	wishes: ReadonlyMap<CallLine, Choice>;
+	/** Searches draw as on a kernel, from PlayOptions.seed. There are no wishes. */
+	draws?: boolean;
 }
 
 export interface PlayOptions {

@@ -356,7 +356,8 @@ export class Player {
 			world.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
 		const returned = recorded !== null && recorded.value !== null;
 		const checking = slept || (returned && world.own === null);
-		const observed = world.draws === null && (checking || world.own !== null);
+		const answers = world.own !== null && world.own.draws !== true;
+		const observed = world.draws === null && (checking || answers);
 		kernel.draws = observed ? world.observer : kernel.ownDraws;
 		this.explainer.begin();
 		kernel.blocker = 0;

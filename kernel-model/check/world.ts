@@ -122,7 +122,9 @@ export class World {
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
 			secrets: facts.secrets,
-			...(options.own === undefined ? {} : { random: new SteadyRandom() }),
+			...(options.own === undefined || options.own.draws === true
+				? {}
+				: { random: new SteadyRandom() }),
 			...(this.random === null ? {} : { random: this.random }),
 			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
 		});

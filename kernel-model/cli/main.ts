@@ -11,6 +11,7 @@ import { live } from "./live.js";
 import { matrix } from "./matrix.js";
 import { record } from "./record.js";
 import { replay } from "./replay.js";
+import { repro } from "./repro.js";
 import { review } from "./review.js";
 import { run } from "./run.js";
 import { oneLine, parse, runCommand, UsageError } from "./terminal.js";
@@ -22,6 +23,7 @@ Shows how Linux chooses local ports, and when bind() and connect() fail.
   run SCRIPT...   play scripts or recordings on the model
   record PROGRAM  run a program under strace, with the state of the host on top
   live SCRIPT...  play scripts on a real kernel and on the model
+  repro SCRIPT    write a program that makes the calls of a script and checks the results
   matrix SCRIPT   play a script on every kernel version, and name the changes that show
   conflicts       print who may bind to a port that a socket has
   laws            put laws that every kernel should obey to all small programs
@@ -34,7 +36,8 @@ inet-port-model COMMAND --help describes a command. --version prints the version
 Exit status: 0 all as recorded, 1 something differs, 2 bad input.
 `;
 
-const COMMANDS = "run, record, live, matrix, conflicts, laws, fuzz, replay, review or kernels";
+const COMMANDS =
+	"run, record, live, repro, matrix, conflicts, laws, fuzz, replay, review or kernels";
 
 const KERNELS_HELP = `usage: inet-port-model kernels [--json]
 
@@ -117,6 +120,8 @@ async function main(argv: string[]): Promise<number> {
 			return replay(args);
 		case "review":
 			return review(args);
+		case "repro":
+			return repro(args);
 		case "kernels":
 			return kernels(args);
 		case "--help":

@@ -96,6 +96,11 @@ const CONSTANTS = new Map<string, number>([
 	}),
 ]);
 
+/** The value of a constant by its name; null for an unknown name. */
+export function constantNamed(name: string): number | null {
+	return CONSTANTS.get(name) ?? null;
+}
+
 /**
  * Errors by name: those of Node.js on this platform, and Linux's errors that Node.js leaves out.
  */

@@ -42,7 +42,7 @@ const ACCESS_MODES: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** The access mode of an open. Without flags in the script the file is opened for writing. */
-function accessMode(flags: Arg | undefined): number {
+export function accessMode(flags: Arg | undefined): number {
 	const value = flags?.value;
 	if (value?.kind === "int") return value.value & 3;
 	if (value?.kind !== "flags") return O_WRONLY;
@@ -58,7 +58,7 @@ export function openRequest(path: string, flags: number): string {
 /** Offset of the port in a sockaddr, in hex digits. */
 const PORT_AT = 4;
 
-function sockaddrBytes(address: Address | null, family: number): Uint8Array {
+export function sockaddrBytes(address: Address | null, family: number): Uint8Array {
 	const bytes = new Uint8Array(ADDRESS_SIZE);
 	const view = new DataView(bytes.buffer);
 	view.setUint16(0, address === null && family < 0 ? AF_UNIX : family, true);

@@ -5,7 +5,7 @@
  * user is not root. Nothing is learnt about a namespace that the recorded program made, because
  * everything in it is known.
  */
-import { CAP_FULL_SET } from "../../include/linux/capability.js";
+import { CAP_FULL_SET, CAP_NET_BIND_SERVICE } from "../../include/linux/capability.js";
 import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
 	EACCES,
@@ -50,7 +50,6 @@ export class Host {
 	learn(task: Task, call: CallLine, result: number, recorded: number | null): string | null {
 		const { world } = this;
 		const error = call.result?.errno ?? null;
-		if (recorded === -EACCES && result >= 0) return this.learnUser(task, call);
 		if (world.alone && !world.netDoubts.has(task.net.net.id)) return null;
 		const operands = world.operands(call);
 		const succeeded = recorded !== null && recorded >= 0;
@@ -108,9 +107,20 @@ export class Host {
 		task.capabilities = CAP_FULL_SET;
 	}
 
-	private learnUser(task: Task, call: CallLine): string | null {
+	/**
+	 * A bind() that failed shows that the user is not root. This is learnt before the call is made,
+	 * because the socket must not be bound. Returns the fact in words; null if nothing is learnt.
+	 */
+	learnUser(task: Task, call: CallLine, recorded: number | null): string | null {
 		const { world } = this;
-		if (call.name !== "bind" || world.alone || world.privileged || task.uid !== 0) return null;
+		if (
+			recorded !== -EACCES ||
+			call.name !== "bind" ||
+			world.alone ||
+			world.privileged ||
+			!task.capable(CAP_NET_BIND_SERVICE)
+		)
+			return null;
 		if (world.options.uid !== undefined) return null;
 		const wanted = world.operands(call).shownAddress(1);
 		const first = task.net.net.ipv4.sysctl_ip_prot_sock;

@@ -367,6 +367,7 @@ export class Player {
 		const beyond = outcome.recorded !== null && outcome.recorded > INT_MAX;
 		const told = slept ? -ERESTARTSYS : beyond ? -MAX_ERRNO : outcome.recorded;
 		const { company } = world;
+		if (checking) outcome.learnt = this.host.learnUser(task, call, told);
 		let handled = this.make(task, call, told, revealed, outcome);
 		if (checking && handled !== IGNORED && handled.result !== told) {
 			const again = this.reconsider(task, call, told, handled, revealed, outcome);

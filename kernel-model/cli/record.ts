@@ -75,7 +75,9 @@ export async function record(args: string[]): Promise<number> {
 		throw error;
 	}
 	const { status, signal, any } = ended;
-	if (!any) throw new UsageError(`record: strace recorded nothing, so ${file} has only the top`);
+	if (!any && (pids.length === 0 || (status !== 0 && signal === null))) {
+		throw new UsageError(`record: strace recorded nothing, so ${file} has only the top`);
+	}
 	onNote(`${file} has the recording; inet-port-model run checks it`);
 	if (pids.length > 0) return 0;
 	return signal === null ? (status ?? 0) : 128 + signalNumber(signal);

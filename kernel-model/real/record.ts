@@ -37,6 +37,9 @@ export class RecordError extends Error {}
 /** Bytes of strings that strace prints. */
 const STRING = 128;
 
+/** Tables of a kernel that only tells its settings. */
+const SMALL = { ehash: 16, bhash: 16, lhash2: 16, udp: 256 };
+
 /** CAP_NET_ADMIN in /proc/PID/status. */
 const NET_ADMIN = 1n << 12n;
 
@@ -304,14 +307,17 @@ class Observer {
 		if (uid === undefined || effective === undefined) return { uid: null, capabilities: null };
 		const set = BigInt(`0x${effective}`);
 		// In a user namespace of its own, root has capabilities that do not count in another namespace.
-		const powerless = this.of === "self" && (set & NET_ADMIN) !== 0n && !maySet();
+		const powerless = this.of === "self" && (set & NET_ADMIN) !== 0n && isPowerless();
 		return { uid: Number(uid), capabilities: powerless ? 0 : concernedCapabilities(set) };
 	}
 
 	/** Settings that are not those of a new namespace of the model. */
 	private settings(build: string): string[][] {
 		const profile = profileFor(release(), build)?.name;
-		const net = new Kernel(profile === undefined ? {} : { version: profile }).createNet();
+		const net = new Kernel({
+			...(profile === undefined ? {} : { version: profile }),
+			tables: SMALL,
+		}).createNet();
 		const names = SYSCTL_NAMES.filter((name) => typeof net.getSysctl(name) === "string");
 		const paths = names.map((name) => `/proc/sys/${name.replaceAll(".", "/")}`);
 		const known = paths.map((path, i) => ({ path, name: names[i] ?? "" }));
@@ -407,15 +413,31 @@ class Observer {
 	}
 }
 
-/** Whether the user may change settings of the network namespace. */
-function maySet(): boolean {
-	try {
-		accessSync("/proc/sys/net/ipv4/ip_forward", constants.W_OK);
-		return true;
-	} catch (error) {
-		// A container may mount the settings read-only.
-		return error instanceof Error && "code" in error && error.code === "EROFS";
-	}
+/** The map of users in the first user namespace. */
+const ALL_USERS = /^\s*0\s+0\s+4294967295\s*$/;
+
+/**
+ * Whether the capabilities do not count in the network namespace, because it belongs to another
+ * user namespace. The kernel refuses to remove a route that does not exist with another error to
+ * who has no capability.
+ */
+function isPowerless(): boolean {
+	if (ALL_USERS.test(read("/proc/self/uid_map") ?? "")) return false;
+	const words = [
+		"route",
+		"del",
+		"unreachable",
+		"192.0.2.255/32",
+		"table",
+		"4294967",
+		"metric",
+		"1",
+	];
+	const { stderr } = spawnSync("ip", words, {
+		encoding: "utf8",
+		env: { ...process.env, LC_ALL: "C" },
+	});
+	return stderr?.includes("Operation not permitted") === true;
 }
 
 /** The processes that started this one. */

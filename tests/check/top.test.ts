@@ -45,6 +45,15 @@ describe("the top of a recording", () => {
 		expect(verdicts(topped(of("0, capabilities: none"), REFUSED))).toEqual(["match", "match"]);
 	});
 
+	test("may be wrong about the user: a refused bind() then leaves its socket unbound", () => {
+		const calls = `${REFUSED}7 1.2 listen(3, 5) = 0
+7 1.3 getsockname(3, ${in4(45001, "0.0.0.0")}, [16]) = 0
+`;
+		const outcomes = played(topped(`# user: 0\n# namespace: shared\n${LO}`, calls));
+		expect(new Set(outcomes.map(({ verdict }) => verdict))).toEqual(new Set(["match"]));
+		expect(outcomes[1]?.learnt).toBe("the user is not root");
+	});
+
 	test("gives every capability to the maker of a user namespace", () => {
 		const top = `# user: 1000, capabilities: none\n# namespace: own\n${LO}`;
 		const unshare = "7 0.5 unshare(CLONE_NEWUSER|CLONE_NEWNET) = 0\n";

@@ -4,6 +4,7 @@
  * route` (and `ip -6 -j route`), `ss -tuanp` and `sysctl -a`. The result is set-up commands and
  * sockets.
  */
+import { parseIpv4, parseIpv6 } from "../machine/address.js";
 import { isModelledSysctl } from "./setup.js";
 
 /** A socket that existed before the recording, as ss shows it. */
@@ -160,7 +161,8 @@ const NAME = /^\[?([^\]%]*)\]?(?:%([^:\]]+)\]?)?:(\*|[0-9]+)$/;
 
 function nameOf(text: string) {
 	const [, address, device, port] = NAME.exec(text) ?? [];
-	if (address === undefined) {
+	const known = address === "*" || parseIpv4(address ?? "") !== null || parseIpv6(address ?? "");
+	if (address === undefined || !known || Number(port) > 65535) {
 		throw new HostError(`expected an address and the number of a port (ss -n), found ${text}`);
 	}
 	return { address, device: device ?? null, port: port === "*" ? 0 : Number(port) };

@@ -67,6 +67,8 @@ describe("the top of a recording", () => {
 			"# kernel: 6.18.44",
 			"# user: 99999999999",
 			"# ss: tcp LISTEN what",
+			"# ss: tcp LISTEN 0 1 4294967296.0.0.0:9 0.0.0.0:*",
+			"# ss: udp UNCONN 0 0 127.0.0.1:65536 0.0.0.0:*",
 			"# ss: sctp LISTEN 0 1 127.0.0.1:9 0.0.0.0:*",
 			"# threads of 5: 6 x",
 			"$ rm -rf x",
@@ -78,12 +80,14 @@ describe("the top of a recording", () => {
 		expect(top?.left).toEqual([
 			"line 3: expected the number of a user",
 			"line 4: expected a line of ss -tuanpeo",
-			"line 5: a socket of protocol sctp",
-			"line 6: expected at most 32768 threads, each a number",
-			"line 7: expected ip or sysctl",
-			expect.stringMatching(/^line 8: expected /),
+			"line 5: expected a line of ss -tuanpeo",
+			"line 6: expected a line of ss -tuanpeo",
+			"line 7: a socket of protocol sctp",
+			"line 8: expected at most 32768 threads, each a number",
+			"line 9: expected ip or sysctl",
+			expect.stringMatching(/^line 10: expected /),
 		]);
-		expect(top).toMatchObject({ uid: null, commands: [], sockets: [], end: 10, alone: false });
+		expect(top).toMatchObject({ uid: null, commands: [], sockets: [], end: 12, alone: false });
 	});
 
 	test("needs its first line and a kernel", () => {

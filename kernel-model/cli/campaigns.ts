@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Options that the campaigns share. The functions throw UsageError. */
 
+import type { Campaign, Difference } from "../real/campaign/campaign.js";
 import { KINDS, type Kind, withoutNames } from "../real/campaign/program.js";
+import type { Case } from "./reports.js";
+import type { Merged, Summary } from "./shards.js";
 import { printable, UsageError } from "./terminal.js";
 
 /** The value of --NAME: a number from `least` up. */
@@ -38,6 +41,46 @@ export function shardOf(text: string): { i: number; n: number } {
 		throw new UsageError(`--shard: expected I/N such as 1/4, found ${text}`);
 	}
 	return { i: Number(i), n: Number(n) };
+}
+
+/** The calls that a share of a campaign makes. */
+export function shareOf(operations: number, { n }: { n: number }): number {
+	return Math.ceil(operations / n);
+}
+
+/** What an interrupted campaign did, and the command that goes on. */
+export function stopText(
+	command: string,
+	done: Campaign,
+	seed: number,
+	shard: { i: number; n: number },
+	operations: number,
+): string {
+	const left = Math.max(shareOf(operations, shard) - done.operations, 1) * shard.n;
+	const share = shard.n === 1 ? "" : ` --shard ${shard.i}/${shard.n}`;
+	const again = `${command} --seed ${seed}${share} --ops ${left} --from ${done.next}`;
+	return `interrupted after ${done.operations} calls in ${done.programs} programs; go on with: ${again}`;
+}
+
+/** A campaign as one test of a report. `again` is the command that shows a difference again. */
+export function testOf(summary: Summary, difference: Difference | null, again: string): Case {
+	const { kernel, model, operations, programs, seed, seconds } = summary;
+	const share = summary.shard === "1/1" ? "" : `, shard ${summary.shard}`;
+	const name = `random programs of seed ${seed}${share}: kernel ${kernel}, model ${model}`;
+	const notes = [`${operations} calls in ${programs} programs`];
+	if (difference === null) return { name, verdict: "passed", notes, seconds };
+	const { reason, script, recording } = difference;
+	const details = [...script, "as the kernel answered it:", ...recording.text.trim().split("\n")];
+	const all = [...details, `to see it again: ${again}`];
+	return { name, verdict: "failed", reason, details: all, notes, seconds };
+}
+
+/** The exit status of a merge. Says what is missing. */
+export function mergedStatus(command: string, merged: readonly Merged[]): number {
+	const missing = merged.flatMap((one) => one.missing);
+	for (const what of missing) process.stderr.write(`${command} merge: ${what}\n`);
+	if (missing.length > 0) return 2;
+	return merged.some(({ total }) => total.mismatches > 0) ? 1 : 0;
 }
 
 /** Notes the signals that ask a campaign to end. A second one ends the process. */

@@ -4,10 +4,25 @@ import { release } from "node:os";
 import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
 import { KINDS, WITHOUT } from "../real/campaign/program.js";
 import { startAgent } from "../real/vm/machine.js";
-import { kindsOf, progressLine, SHRINKING, shardOf, whole, withoutOf } from "./campaigns.js";
-import { parse, seedOf, styled, UsageError, versionOf } from "./terminal.js";
+import {
+	interruptions,
+	kindsOf,
+	mergedStatus,
+	progressLine,
+	SHRINKING,
+	shardOf,
+	shareOf,
+	stopText,
+	testOf,
+	whole,
+	withoutOf,
+} from "./campaigns.js";
+import { REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
+import { merge, type Summary } from "./shards.js";
+import { Interrupted, parse, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
 const HELP = `usage: inet-port-model fuzz [OPTIONS]
+       inet-port-model fuzz merge [--json] [--coverage] FILE...
 
 Runs random programs of system calls on the running kernel, each in a new user and network
 namespace, and on the model. If a program differs, makes it as small as possible and prints
@@ -15,7 +30,9 @@ it as a script. inet-port-model live can play this script.
 
   --ops N           number of calls (default 50000)
   --seed S          seed of the programs (default 1)
-  --shard I/N       run only the I-th of N shares of the programs; I begins at 1
+  --shard I/N       run only the I-th of N shares of the programs and of --ops, from 1.
+                    merge joins the --json outputs of all shares
+  --from N          begin with program number N; an interrupted campaign names it
   --kernel VERSION  the version to model (default running: the version of the kernel)
   --agent COMMAND   let this command make the calls, for example on another machine
   --image IMAGE     run on a kernel in a virtual machine: a series such as 6.12 of stock
@@ -29,7 +46,7 @@ it as a script. inet-port-model live can play this script.
   --at NUMBER       run one program again; the report of a difference names it
   --json            print one JSON object at the end
   --coverage        list every result that occurred
-
+${reportHelp("campaign", 18)}
 Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
 `;
 
@@ -43,33 +60,80 @@ const VERDICTS = [
 	"bind conflict with the wildcard",
 ];
 
-function sorted(map: ReadonlyMap<string, number>): [string, number][] {
-	return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+function counts(numbers: readonly number[]): Record<string, number> {
+	return Object.fromEntries(VERDICTS.map((name, i) => [name, numbers[i] ?? 0]).slice(1));
 }
 
-function report(done: Campaign, release: string, version: string, all: boolean): string[] {
+function summaryOf(
+	done: Campaign,
+	about: Pick<Summary, "kernel" | "model" | "seed" | "shard" | "seconds">,
+): Summary {
 	const { coverage, difference } = done;
-	const lines: string[] = [];
-	const answers = sorted(coverage.answers);
+	const { answers, skipped, bound, searches, exhausted } = coverage;
+	const sorted = [...answers].sort(([a], [b]) => (a < b ? -1 : 1));
+	return {
+		...about,
+		operations: done.operations,
+		programs: done.programs,
+		ignored: done.ignored,
+		mismatches: difference === null ? 0 : 1,
+		searches,
+		exhausted,
+		...(done.interrupted ? { next: done.next } : {}),
+		skipped: counts(skipped),
+		refused: counts(bound),
+		answers: Object.fromEntries(sorted),
+		differences:
+			difference === null
+				? []
+				: [{ at: difference.number, reason: difference.reason, script: difference.script }],
+	};
+}
+
+function report(summary: Summary, all: boolean): string[] {
+	const { kernel, model, operations, programs, mismatches, ignored, searches, exhausted } = summary;
+	const answers = Object.entries(summary.answers ?? {});
 	const errors = answers.filter(([name]) => name.includes(" "));
-	lines.push(
-		`kernel ${release}, model ${version}: ${done.operations} calls in ${done.programs} programs, ` +
-			`${difference === null ? "0 differ" : "a difference"}, ${done.ignored} left out by the model`,
-		`answers: ${answers.length} kinds, ${errors.length} of them errors`,
-		`searches: ${coverage.searches}, ${coverage.exhausted} found no port`,
-	);
-	const counted = (counts: number[]) =>
-		counts
-			.map((n, verdict) => (verdict === 0 ? "" : `${VERDICTS[verdict]} ${n}`))
-			.slice(1)
+	const differ = mismatches === 1 ? "a difference" : `${mismatches} differ`;
+	const named = (numbers: Record<string, number> = {}) =>
+		Object.entries(numbers)
+			.map(([name, n]) => `${name} ${n}`)
 			.join(", ");
-	lines.push(`candidates passed over: ${counted(coverage.skipped)}`);
-	lines.push(`ports asked for and refused: ${counted(coverage.bound)}`);
+	const lines = [
+		`kernel ${kernel}, model ${model}: ${operations} calls in ${programs} programs, ${differ}, ${ignored} left out by the model`,
+		`answers: ${answers.length} kinds, ${errors.length} of them errors`,
+		`searches: ${searches}, ${exhausted} found no port`,
+		`candidates passed over: ${named(summary.skipped)}`,
+		`ports asked for and refused: ${named(summary.refused)}`,
+	];
 	if (all) for (const [name, n] of answers) lines.push(`  ${String(n).padStart(8)} ${name}`);
-	return lines;
+	return [...lines, `${summary.seconds.toFixed(1)} s, seed ${summary.seed}`];
+}
+
+/** `fuzz merge`: joins the JSON outputs of shards. */
+function mergeShards(args: string[]): number {
+	const { values, positionals: files } = parse(args, {
+		json: { type: "boolean", default: false },
+		coverage: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	if (files.length === 0) throw new UsageError("fuzz merge: expected files of fuzz --json");
+	const merged = merge("fuzz", files);
+	for (const { total } of merged) {
+		const lines = report(total, values.coverage === true);
+		for (const { at, reason } of total.differences)
+			lines.push(styled("31", `DIFFERS: program ${at} at ${reason}`));
+		process.stdout.write(`${values.json === true ? JSON.stringify(total) : lines.join("\n")}\n`);
+	}
+	return mergedStatus("fuzz", merged);
 }
 
 export async function fuzz(args: string[]): Promise<number> {
+	if (args[0] === "merge") return mergeShards(args.slice(1));
 	const { values, positionals } = parse(args, {
 		ops: { type: "string", default: "50000" },
 		seed: { type: "string", default: "1" },
@@ -81,7 +145,9 @@ export async function fuzz(args: string[]): Promise<number> {
 		without: { type: "string" },
 		kinds: { type: "string" },
 		size: { type: "string", default: "400" },
+		from: { type: "string", default: "0" },
 		at: { type: "string" },
+		...REPORT_OPTIONS,
 		"no-shrink": { type: "boolean", default: false },
 		json: { type: "boolean", default: false },
 		coverage: { type: "boolean", default: false },
@@ -92,7 +158,8 @@ export async function fuzz(args: string[]): Promise<number> {
 		return 0;
 	}
 	if (positionals.length > 0) throw new UsageError(`fuzz: unexpected ${positionals[0]}`);
-	const operations = whole("ops", values.ops, 1);
+	const ops = whole("ops", values.ops, 1);
+	const from = whole("from", values.from, 0);
 	const size = whole("size", values.size, 4);
 	const seed = seedOf(values.seed);
 	const shard = shardOf(String(values.shard));
@@ -101,17 +168,21 @@ export async function fuzz(args: string[]): Promise<number> {
 	const at = values.at === undefined ? {} : { only: whole("at", values.at, 0) };
 	if ([values.agent, values.image, values.system].every((value) => value === undefined))
 		versionOf(String(values.kernel), release());
+	const tests = new Report("fuzz", values);
 	const agent = await startAgent(values.agent, values.image, values.system);
 	const began = Date.now();
+	const interrupted = interruptions();
 	const show = progressLine();
 	try {
 		const version = versionOf(String(values.kernel), agent.hello.models);
 		const done = await runCampaign({
 			agent,
 			version,
-			operations,
+			operations: shareOf(ops, shard),
 			seed,
 			shard,
+			from,
+			stopped: interrupted.seen,
 			size,
 			shrink: values["no-shrink"] !== true,
 			without,
@@ -122,49 +193,29 @@ export async function fuzz(args: string[]): Promise<number> {
 				show(shrinking ? SHRINKING : `${calls} calls, ${programs} programs, ${rate} calls/s`);
 			},
 		});
-		if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-		const seconds = (Date.now() - began) / 1000;
-		const { difference, coverage } = done;
-		if (values.json === true) {
-			const { answers, skipped, bound, searches, exhausted } = coverage;
-			const summary = {
-				kernel: agent.hello.name,
-				model: version,
-				seed,
-				shard: values.shard,
-				operations: done.operations,
-				programs: done.programs,
-				ignored: done.ignored,
-				seconds,
-				mismatches: difference === null ? 0 : 1,
-				searches,
-				exhausted,
-				skipped: Object.fromEntries(VERDICTS.map((name, i) => [name, skipped[i]]).slice(1)),
-				refused: Object.fromEntries(VERDICTS.map((name, i) => [name, bound[i]]).slice(1)),
-				answers: Object.fromEntries(sorted(answers)),
-				...(difference === null
-					? {}
-					: {
-							difference: {
-								at: difference.number,
-								reason: difference.reason,
-								script: difference.script,
-							},
-						}),
-			};
-			process.stdout.write(`${JSON.stringify(summary)}\n`);
-			return difference === null ? 0 : 1;
+		show("");
+		const { difference } = done;
+		const about = { kernel: agent.hello.name, model: version, seed, shard: String(values.shard) };
+		const summary = summaryOf(done, { ...about, seconds: (Date.now() - began) / 1000 });
+		const again = `inet-port-model fuzz --seed ${seed} --at ${difference?.number}`;
+		tests.begin(`fuzz ${agent.hello.name}`, 1);
+		tests.add(testOf(summary, difference, again));
+		const stop = stopText("fuzz ...", done, seed, shard, ops);
+		tests.end(done.interrupted ? stop : null);
+		if (values.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
+		else if (!tests.tap) {
+			const lines = report(summary, values.coverage === true);
+			process.stdout.write(`${lines.join("\n")}\n`);
 		}
-		const lines = report(done, agent.hello.name, version, values.coverage === true);
-		lines.push(`${seconds.toFixed(1)} s, seed ${seed}`);
-		process.stdout.write(`${lines.join("\n")}\n`);
+		if (done.interrupted) throw new Interrupted(stop);
 		if (difference === null) return 0;
+		if (values.json === true || tests.tap) return 1;
 		process.stdout.write(
 			[
 				"",
 				styled("31", `DIFFERS at ${difference.reason}`),
 				...difference.explanation.map((line) => `#   ${line}`),
-				`# to see it again: inet-port-model fuzz --seed ${seed} --at ${difference.number}`,
+				`# to see it again: ${again}`,
 				"# or: inet-port-model live on this script",
 				...difference.script,
 				"# as the kernel answered it:",
@@ -173,6 +224,7 @@ export async function fuzz(args: string[]): Promise<number> {
 		);
 		return 1;
 	} finally {
+		interrupted.end();
 		agent.end();
 	}
 }

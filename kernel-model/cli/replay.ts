@@ -7,15 +7,29 @@
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { nth } from "../machine/nth.js";
-import { type Difference, runCampaign } from "../real/campaign/campaign.js";
+import { type Campaign, type Difference, runCampaign } from "../real/campaign/campaign.js";
 import { KINDS } from "../real/campaign/program.js";
 import { replayText } from "../real/campaign/replayed.js";
 import { DrawRecorder } from "../real/live.js";
 import { SERIES, startMachine } from "../real/vm/machine.js";
-import { kindsOf, progressLine, SHRINKING, whole } from "./campaigns.js";
-import { parse, readFile, seedOf, styled, UsageError, versionOf } from "./terminal.js";
+import {
+	interruptions,
+	kindsOf,
+	mergedStatus,
+	progressLine,
+	SHRINKING,
+	shardOf,
+	shareOf,
+	stopText,
+	testOf,
+	whole,
+} from "./campaigns.js";
+import { REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
+import { merge, type Summary } from "./shards.js";
+import { Interrupted, parse, readFile, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
 const HELP = `usage: inet-port-model replay [OPTIONS]
+       inet-port-model replay merge [--json] FILE...
 
 Boots stock kernels in virtual machines, runs random programs of system calls there, and
 records the random draws of the kernel's port searches. Then the model runs the same
@@ -29,6 +43,9 @@ draws, their order, and table_perturb after the program must also be equal.
   --model VERSION  the version to model (default: the version nearest to the kernel's)
   --ops N          number of calls on each kernel (default 5000)
   --seed S         seed of the programs (default 1)
+  --shard I/N      run only the I-th of N shares of the programs and of --ops, from 1.
+                   merge joins the --json outputs of all shares
+  --from N         begin with program number N; an interrupted campaign names it
   --kinds LIST     use only sockets of these kinds: ${Object.keys(KINDS).join(",")}
   --size N         most operations of a program (default 400)
   --at NUMBER      run one program again; the report of a difference names it
@@ -36,25 +53,9 @@ draws, their order, and table_perturb after the program must also be equal.
                    that ends in .gz is compressed. inet-port-model run can play it
   --load FILE      play saved recordings without a virtual machine; --model is allowed
   --json           print one JSON object for each kernel
-
+${reportHelp("kernel", 17)}
 Exit status: 0 all equal, 1 something differs, 2 bad input or no machine.
 `;
-
-interface Summary {
-	kernel: string;
-	model: string;
-	seed: number | null;
-	operations: number;
-	/** Calls that the model leaves out, such as receives. */
-	ignored: number;
-	draws: number;
-	searches: number;
-	/** Searches that found no port. */
-	exhausted: number;
-	programs: number;
-	mismatches: number;
-	seconds: number;
-}
 
 const HEADER = ["kernel", "model", "operations", "draws", "searches", "no port", "mismatches", "s"];
 const WIDTHS = [10, 10, 12, 10, 10, 10, 11, 8];
@@ -70,17 +71,17 @@ function row(cells: readonly (string | number)[]): string {
 }
 
 function rowOf(done: Summary): string {
-	const { kernel, model, operations, draws, searches, exhausted, mismatches, seconds } = done;
+	const { kernel, model, operations, draws = 0, searches, exhausted, mismatches, seconds } = done;
 	const release = kernel.replace(/[+-].*/, "");
 	const cells = [release, model, operations, draws, searches, exhausted, mismatches];
 	return row([...cells, Math.round(seconds)]);
 }
 
-function reportDifference(found: Difference, seed: number, kernel: string): string {
+function reportDifference(found: Difference, again: string): string {
 	return [
 		styled("31", `DIFFERS at ${found.reason}`),
 		...found.explanation.map((line) => `#   ${line}`),
-		`# to see it again: inet-port-model replay --kernel ${kernel} --seed ${seed} --at ${found.number}`,
+		`# to see it again: ${again}`,
 		"# or: inet-port-model live --draws --image on this script",
 		...found.script,
 		"# as the kernel answered it:",
@@ -92,21 +93,25 @@ async function onMachine(
 	image: string,
 	values: Record<string, unknown>,
 	kept: string[],
-): Promise<{ summary: Summary; difference: Difference | null }> {
+	stopped: () => boolean,
+): Promise<{ summary: Summary; done: Campaign }> {
 	const seed = seedOf(values.seed);
+	const shard = shardOf(String(values.shard));
 	const began = Date.now();
 	const agent = await startMachine(image);
+	const { release } = agent.hello;
+	const show = progressLine(`${release}: `);
 	try {
-		const { release } = agent.hello;
 		const model = versionOf(String(values.model), release);
-		const show = progressLine(`${release}: `);
 		let draws = 0;
 		const done = await runCampaign({
 			agent,
 			version: model,
-			operations: whole("ops", values.ops, 1),
+			operations: shareOf(whole("ops", values.ops, 1), shard),
 			seed,
-			shard: { i: 1, n: 1 },
+			shard,
+			from: whole("from", values.from, 0),
+			stopped,
 			size: whole("size", values.size, 4),
 			draws: await DrawRecorder.start(agent),
 			keep: (recording) => {
@@ -117,24 +122,30 @@ async function onMachine(
 			...(values.at === undefined ? {} : { only: whole("at", values.at, 0) }),
 			progress: ({ operations, shrinking }) => show(shrinking ? SHRINKING : `${operations} calls`),
 		});
-		const { coverage } = done;
+		const { coverage, difference } = done;
 		const summary: Summary = {
 			kernel: release,
 			model,
 			seed,
+			shard: String(values.shard),
 			operations: done.operations,
 			ignored: done.ignored,
 			draws,
 			searches: coverage.searches,
 			exhausted: coverage.exhausted,
 			programs: done.programs,
-			mismatches: done.difference === null ? 0 : 1,
+			mismatches: difference === null ? 0 : 1,
 			seconds: (Date.now() - began) / 1000,
+			...(done.interrupted ? { next: done.next } : {}),
+			differences:
+				difference === null
+					? []
+					: [{ at: difference.number, reason: difference.reason, script: difference.script }],
 		};
-		return { summary, difference: done.difference };
+		return { summary, done };
 	} finally {
 		agent.end();
-		if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+		show("");
 	}
 }
 
@@ -148,6 +159,7 @@ function loaded(file: string, model: string): { summary: Summary; mismatches: st
 		kernel: release,
 		model: versionOf(model, release),
 		seed: null,
+		shard: "1/1",
 		operations,
 		ignored,
 		draws,
@@ -156,6 +168,7 @@ function loaded(file: string, model: string): { summary: Summary; mismatches: st
 		programs,
 		mismatches: mismatches.length,
 		seconds: (Date.now() - began) / 1000,
+		differences: [],
 	};
 	return { summary, mismatches };
 }
@@ -164,7 +177,31 @@ function drawsIn(text: string): number {
 	return text.match(/^# draw /gm)?.length ?? 0;
 }
 
+/** `replay merge`: joins the JSON outputs of shards. */
+function mergeShards(args: string[]): number {
+	const { values, positionals: files } = parse(args, {
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	if (files.length === 0) throw new UsageError("replay merge: expected files of replay --json");
+	const merged = merge("replay", files);
+	if (values.json !== true) process.stdout.write(`${row(HEADER)}\n`);
+	for (const { total } of merged) {
+		const lines = [values.json === true ? JSON.stringify(total) : rowOf(total)];
+		if (values.json !== true)
+			for (const { at, reason } of total.differences)
+				lines.push(styled("31", `DIFFERS: program ${at} at ${reason}`));
+		process.stdout.write(`${lines.join("\n")}\n`);
+	}
+	return mergedStatus("replay", merged);
+}
+
 export async function replay(args: string[]): Promise<number> {
+	if (args[0] === "merge") return mergeShards(args.slice(1));
 	const { values, positionals } = parse(args, {
 		kernel: { type: "string", default: "6.12" },
 		all: { type: "boolean", default: false },
@@ -174,7 +211,10 @@ export async function replay(args: string[]): Promise<number> {
 		seed: { type: "string", default: "1" },
 		kinds: { type: "string" },
 		size: { type: "string", default: "400" },
+		shard: { type: "string", default: "1/1" },
+		from: { type: "string", default: "0" },
 		at: { type: "string" },
+		...REPORT_OPTIONS,
 		save: { type: "string" },
 		load: { type: "string" },
 		json: { type: "boolean", default: false },
@@ -185,18 +225,28 @@ export async function replay(args: string[]): Promise<number> {
 		return 0;
 	}
 	if (positionals.length > 0) throw new UsageError(`replay: unexpected ${positionals[0]}`);
-	seedOf(values.seed);
-	whole("ops", values.ops, 1);
+	const seed = seedOf(values.seed);
+	const ops = whole("ops", values.ops, 1);
+	const shard = shardOf(String(values.shard));
+	whole("from", values.from, 0);
 	whole("size", values.size, 4);
 	if (values.kinds !== undefined) kindsOf(String(values.kinds));
+	const tests = new Report("replay", values);
 	const print = (summary: Summary) => {
+		if (tests.tap) return;
 		const line = values.json === true ? JSON.stringify(summary) : rowOf(summary);
 		process.stdout.write(`${line}\n`);
 	};
-	if (values.json !== true) process.stdout.write(`${row(HEADER)}\n`);
+	if (values.json !== true && !tests.tap) process.stdout.write(`${row(HEADER)}\n`);
 	if (values.load !== undefined) {
 		const { summary, mismatches } = loaded(String(values.load), String(values.model));
 		print(summary);
+		tests.begin("replay", 1);
+		const verdict = mismatches.length > 0 ? ("failed" as const) : ("passed" as const);
+		const name = `${values.load}: kernel ${summary.kernel}, model ${summary.model}`;
+		const [reason = ""] = mismatches;
+		tests.add({ name, verdict, reason, details: mismatches, seconds: summary.seconds });
+		tests.end();
 		for (const text of mismatches.slice(0, 10)) process.stderr.write(`${styled("31", text)}\n`);
 		return mismatches.length > 0 ? 1 : 0;
 	}
@@ -209,19 +259,33 @@ export async function replay(args: string[]): Promise<number> {
 				: [String(given)];
 	const kept: string[] = [];
 	let failed = false;
+	let stop: string | null = null;
+	const interrupted = interruptions();
+	tests.begin("replay", images.length);
 	for (const image of images) {
-		const { summary, difference } = await onMachine(image, values, kept);
+		const { summary, done } = await onMachine(image, values, kept, interrupted.seen);
+		const { difference } = done;
 		print(summary);
+		const again = `inet-port-model replay --kernel ${image} --seed ${seed} --at ${difference?.number}`;
+		tests.add(testOf(summary, difference, again));
+		if (done.interrupted) {
+			stop = stopText(`replay --kernel ${image} ...`, done, seed, shard, ops);
+			break;
+		}
 		if (difference === null) continue;
 		failed = true;
-		const text = reportDifference(difference, seedOf(values.seed), image);
-		(values.json === true ? process.stderr : process.stdout).write(`${text}\n`);
+		const text = reportDifference(difference, again);
+		const aside = values.json === true || tests.tap;
+		(aside ? process.stderr : process.stdout).write(`${text}\n`);
 		kept.push(difference.original.text);
 	}
+	interrupted.end();
+	tests.end(stop);
 	if (values.save !== undefined) {
 		const file = String(values.save);
 		const text = kept.join("");
 		writeFileSync(file, file.endsWith(".gz") ? gzipSync(text, { level: 9 }) : text);
 	}
+	if (stop !== null) throw new Interrupted(stop);
 	return failed ? 1 : 0;
 }

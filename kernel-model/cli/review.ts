@@ -11,7 +11,9 @@ import { DrawRecorder, recordScript } from "../real/live.js";
 import { CLASSES, type Difference, type Review, review as runReview } from "../real/review.js";
 import { startAgent } from "../real/vm/machine.js";
 import { interruptions, progressLine, whole } from "./campaigns.js";
+import { REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
 import {
+	Interrupted,
 	parse,
 	printable,
 	reasonOf,
@@ -48,7 +50,7 @@ ${CLASSES.map((name) => `  ${name}`).join("\n")}
   --all             print every smallest script of a cause, not only the first
   --save FOLDER     write each cause's script with the kernel's results to a file
   --json            one JSON object for each cause, and one with the totals
-
+${reportHelp("cause", 18)}
 Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
 `;
 
@@ -85,6 +87,7 @@ export async function review(args: string[]): Promise<number> {
 		all: { type: "boolean", default: false },
 		save: { type: "string" },
 		json: { type: "boolean", default: false },
+		...REPORT_OPTIONS,
 		help: { type: "boolean", default: false },
 	});
 	if (values.help === true) {
@@ -100,6 +103,7 @@ export async function review(args: string[]): Promise<number> {
 	const size = whole("size", values.size, 4);
 	const from = whole("from", values.from, 0);
 	const save = values.save === undefined ? null : folderOf(String(values.save));
+	const tests = new Report("review", values);
 	const agent = await startAgent(values.agent, values.image);
 	const began = Date.now();
 	const interrupted = interruptions();
@@ -135,20 +139,37 @@ export async function review(args: string[]): Promise<number> {
 		const seconds = Math.round((Date.now() - began) / 100) / 10;
 		const about = { kernel, base, seed, draws: exact, notAsked: notAsked(able), seconds };
 		if (save !== null) saveScripts(save, done.differences);
+		const stop = `interrupted after ${done.operations} calls in ${done.programs} programs; go on with: review --base ${base} ... --seed ${seed} --from ${done.next}`;
+		reportTests(tests, done, about, interrupted.seen() ? stop : null);
 		if (values.json === true) writeOut(jsonOf(done, about, interrupted.seen()));
-		else {
+		else if (!tests.tap) {
 			if (draws !== null && !exact) process.stderr.write(`review: without draws: ${draws}\n`);
 			writeOut(linesOf(done, about, values.all === true).map((line) => `${line}\n`));
 		}
-		if (interrupted.seen()) {
-			const again = `review --base ${base} … --seed ${seed} --from ${done.next}`;
-			process.stderr.write(`review: interrupted; to go on: inet-port-model ${again}\n`);
-		}
+		if (interrupted.seen()) throw new Interrupted(stop);
 		return done.differences.length > 0 ? 1 : 0;
 	} finally {
 		interrupted.end();
 		agent.end();
 	}
+}
+
+/** The causes as tests that fail. Without a cause there is one test, which passes. */
+function reportTests(tests: Report, done: Review, about: About, broken: string | null): void {
+	const { differences, operations, programs } = done;
+	const { kernel, base, seconds } = about;
+	tests.begin(`review ${kernel}`, null);
+	const notes = [`${operations} calls in ${programs} programs`];
+	if (differences.length === 0) {
+		const name = `kernel ${kernel} does what ${base} does`;
+		tests.add({ name, verdict: broken === null ? "passed" : "skipped", notes, seconds });
+	}
+	for (const one of differences) {
+		const name = `${one.class}: ${one.call}, ${one.at}`;
+		const reason = `${kernel} answers ${one.kernelSays}, ${base} ${one.modelSays}`;
+		tests.add({ name, verdict: "failed", reason, details: one.script });
+	}
+	tests.end(broken);
 }
 
 /** The recorder of draws; the reason if the kernel does not tell them. */

@@ -8,6 +8,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { playScript, readScript } from "../check/player.js";
 import { nth } from "../machine/nth.js";
 import { type Parsed, ScriptError } from "../script/strace.js";
+import { wasStopped } from "./campaign/campaign.js";
 import { canonical } from "./campaign/canonical.js";
 import { fewest } from "./campaign/shrink.js";
 import {
@@ -235,7 +236,14 @@ class Reviewer {
 		for (const program of options.programs) {
 			if (number++ < (options.from ?? 0)) continue;
 			if (done.operations >= options.operations || options.stopped?.() === true) break;
-			await this.program(program);
+			try {
+				await this.program(program);
+			} catch (error) {
+				if (await wasStopped(options.stopped)) break;
+				throw error;
+			}
+			// A program that was interrupted is run again.
+			if (options.stopped?.() === true) break;
 			done.programs++;
 			done.next = number;
 			options.progress?.(done, "");

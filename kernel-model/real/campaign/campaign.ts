@@ -40,6 +40,8 @@ export interface CampaignOptions {
 	without?: readonly string[];
 	/** Whether to record the kernel's draws and play with them. */
 	draws?: DrawRecorder;
+	/** Whether to end now, because somebody interrupted the campaign. */
+	stopped?(): boolean;
 	/** Called for each recording that did not differ. */
 	keep?(recording: Recording): void;
 	/** The number of the first program; 0 if not given. */
@@ -85,6 +87,8 @@ export interface Campaign extends Progress {
 	ignored: number;
 	/** The number of the first program that was not run. */
 	next: number;
+	/** Whether the campaign was interrupted. */
+	interrupted: boolean;
 	coverage: Coverage;
 	difference: Difference | null;
 }
@@ -159,6 +163,16 @@ async function takes(agent: Agent, commands: readonly string[]): Promise<boolean
 	}
 }
 
+/**
+ * Whether a campaign was interrupted when its agent ended. The same signal may have ended the agent
+ * a moment before it came here.
+ */
+export async function wasStopped(stopped: (() => boolean) | undefined): Promise<boolean> {
+	if (stopped === undefined) return false;
+	await new Promise((resolve) => setTimeout(resolve, 50));
+	return stopped();
+}
+
 /** The first number from `from` on that is of a share. */
 function firstOf({ i, n }: { i: number; n: number }, from: number): number {
 	return from + ((((i - 1 - from) % n) + n) % n);
@@ -190,6 +204,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		shrinking: false,
 		ignored: 0,
 		next: options.from ?? 0,
+		interrupted: false,
 		coverage,
 		difference: null,
 	};
@@ -231,7 +246,14 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	let differing: Program | null = null;
 	while (differing === null && done.operations < operations) {
 		const program = programOf(options.seed, at, options.size);
-		if (await shows(renderProgram(program, abilities), 1)) differing = program;
+		try {
+			if (options.stopped?.() === true) done.interrupted = true;
+			else if (await shows(renderProgram(program, abilities), 1)) differing = program;
+		} catch (error) {
+			if (!(await wasStopped(options.stopped))) throw error;
+			done.interrupted = true;
+		}
+		if (done.interrupted) break;
 		done.programs++;
 		options.progress(done);
 		done.next = at + 1;
@@ -245,7 +267,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 	const within = (limit: number) => {
 		const until = Date.now() + limit;
 		return async (script: readonly string[]): Promise<boolean | null> => {
-			if (Date.now() > until) return null;
+			if (Date.now() > until || options.stopped?.() === true) return null;
 			options.progress(done);
 			try {
 				return await shows([...script], TRIES);

@@ -41,7 +41,8 @@ const NO_DESCRIPTOR: ReadonlySet<string> = new Set([
 
 const first = (pid: number | null) => pid ?? 0;
 
-const RESULT = / = (?:-?[0-9]+(?: E[A-Z0-9]+)?(?: \([^)]*\))?|\?(?: E[A-Z0-9]+)?(?: \([^)]*\))?)$/;
+const RESULT =
+	/ = (?:-?[0-9]+(?: E[A-Z0-9]+)?(?: \([^)]*\))?|\?(?: E[A-Z0-9]+)?(?: \([^)]*\))?)(?: <[0-9.]+>)?$/;
 
 /** A script's lines without their results. A fork keeps the pid of its child. */
 export function withoutResults(text: string): string[] {

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Joins what the shards of a campaign printed with --json: `fuzz merge` and `replay merge`. */
+import { nth } from "../machine/nth.js";
+import { readFile, UsageError } from "./terminal.js";
+
+/** What a campaign says of itself in one line of JSON. */
+export interface Summary {
+	kernel: string;
+	model: string;
+	seed: number | null;
+	/** The share of the programs, such as 2/4. Shares that were merged are one: 1/1. */
+	shard: string;
+	operations: number;
+	programs: number;
+	/** Calls that the model leaves out. */
+	ignored: number;
+	searches: number;
+	/** Searches that found no port. */
+	exhausted: number;
+	mismatches: number;
+	seconds: number;
+	/** The first program that was not run, if the campaign was interrupted. */
+	next?: number;
+	/** The programs that differ. */
+	differences: { at: number; reason: string; script: readonly string[] }[];
+	/** Draws of the kernel's port searches, which `replay` compares. */
+	draws?: number;
+	/** Counts by name: of the answers, of ports that were passed over, of ports that were refused. */
+	answers?: Record<string, number>;
+	skipped?: Record<string, number>;
+	refused?: Record<string, number>;
+}
+
+const NUMBERS = [
+	"operations",
+	"programs",
+	"ignored",
+	"searches",
+	"exhausted",
+	"mismatches",
+	"seconds",
+] as const;
+const COUNTS = ["answers", "skipped", "refused"] as const;
+
+/** A line of `fuzz --json` or `replay --json`. Throws UsageError. */
+function summaryOf(where: string, command: string, line: string): Summary {
+	const wrong = () => new UsageError(`${where}: expected a line of ${command} --json`);
+	let object: unknown;
+	try {
+		object = JSON.parse(line);
+	} catch {
+		throw wrong();
+	}
+	if (typeof object !== "object" || object === null) throw wrong();
+	const fields = object as Partial<Record<keyof Summary, unknown>>;
+	const numbers = NUMBERS.every((name) => typeof fields[name] === "number");
+	const texts = [fields.kernel, fields.model, fields.shard].every((x) => typeof x === "string");
+	if (!numbers || !texts || !Array.isArray(fields.differences)) throw wrong();
+	if (!/^[1-9][0-9]*\/[1-9][0-9]*$/.test(String(fields.shard))) throw wrong();
+	return object as Summary;
+}
+
+function sum(one: Record<string, number> = {}, other: Record<string, number> = {}) {
+	const names = [...new Set([...Object.keys(one), ...Object.keys(other)])];
+	return Object.fromEntries(names.map((name) => [name, (one[name] ?? 0) + (other[name] ?? 0)]));
+}
+
+function add(total: Summary, more: Summary): Summary {
+	const sums = NUMBERS.map((name) => [name, total[name] + more[name]]);
+	const counts = COUNTS.filter((name) => total[name] !== undefined || more[name] !== undefined);
+	return {
+		...total,
+		...Object.fromEntries(sums),
+		...Object.fromEntries(counts.map((name) => [name, sum(total[name], more[name])])),
+		...(total.draws === undefined ? {} : { draws: total.draws + (more.draws ?? 0) }),
+		differences: [...total.differences, ...more.differences],
+	};
+}
+
+/** The totals of a kernel over its shards, and what is missing from them. */
+export interface Merged {
+	total: Summary;
+	/** Shards that are missing, and what is left of those that were interrupted. */
+	missing: string[];
+}
+
+/** Joins the lines of files, by kernel, model and seed. Throws UsageError. */
+export function merge(command: string, files: readonly string[]): Merged[] {
+	const groups = new Map<string, Summary[]>();
+	for (const file of files) {
+		for (const [i, line] of readFile(file).split("\n").entries()) {
+			if (line.trim() === "") continue;
+			const one = summaryOf(`${file}:${i + 1}`, command, line);
+			const key = `${one.kernel} ${one.model} ${one.seed}`;
+			const group = groups.get(key) ?? [];
+			groups.set(key, group);
+			const [first] = group;
+			const sizeOf = ({ shard }: Summary) => nth(shard.split("/"), 1);
+			if (first !== undefined && sizeOf(first) !== sizeOf(one)) {
+				throw new UsageError(`${file}:${i + 1}: shard ${one.shard} beside shard ${first.shard}`);
+			}
+			// A shard that went on after an interruption is there more than once.
+			const twice = group.some(({ shard, next }) => shard === one.shard && next === undefined);
+			if (twice && one.next === undefined)
+				throw new UsageError(`${file}:${i + 1}: shard ${one.shard} is there twice`);
+			group.push(one);
+		}
+	}
+	return [...groups.values()].map((group) => {
+		const [first, ...rest] = group;
+		if (first === undefined) throw new RangeError("a group without a shard");
+		const { next: _, ...total } = { ...rest.reduce(add, first), shard: "1/1" };
+		return { total, missing: missingOf(group) };
+	});
+}
+
+function missingOf(group: readonly Summary[]): string[] {
+	const [first] = group;
+	const size = Number(first?.shard.split("/")[1]);
+	const missing: string[] = [];
+	for (let i = 1; i <= size; i++) {
+		const name = `${i}/${size}`;
+		const parts = group.filter(({ shard }) => shard === name);
+		if (parts.length === 0) missing.push(`shard ${name} is missing`);
+		else if (parts.every(({ next }) => next !== undefined)) {
+			const next = Math.max(...parts.map((part) => part.next ?? 0));
+			missing.push(`shard ${name} was interrupted: go on with --shard ${name} --from ${next}`);
+		}
+	}
+	return missing;
+}

@@ -35,7 +35,7 @@ other draws and other ports are differences too.
 A difference does not end the campaign. Its program is made as small as possible. Scripts
 that are the same under another order of options and other names of sockets, addresses,
 ports and users are one cause, and so are scripts with the same answers of one function.
-Causes are in this order:
+Causes are in this order. Calls that take or find a port come before those of options.
 
 ${CLASSES.map((name) => `  ${name}`).join("\n")}
 
@@ -75,6 +75,16 @@ function notAsked(able: Abilities): string[] {
 	return [...words, ...(able.vrf ? [] : ["vrf"])];
 }
 
+/** The profile of --base. Throws UsageError. */
+function baseOf(name: string): string {
+	try {
+		return versionOf(name, release());
+	} catch (error) {
+		if (!(error instanceof UsageError)) throw error;
+		throw new UsageError(error.message.replace("--kernel", "--base"));
+	}
+}
+
 export async function review(args: string[]): Promise<number> {
 	const { values, positionals } = parse(args, {
 		base: { type: "string" },
@@ -97,7 +107,7 @@ export async function review(args: string[]): Promise<number> {
 	if (positionals.length > 0) throw new UsageError(`review: unexpected ${positionals[0]}`);
 	if (values.base === undefined)
 		throw new UsageError("review: expected --base VERSION (see review --help)");
-	const base = versionOf(String(values.base), release());
+	const base = baseOf(String(values.base));
 	const operations = whole("ops", values.ops, 1);
 	const seed = seedOf(values.seed);
 	const size = whole("size", values.size, 4);

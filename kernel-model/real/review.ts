@@ -453,14 +453,14 @@ export function classOf(lines: readonly NamedLine[], { kernel, model }: Answers)
 	return "another port or value";
 }
 
-/** Calls that take or find a port. In a class they come before those that set or read options. */
+/** Calls that take or find a port. They come before those that set or read options. */
 const OF_PORTS: ReadonlySet<string> = new Set(["bind", "listen", "connect", "accept", "accept4"]);
 
-/** Those that matter most first; of one class, those that were seen more often. */
+/** Those that matter most first; of the same weight, those that were seen more often. */
 export function byWeight(one: Difference, other: Difference): number {
 	return (
-		CLASSES.indexOf(one.class) - CLASSES.indexOf(other.class) ||
 		Number(OF_PORTS.has(other.call)) - Number(OF_PORTS.has(one.call)) ||
+		CLASSES.indexOf(one.class) - CLASSES.indexOf(other.class) ||
 		other.cases - one.cases ||
 		one.script.length - other.script.length
 	);
@@ -516,6 +516,8 @@ export function functionOf({ call, script, explanation }: Small): string {
 
 /** The file of net/ that has a function; "" if none has. */
 function fileOf(name: string): string {
+	if (name.startsWith("the sysctl net.ipv4.")) return "net/ipv4/sysctl_net_ipv4.ts";
+	if (name.startsWith("the sysctl net.ipv6.")) return "net/ipv6/sysctl_net_ipv6.ts";
 	const [word = ""] = name.split(" ");
 	const root = new URL("../../net/", import.meta.url);
 	for (const file of readdirSync(root, { recursive: true, encoding: "utf8" }).sort()) {

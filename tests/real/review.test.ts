@@ -129,7 +129,7 @@ describe("differences", () => {
 		expect(one).toEqual([...CLASSES]);
 	});
 
-	it("come in the order of their class, then those of ports, then of how often they were seen", () => {
+	it("of ports come first, in the order of their class, then of how often they were seen", () => {
 		const found = (what: Class, cases: number, call = "bind") =>
 			({ class: what, cases, call, script: [] }) as never;
 		const all: Difference[] = [
@@ -143,8 +143,8 @@ describe("differences", () => {
 			"allowed, was refused 1",
 			"refused, was allowed 3",
 			"refused, was allowed 1",
-			"refused, was allowed 5",
 			"another error 9",
+			"refused, was allowed 5",
 		]);
 	});
 });
@@ -217,7 +217,7 @@ describe("a review", () => {
 		const kinds = Object.keys(KINDS).filter((kind) => kind === "udplite" || kind === "tcp");
 		const probes = probesOf(kinds as Kind[], Object.keys(SYSCTLS));
 		expect(shown(await compare("7.0", "7.1", probes))).toEqual([
-			"allowed, was refused: write, the sysctl net.ipv4.ip_local_port_step_width ",
+			"allowed, was refused: write, the sysctl net.ipv4.ip_local_port_step_width net/ipv4/sysctl_net_ipv4.ts",
 			"refused, was allowed: socket, inet_create of IPPROTO_UDPLITE net/ipv4/af_inet.ts",
 		]);
 	});

@@ -253,6 +253,8 @@ function linesOf(done: Review, about: About, all: boolean): string[] {
 		lines.push("");
 	}
 	const { programs, operations, differing, counted, refused, differences } = done;
+	if (differences.length > 0)
+		lines.push("# as a program in C, with a script of --save: npx inet-port-model repro FILE --c");
 	const calls = `${operations} calls, ${programs} programs`;
 	const found = differences.length;
 	const head = `kernel ${about.kernel}, base ${about.base}`;

@@ -25,13 +25,18 @@ function isInterruption(error: unknown): boolean {
 /** Runs work that waits, such as for an agent. SIGINT calls `stop`. Throws Interrupted. */
 export async function stoppable<T>(work: () => Promise<T>, stop: () => void): Promise<T> {
 	let stopped = false;
-	const onInterrupt = () => {
-		stopped = true;
-		stop();
-	};
+	let onInterrupt = () => {};
+	// What the work waits for may never come after the stop.
+	const signal = new Promise<never>((_, reject) => {
+		onInterrupt = () => {
+			stopped = true;
+			stop();
+			reject(new Interrupted("interrupted"));
+		};
+	});
 	process.once("SIGINT", onInterrupt);
 	try {
-		return await work();
+		return await Promise.race([work(), signal]);
 	} catch (error) {
 		// The signal may have ended the agent before it came here.
 		await new Promise((resolve) => setTimeout(resolve, 50));

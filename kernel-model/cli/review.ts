@@ -7,10 +7,11 @@ import { AgentError } from "../real/agent/agent.js";
 import { abilitiesOf } from "../real/campaign/campaign.js";
 import { type Abilities, KINDS, type Kind, SYSCTLS } from "../real/campaign/program.js";
 import { catalogueScripts, probesOf, programsOf } from "../real/campaign/sources.js";
+import { judgeOn } from "../real/lacks.js";
 import { DrawRecorder, recordScript } from "../real/live.js";
 import { CLASSES, type Difference, type Review, review as runReview } from "../real/review.js";
 import { startAgent } from "../real/vm/machine.js";
-import { interruptions, progressLine, whole } from "./campaigns.js";
+import { interruptions, progressLine, whole, withoutOf } from "./campaigns.js";
 import { REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
 import {
 	Interrupted,
@@ -43,6 +44,8 @@ ${CLASSES.map((name) => `  ${name}`).join("\n")}
   --image IMAGE     the kernel, in a virtual machine: a file BZIMAGE[:MODULES], or a series
                     such as 6.12 of stock kernels. Without it the kernel underneath is asked
   --agent COMMAND   let this command make the calls, for example on another machine
+  --system NAME     review another system; see live --help. Programs leave out what it lacks
+  --without LIST    leave this out of random programs; see fuzz --help
   --ops N           number of calls (default 20000), without those that make programs smaller
   --seed N          seed of the programs (default 1)
   --size N          most operations of a random program (default 150)
@@ -72,7 +75,7 @@ function catalogue(): string {
 function notAsked(able: Abilities): string[] {
 	const kinds = OPTIONAL.filter((kind) => kind in KINDS && !able.kinds.includes(kind));
 	const words = new Set(kinds.map((kind) => (kind === "sctpMany" ? "sctp" : kind)));
-	return [...words, ...(able.vrf ? [] : ["vrf"])];
+	return [...words, ...(able.vrf ? [] : ["vrf"]), ...(able.without ?? [])];
 }
 
 /** The profile of --base. Throws UsageError. */
@@ -90,6 +93,8 @@ export async function review(args: string[]): Promise<number> {
 		base: { type: "string" },
 		image: { type: "string" },
 		agent: { type: "string" },
+		system: { type: "string" },
+		without: { type: "string" },
 		ops: { type: "string", default: "20000" },
 		seed: { type: "string", default: "1" },
 		size: { type: "string", default: "150" },
@@ -114,17 +119,20 @@ export async function review(args: string[]): Promise<number> {
 	const from = whole("from", values.from, 0);
 	const save = values.save === undefined ? null : folderOf(String(values.save));
 	const tests = new Report("review", values);
-	const agent = await startAgent(values.agent, values.image);
+	const without = values.without === undefined ? [] : withoutOf(String(values.without));
+	const agent = await startAgent(values.agent, values.image, values.system);
 	const began = Date.now();
 	const interrupted = interruptions();
 	const show = progressLine();
 	try {
-		const kernel = agent.hello.release;
+		const kernel = agent.hello.name;
 		const draws = values.image === undefined ? null : await drawsOf(agent);
-		const able = await abilitiesOf(agent, base);
+		const found = await abilitiesOf(agent, base);
+		const able = { ...found, without: [...(found.without ?? []), ...without] };
 		const exact = draws instanceof DrawRecorder;
 		const done = await runReview({
 			ask: (script) => recordScript(script, agent, exact ? draws : null),
+			judge: (recording, file, options) => judgeOn(agent, recording, file, options),
 			base,
 			operations,
 			from,

@@ -5,7 +5,7 @@
  * on. Each difference is made small, and differences of the same form are one cause.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { playScript, readScript } from "../check/player.js";
+import { type PlayOptions, playScript, readScript } from "../check/player.js";
 import { nth } from "../machine/nth.js";
 import { type Parsed, ScriptError } from "../script/strace.js";
 import { wasStopped } from "./campaign/campaign.js";
@@ -92,6 +92,8 @@ export interface Review {
 
 export interface ReviewOptions {
 	readonly ask: Ask;
+	/** The model's verdicts on a recording; judge() of live.ts if not given. */
+	readonly judge?: (recording: Recording, file: string, options: PlayOptions) => LiveOutcome[];
 	/** The version of the model. */
 	readonly base: string;
 	/** The programs, in order, without results. */
@@ -199,16 +201,20 @@ class Reviewer {
 	/** How often each kind of answers was seen. */
 	private readonly seen = new Map<string, number>();
 
+	private judged(recording: Recording, options: PlayOptions): LiveOutcome[] {
+		return (this.options.judge ?? judge)(recording, NAME, options);
+	}
+
 	constructor(private readonly options: ReviewOptions) {}
 
 	/** Throws ScriptError if the kernel cannot play the script. */
 	private async play(script: readonly string[]): Promise<Played> {
 		const { ask, base } = this.options;
 		const recording = await ask(readScript(textOf(script), NAME));
-		const likely = judge(recording, NAME, { version: base, variants: false });
+		const likely = this.judged(recording, { version: base, variants: false });
 		const first = firstWrong(likely, base);
 		if (first === null) return { recording, outcomes: likely, wrong: null };
-		const outcomes = judge(recording, NAME, { version: base });
+		const outcomes = this.judged(recording, { version: base });
 		const wrong = firstWrong(outcomes, base);
 		if (wrong !== null || !dependsOnHash(script, first)) return { recording, outcomes, wrong };
 		return (await this.isChance(script, first))
@@ -224,7 +230,7 @@ class Reviewer {
 		const { ask, base } = this.options;
 		for (let i = 0; i < CHANCES; i++) {
 			const recording = await ask(readScript(textOf(script), NAME));
-			const again = firstWrong(judge(recording, NAME, { version: base, variants: false }), base);
+			const again = firstWrong(this.judged(recording, { version: base, variants: false }), base);
 			if (again === null || keyOf(answersOf(again)) !== keyOf(answersOf(wrong))) return true;
 		}
 		return false;
@@ -382,7 +388,7 @@ class Reviewer {
 		}
 		const { base } = this.options;
 		const explain = { version: base, explain: true, variants: false };
-		const same = firstWrong(judge(played.recording, NAME, explain), base);
+		const same = firstWrong(this.judged(played.recording, explain), base);
 		const { kernel, model } = answers;
 		return {
 			...answers,

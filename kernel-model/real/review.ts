@@ -242,14 +242,18 @@ class Reviewer {
 		for (const program of options.programs) {
 			if (number++ < (options.from ?? 0)) continue;
 			if (done.operations >= options.operations || options.stopped?.() === true) break;
+			const { operations } = done;
 			try {
 				await this.program(program);
 			} catch (error) {
 				if (await wasStopped(options.stopped)) break;
 				throw error;
 			}
-			// A program that was interrupted is run again.
-			if (options.stopped?.() === true) break;
+			// A program that was interrupted is run again, and counts then.
+			if (options.stopped?.() === true) {
+				done.operations = operations;
+				break;
+			}
 			done.programs++;
 			done.next = number;
 			options.progress?.(done, "");

@@ -49,6 +49,14 @@ export function allScripts(): Script[] {
 	return scripts;
 }
 
+/** The scripts of FINDINGS.md whose last result the kernel should not give, and what it should give. */
+export function findings(): (Script & { should: string })[] {
+	const commands = /repro --c --should (\w+) (tests\/examples\/findings\/([\w-]+\.strace))/g;
+	return [...read("kernel-model/laws/FINDINGS.md").matchAll(commands)].map(
+		([, should = "", path = "", name = ""]) => ({ name, text: read(path), should }),
+	);
+}
+
 /** The headers of the kernel's selftests: a folder with kselftest_harness.h; null if not given. */
 export const HARNESS = process.env.KSFT_INCLUDE || null;
 

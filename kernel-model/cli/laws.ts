@@ -273,7 +273,8 @@ async function ask(reports: readonly Report[], image: string | null): Promise<vo
 		const tick = ({ at }: Report) => shown.show(`laws: ${release}: ${at}`);
 		const others = await confirm(reports, agent, tick).finally(() => shown.end());
 		for (const { protocol, at } of others) {
-			process.stderr.write(printable(`laws: ${protocol}: ${at}: ${release} answers otherwise\n`));
+			const said = `laws: ${protocol}: ${at}: ${release} answers otherwise`;
+			process.stderr.write(printable(`${said} (inet-port-model repro makes a program of it)\n`));
 		}
 	} finally {
 		agent.end();
@@ -347,7 +348,14 @@ function linesOf(report: Report, fresh: string | null): string[] {
 			.split("\n")
 			.map((text) => shown("2", `    ${text}`)),
 		printable(`    # the last answer should be: ${report.expected}`),
+		`    # as a program, with this script on standard input: ${programOf(report)}`,
 	];
+}
+
+/** The command that makes a program of a cause. It fails where a kernel has the fault. */
+function programOf({ expected }: Report): string {
+	const [, result] = /^(E[A-Z]+|success)$/.exec(expected) ?? [];
+	return `inet-port-model repro --c${result === undefined ? "" : ` --should ${result}`} -`;
 }
 
 function summary(found: readonly Found[], totals: Totals, news: number): string[] {

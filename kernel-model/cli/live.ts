@@ -208,6 +208,10 @@ export async function live(args: string[]): Promise<number> {
 				const counts = `${outcomes.length} lines, ${differ} differ${also}`;
 				const summary = `# ${printable(file)}, ${kernel}: ${counts}`;
 				lines.push(styled(differ > 0 ? "31" : "32", summary));
+				if (differ > 0 && file !== "-") {
+					const program = `inet-port-model repro --c --kernel ${version} --expect model`;
+					lines.push(printable(`# as a program: ${program} ${file}`));
+				}
 				const passed = [...(carried?.passed ?? [])].map(([what, times]) => `${what} ${times}`);
 				if (passed.length > 0) lines.push(printable(`# not carried over: ${passed.join(", ")}`));
 				const lacks = lackNames(judged.lacks).map(printable).join(", ");

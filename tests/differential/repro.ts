@@ -10,8 +10,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { versionFor } from "../../kernel-model/machine/versions.js";
-import { LANGUAGES, type Plan } from "../../kernel-model/real/repro/repro.js";
-import { allScripts, differing, HARNESS, plannedOf, type Script, tryPlan } from "../programs.js";
+import { checksOf, LANGUAGES, type Plan } from "../../kernel-model/real/repro/repro.js";
+import { errnoOf } from "../../kernel-model/script/operands.js";
+import {
+	allScripts,
+	differing,
+	findings,
+	HARNESS,
+	plannedOf,
+	type Script,
+	tryPlan,
+} from "../programs.js";
 
 const [only = ""] = process.argv.slice(2);
 const found = versionFor(release());
@@ -64,6 +73,24 @@ async function tryJob({ name, script, own }: Job): Promise<void> {
 	}
 }
 
+/** A program of FINDINGS.md must fail at the last call, because this kernel has the fault. */
+async function tryFindings(): Promise<void> {
+	for (const { name, text, should } of findings()) {
+		if (!name.includes(only)) continue;
+		const result = should === "success" ? 0 : -(errnoOf(should) ?? 0);
+		const script = { name, text };
+		const plan = plannedOf(script, { version, should: result });
+		const last = checksOf(plan).at(-1)?.line ?? 0;
+		for (const language of ["c", "python"] as const) {
+			const tried = `finding-${name.replace(/\.strace$/, "")}`;
+			const verdict = await tryPlan(plan, tried, language, folder, [last]);
+			if (verdict.fault !== null) fail(`${tried}, ${language}`, verdict.fault);
+			if (verdict.skipped !== null) skip(verdict.skipped);
+			else ran++;
+		}
+	}
+}
+
 const jobs: Job[] = [];
 for (const script of allScripts()) {
 	const name = script.name.replace(/\.strace$/, "");
@@ -78,6 +105,7 @@ const work = async () => {
 	for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await tryJob(job);
 };
 try {
+	await tryFindings();
 	await Promise.all(Array.from({ length: availableParallelism() + 4 }, work));
 } finally {
 	rmSync(folder, { recursive: true });

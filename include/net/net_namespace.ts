@@ -34,7 +34,7 @@ export interface NetnsIpv4 {
 	sysctl_tcp_l3mdev_accept: number;
 	sysctl_udp_l3mdev_accept: number;
 	sysctl_tcp_syn_retries: number;
-	/** Since 6.5 (tcp-syn-linear-timeouts). Before, there is no such sysctl, and it is 0 here. */
+	/** Since 6.5 (tcp-syn-linear-timeouts). Before, there is no such sysctl, and nothing reads the field. */
 	sysctl_tcp_syn_linear_timeouts: number;
 	sysctl_tcp_max_tw_buckets: number;
 	/** Slots of the UDP table of a namespace that a task of this one makes. 0: the shared table. */

@@ -173,7 +173,6 @@ class Plays {
 		});
 		// Boot asks whether the kernel has UDP-Lite and DCCP. --host files ask for more.
 		const boot = new Set(set.asked);
-		const { now } = player.kernel;
 		set.asked.clear();
 		const plays = ++this.plays;
 		this.onPlay(plays, 0);
@@ -193,8 +192,6 @@ class Plays {
 			if (seed !== null) this.choice(outcome, chosen);
 		}
 		for (const name of boot) if (!this.plain || !PROTOCOLS.has(name)) set.asked.add(name);
-		// It is the default of a sysctl that only timers read.
-		if (player.kernel.now === now) set.asked.delete("tcp-syn-linear-timeouts");
 		const asked = new Map([...set.asked].map((name) => [name, changes.includes(name)]));
 		const played = { asked, seed, wishes, keys, errors, chosen: seed === null ? null : chosen };
 		this.played.push(played);

@@ -300,10 +300,7 @@ export class Kernel implements Stack {
 				sysctl_tcp_l3mdev_accept: 0,
 				sysctl_udp_l3mdev_accept: 0,
 				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
-				// since 6.5, ccce324dabfe
-				sysctl_tcp_syn_linear_timeouts: this.changes.has("tcp-syn-linear-timeouts")
-					? TCP_SYN_LINEAR_TIMEOUTS
-					: 0,
+				sysctl_tcp_syn_linear_timeouts: TCP_SYN_LINEAR_TIMEOUTS,
 				sysctl_udp_child_hash_entries: 0,
 				sysctl_tcp_max_tw_buckets: this.tcp_hashinfo.ehash.length / 2,
 			},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/tcp_timer.c: retransmissions, delayed acknowledgements, orphans in FIN_WAIT2. */
 import type { Sk } from "../../include/linux/handle.js";
+import type { Net } from "../../include/net/net_namespace.js";
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_RTO_MAX, TCP_TIMEOUT_INIT, TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
@@ -79,19 +80,24 @@ function retransmits_timed_out(k: Stack, sk: Sk, boundary: number): boolean {
 	return Math.floor(k.timers.now) - S.retrans_stamp[sk] - timeout >= 0;
 }
 
+/** tcp_syn_linear_timeouts: how many timeouts of a SYN are equal, without the first one. 0 before 6.5. */
+function synLinearTimeouts(net: Net): number {
+	// since 6.5, ccce324dabfe
+	return net.changes.has("tcp-syn-linear-timeouts") ? net.ipv4.sysctl_tcp_syn_linear_timeouts : 0;
+}
+
 /**
  * Whether it is time to give up. A SYN may be sent again as often as TCP_SYNCNT or tcp_syn_retries
- * says, and tcp_syn_linear_timeouts times more. But the time counts as if each timeout were twice as long as
- * the one before. So the linear timeouts hardly make the whole time longer.
+ * says, and tcp_syn_linear_timeouts times more. But the time counts as if each timeout were twice as
+ * long as the one before. So the linear timeouts hardly make the whole time longer.
  */
 function tcp_write_timeout(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
 	let expired: boolean;
 	if (S.skc_state[sk] === TCP_SYN_SENT) {
-		const { sysctl_tcp_syn_retries, sysctl_tcp_syn_linear_timeouts } = sk_net(k, sk).ipv4;
-		const retry_until = S.icsk_syn_retries[sk] || sysctl_tcp_syn_retries;
-		// since 6.5, ccce324dabfe: the linear timeouts
-		const max_retransmits = retry_until + sysctl_tcp_syn_linear_timeouts;
+		const net = sk_net(k, sk);
+		const retry_until = S.icsk_syn_retries[sk] || net.ipv4.sysctl_tcp_syn_retries;
+		const max_retransmits = retry_until + synLinearTimeouts(net);
 		expired =
 			S.icsk_retransmits[sk] >= max_retransmits || retransmits_timed_out(k, sk, retry_until);
 	} else {
@@ -122,8 +128,8 @@ function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	}
 	if (tcp_write_timeout(k, sk)) return;
 	S.icsk_retransmits[sk]++;
-	// since 6.5, ccce324dabfe: the linear timeouts. C counts them in icsk_backoff, later total_rto.
-	if (!syn || S.icsk_retransmits[sk] > sk_net(k, sk).ipv4.sysctl_tcp_syn_linear_timeouts) {
+	// C counts the linear timeouts in icsk_backoff, later total_rto.
+	if (!syn || S.icsk_retransmits[sk] > synLinearTimeouts(sk_net(k, sk))) {
 		S.icsk_rto[sk] = Math.min(S.icsk_rto[sk] * 2, TCP_RTO_MAX);
 	}
 	k.timers.mod_timer(icsk_retransmit_timer(sk), S.icsk_rto[sk]);

@@ -46,6 +46,27 @@ describe("versions are told apart", () => {
 		expect(differences[0]?.answers.map(({ versions }) => versions)).toContainEqual(having(change));
 	});
 
+	describe.each([
+		["tcp_syn_linear_timeouts", "tcp-syn-linear-timeouts", 3],
+		["tcp_tw_reuse_delay", "tcp-tw-reuse-delay", 3],
+		["ip_local_port_step_width", "port-step-width", 3],
+		["udp_child_hash_entries", "udp-child-hash-entries", 4],
+	])("by the sysctl %s, which older kernels do not have", (file, change, value) => {
+		it.each([
+			["sysctl", `$ sysctl -w net.ipv4.${file}=${value}\n`],
+			[
+				"write()",
+				`openat(AT_FDCWD, "/proc/sys/net/ipv4/${file}", O_WRONLY)\nwrite(3, "${value}", 1)\n`,
+			],
+		])("in a %s", (_, script) => {
+			const { differences } = compare(script);
+			expect(differences.flatMap(({ changes }) => changes)).toEqual([change]);
+			const answers = differences.flatMap(({ answers }) => answers);
+			expect(answers.find(({ error }) => error !== "ENOENT")?.versions).toEqual(having(change));
+			expect(answers).toHaveLength(2);
+		});
+	});
+
 	it("by the time at which a SYN that nobody answers is given up", () => {
 		const { differences } = compare(`$ ip addr add 192.0.2.10/32 dev lo
 $ ip route add default dev lo answer blackhole

@@ -143,7 +143,7 @@ function write(file: string, text: string): void {
 
 /** Prints how two versions differ. */
 function difference(names: readonly string[], protocol: Protocol, json: boolean): number {
-	const [one, other] = names.map((name) => atlas(versionOf(name, release()), protocol));
+	const [one, other] = names.map((name) => atlas(versionOf(name, release(), "--diff"), protocol));
 	if (one === undefined || other === undefined)
 		throw new UsageError("--diff: expected two versions");
 	const differences = differencesOf(one, other);

@@ -7,7 +7,7 @@ import { formatVersions } from "../check/matrix.js";
 import { allBoundsOf } from "../laws/bounds.js";
 import { catalogueText, type Entry, newIn, partsOf, readCatalogue } from "../laws/catalogue.js";
 import { causesOf } from "../laws/causes.js";
-import { explore, type Found, type Longer } from "../laws/explore.js";
+import { explore, type Found, hasProtocol, type Longer } from "../laws/explore.js";
 import type { Law } from "../laws/law.js";
 import { ALL_LAWS } from "../laws/laws.js";
 import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
@@ -141,6 +141,14 @@ export async function laws(args: string[]): Promise<number> {
 	const chosen = ALL_LAWS.filter(({ id }) => ids.includes(id));
 	const versions = versionsOf(values.kernel);
 	const protocols = listOf("--protocol", values.protocol, PROTOCOLS);
+	for (const protocol of protocols) {
+		const lacking = versions.filter((version) => !hasProtocol(version, protocol));
+		if (lacking.length === 0) continue;
+		const said = `no ${protocol} in ${formatVersions(lacking)}`;
+		if (protocols.length === 1 && lacking.length === versions.length)
+			throw new UsageError(`laws: there is ${said}`);
+		process.stderr.write(`laws: passed over: ${said}\n`);
+	}
 	const size = numberOf("--size", values.size, 1, 3);
 	const ops = numberOf("--ops", values.ops, 0, 1e9);
 	const seed = seedOf(values.seed);
@@ -413,7 +421,10 @@ async function merge(args: string[]): Promise<number> {
 	const reports: Report[] = [];
 	const totals: Totals = { programs: 0, run: 0, seconds: 0, causes: 0 };
 	for (const file of files) {
-		for (const [i, line] of readFile(file).split("\n").entries()) {
+		const lines = readFile(file).split("\n");
+		if (lines.every((line) => line === ""))
+			throw new UsageError(`${file}: expected a line of laws --json, found none`);
+		for (const [i, line] of lines.entries()) {
 			if (line === "") continue;
 			const where = `${file}:${i + 1}`;
 			const object = objectIn(where, line);

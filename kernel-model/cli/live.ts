@@ -24,6 +24,7 @@ import {
 	progress,
 	readFile,
 	remarks,
+	sayNotUnderstood,
 	seedOf,
 	styled,
 	UsageError,
@@ -130,6 +131,7 @@ export async function live(args: string[]): Promise<number> {
 	if (positionals.length === 0) throw new UsageError("live: expected a script (see live --help)");
 	const seed = seedOf(values.seed);
 	const scripts = positionals.map((file) => readScript(readFile(file), file));
+	for (const script of scripts) sayNotUnderstood(script);
 	const report = new Report("live", values);
 	const agent = await startAgent(values.agent, values.image, values.system);
 	const work = progress();

@@ -11,6 +11,7 @@ import {
 	progress,
 	readFile,
 	readHosts,
+	sayNotUnderstood,
 	styled,
 	UsageError,
 	uidOf,
@@ -54,6 +55,7 @@ export function matrix(args: string[]): number {
 		throw new UsageError(`matrix: expected one script, found ${more} as well`);
 	const tests = new Report("matrix", values);
 	const script = readScript(readFile(file), file);
+	sayNotUnderstood(script);
 	for (const line of script.lines) line.text = printable(line.text);
 	const shown = { ...script, file: printable(file) };
 	const uid = uidOf("matrix", values.uid);

@@ -12,6 +12,7 @@ import {
 	printable,
 	readFile,
 	reasonOf,
+	sayNotUnderstood,
 	UsageError,
 	versionOf,
 } from "./terminal.js";
@@ -85,7 +86,9 @@ export async function repro(args: string[]): Promise<number> {
 	const version =
 		values.kernel === undefined ? DEFAULT_VERSION : versionOf(String(values.kernel), release());
 	const should = resultOf(values.should);
-	const plan = planOf(readScript(readFile(file), file), {
+	const script = readScript(readFile(file), file);
+	sayNotUnderstood(script);
+	const plan = planOf(script, {
 		version,
 		own: values.expect === "model",
 		...(should === undefined ? {} : { should }),

@@ -78,16 +78,6 @@ function notAsked(able: Abilities): string[] {
 	return [...words, ...(able.vrf ? [] : ["vrf"]), ...(able.without ?? [])];
 }
 
-/** The profile of --base. Throws UsageError. */
-function baseOf(name: string): string {
-	try {
-		return versionOf(name, release());
-	} catch (error) {
-		if (!(error instanceof UsageError)) throw error;
-		throw new UsageError(error.message.replace("--kernel", "--base"));
-	}
-}
-
 export async function review(args: string[]): Promise<number> {
 	const { values, positionals } = parse(args, {
 		base: { type: "string" },
@@ -112,7 +102,7 @@ export async function review(args: string[]): Promise<number> {
 	if (positionals.length > 0) throw new UsageError(`review: unexpected ${positionals[0]}`);
 	if (values.base === undefined)
 		throw new UsageError("review: expected --base VERSION (see review --help)");
-	const base = baseOf(String(values.base));
+	const base = versionOf(String(values.base), release(), "--base");
 	const operations = whole("ops", values.ops, 1);
 	const seed = seedOf(values.seed);
 	const size = whole("size", values.size, 4);

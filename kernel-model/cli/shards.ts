@@ -88,7 +88,10 @@ export interface Merged {
 export function merge(command: string, files: readonly string[]): Merged[] {
 	const groups = new Map<string, Summary[]>();
 	for (const file of files) {
-		for (const [i, line] of readFile(file).split("\n").entries()) {
+		const lines = readFile(file).split("\n");
+		if (lines.every((line) => line.trim() === ""))
+			throw new UsageError(`${file}: expected a line of ${command} --json, found none`);
+		for (const [i, line] of lines.entries()) {
 			if (line.trim() === "") continue;
 			const one = summaryOf(`${file}:${i + 1}`, command, line);
 			const key = `${one.kernel} ${one.model} ${one.seed}`;

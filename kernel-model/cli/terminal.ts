@@ -12,7 +12,7 @@ import { VERSION_NAMES } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
 import { checkBegin, checkText, type OpenFile, openFile } from "../script/file.js";
 import { HostError, readHost } from "../script/host.js";
-import { ScriptError } from "../script/strace.js";
+import { type Parsed, ScriptError } from "../script/strace.js";
 
 /** Bad input: one line on standard error, exit status 2. */
 export class UsageError extends Error {}
@@ -308,21 +308,36 @@ export function parse(args: string[], options: OptionSpecs) {
 /**
  * The version for a name of VERSIONS or a release as `uname -r` prints it. If the nearest version
  * has another name, prints it to standard error, with what is not known of the release. "running"
- * stands for `release`. Throws UsageError.
+ * stands for `release`, and a tag such as v6.12 for its release. `option` is the option that an
+ * error names. Throws UsageError.
  */
-export function versionOf(name: string, release: string): string {
-	const wanted = name === "running" ? release : name;
+export function versionOf(name: string, release: string, option = "--kernel"): string {
+	const wanted = name === "running" ? release : name.replace(/^v(?=[0-9])/, "");
 	const found = profileFor(wanted);
 	if (found === null) {
 		const names = VERSION_NAMES.join(", ");
 		throw new UsageError(
-			`--kernel: expected a release such as 6.8.0-40-generic, or one of ${names}, found ${wanted}`,
+			`${option}: expected a release such as 6.8.0-40-generic, or one of ${names}, found ${wanted}`,
 		);
 	}
-	if (name !== "running" && found.name !== name) {
-		process.stderr.write(`--kernel ${printable(name)}: ${nearestProfile(found)}\n`);
+	if (name !== "running" && found.name !== wanted) {
+		process.stderr.write(`${option} ${printable(name)}: ${nearestProfile(found)}\n`);
 	}
 	return found.name;
+}
+
+/** Says on standard error which lines of a script are not understood. Such lines are passed over. */
+export function sayNotUnderstood({ file, lines }: Parsed): void {
+	const strange = lines.flatMap((line) =>
+		line.kind === "call" || line.kind === "unknown" ? (line.problem ?? []) : [],
+	);
+	const [first] = strange;
+	if (first === undefined) return;
+	const count = strange.length === 1 ? "1 line is" : `${strange.length} lines are`;
+	const why = `line ${first.line}: expected ${first.expected}, found ${first.found}`;
+	process.stderr.write(
+		`${printable(`inet-port-model: ${file}: ${count} not understood: ${why}`)}\n`,
+	);
 }
 
 /** The sentence that names a profile, with what is not known of the kernel. */

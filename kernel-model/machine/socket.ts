@@ -99,7 +99,7 @@ export class Socket {
 		return this.descriptor;
 	}
 
-	/** How the last call came to its result, one line per step. */
+	/** How the last call came to its result, one line per step. Reading an address keeps it. */
 	explain(): readonly string[] {
 		return this.lines;
 	}
@@ -175,10 +175,12 @@ export class Socket {
 
 	private name(syscall: "getsockname" | "getpeername"): Address {
 		let name: Address | number = -EBADF;
+		const { lines } = this;
 		this.call(syscall, undefined, () => {
 			name = this.task[syscall](this.fd);
 			return typeof name === "number" ? name : 0;
 		});
+		this.lines = lines;
 		return name as unknown as Address;
 	}
 

@@ -244,7 +244,8 @@ export class Recorder {
 	}
 
 	protected recording(): Recording {
-		return { text: `${this.out.join("\n")}\n`, lines: this.lines, lacks: this.lacks };
+		const text = this.out.map((line) => `${line}\n`).join("");
+		return { text, lines: this.lines, lacks: this.lacks };
 	}
 
 	/** Another system may have another range than Linux. The recording begins with it, as line 0. */

@@ -36,7 +36,7 @@ static long check(const char *call, const char *results, long seen, const long *
 ${chance ? "	if (again == (ok ? WHILE : UNTIL))\n		try_again();\n	again = NO;\n" : ""}	printf("%s %d - %s = %s\\n", ok ? "ok" : "not ok", ++${shared}number, call, results);
 	if (!ok) {
 		${shared}failed = 1;
-		printf("# is %ld %s\\n", seen, seen < 0 ? strerror(-seen) : "");
+		printf("# is %ld%s%s\\n", seen, seen < 0 ? " " : "", seen < 0 ? strerror(-seen) : "");
 	}
 ${chance ? "" : "	fflush(stdout);\n"}	return seen;
 }

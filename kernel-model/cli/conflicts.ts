@@ -12,9 +12,12 @@ import type { First, Second } from "../laws/pairs.js";
 import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
 import { nth } from "../machine/nth.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
+import type { Agent } from "../real/agent/agent.js";
 import { askPairs, type LivePairs } from "../real/pairs.js";
 import { startAgent } from "../real/vm/machine.js";
+import { stoppable } from "./interrupt.js";
 import {
+	Interrupted,
 	parse,
 	printable,
 	progress,
@@ -200,9 +203,25 @@ export async function conflicts(args: string[]): Promise<number> {
 		const found = atlas(versionOf(wanted, running), protocol);
 		const { length } = found.firsts;
 		const shown = progress();
-		const onAsked = (sockets: number) => shown.show(`${sockets} of ${length} sockets asked`);
-		const asked =
-			agent === null ? null : await askPairs(found, agent, onAsked).finally(() => shown.end());
+		let done = 0;
+		const onAsked = (sockets: number) => {
+			done = sockets;
+			shown.show(`${sockets} of ${length} sockets asked`);
+		};
+		const ask = async (of: Agent) => {
+			try {
+				return await stoppable(
+					() => askPairs(found, of, onAsked),
+					() => of.end(),
+				);
+			} catch (error) {
+				if (!(error instanceof Interrupted)) throw error;
+				throw new Interrupted(`interrupted; ${done} of ${length} sockets asked`);
+			} finally {
+				shown.end();
+			}
+		};
+		const asked = agent === null ? null : await ask(agent);
 		if (svg !== null) write(svg, drawAtlas(tablesOf(found)));
 		else if (!json) writeOut([`${printAtlas(tablesOf(found), styled).join("\n")}\n`]);
 		if (asked !== null) {

@@ -38,14 +38,15 @@ function exchanged(place: Place, ipv6: boolean): Place {
 function keyOf(step: Step): string {
 	if (step.do !== "bind") return JSON.stringify(step);
 	const { place, reuse, reuseport, user, device, listens, stranger, options, search } = step.kind;
-	const parts = [place.name, reuse, reuseport, user, device, listens, stranger, options];
+	const crowd = step.kind.crowd === true;
+	const parts = [place.name, reuse, reuseport, user, device, listens, stranger, crowd, options];
 	return [...parts, search?.name ?? ""].join(" ");
 }
 
 function renamed(step: Step, users: boolean, ipv4: boolean, ipv6: boolean): Step {
-	if (step.do === "client") {
+	if (step.do === "client" || step.do === "ask") {
 		// CLIENTS: the two IPv4 addresses, then an IPv6 address.
-		return ipv4 && step.to < 2 ? { do: "client", to: 1 - step.to } : step;
+		return ipv4 && step.to < 2 ? { ...step, to: 1 - step.to } : step;
 	}
 	if (step.do !== "bind") return step;
 	let { place, user } = step.kind;
@@ -102,12 +103,17 @@ export class Answers {
 		this.mentions = [
 			Uint8Array.from(steps, (step) => (step.do === "bind" ? step.kind.user + 1 : 0)),
 			Uint8Array.from(steps, (step) =>
-				step.do === "client" && step.to < 2 ? step.to + 1 : (places(step)?.v4 ?? 0),
+				(step.do === "client" || step.do === "ask") && step.to < 2
+					? step.to + 1
+					: (places(step)?.v4 ?? 0),
 			),
 			Uint8Array.from(steps, (step) => places(step)?.v6 ?? 0),
 		];
 		// A wildcard socket that connects gets the first address, so the two are not alike.
 		if (bound.searches) for (const mention of this.mentions.slice(1)) mention.fill(0);
+		for (const [bit, mention] of this.mentions.entries()) {
+			if (!this.canRename(bit)) mention.fill(0);
+		}
 	}
 
 	/** The number of a step; -1 if the bound does not have it. */
@@ -129,6 +135,14 @@ export class Answers {
 			this.made.set(name, table);
 		}
 		return table;
+	}
+
+	/** Whether the bound has every step under its other name. */
+	private canRename(bit: number): boolean {
+		return this.steps.every((step) => {
+			const other = renamed(step, bit === 0, bit === 1, bit === 2);
+			return keyOf(other) === keyOf(step) || this.find(other) >= 0;
+		});
 	}
 
 	/** The renaming that makes a program the one of its class. */
@@ -187,13 +201,30 @@ export class Answers {
 
 	/** Whether a step can follow in the state of the lab. */
 	private fits(step: Step, depth: number): boolean {
-		if (step.do === "bind") return true;
-		if (step.do === "act") {
-			const held = this.lab.sockets[step.socket];
-			return held?.open === true && held.bound;
+		const { lab } = this;
+		switch (step.do) {
+			case "bind":
+				return lab.sockets.length < (this.bound.sockets ?? depth + 1);
+			case "act": {
+				const held = lab.sockets[step.socket];
+				if (held?.open !== true || !held.bound) return false;
+				if (this.bound.alternate) {
+					if (step.action === "connect" && held.connected) return false;
+					if (step.action === "disconnect" && !held.connected) return false;
+				}
+				return step.action !== "accept" || (held.kind.listens && this.asked(depth) > 0);
+			}
+			case "who":
+				return this.asked(depth) === 1;
+			case "client":
+				return lab.sockets.length > 0 && this.asked(depth) === 0;
+			case "ask":
+				return lab.sockets.length > 0;
+			case "part":
+				return lab.hasChildren;
+			case "wait":
+				return lab.hasConnected && nth(this.steps, nth(this.path, depth - 1)).do !== "wait";
 		}
-		if (step.do === "who") return this.asked(depth) === 1;
-		return this.lab.sockets.length > 0 && this.asked(depth) === 0;
 	}
 
 	private readonly path: number[] = [];
@@ -227,7 +258,7 @@ export class Answers {
 					const here = index * steps.length + s;
 					table[here] = answer;
 					this.programs++;
-					const last = step.do === "bind" && step.last === true;
+					const last = step.do === "ask" || (step.do === "bind" && step.last === true);
 					if (at + 1 < depth && !last) visit(at + 1, here);
 					path.pop();
 					const failed = step.do === "bind" && !hasPort(answer);

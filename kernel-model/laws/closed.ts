@@ -3,7 +3,8 @@
  * close() undoes what its socket did: who gets a port afterwards depends on those that have it, not
  * on those that had it. A server that restarts gets its port again.
  *
- * Meant exception: a connection leaves TIME_WAIT, so the law leaves out sockets that connected.
+ * Meant exception: a connection leaves TIME_WAIT, so the law leaves out sockets that connected or had
+ * a client.
  */
 import type { Law } from "./law.js";
 
@@ -20,6 +21,7 @@ export const closed: Law = {
 			for (const at of program.before.keys()) {
 				const step = program.stepAt(at);
 				if (at === socket.at) gone.add(at);
+				connected ||= step.do === "client";
 				if (step.do !== "act" || step.socket !== i) continue;
 				gone.add(at);
 				connected ||= step.action === "connect";

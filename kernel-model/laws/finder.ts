@@ -50,11 +50,11 @@ const FILES = [
 ];
 
 /**
- * Functions that record a decision that was made before, those that look up a table or a range, and
- * those that compare two addresses for each socket on a port. Their callers decide.
+ * Functions that record a decision that was made before, or give what was queued before, those that
+ * look up a table or a range, and those that compare two addresses for each socket on a port.
  */
 const PASSED_BY =
-	/^(inet_csk_update_fastreuse|inet_bind_hash|inet_bind2?_bucket_(create|add)|sk_add_bind)|(get_hashinfo|get_table_prot|local_port_range|rcv_saddr_equal|verdictOf)$/;
+	/^(inet_csk_update_fastreuse|inet_bind_hash|inet_bind2?_bucket_(create|add)|sk_add_bind|inet_csk_accept|inet_accept|inet_recvmsg|udp_queue_rcv_skb|udp_recvmsg)|(get_hashinfo|get_table_prot|local_port_range|rcv_saddr_equal|verdictOf)$/;
 
 interface Range {
 	readonly startOffset: number;
@@ -105,11 +105,8 @@ class Finder {
 		return found;
 	}
 
-	private lastCall(lab: Lab, program: readonly Step[]): Map<string, Entered> {
-		// The socket of a client is chosen when the client comes.
-		const asks = program.at(-1)?.do === "who";
-		const client = program.findIndex((step) => step.do === "client");
-		const from = asks ? client : program.length - 1;
+	/** What the steps of a program from one on enter. */
+	private enteredFrom(from: number, lab: Lab, program: readonly Step[]): Map<string, Entered> {
 		for (const step of program.slice(0, from)) lab.step(step);
 		this.post("Profiler.takePreciseCoverage");
 		for (const step of program.slice(from)) lab.step(step);
@@ -128,13 +125,39 @@ class Finder {
 		const key = `${version} ${protocol}`;
 		const lab = this.labs.get(key) ?? new Lab(version, protocol);
 		this.labs.set(key, lab);
-		const one = this.lastCall(lab, program);
-		const other = this.lastCall(lab, beside);
+		const one = this.enteredFrom(lastCall(program), lab, program);
+		const other = this.enteredFrom(lastCall(beside), lab, beside);
 		// If both calls enter the same blocks, what tells them apart is how often.
 		return (
 			this.part(one, other, firstDifference) ??
-			this.part(one, other, firstCount) ?? { at: "", file: "", line: 0 }
+			this.part(one, other, firstCount) ??
+			this.before(lab, program, beside) ?? { at: "", file: "", line: 0 }
 		);
+	}
+
+	/**
+	 * The function of a step before, which only the first program has, if the last calls are the same
+	 * and take the same way: it left another order behind. Null if there is none.
+	 */
+	private before(lab: Lab, program: readonly Step[], beside: readonly Step[]): Place | null {
+		if (JSON.stringify(program.at(-1)) !== JSON.stringify(beside.at(-1))) return null;
+		const one = this.enteredFrom(0, lab, program);
+		const other = this.enteredFrom(0, lab, beside);
+		let at: (Entered & { rank: number }) | null = null;
+		for (const [name, here] of one) {
+			const rank = FILES.indexOf(fileOf(here.url));
+			if (other.has(name) || rank < 0 || !isKernelName(here.name)) continue;
+			if (PASSED_BY.test(here.name)) continue;
+			// A function stands before those that call it. The last one is the entry of the step.
+			const offset = nth(here.ranges, 0).startOffset;
+			const first = at === null ? -1 : nth(at.ranges, 0).startOffset;
+			if (at === null || rank > at.rank || (rank === at.rank && offset > first)) {
+				at = { ...here, rank };
+			}
+		}
+		if (at === null) return null;
+		const offset = nth(at.ranges, 0).startOffset;
+		return { at: at.name, file: `${fileOf(at.url)}.ts`, line: this.lineOf(at.url, offset) };
 	}
 
 	/** Where two calls part; null if no function differs. */
@@ -189,6 +212,12 @@ class Finder {
 		const entry = map?.findEntry(lines.length - 1, lines.at(-1)?.length ?? 0);
 		return entry !== undefined && "originalLine" in entry ? entry.originalLine + 1 : lines.length;
 	}
+}
+
+/** Where the last call of a program begins. The socket of a client is chosen when the client comes. */
+function lastCall(program: readonly Step[]): number {
+	if (program.at(-1)?.do !== "who") return program.length - 1;
+	return program.findIndex((step) => step.do === "client");
 }
 
 /** The file of net/ at a URL, without its ending. */

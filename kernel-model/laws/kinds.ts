@@ -43,7 +43,7 @@ const mapped = (place: Place, n: 0 | 1 | 2): Place => ({
 	v4: n,
 	v6: null,
 });
-const V4_ONE = v4("127.0.0.1", 1);
+export const V4_ONE = v4("127.0.0.1", 1);
 const V4_TWO = v4("127.0.0.2", 2);
 
 /** Every place, the more common ones first. */
@@ -80,8 +80,10 @@ export interface Kind {
 	/** Whether the socket is bound to the device lo. */
 	readonly device: boolean;
 	readonly listens: boolean;
-	/** A stranger differs in its port, its protocol or its namespace from the other sockets. */
-	readonly stranger: "" | "port" | "protocol" | "namespace";
+	/** A stranger differs in its port, its protocol, its namespace or its VRF from the other sockets. */
+	readonly stranger: "" | "port" | "protocol" | "namespace" | "vrf" | "other vrf";
+	/** Whether ten more sockets of the kind come with it, each on an address of its own (CROWD). */
+	readonly crowd?: true;
 	/** How the options are set: once, in the other order, or twice. */
 	readonly options: "" | "reversed" | "repeated";
 	/** How the socket gets its port; not given if bind() names the one port of the bound. */
@@ -100,6 +102,18 @@ export const PLAIN: Kind = {
 	options: "",
 };
 
+/** The addresses of the ten sockets that come with a socket on 127.0.0.1. */
+export const CROWD: readonly string[] = Array.from({ length: 10 }, (_, i) => `127.0.1.${i + 1}`);
+
+/** VRFs of strangers: names, and commands that make them. */
+export const VRFS = { vrf: "red", "other vrf": "blue" } as const;
+export const VRF_HOST: readonly string[] = [
+	"ip link add red type vrf table 100",
+	"ip link set red up",
+	"ip link add blue type vrf table 200",
+	"ip link set blue up",
+];
+
 /** What a program does to a socket that it has bound. */
 export const ACTIONS = [
 	"close",
@@ -111,7 +125,8 @@ export const ACTIONS = [
 	"reuseport",
 	"noreuseport",
 ] as const;
-export type Action = (typeof ACTIONS)[number];
+/** "accept" takes a client from the queue of a listener, and keeps it. */
+export type Action = (typeof ACTIONS)[number] | "accept";
 
 /** A client that connects to, or sends a datagram to, an address. */
 export const CLIENTS = ["127.0.0.1", "127.0.0.2", "::1"] as const;
@@ -123,7 +138,12 @@ export type Step =
 	/** A client comes, and stays. */
 	| { readonly do: "client"; readonly to: number }
 	/** Which socket has the client. */
-	| { readonly do: "who" };
+	| { readonly do: "who" }
+	/** The peer of the sockets sends a datagram to an address: which socket has it? */
+	| { readonly do: "ask"; readonly to: number }
+	/** The other ends of all connections are closed. */
+	| { readonly do: "part" }
+	| { readonly do: "wait"; readonly seconds: number };
 
 /** The steps of programs, and how long the programs are. */
 export interface Bound {
@@ -132,12 +152,18 @@ export interface Bound {
 	readonly programs: string;
 	readonly depth: number;
 	readonly steps: readonly Step[];
+	/** Most sockets of a program, if there is a limit. */
+	readonly sockets?: number;
+	/** Whether its sockets connect only if they are not connected, and disconnect only if they are. */
+	readonly alternate?: true;
 	/** Whether its sockets search for ports. Then the laws of searches judge its programs. */
 	readonly searches?: true;
+	/** Whether its sockets search for ports of connections that end. Then the laws of time judge. */
+	readonly reconnects?: true;
 }
 
 /** All kinds of sockets at some places that differ in what the options name. */
-function kinds(options: {
+export function kinds(options: {
 	places: readonly Place[];
 	users: number;
 	devices?: boolean;
@@ -168,9 +194,11 @@ function kinds(options: {
 	return found;
 }
 
-const binds = (found: readonly Kind[]): Step[] => found.map((kind) => ({ do: "bind", kind }));
+export const binds = (found: readonly Kind[]): Step[] =>
+	found.map((kind) => ({ do: "bind", kind }));
 
-function actions(names: readonly Action[], sockets: number): Step[] {
+/** The actions on each of the first sockets of a program. */
+export function actions(names: readonly Action[], sockets: number): Step[] {
 	const steps: Step[] = [];
 	for (let socket = 0; socket < sockets; socket++)
 		for (const action of names) steps.push({ do: "act", action, socket });
@@ -210,19 +238,19 @@ export function boundsOf(protocol: Protocol, size: number): Bound[] {
 		},
 		{
 			name: "options",
-			programs: "pairs of sockets, options set in another order or twice",
+			programs: "pairs of sockets of two users, options set in another order or twice",
 			depth: 2,
-			steps: binds(kinds({ places: WIDE, users, options: ["", "reversed", "repeated"] })),
+			steps: binds(kinds({ places: WIDE, users: 2, options: ["", "reversed", "repeated"] })),
 		},
 		{
 			name: "strangers",
-			programs: "up to three sockets, some on another port, protocol or namespace",
+			programs: "up to three sockets, some on another port, protocol, namespace or VRF",
 			depth: 3,
 			steps: binds(
 				kinds({
 					places: [V4_ANY, DUAL, V6_ANY],
 					users: 1,
-					strangers: ["", "port", "protocol", "namespace"],
+					strangers: ["", "port", "protocol", "namespace", "vrf", "other vrf"],
 				}),
 			),
 		},

@@ -35,9 +35,10 @@ import {
 } from "../../net/socket.js";
 import { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
-import { type Action, CLIENTS, type Kind, type Place, type Step } from "./kinds.js";
+import type { Snapshot } from "../machine/snapshot.js";
+import { type Action, CLIENTS, CROWD, type Kind, type Place, type Step, VRFS } from "./kinds.js";
 import { KINDS, type Protocol } from "./protocols.js";
-import { BASE } from "./searches.js";
+import { BASE, chosenPlace, PEER } from "./searches.js";
 import { Searching } from "./searching.js";
 import { lengthOf, sockaddrOf } from "./sockaddr.js";
 
@@ -64,7 +65,11 @@ const ONE = intBytes(1);
 const ZERO = intBytes(0);
 /** struct linger: on, 0 seconds. Close sends a reset and leaves no TIME_WAIT. */
 const RESET = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
-const LO = Uint8Array.of(108, 111, 0);
+const DEVICES = {
+	lo: Uint8Array.of(108, 111, 0),
+	red: Uint8Array.of(114, 101, 100, 0),
+	blue: Uint8Array.of(98, 108, 117, 101, 0),
+} as const;
 
 /** Longer than any TIME_WAIT, ms. */
 const AFTER_TIME_WAIT = 125_000;
@@ -83,7 +88,15 @@ interface Opening {
 	readonly options: readonly Option[];
 	readonly address: Sockaddr;
 	readonly length: number;
+	/** The addresses of the sockets that come with it. */
+	readonly crowd: readonly Sockaddr[];
 	readonly net: Net;
+}
+
+/** The device that a socket of a kind is bound to; null if it is bound to none. */
+export function deviceOf({ device, stranger }: Kind): keyof typeof DEVICES | null {
+	if (stranger === "vrf" || stranger === "other vrf") return VRFS[stranger];
+	return device ? "lo" : null;
 }
 
 /** The options of a kind, in the order in which a program sets them. */
@@ -94,7 +107,8 @@ export function optionsOf(kind: Kind): { name: string; option: Option }[] {
 	if (kind.place.v6only) add("IPV6_V6ONLY", SOL_IPV6, IPV6_V6ONLY, ONE);
 	if (kind.reuse) add("SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, ONE);
 	if (kind.reuseport) add("SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, ONE);
-	if (kind.device) add("SO_BINDTODEVICE", SOL_SOCKET, SO_BINDTODEVICE, LO);
+	const device = deviceOf(kind);
+	if (device !== null) add("SO_BINDTODEVICE", SOL_SOCKET, SO_BINDTODEVICE, DEVICES[device]);
 	if (kind.options === "reversed") found.reverse();
 	if (kind.options === "repeated") found.push(...found);
 	return found;
@@ -106,6 +120,7 @@ interface Held {
 	readonly kind: Kind;
 	open: boolean;
 	bound: boolean;
+	connected: boolean;
 }
 
 /** An address of a host, for connections that start at a place. */
@@ -128,9 +143,16 @@ export class Lab {
 	private readonly peers = new Map<string, Sockaddr>();
 	private searching: Searching | null = null;
 	private client = 0;
+	/** The listener that sockets connect to. */
 	private peer = 0;
-	/** The other ends of the connections that sockets of the program made. */
+	/** The sockets that sockets without connections connect to, for IPv4 and IPv6. */
+	private readonly peers4and6: number[] = [];
+	/** The other ends of the connections that sockets of the program made, and accepted clients. */
 	private readonly children: number[] = [];
+	/** The sockets that came with others. */
+	private readonly crowd: number[] = [];
+	/** The kernel without a program, for protocols whose connections outlive their sockets. */
+	private readonly idle: Snapshot | null = null;
 	/** Whether the program has connected: its end may leave TIME_WAIT. */
 	private connected = false;
 
@@ -152,15 +174,23 @@ export class Lab {
 		here.addAddress("2001:db8::2/128", "lo");
 		here.addRoute({ to: "198.51.100.0/24", dev: "lo", src: "127.0.0.1" });
 		here.addRoute({ to: "2001:db8:1::/48", dev: "lo", src: "::1" });
+		for (const [i, name] of Object.values(VRFS).entries()) {
+			here.addLink(name, 100 * (i + 1), `02:00:00:00:00:0${i + 1}`);
+			here.setLink(name, true);
+		}
 		this.net = here.net;
 		this.other = k.createNet().net;
 		const { type, number, listens } = KINDS[protocol];
-		if (!listens) return;
 		const task = k.createTask({ net: here, uid: USERS[0] });
-		const fd = task.socket(AF_INET6, type, number);
-		task.bind(fd, { family: "AF_INET6", address: "::", port: PEER_PORT });
-		task.listen(fd, 16);
-		this.peer = task.socketOf(fd);
+		const open = (family: "AF_INET" | "AF_INET6", address: string) => {
+			const fd = task.socket(family === "AF_INET" ? AF_INET : AF_INET6, type, number);
+			task.bind(fd, { family, address, port: PEER_PORT });
+			if (listens) task.listen(fd, 16);
+			return task.socketOf(fd);
+		};
+		if (listens) this.peer = open("AF_INET6", "::");
+		else this.peers4and6 = [open("AF_INET", "127.0.0.1"), open("AF_INET6", "::1")];
+		if (protocol === "sctp") this.idle = k.snapshot();
 	}
 
 	private openingOf(kind: Kind): Opening {
@@ -178,6 +208,7 @@ export class Lab {
 			options: optionsOf(kind).map(({ option }) => option),
 			address,
 			length: lengthOf(address),
+			crowd: kind.crowd === true ? CROWD.map((name) => sockaddrOf(name, port)) : [],
 			net: kind.stranger === "namespace" ? this.other : this.net,
 		};
 		this.openings.set(kind, opening);
@@ -195,7 +226,36 @@ export class Lab {
 				return this.comes(nth(this.clients, step.to));
 			case "who":
 				return this.who();
+			case "ask":
+				return this.ask(nth(CLIENTS, step.to));
+			case "part":
+				for (const child of this.children) __sock_release(this.kernel, child, false);
+				this.children.length = 0;
+				return 0;
+			case "wait":
+				this.kernel.advance(1000 * step.seconds);
+				return 0;
 		}
+	}
+
+	/** Whether a connection of the program has another end that is open. */
+	get hasChildren(): boolean {
+		return this.children.length > 0;
+	}
+
+	/** Whether the program has made connections. */
+	get hasConnected(): boolean {
+		return this.connected;
+	}
+
+	private open({ net, family, type, protocol, options }: Opening, uid: number): number {
+		const k = this.kernel;
+		const sock = sock_create(k, net, family, type, protocol, uid);
+		for (let i = 0; i < options.length; i++) {
+			const { level, name, value } = nth(options, i);
+			__sys_setsockopt(k, sock, level, name, value, value.length);
+		}
+		return sock;
 	}
 
 	private bind(kind: Kind): number {
@@ -203,23 +263,27 @@ export class Lab {
 		const opening = this.openingOf(kind);
 		k.cap_effective = 0;
 		const uid = kind.user === 0 ? USERS[0] : USERS[1];
-		const sock = sock_create(k, opening.net, opening.family, opening.type, opening.protocol, uid);
-		for (let i = 0; i < opening.options.length; i++) {
-			const { level, name, value } = nth(opening.options, i);
-			__sys_setsockopt(k, sock, level, name, value, value.length);
-		}
-		const held = { sock, kind, open: true, bound: false };
+		const sock = this.open(opening, uid);
+		const held = { sock, kind, open: true, bound: false, connected: false };
 		this.sockets.push(held);
 		if (kind.search !== undefined) {
 			this.searching ??= new Searching(k, this.net);
 			const { address, length } = opening;
 			const answer = this.searching.ask(sock, kind, kind.search, address, length);
 			held.bound = hasPort(answer);
+			if (kind.search.to === PEER) this.connected = true;
+			if (kind.search.to === PEER && chosenPlace(answer) !== null) this.accept(this.peer);
 			return answer;
 		}
 		const err = 0 - __sys_bind(k, sock, opening.address, opening.length);
 		if (err !== 0) return err;
 		held.bound = true;
+		for (let i = 0; i < opening.crowd.length; i++) {
+			const one = this.open(opening, uid);
+			this.crowd.push(one);
+			const err = __sys_bind(k, one, nth(opening.crowd, i), opening.length);
+			if (err === 0 && kind.listens) __sys_listen(k, one, 1);
+		}
 		if (!kind.listens) return 0;
 		const failed = 0 - __sys_listen(k, sock, 1);
 		return failed === 0 ? 0 : LISTEN_FAILED + failed;
@@ -240,7 +304,10 @@ export class Lab {
 				return 0 - __sys_listen(k, sock, 1);
 			case "connect":
 				return this.connect(held);
+			case "accept":
+				return this.accept(sock);
 			case "disconnect":
+				held.connected = false;
 				return 0 - __sys_connect(k, sock, UNSPEC, SIZEOF_SOCKADDR_IN, true);
 			case "reuse":
 				return set(SO_REUSEADDR, ONE);
@@ -253,8 +320,9 @@ export class Lab {
 		}
 	}
 
-	private connect({ sock, kind }: Held): number {
+	private connect(held: Held): number {
 		const k = this.kernel;
+		const { sock, kind } = held;
 		this.connected = true;
 		const to = peerOf(kind.place);
 		let address = this.peers.get(to);
@@ -263,11 +331,17 @@ export class Lab {
 			this.peers.set(to, address);
 		}
 		const err = 0 - __sys_connect(k, sock, address, lengthOf(address), false);
-		if (this.peer !== 0) {
-			const child = do_accept(k, this.peer, USERS[0], true);
-			if (child >= 0) this.children.push(child);
-		}
+		if (this.peer !== 0) this.accept(this.peer);
+		held.connected = err === 0;
 		return err;
+	}
+
+	/** Takes a client of a listener, and keeps it. Returns 0 or an errno. */
+	private accept(listener: number): number {
+		const child = do_accept(this.kernel, listener, USERS[0], true);
+		if (child < 0) return -child;
+		this.children.push(child);
+		return 0;
 	}
 
 	private reset(sock: number): void {
@@ -287,6 +361,14 @@ export class Lab {
 		}
 		const sent = __sys_sendto(k, this.client, 1, to, lengthOf(to), 0);
 		return sent < 0 ? -sent : 0;
+	}
+
+	/** The peer of the sockets sends a datagram. Returns who has it. */
+	private ask(to: string): number {
+		const address = sockaddrOf(to, PORT);
+		const peer = nth(this.peers4and6, to.includes(":") ? 1 : 0);
+		__sys_sendto(this.kernel, peer, 1, address, lengthOf(address), 0);
+		return this.who();
 	}
 
 	/** The socket that has the client, or its datagram. */
@@ -323,9 +405,12 @@ export class Lab {
 			else __sock_release(k, sock, false);
 		}
 		this.sockets.length = 0;
+		for (const one of this.crowd) __sock_release(k, one, false);
+		this.crowd.length = 0;
 		for (const child of this.children) this.reset(child);
 		this.children.length = 0;
-		if (this.connected) k.advance(AFTER_TIME_WAIT);
+		if (this.connected && this.idle !== null) k.restore(this.idle);
+		else if (this.connected) k.advance(AFTER_TIME_WAIT);
 		this.connected = false;
 	}
 

@@ -3,7 +3,7 @@
 import { nth } from "../machine/nth.js";
 import type { Answers } from "./answers.js";
 import type { Kind, Step } from "./kinds.js";
-import { hasPort } from "./lab.js";
+import { hasPort, NOBODY, SOCKET } from "./lab.js";
 
 /** A rule that any kernel should obey. It sees the answers of programs, and nothing else. */
 export interface Law {
@@ -104,6 +104,37 @@ export class Program {
 	ask(steps: readonly number[]): number | null {
 		const answer = this.answers.answer(steps);
 		return answer < 0 ? null : answer;
+	}
+
+	/**
+	 * Whether the kernel may draw lots who gets the client or datagram of the last step: among the
+	 * members of a group with SO_REUSEPORT.
+	 */
+	get drawsLots(): boolean {
+		if (this.last.do !== "who" && this.last.do !== "ask") return false;
+		return this.sockets.filter(({ kind, closed }) => kind.reuseport && !closed).length > 1;
+	}
+
+	/** An answer as laws speak of it. */
+	answerText(answer: number): string {
+		if (answer === NOBODY) return "no socket";
+		if (answer >= SOCKET) return `socket ${answer - SOCKET + 1}`;
+		return answer === 0 ? "success" : "failure";
+	}
+
+	/**
+	 * Whether each step before the last one has the same answer in `other`, which is this program
+	 * without the steps `gone`.
+	 */
+	sameBefore(gone: ReadonlySet<number>, other: readonly number[]): boolean {
+		let to = 0;
+		for (const at of this.before.keys()) {
+			if (gone.has(at)) continue;
+			to++;
+			const here = this.ask(this.before.slice(0, at + 1));
+			if (here !== this.ask(other.slice(0, to))) return false;
+		}
+		return true;
 	}
 
 	/**

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Writes a program as a script, with the answers that the model gives. */
+import { EINPROGRESS, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
 import { changesOf } from "../machine/versions.js";
-import { type Action, CLIENTS, HOST, type Kind, type Step } from "./kinds.js";
+import { type Action, CLIENTS, CROWD, HOST, type Kind, type Step, VRF_HOST } from "./kinds.js";
 import {
+	deviceOf,
+	hasPort,
 	LISTEN_FAILED,
 	NOBODY,
 	OTHER_PORT,
@@ -16,7 +19,7 @@ import {
 } from "./lab.js";
 import { KINDS, type Protocol } from "./protocols.js";
 import { SearchScript } from "./search_script.js";
-import { SEARCH_HOST } from "./searches.js";
+import { chosenPlace, PEER, PENDING, SEARCH_HOST } from "./searches.js";
 import { resultText, sockaddrText } from "./sockaddr.js";
 
 /** Pid of root, who makes the processes of two users. */
@@ -26,6 +29,7 @@ const RESULTS: Readonly<Record<Action, string>> = {
 	close: "close(FD)",
 	listen: "listen(FD, 1)",
 	connect: "",
+	accept: "",
 	disconnect: `connect(FD, {sa_family=AF_UNSPEC, sa_data="${"\\0".repeat(14)}"}, 16)`,
 	reuse: "setsockopt(FD, SOL_SOCKET, SO_REUSEADDR, [1], 4)",
 	noreuse: "setsockopt(FD, SOL_SOCKET, SO_REUSEADDR, [0], 4)",
@@ -33,9 +37,12 @@ const RESULTS: Readonly<Record<Action, string>> = {
 	noreuseport: "setsockopt(FD, SOL_SOCKET, SO_REUSEPORT, [0], 4)",
 };
 
-function optionText(name: string): string {
+function optionText(name: string, kind: Kind): string {
 	if (name === "IPV6_V6ONLY") return "SOL_IPV6, IPV6_V6ONLY, [1], 4";
-	if (name === "SO_BINDTODEVICE") return 'SOL_SOCKET, SO_BINDTODEVICE, "lo\\0", 3';
+	if (name === "SO_BINDTODEVICE") {
+		const device = deviceOf(kind) ?? "";
+		return `SOL_SOCKET, SO_BINDTODEVICE, "${device}\\0", ${device.length + 1}`;
+	}
 	return `SOL_SOCKET, ${name}, [1], 4`;
 }
 
@@ -48,6 +55,8 @@ class Writer {
 	private readonly forks: boolean;
 	/** The descriptor of the peer of connections. */
 	private peer = -1;
+	/** Descriptors of the other ends of connections. */
+	private readonly children: { fd: number; pid: number | null }[] = [];
 	private readonly searches: SearchScript;
 
 	constructor(
@@ -62,7 +71,10 @@ class Writer {
 		if (kinds.some(({ place }) => place.address === "2001:db8::2")) {
 			for (const command of HOST) this.lines.push(`$ ${command}`);
 		}
-		if (kinds.some(({ search }) => search !== undefined)) {
+		if (kinds.some(({ stranger }) => stranger.endsWith("vrf"))) {
+			for (const command of VRF_HOST) this.lines.push(`$ ${command}`);
+		}
+		if (kinds.some(({ search }) => search !== undefined && search.to !== PEER)) {
 			for (const command of SEARCH_HOST) this.lines.push(`$ ${command}`);
 		}
 		if (!this.forks) return;
@@ -105,12 +117,38 @@ class Writer {
 		if (step.do === "bind") this.bind(step.kind, answer);
 		else if (step.do === "act") this.act(step.action, step.socket, answer);
 		else if (step.do === "client") this.client(step.to, answer);
-		else this.who(answer, at);
+		else if (step.do === "who") this.who(answer, at);
+		else if (step.do === "ask") this.ask(step.to, answer, at);
+		else if (step.do === "part") this.part();
+		else this.lines.push(`$ sleep ${step.seconds}`);
+	}
+
+	/** The other ends of connections close. */
+	private part(): void {
+		for (const { fd, pid } of this.children) {
+			this.write(pid, `close(${fd}) = 0`);
+			this.opened.get(pid)?.delete(fd);
+		}
+		this.children.length = 0;
+	}
+
+	/** Takes a connection that waits, if there is one. */
+	private take(listener: number, pid: number | null, errno: number): void {
+		const fd = this.lowest(pid);
+		const result = errno === 0 ? `${fd}` : resultText(errno);
+		this.write(pid, `accept4(${listener}, NULL, NULL, 0) = ${result}`);
+		if (errno !== 0) return;
+		this.opened.set(pid, (this.opened.get(pid) ?? new Set()).add(fd));
+		this.children.push({ fd, pid });
 	}
 
 	/** Whether the sockets must not sleep in accept(). */
 	private get asks(): boolean {
-		return this.steps.some((step) => step.do === "who");
+		return this.steps.some(
+			(step, i) =>
+				step.do === "who" ||
+				(step.do === "act" && step.action === "accept" && this.answers[i] !== 0),
+		);
 	}
 
 	private bind(kind: Kind, answer: number): void {
@@ -118,29 +156,48 @@ class Writer {
 		const other = kind.stranger === "protocol" ? KINDS[this.protocol].other : this.protocol;
 		if (kind.stranger === "namespace") this.write(pid, "unshare(CLONE_NEWNET) = 0");
 		const { words } = KINDS[other];
-		// The destinations of searches do not answer.
+		// The destinations of searches do not answer, or not at once.
 		const waits = (kind.search?.to ?? null) !== null;
+		if (kind.search?.to === PEER) this.listenForPeer(pid);
 		const fd = this.open(
 			pid,
 			kind.place.family,
-			this.asks || waits ? words.replace(",", "|SOCK_NONBLOCK,") : words,
+			this.asks || waits || this.sleeps() ? words.replace(",", "|SOCK_NONBLOCK,") : words,
 		);
 		this.sockets.push({ fd, pid, kind });
 		for (const { name } of optionsOf(kind)) {
-			this.write(pid, `setsockopt(${fd}, ${optionText(name)}) = 0`);
+			this.write(pid, `setsockopt(${fd}, ${optionText(name, kind)}) = 0`);
 		}
 		if (kind.search !== undefined) {
 			const { settings, calls } = this.searches.lines(kind, kind.search, fd, answer);
 			for (const command of settings) this.lines.push(`$ ${command}`);
 			for (const call of calls) this.write(pid, call);
+			const connected = kind.search.to === PEER && chosenPlace(answer) !== null;
+			if (connected && answer < PENDING && this.parts) this.take(this.peer, pid, 0);
 			return;
 		}
 		const port = kind.stranger === "port" ? OTHER_PORT : PORT;
+		this.named(fd, pid, kind, kind.place.address, port, answer);
+		for (const address of kind.crowd === true && hasPort(answer) ? CROWD : []) {
+			const one = this.open(pid, kind.place.family, words);
+			for (const { name } of optionsOf(kind)) {
+				this.write(pid, `setsockopt(${one}, ${optionText(name, kind)}) = 0`);
+			}
+			this.named(one, pid, kind, address, port, 0);
+		}
+	}
+
+	/** bind() to a named port, and listen() if the kind listens. */
+	private named(
+		fd: number,
+		pid: number | null,
+		kind: Kind,
+		address: string,
+		port: number,
+		answer: number,
+	): void {
 		const bound = answer > LISTEN_FAILED ? 0 : answer;
-		this.write(
-			pid,
-			`bind(${fd}, ${sockaddrText(kind.place.address, port)}) = ${resultText(bound)}`,
-		);
+		this.write(pid, `bind(${fd}, ${sockaddrText(address, port)}) = ${resultText(bound)}`);
 		if (!kind.listens || bound !== 0) return;
 		const listens = answer > LISTEN_FAILED ? answer - LISTEN_FAILED : 0;
 		this.write(pid, `listen(${fd}, 1) = ${resultText(listens)}`);
@@ -151,11 +208,34 @@ class Writer {
 		if (action === "connect") {
 			this.listenForPeer(pid);
 			const to = sockaddrText(peerOf(kind.place), PEER_PORT);
-			this.write(pid, `connect(${fd}, ${to}) = ${resultText(answer)}`);
+			const errno = answer === ERESTARTSYS ? EINPROGRESS : answer;
+			this.write(pid, `connect(${fd}, ${to}) = ${resultText(errno)}`);
+			if (answer === 0 && this.parts) this.take(this.peer, pid, 0);
+			return;
+		}
+		if (action === "accept") {
+			this.take(fd, pid, answer);
 			return;
 		}
 		if (action === "close") this.opened.get(pid)?.delete(fd);
 		this.write(pid, `${RESULTS[action].replace("FD", `${fd}`)} = ${resultText(answer)}`);
+	}
+
+	/** Whether a connect() of the next socket sleeps. */
+	private sleeps(): boolean {
+		const socket = this.sockets.length;
+		return this.steps.some(
+			(step, i) =>
+				step.do === "act" &&
+				step.action === "connect" &&
+				step.socket === socket &&
+				this.answers[i] === ERESTARTSYS,
+		);
+	}
+
+	/** Whether the other ends of connections close in the program. */
+	private get parts(): boolean {
+		return this.steps.some((step) => step.do === "part");
 	}
 
 	private listenForPeer(pid: number | null): void {
@@ -178,6 +258,17 @@ class Writer {
 			const sent = answer === 0 ? "1" : resultText(answer);
 			this.write(pid, `sendto(${fd}, "a", 1, MSG_NOSIGNAL, ${name}) = ${sent}`);
 		}
+	}
+
+	/** The peer sends a datagram. */
+	private ask(to: number, answer: number, at: number): void {
+		const pid = this.pidOf(null);
+		const address = nth(CLIENTS, to);
+		const ipv6 = address.includes(":");
+		const fd = this.open(pid, ipv6 ? "AF_INET6" : "AF_INET", KINDS[this.protocol].words);
+		this.write(pid, `bind(${fd}, ${sockaddrText(ipv6 ? "::1" : "127.0.0.1", PEER_PORT)}) = 0`);
+		this.write(pid, `sendto(${fd}, "a", 1, MSG_NOSIGNAL, ${sockaddrText(address, PORT)}) = 1`);
+		this.who(answer, at);
 	}
 
 	/** Asks the sockets in turn until one has the client. */

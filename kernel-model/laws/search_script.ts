@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Writes a socket that searches for its port as lines of a script. */
 import { EADDRINUSE, EOPNOTSUPP } from "../../include/uapi/asm-generic/errno.js";
+import { nth } from "../machine/nth.js";
 import type { Kind } from "./kinds.js";
 import { LISTEN_FAILED } from "./lab.js";
 import { KINDS, type Protocol } from "./protocols.js";
-import { BASE, chosenPlace, DESTINATION_PORTS, type Range, type Search } from "./searches.js";
+import {
+	BASE,
+	chosenPlace,
+	DESTINATION_PORTS,
+	PEER,
+	PENDING,
+	type Range,
+	type Search,
+} from "./searches.js";
 import { destinationOf, rangeValue } from "./searching.js";
 import { resultText, sockaddrText } from "./sockaddr.js";
 
@@ -89,9 +98,10 @@ export class SearchScript {
 		}
 		if (how === "listen" || kind.listens) call(`listen(${fd}, 1)`, () => true);
 		if (to !== null) {
-			const port = DESTINATION_PORTS[to as 0 | 1];
-			const connect = `connect(${fd}, ${sockaddrText(destinationOf(kind), port)})`;
-			if (error === 0) calls.push(`${connect} = ${this.connected}`);
+			const port = nth(DESTINATION_PORTS, to);
+			const connect = `connect(${fd}, ${sockaddrText(destinationOf(kind, to), port)})`;
+			const connected = to === PEER && answer < PENDING ? "0" : this.connected;
+			if (error === 0) calls.push(`${connect} = ${connected}`);
 			else call(connect, () => true);
 		}
 		return { settings, calls };

@@ -48,8 +48,13 @@ export interface Search {
 	readonly start: number;
 }
 
-/** Destinations of connections: ports of a host that does not answer. */
-export const DESTINATION_PORTS = [80, 81] as const;
+/**
+ * Destinations of connections: ports of a host that does not answer, and the peer, which is on this
+ * host and accepts.
+ */
+export const DESTINATION_PORTS = [80, 81, 6000] as const;
+/** The number of the peer among destinations. */
+export const PEER = 2;
 
 /** Commands that give the host routes to the destinations. */
 export const SEARCH_HOST: readonly string[] = [
@@ -61,6 +66,8 @@ export const SEARCH_HOST: readonly string[] = [
 export const CHOSEN = 3000;
 /** The search chose a port below BASE or above place 31. */
 export const ELSEWHERE = 3032;
+/** Likewise, but the peer has not answered: 3100 is place 0. */
+export const PENDING = 3100;
 
 /** The range of ports of a namespace, from place `low` to place `high`. */
 export function range(
@@ -121,5 +128,6 @@ export function startsOf(within: Range): number {
 
 /** The place that an answer names; null if a search chose none. */
 export function chosenPlace(answer: number): number | null {
+	if (answer >= PENDING) return answer - PENDING;
 	return answer >= CHOSEN ? answer - CHOSEN : null;
 }

@@ -11,8 +11,17 @@ import { __sys_bind, __sys_connect, __sys_listen, __sys_setsockopt } from "../..
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import type { Kind } from "./kinds.js";
-import { LISTEN_FAILED } from "./lab.js";
-import { BASE, CHOSEN, DESTINATION_PORTS, ELSEWHERE, type Range, type Search } from "./searches.js";
+import { LISTEN_FAILED, peerOf } from "./lab.js";
+import {
+	BASE,
+	CHOSEN,
+	DESTINATION_PORTS,
+	ELSEWHERE,
+	PEER,
+	PENDING,
+	type Range,
+	type Search,
+} from "./searches.js";
 import { lengthOf, sockaddrOf } from "./sockaddr.js";
 
 /** Every search begins at the place `start` of its range, and draws `start` for its step. */
@@ -53,7 +62,9 @@ interface Settings {
 const ON = intBytes(1);
 
 /** The address of a destination, for a socket of a kind. */
-export function destinationOf({ place }: Kind): string {
+export function destinationOf(kind: Kind, to: number): string {
+	const { place } = kind;
+	if (to === PEER) return peerOf(place);
 	if (place.family === "AF_INET") return "198.51.100.1";
 	return place.v6 === null ? "::ffff:198.51.100.1" : "2001:db8:1::1";
 }
@@ -103,7 +114,7 @@ export class Searching {
 	}
 
 	private destination(kind: Kind, to: number): Sockaddr {
-		const address = destinationOf(kind);
+		const address = destinationOf(kind, to);
 		const key = `${address} ${to}`;
 		let found = this.destinations.get(key);
 		if (found === undefined) {
@@ -115,7 +126,7 @@ export class Searching {
 
 	/**
 	 * Makes the calls of a search on a new socket. `address` is where it binds to. Returns 0 if
-	 * bind() named the port, CHOSEN and the place if a search chose one, an errno if the socket has
+	 * bind() named the port, CHOSEN or PENDING and the place if a search chose one, an errno if the socket has
 	 * no port, and LISTEN_FAILED and an errno if it has one but could not listen or connect.
 	 */
 	ask(sock: number, kind: Kind, search: Search, address: Sockaddr, length: number): number {
@@ -124,9 +135,10 @@ export class Searching {
 		this.draws.start = search.start;
 		const answer = this.calls(sock, kind, search, address, length, own);
 		this.draws.start = 0;
-		if (answer !== 0 || search.how === "named") return answer;
+		if ((answer !== 0 && answer !== PENDING) || search.how === "named") return answer;
 		const place = nth(k.sock.skc_num, nth(k.socket.sk, sock)) - BASE;
-		return place >= 0 && place < ELSEWHERE - CHOSEN ? CHOSEN + place : ELSEWHERE;
+		if (place < 0 || place >= ELSEWHERE - CHOSEN) return ELSEWHERE;
+		return answer === PENDING ? PENDING + place : CHOSEN + place;
 	}
 
 	private calls(
@@ -157,7 +169,8 @@ export class Searching {
 		if (to === null) return 0;
 		const peer = this.destination(kind, to);
 		const err = -__sys_connect(k, sock, peer, lengthOf(peer), true);
-		return err === 0 || err === EINPROGRESS ? 0 : this.failed(sock, err);
+		if (err === EINPROGRESS) return to === PEER ? PENDING : 0;
+		return err === 0 ? 0 : this.failed(sock, err);
 	}
 
 	/** The answer of listen() or connect() that failed: it tells whether the socket has a port. */

@@ -4,9 +4,17 @@ import { describe, expect, it } from "vitest";
 import type { Random } from "../../include/linux/random.js";
 import { Answers } from "../../kernel-model/laws/answers.js";
 import { explore } from "../../kernel-model/laws/explore.js";
-import { type Bound, boundsOf, type Step } from "../../kernel-model/laws/kinds.js";
+import {
+	type Bound,
+	boundsOf,
+	CLIENTS,
+	PLAIN,
+	placeOf,
+	type Step,
+} from "../../kernel-model/laws/kinds.js";
 import { Lab } from "../../kernel-model/laws/lab.js";
 import { LAWS } from "../../kernel-model/laws/laws.js";
+import { lifeBoundsOf } from "../../kernel-model/laws/life_bounds.js";
 import { PROTOCOLS, type Protocol } from "../../kernel-model/laws/protocols.js";
 import { SeededRandom } from "../../kernel-model/machine/random.js";
 
@@ -14,7 +22,8 @@ const SAMPLES = 150;
 
 /** A bound of the first size with some of its steps, and shorter. */
 function small(protocol: Protocol, name: string, steps: number, depth: number): Bound {
-	const bound = boundsOf(protocol, name === "sockets" ? 2 : 1).find((one) => one.name === name);
+	const bounds = [...boundsOf(protocol, name === "sockets" ? 2 : 1), ...lifeBoundsOf(protocol)];
+	const bound = bounds.find((one) => one.name === name);
 	if (bound === undefined) throw new Error(`no bound ${name}`);
 	const every = Math.ceil(bound.steps.length / steps);
 	const actions = bound.steps.filter((step) => step.do !== "bind");
@@ -31,14 +40,19 @@ describe.each(PROTOCOLS)("the answers of %s", (protocol) => {
 		["sockets", 24, 3],
 		["steps", 12, 4],
 		["clients", 8, 4],
+		["crowds", 6, 3],
+		["guests", 6, 4],
+		["lives", 4, 5],
+		["peers", 4, 6],
 	] as const) {
-		if (name === "clients" && (protocol === "sctp" || protocol === "dccp")) continue;
+		const bounds = [...boundsOf(protocol, 1), ...lifeBoundsOf(protocol)];
+		if (!bounds.some((bound) => bound.name === name)) continue;
 		it(`of "${name}" are those of a new kernel, also under renaming`, () => {
 			const answers = new Answers("6.12", protocol, small(protocol, name, steps, depth));
 			answers.explore();
 			const random = new SeededRandom(1);
 			let compared = 0;
-			for (let i = 0; i < 50 * SAMPLES && compared < SAMPLES; i++) {
+			for (let i = 0; i < 2000 * SAMPLES && compared < SAMPLES; i++) {
 				const program = randomProgram(answers, random, depth);
 				const answer = answers.answer(program);
 				if (answer < 0) continue;
@@ -49,6 +63,34 @@ describe.each(PROTOCOLS)("the answers of %s", (protocol) => {
 			expect(compared).toBe(SAMPLES);
 		});
 	}
+});
+
+describe("the answers of a bound that lacks an address", () => {
+	it("do not take a program for another one by renaming", () => {
+		const reuse = { ...PLAIN, reuse: true };
+		const bound: Bound = {
+			name: "test",
+			programs: "",
+			depth: 4,
+			steps: [
+				{ do: "bind", kind: reuse },
+				{ do: "bind", kind: { ...reuse, place: placeOf("127.0.0.1") } },
+				...CLIENTS.map((_, to): Step => ({ do: "client", to })),
+				{ do: "who" },
+			],
+		};
+		const answers = new Answers("6.12", "udp", bound);
+		answers.explore();
+		const lab = new Lab("6.12", "udp");
+		answers.forEach((program, answer) => {
+			const run = program.map((step) => bound.steps[step] as Step);
+			expect(lab.run(run).at(-1), JSON.stringify(run)).toBe(answer);
+		});
+		// A client of the second address comes before the first address is named.
+		const program = [0, 3, 1, 5];
+		const run = program.map((step) => bound.steps[step] as Step);
+		expect(answers.answer(program)).toBe(lab.run(run).at(-1));
+	});
 });
 
 describe("an exploration", () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { EADDRINUSE } from "../../kernel-model/index.js";
 import { Answers } from "../../kernel-model/laws/answers.js";
 import {
+	type Action,
 	type Bound,
 	DUAL,
 	type Kind,
@@ -15,14 +16,12 @@ import {
 import { SOCKET } from "../../kernel-model/laws/lab.js";
 import { Program } from "../../kernel-model/laws/law.js";
 import { LAWS } from "../../kernel-model/laws/laws.js";
+import { FORGOTTEN } from "../../kernel-model/laws/life_bounds.js";
 import type { Protocol } from "../../kernel-model/laws/protocols.js";
+import { CHOSEN, PEER, range, search } from "../../kernel-model/laws/searches.js";
 
 const bind = (kind: Partial<Kind>): Step => ({ do: "bind", kind: { ...PLAIN, ...kind } });
-const act = (action: "close" | "connect" | "disconnect", socket: number): Step => ({
-	do: "act",
-	action,
-	socket,
-});
+const act = (action: Action, socket: number): Step => ({ do: "act", action, socket });
 /**
  * Judges a program by one law, with its true answer or another one. The bound has the steps of the
  * program and those of `more`.
@@ -56,6 +55,7 @@ function judged(
 	return law.judge(it)?.expected ?? null;
 }
 
+const ONE = placeOf("127.0.0.1");
 const RP = { reuseport: true };
 const RA = { reuse: true };
 
@@ -123,6 +123,69 @@ const OBEYED: readonly (readonly [string, readonly Step[], readonly Step[], numb
 		SOCKET + 1,
 		"socket 1",
 	],
+	["strangers", [bind({ stranger: "vrf" }), bind({})], [], EADDRINUSE, "success"],
+	["changed", [bind(RA), act("noreuse", 0), bind(RA)], [bind({})], 0, "failure"],
+	["users", [bind(RP), bind({ ...RP, user: 1 })], [bind({}), bind({ user: 1 })], 0, "EADDRINUSE"],
+	["crowd", [bind({ place: ONE, crowd: true }), bind({})], [bind({ place: ONE })], 0, "failure"],
+	[
+		"guests",
+		[
+			bind({ ...RP, place: ONE, listens: true }),
+			{ do: "client", to: 0 },
+			bind({ place: placeOf("[::1]"), listens: true }),
+			bind({ ...RP, place: ONE, listens: true }),
+		],
+		[],
+		EADDRINUSE,
+		"success",
+	],
+	[
+		"restart",
+		[
+			bind({ ...RA, place: ONE, listens: true }),
+			{ do: "client", to: 0 },
+			act("accept", 0),
+			act("close", 0),
+			bind({ ...RA, place: ONE, listens: true }),
+		],
+		[],
+		EADDRINUSE,
+		"success",
+	],
+	[
+		"forgotten",
+		[
+			bind({ place: ONE }),
+			act("connect", 0),
+			act("close", 0),
+			{ do: "part" },
+			{ do: "wait", seconds: FORGOTTEN },
+			bind({ place: ONE }),
+		],
+		[],
+		EADDRINUSE,
+		"success",
+	],
+	[
+		"alive",
+		[
+			bind({ place: ONE, search: search("late", PEER, range(0, 0)) }),
+			act("close", 0),
+			{ do: "wait", seconds: 2 },
+			bind({ place: ONE, search: search("late", PEER, range(0, 0)) }),
+		],
+		[],
+		CHOSEN,
+		"EADDRNOTAVAIL",
+	],
+];
+
+/** A datagram of the peer of two sockets, the second of which is connected to it. */
+const ASKED: readonly Step[] = [
+	bind({ ...RA, place: ONE }),
+	bind({ ...RA, place: ONE }),
+	act("connect", 1),
+	{ do: "ask", to: 0 },
 ];
 
 describe("the law", () => {
@@ -133,6 +196,11 @@ describe("the law", () => {
 			expect(judged(id, program, { more, answer: wrong })).toBe(expected);
 		},
 	);
+
+	it("peer is obeyed by 7.3, and a wrong answer breaks it", () => {
+		expect(judged("peer", ASKED, { protocol: "udp" })).toBeNull();
+		expect(judged("peer", ASKED, { protocol: "udp", answer: SOCKET })).toBe("socket 2");
+	});
 
 	it("named knows that connect() gives the wildcard an address", () => {
 		const program = [bind({}), act("connect", 0), bind({ place: placeOf("127.0.0.2") })];
@@ -161,11 +229,45 @@ const BROKEN: readonly (readonly [string, Protocol, readonly Step[], string, str
 	["held", "udp", [bind(RA), bind({ ...RA, ...RP }), bind(RP)], "7.3", ""],
 	["held", "sctp", [bind({ ...RA, ...RP }), bind(RA), bind(RP)], "7.3", ""],
 	["dual", "tcp", [bind({ place: DUAL }), bind({ place: placeOf("127.0.0.1") })], "6.3", "6.12"],
+	["changed", "tcp", [bind(RA), act("noreuse", 0), bind(RA)], "6.6", "6.8"],
+	[
+		"guests",
+		"tcp",
+		[
+			bind({ ...RP, place: ONE, listens: true }),
+			{ do: "client", to: 0 },
+			bind({ place: placeOf("[::1]"), listens: true }),
+			bind({ ...RP, place: ONE, listens: true }),
+		],
+		"6.12",
+		"6.17",
+	],
+	["crowd", "udp", [bind({ place: ONE, crowd: true }), bind({})], "6.12", "7.0"],
+	["strangers", "udp", [bind({ stranger: "vrf" }), bind({})], "7.3", ""],
+	[
+		"strangers",
+		"sctp",
+		[bind({ stranger: "vrf" }), bind({ stranger: "other vrf" })],
+		"6.1.176",
+		"6.3",
+	],
+	[
+		"alive",
+		"tcp",
+		[
+			bind({ place: ONE, search: search("late", PEER, range(0, 0)) }),
+			act("close", 0),
+			{ do: "wait", seconds: 2 },
+			bind({ place: ONE, search: search("late", PEER, range(0, 0)) }),
+		],
+		"6.11",
+		"6.12",
+	],
 ];
 
 describe("a kernel", () => {
 	it.each(BROKEN)("breaks %s (%s)", (id, protocol, program, version, other) => {
-		const more = [bind({}), bind({ place: V6_ANY })];
+		const more = [bind({}), bind({ place: V6_ANY }), bind({ place: ONE }), act("connect", 0)];
 		expect(judged(id, program, { version, protocol, more })).not.toBeNull();
 		if (other !== "") expect(judged(id, program, { version: other, protocol, more })).toBeNull();
 	});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The laws of programs whose sockets name their port, in the order in which they are shown. */
 import { alive } from "./alive.js";
+import { apart } from "./apart.js";
 import { changed } from "./changed.js";
 import { closed } from "./closed.js";
 import { crowd } from "./crowd.js";
@@ -21,6 +22,7 @@ import { options } from "./options.js";
 import { order } from "./order.js";
 import { peer } from "./peer.js";
 import { reach } from "./reach.js";
+import { recycled } from "./recycled.js";
 import { restart } from "./restart.js";
 import { shared } from "./shared.js";
 import { start } from "./start.js";
@@ -70,13 +72,14 @@ export const SEARCH_LAWS: readonly Law[] = [
 	wider,
 	start,
 	whichever,
+	apart,
 ];
 
 /** The laws of programs whose connections end, and whose ports are searched for again. */
-const TIME_LAWS: readonly Law[] = [alive, forgotten];
+export const TIME_LAWS: readonly Law[] = [alive, forgotten, recycled];
 
 /** Every law. */
-export const ALL_LAWS: readonly Law[] = [...LAWS, ...SEARCH_LAWS];
+export const ALL_LAWS: readonly Law[] = [...new Set([...LAWS, ...SEARCH_LAWS, ...TIME_LAWS])];
 
 /** The laws that judge the programs of a bound. */
 export function lawsOf(bound: Bound): readonly Law[] {

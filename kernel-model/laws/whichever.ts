@@ -6,6 +6,7 @@
  * Meant exception: connections share ports, so how many ports two of them take depends on the
  * choice. The law is stated for programs with one search before the last call, and for those whose
  * searches are all of bind() for sockets without SO_REUSEADDR and SO_REUSEPORT: these share no port.
+ * A range names its ports, so all searches have the same one.
  */
 
 import { searchOf, stepOf } from "./history.js";
@@ -26,6 +27,7 @@ export const whichever: Law = {
 			const asked = searchOf(program.stepAt(at));
 			if (asked === null) continue;
 			if (asked.how === "named" || asked.range.shares) return null;
+			if (searchOf(program.last)?.range.name !== asked.range.name) return null;
 			if (at === program.length - 1) continue;
 			searches++;
 			const step = program.stepAt(at);

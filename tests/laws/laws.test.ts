@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Each law: a program that obeys it, and the answer by which the same program would break it. */
 import { describe, expect, it } from "vitest";
-import { EADDRINUSE } from "../../kernel-model/index.js";
+import { EADDRINUSE, EADDRNOTAVAIL } from "../../kernel-model/index.js";
 import { Answers } from "../../kernel-model/laws/answers.js";
 import {
 	type Action,
@@ -15,7 +15,7 @@ import {
 } from "../../kernel-model/laws/kinds.js";
 import { SOCKET } from "../../kernel-model/laws/lab.js";
 import { Program } from "../../kernel-model/laws/law.js";
-import { LAWS } from "../../kernel-model/laws/laws.js";
+import { ALL_LAWS } from "../../kernel-model/laws/laws.js";
 import { FORGOTTEN } from "../../kernel-model/laws/life_bounds.js";
 import type { Protocol } from "../../kernel-model/laws/protocols.js";
 import { CHOSEN, PEER, range, search } from "../../kernel-model/laws/searches.js";
@@ -49,7 +49,7 @@ function judged(
 	const answers = new Answers(version, protocol, bound);
 	answers.explore();
 	const numbers = program.map((step) => answers.find(step));
-	const law = LAWS.find((one) => one.id === id);
+	const law = ALL_LAWS.find((one) => one.id === id);
 	if (law === undefined) throw new Error(`no law ${id}`);
 	const it = new Program(answers, numbers, answer ?? answers.answer(numbers));
 	return law.judge(it)?.expected ?? null;
@@ -165,6 +165,26 @@ const OBEYED: readonly (readonly [string, readonly Step[], readonly Step[], numb
 		[],
 		EADDRINUSE,
 		"success",
+	],
+	[
+		"recycled",
+		[
+			bind({ place: ONE, search: search("late", PEER, range(0, 0)) }),
+			act("close", 0),
+			{ do: "part" },
+			{ do: "wait", seconds: 2 },
+			bind({ place: ONE, search: search("late", PEER, range(0, 0)) }),
+		],
+		[],
+		EADDRNOTAVAIL,
+		"success",
+	],
+	[
+		"apart",
+		[bind({ search: search("connect", 0, range(0, 1)) })],
+		[bind({ search: search("zero", null, range(0, 1)) })],
+		CHOSEN + 1,
+		"another port",
 	],
 	[
 		"alive",

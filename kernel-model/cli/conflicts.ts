@@ -5,7 +5,7 @@ import { release } from "node:os";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { type Atlas, answerWord, askedOf, atlasOf, tablesOf } from "../laws/atlas.js";
 import { differencesOf, printDifferences } from "../laws/atlas_diff.js";
-import { drawAtlas } from "../laws/atlas_svg.js";
+import { drawAtlas, drawDifferences } from "../laws/atlas_svg.js";
 import { PROTOCOL_NAMES, pairText, printAtlas } from "../laws/atlas_text.js";
 import { LISTEN_FAILED } from "../laws/lab.js";
 import type { First, Second } from "../laws/pairs.js";
@@ -41,7 +41,7 @@ from the answers.
   --protocol NAME   ${PROTOCOLS.join(", ")} (default tcp)
   --diff OLD NEW    print the pairs for which two versions differ, and the changes
                     that cause it
-  --svg FILE        write the tables as an SVG image instead of printing them
+  --svg FILE        write the tables, or the difference, as an SVG image instead
   --live            also ask the kernel underneath for every pair. It must agree.
   --image IMAGE     with --live: ask a kernel in a virtual machine; see live --help
   --system NAME     with --live: ask another system; see live --help
@@ -145,12 +145,18 @@ function write(file: string, text: string): void {
 }
 
 /** Prints how two versions differ. */
-function difference(names: readonly string[], protocol: Protocol, json: boolean): number {
+function difference(
+	names: readonly string[],
+	protocol: Protocol,
+	json: boolean,
+	svg: string | null,
+): number {
 	const [one, other] = names.map((name) => atlas(versionOf(name, release(), "--diff"), protocol));
 	if (one === undefined || other === undefined)
 		throw new UsageError("--diff: expected two versions");
 	const differences = differencesOf(one, other);
-	if (json) {
+	if (svg !== null) write(svg, drawDifferences(differences));
+	else if (json) {
 		writeOut(
 			differences.pairs.map(({ first, second, before, after, causes }) => {
 				const { kernel, ...pair } = pairJson(one.version, protocol, first, second);
@@ -185,8 +191,8 @@ export async function conflicts(args: string[]): Promise<number> {
 	const live = values.live === true;
 	const svg = values.svg === undefined ? null : String(values.svg);
 	const versions = values.diff === true ? 2 : 0;
-	if (values.diff === true && (live || svg !== null || values.kernel !== undefined))
-		throw new UsageError("conflicts: --diff takes two versions, and no --kernel, --svg or --live");
+	if (values.diff === true && (live || values.kernel !== undefined))
+		throw new UsageError("conflicts: --diff takes two versions, and no --kernel or --live");
 	if (positionals.length < versions) throw new UsageError("--diff: expected two versions");
 	if (positionals.length > versions)
 		throw new UsageError(`conflicts: unexpected ${printable(String(positionals[versions]))}`);
@@ -194,7 +200,7 @@ export async function conflicts(args: string[]): Promise<number> {
 		if (values[name] !== undefined && !live)
 			throw new UsageError(`conflicts: --${name} needs --live`);
 	if (json && svg !== null) throw new UsageError("conflicts: --json or --svg, not both");
-	if (values.diff === true) return difference(positionals, protocol, json);
+	if (values.diff === true) return difference(positionals, protocol, json, svg);
 
 	const wanted = String(values.kernel ?? (live ? "running" : DEFAULT_VERSION));
 	const agent = live ? await startAgent(values.agent, values.image, values.system) : null;

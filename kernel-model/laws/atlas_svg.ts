@@ -2,6 +2,7 @@
 /** The atlas as an SVG image: one file, text as text, for light and dark backgrounds. */
 import { nth } from "../machine/nth.js";
 import type { Meeting, Rules, Tables } from "./atlas.js";
+import { type Differences, printDifferences } from "./atlas_diff.js";
 import {
 	deviceName,
 	HEADLINE,
@@ -321,4 +322,24 @@ export function drawAtlas(tables: Tables): string {
 	picture.space(8);
 	picture.prose(`Computed from the answers to ${atlas.pairs} pairs of sockets.`, "soft");
 	return picture.toString(`${HEADLINE} ${what}`, INTRODUCTION);
+}
+
+/** An SVG image with the differences of two versions, in the words that `--diff` prints. */
+export function drawDifferences(differences: Differences): string {
+	const picture = new Picture();
+	const { before, after } = differences;
+	const title = `Linux ${before.version} and ${after.version}`;
+	const heads = new Set<string>();
+	const lines = printDifferences(differences, (_, text) => {
+		heads.add(text);
+		return text;
+	});
+	picture.line(HEADLINE, "big ink");
+	picture.space(6);
+	for (const line of lines) {
+		if (line === "") picture.space();
+		else if (heads.has(line)) picture.line(line, "title ink");
+		else picture.line(line.trimStart(), "ink", CODE * (line.length - line.trimStart().length));
+	}
+	return picture.toString(`${HEADLINE} ${title}`, INTRODUCTION);
 }

@@ -208,14 +208,14 @@ export function actions(names: readonly Action[], sockets: number): Step[] {
 const WIDE = PLACES.slice(0, 4);
 
 /**
- * The bounds of a size. 1 is quick and has one user; 2 has two users and devices; 3 has all
- * places in the longer programs as well.
+ * The bounds of a size. 1 is quick and has one user; 2 has two users, devices and all places, and
+ * more kinds in the longer programs; 3 has two users in these as well.
  */
 export function boundsOf(protocol: Protocol, size: number): Bound[] {
 	const { listens } = KINDS[protocol];
 	const users = size > 1 ? 2 : 1;
 	const places = size > 1 ? PLACES : PLACES.slice(0, 7);
-	const narrow = size > 2 ? places.slice(0, 7) : [V4_ANY, V4_ONE, DUAL, V6_ANY];
+	const narrow = size > 1 ? places.slice(0, 7) : WIDE;
 	const names: Action[] = listens ? [...ACTIONS] : ACTIONS.filter((action) => action !== "listen");
 	if (protocol === "sctp") names.splice(names.indexOf("disconnect"), 1);
 	// The model has no connections of DCCP within one kernel.

@@ -143,6 +143,16 @@ function asks(version: string, protocol: Protocol, bound: Bound, change: ChangeN
 	return changes.asked.has(change);
 }
 
+/** Why no program of these bounds can tell a change, and whether a law of a general kind would. */
+const UNSEEN: Readonly<Partial<Record<ChangeName, string>>> = {
+	"udp-child-hash-entries":
+		"It adds a sysctl. Programs that do not set it are the same, so no law can break.",
+	"udp-reuseport-rescored":
+		"Which of three sockets of equal claim gets a datagram, when their scores differ by the CPU that \
+served them last. No general law names one of them.",
+	"udp-reuseport-rescored-upwards": "As udp-reuseport-rescored.",
+};
+
 /** The table of regressions in the catalogue. */
 export function regressionsText(found: readonly Regression[]): string {
 	const told = found.filter(({ law }) => law !== null).length;
@@ -153,7 +163,9 @@ export function regressionsText(found: readonly Regression[]): string {
 			const what = law === null ? "none" : `${law.id} (${broken}, ${protocol})`;
 			return `| ${change} ${commit} | ${what} | ${programs} | ${seconds} |`;
 		});
-	const unseen = found.filter(({ differs }) => !differs).map(({ change }) => change);
+	const unseen = found
+		.filter(({ differs }) => !differs)
+		.map(({ change }) => `- ${change}: ${UNSEEN[change] ?? "No reason is known."}`);
 	return `# Changes told apart blind
 
 \`inet-port-model laws --regressions\` explores the first version of each behaviour change with and
@@ -165,6 +177,8 @@ ${told} are told apart by a law.
 | --- | --- | --- | --- |
 ${rows.join("\n")}
 
-No program of these bounds answers differently with these: ${unseen.join(", ")}.
+No program of these bounds answers differently with these:
+
+${unseen.join("\n")}
 `;
 }

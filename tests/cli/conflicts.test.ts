@@ -255,6 +255,18 @@ describe("the command conflicts", () => {
 		expect(stdout).toContain("- [::], then 127.0.0.1 or 127.0.0.2: they do not meet.");
 	});
 
+	it("draws how two versions differ", async () => {
+		const file = join(folder, "diff.svg");
+		const { status, stdout } = await cli("conflicts", "--diff", "6.3", "6.12", "--svg", file);
+		expect(status).toBe(1);
+		expect(stdout).toBe("");
+		const text = readFileSync(file, "utf8");
+		expect(text.startsWith("<svg ")).toBe(true);
+		expect(text.trimEnd().endsWith("</svg>")).toBe(true);
+		expect(text).toContain("bhash2-v4mapped-wildcard");
+		expect(text).toContain("[::ffff:0.0.0.0], then 127.0.0.1 or 127.0.0.2");
+	});
+
 	it("prints how two versions differ, and why", async () => {
 		const { status, stdout } = await cli("conflicts", "--diff", "6.3", "6.12");
 		expect(status).toBe(1);

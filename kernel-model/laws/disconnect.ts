@@ -15,6 +15,12 @@ export const disconnect: Law = {
 	judge(program) {
 		if (program.last.do !== "bind" && program.last.do !== "ask") return null;
 		if (program.drawsLots) return null;
+		const undoes = program.before.filter((_, at) => {
+			const step = program.stepAt(at);
+			return step.do === "act" && step.action === "disconnect";
+		});
+		// Which of two sockets moved last is another question.
+		if (program.last.do === "ask" && undoes.length > 1) return null;
 		for (const at of program.before.keys()) {
 			const undone = undoneAt(program, at);
 			if (undone === null) continue;

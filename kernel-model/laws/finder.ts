@@ -129,18 +129,17 @@ class Finder {
 		const other = this.enteredFrom(lastCall(beside), lab, beside);
 		// If both calls enter the same blocks, what tells them apart is how often.
 		return (
+			(disconnects(program) && !disconnects(beside) ? this.before(lab, program, beside) : null) ??
 			this.part(one, other, firstDifference) ??
-			this.part(one, other, firstCount) ??
-			this.before(lab, program, beside) ?? { at: "", file: "", line: 0 }
+			this.part(one, other, firstCount) ?? { at: "", file: "", line: 0 }
 		);
 	}
 
 	/**
-	 * The function of a step before, which only the first program has, if the last calls are the same
-	 * and take the same way: it left another order behind. Null if there is none.
+	 * The function of a step before the last one that only the first program enters: it left another
+	 * order of sockets behind. Null if there is none.
 	 */
 	private before(lab: Lab, program: readonly Step[], beside: readonly Step[]): Place | null {
-		if (JSON.stringify(program.at(-1)) !== JSON.stringify(beside.at(-1))) return null;
 		const one = this.enteredFrom(0, lab, program);
 		const other = this.enteredFrom(0, lab, beside);
 		let at: (Entered & { rank: number }) | null = null;
@@ -212,6 +211,12 @@ class Finder {
 		const entry = map?.findEntry(lines.length - 1, lines.at(-1)?.length ?? 0);
 		return entry !== undefined && "originalLine" in entry ? entry.originalLine + 1 : lines.length;
 	}
+}
+
+/** Whether a socket of a program disconnects, and a datagram comes then. */
+function disconnects(program: readonly Step[]): boolean {
+	if (program.at(-1)?.do !== "ask") return false;
+	return program.some((step) => step.do === "act" && step.action === "disconnect");
 }
 
 /** Where the last call of a program begins. The socket of a client is chosen when the client comes. */

@@ -268,8 +268,15 @@ function clientsOf(places: readonly Place[], listens: boolean, size: number): Bo
 		depth: 4,
 		steps: [
 			...binds(all.filter((kind) => kind.listens === listens)),
-			...CLIENTS.map((_, to): Step => ({ do: "client", to })),
+			...clientsAt(places),
 			{ do: "who" },
 		],
 	};
+}
+
+/** A client for each address of some places. */
+export function clientsAt(places: readonly Place[]): Step[] {
+	return [...CLIENTS.keys()]
+		.filter((to) => places.some(({ address }) => address === CLIENTS[to]))
+		.map((to): Step => ({ do: "client", to }));
 }

@@ -111,7 +111,9 @@ export class Program {
 	 * members of a group with SO_REUSEPORT.
 	 */
 	get drawsLots(): boolean {
-		if (this.last.do !== "who" && this.last.do !== "ask") return false;
+		const { last } = this;
+		const accepts = last.do === "act" && last.action === "accept";
+		if (last.do !== "who" && last.do !== "ask" && !accepts) return false;
 		return this.sockets.filter(({ kind, closed }) => kind.reuseport && !closed).length > 1;
 	}
 

@@ -5,7 +5,7 @@ import {
 	actions,
 	type Bound,
 	binds,
-	CLIENTS,
+	clientsAt,
 	DUAL,
 	type Kind,
 	kinds,
@@ -106,15 +106,12 @@ function peersOf(): Bound {
 
 /** Sockets some of which come with ten others on other addresses. */
 function crowdsOf(listens: boolean, delivers: boolean): Bound {
-	const all = kinds({ places: [V4_ONE, V4_ANY, DUAL, V6_ANY], users: 1, listens }).filter(
-		(kind) => kind.listens === listens,
-	);
+	const places = [V4_ONE, V4_ANY, DUAL, V6_ANY];
+	const all = kinds({ places, users: 1, listens }).filter((kind) => kind.listens === listens);
 	const crowds = all.flatMap((kind): Kind[] =>
 		kind.place === V4_ONE ? [{ ...kind, crowd: true }] : [],
 	);
-	const clients: Step[] = delivers
-		? [...CLIENTS.map((_, to): Step => ({ do: "client", to })), { do: "who" }]
-		: [];
+	const clients: Step[] = delivers ? [...clientsAt(places), { do: "who" }] : [];
 	return {
 		name: "crowds",
 		programs: "up to four steps: sockets, some with ten others on other addresses, a client",

@@ -120,13 +120,16 @@ function crowdsOf(listens: boolean, delivers: boolean): Bound {
 	};
 }
 
-/** The bounds of a protocol. The model has no connections of DCCP within one kernel. */
+/**
+ * The bounds of a protocol. The model has no connections of DCCP within one kernel, and how those of
+ * MPTCP end was not asked of kernels.
+ */
 export function lifeBoundsOf(protocol: Protocol): Bound[] {
 	const { listens } = KINDS[protocol];
 	const associates = protocol === "sctp" || protocol === "dccp";
 	const bounds = [crowdsOf(listens, !associates)];
 	if (listens && protocol !== "dccp") bounds.push(guestsOf([V4_ONE, V4_ANY, V6_ONE]));
-	if (protocol === "tcp" || protocol === "mptcp") {
+	if (protocol === "tcp") {
 		bounds.push(lifeOf("lives", V4_ONE, 0), lifeOf("IPv6 lives", V6_ONE, 2), reconnectsOf());
 	}
 	if (!listens) bounds.push(peersOf());

@@ -77,6 +77,9 @@ class Writer {
 		if (kinds.some(({ search }) => search !== undefined && search.to !== PEER)) {
 			for (const command of SEARCH_HOST) this.lines.push(`$ ${command}`);
 		}
+		// Before 6.17 a connection that waits counts as root's, so root's programs do not show it.
+		const waits = KINDS[protocol].listens && steps.some((step) => step.do === "client");
+		if (waits && !this.forks) this.write(null, `setuid(${USERS[0]}) = 0`);
 		if (!this.forks) return;
 		for (const uid of USERS) {
 			this.write(ROOT, `fork() = ${ROOT + uid}`);

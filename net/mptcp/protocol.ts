@@ -352,7 +352,9 @@ function mptcp_stream_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: bool
 		const v6 = k.sock.skc_family[newsk] === AF_INET6;
 		k.socket.ops[newsock] = v6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
 	} else {
-		k.socket.i_uid[msk.socket] = k.socket.i_uid[newsock]; // mptcp_sock_graft
+		// mptcp_sock_graft
+		k.socket.i_uid[msk.socket] = k.socket.i_uid[newsock];
+		k.sock.sk_uid[msk.first] = k.socket.i_uid[newsock];
 	}
 	return 0;
 }

@@ -39,6 +39,22 @@ describe("an MPTCP connection", () => {
 		`,
 	);
 
+	rule(
+		"belongs to the user who accepts it, so it shares its port by SO_REUSEPORT",
+		`
+		user 1000
+		mptcp s t with SO_REUSEPORT
+		mptcp a
+		mptcp6 b
+		s bind 127.0.0.1:5000
+		s listen 4
+		a connect 127.0.0.1:5000
+		b bind [::1]:5000
+		s accept c
+		t bind 127.0.0.1:5000
+		`,
+	);
+
 	it("makes a recv() that blocks sleep", () => {
 		const world = new World({ protocol: "mptcp" });
 		world.run(`

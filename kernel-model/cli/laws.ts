@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { fileURLToPath } from "node:url";
+import { CHANGES } from "../../include/linux/version.js";
 import { formatVersions } from "../check/matrix.js";
 import { allBoundsOf } from "../laws/bounds.js";
 import { catalogueText, type Entry, newIn, partsOf, readCatalogue } from "../laws/catalogue.js";
@@ -11,7 +12,7 @@ import { explore, type Found, hasProtocol, type Longer } from "../laws/explore.j
 import type { Law } from "../laws/law.js";
 import { ALL_LAWS } from "../laws/laws.js";
 import { PROTOCOLS, type Protocol } from "../laws/protocols.js";
-import { type Regression, regressions, regressionsText } from "../laws/regressions.js";
+import { type Regression, regressions, regressionsText, SHARING } from "../laws/regressions.js";
 import { faultOf, joined, type Report, reportOf } from "../laws/report.js";
 import { VERSION_NAMES } from "../machine/versions.js";
 import { confirm } from "../real/causes.js";
@@ -54,7 +55,8 @@ ${ALL_LAWS.map(({ id, rule }) => `  ${id.padEnd(12)}${rule}`).join("\n")}
   --image IMAGE      ask a kernel in a virtual machine; see live --help
   --regressions      put the laws to both sides of each behaviour change: which law tells
                      a kernel before it from one after it?
-  --change LIST      with --regressions: only these changes
+  --change LIST      with --regressions: these changes, or all (default: those about sharing,
+                     searches and delivery)
   --write            write the catalogue, kernel-model/laws/CATALOGUE.md
   --from N           begin with part N of the work, from 1: an interrupted run names it
   --json             one JSON object for each cause, and one with the totals
@@ -83,6 +85,16 @@ function listOf<T extends string>(option: string, text: unknown, known: readonly
 			}
 			return found;
 		});
+}
+
+/** The changes that --change names. */
+function changeNames(text: string): string[] {
+	if (text === "") return [...SHARING];
+	return listOf(
+		"--change",
+		text,
+		CHANGES.filter(({ modelled }) => modelled).map(({ name }) => name),
+	);
 }
 
 function numberOf(option: string, text: unknown, from: number, to: number): number {
@@ -154,7 +166,7 @@ export async function laws(args: string[]): Promise<number> {
 	const seed = seedOf(values.seed);
 	const shard = shardOf(values.shard);
 	if (values.regressions === true) {
-		const names = values.change === "" ? [] : String(values.change).split(",");
+		const names = changeNames(String(values.change));
 		return showRegressions(names, size, chosen, values.write === true, values.json === true);
 	}
 	const from = numberOf("--from", values.from, 1, 1e6);

@@ -278,14 +278,13 @@ export class Lab {
 		const err = 0 - __sys_bind(k, sock, opening.address, opening.length);
 		if (err !== 0) return err;
 		held.bound = true;
+		const failed = kind.listens ? 0 - __sys_listen(k, sock, 1) : 0;
 		for (let i = 0; i < opening.crowd.length; i++) {
 			const one = this.open(opening, uid);
 			this.crowd.push(one);
 			const err = __sys_bind(k, one, nth(opening.crowd, i), opening.length);
 			if (err === 0 && kind.listens) __sys_listen(k, one, 1);
 		}
-		if (!kind.listens) return 0;
-		const failed = 0 - __sys_listen(k, sock, 1);
 		return failed === 0 ? 0 : LISTEN_FAILED + failed;
 	}
 

@@ -180,26 +180,22 @@ class Writer {
 			return;
 		}
 		const port = kind.stranger === "port" ? OTHER_PORT : PORT;
-		this.named(fd, pid, kind, kind.place.address, port, answer);
+		this.named(fd, pid, kind, port, answer);
 		for (const address of kind.crowd === true && hasPort(answer) ? CROWD : []) {
 			const one = this.open(pid, kind.place.family, words);
 			for (const { name } of optionsOf(kind)) {
 				this.write(pid, `setsockopt(${one}, ${optionText(name, kind)}) = 0`);
 			}
-			this.named(one, pid, kind, address, port, 0);
+			// Whether the crowd gets the port is not a part of the answer.
+			this.write(pid, `bind(${one}, ${sockaddrText(address, port)})`);
+			if (kind.listens) this.write(pid, `listen(${one}, 1)`);
 		}
 	}
 
 	/** bind() to a named port, and listen() if the kind listens. */
-	private named(
-		fd: number,
-		pid: number | null,
-		kind: Kind,
-		address: string,
-		port: number,
-		answer: number,
-	): void {
+	private named(fd: number, pid: number | null, kind: Kind, port: number, answer: number): void {
 		const bound = answer > LISTEN_FAILED ? 0 : answer;
+		const { address } = kind.place;
 		this.write(pid, `bind(${fd}, ${sockaddrText(address, port)}) = ${resultText(bound)}`);
 		if (!kind.listens || bound !== 0) return;
 		const listens = answer > LISTEN_FAILED ? answer - LISTEN_FAILED : 0;

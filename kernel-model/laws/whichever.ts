@@ -23,11 +23,13 @@ export const whichever: Law = {
 	judge(program) {
 		let searches = 0;
 		let shares = false;
+		let range: string | null = null;
 		for (const at of program.steps.keys()) {
 			const asked = searchOf(program.stepAt(at));
 			if (asked === null) continue;
 			if (asked.how === "named" || asked.range.shares) return null;
-			if (searchOf(program.last)?.range.name !== asked.range.name) return null;
+			if (range !== null && asked.range.name !== range) return null;
+			range = asked.range.name;
 			if (at === program.length - 1) continue;
 			searches++;
 			const step = program.stepAt(at);

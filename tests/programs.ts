@@ -32,6 +32,8 @@ const read = (path: string) => readFileSync(join(ROOT ?? "", path), "utf8");
 export interface Script {
 	name: string;
 	text: string;
+	/** The versions that give its answers; not given if it does not say. */
+	versions?: readonly string[];
 }
 
 /** The examples, and the script of each cause of the catalogue. */
@@ -44,7 +46,7 @@ export function allScripts(): Script[] {
 	}
 	for (const [i, entry] of readCatalogue(read("kernel-model/laws/CATALOGUE.md")).entries()) {
 		const name = `cause${i + 1}-${entry.protocol}-${entry.at}.strace`;
-		scripts.push({ name, text: entry.script });
+		scripts.push({ name, text: entry.script, versions: entry.versions });
 	}
 	return scripts;
 }

@@ -95,6 +95,11 @@ const jobs: Job[] = [];
 for (const script of allScripts()) {
 	const name = script.name.replace(/\.strace$/, "");
 	if (!name.includes(only)) continue;
+	// Check mode passes over recvfrom(), so the model does not tell how other versions differ.
+	if (script.text.includes("recvfrom(") && script.versions?.includes(version) === false) {
+		skip("who gets a datagram in other versions");
+		continue;
+	}
 	jobs.push({ name, script, own: false });
 	// A script with results is also tried with the answers of the model.
 	if (/ = (-1 E|[0-9])/.test(script.text)) jobs.push({ name: `${name}-own`, script, own: true });

@@ -34,6 +34,8 @@ export interface Script {
 	text: string;
 	/** The versions that give its answers; not given if it does not say. */
 	versions?: readonly string[];
+	/** The protocol of its sockets; not given if it does not say. */
+	protocol?: string;
 }
 
 /** The examples, and the script of each cause of the catalogue. */
@@ -46,7 +48,8 @@ export function allScripts(): Script[] {
 	}
 	for (const [i, entry] of readCatalogue(read("kernel-model/laws/CATALOGUE.md")).entries()) {
 		const name = `cause${i + 1}-${entry.protocol}-${entry.at}.strace`;
-		scripts.push({ name, text: entry.script, versions: entry.versions });
+		const { script: text, versions, protocol } = entry;
+		scripts.push({ name, text, versions, protocol });
 	}
 	return scripts;
 }

@@ -9,6 +9,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, release, tmpdir } from "node:os";
 import { join } from "node:path";
+import { hasProtocol } from "../../kernel-model/laws/explore.js";
+import type { Protocol } from "../../kernel-model/laws/protocols.js";
 import { versionFor } from "../../kernel-model/machine/versions.js";
 import { checksOf, LANGUAGES, type Plan } from "../../kernel-model/real/repro/repro.js";
 import { errnoOf } from "../../kernel-model/script/operands.js";
@@ -101,6 +103,7 @@ for (const script of allScripts()) {
 		continue;
 	}
 	jobs.push({ name, script, own: false });
+	if (script.protocol !== undefined && !hasProtocol(version, script.protocol as Protocol)) continue;
 	// A script with results is also tried with the answers of the model.
 	if (/ = (-1 E|[0-9])/.test(script.text)) jobs.push({ name: `${name}-own`, script, own: true });
 }

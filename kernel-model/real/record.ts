@@ -404,13 +404,27 @@ class Observer {
 				if (inodes.has(inode)) listed.add(inode);
 			}
 		}
-		const [, used] = /^sockets: used ([0-9]+)/.exec(this.proc("sockstat")) ?? [];
-		return used !== undefined && Number(used) <= listed.size;
+		// The kernel frees a netlink socket some time after its close: that of ip or ss counts still.
+		for (let tries = 0; tries < SOCKSTAT_TRIES; tries++) {
+			if (tries > 0) pause(SOCKSTAT_WAIT);
+			const [, used] = /^sockets: used ([0-9]+)/.exec(this.proc("sockstat")) ?? [];
+			if (used === undefined) return false;
+			if (Number(used) <= listed.size) return true;
+		}
+		return false;
 	}
 
 	private proc(table: string): string {
 		return read(`/proc/${this.of}/net/${table}`) ?? "";
 	}
+}
+
+/** How often the count of sockets is read, and how long in between, ms. */
+const SOCKSTAT_TRIES = 10;
+const SOCKSTAT_WAIT = 30;
+
+function pause(ms: number): void {
+	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** The map of users in the first user namespace. */

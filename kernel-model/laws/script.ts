@@ -103,10 +103,15 @@ class Writer {
 		return fd;
 	}
 
+	/** Notes an open descriptor. */
+	private keep(fd: number, pid: number | null): void {
+		this.opened.set(pid, (this.opened.get(pid) ?? new Set()).add(fd));
+	}
+
 	/** A new socket. */
 	private open(pid: number | null, family: string, words: string): number {
 		const fd = this.lowest(pid);
-		this.opened.set(pid, (this.opened.get(pid) ?? new Set()).add(fd));
+		this.keep(fd, pid);
 		this.write(pid, `socket(${family}, ${words}) = ${fd}`);
 		return fd;
 	}
@@ -141,7 +146,7 @@ class Writer {
 		const result = errno === 0 ? `${fd}` : resultText(errno);
 		this.write(pid, `accept4(${listener}, NULL, NULL, 0) = ${result}`);
 		if (errno !== 0) return;
-		this.opened.set(pid, (this.opened.get(pid) ?? new Set()).add(fd));
+		this.keep(fd, pid);
 		this.children.push({ fd, pid });
 	}
 
@@ -168,9 +173,7 @@ class Writer {
 			this.asks || waits || this.sleeps() ? words.replace(",", "|SOCK_NONBLOCK,") : words,
 		);
 		this.sockets.push({ fd, pid, kind });
-		for (const { name } of optionsOf(kind)) {
-			this.write(pid, `setsockopt(${fd}, ${optionText(name, kind)}) = 0`);
-		}
+		this.options(fd, pid, kind);
 		if (kind.search !== undefined) {
 			const { settings, calls } = this.searches.lines(kind, kind.search, fd, answer);
 			for (const command of settings) this.lines.push(`$ ${command}`);
@@ -183,12 +186,17 @@ class Writer {
 		this.named(fd, pid, kind, port, answer);
 		for (const address of kind.crowd === true && hasPort(answer) ? CROWD : []) {
 			const one = this.open(pid, kind.place.family, words);
-			for (const { name } of optionsOf(kind)) {
-				this.write(pid, `setsockopt(${one}, ${optionText(name, kind)}) = 0`);
-			}
+			this.options(one, pid, kind);
 			// Whether the crowd gets the port is not a part of the answer.
 			this.write(pid, `bind(${one}, ${sockaddrText(address, port)})`);
 			if (kind.listens) this.write(pid, `listen(${one}, 1)`);
+		}
+	}
+
+	/** Sets the options of a kind. */
+	private options(fd: number, pid: number | null, kind: Kind): void {
+		for (const { name } of optionsOf(kind)) {
+			this.write(pid, `setsockopt(${fd}, ${optionText(name, kind)}) = 0`);
 		}
 	}
 

@@ -4,8 +4,8 @@
 import type { Campaign, Difference } from "../real/campaign/campaign.js";
 import { KINDS, type Kind, withoutNames } from "../real/campaign/program.js";
 import type { Case } from "./reports.js";
-import type { Merged, Summary } from "./shards.js";
-import { printable, UsageError } from "./terminal.js";
+import { type Merged, type Summary, sums } from "./shards.js";
+import { parse, printable, UsageError } from "./terminal.js";
 
 /** The value of --NAME: a number from `least` up. */
 export function whole(name: string, text: unknown, least: number): number {
@@ -81,6 +81,51 @@ export function mergedStatus(command: string, merged: readonly Merged[]): number
 	for (const what of missing) process.stderr.write(`${command} merge: ${what}\n`);
 	if (missing.length > 0) return 2;
 	return merged.some(({ total }) => total.mismatches > 0) ? 1 : 0;
+}
+
+const SUM_HEADER = ["kernel", "model", "seeds", "programs", "calls", "searches", "differ", "hours"];
+const SUM_WIDTHS = [10, 10, 8, 12, 14, 14, 8, 8];
+
+/** `fuzz sum` and `replay sum`: adds up the campaigns that --log wrote down. Throws UsageError. */
+export function sumLogs(command: string, help: string, args: string[]): number {
+	const { values, positionals: files } = parse(args, {
+		json: { type: "boolean", default: false },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(help);
+		return 0;
+	}
+	if (files.length === 0)
+		throw new UsageError(`${command} sum: expected files of ${command} --log`);
+	const found = sums(command, files);
+	const row = (cells: readonly string[]) =>
+		cells
+			.map((cell, i) =>
+				i < 2 ? cell.padEnd(SUM_WIDTHS[i] ?? 0) : cell.padStart(SUM_WIDTHS[i] ?? 0),
+			)
+			.join(" ");
+	const lines = found.map(({ total, seeds }) => {
+		const { kernel, model, programs, operations, searches, mismatches, seconds } = total;
+		if (values.json === true) {
+			return JSON.stringify({
+				kernel,
+				model,
+				seeds,
+				programs,
+				operations,
+				searches,
+				mismatches,
+				seconds,
+			});
+		}
+		const counts = [seeds, programs, operations, searches, mismatches];
+		const numbers = counts.map((count) => count.toLocaleString("en"));
+		return row([kernel, model, ...numbers, (seconds / 3600).toFixed(2)]);
+	});
+	if (values.json !== true) lines.unshift(row(SUM_HEADER));
+	process.stdout.write(`${lines.join("\n")}\n`);
+	return found.some(({ total }) => total.mismatches > 0) ? 1 : 0;
 }
 
 /** Notes the signals that ask a campaign to end. A second one ends the process. */

@@ -13,16 +13,18 @@ import {
 	shardOf,
 	shareOf,
 	stopText,
+	sumLogs,
 	testOf,
 	whole,
 	withoutOf,
 } from "./campaigns.js";
 import { REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
-import { merge, type Summary } from "./shards.js";
+import { log, merge, type Summary } from "./shards.js";
 import { Interrupted, parse, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
 const HELP = `usage: inet-port-model fuzz [OPTIONS]
        inet-port-model fuzz merge [--json] [--coverage] FILE...
+       inet-port-model fuzz sum [--json] FILE...
 
 Runs random programs of system calls on the running kernel, each in a new user and network
 namespace, and on the model. If a program differs, makes it as small as possible and prints
@@ -45,6 +47,8 @@ it as a script. inet-port-model live can play this script.
   --no-shrink       print the first program that differs without making it smaller
   --at NUMBER       run one program again; the report of a difference names it
   --json            print one JSON object at the end
+  --log FILE        add this object to FILE, without its counts by name. sum adds up all
+                    campaigns of such files
   --coverage        list every result that occurred
 ${reportHelp("campaign", 18)}
 Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
@@ -66,7 +70,7 @@ function counts(numbers: readonly number[]): Record<string, number> {
 
 function summaryOf(
 	done: Campaign,
-	about: Pick<Summary, "kernel" | "model" | "seed" | "shard" | "seconds">,
+	about: Pick<Summary, "kernel" | "model" | "seed" | "shard" | "from" | "seconds">,
 ): Summary {
 	const { coverage, difference } = done;
 	const { answers, skipped, bound, searches, exhausted } = coverage;
@@ -134,6 +138,7 @@ function mergeShards(args: string[]): number {
 
 export async function fuzz(args: string[]): Promise<number> {
 	if (args[0] === "merge") return mergeShards(args.slice(1));
+	if (args[0] === "sum") return sumLogs("fuzz", HELP, args.slice(1));
 	const { values, positionals } = parse(args, {
 		ops: { type: "string", default: "50000" },
 		seed: { type: "string", default: "1" },
@@ -150,6 +155,7 @@ export async function fuzz(args: string[]): Promise<number> {
 		...REPORT_OPTIONS,
 		"no-shrink": { type: "boolean", default: false },
 		json: { type: "boolean", default: false },
+		log: { type: "string" },
 		coverage: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
@@ -195,13 +201,20 @@ export async function fuzz(args: string[]): Promise<number> {
 		});
 		show("");
 		const { difference } = done;
-		const about = { kernel: agent.hello.name, model: version, seed, shard: String(values.shard) };
+		const about = {
+			kernel: agent.hello.name,
+			model: version,
+			seed,
+			shard: String(values.shard),
+			...(from === 0 ? {} : { from }),
+		};
 		const summary = summaryOf(done, { ...about, seconds: (Date.now() - began) / 1000 });
 		const again = `inet-port-model fuzz --seed ${seed} --at ${difference?.number}`;
 		tests.begin(`fuzz ${agent.hello.name}`, 1);
 		tests.add(testOf(summary, difference, again));
 		const stop = stopText("fuzz ...", done, seed, shard, ops);
 		tests.end(done.interrupted ? stop : null);
+		if (values.log !== undefined) log(String(values.log), summary);
 		if (values.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
 		else if (!tests.tap) {
 			const lines = report(summary, values.coverage === true);

@@ -21,15 +21,17 @@ import {
 	shardOf,
 	shareOf,
 	stopText,
+	sumLogs,
 	testOf,
 	whole,
 } from "./campaigns.js";
 import { REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
-import { merge, type Summary } from "./shards.js";
+import { log, merge, type Summary } from "./shards.js";
 import { Interrupted, parse, readFile, seedOf, styled, UsageError, versionOf } from "./terminal.js";
 
 const HELP = `usage: inet-port-model replay [OPTIONS]
        inet-port-model replay merge [--json] FILE...
+       inet-port-model replay sum [--json] FILE...
 
 Boots stock kernels in virtual machines, runs random programs of system calls there, and
 records the random draws of the kernel's port searches. Then the model runs the same
@@ -53,6 +55,7 @@ draws, their order, and table_perturb after the program must also be equal.
                    that ends in .gz is compressed. inet-port-model run can play it
   --load FILE      play saved recordings without a virtual machine; --model is allowed
   --json           print one JSON object for each kernel
+  --log FILE       add these objects to FILE. sum adds up all campaigns of such files
 ${reportHelp("kernel", 17)}
 Exit status: 0 all equal, 1 something differs, 2 bad input or no machine.
 `;
@@ -98,6 +101,7 @@ async function onMachine(
 ): Promise<{ summary: Summary; done: Campaign }> {
 	const seed = seedOf(values.seed);
 	const shard = shardOf(String(values.shard));
+	const from = whole("from", values.from, 0);
 	const began = Date.now();
 	const agent = await startMachine(image);
 	const { release } = agent.hello;
@@ -111,7 +115,7 @@ async function onMachine(
 			operations: shareOf(whole("ops", values.ops, 1), shard),
 			seed,
 			shard,
-			from: whole("from", values.from, 0),
+			from,
 			stopped,
 			size: whole("size", values.size, 4),
 			draws: await DrawRecorder.start(agent),
@@ -137,6 +141,7 @@ async function onMachine(
 			programs: done.programs,
 			mismatches: difference === null ? 0 : 1,
 			seconds: (Date.now() - began) / 1000,
+			...(from === 0 ? {} : { from }),
 			...(done.interrupted ? { next: done.next } : {}),
 			differences:
 				difference === null
@@ -203,6 +208,7 @@ function mergeShards(args: string[]): number {
 
 export async function replay(args: string[]): Promise<number> {
 	if (args[0] === "merge") return mergeShards(args.slice(1));
+	if (args[0] === "sum") return sumLogs("replay", HELP, args.slice(1));
 	const { values, positionals } = parse(args, {
 		kernel: { type: "string", default: "6.12" },
 		all: { type: "boolean", default: false },
@@ -218,6 +224,7 @@ export async function replay(args: string[]): Promise<number> {
 		...REPORT_OPTIONS,
 		save: { type: "string" },
 		load: { type: "string" },
+		log: { type: "string" },
 		json: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
@@ -267,6 +274,7 @@ export async function replay(args: string[]): Promise<number> {
 		const { summary, done } = await onMachine(image, values, kept, interrupted.seen);
 		const { difference } = done;
 		print(summary);
+		if (values.log !== undefined) log(String(values.log), summary);
 		const again = `inet-port-model replay --kernel ${image} --seed ${seed} --at ${difference?.number}`;
 		tests.add(testOf(summary, difference, again));
 		if (done.interrupted) {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Joins what the shards of a campaign printed with --json: `fuzz merge` and `replay merge`. */
+/**
+ * Joins what campaigns printed with --json: the shards of one campaign (`fuzz merge`, `replay merge`),
+ * or all campaigns of a file that --log wrote (`fuzz sum`, `replay sum`).
+ */
+import { appendFileSync } from "node:fs";
 import { nth } from "../machine/nth.js";
-import { readFile, UsageError } from "./terminal.js";
+import { firstOf } from "../real/campaign/campaign.js";
+import { readFile, reasonOf, UsageError } from "./terminal.js";
 
 /** What a campaign says of itself in one line of JSON. */
 export interface Summary {
@@ -19,6 +24,8 @@ export interface Summary {
 	exhausted: number;
 	mismatches: number;
 	seconds: number;
+	/** The number of the first program; 0 if not given. */
+	from?: number;
 	/** The first program that was not run, if the campaign was interrupted. */
 	next?: number;
 	/** The programs that differ. */
@@ -84,30 +91,36 @@ export interface Merged {
 	missing: string[];
 }
 
-/** Joins the lines of files, by kernel, model and seed. Throws UsageError. */
-export function merge(command: string, files: readonly string[]): Merged[] {
-	const groups = new Map<string, Summary[]>();
+/** The lines of files, each with its place. Throws UsageError. */
+function* summariesOf(command: string, files: readonly string[]): Generator<[string, Summary]> {
 	for (const file of files) {
 		const lines = readFile(file).split("\n");
 		if (lines.every((line) => line.trim() === ""))
 			throw new UsageError(`${file}: expected a line of ${command} --json, found none`);
 		for (const [i, line] of lines.entries()) {
-			if (line.trim() === "") continue;
-			const one = summaryOf(`${file}:${i + 1}`, command, line);
-			const key = `${one.kernel} ${one.model} ${one.seed}`;
-			const group = groups.get(key) ?? [];
-			groups.set(key, group);
-			const [first] = group;
-			const sizeOf = ({ shard }: Summary) => nth(shard.split("/"), 1);
-			if (first !== undefined && sizeOf(first) !== sizeOf(one)) {
-				throw new UsageError(`${file}:${i + 1}: shard ${one.shard} beside shard ${first.shard}`);
-			}
-			// A shard that went on after an interruption is there more than once.
-			const twice = group.some(({ shard, next }) => shard === one.shard && next === undefined);
-			if (twice && one.next === undefined)
-				throw new UsageError(`${file}:${i + 1}: shard ${one.shard} is there twice`);
-			group.push(one);
+			const where = `${file}:${i + 1}`;
+			if (line.trim() !== "") yield [where, summaryOf(where, command, line)];
 		}
+	}
+}
+
+/** Joins the lines of files, by kernel, model and seed. Throws UsageError. */
+export function merge(command: string, files: readonly string[]): Merged[] {
+	const groups = new Map<string, Summary[]>();
+	for (const [where, one] of summariesOf(command, files)) {
+		const key = `${one.kernel} ${one.model} ${one.seed}`;
+		const group = groups.get(key) ?? [];
+		groups.set(key, group);
+		const [first] = group;
+		const sizeOf = ({ shard }: Summary) => nth(shard.split("/"), 1);
+		if (first !== undefined && sizeOf(first) !== sizeOf(one)) {
+			throw new UsageError(`${where}: shard ${one.shard} beside shard ${first.shard}`);
+		}
+		// A shard that went on after an interruption is there more than once.
+		const twice = group.some(({ shard, next }) => shard === one.shard && next === undefined);
+		if (twice && one.next === undefined)
+			throw new UsageError(`${where}: shard ${one.shard} is there twice`);
+		group.push(one);
 	}
 	return [...groups.values()].map((group) => {
 		const [first, ...rest] = group;
@@ -131,4 +144,73 @@ function missingOf(group: readonly Summary[]): string[] {
 		}
 	}
 	return missing;
+}
+
+// Logs of many campaigns
+
+/**
+ * Adds a line about a campaign to a file. Creates the file if there is none. The line leaves out the
+ * counts by name. Throws UsageError.
+ */
+export function log(file: string, { answers, skipped, refused, ...line }: Summary): void {
+	try {
+		appendFileSync(file, `${JSON.stringify(line)}\n`);
+	} catch (error) {
+		throw new UsageError(`--log: ${file}: ${reasonOf(error)}`);
+	}
+}
+
+/** What the campaigns of one kernel and model did together. */
+export interface Sum {
+	total: Summary;
+	/** How many seeds they had. */
+	seeds: number;
+}
+
+/**
+ * Adds up the campaigns of files, by upstream release and model. Interrupted campaigns count as
+ * far as they came. Throws UsageError if a program is there twice.
+ */
+export function sums(command: string, files: readonly string[]): Sum[] {
+	const groups = new Map<string, Sum>();
+	/** The ranges of programs of each seed. */
+	const seeds = new Map<string, Range[]>();
+	for (const [where, one] of summariesOf(command, files)) {
+		const kernel = /^[0-9]+(\.[0-9]+)*/.exec(one.kernel)?.[0] ?? one.kernel;
+		const group = `${kernel} ${one.model}`;
+		const seed = `${group} ${one.seed}`;
+		const ranges = seeds.get(seed) ?? [];
+		const range = rangeOf(one);
+		if (ranges.some((other) => overlap(range, other))) {
+			const programs = `programs ${range.first} to ${range.last} of seed ${one.seed}`;
+			throw new UsageError(`${where}: ${programs}, shard ${one.shard}, are there twice`);
+		}
+		const sum = groups.get(group);
+		if (sum === undefined) groups.set(group, { total: { ...one, kernel }, seeds: 1 });
+		else {
+			sum.total = add(sum.total, one);
+			if (ranges.length === 0) sum.seeds++;
+		}
+		seeds.set(seed, [...ranges, range]);
+	}
+	return [...groups.values()];
+}
+
+/** Programs of a seed: every `n`-th one from `first` to `last`. */
+interface Range {
+	first: number;
+	last: number;
+	n: number;
+}
+
+function rangeOf({ shard, from = 0, programs }: Summary): Range {
+	const [i = 1, n = 1] = shard.split("/").map(Number);
+	const first = firstOf({ i, n }, from);
+	return { first, last: first + (programs - 1) * n, n };
+}
+
+/** Whether two ranges have a program in common. Ranges of other shares of one size have none. */
+function overlap(one: Range, other: Range): boolean {
+	const within = one.first <= other.last && other.first <= one.last;
+	return within && (one.n !== other.n || one.first % one.n === other.first % other.n);
 }

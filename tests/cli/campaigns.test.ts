@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `fuzz`, `replay` and `review` on the command line, without a kernel. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -85,6 +85,53 @@ describe("fuzz merge", () => {
 		expect(await said(text)).toBe(`inet-port-model: ${text}:1: expected a line of fuzz --json\n`);
 		expect(await said(shard("1/2"), shard("2/3"))).toMatch(/:1: shard 2\/3 beside shard 1\/2\n$/);
 		expect(await said(shard("1/2"), shard("1/2"))).toMatch(/:1: shard 1\/2 is there twice\n$/);
+	});
+});
+
+describe("fuzz sum", () => {
+	function logged(...campaigns: Partial<Summary>[]): string {
+		const file = join(folder, "log.jsonl");
+		const lines = campaigns.map((more) => {
+			const seed = { kernel: "6.18.44-one", seed: 7, shard: "1/1", ...more };
+			return readFileSync(shard("1/1", seed), "utf8");
+		});
+		writeFileSync(file, lines.join(""));
+		return file;
+	}
+
+	it("adds up campaigns of several seeds and machines, by release and model", async () => {
+		const file = logged(
+			{ seed: 7 },
+			{ seed: 8, kernel: "6.18.44-two" },
+			{ seed: 8, kernel: "6.1.192", model: "6.1.176" },
+		);
+		const { status, stdout } = await cli("fuzz", "sum", file);
+		expect(status).toBe(0);
+		const [header, ...rows] = stdout.trim().split("\n");
+		expect(header).toMatch(/^kernel +model +seeds +programs +calls +searches +differ +hours$/);
+		expect(rows.map((row) => row.split(/ +/))).toEqual([
+			["6.18.44", "6.18.44", "2", "6", "200", "20", "0", "0.00"],
+			["6.1.192", "6.1.176", "1", "3", "100", "10", "0", "0.00"],
+		]);
+	});
+
+	it("counts an interrupted campaign as far as it came, and its rest under the same seed", async () => {
+		const file = logged({ next: 3 }, { from: 3 });
+		const { status, stdout } = await cli("fuzz", "sum", "--json", file);
+		expect(status).toBe(0);
+		expect(JSON.parse(stdout)).toMatchObject({ seeds: 1, programs: 6, operations: 200 });
+	});
+
+	it("refuses a program that is there twice", async () => {
+		const { status, stderr } = await cli("fuzz", "sum", logged({ next: 3 }, { from: 2 }));
+		expect(status).toBe(2);
+		expect(stderr).toMatch(/:2: programs 2 to 4 of seed 7, shard 1\/1, are there twice\n$/);
+		const shares = logged({ shard: "1/2" }, { shard: "2/2" });
+		expect((await cli("fuzz", "sum", shares)).status).toBe(0);
+	});
+
+	it("has exit status 1 if a campaign differs", async () => {
+		expect((await cli("fuzz", "sum", logged({ mismatches: 1 }))).status).toBe(1);
 	});
 });
 

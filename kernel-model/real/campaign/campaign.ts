@@ -174,7 +174,7 @@ export async function wasStopped(stopped: (() => boolean) | undefined): Promise<
 }
 
 /** The first number from `from` on that is of a share. */
-function firstOf({ i, n }: { i: number; n: number }, from: number): number {
+export function firstOf({ i, n }: { i: number; n: number }, from: number): number {
 	return from + ((((i - 1 - from) % n) + n) % n);
 }
 

@@ -7,12 +7,14 @@ import type { Case } from "./reports.js";
 import { type Merged, type Summary, sums } from "./shards.js";
 import { parse, printable, UsageError } from "./terminal.js";
 
-/** The value of --NAME: a number from `least` up. */
-export function whole(name: string, text: unknown, least: number): number {
-	if (!/^[0-9]+$/.test(String(text)) || Number(text) < least) {
-		throw new UsageError(`--${name}: expected a number from ${least} up, found ${text}`);
+/** The value of --NAME: a number from `least` to `most`. */
+export function whole(name: string, text: unknown, least: number, most = Infinity): number {
+	const number = Number(text);
+	if (!/^[0-9]+$/.test(String(text)) || number < least || number > most) {
+		const range = most === Infinity ? `${least} up` : `${least} to ${most}`;
+		throw new UsageError(`--${name}: expected a number from ${range}, found ${text}`);
 	}
-	return Number(text);
+	return number;
 }
 
 /** The value of --kinds. */

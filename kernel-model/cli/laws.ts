@@ -17,14 +17,15 @@ import { faultOf, joined, type Report, reportOf } from "../laws/report.js";
 import { VERSION_NAMES } from "../machine/versions.js";
 import { confirm } from "../real/causes.js";
 import { startAgent } from "../real/vm/machine.js";
+import { shardOf, whole } from "./campaigns.js";
 import { interruptible } from "./interrupt.js";
 import { REPORT_OPTIONS, reportHelp, Report as Tests } from "./reports.js";
+import { objectsIn } from "./shards.js";
 import {
 	Interrupted,
 	parse,
 	printable,
 	progress,
-	readFile,
 	reasonOf,
 	seedOf,
 	styled,
@@ -97,29 +98,6 @@ function changeNames(text: string): string[] {
 	);
 }
 
-function numberOf(option: string, text: unknown, from: number, to: number): number {
-	const number = Number(text);
-	if (!/^[0-9]+$/.test(String(text)) || number < from || number > to) {
-		throw new UsageError(`${option}: expected a number from ${from} to ${to}, found ${text}`);
-	}
-	return number;
-}
-
-interface Shard {
-	part: number;
-	of: number;
-}
-
-function shardOf(text: unknown): Shard {
-	if (text === undefined) return { part: 0, of: 1 };
-	const [, part, of] = /^([0-9]+)\/([0-9]+)$/.exec(String(text)) ?? [];
-	const shard = { part: Number(part) - 1, of: Number(of) };
-	if (!(shard.part >= 0 && shard.part < shard.of)) {
-		throw new UsageError(`--shard: expected I/N with I from 1 to N, found ${text}`);
-	}
-	return shard;
-}
-
 export async function laws(args: string[]): Promise<number> {
 	if (args[0] === "merge") return merge(args.slice(1));
 	const { values, positionals } = parse(args, {
@@ -129,7 +107,7 @@ export async function laws(args: string[]): Promise<number> {
 		size: { type: "string", default: "1" },
 		ops: { type: "string", default: "0" },
 		seed: { type: "string", default: "1" },
-		shard: { type: "string" },
+		shard: { type: "string", default: "1/1" },
 		live: { type: "boolean", default: false },
 		image: { type: "string" },
 		write: { type: "boolean", default: false },
@@ -161,15 +139,15 @@ export async function laws(args: string[]): Promise<number> {
 			throw new UsageError(`laws: there is ${said}`);
 		process.stderr.write(`laws: passed over: ${said}\n`);
 	}
-	const size = numberOf("--size", values.size, 1, 3);
-	const ops = numberOf("--ops", values.ops, 0, 1e9);
+	const size = whole("size", values.size, 1, 3);
+	const ops = whole("ops", values.ops, 0, 1e9);
 	const seed = seedOf(values.seed);
-	const shard = shardOf(values.shard);
+	const shard = shardOf(String(values.shard));
 	if (values.regressions === true) {
 		const names = changeNames(String(values.change));
 		return showRegressions(names, size, chosen, values.write === true, values.json === true);
 	}
-	const from = numberOf("--from", values.from, 1, 1e6);
+	const from = whole("from", values.from, 1, 1e6);
 	const tests = new Tests("laws", values);
 	const began = performance.now();
 	const shown = progress();
@@ -260,14 +238,14 @@ function exploreAll(
 	protocols: readonly Protocol[],
 	size: number,
 	longer: Longer,
-	shard: Shard,
+	shard: { i: number; n: number },
 	from: number,
 	tick: (number: number, what: string) => void,
 ): void {
 	let number = 0;
 	for (const protocol of protocols) {
 		for (const bound of allBoundsOf(protocol, size)) {
-			const own = number % shard.of === shard.part;
+			const own = number % shard.n === shard.i - 1;
 			if (++number < from || !own) continue;
 			const what = `${protocol}, ${bound.name}`;
 			tick(number, what);
@@ -432,39 +410,21 @@ async function merge(args: string[]): Promise<number> {
 	if (files.length === 0) throw new UsageError("laws merge: expected files of laws --json");
 	const reports: Report[] = [];
 	const totals: Totals = { programs: 0, run: 0, seconds: 0, causes: 0 };
-	for (const file of files) {
-		const lines = readFile(file).split("\n");
-		if (lines.every((line) => line === ""))
-			throw new UsageError(`${file}: expected a line of laws --json, found none`);
-		for (const [i, line] of lines.entries()) {
-			if (line === "") continue;
-			const where = `${file}:${i + 1}`;
-			const object = objectIn(where, line);
-			if (object.script !== undefined) {
-				const fault = faultOf(object);
-				if (fault !== null) throw new UsageError(`${where}: ${fault}`);
-				reports.push(object as Report);
-				continue;
-			}
-			totals.programs += Number(object.programs ?? 0);
-			totals.run += Number(object.run ?? 0);
-			totals.seconds += Number(object.seconds ?? 0);
+	for (const [where, line] of objectsIn("laws", files)) {
+		const object: Partial<Report> & Partial<Totals> = line;
+		if (object.script !== undefined) {
+			const fault = faultOf(object);
+			if (fault !== null) throw new UsageError(`${where}: ${fault}`);
+			reports.push(object as Report);
+			continue;
 		}
+		totals.programs += Number(object.programs ?? 0);
+		totals.run += Number(object.run ?? 0);
+		totals.seconds += Number(object.seconds ?? 0);
 	}
 	const causes = joined(reports);
 	totals.causes = causes.length;
 	for (const agent of agentsOf(values.live, values.image)) await ask(causes, agent);
 	if (values.write === true) write(causes);
 	return show(causes, [], totals, values.json === true);
-}
-
-/** A line of `laws --json`. Throws UsageError. */
-function objectIn(where: string, line: string): Partial<Report> & Partial<Totals> {
-	try {
-		const object: unknown = JSON.parse(line);
-		if (typeof object === "object" && object !== null) return object;
-	} catch {
-		// The line is told below.
-	}
-	throw new UsageError(`${where}: expected a line of laws --json`);
 }

@@ -49,22 +49,52 @@ const NUMBERS = [
 ] as const;
 const COUNTS = ["answers", "skipped", "refused"] as const;
 
-/** A line of `fuzz --json` or `replay --json`. Throws UsageError. */
-function summaryOf(where: string, command: string, line: string): Summary {
-	const wrong = () => new UsageError(`${where}: expected a line of ${command} --json`);
-	let object: unknown;
-	try {
-		object = JSON.parse(line);
-	} catch {
-		throw wrong();
+/** The JSON objects of files that `command --json` wrote, each with its place. Throws UsageError. */
+export function* objectsIn(
+	command: string,
+	files: readonly string[],
+): Generator<[where: string, object: object]> {
+	for (const file of files) {
+		let empty = true;
+		for (const [i, line] of readFile(file).split("\n").entries()) {
+			if (line.trim() === "") continue;
+			empty = false;
+			const where = `${file}:${i + 1}`;
+			const object = objectOf(line);
+			if (object === null) throw notOurs(where, command);
+			yield [where, object];
+		}
+		if (empty) throw new UsageError(`${file}: expected a line of ${command} --json, found none`);
 	}
-	if (typeof object !== "object" || object === null) throw wrong();
-	const fields = object as Partial<Record<keyof Summary, unknown>>;
-	const numbers = NUMBERS.every((name) => typeof fields[name] === "number");
-	const texts = [fields.kernel, fields.model, fields.shard].every((x) => typeof x === "string");
-	if (!numbers || !texts || !Array.isArray(fields.differences)) throw wrong();
-	if (!/^[1-9][0-9]*\/[1-9][0-9]*$/.test(String(fields.shard))) throw wrong();
-	return object as Summary;
+}
+
+function objectOf(line: string): object | null {
+	try {
+		const object: unknown = JSON.parse(line);
+		return typeof object === "object" ? object : null;
+	} catch {
+		return null;
+	}
+}
+
+function notOurs(where: string, command: string): UsageError {
+	return new UsageError(`${where}: expected a line of ${command} --json`);
+}
+
+/** The lines of `fuzz --json` or `replay --json` in files, each with its place. Throws UsageError. */
+function* summariesIn(
+	command: string,
+	files: readonly string[],
+): Generator<[where: string, summary: Summary]> {
+	for (const [where, object] of objectsIn(command, files)) {
+		const fields: Partial<Record<keyof Summary, unknown>> = object;
+		const numbers = NUMBERS.every((name) => typeof fields[name] === "number");
+		const texts = [fields.kernel, fields.model, fields.shard].every((x) => typeof x === "string");
+		const share = /^[1-9][0-9]*\/[1-9][0-9]*$/.test(String(fields.shard));
+		if (!numbers || !texts || !share || !Array.isArray(fields.differences))
+			throw notOurs(where, command);
+		yield [where, object as Summary];
+	}
 }
 
 function sum(one: Record<string, number> = {}, other: Record<string, number> = {}) {
@@ -91,23 +121,10 @@ export interface Merged {
 	missing: string[];
 }
 
-/** The lines of files, each with its place. Throws UsageError. */
-function* summariesOf(command: string, files: readonly string[]): Generator<[string, Summary]> {
-	for (const file of files) {
-		const lines = readFile(file).split("\n");
-		if (lines.every((line) => line.trim() === ""))
-			throw new UsageError(`${file}: expected a line of ${command} --json, found none`);
-		for (const [i, line] of lines.entries()) {
-			const where = `${file}:${i + 1}`;
-			if (line.trim() !== "") yield [where, summaryOf(where, command, line)];
-		}
-	}
-}
-
 /** Joins the lines of files, by kernel, model and seed. Throws UsageError. */
 export function merge(command: string, files: readonly string[]): Merged[] {
 	const groups = new Map<string, Summary[]>();
-	for (const [where, one] of summariesOf(command, files)) {
+	for (const [where, one] of summariesIn(command, files)) {
 		const key = `${one.kernel} ${one.model} ${one.seed}`;
 		const group = groups.get(key) ?? [];
 		groups.set(key, group);
@@ -175,7 +192,7 @@ export function sums(command: string, files: readonly string[]): Sum[] {
 	const groups = new Map<string, Sum>();
 	/** The ranges of programs of each seed. */
 	const seeds = new Map<string, Range[]>();
-	for (const [where, one] of summariesOf(command, files)) {
+	for (const [where, one] of summariesIn(command, files)) {
 		const kernel = /^[0-9]+(\.[0-9]+)*/.exec(one.kernel)?.[0] ?? one.kernel;
 		const group = `${kernel} ${one.model}`;
 		const seed = `${group} ${one.seed}`;

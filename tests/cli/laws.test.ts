@@ -52,7 +52,7 @@ describe("laws", () => {
 		[["--kernel", "next"], "--kernel: expected a release such as"],
 		[["--protocol", "ip"], "--protocol: expected tcp, "],
 		[["--size", "9"], "--size: expected a number from 1 to 3, found 9"],
-		[["--shard", "3/2"], "--shard: expected I/N with I from 1 to N, found 3/2"],
+		[["--shard", "3/2"], "--shard: expected I/N such as 1/4, found 3/2"],
 		[["x"], "laws: unexpected x"],
 		[["merge"], "laws merge: expected files"],
 	])("refuses %s in one line", async (args, message) => {

@@ -5,7 +5,7 @@ import type { Campaign, Difference } from "../real/campaign/campaign.js";
 import { KINDS, type Kind, withoutNames } from "../real/campaign/program.js";
 import type { Case } from "./reports.js";
 import { type Merged, type Summary, sums } from "./shards.js";
-import { parse, printable, UsageError } from "./terminal.js";
+import { parse, printable, styled, UsageError } from "./terminal.js";
 
 /** The value of --NAME: a number from `least` to `most`. */
 export function whole(name: string, text: unknown, least: number, most = Infinity): number {
@@ -48,6 +48,61 @@ export function shardOf(text: string): { i: number; n: number } {
 /** The calls that a share of a campaign makes. */
 export function shareOf(operations: number, { n }: { n: number }): number {
 	return Math.ceil(operations / n);
+}
+
+/** A difference, the program that shows it, and how to see it again. */
+export function differenceText(found: Difference, again: string, live: string): string {
+	return [
+		styled("31", `DIFFERS at ${found.reason}`),
+		...found.explanation.map((line) => `#   ${line}`),
+		`# to see it again: ${again}`,
+		`# or: ${live}`,
+		"# as a program in C: npx inet-port-model repro FILE --c",
+		...found.script,
+		"# as the kernel answered it:",
+		found.recording.text,
+	].join("\n");
+}
+
+const VERDICTS = [
+	"acceptable",
+	"reserved",
+	"bucket not shareable by connect",
+	"four-tuple in use",
+	"four-tuple in time-wait",
+	"bind conflict",
+	"bind conflict with the wildcard",
+];
+
+function counts(numbers: readonly number[]): Record<string, number> {
+	return Object.fromEntries(VERDICTS.map((name, i) => [name, numbers[i] ?? 0]).slice(1));
+}
+
+/** What a campaign says of itself. */
+export function summaryOf(
+	done: Campaign,
+	about: Pick<Summary, "kernel" | "model" | "seed" | "shard" | "from" | "seconds" | "draws">,
+): Summary {
+	const { coverage, difference } = done;
+	const { answers, skipped, bound, searches, exhausted } = coverage;
+	const sorted = [...answers].sort(([a], [b]) => (a < b ? -1 : 1));
+	return {
+		...about,
+		operations: done.operations,
+		programs: done.programs,
+		ignored: done.ignored,
+		mismatches: difference === null ? 0 : 1,
+		searches,
+		exhausted,
+		...(done.interrupted ? { next: done.next } : {}),
+		skipped: counts(skipped),
+		refused: counts(bound),
+		answers: Object.fromEntries(sorted),
+		differences:
+			difference === null
+				? []
+				: [{ at: difference.number, reason: difference.reason, script: difference.script }],
+	};
 }
 
 /** What an interrupted campaign did, and the command that goes on. */

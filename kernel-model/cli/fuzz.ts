@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
-import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
+import { runCampaign } from "../real/campaign/campaign.js";
 import { KINDS, WITHOUT } from "../real/campaign/program.js";
 import { startAgent } from "../real/vm/machine.js";
 import {
+	differenceText,
 	interruptions,
 	kindsOf,
 	mergedStatus,
@@ -14,6 +15,7 @@ import {
 	shareOf,
 	stopText,
 	sumLogs,
+	summaryOf,
 	testOf,
 	whole,
 	withoutOf,
@@ -53,46 +55,6 @@ it as a script. inet-port-model live can play this script.
 ${reportHelp("campaign", 18)}
 Exit status: 0 no difference, 1 a difference, 2 bad input or no agent.
 `;
-
-const VERDICTS = [
-	"acceptable",
-	"reserved",
-	"bucket not shareable by connect",
-	"four-tuple in use",
-	"four-tuple in time-wait",
-	"bind conflict",
-	"bind conflict with the wildcard",
-];
-
-function counts(numbers: readonly number[]): Record<string, number> {
-	return Object.fromEntries(VERDICTS.map((name, i) => [name, numbers[i] ?? 0]).slice(1));
-}
-
-function summaryOf(
-	done: Campaign,
-	about: Pick<Summary, "kernel" | "model" | "seed" | "shard" | "from" | "seconds">,
-): Summary {
-	const { coverage, difference } = done;
-	const { answers, skipped, bound, searches, exhausted } = coverage;
-	const sorted = [...answers].sort(([a], [b]) => (a < b ? -1 : 1));
-	return {
-		...about,
-		operations: done.operations,
-		programs: done.programs,
-		ignored: done.ignored,
-		mismatches: difference === null ? 0 : 1,
-		searches,
-		exhausted,
-		...(done.interrupted ? { next: done.next } : {}),
-		skipped: counts(skipped),
-		refused: counts(bound),
-		answers: Object.fromEntries(sorted),
-		differences:
-			difference === null
-				? []
-				: [{ at: difference.number, reason: difference.reason, script: difference.script }],
-	};
-}
 
 function report(summary: Summary, all: boolean): string[] {
 	const { kernel, model, operations, programs, mismatches, ignored, searches, exhausted } = summary;
@@ -223,19 +185,8 @@ export async function fuzz(args: string[]): Promise<number> {
 		if (done.interrupted) throw new Interrupted(stop);
 		if (difference === null) return 0;
 		if (values.json === true || tests.tap) return 1;
-		process.stdout.write(
-			[
-				"",
-				styled("31", `DIFFERS at ${difference.reason}`),
-				...difference.explanation.map((line) => `#   ${line}`),
-				`# to see it again: ${again}`,
-				"# or: inet-port-model live on this script, saved as FILE",
-				"# as a program in C: npx inet-port-model repro FILE --c",
-				...difference.script,
-				"# as the kernel answered it:",
-				difference.recording.text,
-			].join("\n"),
-		);
+		const live = "inet-port-model live on this script, saved as FILE";
+		process.stdout.write(`\n${differenceText(difference, again, live)}`);
 		return 1;
 	} finally {
 		interrupted.end();

@@ -7,12 +7,13 @@
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { nth } from "../machine/nth.js";
-import { type Campaign, type Difference, runCampaign } from "../real/campaign/campaign.js";
+import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
 import { KINDS } from "../real/campaign/program.js";
 import { replayText } from "../real/campaign/replayed.js";
 import { DrawRecorder } from "../real/live.js";
 import { SERIES, startMachine } from "../real/vm/machine.js";
 import {
+	differenceText,
 	interruptions,
 	kindsOf,
 	mergedStatus,
@@ -22,6 +23,7 @@ import {
 	shareOf,
 	stopText,
 	sumLogs,
+	summaryOf,
 	testOf,
 	whole,
 } from "./campaigns.js";
@@ -80,19 +82,6 @@ function rowOf(done: Summary): string {
 	return row([...cells, Math.round(seconds)]);
 }
 
-function reportDifference(found: Difference, again: string): string {
-	return [
-		styled("31", `DIFFERS at ${found.reason}`),
-		...found.explanation.map((line) => `#   ${line}`),
-		`# to see it again: ${again}`,
-		"# or: inet-port-model live --draws --image on this script, saved as FILE",
-		"# as a program in C: npx inet-port-model repro FILE --c",
-		...found.script,
-		"# as the kernel answered it:",
-		found.recording.text,
-	].join("\n");
-}
-
 async function onMachine(
 	image: string,
 	values: Record<string, unknown>,
@@ -127,27 +116,15 @@ async function onMachine(
 			...(values.at === undefined ? {} : { only: whole("at", values.at, 0) }),
 			progress: ({ operations, shrinking }) => show(shrinking ? SHRINKING : `${operations} calls`),
 		});
-		const { coverage, difference } = done;
-		const summary: Summary = {
+		const summary = summaryOf(done, {
 			kernel: release,
 			model,
 			seed,
 			shard: String(values.shard),
-			operations: done.operations,
-			ignored: done.ignored,
-			draws,
-			searches: coverage.searches,
-			exhausted: coverage.exhausted,
-			programs: done.programs,
-			mismatches: difference === null ? 0 : 1,
-			seconds: (Date.now() - began) / 1000,
 			...(from === 0 ? {} : { from }),
-			...(done.interrupted ? { next: done.next } : {}),
-			differences:
-				difference === null
-					? []
-					: [{ at: difference.number, reason: difference.reason, script: difference.script }],
-		};
+			seconds: (Date.now() - began) / 1000,
+			draws,
+		});
 		return { summary, done };
 	} finally {
 		agent.end();
@@ -283,7 +260,8 @@ export async function replay(args: string[]): Promise<number> {
 		}
 		if (difference === null) continue;
 		failed = true;
-		const text = reportDifference(difference, again);
+		const live = "inet-port-model live --draws --image on this script, saved as FILE";
+		const text = differenceText(difference, again, live);
 		const aside = values.json === true || tests.tap;
 		(aside ? process.stderr : process.stdout).write(`${text}\n`);
 		kept.push(difference.original.text);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Bob Jenkins' lookup3 hash over one to four words, as the kernel's tables use it
+ * Bob Jenkins' lookup3 hash over a few words, as the kernel's tables use it
  * (include/linux/jhash.h). All values are u32.
  */
 
@@ -67,4 +67,50 @@ export function jhash2Of4(k0: number, k1: number, k2: number, k3: number, initva
 	c ^= (b << 4) | (b >>> 28);
 	b = (b + a) | 0;
 	return __jhash_final((a + k3) | 0, b, c);
+}
+
+/**
+ * Nine words, mixed as jhash2() does, but without JHASH_INITVAL and the length in the start value
+ * `seed` (net/ipv6/inet6_hashtables.c: inet6_ehashfn).
+ */
+export function jhash9Words(
+	k0: number,
+	k1: number,
+	k2: number,
+	k3: number,
+	k4: number,
+	k5: number,
+	k6: number,
+	k7: number,
+	k8: number,
+	seed: number,
+): number {
+	let a = (seed + k0) | 0;
+	let b = (seed + k1) | 0;
+	let c = (seed + k2) | 0;
+	for (let round = 0; round < 2; round++) {
+		// __jhash_mix
+		a = (a - c) | 0;
+		a ^= (c << 4) | (c >>> 28);
+		c = (c + b) | 0;
+		b = (b - a) | 0;
+		b ^= (a << 6) | (a >>> 26);
+		a = (a + c) | 0;
+		c = (c - b) | 0;
+		c ^= (b << 8) | (b >>> 24);
+		b = (b + a) | 0;
+		a = (a - c) | 0;
+		a ^= (c << 16) | (c >>> 16);
+		c = (c + b) | 0;
+		b = (b - a) | 0;
+		b ^= (a << 19) | (a >>> 13);
+		a = (a + c) | 0;
+		c = (c - b) | 0;
+		c ^= (b << 4) | (b >>> 28);
+		b = (b + a) | 0;
+		a = (a + (round === 0 ? k3 : k6)) | 0;
+		b = (b + (round === 0 ? k4 : k7)) | 0;
+		c = (c + (round === 0 ? k5 : k8)) | 0;
+	}
+	return __jhash_final(a, b, c);
 }

@@ -24,6 +24,11 @@ export interface BehaviourChange {
 	 * change.
 	 */
 	readonly modelled: boolean;
+	/**
+	 * Programs get the same answers with and without it. Only a choice that a secret decides may
+	 * differ, and it differs from one boot to the next as well. `matrix` and `laws` leave it out.
+	 */
+	readonly internal?: true;
 }
 
 /** Every change found so far. */
@@ -297,12 +302,44 @@ export const CHANGES = [
 		modelled: false,
 	},
 	{
+		name: "ipv6-jhash-whole-address",
+		since: "6.5",
+		commit: "d11b0df7ddf1",
+		backports: ["6.1.176"],
+		summary:
+			"The hash of an IPv6 address takes each of its four words. Before, two addresses had the same hash if the exclusive or of their first two words was the same. Chains and the selection from a reuseport group differ.",
+		modelled: true,
+		internal: true,
+	},
+	{
+		name: "udp6-ehash-own-secret",
+		since: "6.5",
+		commit: "51d03e2f2203",
+		backports: ["6.1.176"],
+		summary:
+			"The hash that selects from a group of IPv6 UDP sockets has a secret of its own. The selection differs.",
+		modelled: true,
+		internal: true,
+	},
+	{
 		name: "ehash-adds-port",
 		since: "6.15",
 		commit: "9544d60a2605",
 		backports: [],
-		summary: "The hash of a four-tuple adds the local port. Chains differ; results are the same.",
-		modelled: false,
+		summary:
+			"The hash of a four-tuple adds the local port instead of mixing it in. Chains and the selection from a reuseport group differ.",
+		modelled: true,
+		internal: true,
+	},
+	{
+		name: "ehash6-whole-tuple",
+		since: "7.1",
+		commit: "854587e69ef3",
+		backports: [],
+		summary:
+			"The hash of an IPv6 four-tuple takes every word of both addresses. Before, it took only the last word of the local address. Chains and the selection from a reuseport group differ.",
+		modelled: true,
+		internal: true,
 	},
 	{
 		name: "prefsrc-removed-on-every-device",

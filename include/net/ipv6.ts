@@ -7,7 +7,7 @@
  * array. A function takes the array and the index of the first word, where C takes a pointer.
  */
 import type { Port } from "../linux/handle.js";
-import { jhash_1word, jhash2Of4 } from "../linux/jhash.js";
+import { jhash_1word, jhash_3words, jhash2Of4 } from "../linux/jhash.js";
 import { swab32 } from "../uapi/linux/swab.js";
 import type { Net } from "./net_namespace.js";
 
@@ -168,4 +168,14 @@ export function ipv6_portaddr_hash(net: Net, a: Uint32Array, i: number, port: Po
 		);
 	}
 	return (hash ^ port) >>> 0;
+}
+
+/** Hash of an IPv6 address, for the hash of a four-tuple. */
+export function __ipv6_addr_jhash(a: Uint32Array, i: number, initval: number): number {
+	return jhash2Of4(swab32(a[i]), swab32(a[i + 1]), swab32(a[i + 2]), swab32(a[i + 3]), initval);
+}
+
+/** __ipv6_addr_jhash before 6.5 (ipv6-jhash-whole-address): the first two words count as one. */
+export function ipv6AddrJhashFolded(a: Uint32Array, i: number, initval: number): number {
+	return jhash_3words(swab32(a[i] ^ a[i + 1]), swab32(a[i + 2]), swab32(a[i + 3]), initval);
 }

@@ -14,7 +14,7 @@ import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
-import { AskedChanges, changesOf, VERSION_NAMES, VERSIONS } from "../machine/versions.js";
+import { AskedChanges, answeringChangesOf, VERSION_NAMES, VERSIONS } from "../machine/versions.js";
 import { EXHAUSTED } from "../script/calls.js";
 import {
 	type CallLine,
@@ -269,7 +269,7 @@ export function compareVersions(
 	const plays = new Plays(script, options, onPlay);
 	const versions: Version[] = VERSIONS.map(({ name }) => ({
 		name,
-		changes: [...(changesOf(name) ?? [])].sort(),
+		changes: [...(answeringChangesOf(name) ?? [])].sort(),
 	}));
 	const kernels = new Map(versions.map(({ changes }) => [changes.join(" "), changes]));
 	const seeds = plays.lines.size <= SHORT ? SEEDS : SEEDS.slice(0, 1);

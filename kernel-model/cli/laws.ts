@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { fileURLToPath } from "node:url";
-import { CHANGES } from "../../include/linux/version.js";
+import { type BehaviourChange, CHANGES } from "../../include/linux/version.js";
 import { formatVersions } from "../check/matrix.js";
 import { allBoundsOf } from "../laws/bounds.js";
 import { catalogueText, type Entry, newIn, partsOf, readCatalogue } from "../laws/catalogue.js";
@@ -91,10 +91,11 @@ function listOf<T extends string>(option: string, text: unknown, known: readonly
 /** The changes that --change names. */
 function changeNames(text: string): string[] {
 	if (text === "") return [...SHARING];
+	const changes: readonly BehaviourChange[] = CHANGES;
 	return listOf(
 		"--change",
 		text,
-		CHANGES.filter(({ modelled }) => modelled).map(({ name }) => name),
+		changes.filter((one) => one.modelled && !one.internal).map(({ name }) => name),
 	);
 }
 

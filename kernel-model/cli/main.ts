@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The command line: `inet-port-model --help`. */
 import { readFileSync } from "node:fs";
-import { CHANGES } from "../../include/linux/version.js";
+import { type BehaviourChange, CHANGES } from "../../include/linux/version.js";
 import { VERSIONS } from "../machine/versions.js";
 import { conflicts } from "./conflicts.js";
 import { fuzz } from "./fuzz.js";
@@ -71,10 +71,12 @@ function kernels(args: string[]): number {
 			if (!has.includes(change)) lines.push(`${" ".repeat(12)}- ${change}`);
 		before = has;
 	}
-	lines.push("", "changes (first release; backports; * only one side is modelled)");
-	for (const change of CHANGES) {
+	lines.push("", "changes (first release; backports; * only one side is modelled; = same answers)");
+	const changes: readonly BehaviourChange[] = CHANGES;
+	for (const change of changes) {
 		const backports = change.backports.length > 0 ? `; ${change.backports.join(", ")}` : "";
-		const mark = change.modelled ? " " : "*";
+		const same = change.internal ? "=" : " ";
+		const mark = change.modelled ? same : "*";
 		lines.push(`  ${mark} ${change.name} (${change.since}${backports}) ${change.commit}`);
 		lines.push(`      ${change.summary}`);
 	}

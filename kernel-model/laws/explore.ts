@@ -2,7 +2,7 @@
 /** Puts laws to all programs of a bound, on one kernel version or on many. */
 import type { ChangeName } from "../../include/linux/version.js";
 import { SeededRandom } from "../machine/random.js";
-import { AskedChanges, changesOf } from "../machine/versions.js";
+import { AskedChanges, answeringChangesOf, changesOf } from "../machine/versions.js";
 import { Answers } from "./answers.js";
 import type { Bound, Step } from "./kinds.js";
 import { type Law, Program } from "./law.js";
@@ -106,7 +106,7 @@ export function explore(
 	const found: (Found & { asked: ReadonlyMap<ChangeName, boolean> })[] = [];
 	for (const version of versions) {
 		if (!hasProtocol(version, protocol)) continue;
-		const changes = changesOf(version) ?? new Set<ChangeName>();
+		const changes = answeringChangesOf(version) ?? new Set<ChangeName>();
 		const same = found.find(({ asked }) =>
 			[...asked].every(([name, has]) => changes.has(name) === has),
 		);

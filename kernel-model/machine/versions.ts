@@ -3,7 +3,7 @@
  * Kernel versions as sets of the behaviour changes in include/linux/version.ts. Ported code
  * asks for a change by name (`k.changes.has(...)`); only this file knows versions.
  */
-import { CHANGES, type ChangeName } from "../../include/linux/version.js";
+import { type BehaviourChange, CHANGES, type ChangeName } from "../../include/linux/version.js";
 
 /** A version that can be modelled. */
 export interface KernelVersion {
@@ -124,6 +124,22 @@ export function changesOf(version: string): ReadonlySet<ChangeName> | null {
 		end = EDIT.lastIndex;
 	}
 	return end === version.length ? changes : null;
+}
+
+const ALL: readonly BehaviourChange[] = CHANGES;
+
+/** Changes that give programs the same answers. */
+const INTERNAL: ReadonlySet<string> = new Set(
+	ALL.filter(({ internal }) => internal === true).map(({ name }) => name),
+);
+
+/**
+ * changesOf() without those that give programs the same answers. Versions with the same set answer
+ * alike, with the same secrets as well.
+ */
+export function answeringChangesOf(version: string): ReadonlySet<ChangeName> | null {
+	const changes = changesOf(version);
+	return changes && new Set([...changes].filter((name) => !INTERNAL.has(name)));
 }
 
 /** A set of changes that remembers which ones were asked for. */

@@ -87,7 +87,10 @@ export function inet_ehashfn(
 	faddr: number,
 	fport: Port,
 ): number {
-	return __inet_ehashfn(laddr, lport, faddr, fport, inetEhashInitval(k, net));
+	const initval = inetEhashInitval(k, net);
+	// since 6.15, 9544d60a2605
+	if (!k.changes.has("ehash-adds-port")) return __inet_ehashfn(laddr, lport, faddr, fport, initval);
+	return (lport + __inet_ehashfn(laddr, 0, faddr, fport, initval)) >>> 0;
 }
 
 /** The secret part of inet_ehashfn. It is drawn at first use. */
@@ -106,9 +109,12 @@ export function skOverIpv6(S: SockTable, sk: Sk): boolean {
 
 /** Hash of the socket's four-tuple. */
 export function sk_ehashfn(k: Stack, sk: Sk): number {
+	return skEhashOfPort(k, sk_net(k, sk), sk, k.sock.skc_num[sk]);
+}
+
+/** Hash of the socket's four-tuple with the local port `lport`. */
+function skEhashOfPort(k: Stack, net: Net, sk: Sk, lport: Port): number {
 	const S = k.sock;
-	const net = sk_net(k, sk);
-	const lport = S.skc_num[sk];
 	const dport = S.skc_dport[sk];
 	if (skOverIpv6(S, sk)) {
 		const at = sk * 4;
@@ -904,7 +910,9 @@ export function connectScan(
 	const sdif = l3mdev_master_ifindex_by_index(net, dif) | 0;
 	const unbound_ok = sdif === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0;
 	const ask_owner = !over_ipv6 && dif === 0;
+	const adds_port = k.changes.has("ehash-adds-port"); // since 6.15, 9544d60a2605
 	let hashed = false;
+	let hash_port0 = 0;
 	let laddr = 0;
 	let faddr = 0;
 	let fport = 0;
@@ -946,6 +954,7 @@ export function connectScan(
 		}
 		if (!hashed) {
 			hashed = true;
+			if (adds_port) hash_port0 = skEhashOfPort(k, net, sk, 0);
 			fport = swab16(dport) | 0;
 			if (over_ipv6) {
 				initval = inet6EhashInitval(k, net) | 0;
@@ -957,7 +966,9 @@ export function connectScan(
 				faddr = swab32(saddr) | 0;
 			}
 		}
-		const hash = jhash_3words(laddr, faddr, (port << 16) | fport, initval);
+		const hash = adds_port
+			? (hash_port0 + port) >>> 0
+			: jhash_3words(laddr, faddr, (port << 16) | fport, initval);
 		for (sk2 = ehash[hash & ehash_mask]; sk2 !== 0; sk2 = node_next[sk2]) {
 			if (skc_hash[sk2] !== hash) continue;
 			if (over_ipv6) {

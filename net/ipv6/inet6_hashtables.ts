@@ -4,7 +4,7 @@
  * an array and the index of its first word.
  */
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
-import { jhash2Of4 } from "../../include/linux/jhash.js";
+import { jhash9Words } from "../../include/linux/jhash.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import {
@@ -12,12 +12,18 @@ import {
 	inet_sk_bound_dev_eq,
 	inet6_match,
 } from "../../include/net/inet_hashtables.js";
-import { in6addr_any, ipv6_addr_equal, ipv6_portaddr_hash } from "../../include/net/ipv6.js";
+import {
+	__ipv6_addr_jhash,
+	in6addr_any,
+	ipv6_addr_equal,
+	ipv6_portaddr_hash,
+	ipv6AddrJhashFolded,
+} from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
-import { swab32 } from "../../include/uapi/linux/swab.js";
+import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
 import { secure_ipv6_port_ephemeral } from "../core/secure_seq.js";
 import { sk_net } from "../core/sock.js";
 import { reuseport_select_sock } from "../core/sock_reuseport.js";
@@ -25,6 +31,16 @@ import { __inet_hash_connect, tcp_or_dccp_get_hashinfo } from "../ipv4/inet_hash
 import { inet_twsk_deschedule_put } from "../ipv4/inet_timewait_sock.js";
 import { tcp_twsk_unique } from "../ipv4/tcp_ipv4.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+
+/**
+ * The secret of inet6_ehashfn. It is drawn at first use, together with the secret for addresses
+ * (since 7.1 C's inet6_init_ehash_secret, when the first socket listens or connects).
+ */
+export function inet6EhashInitval(k: Stack, net: Net): number {
+	if (k.inet6_ehash_secret === null) k.inet6_ehash_secret = k.random.get_random_u32();
+	if (k.ipv6_hash_secret === null) k.ipv6_hash_secret = k.random.get_random_u32();
+	return k.inet6_ehash_secret + net.hash_mix;
+}
 
 /** Hash of an IPv6 four-tuple for ehash: local address and port, foreign address and port. */
 export function inet6_ehashfn(
@@ -37,27 +53,54 @@ export function inet6_ehashfn(
 	fi: number,
 	fport: Port,
 ): number {
+	// since 7.1, 854587e69ef3
+	if (k.changes.has("ehash6-whole-tuple")) {
+		return inet6EhashWholeTuple(k, net, laddr, li, lport, faddr, fi, fport);
+	}
 	const initval = inet6EhashInitval(k, net);
+	const lhash = swab32(laddr[li + 3]);
 	const fhash = inet6EhashFhash(k, faddr, fi);
-	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
+	// since 6.15, 9544d60a2605
+	if (!k.changes.has("ehash-adds-port"))
+		return __inet6_ehashfn(lhash, lport, fhash, fport, initval);
+	return (lport + __inet6_ehashfn(lhash, 0, fhash, fport, initval)) >>> 0;
 }
 
-/** The secret part of inet6_ehashfn. It is drawn at first use. */
-export function inet6EhashInitval(k: Stack, net: Net): number {
-	if (k.inet6_ehash_secret === null) k.inet6_ehash_secret = k.random.get_random_u32();
-	return k.inet6_ehash_secret + net.hash_mix;
+/** inet6_ehashfn with ehash6-whole-tuple: every word of both addresses counts. */
+function inet6EhashWholeTuple(
+	k: Stack,
+	net: Net,
+	laddr: Uint32Array,
+	li: number,
+	lport: Port,
+	faddr: Uint32Array,
+	fi: number,
+	fport: Port,
+): number {
+	inet6EhashInitval(k, net); // draws the secrets
+	const hash = jhash9Words(
+		swab32(laddr[li]) ^ net.hash_mix,
+		swab32(laddr[li + 1]),
+		swab32(laddr[li + 2]),
+		swab32(laddr[li + 3]),
+		swab32(faddr[fi]),
+		swab32(faddr[fi + 1]),
+		swab32(faddr[fi + 2]),
+		swab32(faddr[fi + 3]),
+		swab16(fport),
+		k.ipv6_hash_secret ?? 0,
+	);
+	return (lport + hash) >>> 0;
 }
 
 /** The part of inet6_ehashfn for the foreign address. It has a secret of its own. */
 export function inet6EhashFhash(k: Stack, faddr: Uint32Array, fi: number): number {
 	if (k.ipv6_hash_secret === null) k.ipv6_hash_secret = k.random.get_random_u32();
-	return jhash2Of4(
-		swab32(faddr[fi]),
-		swab32(faddr[fi + 1]),
-		swab32(faddr[fi + 2]),
-		swab32(faddr[fi + 3]),
-		k.ipv6_hash_secret,
-	);
+	// since 6.5, d11b0df7ddf1
+	if (!k.changes.has("ipv6-jhash-whole-address")) {
+		return ipv6AddrJhashFolded(faddr, fi, k.ipv6_hash_secret);
+	}
+	return __ipv6_addr_jhash(faddr, fi, k.ipv6_hash_secret);
 }
 
 /** The connection or the time-wait socket that a segment belongs to, 0 if none. */

@@ -4,7 +4,6 @@
  * array and the index of its first word. The same things are left out as in net/ipv4/udp.ts.
  */
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
-import { jhash2Of4 } from "../../include/linux/jhash.js";
 import { hlist_unhashed } from "../../include/linux/list.js";
 import {
 	AF_INET,
@@ -20,6 +19,7 @@ import {
 import { __inet6_ehashfn, inet6_match } from "../../include/net/inet_hashtables.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
+	__ipv6_addr_jhash,
 	__ipv6_addr_needs_scope_id,
 	__ipv6_addr_type,
 	type In6Addr,
@@ -34,6 +34,7 @@ import {
 	ipv6_addr_type,
 	ipv6_addr_v4mapped,
 	ipv6_portaddr_hash,
+	ipv6AddrJhashFolded,
 } from "../../include/net/ipv6.js";
 import { type Net, RTN_LOCAL } from "../../include/net/net_namespace.js";
 import { INET_RECVERR6, PROT_UDPV6, type Proto } from "../../include/net/sock.js";
@@ -97,14 +98,13 @@ function udp6_ehashfn(
 	const secrets = k.udp_table;
 	secrets.udp6_ehash_secret ??= drawUdpSecret(k);
 	secrets.udp_ipv6_hash_secret ??= drawUdpSecret(k);
-	const fhash = jhash2Of4(
-		swab32(faddr[fi]),
-		swab32(faddr[fi + 1]),
-		swab32(faddr[fi + 2]),
-		swab32(faddr[fi + 3]),
-		secrets.udp_ipv6_hash_secret,
-	);
-	const initval = secrets.udp6_ehash_secret + net.hash_mix;
+	const secret = secrets.udp_ipv6_hash_secret;
+	// since 6.5, d11b0df7ddf1
+	const fhash = k.changes.has("ipv6-jhash-whole-address")
+		? __ipv6_addr_jhash(faddr, fi, secret)
+		: ipv6AddrJhashFolded(faddr, fi, secret);
+	const own = k.changes.has("udp6-ehash-own-secret"); // since 6.5, 51d03e2f2203
+	const initval = (own ? secrets.udp6_ehash_secret : secret) + net.hash_mix;
 	return __inet6_ehashfn(swab32(laddr[li + 3]), lport, fhash, fport, initval);
 }
 

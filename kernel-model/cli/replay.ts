@@ -11,7 +11,7 @@ import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
 import { KINDS } from "../real/campaign/program.js";
 import { replayText } from "../real/campaign/replayed.js";
 import { DrawRecorder } from "../real/live.js";
-import { SERIES, startMachine } from "../real/vm/machine.js";
+import { debianSeries, startMachine } from "../real/vm/machine.js";
 import {
 	differenceText,
 	interruptions,
@@ -42,7 +42,9 @@ draws, their order, and table_perturb after the program must also be equal.
 
   --kernel LIST    kernels by series, such as 6.1,6.12 (default 6.12); see
                    kernel-model/real/vm/images.sh
-  --all            use all series: ${SERIES.join(" ")}
+  --all            use all series that Debian has, from 6.1 on (images.sh list). The
+                   profile of a series that is newer than the model is a guess, and
+                   standard error says so
   --image IMAGE    use this kernel instead: a file BZIMAGE[:MODULES]
   --model VERSION  the version to model (default: the version nearest to the kernel's)
   --ops N          number of calls on each kernel (default 5000)
@@ -136,11 +138,18 @@ async function onMachine(
 function loaded(file: string, model: string): { summary: Summary; mismatches: string[] } {
 	const text = readFile(file);
 	const began = Date.now();
-	const done = replayText(text, file, (release) => versionOf(model, release));
+	const versions = new Map<string, string>();
+	/** The version for a kernel; what is said of it is said once. */
+	const versionFor = (release: string): string => {
+		const version = versions.get(release) ?? versionOf(model, release);
+		versions.set(release, version);
+		return version;
+	};
+	const done = replayText(text, file, versionFor);
 	const { release, programs, operations, ignored, draws, searches, exhausted, mismatches } = done;
 	const summary: Summary = {
 		kernel: release,
-		model: versionOf(model, release),
+		model: versionFor(release),
 		seed: null,
 		shard: "1/1",
 		operations,
@@ -238,7 +247,7 @@ export async function replay(args: string[]): Promise<number> {
 	const given = values.image ?? values.kernel;
 	const images =
 		values.all === true
-			? SERIES
+			? debianSeries()
 			: values.image === undefined
 				? String(given).split(",")
 				: [String(given)];

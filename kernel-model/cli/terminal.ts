@@ -7,7 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { HostFile } from "../check/before.js";
 import type { Outcome } from "../check/player.js";
-import { type Profile, profileFor } from "../machine/profile.js";
+import { isUnreadSeries, type Profile, profileFor } from "../machine/profile.js";
 import { VERSION_NAMES } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
 import { checkBegin, checkText, type OpenFile, openFile } from "../script/file.js";
@@ -308,7 +308,8 @@ export function parse(args: string[], options: OptionSpecs) {
 /**
  * The version for a name of VERSIONS or a release as `uname -r` prints it. If the nearest version
  * has another name, prints it to standard error, with what is not known of the release. "running"
- * stands for `release`, and a tag such as v6.12 for its release. `option` is the option that an
+ * stands for `release`, for which this is printed only if its series is newer than the model. A tag
+ * such as v6.12 stands for its release. `option` is the option that an
  * error names. Throws UsageError.
  */
 export function versionOf(name: string, release: string, option = "--kernel"): string {
@@ -322,6 +323,8 @@ export function versionOf(name: string, release: string, option = "--kernel"): s
 	}
 	if (name !== "running" && found.name !== wanted) {
 		process.stderr.write(`${option} ${printable(name)}: ${nearestProfile(found)}\n`);
+	} else if (name === "running" && isUnreadSeries(release)) {
+		process.stderr.write(`kernel ${printable(release)}: ${nearestProfile(found)}\n`);
 	}
 	return found.name;
 }

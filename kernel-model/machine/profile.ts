@@ -116,6 +116,12 @@ function listOf(names: readonly string[]): string {
 	return names.length > SHOWN ? `${first} and ${names.length - SHOWN} more` : first;
 }
 
+/** Whether a release is of a series that is newer than every modelled one. Its profile is a guess. */
+export function isUnreadSeries(release: string): boolean {
+	const newest = VERSIONS.at(-1)?.name ?? "";
+	return RELEASE.test(release) && compareReleases(seriesOf(release), seriesOf(newest)) > 0;
+}
+
 /** The nearest profile to a release, and how they may differ. */
 function nearest(stable: string): { name: string; lacks: string[] } {
 	const series = seriesOf(stable);
@@ -143,9 +149,10 @@ function nearest(stable: string): { name: string; lacks: string[] } {
 		return { name: next, lacks: [`${stable} lacks a change of ${next}: ${listOf(list)}`] };
 	}
 	const lacks: string[] = [];
-	const newest = VERSIONS.at(-1)?.name ?? "";
-	if (compareReleases(series, seriesOf(newest)) > 0) {
-		lacks.push(`${series} is newer than every kernel that was read`);
+	if (isUnreadSeries(stable)) {
+		lacks.push(
+			`${series} is newer than every kernel that was read, so this profile is a guess until replay and fuzz confirm it`,
+		);
 	} else if (compareReleases(stable, found) > 0 && stable !== series && stable !== `${series}.0`) {
 		lacks.push(`which fixes of later kernels ${stable} has was not looked up`);
 	}

@@ -8,7 +8,8 @@
 set -eu
 export LC_ALL=C
 
-SERIES='6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7.2 7.3'
+# The oldest series that is modelled. The list of packages tells which newer ones there are.
+OLDEST=6.1
 # The releases of Debian that have these kernels, with their updates and backports.
 RELEASES='bookworm trixie'
 # Modules for the channel to the agent, and for protocols and devices that ports depend on.
@@ -25,7 +26,7 @@ usage: images.sh [--cache DIR] [--update] list
        images.sh [--cache DIR] [--update] get SERIES...|--all
        images.sh [--cache DIR] file VMLINUZ [MODULES]
 
-list  prints Debian's newest kernel of each series:
+list  prints Debian's newest kernel of each series from 6.1 on:
       SERIES VERSION PACKAGES, with commas between packages
 get   puts the newest kernel of each series into the cache and prints one line
       for each:
@@ -33,12 +34,13 @@ get   puts the newest kernel of each series into the cache and prints one line
 file  prints the same line for your own image. MODULES is its folder of modules;
       the modules that are needed are unpacked from it
 
-SERIES is 6.1, 6.12, 6.16, 6.17, 6.18, 6.19, 7.0, 7.1, 7.2 or 7.3. For get it may
-also be one release of these (6.1.176), while Debian has it. RELEASE is the
-upstream release (6.12.107). VMLINUZ is a file. MODULES is a folder with the
-kernel's unpacked modules for SCTP, DCCP, dummy and VRF devices. Its file
-modules.order has their names in the order in which insmod needs them. MODULES
-is - if Debian has the image but no longer its modules.
+SERIES is one that list prints, such as 6.12. The list of packages names them, so
+a new series needs no change here. For get it may also be one release of a series
+(6.1.176), while Debian has it. RELEASE is the upstream release (6.12.107).
+VMLINUZ is a file. MODULES is a folder with the kernel's unpacked modules for
+SCTP, DCCP, dummy and VRF devices. Its file modules.order has their names in the
+order in which insmod needs them. MODULES is - if Debian has the image but no
+longer its modules.
 
 --cache DIR  folder for images
              (default ${XDG_CACHE_HOME:-~/.cache}/inet-port-model/images)
@@ -117,6 +119,11 @@ END
 	done >"$apt/sources.list"
 }
 
+# Whether the list of packages is young enough, and no newer one is wanted.
+fresh() {
+	[ -z "$update" ] && [ -n "$(find "$cache/index" -mmin -$STALE 2>/dev/null)" ]
+}
+
 # Makes $cache/index: VERSION PACKAGE SIZE SHA256 FILE of each package that may be needed. The
 # address of the mirror is not written to it.
 refresh() {
@@ -124,9 +131,10 @@ refresh() {
 		[ -s "$cache/index" ]
 		return
 	fi
-	if [ -z "$update" ] && [ -n "$(find "$cache/index" -mmin -$STALE 2>/dev/null)" ]; then
+	if fresh; then
 		return
 	fi
+	mirrors
 	# At most once in a run, even if it fails.
 	refreshed=1
 	configure
@@ -154,11 +162,21 @@ refresh() {
 	fi
 }
 
+# Prints each series in the list of packages that has an image, oldest first.
+series() {
+	# Metapackages are smaller than any image.
+	awk -v oldest="$OLDEST" '
+		BEGIN { split(oldest, low, ".") }
+		$2 !~ /^linux-modules/ && $3 > 1000000 && $1 ~ /^[0-9]+\.[0-9]+[.-]/ {
+			split($1, at, /[.-]/)
+			if (at[1] > low[1] || (at[1] == low[1] && at[2] + 0 >= low[2] + 0))
+				print at[1] "." at[2] }' "$cache/index" | sort -uV
+}
+
 # Prints "VERSION PACKAGE [PACKAGE]" for the newest kernel of a series or release. The first
 # package has the image. The second has the modules, if they are in another package that Debian
 # still has.
 newest() {
-	# Metapackages are smaller than any image.
 	image=$(awk -v series="$1" '
 		(index($1, series ".") == 1 || index($1, series "-") == 1) &&
 		$2 !~ /^linux-modules/ && $3 > 1000000 {
@@ -180,6 +198,7 @@ field() {
 
 # Downloads a package ($2) of a version ($1) and unpacks it into $tmp/root.
 unpack() {
+	mirrors
 	path=$(field "$1" "$2" 5)
 	case $path in
 	pool/updates/*) from=$security ;;
@@ -298,7 +317,11 @@ get() {
 		found=$(cached "$1")
 	fi
 	if [ -z "$found" ]; then
-		note "no kernel $1 was found"
+		if [ -s "$cache/index" ]; then
+			note "Debian has no kernel $1; it has the series $(series | paste -sd ' ')"
+		else
+			note "no kernel $1 was found"
+		fi
 		return 1
 	fi
 	print_image "$found/vmlinuz" "$found/modules"
@@ -306,17 +329,9 @@ get() {
 
 list() {
 	refresh || return 1
-	missing=0
-	for series in $SERIES; do
-		wanted=$(newest "$series")
-		if [ -n "$wanted" ]; then
-			printf '%s %s\n' "$series" "$wanted" | sed 's/ /,/3'
-		else
-			note "Debian has no kernel of series $series"
-			missing=1
-		fi
+	for each in $(series); do
+		printf '%s %s\n' "$each" "$(newest "$each")" | sed 's/ /,/3'
 	done
-	return $missing
 }
 
 absolute() {
@@ -364,7 +379,7 @@ done
 [ $# -gt 0 ] || fail 'list, get or file is needed (see --help)'
 command=$1
 shift
-need awk sed sort head tail find od dd tr sha256sum mktemp
+need awk sed sort head tail find grep paste od dd tr sha256sum mktemp
 cache=$(absolute "$cache")
 mkdir -p "$cache" || fail "cannot make the cache folder $cache"
 # The folder is in the cache, so that a later run removes it if this one is killed.
@@ -376,8 +391,9 @@ trap 'exit 143' TERM
 
 main=
 security=
-# Finds the mirrors. Called only if something has to be fetched.
+# Finds the mirrors. Called before something is fetched.
 mirrors() {
+	[ -z "$main" ] || return 0
 	need apt-get apt-cache dpkg-deb xargs
 	[ -x "$DOWNLOADER" ] || fail "$DOWNLOADER is missing: apt is too old or not Debian's"
 	main=$(mirror '')
@@ -388,31 +404,23 @@ mirrors() {
 case $command in
 list)
 	[ $# -eq 0 ] || fail 'list takes no arguments (see --help)'
-	mirrors
 	list ;;
 get)
 	[ $# -gt 0 ] || fail 'get needs a SERIES or --all (see --help)'
 	if [ "$1" = --all ]; then
 		[ $# -eq 1 ] || fail 'get --all takes no series'
-		# shellcheck disable=SC2086 # one word each
-		set -- $SERIES
+		# shellcheck disable=SC2310 # prints why
+		refresh || exit 1
+		# shellcheck disable=SC2046 # one word each
+		set -- $(series)
 	fi
-	for series in "$@"; do
-		case " $SERIES " in
-		*" $series "*) ;;
-		*)
-			case " $SERIES " in
-			*" ${series%.*} "*) ;;
-			*) fail "unknown series $series: it is one of $SERIES" ;;
-			esac ;;
-		esac
+	for each in "$@"; do
+		printf '%s\n' "$each" | grep -Eqx '[0-9]+\.[0-9]+(\.[0-9]+)?' ||
+			fail "$each is no series such as 6.12, and no release of one"
 	done
 	status=0
-	for series in "$@"; do
-		if [ -z "$main" ] && { [ -n "$update" ] || [ -z "$(cached "$series")" ]; }; then
-			mirrors
-		fi
-		get "$series" || status=1
+	for each in "$@"; do
+		get "$each" || status=1
 	done
 	exit "$status" ;;
 file)

@@ -11,9 +11,6 @@ import { fileURLToPath } from "node:url";
 import { Agent, AgentError, agentBinary, cacheFolder } from "../agent/agent.js";
 import { startSystem } from "../systems.js";
 
-/** The series of Debian's kernels that images.sh can get, oldest first. */
-export const SERIES: readonly string[] = "6.1 6.12 6.16 6.17 6.18 6.19 7.0 7.1 7.2 7.3".split(" ");
-
 /** Time limit for an answer, ms. The machine has to boot, perhaps on a busy host. */
 const PATIENCE = 120_000;
 /** Most attempts to boot. On a busy host a kernel may panic because its checks of clocks fail. */
@@ -81,6 +78,28 @@ function initramfs(folder: string): string {
 
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
+/** What images.sh prints. Throws AgentError with its last line of errors, after `what`. */
+function images(what: string, ...words: string[]): string {
+	// If the usual cache cannot be used, images go to cacheFolder().
+	const cache = join(cacheFolder(), "images");
+	const got = spawnSync(scriptFile("images.sh"), ["--cache", cache, ...words], {
+		encoding: "utf8",
+		stdio: ["ignore", "pipe", "pipe"],
+	});
+	if (got.status === 0) return (got.stdout ?? "").trim();
+	const said = (got.stderr ?? "").trim().split("\n").at(-1) || "images.sh failed";
+	throw new AgentError(`${what}: ${said.replace(/^images.sh: /, "")}`);
+}
+
+/**
+ * The series of kernels in Debian's list of packages from 6.1 on, oldest first. The list may be a
+ * day old. Throws AgentError if there is none.
+ */
+export function debianSeries(): string[] {
+	const lines = images("list of kernels", "list").split("\n");
+	return lines.map((line) => line.split(" ", 1)[0] ?? "").filter((series) => series !== "");
+}
+
 /**
  * The command that boots an image and speaks the agent's protocol. `image` is a series such
  * as 6.12, a release of one, or a file: BZIMAGE or BZIMAGE:MODULES, a folder with the modules
@@ -92,17 +111,8 @@ export function machineCommand(image: string): string {
 	const words = isFile
 		? ["file", resolve(path), ...(modules === undefined ? [] : [resolve(modules)])]
 		: ["get", image];
-	// If the usual cache cannot be used, images go to cacheFolder().
-	words.unshift("--cache", join(cacheFolder(), "images"));
-	const got = spawnSync(scriptFile("images.sh"), words, {
-		encoding: "utf8",
-		stdio: ["ignore", "pipe", "pipe"],
-	});
-	const [, , vmlinuz = "", folder] = (got.stdout ?? "").trim().split(" ");
-	if (got.status !== 0 || folder === undefined) {
-		const said = (got.stderr ?? "").trim().split("\n").at(-1) || "images.sh failed";
-		throw new AgentError(`image ${image}: ${said.replace(/^images.sh: /, "")}`);
-	}
+	const [, , vmlinuz = "", folder] = images(`image ${image}`, ...words).split(" ");
+	if (folder === undefined) throw new AgentError(`image ${image}: images.sh failed`);
 	const command = [scriptFile("boot.sh"), vmlinuz, initramfs(folder)];
 	return `exec ${command.map(quoted).join(" ")}`;
 }

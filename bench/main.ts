@@ -11,8 +11,8 @@ import { WORKLOADS } from "./workload.js";
 
 const HELP = `usage: npm run bench [-- OPTIONS]
 
-Without options it measures the cost of a search for a port in the model and, through an
-agent, on the running kernel. It also measures a million sockets, the lines a second of a
+Without options it measures the cost of a search for a port in the model, in C over the model's
+tables and, through an agent, on the running kernel. It also measures a million sockets, the lines a second of a
 recording, the cost of trace points that nobody uses, and a search guided by bitmaps.
 
   --json           print one JSON object a line

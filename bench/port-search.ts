@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Measures the cost of the port searches, in the model and on the running kernel. The cost of
- * filling the range is per call. The cost of a search in a full range is per candidate.
+ * Measures the cost of the port searches: in the model, in C over the model's tables, and on the
+ * running kernel. The cost of filling the range is per call. The cost of a search in a full range is
+ * per candidate. The C program makes the search and takes the port. The model and the kernel make the
+ * whole system call.
  */
 
 import Benchmark from "benchmark";
@@ -9,13 +11,19 @@ import { noTrace } from "../include/trace/events/port_search.js";
 import * as model from "../kernel-model/index.js";
 import { AgentError } from "../kernel-model/real/agent/agent.js";
 import { LookCounter } from "./looks.js";
+import { NativeError, NativeSearch, nativeCases } from "./native/native.js";
 import type { Output } from "./output.js";
 import { RunningKernel } from "./running.js";
 import { attempt, hostTask, openSocket, PORTS, WORKLOADS, type Workload } from "./workload.js";
 
-/** Time for the samples of a case in the model, seconds. A few samples are always taken. */
-const SECONDS = 2;
-const SAMPLES = 3;
+/**
+ * The model and the C program take turns, so that other load on the machine meets both. This is the
+ * time for the samples of a turn in the model, seconds. At least one sample is taken.
+ */
+const SECONDS = 0.7;
+const TURNS = 3;
+/** Rounds of the C program in a turn. */
+const NATIVE_ROUNDS = { fill: 1, exhausted: 200 };
 /** Time for the fills of a case on the kernel, seconds. At least one is made. */
 const KERNEL_SECONDS = 8;
 const KERNEL_FILLS = 9;
@@ -48,10 +56,10 @@ function search(workload: Workload, task: model.Task): void {
 	task.close(fd);
 }
 
-/** Time of each run, ns, sorted. `before` runs before each of them and is not timed. */
+/** Time of each run, ns. `before` runs before each of them and is not timed. */
 function samples(run: () => void, before?: () => void): number[] {
 	const bench = new Benchmark(run, {
-		minSamples: SAMPLES,
+		minSamples: 1,
 		maxTime: SECONDS,
 		// Short samples make the median independent of other load on the machine.
 		minTime: 0.002,
@@ -61,11 +69,18 @@ function samples(run: () => void, before?: () => void): number[] {
 	bench.run();
 	const { error, stats } = bench as Benchmark & { error?: Error };
 	if (error !== undefined) throw error;
-	return stats.sample.map((seconds) => seconds * 1e9).sort((a, b) => a - b);
+	return stats.sample.map((seconds) => seconds * 1e9);
+}
+
+/** What a case is measured on. */
+interface Measured {
+	kernel: RunningKernel | null;
+	native: NativeSearch | null;
 }
 
 /**
- * Sorted samples of a case, ns per call or per port. Empty for the kernel if it cannot be asked.
+ * Samples of a case, ns per call or per port. Empty for the kernel if it cannot be asked, and for C
+ * if there is no compiler.
  */
 interface Result {
 	name: string;
@@ -73,10 +88,11 @@ interface Result {
 	/** Mean number of candidates per call. */
 	looks: number;
 	model: number[];
+	native: number[];
 	kernel: number[];
 }
 
-async function measure(workload: Workload, kernel: RunningKernel | null, output: Output) {
+async function measure(workload: Workload, { kernel, native }: Measured, output: Output) {
 	const { name } = workload;
 	const counted = prepare(workload, PORTS);
 	const counter = new LookCounter();
@@ -88,6 +104,7 @@ async function measure(workload: Workload, kernel: RunningKernel | null, output:
 		unit: "call",
 		looks: counter.looks / PORTS,
 		model: [],
+		native: [],
 		kernel: [],
 	};
 	counter.looks = 0;
@@ -97,20 +114,37 @@ async function measure(workload: Workload, kernel: RunningKernel | null, output:
 		unit: "port",
 		looks: counter.looks,
 		model: [],
+		native: [],
 		kernel: [],
 	};
 	counted.task.kernel.trace = noTrace;
 
-	output.progress(`${name}: filling, in the model`);
+	const cases = native === null ? null : nativeCases(workload);
+	/** Takes turns, and returns the times of each in ns per `unit` ns. */
+	const turns = (
+		result: Result,
+		kind: "fill" | "exhausted",
+		unit: number,
+		run: () => void,
+		before?: () => void,
+	) => {
+		for (let turn = 0; turn < TURNS; turn++) {
+			output.progress(`${result.name}: in the model, turn ${turn + 1} of ${TURNS}`);
+			result.model.push(...samples(run, before).map((ns) => ns / unit));
+			if (native === null || cases === null) continue;
+			output.progress(`${result.name}: in C, turn ${turn + 1} of ${TURNS}`);
+			const times = native.run(workload, kind, cases[kind], NATIVE_ROUNDS[kind]);
+			result.native.push(...times.map((ns) => ns / unit));
+		}
+	};
 	let ready: Prepared | null = null;
 	const run = () => {
 		fill(workload, ready ?? prepare(workload, PORTS));
 		ready = null;
 	};
-	const times = samples(run, () => {
+	turns(filled, "fill", PORTS, run, () => {
 		ready = prepare(workload, PORTS);
 	});
-	filled.model = times.map((ns) => ns / PORTS);
 	if (kernel !== null) {
 		let spent = 0;
 		while (spent < KERNEL_SECONDS * 1e9 && filled.kernel.length < KERNEL_FILLS) {
@@ -120,8 +154,7 @@ async function measure(workload: Workload, kernel: RunningKernel | null, output:
 			filled.kernel.push(ns / PORTS);
 		}
 	}
-	output.progress(`${name}: searching in vain`);
-	full.model = samples(() => search(workload, counted.task)).map((ns) => ns / full.looks);
+	turns(full, "exhausted", full.looks, () => search(workload, counted.task));
 	if (kernel !== null) {
 		const searched = await kernel.exhausted(workload, SEARCHES);
 		full.kernel = searched.map((ns) => ns / full.looks);
@@ -138,13 +171,20 @@ function json(result: Result, release: string | null): string {
 	const unit = result.unit === "port" ? "NsPerPort" : "NsPerCall";
 	const ours = summary(result.model);
 	const theirs = result.kernel.length === 0 ? null : summary(result.kernel);
+	const native = result.native.length === 0 ? null : summary(result.native);
 	return JSON.stringify({
 		case: result.name,
 		[`model${unit}`]: ours.median,
+		[`native${unit}`]: native?.median ?? null,
 		[`kernel${unit}`]: theirs?.median ?? null,
+		nativeRatio: native === null ? null : ours.median / native.median,
 		ratio: theirs === null ? null : theirs.median / ours.median,
 		looksPerCall: result.looks,
 		model: { low: ours.low, high: ours.high, samples: result.model.length },
+		native:
+			native === null
+				? null
+				: { low: native.low, high: native.high, samples: result.native.length },
 		kernel:
 			theirs === null
 				? null
@@ -155,21 +195,38 @@ function json(result: Result, release: string | null): string {
 const number = (value: number): string =>
 	value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 });
 
-/** Width of a column with a median and its range. */
-const CELL = 31;
+const COLUMNS = [
+	["case", 18],
+	["candidates", 10],
+	["model ns", 10],
+	["C ns", 9],
+	["kernel ns", 11],
+	["model/C", 9],
+	["kernel/model", 14],
+	["per", 6],
+] as const;
 
-function cell(values: readonly number[]): string {
-	if (values.length === 0) return "-".padStart(9).padEnd(CELL);
-	const { median, low, high } = summary(values);
-	const spread = values.length === 1 ? "(once)" : `(${number(low)} to ${number(high)})`;
-	return `${number(median).padStart(9)} ${spread}`.padEnd(CELL);
-}
+/** One line of the table. All columns but the first are on the right. */
+const line = (cells: readonly string[]): string =>
+	cells
+		.map((cell, n) => (n === 0 ? cell.padEnd(COLUMNS[n][1]) : cell.padStart(COLUMNS[n][1])))
+		.join("");
 
-function row({ name, unit, looks, model, kernel }: Result): string {
-	const ratio =
-		kernel.length === 0 ? "-" : (summary(kernel).median / summary(model).median).toFixed(1);
-	const counted = number(looks).padStart(7);
-	return `${name.padEnd(18)}${counted}  ${unit}${cell(model)}${cell(kernel)}${ratio.padStart(6)}`;
+function row({ name, unit, looks, model, native, kernel }: Result): string {
+	const median = (values: readonly number[]) =>
+		values.length === 0 ? Number.NaN : summary(values).median;
+	const shown = (value: number, text: string) => (Number.isNaN(value) ? "-" : text);
+	const [ours, inC, theirs] = [model, native, kernel].map(median);
+	return line([
+		name,
+		number(looks),
+		number(ours),
+		shown(inC, number(inC)),
+		shown(theirs, number(theirs)),
+		shown(inC, (ours / inC).toFixed(2)),
+		shown(theirs, (theirs / ours).toFixed(1)),
+		unit,
+	]);
 }
 
 /** Runs the cases of the selected workloads. Prints one line per case. */
@@ -178,42 +235,48 @@ export async function portSearches(
 	agent: string | undefined,
 	output: Output,
 ): Promise<void> {
-	let kernel: RunningKernel | null = null;
-	let without = "";
+	const without: string[] = [];
+	const measured: Measured = { kernel: null, native: null };
 	try {
-		kernel = await RunningKernel.start(agent);
+		measured.native = NativeSearch.compile();
 	} catch (error) {
-		if (!(error instanceof AgentError)) throw error;
-		without = error.message;
+		if (!(error instanceof NativeError)) throw error;
+		without.push(`without C: ${error.message}`);
 	}
-	const release = kernel?.release ?? null;
+	const noKernel = (error: unknown) => {
+		if (!(error instanceof AgentError)) throw error;
+		without.push(`without the running kernel: ${error.message}`);
+		measured.kernel?.end();
+		measured.kernel = null;
+	};
+	try {
+		measured.kernel = await RunningKernel.start(agent);
+	} catch (error) {
+		noKernel(error);
+	}
+	const release = measured.kernel?.release ?? null;
 	try {
 		if (!output.json) {
 			const of = release === null ? "" : `, and on the kernel ${release}`;
-			output.print(`Searches over ${number(PORTS)} ports in the model${of}\n\n`);
-			const head = ["model ns", "kernel ns"].map(
-				(side) => `${side.padStart(9)} (lowest to highest)`,
-			);
-			const columns = head.map((title) => title.padEnd(CELL)).join("");
-			output.print(`${"case".padEnd(18)}${"looks".padStart(7)}  per ${columns} ratio\n`);
+			const inC = measured.native === null ? "" : ", in C";
+			output.print(`Searches over ${number(PORTS)} ports in the model${inC}${of}: medians\n\n`);
+			output.print(`${line(COLUMNS.map(([title]) => title))}\n`);
 		}
 		for (const workload of WORKLOADS.filter(({ name }) => names.includes(name))) {
 			let results: Result[];
 			try {
-				results = await measure(workload, kernel, output);
+				results = await measure(workload, measured, output);
 			} catch (error) {
-				if (!(error instanceof AgentError)) throw error;
-				without = error.message;
-				kernel?.end();
-				kernel = null;
-				results = await measure(workload, null, output);
+				noKernel(error);
+				results = await measure(workload, measured, output);
 			}
 			for (const result of results) {
 				output.print(`${output.json ? json(result, release) : row(result)}\n`);
 			}
 		}
 	} finally {
-		kernel?.end();
+		measured.kernel?.end();
+		measured.native?.end();
 	}
-	if (without !== "") output.note(`without the running kernel: ${without}`);
+	for (const note of without) output.note(note);
 }

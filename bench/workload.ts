@@ -38,13 +38,16 @@ export const WORKLOADS: readonly Workload[] = [
 
 const TYPES = { SOCK_STREAM, SOCK_DGRAM };
 
-/** A task on a new host that has the address, the range of ports and the way to the destination. */
-export function hostTask(model: typeof Model): Model.Task {
+/**
+ * A task on a new host that has the address, a range of `ports` ports and the way to the
+ * destination.
+ */
+export function hostTask(model: typeof Model, ports = PORTS): Model.Task {
 	const kernel = new model.Kernel();
 	const net = kernel.createNet();
 	net.addAddress(`${HOST}/32`, "lo");
 	net.addRoute({ to: "default", dev: "lo" });
-	net.setSysctl("net.ipv4.ip_local_port_range", PORT_RANGE);
+	net.setSysctl("net.ipv4.ip_local_port_range", `${LOW} ${LOW + ports - 1}`);
 	return kernel.createTask({ net });
 }
 

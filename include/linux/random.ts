@@ -21,6 +21,11 @@ export abstract class Random {
 		for (let i = 0; i < words.length; i++) words[i] = this.get_random_u32();
 	}
 
+	/** hash_mix of a new namespace: net/core/net_namespace.c: setup_net (get_random_bytes). */
+	netHashMix(): number {
+		return this.get_random_u32();
+	}
+
 	/**
 	 * The result of secure_ipv4_port_ephemeral (`family` 4) or secure_ipv6_port_ephemeral (6) in
 	 * the real kernel that made these draws. Stored in `offset`, low half first. Returns false if

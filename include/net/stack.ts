@@ -21,6 +21,12 @@ import type { SockReuseport } from "./sock_reuseport.js";
 import type { SocketTable } from "./socket.js";
 import type { UdpTable } from "./udp.js";
 
+/**
+ * What secrets decide: chains by hash_mix of a namespace; hashes of TCP's and of UDP's four-tuples,
+ * over IPv4 and over IPv6; the numbers of secure_tcp_seq.
+ */
+export type SecretKind = "hash_mix" | "ehash" | "ehash6" | "udp" | "udp6" | "seq";
+
 export interface Stack {
 	/** Behaviour changes that the modelled version has. */
 	readonly changes: ReadonlySet<ChangeName>;
@@ -87,7 +93,7 @@ export interface Stack {
 	 * likelier outcome, or the one with the model's own secret. Check mode tries both
 	 * (KernelOptions).
 	 */
-	askSecret(): boolean;
+	askSecret(of: SecretKind): boolean;
 	/** For check mode: is called before a listener leaves its reuseport group. */
 	accept_queues: { leaves(listener: Sk): void } | null;
 	/** Segments in flight over loopback. */

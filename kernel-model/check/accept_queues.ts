@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Check mode: the accept queues of a reuseport group. The kernel chooses the member that gets a
- * connection by a hash with a secret. A later call may show which member it was.
+ * connection by a hash with a secret. A later call may show which member it was. If the recording
+ * has the kernel's secret, the model's choice is the kernel's.
  */
 import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
+import type { SecretKind } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
+import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import { add, nth } from "../machine/nth.js";
@@ -40,6 +43,16 @@ export class AcceptQueues {
 		return children;
 	}
 
+	/** The secret that decides which member gets a connection. */
+	private secretOf(child: number): SecretKind {
+		return skOverIpv6(this.kernel.sock, child) ? "ehash6" : "ehash";
+	}
+
+	/** Whether the model chose the member by the kernel's own secret. */
+	private isDecided(child: number): boolean {
+		return this.kernel.known.has(this.secretOf(child));
+	}
+
 	/** Moves a connection from the queue of one listener to the front of the queue of another. */
 	private requeue(child: number, from: number, to: number): void {
 		const S = this.kernel.sock;
@@ -59,7 +72,7 @@ export class AcceptQueues {
 	adopt(listener: number, peer: Address | null): void {
 		for (const member of this.members(listener)) {
 			const child = this.waiting(member).find((each) => peer === null || this.isFrom(each, peer));
-			if (child === undefined) continue;
+			if (child === undefined || this.isDecided(child)) continue;
 			this.requeue(child, member, listener);
 			return;
 		}
@@ -113,6 +126,7 @@ export class AcceptQueues {
 	disown(listener: number): void {
 		for (const member of this.members(listener)) {
 			for (const child of this.waiting(member)) {
+				if (this.isDecided(child)) continue;
 				const without = this.withoutIt(child);
 				without.add(listener);
 				const other = this.members(listener).find((candidate) => !without.has(candidate));
@@ -124,10 +138,11 @@ export class AcceptQueues {
 	/** Whether the kernel gave a connection to another member than the model did. */
 	private ask(child: number): boolean {
 		const { questions, kernel } = this;
+		if (this.isDecided(child)) return false;
 		questions.set(kernel.secrets_asked, nth(kernel.sock.skc_dport, child));
 		const [oldest] = questions.keys();
 		if (oldest !== undefined && questions.size > QUESTIONS) questions.delete(oldest);
-		return kernel.askSecret();
+		return kernel.askSecret(this.secretOf(child));
 	}
 
 	private withoutIt(child: number): Set<number> {

@@ -14,15 +14,37 @@
  * Draws follow the call that made them, in order. Entries of table_perturb that the program uses
  * are listed twice: at the beginning with their values before the program, at the end with their
  * values after it. The model plays such a recording with these draws and must give every result.
+ *
+ * The secrets of the kernel's hashes follow the first line:
+ *
+ *     # secret inet_ehash_secret = 0x05e3b4a9
+ *     # secret udp6_ehash_secret is unknown
+ *     # secret net_hash_mix = 0x4a367978
+ *     # other UDP sockets: 127.0.0.1 ports 49153, 33012, net_hash_mix = 0x1f5217c6
+ *
+ * net_hash_mix is that of the first namespace. After a call that made a namespace, it is that of
+ * this namespace. The "other UDP sockets" are those of the agent. They are in the same tables, so
+ * they count in the length of a chain. With the secrets the model also says which member of a
+ * reuseport group gets a connection or a datagram. Older recordings do not have them. Choices that
+ * depend on a missing or unknown secret stay open.
  */
+import { SOCK_DGRAM } from "../../include/linux/net.js";
 import { Random } from "../../include/linux/random.js";
+import { AF_INET } from "../../include/linux/socket.js";
+import type { ChangeName } from "../../include/linux/version.js";
+import type { SecretKind } from "../../include/net/stack.js";
 import { INET_TABLE_PERTURB_SIZE } from "../../net/ipv4/inet_hashtables.js";
+import type { Address } from "../machine/address.js";
+import type { Kernel } from "../machine/kernel.js";
 import { type KernelDraw, SeededRandom } from "../machine/random.js";
 import type { CallLine, Parsed } from "../script/strace.js";
 
 const HEADER =
 	/^# kernel (\S+), with the draws of its port searches(?:; slots of UDP's tables: ([0-9]+))?$/;
 const DRAW = /^# draw (\w+) (\S+) (0x[0-9a-f]+|[0-9]+)(?: of ([0-9]+))?$/;
+const SECRET = /^# secret (\w+)(?: = 0x([0-9a-f]+)| is unknown)$/;
+const OTHERS =
+	/^# other UDP sockets: 127\.0\.0\.1 ports ([0-9]+), ([0-9]+), net_hash_mix = (0x[0-9a-f]+)$/;
 const PERTURB = /^# table_perturb\[([0-9]+)\] = (0x[0-9a-f]+)$/;
 
 /**
@@ -50,6 +72,33 @@ export function perturbLine(index: number, value: number): string {
 	return `# table_perturb[${index}] = 0x${value.toString(16)}`;
 }
 
+/** A secret as a recording's comment; null if it could not be had. `hex` has no prefix. */
+export function secretLine(name: string, hex: string | null): string {
+	return `# secret ${name}${hex === null ? " is unknown" : ` = 0x${hex}`}`;
+}
+
+/** UDP sockets of another namespace on 127.0.0.1, as a recording's comment. */
+export function othersLine({ ports: [first, second], hashMix }: OtherSockets): string {
+	return `# other UDP sockets: 127.0.0.1 ports ${first}, ${second}, net_hash_mix = 0x${hashMix.toString(16)}`;
+}
+
+/** Two UDP sockets of another namespace. The first one is connected to the second one. */
+export interface OtherSockets {
+	ports: readonly [number, number];
+	hashMix: number;
+}
+
+/** The secrets of a recording. */
+export interface Secrets {
+	/** Secrets of hashes by the names of the kernel's variables, as hexadecimal numbers. */
+	byName: ReadonlyMap<string, string>;
+	/** net_hash_mix of the first namespace; null if it is not known. */
+	hashMix: number | null;
+	/** net_hash_mix of the namespaces that calls made. */
+	byCall: ReadonlyMap<CallLine, number>;
+	others: OtherSockets | null;
+}
+
 /** The draws of a recording. */
 export interface Draws {
 	/** Release of the kernel that made them. */
@@ -60,6 +109,8 @@ export interface Draws {
 	/** Numbers of table_perturb before the first call, and after the last one. */
 	before: ReadonlyMap<number, number>;
 	after: ReadonlyMap<number, number>;
+	/** Null if the recording has no secrets. */
+	secrets: Secrets | null;
 	total: number;
 }
 
@@ -70,6 +121,11 @@ export function readDraws(script: Parsed): Draws | null {
 	const byCall = new Map<CallLine, KernelDraw[]>();
 	const before = new Map<number, number>();
 	const after = new Map<number, number>();
+	const byName = new Map<string, string>();
+	const mixes = new Map<CallLine, number>();
+	let hashMix: number | null = null;
+	let others: OtherSockets | null = null;
+	let hasSecrets = false;
 	let total = 0;
 	let call: CallLine | null = null;
 	for (const line of script.lines) {
@@ -89,8 +145,20 @@ export function readDraws(script: Parsed): Draws | null {
 		const [, index, number] = PERTURB.exec(line.text) ?? [];
 		if (number !== undefined)
 			(before.has(Number(index)) ? after : before).set(Number(index), Number(number));
+		const [, name, hex] = SECRET.exec(line.text) ?? [];
+		if (name !== undefined) hasSecrets = true;
+		if (name !== undefined && hex !== undefined) {
+			if (name !== "net_hash_mix") byName.set(name, hex);
+			else if (call === null) hashMix = Number.parseInt(hex, 16);
+			else mixes.set(call, Number.parseInt(hex, 16));
+		}
+		const [, first, second, mix] = OTHERS.exec(line.text) ?? [];
+		if (mix !== undefined)
+			others = { ports: [Number(first), Number(second)], hashMix: Number(mix) };
 	}
-	return release === null ? null : { release, udp, byCall, before, after, total };
+	if (release === null) return null;
+	const secrets = hasSecrets ? { byName, hashMix, byCall: mixes, others } : null;
+	return { release, udp, byCall, before, after, secrets, total };
 }
 
 /** Whether a line is the first of a recording with draws. */
@@ -129,6 +197,8 @@ export class ExactRandom extends Random {
 	private draws: readonly KernelDraw[] | null = null;
 	private next = 0;
 	private fault: string | null = null;
+	/** net_hash_mix of the next namespace; null to draw it from a seed. */
+	hashMix: number | null = null;
 
 	/** Begins a call with its draws. */
 	begin(draws: readonly KernelDraw[]): void {
@@ -182,6 +252,10 @@ export class ExactRandom extends Random {
 		return Number(this.take("below", ceil, `below ${ceil}`)?.value ?? 0);
 	}
 
+	override netHashMix(): number {
+		return this.hashMix ?? this.other.get_random_u32();
+	}
+
 	override get_random_bytes(words: Uint32Array): void {
 		this.other.get_random_bytes(words);
 	}
@@ -212,4 +286,49 @@ export function perturbDiffers(draws: Draws, table: Uint32Array | null): string 
 			return `the kernel leaves table_perturb[${index}] at ${value}, the model at ${own}`;
 	}
 	return null;
+}
+
+/** Sets the secrets of a recording in a kernel. Unknown ones stay the kernel's own. */
+export function placeSecrets(k: Kernel, { byName }: Secrets): void {
+	const word = (name: string) => {
+		const hex = byName.get(name);
+		return hex === undefined ? null : Number.parseInt(hex, 16);
+	};
+	const table = k.udp_table;
+	k.inet_ehash_secret = word("inet_ehash_secret") ?? k.inet_ehash_secret;
+	k.inet6_ehash_secret = word("inet6_ehash_secret") ?? k.inet6_ehash_secret;
+	k.ipv6_hash_secret =
+		word("ipv6_hash_secret") ?? word("tcp_ipv6_hash_secret") ?? k.ipv6_hash_secret;
+	table.udp_ehash_secret = word("udp_ehash_secret");
+	table.udp6_ehash_secret = word("udp6_ehash_secret");
+	table.udp_ipv6_hash_secret = word("udp_ipv6_hash_secret");
+}
+
+/** What a recording's secrets decide in a kernel with these changes. */
+export function knownSecrets(
+	{ byName, hashMix }: Secrets,
+	changes: ReadonlySet<ChangeName>,
+): ReadonlySet<SecretKind> {
+	const known = new Set<SecretKind>();
+	if (hashMix === null) return known;
+	known.add("hash_mix");
+	const has = (...names: string[]) => names.some((name) => byName.has(name));
+	const whole = changes.has("ehash6-whole-tuple"); // since 7.1, 854587e69ef3
+	const own = changes.has("udp6-ehash-own-secret"); // since 6.5, 51d03e2f2203
+	if (has("inet_ehash_secret")) known.add("ehash");
+	if (has("ipv6_hash_secret", "tcp_ipv6_hash_secret") && (whole || has("inet6_ehash_secret")))
+		known.add("ehash6");
+	if (has("udp_ehash_secret")) known.add("udp");
+	if (has("udp_ipv6_hash_secret") && (!own || has("udp6_ehash_secret"))) known.add("udp6");
+	return known;
+}
+
+/** Makes the sockets of another namespace. The next namespace that is made is this one. */
+export function placeOthers(k: Kernel, { ports: [first, second] }: OtherSockets): void {
+	const task = k.createTask({ net: k.createNet() });
+	const at = (port: number): Address => ({ family: "AF_INET", address: "127.0.0.1", port });
+	const [from, to] = [task.socket(AF_INET, SOCK_DGRAM, 0), task.socket(AF_INET, SOCK_DGRAM, 0)];
+	task.bind(to, at(second));
+	task.bind(from, at(first));
+	task.connect(from, at(second));
 }

@@ -569,6 +569,8 @@ export class Player {
 		// The draws of these calls are not those of the port allocator.
 		if (systemCall(call.name)?.makesNamespaces !== true) {
 			world.random?.begin(world.draws?.byCall.get(call) ?? []);
+		} else if (world.random !== null) {
+			world.random.hashMix = world.draws?.secrets?.byCall.get(call) ?? null;
 		}
 		const outside = this.facts.outsiders || !world.alone ? this.facts.avoided.get(call.line) : null;
 		const reserved = task.net.net.ipv4.sysctl_local_reserved_ports;
@@ -593,6 +595,7 @@ export class Player {
 		}
 		if (before !== null) reserved.set(before);
 		world.observer.rest();
+		if (world.random !== null) world.random.hashMix = world.draws?.secrets?.hashMix ?? null;
 		this.drew = world.random?.end() ?? null;
 		return handled;
 	}

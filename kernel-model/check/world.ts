@@ -12,12 +12,22 @@ import type { NetNamespace } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
 import { SeededRandom, SteadyRandom } from "../machine/random.js";
 import type { Task } from "../machine/task.js";
+import { changesOf, DEFAULT_VERSION } from "../machine/versions.js";
 import { fdOf, Operands } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import { AcceptQueues } from "./accept_queues.js";
 import { placeHost } from "./before.js";
 import type { Evidence } from "./evidence.js";
-import { type Draws, EPOCH, ExactRandom, perturbTable } from "./exact.js";
+import {
+	type Draws,
+	EPOCH,
+	ExactRandom,
+	knownSecrets,
+	perturbTable,
+	placeOthers,
+	placeSecrets,
+	type Secrets,
+} from "./exact.js";
 import type { Facts } from "./facts.js";
 import { addTo } from "./lists.js";
 import { OwnObserver, RecordingObserver } from "./observer.js";
@@ -116,12 +126,15 @@ export class World {
 		readonly draws: Draws | null,
 	) {
 		this.random = this.draws === null ? null : new ExactRandom();
+		const secrets = this.draws?.secrets ?? null;
+		const changes = options.changes ?? changesOf(options.version ?? DEFAULT_VERSION);
 		this.kernel = new Kernel({
 			...(options.version === undefined ? {} : { version: options.version }),
 			...(options.changes === undefined ? {} : { changes: options.changes }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
 			secrets: facts.secrets,
+			...(secrets === null || changes === null ? {} : { known: knownSecrets(secrets, changes) }),
 			...(options.own === undefined || options.own.draws === true
 				? {}
 				: { random: new SteadyRandom() }),
@@ -133,6 +146,7 @@ export class World {
 		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
 		if (this.draws !== null) {
 			this.kernel.table_perturb = perturbTable(this.draws);
+			if (secrets !== null) this.place(secrets);
 			const { firstTime } = recording;
 			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
 		}
@@ -148,6 +162,16 @@ export class World {
 			this.own === null
 				? new RecordingObserver(this.kernel, named)
 				: new OwnObserver(this.kernel, named, random);
+	}
+
+	/** Sets the secrets of a recording with draws. */
+	private place(secrets: Secrets): void {
+		const { kernel, random } = this;
+		placeSecrets(kernel, secrets);
+		if (random === null) return;
+		random.hashMix = secrets.others?.hashMix ?? null;
+		if (secrets.others !== null) placeOthers(kernel, secrets.others);
+		random.hashMix = secrets.hashMix;
 	}
 
 	/**

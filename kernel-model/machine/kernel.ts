@@ -21,7 +21,7 @@ import { SctpGlobals } from "../../include/net/sctp.js";
 import { SockTable } from "../../include/net/sock.js";
 import type { SockReuseport } from "../../include/net/sock_reuseport.js";
 import { SocketTable } from "../../include/net/socket.js";
-import type { Segment, Stack } from "../../include/net/stack.js";
+import type { SecretKind, Segment, Stack } from "../../include/net/stack.js";
 import {
 	TCP_SYN_LINEAR_TIMEOUTS,
 	TCP_SYN_RETRIES,
@@ -78,6 +78,7 @@ export const HOOKS: ReadonlySet<string> = new Set([
 	"accept_queues",
 	"changes",
 	"draws",
+	"known",
 	"ownDraws",
 	// The player of a recording sets it, and may set it again after restore().
 	"secretAnswers",
@@ -103,6 +104,8 @@ export interface KernelOptions {
 	clock?: { phase: number; lateness: number };
 	/** The calls of askSecret() that return true, counted from 0; none if not given. */
 	secrets?: readonly number[];
+	/** Secrets that are those of a real kernel. askSecret() does not ask about them. */
+	known?: ReadonlySet<SecretKind>;
 	/**
 	 * Numbers of hash buckets, powers of two. The defaults are the numbers of a machine with 24
 	 * GiB.
@@ -163,6 +166,7 @@ export class Kernel implements Stack {
 	/** How often askSecret() was called. */
 	secrets_asked = 0;
 	private readonly secretAnswers: readonly number[];
+	readonly known: ReadonlySet<SecretKind>;
 	held_freed = false;
 	readonly loopback: Segment[] = [];
 	trace: KernelTrace = noTrace;
@@ -196,6 +200,7 @@ export class Kernel implements Stack {
 		}
 		checkInteger("clock.lateness", lateness, 0, MAX_LATENESS, "a number of jiffies");
 		this.timers = new TimerQueue(phase, lateness);
+		this.known = options.known ?? new Set();
 		this.secretAnswers = options.secrets ?? [];
 		if (!Array.isArray(this.secretAnswers)) throw new TypeError("secrets: expected an array");
 		if (options.random !== undefined) checkObject("random", options.random, "a source of draws");
@@ -242,7 +247,8 @@ export class Kernel implements Stack {
 	}
 
 	/** See Stack. */
-	askSecret(): boolean {
+	askSecret(of: SecretKind): boolean {
+		if (this.known.has(of)) return false;
 		return this.secretAnswers.includes(this.secrets_asked++);
 	}
 
@@ -283,7 +289,7 @@ export class Kernel implements Stack {
 		const net: Net = {
 			id,
 			name: options.name ?? `net${id}`,
-			hash_mix: this.random.get_random_u32(),
+			hash_mix: this.random.netHashMix(),
 			udp_table: udp_set_table(this, options.parent?.net ?? null),
 			changes: this.changes,
 			ipv4: {

@@ -5,7 +5,14 @@
  */
 
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
-import { drawLine, drawsHeader, EPOCH, perturbLine } from "../check/exact.js";
+import {
+	drawLine,
+	drawsHeader,
+	EPOCH,
+	othersLine,
+	perturbLine,
+	secretLine,
+} from "../check/exact.js";
 import { type Outcome, type PlayOptions, playScript, readScript } from "../check/player.js";
 import { nth } from "../machine/nth.js";
 import type { KernelDraw } from "../machine/random.js";
@@ -115,13 +122,15 @@ export class DrawRecorder {
 	private constructor(
 		private readonly agent: Agent,
 		private readonly udp: number | null,
+		/** Lines of a recording with the kernel's secrets. */
+		private readonly secrets: readonly string[],
 	) {}
 
 	/** Throws AgentError if the agent is not in a virtual machine. */
 	static async start(agent: Agent): Promise<DrawRecorder> {
 		const answer = await agent.request("draws");
 		if (answer !== "0") throw new AgentError(`draws: ${answer.replace(/^! /, "")}`);
-		return new DrawRecorder(agent, await udpSlots(agent));
+		return new DrawRecorder(agent, await udpSlots(agent), await secretLines(agent));
 	}
 
 	private async ask(indices: readonly number[]): Promise<Uint32Array> {
@@ -133,11 +142,11 @@ export class DrawRecorder {
 		return values;
 	}
 
-	/** Begins a program. Returns the first line of its recording. */
-	async begin(): Promise<string> {
+	/** Begins a program. Returns the first lines of its recording. */
+	async begin(): Promise<string[]> {
 		if (this.table === null || this.used.size > 0) this.table = await this.ask([]);
 		this.used.clear();
-		return drawsHeader(this.agent.hello.release, this.udp);
+		return [drawsHeader(this.agent.hello.release, this.udp), ...this.secrets];
 	}
 
 	/** The lines of the recording before and after a call with draws. */
@@ -168,6 +177,28 @@ async function udpSlots(agent: Agent): Promise<number | null> {
 	return Number(await agent.request("udp")) || null;
 }
 
+/** The kernel's secrets as lines of a recording. */
+async function secretLines(agent: Agent): Promise<string[]> {
+	const answer = await agent.request("secrets");
+	if (answer.startsWith("!")) throw new AgentError(`secrets: ${answer.slice(2)}`);
+	const lines: string[] = [];
+	for (const word of answer.split(" ")) {
+		const [name = "", value = ""] = word.split("=");
+		const [first, second, mix] = value.split(",");
+		if (name !== "others") lines.push(secretLine(name, value === "-" ? null : value));
+		else if (second !== undefined && mix !== undefined)
+			lines.push(
+				othersLine({ ports: [Number(first), Number(second)], hashMix: Number.parseInt(mix, 16) }),
+			);
+	}
+	return lines;
+}
+
+/** net_hash_mix of a namespace as a line of a recording. */
+function hashMixLine(mix: number | undefined): string {
+	return secretLine("net_hash_mix", mix?.toString(16) ?? null);
+}
+
 /** Records what a kernel does when it plays a script. */
 export class Recorder {
 	private readonly tasks = new Map<number | null, number>();
@@ -176,6 +207,8 @@ export class Recorder {
 	private readonly out: string[] = [];
 	private readonly lines: number[] = [];
 	private readonly lacks: Lack[] = [];
+	/** net_hash_mix of the first namespace. */
+	private hashMix: number | undefined;
 	private next = 1;
 	private readonly forks: boolean;
 	/** The task that makes set-up commands. */
@@ -201,8 +234,9 @@ export class Recorder {
 	/** Throws ScriptError for a call that cannot be made, AgentError if the agent fails. */
 	async run(): Promise<Recording> {
 		await this.agent.requests(["reset", `limit ${SLEEP_LIMIT}`]);
-		if (this.draws !== null) this.write(await this.draws.begin(), 0);
+		for (const line of (await this.draws?.begin()) ?? []) this.write(line, 0);
 		await this.setUp({ kind: "link up" });
+		if (this.draws !== null) this.write(hashMixLine(this.hashMix), 0);
 		if (this.agent.hello.system !== null) await this.learnRange();
 		let pending: Step[] = [];
 		const finish = async () => {
@@ -387,6 +421,7 @@ export class Recorder {
 		for (const comment of before) this.write(comment, step.line);
 		this.write(this.prefix(step.pid, answer.begin) + text + duration, step.line);
 		for (const comment of after) this.write(comment, step.line);
+		for (const mix of answer.hashMixes) this.write(hashMixLine(mix), step.line);
 	}
 
 	// Set-up commands
@@ -478,14 +513,22 @@ export class Recorder {
 	}
 
 	private async call(request: string, longer = 0): Promise<CallAnswer> {
-		return readAnswerTo(request, await this.agent.request(`${this.setupTask} ${request}`, longer));
+		const answer = await this.agent.request(`${this.setupTask} ${request}`, longer);
+		return this.read(request, answer);
+	}
+
+	/** Reads an answer to a call that sets up. The first one has hash_mix of the namespace. */
+	private read(request: string, line: string): CallAnswer {
+		const answer = readAnswerTo(request, line);
+		this.hashMix ??= answer.hashMixes[0];
+		return answer;
 	}
 
 	private async calls(requests: readonly string[]): Promise<CallAnswer[]> {
 		const answers = await this.agent.requests(
 			requests.map((request) => `${this.setupTask} ${request}`),
 		);
-		return requests.map((request, i) => readAnswerTo(request, nth(answers, i)));
+		return requests.map((request, i) => this.read(request, nth(answers, i)));
 	}
 
 	private async perform(action: SetupAction): Promise<number> {

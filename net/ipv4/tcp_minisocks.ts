@@ -70,7 +70,7 @@ function tcpTimewaitSynNewer(k: Stack, tw: Sk, skb: Segment): boolean {
 	if (skb.isn_from === 0 && (S.rcv_isn[tw] & 1) === 0) return true;
 	if (skb.isn_from !== 0 && skb.isn_from === S.rcv_isn[tw]) return true;
 	if (k.timers.now - S.ts_recent_ms[tw] > OBSERVED_WITHIN) return true;
-	return !k.askSecret();
+	return !k.askSecret("seq");
 }
 
 /**

@@ -445,7 +445,7 @@ function askWildcardShortcut(
 	}
 	const slot = udp_hashslot(table, net, snum);
 	const other = udp_lib_lport_inuse(k, net, snum, table, slot, null, sk, 0);
-	if (other === 0 || !k.askSecret()) return exist;
+	if (other === 0 || !k.askSecret("hash_mix")) return exist;
 	return exist === 0 ? other : 0;
 }
 

@@ -87,7 +87,7 @@ describe("of a long recording", () => {
 			const { kernel, world, facts } = player;
 			if (asked < length) {
 				facts.secrets.push(asked++);
-				kernel.askSecret();
+				kernel.askSecret("ehash");
 			}
 			most = Math.max(most, world.asked.size, facts.secrets.length);
 		});

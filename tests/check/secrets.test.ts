@@ -60,9 +60,9 @@ describe("an answer of a secret", () => {
 		const secrets: number[] = [];
 		const kernel = new Kernel({ secrets });
 		const snapshot = kernel.snapshot();
-		expect(kernel.askSecret()).toBe(false);
+		expect(kernel.askSecret("ehash")).toBe(false);
 		secrets.push(0);
 		kernel.restore(snapshot);
-		expect(kernel.askSecret()).toBe(true);
+		expect(kernel.askSecret("ehash")).toBe(true);
 	});
 });

@@ -244,6 +244,7 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 			"limit x",
 			"perturb",
 			"perturb 1",
+			"secrets",
 			"draws",
 			"\u0001\u00ff",
 			`0 write 0 =${"00".repeat(70000)} 1`,

@@ -55,6 +55,9 @@
  *                                 searches; in a virtual machine only, by kprobes
  *   perturb            HEX        table_perturb, 8 digits for each number; only after draws
  *   perturb INDEX...   HEX        the numbers at these indices; only after draws
+ *   secrets            NAME=HEX...   the secrets of the kernel's hashes; "-" for one that cannot be
+ *                                 had; others=PORT,PORT,MIX: the agent's own UDP sockets on
+ *                                 127.0.0.1 and the hash_mix of its namespace; only after draws
  *   udp                N          slots of UDP's tables from the kernel's log; 0 if it does not
  *                                 have them; in a virtual machine only
  *   TASK fork NEW      PID        task TASK makes task NEW; tasks are 0 to 63
@@ -72,7 +75,8 @@
  * CLOCK_MONOTONIC in ns.
  * DRAW is KIND@CALLER=VALUE: a random number that the function CALLER of the port allocator drew.
  * KIND is u8, u16, u32, below (VALUE/CEIL), or off4 and off6 for the u64 of
- * secure_ipv4_port_ephemeral and secure_ipv6_port_ephemeral.
+ * secure_ipv4_port_ephemeral and secure_ipv6_port_ephemeral. mix is the hash_mix of a network
+ * namespace that was made since the last answer, by this call or by reset.
  * openat takes AT_FDCWD (-100) and a path below /proc/sys/net/, as =HEX with a 0 at its end. It
  * takes the flags O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK and O_CLOEXEC.
  * The answer to a request that fails or is not allowed is "! REASON".
@@ -1038,19 +1042,353 @@ static off_t kcore_offset(uint64_t address)
 	return -1;
 }
 
-static uint64_t symbol(const char *wanted)
+/* Kernel variables. The address is 0 if there is no symbol. */
+static struct {
+	const char *name;
+	uint64_t address;
+} symbols[] = {
+	{ "table_perturb", 0 },	   { "net_hotdata", 0 },	  { "inet_ehash_secret", 0 },
+	{ "inet6_ehash_secret", 0 }, { "ipv6_hash_secret", 0 },	  { "tcp_ipv6_hash_secret", 0 },
+	{ "udp_ehash_secret", 0 }, { "udp6_ehash_secret", 0 }, { "udp_ipv6_hash_secret", 0 },
+	{ "net_secret", 0 },
+};
+
+/* Finds the addresses of symbols. Compilers add ".N" to the names of variables in functions. */
+static void find_symbols(void)
 {
 	FILE *file = fopen("/proc/kallsyms", "re");
-	unsigned long long address, found = 0;
+	unsigned long long address;
 	char line[512], name[256], type;
 
-	while (file != NULL && found == 0 && fgets(line, sizeof(line), file) != NULL)
-		if (sscanf(line, "%llx %c %255s", &address, &type, name) == 3 &&
-		    strcmp(name, wanted) == 0)
-			found = address;
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		if ((strstr(line, "_secret") == NULL && strstr(line, "t_hotdata") == NULL &&
+		     strstr(line, "_perturb") == NULL) ||
+		    sscanf(line, "%llx %c %255s", &address, &type, name) != 3)
+			continue;
+		name[strcspn(name, ".")] = '\0';
+		for (size_t i = 0; i < COUNT(symbols); i++)
+			if (symbols[i].address == 0 && strcmp(name, symbols[i].name) == 0)
+				symbols[i].address = address;
+	}
 	if (file != NULL)
 		fclose(file);
+}
+
+static uint64_t symbol(const char *name)
+{
+	for (size_t i = 0; i < COUNT(symbols); i++)
+		if (strcmp(symbols[i].name, name) == 0)
+			return symbols[i].address;
+	return 0;
+}
+
+/* Reads kernel memory. Returns false if it cannot be read. */
+static int read_kernel(uint64_t address, void *to, size_t size)
+{
+	off_t at = address == 0 ? -1 : kcore_offset(address);
+
+	return at >= 0 && pread(kcore, to, size, at) == (ssize_t)size;
+}
+
+/*
+ * Secrets of hashes. Until 6.8 each is a variable of its own. Since 6.9 those of ehash and UDP are
+ * words of net_hotdata, and no symbol has their offsets. So the agent sends packets, looks at the
+ * hashes by which the kernel selects from a reuseport group, and searches for words with which the
+ * hash comes out. The same search finds the offset of hash_mix in struct net.
+ */
+
+#define WORDS 256
+
+struct words {
+	uint32_t word[WORDS];
+	int count;
+};
+
+/* A packet that was received, and the hash for which the kernel selected the receiver. */
+struct hashed {
+	uint32_t laddr[4], faddr[4]; /* as in memory; only the last word of IPv4 */
+	uint32_t lport, fport; /* fport is big-endian */
+	uint32_t hash;
+	uint64_t net;
+};
+
+static int hash_mix_at = -1; /* offset in struct net; -1 if not known */
+static char secrets[512];
+
+static uint32_t turned(uint32_t word, int bits)
+{
+	return word << bits | word >> (32 - bits);
+}
+
+/* include/linux/jhash.h: __jhash_final(). */
+static uint32_t jhash_final(uint32_t a, uint32_t b, uint32_t c)
+{
+	c = (c ^ b) - turned(b, 14);
+	a = (a ^ c) - turned(c, 11);
+	b = (b ^ a) - turned(a, 25);
+	c = (c ^ b) - turned(b, 16);
+	a = (a ^ c) - turned(c, 4);
+	b = (b ^ a) - turned(a, 14);
+	return (c ^ b) - turned(b, 24);
+}
+
+/* __jhash_mix() */
+static void jhash_mix(uint32_t *a, uint32_t *b, uint32_t *c)
+{
+	static const int bits[] = { 4, 6, 8, 16, 19, 4 };
+	uint32_t *x = a, *y = b, *z = c;
+
+	for (int i = 0; i < 6; i++) {
+		uint32_t *first = x;
+
+		*x = (*x - *z) ^ turned(*z, bits[i]);
+		*z += *y;
+		x = y;
+		y = z;
+		z = first;
+	}
+}
+
+static uint32_t jhash_3words(uint32_t a, uint32_t b, uint32_t c, uint32_t initval)
+{
+	initval += 0xdeadbeef + 12;
+	return jhash_final(a + initval, b + initval, c + initval);
+}
+
+/* __ipv6_addr_jhash(): jhash2() of the four words. Before 6.5 the first two words were one. */
+static uint32_t jhash_address(const uint32_t *word, uint32_t initval, int folded)
+{
+	uint32_t a, b, c;
+
+	if (folded)
+		return jhash_3words(word[0] ^ word[1], word[2], word[3], initval);
+	a = b = c = initval + 0xdeadbeef + 16;
+	a += word[0];
+	b += word[1];
+	c += word[2];
+	jhash_mix(&a, &b, &c);
+	return jhash_final(a + word[3], b, c);
+}
+
+/* inet_ehashfn() and its kin: until 6.14 the port is mixed in, since 6.15 TCP adds it. */
+static int is_hash(const struct hashed *packet, uint32_t faddr, uint32_t initval)
+{
+	uint32_t l = packet->laddr[3];
+
+	return packet->hash ==
+		       jhash_3words(l, faddr, packet->lport << 16 | packet->fport, initval) ||
+	       packet->hash == packet->lport + jhash_3words(l, faddr, packet->fport, initval);
+}
+
+/* inet6_ehashfn() since 7.1 */
+static int is_whole_hash(const struct hashed *packet, uint32_t secret, uint32_t mix)
+{
+	const uint32_t *l = packet->laddr, *f = packet->faddr;
+	uint32_t a, b, c;
+
+	a = b = c = secret;
+	a += l[0] ^ mix;
+	b += l[1];
+	c += l[2];
+	jhash_mix(&a, &b, &c);
+	a += l[3];
+	b += f[0];
+	c += f[1];
+	jhash_mix(&a, &b, &c);
+	return packet->hash ==
+	       packet->lport + jhash_final(a + f[2], b + f[3], c + packet->fport);
+}
+
+/* The last event of the probe "group": hash and namespace. Returns false if there is none. */
+static int read_group(struct hashed *packet)
+{
+	static char events[65536];
+	ssize_t n = read(trace_pipe, events, sizeof(events) - 1);
+	char *at = events, *next;
+	int found = 0;
+
+	events[n > 0 ? n : 0] = '\0';
+	while ((next = strstr(at, " group: (")) != NULL) {
+		char *hash = strstr(next, ") arg1="), *net = strstr(next, " arg2=");
+
+		at = next + 1;
+		if (hash == NULL || net == NULL)
+			continue;
+		packet->hash = strtoul(hash + strlen(") arg1="), NULL, 0);
+		packet->net = strtoull(net + strlen(" arg2="), NULL, 0);
+		found = 1;
+	}
 	return found;
+}
+
+/* Sends a packet to a group over lo. Returns false if something is missing. */
+static int send_hashed(int family, int type, struct hashed *packet)
+{
+	struct sockaddr_in6 to = { .sin6_family = family }, from;
+	const struct timeval patience = { 2, 0 };
+	const int one = 1;
+	socklen_t length = sizeof(to);
+	int server = socket(family, type | SOCK_CLOEXEC, 0), accepted = -1, done;
+	int client = socket(family, type | SOCK_CLOEXEC, 0);
+	char byte = '.';
+
+	if (family == AF_INET6)
+		to.sin6_addr = in6addr_loopback;
+	else
+		((struct sockaddr_in *)&to)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(server, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	read_group(packet);
+	memset(packet, 0, sizeof(*packet));
+	done = bind(server, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+	       getsockname(server, (struct sockaddr *)&to, &length) == 0 &&
+	       (type == SOCK_DGRAM || listen(server, 1) == 0) &&
+	       connect(client, (struct sockaddr *)&to, sizeof(to)) == 0;
+	if (done && type == SOCK_DGRAM)
+		done = send(client, &byte, 1, 0) == 1 && recv(server, &byte, 1, 0) == 1;
+	else if (done)
+		done = (accepted = accept(server, NULL, NULL)) >= 0;
+	length = sizeof(from);
+	done = done && getsockname(client, (struct sockaddr *)&from, &length) == 0 && read_group(packet);
+	packet->lport = ntohs(to.sin6_port);
+	packet->fport = from.sin6_port;
+	if (family == AF_INET6) {
+		memcpy(packet->laddr, &to.sin6_addr, 16);
+		memcpy(packet->faddr, &from.sin6_addr, 16);
+	} else {
+		packet->laddr[3] = packet->faddr[3] = htonl(INADDR_LOOPBACK);
+	}
+	close(accepted);
+	close(client);
+	close(server);
+	return done;
+}
+
+/* Reads the values that a secret may have: its variable, or all words of net_hotdata. */
+static void read_candidates(const char *name, struct words *words)
+{
+	const uint64_t hotdata = symbol("net_hotdata");
+
+	words->count = 0;
+	if (read_kernel(symbol(name), words->word, 4))
+		words->count = 1;
+	else if (hotdata != 0)
+		while (words->count < WORDS &&
+		       read_kernel(hotdata + 4 * words->count, &words->word[words->count], 4))
+			words->count++;
+}
+
+/* Whether both packets over IPv4 have the hash of this initial value. */
+static int fits(const struct hashed packets[2], uint32_t initval)
+{
+	return is_hash(&packets[0], packets[0].faddr[3], initval) &&
+	       is_hash(&packets[1], packets[1].faddr[3], initval);
+}
+
+/* The same over IPv6. The foreign address has a secret of its own. */
+static int fits6(const struct hashed packets[2], uint32_t initval, uint32_t address_secret)
+{
+	for (int folded = 0; folded < 2; folded++) {
+		uint32_t first = jhash_address(packets[0].faddr, address_secret, folded);
+		uint32_t second = jhash_address(packets[1].faddr, address_secret, folded);
+
+		if (is_hash(&packets[0], first, initval) && is_hash(&packets[1], second, initval))
+			return 1;
+	}
+	return 0;
+}
+
+static void say_secret(const char *name, int known, uint32_t value)
+{
+	const size_t used = strlen(secrets);
+
+	if (known)
+		snprintf(secrets + used, sizeof(secrets) - used, " %s=%08x", name, value);
+	else
+		snprintf(secrets + used, sizeof(secrets) - used, " %s=-", name);
+}
+
+/* Finds the secret of inet_ehashfn() or udp_ehashfn(), and hash_mix if it is not known yet. */
+static void find_secret(int type, const char *name, uint32_t *mix)
+{
+	struct hashed packets[2];
+	struct words found, net = { .word = { *mix }, .count = 1 };
+	int done = send_hashed(AF_INET, type, &packets[0]) && send_hashed(AF_INET, type, &packets[1]);
+
+	read_candidates(name, &found);
+	if (done && hash_mix_at < 0 && read_kernel(packets[0].net, net.word, sizeof(net.word)))
+		net.count = WORDS;
+	for (int at = 0; done && at < net.count; at++) {
+		for (int i = 0; i < found.count; i++) {
+			if (!fits(packets, found.word[i] + net.word[at]))
+				continue;
+			*mix = net.word[at];
+			if (hash_mix_at < 0)
+				hash_mix_at = 4 * at;
+			say_secret(name, 1, found.word[i]);
+			return;
+		}
+	}
+	say_secret(name, 0, 0);
+}
+
+/*
+ * Finds the two secrets of inet6_ehashfn() or udp6_ehashfn(). inet6_ehashfn() has only the second
+ * one since 7.1, udp6_ehashfn() until 6.4.
+ */
+static void find_secrets_of_ipv6(int type, const char *name, const char *address_name,
+				 const uint32_t *mix)
+{
+	struct hashed packets[2];
+	struct words first, second;
+	int done = hash_mix_at >= 0 && send_hashed(AF_INET6, type, &packets[0]) &&
+		   send_hashed(AF_INET6, type, &packets[1]);
+
+	read_candidates(name, &first);
+	read_candidates(address_name, &second);
+	for (int j = 0; done && j < second.count; j++) {
+		const uint32_t *with = &second.word[j];
+
+		if ((is_whole_hash(&packets[0], *with, *mix) && is_whole_hash(&packets[1], *with, *mix)) ||
+		    fits6(packets, *with + *mix, *with)) {
+			say_secret(address_name, 1, *with);
+			return;
+		}
+		for (int i = 0; i < first.count; i++) {
+			if (!fits6(packets, first.word[i] + *mix, *with))
+				continue;
+			say_secret(name, 1, first.word[i]);
+			say_secret(address_name, 1, *with);
+			return;
+		}
+	}
+	say_secret(name, 0, 0);
+	say_secret(address_name, 0, 0);
+}
+
+/* Finds the secrets and writes them to `secrets`. */
+static void find_secrets(void)
+{
+	const char *tcp6 = symbol("ipv6_hash_secret") != 0 ? "ipv6_hash_secret" : "tcp_ipv6_hash_secret";
+	uint32_t mix = 0, key[4];
+
+	write_event(TRACING "kprobe_events",
+		    "p:group reuseport_select_sock arg1=$arg2:u32 arg2=+48($arg1):x64", O_APPEND);
+	write_event(TRACING "events/kprobes/group/enable", "1", 0);
+	find_secret(SOCK_DGRAM, "udp_ehash_secret", &mix);
+	find_secret(SOCK_STREAM, "inet_ehash_secret", &mix);
+	find_secrets_of_ipv6(SOCK_DGRAM, "udp6_ehash_secret", "udp_ipv6_hash_secret", &mix);
+	find_secrets_of_ipv6(SOCK_STREAM, "inet6_ehash_secret", tcp6, &mix);
+	write_event(TRACING "events/kprobes/group/enable", "0", 0);
+	write_event(TRACING "kprobe_events", "-:group", O_APPEND);
+	if (read_kernel(symbol("net_secret"), key, sizeof(key)))
+		sprintf(secrets + strlen(secrets), " net_secret=%08x%08x%08x%08x", key[0], key[1], key[2],
+			key[3]);
+	else
+		say_secret("net_secret", 0, 0);
+	if (hash_mix_at >= 0)
+		sprintf(secrets + strlen(secrets), " others=%d,%d,%08x", port_of(drain_to),
+			port_of(drain_from), mix);
 }
 
 /* Begins to record draws. Returns what failed; NULL if nothing did. */
@@ -1065,23 +1403,32 @@ static const char *begin_draws(void)
 		"r:off4 secure_ipv4_port_ephemeral $retval:x64",
 		"r:off6 secure_ipv6_port_ephemeral $retval:x64",
 	};
-	uint64_t table = symbol("table_perturb"); /* a pointer */
+	uint64_t table;
+	char probe[64];
 
 	if (trace_pipe >= 0)
 		return NULL;
 	kcore = open("/proc/kcore", O_RDONLY | O_CLOEXEC);
-	if (table == 0 || pread(kcore, &table, sizeof(table), kcore_offset(table)) != sizeof(table))
+	find_symbols();
+	table = symbol("table_perturb"); /* a pointer */
+	if (!read_kernel(table, &table, sizeof(table)))
 		return "cannot read table_perturb";
 	perturb_at = kcore_offset(table);
 	if (perturb_at < 0)
 		return "cannot read table_perturb";
+	trace_pipe = open(TRACING "trace_pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (trace_pipe < 0)
+		return "cannot open trace_pipe";
+	find_secrets();
 	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++)
 		if (!write_event(TRACING "kprobe_events", probes[i], O_APPEND))
 			return "cannot set kprobes";
+	snprintf(probe, sizeof(probe), "r:mix copy_net_ns +%d($retval):x32", hash_mix_at);
+	if (hash_mix_at >= 0)
+		write_event(TRACING "kprobe_events", probe, O_APPEND);
 	if (!write_event(TRACING "events/kprobes/enable", "1", 0))
 		return "cannot enable kprobes";
-	trace_pipe = open(TRACING "trace_pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	return trace_pipe < 0 ? "cannot open trace_pipe" : NULL;
+	return NULL;
 }
 
 /* Whether a function searches ports. Compilers may inline functions into others or rename them. */
@@ -1146,7 +1493,9 @@ static int read_event(char *line, char *to, size_t size)
 	}
 	if (strcmp(kind, "below") == 0 && drawer->depth > 0)
 		ceil = drawer->ceil[--drawer->depth];
-	if (!searches_ports(caller))
+	if (strcmp(kind, "mix") == 0 && value[0] != '0') /* unshare() failed */
+		return 0;
+	if (strcmp(kind, "mix") != 0 && !searches_ports(caller))
 		return 0;
 	if (strcmp(kind, "below") == 0)
 		return snprintf(to, size, " %s@%s=%s/%lu", kind, caller, value, ceil);
@@ -1411,6 +1760,8 @@ static void request(char *line)
 		answerf(fault == NULL ? "0" : "! %s", fault);
 	} else if (strcmp(word, "udp") == 0) {
 		answerf(virtual ? "%ld" : "! this is no virtual machine", virtual ? udp_slots() : 0);
+	} else if (strcmp(word, "secrets") == 0) {
+		answer(secrets[0] == '\0' ? "! only after draws" : secrets + 1);
 	} else if (strcmp(word, "perturb") == 0) {
 		answer_perturb(rest);
 	} else {

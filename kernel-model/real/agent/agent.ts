@@ -295,6 +295,8 @@ export interface CallAnswer {
 	memory: Uint8Array[];
 	/** The draws of port searches; empty unless they were asked for. */
 	draws: KernelDraw[];
+	/** net_hash_mix of the namespaces that were made; empty unless draws were asked for. */
+	hashMixes: number[];
 }
 
 function readDraw(text: string): KernelDraw {
@@ -325,12 +327,14 @@ export function readAnswer(line: string): CallAnswer {
 			: `not an answer to a call: ${line.slice(0, 40)}`;
 		throw new AgentError(`agent: ${said}`);
 	}
+	const drawn = rest.filter((word) => word.includes("@")).map(readDraw);
 	return {
 		result: Number(result),
 		begin: Number(begin) / 1e9,
 		end: Number(end) / 1e9,
 		memory: shown.map((hex) => (hex === "-" ? new Uint8Array(0) : Buffer.from(hex, "hex"))),
-		draws: rest.filter((word) => word.includes("@")).map(readDraw),
+		draws: drawn.filter(({ kind }) => kind !== "mix"),
+		hashMixes: drawn.filter(({ kind }) => kind === "mix").map(({ value }) => Number(value)),
 	};
 }
 

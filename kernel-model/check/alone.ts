@@ -44,7 +44,7 @@ function tells(line: ScriptLine): boolean | null {
 		const argv = line.args[1]?.value;
 		const words = argv?.kind === "array" ? argv.items : [];
 		const text = words.map((word) =>
-			word.kind === "string" ? Buffer.from(word.bytes).toString() : "",
+			word.kind === "string" ? new TextDecoder().decode(word.bytes) : "",
 		);
 		if (/(^|\/)ip$/.test(text[0] ?? "") && text.includes("lo") && text.includes("up")) return true;
 	}

@@ -244,7 +244,7 @@ class Placing {
 	/** Makes a listener or a datagram socket. Returns null, or why it cannot be made. */
 	private bound(socket: HostSocket): string | null {
 		const { task, fd } = this.open(socket);
-		const bytes = (text: string) => Uint8Array.from(Buffer.from(`${text}\0`));
+		const bytes = (text: string) => new TextEncoder().encode(`${text}\0`);
 		const { protocol, device, address, state, peer } = socket;
 		if (device !== null && !/^fe[89ab]/i.test(address)) {
 			task.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, bytes(device));

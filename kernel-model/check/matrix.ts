@@ -259,15 +259,18 @@ function responsible(
 }
 
 /**
- * Plays a script on every version. Throws ScriptError for a line that no version can play.
+ * Plays a script on every version, or on those in `among`. Throws ScriptError for a line that no
+ * version can play.
  */
 export function compareVersions(
 	script: Parsed,
 	onPlay: OnPlay = () => {},
 	options: CompareOptions = {},
+	among: readonly string[] | null = null,
 ): Difference[] {
 	const plays = new Plays(script, options, onPlay);
-	const versions: Version[] = VERSIONS.map(({ name }) => ({
+	const compared = VERSIONS.filter(({ name }) => among === null || among.includes(name));
+	const versions: Version[] = compared.map(({ name }) => ({
 		name,
 		changes: [...(answeringChangesOf(name) ?? [])].sort(),
 	}));
@@ -379,7 +382,8 @@ export function formatVersions(names: readonly string[]): string {
 		.join(", ");
 }
 
-function formatAnswer({ result, error, address, value, port }: Answer): string {
+/** "EADDRINUSE", "0, port 40000". */
+export function formatAnswer({ result, error, address, value, port }: Answer): string {
 	const words = [error ?? String(result)];
 	if (address !== undefined) words.push(describeAddress(address));
 	if (value !== undefined) words.push(value);

@@ -40,26 +40,48 @@ const TICK = 256;
 /** Events between two calls of letGo(). */
 const STEP = 1024;
 
+/** A way through a script: its outcomes, and the player that found it. */
+export interface Way {
+	outcomes: Outcome[];
+	player: Player;
+	/** Marks of the player, the earliest first. */
+	marks: Mark[];
+}
+
 /** Plays a whole script. For a recording it looks for a way that explains every line. */
 export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[] {
 	if (options.variants === false || options.own !== undefined) {
 		return [...new Player(script, options).play()];
 	}
-	const { outcomes, timed } = search(script, options);
-	if (!outcomes.some(differs)) return outcomes;
-	let best = outcomes;
-	let timers = timed;
+	const playing = findWay(script, options);
+	for (;;) {
+		const next = playing.next();
+		if (next.done === true) return next.value.outcomes;
+	}
+}
+
+/**
+ * Plays a whole script as playScript() does, in slices of some events. With `keep` the player can
+ * return to any line. Throws ScriptError.
+ */
+export function* findWay(script: Parsed, options: PlayOptions, keep = false): Generator<null, Way> {
+	const found = yield* search(script, options, keep);
+	const { outcomes } = found;
+	if (!outcomes.some(differs)) return found;
+	let best: Way = found;
+	let timers = found.timed;
 	if (script.lines.length > WHOLE) return best;
 	const shows = (what: (line: Parsed["lines"][number]) => boolean) => script.lines.some(what);
 	const reads = shows((line) => line.kind === "call" && line.name === "read");
 	if (options.unread === undefined && !reads) {
-		const other = search(script, { ...options, unread: true });
-		if (!other.outcomes.some(differs)) return other.outcomes;
-		if (count(other.outcomes) < count(best)) best = other.outcomes;
+		const other = yield* search(script, { ...options, unread: true }, keep);
+		if (!other.outcomes.some(differs)) return other;
+		if (count(other.outcomes) < count(best.outcomes)) best = other;
 		timers ||= other.timed;
 	}
 	// A difference of one ms in the clock decides whether a port in TIME_WAIT is free.
-	const clocked = timers && best.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
+	const clocked =
+		timers && best.outcomes.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
 	if (!clocked || !shows((line) => line.kind === "call" && line.time !== null)) return best;
 	for (const clock of clocks([0, 1, 2, 4, 8])) {
 		for (const unread of options.unread === undefined && !reads
@@ -68,24 +90,27 @@ export function playScript(script: Parsed, options: PlayOptions = {}): Outcome[]
 			const variant = { ...options, clock, ...(unread === undefined ? {} : { unread }) };
 			const other = whole(script, { ...variant, alone: options.alone ?? isOwn(script) });
 			if (other !== null) return other;
+			yield null;
 		}
 	}
-	if (count(best) > FEW) return best;
+	if (count(best.outcomes) > FEW) return best;
 	for (const clock of clocks([0, 1])) {
-		const variant = new Search(script, { ...options, clock });
-		const other: Outcome[] = [];
-		for (const { outcome } of variant.run(true)) if (outcome !== null) other.push(outcome);
+		const variant = new Search(script, { ...options, clock }, BACK, keep);
+		const other = yield* variant.way(true);
 		if (!variant.gaveUp) return other;
 	}
 	return best;
 }
 
-/** The outcomes of the best way, and whether a timer was armed at its end. */
-function search(script: Parsed, options: PlayOptions): { outcomes: Outcome[]; timed: boolean } {
-	const outcomes: Outcome[] = [];
-	const search = new Search(script, options);
-	for (const { outcome } of search.run()) if (outcome !== null) outcomes.push(outcome);
-	return { outcomes, timed: search.timed };
+/** The best way, and whether a timer was armed at its end. */
+function* search(
+	script: Parsed,
+	options: PlayOptions,
+	keep: boolean,
+): Generator<null, Way & { timed: boolean }> {
+	const search = new Search(script, options, BACK, keep);
+	const way = yield* search.way();
+	return { ...way, timed: search.timed };
 }
 
 /** Most lines that differ for which a whole search on other clocks is worth its time. */
@@ -101,16 +126,18 @@ function* clocks(latenesses: readonly number[]): Generator<{ phase: number; late
 }
 
 /** Plays one way. Returns null at the first line that differs. */
-function whole(script: Parsed, options: PlayOptions): Outcome[] | null {
+function whole(script: Parsed, options: PlayOptions): Way | null {
 	const outcomes: Outcome[] = [];
 	const player = new Player(script, options);
+	const marks = [player.mark()];
 	// The reasons of a way that differs are not shown.
 	player.figures = false;
 	for (const outcome of player.play()) {
 		if (differs(outcome)) return null;
 		outcomes.push(outcome);
 	}
-	return outcomes;
+	player.figures = true;
+	return { outcomes, player, marks };
 }
 
 /** Whether only the recorded processes use the namespace. */
@@ -165,6 +192,8 @@ export class Search {
 		options: PlayOptions,
 		/** How many events the search can go back. */
 		private readonly back = BACK,
+		/** Events are not dropped, so that the player can return to them after the search. */
+		private readonly keep = false,
 	) {
 		this.nextLetGo = back;
 		this.facts = new Facts(options.secrets);
@@ -185,6 +214,21 @@ export class Search {
 	 * that differs in every way. Throws ScriptError.
 	 */
 	*run(strictly = false): Generator<Event> {
+		for (const event of this.slices(strictly)) if (event !== null) yield event;
+	}
+
+	/** Runs to the end. Yields null after some events. */
+	*way(strictly = false): Generator<null, Way> {
+		const outcomes: Outcome[] = [];
+		for (const event of this.slices(strictly)) {
+			if (event === null) yield null;
+			else if (event.outcome !== null) outcomes.push(event.outcome);
+		}
+		return { outcomes, player: this.player, marks: this.marks };
+	}
+
+	/** Yields the events as run() does, and null after some events. */
+	private *slices(strictly: boolean): Generator<Event | null> {
 		const { player, recording } = this;
 		this.marks.push(player.mark());
 		while (recording.has(player.cursor)) {
@@ -192,6 +236,7 @@ export class Search {
 			const least = this.differed ? EVERY : Math.min(FAR, this.back >> 2);
 			this.markAfter(Math.max(least, player.kernel.sock.used >> 2));
 			this.step();
+			if ((this.steps & (TICK - 1)) === 0) yield null;
 			this.left++;
 			const { contradiction } = player;
 			if (contradiction !== null) {
@@ -202,7 +247,8 @@ export class Search {
 			}
 			if (player.cursor >= this.nextLetGo) yield* this.letGo();
 		}
-		yield* recording.drop(recording.events.end);
+		if (!this.keep) yield* recording.drop(recording.events.end);
+		else for (let at = 0; at < recording.events.end; at++) yield recording.events.get(at);
 	}
 
 	/** Drops events, facts and marks that are too far back for the search. Returns the events. */
@@ -210,6 +256,11 @@ export class Search {
 		const { player, recording, marks } = this;
 		this.nextLetGo = player.cursor + STEP;
 		// The search can go back only to a mark, so one mark before the bound is kept.
+		if (this.keep) {
+			const far = marks.findLast(({ cursor }) => player.cursor - cursor >= this.back);
+			this.since = recording.events.at(far?.cursor ?? 0)?.at ?? this.since;
+			return [];
+		}
 		while (marks.length > 1 && player.cursor - nth(marks, 1).cursor >= this.back) marks.shift();
 		const dropped = recording.drop(nth(marks, 0).cursor);
 		this.since = recording.events.at(nth(marks, 0).cursor)?.at ?? this.since;

@@ -20,7 +20,7 @@ import { isHeader } from "./exact.js";
 import { actsLate, type Event, eventOf } from "./order.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
 import { AHEAD, BACK, Recording, WHOLE } from "./recording.js";
-import { playScript, Search } from "./search.js";
+import { playScript, Search, type Way } from "./search.js";
 
 /**
  * An item of a play: an outcome, in the order of acting, or a printed line, in the order of the
@@ -106,6 +106,23 @@ export function* playLines(
 		yield* reader.settle(event);
 	}
 	yield* reader.rest();
+}
+
+/**
+ * Plays a recording as playLines() does, in slices of some events, and keeps it in memory. The
+ * player can return to any line.
+ */
+export function findLongWay(
+	lines: Iterable<string>,
+	file: string,
+	above: number,
+	options: PlayOptions,
+	top: Top | null = null,
+): Generator<null, Way> {
+	const reader = new EventReader(lines, file, above, AHEAD);
+	const recording = new Recording(file, reader, AHEAD, top);
+	reader.recording = recording;
+	return new Search(recording, options, BACK, true).way();
 }
 
 /** A line of the file: a whole line, or one half of a split call. */

@@ -9,6 +9,7 @@ import { fuzz } from "./fuzz.js";
 import { laws } from "./laws.js";
 import { live } from "./live.js";
 import { matrix } from "./matrix.js";
+import { page } from "./page.js";
 import { record } from "./record.js";
 import { replay } from "./replay.js";
 import { repro } from "./repro.js";
@@ -25,6 +26,7 @@ Shows how Linux chooses local ports, and when bind() and connect() fail.
   live SCRIPT...  play scripts on a real kernel and on the model
   repro SCRIPT    write a program that makes the calls of a script and checks the results
   matrix SCRIPT   play a script on every kernel version, and name the changes that show
+  page [SCRIPT]   write one HTML file in which one sees each search, step by step
   conflicts       print who may bind to a port that a socket has
   laws            put laws that every kernel should obey to all small programs
   fuzz            play random programs on a real kernel and on the model
@@ -37,7 +39,7 @@ Exit status: 0 all as recorded, 1 something differs, 2 bad input.
 `;
 
 const COMMANDS =
-	"run, record, live, repro, matrix, conflicts, laws, fuzz, replay, review or kernels";
+	"run, record, live, repro, matrix, page, conflicts, laws, fuzz, replay, review or kernels";
 
 const KERNELS_HELP = `usage: inet-port-model kernels [--json]
 
@@ -112,6 +114,8 @@ async function main(argv: string[]): Promise<number> {
 			return live(args);
 		case "matrix":
 			return matrix(args);
+		case "page":
+			return page(args);
 		case "conflicts":
 			return conflicts(args);
 		case "laws":

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Addresses as programs write them. */
-import { isIPv6 } from "node:net";
 import {
 	AF_INET,
 	AF_INET6,
@@ -61,20 +60,26 @@ export function formatIpv4(addr: number): string {
 	return `${addr >>> 24}.${(addr >>> 16) & 255}.${(addr >>> 8) & 255}.${addr & 255}`;
 }
 
+const GROUP = /^[0-9a-f]{1,4}$/i;
+
 /** The four words of an IPv6 address; null if the text is not one. */
 export function parseIpv6(text: string): In6Addr | null {
-	if (!isIPv6(text) || text.includes("%")) return null;
 	const [, front6 = "", dotted = ""] = /^(.*:)([0-9.]+)$/.exec(text) ?? [];
 	let rest = text;
 	if (dotted.includes(".")) {
-		const v4 = parseIpv4(dotted) ?? 0;
+		const v4 = parseIpv4(dotted);
+		if (v4 === null || /(^|\.)0[0-9]/.test(dotted)) return null;
 		rest = `${front6}${(v4 >>> 16).toString(16)}:${(v4 & 0xffff).toString(16)}`;
 	}
-	const [head, tail] = rest.split("::");
+	const [head, tail, more] = rest.split("::");
 	const groups = (part: string | undefined) => (part ? part.split(":") : []);
 	const front = groups(head);
 	const back = groups(tail);
-	const zeros = tail === undefined ? 0 : 8 - front.length - back.length;
+	const given = front.length + back.length;
+	// "::" stands for at least one group.
+	if (more !== undefined || (tail === undefined ? given !== 8 : given > 7)) return null;
+	for (const group of [...front, ...back]) if (!GROUP.test(group)) return null;
+	const zeros = tail === undefined ? 0 : 8 - given;
 	const all = [...front, ...new Array<string>(zeros).fill("0"), ...back].map((group) =>
 		Number.parseInt(group, 16),
 	);

@@ -187,7 +187,7 @@ function checkRoute({ type, scope, answer, metric, family, onlink }: RouteOption
 /** net/core/dev.c: dev_valid_name. */
 function dev_valid_name(name: string): boolean {
 	if (name === "" || name === "." || name === "..") return false;
-	return Buffer.byteLength(name) < IFNAMSIZ && !/[/:\s\0]/.test(name);
+	return new TextEncoder().encode(name).length < IFNAMSIZ && !/[/:\s\0]/.test(name);
 }
 const IFNAMSIZ = 16;
 

@@ -10,7 +10,9 @@ export function decodeString(value: Extract<Value, { kind: "string" }>): string 
 	try {
 		return UTF8.decode(value.bytes);
 	} catch {
-		return Buffer.from(value.bytes).toString("latin1");
+		let text = "";
+		for (const byte of value.bytes) text += String.fromCharCode(byte);
+		return text;
 	}
 }
 

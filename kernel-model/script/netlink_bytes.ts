@@ -53,8 +53,10 @@ function address(bytes: Uint8Array | undefined): string | null {
 const number = (bytes: Uint8Array | undefined): number | null =>
 	bytes === undefined || bytes.length < 4 ? null : viewOf(bytes).getUint32(0, true);
 
+const TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
+
 const text = (bytes: Uint8Array | undefined): string | null =>
-	bytes === undefined ? null : Buffer.from(bytes).toString().replace(/\0.*$/s, "");
+	bytes === undefined ? null : TEXT.decode(bytes).replace(/\0.*$/s, "");
 
 /** struct ifaddrmsg, and attributes: IFA_ADDRESS 1, IFA_LOCAL 2, IFA_BROADCAST 4, IFA_CACHEINFO 6. */
 function addr(type: number, flags: number, body: Uint8Array, byIndex: ByIndex): string[] | null {

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** `inet-port-model page`: a script in one HTML file in which one sees each search. */
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
+import { basename } from "node:path";
+import { pageHtml } from "../page/document.js";
+import {
+	parse,
+	printable,
+	readFile,
+	reasonOf,
+	seedOf,
+	UsageError,
+	versionOf,
+	writeOut,
+} from "./terminal.js";
+
+const HELP = `usage: inet-port-model page [OPTIONS] [SCRIPT]
+
+Writes one HTML file in which one sees what the kernel does with a script or recording
+(- is standard input), line by line and step by step. The file holds the model itself. It
+opens in a browser from any place, and needs no network. Without SCRIPT it begins with
+an example. It opens on the first line that differs, or else on the first one that failed.
+
+  -o FILE         where to write (default: standard output)
+  --kernel VERSION
+                  the version to model, as for run. The page has a list of all versions
+  --beside VERSION
+                  a second version: lines that differ are marked, with the change that makes
+                  them differ
+  --seed N        seed of the model's own random draws (default 1)
+`;
+
+/** The built program and its style. They are part of the package, not of the sources. */
+function builtPart(name: string): string {
+	for (const place of ["../page/bundle/", "../../dist/kernel-model/page/bundle/"]) {
+		try {
+			return readFileSync(new URL(`${place}${name}`, import.meta.url), "utf8");
+		} catch {
+			// Not here: the next place is for sources that run without being built.
+		}
+	}
+	throw new UsageError(`page: ${name} is not built: run npm run build`);
+}
+
+export function page(args: string[]): number {
+	const { values, positionals } = parse(args, {
+		output: { type: "string", short: "o" },
+		kernel: { type: "string" },
+		beside: { type: "string" },
+		seed: { type: "string", default: "1" },
+		help: { type: "boolean", default: false },
+	});
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	const [file, more] = positionals;
+	if (more !== undefined) throw new UsageError(`page: expected one script, found ${more} as well`);
+	const named = (option: "kernel" | "beside") => {
+		const value = values[option];
+		return value === undefined ? null : versionOf(String(value), release(), `--${option}`);
+	};
+	const html = pageHtml({
+		program: builtPart("page.js"),
+		style: builtPart("page.css"),
+		start: {
+			file: file === undefined ? null : printable(file === "-" ? "standard input" : basename(file)),
+			text: file === undefined ? null : readFile(file),
+			version: named("kernel"),
+			beside: named("beside"),
+			seed: seedOf(values.seed),
+		},
+		sha256: (text) => createHash("sha256").update(text).digest("base64"),
+	});
+	const { output } = values;
+	if (output === undefined || output === "-") {
+		writeOut([html]);
+		return 0;
+	}
+	try {
+		writeFileSync(String(output), html);
+	} catch (error) {
+		throw new UsageError(`${output}: ${reasonOf(error)}`);
+	}
+	return 0;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** A script in two versions: the lines that differ, and the changes that make them differ. */
+import { CHANGES } from "../../include/linux/version.js";
+import { compareVersions, formatAnswer } from "../check/matrix.js";
+import { readScript } from "../check/player.js";
+
+/** A behaviour change, as `kernels` lists it. */
+export interface Change {
+	name: string;
+	since: string;
+	commit: string;
+	summary: string;
+}
+
+/** A line that differs. */
+export interface Differing {
+	line: number;
+	/** The answer of each version: "EADDRINUSE", "0, port 40000". */
+	answers: { version: string; text: string }[];
+	changes: Change[];
+}
+
+/**
+ * The lines whose results differ between two versions. Throws ScriptError for a line that neither
+ * version can play.
+ */
+export function besides(
+	text: string,
+	versions: readonly [string, string],
+	onPlay: (play: number, line: number) => void = () => {},
+): Differing[] {
+	const script = readScript(text, "script");
+	return compareVersions(script, onPlay, {}, versions).map(({ line, answers, changes }) => ({
+		line,
+		answers: versions.flatMap((version) =>
+			answers
+				.filter((answer) => answer.versions.includes(version))
+				.map((answer) => ({ version, text: formatAnswer(answer) })),
+		),
+		changes: changes.flatMap((names) => names.split("+")).flatMap(changeNamed),
+	}));
+}
+
+function changeNamed(wanted: string): Change[] {
+	return CHANGES.filter(({ name }) => name === wanted).map(({ name, since, commit, summary }) => ({
+		name,
+		since,
+		commit,
+		summary,
+	}));
+}

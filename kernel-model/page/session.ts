@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * One script in one version, played through the same door as `run`. The player can return to any
+ * line. A line that is looked at is played once more from a snapshot, with a tracer.
+ */
+import type { Net } from "../../include/net/net_namespace.js";
+import { noTrace } from "../../include/trace/events/port_search.js";
+import { errnoName } from "../../include/uapi/asm-generic/errno.js";
+import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
+import { readDraws } from "../check/exact.js";
+import type { Mark } from "../check/play.js";
+import {
+	findLongWay,
+	findWay,
+	type Outcome,
+	partsOf,
+	type Verdict,
+	type Way,
+} from "../check/player.js";
+import { nth } from "../machine/nth.js";
+import { profileFor } from "../machine/profile.js";
+import { DEFAULT_VERSION } from "../machine/versions.js";
+import { fdOf } from "../script/operands.js";
+import { ScriptError, type ScriptLine } from "../script/strace.js";
+import { type PortView, portView } from "./bucket.js";
+import { type Cells, cellsOf, noCells, tableOf } from "./grid.js";
+import { StepRecorder, type Steps, type StepWords } from "./search_steps.js";
+import { type SocketRow, socketRows } from "./sockets.js";
+
+/** What is played. */
+export interface Wanted {
+	text: string;
+	/** A name of VERSIONS, or null: the one nearest to the recorded kernel. */
+	version: string | null;
+	seed: number;
+}
+
+/** A mistake in a script. */
+export interface Mistake {
+	line: number;
+	column: number;
+	expected: string;
+	found: string;
+}
+
+/** Verdicts by number, for tables. 0 is a line without an outcome. */
+export const VERDICTS: readonly (Verdict | null)[] = [
+	null,
+	"match",
+	"mismatch",
+	"undecided",
+	"unrecorded",
+	"ignored",
+];
+
+/** The outcome of every line. Index 0 is line 1. */
+export interface Loaded {
+	version: string;
+	/** What is not known of the recorded kernel; null if nothing. */
+	doubt: string | null;
+	verdicts: Uint8Array;
+	/** The result of each line in a word: "= 3", "EADDRINUSE", "sleeps"; "" for lines without one. */
+	results: string[];
+	/** 1 for each line whose call failed on the model or in the recording. */
+	failed: Uint8Array;
+	mistake: Mistake | null;
+	/** The line to begin with; 0 if no line does anything. */
+	opens: number;
+}
+
+/** Everything about one line. */
+export interface LineView {
+	line: number;
+	/** The system call, "$" for a command, "" for a line that does nothing. */
+	call: string;
+	/** The line with the model's result. */
+	text: string;
+	verdict: Verdict | null;
+	result: string;
+	failed: boolean;
+	/** Why it differs or is undecided, and the lines that prove it. */
+	reason: string | null;
+	grounds: string[];
+	lines: number[];
+	/** How the result came about, in words. */
+	explanation: string[];
+	learnt: string | null;
+	steps: Steps;
+	before: Cells;
+	after: Cells;
+	/** IPPROTO_* of the cells. */
+	protocol: number;
+	/** The port of the socket after the call; 0 if it has none. */
+	port: number;
+	sockets: { rows: SocketRow[]; count: number };
+}
+
+/** Most sockets that are listed. */
+const LISTED = 400;
+/** Events between two marks that are made while the player goes to a line. */
+const EVERY = 512;
+/** A script up to this length is a person's: after a mistake the lines above it are played. */
+const EDITED = 20_000;
+
+interface Part {
+	way: Way;
+	marks: Mark[];
+	/** The index of the event of each line. */
+	events: Map<number, number>;
+}
+
+export class Session {
+	private readonly parts: Part[] = [];
+	private readonly outcomes = new Map<number, Outcome>();
+	private readonly lines: string[];
+	private looked: { part: Part; before: Mark; after: Mark; recorder: StepRecorder } | null = null;
+	private net: Net | null = null;
+	private protocol = IPPROTO_TCP;
+
+	private constructor(private readonly wanted: Wanted) {
+		this.lines = wanted.text.split("\n");
+		if (this.lines.at(-1) === "") this.lines.pop();
+	}
+
+	/** Plays a script in slices. Each yield says how many lines are played. */
+	static *open(wanted: Wanted): Generator<number, { session: Session; loaded: Loaded }> {
+		let mistake: Mistake | null = null;
+		let cut = Number.POSITIVE_INFINITY;
+		for (;;) {
+			const session = new Session(wanted);
+			try {
+				const { version, doubt } = yield* session.play(cut);
+				return { session, loaded: session.loaded(version, doubt, mistake) };
+			} catch (error) {
+				if (!(error instanceof ScriptError)) throw error;
+				const found = mistakeOf(error);
+				if (found.line >= cut || session.lines.length > EDITED) throw error;
+				// A mistake that is found while the lines above another one are played comes first.
+				mistake = found;
+				cut = found.line;
+			}
+		}
+	}
+
+	/** Plays the lines before `cut`. */
+	private *play(cut: number): Generator<number, { version: string; doubt: string | null }> {
+		const { seed } = this.wanted;
+		let version = this.wanted.version ?? DEFAULT_VERSION;
+		let doubt: string | null = null;
+		const lines = this.lines.slice(0, Math.min(cut - 1, this.lines.length));
+		for (const read of partsOf(lines[Symbol.iterator](), "script")) {
+			const { top } = read;
+			if (this.wanted.version === null) {
+				const draws = "script" in read ? readDraws(read.script) : null;
+				const release = draws?.release ?? top?.release ?? null;
+				const profile = release === null ? null : profileFor(release, top?.build ?? "");
+				if (profile !== null) ({ name: version, doubt } = profile);
+			}
+			const options = {
+				version,
+				seed,
+				...(top === null ? {} : { host: [{ ...top, file: "script" }] }),
+			};
+			const playing =
+				"script" in read
+					? findWay(read.script, options, true)
+					: findLongWay(read.lines, "script", read.above, options, top);
+			let way: Way;
+			for (;;) {
+				const next = playing.next();
+				if (next.done === true) {
+					way = next.value;
+					break;
+				}
+				yield 0;
+			}
+			this.add(way);
+		}
+		return { version, doubt };
+	}
+
+	private add(way: Way): void {
+		const events = new Map<number, number>();
+		const all = way.player.events;
+		for (let at = 0; at < all.end; at++) events.set(all.get(at).line.line, at);
+		this.parts.push({ way, marks: [...way.marks], events });
+		for (const outcome of way.outcomes) this.outcomes.set(outcome.line, outcome);
+	}
+
+	private loaded(version: string, doubt: string | null, mistake: Mistake | null): Loaded {
+		const count = this.lines.length;
+		const verdicts = new Uint8Array(count);
+		const failed = new Uint8Array(count);
+		const results = new Array<string>(count).fill("");
+		let differs = 0;
+		let fails = 0;
+		let first = 0;
+		for (const outcome of this.outcomes.values()) {
+			const at = outcome.line - 1;
+			verdicts[at] = VERDICTS.indexOf(outcome.verdict);
+			results[at] = resultOf(outcome);
+			if (hasFailed(outcome)) failed[at] = 1;
+			if (outcome.verdict === "ignored") continue;
+			const before = (line: number) => line === 0 || outcome.line < line;
+			if (outcome.verdict === "mismatch" && before(differs)) differs = outcome.line;
+			if (failed[at] === 1 && PORTS.test(outcome.call) && before(fails)) fails = outcome.line;
+			if (outcome.call === "connect" || outcome.call === "bind")
+				first = Math.max(first, outcome.line);
+		}
+		const last = this.outcomes.size === 0 ? 0 : Math.max(...[...this.outcomes.keys()].slice(-1));
+		const opens = differs || fails || first || last;
+		return { version, doubt, verdicts, results, failed, mistake, opens };
+	}
+
+	/** Plays up to a line, then the line with a tracer. Null if the line is not part of the script. */
+	look(line: number): LineView | null {
+		const part = this.parts.find(({ events }) => events.has(line)) ?? this.partBefore(line);
+		if (part === undefined) return null;
+		const { player } = part.way;
+		const index = part.events.get(line) ?? this.indexAfter(part, line);
+		const acts = part.events.has(line);
+		this.goTo(part, index);
+		const event = player.events.at(index);
+		const call = event?.line.kind === "call" && acts ? event.line : null;
+		const recorder = new StepRecorder(player.kernel);
+		const before = player.mark();
+		this.locate(part, line, call);
+		const cellsBefore = this.cells(part);
+		let played: Outcome | null = null;
+		if (acts && event !== undefined) {
+			// A failed call without an effect on the model is shown as the model plays it.
+			const skipped = player.facts.skipped.delete(line);
+			player.kernel.trace = recorder;
+			try {
+				played = player.step();
+				if (call !== null && played !== null && played.result !== null) {
+					const task = player.world.task(call.pid ?? 0);
+					recorder.end(task, call.name, fdOf(call) ?? -1, played.result);
+				}
+			} finally {
+				player.kernel.trace = noTrace;
+				if (skipped) player.facts.skipped.add(line);
+			}
+			if (skipped) {
+				player.back(before);
+				player.step();
+			}
+		}
+		const after = player.mark();
+		this.looked = { part, before, after, recorder };
+		this.locate(part, line, call);
+		const outcome = this.outcomes.get(line) ?? null;
+		const port = call === null ? 0 : this.portOf(part, call.pid ?? 0, fdOf(call));
+		const explanation = [...recorder.lines];
+		for (const said of [...(outcome?.explanation ?? []), ...(played?.explanation ?? [])]) {
+			if (!explanation.includes(said)) explanation.push(said);
+		}
+		return {
+			line,
+			call: outcome?.call ?? "",
+			text: outcome?.text ?? this.lines[line - 1] ?? "",
+			verdict: outcome?.verdict ?? null,
+			result: outcome === null ? "" : resultOf(outcome),
+			failed: outcome !== null && hasFailed(outcome),
+			reason: outcome?.reason ?? null,
+			grounds: outcome?.proof?.grounds ?? [],
+			lines: outcome?.proof?.lines ?? [],
+			explanation,
+			learnt: outcome?.learnt ?? null,
+			steps: recorder.steps,
+			before: cellsBefore,
+			after: this.cells(part),
+			protocol: this.protocol,
+			port,
+			sockets:
+				this.net === null ? { rows: [], count: 0 } : socketRows(player.kernel, this.net, LISTED),
+		};
+	}
+
+	/** The steps [from, to) of the line that was looked at last, in words. */
+	words(from: number, to: number): StepWords[] {
+		if (this.looked === null) return [];
+		const { part, before, recorder } = this.looked;
+		part.way.player.back(before);
+		const words: StepWords[] = [];
+		for (let step = from; step < to; step++) words.push(recorder.words(step));
+		return words;
+	}
+
+	/** A port before or after the line that was looked at last. */
+	port(port: number, after: boolean): PortView {
+		const none = { port, buckets: [], sockets: { first: [], count: 0 } };
+		if (this.looked === null || this.net === null) return none;
+		const { part, before, after: then } = this.looked;
+		part.way.player.back(after ? then : before);
+		return portView(part.way.player.kernel, this.net, this.protocol, port);
+	}
+
+	private partBefore(line: number): Part | undefined {
+		return (
+			this.parts.findLast(({ events }) => {
+				const [first] = events.keys();
+				return first !== undefined && first <= line;
+			}) ?? this.parts[0]
+		);
+	}
+
+	/** The index of the first event after a line that does nothing. */
+	private indexAfter(part: Part, line: number): number {
+		const { events } = part.way.player;
+		let at = 0;
+		while (at < events.end && events.get(at).line.line < line) at++;
+		return at;
+	}
+
+	/** Moves the player to just before an event. */
+	private goTo({ way: { player }, marks }: Part, index: number): void {
+		let nearest = nth(marks, 0);
+		for (const mark of marks) {
+			if (mark.cursor <= index && mark.cursor >= nearest.cursor) nearest = mark;
+		}
+		player.figures = false;
+		player.back(nearest);
+		while (player.cursor < index) {
+			player.step();
+			if (player.cursor % EVERY === 0 && !marks.some(({ cursor }) => cursor === player.cursor)) {
+				marks.push(player.mark());
+			}
+		}
+		player.figures = true;
+	}
+
+	/** Notes the namespace and the protocol that a line is about. */
+	private locate(part: Part, line: number, call: ScriptLine | null): void {
+		const { world, kernel } = part.way.player;
+		const pid = call?.kind === "call" ? (call.pid ?? 0) : 0;
+		const task = world.tasks.get(pid) ?? [...world.tasks.values()].at(-1);
+		this.net = task?.net.net ?? world.firstNet?.net ?? this.net ?? kernel.nets.at(-1) ?? null;
+		if (call?.kind !== "call" || task === undefined || line === 0) return;
+		const sk = world.subflow(world.sk(task, call));
+		if (sk !== 0) this.protocol = tableOf(nth(kernel.sock.sk_protocol, sk));
+	}
+
+	private portOf(part: Part, pid: number, fd: number | null): number {
+		const { world, kernel } = part.way.player;
+		const task = world.tasks.get(pid);
+		if (task === undefined || fd === null || !kernel.tasks.has(task)) return 0;
+		return nth(kernel.sock.skc_num, world.sockOf(task, fd | 0));
+	}
+
+	private cells(part: Part): Cells {
+		const { kernel } = part.way.player;
+		return this.net === null ? noCells() : cellsOf(kernel, this.net, this.protocol);
+	}
+}
+
+/** Calls that may fail because of ports. */
+const PORTS = /^(bind|connect|listen|sendto|sendmsg)$/;
+
+function mistakeOf(error: ScriptError): Mistake {
+	const [, found = ""] = /, found ([\s\S]*)$/.exec(error.message) ?? [];
+	return { line: error.line, column: error.column, expected: error.expected, found };
+}
+
+function hasFailed({ result, recordedError, verdict }: Outcome): boolean {
+	if (verdict === "ignored") return false;
+	const error = recordedError ?? (result !== null && result < 0 ? errnoName(-result) : null);
+	return error !== null && error !== "EINPROGRESS" && error !== "EAGAIN";
+}
+
+/** The result of a line in a word: the recorded one if there is one. */
+function resultOf({ call, result, recorded, recordedError, verdict }: Outcome): string {
+	if (call === "$") return "";
+	if (verdict === "ignored") return recordedError ?? (recorded === null ? "" : `= ${recorded}`);
+	if (recordedError !== null) return recordedError;
+	const value = recorded ?? result;
+	if (value === null) return "sleeps";
+	return value < 0 ? errnoName(-value) : `= ${value}`;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The sockets as a table of ss. */
+import type { LineView } from "../session.js";
+import { count, el, fill } from "./dom.js";
+
+export class SocketTable {
+	readonly element = el("div", { class: "sockets" });
+
+	/** `inspect` is called with the port of a row that is chosen. */
+	constructor(private readonly inspect: (port: number) => void) {}
+
+	show({ sockets: { rows, count: all } }: LineView, current: number): void {
+		if (all === 0) {
+			fill(this.element, el("p", { class: "note" }, "No socket."));
+			return;
+		}
+		const head = ["Netid", "State", "Local", "Peer", "Users", ""];
+		const table = el(
+			"table",
+			{},
+			el("caption", { class: "unseen" }, "Sockets after the line, as ss prints them"),
+			el("thead", {}, el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)))),
+			el(
+				"tbody",
+				{},
+				...rows.map((row) => {
+					const local = el("button", { type: "button", class: "link" }, row.local);
+					local.addEventListener("click", () => this.inspect(row.port));
+					const own = row.port === 0 ? row.local : local;
+					const cells = [row.netid, row.state, own, row.peer, row.users, row.notes];
+					return el(
+						"tr",
+						{ class: row.port !== 0 && row.port === current ? "current" : null },
+						...cells.map((cell) => el("td", {}, cell)),
+					);
+				}),
+			),
+		);
+		const more = all - rows.length;
+		fill(
+			this.element,
+			el("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "Sockets" }, table),
+			more > 0 ? el("p", { class: "note" }, `and ${count(more)} more sockets`) : null,
+		);
+	}
+}

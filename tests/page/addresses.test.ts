@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** What replaces functions of Node.js does the same. */
+import { isIPv6 } from "node:net";
+import { constants } from "node:os";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseIpv6 } from "../../kernel-model/machine/address.js";
+import { equalWords } from "../../kernel-model/machine/snapshot.js";
+import { errnoOf } from "../../kernel-model/script/operands.js";
+
+describe("without Node.js", () => {
+	it("an address is IPv6 if Node.js says so", () => {
+		const part = fc.constantFrom("0", "1", "ffff", "fe80", "12345", "g", "", "1.2.3.4", "01.2.3.4");
+		const text = fc
+			.array(fc.tuple(part, fc.constantFrom(":", "::", ":")), { maxLength: 9 })
+			.map((parts) => parts.flat().join(""));
+		const either = fc.oneof(
+			text,
+			text.map((each) => each.slice(0, -1)),
+			fc.ipV6(),
+		);
+		fc.assert(
+			fc.property(either, (each) => {
+				expect(parseIpv6(each) !== null, each).toBe(isIPv6(each));
+			}),
+			{ seed: 1, numRuns: 5000 },
+		);
+	});
+
+	it("an error has the number of Linux", () => {
+		if (process.platform !== "linux") return;
+		for (const [name, number] of Object.entries(constants.errno)) {
+			expect([name, errnoOf(name)]).toEqual([name, number]);
+		}
+		expect(errnoOf("EHWPOISON")).toBe(133);
+		expect(errnoOf("-")).toBeNull();
+	});
+
+	it("words are compared like bytes", () => {
+		const bytes = fc.uint8Array({ minLength: 64, maxLength: 64, max: 1 });
+		const place = fc.nat({ max: 8 }).map((n) => n * 4);
+		fc.assert(
+			fc.property(bytes, bytes, place, fc.nat({ max: 32 }), (now, chunk, start, length) => {
+				const slice = now.slice(16 + start, 16 + start + length);
+				const same = slice.every((byte, i) => byte === chunk[start + i]);
+				const end = Math.min(start + length, 48);
+				if (end - start !== length) return;
+				expect(equalWords(now, 16, chunk, start, end)).toBe(same);
+			}),
+			{ seed: 1, numRuns: 2000 },
+		);
+	});
+});

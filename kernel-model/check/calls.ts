@@ -13,6 +13,7 @@ import {
 	SS_CONNECTED,
 } from "../../include/linux/net.js";
 import {
+	AF_INET,
 	AF_INET6,
 	MSG_DONTWAIT,
 	MSG_ERRQUEUE,
@@ -391,6 +392,11 @@ export class Calls {
 				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
 			default:
 				if (isSend(call.name)) return this.send(made);
+				if (this.knowsReceiver(made)) {
+					const wait = operands.flags(3) === 0;
+					const size = operands.length(2, "a length");
+					return { result: task.recv(fd, size, wait ? undefined : true) };
+				}
 				if (isReceive(call.name) && recorded !== null) {
 					// A receive from the error queue takes no data. It takes the pending error only if
 					// IP_RECVERR put this error into the queue as well.
@@ -399,6 +405,18 @@ export class Calls {
 				}
 				return IGNORED;
 		}
+	}
+
+	/**
+	 * Whether the model knows which datagrams a call can receive: the recording has the secrets by
+	 * which the kernel chose the receivers.
+	 */
+	private knowsReceiver({ call, sock, operands }: Made): boolean {
+		const { known, socket, sock: S } = this.world.kernel;
+		if (known.size === 0 || call.name !== "recvfrom") return false;
+		const sk = nth(socket.sk, sock);
+		if (!isUdp(nth(S.sk_protocol, sk)) || (operands.flags(3) & ~MSG_DONTWAIT) !== 0) return false;
+		return known.has("udp") && (S.skc_family[sk] === AF_INET || known.has("udp6"));
 	}
 
 	private listen(task: Task, fd: number, backlog: number): number {

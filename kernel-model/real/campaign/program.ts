@@ -83,6 +83,7 @@ const OPERATIONS = {
 	flood: [1, 3, 1, 0],
 	pile: [1, 0, 4, 1],
 	meet: [2, 1, 1, 5],
+	group: [1, 1, 0, 4],
 	wait: [0, 1, 0, 1],
 } as const;
 type OperationKind = keyof typeof OPERATIONS;
@@ -468,6 +469,10 @@ class Renderer {
 		}
 		if (kind === "meet") {
 			this.meet(process, n);
+			return;
+		}
+		if (kind === "group") {
+			this.group(process, n);
 			return;
 		}
 		if (kind === "crowd") {
@@ -897,6 +902,90 @@ class Renderer {
 			if (c % 4 !== 3) for (const fd of ends) this.close(process, fd);
 		}
 		if (b % 2 === 0 && process.fds.has(listener)) this.close(process, listener);
+		this.limit(process, e);
+	}
+
+	/** A reuseport group and its clients. Each member is asked what it got. */
+	private group(process: Process, n: Operation["n"]): void {
+		const [, b, c, d, e] = n;
+		const { fds, task } = process;
+		const datagram: Kind = b % 8 === 7 && this.can.kinds.includes("udplite") ? "udplite" : "udp";
+		const kind: Kind = b % 2 === 1 ? datagram : "tcp";
+		const six = this.six(c % 2 === 1);
+		const length = six ? 28 : 16;
+		const here = six
+			? ["::1", "::", "2001:db8::10", "::ffff:127.0.0.1"]
+			: ["127.0.0.1", "0.0.0.0", "192.0.2.10"];
+		const address = pick(here, c >> 1);
+		const to = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
+		if (this.without("wildcard") && to !== address) return;
+		if (this.without("SO_REUSEPORT") || this.without("mapped")) return;
+		const members: number[] = [];
+		const portOf = (fd: number) => {
+			const name = task.getsockname(fd);
+			return typeof name === "number" ? 0 : name.port;
+		};
+		for (let i = 0; i < 2 + (d % 4); i++) {
+			const fd = this.socket(process, kind, six, 1);
+			if (fd < 0) break;
+			this.set(process, fd, "SOL_SOCKET", "SO_REUSEPORT", 15, 1);
+			const [first] = members;
+			const any = this.without("autobind") ? 40003 : 0;
+			const port = first === undefined ? nth([any, 45000], (d >> 2) % 2) : portOf(first);
+			const shown = first === undefined ? String(port) : `port_of(${first})`;
+			this.say(process, `bind(${fd}, ${this.name(six, address, shown)}, ${length})`);
+			this.perform(() => task.bind(fd, this.address(six, address, port)));
+			members.push(fd);
+			if (kind !== "tcp") continue;
+			this.say(process, `listen(${fd}, 3)`);
+			this.perform(() => task.listen(fd, 3));
+		}
+		if (d >= 192 && members.length > 2) this.close(process, nth(members, 1));
+		const alive = () => members.filter((fd) => fds.has(fd));
+		const clients: number[] = [];
+		for (let i = 0; i < 1 + (e % 4); i++) {
+			const fd = this.socket(process, kind, six, 1);
+			const [first] = alive();
+			if (fd < 0 || first === undefined) break;
+			clients.push(fd);
+			if (this.without("autobind")) {
+				const from = 40010 + i;
+				this.say(process, `bind(${fd}, ${this.name(six, to, String(from))}, ${length})`);
+				this.perform(() => task.bind(fd, this.address(six, to, from)));
+			}
+			const name = this.name(six, to, `port_of(${first})`);
+			const target = this.address(six, to, portOf(first));
+			if (kind === "tcp") {
+				this.say(process, `connect(${fd}, ${name}, ${length})`);
+				this.perform(() => task.connect(fd, target, length, true));
+				continue;
+			}
+			this.say(process, `sendto(${fd}, "storm", ${1 + i}, MSG_NOSIGNAL, ${name}, ${length})`);
+			this.perform(() => task.sendto(fd, 1 + i, target, length, true));
+			const last = alive().at(-1);
+			if (i > 0 || last === undefined || b < 128) continue;
+			// Lookups score every sock of a group that has had a connected member.
+			this.say(process, `connect(${last}, ${this.name(six, to, `port_of(${fd})`)}, ${length})`);
+			this.perform(() => task.connect(last, this.address(six, to, portOf(fd)), length, true));
+		}
+		const children: number[] = [];
+		for (const fd of alive()) {
+			for (let i = 0; i < clients.length; i++) {
+				if (kind !== "tcp") {
+					this.say(process, `recvfrom(${fd}, NULL, 16, MSG_DONTWAIT)`);
+					this.perform(() => task.recv(fd, 16, true));
+					continue;
+				}
+				this.say(process, `accept4(${fd}, {sa_family=AF_UNSPEC}, [28], SOCK_NONBLOCK)`);
+				const child = this.perform(() => task.accept4(fd, 0o4000, {}, true));
+				if (child < 0) continue;
+				fds.set(child, { kind: "tcp", six, listens: false, connected: true });
+				children.push(child);
+			}
+		}
+		const ends = [...clients, ...children, ...(c >= 128 ? alive() : [])];
+		if (e >= 128) ends.reverse();
+		if (e % 8 !== 7) for (const fd of ends) if (fds.has(fd)) this.close(process, fd);
 		this.limit(process, e);
 	}
 

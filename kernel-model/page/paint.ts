@@ -34,6 +34,8 @@ export function pixelOf(colour: string): number {
 /** Whether a pixel of a cell of `size` pixels has the colour of its state. */
 function inked(state: number, x: number, y: number, size: number): boolean {
 	const step = Math.max(2, Math.round(size / 5));
+	// A pattern would make small cells pale.
+	if (size < 5 && state !== PORT_RESERVED) return true;
 	switch (state) {
 		case PORT_RESERVED:
 			return (x + y) % (2 * step) < step;

@@ -11,6 +11,7 @@ interface Holds {
 	editor: HTMLElement;
 	mistakes: HTMLElement;
 	story: HTMLElement;
+	words: HTMLElement;
 	stepper: HTMLElement;
 	range: HTMLElement;
 	port: HTMLElement;
@@ -41,7 +42,6 @@ export class Frame {
 		this.editButton = el("button", { type: "button" }, "Edit");
 		this.editButton.addEventListener("click", () => holds.edit());
 		this.scopes.addEventListener("change", () => holds.scope());
-		this.search = section(this.searchTitle, "search", holds.stepper, this.none);
 		const script = el(
 			"section",
 			{ class: "script", "aria-label": "Script" },
@@ -57,16 +57,17 @@ export class Frame {
 		const range = el(
 			"section",
 			{ class: "ports", "aria-label": "Range" },
-			el("div", { class: "bar" }, el("h2", {}, "Range"), scope),
+			el("div", { class: "bar" }, el("h3", {}, "Range"), scope),
 			holds.range,
 		);
+		this.search = section(this.searchTitle, "search", holds.stepper, this.none, range);
 		const seen = el(
 			"div",
 			{ class: "seen" },
 			holds.story,
 			this.search,
-			range,
 			section(el("h2", {}, "Bucket"), "buckets", holds.port),
+			section(el("h2", {}, "In words"), "in-words", holds.words),
 			section(el("h2", {}, "Sockets"), "all-sockets", holds.sockets),
 		);
 		this.main = el("main", {}, script, seen);
@@ -147,7 +148,7 @@ export class Frame {
 		options.push(["namespace", `the namespace's range ${low}-${high}`]);
 		options.push(["all", "all 65,536 ports"]);
 		fill(this.scopes, ...options.map(([value, text]) => el("option", { value }, text)));
-		if (kept === "all" && this.search.dataset.chosen === "all") this.scopes.value = "all";
+		if (kept === "all" || kept === "namespace") this.scopes.value = kept;
 	}
 
 	/** The range that is shown, inclusive. */

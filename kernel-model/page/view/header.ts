@@ -79,11 +79,11 @@ export class Header {
 			el(
 				"div",
 				{ class: "acts" },
-				this.note,
 				open,
 				chosen,
 				button("Copy link", () => acts.link()),
 				button("Keys", () => keys.showModal()),
+				this.note,
 				keys,
 			),
 		);

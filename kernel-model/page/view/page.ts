@@ -82,6 +82,7 @@ export class Page {
 			editor: this.editor.element,
 			mistakes: this.mistakes.element,
 			story: this.story.element,
+			words: this.story.words,
 			stepper: this.stepper.element,
 			range: this.range.element,
 			port: this.portPanel.element,

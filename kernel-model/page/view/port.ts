@@ -28,20 +28,20 @@ export class PortPanel {
 						el("dt", {}, "fastreuseport"),
 						el("dd", {}, String(fastreuseport)),
 					),
-					el("p", { class: "note" }, `${meaning}.`),
-					listOf("owners", owners),
+					el("p", { class: "note" }, `${meaning.charAt(0).toUpperCase()}${meaning.slice(1)}.`),
+					listOf("owner", owners),
 					...bind2.map(({ address, owners: full, deathrow }) =>
 						el(
 							"section",
 							{ class: "bind2" },
 							el("h4", {}, el("code", {}, "inet_bind2_bucket"), ` ${address}`),
-							full.count === 0 ? null : listOf("owners", full),
-							deathrow.count === 0 ? null : listOf("in TIME_WAIT", deathrow),
+							full.count === 0 ? null : listOf("owner", full),
+							deathrow.count === 0 ? null : listOf("socket in TIME_WAIT", deathrow),
 						),
 					),
 				),
 			),
-			sockets.count === 0 ? null : listOf("sockets", sockets),
+			sockets.count === 0 ? null : listOf("socket", sockets),
 		);
 	}
 }
@@ -51,7 +51,7 @@ function listOf(what: string, { first, count: all }: Named): HTMLElement {
 	return el(
 		"div",
 		{ class: "owners" },
-		el("h5", {}, `${count(all)} ${what}`),
+		el("h5", {}, all === 1 ? `1 ${what}` : `${count(all)} ${what.replace(/^[a-z]+/, "$&s")}`),
 		el(
 			"ul",
 			{},

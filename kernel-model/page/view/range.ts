@@ -19,7 +19,7 @@ import { atNextFrame, count, el, fill, plural } from "./dom.js";
 const FEW = 256;
 /** Height of the overview, and the largest and the usual size of a cell with a letter, pixels. */
 const TALL = 230;
-const LARGE = 44;
+const LARGE = 50;
 const MAGNIFIED = 128;
 
 /** What the grid shows. */
@@ -174,7 +174,7 @@ export class Range {
 		const largest = few ? LARGE : 8;
 		this.layout = layoutOf(low, high, width, TALL, largest);
 		if (few) this.lettered(this.overview, this.layout);
-		else this.dense(this.overview, this.layout, width);
+		else this.dense(this.overview, this.layout);
 		this.near.hidden = few;
 		this.caption.hidden = few;
 		if (!few) {
@@ -215,7 +215,6 @@ export class Range {
 			background: colour("panel"),
 			tried: colour("tried"),
 			text: colour("text"),
-			onState: colour("on-port"),
 			accent: colour("accent"),
 		};
 		const palette = {
@@ -227,7 +226,7 @@ export class Range {
 	}
 
 	/** Small cells without letters. */
-	private dense(canvas: HTMLCanvasElement, layout: Layout, _width: number): void {
+	private dense(canvas: HTMLCanvasElement, layout: Layout): void {
 		const { context, ratio } = this.sized(canvas, layout);
 		const { shown } = this;
 		if (context === null || shown === null) return;
@@ -253,11 +252,12 @@ export class Range {
 		out: number,
 	): void {
 		if (port < low || port > high || port === 0) return;
-		const x = ((port - low) % columns) * size;
-		const y = Math.floor((port - low) / columns) * size;
+		const x = ((port - low) % columns) * size - out;
+		const y = Math.floor((port - low) / columns) * size - out;
+		const inner = size - (size >= 5 ? Math.max(1, Math.round(size / 12)) : 0) + 2 * out;
 		context.strokeStyle = colour;
 		context.lineWidth = line;
-		context.strokeRect(x - out + 0.5, y - out + 0.5, size + 2 * out - 1, size + 2 * out - 1);
+		context.strokeRect(x + line / 2, y + line / 2, inner - line, inner - line);
 	}
 
 	/** Large cells with letters, and port numbers if they fit. */
@@ -280,11 +280,12 @@ export class Range {
 			const y = Math.floor((port - low) / columns) * size;
 			this.letter(context, colours, port, x, y, size);
 		}
-		this.ring(context, layout, this.focused, colours.text, 1.5, -1);
+		this.ring(context, layout, this.focused, colours.text, 1.5, 0);
 		this.ring(context, layout, shown.current, colours.accent, 3, -1);
 		this.ring(context, layout, shown.chosen, colours.accent, 3, -1);
 	}
 
+	/** One large cell: a strip with the pattern of its state, its letter, its number, its marks. */
 	private letter(
 		context: CanvasRenderingContext2D,
 		colours: Colours,
@@ -299,35 +300,33 @@ export class Range {
 		const connections = shown.cells.connections[port] ?? 0;
 		const letter = PORT_STATES[state]?.letter ?? "";
 		const numbered = size >= 34;
-		const middle = x + size / 2;
+		const inner = size - Math.max(1, Math.round(size / 12));
+		const strip = letter === "" ? 0 : Math.max(3, Math.round(size * 0.2));
+		context.fillStyle = colours.states[0] ?? colours.background;
+		context.fillRect(x + strip, y, inner - strip, inner);
+		const height = numbered ? inner - 14 : inner;
+		const middle = x + strip + (inner - strip) / 2;
+		context.fillStyle = colours.text;
 		if (letter !== "") {
-			const text = connections > 1 ? `${letter}${connections > 99 ? "+" : connections}` : letter;
-			const height = Math.max(9, Math.round(size * 0.34));
-			context.font = `600 ${height}px system-ui, sans-serif`;
-			const wide = context.measureText(text).width + 6;
-			const top = y + (numbered ? size * 0.36 : size / 2);
-			context.fillStyle = colours.background;
-			context.fillRect(middle - wide / 2, top - height / 2 - 2, wide, height + 3);
-			context.fillStyle = colours.text;
-			context.fillText(text, middle, top);
+			const count = connections > 99 ? "+" : connections > 1 ? String(connections) : "";
+			context.font = `600 ${Math.max(9, Math.round(size * 0.36))}px system-ui, sans-serif`;
+			const wide = context.measureText(letter + count).width > inner - strip;
+			context.fillText(wide ? letter : letter + count, middle, y + height / 2 + 1);
 		}
 		if (numbered) {
 			context.font = "10px ui-monospace, monospace";
-			context.fillStyle = colours.background;
-			context.fillRect(x, y + size - 15, size - 3, 13);
-			context.fillStyle = colours.text;
-			context.fillText(String(port), middle - 1, y + size - 8);
+			context.fillText(String(port), middle, y + inner - 8);
 		}
 		if (shown.tried[port] !== 1) return;
+		const cross = Math.max(4, Math.round(size * 0.16));
+		const right = x + inner - 3;
 		context.strokeStyle = colours.tried;
-		context.lineWidth = size >= 24 ? 2 : 1.5;
+		context.lineWidth = 2;
 		context.beginPath();
-		const edge = size >= 24 ? 4 : 2;
-		const end = numbered ? size - 17 : size - edge - 2;
-		context.moveTo(x + edge, y + edge);
-		context.lineTo(x + size - edge - 3, y + end);
-		context.moveTo(x + size - edge - 3, y + edge);
-		context.lineTo(x + edge, y + end);
+		context.moveTo(right - cross, y + 3);
+		context.lineTo(right, y + 3 + cross);
+		context.moveTo(right, y + 3);
+		context.lineTo(right - cross, y + 3 + cross);
 		context.stroke();
 	}
 }
@@ -341,6 +340,5 @@ interface Colours {
 	background: string;
 	tried: string;
 	text: string;
-	onState: string;
 	accent: string;
 }

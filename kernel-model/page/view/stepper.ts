@@ -11,8 +11,8 @@ import {
 import { count, el, fill, type Icon, iconButton, setIcon } from "./dom.js";
 
 /** Rows of words around the current step. */
-const BEFORE = 2;
-const ROWS = 6;
+const BEFORE = 1;
+const ROWS = 4;
 /** A search is played in about so many milliseconds, and no step is shorter than a frame. */
 const WHOLE = 6000;
 const LONGEST = 700;

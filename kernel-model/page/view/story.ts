@@ -2,7 +2,6 @@
 /** What happened at a line, in words: the headline, the reasons, and how another version differs. */
 import type { Differing } from "../beside.js";
 import type { LineView } from "../session.js";
-import { shortLine } from "../short.js";
 import { el, fill } from "./dom.js";
 
 /** The headline of a line: what the call did. */
@@ -22,16 +21,16 @@ export function headline({ call, verdict, result, failed, port }: LineView): str
 
 export class Story {
 	readonly element = el("article", { class: "story" });
+	/** How the call went, in words. */
+	readonly words = el("div", { class: "words" });
 
 	/** `go` is called when a line that proves something is chosen. */
 	constructor(private readonly go: (line: number) => void) {}
 
 	show(view: LineView, differing: Differing | null): void {
 		const bad = view.failed || view.verdict === "mismatch";
-		const plain = view.explanation.filter((line) => line !== view.reason);
-		// The last line of an explanation is the check that failed: it comes first.
-		const why = bad ? (plain.at(-1) ?? null) : null;
-		const rest = why === null ? plain : plain.slice(0, -1);
+		const { explanation } = view;
+		const reasons = bad ? reasonsOf(view) : [];
 		fill(
 			this.element,
 			el(
@@ -41,13 +40,18 @@ export class Story {
 				headline(view),
 			),
 			el("pre", { class: "call", tabindex: 0, "aria-label": "The whole line" }, view.text.trim()),
-			view.reason === null ? null : el("p", { class: "reason" }, view.reason),
-			why === null ? null : el("p", { class: "why" }, why),
-			rest.length === 0 ? null : el("ul", { class: "how" }, ...rest.map(howLine)),
+			...reasons,
+			view.reason === null || bad ? null : el("p", { class: "reason" }, view.reason),
 			view.grounds.length === 0 ? null : this.proof(view),
 			view.learnt === null ? null : el("p", { class: "note" }, `Learnt: ${view.learnt}`),
 			differing === null ? null : besideText(differing),
-			plain.length === 0 && view.reason === null ? silent(view) : null,
+		);
+		const silent = explanation.length === 0;
+		fill(
+			this.words,
+			silent
+				? el("p", { class: "note" }, silence(view))
+				: el("ul", { class: "how" }, ...explanation.map(howLine)),
 		);
 	}
 
@@ -74,9 +78,35 @@ function howLine(line: string): HTMLElement {
 	return el("li", { class: line.startsWith("  ") ? "example" : null }, line.trim());
 }
 
-function silent({ call, text }: LineView): HTMLElement | null {
-	if (call === "" || call === "$") return null;
-	return el("p", { class: "note" }, `No search and no check of ports: ${shortLine(text)}`);
+/** What there is to say about a line without an explanation. */
+function silence({ call }: LineView): string {
+	if (call === "") return "The line does nothing.";
+	if (call === "$") return "The command runs before the next call.";
+	return "The call makes no search and no check of ports.";
+}
+
+/**
+ * Why a call failed or differs: the check that failed, which an explanation names last, and how
+ * full the range is.
+ */
+function reasonsOf({ reason, explanation, verdict }: LineView): HTMLElement[] {
+	if (verdict === "mismatch" || verdict === "undecided") {
+		return reason === null ? [] : [el("p", { class: "reason" }, sentence(reason))];
+	}
+	const last = explanation.at(-1) ?? "";
+	const [, where = "", why = last] = /^([a-z_0-9]+): (.*)$/s.exec(last) ?? [];
+	const full = explanation.find((line) => line !== last && /^of the [0-9,]+ ports? /.test(line));
+	const check = el("p", { class: "reason" }, sentence(why));
+	if (where !== "") check.append(" ", el("code", {}, where));
+	return [...(last === "" ? [] : [check]), ...(full === undefined ? [] : [fullness(full)])];
+}
+
+const fullness = (text: string) => el("p", { class: "why" }, sentence(text));
+
+/** A clause as a sentence. A name of the kernel keeps its first letter. */
+function sentence(text: string): string {
+	const first = /^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+	return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
 /** How the versions differ, and the changes that make them differ. */

@@ -104,7 +104,7 @@ export function cellsOf(k: Kernel, net: Net, protocol: number): Cells {
 		else if (state === TCP_TIME_WAIT) {
 			is = PORT_TIME_WAIT;
 			const ends = (k.timers.expiry(sk_timer(sk)) ?? k.now) - k.now;
-			left[port] = Math.max(nth(left, port), Math.ceil(ends / 1000));
+			left[port] = Math.max(nth(left, port), Math.round(ends / 1000));
 		} else if (S.skc_dport[sk] !== 0) {
 			is = PORT_CONNECTED;
 			connections[port] = Math.min(nth(connections, port) + 1, 65535);

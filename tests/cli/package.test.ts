@@ -40,6 +40,11 @@ describe("the tarball", () => {
 		expect(sourcesContent[0]).toContain("SPDX-License-Identifier");
 	});
 
+	it("has the program and the style of the page", () => {
+		expect(paths).toContain("dist/kernel-model/page/bundle/page.js");
+		expect(paths).toContain("dist/kernel-model/page/bundle/page.css");
+	});
+
 	it("has what the agent and the virtual machines need", () => {
 		expect(paths).toContain("kernel-model/real/agent/agent.c");
 		expect(paths.some((path) => path.startsWith("kernel-model/real/vm/"))).toBe(true);

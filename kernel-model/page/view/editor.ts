@@ -93,7 +93,12 @@ export class Editor {
 
 /** A mistake as a bar below the script, with a button that leads to its place. */
 export class MistakeBar {
-	readonly element = el("div", { class: "mistake-bar", id: "mistake", role: "alert", hidden: true });
+	readonly element = el("div", {
+		class: "mistake-bar",
+		id: "mistake",
+		role: "alert",
+		hidden: true,
+	});
 
 	constructor(private readonly go: (mistake: Mistake) => void) {}
 

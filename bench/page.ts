@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Figures of the page in a headless Chromium: node dist/bench/page.js */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Chromium, findChromium, Tab } from "../tests/page/chromium.js";
+
+const MAIN = fileURLToPath(new URL("../kernel-model/cli/main.js", import.meta.url));
+const READY =
+	"document.querySelector('.story h2') && document.querySelector('main').getAttribute('aria-busy') === 'false'";
+const DRAWN = 31;
+
+/** A recording of 10,000 lines: those of two recordings, one after the other. */
+function tenThousand(): string {
+	const linesOf = (name: string) =>
+		readFileSync(`tests/recordings/${name}.strace`, "utf8").trimEnd().split("\n");
+	const lines = [...linesOf("three_ways-namespace_range"), ...linesOf("web").slice(3)];
+	return `${lines.slice(0, 10_000).join("\n")}\n`;
+}
+
+/** Makes a page. Returns its address. */
+function pageOf(folder: string, name: string, ...args: string[]): string {
+	const html = join(folder, `${name}.html`);
+	const { status, stderr } = spawnSync(process.execPath, [MAIN, "page", ...args, "-o", html]);
+	if (status !== 0) throw new Error(String(stderr));
+	console.log(`${name}.html: ${statSync(html).size} bytes`);
+	return pathToFileURL(html).href;
+}
+
+/** How long a page of 10,000 lines takes to show its lines, and to have played them, ms. */
+async function opening(tab: Tab, url: string): Promise<void> {
+	await tab.send("Page.addScriptToEvaluateOnNewDocument", {
+		source: `new MutationObserver(() => {
+			if (document.querySelector('.line')) window.shown ??= performance.now();
+			if (${READY}) window.played ??= performance.now();
+		}).observe(document, { subtree: true, childList: true, attributes: true });`,
+	});
+	await tab.go(url);
+	await tab.until("window.played");
+	const [shown, played] = await tab.value("[shown, played].map(Math.round)");
+	console.log(`10,000 lines: shown after ${shown} ms, played after ${played} ms`);
+}
+
+/** How long the grid of the default range takes to be drawn, ms. */
+async function drawing(tab: Tab, url: string): Promise<void> {
+	await tab.go(url);
+	await tab.until("window.played");
+	await tab.value(`(() => { const box = document.getElementById('example');
+		box.value = 'default-range'; box.dispatchEvent(new Event('change')); })()`);
+	await tab.until("/^bind/.test(document.querySelector('.story h2').lastChild.textContent)");
+	const frames = "requestAnimationFrame(() => requestAnimationFrame(done))";
+	const took: number[] = [];
+	for (let i = 0; i < DRAWN; i++) {
+		await tab.value("document.querySelector('.canvas').focus()");
+		await tab.press(i % 2 === 0 ? "ArrowLeft" : "ArrowRight");
+		await tab.value(`new Promise((done) => ${frames})`);
+		took.push(Number(await tab.value("document.querySelector('.range').dataset.took")));
+	}
+	took.sort((a, b) => a - b);
+	const median = took[(DRAWN - 1) / 2];
+	console.log(`28,232 ports: drawn in ${median} ms (median), ${took.at(-1)} ms (longest)`);
+}
+
+async function main(): Promise<void> {
+	const path = findChromium();
+	if (path === null) throw new Error("no Chromium is installed");
+	const folder = mkdtempSync(join(tmpdir(), "inet-port-model-figures-"));
+	const browser = new Chromium(path);
+	try {
+		const script = join(folder, "ten.strace");
+		writeFileSync(script, tenThousand());
+		const tab = await Tab.open(browser);
+		await opening(tab, pageOf(folder, "10000", script, "--kernel", "6.1.176"));
+		await drawing(tab, pageOf(folder, "empty"));
+	} finally {
+		await browser.close();
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
+
+await main();

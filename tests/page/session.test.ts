@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** The model behind the page: the verdicts of `run`, and every line looked at in any order. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
+import { besides } from "../../kernel-model/page/beside.js";
+import { examples } from "../../kernel-model/page/examples.js";
+import { PORT_CONNECTED, PORT_RESERVED } from "../../kernel-model/page/grid.js";
+import { STEP_CHOSEN, STEP_SKIP } from "../../kernel-model/page/search_steps.js";
+import { type Loaded, Session, VERDICTS } from "../../kernel-model/page/session.js";
+
+function open(text: string, version: string | null = "7.3") {
+	const playing = Session.open({ text, version, seed: 1 });
+	for (;;) {
+		const next = playing.next();
+		if (next.done === true) return next.value;
+	}
+}
+
+const recording = (name: string) => readFileSync(`tests/recordings/${name}.strace`, "utf8");
+const verdictsOf = ({ verdicts }: Loaded) =>
+	[...verdicts].flatMap((verdict, i) => (verdict === 0 ? [] : [`${i + 1} ${VERDICTS[verdict]}`]));
+const example = (id: string) => examples().find((one) => one.id === id)?.text ?? "";
+
+describe("a session", () => {
+	it.each(["three_ways-closing", "time_wait", "odd"])("gives the verdicts of run: %s", (name) => {
+		const text = recording(name);
+		const played = playScript(readScript(text, name), { version: "6.1.176", seed: 1 });
+		const expected = played.map(({ line, verdict }) => `${line} ${verdict}`);
+		const byLine = (a: string, b: string) => Number.parseInt(a, 10) - Number.parseInt(b, 10);
+		expect(verdictsOf(open(text, "6.1.176").loaded)).toEqual(expected.sort(byLine));
+	});
+
+	it("shows a line in the same way whatever was looked at before", () => {
+		const text = recording("three_ways-closing");
+		const { session, loaded } = open(text, "6.1.176");
+		const calls = [...loaded.verdicts].flatMap((one, i) => (one === 1 ? [i + 1] : []));
+		const some = calls.filter((_, i) => i % 17 === 0);
+		const before = some.map((line) => JSON.stringify(session.look(line)));
+		expect(some.length).toBeGreaterThan(5);
+		for (const [i, line] of [...some.entries()].reverse()) {
+			expect(JSON.stringify(session.look(line)) === before[i], `line ${line}`).toBe(true);
+			session.words(0, 1);
+			session.port(40000, i % 2 === 0);
+		}
+	});
+
+	it("records every candidate that the explanation counts", () => {
+		const { session, loaded } = open(example("exhausted"));
+		expect(loaded.opens).toBe(29);
+		const view = session.look(29);
+		const steps = view?.steps;
+		const skips = [...(steps?.kinds ?? [])].filter((kind) => kind === STEP_SKIP);
+		expect(skips.length).toBe(12);
+		expect(view?.explanation).toContain(
+			"6 even ports passed over: 5 four-tuple in use, 1 reserved",
+		);
+		expect([steps?.low, steps?.high, steps?.kinds.at(-1)]).toEqual([40000, 40011, STEP_CHOSEN]);
+		expect(view?.before.states[40002]).toBe(PORT_RESERVED);
+		expect(view?.before.states[40000]).toBe(PORT_CONNECTED);
+		const words = session.words(0, steps?.kinds.length ?? 0);
+		expect(words.map(({ where }) => where)).toContain("inet_is_local_reserved_port");
+		expect(words.at(-1)).toEqual({ where: "__inet_hash_connect", text: "no port is left" });
+	});
+
+	it("shows a port before and after the line", () => {
+		const { session } = open(example("riddle-connect"));
+		// The first connect() takes the only port.
+		session.look(7);
+		expect(session.port(40000, false).buckets).toEqual([]);
+		const [bucket] = session.port(40000, true).buckets;
+		expect([bucket?.fastreuse, bucket?.fastreuseport, bucket?.owners.count]).toEqual([-1, -1, 1]);
+		expect(bucket?.bind2.map(({ address }) => address)).toEqual(["127.0.0.1"]);
+	});
+
+	it("shows what is open in TIME_WAIT, with the time left", () => {
+		const text = example("time-wait");
+		const { session } = open(text);
+		const line = text.split("\n").indexOf("close(5)") + 1;
+		const view = session.look(line);
+		expect(view?.after.left[40000]).toBe(60);
+		const rows = view?.sockets.rows.filter(({ state }) => state === "TIME-WAIT") ?? [];
+		expect(rows.map(({ local, notes }) => [local, notes])).toEqual([
+			["127.0.0.1:40000", "60.0 s left"],
+		]);
+	});
+
+	it("plays the lines above a mistake, and says where it is", () => {
+		const { loaded } = open(
+			"socket(AF_INET, SOCK_STREAM, 0)\nlisten(3, 1)\nbind(3, oops\nclose(3)\n",
+		);
+		expect(loaded.results).toEqual(["= 3", "= 0", "", ""]);
+		expect([loaded.mistake?.line, loaded.mistake?.column]).toEqual([3, 13]);
+	});
+
+	it("opens on the line that differs", () => {
+		const { session, loaded } = open(example("impossible"), "6.3");
+		const view = session.look(loaded.opens);
+		expect(view?.verdict).toBe("mismatch");
+		expect(view?.reason).toContain("the kernel chose port 40001, the model cannot");
+		expect(view?.lines.length).toBeGreaterThan(0);
+	});
+
+	it("opens a script without a call, and an empty one", () => {
+		expect(open("").loaded.opens).toBe(0);
+		const { session, loaded } = open("# nothing\n");
+		expect([loaded.opens, session.look(1)?.call]).toEqual([0, ""]);
+	});
+});
+
+/** The calls that fail in each example. */
+const FAILS: Readonly<Record<string, string[]>> = {
+	exhausted: ["connect(14"],
+	"time-wait": ["connect(4"],
+	"by-hand": ["bind(4", "bind(5"],
+	"namespace-range": ["connect(7"],
+	"socket-range": ["connect(5"],
+	"reuseport-group": ["bind(6", "bind(6"],
+	"riddle-connect": ["connect(6"],
+	"riddle-bind-first": ["connect(5"],
+	"riddle-connect-first": ["bind(5", "bind(5", "connect(6"],
+	"riddle-late": ["bind(5"],
+};
+
+describe("an example", () => {
+	it.each(examples())("$id ends as its remarks say", ({ id, text, version, beside }) => {
+		const { loaded } = open(text, version);
+		expect(loaded.mistake).toBeNull();
+		const failed = text.split("\n").filter((_, i) => loaded.failed[i] === 1);
+		expect(failed.map((line) => /^\w+\(\d+/.exec(line)?.[0])).toEqual(FAILS[id] ?? []);
+		if (beside === undefined) return;
+		const differing = besides(text, [version, beside]);
+		expect(differing.flatMap(({ changes }) => changes.map(({ name }) => name))).toEqual([
+			"fastreuse-recomputed",
+		]);
+	});
+});

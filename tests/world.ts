@@ -58,7 +58,7 @@ import {
 	type Task,
 } from "../kernel-model/index.js";
 import { runSetup } from "../kernel-model/script/setup.js";
-import { bindBucketFind } from "../net/ipv4/inet_hashtables.js";
+import { bindBucketFind, bindBucketOwners } from "../net/ipv4/inet_hashtables.js";
 
 export const PROTOCOLS = {
 	tcp: [SOCK_STREAM, IPPROTO_TCP],
@@ -507,8 +507,7 @@ export class World {
 		const S = k.sock;
 		const states: string[] = [];
 		const tb = bindBucketFind(k.tcp_hashinfo, this.net.net, port, 0);
-		let sk = tb === 0 ? 0 : k.tcp_hashinfo.bind_bucket_cachep.owners[tb];
-		for (; sk !== 0; sk = S.bind_node_next[sk]) {
+		for (const sk of tb === 0 ? [] : bindBucketOwners(k, k.tcp_hashinfo, tb)) {
 			const state = tcpStateName(S.skc_state[sk]);
 			// As in /proc/net/tcp, a time-wait socket shows its substate.
 			states.push(state === "TIME_WAIT" ? tcpStateName(S.tw_substate[sk]) : state);

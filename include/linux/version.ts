@@ -179,11 +179,21 @@ export const CHANGES = [
 		name: "bhash-holds-bhash2",
 		since: "6.8",
 		commit: "b2cb9f9ef240",
-		also: ["822fb91fc724", "b82ba728ccfe", "770041d337a8"],
+		also: ["b82ba728ccfe", "770041d337a8"],
 		backports: [],
 		summary:
-			"Bind buckets hold bind2 buckets instead of sockets, and time-wait sockets are among the owners. Costs differ. Programs see only first-bind-not-fast and bhash2-addr-type.",
-		modelled: false,
+			"Bind buckets hold bind2 buckets instead of sockets, and time-wait sockets are among the owners. Costs differ, and the order in which bind() to the wildcard looks at the owners.",
+		modelled: true,
+		internal: true,
+	},
+	{
+		name: "bind2-device-of-bucket",
+		since: "6.8",
+		commit: "822fb91fc724",
+		backports: [],
+		summary:
+			"A socket that got another VRF after bind() keeps the VRF of its bind bucket when connect() sets its address. So it conflicts with a socket on this address and port outside of the VRF.",
+		modelled: true,
 	},
 	{
 		name: "first-bind-not-fast",

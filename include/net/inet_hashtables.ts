@@ -18,8 +18,10 @@ export const FASTREUSEPORT_ANY = 1;
 export const FASTREUSEPORT_STRICT = 2;
 
 /**
- * struct inet_bind_bucket: one for each (namespace, port, l3mdev) that has an owner. Invariant:
- * `owners` is empty only inside the functions that create and destroy a bucket.
+ * struct inet_bind_bucket: one for each (namespace, port, l3mdev) that has an owner. Since 6.8
+ * (bhash-holds-bhash2) it holds the bind2 buckets of the port, and these hold the sockets; before,
+ * it holds the sockets as well. Invariant: one of `bhash2` and `owners` is never used. The other is
+ * empty only inside the functions that create and destroy a bucket.
  *
  * fastreuse is 1 only if every owner had SO_REUSEADDR and did not listen when it was bound.
  * fastreuseport is 0 or FASTREUSEPORT_*; fastuid and fast_* belong to it. Both are -1 if only
@@ -39,14 +41,17 @@ export class BindBucketTable extends Slab<Tb> {
 	/** Chain of the bhash bucket. */
 	node_next = this.i32<Tb>();
 	node_pprev = this.i32();
-	/** First owner. Owners are linked by bind_node of the sockets. */
+	/** First bind2 bucket. They are linked by bhash_node. Since 6.8. */
+	bhash2 = this.i32<Tb2>();
+	/** First owner. Owners are linked by bind_node of the sockets. Until 6.8. */
 	owners = this.i32<Sk>();
 }
 
 /**
  * struct inet_bind2_bucket: one for each (namespace, port, l3mdev, family, address). Invariant:
  * `owners` and `deathrow` are both empty only inside the functions that create and destroy a
- * bucket.
+ * bucket. Since 6.8 (bhash-holds-bhash2) each bucket is on the list of its bind bucket, and
+ * `deathrow` is not used: time-wait sockets are among the owners.
  */
 export class Bind2BucketTable extends Slab<Tb2> {
 	ib_net = this.u16();
@@ -60,9 +65,12 @@ export class Bind2BucketTable extends Slab<Tb2> {
 	/** Chain of the bhash2 bucket. */
 	node_next = this.i32<Tb2>();
 	node_pprev = this.i32();
-	/** First full socket. Full sockets are linked by bind2_node. */
+	/** The list of the bind bucket. Since 6.8. */
+	bhash_node_next = this.i32<Tb2>();
+	bhash_node_pprev = this.i32();
+	/** First owner. Owners are linked by bind_node since 6.8, by bind2_node before. */
 	owners = this.i32<Sk>();
-	/** First time-wait socket. Time-wait sockets are linked by bind2_node. */
+	/** First time-wait socket. Time-wait sockets are linked by bind2_node. Until 6.8. */
 	deathrow = this.i32<Sk>();
 	/** Read since 6.18 (fastreuse-recomputed): both are -1 if only connect() uses the bucket. */
 	fastreuse = this.i8();

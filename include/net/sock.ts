@@ -176,12 +176,15 @@ export class SockTable extends Slab<Sk> {
 	/** Chain of the ehash bucket. Listeners: of the lhash2 bucket. UDP: of the first hash. */
 	node_next = this.i32<Sk>();
 	node_pprev = this.i32();
-	/** Owners of the bind bucket. UDP: the chain of the second hash (skc_portaddr_node). */
+	/**
+	 * Owners of the bind2 bucket since 6.8, of the bind bucket before. UDP: the chain of the second
+	 * hash (skc_portaddr_node).
+	 */
 	bind_node_next = this.i32<Sk>();
 	bind_node_pprev = this.i32();
 	/**
-	 * Owners of the bind2 bucket. Time-wait sockets: its deathrow. Connected UDP sockets: the chain
-	 * of the third hash (udp_lrpa_node).
+	 * Until 6.8 owners of the bind2 bucket; time-wait sockets: its deathrow. Connected UDP sockets:
+	 * the chain of the third hash (udp_lrpa_node).
 	 */
 	bind2_node_next = this.i32<Sk>();
 	bind2_node_pprev = this.i32();

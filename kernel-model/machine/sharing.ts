@@ -15,6 +15,7 @@ import { sk_net, sock_i_uid } from "../../net/core/sock.js";
 import { bindCandidate, inet_rcv_saddr_equal } from "../../net/ipv4/inet_connection_sock.js";
 import {
 	bindBucketFind,
+	bindBucketOwners,
 	connectCandidate,
 	tcp_or_dccp_get_hashinfo,
 } from "../../net/ipv4/inet_hashtables.js";
@@ -100,8 +101,8 @@ function sharingRule(k: Stack, sk: number, sk2: number): string | null {
 export function portOwners(k: Stack, sk: number, port: number): number[] {
 	const S = k.sock;
 	const net = sk_net(k, sk);
-	const owners: number[] = [];
 	if (isUdp(k, sk)) {
+		const owners: number[] = [];
 		const table = udp_get_table_prot(k, sk);
 		let sk2 = nth(table.hash, udp_hashslot(table, net, port));
 		for (; sk2 !== 0; sk2 = nth(S.node_next, sk2)) {
@@ -109,13 +110,11 @@ export function portOwners(k: Stack, sk: number, port: number): number[] {
 		}
 		return owners;
 	}
-	if (isSctp(k, sk)) return owners;
+	if (isSctp(k, sk)) return [];
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const l3mdev = inet_sk_bound_l3mdev(net, nth(S.skc_bound_dev_if, sk));
 	const tb = bindBucketFind(hinfo, net, port, l3mdev);
-	let sk2 = tb === 0 ? 0 : nth(hinfo.bind_bucket_cachep.owners, tb);
-	for (; sk2 !== 0; sk2 = nth(S.bind_node_next, sk2)) owners.push(sk2);
-	return owners;
+	return tb === 0 ? [] : bindBucketOwners(k, hinfo, tb);
 }
 
 /** The sockets of a namespace that listen on a port. */

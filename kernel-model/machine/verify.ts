@@ -36,6 +36,7 @@ import { inet_lhash2_bucket_sk, sk_ehashfn } from "../../net/ipv4/inet_hashtable
 import { routeConnect, segmentDeliverIfindex } from "../../net/ipv4/route.js";
 import { icsk_retransmit_timer, sk_timer, sockOfTimer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../../net/ipv4/udp.js";
+import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
 import { verifySctp } from "./verify_sctp.js";
@@ -232,6 +233,8 @@ function verifyHashinfo(
 ): void {
 	const S = k.sock;
 	const T = hinfo.bind_bucket_cachep;
+	const T2 = hinfo.bind2_bucket_cachep;
+	const holds = k.changes.has("bhash-holds-bhash2"); // since 6.8, b2cb9f9ef240
 
 	// Bind buckets are on the right chain, and their owners point to them.
 	const buckets = records("bind buckets", T);
@@ -246,7 +249,9 @@ function verifyHashinfo(
 			if (inet_bhashfn(net, nth(T.port, tb), hinfo.bhash_size) !== slot) {
 				fail(`bucket of port ${T.port[tb]} is on the wrong chain`);
 			}
-			if (T.owners[tb] === 0) fail(`bucket of port ${T.port[tb]} has no owner`);
+			const [list, unused] = holds ? [T.bhash2, T.owners] : [T.owners, T.bhash2];
+			if (list[tb] === 0) fail(`bucket of port ${T.port[tb]} has no owner`);
+			if (unused[tb] !== 0) fail(`bucket of port ${T.port[tb]} has a list of another version`);
 			const key = `${T.ib_net[tb]} ${T.port[tb]} ${T.l3mdev[tb]}`;
 			if (keys.has(key)) fail(`port ${T.port[tb]} has two bind buckets of one key`);
 			keys.add(key);
@@ -254,7 +259,12 @@ function verifyHashinfo(
 	}
 	if (seen !== buckets.size) fail(`${buckets.size} bind buckets, ${seen} on chains`);
 	for (const tb of buckets) {
-		for (const sk of chain("owners", T.owners, S.bind_node_next, S.bind_node_pprev, tb)) {
+		const list = holds
+			? bhash2Of(hinfo, tb).flatMap((tb2) =>
+					chain("owners2", T2.owners, S.bind_node_next, S.bind_node_pprev, tb2),
+				)
+			: chain("owners", T.owners, S.bind_node_next, S.bind_node_pprev, tb);
+		for (const sk of list) {
 			owned.add(sk);
 			if (!live.has(sk)) fail(`bucket of port ${T.port[tb]} is owned by freed socket ${sk}`);
 			if (S.icsk_bind_hash[sk] !== tb) fail(`${name(k, sk)} does not know its bind bucket`);
@@ -291,11 +301,14 @@ function verifyHashinfo(
 
 /**
  * Bind2 buckets have the addresses of their owners. Every owner of a bind bucket is in a bind2
- * bucket.
+ * bucket. Since 6.8 (bhash-holds-bhash2) a bind2 bucket is on the list of its owners' bind bucket,
+ * and no list of time-wait sockets is used.
  */
 function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>): void {
 	const S = k.sock;
+	const T = hinfo.bind_bucket_cachep;
 	const T2 = hinfo.bind2_bucket_cachep;
+	const holds = k.changes.has("bhash-holds-bhash2"); // since 6.8, 770041d337a8
 	const buckets2 = records("bind2 buckets", T2);
 	const keys = new Set<string>();
 	let seen = 0;
@@ -320,23 +333,42 @@ function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>)
 					? T2.v6_rcv_saddr.subarray(tb2 * 4, tb2 * 4 + 4).join(":")
 					: T2.rcv_saddr[tb2];
 			const key = `${T2.ib_net[tb2]} ${T2.port[tb2]} ${T2.l3mdev[tb2]} ${address}`;
-			if (keys.has(key)) fail(`port ${T2.port[tb2]} has two bind2 buckets of one key`);
+			const twin = keys.has(key) && !(holds && movedToVrf(k, hinfo, tb2));
+			if (twin) fail(`port ${T2.port[tb2]} has two bind2 buckets of one key`);
 			keys.add(key);
 		}
 	}
 	if (seen !== buckets2.size) fail(`${buckets2.size} bind2 buckets, ${seen} on chains`);
+	const listed = new Set<number>();
+	for (const tb of T.handles()) {
+		for (const tb2 of bhash2Of(hinfo, tb)) {
+			listed.add(tb2);
+			if (!buckets2.has(tb2)) fail(`bucket of port ${T.port[tb]} holds freed bind2 bucket ${tb2}`);
+			if (T2.ib_net[tb2] !== T.ib_net[tb] || T2.port[tb2] !== T.port[tb]) {
+				fail(`bucket of port ${T.port[tb]} holds a bind2 bucket of port ${T2.port[tb2]}`);
+			}
+		}
+	}
+	if (holds && listed.size !== buckets2.size) {
+		fail(`${buckets2.size} bind2 buckets, ${listed.size} in bind buckets`);
+	}
+	const { bind_node_next, bind_node_pprev, bind2_node_next, bind2_node_pprev } = S;
+	const next = holds ? bind_node_next : bind2_node_next;
+	const pprev = holds ? bind_node_pprev : bind2_node_pprev;
 	for (const tb2 of buckets2) {
+		if (holds && T2.deathrow[tb2] !== 0)
+			fail(`bind2 bucket of port ${T2.port[tb2]} has a deathrow`);
 		for (const [list, time_wait] of [
 			[T2.owners, false],
 			[T2.deathrow, true],
 		] as const) {
-			for (const sk of chain("owners2", list, S.bind2_node_next, S.bind2_node_pprev, tb2)) {
+			for (const sk of chain("owners2", list, next, pprev, tb2)) {
 				if (!owned.has(sk)) fail(`${name(k, sk)} is in one of its two buckets`);
 				if (S.skc_net[sk] !== T2.ib_net[tb2]) {
 					fail(`${name(k, sk)} is in another namespace's bucket2`);
 				}
 				if (S.icsk_bind2_hash[sk] !== tb2) fail(`${name(k, sk)} does not know its bind2 bucket`);
-				if ((S.skc_state[sk] === TCP_TIME_WAIT) !== time_wait) {
+				if (!holds && (S.skc_state[sk] === TCP_TIME_WAIT) !== time_wait) {
 					fail(`${name(k, sk)} is on the wrong list of its bind2 bucket`);
 				}
 				if (!sameAddress(k, hinfo, sk, tb2) || S.skc_num[sk] !== T2.port[tb2]) {
@@ -345,6 +377,23 @@ function verifyBind2(k: Kernel, hinfo: InetHashinfo, owned: ReadonlySet<number>)
 			}
 		}
 	}
+}
+
+/** The bind2 buckets that a bind bucket holds. */
+function bhash2Of({ bind_bucket_cachep: T, bind2_bucket_cachep: T2 }: InetHashinfo, tb: number) {
+	return chain("bind2 buckets of", T.bhash2, T2.bhash_node_next, T2.bhash_node_pprev, tb);
+}
+
+/** Whether an owner of a bind2 bucket got a device of another VRF since (bind2-device-of-bucket). */
+function movedToVrf(k: Kernel, hinfo: InetHashinfo, tb2: number): boolean {
+	const S = k.sock;
+	const T2 = hinfo.bind2_bucket_cachep;
+	const net = nth(k.nets, nth(T2.ib_net, tb2) - 1);
+	for (let sk = nth(T2.owners, tb2); sk !== 0; sk = nth(S.bind_node_next, sk)) {
+		const l3mdev = inet_sk_bound_l3mdev(net, nth(S.skc_bound_dev_if, sk));
+		if (l3mdev !== T2.l3mdev[tb2]) return true;
+	}
+	return false;
 }
 
 /** Whether a socket has the address of its bind2 bucket. One of the two may be v4-mapped. */

@@ -47,6 +47,7 @@ import { sk_clone, sk_free, sk_net, sk_prot, sock_i_uid, sock_orphan } from "../
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	bindBucketFind,
+	bindBucketOwner,
 	inet_bhash2_addr_any_hashbucket,
 	inet_bind_bucket_create,
 	inet_bind_bucket_destroy,
@@ -275,6 +276,28 @@ function inet_bhash2_conflict(
 	reuseport_cb_ok: boolean,
 	reuseport_ok: boolean,
 ): Sk {
+	const { owners } = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
+	const { bind_node_next } = k.sock;
+	for (let sk2 = owners[tb2]; sk2 !== 0; sk2 = bind_node_next[sk2]) {
+		if (__inet_bhash2_conflict(k, sk, sk2, sk_uid, relax, reuseport_cb_ok, reuseport_ok)) {
+			return sk2;
+		}
+	}
+	return 0;
+}
+
+/**
+ * inet_bhash2_conflict before 6.8 (bhash-holds-bhash2): time-wait sockets are on a list of their own.
+ */
+function bhash2ConflictDeathrow(
+	k: Stack,
+	sk: Sk,
+	tb2: Tb2,
+	sk_uid: number,
+	relax: boolean,
+	reuseport_cb_ok: boolean,
+	reuseport_ok: boolean,
+): Sk {
 	const T = tcp_or_dccp_get_hashinfo(k, sk).bind2_bucket_cachep;
 	const next = k.sock.bind2_node_next;
 	for (let sk2 = T.owners[tb2]; sk2 !== 0; sk2 = next[sk2]) {
@@ -288,6 +311,12 @@ function inet_bhash2_conflict(
 		}
 	}
 	return 0;
+}
+
+/** C's inet_bhash2_conflict in the modelled version. */
+function bhash2ConflictOf({ changes }: Stack): typeof inet_bhash2_conflict {
+	// since 6.8, 770041d337a8
+	return changes.has("bhash-holds-bhash2") ? inet_bhash2_conflict : bhash2ConflictDeathrow;
 }
 
 /**
@@ -318,13 +347,27 @@ export function inet_csk_bind_conflict(
 
 	if (inet_use_bhash2_on_bind(k, sk)) {
 		if (tb2 === 0) return 0;
-		return inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
+		return bhash2ConflictOf(k)(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
 	}
 
-	let sk2 = tcp_or_dccp_get_hashinfo(k, sk).bind_bucket_cachep.owners[tb];
-	for (; sk2 !== 0; sk2 = k.sock.bind_node_next[sk2]) {
-		if (!inet_bind_conflict(k, sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
-		if (inet_rcv_saddr_equal(k, sk, sk2, true)) return sk2;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind_bucket_cachep;
+	const T2 = hinfo.bind2_bucket_cachep;
+	const { bind_node_next } = k.sock;
+	// since 6.8, b82ba728ccfe
+	if (!k.changes.has("bhash-holds-bhash2")) {
+		for (let sk2 = T.owners[tb]; sk2 !== 0; sk2 = bind_node_next[sk2]) {
+			if (!inet_bind_conflict(k, sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
+			if (inet_rcv_saddr_equal(k, sk, sk2, true)) return sk2;
+		}
+		return 0;
+	}
+	// sk_for_each_bound_bhash
+	for (let tb2 = T.bhash2[tb]; tb2 !== 0; tb2 = T2.bhash_node_next[tb2]) {
+		for (let sk2 = T2.owners[tb2]; sk2 !== 0; sk2 = bind_node_next[sk2]) {
+			if (!inet_bind_conflict(k, sk, sk2, uid, relax, reuseport_cb_ok, reuseport_ok)) continue;
+			if (inet_rcv_saddr_equal(k, sk, sk2, true)) return sk2;
+		}
 	}
 	return 0;
 }
@@ -345,10 +388,11 @@ function inet_bhash2_addr_any_conflict(
 	const reuseport_cb_ok = reuseportCbOk(k, sk);
 	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
 	const match_addr_any = inet_bind2_bucket_match_addr_any(k);
+	const bhash2_conflict = bhash2ConflictOf(k);
 	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(hinfo, net, port)];
 	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
 		if (!match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
-		const sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
+		const sk2 = bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
 		// Before bhash2-every-wildcard-bucket the first bucket that matches decides, even if its
 		// sockets are IPv6-only and do not conflict.
 		if (sk2 !== 0 || !every) return sk2;
@@ -419,9 +463,11 @@ export function bindScan(
 	const { bhash, bhash2 } = hinfo;
 	const bhash_mask = (hinfo.bhash_size - 1) | 0;
 	const T = hinfo.bind_bucket_cachep;
-	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, node_next: tb_next, owners } = T;
+	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, node_next: tb_next } = T;
+	const { owners, bhash2: tb_bhash2 } = T;
 	const T2 = hinfo.bind2_bucket_cachep;
 	const { port: tb2_port, ib_net: ib2_net, l3mdev: tb2_l3mdev, node_next: tb2_next } = T2;
+	const { owners: owners2, bhash_node_next } = T2;
 	const { bind_node_next } = S;
 	const reserved = net.ipv4.sysctl_local_reserved_ports;
 	const hash_mix = net.hash_mix | 0;
@@ -433,6 +479,8 @@ export function bindScan(
 	const saddr_slot = inet_bhashfn_portaddr(hinfo, S, sk, net, 0) | 0;
 	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
 	const match_addr_any = inet_bind2_bucket_match_addr_any(k);
+	const bhash2_conflict = bhash2ConflictOf(k);
+	const holds = k.changes.has("bhash-holds-bhash2"); // since 6.8, b82ba728ccfe
 	const uid = sock_i_uid(k, sk);
 	const cb_ok = reuseportCbOk(k, sk);
 
@@ -448,7 +496,7 @@ export function bindScan(
 			for (; tb2 !== 0; tb2 = tb2_next[tb2]) {
 				if (tb2_port[tb2] !== port) continue;
 				if (!match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
-				sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
+				sk2 = bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
 				if (sk2 !== 0 || !every) break;
 			}
 			if (sk2 !== 0) continue;
@@ -467,7 +515,15 @@ export function bindScan(
 				if (tb2_port[tb2] !== port || ib2_net[tb2] !== id || tb2_l3mdev[tb2] !== l3mdev) continue;
 				if (inet_bind2_bucket_addr_match(k, tb2, sk)) break;
 			}
-			if (tb2 !== 0) sk2 = inet_bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
+			if (tb2 !== 0) sk2 = bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
+		} else if (holds) {
+			for (let tb2 = tb_bhash2[tb]; tb2 !== 0; tb2 = bhash_node_next[tb2]) {
+				for (sk2 = owners2[tb2]; sk2 !== 0; sk2 = bind_node_next[sk2]) {
+					if (!inet_bind_conflict(k, sk, sk2, uid, relax, cb_ok, false)) continue;
+					if (inet_rcv_saddr_equal(k, sk, sk2, true)) break;
+				}
+				if (sk2 !== 0) break;
+			}
 		} else {
 			for (sk2 = owners[tb]; sk2 !== 0; sk2 = bind_node_next[sk2]) {
 				if (!inet_bind_conflict(k, sk, sk2, uid, relax, cb_ok, false)) continue;
@@ -614,9 +670,9 @@ export function inet_csk_update_fastreuse(k: Stack, sk: Sk, tb: Tb, tb2: Tb2): v
 	const T = hinfo.bind_bucket_cachep;
 	const reuse = S.skc_reuse[sk] !== 0 && S.skc_state[sk] !== TCP_LISTEN;
 
-	// Since 6.8 C asks hlist_empty(&tb->bhash2). It is never true here, because the bind2 bucket
-	// was added before. So every bind() takes the else branch. since 6.8, 8002d44fe84d
-	if (T.owners[tb] === 0 && !k.changes.has("first-bind-not-fast")) {
+	// Since 6.8 C asks hlist_empty(&tb->bhash2) instead of owners. It is never true here, because the
+	// bind2 bucket was added before. So every bind() takes the else branch. since 6.8, 8002d44fe84d
+	if (bindBucketOwner(hinfo, tb) === 0 && !k.changes.has("first-bind-not-fast")) {
 		T.fastreuse[tb] = reuse ? 1 : 0;
 		if (S.skc_reuseport[sk] !== 0) rememberReuseport(k, tb, sk, FASTREUSEPORT_ANY);
 		else T.fastreuseport[tb] = 0;
@@ -676,8 +732,8 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 			}
 
 			if (!found_port) {
-				// Since 6.8 C asks !hlist_empty(&tb->bhash2), which is the same here.
-				if (T.owners[tb] !== 0) {
+				// !hlist_empty(&tb->bhash2) since 6.8, of owners before.
+				if (T.bhash2[tb] !== 0 || T.owners[tb] !== 0) {
 					if (
 						S.skc_reuse[sk] === SK_FORCE_REUSE ||
 						(T.fastreuse[tb] > 0 && reuse) ||
@@ -699,7 +755,7 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 			}
 
 			if (tb2 === 0) {
-				tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+				tb2 = inet_bind2_bucket_create(k, net, tb, l3mdev, sk);
 				bhash2_created = true;
 			}
 

@@ -3,7 +3,7 @@
  * net/ipv4/inet_hashtables.c: bind buckets, the tables of listeners and of connections,
  * and connect()'s search for a local port.
  */
-import type { Ifindex, Port, Sk, Tb, Tb2 } from "../../include/linux/handle.js";
+import type { Heads, Ifindex, Port, Sk, Tb, Tb2 } from "../../include/linux/handle.js";
 import { jhash_3words } from "../../include/linux/jhash.js";
 import {
 	hlist_add_head,
@@ -162,20 +162,24 @@ export function inet_bind_bucket_create(
  */
 export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: Tb): void {
 	const T = hinfo.bind_bucket_cachep;
-	if (T.owners[tb] !== 0) {
-		if (T.fastreuse[tb] === -1 && T.fastreuseport[tb] === -1) return;
-		if (!k.changes.has("fastreuse-recomputed")) return; // since 6.18, d57f4b874946
-		const T2 = hinfo.bind2_bucket_cachep;
-		for (let sk = T.owners[tb]; sk !== 0; sk = k.sock.bind_node_next[sk]) {
-			const tb2 = k.sock.icsk_bind2_hash[sk];
-			if (T2.fastreuse[tb2] !== -1 || T2.fastreuseport[tb2] !== -1) return;
-		}
-		T.fastreuse[tb] = -1;
-		T.fastreuseport[tb] = -1;
+	if (T.bhash2[tb] === 0 && T.owners[tb] === 0) {
+		hlist_del_init(hinfo.bhash, T.node_next, T.node_pprev, tb);
+		T.kmem_cache_free(tb);
 		return;
 	}
-	hlist_del_init(hinfo.bhash, T.node_next, T.node_pprev, tb);
-	T.kmem_cache_free(tb);
+	if (T.fastreuse[tb] === -1 && T.fastreuseport[tb] === -1) return;
+	if (!k.changes.has("fastreuse-recomputed")) return; // since 6.18, d57f4b874946
+	const T2 = hinfo.bind2_bucket_cachep;
+	for (let tb2 = T.bhash2[tb]; tb2 !== 0; tb2 = T2.bhash_node_next[tb2]) {
+		if (T2.fastreuse[tb2] !== -1 || T2.fastreuseport[tb2] !== -1) return;
+	}
+	// No release has this change without bhash-holds-bhash2. Single changes were added or removed.
+	for (let sk = T.owners[tb]; sk !== 0; sk = k.sock.bind_node_next[sk]) {
+		const tb2 = k.sock.icsk_bind2_hash[sk];
+		if (T2.fastreuse[tb2] !== -1 || T2.fastreuseport[tb2] !== -1) return;
+	}
+	T.fastreuse[tb] = -1;
+	T.fastreuseport[tb] = -1;
 }
 
 /** Whether tb is the bind bucket of (net, port, l3mdev). */
@@ -202,32 +206,49 @@ export function bindBucketFind(hinfo: InetHashinfo, net: Net, port: Port, l3mdev
 }
 
 /**
- * Whether connect() chose the port of every socket on a list of a bind2 bucket. `first` is the
- * first socket of `owners` or `deathrow`.
+ * The first owner of a bind bucket in the order of bind()'s check, 0 if none. Since 6.8
+ * (bhash-holds-bhash2) it is the first owner of the first bind2 bucket that has owners.
  */
-function allConnectBind(k: Stack, first: number): boolean {
-	for (let sk = first; sk !== 0; sk = k.sock.bind2_node_next[sk]) {
-		if (!sk_is_connect_bind(k, sk)) return false;
+export function bindBucketOwner(hinfo: InetHashinfo, tb: Tb): Sk {
+	const { owners, bhash2 } = hinfo.bind_bucket_cachep;
+	const T2 = hinfo.bind2_bucket_cachep;
+	let sk = owners[tb];
+	for (let tb2 = bhash2[tb]; sk === 0 && tb2 !== 0; tb2 = T2.bhash_node_next[tb2]) {
+		sk = T2.owners[tb2];
 	}
-	return true;
+	return sk;
+}
+
+/** All owners of a bind bucket in the order of bind()'s check: C's loop sk_for_each_bound_bhash. */
+export function bindBucketOwners(k: Stack, hinfo: InetHashinfo, tb: Tb): Sk[] {
+	const { owners, bhash2 } = hinfo.bind_bucket_cachep;
+	const T2 = hinfo.bind2_bucket_cachep;
+	const next = k.sock.bind_node_next;
+	const all: Sk[] = [];
+	for (let sk = owners[tb]; sk !== 0; sk = next[sk]) all.push(sk);
+	for (let tb2 = bhash2[tb]; tb2 !== 0; tb2 = T2.bhash_node_next[tb2]) {
+		for (let sk = T2.owners[tb2]; sk !== 0; sk = next[sk]) all.push(sk);
+	}
+	return all;
 }
 
 /**
- * Makes a bind2 bucket for the socket's address and a port, and puts it at the head of its chain.
+ * Makes a bind2 bucket for the socket's address and the port of a bind bucket, and puts it at the
+ * head of its chain. `l3mdev` is that of the socket; the bind bucket's may be another if the socket
+ * got a device after bind(). Until 6.8 C has a parameter port instead of tb.
  */
-export function inet_bind2_bucket_create(
-	k: Stack,
-	net: Net,
-	port: Port,
-	l3mdev: Ifindex,
-	sk: Sk,
-): Tb2 {
+export function inet_bind2_bucket_create(k: Stack, net: Net, tb: Tb, l3mdev: Ifindex, sk: Sk): Tb2 {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const { port, l3mdev: tb_l3mdev, bhash2 } = hinfo.bind_bucket_cachep;
 	const T = hinfo.bind2_bucket_cachep;
 	const tb2 = T.kmem_cache_zalloc();
 	T.ib_net[tb2] = net.id;
 	T.l3mdev[tb2] = l3mdev;
-	T.port[tb2] = port;
+	// since 6.8, 822fb91fc724
+	if (tb_l3mdev[tb] !== l3mdev && k.changes.has("bind2-device-of-bucket")) {
+		T.l3mdev[tb2] = tb_l3mdev[tb];
+	}
+	T.port[tb2] = port[tb];
 	T.family[tb2] = k.sock.skc_family[sk];
 	if (T.family[tb2] === AF_INET6) {
 		T.in6Alloc(tb2);
@@ -235,8 +256,12 @@ export function inet_bind2_bucket_create(
 	} else {
 		T.rcv_saddr[tb2] = k.sock.skc_rcv_saddr[sk];
 	}
-	const slot = inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port);
+	const slot = inet_bhashfn_portaddr(hinfo, k.sock, sk, net, port[tb]);
 	hlist_add_head(hinfo.bhash2, T.node_next, T.node_pprev, slot, tb2);
+	// since 6.8, b2cb9f9ef240
+	if (k.changes.has("bhash-holds-bhash2")) {
+		hlist_add_head(bhash2, T.bhash_node_next, T.bhash_node_pprev, tb, tb2);
+	}
 	return tb2;
 }
 
@@ -247,16 +272,32 @@ export function inet_bind2_bucket_create(
  */
 export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: Tb2): void {
 	const T = hinfo.bind2_bucket_cachep;
-	if (T.owners[tb2] !== 0 || T.deathrow[tb2] !== 0) {
-		if (T.fastreuse[tb2] === -1 && T.fastreuseport[tb2] === -1) return;
-		if (!k.changes.has("fastreuse-recomputed")) return; // since 6.18, d57f4b874946
-		if (!allConnectBind(k, T.owners[tb2]) || !allConnectBind(k, T.deathrow[tb2])) return;
-		T.fastreuse[tb2] = -1;
-		T.fastreuseport[tb2] = -1;
+	if (T.owners[tb2] === 0 && T.deathrow[tb2] === 0) {
+		const { bhash2 } = hinfo.bind_bucket_cachep;
+		hlist_del_init(hinfo.bhash2, T.node_next, T.node_pprev, tb2);
+		hlist_del_init(bhash2, T.bhash_node_next, T.bhash_node_pprev, tb2);
+		T.kmem_cache_free(tb2);
 		return;
 	}
-	hlist_del_init(hinfo.bhash2, T.node_next, T.node_pprev, tb2);
-	T.kmem_cache_free(tb2);
+	if (T.fastreuse[tb2] === -1 && T.fastreuseport[tb2] === -1) return;
+	if (!k.changes.has("fastreuse-recomputed")) return; // since 6.18, d57f4b874946
+	const next = bind2OwnerNext(k);
+	for (let sk = T.owners[tb2]; sk !== 0; sk = next[sk]) {
+		if (!sk_is_connect_bind(k, sk)) return;
+	}
+	for (let tw = T.deathrow[tb2]; tw !== 0; tw = next[tw]) {
+		if (!sk_is_connect_bind(k, tw)) return;
+	}
+	T.fastreuse[tb2] = -1;
+	T.fastreuseport[tb2] = -1;
+}
+
+/**
+ * The column that links the owners of a bind2 bucket. C links them by sk_bind_node since 6.8; before,
+ * sk_bind_node links the owners of the bind bucket, and sk_bind2_node those of the bind2 bucket.
+ */
+function bind2OwnerNext({ changes, sock }: Stack): Heads<Sk> {
+	return changes.has("bhash-holds-bhash2") ? sock.bind_node_next : sock.bind2_node_next; // since 6.8, 770041d337a8
 }
 
 /** Whether the address of a bind2 bucket equals the socket's. */
@@ -287,12 +328,54 @@ export function inet_bind_hash(k: Stack, sk: Sk, tb: Tb, tb2: Tb2, port: Port): 
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	S.skc_num[sk] = port;
-	const owners = hinfo.bind_bucket_cachep.owners;
-	hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb, sk);
 	S.icsk_bind_hash[sk] = tb;
-	const owners2 = hinfo.bind2_bucket_cachep.owners;
-	hlist_add_head(owners2, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
 	S.icsk_bind2_hash[sk] = tb2;
+	bindNodeAdd(k, hinfo, sk, tb);
+	bind2NodeAdd(k, hinfo, sk, tb2);
+}
+
+// Since 6.8 C calls only sk_add_bind_node and __sk_del_bind_node of include/net/sock.h, for the
+// owners of the bind2 bucket. Before, these are for the owners of the bind bucket, and functions for
+// sk_bind2_node and deathrow stand beside them.
+
+/** Until 6.8 (bhash-holds-bhash2): makes a socket or a time-wait socket the first owner of tb. */
+export function bindNodeAdd(k: Stack, hinfo: InetHashinfo, sk: Sk, tb: Tb): void {
+	if (k.changes.has("bhash-holds-bhash2")) return; // since 6.8, b2cb9f9ef240
+	const { owners } = hinfo.bind_bucket_cachep;
+	hlist_add_head(owners, k.sock.bind_node_next, k.sock.bind_node_pprev, tb, sk);
+}
+
+/** Until 6.8 (bhash-holds-bhash2): takes a socket off the owners of its bind bucket. */
+export function bindNodeDel(k: Stack, hinfo: InetHashinfo, sk: Sk): void {
+	if (k.changes.has("bhash-holds-bhash2")) return; // since 6.8, b2cb9f9ef240
+	const { owners } = hinfo.bind_bucket_cachep;
+	hlist_del_init(owners, k.sock.bind_node_next, k.sock.bind_node_pprev, sk);
+}
+
+/** Makes a socket or a time-wait socket the first owner of tb2, until 6.8 the first of deathrow. */
+export function bind2NodeAdd(k: Stack, hinfo: InetHashinfo, sk: Sk, tb2: Tb2): void {
+	const S = k.sock;
+	const { owners, deathrow } = hinfo.bind2_bucket_cachep;
+	// since 6.8, 770041d337a8
+	if (k.changes.has("bhash-holds-bhash2")) {
+		hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb2, sk);
+	} else {
+		const list = S.skc_state[sk] === TCP_TIME_WAIT ? deathrow : owners;
+		hlist_add_head(list, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
+	}
+}
+
+/** Takes a socket or a time-wait socket off the list of its bind2 bucket. */
+export function bind2NodeDel(k: Stack, hinfo: InetHashinfo, sk: Sk): void {
+	const S = k.sock;
+	const { owners, deathrow } = hinfo.bind2_bucket_cachep;
+	// since 6.8, 770041d337a8
+	if (k.changes.has("bhash-holds-bhash2")) {
+		hlist_del_init(owners, S.bind_node_next, S.bind_node_pprev, sk);
+	} else {
+		const list = S.skc_state[sk] === TCP_TIME_WAIT ? deathrow : owners;
+		hlist_del_init(list, S.bind2_node_next, S.bind2_node_pprev, sk);
+	}
 }
 
 /** Releases the local port of a socket: __inet_put_port and inet_put_port. */
@@ -300,15 +383,14 @@ export function inet_put_port(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const tb = S.icsk_bind_hash[sk];
-	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, sk);
+	bindNodeDel(k, hinfo, sk);
 	S.icsk_bind_hash[sk] = 0;
 	S.skc_num[sk] = 0;
 	S.sk_userlocks[sk] &= ~SOCK_CONNECT_BIND;
 
 	const tb2 = S.icsk_bind2_hash[sk];
 	if (tb2 !== 0) {
-		const owners2 = hinfo.bind2_bucket_cachep.owners;
-		hlist_del_init(owners2, S.bind2_node_next, S.bind2_node_pprev, sk);
+		bind2NodeDel(k, hinfo, sk);
 		S.icsk_bind2_hash[sk] = 0;
 		inet_bind2_bucket_destroy(k, hinfo, tb2);
 	}
@@ -337,7 +419,7 @@ export function __inet_inherit_port(k: Stack, sk: Sk, child: Sk): number {
 	if (other_port || !inet_bind2_bucket_addr_match(k, tb2, child)) {
 		const l3mdev = inet_sk_bound_l3mdev(net, S.skc_bound_dev_if[sk]);
 		tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, child);
-		if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, child);
+		if (tb2 === 0) tb2 = inet_bind2_bucket_create(k, net, tb, l3mdev, child);
 	}
 	if (update_fastreuse) inet_csk_update_fastreuse(k, child, tb, tb2);
 	inet_bind_hash(k, child, tb, tb2, port);
@@ -772,7 +854,7 @@ function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | 
 		return;
 	}
 
-	hlist_del_init(T.owners, S.bind2_node_next, S.bind2_node_pprev, sk);
+	bind2NodeDel(k, hinfo, sk);
 	inet_bind2_bucket_destroy(k, hinfo, S.icsk_bind2_hash[sk]);
 
 	if (saddr === null) inet_reset_saddr(k, sk);
@@ -780,13 +862,13 @@ function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | 
 
 	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
 	if (tb2 === 0) {
-		tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+		tb2 = inet_bind2_bucket_create(k, net, S.icsk_bind_hash[sk], l3mdev, sk);
 		if (sk_is_connect_bind(k, sk)) {
 			T.fastreuse[tb2] = -1;
 			T.fastreuseport[tb2] = -1;
 		}
 	}
-	hlist_add_head(T.owners, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
+	bind2NodeAdd(k, hinfo, sk, tb2);
 	S.icsk_bind2_hash[sk] = tb2;
 }
 
@@ -854,7 +936,7 @@ export function connectCandidate(
 	k.found_tb = tb;
 	if (tb === 0) return CANDIDATE_OK;
 	if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) {
-		k.blocker = T.owners[tb];
+		k.blocker = bindBucketOwner(hinfo, tb);
 		return CANDIDATE_NOT_SHAREABLE;
 	}
 	return tupleVerdict(k, check_established(k, sk, port, true, ask));
@@ -887,8 +969,10 @@ function connectSkip(
 	const S = k.sock;
 	const { skc_daddr, skc_rcv_saddr, skc_dport, skc_bound_dev_if, skc_state, skc_family } = S;
 	const { bhash } = hinfo;
-	const { port: tb_port, ib_net, l3mdev: tb_l3mdev, owners } = hinfo.bind_bucket_cachep;
-	const { fastreuse, fastreuseport } = hinfo.bind_bucket_cachep;
+	const { port: tb_port, ib_net, l3mdev: tb_l3mdev } = hinfo.bind_bucket_cachep;
+	const { fastreuse, fastreuseport, owners, bhash2: tb_bhash2 } = hinfo.bind_bucket_cachep;
+	const owners2 = hinfo.bind2_bucket_cachep.owners;
+	const holds = k.changes.has("bhash-holds-bhash2"); // since 6.8, b2cb9f9ef240
 	const reserved = net.ipv4.sysctl_local_reserved_ports;
 	const bhash_mask = (hinfo.bhash_size - 1) | 0;
 	const hash_mix = net.hash_mix | 0;
@@ -913,7 +997,7 @@ function connectSkip(
 			// Usually the bucket's first owner has the four-tuple. In these states it is in ehash.
 			// No other socket there without a device has the same four-tuple, so a lookup would find
 			// this one. Then it does not matter whether the bucket is shareable.
-			const sk2 = owners[tb];
+			const sk2 = holds ? owners2[tb_bhash2[tb]] : owners[tb];
 			if (
 				skc_daddr[sk2] === saddr &&
 				skc_rcv_saddr[sk2] === daddr &&
@@ -1061,7 +1145,7 @@ export function connectScan(
 	}
 	k.found_port = i < remaining ? port : 0;
 	k.blocker = 0;
-	if (i >= remaining && tb !== 0) k.blocker = sk2 !== 0 ? sk2 : T.owners[tb];
+	if (i >= remaining && tb !== 0) k.blocker = sk2 !== 0 ? sk2 : bindBucketOwner(hinfo, tb);
 	return i;
 }
 
@@ -1167,7 +1251,7 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 	}
 	let tb2 = inet_bind2_bucket_find(k, net, port, l3mdev, sk);
 	if (tb2 === 0) {
-		tb2 = inet_bind2_bucket_create(k, net, port, l3mdev, sk);
+		tb2 = inet_bind2_bucket_create(k, net, tb, l3mdev, sk);
 		T2.fastreuse[tb2] = -1;
 		T2.fastreuseport[tb2] = -1;
 	}

@@ -8,6 +8,10 @@ import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { sk_free, sk_net } from "../core/sock.js";
 import {
+	bind2NodeAdd,
+	bind2NodeDel,
+	bindNodeAdd,
+	bindNodeDel,
 	inet_bind_bucket_destroy,
 	inet_bind2_bucket_destroy,
 	tcp_or_dccp_get_hashinfo,
@@ -22,11 +26,9 @@ export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 	const tb2 = S.icsk_bind2_hash[tw];
 	if (tb === 0) return;
 
-	hlist_del_init(hinfo.bind_bucket_cachep.owners, S.bind_node_next, S.bind_node_pprev, tw);
+	bindNodeDel(k, hinfo, tw);
+	bind2NodeDel(k, hinfo, tw);
 	S.icsk_bind_hash[tw] = 0;
-
-	const deathrow = hinfo.bind2_bucket_cachep.deathrow;
-	hlist_del_init(deathrow, S.bind2_node_next, S.bind2_node_pprev, tw);
 	S.icsk_bind2_hash[tw] = 0;
 	inet_bind2_bucket_destroy(k, hinfo, tb2);
 	inet_bind_bucket_destroy(k, hinfo, tb);
@@ -80,11 +82,9 @@ export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	const tb = S.icsk_bind_hash[sk];
 	const tb2 = S.icsk_bind2_hash[sk];
 	S.icsk_bind_hash[tw] = tb;
-	const owners = hinfo.bind_bucket_cachep.owners;
-	hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb, tw);
+	bindNodeAdd(k, hinfo, tw, tb);
 	S.icsk_bind2_hash[tw] = tb2;
-	const deathrow = hinfo.bind2_bucket_cachep.deathrow;
-	hlist_add_head(deathrow, S.bind2_node_next, S.bind2_node_pprev, tb2, tw);
+	bind2NodeAdd(k, hinfo, tw, tb2);
 
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, tw);

@@ -36,6 +36,7 @@ import {
 	type Task,
 } from "../../kernel-model/index.js";
 import { sock_i_uid } from "../../net/core/sock.js";
+import { bindBucketOwners } from "../../net/ipv4/inet_hashtables.js";
 import { always, isDefault } from "../property/replay.js";
 import { in4 } from "../text.js";
 
@@ -467,7 +468,7 @@ class Recorder {
 		const found: Holder[] = [];
 		for (const chain of bhash) {
 			for (let tb = chain; tb !== 0; tb = T.node_next[tb]) {
-				for (let sk = T.owners[tb]; sk !== 0; sk = S.bind_node_next[sk]) {
+				for (const sk of bindBucketOwners(k, k.tcp_hashinfo, tb)) {
 					found.push({
 						port: T.port[tb],
 						address: S.skc_rcv_saddr[sk],

@@ -78,6 +78,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"bhash2-v4mapped-on-bind": ["EADDRINUSE", "0"],
 	"bhash2-v4mapped-wildcard": ["EADDRINUSE", "0"],
 	"bhash2-v6only-v4mapped": ["EADDRINUSE", "0"],
+	"bind2-device-of-bucket": ["EADDRINUSE", "0"],
 	"connect-range-step-1": ["0", "0"],
 	"dccp-removed": ["ESOCKTNOSUPPORT", "3"],
 	"fastreuse-recomputed": ["0", "EADDRNOTAVAIL"],

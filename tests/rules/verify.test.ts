@@ -29,10 +29,11 @@ const PROTOCOLS = {
 
 let k: Kernel;
 let task: Task;
-beforeEach(() => {
-	k = new Kernel({ version: "6.12", tables: { ehash: 64, bhash: 64, lhash2: 16, udp: 256 } });
+function boot(version: string): void {
+	k = new Kernel({ version, tables: { ehash: 64, bhash: 64, lhash2: 16, udp: 256 } });
 	task = k.createTask({ net: k.createNet() });
-});
+}
+beforeEach(() => boot("6.12"));
 
 const at = (address: string, port: number) => ({ family: "AF_INET", address, port }) as const;
 
@@ -120,9 +121,64 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		"bhash: a bucket without an owner",
 		() => {
 			const tb = bucket(sk(bound("tcp", 80)));
+			k.tcp_hashinfo.bind_bucket_cachep.bhash2[tb] = 0;
+		},
+		/bucket of port 80 has no owner/,
+	],
+	[
+		"bhash, base: a bucket without an owner",
+		() => {
+			boot("6.3");
+			const tb = bucket(sk(bound("tcp", 80)));
 			k.tcp_hashinfo.bind_bucket_cachep.owners[tb] = 0;
 		},
 		/bucket of port 80 has no owner/,
+	],
+	[
+		"bhash: a bucket that has owners of its own",
+		() => {
+			const sock = sk(bound("tcp", 80));
+			k.tcp_hashinfo.bind_bucket_cachep.owners[bucket(sock)] = sock;
+		},
+		/bucket of port 80 has a list of another version/,
+	],
+	[
+		"bhash, base: a bucket that holds bind2 buckets",
+		() => {
+			boot("6.3");
+			const sock = sk(bound("tcp", 80));
+			k.tcp_hashinfo.bind_bucket_cachep.bhash2[bucket(sock)] = bucket2(sock);
+		},
+		/bucket of port 80 has a list of another version/,
+	],
+	[
+		"bhash: a bucket that holds the bind2 bucket of another one",
+		() => {
+			const [a, b] = [bound("tcp", 80), bound("tcp", 81)].map((fd) => sk(fd));
+			const { bhash2 } = k.tcp_hashinfo.bind_bucket_cachep;
+			bhash2[bucket(a)] = bucket2(b);
+		},
+		/bind2 buckets of [0-9]+: link back of [0-9]+ is broken/,
+	],
+	[
+		"bhash: a bucket that lost a bind2 bucket, whose socket has none then",
+		() => {
+			const [a, b] = [bound("tcp", 80), bound("tcp", 80, "127.0.0.2")].map((fd) => sk(fd));
+			const { bhash2 } = k.tcp_hashinfo.bind_bucket_cachep;
+			const { bhash_node_next, bhash_node_pprev } = k.tcp_hashinfo.bind2_bucket_cachep;
+			bhash2[bucket(a)] = bucket2(a);
+			bhash_node_pprev[bucket2(a)] = bhash_node_pprev[bucket2(b)];
+			bhash_node_next[bucket2(a)] = 0;
+		},
+		/2 bind2 buckets, 1 in bind buckets/,
+	],
+	[
+		"bhash2: a bind2 bucket with a list of time-wait sockets",
+		() => {
+			const sock = sk(bound("tcp", 80));
+			k.tcp_hashinfo.bind2_bucket_cachep.deathrow[bucket2(sock)] = sock;
+		},
+		/bind2 bucket of port 80 has a deathrow/,
 	],
 	[
 		"bhash2: a bucket on another chain",
@@ -149,9 +205,9 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		"bhash: a bucket with an owner of another bucket",
 		() => {
 			const sock = sk(bound("tcp", 80));
-			const T = k.tcp_hashinfo.bind_bucket_cachep;
+			const T = k.tcp_hashinfo.bind2_bucket_cachep;
 			const other = sk(bound("tcp", 81));
-			T.owners[bucket(sock)] = other;
+			T.owners[bucket2(sock)] = other;
 		},
 		/link back of [0-9]+ is broken/,
 	],

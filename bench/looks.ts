@@ -4,9 +4,14 @@ import type { PortSearchTrace } from "../include/trace/events/port_search.js";
 /** Counts the candidates of the kernel's own searches. */
 export class LookCounter implements PortSearchTrace {
 	looks = 0;
+	/** Looks of connect() with the lock of the bucket. */
+	locks = 0;
 	search(): void {}
 	scan(): void {}
 	pass(): void {}
+	look(_port: number, locked: boolean): void {
+		if (locked) this.locks++;
+	}
 	skip(): void {
 		this.looks++;
 	}

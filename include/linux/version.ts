@@ -306,10 +306,12 @@ export const CHANGES = [
 		name: "connect-lookup-without-lock",
 		since: "6.15",
 		commit: "86c2bc293b81",
+		also: ["ae9d5b19b322", "d186f405fdf4", "d4438ce68bf1"],
 		backports: [],
 		summary:
-			"connect()'s search first checks without the bucket's lock. Results are the same; costs differ.",
-		modelled: false,
+			"connect()'s search first looks at a port without the lock of its bucket, and takes the lock only if the port may be free. Costs differ.",
+		modelled: true,
+		internal: true,
 	},
 	{
 		name: "ipv6-jhash-whole-address",

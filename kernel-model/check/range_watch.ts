@@ -23,6 +23,7 @@ export class RangeWatch implements KernelTrace {
 	/** The check that the call did not pass, with its kernel function. */
 	failure: string | null = null;
 	readonly pass = noTrace.pass;
+	readonly look = noTrace.look;
 	readonly skip = noTrace.skip;
 	readonly bucket = noTrace.bucket;
 	private kind = 0;

@@ -175,6 +175,8 @@ export class SearchExplainer implements KernelTrace {
 		}
 	}
 
+	look(): void {}
+
 	pass(port: number): void {
 		this.flush();
 		this.passStart = port;

@@ -78,6 +78,13 @@ import { tcp_twsk_unique } from "./tcp_ipv4.js";
 /** Entries of table_perturb: 2^CONFIG_INET_TABLE_PERTURB_ORDER. */
 export const INET_TABLE_PERTURB_SIZE = 1 << 16;
 
+/** What check_established does: it takes the four-tuple if it is free. C: rcu_lookup is false. */
+export const CHECK_AND_TAKE = 0;
+/** Without the lock, since 6.15: whether a socket has the four-tuple, except time-wait sockets. */
+export const CHECK_RCU_LOOKUP = 1;
+/** For check mode: whether CHECK_AND_TAKE would succeed. */
+export const CHECK_ONLY = 2;
+
 /** Hash of a four-tuple for ehash: local address and port, foreign address and port. */
 export function inet_ehashfn(
 	k: Stack,
@@ -540,15 +547,17 @@ export function __inet_lookup_established(
  * there is none. If `twp` is true the caller frees it, as for a port that the search chose. If
  * `twp` is false (C: NULL) it is freed here, as for a port that the socket had before.
  *
- * If `ask` is true the function only checks and changes nothing. Since 6.15 C has a check without
- * the lock as well (rcu_lookup), but it ignores time-wait sockets.
+ * `how` is CHECK_AND_TAKE as above, or a check that changes nothing: CHECK_RCU_LOOKUP or CHECK_ONLY.
+ * `hash` is that of the four-tuple. C has the parameters rcu_lookup and hash since 6.15
+ * (connect-lookup-without-lock); before, it computes the hash here.
  */
 export function __inet_check_established(
 	k: Stack,
 	sk: Sk,
 	lport: Port,
 	twp: boolean,
-	ask: boolean,
+	how: number,
+	hash: number,
 ): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -559,12 +568,23 @@ export function __inet_check_established(
 	const dif = S.skc_bound_dev_if[sk];
 	const net = sk_net(k, sk);
 	const sdif = l3mdev_master_ifindex_by_index(net, dif);
-	const hash = inet_ehashfn(k, net, daddr, lport, saddr, dport);
+	const head = hash & hinfo.ehash_mask;
 	let tw: Sk = 0;
 	k.found_tw = 0;
 	k.blocker = 0;
 
-	for (let sk2 = hinfo.ehash[hash & hinfo.ehash_mask]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+	if (how === CHECK_RCU_LOOKUP) {
+		for (let sk2 = hinfo.ehash[head]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+			if (S.skc_hash[sk2] !== hash) continue;
+			if (!inet_match(net, S, sk2, saddr, daddr, dport, lport, dif, sdif)) continue;
+			if (S.skc_state[sk2] === TCP_TIME_WAIT) break;
+			k.blocker = sk2;
+			return -EADDRNOTAVAIL;
+		}
+		return 0;
+	}
+
+	for (let sk2 = hinfo.ehash[head]; sk2 !== 0; sk2 = S.node_next[sk2]) {
 		if (S.skc_hash[sk2] !== hash) continue;
 		if (!inet_match(net, S, sk2, saddr, daddr, dport, lport, dif, sdif)) continue;
 		if (S.skc_state[sk2] === TCP_TIME_WAIT) {
@@ -576,12 +596,12 @@ export function __inet_check_established(
 		k.blocker = sk2;
 		return -EADDRNOTAVAIL;
 	}
-	if (ask) return 0;
+	if (how === CHECK_ONLY) return 0;
 
 	S.skc_num[sk] = lport;
 	S.inet_sport[sk] = lport;
 	S.skc_hash[sk] = hash;
-	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
+	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, head, sk);
 	if (tw !== 0) {
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
 		S.write_seq[sk] = S.snd_isn[tw]; // in C tcp_twsk_unique does this
@@ -592,6 +612,22 @@ export function __inet_check_established(
 }
 
 type CheckEstablished = typeof __inet_check_established;
+
+/**
+ * Hash of the socket's four-tuple with the local port `port`. Since 6.15 (ehash-adds-port) C adds
+ * the port to hash_port0, the hash with port 0. connect() computes that once (connectHashPort0).
+ */
+function connectHash(k: Stack, net: Net, sk: Sk, port: Port, hash_port0: number): number {
+	// since 6.15, 9544d60a2605
+	if (k.changes.has("ehash-adds-port")) return (hash_port0 + port) >>> 0;
+	return skEhashOfPort(k, net, sk, port);
+}
+
+/** C's variable hash_port0; 0 before 6.15, where no code reads it. */
+export function connectHashPort0(k: Stack, net: Net, sk: Sk): number {
+	// since 6.15, 9544d60a2605
+	return k.changes.has("ehash-adds-port") ? skEhashOfPort(k, net, sk, 0) : 0;
+}
 
 /** The check_established function for the family that the socket's connection runs over. */
 function checkEstablishedOf(k: Stack, sk: Sk): CheckEstablished {
@@ -908,21 +944,32 @@ function inet6MatchSk(
 }
 
 /**
- * The body of the loop over ports in __inet_hash_connect. Returns CANDIDATE_OK if connect() can
- * take the port, else the reason to skip it (CANDIDATE_*, C: `continue` and `goto next_port`).
- * Stores the port's bucket in k.found_tb, 0 if there is none; the caller then creates it. Stores
- * the time-wait socket to replace in k.found_tw, and the socket that conflicts in k.blocker, 0 if
- * none. If `ask` is true it only checks; check mode uses this. Otherwise check_established takes
- * the four-tuple.
+ * Says whether connect() can take a port, and changes nothing. Check mode calls it. See
+ * connectCandidateLocked for what it returns and stores.
  */
-export function connectCandidate(
+export function connectCandidate(k: Stack, net: Net, sk: Sk, port: Port, l3mdev: Ifindex): number {
+	const check = checkEstablishedOf(k, sk);
+	const hash_port0 = connectHashPort0(k, net, sk);
+	return connectCandidateLocked(k, net, sk, port, l3mdev, check, CHECK_ONLY, hash_port0);
+}
+
+/**
+ * The body of the loop over ports in __inet_hash_connect before 6.15. Since 6.15
+ * (connect-lookup-without-lock) it is what the body does with the lock of the bucket. Returns
+ * CANDIDATE_OK if connect() can take the port, else the reason to skip it (CANDIDATE_*, C: `continue`
+ * and `goto next_port`). Stores the port's bucket in k.found_tb, 0 if there is none; the caller then
+ * creates it. Stores the time-wait socket to replace in k.found_tw, and the socket that conflicts in
+ * k.blocker, 0 if none. check_established takes the four-tuple if `how` is CHECK_AND_TAKE.
+ */
+function connectCandidateLocked(
 	k: Stack,
 	net: Net,
 	sk: Sk,
 	port: Port,
 	l3mdev: Ifindex,
-	check_established: CheckEstablished = checkEstablishedOf(k, sk),
-	ask = true,
+	check_established: CheckEstablished,
+	how: number,
+	hash_port0: number,
 ): number {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -931,6 +978,7 @@ export function connectCandidate(
 	k.blocker = 0;
 	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
 
+	if (how === CHECK_AND_TAKE) k.trace.look(port, true);
 	// The local address is not compared here: check_established compares the whole four-tuple.
 	const tb = bindBucketFind(hinfo, net, port, l3mdev);
 	k.found_tb = tb;
@@ -939,7 +987,41 @@ export function connectCandidate(
 		k.blocker = bindBucketOwner(hinfo, tb);
 		return CANDIDATE_NOT_SHAREABLE;
 	}
-	return tupleVerdict(k, check_established(k, sk, port, true, ask));
+	const hash = connectHash(k, net, sk, port, hash_port0);
+	return tupleVerdict(k, check_established(k, sk, port, true, how, hash));
+}
+
+/**
+ * The body of the loop over ports in __inet_hash_connect since 6.15 (connect-lookup-without-lock):
+ * it first looks without the lock of the bucket, and takes the lock only for a port that may be free.
+ * A time-wait socket may be replaced, so it is left to the second look.
+ */
+function connectCandidateRcu(
+	k: Stack,
+	net: Net,
+	sk: Sk,
+	port: Port,
+	l3mdev: Ifindex,
+	check_established: CheckEstablished,
+	how: number,
+	hash_port0: number,
+): number {
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const T = hinfo.bind_bucket_cachep;
+	if (inet_is_local_reserved_port(net, port)) return CANDIDATE_RESERVED;
+
+	k.trace.look(port, false);
+	const tb = bindBucketFind(hinfo, net, port, l3mdev);
+	if (tb !== 0) {
+		if (T.fastreuse[tb] >= 0 || T.fastreuseport[tb] >= 0) {
+			k.blocker = bindBucketOwner(hinfo, tb);
+			return CANDIDATE_NOT_SHAREABLE;
+		}
+		const hash = connectHash(k, net, sk, port, hash_port0);
+		const err = check_established(k, sk, port, true, CHECK_RCU_LOOKUP, hash);
+		if (err !== 0) return tupleVerdict(k, err);
+	}
+	return connectCandidateLocked(k, net, sk, port, l3mdev, check_established, how, hash_port0);
 }
 
 /** How many ports connectScan looks at itself after connectSkip could not skip even one. */
@@ -1018,7 +1100,7 @@ function connectSkip(
 
 /**
  * Skips the ports that connectCandidate rejects, and gives the same answers as connectCandidate,
- * but faster. Takes the same steps as the loop of __inet_hash_connect: from `port` on by
+ * but faster. Since 6.15 it stands for the looks without the lock. Takes the same steps as the loop of __inet_hash_connect: from `port` on by
  * `scan_step`, wraps around at `high`, and adds `step` to the distance for each port. Returns the
  * distance to the first port that connect() can take, and stores this port in k.found_port. Returns
  * `remaining` or more if there is none; then k.found_port is 0 and k.blocker is the socket that
@@ -1175,9 +1257,15 @@ function connectScanStep(k: Stack, net: Net, sk: Sk, remaining: number, step: nu
 /**
  * Finds a local port for connect() and puts the socket into ehash. If the socket has a port already,
  * there is no search, only the check of its four-tuple. k.port_offset is C's parameter port_offset,
- * low half first. Returns 0 or -EADDRNOTAVAIL. `break other_parity_scan` stands for C's `goto ok`.
+ * low half first, and hash_port0 is as in C since 6.15. Returns 0 or -EADDRNOTAVAIL.
+ * `break other_parity_scan` stands for C's `goto ok`.
  */
-export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEstablished): number {
+export function __inet_hash_connect(
+	k: Stack,
+	sk: Sk,
+	hash_port0: number,
+	check_established: CheckEstablished,
+): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -1186,7 +1274,8 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 	let port = S.skc_num[sk];
 
 	if (port !== 0) {
-		const err = check_established(k, sk, port, false, false);
+		const hash = connectHash(k, net, sk, port, hash_port0);
+		const err = check_established(k, sk, port, false, CHECK_AND_TAKE, hash);
 		k.trace.tuple(sk, port, tupleVerdict(k, err), k.blocker);
 		return err;
 	}
@@ -1215,6 +1304,8 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 	// opposite.
 	if (!local_ports) offset &= ~1;
 	const scan_step = connectScanStep(k, net, sk, remaining, step);
+	const lockless = k.changes.has("connect-lookup-without-lock"); // since 6.15, 86c2bc293b81
+	let candidate = lockless ? connectCandidateRcu : connectCandidateLocked;
 	let i = 0;
 	other_parity_scan: for (;;) {
 		port = low + offset;
@@ -1224,10 +1315,20 @@ export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEs
 			// If nobody traces, connectScan skips the ports that connectCandidate would reject.
 			i = connectScan(k, net, sk, port, l3mdev, high, remaining, step, scan_step);
 			port = k.found_port;
+			candidate = connectCandidateLocked;
 		}
 		for (; i < remaining; i += step, port += scan_step) {
 			if (port >= high) port -= remaining;
-			const verdict = connectCandidate(k, net, sk, port, l3mdev, check_established, false);
+			const verdict = candidate(
+				k,
+				net,
+				sk,
+				port,
+				l3mdev,
+				check_established,
+				CHECK_AND_TAKE,
+				hash_port0,
+			);
 			if (verdict === CANDIDATE_OK) break other_parity_scan;
 			k.trace.skip(port, verdict, k.blocker);
 		}
@@ -1284,5 +1385,6 @@ export function inet_hash_connect(k: Stack, sk: Sk): number {
 	if (S.skc_num[sk] === 0) {
 		secure_ipv4_port_ephemeral(k, S.skc_rcv_saddr[sk], S.skc_daddr[sk], S.skc_dport[sk]);
 	}
-	return __inet_hash_connect(k, sk, __inet_check_established);
+	const hash_port0 = connectHashPort0(k, sk_net(k, sk), sk);
+	return __inet_hash_connect(k, sk, hash_port0, __inet_check_established);
 }

@@ -27,7 +27,13 @@ import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
 import { secure_ipv6_port_ephemeral } from "../core/secure_seq.js";
 import { sk_net } from "../core/sock.js";
 import { reuseport_select_sock } from "../core/sock_reuseport.js";
-import { __inet_hash_connect, tcp_or_dccp_get_hashinfo } from "../ipv4/inet_hashtables.js";
+import {
+	__inet_hash_connect,
+	CHECK_ONLY,
+	CHECK_RCU_LOOKUP,
+	connectHashPort0,
+	tcp_or_dccp_get_hashinfo,
+} from "../ipv4/inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "../ipv4/inet_timewait_sock.js";
 import { tcp_twsk_unique } from "../ipv4/tcp_ipv4.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
@@ -204,7 +210,8 @@ export function __inet6_check_established(
 	sk: Sk,
 	lport: Port,
 	twp: boolean,
-	ask: boolean,
+	how: number,
+	hash: number,
 ): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
@@ -215,12 +222,23 @@ export function __inet6_check_established(
 	const dif = S.skc_bound_dev_if[sk];
 	const net = sk_net(k, sk);
 	const sdif = l3mdev_master_ifindex_by_index(net, dif);
-	const hash = inet6_ehashfn(k, net, daddr, at, lport, saddr, at, dport);
+	const head = hash & hinfo.ehash_mask;
 	let tw: Sk = 0;
 	k.found_tw = 0;
 	k.blocker = 0;
 
-	for (let sk2 = hinfo.ehash[hash & hinfo.ehash_mask]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+	if (how === CHECK_RCU_LOOKUP) {
+		for (let sk2 = hinfo.ehash[head]; sk2 !== 0; sk2 = S.node_next[sk2]) {
+			if (S.skc_hash[sk2] !== hash) continue;
+			if (!inet6_match(net, S, sk2, saddr, at, daddr, at, dport, lport, dif, sdif)) continue;
+			if (S.skc_state[sk2] === TCP_TIME_WAIT) break;
+			k.blocker = sk2;
+			return -EADDRNOTAVAIL;
+		}
+		return 0;
+	}
+
+	for (let sk2 = hinfo.ehash[head]; sk2 !== 0; sk2 = S.node_next[sk2]) {
 		if (S.skc_hash[sk2] !== hash) continue;
 		if (!inet6_match(net, S, sk2, saddr, at, daddr, at, dport, lport, dif, sdif)) continue;
 		if (S.skc_state[sk2] === TCP_TIME_WAIT) {
@@ -230,12 +248,12 @@ export function __inet6_check_established(
 		k.blocker = sk2;
 		return -EADDRNOTAVAIL;
 	}
-	if (ask) return 0;
+	if (how === CHECK_ONLY) return 0;
 
 	S.skc_num[sk] = lport;
 	S.inet_sport[sk] = lport;
 	S.skc_hash[sk] = hash;
-	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, hash & hinfo.ehash_mask, sk);
+	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, head, sk);
 	if (tw !== 0) {
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, tw);
 		S.write_seq[sk] = S.snd_isn[tw]; // in C tcp_twsk_unique does this
@@ -255,5 +273,6 @@ export function inet6_hash_connect(k: Stack, sk: Sk): number {
 		const at = sk * 4;
 		secure_ipv6_port_ephemeral(k, S.skc_v6_rcv_saddr, at, S.skc_v6_daddr, at, S.skc_dport[sk]);
 	}
-	return __inet_hash_connect(k, sk, __inet6_check_established);
+	const hash_port0 = connectHashPort0(k, sk_net(k, sk), sk);
+	return __inet_hash_connect(k, sk, hash_port0, __inet6_check_established);
 }

@@ -384,6 +384,7 @@ class Recorder {
 			},
 			scan: ignore,
 			pass: ignore,
+			look: ignore,
 			skip: ignore,
 			bound: ignore,
 			bucket: ignore,

@@ -315,6 +315,7 @@ export class Run {
 			bound: (_sk, port, fast, verdict, blocker) => {
 				this.bound = { port, fast, verdict, blocker };
 			},
+			look: () => {},
 			bucket: () => {},
 			tuple: (sk, port, verdict, blocker) => {
 				this.tuple = { me: this.oracle.moment().find(sk), port, verdict, blocker };

@@ -125,6 +125,7 @@ function watchRanges(kernel: Kernel): string[] {
 		search: (_kind, _sk, low, high) => ranges.push(`${low}-${high}`),
 		scan: ignore,
 		pass: ignore,
+		look: ignore,
 		skip: ignore,
 		chosen: ignore,
 		bound: ignore,

@@ -86,6 +86,7 @@ function interrupting(meanwhile: () => void): PortSearchTrace {
 		search: meanwhile,
 		scan: meanwhile,
 		pass: meanwhile,
+		look: meanwhile,
 		skip: meanwhile,
 		chosen: meanwhile,
 		bound: meanwhile,

@@ -38,6 +38,12 @@ export interface PortSearchTrace {
 	scan(low: number, remaining: number, offset: number, half: number, relax: boolean): void;
 	/** A pass over the ports of one parity begins at a port. */
 	pass(port: Port): void;
+	/**
+	 * connect() looks for the bucket of a port, and for the four-tuple if the bucket may be shared.
+	 * Since 6.15 (connect-lookup-without-lock) it first looks without the lock of the bucket. Only if
+	 * the port may be free, it looks again with the lock. Before, every look is with the lock.
+	 */
+	look(port: Port, locked: boolean): void;
 	/** A port was skipped. sk2 is the socket that conflicts, 0 if none. */
 	skip(port: Port, verdict: number, sk2: Sk): void;
 	/** The search ended with this port, 0 if it found none. */
@@ -59,6 +65,7 @@ export const noTrace: PortSearchTrace = Object.freeze({
 	search() {},
 	scan() {},
 	pass() {},
+	look() {},
 	skip() {},
 	chosen() {},
 	bound() {},

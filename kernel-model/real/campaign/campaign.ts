@@ -100,6 +100,7 @@ class Counter implements PortSearchTrace {
 	}
 	scan(): void {}
 	pass(): void {}
+	look(): void {}
 	skip(_port: number, verdict: number): void {
 		add(this.coverage.skipped, verdict, 1);
 	}

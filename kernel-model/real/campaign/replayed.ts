@@ -27,6 +27,7 @@ export class SearchCounter implements PortSearchTrace {
 	}
 	scan(): void {}
 	pass(): void {}
+	look(): void {}
 	skip(): void {}
 	chosen(port: number): void {
 		if (port === 0) this.exhausted++;

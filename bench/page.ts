@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Figures of the page in a headless Chromium: node dist/bench/page.js */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { playScript, readScript } from "../kernel-model/check/player.js";
 import { Chromium, findChromium, Tab } from "../tests/page/chromium.js";
 
 const MAIN = fileURLToPath(new URL("../kernel-model/cli/main.js", import.meta.url));
@@ -12,12 +13,29 @@ const READY =
 	"document.querySelector('.story h2') && document.querySelector('main').getAttribute('aria-busy') === 'false'";
 const DRAWN = 31;
 
-/** A recording of 10,000 lines: those of two recordings, one after the other. */
+/** A recording of 10,000 lines: clients that connect from a range, close and connect again. */
 function tenThousand(): string {
-	const linesOf = (name: string) =>
-		readFileSync(`tests/recordings/${name}.strace`, "utf8").trimEnd().split("\n");
-	const lines = [...linesOf("three_ways-namespace_range"), ...linesOf("web").slice(3)];
-	return `${lines.slice(0, 10_000).join("\n")}\n`;
+	const at = (address: string, port: number) =>
+		`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}, 16`;
+	const lines = [
+		"$ ip addr add 192.0.2.10/32 dev lo",
+		"$ ip route add default dev lo answer accept",
+	];
+	for (let i = 0; lines.length < 10_000; i++) {
+		const fd = 3 + (i % 400);
+		if (i >= 400) lines.push(`close(${fd})`);
+		lines.push(
+			"socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)",
+			`setsockopt(${fd}, SOL_IP, IP_BIND_ADDRESS_NO_PORT, [1], 4)`,
+			`bind(${fd}, ${at("192.0.2.10", 0)})`,
+			`connect(${fd}, ${at(`198.51.100.${1 + (i % 200)}`, 443)})`,
+			`getsockname(${fd}, NULL, [16])`,
+		);
+	}
+	lines.length = 10_000;
+	const played = playScript(readScript(lines.join("\n"), "bench"), { version: "7.3", seed: 1 });
+	const texts = new Map(played.map(({ line, text }) => [line, text]));
+	return `${lines.map((line, i) => texts.get(i + 1) ?? line).join("\n")}\n`;
 }
 
 /** Makes a page. Returns its address. */
@@ -72,7 +90,7 @@ async function main(): Promise<void> {
 		const script = join(folder, "ten.strace");
 		writeFileSync(script, tenThousand());
 		const tab = await Tab.open(browser);
-		await opening(tab, pageOf(folder, "10000", script, "--kernel", "6.1.176"));
+		await opening(tab, pageOf(folder, "10000", script, "--kernel", "7.3"));
 		await drawing(tab, pageOf(folder, "empty"));
 	} finally {
 		await browser.close();

@@ -24,9 +24,21 @@ export interface Bucket {
 	fastreuseport: number;
 	/** What the two fields mean. */
 	meaning: string;
-	owners: Named;
+	/** Null since 6.8: the bind2 buckets have the owners. */
+	owners: Named | null;
 	/** struct inet_bind2_bucket: one for each address. */
-	bind2: { address: string; owners: Named; deathrow: Named }[];
+	bind2: Bucket2[];
+}
+
+/** struct inet_bind2_bucket of a port and an address. */
+export interface Bucket2 {
+	address: string;
+	/** Since 6.18: what the bind bucket has is made of these. Null before. */
+	fastreuse: number | null;
+	fastreuseport: number | null;
+	owners: Named;
+	/** Until 6.8: time-wait sockets. */
+	deathrow: Named;
 }
 
 /** A port and everything on it. */
@@ -77,16 +89,21 @@ function bucketsOf(k: Kernel, hinfo: InetHashinfo, net: Net, port: number): Buck
 	const T = hinfo.bind_bucket_cachep;
 	const T2 = hinfo.bind2_bucket_cachep;
 	const buckets: Bucket[] = [];
+	const holds = k.changes.has("bhash-holds-bhash2"); // since 6.8
+	const recomputed = k.changes.has("fastreuse-recomputed"); // since 6.18
+	const next2 = holds ? S.bind_node_next : S.bind2_node_next;
 	for (const tb of T.handles()) {
 		if (T.ib_net[tb] !== net.id || T.port[tb] !== port) continue;
 		const l3mdev = nth(T.l3mdev, tb);
-		const bind2: Bucket["bind2"] = [];
+		const bind2: Bucket2[] = [];
 		for (const tb2 of T2.handles()) {
 			if (T2.ib_net[tb2] !== net.id || T2.port[tb2] !== port || T2.l3mdev[tb2] !== l3mdev) continue;
 			const six = T2.family[tb2] === AF_INET6;
 			bind2.push({
 				address: six ? formatIpv6(T2.v6_rcv_saddr, tb2 * 4) : formatIpv4(nth(T2.rcv_saddr, tb2)),
-				owners: List.of(k, nth(T2.owners, tb2), S.bind2_node_next),
+				fastreuse: recomputed ? nth(T2.fastreuse, tb2) : null,
+				fastreuseport: recomputed ? nth(T2.fastreuseport, tb2) : null,
+				owners: List.of(k, nth(T2.owners, tb2), next2),
 				deathrow: List.of(k, nth(T2.deathrow, tb2), S.bind2_node_next),
 			});
 		}
@@ -96,7 +113,7 @@ function bucketsOf(k: Kernel, hinfo: InetHashinfo, net: Net, port: number): Buck
 			fastreuse,
 			fastreuseport,
 			meaning: meaningOf(fastreuse, fastreuseport),
-			owners: List.of(k, nth(T.owners, tb), S.bind_node_next),
+			owners: holds ? null : List.of(k, nth(T.owners, tb), S.bind_node_next),
 			bind2,
 		});
 	}

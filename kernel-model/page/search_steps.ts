@@ -15,6 +15,7 @@ import {
 	SEARCH_CONNECT,
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
+import { inet_sk_get_local_port_range } from "../../net/ipv4/inet_connection_sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { describeRangeOrigin, explainVerdict, SearchExplainer } from "../machine/explain.js";
 import type { Kernel } from "../machine/kernel.js";
@@ -200,19 +201,15 @@ export class StepRecorder extends SearchExplainer {
 		let pass = 0;
 		for (let at = 0; at <= step; at++) if (this.kinds[at] === STEP_PASS) pass++;
 		const scan = this.scanOf(step);
-		// A search that tries every port in turn has one pass.
-		let passes = 0;
-		for (const kind of this.kinds) if (kind === STEP_PASS) passes++;
-		const every = passes === 1 && this.everyPort(step);
+		const { kernel: k, sock: sk } = this;
+		// since 6.8, 207184853dbd
+		const every =
+			this.searchKind === SEARCH_CONNECT &&
+			k.changes.has("connect-range-step-1") &&
+			inet_sk_get_local_port_range(k, sk);
 		const parity = every ? "every port" : `the ${(port & 1) === 0 ? "even" : "odd"} ports`;
 		const around = scan === undefined || port === scan.low ? "" : " and around";
 		return `pass ${pass} over ${parity}, up from ${port}${around}`;
-	}
-
-	/** Whether the first two candidates of a pass have different parities. */
-	private everyPort(step: number): boolean {
-		const [one, other] = [this.ports[step + 1] ?? 0, this.ports[step + 2] ?? 0];
-		return this.kinds[step + 2] === STEP_SKIP && ((one ^ other) & 1) === 1;
 	}
 }
 

@@ -174,7 +174,9 @@ export class Page {
 			this.editor.results(loaded);
 			this.mistakes.show(loaded.mistake);
 			this.frame.summary(loaded);
-			const to = Math.min(line === 0 ? loaded.opens : line, this.texts.length);
+			const wanted = line === 0 ? loaded.opens : Math.min(line, this.texts.length);
+			const { mistake } = loaded;
+			const to = mistake === null ? wanted : Math.min(wanted || mistake.line, mistake.line);
 			this.lines.go(to);
 			await this.look(to);
 			this.frame.busy(false);
@@ -200,12 +202,22 @@ export class Page {
 		});
 		if (mine !== this.looked || view === null) return;
 		this.view = view;
-		this.port = view.port !== 0 ? view.port : view.steps.low;
+		this.port = view.port || view.steps.low || this.port || view.before.low;
 		this.frame.searched(view);
-		this.story.show(view, this.differing.find((one) => one.line === line) ?? null);
+		this.tell(view);
 		this.stepper.show(view.steps);
 		if (view.steps.kinds.length === 0) this.stepped(0);
 		this.say(`Line ${line}: ${headline(view)}`);
+	}
+
+	/** Says what happened at a line. */
+	private tell(view: LineView): void {
+		const mistake = this.loaded?.mistake ?? null;
+		if (mistake?.line === view.line) {
+			this.story.mistaken(mistake, this.texts[view.line - 1] ?? "");
+			return;
+		}
+		this.story.show(view, this.differing.find(({ line }) => line === view.line) ?? null);
 	}
 
 	private words(from: number, to: number): Promise<StepWords[]> {
@@ -289,9 +301,7 @@ export class Page {
 					? `${beside} gives the same answers`
 					: `${plural(count, "line")} differ in ${beside}`,
 			);
-			const { view } = this;
-			if (view === null) return;
-			this.story.show(view, differing.find(({ line }) => line === view.line) ?? null);
+			if (this.view !== null) this.tell(this.view);
 		} catch (error) {
 			if (!(error instanceof Replaced)) this.frame.compared(String(error));
 		}

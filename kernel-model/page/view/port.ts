@@ -20,30 +20,36 @@ export class PortPanel {
 					"section",
 					{},
 					el("h4", {}, el("code", {}, "inet_bind_bucket"), l3mdev === 0 ? "" : ` of VRF ${l3mdev}`),
-					el(
-						"dl",
-						{},
-						el("dt", {}, "fastreuse"),
-						el("dd", {}, String(fastreuse)),
-						el("dt", {}, "fastreuseport"),
-						el("dd", {}, String(fastreuseport)),
-					),
+					fastFields(fastreuse, fastreuseport),
 					el("p", { class: "note" }, `${meaning.charAt(0).toUpperCase()}${meaning.slice(1)}.`),
-					listOf("owner", owners),
-					...bind2.map(({ address, owners: full, deathrow }) =>
-						el(
-							"section",
-							{ class: "bind2" },
-							el("h4", {}, el("code", {}, "inet_bind2_bucket"), ` ${address}`),
-							full.count === 0 ? null : listOf("owner", full),
-							deathrow.count === 0 ? null : listOf("socket in TIME_WAIT", deathrow),
-						),
+					owners === null ? null : listOf("owner", owners),
+					...bind2.map(
+						({ address, fastreuse: fast2, fastreuseport: port2, owners: full, deathrow }) =>
+							el(
+								"section",
+								{ class: "bind2" },
+								el("h4", {}, el("code", {}, "inet_bind2_bucket"), ` ${address}`),
+								fast2 === null ? null : fastFields(fast2, port2 ?? 0),
+								full.count === 0 ? null : listOf("owner", full),
+								deathrow.count === 0 ? null : listOf("socket in TIME_WAIT", deathrow),
+							),
 					),
 				),
 			),
 			sockets.count === 0 ? null : listOf("socket", sockets),
 		);
 	}
+}
+
+function fastFields(fastreuse: number, fastreuseport: number): HTMLElement {
+	return el(
+		"dl",
+		{},
+		el("dt", {}, "fastreuse"),
+		el("dd", {}, String(fastreuse)),
+		el("dt", {}, "fastreuseport"),
+		el("dd", {}, String(fastreuseport)),
+	);
 }
 
 function listOf(what: string, { first, count: all }: Named): HTMLElement {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** What happened at a line, in words: the headline, the reasons, and how another version differs. */
 import type { Differing } from "../beside.js";
-import type { LineView } from "../session.js";
+import type { LineView, Mistake } from "../session.js";
 import { el, fill } from "./dom.js";
 
 /** The headline of a line: what the call did. */
@@ -9,7 +9,7 @@ export function headline({ call, verdict, result, failed, port }: LineView): str
 	if (call === "") return "A line that does nothing";
 	if (call === "$") return "A command that sets the machine up";
 	if (verdict === "ignored") return `${call}() does not concern ports`;
-	if (verdict === "mismatch") return `${call}() differs: the model cannot give ${result}`;
+	if (verdict === "mismatch") return `${call}() differs from the recording`;
 	const undecided = verdict === "undecided" ? ", undecided" : "";
 	if (failed) return `${call}() fails with ${result}${undecided}`;
 	if (result === "EINPROGRESS")
@@ -27,6 +27,18 @@ export class Story {
 	/** `go` is called when a line that proves something is chosen. */
 	constructor(private readonly go: (line: number) => void) {}
 
+	/** Shows a line that cannot be read. */
+	mistaken({ line, column, expected, found }: Mistake, text: string): void {
+		fill(
+			this.element,
+			el("h2", { class: "bad" }, el("span", { class: "where" }, `Line ${line}`), "A mistake"),
+			el("pre", { class: "call", tabindex: 0, "aria-label": "The whole line" }, text),
+			el("p", { class: "reason" }, `Column ${column}: expected ${expected}, found ${found}.`),
+			el("p", { class: "why" }, "The lines above it are played. The lines below it are not."),
+		);
+		fill(this.words, el("p", { class: "note" }, "The line is not played."));
+	}
+
 	show(view: LineView, differing: Differing | null): void {
 		const bad = view.failed || view.verdict === "mismatch";
 		const { explanation } = view;
@@ -42,7 +54,7 @@ export class Story {
 			el("pre", { class: "call", tabindex: 0, "aria-label": "The whole line" }, view.text.trim()),
 			...reasons,
 			view.reason === null || bad ? null : el("p", { class: "reason" }, view.reason),
-			view.grounds.length === 0 ? null : this.proof(view),
+			view.grounds.length === 0 ? null : this.proof(view.grounds),
 			view.learnt === null ? null : el("p", { class: "note" }, `Learnt: ${view.learnt}`),
 			differing === null ? null : besideText(differing),
 		);
@@ -55,19 +67,17 @@ export class Story {
 		);
 	}
 
-	/** The lines that prove a mismatch. */
-	private proof({ grounds, lines }: LineView): HTMLElement {
+	/** The lines that prove a mismatch: "line 6 set IP_LOCAL_PORT_RANGE". */
+	private proof(grounds: readonly string[]): HTMLElement {
 		return el(
 			"ul",
 			{ class: "proof" },
-			...grounds.map((ground, i) => {
-				const line = lines[i];
-				const item = el("li", {}, `${ground} `);
-				if (line === undefined) return item;
-				const button = el("button", { type: "button", class: "link" }, `line ${line}`);
-				button.addEventListener("click", () => this.go(line));
-				item.append(button);
-				return item;
+			...grounds.map((ground) => {
+				const [, line = "", rest = ground] = /^line ([0-9]+)(.*)$/s.exec(ground) ?? [];
+				if (line === "") return el("li", {}, rest);
+				const button = el("button", { type: "button", class: "link" }, `Line ${line}`);
+				button.addEventListener("click", () => this.go(Number(line)));
+				return el("li", {}, button, rest);
 			}),
 		);
 	}

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Figures of the page in a headless Chromium: node dist/bench/page.js */
+/**
+ * The page in a headless Chromium. `node dist/bench/page.js` prints figures of its size and speed.
+ * With --picture it makes the picture of the README.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -81,15 +84,34 @@ async function drawing(tab: Tab, url: string): Promise<void> {
 	console.log(`28,232 ports: drawn in ${median} ms (median), ${took.at(-1)} ms (longest)`);
 }
 
+/** The picture of the README: a search at one of its candidates. */
+async function picture(tab: Tab, url: string, file: string): Promise<void> {
+	await tab.size(1280, 800, false);
+	await tab.go(url);
+	await tab.until("document.querySelector('.steps [aria-current]')");
+	await tab.value("document.querySelector('.lines').focus()");
+	for (let i = 0; i < 4; i++) await tab.press("ArrowLeft");
+	await tab.until("document.querySelector('.place').textContent.startsWith('13 ')");
+	await tab.until("/ 40/.test(document.querySelector('.steps [aria-current]')?.textContent ?? '')");
+	await tab.value("document.activeElement.blur()");
+	await new Promise((done) => setTimeout(done, 500));
+	writeFileSync(file, await tab.picture());
+	console.log(`${file}: ${statSync(file).size} bytes`);
+}
+
 async function main(): Promise<void> {
 	const path = findChromium();
 	if (path === null) throw new Error("no Chromium is installed");
 	const folder = mkdtempSync(join(tmpdir(), "inet-port-model-figures-"));
 	const browser = new Chromium(path);
 	try {
+		const tab = await Tab.open(browser);
+		if (process.argv.includes("--picture")) {
+			await picture(tab, pageOf(folder, "empty"), "kernel-model/page/picture.png");
+			return;
+		}
 		const script = join(folder, "ten.strace");
 		writeFileSync(script, tenThousand());
-		const tab = await Tab.open(browser);
 		await opening(tab, pageOf(folder, "10000", script, "--kernel", "7.3"));
 		await drawing(tab, pageOf(folder, "empty"));
 	} finally {

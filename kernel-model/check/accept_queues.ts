@@ -71,9 +71,16 @@ export class AcceptQueues {
 	 */
 	adopt(listener: number, peer: Address | null): void {
 		for (const member of this.members(listener)) {
-			const child = this.waiting(member).find((each) => peer === null || this.isFrom(each, peer));
-			if (child === undefined || this.isDecided(child)) continue;
-			this.requeue(child, member, listener);
+			const waiting = this.waiting(member);
+			const child = waiting.find((each) => {
+				const fits = peer === null || this.isFrom(each, peer);
+				return fits && (member === listener || !this.isDecided(each));
+			});
+			if (child === undefined) continue;
+			// The order of two connections is known if the members of both are.
+			const ahead = waiting.slice(0, waiting.indexOf(child));
+			const stays = this.isDecided(child) && ahead.some((each) => this.isDecided(each));
+			if (!stays) this.requeue(child, member, listener);
 			return;
 		}
 		if (peer !== null) this.sendUnseen(listener, peer);

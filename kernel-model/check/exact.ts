@@ -31,11 +31,18 @@
 import { SOCK_DGRAM } from "../../include/linux/net.js";
 import { Random } from "../../include/linux/random.js";
 import { AF_INET } from "../../include/linux/socket.js";
+import { JIFFY } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import type { SecretKind } from "../../include/net/stack.js";
+import {
+	EPHEMERAL_PORT_SHUFFLE_PERIOD,
+	portOffset4,
+	portOffset6,
+} from "../../net/core/secure_seq.js";
 import { INET_TABLE_PERTURB_SIZE } from "../../net/ipv4/inet_hashtables.js";
 import type { Address } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
+import { nth } from "../machine/nth.js";
 import { type KernelDraw, SeededRandom } from "../machine/random.js";
 import type { CallLine, Parsed } from "../script/strace.js";
 
@@ -299,6 +306,8 @@ export function placeSecrets(k: Kernel, { byName }: Secrets): void {
 	k.inet6_ehash_secret = word("inet6_ehash_secret") ?? k.inet6_ehash_secret;
 	k.ipv6_hash_secret =
 		word("ipv6_hash_secret") ?? word("tcp_ipv6_hash_secret") ?? k.ipv6_hash_secret;
+	const key = byName.get("net_secret")?.match(/[0-9a-f]{8}/g) ?? [];
+	if (key.length === 4) k.net_secret = Uint32Array.from(key, (hex) => Number.parseInt(hex, 16));
 	table.udp_ehash_secret = word("udp_ehash_secret");
 	table.udp6_ehash_secret = word("udp6_ehash_secret");
 	table.udp_ipv6_hash_secret = word("udp_ipv6_hash_secret");
@@ -321,6 +330,45 @@ export function knownSecrets(
 	if (has("udp_ehash_secret")) known.add("udp");
 	if (has("udp_ipv6_hash_secret") && (!own || has("udp6_ehash_secret"))) known.add("udp6");
 	return known;
+}
+
+/** Jiffies at boot, with 250 a second: INITIAL_JIFFIES, five minutes before they leave 32 bits. */
+const INITIAL_JIFFIES = 2 ** 32 - (300 * 1000) / JIFFY;
+/**
+ * Jiffies may be behind the clock by up to this number, because a kernel begins to count them a
+ * little later. They may be ahead by one.
+ */
+const JIFFIES_LATE = 250;
+
+/**
+ * How the port_offset that a call drew differs from the model's hash of the socket's addresses;
+ * null if it does not. `sk` has its addresses, `begin` and `end` are seconds since boot. The hash
+ * changes every ten seconds.
+ */
+export function offsetDiffers(
+	k: Kernel,
+	sk: number,
+	draws: readonly KernelDraw[],
+	begin: number,
+	end: number,
+): string | null {
+	const draw = draws.find(({ kind }) => kind.startsWith("off"));
+	const { skc_daddr, skc_rcv_saddr, skc_dport, skc_v6_daddr, skc_v6_rcv_saddr } = k.sock;
+	if (draw === undefined || skc_dport[sk] === 0) return null;
+	const seedOf = (time: number, jiffies: number) => {
+		const now = INITIAL_JIFFIES + (time * 1000) / JIFFY + jiffies;
+		return Math.floor((now * JIFFY) / EPHEMERAL_PORT_SHUFFLE_PERIOD);
+	};
+	const dport = nth(skc_dport, sk);
+	const last = seedOf(end, 1);
+	for (let seed = seedOf(begin, -JIFFIES_LATE); seed <= last; seed++) {
+		if (draw.kind === "off4")
+			portOffset4(k, nth(skc_rcv_saddr, sk), nth(skc_daddr, sk), dport, seed);
+		else portOffset6(k, skc_v6_rcv_saddr, sk * 4, skc_v6_daddr, sk * 4, dport, seed);
+		const [low, high] = k.port_offset;
+		if ((BigInt(high ?? 0) << 32n) + BigInt(low ?? 0) === draw.value) return null;
+	}
+	return `the kernel's ${shownDraw(draw)} is not the hash of the socket's addresses`;
 }
 
 /** Makes the sockets of another namespace. The next namespace that is made is this one. */

@@ -6,7 +6,13 @@
  */
 
 import type { Net } from "../../include/net/net_namespace.js";
-import { EEXIST, EFAULT, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
+import {
+	EEXIST,
+	EFAULT,
+	EINPROGRESS,
+	ERESTARTSYS,
+	errnoName,
+} from "../../include/uapi/asm-generic/errno.js";
 import { NotModelled } from "../../net/core/sock.js";
 import { sk_acceptq_is_full } from "../../net/ipv4/inet_connection_sock.js";
 import { SearchExplainer } from "../machine/explain.js";
@@ -31,7 +37,7 @@ import { Calls, type Done, type Handled, IGNORED, passesBarePointer } from "./ca
 import { Certain } from "./certain.js";
 import { isFd } from "./descriptors.js";
 import type { Revealed } from "./evidence.js";
-import { perturbDiffers, readDraws } from "./exact.js";
+import { EPOCH, offsetDiffers, perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import { Host } from "./host.js";
 import { type Difference, Judge } from "./judge.js";
@@ -597,7 +603,21 @@ export class Player {
 		world.observer.rest();
 		if (world.random !== null) world.random.hashMix = world.draws?.secrets?.hashMix ?? null;
 		this.drew = world.random?.end() ?? null;
+		// A connect() that fails takes the addresses away again.
+		if (handled !== IGNORED && (handled.result >= 0 || handled.result === -EINPROGRESS))
+			this.drew ??= this.offsetDiffers(task, call);
 		return handled;
+	}
+
+	/** How the kernel's port_offset differs from the model's; null if it does not, or is not known. */
+	private offsetDiffers(task: Task, call: CallLine): string | null {
+		const { world, kernel } = this;
+		const draws = world.draws?.byCall.get(call);
+		if (draws === undefined || world.draws?.secrets?.byName.has("net_secret") !== true) return null;
+		const sk = world.subflow(world.sk(task, call));
+		if (sk === 0 || call.time === null) return null;
+		const end = call.endTime ?? call.time;
+		return offsetDiffers(kernel, sk, draws, call.time % EPOCH, end % EPOCH);
 	}
 
 	/** A call that is not modelled may have given the socket a port, a peer or another state. */

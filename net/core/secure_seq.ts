@@ -30,10 +30,20 @@ export function secure_ipv4_port_ephemeral(
 	daddr: number,
 	dport: Port,
 ): void {
+	if (k.random.portEphemeral(4, k.port_offset)) return;
+	portOffset4(k, saddr, daddr, dport, timeseed(k));
+}
+
+/** secure_ipv4_port_ephemeral at a time: jiffies / EPHEMERAL_PORT_SHUFFLE_PERIOD. */
+export function portOffset4(
+	k: Stack,
+	saddr: number,
+	daddr: number,
+	dport: Port,
+	seed: number,
+): void {
 	const out = k.port_offset;
-	if (k.random.portEphemeral(4, out)) return;
 	const secret = net_secret_init(k);
-	const seed = timeseed(k);
 	// Programs often connect to the same destination again.
 	const last = k.last_port_ephemeral;
 	if (
@@ -66,12 +76,25 @@ export function secure_ipv6_port_ephemeral(
 	dport: Port,
 ): void {
 	if (k.random.portEphemeral(6, k.port_offset)) return;
+	portOffset6(k, saddr, si, daddr, di, dport, timeseed(k));
+}
+
+/** secure_ipv6_port_ephemeral at a time: jiffies / EPHEMERAL_PORT_SHUFFLE_PERIOD. */
+export function portOffset6(
+	k: Stack,
+	saddr: Uint32Array,
+	si: number,
+	daddr: Uint32Array,
+	di: number,
+	dport: Port,
+	seed: number,
+): void {
 	const combined = k.port_ephemeral_data;
 	for (let word = 0; word < 4; word++) {
 		combined[word] = swab32(saddr[si + word]);
 		combined[4 + word] = swab32(daddr[di + word]);
 	}
-	combined[8] = timeseed(k);
+	combined[8] = seed;
 	combined[9] = swab16(dport);
 	siphash(combined, 38, net_secret_init(k), k.port_offset, k.siphash_state);
 }

@@ -20,6 +20,7 @@ import {
 import { nth } from "../machine/nth.js";
 import { profileFor } from "../machine/profile.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
+import { choosesPort } from "../script/calls.js";
 import { fdOf } from "../script/operands.js";
 import { ScriptError, type ScriptLine } from "../script/strace.js";
 import { type PortView, portView } from "./bucket.js";
@@ -222,7 +223,7 @@ export class Session {
 		this.goTo(part, index);
 		const event = player.events.at(index);
 		const call = event?.line.kind === "call" && acts ? event.line : null;
-		const recorder = new StepRecorder(player.kernel);
+		let recorder = new StepRecorder(player.kernel);
 		const before = player.mark();
 		this.locate(part, line, call);
 		const cellsBefore = this.cells(part);
@@ -247,11 +248,14 @@ export class Session {
 			}
 		}
 		const after = player.mark();
+		const { lines } = recorder;
+		// In another call a client that the recording does not show has searched.
+		if (call !== null && !choosesPort(call.name)) recorder = new StepRecorder(player.kernel);
 		this.looked = { part, before, after, recorder };
 		this.locate(part, line, call);
 		const outcome = this.outcomes.get(line) ?? null;
 		const port = call === null ? 0 : this.portOf(part, call.pid ?? 0, fdOf(call));
-		const explanation = [...recorder.lines];
+		const explanation = [...lines];
 		for (const said of [...(outcome?.explanation ?? []), ...(played?.explanation ?? [])]) {
 			if (!explanation.includes(said)) explanation.push(said);
 		}

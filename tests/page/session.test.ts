@@ -89,6 +89,16 @@ describe("a session", () => {
 		expect(said).toEqual([version === "6.3" ? [0, 1] : [1, 0]]);
 	});
 
+	it("shows no search in a call that accepts a client from outside", () => {
+		const { session } = open(
+			readFileSync("tests/recordings/cases/begins-mid-life.strace", "utf8"),
+			null,
+		);
+		expect(session.look(1)?.call).toBe("accept4");
+		expect([...(session.look(1)?.steps.kinds ?? [1])]).toEqual([]);
+		expect([...(session.look(4)?.steps.kinds ?? [])]).toContain(STEP_CHOSEN);
+	});
+
 	it("shows what is open in TIME_WAIT, with the time left", () => {
 		const text = example("time-wait");
 		const { session } = open(text);

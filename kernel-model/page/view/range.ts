@@ -6,9 +6,12 @@
 import {
 	type Cells,
 	countStates,
+	FAST_REUSE,
+	FAST_REUSEPORT,
 	type Layout,
 	layoutOf,
 	PORT_STATES,
+	PORT_TIME_WAIT,
 	portAt,
 	portWords,
 } from "../grid.js";
@@ -141,6 +144,11 @@ export class Range {
 				),
 			),
 			el("li", {}, el("span", { class: "swatch tried", "aria-hidden": "true" }), "passed over"),
+			el(
+				"li",
+				{ class: "notes" },
+				"Beside a letter: connections, seconds left of T, r fastreuse, p fastreuseport",
+			),
 		);
 	}
 
@@ -284,6 +292,17 @@ export class Range {
 		this.ring(context, layout, shown.chosen, colours.accent, 3, -1);
 	}
 
+	/** What stands beside the letter: connections, seconds left, fastreuse and fastreuseport. */
+	private besideLetter(port: number, connections: number): string {
+		const { states, fast, left } = this.shown?.cells ?? {};
+		if (states?.[port] === PORT_TIME_WAIT) return String(left?.[port] ?? "");
+		const bits = fast?.[port] ?? 0;
+		const reuse = (bits & FAST_REUSE) !== 0 ? "r" : "";
+		const reuseport = (bits & FAST_REUSEPORT) !== 0 ? "p" : "";
+		const many = connections > 99 ? "+" : connections > 1 ? String(connections) : "";
+		return reuse + reuseport + many;
+	}
+
 	/** One large cell: a strip with the pattern of its state, its letter, its number, its marks. */
 	private letter(
 		context: CanvasRenderingContext2D,
@@ -307,10 +326,15 @@ export class Range {
 		const middle = x + strip + (inner - strip) / 2;
 		context.fillStyle = colours.text;
 		if (letter !== "") {
-			const count = connections > 99 ? "+" : connections > 1 ? String(connections) : "";
+			const count = this.besideLetter(port, connections);
 			context.font = `600 ${Math.max(9, Math.round(size * 0.36))}px system-ui, sans-serif`;
-			const wide = context.measureText(letter + count).width > inner - strip;
-			context.fillText(wide ? letter : letter + count, middle, y + height / 2 + 1);
+			// The count, smaller, if there is room for it.
+			const all = letter + count;
+			const wide = context.measureText(all).width > inner - strip;
+			if (wide && size >= 34)
+				context.font = `600 ${Math.round(size * 0.26)}px system-ui, sans-serif`;
+			const fits = context.measureText(all).width <= inner - strip;
+			context.fillText(fits ? all : letter, middle, y + height / 2 + 1);
 		}
 		if (numbered) {
 			context.font = "10px ui-monospace, monospace";

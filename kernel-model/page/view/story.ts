@@ -19,6 +19,14 @@ export function headline({ call, verdict, result, failed, port }: LineView): str
 	return `${call}() succeeds${searches ? `: port ${port}` : ""}${undecided}`;
 }
 
+/** Most characters of a line that are shown. */
+const LONGEST = 10_000;
+
+function shown(text: string): string {
+	const line = text.trim();
+	return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line;
+}
+
 export class Story {
 	readonly element = el("article", { class: "story" });
 	/** How the call went, in words. */
@@ -32,7 +40,7 @@ export class Story {
 		fill(
 			this.element,
 			el("h2", { class: "bad" }, el("span", { class: "where" }, `Line ${line}`), "A mistake"),
-			el("pre", { class: "call", tabindex: 0, "aria-label": "The whole line" }, text),
+			el("pre", { class: "call", tabindex: 0, "aria-label": "The whole line" }, shown(text)),
 			el("p", { class: "reason" }, `Column ${column}: expected ${expected}, found ${found}.`),
 			el("p", { class: "why" }, "The lines above it are played. The lines below it are not."),
 		);
@@ -51,7 +59,7 @@ export class Story {
 				el("span", { class: "where" }, `Line ${view.line}`),
 				headline(view),
 			),
-			el("pre", { class: "call", tabindex: 0, "aria-label": "The whole line" }, view.text.trim()),
+			el("pre", { class: "call", tabindex: 0, "aria-label": "The whole line" }, shown(view.text)),
 			...reasons,
 			view.reason === null || bad ? null : el("p", { class: "reason" }, view.reason),
 			view.grounds.length === 0 ? null : this.proof(view.grounds),
@@ -108,10 +116,15 @@ function reasonsOf({ reason, explanation, verdict }: LineView): HTMLElement[] {
 	const full = explanation.find((line) => line !== last && /^of the [0-9,]+ ports? /.test(line));
 	const check = el("p", { class: "reason" }, sentence(why));
 	if (where !== "") check.append(" ", el("code", {}, where));
-	return [...(last === "" ? [] : [check]), ...(full === undefined ? [] : [fullness(full)])];
+	const example = explanation.find((line) => line.startsWith(EXAMPLE));
+	const more = [full, example?.replace(EXAMPLE, "For example, ")].filter((line) => line != null);
+	return [
+		...(last === "" ? [] : [check]),
+		...more.map((line) => el("p", { class: "why" }, sentence(line))),
+	];
 }
 
-const fullness = (text: string) => el("p", { class: "why" }, sentence(text));
+const EXAMPLE = "  e.g. ";
 
 /** A clause as a sentence. A name of the kernel keeps its first letter. */
 function sentence(text: string): string {

@@ -30,6 +30,8 @@ export interface Request<K extends Kind = Kind> {
 
 export type Reply =
 	| { id: number; kind: "done"; get: unknown }
+	/** It goes on: what is done so far, in words. */
+	| { id: number; kind: "progress"; soFar: string }
 	/** A newer request replaced it. */
 	| { id: number; kind: "replaced" }
 	| { id: number; kind: "failed"; message: string };
@@ -41,11 +43,12 @@ export class Desk {
 
 	/**
 	 * `slice`: milliseconds of work between two pauses. `pause`: waits until other events are
-	 * handled.
+	 * handled. `tell` gets reports of long work.
 	 */
 	constructor(
 		private readonly slice: number,
 		private readonly pause: () => Promise<void>,
+		private readonly tell: (reply: Reply) => void,
 	) {}
 
 	async answer(request: Request): Promise<Reply> {
@@ -63,8 +66,8 @@ export class Desk {
 	}
 
 	private async get(request: Request): Promise<unknown> {
-		if (isKind(request, "open")) return await this.open(request.ask);
-		if (isKind(request, "beside")) return besides(request.ask.text, request.ask.versions);
+		if (isKind(request, "open")) return await this.open(request.id, request.ask);
+		if (isKind(request, "beside")) return this.beside(request.id, request.ask);
 		const { session } = this;
 		if (session === null) throw new Error("no script is open");
 		if (isKind(request, "look")) return session.look(request.ask.line);
@@ -73,7 +76,17 @@ export class Desk {
 		throw new Error(`unknown request ${request.kind}`);
 	}
 
-	private async open(wanted: Wanted): Promise<Loaded | typeof REPLACED> {
+	/** Compares two versions. This is done in one piece. */
+	private beside(id: number, { text, versions }: Questions["beside"]["ask"]): Differing[] {
+		let told = performance.now();
+		return besides(text, versions, (play, line) => {
+			if (performance.now() - told < TOLD) return;
+			told = performance.now();
+			this.tell({ id, kind: "progress", soFar: `play ${play}, line ${line}` });
+		});
+	}
+
+	private async open(id: number, wanted: Wanted): Promise<Loaded | typeof REPLACED> {
 		const mine = ++this.opened;
 		const playing = Session.open(wanted);
 		let since = performance.now();
@@ -84,12 +97,19 @@ export class Desk {
 				return next.value.loaded;
 			}
 			if (performance.now() - since < this.slice) continue;
+			if (next.value > 0) {
+				const soFar = `line ${next.value.toLocaleString("en-US")}`;
+				this.tell({ id, kind: "progress", soFar });
+			}
 			await this.pause();
 			if (mine !== this.opened) return REPLACED;
 			since = performance.now();
 		}
 	}
 }
+
+/** Milliseconds between two reports of a comparison. */
+const TOLD = 250;
 
 const REPLACED = Symbol("replaced");
 

@@ -116,6 +116,8 @@ export class Session {
 	private readonly lines: string[];
 	private looked: { part: Part; before: Mark; after: Mark; recorder: StepRecorder } | null = null;
 	private net: Net | null = null;
+	/** The line that is played. */
+	private at = 0;
 	private protocol = IPPROTO_TCP;
 
 	private constructor(private readonly wanted: Wanted) {
@@ -123,7 +125,7 @@ export class Session {
 		if (this.lines.at(-1) === "") this.lines.pop();
 	}
 
-	/** Plays a script in slices. Each yield says how many lines are played. */
+	/** Plays a script in slices. Each yield says which line is played. */
 	static *open(wanted: Wanted): Generator<number, { session: Session; loaded: Loaded }> {
 		let mistake: Mistake | null = null;
 		let cut = Number.POSITIVE_INFINITY;
@@ -160,6 +162,9 @@ export class Session {
 			const options = {
 				version,
 				seed,
+				onStep: (line: number) => {
+					this.at = line;
+				},
 				...(top === null ? {} : { host: [{ ...top, file: "script" }] }),
 			};
 			const playing =
@@ -173,7 +178,7 @@ export class Session {
 					way = next.value;
 					break;
 				}
-				yield 0;
+				yield this.at;
 			}
 			this.add(way);
 		}

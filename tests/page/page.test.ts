@@ -130,7 +130,7 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 			pageOf("edit", `socket(AF_INET, SOCK_STREAM, 0)\nbind(3, ${at("127.0.0.1", 5000)})\n`),
 		);
 		expect(await headline(/bind/)).toBe("bind() succeeds: port 5000");
-		await tab.value(click(".script .bar button"));
+		await tab.value(click(".script .bar button:last-child"));
 		const edit = (text: string) =>
 			tab.value(`(() => { const area = document.querySelector('textarea');
 			area.value = ${JSON.stringify(text)}; area.dispatchEvent(new Event('input')); })()`);
@@ -151,6 +151,24 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		await edit(`socket(AF_INET, SOCK_STREAM, 0)\nbind(3, ${at("192.0.2.1", 5000)})\n`);
 		await headline(/bind\(\) fails with EADDRNOTAVAIL/);
 		expect(await tab.value("document.querySelector('.mistake-bar').hidden")).toBe(true);
+	});
+
+	it("goes from failure to failure, and shows the range that fits each line", async () => {
+		const socket = "socket(AF_INET, SOCK_STREAM, 0)";
+		const lines = [socket, `bind(3, ${at("192.0.2.1", 5000)})`, `bind(3, ${at("127.0.0.1", 0)})`];
+		await open(pageOf("next", `${[...lines, `bind(3, ${at("127.0.0.1", 5000)})`].join("\n")}\n`));
+		const line = "document.querySelector('.line[aria-selected=true]').dataset.line";
+		const scope = "document.getElementById('scope').value";
+		expect([await tab.value(line), await tab.value(scope)]).toEqual(["2", "namespace"]);
+		const next = click(".script .bar button");
+		await tab.value(next);
+		await tab.until(`${line} === '4' && /EINVAL/.test(${HEADLINE})`);
+		await tab.value(next);
+		await tab.until(`${line} === '2' && /EADDRNOTAVAIL/.test(${HEADLINE})`);
+		await tab.value("document.querySelector('.lines').focus()");
+		await tab.press("ArrowDown");
+		await headline(/succeeds/);
+		expect(await tab.value(scope)).toBe("search");
 	});
 
 	it("gives a link that holds script, versions and seed", async () => {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The model behind the page: the verdicts of `run`, and every line looked at in any order. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { CHANGES } from "../../include/linux/version.js";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
+import { VERSIONS } from "../../kernel-model/machine/versions.js";
 import { besides } from "../../kernel-model/page/beside.js";
 import { examples } from "../../kernel-model/page/examples.js";
 import { PORT_CONNECTED, PORT_RESERVED } from "../../kernel-model/page/grid.js";
@@ -148,6 +150,26 @@ describe("a session", () => {
 		expect(open("").loaded.opens).toBe(0);
 		const { session, loaded } = open("# nothing\n");
 		expect([loaded.opens, session.look(1)?.call]).toEqual([0, ""]);
+	});
+});
+
+describe("a second version", () => {
+	const changes = CHANGES.filter(({ name }) =>
+		existsSync(`tests/examples/changes/${name}.strace`),
+	).map(({ name }) => name);
+
+	it.each(changes)("differs by the change that makes it differ: %s", (name) => {
+		const text = readFileSync(`tests/examples/changes/${name}.strace`, "utf8");
+		const [oldest] = VERSIONS;
+		const found = VERSIONS.slice(1).flatMap((version, i) =>
+			[VERSIONS[i], oldest].flatMap((before) => {
+				const has = (one?: (typeof VERSIONS)[number]) => one?.has.includes(name) === true;
+				if (has(version) === has(before)) return [];
+				const differing = besides(text, [version.name, before?.name ?? ""]);
+				return differing.flatMap(({ changes: names }) => names.map((change) => change.name));
+			}),
+		);
+		expect(found).toContain(name);
 	});
 });
 

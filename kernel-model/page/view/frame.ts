@@ -17,6 +17,8 @@ interface Holds {
 	port: HTMLElement;
 	sockets: HTMLElement;
 	edit(): void;
+	/** Goes to the next line that failed or differs. */
+	next(): void;
 	scope(): void;
 }
 
@@ -28,6 +30,9 @@ export class Frame {
 	private readonly summed = el("p", { class: "summary" });
 	private readonly comparison = el("p", { class: "summary comparison", hidden: true });
 	private readonly editButton: HTMLButtonElement;
+	private readonly nextButton = el("button", { type: "button", hidden: true }, "Next failure");
+	/** The range that the user chose; null for the one that fits the line. */
+	private chosen: string | null = null;
 	private readonly live = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
 	private readonly main: HTMLElement;
 	private readonly search: HTMLElement;
@@ -41,11 +46,16 @@ export class Frame {
 	) {
 		this.editButton = el("button", { type: "button" }, "Edit");
 		this.editButton.addEventListener("click", () => holds.edit());
-		this.scopes.addEventListener("change", () => holds.scope());
+		this.nextButton.addEventListener("click", () => holds.next());
+		this.scopes.addEventListener("change", () => {
+			const [fits] = this.scopes.options;
+			this.chosen = this.scopes.value === fits?.value ? null : this.scopes.value;
+			holds.scope();
+		});
 		const script = el(
 			"section",
 			{ class: "script", "aria-label": "Script" },
-			el("div", { class: "bar" }, this.heading, this.editButton),
+			el("div", { class: "bar" }, this.heading, this.nextButton, this.editButton),
 			this.summed,
 			this.comparison,
 			holds.lines,
@@ -95,13 +105,13 @@ export class Frame {
 		this.editButton.setAttribute("aria-pressed", String(on));
 	}
 
-	busy(on: boolean): void {
+	busy(on: boolean, soFar = ""): void {
 		this.main.setAttribute("aria-busy", String(on));
-		if (on) this.summed.textContent = "Playing …";
+		if (on) this.summed.textContent = soFar === "" ? "Playing …" : `Playing ${soFar} …`;
 	}
 
 	/** What became of all lines. */
-	summary({ verdicts, failed, version }: Loaded): void {
+	summary({ verdicts, failed, version, doubt }: Loaded): void {
 		const counts = new Map<string, number>();
 		for (const verdict of verdicts) {
 			const name = VERDICTS[verdict];
@@ -118,7 +128,9 @@ export class Frame {
 		add("mismatch", "differ");
 		add("undecided", "undecided");
 		if (fails > 0) said.push(`${count(fails)} failed`);
-		this.summed.textContent = `${said.join(", ")}. Kernel ${version}.`;
+		const nearest = doubt === null ? "" : `, the nearest one: ${doubt}`;
+		this.summed.textContent = `${said.join(", ")}. Kernel ${version}${nearest}.`;
+		this.nextButton.hidden = fails + (counts.get("mismatch") ?? 0) < 2;
 	}
 
 	/** What the comparison with a second version found; null if there is none. */
@@ -141,14 +153,14 @@ export class Frame {
 		const what = steps.kind === SEARCH_UDP ? "UDP" : kind;
 		this.searchTitle.textContent = steps.kind === 0 ? "Search" : `Search of ${what}`;
 		const { low, high } = before;
-		const kept = this.scopes.value;
 		const options: [string, string][] = [];
 		if (steps.kind !== 0) options.push(["search", `this search ${steps.low}-${steps.high}`]);
 		if (port !== 0 && (port < low || port > high)) options.push(["around", `around port ${port}`]);
 		options.push(["namespace", `the namespace's range ${low}-${high}`]);
 		options.push(["all", "all 65,536 ports"]);
 		fill(this.scopes, ...options.map(([value, text]) => el("option", { value }, text)));
-		if (kept === "all" || kept === "namespace") this.scopes.value = kept;
+		const { chosen } = this;
+		if (chosen !== null && options.some(([value]) => value === chosen)) this.scopes.value = chosen;
 	}
 
 	/** The range that is shown, inclusive. */

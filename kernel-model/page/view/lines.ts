@@ -87,6 +87,17 @@ export class Lines {
 		this.draw();
 	}
 
+	/** Goes to the next line that failed or differs, at the end to the first one. */
+	next(): void {
+		const next = this.nextFailed(1);
+		if (next !== this.current) {
+			this.choose(next);
+			return;
+		}
+		this.current = 0;
+		this.choose(this.nextFailed(1));
+	}
+
 	/** Pixels of the scroll bar for each line. */
 	private get scale(): number {
 		return Math.min(ROW, HIGHEST / Math.max(this.texts.length, 1));

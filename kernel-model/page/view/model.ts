@@ -16,7 +16,7 @@ const pause = () => new Promise<void>((go) => setTimeout(go, 0));
 
 /** Answers requests of the page. Called in a worker. */
 export function serve(): void {
-	const desk = new Desk(SLICE_WORKER, pause);
+	const desk = new Desk(SLICE_WORKER, pause, (reply) => postMessage(reply));
 	addEventListener("message", async ({ data }: MessageEvent<Request>) => {
 		const reply = await desk.answer(data);
 		postMessage(reply);
@@ -26,6 +26,7 @@ export function serve(): void {
 interface Waiting {
 	done(get: unknown): void;
 	failed(error: Error): void;
+	progress(soFar: string): void;
 	request: Request;
 }
 
@@ -41,12 +42,16 @@ export class Model {
 	}
 
 	/** Asks the model. Throws Replaced if a newer request of the kind replaces this one. */
-	ask<K extends Kind>(kind: K, ask: Questions[K]["ask"]): Promise<Questions[K]["get"]> {
+	ask<K extends Kind>(
+		kind: K,
+		ask: Questions[K]["ask"],
+		progress: (soFar: string) => void = () => {},
+	): Promise<Questions[K]["get"]> {
 		const id = this.next++;
 		return new Promise((done, failed) => {
 			const request: Request<K> = { id, kind, ask };
 			const take = (get: unknown) => done(get as Questions[K]["get"]);
-			this.waiting.set(id, { done: take, failed, request });
+			this.waiting.set(id, { done: take, failed, progress, request });
 			this.send(request);
 		});
 	}
@@ -86,7 +91,7 @@ export class Model {
 		if (worker !== this.worker || this.desk !== null) return;
 		worker?.terminate();
 		this.worker = null;
-		this.desk = new Desk(SLICE_PAGE, pause);
+		this.desk = new Desk(SLICE_PAGE, pause, (reply) => this.take(reply));
 		for (const { request } of [...this.waiting.values()]) this.send(request);
 	}
 
@@ -98,6 +103,10 @@ export class Model {
 	private take(reply: Reply): void {
 		const waiting = this.waiting.get(reply.id);
 		if (waiting === undefined) return;
+		if (reply.kind === "progress") {
+			waiting.progress(reply.soFar);
+			return;
+		}
 		this.waiting.delete(reply.id);
 		if (reply.kind === "done") waiting.done(reply.get);
 		else if (reply.kind === "replaced") waiting.failed(new Replaced());

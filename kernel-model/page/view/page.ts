@@ -88,6 +88,7 @@ export class Page {
 			port: this.portPanel.element,
 			sockets: this.sockets.element,
 			edit: () => this.edit(!this.editing),
+			next: () => this.lines.next(),
 			scope: () => this.drawRange(),
 		});
 	}
@@ -166,7 +167,10 @@ export class Page {
 		const { version, seed } = this.header;
 		this.frame.busy(true);
 		try {
-			const loaded = await this.model.ask("open", { text: this.text, version, seed });
+			const script = { text: this.text, version, seed };
+			const loaded = await this.model.ask("open", script, (soFar) => {
+				if (mine === this.opened) this.frame.busy(true, soFar);
+			});
 			if (mine !== this.opened) return;
 			this.loaded = loaded;
 			this.header.played(loaded.version, loaded.doubt);
@@ -291,7 +295,9 @@ export class Page {
 		this.other ??= new Model();
 		const versions: [string, string] = [loaded.version, beside];
 		try {
-			const differing = await this.other.ask("beside", { text, versions });
+			const differing = await this.other.ask("beside", { text, versions }, (soFar) =>
+				this.frame.compared(`Comparing with ${beside}: ${soFar}`),
+			);
 			if (mine !== this.opened || beside !== this.header.beside) return;
 			this.differing = differing;
 			this.lines.mark(beside, differing);

@@ -193,7 +193,7 @@ export class Range {
 		for (const box of [this.over, this.near]) {
 			box.setAttribute("aria-valuemin", String(low));
 			box.setAttribute("aria-valuemax", String(high));
-			box.setAttribute("aria-valuenow", String(this.focused));
+			box.setAttribute("aria-valuenow", String(Math.min(Math.max(this.focused, low), high)));
 			box.setAttribute("aria-valuetext", portWords(shown.cells, this.focused));
 		}
 		// For measurements: milliseconds of the last drawing.

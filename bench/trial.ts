@@ -56,6 +56,7 @@ const TAKE: Draws = {
 	udpRand: () => 0,
 	secondTicked: (_sk, _port, ticked, unsure) => ticked && !unsure,
 	remoteAnswer: (_sk, answer) => answer,
+	remoteAcks: () => false,
 	fastopenCookie: (_sk, known) => known,
 };
 

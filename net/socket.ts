@@ -9,9 +9,15 @@ import {
 	SOCK_PACKET,
 	SS_UNCONNECTED,
 } from "../include/linux/net.js";
-import { SIZEOF_SOCKADDR_STORAGE, SOMAXCONN, type Sockaddr } from "../include/linux/socket.js";
+import {
+	MSG_DONTWAIT,
+	SIZEOF_SOCKADDR_STORAGE,
+	SOMAXCONN,
+	type Sockaddr,
+} from "../include/linux/socket.js";
 import type { Net } from "../include/net/net_namespace.js";
 import type { NetProtoFamily } from "../include/net/protocol.js";
+import { TIMEO_NOWAIT } from "../include/net/sock.js";
 import type { Stack } from "../include/net/stack.js";
 import { EINVAL } from "../include/uapi/asm-generic/errno.js";
 import { SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
@@ -91,7 +97,8 @@ export function __sys_connect(
 	nonblock: boolean,
 ): number {
 	if (badAddrlen(addr_len)) return -EINVAL;
-	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nonblock);
+	const nowait = nonblock || k.sock.sk_sndtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT;
+	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nowait);
 	process_backlog(k); // release_sock: what arrived while the call held the socket
 	return err;
 }
@@ -159,6 +166,7 @@ export function __sys_sendto(
 	flags: number,
 ): number {
 	if (addr !== null && badAddrlen(addr_len)) return -EINVAL;
+	if (k.sock.sk_sndtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT) flags |= MSG_DONTWAIT;
 	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, flags);
 	process_backlog(k);
 	return sent;
@@ -166,7 +174,8 @@ export function __sys_sendto(
 
 /** recvfrom(), recvmsg(), recv(), read(). Returns the number of bytes or a negative errno. */
 export function __sys_recvfrom(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
-	return sock_ops(k, sock).recvmsg(k, sock, size, nonblock);
+	const nowait = nonblock || k.sock.sk_rcvtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT;
+	return sock_ops(k, sock).recvmsg(k, sock, size, nowait);
 }
 
 /** sock_close, __sock_release: the last reference to a socket is dropped. */

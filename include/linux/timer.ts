@@ -90,12 +90,17 @@ export class TimerQueue {
 			this.expires = resized(this.expires, this.size * 2);
 			this.order = resized(this.order, this.size * 2);
 		}
+		const expires = this.expiryIn(delay);
+		const hole = this.siftUp(this.size++, expires, this.armed);
+		this.put(hole, timer, expires, this.armed++);
+	}
+
+	/** When a timer of `delay` ms that is armed now would expire, ms since boot. */
+	expiryIn(delay: number): number {
 		const delta = Math.ceil(delay / JIFFY);
 		const expires = Math.floor(this.now / JIFFY) + delta;
 		const late = this.wheel === null ? 1 : wheelDelay(expires + this.wheel, delta);
-		const jiffies = expires + late + this.lateness;
-		const hole = this.siftUp(this.size++, jiffies * JIFFY, this.armed);
-		this.put(hole, timer, jiffies * JIFFY, this.armed++);
+		return (expires + late + this.lateness) * JIFFY;
 	}
 
 	/** Disarms a timer. Returns whether it was pending. */

@@ -373,6 +373,16 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-defer-accept-succeeds",
+		since: "6.2",
+		commit: "caea64675d8b",
+		also: ["e64d4deb4de0"],
+		backports: [],
+		summary:
+			"TCP_DEFER_ACCEPT of an MPTCP socket never fails, and MPTCP takes the options of TCP fast open.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-local-port-range",
 		since: "6.8",
 		commit: "ae5439658cce",
@@ -409,12 +419,46 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "tcp-rto-min-us",
+		since: "6.11",
+		commit: "f086edef71be",
+		backports: [],
+		summary: "The sysctl tcp_rto_min_us is the shortest retransmission timeout of new TCP sockets.",
+		modelled: true,
+	},
+	{
 		name: "tcp-tw-reuse-delay",
 		since: "6.14",
 		commit: "ca6a6f93867a",
 		backports: [],
 		summary:
 			"The sysctl tcp_tw_reuse_delay (ms, default 1000) replaces the rule that a time-wait port can be reused from the next second on.",
+		modelled: true,
+	},
+	{
+		name: "tcp-rto-max",
+		since: "6.15",
+		commit: "54a378f43425",
+		also: ["1280c26228bd"],
+		backports: [],
+		summary:
+			"The option TCP_RTO_MAX_MS and the sysctl tcp_rto_max_ms limit the retransmission timeout of TCP. So a connect() without an answer ends earlier, and so does an orphan.",
+		modelled: true,
+	},
+	{
+		name: "tcp-rto-min-option",
+		since: "6.15",
+		commit: "f38805c5d26f",
+		backports: [],
+		summary: "The option TCP_RTO_MIN_US sets the shortest retransmission timeout of a TCP socket.",
+		modelled: true,
+	},
+	{
+		name: "synack-rto-max",
+		since: "6.19",
+		commit: "1e9d3005e02c",
+		backports: [],
+		summary: "The longest retransmission timeout of a listener holds for its SYN-ACKs as well.",
 		modelled: true,
 	},
 	{

@@ -40,6 +40,11 @@ export interface Draws {
 	secondTicked(sk: Sk, port: Port, ticked: boolean, unsure: boolean): boolean;
 	/** What another host answers to a packet. `answer` is what the route is configured to say. */
 	remoteAnswer(sk: Sk, answer: RouteAnswer): RouteAnswer;
+	/**
+	 * Whether another host acknowledges data and keepalive probes although its route says that it
+	 * does not answer.
+	 */
+	remoteAcks(sk: Sk): boolean;
 	/** Whether there is a fast open cookie for the destination of a connection. */
 	fastopenCookie(sk: Sk, known: boolean): boolean;
 }
@@ -85,5 +90,9 @@ export class KernelDraws implements Draws {
 
 	remoteAnswer(_sk: Sk, answer: RouteAnswer): RouteAnswer {
 		return answer;
+	}
+
+	remoteAcks(): boolean {
+		return false;
 	}
 }

@@ -29,6 +29,10 @@ export interface MptcpSock {
 	accessed: boolean;
 	/** An option was set on the socket, so a new subflow copies all options (setsockopt_seq). */
 	options_set: boolean;
+	/** TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT as set. 0: not set. Any int if no subflow checked it. */
+	keepalive_idle: number;
+	keepalive_intvl: number;
+	keepalive_cnt: number;
 	/** The peer accepted MPTCP. Options of the subflow cannot be set any more. */
 	can_ack: boolean;
 	/** The peer does not support MPTCP: MPTCP_FALLBACK_DONE. */

@@ -37,6 +37,25 @@ export interface NetnsIpv4 {
 	/** Since 6.5 (tcp-syn-linear-timeouts). Before, there is no such sysctl, and nothing reads the field. */
 	sysctl_tcp_syn_linear_timeouts: number;
 	sysctl_tcp_max_tw_buckets: number;
+	/** Retransmissions of a SYN-ACK. */
+	sysctl_tcp_synack_retries: number;
+	/** Nothing that the model has depends on it. */
+	sysctl_tcp_retries1: number;
+	/** Retransmissions of data, and those of an orphan. As C counts them: as time. */
+	sysctl_tcp_retries2: number;
+	/** 0: 8, or none if the timeout has reached tcp_rto_max. */
+	sysctl_tcp_orphan_retries: number;
+	/** Seconds. */
+	sysctl_tcp_keepalive_time: number;
+	sysctl_tcp_keepalive_intvl: number;
+	sysctl_tcp_keepalive_probes: number;
+	/** A listener whose accept queue is full answers with a RST. */
+	sysctl_tcp_abort_on_overflow: number;
+	/** A RST does not end TIME_WAIT. */
+	sysctl_tcp_rfc1337: number;
+	/** Shortest and longest timeout of new sockets, microseconds and ms. Since 6.11, 6.15. */
+	sysctl_tcp_rto_min_us: number;
+	sysctl_tcp_rto_max_ms: number;
 	/** Slots of the UDP table of a namespace that a task of this one makes. 0: the shared table. */
 	sysctl_udp_child_hash_entries: number;
 }
@@ -187,6 +206,8 @@ export interface RtCached {
 	dif: Ifindex;
 	local: boolean;
 	answer: RouteAnswer;
+	/** There is no route, or one that fails (blackhole, unreachable, prohibit). */
+	unsent: boolean;
 }
 
 /** The result of an IPv4 lookup: fields of struct flowi4 and rtable. */
@@ -278,6 +299,8 @@ export interface Net {
 	rt_genid: number;
 	/** The route cache of connections (net/ipv4/route.ts), by a hash of the destination. */
 	readonly rt_cache: RtCached[];
+	/** Whether an address is a source for segments (ipSourceValid): the last answer. */
+	readonly source: { genid: number; saddr: number; valid: boolean };
 	/** The result of the last route lookup. In C each caller has a struct of its own. */
 	readonly fl4: RtFlow;
 	readonly fl6: Rt6Flow;

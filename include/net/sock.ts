@@ -33,10 +33,15 @@ export const SOCK_BROADCAST = 8;
 export const SOCK_MPTCP = 16;
 /** A request: its third segment came, but did not make a connection yet (inet_rsk(req)->acked). */
 export const REQ_ACKED = 32;
+/** SO_KEEPALIVE. */
+export const SOCK_KEEPOPEN = 64;
 
 export const RCV_SHUTDOWN = 1;
 export const SEND_SHUTDOWN = 2;
 export const SHUTDOWN_MASK = 3;
+
+/** Of sk_rcvtimeo and sk_sndtimeo. A negative time was set: the call does not sleep. */
+export const TIMEO_NOWAIT = -1;
 
 /** inet_flags (bit fields of struct inet_sock at the base commit). */
 export const INET_FREEBIND = 1;
@@ -52,6 +57,15 @@ export const INET_DEFER_CONNECT = 64;
 export const ICSK_IPV6_MAPPED = 32;
 
 export const GLOBAL_ROOT_UID = 0;
+
+/**
+ * Values of icsk_pending (include/net/inet_connection_sock.h). RETRANS: sends a SYN, FIN or data
+ * again. PROBE0: tries to send data or a FIN that had no route. LOSS_PROBE: sends it again once,
+ * which does not count.
+ */
+export const ICSK_TIME_RETRANS = 1;
+export const ICSK_TIME_PROBE0 = 3;
+export const ICSK_TIME_LOSS_PROBE = 5;
 
 /** Values of skc_prot. */
 export const PROT_TCP = 0;
@@ -96,6 +110,8 @@ export interface Proto {
 	readonly bind?: (k: Stack, sk: Sk, addr: Sockaddr, addr_len: number) => number;
 	hash(k: Stack, sk: Sk): number;
 	unhash(k: Stack, sk: Sk): void;
+	/** SO_KEEPALIVE is set (`on`) or cleared. Called before the flag changes. */
+	readonly keepalive?: (k: Stack, sk: Sk, on: boolean) => void;
 	/** Called after the local address or the device changed. */
 	readonly rehash?: (k: Stack, sk: Sk) => void;
 	/** Binds the sock to the local port snum, or to any port if snum is 0. */
@@ -206,6 +222,12 @@ export class SockTable extends Slab<Sk> {
 	/** SO_LINGER, in seconds as getsockopt() returns them. A negative value means no limit. */
 	sk_lingertime = this.i32();
 	/**
+	 * SO_RCVTIMEO and SO_SNDTIMEO: how long a call sleeps, in jiffies. 0: without limit.
+	 * TIMEO_NOWAIT: not at all.
+	 */
+	sk_rcvtimeo = this.f64();
+	sk_sndtimeo = this.f64();
+	/**
 	 * The user, as sock_i_uid() returns it. Before orphan-uid it is root if no file refers to the
 	 * sock.
 	 */
@@ -220,6 +242,12 @@ export class SockTable extends Slab<Sk> {
 	sk_incoming_cpu = this.u8();
 	/** Whether a blocking connect() sleeps: WAITS_NOT, WAITS or WAITS_DISCONNECTED. */
 	sk_wait_pending = this.u8();
+	/**
+	 * When a connect() that sleeps returns at the latest (SO_SNDTIMEO), ms since boot, and the errno
+	 * that it then returns. 0: it sleeps without limit.
+	 */
+	wait_until = this.f64();
+	wait_err = this.u8();
 	sk_ack_backlog = this.u32();
 	sk_max_ack_backlog = this.u32();
 
@@ -291,14 +319,38 @@ export class SockTable extends Slab<Sk> {
 	readonly fastopen_req = new Map<Sk, TcpFastopenRequest>();
 	/** icsk_ack.pingpong. Only whether it is on or off, as TCP_QUICKACK sets it. */
 	pingpong = this.u8();
-	/** Retransmissions of a SYN or FIN. A request: timeouts of its SYN-ACK (num_timeout). */
+	/** Retransmissions of a SYN, FIN or data. A request: timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();
 	/** TCP_SYNCNT. 0: as tcp_syn_retries, or of a listener tcp_synack_retries, says. */
 	icsk_syn_retries = this.u8();
-	/** Timeout of the SYN or FIN that is sent now, ms. */
+	/** TCP_USER_TIMEOUT, ms. 0: none. */
+	icsk_user_timeout = this.u32();
+	/** Timeout of the SYN, FIN or data that is sent now, ms. */
 	icsk_rto = this.u32();
-	/** When the first SYN was sent, ms since boot. */
+	/** TCP_RTO_MAX_MS and TCP_RTO_MIN_US: longest and shortest timeout, ms. */
+	icsk_rto_max = this.u32();
+	icsk_rto_min = this.u32();
+	/**
+	 * When the first SYN was sent, a FIN or data for the second time, or when the first probe was due
+	 * (icsk_probes_tstamp), ms since boot.
+	 */
 	retrans_stamp = this.f64();
+	/** sk_err_soft: why a segment could not be sent again, a positive errno. */
+	sk_err_soft = this.u16();
+	/**
+	 * Data that was sent and not acknowledged, and the part of it that has not arrived, bytes. The
+	 * peer cannot acknowledge data that reached it by way of lo if its own address is gone.
+	 */
+	snd_unacked = this.f64();
+	snd_lost = this.f64();
+	/** What the timer for retransmissions does: ICSK_TIME_RETRANS, _PROBE0 or _LOSS_PROBE. */
+	icsk_pending = this.u8();
+	/** TCP_KEEPIDLE and TCP_KEEPINTVL, seconds, and TCP_KEEPCNT. 0: as the sysctls say. */
+	keepalive_time = this.u16();
+	keepalive_intvl = this.u16();
+	keepalive_probes = this.u8();
+	/** Keepalive probes without an answer. */
+	icsk_probes_out = this.u8();
 	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: time of the last segment, seconds. 0: none. */
 	ts_recent_stamp = this.u32();
 	/** The time of the last segment in ms. tcp_twsk_unique compares it with a delay in ms. */

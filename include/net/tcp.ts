@@ -25,8 +25,20 @@ export const TCP_SYN_RETRIES = 6;
 export const TCP_SYN_LINEAR_TIMEOUTS = 4;
 /** Most retransmissions of a SYN that tcp_syn_retries can ask for. */
 export const MAX_TCP_SYNCNT = 127;
-/** RTO of a connection over loopback: it has measured its round trip time. */
-export const LOOPBACK_RTO = TCP_RTO_MIN;
+/** Default of tcp_retries2: retransmissions of data, counted as time (tcp_model_timeout). */
+export const TCP_RETR2 = 15;
+/** Default of tcp_retries1. */
+export const TCP_RETR1 = 3;
+/** Shortest timer of TCP, jiffies. */
+export const TCP_TIMEOUT_MIN = 2;
+/** Defaults of tcp_keepalive_time and tcp_keepalive_intvl, seconds, and of tcp_keepalive_probes. */
+export const TCP_KEEPALIVE_TIME = 7200;
+export const TCP_KEEPALIVE_INTVL = 75;
+export const TCP_KEEPALIVE_PROBES = 9;
+/** Longest TCP_KEEPIDLE and TCP_KEEPINTVL, seconds, and most probes of TCP_KEEPCNT. */
+export const MAX_TCP_KEEPIDLE = 32767;
+export const MAX_TCP_KEEPINTVL = 32767;
+export const MAX_TCP_KEEPCNT = 127;
 
 /** Flags of a segment. */
 export const TCPHDR_FIN = 1;
@@ -46,6 +58,11 @@ export const TFO_SERVER_WO_SOCKOPT1 = 0x400;
  * Not a flag of C: the ACK acknowledges the receiver's FIN. In C the sequence numbers tell this.
  */
 export const TCPHDR_ACKS_FIN = 256;
+/**
+ * Not a flag of C: a keepalive probe (tcp_xmit_probe_skb). Its sequence number is one that the peer
+ * has acknowledged. So the peer answers it.
+ */
+export const TCPHDR_PROBE = 4096;
 
 /** tcp_invalid_ratelimit: shortest time between two answers to segments out of window, ms. */
 export const TCP_INVALID_RATELIMIT = 500;

@@ -502,7 +502,9 @@ export class Calls {
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = accepted ? descriptor(recorded) : undefined;
-		const result = task.accept4(fd, flags, peer, nonblock, at);
+		const attempt = () => task.accept4(fd, flags, peer, nonblock, at);
+		let result = attempt();
+		if (result === -ERESTARTSYS && recorded === null) result = task.waitForInput(fd, attempt);
 		if (result >= 0) {
 			const child = nth(kernel.socket.sk, task.socketOf(result));
 			world.isNew(child);

@@ -191,6 +191,11 @@ export class RecordingObserver implements Draws {
 	remoteAnswer(_sk: number, answer: RouteAnswer): RouteAnswer {
 		return this.observation.remote ?? answer;
 	}
+
+	/** A recording does not show what other hosts acknowledge. Most connections do not break. */
+	remoteAcks(): boolean {
+		return true;
+	}
 }
 
 /**

@@ -20,8 +20,12 @@ import {
 	SO_ERROR,
 	SO_LINGER,
 	SO_PROTOCOL,
+	SO_RCVTIMEO_NEW,
+	SO_RCVTIMEO_OLD,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
+	SO_SNDTIMEO_NEW,
+	SO_SNDTIMEO_OLD,
 	SO_TYPE,
 	SOL_SOCKET,
 } from "../../include/uapi/asm-generic/socket.js";
@@ -38,7 +42,11 @@ import {
 	IPV6_TRANSPARENT,
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
-import { TCP_FASTOPEN, TCP_FASTOPEN_CONNECT } from "../../include/uapi/linux/tcp.js";
+import {
+	TCP_FASTOPEN,
+	TCP_FASTOPEN_CONNECT,
+	TCP_FASTOPEN_NO_COOKIE,
+} from "../../include/uapi/linux/tcp.js";
 import {
 	type Asked,
 	optionLevel,
@@ -131,8 +139,21 @@ function* socketLevel(a: Asked): Iterable<Reason> {
 		if (length < 8) yield tooShort(a, where, 8);
 		yield unreadable(a, where);
 	}
+	if (TIMEOUTS.has(optname)) {
+		if (length < 16) yield tooShort(a, "sock_copy_user_timeval", 16);
+		if (present < 16) yield unreadable(a, "sock_copy_user_timeval");
+		yield [E.EDOM, "sock_set_timeout", "the microseconds are not between 0 and 999999"];
+	}
 	yield [E.ENOPROTOOPT, where, `SOL_SOCKET has no option ${optname}`];
 }
+
+/** Options whose value is a struct timeval. */
+const TIMEOUTS: ReadonlySet<number> = new Set([
+	SO_RCVTIMEO_OLD,
+	SO_RCVTIMEO_NEW,
+	SO_SNDTIMEO_OLD,
+	SO_SNDTIMEO_NEW,
+]);
 
 /** net/ipv4/ip_sockglue.c: do_ip_setsockopt. */
 function* ipLevel(a: Asked): Iterable<Reason> {
@@ -247,7 +268,8 @@ function* fastopenOptions(a: Asked): Iterable<Reason> {
 		const why = `net.ipv4.tcp_fastopen is ${sysctl_tcp_fastopen}, without ${TFO_CLIENT_ENABLE}`;
 		yield [E.EOPNOTSUPP, where, why];
 	}
-	if (optname === TCP_FASTOPEN ? val >= 0 : val === 0 || val === 1) {
+	const switches = optname === TCP_FASTOPEN_CONNECT || optname === TCP_FASTOPEN_NO_COOKIE;
+	if (optname === TCP_FASTOPEN ? val >= 0 : switches && (val === 0 || val === 1)) {
 		yield [E.EINVAL, where, `the socket is in state ${state(a)}`];
 	}
 	yield [E.EINVAL, where, `${val} is no value of the option`];

@@ -15,8 +15,10 @@ import {
 	SIZEOF_SOCKADDR_IN,
 	SIZEOF_SOCKADDR_IN6,
 } from "../../include/linux/socket.js";
+import { JIFFY } from "../../include/linux/timer.js";
 import { noTrace } from "../../include/trace/events/port_search.js";
 import {
+	EAGAIN,
 	EBADF,
 	ECONNABORTED,
 	EINVAL,
@@ -756,14 +758,41 @@ export class Task {
 
 	/** Lets the clock run until a connect(), or a send that connects, has slept to its end. */
 	waitForConnect(fd: number): number {
+		const { timers, sock } = this.kernel;
 		let result = -ERESTARTSYS;
 		while (result === -ERESTARTSYS) {
-			const timer = this.kernel.timers.first();
-			const expiry = timer === null ? null : this.kernel.timers.expiry(timer);
-			if (expiry === null) break;
-			runTimers(this.kernel, expiry);
+			const until = sock.wait_until[this.sockOf(fd)] || null;
+			const timer = timers.first();
+			const expiry = timer === null ? null : timers.expiry(timer);
+			if (expiry === null && until === null) break;
+			runTimers(this.kernel, Math.min(expiry ?? Infinity, until ?? Infinity));
 			result = this.connectSleeping(fd);
 		}
 		return result;
+	}
+
+	/** The sock of a descriptor; 0 if it is not a socket. */
+	private sockOf(fd: number): number {
+		const sock = this.socketOf(fd);
+		return sock < 0 ? 0 : nth(this.kernel.socket.sk, sock);
+	}
+
+	/**
+	 * Repeats a call that sleeps while the clock runs. Returns its result, or -EAGAIN when the time
+	 * of SO_RCVTIMEO is over. Without such a time returns -ERESTARTSYS at once.
+	 */
+	waitForInput(fd: number, attempt: () => number): number {
+		const { timers, sock } = this.kernel;
+		const timeo = sock.sk_rcvtimeo[this.sockOf(fd)] ?? 0;
+		if (timeo <= 0) return -ERESTARTSYS;
+		const until = timers.expiryIn(timeo * JIFFY);
+		while (timers.now < until) {
+			const timer = timers.first();
+			const expiry = timer === null ? null : timers.expiry(timer);
+			runTimers(this.kernel, Math.min(expiry ?? until, until));
+			const result = attempt();
+			if (result !== -ERESTARTSYS) return result;
+		}
+		return -EAGAIN;
 	}
 }

@@ -14,11 +14,15 @@ import {
 	SOCK_BINDPORT_LOCK,
 	SOCK_BROADCAST,
 	SOCK_DEAD,
+	SOCK_KEEPOPEN,
 	SOCK_LINGER,
+	type SockTable,
+	TIMEO_NOWAIT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
+	EDOM,
 	EFAULT,
 	EINVAL,
 	ENODEV,
@@ -34,10 +38,15 @@ import {
 	SO_BROADCAST,
 	SO_DOMAIN,
 	SO_ERROR,
+	SO_KEEPALIVE,
 	SO_LINGER,
 	SO_PROTOCOL,
+	SO_RCVTIMEO_NEW,
+	SO_RCVTIMEO_OLD,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
+	SO_SNDTIMEO_NEW,
+	SO_SNDTIMEO_OLD,
 	SO_TYPE,
 	SOL_SOCKET,
 } from "../../include/uapi/asm-generic/socket.js";
@@ -230,6 +239,16 @@ export function sk_setsockopt(
 			if (val !== 0) S.sk_flags[sk] |= SOCK_BROADCAST;
 			else S.sk_flags[sk] &= ~SOCK_BROADCAST;
 			return 0;
+		case SO_KEEPALIVE:
+			sk_prot(k, sk).keepalive?.(k, sk, val !== 0);
+			if (val !== 0) S.sk_flags[sk] |= SOCK_KEEPOPEN;
+			else S.sk_flags[sk] &= ~SOCK_KEEPOPEN;
+			return 0;
+		case SO_RCVTIMEO_OLD:
+		case SO_RCVTIMEO_NEW:
+		case SO_SNDTIMEO_OLD:
+		case SO_SNDTIMEO_NEW:
+			return sock_set_timeout(timeoColumn(S, optname), sk, optval, optlen);
 		case SO_BINDTOIFINDEX:
 			return sock_bindtoindex_locked(k, sk, val);
 		case SO_ATTACH_REUSEPORT_CBPF:
@@ -271,6 +290,55 @@ function lingerTime(l_linger: number, clamps: boolean): number {
 	return Math.floor((Math.imul(l_linger, HZ) >>> 0) / HZ);
 }
 
+/** The column of SO_RCVTIMEO or SO_SNDTIMEO. */
+function timeoColumn(S: SockTable, optname: number): Float64Array {
+	return optname === SO_RCVTIMEO_OLD || optname === SO_RCVTIMEO_NEW ? S.sk_rcvtimeo : S.sk_sndtimeo;
+}
+
+const USEC_PER_SEC = 1_000_000n;
+/** MAX_SCHEDULE_TIMEOUT / HZ - 1: longer times have no limit. */
+const LONGEST_TIMEO = (2n ** 63n - 1n) / BigInt(HZ) - 1n;
+
+/**
+ * SO_RCVTIMEO, SO_SNDTIMEO: two 64-bit numbers, seconds and microseconds. A time of 0 is without
+ * limit. A negative one does not wait. A time of more than 2^53 jiffies counts as without limit.
+ */
+function sock_set_timeout(timeo: Float64Array, sk: Sk, optval: Uint8Array, optlen: number): number {
+	if (optlen < 16) return -EINVAL;
+	if (optval.length < 16) return -EFAULT;
+	const view = new DataView(optval.buffer, optval.byteOffset, optval.byteLength);
+	const tv_sec = view.getBigInt64(0, true);
+	const tv_usec = view.getBigInt64(8, true);
+	if (tv_usec < 0n || tv_usec >= USEC_PER_SEC) return -EDOM;
+	if (tv_sec < 0n) {
+		timeo[sk] = TIMEO_NOWAIT;
+		return 0;
+	}
+	timeo[sk] = 0;
+	if (tv_sec < LONGEST_TIMEO) {
+		const jiffies = Number(tv_sec) * HZ + Math.ceil(Number(tv_usec) / (1_000_000 / HZ));
+		if (jiffies <= Number.MAX_SAFE_INTEGER) timeo[sk] = jiffies;
+	}
+	return 0;
+}
+
+/** How long a call may sleep, ms: sock_rcvtimeo, sock_sndtimeo. Infinity: without limit. */
+export function timeoMs(timeo: number): number {
+	if (timeo === 0) return Number.POSITIVE_INFINITY;
+	return timeo === TIMEO_NOWAIT ? 0 : timeo * (1000 / HZ);
+}
+
+/** SO_RCVTIMEO, SO_SNDTIMEO as read. Both a time without limit and none at all read as 0. */
+function sock_get_timeout(timeo: number): Uint8Array {
+	const bytes = new Uint8Array(16);
+	const view = new DataView(bytes.buffer);
+	if (timeo > 0) {
+		view.setBigInt64(0, BigInt(Math.floor(timeo / HZ)), true);
+		view.setBigInt64(8, BigInt((timeo % HZ) * (1_000_000 / HZ)), true);
+	}
+	return bytes;
+}
+
 /**
  * getsockopt() of level SOL_SOCKET. Returns the bytes written, at most `optlen`, or a negative
  * errno.
@@ -290,6 +358,13 @@ export function sk_getsockopt(
 			return intBytes(S.skc_reuseport[sk], optlen);
 		case SO_BROADCAST:
 			return intBytes((S.sk_flags[sk] & SOCK_BROADCAST) !== 0 ? 1 : 0, optlen);
+		case SO_KEEPALIVE:
+			return intBytes((S.sk_flags[sk] & SOCK_KEEPOPEN) !== 0 ? 1 : 0, optlen);
+		case SO_RCVTIMEO_OLD:
+		case SO_RCVTIMEO_NEW:
+		case SO_SNDTIMEO_OLD:
+		case SO_SNDTIMEO_NEW:
+			return sock_get_timeout(timeoColumn(S, optname)[sk]).slice(0, Math.min(optlen, 16));
 		case SO_BINDTOIFINDEX:
 			return intBytes(S.skc_bound_dev_if[sk], optlen);
 		case SO_TYPE:

@@ -23,9 +23,15 @@ import {
 	ipv6_addr_v4mapped,
 } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { REQ_ACKED, SK_CAN_REUSE, SK_FORCE_REUSE, SOCK_DEAD } from "../../include/net/sock.js";
+import {
+	REQ_ACKED,
+	SK_CAN_REUSE,
+	SK_FORCE_REUSE,
+	SOCK_DEAD,
+	TIMEO_NOWAIT,
+} from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { TCP_RTO_MAX, TCP_SYNACK_RETRIES, TCP_TIMEOUT_INIT } from "../../include/net/tcp.js";
+import { TCP_RTO_MAX, TCP_TIMEOUT_INIT } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_LISTEN,
@@ -63,7 +69,7 @@ import {
 } from "./inet_hashtables.js";
 import { tcp_v4_destroy_sock } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
-import { icsk_retransmit_timer } from "./tcp_timer.js";
+import { icsk_retransmit_timer, tcp_rto_max } from "./tcp_timer.js";
 
 /**
  * Whether the local addresses of two sockets overlap. They overlap if they are equal, or if one
@@ -824,7 +830,11 @@ export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
  * include/net/request_sock.h: reqsk_timeout. Time until the SYN-ACK of a request is sent again, ms.
  */
 export function reqsk_timeout(k: Stack, req: Sk): number {
-	return Math.min(TCP_TIMEOUT_INIT * 2 ** k.sock.icsk_retransmits[req], TCP_RTO_MAX);
+	const listener = k.sock.rsk_listener[req];
+	// since 6.19, 1e9d3005e02c
+	const ofListener = listener !== 0 && k.changes.has("synack-rto-max");
+	const rto_max = ofListener ? tcp_rto_max(k, listener) : TCP_RTO_MAX;
+	return Math.min(TCP_TIMEOUT_INIT * 2 ** k.sock.icsk_retransmits[req], rto_max);
 }
 
 /**
@@ -849,7 +859,9 @@ export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_LISTEN) return -EINVAL;
 	const newsk = S.rskq_accept_head[sk];
-	if (newsk === 0) return nonblock ? -EAGAIN : -ERESTARTSYS;
+	if (newsk === 0) {
+		return nonblock || S.sk_rcvtimeo[sk] === TIMEO_NOWAIT ? -EAGAIN : -ERESTARTSYS;
+	}
 	reqsk_queue_remove(k, sk, newsk);
 	return newsk;
 }
@@ -901,7 +913,8 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	const num_timeout = S.icsk_retransmits[req];
 	const defer_accept = S.rskq_defer_accept[sk];
 	const acked = (S.sk_flags[req] & REQ_ACKED) !== 0;
-	let expire = num_timeout >= (S.icsk_syn_retries[sk] || TCP_SYNACK_RETRIES);
+	const { sysctl_tcp_synack_retries } = sk_net(k, sk).ipv4;
+	let expire = num_timeout >= (S.icsk_syn_retries[sk] || sysctl_tcp_synack_retries);
 	let resend = true;
 	if (defer_accept !== 0) {
 		expire &&= !acked || num_timeout >= defer_accept;

@@ -21,6 +21,7 @@ import {
 	type RouteAnswer,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
+	RTN_BLACKHOLE,
 	RTN_BROADCAST,
 	RTN_LOCAL,
 	RTN_MULTICAST,
@@ -63,6 +64,7 @@ function rtCached(net: Net, daddr: number): RtCached {
 			dif: 0,
 			local: false,
 			answer: "blackhole",
+			unsent: false,
 		};
 		net.rt_cache[slot] = cached;
 	}
@@ -312,11 +314,24 @@ export function ipSegmentRoute(net: Net, daddr: number, oif: Ifindex): RtCached 
 		cached.dif = segmentDeliverIfindex(net, daddr, oif, dif);
 		cached.local = dif !== 0;
 		cached.answer = res?.answer ?? "blackhole";
+		// Without a route the destination is on-link for a socket that is bound to a device.
+		cached.unsent = res === null ? oif === 0 : res.type >= RTN_BLACKHOLE;
 		cached.segment_genid = net.rt_genid;
 		key.daddr = daddr;
 		key.oif = oif;
 	}
 	return cached;
+}
+
+/** Whether ip_route_output_key lets segments leave from an address: it has to be a local one. */
+export function ipSourceValid(net: Net, saddr: number): boolean {
+	const { source } = net;
+	if (source.genid !== net.rt_genid || source.saddr !== saddr) {
+		source.genid = net.rt_genid;
+		source.saddr = saddr;
+		source.valid = __ip_dev_find(net, saddr) !== null;
+	}
+	return source.valid;
 }
 
 /**

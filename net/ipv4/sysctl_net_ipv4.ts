@@ -7,7 +7,7 @@ import type { Port } from "../../include/linux/handle.js";
 import { HZ } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import type { Net, NetnsIpv4 } from "../../include/net/net_namespace.js";
-import { MAX_TCP_SYNCNT } from "../../include/net/tcp.js";
+import { MAX_TCP_SYNCNT, TCP_RTO_MAX } from "../../include/net/tcp.js";
 import { UDP_HTABLE_SIZE_MAX } from "../../include/net/udp.js";
 import { EINVAL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
 
@@ -17,6 +17,7 @@ export interface SysctlFile {
 	write(net: Net, text: string): number;
 }
 
+const U8_MAX = 255;
 const INT_MIN = -0x80000000;
 const INT_MAX = 0x7fffffff;
 const UINT_MAX = 0xffffffff;
@@ -203,6 +204,17 @@ const FILES: Readonly<Record<string, SysctlFile>> = {
 		"tcp-syn-linear-timeouts", // since 6.5, ccce324dabfe
 		number("sysctl_tcp_syn_linear_timeouts", 0, MAX_TCP_SYNCNT),
 	),
+	tcp_synack_retries: number("sysctl_tcp_synack_retries", 0, U8_MAX),
+	tcp_retries1: number("sysctl_tcp_retries1", 0, U8_MAX),
+	tcp_retries2: number("sysctl_tcp_retries2", 0, U8_MAX),
+	tcp_orphan_retries: number("sysctl_tcp_orphan_retries", 0, U8_MAX),
+	tcp_keepalive_time: number("sysctl_tcp_keepalive_time", -INT_MAX / HZ, INT_MAX / HZ),
+	tcp_keepalive_intvl: number("sysctl_tcp_keepalive_intvl", -INT_MAX / HZ, INT_MAX / HZ),
+	tcp_keepalive_probes: number("sysctl_tcp_keepalive_probes", 0, U8_MAX),
+	tcp_abort_on_overflow: number("sysctl_tcp_abort_on_overflow", 0, U8_MAX),
+	tcp_rfc1337: number("sysctl_tcp_rfc1337", 0, U8_MAX),
+	tcp_rto_min_us: since("tcp-rto-min-us", number("sysctl_tcp_rto_min_us", 1, INT_MAX)), // since 6.11, f086edef71be
+	tcp_rto_max_ms: since("tcp-rto-max", number("sysctl_tcp_rto_max_ms", 1000, TCP_RTO_MAX)), // since 6.15, 54a378f43425
 	tcp_l3mdev_accept: number("sysctl_tcp_l3mdev_accept", 0, 1),
 	udp_l3mdev_accept: number("sysctl_udp_l3mdev_accept", 0, 1),
 	tcp_max_tw_buckets: number("sysctl_tcp_max_tw_buckets", INT_MIN, INT_MAX),

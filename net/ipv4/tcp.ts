@@ -10,6 +10,7 @@ import {
 	SOMAXCONN,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
+import { JIFFY } from "../../include/linux/timer.js";
 import {
 	INET_DEFER_CONNECT,
 	SEND_SHUTDOWN,
@@ -17,6 +18,7 @@ import {
 	SOCK_BINDPORT_LOCK,
 	SOCK_DEAD,
 	SOCK_DONE,
+	SOCK_KEEPOPEN,
 	SOCK_LINGER,
 	SOCK_MPTCP,
 	type TcpFastopenRequest,
@@ -24,11 +26,15 @@ import {
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
-	LOOPBACK_RTO,
+	MAX_TCP_KEEPCNT,
+	MAX_TCP_KEEPIDLE,
+	MAX_TCP_KEEPINTVL,
 	MAX_TCP_SYNCNT,
 	TCP_FIN_TIMEOUT_MAX,
 	TCP_RTO_MAX,
+	TCP_RTO_MIN,
 	TCP_TIMEOUT_INIT,
+	TCP_TIMEOUT_MIN,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TFO_CLIENT_ENABLE,
@@ -62,6 +68,7 @@ import {
 	EFAULT,
 	EINPROGRESS,
 	EINVAL,
+	ENOPROTOOPT,
 	ENOTCONN,
 	EOPNOTSUPP,
 	EPIPE,
@@ -72,9 +79,15 @@ import {
 	TCP_FASTOPEN,
 	TCP_FASTOPEN_CONNECT,
 	TCP_FASTOPEN_NO_COOKIE,
+	TCP_KEEPCNT,
+	TCP_KEEPIDLE,
+	TCP_KEEPINTVL,
 	TCP_LINGER2,
 	TCP_QUICKACK,
+	TCP_RTO_MAX_MS,
+	TCP_RTO_MIN_US,
 	TCP_SYNCNT,
+	TCP_USER_TIMEOUT,
 } from "../../include/uapi/linux/tcp.js";
 import { process_backlog } from "../core/dev.js";
 import {
@@ -94,13 +107,47 @@ import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hash
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
 	newIsn,
+	SEGMENT_ANSWERED,
+	SEGMENT_ARRIVES,
 	tcp_connect,
 	tcp_send_ack,
 	tcp_send_active_reset,
 	tcp_send_fin,
 	tcp_transmit_skb,
+	tcpSent,
 } from "./tcp_output.js";
-import { icsk_delack_timer, runTimers, sk_timer, tcp_clear_xmit_timers } from "./tcp_timer.js";
+import {
+	icsk_delack_timer,
+	icsk_retransmit_timer,
+	keepalive_intvl_when,
+	keepalive_probes,
+	keepalive_time_elapsed,
+	keepalive_time_when,
+	runTimers,
+	sk_timer,
+	tcp_clear_xmit_timers,
+	tcpEstablishedRto,
+	usecs_to_jiffies,
+} from "./tcp_timer.js";
+
+/** tcp_init_sock: the timeouts of a new sock come from the sysctls. */
+export function tcp_init_sock(k: Stack, sk: Sk): void {
+	const net = sk_net(k, sk);
+	// since 6.11, f086edef71be
+	const rto_min_us = k.changes.has("tcp-rto-min-us")
+		? net.ipv4.sysctl_tcp_rto_min_us
+		: TCP_RTO_MIN * 1000;
+	k.sock.icsk_rto_min[sk] = usecs_to_jiffies(rto_min_us) * JIFFY;
+	// since 6.15, 54a378f43425
+	k.sock.icsk_rto_max[sk] = k.changes.has("tcp-rto-max")
+		? msToJiffies(net.ipv4.sysctl_tcp_rto_max_ms) * JIFFY
+		: TCP_RTO_MAX;
+}
+
+/** msecs_to_jiffies of a time that is not negative. */
+function msToJiffies(ms: number): number {
+	return Math.ceil(ms / JIFFY);
+}
 
 /**
  * Sets the state. A socket that goes to TCP_CLOSE leaves ehash or lhash2 and releases a port that
@@ -130,9 +177,15 @@ export function tcp_done(k: Stack, sk: Sk): void {
 
 /** include/net/tcp.h: tcp_fin_time. How long an orphan stays in FIN_WAIT2, ms. */
 export function tcp_fin_time(k: Stack, sk: Sk): number {
-	const shortest = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
+	const shortest = tcpShortestFin(k, sk);
 	const seconds = k.sock.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout;
 	return Math.max(seconds * 1000, shortest);
+}
+
+/** Shortest time in FIN_WAIT2, ms: three and a half timeouts. */
+export function tcpShortestFin(k: Stack, sk: Sk): number {
+	const rto = tcpEstablishedRto(k, sk) / JIFFY;
+	return (rto * 4 - Math.floor(rto / 2)) * JIFFY;
 }
 
 /** Sets the next state of a socket that this side closes. Returns whether a FIN has to be sent. */
@@ -261,6 +314,10 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	}
 	tcp_clear_xmit_timers(k, sk);
 	S.rcv_unread[sk] = 0;
+	S.snd_unacked[sk] = 0;
+	S.snd_lost[sk] = 0;
+	S.sk_err_soft[sk] = 0;
+	S.icsk_probes_out[sk] = 0;
 	S.icsk_ack_ato[sk] = 0;
 	S.pingpong[sk] = 0;
 	S.inet_flags[sk] &= ~INET_DEFER_CONNECT;
@@ -365,8 +422,35 @@ function tcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: numb
 	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
 		return sk_stream_error(k, sk);
 	}
-	if (size > copied) tcp_transmit_skb(k, sk, TCPHDR_ACK, size - copied);
+	if (size > copied) tcpSendData(k, sk, size - copied);
 	return size;
+}
+
+/**
+ * Sends data. Data that no host acknowledges is sent again later. A new segment that arrives makes
+ * the peer ask for the missing ones at once.
+ */
+function tcpSendData(k: Stack, sk: Sk, size: number): void {
+	const S = k.sock;
+	const unsent = S.snd_lost[sk] + size;
+	const fate = tcp_transmit_skb(k, sk, TCPHDR_ACK, unsent);
+	if (fate === SEGMENT_ANSWERED) {
+		if (S.snd_unacked[sk] > 0) tcpDataAcked(k, sk);
+		return;
+	}
+	S.snd_unacked[sk] += size;
+	S.snd_lost[sk] = fate === SEGMENT_ARRIVES ? 0 : unsent;
+	tcpSent(k, sk, fate);
+}
+
+/** tcp_clean_rtx_queue: all data has arrived. */
+export function tcpDataAcked(k: Stack, sk: Sk): void {
+	k.sock.snd_unacked[sk] = 0;
+	k.sock.snd_lost[sk] = 0;
+	k.sock.sk_err_soft[sk] = 0;
+	k.sock.icsk_probes_out[sk] = 0;
+	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
+	if (((1 << k.sock.skc_state[sk]) & closing) === 0) k.timers.del_timer(icsk_retransmit_timer(sk));
 }
 
 /**
@@ -425,6 +509,54 @@ function __tcp_sock_set_quickack(k: Stack, sk: Sk, val: number): void {
 	if ((val & 1) === 0) S.pingpong[sk] = 1;
 }
 
+function tcp_sock_set_user_timeout(k: Stack, sk: Sk, val: number): number {
+	if (val < 0) return -EINVAL;
+	k.sock.icsk_user_timeout[sk] = val;
+	return 0;
+}
+
+/** TCP_KEEPIDLE, seconds. Moves the timer of a connection with SO_KEEPALIVE. */
+export function tcp_sock_set_keepidle_locked(k: Stack, sk: Sk, val: number): number {
+	const S = k.sock;
+	if (val < 1 || val > MAX_TCP_KEEPIDLE) return -EINVAL;
+	S.keepalive_time[sk] = val;
+	const idle = ((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0;
+	if ((S.sk_flags[sk] & SOCK_KEEPOPEN) !== 0 && !idle) {
+		const rest = val * 1000 - keepalive_time_elapsed(k, sk);
+		k.timers.mod_timer(sk_timer(sk), Math.max(rest, 0));
+	}
+	return 0;
+}
+
+/** TCP_KEEPINTVL, seconds. */
+export function tcp_sock_set_keepintvl(k: Stack, sk: Sk, val: number): number {
+	if (val < 1 || val > MAX_TCP_KEEPINTVL) return -EINVAL;
+	k.sock.keepalive_intvl[sk] = val;
+	return 0;
+}
+
+export function tcp_sock_set_keepcnt(k: Stack, sk: Sk, val: number): number {
+	if (val < 1 || val > MAX_TCP_KEEPCNT) return -EINVAL;
+	k.sock.keepalive_probes[sk] = val;
+	return 0;
+}
+
+/** TCP_RTO_MAX_MS, TCP_RTO_MIN_US: limits of the retransmission timeout. Kept in jiffies. */
+function setRtoLimit(k: Stack, sk: Sk, optname: number, val: number): number {
+	if (optname === TCP_RTO_MAX_MS) {
+		if (!k.changes.has("tcp-rto-max")) return -ENOPROTOOPT; // since 6.15, 54a378f43425
+		if (val < 1000 || val > TCP_RTO_MAX) return -EINVAL;
+		k.sock.icsk_rto_max[sk] = msToJiffies(val) * JIFFY;
+		return 0;
+	}
+	if (!k.changes.has("tcp-rto-min-option")) return -ENOPROTOOPT; // since 6.15, f38805c5d26f
+	// A negative value counts as a long time.
+	const rto_min = usecs_to_jiffies(val >>> 0);
+	if (rto_min > TCP_RTO_MIN / JIFFY || rto_min < TCP_TIMEOUT_MIN) return -EINVAL;
+	k.sock.icsk_rto_min[sk] = rto_min * JIFFY;
+	return 0;
+}
+
 /**
  * setsockopt() of level SOL_TCP: the options that affect when a connection is established and how
  * long its port stays in use. Returns 0 or a negative errno. Throws NotModelled for other options.
@@ -455,6 +587,17 @@ export function tcp_setsockopt(
 		case TCP_DEFER_ACCEPT:
 			S.rskq_defer_accept[sk] = secs_to_retrans(val);
 			return 0;
+		case TCP_USER_TIMEOUT:
+			return tcp_sock_set_user_timeout(k, sk, val);
+		case TCP_KEEPIDLE:
+			return tcp_sock_set_keepidle_locked(k, sk, val);
+		case TCP_KEEPINTVL:
+			return tcp_sock_set_keepintvl(k, sk, val);
+		case TCP_KEEPCNT:
+			return tcp_sock_set_keepcnt(k, sk, val);
+		case TCP_RTO_MAX_MS:
+		case TCP_RTO_MIN_US:
+			return setRtoLimit(k, sk, optname, val);
 		case TCP_FASTOPEN:
 			if (val < 0 || !closed) return -EINVAL;
 			fastopen_queue_tune(k, sk, val);
@@ -477,6 +620,12 @@ export function tcp_setsockopt(
 
 /** Options that tcp_setsockopt() takes. */
 const SETTABLE: ReadonlySet<number> = new Set([
+	TCP_KEEPIDLE,
+	TCP_KEEPINTVL,
+	TCP_KEEPCNT,
+	TCP_USER_TIMEOUT,
+	TCP_RTO_MAX_MS,
+	TCP_RTO_MIN_US,
 	TCP_SYNCNT,
 	TCP_LINGER2,
 	TCP_DEFER_ACCEPT,
@@ -511,6 +660,20 @@ export function tcp_getsockopt(
 			return intBytes(S.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout, optlen);
 		case TCP_DEFER_ACCEPT:
 			return intBytes(retrans_to_secs(S.rskq_defer_accept[sk]), optlen);
+		case TCP_KEEPIDLE:
+			return intBytes(keepalive_time_when(k, sk) / 1000, optlen);
+		case TCP_KEEPINTVL:
+			return intBytes(keepalive_intvl_when(k, sk) / 1000, optlen);
+		case TCP_KEEPCNT:
+			return intBytes(keepalive_probes(k, sk), optlen);
+		case TCP_USER_TIMEOUT:
+			return intBytes(S.icsk_user_timeout[sk], optlen);
+		case TCP_RTO_MAX_MS:
+			if (!k.changes.has("tcp-rto-max")) return -ENOPROTOOPT; // since 6.15, 54a378f43425
+			return intBytes(S.icsk_rto_max[sk], optlen);
+		case TCP_RTO_MIN_US:
+			if (!k.changes.has("tcp-rto-min-option")) return -ENOPROTOOPT; // since 6.15, f38805c5d26f
+			return intBytes(S.icsk_rto_min[sk] * 1000, optlen);
 		case TCP_FASTOPEN:
 			return intBytes(S.fastopenq_max_qlen[sk], optlen);
 		case TCP_FASTOPEN_CONNECT:

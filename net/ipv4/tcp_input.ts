@@ -35,7 +35,12 @@ import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_fastopen_cache_set } from "./tcp_metrics.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
-import { icsk_delack_timer, icsk_retransmit_timer, sk_timer } from "./tcp_timer.js";
+import {
+	icsk_delack_timer,
+	icsk_retransmit_timer,
+	sk_timer,
+	tcpStartKeepalive,
+} from "./tcp_timer.js";
 
 /** Shortest timeout of TCP, ms. */
 const TCP_TIMEOUT_MIN = 2 * JIFFY;
@@ -130,6 +135,7 @@ function tcp_rcv_synsent_state_process(
 		if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_finish_connect(k, sk, flags);
 		if ((flags & TCPHDR_FASTOPEN) !== 0) tcp_fastopen_cache_set(k, sk);
 		tcp_set_state(k, sk, TCP_ESTABLISHED);
+		tcpStartKeepalive(k, sk);
 		if (S.syn_data[sk] !== 0) {
 			tcpSendSynData(k, sk);
 			return false;
@@ -215,6 +221,8 @@ export function tcp_rcv_state_process(
 		return false;
 	}
 	tcp_store_ts_recent(k, sk);
+	S.icsk_probes_out[sk] = 0;
+	S.sk_err_soft[sk] = 0;
 
 	// Step 5: the ACK field.
 	const fin_acked = (flags & TCPHDR_ACKS_FIN) !== 0;

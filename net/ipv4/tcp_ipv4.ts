@@ -82,6 +82,7 @@ import {
 	tcp_close,
 	tcp_disconnect,
 	tcp_free_fastopen_req,
+	tcp_init_sock,
 	tcp_recvmsg,
 	tcp_sendmsg,
 	tcp_set_state,
@@ -98,7 +99,7 @@ import {
 	tcp_timewait_state_process,
 } from "./tcp_minisocks.js";
 import { newIsn, tcp_connect, turnAround } from "./tcp_output.js";
-import { tcp_clear_xmit_timers } from "./tcp_timer.js";
+import { tcp_clear_xmit_timers, tcp_set_keepalive, tcpStartKeepalive } from "./tcp_timer.js";
 
 /**
  * Whether a new connection may replace the time-wait socket `sktw`. If `twp` is false (the socket
@@ -309,6 +310,7 @@ export function tcpSynRecvChild(k: Stack, sk: Sk, req: Sk, flags: number, hashed
 	S.skc_num[newsk] = S.skc_num[req];
 	S.snd_isn[newsk] = S.snd_isn[req];
 	S.rcv_isn[newsk] = S.rcv_isn[req];
+	tcpStartKeepalive(k, newsk); // tcp_create_openreq_child
 	subflow_ulp_clone(k, newsk, flags);
 	if (__inet_inherit_port(k, sk, newsk) < 0) {
 		throw new Error(`listener ${sk} has no bind bucket`);
@@ -456,6 +458,8 @@ export function tcp_v4_destroy_sock(k: Stack, sk: Sk): void {
 export const tcp_prot: Proto = {
 	name: "TCP",
 	prot: PROT_TCP,
+	init: tcp_init_sock,
+	keepalive: tcp_set_keepalive,
 	close: tcp_close,
 	connect: tcp_v4_connect,
 	disconnect: tcp_disconnect,

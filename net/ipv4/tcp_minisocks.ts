@@ -6,7 +6,6 @@ import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import { REQ_ACKED } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
-	LOOPBACK_RTO,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_FIN,
@@ -22,9 +21,9 @@ import {
 	inet_twsk_reschedule,
 	inet_twsk_schedule,
 } from "./inet_timewait_sock.js";
-import { tcp_done } from "./tcp.js";
+import { tcp_done, tcpShortestFin } from "./tcp.js";
 import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
-import { reply, tcpSynRecvChild } from "./tcp_ipv4.js";
+import { reply, tcpSendReset, tcpSynRecvChild } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
 import { icsk_retransmit_timer } from "./tcp_timer.js";
 
@@ -51,8 +50,8 @@ export function tcp_time_wait(k: Stack, sk: Sk, state: number, timeo: number): v
 			ipv6_addr_copy(S.skc_v6_rcv_saddr, tw * 4, S.skc_v6_rcv_saddr, sk * 4);
 			S.skc_ipv6only[tw] = S.skc_ipv6only[sk];
 		}
-		const rto = LOOPBACK_RTO * 4 - LOOPBACK_RTO / 2;
-		const length = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, rto);
+		const shortest = tcpShortestFin(k, sk);
+		const length = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, shortest);
 		inet_twsk_schedule(k, tw, length);
 		inet_twsk_hashdance(k, tw, sk);
 	}
@@ -102,7 +101,9 @@ export function tcp_timewait_state_process(k: Stack, tw: Sk, skb: Segment): numb
 	}
 
 	if (in_window && has_rst) {
-		inet_twsk_deschedule_put(k, tw);
+		// Otherwise the RST only refreshes the time stamp: RFC 1337.
+		if (skb.net.ipv4.sysctl_tcp_rfc1337 === 0) inet_twsk_deschedule_put(k, tw);
+		else tcp_store_ts_recent(k, tw);
 		return TCP_TW_SUCCESS;
 	}
 	if (in_window && length === 0 && !has_fin && !has_syn) {
@@ -159,6 +160,12 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 	const unread = S.rcv_unread[req];
 	const child = tcpSynRecvChild(k, sk, req, flags, true);
 	if (child === 0) {
+		// listen_overflow:
+		if (skb.net.ipv4.sysctl_tcp_abort_on_overflow !== 0) {
+			tcpSendReset(k, sk, skb);
+			inet_csk_reqsk_queue_drop(k, req);
+			return 0;
+		}
 		S.sk_flags[req] |= REQ_ACKED;
 		// The peer sends the data again. When it does so is not modelled.
 		S.rcv_unread[req] += length;

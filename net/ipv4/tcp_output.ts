@@ -11,28 +11,48 @@ import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
 import {
 	ICSK_IPV6_MAPPED,
+	ICSK_TIME_RETRANS,
 	SOCK_DONE,
 	SOCK_MPTCP,
 	type TcpFastopenRequest,
 } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
-	LOOPBACK_RTO,
 	TCP_TIMEOUT_INIT,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
 	TCPHDR_FASTOPEN,
 	TCPHDR_FIN,
+	TCPHDR_PROBE,
 	TCPHDR_RST,
 	TCPHDR_SYN,
 	TFO_CLIENT_NO_COOKIE,
 } from "../../include/net/tcp.js";
+import {
+	TCP_NEW_SYN_RECV,
+	TCP_SYN_SENT,
+	TCPF_CLOSING,
+	TCPF_FIN_WAIT1,
+	TCPF_LAST_ACK,
+} from "../../include/net/tcp_states.js";
 import { sk_net } from "../core/sock.js";
-import { ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
+import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { skOverIpv6 } from "./inet_hashtables.js";
-import { ip_route_output_flow, ipRemoteAnswer, ipSegmentRoute } from "./route.js";
+import {
+	ip_route_output_flow,
+	ipDatagramDeliverIfindex,
+	ipRemoteAnswer,
+	ipSegmentRoute,
+	ipSourceValid,
+} from "./route.js";
+import { tcpDataAcked } from "./tcp.js";
 import { tcp_fastopen_cookie_check, tcp_fastopen_no_cookie } from "./tcp_fastopen.js";
-import { icsk_delack_timer, icsk_retransmit_timer } from "./tcp_timer.js";
+import {
+	icsk_delack_timer,
+	icsk_retransmit_timer,
+	tcp_check_probe_timer,
+	tcp_event_new_data_sent,
+} from "./tcp_timer.js";
 
 /**
  * A sequence space for one side of a new connection. Its numbers come from the clock
@@ -44,8 +64,19 @@ export function newIsn(k: Stack, jumped: boolean): number {
 	return jumped ? k.last_isn + 1 : k.last_isn;
 }
 
-/** Sends a segment of a connection. A segment with ACK acknowledges everything that has arrived. */
-export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number): void {
+/** What becomes of a segment: it has no route, and is not sent. */
+export const SEGMENT_UNSENT = 0;
+/** No host receives it. */
+export const SEGMENT_LOST = 3;
+/** It reaches its socket by way of lo. The socket cannot answer, because its address is gone. */
+export const SEGMENT_ARRIVES = 1;
+export const SEGMENT_ANSWERED = 2;
+
+/**
+ * Sends a segment of a connection. A segment with ACK acknowledges everything that has arrived.
+ * Returns SEGMENT_UNSENT, SEGMENT_LOST, SEGMENT_ARRIVES or SEGMENT_ANSWERED.
+ */
+export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number): number {
 	const S = k.sock;
 	if ((flags & TCPHDR_ACK) !== 0) {
 		k.timers.del_timer(icsk_delack_timer(sk));
@@ -53,35 +84,62 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 	}
 	if ((S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0 && skOverIpv6(S, sk)) {
 		ipQueueXmitMapped(k, sk, flags, length);
-		return;
+		return SEGMENT_LOST;
 	}
-	const seq = S.snd_isn[sk];
+	const seq = (flags & TCPHDR_PROBE) === 0 ? S.snd_isn[sk] : 0;
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
 	const over_ipv6 = skOverIpv6(S, sk);
 	const oif = S.skc_bound_dev_if[sk];
 	let dif: Ifindex;
 	let local = true;
-	if (over_ipv6) dif = ip6LocalDeliverIfindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif);
-	else ({ dif, local } = ipSegmentRoute(sk_net(k, sk), S.skc_daddr[sk], oif));
-	if (dif !== 0) {
-		pushSegment(k, sk, flags, dif, local, length, seq, ack);
-		return;
+	let unsent = false;
+	if (over_ipv6) {
+		dif = ip6LocalDeliverIfindex(sk_net(k, sk), S.skc_v6_daddr, sk * 4, oif);
+		const asks = dif === 0 && (flags & TCPHDR_SYN) === 0; // connect() has just looked up the route
+		unsent = asks && inet_sk_rebuild_header(k, sk) < 0;
+	} else {
+		const net = sk_net(k, sk);
+		({ dif, local, unsent } = ipSegmentRoute(net, S.skc_daddr[sk], oif));
+		// A request takes the flags of its listener.
+		const anysrc = inet_sk_flowi_flags(k, sk) !== 0 || S.skc_state[sk] === TCP_NEW_SYN_RECV;
+		if (!anysrc && !ipSourceValid(net, S.skc_rcv_saddr[sk])) return SEGMENT_UNSENT;
+		if (dif === 0 && oif === 0 && (flags & TCPHDR_SYN) === 0) {
+			const lo = ipDatagramDeliverIfindex(net, S.skc_daddr[sk], oif);
+			if (lo !== 0) {
+				pushSegment(k, sk, flags & ~TCPHDR_PROBE, lo, false, length, seq, ack);
+				return SEGMENT_ARRIVES;
+			}
+		}
 	}
+	if (dif !== 0) {
+		pushSegment(k, sk, flags & ~TCPHDR_PROBE, dif, local, length, seq, ack);
+		return SEGMENT_ANSWERED;
+	}
+	if (unsent) return SEGMENT_UNSENT;
 	// Another host receives the segment. The route says what this host answers.
 	const answer = k.draws.remoteAnswer(sk, skRemoteAnswer(k, sk));
-	if (answer === "blackhole" || answer === "unreachable") return;
+	if (answer === "blackhole" || answer === "unreachable") {
+		const once = TCPHDR_SYN | TCPHDR_FIN | TCPHDR_RST;
+		if ((flags & once) !== 0 || !k.draws.remoteAcks(sk)) return SEGMENT_LOST;
+		S.icsk_probes_out[sk] = 0;
+		S.ts_recent_ms[sk] = k.timers.now;
+		return SEGMENT_ANSWERED;
+	}
 	let reply = 0;
-	if ((flags & TCPHDR_RST) !== 0) return;
+	if ((flags & TCPHDR_RST) !== 0) return SEGMENT_ANSWERED;
 	if ((flags & TCPHDR_SYN) !== 0) {
 		reply = answer === "accept" ? TCPHDR_SYN | TCPHDR_ACK : TCPHDR_RST | TCPHDR_ACK;
 	} else if ((flags & TCPHDR_FIN) !== 0) {
 		// The remote host closes at once when it receives a FIN.
 		reply = TCPHDR_ACK | TCPHDR_ACKS_FIN;
 		if ((flags & TCPHDR_ACKS_FIN) === 0) reply |= TCPHDR_FIN;
+	} else if ((flags & TCPHDR_PROBE) !== 0) {
+		reply = TCPHDR_ACK;
 	}
-	if (reply === 0) return;
+	if (reply === 0) return SEGMENT_ANSWERED;
 	pushSegment(k, sk, reply, oif, over_ipv6, 0, S.rcv_isn[sk] || newIsn(k, false), seq);
 	turnAround(k.loopback[k.loopback.length - 1]);
+	return SEGMENT_ANSWERED;
 }
 
 /**
@@ -213,6 +271,10 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	S.sk_flags[sk] &= ~SOCK_DONE;
 	S.icsk_rto[sk] = TCP_TIMEOUT_INIT;
 	S.icsk_retransmits[sk] = 0;
+	S.icsk_pending[sk] = ICSK_TIME_RETRANS;
+	S.snd_unacked[sk] = 0;
+	S.snd_lost[sk] = 0;
+	S.sk_err_soft[sk] = 0;
 	S.retrans_stamp[sk] = Math.floor(k.timers.now);
 	S.snd_isn[sk] = newIsn(k, S.write_seq[sk] !== 0);
 	S.rcv_isn[sk] = 0;
@@ -228,14 +290,51 @@ export function tcp_send_ack(k: Stack, sk: Sk): void {
 
 /** Sends the FIN and arms the retransmission timer. */
 export function tcp_send_fin(k: Stack, sk: Sk): void {
-	k.sock.icsk_retransmits[sk] = 0;
-	k.sock.icsk_rto[sk] = LOOPBACK_RTO;
-	tcpRetransmitFin(k, sk);
-	k.timers.mod_timer(icsk_retransmit_timer(sk), LOOPBACK_RTO);
+	tcpSent(k, sk, tcpSendUnacked(k, sk));
 }
 
-export function tcpRetransmitFin(k: Stack, sk: Sk): void {
-	tcp_transmit_skb(k, sk, TCPHDR_FIN | TCPHDR_ACK, 0);
+/**
+ * inet_sk_rebuild_header, inet6_sk_rebuild_header: looks up the route of a connection again. Returns
+ * 0 or a negative errno.
+ */
+function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
+	const S = k.sock;
+	const oif = S.skc_bound_dev_if[sk];
+	return skOverIpv6(S, sk)
+		? ip6_dst_lookup_flow(k, sk, S.np_saddr, sk * 4, S.skc_v6_daddr, sk * 4, oif)
+		: ip_route_output_flow(
+				sk_net(k, sk),
+				S.skc_daddr[sk],
+				S.skc_rcv_saddr[sk],
+				oif,
+				inet_sk_flowi_flags(k, sk),
+			);
+}
+
+/** Sends a SYN, a FIN or data that was not acknowledged. An error of the route becomes a soft error. */
+export function tcp_retransmit_skb(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const err = inet_sk_rebuild_header(k, sk);
+	if (err < 0) S.sk_err_soft[sk] = -err;
+	else if (S.skc_state[sk] === TCP_SYN_SENT) tcpSendSyn(k, sk);
+	else tcpSendUnacked(k, sk);
+}
+
+/** Sends the FIN, and the data that has not arrived. Returns SEGMENT_*. */
+export function tcpSendUnacked(k: Stack, sk: Sk): number {
+	const S = k.sock;
+	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
+	const fin = ((1 << S.skc_state[sk]) & closing) !== 0 ? TCPHDR_FIN : 0;
+	const fate = tcp_transmit_skb(k, sk, fin | TCPHDR_ACK, S.snd_lost[sk]);
+	if (fate === SEGMENT_ARRIVES || fate === SEGMENT_ANSWERED) S.snd_lost[sk] = 0;
+	if (fate === SEGMENT_ANSWERED && S.snd_unacked[sk] > 0) tcpDataAcked(k, sk);
+	return fate;
+}
+
+/** Starts the timer after a FIN or data was sent for the first time. */
+export function tcpSent(k: Stack, sk: Sk, fate: number): void {
+	if (fate === SEGMENT_UNSENT) tcp_check_probe_timer(k, sk);
+	else tcp_event_new_data_sent(k, sk);
 }
 
 export function tcp_send_active_reset(k: Stack, sk: Sk): void {

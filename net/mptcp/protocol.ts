@@ -79,7 +79,7 @@ import {
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
 import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
-import { tcp_done, tcpWaits } from "../ipv4/tcp.js";
+import { tcp_done, tcp_init_sock, tcpWaits } from "../ipv4/tcp.js";
 import { tcp_send_active_reset } from "../ipv4/tcp_output.js";
 import { sk_timer } from "../ipv4/tcp_timer.js";
 import { inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
@@ -107,10 +107,14 @@ export function __mptcp_nmpc_socket(k: Stack, sk: Sk): Sock {
 	if (!msk.initial && !k.changes.has("mptcp-accepted-set-up")) return 0; // since 6.6, 3f326a821b99
 	// C makes the subflow here, so it gets the current value of the sysctl. If options were set on
 	// the socket, mptcp_sockopt_sync_locked copies them instead.
-	if (!msk.accessed && k.sock.skc_family[sk] === AF_INET6) {
-		k.sock.skc_ipv6only[msk.first] = msk.options_set
-			? k.sock.skc_ipv6only[sk]
-			: sk_net(k, sk).ipv6.bindv6only & 1;
+	if (!msk.accessed) {
+		if (k.sock.skc_family[sk] === AF_INET6) {
+			k.sock.skc_ipv6only[msk.first] = msk.options_set
+				? k.sock.skc_ipv6only[sk]
+				: sk_net(k, sk).ipv6.bindv6only & 1;
+		}
+		// It takes the present timeouts as well.
+		tcp_init_sock(k, msk.first);
 	}
 	msk.accessed = true;
 	return msk.socket;
@@ -121,7 +125,8 @@ export function mptcp_init_sock(k: Stack, sk: Sk): void {
 	const socket = mptcp_subflow_create_socket(k, sk);
 	const first = k.socket.sk[socket];
 	const rest = { accessed: false, options_set: false, can_ack: false, fallback: false };
-	k.mptcp.socks.set(sk, { socket, initial: true, first, ...rest });
+	const keepalive = { keepalive_idle: 0, keepalive_intvl: 0, keepalive_cnt: 0 };
+	k.mptcp.socks.set(sk, { socket, initial: true, first, ...keepalive, ...rest });
 }
 
 /** Copies the addresses of a subflow to the MPTCP sock, where the program sees them. */
@@ -214,7 +219,9 @@ function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): Sk {
 	k.socket.ops[socket] = S.skc_family[nsk] === AF_INET6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
 	sock_graft(k, ssk, socket);
 	const rest = { accessed: true, options_set: true, can_ack: true, fallback: false };
-	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, ...rest });
+	const { keepalive_idle, keepalive_intvl, keepalive_cnt } = mptcp_sk(k, sk);
+	const keepalive = { keepalive_idle, keepalive_intvl, keepalive_cnt };
+	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, ...keepalive, ...rest });
 	k.mptcp.conn.set(ssk, nsk);
 	// The peer may have closed or reset the connection before accept().
 	if (S.skc_state[ssk] === TCP_CLOSE) {

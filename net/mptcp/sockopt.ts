@@ -17,9 +17,14 @@ import {
 	SO_BINDTODEVICE,
 	SO_BINDTOIFINDEX,
 	SO_BROADCAST,
+	SO_KEEPALIVE,
 	SO_LINGER,
+	SO_RCVTIMEO_NEW,
+	SO_RCVTIMEO_OLD,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
+	SO_SNDTIMEO_NEW,
+	SO_SNDTIMEO_OLD,
 	SOL_SOCKET,
 } from "../../include/uapi/asm-generic/socket.js";
 import {
@@ -31,9 +36,20 @@ import {
 	IPV6_TRANSPARENT,
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
-import { intBytes, NotModelled, sk_setsockopt } from "../core/sock.js";
+import {
+	TCP_DEFER_ACCEPT,
+	TCP_KEEPCNT,
+	TCP_KEEPIDLE,
+	TCP_KEEPINTVL,
+} from "../../include/uapi/linux/tcp.js";
+import { intAt, intBytes, NotModelled, sk_net, sk_setsockopt } from "../core/sock.js";
 import { inetGetsockopt, inetSetsockopt } from "../ipv4/af_inet.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
+import {
+	tcp_sock_set_keepcnt,
+	tcp_sock_set_keepidle_locked,
+	tcp_sock_set_keepintvl,
+} from "../ipv4/tcp.js";
 import { inet6Getsockopt, inet6Setsockopt } from "../ipv6/af_inet6.js";
 import { __mptcp_nmpc_socket, mptcp_sk } from "./protocol.js";
 
@@ -64,11 +80,8 @@ const SOL_SOCKET_OTHER = numbersOf({
 	SO_DEBUG: 1,
 	SO_SNDBUF: 7,
 	SO_RCVBUF: 8,
-	SO_KEEPALIVE: 9,
 	SO_PRIORITY: 12,
 	SO_RCVLOWAT: 18,
-	SO_RCVTIMEO_OLD: 20,
-	SO_SNDTIMEO_OLD: 21,
 	SO_TIMESTAMP_OLD: 29,
 	SO_SNDBUFFORCE: 32,
 	SO_RCVBUFFORCE: 33,
@@ -80,8 +93,6 @@ const SOL_SOCKET_OTHER = numbersOf({
 	SO_TIMESTAMP_NEW: 63,
 	SO_TIMESTAMPNS_NEW: 64,
 	SO_TIMESTAMPING_NEW: 65,
-	SO_RCVTIMEO_NEW: 66,
-	SO_SNDTIMEO_NEW: 67,
 	SO_PREFER_BUSY_POLL: 69,
 	SO_BUSY_POLL_BUDGET: 70,
 });
@@ -143,7 +154,7 @@ const SOL_IPV6_SUPPORTED = numbersOf({
 	IPV6_FREEBIND,
 });
 
-/** mptcp_supported_sockopt() of level SOL_TCP. None of them affects ports. */
+/** mptcp_supported_sockopt() of level SOL_TCP. */
 const SOL_TCP_SUPPORTED = numbersOf({
 	TCP_NODELAY: 1,
 	TCP_MAXSEG: 2,
@@ -168,20 +179,40 @@ const SOL_TCP_SUPPORTED = numbersOf({
 	TCP_TX_DELAY: 37,
 });
 
-/** The options of getsockopt() of level SOL_TCP. */
+/** Options of TCP fast open. MPTCP takes them since mptcp-defer-accept-succeeds. */
+const SOL_TCP_FASTOPEN = numbersOf({
+	TCP_FASTOPEN: 23,
+	TCP_FASTOPEN_KEY: 33,
+	TCP_FASTOPEN_NO_COOKIE: 34,
+});
+
+/** Options of level SOL_TCP that MPTCP handles and that do not affect ports. */
+const SOL_TCP_OTHER = numbersOf({
+	TCP_NODELAY: 1,
+	TCP_MAXSEG: 2,
+	TCP_CORK: 3,
+	TCP_CONGESTION: 13,
+	TCP_NOTSENT_LOWAT: 25,
+	TCP_FASTOPEN_CONNECT: 30,
+	TCP_INQ: 36,
+});
+
+/** The other options of getsockopt() of level SOL_TCP. */
 const SOL_TCP_READABLE = numbersOf({
 	TCP_NODELAY: 1,
+	TCP_MAXSEG: 2,
 	TCP_CORK: 3,
-	TCP_KEEPIDLE: 4,
-	TCP_KEEPINTVL: 5,
-	TCP_KEEPCNT: 6,
-	TCP_DEFER_ACCEPT: 9,
 	TCP_INFO: 11,
 	TCP_CONGESTION: 13,
+	TCP_FASTOPEN: 23,
+	TCP_NOTSENT_LOWAT: 25,
 	TCP_CC_INFO: 26,
 	TCP_FASTOPEN_CONNECT: 30,
 	TCP_ULP: 31,
+	TCP_FASTOPEN_KEY: 33,
+	TCP_FASTOPEN_NO_COOKIE: 34,
 	TCP_INQ: 36,
+	TCP_IS_MPTCP: 43,
 });
 
 const SOL_MPTCP_READABLE = numbersOf({
@@ -269,6 +300,20 @@ function mptcp_setsockopt_sol_socket(
 		}
 		case SO_LINGER:
 			return mptcp_setsockopt_sol_socket_linger(k, sk, optval, optlen);
+		case SO_KEEPALIVE: {
+			// mptcp_sol_socket_intval
+			const ret = sk_setsockopt(k, sk, optname, optval, optlen);
+			if (ret !== 0) return ret;
+			const msk = mptcp_sk(k, sk);
+			msk.options_set = true;
+			return sk_setsockopt(k, msk.first, optname, optval, optlen);
+		}
+		case SO_RCVTIMEO_OLD:
+		case SO_RCVTIMEO_NEW:
+		case SO_SNDTIMEO_OLD:
+		case SO_SNDTIMEO_NEW:
+			// Not passed to the subflow. So accept(), which waits for the subflow, has no limit.
+			return sk_setsockopt(k, sk, optname, optval, optlen);
 		default:
 			if (SOL_SOCKET_IGNORED.has(optname)) return 0;
 			if (!SOL_SOCKET_OTHER.has(optname)) return -EOPNOTSUPP;
@@ -312,6 +357,7 @@ function mptcp_supported_sockopt(k: Stack, level: number, optname: number): bool
 		case SOL_IPV6:
 			return SOL_IPV6_SUPPORTED.has(optname);
 		case SOL_TCP:
+			if (SOL_TCP_FASTOPEN.has(optname)) return k.changes.has("mptcp-defer-accept-succeeds"); // since 6.2, caea64675d8b
 			return SOL_TCP_SUPPORTED.has(optname);
 		default:
 			return false;
@@ -367,6 +413,62 @@ function mptcp_setsockopt_v4(
 	}
 }
 
+/** TCP_DEFER_ACCEPT of the subflow, while the subflow can still be set up. */
+function deferAccept(k: Stack, sk: Sk, optval: Uint8Array | null, optlen: number): number {
+	const ssock = __mptcp_nmpc_socket(k, sk);
+	const ret = ssock === 0 ? 0 : tcp_setsockopt(k, ssock, SOL_TCP, TCP_DEFER_ACCEPT, optval, optlen);
+	return k.changes.has("mptcp-defer-accept-succeeds") ? 0 : ret; // since 6.2, caea64675d8b
+}
+
+/**
+ * __mptcp_setsockopt_set_val: sets a keepalive option on the subflow, and keeps its value if it is
+ * right. Nobody checks the value while there is no subflow (mptcp-set-up-while-closed).
+ */
+function setKeepalive(k: Stack, sk: Sk, optname: number, val: number): number {
+	const msk = mptcp_sk(k, sk);
+	const [field, set_val] = KEEPALIVE[optname];
+	const err = set_val(k, msk.first, val);
+	// since 6.4, ddb1a072f858
+	const made = msk.accessed || !k.changes.has("mptcp-set-up-while-closed");
+	if (made && err !== 0) return err;
+	msk[field] = val;
+	msk.options_set = true;
+	return 0;
+}
+
+/** The field of the MPTCP sock, and the setter of the subflow, of each keepalive option. */
+const KEEPALIVE: Readonly<
+	Record<
+		number,
+		[
+			"keepalive_idle" | "keepalive_intvl" | "keepalive_cnt",
+			(k: Stack, sk: Sk, val: number) => number,
+		]
+	>
+> = {
+	[TCP_KEEPIDLE]: ["keepalive_idle", tcp_sock_set_keepidle_locked],
+	[TCP_KEEPINTVL]: ["keepalive_intvl", tcp_sock_set_keepintvl],
+	[TCP_KEEPCNT]: ["keepalive_cnt", tcp_sock_set_keepcnt],
+};
+
+/** setsockopt() of level SOL_TCP. */
+function mptcp_setsockopt_sol_tcp(
+	k: Stack,
+	sk: Sk,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	if (optname === TCP_DEFER_ACCEPT) return deferAccept(k, sk, optval, optlen);
+	if (SOL_TCP_OTHER.has(optname) || SOL_TCP_FASTOPEN.has(optname)) {
+		throw new NotModelled(`setsockopt level ${SOL_TCP} option ${optname}`);
+	}
+	if (optlen < 4) return -EINVAL;
+	if (optval === null || optval.length < 4) return -EFAULT;
+	if (optname in KEEPALIVE) return setKeepalive(k, sk, optname, intAt(optval));
+	return -ENOPROTOOPT;
+}
+
 /** setsockopt() of all levels. Returns 0 or a negative errno. Throws NotModelled. */
 export function mptcp_setsockopt(
 	k: Stack,
@@ -385,7 +487,7 @@ export function mptcp_setsockopt(
 	if (ssock !== 0) return tcp_setsockopt(k, ssock, level, optname, optval, optlen);
 	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen);
 	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen);
-	throw new NotModelled(`setsockopt level ${level} option ${optname}`);
+	return mptcp_setsockopt_sol_tcp(k, sk, optname, optval, optlen);
 }
 
 /**
@@ -459,6 +561,21 @@ export function mptcp_getsockopt(
 	if (ssock !== 0) return tcp_getsockopt(k, ssock, level, optname, optlen);
 	if (level === SOL_IP) return mptcp_getsockopt_v4(k, sk, optname, optlen);
 	if (level === SOL_IPV6) return mptcp_getsockopt_v6(k, sk, optname, optlen);
+	if (level === SOL_TCP) {
+		const { ipv4 } = sk_net(k, sk);
+		const msk = mptcp_sk(k, sk);
+		switch (optname) {
+			case TCP_DEFER_ACCEPT:
+				return tcp_getsockopt(k, msk.socket, level, optname, optlen);
+			case TCP_KEEPIDLE:
+				return mptcp_put_int_option(optlen, msk.keepalive_idle || ipv4.sysctl_tcp_keepalive_time);
+			case TCP_KEEPINTVL:
+				return mptcp_put_int_option(optlen, msk.keepalive_intvl || ipv4.sysctl_tcp_keepalive_intvl);
+			case TCP_KEEPCNT:
+				return mptcp_put_int_option(optlen, msk.keepalive_cnt || ipv4.sysctl_tcp_keepalive_probes);
+			default:
+		}
+	}
 	const readable =
 		(level === SOL_TCP && SOL_TCP_READABLE.has(optname)) ||
 		(level === SOL_MPTCP && SOL_MPTCP_READABLE.has(optname));

@@ -59,6 +59,7 @@ import {
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_LINGER,
+	TIMEO_NOWAIT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
@@ -561,7 +562,10 @@ function sctp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const shut = (k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
 	if (shut && k.changes.has("sctp-listener-shutdown")) return -EINVAL; // since 6.11, cda91d5b911a
 	const asoc = ep.asocs[0];
-	if (asoc === undefined) return nonblock ? -EAGAIN : -ERESTARTSYS; // sctp_wait_for_accept
+	if (asoc === undefined) {
+		// sctp_wait_for_accept
+		return nonblock || k.sock.sk_rcvtimeo[sk] === TIMEO_NOWAIT ? -EAGAIN : -ERESTARTSYS;
+	}
 	const newsk = sctpCreateAcceptSk(k, sk, asoc);
 	sctp_sock_migrate(k, sk, newsk, asoc);
 	return newsk;

@@ -287,7 +287,7 @@ setsockopt(5, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0
 			`
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
 setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4) = 0
-setsockopt(3, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0
+setsockopt(3, SOL_SOCKET, SO_OOBINLINE, [1], 4) = 0
 setsockopt(3, SOL_SOCKET, SO_RCVTIMEO_OLD, "\\x01\\0\\0"..., 16) = 0
 getsockopt(3, SOL_SOCKET, SO_SNDBUF, [16384], [4]) = 0
 ioctl(3, FIONBIO, [1]) = 0

@@ -19,6 +19,7 @@ export const ENODEV = 19;
 export const EINVAL = 22;
 export const EMFILE = 24;
 export const EPIPE = 32;
+export const EDOM = 33;
 export const ENOTSOCK = 88;
 export const EDESTADDRREQ = 89;
 export const EMSGSIZE = 90;
@@ -63,6 +64,7 @@ const NAMES = new Map<number, string>(
 		EINVAL,
 		EMFILE,
 		EPIPE,
+		EDOM,
 		ENOTSOCK,
 		EDESTADDRREQ,
 		EMSGSIZE,

@@ -13,7 +13,7 @@ const HELP = `usage: npm run bench [-- OPTIONS]
 
 Without options it measures the cost of a search for a port in the model, in C over the model's
 tables and, through an agent, on the running kernel. It also measures a million sockets, the lines a second of a
-recording, the cost of trace points that nobody uses, and a search guided by bitmaps.
+recording, the cost of trace points that nobody uses, and searches guided by bitmaps.
 
   --json           print one JSON object a line
   --agent COMMAND  let this command make the calls, for example on another machine;
@@ -27,7 +27,7 @@ recording, the cost of trace points that nobody uses, and a search guided by bit
 `;
 
 /** Each is measured in a new process, so nothing else has run before. */
-const PROGRAMS = ["bitmap", "laws", "play", "scale", "scans", "snapshot", "tracing"];
+const PROGRAMS = ["bitmap", "guided", "laws", "play", "scale", "scans", "snapshot", "tracing"];
 const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
 
 function usage(problem: string): never {

@@ -42,12 +42,17 @@ const TYPES = { SOCK_STREAM, SOCK_DGRAM };
  * A task on a new host that has the address, a range of `ports` ports and the way to the
  * destination.
  */
-export function hostTask(model: typeof Model, ports = PORTS): Model.Task {
-	const kernel = new model.Kernel();
+export function hostTask(
+	model: typeof Model,
+	ports = PORTS,
+	low = LOW,
+	options: Model.KernelOptions = {},
+): Model.Task {
+	const kernel = new model.Kernel(options);
 	const net = kernel.createNet();
 	net.addAddress(`${HOST}/32`, "lo");
 	net.addRoute({ to: "default", dev: "lo" });
-	net.setSysctl("net.ipv4.ip_local_port_range", `${LOW} ${LOW + ports - 1}`);
+	net.setSysctl("net.ipv4.ip_local_port_range", `${low} ${low + ports - 1}`);
 	return kernel.createTask({ net });
 }
 

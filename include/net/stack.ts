@@ -10,6 +10,7 @@ import type { TimerQueue } from "../linux/timer.js";
 import type { ChangeName } from "../linux/version.js";
 import type { PortSearchTrace } from "../trace/events/port_search.js";
 import type { Draws } from "./draws.js";
+import type { PortGuide } from "./guide.js";
 import type { InetHashinfo } from "./inet_hashtables.js";
 import type { In6Addr } from "./ipv6.js";
 import type { MptcpSocks } from "./mptcp.js";
@@ -100,6 +101,8 @@ export interface Stack {
 	readonly loopback: Segment[];
 	/** The tracer that searches report to. noTrace if nobody traces. */
 	trace: PortSearchTrace;
+	/** Guides the searches past ports that they would refuse. null: nothing does, as in the kernel. */
+	readonly guide: PortGuide | null;
 	/**
 	 * Random draws and other decisions that no system call shows: the kernel's own, or check
 	 * mode's.

@@ -79,6 +79,8 @@ export interface PlayOptions {
 	/** See KernelOptions. */
 	changes?: ReadonlySet<ChangeName>;
 	seed?: number;
+	/** See KernelOptions. A search that is traced is always linear. */
+	search?: "linear" | "guided";
 	explain?: boolean;
 	/** A tracer of every search, unless `explain` is set. */
 	trace?: PortSearchTrace;

@@ -132,6 +132,7 @@ export class World {
 			...(options.version === undefined ? {} : { version: options.version }),
 			...(options.changes === undefined ? {} : { changes: options.changes }),
 			...(options.seed === undefined ? {} : { seed: options.seed }),
+			...(options.search === undefined ? {} : { search: options.search }),
 			...(options.clock === undefined ? {} : { clock: options.clock }),
 			secrets: facts.secrets,
 			...(secrets === null || changes === null ? {} : { known: knownSecrets(secrets, changes) }),

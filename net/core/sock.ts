@@ -205,6 +205,7 @@ function sock_bindtoindex_locked(k: Stack, sk: Sk, ifindex: Ifindex): number {
 	// Only a privileged task may change or remove the device once one is set.
 	if (k.sock.skc_bound_dev_if[sk] !== 0 && !ns_capable(k, CAP_NET_RAW)) return -EPERM;
 	if (ifindex < 0) return -EINVAL;
+	k.guide?.leavesEhash(sk);
 	k.sock.skc_bound_dev_if[sk] = ifindex;
 	sk_prot(k, sk).rehash?.(k, sk);
 	return 0;

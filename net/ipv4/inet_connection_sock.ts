@@ -585,7 +585,12 @@ function inet_csk_find_open_port(k: Stack, sk: Sk): Port {
 				k.trace.pass(port);
 				let i = 0;
 				// If nobody traces, bindScan skips the ports that bindCandidate would reject.
-				if (k.trace === noTrace) i = bindScan(k, net, sk, port, l3mdev, high, remaining, relax);
+				if (k.trace === noTrace) {
+					i =
+						k.guide === null
+							? bindScan(k, net, sk, port, l3mdev, high, remaining, relax)
+							: k.guide.bindScan(net, sk, port, l3mdev, high, remaining, relax);
+				}
 				for (port += i; i < remaining; i += 2, port += 2) {
 					if (port >= high) port -= remaining;
 					const verdict = bindCandidate(k, net, sk, port, l3mdev, relax);

@@ -169,6 +169,7 @@ export function inet_bind_bucket_create(
  */
 export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: Tb): void {
 	const T = hinfo.bind_bucket_cachep;
+	k.guide?.leavesBucket(hinfo, T.ib_net[tb], T.port[tb]);
 	if (T.bhash2[tb] === 0 && T.owners[tb] === 0) {
 		hlist_del_init(hinfo.bhash, T.node_next, T.node_pprev, tb);
 		T.kmem_cache_free(tb);
@@ -279,6 +280,7 @@ export function inet_bind2_bucket_create(k: Stack, net: Net, tb: Tb, l3mdev: Ifi
  */
 export function inet_bind2_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb2: Tb2): void {
 	const T = hinfo.bind2_bucket_cachep;
+	k.guide?.leavesBucket(hinfo, T.ib_net[tb2], T.port[tb2]);
 	if (T.owners[tb2] === 0 && T.deathrow[tb2] === 0) {
 		const { bhash2 } = hinfo.bind_bucket_cachep;
 		hlist_del_init(hinfo.bhash2, T.node_next, T.node_pprev, tb2);
@@ -716,6 +718,7 @@ export function inet_unhash(k: Stack, sk: Sk): void {
 		if (S.sk_reuseport_cb[sk] !== 0) reuseport_stop_listen_sock(k, sk);
 		hlist_del_init(hinfo.lhash2, S.node_next, S.node_pprev, sk);
 	} else {
+		k.guide?.leavesEhash(sk);
 		hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
 	}
 }
@@ -1313,7 +1316,10 @@ export function __inet_hash_connect(
 		i = 0;
 		if (k.trace === noTrace) {
 			// If nobody traces, connectScan skips the ports that connectCandidate would reject.
-			i = connectScan(k, net, sk, port, l3mdev, high, remaining, step, scan_step);
+			i =
+				k.guide === null
+					? connectScan(k, net, sk, port, l3mdev, high, remaining, step, scan_step)
+					: k.guide.connectScan(net, sk, port, l3mdev, high, remaining, step, scan_step);
 			port = k.found_port;
 			candidate = connectCandidateLocked;
 		}

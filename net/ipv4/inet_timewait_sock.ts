@@ -37,6 +37,7 @@ export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 /** Removes a time-wait socket from all tables and frees it. Its timer calls this as well. */
 export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	const S = k.sock;
+	k.guide?.leavesEhash(tw);
 	hlist_del_init(tcp_or_dccp_get_hashinfo(k, tw).ehash, S.node_next, S.node_pprev, tw);
 	inet_twsk_bind_unhash(k, tw);
 	sk_net(k, tw).tw_count--;
@@ -87,6 +88,7 @@ export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	bind2NodeAdd(k, hinfo, tw, tb2);
 
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
+	k.guide?.leavesEhash(sk);
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, tw);
 	hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
 }

@@ -485,7 +485,10 @@ export function udp_lib_get_port(k: Stack, sk: Sk, snum: Port, hash2_nulladdr: n
 			const last = (first + mask + 1) & 0xffff;
 			if (k.trace === noTrace) {
 				// If nobody traces, udpScan skips the chains without an open port.
-				first = udpScan(k, net, sk, low, high, first, last);
+				first =
+					k.guide === null
+						? udpScan(k, net, sk, low, high, first, last)
+						: k.guide.udpScan(net, sk, low, high, first, last);
 				if (first < 0) return -EADDRINUSE;
 			}
 			do {
@@ -966,6 +969,7 @@ export function udp_disconnect(k: Stack, sk: Sk): number {
 export function udp_lib_unhash(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if (hlist_unhashed(S.node_pprev, sk)) return;
+	k.guide?.leavesUdp(sk);
 	const table = udp_get_table_prot(k, sk);
 	const slot = udp_hashslot(table, sk_net(k, sk), udp_port_hash(S, sk));
 	const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
@@ -987,6 +991,7 @@ export function udp_lib_unhash(k: Stack, sk: Sk): void {
 export function udp_lib_rehash(k: Stack, sk: Sk, newhash: number, newhash4: number): void {
 	const S = k.sock;
 	if (hlist_unhashed(S.node_pprev, sk)) return;
+	k.guide?.leavesUdp(sk);
 	const table = udp_get_table_prot(k, sk);
 	const slot2 = udp_hashslot2(table, udp_portaddr_hash(S, sk));
 	const nslot2 = udp_hashslot2(table, newhash);

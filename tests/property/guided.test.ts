@@ -152,15 +152,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 	{ weight: 1, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "restore") }) },
 );
 const VERSIONS = ["6.1.176", "6.3", "6.6", "6.8", "6.12", "6.18.44", "7.3"] as const;
-const program = fc.record({
-	version: fc.constantFrom(...VERSIONS),
-	small: fc.boolean(),
-	step_width: fc.constantFrom("0", "0", "3", "1000"),
-	low: fc.constantFrom(LOW, LOW + 1),
-	high: fc.constantFrom(HIGH, HIGH - 1, LOW + 20),
-	steps: fc.array(step, { minLength: 10, maxLength: 60, size: "max" }),
-});
-type Program = typeof program extends fc.Arbitrary<infer T> ? T : never;
+const programOf = (version: fc.Arbitrary<string>) =>
+	fc.record({
+		version,
+		small: fc.boolean(),
+		step_width: fc.constantFrom("0", "0", "3", "1000"),
+		low: fc.constantFrom(LOW, LOW + 1),
+		high: fc.constantFrom(HIGH, HIGH - 1, LOW + 20),
+		steps: fc.array(step, { minLength: 10, maxLength: 60, size: "max" }),
+	});
+type Program = ReturnType<typeof programOf> extends fc.Arbitrary<infer T> ? T : never;
 
 /** The results that the programs reached, so that the test is not empty. */
 const reached = { connected: 0, noAddress: 0, bound: 0, inUse: 0, datagrams: 0 };
@@ -293,10 +294,12 @@ function play(given: Program, fault?: (guide: PortGuide) => void): void {
 }
 
 describe("a guided search", { timeout: 1_200_000 }, () => {
-	it("returns what the linear scan returns", () => {
-		always(program, { seed: 1, runs: 300 }, (value) => play(value));
+	test.each(VERSIONS)("returns what the linear scan returns, version %s", (version) => {
+		const program = programOf(fc.constant(version));
+		for (const key of Object.keys(reached)) reached[key as keyof typeof reached] = 0;
+		always(program, { seed: 1, runs: 45 }, (value) => play(value));
 		if (isDefault) {
-			for (const times of Object.values(reached)) expect(times).toBeGreaterThan(500);
+			for (const times of Object.values(reached)) expect(times).toBeGreaterThan(80);
 		}
 	});
 
@@ -313,6 +316,7 @@ describe("a guided search", { timeout: 1_200_000 }, () => {
 	};
 	for (const [name, fault] of Object.entries(FAULTS)) {
 		it(`does not do so with a deliberate fault: ${name}`, () => {
+			const program = programOf(fc.constantFrom(...VERSIONS));
 			const property = fc.property(program, (value) => play(value, fault));
 			expect(fc.check(property, { seed: 1, numRuns: 300, endOnFailure: true }).failed).toBe(true);
 		});

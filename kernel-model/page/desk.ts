@@ -6,8 +6,9 @@
 
 import { besides, type Differing } from "./beside.js";
 import type { PortView } from "./bucket.js";
+import type { Loaded } from "./outcomes.js";
 import type { StepWords } from "./search_steps.js";
-import { type LineView, type Loaded, Session, type Wanted } from "./session.js";
+import { type LineView, Session, type Wanted } from "./session.js";
 
 /** What the page may ask, with what it gets. */
 export interface Questions {

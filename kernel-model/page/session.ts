@@ -5,7 +5,6 @@
  */
 import type { Net } from "../../include/net/net_namespace.js";
 import { noTrace } from "../../include/trace/events/port_search.js";
-import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import { readDraws } from "../check/exact.js";
 import type { Mark } from "../check/play.js";
@@ -25,6 +24,7 @@ import { fdOf } from "../script/operands.js";
 import { ScriptError, type ScriptLine } from "../script/strace.js";
 import { type PortView, portView } from "./bucket.js";
 import { type Cells, cellsOf, noCells, tableOf } from "./grid.js";
+import { hasFailed, type Loaded, loadedOf, type Mistake, mistakeOf, resultOf } from "./outcomes.js";
 import { StepRecorder, type Steps, type StepWords } from "./search_steps.js";
 import { type SocketRow, socketRows } from "./sockets.js";
 
@@ -34,39 +34,6 @@ export interface Wanted {
 	/** A name of VERSIONS, or null: the one nearest to the recorded kernel. */
 	version: string | null;
 	seed: number;
-}
-
-/** A mistake in a script. */
-export interface Mistake {
-	line: number;
-	column: number;
-	expected: string;
-	found: string;
-}
-
-/** Verdicts by number, for tables. 0 is a line without an outcome. */
-export const VERDICTS: readonly (Verdict | null)[] = [
-	null,
-	"match",
-	"mismatch",
-	"undecided",
-	"unrecorded",
-	"ignored",
-];
-
-/** The outcome of every line. Index 0 is line 1. */
-export interface Loaded {
-	version: string;
-	/** What is not known of the recorded kernel; null if nothing. */
-	doubt: string | null;
-	verdicts: Uint8Array;
-	/** The result of each line in a word: "= 3", "EADDRINUSE", "sleeps"; "" for lines without one. */
-	results: string[];
-	/** 1 for each line whose call failed on the model or in the recording. */
-	failed: Uint8Array;
-	mistake: Mistake | null;
-	/** The line to begin with; 0 if no line does anything. */
-	opens: number;
 }
 
 /** Everything about one line. */
@@ -133,7 +100,10 @@ export class Session {
 			const session = new Session(wanted);
 			try {
 				const { version, doubt } = yield* session.play(cut);
-				return { session, loaded: session.loaded(version, doubt, mistake) };
+				return {
+					session,
+					loaded: loadedOf(session.lines.length, session.outcomes, version, doubt, mistake),
+				};
 			} catch (error) {
 				if (!(error instanceof ScriptError)) throw error;
 				const found = mistakeOf(error);
@@ -191,31 +161,6 @@ export class Session {
 		for (let at = 0; at < all.end; at++) events.set(all.get(at).line.line, at);
 		this.parts.push({ way, marks: [...way.marks], events });
 		for (const outcome of way.outcomes) this.outcomes.set(outcome.line, outcome);
-	}
-
-	private loaded(version: string, doubt: string | null, mistake: Mistake | null): Loaded {
-		const count = this.lines.length;
-		const verdicts = new Uint8Array(count);
-		const failed = new Uint8Array(count);
-		const results = new Array<string>(count).fill("");
-		let differs = 0;
-		let fails = 0;
-		let first = 0;
-		for (const outcome of this.outcomes.values()) {
-			const at = outcome.line - 1;
-			verdicts[at] = VERDICTS.indexOf(outcome.verdict);
-			results[at] = resultOf(outcome);
-			if (hasFailed(outcome)) failed[at] = 1;
-			if (outcome.verdict === "ignored") continue;
-			const before = (line: number) => line === 0 || outcome.line < line;
-			if (outcome.verdict === "mismatch" && before(differs)) differs = outcome.line;
-			if (failed[at] === 1 && PORTS.test(outcome.call) && before(fails)) fails = outcome.line;
-			if (outcome.call === "connect" || outcome.call === "bind")
-				first = Math.max(first, outcome.line);
-		}
-		const last = this.outcomes.size === 0 ? 0 : Math.max(...[...this.outcomes.keys()].slice(-1));
-		const opens = differs || fails || first || last;
-		return { version, doubt, verdicts, results, failed, mistake, opens };
 	}
 
 	/** Plays up to a line, then the line with a tracer. Null if the line is not part of the script. */
@@ -361,28 +306,4 @@ export class Session {
 		const { kernel } = part.way.player;
 		return this.net === null ? noCells() : cellsOf(kernel, this.net, this.protocol);
 	}
-}
-
-/** Calls that may fail because of ports. */
-const PORTS = /^(bind|connect|listen|sendto|sendmsg)$/;
-
-function mistakeOf(error: ScriptError): Mistake {
-	const [, found = ""] = /, found ([\s\S]*)$/.exec(error.message) ?? [];
-	return { line: error.line, column: error.column, expected: error.expected, found };
-}
-
-function hasFailed({ result, recordedError, verdict }: Outcome): boolean {
-	if (verdict === "ignored") return false;
-	const error = recordedError ?? (result !== null && result < 0 ? errnoName(-result) : null);
-	return error !== null && error !== "EINPROGRESS" && error !== "EAGAIN";
-}
-
-/** The result of a line in a word: the recorded one if there is one. */
-function resultOf({ call, result, recorded, recordedError, verdict }: Outcome): string {
-	if (call === "$") return "";
-	if (verdict === "ignored") return recordedError ?? (recorded === null ? "" : `= ${recorded}`);
-	if (recordedError !== null) return recordedError;
-	const value = recorded ?? result;
-	if (value === null) return "sleeps";
-	return value < 0 ? errnoName(-value) : `= ${value}`;
 }

@@ -8,8 +8,9 @@ import { VERSIONS } from "../../kernel-model/machine/versions.js";
 import { besides } from "../../kernel-model/page/beside.js";
 import { examples } from "../../kernel-model/page/examples.js";
 import { PORT_CONNECTED, PORT_RESERVED } from "../../kernel-model/page/grid.js";
+import { type Loaded, VERDICTS } from "../../kernel-model/page/outcomes.js";
 import { STEP_CHOSEN, STEP_SKIP } from "../../kernel-model/page/search_steps.js";
-import { type Loaded, Session, VERDICTS } from "../../kernel-model/page/session.js";
+import { Session } from "../../kernel-model/page/session.js";
 
 function open(text: string, version: string | null = "7.3") {
 	const playing = Session.open({ text, version, seed: 1 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The script as text to edit. A column beside it has the result of each line, and mistakes. */
-import { type Loaded, type Mistake, VERDICTS } from "../session.js";
+import { type Loaded, type Mistake, VERDICTS } from "../outcomes.js";
 import { atNextFrame, el, fill } from "./dom.js";
 
 /** Height of a line of text, pixels. The style sheet has the same. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The frame of the page: its sections, their headings, and what is said about the whole script. */
 import { SEARCH_CONNECT, SEARCH_UDP } from "../../../include/trace/events/port_search.js";
-import { type LineView, type Loaded, VERDICTS } from "../session.js";
+import { type Loaded, VERDICTS } from "../outcomes.js";
+import type { LineView } from "../session.js";
 import { count, el, fill, plural } from "./dom.js";
 
 /** The parts that the frame holds. */

@@ -4,7 +4,7 @@
  * so a script of 100,000 lines scrolls like one of ten.
  */
 import type { Differing } from "../beside.js";
-import { type Loaded, VERDICTS } from "../session.js";
+import { type Loaded, VERDICTS } from "../outcomes.js";
 import { shortLine } from "../short.js";
 import { el, fill } from "./dom.js";
 
@@ -66,7 +66,7 @@ export class Lines {
 		this.texts = texts;
 		this.loaded = loaded;
 		this.current = Math.min(this.current, texts.length);
-		this.rows.style.height = `${Math.min(texts.length * ROW, HIGHEST)}px`;
+		this.rows.style.height = `${this.height}px`;
 		this.draw();
 	}
 
@@ -80,11 +80,30 @@ export class Lines {
 	/** Makes a line the current one and scrolls to it. */
 	go(line: number): void {
 		this.current = line;
-		const top = (line - 1) * this.scale;
-		const { scrollTop, clientHeight } = this.box;
-		const outside = top < scrollTop + ROW || top > scrollTop + clientHeight - 2 * ROW;
-		if (outside) this.box.scrollTop = top - clientHeight / 2 + ROW;
+		const { clientHeight } = this.box;
+		const seen = clientHeight / ROW;
+		const row = line - 1 - this.start;
+		if (row < 1 || row > seen - 2) {
+			const start = Math.min(Math.max(line - 0.5 - seen / 2, 0), this.hidden);
+			const most = this.height - clientHeight;
+			this.box.scrollTop = this.hidden > 0 ? (start / this.hidden) * most : 0;
+		}
 		this.draw();
+	}
+
+	private get height(): number {
+		return Math.min(this.texts.length * ROW, HIGHEST);
+	}
+
+	/** How many lines have no room in the box. */
+	private get hidden(): number {
+		return Math.max(0, this.texts.length - this.box.clientHeight / ROW);
+	}
+
+	/** The lines above the box; a part of a line counts. In a very long script a pixel is several. */
+	private get start(): number {
+		const most = this.height - this.box.clientHeight;
+		return most <= 0 ? 0 : (this.box.scrollTop / most) * this.hidden;
 	}
 
 	/** Goes to the next line that failed or differs, at the end to the first one. */
@@ -96,11 +115,6 @@ export class Lines {
 		}
 		this.current = 0;
 		this.choose(this.nextFailed(1));
-	}
-
-	/** Pixels of the scroll bar for each line. */
-	private get scale(): number {
-		return Math.min(ROW, HIGHEST / Math.max(this.texts.length, 1));
 	}
 
 	private choose(line: number): void {
@@ -146,14 +160,13 @@ export class Lines {
 
 	private draw(): void {
 		const { scrollTop, clientHeight } = this.box;
-		const first = Math.max(0, Math.floor(scrollTop / this.scale) - MORE);
+		const { start } = this;
+		const first = Math.max(0, Math.floor(start) - MORE);
 		const last = Math.min(this.texts.length, first + Math.ceil(clientHeight / ROW) + 2 * MORE);
-		const offset = Math.max(0, scrollTop - MORE * ROW);
-		const top = this.scale === ROW ? first * ROW : Math.min(offset, first * this.scale);
 		const rows: HTMLElement[] = [];
 		for (let line = first + 1; line <= last; line++) {
 			const row = this.row(line);
-			row.style.transform = `translateY(${top + (line - first - 1) * ROW}px)`;
+			row.style.transform = `translateY(${scrollTop + (line - 1 - start) * ROW}px)`;
 			rows.push(row);
 		}
 		fill(this.rows, ...rows);

@@ -6,16 +6,14 @@
 import {
 	type Cells,
 	countStates,
-	FAST_REUSE,
-	FAST_REUSEPORT,
 	type Layout,
 	layoutOf,
 	PORT_STATES,
-	PORT_TIME_WAIT,
 	portAt,
 	portWords,
 } from "../grid.js";
 import { type Palette, paintCells, pixelOf } from "../paint.js";
+import { type Colours, drawCell, drawRing } from "./cell.js";
 import { atNextFrame, count, el, fill, plural } from "./dom.js";
 
 /** Up to so many ports the cells are large enough for letters, and nothing is enlarged. */
@@ -244,27 +242,9 @@ export class Range {
 		paintCells(pixels, canvas.width, layout, pitch, shown.cells, shown.tried, palette);
 		context.putImageData(image, 0, 0);
 		context.setTransform(ratio, 0, 0, ratio, 0, 0);
-		this.ring(context, layout, this.focused, colours.text, 1.5, 3);
-		this.ring(context, layout, shown.current, colours.accent, 2.5, 5);
-		this.ring(context, layout, shown.chosen, colours.accent, 2.5, 5);
-	}
-
-	/** Draws a frame around a port, `out` pixels away from its cell. */
-	private ring(
-		context: CanvasRenderingContext2D,
-		{ low, high, size, columns }: Layout,
-		port: number,
-		colour: string,
-		line: number,
-		out: number,
-	): void {
-		if (port < low || port > high || port === 0) return;
-		const x = ((port - low) % columns) * size - out;
-		const y = Math.floor((port - low) / columns) * size - out;
-		const inner = size - (size >= 5 ? Math.max(1, Math.round(size / 12)) : 0) + 2 * out;
-		context.strokeStyle = colour;
-		context.lineWidth = line;
-		context.strokeRect(x + line / 2, y + line / 2, inner - line, inner - line);
+		drawRing(context, layout, this.focused, colours.text, 1.5, 3);
+		drawRing(context, layout, shown.current, colours.accent, 2.5, 5);
+		drawRing(context, layout, shown.chosen, colours.accent, 2.5, 5);
 	}
 
 	/** Large cells with letters, and port numbers if they fit. */
@@ -285,83 +265,14 @@ export class Range {
 		for (let port = low; port <= high; port++) {
 			const x = ((port - low) % columns) * size;
 			const y = Math.floor((port - low) / columns) * size;
-			this.letter(context, colours, port, x, y, size);
+			drawCell(context, colours, shown.cells, shown.tried[port] === 1, port, x, y, size);
 		}
-		this.ring(context, layout, this.focused, colours.text, 1.5, 0);
-		this.ring(context, layout, shown.current, colours.accent, 3, -1);
-		this.ring(context, layout, shown.chosen, colours.accent, 3, -1);
-	}
-
-	/** What stands beside the letter: connections, seconds left, fastreuse and fastreuseport. */
-	private besideLetter(port: number, connections: number): string {
-		const { states, fast, left } = this.shown?.cells ?? {};
-		if (states?.[port] === PORT_TIME_WAIT) return String(left?.[port] ?? "");
-		const bits = fast?.[port] ?? 0;
-		const reuse = (bits & FAST_REUSE) !== 0 ? "r" : "";
-		const reuseport = (bits & FAST_REUSEPORT) !== 0 ? "p" : "";
-		const many = connections > 99 ? "+" : connections > 1 ? String(connections) : "";
-		return reuse + reuseport + many;
-	}
-
-	/** One large cell: a strip with the pattern of its state, its letter, its number, its marks. */
-	private letter(
-		context: CanvasRenderingContext2D,
-		colours: Colours,
-		port: number,
-		x: number,
-		y: number,
-		size: number,
-	): void {
-		const { shown } = this;
-		if (shown === null) return;
-		const state = shown.cells.states[port] ?? 0;
-		const connections = shown.cells.connections[port] ?? 0;
-		const letter = PORT_STATES[state]?.letter ?? "";
-		const numbered = size >= 34;
-		const inner = size - Math.max(1, Math.round(size / 12));
-		const strip = letter === "" ? 0 : Math.max(3, Math.round(size * 0.2));
-		context.fillStyle = colours.states[0] ?? colours.background;
-		context.fillRect(x + strip, y, inner - strip, inner);
-		const height = numbered ? inner - 14 : inner;
-		const middle = x + strip + (inner - strip) / 2;
-		context.fillStyle = colours.text;
-		if (letter !== "") {
-			const count = this.besideLetter(port, connections);
-			context.font = `600 ${Math.max(9, Math.round(size * 0.36))}px system-ui, sans-serif`;
-			// The count, smaller, if there is room for it.
-			const all = letter + count;
-			const wide = context.measureText(all).width > inner - strip;
-			if (wide && size >= 34)
-				context.font = `600 ${Math.round(size * 0.26)}px system-ui, sans-serif`;
-			const fits = context.measureText(all).width <= inner - strip;
-			context.fillText(fits ? all : letter, middle, y + height / 2 + 1);
-		}
-		if (numbered) {
-			context.font = "10px ui-monospace, monospace";
-			context.fillText(String(port), middle, y + inner - 8);
-		}
-		if (shown.tried[port] !== 1) return;
-		const cross = Math.max(4, Math.round(size * 0.16));
-		const right = x + inner - 3;
-		context.strokeStyle = colours.tried;
-		context.lineWidth = 2;
-		context.beginPath();
-		context.moveTo(right - cross, y + 3);
-		context.lineTo(right, y + 3 + cross);
-		context.moveTo(right, y + 3);
-		context.lineTo(right - cross, y + 3 + cross);
-		context.stroke();
+		drawRing(context, layout, this.focused, colours.text, 1.5, 0);
+		drawRing(context, layout, shown.current, colours.accent, 3, -1);
+		drawRing(context, layout, shown.chosen, colours.accent, 3, -1);
 	}
 }
 
 /** Most runs that are listed as text. */
 const RUNS = 300;
 const NOTHING_TRIED = new Uint8Array(65536);
-
-interface Colours {
-	states: string[];
-	background: string;
-	tried: string;
-	text: string;
-	accent: string;
-}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** What happened at a line, in words: the headline, the reasons, and how another version differs. */
 import type { Differing } from "../beside.js";
-import type { LineView, Mistake } from "../session.js";
+import type { Mistake } from "../outcomes.js";
+import type { LineView } from "../session.js";
 import { el, fill } from "./dom.js";
 
 /** The headline of a line: what the call did. */

@@ -368,7 +368,7 @@ export function offsetDiffers(
 		const [low, high] = k.port_offset;
 		if ((BigInt(high ?? 0) << 32n) + BigInt(low ?? 0) === draw.value) return null;
 	}
-	return `the kernel's ${shownDraw(draw)} is not the hash of the socket's addresses`;
+	return `the kernel drew ${shownDraw(draw)}, which is not the hash of the socket's addresses`;
 }
 
 /** Makes the sockets of another namespace. The next namespace that is made is this one. */

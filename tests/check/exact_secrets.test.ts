@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { readDraws } from "../../kernel-model/check/exact.js";
-import { readScript } from "../../kernel-model/check/player.js";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { changesOf, versionFor } from "../../kernel-model/machine/versions.js";
 import { replayText } from "../../kernel-model/real/campaign/replayed.js";
 
@@ -16,7 +16,8 @@ const FOLDER = fileURLToPath(new URL("../recordings/exact/", import.meta.url));
 /** Recordings of groups.script, by series. */
 const SERIES = readdirSync(FOLDER)
 	.filter((file) => file.endsWith("-groups.strace.gz"))
-	.map((file) => file.replace("-groups.strace.gz", ""));
+	.map((file) => file.replace("-groups.strace.gz", ""))
+	.sort();
 
 const textOf = (series: string) =>
 	gunzipSync(readFileSync(`${FOLDER}${series}-groups.strace.gz`)).toString();
@@ -25,6 +26,17 @@ function nearest(release: string): string {
 	const version = versionFor(release);
 	if (version === null) throw new Error(`no version models ${release}`);
 	return version;
+}
+
+/** Series whose altered recordings are also tried with other choices. This takes its time. */
+const TRIED = [SERIES.at(0), SERIES.at(-1)];
+
+/** Whether a recording differs with the likeliest choices. */
+function differs(text: string): boolean {
+	const script = readScript(text, "groups");
+	const version = nearest(readDraws(script)?.release ?? "");
+	const outcomes = playScript(script, { version, variants: false });
+	return outcomes.some(({ verdict }) => verdict === "mismatch");
 }
 
 const mismatches = (text: string) => replayText(text, "groups", nearest).mismatches;
@@ -67,7 +79,9 @@ describe.each(SERIES)("the secrets of %s", (series) => {
 	});
 
 	test.each(namesIn(text))("%s: another value gives another result", (name) => {
-		expect(mismatches(altered(text, name))).not.toEqual([]);
+		const other = altered(text, name);
+		expect(differs(other)).toBe(true);
+		if (TRIED.includes(series)) expect(mismatches(other)).not.toEqual([]);
 	});
 });
 

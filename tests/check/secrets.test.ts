@@ -56,6 +56,13 @@ describe("a connection to a reuseport group", () => {
 });
 
 describe("an answer of a secret", () => {
+	it("is not asked for if the kernel has the secret", () => {
+		const kernel = new Kernel({ secrets: [0], known: new Set(["ehash"]) });
+		expect(kernel.askSecret("ehash")).toBe(false);
+		expect(kernel.secrets_asked).toBe(0);
+		expect(kernel.askSecret("ehash6")).toBe(true);
+	});
+
 	it("that was decided after a snapshot stays decided when the kernel goes back to it", () => {
 		const secrets: number[] = [];
 		const kernel = new Kernel({ secrets });

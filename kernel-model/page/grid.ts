@@ -133,7 +133,8 @@ export function portWords(cells: Cells, port: number): string {
 	const connections = nth(cells.connections, port);
 	if (connections > 0) words.push(`${connections} connection${connections === 1 ? "" : "s"}`);
 	const left = nth(cells.left, port);
-	if (left > 0) words.push(`TIME_WAIT ends in ${left} s`);
+	const what = state === PORT_TIME_WAIT ? "" : "TIME_WAIT ";
+	if (left > 0) words.push(`${what}ends in ${left} s`);
 	const fast = nth(cells.fast, port);
 	if ((fast & FAST_REUSE) !== 0) words.push("fastreuse");
 	if ((fast & FAST_REUSEPORT) !== 0) words.push("fastreuseport");

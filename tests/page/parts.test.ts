@@ -42,6 +42,9 @@ describe("the grid", () => {
 		cells.states.fill(3, 40000, 40010);
 		expect(countStates(cells, 39999, 40010)).toEqual([2, 0, 0, 10, 0, 0]);
 		expect(portWords(cells, 40000)).toBe("port 40000: listening");
+		[cells.states[40001], cells.left[40001], cells.fast[40001]] = [5, 60, 4];
+		const words = "TIME_WAIT, ends in 60 s, only connect() uses its bucket";
+		expect(portWords(cells, 40001)).toBe(`port 40001: ${words}`);
 	});
 
 	it("tells states apart without their colours", () => {

@@ -77,7 +77,7 @@ export function drawCell(
 		const wide = context.measureText(all).width > inner - strip;
 		if (wide && size >= 34) context.font = `600 ${Math.round(size * 0.26)}px system-ui, sans-serif`;
 		const fits = context.measureText(all).width <= inner - strip;
-		context.fillText(fits ? all : letter, middle, y + height / 2 + 1);
+		context.fillText(fits ? all : letter, middle, y + height / 2 + (numbered ? 4 : 1));
 	}
 	if (numbered) {
 		context.font = "10px ui-monospace, monospace";

@@ -58,6 +58,9 @@ const NETIDS: Readonly<Record<number, string>> = {
 export interface SocketRow {
 	netid: string;
 	state: string;
+	/** A listener: connections that wait, and how many may wait. Else bytes to read, and 0. */
+	recvQ: number;
+	sendQ: number;
 	local: string;
 	peer: string;
 	/** The descriptors that name it: "fd 3", or "pid 7 fd 3" if there are several processes. */
@@ -131,6 +134,8 @@ function rowOf(k: Kernel, sk: number, users: string): SocketRow {
 	return {
 		netid: NETIDS[protocol] ?? String(protocol),
 		state: STATES[state] ?? String(state),
+		recvQ: nth(state === TCP_LISTEN ? S.sk_ack_backlog : S.rcv_unread, sk),
+		sendQ: state === TCP_LISTEN ? nth(S.sk_max_ack_backlog, sk) : 0,
 		local: `${wildcard}${on}:${port === 0 ? "*" : port}`,
 		peer: S.skc_dport[sk] === 0 ? `${empty}:*` : sockDestination(k, sk),
 		users,

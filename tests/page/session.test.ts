@@ -114,6 +114,22 @@ describe("a session", () => {
 		]);
 	});
 
+	it("lists sockets as ss does", () => {
+		const text = example("riddle-connect");
+		const { session } = open(text);
+		const rows = session
+			.look(9)
+			?.sockets.rows.map(({ netid, state, recvQ, sendQ, local, peer, users }) =>
+				[netid, state, recvQ, sendQ, local, peer, users].join(" ").trim(),
+			);
+		expect(rows).toEqual([
+			"tcp LISTEN 1 128 0.0.0.0:80 0.0.0.0:* fd 3",
+			"tcp ESTAB 0 0 127.0.0.1:80 127.0.0.1:40000",
+			"tcp ESTAB 0 0 127.0.0.1:40000 127.0.0.1:80 fd 4",
+			"tcp UNCONN 0 0 0.0.0.0:* 0.0.0.0:* fd 5",
+		]);
+	});
+
 	it("plays the lines above a mistake, and says where it is", () => {
 		const { loaded } = open(
 			"socket(AF_INET, SOCK_STREAM, 0)\nlisten(3, 1)\nbind(3, oops\nclose(3)\n",

@@ -210,6 +210,7 @@ export class Page {
 		this.port = view.port || view.steps.low || this.port || view.before.low;
 		this.frame.searched(view);
 		this.tell(view);
+		this.sockets.show(view);
 		this.stepper.show(view.steps);
 		if (view.steps.kinds.length === 0) this.stepped(0);
 		this.say(`Line ${line}: ${headline(view)}`);
@@ -270,7 +271,7 @@ export class Page {
 		this.port = port;
 		this.drawRange();
 		this.range.focus(port);
-		this.sockets.show(view, port);
+		this.sockets.mark(port);
 		const { after } = this;
 		const shown = await this.model.ask("port", { port, after }).catch(() => null);
 		if (shown === null || this.port !== port || this.view !== view) return;

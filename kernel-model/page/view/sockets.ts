@@ -5,16 +5,25 @@ import { count, el, fill } from "./dom.js";
 
 export class SocketTable {
 	readonly element = el("div", { class: "sockets" });
+	private readonly rows: { row: HTMLElement; port: number }[] = [];
 
 	/** `inspect` is called with the port of a row that is chosen. */
 	constructor(private readonly inspect: (port: number) => void) {}
 
-	show({ sockets: { rows, count: all } }: LineView, current: number): void {
+	/** Marks the sockets of a port. */
+	mark(current: number): void {
+		for (const { row, port } of this.rows) {
+			row.classList.toggle("current", port !== 0 && port === current);
+		}
+	}
+
+	show({ sockets: { rows, count: all } }: LineView): void {
+		this.rows.length = 0;
 		if (all === 0) {
 			fill(this.element, el("p", { class: "note" }, "No socket."));
 			return;
 		}
-		const head = ["Netid", "State", "Local", "Peer", "Users", ""];
+		const head = ["Netid", "State", "Recv-Q", "Send-Q", "Local", "Peer", "Users", ""];
 		const table = el(
 			"table",
 			{},
@@ -27,12 +36,11 @@ export class SocketTable {
 					const local = el("button", { type: "button", class: "link" }, row.local);
 					local.addEventListener("click", () => this.inspect(row.port));
 					const own = row.port === 0 ? row.local : local;
-					const cells = [row.netid, row.state, own, row.peer, row.users, row.notes];
-					return el(
-						"tr",
-						{ class: row.port !== 0 && row.port === current ? "current" : null },
-						...cells.map((cell) => el("td", {}, cell)),
-					);
+					const queues = [String(row.recvQ), String(row.sendQ)];
+					const cells = [row.netid, row.state, ...queues, own, row.peer, row.users, row.notes];
+					const line = el("tr", {}, ...cells.map((cell) => el("td", {}, cell)));
+					this.rows.push({ row: line, port: row.port });
+					return line;
 				}),
 			),
 		);

@@ -216,6 +216,13 @@ export class Tab {
 		await this.send("Input.dispatchKeyEvent", { type: "keyUp", ...code });
 	}
 
+	/** Chooses a file for a file input, as its dialog does. */
+	async chooseFile(selector: string, path: string): Promise<void> {
+		const { root } = await this.send("DOM.getDocument");
+		const { nodeId } = await this.send("DOM.querySelector", { nodeId: root.nodeId, selector });
+		await this.send("DOM.setFileInputFiles", { nodeId, files: [path] });
+	}
+
 	/** A picture of the window, PNG. */
 	async picture(whole = false): Promise<Buffer> {
 		const params = { format: "png", captureBeyondViewport: whole };

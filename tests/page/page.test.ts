@@ -150,6 +150,10 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		);
 		await edit(`socket(AF_INET, SOCK_STREAM, 0)\nbind(3, ${at("192.0.2.1", 5000)})\n`);
 		await headline(/bind\(\) fails with EADDRNOTAVAIL/);
+		// The line of the cursor is the one that is looked at.
+		await tab.value("document.querySelector('textarea').setSelectionRange(0, 0)");
+		await tab.press("ArrowRight");
+		await headline(/socket\(\) succeeds/);
 		expect(await tab.value("document.querySelector('.mistake-bar').hidden")).toBe(true);
 	});
 
@@ -169,6 +173,23 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		await tab.press("ArrowDown");
 		await headline(/succeeds/);
 		expect(await tab.value(scope)).toBe("search");
+	});
+
+	it("opens a file, and begins a script of one's own", async () => {
+		await open(pageOf("file", null));
+		const script = join(folder, "chosen.strace");
+		writeFileSync(script, `socket(AF_INET, SOCK_STREAM, 0)\nbind(3, ${at("127.0.0.1", 7000)})\n`);
+		await tab.chooseFile("#file", script);
+		expect(await headline(/7000/)).toBe("bind() succeeds: port 7000");
+		expect(await tab.value("document.querySelector('.script h2').textContent")).toBe(
+			"chosen.strace",
+		);
+		await tab.value(choose("example", ""));
+		await tab.until("document.activeElement?.tagName === 'TEXTAREA'");
+		await tab.send("Input.insertText", { text: "socket(AF_INET, SOCK_DGRAM, 0)" });
+		await tab.until(
+			"[...document.querySelectorAll('.gutter .result')].some((each) => each.textContent === '= 3')",
+		);
 	});
 
 	it("gives a link that holds script, versions and seed", async () => {

@@ -24,10 +24,19 @@ export class Editor {
 	private timer = 0;
 	private readonly draw = atNextFrame(() => this.paint());
 
-	constructor(changed: (text: string) => void) {
+	/** `moved` is called with the line of the cursor when the cursor moves. */
+	constructor(changed: (text: string) => void, moved: (line: number) => void) {
 		this.gutter.append(this.inner);
 		this.element = el("div", { class: "editor" }, this.gutter, this.area);
 		this.area.addEventListener("scroll", this.draw);
+		let before = 0;
+		const move = () => {
+			const { line } = this;
+			if (line !== before) moved(line);
+			before = line;
+		};
+		this.area.addEventListener("click", move);
+		this.area.addEventListener("keyup", move);
 		this.area.addEventListener("input", () => {
 			this.draw();
 			clearTimeout(this.timer);

@@ -22,6 +22,9 @@ import { headline, Story } from "./story.js";
 /** Longest script that is edited here, characters. */
 const EDITABLE = 1 << 20;
 
+/** What a script of the user's own begins with. */
+const BEGUN = "# A line without a result gets the model's result. The examples show the syntax.\n";
+
 export class Page {
 	private readonly model = new Model();
 	/** A second model compares versions, so that the first one still answers. */
@@ -68,7 +71,12 @@ export class Page {
 			(line) => this.look(line),
 			(event) => /^(ArrowLeft|ArrowRight| )$/.test(event.key) && this.stepper.key(event.key),
 		);
-		this.editor = new Editor((text) => this.edited(text));
+		this.editor = new Editor(
+			(text) => this.edited(text),
+			(line) => {
+				if (this.loaded !== null && line <= this.texts.length) this.look(line);
+			},
+		);
 		this.mistakes = new MistakeBar(({ line, column }) => {
 			this.edit(true);
 			this.editor.go(line, column);
@@ -122,12 +130,24 @@ export class Page {
 
 	private example(id: string): void {
 		const example = examples().find((one) => one.id === id);
-		if (example === undefined) return;
+		if (example === undefined) {
+			this.own();
+			return;
+		}
 		this.file = null;
 		this.header.set(example.version, example.beside ?? null, 1);
 		this.header.example(id);
 		this.take(example.text);
 		this.open(0);
+	}
+
+	/** Begins a script of the user's own. */
+	private own(): void {
+		this.file = null;
+		this.take(BEGUN);
+		this.open(0);
+		this.edit(true);
+		this.editor.go(2, 1);
 	}
 
 	private async openFile(file: File): Promise<void> {

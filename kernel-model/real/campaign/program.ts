@@ -995,7 +995,7 @@ class Renderer {
 		const kind: Kind = this.can.kinds.includes("udplite") && b % 2 === 1 ? "udplite" : "udp";
 		const port = pick(PORTS, c);
 		const made: number[] = [];
-		for (let i = 0; i < 12; i++) {
+		for (let i = 0; i < 12 + (b >> 7); i++) {
 			const six = this.six((d >> (i % 8)) % 2 === 1);
 			const { name, protocol, type, number } = KINDS[kind];
 			this.say(
@@ -1010,7 +1010,10 @@ class Renderer {
 				const option = nth(FLAGS, i % 2);
 				this.set(process, fd, option[0], option[1], option[2], 1);
 			}
-			const address = six ? (i % 3 === 0 ? "::1" : `::ffff:127.0.0.${3 + i}`) : `127.0.0.${3 + i}`;
+			// A wildcard as the last one meets the others, or misses them by its hash.
+			const wildcard = i === 12 && !this.without("wildcard");
+			const own = six ? (i % 3 === 0 ? "::1" : `::ffff:127.0.0.${3 + i}`) : `127.0.0.${3 + i}`;
+			const address = wildcard ? (six ? "::" : "0.0.0.0") : own;
 			this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${six ? 28 : 16})`);
 			this.perform(() => process.task.bind(fd, this.address(six, address, port)));
 		}

@@ -47,6 +47,8 @@ draws, their order, and table_perturb after the program must also be equal.
                    standard error says so
   --image IMAGE    use this kernel instead: a file BZIMAGE[:MODULES]
   --model VERSION  the version to model (default: the version nearest to the kernel's)
+  --release NAME   the kernel's release, if uname -r does not tell what was built: a
+                   tree that was taken back to another commit, for example
   --ops N          number of calls on each kernel (default 5000)
   --seed S         seed of the programs (default 1)
   --shard I/N      run only the I-th of N shares of the programs and of --ops, from 1.
@@ -95,6 +97,7 @@ async function onMachine(
 	const from = whole("from", values.from, 0);
 	const began = Date.now();
 	const agent = await startMachine(image);
+	if (values.release !== undefined) agent.hello.release = String(values.release);
 	const { release } = agent.hello;
 	const show = progressLine(`${release}: `);
 	try {
@@ -200,6 +203,7 @@ export async function replay(args: string[]): Promise<number> {
 		all: { type: "boolean", default: false },
 		image: { type: "string" },
 		model: { type: "string", default: "running" },
+		release: { type: "string" },
 		ops: { type: "string", default: "5000" },
 		seed: { type: "string", default: "1" },
 		kinds: { type: "string" },
@@ -225,6 +229,8 @@ export async function replay(args: string[]): Promise<number> {
 	whole("from", values.from, 0);
 	whole("size", values.size, 4);
 	if (values.kinds !== undefined) kindsOf(String(values.kinds));
+	if (values.release !== undefined && !/^[0-9]+\.[0-9]+[!-~]*$/.test(String(values.release)))
+		throw new UsageError(`--release: expected a release such as 6.3.8, found ${values.release}`);
 	const tests = new Report("replay", values);
 	const print = (summary: Summary) => {
 		if (tests.tap) return;

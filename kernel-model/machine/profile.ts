@@ -4,7 +4,14 @@
  * it. Names of releases hide facts. So the profile comes with a sentence that says what is known.
  */
 import { CHANGES } from "../../include/linux/version.js";
-import { changesOf, compareReleases, seriesOf, VERSIONS, versionFor } from "./versions.js";
+import {
+	changesOf,
+	compareReleases,
+	DEFAULT_VERSION,
+	seriesOf,
+	VERSIONS,
+	versionFor,
+} from "./versions.js";
 
 /** A profile, and how well it stands for a kernel. */
 export interface Profile {
@@ -75,6 +82,8 @@ const NAMINGS: readonly Naming[] = [
 /** "6.8.0-40-generic": the numbers, and the rest. */
 const RELEASE = /^([0-9]{1,3})\.([0-9]{1,4})(?:\.([0-9]{1,5}))?((?:\.[0-9]+)*)(?![0-9])([!-~]*)$/;
 const CANDIDATE = /^-rc[0-9]+/;
+/** A kernel that is built from a git tree at the base commit has its name at the end. */
+const AT_BASE = /-g91d0b78c5177[0-9a-f]*(-dirty)?\+?$/;
 const OLDEST = "6.1";
 /** Most names of changes in a sentence. `kernels` lists all. */
 const SHOWN = 4;
@@ -87,6 +96,7 @@ export function profileFor(release: string, build = ""): Profile | null {
 	if (VERSIONS.some(({ name }) => name === release)) return { name: release, doubt: null };
 	const [, major, minor, patch, , rest = ""] = RELEASE.exec(release) ?? [];
 	if (major === undefined || minor === undefined) return null;
+	if (AT_BASE.test(rest)) return { name: DEFAULT_VERSION, doubt: null };
 	if (/^[+-]/.test(rest) && changesOf(release) !== null) return { name: release, doubt: null };
 	const series = `${Number(major)}.${Number(minor)}`;
 	const naming = NAMINGS.find((each) => each.release.test(release));

@@ -11,16 +11,17 @@ import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { drawLine, readDraws, splitRecordings } from "../../kernel-model/check/exact.js";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
-import { versionFor } from "../../kernel-model/machine/versions.js";
+import { profileFor } from "../../kernel-model/machine/profile.js";
+import { DEFAULT_VERSION } from "../../kernel-model/machine/versions.js";
 import { readAnswer } from "../../kernel-model/real/agent/agent.js";
 import { replayText } from "../../kernel-model/real/campaign/replayed.js";
 
 const FOLDER = fileURLToPath(new URL("../recordings/exact", import.meta.url));
 
 function nearest(release: string): string {
-	const version = versionFor(release);
-	if (version === null) throw new Error(`no version models ${release}`);
-	return version;
+	const profile = profileFor(release);
+	if (profile === null) throw new Error(`no version models ${release}`);
+	return profile.name;
 }
 
 function recordings(series: string): { file: string; text: string }[] {
@@ -53,6 +54,22 @@ describe("stock kernels, and some built from source, bit for bit", () => {
 		const sum = (what: "operations" | "draws") => all.reduce((n, done) => n + done[what], 0);
 		expect(sum("operations")).toBeGreaterThan(500);
 		expect(sum("draws")).toBeGreaterThan(100);
+	});
+});
+
+describe("the base commit, which no release is", () => {
+	const [base] = recordings("6.3-base");
+	const file = base?.file ?? "";
+	const text = base?.text ?? "";
+
+	test("answers as the default profile", () => {
+		expect(nearest(replayText(text, file, () => DEFAULT_VERSION).release)).toBe(DEFAULT_VERSION);
+		expect(replayText(text, file, () => DEFAULT_VERSION).mismatches).toEqual([]);
+	});
+
+	test("and not as 6.3, which has bhash2-dual-stack-wildcard", () => {
+		const other = `${DEFAULT_VERSION}+bhash2-dual-stack-wildcard`;
+		expect(replayText(text, file, () => other).mismatches.length).toBeGreaterThan(0);
 	});
 });
 

@@ -10,6 +10,9 @@ const EXACT = [
 	["6.18.44-cloud-amd64", "6.18.44"],
 	["6.12.107+deb13-amd64", "6.12.107"],
 	["6.3+orphan-uid", "6.3+orphan-uid"],
+	// Built from a git tree at the base commit, which is older than 6.3.
+	["6.2.0-rc5-01015-g91d0b78c5177", "6.3"],
+	["6.3.8-g91d0b78c5177", "6.3"],
 ] as const;
 
 const NEAREST = [

@@ -21,7 +21,7 @@ import { TIMEO_NOWAIT } from "../include/net/sock.js";
 import type { Stack } from "../include/net/stack.js";
 import { EINVAL } from "../include/uapi/asm-generic/errno.js";
 import { SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
-import { process_backlog } from "./core/dev.js";
+import { processBacklogAndWorks } from "./core/dev.js";
 import { NotModelled, sk_getsockopt, sk_setsockopt } from "./core/sock.js";
 
 /** Makes a struct socket without a sock. `fsuid` is its user. */
@@ -99,7 +99,7 @@ export function __sys_connect(
 	if (badAddrlen(addr_len)) return -EINVAL;
 	const nowait = nonblock || k.sock.sk_sndtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT;
 	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nowait);
-	process_backlog(k); // release_sock: what arrived while the call held the socket
+	processBacklogAndWorks(k); // release_sock: what arrived while the call held the socket
 	return err;
 }
 
@@ -115,7 +115,7 @@ export function do_accept(k: Stack, sock: Sock, fsuid: number, nonblock: boolean
 
 export function __sys_shutdown(k: Stack, sock: Sock, how: number): number {
 	const err = sock_ops(k, sock).shutdown(k, sock, how);
-	process_backlog(k);
+	processBacklogAndWorks(k);
 	return err;
 }
 
@@ -168,7 +168,7 @@ export function __sys_sendto(
 	if (addr !== null && badAddrlen(addr_len)) return -EINVAL;
 	if (k.sock.sk_sndtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT) flags |= MSG_DONTWAIT;
 	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, flags);
-	process_backlog(k);
+	processBacklogAndWorks(k);
 	return sent;
 }
 
@@ -181,6 +181,6 @@ export function __sys_recvfrom(k: Stack, sock: Sock, size: number, nonblock: boo
 /** sock_close, __sock_release: the last reference to a socket is dropped. */
 export function __sock_release(k: Stack, sock: Sock, exiting: boolean): void {
 	sock_ops(k, sock).release(k, sock, exiting);
-	process_backlog(k);
+	processBacklogAndWorks(k);
 	k.socket.kmem_cache_free(sock);
 }

@@ -5,24 +5,32 @@ import type { Sk } from "../linux/handle.js";
 import type { Stack } from "./stack.js";
 
 /**
- * Flag of a TCP segment, in addition to those of include/net/tcp.ts: it has the option MP_CAPABLE.
+ * Flags of a TCP segment, in addition to those of include/net/tcp.ts. It has the option MP_CAPABLE;
+ * its DSS option has a DATA_FIN; its data acknowledgement includes the DATA_FIN of the peer; it has
+ * the option MP_FASTCLOSE.
  */
 export const TCPHDR_MPTCP = 1024;
+export const TCPHDR_DATA_FIN = 8192;
+export const TCPHDR_ACKS_DATA_FIN = 16384;
+export const TCPHDR_FASTCLOSE = 32768;
 
 /**
- * struct mptcp_sock: the fields of a sock of PROT_MPTCP or PROT_MPTCPV6 that have no column. The
- * columns of this sock hold what the program sees. The ports belong to its first subflow, which is
- * a TCP sock.
+ * struct mptcp_sock and struct mptcp_subflow_context of the first subflow: the fields of a sock of
+ * PROT_MPTCP or PROT_MPTCPV6 that have no column. The columns of this sock hold what the program
+ * sees. The ports belong to its first subflow, which is a TCP sock.
  */
 export interface MptcpSock {
-	/** The struct socket of the first subflow. It has the same user. */
+	/**
+	 * The struct socket of the first subflow. It has the same user. 0 before accept() and after
+	 * close().
+	 */
 	socket: number;
 	/**
 	 * Whether `socket` exists in C as well (msk->subflow). C has none if accept() made the sock.
 	 */
 	initial: boolean;
-	/** The first subflow. The model has no others. */
-	first: number;
+	/** The first subflow. The model has no others. 0 if it was given up (C: NULL). */
+	first: Sk;
 	/**
 	 * The first subflow was used. Since mptcp-set-up-while-closed it is made only at its first use.
 	 */
@@ -37,21 +45,42 @@ export interface MptcpSock {
 	can_ack: boolean;
 	/** The peer does not support MPTCP: MPTCP_FALLBACK_DONE. */
 	fallback: boolean;
+	/** The peer is known to have received the handshake of MPTCP. */
+	fully_established: boolean;
+	/** No accept() has returned the sock yet. */
+	in_accept_queue: boolean;
+	/** This side sent a DATA_FIN that is not acknowledged. */
+	snd_data_fin_enable: boolean;
+	/** Whether the peer acknowledged everything, DATA_FIN included: snd_una is write_seq. */
+	all_acked: boolean;
+	/** A DATA_FIN arrived, and the worker has not looked at it yet. */
+	rcv_data_fin: boolean;
+	/** ack_seq includes the DATA_FIN of the peer. */
+	ack_data_fin: boolean;
+	/** The peer sent MP_FASTCLOSE. */
+	rcv_fastclose: boolean;
+	/** The sock ends by MP_FASTCLOSE. */
+	fastclosing: boolean;
+	/** Resets that the first subflow sends have MP_FASTCLOSE. */
+	send_fastclose: boolean;
+	/** MPTCP_WORK_CLOSE_SUBFLOW: the worker has to look for subflows that ended. */
+	work_close_subflow: boolean;
+	/** The first subflow gives no more data to this sock: subflow->closing. */
+	closing: boolean;
 }
 
 /** All MPTCP socks of a kernel. */
 export class MptcpSocks {
+	/** mptcp_worker and mptcp_tout_timer. They are set at boot, as INIT_WORK and timer_setup do. */
+	worker: (k: Stack, sk: Sk) => void = () => {};
+	tout_timer: (k: Stack, sk: Sk) => void = () => {};
 	/**
-	 * The timer function of a closing subflow. It is set at boot (C: timer_setup of sk->sk_timer).
+	 * The socks whose work is scheduled, in order. The work begins when a call ends. In C another
+	 * thread does it, usually within a millisecond.
 	 */
-	sk_timer: (k: Stack, ssk: Sk) => void = () => {};
+	readonly works: Sk[] = [];
 	/** mptcp_sk(): the fields of each MPTCP sock. */
 	readonly socks = new Map<number, MptcpSock>();
 	/** subflow->conn: the MPTCP sock of each subflow. */
 	readonly conn = new Map<number, number>();
-	/**
-	 * Subflows that still end after close(), with the fields of the MPTCP sock that they belonged
-	 * to.
-	 */
-	readonly closing = new Map<number, MptcpSock>();
 }

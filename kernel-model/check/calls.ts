@@ -401,7 +401,10 @@ export class Calls {
 					// A receive from the error queue takes no data. It takes the pending error only if
 					// IP_RECVERR put this error into the queue as well.
 					const queued = (nth(kernel.sock.inet_flags, sk) & (INET_RECVERR | INET_RECVERR6)) !== 0;
-					if (queued || !readsErrorQueue(call, operands)) task.recv(fd, bytes(recorded), true);
+					// MPTCP returns 0 for a length of 0, whatever waits. So an error was of a longer one.
+					const mptcp = nth(kernel.sock.sk_protocol, sk) === IPPROTO_MPTCP;
+					const size = mptcp && recorded < 0 ? 1 : bytes(recorded);
+					if (queued || !readsErrorQueue(call, operands)) task.recv(fd, size, true);
 				}
 				return IGNORED;
 		}

@@ -393,7 +393,7 @@ export class World {
 		const sock = task.socketOf(fd);
 		if (sock <= 0) return;
 		const S = this.kernel.sock;
-		const sk = this.subflow(nth(this.kernel.socket.sk, sock));
+		const sk = nth(this.kernel.socket.sk, sock);
 		if (S.rcv_unread[sk] === 0) return;
 		this.drained.push({ line, ports: [nth(S.skc_num, sk), nth(S.skc_dport, sk)] });
 		if (this.drained.length > 64) this.drained.shift();

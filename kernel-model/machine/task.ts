@@ -27,7 +27,7 @@ import {
 	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
-import { process_backlog } from "../../net/core/dev.js";
+import { processBacklogAndWorks } from "../../net/core/dev.js";
 import { intBytes } from "../../net/core/sock.js";
 import { runTimers } from "../../net/ipv4/tcp_timer.js";
 import {
@@ -601,7 +601,7 @@ export class Task {
 		const sock = this.enters(fd);
 		if (sock < 0) return this.exits(sock, { name: "connect", fd });
 		const err = sock_ops(this.kernel, sock).connect_wait(this.kernel, sock);
-		process_backlog(this.kernel);
+		processBacklogAndWorks(this.kernel);
 		return this.kernel.trace === noTrace ? err : this.exits(err, { name: "connect", fd });
 	}
 

@@ -133,8 +133,7 @@ function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
 	for (const file of k.file.handles()) {
 		if (k.file.socket[file] !== 0) own(nth(k.file.socket, file), `file ${file}`);
 	}
-	for (const { socket } of k.mptcp.socks.values()) own(socket, "an MPTCP sock");
-	for (const { socket } of k.mptcp.closing.values()) own(socket, "a subflow that closes");
+	for (const { socket } of k.mptcp.socks.values()) if (socket !== 0) own(socket, "an MPTCP sock");
 	for (const socket of sockets) if (!owners.has(socket)) fail(`struct socket ${socket} is leaked`);
 	for (const sk of k.sock.fastopen_req.keys()) {
 		if (!live.has(sk)) fail(`a fast open is of freed sock ${sk}`);
@@ -143,7 +142,7 @@ function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
 
 /** MPTCP socks and their subflows point to each other. */
 function verifyMptcp(k: Kernel, live: ReadonlySet<number>): void {
-	const { socks, conn, closing } = k.mptcp;
+	const { socks, conn, works } = k.mptcp;
 	for (const [sk, { first }] of socks) {
 		if (!live.has(sk)) fail(`MPTCP sock ${sk} is freed`);
 		if (!live.has(first)) fail(`MPTCP sock ${sk} has freed subflow ${first}`);
@@ -152,9 +151,7 @@ function verifyMptcp(k: Kernel, live: ReadonlySet<number>): void {
 	for (const [ssk, sk] of conn) {
 		if (socks.get(sk)?.first !== ssk) fail(`MPTCP subflow ${ssk} is not that of sock ${sk}`);
 	}
-	for (const ssk of closing.keys()) {
-		if (!live.has(ssk)) fail(`MPTCP subflow ${ssk}, which closes, is freed`);
-	}
+	if (works.length !== 0) fail(`the worker has not done the work of MPTCP sock ${works[0]}`);
 }
 
 /**
@@ -513,7 +510,9 @@ function verifySocks(
 		const listener = nth(S.rsk_listener, sk);
 		if (listener !== 0) backlogs.set(listener, (backlogs.get(listener) ?? 0) + 1);
 		const socket = nth(S.sk_socket, sk);
-		if (socket === 0 && listener === 0) {
+		// MPTCP socks that wait for accept() have no socket, nor have subflows after close().
+		const unaccepted = k.mptcp.socks.get(sk)?.in_accept_queue === true || k.mptcp.conn.has(sk);
+		if (socket === 0 && listener === 0 && !unaccepted) {
 			if ((nth(S.sk_flags, sk) & SOCK_DEAD) === 0) fail(`${name(k, sk)} is leaked`);
 			if (state === TCP_CLOSE) fail(`${name(k, sk)} is closed but not freed`);
 		}

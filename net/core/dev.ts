@@ -15,3 +15,17 @@ export function process_backlog(k: Stack): void {
 	for (let i = 0; i < queue.length; i++) tcp_protocol?.handler(k, queue[i]);
 	queue.length = 0;
 }
+
+/**
+ * The end of a call or timer: process_backlog, and process_one_work (kernel/workqueue.c) for all
+ * work that was scheduled.
+ */
+export function processBacklogAndWorks(k: Stack): void {
+	process_backlog(k);
+	const { works } = k.mptcp;
+	while (works.length > 0) {
+		const sk = works.shift();
+		if (sk !== undefined) k.mptcp.worker(k, sk);
+		process_backlog(k);
+	}
+}

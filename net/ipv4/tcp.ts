@@ -89,7 +89,7 @@ import {
 	TCP_SYNCNT,
 	TCP_USER_TIMEOUT,
 } from "../../include/uapi/linux/tcp.js";
-import { process_backlog } from "../core/dev.js";
+import { process_backlog, processBacklogAndWorks } from "../core/dev.js";
 import {
 	intAt,
 	intBytes,
@@ -100,7 +100,7 @@ import {
 	sock_orphan,
 	sock_put,
 } from "../core/sock.js";
-import { subflow_error_report, subflow_state_change } from "../mptcp/subflow.js";
+import { subflow_state_change } from "../mptcp/subflow.js";
 import { __inet_stream_connect } from "./af_inet.js";
 import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
@@ -163,16 +163,15 @@ export function tcp_set_state(k: Stack, sk: Sk, state: number): void {
 	}
 	// The state changes after the socket left the tables, so that they never hold a closed socket.
 	S.skc_state[sk] = state;
-	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_state_change(k, sk);
 }
 
 /** tcp_done: the connection ends. The socket goes to TCP_CLOSE and is freed if it is an orphan. */
 export function tcp_done(k: Stack, sk: Sk): void {
-	if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_error_report(k, sk);
 	tcp_set_state(k, sk, TCP_CLOSE);
 	tcp_clear_xmit_timers(k, sk);
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
+	else if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_state_change(k, sk);
 }
 
 /** include/net/tcp.h: tcp_fin_time. How long an orphan stays in FIN_WAIT2, ms. */
@@ -219,9 +218,9 @@ export function tcp_shutdown(k: Stack, sk: Sk, how: number): void {
  * net/core/stream.c: sk_stream_wait_close. Waits at most `timeout` ms until the peer acknowledged
  * the FIN.
  */
-function sk_stream_wait_close(k: Stack, sk: Sk, timeout: number): void {
+export function sk_stream_wait_close(k: Stack, sk: Sk, timeout: number): void {
 	if (timeout === 0) return;
-	process_backlog(k);
+	processBacklogAndWorks(k);
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	runTimers(k, k.timers.now + timeout, () => ((1 << k.sock.skc_state[sk]) & closing) === 0);
 }

@@ -30,7 +30,12 @@ import {
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../include/uapi/asm-generic/errno.js";
-import { subflow_finish_connect } from "../mptcp/subflow.js";
+import { mptcp_incoming_options } from "../mptcp/options.js";
+import {
+	subflow_data_ready,
+	subflow_finish_connect,
+	subflow_state_change,
+} from "../mptcp/subflow.js";
 import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_fastopen_cache_set } from "./tcp_metrics.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
@@ -52,8 +57,9 @@ export function tcp_store_ts_recent(k: Stack, sk: Sk): void {
 }
 
 /** The peer reset the connection. */
-function tcp_reset(k: Stack, sk: Sk): void {
+function tcp_reset(k: Stack, sk: Sk, flags: number): void {
 	const S = k.sock;
+	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) mptcp_incoming_options(k, sk, flags);
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_SENT:
 			S.sk_err[sk] = ECONNREFUSED;
@@ -89,10 +95,11 @@ function tcp_fin(k: Stack, sk: Sk): void {
 		case TCP_FIN_WAIT2:
 			tcp_send_ack(k, sk);
 			tcp_time_wait(k, sk, TCP_TIME_WAIT, 0);
-			break;
+			return;
 		default:
 			break;
 	}
+	if ((S.sk_flags[sk] & (SOCK_MPTCP | SOCK_DEAD)) === SOCK_MPTCP) subflow_state_change(k, sk);
 }
 
 /**
@@ -124,7 +131,7 @@ function tcp_rcv_synsent_state_process(
 			return true;
 		}
 		if ((flags & TCPHDR_RST) !== 0) {
-			tcp_reset(k, sk);
+			tcp_reset(k, sk, flags);
 			return false;
 		}
 		if ((flags & TCPHDR_SYN) === 0) return false;
@@ -217,12 +224,13 @@ export function tcp_rcv_state_process(
 	}
 	if (!tcp_validate_incoming(k, sk, flags, length, seq, ack)) return false;
 	if ((flags & TCPHDR_RST) !== 0) {
-		tcp_reset(k, sk);
+		tcp_reset(k, sk, flags);
 		return false;
 	}
 	tcp_store_ts_recent(k, sk);
 	S.icsk_probes_out[sk] = 0;
 	S.sk_err_soft[sk] = 0;
+	const is_mptcp = (S.sk_flags[sk] & SOCK_MPTCP) !== 0;
 
 	// Step 5: the ACK field.
 	const fin_acked = (flags & TCPHDR_ACKS_FIN) !== 0;
@@ -230,6 +238,7 @@ export function tcp_rcv_state_process(
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_RECV:
 			tcp_set_state(k, sk, TCP_ESTABLISHED);
+			if (is_mptcp) subflow_state_change(k, sk);
 			if (S.syn_data[sk] !== 0) tcpSendSynData(k, sk);
 			if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, sk, S.sk_shutdown[sk]); // since 6.9, 94062790aedb
 			break;
@@ -237,7 +246,10 @@ export function tcp_rcv_state_process(
 			if (!fin_acked) break;
 			k.timers.del_timer(icsk_retransmit_timer(sk));
 			tcp_set_state(k, sk, TCP_FIN_WAIT2);
-			if ((S.sk_flags[sk] & SOCK_DEAD) === 0) break;
+			if ((S.sk_flags[sk] & SOCK_DEAD) === 0) {
+				if (is_mptcp) subflow_state_change(k, sk);
+				break;
+			}
 			if (S.linger2[sk] < 0) {
 				tcp_done(k, sk);
 				return true;
@@ -270,11 +282,12 @@ export function tcp_rcv_state_process(
 	}
 
 	// Step 7: the data.
+	if (is_mptcp) mptcp_incoming_options(k, sk, flags);
 	switch (S.skc_state[sk]) {
 		case TCP_FIN_WAIT1:
 		case TCP_FIN_WAIT2:
 			if (length > 0 && (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) {
-				tcp_reset(k, sk);
+				tcp_reset(k, sk, flags);
 				return true;
 			}
 			break;
@@ -286,6 +299,7 @@ export function tcp_rcv_state_process(
 	if (length > 0) {
 		S.rcv_unread[sk] += length;
 		S.icsk_ack_ato[sk] = TCP_DELACK_MIN;
+		if (is_mptcp) subflow_data_ready(k, sk);
 	}
 	if (has_fin) tcp_fin(k, sk);
 	return false;

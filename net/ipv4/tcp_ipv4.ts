@@ -311,7 +311,7 @@ export function tcpSynRecvChild(k: Stack, sk: Sk, req: Sk, flags: number, hashed
 	S.snd_isn[newsk] = S.snd_isn[req];
 	S.rcv_isn[newsk] = S.rcv_isn[req];
 	tcpStartKeepalive(k, newsk); // tcp_create_openreq_child
-	subflow_ulp_clone(k, newsk, flags);
+	subflow_ulp_clone(k, sk, newsk, flags);
 	if (__inet_inherit_port(k, sk, newsk) < 0) {
 		throw new Error(`listener ${sk} has no bind bucket`);
 	}

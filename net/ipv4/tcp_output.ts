@@ -37,6 +37,7 @@ import {
 } from "../../include/net/tcp_states.js";
 import { sk_net } from "../core/sock.js";
 import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
+import { mptcp_established_options } from "../mptcp/options.js";
 import { skOverIpv6 } from "./inet_hashtables.js";
 import {
 	ip_route_output_flow,
@@ -82,6 +83,7 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 		k.timers.del_timer(icsk_delack_timer(sk));
 		if ((S.sk_flags[sk] & SOCK_DONE) !== 0) flags |= TCPHDR_ACKS_FIN;
 	}
+	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) flags |= mptcp_established_options(k, sk, flags);
 	if ((S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0 && skOverIpv6(S, sk)) {
 		ipQueueXmitMapped(k, sk, flags, length);
 		return SEGMENT_LOST;

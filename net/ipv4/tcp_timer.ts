@@ -38,7 +38,7 @@ import {
 	TCPF_SYN_SENT,
 } from "../../include/net/tcp_states.js";
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
-import { process_backlog } from "../core/dev.js";
+import { processBacklogAndWorks } from "../core/dev.js";
 import { sk_net } from "../core/sock.js";
 import { reqsk_timer_handler } from "./inet_connection_sock.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
@@ -399,7 +399,7 @@ export function tcpRunTimer(k: Stack, timer: number): void {
 	} else if (S.skc_state[sk] !== TCP_CLOSE) {
 		if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
 		else if (timer === icsk_delack_timer(sk)) tcp_send_ack(k, sk);
-		else if (k.mptcp.closing.has(sk)) k.mptcp.sk_timer(k, sk);
+		else if (k.mptcp.socks.has(sk)) k.mptcp.tout_timer(k, sk);
 		else tcp_keepalive_timer(k, sk);
 	}
 }
@@ -419,6 +419,6 @@ export function runTimers(k: Stack, until: number, done: () => boolean = () => f
 		k.timers.now = Math.max(k.timers.now, expiry);
 		k.timers.del_timer(timer);
 		tcpRunTimer(k, timer);
-		process_backlog(k);
+		processBacklogAndWorks(k);
 	}
 }

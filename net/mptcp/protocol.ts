@@ -3,9 +3,11 @@
  * net/mptcp/protocol.c: MPTCP sockets. The ports belong to the first subflow, a TCP sock that is
  * made with the socket. The socket copies the addresses of the subflow.
  *
- * Left out: further subflows and the path manager, net.mptcp.enabled=0, and DATA_FINs. A subflow
- * ends like a TCP connection. In C the FINs of two MPTCP ends wait until both have closed, at most
- * a minute.
+ * An MPTCP connection ends by DATA_FINs, which are options of segments. Its subflow stays
+ * established until both ends have sent one, at most a minute after close(). Then the subflow ends
+ * as a TCP connection does. A worker does all this after the call that caused it.
+ *
+ * Left out: further subflows, the path manager, and net.mptcp.enabled=0.
  */
 
 import type { Port, Sk, Sock } from "../../include/linux/handle.js";
@@ -19,7 +21,7 @@ import {
 	SS_CONNECTED,
 	SS_UNCONNECTED,
 } from "../../include/linux/net.js";
-import { AF_INET6, MSG_FASTOPEN, type Sockaddr } from "../../include/linux/socket.js";
+import { AF_INET6, MSG_DONTWAIT, MSG_FASTOPEN, type Sockaddr } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import type { MptcpSock } from "../../include/net/mptcp.js";
 import {
@@ -30,26 +32,37 @@ import {
 	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
+	SOCK_DEAD,
 	SOCK_LINGER,
-	SOCK_MPTCP,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
+	TCP_CLOSING,
 	TCP_ESTABLISHED,
+	TCP_FIN_WAIT1,
+	TCP_FIN_WAIT2,
+	TCP_LAST_ACK,
 	TCP_LISTEN,
 	TCP_SYN_SENT,
 	TCPF_CLOSE,
+	TCPF_CLOSE_WAIT,
+	TCPF_CLOSING,
 	TCPF_ESTABLISHED,
 	TCPF_FIN_WAIT1,
 	TCPF_FIN_WAIT2,
+	TCPF_LAST_ACK,
 	TCPF_LISTEN,
+	TCPF_SYN_RECV,
+	TCPF_SYN_SENT,
 } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
 	EBUSY,
+	ECONNREFUSED,
+	ECONNRESET,
 	EINPROGRESS,
 	EINVAL,
 	ENOTCONN,
@@ -57,6 +70,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_MPTCP } from "../../include/uapi/linux/in.js";
+import { process_backlog } from "../core/dev.js";
 import {
 	NotModelled,
 	proto_register,
@@ -78,9 +92,16 @@ import {
 	inet_stream_connect,
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
-import { inet_csk_accept } from "../ipv4/inet_connection_sock.js";
-import { tcp_done, tcp_init_sock, tcpWaits } from "../ipv4/tcp.js";
-import { tcp_send_active_reset } from "../ipv4/tcp_output.js";
+import { inet_csk_accept, inet_csk_listen_stop } from "../ipv4/inet_connection_sock.js";
+import {
+	sk_stream_wait_close,
+	tcp_disconnect,
+	tcp_init_sock,
+	tcp_set_state,
+	tcp_shutdown,
+	tcpWaits,
+} from "../ipv4/tcp.js";
+import { tcp_send_ack, tcp_send_active_reset } from "../ipv4/tcp_output.js";
 import { sk_timer } from "../ipv4/tcp_timer.js";
 import { inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
 import { sock_alloc, sock_ops } from "../socket.js";
@@ -120,13 +141,346 @@ export function __mptcp_nmpc_socket(k: Stack, sk: Sk): Sock {
 	return msk.socket;
 }
 
+/** The fields of a new sock. */
+function newMptcpSock(initial: boolean, socket: Sock, first: Sk): MptcpSock {
+	return {
+		socket,
+		initial,
+		first,
+		accessed: !initial,
+		options_set: !initial,
+		keepalive_idle: 0,
+		keepalive_intvl: 0,
+		keepalive_cnt: 0,
+		can_ack: !initial,
+		fallback: false,
+		fully_established: !initial,
+		in_accept_queue: !initial,
+		snd_data_fin_enable: false,
+		all_acked: true,
+		rcv_data_fin: false,
+		ack_data_fin: false,
+		rcv_fastclose: false,
+		fastclosing: false,
+		send_fastclose: false,
+		work_close_subflow: false,
+		closing: false,
+	};
+}
+
 /** Makes the first subflow of a new sock. */
 export function mptcp_init_sock(k: Stack, sk: Sk): void {
 	const socket = mptcp_subflow_create_socket(k, sk);
-	const first = k.socket.sk[socket];
-	const rest = { accessed: false, options_set: false, can_ack: false, fallback: false };
-	const keepalive = { keepalive_idle: 0, keepalive_intvl: 0, keepalive_cnt: 0 };
-	k.mptcp.socks.set(sk, { socket, initial: true, first, ...keepalive, ...rest });
+	k.mptcp.socks.set(sk, newMptcpSock(true, socket, k.socket.sk[socket]));
+}
+
+/** Sends the FINs of the subflows. */
+function mptcp_shutdown_subflows(k: Stack, msk: MptcpSock): void {
+	tcp_shutdown(k, msk.first, SEND_SHUTDOWN);
+	process_backlog(k);
+}
+
+/** Whether the peer acknowledged the DATA_FIN, and the state does not say so yet. */
+export function mptcp_pending_data_fin_ack(k: Stack, sk: Sk, msk: MptcpSock): boolean {
+	const states = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
+	return ((1 << k.sock.skc_state[sk]) & states) !== 0 && msk.all_acked;
+}
+
+function mptcp_check_data_fin_ack(k: Stack, sk: Sk, msk: MptcpSock): void {
+	if (!mptcp_pending_data_fin_ack(k, sk, msk)) return;
+	msk.snd_data_fin_enable = false;
+	if (k.sock.skc_state[sk] === TCP_FIN_WAIT1) {
+		mptcp_set_state(k, sk, TCP_FIN_WAIT2);
+		return;
+	}
+	mptcp_shutdown_subflows(k, msk);
+	mptcp_set_state(k, sk, TCP_CLOSE);
+}
+
+/** Whether a DATA_FIN of the peer arrived, and the state does not say so yet. */
+function mptcp_pending_data_fin(k: Stack, sk: Sk, msk: MptcpSock): boolean {
+	const states = TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2;
+	if (!msk.rcv_data_fin || ((1 << k.sock.skc_state[sk]) & states) === 0) return false;
+	return msk.fallback || !msk.ack_data_fin;
+}
+
+function mptcp_send_ack(k: Stack, msk: MptcpSock): void {
+	const states = TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE | TCPF_LISTEN;
+	if (((1 << k.sock.skc_state[msk.first]) & states) === 0) tcp_send_ack(k, msk.first);
+	process_backlog(k);
+}
+
+function mptcp_check_data_fin(k: Stack, sk: Sk, msk: MptcpSock): void {
+	if (!mptcp_pending_data_fin(k, sk, msk)) return;
+	msk.ack_data_fin = true;
+	msk.rcv_data_fin = false;
+	k.sock.sk_shutdown[sk] |= RCV_SHUTDOWN;
+	switch (k.sock.skc_state[sk]) {
+		case TCP_ESTABLISHED:
+			mptcp_set_state(k, sk, TCP_CLOSE_WAIT);
+			break;
+		case TCP_FIN_WAIT1:
+			mptcp_set_state(k, sk, TCP_CLOSING);
+			break;
+		default:
+			mptcp_shutdown_subflows(k, msk);
+			mptcp_set_state(k, sk, TCP_CLOSE);
+	}
+	if (!msk.fallback) mptcp_send_ack(k, msk);
+}
+
+/** A subflow has an error. Only a sock that connects or fell back to TCP gets it. */
+export function __mptcp_subflow_error_report(k: Stack, sk: Sk, ssk: Sk): void {
+	const S = k.sock;
+	if (S.skc_state[sk] !== TCP_SYN_SENT && !mptcp_sk(k, sk).fallback) return;
+	const err = sock_error(k, ssk);
+	if (err === 0) return;
+	const dead = (S.sk_flags[sk] & SOCK_DEAD) !== 0;
+	if (S.skc_state[ssk] === TCP_CLOSE && !dead) mptcp_set_state(k, sk, TCP_CLOSE);
+	S.sk_err[sk] = -err;
+}
+
+/** Data arrived at a subflow. It waits in the MPTCP sock for the program. */
+export function mptcp_data_ready(k: Stack, sk: Sk, ssk: Sk): void {
+	if (mptcp_sk(k, sk).closing) return;
+	k.sock.rcv_unread[sk] += k.sock.rcv_unread[ssk];
+	k.sock.rcv_unread[ssk] = 0;
+}
+
+/** Lets the worker look at a sock when the call ends. */
+export function mptcp_schedule_work(k: Stack, sk: Sk): void {
+	if (k.sock.skc_state[sk] === TCP_CLOSE) return;
+	if (!k.mptcp.works.includes(sk)) k.mptcp.works.push(sk);
+}
+
+/**
+ * Closes a subflow, or disconnects the first one so that it can connect again. A reset is sent only
+ * if the caller asked for it.
+ */
+function __mptcp_close_ssk(k: Stack, sk: Sk, msk: MptcpSock, dispose_it: boolean): void {
+	const S = k.sock;
+	const ssk = msk.first;
+	const dead = (S.sk_flags[sk] & SOCK_DEAD) !== 0;
+	msk.closing = true;
+	// The listener ends, or has ended, which forgets the subflow.
+	if (msk.in_accept_queue && dead) {
+		k.mptcp.conn.delete(ssk);
+		msk.first = 0;
+		return;
+	}
+	if (msk.send_fastclose && S.skc_state[ssk] !== TCP_CLOSE) tcp_set_state(k, ssk, TCP_CLOSE);
+	if (dispose_it) {
+		k.mptcp.conn.delete(ssk);
+		msk.first = 0;
+		sk_prot(k, ssk).close(k, ssk, 0);
+		return;
+	}
+	// __mptcp_subflow_disconnect
+	if (((1 << S.skc_state[ssk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0 && !msk.fastclosing) {
+		tcp_shutdown(k, ssk, SEND_SHUTDOWN);
+	} else {
+		tcp_disconnect(k, ssk);
+		// mptcp_subflow_ctx_reset
+		msk.send_fastclose = false;
+		msk.closing = false;
+		msk.fully_established = false;
+		if (msk.socket !== 0) k.socket.state[msk.socket] = SS_UNCONNECTED;
+	}
+	if (S.skc_state[ssk] !== TCP_CLOSE) return;
+	// An established sock stays for a minute, because another subflow may come.
+	if (S.skc_state[sk] !== TCP_ESTABLISHED || msk.in_accept_queue || dead) {
+		mptcp_set_state(k, sk, TCP_CLOSE);
+	} else {
+		mptcp_start_tout_timer(k, sk);
+	}
+}
+
+/** Closes the subflow if it has ended. */
+function __mptcp_close_subflow(k: Stack, sk: Sk, msk: MptcpSock): void {
+	const S = k.sock;
+	const ssk_state = S.skc_state[msk.first];
+	if (
+		ssk_state !== TCP_CLOSE &&
+		(ssk_state !== TCP_CLOSE_WAIT || S.skc_state[sk] !== TCP_ESTABLISHED || msk.fallback)
+	) {
+		return;
+	}
+	if (S.rcv_unread[msk.first] === 0) __mptcp_close_ssk(k, sk, msk, false);
+}
+
+/** The peer sent MP_FASTCLOSE. Does what tcp_reset does. */
+function mptcp_check_fastclose(k: Stack, sk: Sk, msk: MptcpSock): void {
+	const S = k.sock;
+	if (!msk.rcv_fastclose) return;
+	if (S.skc_state[msk.first] !== TCP_CLOSE) {
+		tcp_send_active_reset(k, msk.first);
+		tcp_set_state(k, msk.first, TCP_CLOSE);
+	}
+	const state = S.skc_state[sk];
+	if (state === TCP_CLOSE) return;
+	if (state === TCP_SYN_SENT) S.sk_err[sk] = ECONNREFUSED;
+	else S.sk_err[sk] = state === TCP_CLOSE_WAIT ? EPIPE : ECONNRESET;
+	mptcp_set_state(k, sk, TCP_CLOSE);
+	S.sk_shutdown[sk] = SHUTDOWN_MASK;
+	msk.work_close_subflow = true;
+}
+
+/** How long a sock without subflows, or an orphan, waits for its peer: net.mptcp.close_timeout. */
+function mptcp_start_tout_timer(k: Stack, sk: Sk): void {
+	k.timers.mod_timer(sk_timer(sk), TCP_TIMEWAIT_LEN);
+}
+
+/** Aborts the connection with MP_FASTCLOSE. After a fallback it only changes the state. */
+function mptcp_do_fastclose(k: Stack, sk: Sk, msk: MptcpSock): void {
+	mptcp_set_state(k, sk, TCP_CLOSE);
+	msk.fastclosing = true;
+	if (msk.fallback) return;
+	if (((1 << k.sock.skc_state[msk.first]) & (TCPF_LISTEN | TCPF_CLOSE)) !== 0) return;
+	msk.send_fastclose = true;
+	tcp_send_active_reset(k, msk.first);
+	process_backlog(k);
+}
+
+/** The worker: does what segments and timers could not do without the lock of the sock. */
+function mptcp_worker(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const msk = mptcp_sk(k, sk);
+	if (((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0) return;
+	mptcp_check_fastclose(k, sk, msk);
+	mptcp_check_data_fin_ack(k, sk, msk);
+	mptcp_check_data_fin(k, sk, msk);
+	if (msk.work_close_subflow) {
+		msk.work_close_subflow = false;
+		__mptcp_close_subflow(k, sk, msk);
+	}
+	if (S.skc_state[sk] === TCP_CLOSE && (S.sk_flags[sk] & SOCK_DEAD) !== 0) {
+		__mptcp_destroy_sock(k, sk, msk);
+	}
+}
+
+/**
+ * The time of mptcp_start_tout_timer is over. In C the timer schedules the worker, which does this
+ * (mptcp_close_tout_expired).
+ */
+function mptcp_tout_timer(k: Stack, sk: Sk): void {
+	const msk = mptcp_sk(k, sk);
+	if (k.sock.skc_state[sk] === TCP_CLOSE) return;
+	mptcp_do_fastclose(k, sk, msk);
+	__mptcp_close_ssk(k, sk, msk, false);
+	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) __mptcp_destroy_sock(k, sk, msk);
+}
+
+function mptcp_set_state(k: Stack, sk: Sk, state: number): void {
+	k.sock.skc_state[sk] = state;
+}
+
+/** Sets the next state of a socket that this side closes. Returns whether a DATA_FIN is to be sent. */
+function mptcp_close_state(k: Stack, sk: Sk): boolean {
+	switch (k.sock.skc_state[sk]) {
+		case TCP_ESTABLISHED:
+			mptcp_set_state(k, sk, TCP_FIN_WAIT1);
+			return true;
+		case TCP_CLOSE_WAIT:
+			mptcp_set_state(k, sk, TCP_LAST_ACK);
+			return true;
+		case TCP_SYN_SENT:
+		case TCP_LISTEN:
+			mptcp_set_state(k, sk, TCP_CLOSE);
+			return false;
+		default:
+			return false;
+	}
+}
+
+/** mptcp_subflow_shutdown. Sends the DATA_FIN, after a fallback the FIN of TCP. */
+function mptcp_subflow_shutdown(k: Stack, sk: Sk, msk: MptcpSock): void {
+	const ssk = msk.first;
+	if (k.sock.skc_state[ssk] === TCP_SYN_SENT) {
+		tcp_disconnect(k, ssk);
+	} else if (msk.fallback) {
+		k.sock.sk_shutdown[ssk] |= SEND_SHUTDOWN;
+		tcp_shutdown(k, ssk, SEND_SHUTDOWN);
+		msk.all_acked = true;
+		mptcp_schedule_work(k, sk);
+	} else if (k.sock.skc_state[ssk] !== TCP_CLOSE) {
+		tcp_send_ack(k, ssk);
+	}
+	process_backlog(k);
+}
+
+function __mptcp_wr_shutdown(k: Stack, sk: Sk, msk: MptcpSock): void {
+	msk.all_acked = false;
+	msk.snd_data_fin_enable = true;
+	mptcp_subflow_shutdown(k, sk, msk); // mptcp_check_send_data_fin
+}
+
+/** Frees a sock that no file refers to, and closes its subflow. */
+function __mptcp_destroy_sock(k: Stack, sk: Sk, msk: MptcpSock): void {
+	k.timers.del_timer(sk_timer(sk));
+	if (msk.first !== 0) __mptcp_close_ssk(k, sk, msk, true);
+	const { works } = k.mptcp;
+	const at = works.indexOf(sk);
+	if (at !== -1) works.splice(at, 1); // mptcp_cancel_work
+	k.mptcp.socks.delete(sk);
+	sk_free(k, sk);
+}
+
+/** Aborts the connections that wait for accept(): mptcp_subflow_queue_clean. */
+function mptcp_subflow_queue_clean(k: Stack, listener_ssk: Sk): void {
+	const S = k.sock;
+	for (let ssk = S.rskq_accept_head[listener_ssk]; ssk !== 0; ssk = S.dl_next[ssk]) {
+		const sk = k.mptcp.conn.get(ssk);
+		if (sk === undefined) continue;
+		// __mptcp_unaccepted_force_close
+		const msk = mptcp_sk(k, sk);
+		S.sk_flags[sk] |= SOCK_DEAD;
+		mptcp_do_fastclose(k, sk, msk);
+		__mptcp_destroy_sock(k, sk, msk);
+	}
+}
+
+/** Ends a listener and the connections that wait in it. */
+function mptcp_check_listen_stop(k: Stack, sk: Sk, msk: MptcpSock): void {
+	if (k.sock.skc_state[sk] !== TCP_LISTEN) return;
+	tcp_set_state(k, msk.first, TCP_CLOSE);
+	mptcp_subflow_queue_clean(k, msk.first);
+	inet_csk_listen_stop(k, msk.first);
+}
+
+/**
+ * close(). Sends the DATA_FIN. The sock stays as an orphan until the peer has sent its own. If data
+ * was not read, or SO_LINGER is on with time 0, aborts the connection. `timeout` is the time of
+ * SO_LINGER, ms.
+ */
+function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
+	const S = k.sock;
+	const msk = mptcp_sk(k, sk);
+	S.sk_shutdown[sk] = SHUTDOWN_MASK;
+	if (((1 << S.skc_state[sk]) & (TCPF_LISTEN | TCPF_CLOSE)) !== 0) {
+		mptcp_check_listen_stop(k, sk, msk);
+		mptcp_set_state(k, sk, TCP_CLOSE);
+	} else {
+		const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0;
+		if (S.rcv_unread[sk] > 0 || linger) {
+			mptcp_do_fastclose(k, sk, msk);
+			timeout = 0;
+		} else if (mptcp_close_state(k, sk)) {
+			__mptcp_wr_shutdown(k, sk, msk);
+		}
+		sk_stream_wait_close(k, sk, timeout);
+	}
+
+	const ssk = msk.first;
+	const alive = S.skc_state[ssk] !== TCP_CLOSE;
+	S.sk_socket[ssk] = 0;
+	if (!k.changes.has("orphan-uid")) S.sk_uid[ssk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
+	k.socket.sk[msk.socket] = 0;
+	k.socket.kmem_cache_free(msk.socket);
+	msk.socket = 0;
+	sock_orphan(k, sk);
+	if (!alive) mptcp_set_state(k, sk, TCP_CLOSE);
+	if (S.skc_state[sk] === TCP_CLOSE) __mptcp_destroy_sock(k, sk, msk);
+	else mptcp_start_tout_timer(k, sk);
 }
 
 /** Copies the addresses of a subflow to the MPTCP sock, where the program sees them. */
@@ -144,103 +498,43 @@ function mptcp_copy_inaddrs(k: Stack, sk: Sk, ssk: Sk): void {
 }
 
 /**
- * Aborts a connection. The socket can connect again. Its addresses keep the values that were copied
- * last.
+ * Aborts a connection, or stops to listen. The socket can connect again. Its addresses keep the
+ * values that were copied last.
  */
 function mptcp_disconnect(k: Stack, sk: Sk): number {
 	const msk = mptcp_sk(k, sk);
 	if (tcpWaits(k, sk)) return -EBUSY;
-	k.sock.skc_state[sk] = TCP_CLOSE;
-	sk_prot(k, msk.first).disconnect(k, msk.first);
-	k.socket.state[msk.socket] = SS_UNCONNECTED;
+	mptcp_check_listen_stop(k, sk, msk);
+	mptcp_set_state(k, sk, TCP_CLOSE);
+	k.timers.del_timer(sk_timer(sk));
+	mptcp_do_fastclose(k, sk, msk);
+	__mptcp_close_ssk(k, sk, msk, false);
+	k.sock.rcv_unread[sk] = 0;
+	msk.work_close_subflow = false;
 	msk.can_ack = false;
 	msk.fallback = false;
+	msk.fully_established = false;
+	msk.rcv_data_fin = false;
+	msk.ack_data_fin = false;
+	msk.snd_data_fin_enable = false;
+	msk.all_acked = true;
+	msk.rcv_fastclose = false;
+	msk.fastclosing = false;
 	k.sock.sk_shutdown[sk] = 0;
 	return 0;
 }
 
-/**
- * close(). The subflow closes on its own. It does not become an orphan before the peer has closed,
- * because the peer could not send to an orphan. `timeout` is the time of SO_LINGER, ms.
- */
-function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
-	const msk = mptcp_sk(k, sk);
-	const ssk = msk.first;
-	const S = k.sock;
-	const states = TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2;
-	const reset = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0;
-	const open = S.skc_state[sk] !== TCP_SYN_SENT && ((1 << S.skc_state[ssk]) & states) !== 0;
-	k.mptcp.conn.delete(ssk);
-	k.mptcp.socks.delete(sk);
-	if (open && !reset && S.rcv_unread[ssk] === 0) {
-		sk_prot(k, ssk).shutdown?.(k, ssk, SEND_SHUTDOWN);
-		k.mptcp.closing.set(ssk, msk);
-		if (!k.changes.has("orphan-uid")) S.sk_uid[ssk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
-		k.timers.mod_timer(sk_timer(ssk), TCP_TIMEWAIT_LEN);
-	} else {
-		// Unread data waits in the MPTCP sock. Only this sock sends a reset for it, not the
-		// subflow.
-		if (msk.fallback) S.rcv_unread[ssk] = 0;
-		sk_prot(k, ssk).close(k, ssk, timeout);
-		k.socket.sk[msk.socket] = 0;
-		k.socket.kmem_cache_free(msk.socket);
-	}
-	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
-	k.sock.skc_state[sk] = TCP_CLOSE;
-	sock_orphan(k, sk);
-	sk_free(k, sk);
-}
-
-/**
- * sk_timer of a subflow whose peer did not close within a minute after close() of this side: a part
- * of mptcp_worker. The peer gets a reset, with MPTCP and with plain TCP.
- */
-function mptcp_tout_timer(k: Stack, ssk: Sk): void {
-	const msk = k.mptcp.closing.get(ssk);
-	if (msk === undefined) return;
-	k.mptcp.closing.delete(ssk);
-	k.sock.rcv_unread[ssk] = 0;
-	k.socket.sk[msk.socket] = 0;
-	k.socket.kmem_cache_free(msk.socket);
-	sock_orphan(k, ssk);
-	tcp_send_active_reset(k, ssk);
-	tcp_done(k, ssk);
-}
-
-/** Makes the MPTCP sock of a connection for accept(). `ssk` is its subflow. */
-function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): Sk {
+/** Makes the MPTCP sock of a connection that waits for accept(). `ssk` is its subflow. */
+export function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): void {
 	const S = k.sock;
 	const nsk = sk_clone(k, sk);
-	S.skc_state[nsk] = TCP_ESTABLISHED;
+	mptcp_set_state(k, nsk, TCP_ESTABLISHED);
 	S.sk_shutdown[nsk] = 0;
 	mptcp_copy_inaddrs(k, nsk, ssk);
-	const socket = sock_alloc(k, SOCK_STREAM, 0);
-	// mptcp_bind() and mptcp_connect() depend on the family of the sock.
-	k.socket.ops[socket] = S.skc_family[nsk] === AF_INET6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
-	sock_graft(k, ssk, socket);
-	const rest = { accessed: true, options_set: true, can_ack: true, fallback: false };
 	const { keepalive_idle, keepalive_intvl, keepalive_cnt } = mptcp_sk(k, sk);
 	const keepalive = { keepalive_idle, keepalive_intvl, keepalive_cnt };
-	k.mptcp.socks.set(nsk, { socket, initial: false, first: ssk, ...keepalive, ...rest });
+	k.mptcp.socks.set(nsk, { ...newMptcpSock(false, 0, ssk), ...keepalive });
 	k.mptcp.conn.set(ssk, nsk);
-	// The peer may have closed or reset the connection before accept().
-	if (S.skc_state[ssk] === TCP_CLOSE) {
-		S.skc_state[nsk] = TCP_CLOSE;
-		S.sk_err[nsk] = -sock_error(k, ssk);
-		if (S.sk_err[nsk] !== 0) S.sk_shutdown[nsk] = SHUTDOWN_MASK; // MP_FASTCLOSE
-	}
-	if (S.skc_state[ssk] === TCP_CLOSE_WAIT) {
-		S.skc_state[nsk] = TCP_CLOSE_WAIT;
-		S.sk_shutdown[nsk] |= RCV_SHUTDOWN;
-	}
-	return nsk;
-}
-
-/** The next connection of a listener: an MPTCP sock, or a TCP sock if the peer uses plain TCP. */
-function mptcp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
-	const newsk = inet_csk_accept(k, mptcp_sk(k, sk).first, nonblock);
-	if (newsk < 0 || (k.sock.sk_flags[newsk] & SOCK_MPTCP) === 0) return newsk;
-	return mptcp_sk_clone_init(k, sk, newsk);
 }
 
 /** Sends `size` bytes on the subflow. Returns the number of bytes or a negative errno. */
@@ -253,10 +547,22 @@ function mptcp_sendmsg(
 	flags: number,
 ): number {
 	if ((flags & MSG_FASTOPEN) !== 0) throw new NotModelled("TCP fast open of an MPTCP socket");
-	const err = sock_error(k, sk);
-	if (err !== 0) return err;
-	if ((k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) return -EPIPE;
+	const S = k.sock;
+	const open = TCPF_ESTABLISHED | TCPF_CLOSE_WAIT;
+	const state = 1 << S.skc_state[sk];
+	if ((state & open) === 0) {
+		// sk_stream_wait_connect
+		const err = sock_error(k, sk);
+		if (err !== 0) return err;
+		if ((state & TCPF_SYN_SENT) === 0) return -EPIPE;
+		return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
+	}
+	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
+		return sock_error(k, sk) || -EPIPE;
+	}
 	const { first } = mptcp_sk(k, sk);
+	// If the subflow has ended, the data waits for another one.
+	if (((1 << S.skc_state[first]) & open) === 0) return size;
 	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags);
 }
 
@@ -265,9 +571,10 @@ function mptcp_sendmsg(
  */
 function mptcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
-	const { first } = mptcp_sk(k, sk);
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
-	if (S.rcv_unread[first] > 0) return sk_prot(k, first).recvmsg(k, first, size, nonblock);
+	const copied = Math.min(size, S.rcv_unread[sk]);
+	S.rcv_unread[sk] -= copied;
+	if (copied > 0 || size === 0) return copied;
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
@@ -281,8 +588,8 @@ function mptcp_get_port(k: Stack, sk: Sk, snum: Port): number {
 }
 
 function mptcp_shutdown(k: Stack, sk: Sk, how: number): void {
-	const { first } = mptcp_sk(k, sk);
-	if ((how & SEND_SHUTDOWN) !== 0) sk_prot(k, first).shutdown?.(k, first, SEND_SHUTDOWN);
+	if ((how & SEND_SHUTDOWN) === 0 || !mptcp_close_state(k, sk)) return;
+	__mptcp_wr_shutdown(k, sk, mptcp_sk(k, sk));
 }
 
 /** connect() of the subflow. It never blocks; the caller waits for the MPTCP socket. */
@@ -347,21 +654,30 @@ function mptcp_listen(k: Stack, sock: Sock, backlog: number): number {
 
 /** accept(). Returns 0 or a negative errno. If the peer uses plain TCP, newsock is a TCP socket. */
 function mptcp_stream_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
+	const S = k.sock;
 	const sk = k.socket.sk[sock];
 	if (!mptcp_sk(k, sk).initial) return -EINVAL;
-	const newsk = mptcp_accept(k, sk, nonblock);
-	if (newsk < 0) return newsk;
-	sock_graft(k, newsk, newsock);
+	const ssk = inet_csk_accept(k, mptcp_sk(k, sk).first, nonblock);
+	if (ssk < 0) return ssk;
 	k.socket.state[newsock] = SS_CONNECTED;
-	const msk = k.mptcp.socks.get(newsk);
-	if (msk === undefined) {
+	const newsk = k.mptcp.conn.get(ssk);
+	if (newsk === undefined) {
 		// mptcp_is_tcpsk
-		const v6 = k.sock.skc_family[newsk] === AF_INET6;
+		sock_graft(k, ssk, newsock);
+		const v6 = S.skc_family[ssk] === AF_INET6;
 		k.socket.ops[newsock] = v6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
-	} else {
-		// mptcp_sock_graft
-		k.socket.i_uid[msk.socket] = k.socket.i_uid[newsock];
-		k.sock.sk_uid[msk.first] = k.socket.i_uid[newsock];
+		return 0;
+	}
+	sock_graft(k, newsk, newsock);
+	const msk = mptcp_sk(k, newsk);
+	msk.in_accept_queue = false;
+	// mptcp_sock_graft. mptcp_bind() and mptcp_connect() depend on the family of the sock.
+	msk.socket = sock_alloc(k, SOCK_STREAM, k.socket.i_uid[newsock]);
+	k.socket.ops[msk.socket] = S.skc_family[newsk] === AF_INET6 ? INET6_STREAM_OPS : INET_STREAM_OPS;
+	sock_graft(k, ssk, msk.socket);
+	if (S.skc_state[ssk] === TCP_CLOSE) {
+		__mptcp_close_ssk(k, newsk, msk, false);
+		mptcp_set_state(k, newsk, TCP_CLOSE);
 	}
 	return 0;
 }
@@ -399,7 +715,8 @@ export const mptcp_v6_stream_ops: ProtoOps = {
 };
 
 export function mptcp_proto_init(k: Stack): void {
-	k.mptcp.sk_timer = mptcp_tout_timer;
+	k.mptcp.worker = mptcp_worker;
+	k.mptcp.tout_timer = mptcp_tout_timer;
 	proto_register(k, mptcp_prot);
 	inet_register_protosw(k, {
 		type: SOCK_STREAM,

@@ -5,20 +5,25 @@
  */
 import type { Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_STREAM } from "../../include/linux/net.js";
-import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
-import { RCV_SHUTDOWN, SHUTDOWN_MASK, SOCK_MPTCP } from "../../include/net/sock.js";
+import { type MptcpSock, TCPHDR_MPTCP } from "../../include/net/mptcp.js";
+import { RCV_SHUTDOWN, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
 	TCP_ESTABLISHED,
-	TCP_LISTEN,
-	TCP_SYN_RECV,
 	TCP_SYN_SENT,
 } from "../../include/net/tcp_states.js";
 import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
-import { sk_net, sock_error, sock_orphan } from "../core/sock.js";
+import { sk_net } from "../core/sock.js";
 import { sock_create } from "../socket.js";
+import { mptcp_update_rcv_data_fin } from "./options.js";
+import {
+	__mptcp_subflow_error_report,
+	mptcp_data_ready,
+	mptcp_schedule_work,
+	mptcp_sk_clone_init,
+} from "./protocol.js";
 
 /**
  * Makes the TCP socket of a subflow, with the user and family of the MPTCP sock. Returns its struct
@@ -49,72 +54,61 @@ export function subflow_finish_connect(k: Stack, ssk: Sk, flags: number): void {
 	if (k.sock.skc_state[sk] === TCP_SYN_SENT) k.sock.skc_state[sk] = TCP_ESTABLISHED;
 }
 
-/** Makes the child of a listening subflow a subflow if its SYN had the option MP_CAPABLE. */
-export function subflow_ulp_clone(k: Stack, newsk: Sk, flags: number): void {
-	if ((flags & TCPHDR_MPTCP) === 0) k.sock.sk_flags[newsk] &= ~SOCK_MPTCP;
+/**
+ * Makes the child of a listening subflow a subflow if its SYN and the segment that made it had the
+ * option MP_CAPABLE, with an MPTCP sock that waits for accept(). `sk` is the listening subflow.
+ */
+export function subflow_ulp_clone(k: Stack, sk: Sk, newsk: Sk, flags: number): void {
+	if ((k.sock.sk_flags[newsk] & SOCK_MPTCP) === 0) return;
+	const parent = k.mptcp.conn.get(sk);
+	if ((flags & TCPHDR_MPTCP) === 0 || parent === undefined) k.sock.sk_flags[newsk] &= ~SOCK_MPTCP;
+	else mptcp_sk_clone_init(k, parent, newsk);
 }
 
-/**
- * A subflow ends with an error. The MPTCP sock gets the error as well. disconnect() of the subflow
- * and a connect() that fails at once report nothing.
- */
-export function subflow_error_report(k: Stack, ssk: Sk): void {
-	const S = k.sock;
+/** mptcp_subflow_ctx: the fields of a subflow, null if it has no MPTCP sock any more. */
+export function mptcpSubflowCtx(k: Stack, ssk: Sk): MptcpSock | null {
 	const sk = k.mptcp.conn.get(ssk);
-	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
-	if (sk === undefined || msk === undefined) return;
-	const err = sock_error(k, ssk);
-	if (err === 0) return;
-	// For a subflow that connected this is usually the first answer, so the sock falls back to TCP.
-	// For one that accept() made it is MP_FASTCLOSE.
-	if (!msk.initial) S.sk_shutdown[sk] = SHUTDOWN_MASK;
-	else if (S.skc_state[sk] !== TCP_SYN_SENT) msk.fallback = true;
-	S.skc_state[sk] = TCP_CLOSE;
-	S.sk_err[sk] = -err;
+	return sk === undefined ? null : (k.mptcp.socks.get(sk) ?? null);
 }
 
-/**
- * The state of a subflow changed. The state of the MPTCP sock follows. In C DATA_FINs change the
- * state of the MPTCP sock; here they count as sent together with the FINs of the subflow.
- */
-export function subflow_state_change(k: Stack, ssk: Sk): void {
+/** Lets the worker remove a subflow that has ended, unless it has data that was not moved. */
+function subflow_sched_work_if_closed(k: Stack, sk: Sk, msk: MptcpSock, ssk: Sk): void {
 	const S = k.sock;
 	const state = S.skc_state[ssk];
-	const closing = k.mptcp.closing.get(ssk);
-	if (closing !== undefined && state === TCP_CLOSE) {
-		// It need not be kept any more. The caller that set the state frees it (tcp_done).
-		k.mptcp.closing.delete(ssk);
-		sock_orphan(k, ssk);
-		k.socket.sk[closing.socket] = 0;
-		k.socket.kmem_cache_free(closing.socket);
+	if (state !== TCP_CLOSE && (state !== TCP_CLOSE_WAIT || S.skc_state[sk] !== TCP_ESTABLISHED)) {
+		return;
 	}
+	if (S.rcv_unread[ssk] !== 0 || msk.work_close_subflow) return;
+	msk.work_close_subflow = true;
+	mptcp_schedule_work(k, sk);
+}
+
+/** Data arrived at a subflow. */
+export function subflow_data_ready(k: Stack, ssk: Sk): void {
 	const sk = k.mptcp.conn.get(ssk);
-	const msk = sk === undefined ? undefined : k.mptcp.socks.get(sk);
-	if (sk === undefined || msk === undefined) return;
+	if (sk !== undefined) mptcp_data_ready(k, sk, ssk);
+}
+
+/** The state of a subflow changed, or it ended with an error. */
+export function subflow_state_change(k: Stack, ssk: Sk): void {
+	const S = k.sock;
+	const sk = k.mptcp.conn.get(ssk);
+	const msk = mptcpSubflowCtx(k, ssk);
+	if (sk === undefined || msk === null) return;
+	const state = S.skc_state[ssk];
 	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {
 		// Simultaneous open: MPTCP falls back to TCP.
 		msk.fallback = true;
 		S.skc_state[sk] = TCP_ESTABLISHED;
 	}
-	switch (S.skc_state[sk]) {
-		case TCP_CLOSE:
-		case TCP_LISTEN:
-		case TCP_SYN_SENT:
-			return;
-		default:
-			break;
+	// subflow_error_report. During connect() C does this when the call releases the sock.
+	const connects = S.skc_state[sk] === TCP_SYN_SENT;
+	if (S.sk_err[ssk] !== 0 && S.sk_socket[sk] !== 0 && !connects) {
+		__mptcp_subflow_error_report(k, sk, ssk);
 	}
-	switch (state) {
-		case TCP_LISTEN:
-		case TCP_SYN_SENT:
-		case TCP_SYN_RECV:
-			return;
-		case TCP_CLOSE:
-			// An established socket stays when its subflow ends, because another subflow may come.
-			if (S.skc_state[sk] !== TCP_ESTABLISHED) S.skc_state[sk] = TCP_CLOSE;
-			return;
-		default:
-			S.skc_state[sk] = state;
-			if (state === TCP_CLOSE_WAIT) S.sk_shutdown[sk] |= RCV_SHUTDOWN;
-	}
+	subflow_sched_work_if_closed(k, sk, msk, ssk);
+	if (connects && S.sk_err[ssk] !== 0) __mptcp_subflow_error_report(k, sk, ssk);
+	// After a fallback the FIN of TCP stands for the DATA_FIN.
+	const done = (S.sk_shutdown[ssk] & RCV_SHUTDOWN) !== 0 || state === TCP_CLOSE;
+	if (msk.fallback && done && mptcp_update_rcv_data_fin(msk)) mptcp_schedule_work(k, sk);
 }

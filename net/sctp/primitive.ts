@@ -103,12 +103,7 @@ function sctpRcvInit(
 	if (met !== null && !ended) throw new NotModelled("SCTP: INITs that meet an association");
 	const ep = met?.ep ?? __sctp_rcv_lookup_endpoint(k, net, daddr, saddr, dif);
 	const af = sctp_get_af_specific(saddr.sin_family);
-	if (
-		ep === null ||
-		!sctp_sk_bound_dev_eq(bound_dev_if[ep.sk], dif) ||
-		!sctp_sstate(k, ep.sk, SCTP_SS_LISTENING) ||
-		(sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))
-	) {
+	if (ep === null || !sctp_sk_bound_dev_eq(bound_dev_if[ep.sk], dif)) {
 		const back = af?.deliverIfindex(net, saddr) ?? 0;
 		if (!ended && hears(k, asoc, back)) sctpCookieWaitAbort(k, asoc);
 		return;
@@ -121,6 +116,14 @@ function sctpRcvInit(
 	// An INIT ACK with an address of another association of the endpoint is ignored.
 	if (!sctp_process_init(k, asoc, daddr, peer)) {
 		sctpAssocRmOtherPeers(k, asoc);
+		return;
+	}
+	// The listener refuses the COOKIE ECHO, not the INIT.
+	if (
+		!sctp_sstate(k, ep.sk, SCTP_SS_LISTENING) ||
+		(sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sk_acceptq_is_full(k, ep.sk))
+	) {
+		if (!ended) sctpCookieWaitAbort(k, asoc);
 		return;
 	}
 	if (!sctp_process_init(k, peer, saddr, asoc)) {

@@ -46,7 +46,7 @@ import {
 } from "../ipv4/af_inet.js";
 import { __ip_dev_find } from "../ipv4/devinet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
-import { ip_route_output_flow, ipLocalDeliverIfindex, ipRemoteAnswer } from "../ipv4/route.js";
+import { ip_route_output_flow, ipRemoteAnswer, segmentDeliverIfindex } from "../ipv4/route.js";
 import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import {
 	sctp_add_bind_addr,
@@ -217,7 +217,7 @@ function sctp_v4_scope(addr: SctpAddr): number {
 /** The result of the last route lookup as a SctpDst. */
 function v4Dst(net: Net, daddr: number, oif: Ifindex, bound: boolean): SctpDst {
 	const saddr = sockaddr_in(net.fl4.saddr, 0);
-	const dif = ipLocalDeliverIfindex(net, daddr, oif);
+	const dif = segmentDeliverIfindex(net, daddr, oif);
 	return {
 		saddr,
 		bound,
@@ -269,7 +269,7 @@ export const sctp_af_inet: SctpAf = {
 	sockaddr_len: SIZEOF_SOCKADDR_IN,
 	get_dst: sctp_v4_get_dst,
 	getAnyDst: sctpV4GetAnyDst,
-	deliverIfindex: (net, addr) => ipLocalDeliverIfindex(net, addr.sin_addr, 0),
+	deliverIfindex: (net, addr) => segmentDeliverIfindex(net, addr.sin_addr, 0),
 	from_sk: sctp_v4_from_sk,
 	cmp_addr: sctp_v4_cmp_addr,
 	addr_valid: sctp_v4_addr_valid,

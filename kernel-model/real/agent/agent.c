@@ -85,6 +85,10 @@
  * call that sent them has returned. Results must not depend on this delay. So everything runs on
  * one CPU. After a call that may send, the agent sends datagrams of its own and answers only when
  * they have passed the queue of this CPU.
+ *
+ * MPTCP handles the end of a connection in a worker of the CPU, after the packets. So if a task has
+ * an MPTCP socket, the agent also ends MPTCP connections of its own, one after the other, and
+ * answers when the worker has handled them. Work is done in order.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -485,13 +489,22 @@ static long open_sysctl(const long *args)
 	return result < 0 ? -errno : result;
 }
 
-/* Whether a call never sleeps. System calls of the agent itself are slow in gVisor. */
-static int never_sleeps(long number)
+/*
+ * Whether a call on a descriptor never sleeps, so that it needs no timer. System calls of the agent
+ * itself are slow in gVisor. accept() of SCTP yields the CPU even if the socket does not block, and
+ * the signal of a timer would end it.
+ */
+static int never_sleeps(long number, int fd)
 {
 	static const long names[] = { SYS_socket, SYS_bind, SYS_listen, SYS_setsockopt, SYS_getsockopt,
 				      SYS_getsockname, SYS_getpeername, SYS_dup };
 
-	for (size_t i = 0; i < COUNT(names); i++)
+	if (number == SYS_accept4) {
+		const int flags = fcntl(fd, F_GETFL);
+
+		return flags >= 0 && (flags & O_NONBLOCK) != 0;
+	}
+	for (size_t i = 0; gvisor && i < COUNT(names); i++)
 		if (names[i] == number)
 			return 1;
 	return 0;
@@ -510,7 +523,7 @@ static void await_connection(int fd)
 static long make_call(const struct slot *slot, long number, const long *args,
 		      unsigned long long *begin, unsigned long long *end)
 {
-	const int limit = gvisor && never_sleeps(number) ? 0 : slot->limit;
+	const int limit = never_sleeps(number, args[0]) ? 0 : slot->limit;
 	struct itimerval timer = { .it_value = { limit / 1000, limit % 1000 * 1000 } };
 	long result;
 
@@ -700,6 +713,56 @@ static void open_drain(void)
 	close(warm);
 }
 
+/*
+ * The listener of the agent's own MPTCP connections; -1 if the kernel has no MPTCP. Their clients
+ * have a fixed port, because a search for a port would show in the draws.
+ */
+static int work_to = -1;
+static struct sockaddr_in work_name = { .sin_family = AF_INET };
+static const struct sockaddr_in work_client = {
+	.sin_family = AF_INET, .sin_port = 0xd007 /* 2000 */,
+};
+static int has_mptcp; /* a task made an MPTCP socket since the last reset */
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+static void open_work(void)
+{
+	socklen_t length = sizeof(work_name);
+
+	work_name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	work_to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+	if (work_to < 0)
+		return;
+	if (bind(work_to, (struct sockaddr *)&work_name, length) < 0 || listen(work_to, 8) < 0 ||
+	    getsockname(work_to, (struct sockaddr *)&work_name, &length) < 0)
+		refuse("an MPTCP listener");
+}
+
+/* How often the work of one end causes work of the other: both DATA_FINs and their ACKs. */
+#define WORKS 4
+
+/* Ends an MPTCP connection of the agent's. Returns when the worker has told its other end. */
+static void wait_for_work(void)
+{
+	const struct linger reset = { 1, 0 };
+	const socklen_t length = sizeof(work_name);
+	struct pollfd end = { .events = POLLRDHUP };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	if (bind(fd, (struct sockaddr *)&work_client, length) < 0 ||
+	    connect(fd, (struct sockaddr *)&work_name, length) < 0)
+		refuse("an MPTCP connection");
+	end.fd = accept(work_to, NULL, NULL);
+	if (shutdown(fd, SHUT_WR) < 0 || poll(&end, 1, 10000) != 1)
+		refuse("the end of an MPTCP connection");
+	close(fd);
+	close(end.fd);
+}
+
 /* How many packets may follow each other: SYN, SYN ACK, ACK, FIN and its ACKs. */
 #define ROUNDS 4
 
@@ -715,6 +778,8 @@ static void drain(const char *request)
 	for (int i = 0; !gvisor && i < ROUNDS; i++)
 		if (send(drain_to, &byte, 1, 0) != 1 || recv(drain_from, &byte, 1, 0) != 1)
 			refuse("datagrams over lo");
+	for (int i = 0; has_mptcp && i < WORKS; i++)
+		wait_for_work();
 }
 
 static int may_send(const char *request)
@@ -726,6 +791,16 @@ static int may_send(const char *request)
 		if (strncmp(request, names[i], strlen(names[i])) == 0)
 			return 1;
 	return 0;
+}
+
+/* Whether a request makes an MPTCP socket. */
+static int makes_mptcp(const char *request)
+{
+	const char *made = strstr(request, "socket ");
+	int domain, type, protocol;
+
+	return made != NULL && sscanf(made, "socket %d %d %d", &domain, &type, &protocol) == 3 &&
+	       protocol == IPPROTO_MPTCP;
 }
 
 /* Binds the agent to its current CPU. The scheduler may move it to another one first. */
@@ -995,6 +1070,7 @@ static int begin(void)
 
 	for (int task = 0; task < TASKS; task++)
 		end_task(task);
+	has_mptcp = 0;
 	stay();
 	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
@@ -1687,6 +1763,8 @@ static void to_task(const char *word, const char *rest)
 		slots[other].turn = 0;
 	}
 	used = 1;
+	if (work_to >= 0 && makes_mptcp(rest))
+		has_mptcp = 1;
 	slots[task].limit = limit_ms;
 	strcpy(slots[task].request, rest);
 	said = await_task(task);
@@ -1883,6 +1961,8 @@ int main(int argc, char **argv)
 	if (slots == MAP_FAILED)
 		refuse("mmap");
 	open_drain();
+	if (!gvisor)
+		open_work();
 	if (!virtual)
 		give_up_the_rest();
 	begin();

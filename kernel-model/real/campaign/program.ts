@@ -56,7 +56,9 @@ export const KINDS = {
 export type Kind = keyof typeof KINDS;
 
 /** Kinds that only bind, because the model does not know enough about their connections. */
-const BIND_ONLY: readonly Kind[] = ["sctp", "sctpMany", "dccp"];
+const BIND_ONLY: readonly Kind[] = ["dccp"];
+/** Kinds that send no data: its acknowledgement is late, and so is the end of the connection. */
+const SILENT: readonly Kind[] = ["sctp", "sctpMany", "dccp"];
 const DATAGRAM: readonly Kind[] = ["udp", "udplite"];
 
 /** The weight of each kind of operation, by mood. */
@@ -357,13 +359,11 @@ class Renderer {
 		return this.many ? MANY : LIVE;
 	}
 
-	/**
-	 * MPTCP connections end at an unknown time, so other sockets must not meet them. Few programs
-	 * have MPTCP.
-	 */
+	/** Few programs have MPTCP, because the agent waits for its worker after each call. */
 	private get kinds(): readonly Kind[] {
 		const { kinds } = this.can;
-		return this.program.world % 4 === 3 ? kinds : kinds.filter((kind) => kind !== "mptcp");
+		const others = kinds.filter((kind) => kind !== "mptcp");
+		return this.program.world % 4 === 3 || others.length === 0 ? kinds : others;
 	}
 
 	private get inVrf(): boolean {
@@ -715,9 +715,10 @@ class Renderer {
 		);
 		const address = pick(here, c >> 2);
 		const meets = [...process.fds].filter(([, other]) => {
-			if (sock.kind === "mptcp" || other.kind === "mptcp" || BIND_ONLY.includes(other.kind))
-				return false;
-			return other.kind === sock.kind && (other.listens || DATAGRAM.includes(other.kind));
+			if (BIND_ONLY.includes(other.kind)) return false;
+			const family = (kind: Kind) => (kind === "mptcp" ? KINDS.tcp : KINDS[kind]).number;
+			const meets = family(other.kind) === family(sock.kind);
+			return meets && (other.listens || DATAGRAM.includes(other.kind));
 		});
 		if (c % 4 < 2 && meets.length > 0) {
 			const [fd] = pick(meets, d);
@@ -725,7 +726,7 @@ class Renderer {
 			const port = typeof name === "number" ? 0 : name.port;
 			return [address, `port_of(${fd})`, port];
 		}
-		if (c % 4 === 2 && !this.kinds.includes("mptcp")) {
+		if (c % 4 === 2) {
 			const port = pick(PORTS, d);
 			return [address, String(port), port];
 		}
@@ -746,8 +747,7 @@ class Renderer {
 	}
 
 	private send(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
-		if (BIND_ONLY.includes(sock.kind) || sock.kind === "mptcp") return;
-		if (this.choosesPort(process, fd)) return;
+		if (SILENT.includes(sock.kind) || this.choosesPort(process, fd)) return;
 		const [, , c, d, e] = n;
 		const size = nth([5, 1, 0], e % 3);
 		const data = '"storm"';
@@ -790,6 +790,8 @@ class Renderer {
 		const at = 1 + (b % (this.processes.length - 1));
 		const process = nth(this.processes, at);
 		this.processes.splice(at, 1);
+		// The worker of MPTCP may run between the closes of an exit, or after all of them.
+		for (const [fd, { kind }] of [...process.fds]) if (kind === "mptcp") this.close(process, fd);
 		this.say(process, "exit_group(0)");
 		process.task.exit();
 	}
@@ -861,12 +863,15 @@ class Renderer {
 
 	/** A connection within the host. One end closes first and becomes TIME_WAIT. */
 	private meet(process: Process, n: Operation["n"]): void {
-		const [, b, c, d, e] = n;
+		const [a, b, c, d, e] = n;
 		const six = this.six(b % 3 === 2);
 		const here = six ? ["::1", "::ffff:127.0.0.1", "2001:db8::10"] : ["127.0.0.1", "127.0.0.2"];
 		const address = pick(here, c);
 		const length = six ? 28 : 16;
-		const listener = this.socket(process, "tcp", six, 1);
+		const stream = (n: number): Kind =>
+			this.kinds.includes("mptcp") && n % 2 === 1 ? "mptcp" : "tcp";
+		const kind = stream(a);
+		const listener = this.socket(process, kind, six, 1);
 		if (listener < 0) return;
 		if (d % 2 === 0) this.set(process, listener, "SOL_SOCKET", "SO_REUSEADDR", 2, 1);
 		const any = this.without("autobind") ? 40003 : 0;
@@ -876,7 +881,7 @@ class Renderer {
 		this.say(process, `listen(${listener}, 3)`);
 		if (this.perform(() => process.task.listen(listener, 3)) !== 0) return;
 		for (let i = 0; i < 1 + (e % 3); i++) {
-			const client = this.socket(process, "tcp", six, 1);
+			const client = this.socket(process, stream(a + (e >> 4)), six, 1);
 			if (client < 0) break;
 			if (d % 8 >= 4)
 				this.set(process, client, "SOL_IP", "IP_LOCAL_PORT_RANGE", 51, (40003 << 16) | 40000);
@@ -896,7 +901,7 @@ class Renderer {
 			);
 			this.say(process, `accept4(${listener}, {sa_family=AF_UNSPEC}, [28], SOCK_NONBLOCK)`);
 			const child = this.perform(() => process.task.accept4(listener, 0o4000, {}, true));
-			if (child >= 0) process.fds.set(child, { kind: "tcp", six, listens: false, connected: true });
+			if (child >= 0) process.fds.set(child, { kind, six, listens: false, connected: true });
 			const ends = [client, child].filter((fd) => fd >= 0 && process.fds.has(fd));
 			if ((e >> i) % 2 === 1) ends.reverse();
 			if (c % 4 !== 3) for (const fd of ends) this.close(process, fd);

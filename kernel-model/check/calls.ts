@@ -51,6 +51,7 @@ import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
 import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
+import { mptcpCountOption } from "../../net/mptcp/sockopt.js";
 import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
@@ -469,6 +470,9 @@ export class Calls {
 	/** Passes over an option. If ports may depend on it, later calls on the socket are doubtful. */
 	private passedOption(sk: number, { call, operands }: Made): typeof IGNORED {
 		const option = operands.option();
+		if (call.result?.value === 0 && option !== null) {
+			mptcpCountOption(this.world.kernel, sk, option.level, option.number);
+		}
 		if (call.result?.value === 0 && option !== null && option.concern !== "none") {
 			this.world.doubts.set(sk, `line ${call.line} sets ${option.name}, which is not modelled`);
 		}

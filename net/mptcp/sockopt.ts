@@ -154,6 +154,30 @@ const SOL_IPV6_SUPPORTED = numbersOf({
 	IPV6_FREEBIND,
 });
 
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const TCP_NODELAY = 1;
+const TCP_CORK = 3;
+
+/**
+ * Options that count as set on the socket (sockopt_seq_inc), so that a subflow that is made later
+ * copies all options, IPV6_V6ONLY included. The options of addresses and ports are made with the
+ * subflow, or make it.
+ */
+const COUNTED: ReadonlyMap<number, ReadonlySet<number>> = new Map([
+	// SO_DEBUG, SO_PRIORITY, SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_MARK, SO_INCOMING_CPU
+	[SOL_SOCKET, new Set([1, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, 12, SO_LINGER, 32, 33, 36, 49])],
+	[SOL_IP, new Set([1])], // IP_TOS
+	// TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_CONGESTION
+	[SOL_TCP, new Set([TCP_NODELAY, TCP_CORK, 4, 5, 6, 13])],
+]);
+
+/** Notes that an option was set that the model does not have otherwise. */
+export function mptcpCountOption(k: Stack, sk: Sk, level: number, optname: number): void {
+	const msk = k.mptcp.socks.get(sk);
+	if (msk !== undefined && COUNTED.get(level)?.has(optname) === true) msk.options_set = true;
+}
+
 /** mptcp_supported_sockopt() of level SOL_TCP. */
 const SOL_TCP_SUPPORTED = numbersOf({
 	TCP_NODELAY: 1,
@@ -274,6 +298,21 @@ function mptcp_setsockopt_sol_socket_linger(
 	return 0;
 }
 
+/** An int that does not affect ports. */
+function mptcp_setsockopt_sol_socket_int(
+	k: Stack,
+	sk: Sk,
+	level: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	if (optlen < 4) return -EINVAL;
+	if (optval === null || optval.length < 4) return -EFAULT;
+	mptcpCountOption(k, sk, level, optname);
+	return 0;
+}
+
 /** setsockopt() of level SOL_SOCKET. Only MPTCP handles this level itself. */
 function mptcp_setsockopt_sol_socket(
 	k: Stack,
@@ -314,6 +353,9 @@ function mptcp_setsockopt_sol_socket(
 		case SO_SNDTIMEO_NEW:
 			// Not passed to the subflow. So accept(), which waits for the subflow, has no limit.
 			return sk_setsockopt(k, sk, optname, optval, optlen);
+		case SO_SNDBUF:
+		case SO_RCVBUF:
+			return mptcp_setsockopt_sol_socket_int(k, sk, SOL_SOCKET, optname, optval, optlen);
 		default:
 			if (SOL_SOCKET_IGNORED.has(optname)) return 0;
 			if (!SOL_SOCKET_OTHER.has(optname)) return -EOPNOTSUPP;
@@ -487,6 +529,9 @@ export function mptcp_setsockopt(
 	if (ssock !== 0) return tcp_setsockopt(k, ssock, level, optname, optval, optlen);
 	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen);
 	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen);
+	if (optname === TCP_NODELAY || optname === TCP_CORK) {
+		return mptcp_setsockopt_sol_socket_int(k, sk, SOL_TCP, optname, optval, optlen);
+	}
 	return mptcp_setsockopt_sol_tcp(k, sk, optname, optval, optlen);
 }
 

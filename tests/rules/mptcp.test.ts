@@ -120,4 +120,29 @@ describe("the subflow of an MPTCP socket", () => {
 		`,
 		["6.18.44"],
 	);
+	rule(
+		"has IPV6_V6ONLY of the socket if SO_KEEPALIVE, SO_SNDBUF or TCP_NODELAY was set before bind()",
+		`
+		mptcp6 a b c d
+		a setopt 1.9 01000000 4
+		b setopt 1.7 00100000 4
+		c setopt 6.1 01000000 4
+		sysctl ipv6.bindv6only 1
+		a bind [::ffff:127.0.0.1]:5000
+		b bind [::ffff:127.0.0.1]:5001
+		c bind [::ffff:127.0.0.1]:5002
+		d bind [::ffff:127.0.0.1]:5003 = EINVAL | 6.1.176: 0
+		`,
+		["6.1.176", "6.12.107", "6.18.44"],
+	);
+	rule(
+		"has IPV6_V6ONLY of bindv6only if setsockopt(SO_KEEPALIVE) failed before bind()",
+		`
+		mptcp6 a
+		a setopt 1.9 0100 2 = EINVAL
+		sysctl ipv6.bindv6only 1
+		a bind [::ffff:127.0.0.1]:5000 = EINVAL
+		`,
+		["6.18.44"],
+	);
 });

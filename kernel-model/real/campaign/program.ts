@@ -658,6 +658,10 @@ class Renderer {
 			this.device(process, fd, d);
 			return;
 		}
+		if (sock.kind === "mptcp" && c % 16 === 13) {
+			this.set(process, fd, "SOL_SOCKET", "SO_KEEPALIVE", 9, 1);
+			return;
+		}
 		const flags = sock.six || e % 4 === 3 ? FLAGS : FLAGS.filter(([level]) => level !== "SOL_IPV6");
 		const [level, option, number] = pick(flags, d);
 		this.set(process, fd, level, option, number, nth([1, 1, 1, 0, 0, 2, -1], e % 7));

@@ -587,11 +587,11 @@ export class Calls {
 			tcp_done(k, sk);
 			return;
 		}
-		const pending = S.sk_err[sk];
+		const pending = S.sk_err[sock_sk];
 		if (pending === 0 || this.world.showsReads) return;
 		// A connect() whose attempt has failed returns the pending error, else ECONNABORTED.
 		const taken = asks ? told !== pending : call.name === "connect" && told === ECONNABORTED;
-		if (taken && S.skc_state[sk] === TCP_CLOSE) S.sk_err[sk] = 0;
+		if (taken && S.skc_state[sk] === TCP_CLOSE) S.sk_err[sock_sk] = 0;
 	}
 
 	/**

@@ -60,7 +60,7 @@ async function opening(tab: Tab, url: string): Promise<void> {
 	});
 	await tab.go(url);
 	await tab.until("window.played");
-	const [shown, played] = await tab.value("[shown, played].map(Math.round)");
+	const [shown, played] = await tab.value<number[]>("[shown, played].map(Math.round)");
 	console.log(`10,000 lines: shown after ${shown} ms, played after ${played} ms`);
 }
 

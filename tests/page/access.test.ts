@@ -96,7 +96,7 @@ describe.skipIf(path === null)(`everybody can use the page${skipped}`, () => {
 		const places: string[] = [];
 		for (let i = 0; i < 40; i++) {
 			await tab.press("Tab");
-			const place = await tab.value(
+			const place = await tab.value<string>(
 				"(({ id, className, title, ariaLabel, textContent }) => id || title || ariaLabel || className || textContent)(document.activeElement)",
 			);
 			if (places.includes(place)) continue;

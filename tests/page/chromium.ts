@@ -22,12 +22,8 @@ export function findChromium(): string | null {
 
 type Params = Record<string, unknown>;
 
-/** What the protocol answers: its fields are looked at one by one. */
-// biome-ignore lint/suspicious/noExplicitAny: the protocol's answers are JSON of many forms
-export type Answer = any;
-
 interface Waiting {
-	done(answer: Answer): void;
+	done(answer: unknown): void;
 	failed(error: Error): void;
 }
 
@@ -38,7 +34,7 @@ export class Chromium {
 	private readonly child: ChildProcess;
 	private readonly profile: string;
 	private readonly waiting = new Map<number, Waiting>();
-	private readonly listeners: ((method: string, params: Answer, session: string) => void)[] = [];
+	private readonly listeners: ((method: string, params: unknown, session: string) => void)[] = [];
 	private next = 1;
 	private rest = "";
 
@@ -70,8 +66,11 @@ export class Chromium {
 		});
 	}
 
-	/** Sends a command. `session` is the page's; none for the browser itself. */
-	send(method: string, params: Params = {}, session?: string): Promise<Answer> {
+	/**
+	 * Sends a command. `session` is the page's; none for the browser itself. The caller knows the form
+	 * of the answer.
+	 */
+	send<T = unknown>(method: string, params: Params = {}, session?: string): Promise<T> {
 		const id = this.next++;
 		const input = this.child.stdio[3] as Writable;
 		const message = {
@@ -85,7 +84,7 @@ export class Chromium {
 			this.waiting.set(id, {
 				done: (answer) => {
 					clearTimeout(timer);
-					done(answer);
+					done(answer as T);
 				},
 				failed: (error) => {
 					clearTimeout(timer);
@@ -96,7 +95,7 @@ export class Chromium {
 		});
 	}
 
-	on(listener: (method: string, params: Answer, session: string) => void): void {
+	on(listener: (method: string, params: unknown, session: string) => void): void {
 		this.listeners.push(listener);
 	}
 
@@ -137,16 +136,21 @@ export class Tab {
 	) {}
 
 	static async open(browser: Chromium, width = 1280, height = 800, dark = false): Promise<Tab> {
-		const { targetId } = await browser.send("Target.createTarget", { url: "about:blank" });
-		const { sessionId } = await browser.send("Target.attachToTarget", { targetId, flatten: true });
+		const created = { url: "about:blank" };
+		const { targetId } = await browser.send<{ targetId: string }>("Target.createTarget", created);
+		const { sessionId } = await browser.send<{ sessionId: string }>("Target.attachToTarget", {
+			targetId,
+			flatten: true,
+		});
 		const tab = new Tab(browser, sessionId, targetId);
 		browser.on((method, params, session) => {
 			if (session !== sessionId) return;
-			if (method === "Network.requestWillBeSent") tab.requests.push(params.request.url);
-			if (method === "Runtime.exceptionThrown") {
-				tab.errors.push(JSON.stringify(params.exceptionDetails).slice(0, 2000));
+			if (method === "Network.requestWillBeSent") {
+				tab.requests.push((params as { request: { url: string } }).request.url);
 			}
-			if (method === "Log.entryAdded") tab.errors.push(JSON.stringify(params.entry).slice(0, 500));
+			if (method === "Runtime.exceptionThrown" || method === "Log.entryAdded") {
+				tab.errors.push(JSON.stringify(params).slice(0, 2000));
+			}
 		});
 		for (const domain of ["Page", "Runtime", "Network", "Log", "DOM"]) {
 			await tab.send(`${domain}.enable`);
@@ -155,8 +159,8 @@ export class Tab {
 		return tab;
 	}
 
-	send(method: string, params: Params = {}): Promise<Answer> {
-		return this.browser.send(method, params, this.session);
+	send<T = unknown>(method: string, params: Params = {}): Promise<T> {
+		return this.browser.send<T>(method, params, this.session);
 	}
 
 	/** Sets the size of the window, and the colours that its user prefers. */
@@ -173,10 +177,13 @@ export class Tab {
 		await this.until("document.readyState === 'complete'");
 	}
 
-	/** The value of an expression in the page. Throws if it throws. */
-	async value(expression: string): Promise<Answer> {
+	/** The value of an expression in the page, whose form the caller knows. Throws if it throws. */
+	async value<T = unknown>(expression: string): Promise<T> {
 		const params = { expression, returnByValue: true, awaitPromise: true };
-		const { result, exceptionDetails } = await this.send("Runtime.evaluate", params);
+		const { result, exceptionDetails } = await this.send<{
+			result: { value: T };
+			exceptionDetails?: unknown;
+		}>("Runtime.evaluate", params);
 		if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
 		return result.value;
 	}
@@ -218,15 +225,16 @@ export class Tab {
 
 	/** Chooses a file for a file input, as its dialog does. */
 	async chooseFile(selector: string, path: string): Promise<void> {
-		const { root } = await this.send("DOM.getDocument");
-		const { nodeId } = await this.send("DOM.querySelector", { nodeId: root.nodeId, selector });
+		const { root } = await this.send<{ root: { nodeId: number } }>("DOM.getDocument");
+		const within = { nodeId: root.nodeId, selector };
+		const { nodeId } = await this.send<{ nodeId: number }>("DOM.querySelector", within);
 		await this.send("DOM.setFileInputFiles", { nodeId, files: [path] });
 	}
 
 	/** A picture of the window, PNG. */
 	async picture(whole = false): Promise<Buffer> {
 		const params = { format: "png", captureBeyondViewport: whole };
-		const { data } = await this.send("Page.captureScreenshot", params);
+		const { data } = await this.send<{ data: string }>("Page.captureScreenshot", params);
 		return Buffer.from(data, "base64");
 	}
 

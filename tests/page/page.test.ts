@@ -66,7 +66,7 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 	/** Waits for the headline of a line, and returns it. */
 	const headline = async (pattern: RegExp): Promise<string> => {
 		await tab.until(`${pattern}.test(${HEADLINE} ?? '')`);
-		return await tab.value(HEADLINE);
+		return await tab.value<string>(HEADLINE);
 	};
 
 	it("opens on the line that failed, and says why", async () => {
@@ -200,7 +200,7 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		const before = await tab.value(HEADLINE);
 		await tab.value("[...document.querySelectorAll('.acts button')][1].click()");
 		await tab.until("location.hash.startsWith('#s=')");
-		const url: string = await tab.value("location.href");
+		const url = await tab.value<string>("location.href");
 		await tab.close();
 		// The empty playground shows the same.
 		const [, fragment] = url.split("#");

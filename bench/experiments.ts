@@ -22,6 +22,8 @@ export interface Cost {
 	occupancy: number;
 	/** Mean number of candidates per call. */
 	looks: number;
+	/** Mean number of them for which connect() takes the lock of the bucket. */
+	locks: number;
 	/** Median time of a call, microseconds. */
 	micros: number;
 }
@@ -69,6 +71,7 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 	const there = sockaddr_in(THERE, 53);
 	const here = sockaddr_in(HERE, 0);
 	const looks: number[][] = Array.from({ length: bins + 1 }, () => []);
+	const locks: number[][] = Array.from({ length: bins + 1 }, () => []);
 	const micros: number[][] = Array.from({ length: bins + 1 }, () => []);
 	let long = false;
 	for (let n = 0; n < ports; n++) {
@@ -89,6 +92,7 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 		const bin = n === 0 ? 0 : 1 + Math.floor((n / ports) * bins);
 		if (counted) {
 			looks[bin].push(trial.looks);
+			locks[bin].push(trial.locks);
 			long = trial.looks > LONG;
 		}
 		if (timed) micros[bin].push(took * 1000);
@@ -96,6 +100,7 @@ export function costs(strategy: Strategy, options: CostOptions): Cost[] {
 	return looks.map((counts, bin) => ({
 		occupancy: bin === 0 ? 0 : (2 * bin - 1) / (2 * bins),
 		looks: mean(counts),
+		locks: mean(locks[bin]),
 		micros: bin === 0 ? Number.NaN : median(micros[bin]),
 	}));
 }

@@ -105,11 +105,18 @@ const OCCUPANCY: Axis = { label: "occupancy of the range (%)", scale: "linear", 
 
 type Runs = readonly (readonly [strategy: Strategy, option: boolean])[];
 
+/** The costs of a call, for titles. */
+const COST = {
+	looks: "candidates looked at",
+	locks: "locks of bind buckets taken",
+	micros: "time of a call in the model",
+} as const;
+
 function costChart(
 	experiments: Experiments,
 	name: string,
 	kind: Kind,
-	what: "looks" | "micros",
+	what: "looks" | "locks" | "micros",
 	runs: Runs,
 ): Chart {
 	const each = runs.map(([strategy, option]): Series => {
@@ -119,17 +126,17 @@ function costChart(
 		return { name: strategy.name + (option ? " with the option" : ""), points };
 	});
 	// Times always differ. Counts are often equal.
-	const series = what === "looks" ? mergeEqual(each) : each;
-	const counted = what === "looks";
+	const counted = what !== "micros";
+	const series = counted ? mergeEqual(each) : each;
 	const option = runs.some(([, option]) => option) ? "; the option: IP_LOCAL_PORT_RANGE" : "";
 	const to = kind === "connect" ? "one destination" : "one address";
 	return {
 		name,
-		title: `${whose(name)}${kind}(), ${counted ? "candidates looked at" : "time of a call in the model"}`,
+		title: `${whose(name)}${kind}(), ${COST[what]}`,
 		subtitle: `${FILLED}, filled by ${kind}() to ${to}${option}`,
 		x: OCCUPANCY,
 		y: counted
-			? logAxis("candidate ports a call, on average", series)
+			? logAxis(`${what === "looks" ? "candidate ports" : "locks"} a call, on average`, series)
 			: logAxis("microseconds a call (median)", series),
 		series,
 		at: [0, 25, 45, 49, 51, 75, 99],
@@ -241,6 +248,10 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 	);
 	return [
 		...costPlans.filter(({ name }) => !name.startsWith("lab-")),
+		{
+			name: "connect-locks",
+			draw: (e) => costChart(e, "connect-locks", "connect", "locks", connects),
+		},
 		{ name: "port-share", draw: (e) => shareChart(e, "port-share", "many", STEP_WIDTHS) },
 		{ name: "port-share-one", draw: (e) => shareChart(e, "port-share-one", "one", STEP_WIDTHS) },
 		{

@@ -114,6 +114,8 @@ export class Trial {
 	readonly task: Task;
 	/** Candidates of the last connect() or bind(), if `counting` is set. */
 	looks = 0;
+	/** For how many of them the kernel's own connect() took the lock of the bucket. */
+	locks = 0;
 	/**
 	 * Whether to count candidates of the kernel's own searches. Counting makes them a little
 	 * slower.
@@ -362,10 +364,12 @@ export class Trial {
 	private counted(call: () => number): number {
 		if (!this.counting) return call();
 		this.counter.looks = 0;
+		this.counter.locks = 0;
 		this.kernel.trace = this.counter;
 		const result = call();
 		this.kernel.trace = noTrace;
 		this.looks = this.counter.looks;
+		this.locks = this.counter.locks;
 		return result;
 	}
 }

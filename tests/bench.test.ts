@@ -115,6 +115,15 @@ describe("candidates looked at", () => {
 		}
 	});
 
+	it("are locked one after the other by connect() before 6.15, and since then only the last one", () => {
+		const [before, since] = ["6.6", "7.3"].map((name) =>
+			costs(named(name), { kind: "connect", range: RANGE, bins: 16 }),
+		);
+		expect(before.map(({ locks }) => locks)).toEqual(before.map((cost) => cost.looks));
+		expect(since.map(({ locks }) => locks)).toEqual(since.map(() => 1));
+		expect(since.at(-1)?.looks).toBeGreaterThan(100);
+	});
+
 	it("jump by half the range for connect() where one parity is full", () => {
 		const counts = looks(named("7.3"), { kind: "connect" });
 		expect(counts[8]).toBeLessThan(128);

@@ -485,8 +485,8 @@ export function bindScan(
 	const saddr_slot = inet_bhashfn_portaddr(hinfo, S, sk, net, 0) | 0;
 	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
 	const match_addr_any = inet_bind2_bucket_match_addr_any(k);
-	const bhash2_conflict = bhash2ConflictOf(k);
 	const holds = k.changes.has("bhash-holds-bhash2"); // since 6.8, b82ba728ccfe
+	const bhash2_conflict = holds ? inet_bhash2_conflict : bhash2ConflictDeathrow;
 	const uid = sock_i_uid(k, sk);
 	const cb_ok = reuseportCbOk(k, sk);
 

@@ -119,7 +119,11 @@ export function sk_ehashfn(k: Stack, sk: Sk): number {
 	return skEhashOfPort(k, sk_net(k, sk), sk, k.sock.skc_num[sk]);
 }
 
-/** Hash of the socket's four-tuple with the local port `lport`. */
+/**
+ * Hash of the socket's four-tuple with the local port `lport`. Since 6.15 C computes hash_port0 once
+ * for a connect(), and adds the port of each candidate. inet_ehashfn adds it last, so the sum is the
+ * same.
+ */
 function skEhashOfPort(k: Stack, net: Net, sk: Sk, lport: Port): number {
 	const S = k.sock;
 	const dport = S.skc_dport[sk];
@@ -339,52 +343,41 @@ export function inet_bind_hash(k: Stack, sk: Sk, tb: Tb, tb2: Tb2, port: Port): 
 	S.skc_num[sk] = port;
 	S.icsk_bind_hash[sk] = tb;
 	S.icsk_bind2_hash[sk] = tb2;
-	bindNodeAdd(k, hinfo, sk, tb);
-	bind2NodeAdd(k, hinfo, sk, tb2);
+	bindNodeAdd(k, hinfo, sk, tb, tb2);
 }
 
-// Since 6.8 C calls only sk_add_bind_node and __sk_del_bind_node of include/net/sock.h, for the
-// owners of the bind2 bucket. Before, these are for the owners of the bind bucket, and functions for
-// sk_bind2_node and deathrow stand beside them.
-
-/** Until 6.8 (bhash-holds-bhash2): makes a socket or a time-wait socket the first owner of tb. */
-export function bindNodeAdd(k: Stack, hinfo: InetHashinfo, sk: Sk, tb: Tb): void {
-	if (k.changes.has("bhash-holds-bhash2")) return; // since 6.8, b2cb9f9ef240
+/**
+ * Makes a socket or a time-wait socket the first owner of its buckets. Since 6.8 C only calls
+ * sk_add_bind_node(sk, &tb2->owners). Before, it adds the socket by sk_bind_node to tb->owners, and by
+ * sk_bind2_node to tb2->owners, or to tb2->deathrow if it is in TIME_WAIT.
+ */
+export function bindNodeAdd(k: Stack, hinfo: InetHashinfo, sk: Sk, tb: Tb, tb2: Tb2): void {
+	const S = k.sock;
+	const T2 = hinfo.bind2_bucket_cachep;
+	// since 6.8, 770041d337a8
+	if (k.changes.has("bhash-holds-bhash2")) {
+		hlist_add_head(T2.owners, S.bind_node_next, S.bind_node_pprev, tb2, sk);
+		return;
+	}
 	const { owners } = hinfo.bind_bucket_cachep;
-	hlist_add_head(owners, k.sock.bind_node_next, k.sock.bind_node_pprev, tb, sk);
+	const owners2 = S.skc_state[sk] === TCP_TIME_WAIT ? T2.deathrow : T2.owners;
+	hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb, sk);
+	hlist_add_head(owners2, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
 }
 
-/** Until 6.8 (bhash-holds-bhash2): takes a socket off the owners of its bind bucket. */
+/** Takes a socket or a time-wait socket off the lists of its buckets. C: __sk_del_bind_node. */
 export function bindNodeDel(k: Stack, hinfo: InetHashinfo, sk: Sk): void {
-	if (k.changes.has("bhash-holds-bhash2")) return; // since 6.8, b2cb9f9ef240
+	const S = k.sock;
+	const T2 = hinfo.bind2_bucket_cachep;
+	// since 6.8, 770041d337a8
+	if (k.changes.has("bhash-holds-bhash2")) {
+		hlist_del_init(T2.owners, S.bind_node_next, S.bind_node_pprev, sk);
+		return;
+	}
 	const { owners } = hinfo.bind_bucket_cachep;
-	hlist_del_init(owners, k.sock.bind_node_next, k.sock.bind_node_pprev, sk);
-}
-
-/** Makes a socket or a time-wait socket the first owner of tb2, until 6.8 the first of deathrow. */
-export function bind2NodeAdd(k: Stack, hinfo: InetHashinfo, sk: Sk, tb2: Tb2): void {
-	const S = k.sock;
-	const { owners, deathrow } = hinfo.bind2_bucket_cachep;
-	// since 6.8, 770041d337a8
-	if (k.changes.has("bhash-holds-bhash2")) {
-		hlist_add_head(owners, S.bind_node_next, S.bind_node_pprev, tb2, sk);
-	} else {
-		const list = S.skc_state[sk] === TCP_TIME_WAIT ? deathrow : owners;
-		hlist_add_head(list, S.bind2_node_next, S.bind2_node_pprev, tb2, sk);
-	}
-}
-
-/** Takes a socket or a time-wait socket off the list of its bind2 bucket. */
-export function bind2NodeDel(k: Stack, hinfo: InetHashinfo, sk: Sk): void {
-	const S = k.sock;
-	const { owners, deathrow } = hinfo.bind2_bucket_cachep;
-	// since 6.8, 770041d337a8
-	if (k.changes.has("bhash-holds-bhash2")) {
-		hlist_del_init(owners, S.bind_node_next, S.bind_node_pprev, sk);
-	} else {
-		const list = S.skc_state[sk] === TCP_TIME_WAIT ? deathrow : owners;
-		hlist_del_init(list, S.bind2_node_next, S.bind2_node_pprev, sk);
-	}
+	const owners2 = S.skc_state[sk] === TCP_TIME_WAIT ? T2.deathrow : T2.owners;
+	hlist_del_init(owners, S.bind_node_next, S.bind_node_pprev, sk);
+	hlist_del_init(owners2, S.bind2_node_next, S.bind2_node_pprev, sk);
 }
 
 /** Releases the local port of a socket: __inet_put_port and inet_put_port. */
@@ -392,17 +385,14 @@ export function inet_put_port(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const tb = S.icsk_bind_hash[sk];
+	const tb2 = S.icsk_bind2_hash[sk];
 	bindNodeDel(k, hinfo, sk);
 	S.icsk_bind_hash[sk] = 0;
+	S.icsk_bind2_hash[sk] = 0;
 	S.skc_num[sk] = 0;
 	S.sk_userlocks[sk] &= ~SOCK_CONNECT_BIND;
 
-	const tb2 = S.icsk_bind2_hash[sk];
-	if (tb2 !== 0) {
-		bind2NodeDel(k, hinfo, sk);
-		S.icsk_bind2_hash[sk] = 0;
-		inet_bind2_bucket_destroy(k, hinfo, tb2);
-	}
+	if (tb2 !== 0) inet_bind2_bucket_destroy(k, hinfo, tb2);
 	inet_bind_bucket_destroy(k, hinfo, tb);
 }
 
@@ -614,22 +604,6 @@ export function __inet_check_established(
 }
 
 type CheckEstablished = typeof __inet_check_established;
-
-/**
- * Hash of the socket's four-tuple with the local port `port`. Since 6.15 (ehash-adds-port) C adds
- * the port to hash_port0, the hash with port 0. connect() computes that once (connectHashPort0).
- */
-function connectHash(k: Stack, net: Net, sk: Sk, port: Port, hash_port0: number): number {
-	// since 6.15, 9544d60a2605
-	if (k.changes.has("ehash-adds-port")) return (hash_port0 + port) >>> 0;
-	return skEhashOfPort(k, net, sk, port);
-}
-
-/** C's variable hash_port0; 0 before 6.15, where no code reads it. */
-export function connectHashPort0(k: Stack, net: Net, sk: Sk): number {
-	// since 6.15, 9544d60a2605
-	return k.changes.has("ehash-adds-port") ? skEhashOfPort(k, net, sk, 0) : 0;
-}
 
 /** The check_established function for the family that the socket's connection runs over. */
 function checkEstablishedOf(k: Stack, sk: Sk): CheckEstablished {
@@ -893,7 +867,11 @@ function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | 
 		return;
 	}
 
-	bind2NodeDel(k, hinfo, sk);
+	// Until 6.8 the socket stays among the owners of the bind bucket. since 6.8, 770041d337a8
+	const holds = k.changes.has("bhash-holds-bhash2");
+	const next = holds ? S.bind_node_next : S.bind2_node_next;
+	const pprev = holds ? S.bind_node_pprev : S.bind2_node_pprev;
+	hlist_del_init(T.owners, next, pprev, sk);
 	inet_bind2_bucket_destroy(k, hinfo, S.icsk_bind2_hash[sk]);
 
 	if (saddr === null) inet_reset_saddr(k, sk);
@@ -907,7 +885,7 @@ function __inet_bhash2_update_saddr(k: Stack, sk: Sk, saddr: number | In6Addr | 
 			T.fastreuseport[tb2] = -1;
 		}
 	}
-	bind2NodeAdd(k, hinfo, sk, tb2);
+	hlist_add_head(T.owners, next, pprev, tb2, sk);
 	S.icsk_bind2_hash[sk] = tb2;
 }
 
@@ -952,8 +930,7 @@ function inet6MatchSk(
  */
 export function connectCandidate(k: Stack, net: Net, sk: Sk, port: Port, l3mdev: Ifindex): number {
 	const check = checkEstablishedOf(k, sk);
-	const hash_port0 = connectHashPort0(k, net, sk);
-	return connectCandidateLocked(k, net, sk, port, l3mdev, check, CHECK_ONLY, hash_port0);
+	return connectCandidateLocked(k, net, sk, port, l3mdev, check, CHECK_ONLY);
 }
 
 /**
@@ -972,7 +949,6 @@ function connectCandidateLocked(
 	l3mdev: Ifindex,
 	check_established: CheckEstablished,
 	how: number,
-	hash_port0: number,
 ): number {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -990,7 +966,7 @@ function connectCandidateLocked(
 		k.blocker = bindBucketOwner(hinfo, tb);
 		return CANDIDATE_NOT_SHAREABLE;
 	}
-	const hash = connectHash(k, net, sk, port, hash_port0);
+	const hash = skEhashOfPort(k, net, sk, port);
 	return tupleVerdict(k, check_established(k, sk, port, true, how, hash));
 }
 
@@ -1007,7 +983,6 @@ function connectCandidateRcu(
 	l3mdev: Ifindex,
 	check_established: CheckEstablished,
 	how: number,
-	hash_port0: number,
 ): number {
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -1020,11 +995,11 @@ function connectCandidateRcu(
 			k.blocker = bindBucketOwner(hinfo, tb);
 			return CANDIDATE_NOT_SHAREABLE;
 		}
-		const hash = connectHash(k, net, sk, port, hash_port0);
+		const hash = skEhashOfPort(k, net, sk, port);
 		const err = check_established(k, sk, port, true, CHECK_RCU_LOOKUP, hash);
 		if (err !== 0) return tupleVerdict(k, err);
 	}
-	return connectCandidateLocked(k, net, sk, port, l3mdev, check_established, how, hash_port0);
+	return connectCandidateLocked(k, net, sk, port, l3mdev, check_established, how);
 }
 
 /** How many ports connectScan looks at itself after connectSkip could not skip even one. */
@@ -1260,15 +1235,9 @@ function connectScanStep(k: Stack, net: Net, sk: Sk, remaining: number, step: nu
 /**
  * Finds a local port for connect() and puts the socket into ehash. If the socket has a port already,
  * there is no search, only the check of its four-tuple. k.port_offset is C's parameter port_offset,
- * low half first, and hash_port0 is as in C since 6.15. Returns 0 or -EADDRNOTAVAIL.
- * `break other_parity_scan` stands for C's `goto ok`.
+ * low half first. Returns 0 or -EADDRNOTAVAIL. `break other_parity_scan` stands for C's `goto ok`.
  */
-export function __inet_hash_connect(
-	k: Stack,
-	sk: Sk,
-	hash_port0: number,
-	check_established: CheckEstablished,
-): number {
+export function __inet_hash_connect(k: Stack, sk: Sk, check_established: CheckEstablished): number {
 	const S = k.sock;
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind_bucket_cachep;
@@ -1277,7 +1246,7 @@ export function __inet_hash_connect(
 	let port = S.skc_num[sk];
 
 	if (port !== 0) {
-		const hash = connectHash(k, net, sk, port, hash_port0);
+		const hash = skEhashOfPort(k, net, sk, port);
 		const err = check_established(k, sk, port, false, CHECK_AND_TAKE, hash);
 		k.trace.tuple(sk, port, tupleVerdict(k, err), k.blocker);
 		return err;
@@ -1325,16 +1294,7 @@ export function __inet_hash_connect(
 		}
 		for (; i < remaining; i += step, port += scan_step) {
 			if (port >= high) port -= remaining;
-			const verdict = candidate(
-				k,
-				net,
-				sk,
-				port,
-				l3mdev,
-				check_established,
-				CHECK_AND_TAKE,
-				hash_port0,
-			);
+			const verdict = candidate(k, net, sk, port, l3mdev, check_established, CHECK_AND_TAKE);
 			if (verdict === CANDIDATE_OK) break other_parity_scan;
 			k.trace.skip(port, verdict, k.blocker);
 		}
@@ -1391,6 +1351,5 @@ export function inet_hash_connect(k: Stack, sk: Sk): number {
 	if (S.skc_num[sk] === 0) {
 		secure_ipv4_port_ephemeral(k, S.skc_rcv_saddr[sk], S.skc_daddr[sk], S.skc_dport[sk]);
 	}
-	const hash_port0 = connectHashPort0(k, sk_net(k, sk), sk);
-	return __inet_hash_connect(k, sk, hash_port0, __inet_check_established);
+	return __inet_hash_connect(k, sk, __inet_check_established);
 }

@@ -8,8 +8,6 @@ import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { sk_free, sk_net } from "../core/sock.js";
 import {
-	bind2NodeAdd,
-	bind2NodeDel,
 	bindNodeAdd,
 	bindNodeDel,
 	inet_bind_bucket_destroy,
@@ -27,7 +25,6 @@ export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 	if (tb === 0) return;
 
 	bindNodeDel(k, hinfo, tw);
-	bind2NodeDel(k, hinfo, tw);
 	S.icsk_bind_hash[tw] = 0;
 	S.icsk_bind2_hash[tw] = 0;
 	inet_bind2_bucket_destroy(k, hinfo, tb2);
@@ -83,9 +80,8 @@ export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	const tb = S.icsk_bind_hash[sk];
 	const tb2 = S.icsk_bind2_hash[sk];
 	S.icsk_bind_hash[tw] = tb;
-	bindNodeAdd(k, hinfo, tw, tb);
 	S.icsk_bind2_hash[tw] = tb2;
-	bind2NodeAdd(k, hinfo, tw, tb2);
+	bindNodeAdd(k, hinfo, tw, tb, tb2);
 
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
 	k.guide?.leavesEhash(sk);

@@ -31,7 +31,6 @@ import {
 	__inet_hash_connect,
 	CHECK_ONLY,
 	CHECK_RCU_LOOKUP,
-	connectHashPort0,
 	tcp_or_dccp_get_hashinfo,
 } from "../ipv4/inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "../ipv4/inet_timewait_sock.js";
@@ -273,6 +272,5 @@ export function inet6_hash_connect(k: Stack, sk: Sk): number {
 		const at = sk * 4;
 		secure_ipv6_port_ephemeral(k, S.skc_v6_rcv_saddr, at, S.skc_v6_daddr, at, S.skc_dport[sk]);
 	}
-	const hash_port0 = connectHashPort0(k, sk_net(k, sk), sk);
-	return __inet_hash_connect(k, sk, hash_port0, __inet6_check_established);
+	return __inet_hash_connect(k, sk, __inet6_check_established);
 }

@@ -27,7 +27,18 @@ recording, the cost of trace points that nobody uses, and searches guided by bit
 `;
 
 /** Each is measured in a new process, so nothing else has run before. */
-const PROGRAMS = ["bitmap", "guided", "laws", "play", "scale", "scans", "snapshot", "tracing"];
+const PROGRAMS = [
+	"bitmap",
+	"boot",
+	"egress",
+	"guided",
+	"laws",
+	"play",
+	"scale",
+	"scans",
+	"snapshot",
+	"tracing",
+];
 const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
 
 function usage(problem: string): never {

@@ -19,6 +19,7 @@ import {
 } from "./experiments.js";
 import { fillFigures, fillTimes } from "./fill.js";
 import { kernelSearch } from "./lab/linear.js";
+import { connectionRate } from "./rate.js";
 import type { Strategy } from "./strategy.js";
 import { type Axis, type Chart, type Series, toSvg } from "./svg.js";
 import { toText } from "./text.js";
@@ -215,6 +216,33 @@ function predictionChart(
 	};
 }
 
+/** Ports of a socket's range in the chart of rates. */
+const RATE_PORTS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
+const RATE_VERSIONS = ["6.3", "6.12", "6.18.44", "7.3"];
+
+function rateChart(): Chart {
+	const series = mergeEqual(
+		[false, true].flatMap((reuse) =>
+			RATE_VERSIONS.map((version): Series => {
+				const points = RATE_PORTS.map((ports): [number, number] => [
+					ports,
+					connectionRate({ version, ports, reuse }),
+				]);
+				return { name: `${version}, tcp_tw_reuse ${reuse ? 1 : 0}`, points };
+			}),
+		),
+	);
+	return {
+		name: "rate",
+		title: "Kernels: connections a second to one destination",
+		subtitle: "one address, each socket with IP_LOCAL_PORT_RANGE, closed at once by the client",
+		x: { label: "ports of the range", scale: "log", min: 16, max: 8192 },
+		y: logAxis("connections a second until EADDRNOTAVAIL", series),
+		series,
+		at: [16, 64, 256, 1024, 4096, 8192],
+	};
+}
+
 /** All charts. Those that begin with lab- show the strategies of bench/lab/. */
 function plans(strategies: readonly Strategy[]): Plan[] {
 	const connects: Runs = [BEFORE_6_8, SINCE_6_8, STEP_WIDTH].flatMap(
@@ -259,6 +287,7 @@ function plans(strategies: readonly Strategy[]): Plan[] {
 			draw: (e) =>
 				predictionChart(e, "prediction", `${guessed}; option: IP_LOCAL_PORT_RANGE`, kernels),
 		},
+		{ name: "rate", draw: () => rateChart() },
 		...costPlans.filter(({ name }) => name.startsWith("lab-")),
 		{ name: "lab-port-share", draw: (e) => shareChart(e, "lab-port-share", "many", strategies) },
 		{

@@ -8,7 +8,6 @@
  * `--json` prints an object a line. `node dist/bench/scale.js --ehash N` sets the size of ehash. A
  * real kernel's ehash grows with its memory.
  */
-import type { InetHashinfo } from "../include/net/inet_hashtables.js";
 import { type Address, Kernel, type Task } from "../kernel-model/index.js";
 
 /** Of the 28,232 ports of the default range; half of them are even. */
@@ -50,8 +49,6 @@ function populated(sockets: number): Task {
 /** Bytes by table. */
 function tables(task: Task): Record<string, number> {
 	const { kernel } = task;
-	const heads = ({ ehash, bhash, bhash2, lhash2 }: InetHashinfo): number =>
-		ehash.byteLength + bhash.byteLength + bhash2.byteLength + lhash2.byteLength;
 	return {
 		socks: kernel.sock.byteLength,
 		sockets: kernel.socket.byteLength,
@@ -59,7 +56,7 @@ function tables(task: Task): Record<string, number> {
 		timers: kernel.timers.byteLength,
 		buckets: kernel.tcp_hashinfo.bind_bucket_cachep.byteLength,
 		bind2_buckets: kernel.tcp_hashinfo.bind2_bucket_cachep.byteLength,
-		hash_heads: heads(kernel.tcp_hashinfo) + (kernel.table_perturb?.byteLength ?? 0),
+		hash_heads: kernel.tcp_hashinfo.byteLength + (kernel.table_perturb?.byteLength ?? 0),
 	};
 }
 

@@ -204,19 +204,22 @@ static s32 connect_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 
 		if (port >= end)
 			port -= remaining;
+		/* connectSkip */
+		tb = bhash[(port + hash_mix) & bhash_mask];
+		sk2 = tb_owners[tb];
+		if (tb_port[tb] == port && tb_l3mdev[tb] == 0 && tb_net[tb] == id && skc_daddr[sk2] == saddr && skc_rcv_saddr[sk2] == daddr && skc_dport[sk2] == dport &&
+		    skc_state[sk2] < TCP_TIME_WAIT && skc_family[sk2] == AF_INET &&
+		    skc_bound_dev_if[sk2] == 0)
+			continue;
+		/* connectScan */
 		if (is_reserved(port))
 			continue;
-		for (tb = bhash[(port + hash_mix) & bhash_mask]; tb != 0; tb = tb_next[tb])
+		for (; tb != 0; tb = tb_next[tb])
 			if (tb_port[tb] == port && tb_net[tb] == id && tb_l3mdev[tb] == 0)
 				break;
 		if (tb == 0)
 			break;
 		if (tb_fastreuse[tb] >= 0 || tb_fastreuseport[tb] >= 0)
-			continue;
-		sk2 = tb_owners[tb];
-		if (skc_daddr[sk2] == saddr && skc_rcv_saddr[sk2] == daddr && skc_dport[sk2] == dport &&
-		    skc_state[sk2] < TCP_TIME_WAIT && skc_family[sk2] == AF_INET &&
-		    skc_bound_dev_if[sk2] == 0)
 			continue;
 		hash = jhash_3words(swab32(daddr), swab32(saddr), (u32)port << 16 | swab16(dport),
 				    ehash_initval);
@@ -288,6 +291,15 @@ static s32 bind_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 
 		if (port >= end)
 			port -= remaining;
+		/* bindSkip */
+		tb = bhash[(port + hash_mix) & bhash_mask];
+		tb2 = bhash2[(saddr_slot ^ port) & bhash_mask];
+		if (tb_port[tb] == port && tb_l3mdev[tb] == 0 && tb_net[tb] == id &&
+		    tb2_port[tb2] == port && tb2_rcv_saddr[tb2] == saddr && tb2_family[tb2] == AF_INET &&
+		    tb2_l3mdev[tb2] == 0 && tb2_net[tb2] == id && tb2_owners[tb2] != 0 &&
+		    !skc_ipv6only[tb2_owners[tb2]])
+			continue;
+		/* bindScan */
 		if (is_reserved(port))
 			continue;
 		for (tb2 = bhash2[(any_slot ^ port) & bhash_mask]; tb2 != 0; tb2 = tb2_next[tb2]) {

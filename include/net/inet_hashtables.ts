@@ -77,26 +77,49 @@ export class Bind2BucketTable extends Slab<Tb2> {
 	fastreuseport = this.i8();
 }
 
-/** struct inet_hashinfo: the hash tables of TCP or of DCCP. Sizes are powers of two. */
+/**
+ * struct inet_hashinfo: the hash tables of TCP or of DCCP. Sizes are powers of two. A table is
+ * allocated when it is first read, so that a kernel without sockets is small.
+ */
 export class InetHashinfo {
-	readonly ehash: Heads<Sk>;
 	readonly ehash_mask: number;
-	readonly bhash: Heads<Tb>;
-	readonly bhash2: Heads<Tb2>;
 	readonly bhash_size: number;
-	readonly lhash2: Heads<Sk>;
 	readonly lhash2_mask: number;
 	readonly bind_bucket_cachep = new BindBucketTable();
 	readonly bind2_bucket_cachep = new Bind2BucketTable();
+	private ehashHeads: Heads<Sk> | null = null;
+	private bhashHeads: Heads<Tb> | null = null;
+	private bhash2Heads: Heads<Tb2> | null = null;
+	private lhash2Heads: Heads<Sk> | null = null;
 
 	constructor(ehashSize: number, bhashSize: number, lhash2Size: number) {
-		this.ehash = new Int32Array(ehashSize);
 		this.ehash_mask = ehashSize - 1;
-		this.bhash = new Int32Array(bhashSize);
-		this.bhash2 = new Int32Array(bhashSize);
 		this.bhash_size = bhashSize;
-		this.lhash2 = new Int32Array(lhash2Size);
 		this.lhash2_mask = lhash2Size - 1;
+	}
+
+	get ehash(): Heads<Sk> {
+		this.ehashHeads ??= new Int32Array(this.ehash_mask + 1);
+		return this.ehashHeads;
+	}
+	get bhash(): Heads<Tb> {
+		this.bhashHeads ??= new Int32Array(this.bhash_size);
+		return this.bhashHeads;
+	}
+	get bhash2(): Heads<Tb2> {
+		this.bhash2Heads ??= new Int32Array(this.bhash_size);
+		return this.bhash2Heads;
+	}
+	get lhash2(): Heads<Sk> {
+		this.lhash2Heads ??= new Int32Array(this.lhash2_mask + 1);
+		return this.lhash2Heads;
+	}
+
+	/** Memory of the tables that are allocated, bytes. */
+	get byteLength(): number {
+		const { ehashHeads, bhashHeads, bhash2Heads, lhash2Heads } = this;
+		const heads = [ehashHeads, bhashHeads, bhash2Heads, lhash2Heads];
+		return heads.reduce((sum, table) => sum + (table?.byteLength ?? 0), 0);
 	}
 }
 

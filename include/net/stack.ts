@@ -75,7 +75,7 @@ export interface Stack {
 	high: number;
 	/** Output of the check of a port: the socket that conflicts, 0 if none. */
 	blocker: Sk;
-	/** Output of connectScan: the port, 0 if none. */
+	/** Output of connectScan: the port, 0 if none. Also of the functions that scans call. */
 	found_port: Port;
 	/**
 	 * Output of the check of a port: its bind bucket and, in bind(), its bind2 bucket. 0 if none.

@@ -26,12 +26,13 @@ export const UDP_HTABLE_SIZE_DEFAULT = 16_384;
  * slot of `hash2`.
  */
 export class UdpTable {
-	readonly hash: Heads<Sk>;
-	readonly count: Uint32Array;
-	readonly hash2: Heads<Sk>;
-	readonly count2: Uint32Array;
-	readonly hash4: Heads<Sk>;
-	readonly hash4_cnt: Uint32Array;
+	// Each is allocated when it is first read, so that a kernel without sockets is small.
+	private heads: Heads<Sk> | null = null;
+	private counts: Uint32Array | null = null;
+	private heads2: Heads<Sk> | null = null;
+	private counts2: Uint32Array | null = null;
+	private heads4: Heads<Sk> | null = null;
+	private counts4: Uint32Array | null = null;
 	/** Number of slots - 1. */
 	readonly mask: number;
 	/** log2 of the number of slots. */
@@ -62,15 +63,34 @@ export class UdpTable {
 				`size of udp must be a power of two from ${min} to ${UDP_HTABLE_SIZE_MAX}, is ${size}`,
 			);
 		}
-		this.hash = new Int32Array(size);
-		this.count = new Uint32Array(size);
-		this.hash2 = new Int32Array(size);
-		this.count2 = new Uint32Array(size);
-		this.hash4 = new Int32Array(size);
-		this.hash4_cnt = new Uint32Array(size);
 		this.mask = size - 1;
 		this.log = Math.log2(size);
 		this.bitmap = new Uint32Array(BITS_TO_LONGS(udpPortsPerChain(this.log)));
+	}
+
+	get hash(): Heads<Sk> {
+		this.heads ??= new Int32Array(this.mask + 1);
+		return this.heads;
+	}
+	get count(): Uint32Array {
+		this.counts ??= new Uint32Array(this.mask + 1);
+		return this.counts;
+	}
+	get hash2(): Heads<Sk> {
+		this.heads2 ??= new Int32Array(this.mask + 1);
+		return this.heads2;
+	}
+	get count2(): Uint32Array {
+		this.counts2 ??= new Uint32Array(this.mask + 1);
+		return this.counts2;
+	}
+	get hash4(): Heads<Sk> {
+		this.heads4 ??= new Int32Array(this.mask + 1);
+		return this.heads4;
+	}
+	get hash4_cnt(): Uint32Array {
+		this.counts4 ??= new Uint32Array(this.mask + 1);
+		return this.counts4;
 	}
 }
 

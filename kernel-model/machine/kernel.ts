@@ -327,7 +327,7 @@ export class Kernel implements Stack {
 				sysctl_tcp_syn_retries: TCP_SYN_RETRIES,
 				sysctl_tcp_syn_linear_timeouts: TCP_SYN_LINEAR_TIMEOUTS,
 				sysctl_udp_child_hash_entries: 0,
-				sysctl_tcp_max_tw_buckets: this.tcp_hashinfo.ehash.length / 2,
+				sysctl_tcp_max_tw_buckets: (this.tcp_hashinfo.ehash_mask + 1) / 2,
 				sysctl_tcp_synack_retries: TCP_SYNACK_RETRIES,
 				sysctl_tcp_retries1: TCP_RETR1,
 				sysctl_tcp_retries2: TCP_RETR2,

@@ -144,6 +144,9 @@ describe("campaigns", () => {
 		expect(await said("fuzz", "--shard", "3/2")).toBe(
 			"2 inet-port-model: --shard: expected I/N such as 1/4, found 3/2\n",
 		);
+		expect(await said("replay", "--release", "newest")).toBe(
+			"2 inet-port-model: --release: expected a release such as 6.3.8, found newest\n",
+		);
 		expect(await said("replay", "--from", "x")).toBe(
 			"2 inet-port-model: --from: expected a number from 0 up, found x\n",
 		);

@@ -18,6 +18,8 @@ export interface SockReuseport {
 	 * not added when it joins, but is subtracted when it leaves. Then the count wraps.
 	 */
 	incoming_cpu: number;
+	/** A BPF program selects the member. It is not modelled which one it selects. */
+	prog: boolean;
 	/** A UDP member was connected once. Stays set for the life of the group. */
 	has_conns: boolean;
 }

@@ -47,6 +47,7 @@ import {
 } from "../../include/uapi/linux/in.js";
 import { CLONE_NEWNET, CLONE_NEWUSER } from "../../include/uapi/linux/sched.js";
 import { NotModelled, sk_net } from "../../net/core/sock.js";
+import { reuseport_attach_prog } from "../../net/core/sock_reuseport.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
@@ -470,6 +471,11 @@ export class Calls {
 	/** Passes over an option. If ports may depend on it, later calls on the socket are doubtful. */
 	private passedOption(sk: number, { call, operands }: Made): typeof IGNORED {
 		const option = operands.option();
+		if (call.result?.value === 0 && option !== null && SELECTORS.has(option.name)) {
+			// Which member the program selects is open in any case: check/accept_queues.ts.
+			reuseport_attach_prog(this.world.kernel, sk);
+			return IGNORED;
+		}
 		if (call.result?.value === 0 && option !== null) {
 			mptcpCountOption(this.world.kernel, sk, option.level, option.number);
 		}
@@ -823,6 +829,9 @@ function errorIn(operands: Operands): number {
 		? 0
 		: new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
 }
+
+/** Options that let a BPF program select the member of a reuseport group. */
+const SELECTORS = new Set(["SO_ATTACH_REUSEPORT_CBPF", "SO_ATTACH_REUSEPORT_EBPF"]);
 
 /** Errors of a connect() that does not sleep. */
 const AT_ONCE = new Set(["EALREADY", "EINPROGRESS", "EISCONN"]);

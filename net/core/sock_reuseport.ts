@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * net/core/sock_reuseport.c: groups of TCP listeners or UDP sockets that share a port. Closed
- * members (tcp_migrate_req) and selection by BPF are left out.
+ * members (tcp_migrate_req) are left out, and how a BPF program selects a member.
  */
 import type { Sk } from "../../include/linux/handle.js";
+import { hlist_unhashed } from "../../include/linux/list.js";
 import { reciprocal_scale } from "../../include/linux/math.js";
 import { INIT_SOCKS, type SockReuseport } from "../../include/net/sock_reuseport.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
-import { EBUSY, ENOMEM } from "../../include/uapi/asm-generic/errno.js";
+import { EBUSY, EINVAL, ENOMEM } from "../../include/uapi/asm-generic/errno.js";
 
 /** max_socks is a u16. */
 const U16_MAX = 0xffff;
@@ -45,6 +46,7 @@ export function reuseport_alloc(k: Stack, sk: Sk): number {
 		num_closed_socks: 0,
 		incoming_cpu: 0,
 		has_conns: false,
+		prog: false,
 	};
 	reuseport_get_incoming_cpu(k, sk, alone);
 	k.reuseport.set(id, alone);
@@ -90,6 +92,22 @@ export function reuseport_detach_sock(k: Stack, sk: Sk): void {
 		reuseport_put_incoming_cpu(k, sk, reuse);
 	}
 	if (reuse.socks.length === 0) k.reuseport.delete(id);
+}
+
+/**
+ * SO_ATTACH_REUSEPORT_CBPF, _EBPF: gives the group a program. A socket that is on no chain yet gets
+ * a group of its own, so it cannot join another group by its port later. Returns 0 or -EINVAL.
+ */
+export function reuseport_attach_prog(k: Stack, sk: Sk): number {
+	if (hlist_unhashed(k.sock.node_pprev, sk)) {
+		if (k.sock.skc_reuseport[sk] === 0) return -EINVAL;
+		const err = reuseport_alloc(k, sk);
+		if (err !== 0) return err;
+	}
+	const reuse = groupOf(k, sk);
+	if (reuse === null) return -EINVAL;
+	reuse.prog = true;
+	return 0;
 }
 
 /** A listener stops listening. With tcp_migrate_req off it leaves its group at once. */

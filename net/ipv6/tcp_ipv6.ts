@@ -44,6 +44,7 @@ import {
 import {
 	tcp_close,
 	tcp_disconnect,
+	tcp_init_sock,
 	tcp_recvmsg,
 	tcp_sendmsg,
 	tcp_set_state,
@@ -52,6 +53,7 @@ import {
 import { tcp_fastopen_defer_connect } from "../ipv4/tcp_fastopen.js";
 import { tcp_v4_connect } from "../ipv4/tcp_ipv4.js";
 import { tcp_connect } from "../ipv4/tcp_output.js";
+import { tcp_set_keepalive } from "../ipv4/tcp_timer.js";
 import {
 	__inet6_lookup_established,
 	inet6_hash_connect,
@@ -198,6 +200,8 @@ export function inet6LookupListenerSkb(
 export const tcpv6_prot: Proto = {
 	name: "TCPv6",
 	prot: PROT_TCPV6,
+	init: tcp_init_sock,
+	keepalive: tcp_set_keepalive,
 	close: tcp_close,
 	connect: tcp_v6_connect,
 	disconnect: tcp_disconnect,

@@ -598,6 +598,29 @@ describe("SO_KEEPALIVE", () => {
 	);
 });
 
+describe("an IPv6 connection", () => {
+	rule(
+		"has the timeouts of the sysctls and of SO_KEEPALIVE as well",
+		`
+		tcp6 s c
+		c getopt 6.44 4 = ENOPROTOOPT | 6.18.44: c0d40100 | 7.3: c0d40100
+		c getopt 6.45 4 = ENOPROTOOPT | 6.18.44: 400d0300 | 7.3: 400d0300
+		s bind [::1]:7000
+		s listen 4
+		c set 6.4 1
+		c start [::1]:7000 = EINPROGRESS
+		s accept t
+		write tcp_fin_timeout "1"
+		t close
+		pass 1500 # the peer's FIN_WAIT2 is over
+		c set 1.9 1
+		pass 1500
+		c error = EPIPE
+		`,
+		VERSIONS,
+	);
+});
+
 describe("accept()", () => {
 	rule(
 		"of a full queue resets the client with tcp_abort_on_overflow",

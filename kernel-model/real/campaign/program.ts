@@ -213,6 +213,22 @@ export const READ: readonly [Level, string][] = [
 	["SOL_SOCKET", "SO_PROTOCOL"],
 	["SOL_SOCKET", "SO_DOMAIN"],
 ];
+/**
+ * Options of TCP that decide when a connection ends, with their numbers, and values to set. None of
+ * these values ends a connection within the time that a program takes, but for a negative
+ * TCP_LINGER2, which ends it at close().
+ */
+export const ENDS: readonly [Level, string, number, readonly number[]][] = [
+	["SOL_TCP", "TCP_LINGER2", 8, [-1, 0, 121, -2147483648, 60]],
+	["SOL_TCP", "TCP_SYNCNT", 7, [0, 127, 128, -1, 4]],
+	["SOL_TCP", "TCP_USER_TIMEOUT", 18, [0, -1, 2147483647, 60000]],
+	["SOL_SOCKET", "SO_KEEPALIVE", 9, [1, 0, -1]],
+	["SOL_TCP", "TCP_KEEPIDLE", 4, [0, 32767, 32768, -1, 600]],
+	["SOL_TCP", "TCP_KEEPINTVL", 5, [0, 32767, 32768, 1]],
+	["SOL_TCP", "TCP_KEEPCNT", 6, [0, 127, 128, 1]],
+	["SOL_TCP", "TCP_RTO_MAX_MS", 44, [999, 1000, 120000, 120001, 1001]],
+	["SOL_TCP", "TCP_RTO_MIN_US", 45, [200000, 4000, 199999, -1]],
+];
 /** Bounds of IP_LOCAL_PORT_RANGE; 0 leaves one to the namespace. */
 const RANGES = [
 	[40000, 40003],
@@ -258,6 +274,13 @@ export const SYSCTLS: Readonly<Record<string, readonly string[]>> = {
 	"net.ipv4.tcp_l3mdev_accept": ["1", "0"],
 	"net.ipv4.udp_l3mdev_accept": ["1", "0"],
 	"net.ipv4.ip_local_port_step_width": ["3", "0", "100"],
+	"net.ipv4.tcp_abort_on_overflow": ["1", "0"],
+	"net.ipv4.tcp_rfc1337": ["1", "0"],
+	"net.ipv4.tcp_max_tw_buckets": ["1", "65536", "0", "3"],
+	"net.ipv4.tcp_keepalive_time": ["600", "-1", "8589935"],
+	"net.ipv4.tcp_orphan_retries": ["3", "0", "256"],
+	"net.ipv4.tcp_retries2": ["8", "15", "-1"],
+	"net.ipv4.tcp_rto_max_ms": ["1000", "999", "120000"],
 };
 /** Ranges in which a search has no choice. */
 const ONE_PORT = ["40003 40003", "40000 40000", "40001 40001", "45000 45000"];
@@ -652,6 +675,11 @@ class Renderer {
 			this.perform(() => process.task.setsockopt(fd, 1, 13, bytes));
 			return;
 		}
+		if (c % 16 === 13) {
+			const [level, option, number, values] = pick(ENDS, d);
+			this.set(process, fd, level, option, number, pick(values, e));
+			return;
+		}
 		// Streams bound to different devices can have the same four-tuple, and race with each
 		// other.
 		if (c % 16 === 14 && (this.inVrf || DATAGRAM.includes(sock.kind))) {
@@ -673,6 +701,11 @@ class Renderer {
 	}
 
 	private read(process: Process, fd: number, sock: Sock, c: number, d: number): void {
+		if (d % 8 === 6) {
+			const [level, option] = pick(ENDS, c);
+			if (!this.without(option)) this.say(process, `getsockopt(${fd}, ${level}, ${option})`);
+			return;
+		}
 		const options = sock.six || d % 4 === 3 ? READ : READ.filter(([level]) => level !== "SOL_IPV6");
 		const [level, option] = pick(options, c);
 		if (this.without(option)) return;
@@ -1038,6 +1071,6 @@ export function renderProgram(program: Program, abilities: Abilities): string[] 
 
 /** The names that Abilities.without can have. */
 export function withoutNames(): string[] {
-	const options = [...FLAGS.map(([, name]) => name), ...READ.map(([, name]) => name)];
+	const options = [...FLAGS, ...READ, ...ENDS].map(([, name]) => name);
 	return [...new Set([...Object.keys(WITHOUT), ...Object.keys(OPERATIONS), ...options])];
 }

@@ -326,7 +326,10 @@ export class GuidedSearch implements PortGuide {
 		const reserved = net.ipv4.sysctl_local_reserved_ports;
 		const begin = port;
 		let i = 0;
-		if (!this.hasUnknown(net, Math.min(port, high - remaining), high, step)) i = remaining;
+		// The lowest port of the pass. It has the parity of `port`.
+		let lowest = Math.min(port, high - remaining);
+		if (step === 2 && ((lowest ^ port) & 1) !== 0) lowest++;
+		if (!this.hasUnknown(net, lowest, high, step)) i = remaining;
 		for (; i < remaining; i += step, port += scan_step) {
 			if (port >= high) port -= remaining;
 			const word = port >>> 5;

@@ -40,15 +40,24 @@ const CIRCLES: readonly { files: readonly string[]; reason: string }[] = [
 			"net/ipv4/tcp_output.ts",
 			"net/ipv4/tcp_timer.ts",
 			"net/ipv4/udp.ts",
+			"net/ipv6/af_inet6.ts",
 			"net/ipv6/inet6_hashtables.ts",
 			"net/ipv6/tcp_ipv6.ts",
+			"net/ipv6/udp.ts",
+			"net/mptcp/ctrl.ts",
+			"net/mptcp/options.ts",
+			"net/mptcp/protocol.ts",
+			"net/mptcp/sockopt.ts",
+			"net/mptcp/subflow.ts",
 		],
 		reason:
 			"TCP's files call each other; inet_hashtables.c calls inet_sk_get_local_port_range of " +
 			"inet_connection_sock.c, which calls inet_bind_bucket_create, and through twsk_unique " +
 			"tcp_twsk_unique of tcp_ipv4.c; tcp_sendmsg_fastopen of tcp.c calls __inet_stream_connect of " +
 			"af_inet.c, which registers tcp_prot and udp_prot, and udp.c calls " +
-			"inet_sk_get_local_port_range; tcp_fastopen.c asks tcp_metrics.c for cookies",
+			"inet_sk_get_local_port_range; tcp_fastopen.c asks tcp_metrics.c for cookies; " +
+			"tcp_input.c, tcp_output.c and tcp_timer.c call MPTCP's options.c and ctrl.c, and MPTCP's files " +
+			"call TCP's and the operations of af_inet6.c",
 	},
 	{
 		files: [
@@ -65,10 +74,6 @@ const CIRCLES: readonly { files: readonly string[]; reason: string }[] = [
 		reason:
 			"one module: bind_addr.c asks protocol.c for a family's functions, protocol.c registers " +
 			"sctp_prot of socket.c, socket.c makes associations and endpoints, whose end puts the port",
-	},
-	{
-		files: ["net/mptcp/protocol.ts", "net/mptcp/sockopt.ts"],
-		reason: "protocol.c has sockopt.c's functions in its tables, sockopt.c asks for the subflow",
 	},
 ];
 

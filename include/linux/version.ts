@@ -409,6 +409,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-syn-fallback",
+		since: "6.12",
+		commit: "6982826fe5e5",
+		backports: [],
+		summary:
+			"An MPTCP socket becomes one of TCP if its SYN has no answer at its third timeout, after three seconds. Options can be set on it again.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-getsockopt-flags",
 		since: "6.15",
 		commit: "e2f4ac7bab22",

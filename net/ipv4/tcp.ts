@@ -130,18 +130,14 @@ import {
 	usecs_to_jiffies,
 } from "./tcp_timer.js";
 
-/** tcp_init_sock: the timeouts of a new sock come from the sysctls. */
+/**
+ * tcp_init_sock: the timeouts of a new sock come from the sysctls. Kernels without one have its
+ * default as a constant.
+ */
 export function tcp_init_sock(k: Stack, sk: Sk): void {
-	const net = sk_net(k, sk);
-	// since 6.11, f086edef71be
-	const rto_min_us = k.changes.has("tcp-rto-min-us")
-		? net.ipv4.sysctl_tcp_rto_min_us
-		: TCP_RTO_MIN * 1000;
-	k.sock.icsk_rto_min[sk] = usecs_to_jiffies(rto_min_us) * JIFFY;
-	// since 6.15, 54a378f43425
-	k.sock.icsk_rto_max[sk] = k.changes.has("tcp-rto-max")
-		? msToJiffies(net.ipv4.sysctl_tcp_rto_max_ms) * JIFFY
-		: TCP_RTO_MAX;
+	const { ipv4 } = sk_net(k, sk);
+	k.sock.icsk_rto_min[sk] = usecs_to_jiffies(ipv4.sysctl_tcp_rto_min_us) * JIFFY;
+	k.sock.icsk_rto_max[sk] = msToJiffies(ipv4.sysctl_tcp_rto_max_ms) * JIFFY;
 }
 
 /** msecs_to_jiffies of a time that is not negative. */

@@ -38,6 +38,7 @@ import {
 import { sk_net } from "../core/sock.js";
 import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { mptcp_established_options } from "../mptcp/options.js";
+import { mptcpSubflowCtx } from "../mptcp/subflow.js";
 import { skOverIpv6 } from "./inet_hashtables.js";
 import {
 	ip_route_output_flow,
@@ -236,7 +237,8 @@ export function tcp_rtx_synack(k: Stack, req: Sk): void {
 }
 
 export function tcpSendSyn(k: Stack, sk: Sk): void {
-	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
+	// mptcp_syn_options: request_mptcp is cleared by a fallback.
+	const mptcp = mptcpSubflowCtx(k, sk)?.fallback === false ? TCPHDR_MPTCP : 0;
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
 

@@ -12,6 +12,7 @@ import {
 	ICSK_TIME_RETRANS,
 	SOCK_DEAD,
 	SOCK_KEEPOPEN,
+	SOCK_MPTCP,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
@@ -40,6 +41,7 @@ import {
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { processBacklogAndWorks } from "../core/dev.js";
 import { sk_net } from "../core/sock.js";
+import { mptcp_active_detect_blackhole } from "../mptcp/ctrl.js";
 import { reqsk_timer_handler } from "./inet_connection_sock.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
 import { tcp_done, tcp_fin_time } from "./tcp.js";
@@ -172,6 +174,7 @@ function tcp_write_timeout(k: Stack, sk: Sk): boolean {
 		retry_until = tcp_orphan_retries(k, sk, S.icsk_rto[sk] < tcp_rto_max(k, sk));
 	}
 	expired ||= retransmits_timed_out(k, sk, retry_until, S.icsk_user_timeout[sk]);
+	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) mptcp_active_detect_blackhole(k, sk, expired);
 	if (!expired) return false;
 	tcp_write_err(k, sk);
 	return true;

@@ -30,6 +30,7 @@ const example = (name: string) => readFileSync(`${EXAMPLES}${name}.strace`, "utf
 const compare = (text: string): Difference[] => compareVersions(readScript(text, "test"));
 /** Changes that no script shows, and why. */
 const WITHOUT_SCRIPT: Readonly<Record<string, string>> = {
+	"synack-rto-max": "a script for it needs TCP_RTO_MAX_MS, so it differs by tcp-rto-max first",
 	"tcp-disconnect-busy": "no call of a script comes while a connect() sleeps",
 	"tcp-disconnect-epipe": "no call of a script comes while a connect() sleeps",
 };
@@ -56,6 +57,10 @@ const TOGETHER: Readonly<Record<string, [side: (has: Has) => boolean, changes: s
 	"bhash2-v6only-v4mapped": [
 		(has) => has("bhash2-v4mapped-on-bind") && !has("bhash2-v6only-v4mapped"),
 		["bhash2-v4mapped-on-bind", "bhash2-v6only-v4mapped"],
+	],
+	"mptcp-syn-fallback": [
+		(has) => !has("mptcp-set-up-while-closed") || has("mptcp-syn-fallback"),
+		["mptcp-set-up-while-closed", "mptcp-syn-fallback"],
 	],
 	"udp-reuseport-rescored": [
 		(has) => has("udp-reuseport-rescored") && !has("udp-hash4"),
@@ -84,9 +89,11 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"fastreuse-recomputed": ["0", "EADDRNOTAVAIL"],
 	"first-bind-not-fast": ["EADDRINUSE", "0"],
 	"mptcp-accepted-set-up": ["0", "EINVAL"],
+	"mptcp-defer-accept-succeeds": ["0", "EINVAL"],
 	"mptcp-getsockopt-flags": ["0 [1]", "EOPNOTSUPP"],
 	"mptcp-set-up-while-closed": ["EINVAL", "0"],
 	"mptcp-local-port-range": ["0", "ENOPROTOOPT"],
+	"mptcp-syn-fallback": ["0", "EINVAL"],
 	"orphan-uid": ["0", "EADDRINUSE"],
 	"port-step-width": ["0", "ENOENT"],
 	"prefsrc-removed-on-every-device": ["0 2001:db8:2::1", "0 2001:db8:1::1"],
@@ -98,6 +105,9 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"so-linger-clamp": ["0 [1, -1752346657]", "0 [1, 17179866]"],
 	"source-address-within-vrf": ["0 192.0.2.1", "0 198.51.100.1"],
 	"syn-recv-shutdown-deferred": ["ENOTCONN", "0"],
+	"tcp-rto-max": ["0", "ENOPROTOOPT"],
+	"tcp-rto-min-option": ["0", "ENOPROTOOPT"],
+	"tcp-rto-min-us": ["0", "ENOENT"],
 	"tcp-syn-linear-timeouts": ["EADDRINUSE", "0"],
 	"tcp-tw-reuse-delay": ["0", "ENOENT"],
 	"tw-fin-wait2-not-reused": ["EADDRNOTAVAIL", "0"],

@@ -416,6 +416,22 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		[-EINVAL, 0, -EINVAL],
 		[-EINVAL, 0, 0],
 	],
+	"mptcp-syn-fallback": [
+		"6.11",
+		"6.12",
+		(version) => {
+			const { kernel, net, task } = boot(version);
+			net.addRoute({ to: "198.51.100.0/24", dev: "lo" });
+			const fd = mptcp(task);
+			task.connect(fd, at("198.51.100.1", 80), undefined, true);
+			const set = () => task.setsockopt(fd, SOL_IP, IP_FREEBIND, 1);
+			const early = set();
+			kernel.advance(8000);
+			return [early, set()];
+		},
+		[-EINVAL, -EINVAL],
+		[-EINVAL, 0],
+	],
 	"mptcp-getsockopt-flags": [
 		"6.14",
 		"6.15",

@@ -495,13 +495,19 @@ export class Operands {
 			const ints = value.items.map((item) => this.intOf(item, "a number"));
 			return padded(littleEndian(ints), length);
 		}
-		if (value.kind === "struct" && (this.option()?.shape ?? "linger") === "linger") {
+		if (value.kind === "struct") {
 			const int = (name: string) => {
 				const found = field(value, name);
 				if (found === undefined) throw this.error(value, `a field ${name}`);
 				return this.intOf(found, "a number");
 			};
-			return padded(littleEndian([int("l_onoff"), int("l_linger")]), length);
+			const shape = this.option()?.shape ?? "linger";
+			if (shape === "linger")
+				return padded(littleEndian([int("l_onoff"), int("l_linger")]), length);
+			if (shape === "timeval") {
+				const longs = new BigInt64Array([BigInt(int("tv_sec")), BigInt(int("tv_usec"))]);
+				return padded(new Uint8Array(longs.buffer), length);
+			}
 		}
 		if (value.kind === "int" && value.value !== 0) {
 			// strace prints a pointer if it cannot read all bytes of the option.

@@ -20,8 +20,8 @@ import { SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
  */
 export type OptionConcern = "ports" | "doubt" | "none";
 
-/** The type of an option's value: an int, a struct linger, or another type. */
-export type OptionShape = "int" | "linger" | "other";
+/** The type of an option's value: an int, a struct linger, a struct timeval, or another type. */
+export type OptionShape = "int" | "linger" | "timeval" | "other";
 
 export interface SocketOption {
 	level: number;
@@ -34,13 +34,20 @@ export interface SocketOption {
 const BY_NAME = new Map<string, SocketOption>();
 const BY_NUMBER = new Map<string, SocketOption>();
 
+/** Options whose value is a structure, by the beginnings of their names. */
+const STRUCTURES: readonly (readonly [string, OptionShape])[] = [
+	["SO_LINGER", "linger"],
+	["SO_RCVTIMEO", "timeval"],
+	["SO_SNDTIMEO", "timeval"],
+];
+
 /** Adds a row of "NAME=NUMBER". A "*" at the end means that the value is not an int. */
 function row(level: number, concern: OptionConcern, text: string): void {
 	for (const word of text.trim().split(/\s+/)) {
 		const [name = "", rest = ""] = word.split("=");
 		const number = Number.parseInt(rest, 10);
 		const other = rest.endsWith("*") ? "other" : "int";
-		const shape = name === "SO_LINGER" ? "linger" : other;
+		const shape = STRUCTURES.find(([prefix]) => name.startsWith(prefix))?.[1] ?? other;
 		const option: SocketOption = { level, name, number, concern, shape };
 		BY_NAME.set(name, option);
 		const key = `${level} ${number}`;

@@ -106,7 +106,9 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 		// A request takes the flags of its listener.
 		const anysrc = inet_sk_flowi_flags(k, sk) !== 0 || S.skc_state[sk] === TCP_NEW_SYN_RECV;
 		if (!anysrc && !ipSourceValid(net, S.skc_rcv_saddr[sk])) return SEGMENT_UNSENT;
-		if (dif === 0 && oif === 0 && (flags & TCPHDR_SYN) === 0) {
+		// The address was one of this host. A route whose hosts answer never leads to one.
+		const own = oif === 0 && dif === 0 && (flags & TCPHDR_SYN) === 0;
+		if (own && skRemoteAnswer(k, sk) === "blackhole") {
 			const lo = ipDatagramDeliverIfindex(net, S.skc_daddr[sk], oif);
 			if (lo !== 0) {
 				pushSegment(k, sk, flags & ~TCPHDR_PROBE, lo, false, length, seq, ack);

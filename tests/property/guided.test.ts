@@ -25,7 +25,7 @@ import {
 	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
-import { versionFor } from "../../kernel-model/machine/versions.js";
+import { profileFor } from "../../kernel-model/machine/profile.js";
 import { always, isDefault } from "./replay.js";
 import { type Options, openWith, randomOptions } from "./sockets.js";
 
@@ -332,8 +332,8 @@ describe("a guided search, with the draws of a kernel", { timeout: 600_000 }, ()
 		let calls = 0;
 		for (const part of splitRecordings(text)) {
 			const script = readScript(part.text, file, part.above);
-			const version = versionFor(readDraws(script)?.release ?? "");
-			if (version === null) throw new Error(`${file}: no version models its kernel`);
+			const version = profileFor(readDraws(script)?.release ?? "")?.name;
+			if (version === undefined) throw new Error(`${file}: no version models its kernel`);
 			const outcomes = playScript(script, { version, search: "guided" });
 			expect(outcomes.filter(({ verdict }) => verdict === "mismatch")).toEqual([]);
 			calls += outcomes.length;

@@ -124,6 +124,11 @@ function perform(kernel: Kernel, program: Program, [what, who, which, how]: Op):
 	}
 }
 
+function isEmptyTable(value: unknown): boolean {
+	if (!ArrayBuffer.isView(value)) return false;
+	return new Uint8Array(value.buffer, value.byteOffset, value.byteLength).every((x) => x === 0);
+}
+
 /** Fails if two kernels differ in an object or a word. */
 function expectAlike(a: object, b: object): void {
 	const pairs: [unknown, unknown, string][] = [[a, b, "kernel"]];
@@ -131,6 +136,8 @@ function expectAlike(a: object, b: object): void {
 	const differ = (path: string) => expect.fail(`${path} differs`);
 	for (let i = 0; i < pairs.length; i++) {
 		const [x, y, path] = pairs[i];
+		// A table that nobody read yet is the same as one whose chains are all empty.
+		if ((x === null && isEmptyTable(y)) || (y === null && isEmptyTable(x))) continue;
 		if (typeof x !== "object" || x === null || typeof y !== "object" || y === null) {
 			if (!Object.is(x, y) && typeof x !== "function") differ(path);
 			continue;

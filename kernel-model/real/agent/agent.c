@@ -715,13 +715,14 @@ static void open_drain(void)
 
 /*
  * The listener of the agent's own MPTCP connections; -1 if the kernel has no MPTCP. Their clients
- * have a fixed port, because a search for a port would show in the draws.
+ * bind to one port after the other, because a search for a port would show in the draws. On some
+ * kernels (6.18.15) a port stays in TIME_WAIT.
  */
+#define WORK_PORT_FIRST 2000
+#define WORK_PORT_LAST 32000
 static int work_to = -1;
 static struct sockaddr_in work_name = { .sin_family = AF_INET };
-static const struct sockaddr_in work_client = {
-	.sin_family = AF_INET, .sin_port = 0xd007 /* 2000 */,
-};
+static int work_port = WORK_PORT_FIRST;
 static int has_mptcp; /* a task made an MPTCP socket since the last reset */
 
 #ifndef IPPROTO_MPTCP
@@ -744,18 +745,35 @@ static void open_work(void)
 /* How often the work of one end causes work of the other: both DATA_FINs and their ACKs. */
 #define WORKS 4
 
+/* Connects an MPTCP socket to the agent's listener. */
+static int connect_work(void)
+{
+	const struct linger reset = { 1, 0 };
+	struct sockaddr_in name = { .sin_family = AF_INET };
+
+	for (int tries = 0; tries <= WORK_PORT_LAST - WORK_PORT_FIRST; tries++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+
+		name.sin_port = htons(work_port);
+		work_port = work_port < WORK_PORT_LAST ? work_port + 1 : WORK_PORT_FIRST;
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		if (bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0 &&
+		    connect(fd, (struct sockaddr *)&work_name, sizeof(work_name)) == 0)
+			return fd;
+		if (errno != EADDRINUSE && errno != EADDRNOTAVAIL)
+			break;
+		close(fd);
+	}
+	refuse("an MPTCP connection");
+	return -1;
+}
+
 /* Ends an MPTCP connection of the agent's. Returns when the worker has told its other end. */
 static void wait_for_work(void)
 {
-	const struct linger reset = { 1, 0 };
-	const socklen_t length = sizeof(work_name);
 	struct pollfd end = { .events = POLLRDHUP };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+	int fd = connect_work();
 
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	if (bind(fd, (struct sockaddr *)&work_client, length) < 0 ||
-	    connect(fd, (struct sockaddr *)&work_name, length) < 0)
-		refuse("an MPTCP connection");
 	end.fd = accept(work_to, NULL, NULL);
 	if (shutdown(fd, SHUT_WR) < 0 || poll(&end, 1, 10000) != 1)
 		refuse("the end of an MPTCP connection");

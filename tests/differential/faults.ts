@@ -99,7 +99,7 @@ const FAULTS: readonly Fault[] = [
 ];
 
 const dist = fileURLToPath(new URL("../../", import.meta.url));
-const operations = process.argv[2] ?? "200000";
+const operations = process.argv[2] ?? "400000";
 const byLaws = operations === "--laws";
 let missed = 0;
 /** The text of a file with a fault. Throws an error if the replaced code is not there. */

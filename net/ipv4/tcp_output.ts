@@ -240,7 +240,8 @@ export function tcp_rtx_synack(k: Stack, req: Sk): void {
 
 export function tcpSendSyn(k: Stack, sk: Sk): void {
 	// mptcp_syn_options: request_mptcp is cleared by a fallback.
-	const mptcp = mptcpSubflowCtx(k, sk)?.fallback === false ? TCPHDR_MPTCP : 0;
+	const is_mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0;
+	const mptcp = is_mptcp && mptcpSubflowCtx(k, sk)?.fallback === false ? TCPHDR_MPTCP : 0;
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Options that the campaigns share. The functions throw UsageError. */
 
+import { nth } from "../machine/nth.js";
 import type { Campaign, Difference } from "../real/campaign/campaign.js";
 import { KINDS, type Kind, withoutNames } from "../real/campaign/program.js";
 import type { Case } from "./reports.js";
@@ -140,6 +141,16 @@ export function mergedStatus(command: string, merged: readonly Merged[]): number
 	return merged.some(({ total }) => total.mismatches > 0) ? 1 : 0;
 }
 
+/** A row of a table of kernels: the first two cells are names, the others numbers. */
+export function tableRow(cells: readonly (string | number)[], widths: readonly number[]): string {
+	return cells
+		.map((cell, i) => {
+			const width = nth(widths, i);
+			return i < 2 ? String(cell).padEnd(width) : cell.toLocaleString("en").padStart(width);
+		})
+		.join(" ");
+}
+
 const SUM_HEADER = ["kernel", "model", "seeds", "programs", "calls", "searches", "differ", "hours"];
 const SUM_WIDTHS = [10, 10, 8, 12, 14, 14, 8, 8];
 
@@ -156,12 +167,6 @@ export function sumLogs(command: string, help: string, args: string[]): number {
 	if (files.length === 0)
 		throw new UsageError(`${command} sum: expected files of ${command} --log`);
 	const found = sums(command, files);
-	const row = (cells: readonly string[]) =>
-		cells
-			.map((cell, i) =>
-				i < 2 ? cell.padEnd(SUM_WIDTHS[i] ?? 0) : cell.padStart(SUM_WIDTHS[i] ?? 0),
-			)
-			.join(" ");
 	const lines = found.map(({ total, seeds }) => {
 		const { kernel, model, programs, operations, searches, mismatches, seconds } = total;
 		if (values.json === true) {
@@ -177,10 +182,9 @@ export function sumLogs(command: string, help: string, args: string[]): number {
 			});
 		}
 		const counts = [seeds, programs, operations, searches, mismatches];
-		const numbers = counts.map((count) => count.toLocaleString("en"));
-		return row([kernel, model, ...numbers, (seconds / 3600).toFixed(2)]);
+		return tableRow([kernel, model, ...counts, (seconds / 3600).toFixed(2)], SUM_WIDTHS);
 	});
-	if (values.json !== true) lines.unshift(row(SUM_HEADER));
+	if (values.json !== true) lines.unshift(tableRow(SUM_HEADER, SUM_WIDTHS));
 	process.stdout.write(`${lines.join("\n")}\n`);
 	return found.some(({ total }) => total.mismatches > 0) ? 1 : 0;
 }

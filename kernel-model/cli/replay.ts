@@ -6,7 +6,6 @@
  */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { nth } from "../machine/nth.js";
 import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
 import { KINDS } from "../real/campaign/program.js";
 import { replayText } from "../real/campaign/replayed.js";
@@ -24,6 +23,7 @@ import {
 	stopText,
 	sumLogs,
 	summaryOf,
+	tableRow,
 	testOf,
 	whole,
 } from "./campaigns.js";
@@ -69,21 +69,11 @@ Exit status: 0 all equal, 1 something differs, 2 bad input or no machine.
 const HEADER = ["kernel", "model", "operations", "draws", "searches", "no port", "mismatches", "s"];
 const WIDTHS = [10, 10, 12, 10, 10, 10, 11, 8];
 
-function row(cells: readonly (string | number)[]): string {
-	return cells
-		.map((cell, i) =>
-			i < 2
-				? String(cell).padEnd(nth(WIDTHS, i))
-				: cell.toLocaleString("en").padStart(nth(WIDTHS, i)),
-		)
-		.join(" ");
-}
-
 function rowOf(done: Summary): string {
 	const { kernel, model, operations, draws = 0, searches, exhausted, mismatches, seconds } = done;
 	const release = kernel.replace(/[+-].*/, "");
 	const cells = [release, model, operations, draws, searches, exhausted, mismatches];
-	return row([...cells, Math.round(seconds)]);
+	return tableRow([...cells, Math.round(seconds)], WIDTHS);
 }
 
 async function onMachine(
@@ -184,7 +174,7 @@ function mergeShards(args: string[]): number {
 	}
 	if (files.length === 0) throw new UsageError("replay merge: expected files of replay --json");
 	const merged = merge("replay", files);
-	if (values.json !== true) process.stdout.write(`${row(HEADER)}\n`);
+	if (values.json !== true) process.stdout.write(`${tableRow(HEADER, WIDTHS)}\n`);
 	for (const { total } of merged) {
 		const lines = [values.json === true ? JSON.stringify(total) : rowOf(total)];
 		if (values.json !== true)
@@ -237,7 +227,7 @@ export async function replay(args: string[]): Promise<number> {
 		const line = values.json === true ? JSON.stringify(summary) : rowOf(summary);
 		process.stdout.write(`${line}\n`);
 	};
-	if (values.json !== true && !tests.tap) process.stdout.write(`${row(HEADER)}\n`);
+	if (values.json !== true && !tests.tap) process.stdout.write(`${tableRow(HEADER, WIDTHS)}\n`);
 	if (values.load !== undefined) {
 		const { summary, mismatches } = loaded(String(values.load), String(values.model));
 		print(summary);

@@ -28,6 +28,14 @@ import type { UdpTable } from "./udp.js";
  */
 export type SecretKind = "hash_mix" | "ehash" | "ehash6" | "udp" | "udp6" | "seq";
 
+/** What check mode has to say about reuseport groups of listeners. */
+export interface AcceptQueueGuest {
+	/** Is called before a listener leaves its group. */
+	leaves(listener: Sk): void;
+	/** The member that gets the SYN from `sport`. The hash selected `member` with the secret `of`. */
+	selects(member: Sk, sport: Port, of: SecretKind): Sk;
+}
+
 export interface Stack {
 	/** Behaviour changes that the modelled version has. */
 	readonly changes: ReadonlySet<ChangeName>;
@@ -95,8 +103,8 @@ export interface Stack {
 	 * (KernelOptions).
 	 */
 	askSecret(of: SecretKind): boolean;
-	/** For check mode: is called before a listener leaves its reuseport group. */
-	accept_queues: { leaves(listener: Sk): void } | null;
+	/** Check mode's part in reuseport groups of listeners; null without check mode. */
+	accept_queues: AcceptQueueGuest | null;
 	/** Segments in flight over loopback. */
 	readonly loopback: Segment[];
 	/** The tracer that searches report to. noTrace if nobody traces. */

@@ -5,7 +5,8 @@
  * has the kernel's secret, the model's choice is the kernel's.
  */
 import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
-import type { SecretKind } from "../../include/net/stack.js";
+import { SOCK_MPTCP } from "../../include/net/sock.js";
+import type { AcceptQueueGuest, SecretKind } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
@@ -16,7 +17,7 @@ import { add, nth } from "../machine/nth.js";
 /** Most questions that are kept. */
 const QUESTIONS = 4096;
 
-export class AcceptQueues {
+export class AcceptQueues implements AcceptQueueGuest {
 	/** Listeners that were seen not to have a connection, by the connection's snd_isn. */
 	private readonly without = new Map<number, Set<number>>();
 	/** The port of the client that each question to a secret is about, by the question's number. */
@@ -144,12 +145,29 @@ export class AcceptQueues {
 
 	/** Whether the kernel gave a connection to another member than the model did. */
 	private ask(child: number): boolean {
+		return this.askAbout(nth(this.kernel.sock.skc_dport, child), this.secretOf(child));
+	}
+
+	/** Whether a secret decided otherwise about the connection from a port. */
+	private askAbout(port: number, of: SecretKind): boolean {
 		const { questions, kernel } = this;
-		if (this.isDecided(child)) return false;
-		questions.set(kernel.secrets_asked, nth(kernel.sock.skc_dport, child));
+		if (kernel.known.has(of)) return false;
+		questions.set(kernel.secrets_asked, port);
 		const [oldest] = questions.keys();
 		if (oldest !== undefined && questions.size > QUESTIONS) questions.delete(oldest);
-		return kernel.askSecret(this.secretOf(child));
+		return kernel.askSecret(of);
+	}
+
+	/**
+	 * A group may have listeners of TCP and of MPTCP. A client of MPTCP shows which of the two took
+	 * its connection. Among listeners of the same protocol the model's choice stands until a later
+	 * call shows another one.
+	 */
+	selects(member: number, sport: number, of: SecretKind): number {
+		const { sk_flags } = this.kernel.sock;
+		const isMptcp = (sk: number) => (nth(sk_flags, sk) & SOCK_MPTCP) !== 0;
+		const other = this.members(member).find((sk) => isMptcp(sk) !== isMptcp(member));
+		return other !== undefined && this.askAbout(sport, of) ? other : member;
 	}
 
 	private withoutIt(child: number): Set<number> {

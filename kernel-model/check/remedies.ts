@@ -38,10 +38,16 @@ const CLOSES = 16;
 
 export function* remediesOf(player: Player, contradiction: Contradiction): Generator<Remedy> {
 	const { name, args } = contradiction.call;
-	// Options depend on no choice. Only SO_ERROR does.
-	if (name === "setsockopt") return;
 	const asked = args[2]?.value;
-	if (name === "getsockopt" && !(asked?.kind === "flags" && asked.names[0] === "SO_ERROR")) return;
+	const isError = asked?.kind === "flags" && asked.names[0] === "SO_ERROR";
+	if (name === "setsockopt" || (name === "getsockopt" && !isError)) {
+		// Other options depend on no choice, except those of an MPTCP socket: they depend on the
+		// protocol of the listener that took the connection.
+		const { world } = player;
+		if (world.kernel.mptcp.socks.has(world.sk(contradiction.task, contradiction.call)))
+			yield* secrets(player, contradiction);
+		return;
+	}
 	yield* orders(player, contradiction);
 	yield* ports(player, contradiction);
 	yield* reads(player, contradiction);

@@ -22,7 +22,7 @@ import { SctpGlobals } from "../../include/net/sctp.js";
 import { SockTable } from "../../include/net/sock.js";
 import type { SockReuseport } from "../../include/net/sock_reuseport.js";
 import { SocketTable } from "../../include/net/socket.js";
-import type { SecretKind, Segment, Stack } from "../../include/net/stack.js";
+import type { AcceptQueueGuest, SecretKind, Segment, Stack } from "../../include/net/stack.js";
 import {
 	TCP_KEEPALIVE_INTVL,
 	TCP_KEEPALIVE_PROBES,
@@ -189,7 +189,7 @@ export class Kernel implements Stack {
 	/** The kernel's own draws, used unless a guest replaces `draws`. */
 	readonly ownDraws: Draws = new KernelDraws(this);
 	draws: Draws = this.ownDraws;
-	accept_queues: { leaves(listener: number): void } | null = null;
+	accept_queues: AcceptQueueGuest | null = null;
 	readonly guide: PortGuide | null;
 	/** Every task that has not exited. */
 	readonly tasks = new Set<Task>();

@@ -86,9 +86,9 @@
  * one CPU. After a call that may send, the agent sends datagrams of its own and answers only when
  * they have passed the queue of this CPU.
  *
- * MPTCP handles the end of a connection in a worker of the CPU, after the packets. So if a task has
- * an MPTCP socket, the agent also ends MPTCP connections of its own, one after the other, and
- * answers when the worker has handled them. Work is done in order.
+ * MPTCP handles the end of a connection in a worker of the CPU, after the packets. So if a call may
+ * concern an MPTCP connection, the agent also ends MPTCP connections of its own, one after the other,
+ * and answers when the worker has handled them. Work is done in order.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -184,14 +184,20 @@ static const struct {
 #endif
 };
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#define ANY -1 /* protocol */
+
 /*
  * Memory that the agent shares with one task. The task sleeps until `turn` is 1 and sets it to
  * 0. A call may write to any memory of its task, so also to this. The agent reads only the answer
- * from here and does not rely on it.
+ * and the protocol from here and does not rely on them.
  */
 struct slot {
 	int turn;
 	int limit;
+	int protocol; /* of the call's socket before the call; ANY if several; 0 if none */
 	char request[REQUEST];
 	char answer[ANSWER];
 };
@@ -548,6 +554,15 @@ static long make_call(const struct slot *slot, long number, const long *args,
 	return result;
 }
 
+/* The protocol of a socket; 0 if the descriptor has none. */
+static int protocol_of(int fd)
+{
+	int protocol = 0;
+	socklen_t length = sizeof(protocol);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) < 0 ? 0 : protocol;
+}
+
 static void answer_repeat(struct slot *slot, char *rest)
 {
 	struct {
@@ -611,6 +626,12 @@ static void answer_repeat(struct slot *slot, char *rest)
 		strcpy(out, "! calls to repeat: none");
 }
 
+/* Whether a call may close another descriptor than its first argument. */
+static int closes_another(const char *name)
+{
+	return strcmp(name, "dup2") == 0 || strcmp(name, "dup3") == 0;
+}
+
 static void answer_call(struct slot *slot, char *name, char *rest)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -632,6 +653,7 @@ static void answer_call(struct slot *slot, char *name, char *rest)
 			return;
 		}
 	}
+	slot->protocol = closes_another(name) ? ANY : protocol_of(args[0]);
 	result = make_call(slot, number, args, &begin, &end);
 	if (result == -ENOSYS) { /* only filters return it */
 		snprintf(slot->answer, ANSWER, "! not let through: %.40s with these arguments", name);
@@ -676,6 +698,7 @@ static void serve(struct slot *slot)
 			}
 			sprintf(slot->answer, "%ld", pid < 0 ? (long)-errno : pid);
 		} else if (strcmp(name, "repeat") == 0 && rest != NULL) {
+			slot->protocol = ANY;
 			answer_repeat(slot, rest);
 		} else {
 			answer_call(slot, name, rest);
@@ -723,11 +746,7 @@ static void open_drain(void)
 static int work_to = -1;
 static struct sockaddr_in work_name = { .sin_family = AF_INET };
 static int work_port = WORK_PORT_FIRST;
-static int has_mptcp; /* a task made an MPTCP socket since the last reset */
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
+static int has_mptcp; /* an MPTCP socket may have been in use since the last reset */
 
 static void open_work(void)
 {
@@ -744,6 +763,7 @@ static void open_work(void)
 
 /* How often the work of one end causes work of the other: both DATA_FINs and their ACKs. */
 #define WORKS 4
+#define ENDS 2 /* of a connection */
 
 /* Connects an MPTCP socket to the agent's listener. */
 static int connect_work(void)
@@ -768,23 +788,37 @@ static int connect_work(void)
 	return -1;
 }
 
-/* Ends an MPTCP connection of the agent's. Returns when the worker has told its other end. */
+/*
+ * Ends an MPTCP connection of the agent's, first at one end, then at the other. Returns when the
+ * worker has told each end that its peer has ended.
+ */
 static void wait_for_work(void)
 {
-	struct pollfd end = { .events = POLLRDHUP };
-	int fd = connect_work();
+	int end[ENDS];
 
-	end.fd = accept(work_to, NULL, NULL);
-	if (shutdown(fd, SHUT_WR) < 0 || poll(&end, 1, 10000) != 1)
-		refuse("the end of an MPTCP connection");
-	close(fd);
-	close(end.fd);
+	end[0] = connect_work();
+	end[1] = accept(work_to, NULL, NULL);
+	for (int i = 0; i < ENDS; i++) {
+		struct pollfd peer = { .fd = end[ENDS - 1 - i], .events = POLLRDHUP };
+
+		if (shutdown(end[i], SHUT_WR) < 0 || poll(&peer, 1, 10000) != 1)
+			refuse("the end of an MPTCP connection");
+	}
+	close(end[0]);
+	close(end[1]);
 }
 
 /* How many packets may follow each other: SYN, SYN ACK, ACK, FIN and its ACKs. */
 #define ROUNDS 4
 
-static void drain(const char *request)
+/* Whether an MPTCP socket may have work after a call. A plain TCP socket may be its peer. */
+static int may_work(int protocol)
+{
+	return has_mptcp && (protocol == ANY || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+/* Waits for the packets of a request, and for their work. */
+static void drain(const char *request, int protocol)
 {
 	/* Goroutines of gVisor receive packets. Nothing tells when they have done it. */
 	const int shakes = strncmp(request, "close", 5) != 0 && strncmp(request, "exit", 4) != 0;
@@ -796,7 +830,7 @@ static void drain(const char *request)
 	for (int i = 0; !gvisor && i < ROUNDS; i++)
 		if (send(drain_to, &byte, 1, 0) != 1 || recv(drain_from, &byte, 1, 0) != 1)
 			refuse("datagrams over lo");
-	for (int i = 0; has_mptcp && i < WORKS; i++)
+	for (int i = 0; may_work(protocol) && i < WORKS; i += ENDS)
 		wait_for_work();
 }
 
@@ -811,14 +845,14 @@ static int may_send(const char *request)
 	return 0;
 }
 
-/* Whether a request makes an MPTCP socket. */
-static int makes_mptcp(const char *request)
+/* Whether a request may begin to use an MPTCP socket. Before it no packet concerns MPTCP. */
+static int uses_mptcp(const char *request, int protocol)
 {
-	const char *made = strstr(request, "socket ");
-	int domain, type, protocol;
-
-	return made != NULL && sscanf(made, "socket %d %d %d", &domain, &type, &protocol) == 3 &&
-	       protocol == IPPROTO_MPTCP;
+	if (strncmp(request, "repeat ", 7) == 0)
+		return 1;
+	return protocol == IPPROTO_MPTCP && (strncmp(request, "connect ", 8) == 0 ||
+					     strncmp(request, "listen ", 7) == 0 ||
+					     strncmp(request, "sendto ", 7) == 0);
 }
 
 /* Binds the agent to its current CPU. The scheduler may move it to another one first. */
@@ -1768,7 +1802,7 @@ static void to_task(const char *word, const char *rest)
 	}
 	if (strcmp(rest, "exit") == 0) {
 		end_task(task);
-		drain(rest);
+		drain(rest, ANY);
 		answer("0");
 		return;
 	}
@@ -1781,8 +1815,7 @@ static void to_task(const char *word, const char *rest)
 		slots[other].turn = 0;
 	}
 	used = 1;
-	if (work_to >= 0 && makes_mptcp(rest))
-		has_mptcp = 1;
+	slots[task].protocol = 0;
 	slots[task].limit = limit_ms;
 	strcpy(slots[task].request, rest);
 	said = await_task(task);
@@ -1792,8 +1825,10 @@ static void to_task(const char *word, const char *rest)
 		if (pid > 1 && is_task(pid))
 			pids[other] = pid;
 	}
+	if (work_to >= 0 && uses_mptcp(rest, slots[task].protocol))
+		has_mptcp = 1;
 	if (may_send(rest))
-		drain(rest);
+		drain(rest, slots[task].protocol);
 }
 
 /* The slots of UDP's tables from the kernel's log; 0 if it does not have them. */

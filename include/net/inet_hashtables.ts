@@ -10,6 +10,7 @@ import { AF_INET6 } from "../linux/socket.js";
 import { swab16, swab32 } from "../uapi/linux/swab.js";
 import { ipv6_addr_equal, ipv6_portaddr_hash } from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
+import { RefusedPorts } from "./refused_ports.js";
 import type { SockTable } from "./sock.js";
 
 /** tb->fastreuseport: every reuseport socket of the user may share the port without a search. */
@@ -87,6 +88,12 @@ export class InetHashinfo {
 	readonly lhash2_mask: number;
 	readonly bind_bucket_cachep = new BindBucketTable();
 	readonly bind2_bucket_cachep = new Bind2BucketTable();
+	/**
+	 * Ports whose four-tuple is in use by a connection that owns the bucket of the port, for connect().
+	 */
+	readonly refused_tuples = new RefusedPorts(1);
+	/** Ports that have an owner on an address, or on the wildcard, for bind(). */
+	readonly refused_binds = new RefusedPorts(4);
 	private ehashHeads: Heads<Sk> | null = null;
 	private bhashHeads: Heads<Tb> | null = null;
 	private bhash2Heads: Heads<Tb2> | null = null;

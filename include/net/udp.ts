@@ -4,6 +4,7 @@
 import { BITS_TO_LONGS } from "../linux/bitmap.js";
 import type { Heads, Ifindex, Port, Sk } from "../linux/handle.js";
 import type { Net } from "./net_namespace.js";
+import { RefusedPorts } from "./refused_ports.js";
 import type { SockTable } from "./sock.js";
 
 /** Number of ports. */
@@ -47,6 +48,8 @@ export class UdpTable {
 	 * sock clears only its columns. Delete its queue before.
 	 */
 	readonly receive_queue = new Map<number, number[]>();
+	/** Ports with a sock on an address or on the wildcard, for bind(). */
+	readonly refused = new RefusedPorts(4);
 	/**
 	 * Secrets of the hashes of lookups, drawn at first use. In C they are static variables, shared
 	 * by UDP and UDP-Lite. So only those of k.udp_table are used.

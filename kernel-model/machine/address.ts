@@ -7,7 +7,7 @@ import {
 	AF_UNSPEC,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
-import { type In6Addr, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import { type In6Addr, in6addr_any, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import {
 	checkObject,
 	checkPort,
@@ -145,7 +145,7 @@ export function toSockaddr(address: Address): Sockaddr {
 		sin_family: FAMILIES[family],
 		sin_port: checkPort("port", address.port),
 		sin_addr: checkUint("flowinfo", flowinfo),
-		sin6_addr: new Uint32Array(4),
+		sin6_addr: in6addr_any,
 		sin6_scope_id: checkUint("scope_id", scope_id),
 	};
 	// bind() of an AF_INET socket also looks at the address of AF_UNSPEC.

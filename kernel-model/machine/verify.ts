@@ -10,6 +10,7 @@ import {
 } from "../../include/net/inet_hashtables.js";
 import { ipv6_addr_equal, ipv6_addr_v4mapped, ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
+import type { RefusedPorts } from "../../include/net/refused_ports.js";
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import {
 	TCP_CLOSE,
@@ -255,12 +256,14 @@ function verifyHashinfo(
 		}
 	}
 	if (seen !== buckets.size) fail(`${buckets.size} bind buckets, ${seen} on chains`);
+	const bound = new Map<string, readonly number[]>();
 	for (const tb of buckets) {
 		const list = holds
 			? bhash2Of(hinfo, tb).flatMap((tb2) =>
 					chain("owners2", T2.owners, S.bind_node_next, S.bind_node_pprev, tb2),
 				)
 			: chain("owners", T.owners, S.bind_node_next, S.bind_node_pprev, tb);
+		if (T.l3mdev[tb] === 0) bound.set(`${T.ib_net[tb]} ${T.port[tb]}`, list);
 		for (const sk of list) {
 			owned.add(sk);
 			if (!live.has(sk)) fail(`bucket of port ${T.port[tb]} is owned by freed socket ${sk}`);
@@ -270,19 +273,25 @@ function verifyHashinfo(
 		}
 	}
 	verifyBind2(k, hinfo, owned);
+	verifyRefused(k, "bind()", hinfo.refused_binds, bound);
 
 	// Connections and listeners are on the chain of their hash, once. Two may have the same
 	// four-tuple and device, so this is not checked: if devices are mixed, the kernel's search
 	// stops at the first match and admits a second one.
+	const tuples = new Set<string>();
 	for (let slot = 0; slot < hinfo.ehash.length; slot++) {
 		if (hinfo.ehash[slot] === 0) continue;
 		for (const sk of chain("ehash", hinfo.ehash, S.node_next, S.node_pprev, slot)) {
 			hashed.add(sk);
+			if (hasTuple(k, hinfo, sk)) tuples.add(tupleKey(k, sk));
 			const hash = sk_ehashfn(k, sk);
 			if (hash !== S.skc_hash[sk] || (hash & hinfo.ehash_mask) !== slot) {
 				fail(`${name(k, sk)} is on the wrong chain of ehash`);
 			}
 		}
+	}
+	for (const record of hinfo.refused_tuples) {
+		if (!tuples.has(record.join(" "))) fail(`connect() refuses a free four-tuple: ${record}`);
 	}
 	for (let slot = 0; slot < hinfo.lhash2.length; slot++) {
 		if (hinfo.lhash2[slot] === 0) continue;
@@ -292,6 +301,38 @@ function verifyHashinfo(
 			if (inet_lhash2_bucket_sk(k, sk) !== slot) {
 				fail(`${name(k, sk)} is on the wrong chain of lhash2`);
 			}
+		}
+	}
+}
+
+/** A sock's record in refused_tuples. */
+function tupleKey({ sock: S }: Kernel, sk: number): string {
+	return [S.skc_net, S.skc_rcv_saddr, S.skc_daddr, S.skc_dport, S.skc_num]
+		.map((column) => column[sk])
+		.join(" ");
+}
+
+/** Whether a connection in ehash owns the bucket of its port and takes its four-tuple. */
+function hasTuple({ sock: S }: Kernel, hinfo: InetHashinfo, sk: number): boolean {
+	const tb = nth(S.icsk_bind_hash, sk);
+	if (tb === 0 || hinfo.bind_bucket_cachep.l3mdev[tb] !== 0) return false;
+	return S.skc_state[sk] !== TCP_TIME_WAIT && S.skc_bound_dev_if[sk] === 0;
+}
+
+/** Each port that a bind() to an address refuses has a sock that conflicts with it. */
+function verifyRefused(
+	{ sock: S }: Kernel,
+	call: string,
+	refused: RefusedPorts,
+	socks: ReadonlyMap<string, readonly number[]>,
+): void {
+	for (const [net, saddr, daddr, dport, port] of refused) {
+		const conflicts = (sk: number) => {
+			const its = S.skc_rcv_saddr[sk];
+			return S.skc_ipv6only[sk] === 0 && (its === saddr || its === 0 || saddr === 0);
+		};
+		if (daddr !== 0 || dport !== 0 || !socks.get(`${net} ${port}`)?.some(conflicts)) {
+			fail(`${call} to ${saddr} refuses port ${port} for no reason`);
 		}
 	}
 }
@@ -417,6 +458,7 @@ function verifyUdpTable(
 ): void {
 	const S = k.sock;
 	const mine = new Set<number>();
+	const bound = new Map<string, number[]>();
 	const second = new Set<number>();
 	const connected = new Map<number, number>();
 	const { hash, count, hash2, count2, hash4 } = table;
@@ -437,6 +479,8 @@ function verifyUdpTable(
 		for (const sk of first) {
 			hashed.add(sk);
 			mine.add(sk);
+			const key = `${S.skc_net[sk]} ${S.skc_num[sk]}`;
+			bound.set(key, [...(bound.get(key) ?? []), sk]);
 			if (udp_get_table_prot(k, sk) !== table) fail(`${name(k, sk)} is in another table`);
 			if (S.sk_protocol[sk] !== protocol) fail(`${name(k, sk)} is in another protocol's table`);
 			if (!live.has(sk)) fail(`udp hash ${slot} holds freed socket ${sk}`);
@@ -458,6 +502,7 @@ function verifyUdpTable(
 			if ((hash & table.mask) !== slot) fail(`${name(k, sk)} is on the wrong chain of udp hash2`);
 		}
 	}
+	verifyRefused(k, "bind()", table.refused, bound);
 	for (let slot2 = 0; slot2 <= table.mask; slot2++) {
 		if (table.hash4_cnt[slot2] !== (connected.get(slot2) ?? 0)) {
 			fail(`udp hash2 ${slot2} miscounts the sockets on chains of hash4`);

@@ -6,6 +6,7 @@ import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { HZ } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
+import { leavesEhash } from "../../include/net/refused_ports.js";
 import {
 	GLOBAL_ROOT_UID,
 	type Proto,
@@ -205,7 +206,7 @@ function sock_bindtoindex_locked(k: Stack, sk: Sk, ifindex: Ifindex): number {
 	// Only a privileged task may change or remove the device once one is set.
 	if (k.sock.skc_bound_dev_if[sk] !== 0 && !ns_capable(k, CAP_NET_RAW)) return -EPERM;
 	if (ifindex < 0) return -EINVAL;
-	k.guide?.leavesEhash(sk);
+	leavesEhash(k, sk);
 	k.sock.skc_bound_dev_if[sk] = ifindex;
 	sk_prot(k, sk).rehash?.(k, sk);
 	return 0;

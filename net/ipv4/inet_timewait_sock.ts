@@ -3,6 +3,7 @@
 import type { Sk } from "../../include/linux/handle.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
+import { leavesEhash } from "../../include/net/refused_ports.js";
 import { SOCK_CONNECT_BIND } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
@@ -34,7 +35,7 @@ export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 /** Removes a time-wait socket from all tables and frees it. Its timer calls this as well. */
 export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	const S = k.sock;
-	k.guide?.leavesEhash(tw);
+	leavesEhash(k, tw);
 	hlist_del_init(tcp_or_dccp_get_hashinfo(k, tw).ehash, S.node_next, S.node_pprev, tw);
 	inet_twsk_bind_unhash(k, tw);
 	sk_net(k, tw).tw_count--;
@@ -84,7 +85,7 @@ export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	bindNodeAdd(k, hinfo, tw, tb, tb2);
 
 	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
-	k.guide?.leavesEhash(sk);
+	leavesEhash(k, sk);
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, tw);
 	hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
 }

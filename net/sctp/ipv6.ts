@@ -77,6 +77,8 @@ function sctp_v6_map_v4(addr: SctpAddr): void {
  */
 function sctp_v4_map_v6(addr: SctpAddr): void {
 	addr.sin_family = AF_INET6;
+	// The array of an AF_INET address may be that of others.
+	addr.sin6_addr = new Uint32Array(4);
 	ipv6_addr_set_v4mapped(addr.sin_addr, addr.sin6_addr, 0);
 	addr.sin_addr = 0; // sin6_flowinfo
 	addr.sin6_scope_id = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Kernels with `search: "guided"` against kernels that look at every port. Over random programs and
- * over recordings with the draws of a kernel, both choose the same ports and make the same draws.
+ * Kernels with fast scans and kernels with `search: "guided"` against kernels whose searches call the
+ * kernel's functions for every port. Over random programs all choose the same ports and make the same
+ * draws. Guided kernels also play recordings with the draws of a kernel.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import type { PortGuide } from "../../include/net/guide.js";
+import { noTrace } from "../../include/trace/events/port_search.js";
 import { readDraws, splitRecordings } from "../../kernel-model/check/exact.js";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 import {
@@ -163,18 +165,26 @@ const programOf = (version: fc.Arbitrary<string>) =>
 	});
 type Program = ReturnType<typeof programOf> extends fc.Arbitrary<infer T> ? T : never;
 
+/** How many refused ports the kernels remembered at the ends. */
+let remembered = 0;
+
 /** The results that the programs reached, so that the test is not empty. */
 const reached = { connected: 0, noAddress: 0, bound: 0, inUse: 0, datagrams: 0 };
 
-/** One kernel of a pair: its calls, and the descriptors that are open. */
+/** How a kernel of a comparison searches. A traced kernel looks at each port by C's functions. */
+type Search = "traced" | "linear" | "guided";
+
+/** One of the kernels: its calls, and the descriptors that are open. */
 class Side {
 	readonly kernel: Kernel;
 	readonly net: NetNamespace;
 	readonly task: Task;
 	private saved: ReturnType<Kernel["snapshot"]> | null = null;
 
-	constructor({ version, small, step_width, low, high }: Program, search: "linear" | "guided") {
+	constructor({ version, small, step_width, low, high }: Program, how: Search) {
+		const search = how === "guided" ? "guided" : "linear";
 		this.kernel = new Kernel({ version, search, ...(small ? { tables: SMALL } : {}) });
+		if (how === "traced") this.kernel.trace = { ...noTrace };
 		this.net = this.kernel.createNet();
 		this.net.addRoute({ to: "default", dev: "lo" });
 		this.net.addRoute({ to: "203.0.113.0/25", dev: "lo", answer: "accept" });
@@ -233,15 +243,24 @@ class Side {
 	}
 }
 
-function play(given: Program, fault?: (guide: PortGuide) => void): void {
+/** A deliberate fault of a guide, or of the tables of refused ports of a kernel. */
+interface Fault {
+	guide?: (guide: PortGuide) => void;
+	linear?: (kernel: Kernel) => void;
+}
+
+function play(given: Program, fault?: Fault): void {
+	const traced = new Side(given, "traced");
 	const linear = new Side(given, "linear");
 	const guided = new Side(given, "guided");
 	if (guided.kernel.guide === null) throw new Error("no guide");
-	fault?.(guided.kernel.guide);
+	fault?.guide?.(guided.kernel.guide);
+	fault?.linear?.(linear.kernel);
 	let fds: { fd: number; udp: boolean; address: string }[] = [];
 	let saved = fds;
 	const same = (call: (side: Side) => number): number => {
-		const wanted = call(linear);
+		const wanted = call(traced);
+		expect(call(linear)).toBe(wanted);
 		expect(call(guided)).toBe(wanted);
 		return wanted;
 	};
@@ -274,7 +293,7 @@ function play(given: Program, fault?: (guide: PortGuide) => void): void {
 		} else if (step.do === "on") {
 			if (fds.length > 0) on(step.at % fds.length, step.call);
 		} else if (step.do === "advance") {
-			for (const { kernel } of [linear, guided]) kernel.advance(step.ms);
+			for (const { kernel } of [traced, linear, guided]) kernel.advance(step.ms);
 		} else if (step.do === "sysctl") {
 			same((side) => side.net.setSysctl(step.name, step.value));
 		} else if (step.do === "snapshot") {
@@ -285,37 +304,64 @@ function play(given: Program, fault?: (guide: PortGuide) => void): void {
 			fds = saved;
 		}
 	}
-	for (const { kernel } of [linear, guided]) kernel.verify();
+	for (const { kernel } of [traced, linear, guided]) kernel.verify();
 	same((side) => side.kernel.random.get_random_u32());
-	const table = linear.kernel.table_perturb;
-	expect(guided.kernel.table_perturb?.findIndex((value, at) => value !== table?.[at])).toBe(
-		table === null ? undefined : -1,
-	);
+	const table = traced.kernel.table_perturb;
+	for (const { kernel } of [linear, guided]) {
+		expect(kernel.table_perturb?.findIndex((value, at) => value !== table?.[at])).toBe(
+			table === null ? undefined : -1,
+		);
+		remembered += [...kernel.tcp_hashinfo.refused_tuples].length;
+		remembered += [...kernel.tcp_hashinfo.refused_binds, ...kernel.udp_table.refused].length;
+	}
 }
 
-describe("a guided search", { timeout: 1_200_000 }, () => {
-	test.each(VERSIONS)("returns what the linear scan returns, version %s", (version) => {
+describe("a fast scan and a guided search", { timeout: 1_200_000 }, () => {
+	test.each(VERSIONS)("return what the kernel's functions return, version %s", (version) => {
 		const program = programOf(fc.constant(version));
 		for (const key of Object.keys(reached)) reached[key as keyof typeof reached] = 0;
 		always(program, { seed: 1, runs: 45 }, (value) => play(value));
 		if (isDefault) {
+			expect(remembered).toBeGreaterThan(1000);
 			for (const times of Object.values(reached)) expect(times).toBeGreaterThan(80);
 		}
 	});
 
-	const FAULTS: Record<string, (guide: PortGuide) => void> = {
-		"a bucket that is left is not told": (guide) => {
-			guide.leavesBucket = () => {};
+	const silent = () => {};
+	const FAULTS: Record<string, Fault> = {
+		"the guide is not told of a bucket that is left": {
+			guide: (guide) => {
+				guide.leavesBucket = silent;
+			},
 		},
-		"a four-tuple that is left is not told": (guide) => {
-			guide.leavesEhash = () => {};
+		"the guide is not told of a four-tuple that is left": {
+			guide: (guide) => {
+				guide.leavesEhash = silent;
+			},
 		},
-		"a UDP port that is left is not told": (guide) => {
-			guide.leavesUdp = () => {};
+		"the guide is not told of a UDP port that is left": {
+			guide: (guide) => {
+				guide.leavesUdp = silent;
+			},
+		},
+		"refused four-tuples are not forgotten": {
+			linear: ({ tcp_hashinfo }) => {
+				tcp_hashinfo.refused_tuples.forget = silent;
+			},
+		},
+		"refused ports of bind() are not forgotten": {
+			linear: ({ tcp_hashinfo }) => {
+				tcp_hashinfo.refused_binds.forgetPort = silent;
+			},
+		},
+		"refused ports of UDP are not forgotten": {
+			linear: ({ udp_table }) => {
+				udp_table.refused.forgetPort = silent;
+			},
 		},
 	};
 	for (const [name, fault] of Object.entries(FAULTS)) {
-		it(`does not do so with a deliberate fault: ${name}`, () => {
+		it(`do not do so with a deliberate fault: ${name}`, () => {
 			const program = programOf(fc.constantFrom(...VERSIONS));
 			const property = fc.property(program, (value) => play(value, fault));
 			expect(fc.check(property, { seed: 1, numRuns: 300, endOnFailure: true }).failed).toBe(true);

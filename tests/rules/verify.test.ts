@@ -161,6 +161,24 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		/bind2 buckets of [0-9]+: link back of [0-9]+ is broken/,
 	],
 	[
+		"refused four-tuples: a port without a connection",
+		() => k.tcp_hashinfo.refused_tuples.remember(1, 2, 3, 4, 80, 1),
+		/connect\(\) refuses a free four-tuple: 1,2,3,4,80/,
+	],
+	[
+		"refused ports of bind(): a port whose owner has another address",
+		() => {
+			bound("tcp", 80);
+			k.tcp_hashinfo.refused_binds.remember(1, 2, 0, 0, 80, 1);
+		},
+		/bind\(\) to 2 refuses port 80 for no reason/,
+	],
+	[
+		"refused ports of UDP: a port without a sock",
+		() => k.udp_table.refused.remember(1, 2, 0, 0, 80, 1),
+		/bind\(\) to 2 refuses port 80 for no reason/,
+	],
+	[
 		"bhash: a bucket that lost a bind2 bucket, whose socket has none then",
 		() => {
 			const [a, b] = [bound("tcp", 80), bound("tcp", 80, "127.0.0.2")].map((fd) => sk(fd));

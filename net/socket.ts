@@ -97,7 +97,7 @@ export function __sys_connect(
 	nonblock: boolean,
 ): number {
 	if (badAddrlen(addr_len)) return -EINVAL;
-	const nowait = nonblock || k.sock.sk_sndtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT;
+	const nowait = nonblock || k.sock.sk_sndtimeo.get(k.socket.sk[sock]) === TIMEO_NOWAIT;
 	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nowait);
 	processBacklogAndWorks(k); // release_sock: what arrived while the call held the socket
 	return err;
@@ -166,7 +166,7 @@ export function __sys_sendto(
 	flags: number,
 ): number {
 	if (addr !== null && badAddrlen(addr_len)) return -EINVAL;
-	if (k.sock.sk_sndtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT) flags |= MSG_DONTWAIT;
+	if (k.sock.sk_sndtimeo.get(k.socket.sk[sock]) === TIMEO_NOWAIT) flags |= MSG_DONTWAIT;
 	const sent = sock_ops(k, sock).sendmsg(k, sock, addr, addr_len, size, flags);
 	processBacklogAndWorks(k);
 	return sent;
@@ -174,7 +174,7 @@ export function __sys_sendto(
 
 /** recvfrom(), recvmsg(), recv(), read(). Returns the number of bytes or a negative errno. */
 export function __sys_recvfrom(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
-	const nowait = nonblock || k.sock.sk_rcvtimeo[k.socket.sk[sock]] === TIMEO_NOWAIT;
+	const nowait = nonblock || k.sock.sk_rcvtimeo.get(k.socket.sk[sock]) === TIMEO_NOWAIT;
 	return sock_ops(k, sock).recvmsg(k, sock, size, nowait);
 }
 

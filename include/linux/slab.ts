@@ -10,6 +10,28 @@ import type { Column } from "./handle.js";
 
 type Numbers = Int8Array | Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
 
+/**
+ * A column that is 0 in almost all records. Only the others take memory. `get` and `set` stand for an
+ * index, because an array has a place for each record.
+ */
+export class SparseColumn<Handle extends number> {
+	private readonly values = new Map<Handle, number>();
+
+	get(handle: Handle): number {
+		return this.values.size === 0 ? 0 : (this.values.get(handle) ?? 0);
+	}
+
+	set(handle: Handle, value: number): void {
+		if (value !== 0) this.values.set(handle, value);
+		else if (this.values.size > 0) this.values.delete(handle);
+	}
+
+	/** Memory of the column, about, bytes. */
+	get byteLength(): number {
+		return this.values.size * 40;
+	}
+}
+
 /** Rows of a table after its first allocation. */
 const FIRST_ROWS = 256;
 
@@ -43,6 +65,7 @@ export abstract class Slab<Handle extends number = number> {
 	private freed = 0;
 	private columns: Numbers[] = [];
 	private addresses: Uint32Array[] = [];
+	private readonly sparse_columns: SparseColumn<Handle>[] = [];
 
 	protected i8<Value extends number = number>(): Column<Int8Array, Handle, Value> {
 		return this.column<Int8Array, Value>(new Int8Array(1));
@@ -70,6 +93,12 @@ export abstract class Slab<Handle extends number = number> {
 		const array = new Uint32Array(4);
 		this.addresses.push(array);
 		return array;
+	}
+
+	protected sparse(): SparseColumn<Handle> {
+		const column = new SparseColumn<Handle>();
+		this.sparse_columns.push(column);
+		return column;
 	}
 
 	private column<A, Value extends number>(array: Numbers): Column<A, Handle, Value> {
@@ -149,9 +178,10 @@ export abstract class Slab<Handle extends number = number> {
 		return this.limit++ as Handle;
 	}
 
-	private clear(handle: number): void {
+	private clear(handle: Handle): void {
+		for (const column of this.sparse_columns) column.set(handle, 0);
 		const { capacity, doubles, words, halves, bytes } = this;
-		for (let i = handle; i < doubles.length; i += capacity) doubles[i] = 0;
+		for (let i: number = handle; i < doubles.length; i += capacity) doubles[i] = 0;
 		for (let i = this.firstWord + handle; i < words.length; i += capacity) words[i] = 0;
 		for (let i = this.firstHalf + handle; i < halves.length; i += capacity) halves[i] = 0;
 		for (let i = this.firstByte + handle; i < bytes.length; i += capacity) bytes[i] = 0;
@@ -172,6 +202,7 @@ export abstract class Slab<Handle extends number = number> {
 
 	/** Copies all fields of one record to another, including links (net/core/sock.c: sock_copy). */
 	copy(to: Handle, from: Handle): void {
+		for (const column of this.sparse_columns) column.set(to, column.get(from));
 		const { capacity, doubles, words, halves, bytes } = this;
 		const by = to - from;
 		for (let i: number = from; i < doubles.length; i += capacity) doubles[i + by] = doubles[i];
@@ -186,7 +217,7 @@ export abstract class Slab<Handle extends number = number> {
 
 	/** Memory of the table, bytes. */
 	get byteLength(): number {
-		const arrays = [this.bytes, this.free, ...this.addresses];
+		const arrays = [this.bytes, this.free, ...this.addresses, ...this.sparse_columns];
 		return arrays.reduce((sum, array) => sum + array.byteLength, 0);
 	}
 

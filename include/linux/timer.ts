@@ -14,10 +14,15 @@ function wheelDelay(expires: number, delta: number): number {
 	return gran - (((expires % gran) + gran) % gran);
 }
 
+/** Kinds of timers that an owner can have. */
+export const TIMER_KINDS = 4;
+const TIMER_KINDS_LOG = 2;
+
 /**
  * Timers on a virtual clock (include/linux/timer.h).
  *
- * A timer is a small number that its owner chooses. Pending timers form a binary heap. They are
+ * A timer is a small number that its owner chooses: the number of the owner times TIMER_KINDS, plus the
+ * kind of the timer. Pending timers form a binary heap. They are
  * ordered by time, then by the order in which they were armed, so that every run is the same.
  */
 export class TimerQueue {
@@ -28,8 +33,11 @@ export class TimerQueue {
 	private expires = new Float64Array(256);
 	private order = new Float64Array(256);
 	private size = 0;
-	/** By timer: its index in the heap plus one, 0 if it is not pending. */
-	private place = new Int32Array(256);
+	/**
+	 * By kind, then by owner: the timer's index in the heap plus one, 0 if it is not pending. A kind
+	 * that is never armed takes no memory.
+	 */
+	private readonly places = Array.from({ length: TIMER_KINDS }, () => new Int32Array(1));
 	/** How many times a timer was armed. */
 	armed = 0;
 	/**
@@ -61,14 +69,14 @@ export class TimerQueue {
 
 	/** Memory of the queue, bytes. */
 	get byteLength(): number {
-		const { heap, expires, order, place } = this;
-		return heap.byteLength + expires.byteLength + order.byteLength + place.byteLength;
+		const arrays = [this.heap, this.expires, this.order, ...this.places];
+		return arrays.reduce((sum, array) => sum + array.byteLength, 0);
 	}
 
 	/** When a timer expires, ms since boot. null if it is not pending. */
 	expiry(timer: number): number | null {
-		const pending = timer < this.place.length && this.place[timer] !== 0;
-		return pending ? this.expires[this.place[timer] - 1] : null;
+		const place = this.placeOf(timer);
+		return place !== 0 ? this.expires[place - 1] : null;
 	}
 
 	/** The timer that expires first, null if none is pending. */
@@ -82,8 +90,11 @@ export class TimerQueue {
 	 */
 	mod_timer(timer: number, delay: number): void {
 		this.del_timer(timer);
-		if (timer >= this.place.length) {
-			this.place = resized(this.place, Math.max(timer + 1, this.place.length * 2));
+		const kind = timer & (TIMER_KINDS - 1);
+		const owner = timer >>> TIMER_KINDS_LOG;
+		const { length } = this.places[kind];
+		if (owner >= length) {
+			this.places[kind] = resized(this.places[kind], Math.max(owner + 1, 256, length * 2));
 		}
 		if (this.size === this.heap.length) {
 			this.heap = resized(this.heap, this.size * 2);
@@ -105,9 +116,10 @@ export class TimerQueue {
 
 	/** Disarms a timer. Returns whether it was pending. */
 	del_timer(timer: number): boolean {
-		if (timer >= this.place.length || this.place[timer] === 0) return false;
-		let hole = this.place[timer] - 1;
-		this.place[timer] = 0;
+		const place = this.placeOf(timer);
+		if (place === 0) return false;
+		let hole = place - 1;
+		this.setPlace(timer, 0);
 		const last = --this.size;
 		if (hole < last) {
 			const expires = this.expires[last];
@@ -118,11 +130,21 @@ export class TimerQueue {
 		return true;
 	}
 
+	private placeOf(timer: number): number {
+		const places = this.places[timer & (TIMER_KINDS - 1)];
+		const owner = timer >>> TIMER_KINDS_LOG;
+		return owner < places.length ? places[owner] : 0;
+	}
+
+	private setPlace(timer: number, place: number): void {
+		this.places[timer & (TIMER_KINDS - 1)][timer >>> TIMER_KINDS_LOG] = place;
+	}
+
 	private put(index: number, timer: number, expires: number, order: number): void {
 		this.heap[index] = timer;
 		this.expires[index] = expires;
 		this.order[index] = order;
-		this.place[timer] = index + 1;
+		this.setPlace(timer, index + 1);
 	}
 
 	/** Whether the timer at an index of the heap runs after one with this expiry and order. */

@@ -225,8 +225,8 @@ export class SockTable extends Slab<Sk> {
 	 * SO_RCVTIMEO and SO_SNDTIMEO: how long a call sleeps, in jiffies. 0: without limit.
 	 * TIMEO_NOWAIT: not at all.
 	 */
-	sk_rcvtimeo = this.f64();
-	sk_sndtimeo = this.f64();
+	sk_rcvtimeo = this.sparse();
+	sk_sndtimeo = this.sparse();
 	/**
 	 * The user, as sock_i_uid() returns it. Before orphan-uid it is root if no file refers to the
 	 * sock.
@@ -246,7 +246,7 @@ export class SockTable extends Slab<Sk> {
 	 * When a connect() that sleeps returns at the latest (SO_SNDTIMEO), ms since boot, and the errno
 	 * that it then returns. 0: it sleeps without limit.
 	 */
-	wait_until = this.f64();
+	wait_until = this.sparse();
 	wait_err = this.u8();
 	sk_ack_backlog = this.u32();
 	sk_max_ack_backlog = this.u32();
@@ -307,7 +307,7 @@ export class SockTable extends Slab<Sk> {
 	 */
 	write_seq = this.u32();
 	/** When a segment out of window was last answered, ms since boot. 0: never. */
-	last_oow_ack_time = this.f64();
+	last_oow_ack_time = this.sparse();
 	/** TCP_LINGER2, seconds. 0: as the sysctl says. -1: do not linger. */
 	linger2 = this.i8();
 	/** TCP_FASTOPEN_CONNECT and TCP_FASTOPEN_NO_COOKIE, 0 or 1. */
@@ -342,7 +342,7 @@ export class SockTable extends Slab<Sk> {
 	 * peer cannot acknowledge data that reached it by way of lo if its own address is gone.
 	 */
 	snd_unacked = this.f64();
-	snd_lost = this.f64();
+	snd_lost = this.sparse();
 	/** What the timer for retransmissions does: ICSK_TIME_RETRANS, _PROBE0 or _LOSS_PROBE. */
 	icsk_pending = this.u8();
 	/** TCP_KEEPIDLE and TCP_KEEPINTVL, seconds, and TCP_KEEPCNT. 0: as the sysctls say. */

@@ -75,15 +75,16 @@ export class FileTable extends Slab {
 	inflight = this.i32();
 }
 
-/** Descriptors from here on are not in an array. Few programs have one. */
-const FAR = 1 << 16;
+/** The array of descriptors grows to this length for a single high descriptor. */
+const NEAR = 1 << 16;
 
 /** struct fdtable: shared by threads, copied by fork(). */
 class FdTable {
 	/** The file of each descriptor: negative if close-on-exec, 0 if not open. */
 	private near = new Int32Array(64);
+	/** The same for descriptors that lie beyond the array. Few programs have one. */
 	private readonly far = new Map<number, number>();
-	/** No descriptor below it is free, and none from `end` on is open. */
+	/** No descriptor below next_fd is free, and none in the array from `end` on is open. */
 	private next_fd = 0;
 	private end = 0;
 
@@ -93,8 +94,8 @@ class FdTable {
 	}
 
 	private get(fd: number): number {
-		if (fd < FAR) return fd >= 0 && fd < this.end ? nth(this.near, fd) : 0;
-		return this.far.get(fd) ?? 0;
+		if (fd < this.near.length) return fd >= 0 && fd < this.end ? nth(this.near, fd) : 0;
+		return this.far.size === 0 ? 0 : (this.far.get(fd) ?? 0);
 	}
 
 	/** The file of a descriptor; 0 if it is not open. */
@@ -108,21 +109,31 @@ class FdTable {
 
 	set(fd: number, file: number, cloexec: boolean): void {
 		const entry = cloexec ? -file : file;
-		if (fd >= FAR) {
-			this.far.set(fd, entry);
-			return;
-		}
 		if (fd >= this.near.length) {
-			const near = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
-			near.set(this.near);
-			this.near = near;
+			// Programs get the lowest free descriptor, so most of a larger array is in use.
+			if (fd >= Math.max(NEAR, 2 * this.near.length)) {
+				this.far.set(fd, entry);
+				return;
+			}
+			this.grow(2 ** Math.ceil(Math.log2(fd + 1)));
 		}
 		this.near[fd] = entry;
 		if (fd >= this.end) this.end = fd + 1;
 	}
 
+	private grow(length: number): void {
+		const near = new Int32Array(length);
+		near.set(this.near);
+		this.near = near;
+		for (const [fd, entry] of this.far) {
+			if (fd >= length) continue;
+			this.far.delete(fd);
+			this.set(fd, Math.abs(entry), entry < 0);
+		}
+	}
+
 	delete(fd: number): void {
-		if (fd < FAR) this.near[fd] = 0;
+		if (fd < this.near.length) this.near[fd] = 0;
 		else this.far.delete(fd);
 		this.next_fd = Math.min(this.next_fd, fd);
 	}
@@ -134,9 +145,9 @@ class FdTable {
 		return fds.concat([...this.far.keys()].sort((a, b) => a - b));
 	}
 
-	/** Bytes of memory of the array. */
+	/** Memory of the table, about, bytes. */
 	get byteLength(): number {
-		return this.near.byteLength;
+		return this.near.byteLength + this.far.size * 40;
 	}
 }
 
@@ -761,7 +772,7 @@ export class Task {
 		const { timers, sock } = this.kernel;
 		let result = -ERESTARTSYS;
 		while (result === -ERESTARTSYS) {
-			const until = sock.wait_until[this.sockOf(fd)] || null;
+			const until = sock.wait_until.get(this.sockOf(fd)) || null;
 			const timer = timers.first();
 			const expiry = timer === null ? null : timers.expiry(timer);
 			if (expiry === null && until === null) break;
@@ -783,7 +794,7 @@ export class Task {
 	 */
 	waitForInput(fd: number, attempt: () => number): number {
 		const { timers, sock } = this.kernel;
-		const timeo = sock.sk_rcvtimeo[this.sockOf(fd)] ?? 0;
+		const timeo = sock.sk_rcvtimeo.get(this.sockOf(fd));
 		if (timeo <= 0) return -ERESTARTSYS;
 		const until = timers.expiryIn(timeo * JIFFY);
 		while (timers.now < until) {

@@ -3,6 +3,7 @@
 
 import { CAP_NET_RAW, ns_capable } from "../../include/linux/capability.js";
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
+import type { SparseColumn } from "../../include/linux/slab.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import { HZ } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
@@ -293,7 +294,7 @@ function lingerTime(l_linger: number, clamps: boolean): number {
 }
 
 /** The column of SO_RCVTIMEO or SO_SNDTIMEO. */
-function timeoColumn(S: SockTable, optname: number): Float64Array {
+function timeoColumn(S: SockTable, optname: number): SparseColumn<Sk> {
 	return optname === SO_RCVTIMEO_OLD || optname === SO_RCVTIMEO_NEW ? S.sk_rcvtimeo : S.sk_sndtimeo;
 }
 
@@ -305,7 +306,12 @@ const LONGEST_TIMEO = (2n ** 63n - 1n) / BigInt(HZ) - 1n;
  * SO_RCVTIMEO, SO_SNDTIMEO: two 64-bit numbers, seconds and microseconds. A time of 0 is without
  * limit. A negative one does not wait. A time of more than 2^53 jiffies counts as without limit.
  */
-function sock_set_timeout(timeo: Float64Array, sk: Sk, optval: Uint8Array, optlen: number): number {
+function sock_set_timeout(
+	timeo: SparseColumn<Sk>,
+	sk: Sk,
+	optval: Uint8Array,
+	optlen: number,
+): number {
 	if (optlen < 16) return -EINVAL;
 	if (optval.length < 16) return -EFAULT;
 	const view = new DataView(optval.buffer, optval.byteOffset, optval.byteLength);
@@ -313,13 +319,13 @@ function sock_set_timeout(timeo: Float64Array, sk: Sk, optval: Uint8Array, optle
 	const tv_usec = view.getBigInt64(8, true);
 	if (tv_usec < 0n || tv_usec >= USEC_PER_SEC) return -EDOM;
 	if (tv_sec < 0n) {
-		timeo[sk] = TIMEO_NOWAIT;
+		timeo.set(sk, TIMEO_NOWAIT);
 		return 0;
 	}
-	timeo[sk] = 0;
+	timeo.set(sk, 0);
 	if (tv_sec < LONGEST_TIMEO) {
 		const jiffies = Number(tv_sec) * HZ + Math.ceil(Number(tv_usec) / (1_000_000 / HZ));
-		if (jiffies <= Number.MAX_SAFE_INTEGER) timeo[sk] = jiffies;
+		if (jiffies <= Number.MAX_SAFE_INTEGER) timeo.set(sk, jiffies);
 	}
 	return 0;
 }
@@ -366,7 +372,7 @@ export function sk_getsockopt(
 		case SO_RCVTIMEO_NEW:
 		case SO_SNDTIMEO_OLD:
 		case SO_SNDTIMEO_NEW:
-			return sock_get_timeout(timeoColumn(S, optname)[sk]).slice(0, Math.min(optlen, 16));
+			return sock_get_timeout(timeoColumn(S, optname).get(sk)).slice(0, Math.min(optlen, 16));
 		case SO_BINDTOIFINDEX:
 			return intBytes(S.skc_bound_dev_if[sk], optlen);
 		case SO_TYPE:

@@ -297,8 +297,8 @@ export function __inet_stream_connect(
 	}
 	if (((1 << S.skc_state[sk]) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) {
 		if (nonblock) return err;
-		const timeo = S.sk_sndtimeo[sk];
-		S.wait_until[sk] = timeo === 0 ? 0 : k.timers.expiryIn(timeo * JIFFY);
+		const timeo = S.sk_sndtimeo.get(sk);
+		S.wait_until.set(sk, timeo === 0 ? 0 : k.timers.expiryIn(timeo * JIFFY));
 		S.wait_err[sk] = -err;
 		if (S.fastopen_req.size > 0) writeWaits(S, sk);
 		process_backlog(k);
@@ -332,16 +332,16 @@ export function inet_wait_for_connect(k: Stack, sock: Sock): number {
 		return -EPIPE;
 	}
 	if (((1 << state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) {
-		const until = k.sock.wait_until[sk];
+		const until = k.sock.wait_until.get(sk);
 		if (until !== 0 && k.timers.now >= until) {
-			k.sock.wait_until[sk] = 0;
+			k.sock.wait_until.set(sk, 0);
 			sk_wait_pending[sk] = WAITS_NOT;
 			return -k.sock.wait_err[sk];
 		}
 		sk_wait_pending[sk] = WAITS;
 		return -ERESTARTSYS;
 	}
-	k.sock.wait_until[sk] = 0;
+	k.sock.wait_until.set(sk, 0);
 	sk_wait_pending[sk] = WAITS_NOT;
 	if (state === TCP_CLOSE) {
 		// The connection was refused, timed out, or was reset at once.

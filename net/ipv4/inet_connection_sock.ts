@@ -896,7 +896,7 @@ export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	if (S.skc_state[sk] !== TCP_LISTEN) return -EINVAL;
 	const newsk = S.rskq_accept_head[sk];
 	if (newsk === 0) {
-		return nonblock || S.sk_rcvtimeo[sk] === TIMEO_NOWAIT ? -EAGAIN : -ERESTARTSYS;
+		return nonblock || S.sk_rcvtimeo.get(sk) === TIMEO_NOWAIT ? -EAGAIN : -ERESTARTSYS;
 	}
 	reqsk_queue_remove(k, sk, newsk);
 	return newsk;

@@ -310,7 +310,7 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	tcp_clear_xmit_timers(k, sk);
 	S.rcv_unread[sk] = 0;
 	S.snd_unacked[sk] = 0;
-	S.snd_lost[sk] = 0;
+	S.snd_lost.set(sk, 0);
 	S.sk_err_soft[sk] = 0;
 	S.icsk_probes_out[sk] = 0;
 	S.icsk_ack_ato[sk] = 0;
@@ -427,21 +427,21 @@ function tcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: numb
  */
 function tcpSendData(k: Stack, sk: Sk, size: number): void {
 	const S = k.sock;
-	const unsent = S.snd_lost[sk] + size;
+	const unsent = S.snd_lost.get(sk) + size;
 	const fate = tcp_transmit_skb(k, sk, TCPHDR_ACK, unsent);
 	if (fate === SEGMENT_ANSWERED) {
 		if (S.snd_unacked[sk] > 0) tcpDataAcked(k, sk);
 		return;
 	}
 	S.snd_unacked[sk] += size;
-	S.snd_lost[sk] = fate === SEGMENT_ARRIVES ? 0 : unsent;
+	S.snd_lost.set(sk, fate === SEGMENT_ARRIVES ? 0 : unsent);
 	tcpSent(k, sk, fate);
 }
 
 /** tcp_clean_rtx_queue: all data has arrived. */
 export function tcpDataAcked(k: Stack, sk: Sk): void {
 	k.sock.snd_unacked[sk] = 0;
-	k.sock.snd_lost[sk] = 0;
+	k.sock.snd_lost.set(sk, 0);
 	k.sock.sk_err_soft[sk] = 0;
 	k.sock.icsk_probes_out[sk] = 0;
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;

@@ -107,9 +107,9 @@ function tcp_fin(k: Stack, sk: Sk): void {
  */
 export function tcp_oow_rate_limited(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
-	const last = S.last_oow_ack_time[sk];
+	const last = S.last_oow_ack_time.get(sk);
 	if (last !== 0 && k.timers.now - last < TCP_INVALID_RATELIMIT) return true;
-	S.last_oow_ack_time[sk] = k.timers.now;
+	S.last_oow_ack_time.set(sk, k.timers.now);
 	return false;
 }
 

@@ -280,7 +280,7 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	S.icsk_retransmits[sk] = 0;
 	S.icsk_pending[sk] = ICSK_TIME_RETRANS;
 	S.snd_unacked[sk] = 0;
-	S.snd_lost[sk] = 0;
+	S.snd_lost.set(sk, 0);
 	S.sk_err_soft[sk] = 0;
 	S.retrans_stamp[sk] = Math.floor(k.timers.now);
 	S.snd_isn[sk] = newIsn(k, S.write_seq[sk] !== 0);
@@ -332,8 +332,8 @@ export function tcpSendUnacked(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	const fin = ((1 << S.skc_state[sk]) & closing) !== 0 ? TCPHDR_FIN : 0;
-	const fate = tcp_transmit_skb(k, sk, fin | TCPHDR_ACK, S.snd_lost[sk]);
-	if (fate === SEGMENT_ARRIVES || fate === SEGMENT_ANSWERED) S.snd_lost[sk] = 0;
+	const fate = tcp_transmit_skb(k, sk, fin | TCPHDR_ACK, S.snd_lost.get(sk));
+	if (fate === SEGMENT_ARRIVES || fate === SEGMENT_ANSWERED) S.snd_lost.set(sk, 0);
 	if (fate === SEGMENT_ANSWERED && S.snd_unacked[sk] > 0) tcpDataAcked(k, sk);
 	return fate;
 }

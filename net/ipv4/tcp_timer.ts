@@ -4,7 +4,7 @@
  * FIN_WAIT2.
  */
 import type { Sk } from "../../include/linux/handle.js";
-import { JIFFY } from "../../include/linux/timer.js";
+import { JIFFY, TIMER_KINDS } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	ICSK_TIME_LOSS_PROBE,
@@ -59,24 +59,24 @@ import {
 /** A delay that no program sees the end of: about half of what a jiffy counter holds, ms. */
 const LONGEST_DELAY = 2 ** 31 * JIFFY;
 
-/** Number of timers of a socket in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer. */
-const TIMERS = 3;
+// A socket has three timers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer.
+
 /** The number of the timer in k.timers. */
 export function icsk_retransmit_timer(sk: Sk): number {
-	return sk * TIMERS;
+	return sk * TIMER_KINDS;
 }
 /** The number of the timer in k.timers. */
 export function icsk_delack_timer(sk: Sk): number {
-	return sk * TIMERS + 1;
+	return sk * TIMER_KINDS + 1;
 }
 /** The number of the timer in k.timers. It is also tw_timer of a time-wait socket. */
 export function sk_timer(sk: Sk): number {
-	return sk * TIMERS + 2;
+	return sk * TIMER_KINDS + 2;
 }
 
 /** The sock that a timer belongs to. */
 export function sockOfTimer(timer: number): Sk {
-	return Math.floor(timer / TIMERS);
+	return Math.floor(timer / TIMER_KINDS);
 }
 
 export function tcp_clear_xmit_timers(k: Stack, sk: Sk): void {

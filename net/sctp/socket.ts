@@ -564,7 +564,7 @@ function sctp_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const asoc = ep.asocs[0];
 	if (asoc === undefined) {
 		// sctp_wait_for_accept
-		return nonblock || k.sock.sk_rcvtimeo[sk] === TIMEO_NOWAIT ? -EAGAIN : -ERESTARTSYS;
+		return nonblock || k.sock.sk_rcvtimeo.get(sk) === TIMEO_NOWAIT ? -EAGAIN : -ERESTARTSYS;
 	}
 	const newsk = sctpCreateAcceptSk(k, sk, asoc);
 	sctp_sock_migrate(k, sk, newsk, asoc);

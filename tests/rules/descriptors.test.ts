@@ -194,6 +194,21 @@ describe("descriptors", () => {
 		expect(task.recv(accepted, 1)).toBe(-EAGAIN);
 	});
 
+	it("that are high stay open when the lower ones become so many that a larger table is needed", () => {
+		const task = boot();
+		const fd = task.tcp();
+		const high = 100_000;
+		expect(task.dup2(fd, high)).toBe(high);
+		const sock = task.socketOf(fd);
+		for (let n = fd + 1; n < high; n++) expect(task.dup(fd)).toBe(n);
+		expect(task.socketOf(high)).toBe(sock);
+		expect(task.dup(fd)).toBe(high + 1);
+		expect(task.close(high)).toBe(0);
+		expect(task.socketOf(high)).toBe(-EBADF);
+		expect(task.dup(fd)).toBe(high);
+		task.kernel.verify();
+	});
+
 	it("of other kinds of sockets give the kernel's error, or throw NotModelled", () => {
 		const task = boot();
 		expect(task.socket(AF_INET, SOCK_STREAM | 0x100, 0)).toBe(-EINVAL);

@@ -5,12 +5,18 @@ export const JIFFY = 4;
 export const HZ = 1000 / JIFFY;
 
 /**
- * kernel/time/timer.c: calc_wheel_index. How many jiffies late a timer expires. The wheel has
- * levels; each is eight times coarser than the one before. Expiry times are rounded up.
+ * kernel/time/timer.c: calc_wheel_index. The level of the wheel for a delay in jiffies, 0 to 7. Each
+ * level is eight times coarser than the one before.
  */
-function wheelDelay(expires: number, delta: number): number {
-	let gran = 1;
-	for (let start = 63; delta >= start && gran < 1 << 21; start *= 8) gran *= 8;
+function wheelLevel(delta: number): number {
+	let level = 0;
+	for (let start = 63; delta >= start && level < 7; start *= 8) level++;
+	return level;
+}
+
+/** calc_index. How many jiffies late a timer expires on a level. Expiry times are rounded up. */
+function wheelDelay(expires: number, level: number): number {
+	const gran = 8 ** level;
 	return gran - (((expires % gran) + gran) % gran);
 }
 
@@ -18,17 +24,24 @@ function wheelDelay(expires: number, delta: number): number {
 export const TIMER_KINDS = 4;
 const TIMER_KINDS_LOG = 2;
 
+/** More than the number of times that timers are armed. A level counts more than this number. */
+const LEVEL = 2 ** 49;
+
 /**
  * Timers on a virtual clock (include/linux/timer.h).
  *
- * A timer is a small number that its owner chooses: the number of the owner times TIMER_KINDS, plus the
- * kind of the timer. Pending timers form a binary heap. They are
- * ordered by time, then by the order in which they were armed, so that every run is the same.
+ * A timer is a small number that its owner chooses: the number of the owner times TIMER_KINDS, plus
+ * the kind of the timer. Pending timers form a binary heap. Of timers that expire in the same jiffy,
+ * those of the coarsest level run first, and on a level the one that was armed last (__run_timers,
+ * enqueue_timer).
  */
 export class TimerQueue {
 	/** Time since boot, ms. It does not start at 0, so that no time stamp is 0. */
 	now: number;
-	/** The heap: timer, expiry, order of arming. The timer at index 0 expires first. */
+	/**
+	 * The heap: timer, expiry, and order among timers of this expiry: the level, then the number of
+	 * its arming. The timer at index 0 expires first.
+	 */
 	private heap = new Int32Array(256);
 	private expires = new Float64Array(256);
 	private order = new Float64Array(256);
@@ -86,9 +99,16 @@ export class TimerQueue {
 
 	/**
 	 * Arms a timer, or moves a pending one, to `delay` ms from now. Time is counted in jiffies and
-	 * the wheel rounds up. So the timer expires up to one jiffy late.
+	 * the wheel rounds up. So the timer expires up to one jiffy late. A timer that stays in its
+	 * bucket of the wheel keeps its place there.
 	 */
 	mod_timer(timer: number, delay: number): void {
+		const expires = this.expiryIn(delay);
+		const level = wheelLevel(Math.ceil(delay / JIFFY));
+		const place = this.placeOf(timer);
+		if (place !== 0 && this.expires[place - 1] === expires) {
+			if (Math.floor(this.order[place - 1] / LEVEL) === level) return;
+		}
 		this.del_timer(timer);
 		const kind = timer & (TIMER_KINDS - 1);
 		const owner = timer >>> TIMER_KINDS_LOG;
@@ -101,16 +121,16 @@ export class TimerQueue {
 			this.expires = resized(this.expires, this.size * 2);
 			this.order = resized(this.order, this.size * 2);
 		}
-		const expires = this.expiryIn(delay);
-		const hole = this.siftUp(this.size++, expires, this.armed);
-		this.put(hole, timer, expires, this.armed++);
+		const order = level * LEVEL + this.armed++;
+		const hole = this.siftUp(this.size++, expires, order);
+		this.put(hole, timer, expires, order);
 	}
 
 	/** When a timer of `delay` ms that is armed now would expire, ms since boot. */
 	expiryIn(delay: number): number {
 		const delta = Math.ceil(delay / JIFFY);
 		const expires = Math.floor(this.now / JIFFY) + delta;
-		const late = this.wheel === null ? 1 : wheelDelay(expires + this.wheel, delta);
+		const late = this.wheel === null ? 1 : wheelDelay(expires + this.wheel, wheelLevel(delta));
 		return (expires + late + this.lateness) * JIFFY;
 	}
 
@@ -150,7 +170,7 @@ export class TimerQueue {
 	/** Whether the timer at an index of the heap runs after one with this expiry and order. */
 	private after(index: number, expires: number, order: number): boolean {
 		const difference = this.expires[index] - expires;
-		return difference !== 0 ? difference > 0 : this.order[index] > order;
+		return difference !== 0 ? difference > 0 : this.order[index] < order;
 	}
 
 	private move(to: number, from: number): void {

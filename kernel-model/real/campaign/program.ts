@@ -291,6 +291,8 @@ const VRF_SYSCTLS = ["net.ipv4.tcp_l3mdev_accept", "net.ipv4.udp_l3mdev_accept"]
 /** Most live sockets of a task, in usual programs and in programs with many; most tasks. */
 const LIVE = 20;
 const MANY = 400;
+/** Seconds. The last one is longer than a delayed ACK waits. */
+const SLEEPS = [0.002, 0.012, 0.002, 0.012, 0.002, 0.012, 0.002, 0.05];
 /** A program that lets time pass does so after this many operations. */
 const PAUSE = 80;
 const TASKS = 3;
@@ -479,7 +481,7 @@ class Renderer {
 			return;
 		}
 		if (kind === "wait") {
-			this.setup(`sleep ${nth([0.002, 0.012], b % 2)}`);
+			this.setup(`sleep ${nth(SLEEPS, b % SLEEPS.length)}`);
 			return;
 		}
 		if (kind === "flood") {

@@ -22,7 +22,8 @@ recording, the cost of trace points that nobody uses, and searches guided by bit
                    against occupancy, the share of each port, and the chance to predict
                    the next port, for kernels and for the searches in bench/lab/
   --only PREFIX    only measurements or curves whose name begins with PREFIX, such as
-                   connect or tracing; with --plot prediction, lab- or lab-fill
+                   connect or tracing; with --plot prediction, lab- or lab-fill.
+                   --only table prints the searches, all in one table
 
 `;
 
@@ -39,7 +40,10 @@ const PROGRAMS = [
 	"snapshot",
 	"tracing",
 ];
-const NAMES = [...WORKLOADS.map(({ name }) => name), ...PROGRAMS];
+const SEARCHES = WORKLOADS.map(({ name }): string => name);
+const NAMES = [...SEARCHES, ...PROGRAMS];
+/** Stands for all of SEARCHES: one table. */
+const TABLE = "table";
 
 function usage(problem: string): never {
 	process.stderr.write(`${problem}; see npm run bench -- --help\n`);
@@ -77,13 +81,15 @@ const out = output(json);
 if (options.help) {
 	const list = (names: readonly string[]) => names.map((name) => `  ${name}\n`).join("");
 	const drawn = plotNames(await loadStrategies());
-	process.stdout.write(`${HELP}Names for --only:\n${list(NAMES)}with --plot:\n${list(drawn)}`);
+	process.stdout.write(
+		`${HELP}Names for --only:\n${list([TABLE, ...NAMES])}with --plot:\n${list(drawn)}`,
+	);
 } else if (options.plot !== undefined) {
 	const strategies = await loadStrategies();
 	if (!plotNames(strategies).some((name) => name.startsWith(only))) usage(`no curve ${only}`);
 	plot(options.plot, strategies, { only, ...out });
 } else {
-	const names = NAMES.filter((name) => name.startsWith(only));
+	const names = only === TABLE ? SEARCHES : NAMES.filter((name) => name.startsWith(only));
 	if (names.length === 0) usage(`nothing to measure is called ${only}`);
 	if (WORKLOADS.some(({ name }) => names.includes(name))) {
 		await portSearches(names, options.agent, out);

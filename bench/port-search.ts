@@ -6,6 +6,7 @@
  * whole system call.
  */
 
+import { cpus, loadavg } from "node:os";
 import Benchmark from "benchmark";
 import { noTrace } from "../include/trace/events/port_search.js";
 import * as model from "../kernel-model/index.js";
@@ -80,7 +81,8 @@ interface Measured {
 
 /**
  * Samples of a case, ns per call or per port. Empty for the kernel if it cannot be asked, and for C
- * if there is no compiler.
+ * if there is no compiler. `native` looks at each port in the tables, `nativeTable` passes over refused
+ * ports as the model does.
  */
 interface Result {
 	name: string;
@@ -89,6 +91,7 @@ interface Result {
 	looks: number;
 	model: number[];
 	native: number[];
+	nativeTable: number[];
 	kernel: number[];
 }
 
@@ -105,6 +108,7 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 		looks: counter.looks / PORTS,
 		model: [],
 		native: [],
+		nativeTable: [],
 		kernel: [],
 	};
 	counter.looks = 0;
@@ -115,6 +119,7 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 		looks: counter.looks,
 		model: [],
 		native: [],
+		nativeTable: [],
 		kernel: [],
 	};
 	counted.task.kernel.trace = noTrace;
@@ -133,8 +138,10 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 			result.model.push(...samples(run, before).map((ns) => ns / unit));
 			if (native === null || cases === null) continue;
 			output.progress(`${result.name}: in C, turn ${turn + 1} of ${TURNS}`);
-			const times = native.run(workload, kind, cases[kind], NATIVE_ROUNDS[kind]);
-			result.native.push(...times.map((ns) => ns / unit));
+			const inC = (how: "walk" | "remember") =>
+				native.run(workload, kind, cases[kind], NATIVE_ROUNDS[kind], how).map((ns) => ns / unit);
+			result.native.push(...inC("walk"));
+			result.nativeTable.push(...inC("remember"));
 		}
 	};
 	let ready: Prepared | null = null;
@@ -176,6 +183,7 @@ function json(result: Result, release: string | null): string {
 		case: result.name,
 		[`model${unit}`]: ours.median,
 		[`native${unit}`]: native?.median ?? null,
+		[`nativeTable${unit}`]: native === null ? null : summary(result.nativeTable).median,
 		[`kernel${unit}`]: theirs?.median ?? null,
 		nativeRatio: native === null ? null : ours.median / native.median,
 		ratio: theirs === null ? null : theirs.median / ours.median,
@@ -200,6 +208,7 @@ const COLUMNS = [
 	["candidates", 10],
 	["model ns", 10],
 	["C ns", 9],
+	["C table ns", 12],
 	["kernel ns", 11],
 	["model/C", 9],
 	["kernel/model", 14],
@@ -212,21 +221,33 @@ const line = (cells: readonly string[]): string =>
 		.map((cell, n) => (n === 0 ? cell.padEnd(COLUMNS[n][1]) : cell.padStart(COLUMNS[n][1])))
 		.join("");
 
-function row({ name, unit, looks, model, native, kernel }: Result): string {
+function row({ name, unit, looks, model, native, nativeTable, kernel }: Result): string {
 	const median = (values: readonly number[]) =>
 		values.length === 0 ? Number.NaN : summary(values).median;
 	const shown = (value: number, text: string) => (Number.isNaN(value) ? "-" : text);
-	const [ours, inC, theirs] = [model, native, kernel].map(median);
+	const [ours, inC, table, theirs] = [model, native, nativeTable, kernel].map(median);
 	return line([
 		name,
 		number(looks),
 		number(ours),
 		shown(inC, number(inC)),
+		shown(table, number(table)),
 		shown(theirs, number(theirs)),
 		shown(inC, (ours / inC).toFixed(2)),
 		shown(theirs, (theirs / ours).toFixed(1)),
 		unit,
 	]);
+}
+
+/** The machine in one line. */
+function machine(compiler: string | null): string {
+	const parts = [
+		`${cpus()[0]?.model ?? "an unknown processor"}, ${cpus().length} cores`,
+		`Node ${process.versions.node}`,
+		...(compiler === null ? [] : [compiler]),
+		`load ${loadavg()[0].toFixed(1)}`,
+	];
+	return parts.join("; ");
 }
 
 /** Runs the cases of the selected workloads. Prints one line per case. */
@@ -259,7 +280,8 @@ export async function portSearches(
 		if (!output.json) {
 			const of = release === null ? "" : `, and on the kernel ${release}`;
 			const inC = measured.native === null ? "" : ", in C";
-			output.print(`Searches over ${number(PORTS)} ports in the model${inC}${of}: medians\n\n`);
+			output.print(`Searches over ${number(PORTS)} ports in the model${inC}${of}: medians\n`);
+			output.print(`${machine(measured.native?.compiler ?? null)}\n\n`);
 			output.print(`${line(COLUMNS.map(([title]) => title))}\n`);
 		}
 		for (const workload of WORKLOADS.filter(({ name }) => names.includes(name))) {

@@ -170,7 +170,11 @@ function sourceFile(): string {
 
 /** The compiled program, in a folder of its own. */
 export class NativeSearch {
-	private constructor(private readonly folder: string) {}
+	private constructor(
+		private readonly folder: string,
+		/** Name and version of the compiler. */
+		readonly compiler: string,
+	) {}
 
 	/** Throws NativeError if there is no C compiler. */
 	static compile(): NativeSearch {
@@ -179,14 +183,19 @@ export class NativeSearch {
 		const compiler = process.env.CC ?? "cc";
 		const args = ["-O2", "-o", join(folder, "search"), source];
 		const made = spawnSync(compiler, args, { encoding: "utf8" });
-		if (made.status === 0) return new NativeSearch(folder);
+		if (made.status === 0) {
+			const { stdout } = spawnSync(compiler, ["-dumpversion"], { encoding: "utf8" });
+			return new NativeSearch(folder, `${compiler} ${stdout.trim()}`);
+		}
 		rmSync(folder, { recursive: true });
 		if (made.error !== undefined) throw new NativeError(`there is no ${compiler}`);
 		throw new NativeError(`${compiler} cannot compile search.c: ${made.stderr.split("\n")[0]}`);
 	}
 
 	/**
-	 * Time of each round of a case, ns. Every round begins with the same tables. Throws NativeError
+	 * Time of each round of a case, ns. Every round begins with the same tables. "walk": the search
+	 * looks at each port in the tables. "remember": as the model, it passes over ports that an
+	 * earlier search of the round refused. Throws NativeError
 	 * if the program fails, Error if it chooses other ports than the model.
 	 */
 	run(
@@ -194,12 +203,12 @@ export class NativeSearch {
 		kind: "fill" | "exhausted",
 		{ tables, ports }: NativeCase,
 		rounds: number,
+		how: "walk" | "remember" = "walk",
 	): number[] {
 		const file = join(this.folder, "tables");
 		writeFileSync(file, tables);
-		const ran = spawnSync(join(this.folder, "search"), [file, workload.name, kind, `${rounds}`], {
-			encoding: "utf8",
-		});
+		const args = [file, workload.name, kind, `${rounds}`, how];
+		const ran = spawnSync(join(this.folder, "search"), args, { encoding: "utf8" });
 		if (ran.status !== 0) throw new NativeError(ran.stderr.trim() || `search: ${ran.signal}`);
 		const [chosen, times] = ran.stdout.split("\n").map((line) => line.split(" ").map(Number));
 		const other = ports.findIndex((port, n) => port !== chosen[n]);

@@ -7,7 +7,10 @@
  * that take the port. They serve AF_INET sockets without a device in one namespace, in the profile
  * 6.3. The set-up of the benchmark needs no more.
  *
- * usage: search TABLES bind|connect|udp fill|exhausted ROUNDS
+ * usage: search TABLES bind|connect|udp fill|exhausted ROUNDS walk|remember
+ *
+ * walk: every search looks at each port in the tables, as the kernel does. remember: it passes over the
+ * ports that an earlier search refused, as the model does (include/net/refused_ports.ts).
  *
  * It prints the chosen ports on one line (0 if there is none), and on the next line the time of each
  * round, in ns.
@@ -140,6 +143,26 @@ static void add_head(s32 *first, s32 *next, s32 *pprev, s32 slot, s32 node)
 	first[slot] = node;
 }
 
+/* include/net/refused_ports.ts. The benchmark searches for one address and one destination. */
+static struct refused {
+	u32 saddr, daddr, ports, net;
+} refused[65536];
+static int remembers;
+
+static int is_refused(u32 saddr, u32 daddr, u32 dport, u32 port)
+{
+	struct refused *r = &refused[port];
+
+	return r->ports == (dport << 16 | port) && r->saddr == saddr && r->daddr == daddr &&
+	       r->net == id;
+}
+
+static void remember(u32 saddr, u32 daddr, u32 dport, u32 port)
+{
+	if (remembers)
+		refused[port] = (struct refused){ saddr, daddr, dport << 16 | port, id };
+}
+
 static int is_reserved(u32 port)
 {
 	return reserved[port >> 5] >> (port & 31) & 1;
@@ -204,14 +227,17 @@ static s32 connect_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 
 		if (port >= end)
 			port -= remaining;
-		/* connectSkip */
+		if (remembers && is_refused(daddr, saddr, dport, port))
+			continue;
+		/* Usually the first owner of the bucket has the four-tuple. */
 		tb = bhash[(port + hash_mix) & bhash_mask];
 		sk2 = tb_owners[tb];
 		if (tb_port[tb] == port && tb_l3mdev[tb] == 0 && tb_net[tb] == id && skc_daddr[sk2] == saddr && skc_rcv_saddr[sk2] == daddr && skc_dport[sk2] == dport &&
 		    skc_state[sk2] < TCP_TIME_WAIT && skc_family[sk2] == AF_INET &&
-		    skc_bound_dev_if[sk2] == 0)
+		    skc_bound_dev_if[sk2] == 0) {
+			remember(daddr, saddr, dport, port);
 			continue;
-		/* connectScan */
+		}
 		if (is_reserved(port))
 			continue;
 		for (; tb != 0; tb = tb_next[tb])
@@ -231,6 +257,7 @@ static s32 connect_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 		if (sk2 == 0)
 			break;
 		/* The benchmark has no time-wait sockets. */
+		remember(daddr, saddr, dport, port);
 	}
 	*found = i < remaining ? port : 0;
 	return i;
@@ -291,15 +318,18 @@ static s32 bind_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 
 		if (port >= end)
 			port -= remaining;
-		/* bindSkip */
+		if (remembers && is_refused(saddr, 0, 0, port))
+			continue;
+		/* Usually the first owner on this address conflicts. */
 		tb = bhash[(port + hash_mix) & bhash_mask];
 		tb2 = bhash2[(saddr_slot ^ port) & bhash_mask];
 		if (tb_port[tb] == port && tb_l3mdev[tb] == 0 && tb_net[tb] == id &&
 		    tb2_port[tb2] == port && tb2_rcv_saddr[tb2] == saddr && tb2_family[tb2] == AF_INET &&
 		    tb2_l3mdev[tb2] == 0 && tb2_net[tb2] == id && tb2_owners[tb2] != 0 &&
-		    !skc_ipv6only[tb2_owners[tb2]])
+		    !skc_ipv6only[tb2_owners[tb2]]) {
+			remember(saddr, 0, 0, port);
 			continue;
-		/* bindScan */
+		}
 		if (is_reserved(port))
 			continue;
 		for (tb2 = bhash2[(any_slot ^ port) & bhash_mask]; tb2 != 0; tb2 = tb2_next[tb2]) {
@@ -324,6 +354,7 @@ static s32 bind_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 			sk2 = bhash2_conflict(sk, tb2_owners[tb2], tb2_deathrow[tb2]);
 		if (sk2 == 0)
 			break;
+		remember(saddr, 0, 0, port);
 	}
 	*found = i < remaining ? port : 0;
 	return i;
@@ -353,15 +384,25 @@ static u32 do_bind(s32 sk, u32 offset, int take)
 	return port;
 }
 
+static int chain_is_refused(u32 saddr, u32 first)
+{
+	for (u32 port = low + ((first - low) & udp_mask); port <= high; port += udp_mask + 1)
+		if (!is_refused(saddr, 0, 0, port))
+			return 0;
+	return 1;
+}
+
 /* udpScan for an AF_INET socket without a device and options. */
 static s32 udp_scan(s32 sk, u32 first, u32 last)
 {
 	u32 saddr = skc_rcv_saddr[sk];
 
-	do {
+	for (; first != last; first = (first + 1) & 0xffff) {
 		u32 bits = 0;
 		s32 sk2;
 
+		if (remembers && chain_is_refused(saddr, first))
+			continue;
 		for (sk2 = udp_hash[(first + hash_mix) & udp_mask]; sk2 != 0; sk2 = node_next[sk2]) {
 			u32 saddr2 = skc_rcv_saddr[sk2];
 
@@ -370,12 +411,12 @@ static s32 udp_scan(s32 sk, u32 first, u32 last)
 			if (saddr2 != saddr && saddr2 != 0 && saddr != 0)
 				continue;
 			bits |= 1u << ((skc_hash[sk2] & 0xffff) >> udp_log);
+			remember(saddr, 0, 0, skc_hash[sk2] & 0xffff);
 		}
 		for (u32 port = low + ((first - low) & udp_mask); port <= high; port += udp_mask + 1)
 			if (!(bits >> (port >> udp_log) & 1) && !is_reserved(port))
 				return first;
-		first = (first + 1) & 0xffff;
-	} while (first != last);
+	}
 	return -1;
 }
 
@@ -491,6 +532,7 @@ static void read_tables(const char *file)
 static void restore(void)
 {
 	memcpy(tables, pristine, size);
+	memset(refused, 0, sizeof(refused));
 	tb_limit = scalar("tb.limit");
 	tb2_limit = scalar("tb2.limit");
 }
@@ -510,8 +552,9 @@ int main(int argc, char **argv)
 	u32 *ports;
 	uint64_t *ns;
 
-	if (argc != 5)
-		die("usage:", "TABLES bind|connect|udp fill|exhausted ROUNDS");
+	if (argc != 6)
+		die("usage:", "TABLES bind|connect|udp fill|exhausted ROUNDS walk|remember");
+	remembers = !strcmp(argv[5], "remember");
 	read_tables(argv[1]);
 	call = !strcmp(argv[2], "bind") ? do_bind : !strcmp(argv[2], "connect") ? do_connect : do_udp;
 	take = !strcmp(argv[3], "fill");

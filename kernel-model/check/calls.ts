@@ -55,8 +55,9 @@ import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
 import { mptcpCountOption } from "../../net/mptcp/sockopt.js";
 import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
+import type { NetNamespace } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
-import type { Task } from "../machine/task.js";
+import type { OpenPath, Task } from "../machine/task.js";
 import { isReceive, isSend, systemCall } from "../script/calls.js";
 import { errnoOf, fdOf, type Operands } from "../script/operands.js";
 import { isModelledSysctl } from "../script/setup.js";
@@ -197,13 +198,10 @@ export class Calls {
 		const fd = operands.int(0, "a file descriptor");
 		made.fd = fd;
 		const own = world.own !== null;
-		if (call.name === "write") {
-			const file = world.files.get(`${task.pid} ${fd}`);
-			if (file?.path.startsWith("/proc/sys/net/")) {
-				// fs/read_write.c: ksys_write.
-				if (!file.writable) return { result: -EBADF };
-				return this.writeSysctl(made, file.path);
-			}
+		const path = task.pathOf(fd);
+		if (path?.path.startsWith("/proc/sys/net/")) {
+			if (call.name === "write" || call.name === "writev") return this.writeSysctl(made, path);
+			if (call.name === "read") return this.readSysctl(made, path);
 		}
 		let sock = task.socketOf(fd);
 		if (checking && !own && sock !== recorded) {
@@ -215,7 +213,8 @@ export class Calls {
 		if (sock < 0 && checking && isSend(call.name)) this.netlink.send(task, fd, call);
 		if (call.name === "close") return this.close(made);
 		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
-			if (sock < 0 && succeeded) task.openOther(at);
+			if (task.fileOf(fd) === 0 && succeeded) task.openOther(at);
+			else if (sock < 0 && succeeded) task.installFile(task.fileOf(fd), recorded);
 			if (sock < 0 && checking) return IGNORED;
 			if (call.name === "dup") return { result: task.dup(fd, at) };
 			const newfd = operands.int(1, "a file descriptor");
@@ -281,10 +280,10 @@ export class Calls {
 		if (flags !== 0 && (flags & CLONE_NEWNET) === 0) return IGNORED;
 		if (recorded !== null && recorded < 0) return IGNORED;
 		const { world } = this;
-		const key = `${task.pid} ${fd}`;
-		const file = world.files.get(key);
-		const process = world.tasks.get(world.pidfds.get(key) ?? -1);
-		const known = file?.net ?? process?.net ?? null;
+		const file = task.pathOf(fd);
+		const process = world.tasks.get(world.pidfds.get(`${task.pid} ${fd}`) ?? -1);
+		const setting = file?.path.startsWith("/proc/sys/") === true;
+		const known = (setting ? null : file?.net) ?? process?.net ?? null;
 		if (known !== null) {
 			task.net = known;
 			return recorded === null ? { result: 0 } : IGNORED;
@@ -294,7 +293,7 @@ export class Calls {
 			throw operands.error(call.args[0]?.value, "a descriptor of a network namespace");
 		}
 		// With flags 0 the namespace may be of any type. Only a network namespace matters.
-		if (flags === 0 && file === undefined) return IGNORED;
+		if (flags === 0 && (file === null || setting)) return IGNORED;
 		task.net = world.kernel.createNet();
 		world.netDoubts.set(task.net.net.id, `line ${call.line} enters a namespace that is not known`);
 		return IGNORED;
@@ -303,7 +302,6 @@ export class Calls {
 	private close({ task, fd, sock, call, recorded }: Made): Handled {
 		const { world } = this;
 		this.netlink.closing(task, fd);
-		world.files.delete(`${task.pid} ${fd}`);
 		world.pidfds.delete(`${task.pid} ${fd}`);
 		if (sock < 0 && recorded !== null) {
 			task.close(fd);
@@ -766,19 +764,19 @@ export class Calls {
 		const { world } = this;
 		const index = call.name === "open" ? 0 : 1;
 		const value = call.args[index]?.value;
-		const fd = task.openOther(at);
-		const key = `${task.pid} ${fd}`;
-		world.files.delete(key);
-		if (value?.kind !== "string" || (value.truncated && call.result !== null)) return fd;
+		if (value?.kind !== "string" || (value.truncated && call.result !== null))
+			return task.openOther(at);
 		const path = operands.string(index, "a path");
-		const writable = writes(call.args[index + 1]?.value);
-		if (isSysctlPath(path)) world.files.set(key, { path, net: null, writable });
+		const flags = call.args[index + 1]?.value;
+		const open = (net: NetNamespace | null) =>
+			task.openPath({ path, net, writable: writes(flags), position: 0 }, closes(flags), at);
+		if (isSysctlPath(path)) return open(task.net);
 		const of = /^\/proc\/(self|thread-self|[0-9]+)(\/task\/[0-9]+)?\/ns\/net$/.exec(path)?.[1];
 		if (of !== undefined) {
 			const pid = /^[0-9]/.test(of) ? Number(of) : (call.pid ?? 0);
-			const net = (pid === call.pid ? task : world.tasks.get(pid))?.net ?? null;
-			world.files.set(key, { path, net, writable });
-		} else if (/^(\/var)?\/run\/netns\//.test(path)) {
+			return open((pid === call.pid ? task : world.tasks.get(pid))?.net ?? null);
+		}
+		if (/^(\/var)?\/run\/netns\//.test(path)) {
 			const name = path.replace(/^\/var/, "");
 			const known = world.namedNets.get(name);
 			const net = known ?? world.kernel.createNet();
@@ -786,19 +784,34 @@ export class Calls {
 				world.namedNets.set(name, net);
 				world.netDoubts.set(net.net.id, `${path} is a namespace from before the recording`);
 			}
-			world.files.set(key, { path, net, writable });
+			return open(net);
 		}
-		return fd;
+		return task.openOther(at);
 	}
 
-	private writeSysctl({ task, operands, recorded }: Made, path: string): Handled {
-		const name = path.slice("/proc/sys/".length).replaceAll("/", ".");
+	private writeSysctl({ task, operands, recorded }: Made, file: OpenPath): Handled {
+		// fs/read_write.c: ksys_write.
+		if (!file.writable) return { result: -EBADF };
+		const name = sysctlOf(file);
 		if (!isModelledSysctl(name)) return IGNORED;
-		const text = operands.string(1, "the text that is written");
+		const text = operands.written();
 		if (recorded === -EACCES || recorded === -EPERM) return IGNORED;
-		const err = task.net.setSysctl(name, text);
-		if (err >= 0) this.world.privileged = true;
-		return { result: err < 0 ? err : (recorded ?? text.length) };
+		const taken = (file.net ?? task.net).writeSysctl(name, text, file);
+		if (taken >= 0) this.world.privileged = true;
+		return { result: taken };
+	}
+
+	/** A read of a setting moves the position of the file. */
+	private readSysctl({ task, operands, call, recorded }: Made, file: OpenPath): Handled {
+		if (recorded !== null) {
+			file.position += Math.max(recorded, 0);
+			return IGNORED;
+		}
+		const text = (file.net ?? task.net).getSysctl(sysctlOf(file));
+		if (typeof text === "number" || call.args[2] === undefined) return IGNORED;
+		const taken = file.position > 0 ? 0 : Math.min(operands.int(2, "a size"), text.length);
+		file.position += taken;
+		return { result: taken };
 	}
 
 	private execve({ task, call, operands }: Made): void {
@@ -820,6 +833,16 @@ function writes(flags: Value | undefined): boolean {
 	if (flags?.kind === "int") return (flags.value & 3) !== 0;
 	if (flags?.kind !== "flags") return true;
 	return flags.names.includes("O_WRONLY") || flags.names.includes("O_RDWR");
+}
+
+/** Whether open() flags close the descriptor at execve(). */
+function closes(flags: Value | undefined): boolean {
+	return flags?.kind === "flags" && flags.names.includes("O_CLOEXEC");
+}
+
+/** The name of the setting of an open file, with dots. */
+function sysctlOf({ path }: OpenPath): string {
+	return path.slice("/proc/sys/".length).replaceAll("/", ".");
 }
 
 /** The error that SO_ERROR returned; 0 if none. */

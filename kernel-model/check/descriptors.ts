@@ -274,7 +274,7 @@ export class Descriptors {
 		if (name === "F_DUPFD" || name === "F_DUPFD_CLOEXEC") {
 			if (recorded === null || recorded < 0) return IGNORED;
 			const file = task.fileOf(fd);
-			if (file === 0 || task.socketOf(fd) < 0) task.openOther(recorded);
+			if (file === 0) task.openOther(recorded);
 			else task.installFile(file, recorded, name === "F_DUPFD_CLOEXEC");
 		} else if (name === "F_SETFL" && (recorded === 0 || call.result === null)) {
 			const flags = call.args[2]?.value;

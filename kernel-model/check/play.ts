@@ -745,6 +745,12 @@ export class Player {
 			return;
 		}
 		if (call.name === "ioctl") this.ioctl(task, call);
+		if (call.name === "lseek") {
+			const fd = call.args[0]?.value;
+			const file = fd?.kind === "int" ? task.pathOf(fd.value) : null;
+			if (file !== null) file.position = made;
+			return;
+		}
 		if (submits(call)) this.world.submits(task, call.line);
 		if (role !== "file" && role !== "descriptor" && role !== "socket") return;
 		if (call.name === "pidfd_open") {
@@ -760,10 +766,10 @@ export class Player {
 			if (file !== 0) task.installFile(file, made, true);
 			return;
 		}
-		// If a socket had this descriptor, a call that is not recorded has closed it.
+		// If another file had this descriptor, a call that is not recorded has closed it.
 		const pair = PAIRS.get(call.name);
 		if (pair === undefined) {
-			if (task.socketOf(made) > 0) task.openOther(made);
+			if (task.socketOf(made) > 0 || task.pathOf(made) !== null) task.openOther(made);
 			return;
 		}
 		const fds = call.args[pair]?.value;

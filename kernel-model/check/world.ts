@@ -68,8 +68,6 @@ export class World {
 	readonly tasks = new Map<number, Task>();
 	/** The namespace in which the recorded program began. strace itself is in it. */
 	firstNet: NetNamespace | null = null;
-	/** Paths and namespaces of open files, by pid and descriptor. */
-	readonly files = new Map<string, { path: string; net: NetNamespace | null; writable: boolean }>();
 	/** Network namespaces by the path of the file that keeps them. */
 	readonly namedNets = new Map<string, NetNamespace>();
 	/** Why results that depend on a sock are undecided. */
@@ -425,9 +423,7 @@ export class World {
 			if (this.isAlive(pid)) continue;
 			this.tasks.delete(pid);
 			this.parents.delete(pid);
-			for (const files of [this.files, this.pidfds]) {
-				for (const key of files.keys()) if (key.startsWith(`${pid} `)) files.delete(key);
-			}
+			for (const key of this.pidfds.keys()) if (key.startsWith(`${pid} `)) this.pidfds.delete(key);
 		}
 		for (const [question, line] of this.asked) {
 			if (line >= before) break;

@@ -40,8 +40,8 @@ result of the model, and whether the model can give the kernel's result. Recorde
 are ignored, except the pid after "fork() =", which begins the lines of the child.
 htons(port_of(3)) stands for the port of socket 3.
 
-A recording of a program (it has execve, clone or exit_group) is carried over: processes,
-threads, descriptors, addresses and ports. What does not concern ports is passed over. If
+A recording of a program (it has a result of execve, clone or exit_group) is carried over:
+processes, threads, descriptors, addresses and ports. What does not concern ports is passed over. If
 this kernel chooses another port, later lines that name the recorded port get this one.
 Overlapping calls are made one after the other; no time passes between calls, and hosts
 outside do not answer. A line says what the recording had if this kernel answers otherwise.

@@ -21,7 +21,13 @@ import {
 	RTN_UNICAST,
 	RTN_UNREACHABLE,
 } from "../../include/net/net_namespace.js";
-import { EEXIST, EINVAL, ENODEV, EOPNOTSUPP } from "../../include/uapi/asm-generic/errno.js";
+import {
+	EEXIST,
+	EINVAL,
+	ENODEV,
+	ENOENT,
+	EOPNOTSUPP,
+} from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
 import { inet_del_ifa, inet_insert_ifa, inet_make_mask } from "../../net/ipv4/devinet.js";
 import {
@@ -32,7 +38,12 @@ import {
 	fib_table_insert,
 } from "../../net/ipv4/fib_frontend.js";
 import { rt_cache_flush } from "../../net/ipv4/route.js";
-import { sysctlRead, sysctlWrite } from "../../net/ipv4/sysctl_net_ipv4.js";
+import {
+	proc_sys_write,
+	sysctlFile,
+	sysctlRead,
+	sysctlWrite,
+} from "../../net/ipv4/sysctl_net_ipv4.js";
 import {
 	addrconf_ifdown,
 	addrconfIfup,
@@ -41,7 +52,7 @@ import {
 	ipv6_addr_prefix,
 } from "../../net/ipv6/addrconf.js";
 import { IP6_RT_PRIO_USER, ip6_route_add, ip6_route_del } from "../../net/ipv6/route.js";
-import { sysctlRead6, sysctlWrite6 } from "../../net/ipv6/sysctl_net_ipv6.js";
+import { sysctlFile6, sysctlRead6, sysctlWrite6 } from "../../net/ipv6/sysctl_net_ipv6.js";
 import { netif_is_l3_master } from "../../net/l3mdev/l3mdev.js";
 import { formatIpv6, parseIpv4, parseIpv6 } from "./address.js";
 import {
@@ -531,6 +542,19 @@ export class NetNamespace {
 		checkString("text", text);
 		if (name.startsWith(IPV6)) return sysctlWrite6(this.net, name.slice(IPV6.length), text);
 		return sysctlWrite(this.net, name.startsWith(IPV4) ? name.slice(IPV4.length) : name, text);
+	}
+
+	/**
+	 * Writes to an open file of a sysctl, and moves its position in bytes. Returns the number of
+	 * bytes that the write took, or a negative errno and changes nothing.
+	 */
+	writeSysctl(name: string, text: string, file: { position: number }): number {
+		checkString("name", name);
+		checkString("text", text);
+		const six = name.startsWith(IPV6);
+		const setting = name.startsWith(IPV4) ? name.slice(IPV4.length) : name;
+		const found = six ? sysctlFile6(name.slice(IPV6.length)) : sysctlFile(setting);
+		return found === undefined ? -ENOENT : proc_sys_write(this.net, found, text, file);
 	}
 
 	/** Lines that the kernel has logged. */

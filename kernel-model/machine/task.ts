@@ -65,6 +65,16 @@ export const NR_OPEN = 1 << 20;
 /** Stands for no user: include/linux/uidgid.h: INVALID_UID. */
 const INVALID_UID = 0xffffffff;
 
+/** An open file with a path: a setting, or a file that keeps a network namespace. */
+export interface OpenPath {
+	path: string;
+	/** The namespace of the setting, or the one that the file keeps; null if it is not known. */
+	net: NetNamespace | null;
+	writable: boolean;
+	/** f_pos, bytes. */
+	position: number;
+}
+
 /** Open files: struct file. Shared by dup() and fork(). */
 export class FileTable extends Slab {
 	/** The struct socket; 0 if the file is not a socket. */
@@ -73,6 +83,8 @@ export class FileTable extends Slab {
 	f_count = this.i32();
 	/** Descriptors of the file in flight: net/unix/garbage.c: unix_inflight. */
 	inflight = this.i32();
+	/** Files with a path that matters. */
+	readonly paths = new Map<number, OpenPath>();
 }
 
 /** The array of descriptors grows to this length for a single high descriptor. */
@@ -404,11 +416,27 @@ export class Task {
 		return this.full(at) ? -EMFILE : this.open(0, false, at);
 	}
 
+	/** Opens a file with a path that matters. Returns its descriptor, or -EMFILE. */
+	openPath(path: OpenPath, cloexec: boolean, at?: number): number {
+		this.running();
+		this.checkAt(at);
+		if (this.full(at)) return -EMFILE;
+		const fd = this.open(0, cloexec, at);
+		this.kernel.file.paths.set(this.files.file(fd), path);
+		return fd;
+	}
+
+	/** The open file of a descriptor if its path matters, else null. */
+	pathOf(fd: number): OpenPath | null {
+		return this.kernel.file.paths.get(this.files.file(fd)) ?? null;
+	}
+
 	private release(file: number, exiting: boolean): void {
 		const F = this.kernel.file;
 		add(F.f_count, file, -1);
 		if (F.f_count[file] !== 0) return;
 		const sock = nth(F.socket, file);
+		F.paths.delete(file);
 		F.kmem_cache_free(file);
 		if (sock !== 0) __sock_release(this.kernel, sock, exiting);
 	}

@@ -20,12 +20,14 @@ import { readAnswerTo } from "./agent/agent.js";
 import { type Marshalled, recordedText } from "./agent/marshal.js";
 import { Recorder, type Recording, SLEEP_LIMIT } from "./live.js";
 
-/** Calls that only programs make, so a file with one of them is a recording of a program. */
+/** Calls that have a result only in recordings of programs. */
 const OF_PROGRAMS = new Set(["execve", "clone", "clone3", "vfork", "exit_group"]);
 
-/** Whether a file is a recording of a program, and no script. */
+/** Whether a file is a recording of a program. A person writes these calls without their results. */
 export function isProgram({ lines }: Parsed): boolean {
-	return lines.some((line) => line.kind === "call" && OF_PROGRAMS.has(line.name));
+	return lines.some(
+		(line) => line.kind === "call" && line.result !== null && OF_PROGRAMS.has(line.name),
+	);
 }
 
 const CLONE_NEWNET = 0x40000000;

@@ -105,6 +105,8 @@ row("close", "close", {});
 row("descriptor", "dup dup2 dup3", {});
 row("descriptor", "fcntl", { tolerant: true });
 row("file", "open openat", {});
+// A write to a setting depends on the position of the file.
+row("file", "lseek", { bearsOn: "files" });
 
 row("close", "close_range", { bearsOn: "files" });
 row("descriptor", "fcntl64 pidfd_getfd", { bearsOn: "files" });

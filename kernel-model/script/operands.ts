@@ -544,6 +544,24 @@ export class Operands {
 		return decodeString(value);
 	}
 
+	/** The text that write() or writev() writes. */
+	written(): string {
+		const what = "the text that is written";
+		const value = this.arg(1, what);
+		if (value.kind !== "array") {
+			const text = this.string(1, what);
+			const size = this.call.args[2] === undefined ? text.length : this.size(2);
+			return text.slice(0, size).padEnd(Math.min(size, 4096), "\0");
+		}
+		return value.items
+			.map((item) => {
+				const base = item.kind === "struct" ? field(item, "iov_base") : undefined;
+				if (base?.kind !== "string" || base.truncated) throw this.error(value, what);
+				return decodeString(base);
+			})
+			.join("");
+	}
+
 	/** The strings of an array, such as execve's argv; null if one is truncated. */
 	strings(index: number): string[] | null {
 		const value = this.call.args[index]?.value;

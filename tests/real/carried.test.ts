@@ -16,6 +16,10 @@ describe("a file with execve, clone or exit_group", () => {
 		expect(isProgram(readScript("7 exit_group(0) = ?\n", "a"))).toBe(true);
 		expect(isProgram(readScript("7 fork() = 8\n8 close(3) = 0\n", "a"))).toBe(false);
 	});
+
+	it("is a script if a person wrote the call without its result", () => {
+		expect(isProgram(readScript("7 fork() = 8\n8 exit_group(0)\n", "a"))).toBe(false);
+	});
 });
 
 describe.skipIf(missing !== null)(

@@ -117,8 +117,23 @@ export interface Proto {
 	/** Binds the sock to the local port snum, or to any port if snum is 0. */
 	get_port(k: Stack, sk: Sk, snum: Port): number;
 	readonly put_port?: (k: Stack, sk: Sk) => void;
+	/** destroy, beyond what tcp_v4_destroy_sock does. */
+	readonly destroy?: (k: Stack, sk: Sk) => void;
+	/** icsk_retransmit_timer, if it is not TCP's. */
+	readonly write_timer?: (k: Stack, sk: Sk) => void;
+	/** rsk_prot: the operations of its requests, if they are not TCP's. */
+	readonly rsk_prot?: RequestSockOps;
 	/** The protocol chooses a port itself in connect() and sendto(). */
 	readonly no_autobind: boolean;
+}
+
+/** struct request_sock_ops. */
+export interface RequestSockOps {
+	/** Answers the packet that made a request again. */
+	rtx_syn_ack(k: Stack, req: Sk): void;
+	/** req->timeout: the time between two answers, ms. */
+	readonly timeout: number;
+	destructor(k: Stack, req: Sk): void;
 }
 
 /**

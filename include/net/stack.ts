@@ -3,6 +3,7 @@
  * The state of one kernel, as far as ported code needs it. C's global variables are fields here, so
  * that many kernels can live in one process. Ported functions take it as `k`.
  */
+import type { DccpSocks } from "../linux/dccp.js";
 import type { Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
 import type { Random } from "../linux/random.js";
 import type { SiphashState } from "../linux/siphash.js";
@@ -48,6 +49,7 @@ export interface Stack {
 	readonly socket: SocketTable;
 	readonly tcp_hashinfo: InetHashinfo;
 	readonly dccp_hashinfo: InetHashinfo;
+	readonly dccp: DccpSocks;
 	readonly sctp_globals: SctpGlobals;
 	readonly mptcp: MptcpSocks;
 	/**
@@ -131,11 +133,14 @@ export interface PortEphemeral {
 }
 
 /**
- * A TCP segment in flight over loopback. `seq` and `ack` are the sequence spaces of the sender and
+ * A TCP segment or a DCCP packet in flight over loopback. `seq` and `ack` are the sequence spaces of the sender and
  * the receiver (snd_isn, rcv_isn).
  */
 export interface Segment {
 	net: Net;
+	/** IPPROTO_TCP or IPPROTO_DCCP. */
+	protocol: number;
+	/** TCPHDR_*, or the type of a DCCP packet and the code of a Reset. */
 	flags: number;
 	/** IPv4 address in host order, 0 over IPv6. */
 	saddr: number;
@@ -155,4 +160,6 @@ export interface Segment {
 	isn_from: number;
 	/** A SYN: it replaced a time-wait socket, which set the sequence number of the answer. */
 	tcp_tw_isn: boolean;
+	/** A Request of DCCP: dccph_req_service. */
+	service: number;
 }

@@ -14,6 +14,8 @@ export const TCP_LISTEN = 10;
 export const TCP_CLOSING = 11;
 /** A request: its SYN was answered, the third segment of the handshake has not arrived yet. */
 export const TCP_NEW_SYN_RECV = 12;
+/** Number of states. DCCP has two more. */
+export const TCP_MAX_STATES = 13;
 
 export const TCPF_ESTABLISHED = 1 << TCP_ESTABLISHED;
 export const TCPF_SYN_SENT = 1 << TCP_SYN_SENT;
@@ -40,6 +42,8 @@ const NAMES = [
 	"LISTEN",
 	"CLOSING",
 	"NEW_SYN_RECV",
+	"PARTOPEN",
+	"PASSIVE_CLOSEREQ",
 ];
 
 /** `tcpStateName(10)` is `"LISTEN"`. */

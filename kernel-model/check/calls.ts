@@ -411,13 +411,18 @@ export class Calls {
 	}
 
 	/**
-	 * Whether the model knows which datagrams a call can receive: the recording has the secrets by
-	 * which the kernel chose the receivers.
+	 * Whether the model knows what a call can receive: packets of a DCCP connection within the host,
+	 * or datagrams, if the recording has the secrets by which the kernel chose the receivers.
 	 */
 	private knowsReceiver({ call, sock, operands }: Made): boolean {
 		const { known, socket, sock: S } = this.world.kernel;
-		if (known.size === 0 || call.name !== "recvfrom") return false;
+		if (call.name !== "recvfrom") return false;
 		const sk = nth(socket.sk, sock);
+		if (S.sk_protocol[sk] === IPPROTO_DCCP) {
+			const peer = S.skc_dport[sk] !== 0;
+			return (operands.flags(3) & ~MSG_DONTWAIT) === 0 && (!peer || this.localDevice(sk) !== 0);
+		}
+		if (known.size === 0) return false;
 		if (!isUdp(nth(S.sk_protocol, sk)) || (operands.flags(3) & ~MSG_DONTWAIT) !== 0) return false;
 		return known.has("udp") && (S.skc_family[sk] === AF_INET || known.has("udp6"));
 	}
@@ -860,7 +865,15 @@ const SELECTORS = new Set(["SO_ATTACH_REUSEPORT_CBPF", "SO_ATTACH_REUSEPORT_EBPF
 const AT_ONCE = new Set(["EALREADY", "EINPROGRESS", "EISCONN"]);
 
 /** Errors of a connect() that slept until an answer arrived or its time was over. */
-const RELEASED = new Set(["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ETIMEDOUT"]);
+const RELEASED = new Set([
+	"EBADRQC",
+	"ECONNREFUSED",
+	"ECONNRESET",
+	"EHOSTUNREACH",
+	"ENOMSG",
+	"ETIMEDOUT",
+	"EUSERS",
+]);
 
 /** Errors of a connection attempt that come from other hosts, from routers or from a timeout. */
 const ANSWERS = new Set(

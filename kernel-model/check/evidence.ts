@@ -150,18 +150,28 @@ function breakOff(life: Life): void {
 /** Errors of connect() after which a port that bind() did not name is given up. */
 const RELEASES = new Set([
 	"EADDRNOTAVAIL",
+	"EBADRQC",
 	"ECONNABORTED",
 	"ECONNREFUSED",
 	"ECONNRESET",
+	"ENOMSG",
 	"EPIPE",
 	"ETIMEDOUT",
+	"EUSERS",
 ]);
 
 /** Results of a connect() that a signal interrupts while it sleeps. */
 const SLEPT = new Set(["EINTR", "ERESTARTSYS"]);
 
 /** The errors in RELEASES that connect() returns after it chose a port. */
-const REFUSALS = new Set(["ECONNREFUSED", "ECONNRESET", "ETIMEDOUT"]);
+const REFUSALS = new Set([
+	"EBADRQC",
+	"ECONNREFUSED",
+	"ECONNRESET",
+	"ENOMSG",
+	"ETIMEDOUT",
+	"EUSERS",
+]);
 
 /** The descriptors of one process, or of several processes that share them. */
 class Fds {

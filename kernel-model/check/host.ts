@@ -35,6 +35,9 @@ const ROUTED = new Set([
 	"ETIMEDOUT",
 	"EHOSTUNREACH",
 	"ECONNRESET",
+	"EUSERS",
+	"EBADRQC",
+	"ENOMSG",
 	"EINTR",
 	"ERESTARTSYS",
 ]);

@@ -218,7 +218,7 @@ export function boundsOf(protocol: Protocol, size: number): Bound[] {
 	const narrow = size > 1 ? places.slice(0, 7) : WIDE;
 	const names: Action[] = listens ? [...ACTIONS] : ACTIONS.filter((action) => action !== "listen");
 	if (protocol === "sctp") names.splice(names.indexOf("disconnect"), 1);
-	// The model has no connections of DCCP within one kernel.
+	// A connection of DCCP leaves a time-wait socket, which the next program would meet.
 	if (protocol === "dccp") names.splice(names.indexOf("connect"), 2);
 	return [
 		{

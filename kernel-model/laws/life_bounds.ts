@@ -121,8 +121,8 @@ function crowdsOf(listens: boolean, delivers: boolean): Bound {
 }
 
 /**
- * The bounds of a protocol. The model has no connections of DCCP within one kernel, and the lives of
- * MPTCP's connections are left out.
+ * The bounds of a protocol. Connections of DCCP, and the lives of MPTCP's connections, are left
+ * out.
  */
 export function lifeBoundsOf(protocol: Protocol): Bound[] {
 	const { listens } = KINDS[protocol];

@@ -98,7 +98,7 @@ interface At {
 /** The states that first sockets of a protocol have. */
 function statesOf(protocol: Protocol): readonly State[] {
 	if (!KINDS[protocol].listens) return ["bound", "connected"];
-	// SCTP has no TIME_WAIT. The model does not connect DCCP sockets.
+	// SCTP has no TIME_WAIT. Connections of DCCP are left out.
 	if (protocol === "sctp") return ["bound", "listening", "connected"];
 	return protocol === "dccp" ? ["bound", "listening"] : STATES;
 }

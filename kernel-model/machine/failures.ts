@@ -612,11 +612,21 @@ function* errorReasons(a: Asked, address: Address | null): Iterable<Reason> {
 				: "__udp4_lib_err";
 		yield [E.ECONNREFUSED, icmp, why];
 	}
-	if (isDccp(a)) yield [E.ETIMEDOUT, "dccp_write_timeout", `${host} has answered no Request`];
+	if (isDccp(a)) yield* dccpErrorReasons(host);
 	yield [E.ETIMEDOUT, "tcp_write_timeout", `${host} has answered no SYN (tcp_syn_retries)`];
 	yield [E.EHOSTUNREACH, "tcp_v4_err", `a router says that ${host} is unreachable`];
 	yield [E.ENETUNREACH, "tcp_v6_err", `a router says that no route leads to ${host}`];
 	yield [E.ECONNRESET, "tcp_reset", "the peer, or a disconnect, has reset the connection"];
+}
+
+/** Errors that a Reset of DCCP, or its lack, leaves on the socket. */
+function* dccpErrorReasons(host: string): Iterable<Reason> {
+	const where = "dccp_rcv_reset";
+	yield [E.ETIMEDOUT, "dccp_write_timeout", `${host} has answered no Request`];
+	yield [E.EUSERS, where, `${host} answers with a Reset: its listener's accept queue is full`];
+	yield [E.EBADRQC, where, `${host} answers with a Reset: its listener has another service code`];
+	yield [E.ENOMSG, where, "the socket connects to itself, and has answered its Request"];
+	yield [E.ECONNRESET, where, "the peer, or a disconnect, has aborted the connection"];
 }
 
 /** Says how a connection attempt ended. */
@@ -983,6 +993,11 @@ function* sendReasons(a: Asked): Iterable<Reason> {
 	if (isSctp(k, sk)) yield* sctpSend(a);
 	if (!isUdp(k, sk)) {
 		yield* errorReasons(a, null);
+		if (isDccp(a)) {
+			const where = "dccp_sendmsg";
+			const { size = 0 } = call;
+			yield [E.EMSGSIZE, where, `${size} bytes do not fit into one packet`];
+		}
 		yield [E.EAGAIN, WAIT_CONNECT, "the connection is not established yet"];
 		const own = nth(S.skc_state, sk);
 		const why =

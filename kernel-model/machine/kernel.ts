@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A kernel: boot, clock, namespaces and tasks around the ported code. */
+
 import { CAP_FULL_SET } from "../../include/linux/capability.js";
+import { DccpSocks } from "../../include/linux/dccp.js";
 import type { Random } from "../../include/linux/random.js";
 import { newSiphashState } from "../../include/linux/siphash.js";
 import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
@@ -147,6 +149,7 @@ export class Kernel implements Stack {
 	readonly sctp_globals = new SctpGlobals();
 	readonly mptcp = new MptcpSocks();
 	readonly dccp_hashinfo: InetHashinfo;
+	readonly dccp = new DccpSocks();
 	readonly udp_table: UdpTable;
 	readonly udplite_table: UdpTable;
 	readonly nets: Net[] = [];

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Says why setsockopt() or getsockopt() failed. failures.ts has the other calls. */
+import { DCCP_SERVICE_LIST_MAX_LEN } from "../../include/linux/dccp.js";
 import {
 	AF_INET6,
+	SOL_DCCP,
 	SOL_IP,
 	SOL_IPV6,
 	SOL_SCTP,
@@ -33,6 +35,7 @@ import { IFNAMSIZ } from "../../include/uapi/linux/if.js";
 import {
 	IP_LOCAL_PORT_RANGE,
 	IP_TRANSPARENT,
+	IPPROTO_DCCP,
 	IPPROTO_MPTCP,
 	IPPROTO_TCP,
 	IPPROTO_UDP,
@@ -221,6 +224,19 @@ function* sctpLevel(a: Asked, bindService: Reason): Iterable<Reason> {
 	yield [E.ENOPROTOOPT, where, `SOL_SCTP has no option ${a.call.optname}`];
 }
 
+/** net/dccp/proto.c: do_dccp_setsockopt. */
+function* dccpLevel(a: Asked): Iterable<Reason> {
+	const where = "do_dccp_setsockopt";
+	const { length = 0, optname = 0 } = a.call;
+	if (length < 4) yield tooShort(a, where, 4);
+	yield unreadable(a, where);
+	const codes = `a service code is 0xffffffff, or there are more than ${DCCP_SERVICE_LIST_MAX_LEN}`;
+	yield [E.EINVAL, "dccp_setsockopt_service", codes];
+	yield [E.EFAULT, "dccp_setsockopt_service", codes];
+	yield [E.EOPNOTSUPP, where, "the socket is not one that accept() returned"];
+	yield [E.ENOPROTOOPT, where, `SOL_DCCP has no option ${optname}`];
+}
+
 /** net/mptcp/sockopt.c: mptcp_setsockopt, before it passes the option on. */
 function* mptcpOptions(a: Asked): Iterable<Reason> {
 	const { level = 0, optname = 0, length = 0 } = a.call;
@@ -289,6 +305,7 @@ export function* setsockoptReasons(a: Asked, bindService: Reason): Iterable<Reas
 		if (mptcp) yield* subflowReasons(a, "mptcp_setsockopt_sol_ip_set_transparent");
 	} else if (level === SOL_IPV6 && k.sock.skc_family[sk] === AF_INET6) yield* ipv6Level(a);
 	else if (level === SOL_SCTP && isSctp(k, sk)) yield* sctpLevel(a, bindService);
+	else if (level === SOL_DCCP && k.sock.sk_protocol[sk] === IPPROTO_DCCP) yield* dccpLevel(a);
 	else if (level === SOL_TCP && k.sock.sk_protocol[a.ssk] === IPPROTO_TCP) {
 		const where = mptcp ? "mptcp_setsockopt_sol_tcp" : "do_tcp_setsockopt";
 		if (length < 4) yield tooShort(a, where, 4);
@@ -312,6 +329,7 @@ function getsockoptFunction(a: Asked): string {
 		return level === SOL_TCP ? "mptcp_getsockopt_sol_tcp" : "mptcp_getsockopt";
 	}
 	if (level === SOL_SCTP && isSctp(k, sk)) return "sctp_getsockopt";
+	if (level === SOL_DCCP && k.sock.sk_protocol[sk] === IPPROTO_DCCP) return "do_dccp_getsockopt";
 	if (level === SOL_TCP && k.sock.sk_protocol[ssk] === IPPROTO_TCP) return "do_tcp_getsockopt";
 	if (k.sock.skc_family[sk] !== AF_INET6) return "do_ip_getsockopt";
 	if (level === SOL_IPV6) return "do_ipv6_getsockopt";

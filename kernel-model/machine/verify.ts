@@ -139,6 +139,9 @@ function verifySockets(k: Kernel, live: ReadonlySet<number>): void {
 	for (const sk of k.sock.fastopen_req.keys()) {
 		if (!live.has(sk)) fail(`a fast open is of freed sock ${sk}`);
 	}
+	for (const sk of [...k.dccp.socks.keys(), ...k.dccp.dreq_service.keys()]) {
+		if (!live.has(sk)) fail(`DCCP sock ${sk} is freed`);
+	}
 }
 
 /** MPTCP socks and their subflows point to each other. */
@@ -547,7 +550,8 @@ function verifySocks(
 			if (hashed.has(sk) !== has_port) fail(`${name(k, sk)} is hashed, or is not`);
 		}
 		if (state === TCP_TIME_WAIT) {
-			time_waits.set(nth(S.skc_net, sk), (time_waits.get(nth(S.skc_net, sk)) ?? 0) + 1);
+			if (protocol !== IPPROTO_DCCP)
+				time_waits.set(nth(S.skc_net, sk), (time_waits.get(nth(S.skc_net, sk)) ?? 0) + 1);
 			if (k.timers.expiry(sk_timer(sk)) === null) fail(`${name(k, sk)} has no timer`);
 			continue;
 		}

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/dev.c: delivery of the segments that were sent over loopback. */
 import type { Stack } from "../../include/net/stack.js";
-import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 
 /**
- * Delivers all segments in flight, and the segments that they cause. All of them are TCP. In C a
- * segment for a socket that a call holds waits in the socket's backlog until the call ends
- * (release_sock). Here the call itself delivers it.
+ * Delivers all segments in flight, and the segments that they cause. In C a segment for a socket
+ * that a call holds waits in the socket's backlog until the call ends (release_sock). Here the call
+ * itself delivers it.
  */
 export function process_backlog(k: Stack): void {
 	const queue = k.loopback;
 	if (queue.length === 0) return;
-	const tcp_protocol = k.protocols.inet_protos.get(IPPROTO_TCP);
-	for (let i = 0; i < queue.length; i++) tcp_protocol?.handler(k, queue[i]);
+	const { inet_protos } = k.protocols;
+	for (let i = 0; i < queue.length; i++) {
+		const skb = queue[i];
+		inet_protos.get(skb.protocol)?.handler(k, skb);
+	}
 	queue.length = 0;
 }
 

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/dccp/ipv6.c: DCCP over IPv6. */
-
+/** net/dccp/ipv6.c: connect() over IPv6, requests and their children. */
+import {
+	DCCP_CLOSED,
+	DCCP_REQUESTING,
+	DCCP_ROLE_CLIENT,
+	dccp_sk,
+} from "../../include/linux/dccp.js";
 import type { Sk } from "../../include/linux/handle.js";
 import type { ProtoOps } from "../../include/linux/net.js";
 import { INET6_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
@@ -23,8 +28,8 @@ import {
 	ipv6_addr_type,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
-import { ICSK_IPV6_MAPPED, PROT_DCCP_V6, type Proto } from "../../include/net/sock.js";
-import type { Stack } from "../../include/net/stack.js";
+import { ICSK_IPV6_MAPPED, PROT_DCCP_V6, type Proto, type RequestSockOps } from "../../include/net/sock.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
 import { proto_register, sk_net } from "../core/sock.js";
@@ -34,9 +39,10 @@ import {
 	inet_release,
 	inet_sendmsg,
 	inet_shutdown,
+	inet_stream_connect,
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
-import { inet_csk_get_port } from "../ipv4/inet_connection_sock.js";
+import { inet_csk_get_port, sk_acceptq_is_full } from "../ipv4/inet_connection_sock.js";
 import {
 	inet_bhash2_reset_saddr,
 	inet_bhash2_update_saddr,
@@ -53,29 +59,64 @@ import {
 } from "../ipv6/af_inet6.js";
 import { inet6_hash_connect } from "../ipv6/inet6_hashtables.js";
 import { ip6_dst_lookup_flow } from "../ipv6/route.js";
-import { dccp_v4_connect } from "./ipv4.js";
+import { tcp_v6_init_req } from "../ipv6/tcp_ipv6.js";
 import {
-	DCCP_CLOSED,
-	DCCP_REQUESTING,
+	dccp_reqsk_destructor,
+	dccp_v4_connect,
+	dccpConnRequest,
+	dccpGetsockopt,
+	dccpInheritPort,
+	dccpSetsockopt,
+} from "./ipv4.js";
+import { dccp_create_openreq_child } from "./minisocks.js";
+import { dccp_connect, dccp_make_response } from "./output.js";
+import {
 	dccp_close,
-	dccp_connect,
+	dccp_destroy_sock,
 	dccp_disconnect,
 	dccp_init_sock,
 	dccp_recvmsg,
 	dccp_sendmsg,
 	dccp_set_state,
-	dccpCheckModelled,
-	dccpStreamConnect,
+	dccp_sync_mss,
 	inet_dccp_listen,
 } from "./proto.js";
+import { dccp_write_timer } from "./timer.js";
+
+/** A Request for a listener over IPv6. Returns the code of a Reset, 0 if it is answered. */
+export function dccp_v6_conn_request(k: Stack, sk: Sk, skb: Segment): number {
+	const { v6 } = skb;
+	if (v6 === null) return 0;
+	return dccpConnRequest(k, sk, skb, (req) => {
+		tcp_v6_init_req(k, sk, req, skb, v6.saddr, v6.daddr);
+	});
+}
+
+/** Makes the child of a request over IPv6. Returns 0 if the accept queue is full. */
+export function dccp_v6_request_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
+	if (sk_acceptq_is_full(k, sk)) return 0;
+	const newsk = dccp_create_openreq_child(k, sk, req);
+	const S = k.sock;
+	const at = newsk * 4;
+	ipv6_addr_copy(S.skc_v6_daddr, at, S.skc_v6_daddr, req * 4);
+	ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, req * 4);
+	ipv6_addr_copy(S.skc_v6_rcv_saddr, at, S.skc_v6_rcv_saddr, req * 4);
+	S.skc_bound_dev_if[newsk] = S.skc_bound_dev_if[req];
+	S.skc_daddr[newsk] = LOOPBACK4_IPV6;
+	S.inet_saddr[newsk] = LOOPBACK4_IPV6;
+	S.skc_rcv_saddr[newsk] = LOOPBACK4_IPV6;
+	dccp_sync_mss(k, newsk);
+	dccpInheritPort(k, sk, newsk);
+	return newsk;
+}
 
 /**
  * connect(). Calls dccp_v4_connect if the destination is v4-mapped. Returns 0 or a negative errno.
- * Throws NotModelled.
  */
 function dccp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;
+	dccp_sk(k, sk).role = DCCP_ROLE_CLIENT;
 	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;
 	if (usin.sin_family !== AF_INET6) return -EAFNOSUPPORT;
 
@@ -117,7 +158,6 @@ function dccp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): nu
 		return err;
 	}
 	const saddr = sk_net(k, sk).fl6.saddr.slice();
-	dccpCheckModelled(k, sk, { ...usin, sin6_addr: daddr }, AF_INET6);
 	if (bound) ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, at);
 	else {
 		inet_bhash2_update_saddr(k, sk, saddr);
@@ -138,6 +178,12 @@ function dccp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): nu
 	return 0;
 }
 
+const dccp6_request_sock_ops: RequestSockOps = {
+	rtx_syn_ack: dccp_make_response,
+	timeout: 0,
+	destructor: dccp_reqsk_destructor,
+};
+
 export const dccp_v6_prot: Proto = {
 	name: "DCCPv6",
 	prot: PROT_DCCP_V6,
@@ -151,6 +197,9 @@ export const dccp_v6_prot: Proto = {
 	unhash: inet_unhash,
 	get_port: inet_csk_get_port,
 	put_port: inet_put_port,
+	destroy: dccp_destroy_sock,
+	write_timer: dccp_write_timer,
+	rsk_prot: dccp6_request_sock_ops,
 	no_autobind: false,
 };
 
@@ -158,14 +207,14 @@ export const inet6_dccp_ops: ProtoOps = {
 	ops: INET6_DCCP_OPS,
 	release: inet_release,
 	bind: inet6_bind,
-	connect: dccpStreamConnect,
+	connect: inet_stream_connect,
 	connect_wait: inet_wait_for_connect,
 	accept: inet_accept,
 	getname: inet6_getname,
 	listen: inet_dccp_listen,
 	shutdown: inet_shutdown,
-	setsockopt: inet6Setsockopt,
-	getsockopt: inet6Getsockopt,
+	setsockopt: dccpSetsockopt(inet6Setsockopt),
+	getsockopt: dccpGetsockopt(inet6Getsockopt),
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };

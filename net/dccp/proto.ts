@@ -1,19 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/dccp/proto.c: DCCP as far as ports go. It uses TCP's code with tables of its own
- * (k.dccp_hashinfo). Its states are TCP's states under other names.
- *
- * Connections are left out. A Request to another host is never answered and never times out. A
- * Request to a listener of the namespace, or to the socket itself, throws NotModelled. A Request to
- * a port of the namespace without a listener is refused.
+ * net/dccp/proto.c: states of a connection, close(), send and receive, options. DCCP uses TCP's code
+ * for ports, with tables of its own (k.dccp_hashinfo).
  */
-import type { Port, Sk, Sock } from "../../include/linux/handle.js";
-import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
-import { AF_INET, AF_INET6, MSG_DONTWAIT, type Sockaddr } from "../../include/linux/socket.js";
-import { ipv6_addr_copy, ipv6_addr_equal } from "../../include/net/ipv6.js";
-import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
 import {
-	ICSK_IPV6_MAPPED,
+	DCCP_ACTIVE_CLOSEREQ,
+	DCCP_CLOSED,
+	DCCP_CLOSING,
+	DCCP_FIN,
+	DCCP_LISTEN,
+	DCCP_OPEN,
+	DCCP_PARTOPEN,
+	DCCP_PASSIVE_CLOSE,
+	DCCP_PASSIVE_CLOSEREQ,
+	DCCP_REQUEST_RETRIES,
+	DCCP_REQUESTING,
+	DCCP_RESET_CODE_ABORTED,
+	DCCP_RESET_CODE_CLOSED,
+	DCCP_ROLE_LISTEN,
+	DCCP_ROLE_SERVER,
+	DCCP_ROLE_UNDEFINED,
+	DCCP_SERVICE_INVALID_VALUE,
+	DCCP_SERVICE_LIST_MAX_LEN,
+	DCCP_SOCKOPT_CHANGE_L,
+	DCCP_SOCKOPT_CHANGE_R,
+	DCCP_SOCKOPT_PACKET_SIZE,
+	DCCP_SOCKOPT_SERVER_TIMEWAIT,
+	DCCP_SOCKOPT_SERVICE,
+	DCCP_TIMEOUT_INIT,
+	DCCPF_CLOSED,
+	DCCPF_LISTEN,
+	DCCPF_OPEN,
+	DCCPF_PARTOPEN,
+	dccp_sk,
+} from "../../include/linux/dccp.js";
+import type { Sk, Sock } from "../../include/linux/handle.js";
+import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
+import { MSG_DONTWAIT, SOL_DCCP, type Sockaddr } from "../../include/linux/socket.js";
+import {
+	RCV_SHUTDOWN,
+	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_BINDPORT_LOCK,
 	SOCK_DEAD,
@@ -21,28 +47,29 @@ import {
 	SOCK_LINGER,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
-import {
-	TCP_CLOSE,
-	TCP_LISTEN,
-	TCP_SYN_SENT,
-	TCP_TIME_WAIT,
-	TCPF_CLOSE,
-	TCPF_LISTEN,
-} from "../../include/net/tcp_states.js";
+import { TCPF_SYN_RECV, TCPF_SYN_SENT } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
-	EALREADY,
-	ECONNREFUSED,
 	ECONNRESET,
-	EINPROGRESS,
+	EFAULT,
 	EINVAL,
+	EMSGSIZE,
+	ENOPROTOOPT,
 	ENOTCONN,
+	EOPNOTSUPP,
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
-import { NotModelled, sk_net, sock_error, sock_orphan } from "../core/sock.js";
-import { __inet_stream_connect, inet_wait_for_connect } from "../ipv4/af_inet.js";
+import { process_backlog } from "../core/dev.js";
+import {
+	intAt,
+	intBytes,
+	NotModelled,
+	sock_error,
+	sock_hold,
+	sock_orphan,
+	sock_put,
+} from "../core/sock.js";
 import {
 	inet_csk_destroy_sock,
 	inet_csk_listen_start,
@@ -54,18 +81,9 @@ import {
 	inet_unhash,
 	skOverIpv6,
 } from "../ipv4/inet_hashtables.js";
-import {
-	inet_twsk_alloc,
-	inet_twsk_hashdance,
-	inet_twsk_schedule,
-} from "../ipv4/inet_timewait_sock.js";
-import { ipDatagramDeliverIfindex, ipLocalDeliverIfindex, ipRemoteAnswer } from "../ipv4/route.js";
-import { ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
-
-/** States of a DCCP sock that the model has (include/linux/dccp.h). */
-export const DCCP_CLOSED = TCP_CLOSE;
-export const DCCP_LISTEN = TCP_LISTEN;
-export const DCCP_REQUESTING = TCP_SYN_SENT;
+import { sk_stream_wait_close } from "../ipv4/tcp.js";
+import { tcp_clear_xmit_timers } from "../ipv4/tcp_timer.js";
+import { dccp_send_close, dccp_send_reset, dccp_write_xmit } from "./output.js";
 
 /**
  * Sets the state. A socket that is closed leaves ehash and releases a port that bind() did not
@@ -82,54 +100,88 @@ export function dccp_set_state(k: Stack, sk: Sk, state: number): void {
 	S.skc_state[sk] = state;
 }
 
-/** net/dccp/output.c: dccp_connect. Begins to connect. Clears what an earlier connection left. */
-export function dccp_connect(k: Stack, sk: Sk): void {
-	k.sock.sk_err[sk] = 0;
-	k.sock.sk_flags[sk] &= ~SOCK_DONE;
+/**
+ * The program has seen that the peer closes. Who got Close answers with a Reset. A client that got
+ * CloseReq sends Close.
+ */
+function dccp_finish_passive_close(k: Stack, sk: Sk): void {
+	switch (k.sock.skc_state[sk]) {
+		case DCCP_PASSIVE_CLOSE:
+			dccp_send_reset(k, sk, DCCP_RESET_CODE_CLOSED);
+			dccp_set_state(k, sk, DCCP_CLOSED);
+			break;
+		case DCCP_PASSIVE_CLOSEREQ:
+			dccp_send_close(k, sk, true);
+			dccp_set_state(k, sk, DCCP_CLOSING);
+			break;
+		default:
+			break;
+	}
 }
 
-function dccp_done(k: Stack, sk: Sk): void {
+/** The connection ends. An orphan is freed. */
+export function dccp_done(k: Stack, sk: Sk): void {
 	dccp_set_state(k, sk, DCCP_CLOSED);
+	tcp_clear_xmit_timers(k, sk);
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
 }
 
-/** net/dccp/minisocks.c: dccp_time_wait. Makes the time-wait socket of a Reset, for a minute. */
-function dccp_time_wait(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	const tw = inet_twsk_alloc(k, sk, TCP_TIME_WAIT);
-	if (tw !== 0) {
-		if (S.skc_family[tw] === AF_INET6) {
-			ipv6_addr_copy(S.skc_v6_daddr, tw * 4, S.skc_v6_daddr, sk * 4);
-			ipv6_addr_copy(S.skc_v6_rcv_saddr, tw * 4, S.skc_v6_rcv_saddr, sk * 4);
-			S.skc_ipv6only[tw] = S.skc_ipv6only[sk];
-		}
-		inet_twsk_schedule(k, tw, TCP_TIMEWAIT_LEN);
-		inet_twsk_hashdance(k, tw, sk);
-	}
-	dccp_done(k, sk);
+/** The most bytes of a packet before the sock connects. */
+const DCCP_MSS_INIT = 536;
+/** The MTU of lo without the IP header: IP_MAX_MTU over IPv4. */
+const LO_PMTU4 = 65_535 - 20;
+const LO_PMTU6 = 65_536 - 40;
+/** A DCCP header with the usual options of a packet with data: of a client, and of a server. */
+const CLIENT_HEADER = 16 + 24;
+const SERVER_HEADER = 16 + 40;
+
+/**
+ * net/dccp/output.c: dccp_sync_mss. Sets the most bytes of a packet, as for a route over lo. A server
+ * has activated its features before, and so leaves room for more options.
+ */
+export function dccp_sync_mss(k: Stack, sk: Sk): void {
+	const dp = dccp_sk(k, sk);
+	const header = dp.role === DCCP_ROLE_SERVER ? SERVER_HEADER : CLIENT_HEADER;
+	dp.mss_cache = (skOverIpv6(k.sock, sk) ? LO_PMTU6 : LO_PMTU4) - header;
 }
 
-/** net/dccp/input.c: dccp_rcv_reset. A Reset in answer to a Request. */
-function dccp_rcv_reset(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	S.sk_err[sk] = ECONNREFUSED;
-	S.sk_flags[sk] |= SOCK_DONE;
-	dccp_time_wait(k, sk);
-}
-
-/** Does nothing. The columns of a new sock are enough. */
 export function dccp_init_sock(k: Stack, sk: Sk): void {
+	k.sock.icsk_rto[sk] = DCCP_TIMEOUT_INIT;
+	k.sock.icsk_syn_retries[sk] = DCCP_REQUEST_RETRIES;
 	k.sock.skc_state[sk] = DCCP_CLOSED;
+	k.dccp.socks.set(sk, {
+		role: DCCP_ROLE_UNDEFINED,
+		service: 0,
+		service_list: [],
+		server_timewait: false,
+		mss_cache: DCCP_MSS_INIT,
+		rate_last: k.timers.now,
+		receive_queue: [],
+	});
 }
 
-/** Resets the socket. It keeps a port and an address that bind() named. */
+export function dccp_destroy_sock(k: Stack, sk: Sk): void {
+	k.dccp.socks.delete(sk);
+}
+
+/** Whether a connection in this state sends a Reset when it is aborted. */
+function dccp_need_reset(state: number): boolean {
+	return state !== DCCP_CLOSED && state !== DCCP_LISTEN && state !== DCCP_REQUESTING;
+}
+
+/** Aborts a connection and resets the socket. It keeps a port and an address that bind() named. */
 export function dccp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const old_state = S.skc_state[sk];
 	if (old_state !== DCCP_CLOSED) dccp_set_state(k, sk, DCCP_CLOSED);
 	if (old_state === DCCP_LISTEN) inet_csk_listen_stop(k, sk);
-	else if (old_state === DCCP_REQUESTING) S.sk_err[sk] = ECONNRESET;
+	else if (dccp_need_reset(old_state)) {
+		dccp_send_reset(k, sk, DCCP_RESET_CODE_ABORTED);
+		S.sk_err[sk] = ECONNRESET;
+	} else if (old_state === DCCP_REQUESTING) S.sk_err[sk] = ECONNRESET;
+	tcp_clear_xmit_timers(k, sk);
+	dccp_sk(k, sk).receive_queue = [];
 	S.skc_dport[sk] = 0;
 	inet_bhash2_reset_saddr(k, sk);
 	S.sk_shutdown[sk] = 0;
@@ -137,29 +189,126 @@ export function dccp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** Returns a negative errno, because no connection is ever established. */
+/** setsockopt() of SOL_DCCP, DCCP_SOCKOPT_SERVICE: the service code, and others of a listener. */
+function dccp_setsockopt_service(k: Stack, sk: Sk, optval: Uint8Array, optlen: number): number {
+	const service = intAt(optval) >>> 0;
+	if (service === DCCP_SERVICE_INVALID_VALUE || optlen > DCCP_SERVICE_LIST_MAX_LEN * 4) {
+		return -EINVAL;
+	}
+	if (optval.length < optlen) return -EFAULT;
+	const list: number[] = [];
+	for (let at = 4; at + 4 <= optlen; at += 4) list.push(intAt(optval, at) >>> 0);
+	if (list.includes(DCCP_SERVICE_INVALID_VALUE)) return -EFAULT;
+	const dp = dccp_sk(k, sk);
+	dp.service = service;
+	dp.service_list = list;
+	return 0;
+}
+
+/** Options that have no effect any more. */
+const WITHOUT_EFFECT: readonly number[] = [
+	DCCP_SOCKOPT_PACKET_SIZE,
+	DCCP_SOCKOPT_CHANGE_L,
+	DCCP_SOCKOPT_CHANGE_R,
+];
+/** The highest number of an option that setsockopt() has, and of one that getsockopt() has. */
+const SETTABLE_MAX = 17;
+const READABLE_MAX = 255;
+
+/**
+ * setsockopt() of level SOL_DCCP. Returns 0 or a negative errno. Throws NotModelled for options of
+ * congestion control and of checksums.
+ */
+export function do_dccp_setsockopt(
+	k: Stack,
+	sk: Sk,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	if (WITHOUT_EFFECT.includes(optname)) return 0;
+	const modelled = optname === DCCP_SOCKOPT_SERVICE || optname === DCCP_SOCKOPT_SERVER_TIMEWAIT;
+	if (!modelled && optname > DCCP_SOCKOPT_SERVER_TIMEWAIT && optname <= SETTABLE_MAX) {
+		throw new NotModelled(`setsockopt level ${SOL_DCCP} option ${optname}`);
+	}
+	if (optlen < 4) return -EINVAL;
+	if (optval === null || optval.length < 4) return -EFAULT;
+	if (optname === DCCP_SOCKOPT_SERVICE) return dccp_setsockopt_service(k, sk, optval, optlen);
+	if (optname !== DCCP_SOCKOPT_SERVER_TIMEWAIT) return -ENOPROTOOPT;
+	const dp = dccp_sk(k, sk);
+	if (dp.role !== DCCP_ROLE_SERVER) return -EOPNOTSUPP;
+	dp.server_timewait = intAt(optval) !== 0;
+	return 0;
+}
+
+/** getsockopt() of level SOL_DCCP. Returns the bytes written or a negative errno. */
+export function do_dccp_getsockopt(
+	k: Stack,
+	sk: Sk,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	if (optlen < 4) return -EINVAL;
+	const dp = dccp_sk(k, sk);
+	if (optname === DCCP_SOCKOPT_SERVER_TIMEWAIT) return intBytes(dp.server_timewait ? 1 : 0);
+	if (optname === DCCP_SOCKOPT_SERVICE) {
+		const codes = [dp.service, ...dp.service_list];
+		if (codes.length * 4 > optlen) return -EINVAL;
+		return Uint8Array.from(codes.flatMap((code) => [...intBytes(code)]));
+	}
+	if (optname > READABLE_MAX) return -ENOPROTOOPT;
+	throw new NotModelled(`getsockopt level ${SOL_DCCP} option ${optname}`);
+}
+
+/** net/core/stream.c: sk_stream_wait_connect. Returns 0 if the sock is connected. */
+function sk_stream_wait_connect(k: Stack, sk: Sk, flags: number): number {
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	if (((1 << k.sock.skc_state[sk]) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) === 0) return -EPIPE;
+	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
+}
+
+/** Sends one packet of `size` bytes. Returns `size` or a negative errno. */
 export function dccp_sendmsg(
 	k: Stack,
 	sk: Sk,
 	_addr: Sockaddr | null,
 	_addr_len: number,
-	_size: number,
+	size: number,
 	flags: number,
 ): number {
-	// sk_stream_wait_connect
+	const S = k.sock;
+	if (size > dccp_sk(k, sk).mss_cache) return -EMSGSIZE;
+	if (((1 << S.skc_state[sk]) & (DCCPF_OPEN | DCCPF_PARTOPEN)) === 0) {
+		const err = sk_stream_wait_connect(k, sk, flags);
+		if (err !== 0) return err;
+	}
+	// sock_alloc_send_skb
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
-	if (k.sock.skc_state[sk] !== DCCP_REQUESTING) return -EPIPE;
-	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
+	if ((S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) return -EPIPE;
+	dccp_write_xmit(k, sk, size);
+	return size;
 }
 
-/** Receives nothing. Returns 0 at the end of the connection or a negative errno. */
-export function dccp_recvmsg(k: Stack, sk: Sk, _size: number, nonblock: boolean): number {
+/**
+ * Receives one packet. Returns its number of bytes, at most `size`, 0 at the end of the connection,
+ * or a negative errno. A program that sees the end lets the socket answer Close or CloseReq.
+ */
+export function dccp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === DCCP_LISTEN) return -ENOTCONN;
+	const length = dccp_sk(k, sk).receive_queue.shift();
+	if (length === DCCP_FIN) {
+		dccp_finish_passive_close(k, sk);
+		process_backlog(k);
+		return 0;
+	}
+	if (length !== undefined) return Math.min(size, length);
+	// verify_sock_status:
 	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
 	if (S.sk_err[sk] !== 0) return sock_error(k, sk);
-	if ((S.sk_shutdown[sk] & 1) !== 0) return 0;
+	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	if (S.skc_state[sk] === DCCP_CLOSED) return -ENOTCONN;
 	return nonblock ? -EAGAIN : -ERESTARTSYS;
 }
@@ -172,112 +321,67 @@ export function inet_dccp_listen(k: Stack, sock: Sock, backlog: number): number 
 		return -EINVAL;
 	}
 	const old_state = S.skc_state[sk];
-	if (((1 << old_state) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
+	if (((1 << old_state) & (DCCPF_CLOSED | DCCPF_LISTEN)) === 0) return -EINVAL;
 	S.sk_max_ack_backlog[sk] = backlog;
-	return old_state === DCCP_LISTEN ? 0 : inet_csk_listen_start(k, sk);
+	if (old_state === DCCP_LISTEN) return 0;
+	dccp_sk(k, sk).role = DCCP_ROLE_LISTEN;
+	return inet_csk_listen_start(k, sk);
 }
 
-/** close(). No connection stays after it. */
-export function dccp_close(k: Stack, sk: Sk): void {
+/** Begins to close the connection. */
+function dccp_terminate_connection(k: Stack, sk: Sk): void {
+	const { role, server_timewait } = dccp_sk(k, sk);
+	switch (k.sock.skc_state[sk]) {
+		case DCCP_PASSIVE_CLOSE:
+		case DCCP_PASSIVE_CLOSEREQ:
+			dccp_finish_passive_close(k, sk);
+			break;
+		case DCCP_PARTOPEN:
+		case DCCP_OPEN: {
+			dccp_send_close(k, sk, true);
+			const closereq = role === DCCP_ROLE_SERVER && !server_timewait;
+			dccp_set_state(k, sk, closereq ? DCCP_ACTIVE_CLOSEREQ : DCCP_CLOSING);
+			break;
+		}
+		default:
+			dccp_set_state(k, sk, DCCP_CLOSED);
+	}
+}
+
+function __dccp_close(k: Stack, sk: Sk, timeout: number): void {
 	const S = k.sock;
 	S.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if (S.skc_state[sk] === DCCP_LISTEN) {
 		dccp_set_state(k, sk, DCCP_CLOSED);
 		inet_csk_listen_stop(k, sk);
 	} else if (S.skc_state[sk] !== DCCP_CLOSED) {
-		const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0;
-		if (linger && S.sk_lingertime[sk] === 0) dccp_disconnect(k, sk);
-		else dccp_set_state(k, sk, DCCP_CLOSED); // dccp_terminate_connection
-	}
-	sock_orphan(k, sk);
-	inet_csk_destroy_sock(k, sk);
-}
-
-/** Whether a port of a namespace has a listener on any address. */
-function dccpListener(k: Stack, net: Net, port: Port): boolean {
-	const S = k.sock;
-	for (const first of k.dccp_hashinfo.lhash2) {
-		for (let sk = first; sk !== 0; sk = S.node_next[sk]) {
-			if (S.skc_num[sk] === port && S.skc_net[sk] === net.id) return true;
-		}
-	}
-	return false;
-}
-
-/**
- * Throws NotModelled for a connect() that a socket of this kernel may accept. Called before
- * connect() changes anything.
- */
-export function dccpCheckModelled(k: Stack, sk: Sk, daddr: Sockaddr, family: number): void {
-	const net = sk_net(k, sk);
-	const oif = k.sock.skc_bound_dev_if[sk];
-	const dif =
-		family === AF_INET
-			? ipDatagramDeliverIfindex(net, daddr.sin_addr, oif)
-			: ip6LocalDeliverIfindex(net, daddr.sin6_addr, 0, oif);
-	if (dif !== 0 && dccpListener(k, net, daddr.sin_port)) {
-		throw new NotModelled("DCCP connections within one kernel");
-	}
-}
-
-/** The answer to a Request: none, a Reset, or "accept", which the model leaves out. */
-function dccpAnswer(k: Stack, sk: Sk): RouteAnswer {
-	const S = k.sock;
-	const net = sk_net(k, sk);
-	const at = sk * 4;
-	const oif = S.skc_bound_dev_if[sk];
-	const v6 = skOverIpv6(S, sk);
-	// A sock whose icsk_af_ops are still those of IPv4 sends over IPv4, see tcp_transmit_skb.
-	if (v6 && (S.inet_flags[sk] & ICSK_IPV6_MAPPED) !== 0) return "blackhole";
-	const dif = v6
-		? ip6LocalDeliverIfindex(net, S.skc_v6_daddr, at, oif)
-		: ipLocalDeliverIfindex(net, S.skc_daddr[sk], oif);
-	if (dif === 0) {
-		const answer = v6
-			? ip6RemoteAnswer(net, S.skc_v6_daddr, at, oif)
-			: ipRemoteAnswer(net, S.skc_daddr[sk], oif);
-		return k.draws.remoteAnswer(sk, answer);
-	}
-	if (isOwnAddress(k, sk, v6)) return "accept";
-	// The Reset leaves by the device that received the Request.
-	const back = v6
-		? ip6LocalDeliverIfindex(net, S.skc_v6_rcv_saddr, at, dif)
-		: ipLocalDeliverIfindex(net, S.skc_rcv_saddr[sk], dif);
-	return back !== 0 && (oif === 0 || oif === back) ? "refuse" : "blackhole";
-}
-
-/** Whether a socket connects to itself. */
-function isOwnAddress(k: Stack, sk: Sk, v6: boolean): boolean {
-	const S = k.sock;
-	if (S.skc_num[sk] !== S.skc_dport[sk]) return false;
-	return v6
-		? ipv6_addr_equal(S.skc_v6_rcv_saddr, sk * 4, S.skc_v6_daddr, sk * 4)
-		: S.skc_rcv_saddr[sk] === S.skc_daddr[sk];
-}
-
-/**
- * connect(): inet_stream_connect, and the answer to its Request. Returns 0 or a negative errno,
- * -ERESTARTSYS if it would sleep.
- */
-export function dccpStreamConnect(
-	k: Stack,
-	sock: Sock,
-	addr: Sockaddr,
-	addr_len: number,
-	nonblock: boolean,
-): number {
-	const err = __inet_stream_connect(k, sock, addr, addr_len, true, false);
-	const sk = k.socket.sk[sock];
-	if (err === -EINPROGRESS) {
-		// The answer waits in the backlog while the call holds the sock.
-		const answer = dccpAnswer(k, sk);
-		if (answer === "accept") {
+		const dp = dccp_sk(k, sk);
+		const data_was_unread = dp.receive_queue.some((length) => length > 0);
+		dp.receive_queue = [];
+		if (data_was_unread) {
+			dccp_send_reset(k, sk, DCCP_RESET_CODE_ABORTED);
+			dccp_set_state(k, sk, DCCP_CLOSED);
+		} else if ((S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0) {
 			dccp_disconnect(k, sk);
-			k.socket.state[sock] = SS_UNCONNECTED;
-			throw new NotModelled("DCCP connections");
+		} else {
+			dccp_terminate_connection(k, sk);
 		}
-		if (answer === "refuse") dccp_rcv_reset(k, sk);
+		sk_stream_wait_close(k, sk, timeout);
 	}
-	if (nonblock || (err !== -EINPROGRESS && err !== -EALREADY)) return err;
-	return inet_wait_for_connect(k, sock);
+	// adjudge_to_death:
+	const state = S.skc_state[sk];
+	sock_orphan(k, sk);
+	process_backlog(k); // the answers of the peer
+	if (state !== DCCP_CLOSED && S.skc_state[sk] === DCCP_CLOSED) return; // it was freed
+	if (S.skc_state[sk] === DCCP_CLOSED) inet_csk_destroy_sock(k, sk);
+}
+
+/**
+ * close(). The sock stays as an orphan until the connection has ended. `timeout` is how long close()
+ * waits for the end, ms (SO_LINGER).
+ */
+export function dccp_close(k: Stack, sk: Sk, timeout: number): void {
+	sock_hold(k, sk);
+	__dccp_close(k, sk, timeout);
+	sock_put(k, sk);
 }

@@ -867,6 +867,8 @@ export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
  */
 export function reqsk_timeout(k: Stack, req: Sk): number {
 	const listener = k.sock.rsk_listener[req];
+	const { rsk_prot } = sk_prot(k, req);
+	if (rsk_prot !== undefined) return rsk_prot.timeout;
 	// since 6.19, 1e9d3005e02c
 	const ofListener = listener !== 0 && k.changes.has("synack-rto-max");
 	const rto_max = ofListener ? tcp_rto_max(k, listener) : TCP_RTO_MAX;
@@ -922,6 +924,7 @@ export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 
 /** include/net/request_sock.h: reqsk_free. Frees a request that is on no chain and has no timer. */
 export function reqsk_free(k: Stack, req: Sk): void {
+	sk_prot(k, req).rsk_prot?.destructor(k, req);
 	k.sock.skc_state[req] = 0;
 	k.sock.kmem_cache_free(req);
 }
@@ -934,6 +937,13 @@ export function inet_csk_reqsk_queue_drop(k: Stack, req: Sk): void {
 	const listener = S.rsk_listener[req];
 	if (listener !== 0) S.rskq_qlen[listener]--;
 	reqsk_free(k, req);
+}
+
+/** Answers the packet that made a request again. */
+export function inet_rtx_syn_ack(k: Stack, req: Sk): void {
+	const { rsk_prot } = sk_prot(k, req);
+	if (rsk_prot === undefined) tcp_rtx_synack(k, req);
+	else rsk_prot.rtx_syn_ack(k, req);
 }
 
 /** The timer of a request expired: sends the SYN-ACK again, or drops the request. */
@@ -960,7 +970,7 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 		inet_csk_reqsk_queue_drop(k, req);
 		return;
 	}
-	if (resend) tcp_rtx_synack(k, req);
+	if (resend) inet_rtx_syn_ack(k, req);
 	S.icsk_retransmits[req]++;
 	k.timers.mod_timer(icsk_retransmit_timer(req), reqsk_timeout(k, req));
 }
@@ -1024,6 +1034,7 @@ export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
 	}
 	if (S.rskq_qlen[sk] !== 0) forgetListener(k, sk);
 	tcp_v4_destroy_sock(k, sk);
+	sk_prot(k, sk).destroy?.(k, sk);
 	sk_free(k, sk);
 }
 

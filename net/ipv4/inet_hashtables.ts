@@ -469,6 +469,7 @@ function compute_score(
 function inet_lhash2_lookup(
 	k: Stack,
 	net: Net,
+	hinfo: InetHashinfo,
 	slot: number,
 	saddr: number,
 	sport: Port,
@@ -480,7 +481,7 @@ function inet_lhash2_lookup(
 	const S = k.sock;
 	let result: Sk = 0;
 	let hiscore = 0;
-	for (let sk = k.tcp_hashinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
+	for (let sk = hinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
 		const score = compute_score(k, sk, net, hnum, daddr, dif, sdif);
 		if (score > hiscore) {
 			if (S.skc_reuseport[sk] !== 0) {
@@ -499,6 +500,7 @@ function inet_lhash2_lookup(
 export function __inet_lookup_listener(
 	k: Stack,
 	net: Net,
+	hinfo: InetHashinfo,
 	saddr: number,
 	sport: Port,
 	daddr: number,
@@ -506,20 +508,21 @@ export function __inet_lookup_listener(
 	dif: Ifindex,
 	sdif: Ifindex,
 ): Sk {
-	const mask = k.tcp_hashinfo.lhash2_mask;
+	const mask = hinfo.lhash2_mask;
 	const slot = ipv4_portaddr_hash(net, daddr, hnum) & mask;
-	const result = inet_lhash2_lookup(k, net, slot, saddr, sport, daddr, hnum, dif, sdif);
+	const result = inet_lhash2_lookup(k, net, hinfo, slot, saddr, sport, daddr, hnum, dif, sdif);
 	if (result !== 0) return result;
 	const any = ipv4_portaddr_hash(net, INADDR_ANY, hnum) & mask;
 	// As in C the wildcard replaces daddr here, also in the hash that selects from a reuseport
 	// group.
-	return inet_lhash2_lookup(k, net, any, saddr, sport, INADDR_ANY, hnum, dif, sdif);
+	return inet_lhash2_lookup(k, net, hinfo, any, saddr, sport, INADDR_ANY, hnum, dif, sdif);
 }
 
 /** The connection or the time-wait socket that a segment belongs to, 0 if none. */
 export function __inet_lookup_established(
 	k: Stack,
 	net: Net,
+	hinfo: InetHashinfo,
 	saddr: number,
 	sport: Port,
 	daddr: number,
@@ -529,7 +532,7 @@ export function __inet_lookup_established(
 ): Sk {
 	const S = k.sock;
 	const hash = inet_ehashfn(k, net, daddr, hnum, saddr, sport);
-	let sk = k.tcp_hashinfo.ehash[hash & k.tcp_hashinfo.ehash_mask];
+	let sk = hinfo.ehash[hash & hinfo.ehash_mask];
 	for (; sk !== 0; sk = S.node_next[sk]) {
 		if (S.skc_hash[sk] !== hash) continue;
 		if (inet_match(net, S, sk, saddr, daddr, sport, hnum, dif, sdif)) break;

@@ -7,6 +7,7 @@ import { leavesEhash } from "../../include/net/refused_ports.js";
 import { SOCK_CONNECT_BIND } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
+import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
 import { sk_free, sk_net } from "../core/sock.js";
 import {
 	bindNodeAdd,
@@ -38,8 +39,16 @@ export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	leavesEhash(k, tw);
 	hlist_del_init(tcp_or_dccp_get_hashinfo(k, tw).ehash, S.node_next, S.node_pprev, tw);
 	inet_twsk_bind_unhash(k, tw);
-	sk_net(k, tw).tw_count--;
+	if (ofTcp(k, tw)) sk_net(k, tw).tw_count--;
 	sk_free(k, tw);
+}
+
+/**
+ * Whether a sock counts for the death row of its namespace. DCCP has one of its own, whose limit
+ * (twice NR_FILE) no program of one task reaches.
+ */
+function ofTcp(k: Stack, sk: Sk): boolean {
+	return k.sock.sk_protocol[sk] !== IPPROTO_DCCP;
 }
 
 /**
@@ -47,7 +56,7 @@ export function inet_twsk_kill(k: Stack, tw: Sk): void {
  */
 export function inet_twsk_alloc(k: Stack, sk: Sk, state: number): Sk {
 	const net = sk_net(k, sk);
-	if (net.tw_count >= net.ipv4.sysctl_tcp_max_tw_buckets) return 0;
+	if (ofTcp(k, sk) && net.tw_count >= net.ipv4.sysctl_tcp_max_tw_buckets) return 0;
 	const tw = k.sock.kmem_cache_zalloc();
 	const S = k.sock;
 	if (S.skc_family[sk] === AF_INET6) S.in6Alloc(tw);
@@ -93,7 +102,7 @@ export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 /** Arms the timer of a time-wait socket for the first time. `timeo` in ms. */
 export function inet_twsk_schedule(k: Stack, tw: Sk, timeo: number): void {
 	k.timers.mod_timer(sk_timer(tw), timeo);
-	sk_net(k, tw).tw_count++;
+	if (ofTcp(k, tw)) sk_net(k, tw).tw_count++;
 }
 
 /** Arms the timer of a time-wait socket again. `timeo` in ms. */

@@ -372,7 +372,7 @@ function __inet_lookup_skb(k: Stack, skb: Segment): Sk {
 	const sdif = segmentSdif(skb);
 	const sk =
 		skb.v6 === null
-			? __inet_lookup_established(k, net, saddr, sport, daddr, dport, dif, sdif)
+			? __inet_lookup_established(k, net, k.tcp_hashinfo, saddr, sport, daddr, dport, dif, sdif)
 			: __inet6_lookup_skb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);
 	return sk !== 0 ? sk : inet_lookup_listener(k, skb);
 }
@@ -382,7 +382,7 @@ function inet_lookup_listener(k: Stack, skb: Segment): Sk {
 	const { net, saddr, sport, daddr, dport, dif } = skb;
 	const sdif = segmentSdif(skb);
 	return skb.v6 === null
-		? __inet_lookup_listener(k, net, saddr, sport, daddr, dport, dif, sdif)
+		? __inet_lookup_listener(k, net, k.tcp_hashinfo, saddr, sport, daddr, dport, dif, sdif)
 		: inet6LookupListenerSkb(k, skb, skb.v6.saddr, skb.v6.daddr, sdif);
 }
 

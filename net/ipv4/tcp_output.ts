@@ -153,7 +153,7 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
  * IPv4 address to LOOPBACK4_IPV6, or to its old peer. No answer reaches it, but the segment may
  * reach another socket.
  */
-function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: number): void {
+export function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: number): void {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const daddr = S.skc_daddr[sk];
@@ -166,6 +166,7 @@ function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: number): voi
 	const ack = (flags & TCPHDR_ACK) !== 0 ? S.rcv_isn[sk] : 0;
 	k.loopback.push({
 		net,
+		protocol: S.sk_protocol[sk],
 		flags,
 		saddr,
 		daddr,
@@ -179,11 +180,12 @@ function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: number): voi
 		ack,
 		isn_from: S.write_seq[sk],
 		tcp_tw_isn: false,
+		service: 0,
 	});
 }
 
 /** Puts a segment of a connection into k.loopback, over IPv4 or IPv6 as the connection runs. */
-function pushSegment(
+export function pushSegment(
 	k: Stack,
 	sk: Sk,
 	flags: number,
@@ -200,6 +202,7 @@ function pushSegment(
 		: null;
 	k.loopback.push({
 		net: sk_net(k, sk),
+		protocol: S.sk_protocol[sk],
 		flags,
 		saddr: S.skc_rcv_saddr[sk],
 		daddr: S.skc_daddr[sk],
@@ -213,6 +216,7 @@ function pushSegment(
 		ack,
 		isn_from: S.write_seq[sk],
 		tcp_tw_isn: false,
+		service: 0,
 	});
 }
 
@@ -304,7 +308,7 @@ export function tcp_send_fin(k: Stack, sk: Sk): void {
  * inet_sk_rebuild_header, inet6_sk_rebuild_header: looks up the route of a connection again. Returns
  * 0 or a negative errno.
  */
-function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
+export function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const oif = S.skc_bound_dev_if[sk];
 	return skOverIpv6(S, sk)

@@ -40,7 +40,7 @@ import {
 } from "../../include/net/tcp_states.js";
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { processBacklogAndWorks } from "../core/dev.js";
-import { sk_net } from "../core/sock.js";
+import { sk_net, sk_prot } from "../core/sock.js";
 import { mptcp_active_detect_blackhole } from "../mptcp/ctrl.js";
 import { reqsk_timer_handler } from "./inet_connection_sock.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
@@ -400,7 +400,9 @@ export function tcpRunTimer(k: Stack, timer: number): void {
 	} else if (S.skc_state[sk] === TCP_NEW_SYN_RECV) {
 		reqsk_timer_handler(k, sk);
 	} else if (S.skc_state[sk] !== TCP_CLOSE) {
-		if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
+		const { write_timer } = sk_prot(k, sk);
+		if (write_timer !== undefined) write_timer(k, sk);
+		else if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
 		else if (timer === icsk_delack_timer(sk)) tcp_send_ack(k, sk);
 		else if (k.mptcp.socks.has(sk)) k.mptcp.tout_timer(k, sk);
 		else tcp_keepalive_timer(k, sk);

@@ -7,6 +7,7 @@ import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash9Words } from "../../include/linux/jhash.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
+import type { InetHashinfo } from "../../include/net/inet_hashtables.js";
 import {
 	__inet6_ehashfn,
 	inet_sk_bound_dev_eq,
@@ -112,6 +113,7 @@ export function inet6EhashFhash(k: Stack, faddr: Uint32Array, fi: number): numbe
 export function __inet6_lookup_established(
 	k: Stack,
 	net: Net,
+	hinfo: InetHashinfo,
 	saddr: Uint32Array,
 	si: number,
 	sport: Port,
@@ -123,7 +125,7 @@ export function __inet6_lookup_established(
 ): Sk {
 	const S = k.sock;
 	const hash = inet6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport);
-	let sk = k.tcp_hashinfo.ehash[hash & k.tcp_hashinfo.ehash_mask];
+	let sk = hinfo.ehash[hash & hinfo.ehash_mask];
 	for (; sk !== 0; sk = S.node_next[sk]) {
 		if (S.skc_hash[sk] !== hash) continue;
 		if (inet6_match(net, S, sk, saddr, si, daddr, di, sport, hnum, dif, sdif)) break;
@@ -154,6 +156,7 @@ function compute_score(
 function inet6_lhash2_lookup(
 	k: Stack,
 	net: Net,
+	hinfo: InetHashinfo,
 	slot: number,
 	saddr: Uint32Array,
 	si: number,
@@ -167,7 +170,7 @@ function inet6_lhash2_lookup(
 	const S = k.sock;
 	let result: Sk = 0;
 	let hiscore = 0;
-	for (let sk = k.tcp_hashinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
+	for (let sk = hinfo.lhash2[slot]; sk !== 0; sk = S.node_next[sk]) {
 		const score = compute_score(k, sk, net, hnum, daddr, di, dif, sdif);
 		if (score > hiscore) {
 			if (S.skc_reuseport[sk] !== 0) {
@@ -186,6 +189,7 @@ function inet6_lhash2_lookup(
 export function inet6_lookup_listener(
 	k: Stack,
 	net: Net,
+	hinfo: InetHashinfo,
 	saddr: Uint32Array,
 	si: number,
 	sport: Port,
@@ -195,12 +199,25 @@ export function inet6_lookup_listener(
 	dif: Ifindex,
 	sdif: Ifindex,
 ): Sk {
-	const mask = k.tcp_hashinfo.lhash2_mask;
+	const mask = hinfo.lhash2_mask;
 	const slot = ipv6_portaddr_hash(net, daddr, di, hnum) & mask;
-	const result = inet6_lhash2_lookup(k, net, slot, saddr, si, sport, daddr, di, hnum, dif, sdif);
+	const result = inet6_lhash2_lookup(
+		k,
+		net,
+		hinfo,
+		slot,
+		saddr,
+		si,
+		sport,
+		daddr,
+		di,
+		hnum,
+		dif,
+		sdif,
+	);
 	if (result !== 0) return result;
 	const any = ipv6_portaddr_hash(net, in6addr_any, 0, hnum) & mask;
-	return inet6_lhash2_lookup(k, net, any, saddr, si, sport, in6addr_any, 0, hnum, dif, sdif);
+	return inet6_lhash2_lookup(k, net, hinfo, any, saddr, si, sport, in6addr_any, 0, hnum, dif, sdif);
 }
 
 /** __inet_check_established (net/ipv4/inet_hashtables.ts) over IPv6. */

@@ -182,7 +182,19 @@ export function __inet6_lookup_skb(
 	sdif: Ifindex,
 ): Sk {
 	const { net, sport, dport, dif } = skb;
-	return __inet6_lookup_established(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif);
+	return __inet6_lookup_established(
+		k,
+		net,
+		k.tcp_hashinfo,
+		saddr,
+		0,
+		sport,
+		daddr,
+		0,
+		dport,
+		dif,
+		sdif,
+	);
 }
 
 /** The listener that receives a segment over IPv6, 0 if none. */
@@ -194,7 +206,7 @@ export function inet6LookupListenerSkb(
 	sdif: Ifindex,
 ): Sk {
 	const { net, sport, dport, dif } = skb;
-	return inet6_lookup_listener(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif);
+	return inet6_lookup_listener(k, net, k.tcp_hashinfo, saddr, 0, sport, daddr, 0, dport, dif, sdif);
 }
 
 export const tcpv6_prot: Proto = {

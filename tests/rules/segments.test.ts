@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Segments that calls of programs seldom cause: invalid ones, crossed FINs, a SYN that is sent again. */
 import { describe, expect, it } from "vitest";
+import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import type { Segment } from "../../include/net/stack.js";
 import {
 	TCPHDR_ACK,
@@ -113,6 +114,7 @@ describe("a request for a connection", () => {
 		const req = find(5000, TCP_NEW_SYN_RECV);
 		const syn: Segment = {
 			net: world.net.net,
+			protocol: IPPROTO_TCP,
 			flags: TCPHDR_SYN,
 			saddr: 0x7f000001,
 			daddr: 0x7f000001,
@@ -126,6 +128,7 @@ describe("a request for a connection", () => {
 			ack: 0,
 			isn_from: 0,
 			tcp_tw_isn: false,
+			service: 0,
 		};
 		const answers = () => {
 			k.loopback.length = 0;

@@ -20,6 +20,9 @@ export const EINVAL = 22;
 export const EMFILE = 24;
 export const EPIPE = 32;
 export const EDOM = 33;
+export const ENOMSG = 42;
+export const EBADRQC = 56;
+export const EUSERS = 87;
 export const ENOTSOCK = 88;
 export const EDESTADDRREQ = 89;
 export const EMSGSIZE = 90;
@@ -65,6 +68,9 @@ const NAMES = new Map<number, string>(
 		EMFILE,
 		EPIPE,
 		EDOM,
+		ENOMSG,
+		EBADRQC,
+		EUSERS,
 		ENOTSOCK,
 		EDESTADDRREQ,
 		EMSGSIZE,

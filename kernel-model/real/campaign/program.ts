@@ -55,10 +55,8 @@ export const KINDS = {
 } as const;
 export type Kind = keyof typeof KINDS;
 
-/** Kinds that only bind, because the model does not know enough about their connections. */
-const BIND_ONLY: readonly Kind[] = ["dccp"];
 /** Kinds that send no data: its acknowledgement is late, and so is the end of the connection. */
-const SILENT: readonly Kind[] = ["sctp", "sctpMany", "dccp"];
+const SILENT: readonly Kind[] = ["sctp", "sctpMany"];
 const DATAGRAM: readonly Kind[] = ["udp", "udplite"];
 
 /** The weight of each kind of operation, by mood. */
@@ -557,7 +555,6 @@ class Renderer {
 				this.perform(() => process.task.recv(fd, nth([16, 1, 0], c % 3), true));
 				return;
 			case "accept": {
-				if (BIND_ONLY.includes(sock.kind)) return;
 				this.say(process, `accept4(${fd}, {sa_family=AF_UNSPEC}, [28], SOCK_NONBLOCK)`);
 				const child = this.perform(() => process.task.accept4(fd, 0o4000, {}, true));
 				if (child >= 0) {
@@ -670,7 +667,7 @@ class Renderer {
 	private option(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
 		const [, , c, d, e] = n;
 		if (c % 16 === 15) {
-			if (BIND_ONLY.includes(sock.kind) || this.without("SO_LINGER")) return;
+			if (this.without("SO_LINGER")) return;
 			const on = d % 3 === 2 ? 0 : 1;
 			this.say(process, `setsockopt(${fd}, SOL_SOCKET, SO_LINGER, {l_onoff=${on}, l_linger=0}, 8)`);
 			const bytes = Uint8Array.of(on, 0, 0, 0, 0, 0, 0, 0);
@@ -754,7 +751,6 @@ class Renderer {
 		);
 		const address = pick(here, c >> 2);
 		const meets = [...process.fds].filter(([, other]) => {
-			if (BIND_ONLY.includes(other.kind)) return false;
 			const family = (kind: Kind) => (kind === "mptcp" ? KINDS.tcp : KINDS[kind]).number;
 			const meets = family(other.kind) === family(sock.kind);
 			return meets && (other.listens || DATAGRAM.includes(other.kind));
@@ -774,7 +770,7 @@ class Renderer {
 	}
 
 	private connect(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
-		if (BIND_ONLY.includes(sock.kind) || this.choosesPort(process, fd)) return;
+		if (this.choosesPort(process, fd)) return;
 		const [, , c, d, e] = n;
 		const six = this.six(e % 16 === 15 ? !sock.six : sock.six);
 		const [address, port, number] = this.target(process, sock, six, c, d);

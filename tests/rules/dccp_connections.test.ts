@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** DCCP: how connections within the host begin and end, and which end keeps the port. */
+import { describe, expect, it } from "vitest";
+import { DCCP_SOCKOPT_SERVICE } from "../../include/linux/dccp.js";
+import { SOL_DCCP } from "../../include/linux/socket.js";
+import { rule, World } from "../world.js";
+
+const VERSION = "6.12";
+
+describe("a DCCP connection", () => {
+	rule(
+		"is accepted on the listener's port",
+		`
+		dccp l a
+		l bind 127.0.0.1:5000
+		l listen 1
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		l accept c
+		c name = 127.0.0.1:5000
+		c peer = 127.0.0.1:6000
+		a send 5 = 5
+		c recv 9 = 5
+		c recv 9 = EAGAIN
+		`,
+	);
+	rule(
+		"over a dual-stack listener has v4-mapped addresses",
+		`
+		dccp6 l
+		dccp a
+		l bind [::]:5000
+		l listen 1
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		l accept c
+		c name = [::ffff:127.0.0.1]:5000
+		c peer = [::ffff:127.0.0.1]:6000
+		c close
+		a close
+		`,
+	);
+	rule(
+		"gives each packet to one recv(), which drops what it has no room for",
+		`
+		dccp l a
+		l bind 127.0.0.1:5000
+		l listen 1
+		a connect 127.0.0.1:5000
+		l accept c
+		a send 5 = 5
+		a send 3 = 3
+		c recv 2 = 2
+		c recv 9 = 3
+		`,
+	);
+	rule(
+		"that the server closes first keeps the client's port for a minute",
+		`
+		dccp l a b
+		l bind 127.0.0.1:5000
+		l listen 1
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		l accept c
+		c close
+		a recv 1 = 0
+		a close
+		b bind 127.0.0.1:6000 = EADDRINUSE
+		l close
+		dccp d
+		d bind 127.0.0.1:5000
+		`,
+	);
+	rule(
+		"that the client closes first keeps the client's port for a minute",
+		`
+		dccp l a b
+		l bind 127.0.0.1:5000
+		l listen 1
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		l accept c
+		a close
+		b bind 127.0.0.1:6000 = EADDRINUSE
+		c recv 1 = 0
+		c close
+		b bind 127.0.0.1:6000 = EADDRINUSE
+		l close
+		dccp d
+		d bind 127.0.0.1:5000
+		`,
+	);
+	rule(
+		"that the client aborts keeps the server's port, and refuses the client's next Request",
+		`
+		dccp l a b
+		l bind 127.0.0.1:5000
+		l listen 1
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		l accept c
+		a dissolve
+		a error = ECONNRESET
+		c error = ECONNRESET
+		a connect 127.0.0.1:5000 = ECONNREFUSED
+		l close
+		c close
+		b bind 127.0.0.1:5000 = EADDRINUSE
+		`,
+	);
+	rule(
+		"is aborted if a socket closes with data that it has not read",
+		`
+		dccp l a
+		l bind 127.0.0.1:5000
+		l listen 1
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		l accept c
+		a send 1 = 1
+		c close
+		a error = ECONNRESET
+		a recv 1 = 0
+		`,
+	);
+	rule(
+		"that waits for accept() is aborted when the listener closes",
+		`
+		dccp l a
+		l bind 127.0.0.1:5000
+		l listen 1
+		a connect 127.0.0.1:5000
+		l close
+		a error = ECONNRESET
+		a send 1 = EPIPE
+		a peer = ENOTCONN
+		`,
+	);
+	rule(
+		"does not send after shutdown(), and stays open",
+		`
+		dccp l a
+		l bind 127.0.0.1:5000
+		l listen 1
+		a connect 127.0.0.1:5000
+		l accept c
+		a shutdown wr
+		a send 1 = EPIPE
+		c send 1 = 1
+		a recv 1 = 1
+		c recv 1 = EAGAIN
+		`,
+	);
+});
+
+describe("a Request of DCCP", () => {
+	rule(
+		"without an answer is sent six times again, and connect() fails after more than five minutes",
+		`
+		ip addr add 192.0.2.10/32 dev lo
+		ip route add blackhole 198.51.100.0/24
+		ip link add dummy0 type dummy
+		ip link set dummy0 up
+		ip route add 203.0.113.0/24 dev dummy0
+		dccp a
+		a bind 192.0.2.10:6000
+		a start 203.0.113.1:80 = EINPROGRESS
+		pass 316000
+		a state = SYN_SENT
+		pass 2000
+		a error = ETIMEDOUT
+		`,
+	);
+	rule(
+		"and data may have as many bytes as the route over lo takes",
+		`
+		dccp l a
+		l bind 127.0.0.1:5000
+		l listen 1
+		a send 537 = EMSGSIZE
+		a connect 127.0.0.1:5000
+		l accept c
+		a send 65475 = 65475
+		a send 65476 = EMSGSIZE
+		c send 65459 = 65459
+		c send 65460 = EMSGSIZE
+		`,
+	);
+	rule(
+		"that meets a full accept queue fails with EUSERS",
+		`
+		dccp l a b
+		l bind 127.0.0.1:5000
+		l listen 0
+		a connect 127.0.0.1:5000
+		b bind 127.0.0.1:6000
+		b connect 127.0.0.1:5000 = EUSERS
+		dccp c
+		c bind 127.0.0.1:6000 = EADDRINUSE
+		`,
+	);
+	rule(
+		"of a socket to itself fails with ENOMSG",
+		`
+		dccp a
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:6000 = ENOMSG
+		`,
+	);
+	rule(
+		"without a listener is refused, and keeps the port",
+		`
+		dccp a b
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000 = ECONNREFUSED
+		a close
+		b bind 127.0.0.1:6000 = EADDRINUSE
+		`,
+	);
+	it("with another service code than the listener's fails with EBADRQC", () => {
+		const w = new World({ protocol: "dccp", version: VERSION });
+		const [l, a, b] = [w.socket(), w.socket(), w.socket()];
+		const codes = Uint8Array.of(0, 0, 0, 7, 0, 0, 0, 8);
+		expect(w.task.setsockopt(l, SOL_DCCP, DCCP_SOCKOPT_SERVICE, codes)).toBe(0);
+		expect(w.bind(l, "127.0.0.1:5000")).toBe(0);
+		expect(w.task.listen(l, 5)).toBe(0);
+		expect(w.connect(a, "127.0.0.1:5000")).toBe("EBADRQC");
+		expect(w.task.setsockopt(b, SOL_DCCP, DCCP_SOCKOPT_SERVICE, codes.slice(4))).toBe(0);
+		expect(w.connect(b, "127.0.0.1:5000")).toBe(0);
+		w.check();
+	});
+});

@@ -26,6 +26,12 @@ const CIRCLES: readonly { files: readonly string[]; reason: string }[] = [
 		reason: "addrconf.c adds routes by route.c, route.c chooses sources by ipv6_dev_get_saddr",
 	},
 	{
+		files: ["net/dccp/input.ts", "net/dccp/ipv4.ts", "net/dccp/ipv6.ts", "net/dccp/minisocks.ts"],
+		reason:
+			"input.c and minisocks.c call ipv4.c and ipv6.c by icsk_af_ops and rsk_ops, which call " +
+			"dccp_rcv_state_process and dccp_check_req",
+	},
+	{
 		files: [
 			"net/ipv4/af_inet.ts",
 			"net/ipv4/inet_connection_sock.ts",

@@ -47,8 +47,14 @@ import { icsk_retransmit_timer } from "../ipv4/tcp_timer.js";
 import { dccp_v4_conn_request } from "./ipv4.js";
 import { dccp_v6_conn_request } from "./ipv6.js";
 import { dccp_time_wait } from "./minisocks.js";
-import { dccp_send_ack, dccp_send_close, dccp_send_reset, dccp_send_sync } from "./output.js";
-import { dccp_done, dccp_set_state, dccp_sync_mss } from "./proto.js";
+import {
+	dccp_send_ack,
+	dccp_send_close,
+	dccp_send_reset,
+	dccp_send_sync,
+	dccp_sync_mss,
+} from "./output.js";
+import { dccp_done, dccp_set_state } from "./proto.js";
 
 function dccp_enqueue_skb(k: Stack, sk: Sk, length: number): void {
 	dccp_sk(k, sk).receive_queue.push(length);

@@ -89,7 +89,7 @@ import {
 	dccp_create_openreq_child,
 	dccp_reqsk_init,
 } from "./minisocks.js";
-import { dccp_connect, dccp_make_response } from "./output.js";
+import { dccp_connect, dccp_make_response, dccp_sync_mss } from "./output.js";
 import {
 	dccp_close,
 	dccp_destroy_sock,
@@ -98,7 +98,6 @@ import {
 	dccp_recvmsg,
 	dccp_sendmsg,
 	dccp_set_state,
-	dccp_sync_mss,
 	do_dccp_getsockopt,
 	do_dccp_setsockopt,
 	inet_dccp_listen,

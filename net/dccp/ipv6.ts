@@ -28,7 +28,12 @@ import {
 	ipv6_addr_type,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
-import { ICSK_IPV6_MAPPED, PROT_DCCP_V6, type Proto, type RequestSockOps } from "../../include/net/sock.js";
+import {
+	ICSK_IPV6_MAPPED,
+	PROT_DCCP_V6,
+	type Proto,
+	type RequestSockOps,
+} from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
@@ -69,7 +74,7 @@ import {
 	dccpSetsockopt,
 } from "./ipv4.js";
 import { dccp_create_openreq_child } from "./minisocks.js";
-import { dccp_connect, dccp_make_response } from "./output.js";
+import { dccp_connect, dccp_make_response, dccp_sync_mss } from "./output.js";
 import {
 	dccp_close,
 	dccp_destroy_sock,
@@ -78,7 +83,6 @@ import {
 	dccp_recvmsg,
 	dccp_sendmsg,
 	dccp_set_state,
-	dccp_sync_mss,
 	inet_dccp_listen,
 } from "./proto.js";
 import { dccp_write_timer } from "./timer.js";

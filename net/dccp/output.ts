@@ -41,7 +41,6 @@ import {
 } from "../ipv4/tcp_output.js";
 import { icsk_retransmit_timer } from "../ipv4/tcp_timer.js";
 import { ip6LocalDeliverIfindex } from "../ipv6/route.js";
-import { dccp_sync_mss } from "./proto.js";
 
 /**
  * Sends a packet of `type`. `code` is that of a Reset, `length` the number of bytes. A Sync
@@ -102,6 +101,23 @@ function dccp_transmit_skb(
 
 function lastSegment(k: Stack): Segment {
 	return k.loopback[k.loopback.length - 1];
+}
+
+/** The MTU of lo without the IP header: IP_MAX_MTU over IPv4. */
+const LO_PMTU4 = 65_535 - 20;
+const LO_PMTU6 = 65_536 - 40;
+/** A DCCP header with the usual options of a packet with data: of a client, and of a server. */
+const CLIENT_HEADER = 16 + 24;
+const SERVER_HEADER = 16 + 40;
+
+/**
+ * Sets the most bytes of a packet, as for a route over lo. A server
+ * has activated its features before, and so leaves room for more options.
+ */
+export function dccp_sync_mss(k: Stack, sk: Sk): void {
+	const dp = dccp_sk(k, sk);
+	const header = dp.role === DCCP_ROLE_SERVER ? SERVER_HEADER : CLIENT_HEADER;
+	dp.mss_cache = (skOverIpv6(k.sock, sk) ? LO_PMTU6 : LO_PMTU4) - header;
 }
 
 /** dccp_xmit_packet: sends a packet with data. */

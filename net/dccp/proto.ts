@@ -75,12 +75,7 @@ import {
 	inet_csk_listen_start,
 	inet_csk_listen_stop,
 } from "../ipv4/inet_connection_sock.js";
-import {
-	inet_bhash2_reset_saddr,
-	inet_put_port,
-	inet_unhash,
-	skOverIpv6,
-} from "../ipv4/inet_hashtables.js";
+import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "../ipv4/inet_hashtables.js";
 import { sk_stream_wait_close } from "../ipv4/tcp.js";
 import { tcp_clear_xmit_timers } from "../ipv4/tcp_timer.js";
 import { dccp_send_close, dccp_send_reset, dccp_write_xmit } from "./output.js";
@@ -129,23 +124,6 @@ export function dccp_done(k: Stack, sk: Sk): void {
 
 /** The most bytes of a packet before the sock connects. */
 const DCCP_MSS_INIT = 536;
-/** The MTU of lo without the IP header: IP_MAX_MTU over IPv4. */
-const LO_PMTU4 = 65_535 - 20;
-const LO_PMTU6 = 65_536 - 40;
-/** A DCCP header with the usual options of a packet with data: of a client, and of a server. */
-const CLIENT_HEADER = 16 + 24;
-const SERVER_HEADER = 16 + 40;
-
-/**
- * net/dccp/output.c: dccp_sync_mss. Sets the most bytes of a packet, as for a route over lo. A server
- * has activated its features before, and so leaves room for more options.
- */
-export function dccp_sync_mss(k: Stack, sk: Sk): void {
-	const dp = dccp_sk(k, sk);
-	const header = dp.role === DCCP_ROLE_SERVER ? SERVER_HEADER : CLIENT_HEADER;
-	dp.mss_cache = (skOverIpv6(k.sock, sk) ? LO_PMTU6 : LO_PMTU4) - header;
-}
-
 export function dccp_init_sock(k: Stack, sk: Sk): void {
 	k.sock.icsk_rto[sk] = DCCP_TIMEOUT_INIT;
 	k.sock.icsk_syn_retries[sk] = DCCP_REQUEST_RETRIES;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Segments that calls of programs seldom cause: invalid ones, crossed FINs, a SYN that is sent again. */
 import { describe, expect, it } from "vitest";
-import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import type { Segment } from "../../include/net/stack.js";
 import {
 	TCPHDR_ACK,
@@ -16,6 +15,7 @@ import {
 	TCP_NEW_SYN_RECV,
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
+import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import { tcp_shutdown } from "../../net/ipv4/tcp.js";
 import { tcp_rcv_state_process } from "../../net/ipv4/tcp_input.js";
 import { tcp_check_req } from "../../net/ipv4/tcp_minisocks.js";

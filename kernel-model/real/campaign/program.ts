@@ -903,8 +903,11 @@ class Renderer {
 		const here = six ? ["::1", "::ffff:127.0.0.1", "2001:db8::10"] : ["127.0.0.1", "127.0.0.2"];
 		const address = pick(here, c);
 		const length = six ? 28 : 16;
-		const stream = (n: number): Kind =>
-			this.kinds.includes("mptcp") && n % 2 === 1 ? "mptcp" : "tcp";
+		const dccp = this.kinds.includes("dccp") && a % 4 >= 2;
+		const stream = (n: number): Kind => {
+			if (dccp) return "dccp";
+			return this.kinds.includes("mptcp") && n % 2 === 1 ? "mptcp" : "tcp";
+		};
 		const kind = stream(a);
 		const listener = this.socket(process, kind, six, 1);
 		if (listener < 0) return;
@@ -938,11 +941,26 @@ class Renderer {
 			const child = this.perform(() => process.task.accept4(listener, 0o4000, {}, true));
 			if (child >= 0) process.fds.set(child, { kind, six, listens: false, connected: true });
 			const ends = [client, child].filter((fd) => fd >= 0 && process.fds.has(fd));
+			if (dccp) this.packets(process, ends, a >> 2);
 			if ((e >> i) % 2 === 1) ends.reverse();
 			if (c % 4 !== 3) for (const fd of ends) this.close(process, fd);
 		}
 		if (b % 2 === 0 && process.fds.has(listener)) this.close(process, listener);
 		this.limit(process, e);
+	}
+
+	/** Packets between the ends of a DCCP connection. Those that nobody reads abort it at close(). */
+	private packets(process: Process, ends: readonly number[], n: number): void {
+		const [from, to] = n % 2 === 0 ? ends : [...ends].reverse();
+		if (from === undefined || to === undefined) return;
+		for (let i = 0; i < (n >> 1) % 4; i++) {
+			this.say(process, `sendto(${from}, "storm", ${i + 1}, MSG_NOSIGNAL, NULL, 0)`);
+			this.perform(() => process.task.send(from, i + 1, true));
+		}
+		for (let i = 0; i < (n >> 3) % 4; i++) {
+			this.say(process, `recvfrom(${to}, NULL, 2, MSG_DONTWAIT)`);
+			this.perform(() => process.task.recv(to, 2, true));
+		}
 	}
 
 	/** A reuseport group and its clients. Each member is asked what it got. */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * Measures kernels with `search: "guided"`: `npm run bench -- --only guided`. Fills the default range
- * in both kinds of kernels, whole calls, and searches it once it is full. Then makes a million calls
- * of a mixed workload. `--json` prints an object a line.
+ * in both kinds of kernels, whole calls, and searches it once it is full. Compares this with searches
+ * that call the kernel's functions for each port, and with calls in an empty range, which hardly search.
+ * Then makes a million calls of a mixed workload. `--json` prints an object a line.
  */
+import { noTrace } from "../include/trace/events/port_search.js";
 import { IPPROTO_TCP } from "../include/uapi/linux/in.js";
 import * as model from "../kernel-model/index.js";
 import { output } from "./output.js";
@@ -22,49 +24,81 @@ const OPEN = 40_000;
 
 const out = output(process.argv.includes("--json"));
 
-/** Nanoseconds of a call that fills the range, and of one that finds it full; the ports. */
-interface Filled {
-	fillNs: number;
-	fullNs: number;
-	ports: Int32Array;
-}
+/**
+ * How a kernel searches. "each" looks at every port by the kernel's functions, as when somebody traces.
+ */
+type Search = "each" | "linear" | "guided";
 
-function filled(workload: Workload, search: "linear" | "guided"): Filled {
+/** Runs of each kind. The lowest time counts, because other load on the machine only adds time. */
+const RUNS: Record<Search, number> = { each: 2, linear: 4, guided: 12 };
+/** "each" makes one call in so many. The others are guided. */
+const SAMPLED = 200;
+/** The calls that find the range almost empty, and those that find it almost full. */
+const PERCENT = Math.floor(PORTS / 100);
+const EMPTY = { from: 20, to: PERCENT };
+const NEAR = { from: PORTS - PERCENT, to: PORTS };
+
+/** Nanoseconds of a call: the mean while the range fills, at its beginning, at its end, and after it. */
+const KINDS = ["fill", "empty", "near", "full"] as const;
+type Times = Record<(typeof KINDS)[number], number>;
+
+function filled(workload: Workload, how: Search): { times: Times; ports: Int32Array } {
+	const search = how === "linear" ? "linear" : "guided";
 	const task = hostTask(model, PORTS, LOW, { search });
-	const fds = Array.from({ length: PORTS + FULL_SEARCHES }, () => openSocket(workload, task));
-	const call = (fd: number, expected: number) => {
-		const result = attempt(workload, task, fd);
-		if (result !== expected) throw new Error(`${workload.name}: ${result}`);
-	};
-	const began = process.hrtime.bigint();
-	for (let n = 0; n < PORTS; n++) call(fds[n], workload.success);
-	const full = process.hrtime.bigint();
-	for (let n = PORTS; n < fds.length; n++) call(fds[n], workload.full);
-	const ended = process.hrtime.bigint();
 	const { kernel } = task;
-	const ports = fds.map((fd) => kernel.sock.skc_num[kernel.socket.sk[task.socketOf(fd)]]);
-	return {
-		fillNs: Number(full - began) / PORTS,
-		fullNs: Number(ended - full) / FULL_SEARCHES,
-		ports: Int32Array.from(ports),
+	const calls = how === "each" ? PORTS + 2 : PORTS + FULL_SEARCHES;
+	const fds = Array.from({ length: calls }, () => openSocket(workload, task));
+	const sums: Times = { fill: 0, empty: 0, near: 0, full: 0 };
+	const counts: Times = { fill: 0, empty: 0, near: 0, full: 0 };
+	const timed = (kind: keyof Times, from: number, to: number) => {
+		const began = process.hrtime.bigint();
+		for (let n = from; n < to; n++) {
+			const expected = n < PORTS ? workload.success : workload.full;
+			const result = attempt(workload, task, fds[n]);
+			if (result !== expected) throw new Error(`${workload.name}: ${result}`);
+		}
+		sums[kind] += Number(process.hrtime.bigint() - began);
+		counts[kind] += to - from;
 	};
+	if (how === "each") {
+		for (let n = 0; n < calls; n++) {
+			const sampled = n % SAMPLED === SAMPLED / 2 || n >= PORTS;
+			kernel.trace = sampled ? { ...noTrace } : noTrace;
+			if (!sampled) timed("empty", n, n + 1);
+			else if (n >= PORTS) timed("full", n, n + 1);
+			else timed(n >= NEAR.from ? "near" : "fill", n, n + 1);
+		}
+		// The samples at the end belong to the mean as well.
+		sums.fill += sums.near;
+		counts.fill += counts.near;
+	} else {
+		timed("fill", 0, EMPTY.from);
+		timed("empty", EMPTY.from, EMPTY.to);
+		timed("fill", EMPTY.to, NEAR.from);
+		timed("near", NEAR.from, NEAR.to);
+		timed("full", PORTS, calls);
+		sums.fill += sums.empty + sums.near;
+		counts.fill += counts.empty + counts.near;
+	}
+	const ports = fds.map((fd) => kernel.sock.skc_num[kernel.socket.sk[task.socketOf(fd)]]);
+	const times = { ...sums };
+	for (const kind of KINDS) times[kind] = sums[kind] / counts[kind];
+	return { times, ports: Int32Array.from(ports.slice(0, PORTS)) };
 }
 
-const lowest = (values: readonly number[]): number => Math.min(...values);
-
-function fills(workload: Workload) {
-	const runs = { linear: 2, guided: 12 };
-	const all = (search: "linear" | "guided") =>
-		Array.from({ length: runs[search] }, () => filled(workload, search));
-	const [linear, guided] = [all("linear"), all("guided")];
-	if (guided.some(({ ports }) => ports.some((port, n) => port !== linear[0].ports[n]))) {
-		throw new Error(`${workload.name}: the guided search chose other ports`);
-	}
-	const figures = (of: "fillNs" | "fullNs") => {
-		const [slow, fast] = [linear, guided].map((runs) => lowest(runs.map((run) => run[of])));
-		return { linear: slow, guided: fast, ratio: slow / fast };
+/** The lowest times of a workload. Throws Error if the searches choose different ports. */
+function fills(workload: Workload): Record<Search, Times> {
+	const chosen = new Set<string>();
+	const lowest = (how: Search): Times => {
+		const runs = Array.from({ length: RUNS[how] }, () => filled(workload, how));
+		for (const { ports } of runs) chosen.add(ports.join());
+		const times = { ...runs[0].times };
+		for (const kind of KINDS) times[kind] = Math.min(...runs.map((run) => run.times[kind]));
+		return times;
 	};
-	return { fill: figures("fillNs"), full: figures("fullNs") };
+	const times = { each: lowest("each"), linear: lowest("linear"), guided: lowest("guided") };
+	if (chosen.size !== 1) throw new Error(`${workload.name}: the guided search chose other ports`);
+	return times;
 }
 
 /**
@@ -108,28 +142,59 @@ function mixed(search: "linear" | "guided", calls: number) {
 	return { ns, checksum, failed, timeWait: net.net.tw_count };
 }
 
+const TITLES = [
+	"each port",
+	"linear",
+	"guided",
+	"empty",
+	"each/guided",
+	"linear/guided",
+	"search alone",
+];
 if (!out.json) {
+	const titles = TITLES.map((title) => title.padStart(title.length > 9 ? 14 : 11)).join("");
 	out.print(
 		`Kernels with search: "guided", range ${LOW} to ${LOW + PORTS - 1}; ns a call, lowest of several runs\n\n` +
-			"                     linear      guided   faster\n",
+			`${"case".padEnd(13)}${titles}\n`,
 	);
 }
 for (const workload of WORKLOADS) {
 	out.progress(`guided: ${workload.name}`);
-	for (const [kind, { linear, guided, ratio }] of Object.entries(fills(workload))) {
+	const { each, linear, guided } = fills(workload);
+	const { empty } = linear;
+	for (const kind of ["fill", "near", "full"] as const) {
 		const name = `${workload.name}-${kind}`;
+		const ratio = linear[kind] / guided[kind];
+		const eachRatio = each[kind] / guided[kind];
+		// A call that finds no port does less than one that takes a port.
+		const rest = guided[kind] - empty;
+		const searchRatio = kind !== "full" && rest > empty / 20 ? (linear[kind] - empty) / rest : null;
 		if (out.json) {
-			const figures = { case: `guided-${name}`, linearNs: linear, guidedNs: guided, ratio };
+			const figures = {
+				case: `guided-${name}`,
+				eachNs: each[kind],
+				linearNs: linear[kind],
+				guidedNs: guided[kind],
+				emptyNs: empty,
+				eachRatio,
+				ratio,
+				searchRatio,
+			};
 			out.print(`${JSON.stringify(figures)}\n`);
-		} else {
-			const columns = [linear, guided].map((ns) => ns.toFixed(0).padStart(12)).join("");
-			out.print(`${name.padEnd(15)}${columns}${ratio.toFixed(0).padStart(7)} times\n`);
+			continue;
 		}
+		const times = [each[kind], linear[kind], guided[kind], empty];
+		const columns = times.map((ns) => ns.toFixed(0).padStart(11)).join("");
+		const ratios = [eachRatio, ratio, searchRatio].map((times) =>
+			(times === null ? "-" : times < 10 ? times.toFixed(1) : times.toFixed(0)).padStart(14),
+		);
+		out.print(`${name.padEnd(13)}${columns}${ratios.join("")}\n`);
 	}
 }
 out.progress("guided: mixed workload");
-const [linear, guided] = [mixed("linear", LINEAR_CALLS), mixed("guided", LINEAR_CALLS)];
-if (linear.checksum !== guided.checksum) throw new Error("the mixed workload got other ports");
+const short = { linear: mixed("linear", LINEAR_CALLS), guided: mixed("guided", LINEAR_CALLS) };
+if (short.linear.checksum !== short.guided.checksum)
+	throw new Error("the mixed workload got other ports");
 const all = mixed("guided", CALLS);
 if (out.json) {
 	out.print(`${JSON.stringify({ case: "guided-mixed", calls: CALLS, ...all })}\n`);

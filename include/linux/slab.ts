@@ -11,19 +11,26 @@ import type { Column } from "./handle.js";
 type Numbers = Int8Array | Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array;
 
 /**
- * A column that is 0 in almost all records. Only the others take memory. `get` and `set` stand for an
- * index, because an array has a place for each record.
+ * A column that has the same value in almost all records, usually 0. Only the others take memory.
+ * `get` and `set` stand for an index, because an array has a place for each record.
  */
-export class SparseColumn<Handle extends number> {
-	private readonly values = new Map<Handle, number>();
+export class SparseColumn<Handle extends number, Value extends number = number> {
+	private readonly values = new Map<Handle, Value>();
 
-	get(handle: Handle): number {
-		return this.values.size === 0 ? 0 : (this.values.get(handle) ?? 0);
+	/** `usual` is the value of almost all records. */
+	constructor(private readonly usual: Value) {}
+
+	get(handle: Handle): Value {
+		return this.values.size === 0 ? this.usual : (this.values.get(handle) ?? this.usual);
 	}
 
-	set(handle: Handle, value: number): void {
-		if (value !== 0) this.values.set(handle, value);
+	set(handle: Handle, value: Value): void {
+		if (value !== this.usual) this.values.set(handle, value);
 		else if (this.values.size > 0) this.values.delete(handle);
+	}
+
+	add(handle: Handle, value: number): void {
+		this.set(handle, (this.get(handle) + value) as Value);
 	}
 
 	/** Memory of the column, about, bytes. */
@@ -65,7 +72,7 @@ export abstract class Slab<Handle extends number = number> {
 	private freed = 0;
 	private columns: Numbers[] = [];
 	private addresses: Uint32Array[] = [];
-	private readonly sparse_columns: SparseColumn<Handle>[] = [];
+	private readonly sparse_columns: SparseColumn<Handle, number>[] = [];
 
 	protected i8<Value extends number = number>(): Column<Int8Array, Handle, Value> {
 		return this.column<Int8Array, Value>(new Int8Array(1));
@@ -95,8 +102,11 @@ export abstract class Slab<Handle extends number = number> {
 		return array;
 	}
 
-	protected sparse(): SparseColumn<Handle> {
-		const column = new SparseColumn<Handle>();
+	/** New records have the value `usual`. */
+	protected sparse<Value extends number = number>(
+		usual: Value = 0 as Value,
+	): SparseColumn<Handle, Value> {
+		const column = new SparseColumn<Handle, Value>(usual);
 		this.sparse_columns.push(column);
 		return column;
 	}

@@ -12,6 +12,7 @@ import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6, type Sockaddr } from "../linux/socket.js";
 import type { Stack } from "./stack.js";
+import { TCP_RTO_MAX, TCP_RTO_MIN } from "./tcp.js";
 
 export const SK_NO_REUSE = 0;
 export const SK_CAN_REUSE = 1;
@@ -235,7 +236,7 @@ export class SockTable extends Slab<Sk> {
 	/** Pending error, a positive errno. */
 	sk_err = this.u16();
 	/** SO_LINGER, in seconds as getsockopt() returns them. A negative value means no limit. */
-	sk_lingertime = this.i32();
+	sk_lingertime = this.sparse();
 	/**
 	 * SO_RCVTIMEO and SO_SNDTIMEO: how long a call sleeps, in jiffies. 0: without limit.
 	 * TIMEO_NOWAIT: not at all.
@@ -263,8 +264,8 @@ export class SockTable extends Slab<Sk> {
 	 */
 	wait_until = this.sparse();
 	wait_err = this.u8();
-	sk_ack_backlog = this.u32();
-	sk_max_ack_backlog = this.u32();
+	sk_ack_backlog = this.sparse();
+	sk_max_ack_backlog = this.sparse();
 
 	// struct inet_sock
 	/**
@@ -290,24 +291,24 @@ export class SockTable extends Slab<Sk> {
 	udp_lrpa_hash = this.u16();
 
 	// struct inet_connection_sock: accept queue of a listener, link of a queued child
-	rskq_accept_head = this.i32<Sk>();
-	rskq_accept_tail = this.i32<Sk>();
-	dl_next = this.i32<Sk>();
+	rskq_accept_head = this.sparse<Sk>();
+	rskq_accept_tail = this.sparse<Sk>();
+	dl_next = this.sparse<Sk>();
 	/**
 	 * The listener of a request, or of a connection in its accept queue. 0 once the listener is
 	 * freed.
 	 */
-	rsk_listener = this.i32<Sk>();
+	rsk_listener = this.sparse<Sk>();
 	/** Number of requests of a listener: icsk_accept_queue.qlen. */
-	rskq_qlen = this.u16();
+	rskq_qlen = this.sparse();
 	/** TCP_DEFER_ACCEPT, as a number of SYN-ACK retransmissions. */
-	rskq_defer_accept = this.u8();
+	rskq_defer_accept = this.sparse();
 	/** TCP_FASTOPEN of a listener: fastopenq.max_qlen. 0: no fast open. */
-	fastopenq_max_qlen = this.u16();
+	fastopenq_max_qlen = this.sparse();
 
 	// struct tcp_sock, the fields that the end of a connection needs
 	/** Data received and not read yet, bytes. */
-	rcv_unread = this.f64();
+	rcv_unread = this.sparse();
 	/** icsk_ack.ato: shortest delay of an acknowledgement, ms. 0 until data has arrived. */
 	icsk_ack_ato = this.u8();
 	/**
@@ -339,12 +340,12 @@ export class SockTable extends Slab<Sk> {
 	/** TCP_SYNCNT. 0: as tcp_syn_retries, or of a listener tcp_synack_retries, says. */
 	icsk_syn_retries = this.u8();
 	/** TCP_USER_TIMEOUT, ms. 0: none. */
-	icsk_user_timeout = this.u32();
+	icsk_user_timeout = this.sparse();
 	/** Timeout of the SYN, FIN or data that is sent now, ms. */
 	icsk_rto = this.u32();
 	/** TCP_RTO_MAX_MS and TCP_RTO_MIN_US: longest and shortest timeout, ms. */
-	icsk_rto_max = this.u32();
-	icsk_rto_min = this.u32();
+	icsk_rto_max = this.sparse<number>(TCP_RTO_MAX);
+	icsk_rto_min = this.sparse<number>(TCP_RTO_MIN);
 	/**
 	 * When the first SYN was sent, a FIN or data for the second time, or when the first probe was due
 	 * (icsk_probes_tstamp), ms since boot.
@@ -356,14 +357,14 @@ export class SockTable extends Slab<Sk> {
 	 * Data that was sent and not acknowledged, and the part of it that has not arrived, bytes. The
 	 * peer cannot acknowledge data that reached it by way of lo if its own address is gone.
 	 */
-	snd_unacked = this.f64();
+	snd_unacked = this.sparse();
 	snd_lost = this.sparse();
 	/** What the timer for retransmissions does: ICSK_TIME_RETRANS, _PROBE0 or _LOSS_PROBE. */
 	icsk_pending = this.u8();
 	/** TCP_KEEPIDLE and TCP_KEEPINTVL, seconds, and TCP_KEEPCNT. 0: as the sysctls say. */
-	keepalive_time = this.u16();
-	keepalive_intvl = this.u16();
-	keepalive_probes = this.u8();
+	keepalive_time = this.sparse();
+	keepalive_intvl = this.sparse();
+	keepalive_probes = this.sparse();
 	/** Keepalive probes without an answer. */
 	icsk_probes_out = this.u8();
 	/** rx_opt.ts_recent_stamp, tw_ts_recent_stamp: time of the last segment, seconds. 0: none. */

@@ -12,7 +12,7 @@ import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
-import { add, nth } from "../machine/nth.js";
+import { nth } from "../machine/nth.js";
 
 /** Most questions that are kept. */
 const QUESTIONS = 4096;
@@ -34,11 +34,7 @@ export class AcceptQueues implements AcceptQueueGuest {
 	private waiting(listener: number): number[] {
 		const S = this.kernel.sock;
 		const children: number[] = [];
-		for (
-			let child = nth(S.rskq_accept_head, listener);
-			child !== 0;
-			child = nth(S.dl_next, child)
-		) {
+		for (let child = S.rskq_accept_head.get(listener); child !== 0; child = S.dl_next.get(child)) {
 			children.push(child);
 		}
 		return children;
@@ -58,11 +54,11 @@ export class AcceptQueues implements AcceptQueueGuest {
 	private requeue(child: number, from: number, to: number): void {
 		const S = this.kernel.sock;
 		reqsk_queue_remove(this.kernel, from, child);
-		S.dl_next[child] = nth(S.rskq_accept_head, to);
-		S.rskq_accept_head[to] = child;
-		if (S.rskq_accept_tail[to] === 0) S.rskq_accept_tail[to] = child;
-		S.rsk_listener[child] = to;
-		add(S.sk_ack_backlog, to, 1);
+		S.dl_next.set(child, S.rskq_accept_head.get(to));
+		S.rskq_accept_head.set(to, child);
+		if (S.rskq_accept_tail.get(to) === 0) S.rskq_accept_tail.set(to, child);
+		S.rsk_listener.set(child, to);
+		S.sk_ack_backlog.add(to, 1);
 	}
 
 	/**
@@ -89,9 +85,7 @@ export class AcceptQueues implements AcceptQueueGuest {
 
 	/** Whether a connection waits in the queue of a listener or of another member of its group. */
 	waits(listener: number): boolean {
-		return this.members(listener).some(
-			(each) => nth(this.kernel.sock.rskq_accept_head, each) !== 0,
-		);
+		return this.members(listener).some((each) => this.kernel.sock.rskq_accept_head.get(each) !== 0);
 	}
 
 	/** Whether a sock is connected to this address. */
@@ -111,7 +105,7 @@ export class AcceptQueues implements AcceptQueueGuest {
 	private sendUnseen(listener: number, peer: Address): void {
 		const { kernel } = this;
 		const S = kernel.sock;
-		const deferred = this.members(listener).some((member) => S.rskq_defer_accept[member] !== 0);
+		const deferred = this.members(listener).some((member) => S.rskq_defer_accept.get(member) !== 0);
 		if (!deferred) return;
 		for (const task of kernel.tasks) {
 			for (const fd of task.socketDescriptors()) {

@@ -508,9 +508,9 @@ export class Calls {
 		const told = shown ?? (recorded === null ? null : (world.evidence.peers.get(call) ?? null));
 		const accepted = recorded !== null && recorded >= 0;
 		// If the client's address is not known and this queue is empty, any client of the group fits.
-		const first = nth(kernel.sock.rskq_accept_head, listener);
+		const first = kernel.sock.rskq_accept_head.get(listener);
 		const empty = first === 0;
-		if (!empty && kernel.sock.dl_next[first] !== 0) world.severalWait.add(listener);
+		if (!empty && kernel.sock.dl_next.get(first) !== 0) world.severalWait.add(listener);
 		const outside = accepted && !world.queues.waits(listener) && this.hasStrangers(listener, call);
 		const stranger = outside && this.outside.connect(task, fd, call, told);
 		if (accepted && (told !== null || empty)) world.queues.adopt(listener, told);
@@ -530,7 +530,7 @@ export class Calls {
 			} else if (accepted && told === null && world.severalWait.has(listener)) {
 				world.unnamed.set(child, call.line);
 			}
-			if (kernel.sock.rskq_accept_head[listener] === 0) world.severalWait.delete(listener);
+			if (kernel.sock.rskq_accept_head.get(listener) === 0) world.severalWait.delete(listener);
 		}
 		const { family, address, port } = peer;
 		if (family === undefined || address === undefined || port === undefined) return { result };

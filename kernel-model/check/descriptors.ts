@@ -143,7 +143,7 @@ export class Descriptors {
 			if (S.skc_state[listener] !== TCP_LISTEN) continue;
 			if (name !== null && name.port !== S.skc_num[listener]) continue;
 			if (peer !== null) world.queues.adopt(listener, peer);
-			const child = nth(S.rskq_accept_head, listener);
+			const child = S.rskq_accept_head.get(listener);
 			if (child === 0 || (peer !== null && S.skc_dport[child] !== peer.port)) continue;
 			if (task.accept4(listening, 0, {}, true, fd) !== fd) continue;
 			world.isNew(nth(socket.sk, task.socketOf(fd)));

@@ -139,7 +139,7 @@ export class Origins {
 		const grounds: Ground[] = [];
 		const source = `${sockSource(this.k, sk)}:${port}`;
 		const to = S.skc_dport[sk] === 0 ? "" : ` to ${sockDestination(this.k, sk)}`;
-		if (S.skc_state[sk] === TCP_TIME_WAIT || S.rsk_listener[sk] !== 0) {
+		if (S.skc_state[sk] === TCP_TIME_WAIT || S.rsk_listener.get(sk) !== 0) {
 			const line = this.connection(port, S.skc_dport[sk] ?? 0);
 			const left = S.skc_state[sk] === TCP_TIME_WAIT ? ", which is in TIME_WAIT" : "";
 			if (line !== 0) grounds.push({ line, what: `made the connection of ${source}${to}${left}` });

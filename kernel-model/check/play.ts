@@ -263,9 +263,9 @@ export class Player {
 		const listener = task === undefined ? 0 : world.subflow(world.sk(task, call));
 		if (listener === 0 || !sk_acceptq_is_full(this.kernel, listener)) return false;
 		const told = world.operands(call).shownAddress(1) ?? world.evidence.peers.get(call) ?? null;
-		let child = nth(S.rskq_accept_head, listener);
+		let child = S.rskq_accept_head.get(listener);
 		while (child !== 0 && told !== null && S.skc_dport[child] !== told.port) {
-			child = nth(S.dl_next, child);
+			child = S.dl_next.get(child);
 		}
 		return child !== 0;
 	}

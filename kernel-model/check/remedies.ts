@@ -157,9 +157,9 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 			if (sock > 0) {
 				const listener = world.subflow(nth(world.kernel.socket.sk, sock));
 				for (
-					let child = nth(S.rskq_accept_head, listener);
+					let child = S.rskq_accept_head.get(listener);
 					child !== 0;
-					child = nth(S.dl_next, child)
+					child = S.dl_next.get(child)
 				) {
 					ports.push(nth(S.skc_dport, child));
 				}

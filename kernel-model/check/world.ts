@@ -392,10 +392,10 @@ export class World {
 		if (sock <= 0) return;
 		const S = this.kernel.sock;
 		const sk = nth(this.kernel.socket.sk, sock);
-		if (S.rcv_unread[sk] === 0) return;
+		if (S.rcv_unread.get(sk) === 0) return;
 		this.drained.push({ line, ports: [nth(S.skc_num, sk), nth(S.skc_dport, sk)] });
 		if (this.drained.length > 64) this.drained.shift();
-		if (!this.facts.unread.has(line)) S.rcv_unread[sk] = 0;
+		if (!this.facts.unread.has(line)) S.rcv_unread.set(sk, 0);
 	}
 
 	/** Notes a port that no line shows directly. */

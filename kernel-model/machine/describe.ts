@@ -62,7 +62,7 @@ export function describeSock(k: Kernel, sk: number): string {
 	const state = nth(S.skc_state, sk);
 	let owner = "a socket";
 	if (state === TCP_TIME_WAIT) owner = "a time-wait socket";
-	else if (S.rsk_listener[sk] !== 0) owner = "a connection that is not accepted yet";
+	else if (S.rsk_listener.get(sk) !== 0) owner = "a connection that is not accepted yet";
 	else if ((nth(S.sk_flags, sk) & SOCK_DEAD) !== 0) owner = "an orphan";
 	const socket = state === TCP_TIME_WAIT ? 0 : socketOf(k, sk);
 	for (const task of socket === 0 ? [] : k.tasks) {

@@ -168,18 +168,19 @@ function verifyQueues(k: Kernel, live: ReadonlySet<number>): void {
 	for (const sk of live) {
 		if (S.skc_state[sk] !== TCP_LISTEN) continue;
 		let last = 0;
-		for (let child = nth(S.rskq_accept_head, sk); child !== 0; child = nth(S.dl_next, child)) {
+		for (let child = S.rskq_accept_head.get(sk); child !== 0; child = S.dl_next.get(child)) {
 			if (queued.has(child)) fail(`socket ${child} waits twice`);
 			if (!live.has(child)) fail(`freed socket ${child} waits for ${name(k, sk)}`);
-			if (S.rsk_listener[child] !== sk) fail(`socket ${child} waits for ${name(k, sk)}, another's`);
+			if (S.rsk_listener.get(child) !== sk)
+				fail(`socket ${child} waits for ${name(k, sk)}, another's`);
 			queued.add(child);
 			last = child;
 		}
-		if (S.rskq_accept_tail[sk] !== last) fail(`${name(k, sk)} has lost the end of its queue`);
+		if (S.rskq_accept_tail.get(sk) !== last) fail(`${name(k, sk)} has lost the end of its queue`);
 	}
 	for (const sk of live) {
 		const request = S.skc_state[sk] === TCP_NEW_SYN_RECV;
-		if (S.rsk_listener[sk] !== 0 && !request && !queued.has(sk))
+		if (S.rsk_listener.get(sk) !== 0 && !request && !queued.has(sk))
 			fail(`${name(k, sk)} is in no queue`);
 	}
 }
@@ -536,7 +537,7 @@ function verifySocks(
 		if (state === TCP_NEW_SYN_RECV) {
 			if (!hashed.has(sk) || owned.has(sk)) fail(`${name(k, sk)} is not in ehash alone`);
 			if (k.timers.expiry(icsk_retransmit_timer(sk)) === null) fail(`${name(k, sk)} has no timer`);
-			const listener = nth(S.rsk_listener, sk);
+			const listener = S.rsk_listener.get(sk);
 			if (listener !== 0) requests.set(listener, (requests.get(listener) ?? 0) + 1);
 			continue;
 		}
@@ -556,7 +557,7 @@ function verifySocks(
 			continue;
 		}
 		if (state === TCP_SYN_SENT && !has_port) fail(`${name(k, sk)} has no port`);
-		const listener = nth(S.rsk_listener, sk);
+		const listener = S.rsk_listener.get(sk);
 		if (listener !== 0) backlogs.set(listener, (backlogs.get(listener) ?? 0) + 1);
 		const socket = nth(S.sk_socket, sk);
 		// MPTCP socks that wait for accept() have no socket, nor have subflows after close().
@@ -573,10 +574,10 @@ function verifySocks(
 	}
 	for (const [listener, length] of backlogs) {
 		if (!live.has(listener)) fail("connections wait for nobody");
-		if (S.sk_ack_backlog[listener] !== length) fail(`${name(k, listener)} miscounts its queue`);
+		if (S.sk_ack_backlog.get(listener) !== length) fail(`${name(k, listener)} miscounts its queue`);
 	}
 	for (const sk of live) {
-		const qlen = S.skc_state[sk] === TCP_TIME_WAIT ? 0 : S.rskq_qlen[sk];
+		const qlen = S.skc_state[sk] === TCP_TIME_WAIT ? 0 : S.rskq_qlen.get(sk);
 		if (qlen !== (requests.get(sk) ?? 0)) fail(`${name(k, sk)} miscounts its requests`);
 		requests.delete(sk);
 	}

@@ -128,14 +128,14 @@ function rowOf(k: Kernel, sk: number, users: string): SocketRow {
 	}
 	if (S.skc_reuse[sk] !== 0) notes.push("SO_REUSEADDR");
 	if (S.skc_reuseport[sk] !== 0) notes.push("SO_REUSEPORT");
-	if (S.rsk_listener[sk] !== 0) notes.push("not accepted yet");
+	if (S.rsk_listener.get(sk) !== 0) notes.push("not accepted yet");
 	const [low, high] = [nth(S.local_port_range_lo, sk), nth(S.local_port_range_hi, sk)];
 	if (low !== 0 || high !== 0) notes.push(`IP_LOCAL_PORT_RANGE ${low || ""}-${high || ""}`);
 	return {
 		netid: NETIDS[protocol] ?? String(protocol),
 		state: STATES[state] ?? String(state),
-		recvQ: nth(state === TCP_LISTEN ? S.sk_ack_backlog : S.rcv_unread, sk),
-		sendQ: state === TCP_LISTEN ? nth(S.sk_max_ack_backlog, sk) : 0,
+		recvQ: (state === TCP_LISTEN ? S.sk_ack_backlog : S.rcv_unread).get(sk),
+		sendQ: state === TCP_LISTEN ? S.sk_max_ack_backlog.get(sk) : 0,
 		local: `${wildcard}${on}:${port === 0 ? "*" : port}`,
 		peer: S.skc_dport[sk] === 0 ? `${empty}:*` : sockDestination(k, sk),
 		users,

@@ -148,7 +148,7 @@ export function sk_clone(k: Stack, sk: Sk): Sk {
 	S.sk_socket[newsk] = 0;
 	if (!k.changes.has("orphan-uid")) S.sk_uid[newsk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
 	S.sk_reuseport_cb[newsk] = 0;
-	S.sk_ack_backlog[newsk] = 0;
+	S.sk_ack_backlog.set(newsk, 0);
 	S.sk_err[newsk] = 0;
 	S.sk_userlocks[newsk] &= ~SOCK_BINDPORT_LOCK;
 	return newsk;
@@ -271,7 +271,7 @@ export function sk_setsockopt(
 			} else {
 				// so-linger-clamp: since 6.6, bc1fb82ae117
 				const clamps = k.changes.has("so-linger-clamp");
-				S.sk_lingertime[sk] = lingerTime(intAt(optval, 4), clamps);
+				S.sk_lingertime.set(sk, lingerTime(intAt(optval, 4), clamps));
 				S.sk_flags[sk] |= SOCK_LINGER;
 			}
 			return 0;
@@ -389,7 +389,7 @@ export function sk_getsockopt(
 			const ling = new Uint8Array(8);
 			const view = new DataView(ling.buffer);
 			view.setInt32(0, (S.sk_flags[sk] & SOCK_LINGER) !== 0 ? 1 : 0, true);
-			view.setInt32(4, S.sk_lingertime[sk], true);
+			view.setInt32(4, S.sk_lingertime.get(sk), true);
 			return ling.slice(0, Math.min(optlen, 8));
 		}
 		case SO_BINDTODEVICE: {

@@ -284,7 +284,7 @@ function dccp_v4_rcv(k: Stack, skb: Segment): void {
 			dccp_do_rcv(k, sk, skb);
 			return;
 		}
-		const listener = S.rsk_listener[sk];
+		const listener = S.rsk_listener.get(sk);
 		if (listener !== 0 && S.skc_state[listener] === DCCP_LISTEN) {
 			const child = dccp_check_req(k, listener, skb, sk);
 			const code = child === 0 ? 0 : dccp_child_process(k, child, skb);

@@ -300,7 +300,7 @@ export function inet_dccp_listen(k: Stack, sock: Sock, backlog: number): number 
 	}
 	const old_state = S.skc_state[sk];
 	if (((1 << old_state) & (DCCPF_CLOSED | DCCPF_LISTEN)) === 0) return -EINVAL;
-	S.sk_max_ack_backlog[sk] = backlog;
+	S.sk_max_ack_backlog.set(sk, backlog >>> 0);
 	if (old_state === DCCP_LISTEN) return 0;
 	dccp_sk(k, sk).role = DCCP_ROLE_LISTEN;
 	return inet_csk_listen_start(k, sk);
@@ -339,7 +339,7 @@ function __dccp_close(k: Stack, sk: Sk, timeout: number): void {
 		if (data_was_unread) {
 			dccp_send_reset(k, sk, DCCP_RESET_CODE_ABORTED);
 			dccp_set_state(k, sk, DCCP_CLOSED);
-		} else if ((S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0) {
+		} else if ((S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime.get(sk) === 0) {
 			dccp_disconnect(k, sk);
 		} else {
 			dccp_terminate_connection(k, sk);

@@ -222,14 +222,14 @@ export function inet_listen(k: Stack, sock: Sock, backlog: number): number {
 	}
 	const old_state = S.skc_state[sk];
 	if (((1 << old_state) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
-	S.sk_max_ack_backlog[sk] = backlog;
+	S.sk_max_ack_backlog.set(sk, backlog >>> 0);
 	// On a socket that listens already, listen() only changes the backlog.
 	if (old_state === TCP_LISTEN) return 0;
 	const { sysctl_tcp_fastopen } = sk_net(k, sk).ipv4;
 	if (
 		(sysctl_tcp_fastopen & TFO_SERVER_WO_SOCKOPT1) !== 0 &&
 		(sysctl_tcp_fastopen & TFO_SERVER_ENABLE) !== 0 &&
-		S.fastopenq_max_qlen[sk] === 0
+		S.fastopenq_max_qlen.get(sk) === 0
 	) {
 		fastopen_queue_tune(k, sk, backlog);
 	}
@@ -408,7 +408,7 @@ export function inet_release(k: Stack, sock: Sock, exiting: boolean): void {
 	const sk = k.socket.sk[sock];
 	if (sk === 0) return;
 	const linger = (k.sock.sk_flags[sk] & SOCK_LINGER) !== 0 && !exiting;
-	sk_prot(k, sk).close(k, sk, linger ? (k.sock.sk_lingertime[sk] >>> 0) * 1000 : 0);
+	sk_prot(k, sk).close(k, sk, linger ? (k.sock.sk_lingertime.get(sk) >>> 0) * 1000 : 0);
 	k.socket.sk[sock] = 0;
 }
 

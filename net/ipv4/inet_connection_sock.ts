@@ -835,18 +835,18 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
  */
 export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
 	const S = k.sock;
-	if (S.rskq_accept_head[sk] === child) {
-		S.rskq_accept_head[sk] = S.dl_next[child];
-		if (S.rskq_accept_tail[sk] === child) S.rskq_accept_tail[sk] = 0;
+	if (S.rskq_accept_head.get(sk) === child) {
+		S.rskq_accept_head.set(sk, S.dl_next.get(child));
+		if (S.rskq_accept_tail.get(sk) === child) S.rskq_accept_tail.set(sk, 0);
 	} else {
-		let before = S.rskq_accept_head[sk];
-		while (S.dl_next[before] !== child) before = S.dl_next[before];
-		S.dl_next[before] = S.dl_next[child];
-		if (S.rskq_accept_tail[sk] === child) S.rskq_accept_tail[sk] = before;
+		let before = S.rskq_accept_head.get(sk);
+		while (S.dl_next.get(before) !== child) before = S.dl_next.get(before);
+		S.dl_next.set(before, S.dl_next.get(child));
+		if (S.rskq_accept_tail.get(sk) === child) S.rskq_accept_tail.set(sk, before);
 	}
-	S.dl_next[child] = 0;
-	S.rsk_listener[child] = 0;
-	S.sk_ack_backlog[sk]--;
+	S.dl_next.set(child, 0);
+	S.rsk_listener.set(child, 0);
+	S.sk_ack_backlog.add(sk, -1);
 }
 
 /**
@@ -854,19 +854,19 @@ export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
  * one connection more than listen() asked for.
  */
 export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
-	return k.sock.sk_ack_backlog[sk] > k.sock.sk_max_ack_backlog[sk];
+	return k.sock.sk_ack_backlog.get(sk) > k.sock.sk_max_ack_backlog.get(sk);
 }
 
 /** Whether a listener has more requests than its backlog. Then it answers with SYN cookies. */
 export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
-	return k.sock.rskq_qlen[sk] > k.sock.sk_max_ack_backlog[sk];
+	return k.sock.rskq_qlen.get(sk) > k.sock.sk_max_ack_backlog.get(sk);
 }
 
 /**
  * include/net/request_sock.h: reqsk_timeout. Time until the SYN-ACK of a request is sent again, ms.
  */
 export function reqsk_timeout(k: Stack, req: Sk): number {
-	const listener = k.sock.rsk_listener[req];
+	const listener = k.sock.rsk_listener.get(req);
 	const { rsk_prot } = sk_prot(k, req);
 	if (rsk_prot !== undefined) return rsk_prot.timeout;
 	// since 6.19, 1e9d3005e02c
@@ -896,7 +896,7 @@ export function inet_request_bound_dev_if(k: Stack, sk: Sk, iif: Ifindex): Ifind
 export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_LISTEN) return -EINVAL;
-	const newsk = S.rskq_accept_head[sk];
+	const newsk = S.rskq_accept_head.get(sk);
 	if (newsk === 0) {
 		return nonblock || S.sk_rcvtimeo.get(sk) === TIMEO_NOWAIT ? -EAGAIN : -ERESTARTSYS;
 	}
@@ -918,7 +918,7 @@ export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	S.skc_num[req] = S.skc_num[sk];
 	S.inet_sport[req] = S.skc_num[sk];
 	S.skc_dport[req] = rmt_port;
-	S.rsk_listener[req] = sk;
+	S.rsk_listener.set(req, sk);
 	return req;
 }
 
@@ -934,8 +934,8 @@ export function inet_csk_reqsk_queue_drop(k: Stack, req: Sk): void {
 	const S = k.sock;
 	k.timers.del_timer(icsk_retransmit_timer(req));
 	inet_unhash(k, req);
-	const listener = S.rsk_listener[req];
-	if (listener !== 0) S.rskq_qlen[listener]--;
+	const listener = S.rsk_listener.get(req);
+	if (listener !== 0) S.rskq_qlen.add(listener, -1);
 	reqsk_free(k, req);
 }
 
@@ -949,7 +949,7 @@ export function inet_rtx_syn_ack(k: Stack, req: Sk): void {
 /** The timer of a request expired: sends the SYN-ACK again, or drops the request. */
 export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	const S = k.sock;
-	const sk = S.rsk_listener[req];
+	const sk = S.rsk_listener.get(req);
 	if (sk === 0 || S.skc_state[sk] !== TCP_LISTEN) {
 		inet_csk_reqsk_queue_drop(k, req);
 		return;
@@ -957,7 +957,7 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 	// syn_ack_recalc. With TCP_DEFER_ACCEPT a request whose third segment came waits for data. Its
 	// SYN-ACK is sent again only at the end of this time.
 	const num_timeout = S.icsk_retransmits[req];
-	const defer_accept = S.rskq_defer_accept[sk];
+	const defer_accept = S.rskq_defer_accept.get(sk);
 	const acked = (S.sk_flags[req] & REQ_ACKED) !== 0;
 	const { sysctl_tcp_synack_retries } = sk_net(k, sk).ipv4;
 	let expire = num_timeout >= (S.icsk_syn_retries[sk] || sysctl_tcp_synack_retries);
@@ -981,7 +981,7 @@ export function reqsk_timer_handler(k: Stack, req: Sk): void {
 export function inet_csk_reqsk_queue_hash_add(k: Stack, sk: Sk, req: Sk, timeout: number): void {
 	inet_ehash_nolisten(k, req, false);
 	k.timers.mod_timer(icsk_retransmit_timer(req), timeout);
-	k.sock.rskq_qlen[sk]++;
+	k.sock.rskq_qlen.add(sk, 1);
 }
 
 /**
@@ -994,11 +994,11 @@ export function inet_csk_clone_lock(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	S.skc_state[newsk] = TCP_SYN_RECV;
 	S.icsk_bind_hash[newsk] = 0;
 	S.icsk_bind2_hash[newsk] = 0;
-	S.rskq_accept_head[newsk] = 0;
-	S.rskq_accept_tail[newsk] = 0;
-	S.rskq_qlen[newsk] = 0;
-	S.rskq_defer_accept[newsk] = 0;
-	S.fastopenq_max_qlen[newsk] = 0;
+	S.rskq_accept_head.set(newsk, 0);
+	S.rskq_accept_tail.set(newsk, 0);
+	S.rskq_qlen.set(newsk, 0);
+	S.rskq_defer_accept.set(newsk, 0);
+	S.fastopenq_max_qlen.set(newsk, 0);
 	S.skc_dport[newsk] = rmt_port;
 	S.inet_sport[newsk] = S.skc_num[sk];
 	return newsk;
@@ -1011,10 +1011,10 @@ export function inet_csk_clone_lock(k: Stack, sk: Sk, rmt_port: Port): Sk {
  */
 function forgetListener(k: Stack, sk: Sk): void {
 	const S = k.sock;
-	for (let req = 1; req < S.limit && S.rskq_qlen[sk] > 0; req++) {
-		if (S.skc_state[req] !== TCP_NEW_SYN_RECV || S.rsk_listener[req] !== sk) continue;
-		S.rsk_listener[req] = 0;
-		S.rskq_qlen[sk]--;
+	for (let req = 1; req < S.limit && S.rskq_qlen.get(sk) > 0; req++) {
+		if (S.skc_state[req] !== TCP_NEW_SYN_RECV || S.rsk_listener.get(req) !== sk) continue;
+		S.rsk_listener.set(req, 0);
+		S.rskq_qlen.add(sk, -1);
 	}
 }
 
@@ -1032,7 +1032,7 @@ export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
 	if (S.skc_num[sk] !== 0 && S.icsk_bind_hash[sk] === 0) {
 		throw new Error(`inet_csk_destroy_sock: socket ${sk} has a port but no bucket`);
 	}
-	if (S.rskq_qlen[sk] !== 0) forgetListener(k, sk);
+	if (S.rskq_qlen.get(sk) !== 0) forgetListener(k, sk);
 	tcp_v4_destroy_sock(k, sk);
 	sk_prot(k, sk).destroy?.(k, sk);
 	sk_free(k, sk);
@@ -1045,9 +1045,9 @@ export function inet_csk_destroy_sock(k: Stack, sk: Sk): void {
  */
 export function inet_csk_listen_start(k: Stack, sk: Sk): number {
 	const S = k.sock;
-	S.rskq_accept_head[sk] = 0;
-	S.rskq_accept_tail[sk] = 0;
-	S.sk_ack_backlog[sk] = 0;
+	S.rskq_accept_head.set(sk, 0);
+	S.rskq_accept_tail.set(sk, 0);
+	S.sk_ack_backlog.set(sk, 0);
 	// The state changes before the port is checked, as in C. The socket enters lhash2 only after
 	// it.
 	S.skc_state[sk] = TCP_LISTEN;
@@ -1072,18 +1072,18 @@ function inet_child_forget(k: Stack, child: Sk): void {
 /** Appends a connection to the accept queue of listener sk. */
 export function inet_csk_reqsk_queue_add(k: Stack, sk: Sk, child: Sk): void {
 	const S = k.sock;
-	S.dl_next[child] = 0;
-	S.rsk_listener[child] = sk;
-	if (S.rskq_accept_head[sk] === 0) S.rskq_accept_head[sk] = child;
-	else S.dl_next[S.rskq_accept_tail[sk]] = child;
-	S.rskq_accept_tail[sk] = child;
-	S.sk_ack_backlog[sk]++;
+	S.dl_next.set(child, 0);
+	S.rsk_listener.set(child, sk);
+	if (S.rskq_accept_head.get(sk) === 0) S.rskq_accept_head.set(sk, child);
+	else S.dl_next.set(S.rskq_accept_tail.get(sk), child);
+	S.rskq_accept_tail.set(sk, child);
+	S.sk_ack_backlog.add(sk, 1);
 }
 
 /** Resets the connections in the accept queue of a listener that closes. */
 export function inet_csk_listen_stop(k: Stack, sk: Sk): void {
 	const S = k.sock;
-	for (let child = S.rskq_accept_head[sk]; child !== 0; child = S.rskq_accept_head[sk]) {
+	for (let child = S.rskq_accept_head.get(sk); child !== 0; child = S.rskq_accept_head.get(sk)) {
 		reqsk_queue_remove(k, sk, child);
 		inet_child_forget(k, child);
 	}

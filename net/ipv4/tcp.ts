@@ -136,8 +136,8 @@ import {
  */
 export function tcp_init_sock(k: Stack, sk: Sk): void {
 	const { ipv4 } = sk_net(k, sk);
-	k.sock.icsk_rto_min[sk] = usecs_to_jiffies(ipv4.sysctl_tcp_rto_min_us) * JIFFY;
-	k.sock.icsk_rto_max[sk] = msToJiffies(ipv4.sysctl_tcp_rto_max_ms) * JIFFY;
+	k.sock.icsk_rto_min.set(sk, usecs_to_jiffies(ipv4.sysctl_tcp_rto_min_us) * JIFFY);
+	k.sock.icsk_rto_max.set(sk, msToJiffies(ipv4.sysctl_tcp_rto_max_ms) * JIFFY);
 }
 
 /** msecs_to_jiffies of a time that is not negative. */
@@ -228,14 +228,14 @@ function __tcp_close(k: Stack, sk: Sk, timeout: number): void {
 		tcp_set_state(k, sk, TCP_CLOSE);
 		inet_csk_listen_stop(k, sk);
 	} else {
-		const data_was_unread = S.rcv_unread[sk] > 0;
-		S.rcv_unread[sk] = 0;
+		const data_was_unread = S.rcv_unread.get(sk) > 0;
+		S.rcv_unread.set(sk, 0);
 		if (S.skc_state[sk] !== TCP_CLOSE) {
 			if (data_was_unread) {
 				// Data was not read. The peer must learn that it was lost: RFC 2525, 2.17.
 				tcp_set_state(k, sk, TCP_CLOSE);
 				tcp_send_active_reset(k, sk);
-			} else if ((S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0) {
+			} else if ((S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime.get(sk) === 0) {
 				tcp_disconnect(k, sk);
 			} else if (tcp_close_state(k, sk)) {
 				tcp_send_fin(k, sk);
@@ -308,8 +308,8 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 		S.sk_err[sk] = ECONNRESET;
 	}
 	tcp_clear_xmit_timers(k, sk);
-	S.rcv_unread[sk] = 0;
-	S.snd_unacked[sk] = 0;
+	S.rcv_unread.set(sk, 0);
+	S.snd_unacked.set(sk, 0);
 	S.snd_lost.set(sk, 0);
 	S.sk_err_soft[sk] = 0;
 	S.icsk_probes_out[sk] = 0;
@@ -430,17 +430,17 @@ function tcpSendData(k: Stack, sk: Sk, size: number): void {
 	const unsent = S.snd_lost.get(sk) + size;
 	const fate = tcp_transmit_skb(k, sk, TCPHDR_ACK, unsent);
 	if (fate === SEGMENT_ANSWERED) {
-		if (S.snd_unacked[sk] > 0) tcpDataAcked(k, sk);
+		if (S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
 		return;
 	}
-	S.snd_unacked[sk] += size;
+	S.snd_unacked.add(sk, size);
 	S.snd_lost.set(sk, fate === SEGMENT_ARRIVES ? 0 : unsent);
 	tcpSent(k, sk, fate);
 }
 
 /** tcp_clean_rtx_queue: all data has arrived. */
 export function tcpDataAcked(k: Stack, sk: Sk): void {
-	k.sock.snd_unacked[sk] = 0;
+	k.sock.snd_unacked.set(sk, 0);
 	k.sock.snd_lost.set(sk, 0);
 	k.sock.sk_err_soft[sk] = 0;
 	k.sock.icsk_probes_out[sk] = 0;
@@ -455,9 +455,9 @@ export function tcpDataAcked(k: Stack, sk: Sk): void {
 export function tcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
-	if (S.rcv_unread[sk] > 0) {
-		const copied = Math.min(size, S.rcv_unread[sk]);
-		S.rcv_unread[sk] -= copied;
+	if (S.rcv_unread.get(sk) > 0) {
+		const copied = Math.min(size, S.rcv_unread.get(sk));
+		S.rcv_unread.add(sk, -copied);
 		return copied;
 	}
 	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
@@ -506,7 +506,7 @@ function __tcp_sock_set_quickack(k: Stack, sk: Sk, val: number): void {
 
 function tcp_sock_set_user_timeout(k: Stack, sk: Sk, val: number): number {
 	if (val < 0) return -EINVAL;
-	k.sock.icsk_user_timeout[sk] = val;
+	k.sock.icsk_user_timeout.set(sk, val);
 	return 0;
 }
 
@@ -514,7 +514,7 @@ function tcp_sock_set_user_timeout(k: Stack, sk: Sk, val: number): number {
 export function tcp_sock_set_keepidle_locked(k: Stack, sk: Sk, val: number): number {
 	const S = k.sock;
 	if (val < 1 || val > MAX_TCP_KEEPIDLE) return -EINVAL;
-	S.keepalive_time[sk] = val;
+	S.keepalive_time.set(sk, val);
 	const idle = ((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0;
 	if ((S.sk_flags[sk] & SOCK_KEEPOPEN) !== 0 && !idle) {
 		const rest = val * 1000 - keepalive_time_elapsed(k, sk);
@@ -526,13 +526,13 @@ export function tcp_sock_set_keepidle_locked(k: Stack, sk: Sk, val: number): num
 /** TCP_KEEPINTVL, seconds. */
 export function tcp_sock_set_keepintvl(k: Stack, sk: Sk, val: number): number {
 	if (val < 1 || val > MAX_TCP_KEEPINTVL) return -EINVAL;
-	k.sock.keepalive_intvl[sk] = val;
+	k.sock.keepalive_intvl.set(sk, val);
 	return 0;
 }
 
 export function tcp_sock_set_keepcnt(k: Stack, sk: Sk, val: number): number {
 	if (val < 1 || val > MAX_TCP_KEEPCNT) return -EINVAL;
-	k.sock.keepalive_probes[sk] = val;
+	k.sock.keepalive_probes.set(sk, val);
 	return 0;
 }
 
@@ -541,14 +541,14 @@ function setRtoLimit(k: Stack, sk: Sk, optname: number, val: number): number {
 	if (optname === TCP_RTO_MAX_MS) {
 		if (!k.changes.has("tcp-rto-max")) return -ENOPROTOOPT; // since 6.15, 54a378f43425
 		if (val < 1000 || val > TCP_RTO_MAX) return -EINVAL;
-		k.sock.icsk_rto_max[sk] = msToJiffies(val) * JIFFY;
+		k.sock.icsk_rto_max.set(sk, msToJiffies(val) * JIFFY);
 		return 0;
 	}
 	if (!k.changes.has("tcp-rto-min-option")) return -ENOPROTOOPT; // since 6.15, f38805c5d26f
 	// A negative value counts as a long time.
 	const rto_min = usecs_to_jiffies(val >>> 0);
 	if (rto_min > TCP_RTO_MIN / JIFFY || rto_min < TCP_TIMEOUT_MIN) return -EINVAL;
-	k.sock.icsk_rto_min[sk] = rto_min * JIFFY;
+	k.sock.icsk_rto_min.set(sk, rto_min * JIFFY);
 	return 0;
 }
 
@@ -580,7 +580,7 @@ export function tcp_setsockopt(
 			S.linger2[sk] = Math.max(-1, Math.min(val, TCP_FIN_TIMEOUT_MAX));
 			return 0;
 		case TCP_DEFER_ACCEPT:
-			S.rskq_defer_accept[sk] = secs_to_retrans(val);
+			S.rskq_defer_accept.set(sk, secs_to_retrans(val));
 			return 0;
 		case TCP_USER_TIMEOUT:
 			return tcp_sock_set_user_timeout(k, sk, val);
@@ -632,7 +632,7 @@ const SETTABLE: ReadonlySet<number> = new Set([
 
 /** include/linux/tcp.h: fastopen_queue_tune. Sets how many fast opens a listener takes at once. */
 export function fastopen_queue_tune(k: Stack, sk: Sk, backlog: number): void {
-	k.sock.fastopenq_max_qlen[sk] = Math.min(backlog >>> 0, SOMAXCONN);
+	k.sock.fastopenq_max_qlen.set(sk, Math.min(backlog >>> 0, SOMAXCONN));
 }
 
 /**
@@ -654,7 +654,7 @@ export function tcp_getsockopt(
 		case TCP_LINGER2:
 			return intBytes(S.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout, optlen);
 		case TCP_DEFER_ACCEPT:
-			return intBytes(retrans_to_secs(S.rskq_defer_accept[sk]), optlen);
+			return intBytes(retrans_to_secs(S.rskq_defer_accept.get(sk)), optlen);
 		case TCP_KEEPIDLE:
 			return intBytes(keepalive_time_when(k, sk) / 1000, optlen);
 		case TCP_KEEPINTVL:
@@ -662,15 +662,15 @@ export function tcp_getsockopt(
 		case TCP_KEEPCNT:
 			return intBytes(keepalive_probes(k, sk), optlen);
 		case TCP_USER_TIMEOUT:
-			return intBytes(S.icsk_user_timeout[sk], optlen);
+			return intBytes(S.icsk_user_timeout.get(sk), optlen);
 		case TCP_RTO_MAX_MS:
 			if (!k.changes.has("tcp-rto-max")) return -ENOPROTOOPT; // since 6.15, 54a378f43425
-			return intBytes(S.icsk_rto_max[sk], optlen);
+			return intBytes(S.icsk_rto_max.get(sk), optlen);
 		case TCP_RTO_MIN_US:
 			if (!k.changes.has("tcp-rto-min-option")) return -ENOPROTOOPT; // since 6.15, f38805c5d26f
-			return intBytes(S.icsk_rto_min[sk] * 1000, optlen);
+			return intBytes(S.icsk_rto_min.get(sk) * 1000, optlen);
 		case TCP_FASTOPEN:
-			return intBytes(S.fastopenq_max_qlen[sk], optlen);
+			return intBytes(S.fastopenq_max_qlen.get(sk), optlen);
 		case TCP_FASTOPEN_CONNECT:
 			return intBytes(S.fastopen_connect[sk], optlen);
 		case TCP_FASTOPEN_NO_COOKIE:

@@ -29,7 +29,7 @@ export function tcp_fastopen_no_cookie(k: Stack, sk: Sk, flag: number): boolean 
 export function tcp_try_fastopen(k: Stack, sk: Sk, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_FASTOPEN) === 0) return false;
 	if ((sk_net(k, sk).ipv4.sysctl_tcp_fastopen & TFO_SERVER_ENABLE) === 0) return false;
-	if (k.sock.fastopenq_max_qlen[sk] === 0) return false;
+	if (k.sock.fastopenq_max_qlen.get(sk) === 0) return false;
 	return !tcp_fastopen_no_cookie(k, sk, TFO_SERVER_COOKIE_NOT_REQD);
 }
 

@@ -148,7 +148,7 @@ function tcp_rcv_synsent_state_process(
 			return false;
 		}
 		const write_pending = S.fastopen_req.size > 0 && S.fastopen_req.get(sk)?.write_pending === true;
-		if (write_pending || S.rskq_defer_accept[sk] !== 0 || S.pingpong[sk] !== 0) {
+		if (write_pending || S.rskq_defer_accept.get(sk) !== 0 || S.pingpong[sk] !== 0) {
 			// The ACK is delayed, because data will follow soon. tcp_enter_quickack_mode ends this
 			// mode.
 			S.pingpong[sk] = 0;
@@ -297,7 +297,7 @@ export function tcp_rcv_state_process(
 			return false; // no data follows the peer's FIN
 	}
 	if (length > 0) {
-		S.rcv_unread[sk] += length;
+		S.rcv_unread.add(sk, length);
 		S.icsk_ack_ato[sk] = TCP_DELACK_MIN;
 		if (is_mptcp) subflow_data_ready(k, sk);
 	}

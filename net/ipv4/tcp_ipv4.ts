@@ -425,7 +425,7 @@ export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 		if (sk === 0) return;
 	} else if (sk !== 0 && S.skc_state[sk] === TCP_NEW_SYN_RECV) {
 		const req = sk;
-		sk = S.rsk_listener[req];
+		sk = S.rsk_listener.get(req);
 		if (sk === 0 || S.skc_state[sk] !== TCP_LISTEN) {
 			inet_csk_reqsk_queue_drop(k, req);
 			sk = __inet_lookup_skb(k, skb);

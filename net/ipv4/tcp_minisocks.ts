@@ -153,11 +153,11 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 	}
 	if (!has_ack) return 0;
 	const bare = length === 0 && (flags & TCPHDR_FIN) === 0;
-	if (bare && S.icsk_retransmits[req] < S.rskq_defer_accept[sk]) {
+	if (bare && S.icsk_retransmits[req] < S.rskq_defer_accept.get(sk)) {
 		S.sk_flags[req] |= REQ_ACKED;
 		return 0;
 	}
-	const unread = S.rcv_unread[req];
+	const unread = S.rcv_unread.get(req);
 	const child = tcpSynRecvChild(k, sk, req, flags, true);
 	if (child === 0) {
 		// listen_overflow:
@@ -168,9 +168,9 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 		}
 		S.sk_flags[req] |= REQ_ACKED;
 		// The peer sends the data again. When it does so is not modelled.
-		S.rcv_unread[req] += length;
+		S.rcv_unread.add(req, length);
 	} else {
-		k.sock.rcv_unread[child] = unread;
+		k.sock.rcv_unread.set(child, unread);
 	}
 	return child;
 }

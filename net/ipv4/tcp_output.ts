@@ -283,7 +283,7 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	S.icsk_rto[sk] = TCP_TIMEOUT_INIT;
 	S.icsk_retransmits[sk] = 0;
 	S.icsk_pending[sk] = ICSK_TIME_RETRANS;
-	S.snd_unacked[sk] = 0;
+	S.snd_unacked.set(sk, 0);
 	S.snd_lost.set(sk, 0);
 	S.sk_err_soft[sk] = 0;
 	S.retrans_stamp[sk] = Math.floor(k.timers.now);
@@ -338,7 +338,7 @@ export function tcpSendUnacked(k: Stack, sk: Sk): number {
 	const fin = ((1 << S.skc_state[sk]) & closing) !== 0 ? TCPHDR_FIN : 0;
 	const fate = tcp_transmit_skb(k, sk, fin | TCPHDR_ACK, S.snd_lost.get(sk));
 	if (fate === SEGMENT_ARRIVES || fate === SEGMENT_ANSWERED) S.snd_lost.set(sk, 0);
-	if (fate === SEGMENT_ANSWERED && S.snd_unacked[sk] > 0) tcpDataAcked(k, sk);
+	if (fate === SEGMENT_ANSWERED && S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
 	return fate;
 }
 

@@ -16,7 +16,6 @@ import {
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
-	TCP_RTO_MAX,
 	TCP_RTO_MIN,
 	TCP_TIMEOUT_INIT,
 	TCP_TIMEOUT_MIN,
@@ -92,7 +91,7 @@ export function usecs_to_jiffies(us: number): number {
 
 /** include/net/tcp.h: tcp_rto_max. The longest timeout of a sock, ms. */
 export function tcp_rto_max(k: Stack, sk: Sk): number {
-	return k.sock.icsk_rto_max[sk] || TCP_RTO_MAX;
+	return k.sock.icsk_rto_max.get(sk);
 }
 
 /**
@@ -100,7 +99,7 @@ export function tcp_rto_max(k: Stack, sk: Sk): number {
  * small part of a jiffy. __tcp_set_rto adds it to the shortest timeout and rounds up.
  */
 export function tcpEstablishedRto(k: Stack, sk: Sk): number {
-	const rto_min = k.sock.icsk_rto_min[sk] || TCP_RTO_MIN;
+	const rto_min = k.sock.icsk_rto_min.get(sk);
 	return Math.min(rto_min + JIFFY, tcp_rto_max(k, sk));
 }
 
@@ -144,7 +143,7 @@ function retransmits_timed_out(k: Stack, sk: Sk, boundary: number, timeout: numb
 /** The next timeout, ms: it does not exceed the rest of TCP_USER_TIMEOUT. */
 function tcp_clamp_rto_to_user_timeout(k: Stack, sk: Sk): number {
 	const S = k.sock;
-	const user_timeout = S.icsk_user_timeout[sk];
+	const user_timeout = S.icsk_user_timeout.get(sk);
 	if (user_timeout === 0) return S.icsk_rto[sk];
 	const remaining = user_timeout - (Math.floor(k.timers.now) - S.retrans_stamp[sk]);
 	return remaining <= 0 ? JIFFY : Math.min(S.icsk_rto[sk], remaining);
@@ -173,7 +172,7 @@ function tcp_write_timeout(k: Stack, sk: Sk): boolean {
 	} else if ((S.sk_flags[sk] & SOCK_DEAD) !== 0) {
 		retry_until = tcp_orphan_retries(k, sk, S.icsk_rto[sk] < tcp_rto_max(k, sk));
 	}
-	expired ||= retransmits_timed_out(k, sk, retry_until, S.icsk_user_timeout[sk]);
+	expired ||= retransmits_timed_out(k, sk, retry_until, S.icsk_user_timeout.get(sk));
 	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) mptcp_active_detect_blackhole(k, sk, expired);
 	if (!expired) return false;
 	tcp_write_err(k, sk);
@@ -188,7 +187,7 @@ function tcp_write_err(k: Stack, sk: Sk): void {
 /** tcp->packets_out: a FIN or data has not been acknowledged. */
 function packetsOut(k: Stack, sk: Sk): boolean {
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
-	return k.sock.snd_unacked[sk] > 0 || ((1 << k.sock.skc_state[sk]) & closing) !== 0;
+	return k.sock.snd_unacked.get(sk) > 0 || ((1 << k.sock.skc_state[sk]) & closing) !== 0;
 }
 
 /**
@@ -231,7 +230,7 @@ function tcp_probe_timer(k: Stack, sk: Sk): void {
 	const { sysctl_tcp_retries2 } = sk_net(k, sk).ipv4;
 	const base = Math.max(S.icsk_rto[sk], TCP_RTO_MIN);
 	const rto_max = tcp_rto_max(k, sk);
-	const user_timeout = S.icsk_user_timeout[sk];
+	const user_timeout = S.icsk_user_timeout.get(sk);
 	const now = Math.floor(k.timers.now);
 	const probes = S.icsk_probes_out[sk];
 	if (S.retrans_stamp[sk] === 0) S.retrans_stamp[sk] = now;
@@ -305,17 +304,17 @@ function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 
 /** include/net/tcp.h: keepalive_time_when. When the first probe of an idle connection is due, ms. */
 export function keepalive_time_when(k: Stack, sk: Sk): number {
-	return (k.sock.keepalive_time[sk] || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_time) * 1000;
+	return (k.sock.keepalive_time.get(sk) || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_time) * 1000;
 }
 
 /** include/net/tcp.h: keepalive_intvl_when. The time between probes, ms. */
 export function keepalive_intvl_when(k: Stack, sk: Sk): number {
-	return (k.sock.keepalive_intvl[sk] || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_intvl) * 1000;
+	return (k.sock.keepalive_intvl.get(sk) || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_intvl) * 1000;
 }
 
 /** include/net/tcp.h: keepalive_probes. How many probes without an answer end a connection. */
 export function keepalive_probes(k: Stack, sk: Sk): number {
-	return k.sock.keepalive_probes[sk] || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_probes;
+	return k.sock.keepalive_probes.get(sk) || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_probes;
 }
 
 /** include/net/tcp.h: keepalive_time_elapsed. The time since the last segment of the peer, ms. */
@@ -370,7 +369,7 @@ function tcp_keepalive_timer(k: Stack, sk: Sk): void {
 	if (!packetsOut(k, sk)) {
 		const elapsed = keepalive_time_elapsed(k, sk);
 		if (when >= 0 && elapsed >= when) {
-			const user_timeout = S.icsk_user_timeout[sk];
+			const user_timeout = S.icsk_user_timeout.get(sk);
 			const gone =
 				user_timeout !== 0
 					? elapsed >= user_timeout && S.icsk_probes_out[sk] > 0

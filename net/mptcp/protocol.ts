@@ -243,8 +243,8 @@ export function __mptcp_subflow_error_report(k: Stack, sk: Sk, ssk: Sk): void {
 /** Data arrived at a subflow. It waits in the MPTCP sock for the program. */
 export function mptcp_data_ready(k: Stack, sk: Sk, ssk: Sk): void {
 	if (mptcp_sk(k, sk).closing) return;
-	k.sock.rcv_unread[sk] += k.sock.rcv_unread[ssk];
-	k.sock.rcv_unread[ssk] = 0;
+	k.sock.rcv_unread.add(sk, k.sock.rcv_unread.get(ssk));
+	k.sock.rcv_unread.set(ssk, 0);
 }
 
 /** Lets the worker look at a sock when the call ends. */
@@ -305,7 +305,7 @@ function __mptcp_close_subflow(k: Stack, sk: Sk, msk: MptcpSock): void {
 	) {
 		return;
 	}
-	if (S.rcv_unread[msk.first] === 0) __mptcp_close_ssk(k, sk, msk, false);
+	if (S.rcv_unread.get(msk.first) === 0) __mptcp_close_ssk(k, sk, msk, false);
 }
 
 /** The peer sent MP_FASTCLOSE. Does what tcp_reset does. */
@@ -428,7 +428,7 @@ function __mptcp_destroy_sock(k: Stack, sk: Sk, msk: MptcpSock): void {
 /** Aborts the connections that wait for accept(): mptcp_subflow_queue_clean. */
 function mptcp_subflow_queue_clean(k: Stack, listener_ssk: Sk): void {
 	const S = k.sock;
-	for (let ssk = S.rskq_accept_head[listener_ssk]; ssk !== 0; ssk = S.dl_next[ssk]) {
+	for (let ssk = S.rskq_accept_head.get(listener_ssk); ssk !== 0; ssk = S.dl_next.get(ssk)) {
 		const sk = k.mptcp.conn.get(ssk);
 		if (sk === undefined) continue;
 		// __mptcp_unaccepted_force_close
@@ -460,8 +460,8 @@ function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
 		mptcp_check_listen_stop(k, sk, msk);
 		mptcp_set_state(k, sk, TCP_CLOSE);
 	} else {
-		const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0;
-		if (S.rcv_unread[sk] > 0 || linger) {
+		const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime.get(sk) === 0;
+		if (S.rcv_unread.get(sk) > 0 || linger) {
 			mptcp_do_fastclose(k, sk, msk);
 			timeout = 0;
 		} else if (mptcp_close_state(k, sk)) {
@@ -509,7 +509,7 @@ function mptcp_disconnect(k: Stack, sk: Sk): number {
 	k.timers.del_timer(sk_timer(sk));
 	mptcp_do_fastclose(k, sk, msk);
 	__mptcp_close_ssk(k, sk, msk, false);
-	k.sock.rcv_unread[sk] = 0;
+	k.sock.rcv_unread.set(sk, 0);
 	msk.work_close_subflow = false;
 	msk.can_ack = false;
 	msk.fallback = false;
@@ -572,8 +572,8 @@ function mptcp_sendmsg(
 function mptcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
-	const copied = Math.min(size, S.rcv_unread[sk]);
-	S.rcv_unread[sk] -= copied;
+	const copied = Math.min(size, S.rcv_unread.get(sk));
+	S.rcv_unread.add(sk, -copied);
 	if (copied > 0 || size === 0) return copied;
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;

@@ -292,7 +292,7 @@ function mptcp_setsockopt_sol_socket_linger(
 	msk.options_set = true;
 	if ((S.sk_flags[sk] & SOCK_LINGER) === 0) S.sk_flags[ssk] &= ~SOCK_LINGER;
 	else {
-		S.sk_lingertime[ssk] = S.sk_lingertime[sk];
+		S.sk_lingertime.set(ssk, S.sk_lingertime.get(sk));
 		S.sk_flags[ssk] |= SOCK_LINGER;
 	}
 	return 0;

@@ -78,7 +78,7 @@ function subflow_sched_work_if_closed(k: Stack, sk: Sk, msk: MptcpSock, ssk: Sk)
 	if (state !== TCP_CLOSE && (state !== TCP_CLOSE_WAIT || S.skc_state[sk] !== TCP_ESTABLISHED)) {
 		return;
 	}
-	if (S.rcv_unread[ssk] !== 0 || msk.work_close_subflow) return;
+	if (S.rcv_unread.get(ssk) !== 0 || msk.work_close_subflow) return;
 	msk.work_close_subflow = true;
 	mptcp_schedule_work(k, sk);
 }

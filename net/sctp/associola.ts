@@ -53,7 +53,7 @@ export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 	if (index !== -1) {
 		asoc.ep.asocs.splice(index, 1);
 		if (sctp_style(k, asoc.sk, SCTP_SOCKET_TCP) && sctp_sstate(k, asoc.sk, SCTP_SS_LISTENING)) {
-			k.sock.sk_ack_backlog[asoc.sk]--;
+			k.sock.sk_ack_backlog.add(asoc.sk, -1);
 		}
 	}
 	asoc.dead = true;
@@ -86,7 +86,7 @@ export function sctpAssocRmOtherPeers(k: Stack, asoc: SctpAssociation): void {
 export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: Sk): void {
 	const oldsk = asoc.sk;
 	asoc.ep.asocs.splice(asoc.ep.asocs.indexOf(asoc), 1);
-	if (sctp_style(k, oldsk, SCTP_SOCKET_TCP)) k.sock.sk_ack_backlog[oldsk]--;
+	if (sctp_style(k, oldsk, SCTP_SOCKET_TCP)) k.sock.sk_ack_backlog.add(oldsk, -1);
 	asoc.ep = sctp_sk(k, newsk).ep;
 	asoc.sk = newsk;
 	sctp_endpoint_add_asoc(k, asoc.ep, asoc);

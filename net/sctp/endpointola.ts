@@ -34,7 +34,7 @@ export function sctp_endpoint_new(sk: Sk): SctpEndpoint {
 export function sctp_endpoint_add_asoc(k: Stack, ep: SctpEndpoint, asoc: SctpAssociation): void {
 	ep.asocs.push(asoc);
 	if (sctp_style(k, ep.sk, SCTP_SOCKET_TCP) && sctp_sstate(k, ep.sk, SCTP_SS_LISTENING)) {
-		k.sock.sk_ack_backlog[ep.sk]++;
+		k.sock.sk_ack_backlog.add(ep.sk, 1);
 	}
 }
 

@@ -371,7 +371,7 @@ function sctp_close(k: Stack, sk: Sk): void {
 	S.sk_shutdown[sk] = SHUTDOWN_MASK;
 	S.skc_state[sk] = SCTP_SS_CLOSING;
 	const data_was_unread = sp.receive_queue.length !== 0;
-	const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime[sk] === 0;
+	const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime.get(sk) === 0;
 	for (const asoc of [...sp.ep.asocs]) {
 		if (asoc.state === SCTP_STATE_CLOSED) sctp_association_free(k, asoc);
 		else if (data_was_unread || linger) sctp_primitive_ABORT(k, asoc);
@@ -790,7 +790,7 @@ function sctp_listen_start(k: Stack, sk: Sk, backlog: number): number {
 		reset = true;
 	}
 	if (err === 0) {
-		S.sk_max_ack_backlog[sk] = backlog;
+		S.sk_max_ack_backlog.set(sk, backlog >>> 0);
 		err = sctp_hash_endpoint(k, ep);
 	}
 	if (err !== 0 && reset) S.skc_state[sk] = SCTP_SS_CLOSED;
@@ -817,7 +817,7 @@ export function sctp_inet_listen(k: Stack, sock: Sock, backlog: number): number 
 		return 0;
 	}
 	if (!listening) return sctp_listen_start(k, sk, backlog);
-	S.sk_max_ack_backlog[sk] = backlog;
+	S.sk_max_ack_backlog.set(sk, backlog >>> 0);
 	return 0;
 }
 
@@ -882,7 +882,7 @@ function sctpCreateAcceptSk(k: Stack, sk: Sk, asoc: SctpAssociation): Sk {
 	S.sk_flags[newsk] = S.sk_flags[sk];
 	S.skc_reuse[newsk] = S.skc_reuse[sk];
 	S.sk_shutdown[newsk] = S.sk_shutdown[sk];
-	S.sk_lingertime[newsk] = S.sk_lingertime[sk];
+	S.sk_lingertime.set(newsk, S.sk_lingertime.get(sk));
 	S.inet_sport[newsk] = S.inet_sport[sk];
 	S.skc_dport[newsk] = asoc.peer.port;
 	// since 6.19, 16942cf4d3e3

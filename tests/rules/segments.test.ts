@@ -132,7 +132,7 @@ describe("a request for a connection", () => {
 		};
 		const answers = () => {
 			k.loopback.length = 0;
-			expect(tcp_check_req(k, S.rsk_listener[req], syn, req)).toBe(0);
+			expect(tcp_check_req(k, S.rsk_listener.get(req), syn, req)).toBe(0);
 			return k.loopback.map(({ flags }) => flags & (TCPHDR_SYN | TCPHDR_ACK));
 		};
 		expect(answers()).toEqual([TCPHDR_SYN | TCPHDR_ACK]);

@@ -257,9 +257,9 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		"accept queue: a connection that waits is in no queue",
 		() => {
 			queued("tcp", 80);
-			const child = k.sock.handles().find((handle) => k.sock.rsk_listener[handle] !== 0) ?? 0;
-			k.sock.rskq_accept_head[k.sock.rsk_listener[child]] = 0;
-			k.sock.rskq_accept_tail[k.sock.rsk_listener[child]] = 0;
+			const child = k.sock.handles().find((handle) => k.sock.rsk_listener.get(handle) !== 0) ?? 0;
+			k.sock.rskq_accept_head.set(k.sock.rsk_listener.get(child), 0);
+			k.sock.rskq_accept_tail.set(k.sock.rsk_listener.get(child), 0);
 		},
 		/is in no queue/,
 	],
@@ -268,7 +268,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		() => {
 			const listener = listening("tcp", 80);
 			expect(task.connect(open("tcp"), at("127.0.0.1", 80))).toBe(0);
-			k.sock.rskq_accept_tail[sk(listener)] = 0;
+			k.sock.rskq_accept_tail.set(sk(listener), 0);
 		},
 		/has lost the end of its queue/,
 	],
@@ -277,7 +277,7 @@ const CASES: [table: string, corrupt: () => void, says: RegExp][] = [
 		() => {
 			const listener = listening("tcp", 80);
 			expect(task.connect(open("tcp"), at("127.0.0.1", 80))).toBe(0);
-			k.sock.sk_ack_backlog[sk(listener)]++;
+			k.sock.sk_ack_backlog.add(sk(listener), 1);
 		},
 		/miscounts its queue/,
 	],

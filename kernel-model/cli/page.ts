@@ -64,6 +64,7 @@ export function page(args: string[]): number {
 	};
 	const html = pageHtml({
 		program: builtPart("page.js"),
+		model: builtPart("model.js"),
 		style: builtPart("page.css"),
 		start: {
 			file: file === undefined ? null : printable(file === "-" ? "standard input" : basename(file)),

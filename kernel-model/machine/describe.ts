@@ -10,12 +10,7 @@ import { type Address, formatIpv4, formatIpv6 } from "./address.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
 
-/** "28,232". */
-export const count = (n: number): string => n.toLocaleString("en-US");
-
-/** "1 port", "28,232 ports". */
-export const plural = (n: number, what: string): string =>
-	`${count(n)} ${what}${n === 1 ? "" : "s"}`;
+export { count, plural } from "./count.js";
 
 /** "0.4 s"; `ms` is in milliseconds. */
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

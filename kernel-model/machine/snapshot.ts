@@ -9,7 +9,10 @@
  */
 import { nth } from "./nth.js";
 
-/** Bytes of a page and of a chunk. Chunks are compared first; pages that differ are copied. */
+/**
+ * Bytes of a page and of a chunk. Chunks are compared first; pages that differ are copied. A chunk
+ * has 32 pages, a bit of a number each.
+ */
 const PAGE = 512;
 const CHUNK = 32 * PAGE;
 /** Arrays up to this size are copied whole, bytes. */
@@ -35,6 +38,8 @@ const ZEROS: Chunk = new Array<null>(CHUNK / PAGE).fill(null);
 interface Shadow {
 	/** The bytes of each chunk; null for a chunk of zeros, so an empty table costs nothing. */
 	bytes: (Uint8Array | null)[];
+	/** Holds the bytes of all chunks; null before the first. */
+	store: Uint8Array | null;
 	pages: Pages;
 }
 
@@ -63,6 +68,8 @@ export class Snapshots {
 	private readonly last = new WeakMap<object, Copy>();
 	private readonly shadows = new WeakMap<ArrayBufferLike, Shadow>();
 	private copied = 0;
+	/** Where the next copies of pages go. In browsers each allocation of a page would cost 10 us. */
+	private room = new Uint8Array(0);
 
 	/**
 	 * Properties named in `hooks` are not saved or restored: they lead to observers, not to state.
@@ -121,8 +128,9 @@ export class Snapshots {
 		const known = this.shadows.get(buffer);
 		if (known !== undefined) return known;
 		const chunks = Math.ceil(buffer.byteLength / CHUNK);
-		const shadow = {
+		const shadow: Shadow = {
 			bytes: new Array<Uint8Array | null>(chunks).fill(null),
+			store: null,
 			pages: new Array<Chunk>(chunks).fill(ZEROS),
 		};
 		this.shadows.set(buffer, shadow);
@@ -133,23 +141,31 @@ export class Snapshots {
 		const shadow = this.shadowOf(buffer);
 		const now = bytesOf(buffer);
 		let changed: Chunk[] | null = null;
-		let last = -1;
-		let chunk: (Uint8Array | null)[] = [];
-		forEachDifference(now, shadow.bytes, (at, page, length) => {
+		forEachDifference(now, shadow.bytes, (at, pages) => {
 			changed ??= [...shadow.pages];
-			if (at !== last) {
-				last = at;
-				chunk = [...nth(shadow.pages, at)];
-				changed[at] = chunk;
+			const chunk = nth(shadow.pages, at).slice();
+			const base = at * CHUNK;
+			for (let rest = pages; rest !== 0; rest &= rest - 1) {
+				const page = lowest(rest);
+				const start = base + page * PAGE;
+				chunk[page] = this.kept(now.subarray(start, start + PAGE));
 			}
-			const start = at * CHUNK + page * PAGE;
-			const bytes = new Uint8Array(now.subarray(start, start + length));
-			shadowed(shadow, at).set(bytes, page * PAGE);
-			this.copied += length;
-			chunk[page] = bytes;
+			shadowed(shadow, at).set(now.subarray(base, base + CHUNK));
+			changed[at] = chunk;
 		});
 		if (changed !== null) shadow.pages = changed;
 		return shadow.pages;
+	}
+
+	/** A copy of a page. */
+	private kept(page: Uint8Array): Uint8Array {
+		const { length } = page;
+		if (this.room.length < length) this.room = new Uint8Array(CHUNK);
+		const copy = this.room.subarray(0, length);
+		copy.set(page);
+		this.room = this.room.subarray(length);
+		this.copied += length;
+		return copy;
 	}
 
 	private restoreBuffer(buffer: ArrayBufferLike, pages: Pages): void {
@@ -165,9 +181,13 @@ export class Snapshots {
 		}
 		shadow.pages = pages;
 		const now = bytesOf(buffer);
-		forEachDifference(now, shadow.bytes, (at, page, length) => {
+		forEachDifference(now, shadow.bytes, (at, differing) => {
 			const bytes = nth(shadow.bytes, at) ?? ZERO_BYTES;
-			now.set(bytes.subarray(page * PAGE, page * PAGE + length), at * CHUNK + page * PAGE);
+			for (let rest = differing; rest !== 0; rest &= rest - 1) {
+				const start = lowest(rest) * PAGE;
+				const to = at * CHUNK + start;
+				now.set(bytes.subarray(start, start + Math.min(PAGE, now.length - to)), to);
+			}
 		});
 	}
 }
@@ -176,19 +196,18 @@ export class Snapshots {
 function shadowed(shadow: Shadow, at: number): Uint8Array {
 	const known = nth(shadow.bytes, at);
 	if (known !== null) return known;
-	const bytes = new Uint8Array(CHUNK);
+	// Memory that is not written takes no room.
+	shadow.store ??= new Uint8Array(shadow.bytes.length * CHUNK);
+	const bytes = shadow.store.subarray(at * CHUNK, (at + 1) * CHUNK);
 	shadow.bytes[at] = bytes;
 	return bytes;
 }
 
-/** Whether `now` from `base` on has the bytes [start, end) of a chunk. */
-type Equal = (
-	now: Uint8Array,
-	base: number,
-	chunk: Uint8Array,
-	start: number,
-	end: number,
-) => boolean;
+/**
+ * Compares a chunk, which begins at `base`, with its bytes at the last snapshot. Bit i of the result
+ * is set if page i differs.
+ */
+type Compare = (now: Uint8Array, base: number, chunk: Uint8Array) => number;
 
 /** Browsers have no Buffer. Its compare() is several times faster than a loop. */
 const NODE = typeof Buffer !== "undefined";
@@ -196,37 +215,53 @@ const NODE = typeof Buffer !== "undefined";
 const bytesOf = (buffer: ArrayBufferLike): Uint8Array =>
 	NODE ? Buffer.from(buffer) : new Uint8Array(buffer);
 
-const equalBuffers: Equal = (now, base, chunk, start, end) =>
-	(now as Buffer).compare(chunk, start, end, base + start, base + end) === 0;
-
-/** Tables are aligned to words. */
-export const equalWords: Equal = (now, base, chunk, start, end) => {
-	const words = (end - start) >> 2;
-	const a = new Int32Array(now.buffer, now.byteOffset + base + start, words);
-	const b = new Int32Array(chunk.buffer, chunk.byteOffset + start, words);
-	for (let i = 0; i < words; i++) if (a[i] !== b[i]) return false;
-	for (let i = start + 4 * words; i < end; i++) if (now[base + i] !== chunk[i]) return false;
-	return true;
+const compareBuffers: Compare = (now, base, chunk) => {
+	const buffer = now as Buffer;
+	const length = Math.min(CHUNK, buffer.length - base);
+	if (buffer.compare(chunk, 0, length, base, base + length) === 0) return 0;
+	let pages = 0;
+	for (let start = 0; start < length; start += PAGE) {
+		const end = Math.min(start + PAGE, length);
+		if (buffer.compare(chunk, start, end, base + start, base + end) !== 0) {
+			pages |= 1 << (start / PAGE);
+		}
+	}
+	return pages;
 };
 
-const equal = NODE ? equalBuffers : equalWords;
+/** Tables are aligned to words. */
+export const compareWords: Compare = (now, base, chunk) => {
+	const length = Math.min(CHUNK, now.length - base);
+	const words = length >> 2;
+	const a = new Int32Array(now.buffer, now.byteOffset + base, words);
+	const b = new Int32Array(chunk.buffer, chunk.byteOffset, words);
+	let pages = 0;
+	for (let i = 0; i < words; i++) {
+		if (a[i] === b[i]) continue;
+		pages |= 1 << ((i * 4) / PAGE);
+		// The rest of the page does not matter.
+		i |= PAGE / 4 - 1;
+	}
+	for (let i = 4 * words; i < length; i++) {
+		if (now[base + i] !== chunk[i]) pages |= 1 << (i / PAGE);
+	}
+	return pages;
+};
 
-/** Calls back for each page that differs, in order, with its chunk, its number and its bytes. */
+const compare = NODE ? compareBuffers : compareWords;
+
+/** The lowest of the pages whose bits are set. */
+const lowest = (pages: number): number => 31 - Math.clz32(pages & -pages);
+
+/** Calls back for each chunk that differs, in order, with a bit for each page that differs. */
 function forEachDifference(
 	now: Uint8Array,
 	before: readonly (Uint8Array | null)[],
-	differs: (chunk: number, page: number, length: number) => void,
+	differs: (chunk: number, pages: number) => void,
 ): void {
-	for (const [at, bytes] of before.entries()) {
-		const base = at * CHUNK;
-		const shadow = bytes ?? ZERO_BYTES;
-		const length = Math.min(CHUNK, now.length - base);
-		if (equal(now, base, shadow, 0, length)) continue;
-		for (let start = 0; start < length; start += PAGE) {
-			const end = Math.min(start + PAGE, length);
-			if (equal(now, base, shadow, start, end)) continue;
-			differs(at, start / PAGE, end - start);
-		}
+	for (let at = 0; at < before.length; at++) {
+		const pages = compare(now, at * CHUNK, nth(before, at) ?? ZERO_BYTES);
+		if (pages !== 0) differs(at, pages);
 	}
 }
 

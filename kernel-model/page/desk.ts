@@ -4,6 +4,7 @@
  * is done in slices, so that a newer request can replace it.
  */
 
+import { count } from "../machine/count.js";
 import { besides, type Differing } from "./beside.js";
 import type { PortView } from "./bucket.js";
 import type { Loaded } from "./outcomes.js";
@@ -99,7 +100,7 @@ export class Desk {
 			}
 			if (performance.now() - since < this.slice) continue;
 			if (next.value > 0) {
-				const soFar = `line ${next.value.toLocaleString("en-US")}`;
+				const soFar = `line ${count(next.value)}`;
 				this.tell({ id, kind: "progress", soFar });
 			}
 			await this.pause();

@@ -17,23 +17,27 @@ export interface Start {
 
 /** The parts of the document. */
 export interface Parts {
-	/** The bundled program. It runs in the page and in its workers. */
+	/** The bundled programs of the page, and of the model for its workers. */
 	program: string;
+	model: string;
 	style: string;
 	start: Start;
 	/** The SHA-256 of a text, in base64. */
 	sha256: (text: string) => string;
 }
 
-/** Text as data in a script element: it cannot end the element or begin a comment. */
+/**
+ * Text as data in a script element: it cannot end the element or begin a comment. It is ASCII, which
+ * browsers decode faster.
+ */
 export function scriptData(value: unknown): string {
 	return JSON.stringify(value).replace(
-		/[<>&\u2028\u2029]/g,
+		/[<>&]|[^ -~]/g,
 		(char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
 	);
 }
 
-/** Text as HTML. */
+/** Text as HTML, in ASCII. */
 export function htmlText(text: string): string {
 	const entities: Readonly<Record<string, string>> = {
 		"&": "&amp;",
@@ -42,25 +46,30 @@ export function htmlText(text: string): string {
 		'"': "&quot;",
 		"'": "&#39;",
 	};
-	return text.replace(/[&<>"']/g, (char) => entities[char] ?? char);
+	return text.replace(
+		/[&<>"']|[^ -~]/gu,
+		(char) => entities[char] ?? `&#${char.codePointAt(0) ?? 0};`,
+	);
 }
 
-/** The document. Throws Error if the program cannot stand in a script element. */
-export function pageHtml({ program, style, start, sha256 }: Parts): string {
-	if (/<\/script|<!--|<script/i.test(program)) {
-		throw new Error("the bundled program holds markup that would end its element");
+/** The document. Throws Error if a program cannot stand in a script element. */
+export function pageHtml({ program, model, style, start, sha256 }: Parts): string {
+	if (/<\/script|<!--|<script/i.test(program + model)) {
+		throw new Error("a bundled program holds markup that would end its element");
 	}
 	if (/<\/style/i.test(style)) throw new Error("the style holds markup that would end its element");
 	// No default: what is not named here is forbidden, the network with it.
 	const policy = [
 		"default-src 'none'",
-		`script-src 'sha256-${sha256(program)}'`,
+		// The page runs the model itself where workers are forbidden.
+		`script-src 'sha256-${sha256(program)}' 'sha256-${sha256(model)}'`,
 		`style-src 'sha256-${sha256(style)}'`,
 		"worker-src blob:",
 		"base-uri 'none'",
 		"form-action 'none'",
 	].join("; ");
-	const title = start.file === null ? "See a port search" : `${start.file} – port search`;
+	const title =
+		start.file === null ? "See a port search" : `${htmlText(start.file)} &ndash; port search`;
 	return `<!doctype html>
 <html lang="en">
 <head>
@@ -69,13 +78,14 @@ export function pageHtml({ program, style, start, sha256 }: Parts): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<title>${htmlText(title)}</title>
+<title>${title}</title>
 <style>${style}</style>
 </head>
 <body>
 <noscript>This page plays a model of Linux's port allocator. It needs JavaScript.</noscript>
+<script type="text/plain" id="model">${model}</script>
 <script type="application/json" id="start">${scriptData(start)}</script>
-<script id="program">${program}</script>
+<script>${program}</script>
 </body>
 </html>
 `;

@@ -17,6 +17,7 @@ import {
 } from "../../include/trace/events/port_search.js";
 import { inet_sk_get_local_port_range } from "../../net/ipv4/inet_connection_sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
+import { plural } from "../machine/count.js";
 import { describeRangeOrigin, explainVerdict, SearchExplainer } from "../machine/explain.js";
 import type { Kernel } from "../machine/kernel.js";
 import { conflictFunction, isSctp, isUdp } from "../machine/sharing.js";
@@ -217,7 +218,7 @@ function scanWords(scan: Scan | undefined): string {
 	if (scan === undefined) return "";
 	const { low, remaining, offset, half, relax } = scan;
 	const part = ["", "lower half of the range: ", "upper half of the range: "][half] ?? "";
-	const ports = `${remaining.toLocaleString("en-US")} port${remaining === 1 ? "" : "s"}`;
+	const ports = plural(remaining, "port");
 	const rule = relax ? ", and now shares with SO_REUSEADDR sockets (ip_autobind_reuse)" : "";
 	return `${part}${ports} from ${low} on; the draw is ${offset}, so it starts at ${low + offset}${rule}`;
 }

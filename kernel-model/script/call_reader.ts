@@ -18,6 +18,12 @@ export class CallReader extends ValueReader {
 	closeAt = -1;
 	resultAt = -1;
 
+	/** Skips arguments that were read before. `closeAt` is the offset of the ")" after them. */
+	skipArgs(closeAt: number): void {
+		this.closeAt = closeAt;
+		this.pos = closeAt + 1;
+	}
+
 	/** Pushes arguments one by one, so an unresumed call keeps its complete ones. */
 	args(open: number, into: Arg[]): void {
 		this.pos = open + 1;

@@ -616,9 +616,9 @@ function knownBits(value: Value): number {
 }
 
 function littleEndian(ints: number[]): Uint8Array {
+	// In browsers a DataView, or a part of a small array, costs an allocation of 10 us.
 	const bytes = new Uint8Array(ints.length * 4);
-	const view = new DataView(bytes.buffer);
-	for (const [i, int] of ints.entries()) view.setInt32(i * 4, int | 0, true);
+	for (let at = 0; at < bytes.length; at++) bytes[at] = nth(ints, at >> 2) >>> (8 * (at & 3));
 	return bytes;
 }
 
@@ -636,7 +636,8 @@ function onlyItem(value: Value): Value | null {
 /** Returns `bytes` truncated or zero-filled to `length`. */
 function padded(bytes: Uint8Array, length: number): Uint8Array {
 	const exact = new Uint8Array(Math.max(0, length));
-	exact.set(bytes.subarray(0, exact.length));
+	const end = Math.min(bytes.length, exact.length);
+	for (let at = 0; at < end; at++) exact[at] = nth(bytes, at);
 	return exact;
 }
 

@@ -84,6 +84,7 @@ class ScriptReader {
 	private readonly alive = new Set<number>();
 	private readonly announced = new Set<number>();
 	private nameless: (CallLine | Timed)[] = [];
+	private readonly known = new KnownArgs();
 
 	constructor(
 		input: Iterator<string>,
@@ -357,9 +358,16 @@ class ScriptReader {
 		const text = source.text;
 		call.text = text;
 		const reader = new CallReader(source);
-		const args: Arg[] = [];
+		let args: Arg[] = [];
 		try {
-			reader.args(call.name.length, args);
+			const known = this.known.find(source, call.name);
+			if (known === null) {
+				reader.args(call.name.length, args);
+				this.known.add(source, reader.closeAt, args);
+			} else {
+				args = known.args;
+				reader.skipArgs(known.closeAt);
+			}
 			call.result = reader.result();
 		} catch (stop) {
 			if (!(stop instanceof Stop)) throw stop;
@@ -557,7 +565,7 @@ class RecordedCall implements CallLine {
 	private readArgs(): Arg[] {
 		const { text, line, column } = this;
 		const source = { text, pieces: [{ at: 0, line, column }] };
-		const reader = new CallReader(source, true);
+		const reader = new CallReader(source);
 		const args: Arg[] = [];
 		this.read = args;
 		this.misread = null;
@@ -573,6 +581,38 @@ class RecordedCall implements CallLine {
 	}
 }
 
+/** Calls whose arguments are kept, to read them once. */
+const KNOWN = 4096;
+
+/**
+ * The arguments of earlier calls by their text. A recording repeats itself: most calls have the
+ * text of another one, up to the result.
+ */
+class KnownArgs {
+	private readonly calls = new Map<string, { column: number; closeAt: number; args: Arg[] }>();
+
+	/** The arguments of a call; null if they are not known. */
+	find({ text, pieces }: Source, name: string): { closeAt: number; args: Arg[] } | null {
+		const closeAt = pieces.length === 1 ? closeOf(text, name) : -1;
+		if (closeAt < 0) return null;
+		const known = this.calls.get(text.slice(0, closeAt + 1));
+		return known?.column === nth(pieces, 0).column ? known : null;
+	}
+
+	add({ text, pieces }: Source, closeAt: number, args: Arg[]): void {
+		if (pieces.length > 1) return;
+		if (this.calls.size >= KNOWN) this.calls.clear();
+		this.calls.set(text.slice(0, closeAt + 1), { column: nth(pieces, 0).column, closeAt, args });
+	}
+}
+
+/** The offset of the ")" before the result of a call; -1 if it cannot be found so. */
+function closeOf(text: string, name: string): number {
+	let at = text.lastIndexOf(" = ");
+	while (text.charCodeAt(at) === Char.Space) at--;
+	return at <= name.length || text.charCodeAt(at) !== Char.Close ? -1 : at;
+}
+
 /** Makes a call; null if its result cannot be found without reading the arguments. */
 function recordedCall(
 	source: Source,
@@ -582,13 +622,11 @@ function recordedCall(
 ): RecordedCall | null {
 	const text = source.text.trimEnd();
 	if (suspension(text) !== "") return null;
-	const equals = text.lastIndexOf(" = ");
-	let closeAt = equals;
-	while (text.charCodeAt(closeAt) === Char.Space) closeAt--;
-	if (closeAt <= name.length || text.charCodeAt(closeAt) !== Char.Close) return null;
+	const closeAt = closeOf(text, name);
+	if (closeAt < 0) return null;
 	const { line, column } = nth(source.pieces, 0);
 	source.text = text;
-	const reader = new CallReader(source, true);
+	const reader = new CallReader(source);
 	const result = reader.resultAfter(closeAt);
 	if (result === null) return null;
 	const shown = unpadded(text, closeAt, reader.resultAt);

@@ -50,6 +50,7 @@ export function describe(text: string, at: number): string {
 
 /** The text from an offset on. */
 export function tail(source: Source, start: number): Source {
+	if (start === 0) return source;
 	const first = pieceAt(source.pieces, start);
 	const pieces = [{ at: 0, line: first.line, column: first.column + start - first.at }];
 	for (const piece of source.pieces) {

@@ -24,6 +24,8 @@ const MAX_DEPTH = 100;
  * the search for a missing bracket.
  */
 const MAX_FD_TEXT = 1024;
+/** Decimal digits that a number always holds exactly. */
+const MAX_DIGITS = 15;
 const SOCKET = /[\w-]+:\[/y;
 /** The speed, which is the first word of terminal settings. */
 const BAUD = /^B\d+$/;
@@ -103,11 +105,7 @@ export class ValueReader {
 	protected fd: string | null = null;
 	protected fdEnd = -1;
 
-	constructor(
-		source: Source,
-		/** The bytes of strings are decoded when they are needed. */
-		private readonly lazy = false,
-	) {
+	constructor(source: Source) {
 		this.text = source.text;
 		this.pieces = source.pieces;
 		this.base = source.pieces.length === 1 ? nth(source.pieces, 0).column : -1;
@@ -192,6 +190,8 @@ export class ValueReader {
 	 * versions "->".
 	 */
 	protected value(): Value {
+		const simple = this.simple();
+		if (simple !== null) return simple;
 		const start = this.pos;
 		const before = this.expression(1);
 		const end = this.pos;
@@ -208,6 +208,39 @@ export class ValueReader {
 		}
 		this.pos = end;
 		return before;
+	}
+
+	/**
+	 * A decimal number or a name with nothing behind it but the next value. Most values are of this
+	 * kind. Null for another value, which is not read then.
+	 */
+	private simple(): Value | null {
+		const { text, pos: start } = this;
+		let end = start;
+		while (isWord(text.charCodeAt(end))) end++;
+		const next = text.charCodeAt(end);
+		if (next !== Char.Comma && next !== Char.Close) {
+			if (next !== Char.CloseBrace && next !== Char.CloseBracket) return null;
+		}
+		if (this.depth >= MAX_DEPTH) return null;
+		const first = text.charCodeAt(start);
+		if (isLetter(first)) {
+			this.pos = end;
+			const name = text.slice(start, end);
+			const column = this.column(start);
+			if (name === "NULL") return { kind: "null", column };
+			return { kind: "flags", names: [name], extra: 0, column };
+		}
+		if (end === start || end > start + MAX_DIGITS) return null;
+		if (first === Char.Zero && end > start + 1) return null;
+		let value = 0;
+		for (let at = start; at < end; at++) {
+			const c = text.charCodeAt(at);
+			if (!isDigit(c)) return null;
+			value = value * 10 + c - Char.Zero;
+		}
+		this.pos = end;
+		return { kind: "int", value, symbol: null, column: this.column(start) };
 	}
 
 	private expression(weakest: number): Value {
@@ -534,8 +567,7 @@ export class ValueReader {
 			}
 		}
 		const lead = abstract ? 1 : 0;
-		const lazy = this.lazy && simple;
-		const bytes = lazy ? null : bytesOf(text, start + 1, end, lead, plain);
+		const bytes = simple ? null : bytesOf(text, start + 1, end, lead, plain);
 		this.pos = end + 1;
 		const truncated = text.startsWith("...", this.pos);
 		if (truncated) this.pos += 3;

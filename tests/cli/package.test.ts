@@ -42,6 +42,7 @@ describe("the tarball", () => {
 
 	it("has the program and the style of the page", () => {
 		expect(paths).toContain("dist/kernel-model/page/bundle/page.js");
+		expect(paths).toContain("dist/kernel-model/page/bundle/model.js");
 		expect(paths).toContain("dist/kernel-model/page/bundle/page.css");
 	});
 

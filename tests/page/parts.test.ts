@@ -111,7 +111,7 @@ describe("the document", () => {
 		fc.assert(
 			fc.property(fc.string({ unit: "binary" }), (text) => {
 				const data = scriptData({ text: `${text}</script><!--\u2028\u2029&` });
-				expect(data).not.toMatch(/[<>&\u2028\u2029]/);
+				expect(data).not.toMatch(/[<>&]|[^ -~]/);
 				expect(JSON.parse(data).text.startsWith(text)).toBe(true);
 			}),
 			{ seed: 1 },
@@ -121,20 +121,23 @@ describe("the document", () => {
 	it("names its file as text", () => {
 		const html = pageHtml({
 			program: "0",
+			model: "1",
 			style: "",
-			start: { ...start, file: "<img src=x>" },
+			start: { ...start, file: "<img src=x> é😀" },
 			sha256,
 		});
-		expect(html).toContain("<title>&lt;img src=x&gt; – port search</title>");
+		expect(html).toContain("<title>&lt;img src=x&gt; &#233;&#128512; &ndash; port search</title>");
 		expect(html).not.toContain("<img");
+		expect(html).toMatch(/^[\n -~]*$/);
 	});
 
 	it("forbids every request, and every script but its own", () => {
-		const html = pageHtml({ program: "let a = 1;", style: "b { }", start, sha256 });
+		const parts = { program: "let a = 1;", model: "let b = 2;", style: "b { }", start, sha256 };
+		const html = pageHtml(parts);
 		const [, policy = ""] = /Content-Security-Policy" content="([^"]*)"/.exec(html) ?? [];
 		expect(policy.split("; ")).toEqual([
 			"default-src 'none'",
-			`script-src 'sha256-${sha256("let a = 1;")}'`,
+			`script-src 'sha256-${sha256("let a = 1;")}' 'sha256-${sha256("let b = 2;")}'`,
 			`style-src 'sha256-${sha256("b { }")}'`,
 			"worker-src blob:",
 			"base-uri 'none'",
@@ -145,8 +148,10 @@ describe("the document", () => {
 	it.each(["</script>", "</SCRIPT >", "<!-- x", "<script>"])(
 		"refuses a program with %s",
 		(part) => {
-			const parts = { program: `let a = "${part}";`, style: "", start, sha256 };
-			expect(() => pageHtml(parts)).toThrow(/markup/);
+			const bad = `let a = "${part}";`;
+			const parts = { program: "0", model: "1", style: "", start, sha256 };
+			expect(() => pageHtml({ ...parts, program: bad })).toThrow(/markup/);
+			expect(() => pageHtml({ ...parts, model: bad })).toThrow(/markup/);
 		},
 	);
 });

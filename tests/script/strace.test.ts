@@ -83,11 +83,20 @@ const inet = (port: number, address: string): Value =>
 		sin_addr: fn("inet_addr", str(address)),
 	});
 
+/** A string keeps its text until its bytes are needed. */
+function isString(value: unknown): value is Extract<Value, { kind: "string" }> {
+	return typeof value === "object" && value !== null && "kind" in value && value.kind === "string";
+}
+
 function withoutColumns<T>(tree: T): T {
 	return JSON.parse(
 		JSON.stringify(tree, (key, value: unknown) => {
 			if (key === "column") {
 				return 0;
+			}
+			if (isString(value)) {
+				const { kind, bytes, truncated } = value;
+				return { kind, bytes, truncated, column: 0 };
 			}
 			return value instanceof Uint8Array ? { hex: Buffer.from(value).toString("hex") } : value;
 		}),

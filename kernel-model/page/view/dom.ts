@@ -64,13 +64,6 @@ export function setIcon(button: HTMLButtonElement, icon: Icon, label: string): v
 	fill(button, iconOf(icon));
 }
 
-/** A number as a person reads it: "28,232". */
-export const count = (n: number): string => n.toLocaleString("en-US");
-
-/** "1 port", "28,232 ports". */
-export const plural = (n: number, what: string): string =>
-	`${count(n)} ${what}${n === 1 ? "" : "s"}`;
-
 /** Calls a function at the next frame, however often it is asked to. */
 export function atNextFrame(act: () => void): () => void {
 	let asked = false;

@@ -20,6 +20,8 @@ export class Editor {
 	});
 	private readonly gutter = el("div", { class: "gutter", "aria-hidden": "true" });
 	private readonly inner = el("div", {});
+	/** A text that the area gets when it is shown: a browser lays out a long one slowly. */
+	private given: string | null = null;
 	private loaded: Loaded | null = null;
 	private timer = 0;
 	private readonly draw = atNextFrame(() => this.paint());
@@ -44,13 +46,15 @@ export class Editor {
 		});
 	}
 
-	get text(): string {
-		return this.area.value;
-	}
-
 	set text(text: string) {
 		clearTimeout(this.timer);
-		this.area.value = text;
+		this.given = text;
+	}
+
+	/** The editor is shown. */
+	shown(): void {
+		if (this.given !== null) this.area.value = this.given;
+		this.given = null;
 		this.draw();
 	}
 
@@ -76,6 +80,7 @@ export class Editor {
 
 	private paint(): void {
 		const { area, loaded } = this;
+		if (this.element.hidden) return;
 		const first = Math.floor(area.scrollTop / LINE);
 		const lines = area.value === "" ? 1 : area.value.split("\n").length;
 		const last = Math.min(lines, first + Math.ceil(area.clientHeight / LINE) + 1);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The frame of the page: its sections, their headings, and what is said about the whole script. */
 import { SEARCH_CONNECT, SEARCH_UDP } from "../../../include/trace/events/port_search.js";
+import { count, plural } from "../../machine/count.js";
 import { type Loaded, VERDICTS } from "../outcomes.js";
 import type { LineView } from "../session.js";
-import { count, el, fill, plural } from "./dom.js";
+import { el, fill } from "./dom.js";
 
 /** The parts that the frame holds. */
 interface Holds {

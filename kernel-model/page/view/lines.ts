@@ -6,7 +6,7 @@
 import type { Differing } from "../beside.js";
 import { type Loaded, VERDICTS } from "../outcomes.js";
 import { shortLine } from "../short.js";
-import { el, fill } from "./dom.js";
+import { atNextFrame, el, fill } from "./dom.js";
 
 /** Height of a row, pixels. The style sheet has the same. */
 const ROW = 28;
@@ -35,6 +35,7 @@ export class Lines {
 	private differing = new Map<number, Differing>();
 	private beside: string | null = null;
 	private current = 0;
+	private readonly drawSoon = atNextFrame(() => this.draw());
 
 	/** `select` is called when a line is chosen. `key` sees keys that the list does not use. */
 	constructor(
@@ -67,14 +68,14 @@ export class Lines {
 		this.loaded = loaded;
 		this.current = Math.min(this.current, texts.length);
 		this.rows.style.height = `${this.height}px`;
-		this.draw();
+		this.drawSoon();
 	}
 
 	/** Marks the lines that differ in a second version. */
 	mark(version: string | null, differing: readonly Differing[]): void {
 		this.beside = version;
 		this.differing = new Map(differing.map((one) => [one.line, one]));
-		this.draw();
+		this.drawSoon();
 	}
 
 	/** Makes a line the current one and scrolls to it. */

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** The program of the page. The same program runs in its workers, where there is no document. */
-import { serve } from "./model.js";
+/** The program of the page. The model has a program of its own, program.ts. */
 import { Page } from "./page.js";
 
-if (typeof document === "undefined") serve();
-else new Page(document.body).begin();
+new Page(document.body).begin();

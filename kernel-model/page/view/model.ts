@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * The model behind the page. It runs in a worker made from the page's own program. Where workers
- * are forbidden it runs in the page, in slices.
+ * The model behind the page. It runs in a worker made from the text of its program, which the
+ * document holds. Where workers are forbidden it runs in the page, in slices.
  */
-import { Desk, type Kind, type Questions, type Reply, type Request } from "../desk.js";
+import type { Desk, Kind, Questions, Reply, Request } from "../desk.js";
+import { el } from "./dom.js";
+import { pause } from "./pause.js";
 
-/** Milliseconds of work between two pauses, in a worker and in the page. */
-const SLICE_WORKER = 100;
-const SLICE_PAGE = 12;
+/** Milliseconds of work in the page between two pauses. */
+const SLICE = 12;
 
 /** A newer request replaced this one. */
 export class Replaced extends Error {}
 
-const pause = () => new Promise<void>((go) => setTimeout(go, 0));
+const programText = () => document.getElementById("model")?.textContent ?? "";
 
-/** Answers requests of the page. Called in a worker. */
-export function serve(): void {
-	const desk = new Desk(SLICE_WORKER, pause, (reply) => postMessage(reply));
-	addEventListener("message", async ({ data }: MessageEvent<Request>) => {
-		const reply = await desk.answer(data);
-		postMessage(reply);
-	});
+/** Runs the program of the model in the page. Returns the class of its desk. */
+function deskClass(): typeof Desk {
+	const place = globalThis as { inetPortModelDesk?: typeof Desk };
+	// A script element that is put into the document runs at once.
+	if (place.inetPortModelDesk === undefined) document.head.append(el("script", {}, programText()));
+	if (place.inetPortModelDesk === undefined)
+		throw new Error("the program of the model did not run");
+	return place.inetPortModelDesk;
 }
 
 interface Waiting {
@@ -72,8 +74,7 @@ export class Model {
 	private start(): void {
 		if (this.desk !== null) return;
 		try {
-			const program = document.getElementById("program")?.textContent ?? "";
-			this.url ??= URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
+			this.url ??= URL.createObjectURL(new Blob([programText()], { type: "text/javascript" }));
 			const worker = new Worker(this.url);
 			worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => this.take(data));
 			worker.addEventListener("error", (event) => {
@@ -91,7 +92,7 @@ export class Model {
 		if (worker !== this.worker || this.desk !== null) return;
 		worker?.terminate();
 		this.worker = null;
-		this.desk = new Desk(SLICE_PAGE, pause, (reply) => this.take(reply));
+		this.desk = new (deskClass())(SLICE, pause, (reply) => this.take(reply));
 		for (const { request } of [...this.waiting.values()]) this.send(request);
 	}
 

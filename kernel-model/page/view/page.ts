@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The whole page: what was asked for, what was answered, and which part shows it. */
+
+import { plural } from "../../machine/count.js";
 import type { Differing } from "../beside.js";
 import type { Start } from "../document.js";
 import { examples } from "../examples.js";
@@ -7,7 +9,6 @@ import { fragmentOf, linkedIn } from "../link.js";
 import type { Loaded } from "../outcomes.js";
 import { STEP_SKIP, type StepWords } from "../search_steps.js";
 import type { LineView } from "../session.js";
-import { plural } from "./dom.js";
 import { Editor, MistakeBar } from "./editor.js";
 import { buildFrame, type Frame } from "./frame.js";
 import { Header } from "./header.js";
@@ -339,6 +340,7 @@ export class Page {
 		if (this.editing && !on) this.lines.go(Math.max(1, this.line));
 		this.editing = on;
 		this.frame.editing(on);
+		if (on) this.editor.shown();
 	}
 
 	/** Puts a link to what is shown into the address bar and on the clipboard. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** One port: its bucket with owners, and the bind2 buckets. */
+
+import { count } from "../../machine/count.js";
 import type { Named, PortView } from "../bucket.js";
 import { type Cells, portWords } from "../grid.js";
-import { count, el, fill } from "./dom.js";
+import { el, fill } from "./dom.js";
 
 export class PortPanel {
 	readonly element = el("div", { class: "port" });

@@ -3,6 +3,8 @@
  * The range as a grid on two canvases: every port as a cell, and the ports around one of them
  * enlarged. The arrow keys move from port to port. The same is there as text.
  */
+
+import { count, plural } from "../../machine/count.js";
 import {
 	type Cells,
 	countStates,
@@ -14,7 +16,7 @@ import {
 } from "../grid.js";
 import { type Palette, paintCells, pixelOf } from "../paint.js";
 import { type Colours, drawCell, drawRing } from "./cell.js";
-import { atNextFrame, count, el, fill, plural } from "./dom.js";
+import { atNextFrame, el, fill } from "./dom.js";
 
 /** Up to so many ports the cells are large enough for letters, and nothing is enlarged. */
 const FEW = 256;

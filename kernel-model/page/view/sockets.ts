@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The sockets as a table of ss. */
+
+import { count } from "../../machine/count.js";
 import type { LineView } from "../session.js";
-import { count, el, fill } from "./dom.js";
+import { el, fill } from "./dom.js";
 
 export class SocketTable {
 	readonly element = el("div", { class: "sockets" });

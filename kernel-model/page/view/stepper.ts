@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** One search as steps to go forward and back: start, passes, candidates, and what was chosen. */
+
+import { count } from "../../machine/count.js";
 import {
 	STEP_BOUND,
 	STEP_CHOSEN,
@@ -8,7 +10,7 @@ import {
 	type Steps,
 	type StepWords,
 } from "../search_steps.js";
-import { count, el, fill, type Icon, iconButton, setIcon } from "./dom.js";
+import { el, fill, type Icon, iconButton, setIcon } from "./dom.js";
 
 /** Rows of words around the current step. */
 const BEFORE = 1;

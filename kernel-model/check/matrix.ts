@@ -73,8 +73,14 @@ const SEEDS = [1, 2, 3, 4];
 /** Called now and then, with the number of plays so far and the line that is played. */
 export type OnPlay = (plays: number, line: number) => void;
 
-/** Lines between two calls of OnPlay. */
-const TICK = 512;
+/** A comparison goes on: the number of plays so far and the line that is played. */
+interface Slice {
+	plays: number;
+	line: number;
+}
+
+/** Lines between two slices. */
+const TICK = 128;
 
 /** One play of the script, for all versions that give the same answers. */
 interface Played {
@@ -121,7 +127,6 @@ class Plays {
 	constructor(
 		private readonly script: Parsed,
 		private readonly options: CompareOptions,
-		private readonly onPlay: OnPlay,
 	) {
 		for (const line of script.lines) if (line.kind === "call") this.lines.set(line.line, line);
 		this.plain = [...this.lines.values()].every(
@@ -130,8 +135,8 @@ class Plays {
 	}
 
 	/** Adds a version's own choices as wishes, if they are new. */
-	wish(changes: Changes, seed: number): void {
-		const { chosen } = this.play(changes, seed, NO_WISHES);
+	*wish(changes: Changes, seed: number): Generator<Slice, void> {
+		const { chosen } = yield* this.play(changes, seed, NO_WISHES);
 		if (chosen === null || this.wishes.includes(chosen)) return;
 		const same = (known: Wishes) =>
 			known.size === chosen.size &&
@@ -146,16 +151,16 @@ class Plays {
 	 * The results of a set of changes with some wishes, each as a text. Equal results have equal
 	 * texts.
 	 */
-	answers(changes: Changes, wish: number): string[] {
-		return this.play(changes, null, nth(this.wishes, wish)).keys;
+	*answers(changes: Changes, wish: number): Generator<Slice, string[]> {
+		return (yield* this.play(changes, null, nth(this.wishes, wish))).keys;
 	}
 
 	/** Why lines have no meaning for a set of changes, by index. */
-	errors(changes: Changes): ReadonlyMap<number, ScriptError> {
-		return this.play(changes, null, nth(this.wishes, 0)).errors;
+	*errors(changes: Changes): Generator<Slice, ReadonlyMap<number, ScriptError>> {
+		return (yield* this.play(changes, null, nth(this.wishes, 0))).errors;
 	}
 
-	private play(changes: Changes, seed: number | null, wishes: Wishes): Played {
+	private *play(changes: Changes, seed: number | null, wishes: Wishes): Generator<Slice, Played> {
 		const set = new AskedChanges(changes);
 		const known = this.played.find(
 			(one) =>
@@ -175,7 +180,7 @@ class Plays {
 		const boot = new Set(set.asked);
 		set.asked.clear();
 		const plays = ++this.plays;
-		this.onPlay(plays, 0);
+		yield { plays, line: 0 };
 		const keys: string[] = [];
 		const errors = new Map<number, ScriptError>();
 		const chosen = new Map<CallLine, Choice>();
@@ -188,7 +193,7 @@ class Plays {
 			const text = this.texts.get(key);
 			if (text === undefined) this.texts.set(key, key);
 			keys.push(text ?? key);
-			if (keys.length % TICK === 0) this.onPlay(plays, line);
+			if (keys.length % TICK === 0) yield { plays, line };
 			if (seed !== null) this.choice(outcome, chosen);
 		}
 		for (const name of boot) if (!this.plain || !PROTOCOLS.has(name)) set.asked.add(name);
@@ -237,22 +242,24 @@ function toggled(changes: Changes, names: readonly ChangeName[]): Changes {
  * Single changes that give an older version the result of a newer one; else a pair of changes; else
  * all.
  */
-function responsible(
+function* responsible(
 	plays: Plays,
 	wish: number,
 	at: number,
 	older: Changes,
 	newer: Changes,
-): string[] {
+): Generator<Slice, string[]> {
 	const differing = toggled(older, newer);
-	const wanted = plays.answers(newer, wish)[at];
-	const makes = (names: readonly ChangeName[]) =>
-		plays.answers(toggled(older, names), wish)[at] === wanted;
-	const single = differing.filter((name) => makes([name]));
+	const wanted = (yield* plays.answers(newer, wish))[at];
+	function* makes(names: readonly ChangeName[]): Generator<Slice, boolean> {
+		return (yield* plays.answers(toggled(older, names), wish))[at] === wanted;
+	}
+	const single: string[] = [];
+	for (const name of differing) if (yield* makes([name])) single.push(name);
 	if (single.length > 0 || differing.length === 1) return single;
 	for (const [i, one] of differing.entries()) {
 		for (const other of differing.slice(i + 1)) {
-			if (makes([one, other])) return [`${one}+${other}`];
+			if (yield* makes([one, other])) return [`${one}+${other}`];
 		}
 	}
 	return [differing.join("+")];
@@ -268,7 +275,21 @@ export function compareVersions(
 	options: CompareOptions = {},
 	among: readonly string[] | null = null,
 ): Difference[] {
-	const plays = new Plays(script, options, onPlay);
+	const comparing = compareInSlices(script, options, among);
+	for (;;) {
+		const next = comparing.next();
+		if (next.done === true) return next.value;
+		onPlay(next.value.plays, next.value.line);
+	}
+}
+
+/** As compareVersions(), in slices of some lines. */
+export function* compareInSlices(
+	script: Parsed,
+	options: CompareOptions = {},
+	among: readonly string[] | null = null,
+): Generator<Slice, Difference[]> {
+	const plays = new Plays(script, options);
 	const compared = VERSIONS.filter(({ name }) => among === null || among.includes(name));
 	const versions: Version[] = compared.map(({ name }) => ({
 		name,
@@ -276,9 +297,11 @@ export function compareVersions(
 	}));
 	const kernels = new Map(versions.map(({ changes }) => [changes.join(" "), changes]));
 	const seeds = plays.lines.size <= SHORT ? SEEDS : SEEDS.slice(0, 1);
-	for (const seed of seeds) for (const changes of kernels.values()) plays.wish(changes, seed);
-
-	const errors = [...kernels.values()].map((changes) => plays.errors(changes));
+	for (const seed of seeds) {
+		for (const changes of kernels.values()) yield* plays.wish(changes, seed);
+	}
+	const errors: ReadonlyMap<number, ScriptError>[] = [];
+	for (const changes of kernels.values()) errors.push(yield* plays.errors(changes));
 	const [first] = errors;
 	if (first !== undefined) {
 		const everywhere = [...first].find(([at]) => errors.every((found) => found.has(at)));
@@ -286,10 +309,12 @@ export function compareVersions(
 	}
 	const differences: Difference[] = [];
 	/** For each set of wishes the results of every version, and those that may be different. */
-	const columns = [...plays.wishes.keys()].map((wish) => {
-		const all = versions.map(({ changes }) => plays.answers(changes, wish));
-		return { all, different: [...new Set(all)] };
-	});
+	const columns: { all: string[][]; different: string[][] }[] = [];
+	for (const wish of plays.wishes.keys()) {
+		const all: string[][] = [];
+		for (const { changes } of versions) all.push(yield* plays.answers(changes, wish));
+		columns.push({ all, different: [...new Set(all)] });
+	}
 	for (const [at, { line, call: name, text }] of plays.rows.entries()) {
 		let wish = 0;
 		let kinds = 1;
@@ -309,7 +334,9 @@ export function compareVersions(
 			else same.push(name);
 			if (i === 0 || answer === answered[i - 1]) continue;
 			for (const [older, newer] of neighbours(versions, answered, i)) {
-				for (const change of responsible(plays, wish, at, older, newer)) changes.add(change);
+				for (const change of yield* responsible(plays, wish, at, older, newer)) {
+					changes.add(change);
+				}
 			}
 		}
 		const call = plays.lines.get(line);

@@ -4,14 +4,18 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { basename } from "node:path";
+import { isHeader } from "../check/exact.js";
 import { pageHtml } from "../page/document.js";
+import { type HostText, isPlain } from "../page/setting.js";
 import {
+	hostFile,
 	parse,
 	printable,
 	readFile,
 	reasonOf,
 	seedOf,
 	UsageError,
+	uidOf,
 	versionOf,
 	writeOut,
 } from "./terminal.js";
@@ -30,6 +34,8 @@ an example. It opens on the first line that differs, or else on the first one th
                   a second version: lines that differ are marked, with the change that makes
                   them differ
   --seed N        seed of the model's own random draws (default 1)
+  --uid N, --host FILE, --alone
+                  what is known beside the recording, as for run. The page holds the files
 `;
 
 /** The built program and its style. They are part of the package, not of the sources. */
@@ -44,12 +50,25 @@ function builtPart(name: string): string {
 	throw new UsageError(`page: ${name} is not built: run npm run build`);
 }
 
+/** The files that --host names, with their texts. Throws UsageError. */
+function hostTexts(given: unknown): HostText[] {
+	const files = Array.isArray(given) ? given.map(String) : [];
+	return files.map((file) => {
+		const text = readFile(file);
+		hostFile(file, text);
+		return { file: printable(basename(file)), text };
+	});
+}
+
 export function page(args: string[]): number {
 	const { values, positionals } = parse(args, {
 		output: { type: "string", short: "o" },
 		kernel: { type: "string" },
 		beside: { type: "string" },
 		seed: { type: "string", default: "1" },
+		uid: { type: "string" },
+		host: { type: "string", multiple: true },
+		alone: { type: "boolean", default: false },
 		help: { type: "boolean", default: false },
 	});
 	if (values.help === true) {
@@ -62,16 +81,29 @@ export function page(args: string[]): number {
 		const value = values[option];
 		return value === undefined ? null : versionOf(String(value), release(), `--${option}`);
 	};
+	const text = file === undefined ? null : readFile(file);
+	const setting = {
+		uid: uidOf("page", values.uid),
+		alone: values.alone === true,
+		host: hostTexts(values.host),
+	};
+	if (text === null && !isPlain(setting)) {
+		throw new UsageError("page: expected a script for --uid, --host and --alone");
+	}
+	if (setting.host.length > 0 && text?.split("\n").some(isHeader) === true) {
+		throw new UsageError(`${file}: --host is not for a recording with draws`);
+	}
 	const html = pageHtml({
 		program: builtPart("page.js"),
 		model: builtPart("model.js"),
 		style: builtPart("page.css"),
 		start: {
 			file: file === undefined ? null : printable(file === "-" ? "standard input" : basename(file)),
-			text: file === undefined ? null : readFile(file),
+			text,
 			version: named("kernel"),
 			beside: named("beside"),
 			seed: seedOf(values.seed),
+			setting,
 		},
 		sha256: (text) => createHash("sha256").update(text).digest("base64"),
 	});

@@ -373,12 +373,15 @@ export function uidOf(command: string, given: unknown): number | null {
 /** The files that --host names: outputs of ip, ss and sysctl. Throws UsageError. */
 export function readHosts(given: unknown): HostFile[] {
 	const files = Array.isArray(given) ? given.map(String) : [];
-	return files.map((file) => {
-		try {
-			return { file, ...readHost(readFile(file)) };
-		} catch (error) {
-			if (error instanceof HostError) throw new UsageError(`${file}: ${error.message}`);
-			throw error;
-		}
-	});
+	return files.map((file) => hostFile(file, readFile(file)));
+}
+
+/** A file that --host names, from its text. Throws UsageError. */
+export function hostFile(file: string, text: string): HostFile {
+	try {
+		return { file, ...readHost(text) };
+	} catch (error) {
+		if (error instanceof HostError) throw new UsageError(`${file}: ${error.message}`);
+		throw error;
+	}
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A script in two versions: the lines that differ, and the changes that make them differ. */
 import { CHANGES } from "../../include/linux/version.js";
-import { compareVersions, formatAnswer } from "../check/matrix.js";
+import { type CompareOptions, compareInSlices, formatAnswer } from "../check/matrix.js";
 import { readScript } from "../check/player.js";
+import { count } from "../machine/count.js";
 
 /** A behaviour change, as `kernels` lists it. */
 export interface Change {
@@ -21,16 +22,20 @@ export interface Differing {
 }
 
 /**
- * The lines whose results differ between two versions. Throws ScriptError for a line that neither
- * version can play.
+ * The lines whose results differ between two versions, in slices. Each yield says how far it is.
+ * Throws ScriptError for a line that neither version can play.
  */
-export function besides(
+export function* besides(
 	text: string,
 	versions: readonly [string, string],
-	onPlay: (play: number, line: number) => void = () => {},
-): Differing[] {
-	const script = readScript(text, "script");
-	return compareVersions(script, onPlay, {}, versions).map(({ line, answers, changes }) => ({
+	options: CompareOptions = {},
+): Generator<string, Differing[]> {
+	const comparing = compareInSlices(readScript(text, "script"), options, versions);
+	let next = comparing.next();
+	for (; next.done !== true; next = comparing.next()) {
+		yield `play ${next.value.plays}, line ${count(next.value.line)}`;
+	}
+	return next.value.map(({ line, answers, changes }) => ({
 		line,
 		answers: versions.flatMap((version) =>
 			answers

@@ -9,7 +9,8 @@ import { besides, type Differing } from "./beside.js";
 import type { PortView } from "./bucket.js";
 import type { Loaded } from "./outcomes.js";
 import type { StepWords } from "./search_steps.js";
-import { type LineView, Session, type Wanted } from "./session.js";
+import { type LineView, optionsOf, Session, type Wanted } from "./session.js";
+import type { Setting } from "./setting.js";
 
 /** What the page may ask, with what it gets. */
 export interface Questions {
@@ -19,7 +20,10 @@ export interface Questions {
 	/** The steps [from, to) of the line that was looked at last, in words. */
 	words: { ask: { from: number; to: number }; get: StepWords[] };
 	port: { ask: { port: number; after: boolean }; get: PortView };
-	beside: { ask: { text: string; versions: [string, string] }; get: Differing[] };
+	beside: {
+		ask: { text: string; versions: [string, string]; setting: Setting };
+		get: Differing[];
+	};
 }
 
 export type Kind = keyof Questions;
@@ -40,8 +44,9 @@ export type Reply =
 
 export class Desk {
 	private session: Session | null = null;
-	/** The number of the last `open`. */
+	/** The numbers of the last `open` and `beside`. */
 	private opened = 0;
+	private compared = 0;
 
 	/**
 	 * `slice`: milliseconds of work between two pauses. `pause`: waits until other events are
@@ -67,9 +72,15 @@ export class Desk {
 		}
 	}
 
+	/** Ends the work that goes on, at its next pause. */
+	stop(): void {
+		this.opened++;
+		this.compared++;
+	}
+
 	private async get(request: Request): Promise<unknown> {
 		if (isKind(request, "open")) return await this.open(request.id, request.ask);
-		if (isKind(request, "beside")) return this.beside(request.id, request.ask);
+		if (isKind(request, "beside")) return await this.beside(request.id, request.ask);
 		const { session } = this;
 		if (session === null) throw new Error("no script is open");
 		if (isKind(request, "look")) return session.look(request.ask.line);
@@ -78,40 +89,59 @@ export class Desk {
 		throw new Error(`unknown request ${request.kind}`);
 	}
 
-	/** Compares two versions. This is done in one piece. */
-	private beside(id: number, { text, versions }: Questions["beside"]["ask"]): Differing[] {
-		let told = performance.now();
-		return besides(text, versions, (play, line) => {
-			if (performance.now() - told < TOLD) return;
-			told = performance.now();
-			this.tell({ id, kind: "progress", soFar: `play ${play}, line ${line}` });
-		});
+	/** Compares two versions. */
+	private async beside(
+		id: number,
+		{ text, versions, setting }: Questions["beside"]["ask"],
+	): Promise<Differing[] | typeof REPLACED> {
+		const mine = ++this.compared;
+		const { uid, host } = optionsOf(setting);
+		const options = {
+			...(uid === undefined ? {} : { uid }),
+			...(host === undefined ? {} : { host }),
+		};
+		const comparing = besides(text, versions, options);
+		return await this.inSlices(id, comparing, String, () => mine === this.compared);
 	}
 
 	private async open(id: number, wanted: Wanted): Promise<Loaded | typeof REPLACED> {
 		const mine = ++this.opened;
-		const playing = Session.open(wanted);
+		const soFar = (line: number) => (line > 0 ? `line ${count(line)}` : "");
+		const isLast = () => mine === this.opened;
+		const opened = await this.inSlices(id, Session.open(wanted), soFar, isLast);
+		if (opened === REPLACED) return REPLACED;
+		this.session = opened.session;
+		return opened.loaded;
+	}
+
+	/** Does long work in slices, until it ends or a newer request replaces it. */
+	private async inSlices<T, R>(
+		id: number,
+		work: Iterator<T, R>,
+		soFar: (step: T) => string,
+		isLast: () => boolean,
+	): Promise<R | typeof REPLACED> {
 		let since = performance.now();
+		let told = since;
 		for (;;) {
-			const next = playing.next();
-			if (next.done === true) {
-				this.session = next.value.session;
-				return next.value.loaded;
-			}
-			if (performance.now() - since < this.slice) continue;
-			if (next.value > 0) {
-				const soFar = `line ${count(next.value)}`;
-				this.tell({ id, kind: "progress", soFar });
+			const next = work.next();
+			if (next.done === true) return next.value;
+			const now = performance.now();
+			if (now - since < this.slice) continue;
+			const words = now - told < TOLD ? "" : soFar(next.value);
+			if (words !== "") {
+				this.tell({ id, kind: "progress", soFar: words });
+				told = now;
 			}
 			await this.pause();
-			if (mine !== this.opened) return REPLACED;
+			if (!isLast()) return REPLACED;
 			since = performance.now();
 		}
 	}
 }
 
-/** Milliseconds between two reports of a comparison. */
-const TOLD = 250;
+/** Milliseconds between two reports of long work. */
+const TOLD = 100;
 
 const REPLACED = Symbol("replaced");
 

@@ -4,6 +4,8 @@
  * may reach no network.
  */
 
+import type { Setting } from "./setting.js";
+
 /** What the page begins with. */
 export interface Start {
 	/** The name of the file; null for the playground. */
@@ -13,6 +15,7 @@ export interface Start {
 	version: string | null;
 	beside: string | null;
 	seed: number;
+	setting: Setting;
 }
 
 /** The parts of the document. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A link that holds a script, its versions and its seed: compressed, in the fragment. */
 
+import { type HostText, isPlain, NO_SETTING, type Setting } from "./setting.js";
+
 /** What a link holds. */
 export interface Linked {
 	text: string;
@@ -11,6 +13,7 @@ export interface Linked {
 	seed: number;
 	/** The line that is looked at; 0 for the one that the page chooses. */
 	line: number;
+	setting: Setting;
 }
 
 const PREFIX = "#s=";
@@ -19,8 +22,11 @@ const LONGEST = 8 << 20;
 
 /** The fragment for a script. */
 export async function fragmentOf(linked: Linked): Promise<string> {
-	const { text, version, beside, seed, line } = linked;
-	const json = JSON.stringify([1, text, version, beside, seed, line]);
+	const { text, version, beside, seed, line, setting } = linked;
+	const { uid, alone, host } = setting;
+	const more = [uid, alone, host.map((each) => [each.file, each.text])];
+	const plain = [text, version, beside, seed, line];
+	const json = JSON.stringify(isPlain(setting) ? [1, ...plain] : [2, ...plain, ...more]);
 	const packed = await through(
 		new TextEncoder().encode(json),
 		new CompressionStream("deflate-raw"),
@@ -50,9 +56,23 @@ function read(value: unknown): Linked | null {
 	const name = (what: unknown): what is string | null => what === null || typeof what === "string";
 	const u32 = (what: unknown): what is number =>
 		typeof what === "number" && Number.isInteger(what) && what >= 0 && what <= 0xffffffff;
-	if (format !== 1 || typeof text !== "string") return null;
+	if ((format !== 1 && format !== 2) || typeof text !== "string") return null;
 	if (!name(version) || !name(beside) || !u32(seed) || !u32(line)) return null;
-	return { text, version, beside, seed, line };
+	const setting = format === 1 ? NO_SETTING : readSetting(value.slice(6));
+	return setting === null ? null : { text, version, beside, seed, line, setting };
+}
+
+function readSetting([uid, alone, files]: unknown[]): Setting | null {
+	const isUid = (what: unknown): what is number | null =>
+		what === null || (typeof what === "number" && Number.isInteger(what) && what >= 0);
+	if (!isUid(uid) || typeof alone !== "boolean" || !Array.isArray(files)) return null;
+	const host: HostText[] = [];
+	for (const each of files) {
+		const [file, text]: unknown[] = Array.isArray(each) ? each : [];
+		if (typeof file !== "string" || typeof text !== "string") return null;
+		host.push({ file, text });
+	}
+	return { uid, alone, host };
 }
 
 /** Sends bytes through a stream. Throws RangeError if the result is too long. */

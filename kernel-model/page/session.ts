@@ -12,6 +12,7 @@ import {
 	findLongWay,
 	findWay,
 	type Outcome,
+	type PlayOptions,
 	partsOf,
 	type Verdict,
 	type Way,
@@ -20,12 +21,14 @@ import { nth } from "../machine/nth.js";
 import { profileFor } from "../machine/profile.js";
 import { DEFAULT_VERSION } from "../machine/versions.js";
 import { choosesPort } from "../script/calls.js";
+import { readHost } from "../script/host.js";
 import { fdOf } from "../script/operands.js";
 import { ScriptError, type ScriptLine } from "../script/strace.js";
 import { type PortView, portView } from "./bucket.js";
 import { type Cells, cellsOf, noCells, tableOf } from "./grid.js";
 import { hasFailed, type Loaded, loadedOf, type Mistake, mistakeOf, resultOf } from "./outcomes.js";
 import { StepRecorder, type Steps, type StepWords } from "./search_steps.js";
+import { NO_SETTING, type Setting } from "./setting.js";
 import { type SocketRow, socketRows } from "./sockets.js";
 
 /** What is played. */
@@ -34,6 +37,25 @@ export interface Wanted {
 	/** A name of VERSIONS, or null: the one nearest to the recorded kernel. */
 	version: string | null;
 	seed: number;
+	/** Nothing if it is not given. */
+	setting?: Setting;
+}
+
+/**
+ * The options of a play. Throws HostError for a file about the host that is not understood.
+ */
+export function optionsOf({
+	uid,
+	alone,
+	host,
+}: Setting): Pick<PlayOptions, "uid" | "alone" | "host"> {
+	return {
+		...(uid === null ? {} : { uid }),
+		...(alone ? { alone } : {}),
+		...(host.length === 0
+			? {}
+			: { host: host.map(({ file, text }) => ({ file, ...readHost(text) })) }),
+	};
 }
 
 /** Everything about one line. */
@@ -118,13 +140,17 @@ export class Session {
 	/** Plays the lines before `cut`. */
 	private *play(cut: number): Generator<number, { version: string; doubt: string | null }> {
 		const { seed } = this.wanted;
+		const setting = optionsOf(this.wanted.setting ?? NO_SETTING);
 		let version = this.wanted.version ?? DEFAULT_VERSION;
 		let doubt: string | null = null;
 		const lines = this.lines.slice(0, Math.min(cut - 1, this.lines.length));
 		for (const read of partsOf(lines[Symbol.iterator](), "script")) {
 			const { top } = read;
+			const draws = "script" in read ? readDraws(read.script) : null;
+			if (draws !== null && setting.host !== undefined) {
+				throw new Error("a recording with draws is played without files about the host");
+			}
 			if (this.wanted.version === null) {
-				const draws = "script" in read ? readDraws(read.script) : null;
 				const release = draws?.release ?? top?.release ?? null;
 				const profile = release === null ? null : profileFor(release, top?.build ?? "");
 				if (profile !== null) ({ name: version, doubt } = profile);
@@ -135,7 +161,7 @@ export class Session {
 				onStep: (line: number) => {
 					this.at = line;
 				},
-				...(top === null ? {} : { host: [{ ...top, file: "script" }] }),
+				...setting,
 			};
 			const playing =
 				"script" in read

@@ -15,6 +15,7 @@ import {
 } from "../../kernel-model/page/grid.js";
 import { fragmentOf, linkedIn } from "../../kernel-model/page/link.js";
 import { paintCells, pixelOf } from "../../kernel-model/page/paint.js";
+import { NO_SETTING } from "../../kernel-model/page/setting.js";
 import { shortLine } from "../../kernel-model/page/short.js";
 
 describe("the grid", () => {
@@ -79,6 +80,11 @@ describe("a link", () => {
 			beside: fc.option(fc.constantFrom("6.12")),
 			seed: fc.nat(0xffffffff),
 			line: fc.nat(1000),
+			setting: fc.record({
+				uid: fc.option(fc.nat()),
+				alone: fc.boolean(),
+				host: fc.array(fc.record({ file: fc.string(), text: fc.string() }), { maxLength: 2 }),
+			}),
 		});
 		await fc.assert(
 			fc.asyncProperty(linked, async (each) => {
@@ -99,12 +105,13 @@ describe("a link", () => {
 
 	it("is nothing if it holds more than a script can be", async () => {
 		const bomb = { text: "a".repeat(9 << 20), version: null, beside: null, seed: 1, line: 0 };
-		expect(await linkedIn(await fragmentOf(bomb))).toBeNull();
+		expect(await linkedIn(await fragmentOf({ ...bomb, setting: NO_SETTING }))).toBeNull();
 	});
 });
 
 describe("the document", () => {
-	const start = { file: null, text: null, version: null, beside: null, seed: 1 };
+	const setting = NO_SETTING;
+	const start = { file: null, text: null, version: null, beside: null, seed: 1, setting };
 	const sha256 = (text: string) => createHash("sha256").update(text).digest("base64");
 
 	it("holds a script that cannot end its element, whatever is in it", () => {

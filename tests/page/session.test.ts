@@ -6,16 +6,26 @@ import { CHANGES } from "../../include/linux/version.js";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { VERSIONS } from "../../kernel-model/machine/versions.js";
 import { besides } from "../../kernel-model/page/beside.js";
+import { Desk, type Request } from "../../kernel-model/page/desk.js";
 import { examples } from "../../kernel-model/page/examples.js";
 import { PORT_CONNECTED, PORT_RESERVED } from "../../kernel-model/page/grid.js";
 import { type Loaded, VERDICTS } from "../../kernel-model/page/outcomes.js";
 import { STEP_CHOSEN, STEP_SKIP } from "../../kernel-model/page/search_steps.js";
 import { Session } from "../../kernel-model/page/session.js";
+import { NO_SETTING, type Setting } from "../../kernel-model/page/setting.js";
 
-function open(text: string, version: string | null = "7.3") {
-	const playing = Session.open({ text, version, seed: 1 });
+function open(text: string, version: string | null = "7.3", setting = NO_SETTING) {
+	const playing = Session.open({ text, version, seed: 1, setting });
 	for (;;) {
 		const next = playing.next();
+		if (next.done === true) return next.value;
+	}
+}
+
+function compared(text: string, versions: [string, string]) {
+	const comparing = besides(text, versions);
+	for (;;) {
+		const next = comparing.next();
 		if (next.done === true) return next.value;
 	}
 }
@@ -163,6 +173,22 @@ describe("a session", () => {
 		expect(view?.lines.length).toBeGreaterThan(0);
 	});
 
+	it("plays with the user and the files about the host that are known beside the script", () => {
+		const bind = (fd: number, port: number) =>
+			`bind(${fd}, {sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}, 16)`;
+		const text = `socket(AF_INET, SOCK_STREAM, 0)\n${bind(3, 80)}\n${bind(3, 8080)}\n`;
+		const host = [
+			{
+				file: "ss.txt",
+				text: "Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port Process\ntcp LISTEN 0 128 127.0.0.1:8080 0.0.0.0:*\n",
+			},
+		];
+		const results = (setting: Setting) => open(text, "7.3", setting).loaded.results.slice(1);
+		expect(results(NO_SETTING)).toEqual(["= 0", "EINVAL"]);
+		expect(results({ ...NO_SETTING, uid: 1000 })).toEqual(["EACCES", "= 0"]);
+		expect(results({ uid: 1000, alone: true, host })).toEqual(["EACCES", "EADDRINUSE"]);
+	});
+
 	it("opens a script without a call, and an empty one", () => {
 		expect(open("").loaded.opens).toBe(0);
 		const { session, loaded } = open("# nothing\n");
@@ -182,11 +208,40 @@ describe("a second version", () => {
 			[VERSIONS[i], oldest].flatMap((before) => {
 				const has = (one?: (typeof VERSIONS)[number]) => one?.has.includes(name) === true;
 				if (has(version) === has(before)) return [];
-				const differing = besides(text, [version.name, before?.name ?? ""]);
+				const differing = compared(text, [version.name, before?.name ?? ""]);
 				return differing.flatMap(({ changes: names }) => names.map((change) => change.name));
 			}),
 		);
 		expect(found).toContain(name);
+	});
+});
+
+describe("a desk", () => {
+	const text = example("by-hand");
+	const request: Request<"beside"> = {
+		id: 1,
+		kind: "beside",
+		ask: { text, versions: ["6.3", "7.3"], setting: NO_SETTING },
+	};
+
+	it("compares versions in slices", async () => {
+		let pauses = 0;
+		const pause = async () => {
+			pauses++;
+		};
+		const desk = new Desk(0, pause, () => {});
+		expect(await desk.answer(request)).toEqual({
+			id: 1,
+			kind: "done",
+			get: compared(text, ["6.3", "7.3"]),
+		});
+		expect(pauses).toBeGreaterThan(1);
+	});
+
+	it("ends a comparison that is no longer wanted at its next pause", async () => {
+		const pause = async () => desk.stop();
+		const desk = new Desk(0, pause, () => {});
+		expect(await desk.answer(request)).toEqual({ id: 1, kind: "replaced" });
 	});
 });
 
@@ -211,7 +266,7 @@ describe("an example", () => {
 		const failed = text.split("\n").filter((_, i) => loaded.failed[i] === 1);
 		expect(failed.map((line) => /^\w+\(\d+/.exec(line)?.[0])).toEqual(FAILS[id] ?? []);
 		if (beside === undefined) return;
-		const differing = besides(text, [version, beside]);
+		const differing = compared(text, [version, beside]);
 		expect(differing.flatMap(({ changes }) => changes.map(({ name }) => name))).toEqual([
 			"fastreuse-recomputed",
 		]);

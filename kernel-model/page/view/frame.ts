@@ -112,8 +112,8 @@ export class Frame {
 		if (on) this.summed.textContent = soFar === "" ? "Playing …" : `Playing ${soFar} …`;
 	}
 
-	/** What became of all lines. */
-	summary({ verdicts, failed, version, doubt }: Loaded): void {
+	/** What became of all lines. `setting` says what is known beside the script. */
+	summary({ verdicts, failed, version, doubt }: Loaded, setting: string): void {
 		const counts = new Map<string, number>();
 		for (const verdict of verdicts) {
 			const name = VERDICTS[verdict];
@@ -131,7 +131,8 @@ export class Frame {
 		add("undecided", "undecided");
 		if (fails > 0) said.push(`${count(fails)} failed`);
 		const nearest = doubt === null ? "" : `, the nearest one: ${doubt}`;
-		this.summed.textContent = `${said.join(", ")}. Kernel ${version}${nearest}.`;
+		const beside = setting === "" ? "" : ` Known beside the script: ${setting}.`;
+		this.summed.textContent = `${said.join(", ")}. Kernel ${version}${nearest}.${beside}`;
 		this.nextButton.hidden = fails + (counts.get("mismatch") ?? 0) < 2;
 	}
 

@@ -61,6 +61,7 @@ export class Model {
 	/** Ends work that goes on, and begins anew. */
 	restart(): void {
 		this.worker?.terminate();
+		this.desk?.stop();
 		for (const { failed } of this.waiting.values()) failed(new Replaced());
 		this.waiting.clear();
 		this.start();

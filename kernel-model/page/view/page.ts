@@ -9,6 +9,7 @@ import { fragmentOf, linkedIn } from "../link.js";
 import type { Loaded } from "../outcomes.js";
 import { STEP_SKIP, type StepWords } from "../search_steps.js";
 import type { LineView } from "../session.js";
+import { NO_SETTING, type Setting, settingWords } from "../setting.js";
 import { Editor, MistakeBar } from "./editor.js";
 import { buildFrame, type Frame } from "./frame.js";
 import { Header } from "./header.js";
@@ -43,6 +44,7 @@ export class Page {
 
 	private text = "";
 	private texts: string[] = [];
+	private setting: Setting = NO_SETTING;
 	private file: string | null = null;
 	private loaded: Loaded | null = null;
 	private view: LineView | null = null;
@@ -114,17 +116,17 @@ export class Page {
 		}
 		this.file = start.file;
 		this.header.set(start.version, start.beside, start.seed);
-		this.take(start.text);
+		this.take(start.text, start.setting);
 		this.open(0);
 	}
 
 	private async fromFragment(): Promise<boolean> {
 		const linked = await linkedIn(location.hash);
 		if (linked === null) return false;
-		const { text, version, beside, seed, line } = linked;
+		const { text, version, beside, seed, line, setting } = linked;
 		this.header.set(version, beside, seed);
 		this.header.noExample();
-		this.take(text);
+		this.take(text, setting);
 		this.open(line);
 		return true;
 	}
@@ -158,8 +160,9 @@ export class Page {
 		this.open(0);
 	}
 
-	/** Takes a new script. */
-	private take(text: string): void {
+	/** Takes a new script, and what is known beside it. */
+	private take(text: string, setting = NO_SETTING): void {
+		this.setting = setting;
 		this.setText(text);
 		this.edit(false);
 		this.editor.text = text.length > EDITABLE ? "" : text;
@@ -189,7 +192,7 @@ export class Page {
 		const { version, seed } = this.header;
 		this.frame.busy(true);
 		try {
-			const script = { text: this.text, version, seed };
+			const script = { text: this.text, version, seed, setting: this.setting };
 			const loaded = await this.model.ask("open", script, (soFar) => {
 				if (mine === this.opened) this.frame.busy(true, soFar);
 			});
@@ -199,7 +202,7 @@ export class Page {
 			this.lines.show(this.texts, loaded);
 			this.editor.results(loaded);
 			this.mistakes.show(loaded.mistake);
-			this.frame.summary(loaded);
+			this.frame.summary(loaded, settingWords(this.setting));
 			const wanted = line === 0 ? loaded.opens : Math.min(line, this.texts.length);
 			const { mistake } = loaded;
 			const to = mistake === null ? wanted : Math.min(wanted || mistake.line, mistake.line);
@@ -318,7 +321,8 @@ export class Page {
 		this.other ??= new Model();
 		const versions: [string, string] = [loaded.version, beside];
 		try {
-			const differing = await this.other.ask("beside", { text, versions }, (soFar) =>
+			const asked = { text, versions, setting: this.setting };
+			const differing = await this.other.ask("beside", asked, (soFar) =>
 				this.frame.compared(`Comparing with ${beside}: ${soFar}`),
 			);
 			if (mine !== this.opened || beside !== this.header.beside) return;
@@ -346,7 +350,8 @@ export class Page {
 	/** Puts a link to what is shown into the address bar and on the clipboard. */
 	private async link(): Promise<void> {
 		const { version, beside, seed } = this.header;
-		const fragment = await fragmentOf({ text: this.text, version, beside, seed, line: this.line });
+		const { text, line, setting } = this;
+		const fragment = await fragmentOf({ text, version, beside, seed, line, setting });
 		history.replaceState(null, "", fragment);
 		const copied = await navigator.clipboard?.writeText(location.href).then(
 			() => true,

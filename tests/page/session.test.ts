@@ -239,8 +239,11 @@ describe("a desk", () => {
 	});
 
 	it("ends a comparison that is no longer wanted at its next pause", async () => {
-		const pause = async () => desk.stop();
-		const desk = new Desk(0, pause, () => {});
+		const desk: Desk = new Desk(
+			0,
+			async () => desk.stop(),
+			() => {},
+		);
 		expect(await desk.answer(request)).toEqual({ id: 1, kind: "replaced" });
 	});
 });

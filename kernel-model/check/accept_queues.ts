@@ -8,7 +8,7 @@ import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
 import { SOCK_MPTCP } from "../../include/net/sock.js";
 import type { AcceptQueueGuest, SecretKind } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
-import { reqsk_queue_remove } from "../../net/ipv4/inet_connection_sock.js";
+import { reqsk_queue_remove, sk_acceptq_is_full } from "../../net/ipv4/inet_connection_sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
@@ -23,7 +23,15 @@ export class AcceptQueues implements AcceptQueueGuest {
 	/** The port of the client that each question to a secret is about, by the question's number. */
 	readonly questions = new Map<number, number>();
 
-	constructor(private readonly kernel: Kernel) {}
+	constructor(
+		private readonly kernel: Kernel,
+		/**
+		 * The member of the group that a later accept() shows to have the client from a port; null
+		 * if none does.
+		 */
+		private readonly shown: (members: readonly number[], port: number) => number | null = () =>
+			null,
+	) {}
 
 	private members(listener: number): readonly number[] {
 		const { kernel } = this;
@@ -154,14 +162,22 @@ export class AcceptQueues implements AcceptQueueGuest {
 
 	/**
 	 * A group may have listeners of TCP and of MPTCP. A client of MPTCP shows which of the two took
-	 * its connection. Among listeners of the same protocol the model's choice stands until a later
-	 * call shows another one.
+	 * its connection. Among listeners of the same protocol a later accept() may show the member.
+	 * If none does, the model's choice stands until a later call shows another one. If only some
+	 * queues are full, the choice decides whether the client is connected.
 	 */
 	selects(member: number, sport: number, of: SecretKind): number {
 		const { sk_flags } = this.kernel.sock;
+		if (!this.kernel.known.has(of)) {
+			const shown = this.shown(this.members(member), sport);
+			if (shown !== null) return shown;
+		}
 		const isMptcp = (sk: number) => (nth(sk_flags, sk) & SOCK_MPTCP) !== 0;
 		const other = this.members(member).find((sk) => isMptcp(sk) !== isMptcp(member));
-		return other !== undefined && this.askAbout(sport, of) ? other : member;
+		if (other !== undefined && this.askAbout(sport, of)) return other;
+		const isFull = (sk: number) => sk_acceptq_is_full(this.kernel, sk);
+		const unlike = this.members(member).find((sk) => isFull(sk) !== isFull(member));
+		return unlike !== undefined && this.askAbout(sport, of) ? unlike : member;
 	}
 
 	private withoutIt(child: number): Set<number> {

@@ -245,6 +245,8 @@ export class Evidence {
 	unseenConnects = 0;
 	/** The client of each accept(), from the accept() itself or from a later getpeername(). */
 	readonly peers = new Map<CallLine, Address>();
+	/** The accepts that returned a client with this port, the earliest first. */
+	private readonly takers = new Map<number, { call: CallLine; listener: Life }[]>();
 	/** The local address of the socket that an accept() made, from getsockname(). */
 	readonly locals = new Map<CallLine, Address>();
 	/** The local address of a socket after a connect(), from getsockname(). */
@@ -315,8 +317,25 @@ export class Evidence {
 		this.infer(Number.POSITIVE_INFINITY);
 	}
 
+	/**
+	 * The line of the socket() that made the listener from which a client is accepted, at `line` or
+	 * later; null if no line shows it. `port` is the port of the client.
+	 */
+	takerOf(port: number, line: number): number | null {
+		const takers = this.takers.get(port);
+		const taker = takers?.find(({ call }) => Math.max(call.line, call.endLine) >= line);
+		return taker?.listener.opened?.line ?? null;
+	}
+
 	/** Drops what is known of a call that is not played again. */
 	forget(call: CallLine): void {
+		const port = this.peers.get(call)?.port;
+		const takers = port === undefined ? undefined : this.takers.get(port);
+		if (port !== undefined && takers !== undefined) {
+			const rest = takers.filter((taker) => taker.call !== call);
+			if (rest.length > 0) this.takers.set(port, rest);
+			else this.takers.delete(port);
+		}
 		this.chosen.delete(call);
 		this.peers.delete(call);
 		this.locals.delete(call);
@@ -461,6 +480,11 @@ export class Evidence {
 				const accepted = { call: line, listener: life, peer, at: this.added };
 				child.accepted = accepted;
 				this.accepts.push(accepted);
+				if (peer !== null) {
+					const takers = this.takers.get(peer.port);
+					if (takers === undefined) this.takers.set(peer.port, [{ call: line, listener: life }]);
+					else takers.push({ call: line, listener: life });
+				}
 				break;
 			}
 			case "getpeername": {

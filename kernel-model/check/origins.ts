@@ -70,6 +70,11 @@ export class Origins {
 
 	constructor(private readonly k: Kernel) {}
 
+	/** The line that made a sock; 0 if it is not known. */
+	lineOf(sk: number): number {
+		return this.made.get(sk);
+	}
+
 	/** A line made a sock. Drops what was noted about an older sock with the same number. */
 	isNew(sk: number, line: number): void {
 		if (sk === 0) return;

@@ -188,6 +188,7 @@ export class Player {
 		const event = this.events.get(index);
 		const { line } = event;
 		this.contradiction = null;
+		this.world.line = line.line;
 		if (line.kind === "setup") return this.finish(this.setup(line));
 		const late = line.kind === "call" && event.at >= event.end && event.end > event.begin;
 		const time = late ? (line.endTime ?? line.time) : line.time;

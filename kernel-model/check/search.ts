@@ -239,11 +239,15 @@ export class Search {
 			if ((this.steps & (TICK - 1)) === 0) yield null;
 			this.left++;
 			const { contradiction } = player;
-			if (contradiction !== null) {
-				const found = this.differed ? contradiction : this.refine(contradiction);
-				this.resolve(found);
-				this.gaveUp = strictly && found.event.outcome?.verdict === "mismatch";
-				if (this.gaveUp) return;
+			// A settled line may be reached again after a play that ended at another line.
+			if (contradiction !== null && !this.settled.has(contradiction.call.line)) {
+				let next: Contradiction | null = this.differed ? contradiction : this.refine(contradiction);
+				while (next !== null) {
+					const { event } = next;
+					next = this.resolve(next);
+					this.gaveUp = strictly && event.outcome?.verdict === "mismatch";
+					if (this.gaveUp) return;
+				}
 			}
 			if (player.cursor >= this.nextLetGo) yield* this.letGo();
 		}
@@ -320,8 +324,11 @@ export class Search {
 		return player.contradiction ?? contradiction;
 	}
 
-	/** Looks for decisions that resolve a contradiction. If there are none, settles the line. */
-	private resolve(contradiction: Contradiction): void {
+	/**
+	 * Looks for decisions that resolve a contradiction. If there are none, settles the line. Returns
+	 * the contradiction of another line at which the play then ended; null for none.
+	 */
+	private resolve(contradiction: Contradiction): Contradiction | null {
 		const { player } = this;
 		const { line } = contradiction.call;
 		this.attempts = 0;
@@ -347,9 +354,9 @@ export class Search {
 		// Failed attempts have overwritten the outcomes of the events that they played again.
 		const changed = Math.min(this.earliest, contradiction.index);
 		if (found) {
-			if (this.earliest < this.floor) this.replay(this.earliest, reach);
+			const next = this.earliest < this.floor ? this.replay(this.earliest, reach) : null;
 			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
-			return;
+			return next;
 		}
 		this.settled.add(line);
 		if (this.left <= 0 || this.tooDeep.size > 0) this.cut = true;
@@ -363,28 +370,26 @@ export class Search {
 		const { recorded, result } = contradiction;
 		if (this.meetsStranger(contradiction)) {
 			this.facts.outside.set(line, outcome?.reason ?? "");
-			this.replay(changed, reach);
-			return;
+			return this.replay(changed, reach);
 		}
 		// A call that failed on the kernel has no effect here. Later lines then do not differ because
 		// of this one.
+		let next: Contradiction | null = null;
 		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
 		if (undone) {
 			this.facts.skipped.add(line);
 			if (player.world.alone === false || this.facts.open.has(line)) {
 				this.facts.doubts.set(line, outcome?.reason ?? "");
 			}
-			this.replay(changed, reach);
+			next = this.replay(changed, reach);
 			event.outcome = outcome;
-		} else if (this.attempts > 0) {
-			this.replay(changed, reach);
-			return;
-		}
+		} else if (this.attempts > 0) return this.replay(changed, reach);
 		const open = this.facts.open.get(line);
-		if (outcome === null || open === undefined) return;
+		if (outcome === null || open === undefined) return next;
 		[outcome.verdict, outcome.reason, outcome.proof] = ["undecided", open, null];
 		const sk = undone ? 0 : player.world.sk(contradiction.task, contradiction.call);
 		if (sk !== 0) player.world.doubts.set(sk, open);
+		return next;
 	}
 
 	/** Whether an accept() returned a client that no recorded call can be. */

@@ -59,6 +59,8 @@ export class World {
 	readonly perturb = new PerturbCheck();
 	readonly queues: AcceptQueues;
 	readonly origins: Origins;
+	/** The line that is played. */
+	line = 0;
 	/** At the beginning only the recorded processes use their network namespaces. */
 	private readonly beganAlone: boolean;
 	/** Who else uses the namespaces since then, in words; null for nobody. */
@@ -150,7 +152,12 @@ export class World {
 			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
 		}
 		this.beganAlone = options.alone ?? true;
-		this.queues = new AcceptQueues(this.kernel);
+		this.queues = new AcceptQueues(this.kernel, (members, port) => {
+			const line = this.evidence.takerOf(port, this.line);
+			return line === null
+				? null
+				: (members.find((sk) => this.origins.lineOf(sk) === line) ?? null);
+		});
 		this.origins = new Origins(this.kernel);
 		this.before = this.placeHost();
 		if (this.own === null) this.kernel.accept_queues = this.queues;

@@ -344,7 +344,9 @@ export class Calls {
 				return this.accept(made, flagged);
 			case "getsockname":
 			case "getpeername": {
-				const name = call.name === "getsockname" ? task.getsockname(fd) : task.getpeername(fd);
+				const room = roomFor(made);
+				const name =
+					call.name === "getsockname" ? task.getsockname(fd, room) : task.getpeername(fd, room);
 				if (typeof name === "number") return { result: name };
 				return { result: 0, address: name, difference: addressDiffers(operands, name) };
 			}
@@ -518,7 +520,8 @@ export class Calls {
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = accepted ? descriptor(recorded) : undefined;
-		const attempt = () => task.accept4(fd, flags, peer, nonblock, at);
+		const room = call.args[1]?.value.kind === "null" ? undefined : roomFor(made);
+		const attempt = () => task.accept4(fd, flags, peer, nonblock, at, room);
 		let result = attempt();
 		if (result === -ERESTARTSYS && recorded === null) result = task.waitForInput(fd, attempt);
 		if (result >= 0) {
@@ -966,6 +969,17 @@ export function passesBarePointer(call: CallLine): boolean {
 		if (value.kind === "int" && value.value === 1 && /^get|^accept/.test(call.name)) return true;
 		return bare(value);
 	});
+}
+
+/**
+ * The size of the memory for an address that the kernel fills in, bytes; null for a bad pointer. A
+ * script may leave the last arguments out.
+ */
+function roomFor({ call, operands, recorded }: Made): number | null | undefined {
+	const length = call.args[2]?.value;
+	if (recorded === -EFAULT && passesBarePointer(call)) return null;
+	if (length === undefined) return undefined;
+	return length.kind === "null" ? null : operands.length(2, "an address length");
 }
 
 /** A recorded result as a descriptor; undefined if it is too large for one. */

@@ -956,9 +956,17 @@ function* acceptReasons(a: Asked): Iterable<Reason> {
 	if (k.sock.skc_state[a.ssk] !== TCP_LISTEN) {
 		yield [E.EINVAL, where, `the socket does not listen: its state is ${state(a)}`];
 	}
+	yield* copyReasons(call);
 	yield [E.EINVAL, where, "the socket does not listen"];
 	yield [E.EAGAIN, where, "no connection waits, and the socket does not block"];
 	yield [E.ECONNABORTED, "do_accept", "the connection was reset before its peer could be named"];
+}
+
+/** The kernel cannot copy an address to the program. */
+function* copyReasons({ length = 0 }: Syscall): Iterable<Reason> {
+	const where = "move_addr_to_user";
+	if (length < 0) yield [E.EINVAL, where, `the length of the memory for the address is ${length}`];
+	yield [E.EFAULT, where, "the memory for the address, or for its length, cannot be written"];
 }
 
 function* getpeernameReasons(a: Asked): Iterable<Reason> {
@@ -967,6 +975,7 @@ function* getpeernameReasons(a: Asked): Iterable<Reason> {
 		yield [E.ENOTCONN, where, "the socket has no peer, or its port is 0"];
 	}
 	yield [E.ENOTCONN, where, `the socket is in state ${state(a)}`];
+	yield* copyReasons(a.call);
 }
 
 function* shutdownReasons(a: Asked): Iterable<Reason> {
@@ -1161,6 +1170,7 @@ const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
 	connect: connectReasons,
 	accept4: acceptReasons,
 	getpeername: getpeernameReasons,
+	getsockname: (a) => copyReasons(a.call),
 	shutdown: shutdownReasons,
 	sendto: sendReasons,
 	recvfrom: recvReasons,

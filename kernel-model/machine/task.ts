@@ -14,6 +14,7 @@ import {
 	MSG_DONTWAIT,
 	SIZEOF_SOCKADDR_IN,
 	SIZEOF_SOCKADDR_IN6,
+	SIZEOF_SOCKADDR_STORAGE,
 } from "../../include/linux/socket.js";
 import { JIFFY } from "../../include/linux/timer.js";
 import { noTrace } from "../../include/trace/events/port_search.js";
@@ -21,6 +22,7 @@ import {
 	EAGAIN,
 	EBADF,
 	ECONNABORTED,
+	EFAULT,
 	EINVAL,
 	EMFILE,
 	ENOTSOCK,
@@ -166,6 +168,12 @@ class FdTable {
 /** Bytes of an address of its family. toSockaddr() checks the address. */
 function addressLength(address: Address): number {
 	return address?.family === "AF_INET6" ? SIZEOF_SOCKADDR_IN6 : SIZEOF_SOCKADDR_IN;
+}
+
+/** net/socket.c: move_addr_to_user, as far as it may fail. `addrlen` is null for a bad pointer. */
+function move_addr_to_user(addrlen: number | null): number {
+	if (addrlen === null) return -EFAULT;
+	return checkInt("addrlen", addrlen) < 0 ? -EINVAL : 0;
 }
 
 /**
@@ -648,13 +656,18 @@ export class Task {
 		return this.accept4(fd, 0, address);
 	}
 
-	/** accept4(). Fills `address` with the peer's address. */
+	/**
+	 * accept4(). Fills `address` with the peer's address. `addrlen` is the size in bytes of the
+	 * memory for it, as the program says; null for a bad pointer. If the address cannot be copied,
+	 * the connection is lost.
+	 */
 	accept4(
 		fd: number,
 		flags: number,
 		address?: Partial<Address>,
 		nonblock?: boolean,
 		at?: number,
+		addrlen: number | null = SIZEOF_SOCKADDR_STORAGE,
 	): number {
 		const sock = this.enters(fd);
 		checkInt("flags", flags);
@@ -676,24 +689,33 @@ export class Task {
 				__sock_release(kernel, newsock, false);
 				return this.returns(-ECONNABORTED, "accept4", fd);
 			}
+			const err = move_addr_to_user(addrlen);
+			if (err < 0) {
+				__sock_release(kernel, newsock, false);
+				return this.returns(err, "accept4", fd, null, addrlen ?? 0);
+			}
 			Object.assign(address, fromSockaddr(peer));
 		}
 		return this.open(newsock, (flags & SOCK_CLOEXEC) !== 0, at);
 	}
 
-	private getname(fd: number, peer: number): Address | number {
+	private getname(fd: number, peer: number, addrlen: number | null): Address | number {
 		const sock = this.enters(fd);
 		const name = sock < 0 ? sock : sock_ops(this.kernel, sock).getname(this.kernel, sock, peer);
-		if (typeof name !== "number") return fromSockaddr(name);
-		return this.returns(name, peer === 0 ? "getsockname" : "getpeername", fd);
+		const err = typeof name === "number" ? name : move_addr_to_user(addrlen);
+		if (typeof name !== "number" && err === 0) return fromSockaddr(name);
+		const syscall = peer === 0 ? "getsockname" : "getpeername";
+		return this.returns(err, syscall, fd, null, addrlen ?? 0);
 	}
 
-	getsockname(fd: number): Address | number {
-		return this.getname(fd, 0);
+	/** getsockname(). `addrlen` as in accept4(). */
+	getsockname(fd: number, addrlen: number | null = SIZEOF_SOCKADDR_STORAGE): Address | number {
+		return this.getname(fd, 0, addrlen);
 	}
 
-	getpeername(fd: number): Address | number {
-		return this.getname(fd, 1);
+	/** getpeername(). `addrlen` as in accept4(). */
+	getpeername(fd: number, addrlen: number | null = SIZEOF_SOCKADDR_STORAGE): Address | number {
+		return this.getname(fd, 1, addrlen);
 	}
 
 	/**

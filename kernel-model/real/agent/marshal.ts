@@ -212,7 +212,9 @@ export class Marshaller {
 			case "accept":
 			case "accept4": {
 				const flags = name === "accept" ? "" : ` ${call.args[3] ? operands.int(3, "flags") : 0}`;
-				const wanted = call.args[1] === undefined ? "0 0" : buffers(1);
+				// With a NULL pointer the kernel does not look at the length.
+				const address = call.args[1]?.value.kind ?? "null";
+				const wanted = address === "null" ? "0 0" : buffers(1);
 				return {
 					request: `${name} ${fd()} ${wanted}${flags}`,
 					args: (answer) => (wanted === "0 0" ? call.args : filled(1, answer, 0)),

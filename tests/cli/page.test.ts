@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `page`: the file that it writes, and bad input. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -25,9 +25,23 @@ describe("page", () => {
 			version: "6.12",
 			beside: "6.3",
 			seed: 5,
+			setting: { uid: null, alone: false, host: [] },
 		});
 		expect(html).not.toMatch(/<(link|img|iframe)\b|<script[^>]*\bsrc=/);
 		expect(html).not.toMatch(/https?:\/\/(?!www\.w3\.org\/2000\/svg)/);
+	});
+
+	it("puts the user, the namespace and the files about the host into the file", async () => {
+		const host = join(folder, "sysctl.txt");
+		const text = "net.ipv4.ip_local_port_range = 40000\t40011\n";
+		writeFileSync(host, text);
+		const options = ["--uid", "7", "--alone", "--host", host];
+		const { stdout } = await cli("page", "tests/examples/range.strace", ...options);
+		expect(startOf(stdout).setting).toEqual({
+			uid: 7,
+			alone: true,
+			host: [{ file: "sysctl.txt", text }],
+		});
 	});
 
 	it("writes the playground to standard output, the same each time", async () => {
@@ -41,6 +55,12 @@ describe("page", () => {
 		[["page", "no-such-file"], /no-such-file: no such file or directory/],
 		[["page", "--kernel", "x"], /--kernel: expected a release/],
 		[["page", "--seed", "-1"], /--seed/],
+		[["page", "--uid", "7"], /expected a script for --uid, --host and --alone/],
+		[["page", "--host", "package.json", "package.json"], /package.json: expected the output of ip/],
+		[
+			["page", "--host", "tests/recordings/README.md", "tests/examples/range.strace"],
+			/expected the output of ip/,
+		],
 		[["page", "-o", "/no/such/folder/x.html"], /no such file or directory/],
 	])("refuses %j in one line", async (args, message) => {
 		const { status, stdout, stderr } = await cli(...args);

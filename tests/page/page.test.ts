@@ -210,6 +210,25 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		expect(await tab.value("document.getElementById('seed').value")).toBe("7");
 	});
 
+	it("plays with what is known beside the script, and puts it into the link", async () => {
+		const script = `socket(AF_INET, SOCK_STREAM, 0)\nbind(3, ${at("127.0.0.1", 80)})\n`;
+		await open(pageOf("setting", script, "--uid", "1000", "--alone"));
+		expect(await headline(/bind/)).toBe("bind() fails with EACCES");
+		expect(await tab.value("document.querySelector('.summary').textContent")).toContain(
+			"user 1000, alone in its network namespace",
+		);
+		await tab.value("[...document.querySelectorAll('.acts button')][1].click()");
+		await tab.until("location.hash.startsWith('#s=')");
+		const [, fragment] = (await tab.value<string>("location.href")).split("#");
+		await tab.close();
+		await open(`${pageOf("setting-linked", null)}#${fragment}`);
+		expect(await headline(/bind/)).toBe("bind() fails with EACCES");
+		// An example is played without it.
+		await tab.value(choose("example", "exhausted"));
+		await headline(/connect/);
+		expect(await tab.value("document.querySelector('.summary').textContent")).not.toContain("user");
+	});
+
 	it("shows markup of a script as text", async () => {
 		const attack = "<img src=x onerror=alert(1)></script><script>window.hacked=1</script>";
 		const script = [

@@ -15,6 +15,9 @@ export interface Acts {
 	file(file: File): void;
 }
 
+/** What the page is for. */
+const PURPOSE = "Choose a line to see how Linux finds a port for it, or why it finds none";
+
 /** Milliseconds for which a note on the link is shown. */
 const NOTED = 4000;
 
@@ -29,6 +32,7 @@ export class Header {
 		max: 4294967295,
 		value: 1,
 		id: "seed",
+		title: "Of the random numbers with which searches start",
 	});
 	private readonly note = el("span", { class: "note", role: "status" });
 	private timer = 0;
@@ -67,13 +71,13 @@ export class Header {
 		this.element = el(
 			"header",
 			{},
-			el("h1", {}, "See a port search", el("span", {}, "inet-port-model")),
+			el("h1", {}, "See a port search", el("span", {}, PURPOSE)),
 			el(
 				"form",
 				{ class: "settings", "aria-label": "Script and versions" },
 				field("Example", this.examples, "wide"),
-				field("Kernel", this.versions),
-				field("Beside", this.besides),
+				field("Kernel", this.versions, "kernel"),
+				field("Compare with", this.besides),
 				field("Seed", this.seeds, "short"),
 			),
 			el(

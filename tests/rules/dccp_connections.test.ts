@@ -54,6 +54,22 @@ describe("a DCCP connection", () => {
 		c recv 9 = 3
 		`,
 	);
+	// An agent does not take requests of this length. The sizes are those of getsockopt() on 6.1,
+	// DCCP_SOCKOPT_GET_CUR_MPS.
+	it("takes packets of as many bytes as the route over lo takes", () => {
+		const w = new World({ protocol: "dccp", version: VERSION });
+		w.run(`
+		l bind 127.0.0.1:5000
+		l listen 1
+		a send 537 = EMSGSIZE
+		a connect 127.0.0.1:5000
+		l accept c
+		a send 65475 = 65475
+		a send 65476 = EMSGSIZE
+		c send 65459 = 65459
+		c send 65460 = EMSGSIZE
+		`);
+	});
 	rule(
 		"that the server closes first keeps the client's port for a minute",
 		`
@@ -107,6 +123,36 @@ describe("a DCCP connection", () => {
 		l close
 		c close
 		b bind 127.0.0.1:5000 = EADDRINUSE
+		`,
+	);
+	rule(
+		"that its client aborts lets the client connect again to another listener, and then listen",
+		`
+		dccp l m a
+		l bind 127.0.0.1:5000
+		l listen 1
+		m bind 127.0.0.1:5001
+		m listen 1
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		l accept c
+		c send 1 = 1
+		a recv 1 = 1
+		a send 2 = 2
+		a dissolve
+		c recv 2 = 2
+		c recv 2 = 0
+		a connect 127.0.0.1:5001
+		m accept d
+		d send 3 = 3
+		a recv 3 = 3
+		a dissolve
+		a listen 1
+		dccp b
+		b connect 127.0.0.1:6000
+		a accept e
+		e peer = 127.0.0.1:$p
+		b name = 127.0.0.1:$p
 		`,
 	);
 	rule(
@@ -165,21 +211,6 @@ describe("a Request of DCCP", () => {
 		a state = SYN_SENT
 		pass 1000
 		a error = ETIMEDOUT
-		`,
-	);
-	rule(
-		"and data may have as many bytes as the route over lo takes",
-		`
-		dccp l a
-		l bind 127.0.0.1:5000
-		l listen 1
-		a send 537 = EMSGSIZE
-		a connect 127.0.0.1:5000
-		l accept c
-		a send 65475 = 65475
-		a send 65476 = EMSGSIZE
-		c send 65459 = 65459
-		c send 65460 = EMSGSIZE
 		`,
 	);
 	rule(

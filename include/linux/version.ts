@@ -418,6 +418,25 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-tcp-options-refused",
+		since: "6.9",
+		commit: "7f71a337b515",
+		backports: ["6.1.176"],
+		summary:
+			"setsockopt() of an option of SOL_TCP that MPTCP knows but does not have fails with EINVAL if the value is too short, else with ENOPROTOOPT. Before, it fails with EOPNOTSUPP.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-keepalive",
+		since: "6.10",
+		commit: "bd11dc4fb969",
+		also: ["a65198136eaa"],
+		backports: ["6.1.176"],
+		summary:
+			"MPTCP sockets take TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT. The socket itself keeps SO_KEEPALIVE, so getsockopt() returns it and a later subflow gets it.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-getsockopt-flags",
 		since: "6.15",
 		commit: "e2f4ac7bab22",

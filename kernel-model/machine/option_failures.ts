@@ -261,6 +261,12 @@ function* mptcpOptions(a: Asked): Iterable<Reason> {
 			// An AF_INET subflow has no options of IPv6.
 			if (ownFamily(a) !== "AF_INET6") yield noLevel(a);
 			return;
+		case SOL_TCP:
+			// since 6.9, 7f71a337b515
+			if (!a.k.changes.has("mptcp-tcp-options-refused")) {
+				yield [E.EOPNOTSUPP, "mptcp_setsockopt_sol_tcp", none];
+			}
+			break;
 		default:
 	}
 	yield [E.ENOPROTOOPT, "mptcp_setsockopt", none];

@@ -221,6 +221,15 @@ const SOL_TCP_OTHER = numbersOf({
 	TCP_INQ: 36,
 });
 
+/** Options of level SOL_TCP that MPTCP handles before mptcp-tcp-options-refused as well. */
+const SOL_TCP_EARLY = numbersOf({
+	TCP_NODELAY: 1,
+	TCP_CORK: 3,
+	TCP_CONGESTION: 13,
+	TCP_FASTOPEN_CONNECT: 30,
+	TCP_INQ: 36,
+});
+
 /** The other options of getsockopt() of level SOL_TCP. */
 const SOL_TCP_READABLE = numbersOf({
 	TCP_NODELAY: 1,
@@ -274,6 +283,11 @@ function tcp_getsockopt(
 	return k.sock.skc_family[k.socket.sk[ssock]] === AF_INET6
 		? inet6Getsockopt(k, ssock, level, optname, optlen)
 		: inetGetsockopt(k, ssock, level, optname, optlen);
+}
+
+/** Whether the first subflow exists. Since mptcp-set-up-while-closed it is made when it is needed. */
+function subflowMade(k: Stack, msk: MptcpSock): boolean {
+	return msk.accessed || !k.changes.has("mptcp-set-up-while-closed"); // since 6.4, ddb1a072f858
 }
 
 function mptcp_setsockopt_sol_socket_linger(
@@ -340,10 +354,17 @@ function mptcp_setsockopt_sol_socket(
 		case SO_LINGER:
 			return mptcp_setsockopt_sol_socket_linger(k, sk, optval, optlen);
 		case SO_KEEPALIVE: {
+			const msk = mptcp_sk(k, sk);
+			// since 6.10, a65198136eaa
+			if (!k.changes.has("mptcp-keepalive")) {
+				if (optlen < 4) return -EINVAL;
+				if (optval === null || optval.length < 4) return -EFAULT;
+				msk.options_set = true;
+				return subflowMade(k, msk) ? sk_setsockopt(k, msk.first, optname, optval, optlen) : 0;
+			}
 			// mptcp_sol_socket_intval
 			const ret = sk_setsockopt(k, sk, optname, optval, optlen);
 			if (ret !== 0) return ret;
-			const msk = mptcp_sk(k, sk);
 			msk.options_set = true;
 			return sk_setsockopt(k, msk.first, optname, optval, optlen);
 		}
@@ -470,9 +491,7 @@ function setKeepalive(k: Stack, sk: Sk, optname: number, val: number): number {
 	const msk = mptcp_sk(k, sk);
 	const [field, set_val] = KEEPALIVE[optname];
 	const err = set_val(k, msk.first, val);
-	// since 6.4, ddb1a072f858
-	const made = msk.accessed || !k.changes.has("mptcp-set-up-while-closed");
-	if (made && err !== 0) return err;
+	if (subflowMade(k, msk) && err !== 0) return err;
 	msk[field] = val;
 	msk.options_set = true;
 	return 0;
@@ -502,13 +521,16 @@ function mptcp_setsockopt_sol_tcp(
 	optlen: number,
 ): number {
 	if (optname === TCP_DEFER_ACCEPT) return deferAccept(k, sk, optval, optlen);
+	const early = SOL_TCP_EARLY.has(optname) || SOL_TCP_FASTOPEN.has(optname);
+	if (!early && !k.changes.has("mptcp-tcp-options-refused")) return -EOPNOTSUPP; // since 6.9, 7f71a337b515
 	if (SOL_TCP_OTHER.has(optname) || SOL_TCP_FASTOPEN.has(optname)) {
 		throw new NotModelled(`setsockopt level ${SOL_TCP} option ${optname}`);
 	}
 	if (optlen < 4) return -EINVAL;
 	if (optval === null || optval.length < 4) return -EFAULT;
-	if (optname in KEEPALIVE) return setKeepalive(k, sk, optname, intAt(optval));
-	return -ENOPROTOOPT;
+	// since 6.10, bd11dc4fb969
+	const keepalive = optname in KEEPALIVE && k.changes.has("mptcp-keepalive");
+	return keepalive ? setKeepalive(k, sk, optname, intAt(optval)) : -ENOPROTOOPT;
 }
 
 /** setsockopt() of all levels. Returns 0 or a negative errno. Throws NotModelled. */
@@ -606,7 +628,9 @@ export function mptcp_getsockopt(
 	if (ssock !== 0) return tcp_getsockopt(k, ssock, level, optname, optlen);
 	if (level === SOL_IP) return mptcp_getsockopt_v4(k, sk, optname, optlen);
 	if (level === SOL_IPV6) return mptcp_getsockopt_v6(k, sk, optname, optlen);
-	if (level === SOL_TCP) {
+	// since 6.10, bd11dc4fb969
+	const early = optname in KEEPALIVE && !k.changes.has("mptcp-keepalive");
+	if (level === SOL_TCP && !early) {
 		const { ipv4 } = sk_net(k, sk);
 		const msk = mptcp_sk(k, sk);
 		switch (optname) {

@@ -639,6 +639,9 @@ describe("accept()", () => {
 	);
 });
 
+/** With versions before and after MPTCP got the options of keepalive. */
+const MPTCP_VERSIONS = ["6.1.176", "6.3", "6.8", "6.9", "6.10", "6.12", "6.18.44", "7.3"];
+
 for (const mptcp of ["mptcp", "mptcp6"]) {
 	const lo = mptcp === "mptcp" ? "127.0.0.1" : "[::1]";
 	describe(`an ${mptcp} socket`, () => {
@@ -646,36 +649,52 @@ for (const mptcp of ["mptcp", "mptcp6"]) {
 			`${mptcp}: TCP_SYNCNT, TCP_LINGER2 and TCP_USER_TIMEOUT are known and refused`,
 			`
 			${mptcp} a
-			a set 6.7 3 = ENOPROTOOPT
-			a set 6.8 3 = ENOPROTOOPT
-			a set 6.18 3 = ENOPROTOOPT
-			a setopt 6.7 0300 2 = EINVAL
-			a setopt 6.18 NULL 4 = EFAULT
+			a set 6.7 3 = ENOPROTOOPT | 6.3: EOPNOTSUPP | 6.8: EOPNOTSUPP
+			a set 6.8 3 = ENOPROTOOPT | 6.3: EOPNOTSUPP | 6.8: EOPNOTSUPP
+			a set 6.18 3 = ENOPROTOOPT | 6.3: EOPNOTSUPP | 6.8: EOPNOTSUPP
+			a setopt 6.7 0300 2 = EINVAL | 6.3: EOPNOTSUPP | 6.8: EOPNOTSUPP
+			a setopt 6.18 NULL 4 = EFAULT | 6.3: EOPNOTSUPP | 6.8: EOPNOTSUPP
 			a set 6.44 2000 = ENOPROTOOPT
 			a getopt 6.7 4 = EOPNOTSUPP
 			a getopt 6.8 4 = EOPNOTSUPP
 			a getopt 6.18 4 = EOPNOTSUPP
 			`,
-			VERSIONS,
+			MPTCP_VERSIONS,
 		);
 		rule(
-			`${mptcp}: nobody checks TCP_KEEPIDLE before the socket is used, since 6.4`,
+			`${mptcp}: TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT are refused before 6.10`,
+			`
+			${mptcp} a
+			a set 6.4 30 = EOPNOTSUPP | 6.9: ENOPROTOOPT
+			a set 6.5 30 = EOPNOTSUPP | 6.9: ENOPROTOOPT
+			a set 6.6 30 = EOPNOTSUPP | 6.9: ENOPROTOOPT
+			a set 6.4 0 = EOPNOTSUPP | 6.9: ENOPROTOOPT
+			a setopt 6.4 1e00 2 = EOPNOTSUPP | 6.9: EINVAL
+			a setopt 6.4 NULL 4 = EOPNOTSUPP | 6.9: EFAULT
+			a getopt 6.4 4 = EOPNOTSUPP
+			a getopt 6.5 4 = EOPNOTSUPP
+			a getopt 6.6 4 = EOPNOTSUPP
+			`,
+			["6.3", "6.6", "6.8", "6.9"],
+		);
+		rule(
+			`${mptcp}: nobody checks TCP_KEEPIDLE before the socket is used, since 6.10`,
 			`
 			${mptcp} a
 			a getopt 6.4 4 = 201c0000
-			a set 6.4 -5 = EINVAL | 6.12: 0 | 6.18.44: 0 | 7.3: 0
-			a getopt 6.4 4 = 201c0000 | 6.12: fbffffff | 6.18.44: fbffffff | 7.3: fbffffff
+			a set 6.4 -5 = 0 | 6.1.176: EINVAL
+			a getopt 6.4 4 = fbffffff | 6.1.176: 201c0000
 			a set 6.6 7
 			a getopt 6.6 4 = 07000000
 			a getopt 6.6 2 = 07
-			a getopt 6.4 2 = 201c | 6.12: fbff | 6.18.44: fbff | 7.3: fbff
+			a getopt 6.4 2 = fbff | 6.1.176: 201c
 			a set SO_REUSEADDR 1
 			a set 6.4 -6 = EINVAL
 			a set 6.5 32768 = EINVAL
 			a set 6.5 9
 			a getopt 6.5 4 = 09000000
 			`,
-			VERSIONS,
+			["6.1.176", "6.10", "6.12", "6.18.44", "7.3"],
 		);
 		rule(
 			`${mptcp}: TCP_DEFER_ACCEPT never fails, since 6.2`,
@@ -697,13 +716,13 @@ for (const mptcp of ["mptcp", "mptcp6"]) {
 			`
 			${mptcp} a
 			a set 1.9 5
-			a getopt 1.9 4 = 01000000
+			a getopt 1.9 4 = 01000000 | 6.3: 00000000 | 6.8: 00000000 | 6.9: 00000000
 			a setopt 1.9 01 1 = EINVAL
 			a setopt 1.20 02000000000000000100000000000000 16
 			a getopt 1.20 16 = 0200000000000000a00f000000000000
 			a setopt 1.21 000000000000000040420f0000000000 16 = EDOM
 			`,
-			VERSIONS,
+			MPTCP_VERSIONS,
 		);
 	});
 }

@@ -4,6 +4,7 @@
  * with the old result and the first version with the new one.
  */
 import { describe, expect, it } from "vitest";
+import { SOL_TCP } from "../../include/linux/socket.js";
 import {
 	type Address,
 	AF_INET,
@@ -17,6 +18,7 @@ import {
 	EINPROGRESS,
 	EINVAL,
 	ENOENT,
+	ENOPROTOOPT,
 	EOPNOTSUPP,
 	EPIPE,
 	EPROTONOSUPPORT,
@@ -28,6 +30,7 @@ import {
 	IPPROTO_SCTP,
 	type Kernel,
 	type NetNamespace,
+	SO_KEEPALIVE,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
 	SOCK_DCCP,
@@ -431,6 +434,33 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[-EINVAL, -EINVAL],
 		[-EINVAL, 0],
+	],
+	"mptcp-tcp-options-refused": [
+		"6.8",
+		"6.9",
+		(version) => {
+			const { task } = boot(version);
+			const fd = mptcp(task);
+			const set = (length: number) => task.setsockopt(fd, SOL_TCP, 7, new Uint8Array(length));
+			return [set(4), set(2)];
+		},
+		[-EOPNOTSUPP, -EOPNOTSUPP],
+		[-ENOPROTOOPT, -EINVAL],
+	],
+	"mptcp-keepalive": [
+		"6.9",
+		"6.10",
+		(version) => {
+			const { task } = boot(version);
+			const fd = mptcp(task);
+			return [
+				task.setsockopt(fd, SOL_TCP, 4, 30),
+				task.setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1),
+				task.getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE),
+			];
+		},
+		[-ENOPROTOOPT, 0, Uint8Array.of(0, 0, 0, 0)],
+		[0, 0, Uint8Array.of(1, 0, 0, 0)],
 	],
 	"mptcp-getsockopt-flags": [
 		"6.14",

@@ -390,12 +390,13 @@ function inet_bhash2_addr_any_conflict(
 	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
 	const T = hinfo.bind2_bucket_cachep;
 	const net = sk_net(k, sk);
+	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(hinfo, net, port)];
+	if (tb2 === 0) return 0;
 	const uid = sock_i_uid(k, sk);
 	const reuseport_cb_ok = reuseportCbOk(k, sk);
 	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
 	const match_addr_any = inet_bind2_bucket_match_addr_any(k);
 	const bhash2_conflict = bhash2ConflictOf(k);
-	let tb2 = hinfo.bhash2[inet_bhash2_addr_any_hashbucket(hinfo, net, port)];
 	for (; tb2 !== 0; tb2 = T.node_next[tb2]) {
 		if (!match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
 		const sk2 = bhash2_conflict(k, sk, tb2, uid, relax, reuseport_cb_ok, reuseport_ok);
@@ -487,7 +488,7 @@ export function bindScan(
 	const any_slot = inet_bhash2_addr_any_hashbucket(hinfo, net, 0) | 0;
 	const saddr_slot = inet_bhashfn_portaddr(hinfo, S, sk, net, 0) | 0;
 	const every = k.changes.has("bhash2-every-wildcard-bucket"); // since 6.9, d91ef1e1b55f
-	const match_addr_any = inet_bind2_bucket_match_addr_any(k);
+	let match_addr_any: ReturnType<typeof inet_bind2_bucket_match_addr_any> | null = null;
 	const holds = k.changes.has("bhash-holds-bhash2"); // since 6.8, b82ba728ccfe
 	const bhash2_conflict = holds ? inet_bhash2_conflict : bhash2ConflictDeathrow;
 	const uid = sock_i_uid(k, sk);
@@ -523,6 +524,7 @@ export function bindScan(
 			let tb2 = bhash2[(any_slot ^ port) & bhash_mask];
 			for (; tb2 !== 0; tb2 = tb2_next[tb2]) {
 				if (tb2_port[tb2] !== port) continue;
+				match_addr_any ??= inet_bind2_bucket_match_addr_any(k);
 				if (!match_addr_any(k, tb2, net, port, l3mdev, sk)) continue;
 				sk2 = bhash2_conflict(k, sk, tb2, uid, relax, cb_ok, false);
 				if (sk2 !== 0 || !every) break;

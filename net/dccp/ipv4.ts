@@ -20,7 +20,7 @@ import {
 	dccpFlags,
 	dccphType,
 } from "../../include/linux/dccp.js";
-import type { Sk, Sock } from "../../include/linux/handle.js";
+import type { Ifindex, Sk, Sock } from "../../include/linux/handle.js";
 import type { ProtoOps } from "../../include/linux/net.js";
 import { INET_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
 import {
@@ -35,8 +35,8 @@ import {
 	sk_daddr_set,
 	sk_rcv_saddr_set,
 } from "../../include/net/inet_sock.js";
-import { ipv6_addr_copy } from "../../include/net/ipv6.js";
-import { RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
+import { type In6Addr, ipv6_addr_copy } from "../../include/net/ipv6.js";
+import { type Net, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
 import type { Proto, RequestSockOps } from "../../include/net/sock.js";
 import { ICSK_IPV6_MAPPED, PROT_DCCP_V4 } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
@@ -81,7 +81,7 @@ import { inet_add_protocol } from "../ipv4/protocol.js";
 import { ip_route_connect, ipSegmentRoute } from "../ipv4/route.js";
 import { newIsn, turnAround } from "../ipv4/tcp_output.js";
 import { __inet6_lookup_established, inet6_lookup_listener } from "../ipv6/inet6_hashtables.js";
-import { ip6LocalDeliverIfindex } from "../ipv6/route.js";
+import { inet6_sdif, ip6LocalDeliverIfindex } from "../ipv6/route.js";
 import { dccp_rcv_established, dccp_rcv_state_process } from "./input.js";
 import {
 	dccp_check_req,
@@ -182,7 +182,7 @@ export function dccp_ctl_send_reset(k: Stack, skb: Segment, code: number): void 
 	let { dif } = skb;
 	let local = true;
 	if (v6 === null) ({ dif, local } = ipSegmentRoute(net, saddr, dif));
-	else dif = ip6LocalDeliverIfindex(net, v6.saddr, 0, dif);
+	else dif = ip6LocalDeliverIfindex(net, v6.saddr, 0, inet6_iif(net, v6.daddr, dif));
 	if (dif === 0) return;
 	// A Request and a packet with data acknowledge nothing.
 	const without_ack = type === DCCP_PKT_REQUEST || type === DCCP_PKT_DATA;
@@ -251,8 +251,18 @@ function dccp_do_rcv(k: Stack, sk: Sk, skb: Segment): void {
 }
 
 /**
- * __inet_lookup_skb, __inet6_lookup_skb: the sock that receives a packet, 0 if none. DCCP passes no
- * VRF, so a socket that is bound to a VRF receives nothing from its devices.
+ * include/linux/ipv6.h: inet6_iif. The VRF that a packet to `daddr` came through on device `dif`,
+ * otherwise the device.
+ */
+function inet6_iif(net: Net, daddr: In6Addr, dif: Ifindex): Ifindex {
+	return inet6_sdif(net, daddr, 0, dif) || dif;
+}
+
+/**
+ * __inet_lookup_skb, __inet6_lookup_skb: the sock that receives a packet, 0 if none. DCCP asks for
+ * one device only. Over IPv4 this is the device that has the address, so a socket that is bound to
+ * a VRF receives nothing. Over IPv6 this is the VRF, so a socket that is bound to a device of the
+ * VRF receives nothing.
  */
 function dccpLookup(k: Stack, skb: Segment): Sk {
 	const { net, v6, saddr, daddr, sport, dport, dif } = skb;
@@ -264,9 +274,10 @@ function dccpLookup(k: Stack, skb: Segment): Sk {
 		);
 	}
 	const { saddr: from, daddr: to } = v6;
+	const iif = inet6_iif(net, to, dif);
 	return (
-		__inet6_lookup_established(k, net, hinfo, from, 0, sport, to, 0, dport, dif, 0) ||
-		inet6_lookup_listener(k, net, hinfo, from, 0, sport, to, 0, dport, dif, 0)
+		__inet6_lookup_established(k, net, hinfo, from, 0, sport, to, 0, dport, iif, 0) ||
+		inet6_lookup_listener(k, net, hinfo, from, 0, sport, to, 0, dport, iif, 0)
 	);
 }
 

@@ -200,6 +200,42 @@ describe("a DCCP connection", () => {
 	);
 });
 
+describe("a DCCP socket in a VRF", () => {
+	const vrf = `
+		ip link add vrf0 type vrf table 10
+		ip link set vrf0 up
+		ip link add dummy7 type dummy
+		ip link set dummy7 master vrf0
+		ip link set dummy7 up
+		ip addr add 198.51.100.70/24 dev dummy7
+		ip addr add 2001:db8:7::70/64 dev dummy7 nodad
+		`;
+	rule(
+		"hears over IPv4 if it is bound to the device, not to the VRF",
+		`${vrf}
+		dccp a b
+		a device vrf0
+		a start 198.51.100.70:5000 = EINPROGRESS
+		a error = 0
+		b device dummy7
+		b start 198.51.100.70:5000 = EINPROGRESS
+		b error = ECONNREFUSED
+		`,
+	);
+	rule(
+		"hears over IPv6 if it is bound to the VRF, not to the device",
+		`${vrf}
+		dccp6 a b
+		a device vrf0
+		a start [2001:db8:7::70]:5000 = EINPROGRESS
+		a error = ECONNREFUSED
+		b device dummy7
+		b start [2001:db8:7::70]:5000 = EINPROGRESS
+		b error = 0
+		`,
+	);
+});
+
 describe("a Request of DCCP", () => {
 	rule(
 		"without an answer is sent again six times, and connect() fails after 221 s",

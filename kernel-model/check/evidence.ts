@@ -28,6 +28,8 @@ export interface Revealed {
 	port: number;
 	/** The socket itself shows the port. Otherwise it is inferred from the order of accepts. */
 	exact: boolean;
+	/** The order of accepts does not prove the port, because a reuseport group has several queues. */
+	likely?: boolean;
 }
 
 /**
@@ -108,6 +110,8 @@ interface Waiting {
 interface Accepted {
 	call: CallLine;
 	listener: Life;
+	/** The listeners of its port when it returned: the members of a reuseport group. */
+	group: readonly Life[];
 	/** The address of the client; null while it is not known. */
 	peer: Address | null;
 }
@@ -220,6 +224,9 @@ class Fds {
 		return lives;
 	}
 }
+
+/** Ports of clients that connect soon after each other differ by less. */
+const NEAR = 4096;
 
 /** Number of lines between two calls of settle(). */
 const SOME = 64;
@@ -390,8 +397,8 @@ export class Evidence {
 		this.listeners.set(port, [...(this.listeners.get(port) ?? []).slice(-64), life]);
 	}
 
-	private choose(call: CallLine, port: number, exact: boolean): void {
-		if (this.counts(call)) this.chosen.set(call, { port, exact });
+	private choose(call: CallLine, port: number, exact: boolean, likely = false): void {
+		if (this.counts(call)) this.chosen.set(call, { port, exact, likely });
 	}
 
 	private show(life: Life, port: number, exact: boolean): void {
@@ -477,7 +484,8 @@ export class Evidence {
 					peers.set(line, peer);
 				}
 				if (!life) break;
-				const accepted = { call: line, listener: life, peer, at: this.added };
+				const group = this.listeners.get(life.port ?? 0) ?? [];
+				const accepted = { call: line, listener: life, group, peer, at: this.added };
 				child.accepted = accepted;
 				this.accepts.push(accepted);
 				if (peer !== null) {
@@ -709,7 +717,7 @@ export class Evidence {
 		const { accepts, chosen } = this;
 		let done = 0;
 		for (; done < accepts.length && nth(accepts, done).at <= until; done++) {
-			const { call, listener, peer } = nth(accepts, done);
+			const { call, listener, group, peer } = nth(accepts, done);
 			const queue = listener.clients;
 			const gone = queue.findIndex(({ taken, refused, connect }) => {
 				return !taken && !refused && this.counts(connect);
@@ -717,6 +725,7 @@ export class Evidence {
 			queue.splice(0, gone < 0 ? queue.length : gone);
 			let found: Waiting | null = null;
 			let looked = 0;
+			let lower = this.lowerPorts(done);
 			for (const client of queue) {
 				if (client.connect.line >= call.endLine) break;
 				if (client.taken || client.refused || !this.counts(client.connect)) continue;
@@ -730,6 +739,9 @@ export class Evidence {
 				}
 				if (found === null || comesBefore(client, found, listener.defers, call.endLine)) {
 					found = client;
+				} else if (port === null && lower > 0) {
+					found = client;
+					lower--;
 				}
 				// A later client may be known to have this port.
 				if (peer === null || looked > 256) break;
@@ -738,10 +750,31 @@ export class Evidence {
 			found.taken = true;
 			if (peer === null || this.portOf(found) !== null) continue;
 			for (const choosing of found.choosing) {
-				if (!chosen.has(choosing)) this.choose(choosing, peer.port, false);
+				if (!chosen.has(choosing)) this.choose(choosing, peer.port, false, group.length > 1);
 			}
 		}
 		if (done > 0) accepts.splice(0, done);
+	}
+
+	/**
+	 * A reuseport group has a queue for each member. So its clients are not taken in the order of
+	 * their connects, but the ports of clients that connect one after the other ascend. Counts the
+	 * clients of later accepts of the group that have a lower port than the client of an accept. A
+	 * client that shows its port itself does not count.
+	 */
+	private lowerPorts(index: number): number {
+		const { listener, group, peer } = nth(this.accepts, index);
+		if (peer === null || group.length < 2) return 0;
+		const known = new Set<number | null>();
+		for (const client of listener.clients) if (!client.taken) known.add(this.portOf(client));
+		const lower = new Set<number>();
+		for (const later of this.accepts.slice(index + 1, index + 1 + SOME)) {
+			if (later.peer?.address !== peer.address || !group.includes(later.listener)) continue;
+			const distance = peer.port - later.peer.port;
+			if (distance > 0 && distance < NEAR && !known.has(later.peer.port))
+				lower.add(later.peer.port);
+		}
+		return lower.size;
 	}
 
 	private portOf({ choosing, port }: Waiting): number | null {

@@ -793,7 +793,8 @@ export class Player {
 		const port = this.port(task, call);
 		if (port === 0 || port === before) return;
 		if (call.name === "bind" && port === this.namedPort(call)) return;
-		this.world.guess({ line: call.line, port, how: revealed === null ? "guessed" : "inferred" });
+		const inferred = revealed?.likely === true ? "likely" : "inferred";
+		this.world.guess({ line: call.line, port, how: revealed === null ? "guessed" : inferred });
 	}
 
 	/** The port of the call's socket; 0 if it has none. */

@@ -121,6 +121,12 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	const { call, result, recorded, blocker, revealed } = contradiction;
 	const guessesOf = (port: number) => [...(world.guesses.get(port) ?? [])].reverse();
 
+	// Not every assignment of ports to the clients of a reuseport group is tried.
+	const sk = world.subflow(world.sk(contradiction.task, call));
+	const isLikely = (at: number) => guessesOf(at).some(({ how }) => how === "likely");
+	if (isLikely(nth(S.skc_num, sk)) || isLikely(nth(S.skc_dport, sk)))
+		contradiction.truncated = true;
+
 	// The socket in the way may have its port by a guess.
 	const inTheWay = new Set<number>();
 	if (blocker !== 0) inTheWay.add(nth(S.skc_num, blocker));
@@ -131,7 +137,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 		if (world.guesses.size > GUESSES && guessesOf(port).length > 0) contradiction.truncated = true;
 		for (const { line, how } of guessesOf(port)) {
 			if (line >= call.line) continue;
-			if (how === "inferred" && !facts.forgotten.has(line)) yield forgetting(player, line);
+			if (how !== "guessed" && !facts.forgotten.has(line)) yield forgetting(player, line);
 			if (facts.avoided.get(line)?.has(port) !== true) yield avoiding(player, line, port);
 		}
 	}
@@ -181,8 +187,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	// The port was taken on the kernel but is free here. A call whose port nothing shows took it.
 	const busy = recorded === -EADDRINUSE || recorded === -EADDRNOTAVAIL || recorded === -EAGAIN;
 	if (!busy || result < 0 || /^accept/.test(call.name)) return;
-	const sk = world.subflow(world.sk(contradiction.task, call));
-	const port = sk === 0 ? 0 : nth(S.skc_num, sk);
+	const port = nth(S.skc_num, sk);
 	if (port === 0) return;
 	let left = GUESSES;
 	const all = [...world.guesses.values()].flat().sort((a, b) => b.line - a.line);

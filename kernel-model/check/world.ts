@@ -49,8 +49,11 @@ const IN_FLIGHT = 1024;
 export interface Guess {
 	line: number;
 	port: number;
-	/** A guessed port may be another one. An inferred port follows from the order of accepts. */
-	how: "guessed" | "inferred";
+	/**
+	 * A guessed port may be another one. An inferred port follows from the order of accepts. A likely
+	 * port follows from it in a reuseport group, whose queues do not prove it.
+	 */
+	how: "guessed" | "inferred" | "likely";
 }
 
 export class World {

@@ -16,6 +16,8 @@ tables and, through an agent, on the running kernel. It also measures a million 
 recording, the cost of trace points that nobody uses, and searches guided by bitmaps.
 
   --json           print one JSON object a line
+  --lowest         print the lowest times of the searches instead of medians, for a machine
+                   with much other work
   --agent COMMAND  let this command make the calls, for example on another machine;
                    kernel-model/real/agent/agent.c describes its protocol
   --plot DIR       draw curves, as SVG files in DIR and as text: candidates and time
@@ -56,6 +58,7 @@ function readOptions() {
 			options: {
 				help: { type: "boolean", short: "h" },
 				json: { type: "boolean", default: false },
+				lowest: { type: "boolean", default: false },
 				agent: { type: "string" },
 				plot: { type: "string" },
 				only: { type: "string", default: "" },
@@ -92,7 +95,7 @@ if (options.help) {
 	const names = only === TABLE ? SEARCHES : NAMES.filter((name) => name.startsWith(only));
 	if (names.length === 0) usage(`nothing to measure is called ${only}`);
 	if (WORKLOADS.some(({ name }) => names.includes(name))) {
-		await portSearches(names, options.agent, out);
+		await portSearches(names, options.agent, options.lowest, out);
 	}
 	for (const program of PROGRAMS.filter((name) => names.includes(name))) {
 		out.progress(program);

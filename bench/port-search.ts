@@ -221,11 +221,12 @@ const line = (cells: readonly string[]): string =>
 		.map((cell, n) => (n === 0 ? cell.padEnd(COLUMNS[n][1]) : cell.padStart(COLUMNS[n][1])))
 		.join("");
 
-function row({ name, unit, looks, model, native, nativeTable, kernel }: Result): string {
-	const median = (values: readonly number[]) =>
-		values.length === 0 ? Number.NaN : summary(values).median;
+function row(result: Result, shows: "median" | "low"): string {
+	const { name, unit, looks, model, native, nativeTable, kernel } = result;
+	const time = (values: readonly number[]) =>
+		values.length === 0 ? Number.NaN : summary(values)[shows];
 	const shown = (value: number, text: string) => (Number.isNaN(value) ? "-" : text);
-	const [ours, inC, table, theirs] = [model, native, nativeTable, kernel].map(median);
+	const [ours, inC, table, theirs] = [model, native, nativeTable, kernel].map(time);
 	return line([
 		name,
 		number(looks),
@@ -254,6 +255,7 @@ function machine(compiler: string | null): string {
 export async function portSearches(
 	names: readonly string[],
 	agent: string | undefined,
+	lowest: boolean,
 	output: Output,
 ): Promise<void> {
 	const without: string[] = [];
@@ -280,7 +282,8 @@ export async function portSearches(
 		if (!output.json) {
 			const of = release === null ? "" : `, and on the kernel ${release}`;
 			const inC = measured.native === null ? "" : ", in C";
-			output.print(`Searches over ${number(PORTS)} ports in the model${inC}${of}: medians\n`);
+			const shown = lowest ? "lowest times" : "medians";
+			output.print(`Searches over ${number(PORTS)} ports in the model${inC}${of}: ${shown}\n`);
 			output.print(`${machine(measured.native?.compiler ?? null)}\n\n`);
 			output.print(`${line(COLUMNS.map(([title]) => title))}\n`);
 		}
@@ -293,7 +296,9 @@ export async function portSearches(
 				results = await measure(workload, measured, output);
 			}
 			for (const result of results) {
-				output.print(`${output.json ? json(result, release) : row(result)}\n`);
+				output.print(
+					`${output.json ? json(result, release) : row(result, lowest ? "low" : "median")}\n`,
+				);
 			}
 		}
 	} finally {

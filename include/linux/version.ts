@@ -464,6 +464,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "ip-protocol-option",
+		since: "6.4",
+		commit: "3632679d9e4f",
+		backports: ["6.1.176", "6.3.8"],
+		summary:
+			"getsockopt() knows IP_PROTOCOL. It is meant for raw sockets, and returns the local port of every other socket.",
+		modelled: true,
+	},
+	{
 		name: "tcp-rto-max",
 		since: "6.15",
 		commit: "54a378f43425",

@@ -51,7 +51,7 @@ const BASE: KernelVersion = {
 const STABLE: Readonly<Record<string, string>> = {
 	"6.1.176": "stable, with the option and later fixes (Debian 12)",
 	"6.3.0": "mainline, the release: with a fix that is younger than the commit",
-	"6.3.8": "stable, with 6.4's tcp-disconnect-busy",
+	"6.3.8": "stable, with 6.4's tcp-disconnect-busy and ip-protocol-option",
 	"6.11.11": "stable, with 6.12's sctp-listen-resets-state",
 	"6.12.107": "stable (Debian 13)",
 	"6.16.12": "stable, with 6.17's orphan-uid",

@@ -11,11 +11,12 @@ import {
 	INET_TRANSPARENT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { EFAULT, EINVAL, EPERM } from "../../include/uapi/asm-generic/errno.js";
+import { EFAULT, EINVAL, ENOPROTOOPT, EPERM } from "../../include/uapi/asm-generic/errno.js";
 import {
 	IP_BIND_ADDRESS_NO_PORT,
 	IP_FREEBIND,
 	IP_LOCAL_PORT_RANGE,
+	IP_PROTOCOL,
 	IP_RECVERR,
 	IP_TRANSPARENT,
 } from "../../include/uapi/linux/in.js";
@@ -45,6 +46,8 @@ export function do_ip_setsockopt(
 		case IP_BIND_ADDRESS_NO_PORT:
 		case IP_LOCAL_PORT_RANGE:
 			break;
+		case IP_PROTOCOL:
+			return -ENOPROTOOPT; // a socket can only show it
 		default:
 			throw new NotModelled(`setsockopt level ${SOL_IP} option ${optname}`);
 	}
@@ -117,6 +120,11 @@ export function do_ip_getsockopt(
 			break;
 		case IP_LOCAL_PORT_RANGE:
 			val = (S.local_port_range_hi[sk] << 16) | S.local_port_range_lo[sk];
+			break;
+		case IP_PROTOCOL:
+			// The number of a raw socket's protocol and a port are the same field.
+			if (!k.changes.has("ip-protocol-option")) return -ENOPROTOOPT; // since 6.4, 3632679d9e4f
+			val = S.skc_num[sk];
 			break;
 		default:
 			throw new NotModelled(`getsockopt level ${SOL_IP} option ${optname}`);

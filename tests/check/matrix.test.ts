@@ -104,6 +104,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"sctp-listen-resets-state": ["EAGAIN", "0"],
 	"sctp-listener-shutdown": ["0", "EOPNOTSUPP"],
 	"simultaneous-synack-accepted": ["0", "EALREADY"],
+	"ip-protocol-option": ["0 [5000]", "ENOPROTOOPT"],
 	"so-linger-clamp": ["0 [1, -1752346657]", "0 [1, 17179866]"],
 	"source-address-within-vrf": ["0 192.0.2.1", "0 198.51.100.1"],
 	"syn-recv-shutdown-deferred": ["ENOTCONN", "0"],

@@ -18,6 +18,8 @@ export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 /** Since 6.3, 91d0b78c5177, the base commit. */
 export const IP_LOCAL_PORT_RANGE = 51;
+/** Since 6.4, 3632679d9e4f. */
+export const IP_PROTOCOL = 52;
 
 export const IPPROTO_IPV6 = 41;
 export const IPPROTO_ICMPV6 = 58;

@@ -172,10 +172,14 @@ export function __sys_sendto(
 	return sent;
 }
 
-/** recvfrom(), recvmsg(), recv(), read(). Returns the number of bytes or a negative errno. */
-export function __sys_recvfrom(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
-	const nowait = nonblock || k.sock.sk_rcvtimeo.get(k.socket.sk[sock]) === TIMEO_NOWAIT;
-	return sock_ops(k, sock).recvmsg(k, sock, size, nowait);
+/**
+ * recvfrom(), recvmsg(), recv(), read(). `flags`: MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL.
+ * Returns the number of bytes or a negative errno. The sender of a datagram is in k.msg_name.
+ */
+export function __sys_recvfrom(k: Stack, sock: Sock, size: number, flags: number): number {
+	k.msg_name = null;
+	if (k.sock.sk_rcvtimeo.get(k.socket.sk[sock]) === TIMEO_NOWAIT) flags |= MSG_DONTWAIT;
+	return sock_ops(k, sock).recvmsg(k, sock, size, flags);
 }
 
 /** sock_close, __sock_release: the last reference to a socket is dropped. */

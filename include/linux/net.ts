@@ -86,5 +86,5 @@ export interface ProtoOps {
 		size: number,
 		flags: number,
 	): number;
-	recvmsg(k: Stack, sock: Sock, size: number, nonblock: boolean): number;
+	recvmsg(k: Stack, sock: Sock, size: number, flags: number): number;
 }

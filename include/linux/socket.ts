@@ -17,7 +17,11 @@ export const SOL_DCCP = 269;
 export const SOL_MPTCP = 284;
 
 /** Flags of calls that send or receive. */
+export const MSG_OOB = 1;
+export const MSG_PEEK = 2;
+export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_WAITALL = 0x100;
 export const MSG_ERRQUEUE = 0x2000;
 export const MSG_FASTOPEN = 0x20000000;
 
@@ -48,6 +52,14 @@ export interface Sockaddr {
 	sin6_addr: Uint32Array;
 	/** Bytes 24 to 27. */
 	sin6_scope_id: number;
+}
+
+export function sockaddr_in6(
+	sin6_addr: Uint32Array,
+	sin6_port: number,
+	sin6_scope_id: number,
+): Sockaddr {
+	return { sin_family: AF_INET6, sin_port: sin6_port, sin_addr: 0, sin6_addr, sin6_scope_id };
 }
 
 export function sockaddr_in(sin_addr: number, sin_port: number, sin_family = AF_INET): Sockaddr {

@@ -133,6 +133,11 @@ export function __ipv6_addr_needs_scope_id(type: number): boolean {
 	);
 }
 
+/** The scope id of an address that device `iface` has or receives: 0 if it needs none. */
+export function ipv6_iface_scope_id(a: Uint32Array, i: number, iface: number): number {
+	return __ipv6_addr_needs_scope_id(__ipv6_addr_type(a, i)) ? iface : 0;
+}
+
 /** The number of leading bits that two addresses have in common. */
 export function ipv6_addr_diff(a: Uint32Array, i: number, b: Uint32Array, j: number): number {
 	for (let word = 0; word < 4; word++) {

@@ -106,7 +106,8 @@ export interface Proto {
 		size: number,
 		flags: number,
 	): number;
-	recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number;
+	/** `flags`: MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL. Stores a sender in k.msg_name. */
+	recvmsg(k: Stack, sk: Sk, size: number, flags: number): number;
 	/** Only if the protocol does not use the bind() of its family. */
 	readonly bind?: (k: Stack, sk: Sk, addr: Sockaddr, addr_len: number) => number;
 	hash(k: Stack, sk: Sk): number;

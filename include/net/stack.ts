@@ -7,6 +7,7 @@ import type { DccpSocks } from "../linux/dccp.js";
 import type { Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
 import type { Random } from "../linux/random.js";
 import type { SiphashState } from "../linux/siphash.js";
+import type { Sockaddr } from "../linux/socket.js";
 import type { TimerQueue } from "../linux/timer.js";
 import type { ChangeName } from "../linux/version.js";
 import type { PortSearchTrace } from "../trace/events/port_search.js";
@@ -21,7 +22,7 @@ import type { SctpGlobals } from "./sctp.js";
 import type { SockTable } from "./sock.js";
 import type { SockReuseport } from "./sock_reuseport.js";
 import type { SocketTable } from "./socket.js";
-import type { UdpTable } from "./udp.js";
+import type { Datagram, UdpTable } from "./udp.js";
 
 /**
  * What secrets decide: chains by hash_mix of a namespace; hashes of TCP's and of UDP's four-tuples,
@@ -105,8 +106,20 @@ export interface Stack {
 	 * (KernelOptions).
 	 */
 	askSecret(of: SecretKind): boolean;
+	/** Output of a receive: the sender of the datagram (msg_name). null if there is none. */
+	msg_name: Sockaddr | null;
+	/** Output of __skb_recv_udp: 0 or a negative errno. */
+	recv_err: number;
 	/** Check mode's part in reuseport groups of listeners; null without check mode. */
 	accept_queues: AcceptQueueGuest | null;
+	/**
+	 * For check mode: is called after a datagram was put into the queue of a sock, and before the
+	 * queue of a sock is dropped.
+	 */
+	datagram_queues: {
+		arrives(table: UdpTable, sk: Sk, datagram: Datagram): void;
+		leaves(table: UdpTable, sk: Sk): void;
+	} | null;
 	/** Segments in flight over loopback. */
 	readonly loopback: Segment[];
 	/** The tracer that searches report to. noTrace if nobody traces. */

@@ -3,9 +3,24 @@
 
 import { BITS_TO_LONGS } from "../linux/bitmap.js";
 import type { Heads, Ifindex, Port, Sk } from "../linux/handle.js";
+import type { In6Addr } from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
 import { RefusedPorts } from "./refused_ports.js";
 import type { SockTable } from "./sock.js";
+
+/** A datagram that a sock has received: a struct sk_buff with its headers. */
+export interface Datagram {
+	/** Bytes of data. */
+	len: number;
+	/** Source port. */
+	sport: Port;
+	/** Source address over IPv4, host order; over IPv6 it is 0. */
+	saddr: number;
+	/** Source address over IPv6; null over IPv4. */
+	v6_saddr: In6Addr | null;
+	/** inet6_iif: the device that received it over IPv6. */
+	iif: Ifindex;
+}
 
 /** Number of ports. */
 const MAX_UDP_PORTS = 65536;
@@ -44,10 +59,10 @@ export class UdpTable {
 	 */
 	readonly bitmap: Uint32Array;
 	/**
-	 * sk_receive_queue of a sock: the lengths of its datagrams, bytes, the oldest first. Freeing a
-	 * sock clears only its columns. Delete its queue before.
+	 * sk_receive_queue of a sock: its datagrams, the oldest first. Freeing a sock clears only its
+	 * columns. Delete its queue before.
 	 */
-	readonly receive_queue = new Map<number, number[]>();
+	readonly receive_queue = new Map<Sk, Datagram[]>();
 	/** Ports with a sock on an address or on the wildcard, for bind(). */
 	readonly refused = new RefusedPorts(4);
 	/**

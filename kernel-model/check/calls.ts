@@ -5,24 +5,13 @@
  * is the model's own result.
  */
 import { CAP_FULL_SET } from "../../include/linux/capability.js";
+import { O_NONBLOCK, SOCK_DCCP, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
 import {
-	O_NONBLOCK,
-	SOCK_DCCP,
-	SOCK_SEQPACKET,
-	SOCK_TYPE_MASK,
-	SS_CONNECTED,
-} from "../../include/linux/net.js";
-import {
-	AF_INET,
 	AF_INET6,
-	MSG_DONTWAIT,
-	MSG_ERRQUEUE,
-	MSG_FASTOPEN,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_STORAGE,
+	SOL_UDP,
 } from "../../include/linux/socket.js";
-import { INET_DEFER_CONNECT, INET_RECVERR, INET_RECVERR6 } from "../../include/net/sock.js";
-import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
 import {
 	EACCES,
@@ -32,7 +21,6 @@ import {
 	ECONNREFUSED,
 	EFAULT,
 	EINPROGRESS,
-	EOPNOTSUPP,
 	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
@@ -42,83 +30,52 @@ import {
 	IPPROTO_MPTCP,
 	IPPROTO_SCTP,
 	IPPROTO_TCP,
-	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
 import { CLONE_NEWNET, CLONE_NEWUSER } from "../../include/uapi/linux/sched.js";
-import { NotModelled, sk_net } from "../../net/core/sock.js";
+import { NotModelled } from "../../net/core/sock.js";
 import { reuseport_attach_prog } from "../../net/core/sock_reuseport.js";
-import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
-import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
-import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
 import { mptcpCountOption } from "../../net/mptcp/sockopt.js";
-import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
+import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import type { NetNamespace } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
 import type { OpenPath, Task } from "../machine/task.js";
 import { isReceive, isSend, systemCall } from "../script/calls.js";
-import { errnoOf, fdOf, type Operands } from "../script/operands.js";
+import { errnoOf, type Operands } from "../script/operands.js";
 import { isModelledSysctl } from "../script/setup.js";
 import { type CallLine, ScriptError, type Value } from "../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";
 import { Descriptors } from "./descriptors.js";
+import {
+	type Handled,
+	IGNORED,
+	isUdp,
+	localDevice,
+	type Made,
+	OTHER_FAMILY,
+	sameAddress,
+} from "./made.js";
 import { Netlink } from "./netlink.js";
 import { Outside } from "./outside.js";
+import { Receives } from "./receives.js";
+import { Sends } from "./sends.js";
 import type { World } from "./world.js";
-
-/** The result of a call on the model, and other values that are compared with the recording. */
-export interface Done {
-	result: number;
-	address?: Address | null;
-	/** The value that getsockopt() returns. */
-	value?: Uint8Array;
-	/** How the address or the option value differs from the recorded one. */
-	difference?: string | null;
-	/** Why the recording does not show enough to say what the call does. */
-	undecided?: string;
-}
-
-/** A call that is made on the model. */
-interface Made {
-	readonly task: Task;
-	readonly call: CallLine;
-	readonly operands: Operands;
-	/** The recorded result; null if there is none. */
-	readonly recorded: number | null;
-	/** The first argument of a call on a descriptor, and its socket or a negative errno. */
-	fd: number;
-	sock: number;
-}
-
-/** The call affects no port of the model. */
-export const IGNORED = Symbol("ignored");
-export type Handled = Done | typeof IGNORED;
-
-/** Errors of a send that depend on sizes, memory, buffers, filters and signals, not on ports. */
-const UNRELATED = new Set([
-	"EINTR",
-	"EMSGSIZE",
-	"ENOBUFS",
-	"ENOMEM",
-	"EOPNOTSUPP",
-	"EPERM",
-	"ERESTARTSYS",
-]);
-
-/** Bytes that a SYN always has room for. */
-const SYN_DATA = 1024;
 
 export class Calls {
 	private readonly descriptors: Descriptors;
 	private readonly netlink: Netlink;
 	private readonly outside: Outside;
+	private readonly sends: Sends;
+	private readonly receives: Receives;
 
 	constructor(private readonly world: World) {
 		this.descriptors = new Descriptors(world);
 		this.netlink = new Netlink(world);
 		this.outside = new Outside(world);
+		this.sends = new Sends(world, (time) => this.onWait(time));
+		this.receives = new Receives(world);
 	}
 
 	/** Makes a call. Throws ScriptError and NotModelled. */
@@ -393,40 +350,10 @@ export class Calls {
 			case "shutdown":
 				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
 			default:
-				if (isSend(call.name)) return this.send(made);
-				if (this.knowsReceiver(made)) {
-					const wait = operands.flags(3) === 0;
-					const size = operands.length(2, "a length");
-					return { result: task.recv(fd, size, wait ? undefined : true) };
-				}
-				if (isReceive(call.name) && recorded !== null) {
-					// A receive from the error queue takes no data. It takes the pending error only if
-					// IP_RECVERR put this error into the queue as well.
-					const queued = (nth(kernel.sock.inet_flags, sk) & (INET_RECVERR | INET_RECVERR6)) !== 0;
-					// MPTCP returns 0 for a length of 0, whatever waits. So an error was of a longer one.
-					const mptcp = nth(kernel.sock.sk_protocol, sk) === IPPROTO_MPTCP;
-					const size = mptcp && recorded < 0 ? 1 : bytes(recorded);
-					if (queued || !readsErrorQueue(call, operands)) task.recv(fd, size, true);
-				}
+				if (isSend(call.name)) return this.sends.send(made);
+				if (isReceive(call.name)) return this.receives.receive(made);
 				return IGNORED;
 		}
-	}
-
-	/**
-	 * Whether the model knows what a call can receive: packets of a DCCP connection within the host,
-	 * or datagrams, if the recording has the secrets by which the kernel chose the receivers.
-	 */
-	private knowsReceiver({ call, sock, operands }: Made): boolean {
-		const { known, socket, sock: S } = this.world.kernel;
-		if (call.name !== "recvfrom") return false;
-		const sk = nth(socket.sk, sock);
-		if (S.sk_protocol[sk] === IPPROTO_DCCP) {
-			const peer = S.skc_dport[sk] !== 0;
-			return (operands.flags(3) & ~MSG_DONTWAIT) === 0 && (!peer || this.localDevice(sk) !== 0);
-		}
-		if (known.size === 0) return false;
-		if (!isUdp(nth(S.sk_protocol, sk)) || (operands.flags(3) & ~MSG_DONTWAIT) !== 0) return false;
-		return known.has("udp") && (S.skc_family[sk] === AF_INET || known.has("udp6"));
 	}
 
 	private listen(task: Task, fd: number, backlog: number): number {
@@ -483,6 +410,9 @@ export class Calls {
 		}
 		if (call.result?.value === 0 && option !== null) {
 			mptcpCountOption(this.world.kernel, sk, option.level, option.number);
+		}
+		if (call.result?.value === 0 && option?.level === SOL_UDP) {
+			this.world.oddDatagrams ??= `line ${call.line} sets ${option.name}, which is not modelled`;
 		}
 		if (call.result?.value === 0 && option !== null && option.concern !== "none") {
 			this.world.doubts.set(sk, `line ${call.line} sets ${option.name}, which is not modelled`);
@@ -564,18 +494,7 @@ export class Calls {
 	private refused(sk: number): void {
 		const S = this.world.kernel.sock;
 		if (!isUdp(nth(S.sk_protocol, sk)) || S.skc_state[sk] !== TCP_ESTABLISHED) return;
-		if (this.localDevice(sk) === 0) S.sk_err[sk] = ECONNREFUSED;
-	}
-
-	/** The device that receives packets to a sock's destination; 0 if it is another host. */
-	private localDevice(sk: number): number {
-		const k = this.world.kernel;
-		const S = k.sock;
-		const net = sk_net(k, sk);
-		const oif = nth(S.skc_bound_dev_if, sk);
-		return skOverIpv6(S, sk)
-			? ip6LocalDeliverIfindex(net, S.skc_v6_daddr, sk * 4, oif)
-			: ipLocalDeliverIfindex(net, nth(S.skc_daddr, sk), oif);
+		if (localDevice(this.world.kernel, sk) === 0) S.sk_err[sk] = ECONNREFUSED;
 	}
 
 	/**
@@ -594,7 +513,11 @@ export class Calls {
 		if (!asks && !transfers) return;
 		const errno = call.result?.errno ?? null;
 		const told = asks ? errorIn(operands) : errno === null ? 0 : (errnoOf(errno) ?? 0);
-		if (S.skc_state[sk] === TCP_SYN_SENT && ANSWERS.has(told) && this.localDevice(sk) === 0) {
+		if (
+			S.skc_state[sk] === TCP_SYN_SENT &&
+			ANSWERS.has(told) &&
+			localDevice(this.world.kernel, sk) === 0
+		) {
 			S.sk_err[sk] = told;
 			tcp_done(k, sk);
 			return;
@@ -606,166 +529,14 @@ export class Calls {
 		if (taken && S.skc_state[sk] === TCP_CLOSE) S.sk_err[sock_sk] = 0;
 	}
 
-	/**
-	 * A call that sends. On a TCP connection its result is not compared, but it can cause a RST or
-	 * take the pending error. A datagram may choose a port. Its errors are compared.
-	 */
-	private send(made: Made): Handled {
-		const { task, fd, sock, call, operands, recorded } = made;
-		const { kernel, own } = this.world;
-		const S = kernel.sock;
-		const sk = nth(kernel.socket.sk, sock);
-		const protocol = nth(S.sk_protocol, sk);
-		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
-			if (this.connects(task, call)) return this.sendFastOpen(made);
-			// The other end is not recorded. It may have received the data.
-			if (this.world.ends.has(sk)) return IGNORED;
-			if (recorded !== null) task.sendto(fd, bytes(recorded), null, 0, true);
-			return IGNORED;
-		}
-		const sent = operands.messages();
-		if (sent === null) return IGNORED;
-		const several = call.name === "sendmmsg";
-		const unbound = S.skc_num[sk] === 0;
-		let result = 0;
-		for (const { to, badPointer, addrlen, size } of sent.messages) {
-			const wrong = badPointer ? faultOfSend(addrlen) : 0;
-			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
-			const told = several ? size : (size ?? recorded);
-			const err = wrong !== 0 ? wrong : task.sendto(fd, bytes(told ?? 0), address, addrlen);
-			if (err < 0) {
-				if (result === 0) result = err;
-				break;
-			}
-			result = several ? result + 1 : err;
-		}
-		if (recorded === null || result === recorded || own !== null) return { result };
-		const error = call.result?.errno ?? "";
-		const unrelated =
-			UNRELATED.has(error) ||
-			(error === "EAGAIN" && !unbound) ||
-			(several && recorded > 0) ||
-			sent.messages.some(({ control }) => control) ||
-			!sent.whole;
-		return unrelated || !(isUdp(protocol) || unbound) ? IGNORED : { result };
-	}
-
-	/** Whether a call connects: connect(), or a send that begins a TCP connection. */
+	/** See Sends. */
 	connects(task: Task, call: CallLine): boolean {
-		if (call.name === "connect") return true;
-		if (!isSend(call.name)) return false;
-		const { kernel } = this.world;
-		const S = kernel.sock;
-		const sk = this.world.sk(task, call);
-		if (S.sk_protocol[sk] !== IPPROTO_TCP && S.sk_protocol[sk] !== IPPROTO_MPTCP) return false;
-		if ((nth(S.inet_flags, sk) & INET_DEFER_CONNECT) !== 0) return true;
-		return (this.messageFlags(call) & MSG_FASTOPEN) !== 0;
+		return this.sends.connects(task, call);
 	}
 
-	/** The flags of a call that sends. */
-	private messageFlags(call: CallLine): number {
-		const index = call.name === "sendmsg" ? 2 : call.name.startsWith("send") ? 3 : -1;
-		const value = index < 0 ? undefined : call.args[index]?.value;
-		if (value?.kind === "int") return value.value;
-		if (value?.kind !== "flags") return 0;
-		const fastopen = value.names.includes("MSG_FASTOPEN") ? MSG_FASTOPEN : 0;
-		return fastopen | (value.names.includes("MSG_DONTWAIT") ? MSG_DONTWAIT : 0);
-	}
-
-	/**
-	 * Whether a host gave a fast open cookie. The result of a call that does not sleep shows it.
-	 * Null if the call does not show it, or if the model knows.
-	 */
+	/** See Sends. */
 	cookie(task: Task, call: CallLine): boolean | null {
-		const { world } = this;
-		const { kernel } = world;
-		const sk = world.sk(task, call);
-		const asks =
-			call.name === "connect" ? kernel.sock.fastopen_connect[sk] !== 0 : isSend(call.name);
-		if (sk === 0 || call.result?.value == null || !asks || !this.connects(task, call)) return null;
-		if (call.result.errno === "EINPROGRESS") return this.tellsCookie(task, call) ? false : null;
-		const flags = nth(kernel.socket.flags, task.socketOf(fdOf(call) ?? -1));
-		const nonblock = (flags & O_NONBLOCK) !== 0 || (this.messageFlags(call) & MSG_DONTWAIT) !== 0;
-		if (!nonblock || call.result.errno !== null) return null;
-		return this.tellsCookie(task, call) ? true : null;
-	}
-
-	/** Whether the destination of a call may have given a cookie that the model does not know. */
-	private tellsCookie(task: Task, call: CallLine): boolean {
-		const { world } = this;
-		if (!world.alone) return true;
-		const sk = world.sk(task, call);
-		if ((nth(world.kernel.sock.inet_flags, sk) & INET_DEFER_CONNECT) !== 0) {
-			return this.localDevice(sk) === 0;
-		}
-		const operands = world.operands(call);
-		const to =
-			call.name === "connect"
-				? operands.shownAddress(1)
-				: (operands.messages()?.messages[0]?.to?.address ?? null);
-		if (to === null) return false;
-		const { net } = task.net;
-		const v4 = parseIpv4(unmapped(to.address));
-		if (v4 !== null) return ipLocalDeliverIfindex(net, v4, 0) === 0;
-		const v6 = parseIpv6(to.address);
-		return v6 !== null && ip6LocalDeliverIfindex(net, v6, 0, 0) === 0;
-	}
-
-	/**
-	 * A send that connects: net/ipv4/tcp.c: tcp_sendmsg_fastopen. The recorded result shows whether
-	 * it could sleep, as that of connect().
-	 */
-	private sendFastOpen(made: Made): Handled {
-		const { task, fd, sock, call, operands, recorded } = made;
-		const [message] = operands.messages()?.messages ?? [];
-		const error = call.result?.errno ?? "";
-		if (message === undefined || (UNRELATED.has(error) && recorded !== -EOPNOTSUPP)) return IGNORED;
-		const { kernel, alone } = this.world;
-		const wrong = message.badPointer ? faultOfSend(message.addrlen) : 0;
-		if (wrong !== 0) return { result: wrong };
-		const size = message.size ?? Math.max(recorded ?? 0, 0);
-		const other = message.to !== null || message.badPointer ? OTHER_FAMILY : null;
-		const to = message.to?.address ?? other;
-		const given = this.messageFlags(call);
-		const { tcp_metrics, ipv4 } = task.net.net;
-		if (!alone && recorded === -EOPNOTSUPP) ipv4.sysctl_tcp_fastopen &= ~TFO_CLIENT_ENABLE;
-		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
-		const cookies = tcp_metrics.size > 0 || this.cookie(task, call) === true;
-		// fcntl() may not be recorded. Without a cookie, only a call that may sleep sends. With a
-		// cookie, a call that may not sleep sends as well.
-		const sent = recorded !== null && recorded > 0;
-		const nonblock =
-			error === "EINPROGRESS" || (sent ? cookies : flagged || (given & MSG_DONTWAIT) !== 0);
-		const sk = nth(kernel.socket.sk, sock);
-		if (kernel.sock.sk_protocol[sk] === IPPROTO_MPTCP) {
-			return this.connectMptcp(task, fd, to, message.addrlen, size, nonblock);
-		}
-		let result = task.sendto(fd, size, to, message.addrlen, nonblock, given & MSG_FASTOPEN);
-		if (result === -ERESTARTSYS && recorded === null) result = task.waitForConnect(fd);
-		else if (result === -ERESTARTSYS) {
-			this.onWait(call.endTime ?? null);
-			result = task.connectSleeping(fd);
-		}
-		if (nonblock && !flagged && kernel.sock.skc_state[sk] === TCP_ESTABLISHED) {
-			kernel.socket.state[sock] = SS_CONNECTED; // as if it had waited
-		}
-		// How much of a long message goes with the SYN depends on memory.
-		const partly = sent && result > 0 && size > SYN_DATA;
-		return { result: partly ? recorded : result };
-	}
-
-	/** A fast open of an MPTCP socket: it connects and sends. */
-	private connectMptcp(
-		task: Task,
-		fd: number,
-		to: Address | null,
-		length: number,
-		size: number,
-		nonblock: boolean,
-	): Handled {
-		if (to === null) return IGNORED;
-		const result = task.connect(fd, to, length, nonblock);
-		return { result: result === 0 ? task.sendto(fd, size, null, 0, true) : result };
+		return this.sends.cookie(task, call);
 	}
 
 	private opened({ task, call, operands }: Made, at?: number): number {
@@ -896,32 +667,10 @@ function hex(bytes: Uint8Array): string {
 	return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
 
-/** Whether two addresses are the same. If strace does not print the scope, it is not compared. */
-export function sameAddress(told: Address, name: Address): boolean {
-	return (
-		told.family === name.family &&
-		told.address === name.address &&
-		told.port === name.port &&
-		(told.scope_id === undefined || told.scope_id === (name.scope_id ?? 0))
-	);
-}
-
 function addressDiffers(operands: Operands, name: Address): string | null {
 	const told = operands.shownAddress(1);
 	if (told === null || sameAddress(told, name)) return null;
 	return `the model's address is ${describeAddress(name)}`;
-}
-
-/** An address of a family that no internet socket accepts. */
-const OTHER_FAMILY: Address = { family: "AF_OTHER", address: "0.0.0.0", port: 0 };
-
-export function isUdp(protocol: number): boolean {
-	return protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE;
-}
-
-/** Whether a call receives from the socket's error queue. */
-function readsErrorQueue(call: CallLine, operands: Operands): boolean {
-	return (operands.flags(call.name === "recvmsg" ? 2 : 3) & MSG_ERRQUEUE) !== 0;
 }
 
 /** Whether a send, a receive or SO_ERROR returns ECONNREFUSED. */
@@ -954,11 +703,6 @@ function isFault(call: CallLine, length: number): boolean {
 	return length >= least && length <= SIZEOF_SOCKADDR_STORAGE;
 }
 
-/** The error of a send that cannot read its address. The length is checked before, or later: 0. */
-function faultOfSend(addrlen: number): number {
-	return addrlen >= SIZEOF_SA_FAMILY && addrlen <= SIZEOF_SOCKADDR_STORAGE ? -EFAULT : 0;
-}
-
 /** Whether an argument is a pointer that strace could not follow. It prints a number or NULL. */
 export function passesBarePointer(call: CallLine): boolean {
 	const bare = (value: Value): boolean =>
@@ -985,9 +729,4 @@ function roomFor({ call, operands, recorded }: Made): number | null | undefined 
 /** A recorded result as a descriptor; undefined if it is too large for one. */
 function descriptor(result: number): number | undefined {
 	return result <= 0x7fffffff ? result : undefined;
-}
-
-/** Limits a recorded size to a number of bytes that a call can have. */
-function bytes(size: number): number {
-	return Math.min(Math.max(size, 0), Number.MAX_SAFE_INTEGER);
 }

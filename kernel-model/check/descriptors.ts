@@ -15,7 +15,7 @@ import type { Task } from "../machine/task.js";
 import { systemCall } from "../script/calls.js";
 import { fdOf } from "../script/operands.js";
 import { type CallLine, ScriptError, type Value } from "../script/strace.js";
-import { type Handled, IGNORED, sameAddress } from "./calls.js";
+import { type Handled, IGNORED, sameAddress } from "./made.js";
 import type { World } from "./world.js";
 
 /** How many lines are searched for later calls on a descriptor. */

@@ -98,6 +98,12 @@ export interface PlayOptions {
 	 */
 	unread?: boolean;
 	/**
+	 * True: packets over loopback arrive before the next call begins, and every call that sends or
+	 * receives is recorded. So what a receive returns is certain. If not given, only recordings with
+	 * draws are like this.
+	 */
+	settled?: boolean;
+	/**
 	 * Only the recorded processes use the network namespaces. If not given, playScript() assumes it
 	 * if the recording begins by making its namespace or with set-up commands. A Player that is
 	 * used directly always assumes it.

@@ -33,7 +33,7 @@ import {
 	type Value,
 } from "../script/strace.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
-import { Calls, type Done, type Handled, IGNORED, passesBarePointer } from "./calls.js";
+import { Calls, passesBarePointer } from "./calls.js";
 import { Certain } from "./certain.js";
 import { isFd } from "./descriptors.js";
 import type { Revealed } from "./evidence.js";
@@ -41,6 +41,7 @@ import { EPOCH, offsetDiffers, perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import { Host } from "./host.js";
 import { type Difference, Judge } from "./judge.js";
+import { type Done, type Handled, IGNORED } from "./made.js";
 import type { Event, Events } from "./order.js";
 import type { Outcome, PlayOptions, Proof, Verdict } from "./outcome.js";
 import { proofOf, prove } from "./proof.js";

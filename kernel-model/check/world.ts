@@ -17,6 +17,7 @@ import { fdOf, Operands } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import { AcceptQueues } from "./accept_queues.js";
 import { placeHost } from "./before.js";
+import { DatagramQueues } from "./datagram_queues.js";
 import type { Evidence } from "./evidence.js";
 import {
 	type Draws,
@@ -30,6 +31,7 @@ import {
 } from "./exact.js";
 import type { Facts } from "./facts.js";
 import { addTo } from "./lists.js";
+import { localDevice } from "./made.js";
 import { OwnObserver, RecordingObserver } from "./observer.js";
 import { Origins } from "./origins.js";
 import type { OwnAnswers, PlayOptions } from "./outcome.js";
@@ -61,6 +63,9 @@ export class World {
 	readonly observer: RecordingObserver;
 	readonly perturb = new PerturbCheck();
 	readonly queues: AcceptQueues;
+	readonly datagrams: DatagramQueues;
+	/** Why receivers may get datagrams that no send of the model made. */
+	oddDatagrams: string | null = null;
 	readonly origins: Origins;
 	/** The line that is played. */
 	line = 0;
@@ -161,9 +166,13 @@ export class World {
 				? null
 				: (members.find((sk) => this.origins.lineOf(sk) === line) ?? null);
 		});
+		this.datagrams = new DatagramQueues(this.kernel);
 		this.origins = new Origins(this.kernel);
 		this.before = this.placeHost();
-		if (this.own === null) this.kernel.accept_queues = this.queues;
+		if (this.own === null) {
+			this.kernel.accept_queues = this.queues;
+			this.kernel.datagram_queues = this.datagrams;
+		}
 		const seed = this.own?.seed ?? null;
 		const random = seed === null ? null : new SeededRandom(seed);
 		const { named } = recording.evidence;
@@ -275,6 +284,27 @@ export class World {
 	/** Only the recorded processes use their network namespaces. */
 	get alone(): boolean {
 		return this.beganAlone && this.company === null;
+	}
+
+	/**
+	 * Packets over loopback arrive before the next call begins, and every call that sends or receives
+	 * is recorded.
+	 */
+	get settled(): boolean {
+		return this.options.settled ?? this.draws !== null;
+	}
+
+	/** Whether something that the recording does not show may decide what a sock sends and receives. */
+	isDoubtful(net: NetNamespace, sk: number): boolean {
+		const { doubts, unnamed, netDoubts } = this;
+		const ssk = this.subflow(sk);
+		if (doubts.has(sk) || doubts.has(ssk) || unnamed.has(ssk)) return true;
+		return netDoubts.has(net.net.id) || (!this.alone && this.refusals.has(ssk));
+	}
+
+	/** Whether the other end of a connection is on another host, or is not recorded. */
+	isOutside(sk: number): boolean {
+		return this.ends.has(sk) || localDevice(this.kernel, this.subflow(sk)) === 0;
 	}
 
 	/** io_uring may make calls of a task from a line on. strace does not show them. */

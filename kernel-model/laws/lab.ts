@@ -7,6 +7,7 @@ import {
 	AF_INET,
 	AF_INET6,
 	AF_UNSPEC,
+	MSG_DONTWAIT,
 	SIZEOF_SOCKADDR_IN,
 	SOL_IPV6,
 	type Sockaddr,
@@ -381,7 +382,7 @@ export class Lab {
 				this.reset(child);
 				return SOCKET + i;
 			}
-			if (__sys_recvfrom(k, sock, 1, true) >= 0) return SOCKET + i;
+			if (__sys_recvfrom(k, sock, 1, MSG_DONTWAIT) >= 0) return SOCKET + i;
 		}
 		return NOBODY;
 	}

@@ -5,6 +5,7 @@ import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import { DccpSocks } from "../../include/linux/dccp.js";
 import type { Random } from "../../include/linux/random.js";
 import { newSiphashState } from "../../include/linux/siphash.js";
+import type { Sockaddr } from "../../include/linux/socket.js";
 import { JIFFY, TimerQueue } from "../../include/linux/timer.js";
 import type { ChangeName } from "../../include/linux/version.js";
 import { type Draws, KernelDraws } from "../../include/net/draws.js";
@@ -89,6 +90,7 @@ const INET_LHTABLE_SIZE = 32;
 export const HOOKS: ReadonlySet<string> = new Set([
 	"accept_queues",
 	"changes",
+	"datagram_queues",
 	"draws",
 	"known",
 	"ownDraws",
@@ -192,7 +194,10 @@ export class Kernel implements Stack {
 	/** The kernel's own draws, used unless a guest replaces `draws`. */
 	readonly ownDraws: Draws = new KernelDraws(this);
 	draws: Draws = this.ownDraws;
+	msg_name: Sockaddr | null = null;
+	recv_err = 0;
 	accept_queues: AcceptQueueGuest | null = null;
+	datagram_queues: Stack["datagram_queues"] = null;
 	readonly guide: PortGuide | null;
 	/** Every task that has not exited. */
 	readonly tasks = new Set<Task>();

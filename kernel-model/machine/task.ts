@@ -798,14 +798,36 @@ export class Task {
 
 	/**
 	 * recv() of at most `size` bytes. Returns the number, 0 at the end of a stream, or a negative
-	 * errno.
+	 * errno. `flags`: MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL. Throws NotModelled for MSG_OOB
+	 * and MSG_ERRQUEUE.
 	 */
-	recv(fd: number, size: number, nonblock?: boolean): number {
+	recv(fd: number, size: number, nonblock?: boolean, flags = 0): number {
 		const sock = this.enters(fd);
 		const len = checkSize("size", size);
 		if (sock < 0) return this.returns(sock, "recvfrom", fd);
-		const got = __sys_recvfrom(this.kernel, sock, len, nonblock ?? this.nonblocking(sock));
+		const msg = checkInt("flags", flags) & ~MSG_DONTWAIT;
+		const block = nonblock ?? (this.nonblocking(sock) || (flags & MSG_DONTWAIT) !== 0);
+		const msg_flags = block ? msg | MSG_DONTWAIT : msg;
+		const got = __sys_recvfrom(this.kernel, sock, len, msg_flags);
 		return got < 0 ? this.returns(got, "recvfrom", fd) : got;
+	}
+
+	/**
+	 * recvfrom(). As recv(), and fills `address` with the sender of a datagram. A stream has no
+	 * sender: `address` keeps its fields.
+	 */
+	recvfrom(
+		fd: number,
+		size: number,
+		flags: number,
+		address: Partial<Address>,
+		nonblock?: boolean,
+	): number {
+		checkObject("address", address);
+		const got = this.recv(fd, size, nonblock, flags);
+		const { msg_name } = this.kernel;
+		if (got >= 0 && msg_name !== null) Object.assign(address, fromSockaddr(msg_name));
+		return got;
 	}
 
 	/**

@@ -68,7 +68,7 @@ export function judgeSystem(
 	}
 	let recording = ignored.size > 0 ? without(recorded, ignored) : recorded;
 	for (;;) {
-		const outcomes = judge(recording, file, options);
+		const outcomes = judge(recording, file, { ...options, settled: false });
 		const first = outcomes.find(({ verdict }) => verdict === "mismatch");
 		const calls = new Map<number, CallLine>();
 		for (const line of readRecording(recording, file).lines)

@@ -618,7 +618,12 @@ export interface LiveOutcome extends Outcome {
 /** The model's verdicts on a recording of a script. */
 export function judge(recording: Recording, file: string, options: PlayOptions): LiveOutcome[] {
 	const script = readRecording(recording, file);
-	const outcomes = playScript(script, { ...options, unread: true, alone: true });
+	const outcomes = playScript(script, {
+		settled: true, // the agent answers when packets have arrived
+		...options,
+		unread: true,
+		alone: true,
+	});
 	const found: LiveOutcome[] = [];
 	for (const outcome of outcomes) {
 		const before = found.at(-1);

@@ -24,6 +24,10 @@ import {
 	MSG_DONTWAIT,
 	MSG_ERRQUEUE,
 	MSG_FASTOPEN,
+	MSG_OOB,
+	MSG_PEEK,
+	MSG_TRUNC,
+	MSG_WAITALL,
 	SIN6_LEN_RFC2133,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_IN,
@@ -70,7 +74,10 @@ const CONSTANTS = new Map<string, number>([
 		SHUT_RD,
 		SHUT_RDWR,
 		SHUT_WR,
-		MSG_PEEK: 2,
+		MSG_OOB,
+		MSG_PEEK,
+		MSG_TRUNC,
+		MSG_WAITALL,
 		MSG_DONTWAIT,
 		MSG_ERRQUEUE,
 		MSG_NOSIGNAL: 0x4000,
@@ -341,6 +348,23 @@ export class Operands {
 			return sender === null ? [] : [sender];
 		}
 		return this.headers().flatMap((header) => this.shown(field(header, "msg_name")) ?? []);
+	}
+
+	/**
+	 * The bytes that a receive has room for, and the known bits of its flags. The size is null if
+	 * strace does not print it.
+	 */
+	receives(): { size: number | null; flags: number } {
+		const { name, args } = this.call;
+		if (name === "read") return { size: this.size(2), flags: 0 };
+		if (name === "recv" || name === "recvfrom") return { size: this.size(2), flags: this.flags(3) };
+		if (name === "readv") return { size: vectorSize(args[1]?.value), flags: 0 };
+		const [header] = name === "recvmsg" ? this.headers() : [];
+		const iov = header === undefined ? undefined : field(header, "msg_iov");
+		return {
+			size: iov === undefined ? null : vectorSize(iov),
+			flags: this.flags(name === "recvmsg" ? 2 : 3),
+		};
 	}
 
 	/** The struct msghdr of sendmsg() or recvmsg(), or all of sendmmsg() or recvmmsg(). */

@@ -36,7 +36,13 @@ import {
 } from "../../include/linux/dccp.js";
 import type { Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_DCCP, SS_UNCONNECTED } from "../../include/linux/net.js";
-import { MSG_DONTWAIT, SOL_DCCP, type Sockaddr } from "../../include/linux/socket.js";
+import {
+	MSG_DONTWAIT,
+	MSG_PEEK,
+	MSG_TRUNC,
+	SOL_DCCP,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
 import {
 	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
@@ -273,22 +279,26 @@ export function dccp_sendmsg(
  * Receives one packet. Returns its number of bytes, at most `size`, 0 at the end of the connection,
  * or a negative errno. A program that sees the end lets the socket answer Close or CloseReq.
  */
-export function dccp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
+export function dccp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === DCCP_LISTEN) return -ENOTCONN;
-	const length = dccp_sk(k, sk).receive_queue.shift();
+	const peek = (flags & MSG_PEEK) !== 0;
+	const { receive_queue } = dccp_sk(k, sk);
+	const length = receive_queue[0];
+	if (!peek) receive_queue.shift();
 	if (length === DCCP_FIN) {
+		if (peek) return 0;
 		dccp_finish_passive_close(k, sk);
 		process_backlog(k);
 		return 0;
 	}
-	if (length !== undefined) return Math.min(size, length);
+	if (length !== undefined) return (flags & MSG_TRUNC) !== 0 ? length : Math.min(size, length);
 	// verify_sock_status:
 	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
 	if (S.sk_err[sk] !== 0) return sock_error(k, sk);
 	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	if (S.skc_state[sk] === DCCP_CLOSED) return -ENOTCONN;
-	return nonblock ? -EAGAIN : -ERESTARTSYS;
+	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
 }
 
 /** listen(). Returns 0 or a negative errno. */

@@ -18,6 +18,8 @@ import {
 import {
 	AF_INET,
 	AF_UNSPEC,
+	MSG_ERRQUEUE,
+	MSG_OOB,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_IN,
 	SOL_DCCP,
@@ -208,9 +210,10 @@ export function inet_sendmsg(
 	return sk_prot(k, sk).sendmsg(k, sk, addr, addr_len, size, flags);
 }
 
-export function inet_recvmsg(k: Stack, sock: Sock, size: number, nonblock: boolean): number {
+export function inet_recvmsg(k: Stack, sock: Sock, size: number, flags: number): number {
 	const sk = k.socket.sk[sock];
-	return sk_prot(k, sk).recvmsg(k, sk, size, nonblock);
+	if ((flags & (MSG_OOB | MSG_ERRQUEUE)) !== 0) throw new NotModelled("MSG_OOB, MSG_ERRQUEUE");
+	return sk_prot(k, sk).recvmsg(k, sk, size, flags);
 }
 
 /** listen(). Returns 0 or a negative errno. */

@@ -5,6 +5,8 @@ import {
 	AF_UNSPEC,
 	MSG_DONTWAIT,
 	MSG_FASTOPEN,
+	MSG_PEEK,
+	MSG_WAITALL,
 	SIZEOF_SA_FAMILY,
 	SOL_TCP,
 	SOMAXCONN,
@@ -13,6 +15,7 @@ import {
 import { JIFFY } from "../../include/linux/timer.js";
 import {
 	INET_DEFER_CONNECT,
+	RCV_SHUTDOWN,
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_BINDPORT_LOCK,
@@ -450,19 +453,23 @@ export function tcpDataAcked(k: Stack, sk: Sk): void {
 
 /**
  * Receives at most `size` bytes. Returns the number of bytes, 0 after the peer's FIN, or a negative
- * errno.
+ * errno. MSG_PEEK leaves the data. MSG_WAITALL waits for all bytes while more can arrive.
  */
-export function tcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
+export function tcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
+	const nonblock = (flags & MSG_DONTWAIT) !== 0;
 	if (S.rcv_unread.get(sk) > 0) {
 		const copied = Math.min(size, S.rcv_unread.get(sk));
-		S.rcv_unread.add(sk, -copied);
+		const ends = nonblock || S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
+		const waits = copied < size && (flags & MSG_WAITALL) !== 0 && !ends;
+		if (waits && S.skc_state[sk] !== TCP_CLOSE) return -ERESTARTSYS;
+		if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
 		return copied;
 	}
 	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
 	if (S.sk_err[sk] !== 0) return sock_error(k, sk);
-	if ((S.sk_shutdown[sk] & 1) !== 0) return 0;
+	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
 	return nonblock ? -EAGAIN : -ERESTARTSYS;
 }

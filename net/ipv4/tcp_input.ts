@@ -76,7 +76,7 @@ function tcp_reset(k: Stack, sk: Sk, flags: number): void {
 }
 
 /** The FIN of the peer arrived. */
-function tcp_fin(k: Stack, sk: Sk): void {
+export function tcp_fin(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	S.sk_shutdown[sk] |= RCV_SHUTDOWN;
 	S.sk_flags[sk] |= SOCK_DONE;

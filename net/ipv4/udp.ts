@@ -18,8 +18,13 @@ import {
 	AF_INET,
 	AF_INET6,
 	AF_UNSPEC,
+	MSG_DONTWAIT,
+	MSG_PEEK,
+	MSG_TRUNC,
 	SIZEOF_SOCKADDR_IN,
 	type Sockaddr,
+	sockaddr_in,
+	sockaddr_in6,
 } from "../../include/linux/socket.js";
 import {
 	__inet_ehashfn,
@@ -32,7 +37,13 @@ import {
 	ipv6_only_sock,
 } from "../../include/net/inet_sock.js";
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
-import { ipv6_addr_any, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import {
+	type In6Addr,
+	ipv6_addr_any,
+	ipv6_addr_set_v4mapped,
+	ipv6_addr_v4mapped,
+	ipv6_iface_scope_id,
+} from "../../include/net/ipv6.js";
 import {
 	IFF_UP,
 	LOOPBACK_IFINDEX,
@@ -56,6 +67,7 @@ import {
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
+	type Datagram,
 	setUdpHashes,
 	UDP_HTABLE_SIZE_MIN_PERNET,
 	UdpTable,
@@ -861,18 +873,47 @@ export function udp_sendmsg(
 }
 
 /**
+ * __skb_recv_udp. Takes the oldest datagram from the queue of a sock, or with MSG_PEEK only looks
+ * at it. Returns null if there is none, or an error is pending. k.recv_err is then 0 or a negative
+ * errno.
+ */
+export function __skb_recv_udp(k: Stack, sk: Sk, flags: number): Datagram | null {
+	k.recv_err = sock_error(k, sk);
+	if (k.recv_err !== 0) return null;
+	const queue = udp_get_table_prot(k, sk).receive_queue.get(sk);
+	const datagram = queue?.[0];
+	if (datagram !== undefined) {
+		if ((flags & MSG_PEEK) === 0) queue?.shift();
+		return datagram;
+	}
+	if ((flags & MSG_DONTWAIT) !== 0) k.recv_err = -EAGAIN;
+	else if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) === 0) k.recv_err = -ERESTARTSYS;
+	return null;
+}
+
+/** The result of a receive of `size` bytes: the copied bytes, with MSG_TRUNC the real length. */
+export function datagramCopied(len: number, size: number, flags: number): number {
+	return (flags & MSG_TRUNC) !== 0 ? len : Math.min(len, size);
+}
+
+/** The sender of a datagram, as a sock of its family shows it (msg_name). */
+export function udpSender(k: Stack, sk: Sk, skb: Datagram): Sockaddr {
+	if (k.sock.skc_family[sk] === AF_INET) return sockaddr_in(skb.saddr, skb.sport);
+	const saddr: In6Addr = skb.v6_saddr?.slice() ?? new Uint32Array(4);
+	if (skb.v6_saddr === null) ipv6_addr_set_v4mapped(skb.saddr, saddr, 0);
+	return sockaddr_in6(saddr, skb.sport, ipv6_iface_scope_id(saddr, 0, skb.iif));
+}
+
+/**
  * Receives a datagram. Returns its length, at most `size`, or a negative errno: the pending error,
  * -EAGAIN if the queue is empty and the file does not block, -ERESTARTSYS if the task would
  * sleep. After shutdown() a blocking call returns 0 instead of sleeping.
  */
-export function udp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
-	const S = k.sock;
-	const err = sock_error(k, sk);
-	if (err !== 0) return err;
-	const len = udp_get_table_prot(k, sk).receive_queue.get(sk)?.shift();
-	if (len !== undefined) return Math.min(len, size);
-	if (nonblock) return -EAGAIN;
-	return (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0 ? 0 : -ERESTARTSYS;
+export function udp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
+	const skb = __skb_recv_udp(k, sk, flags);
+	if (skb === null) return k.recv_err;
+	k.msg_name = udpSender(k, sk, skb);
+	return datagramCopied(skb.len, size, flags);
 }
 
 /** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */
@@ -977,20 +1018,21 @@ export function udp_v4_rehash(k: Stack, sk: Sk): void {
 }
 
 /**
- * Appends a datagram of `len` bytes to the receive queue of a sock, which has no limit here. If the
- * sock has a peer, stores the CPU in it.
+ * Appends a datagram to the receive queue of a sock, which has no limit here. If the sock has a
+ * peer, stores the CPU in it.
  */
 export function udp_queue_rcv_skb(
 	k: Stack,
 	table: UdpTable,
 	sk: Sk,
 	has_peer: boolean,
-	len: number,
+	skb: Datagram,
 ): void {
 	if (has_peer) k.sock.sk_incoming_cpu[sk] = 1;
 	const queue = table.receive_queue.get(sk);
-	if (queue === undefined) table.receive_queue.set(sk, [len]);
-	else queue.push(len);
+	if (queue === undefined) table.receive_queue.set(sk, [skb]);
+	else queue.push(skb);
+	k.datagram_queues?.arrives(table, sk, skb);
 }
 
 /**
@@ -1012,7 +1054,8 @@ function __udp4_lib_rcv(
 ): void {
 	const sk = __udp4_lib_lookup(k, net, saddr, sport, daddr, dport, dif, sdif, table);
 	if (sk !== 0) {
-		udp_queue_rcv_skb(k, table, sk, k.sock.skc_daddr[sk] !== 0, len);
+		const skb = { len, sport, saddr, v6_saddr: null, iif: 0 };
+		udp_queue_rcv_skb(k, table, sk, k.sock.skc_daddr[sk] !== 0, skb);
 		return;
 	}
 	if (__ip_dev_find(net, daddr) === null) return;
@@ -1028,6 +1071,7 @@ function __udp4_lib_rcv(
 export function udp_destroy_sock(k: Stack, sk: Sk): void {
 	const table = udp_get_table_prot(k, sk);
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
+	k.datagram_queues?.leaves(table, sk);
 	table.receive_queue.delete(sk);
 	k.sock.cork_fl.delete(sk);
 }

@@ -32,6 +32,7 @@ import {
 	ipv6_addr_any,
 	ipv6_addr_copy,
 	ipv6_addr_type,
+	ipv6_iface_scope_id,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
 import { type Net, RT_TABLE_LOCAL } from "../../include/net/net_namespace.js";
@@ -225,9 +226,7 @@ export function inet6_getname(k: Stack, sock: Sock, peer: number): Sockaddr | nu
 		from = S.skc_v6_daddr;
 	}
 	ipv6_addr_copy(name.sin6_addr, 0, from, at);
-	if (__ipv6_addr_needs_scope_id(ipv6_addr_type(name.sin6_addr, 0))) {
-		name.sin6_scope_id = S.skc_bound_dev_if[sk];
-	}
+	name.sin6_scope_id = ipv6_iface_scope_id(name.sin6_addr, 0, S.skc_bound_dev_if[sk]);
 	return name;
 }
 

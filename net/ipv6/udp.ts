@@ -363,7 +363,8 @@ function __udp6_lib_rcv(
 	const sdif = l3mdev_master_ifindex_by_index(net, dif);
 	const sk = __udp6_lib_lookup(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif, table);
 	if (sk !== 0) {
-		udp_queue_rcv_skb(k, table, sk, !ipv6_addr_any(k.sock.skc_v6_daddr, sk * 4), len);
+		const skb = { len, sport, saddr: 0, v6_saddr: saddr.slice(), iif: dif };
+		udp_queue_rcv_skb(k, table, sk, !ipv6_addr_any(k.sock.skc_v6_daddr, sk * 4), skb);
 		return;
 	}
 	// An ICMPv6 message is received on the device of its destination address: here the sender's.
@@ -468,8 +469,8 @@ export function udpv6_sendmsg(
 }
 
 /** Receives a datagram, over IPv6 or IPv4. See udp_recvmsg. */
-export function udpv6_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
-	return udp_recvmsg(k, sk, size, nonblock);
+export function udpv6_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
+	return udp_recvmsg(k, sk, size, flags);
 }
 
 /** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */

@@ -21,7 +21,13 @@ import {
 	SS_CONNECTED,
 	SS_UNCONNECTED,
 } from "../../include/linux/net.js";
-import { AF_INET6, MSG_DONTWAIT, MSG_FASTOPEN, type Sockaddr } from "../../include/linux/socket.js";
+import {
+	AF_INET6,
+	MSG_DONTWAIT,
+	MSG_FASTOPEN,
+	MSG_PEEK,
+	type Sockaddr,
+} from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import type { MptcpSock } from "../../include/net/mptcp.js";
 import {
@@ -569,17 +575,17 @@ function mptcp_sendmsg(
 /**
  * Receives at most `size` bytes. Returns the number of bytes, 0 at the end, or a negative errno.
  */
-function mptcp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
+function mptcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
 	const copied = Math.min(size, S.rcv_unread.get(sk));
-	S.rcv_unread.add(sk, -copied);
+	if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
 	if (copied > 0 || size === 0) return copied;
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
-	return nonblock ? -EAGAIN : -ERESTARTSYS;
+	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
 }
 
 function mptcp_get_port(k: Stack, sk: Sk, snum: Port): number {

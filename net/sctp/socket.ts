@@ -15,6 +15,7 @@ import {
 	AF_INET6,
 	AF_UNSPEC,
 	MSG_DONTWAIT,
+	MSG_PEEK,
 	SIN6_LEN_RFC2133,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_IN,
@@ -443,13 +444,14 @@ function sctp_sendmsg(
  * Receives at most `size` bytes of a message. Returns the number of bytes, 0 at the end, or a
  * negative errno.
  */
-function sctp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number {
+function sctp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	const S = k.sock;
 	const sp = sctp_sk(k, sk);
 	if (sp.type === SCTP_SOCKET_TCP && sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -ENOTCONN;
 	const message = sp.receive_queue[0];
 	if (message !== undefined) {
 		const copied = Math.min(size, message.size);
+		if ((flags & MSG_PEEK) !== 0) return copied;
 		message.size -= copied;
 		if (message.size === 0) sp.receive_queue.shift();
 		return copied;
@@ -457,7 +459,7 @@ function sctp_recvmsg(k: Stack, sk: Sk, size: number, nonblock: boolean): number
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
 	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
-	if (nonblock) return -EAGAIN;
+	if ((flags & MSG_DONTWAIT) !== 0) return -EAGAIN;
 	// sctp_wait_for_packet
 	if (sp.ep.asocs.length === 0 && !sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -ENOTCONN;
 	return -ERESTARTSYS;

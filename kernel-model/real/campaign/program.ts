@@ -5,6 +5,7 @@
  * descriptors at this point determine the call.
  */
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../../include/linux/net.js";
+import { MSG_PEEK, MSG_TRUNC, MSG_WAITALL } from "../../../include/linux/socket.js";
 import { NotModelled } from "../../../net/core/sock.js";
 import type { Address } from "../../machine/address.js";
 import { Kernel } from "../../machine/kernel.js";
@@ -205,6 +206,7 @@ export const READ: readonly [Level, string][] = [
 	["SOL_IPV6", "IPV6_V6ONLY"],
 	["SOL_IPV6", "IPV6_FREEBIND"],
 	["SOL_SOCKET", "SO_LINGER"],
+	["SOL_IP", "IP_PROTOCOL"],
 	["SOL_SOCKET", "SO_BINDTODEVICE"],
 	["SOL_SOCKET", "SO_ACCEPTCONN"],
 	["SOL_SOCKET", "SO_TYPE"],
@@ -226,6 +228,17 @@ export const ENDS: readonly [Level, string, number, readonly number[]][] = [
 	["SOL_TCP", "TCP_KEEPCNT", 6, [0, 127, 128, 1]],
 	["SOL_TCP", "TCP_RTO_MAX_MS", 44, [999, 1000, 120000, 120001, 1001]],
 	["SOL_TCP", "TCP_RTO_MIN_US", 45, [200000, 4000, 199999, -1]],
+];
+/** Flags of a receive besides MSG_DONTWAIT, with their numbers. */
+const RECEIVE_FLAGS: readonly (readonly [string, number])[] = [
+	["", 0],
+	["", 0],
+	["", 0],
+	["|MSG_PEEK", MSG_PEEK],
+	["", 0],
+	["|MSG_WAITALL", MSG_WAITALL],
+	["|MSG_PEEK|MSG_TRUNC", MSG_PEEK | MSG_TRUNC],
+	["|MSG_TRUNC", MSG_TRUNC],
 ];
 /** Bounds of IP_LOCAL_PORT_RANGE; 0 leaves one to the namespace. */
 const RANGES = [
@@ -551,8 +564,7 @@ class Renderer {
 				this.send(process, fd, sock, n);
 				return;
 			case "receive":
-				this.say(process, `recvfrom(${fd}, NULL, ${nth([16, 1, 0], c % 3)}, MSG_DONTWAIT)`);
-				this.perform(() => process.task.recv(fd, nth([16, 1, 0], c % 3), true));
+				this.receive(process, fd, n);
 				return;
 			case "accept": {
 				this.say(process, `accept4(${fd}, {sa_family=AF_UNSPEC}, [28], SOCK_NONBLOCK)`);
@@ -803,6 +815,16 @@ class Renderer {
 		);
 	}
 
+	/** A receive that does not wait. Half of them ask for the sender. */
+	private receive(process: Process, fd: number, n: Operation["n"]): void {
+		const [, , c, d, e] = n;
+		const size = nth([16, 1, 0], c % 3);
+		const [name, flags] = pick(RECEIVE_FLAGS, e);
+		const sender = d % 2 === 0 ? "" : ", {sa_family=AF_UNSPEC}, [28]";
+		this.say(process, `recvfrom(${fd}, NULL, ${size}, MSG_DONTWAIT${name}${sender})`);
+		this.perform(() => process.task.recv(fd, size, true, flags));
+	}
+
 	private fork(b: number, c: number): void {
 		if (this.processes.length > TASKS) return;
 		const parent = nth(this.processes, 0);
@@ -1030,7 +1052,8 @@ class Renderer {
 		for (const fd of alive()) {
 			for (let i = 0; i < clients.length; i++) {
 				if (kind !== "tcp") {
-					this.say(process, `recvfrom(${fd}, NULL, 16, MSG_DONTWAIT)`);
+					const sender = "{sa_family=AF_UNSPEC}, [28]";
+					this.say(process, `recvfrom(${fd}, NULL, 16, MSG_DONTWAIT, ${sender})`);
 					this.perform(() => task.recv(fd, 16, true));
 					continue;
 				}

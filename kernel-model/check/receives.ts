@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Calls that receive: how many bytes came, who sent a datagram, the end of a stream, pending errors.
+ *
+ * A recording of a program does not show all of it. A packet over loopback may arrive after the
+ * call that sent it has returned. Data may be sent and received by calls that strace was not told
+ * to record (sendfile(), splice()). Other hosts send what they like. So most differences are
+ * undecided. If nothing can be open (`World.settled`), every difference counts.
+ */
+import { MSG_DONTWAIT, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK } from "../../include/linux/socket.js";
+import { INET_RECVERR, INET_RECVERR6, RCV_SHUTDOWN, SOCK_DONE } from "../../include/net/sock.js";
+import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
+import type { Datagram, UdpTable } from "../../include/net/udp.js";
+import { EAGAIN, ENOTCONN, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
+import { IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_TCP } from "../../include/uapi/linux/in.js";
+import { tcp_fin } from "../../net/ipv4/tcp_input.js";
+import { datagramCopied, udp_get_table_prot, udpSender } from "../../net/ipv4/udp.js";
+import { type Address, fromSockaddr } from "../machine/address.js";
+import { describeAddress } from "../machine/explain.js";
+import { isHostAddress } from "../machine/failures.js";
+import { nth } from "../machine/nth.js";
+import { errnoOf } from "../script/operands.js";
+import {
+	bytes,
+	type Done,
+	type Handled,
+	IGNORED,
+	isUdp,
+	localDevice,
+	type Made,
+	neverReturned,
+	sameAddress,
+} from "./made.js";
+import { neverConnected, resetFromOutside } from "./sends.js";
+import type { World } from "./world.js";
+
+/** Errors that depend on signals, memory and pointers. */
+const UNRELATED = new Set(["EINTR", "EFAULT", "ENOMEM", "ENOBUFS", "EINVAL", "EOPNOTSUPP"]);
+
+const LATE = "a packet may arrive after the call that sent it has returned";
+const LATE_RST = "the recording does not show when a RST of the peer arrived, or what was not read";
+
+export class Receives {
+	constructor(private readonly world: World) {}
+
+	/** Makes a call that receives. */
+	receive(made: Made): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
+		const { world } = this;
+		const { size, flags } = operands.receives();
+		const sk = nth(world.kernel.socket.sk, sock);
+		const protocol = nth(world.kernel.sock.sk_protocol, sk);
+		if (protocol === IPPROTO_DCCP && call.name === "recvfrom" && (flags & ~MSG_DONTWAIT) === 0) {
+			const connected = world.kernel.sock.skc_dport[sk] !== 0;
+			if (!connected || localDevice(world.kernel, sk) !== 0) {
+				return { result: task.recv(fd, size ?? 0, flags === 0 ? undefined : true) };
+			}
+		}
+		const unread = (flags & (MSG_OOB | MSG_ERRQUEUE)) !== 0;
+		const passed = world.own !== null || unread || (recorded === null && neverReturned(call));
+		if (passed || call.name === "recvmmsg") return this.passOver(made, flags);
+		// net/socket.c: sock_read_iter.
+		const empty = (call.name === "read" || call.name === "readv") && size === 0;
+		if (empty) return { result: 0 };
+		if (recorded === null) {
+			const sender: Partial<Address> = {};
+			const attempt = () => task.recvfrom(fd, size ?? 0, flags, sender);
+			let result = attempt();
+			if (result === -ERESTARTSYS) result = task.waitForInput(fd, attempt);
+			return { result, ...shownSender(made, sender) };
+		}
+		const error = call.result?.errno ?? "";
+		if (recorded === -ERESTARTSYS) return IGNORED;
+		if (UNRELATED.has(error)) return this.passOver(made, flags);
+		const stream = protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
+		const doubtful = !world.settled && world.isDoubtful(task.net, sk);
+		if (doubtful || (!stream && !isUdp(protocol))) return this.passOver(made, flags);
+		if (size !== null && stream && recorded > size) {
+			return { result: task.recv(fd, size, true, flags) };
+		}
+		if (stream) return this.stream(made, sk, size, flags, recorded);
+		return this.datagram(made, sk, size, flags, recorded);
+	}
+
+	/** Only the effect of a call on the model counts, not its result. */
+	private passOver({ task, fd, sock, recorded }: Made, flags: number): typeof IGNORED {
+		const { kernel } = this.world;
+		if (recorded === null || (flags & MSG_OOB) !== 0) return IGNORED;
+		const sk = nth(kernel.socket.sk, sock);
+		// A receive from the error queue takes no data. It takes the pending error only if IP_RECVERR
+		// put this error into the queue as well.
+		const queued = (nth(kernel.sock.inet_flags, sk) & (INET_RECVERR | INET_RECVERR6)) !== 0;
+		if ((flags & MSG_ERRQUEUE) !== 0 && !queued) return IGNORED;
+		// MPTCP returns 0 for a length of 0, whatever waits. So an error was of a longer one.
+		const mptcp = nth(kernel.sock.sk_protocol, sk) === IPPROTO_MPTCP;
+		task.recv(fd, mptcp && recorded < 0 ? 1 : bytes(recorded), true, flags & ~MSG_ERRQUEUE);
+		return IGNORED;
+	}
+
+	// Streams
+
+	private stream(
+		{ task, fd, call }: Made,
+		sk: number,
+		size: number | null,
+		flags: number,
+		recorded: number,
+	): Handled {
+		const { world } = this;
+		const { kernel, settled } = world;
+		const S = kernel.sock;
+		const most = size ?? bytes(recorded);
+		const attempt = (): Done => ({ result: task.recv(fd, most, true, flags) });
+		const undecided = (reason: string): Done => ({ result: recorded, undecided: reason });
+		if (settled || neverConnected(kernel, sk)) return attempt();
+		if (S.sk_protocol[sk] === IPPROTO_MPTCP) {
+			const done = attempt();
+			return done.result === recorded ? done : IGNORED;
+		}
+		const here = !world.isOutside(sk);
+		const ended =
+			(nth(S.sk_flags, sk) & SOCK_DONE) !== 0 || (nth(S.sk_shutdown, sk) & RCV_SHUTDOWN) !== 0;
+		const unread = S.rcv_unread.get(sk);
+		if (recorded > 0) {
+			// More than the model has: the peer sent it by a call that is not recorded (sendfile()).
+			if ((flags & MSG_PEEK) === 0) S.rcv_unread.set(sk, Math.max(unread - recorded, 0));
+			return { result: recorded };
+		}
+		if (recorded === 0) {
+			if (size === 0) return attempt();
+			// All data was read, also by calls that are not recorded.
+			S.rcv_unread.set(sk, 0);
+			if (!ended && here) return undecided("the end of the peer's data is not recorded");
+			if (!ended) tcp_fin(kernel, sk);
+			return { result: 0 };
+		}
+		if (recorded === -EAGAIN) {
+			if (unread > 0 && !world.showsReads) S.rcv_unread.set(sk, 0);
+			const waits = S.rcv_unread.get(sk) > 0 || ended || S.sk_err[sk] !== 0;
+			return waits ? undecided(LATE) : { result: recorded };
+		}
+		if (recorded === -ENOTCONN) return attempt();
+		if (S.sk_err[sk] === 0) {
+			if (here || ended) return undecided(LATE_RST);
+			resetFromOutside(kernel, world.subflow(sk), errnoOf(call.result?.errno ?? "") ?? 0);
+		}
+		S.rcv_unread.set(sk, 0);
+		const done = attempt();
+		return done.result === recorded ? done : undecided(LATE_RST);
+	}
+
+	// Datagrams
+
+	private datagram(
+		made: Made,
+		sk: number,
+		size: number | null,
+		flags: number,
+		recorded: number,
+	): Handled {
+		const { task, fd, operands } = made;
+		const { world } = this;
+		const { kernel, settled } = world;
+		const S = kernel.sock;
+		const table = udp_get_table_prot(kernel, sk);
+		const undecided = (reason: string): Done => ({ result: recorded, undecided: reason });
+		const attempt = (): Done => {
+			const sender: Partial<Address> = {};
+			const result = task.recvfrom(fd, size ?? bytes(recorded), flags, sender, true);
+			return { result, ...shownSender(made, sender) };
+		};
+		if (recorded < 0) {
+			if (S.sk_err[sk] === 0 && recorded === -EAGAIN) return this.emptyQueue(table, sk, attempt);
+			if (settled || S.sk_err[sk] === -recorded) return attempt();
+			return undecided("the recording does not show when an ICMP error arrived");
+		}
+		if (S.sk_err[sk] !== 0) {
+			if (settled) return attempt();
+			return undecided("the recording does not show when an ICMP error arrived");
+		}
+		const [told = null] = operands.shownSenders();
+		const isLong = ({ len }: Datagram) => datagramCopied(len, size ?? len, flags) === recorded;
+		const fits = (datagram: Datagram) => {
+			if (!isLong(datagram)) return false;
+			return told === null || sameAddress(told, fromSockaddr(udpSender(kernel, sk, datagram)));
+		};
+		const { datagrams } = world;
+		const found = datagrams.find(table, sk, fits);
+		if (found !== null) {
+			if (settled && datagrams.isBehind(table, sk, found)) return attempt();
+			if ((flags & MSG_PEEK) === 0) datagrams.take(table, sk, found);
+			return { result: recorded, address: told };
+		}
+		if (settled) return attempt();
+		// No line has shown the port of the sender before.
+		const guess = (datagram: Datagram) => isLong(datagram) && world.guesses.has(datagram.sport);
+		const other = datagrams.find(table, sk, guess);
+		if (other !== null) {
+			if ((flags & MSG_PEEK) === 0) datagrams.take(table, sk, other);
+			return undecided("the port of the sender is not known");
+		}
+		if (!world.alone || this.mayBeOutside(made, sk, told)) return { result: recorded };
+		// Without read() a recording does not show write() either.
+		if (!world.showsReads) return IGNORED;
+		if (world.oddDatagrams !== null) return undecided(world.oddDatagrams);
+		return attempt();
+	}
+
+	/** A receive found no datagram. */
+	private emptyQueue(table: UdpTable, sk: number, attempt: () => Done): Done {
+		const { world } = this;
+		const recorded = -EAGAIN;
+		if (world.datagrams.disown(table, sk)) return { result: recorded };
+		if (world.settled) return attempt();
+		if (!world.showsReads) {
+			table.receive_queue.delete(sk);
+			return { result: recorded };
+		}
+		return { result: recorded, undecided: LATE };
+	}
+
+	/** Whether a datagram may come from another host. */
+	private mayBeOutside({ task }: Made, sk: number, told: Address | null): boolean {
+		const { net } = task.net;
+		if (told !== null) return !isHostAddress(net, told);
+		const S = this.world.kernel.sock;
+		if (S.skc_state[sk] === TCP_ESTABLISHED) return this.world.isOutside(sk);
+		return net.devices.some(({ name }) => name !== "lo");
+	}
+}
+
+/** The sender that the model says, and how it differs from the recorded one. */
+function shownSender({ call, operands }: Made, sender: Partial<Address>): Partial<Done> {
+	const { family, address, port } = sender;
+	if (family === undefined || address === undefined || port === undefined) return {};
+	const full: Address = { ...sender, family, address, port };
+	if (call.name !== "recvfrom" || call.args[4] === undefined) return {};
+	const [told] = operands.shownSenders();
+	const differs = told !== undefined && !sameAddress(told, full);
+	const difference = differs ? `the model receives from ${describeAddress(full)}` : null;
+	return { address: full, difference };
+}

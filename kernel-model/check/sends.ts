@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Calls that send. A datagram may choose a port. Data on a TCP connection can cause a RST, or take
+ * the pending error. A send may also connect.
+ */
+import { O_NONBLOCK, SS_CONNECTED } from "../../include/linux/net.js";
+import { MSG_DONTWAIT, MSG_FASTOPEN } from "../../include/linux/socket.js";
+import { INET_DEFER_CONNECT, SEND_SHUTDOWN } from "../../include/net/sock.js";
+import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
+import {
+	TCP_CLOSE,
+	TCP_ESTABLISHED,
+	TCP_LISTEN,
+	TCPF_CLOSE_WAIT,
+	TCPF_ESTABLISHED,
+	TCPF_SYN_RECV,
+	TCPF_SYN_SENT,
+} from "../../include/net/tcp_states.js";
+import { EAGAIN, EOPNOTSUPP, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
+import { IPPROTO_MPTCP, IPPROTO_TCP } from "../../include/uapi/linux/in.js";
+import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
+import { tcp_done } from "../../net/ipv4/tcp.js";
+import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
+import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
+import type { Kernel } from "../machine/kernel.js";
+import { nth } from "../machine/nth.js";
+import type { Task } from "../machine/task.js";
+import { isSend } from "../script/calls.js";
+import { errnoOf, fdOf, type Message } from "../script/operands.js";
+import type { CallLine } from "../script/strace.js";
+import {
+	bytes,
+	faultOfSend,
+	type Handled,
+	IGNORED,
+	isUdp,
+	localDevice,
+	type Made,
+	neverReturned,
+	OTHER_FAMILY,
+} from "./made.js";
+import type { World } from "./world.js";
+
+/** Errors of a send that depend on sizes, memory, buffers, filters and signals, not on ports. */
+const UNRELATED = new Set([
+	"EINTR",
+	"EMSGSIZE",
+	"ENOBUFS",
+	"ENOMEM",
+	"EOPNOTSUPP",
+	"EPERM",
+	"ERESTARTSYS",
+]);
+
+/** Bytes that a SYN always has room for. */
+const SYN_DATA = 1024;
+
+export class Sends {
+	constructor(
+		private readonly world: World,
+		/** Advances the clock to a recorded time. */
+		private readonly onWait: (time: number | null) => void,
+	) {}
+
+	/** Makes a call that sends. */
+	send(made: Made): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
+		const { kernel, own } = this.world;
+		const S = kernel.sock;
+		const sk = nth(kernel.socket.sk, sock);
+		const protocol = nth(S.sk_protocol, sk);
+		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
+			if (this.connects(task, call)) return this.sendFastOpen(made);
+			return this.stream(made, sk);
+		}
+		const sent = operands.messages();
+		if (sent === null || !sent.whole) {
+			this.world.oddDatagrams ??= `line ${call.line} sends datagrams that are not shown`;
+		}
+		if (sent === null) return IGNORED;
+		const several = call.name === "sendmmsg";
+		const unbound = S.skc_num[sk] === 0;
+		let result = 0;
+		for (const message of sent.messages) {
+			const { to, badPointer, addrlen, size } = message;
+			this.noteOdd(call, message);
+			const wrong = badPointer ? faultOfSend(addrlen) : 0;
+			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
+			const told = several ? size : (size ?? recorded);
+			const err = wrong !== 0 ? wrong : task.sendto(fd, bytes(told ?? 0), address, addrlen);
+			if (err < 0) {
+				if (result === 0) result = err;
+				break;
+			}
+			result = several ? result + 1 : err;
+		}
+		if (recorded === null || result === recorded || own !== null) return { result };
+		const error = call.result?.errno ?? "";
+		const unrelated =
+			UNRELATED.has(error) ||
+			(error === "EAGAIN" && !unbound) ||
+			(several && recorded > 0) ||
+			sent.messages.some(({ control }) => control) ||
+			!sent.whole;
+		return unrelated || !(isUdp(protocol) || unbound) ? IGNORED : { result };
+	}
+
+	/**
+	 * A send on a TCP connection. Its result is certain where only the socket's own calls decide it:
+	 * it never had a connection, or shutdown() ended its sending side. A peer on another host may
+	 * have reset the connection. A peer on this host is played as well, but its RST may arrive late.
+	 */
+	private stream(made: Made, sk: number): Handled {
+		const { task, fd, call, operands, recorded } = made;
+		const { kernel, own, settled } = this.world;
+		const S = kernel.sock;
+		const sent = operands.messages();
+		if (recorded === null) {
+			if (own !== null || sent === null || neverReturned(call)) return IGNORED;
+			const size = sent.messages.reduce((sum, message) => sum + (message.size ?? 0), 0);
+			return { result: task.sendto(fd, size, null, 0, undefined, this.messageFlags(call)) };
+		}
+		const outside = this.world.ends.has(sk);
+		const attempt = (size: number) => task.sendto(fd, size, null, 0, true);
+		const error = call.result?.errno ?? "";
+		const doubtful = !settled && this.world.isDoubtful(task.net, sk);
+		const passed = own !== null || sent === null || doubtful || call.name === "sendmmsg";
+		if (passed || UNRELATED.has(error) || error === "EFAULT") {
+			// The other end is not recorded. It may have received the data.
+			if (!outside) attempt(bytes(recorded));
+			return IGNORED;
+		}
+		const [message] = sent.messages;
+		const size = message?.size ?? null;
+		const state = 1 << nth(S.skc_state, sk);
+		const shut = (nth(S.sk_shutdown, sk) & SEND_SHUTDOWN) !== 0;
+		const connected = (state & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) !== 0;
+		const opens = (state & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0;
+		if (connected && !shut && S.sk_err[sk] === 0) {
+			if (recorded >= 0 || recorded === -EAGAIN) {
+				const wanted = settled ? (size ?? recorded) : recorded;
+				if (wanted !== recorded || (size !== null && recorded > size)) {
+					return { result: attempt(size ?? 0) };
+				}
+				// Without room in the send buffer the call fails with EAGAIN.
+				if (recorded >= 0 && !outside) attempt(recorded);
+				return { result: recorded };
+			}
+			if (settled) return { result: attempt(size ?? 0) };
+			if (!this.world.isOutside(sk)) return { result: recorded, undecided: LATE_RST };
+			resetFromOutside(kernel, sk, errnoOf(error) ?? 0);
+			return { result: attempt(0) };
+		}
+		if (opens && !settled && recorded !== -EAGAIN) {
+			attempt(bytes(recorded));
+			return IGNORED; // no line shows the answer to the SYN
+		}
+		const result = attempt(bytes(recorded));
+		const certain =
+			settled || neverConnected(kernel, sk) || (shut && S.skc_state[sk] !== TCP_CLOSE);
+		if (result === recorded || certain) return { result };
+		return { result: recorded, undecided: LATE_RST };
+	}
+
+	/** Notes a datagram that other sockets may receive in another form, or from another sender. */
+	private noteOdd(call: CallLine, message: Message): void {
+		const { world } = this;
+		if (world.oddDatagrams !== null) return;
+		const flags = call.args[call.name === "sendmsg" ? 2 : 3]?.value;
+		const more = flags?.kind === "flags" && flags.names.includes("MSG_MORE");
+		const to = message.to?.address ?? null;
+		if (more || message.control || (to !== null && mayHaveSeveralReceivers(to))) {
+			world.oddDatagrams = `line ${call.line} sends a datagram that the model does not have`;
+		}
+	}
+
+	/** Whether a call connects: connect(), or a send that begins a TCP connection. */
+	connects(task: Task, call: CallLine): boolean {
+		if (call.name === "connect") return true;
+		if (!isSend(call.name)) return false;
+		const { kernel } = this.world;
+		const S = kernel.sock;
+		const sk = this.world.sk(task, call);
+		if (S.sk_protocol[sk] !== IPPROTO_TCP && S.sk_protocol[sk] !== IPPROTO_MPTCP) return false;
+		if ((nth(S.inet_flags, sk) & INET_DEFER_CONNECT) !== 0) return true;
+		return (this.messageFlags(call) & MSG_FASTOPEN) !== 0;
+	}
+
+	/** The flags of a call that sends. */
+	private messageFlags(call: CallLine): number {
+		const index = call.name === "sendmsg" ? 2 : call.name.startsWith("send") ? 3 : -1;
+		const value = index < 0 ? undefined : call.args[index]?.value;
+		if (value?.kind === "int") return value.value;
+		if (value?.kind !== "flags") return 0;
+		const fastopen = value.names.includes("MSG_FASTOPEN") ? MSG_FASTOPEN : 0;
+		return fastopen | (value.names.includes("MSG_DONTWAIT") ? MSG_DONTWAIT : 0);
+	}
+
+	/**
+	 * Whether a host gave a fast open cookie. The result of a call that does not sleep shows it.
+	 * Null if the call does not show it, or if the model knows.
+	 */
+	cookie(task: Task, call: CallLine): boolean | null {
+		const { world } = this;
+		const { kernel } = world;
+		const sk = world.sk(task, call);
+		const asks =
+			call.name === "connect" ? kernel.sock.fastopen_connect[sk] !== 0 : isSend(call.name);
+		if (sk === 0 || call.result?.value == null || !asks || !this.connects(task, call)) return null;
+		if (call.result.errno === "EINPROGRESS") return this.tellsCookie(task, call) ? false : null;
+		const flags = nth(kernel.socket.flags, task.socketOf(fdOf(call) ?? -1));
+		const nonblock = (flags & O_NONBLOCK) !== 0 || (this.messageFlags(call) & MSG_DONTWAIT) !== 0;
+		if (!nonblock || call.result.errno !== null) return null;
+		return this.tellsCookie(task, call) ? true : null;
+	}
+
+	/** Whether the destination of a call may have given a cookie that the model does not know. */
+	private tellsCookie(task: Task, call: CallLine): boolean {
+		const { world } = this;
+		if (!world.alone) return true;
+		const sk = world.sk(task, call);
+		if ((nth(world.kernel.sock.inet_flags, sk) & INET_DEFER_CONNECT) !== 0) {
+			return localDevice(world.kernel, sk) === 0;
+		}
+		const operands = world.operands(call);
+		const to =
+			call.name === "connect"
+				? operands.shownAddress(1)
+				: (operands.messages()?.messages[0]?.to?.address ?? null);
+		if (to === null) return false;
+		const { net } = task.net;
+		const v4 = parseIpv4(unmapped(to.address));
+		if (v4 !== null) return ipLocalDeliverIfindex(net, v4, 0) === 0;
+		const v6 = parseIpv6(to.address);
+		return v6 !== null && ip6LocalDeliverIfindex(net, v6, 0, 0) === 0;
+	}
+
+	/**
+	 * A send that connects: net/ipv4/tcp.c: tcp_sendmsg_fastopen. The recorded result shows whether
+	 * it could sleep, as that of connect().
+	 */
+	private sendFastOpen(made: Made): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
+		const [message] = operands.messages()?.messages ?? [];
+		const error = call.result?.errno ?? "";
+		if (message === undefined || (UNRELATED.has(error) && recorded !== -EOPNOTSUPP)) return IGNORED;
+		const { kernel, alone } = this.world;
+		const wrong = message.badPointer ? faultOfSend(message.addrlen) : 0;
+		if (wrong !== 0) return { result: wrong };
+		const size = message.size ?? Math.max(recorded ?? 0, 0);
+		const other = message.to !== null || message.badPointer ? OTHER_FAMILY : null;
+		const to = message.to?.address ?? other;
+		const given = this.messageFlags(call);
+		const { tcp_metrics, ipv4 } = task.net.net;
+		if (!alone && recorded === -EOPNOTSUPP) ipv4.sysctl_tcp_fastopen &= ~TFO_CLIENT_ENABLE;
+		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
+		const cookies = tcp_metrics.size > 0 || this.cookie(task, call) === true;
+		// fcntl() may not be recorded. Without a cookie, only a call that may sleep sends. With a
+		// cookie, a call that may not sleep sends as well.
+		const sent = recorded !== null && recorded > 0;
+		const nonblock =
+			error === "EINPROGRESS" || (sent ? cookies : flagged || (given & MSG_DONTWAIT) !== 0);
+		const sk = nth(kernel.socket.sk, sock);
+		if (kernel.sock.sk_protocol[sk] === IPPROTO_MPTCP) {
+			return this.connectMptcp(task, fd, to, message.addrlen, size, nonblock);
+		}
+		let result = task.sendto(fd, size, to, message.addrlen, nonblock, given & MSG_FASTOPEN);
+		if (result === -ERESTARTSYS && recorded === null) result = task.waitForConnect(fd);
+		else if (result === -ERESTARTSYS) {
+			this.onWait(call.endTime ?? null);
+			result = task.connectSleeping(fd);
+		}
+		if (nonblock && !flagged && kernel.sock.skc_state[sk] === TCP_ESTABLISHED) {
+			kernel.socket.state[sock] = SS_CONNECTED; // as if it had waited
+		}
+		// How much of a long message goes with the SYN depends on memory.
+		const partly = sent && result > 0 && size > SYN_DATA;
+		return { result: partly ? recorded : result };
+	}
+
+	/** A fast open of an MPTCP socket: it connects and sends. */
+	private connectMptcp(
+		task: Task,
+		fd: number,
+		to: Address | null,
+		length: number,
+		size: number,
+		nonblock: boolean,
+	): Handled {
+		if (to === null) return IGNORED;
+		const result = task.connect(fd, to, length, nonblock);
+		return { result: result === 0 ? task.sendto(fd, size, null, 0, true) : result };
+	}
+}
+
+const LATE_RST =
+	"the recording does not show when a RST of the peer arrived, or whether the peer read all data";
+
+/** Whether a sock never had a connection, or is a listener. Only calls on it decide its results. */
+export function neverConnected(k: Kernel, sk: number): boolean {
+	const S = k.sock;
+	if (S.skc_state[sk] === TCP_LISTEN) return true;
+	const fresh = S.sk_err[sk] === 0 && S.sk_shutdown[sk] === 0 && S.skc_dport[sk] === 0;
+	return S.skc_state[sk] === TCP_CLOSE && fresh;
+}
+
+/** A connection ends because of its peer on another host, which the recording does not show. */
+export function resetFromOutside(k: Kernel, sk: number, errno: number): void {
+	k.sock.sk_err[sk] = errno;
+	tcp_done(k, sk);
+}
+
+/** Whether an address is one of multicast, or the broadcast address. */
+function mayHaveSeveralReceivers({ address }: Address): boolean {
+	const v4 = parseIpv4(unmapped(address));
+	return v4 !== null ? v4 >>> 28 >= 14 : /^ff/i.test(address);
+}

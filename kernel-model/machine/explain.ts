@@ -145,6 +145,8 @@ export class SearchExplainer implements KernelTrace {
 	/** First port of the pass; -1 in a search without passes. */
 	private passStart = -1;
 	private skipped = 0;
+	/** Ports of both parities were skipped. */
+	private mixed = false;
 	private counts = new Map<number, number>();
 	private first = new Map<number, string>();
 
@@ -184,6 +186,7 @@ export class SearchExplainer implements KernelTrace {
 
 	skip(port: number, verdict: number, sk2: number): void {
 		this.skipped++;
+		if (((port ^ this.passStart) & 1) !== 0) this.mixed = true;
 		this.passedOver++;
 		this.counts.set(verdict, (this.counts.get(verdict) ?? 0) + 1);
 		if (!this.first.has(verdict)) {
@@ -195,7 +198,9 @@ export class SearchExplainer implements KernelTrace {
 	/** "14,116 even ports passed over: 14,110 four-tuple in use, 6 reserved; e.g. …" */
 	private flush(): void {
 		if (this.skipped === 0) return;
-		const parity = this.passStart < 0 ? "" : (this.passStart & 1) === 0 ? "even " : "odd ";
+		// since 6.8 a pass of connect() may look at every port, 207184853dbd
+		const either = this.passStart < 0 || this.mixed;
+		const parity = either ? "" : (this.passStart & 1) === 0 ? "even " : "odd ";
 		const counts = [...this.counts]
 			.sort((a, b) => b[1] - a[1])
 			.map(([verdict, n]) => `${count(n)} ${VERDICTS[verdict] ?? verdict}`);
@@ -204,6 +209,7 @@ export class SearchExplainer implements KernelTrace {
 			if (verdict !== CANDIDATE_RESERVED) this.lines.push(`  e.g. ${example}`);
 		}
 		this.skipped = 0;
+		this.mixed = false;
 		this.counts = new Map();
 		this.first = new Map();
 	}

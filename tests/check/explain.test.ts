@@ -485,3 +485,23 @@ describe("TIME_WAIT", () => {
 		]);
 	});
 });
+
+describe("the ports that a search passed over", () => {
+	const client = (fd: number) =>
+		`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP)
+${set("SOL_IP", "IP_LOCAL_PORT_RANGE", `[${(40001 << 16) | 40000}]`, 4, fd)}
+${connect("198.51.100.1", 80, fd)}`;
+	const script = [REMOTE, client(3), client(4), client(5)].join("\n");
+	const passedOver = (version: string) =>
+		last(script, version).explanation.filter((line) => line.includes("passed over"));
+
+	// since 6.8, 207184853dbd
+	it("have no parity if one pass looks at all of them", () => {
+		expect(passedOver("6.18.44")).toEqual(["2 ports passed over: 2 four-tuple in use"]);
+	});
+
+	it("have the parity of their pass otherwise", () => {
+		const one = "passed over: 1 four-tuple in use";
+		expect(passedOver("6.6")).toEqual([`1 even port ${one}`, `1 odd port ${one}`]);
+	});
+});

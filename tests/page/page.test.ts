@@ -192,6 +192,28 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		);
 	});
 
+	it("shows all steps of a short search, and leads from a port to its step", async () => {
+		const client = (fd: number) =>
+			`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, 0)\nconnect(${fd}, ${at("198.51.100.1", 80)})\n`;
+		const setUp = `$ ip addr add 192.0.2.10/32 dev lo
+$ ip route add default dev lo
+$ sysctl -w net.ipv4.ip_local_port_range="40000 40001"
+`;
+		await open(pageOf("steps", setUp + [3, 4, 5].map(client).join("")));
+		expect(await tab.value(HEADLINE)).toBe("connect() fails with EADDRNOTAVAIL");
+		const count = await tab.value<number>("document.querySelectorAll('.steps li').length");
+		expect(`/ ${count}`).toBe(
+			await tab.value("document.querySelector('.place').textContent.slice(-3)"),
+		);
+		await tab.value("document.querySelector('.canvas').focus()");
+		await tab.press("Home");
+		await tab.until(`/^.?port 40000/.test(${CURRENT})`);
+		// Without a focus the keys are those of the lines.
+		await tab.value("document.activeElement.blur()");
+		await tab.press("Home");
+		await tab.until("document.querySelector('.lines [aria-selected=true]')?.dataset.line === '1'");
+	});
+
 	it("gives a link that holds script, versions and seed", async () => {
 		await open(pageOf("link", `socket(AF_INET, SOCK_STREAM, 0)\nbind(3, ${at("127.0.0.1", 0)})\n`));
 		await tab.value(choose("version", "6.12"));

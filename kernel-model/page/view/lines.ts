@@ -37,10 +37,10 @@ export class Lines {
 	private current = 0;
 	private readonly drawSoon = atNextFrame(() => this.draw());
 
-	/** `select` is called when a line is chosen. `key` sees keys that the list does not use. */
+	/** `select` is called when a line is chosen. `others` sees keys that the list does not use. */
 	constructor(
 		private readonly select: (line: number) => void,
-		key: (event: KeyboardEvent) => boolean,
+		private readonly others: (event: KeyboardEvent) => boolean,
 	) {
 		this.rows = el("div", { class: "rows", role: "presentation" });
 		this.box = el("div", {
@@ -56,11 +56,14 @@ export class Lines {
 			const row = target instanceof Element ? target.closest<HTMLElement>("[data-line]") : null;
 			if (row !== null) this.choose(Number(row.dataset.line));
 		});
-		this.box.addEventListener("keydown", (event) => {
-			if (event.altKey || event.ctrlKey || event.metaKey) return;
-			if (this.key(event.key) || key(event)) event.preventDefault();
-		});
+		this.box.addEventListener("keydown", (event) => this.pressed(event));
 		new ResizeObserver(() => this.draw()).observe(this.box);
+	}
+
+	/** A key of the list. */
+	pressed(event: KeyboardEvent): void {
+		if (event.altKey || event.ctrlKey || event.metaKey) return;
+		if (this.key(event.key) || this.others(event)) event.preventDefault();
 	}
 
 	show(texts: readonly string[], loaded: Loaded | null): void {

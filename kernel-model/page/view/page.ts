@@ -74,6 +74,10 @@ export class Page {
 			(line) => this.look(line),
 			(event) => /^(ArrowLeft|ArrowRight| )$/.test(event.key) && this.stepper.key(event.key),
 		);
+		// At first nothing has the focus. The keys are then those of the lines.
+		addEventListener("keydown", (event) => {
+			if (document.activeElement === document.body && !this.editing) this.lines.pressed(event);
+		});
 		this.editor = new Editor(
 			(text) => this.edited(text),
 			(line) => {
@@ -85,7 +89,10 @@ export class Page {
 			this.editor.go(line, column);
 		});
 		this.story = new Story((line) => this.goTo(line));
-		this.range = new Range((port) => this.inspect(port));
+		this.range = new Range((port) => {
+			this.stepper.reach(port);
+			this.inspect(port);
+		});
 		this.portPanel = new PortPanel();
 		this.sockets = new SocketTable((port) => this.inspect(port));
 		this.frame = buildFrame(body, {
@@ -208,6 +215,7 @@ export class Page {
 			const to = mistake === null ? wanted : Math.min(wanted || mistake.line, mistake.line);
 			this.lines.go(to);
 			await this.look(to);
+			if (mine !== this.opened) return;
 			this.frame.busy(false);
 			this.compare();
 		} catch (error) {
@@ -344,7 +352,9 @@ export class Page {
 		if (this.editing && !on) this.lines.go(Math.max(1, this.line));
 		this.editing = on;
 		this.frame.editing(on);
-		if (on) this.editor.shown();
+		if (!on) return;
+		this.editor.shown();
+		this.editor.go(Math.max(1, this.line), 1);
 	}
 
 	/** Puts a link to what is shown into the address bar and on the clipboard. */

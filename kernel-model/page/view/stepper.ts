@@ -12,9 +12,10 @@ import {
 } from "../search_steps.js";
 import { el, fill, type Icon, iconButton, setIcon } from "./dom.js";
 
-/** Rows of words around the current step. */
+/** Rows of words around the current step. A search of few steps shows all of them, as whole lines. */
 const BEFORE = 1;
 const ROWS = 4;
+const FEW = 12;
 /** A search is played in about so many milliseconds, and no step is shorter than a frame. */
 const WHOLE = 6000;
 const LONGEST = 700;
@@ -128,12 +129,23 @@ export class Stepper {
 		this.write(aloud);
 	}
 
+	/** Goes to the step that looked at a port, if there is one. */
+	reach(port: number): void {
+		const { kinds, ports } = this.steps ?? {};
+		const step = ports?.findIndex((other, i) => other === port && kinds?.[i] === STEP_SKIP) ?? -1;
+		if (step < 0) return;
+		this.stop();
+		this.go(step);
+	}
+
 	private async write(aloud: boolean): Promise<void> {
 		const asked = ++this.asked;
-		const from = Math.max(0, Math.min(this.at - BEFORE, this.end - ROWS + 1));
-		const to = Math.min(from + ROWS, this.end + 1);
+		const few = this.end < FEW;
+		const from = few ? 0 : Math.max(0, Math.min(this.at - BEFORE, this.end - ROWS + 1));
+		const to = few ? this.end + 1 : Math.min(from + ROWS, this.end + 1);
 		const words = await this.words(from, to);
 		if (asked !== this.asked) return;
+		this.rows.classList.toggle("few", few);
 		fill(
 			this.rows,
 			...words.map(({ where, text }, i) => {

@@ -22,7 +22,7 @@ describe("programs of others", () => {
 		const matches = counts.get("match") ?? 0;
 		expect(matches).toBeGreaterThanOrEqual(20);
 		// Few calls are undecided in a recording that begins with its program.
-		expect(counts.get("undecided") ?? 0).toBeLessThanOrEqual(matches / 50);
+		expect(counts.get("undecided") ?? 0).toBeLessThanOrEqual(Math.ceil(matches / 50));
 	});
 
 	it("are of at least 40 programs, each with its line in the README", () => {

@@ -13,6 +13,8 @@ import { fileURLToPath } from "node:url";
 
 /** The replaced code, and its replacement. It must occur `times` times, once if not given. */
 interface Edit {
+	/** The file, if it is another one than that of the fault. */
+	file?: string;
 	from: string;
 	to: string;
 	times?: number;
@@ -27,6 +29,7 @@ interface Fault extends Edit {
 
 const csk = "net/ipv4/inet_connection_sock.js";
 const hashtables = "net/ipv4/inet_hashtables.js";
+const refused = "include/net/refused_ports.js";
 const FAULTS: readonly Fault[] = [
 	{
 		name: "range clamp: a bound below the namespace's counts",
@@ -85,8 +88,11 @@ const FAULTS: readonly Fault[] = [
 		times: 2,
 		fast: [
 			{ from: "if ((reserved[port >>> 5] & (1 << (port & 31))) !== 0)", to: "if (false)" },
-			{ from: "(reserved[port >>> 5] & (1 << (port & 31))) === 0;", to: "true;" },
-			{ from: "if ((reserved[at >>> 5] & (1 << (at & 31))) === 0)", to: "if (true)" },
+			{
+				file: refused,
+				from: "if ((reserved[candidate >>> 5] & (1 << (candidate & 31))) === 0)",
+				to: "if (true)",
+			},
 		],
 	},
 	{
@@ -94,7 +100,10 @@ const FAULTS: readonly Fault[] = [
 		file: "net/ipv4/udp.js",
 		from: "!inet_is_local_reserved_port(net, snum)",
 		to: "true",
-		fast: [{ from: "if ((reserved[port >>> 5] & (1 << (port & 31))) === 0)", to: "if (true)" }],
+		fast: [
+			{ from: "if ((reserved[port >>> 5] & (1 << (port & 31))) === 0)", to: "if (true)" },
+			{ file: refused, from: "(reserved[port >>> 5] & (1 << (port & 31))) !== 0", to: "false" },
+		],
 	},
 ];
 
@@ -102,22 +111,22 @@ const dist = fileURLToPath(new URL("../../", import.meta.url));
 const operations = process.argv[2] ?? "400000";
 const byLaws = operations === "--laws";
 let missed = 0;
-/** The text of a file with a fault. Throws an error if the replaced code is not there. */
-function faulty({ name, file, from, to, times, fast = [] }: Fault): string {
-	let text = readFileSync(join(dist, file), "utf8");
-	for (const edit of [{ from, to, times }, ...fast]) {
-		const wanted = edit.times ?? 1;
-		const found = text.split(edit.from).length - 1;
-		if (found !== wanted)
-			throw new Error(`${name}: ${file} has ${found} times, not ${wanted}: ${edit.from}`);
-		text = text.replaceAll(edit.from, edit.to);
+/** The texts of the files with a fault. Throws an error if the replaced code is not there. */
+function faulty({ name, fast = [], ...fault }: Fault): Map<string, string> {
+	const texts = new Map<string, string>();
+	for (const { file = fault.file, from, to, times = 1 } of [fault, ...fast]) {
+		const text = texts.get(file) ?? readFileSync(join(dist, file), "utf8");
+		const found = text.split(from).length - 1;
+		if (found !== times)
+			throw new Error(`${name}: ${file} has ${found} times, not ${times}: ${from}`);
+		texts.set(file, text.replaceAll(from, to));
 	}
-	return text;
+	return texts;
 }
 
 for (const fault of FAULTS) faulty(fault);
 for (const fault of operations === "--check" ? [] : FAULTS) {
-	const { name, file } = fault;
+	const { name } = fault;
 	const copy = mkdtempSync(join(tmpdir(), "faults-"));
 	try {
 		cpSync(dist, join(copy, "dist"), { recursive: true });
@@ -128,7 +137,7 @@ for (const fault of operations === "--check" ? [] : FAULTS) {
 		symlinkSync(join(dist, "../node_modules"), join(copy, "node_modules"));
 		const catalogue = "kernel-model/laws/CATALOGUE.md";
 		cpSync(join(dist, "..", catalogue), join(copy, catalogue));
-		writeFileSync(join(copy, "dist", file), faulty(fault));
+		for (const [file, text] of faulty(fault)) writeFileSync(join(copy, "dist", file), text);
 		const seen = byLaws ? laws(copy) : fuzz(copy);
 		if (!seen.found) missed++;
 		process.stdout.write(`${name.padEnd(58)} ${seen.verdict}\n`);

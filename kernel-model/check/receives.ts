@@ -7,6 +7,7 @@
  * to record (sendfile(), splice()). Other hosts send what they like. So most differences are
  * undecided. If nothing can be open (`World.settled`), every difference counts.
  */
+import { dccp_sk } from "../../include/linux/dccp.js";
 import { MSG_DONTWAIT, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK } from "../../include/linux/socket.js";
 import { INET_RECVERR, INET_RECVERR6, RCV_SHUTDOWN, SOCK_DONE } from "../../include/net/sock.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
@@ -38,6 +39,8 @@ import type { World } from "./world.js";
 const UNRELATED = new Set(["EINTR", "EFAULT", "ENOMEM", "ENOBUFS", "EINVAL", "EOPNOTSUPP"]);
 
 const LATE = "a packet may arrive after the call that sent it has returned";
+const HELD_BACK =
+	"the congestion control of DCCP may hold a packet back until others are acknowledged";
 const LATE_RST = "the recording does not show when a RST of the peer arrived, or what was not read";
 
 export class Receives {
@@ -53,6 +56,8 @@ export class Receives {
 		if (protocol === IPPROTO_DCCP && call.name === "recvfrom" && (flags & ~MSG_DONTWAIT) === 0) {
 			const connected = world.kernel.sock.skc_dport[sk] !== 0;
 			if (!connected || localDevice(world.kernel, sk) !== 0) {
+				const waits = connected && dccp_sk(world.kernel, sk).receive_queue.length > 0;
+				if (waits && recorded === -EAGAIN) return { result: recorded, undecided: HELD_BACK };
 				return { result: task.recv(fd, size ?? 0, flags === 0 ? undefined : true) };
 			}
 		}

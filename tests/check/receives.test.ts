@@ -159,3 +159,36 @@ describe("a stream", () => {
 		]);
 	});
 });
+
+// A kernel without CCID 3 (6.8.0, 6.10-rc5) sends two packets and waits for an acknowledgement. Stock
+// kernels of Debian (6.1, 6.12) send the third at once.
+describe("a packet of DCCP that is not there yet", () => {
+	const name = '{sa_family=AF_INET, sin_port=htons(5000), sin_addr=inet_addr("127.0.0.1")}, 16';
+	const text = (last: string) => `
+socket(AF_INET, SOCK_DCCP|SOCK_NONBLOCK, IPPROTO_DCCP) = 3
+bind(3, ${name}) = 0
+listen(3, 3) = 0
+socket(AF_INET, SOCK_DCCP|SOCK_NONBLOCK, IPPROTO_DCCP) = 4
+connect(4, ${name}) = -1 EINPROGRESS
+accept4(3, NULL, NULL, SOCK_NONBLOCK) = 5
+sendto(4, "storm", 1, MSG_NOSIGNAL, NULL, 0) = 1
+sendto(4, "storm", 2, MSG_NOSIGNAL, NULL, 0) = 2
+recvfrom(5, "s", 2, MSG_DONTWAIT, NULL, NULL) = 1
+${last}
+recvfrom(5, "st", 2, MSG_DONTWAIT, NULL, NULL) = 2
+`;
+	const verdictsOf = (last: string) =>
+		playScript(readScript(text(last), "dccp.strace"), { version: "6.10", alone: true }).map(
+			({ verdict }) => verdict,
+		);
+
+	it("may be held back by the congestion control, and stays to be received", () => {
+		const verdicts = verdictsOf("recvfrom(5, NULL, 2, MSG_DONTWAIT, NULL, NULL) = -1 EAGAIN");
+		expect(verdicts.slice(-2)).toEqual(["undecided", "match"]);
+	});
+
+	it("cannot have arrived if nobody sent it", () => {
+		const verdicts = verdictsOf('recvfrom(5, "sto", 3, MSG_DONTWAIT, NULL, NULL) = 3');
+		expect(verdicts.at(-2)).toBe("mismatch");
+	});
+});

@@ -5,6 +5,12 @@
  */
 import { O_NONBLOCK, SS_CONNECTED } from "../../include/linux/net.js";
 import { MSG_DONTWAIT, MSG_FASTOPEN } from "../../include/linux/socket.js";
+import {
+	type Net,
+	RT_TABLE_LOCAL,
+	RTN_BROADCAST,
+	RTN_MULTICAST,
+} from "../../include/net/net_namespace.js";
 import { INET_DEFER_CONNECT, SEND_SHUTDOWN } from "../../include/net/sock.js";
 import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
@@ -18,6 +24,7 @@ import {
 } from "../../include/net/tcp_states.js";
 import { EAGAIN, EOPNOTSUPP, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_MPTCP, IPPROTO_TCP } from "../../include/uapi/linux/in.js";
+import { inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
 import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
@@ -83,7 +90,7 @@ export class Sends {
 		let result = 0;
 		for (const message of sent.messages) {
 			const { to, badPointer, addrlen, size } = message;
-			this.noteOdd(call, message);
+			this.noteOdd(task, call, message);
 			const wrong = badPointer ? faultOfSend(addrlen) : 0;
 			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
 			const told = several ? size : (size ?? recorded);
@@ -163,13 +170,13 @@ export class Sends {
 	}
 
 	/** Notes a datagram that other sockets may receive in another form, or from another sender. */
-	private noteOdd(call: CallLine, message: Message): void {
+	private noteOdd(task: Task, call: CallLine, message: Message): void {
 		const { world } = this;
 		if (world.oddDatagrams !== null) return;
 		const flags = call.args[call.name === "sendmsg" ? 2 : 3]?.value;
 		const more = flags?.kind === "flags" && flags.names.includes("MSG_MORE");
 		const to = message.to?.address ?? null;
-		if (more || message.control || (to !== null && mayHaveSeveralReceivers(to))) {
+		if (more || message.control || (to !== null && mayHaveSeveralReceivers(task.net.net, to))) {
 			world.oddDatagrams = `line ${call.line} sends a datagram that the model does not have`;
 		}
 	}
@@ -310,8 +317,10 @@ export function resetFromOutside(k: Kernel, sk: number, errno: number): void {
 	tcp_done(k, sk);
 }
 
-/** Whether an address is one of multicast, or the broadcast address. */
-function mayHaveSeveralReceivers({ address }: Address): boolean {
+/** Whether an address is one of multicast, or a broadcast address. */
+function mayHaveSeveralReceivers(net: Net, { address }: Address): boolean {
 	const v4 = parseIpv4(unmapped(address));
-	return v4 !== null ? v4 >>> 28 >= 14 : /^ff/i.test(address);
+	if (v4 === null) return /^ff/i.test(address);
+	const type = inet_addr_type_table(net, v4, RT_TABLE_LOCAL);
+	return (type === RTN_BROADCAST && v4 !== 0) || type === RTN_MULTICAST;
 }

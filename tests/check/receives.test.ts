@@ -192,3 +192,30 @@ recvfrom(5, "st", 2, MSG_DONTWAIT, NULL, NULL) = 2
 		expect(verdicts.at(-2)).toBe("mismatch");
 	});
 });
+
+// Samba's tools ask 127.255.255.255. The model delivers no broadcasts.
+describe("a datagram to a broadcast address of the host", () => {
+	const at = (port: number, address: string) =>
+		`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
+	const text = (to: string) => `
+socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 3
+bind(3, ${at(137, "0.0.0.0")}, 16) = 0
+socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 4
+setsockopt(4, SOL_SOCKET, SO_BROADCAST, [1], 4) = 0
+sendto(4, "hello", 5, 0, ${at(137, to)}, 16) = 5
+recvfrom(3, "hello", 5, 0, ${at(33497, "127.0.0.1")}, [16]) = 5
+read(3, "hello", 5) = 5
+`;
+	const verdictsOf = (to: string) =>
+		playScript(readScript(text(to), "nmb.strace"), { version: "6.18.44", alone: true }).map(
+			({ verdict }) => verdict,
+		);
+
+	it("may have reached any socket", () => {
+		expect(verdictsOf("127.255.255.255").slice(-2)).toEqual(["undecided", "undecided"]);
+	});
+
+	it("is nothing that another address has", () => {
+		expect(verdictsOf("127.0.0.3").at(-1)).toBe("mismatch");
+	});
+});

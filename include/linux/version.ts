@@ -437,6 +437,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "backlog-zero-holds-one",
+		since: "6.14",
+		commit: "3479c7549fb1",
+		backports: ["6.1.176", "6.12.107"],
+		summary:
+			"A listener has room for one request more than its backlog, as its accept queue has. Before, a TCP listener with backlog 0 answered each SYN with a SYN cookie, and a DCCP listener refused all.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-getsockopt-flags",
 		since: "6.15",
 		commit: "e2f4ac7bab22",

@@ -83,7 +83,8 @@ export function* findWay(script: Parsed, options: PlayOptions, keep = false): Ge
 	const clocked =
 		timers && best.outcomes.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
 	if (!clocked || !shows((line) => line.kind === "call" && line.time !== null)) return best;
-	for (const clock of clocks([0, 1, 2, 4, 8])) {
+	const exact = readDraws(script) !== null;
+	for (const clock of clocks([0, 1, 2, 4, 8], exact ? EXACT_PHASE : PHASE)) {
 		for (const unread of options.unread === undefined && !reads
 			? [false, true]
 			: [options.unread]) {
@@ -94,7 +95,7 @@ export function* findWay(script: Parsed, options: PlayOptions, keep = false): Ge
 		}
 	}
 	if (count(best.outcomes) > FEW) return best;
-	for (const clock of clocks([0, 1])) {
+	for (const clock of clocks([0, 1], PHASE)) {
 		const variant = new Search(script, { ...options, clock }, BACK, keep);
 		const other = yield* variant.way(true);
 		if (!variant.gaveUp) return other;
@@ -115,13 +116,22 @@ function* search(
 
 /** Most lines that differ for which a whole search on other clocks is worth its time. */
 const FEW = 8;
+/**
+ * The distance of two phases, ms. Time stamps of a recording with draws are those of the kernel's
+ * clock, so they show more exactly when a second began.
+ */
+const PHASE = 1;
+const EXACT_PHASE = 0.25;
 /** Calls whose result a timer may decide. */
 const CLOCKED = new Set(["accept", "accept4", "bind", "connect", "listen"]);
 
 /** Clocks to try: where in a jiffy the recording began, and how late timers ran. */
-function* clocks(latenesses: readonly number[]): Generator<{ phase: number; lateness: number }> {
+function* clocks(
+	latenesses: readonly number[],
+	step: number,
+): Generator<{ phase: number; lateness: number }> {
 	for (const lateness of latenesses) {
-		for (let phase = 0; phase < JIFFY; phase++) yield { phase, lateness };
+		for (let phase = 0; phase < JIFFY; phase += step) yield { phase, lateness };
 	}
 }
 

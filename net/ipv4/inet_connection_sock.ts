@@ -861,7 +861,9 @@ export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
 
 /** Whether a listener has more requests than its backlog. Then it answers with SYN cookies. */
 export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
-	return k.sock.rskq_qlen.get(sk) > k.sock.sk_max_ack_backlog.get(sk);
+	const room = k.sock.sk_max_ack_backlog.get(sk) - k.sock.rskq_qlen.get(sk);
+	if (room !== 0) return room < 0;
+	return !k.changes.has("backlog-zero-holds-one"); // since 6.14, 3479c7549fb1
 }
 
 /**

@@ -77,6 +77,7 @@ const TOGETHER: Readonly<Record<string, [side: (has: Has) => boolean, changes: s
  */
 const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"bhash2-addr-type": ["0", "EADDRINUSE"],
+	"backlog-zero-holds-one": ["EAGAIN", "5 127.0.0.1"],
 	"bhash2-dual-stack-wildcard": ["EADDRINUSE", "0"],
 	"bhash2-every-wildcard-bucket": ["0", "EADDRINUSE"],
 	"bhash2-v4mapped-address": ["EADDRINUSE", "0"],

@@ -252,10 +252,11 @@ describe("a Request of DCCP", () => {
 	rule(
 		"that meets a full accept queue fails with EUSERS",
 		`
-		dccp l a b
+		dccp l a d b
 		l bind 127.0.0.1:5000
-		l listen 0
+		l listen 1
 		a connect 127.0.0.1:5000
+		d connect 127.0.0.1:5000
 		b bind 127.0.0.1:6000
 		b connect 127.0.0.1:5000 = EUSERS
 		dccp c

@@ -69,7 +69,10 @@ export class DatagramQueues {
 		for (const each of [...(table.receive_queue.get(sk) ?? [])]) {
 			if (each === datagram) return false;
 			const open = this.open.get(each);
-			if (open === undefined || !this.moveOn(each, open)) return true;
+			if (open === undefined) return true;
+			if (this.moveOn(each, open)) continue;
+			if (!open.mayBeGone) return true;
+			this.take(table, sk, each);
 		}
 		return false;
 	}

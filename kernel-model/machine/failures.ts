@@ -950,7 +950,9 @@ function* acceptReasons(a: Asked): Iterable<Reason> {
 	if (isSctp(k, sk)) {
 		yield [E.EOPNOTSUPP, where, "a one-to-many socket does not accept connections"];
 	}
-	if (k.mptcp.socks.get(sk)?.initial === false) {
+	// since 6.6, 3f326a821b99
+	const neverListens = !k.changes.has("mptcp-accepted-set-up");
+	if (neverListens && k.mptcp.socks.get(sk)?.initial === false) {
 		yield [E.EINVAL, "mptcp_stream_accept", "the socket was accepted, and does not listen"];
 	}
 	if (k.sock.skc_state[a.ssk] !== TCP_LISTEN) {

@@ -662,7 +662,8 @@ function mptcp_listen(k: Stack, sock: Sock, backlog: number): number {
 function mptcp_stream_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: boolean): number {
 	const S = k.sock;
 	const sk = k.socket.sk[sock];
-	if (!mptcp_sk(k, sk).initial) return -EINVAL;
+	// since 6.6, 3f326a821b99
+	if (!mptcp_sk(k, sk).initial && !k.changes.has("mptcp-accepted-set-up")) return -EINVAL;
 	const ssk = inet_csk_accept(k, mptcp_sk(k, sk).first, nonblock);
 	if (ssk < 0) return ssk;
 	k.socket.state[newsock] = SS_CONNECTED;

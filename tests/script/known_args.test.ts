@@ -39,7 +39,7 @@ describe("a call with the text of an earlier one", () => {
 });
 
 describe("a plain value", () => {
-	it("is read as any other: numbers, names, NULL", () => {
+	it("is read like every other value, be it a number, a name or NULL", () => {
 		const [call] = calls("f(0, 007, 123456789012345, 1234567890123456, NULL, A_1, [1], {a=2})");
 		expect(
 			call?.args.map(({ value }) => (value.kind === "int" ? value.value : value.kind)),

@@ -103,8 +103,9 @@ export class TimerQueue {
 	 * bucket of the wheel keeps its place there.
 	 */
 	mod_timer(timer: number, delay: number): void {
-		const expires = this.expiryIn(delay);
-		const level = wheelLevel(Math.ceil(delay / JIFFY));
+		const delta = Math.ceil(delay / JIFFY);
+		const level = wheelLevel(delta);
+		const expires = this.expiryOn(level, delta);
 		const place = this.placeOf(timer);
 		if (place !== 0 && this.expires[place - 1] === expires) {
 			if (Math.floor(this.order[place - 1] / LEVEL) === level) return;
@@ -129,8 +130,13 @@ export class TimerQueue {
 	/** When a timer of `delay` ms that is armed now would expire, ms since boot. */
 	expiryIn(delay: number): number {
 		const delta = Math.ceil(delay / JIFFY);
+		return this.expiryOn(wheelLevel(delta), delta);
+	}
+
+	/** When a timer of `delta` jiffies on a level of the wheel would expire, ms since boot. */
+	private expiryOn(level: number, delta: number): number {
 		const expires = Math.floor(this.now / JIFFY) + delta;
-		const late = this.wheel === null ? 1 : wheelDelay(expires + this.wheel, wheelLevel(delta));
+		const late = this.wheel === null ? 1 : wheelDelay(expires + this.wheel, level);
 		return (expires + late + this.lateness) * JIFFY;
 	}
 

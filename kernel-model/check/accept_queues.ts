@@ -168,15 +168,16 @@ export class AcceptQueues implements AcceptQueueGuest {
 	 */
 	selects(member: number, sport: number, of: SecretKind): number {
 		const { sk_flags } = this.kernel.sock;
+		const members = this.members(member);
 		if (!this.kernel.known.has(of)) {
-			const shown = this.shown(this.members(member), sport);
+			const shown = this.shown(members, sport);
 			if (shown !== null) return shown;
 		}
 		const isMptcp = (sk: number) => (nth(sk_flags, sk) & SOCK_MPTCP) !== 0;
-		const other = this.members(member).find((sk) => isMptcp(sk) !== isMptcp(member));
+		const other = members.find((sk) => isMptcp(sk) !== isMptcp(member));
 		if (other !== undefined && this.askAbout(sport, of)) return other;
 		const isFull = (sk: number) => sk_acceptq_is_full(this.kernel, sk);
-		const unlike = this.members(member).find((sk) => isFull(sk) !== isFull(member));
+		const unlike = members.find((sk) => isFull(sk) !== isFull(member));
 		return unlike !== undefined && this.askAbout(sport, of) ? unlike : member;
 	}
 

@@ -20,7 +20,7 @@ import { nth } from "../machine/nth.js";
 import { isFork, isReceive, isRelevant, isSend } from "../script/calls.js";
 import { fdOf, type Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, SetupLine } from "../script/strace.js";
-import { removeFrom } from "./lists.js";
+import { addTo, removeFrom } from "./lists.js";
 import type { Programs } from "./programs.js";
 
 /** A port that a call is known to have chosen. */
@@ -488,11 +488,7 @@ export class Evidence {
 				const accepted = { call: line, listener: life, group, peer, at: this.added };
 				child.accepted = accepted;
 				this.accepts.push(accepted);
-				if (peer !== null) {
-					const takers = this.takers.get(peer.port);
-					if (takers === undefined) this.takers.set(peer.port, [{ call: line, listener: life }]);
-					else takers.push({ call: line, listener: life });
-				}
+				if (peer !== null) addTo(this.takers, peer.port, { call: line, listener: life });
 				break;
 			}
 			case "getpeername": {

@@ -81,10 +81,9 @@ export function* findWay(script: Parsed, options: PlayOptions, keep = false): Ge
 	}
 	// A difference of one ms in the clock decides whether a port in TIME_WAIT is free.
 	const clocked =
-		timers && best.outcomes.some((outcome) => differs(outcome) && CLOCKED.has(outcome.call));
+		timers && best.outcomes.some((outcome) => differs(outcome) && !UNCLOCKED.has(outcome.call));
 	if (!clocked || !shows((line) => line.kind === "call" && line.time !== null)) return best;
-	const exact = readDraws(script) !== null;
-	for (const clock of clocks([0, 1, 2, 4, 8], exact ? EXACT_PHASE : PHASE)) {
+	for (const clock of [...clocks([0, 1, 2, 4, 8], PHASE), ...clocks([0, 1], FINE_PHASE)]) {
 		for (const unread of options.unread === undefined && !reads
 			? [false, true]
 			: [options.unread]) {
@@ -116,14 +115,11 @@ function* search(
 
 /** Most lines that differ for which a whole search on other clocks is worth its time. */
 const FEW = 8;
-/**
- * The distance of two phases, ms. Time stamps of a recording with draws are those of the kernel's
- * clock, so they show more exactly when a second began.
- */
+/** The distance of two phases, ms. Two calls within a ms may be on both sides of a jiffy. */
 const PHASE = 1;
-const EXACT_PHASE = 0.25;
-/** Calls whose result a timer may decide. */
-const CLOCKED = new Set(["accept", "accept4", "bind", "connect", "listen"]);
+const FINE_PHASE = 0.125;
+/** Calls whose result no timer decides. */
+const UNCLOCKED = new Set(["socket", "socketpair", "setsockopt", "dup", "dup2", "dup3", "fcntl"]);
 
 /** Clocks to try: where in a jiffy the recording began, and how late timers ran. */
 function* clocks(

@@ -739,13 +739,15 @@ static void open_drain(void)
 /*
  * The listener of the agent's own MPTCP connections; -1 if the kernel has no MPTCP. Their clients
  * bind to one port after the other, because a search for a port would show in the draws. On some
- * kernels (6.18.15) a port stays in TIME_WAIT.
+ * kernels (6.18.15) a port stays in TIME_WAIT, so a fast machine needs more addresses than one.
  */
 #define WORK_PORT_FIRST 2000
 #define WORK_PORT_LAST 32000
+#define WORK_ADDRESSES 200 /* of 127.0.0.0/24 */
 static int work_to = -1;
 static struct sockaddr_in work_name = { .sin_family = AF_INET };
 static int work_port = WORK_PORT_FIRST;
+static in_addr_t work_from = INADDR_LOOPBACK; /* the address of the next connections */
 static int has_mptcp; /* an MPTCP socket may have been in use since the last reset */
 
 static void open_work(void)
@@ -775,7 +777,11 @@ static int connect_work(void)
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
 
 		name.sin_port = htons(work_port);
-		work_port = work_port < WORK_PORT_LAST ? work_port + 1 : WORK_PORT_FIRST;
+		name.sin_addr.s_addr = htonl(work_from);
+		if (++work_port > WORK_PORT_LAST) {
+			work_port = WORK_PORT_FIRST;
+			work_from = INADDR_LOOPBACK + (work_from + 1 - INADDR_LOOPBACK) % WORK_ADDRESSES;
+		}
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		if (bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0 &&
 		    connect(fd, (struct sockaddr *)&work_name, sizeof(work_name)) == 0)

@@ -86,6 +86,8 @@ export interface PlayOptions {
 	trace?: PortSearchTrace;
 	/** Called now and then while a recording is played, with the line that is played. */
 	onStep?: (line: number) => void;
+	/** Called with the outcome of each line that is played. The search for a way may correct it. */
+	onOutcome?: (outcome: Outcome) => void;
 	/** Whether to search for a way if something differs; true if not given. */
 	variants?: boolean;
 	/** See KernelOptions. */

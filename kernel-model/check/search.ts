@@ -294,6 +294,7 @@ export class Search {
 		const proved = event.outcome?.proof != null && this.settled.has(line);
 		if (proved && outcome?.verdict === "mismatch" && outcome.proof === null) return;
 		event.outcome = outcome;
+		if (outcome !== null) player.world.options.onOutcome?.(outcome);
 	}
 
 	/** Adds a mark if the last one is at least `events` events back. */

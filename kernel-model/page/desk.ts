@@ -7,7 +7,7 @@
 import { count } from "../machine/count.js";
 import { besides, type Differing } from "./beside.js";
 import type { PortView } from "./bucket.js";
-import type { Loaded } from "./outcomes.js";
+import type { Loaded, Shown } from "./outcomes.js";
 import type { StepWords } from "./search_steps.js";
 import { type LineView, optionsOf, Session, type Wanted } from "./session.js";
 import type { Setting } from "./setting.js";
@@ -36,8 +36,8 @@ export interface Request<K extends Kind = Kind> {
 
 export type Reply =
 	| { id: number; kind: "done"; get: unknown }
-	/** It goes on: what is done so far, in words. */
-	| { id: number; kind: "progress"; soFar: string }
+	/** It goes on: what is done so far, in words, and the lines that were played. */
+	| { id: number; kind: "progress"; soFar: string; news: Shown[] }
 	/** A newer request replaced it. */
 	| { id: number; kind: "replaced" }
 	| { id: number; kind: "failed"; message: string };
@@ -101,14 +101,18 @@ export class Desk {
 			...(host === undefined ? {} : { host }),
 		};
 		const comparing = besides(text, versions, options);
-		return await this.inSlices(id, comparing, String, () => mine === this.compared);
+		const report = (soFar: unknown) => ({ soFar: String(soFar), news: [] });
+		return await this.inSlices(id, comparing, report, () => mine === this.compared);
 	}
 
 	private async open(id: number, wanted: Wanted): Promise<Loaded | typeof REPLACED> {
 		const mine = ++this.opened;
-		const soFar = (line: number) => (line > 0 ? `line ${count(line)}` : "");
+		const report = (session: Session) => ({
+			soFar: session.at > 0 ? `line ${count(session.at)}` : "",
+			news: session.news(),
+		});
 		const isLast = () => mine === this.opened;
-		const opened = await this.inSlices(id, Session.open(wanted), soFar, isLast);
+		const opened = await this.inSlices(id, Session.open(wanted), report, isLast);
 		if (opened === REPLACED) return REPLACED;
 		this.session = opened.session;
 		return opened.loaded;
@@ -118,7 +122,7 @@ export class Desk {
 	private async inSlices<T, R>(
 		id: number,
 		work: Iterator<T, R>,
-		soFar: (step: T) => string,
+		report: (step: T) => { soFar: string; news: Shown[] },
 		isLast: () => boolean,
 	): Promise<R | typeof REPLACED> {
 		let since = performance.now();
@@ -128,9 +132,8 @@ export class Desk {
 			if (next.done === true) return next.value;
 			const now = performance.now();
 			if (now - since < this.slice) continue;
-			const words = now - told < TOLD ? "" : soFar(next.value);
-			if (words !== "") {
-				this.tell({ id, kind: "progress", soFar: words });
+			if (now - told >= TOLD) {
+				this.tell({ id, kind: "progress", ...report(next.value) });
 				told = now;
 			}
 			await this.pause();

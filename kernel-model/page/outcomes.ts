@@ -22,19 +22,58 @@ export const VERDICTS: readonly (Verdict | null)[] = [
 	"ignored",
 ];
 
-/** The outcome of every line. Index 0 is line 1. */
-export interface Loaded {
-	version: string;
-	/** What is not known of the recorded kernel; null if nothing. */
-	doubt: string | null;
+/** What is shown of every line. Index 0 is line 1. */
+export interface Results {
+	/** Indices of VERDICTS. */
 	verdicts: Uint8Array;
 	/** The result of each line in a word: "= 3", "EADDRINUSE", "sleeps"; "" for lines without one. */
 	results: string[];
 	/** 1 for each line whose call failed on the model or in the recording. */
 	failed: Uint8Array;
 	mistake: Mistake | null;
+}
+
+/** The outcome of every line. */
+export interface Loaded extends Results {
+	version: string;
+	/** What is not known of the recorded kernel; null if nothing. */
+	doubt: string | null;
 	/** The line to begin with; 0 if no line does anything. */
 	opens: number;
+}
+
+/** What is shown of one line. */
+export interface Shown {
+	line: number;
+	verdict: number;
+	result: string;
+	failed: boolean;
+}
+
+export function shownOf(outcome: Outcome): Shown {
+	return {
+		line: outcome.line,
+		verdict: VERDICTS.indexOf(outcome.verdict),
+		result: resultOf(outcome),
+		failed: hasFailed(outcome),
+	};
+}
+
+/** `count` lines of which nothing is known. */
+export function noResults(count: number): Results {
+	return {
+		verdicts: new Uint8Array(count),
+		results: new Array<string>(count).fill(""),
+		failed: new Uint8Array(count),
+		mistake: null,
+	};
+}
+
+export function take({ verdicts, results, failed }: Results, shown: Shown): void {
+	const at = shown.line - 1;
+	verdicts[at] = shown.verdict;
+	results[at] = shown.result;
+	failed[at] = shown.failed ? 1 : 0;
 }
 
 /** What became of `count` lines. */
@@ -45,27 +84,23 @@ export function loadedOf(
 	doubt: string | null,
 	mistake: Mistake | null,
 ): Loaded {
-	const verdicts = new Uint8Array(count);
-	const failed = new Uint8Array(count);
-	const results = new Array<string>(count).fill("");
+	const results = noResults(count);
 	let differs = 0;
 	let fails = 0;
 	let chooses = 0;
 	let last = 0;
 	for (const outcome of outcomes.values()) {
-		const at = outcome.line - 1;
-		verdicts[at] = VERDICTS.indexOf(outcome.verdict);
-		results[at] = resultOf(outcome);
-		if (hasFailed(outcome)) failed[at] = 1;
+		const shown = shownOf(outcome);
+		take(results, shown);
 		last = outcome.line;
 		if (outcome.verdict === "ignored") continue;
 		const before = (line: number) => line === 0 || outcome.line < line;
 		if (outcome.verdict === "mismatch" && before(differs)) differs = outcome.line;
-		if (failed[at] === 1 && PORTS.test(outcome.call) && before(fails)) fails = outcome.line;
+		if (shown.failed && PORTS.test(outcome.call) && before(fails)) fails = outcome.line;
 		if (/^(bind|connect)$/.test(outcome.call)) chooses = Math.max(chooses, outcome.line);
 	}
 	const opens = differs || fails || chooses || last;
-	return { version, doubt, verdicts, results, failed, mistake, opens };
+	return { ...results, version, doubt, mistake, opens };
 }
 
 /** Calls that may fail because of ports. */

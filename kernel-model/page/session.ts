@@ -26,7 +26,16 @@ import { fdOf } from "../script/operands.js";
 import { ScriptError, type ScriptLine } from "../script/strace.js";
 import { type PortView, portView } from "./bucket.js";
 import { type Cells, cellsOf, noCells, tableOf } from "./grid.js";
-import { hasFailed, type Loaded, loadedOf, type Mistake, mistakeOf, resultOf } from "./outcomes.js";
+import {
+	hasFailed,
+	type Loaded,
+	loadedOf,
+	type Mistake,
+	mistakeOf,
+	resultOf,
+	type Shown,
+	shownOf,
+} from "./outcomes.js";
 import { StepRecorder, type Steps, type StepWords } from "./search_steps.js";
 import { NO_SETTING, type Setting } from "./setting.js";
 import { type SocketRow, socketRows } from "./sockets.js";
@@ -106,7 +115,9 @@ export class Session {
 	private looked: { part: Part; before: Mark; after: Mark; recorder: StepRecorder } | null = null;
 	private net: Net | null = null;
 	/** The line that is played. */
-	private at = 0;
+	at = 0;
+	/** Outcomes that news() has not told yet. */
+	private fresh: Outcome[] = [];
 	private protocol = IPPROTO_TCP;
 
 	private constructor(private readonly wanted: Wanted) {
@@ -114,8 +125,8 @@ export class Session {
 		if (this.lines.at(-1) === "") this.lines.pop();
 	}
 
-	/** Plays a script in slices. Each yield says which line is played. */
-	static *open(wanted: Wanted): Generator<number, { session: Session; loaded: Loaded }> {
+	/** Plays a script in slices. Yields the session while it plays. */
+	static *open(wanted: Wanted): Generator<Session, { session: Session; loaded: Loaded }> {
 		let mistake: Mistake | null = null;
 		let cut = Number.POSITIVE_INFINITY;
 		for (;;) {
@@ -138,7 +149,7 @@ export class Session {
 	}
 
 	/** Plays the lines before `cut`. */
-	private *play(cut: number): Generator<number, { version: string; doubt: string | null }> {
+	private *play(cut: number): Generator<Session, { version: string; doubt: string | null }> {
 		const { seed } = this.wanted;
 		const setting = optionsOf(this.wanted.setting ?? NO_SETTING);
 		let version = this.wanted.version ?? DEFAULT_VERSION;
@@ -161,6 +172,9 @@ export class Session {
 				onStep: (line: number) => {
 					this.at = line;
 				},
+				onOutcome: (outcome: Outcome) => {
+					this.fresh.push(outcome);
+				},
 				...setting,
 			};
 			const playing =
@@ -174,11 +188,19 @@ export class Session {
 					way = next.value;
 					break;
 				}
-				yield this.at;
+				yield this;
 			}
 			this.add(way);
 		}
+		this.fresh = [];
 		return { version, doubt };
+	}
+
+	/** The lines that were played since the last call. Their outcomes are not final. */
+	news(): Shown[] {
+		const { fresh } = this;
+		this.fresh = [];
+		return fresh.map(shownOf);
 	}
 
 	private add(way: Way): void {

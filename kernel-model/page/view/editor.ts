@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The script as text to edit. A column beside it has the result of each line, and mistakes. */
-import { type Loaded, type Mistake, VERDICTS } from "../outcomes.js";
+import { type Mistake, type Results, VERDICTS } from "../outcomes.js";
 import { atNextFrame, el, fill } from "./dom.js";
 
 /** Height of a line of text, pixels. The style sheet has the same. */
@@ -22,7 +22,7 @@ export class Editor {
 	private readonly inner = el("div", {});
 	/** A text that the area gets when it is shown: a browser lays out a long one slowly. */
 	private given: string | null = null;
-	private loaded: Loaded | null = null;
+	private loaded: Results | null = null;
 	private timer = 0;
 	private readonly draw = atNextFrame(() => this.paint());
 
@@ -63,7 +63,7 @@ export class Editor {
 		return this.area.value.slice(0, this.area.selectionStart).split("\n").length;
 	}
 
-	results(loaded: Loaded | null): void {
+	results(loaded: Results | null): void {
 		this.loaded = loaded;
 		this.draw();
 	}

@@ -4,7 +4,7 @@
  * so a script of 100,000 lines scrolls like one of ten.
  */
 import type { Differing } from "../beside.js";
-import { type Loaded, VERDICTS } from "../outcomes.js";
+import { type Results, VERDICTS } from "../outcomes.js";
 import { shortLine } from "../short.js";
 import { atNextFrame, el, fill } from "./dom.js";
 
@@ -31,7 +31,7 @@ export class Lines {
 	private readonly box: HTMLElement;
 	private readonly rows: HTMLElement;
 	private texts: readonly string[] = [];
-	private loaded: Loaded | null = null;
+	private loaded: Results | null = null;
 	private differing = new Map<number, Differing>();
 	private beside: string | null = null;
 	private current = 0;
@@ -66,7 +66,7 @@ export class Lines {
 		if (this.key(event.key) || this.others(event)) event.preventDefault();
 	}
 
-	show(texts: readonly string[], loaded: Loaded | null): void {
+	show(texts: readonly string[], loaded: Results | null): void {
 		this.texts = texts;
 		this.loaded = loaded;
 		this.current = Math.min(this.current, texts.length);

@@ -4,6 +4,7 @@
  * document holds. Where workers are forbidden it runs in the page, in slices.
  */
 import type { Desk, Kind, Questions, Reply, Request } from "../desk.js";
+import type { Shown } from "../outcomes.js";
 import { el } from "./dom.js";
 import { pause } from "./pause.js";
 
@@ -28,7 +29,7 @@ function deskClass(): typeof Desk {
 interface Waiting {
 	done(get: unknown): void;
 	failed(error: Error): void;
-	progress(soFar: string): void;
+	progress(soFar: string, news: readonly Shown[]): void;
 	request: Request;
 }
 
@@ -47,7 +48,7 @@ export class Model {
 	ask<K extends Kind>(
 		kind: K,
 		ask: Questions[K]["ask"],
-		progress: (soFar: string) => void = () => {},
+		progress: (soFar: string, news: readonly Shown[]) => void = () => {},
 	): Promise<Questions[K]["get"]> {
 		const id = this.next++;
 		return new Promise((done, failed) => {
@@ -106,7 +107,7 @@ export class Model {
 		const waiting = this.waiting.get(reply.id);
 		if (waiting === undefined) return;
 		if (reply.kind === "progress") {
-			waiting.progress(reply.soFar);
+			waiting.progress(reply.soFar, reply.news);
 			return;
 		}
 		this.waiting.delete(reply.id);

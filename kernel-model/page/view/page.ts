@@ -6,7 +6,7 @@ import type { Differing } from "../beside.js";
 import type { Start } from "../document.js";
 import { examples } from "../examples.js";
 import { fragmentOf, linkedIn } from "../link.js";
-import type { Loaded } from "../outcomes.js";
+import { type Loaded, noResults, type Results, take } from "../outcomes.js";
 import { STEP_SKIP, type StepWords } from "../search_steps.js";
 import type { LineView } from "../session.js";
 import { NO_SETTING, type Setting, settingWords } from "../setting.js";
@@ -200,14 +200,17 @@ export class Page {
 		this.frame.busy(true);
 		try {
 			const script = { text: this.text, version, seed, setting: this.setting };
-			const loaded = await this.model.ask("open", script, (soFar) => {
-				if (mine === this.opened) this.frame.busy(true, soFar);
+			const played = noResults(this.texts.length);
+			const loaded = await this.model.ask("open", script, (soFar, news) => {
+				if (mine !== this.opened) return;
+				this.frame.busy(true, soFar);
+				for (const shown of news) take(played, shown);
+				this.results(played);
 			});
 			if (mine !== this.opened) return;
 			this.loaded = loaded;
 			this.header.played(loaded.version, loaded.doubt);
-			this.lines.show(this.texts, loaded);
-			this.editor.results(loaded);
+			this.results(loaded);
 			this.mistakes.show(loaded.mistake);
 			this.frame.summary(loaded, settingWords(this.setting));
 			const wanted = line === 0 ? loaded.opens : Math.min(line, this.texts.length);
@@ -223,6 +226,11 @@ export class Page {
 			this.frame.busy(false);
 			this.frame.failed(error);
 		}
+	}
+
+	private results(results: Results): void {
+		this.lines.show(this.texts, results);
+		this.editor.results(results);
 	}
 
 	private goTo(line: number): void {

@@ -207,7 +207,7 @@ export function describeTimeWait(k: Kernel, tw: number): string {
 	}
 	if (reuse === 0) return `${describeTwReuse(net)}; ${ends}`;
 	if (reuse === 2 && !isLoopback(k, tw)) {
-		return `${describeTwReuse(net)}, and this is not loopback; ${ends}`;
+		return `${describeTwReuse(net)}, and the connection is not over loopback; ${ends}`;
 	}
 	const passed = sinceLast(k, tw);
 	// since 6.14, ca6a6f93867a

@@ -7,6 +7,8 @@ const V6 =
 	/\{sa_family=AF_INET6, sin6_port=htons\(([^()]*(?:\([^()]*\))?)\),(?: sin6_flowinfo=[^,]*,)? inet_pton\(AF_INET6, "([^"]*)", &sin6_addr\)(?:, sin6_scope_id=[^}]*)?\}(?:, \[?28(?: => 28)?\]?)?/g;
 /** A pid and a time at the start of a line of a recording. */
 const LEADER = /^(?:\[pid +\d+\] |\d+ +)?(?:\d+:\d\d:\d\d(?:\.\d+)? |\d+\.\d{6} )?/;
+/** An option that strace did not know. */
+const RANGE = /\b0x33 \/\* IP_\?\?\? \*\//;
 const RESULT = /\)\s+= (?:\?|-?\d|0x).*$/s;
 
 /** Longest text that is shortened. A longer one is cut. */
@@ -20,6 +22,7 @@ export function shortLine(text: string): string {
 		.replace(LEADER, "")
 		.replace(V4, "$2:$1")
 		.replace(V6, "[$2]:$1")
+		.replace(RANGE, "IP_LOCAL_PORT_RANGE")
 		.replace(RESULT, ")")
 		.trimEnd();
 }

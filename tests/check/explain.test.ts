@@ -452,7 +452,7 @@ describe("TIME_WAIT", () => {
 	it("names the sysctl that keeps a four-tuple, and how long it stays", () => {
 		const lines = last(`${SETUP}\n${AGAIN}`).explanation;
 		expect(lines).toContain(
-			"  e.g. port 40000: the four-tuple is held by a time-wait socket (192.0.2.10:40000 -> 198.51.100.1:443 TIME_WAIT), which may not be reused yet: tcp_tw_reuse is 2 (over loopback only), and this is not loopback; it ends in 55.0 s",
+			"  e.g. port 40000: the four-tuple is held by a time-wait socket (192.0.2.10:40000 -> 198.51.100.1:443 TIME_WAIT), which may not be reused yet: tcp_tw_reuse is 2 (over loopback only), and the connection is not over loopback; it ends in 55.0 s",
 		);
 		expect(lines).toContain(
 			"of the 1 port 40000-40000 at this moment: 0 free, 0 taken, 0 reserved, 1 in TIME_WAIT (ends in 55.0 s)",

@@ -37,6 +37,9 @@ const choose = (id: string, value: string) =>
 	`(() => { const box = document.getElementById('${id}'); box.value = '${value}';
 	box.dispatchEvent(new Event('change')); })()`;
 const click = (selector: string) => `document.querySelector(${JSON.stringify(selector)}).click()`;
+/** Presses a button on top. */
+const press = (text: string) =>
+	`[...document.querySelectorAll('.acts button')].find((one) => one.textContent === '${text}').click()`;
 
 const at = (address: string, port: number) =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}, 16`;
@@ -190,6 +193,8 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		await tab.until(
 			"[...document.querySelectorAll('.gutter .result')].some((each) => each.textContent === '= 3')",
 		);
+		await tab.value(press("New script"));
+		await tab.until("!/SOCK_DGRAM/.test(document.activeElement?.value ?? 'SOCK_DGRAM')");
 	});
 
 	it("shows all steps of a short search, and leads from a port to its step", async () => {
@@ -220,7 +225,7 @@ $ sysctl -w net.ipv4.ip_local_port_range="40000 40001"
 		await tab.value(choose("seed", "7"));
 		await tab.until(`${READY} && /bind.. succeeds/.test(${HEADLINE})`);
 		const before = await tab.value(HEADLINE);
-		await tab.value("[...document.querySelectorAll('.acts button')][1].click()");
+		await tab.value(press("Copy link"));
 		await tab.until("location.hash.startsWith('#s=')");
 		const url = await tab.value<string>("location.href");
 		await tab.close();
@@ -239,7 +244,7 @@ $ sysctl -w net.ipv4.ip_local_port_range="40000 40001"
 		expect(await tab.value("document.querySelector('.summary').textContent")).toContain(
 			"user 1000, alone in its network namespace",
 		);
-		await tab.value("[...document.querySelectorAll('.acts button')][1].click()");
+		await tab.value(press("Copy link"));
 		await tab.until("location.hash.startsWith('#s=')");
 		const [, fragment] = (await tab.value<string>("location.href")).split("#");
 		await tab.close();

@@ -177,6 +177,10 @@ describe("the short form of a line", () => {
 			'[pid 7] accept(3, {sa_family=AF_INET, sin_port=htons(40000), sin_addr=inet_addr("127.0.0.1")}, [128 => 16]) = 4',
 			"accept(3, 127.0.0.1:40000, [128 => 16])",
 		],
+		[
+			'setsockopt(3, SOL_IP, 0x33 /* IP_??? */, "\x00\x80\xff\x80", 4) = 0',
+			'setsockopt(3, SOL_IP, IP_LOCAL_PORT_RANGE, "\x00\x80\xff\x80", 4)',
+		],
 		["# a = (b) = 3", "# a = (b) = 3"],
 		[
 			'$ sysctl -w net.ipv4.ip_local_port_range="1 2"',

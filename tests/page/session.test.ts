@@ -9,7 +9,7 @@ import { besides } from "../../kernel-model/page/beside.js";
 import { Desk, type Request } from "../../kernel-model/page/desk.js";
 import { examples } from "../../kernel-model/page/examples.js";
 import { PORT_CONNECTED, PORT_RESERVED } from "../../kernel-model/page/grid.js";
-import { type Loaded, VERDICTS } from "../../kernel-model/page/outcomes.js";
+import { type Loaded, noResults, take, VERDICTS } from "../../kernel-model/page/outcomes.js";
 import { STEP_CHOSEN, STEP_SKIP } from "../../kernel-model/page/search_steps.js";
 import { Session } from "../../kernel-model/page/session.js";
 import { NO_SETTING, type Setting } from "../../kernel-model/page/setting.js";
@@ -42,6 +42,28 @@ describe("a session", () => {
 		const expected = played.map(({ line, verdict }) => `${line} ${verdict}`);
 		const byLine = (a: string, b: string) => Number.parseInt(a, 10) - Number.parseInt(b, 10);
 		expect(verdictsOf(open(text, "6.1.176").loaded)).toEqual(expected.sort(byLine));
+	});
+
+	it("tells the results while it plays", () => {
+		const text = "socket(AF_INET, SOCK_STREAM, 0)\nclose(3)\n".repeat(1000);
+		const playing = Session.open({ text, version: "7.3", seed: 1, setting: NO_SETTING });
+		const told = noResults(2000);
+		let most = 0;
+		for (;;) {
+			const next = playing.next();
+			if (next.done === true) {
+				const { verdicts, results, failed } = next.value.loaded;
+				expect(most).toBeGreaterThan(1000);
+				expect([...told.verdicts.slice(0, most)]).toEqual([...verdicts.slice(0, most)]);
+				expect(told.results.slice(0, most)).toEqual(results.slice(0, most));
+				expect(told.failed).toEqual(failed);
+				return;
+			}
+			for (const shown of next.value.news()) {
+				take(told, shown);
+				most = Math.max(most, shown.line);
+			}
+		}
 	});
 
 	it("shows a line in the same way whatever was looked at before", () => {

@@ -129,7 +129,8 @@ export class Frame {
 		add("match", "as recorded");
 		add("mismatch", "differ");
 		add("undecided", "undecided");
-		if (fails > 0) said.push(`${count(fails)} failed`);
+		add("ignored", "passed over");
+		if (fails > 0) said.push(`${plural(fails, "call")} failed`);
 		const nearest = doubt === null ? "" : `, the nearest one: ${doubt}`;
 		const beside = setting === "" ? "" : ` Known beside the script: ${setting}.`;
 		this.summed.textContent = `${said.join(", ")}. Kernel ${version}${nearest}.${beside}`;

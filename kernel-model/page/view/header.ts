@@ -8,6 +8,8 @@ import { keysDialog } from "./keys.js";
 /** What the controls do. */
 export interface Acts {
 	example(id: string): void;
+	/** Begins a script of the user's own. */
+	own(): void;
 	/** The version or the seed was changed. */
 	settings(): void;
 	beside(): void;
@@ -83,6 +85,7 @@ export class Header {
 			el(
 				"div",
 				{ class: "acts" },
+				button("New script", () => acts.own()),
 				open,
 				chosen,
 				button("Copy link", () => acts.link()),

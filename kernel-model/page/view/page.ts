@@ -60,6 +60,7 @@ export class Page {
 	constructor(body: HTMLElement) {
 		this.header = new Header({
 			example: (id) => this.example(id),
+			own: () => this.own(),
 			settings: () => this.open(this.line),
 			beside: () => this.compare(),
 			link: () => this.link(),
@@ -154,6 +155,7 @@ export class Page {
 	/** Begins a script of the user's own. */
 	private own(): void {
 		this.file = null;
+		this.header.noExample();
 		this.take(BEGUN);
 		this.open(0);
 		this.edit(true);
@@ -347,7 +349,7 @@ export class Page {
 			const count = differing.length;
 			this.frame.compared(
 				count === 0
-					? `${beside} gives the same answers`
+					? `${beside} gives the same results. How it searches is not compared`
 					: `${plural(count, "line")} differ in ${beside}`,
 			);
 			if (this.view !== null) this.tell(this.view);

@@ -9,7 +9,7 @@ import { el, fill } from "./dom.js";
 export function headline({ call, verdict, result, failed, port }: LineView): string {
 	if (call === "") return "A line that does nothing";
 	if (call === "$") return "A command that sets the machine up";
-	if (verdict === "ignored") return `${call}() does not concern ports`;
+	if (verdict === "ignored") return `${call}() is passed over: it is not a call about ports`;
 	if (verdict === "mismatch") return `${call}() differs from the recording`;
 	const undecided = verdict === "undecided" ? ", undecided" : "";
 	if (failed) return `${call}() fails with ${result}${undecided}`;

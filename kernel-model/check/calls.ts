@@ -513,9 +513,11 @@ export class Calls {
 		if (!asks && !transfers) return;
 		const errno = call.result?.errno ?? null;
 		const told = asks ? errorIn(operands) : errno === null ? 0 : (errnoOf(errno) ?? 0);
+		// MPTCP keeps the error of an earlier attempt.
 		if (
 			S.skc_state[sk] === TCP_SYN_SENT &&
 			ANSWERS.has(told) &&
+			S.sk_err[sock_sk] !== told &&
 			localDevice(this.world.kernel, sk) === 0
 		) {
 			S.sk_err[sk] = told;

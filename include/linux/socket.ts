@@ -19,6 +19,7 @@ export const SOL_MPTCP = 284;
 /** Flags of calls that send or receive. */
 export const MSG_OOB = 1;
 export const MSG_PEEK = 2;
+export const MSG_DONTROUTE = 4;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_WAITALL = 0x100;

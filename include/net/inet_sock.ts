@@ -6,7 +6,8 @@
 import type { Sk } from "../linux/handle.js";
 import { AF_INET6 } from "../linux/socket.js";
 import { ipv6_addr_set_v4mapped } from "./ipv6.js";
-import { INET_TRANSPARENT } from "./sock.js";
+import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE } from "./net_namespace.js";
+import { INET_TRANSPARENT, SOCK_LOCALROUTE } from "./sock.js";
 import type { Stack } from "./stack.js";
 
 /** Whether the sock is IPv6-only. Valid for time-wait sockets as well. */
@@ -20,6 +21,13 @@ export const FLOWI_FLAG_ANYSRC = 1;
 /** The flags of a sock for the lookup of an IPv4 route. */
 export function inet_sk_flowi_flags(k: Stack, sk: Sk): number {
 	return (k.sock.inet_flags[sk] & INET_TRANSPARENT) !== 0 ? FLOWI_FLAG_ANYSRC : 0;
+}
+
+/**
+ * include/net/ip.h: ip_sock_rt_scope. With SO_DONTROUTE a route must not lead through a gateway.
+ */
+export function ip_sock_rt_scope(k: Stack, sk: Sk): number {
+	return (k.sock.sk_flags[sk] & SOCK_LOCALROUTE) !== 0 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 }
 
 /** Sets the local IPv4 address that lookups match. An AF_INET6 sock gets it v4-mapped as well. */

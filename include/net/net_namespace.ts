@@ -194,10 +194,10 @@ export interface Fib6Info {
  */
 export interface RtCached {
 	/**
-	 * The lookup of connect(): destination, source, device and flags, and its result in Net.fl4.
+	 * The lookup of connect(): destination, source, device, flags and scope, and its result in Net.fl4.
 	 */
 	connect_genid: number;
-	connect: { daddr: number; saddr: number; oif: Ifindex; flow_flags: number };
+	connect: { daddr: number; saddr: number; oif: Ifindex; flow_flags: number; scope: number };
 	flow: RtFlow;
 	err: number;
 	/** The lookup for segments: destination and device, and where they arrive or what answers. */

@@ -36,6 +36,8 @@ export const SOCK_MPTCP = 16;
 export const REQ_ACKED = 32;
 /** SO_KEEPALIVE. */
 export const SOCK_KEEPOPEN = 64;
+/** SO_DONTROUTE. */
+export const SOCK_LOCALROUTE = 128;
 
 export const RCV_SHUTDOWN = 1;
 export const SEND_SHUTDOWN = 2;

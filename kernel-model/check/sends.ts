@@ -4,7 +4,7 @@
  * the pending error. A send may also connect.
  */
 import { O_NONBLOCK, SS_CONNECTED } from "../../include/linux/net.js";
-import { MSG_DONTWAIT, MSG_FASTOPEN } from "../../include/linux/socket.js";
+import { MSG_DONTROUTE, MSG_DONTWAIT, MSG_FASTOPEN, MSG_OOB } from "../../include/linux/socket.js";
 import {
 	type Net,
 	RT_TABLE_LOCAL,
@@ -59,6 +59,10 @@ const UNRELATED = new Set([
 	"ERESTARTSYS",
 ]);
 
+/** Flags of a call that matter to a send. */
+const SENT_WITH: ReadonlyMap<string, number> = new Map(
+	Object.entries({ MSG_DONTROUTE, MSG_DONTWAIT, MSG_FASTOPEN, MSG_OOB }),
+);
 /** Bytes that a SYN always has room for. */
 const SYN_DATA = 1024;
 
@@ -87,6 +91,7 @@ export class Sends {
 		if (sent === null) return IGNORED;
 		const several = call.name === "sendmmsg";
 		const unbound = S.skc_num[sk] === 0;
+		const flags = this.messageFlags(call) & (MSG_DONTROUTE | MSG_OOB);
 		let result = 0;
 		for (const message of sent.messages) {
 			const { to, badPointer, addrlen, size } = message;
@@ -94,7 +99,8 @@ export class Sends {
 			const wrong = badPointer ? faultOfSend(addrlen) : 0;
 			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
 			const told = several ? size : (size ?? recorded);
-			const err = wrong !== 0 ? wrong : task.sendto(fd, bytes(told ?? 0), address, addrlen);
+			const length = bytes(told ?? 0);
+			const err = wrong !== 0 ? wrong : task.sendto(fd, length, address, addrlen, undefined, flags);
 			if (err < 0) {
 				if (result === 0) result = err;
 				break;
@@ -199,8 +205,7 @@ export class Sends {
 		const value = index < 0 ? undefined : call.args[index]?.value;
 		if (value?.kind === "int") return value.value;
 		if (value?.kind !== "flags") return 0;
-		const fastopen = value.names.includes("MSG_FASTOPEN") ? MSG_FASTOPEN : 0;
-		return fastopen | (value.names.includes("MSG_DONTWAIT") ? MSG_DONTWAIT : 0);
+		return value.names.reduce((flags, name) => flags | (SENT_WITH.get(name) ?? 0), 0);
 	}
 
 	/**

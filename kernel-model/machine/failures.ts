@@ -63,6 +63,7 @@ import {
 	type FibRoute,
 	IFF_UP,
 	type Net,
+	RT_SCOPE_LINK,
 	RT_TABLE_LOCAL,
 	RTN_BROADCAST,
 	RTN_UNICAST,
@@ -524,6 +525,11 @@ function* routeReasons(net: Net, daddr: number, saddr: number, oif: number): Ite
 	const by = out === null ? "" : `, and the route to ${to} leaves by ${out.name}`;
 	if (ipv4_is_loopback(saddr)) {
 		yield [E.EINVAL, "__mkroute_output", `the source ${from} is a loopback address${by}`];
+	}
+	if (route !== null && typeof route !== "number" && route.scope < RT_SCOPE_LINK) {
+		const why = `the route to ${to} leads through a gateway, which SO_DONTROUTE or MSG_DONTROUTE forbids`;
+		if (route.prefsrc === 0 || __ip_dev_find(net, route.prefsrc) !== null)
+			yield [E.ENETUNREACH, "fib_lookup", why];
 	}
 	const source = `the source that the route to ${to} brings is not an address of this host`;
 	yield [E.ENETUNREACH, where, source];

@@ -18,6 +18,7 @@ import {
 	SOCK_DEAD,
 	SOCK_KEEPOPEN,
 	SOCK_LINGER,
+	SOCK_LOCALROUTE,
 	type SockTable,
 	TIMEO_NOWAIT,
 } from "../../include/net/sock.js";
@@ -39,6 +40,7 @@ import {
 	SO_BINDTOIFINDEX,
 	SO_BROADCAST,
 	SO_DOMAIN,
+	SO_DONTROUTE,
 	SO_ERROR,
 	SO_KEEPALIVE,
 	SO_LINGER,
@@ -242,6 +244,10 @@ export function sk_setsockopt(
 			if (val !== 0) S.sk_flags[sk] |= SOCK_BROADCAST;
 			else S.sk_flags[sk] &= ~SOCK_BROADCAST;
 			return 0;
+		case SO_DONTROUTE:
+			if (val !== 0) S.sk_flags[sk] |= SOCK_LOCALROUTE;
+			else S.sk_flags[sk] &= ~SOCK_LOCALROUTE;
+			return 0;
 		case SO_KEEPALIVE:
 			sk_prot(k, sk).keepalive?.(k, sk, val !== 0);
 			if (val !== 0) S.sk_flags[sk] |= SOCK_KEEPOPEN;
@@ -366,6 +372,8 @@ export function sk_getsockopt(
 			return intBytes(S.skc_reuseport[sk], optlen);
 		case SO_BROADCAST:
 			return intBytes((S.sk_flags[sk] & SOCK_BROADCAST) !== 0 ? 1 : 0, optlen);
+		case SO_DONTROUTE:
+			return intBytes((S.sk_flags[sk] & SOCK_LOCALROUTE) !== 0 ? 1 : 0, optlen);
 		case SO_KEEPALIVE:
 			return intBytes((S.sk_flags[sk] & SOCK_KEEPOPEN) !== 0 ? 1 : 0, optlen);
 		case SO_RCVTIMEO_OLD:

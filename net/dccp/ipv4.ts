@@ -32,6 +32,7 @@ import {
 } from "../../include/linux/socket.js";
 import {
 	inet_sk_flowi_flags,
+	ip_sock_rt_scope,
 	sk_daddr_set,
 	sk_rcv_saddr_set,
 } from "../../include/net/inet_sock.js";
@@ -121,6 +122,7 @@ export function dccp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: numb
 		S.inet_saddr[sk],
 		S.skc_bound_dev_if[sk],
 		inet_sk_flowi_flags(k, sk),
+		ip_sock_rt_scope(k, sk),
 	);
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;

@@ -4,7 +4,7 @@
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { ipv4_is_multicast } from "../../include/linux/in.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
-import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
+import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
 import { type Net, RTN_BROADCAST } from "../../include/net/net_namespace.js";
 import { SOCK_BROADCAST } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -27,7 +27,14 @@ export function __ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 
 	const net = sk_net(k, sk);
 	const oif = datagramOif(net, usin.sin_addr, S.skc_bound_dev_if[sk]);
-	let err = ip_route_connect(net, usin.sin_addr, S.inet_saddr[sk], oif, inet_sk_flowi_flags(k, sk));
+	let err = ip_route_connect(
+		net,
+		usin.sin_addr,
+		S.inet_saddr[sk],
+		oif,
+		inet_sk_flowi_flags(k, sk),
+		ip_sock_rt_scope(k, sk),
+	);
 	if (err === 0 && net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) {
 		err = -EACCES;
 	}

@@ -21,6 +21,7 @@ import {
 	type RouteAnswer,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
+	RT_SCOPE_UNIVERSE,
 	RTN_BLACKHOLE,
 	RTN_BROADCAST,
 	RTN_LOCAL,
@@ -56,7 +57,7 @@ function rtCached(net: Net, daddr: number): RtCached {
 	if (cached === undefined) {
 		cached = {
 			connect_genid: 0,
-			connect: { daddr: 0, saddr: 0, oif: 0, flow_flags: 0 },
+			connect: { daddr: 0, saddr: 0, oif: 0, flow_flags: 0, scope: 0 },
 			flow: newFl4(),
 			err: 0,
 			segment_genid: 0,
@@ -122,6 +123,7 @@ function ip_route_output_key(
 	saddr: number,
 	oif: Ifindex,
 	flow_flags: number,
+	scope: number,
 ): number {
 	const { fl4 } = net;
 	fl4.daddr = daddr;
@@ -162,7 +164,7 @@ function ip_route_output_key(
 		return lo === null ? -ENODEV : mkrouteOutput(net, lo, RTN_LOCAL, oif);
 	}
 
-	const res = fib_lookup(net, daddr, fl4, 0);
+	const res = fib_lookup(net, daddr, fl4, scope);
 	if (typeof res === "number") {
 		if (dev_out === null || fl4.oif === 0) return res;
 		if (!ipv4_is_multicast(daddr) && fl4.l3mdev !== 0) return res;
@@ -192,6 +194,7 @@ export function ip_route_connect(
 	saddr: number,
 	oif: Ifindex,
 	flow_flags = 0,
+	scope = RT_SCOPE_UNIVERSE,
 ): number {
 	const cached = rtCached(net, daddr);
 	const key = cached.connect;
@@ -200,17 +203,19 @@ export function ip_route_connect(
 		key.daddr === daddr &&
 		key.saddr === saddr &&
 		key.oif === oif &&
-		key.flow_flags === flow_flags
+		key.flow_flags === flow_flags &&
+		key.scope === scope
 	) {
 		copyFlow(net.fl4, cached.flow);
 		return cached.err;
 	}
-	const err = routeConnect(net, daddr, saddr, oif, flow_flags);
+	const err = routeConnect(net, daddr, saddr, oif, flow_flags, scope);
 	cached.connect_genid = net.rt_genid;
 	key.daddr = daddr;
 	key.saddr = saddr;
 	key.oif = oif;
 	key.flow_flags = flow_flags;
+	key.scope = scope;
 	copyFlow(cached.flow, net.fl4);
 	cached.err = err;
 	return err;
@@ -223,13 +228,14 @@ export function routeConnect(
 	saddr: number,
 	oif: Ifindex,
 	flow_flags = 0,
+	scope = RT_SCOPE_UNIVERSE,
 ): number {
 	const { fl4 } = net;
 	fl4.l3mdev = 0;
-	const err = ip_route_output_key(net, daddr, saddr, oif, flow_flags);
+	const err = ip_route_output_key(net, daddr, saddr, oif, flow_flags, scope);
 	// Looks up again with the addresses that were found. This checks the source address as well.
 	if (err === 0 && (daddr === 0 || saddr === 0)) {
-		return ip_route_output_key(net, fl4.daddr, fl4.saddr, oif, flow_flags);
+		return ip_route_output_key(net, fl4.daddr, fl4.saddr, oif, flow_flags, scope);
 	}
 	return err;
 }
@@ -244,9 +250,10 @@ export function ip_route_output_flow(
 	saddr: number,
 	oif: Ifindex,
 	flow_flags = 0,
+	scope = RT_SCOPE_UNIVERSE,
 ): number {
 	net.fl4.l3mdev = 0;
-	return ip_route_output_key(net, daddr, saddr, oif, flow_flags);
+	return ip_route_output_key(net, daddr, saddr, oif, flow_flags, scope);
 }
 
 function probeRoute(net: Net, daddr: number, oif: Ifindex, l3mdev: Ifindex): FibRoute | number {

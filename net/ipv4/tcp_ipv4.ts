@@ -10,6 +10,7 @@ import {
 } from "../../include/linux/socket.js";
 import {
 	inet_sk_flowi_flags,
+	ip_sock_rt_scope,
 	sk_daddr_set,
 	sk_rcv_saddr_set,
 } from "../../include/net/inet_sock.js";
@@ -165,7 +166,14 @@ export function tcp_v4_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: numbe
 
 	const flow_flags = inet_sk_flowi_flags(k, sk);
 	const oif = S.skc_bound_dev_if[sk];
-	let err = ip_route_connect(net, addr.sin_addr, S.inet_saddr[sk], oif, flow_flags);
+	let err = ip_route_connect(
+		net,
+		addr.sin_addr,
+		S.inet_saddr[sk],
+		oif,
+		flow_flags,
+		ip_sock_rt_scope(k, sk),
+	);
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_MULTICAST || net.fl4.type === RTN_BROADCAST) return -ENETUNREACH;
 	// Such a socket could get answers by a route to lo. The model leaves this out.

@@ -6,7 +6,7 @@
  */
 
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
-import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
+import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
 import {
@@ -319,6 +319,7 @@ export function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
 				S.skc_rcv_saddr[sk],
 				oif,
 				inet_sk_flowi_flags(k, sk),
+				ip_sock_rt_scope(k, sk),
 			);
 }
 

@@ -18,7 +18,9 @@ import {
 	AF_INET,
 	AF_INET6,
 	AF_UNSPEC,
+	MSG_DONTROUTE,
 	MSG_DONTWAIT,
+	MSG_OOB,
 	MSG_PEEK,
 	MSG_TRUNC,
 	SIZEOF_SOCKADDR_IN,
@@ -34,6 +36,7 @@ import {
 import {
 	inet_reset_saddr,
 	inet_sk_flowi_flags,
+	ip_sock_rt_scope,
 	ipv6_only_sock,
 } from "../../include/net/inet_sock.js";
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
@@ -48,6 +51,7 @@ import {
 	IFF_UP,
 	LOOPBACK_IFINDEX,
 	type Net,
+	RT_SCOPE_LINK,
 	RTN_BROADCAST,
 	RTN_LOCAL,
 	RTN_MULTICAST,
@@ -96,6 +100,7 @@ import {
 	EDESTADDRREQ,
 	EINVAL,
 	EMSGSIZE,
+	EOPNOTSUPP,
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
@@ -818,10 +823,12 @@ export function udp_sendmsg(
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
+	flags: number,
 ): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	if (size > 0xffff) return -EMSGSIZE;
+	if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
 
 	let daddr: number;
 	let dport: Port;
@@ -839,7 +846,9 @@ export function udp_sendmsg(
 
 	const table = udp_get_table_prot(k, sk);
 	const oif = datagramOif(net, daddr, S.skc_bound_dev_if[sk]);
-	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif, inet_sk_flowi_flags(k, sk));
+	const scope = (flags & MSG_DONTROUTE) !== 0 ? RT_SCOPE_LINK : ip_sock_rt_scope(k, sk);
+	const flow_flags = inet_sk_flowi_flags(k, sk);
+	let err = ip_route_output_flow(net, daddr, S.inet_saddr[sk], oif, flow_flags, scope);
 	if (err < 0) return err;
 	if (net.fl4.type === RTN_BROADCAST && (S.sk_flags[sk] & SOCK_BROADCAST) === 0) return -EACCES;
 	const arrives = loopsBack(net, daddr, oif);

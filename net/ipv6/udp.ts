@@ -376,8 +376,15 @@ function __udp6_lib_rcv(
 }
 
 /** A label in C: udpv6_sendmsg to an IPv4 destination. */
-function do_udp_sendmsg(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number, size: number): number {
-	return ipv6_only_sock(k, sk) ? -ENETUNREACH : udp_sendmsg(k, sk, addr, addr_len, size);
+function do_udp_sendmsg(
+	k: Stack,
+	sk: Sk,
+	addr: Sockaddr,
+	addr_len: number,
+	size: number,
+	flags: number,
+): number {
+	return ipv6_only_sock(k, sk) ? -ENETUNREACH : udp_sendmsg(k, sk, addr, addr_len, size, flags);
 }
 
 /**
@@ -391,6 +398,7 @@ export function udpv6_sendmsg(
 	addr: Sockaddr | null,
 	addr_len: number,
 	size: number,
+	flags: number,
 ): number {
 	const S = k.sock;
 	const at = sk * 4;
@@ -409,7 +417,7 @@ export function udpv6_sendmsg(
 				}
 				break;
 			case AF_INET:
-				return do_udp_sendmsg(k, sk, sin6, addr_len, size);
+				return do_udp_sendmsg(k, sk, sin6, addr_len, size, flags);
 			case AF_UNSPEC:
 				sin6 = null;
 				break;
@@ -423,7 +431,7 @@ export function udpv6_sendmsg(
 	// With AF_UNSPEC daddr is not set yet.
 	if ((addr === null || sin6 !== null) && ipv6_addr_v4mapped(daddr, 0)) {
 		const sin = sockaddr_in(daddr[3], sin6 !== null ? sin6.sin_port : S.skc_dport[sk]);
-		return do_udp_sendmsg(k, sk, sin, SIZEOF_SOCKADDR_IN, size);
+		return do_udp_sendmsg(k, sk, sin, SIZEOF_SOCKADDR_IN, size, flags);
 	}
 
 	let dport: Port;

@@ -17,6 +17,7 @@ import {
 	SO_BINDTODEVICE,
 	SO_BINDTOIFINDEX,
 	SO_BROADCAST,
+	SO_DONTROUTE,
 	SO_KEEPALIVE,
 	SO_LINGER,
 	SO_RCVTIMEO_NEW,
@@ -63,7 +64,7 @@ function numbersOf(options: Readonly<Record<string, number>>): ReadonlySet<numbe
 
 /** Options of SOL_SOCKET that are accepted and have no effect. */
 const SOL_SOCKET_IGNORED = numbersOf({
-	SO_DONTROUTE: 5,
+	SO_DONTROUTE,
 	SO_BROADCAST,
 	SO_NO_CHECK: 11,
 	SO_BSDCOMPAT: 14,

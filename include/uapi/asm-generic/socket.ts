@@ -7,6 +7,7 @@ export const SO_DEBUG = 1;
 export const SO_REUSEADDR = 2;
 export const SO_TYPE = 3;
 export const SO_ERROR = 4;
+export const SO_DONTROUTE = 5;
 export const SO_BROADCAST = 6;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;

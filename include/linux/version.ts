@@ -516,6 +516,23 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-fastclose-once",
+		since: "6.18",
+		commit: "ae155060247b",
+		backports: ["6.1.176", "6.12.107", "6.17.13"],
+		summary:
+			"After a fallback to TCP, a disconnect of MPTCP only shuts the subflow down, and a connect() fails with EINVAL until the subflow has ended.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-disconnect-resets",
+		since: "6.19",
+		commit: "86730ac255b0",
+		backports: ["6.1.176", "6.12.107", "6.18.5"],
+		summary: "A disconnect of MPTCP resets the subflow after a fallback to TCP as well.",
+		modelled: true,
+	},
+	{
 		name: "fastreuse-recomputed",
 		since: "6.18",
 		commit: "d57f4b874946",

@@ -281,8 +281,11 @@ function __mptcp_close_ssk(k: Stack, sk: Sk, msk: MptcpSock, dispose_it: boolean
 		sk_prot(k, ssk).close(k, ssk, 0);
 		return;
 	}
+	const once = k.changes.has("mptcp-fastclose-once"); // since 6.18, ae155060247b
+	const all = k.changes.has("mptcp-disconnect-resets"); // since 6.19, 86730ac255b0
+	const resets = once && !all ? msk.send_fastclose : msk.fastclosing;
 	// __mptcp_subflow_disconnect
-	if (((1 << S.skc_state[ssk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0 && !msk.fastclosing) {
+	if (((1 << S.skc_state[ssk]) & (TCPF_CLOSE | TCPF_LISTEN)) === 0 && !resets) {
 		tcp_shutdown(k, ssk, SEND_SHUTDOWN);
 	} else {
 		tcp_disconnect(k, ssk);
@@ -290,8 +293,8 @@ function __mptcp_close_ssk(k: Stack, sk: Sk, msk: MptcpSock, dispose_it: boolean
 		msk.send_fastclose = false;
 		msk.closing = false;
 		msk.fully_established = false;
-		if (msk.socket !== 0) k.socket.state[msk.socket] = SS_UNCONNECTED;
 	}
+	if (msk.socket !== 0) k.socket.state[msk.socket] = SS_UNCONNECTED;
 	if (S.skc_state[ssk] !== TCP_CLOSE) return;
 	// An established sock stays for a minute, because another subflow may come.
 	if (S.skc_state[sk] !== TCP_ESTABLISHED || msk.in_accept_queue || dead) {
@@ -603,7 +606,7 @@ function mptcp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): numb
 	const S = k.sock;
 	const msk = mptcp_sk(k, sk);
 	const ssock = __mptcp_nmpc_socket(k, sk);
-	if (ssock === 0) return -EINVAL;
+	if (ssock === 0 || S.skc_state[msk.first] !== TCP_CLOSE) return -EINVAL;
 	S.skc_state[sk] = TCP_SYN_SENT;
 	const err = sock_ops(k, ssock).connect(k, ssock, addr, addr_len, true);
 	if (err !== 0 && err !== -EINPROGRESS) {

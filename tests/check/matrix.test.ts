@@ -70,6 +70,15 @@ const TOGETHER: Readonly<Record<string, [side: (has: Has) => boolean, changes: s
 		(has) => !has("udp-reuseport-rescored") || has("udp-reuseport-rescored-upwards"),
 		["udp-reuseport-rescored", "udp-reuseport-rescored-upwards"],
 	],
+	// The second one mends the first one.
+	"mptcp-fastclose-once": [
+		(has) => has("mptcp-fastclose-once") && !has("mptcp-disconnect-resets"),
+		["mptcp-fastclose-once", "mptcp-disconnect-resets"],
+	],
+	"mptcp-disconnect-resets": [
+		(has) => has("mptcp-fastclose-once") && !has("mptcp-disconnect-resets"),
+		["mptcp-fastclose-once", "mptcp-disconnect-resets"],
+	],
 };
 
 /**
@@ -91,6 +100,8 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"first-bind-not-fast": ["EADDRINUSE", "0"],
 	"mptcp-accepted-set-up": ["0", "EINVAL"],
 	"mptcp-defer-accept-succeeds": ["0", "EINVAL"],
+	"mptcp-disconnect-resets": ["EINVAL", "0"],
+	"mptcp-fastclose-once": ["EINVAL", "0"],
 	"mptcp-getsockopt-flags": ["0 [1]", "EOPNOTSUPP"],
 	"mptcp-keepalive": ["0 [7200]", "EOPNOTSUPP"],
 	"mptcp-set-up-while-closed": ["EINVAL", "0"],

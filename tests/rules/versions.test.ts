@@ -568,7 +568,8 @@ describe("a change between versions", () => {
 	it("is in the model of a running kernel if the nearest older version has it", () => {
 		expect(versionFor("6.18.44-cloud-amd64")).toBe("6.18.44");
 		expect(versionFor("6.18.50")).toBe("6.18.44");
-		expect(versionFor("6.18.15-1-generic")).toBe("6.18");
+		expect(versionFor("6.18.15-1-generic")).toBe("6.18.5");
+		expect(versionFor("6.18.4")).toBe("6.18");
 		expect(versionFor("6.11.3")).toBe("6.11");
 		expect(versionFor("6.11.12-arch1-1")).toBe("6.11.11");
 		expect(versionFor("6.7.4")).toBe("6.6");

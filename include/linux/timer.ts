@@ -20,9 +20,9 @@ function wheelDelay(expires: number, level: number): number {
 	return gran - (((expires % gran) + gran) % gran);
 }
 
-/** Kinds of timers that an owner can have. */
-export const TIMER_KINDS = 4;
-const TIMER_KINDS_LOG = 2;
+/** Kinds of timers that an owner can have. From 4 on the owner is an association of SCTP. */
+export const TIMER_KINDS = 8;
+const TIMER_KINDS_LOG = 3;
 
 /** More than the number of times that timers are armed. A level counts more than this number. */
 const LEVEL = 2 ** 49;

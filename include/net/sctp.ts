@@ -20,14 +20,41 @@ export const SCTP_SS_LISTENING = TCP_LISTEN;
 export const SCTP_SS_ESTABLISHED = TCP_ESTABLISHED;
 export const SCTP_SS_CLOSING = TCP_CLOSE_WAIT;
 
-/**
- * States of an association. The other states of C last no time here: over loopback an exchange
- * completes within the call that begins it.
- */
+/** States of an association (enum sctp_state). */
 export const SCTP_STATE_CLOSED = 0;
 export const SCTP_STATE_COOKIE_WAIT = 1;
+export const SCTP_STATE_COOKIE_ECHOED = 2;
 export const SCTP_STATE_ESTABLISHED = 3;
+export const SCTP_STATE_SHUTDOWN_PENDING = 4;
+export const SCTP_STATE_SHUTDOWN_SENT = 5;
 export const SCTP_STATE_SHUTDOWN_RECEIVED = 6;
+export const SCTP_STATE_SHUTDOWN_ACK_SENT = 7;
+
+/** Types of chunks (enum sctp_cid). */
+export const SCTP_CID_DATA = 0;
+export const SCTP_CID_INIT = 1;
+export const SCTP_CID_INIT_ACK = 2;
+export const SCTP_CID_ABORT = 6;
+export const SCTP_CID_SHUTDOWN = 7;
+export const SCTP_CID_SHUTDOWN_ACK = 8;
+export const SCTP_CID_COOKIE_ECHO = 10;
+export const SCTP_CID_COOKIE_ACK = 11;
+export const SCTP_CID_SHUTDOWN_COMPLETE = 14;
+
+/**
+ * Timers of an association, as kinds of k.timers. T1 is T1-init or T1-cookie, of which only one runs.
+ */
+export const SCTP_TIMEOUT_T1 = 4;
+export const SCTP_TIMEOUT_T2_SHUTDOWN = 5;
+export const SCTP_TIMEOUT_T5_SHUTDOWN_GUARD = 6;
+
+/**
+ * Defaults of net.sctp: rto_initial and rto_max, ms; max_init_retransmits, association_max_retrans.
+ */
+export const SCTP_RTO_INITIAL = 3000;
+export const SCTP_RTO_MAX = 60_000;
+export const SCTP_MAX_INIT_RETRANS = 8;
+export const SCTP_MAX_RETRANS = 10;
 
 /** Scope of an address. A larger number is a narrower scope. */
 export const SCTP_SCOPE_GLOBAL = 0;
@@ -72,6 +99,57 @@ export interface SctpEndpoint {
 	asocs: SctpAssociation[];
 	/** Slot in ep_hashtable while the sock listens, otherwise -1. */
 	hashent: number;
+	/** The sock was closed. The port is held until the last association has ended. */
+	dead: boolean;
+}
+
+/** struct sctp_cookie: the tags of an association, and those of an older one that it would replace. */
+export interface SctpCookie {
+	my_vtag: number;
+	peer_vtag: number;
+	my_ttag: number;
+	peer_ttag: number;
+}
+
+/** The parts of an INIT or INIT ACK that matter here. */
+export interface SctpInit {
+	init_tag: number;
+	/** The addresses that it lists. A single address is not listed. */
+	addrs: readonly SctpAddr[];
+}
+
+/** struct sctp_signed_cookie: what an INIT ACK has the peer send back. */
+export interface SctpSignedCookie {
+	c: Readonly<SctpCookie>;
+	peer_addr: SctpAddr;
+	peer_init: SctpInit;
+	/** The local addresses that the INIT ACK lists. */
+	addrs: readonly SctpAddr[];
+}
+
+/** A packet with one chunk. */
+export interface SctpPacket {
+	net: Net;
+	/** SCTP_CID_*. */
+	type: number;
+	src: SctpAddr;
+	dest: SctpAddr;
+	/** The device that receives it. */
+	dif: Ifindex;
+	vtag: number;
+	/** SCTP_CHUNK_FLAG_T: the tag is that of the packet that this one answers. */
+	tbit: boolean;
+	/** Of INIT and INIT ACK. */
+	init: SctpInit | null;
+	/** Of INIT ACK and COOKIE ECHO. */
+	cookie: SctpSignedCookie | null;
+	/** Of DATA, bytes. */
+	size: number;
+	/** The receiver, once it is known: null for the control sock, which answers for nobody. */
+	ep: SctpEndpoint | null;
+	asoc: SctpAssociation | null;
+	/** The address of the peer by which the association was found. */
+	transport: SctpAddr | null;
 }
 
 /** The route to an address of a peer: fields of struct sctp_transport. */
@@ -106,13 +184,24 @@ export interface SctpAssociation {
 	};
 	/** The route to the primary address, null if there is none. */
 	dst: SctpDst | null;
-	/** The other end, if it belongs to this kernel and has the association. */
-	other: SctpAssociation | null;
-	/** Its INIT is not sent yet. It is sent when the call releases the sock. */
-	init_pending: boolean;
+	/** Its number in SctpGlobals.asocs, -1 if it is temporary. */
+	id: number;
+	/** Only carries an INIT ACK or a cookie. It is in no table. */
+	temp: boolean;
+	c: SctpCookie;
+	/** The cookie of the peer, while a COOKIE ECHO has no answer. */
+	cookie: SctpSignedCookie | null;
+	/** Time until the next T1 expires, ms, and the counters by which it doubles. */
+	t1: number;
+	init_err_counter: number;
+	init_cycle: number;
+	init_sent_count: number;
+	/** Retransmission timeout of the primary address, ms. */
+	rto: number;
+	overall_error_count: number;
 	/** Sizes of the messages that were sent before it was established, bytes. */
 	outqueue: number[];
-	/** It was freed. Only a call that holds it may still use it. */
+	/** It was freed. Only a call or packet that holds it may still use it. */
 	dead: boolean;
 }
 
@@ -169,6 +258,17 @@ export class SctpGlobals {
 	readonly transport_hashtable = new Map<string, SctpAssociation[]>();
 	/** sctp_sk(): the SCTP fields of each sock. */
 	readonly socks = new Map<number, SctpSock>();
+	/** Associations by number, for their timers. */
+	readonly asocs: (SctpAssociation | null)[] = [];
+	/** Tags of associations are counted. In C they are random. */
+	vtags = 0;
+	/** Packets in flight over loopback. */
+	readonly packets: SctpPacket[] = [];
+	/** The sock that a call holds, 0 if none. Packets for it wait in `backlog`. */
+	owned: Sk = 0;
+	readonly backlog: SctpPacket[] = [];
+	/** sctp_generate_timeout_event: a timer of the association with a number. It is set at boot. */
+	timeout: (k: Stack, asoc: number, kind: number) => void = () => {};
 
 	constructor() {
 		for (let i = 0; i < SCTP_EP_HASHSIZE; i++) this.ep_hashtable.push([]);

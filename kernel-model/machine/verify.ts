@@ -3,6 +3,7 @@
 import { hlist_unhashed } from "../../include/linux/list.js";
 import type { Slab } from "../../include/linux/slab.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
+import { TIMER_KINDS } from "../../include/linux/timer.js";
 import {
 	type InetHashinfo,
 	inet_bhashfn,
@@ -11,6 +12,7 @@ import {
 import { ipv6_addr_equal, ipv6_addr_v4mapped, ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import type { RefusedPorts } from "../../include/net/refused_ports.js";
+import { SCTP_TIMEOUT_T1 } from "../../include/net/sctp.js";
 import { SOCK_DEAD } from "../../include/net/sock.js";
 import {
 	TCP_CLOSE,
@@ -192,7 +194,9 @@ function verifyTimers(k: Kernel, live: ReadonlySet<number>): void {
 	const soonest = first === null ? null : timers.expiry(first);
 	for (const timer of timers.handles()) {
 		const sk = sockOfTimer(timer);
-		if (!live.has(sk)) fail(`a timer of freed socket ${sk} runs`);
+		const ofSctp = timer % TIMER_KINDS >= SCTP_TIMEOUT_T1;
+		if (ofSctp ? (k.sctp_globals.asocs[sk] ?? null) === null : !live.has(sk))
+			fail(`a timer of freed socket ${sk} runs`);
 		const expiry = timers.expiry(timer);
 		if (expiry === null || soonest === null || expiry < soonest) {
 			fail(`a timer of ${name(k, sk)} is out of order`);

@@ -49,7 +49,7 @@ export function verifySctp(k: Kernel): void {
 		verifyEndpoint(k, ep, listed.get(ep) ?? []);
 		listed.delete(ep);
 		for (const asoc of ep.asocs) {
-			verifyAssociation(asoc, ep);
+			verifyAssociation(k.sctp_globals, asoc, ep);
 			if (entered.get(asoc) !== asoc.peer.transports.length) {
 				fail(`${what} has too many ways, or too few`);
 			}
@@ -57,6 +57,10 @@ export function verifySctp(k: Kernel): void {
 		}
 	}
 	if (entered.size > 0) fail("ways of associations that are no more");
+	const { asocs, packets, backlog } = k.sctp_globals;
+	const all = [...socks.values()].flatMap(({ ep }) => ep.asocs);
+	if (asocs.filter((asoc) => asoc !== null).length !== all.length) fail("lost associations");
+	if (packets.length > 0 || backlog.length > 0) fail("packets are in flight");
 	if (listed.size > 0) fail("an endpoint that is no more listens");
 }
 
@@ -111,10 +115,14 @@ function verifyEndpoint(k: Kernel, ep: SctpEndpoint, slots: readonly number[]): 
 	}
 }
 
-function verifyAssociation(asoc: SctpAssociation, ep: SctpEndpoint): void {
+function verifyAssociation(
+	{ asocs }: Kernel["sctp_globals"],
+	asoc: SctpAssociation,
+	ep: SctpEndpoint,
+): void {
 	const what = `association of socket ${ep.sk}`;
 	if (asoc.dead) fail(`${what} is freed`);
 	if (asoc.ep !== ep || asoc.sk !== ep.sk) fail(`${what} is another's`);
-	if (asoc.other !== null && asoc.other.other !== asoc) fail(`${what} has lost its peer`);
-	if (asoc.init_pending) fail(`${what} has not begun`);
+	if (asocs[asoc.id] !== asoc) fail(`${what} has the number of another one`);
+	if (asoc.temp) fail(`${what} is temporary`);
 }

@@ -856,7 +856,7 @@ export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
  * one connection more than listen() asked for.
  */
 export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
-	return k.sock.sk_ack_backlog.get(sk) > k.sock.sk_max_ack_backlog.get(sk);
+	return k.sock.sk_ack_backlog.get(sk) >>> 0 > k.sock.sk_max_ack_backlog.get(sk);
 }
 
 /** Whether a listener has more requests than its backlog. Then it answers with SYN cookies. */

@@ -6,6 +6,7 @@
 import type { Sk } from "../../include/linux/handle.js";
 import { JIFFY, TIMER_KINDS } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
+import { SCTP_TIMEOUT_T1 } from "../../include/net/sctp.js";
 import {
 	ICSK_TIME_LOSS_PROBE,
 	ICSK_TIME_PROBE0,
@@ -73,7 +74,7 @@ export function sk_timer(sk: Sk): number {
 	return sk * TIMER_KINDS + 2;
 }
 
-/** The sock that a timer belongs to. */
+/** The sock that a timer belongs to, or the number of an association of SCTP. */
 export function sockOfTimer(timer: number): Sk {
 	return Math.floor(timer / TIMER_KINDS);
 }
@@ -394,7 +395,9 @@ function tcp_keepalive_timer(k: Stack, sk: Sk): void {
 export function tcpRunTimer(k: Stack, timer: number): void {
 	const S = k.sock;
 	const sk = sockOfTimer(timer);
-	if (S.skc_state[sk] === TCP_TIME_WAIT) {
+	const kind = timer % TIMER_KINDS;
+	if (kind >= SCTP_TIMEOUT_T1) k.sctp_globals.timeout(k, sk, kind);
+	else if (S.skc_state[sk] === TCP_TIME_WAIT) {
 		inet_twsk_kill(k, sk);
 	} else if (S.skc_state[sk] === TCP_NEW_SYN_RECV) {
 		reqsk_timer_handler(k, sk);

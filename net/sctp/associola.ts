@@ -2,15 +2,21 @@
 /** net/sctp/associola.c: associations, and the addresses of their peers. */
 import type { Sk } from "../../include/linux/handle.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
+import { TIMER_KINDS } from "../../include/linux/timer.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
 	SCTP_ADDR4_ALLOWED,
 	SCTP_ADDR4_PEERSUPP,
 	SCTP_ADDR6_ALLOWED,
 	SCTP_ADDR6_PEERSUPP,
+	SCTP_RTO_INITIAL,
 	SCTP_SOCKET_TCP,
 	SCTP_SS_LISTENING,
 	SCTP_STATE_CLOSED,
+	SCTP_STATE_ESTABLISHED,
+	SCTP_TIMEOUT_T1,
+	SCTP_TIMEOUT_T2_SHUTDOWN,
+	SCTP_TIMEOUT_T5_SHUTDOWN_GUARD,
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpEndpoint,
@@ -22,32 +28,52 @@ import {
 import type { Stack } from "../../include/net/stack.js";
 import { sk_net } from "../core/sock.js";
 import { sctp_bind_addr_copy, sctp_cmp_addr_exact } from "./bind_addr.js";
-import { sctp_endpoint_add_asoc } from "./endpointola.js";
+import { sctp_endpoint_add_asoc, sctp_endpoint_destroy } from "./endpointola.js";
 import { sctp_hash_transport, sctp_unhash_transport } from "./input.js";
 import { sctp_transport_route } from "./transport.js";
 
-/** Makes an association that is on no endpoint's list yet. */
+const TIMERS = [SCTP_TIMEOUT_T1, SCTP_TIMEOUT_T2_SHUTDOWN, SCTP_TIMEOUT_T5_SHUTDOWN_GUARD];
+
+/**
+ * Makes an association that is on no endpoint's list yet. A temporary one never gets into a table.
+ */
 export function sctp_association_new(
+	k: Stack,
 	ep: SctpEndpoint,
 	sk: Sk,
 	primary_addr: SctpAddr,
+	temp: boolean,
 ): SctpAssociation {
 	const addr = sctpAddrDup(primary_addr);
-	return {
+	const asoc: SctpAssociation = {
 		ep,
 		sk,
 		state: SCTP_STATE_CLOSED,
 		bind_addr: { port: ep.bind_addr.port, address_list: [] },
 		peer: { port: addr.sin_port, primary_addr: addr, transports: [] },
 		dst: null,
-		other: null,
-		init_pending: false,
+		id: -1,
+		temp,
+		c: { my_vtag: ++k.sctp_globals.vtags, peer_vtag: 0, my_ttag: 0, peer_ttag: 0 },
+		cookie: null,
+		t1: SCTP_RTO_INITIAL,
+		init_err_counter: 0,
+		init_cycle: 0,
+		init_sent_count: 0,
+		rto: SCTP_RTO_INITIAL,
+		overall_error_count: 0,
 		outqueue: [],
 		dead: false,
 	};
+	if (temp) return asoc;
+	const { asocs } = k.sctp_globals;
+	const free = asocs.indexOf(null);
+	asoc.id = free === -1 ? asocs.length : free;
+	asocs[asoc.id] = asoc;
+	return asoc;
 }
 
-/** Frees an association. Its endpoint stays. */
+/** Frees an association. Its endpoint stays, unless it was closed and this is its last one. */
 export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 	const index = asoc.ep.asocs.indexOf(asoc);
 	if (index !== -1) {
@@ -57,9 +83,36 @@ export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 		}
 	}
 	asoc.dead = true;
+	for (const kind of TIMERS) k.timers.del_timer(asoc.id * TIMER_KINDS + kind);
 	for (const addr of asoc.peer.transports) sctp_unhash_transport(k, asoc, addr);
-	if (asoc.other !== null) asoc.other.other = null;
-	asoc.other = null;
+	k.sctp_globals.asocs[asoc.id] = null;
+	if (asoc.ep.dead && asoc.ep.asocs.length === 0) sctp_endpoint_destroy(k, asoc.ep);
+}
+
+/** Makes an association as a newer one with the same peer is: after a restart or a collision. */
+export function sctp_assoc_update(k: Stack, asoc: SctpAssociation, newer: SctpAssociation): void {
+	asoc.c = { ...newer.c };
+	const { transports } = asoc.peer;
+	const known = (addr: SctpAddr) =>
+		newer.peer.transports.some((other) => sctp_cmp_addr_exact(other, addr));
+	for (const addr of transports.filter((addr) => !known(addr))) sctp_assoc_rm_peer(k, asoc, addr);
+	if (asoc.state >= SCTP_STATE_ESTABLISHED) {
+		asoc.overall_error_count = 0;
+		asoc.rto = SCTP_RTO_INITIAL;
+		return;
+	}
+	for (const addr of newer.peer.transports) if (!sctp_assoc_add_peer(k, asoc, addr)) return;
+}
+
+/** Removes an address of the peer. The first one left becomes the primary. */
+function sctp_assoc_rm_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): void {
+	const { peer } = asoc;
+	peer.transports.splice(peer.transports.indexOf(addr), 1);
+	sctp_unhash_transport(k, asoc, addr);
+	const first = peer.transports[0];
+	if (first === undefined || sctp_cmp_addr_exact(first, peer.primary_addr)) return;
+	peer.primary_addr = first;
+	sctp_transport_route(k, asoc, first);
 }
 
 /**
@@ -72,14 +125,16 @@ export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpA
 	copy.sin_port = port;
 	if (transports.some((known) => sctp_cmp_addr_exact(known, copy))) return true;
 	if (transports.length === 0) sctp_transport_route(k, asoc, copy);
-	if (!sctp_hash_transport(k, asoc, copy)) return false;
+	if (!asoc.temp && !sctp_hash_transport(k, asoc, copy)) return false;
 	transports.push(copy);
 	return true;
 }
 
 /** Removes all addresses of the peer except the primary: the error path of sctp_process_init. */
 export function sctpAssocRmOtherPeers(k: Stack, asoc: SctpAssociation): void {
-	for (const addr of asoc.peer.transports.splice(1)) sctp_unhash_transport(k, asoc, addr);
+	for (const addr of asoc.peer.transports.splice(1)) {
+		if (!asoc.temp) sctp_unhash_transport(k, asoc, addr);
+	}
 }
 
 /** Moves an association to another sock. For accept(). */

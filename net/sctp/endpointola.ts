@@ -14,7 +14,7 @@ import {
 	sctp_style,
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
-import { sk_net } from "../core/sock.js";
+import { sk_free, sk_net } from "../core/sock.js";
 import { sctp_bind_addr_match } from "./bind_addr.js";
 import {
 	sctp_epaddr_lookup_transport,
@@ -25,7 +25,7 @@ import { sctp_put_port } from "./socket.js";
 
 /** Makes an endpoint that is not bound. */
 export function sctp_endpoint_new(sk: Sk): SctpEndpoint {
-	return { sk, bind_addr: { port: 0, address_list: [] }, asocs: [], hashent: -1 };
+	return { sk, bind_addr: { port: 0, address_list: [] }, asocs: [], hashent: -1, dead: false };
 }
 
 /**
@@ -39,15 +39,21 @@ export function sctp_endpoint_add_asoc(k: Stack, ep: SctpEndpoint, asoc: SctpAss
 }
 
 /**
- * Frees an endpoint and releases its port. In C the associations hold both until the last
- * association has ended. Here all have ended before, see net/sctp/primitive.ts.
+ * Begins the end of an endpoint: the sock was closed. Associations that have not ended hold the
+ * endpoint, the sock and its port.
  */
 export function sctp_endpoint_free(k: Stack, ep: SctpEndpoint): void {
-	if (ep.asocs.length !== 0) throw new Error(`endpoint of socket ${ep.sk} has associations`);
+	ep.dead = true;
 	k.sock.skc_state[ep.sk] = SCTP_SS_CLOSED;
 	sctp_unhash_endpoint(k, ep);
+}
+
+/** Frees an endpoint that has no association, releases its port, and frees its sock. */
+export function sctp_endpoint_destroy(k: Stack, ep: SctpEndpoint): void {
 	ep.bind_addr.address_list.length = 0;
 	if (k.sock.icsk_bind_hash[ep.sk] !== 0) sctp_put_port(k, ep.sk);
+	k.sctp_globals.socks.delete(ep.sk);
+	sk_free(k, ep.sk);
 }
 
 /** Whether an endpoint receives packets to an address. */

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/sctp/input.c: the tables of listening endpoints and of associations. */
-import type { Ifindex, Port } from "../../include/linux/handle.js";
+/**
+ * net/sctp/input.c: which endpoint or association receives a packet, and the tables of listening
+ * endpoints and of associations.
+ */
+import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash_3words, jhash2Of4 } from "../../include/linux/jhash.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
+	SCTP_CID_ABORT,
+	SCTP_CID_SHUTDOWN_COMPLETE,
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpEndpoint,
+	type SctpPacket,
 	sctp_ep_hashfn,
 	sctp_sk,
 } from "../../include/net/sctp.js";
@@ -22,6 +28,71 @@ import {
 } from "../core/sock_reuseport.js";
 import { sctp_bind_addr_match, sctp_bind_addrs_check, sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_endpoint_is_match } from "./endpointola.js";
+import { sctpChunk } from "./sm_statefuns.js";
+
+/**
+ * Delivers all packets in flight, and those that they cause. Packets for a sock that a call holds
+ * wait in its backlog.
+ */
+export function sctpReceive(k: Stack): void {
+	const { packets } = k.sctp_globals;
+	for (let i = 0; i < packets.length; i++) {
+		const packet = packets[i];
+		if (packet !== undefined) sctp_rcv(k, packet);
+	}
+	packets.length = 0;
+}
+
+/** lock_sock: a call holds the sock. */
+export function sctpLockSock(k: Stack, sk: Sk): void {
+	k.sctp_globals.owned = sk;
+}
+
+/** release_sock: processes the packets that came for the sock while a call held it. */
+export function sctpReleaseSock(k: Stack): void {
+	const { backlog } = k.sctp_globals;
+	for (let packet = backlog.shift(); packet !== undefined; packet = backlog.shift()) {
+		// sctp_backlog_rcv
+		if (packet.asoc?.dead !== true && packet.ep !== null) sctpChunk(k, packet);
+		sctpReceive(k);
+	}
+	k.sctp_globals.owned = 0;
+}
+
+/** Finds the receiver of a packet. ABORT and SHUTDOWN COMPLETE out of the blue are dropped. */
+function sctp_rcv(k: Stack, packet: SctpPacket): void {
+	const { net, src, dest, dif, type } = packet;
+	const bound_dev_if = k.sock.skc_bound_dev_if;
+	packet.asoc = __sctp_rcv_lookup(k, packet);
+	packet.ep = packet.asoc?.ep ?? __sctp_rcv_lookup_endpoint(k, net, dest, src, dif);
+	if (packet.asoc === null && (type === SCTP_CID_ABORT || type === SCTP_CID_SHUTDOWN_COMPLETE)) {
+		return;
+	}
+	// until 6.2, 0af03170637f: the control sock answers
+	if (packet.ep !== null && !sctp_sk_bound_dev_eq(bound_dev_if[packet.ep.sk], dif)) {
+		packet.asoc = null;
+		packet.ep = null;
+	}
+	if (packet.ep !== null && packet.ep.sk === k.sctp_globals.owned) {
+		k.sctp_globals.backlog.push(packet);
+	} else sctpChunk(k, packet);
+}
+
+/**
+ * The association of a packet: by its addresses, or by the addresses that an INIT or INIT ACK lists
+ * (__sctp_rcv_init_lookup). Stores the address of the peer in the packet.
+ */
+function __sctp_rcv_lookup(k: Stack, packet: SctpPacket): SctpAssociation | null {
+	const { net, src, dest, dif, init } = packet;
+	for (const addr of [src, ...(init?.addrs ?? [])]) {
+		const paddr = { ...addr, sin_port: src.sin_port };
+		const asoc = sctp_lookup_association(k, net, dest, paddr, dif);
+		if (asoc === null) continue;
+		packet.transport = paddr;
+		return asoc;
+	}
+	return null;
+}
 
 /** Adds a listening endpoint to ep_hashtable. Returns 0 or a negative errno. */
 export function sctp_hash_endpoint(k: Stack, ep: SctpEndpoint): number {

@@ -55,6 +55,7 @@ import {
 	sctpAddrSupported,
 } from "./bind_addr.js";
 import { sctp_af_inet6, sctp_pf_inet6 } from "./ipv6.js";
+import { sctpTimeout } from "./sm_statefuns.js";
 import {
 	sctp_getsockopt,
 	sctp_inet_connect,
@@ -342,6 +343,7 @@ export function sctp_v4_protosw_init(k: Stack): void {
 	const prot = sctp_prot;
 	const ops = inet_seqpacket_ops;
 	proto_register(k, prot);
+	k.sctp_globals.timeout = sctpTimeout;
 	inet_register_protosw(k, { type: SOCK_SEQPACKET, protocol: IPPROTO_SCTP, prot, ops });
 	inet_register_protosw(k, { type: SOCK_STREAM, protocol: IPPROTO_SCTP, prot, ops });
 }

@@ -41,7 +41,6 @@ import {
 	SCTP_SS_ESTABLISHED,
 	SCTP_SS_LISTENING,
 	SCTP_STATE_CLOSED,
-	SCTP_STATE_COOKIE_WAIT,
 	SCTP_STATE_ESTABLISHED,
 	type SctpAddr,
 	type SctpAssociation,
@@ -85,6 +84,7 @@ import {
 	EOPNOTSUPP,
 	EPIPE,
 	ERESTARTSYS,
+	ETIMEDOUT,
 } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import {
@@ -92,7 +92,6 @@ import {
 	intBytes,
 	NotModelled,
 	sk_alloc,
-	sk_free,
 	sk_net,
 	sock_error,
 	sock_graft,
@@ -118,18 +117,23 @@ import {
 } from "./bind_addr.js";
 import {
 	sctp_endpoint_add_asoc,
+	sctp_endpoint_destroy,
 	sctp_endpoint_free,
 	sctp_endpoint_is_peeled_off,
 	sctp_endpoint_lookup_assoc,
 	sctp_endpoint_new,
 } from "./endpointola.js";
-import { sctp_hash_endpoint, sctp_unhash_endpoint } from "./input.js";
+import {
+	sctp_hash_endpoint,
+	sctp_unhash_endpoint,
+	sctpLockSock,
+	sctpReleaseSock,
+} from "./input.js";
 import {
 	sctp_primitive_ABORT,
 	sctp_primitive_ASSOCIATE,
 	sctp_primitive_SEND,
 	sctp_primitive_SHUTDOWN,
-	sctpReleaseSock,
 } from "./primitive.js";
 import { type SctpAf, sctp_get_af_specific, sctp_pf } from "./protocol.js";
 
@@ -324,10 +328,13 @@ function sctp_connect_new_asoc(
 	) {
 		return -EACCES;
 	}
-	const asoc = sctp_association_new(ep, sk, daddr);
+	const asoc = sctp_association_new(k, ep, sk, daddr, false);
 	const scope = sctp_get_af_specific(daddr.sin_family)?.scope(daddr) ?? 0;
 	const err = sctp_assoc_set_bind_addr_from_ep(k, asoc, scope);
-	if (err < 0) return err;
+	if (err < 0) {
+		sctp_association_free(k, asoc);
+		return err;
+	}
 	sctp_endpoint_add_asoc(k, ep, asoc);
 	sctp_assoc_add_peer(k, asoc, daddr);
 	return asoc;
@@ -355,6 +362,7 @@ function __sctp_connect(
 	const asoc = sctp_connect_new_asoc(k, ep, daddr);
 	if (typeof asoc === "number") return asoc;
 
+	sctpLockSock(k, sk);
 	sctp_primitive_ASSOCIATE(k, asoc);
 	k.sock.skc_dport[sk] = asoc.peer.port; // for getpeername()
 	sctp_pf(k, sk).to_sk_daddr(k, daddr, sk);
@@ -364,7 +372,7 @@ function __sctp_connect(
 
 /**
  * close(). Shuts the associations down, or aborts them if data was not read or SO_LINGER is on with
- * time 0. Releases the port.
+ * time 0. Releases the port when all have ended.
  */
 function sctp_close(k: Stack, sk: Sk): void {
 	const S = k.sock;
@@ -373,19 +381,21 @@ function sctp_close(k: Stack, sk: Sk): void {
 	S.skc_state[sk] = SCTP_SS_CLOSING;
 	const data_was_unread = sp.receive_queue.length !== 0;
 	const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime.get(sk) === 0;
+	sctpLockSock(k, sk);
 	for (const asoc of [...sp.ep.asocs]) {
 		if (asoc.state === SCTP_STATE_CLOSED) sctp_association_free(k, asoc);
 		else if (data_was_unread || linger) sctp_primitive_ABORT(k, asoc);
 		else sctp_primitive_SHUTDOWN(k, asoc);
 	}
-	sk_common_release(k, sk);
+	sctpReleaseSock(k);
+	sk_common_release(k, sp.ep);
 }
 
-/** net/core/sock.c: sk_common_release. Frees a sock that no file refers to. */
-function sk_common_release(k: Stack, sk: Sk): void {
-	sctp_destroy_sock(k, sk);
-	sock_orphan(k, sk);
-	sk_free(k, sk);
+/** net/core/sock.c: sk_common_release. No file refers to the sock any more. */
+function sk_common_release(k: Stack, ep: SctpEndpoint): void {
+	sctp_endpoint_free(k, ep); // sctp_destroy_sock
+	sock_orphan(k, ep.sk);
+	if (ep.asocs.length === 0) sctp_endpoint_destroy(k, ep);
 }
 
 /** The error of a sock that cannot send. */
@@ -423,11 +433,12 @@ function sctp_sendmsg(
 			const made = sctp_connect_new_asoc(k, ep, daddr);
 			if (typeof made === "number") return sctp_error(k, sk, made);
 			asoc = made;
+			sctpLockSock(k, sk);
 			sctp_primitive_ASSOCIATE(k, asoc);
 			sctp_primitive_SEND(k, asoc, size);
-			sctpReleaseSock(k, asoc);
+			sctpReleaseSock(k);
 			const nonblock = (flags & MSG_DONTWAIT) !== 0;
-			const waiting = !nonblock && !asoc.dead && asoc.state === SCTP_STATE_COOKIE_WAIT;
+			const waiting = !nonblock && !asoc.dead && asoc.state < SCTP_STATE_ESTABLISHED;
 			return waiting ? -ERESTARTSYS : size;
 		}
 	} else if (one_to_one && connected) {
@@ -436,8 +447,8 @@ function sctp_sendmsg(
 	if (asoc === null || (asoc.state === SCTP_STATE_CLOSED && one_to_one)) {
 		return sctp_error(k, sk, -EPIPE);
 	}
-	sctp_primitive_SEND(k, asoc, size);
-	return size;
+	const err = sctp_primitive_SEND(k, asoc, size);
+	return err === 0 ? size : sctp_error(k, sk, err);
 }
 
 /**
@@ -539,11 +550,13 @@ export function sctp_inet_connect(
 	return sctp_connect(k, k.socket.sk[sock], addr, addr_len, nonblock);
 }
 
-/** Continues a blocking connect() that slept. An INIT without an answer never times out. */
+/** Continues a blocking connect() that slept. */
 export function sctpConnectWait(k: Stack, sock: Sock): number {
 	const sk = k.socket.sk[sock];
 	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
-	return k.sock.sk_err[sk] !== 0 ? -ECONNREFUSED : -ERESTARTSYS;
+	const err = k.sock.sk_err[sk];
+	if (err !== 0) return err === ETIMEDOUT ? -ETIMEDOUT : -ECONNREFUSED;
+	return sctp_sstate(k, sk, SCTP_SS_ESTABLISHED) ? 0 : -ERESTARTSYS;
 }
 
 /** shutdown() of the receiving side of a listener, since sctp-listener-shutdown. */
@@ -593,18 +606,15 @@ export function sctp_init_sock(k: Stack, sk: Sk): void {
 	});
 }
 
-function sctp_destroy_sock(k: Stack, sk: Sk): void {
-	sctp_endpoint_free(k, sctp_sk(k, sk).ep);
-	k.sctp_globals.socks.delete(sk);
-}
-
 /** shutdown() of a one-to-one socket: shuts its association down. */
 function sctp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if (!sctp_style(k, sk, SCTP_SOCKET_TCP)) return;
 	const asoc = sctp_sk(k, sk).ep.asocs[0];
 	if ((how & SEND_SHUTDOWN) === 0 || asoc === undefined) return;
 	k.sock.skc_state[sk] = SCTP_SS_CLOSING;
+	sctpLockSock(k, sk);
 	sctp_primitive_SHUTDOWN(k, asoc);
+	sctpReleaseSock(k);
 }
 
 /** getsockopt() of all levels except SOL_SOCKET. Returns the bytes written, or a negative errno. */
@@ -864,7 +874,7 @@ function sctp_wait_for_connect(k: Stack, asoc: SctpAssociation, nonblock: boolea
 	const S = k.sock;
 	const { sk } = asoc;
 	const shut = (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
-	sctpReleaseSock(k, asoc);
+	sctpReleaseSock(k);
 	if (nonblock) return -EINPROGRESS;
 	if (shut || asoc.state === SCTP_STATE_ESTABLISHED) return 0;
 	return asoc.dead ? -ECONNREFUSED : -ERESTARTSYS;

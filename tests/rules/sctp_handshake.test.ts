@@ -36,3 +36,168 @@ describe("the INIT of an SCTP socket", () => {
 		`,
 	);
 });
+
+describe("an SCTP INIT that meets an association", () => {
+	rule(
+		"restarts it, and the first socket's packets have no answer until the association is gone",
+		`
+		sctp s a with SO_REUSEADDR
+		sctp6 b with SO_REUSEADDR
+		sctp t x
+		s bind 127.0.0.1:5000
+		s listen 4
+		a bind 0.0.0.0:6000
+		b bind [::]:6000
+		a connect 127.0.0.1:5000
+		s accept c
+		b connect [::ffff:127.0.0.1]:5000
+		b peer = [::ffff:127.0.0.1]:5000
+		a peer = 127.0.0.1:5000
+		s accept d = EAGAIN
+		close a
+		x bind 127.0.0.1:6000 = EADDRINUSE
+		close b
+		c recv = 0
+		x bind 127.0.0.1:6000 = EADDRINUSE
+		pass 2000
+		x bind 127.0.0.1:6000 = EADDRINUSE
+		pass 1400
+		x bind 127.0.0.1:6000
+		`,
+	);
+	rule(
+		"is refused if it adds an address of the peer",
+		`
+		sctp s a with SO_REUSEADDR
+		sctp6 b with SO_REUSEADDR
+		s bind 127.0.0.1:5000
+		s listen 4
+		a bind 127.0.0.1:6000
+		b bind [::]:6000
+		a connect 127.0.0.1:5000
+		b connect [::ffff:127.0.0.1]:5000 = ECONNREFUSED
+		a peer = 127.0.0.1:5000
+		`,
+	);
+	rule(
+		"completes the association that has had no answer",
+		`
+		sctp s a b with SO_REUSEADDR
+		s bind 0.0.0.0:5000
+		s listen 4
+		a bind 127.0.0.1:6000
+		a start 127.0.0.2:5000 = EINPROGRESS
+		a peer = ENOTCONN
+		a start 127.0.0.2:5000 = EALREADY
+		close s
+		b bind 127.0.0.2:5000
+		b connect 127.0.0.1:6000
+		b peer = 127.0.0.1:6000
+		a peer = 127.0.0.2:5000
+		a start 127.0.0.2:5000 = EISCONN
+		`,
+	);
+	rule(
+		"is sent again after 3 s",
+		`
+		sctp s t a with SO_REUSEADDR
+		s bind 0.0.0.0:5000
+		s listen 4
+		a bind 127.0.0.1:6000
+		a start 127.0.0.2:5000 = EINPROGRESS
+		close s
+		t bind 127.0.0.2:5000
+		t listen 4
+		pass 2000
+		a peer = ENOTCONN
+		pass 1400
+		a peer = 127.0.0.2:5000
+		t accept c
+		`,
+	);
+	rule(
+		"begins no second association while an ended one waits for accept()",
+		`
+		sctp s a b
+		s bind 127.0.0.1:5000
+		s listen 4
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		close a
+		b bind 127.0.0.1:6000
+		b start 127.0.0.1:5000 = EINPROGRESS
+		b peer = ENOTCONN
+		s accept c
+		s accept d = EAGAIN
+		close c
+		pass 3400
+		b peer = 127.0.0.1:5000
+		s accept d
+		`,
+	);
+});
+
+describe("the shutdown of an SCTP association whose peer has restarted", () => {
+	const orphan = `
+		sctp s a with SO_REUSEADDR
+		sctp6 b with SO_REUSEADDR
+		sctp t x
+		s bind 127.0.0.1:5000
+		s listen 4
+		a bind 0.0.0.0:6000
+		b bind [::]:6000
+		a connect 127.0.0.1:5000
+		s accept c
+		b connect [::ffff:127.0.0.1]:5000
+		`;
+	rule(
+		"leaves the socket closing, and close() does not end it",
+		`${orphan}
+		a shutdown wr
+		a start 127.0.0.1:5000 = EISCONN
+		a error = 0
+		close a
+		close b
+		close c
+		close s
+		t bind 127.0.0.1:5000
+		x bind 127.0.0.1:6000 = EADDRINUSE
+		pass 3400
+		x bind 127.0.0.1:6000
+		`,
+	);
+	rule(
+		"ends at once with SO_LINGER of 0 s",
+		`${orphan}
+		a setopt SO_LINGER 0100000000000000 8
+		close a
+		close b
+		x bind 127.0.0.1:6000
+		`,
+	);
+	rule(
+		"is answered by ABORT when it is sent again and nobody has the association",
+		`${orphan}
+		close b
+		close c
+		a shutdown wr
+		a error = ECONNRESET
+		a peer = 127.0.0.1:5000
+		`,
+	);
+});
+
+describe("accept() of an SCTP socket that listens after it has connected", () => {
+	rule(
+		"returns the association that has had no answer, and then the queue counts as full",
+		`
+		sctp s a
+		s start 198.51.100.1:80 = EINPROGRESS
+		s listen 3
+		s port = $p
+		s accept c
+		a connect 127.0.0.1:$p = ECONNREFUSED
+		s accept d = EAGAIN
+		`,
+	);
+});

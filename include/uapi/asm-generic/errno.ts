@@ -41,6 +41,7 @@ export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const EISCONN = 106;
 export const ENOTCONN = 107;
+export const ESHUTDOWN = 108;
 export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;
@@ -89,6 +90,7 @@ const NAMES = new Map<number, string>(
 		ENOBUFS,
 		EISCONN,
 		ENOTCONN,
+		ESHUTDOWN,
 		ETIMEDOUT,
 		ECONNREFUSED,
 		EHOSTUNREACH,

@@ -918,9 +918,100 @@ class Renderer {
 		while (process.fds.size > LIVE) this.close(process, nth([...process.fds.keys()], 0));
 	}
 
+	/**
+	 * SCTP sockets on one port that connect to one listener. An IPv4 socket and a dual-stack one may
+	 * do so from the same address: the second INIT meets the association of the first one. A
+	 * one-to-many listener also connects back.
+	 */
+	private collide(process: Process, n: Operation["n"]): void {
+		const [a, b, c, d, e] = n;
+		const { fds, task } = process;
+		const sctp = (many: boolean): Kind =>
+			this.kinds.includes(many ? "sctpMany" : "sctp") ? (many ? "sctpMany" : "sctp") : "sctp";
+		const bound = (kind: Kind, six: boolean, from: string, port: number): number => {
+			const fd = this.socket(process, kind, six, 1);
+			if (fd < 0) return fd;
+			this.set(process, fd, "SOL_SOCKET", "SO_REUSEADDR", 2, 1);
+			this.say(process, `bind(${fd}, ${this.name(six, from, String(port))}, ${six ? 28 : 16})`);
+			this.perform(() => task.bind(fd, this.address(six, from, port)));
+			return fd;
+		};
+		const connect = (fd: number, six: boolean, to: string, port: number) => {
+			const address = six ? `::ffff:${to}` : to;
+			this.say(
+				process,
+				`connect(${fd}, ${this.name(six, address, String(port))}, ${six ? 28 : 16})`,
+			);
+			this.perform(() => task.connect(fd, this.address(six, address, port), six ? 28 : 16, true));
+			this.say(process, `getpeername(${fd})`);
+			this.read(process, fd, { kind: "sctp", six, listens: false, connected: true }, 1, 0);
+		};
+		const [to, from] = [pick(PORTS.slice(0, 4), a), pick([40007, 40009, 45001], b)];
+		const six = this.six(c % 2 === 1);
+		const many = a % 4 === 3;
+		const at = pick(six ? ["::", "::ffff:127.0.0.1"] : ["127.0.0.1", "0.0.0.0"], c >> 1);
+		const listener = bound(sctp(many), six, at, to);
+		if (listener < 0) return;
+		this.say(process, `listen(${listener}, 3)`);
+		this.perform(() => task.listen(listener, 3));
+		const ends: number[] = [];
+		for (let i = 0; i < 2 + (e % 2); i++) {
+			const v6 = this.six((d >> i) % 4 === 3 ? i === 0 : i > 0);
+			const dual = pick(["::", "::", "::ffff:127.0.0.1"], e >> i);
+			const own = v6 ? dual : pick(["127.0.0.1", "0.0.0.0", "0.0.0.0"], c >> (i + 2));
+			const client = bound(sctp((b >> (i + 2)) % 4 === 3), v6, own, from);
+			if (client < 0) break;
+			ends.push(client);
+			if ((b >> i) % 8 === 7) {
+				this.say(process, `listen(${client}, 3)`);
+				this.perform(() => task.listen(client, 3));
+			}
+			if (many && (e >> i) % 4 === 1) connect(listener, six, "127.0.0.1", from);
+			connect(client, v6, pick(["127.0.0.1", "127.0.0.1", "127.0.0.2"], d >> (i + 3)), to);
+			if ((e >> (i + 2)) % 2 === 0) continue;
+			this.say(process, `accept4(${listener}, {sa_family=AF_UNSPEC}, [28], SOCK_NONBLOCK)`);
+			const child = this.perform(() => task.accept4(listener, 0o4000, {}, true));
+			if (child < 0) continue;
+			fds.set(child, { kind: "sctp", six, listens: false, connected: true });
+			ends.push(child);
+		}
+		if (e % 8 === 1) {
+			// The INIT to 127.0.0.2 had no answer, as the wildcard answers from 127.0.0.1. It meets this.
+			if (fds.has(listener)) this.close(process, listener);
+			const back = bound("sctp", false, "127.0.0.2", to);
+			if (back >= 0) connect(back, false, "127.0.0.1", from);
+			if (back >= 0) ends.push(back);
+		}
+		const order = [listener, ...ends];
+		for (let i = 0; i < (d >> 4) % 5; i++) {
+			const fd = pick(order, e + i * (1 + (c >> 5)));
+			if (!fds.has(fd)) continue;
+			if ((a >> i) % 4 === 3) {
+				this.say(process, `shutdown(${fd}, SHUT_WR)`);
+				this.perform(() => task.shutdown(fd, 1));
+			} else this.close(process, fd);
+			for (const left of order) {
+				if (fds.has(left)) this.say(process, `recvfrom(${left}, NULL, 16, MSG_DONTWAIT)`);
+				if (fds.has(left)) this.perform(() => task.recv(left, 16, true));
+			}
+			const again = this.socket(process, "sctp", false, 1);
+			if (again < 0) break;
+			this.say(process, `bind(${again}, ${this.name(false, "127.0.0.1", String(from))}, 16)`);
+			this.perform(() => task.bind(again, this.address(false, "127.0.0.1", from)));
+			this.close(process, again);
+		}
+		for (const fd of order) if (e % 4 !== 3 && fds.has(fd)) this.close(process, fd);
+		this.limit(process, e);
+	}
+
 	/** A connection within the host. One end closes first and becomes TIME_WAIT. */
 	private meet(process: Process, n: Operation["n"]): void {
 		const [a, b, c, d, e] = n;
+		const collides = !this.without("SO_REUSEADDR") && !this.without("wildcard");
+		if (this.kinds.includes("sctp") && a % 8 >= 4 && collides) {
+			this.collide(process, n);
+			return;
+		}
 		const six = this.six(b % 3 === 2);
 		const here = six ? ["::1", "::ffff:127.0.0.1", "2001:db8::10"] : ["127.0.0.1", "127.0.0.2"];
 		const address = pick(here, c);

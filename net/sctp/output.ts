@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** net/sctp/output.c: sends packets over loopback, or to another host, which answers at once. */
+import type { Net } from "../../include/net/net_namespace.js";
+import {
+	SCTP_CID_ABORT,
+	SCTP_CID_COOKIE_ACK,
+	SCTP_CID_COOKIE_ECHO,
+	SCTP_CID_INIT,
+	SCTP_CID_INIT_ACK,
+	SCTP_CID_SHUTDOWN,
+	SCTP_CID_SHUTDOWN_ACK,
+	SCTP_CID_SHUTDOWN_COMPLETE,
+	type SctpAddr,
+	type SctpAssociation,
+	type SctpPacket,
+} from "../../include/net/sctp.js";
+import type { Stack } from "../../include/net/stack.js";
+import { sk_net } from "../core/sock.js";
+import { sctp_cmp_addr_exact } from "./bind_addr.js";
+import { sctp_get_af_specific } from "./protocol.js";
+
+/** The tag of every peer on another host. */
+const REMOTE_TAG = -1;
+
+/** What a packet carries besides its addresses. */
+export type SctpContent = Pick<SctpPacket, "type" | "vtag"> &
+	Partial<Pick<SctpPacket, "tbit" | "init" | "cookie" | "size">>;
+
+function packet(
+	net: Net,
+	src: SctpAddr,
+	dest: SctpAddr,
+	dif: number,
+	content: SctpContent,
+): SctpPacket {
+	const body = { tbit: false, init: null, cookie: null, size: 0, ...content };
+	return { net, src, dest, dif, ep: null, asoc: null, transport: null, ...body };
+}
+
+/**
+ * Sends a packet of an association to an address of its peer: without an address to the primary
+ * one. Without a route the packet is lost.
+ */
+export function sctp_packet_transmit(
+	k: Stack,
+	asoc: SctpAssociation,
+	to: SctpAddr | null,
+	content: SctpContent,
+): void {
+	const primary = asoc.peer.transports[0] ?? asoc.peer.primary_addr;
+	const dest = to ?? primary;
+	const af = sctp_get_af_specific(dest.sin_family);
+	const dst =
+		to === null || sctp_cmp_addr_exact(primary, dest)
+			? asoc.dst
+			: (af?.get_dst(k, asoc, dest) ?? af?.getAnyDst(k, asoc, dest) ?? null);
+	if (dst === null) return;
+	const net = sk_net(k, asoc.sk);
+	const src = { ...dst.saddr, sin_port: asoc.bind_addr.port };
+	const sent = packet(net, src, { ...dest, sin_port: asoc.peer.port }, dst.dif, content);
+	if (dst.dif !== 0) k.sctp_globals.packets.push(sent);
+	else answerOfRemote(k, asoc, sent);
+}
+
+/** Another host answers as its route says. A retransmitted INIT is answered like the first one. */
+function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket): void {
+	const answer = (content: Omit<SctpContent, "vtag">) => {
+		const body = { vtag: asoc.c.my_vtag, ...content };
+		const dif = k.sock.skc_bound_dev_if[asoc.sk];
+		k.sctp_globals.packets.push(packet(sent.net, sent.dest, sent.src, dif, body));
+	};
+	switch (sent.type) {
+		case SCTP_CID_INIT: {
+			if (asoc.dst === null || !asoc.dst.bound || asoc.init_err_counter > 0) return;
+			const init = { init_tag: REMOTE_TAG, addrs: [] };
+			const c = { my_vtag: REMOTE_TAG, peer_vtag: asoc.c.my_vtag, my_ttag: 0, peer_ttag: 0 };
+			const cookie = { c, peer_addr: sent.src, peer_init: init, addrs: [] };
+			const said = k.draws.remoteAnswer(asoc.sk, asoc.dst.answer);
+			if (said === "refuse") answer({ type: SCTP_CID_ABORT });
+			else if (said === "accept") answer({ type: SCTP_CID_INIT_ACK, init, cookie });
+			return;
+		}
+		case SCTP_CID_COOKIE_ECHO:
+			answer({ type: SCTP_CID_COOKIE_ACK });
+			return;
+		case SCTP_CID_SHUTDOWN:
+			answer({ type: SCTP_CID_SHUTDOWN_ACK });
+			return;
+		case SCTP_CID_SHUTDOWN_ACK:
+			answer({ type: SCTP_CID_SHUTDOWN_COMPLETE });
+			return;
+		default:
+	}
+}
+
+/** Answers a packet that belongs to no association: sctp_ootb_pkt_new. */
+export function sctpOotbTransmit(
+	k: Stack,
+	{ net, src, dest }: SctpPacket,
+	content: SctpContent,
+): void {
+	const dif = sctp_get_af_specific(src.sin_family)?.deliverIfindex(net, src) ?? 0;
+	if (dif !== 0) k.sctp_globals.packets.push(packet(net, dest, src, dif, content));
+}

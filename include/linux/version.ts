@@ -533,6 +533,14 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-linger-zero-aborts",
+		since: "7.1",
+		commit: "f14d6e9c3678",
+		backports: ["6.1.176", "6.12.107", "6.18.44", "7.0.13"],
+		summary: "MPTCP: close() with SO_LINGER of time 0 aborts the connection, as TCP does.",
+		modelled: true,
+	},
+	{
 		name: "fastreuse-recomputed",
 		since: "6.18",
 		commit: "d57f4b874946",

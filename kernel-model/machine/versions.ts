@@ -60,11 +60,12 @@ const STABLE: Readonly<Record<string, string>> = {
 	"6.18.5": "stable, with 6.19's mptcp-disconnect-resets",
 	"6.18.44": "stable, with 7.0's UDP fix",
 	"6.19.14": "stable, with 7.0's UDP fix",
+	"7.0.13": "stable, with 7.1's mptcp-linger-zero-aborts",
 	"7.2.12": "stable, with 7.3's udp-hash4-reconnect",
 };
 
 const RELEASES =
-	"6.1.176 6.3.0 6.3.8 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.11.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.17.13 6.18 6.18.5 6.18.44 6.19 6.19.14 7.0 7.1 7.2 7.2.12 7.3";
+	"6.1.176 6.3.0 6.3.8 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.11.11 6.12 6.12.107 6.13 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.17.13 6.18 6.18.5 6.18.44 6.19 6.19.14 7.0 7.0.13 7.1 7.2 7.2.12 7.3";
 
 /** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [

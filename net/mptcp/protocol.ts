@@ -469,7 +469,10 @@ function mptcp_close(k: Stack, sk: Sk, timeout: number): void {
 		mptcp_check_listen_stop(k, sk, msk);
 		mptcp_set_state(k, sk, TCP_CLOSE);
 	} else {
-		const linger = (S.sk_flags[sk] & SOCK_LINGER) !== 0 && S.sk_lingertime.get(sk) === 0;
+		const linger =
+			(S.sk_flags[sk] & SOCK_LINGER) !== 0 &&
+			S.sk_lingertime.get(sk) === 0 &&
+			k.changes.has("mptcp-linger-zero-aborts"); // since 7.1, f14d6e9c3678
 		if (S.rcv_unread.get(sk) > 0 || linger) {
 			mptcp_do_fastclose(k, sk, msk);
 			timeout = 0;

@@ -104,6 +104,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"mptcp-fastclose-once": ["EINVAL", "0"],
 	"mptcp-getsockopt-flags": ["0 [1]", "EOPNOTSUPP"],
 	"mptcp-keepalive": ["0 [7200]", "EOPNOTSUPP"],
+	"mptcp-linger-zero-aborts": ["ENOTCONN", "0 127.0.0.1"],
 	"mptcp-set-up-while-closed": ["EINVAL", "0"],
 	"mptcp-tcp-options-refused": ["ENOPROTOOPT", "EOPNOTSUPP"],
 	"mptcp-local-port-range": ["0", "ENOPROTOOPT"],

@@ -2,8 +2,9 @@
 /**
  * Measures the cost of the port searches: in the model, in C over the model's tables, and on the
  * running kernel. The cost of filling the range is per call. The cost of a search in a full range is
- * per candidate. The C program makes the search and takes the port. The model and the kernel make the
- * whole system call.
+ * per candidate. The model and the kernel make the
+ * whole system call. So does the C program for bind(). Of connect() it makes the search and takes the
+ * port.
  */
 
 import { cpus, loadavg } from "node:os";
@@ -23,8 +24,8 @@ import { attempt, hostTask, openSocket, PORTS, WORKLOADS, type Workload } from "
  */
 const SECONDS = 0.7;
 const TURNS = 3;
-/** Rounds of the C program in a turn. */
-const NATIVE_ROUNDS = { fill: 1, exhausted: 200 };
+/** Most rounds of the C program in a turn. It fills the range as often as the model in this time. */
+const NATIVE_ROUNDS = 200;
 /** Time for the fills of a case on the kernel, seconds. At least one is made. */
 const KERNEL_SECONDS = 8;
 const KERNEL_FILLS = 9;
@@ -138,8 +139,11 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 			result.model.push(...samples(run, before).map((ns) => ns / unit));
 			if (native === null || cases === null) continue;
 			output.progress(`${result.name}: in C, turn ${turn + 1} of ${TURNS}`);
+			const rounds = Math.ceil((SECONDS * 1e9) / (unit * Math.min(...result.model)));
 			const inC = (how: "walk" | "remember") =>
-				native.run(workload, kind, cases[kind], NATIVE_ROUNDS[kind], how).map((ns) => ns / unit);
+				native
+					.run(workload, kind, cases[kind], Math.min(rounds, NATIVE_ROUNDS), how)
+					.map((ns) => ns / unit);
 			result.native.push(...inC("walk"));
 			result.nativeTable.push(...inC("remember"));
 		}

@@ -97,6 +97,8 @@ function tablesOf({ kernel, net }: model.Task, more: number): Column[] {
 	}).map(([name, values]): Column => [name, (values as Int32Array).slice()]);
 	return [
 		...columnsOf("sk", kernel.sock, 0),
+		...columnsOf("file", kernel.file, 0),
+		...columnsOf("socket", kernel.socket, 0),
 		...columnsOf("tb", hinfo.bind_bucket_cachep, more),
 		...columnsOf("tb2", hinfo.bind2_bucket_cachep, more),
 		...numbers({
@@ -126,6 +128,7 @@ export function nativeCases(
 		draws.kept.length = 0;
 		const fds = Array.from({ length: count }, () => openSocket(workload, task));
 		const socks = fds.map((fd) => kernel.socket.sk[task.socketOf(fd)]);
+		const files = Array.from({ length: Math.max(...fds) + 1 }, (_, fd) => task.fileOf(fd));
 		const tables = tablesOf(task, count);
 		for (const fd of fds) attempt(workload, task, fd);
 		const { net } = task.net;
@@ -145,10 +148,19 @@ export function nativeCases(
 			peer_port: PEER.port,
 			calls: count,
 		});
+		const { routes } = net;
 		const columns: Column[] = [
 			...tables,
 			...settings,
-			["socks", Int32Array.from(socks)],
+			["fds", Uint32Array.from(fds)],
+			["descriptors", Int32Array.from(files)],
+			[
+				"routes",
+				Uint32Array.of(
+					routes.length,
+					...routes.flatMap(({ dst, plen, type }) => [dst, plen, type]),
+				),
+			],
 			["draws", Uint32Array.from(draws.kept)],
 		];
 		return {

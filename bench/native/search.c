@@ -4,8 +4,10 @@
  * to a file, compiles this program, runs it, and compares the ports that both choose.
  *
  * The functions follow bindScan, connectScan and udpScan of net/ipv4 line by line, and the functions
- * that take the port. They serve AF_INET sockets without a device in one namespace, in the profile
- * 6.3. The set-up of the benchmark needs no more.
+ * that take the port. bind() is the whole system call, from the descriptor on: here it can be short, so
+ * its other work counts. connect() is the search and what takes the port, without the route and the SYN.
+ * They serve AF_INET sockets without a device in one namespace, in the profile 6.3. The set-up of the
+ * benchmark needs no more.
  *
  * usage: search TABLES bind|connect|udp fill|exhausted ROUNDS walk|remember
  *
@@ -30,6 +32,9 @@ typedef int32_t s32;
 #define AF_INET 2
 #define TCP_TIME_WAIT 6
 #define TCP_SYN_SENT 2
+#define TCP_CLOSE 7
+#define RTN_LOCAL 2
+#define SOCK_BINDADDR_LOCK 4
 
 /* A column in the file: this header, then `count` elements of `width` bytes, padded to 8 bytes. */
 struct column {
@@ -69,10 +74,10 @@ static u32 scalar(const char *name)
 }
 
 /* struct sock */
-static u16 *skc_num, *skc_dport, *skc_net;
-static u8 *skc_family, *skc_state, *skc_ipv6only;
+static u16 *skc_num, *skc_dport, *skc_net, *inet_sport, *local_port_range_lo, *local_port_range_hi;
+static u8 *skc_family, *skc_state, *skc_ipv6only, *sk_userlocks;
 static s32 *skc_bound_dev_if;
-static u32 *skc_rcv_saddr, *skc_daddr, *skc_hash;
+static u32 *skc_rcv_saddr, *skc_daddr, *skc_hash, *inet_saddr;
 static s32 *node_next, *node_pprev, *bind_node_next, *bind_node_pprev;
 static s32 *bind2_node_next, *bind2_node_pprev, *icsk_bind_hash, *icsk_bind2_hash;
 /* struct inet_bind_bucket */
@@ -88,11 +93,14 @@ static s32 *tb2_l3mdev, *tb2_next, *tb2_pprev, *tb2_owners, *tb2_deathrow;
 static s32 *bhash, *bhash2, *ehash, *udp_hash, *udp_hash2;
 static u32 *udp_count, *udp_count2;
 static u32 bhash_mask, ehash_mask, udp_mask, udp_log;
+/* descriptors, files and sockets */
+static s32 *descriptors, *file_socket, *socket_sk;
+/* Routes: how many, then the address, the prefix length and the type of each. */
+static u32 *routes;
 /* the namespace, the range and the draws */
 static u32 *reserved;
 static u32 hash_mix, id, low, high, ehash_initval;
-static s32 *socks;
-static u32 *draws;
+static u32 *fds, *draws;
 static u32 host, peer, peer_port;
 /* handles that were never allocated */
 static s32 tb_limit, tb2_limit;
@@ -143,24 +151,22 @@ static void add_head(s32 *first, s32 *next, s32 *pprev, s32 slot, s32 node)
 	first[slot] = node;
 }
 
-/* include/net/refused_ports.ts. The benchmark searches for one address and one destination. */
-static struct refused {
-	u32 saddr, daddr, ports, net;
-} refused[65536];
+/*
+ * include/net/refused_ports.ts. The benchmark searches for one address and one destination: there is
+ * one key.
+ */
+static u32 refused[65536];
 static int remembers;
 
-static int is_refused(u32 saddr, u32 daddr, u32 dport, u32 port)
+static int is_refused(u32 port)
 {
-	struct refused *r = &refused[port];
-
-	return r->ports == (dport << 16 | port) && r->saddr == saddr && r->daddr == daddr &&
-	       r->net == id;
+	return refused[port] == (1 << 16 | port);
 }
 
-static void remember(u32 saddr, u32 daddr, u32 dport, u32 port)
+static void remember(u32 port)
 {
 	if (remembers)
-		refused[port] = (struct refused){ saddr, daddr, dport << 16 | port, id };
+		refused[port] = 1 << 16 | port;
 }
 
 static int is_reserved(u32 port)
@@ -227,7 +233,7 @@ static s32 connect_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 
 		if (port >= end)
 			port -= remaining;
-		if (remembers && is_refused(daddr, saddr, dport, port))
+		if (remembers && is_refused(port))
 			continue;
 		/* Usually the first owner of the bucket has the four-tuple. */
 		tb = bhash[(port + hash_mix) & bhash_mask];
@@ -235,7 +241,7 @@ static s32 connect_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 		if (tb_port[tb] == port && tb_l3mdev[tb] == 0 && tb_net[tb] == id && skc_daddr[sk2] == saddr && skc_rcv_saddr[sk2] == daddr && skc_dport[sk2] == dport &&
 		    skc_state[sk2] < TCP_TIME_WAIT && skc_family[sk2] == AF_INET &&
 		    skc_bound_dev_if[sk2] == 0) {
-			remember(daddr, saddr, dport, port);
+			remember(port);
 			continue;
 		}
 		if (is_reserved(port))
@@ -257,29 +263,47 @@ static s32 connect_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 		if (sk2 == 0)
 			break;
 		/* The benchmark has no time-wait sockets. */
-		remember(daddr, saddr, dport, port);
+		remember(port);
 	}
 	*found = i < remaining ? port : 0;
 	return i;
 }
 
-/* tcp_v4_connect's addresses, __inet_hash_connect and __inet_check_established. */
-static u32 do_connect(s32 sk, u32 offset, int take)
+/* The sock of a descriptor. */
+static s32 sock_of(u32 fd)
 {
-	s32 end = high + 1, remaining = end - low;
-	u32 port, hash;
-	s32 tb;
+	return socket_sk[file_socket[descriptors[fd]]];
+}
 
-	remaining &= ~1;
+/* inet_sk_get_local_port_range. The last one is excluded. */
+static void port_range(s32 sk, s32 *from, s32 *to)
+{
+	s32 lo = low, hi = high;
+
+	if (lo <= local_port_range_lo[sk] && local_port_range_lo[sk] <= hi)
+		lo = local_port_range_lo[sk];
+	if (lo <= local_port_range_hi[sk] && local_port_range_hi[sk] <= hi)
+		hi = local_port_range_hi[sk];
+	*from = lo;
+	*to = hi + 1;
+}
+
+/* tcp_v4_connect's addresses, __inet_hash_connect and __inet_check_established. */
+static u32 do_connect(u32 fd, u32 offset)
+{
+	s32 sk = sock_of(fd);
+	s32 from, end, remaining, tb;
+	u32 port, hash;
+
+	port_range(sk, &from, &end);
+	remaining = (end - from) & ~1;
 	skc_rcv_saddr[sk] = host;
 	skc_daddr[sk] = peer;
 	skc_dport[sk] = peer_port;
 	offset &= ~1u;
-	if (connect_scan(sk, low + offset, end, remaining, &port) >= remaining &&
-	    connect_scan(sk, low + offset + 1, end, remaining, &port) >= remaining)
+	if (connect_scan(sk, from + offset, end, remaining, &port) >= remaining &&
+	    connect_scan(sk, from + offset + 1, end, remaining, &port) >= remaining)
 		return 0;
-	if (!take)
-		return port;
 	tb = find_tb(port);
 	if (tb == 0) {
 		tb = create_tb(port);
@@ -318,7 +342,7 @@ static s32 bind_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 
 		if (port >= end)
 			port -= remaining;
-		if (remembers && is_refused(saddr, 0, 0, port))
+		if (remembers && is_refused(port))
 			continue;
 		/* Usually the first owner on this address conflicts. */
 		tb = bhash[(port + hash_mix) & bhash_mask];
@@ -327,7 +351,7 @@ static s32 bind_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 		    tb2_port[tb2] == port && tb2_rcv_saddr[tb2] == saddr && tb2_family[tb2] == AF_INET &&
 		    tb2_l3mdev[tb2] == 0 && tb2_net[tb2] == id && tb2_owners[tb2] != 0 &&
 		    !skc_ipv6only[tb2_owners[tb2]]) {
-			remember(saddr, 0, 0, port);
+			remember(port);
 			continue;
 		}
 		if (is_reserved(port))
@@ -354,27 +378,24 @@ static s32 bind_scan(s32 sk, s32 port, s32 end, s32 remaining, u32 *found)
 			sk2 = bhash2_conflict(sk, tb2_owners[tb2], tb2_deathrow[tb2]);
 		if (sk2 == 0)
 			break;
-		remember(saddr, 0, 0, port);
+		remember(port);
 	}
 	*found = i < remaining ? port : 0;
 	return i;
 }
 
 /* inet_csk_find_open_port and inet_csk_get_port. */
-static u32 do_bind(s32 sk, u32 offset, int take)
+static u32 tcp_get_port(s32 sk, u32 offset)
 {
-	s32 end = high + 1, remaining = end - low;
+	s32 from, end, remaining, tb;
 	u32 port;
-	s32 tb;
 
-	remaining &= ~1;
-	skc_rcv_saddr[sk] = host;
+	port_range(sk, &from, &end);
+	remaining = (end - from) & ~1;
 	offset |= 1;
-	if (bind_scan(sk, low + offset, end, remaining, &port) >= remaining &&
-	    bind_scan(sk, low + offset - 1, end, remaining, &port) >= remaining)
+	if (bind_scan(sk, from + offset, end, remaining, &port) >= remaining &&
+	    bind_scan(sk, from + offset - 1, end, remaining, &port) >= remaining)
 		return 0;
-	if (!take)
-		return port;
 	tb = find_tb(port);
 	if (tb == 0)
 		tb = create_tb(port);
@@ -384,10 +405,10 @@ static u32 do_bind(s32 sk, u32 offset, int take)
 	return port;
 }
 
-static int chain_is_refused(u32 saddr, u32 first)
+static int chain_is_refused(u32 first)
 {
 	for (u32 port = low + ((first - low) & udp_mask); port <= high; port += udp_mask + 1)
-		if (!is_refused(saddr, 0, 0, port))
+		if (!is_refused(port))
 			return 0;
 	return 1;
 }
@@ -401,7 +422,7 @@ static s32 udp_scan(s32 sk, u32 first, u32 last)
 		u32 bits = 0;
 		s32 sk2;
 
-		if (remembers && chain_is_refused(saddr, first))
+		if (remembers && chain_is_refused(first))
 			continue;
 		for (sk2 = udp_hash[(first + hash_mix) & udp_mask]; sk2 != 0; sk2 = node_next[sk2]) {
 			u32 saddr2 = skc_rcv_saddr[sk2];
@@ -411,7 +432,7 @@ static s32 udp_scan(s32 sk, u32 first, u32 last)
 			if (saddr2 != saddr && saddr2 != 0 && saddr != 0)
 				continue;
 			bits |= 1u << ((skc_hash[sk2] & 0xffff) >> udp_log);
-			remember(saddr, 0, 0, skc_hash[sk2] & 0xffff);
+			remember(skc_hash[sk2] & 0xffff);
 		}
 		for (u32 port = low + ((first - low) & udp_mask); port <= high; port += udp_mask + 1)
 			if (!(bits >> (port >> udp_log) & 1) && !is_reserved(port))
@@ -421,13 +442,13 @@ static s32 udp_scan(s32 sk, u32 first, u32 last)
 }
 
 /* udp_lib_get_port. The table has so many slots that a chain has at most 32 ports. */
-static u32 do_udp(s32 sk, u32 rand, int take)
+static u32 udp_get_port(s32 sk, u32 rand)
 {
-	u32 remaining = high - low + 1, first, last, port, bits = 0, hash2;
-	s32 found, sk2;
+	s32 from, end, found, sk2;
+	u32 first, last, port, bits = 0, hash2;
 
-	skc_rcv_saddr[sk] = host;
-	first = ((uint64_t)rand * remaining >> 32) + low;
+	port_range(sk, &from, &end);
+	first = ((uint64_t)rand * (end - from) >> 32) + from;
 	last = (first + udp_mask + 1) & 0xffff;
 	rand = (rand | 1) * (udp_mask + 1);
 	found = udp_scan(sk, first, last);
@@ -440,8 +461,7 @@ static u32 do_udp(s32 sk, u32 rand, int take)
 	port = found;
 	while (port < low || port > high || bits >> (port >> udp_log) & 1 || is_reserved(port))
 		port = (port + rand) & 0xffff;
-	if (!take)
-		return port;
+	remember(port);
 	hash2 = portaddr_hash(host, port);
 	skc_num[sk] = port;
 	skc_hash[sk] = hash2 << 16 | port;
@@ -451,6 +471,57 @@ static u32 do_udp(s32 sk, u32 rand, int take)
 	add_head(udp_hash2, bind_node_next, bind_node_pprev, hash2, sk);
 	udp_count2[hash2]++;
 	return port;
+}
+
+/* inet_addr_type_table, fib_table_lookup: the type of the longest prefix. */
+static u32 addr_type(u32 addr)
+{
+	s32 best = -1;
+	u32 type = 0;
+
+	for (u32 n = 0; n < routes[0]; n++) {
+		u32 *route = routes + 1 + 3 * n;
+		u32 mask = route[1] == 0 ? 0 : ~0u << (32 - route[1]);
+
+		if (((route[0] ^ addr) & mask) == 0 && (s32)route[1] > best) {
+			best = route[1];
+			type = route[2];
+		}
+	}
+	return type;
+}
+
+/* __inet_bind */
+static u32 inet_bind(u32 fd, u32 draw, u32 (*get_port)(s32 sk, u32 draw))
+{
+	s32 sk = sock_of(fd);
+	u32 port;
+
+	if (addr_type(host) != RTN_LOCAL || skc_state[sk] != TCP_CLOSE || skc_num[sk] != 0)
+		return 0;
+	skc_rcv_saddr[sk] = host;
+	inet_saddr[sk] = host;
+	port = get_port(sk, draw);
+	if (port == 0) {
+		skc_rcv_saddr[sk] = 0;
+		inet_saddr[sk] = 0;
+		return 0;
+	}
+	sk_userlocks[sk] |= SOCK_BINDADDR_LOCK;
+	inet_sport[sk] = port;
+	skc_daddr[sk] = 0;
+	skc_dport[sk] = 0;
+	return port;
+}
+
+static u32 do_bind(u32 fd, u32 draw)
+{
+	return inet_bind(fd, draw, tcp_get_port);
+}
+
+static u32 do_udp(u32 fd, u32 draw)
+{
+	return inet_bind(fd, draw, udp_get_port);
 }
 
 static void read_tables(const char *file)
@@ -480,6 +551,15 @@ static void read_tables(const char *file)
 	skc_rcv_saddr = column("sk.skc_rcv_saddr", 4);
 	skc_daddr = column("sk.skc_daddr", 4);
 	skc_hash = column("sk.skc_hash", 4);
+	inet_sport = column("sk.inet_sport", 2);
+	inet_saddr = column("sk.inet_saddr", 4);
+	sk_userlocks = column("sk.sk_userlocks", 1);
+	local_port_range_lo = column("sk.local_port_range_lo", 2);
+	local_port_range_hi = column("sk.local_port_range_hi", 2);
+	descriptors = column("descriptors", 4);
+	file_socket = column("file.socket", 4);
+	socket_sk = column("socket.sk", 4);
+	routes = column("routes", 4);
 	node_next = column("sk.node_next", 4);
 	node_pprev = column("sk.node_pprev", 4);
 	bind_node_next = column("sk.bind_node_next", 4);
@@ -525,7 +605,7 @@ static void read_tables(const char *file)
 	host = scalar("host");
 	peer = scalar("peer");
 	peer_port = scalar("peer_port");
-	socks = column("socks", 4);
+	fds = column("fds", 4);
 	draws = column("draws", 4);
 }
 
@@ -547,8 +627,8 @@ static uint64_t now(void)
 
 int main(int argc, char **argv)
 {
-	u32 (*call)(s32 sk, u32 draw, int take);
-	int rounds, take, calls;
+	u32 (*call)(u32 fd, u32 draw);
+	int rounds, fills, calls;
 	u32 *ports;
 	uint64_t *ns;
 
@@ -557,7 +637,7 @@ int main(int argc, char **argv)
 	remembers = !strcmp(argv[5], "remember");
 	read_tables(argv[1]);
 	call = !strcmp(argv[2], "bind") ? do_bind : !strcmp(argv[2], "connect") ? do_connect : do_udp;
-	take = !strcmp(argv[3], "fill");
+	fills = !strcmp(argv[3], "fill");
 	rounds = atoi(argv[4]);
 	calls = scalar("calls");
 	ports = calloc(calls, sizeof(*ports));
@@ -566,11 +646,11 @@ int main(int argc, char **argv)
 		uint64_t begin;
 
 		restore();
-		if (!take)
-			call(socks[0], draws[0], 0); /* restore() took the tables out of the caches */
+		if (!fills)
+			call(fds[0], draws[0]); /* restore() took the tables out of the caches */
 		begin = now();
 		for (int n = 0; n < calls; n++)
-			ports[n] = call(socks[n], draws[n], take);
+			ports[n] = call(fds[n], draws[n]);
 		ns[round] = now() - begin;
 	}
 	for (int n = 0; n < calls; n++)

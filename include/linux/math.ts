@@ -10,7 +10,8 @@ export function mulU32High(a: number, b: number): number {
 
 /** include/linux/kernel.h: reciprocal_scale. Scales a u32 to [0, ep_ro). */
 export function reciprocal_scale(val: number, ep_ro: number): number {
-	return mulU32High(val, ep_ro);
+	// A product below 2^53 is exact.
+	return ep_ro <= 0x200000 ? Math.floor((val * ep_ro) / 0x100000000) : mulU32High(val, ep_ro);
 }
 
 /** Greatest common divisor (lib/math/gcd.c). */

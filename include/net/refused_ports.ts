@@ -17,37 +17,106 @@ import { IPPROTO_DCCP } from "../uapi/linux/in.js";
 import type { Net } from "./net_namespace.js";
 import type { Stack } from "./stack.js";
 
-/**
- * Words of a record: saddr, daddr, dport in the upper half and the port in the lower, the id of the
- * namespace. The id of an empty record is 0.
- */
-const WORDS_LOG = 2;
+/** Words of a key: saddr, daddr, dport in the upper half and the namespace's id in the lower, next. */
+const KEY_LOG = 2;
 
-/** A search makes a table at this refusal. So programs of a few calls make none. */
+/** All records are forgotten when another key than these is needed. */
+const MAX_KEYS = 1 << 14;
+
+/**
+ * A search makes a table at this refusal, and at this port that takes() has seen. So programs of a few
+ * calls make none.
+ */
 const WORTH_A_TABLE = 16;
+const MANY_PORTS = 256;
 
 export class RefusedPorts {
-	/** One slot for each port of the largest range that was searched, times `ways`. */
-	private records = new Int32Array(1 << WORDS_LOG);
+	/**
+	 * A record is one word: the number of its key in the upper half, the port in the lower. 0 is an
+	 * empty record. There is one slot for each port of the largest range that was searched, times
+	 * `ways`.
+	 */
+	private records = new Int32Array(1);
 	/** Number of slots - 1. */
 	private mask = 0;
+	/** The keys, from number 1 on. Those with the same hash are a chain from `heads` on. */
+	private keys = new Int32Array(1 << KEY_LOG);
+	private heads = new Int32Array(1);
+	/** Number of keys. */
+	private used = 0;
+	/** Ports that takes() has seen without a table. */
+	private taken = 0;
 	/** Output of skip: the first port that it does not skip. */
 	port: Port = 0;
 
 	/**
-	 * If the key is an address, a port has a slot in each of 4 ways. The address decides the way, so
-	 * that forgetPort() finds all records of a port. If there is a destination as well, `ways` is 1,
-	 * and the key decides which slot a port has.
+	 * If the key is an address, a port has a slot in each of 4 ways. The key decides the way, so that
+	 * forgetPort() finds all records of a port. If there is a destination as well, `ways` is 1, and the
+	 * key decides which slot a port has.
 	 */
-	constructor(private readonly ways: 1 | 4) {}
+	constructor(
+		private readonly ways: 1 | 4,
+		private readonly max_keys = MAX_KEYS,
+	) {}
 
-	/** Adding this to a port gives its slot. `net` is the namespace's id. */
-	private mix(net: number, saddr: number, daddr: number, dport: Port): number {
-		const hash = Math.imul(saddr, 0x9e3779b1) ^ Math.imul(daddr ^ (dport << 7), 0x85ebca6b);
-		const mixed = hash ^ (hash >>> 15);
-		const of_net = Math.imul(net, 0x2545);
-		if (this.ways === 1) return (mixed + of_net) | 0;
-		return (Math.imul(mixed & 3, (this.mask + 1) >> 2) + of_net) | 0;
+	/** Where the chain of a key begins. */
+	private head(net: number, saddr: number, daddr: number, dport: Port): number {
+		const hash = Math.imul(saddr ^ (net << 5), 0x9e3779b1) ^ Math.imul(daddr ^ dport, 0x85ebca6b);
+		return (hash ^ (hash >>> 15)) & (this.heads.length - 1);
+	}
+
+	/** The number of a key, 0 if it has no record. */
+	private find(net: number, saddr: number, daddr: number, dport: Port): number {
+		const { keys } = this;
+		const ports = (dport << 16) | net;
+		saddr |= 0;
+		daddr |= 0;
+		let key = this.heads[this.head(net, saddr, daddr, dport)];
+		for (; key !== 0; key = keys[(key << KEY_LOG) | 3]) {
+			const at = key << KEY_LOG;
+			if (keys[at] === saddr && keys[at | 1] === daddr && keys[at | 2] === ports) break;
+		}
+		return key;
+	}
+
+	/** Adds a key, which has no number yet. */
+	private add(net: number, saddr: number, daddr: number, dport: Port): number {
+		if (this.used === this.max_keys) {
+			this.records.fill(0);
+			this.heads.fill(0);
+			this.used = 0;
+		}
+		const key = ++this.used;
+		if (key << KEY_LOG === this.keys.length) this.growKeys();
+		this.write(key, saddr, daddr, (dport << 16) | net);
+		return key;
+	}
+
+	/** Stores a key in its place and at the head of its chain. */
+	private write(key: number, saddr: number, daddr: number, ports: number): void {
+		const { keys, heads } = this;
+		const head = this.head(ports & 0xffff, saddr, daddr, ports >>> 16);
+		const at = key << KEY_LOG;
+		keys[at] = saddr;
+		keys[at | 1] = daddr;
+		keys[at | 2] = ports;
+		keys[at | 3] = heads[head];
+		heads[head] = key;
+	}
+
+	private growKeys(): void {
+		const old = this.keys;
+		this.keys = new Int32Array(old.length * 2);
+		this.heads = new Int32Array(old.length >> KEY_LOG);
+		for (let at = 1 << KEY_LOG; at < old.length; at += 1 << KEY_LOG) {
+			this.write(at >> KEY_LOG, old[at], old[at | 1], old[at | 2]);
+		}
+	}
+
+	/** Adding this to a port gives its slot. */
+	private mix(key: number): number {
+		if (this.ways === 1) return Math.imul(key, 0x9e3779b1) >>> 8;
+		return Math.imul(key & 3, (this.mask + 1) >> 2);
 	}
 
 	/** Whether a search adds a record for its refusal number `refusals`. */
@@ -65,38 +134,44 @@ export class RefusedPorts {
 		ports: number,
 	): void {
 		if (ports * this.ways > this.mask + 1) this.grow(ports * this.ways);
-		const { records } = this;
-		const at = ((port + this.mix(net, saddr, daddr, dport)) & this.mask) << WORDS_LOG;
-		records[at] = saddr;
-		records[at | 1] = daddr;
-		records[at | 2] = (dport << 16) | port;
-		records[at | 3] = net;
+		const key = this.find(net, saddr, daddr, dport) || this.add(net, saddr, daddr, dport);
+		this.records[(port + this.mix(key)) & this.mask] = (key << 16) | port;
+	}
+
+	/**
+	 * A search by an address accepts a port, and its socket takes the port before the next search.
+	 * Adds the record that another search would add.
+	 */
+	takes(net: number, saddr: number, port: Port, ports: number): void {
+		if (this.mask !== 0) this.remember(net, saddr, 0, 0, port, ports);
+		else if (++this.taken === MANY_PORTS) this.grow(ports * this.ways);
 	}
 
 	/** Makes room for `slots` records. Forgets all. */
 	private grow(slots: number): void {
 		let size = 256;
 		while (size < slots) size *= 2;
-		this.records = new Int32Array(size << WORDS_LOG);
+		this.records = new Int32Array(size);
 		this.mask = size - 1;
 	}
 
 	/** Removes the record of a key and a port. Only with one way. */
 	forget(net: number, saddr: number, daddr: number, dport: Port, port: Port): void {
 		if (this.mask === 0) return;
-		const { records } = this;
-		const at = ((port + this.mix(net, saddr, daddr, dport)) & this.mask) << WORDS_LOG;
-		if (records[at | 2] === ((dport << 16) | port)) records[at | 3] = 0;
+		const key = this.find(net, saddr, daddr, dport);
+		const slot = (port + this.mix(key)) & this.mask;
+		if (this.records[slot] === ((key << 16) | port)) this.records[slot] = 0;
 	}
 
 	/** Removes the records of a port, whatever the address. Only with 4 ways. */
 	forgetPort(net: number, port: Port): void {
-		const { records, mask } = this;
+		const { records, keys, mask } = this;
 		if (mask === 0) return;
 		for (let way = 0; way < 4; way++) {
-			const slot = (port + Math.imul(net, 0x2545) + way * ((mask + 1) >> 2)) & mask;
-			const at = slot << WORDS_LOG;
-			if (records[at | 2] === port && records[at | 3] === net) records[at | 3] = 0;
+			const slot = (port + this.mix(way)) & mask;
+			const key = records[slot] >>> 16;
+			if ((records[slot] & 0xffff) !== port) continue;
+			if ((keys[(key << KEY_LOG) | 2] & 0xffff) === net) records[slot] = 0;
 		}
 	}
 
@@ -107,9 +182,8 @@ export class RefusedPorts {
 	 * stores this port in `port`. Returns `remaining` or more if there is none; then the last port is
 	 * `port` - `scan_step`.
 	 *
-	 * It is one loop without calls that reads one array, so that the JavaScript engine keeps its
-	 * variables in registers. The engine checks at every read whether the array is still what it
-	 * was, and how long it is.
+	 * It is one loop without calls that reads one word for each port, so that the JavaScript engine
+	 * keeps its variables in registers.
 	 */
 	skip(
 		net: Net,
@@ -124,13 +198,11 @@ export class RefusedPorts {
 		i: number,
 	): number {
 		const { records } = this;
+		const key = this.find(net.id, saddr, daddr, dport);
 		const mask = this.mask | 0;
-		const mix = this.mix(net.id, saddr, daddr, dport) | 0;
+		const mix = this.mix(key) | 0;
+		const record = (key << 16) | 0;
 		const reserved = net.ipv4.sysctl_local_reserved_ports;
-		const id = net.id | 0;
-		const ports = (dport << 16) | 0;
-		saddr |= 0;
-		daddr |= 0;
 		high |= 0;
 		remaining |= 0;
 		step |= 0;
@@ -139,15 +211,7 @@ export class RefusedPorts {
 		let candidate = port | 0;
 		for (; i < remaining; i = (i + step) | 0, candidate = (candidate + scan_step) | 0) {
 			if (candidate >= high) candidate = (candidate - remaining) | 0;
-			const at = ((candidate + mix) & mask) << WORDS_LOG;
-			if (
-				records[at | 2] === (ports | candidate) &&
-				records[at] === saddr &&
-				records[at | 1] === daddr &&
-				records[at | 3] === id
-			) {
-				continue;
-			}
+			if (records[(candidate + mix) & mask] === (record | candidate)) continue;
 			if ((reserved[candidate >>> 5] & (1 << (candidate & 31))) === 0) break;
 		}
 		this.port = candidate;
@@ -169,48 +233,50 @@ export class RefusedPorts {
 		last: number,
 	): number {
 		const { records } = this;
+		const key = this.find(net.id, saddr, 0, 0);
 		const mask = this.mask | 0;
-		const mix = this.mix(net.id, saddr, 0, 0) | 0;
+		const mix = this.mix(key) | 0;
+		const record = (key << 16) | 0;
 		const reserved = net.ipv4.sysctl_local_reserved_ports;
-		const id = net.id | 0;
-		saddr |= 0;
 		chain_mask |= 0;
 		low |= 0;
 		high |= 0;
 		first |= 0;
 		last |= 0;
-		let port = (low + ((first - low) & chain_mask)) | 0;
+		const chains = (chain_mask + 1) | 0;
+		const wrap = (low + chains) | 0;
+		let left = (((last - first - 1) & 0xffff) + 1) | 0;
+		// The lowest port of a chain in the range.
+		let lowest = (low + ((first - low) & chain_mask)) | 0;
+		let port = lowest;
 		for (;;) {
 			if (port <= high) {
-				const at = ((port + mix) & mask) << WORDS_LOG;
 				if (
-					(records[at | 2] === port && records[at] === saddr && records[at | 3] === id) ||
-					(reserved[port >>> 5] & (1 << (port & 31))) !== 0
+					records[(port + mix) & mask] !== (record | port) &&
+					(reserved[port >>> 5] & (1 << (port & 31))) === 0
 				) {
-					port = (port + chain_mask + 1) | 0;
-					continue;
+					return (last - left) & 0xffff;
 				}
-				return first;
+				port = (port + chains) | 0;
+				if (port <= high) continue;
 			}
-			first = (first + 1) & 0xffff;
-			if (first === last) return -1;
-			port = (low + ((first - low) & chain_mask)) | 0;
+			left = (left - 1) | 0;
+			if (left === 0) return -1;
+			lowest = (lowest + 1) | 0;
+			if (lowest === wrap) lowest = low;
+			port = lowest;
 		}
 	}
 
 	/** The records: namespace, address, destination, port. For verification. */
 	*[Symbol.iterator](): Generator<readonly [number, number, number, Port, Port]> {
-		const { records } = this;
-		for (let at = 0; at < records.length; at += 1 << WORDS_LOG) {
-			const ports = records[at | 2];
-			if (records[at | 3] === 0) continue;
-			yield [
-				records[at | 3],
-				records[at] >>> 0,
-				records[at | 1] >>> 0,
-				ports >>> 16,
-				ports & 0xffff,
-			];
+		const { records, keys } = this;
+		for (const record of records) {
+			if (record === 0) continue;
+			const at = (record >>> 16) << KEY_LOG;
+			const ports = keys[at | 2];
+			const [saddr, daddr] = [keys[at] >>> 0, keys[at | 1] >>> 0];
+			yield [ports & 0xffff, saddr, daddr, ports >>> 16, record & 0xffff];
 		}
 	}
 }

@@ -87,28 +87,35 @@ export class UdpTable {
 	}
 
 	get hash(): Heads<Sk> {
-		this.heads ??= new Int32Array(this.mask + 1);
+		this.heads ??= this.newHeads();
 		return this.heads;
 	}
 	get count(): Uint32Array {
-		this.counts ??= new Uint32Array(this.mask + 1);
+		this.counts ??= this.newCounts();
 		return this.counts;
 	}
 	get hash2(): Heads<Sk> {
-		this.heads2 ??= new Int32Array(this.mask + 1);
+		this.heads2 ??= this.newHeads();
 		return this.heads2;
 	}
 	get count2(): Uint32Array {
-		this.counts2 ??= new Uint32Array(this.mask + 1);
+		this.counts2 ??= this.newCounts();
 		return this.counts2;
 	}
 	get hash4(): Heads<Sk> {
-		this.heads4 ??= new Int32Array(this.mask + 1);
+		this.heads4 ??= this.newHeads();
 		return this.heads4;
 	}
 	get hash4_cnt(): Uint32Array {
-		this.counts4 ??= new Uint32Array(this.mask + 1);
+		this.counts4 ??= this.newCounts();
 		return this.counts4;
+	}
+
+	private newHeads(): Heads<Sk> {
+		return new Int32Array(this.mask + 1);
+	}
+	private newCounts(): Uint32Array {
+		return new Uint32Array(this.mask + 1);
 	}
 }
 

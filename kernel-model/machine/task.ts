@@ -46,7 +46,7 @@ import {
 	sock_create,
 	sock_ops,
 } from "../../net/socket.js";
-import { type Address, fromSockaddr, toSockaddr } from "./address.js";
+import { type Address, fromSockaddr, Ipv4Texts, toSockaddr } from "./address.js";
 import { checkBoolean, checkInt, checkInteger, checkObject, checkSize } from "./arguments.js";
 import type { Kernel } from "./kernel.js";
 import { NetNamespace } from "./net.js";
@@ -196,6 +196,7 @@ export class Task {
 	private ofRoot = CAP_FULL_SET;
 	private ofOthers = 0;
 	private namespace: NetNamespace;
+	private readonly texts = new Ipv4Texts();
 	private files = new FdTable();
 	private exited = false;
 
@@ -611,7 +612,7 @@ export class Task {
 	/** bind(). `addrlen` is in bytes; by default the size of the family's address. */
 	bind(fd: number, address: Address, addrlen = addressLength(address)): number {
 		const sock = this.enters(fd);
-		const name = toSockaddr(address);
+		const name = toSockaddr(address, this.texts);
 		const length = checkInt("addrlen", addrlen);
 		const err = sock < 0 ? sock : __sys_bind(this.kernel, sock, name, length);
 		return this.returns(err, "bind", fd, address, length);
@@ -632,7 +633,7 @@ export class Task {
 		nonblock?: boolean,
 	): number {
 		const sock = this.enters(fd);
-		const name = toSockaddr(address);
+		const name = toSockaddr(address, this.texts);
 		const length = checkInt("addrlen", addrlen);
 		if (sock < 0) return this.returns(sock, "connect", fd, address, length);
 		const block = nonblock ?? this.nonblocking(sock);
@@ -786,7 +787,7 @@ export class Task {
 	): number {
 		const sock = this.enters(fd);
 		const len = checkSize("size", size);
-		const to = address === null ? null : toSockaddr(address);
+		const to = address === null ? null : toSockaddr(address, this.texts);
 		const length = checkInt("addrlen", addrlen);
 		if (sock < 0) return this.exits(sock, { name: "sendto", fd, address, length, size });
 		const msg = checkInt("flags", flags) & ~MSG_DONTWAIT;

@@ -2,9 +2,8 @@
 /**
  * Measures the cost of the port searches: in the model, in C over the model's tables, and on the
  * running kernel. The cost of filling the range is per call. The cost of a search in a full range is
- * per candidate. The model and the kernel make the
- * whole system call. So does the C program for bind(). Of connect() it makes the search and takes the
- * port.
+ * per candidate. The model and the kernel make the whole system call. So does the C program for bind().
+ * Of connect() it makes the search and takes the port. No fill includes the creation of sockets.
  */
 
 import { cpus, loadavg } from "node:os";
@@ -58,15 +57,26 @@ function search(workload: Workload, task: model.Task): void {
 	task.close(fd);
 }
 
-/** Time of each run, ns. `before` runs before each of them and is not timed. */
-function samples(run: () => void, before?: () => void): number[] {
+/** Time of each fill, ns. The sockets are made before, as in the C program. */
+function fills(workload: Workload): number[] {
+	const taken: number[] = [];
+	const end = process.hrtime.bigint() + BigInt(SECONDS * 1e9);
+	do {
+		const ready = prepare(workload, PORTS);
+		const began = process.hrtime.bigint();
+		fill(workload, ready);
+		taken.push(Number(process.hrtime.bigint() - began));
+	} while (process.hrtime.bigint() < end);
+	return taken;
+}
+
+/** Time of each run, ns. */
+function samples(run: () => void): number[] {
 	const bench = new Benchmark(run, {
 		minSamples: 1,
 		maxTime: SECONDS,
 		// Short samples make the median independent of other load on the machine.
 		minTime: 0.002,
-		onStart: before,
-		onCycle: before,
 	});
 	bench.run();
 	const { error, stats } = bench as Benchmark & { error?: Error };
@@ -131,12 +141,11 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 		result: Result,
 		kind: "fill" | "exhausted",
 		unit: number,
-		run: () => void,
-		before?: () => void,
+		timed: () => number[],
 	) => {
 		for (let turn = 0; turn < TURNS; turn++) {
 			output.progress(`${result.name}: in the model, turn ${turn + 1} of ${TURNS}`);
-			result.model.push(...samples(run, before).map((ns) => ns / unit));
+			result.model.push(...timed().map((ns) => ns / unit));
 			if (native === null || cases === null) continue;
 			output.progress(`${result.name}: in C, turn ${turn + 1} of ${TURNS}`);
 			const rounds = Math.ceil((SECONDS * 1e9) / (unit * Math.min(...result.model)));
@@ -148,14 +157,7 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 			result.nativeTable.push(...inC("remember"));
 		}
 	};
-	let ready: Prepared | null = null;
-	const run = () => {
-		fill(workload, ready ?? prepare(workload, PORTS));
-		ready = null;
-	};
-	turns(filled, "fill", PORTS, run, () => {
-		ready = prepare(workload, PORTS);
-	});
+	turns(filled, "fill", PORTS, () => fills(workload));
 	if (kernel !== null) {
 		let spent = 0;
 		while (spent < KERNEL_SECONDS * 1e9 && filled.kernel.length < KERNEL_FILLS) {
@@ -165,7 +167,8 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 			filled.kernel.push(ns / PORTS);
 		}
 	}
-	turns(full, "exhausted", full.looks, () => search(workload, counted.task));
+	const searches = () => samples(() => search(workload, counted.task));
+	turns(full, "exhausted", full.looks, searches);
 	if (kernel !== null) {
 		const searched = await kernel.exhausted(workload, SEARCHES);
 		full.kernel = searched.map((ns) => ns / full.looks);

@@ -7,6 +7,7 @@ export const CAP_SETUID = 7;
 export const CAP_NET_BIND_SERVICE = 10;
 export const CAP_NET_ADMIN = 12;
 export const CAP_NET_RAW = 13;
+export const CAP_SYS_RESOURCE = 24;
 
 /** All capabilities: those of root. */
 export const CAP_FULL_SET = -1;

@@ -21,9 +21,11 @@ import {
 	ECONNREFUSED,
 	EFAULT,
 	EINPROGRESS,
+	EMFILE,
 	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
+import { RLIMIT_NOFILE } from "../../include/uapi/asm-generic/resource.js";
 import { SO_ERROR, SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
 import {
 	IPPROTO_DCCP,
@@ -85,7 +87,8 @@ export class Calls {
 		const made: Made = { task, call, operands, recorded, fd: -1, sock: -EBADF };
 		const checking = recorded !== null;
 		const succeeded = recorded !== null && recorded >= 0;
-		const at = succeeded ? descriptor(recorded) : undefined;
+		const knows = world.knowsDescriptors(task);
+		const at = succeeded && !knows ? descriptor(recorded) : undefined;
 
 		switch (call.name) {
 			case "socket":
@@ -123,6 +126,9 @@ export class Calls {
 				return IGNORED;
 			case "setns":
 				return this.setns(made);
+			case "prlimit64":
+			case "setrlimit":
+				return this.setrlimit(made);
 			case "setuid":
 				if (call.result === null) return { result: task.setuid(operands.int(0, "a user")) };
 				if (recorded === 0) this.setUser(task, Math.max(operands.int(0, "a user"), 0));
@@ -144,6 +150,9 @@ export class Calls {
 					if (!isSysctlPath(operands.string(index, SYSCTL_PATH)))
 						throw operands.error(call.args[index]?.value, SYSCTL_PATH);
 				}
+				// The model does not have the permissions of files. C looks for a descriptor first.
+				if (knows && this.opensSysctl(call) && (succeeded || recorded === -EMFILE))
+					return { result: this.opened(made) };
 				if (succeeded) this.opened(made, at);
 				// In a script without results the files exist.
 				if (!checking) return { result: this.opened(made) };
@@ -170,13 +179,14 @@ export class Calls {
 		if (sock < 0 && checking && isSend(call.name)) this.netlink.send(task, fd, call);
 		if (call.name === "close") return this.close(made);
 		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
-			if (task.fileOf(fd) === 0 && succeeded) task.openOther(at);
-			else if (sock < 0 && succeeded) task.installFile(task.fileOf(fd), recorded);
-			if (sock < 0 && checking) return IGNORED;
+			const passes = sock < 0 && checking && !knows;
+			if (task.fileOf(fd) === 0 && passes && succeeded) task.openOther(at);
+			else if (passes && succeeded) task.installFile(task.fileOf(fd), recorded);
+			if (passes) return IGNORED;
 			if (call.name === "dup") return { result: task.dup(fd, at) };
 			const newfd = operands.int(1, "a file descriptor");
 			// `newfd` is above RLIMIT_NOFILE. Recordings do not show this limit.
-			if (recorded === -EBADF && newfd >= 0 && !own) return IGNORED;
+			if (recorded === -EBADF && newfd >= 0 && !own && !knows) return IGNORED;
 			if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
 			return { result: task.dup3(fd, newfd, operands.flags(2)) };
 		}
@@ -223,6 +233,19 @@ export class Calls {
 			}
 			throw error;
 		}
+	}
+
+	/** A call that sets RLIMIT_NOFILE. Recordings do not show the limit before it. */
+	private setrlimit({ call, operands, task, recorded }: Made): Handled {
+		const { world } = this;
+		const first = call.name === "setrlimit" ? 0 : 1;
+		if (operands.flags(first) !== RLIMIT_NOFILE) return IGNORED;
+		const wanted = operands.rlimit(first + 1);
+		if (wanted === null || recorded === -EPERM) return IGNORED;
+		const pid = first === 0 ? 0 : operands.int(0, "a process");
+		const other = pid === 0 ? task : world.tasks.get(pid);
+		if (other === undefined || !world.kernel.tasks.has(other)) return IGNORED;
+		return { result: other.setrlimit(wanted.cur, wanted.max) };
 	}
 
 	private setUser(task: Task, user: number): void {
@@ -539,6 +562,12 @@ export class Calls {
 	/** See Sends. */
 	cookie(task: Task, call: CallLine): boolean | null {
 		return this.sends.cookie(task, call);
+	}
+
+	/** Whether a call opens a file below /proc/sys/net. */
+	private opensSysctl(call: CallLine): boolean {
+		const value = call.args[call.name === "open" ? 0 : 1]?.value;
+		return value?.kind === "string" && isSysctlPath(Buffer.from(value.bytes).toString("latin1"));
 	}
 
 	private opened({ task, call, operands }: Made, at?: number): number {

@@ -272,7 +272,12 @@ export class Descriptors {
 		const command = call.args[1]?.value;
 		const name = command?.kind === "flags" ? command.names[0] : "";
 		if (name === "F_DUPFD" || name === "F_DUPFD_CLOEXEC") {
-			if (recorded === null || recorded < 0) return IGNORED;
+			if (recorded === null || this.world.knowsDescriptors(task)) {
+				const given = call.args[2] !== undefined;
+				const from = given ? this.world.operands(call).int(2, "the lowest descriptor") : 0;
+				return { result: task.dupfd(fd, from, name === "F_DUPFD_CLOEXEC") };
+			}
+			if (recorded < 0) return IGNORED;
 			const file = task.fileOf(fd);
 			if (file === 0) task.openOther(recorded);
 			else task.installFile(file, recorded, name === "F_DUPFD_CLOEXEC");

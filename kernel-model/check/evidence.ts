@@ -637,6 +637,12 @@ export class Evidence {
 			case "dup3":
 				if (result !== null && result >= 0) this.release(fds.set(result, life ?? null));
 				break;
+			case "fcntl": {
+				const command = line.args[1]?.value;
+				const copies = command?.kind === "flags" && /^F_DUPFD/.test(command.names[0] ?? "");
+				if (copies && result !== null && result >= 0) this.release(fds.set(result, life ?? null));
+				break;
+			}
 			default:
 				break;
 		}

@@ -354,7 +354,10 @@ export class Player {
 			return outcome;
 		}
 		if (call.opaque) return outcome;
-		if (row.limits.includes(outcome.recordedError ?? "")) return outcome;
+		if (row.limits.includes(outcome.recordedError ?? "")) {
+			const knows = world.knowsDescriptors(world.tasks.get(call.pid ?? 0));
+			if (outcome.recordedError !== "EMFILE" || !knows) return outcome;
+		}
 
 		const task = world.task(call.pid ?? 0);
 		if (!kernel.tasks.has(task)) return this.afterExit(call, outcome);

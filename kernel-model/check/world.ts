@@ -3,7 +3,9 @@
  * The state of a recording while it is played: the kernel, its processes with their descriptors,
  * and doubts about them.
  */
+
 import { CAP_FULL_SET } from "../../include/linux/capability.js";
+import { NR_OPEN } from "../../include/linux/fs.js";
 import { JIFFY } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import { CLONE_NEWNET, CLONE_NEWUSER } from "../../include/uapi/linux/sched.js";
@@ -292,6 +294,14 @@ export class World {
 	 */
 	get settled(): boolean {
 		return this.options.settled ?? this.draws !== null;
+	}
+
+	/**
+	 * Whether all descriptors of a task and its limit of descriptors are known. The lowest free
+	 * descriptor is then the one that a call gets.
+	 */
+	knowsDescriptors(task: Task | undefined): boolean {
+		return this.settled && task !== undefined && task.nofile < NR_OPEN;
 	}
 
 	/** Whether something that the recording does not show may decide what a sock sends and receives. */

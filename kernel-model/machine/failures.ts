@@ -6,6 +6,7 @@
  * is the reason. explain.ts explains searches and conflicts, from trace points.
  */
 import { CAP_NET_BIND_SERVICE } from "../../include/linux/capability.js";
+import { NR_OPEN } from "../../include/linux/fs.js";
 import {
 	ipv4_is_lbcast,
 	ipv4_is_local_multicast,
@@ -1165,6 +1166,22 @@ function* dupReasons({ task, call }: Asked): Iterable<Reason> {
 	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
 }
 
+function* dupfdReasons({ task, call }: Asked): Iterable<Reason> {
+	yield [E.EBADF, "do_fcntl", `descriptor ${call.fd} is not open`];
+	const why = `descriptor ${call.newfd} is not one of 0 to ${task.nofile - 1} (RLIMIT_NOFILE)`;
+	yield [E.EINVAL, "f_dupfd", why];
+	yield [E.EMFILE, "alloc_fd", "no descriptor is left below RLIMIT_NOFILE"];
+}
+
+function* limitReasons({ call }: Asked): Iterable<Reason> {
+	const where = "do_prlimit";
+	yield [E.EINVAL, where, "the soft limit is above the hard limit"];
+	if ((call.number ?? 0) > NR_OPEN) {
+		yield [E.EPERM, where, `the hard limit is above fs.nr_open, which is ${NR_OPEN}`];
+	}
+	yield [E.EPERM, where, "the hard limit would rise, and the user has no CAP_SYS_RESOURCE"];
+}
+
 function* userReasons({ task, call }: Asked): Iterable<Reason> {
 	const why = `user ${task.uid} has no CAP_SETUID, and can only return to its real or saved user`;
 	yield [E.EPERM, `__sys_${call.name}`, why];
@@ -1188,6 +1205,8 @@ const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
 	dup: dupReasons,
 	dup2: dupReasons,
 	dup3: dupReasons,
+	fcntl: dupfdReasons,
+	prlimit64: limitReasons,
 	setuid: userReasons,
 	setresuid: userReasons,
 };
@@ -1196,7 +1215,16 @@ const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
 const TAKE_ADDRESS = new Set(["bind", "connect", "sendto", "sendmsg", "sendmmsg"]);
 
 /** Calls that do not need a socket. */
-const ANY_FILE = new Set(["dup", "dup2", "dup3", "setuid", "setresuid", "socket"]);
+const ANY_FILE = new Set([
+	"dup",
+	"dup2",
+	"dup3",
+	"fcntl",
+	"prlimit64",
+	"setuid",
+	"setresuid",
+	"socket",
+]);
 
 function* everyReason(a: Asked): Iterable<Reason> {
 	const { call } = a;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Tasks: a user, a network namespace, file descriptors, and the system calls by their names. */
 
-import { CAP_FULL_SET, CAP_SETUID } from "../../include/linux/capability.js";
+import { CAP_FULL_SET, CAP_SETUID, CAP_SYS_RESOURCE } from "../../include/linux/capability.js";
+import { NR_OPEN } from "../../include/linux/fs.js";
 import {
 	O_NONBLOCK,
 	SOCK_CLOEXEC,
@@ -61,8 +62,11 @@ export interface TaskOptions {
 	nofile?: number;
 }
 
-/** Default of fs.nr_open: fs/file.c: sysctl_nr_open. */
-export const NR_OPEN = 1 << 20;
+/** RLIMIT_NOFILE of a process: struct rlimit. Threads share it, fork() copies it. */
+interface Limit {
+	rlim_cur: number;
+	rlim_max: number;
+}
 
 /** Stands for no user: include/linux/uidgid.h: INVALID_UID. */
 const INVALID_UID = 0xffffffff;
@@ -102,9 +106,12 @@ class FdTable {
 	private next_fd = 0;
 	private end = 0;
 
-	lowestFree(): number {
+	/** The lowest descriptor from `start` on that is not open. */
+	lowestFree(start = 0): number {
 		while (this.get(this.next_fd) !== 0) this.next_fd++;
-		return this.next_fd;
+		let fd = Math.max(start, this.next_fd);
+		while (this.get(fd) !== 0) fd++;
+		return fd;
 	}
 
 	private get(fd: number): number {
@@ -186,8 +193,7 @@ function move_addr_to_user(addrlen: number | null): number {
 export class Task {
 	/** The pid in explanations. A task of a recording has its recorded pid. */
 	pid: number;
-	/** RLIMIT_NOFILE. */
-	readonly nofile: number;
+	private limit: Limit;
 	/** Effective, real and saved user. The effective user is also the owner of new files. */
 	private euid = 0;
 	private ruid = 0;
@@ -209,9 +215,11 @@ export class Task {
 		const { net, uid = 0, nofile = NR_OPEN } = options;
 		this.namespace = this.checkNet("net", net);
 		this.uid = uid;
-		this.nofile = checkInteger("nofile", nofile, 3, NR_OPEN, `a number from 3 to ${NR_OPEN}`);
+		checkInteger("nofile", nofile, 3, NR_OPEN, `a number from 3 to ${NR_OPEN}`);
+		this.limit = { rlim_cur: NR_OPEN, rlim_max: NR_OPEN };
 		this.pid = kernel.takePid();
 		for (const fd of [0, 1, 2]) this.open(0, false, fd);
+		this.limit.rlim_cur = nofile;
 		kernel.tasks.add(this);
 	}
 
@@ -230,6 +238,31 @@ export class Task {
 	set net(net: NetNamespace) {
 		this.running();
 		this.namespace = this.checkNet("net", net);
+	}
+
+	/** RLIMIT_NOFILE, the soft limit. */
+	get nofile(): number {
+		return this.limit.rlim_cur;
+	}
+
+	/**
+	 * setrlimit(RLIMIT_NOFILE): kernel/sys.c: do_prlimit. Returns 0, -EINVAL or -EPERM. Descriptors
+	 * beyond the limit stay open. C asks for CAP_SYS_RESOURCE in the first user namespace; the model
+	 * has only one.
+	 */
+	setrlimit(rlim_cur: number, rlim_max: number): number {
+		this.running();
+		for (const [name, limit] of Object.entries({ rlim_cur, rlim_max }))
+			checkInteger(name, limit, 0, Number.MAX_SAFE_INTEGER, "a number of descriptors");
+		const { limit } = this;
+		let err = 0;
+		if (rlim_cur > rlim_max) err = -EINVAL;
+		else if (rlim_max > NR_OPEN) err = -EPERM;
+		else if (rlim_max > limit.rlim_max && !this.capable(CAP_SYS_RESOURCE)) err = -EPERM;
+		if (err !== 0) return this.returns(err, "prlimit64", -1, null, 0, rlim_max);
+		limit.rlim_cur = rlim_cur;
+		limit.rlim_max = rlim_max;
+		return 0;
 	}
 
 	/** Effective user. Setting it sets the real and the saved user as well. */
@@ -343,9 +376,9 @@ export class Task {
 		return fd;
 	}
 
-	/** Whether RLIMIT_NOFILE leaves no descriptor: get_unused_fd_flags. */
-	private full(at: number | undefined): boolean {
-		return at === undefined && this.files.lowestFree() >= this.nofile;
+	/** Whether RLIMIT_NOFILE leaves no descriptor from `start` on: fs/file.c: alloc_fd. */
+	private full(at: number | undefined, start = 0): boolean {
+		return at === undefined && this.files.lowestFree(start) >= this.nofile;
 	}
 
 	/** Opens a file and returns its descriptor. */
@@ -496,6 +529,21 @@ export class Task {
 		return this.install(file, cloexec, newfd);
 	}
 
+	/**
+	 * fcntl(F_DUPFD), fcntl(F_DUPFD_CLOEXEC): fs/fcntl.c: f_dupfd. Returns the lowest free descriptor
+	 * from `from` on, -EBADF, -EINVAL if `from` is not below the limit, or -EMFILE.
+	 */
+	dupfd(fd: number, from: number, cloexec: boolean): number {
+		const file = this.fget(fd);
+		const start = checkInt("from", from);
+		let err = 0;
+		if (file === 0) err = -EBADF;
+		else if (start < 0 || start >= this.nofile) err = -EINVAL;
+		else if (this.full(undefined, start)) err = -EMFILE;
+		if (err !== 0) return this.exits(err, { name: "fcntl", fd, newfd: start });
+		return this.install(file, cloexec, this.files.lowestFree(start));
+	}
+
 	/** fcntl(F_SETFL), ioctl(FIONBIO). */
 	setNonblock(fd: number, nonblock: boolean): number {
 		const sock = this.enters(fd);
@@ -518,8 +566,9 @@ export class Task {
 	 */
 	fork(share = false): Task {
 		this.running();
-		const { net, uid, nofile } = this;
-		const child = new Task(this.kernel, { net, uid, nofile });
+		const { net, uid } = this;
+		const child = new Task(this.kernel, { net, uid });
+		child.limit = share ? this.limit : { ...this.limit };
 		child.ruid = this.ruid;
 		child.suid = this.suid;
 		child.ofRoot = this.ofRoot;

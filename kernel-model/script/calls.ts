@@ -13,6 +13,8 @@ export type Role =
 	| "namespace"
 	/** Changes the user or the capabilities of the caller. */
 	| "user"
+	/** Changes the limits of the caller. */
+	| "limit"
 	/** Makes one socket or a pair. */
 	| "socket"
 	/** Duplicates a descriptor, or takes one from another process. */
@@ -52,7 +54,7 @@ export interface SystemCall {
 	 */
 	makesNamespaces: boolean;
 	/**
-	 * Errors caused by limits of the process or the machine. Recordings do not show these limits.
+	 * Errors caused by limits of the process or the machine. Few recordings show these limits.
 	 */
 	limits: readonly string[];
 }
@@ -89,6 +91,8 @@ row("execve", "execveat", { bearsOn: "files" });
 row("namespace", "unshare setns", { makesNamespaces: true });
 row("user", "setuid setresuid", {});
 row("user", "setreuid setfsuid capset prctl", { bearsOn: "nothing" });
+
+row("limit", "prlimit64 setrlimit", { tolerant: true, limits: [] });
 
 row("socket", "socket", {});
 row("name", "bind connect", { chooses: true, onlySockets: true });

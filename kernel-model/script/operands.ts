@@ -34,6 +34,7 @@ import {
 	SIZEOF_SOCKADDR_IN,
 } from "../../include/linux/socket.js";
 import { errnoNumber } from "../../include/uapi/asm-generic/errno.js";
+import { RLIMIT_NOFILE } from "../../include/uapi/asm-generic/resource.js";
 import * as genericOptions from "../../include/uapi/asm-generic/socket.js";
 import * as inOptions from "../../include/uapi/linux/in.js";
 import {
@@ -91,6 +92,7 @@ const CONSTANTS = new Map<string, number>([
 		F_SETFL: 4,
 		F_DUPFD_CLOEXEC: 1030,
 		FD_CLOEXEC: 1,
+		RLIMIT_NOFILE,
 		O_RDONLY: 0,
 		O_WRONLY: 1,
 		O_RDWR: 2,
@@ -243,6 +245,22 @@ export class Operands {
 			for (const field of struct.fields) if (field.name === name) return knownBits(field.value);
 		}
 		return 0;
+	}
+
+	/**
+	 * A struct rlimit, with infinity for no limit; null for NULL and for memory that is not shown.
+	 */
+	rlimit(index: number): { cur: number; max: number } | null {
+		const value = this.call.args[index]?.value;
+		if (value?.kind !== "struct") return null;
+		const [cur, max] = ["rlim_cur", "rlim_max"].map((name) => {
+			const given = field(value, name);
+			if (given?.kind === "int" && given.value >= 0) return given.value;
+			const none = given?.kind === "flags" && /^RLIM(64)?_INFINITY$/.test(given.names.join("|"));
+			if (none) return Number.MAX_SAFE_INTEGER;
+			throw this.error(given ?? value, `a number, or RLIM64_INFINITY, as ${name}`);
+		});
+		return cur === undefined || max === undefined ? null : { cur, max };
 	}
 
 	/**

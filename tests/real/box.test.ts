@@ -205,11 +205,19 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 			"socket 16 3 15", // NETLINK_KOBJECT_UEVENT
 			"fcntl 0 8 1", // F_SETOWN
 			"fcntl 0 1024 0", // F_SETLEASE
+			"prlimit64 1 7 =00040000000000000004000000000000 0", // another process
+			"prlimit64 0 6 =00040000000000000004000000000000 0", // RLIMIT_NPROC
 			"ioctl 0 0x8902 =01000000", // SIOCSPGRP
 			"ioctl 0 0x5412 =41", // TIOCSTI
 		])
 			expect(await agent.request(`0 ${call}`), call).toMatch(/^! /);
 		expect((await agent.request("0 unshare 0x40000000")).split(" ")[0]).toBe("0");
+		// A task may lower its limit of descriptors, but not raise the hard one.
+		const limit = (hex: string) => agent.request(`0 prlimit64 0 7 =${hex.repeat(2)} 0`);
+		expect((await limit("0400000000000000")).split(" ")[0]).toBe("0");
+		expect((await agent.request("0 dup 1")).split(" ")[0]).toBe("3");
+		expect((await agent.request("0 dup 1")).split(" ")[0]).toBe("-24");
+		expect((await limit("0500000000000000")).split(" ")[0]).toBe("-1");
 	});
 
 	it("cannot disturb the agent by a malformed request", async () => {

@@ -95,6 +95,32 @@ describe("a recording", () => {
 		expect(differing(readFileSync(file, "utf8"))).toEqual([]);
 	});
 
+	it("of a process without a free descriptor is checked if it shows the limit and all calls", () => {
+		const file = new URL("../examples/descriptors.strace", import.meta.url);
+		const text = readFileSync(file, "utf8");
+		const settled = { settled: true, alone: true };
+		expect(differing(text, settled)).toEqual([]);
+		const wrong = (from: RegExp, to: string) => {
+			const changed = text.replace(from, to);
+			expect(changed).not.toBe(text);
+			return [differing(changed, settled), differing(changed)];
+		};
+		expect(wrong(/^(accept4.*) = -1 EMFILE/m, "$1 = -1 EAGAIN")[0]).toEqual([
+			"10: the kernel says EAGAIN, the model EMFILE",
+		]);
+		const [wider = [], passedOver] = wrong(
+			/rlim_cur=5, rlim_max=1024/,
+			"rlim_cur=6, rlim_max=1024",
+		);
+		expect(wider[0]).toBe("10: the kernel says EMFILE, the model 5");
+		expect(passedOver).toEqual([]);
+		// The lowest free descriptor is the result.
+		expect(wrong(/(F_DUPFD, 5)\) = 5/, "$1) = 6")).toEqual([
+			["23: the kernel says 6, the model 5"],
+			[],
+		]);
+	});
+
 	it("of a process at its limit of descriptors is passed over at this call", () => {
 		expect(
 			differing("socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = -1 EMFILE (Too many open files)"),

@@ -37,6 +37,7 @@ describe("a random program", () => {
 		autobind: /bind\(.*htons\(0\)/,
 		users: /setuid/,
 		crowd: /127\.0\.0\.9/,
+		nofile: /prlimit64/,
 		dissolve: /connect\(.*AF_UNSPEC/,
 		IP_FREEBIND: /\bIP_FREEBIND/,
 		SO_LINGER: /SO_LINGER/,

@@ -181,6 +181,55 @@ describe("Task:", () => {
 		kernel.verify();
 	});
 
+	it("setrlimit() changes the limit for calls to come, and descriptors beyond it stay open", () => {
+		const small = kernel.createTask({ net });
+		const fd = small.tcp();
+		expect(small.setrlimit(fd, 1024)).toBe(0);
+		expect(small.getsockname(fd)).toMatchObject({ port: 0 });
+		expect(small.dup(fd)).toBe(-EMFILE);
+		expect(small.dup2(1, fd)).toBe(-EBADF);
+		expect(small.close(1)).toBe(0);
+		expect(small.dup(fd)).toBe(1);
+		expect(small.setrlimit(0, 1024)).toBe(0);
+		expect(small.close(1)).toBe(0);
+		expect(small.tcp()).toBe(-EMFILE);
+		expect(small.setrlimit(fd + 2, 1024)).toBe(0);
+		expect([small.tcp(), small.tcp(), small.tcp()]).toEqual([1, 4, -EMFILE]);
+		kernel.verify();
+	});
+
+	it("setrlimit() refuses a soft limit above the hard one, and raises the hard one only for root", () => {
+		const user = kernel.createTask({ net, uid: 1000 });
+		expect(user.setrlimit(9, 8)).toBe(-EINVAL);
+		expect(user.setrlimit(9, 2 ** 20 + 1)).toBe(-EPERM);
+		expect(user.setrlimit(9, 10)).toBe(0);
+		expect(user.setrlimit(9, 11)).toBe(-EPERM);
+		expect(user.setrlimit(10, 10)).toBe(0);
+		const root = kernel.createTask({ net });
+		expect(root.setrlimit(9, 10)).toBe(0);
+		expect(root.setrlimit(9, 11)).toBe(0);
+		expect(root.setrlimit(9, 2 ** 20 + 1)).toBe(-EPERM);
+	});
+
+	it("fork() copies the limit of descriptors, and a thread shares it", () => {
+		const parent = kernel.createTask({ net, nofile: 4 });
+		const [child, thread] = [parent.fork(), parent.fork(true)];
+		expect(parent.setrlimit(5, 1024)).toBe(0);
+		expect([child.nofile, thread.nofile]).toEqual([4, 5]);
+	});
+
+	it("fcntl(F_DUPFD) takes the lowest free descriptor from its argument on", () => {
+		const small = kernel.createTask({ net, nofile: 6 });
+		const fd = small.tcp();
+		expect(small.dupfd(fd, 5, false)).toBe(5);
+		expect(small.dupfd(fd, 5, false)).toBe(-EMFILE);
+		expect(small.dupfd(fd, 6, false)).toBe(-EINVAL);
+		expect(small.dupfd(fd, -1, false)).toBe(-EINVAL);
+		expect(small.dupfd(9, 6, false)).toBe(-EBADF);
+		expect(small.dupfd(fd, 0, true)).toBe(4);
+		kernel.verify();
+	});
+
 	it("accept without a free descriptor leaves the connection in the queue", () => {
 		const small = kernel.createTask({ net, nofile: 4 });
 		const listener = small.tcp();

@@ -176,6 +176,7 @@ static const struct {
 	CALL(getpeername), CALL(setsockopt), CALL(getsockopt), CALL(shutdown), CALL(sendto),
 	CALL(recvfrom), CALL(read), CALL(write), CALL(close), CALL(dup), CALL(dup3), CALL(fcntl),
 	CALL(openat), CALL(unshare), CALL(setuid), CALL(setresuid), CALL(ioctl), CALL(nanosleep),
+	CALL(prlimit64),
 #ifdef SYS_accept
 	CALL(accept),
 #endif
@@ -309,6 +310,17 @@ static void let_sockets(void)
 	RETURN(SECCOMP_RET_ERRNO | ENOSYS);
 }
 
+/* Allows a task to change its own limit of descriptors. */
+static void let_limits(void)
+{
+	ONLY_IF(SYS_prlimit64, 6);
+	LOAD_ARG(0);
+	ONLY_IF(0, 3); /* else to ENOSYS */
+	LOAD_ARG(1);
+	let(RLIMIT_NOFILE);
+	RETURN(SECCOMP_RET_ERRNO | ENOSYS);
+}
+
 /* Sets the filter of this process and of its later children. */
 static int filter(int is_agent)
 {
@@ -321,6 +333,7 @@ static int filter(int is_agent)
 	LOAD(nr);
 	/* Other calls are stopped at the end. They include the numbers of x86's other ABIs. */
 	let_sockets();
+	let_limits();
 	for (size_t i = 0; i < COUNT(rules); i++)
 		let_some(&rules[i]);
 	for (size_t i = 0; i < COUNT(calls); i++)

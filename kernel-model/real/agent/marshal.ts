@@ -193,6 +193,18 @@ export class Marshaller {
 				return plain(fd(), operands.int(1, "a file descriptor"), operands.int(2, "flags"));
 			case "fcntl":
 				return plain(fd(), operands.int(1, "a command"), operands.int(2, "an argument"));
+			case "prlimit64":
+			case "setrlimit": {
+				const first = name === "setrlimit" ? 0 : 1;
+				const limit = operands.rlimit(first + 1);
+				const bytes = new BigUint64Array([BigInt(limit?.cur ?? 0), BigInt(limit?.max ?? 0)]);
+				const memory = limit === null ? "0" : `=${hex(new Uint8Array(bytes.buffer))}`;
+				const pid = first === 0 ? 0 : operands.int(0, "process 0");
+				return {
+					request: `prlimit64 ${pid} ${operands.int(first, "RLIMIT_NOFILE")} ${memory} 0`,
+					args: () => call.args.map((given, i) => (i > first + 1 ? arg(NULL) : given)),
+				};
+			}
 			case "setuid":
 				return plain(operands.int(0, "a user"));
 			case "setresuid":

@@ -148,7 +148,12 @@ export async function abilitiesOf(agent: Agent, version: string): Promise<Abilit
 		"ip link add dummy0 type dummy",
 	]);
 	const routes = await takes(agent, ["ip route add prohibit 203.0.113.200/32"]);
-	const without = [...agent.hello.lacks, ...(routes ? [] : ["routes"])];
+	const limits = (await ask("prlimit64 0 7 =00040000000000000004000000000000 0")) === 0;
+	const without = [
+		...agent.hello.lacks,
+		...(routes ? [] : ["routes"]),
+		...(limits ? [] : ["nofile"]),
+	];
 	return { version, kinds, sysctls, vrf, users: agent.hello.users, without };
 }
 

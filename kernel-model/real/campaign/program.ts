@@ -4,7 +4,13 @@
  * conflicts are common. An operation is a kind and five small numbers. The numbers and the model's
  * descriptors at this point determine the call.
  */
-import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../../include/linux/net.js";
+import {
+	SOCK_CLOEXEC as O_CLOEXEC,
+	SOCK_DCCP,
+	SOCK_DGRAM,
+	SOCK_SEQPACKET,
+	SOCK_STREAM,
+} from "../../../include/linux/net.js";
 import { MSG_PEEK, MSG_TRUNC, MSG_WAITALL } from "../../../include/linux/socket.js";
 import { NotModelled } from "../../../net/core/sock.js";
 import type { Address } from "../../machine/address.js";
@@ -77,6 +83,7 @@ const OPERATIONS = {
 	shutdown: [2, 1, 0, 5],
 	close: [9, 11, 12, 10],
 	dup: [1, 1, 1, 2],
+	nofile: [1, 1, 1, 1],
 	fork: [1, 1, 1, 1],
 	exit: [1, 1, 1, 1],
 	sysctl: [3, 2, 2, 2],
@@ -307,6 +314,10 @@ const SLEEPS = [0.002, 0.012, 0.002, 0.012, 0.002, 0.012, 0.002, 0.05];
 /** A program that lets time pass does so after this many operations. */
 const PAUSE = 80;
 const TASKS = 3;
+/** The hard limit of descriptors that a program sets. Machines allow more. */
+const NOFILE = 1024;
+/** Most operations under a low limit of descriptors. */
+const NARROW = 16;
 
 interface Sock {
 	kind: Kind;
@@ -319,6 +330,8 @@ interface Process {
 	pid: number;
 	task: Task;
 	fds: Map<number, Sock>;
+	/** Operations that are left under a low limit of descriptors. */
+	narrow: number;
 }
 
 class Renderer {
@@ -338,6 +351,7 @@ class Renderer {
 			pid: 0,
 			task: this.kernel.createTask({ net: this.net }),
 			fds: new Map(),
+			narrow: 0,
 		});
 	}
 
@@ -445,6 +459,7 @@ class Renderer {
 		const { task } = process;
 		const fd = task.openOther();
 		this.say(process, `openat(AT_FDCWD, "/proc/sys/${name.replaceAll(".", "/")}", O_WRONLY)`);
+		if (fd < 0) return;
 		this.say(process, `write(${fd}, "${value}\\n", ${value.length + 1})`);
 		this.perform(() => this.net.setSysctl(name, `${value}\n`));
 		this.say(process, `close(${fd})`);
@@ -470,6 +485,11 @@ class Renderer {
 		if (this.without(kind)) return;
 		const process = pick(this.processes, Math.max(0, a - 128));
 		const { fds } = process;
+		if (process.narrow > 0 && --process.narrow === 0) this.setNofile(process, NOFILE);
+		if (kind === "nofile") {
+			this.nofile(process, n);
+			return;
+		}
 		if (kind === "sysctl") {
 			const names = this.can.sysctls.filter(
 				(name) =>
@@ -587,15 +607,9 @@ class Renderer {
 			case "close":
 				this.close(process, fd);
 				return;
-			case "dup": {
-				this.say(process, `dup(${fd})`);
-				const copy = this.perform(() => process.task.dup(fd));
-				if (copy >= 0) {
-					fds.set(copy, sock);
-					this.limit(process, d);
-				}
+			case "dup":
+				this.dup(process, fd, sock, n);
 				return;
-			}
 			default:
 				return;
 		}
@@ -623,6 +637,46 @@ class Renderer {
 			default:
 				return true;
 		}
+	}
+
+	/** Duplicates a descriptor: at any number, at one near the limit, or from one on. */
+	private dup(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
+		const { task, fds } = process;
+		const [, , c, d, e] = n;
+		const near = Math.min(task.nofile, fds.size + 3 + (c % 4));
+		const at = c % 8 < 4 ? near - 1 + (c % 4) : pick([...fds.keys()], c >> 3);
+		let copy: number;
+		if (e % 8 === 5) {
+			this.say(process, `dup2(${fd}, ${at})`);
+			copy = this.perform(() => task.dup2(fd, at));
+		} else if (e % 8 === 6) {
+			this.say(process, `dup3(${fd}, ${at}, O_CLOEXEC)`);
+			copy = this.perform(() => task.dup3(fd, at, O_CLOEXEC));
+		} else if (e % 8 === 7) {
+			this.say(process, `fcntl(${fd}, F_DUPFD, ${at})`);
+			copy = this.perform(() => task.dupfd(fd, at, false));
+		} else {
+			this.say(process, `dup(${fd})`);
+			copy = this.perform(() => task.dup(fd));
+		}
+		if (copy < 0) return;
+		fds.set(copy, sock);
+		this.limit(process, d);
+	}
+
+	private setNofile(process: Process, limit: number, most = NOFILE): void {
+		const limits = `{rlim_cur=${limit}, rlim_max=${most}}`;
+		this.say(process, `prlimit64(0, RLIMIT_NOFILE, ${limits}, NULL)`);
+		this.perform(() => process.task.setrlimit(limit, most));
+	}
+
+	/** For some operations the process gets few descriptors, or none. */
+	private nofile(process: Process, n: Operation["n"]): void {
+		const [, b, c, d] = n;
+		const open = process.fds.size + 3;
+		this.setNofile(process, pick([open, open + 1, open + 2, open + 4, open - 1, 3, 0], b));
+		if (d % 16 === 15) this.setNofile(process, NOFILE + 1, NOFILE); // EINVAL
+		process.narrow = 1 + (c % NARROW);
 	}
 
 	private limit(process: Process, n: number): void {
@@ -830,7 +884,8 @@ class Renderer {
 		const parent = nth(this.processes, 0);
 		const pid = ++this.pids;
 		this.say(parent, `fork() = ${pid}`);
-		const child: Process = { pid, task: parent.task.fork(), fds: new Map(parent.fds) };
+		const { narrow } = parent;
+		const child: Process = { pid, task: parent.task.fork(), fds: new Map(parent.fds), narrow };
 		this.processes.push(child);
 		const uid = nth([0, 1000, 1001], b % 3);
 		if (uid !== 0 && this.can.users >= uid && !this.without("users")) {

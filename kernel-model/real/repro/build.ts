@@ -8,6 +8,7 @@ import {
 	SIZEOF_SOCKADDR_IN6,
 } from "../../../include/linux/socket.js";
 import { noTrace } from "../../../include/trace/events/port_search.js";
+import { RLIMIT_NOFILE } from "../../../include/uapi/asm-generic/resource.js";
 import { CLONE_FILES, CLONE_NEWNET, CLONE_NEWUSER } from "../../../include/uapi/linux/sched.js";
 import { Facts } from "../../check/facts.js";
 import { eventsOf } from "../../check/order.js";
@@ -693,6 +694,14 @@ class Builder {
 			case "fcntl": {
 				const more = has(2) ? [number(2, "an argument")] : [];
 				return { name, args: [fd(), number(1, "a command"), ...more] };
+			}
+			case "prlimit64":
+			case "setrlimit": {
+				const first = name === "setrlimit" ? 0 : 1;
+				const limit = operands.rlimit(first + 1);
+				if (limit === null || operands.flags(first) !== RLIMIT_NOFILE) return null;
+				if (first === 1 && operands.int(0, "a process") !== 0) return null;
+				return { name: "setrlimit", args: [number(first, "a limit"), { kind: "limit", ...limit }] };
 			}
 			case "setuid":
 				return { name, args: [number(0, "a user")] };

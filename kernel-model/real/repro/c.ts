@@ -278,6 +278,8 @@ class Printer {
 			}
 			case "fd":
 				return this.fd(arg.fd);
+			case "limit":
+				return `&(struct rlimit){ ${arg.cur}, ${arg.max} }`;
 			case "path":
 				return text(arg.path);
 			case "in4": {

@@ -582,6 +582,7 @@ export function helpers(
 	)
 		headers.add("netinet/tcp.h");
 	if (shared) for (const name of ["sys/mman.h", "sys/prctl.h", "signal.h"]) headers.add(name);
+	if (args.some(({ kind }) => kind === "limit")) headers.add("sys/resource.h");
 	if (shared || step("ip")) headers.add("sys/wait.h");
 	if (sleeps) for (const name of ["signal.h", "sys/time.h"]) headers.add(name);
 	const waits = step("sleep") || steps.some((_, at) => worked(steps, at));

@@ -29,6 +29,8 @@ export type Argument =
 	/** Constants by name, and further bits. */
 	| { kind: "names"; names: readonly string[]; extra: number }
 	| { kind: "fd"; fd: Fd }
+	/** A struct rlimit. */
+	| { kind: "limit"; cur: number; max: number }
 	/** A path below /proc/sys/net/, or /dev/null. */
 	| { kind: "path"; path: string }
 	/** An IPv4 address and the length of the sockaddr. */

@@ -551,6 +551,8 @@ class Printer {
 			}
 			case "fd":
 				return this.fd(arg.fd);
+			case "limit":
+				return `struct.pack("=2Q", ${arg.cur}, ${arg.max})`;
 			case "path":
 				return bytes(new TextEncoder().encode(arg.path));
 			case "in4": {

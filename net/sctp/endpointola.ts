@@ -10,6 +10,7 @@ import {
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpEndpoint,
+	type SctpPacket,
 	sctp_sstate,
 	sctp_style,
 } from "../../include/net/sctp.js";
@@ -78,6 +79,15 @@ export function sctp_endpoint_lookup_assoc(
 ): SctpAssociation | null {
 	// An endpoint without a port has no associations.
 	return ep.bind_addr.port === 0 ? null : sctp_epaddr_lookup_transport(k, ep, paddr);
+}
+
+/**
+ * A packet that came to an endpoint belongs to the association with the address that it came from.
+ * The association need not have the address to which it was sent.
+ */
+export function sctp_endpoint_bh_rcv(k: Stack, ep: SctpEndpoint, packet: SctpPacket): void {
+	packet.asoc = sctp_endpoint_lookup_assoc(k, ep, packet.src);
+	if (packet.asoc !== null) packet.transport = packet.src;
 }
 
 /** Whether another sock has an association between an address of the endpoint and this peer. */

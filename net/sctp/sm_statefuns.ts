@@ -57,7 +57,7 @@ import {
 	sctp_association_free,
 } from "./associola.js";
 import { sctp_cmp_addr_exact } from "./bind_addr.js";
-import { sctp_endpoint_add_asoc } from "./endpointola.js";
+import { sctp_endpoint_add_asoc, sctp_endpoint_bh_rcv } from "./endpointola.js";
 import { sctpReceive } from "./input.js";
 import { sctp_packet_transmit, sctpOotbTransmit } from "./output.js";
 import { sctp_get_af_specific } from "./protocol.js";
@@ -84,7 +84,9 @@ import { sctp_transport_route } from "./transport.js";
 
 /** Processes a chunk. Its receiver is in the packet (sctp_do_sm, sctp_chunk_event_lookup). */
 export function sctpChunk(k: Stack, packet: SctpPacket): void {
-	const { ep, asoc } = packet;
+	const { ep } = packet;
+	if (packet.asoc === null && ep !== null) sctp_endpoint_bh_rcv(k, ep, packet);
+	const { asoc } = packet;
 	const state = asoc?.state ?? SCTP_STATE_CLOSED;
 	if (asoc === null || state === SCTP_STATE_CLOSED) closedChunk(k, ep, asoc, packet);
 	else if (ep !== null) liveChunk(k, ep, asoc, packet);

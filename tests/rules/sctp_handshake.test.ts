@@ -80,6 +80,21 @@ describe("an SCTP INIT that meets an association", () => {
 		`,
 	);
 	rule(
+		"does so by the address that it came from, even if it was sent to another one",
+		`
+		sctp6 s b
+		sctp a
+		a set SO_REUSEADDR 1
+		b set SO_REUSEADDR 1
+		s bind [::]:5000
+		s listen 4
+		a bind 127.0.0.1:6000
+		b bind [::]:6000
+		a connect 127.0.0.1:5000
+		b connect [::ffff:127.0.0.2]:5000 = ECONNREFUSED
+		`,
+	);
+	rule(
 		"completes the association that has had no answer",
 		`
 		sctp s a b with SO_REUSEADDR

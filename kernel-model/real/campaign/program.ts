@@ -1062,7 +1062,7 @@ class Renderer {
 	/** A connection within the host. One end closes first and becomes TIME_WAIT. */
 	private meet(process: Process, n: Operation["n"]): void {
 		const [a, b, c, d, e] = n;
-		const collides = !this.without("SO_REUSEADDR") && !this.without("wildcard");
+		const collides = !["SO_REUSEADDR", "wildcard", "mapped"].some((name) => this.without(name));
 		if (this.kinds.includes("sctp") && a % 8 >= 4 && collides) {
 			this.collide(process, n);
 			return;

@@ -14,7 +14,13 @@ import {
 	sk_daddr_set,
 	sk_rcv_saddr_set,
 } from "../../include/net/inet_sock.js";
-import { ipv6_addr_copy, ipv6_addr_loopback, ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
+import {
+	IPV6_ADDR_LINKLOCAL,
+	ipv6_addr_copy,
+	ipv6_addr_loopback,
+	ipv6_addr_type,
+	ipv6_addr_v4mapped,
+} from "../../include/net/ipv6.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import {
 	LOOPBACK_IFINDEX,
@@ -226,12 +232,12 @@ export function reply(
 	ack: number,
 ): void {
 	const { net, saddr, v6 } = skb;
-	if (oif === 0) oif = l3mdev_master_ifindex_by_index(net, skb.dif);
 	// tcp_v6_send_response: an answer to a link-local address or ::1 leaves by the receiving
-	// device.
+	// device, also if this is in a VRF.
 	if (oif === 0 && v6 !== null && (flags & TCPHDR_SYN) === 0 && rt6_need_strict(v6.saddr, 0)) {
 		oif = skb.dif;
 	}
+	if (oif === 0) oif = l3mdev_master_ifindex_by_index(net, skb.dif);
 	let dif: Ifindex;
 	let local = true;
 	if (v6 === null) ({ dif, local } = ipSegmentRoute(net, saddr, oif));
@@ -259,6 +265,14 @@ function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
 	sk_daddr_set(k, req, skb.saddr);
 }
 
+/** ir_iif: the device by which the SYN-ACK of a request leaves, 0 for any. */
+function requestDevice(k: Stack, sk: Sk, skb: Segment): Ifindex {
+	const { v6, dif } = skb;
+	const link_local = v6 !== null && (ipv6_addr_type(v6.saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
+	if (link_local && k.sock.skc_bound_dev_if[sk] === 0) return dif; // tcp_v6_init_req
+	return inet_request_bound_dev_if(k, sk, dif);
+}
+
 /**
  * net/ipv4/tcp_input.c: tcp_conn_request. A SYN for a listener. Answers it unless the accept queue
  * is full.
@@ -267,7 +281,7 @@ function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
 	// A SYN that replaced a time-wait socket is accepted without limits.
 	const want_cookie = !skb.tcp_tw_isn && inet_csk_reqsk_queue_is_full(k, sk);
 	if (sk_acceptq_is_full(k, sk)) return;
-	const oif = inet_request_bound_dev_if(k, sk, skb.dif);
+	const oif = requestDevice(k, sk, skb);
 	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
 	let isn = newIsn(k, skb.tcp_tw_isn);
 	let fastopen = 0;

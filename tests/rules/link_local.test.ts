@@ -34,6 +34,38 @@ function connect(protocol: Protocol, device: string, scope: string): [string | n
 	return [result, new TextDecoder().decode(bound).replace("\0", "")];
 }
 
+/** A destination of TCP on this host: a link-local address of a device, with its scope. */
+describe.each([
+	["outside VRFs", "d1", "fe80::ff:fe00:1"],
+	["in a VRF", "d0", "fe80::ff:fe00:0"],
+])("a link-local address of a device %s", (_where, device, address) => {
+	function meet(listens: boolean): string | number {
+		const world = new World({ setup: SETUP });
+		const { task } = world;
+		const scope_id = world.net.net.devices.find(({ name }) => name === device)?.ifindex ?? 0;
+		const listener = task.socket(AF_INET6, 1, 0);
+		expect(task.bind(listener, { family: "AF_INET6", address: "::", port: 5000 })).toBe(0);
+		if (listens) expect(task.listen(listener, 1)).toBe(0);
+		const client = task.socket(AF_INET6, 1, 0);
+		const result = outcome(
+			task.connect(client, { family: "AF_INET6", address, port: 5000, scope_id }),
+		);
+		const peer: Partial<Address> = {};
+		if (listens) expect(task.accept4(listener, 0, peer, true)).toBeGreaterThan(0);
+		if (listens) expect(peer).toMatchObject({ address, scope_id });
+		world.check();
+		return result;
+	}
+
+	it("reaches a listener on the wildcard, and the SYN-ACK leaves by the device of the SYN", () => {
+		expect(meet(true)).toBe(0);
+	});
+
+	it("refuses a connection if nobody listens, by a RST through the same device", () => {
+		expect(meet(false)).toBe("ECONNREFUSED");
+	});
+});
+
 describe.each([
 	["tcp", "EINPROGRESS"],
 	["udp", 0],

@@ -49,6 +49,7 @@ export const WITHOUT: Readonly<Record<string, string>> = {
 	users: "other users",
 	mapped: "v4-mapped addresses and sockets of both families",
 	wildcard: "wildcard addresses",
+	scopes: "link-local addresses and their scopes",
 };
 
 export const KINDS = {
@@ -169,9 +170,12 @@ export function programOf(seed: number, number: number, size: number): Program {
 export const in4 = (port: string, address: string) =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("${address}")}`;
 
-/** A sockaddr_in6 as a script has it. */
-export const in6 = (port: string, address: string) =>
-	`{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${address}", &sin6_addr), sin6_scope_id=0}`;
+/** A sockaddr_in6 as a script has it. The address may have a scope: "fe80::1%lo", "fe80::1%9". */
+export function in6(port: string, address: string): string {
+	const [text, scope = "0"] = address.split("%");
+	const id = /^[0-9]+$/.test(scope) ? scope : `if_nametoindex("${scope}")`;
+	return `{sa_family=AF_INET6, sin6_port=htons(${port}), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "${text}", &sin6_addr), sin6_scope_id=${id}}`;
+}
 
 /** Entry `n` of a list that begins anew at its end. */
 function pick<T>(values: readonly T[], n: number): T {
@@ -187,6 +191,12 @@ const AWAY6 = ["::ffff:198.51.100.1", "::ffff:203.0.113.200", "2001:db8:2::1", "
 /** Addresses of a device in the VRF, and of a device outside. */
 const VRF4 = ["198.51.100.10", "203.0.113.10"];
 const VRF6 = ["2001:db8:1::10", "::ffff:198.51.100.10", "2001:db8:3::10"];
+/** Link-local addresses: those of lo, with and without their scope, and with the scope of no device. */
+const SCOPED = ["fe80::1%lo", "fe80::2%lo", "fe80::1%lo", "fe80::1", "fe80::1%99"];
+/** Those of devices outside lo. Their MAC addresses are 02:00:00:00:00:01 and :02. */
+const SCOPED_VRF = ["fe80::ff:fe00:1%dummy0", "fe80::ff:fe00:2%dummy1", "fe80::ff:fe00:1%vrf0"];
+/** Link-local destinations that nobody has. */
+const SCOPED_AWAY = ["fe80::9%lo", "fe80::9"];
 const PORTS = [40000, 40001, 40003, 40006, 39999, 45000, 81];
 
 const SOL = { SOL_SOCKET: 1, SOL_IP: 0, SOL_IPV6: 41, SOL_TCP: 6 } as const;
@@ -359,6 +369,10 @@ class Renderer {
 		const { world, operations } = this.program;
 		this.setup("ip addr add 192.0.2.10/32 dev lo");
 		this.setup("ip addr add 2001:db8::10/128 dev lo nodad");
+		if (this.scoped) {
+			this.setup("ip addr add fe80::1/64 dev lo nodad");
+			this.setup("ip addr add fe80::2/64 dev lo nodad");
+		}
 		if (!this.without("routes")) {
 			this.setup("ip route add default dev lo");
 			this.setup("ip route add prohibit 203.0.113.200/32");
@@ -416,16 +430,23 @@ class Renderer {
 		return this.program.world % 4 === 3 || others.length === 0 ? kinds : others;
 	}
 
+	/** Whether the program has link-local addresses. */
+	private get scoped(): boolean {
+		const left = this.without("scopes") || this.without("ipv6");
+		return !left && (this.program.world >> 2) % 4 === 1;
+	}
+
 	private get inVrf(): boolean {
 		return this.can.vrf && this.program.world >= 128;
 	}
 
 	private setupVrf(): void {
+		const mac = (last: number) => (this.scoped ? ` address 02:00:00:00:00:0${last}` : "");
 		for (const command of [
 			"link add vrf0 type vrf table 10",
 			"link set vrf0 up",
-			"link add dummy0 type dummy",
-			"link add dummy1 type dummy",
+			`link add dummy0${mac(1)} type dummy`,
+			`link add dummy1${mac(2)} type dummy`,
 			"link set dummy0 master vrf0",
 			"link set dummy0 up",
 			"link set dummy1 up",
@@ -783,12 +804,19 @@ class Renderer {
 	}
 
 	private address(six: boolean, address: string, port: number): Address {
-		return { family: six ? "AF_INET6" : "AF_INET", address, port };
+		const [text = address, scope] = address.split("%");
+		if (scope === undefined) return { family: six ? "AF_INET6" : "AF_INET", address, port };
+		const device = this.net.net.devices.find(({ name }) => name === scope);
+		const scope_id = device?.ifindex ?? (Number(scope) || 0);
+		return { family: "AF_INET6", address: text, port, scope_id };
 	}
 
 	private here(six: boolean): string[] {
 		const base = six ? V6 : V4;
-		return this.inVrf ? [...base, ...(six ? VRF6 : VRF4)] : base;
+		const scoped = six && this.scoped ? SCOPED : [];
+		if (!this.inVrf) return [...base, ...scoped];
+		const devices = scoped.length > 0 ? SCOPED_VRF : [];
+		return [...base, ...(six ? VRF6 : VRF4), ...scoped, ...devices];
 	}
 
 	private bind(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
@@ -831,7 +859,7 @@ class Renderer {
 			const port = pick(PORTS, d);
 			return [address, String(port), port];
 		}
-		const away = six ? AWAY6 : AWAY4;
+		const away = six ? [...AWAY6, ...(this.scoped ? SCOPED_AWAY : [])] : AWAY4;
 		return [pick(this.without("away") ? here : away, d), "80", 80];
 	}
 
@@ -840,11 +868,23 @@ class Renderer {
 		const [, , c, d, e] = n;
 		const six = this.six(e % 16 === 15 ? !sock.six : sock.six);
 		const [address, port, number] = this.target(process, sock, six, c, d);
+		if (DATAGRAM.includes(sock.kind) && this.mayLoseDevice(process, fd, address)) return;
 		this.say(process, `connect(${fd}, ${this.name(six, address, port)}, ${six ? 28 : 16})`);
 		const err = this.perform(() =>
 			process.task.connect(fd, this.address(six, address, number), six ? 28 : 16, true),
 		);
 		if (err === 0 || err === -115) sock.connected = true;
+	}
+
+	/**
+	 * Whether a connect() of a datagram socket to a link-local address may fail after it has bound
+	 * the socket to the device. Some stable releases then take the device away again.
+	 */
+	private mayLoseDevice(process: Process, fd: number, address: string): boolean {
+		const [, scope] = address.split("%");
+		if (scope === undefined) return false;
+		const name = process.task.getsockname(fd);
+		return scope !== "lo" || typeof name === "number" || name.address.startsWith("::ffff:");
 	}
 
 	private send(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
@@ -1068,7 +1108,13 @@ class Renderer {
 			return;
 		}
 		const six = this.six(b % 3 === 2);
-		const here = six ? ["::1", "::ffff:127.0.0.1", "2001:db8::10"] : ["127.0.0.1", "127.0.0.2"];
+		const six6 = [
+			"::1",
+			"::ffff:127.0.0.1",
+			"2001:db8::10",
+			...(this.scoped ? ["fe80::1%lo"] : []),
+		];
+		const here = six ? six6 : ["127.0.0.1", "127.0.0.2"];
 		const address = pick(here, c);
 		const length = six ? 28 : 16;
 		const dccp = this.kinds.includes("dccp") && a % 4 >= 2;
@@ -1140,7 +1186,7 @@ class Renderer {
 		const six = this.six(c % 2 === 1);
 		const length = six ? 28 : 16;
 		const here = six
-			? ["::1", "::", "2001:db8::10", "::ffff:127.0.0.1"]
+			? ["::1", "::", "2001:db8::10", "::ffff:127.0.0.1", ...(this.scoped ? ["fe80::1%lo"] : [])]
 			: ["127.0.0.1", "0.0.0.0", "192.0.2.10"];
 		const address = pick(here, c >> 1);
 		const to = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;

@@ -87,14 +87,18 @@ export class DatagramQueues {
 
 	/**
 	 * The kernel's queue of a sock is empty. Moves its datagrams to other members. Returns whether
-	 * all of them can be elsewhere.
+	 * all of them can be elsewhere. With `late` a datagram may have arrived after the kernel looked,
+	 * so the sock may still get it.
 	 */
-	disown(table: UdpTable, sk: number): boolean {
-		for (const { others } of this.open.values()) others.delete(sk);
+	disown(table: UdpTable, sk: number, late: boolean): boolean {
+		if (!late) for (const { others } of this.open.values()) others.delete(sk);
 		for (const datagram of [...(table.receive_queue.get(sk) ?? [])]) {
 			const open = this.open.get(datagram);
 			if (open === undefined) return false;
-			if (this.moveOn(datagram, open)) continue;
+			if (this.moveOn(datagram, open)) {
+				if (late) open.others.add(sk);
+				continue;
+			}
 			if (!open.mayBeGone) return false;
 			this.take(table, sk, datagram);
 		}

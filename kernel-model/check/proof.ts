@@ -29,8 +29,9 @@ export function prove(world: World, contradiction: Contradiction): Proof {
 		const own = origins.of(sk).filter(({ line }) => line < call.line);
 		grounds.push(...(own.length === 0 ? origins.maker(sk) : own));
 	}
-	const told = world.operands(call).shownAddress(1)?.port ?? 0;
-	const line = /^accept/.test(call.name) && told !== 0 ? origins.connectedFrom(told) : 0;
+	const accepts = /^accept/.test(call.name);
+	const told = accepts ? (world.operands(call).shownAddress(1)?.port ?? 0) : 0;
+	const line = told !== 0 ? origins.connectedFrom(told) : 0;
 	if (line !== 0) grounds.push({ line, what: `connected from port ${told}` });
 	return proofOf(rule, grounds, call.line);
 }

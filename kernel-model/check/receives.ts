@@ -94,11 +94,14 @@ export class Receives {
 		const sk = nth(kernel.socket.sk, sock);
 		// A receive from the error queue takes no data. It takes the pending error only if IP_RECVERR
 		// put this error into the queue as well.
-		const queued = (nth(kernel.sock.inet_flags, sk) & (INET_RECVERR | INET_RECVERR6)) !== 0;
-		if ((flags & MSG_ERRQUEUE) !== 0 && !queued) return IGNORED;
+		if ((flags & MSG_ERRQUEUE) !== 0) {
+			const queued = (nth(kernel.sock.inet_flags, sk) & (INET_RECVERR | INET_RECVERR6)) !== 0;
+			if (queued && recorded >= 0) kernel.sock.sk_err[sk] = 0;
+			return IGNORED;
+		}
 		// MPTCP returns 0 for a length of 0, whatever waits. So an error was of a longer one.
 		const mptcp = nth(kernel.sock.sk_protocol, sk) === IPPROTO_MPTCP;
-		task.recv(fd, mptcp && recorded < 0 ? 1 : bytes(recorded), true, flags & ~MSG_ERRQUEUE);
+		task.recv(fd, mptcp && recorded < 0 ? 1 : bytes(recorded), true, flags);
 		return IGNORED;
 	}
 
@@ -215,7 +218,7 @@ export class Receives {
 	private emptyQueue(table: UdpTable, sk: number, attempt: () => Done): Done {
 		const { world } = this;
 		const recorded = -EAGAIN;
-		if (world.datagrams.disown(table, sk)) return { result: recorded };
+		if (world.datagrams.disown(table, sk, !world.settled)) return { result: recorded };
 		if (world.settled) return attempt();
 		if (!world.showsReads) {
 			table.receive_queue.delete(sk);

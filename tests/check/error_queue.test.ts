@@ -8,7 +8,7 @@ const ADDRESS = '{sa_family=AF_INET, sin_port=htons(123), sin_addr=inet_addr("12
 /** The verdicts of the calls with a name. */
 function verdicts(lines: readonly string[], name: string): string[] {
 	const script = readScript(lines.join("\n"), "recording.strace");
-	return playScript(script, { version: "6.18.44" })
+	return playScript(script, { version: "6.18.44", alone: true })
 		.filter(({ call }) => call === name)
 		.map(({ verdict, reason }) => (reason === null ? verdict : `${verdict}: ${reason}`));
 }
@@ -33,6 +33,29 @@ describe("MSG_ERRQUEUE", () => {
 
 	it("takes the error that IP_RECVERR put into the queue", () => {
 		expect(verdicts(asks("SOL_IP, IP_RECVERR, [1]", "0"), "getsockopt")).toEqual(["match"]);
+	});
+});
+
+describe("a datagram", () => {
+	it("stays in its queue while a program looks into the error queue", () => {
+		const to = '{sa_family=AF_INET, sin_port=htons(3478), sin_addr=inet_addr("127.0.0.1")}';
+		const from = '{sa_family=AF_INET, sin_port=htons(50207), sin_addr=inet_addr("127.0.0.1")}';
+		const recording = [
+			"9 1.10 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 3",
+			"9 1.11 setsockopt(3, SOL_IP, IP_RECVERR, [1], 4) = 0",
+			`9 1.12 bind(3, ${to}, 16) = 0`,
+			"9 1.13 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 4",
+			`9 1.14 bind(4, ${from}, 16) = 0`,
+			`9 1.15 sendto(4, "x", 1, 0, ${to}, 16) = 1`,
+			"9 1.16 recvmsg(3, {msg_namelen=16}, MSG_DONTWAIT|MSG_ERRQUEUE) = -1 EAGAIN (Resource temporarily unavailable)",
+			`9 1.17 recvmsg(3, {msg_name=${from}, msg_namelen=16, msg_iov=[{iov_base="x", iov_len=16384}], msg_iovlen=1, msg_controllen=0, msg_flags=0}, MSG_DONTWAIT) = 1`,
+			`9 1.18 recvmsg(3, {msg_name=${from}, msg_namelen=16, msg_iov=[{iov_base="y", iov_len=16384}], msg_iovlen=1, msg_controllen=0, msg_flags=0}, MSG_DONTWAIT) = 1`,
+			"9 1.19 read(4, 0x7ffe00000000, 1) = -1 EFAULT (Bad address)",
+		];
+		const [first, second] = verdicts(recording, "recvmsg").slice(1);
+		expect(first).toBe("match");
+		// The proof of a message that nobody sent reads its header.
+		expect(second).toMatch(/^mismatch: the kernel says 1, the model EAGAIN/);
 	});
 });
 

@@ -85,6 +85,7 @@ const OPERATIONS = {
 	close: [9, 11, 12, 10],
 	dup: [1, 1, 1, 2],
 	nofile: [1, 1, 1, 1],
+	unshare: [1, 1, 1, 1],
 	fork: [1, 1, 1, 1],
 	exit: [1, 1, 1, 1],
 	sysctl: [3, 2, 2, 2],
@@ -324,6 +325,8 @@ const SLEEPS = [0.002, 0.012, 0.002, 0.012, 0.002, 0.012, 0.002, 0.05];
 /** A program that lets time pass does so after this many operations. */
 const PAUSE = 80;
 const TASKS = 3;
+/** Most namespaces of a program besides the first one. */
+const NAMESPACES = 2;
 /** The hard limit of descriptors that a program sets. Machines allow more. */
 const NOFILE = 1024;
 /** Most operations under a low limit of descriptors. */
@@ -349,7 +352,10 @@ class Renderer {
 	private readonly kernel: Kernel;
 	private readonly processes: Process[] = [];
 	private pids = 1000;
-	private readonly net;
+	/** The namespace of the first process. */
+	private net;
+	/** Namespaces that the program has made. */
+	private namespaces = 0;
 
 	constructor(
 		private readonly program: Program,
@@ -367,24 +373,9 @@ class Renderer {
 
 	render(): string[] {
 		const { world, operations } = this.program;
-		this.setup("ip addr add 192.0.2.10/32 dev lo");
-		this.setup("ip addr add 2001:db8::10/128 dev lo nodad");
-		if (this.scoped) {
-			this.setup("ip addr add fe80::1/64 dev lo nodad");
-			this.setup("ip addr add fe80::2/64 dev lo nodad");
-		}
-		if (!this.without("routes")) {
-			this.setup("ip route add default dev lo");
-			this.setup("ip route add prohibit 203.0.113.200/32");
-			this.setup("ip -6 route add unreachable 2001:db8:2::/48");
-		}
+		this.addresses();
 		if (this.inVrf) this.setupVrf();
-		const range = this.without("order")
-			? nth(ONE_PORT, world % ONE_PORT.length)
-			: this.many
-				? nth(WIDE_RANGES, (world >> 3) % 4)
-				: nth(NAMESPACE_RANGES, world % 5);
-		this.sysctl("net.ipv4.ip_local_port_range", range);
+		this.portRange();
 		const pauses = this.can.long === true && world % 32 === 5;
 		for (const [i, { kind, n }] of operations.entries()) {
 			// A program gets many sockets if its ranges do not change.
@@ -397,6 +388,31 @@ class Renderer {
 			if (pauses && i % PAUSE === PAUSE - 1) this.setup("sleep 1.1");
 		}
 		return this.lines;
+	}
+
+	/** Addresses and routes of lo. */
+	private addresses(): void {
+		this.setup("ip addr add 192.0.2.10/32 dev lo");
+		this.setup("ip addr add 2001:db8::10/128 dev lo nodad");
+		if (this.scoped) {
+			this.setup("ip addr add fe80::1/64 dev lo nodad");
+			this.setup("ip addr add fe80::2/64 dev lo nodad");
+		}
+		if (!this.without("routes")) {
+			this.setup("ip route add default dev lo");
+			this.setup("ip route add prohibit 203.0.113.200/32");
+			this.setup("ip -6 route add unreachable 2001:db8:2::/48");
+		}
+	}
+
+	private portRange(): void {
+		const { world } = this.program;
+		const range = this.without("order")
+			? nth(ONE_PORT, world % ONE_PORT.length)
+			: this.many
+				? nth(WIDE_RANGES, (world >> 3) % 4)
+				: nth(NAMESPACE_RANGES, world % 5);
+		this.sysctl("net.ipv4.ip_local_port_range", range);
 	}
 
 	private without(name: string): boolean {
@@ -482,7 +498,7 @@ class Renderer {
 		this.say(process, `openat(AT_FDCWD, "/proc/sys/${name.replaceAll(".", "/")}", O_WRONLY)`);
 		if (fd < 0) return;
 		this.say(process, `write(${fd}, "${value}\\n", ${value.length + 1})`);
-		this.perform(() => this.net.setSysctl(name, `${value}\n`));
+		this.perform(() => task.net.setSysctl(name, `${value}\n`));
 		this.say(process, `close(${fd})`);
 		task.close(fd);
 	}
@@ -530,6 +546,10 @@ class Renderer {
 		}
 		if (kind === "exit") {
 			this.exit(b);
+			return;
+		}
+		if (kind === "unshare") {
+			this.unshare(process, b, c);
 			return;
 		}
 		if (kind === "wait") {
@@ -935,6 +955,26 @@ class Renderer {
 		for (const [i, fd] of [...child.fds.keys()].entries()) {
 			if ((c >> (i % 8)) % 2 === 1) this.close(child, fd);
 		}
+	}
+
+	/**
+	 * A process moves to a new namespace. Its sockets and the other processes stay in the old one.
+	 * Only in the namespace of the first process lo comes up, because this needs set-up commands.
+	 */
+	private unshare(process: Process, b: number, c: number): void {
+		const first = process === this.processes[0];
+		// Set-up commands need a descriptor.
+		if (b % 2 === 1 || this.namespaces >= NAMESPACES || process.narrow > 0) return;
+		if (!first && this.without("order")) return;
+		this.namespaces++;
+		this.say(process, "unshare(CLONE_NEWNET)");
+		if (process.task.privileged) process.task.unshareNet();
+		if (!first) return;
+		this.net = process.task.net;
+		if (c % 8 === 7 && !this.without("order")) return;
+		this.setup("ip link set lo up");
+		this.addresses();
+		this.portRange();
 	}
 
 	private exit(b: number): void {

@@ -29,72 +29,102 @@ const out = output(process.argv.includes("--json"));
  */
 type Search = "each" | "linear" | "guided";
 
-/** Runs of each kind. The lowest time counts, because other load on the machine only adds time. */
-const RUNS: Record<Search, number> = { each: 2, linear: 6, guided: 40 };
+/** Runs of each kind. */
+const RUNS: Record<Search, number> = { each: 8, linear: 8, guided: 40 };
 /** "each" makes one call in so many. The others are guided. */
 const SAMPLED = 200;
 /** The calls that find the range almost empty, and those that find it almost full. */
 const PERCENT = Math.floor(PORTS / 100);
-const EMPTY = { from: 20, to: PERCENT };
-const NEAR = { from: PORTS - PERCENT, to: PORTS };
+/** How many calls are timed together. */
+const TOGETHER = PERCENT / 3;
 
-/** Nanoseconds of a call: the mean while the range fills, at its beginning, at its end, and after it. */
-const KINDS = ["fill", "empty", "near", "full"] as const;
-type Times = Record<(typeof KINDS)[number], number>;
+/** The calls of a kind. */
+const KINDS = {
+	fill: { from: 0, to: PORTS },
+	empty: { from: TOGETHER, to: PERCENT },
+	near: { from: PORTS - PERCENT, to: PORTS },
+	full: { from: PORTS, to: PORTS + FULL_SEARCHES },
+};
+type Kind = keyof typeof KINDS;
+/** Nanoseconds of a call of each kind, mean. */
+type Times = Record<Kind, number>;
 
-function filled(workload: Workload, how: Search): { times: Times; ports: Int32Array } {
+/** Calls that are timed together. */
+interface Group {
+	from: number;
+	to: number;
+}
+
+function groupsOf(how: Search): Group[] {
+	const groups: Group[] = [];
+	const add = ({ from, to }: Group, step: number, length = step) => {
+		for (let n = from; n < to; n += step) groups.push({ from: n, to: Math.min(n + length, to) });
+	};
+	if (how === "each") {
+		add({ from: SAMPLED / 2, to: PORTS }, SAMPLED, 1);
+		add({ from: PORTS, to: PORTS + 2 }, 1);
+	} else {
+		add({ from: 0, to: KINDS.near.from }, TOGETHER);
+		add(KINDS.near, TOGETHER);
+		add(KINDS.full, 1);
+	}
+	return groups;
+}
+
+/** Fills the range and searches it when it is full. Returns the time of each group and the ports. */
+function filled(workload: Workload, how: Search, groups: readonly Group[]) {
 	const search = how === "linear" ? "linear" : "guided";
 	const task = hostTask(model, PORTS, LOW, { search });
 	const { kernel } = task;
-	const calls = how === "each" ? PORTS + 2 : PORTS + FULL_SEARCHES;
-	const fds = Array.from({ length: calls }, () => openSocket(workload, task));
-	const sums: Times = { fill: 0, empty: 0, near: 0, full: 0 };
-	const counts: Times = { fill: 0, empty: 0, near: 0, full: 0 };
-	const timed = (kind: keyof Times, from: number, to: number) => {
-		const began = process.hrtime.bigint();
-		for (let n = from; n < to; n++) {
-			const expected = n < PORTS ? workload.success : workload.full;
-			const result = attempt(workload, task, fds[n]);
+	const fds = Array.from({ length: groups[groups.length - 1].to }, () =>
+		openSocket(workload, task),
+	);
+	let at = 0;
+	const callsTo = (end: number) => {
+		for (; at < end; at++) {
+			const expected = at < PORTS ? workload.success : workload.full;
+			const result = attempt(workload, task, fds[at]);
 			if (result !== expected) throw new Error(`${workload.name}: ${result}`);
 		}
-		sums[kind] += Number(process.hrtime.bigint() - began);
-		counts[kind] += to - from;
 	};
-	if (how === "each") {
-		for (let n = 0; n < calls; n++) {
-			const sampled = n % SAMPLED === SAMPLED / 2 || n >= PORTS;
-			kernel.trace = sampled ? { ...noTrace } : noTrace;
-			if (!sampled) timed("empty", n, n + 1);
-			else if (n >= PORTS) timed("full", n, n + 1);
-			else timed(n >= NEAR.from ? "near" : "fill", n, n + 1);
-		}
-		// The samples at the end belong to the mean as well.
-		sums.fill += sums.near;
-		counts.fill += counts.near;
-	} else {
-		timed("fill", 0, EMPTY.from);
-		timed("empty", EMPTY.from, EMPTY.to);
-		timed("fill", EMPTY.to, NEAR.from);
-		timed("near", NEAR.from, NEAR.to);
-		timed("full", PORTS, calls);
-		sums.fill += sums.empty + sums.near;
-		counts.fill += counts.empty + counts.near;
-	}
+	const ns = groups.map(({ from, to }) => {
+		callsTo(from);
+		if (how === "each") kernel.trace = { ...noTrace };
+		const began = process.hrtime.bigint();
+		callsTo(to);
+		const taken = Number(process.hrtime.bigint() - began);
+		kernel.trace = noTrace;
+		return taken;
+	});
 	const ports = fds.map((fd) => kernel.sock.skc_num[kernel.socket.sk[task.socketOf(fd)]]);
-	const times = { ...sums };
-	for (const kind of KINDS) times[kind] = sums[kind] / counts[kind];
-	return { times, ports: Int32Array.from(ports.slice(0, PORTS)) };
+	return { ns, ports: Int32Array.from(ports.slice(0, PORTS)) };
 }
 
-/** The lowest times of a workload. Throws Error if the searches choose different ports. */
+/**
+ * The lowest times of a workload. Each run makes the same calls, so the lowest time of each group
+ * counts: other load on the machine only adds time. Throws Error if the searches choose different
+ * ports.
+ */
 function fills(workload: Workload): Record<Search, Times> {
 	const chosen = new Set<string>();
 	const lowest = (how: Search): Times => {
-		const runs = Array.from({ length: RUNS[how] }, () => filled(workload, how));
-		for (const { ports } of runs) chosen.add(ports.join());
-		const times = { ...runs[0].times };
-		for (const kind of KINDS) times[kind] = Math.min(...runs.map((run) => run.times[kind]));
-		return times;
+		const groups = groupsOf(how);
+		const ns = groups.map(() => Number.POSITIVE_INFINITY);
+		for (let run = 0; run < RUNS[how]; run++) {
+			const taken = filled(workload, how, groups);
+			chosen.add(taken.ports.join());
+			for (const g of ns.keys()) ns[g] = Math.min(ns[g], taken.ns[g]);
+		}
+		const mean = (kind: Kind): number => {
+			let [sum, calls] = [0, 0];
+			for (const [g, { from, to }] of groups.entries()) {
+				if (from < KINDS[kind].from || to > KINDS[kind].to) continue;
+				sum += ns[g];
+				calls += to - from;
+			}
+			return sum / calls;
+		};
+		return { fill: mean("fill"), empty: mean("empty"), near: mean("near"), full: mean("full") };
 	};
 	const times = { each: lowest("each"), linear: lowest("linear"), guided: lowest("guided") };
 	if (chosen.size !== 1) throw new Error(`${workload.name}: the guided search chose other ports`);
@@ -161,7 +191,7 @@ if (!out.json) {
 for (const workload of WORKLOADS) {
 	out.progress(`guided: ${workload.name}`);
 	const { each, linear, guided } = fills(workload);
-	const { empty } = linear;
+	const { empty } = guided;
 	for (const kind of ["fill", "near", "full"] as const) {
 		const name = `${workload.name}-${kind}`;
 		const ratio = linear[kind] / guided[kind];

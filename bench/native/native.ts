@@ -34,6 +34,12 @@ export interface NativeCase {
 	ports: number[];
 }
 
+/** Nanoseconds of each round, and the sum of the lowest times of every hundred calls. */
+export interface NativeTimes {
+	times: number[];
+	lowest: number;
+}
+
 /** Bytes of a column's name in the file. */
 const NAME = 40;
 
@@ -205,7 +211,7 @@ export class NativeSearch {
 	}
 
 	/**
-	 * Time of each round of a case, ns. Every round begins with the same tables. "walk": the search
+	 * Times a case, ns. Every round begins with the same tables. "walk": the search
 	 * looks at each port in the tables. "remember": as the model, it passes over ports that an
 	 * earlier search of the round refused. Throws NativeError
 	 * if the program fails, Error if it chooses other ports than the model.
@@ -216,19 +222,21 @@ export class NativeSearch {
 		{ tables, ports }: NativeCase,
 		rounds: number,
 		how: "walk" | "remember" = "walk",
-	): number[] {
+	): NativeTimes {
 		const file = join(this.folder, "tables");
 		writeFileSync(file, tables);
 		const args = [file, workload.name, kind, `${rounds}`, how];
 		const ran = spawnSync(join(this.folder, "search"), args, { encoding: "utf8" });
 		if (ran.status !== 0) throw new NativeError(ran.stderr.trim() || `search: ${ran.signal}`);
-		const [chosen, times] = ran.stdout.split("\n").map((line) => line.split(" ").map(Number));
+		const [chosen, times, [lowest]] = ran.stdout
+			.split("\n")
+			.map((line) => line.split(" ").map(Number));
 		const other = ports.findIndex((port, n) => port !== chosen[n]);
 		if (other >= 0) {
 			const call = `${workload.name}, call ${other + 1}`;
 			throw new Error(`${call}: the model chose port ${ports[other]}, C chose ${chosen[other]}`);
 		}
-		return times;
+		return { times, lowest };
 	}
 
 	/** Removes the program and its files. */

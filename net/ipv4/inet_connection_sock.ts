@@ -456,7 +456,7 @@ const BIND_PATIENCE = 16;
  * down to the comparison of two sockets. It computes once what is the same for every port: the hashes
  * of an address without a port, the user and the reuseport group of the socket, the behaviour changes.
  * Columns are in local variables, see connectScan. A bind() that fails over 16,000 ports, each with
- * an owner, takes 2 ns a port with bindScan and 109 ns without (`npm run bench -- --only scans`).
+ * an owner, takes 1 ns a port with bindScan and 55 ns without (`npm run bench -- --only scans`).
  */
 export function bindScan(
 	k: Stack,

@@ -1028,7 +1028,7 @@ const CONNECT_PATIENCE = 16;
  * calls, and computes the part of the hash that does not depend on the port once. Columns are in
  * local variables and numbers are written `| 0`: then the JavaScript engine knows their types and
  * does not check them again in the loop. A connect() that fails over 16,000 ports, each connected to
- * its destination, takes 2 ns a port with connectScan and 63 ns without (`npm run bench -- --only
+ * its destination, takes 1 ns a port with connectScan and 57 ns without (`npm run bench -- --only
  * scans`).
  */
 export function connectScan(

@@ -12,7 +12,7 @@ import { noTrace } from "../include/trace/events/port_search.js";
 import * as model from "../kernel-model/index.js";
 import { AgentError } from "../kernel-model/real/agent/agent.js";
 import { LookCounter } from "./looks.js";
-import { NativeError, NativeSearch, nativeCases } from "./native/native.js";
+import { NativeError, NativeSearch, nativeCases, TOGETHER } from "./native/native.js";
 import type { Output } from "./output.js";
 import { RunningKernel } from "./running.js";
 import { attempt, hostTask, openSocket, PORTS, WORKLOADS, type Workload } from "./workload.js";
@@ -23,10 +23,8 @@ import { attempt, hostTask, openSocket, PORTS, WORKLOADS, type Workload } from "
  */
 const SECONDS = 0.7;
 const TURNS = 3;
-/** Calls that are timed together. */
-const TOGETHER = 100;
-/** Most rounds of the C program in a turn. It fills the range as often as the model in this time. */
-const NATIVE_ROUNDS = 200;
+/** Rounds of the C program in a turn. It fills the range as often as the model in this time. */
+const NATIVE_ROUNDS = { least: 5, most: 200 };
 /** Time for the fills of a case on the kernel, seconds. At least one is made. */
 const KERNEL_SECONDS = 8;
 const KERNEL_FILLS = 9;
@@ -60,23 +58,31 @@ function search(workload: Workload, task: model.Task): void {
 }
 
 /** Time of each fill, ns. The sockets are made before, as in the C program. */
-function fills(workload: Workload, lowest: Float64Array): number[] {
+function fills(workload: Workload, lowest: number[]): number[] {
 	const taken: number[] = [];
 	const end = process.hrtime.bigint() + BigInt(SECONDS * 1e9);
 	do {
 		const { task, fds } = prepare(workload, PORTS);
 		const began = process.hrtime.bigint();
 		let last = began;
+		const groups: number[] = [];
 		for (let at = 0; at < PORTS; at += TOGETHER) {
 			fill(workload, { task, fds: fds.slice(at, at + TOGETHER) });
 			const now = process.hrtime.bigint();
-			const group = at / TOGETHER;
-			lowest[group] = Math.min(lowest[group], Number(now - last));
+			groups.push(Number(now - last));
 			last = now;
 		}
+		lower(lowest, groups);
 		taken.push(Number(last - began));
 	} while (process.hrtime.bigint() < end);
 	return taken;
+}
+
+/** Keeps the lower of two times of each group. */
+function lower(lowest: number[], times: readonly number[]): void {
+	for (const [group, ns] of times.entries()) {
+		lowest[group] = Math.min(lowest[group] ?? Number.POSITIVE_INFINITY, ns);
+	}
 }
 
 /** Time of each run, ns. */
@@ -114,7 +120,7 @@ interface Result {
 	nativeTable: number[];
 	kernel: number[];
 	/**
-	 * The lowest times: of a fill the sum of the lowest times of every hundred calls. Each fill makes the
+	 * The lowest times: of a fill the sum of the lowest times of every TOGETHER calls. Each fill makes the
 	 * same calls, and other load on the machine only adds time.
 	 */
 	lowest: { model: number; native: number; nativeTable: number };
@@ -165,23 +171,26 @@ async function measure(workload: Workload, { kernel, native }: Measured, output:
 		unit: number,
 		timed: () => number[],
 	) => {
+		const groups: Record<"native" | "nativeTable", number[]> = { native: [], nativeTable: [] };
 		for (let turn = 0; turn < TURNS; turn++) {
 			output.progress(`${result.name}: in the model, turn ${turn + 1} of ${TURNS}`);
 			result.model.push(...timed().map((ns) => ns / unit));
 			if (native === null || cases === null) continue;
 			output.progress(`${result.name}: in C, turn ${turn + 1} of ${TURNS}`);
-			const rounds = Math.ceil((SECONDS * 1e9) / (unit * Math.min(...result.model)));
+			const { least, most } = NATIVE_ROUNDS;
+			const wanted = Math.ceil((SECONDS * 1e9) / (unit * Math.min(...result.model)));
+			const rounds = Math.max(least, Math.min(most, wanted));
 			const inC = (into: "native" | "nativeTable", how: "walk" | "remember") => {
-				const most = Math.min(rounds, NATIVE_ROUNDS);
-				const { times, lowest } = native.run(workload, kind, cases[kind], most, how);
+				const { times, lowest } = native.run(workload, kind, cases[kind], rounds, how);
 				result[into].push(...times.map((ns) => ns / unit));
-				result.lowest[into] = Math.min(result.lowest[into], lowest / unit);
+				lower(groups[into], lowest);
+				result.lowest[into] = groups[into].reduce((sum, ns) => sum + ns) / unit;
 			};
 			inC("native", "walk");
 			inC("nativeTable", "remember");
 		}
 	};
-	const lowest = new Float64Array(PORTS / TOGETHER).fill(Number.POSITIVE_INFINITY);
+	const lowest: number[] = [];
 	turns(filled, "fill", PORTS, () => fills(workload, lowest));
 	filled.lowest.model = lowest.reduce((sum, ns) => sum + ns) / PORTS;
 	if (kernel !== null) {

@@ -34,10 +34,13 @@ export interface NativeCase {
 	ports: number[];
 }
 
-/** Nanoseconds of each round, and the sum of the lowest times of every hundred calls. */
+/** Calls that are timed together. search.c has the same number. */
+export const TOGETHER = 50;
+
+/** Nanoseconds of each round, and the lowest of the first TOGETHER calls, the next ones, and so on. */
 export interface NativeTimes {
 	times: number[];
-	lowest: number;
+	lowest: number[];
 }
 
 /** Bytes of a column's name in the file. */
@@ -228,7 +231,7 @@ export class NativeSearch {
 		const args = [file, workload.name, kind, `${rounds}`, how];
 		const ran = spawnSync(join(this.folder, "search"), args, { encoding: "utf8" });
 		if (ran.status !== 0) throw new NativeError(ran.stderr.trim() || `search: ${ran.signal}`);
-		const [chosen, times, [lowest]] = ran.stdout
+		const [chosen, times, lowest] = ran.stdout
 			.split("\n")
 			.map((line) => line.split(" ").map(Number));
 		const other = ports.findIndex((port, n) => port !== chosen[n]);

@@ -41,6 +41,7 @@ const UNRELATED = new Set(["EINTR", "EFAULT", "ENOMEM", "ENOBUFS", "EINVAL", "EO
 const LATE = "a packet may arrive after the call that sent it has returned";
 const HELD_BACK =
 	"the congestion control of DCCP may hold a packet back until others are acknowledged";
+const UNKNOWN_PORT = "the recording does not show the port of the socket";
 const LATE_RST = "the recording does not show when a RST of the peer arrived, or what was not read";
 
 export class Receives {
@@ -208,6 +209,8 @@ export class Receives {
 			return undecided("the port of the sender is not known");
 		}
 		if (!world.alone || this.mayBeOutside(made, sk, told)) return { result: recorded };
+		// No line has shown the port of this socket, so answers went to a port that nobody has.
+		if (world.guesses.has(nth(S.skc_num, sk))) return undecided(UNKNOWN_PORT);
 		// Without read() a recording does not show write() either.
 		if (!world.showsReads) return IGNORED;
 		if (world.oddDatagrams !== null) return undecided(world.oddDatagrams);

@@ -75,6 +75,23 @@ describe("a datagram", () => {
 		]);
 	});
 
+	it("is undecided for a socket whose port no line shows", () => {
+		const answered = [
+			"socket(AF_INET, SOCK_DGRAM|SOCK_NONBLOCK, IPPROTO_UDP) = 3",
+			`bind(3, ${in4(40000)}, 16) = 0`,
+			"socket(AF_INET, SOCK_DGRAM|SOCK_NONBLOCK, IPPROTO_UDP) = 4",
+			`connect(4, ${in4(40000)}, 16) = 0`,
+			'sendto(4, "hello", 5, 0, NULL, 0) = 5',
+			'recvfrom(3, "hello", 9, 0, NULL, NULL) = 5',
+			`sendto(3, "ok", 2, 0, ${in4(35784)}, 16) = 2`,
+			'recvfrom(4, "ok", 9, 0, NULL, NULL) = 2',
+			READ,
+		];
+		expect(play(answered, false)).toContain(
+			"8 undecided: the recording does not show the port of the socket",
+		);
+	});
+
 	it("goes to any one member of a reuseport group", () => {
 		const member = (fd: number) => [
 			`socket(AF_INET, SOCK_DGRAM|SOCK_NONBLOCK, IPPROTO_UDP) = ${fd}`,

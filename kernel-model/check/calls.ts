@@ -151,7 +151,7 @@ export class Calls {
 						throw operands.error(call.args[index]?.value, SYSCTL_PATH);
 				}
 				// The model does not have the permissions of files. C looks for a descriptor first.
-				if (knows && this.opensSysctl(call) && (succeeded || recorded === -EMFILE))
+				if (knows && this.opensSysctl(made) && (succeeded || recorded === -EMFILE))
 					return { result: this.opened(made) };
 				if (succeeded) this.opened(made, at);
 				// In a script without results the files exist.
@@ -565,9 +565,10 @@ export class Calls {
 	}
 
 	/** Whether a call opens a file below /proc/sys/net. */
-	private opensSysctl(call: CallLine): boolean {
-		const value = call.args[call.name === "open" ? 0 : 1]?.value;
-		return value?.kind === "string" && isSysctlPath(Buffer.from(value.bytes).toString("latin1"));
+	private opensSysctl({ call, operands }: Made): boolean {
+		const index = call.name === "open" ? 0 : 1;
+		const shown = call.args[index]?.value.kind === "string";
+		return shown && isSysctlPath(operands.string(index, SYSCTL_PATH));
 	}
 
 	private opened({ task, call, operands }: Made, at?: number): number {

@@ -409,6 +409,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-subflow-shutdown",
+		since: "6.17",
+		commit: "f755be0b1ff4",
+		backports: ["6.1.176", "6.12.107", "6.16.12"],
+		summary:
+			"Once both DATA_FINs of an MPTCP connection are acknowledged, its subflow ends as well, and the port may be free. Before, the subflow ended only when the program closed the socket.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-syn-fallback",
 		since: "6.12",
 		commit: "6982826fe5e5",

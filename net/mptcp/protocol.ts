@@ -182,6 +182,7 @@ export function mptcp_init_sock(k: Stack, sk: Sk): void {
 
 /** Sends the FINs of the subflows. */
 function mptcp_shutdown_subflows(k: Stack, msk: MptcpSock): void {
+	if (!k.changes.has("mptcp-subflow-shutdown")) return; // since 6.17, f755be0b1ff4
 	tcp_shutdown(k, msk.first, SEND_SHUTDOWN);
 	process_backlog(k);
 }

@@ -108,6 +108,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"mptcp-set-up-while-closed": ["EINVAL", "0"],
 	"mptcp-tcp-options-refused": ["ENOPROTOOPT", "EOPNOTSUPP"],
 	"mptcp-local-port-range": ["0", "ENOPROTOOPT"],
+	"mptcp-subflow-shutdown": ["0", "EADDRINUSE"],
 	"mptcp-syn-fallback": ["0", "EINVAL"],
 	"orphan-uid": ["0", "EADDRINUSE"],
 	"port-step-width": ["0", "ENOENT"],

@@ -419,6 +419,30 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		[-EINVAL, 0, -EINVAL],
 		[-EINVAL, 0, 0],
 	],
+	"mptcp-subflow-shutdown": [
+		"6.16",
+		"6.17",
+		(version) => {
+			const { task } = boot(version);
+			const server = mptcp(task);
+			task.bind(server, at("127.0.0.1", 5000));
+			task.listen(server, 1);
+			const client = mptcp(task);
+			task.connect(client, at("127.0.0.1", 5000));
+			const fd = task.accept(server);
+			task.close(server);
+			const late = task.tcp();
+			return [
+				task.shutdown(client, 1),
+				task.shutdown(fd, 1),
+				// Both sockets are closed. The subflow of the client is not.
+				task.bind(client, at("127.0.0.1", 5001)),
+				task.bind(late, at("127.0.0.1", 5000)),
+			];
+		},
+		[0, 0, -EINVAL, -EADDRINUSE],
+		[0, 0, 0, 0],
+	],
 	"mptcp-syn-fallback": [
 		"6.11",
 		"6.12",

@@ -92,7 +92,9 @@ export class Judge {
 			const reason = `the kernel chose port ${revealed.port}, the model cannot${why === null ? "" : `: ${why}`}`;
 			return { reason, port: revealed.port, blocker: kernel.blocker, rule: why };
 		}
-		const certain = revealed.exact && timed && this.world.alone && !overlaps();
+		// All namespaces of a machine share the counters. Only live and campaigns know that nobody else
+		// connects.
+		const certain = revealed.exact && timed && this.world.settled && !overlaps();
 		const reason = this.checkPerturb(this.world.subflow(sk), revealed, certain);
 		return reason === null ? null : { reason, port: revealed.port, blocker: 0, rule: reason };
 	}

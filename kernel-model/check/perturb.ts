@@ -6,8 +6,9 @@
  * The starts are shuffled every ten seconds. Recordings do not show when, so nothing is checked
  * without time stamps. Two destinations may share a counter, with a chance of 1 in 65,536. So
  * nothing is checked if there was a connect to another destination in between. IPv4 and IPv6 share
- * the counters. A destination is an address and a port together with the source address. A
- * v4-mapped address counts as IPv4.
+ * the counters. All network namespaces do as well, so another program on the machine may advance
+ * them. Only live and campaigns are checked. A destination is an address and a port together with
+ * the source address. A v4-mapped address counts as IPv4.
  */
 import type { ConnectWindow } from "./observer.js";
 

@@ -980,7 +980,7 @@ describe("connects to one destination", () => {
 	// The ten-second shuffle may lie between the first pair.
 	const moves = [0, 100, 100, 100];
 	const mismatches = (text: string) =>
-		[...new Player(readScript(text, "threads.strace")).play()].filter(
+		[...new Player(readScript(text, "threads.strace"), { settled: true }).play()].filter(
 			(outcome) => outcome.verdict === "mismatch",
 		);
 

@@ -523,8 +523,8 @@ describe("matrix", () => {
 		expect(await cli("matrix", file)).toEqual({
 			status: 1,
 			stdout: `${file}:2: socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
-    6.1.176 – 7.0: 4
-    7.1 – 7.3:     EPROTONOSUPPORT
+    6.1.176 – 7.0.13: 4
+    7.1 – 7.3:        EPROTONOSUPPORT
     # udplite-removed (7.1, 56520b398e5e)
 # ${file}: 1 of 2 lines differ between versions: udplite-removed
 `,

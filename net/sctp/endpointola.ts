@@ -94,5 +94,7 @@ export function sctp_endpoint_bh_rcv(k: Stack, ep: SctpEndpoint, packet: SctpPac
 export function sctp_endpoint_is_peeled_off(k: Stack, ep: SctpEndpoint, paddr: SctpAddr): boolean {
 	const net = sk_net(k, ep.sk);
 	const dif = k.sock.skc_bound_dev_if[ep.sk];
-	return ep.bind_addr.address_list.some((addr) => sctp_has_association(k, net, addr, paddr, dif));
+	return ep.bind_addr.address_list.some((addr) =>
+		sctp_has_association(k, net, addr, paddr, dif, dif),
+	);
 }

@@ -26,6 +26,7 @@ import {
 	reuseport_detach_sock,
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { sctp_bind_addr_match, sctp_bind_addrs_check, sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_endpoint_is_match } from "./endpointola.js";
 import { sctpChunk } from "./sm_statefuns.js";
@@ -62,14 +63,16 @@ export function sctpReleaseSock(k: Stack): void {
 /** Finds the receiver of a packet. ABORT and SHUTDOWN COMPLETE out of the blue are dropped. */
 function sctp_rcv(k: Stack, packet: SctpPacket): void {
 	const { net, src, dest, dif, type } = packet;
+	const sdif = l3mdev_master_ifindex_by_index(net, dif);
 	const bound_dev_if = k.sock.skc_bound_dev_if;
-	packet.asoc = __sctp_rcv_lookup(k, packet);
-	packet.ep = packet.asoc?.ep ?? __sctp_rcv_lookup_endpoint(k, net, dest, src, dif);
+	packet.asoc = __sctp_rcv_lookup(k, packet, sdif);
+	packet.ep = packet.asoc?.ep ?? __sctp_rcv_lookup_endpoint(k, net, dest, src, dif, sdif);
 	if (packet.asoc === null && (type === SCTP_CID_ABORT || type === SCTP_CID_SHUTDOWN_COMPLETE)) {
 		return;
 	}
 	// until 6.2, 0af03170637f: the control sock answers
-	if (packet.ep !== null && !sctp_sk_bound_dev_eq(bound_dev_if[packet.ep.sk], dif)) {
+	const l3mdev = k.changes.has("sctp-l3mdev");
+	if (!l3mdev && packet.ep !== null && !sctp_sk_bound_dev_eq(bound_dev_if[packet.ep.sk], dif, 0)) {
 		packet.asoc = null;
 		packet.ep = null;
 	}
@@ -82,11 +85,11 @@ function sctp_rcv(k: Stack, packet: SctpPacket): void {
  * The association of a packet: by its addresses, or by the addresses that an INIT or INIT ACK lists
  * (__sctp_rcv_init_lookup). Stores the address of the peer in the packet.
  */
-function __sctp_rcv_lookup(k: Stack, packet: SctpPacket): SctpAssociation | null {
+function __sctp_rcv_lookup(k: Stack, packet: SctpPacket, sdif: Ifindex): SctpAssociation | null {
 	const { net, src, dest, dif, init } = packet;
 	for (const addr of [src, ...(init?.addrs ?? [])]) {
 		const paddr = { ...addr, sin_port: src.sin_port };
-		const asoc = sctp_lookup_association(k, net, dest, paddr, dif);
+		const asoc = sctp_lookup_association(k, net, dest, paddr, dif, sdif);
 		if (asoc === null) continue;
 		packet.transport = paddr;
 		return asoc;
@@ -155,10 +158,11 @@ function sctp_hashfn(net: Net, lport: Port, paddr: SctpAddr): number {
 }
 
 /**
- * Whether a sock bound to a device receives packets of device `dif`. net.sctp.l3mdev_accept is 1.
+ * Whether a sock bound to a device receives packets of device `dif`, which came through VRF `sdif`.
+ * net.sctp.l3mdev_accept is 1.
  */
-export function sctp_sk_bound_dev_eq(bound_dev_if: Ifindex, dif: Ifindex): boolean {
-	return bound_dev_if === 0 || bound_dev_if === dif;
+function sctp_sk_bound_dev_eq(bound_dev_if: Ifindex, dif: Ifindex, sdif: Ifindex): boolean {
+	return bound_dev_if === 0 || bound_dev_if === dif || bound_dev_if === sdif;
 }
 
 /**
@@ -171,12 +175,13 @@ export function __sctp_rcv_lookup_endpoint(
 	laddr: SctpAddr,
 	paddr: SctpAddr,
 	dif: Ifindex,
+	sdif: Ifindex,
 ): SctpEndpoint | null {
 	const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 	const bound = k.sock.skc_bound_dev_if;
 	for (const ep of k.sctp_globals.ep_hashtable[sctp_ep_hashfn(net, laddr.sin_port)]) {
 		if (!sctp_endpoint_is_match(k, ep, net, laddr)) continue;
-		if (l3mdev && !sctp_sk_bound_dev_eq(bound[ep.sk], dif)) continue;
+		if (l3mdev && !sctp_sk_bound_dev_eq(bound[ep.sk], dif, sdif)) continue;
 		if (k.sock.skc_reuseport[ep.sk] === 0) return ep;
 		const sk = reuseport_select_sock(k, ep.sk, sctp_hashfn(net, laddr.sin_port, paddr));
 		return sk === 0 ? ep : sctp_sk(k, sk).ep;
@@ -237,10 +242,11 @@ export function sctp_lookup_association(
 	laddr: SctpAddr,
 	paddr: SctpAddr,
 	dif: Ifindex,
+	sdif: Ifindex,
 ): SctpAssociation | null {
 	const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 	for (const asoc of transports(k, net, laddr.sin_port, paddr)) {
-		if (l3mdev && !sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], dif)) continue;
+		if (l3mdev && !sctp_sk_bound_dev_eq(k.sock.skc_bound_dev_if[asoc.sk], dif, sdif)) continue;
 		if (sctp_bind_addr_match(k, asoc.bind_addr, laddr, asoc.sk)) return asoc;
 	}
 	return null;
@@ -252,6 +258,7 @@ export function sctp_has_association(
 	laddr: SctpAddr,
 	paddr: SctpAddr,
 	dif: Ifindex,
+	sdif: Ifindex,
 ): boolean {
-	return sctp_lookup_association(k, net, laddr, paddr, dif) !== null;
+	return sctp_lookup_association(k, net, laddr, paddr, dif, sdif) !== null;
 }

@@ -23,6 +23,25 @@ describe("the INIT of an SCTP socket", () => {
 		`,
 	);
 	rule(
+		"reaches sockets that are bound to the device or to its VRF, since sctp-l3mdev",
+		`
+		ip link add vrf0 type vrf table 10
+		ip link set vrf0 up
+		ip link add dummy0 type dummy
+		ip link set dummy0 master vrf0
+		ip link set dummy0 up
+		ip addr add 198.51.100.10/24 dev dummy0
+		sctp s a
+		s device vrf0
+		a device dummy0
+		s bind 0.0.0.0:5000
+		s listen 4
+		a bind 0.0.0.0:6000
+		a start 198.51.100.10:5000 = EINPROGRESS
+		a peer = 198.51.100.10:5000 | 6.1.176: ENOTCONN
+		`,
+	);
+	rule(
 		"has an answer before a listener whose queue is full refuses the COOKIE ECHO",
 		`
 		sctp s a b c

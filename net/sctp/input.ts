@@ -70,8 +70,8 @@ function sctp_rcv(k: Stack, packet: SctpPacket): void {
 	if (packet.asoc === null && (type === SCTP_CID_ABORT || type === SCTP_CID_SHUTDOWN_COMPLETE)) {
 		return;
 	}
-	// until 6.2, 0af03170637f: the control sock answers
-	const l3mdev = k.changes.has("sctp-l3mdev");
+	// Without sctp-l3mdev the lookups do not ask for the device, and the control sock answers.
+	const l3mdev = k.changes.has("sctp-l3mdev"); // since 6.2, 0af03170637f
 	if (!l3mdev && packet.ep !== null && !sctp_sk_bound_dev_eq(bound_dev_if[packet.ep.sk], dif, 0)) {
 		packet.asoc = null;
 		packet.ep = null;

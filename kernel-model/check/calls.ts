@@ -126,6 +126,8 @@ export class Calls {
 				return IGNORED;
 			case "setns":
 				return this.setns(made);
+			case "ioctl":
+				return this.opensNamespace(made, at);
 			case "prlimit64":
 			case "setrlimit":
 				return this.setrlimit(made);
@@ -277,6 +279,12 @@ export class Calls {
 		task.net = world.kernel.createNet();
 		world.netDoubts.set(task.net.net.id, `line ${call.line} enters a namespace that is not known`);
 		return IGNORED;
+	}
+
+	/** ioctl(SIOCGSKNS). Another user may have the capability over the namespace. */
+	private opensNamespace({ task, operands, recorded }: Made, at: number | undefined): Handled {
+		if (recorded === -EPERM) return IGNORED;
+		return { result: task.socketNamespace(operands.int(0, "a file descriptor"), at) };
 	}
 
 	private close({ task, fd, sock, call, recorded }: Made): Handled {

@@ -20,7 +20,13 @@ import { END_OF_TIME, HOOKS, type Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import { type Snapshot, Snapshots } from "../machine/snapshot.js";
 import type { Task } from "../machine/task.js";
-import { choosesPort, EXHAUSTED, isReadStrictly, systemCall } from "../script/calls.js";
+import {
+	choosesPort,
+	EXHAUSTED,
+	isReadStrictly,
+	opensNamespace,
+	systemCall,
+} from "../script/calls.js";
 import { errnoOf, fdOf } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import {
@@ -349,7 +355,7 @@ export class Player {
 		}
 		const row = systemCall(call.name);
 		if (row === null || row.bearsOn === "nothing") return outcome;
-		if (row.bearsOn === "files") {
+		if (row.bearsOn === "files" && !opensNamespace(call)) {
 			if (outcome.recorded !== null && outcome.recorded >= 0) this.passedOver(call, row.role);
 			return outcome;
 		}

@@ -1173,6 +1173,14 @@ function* dupfdReasons({ task, call }: Asked): Iterable<Reason> {
 	yield [E.EMFILE, "alloc_fd", "no descriptor is left below RLIMIT_NOFILE"];
 }
 
+function* namespaceReasons({ call }: Asked): Iterable<Reason> {
+	const where = "sock_ioctl";
+	yield [E.EBADF, where, `descriptor ${call.fd} is not open`];
+	yield [E.ENOTTY, where, `descriptor ${call.fd} is not a socket`];
+	yield [E.EPERM, where, "SIOCGSKNS needs CAP_NET_ADMIN"];
+	yield [E.EMFILE, "get_unused_fd_flags", "no descriptor is left below RLIMIT_NOFILE"];
+}
+
 function* limitReasons({ call }: Asked): Iterable<Reason> {
 	const where = "do_prlimit";
 	yield [E.EINVAL, where, "the soft limit is above the hard limit"];
@@ -1206,6 +1214,7 @@ const REASONS: Readonly<Record<string, (a: Asked) => Iterable<Reason>>> = {
 	dup2: dupReasons,
 	dup3: dupReasons,
 	fcntl: dupfdReasons,
+	ioctl: namespaceReasons,
 	prlimit64: limitReasons,
 	setuid: userReasons,
 	setresuid: userReasons,

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Tasks: a user, a network namespace, file descriptors, and the system calls by their names. */
 
-import { CAP_FULL_SET, CAP_SETUID, CAP_SYS_RESOURCE } from "../../include/linux/capability.js";
+import {
+	CAP_FULL_SET,
+	CAP_NET_ADMIN,
+	CAP_SETUID,
+	CAP_SYS_RESOURCE,
+} from "../../include/linux/capability.js";
 import { NR_OPEN } from "../../include/linux/fs.js";
 import {
 	O_NONBLOCK,
@@ -27,11 +32,12 @@ import {
 	EINVAL,
 	EMFILE,
 	ENOTSOCK,
+	ENOTTY,
 	EPERM,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { processBacklogAndWorks } from "../../net/core/dev.js";
-import { intBytes } from "../../net/core/sock.js";
+import { intBytes, sk_net } from "../../net/core/sock.js";
 import { runTimers } from "../../net/ipv4/tcp_timer.js";
 import {
 	__sock_release,
@@ -626,6 +632,23 @@ export class Task {
 		this.running();
 		this.net = this.kernel.createNet({ lo: "down", parent: this.net });
 		return this.net;
+	}
+
+	/**
+	 * ioctl(SIOCGSKNS): net/socket.c: sock_ioctl. Opens the namespace of a socket. Returns the new
+	 * descriptor, which setns() takes, -EBADF, -ENOTTY, -EPERM or -EMFILE.
+	 */
+	socketNamespace(fd: number, at?: number): number {
+		const sock = this.enters(fd);
+		this.checkAt(at);
+		let err = 0;
+		if (sock < 0) err = sock === -ENOTSOCK ? -ENOTTY : sock;
+		else if (!this.capable(CAP_NET_ADMIN)) err = -EPERM;
+		if (err !== 0) return this.exits(err, { name: "ioctl", fd });
+		const net = new NetNamespace(sk_net(this.kernel, nth(this.kernel.socket.sk, sock)));
+		const path = { path: `net:[${net.net.id}]`, net, writable: false, position: 0 };
+		const result = this.openPath(path, true, at);
+		return result < 0 ? this.exits(result, { name: "ioctl", fd }) : result;
 	}
 
 	// Sockets. `at` is the new descriptor in a recording; the lowest free one if not given.

@@ -16,7 +16,7 @@ import {
 import { type Outcome, type PlayOptions, playScript, readScript } from "../check/player.js";
 import { nth } from "../machine/nth.js";
 import type { KernelDraw } from "../machine/random.js";
-import { choosesPort, isFork, isRelevant, systemCall } from "../script/calls.js";
+import { choosesPort, isFork, isRelevant, opensNamespace, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
@@ -107,6 +107,7 @@ function pathOf(call: CallLine): string | null | undefined {
 /** Whether a call's result is a new descriptor. */
 function givesDescriptor(call: CallLine): boolean {
 	const role = systemCall(call.name)?.role ?? "";
+	if (opensNamespace(call)) return true;
 	if (call.name !== "fcntl") return ["socket", "accept", "descriptor", "file"].includes(role);
 	const command = call.args[1]?.value;
 	return command?.kind === "flags" && command.names.some((name) => name.startsWith("F_DUPFD"));
@@ -251,7 +252,7 @@ export class Recorder {
 			if (line.kind === "setup") {
 				await finish();
 				if (await this.setUp({ kind: "script", line })) this.write(line.text, line.line);
-			} else if (line.kind === "call" && isRelevant(line.name)) {
+			} else if (line.kind === "call" && (isRelevant(line.name) || opensNamespace(line))) {
 				const { pid } = line;
 				const task = this.taskOf(pid, line);
 				if (isFork(line.name)) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import type { CallLine } from "./syntax.js";
+
 /** System calls: one row per call, with everything that the rooms know about it. */
 
 /** What a call does, as far as ports are concerned. */
@@ -146,6 +148,12 @@ export function systemCall(name: string): SystemCall | null {
 /** Whether a system call may affect ports. */
 export function isRelevant(name: string): boolean {
 	return TABLE.get(name)?.bearsOn === "ports";
+}
+
+/** Whether a call opens the namespace of a socket. Other forms of ioctl() are passed over. */
+export function opensNamespace(call: CallLine): boolean {
+	const request = call.name === "ioctl" ? call.args[1]?.value : undefined;
+	return request?.kind === "flags" && request.names[0] === "SIOCGSKNS";
 }
 
 /** Whether a call that the reader does not understand is an error in a script. */

@@ -93,6 +93,7 @@ const CONSTANTS = new Map<string, number>([
 		F_DUPFD_CLOEXEC: 1030,
 		FD_CLOEXEC: 1,
 		RLIMIT_NOFILE,
+		SIOCGSKNS: 0x894c,
 		O_RDONLY: 0,
 		O_WRONLY: 1,
 		O_RDWR: 2,

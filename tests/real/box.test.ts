@@ -207,11 +207,18 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 			"fcntl 0 1024 0", // F_SETLEASE
 			"prlimit64 1 7 =00040000000000000004000000000000 0", // another process
 			"prlimit64 0 6 =00040000000000000004000000000000 0", // RLIMIT_NPROC
+			"setns 0 0", // a namespace of any type
+			"setns 0 0x10000000", // CLONE_NEWUSER
+			"setns 0 0x40020000", // CLONE_NEWNET and CLONE_NEWNS
+			"ioctl 0 0xb701 0", // NS_GET_USERNS
 			"ioctl 0 0x8902 =01000000", // SIOCSPGRP
 			"ioctl 0 0x5412 =41", // TIOCSTI
 		])
 			expect(await agent.request(`0 ${call}`), call).toMatch(/^! /);
 		expect((await agent.request("0 unshare 0x40000000")).split(" ")[0]).toBe("0");
+		// setns() enters the namespaces of the task's own sockets. /dev/null has no namespace.
+		expect((await agent.request("0 ioctl 0 0x894c")).split(" ")[0]).toBe("-25");
+		expect((await agent.request("0 setns 0 0x40000000")).split(" ")[0]).toBe("-22");
 		// A task may lower its limit of descriptors, but not raise the hard one.
 		const limit = (hex: string) => agent.request(`0 prlimit64 0 7 =${hex.repeat(2)} 0`);
 		expect((await limit("0400000000000000")).split(" ")[0]).toBe("0");

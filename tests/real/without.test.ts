@@ -38,6 +38,7 @@ describe("a random program", () => {
 		users: /setuid/,
 		crowd: /127\.0\.0\.9/,
 		nofile: /prlimit64/,
+		setns: /setns\([0-9]+, CLONE_NEWNET\)/,
 		unshare: /unshare\(CLONE_NEWNET\)/,
 		scopes: /fe80::.*if_nametoindex/,
 		dissolve: /connect\(.*AF_UNSPEC/,

@@ -5,9 +5,13 @@ import {
 	type Address,
 	EADDRINUSE,
 	EADDRNOTAVAIL,
+	EBADF,
 	ECONNREFUSED,
 	EINPROGRESS,
+	EMFILE,
 	ENETUNREACH,
+	ENOTTY,
+	EPERM,
 	Kernel,
 	SO_BINDTODEVICE,
 	SOL_SOCKET,
@@ -126,6 +130,26 @@ describe("namespaces", () => {
 		expect(a.bind(old, local(5000))).toBe(0);
 		expect(a.bind(moved, local(5000))).toBe(0);
 		expect(b.bind(b.tcp(), local(5000))).toBe(-EADDRINUSE);
+	});
+
+	it("of a socket are opened by ioctl(SIOCGSKNS)", () => {
+		const { kernel, a, b } = two();
+		const old = a.tcp();
+		expect(a.bind(old, local(5000))).toBe(0);
+		const first = a.net.net;
+		a.unshareNet();
+		const file = a.socketNamespace(old);
+		const net = a.pathOf(file)?.net;
+		expect(net?.net).toBe(first);
+		if (net != null) a.net = net;
+		expect(a.bind(a.tcp(), local(5000))).toBe(-EADDRINUSE);
+		expect(a.socketNamespace(99)).toBe(-EBADF);
+		expect(a.socketNamespace(file)).toBe(-ENOTTY);
+		expect(b.setrlimit(4, 1024)).toBe(0);
+		expect(b.socketNamespace(b.tcp())).toBe(-EMFILE);
+		b.uid = 1000;
+		expect(b.socketNamespace(3)).toBe(-EPERM);
+		kernel.verify();
 	});
 
 	it("that are new have lo down and no address", () => {

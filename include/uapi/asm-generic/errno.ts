@@ -18,6 +18,7 @@ export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
 export const EMFILE = 24;
+export const ENOTTY = 25;
 export const EPIPE = 32;
 export const EDOM = 33;
 export const ENOMSG = 42;
@@ -67,6 +68,7 @@ const NAMES = new Map<number, string>(
 		ENODEV,
 		EINVAL,
 		EMFILE,
+		ENOTTY,
 		EPIPE,
 		EDOM,
 		ENOMSG,

@@ -139,6 +139,9 @@
 #define REPEATED 4 /* most calls in a round of repeat */
 #define NET "/proc/sys/net"
 
+#ifndef SIOCGSKNS
+#define SIOCGSKNS 0x894c
+#endif
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
@@ -176,7 +179,7 @@ static const struct {
 	CALL(getpeername), CALL(setsockopt), CALL(getsockopt), CALL(shutdown), CALL(sendto),
 	CALL(recvfrom), CALL(read), CALL(write), CALL(close), CALL(dup), CALL(dup3), CALL(fcntl),
 	CALL(openat), CALL(unshare), CALL(setuid), CALL(setresuid), CALL(ioctl), CALL(nanosleep),
-	CALL(prlimit64),
+	CALL(prlimit64), CALL(setns),
 #ifdef SYS_accept
 	CALL(accept),
 #endif
@@ -239,7 +242,9 @@ static const struct rule {
 	/* Only duplicates and flags. No owner that gets signals, no leases, no locks. */
 	{ SYS_fcntl, 1, 6, { F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC } },
 	{ SYS_unshare, 0, 2, { 0, CLONE_NEWNET } },
-	{ SYS_ioctl, 1, 1, { SIOCGIFINDEX } },
+	/* A namespace that setns() enters is that of a socket of the task, so a task made it. */
+	{ SYS_ioctl, 1, 2, { SIOCGIFINDEX, SIOCGSKNS } },
+	{ SYS_setns, 1, 1, { CLONE_NEWNET } },
 	{ SYS_clone, 0, 2, { SIGCHLD, CLONE_PARENT | SIGCHLD } },
 };
 

@@ -221,6 +221,10 @@ export class Marshaller {
 			}
 			case "unshare":
 				return plain(operands.int(0, "flags"));
+			case "setns":
+				return plain(fd(), operands.int(1, "CLONE_NEWNET"));
+			case "ioctl":
+				return plain(fd(), operands.int(1, "SIOCGSKNS"));
 			case "accept":
 			case "accept4": {
 				const flags = name === "accept" ? "" : ` ${call.args[3] ? operands.int(3, "flags") : 0}`;

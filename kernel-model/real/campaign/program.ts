@@ -86,6 +86,7 @@ const OPERATIONS = {
 	dup: [1, 1, 1, 2],
 	nofile: [1, 1, 1, 1],
 	unshare: [1, 1, 1, 1],
+	setns: [1, 1, 1, 1],
 	fork: [1, 1, 1, 1],
 	exit: [1, 1, 1, 1],
 	sysctl: [3, 2, 2, 2],
@@ -581,6 +582,10 @@ class Renderer {
 			if (this.inVrf && fd >= 0 && n[4] % 2 === 1) this.device(process, fd, n[4] >> 1);
 			return;
 		}
+		if (kind === "setns") {
+			this.setns(process, pick([...fds.keys()], b));
+			return;
+		}
 		const all = [...fds.keys()];
 		const likely = all.filter((fd) => this.fits(kind, fds.get(fd), process, fd));
 		const from = likely.length > 0 && a % 8 !== 7 ? likely : all;
@@ -975,6 +980,20 @@ class Renderer {
 		this.setup("ip link set lo up");
 		this.addresses();
 		this.portRange();
+	}
+
+	/** A process moves to the namespace of one of its sockets. */
+	private setns(process: Process, fd: number): void {
+		const { task } = process;
+		this.say(process, `ioctl(${fd}, SIOCGSKNS)`);
+		const file = this.perform(() => task.socketNamespace(fd));
+		if (file < 0) return;
+		this.say(process, `setns(${file}, CLONE_NEWNET)`);
+		const net = task.pathOf(file)?.net ?? null;
+		if (net !== null) task.net = net;
+		if (process === this.processes[0]) this.net = task.net;
+		this.say(process, `close(${file})`);
+		task.close(file);
 	}
 
 	private exit(b: number): void {

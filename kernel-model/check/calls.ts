@@ -546,6 +546,7 @@ export class Calls {
 		const told = asks ? errorIn(operands) : errno === null ? 0 : (errnoOf(errno) ?? 0);
 		// MPTCP keeps the error of an earlier attempt.
 		if (
+			!this.world.settled && // all answers are those of this host, which the model has
 			S.skc_state[sk] === TCP_SYN_SENT &&
 			ANSWERS.has(told) &&
 			S.sk_err[sock_sk] !== told &&

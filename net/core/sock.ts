@@ -176,6 +176,13 @@ export function sock_error(k: Stack, sk: Sk): number {
 	return err === 0 ? 0 : -err;
 }
 
+/** Returns and clears the soft error, a positive errno; 0 if there is none. */
+function takeSoftError(k: Stack, sk: Sk): number {
+	const err = k.sock.sk_err_soft[sk];
+	k.sock.sk_err_soft[sk] = 0;
+	return err;
+}
+
 /** The first `optlen` bytes of an int in memory (little-endian). */
 export function intBytes(value: number, optlen = 4): Uint8Array {
 	const bytes = new Uint8Array(4);
@@ -390,7 +397,7 @@ export function sk_getsockopt(
 		case SO_DOMAIN:
 			return intBytes(S.skc_family[sk], optlen);
 		case SO_ERROR:
-			return intBytes(-sock_error(k, sk), optlen);
+			return intBytes(-sock_error(k, sk) || takeSoftError(k, sk), optlen);
 		case SO_ACCEPTCONN:
 			return intBytes(S.skc_state[sk] === TCP_LISTEN ? 1 : 0, optlen);
 		case SO_LINGER: {

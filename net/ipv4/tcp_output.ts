@@ -35,6 +35,7 @@ import {
 	TCPF_FIN_WAIT1,
 	TCPF_LAST_ACK,
 } from "../../include/net/tcp_states.js";
+import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
 import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { mptcp_established_options } from "../mptcp/options.js";
@@ -124,6 +125,9 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 	// Another host receives the segment. The route says what this host answers.
 	const answer = k.draws.remoteAnswer(sk, skRemoteAnswer(k, sk));
 	if (answer === "blackhole" || answer === "unreachable") {
+		// tcp_v6_err: connect() has the lock of the sock when the answer to its SYN arrives.
+		const soft = answer === "unreachable" && S.skc_state[sk] === TCP_SYN_SENT;
+		if (soft) S.sk_err_soft[sk] = ENETUNREACH;
 		const once = TCPHDR_SYN | TCPHDR_FIN | TCPHDR_RST;
 		if ((flags & once) !== 0 || !k.draws.remoteAcks(sk)) return SEGMENT_LOST;
 		S.icsk_probes_out[sk] = 0;

@@ -66,6 +66,23 @@ describe.each([
 	});
 });
 
+it("an address of lo that nobody has gives connect() a soft error, which SO_ERROR takes", () => {
+	const world = new World({ setup: ["ip link set lo up", "ip addr add fe80::1/64 dev lo"] });
+	const { task } = world;
+	const fd = task.socket(AF_INET6, 1, 0);
+	const to: Address = { family: "AF_INET6", address: "fe80::9", port: 80, scope_id: 1 };
+	const error = () => new Uint8Array(Object.values(task.getsockopt(fd, SOL_SOCKET, 4)))[0];
+	expect(outcome(task.connect(fd, to, undefined, true))).toBe("EINPROGRESS");
+	expect(error()).toBe(101);
+	expect(error()).toBe(0);
+	// The socket still waits, until the answer to the second SYN.
+	expect(outcome(task.send(fd, 1, true))).toBe("EAGAIN");
+	world.kernel.advance(1100);
+	expect(error()).toBe(101);
+	expect(outcome(task.send(fd, 1, true))).toBe("EPIPE");
+	world.check();
+});
+
 describe.each([
 	["tcp", "EINPROGRESS"],
 	["udp", 0],

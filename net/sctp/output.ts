@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/output.c: sends packets over loopback, or to another host, which answers at once. */
+
+import { AF_INET } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	SCTP_CID_ABORT,
@@ -16,6 +18,7 @@ import {
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sk_net } from "../core/sock.js";
+import { __ip_dev_find } from "../ipv4/devinet.js";
 import { sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_get_af_specific } from "./protocol.js";
 
@@ -99,6 +102,8 @@ export function sctpOotbTransmit(
 	{ net, src, dest }: SctpPacket,
 	content: SctpContent,
 ): void {
+	// By a route to lo packets to addresses of other hosts arrive. They cannot be a source.
+	if (dest.sin_family === AF_INET && __ip_dev_find(net, dest.sin_addr) === null) return;
 	const dif = sctp_get_af_specific(src.sin_family)?.deliverIfindex(net, src) ?? 0;
 	if (dif !== 0) k.sctp_globals.packets.push(packet(net, dest, src, dif, content));
 }

@@ -46,7 +46,12 @@ import {
 } from "../ipv4/af_inet.js";
 import { __ip_dev_find } from "../ipv4/devinet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
-import { ip_route_output_flow, ipRemoteAnswer, segmentDeliverIfindex } from "../ipv4/route.js";
+import {
+	ip_route_output_flow,
+	ipDatagramDeliverIfindex,
+	ipRemoteAnswer,
+	segmentDeliverIfindex,
+} from "../ipv4/route.js";
 import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import {
 	sctp_add_bind_addr,
@@ -218,13 +223,11 @@ function sctp_v4_scope(addr: SctpAddr): number {
 /** The result of the last route lookup as a SctpDst. */
 function v4Dst(net: Net, daddr: number, oif: Ifindex, bound: boolean): SctpDst {
 	const saddr = sockaddr_in(net.fl4.saddr, 0);
-	const dif = segmentDeliverIfindex(net, daddr, oif);
-	return {
-		saddr,
-		bound,
-		dif,
-		answer: ipRemoteAnswer(net, daddr, oif),
-	};
+	const answer = ipRemoteAnswer(net, daddr, oif);
+	let dif = segmentDeliverIfindex(net, daddr, oif);
+	// By a route to lo this host receives packets to any address.
+	if (dif === 0 && answer === "blackhole") dif = ipDatagramDeliverIfindex(net, daddr, oif);
+	return { saddr, bound, dif, answer };
 }
 
 /**

@@ -102,7 +102,7 @@ const FAULTS: readonly Fault[] = [
 		to: "true",
 		fast: [
 			{ from: "if ((reserved[port >>> 5] & (1 << (port & 31))) === 0)", to: "if (true)" },
-			{ file: refused, from: "(reserved[port >>> 5] & (1 << (port & 31))) !== 0", to: "false" },
+			{ file: refused, from: "(reserved[port >>> 5] & (1 << (port & 31))) === 0", to: "true" },
 		],
 	},
 ];

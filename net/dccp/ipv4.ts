@@ -82,7 +82,8 @@ import { inet_add_protocol } from "../ipv4/protocol.js";
 import { ip_route_connect, ipSegmentRoute } from "../ipv4/route.js";
 import { newIsn, turnAround } from "../ipv4/tcp_output.js";
 import { __inet6_lookup_established, inet6_lookup_listener } from "../ipv6/inet6_hashtables.js";
-import { inet6_sdif, ip6LocalDeliverIfindex } from "../ipv6/route.js";
+import { inet6_sdif, ip6LocalDeliverIfindex, rt6_need_strict } from "../ipv6/route.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { dccp_rcv_established, dccp_rcv_state_process } from "./input.js";
 import {
 	dccp_check_req,
@@ -184,7 +185,12 @@ export function dccp_ctl_send_reset(k: Stack, skb: Segment, code: number): void 
 	let { dif } = skb;
 	let local = true;
 	if (v6 === null) ({ dif, local } = ipSegmentRoute(net, saddr, dif));
-	else dif = ip6LocalDeliverIfindex(net, v6.saddr, 0, inet6_iif(net, v6.daddr, dif));
+	else {
+		const iif = inet6_iif(net, v6.daddr, dif);
+		// Outside a VRF only a link-local address or ::1 needs the receiving device.
+		const free = l3mdev_master_ifindex_by_index(net, iif) === 0 && !rt6_need_strict(v6.saddr, 0);
+		dif = ip6LocalDeliverIfindex(net, v6.saddr, 0, free ? 0 : iif);
+	}
 	if (dif === 0) return;
 	// A Request and a packet with data acknowledge nothing.
 	const without_ack = type === DCCP_PKT_REQUEST || type === DCCP_PKT_DATA;

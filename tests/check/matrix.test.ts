@@ -37,11 +37,20 @@ const WITHOUT_SCRIPT: Readonly<Record<string, string>> = {
 
 type Has = (change: string) => boolean;
 
+/** The versions of one side, and the changes that make them. */
+type Side = [side: (has: Has) => boolean, changes: string[]];
+
+/** The second change mends the first one. */
+const FASTCLOSE: Side = [
+	(has) => has("mptcp-fastclose-once") && !has("mptcp-disconnect-resets"),
+	["mptcp-fastclose-once", "mptcp-disconnect-resets"],
+];
+
 /**
  * Scripts whose difference depends on more than one change: the versions of one side, and the named
  * changes.
  */
-const TOGETHER: Readonly<Record<string, [side: (has: Has) => boolean, changes: string[]]>> = {
+const TOGETHER: Readonly<Record<string, Side>> = {
 	"bhash2-addr-type": [
 		(has) => has("bhash2-v4mapped-on-bind") && !has("bhash2-addr-type"),
 		["bhash2-v4mapped-on-bind", "bhash2-addr-type"],
@@ -70,15 +79,8 @@ const TOGETHER: Readonly<Record<string, [side: (has: Has) => boolean, changes: s
 		(has) => !has("udp-reuseport-rescored") || has("udp-reuseport-rescored-upwards"),
 		["udp-reuseport-rescored", "udp-reuseport-rescored-upwards"],
 	],
-	// The second one mends the first one.
-	"mptcp-fastclose-once": [
-		(has) => has("mptcp-fastclose-once") && !has("mptcp-disconnect-resets"),
-		["mptcp-fastclose-once", "mptcp-disconnect-resets"],
-	],
-	"mptcp-disconnect-resets": [
-		(has) => has("mptcp-fastclose-once") && !has("mptcp-disconnect-resets"),
-		["mptcp-fastclose-once", "mptcp-disconnect-resets"],
-	],
+	"mptcp-fastclose-once": FASTCLOSE,
+	"mptcp-disconnect-resets": FASTCLOSE,
 };
 
 /**

@@ -42,8 +42,8 @@ describe("the table of refused ports", () => {
 			always(fc.tuple(steps, fc.constantFrom(1, 2, 3, 1 << 14)), DEFAULTS, ([steps, keys]) => {
 				const table = new RefusedPorts(ways, keys);
 				const told = new Set<string>();
-				for (const { does, key: any, port } of steps) {
-					const key = ways === 4 ? plain(any) : any;
+				for (const { does, key: whole, port } of steps) {
+					const key = ways === 4 ? plain(whole) : whole;
 					if (does === "add") {
 						table.remember(key.net, key.saddr, key.daddr, key.dport, port, PORTS);
 						told.add(named(key, port));

@@ -56,10 +56,8 @@ describe("the INIT of an SCTP socket", () => {
 	);
 });
 
-describe("an SCTP INIT that meets an association", () => {
-	rule(
-		"restarts it, and the first socket's packets have no answer until the association is gone",
-		`
+/** The second client restarts the association of the first one, whose packets nobody answers. */
+const RESTARTED = `
 		sctp s a with SO_REUSEADDR
 		sctp6 b with SO_REUSEADDR
 		sctp t x
@@ -70,6 +68,12 @@ describe("an SCTP INIT that meets an association", () => {
 		a connect 127.0.0.1:5000
 		s accept c
 		b connect [::ffff:127.0.0.1]:5000
+		`;
+
+describe("an SCTP INIT that meets an association", () => {
+	rule(
+		"restarts it, and the first socket's packets have no answer until the association is gone",
+		`${RESTARTED}
 		b peer = [::ffff:127.0.0.1]:5000
 		a peer = 127.0.0.1:5000
 		s accept d = EAGAIN
@@ -172,21 +176,9 @@ describe("an SCTP INIT that meets an association", () => {
 });
 
 describe("the shutdown of an SCTP association whose peer has restarted", () => {
-	const orphan = `
-		sctp s a with SO_REUSEADDR
-		sctp6 b with SO_REUSEADDR
-		sctp t x
-		s bind 127.0.0.1:5000
-		s listen 4
-		a bind 0.0.0.0:6000
-		b bind [::]:6000
-		a connect 127.0.0.1:5000
-		s accept c
-		b connect [::ffff:127.0.0.1]:5000
-		`;
 	rule(
 		"leaves the socket closing, and close() does not end it",
-		`${orphan}
+		`${RESTARTED}
 		a shutdown wr
 		a start 127.0.0.1:5000 = EISCONN
 		a error = 0
@@ -202,7 +194,7 @@ describe("the shutdown of an SCTP association whose peer has restarted", () => {
 	);
 	rule(
 		"ends at once with SO_LINGER of 0 s",
-		`${orphan}
+		`${RESTARTED}
 		a setopt SO_LINGER 0100000000000000 8
 		close a
 		close b
@@ -211,7 +203,7 @@ describe("the shutdown of an SCTP association whose peer has restarted", () => {
 	);
 	rule(
 		"is answered by ABORT when it is sent again and nobody has the association",
-		`${orphan}
+		`${RESTARTED}
 		close b
 		close c
 		a shutdown wr

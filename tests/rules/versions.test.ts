@@ -84,6 +84,15 @@ function bindAfterOptionTakenBack(version: string, option: number, second: strin
 const UNSPEC: Address = { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 };
 
 const mptcp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+/** An MPTCP listener on 127.0.0.1:5000, a client of it and the accepted socket. */
+function mptcpConnection(task: Task) {
+	const server = mptcp(task);
+	task.bind(server, at("127.0.0.1", 5000));
+	task.listen(server, 1);
+	const client = mptcp(task);
+	task.connect(client, at("127.0.0.1", 5000));
+	return { server, client, fd: task.accept(server) };
+}
 const sctp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP);
 
 /** The results of a sleeping connect() and of another thread's connect() with AF_UNSPEC. */
@@ -407,12 +416,7 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		"6.6",
 		(version) => {
 			const { task } = boot(version);
-			const server = mptcp(task);
-			task.bind(server, at("127.0.0.1", 5000));
-			task.listen(server, 1);
-			const client = mptcp(task);
-			task.connect(client, at("127.0.0.1", 5000));
-			const fd = task.accept(server);
+			const { client, fd } = mptcpConnection(task);
 			const set = () => task.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 			return [set(), task.connect(client, UNSPEC), set()];
 		},
@@ -424,12 +428,7 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		"6.17",
 		(version) => {
 			const { task } = boot(version);
-			const server = mptcp(task);
-			task.bind(server, at("127.0.0.1", 5000));
-			task.listen(server, 1);
-			const client = mptcp(task);
-			task.connect(client, at("127.0.0.1", 5000));
-			const fd = task.accept(server);
+			const { server, client, fd } = mptcpConnection(task);
 			task.close(server);
 			const late = task.tcp();
 			return [

@@ -79,7 +79,7 @@ export function* findWay(script: Parsed, options: PlayOptions, keep = false): Ge
 		if (count(other.outcomes) < count(best.outcomes)) best = other;
 		timers ||= other.timed;
 	}
-	// A difference of one ms in the clock decides whether a port in TIME_WAIT is free.
+	// A timer that runs between two calls may free a port, send an ACK or end a socket.
 	const clocked =
 		timers && best.outcomes.some((outcome) => differs(outcome) && !UNCLOCKED.has(outcome.call));
 	if (!clocked || !shows((line) => line.kind === "call" && line.time !== null)) return best;

@@ -176,6 +176,12 @@ export function sock_error(k: Stack, sk: Sk): number {
 	return err === 0 ? 0 : -err;
 }
 
+/** Sets or clears a flag of a sock. */
+function sock_valbool_flag(S: Stack["sock"], sk: Sk, bit: number, valbool: boolean): void {
+	if (valbool) S.sk_flags[sk] |= bit;
+	else S.sk_flags[sk] &= ~bit;
+}
+
 /** Returns and clears the soft error, a positive errno; 0 if there is none. */
 function takeSoftError(k: Stack, sk: Sk): number {
 	const err = k.sock.sk_err_soft[sk];
@@ -248,17 +254,14 @@ export function sk_setsockopt(
 			S.skc_reuseport[sk] = val !== 0 ? 1 : 0;
 			return 0;
 		case SO_BROADCAST:
-			if (val !== 0) S.sk_flags[sk] |= SOCK_BROADCAST;
-			else S.sk_flags[sk] &= ~SOCK_BROADCAST;
+			sock_valbool_flag(S, sk, SOCK_BROADCAST, val !== 0);
 			return 0;
 		case SO_DONTROUTE:
-			if (val !== 0) S.sk_flags[sk] |= SOCK_LOCALROUTE;
-			else S.sk_flags[sk] &= ~SOCK_LOCALROUTE;
+			sock_valbool_flag(S, sk, SOCK_LOCALROUTE, val !== 0);
 			return 0;
 		case SO_KEEPALIVE:
 			sk_prot(k, sk).keepalive?.(k, sk, val !== 0);
-			if (val !== 0) S.sk_flags[sk] |= SOCK_KEEPOPEN;
-			else S.sk_flags[sk] &= ~SOCK_KEEPOPEN;
+			sock_valbool_flag(S, sk, SOCK_KEEPOPEN, val !== 0);
 			return 0;
 		case SO_RCVTIMEO_OLD:
 		case SO_RCVTIMEO_NEW:

@@ -36,11 +36,25 @@ const GUESSES = 16;
 const QUESTIONS = 24;
 const CLOSES = 16;
 
+/**
+ * Options whose result depends on the socket's port or state: setsockopt(IPV6_V6ONLY) fails once
+ * the socket has a port. do_tcp_setsockopt(), ipv6_setsockopt(), sk_getsockopt().
+ */
+const OF_STATE = new Set([
+	"IPV6_ADDRFORM",
+	"IPV6_V6ONLY",
+	"SO_ACCEPTCONN",
+	"SO_ERROR",
+	"TCP_FASTOPEN",
+	"TCP_FASTOPEN_CONNECT",
+	"TCP_FASTOPEN_NO_COOKIE",
+]);
+
 export function* remediesOf(player: Player, contradiction: Contradiction): Generator<Remedy> {
 	const { name, args } = contradiction.call;
 	const asked = args[2]?.value;
-	const isError = asked?.kind === "flags" && asked.names[0] === "SO_ERROR";
-	if (name === "setsockopt" || (name === "getsockopt" && !isError)) {
+	const option = asked?.kind === "flags" ? (asked.names[0] ?? "") : "";
+	if (/^[gs]etsockopt$/.test(name) && !OF_STATE.has(option)) {
 		// Other options depend on no choice, except those of an MPTCP socket: they depend on the
 		// protocol of the listener that took the connection.
 		const { world } = player;

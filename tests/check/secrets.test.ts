@@ -55,6 +55,46 @@ describe("a connection to a reuseport group", () => {
 	}
 });
 
+describe("a client that nobody accepted", () => {
+	const address =
+		'{sa_family=AF_INET6, sin6_port=htons(81), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "::1", &sin6_addr), sin6_scope_id=0}';
+	const group = [
+		...[3, 4].flatMap((fd) => [
+			`socket(AF_INET6, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = ${fd}`,
+			`setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4) = 0`,
+			`bind(${fd}, ${address}, 28) = 0`,
+			`listen(${fd}, 3) = 0`,
+		]),
+		"socket(AF_INET6, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 5",
+		`connect(5, ${address}, 28) = -1 EINPROGRESS`,
+	];
+	const differing = (lines: readonly string[]) =>
+		playScript(readScript([...group, ...lines].join("\n"), "recording"), {
+			version: "6.18.44",
+			alone: true,
+		}).flatMap(({ verdict, line, reason }) => (verdict === "mismatch" ? [line, reason] : []));
+	const only = (result: string) => `setsockopt(5, SOL_IPV6, IPV6_V6ONLY, [1], 4) = ${result}`;
+
+	// A reset client gives its port up, and IPV6_V6ONLY fails for a socket that has a port.
+	for (const closed of [3, 4]) {
+		it(`lost its port with listener ${closed}, as IPV6_V6ONLY shows`, () => {
+			expect(differing([`close(${closed}) = 0`, only("0")])).toEqual([]);
+		});
+
+		it(`kept its port without listener ${closed}, as IPV6_V6ONLY shows`, () => {
+			expect(differing([`close(${closed}) = 0`, only("-1 EINVAL")])).toEqual([]);
+		});
+	}
+
+	it("lost its port if both listeners are closed", () => {
+		const both = ["close(3) = 0", "close(4) = 0"];
+		expect(differing([...both, only("0")])).toEqual([]);
+		const line = group.length + 3;
+		const reason = "the kernel says EINVAL, the model 0";
+		expect(differing([...both, only("-1 EINVAL")])).toEqual([line, reason]);
+	});
+});
+
 describe("an answer of a secret", () => {
 	it("is not asked for if the kernel has the secret", () => {
 		const kernel = new Kernel({ secrets: [0], known: new Set(["ehash"]) });

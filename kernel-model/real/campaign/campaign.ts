@@ -280,6 +280,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 			} catch (error) {
 				// Without a line the rest may not be a valid script.
 				if (error instanceof ScriptError) return false;
+				if (await wasStopped(options.stopped)) return null;
 				throw error;
 			}
 		};

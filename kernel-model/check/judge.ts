@@ -94,7 +94,9 @@ export class Judge {
 		}
 		// All namespaces of a machine share the counters. Only live and campaigns know that nobody else
 		// connects.
-		const certain = revealed.exact && timed && this.world.settled && !overlaps();
+		const { settled, options } = this.world;
+		const isAlone = settled && options.shared !== true;
+		const certain = revealed.exact && timed && isAlone && !overlaps();
 		const reason = this.checkPerturb(this.world.subflow(sk), revealed, certain);
 		return reason === null ? null : { reason, port: revealed.port, blocker: 0, rule: reason };
 	}

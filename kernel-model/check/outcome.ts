@@ -106,6 +106,11 @@ export interface PlayOptions {
 	 */
 	settled?: boolean;
 	/**
+	 * True: other programs of the machine connect at the same time. They advance the counters of
+	 * table_perturb, so where a search may begin is not checked.
+	 */
+	shared?: boolean;
+	/**
 	 * Only the recorded processes use the network namespaces. If not given, playScript() assumes it
 	 * if the recording begins by making its namespace or with set-up commands. A Player that is
 	 * used directly always assumes it.

@@ -711,6 +711,8 @@ ${time}getsockname(${fd}, ${name}, [28]) = 0
 		matches(start + connects([41000, 41004, 41010], v6));
 		// A program in another namespace may have connected in between.
 		matches(start + connects(jumps, v6));
+		const beside = play(start + connects(jumps, v6), { settled: true, shared: true });
+		expect(beside.filter(({ verdict }) => verdict !== "match")).toEqual([]);
 		const mixed = (n: number): [string, string] =>
 			n % 2 === 0 ? ["AF_INET", "127.0.0.1"] : ["AF_INET6", "::ffff:127.0.0.1"];
 		expect(mismatch(start + connects(jumps, mixed), { settled: true }).reason).toMatch(

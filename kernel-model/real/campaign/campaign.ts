@@ -223,14 +223,16 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 
 	const differs = (outcomes: LiveOutcome[]) =>
 		outcomes.some(({ verdict }) => verdict === "mismatch");
+	// Other shards may run on this kernel.
+	const shared = shard.n > 1;
 	const play = async (script: string[]) => {
 		const parsed = readScript(`${script.join("\n")}\n`, NAME);
 		const recording = await recordScript(parsed, agent, options.draws ?? null);
 		// The clock is varied last. For a smaller program this happens only at the end, because
 		// nearly all differ without it.
-		let outcomes = judgeOn(agent, recording, NAME, { version, trace, variants: false });
+		let outcomes = judgeOn(agent, recording, NAME, { version, shared, trace, variants: false });
 		if (differs(outcomes) && !done.shrinking)
-			outcomes = judgeOn(agent, recording, NAME, { version });
+			outcomes = judgeOn(agent, recording, NAME, { version, shared });
 		return { script, recording, outcomes };
 	};
 	/** Whether the script shows a difference in one of several tries. */
@@ -292,10 +294,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		await fewest(script, within(SHRINK_LIMIT));
 	}
 	let last = (worst as Played | null) ?? first;
-	let explained = judgeOn(agent, last.recording, NAME, { version, explain: true });
+	let explained = judgeOn(agent, last.recording, NAME, { version, shared, explain: true });
 	if (!differs(explained)) {
 		last = first; // the small one depended on the clock alone
-		explained = judgeOn(agent, last.recording, NAME, { version, explain: true });
+		explained = judgeOn(agent, last.recording, NAME, { version, shared, explain: true });
 	}
 	const wrong = explained.find(({ verdict }) => verdict === "mismatch");
 	done.difference = {

@@ -24,7 +24,7 @@ import { startAgent } from "../kernel-model/real/vm/machine.js";
 import { errnoOf, Operands } from "../kernel-model/script/operands.js";
 import { type CallLine, formatValue } from "../kernel-model/script/strace.js";
 import { optionValue } from "../kernel-model/script/values.js";
-import { sockaddrText } from "./property/transcript.js";
+import { type DeviceName, sockaddrText } from "./property/transcript.js";
 import { type Calls, EVERY, HOST, OnlyModel, Removed, type Target, World } from "./world.js";
 
 /** Pid of the task of root. The task of another user is a child with its user id added. */
@@ -34,10 +34,6 @@ const FAMILIES: ReadonlyMap<number, string> = new Map([
 	[AF_INET, "AF_INET"],
 	[AF_INET6, "AF_INET6"],
 ]);
-const addressText = (address: Address, length: number | undefined) => {
-	const text = sockaddrText(address);
-	return length === undefined ? text : text.replace(/[0-9]+$/, String(length));
-};
 const stringText = (text: string) =>
 	formatValue({ kind: "string", bytes: Buffer.from(text), truncated: false, column: 0 });
 
@@ -88,7 +84,13 @@ class Writer implements Target {
 	calls(uid: number): Calls {
 		const calls = this.world.user(uid);
 		const write = (text: string) => this.write(uid, text);
-		const kernel = this.world.kernel;
+		const { kernel, net } = this.world;
+		// The kernel has other numbers of devices.
+		const nameOf: DeviceName = (id) => net.net.devices.find(({ ifindex }) => ifindex === id)?.name;
+		const addressText = (address: Address, length?: number) => {
+			const text = sockaddrText(address, nameOf);
+			return length === undefined ? text : text.replace(/[0-9]+$/, String(length));
+		};
 		/** Writes a call of a file that has O_NONBLOCK. */
 		const nonblocking = (fd: number, text: string) => {
 			write(`fcntl(${fd}, F_SETFL, O_RDWR|O_NONBLOCK)`);
@@ -118,7 +120,7 @@ class Writer implements Target {
 				return calls.connect(fd, address, length, nonblock);
 			},
 			connectAndWait: (fd, address) => {
-				write(`connect(${fd}, ${addressText(address, undefined)})`);
+				write(`connect(${fd}, ${addressText(address)})`);
 				const { now } = kernel;
 				const result = calls.connectAndWait(fd, address);
 				if (kernel.now !== now) throw new OnlyModel("connect: it waits for a timer");

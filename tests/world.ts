@@ -9,6 +9,7 @@
  *     c connect 127.0.0.1:9 = ECONNREFUSED
  *     a name = [::1]:5000
  *     a listen 1 = 0 | 6.1.176: EADDRINUSE
+ *     d bind [fe80::1%lo]:5000       a link-local address, with its scope
  *
  * A line without "=" returns 0. A result after "|" is the result of the named kernel. `lo..hi`
  * stands for every number in this range. `$p` stands for an arbitrary port at its first use, and
@@ -384,6 +385,16 @@ export class World {
 		return typeof result === "number" ? String(outcome(result)) : result;
 	}
 
+	/** An address of a program. "[fe80::1%dummy0]:53" has the scope of a device. */
+	private address(text: string): Address {
+		const [, host, scope, port] = /^(.*)%(.*)(\]:[0-9]+)$/.exec(text) ?? [];
+		if (scope === undefined) return addressOf(text);
+		const device = this.net.net.devices.find(({ name }) => name === scope);
+		// A kernel that answers from a recording has made its devices already.
+		if (device === undefined && this.target === this.model) throw new Error(`no device: ${scope}`);
+		return { ...addressOf(host + port), scope_id: device?.ifindex ?? 0 };
+	}
+
 	private get(name: string): Entry {
 		const socket = this.sockets.get(name);
 		if (socket === undefined) throw new Error(`no socket: ${name}`);
@@ -531,7 +542,7 @@ export class World {
 				// [AF_UNSPEC] ADDRESS [LENGTH]
 				const unspec = word === "AF_UNSPEC";
 				const [text, length] = unspec ? args.slice(1) : args;
-				const address = addressOf(text);
+				const address = this.address(text);
 				if (unspec) address.family = "AF_UNSPEC";
 				return length === undefined
 					? calls.bind(fd, address)
@@ -540,11 +551,11 @@ export class World {
 			case "listen":
 				return calls.listen(fd, Number(word));
 			case "connect": // and waits
-				return calls.connectAndWait(fd, addressOf(word));
+				return calls.connectAndWait(fd, this.address(word));
 			case "start": // connect() that does not wait; a length may follow
 				return calls.connect(
 					fd,
-					addressOf(word),
+					this.address(word),
 					args[1] === undefined ? undefined : Number(args[1]),
 					true,
 				);
@@ -568,7 +579,7 @@ export class World {
 				// [SIZE] [ADDRESS]: by default one byte to the connected address
 				const to = args.find((arg) => arg.includes(":"));
 				const size = args.find((arg) => !arg.includes(":"));
-				const address = to === undefined ? null : addressOf(to);
+				const address = to === undefined ? null : this.address(to);
 				return calls.sendto(fd, Number(size ?? 1), address, undefined, true);
 			}
 			case "recv":

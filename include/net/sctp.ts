@@ -160,6 +160,8 @@ export interface SctpDst {
 	 * Whether the source address belongs to the association, so that answers find the association.
 	 */
 	bound: boolean;
+	/** The device that packets have to leave by, 0 for any. */
+	oif: Ifindex;
 	/**
 	 * Device on which this kernel receives packets to the address, 0 if another host receives them.
 	 */

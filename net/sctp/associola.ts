@@ -115,6 +115,11 @@ function sctp_assoc_rm_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): vo
 	sctp_transport_route(k, asoc, first);
 }
 
+/** The address of the peer that equals an address, null if the peer has none. */
+export function sctp_assoc_lookup_paddr(asoc: SctpAssociation, addr: SctpAddr): SctpAddr | null {
+	return asoc.peer.transports.find((known) => sctp_cmp_addr_exact(addr, known)) ?? null;
+}
+
 /**
  * Adds an address of the peer unless it is known. The first address is the primary. Returns false
  * if the endpoint has another association with this address.
@@ -123,7 +128,7 @@ export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpA
 	const { transports, port } = asoc.peer;
 	const copy = sctpAddrDup(addr);
 	copy.sin_port = port;
-	if (transports.some((known) => sctp_cmp_addr_exact(known, copy))) return true;
+	if (sctp_assoc_lookup_paddr(asoc, copy) !== null) return true;
 	if (transports.length === 0) sctp_transport_route(k, asoc, copy);
 	if (!asoc.temp && !sctp_hash_transport(k, asoc, copy)) return false;
 	transports.push(copy);

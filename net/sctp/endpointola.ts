@@ -16,12 +16,14 @@ import {
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sk_free, sk_net } from "../core/sock.js";
+import { sctp_assoc_lookup_paddr } from "./associola.js";
 import { sctp_bind_addr_match } from "./bind_addr.js";
 import {
 	sctp_epaddr_lookup_transport,
 	sctp_has_association,
 	sctp_unhash_endpoint,
 } from "./input.js";
+import { sctp_source } from "./sm_make_chunk.js";
 import { sctp_put_port } from "./socket.js";
 
 /** Makes an endpoint that is not bound. */
@@ -86,8 +88,9 @@ export function sctp_endpoint_lookup_assoc(
  * The association need not have the address to which it was sent.
  */
 export function sctp_endpoint_bh_rcv(k: Stack, ep: SctpEndpoint, packet: SctpPacket): void {
-	packet.asoc = sctp_endpoint_lookup_assoc(k, ep, packet.src);
-	if (packet.asoc !== null) packet.transport = packet.src;
+	const src = sctp_source(packet);
+	packet.asoc = sctp_endpoint_lookup_assoc(k, ep, src);
+	packet.transport = packet.asoc === null ? null : sctp_assoc_lookup_paddr(packet.asoc, src);
 }
 
 /** Whether another sock has an association between an address of the endpoint and this peer. */

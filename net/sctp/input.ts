@@ -26,9 +26,10 @@ import {
 	reuseport_detach_sock,
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
-import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
-import { sctp_bind_addr_match, sctp_bind_addrs_check, sctp_cmp_addr_exact } from "./bind_addr.js";
+import { sctp_assoc_lookup_paddr } from "./associola.js";
+import { sctp_bind_addr_match, sctp_bind_addrs_check } from "./bind_addr.js";
 import { sctp_endpoint_is_match } from "./endpointola.js";
+import { sctp_get_af_specific } from "./protocol.js";
 import { sctpChunk } from "./sm_statefuns.js";
 
 /**
@@ -62,8 +63,14 @@ export function sctpReleaseSock(k: Stack): void {
 
 /** Finds the receiver of a packet. ABORT and SHUTDOWN COMPLETE out of the blue are dropped. */
 function sctp_rcv(k: Stack, packet: SctpPacket): void {
-	const { net, src, dest, dif, type } = packet;
-	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const { net, dif, type } = packet;
+	const af = sctp_get_af_specific(packet.src.sin_family);
+	if (af === null) return;
+	const src = af.from_skb(packet.src, dif);
+	const dest = af.from_skb(packet.dest, dif);
+	const sdif = af.skb_sdif(net, dest, dif);
+	packet.src = src;
+	packet.dest = dest;
 	const bound_dev_if = k.sock.skc_bound_dev_if;
 	packet.asoc = __sctp_rcv_lookup(k, packet, sdif);
 	packet.ep = packet.asoc?.ep ?? __sctp_rcv_lookup_endpoint(k, net, dest, src, dif, sdif);
@@ -91,7 +98,7 @@ function __sctp_rcv_lookup(k: Stack, packet: SctpPacket, sdif: Ifindex): SctpAss
 		const paddr = { ...addr, sin_port: src.sin_port };
 		const asoc = sctp_lookup_association(k, net, dest, paddr, dif, sdif);
 		if (asoc === null) continue;
-		packet.transport = paddr;
+		packet.transport = sctp_assoc_lookup_paddr(asoc, paddr);
 		return asoc;
 	}
 	return null;
@@ -220,9 +227,7 @@ export function sctp_unhash_transport(k: Stack, asoc: SctpAssociation, addr: Sct
 /** The associations between a local port and an address of a peer. */
 function transports(k: Stack, net: Net, lport: Port, paddr: SctpAddr): readonly SctpAssociation[] {
 	const list = k.sctp_globals.transport_hashtable.get(transportKey(net, lport, paddr)) ?? [];
-	return list.filter((asoc) =>
-		asoc.peer.transports.some((addr) => sctp_cmp_addr_exact(addr, paddr)),
-	);
+	return list.filter((asoc) => sctp_assoc_lookup_paddr(asoc, paddr) !== null);
 }
 
 /** The association of an endpoint with a peer, null if none. */

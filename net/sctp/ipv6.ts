@@ -48,7 +48,12 @@ import { proto_register, sk_net } from "../core/sock.js";
 import { inet_recvmsg, inet_release, inet_sendmsg, inet_shutdown } from "../ipv4/af_inet.js";
 import { ipv6_chk_addr } from "../ipv6/addrconf.js";
 import { inet6_bind, inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
-import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
+import {
+	inet6_sdif,
+	ip6_dst_lookup_flow,
+	ip6LocalDeliverIfindex,
+	ip6RemoteAnswer,
+} from "../ipv6/route.js";
 import { dev_get_by_index } from "../l3mdev/l3mdev.js";
 import { sctp_is_any } from "./bind_addr.js";
 import { type SctpAf, type SctpPf, sctp_af_inet, sctp_get_af_specific } from "./protocol.js";
@@ -98,10 +103,13 @@ function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: Sk): boolean {
 	);
 }
 
+function isLinkLocal(addr: SctpAddr): boolean {
+	return (ipv6_addr_type(addr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
+}
+
 /** The required output device of packets to an address, 0 for any. */
 function v6Oif(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): Ifindex {
-	const linklocal = (ipv6_addr_type(daddr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
-	return linklocal ? daddr.sin6_scope_id : k.sock.skc_bound_dev_if[asoc.sk];
+	return isLinkLocal(daddr) ? daddr.sin6_scope_id : k.sock.skc_bound_dev_if[asoc.sk];
 }
 
 /** The result of the last route lookup as a SctpDst. */
@@ -109,6 +117,7 @@ function v6Dst(net: Net, daddr: In6Addr, oif: Ifindex, bound: boolean): SctpDst 
 	return {
 		saddr: sctp_v6_to_addr(net.fl6.saddr, 0),
 		bound,
+		oif,
 		dif: ip6LocalDeliverIfindex(net, daddr, 0, oif),
 		answer: ip6RemoteAnswer(net, daddr, 0, oif),
 	};
@@ -160,6 +169,11 @@ function sctp_v6_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 	return dst;
 }
 
+/** An address of a packet. Its scope is the device that received the packet. */
+function sctp_v6_from_skb(addr: SctpAddr, dif: Ifindex): SctpAddr {
+	return { ...addr, sin6_scope_id: dif };
+}
+
 function sctp_v6_from_sk(k: Stack, sk: Sk): SctpAddr {
 	return sctp_v6_to_addr(k.sock.skc_v6_rcv_saddr, sk * 4);
 }
@@ -191,7 +205,7 @@ function __sctp_v6_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
 	if (!ipv6_addr_equal(addr1.sin6_addr, 0, addr2.sin6_addr, 0)) return false;
 	const { sin6_scope_id } = addr1;
 	return (
-		(ipv6_addr_type(addr1.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) === 0 ||
+		!isLinkLocal(addr1) ||
 		sin6_scope_id === 0 ||
 		addr2.sin6_scope_id === 0 ||
 		sin6_scope_id === addr2.sin6_scope_id
@@ -262,7 +276,10 @@ export const sctp_af_inet6: SctpAf = {
 	sockaddr_len: SIZEOF_SOCKADDR_IN6,
 	get_dst: sctp_v6_get_dst,
 	getAnyDst: sctpV6GetAnyDst,
-	deliverIfindex: (net, addr) => ip6LocalDeliverIfindex(net, addr.sin6_addr, 0, 0),
+	deliverIfindex: (net, addr) =>
+		ip6LocalDeliverIfindex(net, addr.sin6_addr, 0, isLinkLocal(addr) ? addr.sin6_scope_id : 0),
+	from_skb: sctp_v6_from_skb,
+	skb_sdif: (net, daddr, dif) => inet6_sdif(net, daddr.sin6_addr, 0, dif),
 	from_sk: sctp_v6_from_sk,
 	cmp_addr: sctp_v6_cmp_addr,
 	addr_valid: sctp_v6_addr_valid,
@@ -293,7 +310,7 @@ function sctp_inet6_bind_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean {
 	if (addr.sin_family !== AF_INET6) {
 		return sctp_get_af_specific(addr.sin_family)?.available(k, addr, sk) ?? false;
 	}
-	if ((ipv6_addr_type(addr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0) {
+	if (isLinkLocal(addr)) {
 		const net = sk_net(k, sk);
 		const scope_id = addr.sin6_scope_id;
 		if (scope_id === 0 || dev_get_by_index(net, scope_id) === null) return false;
@@ -309,7 +326,7 @@ function sctp_inet6_bind_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean {
 
 function sctp_inet6_send_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean {
 	if (addr.sin_family !== AF_INET6) return true;
-	if ((ipv6_addr_type(addr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) === 0) return true;
+	if (!isLinkLocal(addr)) return true;
 	const scope_id = addr.sin6_scope_id;
 	return scope_id !== 0 && dev_get_by_index(sk_net(k, sk), scope_id) !== null;
 }

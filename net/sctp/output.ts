@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/output.c: sends packets over loopback, or to another host, which answers at once. */
-
+import type { Ifindex } from "../../include/linux/handle.js";
 import { AF_INET } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
@@ -21,6 +21,7 @@ import { sk_net } from "../core/sock.js";
 import { __ip_dev_find } from "../ipv4/devinet.js";
 import { sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_get_af_specific } from "./protocol.js";
+import { sctp_source } from "./sm_make_chunk.js";
 
 /** The tag of every peer on another host. */
 const REMOTE_TAG = -1;
@@ -33,7 +34,7 @@ function packet(
 	net: Net,
 	src: SctpAddr,
 	dest: SctpAddr,
-	dif: number,
+	dif: Ifindex,
 	content: SctpContent,
 ): SctpPacket {
 	const body = { tbit: false, init: null, cookie: null, size: 0, ...content };
@@ -62,14 +63,13 @@ export function sctp_packet_transmit(
 	const src = { ...dst.saddr, sin_port: asoc.bind_addr.port };
 	const sent = packet(net, src, { ...dest, sin_port: asoc.peer.port }, dst.dif, content);
 	if (dst.dif !== 0) k.sctp_globals.packets.push(sent);
-	else answerOfRemote(k, asoc, sent);
+	else answerOfRemote(k, asoc, sent, dst.oif);
 }
 
 /** Another host answers as its route says. A retransmitted INIT is answered like the first one. */
-function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket): void {
+function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket, dif: Ifindex): void {
 	const answer = (content: Omit<SctpContent, "vtag">) => {
 		const body = { vtag: asoc.c.my_vtag, ...content };
-		const dif = k.sock.skc_bound_dev_if[asoc.sk];
 		k.sctp_globals.packets.push(packet(sent.net, sent.dest, sent.src, dif, body));
 	};
 	switch (sent.type) {
@@ -97,11 +97,9 @@ function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket): void
 }
 
 /** Answers a packet that belongs to no association: sctp_ootb_pkt_new. */
-export function sctpOotbTransmit(
-	k: Stack,
-	{ net, src, dest }: SctpPacket,
-	content: SctpContent,
-): void {
+export function sctpOotbTransmit(k: Stack, answered: SctpPacket, content: SctpContent): void {
+	const { net, dest } = answered;
+	const src = sctp_source(answered);
 	// By a route to lo packets to addresses of other hosts arrive. They cannot be a source.
 	if (dest.sin_family === AF_INET && __ip_dev_find(net, dest.sin_addr) === null) return;
 	const dif = sctp_get_af_specific(src.sin_family)?.deliverIfindex(net, src) ?? 0;

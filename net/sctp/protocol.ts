@@ -52,7 +52,7 @@ import {
 	ipRemoteAnswer,
 	segmentDeliverIfindex,
 } from "../ipv4/route.js";
-import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
+import { l3mdev_fib_table_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	sctp_add_bind_addr,
 	sctp_bind_addr_state,
@@ -80,7 +80,11 @@ export interface SctpAf {
 	/** The route from any address to `daddr`, null if there is none. */
 	getAnyDst(k: Stack, asoc: SctpAssociation, daddr: SctpAddr): SctpDst | null;
 	/** The device that receives packets to an address, 0 if it is not local. */
-	deliverIfindex(net: Net, addr: SctpAddr): number;
+	deliverIfindex(net: Net, addr: SctpAddr): Ifindex;
+	/** An address of a packet that came on device `dif`. */
+	from_skb(addr: SctpAddr, dif: Ifindex): SctpAddr;
+	/** The VRF that a packet to `daddr` came through on device `dif`, 0 if none. */
+	skb_sdif(net: Net, daddr: SctpAddr, dif: Ifindex): Ifindex;
 	/** The local address of a sock, without its port. */
 	from_sk(k: Stack, sk: Sk): SctpAddr;
 	/** Whether two addresses and their ports are the same. */
@@ -227,7 +231,7 @@ function v4Dst(net: Net, daddr: number, oif: Ifindex, bound: boolean): SctpDst {
 	let dif = segmentDeliverIfindex(net, daddr, oif);
 	// By a route to lo this host receives packets to any address.
 	if (dif === 0 && answer === "blackhole") dif = ipDatagramDeliverIfindex(net, daddr, oif);
-	return { saddr, bound, dif, answer };
+	return { saddr, bound, oif, dif, answer };
 }
 
 /**
@@ -274,6 +278,8 @@ export const sctp_af_inet: SctpAf = {
 	get_dst: sctp_v4_get_dst,
 	getAnyDst: sctpV4GetAnyDst,
 	deliverIfindex: (net, addr) => segmentDeliverIfindex(net, addr.sin_addr, 0),
+	from_skb: (addr) => addr,
+	skb_sdif: (net, _daddr, dif) => l3mdev_master_ifindex_by_index(net, dif),
 	from_sk: sctp_v4_from_sk,
 	cmp_addr: sctp_v4_cmp_addr,
 	addr_valid: sctp_v4_addr_valid,

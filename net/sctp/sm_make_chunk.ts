@@ -3,6 +3,7 @@
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import type {
+	SctpAddr,
 	SctpAssociation,
 	SctpEndpoint,
 	SctpInit,
@@ -37,6 +38,14 @@ export function sctp_pack_cookie(
 		peer_init: packet.init,
 		addrs: sctp_make_init(asoc).addrs,
 	};
+}
+
+/**
+ * The source of a packet: the address of the peer by which its association was found, or the one it
+ * came from.
+ */
+export function sctp_source(packet: SctpPacket): SctpAddr {
+	return packet.transport ?? packet.src;
 }
 
 /** An association that lives only as long as a packet is processed. */

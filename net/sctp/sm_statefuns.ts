@@ -66,6 +66,7 @@ import {
 	sctp_make_temp_asoc,
 	sctp_pack_cookie,
 	sctp_process_init,
+	sctp_source,
 	sctp_unpack_cookie,
 } from "./sm_make_chunk.js";
 import {
@@ -197,7 +198,8 @@ function sctp_sf_do_5_1B_init(
 
 /** The temporary association of an INIT. null if it has no address in the scope of the peer. */
 function initAsoc(k: Stack, ep: SctpEndpoint, packet: SctpPacket): SctpAssociation | null {
-	const { src, init } = packet;
+	const { init } = packet;
+	const src = sctp_source(packet);
 	const new_asoc = sctp_make_temp_asoc(k, ep, packet);
 	const scope = sctp_get_af_specific(src.sin_family)?.scope(src) ?? 0;
 	if (sctp_assoc_set_bind_addr_from_ep(k, new_asoc, scope) < 0) return null;
@@ -216,7 +218,7 @@ function sendInitAck(k: Stack, new_asoc: SctpAssociation, packet: SctpPacket): v
 /** INIT ACK: answers with the cookie. Is ignored if it lists an address of another association. */
 function sctp_sf_do_5_1C_ack(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
 	if (!sctp_vtag_verify(packet, asoc) || packet.init === null) return;
-	if (!sctp_process_init(k, asoc, packet.src, packet.init)) return;
+	if (!sctp_process_init(k, asoc, sctp_source(packet), packet.init)) return;
 	asoc.init_err_counter = 0;
 	asoc.init_cycle = 0;
 	asoc.init_sent_count = 0;
@@ -385,13 +387,13 @@ function sctp_sf_do_5_2_4_dupcook(
 	asoc: SctpAssociation,
 	packet: SctpPacket,
 ): void {
-	const { cookie, src } = packet;
+	const { cookie } = packet;
 	if (cookie === null) return;
 	const new_asoc = sctp_unpack_cookie(k, ep, packet, cookie, true);
 	const action = sctp_tietags_compare(new_asoc, asoc);
 	if (action === "D") sctp_sf_do_dupcook_d(k, asoc, packet);
 	else if (action === "A" || action === "B") {
-		if (!sctp_process_init(k, new_asoc, src, cookie.peer_init)) return;
+		if (!sctp_process_init(k, new_asoc, sctp_source(packet), cookie.peer_init)) return;
 		if (action === "A") sctp_sf_do_dupcook_a(k, asoc, packet, new_asoc);
 		else sctp_sf_do_dupcook_b(k, asoc, packet, new_asoc);
 	}

@@ -14,13 +14,18 @@ function unspecified({ address, port }: Address): string {
 	return formatValue({ kind: "string", bytes, truncated: false, column: 0 });
 }
 
-const textOf = (name: Address) =>
+/** The name of a device. */
+export type DeviceName = (ifindex: number) => string | undefined;
+const noName: DeviceName = () => undefined;
+
+const textOf = (name: Address, nameOf = noName) =>
 	name.family === "AF_UNSPEC"
 		? `{sa_family=AF_UNSPEC, sa_data=${unspecified(name)}}`
-		: formatValue(sockaddrValue(name, () => undefined));
+		: formatValue(sockaddrValue(name, nameOf));
 
 /** A name that a program passes, with its length. */
-export const sockaddrText = (name: Address) => `${textOf(name)}, ${lengthOf(name)}`;
+export const sockaddrText = (name: Address, nameOf = noName) =>
+	`${textOf(name, nameOf)}, ${lengthOf(name)}`;
 
 /** The name that a call returned, with the length before and after. */
 export const returnedText = (name: Address) =>

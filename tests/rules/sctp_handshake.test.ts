@@ -56,6 +56,101 @@ describe("the INIT of an SCTP socket", () => {
 	);
 });
 
+/** A device in a VRF, and one outside. */
+const DEVICES = `
+		ip link add vrf0 type vrf table 10
+		ip link set vrf0 up
+		ip link add d0 address 02:00:00:00:00:01 type dummy
+		ip link set d0 master vrf0
+		ip link set d0 up
+		ip link add d1 address 02:00:00:00:00:02 type dummy
+		ip link set d1 up
+		ip addr add fe80::1/64 dev lo nodad
+		ip addr add 2001:db8:3::10/64 dev d1 nodad
+		`;
+
+describe("the INIT of an SCTP socket to a link-local address", () => {
+	rule(
+		"is answered by the device of the address, which the kernel makes the scope of the source",
+		`${DEVICES}
+		sctp6 s a b c
+		s bind [::]:5000
+		s listen 4
+		a start [fe80::ff:fe00:1%d0]:5000 = EINPROGRESS
+		a peer = [fe80::ff:fe00:1]:5000
+		s name = [fe80::ff:fe00:1]:5000
+		b connect [fe80::ff:fe00:2%d1]:5000
+		s name = [fe80::ff:fe00:2]:5000
+		c connect [fe80::1%lo]:5000
+		s name = [fe80::1]:5000
+		s accept d
+		d name = [fe80::1]:5000
+		`,
+	);
+	rule(
+		"has no answer if the scope is not the device of the address",
+		`${DEVICES}
+		sctp6 s a b
+		s bind [::]:5000
+		s listen 4
+		a start [fe80::ff:fe00:2%d0]:5000 = EINPROGRESS
+		a peer = ENOTCONN
+		b start [fe80::ff:fe00:1%lo]:5000 = EINPROGRESS
+		b peer = ENOTCONN
+		`,
+	);
+	rule(
+		"is refused if nobody listens, by the same device",
+		`${DEVICES}
+		sctp6 a b
+		a connect [fe80::ff:fe00:1%d0]:5000 = ECONNREFUSED
+		b connect [fe80::ff:fe00:2%d1]:5000 = ECONNREFUSED
+		`,
+	);
+	rule(
+		"does not meet a listener on an address with another scope",
+		`${DEVICES}
+		ip addr add fe80::1/64 dev d1 nodad
+		sctp6 s a b
+		s bind [fe80::1%lo]:5000
+		s listen 4
+		a connect [fe80::1%d1]:5000 = ECONNREFUSED
+		b connect [fe80::1%lo]:5000
+		b peer = [fe80::1]:5000
+		`,
+	);
+	rule(
+		"does not reach a socket that is bound to the VRF of the device",
+		`${DEVICES}
+		sctp6 s a t b
+		s device vrf0
+		s bind [::]:5000
+		s listen 4
+		a connect [fe80::ff:fe00:1%d0]:5000 = ECONNREFUSED
+		t device d0
+		t bind [::]:5001
+		t listen 4
+		b connect [fe80::ff:fe00:1%d0]:5001
+		`,
+	);
+});
+
+describe("an INIT ACK that comes from another address than its INIT went to", () => {
+	rule(
+		"does not add the address that it comes from, so the COOKIE ACK from there is lost",
+		`${DEVICES}
+		sctp6 s a
+		s bind [::]:5000
+		s listen 4
+		a bind [fe80::ff:fe00:2%d1]:6000
+		a start [2001:db8:3::10]:5000 = EINPROGRESS
+		a peer = ENOTCONN
+		s accept c
+		c peer = [fe80::ff:fe00:2]:6000
+		`,
+	);
+});
+
 /** The second client restarts the association of the first one, whose packets nobody answers. */
 const RESTARTED = `
 		sctp s a with SO_REUSEADDR

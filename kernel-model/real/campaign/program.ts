@@ -836,19 +836,18 @@ class Renderer {
 		return { family: "AF_INET6", address: text, port, scope_id };
 	}
 
-	/** Addresses of this host for a socket of a kind. */
-	private here(six: boolean, kind: Kind): string[] {
+	private here(six: boolean): string[] {
 		const base = six ? V6 : V4;
 		const scoped = six && this.scoped ? SCOPED : [];
 		if (!this.inVrf) return [...base, ...scoped];
-		const devices = scoped.length > 0 && !SILENT.includes(kind) ? SCOPED_VRF : [];
+		const devices = scoped.length > 0 ? SCOPED_VRF : [];
 		return [...base, ...(six ? VRF6 : VRF4), ...scoped, ...devices];
 	}
 
 	private bind(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
 		const [, , c, d, e] = n;
 		const six = this.six(e % 16 === 15 ? !sock.six : sock.six);
-		const here = this.here(six, sock.kind);
+		const here = this.here(six);
 		const odd = six ? ODD6 : ODD4;
 		const address = c >= 240 ? pick(odd, c) : pick(here, c);
 		const port = d % 2 === 0 && !this.without("autobind") ? 0 : pick(PORTS, d >> 1);
@@ -866,7 +865,7 @@ class Renderer {
 		c: number,
 		d: number,
 	): [string, string, number] {
-		const here = this.here(six, sock.kind).filter(
+		const here = this.here(six).filter(
 			(address) => address !== "0.0.0.0" && address !== "::ffff:0.0.0.0",
 		);
 		const address = pick(here, c >> 2);
@@ -1059,7 +1058,7 @@ class Renderer {
 					: (["SO_REUSEPORT", 15] as const);
 				this.set(process, fd, "SOL_SOCKET", option, number, 1);
 			}
-			const here = this.here(six, "tcp");
+			const here = this.here(six);
 			const address = nth(here, (bits >> 5) % Math.min(here.length, 4));
 			this.say(process, `bind(${fd}, ${this.name(six, address, String(port))}, ${six ? 28 : 16})`);
 			this.perform(() => process.task.bind(fd, this.address(six, address, port)));

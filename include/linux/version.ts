@@ -9,10 +9,10 @@
 /** A difference between kernels that a program or a reader of the source can see. */
 export interface BehaviourChange {
 	readonly name: string;
-	/** First mainline release that has the change. */
-	readonly since: string;
-	/** The commit in mainline. */
-	readonly commit: string;
+	/** First mainline release that has the change. Null if only stable releases are known to have it. */
+	readonly since: string | null;
+	/** The commit in mainline; null if it is not known. */
+	readonly commit: string | null;
 	/** Further commits that belong to the change. */
 	readonly also?: readonly string[];
 	/** For each stable series that has the change as well: the first release known to have it. */
@@ -257,6 +257,15 @@ export const CHANGES = [
 		backports: ["7.2.9"],
 		summary:
 			"A UDP socket that is bound to an address, dissolves its connection and connects again counts as the last to connect. Before, it kept its place.",
+		modelled: true,
+	},
+	{
+		name: "datagram-connect-keeps-device",
+		since: null,
+		commit: null,
+		backports: ["6.12.118"],
+		summary:
+			"A connect() of an IPv6 datagram socket to a link-local address that finds no route leaves the device of the socket as it was. Before, the socket was bound to the device of the scope.",
 		modelled: true,
 	},
 	{
@@ -576,6 +585,11 @@ export const CHANGES = [
 		modelled: true,
 	},
 ] as const satisfies readonly BehaviourChange[];
+
+/** The first release and the commit of a change, for a reader: "6.8, 8002d44fe84d". */
+export function firstOf({ since, commit, backports }: BehaviourChange): string {
+	return [since ?? `stable ${backports.join(", ")}`, commit ?? "commit not known"].join(", ");
+}
 
 type Change = (typeof CHANGES)[number];
 

@@ -9,7 +9,12 @@
  * most different versions is shown. The responsible change is found by trial: the older version is
  * played with single changes of the newer one.
  */
-import { CHANGES, type ChangeName } from "../../include/linux/version.js";
+import {
+	type BehaviourChange,
+	CHANGES,
+	type ChangeName,
+	firstOf,
+} from "../../include/linux/version.js";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
@@ -419,16 +424,24 @@ export function formatAnswer({ result, error, address, value, port }: Answer): s
 }
 
 /** The first release and the commits of a change. */
-function commitsOf(changes: readonly string[]): Record<string, { since: string; commit: string }> {
+function commitsOf(
+	changes: readonly string[],
+): Record<string, Pick<BehaviourChange, "since" | "commit">> {
+	return Object.fromEntries(
+		changesNamed(changes).map(({ name, since, commit }) => [name, { since, commit }]),
+	);
+}
+
+function changesNamed(changes: readonly string[]): BehaviourChange[] {
 	const names = new Set(changes.flatMap((text) => text.split("+")));
-	const found = CHANGES.filter(({ name }) => names.has(name));
-	return Object.fromEntries(found.map(({ name, since, commit }) => [name, { since, commit }]));
+	return CHANGES.filter(({ name }) => names.has(name));
 }
 
 /** Changes that act together, with their commits: "one (6.8, d91ef1e1b55f)". */
 function withCommits(names: string): string {
-	const found = Object.entries(commitsOf([names]));
-	return found.map(([name, { since, commit }]) => `${name} (${since}, ${commit})`).join(" + ");
+	return changesNamed([names])
+		.map((change) => `${change.name} (${firstOf(change)})`)
+		.join(" + ");
 }
 
 /** A difference as lines of text; `styled` colours them. */

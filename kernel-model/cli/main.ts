@@ -76,10 +76,12 @@ function kernels(args: string[]): number {
 	lines.push("", "changes (first release; backports; * only one side is modelled; = same answers)");
 	const changes: readonly BehaviourChange[] = CHANGES;
 	for (const change of changes) {
-		const backports = change.backports.length > 0 ? `; ${change.backports.join(", ")}` : "";
+		const releases = [change.since ?? [], change.backports.join(", ")].flat().filter(Boolean);
 		const same = change.internal ? "=" : " ";
 		const mark = change.modelled ? same : "*";
-		lines.push(`  ${mark} ${change.name} (${change.since}${backports}) ${change.commit}`);
+		lines.push(
+			`  ${mark} ${change.name} (${releases.join("; ")}) ${change.commit ?? "commit not known"}`,
+		);
 		lines.push(`      ${change.summary}`);
 	}
 	process.stdout.write(`${lines.join("\n")}\n`);

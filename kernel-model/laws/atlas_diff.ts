@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** How the atlases of two versions differ, and which behaviour changes are the cause. */
-import { CHANGES } from "../../include/linux/version.js";
+import { CHANGES, firstOf } from "../../include/linux/version.js";
 import { nth } from "../machine/nth.js";
 import { changesOf } from "../machine/versions.js";
 import {
@@ -68,9 +68,10 @@ export function differencesOf(before: Atlas, after: Atlas): Differences {
 	return { before, after, pairs, alone: before.pairs + after.pairs - 2 * shared };
 }
 
-/** The release that has a change first, as a number: 6012 for 6.12. */
+/** The mainline release that has a change first, as a number: 6012 for 6.12. */
 function sinceOf(name: string): number {
-	const since = CHANGES.find((change) => change.name === name)?.since ?? "";
+	const since = CHANGES.find((change) => change.name === name)?.since;
+	if (since == null) return Number.POSITIVE_INFINITY;
 	const [major, minor] = since.split(".").map(Number);
 	return (major ?? 0) * 1000 + (minor ?? 0);
 }
@@ -147,9 +148,9 @@ export function printDifferences(differences: Differences, style: Style): string
 		lines.push("");
 		const changes = CHANGES.filter((change) => its[0]?.causes.includes(change.name));
 		if (changes.length === 0) lines.push(style("1", `No single change: ${its.length} pairs`));
-		for (const { name, since, commit, summary } of changes) {
-			lines.push(style("1", `${name} (${since}, ${commit}): ${its.length} pairs`));
-			lines.push(...wrap(summary, "  "));
+		for (const change of changes) {
+			lines.push(style("1", `${change.name} (${firstOf(change)}): ${its.length} pairs`));
+			lines.push(...wrap(change.summary, "  "));
 		}
 		lines.push(...causeLines(differences, its));
 	}

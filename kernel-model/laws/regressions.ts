@@ -17,7 +17,7 @@ import { PROTOCOLS, type Protocol } from "./protocols.js";
 /** What was found of a change. */
 export interface Regression {
 	readonly change: ChangeName;
-	readonly commit: string;
+	readonly commit: string | null;
 	readonly summary: string;
 	/** The law that tells before from after; null if none does. */
 	readonly law: Law | null;
@@ -115,7 +115,7 @@ export function regressions(
 
 function search(
 	change: ChangeName,
-	commit: string,
+	commit: string | null,
 	summary: string,
 	{ before, after }: { before: string; after: string },
 	size: number,
@@ -185,7 +185,7 @@ export function regressionsText(found: readonly Regression[]): string {
 		.filter(({ differs }) => differs)
 		.map(({ change, commit, law, broken, protocol, programs, seconds }) => {
 			const what = law === null ? "none" : `${law.id} (${broken}, ${protocol})`;
-			return `| ${change} ${commit} | ${what} | ${programs} | ${seconds} |`;
+			return `| ${change} ${commit ?? "commit not known"} | ${what} | ${programs} | ${seconds} |`;
 		});
 	const unseen = found
 		.filter(({ differs }) => !differs)

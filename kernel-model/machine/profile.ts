@@ -153,7 +153,9 @@ function nearest(stable: string): { name: string; lacks: string[] } {
 	}
 	if (found === null || seriesOf(found) === oldest) {
 		const next = VERSIONS.find(({ name }) => compareReleases(name, stable) > 0)?.name ?? oldest;
-		const names = CHANGES.filter(({ since }) => compareReleases(since, stable) > 0);
+		const names = CHANGES.filter(
+			({ since }) => since === null || compareReleases(since, stable) > 0,
+		);
 		const has = new Set(VERSIONS.find(({ name }) => name === next)?.has ?? []);
 		const list = names.filter(({ name }) => has.has(name)).map(({ name }) => name);
 		return { name: next, lacks: [`${stable} lacks a change of ${next}: ${listOf(list)}`] };

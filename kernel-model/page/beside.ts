@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A script in two versions: the lines that differ, and the changes that make them differ. */
-import { CHANGES } from "../../include/linux/version.js";
+import { CHANGES, firstOf } from "../../include/linux/version.js";
 import { type CompareOptions, compareInSlices, formatAnswer } from "../check/matrix.js";
 import { readScript } from "../check/player.js";
 import { count } from "../machine/count.js";
@@ -8,8 +8,8 @@ import { count } from "../machine/count.js";
 /** A behaviour change, as `kernels` lists it. */
 export interface Change {
 	name: string;
-	since: string;
-	commit: string;
+	/** The first release and the commit. */
+	first: string;
 	summary: string;
 }
 
@@ -47,10 +47,9 @@ export function* besides(
 }
 
 function changeNamed(wanted: string): Change[] {
-	return CHANGES.filter(({ name }) => name === wanted).map(({ name, since, commit, summary }) => ({
-		name,
-		since,
-		commit,
-		summary,
+	return CHANGES.filter(({ name }) => name === wanted).map((change) => ({
+		name: change.name,
+		first: firstOf(change),
+		summary: change.summary,
 	}));
 }

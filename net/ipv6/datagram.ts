@@ -77,7 +77,8 @@ function ipv4_connected(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): num
 
 /**
  * Connects an AF_INET6 sock that has a port to an IPv6, v4-mapped or IPv4 address. Returns 0 or a
- * negative errno. On an error the sock keeps its old peer.
+ * negative errno. On an error the sock keeps its old peer. Whether it keeps its old device depends on
+ * the version.
  */
 export function __ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -104,6 +105,7 @@ export function __ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 		return ipv4_connected(k, sk, sockaddr_in(daddr[3], usin.sin_port), SIZEOF_SOCKADDR_IN);
 	}
 
+	const old_bound_dev_if = S.skc_bound_dev_if[sk];
 	if (__ipv6_addr_needs_scope_id(addr_type)) {
 		if (addr_len >= SIZEOF_SOCKADDR_IN6 && usin.sin6_scope_id !== 0) {
 			if (!sk_dev_equal_l3scope(k, sk, usin.sin6_scope_id)) return -EINVAL;
@@ -121,6 +123,8 @@ export function __ip6_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 	if (err < 0) {
 		ipv6_addr_copy(S.skc_v6_daddr, at, old_daddr, 0);
 		S.skc_dport[sk] = old_dport;
+		// since 6.12.118, stable
+		if (k.changes.has("datagram-connect-keeps-device")) S.skc_bound_dev_if[sk] = old_bound_dev_if;
 		return err;
 	}
 	reuseport_has_conns_set(k, sk);

@@ -49,15 +49,21 @@ describe("the table of behaviour changes", () => {
 		expect(byName.size).toBe(changes.length);
 		for (const { name, since, commit, also, backports, summary } of changes) {
 			expect(name).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/);
-			expect(since).toMatch(/^\d+\.\d+$/);
-			for (const hash of [commit, ...(also ?? [])]) expect(hash).toMatch(/^[0-9a-f]{12}$/);
+			if (since === null || commit === null) {
+				// Only stable releases are known to have it.
+				expect([since, commit, also]).toEqual([null, null, undefined]);
+				expect(backports.length).toBeGreaterThan(0);
+			} else {
+				expect(since).toMatch(/^\d+\.\d+$/);
+				for (const hash of [commit, ...(also ?? [])]) expect(hash).toMatch(/^[0-9a-f]{12}$/);
+			}
 			for (const release of backports) expect(release).toMatch(/^\d+\.\d+\.\d+$/);
 			expect(summary).toMatch(/\S.*\.$/);
 		}
 	});
 
 	it("names each commit in one change only", () => {
-		const commits = changes.flatMap(({ commit, also }) => [commit, ...(also ?? [])]);
+		const commits = changes.flatMap(({ commit, also }) => [commit ?? [], also ?? []].flat());
 		expect(new Set(commits).size).toBe(commits.length);
 	});
 
@@ -66,7 +72,7 @@ describe("the table of behaviour changes", () => {
 		const series = (release: string) => Number(release.split(".")[1]);
 		for (const { name, since, backports } of changes) {
 			for (const first of backports) {
-				expect(minor(first), `${name}, ${first}`).toBeLessThan(minor(since));
+				if (since !== null) expect(minor(first), `${name}, ${first}`).toBeLessThan(minor(since));
 			}
 			expect(new Set(backports.map(minor)).size).toBe(backports.length);
 		}
@@ -79,6 +85,12 @@ describe("the table of behaviour changes", () => {
 	});
 });
 
+/** What stands beside a place that asks for a change: one of these. */
+function stampsOf({ since, commit, also, backports }: BehaviourChange): string[] {
+	if (since === null) return backports.map((release) => `since ${release}, stable`);
+	return [commit, ...(also ?? [])].map((hash) => `since ${since}, ${hash}`);
+}
+
 describe("ported code", () => {
 	it("asks for every change whose both sides are modelled, and for no other change", () => {
 		const asked = new Set(sites.map(({ name }) => name));
@@ -88,22 +100,18 @@ describe("ported code", () => {
 
 	it("has the first release and a commit of the change beside each place that asks for it", () => {
 		for (const { where, name, comment } of sites) {
-			const { since = "", commit = "", also = [] } = byName.get(name) ?? {};
-			const stamps = [commit, ...also].map((hash) => `since ${since}, ${hash}`);
+			const change = byName.get(name);
+			const stamps = change === undefined ? [] : stampsOf(change);
 			const found = stamps.filter((stamp) => comment.includes(stamp));
 			expect(found.length, `${where}, ${name}: ${stamps.join(" or ")}`).toBeGreaterThan(0);
 		}
 	});
 
 	it("names only releases and commits that the table has", () => {
-		const known = new Set(
-			changes.flatMap(({ since, commit, also }) =>
-				[commit, ...(also ?? [])].map((hash) => `since ${since}, ${hash}`),
-			),
-		);
+		const known = new Set(changes.flatMap(stampsOf));
 		for (const { file, lines } of files) {
 			for (const [i, line] of lines.entries()) {
-				for (const [stamp] of line.matchAll(/since \d+\.\d+, [0-9a-f]{12}/g)) {
+				for (const [stamp] of line.matchAll(/since [\d.]+, ([0-9a-f]{12}|stable)/g)) {
 					expect(known, `${file}:${i + 1}`).toContain(stamp);
 				}
 			}

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** connect() to link-local addresses: the scope in the address, and the device of the socket. */
 import { describe, expect, it } from "vitest";
-import { type Address, AF_INET6, SO_BINDTODEVICE, SOL_SOCKET } from "../../kernel-model/index.js";
+import {
+	type Address,
+	AF_INET6,
+	SO_BINDTODEVICE,
+	SO_BINDTOIFINDEX,
+	SOL_SOCKET,
+} from "../../kernel-model/index.js";
 import { outcome, PROTOCOLS, type Protocol, World } from "../world.js";
 
 const SETUP = [
@@ -81,6 +87,47 @@ it("an address of lo that nobody has gives connect() a soft error, which SO_ERRO
 	expect(error()).toBe(101);
 	expect(outcome(task.send(fd, 1, true))).toBe("EPIPE");
 	world.check();
+});
+
+describe("a connect() of UDP that finds no route to a link-local address", () => {
+	/** The result, and the device of the socket after it. `own` is bound first, if it is not "". */
+	function fail(version: string, own: string, ...[address, scope_id]: [string, number]) {
+		const world = new World({
+			version,
+			setup: [
+				"ip link set lo up",
+				"ip addr add fe80::1/64 dev lo",
+				"ip route add unreachable fe80::9/128 dev lo",
+			],
+		});
+		const { task } = world;
+		const fd = task.socket(AF_INET6, 2, 0);
+		const local: Address = { family: "AF_INET6", address: own, port: 5000 };
+		if (own !== "") expect(task.bind(fd, local)).toBe(0);
+		const to: Address = { family: "AF_INET6", address, port: 80, scope_id };
+		const result = outcome(task.connect(fd, to));
+		const bound = task.getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 4);
+		world.check();
+		return [result, typeof bound === "number" ? bound : bound[0]];
+	}
+
+	const CASES = [
+		["::ffff:127.0.0.1", "fe80::1", 1, "EAFNOSUPPORT"],
+		["", "fe80::9", 1, "EHOSTUNREACH"],
+		["", "fe80::1", 99, "ENETUNREACH"],
+	] as const;
+
+	it.each(["6.3", "6.1.176", "6.12.107", "6.18.44", "7.3"])("binds it to the device in %s", (v) => {
+		for (const [own, to, scope, error] of CASES) {
+			expect(fail(v, own, to, scope)).toEqual([error, scope]);
+		}
+	});
+
+	it("leaves its device as it was in 6.12.118", () => {
+		for (const [own, to, scope, error] of CASES) {
+			expect(fail("6.12.118", own, to, scope)).toEqual([error, 0]);
+		}
+	});
 });
 
 describe.each([

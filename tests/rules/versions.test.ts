@@ -579,7 +579,7 @@ describe("a change between versions", () => {
 				// The base commit is older than the release that it is named after.
 				const base = version.name === "6.3" && name !== "ip-local-port-range";
 				const has =
-					newer(base ? "6.2" : version.name, since) >= 0 ||
+					(since !== null && newer(base ? "6.2" : version.name, since) >= 0) ||
 					known.some(
 						(first) => first.startsWith(`${major}.${minor}.`) && newer(version.name, first) >= 0,
 					);

@@ -144,8 +144,8 @@ function besideText({ answers, changes }: Differing): HTMLElement {
 			{},
 			...answers.flatMap(({ version, text }) => [el("dt", {}, version), el("dd", {}, text)]),
 		),
-		...changes.map(({ name, since, commit, summary }) =>
-			el("p", {}, el("strong", {}, name), ` (since ${since}, ${commit}): ${summary}`),
+		...changes.map(({ name, first, summary }) =>
+			el("p", {}, el("strong", {}, name), ` (since ${first}): ${summary}`),
 		),
 	);
 }

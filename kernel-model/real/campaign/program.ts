@@ -893,23 +893,11 @@ class Renderer {
 		const [, , c, d, e] = n;
 		const six = this.six(e % 16 === 15 ? !sock.six : sock.six);
 		const [address, port, number] = this.target(process, sock, six, c, d);
-		if (DATAGRAM.includes(sock.kind) && this.mayLoseDevice(process, fd, address)) return;
 		this.say(process, `connect(${fd}, ${this.name(six, address, port)}, ${six ? 28 : 16})`);
 		const err = this.perform(() =>
 			process.task.connect(fd, this.address(six, address, number), six ? 28 : 16, true),
 		);
 		if (err === 0 || err === -115) sock.connected = true;
-	}
-
-	/**
-	 * Whether a connect() of a datagram socket to a link-local address may fail after it has bound
-	 * the socket to the device. Some stable releases then take the device away again.
-	 */
-	private mayLoseDevice(process: Process, fd: number, address: string): boolean {
-		const [, scope] = address.split("%");
-		if (scope === undefined) return false;
-		const name = process.task.getsockname(fd);
-		return scope !== "lo" || typeof name === "number" || name.address.startsWith("::ffff:");
 	}
 
 	private send(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {

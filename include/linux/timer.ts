@@ -21,8 +21,8 @@ function wheelDelay(expires: number, level: number): number {
 }
 
 /** Kinds of timers that an owner can have. From 4 on the owner is an association of SCTP. */
-export const TIMER_KINDS = 8;
-const TIMER_KINDS_LOG = 3;
+export const TIMER_KINDS = 16;
+const TIMER_KINDS_LOG = 4;
 
 /** More than the number of times that timers are armed. A level counts more than this number. */
 const LEVEL = 2 ** 49;

@@ -34,6 +34,7 @@ export const SCTP_STATE_SHUTDOWN_ACK_SENT = 7;
 export const SCTP_CID_DATA = 0;
 export const SCTP_CID_INIT = 1;
 export const SCTP_CID_INIT_ACK = 2;
+export const SCTP_CID_SACK = 3;
 export const SCTP_CID_ABORT = 6;
 export const SCTP_CID_SHUTDOWN = 7;
 export const SCTP_CID_SHUTDOWN_ACK = 8;
@@ -47,12 +48,17 @@ export const SCTP_CID_SHUTDOWN_COMPLETE = 14;
 export const SCTP_TIMEOUT_T1 = 4;
 export const SCTP_TIMEOUT_T2_SHUTDOWN = 5;
 export const SCTP_TIMEOUT_T5_SHUTDOWN_GUARD = 6;
+export const SCTP_TIMEOUT_SACK = 7;
+export const SCTP_TIMEOUT_T3_RTX = 8;
 
 /**
- * Defaults of net.sctp: rto_initial and rto_max, ms; max_init_retransmits, association_max_retrans.
+ * Defaults of net.sctp: rto_initial, rto_min, rto_max and sack_timeout, ms; max_init_retransmits,
+ * association_max_retrans.
  */
 export const SCTP_RTO_INITIAL = 3000;
+export const SCTP_RTO_MIN = 1000;
 export const SCTP_RTO_MAX = 60_000;
+export const SCTP_SACK_TIMEOUT = 200;
 export const SCTP_MAX_INIT_RETRANS = 8;
 export const SCTP_MAX_RETRANS = 10;
 
@@ -127,11 +133,51 @@ export interface SctpSignedCookie {
 	addrs: readonly SctpAddr[];
 }
 
-/** A packet with one chunk. */
+/** A DATA chunk that was sent. */
+export interface SctpDataChunk {
+	tsn: number;
+	size: number;
+}
+
+/** What a chunk and its packet carry besides addresses. */
+export interface SctpChunkContent {
+	/** SCTP_CID_*. */
+	type: number;
+	vtag: number;
+	tbit?: boolean;
+	init?: SctpInit | null;
+	cookie?: SctpSignedCookie | null;
+	tsn?: number;
+	size?: number;
+	sack_imm?: boolean;
+	ctsn?: number;
+}
+
+/** struct sctp_outq: what an association sends, and TSNs, which count from 1. */
+export interface SctpOutq {
+	/** Sizes of the messages that have no TSN yet, bytes. */
+	out_chunk_list: number[];
+	/** Data that the peer has not acknowledged. */
+	transmitted: SctpDataChunk[];
+	/** All of `transmitted` has to be sent again. */
+	retransmit: boolean;
+	/** Control chunks that leave together when a packet or call has been processed. */
+	control_chunk_list: { to: SctpAddr | null; content: SctpChunkContent }[];
+	/** The next TSN, and the last one that the peer has acknowledged. */
+	next_tsn: number;
+	ctsn_ack_point: number;
+	/** The chunk whose round trip is measured (rtt_in_progress, rto_pending), 0 if none. */
+	rtt_tsn: number;
+}
+
+/** A chunk of a packet. */
 export interface SctpPacket {
 	net: Net;
 	/** SCTP_CID_*. */
 	type: number;
+	/** Whether it is the first chunk of its packet, and whether it is the last one. */
+	first: boolean;
+	end_of_packet: boolean;
 	src: SctpAddr;
 	dest: SctpAddr;
 	/** The device that receives it. */
@@ -143,8 +189,12 @@ export interface SctpPacket {
 	init: SctpInit | null;
 	/** Of INIT ACK and COOKIE ECHO. */
 	cookie: SctpSignedCookie | null;
-	/** Of DATA, bytes. */
+	/** Of DATA: its number, bytes, and whether the peer shall acknowledge it at once. */
+	tsn: number;
 	size: number;
+	sack_imm: boolean;
+	/** Of SACK and SHUTDOWN: all data up to this TSN has arrived. */
+	ctsn: number;
 	/** The receiver, once it is known: null for the control sock, which answers for nobody. */
 	ep: SctpEndpoint | null;
 	asoc: SctpAssociation | null;
@@ -183,6 +233,12 @@ export interface SctpAssociation {
 		primary_addr: SctpAddr;
 		/** transport_addr_list: the addresses of the peer, the primary one first. */
 		transports: SctpAddr[];
+		/** All data up to this TSN has arrived. 0 before the first. */
+		ctsn: number;
+		/** The next packet with data is acknowledged at once. */
+		sack_needed: boolean;
+		/** The address that the last data came from. */
+		last_data_from: SctpAddr | null;
 	};
 	/** The route to the primary address, null if there is none. */
 	dst: SctpDst | null;
@@ -201,8 +257,7 @@ export interface SctpAssociation {
 	/** Retransmission timeout of the primary address, ms. */
 	rto: number;
 	overall_error_count: number;
-	/** Sizes of the messages that were sent before it was established, bytes. */
-	outqueue: number[];
+	outqueue: SctpOutq;
 	/** It was freed. Only a call or packet that holds it may still use it. */
 	dead: boolean;
 }

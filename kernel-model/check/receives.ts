@@ -13,7 +13,12 @@ import { INET_RECVERR, INET_RECVERR6, RCV_SHUTDOWN, SOCK_DONE } from "../../incl
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import type { Datagram, UdpTable } from "../../include/net/udp.js";
 import { EAGAIN, ENOTCONN, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
-import { IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_TCP } from "../../include/uapi/linux/in.js";
+import {
+	IPPROTO_DCCP,
+	IPPROTO_MPTCP,
+	IPPROTO_SCTP,
+	IPPROTO_TCP,
+} from "../../include/uapi/linux/in.js";
 import { tcp_fin } from "../../net/ipv4/tcp_input.js";
 import { datagramCopied, udp_get_table_prot, udpSender } from "../../net/ipv4/udp.js";
 import { type Address, fromSockaddr } from "../machine/address.js";
@@ -79,6 +84,10 @@ export class Receives {
 		if (recorded === -ERESTARTSYS) return IGNORED;
 		if (UNRELATED.has(error)) return this.passOver(made, flags);
 		const stream = protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
+		// Nothing is late and nothing comes from outside, so the queue is the kernel's.
+		if (protocol === IPPROTO_SCTP && world.settled) {
+			return { result: task.recv(fd, size ?? bytes(recorded), true, flags) };
+		}
 		const doubtful = !world.settled && world.isDoubtful(task.net, sk);
 		if (doubtful || (!stream && !isUdp(protocol))) return this.passOver(made, flags);
 		if (size !== null && stream && recorded > size) {

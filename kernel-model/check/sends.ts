@@ -23,7 +23,7 @@ import {
 	TCPF_SYN_SENT,
 } from "../../include/net/tcp_states.js";
 import { EAGAIN, EOPNOTSUPP, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
-import { IPPROTO_MPTCP, IPPROTO_TCP } from "../../include/uapi/linux/in.js";
+import { IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import { inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
@@ -108,6 +108,7 @@ export class Sends {
 			result = several ? result + 1 : err;
 		}
 		if (recorded === null || result === recorded || own !== null) return { result };
+		if (protocol === IPPROTO_SCTP && this.world.settled) return { result };
 		const error = call.result?.errno ?? "";
 		const unrelated =
 			UNRELATED.has(error) ||

@@ -850,6 +850,8 @@ function* sctpSend(a: Asked): Iterable<Reason> {
 	yield [E.EAGAIN, "sctp_connect_new_asoc", none];
 	yield needsService(a, "sctp_connect_new_asoc", nth(k.sock.skc_num, sk));
 	yield [E.EPIPE, "sctp_sendmsg", "there is no association that can send"];
+	const shuts = "the association is being shut down";
+	yield [E.ESHUTDOWN, "sctp_sf_error_shutdown", shuts];
 	yield [
 		E.ENETUNREACH,
 		"sctp_bind_addr_copy",

@@ -125,4 +125,11 @@ function verifyAssociation(
 	if (asoc.ep !== ep || asoc.sk !== ep.sk) fail(`${what} is another's`);
 	if (asocs[asoc.id] !== asoc) fail(`${what} has the number of another one`);
 	if (asoc.temp) fail(`${what} is temporary`);
+	const { control_chunk_list, transmitted, next_tsn } = asoc.outqueue;
+	if (control_chunk_list.length > 0) fail(`${what} has chunks that were not sent`);
+	const ordered = transmitted.every(({ tsn }, i) => {
+		const after = transmitted[i + 1]?.tsn ?? next_tsn;
+		return tsn < after;
+	});
+	if (!ordered) fail(`${what}: data is out of order`);
 }

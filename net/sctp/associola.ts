@@ -14,8 +14,10 @@ import {
 	SCTP_SS_LISTENING,
 	SCTP_STATE_CLOSED,
 	SCTP_STATE_ESTABLISHED,
+	SCTP_TIMEOUT_SACK,
 	SCTP_TIMEOUT_T1,
 	SCTP_TIMEOUT_T2_SHUTDOWN,
+	SCTP_TIMEOUT_T3_RTX,
 	SCTP_TIMEOUT_T5_SHUTDOWN_GUARD,
 	type SctpAddr,
 	type SctpAssociation,
@@ -32,7 +34,13 @@ import { sctp_endpoint_add_asoc, sctp_endpoint_destroy } from "./endpointola.js"
 import { sctp_hash_transport, sctp_unhash_transport } from "./input.js";
 import { sctp_transport_route } from "./transport.js";
 
-const TIMERS = [SCTP_TIMEOUT_T1, SCTP_TIMEOUT_T2_SHUTDOWN, SCTP_TIMEOUT_T5_SHUTDOWN_GUARD];
+const TIMERS = [
+	SCTP_TIMEOUT_T1,
+	SCTP_TIMEOUT_T2_SHUTDOWN,
+	SCTP_TIMEOUT_T5_SHUTDOWN_GUARD,
+	SCTP_TIMEOUT_SACK,
+	SCTP_TIMEOUT_T3_RTX,
+];
 
 /**
  * Makes an association that is on no endpoint's list yet. A temporary one never gets into a table.
@@ -50,7 +58,14 @@ export function sctp_association_new(
 		sk,
 		state: SCTP_STATE_CLOSED,
 		bind_addr: { port: ep.bind_addr.port, address_list: [] },
-		peer: { port: addr.sin_port, primary_addr: addr, transports: [] },
+		peer: {
+			port: addr.sin_port,
+			primary_addr: addr,
+			transports: [],
+			ctsn: 0,
+			sack_needed: true,
+			last_data_from: null,
+		},
 		dst: null,
 		id: -1,
 		temp,
@@ -62,7 +77,15 @@ export function sctp_association_new(
 		init_sent_count: 0,
 		rto: SCTP_RTO_INITIAL,
 		overall_error_count: 0,
-		outqueue: [],
+		outqueue: {
+			out_chunk_list: [],
+			transmitted: [],
+			retransmit: false,
+			control_chunk_list: [],
+			next_tsn: 1,
+			ctsn_ack_point: 0,
+			rtt_tsn: 0,
+		},
 		dead: false,
 	};
 	if (temp) return asoc;
@@ -92,16 +115,23 @@ export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 /** Makes an association as a newer one with the same peer is: after a restart or a collision. */
 export function sctp_assoc_update(k: Stack, asoc: SctpAssociation, newer: SctpAssociation): void {
 	asoc.c = { ...newer.c };
+	const { outqueue, peer } = asoc;
+	peer.sack_needed = newer.peer.sack_needed;
+	peer.ctsn = newer.peer.ctsn;
 	const { transports } = asoc.peer;
 	const known = (addr: SctpAddr) =>
 		newer.peer.transports.some((other) => sctp_cmp_addr_exact(other, addr));
 	for (const addr of transports.filter((addr) => !known(addr))) sctp_assoc_rm_peer(k, asoc, addr);
 	if (asoc.state >= SCTP_STATE_ESTABLISHED) {
+		outqueue.next_tsn = newer.outqueue.next_tsn;
+		outqueue.ctsn_ack_point = newer.outqueue.ctsn_ack_point;
+		outqueue.rtt_tsn = 0;
 		asoc.overall_error_count = 0;
 		asoc.rto = SCTP_RTO_INITIAL;
 		return;
 	}
 	for (const addr of newer.peer.transports) if (!sctp_assoc_add_peer(k, asoc, addr)) return;
+	outqueue.ctsn_ack_point = outqueue.next_tsn - 1;
 }
 
 /** Removes an address of the peer. The first one left becomes the primary. */

@@ -7,13 +7,16 @@ import {
 	SCTP_CID_ABORT,
 	SCTP_CID_COOKIE_ACK,
 	SCTP_CID_COOKIE_ECHO,
+	SCTP_CID_DATA,
 	SCTP_CID_INIT,
 	SCTP_CID_INIT_ACK,
+	SCTP_CID_SACK,
 	SCTP_CID_SHUTDOWN,
 	SCTP_CID_SHUTDOWN_ACK,
 	SCTP_CID_SHUTDOWN_COMPLETE,
 	type SctpAddr,
 	type SctpAssociation,
+	type SctpChunkContent,
 	type SctpPacket,
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -26,30 +29,39 @@ import { sctp_source } from "./sm_make_chunk.js";
 /** The tag of every peer on another host. */
 const REMOTE_TAG = -1;
 
-/** What a packet carries besides its addresses. */
-export type SctpContent = Pick<SctpPacket, "type" | "vtag"> &
-	Partial<Pick<SctpPacket, "tbit" | "init" | "cookie" | "size">>;
-
 function packet(
 	net: Net,
 	src: SctpAddr,
 	dest: SctpAddr,
 	dif: Ifindex,
-	content: SctpContent,
+	content: SctpChunkContent,
+	first = true,
+	end_of_packet = true,
 ): SctpPacket {
-	const body = { tbit: false, init: null, cookie: null, size: 0, ...content };
+	const empty = { tbit: false, init: null, cookie: null, tsn: 0, size: 0, ctsn: 0 };
+	const body = { ...empty, sack_imm: false, first, end_of_packet, ...content };
 	return { net, src, dest, dif, ep: null, asoc: null, transport: null, ...body };
+}
+
+/** Sends a packet with one chunk. */
+export function sctp_packet_transmit(
+	k: Stack,
+	asoc: SctpAssociation,
+	to: SctpAddr | null,
+	content: SctpChunkContent,
+): void {
+	sctpPacketTransmitChunks(k, asoc, to, [content]);
 }
 
 /**
  * Sends a packet of an association to an address of its peer: without an address to the primary
  * one. Without a route the packet is lost.
  */
-export function sctp_packet_transmit(
+export function sctpPacketTransmitChunks(
 	k: Stack,
 	asoc: SctpAssociation,
 	to: SctpAddr | null,
-	content: SctpContent,
+	chunks: readonly SctpChunkContent[],
 ): void {
 	const primary = asoc.peer.transports[0] ?? asoc.peer.primary_addr;
 	const dest = to ?? primary;
@@ -61,14 +73,18 @@ export function sctp_packet_transmit(
 	if (dst === null) return;
 	const net = sk_net(k, asoc.sk);
 	const src = { ...dst.saddr, sin_port: asoc.bind_addr.port };
-	const sent = packet(net, src, { ...dest, sin_port: asoc.peer.port }, dst.dif, content);
-	if (dst.dif !== 0) k.sctp_globals.packets.push(sent);
-	else answerOfRemote(k, asoc, sent, dst.oif);
+	for (const [i, content] of chunks.entries()) {
+		const end = i === chunks.length - 1;
+		const peer = { ...dest, sin_port: asoc.peer.port };
+		const sent = packet(net, src, peer, dst.dif, content, i === 0, end);
+		if (dst.dif !== 0) k.sctp_globals.packets.push(sent);
+		else answerOfRemote(k, asoc, sent, dst.oif);
+	}
 }
 
 /** Another host answers as its route says. A retransmitted INIT is answered like the first one. */
 function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket, dif: Ifindex): void {
-	const answer = (content: Omit<SctpContent, "vtag">) => {
+	const answer = (content: Omit<SctpChunkContent, "vtag">) => {
 		const body = { vtag: asoc.c.my_vtag, ...content };
 		k.sctp_globals.packets.push(packet(sent.net, sent.dest, sent.src, dif, body));
 	};
@@ -86,6 +102,9 @@ function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket, dif: 
 		case SCTP_CID_COOKIE_ECHO:
 			answer({ type: SCTP_CID_COOKIE_ACK });
 			return;
+		case SCTP_CID_DATA:
+			answer({ type: SCTP_CID_SACK, ctsn: sent.tsn });
+			return;
 		case SCTP_CID_SHUTDOWN:
 			answer({ type: SCTP_CID_SHUTDOWN_ACK });
 			return;
@@ -97,7 +116,7 @@ function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket, dif: 
 }
 
 /** Answers a packet that belongs to no association: sctp_ootb_pkt_new. */
-export function sctpOotbTransmit(k: Stack, answered: SctpPacket, content: SctpContent): void {
+export function sctpOotbTransmit(k: Stack, answered: SctpPacket, content: SctpChunkContent): void {
 	const { net, dest } = answered;
 	const src = sctp_source(answered);
 	// By a route to lo packets to addresses of other hosts arrive. They cannot be a source.

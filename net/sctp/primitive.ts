@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/sctp/primitive.c: what a call asks of an association. */
 import {
-	SCTP_CID_DATA,
 	SCTP_STATE_CLOSED,
 	SCTP_STATE_COOKIE_ECHOED,
 	SCTP_STATE_ESTABLISHED,
@@ -10,7 +9,7 @@ import {
 import type { Stack } from "../../include/net/stack.js";
 import { ESHUTDOWN } from "../../include/uapi/asm-generic/errno.js";
 import { sctpReceive } from "./input.js";
-import { sctp_packet_transmit } from "./output.js";
+import { sctp_outq_flush } from "./outqueue.js";
 import {
 	sctp_sf_cookie_wait_prm_abort,
 	sctp_sf_cookie_wait_prm_shutdown,
@@ -31,6 +30,7 @@ export function sctp_primitive_SHUTDOWN(k: Stack, asoc: SctpAssociation): void {
 	if (state === SCTP_STATE_CLOSED || state > SCTP_STATE_ESTABLISHED) return;
 	if (state <= SCTP_STATE_COOKIE_ECHOED) sctp_sf_cookie_wait_prm_shutdown(k, asoc);
 	else sctp_sf_do_9_2_prm_shutdown(k, asoc);
+	if (!asoc.dead) sctp_outq_flush(k, asoc);
 	sctpReceive(k);
 }
 
@@ -43,13 +43,12 @@ export function sctp_primitive_ABORT(k: Stack, asoc: SctpAssociation): void {
 }
 
 /**
- * Sends a message of `size` bytes, or queues it until the association is established. Returns 0 or
- * a negative errno.
+ * Sends a message of `size` bytes, or queues it until it may be sent. Returns 0 or a negative errno.
  */
 export function sctp_primitive_SEND(k: Stack, asoc: SctpAssociation, size: number): number {
 	if (asoc.state > SCTP_STATE_ESTABLISHED) return -ESHUTDOWN;
-	if (asoc.state !== SCTP_STATE_ESTABLISHED) asoc.outqueue.push(size);
-	else sctp_packet_transmit(k, asoc, null, { type: SCTP_CID_DATA, vtag: asoc.c.peer_vtag, size });
+	asoc.outqueue.out_chunk_list.push(size);
+	sctp_outq_flush(k, asoc);
 	sctpReceive(k);
 	return 0;
 }

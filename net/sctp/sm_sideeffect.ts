@@ -2,9 +2,10 @@
 /** net/sctp/sm_sideeffect.c: states, errors and timers of associations. */
 import { TIMER_KINDS } from "../../include/linux/timer.js";
 import {
-	SCTP_CID_DATA,
+	SCTP_CID_SACK,
 	SCTP_RTO_INITIAL,
 	SCTP_RTO_MAX,
+	SCTP_SACK_TIMEOUT,
 	SCTP_SOCKET_TCP,
 	SCTP_SOCKET_UDP,
 	SCTP_SS_CLOSED,
@@ -15,6 +16,7 @@ import {
 	SCTP_STATE_COOKIE_WAIT,
 	SCTP_STATE_ESTABLISHED,
 	SCTP_STATE_SHUTDOWN_RECEIVED,
+	SCTP_TIMEOUT_SACK,
 	type SctpAssociation,
 	sctp_sstate,
 	sctp_style,
@@ -22,7 +24,7 @@ import {
 import { RCV_SHUTDOWN, SHUTDOWN_MASK } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sctp_association_free } from "./associola.js";
-import { sctp_packet_transmit } from "./output.js";
+import { sctp_outq_tail } from "./outqueue.js";
 
 /** The number of a timer of an association in k.timers. `kind` is SCTP_TIMEOUT_*. */
 function timerOf(asoc: SctpAssociation, kind: number): number {
@@ -49,6 +51,10 @@ export function sctpTimerStart(
 	const expiry = k.timers.expiry(timerOf(asoc, kind));
 	if (expiry !== null && expiry <= k.timers.expiryIn(timeout)) return;
 	k.timers.mod_timer(timerOf(asoc, kind), timeout);
+}
+
+export function sctpTimerPending(k: Stack, asoc: SctpAssociation, kind: number): boolean {
+	return k.timers.expiry(timerOf(asoc, kind)) !== null;
 }
 
 /** SCTP_CMD_TIMER_STOP. */
@@ -99,11 +105,21 @@ export function sctp_cmd_new_state(k: Stack, asoc: SctpAssociation, state: numbe
 	if (state === SCTP_STATE_ESTABLISHED) asoc.cookie = null;
 }
 
-/** Sends the messages that were queued before the association was established. */
-export function sctpFlush(k: Stack, asoc: SctpAssociation): void {
-	for (const size of asoc.outqueue.splice(0)) {
-		sctp_packet_transmit(k, asoc, null, { type: SCTP_CID_DATA, vtag: asoc.c.peer_vtag, size });
+/**
+ * Acknowledges a packet with data: every second one at once, the others when 200 ms have passed.
+ * `force`: at once.
+ */
+export function sctp_gen_sack(k: Stack, asoc: SctpAssociation, force: boolean): void {
+	const { peer } = asoc;
+	if (!force && !peer.sack_needed) {
+		peer.sack_needed = true; // of the next packet
+		sctpTimerRestart(k, asoc, SCTP_TIMEOUT_SACK, SCTP_SACK_TIMEOUT);
+		return;
 	}
+	peer.sack_needed = false;
+	const vtag = asoc.c.peer_vtag;
+	sctp_outq_tail(asoc, peer.last_data_from, { type: SCTP_CID_SACK, vtag, ctsn: peer.ctsn });
+	sctpTimerStop(k, asoc, SCTP_TIMEOUT_SACK);
 }
 
 /** Frees an association that has ended, unless it waits for accept(), which may still return it. */

@@ -3,8 +3,7 @@
  * net/sctp/sm_statefuns.c, and the table of sm_statetable.c that selects its functions: what chunks
  * and timers do to associations.
  *
- * Left out: data is not acknowledged, so it never delays the end of an association, and no
- * association sends heartbeats.
+ * Left out: no association sends heartbeats.
  */
 import {
 	SCTP_CID_ABORT,
@@ -13,6 +12,7 @@ import {
 	SCTP_CID_DATA,
 	SCTP_CID_INIT,
 	SCTP_CID_INIT_ACK,
+	SCTP_CID_SACK,
 	SCTP_CID_SHUTDOWN,
 	SCTP_CID_SHUTDOWN_ACK,
 	SCTP_CID_SHUTDOWN_COMPLETE,
@@ -31,8 +31,10 @@ import {
 	SCTP_STATE_SHUTDOWN_PENDING,
 	SCTP_STATE_SHUTDOWN_RECEIVED,
 	SCTP_STATE_SHUTDOWN_SENT,
+	SCTP_TIMEOUT_SACK,
 	SCTP_TIMEOUT_T1,
 	SCTP_TIMEOUT_T2_SHUTDOWN,
+	SCTP_TIMEOUT_T3_RTX,
 	SCTP_TIMEOUT_T5_SHUTDOWN_GUARD,
 	type SctpAddr,
 	type SctpAssociation,
@@ -60,6 +62,14 @@ import { sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_endpoint_add_asoc, sctp_endpoint_bh_rcv } from "./endpointola.js";
 import { sctpReceive } from "./input.js";
 import { sctp_packet_transmit, sctpOotbTransmit } from "./output.js";
+import {
+	sctp_outq_flush,
+	sctp_outq_is_empty,
+	sctp_outq_sack,
+	sctp_outq_tail,
+	sctp_outq_teardown,
+	sctp_retransmit,
+} from "./outqueue.js";
 import { sctp_get_af_specific } from "./protocol.js";
 import {
 	sctp_make_init,
@@ -76,7 +86,7 @@ import {
 	sctp_cmd_set_sk_err,
 	sctp_cmd_t1_timer_update,
 	sctp_do_8_2_transport_strike,
-	sctpFlush,
+	sctp_gen_sack,
 	sctpTimerRestart,
 	sctpTimerStart,
 	sctpTimerStop,
@@ -89,8 +99,12 @@ export function sctpChunk(k: Stack, packet: SctpPacket): void {
 	if (packet.asoc === null && ep !== null) sctp_endpoint_bh_rcv(k, ep, packet);
 	const { asoc } = packet;
 	const state = asoc?.state ?? SCTP_STATE_CLOSED;
-	if (asoc === null || state === SCTP_STATE_CLOSED) closedChunk(k, ep, asoc, packet);
-	else if (ep !== null) liveChunk(k, ep, asoc, packet);
+	if (asoc === null || state === SCTP_STATE_CLOSED) {
+		// The chunks behind one that was refused are discarded with it.
+		if (packet.first) closedChunk(k, ep, asoc, packet);
+	} else if (ep !== null) liveChunk(k, ep, asoc, packet);
+	const own = packet.asoc;
+	if (packet.end_of_packet && own !== null && !own.dead) sctp_outq_flush(k, own);
 }
 
 /** A chunk for an endpoint, or for an association that has ended and waits for accept(). */
@@ -111,6 +125,7 @@ function closedChunk(
 			sctp_sf_do_5_1D_ce(k, ep, asoc, packet);
 			return;
 		case SCTP_CID_DATA:
+		case SCTP_CID_SACK:
 		case SCTP_CID_SHUTDOWN:
 		case SCTP_CID_SHUTDOWN_ACK:
 			sctp_sf_ootb(k, asoc, packet);
@@ -124,7 +139,7 @@ function liveChunk(k: Stack, ep: SctpEndpoint, asoc: SctpAssociation, packet: Sc
 	switch (packet.type) {
 		case SCTP_CID_INIT:
 			// sctp_sf_do_5_2_1_siminit and sctp_sf_do_5_2_2_dupinit do the same.
-			if (state === SCTP_STATE_SHUTDOWN_ACK_SENT) sendShutdownAck(k, asoc, packet.transport);
+			if (state === SCTP_STATE_SHUTDOWN_ACK_SENT) sendShutdownAck(asoc, packet.transport);
 			else sctp_sf_do_unexpected_init(k, ep, asoc, packet);
 			return;
 		case SCTP_CID_INIT_ACK:
@@ -145,6 +160,8 @@ function liveChunk(k: Stack, ep: SctpEndpoint, asoc: SctpAssociation, packet: Sc
 				sctp_sf_do_9_2_shutdown(k, asoc, packet);
 			} else if (state === SCTP_STATE_SHUTDOWN_SENT) {
 				sctp_sf_do_9_2_shutdown_ack(k, asoc, packet);
+			} else if (state === SCTP_STATE_SHUTDOWN_RECEIVED) {
+				sctp_sf_do_9_2_shut_ctsn(k, asoc, packet);
 			}
 			return;
 		case SCTP_CID_SHUTDOWN_ACK:
@@ -157,7 +174,20 @@ function liveChunk(k: Stack, ep: SctpEndpoint, asoc: SctpAssociation, packet: Sc
 			if (state === SCTP_STATE_SHUTDOWN_ACK_SENT) sctp_sf_do_4_C(k, asoc, packet);
 			return;
 		case SCTP_CID_DATA:
-			sctp_sf_eat_data_6_2(k, asoc, packet);
+			if (state === SCTP_STATE_ESTABLISHED || state === SCTP_STATE_SHUTDOWN_PENDING) {
+				sctp_sf_eat_data_6_2(k, asoc, packet);
+			} else if (state === SCTP_STATE_SHUTDOWN_SENT) {
+				sctp_sf_eat_data_fast_4_4(k, asoc, packet);
+			}
+			return;
+		case SCTP_CID_SACK:
+			if (
+				state !== SCTP_STATE_COOKIE_WAIT &&
+				state !== SCTP_STATE_SHUTDOWN_SENT &&
+				state !== SCTP_STATE_SHUTDOWN_ACK_SENT
+			) {
+				sctp_sf_eat_sack_6_2(k, asoc, packet);
+			}
 			return;
 		default:
 	}
@@ -226,12 +256,12 @@ function sctp_sf_do_5_1C_ack(k: Stack, asoc: SctpAssociation, packet: SctpPacket
 	sctpTimerRestart(k, asoc, SCTP_TIMEOUT_T1, asoc.t1);
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_COOKIE_ECHOED);
 	asoc.cookie = packet.cookie;
-	sendCookieEcho(k, asoc, packet.transport);
+	sendCookieEcho(asoc, packet.transport);
 }
 
-function sendCookieEcho(k: Stack, asoc: SctpAssociation, to: SctpAddr | null): void {
+function sendCookieEcho(asoc: SctpAssociation, to: SctpAddr | null): void {
 	const { c, cookie } = asoc;
-	sctp_packet_transmit(k, asoc, to, { type: SCTP_CID_COOKIE_ECHO, vtag: c.peer_vtag, cookie });
+	sctp_outq_tail(asoc, to, { type: SCTP_CID_COOKIE_ECHO, vtag: c.peer_vtag, cookie });
 }
 
 /** COOKIE ECHO for a listener: the association begins. */
@@ -257,13 +287,13 @@ function sctp_sf_do_5_1D_ce(
 		return;
 	}
 	sctp_endpoint_add_asoc(k, ep, new_asoc);
+	packet.asoc = new_asoc;
 	sctp_cmd_new_state(k, new_asoc, SCTP_STATE_ESTABLISHED);
-	sendCookieAck(k, new_asoc, null);
+	sendCookieAck(new_asoc, null);
 }
 
-function sendCookieAck(k: Stack, asoc: SctpAssociation, to: SctpAddr | null): void {
-	sctp_packet_transmit(k, asoc, to, { type: SCTP_CID_COOKIE_ACK, vtag: asoc.c.peer_vtag });
-	if (asoc.state === SCTP_STATE_ESTABLISHED) sctpFlush(k, asoc);
+function sendCookieAck(asoc: SctpAssociation, to: SctpAddr | null): void {
+	sctp_outq_tail(asoc, to, { type: SCTP_CID_COOKIE_ACK, vtag: asoc.c.peer_vtag });
 }
 
 /** COOKIE ACK: the association is established. */
@@ -272,7 +302,6 @@ function sctp_sf_do_5_1E_ca(k: Stack, asoc: SctpAssociation, packet: SctpPacket)
 	asoc.init_err_counter = 0;
 	sctpTimerStop(k, asoc, SCTP_TIMEOUT_T1);
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_ESTABLISHED);
-	sctpFlush(k, asoc);
 }
 
 /**
@@ -341,22 +370,24 @@ function sctp_sf_do_dupcook_a(
 ): void {
 	if (!sctp_sf_check_restart_addrs(k, new_asoc, asoc, packet)) return;
 	if (asoc.state === SCTP_STATE_SHUTDOWN_ACK_SENT) {
-		sendShutdownAck(k, asoc, packet.transport);
+		sendShutdownAck(asoc, packet.transport);
 		return;
 	}
-	asoc.outqueue.length = 0;
+	sctpTimerStop(k, asoc, SCTP_TIMEOUT_T3_RTX);
+	sctpTimerStop(k, asoc, SCTP_TIMEOUT_SACK);
+	sctp_outq_teardown(asoc);
 	sctp_assoc_update(k, asoc, new_asoc);
 	const shuts =
 		asoc.state === SCTP_STATE_SHUTDOWN_PENDING || asoc.state === SCTP_STATE_SHUTDOWN_SENT;
 	const closed =
 		sctp_sstate(k, asoc.sk, SCTP_SS_CLOSING) || (k.sock.sk_flags[asoc.sk] & SOCK_DEAD) !== 0;
 	if (shuts && closed) {
-		sendCookieAck(k, asoc, packet.transport);
+		sendCookieAck(asoc, packet.transport);
 		sctp_sf_do_9_2_start_shutdown(k, asoc, packet.transport);
 		return;
 	}
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_ESTABLISHED);
-	sendCookieAck(k, asoc, packet.transport);
+	sendCookieAck(asoc, packet.transport);
 }
 
 /** COOKIE ECHO of a peer that began an association while this end did. */
@@ -368,7 +399,7 @@ function sctp_sf_do_dupcook_b(
 ): void {
 	sctp_assoc_update(k, asoc, new_asoc);
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_ESTABLISHED);
-	sendCookieAck(k, asoc, packet.transport);
+	sendCookieAck(asoc, packet.transport);
 }
 
 /** COOKIE ECHO with the tags of the association. */
@@ -377,7 +408,7 @@ function sctp_sf_do_dupcook_d(k: Stack, asoc: SctpAssociation, packet: SctpPacke
 		sctpTimerStop(k, asoc, SCTP_TIMEOUT_T1);
 		sctp_cmd_new_state(k, asoc, SCTP_STATE_ESTABLISHED);
 	}
-	sendCookieAck(k, asoc, packet.transport);
+	sendCookieAck(asoc, packet.transport);
 }
 
 /** COOKIE ECHO that meets an association. */
@@ -417,19 +448,76 @@ function sctp_sf_cookie_wait_abort(k: Stack, asoc: SctpAssociation, packet: Sctp
 	sctp_cmd_assoc_failed(k, asoc);
 }
 
-/** SHUTDOWN: all data has arrived, so the answer follows at once. */
+/** SHUTDOWN: the answer follows when the peer has acknowledged all data, as this chunk may do. */
 function sctp_sf_do_9_2_shutdown(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
 	if (!sctp_vtag_verify(packet, asoc)) return;
+	if (packet.ctsn < asoc.outqueue.ctsn_ack_point) return;
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_SHUTDOWN_RECEIVED);
-	sctp_sf_do_9_2_shutdown_ack(k, asoc, packet);
+	if (sctp_outq_is_empty(asoc)) sctp_sf_do_9_2_shutdown_ack(k, asoc, packet);
+	sctp_cmd_process_sack(k, asoc, packet.ctsn);
+}
+
+/** SHUTDOWN again: it acknowledges data. */
+function sctp_sf_do_9_2_shut_ctsn(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
+	if (!sctp_vtag_verify(packet, asoc)) return;
+	if (packet.ctsn < asoc.outqueue.ctsn_ack_point) return;
+	sctp_cmd_process_sack(k, asoc, packet.ctsn);
+}
+
+/**
+ * net/sctp/sm_sideeffect.c: sctp_cmd_process_sack. When no data is left, a shutdown that waited for
+ * this goes on.
+ */
+function sctp_cmd_process_sack(k: Stack, asoc: SctpAssociation, ctsn: number): void {
+	if (asoc.state === SCTP_STATE_SHUTDOWN_PENDING && ctsn > asoc.outqueue.ctsn_ack_point) {
+		sctpTimerStop(k, asoc, SCTP_TIMEOUT_T5_SHUTDOWN_GUARD);
+	}
+	if (!sctp_outq_sack(k, asoc, ctsn)) return;
+	// SCTP_EVENT_NO_PENDING_TSN
+	if (asoc.state === SCTP_STATE_SHUTDOWN_PENDING) sctp_sf_do_9_2_start_shutdown(k, asoc, null);
+	else if (asoc.state === SCTP_STATE_SHUTDOWN_RECEIVED) {
+		sctp_sf_do_9_2_shutdown_ack(k, asoc, null);
+	}
+}
+
+/**
+ * Takes data. Returns whether it is new. A sock that no longer receives acknowledges data and
+ * discards it (sctp_ulpq_tail_event). Data behind a gap is left to be sent again.
+ */
+function sctp_eat_data(k: Stack, asoc: SctpAssociation, packet: SctpPacket): boolean {
+	const { peer, sk } = asoc;
+	peer.last_data_from = packet.transport;
+	if (packet.tsn !== peer.ctsn + 1) return false;
+	peer.ctsn = packet.tsn;
+	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) === 0) {
+		sctp_sk(k, sk).receive_queue.push({ asoc, size: packet.size });
+	}
+	return true;
 }
 
 /** DATA. */
 function sctp_sf_eat_data_6_2(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
-	const { state, sk } = asoc;
-	if (state < SCTP_STATE_ESTABLISHED || state > SCTP_STATE_SHUTDOWN_SENT) return;
-	if (!sctp_vtag_verify(packet, asoc) || (k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return;
-	sctp_sk(k, sk).receive_queue.push({ asoc, size: packet.size });
+	if (!sctp_vtag_verify(packet, asoc)) return;
+	const force = !sctp_eat_data(k, asoc, packet) || packet.sack_imm;
+	if (packet.end_of_packet) sctp_gen_sack(k, asoc, force);
+}
+
+/** DATA while SHUTDOWN has no answer: SHUTDOWN is sent again. */
+function sctp_sf_eat_data_fast_4_4(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
+	if (!sctp_vtag_verify(packet, asoc)) return;
+	sctp_eat_data(k, asoc, packet);
+	if (!packet.end_of_packet) return;
+	asoc.overall_error_count = 0;
+	sendShutdown(asoc, packet.transport);
+	sctp_gen_sack(k, asoc, true);
+	sctpTimerRestart(k, asoc, SCTP_TIMEOUT_T2_SHUTDOWN, asoc.rto);
+}
+
+/** SACK. An old one is discarded. */
+function sctp_sf_eat_sack_6_2(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
+	if (!sctp_vtag_verify(packet, asoc)) return;
+	if (packet.ctsn < asoc.outqueue.ctsn_ack_point) return;
+	sctp_cmd_process_sack(k, asoc, packet.ctsn);
 }
 
 /** Refuses a packet. The tag is that of the association, or the reflected one. */
@@ -479,10 +567,10 @@ function sendInit(k: Stack, asoc: SctpAssociation): void {
 	sctp_packet_transmit(k, asoc, null, { type: SCTP_CID_INIT, vtag: 0, init });
 }
 
-/** Shuts an established association down. */
+/** Shuts an established association down, when the peer has acknowledged all data. */
 export function sctp_sf_do_9_2_prm_shutdown(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_SHUTDOWN_PENDING);
-	sctp_sf_do_9_2_start_shutdown(k, asoc, null);
+	if (sctp_outq_is_empty(asoc)) sctp_sf_do_9_2_start_shutdown(k, asoc, null);
 }
 
 /** Aborts an established association. */
@@ -513,29 +601,36 @@ function sctp_sf_do_9_2_start_shutdown(k: Stack, asoc: SctpAssociation, to: Sctp
 	sctpTimerStart(k, asoc, SCTP_TIMEOUT_T2_SHUTDOWN, asoc.rto);
 	sctpTimerStart(k, asoc, SCTP_TIMEOUT_T5_SHUTDOWN_GUARD, 5 * SCTP_RTO_MAX);
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_SHUTDOWN_SENT);
-	sendShutdown(k, asoc, to);
+	sendShutdown(asoc, to);
 }
 
-function sendShutdown(k: Stack, asoc: SctpAssociation, to: SctpAddr | null): void {
-	sctp_packet_transmit(k, asoc, to, { type: SCTP_CID_SHUTDOWN, vtag: asoc.c.peer_vtag });
+function sendShutdown(asoc: SctpAssociation, to: SctpAddr | null): void {
+	const { c, peer } = asoc;
+	sctp_outq_tail(asoc, to, { type: SCTP_CID_SHUTDOWN, vtag: c.peer_vtag, ctsn: peer.ctsn });
 }
 
 /** SHUTDOWN: sends SHUTDOWN ACK and waits for the answer. */
-function sctp_sf_do_9_2_shutdown_ack(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
-	if (!sctp_vtag_verify(packet, asoc)) return;
+function sctp_sf_do_9_2_shutdown_ack(
+	k: Stack,
+	asoc: SctpAssociation,
+	packet: SctpPacket | null,
+): void {
+	if (packet !== null && !sctp_vtag_verify(packet, asoc)) return;
 	sctpTimerRestart(k, asoc, SCTP_TIMEOUT_T2_SHUTDOWN, asoc.rto);
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_SHUTDOWN_ACK_SENT);
-	sendShutdownAck(k, asoc, packet.transport);
+	sendShutdownAck(asoc, packet?.transport ?? null);
 }
 
-function sendShutdownAck(k: Stack, asoc: SctpAssociation, to: SctpAddr | null): void {
-	sctp_packet_transmit(k, asoc, to, { type: SCTP_CID_SHUTDOWN_ACK, vtag: asoc.c.peer_vtag });
+function sendShutdownAck(asoc: SctpAssociation, to: SctpAddr | null): void {
+	sctp_outq_tail(asoc, to, { type: SCTP_CID_SHUTDOWN_ACK, vtag: asoc.c.peer_vtag });
 }
 
 /** sctp_generate_timeout_event: runs a timer that has expired. `kind` is SCTP_TIMEOUT_*. */
 export function sctpTimeout(k: Stack, id: number, kind: number): void {
 	const asoc = k.sctp_globals.asocs[id];
-	if (asoc !== null && asoc !== undefined) timeout(k, asoc, kind);
+	if (asoc === null || asoc === undefined) return;
+	timeout(k, asoc, kind);
+	if (!asoc.dead) sctp_outq_flush(k, asoc);
 	sctpReceive(k);
 }
 
@@ -548,6 +643,23 @@ function timeout(k: Stack, asoc: SctpAssociation, kind: number): void {
 	} else if (kind === SCTP_TIMEOUT_T2_SHUTDOWN) {
 		if (state === SCTP_STATE_SHUTDOWN_SENT || state === SCTP_STATE_SHUTDOWN_ACK_SENT) {
 			sctp_sf_t2_timer_expire(k, asoc);
+		}
+	} else if (kind === SCTP_TIMEOUT_SACK) {
+		if (
+			state === SCTP_STATE_ESTABLISHED ||
+			state === SCTP_STATE_SHUTDOWN_PENDING ||
+			state === SCTP_STATE_SHUTDOWN_SENT
+		) {
+			sctp_gen_sack(k, asoc, true); // sctp_sf_do_6_2_sack
+		}
+	} else if (kind === SCTP_TIMEOUT_T3_RTX) {
+		if (
+			state === SCTP_STATE_COOKIE_ECHOED ||
+			state === SCTP_STATE_ESTABLISHED ||
+			state === SCTP_STATE_SHUTDOWN_PENDING ||
+			state === SCTP_STATE_SHUTDOWN_RECEIVED
+		) {
+			sctp_sf_do_6_3_3_rtx(k, asoc);
 		}
 	} else if (state === SCTP_STATE_SHUTDOWN_PENDING || state === SCTP_STATE_SHUTDOWN_SENT) {
 		sctp_sf_t5_timer_expire(k, asoc);
@@ -568,11 +680,22 @@ function sctp_sf_t1_timer_expire(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_t1_timer_update(asoc);
 	sctpTimerRestart(k, asoc, SCTP_TIMEOUT_T1, asoc.t1);
 	if (asoc.state === SCTP_STATE_COOKIE_ECHOED) {
-		sendCookieEcho(k, asoc, null);
+		sendCookieEcho(asoc, null);
 		return;
 	}
 	if (asoc.dst === null) sctp_transport_route(k, asoc, asoc.peer.primary_addr);
 	sendInit(k, asoc);
+}
+
+/** Sends data again, or gives up. */
+function sctp_sf_do_6_3_3_rtx(k: Stack, asoc: SctpAssociation): void {
+	if (asoc.overall_error_count >= SCTP_MAX_RETRANS) {
+		sctp_cmd_set_sk_err(k, asoc, ETIMEDOUT);
+		sctp_cmd_assoc_failed(k, asoc);
+		return;
+	}
+	sctp_do_8_2_transport_strike(asoc);
+	sctp_retransmit(k, asoc);
 }
 
 /** Sends SHUTDOWN or SHUTDOWN ACK again, or gives up. */
@@ -584,8 +707,8 @@ function sctp_sf_t2_timer_expire(k: Stack, asoc: SctpAssociation): void {
 	}
 	sctp_do_8_2_transport_strike(asoc);
 	sctpTimerRestart(k, asoc, SCTP_TIMEOUT_T2_SHUTDOWN, asoc.rto);
-	if (asoc.state === SCTP_STATE_SHUTDOWN_SENT) sendShutdown(k, asoc, null);
-	else sendShutdownAck(k, asoc, null);
+	if (asoc.state === SCTP_STATE_SHUTDOWN_SENT) sendShutdown(asoc, null);
+	else sendShutdownAck(asoc, null);
 }
 
 /** A shutdown has taken too long: aborts the association. */

@@ -447,7 +447,9 @@ function sctp_sendmsg(
 	if (asoc === null || (asoc.state === SCTP_STATE_CLOSED && one_to_one)) {
 		return sctp_error(k, sk, -EPIPE);
 	}
+	sctpLockSock(k, sk);
 	const err = sctp_primitive_SEND(k, asoc, size);
+	sctpReleaseSock(k);
 	return err === 0 ? size : sctp_error(k, sk, err);
 }
 

@@ -379,6 +379,8 @@ describe("an SCTP connection over loopback", () => {
 		expect(w.sendto(client, 5, null)).toBe(5);
 		expect([w.recv(server, 4), w.recv(server), w.recv(server)]).toEqual([4, 6, 5]);
 		w.close(client);
+		expect(w.recv(server)).toBe("EAGAIN");
+		w.kernel.advance(250); // the second message is acknowledged
 		expect(w.recv(server)).toBe(0);
 		expect(w.error(server)).toBe(0);
 	});

@@ -63,8 +63,6 @@ export const KINDS = {
 } as const;
 export type Kind = keyof typeof KINDS;
 
-/** Kinds that send no data: its acknowledgement is late, and so is the end of the connection. */
-const SILENT: readonly Kind[] = ["sctp", "sctpMany"];
 const DATAGRAM: readonly Kind[] = ["udp", "udplite"];
 
 /** The weight of each kind of operation, by mood. */
@@ -901,11 +899,15 @@ class Renderer {
 	}
 
 	private send(process: Process, fd: number, sock: Sock, n: Operation["n"]): void {
-		if (SILENT.includes(sock.kind) || this.choosesPort(process, fd)) return;
+		if (this.choosesPort(process, fd)) return;
 		const [, , c, d, e] = n;
 		const size = nth([5, 1, 0], e % 3);
 		const data = '"storm"';
-		if (!DATAGRAM.includes(sock.kind) || (sock.connected && c >= 128)) {
+		// A one-to-many socket of SCTP begins an association, a one-to-one socket may.
+		const addressed =
+			sock.kind === "sctpMany" ||
+			(sock.kind === "sctp" ? d % 4 === 3 : DATAGRAM.includes(sock.kind));
+		if (!addressed || (sock.connected && c >= 128)) {
 			this.say(process, `sendto(${fd}, ${data}, ${size}, MSG_NOSIGNAL, NULL, 0)`);
 			this.perform(() => process.task.send(fd, size, true));
 			return;
@@ -1165,8 +1167,10 @@ class Renderer {
 		const address = pick(here, c);
 		const length = six ? 28 : 16;
 		const dccp = this.kinds.includes("dccp") && a % 4 >= 2;
+		const sctp = this.kinds.includes("sctp") && (a % 8 === 1 || !this.kinds.includes("tcp"));
 		const stream = (n: number): Kind => {
 			if (dccp) return "dccp";
+			if (sctp) return n % 4 === 3 && this.kinds.includes("sctpMany") ? "sctpMany" : "sctp";
 			return this.kinds.includes("mptcp") && n % 2 === 1 ? "mptcp" : "tcp";
 		};
 		const kind = stream(a);
@@ -1203,6 +1207,8 @@ class Renderer {
 			if (child >= 0) process.fds.set(child, { kind, six, listens: false, connected: true });
 			const ends = [client, child].filter((fd) => fd >= 0 && process.fds.has(fd));
 			if (dccp) this.packets(process, ends, a >> 2);
+			if (sctp) this.packets(process, ends, c);
+			if (sctp && e >= 128) this.packets(process, ends, d);
 			if ((e >> i) % 2 === 1) ends.reverse();
 			if (c % 4 !== 3) for (const fd of ends) this.close(process, fd);
 		}
@@ -1210,7 +1216,9 @@ class Renderer {
 		this.limit(process, e);
 	}
 
-	/** Packets between the ends of a DCCP connection. Those that nobody reads abort it at close(). */
+	/**
+	 * Data between the ends of a connection of DCCP or SCTP. What nobody reads aborts it at close().
+	 */
 	private packets(process: Process, ends: readonly number[], n: number): void {
 		const [from, to] = n % 2 === 0 ? ends : [...ends].reverse();
 		if (from === undefined || to === undefined) return;

@@ -21,7 +21,7 @@ import { TIMEO_NOWAIT } from "../include/net/sock.js";
 import type { Stack } from "../include/net/stack.js";
 import { EINVAL } from "../include/uapi/asm-generic/errno.js";
 import { SOL_SOCKET } from "../include/uapi/asm-generic/socket.js";
-import { processBacklogAndWorks } from "./core/dev.js";
+import { process_backlog, processBacklogAndWorks } from "./core/dev.js";
 import { NotModelled, sk_getsockopt, sk_setsockopt } from "./core/sock.js";
 
 /** Makes a struct socket without a sock. `fsuid` is its user. */
@@ -182,9 +182,13 @@ export function __sys_recvfrom(k: Stack, sock: Sock, size: number, flags: number
 	return sock_ops(k, sock).recvmsg(k, sock, size, flags);
 }
 
-/** sock_close, __sock_release: the last reference to a socket is dropped. */
-export function __sock_release(k: Stack, sock: Sock, exiting: boolean): void {
+/**
+ * sock_close, __sock_release: the last reference to a socket is dropped. `more`: the task goes on in
+ * the kernel, so scheduled work is left to the caller.
+ */
+export function __sock_release(k: Stack, sock: Sock, exiting: boolean, more = false): void {
 	sock_ops(k, sock).release(k, sock, exiting);
-	processBacklogAndWorks(k);
+	if (more) process_backlog(k);
+	else processBacklogAndWorks(k);
 	k.socket.kmem_cache_free(sock);
 }

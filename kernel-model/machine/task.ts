@@ -9,6 +9,10 @@ import {
 } from "../../include/linux/capability.js";
 import { NR_OPEN } from "../../include/linux/fs.js";
 import {
+	INET_STREAM_OPS,
+	INET6_STREAM_OPS,
+	MPTCP_STREAM_OPS,
+	MPTCP_V6_STREAM_OPS,
 	O_NONBLOCK,
 	SOCK_CLOEXEC,
 	SOCK_NONBLOCK,
@@ -188,6 +192,14 @@ function move_addr_to_user(addrlen: number | null): number {
 	if (addrlen === null) return -EFAULT;
 	return checkInt("addrlen", addrlen) < 0 ? -EINVAL : 0;
 }
+
+/** The operations of sockets that may have a connection of MPTCP, or be its peer. */
+const MAY_CONNECT: ReadonlySet<number> = new Set([
+	INET_STREAM_OPS,
+	INET6_STREAM_OPS,
+	MPTCP_STREAM_OPS,
+	MPTCP_V6_STREAM_OPS,
+]);
 
 /**
  * One task. System calls return the kernel's result: a value from 0 up, or a negative errno.
@@ -479,14 +491,14 @@ export class Task {
 		return this.kernel.file.paths.get(this.files.file(fd)) ?? null;
 	}
 
-	private release(file: number, exiting: boolean): void {
+	private release(file: number, exiting: boolean, more = false): void {
 		const F = this.kernel.file;
 		add(F.f_count, file, -1);
 		if (F.f_count[file] !== 0) return;
 		const sock = nth(F.socket, file);
 		F.paths.delete(file);
 		F.kmem_cache_free(file);
-		if (sock !== 0) __sock_release(this.kernel, sock, exiting);
+		if (sock !== 0) __sock_release(this.kernel, sock, exiting, more);
 	}
 
 	/** close(). Returns 0 or -EBADF. */
@@ -613,7 +625,9 @@ export class Task {
 
 	/**
 	 * Closes descriptors, lowest first. Files that lose their last descriptor are released when the
-	 * task leaves the kernel, in reverse order: kernel/task_work.c: task_work_run.
+	 * task leaves the kernel, in reverse order: kernel/task_work.c: task_work_run. After each file
+	 * another thread may run there (cond_resched), such as the worker of MPTCP. So the worker does its
+	 * work before the next file, or later. This matters only if the next files have a connection.
 	 */
 	private closeAll(fds: readonly number[], exiting: boolean): void {
 		const F = this.kernel.file;
@@ -624,7 +638,19 @@ export class Task {
 			if (F.f_count[file] === 1) works.push(file);
 			else add(F.f_count, file, -1);
 		}
-		for (const file of works.reverse()) this.release(file, exiting);
+		const { kernel } = this;
+		while (works.length > 0) {
+			this.release(works.pop() ?? 0, exiting, true);
+			if (kernel.mptcp.works.length === 0) continue;
+			const meets = works.some((file) => this.mayConnect(file));
+			if (!meets || kernel.askSecret("work")) processBacklogAndWorks(kernel);
+		}
+	}
+
+	/** Whether a file is a socket that may have a connection of MPTCP, or of TCP with one. */
+	private mayConnect(file: number): boolean {
+		const sock = nth(this.kernel.file.socket, file);
+		return sock !== 0 && MAY_CONNECT.has(nth(this.kernel.socket.ops, sock));
 	}
 
 	/** unshare(CLONE_NEWNET): moves the task to a new namespace whose lo is down. */

@@ -991,8 +991,6 @@ class Renderer {
 		const at = 1 + (b % (this.processes.length - 1));
 		const process = nth(this.processes, at);
 		this.processes.splice(at, 1);
-		// The worker of MPTCP may run between the closes of an exit, or after all of them.
-		for (const [fd, { kind }] of [...process.fds]) if (kind === "mptcp") this.close(process, fd);
 		this.say(process, "exit_group(0)");
 		process.task.exit();
 	}

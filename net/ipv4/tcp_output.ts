@@ -13,6 +13,7 @@ import {
 	ICSK_IPV6_MAPPED,
 	ICSK_TIME_RETRANS,
 	SOCK_DONE,
+	SOCK_LOCALROUTE,
 	SOCK_MPTCP,
 	type TcpFastopenRequest,
 } from "../../include/net/sock.js";
@@ -107,6 +108,9 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 		// A request takes the flags of its listener.
 		const anysrc = inet_sk_flowi_flags(k, sk) !== 0 || S.skc_state[sk] === TCP_NEW_SYN_RECV;
 		if (!anysrc && !ipSourceValid(net, S.skc_rcv_saddr[sk])) return SEGMENT_UNSENT;
+		// __ip_queue_xmit: SO_DONTROUTE drops the route of connect(). Then a gateway is forbidden.
+		const scoped = (S.sk_flags[sk] & SOCK_LOCALROUTE) !== 0 && (flags & TCPHDR_SYN) === 0;
+		if (scoped && inet_sk_rebuild_header(k, sk) < 0) return SEGMENT_UNSENT;
 		// The address was one of this host. A route whose hosts answer never leads to one.
 		const own = oif === 0 && dif === 0 && (flags & TCPHDR_SYN) === 0;
 		if (own && skRemoteAnswer(k, sk) === "blackhole") {

@@ -32,7 +32,52 @@ socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP) = 5
 sendto(5, "x", 1, MSG_DONTROUTE, ${MAPPED}) = -1 ENETUNREACH
 `;
 
+/**
+ * The listener's address is removed, so segments to it take the route through the gateway. This route
+ * leads to lo, where they find their socket. 6.18.44 answers so.
+ */
+const later = `$ ip link set lo up
+$ ip addr add 192.0.2.10/24 dev lo
+$ ip route add 203.0.113.0/24 via 192.0.2.99 dev lo
+$ ip addr add 203.0.113.5/32 dev lo
+socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 3
+bind(3, ${at("203.0.113.5")}) = 0
+listen(3, 5) = 0
+socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 4
+bind(4, ${at("192.0.2.10")}) = 0
+connect(4, ${at("203.0.113.5")}) = -1 EINPROGRESS
+accept(3, NULL, NULL) = 5
+$ ip addr del 203.0.113.5/32 dev lo
+sendto(4, "x", 1, 0, NULL, 0) = 1
+recvfrom(5, "x", 16, MSG_DONTWAIT, NULL, NULL) = 1
+setsockopt(4, SOL_SOCKET, SO_DONTROUTE, [1], 4) = 0
+sendto(4, "x", 1, 0, NULL, 0) = 1
+recvfrom(5, NULL, 16, MSG_DONTWAIT, NULL, NULL) = -1 EAGAIN
+shutdown(4, SHUT_WR) = 0
+recvfrom(5, NULL, 16, MSG_DONTWAIT, NULL, NULL) = -1 EAGAIN
+`;
+
+/** A SYN is sent again after a second, and the lookup of its route fails. 6.18.44 answers so. */
+const again = `$ ip link set lo up
+$ ip addr add 192.0.2.10/24 dev lo
+$ ip route add 203.0.113.0/24 via 192.0.2.99 dev lo
+socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 3
+connect(3, ${at("203.0.113.5")}) = -1 EINPROGRESS
+setsockopt(3, SOL_SOCKET, SO_DONTROUTE, [1], 4) = 0
+getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4]) = 0
+$ sleep 1.2
+getsockopt(3, SOL_SOCKET, SO_ERROR, [101], [4]) = 0
+`;
+
 describe("SO_DONTROUTE and MSG_DONTROUTE", () => {
+	it.each([
+		["segments", later],
+		["a SYN that is sent again", again],
+	])("after connect(), the option forbids a gateway for %s", (_what, text) => {
+		const outcomes = playScript(readScript(text, "later"), { version: "6.18.44", settled: true });
+		expect(left(outcomes)).toEqual([]);
+	});
+
 	it("forbid a route through a gateway", () => {
 		const outcomes = playScript(readScript(recording, "dontroute"), { version: "6.12" });
 		expect(left(outcomes)).toEqual([]);

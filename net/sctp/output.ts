@@ -17,9 +17,12 @@ import {
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpChunkContent,
+	type SctpDst,
 	type SctpPacket,
 } from "../../include/net/sctp.js";
+import { INET_RECVERR6 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
 import { __ip_dev_find } from "../ipv4/devinet.js";
 import { sctp_cmp_addr_exact } from "./bind_addr.js";
@@ -78,16 +81,31 @@ export function sctpPacketTransmitChunks(
 		const peer = { ...dest, sin_port: asoc.peer.port };
 		const sent = packet(net, src, peer, dst.dif, content, i === 0, end);
 		if (dst.dif !== 0) k.sctp_globals.packets.push(sent);
-		else answerOfRemote(k, asoc, sent, dst.oif);
+		else answerOfRemote(k, asoc, sent, dst);
 	}
 }
 
+/**
+ * net/sctp/ipv6.c: sctp_v6_err_handle. This kernel answers by ICMPv6 that there is no route: an error
+ * that ends nothing. SO_ERROR takes it.
+ */
+function sctp_v6_err_handle(k: Stack, { sk }: SctpAssociation): void {
+	const S = k.sock;
+	const recverr = (S.inet_flags[sk] & INET_RECVERR6) !== 0;
+	if (recverr && k.sctp_globals.owned !== sk) S.sk_err[sk] = ENETUNREACH;
+	else S.sk_err_soft[sk] = ENETUNREACH;
+}
+
 /** Another host answers as its route says. A retransmitted INIT is answered like the first one. */
-function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket, dif: Ifindex): void {
+function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket, dst: SctpDst): void {
 	const answer = (content: Omit<SctpChunkContent, "vtag">) => {
 		const body = { vtag: asoc.c.my_vtag, ...content };
-		k.sctp_globals.packets.push(packet(sent.net, sent.dest, sent.src, dif, body));
+		k.sctp_globals.packets.push(packet(sent.net, sent.dest, sent.src, dst.oif, body));
 	};
+	if (dst.answer === "unreachable") {
+		sctp_v6_err_handle(k, asoc);
+		return;
+	}
 	switch (sent.type) {
 		case SCTP_CID_INIT: {
 			if (asoc.dst === null || !asoc.dst.bound || asoc.init_err_counter > 0) return;

@@ -100,6 +100,17 @@ describe("the INIT of an SCTP socket to a link-local address", () => {
 		`,
 	);
 	rule(
+		"gives the socket a soft error if lo has the prefix, but not the address; SO_ERROR takes it",
+		`
+		ip addr add fe80::1/64 dev lo nodad
+		sctp6 a
+		a start [fe80::9%lo]:80 = EINPROGRESS
+		a error = ENETUNREACH
+		a error = 0
+		a start [fe80::9%lo]:80 = EALREADY
+		`,
+	);
+	rule(
 		"is refused if nobody listens, by the same device",
 		`${DEVICES}
 		sctp6 a b

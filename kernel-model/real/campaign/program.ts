@@ -1125,6 +1125,13 @@ class Renderer {
 			if (back >= 0) ends.push(back);
 		}
 		const order = [listener, ...ends];
+		// Packets of an association whose peer was restarted are lost.
+		for (let i = 0; i < (a >> 3) % 4; i++) {
+			const fd = pick(order, d + i * (1 + (e >> 5)));
+			if (!fds.has(fd)) continue;
+			this.say(process, `sendto(${fd}, "storm", ${i + 1}, MSG_NOSIGNAL, NULL, 0)`);
+			this.perform(() => task.send(fd, i + 1, true));
+		}
 		for (let i = 0; i < (d >> 4) % 5; i++) {
 			const fd = pick(order, e + i * (1 + (c >> 5)));
 			if (!fds.has(fd)) continue;

@@ -458,7 +458,7 @@ export const CHANGES = [
 		name: "backlog-zero-holds-one",
 		since: "6.14",
 		commit: "3479c7549fb1",
-		backports: ["6.1.176", "6.12.107"],
+		backports: ["6.1.176", "6.12.107", "6.13.7"],
 		summary:
 			"A listener has room for one request more than its backlog, as its accept queue has. Before, a TCP listener with backlog 0 answered each SYN with a SYN cookie, and a DCCP listener refused all.",
 		modelled: true,

@@ -24,6 +24,8 @@ export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_WAITALL = 0x100;
 export const MSG_ERRQUEUE = 0x2000;
+/** More data follows, so a segment that is not full waits. */
+export const MSG_MORE = 0x8000;
 export const MSG_FASTOPEN = 0x20000000;
 
 /** Default of net.core.somaxconn since 5.4: the largest backlog of listen(). */

@@ -45,6 +45,8 @@ export interface MptcpSock {
 	can_ack: boolean;
 	/** The peer does not support MPTCP: MPTCP_FALLBACK_DONE. */
 	fallback: boolean;
+	/** It was opened from both sides at once: it is connected to itself. */
+	simultaneous: boolean;
 	/** The peer is known to have received the handshake of MPTCP. */
 	fully_established: boolean;
 	/** No accept() has returned the sock yet. */
@@ -55,6 +57,9 @@ export interface MptcpSock {
 	all_acked: boolean;
 	/** A DATA_FIN arrived, and the worker has not looked at it yet. */
 	rcv_data_fin: boolean;
+	/** Where its data ends, and where the data ends that arrived, bytes since the handshake. */
+	rcv_data_fin_seq: number;
+	ack_seq: number;
 	/** ack_seq includes the DATA_FIN of the peer. */
 	ack_data_fin: boolean;
 	/** The peer sent MP_FASTCLOSE. */

@@ -12,7 +12,7 @@ import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6, type Sockaddr } from "../linux/socket.js";
 import type { Stack } from "./stack.js";
-import { TCP_RTO_MAX, TCP_RTO_MIN } from "./tcp.js";
+import { TCP_MSS_DEFAULT, TCP_RTO_MAX, TCP_RTO_MIN } from "./tcp.js";
 
 export const SK_NO_REUSE = 0;
 export const SK_CAN_REUSE = 1;
@@ -312,8 +312,30 @@ export class SockTable extends Slab<Sk> {
 	// struct tcp_sock, the fields that the end of a connection needs
 	/** Data received and not read yet, bytes. */
 	rcv_unread = this.sparse();
+	/**
+	 * Data sent (snd_nxt) and acknowledged (snd_una) since the SYN, and the end of the last small
+	 * segment (snd_sml), bytes.
+	 */
+	snd_nxt = this.sparse();
+	snd_una = this.sparse();
+	snd_sml = this.sparse();
+	/** Data in the write queue that was not sent yet: Nagle's algorithm or TCP_CORK holds it, bytes. */
+	snd_held = this.sparse();
+	/** TCP_NODELAY and TCP_CORK: TCP_NAGLE_*. */
+	nonagle = this.u8();
+	/** Data received since the SYN, and the part of it that this side has acknowledged, bytes. */
+	rcv_nxt = this.sparse();
+	rcv_wup = this.sparse();
 	/** icsk_ack.ato: shortest delay of an acknowledgement, ms. 0 until data has arrived. */
 	icsk_ack_ato = this.u8();
+	/** icsk_ack.pending: ICSK_ACK_*. */
+	icsk_ack_pending = this.u8();
+	/** icsk_ack.quick: how many segments are acknowledged at once. */
+	icsk_ack_quick = this.u8();
+	/** icsk_ack.lrcvtime: when data arrived last, jiffies. */
+	icsk_ack_lrcvtime = this.sparse();
+	/** icsk_ack.rcv_mss: the length of a full segment of the peer, bytes. */
+	icsk_ack_rcv_mss = this.sparse<number>(TCP_MSS_DEFAULT);
 	/**
 	 * The sequence spaces that this side sends in (snd_isn) and expects (rcv_isn). One number
 	 * stands for all sequence numbers of one side of a connection. 0: none yet. Odd: the sequence
@@ -336,7 +358,7 @@ export class SockTable extends Slab<Sk> {
 	syn_data = this.u16();
 	/** Fast opens in progress. Other socks have no entry. */
 	readonly fastopen_req = new Map<Sk, TcpFastopenRequest>();
-	/** icsk_ack.pingpong. Only whether it is on or off, as TCP_QUICKACK sets it. */
+	/** icsk_ack.pingpong: the peers take turns, so acknowledgements wait for data. 0 or 1. */
 	pingpong = this.u8();
 	/** Retransmissions of a SYN, FIN or data. A request: timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();

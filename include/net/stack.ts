@@ -170,6 +170,10 @@ export interface Segment {
 	length: number;
 	seq: number;
 	ack: number;
+	/** Data that it acknowledges, bytes since the SYN. */
+	acked: number;
+	/** Where the sender's data ends, with what it holds back, bytes since the SYN. For DATA_FIN. */
+	write_seq: number;
 	/** A SYN: write_seq of the sender. */
 	isn_from: number;
 	/** A SYN: it replaced a time-wait socket, which set the sequence number of the answer. */

@@ -12,6 +12,24 @@ export const TCP_RTO_MAX = 120_000;
 export const TCP_DELACK_MIN = 40;
 /** Longest delay of an acknowledgement, ms. */
 export const TCP_DELACK_MAX = 200;
+/** First icsk_ack.ato: HZ / 25 (TCP_ATO_MIN), ms. */
+export const TCP_ATO_MIN = 40;
+/** Most segments in a row that are acknowledged at once. */
+export const TCP_MAX_QUICKACKS = 16;
+/** The length of a full segment before a longer one was seen, bytes. */
+export const TCP_MSS_DEFAULT = 536;
+
+/** tcp_sock.nonagle: TCP_NODELAY, TCP_CORK, and whether what is held goes out now. */
+export const TCP_NAGLE_OFF = 1;
+export const TCP_NAGLE_CORK = 2;
+export const TCP_NAGLE_PUSH = 4;
+
+/** icsk_ack.pending (include/net/inet_connection_sock.h). */
+export const ICSK_ACK_SCHED = 1;
+export const ICSK_ACK_TIMER = 2;
+export const ICSK_ACK_PUSHED = 4;
+export const ICSK_ACK_PUSHED2 = 8;
+
 /** Longest TCP_LINGER2, seconds. */
 export const TCP_FIN_TIMEOUT_MAX = 120;
 /** Default of tcp_synack_retries. */

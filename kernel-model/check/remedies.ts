@@ -41,6 +41,7 @@ const CLOSES = 16;
  * the socket has a port. do_tcp_setsockopt(), ipv6_setsockopt(), sk_getsockopt().
  */
 const OF_STATE = new Set([
+	"IP_PROTOCOL",
 	"IPV6_ADDRFORM",
 	"IPV6_V6ONLY",
 	"SO_ACCEPTCONN",

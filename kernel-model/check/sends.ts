@@ -4,7 +4,13 @@
  * the pending error. A send may also connect.
  */
 import { O_NONBLOCK, SS_CONNECTED } from "../../include/linux/net.js";
-import { MSG_DONTROUTE, MSG_DONTWAIT, MSG_FASTOPEN, MSG_OOB } from "../../include/linux/socket.js";
+import {
+	MSG_DONTROUTE,
+	MSG_DONTWAIT,
+	MSG_FASTOPEN,
+	MSG_MORE,
+	MSG_OOB,
+} from "../../include/linux/socket.js";
 import {
 	type Net,
 	RT_TABLE_LOCAL,
@@ -61,7 +67,7 @@ const UNRELATED = new Set([
 
 /** Flags of a call that matter to a send. */
 const SENT_WITH: ReadonlyMap<string, number> = new Map(
-	Object.entries({ MSG_DONTROUTE, MSG_DONTWAIT, MSG_FASTOPEN, MSG_OOB }),
+	Object.entries({ MSG_DONTROUTE, MSG_DONTWAIT, MSG_FASTOPEN, MSG_MORE, MSG_OOB }),
 );
 /** Bytes that a SYN always has room for. */
 const SYN_DATA = 1024;
@@ -135,7 +141,8 @@ export class Sends {
 			return { result: task.sendto(fd, size, null, 0, undefined, this.messageFlags(call)) };
 		}
 		const outside = this.world.ends.has(sk);
-		const attempt = (size: number) => task.sendto(fd, size, null, 0, true);
+		const more = this.messageFlags(call) & MSG_MORE;
+		const attempt = (size: number) => task.sendto(fd, size, null, 0, true, more);
 		const error = call.result?.errno ?? "";
 		const doubtful = !settled && this.world.isDoubtful(task.net, sk);
 		const passed = own !== null || sent === null || doubtful || call.name === "sendmmsg";

@@ -5,6 +5,7 @@ import {
 	AF_UNSPEC,
 	MSG_DONTWAIT,
 	MSG_FASTOPEN,
+	MSG_MORE,
 	MSG_PEEK,
 	MSG_WAITALL,
 	SIZEOF_SA_FAMILY,
@@ -29,17 +30,22 @@ import {
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
+	ICSK_ACK_PUSHED,
+	ICSK_ACK_PUSHED2,
+	ICSK_ACK_SCHED,
 	MAX_TCP_KEEPCNT,
 	MAX_TCP_KEEPIDLE,
 	MAX_TCP_KEEPINTVL,
 	MAX_TCP_SYNCNT,
 	TCP_FIN_TIMEOUT_MAX,
+	TCP_NAGLE_CORK,
+	TCP_NAGLE_OFF,
+	TCP_NAGLE_PUSH,
 	TCP_RTO_MAX,
 	TCP_RTO_MIN,
 	TCP_TIMEOUT_INIT,
 	TCP_TIMEOUT_MIN,
 	TCP_TIMEWAIT_LEN,
-	TCPHDR_ACK,
 	TFO_CLIENT_ENABLE,
 } from "../../include/net/tcp.js";
 import {
@@ -78,6 +84,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import {
+	TCP_CORK,
 	TCP_DEFER_ACCEPT,
 	TCP_FASTOPEN,
 	TCP_FASTOPEN_CONNECT,
@@ -86,6 +93,7 @@ import {
 	TCP_KEEPIDLE,
 	TCP_KEEPINTVL,
 	TCP_LINGER2,
+	TCP_NODELAY,
 	TCP_QUICKACK,
 	TCP_RTO_MAX_MS,
 	TCP_RTO_MIN_US,
@@ -109,18 +117,15 @@ import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_s
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "./inet_hashtables.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
+	__tcp_push_pending_frames,
 	newIsn,
-	SEGMENT_ANSWERED,
-	SEGMENT_ARRIVES,
 	tcp_connect,
 	tcp_send_ack,
 	tcp_send_active_reset,
 	tcp_send_fin,
-	tcp_transmit_skb,
-	tcpSent,
+	tcpInitCounts,
 } from "./tcp_output.js";
 import {
-	icsk_delack_timer,
 	icsk_retransmit_timer,
 	keepalive_intvl_when,
 	keepalive_probes,
@@ -314,9 +319,8 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	S.rcv_unread.set(sk, 0);
 	S.snd_unacked.set(sk, 0);
 	S.snd_lost.set(sk, 0);
-	S.sk_err_soft[sk] = 0;
 	S.icsk_probes_out[sk] = 0;
-	S.icsk_ack_ato[sk] = 0;
+	tcpInitCounts(k, sk);
 	S.pingpong[sk] = 0;
 	S.inet_flags[sk] &= ~INET_DEFER_CONNECT;
 	S.syn_data[sk] = 0;
@@ -420,25 +424,18 @@ function tcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: numb
 	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
 		return sk_stream_error(k, sk);
 	}
-	if (size > copied) tcpSendData(k, sk, size - copied);
+	if (size > copied) {
+		if (S.snd_held.get(sk) === 0) S.nonagle[sk] &= ~TCP_NAGLE_PUSH; // tcp_skb_entail
+		S.snd_held.add(sk, size - copied);
+		tcp_push(k, sk, flags);
+	}
 	return size;
 }
 
-/**
- * Sends data. Data that no host acknowledges is sent again later. A new segment that arrives makes
- * the peer ask for the missing ones at once.
- */
-function tcpSendData(k: Stack, sk: Sk, size: number): void {
-	const S = k.sock;
-	const unsent = S.snd_lost.get(sk) + size;
-	const fate = tcp_transmit_skb(k, sk, TCPHDR_ACK, unsent);
-	if (fate === SEGMENT_ANSWERED) {
-		if (S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
-		return;
-	}
-	S.snd_unacked.add(sk, size);
-	S.snd_lost.set(sk, fate === SEGMENT_ARRIVES ? 0 : unsent);
-	tcpSent(k, sk, fate);
+/** Sends what is in the write queue, unless MSG_MORE, TCP_CORK or Nagle's algorithm holds it. */
+function tcp_push(k: Stack, sk: Sk, flags: number): void {
+	const more = (flags & MSG_MORE) !== 0;
+	__tcp_push_pending_frames(k, sk, more ? TCP_NAGLE_CORK : k.sock.nonagle[sk]);
 }
 
 /** tcp_clean_rtx_queue: all data has arrived. */
@@ -449,6 +446,21 @@ export function tcpDataAcked(k: Stack, sk: Sk): void {
 	k.sock.icsk_probes_out[sk] = 0;
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	if (((1 << k.sock.skc_state[sk]) & closing) === 0) k.timers.del_timer(icsk_retransmit_timer(sk));
+}
+
+/** The program read `copied` bytes. Acknowledges data now if it read all, and no answer will follow. */
+export function tcp_cleanup_rbuf(k: Stack, sk: Sk, copied: number): void {
+	const S = k.sock;
+	const pending = S.icsk_ack_pending[sk];
+	if ((pending & ICSK_ACK_SCHED) === 0) return;
+	const several = S.rcv_nxt.get(sk) - S.rcv_wup.get(sk) > S.icsk_ack_rcv_mss.get(sk);
+	const small =
+		(pending & ICSK_ACK_PUSHED2) !== 0 ||
+		((pending & ICSK_ACK_PUSHED) !== 0 && S.pingpong[sk] === 0);
+	const drained = copied > 0 && small && S.rcv_unread.get(sk) === 0;
+	if (!several && !drained) return;
+	tcp_send_ack(k, sk);
+	process_backlog(k);
 }
 
 /**
@@ -465,6 +477,7 @@ export function tcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): numb
 		const waits = copied < size && (flags & MSG_WAITALL) !== 0 && !ends;
 		if (waits && S.skc_state[sk] !== TCP_CLOSE) return -ERESTARTSYS;
 		if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
+		tcp_cleanup_rbuf(k, sk, copied);
 		return copied;
 	}
 	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
@@ -504,11 +517,36 @@ function __tcp_sock_set_quickack(k: Stack, sk: Sk, val: number): void {
 	const S = k.sock;
 	S.pingpong[sk] = val === 0 ? 1 : 0;
 	if (val === 0) return;
-	const scheduled = k.timers.expiry(icsk_delack_timer(sk)) !== null;
+	const scheduled = (S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) !== 0;
 	if (((1 << S.skc_state[sk]) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0 || !scheduled) return;
-	tcp_send_ack(k, sk);
-	process_backlog(k);
+	S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED;
+	tcp_cleanup_rbuf(k, sk, 1);
 	if ((val & 1) === 0) S.pingpong[sk] = 1;
+}
+
+/** TCP_NODELAY: small segments go out at once. Sends what Nagle's algorithm held. */
+export function __tcp_sock_set_nodelay(k: Stack, sk: Sk, on: boolean): void {
+	const S = k.sock;
+	if (on) {
+		S.nonagle[sk] |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH;
+		__tcp_push_pending_frames(k, sk, S.nonagle[sk]);
+		process_backlog(k);
+	} else {
+		S.nonagle[sk] &= ~TCP_NAGLE_OFF;
+	}
+}
+
+/** TCP_CORK: only full segments go out. Without it everything does that Nagle's algorithm lets go. */
+export function __tcp_sock_set_cork(k: Stack, sk: Sk, on: boolean): void {
+	const S = k.sock;
+	if (on) {
+		S.nonagle[sk] |= TCP_NAGLE_CORK;
+	} else {
+		S.nonagle[sk] &= ~TCP_NAGLE_CORK;
+		if ((S.nonagle[sk] & TCP_NAGLE_OFF) !== 0) S.nonagle[sk] |= TCP_NAGLE_PUSH;
+		__tcp_push_pending_frames(k, sk, S.nonagle[sk]);
+		process_backlog(k);
+	}
 }
 
 function tcp_sock_set_user_timeout(k: Stack, sk: Sk, val: number): number {
@@ -579,6 +617,12 @@ export function tcp_setsockopt(
 	const val = intAt(optval);
 	const closed = ((1 << S.skc_state[sk]) & (TCPF_CLOSE | TCPF_LISTEN)) !== 0;
 	switch (optname) {
+		case TCP_NODELAY:
+			__tcp_sock_set_nodelay(k, sk, val !== 0);
+			return 0;
+		case TCP_CORK:
+			__tcp_sock_set_cork(k, sk, val !== 0);
+			return 0;
 		case TCP_SYNCNT:
 			if (val < 1 || val > MAX_TCP_SYNCNT) return -EINVAL;
 			S.icsk_syn_retries[sk] = val;
@@ -622,6 +666,8 @@ export function tcp_setsockopt(
 
 /** Options that tcp_setsockopt() takes. */
 const SETTABLE: ReadonlySet<number> = new Set([
+	TCP_NODELAY,
+	TCP_CORK,
 	TCP_KEEPIDLE,
 	TCP_KEEPINTVL,
 	TCP_KEEPCNT,
@@ -654,6 +700,10 @@ export function tcp_getsockopt(
 	const S = k.sock;
 	if (optlen < 0) return -EINVAL;
 	switch (optname) {
+		case TCP_NODELAY:
+			return intBytes((S.nonagle[sk] & TCP_NAGLE_OFF) !== 0 ? 1 : 0, optlen);
+		case TCP_CORK:
+			return intBytes((S.nonagle[sk] & TCP_NAGLE_CORK) !== 0 ? 1 : 0, optlen);
 		case TCP_SYNCNT: {
 			const { sysctl_tcp_syn_retries } = sk_net(k, sk).ipv4;
 			return intBytes(S.icsk_syn_retries[sk] || sysctl_tcp_syn_retries, optlen);

@@ -4,11 +4,16 @@ import type { Sk } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
-import type { Stack } from "../../include/net/stack.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
 import {
+	ICSK_ACK_PUSHED,
+	ICSK_ACK_PUSHED2,
+	ICSK_ACK_SCHED,
+	ICSK_ACK_TIMER,
+	TCP_ATO_MIN,
 	TCP_DELACK_MAX,
-	TCP_DELACK_MIN,
 	TCP_INVALID_RATELIMIT,
+	TCP_MAX_QUICKACKS,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
@@ -39,11 +44,17 @@ import {
 import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_fastopen_cache_set } from "./tcp_metrics.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
-import { tcp_send_ack, tcp_send_delayed_ack, tcp_transmit_skb } from "./tcp_output.js";
+import {
+	__tcp_push_pending_frames,
+	tcp_send_ack,
+	tcp_send_delayed_ack,
+	tcp_transmit_skb,
+} from "./tcp_output.js";
 import {
 	icsk_delack_timer,
 	icsk_retransmit_timer,
 	sk_timer,
+	tcpEstablishedRto,
 	tcpStartKeepalive,
 } from "./tcp_timer.js";
 
@@ -57,9 +68,9 @@ export function tcp_store_ts_recent(k: Stack, sk: Sk): void {
 }
 
 /** The peer reset the connection. */
-function tcp_reset(k: Stack, sk: Sk, flags: number): void {
+function tcp_reset(k: Stack, sk: Sk, skb: Segment): void {
 	const S = k.sock;
-	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) mptcp_incoming_options(k, sk, flags);
+	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) mptcp_incoming_options(k, sk, skb);
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_SENT:
 			S.sk_err[sk] = ECONNREFUSED;
@@ -75,9 +86,69 @@ function tcp_reset(k: Stack, sk: Sk, flags: number): void {
 	tcp_done(k, sk);
 }
 
+/** How many segments in a row are acknowledged at once. */
+function tcp_incr_quickack(k: Stack, sk: Sk): void {
+	k.sock.icsk_ack_quick[sk] = TCP_MAX_QUICKACKS; // a window holds many segments
+}
+
+function tcp_enter_quickack_mode(k: Stack, sk: Sk): void {
+	tcp_incr_quickack(k, sk);
+	k.sock.pingpong[sk] = 0;
+	k.sock.icsk_ack_ato[sk] = TCP_ATO_MIN;
+}
+
+/** Notes the length of full segments, and that a segment ends what the peer wrote. */
+function tcp_measure_rcv_mss(k: Stack, sk: Sk, len: number): void {
+	const S = k.sock;
+	if (len >= S.icsk_ack_rcv_mss.get(sk)) {
+		S.icsk_ack_rcv_mss.set(sk, len);
+	} else if ((S.icsk_ack_pending[sk] & ICSK_ACK_PUSHED) !== 0) {
+		S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED2;
+	}
+	S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED;
+}
+
+/** Data of `len` bytes arrived: an acknowledgement is due. Learns how long it may be delayed. */
+function tcp_event_data_recv(k: Stack, sk: Sk, len: number): void {
+	const S = k.sock;
+	S.icsk_ack_pending[sk] |= ICSK_ACK_SCHED;
+	tcp_measure_rcv_mss(k, sk, len);
+	const now = Math.floor(k.timers.now / JIFFY);
+	const ato = S.icsk_ack_ato[sk] / JIFFY;
+	if (ato === 0) {
+		tcp_incr_quickack(k, sk);
+		S.icsk_ack_ato[sk] = TCP_ATO_MIN;
+	} else {
+		const m = now - S.icsk_ack_lrcvtime.get(sk);
+		const half = TCP_ATO_MIN / JIFFY / 2;
+		const icsk_rto = tcpEstablishedRto(k, sk) / JIFFY;
+		if (m <= half) S.icsk_ack_ato[sk] = ((ato >> 1) + half) * JIFFY;
+		else if (m < ato) S.icsk_ack_ato[sk] = Math.min((ato >> 1) + m, icsk_rto) * JIFFY;
+		else if (m > icsk_rto) tcp_incr_quickack(k, sk);
+	}
+	S.icsk_ack_lrcvtime.set(sk, now);
+}
+
+/** Acknowledges data at once, or starts the timer that does it. */
+function tcp_ack_snd_check(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	if ((S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) === 0) return; // data has just been sent
+	const several = S.rcv_nxt.get(sk) - S.rcv_wup.get(sk) > S.icsk_ack_rcv_mss.get(sk);
+	const quick = S.icsk_ack_quick[sk] > 0 && S.pingpong[sk] === 0;
+	if (several || quick) tcp_send_ack(k, sk);
+	else tcp_send_delayed_ack(k, sk);
+}
+
+/** An acknowledgement arrived: sends what waited for it. */
+function tcp_data_snd_check(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	if (S.snd_held.get(sk) > 0) __tcp_push_pending_frames(k, sk, S.nonagle[sk]);
+}
+
 /** The FIN of the peer arrived. */
 export function tcp_fin(k: Stack, sk: Sk): void {
 	const S = k.sock;
+	S.icsk_ack_pending[sk] |= ICSK_ACK_SCHED;
 	S.sk_shutdown[sk] |= RCV_SHUTDOWN;
 	S.sk_flags[sk] |= SOCK_DONE;
 	switch (S.skc_state[sk]) {
@@ -86,7 +157,7 @@ export function tcp_fin(k: Stack, sk: Sk): void {
 			// The acknowledgement is delayed: the program will probably close too, and its FIN
 			// carries it.
 			tcp_set_state(k, sk, TCP_CLOSE_WAIT);
-			tcp_send_delayed_ack(k, sk);
+			S.pingpong[sk] = 1;
 			break;
 		case TCP_FIN_WAIT1:
 			tcp_send_ack(k, sk);
@@ -114,14 +185,9 @@ export function tcp_oow_rate_limited(k: Stack, sk: Sk): boolean {
 }
 
 /** A segment for a socket in SYN_SENT. Returns true if it has to be answered with a RST. */
-function tcp_rcv_synsent_state_process(
-	k: Stack,
-	sk: Sk,
-	flags: number,
-	seq: number,
-	ack: number,
-): boolean {
+function tcp_rcv_synsent_state_process(k: Stack, sk: Sk, skb: Segment): boolean {
 	const S = k.sock;
+	const { flags, seq, ack } = skb;
 	if ((flags & TCPHDR_ACK) !== 0) {
 		if (ack !== S.snd_isn[sk]) {
 			// It acknowledges another connection. The rest of an earlier connection sent it.
@@ -131,11 +197,12 @@ function tcp_rcv_synsent_state_process(
 			return true;
 		}
 		if ((flags & TCPHDR_RST) !== 0) {
-			tcp_reset(k, sk, flags);
+			tcp_reset(k, sk, skb);
 			return false;
 		}
 		if ((flags & TCPHDR_SYN) === 0) return false;
 		S.rcv_isn[sk] = seq;
+		S.sk_err_soft[sk] = 0;
 		tcp_store_ts_recent(k, sk);
 		k.timers.del_timer(icsk_retransmit_timer(sk));
 		const mptcp = (S.sk_flags[sk] & SOCK_MPTCP) !== 0 ? flags & TCPHDR_MPTCP : 0;
@@ -151,7 +218,9 @@ function tcp_rcv_synsent_state_process(
 		if (write_pending || S.rskq_defer_accept.get(sk) !== 0 || S.pingpong[sk] !== 0) {
 			// The ACK is delayed, because data will follow soon. tcp_enter_quickack_mode ends this
 			// mode.
-			S.pingpong[sk] = 0;
+			S.icsk_ack_pending[sk] |= ICSK_ACK_SCHED | ICSK_ACK_TIMER;
+			S.icsk_ack_lrcvtime.set(sk, Math.floor(k.timers.now / JIFFY)); // tcp_finish_connect
+			tcp_enter_quickack_mode(k, sk);
 			k.timers.mod_timer(icsk_delack_timer(sk), TCP_DELACK_MAX);
 			return false;
 		}
@@ -173,6 +242,7 @@ function tcp_rcv_synsent_state_process(
 function tcpSendSynData(k: Stack, sk: Sk): void {
 	const length = k.sock.syn_data[sk];
 	k.sock.syn_data[sk] = 0;
+	k.sock.snd_nxt.add(sk, length);
 	tcp_transmit_skb(k, sk, TCPHDR_ACK, length);
 }
 
@@ -210,21 +280,15 @@ function tcp_validate_incoming(
  * A segment for a socket that is not a listener: tcp_rcv_state_process and tcp_rcv_established.
  * Returns true if it has to be answered with a RST.
  */
-export function tcp_rcv_state_process(
-	k: Stack,
-	sk: Sk,
-	flags: number,
-	length: number,
-	seq: number,
-	ack: number,
-): boolean {
+export function tcp_rcv_state_process(k: Stack, sk: Sk, skb: Segment): boolean {
 	const S = k.sock;
+	const { flags, length, seq, ack } = skb;
 	if (S.skc_state[sk] === TCP_SYN_SENT) {
-		return tcp_rcv_synsent_state_process(k, sk, flags, seq, ack);
+		return tcp_rcv_synsent_state_process(k, sk, skb);
 	}
 	if (!tcp_validate_incoming(k, sk, flags, length, seq, ack)) return false;
 	if ((flags & TCPHDR_RST) !== 0) {
-		tcp_reset(k, sk, flags);
+		tcp_reset(k, sk, skb);
 		return false;
 	}
 	tcp_store_ts_recent(k, sk);
@@ -233,6 +297,7 @@ export function tcp_rcv_state_process(
 	const is_mptcp = (S.sk_flags[sk] & SOCK_MPTCP) !== 0;
 
 	// Step 5: the ACK field.
+	if (skb.acked > S.snd_una.get(sk)) S.snd_una.set(sk, skb.acked);
 	const fin_acked = (flags & TCPHDR_ACKS_FIN) !== 0;
 	const has_fin = (flags & TCPHDR_FIN) !== 0;
 	switch (S.skc_state[sk]) {
@@ -282,25 +347,31 @@ export function tcp_rcv_state_process(
 	}
 
 	// Step 7: the data.
-	if (is_mptcp) mptcp_incoming_options(k, sk, flags);
+	if (is_mptcp) mptcp_incoming_options(k, sk, skb);
 	switch (S.skc_state[sk]) {
 		case TCP_FIN_WAIT1:
 		case TCP_FIN_WAIT2:
 			if (length > 0 && (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) {
-				tcp_reset(k, sk, flags);
+				tcp_reset(k, sk, skb);
 				return true;
 			}
 			break;
 		case TCP_ESTABLISHED:
 			break;
 		default:
+			tcp_data_snd_check(k, sk);
 			return false; // no data follows the peer's FIN
 	}
 	if (length > 0) {
 		S.rcv_unread.add(sk, length);
-		S.icsk_ack_ato[sk] = TCP_DELACK_MIN;
+		S.rcv_nxt.add(sk, length);
+		tcp_event_data_recv(k, sk, length);
 		if (is_mptcp) subflow_data_ready(k, sk);
 	}
+	const becomes_tw = has_fin && S.skc_state[sk] === TCP_FIN_WAIT2;
 	if (has_fin) tcp_fin(k, sk);
+	if (becomes_tw) return false;
+	tcp_data_snd_check(k, sk);
+	tcp_ack_snd_check(k, sk);
 	return false;
 }

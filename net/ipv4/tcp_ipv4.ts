@@ -243,7 +243,7 @@ export function reply(
 	if (v6 === null) ({ dif, local } = ipSegmentRoute(net, saddr, oif));
 	else dif = ip6LocalDeliverIfindex(net, v6.saddr, 0, oif);
 	if (dif === 0) return;
-	const answer = { ...skb, flags, dif, local, length: 0, seq, ack };
+	const answer = { ...skb, flags, dif, local, length: 0, seq, ack, acked: 0, write_seq: 0 };
 	turnAround(answer);
 	k.loopback.push(answer);
 }
@@ -348,7 +348,7 @@ export function tcpSynRecvChild(k: Stack, sk: Sk, req: Sk, flags: number, hashed
  * net/ipv4/tcp_minisocks.c: tcp_child_process. Passes the segment that made a child to the child.
  */
 function tcp_child_process(k: Stack, child: Sk, skb: Segment): void {
-	const reset = tcp_rcv_state_process(k, child, skb.flags, skb.length, skb.seq, skb.ack);
+	const reset = tcp_rcv_state_process(k, child, skb);
 	if (reset) tcpSendReset(k, child, skb);
 }
 
@@ -463,9 +463,7 @@ export function tcp_v4_rcv(k: Stack, skb: Segment): void {
 	let reset = true;
 	if (sk !== 0) {
 		reset =
-			S.skc_state[sk] === TCP_LISTEN
-				? tcpListenRcv(k, sk, skb)
-				: tcp_rcv_state_process(k, sk, skb.flags, skb.length, skb.seq, skb.ack);
+			S.skc_state[sk] === TCP_LISTEN ? tcpListenRcv(k, sk, skb) : tcp_rcv_state_process(k, sk, skb);
 	}
 	if (reset) tcpSendReset(k, sk, skb);
 }

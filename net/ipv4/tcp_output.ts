@@ -6,6 +6,7 @@
  */
 
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
+import { JIFFY } from "../../include/linux/timer.js";
 import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
@@ -19,6 +20,12 @@ import {
 } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
+	ICSK_ACK_SCHED,
+	ICSK_ACK_TIMER,
+	TCP_ATO_MIN,
+	TCP_DELACK_MIN,
+	TCP_NAGLE_CORK,
+	TCP_NAGLE_PUSH,
 	TCP_TIMEOUT_INIT,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
@@ -30,6 +37,7 @@ import {
 	TFO_CLIENT_NO_COOKIE,
 } from "../../include/net/tcp.js";
 import {
+	TCP_CLOSE,
 	TCP_NEW_SYN_RECV,
 	TCP_SYN_SENT,
 	TCPF_CLOSING,
@@ -83,7 +91,7 @@ export const SEGMENT_ANSWERED = 2;
 export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number): number {
 	const S = k.sock;
 	if ((flags & TCPHDR_ACK) !== 0) {
-		k.timers.del_timer(icsk_delack_timer(sk));
+		tcp_event_ack_sent(k, sk);
 		if ((S.sk_flags[sk] & SOCK_DONE) !== 0) flags |= TCPHDR_ACKS_FIN;
 	}
 	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) flags |= mptcp_established_options(k, sk, flags);
@@ -136,8 +144,10 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 		if ((flags & once) !== 0 || !k.draws.remoteAcks(sk)) return SEGMENT_LOST;
 		S.icsk_probes_out[sk] = 0;
 		S.ts_recent_ms[sk] = k.timers.now;
+		if (length > 0) S.snd_una.set(sk, S.snd_nxt.get(sk));
 		return SEGMENT_ANSWERED;
 	}
+	if (length > 0) S.snd_una.set(sk, S.snd_nxt.get(sk));
 	let reply = 0;
 	if ((flags & TCPHDR_RST) !== 0) return SEGMENT_ANSWERED;
 	if ((flags & TCPHDR_SYN) !== 0) {
@@ -151,7 +161,9 @@ export function tcp_transmit_skb(k: Stack, sk: Sk, flags: number, length: number
 	}
 	if (reply === 0) return SEGMENT_ANSWERED;
 	pushSegment(k, sk, reply, oif, over_ipv6, 0, S.rcv_isn[sk] || newIsn(k, false), seq);
-	turnAround(k.loopback[k.loopback.length - 1]);
+	const answered = k.loopback[k.loopback.length - 1];
+	turnAround(answered);
+	answered.acked = S.snd_nxt.get(sk);
 	return SEGMENT_ANSWERED;
 }
 
@@ -186,6 +198,8 @@ export function ipQueueXmitMapped(k: Stack, sk: Sk, flags: number, length: numbe
 		length,
 		seq: S.snd_isn[sk],
 		ack,
+		acked: S.rcv_nxt.get(sk),
+		write_seq: S.snd_nxt.get(sk) + S.snd_held.get(sk),
 		isn_from: S.write_seq[sk],
 		tcp_tw_isn: false,
 		service: 0,
@@ -222,6 +236,8 @@ export function pushSegment(
 		length,
 		seq,
 		ack,
+		acked: S.rcv_nxt.get(sk),
+		write_seq: S.snd_nxt.get(sk) + S.snd_held.get(sk),
 		isn_from: S.write_seq[sk],
 		tcp_tw_isn: false,
 		service: 0,
@@ -293,7 +309,7 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	S.icsk_pending[sk] = ICSK_TIME_RETRANS;
 	S.snd_unacked.set(sk, 0);
 	S.snd_lost.set(sk, 0);
-	S.sk_err_soft[sk] = 0;
+	tcpInitCounts(k, sk);
 	S.retrans_stamp[sk] = Math.floor(k.timers.now);
 	S.snd_isn[sk] = newIsn(k, S.write_seq[sk] !== 0);
 	S.rcv_isn[sk] = 0;
@@ -340,11 +356,24 @@ export function tcp_retransmit_skb(k: Stack, sk: Sk): void {
 	else tcpSendUnacked(k, sk);
 }
 
+/** The next segment that tcpSendUnacked() sends has what TCP_CORK or Nagle's algorithm held. */
+export function tcpTakeHeld(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const size = S.snd_held.get(sk);
+	if (size === 0) return;
+	S.snd_held.set(sk, 0);
+	S.snd_nxt.add(sk, size);
+	S.snd_sml.set(sk, S.snd_nxt.get(sk));
+	S.snd_unacked.add(sk, size);
+	S.snd_lost.add(sk, size);
+}
+
 /** Sends the FIN, and the data that has not arrived. Returns SEGMENT_*. */
 export function tcpSendUnacked(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	const fin = ((1 << S.skc_state[sk]) & closing) !== 0 ? TCPHDR_FIN : 0;
+	if (fin !== 0) tcpTakeHeld(k, sk); // The FIN is the end of the last segment.
 	const fate = tcp_transmit_skb(k, sk, fin | TCPHDR_ACK, S.snd_lost.get(sk));
 	if (fate === SEGMENT_ARRIVES || fate === SEGMENT_ANSWERED) S.snd_lost.set(sk, 0);
 	if (fate === SEGMENT_ANSWERED && S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
@@ -361,7 +390,96 @@ export function tcp_send_active_reset(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
-/** Delays an acknowledgement: to the next tick, or by icsk_ack.ato after data has arrived. */
+/**
+ * Delays an acknowledgement: to the next tick, or by icsk_ack.ato after data has arrived. The round
+ * trip time over loopback is short, so it is never more than TCP_DELACK_MIN.
+ */
 export function tcp_send_delayed_ack(k: Stack, sk: Sk): void {
-	k.timers.mod_timer(icsk_delack_timer(sk), k.sock.icsk_ack_ato[sk]);
+	const S = k.sock;
+	const timer = icsk_delack_timer(sk);
+	const ato = Math.min(S.icsk_ack_ato[sk], TCP_DELACK_MIN);
+	if ((S.icsk_ack_pending[sk] & ICSK_ACK_TIMER) !== 0) {
+		const left = (k.timers.expiry(timer) ?? 0) - k.timers.now;
+		if (left <= Math.floor(ato / JIFFY / 4) * JIFFY) {
+			tcp_send_ack(k, sk);
+			return;
+		}
+		S.icsk_ack_pending[sk] |= ICSK_ACK_SCHED;
+		if (ato >= left) return;
+	}
+	S.icsk_ack_pending[sk] |= ICSK_ACK_SCHED | ICSK_ACK_TIMER;
+	k.timers.mod_timer(timer, ato);
+}
+
+/** A segment with an acknowledgement was sent. */
+function tcp_event_ack_sent(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	k.timers.del_timer(icsk_delack_timer(sk));
+	if (S.icsk_ack_pending[sk] === 0) return;
+	// tcp_dec_quickack_mode
+	if (S.icsk_ack_quick[sk] === 1) S.icsk_ack_ato[sk] = TCP_ATO_MIN;
+	if (S.icsk_ack_quick[sk] > 0) S.icsk_ack_quick[sk]--;
+	S.icsk_ack_pending[sk] = 0;
+	S.rcv_wup.set(sk, S.rcv_nxt.get(sk));
+}
+
+/** Data was sent. If this side has received data a moment ago, the peers take turns. */
+function tcp_event_data_sent(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const since = Math.floor(k.timers.now / JIFFY) - S.icsk_ack_lrcvtime.get(sk);
+	if (since * JIFFY < S.icsk_ack_ato[sk]) S.pingpong[sk] = 1; // inet_csk_inc_pingpong_cnt
+}
+
+/** The counts of a new connection. */
+export function tcpInitCounts(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	for (const count of [S.snd_nxt, S.snd_una, S.snd_sml, S.snd_held, S.rcv_nxt, S.rcv_wup]) {
+		count.set(sk, 0);
+	}
+	// inet_csk_delack_init
+	S.icsk_ack_pending[sk] = 0;
+	S.icsk_ack_quick[sk] = 0;
+	S.icsk_ack_ato[sk] = 0;
+}
+
+/** Most bytes of a segment over loopback before the peer has seen a long one: half of its window. */
+const LOOPBACK_MSS = 32768;
+
+/** Whether a segment that is not full has to wait: Nagle's algorithm as Minshall changed it. */
+function tcp_nagle_check(k: Stack, sk: Sk, nonagle: number): boolean {
+	const S = k.sock;
+	const packets_out = S.snd_nxt.get(sk) > S.snd_una.get(sk);
+	const minshall = S.snd_sml.get(sk) > S.snd_una.get(sk);
+	return (nonagle & TCP_NAGLE_CORK) !== 0 || (nonagle === 0 && packets_out && minshall);
+}
+
+/**
+ * tcp_write_xmit: sends what is in the write queue, and the data that was lost before it. The last
+ * segment may have to wait if it is not full. A new segment that arrives makes the peer ask for the
+ * missing ones at once.
+ */
+export function __tcp_push_pending_frames(k: Stack, sk: Sk, nonagle: number): void {
+	const S = k.sock;
+	const queued = S.snd_held.get(sk);
+	if (queued === 0 || S.skc_state[sk] === TCP_CLOSE) return;
+	const rest = queued % LOOPBACK_MSS;
+	const waits = rest > 0 && (nonagle & TCP_NAGLE_PUSH) === 0 && tcp_nagle_check(k, sk, nonagle);
+	const size = waits ? queued - rest : queued;
+	S.snd_held.set(sk, queued - size);
+	if (size === 0) {
+		if (S.snd_nxt.get(sk) === S.snd_una.get(sk)) tcp_check_probe_timer(k, sk);
+		return;
+	}
+	tcp_event_data_sent(k, sk);
+	S.snd_nxt.add(sk, size);
+	if (rest > 0 && !waits) S.snd_sml.set(sk, S.snd_nxt.get(sk));
+	const unsent = S.snd_lost.get(sk) + size;
+	const fate = tcp_transmit_skb(k, sk, TCPHDR_ACK, unsent);
+	if (fate === SEGMENT_ANSWERED) {
+		if (S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
+		return;
+	}
+	S.snd_unacked.add(sk, size);
+	S.snd_lost.set(sk, fate === SEGMENT_ARRIVES ? 0 : unsent);
+	tcpSent(k, sk, fate);
 }

@@ -17,6 +17,9 @@ import {
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
+	ICSK_ACK_SCHED,
+	ICSK_ACK_TIMER,
+	TCP_ATO_MIN,
 	TCP_RTO_MIN,
 	TCP_TIMEOUT_INIT,
 	TCP_TIMEOUT_MIN,
@@ -54,6 +57,7 @@ import {
 	tcp_send_active_reset,
 	tcp_transmit_skb,
 	tcpSendUnacked,
+	tcpTakeHeld,
 } from "./tcp_output.js";
 
 /** A delay that no program sees the end of: about half of what a jiffy counter holds, ms. */
@@ -248,6 +252,7 @@ function tcp_probe_timer(k: Stack, sk: Sk): void {
 		return;
 	}
 	// tcp_send_probe0
+	tcpTakeHeld(k, sk);
 	const fate = tcpSendUnacked(k, sk);
 	if (fate !== SEGMENT_UNSENT) {
 		S.icsk_probes_out[sk] = 0;
@@ -273,7 +278,7 @@ function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const timer = icsk_retransmit_timer(sk);
 	const syn = S.skc_state[sk] === TCP_SYN_SENT;
-	if (!syn && !packetsOut(k, sk)) return;
+	if (!syn && !packetsOut(k, sk) && S.snd_held.get(sk) === 0) return;
 	if (syn && skRemoteAnswer(k, sk) === "unreachable") {
 		// ICMP answered the first SYN (a soft error). The answer to its retransmission ends
 		// connect().
@@ -391,6 +396,21 @@ function tcp_keepalive_timer(k: Stack, sk: Sk): void {
 	k.timers.mod_timer(sk_timer(sk), keepaliveDelay(next));
 }
 
+/** The time of a delayed acknowledgement is over. Learns from it how long the next may wait. */
+function tcp_delack_timer_handler(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	if ((S.icsk_ack_pending[sk] & ICSK_ACK_TIMER) === 0) return;
+	S.icsk_ack_pending[sk] &= ~ICSK_ACK_TIMER;
+	if ((S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) === 0) return;
+	if (S.pingpong[sk] === 0) {
+		S.icsk_ack_ato[sk] = Math.min(S.icsk_ack_ato[sk] * 2, tcpEstablishedRto(k, sk));
+	} else {
+		S.pingpong[sk] = 0; // no answer came to carry it
+		S.icsk_ack_ato[sk] = TCP_ATO_MIN;
+	}
+	tcp_send_ack(k, sk);
+}
+
 /** Runs a timer that has expired. */
 export function tcpRunTimer(k: Stack, timer: number): void {
 	const S = k.sock;
@@ -405,7 +425,7 @@ export function tcpRunTimer(k: Stack, timer: number): void {
 		const { write_timer } = sk_prot(k, sk);
 		if (write_timer !== undefined) write_timer(k, sk);
 		else if (timer === icsk_retransmit_timer(sk)) tcp_retransmit_timer(k, sk);
-		else if (timer === icsk_delack_timer(sk)) tcp_send_ack(k, sk);
+		else if (timer === icsk_delack_timer(sk)) tcp_delack_timer_handler(k, sk);
 		else if (k.mptcp.socks.has(sk)) k.mptcp.tout_timer(k, sk);
 		else tcp_keepalive_timer(k, sk);
 	}

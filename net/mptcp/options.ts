@@ -11,7 +11,7 @@ import {
 	TCPHDR_FASTCLOSE,
 	TCPHDR_MPTCP,
 } from "../../include/net/mptcp.js";
-import type { Stack } from "../../include/net/stack.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
 import { TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from "../../include/net/tcp.js";
 import { mptcp_pending_data_fin_ack, mptcp_schedule_work } from "./protocol.js";
 import { mptcpSubflowCtx } from "./subflow.js";
@@ -54,15 +54,19 @@ function __mptcp_clean_una(k: Stack, sk: Sk, msk: MptcpSock): void {
 	if (mptcp_pending_data_fin_ack(k, sk, msk)) mptcp_schedule_work(k, sk);
 }
 
-/** Notes a DATA_FIN. Returns false if the worker has not looked at the last one yet. */
-export function mptcp_update_rcv_data_fin(msk: MptcpSock): boolean {
+/**
+ * Notes a DATA_FIN after `data_fin_seq` bytes of data. Returns false if the worker has not looked at
+ * the last one yet.
+ */
+export function mptcp_update_rcv_data_fin(msk: MptcpSock, data_fin_seq: number): boolean {
 	if (msk.rcv_data_fin) return false;
 	msk.rcv_data_fin = true;
+	msk.rcv_data_fin_seq = data_fin_seq;
 	return true;
 }
 
 /** The options of a segment that a subflow receives. */
-export function mptcp_incoming_options(k: Stack, ssk: Sk, flags: number): void {
+export function mptcp_incoming_options(k: Stack, ssk: Sk, { flags, write_seq }: Segment): void {
 	const msk = mptcpSubflowCtx(k, ssk);
 	const sk = k.mptcp.conn.get(ssk);
 	if (msk === null || sk === undefined) return;
@@ -80,7 +84,7 @@ export function mptcp_incoming_options(k: Stack, ssk: Sk, flags: number): void {
 	}
 	if ((flags & TCPHDR_ACKS_DATA_FIN) !== 0) ack_update_msk(k, sk, msk);
 	const fin = (flags & (TCPHDR_DATA_FIN | TCPHDR_FIN)) !== 0;
-	if (fin && (flags & TCPHDR_DATA_FIN) !== 0 && mptcp_update_rcv_data_fin(msk)) {
+	if (fin && (flags & TCPHDR_DATA_FIN) !== 0 && mptcp_update_rcv_data_fin(msk, write_seq)) {
 		mptcp_schedule_work(k, sk);
 	}
 }

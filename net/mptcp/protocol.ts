@@ -25,6 +25,7 @@ import {
 	AF_INET6,
 	MSG_DONTWAIT,
 	MSG_FASTOPEN,
+	MSG_MORE,
 	MSG_PEEK,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
@@ -101,6 +102,7 @@ import {
 import { inet_csk_accept, inet_csk_listen_stop } from "../ipv4/inet_connection_sock.js";
 import {
 	sk_stream_wait_close,
+	tcp_cleanup_rbuf,
 	tcp_disconnect,
 	tcp_init_sock,
 	tcp_set_state,
@@ -160,11 +162,14 @@ function newMptcpSock(initial: boolean, socket: Sock, first: Sk): MptcpSock {
 		keepalive_cnt: 0,
 		can_ack: !initial,
 		fallback: false,
+		simultaneous: false,
 		fully_established: !initial,
 		in_accept_queue: !initial,
 		snd_data_fin_enable: false,
 		all_acked: true,
 		rcv_data_fin: false,
+		rcv_data_fin_seq: 0,
+		ack_seq: 0,
 		ack_data_fin: false,
 		rcv_fastclose: false,
 		fastclosing: false,
@@ -208,7 +213,7 @@ function mptcp_check_data_fin_ack(k: Stack, sk: Sk, msk: MptcpSock): void {
 function mptcp_pending_data_fin(k: Stack, sk: Sk, msk: MptcpSock): boolean {
 	const states = TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2;
 	if (!msk.rcv_data_fin || ((1 << k.sock.skc_state[sk]) & states) === 0) return false;
-	return msk.fallback || !msk.ack_data_fin;
+	return msk.fallback || (!msk.ack_data_fin && msk.ack_seq === msk.rcv_data_fin_seq);
 }
 
 function mptcp_send_ack(k: Stack, msk: MptcpSock): void {
@@ -249,9 +254,13 @@ export function __mptcp_subflow_error_report(k: Stack, sk: Sk, ssk: Sk): void {
 
 /** Data arrived at a subflow. It waits in the MPTCP sock for the program. */
 export function mptcp_data_ready(k: Stack, sk: Sk, ssk: Sk): void {
-	if (mptcp_sk(k, sk).closing) return;
-	k.sock.rcv_unread.add(sk, k.sock.rcv_unread.get(ssk));
+	const msk = mptcp_sk(k, sk);
+	if (msk.closing) return;
+	const size = k.sock.rcv_unread.get(ssk);
+	k.sock.rcv_unread.add(sk, size);
 	k.sock.rcv_unread.set(ssk, 0);
+	msk.ack_seq += size;
+	if (mptcp_pending_data_fin(k, sk, msk)) mptcp_schedule_work(k, sk);
 }
 
 /** Lets the worker look at a sock when the call ends. */
@@ -526,8 +535,10 @@ function mptcp_disconnect(k: Stack, sk: Sk): number {
 	msk.work_close_subflow = false;
 	msk.can_ack = false;
 	msk.fallback = false;
+	msk.simultaneous = false;
 	msk.fully_established = false;
 	msk.rcv_data_fin = false;
+	msk.ack_seq = 0;
 	msk.ack_data_fin = false;
 	msk.snd_data_fin_enable = false;
 	msk.all_acked = true;
@@ -539,10 +550,8 @@ function mptcp_disconnect(k: Stack, sk: Sk): number {
 
 /** Makes the MPTCP sock of a connection that waits for accept(). `ssk` is its subflow. */
 export function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): void {
-	const S = k.sock;
 	const nsk = sk_clone(k, sk);
 	mptcp_set_state(k, nsk, TCP_ESTABLISHED);
-	S.sk_shutdown[nsk] = 0;
 	mptcp_copy_inaddrs(k, nsk, ssk);
 	const { keepalive_idle, keepalive_intvl, keepalive_cnt } = mptcp_sk(k, sk);
 	const keepalive = { keepalive_idle, keepalive_intvl, keepalive_cnt };
@@ -576,7 +585,13 @@ function mptcp_sendmsg(
 	const { first } = mptcp_sk(k, sk);
 	// If the subflow has ended, the data waits for another one.
 	if (((1 << S.skc_state[first]) & open) === 0) return size;
-	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags);
+	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags & ~MSG_MORE);
+}
+
+/** The program has read data. The subflow acknowledges it now if there is no more. */
+function mptcp_cleanup_rbuf(k: Stack, sk: Sk): void {
+	const { first } = mptcp_sk(k, sk);
+	if (k.sock.rcv_unread.get(sk) === 0 && first !== 0) tcp_cleanup_rbuf(k, first, 1);
 }
 
 /**
@@ -585,8 +600,11 @@ function mptcp_sendmsg(
 function mptcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
+	// 6.12.118, 6.18.44 and 7.3.4 lose the first byte. 6.1.192, 6.10.0 and 6.14.0 do not.
+	if (mptcp_sk(k, sk).simultaneous) throw new NotModelled("data of MPTCP to the same socket");
 	const copied = Math.min(size, S.rcv_unread.get(sk));
 	if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
+	if (copied > 0) mptcp_cleanup_rbuf(k, sk);
 	if (copied > 0 || size === 0) return copied;
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;

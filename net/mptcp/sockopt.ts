@@ -47,6 +47,8 @@ import { intAt, intBytes, NotModelled, sk_net, sk_setsockopt } from "../core/soc
 import { inetGetsockopt, inetSetsockopt } from "../ipv4/af_inet.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
 import {
+	__tcp_sock_set_cork,
+	__tcp_sock_set_nodelay,
 	tcp_sock_set_keepcnt,
 	tcp_sock_set_keepidle_locked,
 	tcp_sock_set_keepintvl,
@@ -553,7 +555,12 @@ export function mptcp_setsockopt(
 	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen);
 	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen);
 	if (optname === TCP_NODELAY || optname === TCP_CORK) {
-		return mptcp_setsockopt_sol_socket_int(k, sk, SOL_TCP, optname, optval, optlen);
+		const err = mptcp_setsockopt_sol_socket_int(k, sk, SOL_TCP, optname, optval, optlen);
+		const { first } = mptcp_sk(k, sk);
+		if (err !== 0 || optval === null || first === 0) return err;
+		const set = optname === TCP_CORK ? __tcp_sock_set_cork : __tcp_sock_set_nodelay;
+		set(k, first, intAt(optval) !== 0);
+		return 0;
 	}
 	return mptcp_setsockopt_sol_tcp(k, sk, optname, optval, optlen);
 }

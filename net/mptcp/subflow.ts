@@ -99,6 +99,7 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {
 		// Simultaneous open: MPTCP falls back to TCP.
 		msk.fallback = true;
+		msk.simultaneous = true;
 		S.skc_state[sk] = TCP_ESTABLISHED;
 	}
 	// subflow_error_report. During connect() C does this when the call releases the sock.
@@ -110,5 +111,6 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 	if (connects && S.sk_err[ssk] !== 0) __mptcp_subflow_error_report(k, sk, ssk);
 	// After a fallback the FIN of TCP stands for the DATA_FIN.
 	const done = (S.sk_shutdown[ssk] & RCV_SHUTDOWN) !== 0 || state === TCP_CLOSE;
-	if (msk.fallback && done && mptcp_update_rcv_data_fin(msk)) mptcp_schedule_work(k, sk);
+	if (msk.fallback && done && mptcp_update_rcv_data_fin(msk, msk.ack_seq))
+		mptcp_schedule_work(k, sk);
 }

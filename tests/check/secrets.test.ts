@@ -86,6 +86,22 @@ describe("a client that nobody accepted", () => {
 		});
 	}
 
+	it("lost its port or kept it, as IP_PROTOCOL shows, which returns the port", () => {
+		const told = (port: string) => [
+			"close(4) = 0",
+			`getsockopt(5, SOL_IP, IP_PROTOCOL, [${port}], [4]) = 0`,
+		];
+		expect(differing(told("0"))).toEqual([]);
+		// getsockname() shows the port that the search chose.
+		const shown = address.replace("81", "40000");
+		const named = `getsockname(5, ${shown}, [28]) = 0`;
+		const kept = playScript(readScript([...group, named, ...told("40000")].join("\n"), "r"), {
+			version: "6.18.44",
+			alone: true,
+		});
+		expect(kept.filter(({ verdict }) => verdict === "mismatch")).toEqual([]);
+	});
+
 	it("lost its port if both listeners are closed", () => {
 		const both = ["close(3) = 0", "close(4) = 0"];
 		expect(differing([...both, only("0")])).toEqual([]);

@@ -130,6 +130,24 @@ describe("a connect() of UDP that finds no route to a link-local address", () =>
 	});
 });
 
+it("the soft error of a connect() outlasts a disconnect and the next connect()", () => {
+	const world = new World({ setup: ["ip link set lo up", "ip addr add fe80::1/64 dev lo"] });
+	const { task } = world;
+	const fd = task.socket(AF_INET6, 1, 0);
+	const error = () => new Uint8Array(Object.values(task.getsockopt(fd, SOL_SOCKET, 4)))[0];
+	const to = (address: string, scope_id: number): Address => {
+		return { family: "AF_INET6", address, port: 80, scope_id };
+	};
+	expect(outcome(task.connect(fd, to("fe80::9", 1), undefined, true))).toBe("EINPROGRESS");
+	task.connect(fd, { family: "AF_UNSPEC", address: "0.0.0.0", port: 0 }, 16);
+	// Nobody listens there.
+	expect(outcome(task.connect(fd, to("::1", 0), undefined, true))).toBe("EINPROGRESS");
+	expect(error()).toBe(111);
+	expect(error()).toBe(101);
+	expect(error()).toBe(0);
+	world.check();
+});
+
 describe.each([
 	["tcp", "EINPROGRESS"],
 	["udp", 0],

@@ -146,3 +146,19 @@ describe("the subflow of an MPTCP socket", () => {
 		["6.18.44"],
 	);
 });
+
+describe("a shutdown before listen()", () => {
+	rule(
+		"holds for the connections that are accepted",
+		`
+		mptcp s c
+		s shutdown rdwr = ENOTCONN
+		s bind 127.0.0.1:5000
+		s listen 4
+		c start 127.0.0.1:5000 = EINPROGRESS
+		s accept t
+		t recv 1 = 0
+		t send 1 = EPIPE
+		`,
+	);
+});

@@ -40,16 +40,37 @@ function connected(before = "") {
 		if (sk === undefined) throw new Error(`no socket on port ${port} in state ${state}`);
 		return sk;
 	};
-	return { world, k, S, find };
+	/** A segment from the peer. */
+	const segment = (flags: number, length: number, seq: number, ack: number): Segment => ({
+		net: world.net.net,
+		protocol: IPPROTO_TCP,
+		flags,
+		saddr: 0x7f000001,
+		daddr: 0x7f000001,
+		v6: null,
+		sport: 6000,
+		dport: 5000,
+		dif: 1,
+		local: true,
+		length,
+		seq,
+		ack,
+		acked: 0,
+		write_seq: 0,
+		isn_from: 0,
+		tcp_tw_isn: false,
+		service: 0,
+	});
+	return { world, k, S, find, segment };
 }
 
 describe("an invalid segment of a connection", () => {
-	const { k, S, find } = connected();
+	const { k, S, find, segment } = connected();
 	const sk = find(6000, TCP_ESTABLISHED);
 	/** The number of answers. */
 	const answers = (flags: number, length: number) => {
 		k.loopback.length = 0;
-		tcp_rcv_state_process(k, sk, flags, length, S.rcv_isn[sk] + 1, S.snd_isn[sk]);
+		tcp_rcv_state_process(k, sk, segment(flags, length, S.rcv_isn[sk] + 1, S.snd_isn[sk]));
 		const { length: count } = k.loopback;
 		k.loopback.length = 0;
 		return count;
@@ -93,10 +114,10 @@ describe("close() after shutdown()", () => {
 
 describe("a connection that both sides close at the same time", () => {
 	it("stays in CLOSING until the FIN is acknowledged, and then goes to TIME_WAIT", () => {
-		const { k, S, find } = connected();
+		const { k, S, find, segment } = connected();
 		const sk = find(6000, TCP_ESTABLISHED);
 		const receive = (flags: number) =>
-			tcp_rcv_state_process(k, sk, flags, 0, S.rcv_isn[sk], S.snd_isn[sk]);
+			tcp_rcv_state_process(k, sk, segment(flags, 0, S.rcv_isn[sk], S.snd_isn[sk]));
 		tcp_shutdown(k, sk, 2);
 		k.loopback.length = 0; // The FIN is lost.
 		receive(TCPHDR_ACK | TCPHDR_FIN);
@@ -110,26 +131,9 @@ describe("a connection that both sides close at the same time", () => {
 
 describe("a request for a connection", () => {
 	it("answers a SYN that is sent again with the SYN-ACK, at most twice a second", () => {
-		const { k, S, find, world } = connected("c set 6.12 0"); // TCP_QUICKACK
+		const { k, S, find, segment } = connected("c set 6.12 0"); // TCP_QUICKACK
 		const req = find(5000, TCP_NEW_SYN_RECV);
-		const syn: Segment = {
-			net: world.net.net,
-			protocol: IPPROTO_TCP,
-			flags: TCPHDR_SYN,
-			saddr: 0x7f000001,
-			daddr: 0x7f000001,
-			v6: null,
-			sport: 6000,
-			dport: 5000,
-			dif: 1,
-			local: true,
-			length: 0,
-			seq: S.rcv_isn[req],
-			ack: 0,
-			isn_from: 0,
-			tcp_tw_isn: false,
-			service: 0,
-		};
+		const syn = segment(TCPHDR_SYN, 0, S.rcv_isn[req], 0);
 		const answers = () => {
 			k.loopback.length = 0;
 			expect(tcp_check_req(k, S.rsk_listener.get(req), syn, req)).toBe(0);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * When data reaches the peer: Nagle's algorithm holds a small segment while another one is not
+ * acknowledged, and acknowledgements are delayed once the peers take turns.
+ */
+import { describe } from "vitest";
+import { rule } from "../world.js";
+
+/** A connection from c to t, over which each side has sent once: acknowledgements are delayed now. */
+const turns = (kind: string) => `
+	${kind} s c
+	s bind 127.0.0.1:5000
+	s listen 4
+	c start 127.0.0.1:5000 = EINPROGRESS
+	s accept t
+	c send 5 = 5
+	t send 5 = 5
+	`;
+
+for (const kind of ["tcp", "mptcp"]) {
+	describe(`small segments of ${kind}`, () => {
+		rule(
+			"wait for the acknowledgement of the one before",
+			`${turns(kind)}
+			c send 5 = 5
+			c send 5 = 5
+			c send 5 = 5
+			t recv 99 = 10
+			t recv 99 = EAGAIN
+			pass 60
+			t recv 99 = 10`,
+		);
+		rule(
+			"go out at once while each is acknowledged at once",
+			`${kind} s c
+			s bind 127.0.0.1:5000
+			s listen 4
+			c start 127.0.0.1:5000 = EINPROGRESS
+			s accept t
+			c send 5 = 5
+			c send 5 = 5
+			c send 5 = 5
+			t recv 99 = 15`,
+		);
+		rule(
+			"go out with the answer of the peer",
+			`${turns(kind)}
+			c send 5 = 5
+			c send 5 = 5
+			t send 1 = 1
+			t recv 99 = 15`,
+		);
+		rule(
+			"go out when TCP_NODELAY is set, and do not wait with it",
+			`${turns(kind)}
+			c send 5 = 5
+			c send 5 = 5
+			t recv 99 = 10
+			c set 6.1 1
+			t recv 99 = 5
+			c send 5 = 5
+			c send 5 = 5
+			t recv 99 = 10`,
+		);
+		rule(
+			"wait for the end of TCP_CORK",
+			`${turns(kind)}
+			c set 6.3 1
+			c send 5 = 5
+			t recv 99 = 5
+			c set 6.3 0
+			t recv 99 = 5`,
+		);
+		rule(
+			"go out 200 ms later from a corked socket",
+			`${turns(kind)}
+			c set 6.3 1
+			c send 5 = 5
+			t recv 99 = 5
+			pass 300
+			t recv 99 = 5`,
+		);
+	});
+}
+
+describe("an acknowledgement", () => {
+	rule(
+		"is delayed from the seventeenth segment on if only one side sends",
+		`tcp s c
+		s bind 127.0.0.1:5000
+		s listen 4
+		c start 127.0.0.1:5000 = EINPROGRESS
+		s accept t
+		${"c send 5 = 5\n".repeat(20)}
+		t recv 999 = 85`,
+	);
+	rule(
+		"is sent when the program has read everything, unless the peers take turns",
+		`tcp s c
+		s bind 127.0.0.1:5000
+		s listen 4
+		c start 127.0.0.1:5000 = EINPROGRESS
+		s accept t
+		${"c send 5 = 5\n".repeat(18)}
+		t recv 999 = 85
+		t recv 999 = 5`,
+	);
+	rule(
+		"is sent for more than a full segment",
+		`${turns("tcp")}
+		c set 6.1 1
+		c send 600 = 600
+		c send 600 = 600
+		c set 6.1 0
+		c send 600 = 600
+		t recv 9999 = 1805`,
+	);
+});
+
+describe("data that waits", () => {
+	rule(
+		"goes out with the FIN",
+		`${turns("tcp")}
+		c send 5 = 5
+		c send 5 = 5
+		c shutdown 1
+		t recv 99 = 15
+		t recv 99 = 0`,
+	);
+	rule(
+		"delays the DATA_FIN of MPTCP",
+		`${turns("mptcp")}
+		c send 5 = 5
+		c send 5 = 5
+		c shutdown 1
+		t recv 99 = 10
+		t recv 99 = EAGAIN
+		pass 60
+		t recv 99 = 5
+		t recv 99 = 0`,
+	);
+	rule(
+		"reaches a peer that has closed after reading the rest, which resets the connection",
+		`${turns("tcp")}
+		c recv 99 = 5
+		c send 5 = 5
+		c send 5 = 5
+		t recv 99 = 10
+		t close
+		c error = EPIPE`,
+	);
+	rule(
+		"on a socket that is connected to itself waits for its own acknowledgement",
+		`tcp c
+		c bind 127.0.0.1:5000
+		c start 127.0.0.1:5000 = EINPROGRESS
+		c send 5 = 5
+		c send 5 = 5
+		c send 5 = 5
+		c recv 99 = 10`,
+	);
+});

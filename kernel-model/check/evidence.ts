@@ -505,7 +505,8 @@ export class Evidence {
 			}
 			case "bind": {
 				const wanted = address(1);
-				if (life === undefined || life === null || wanted === null || result !== 0) break;
+				// A script may leave the result out. The call has then succeeded, as far as is known.
+				if (life === undefined || life === null || wanted === null || fails(line)) break;
 				named.add(wanted.port);
 				life.address = isWildcard(wanted.address) ? null : unmapped(wanted.address);
 				if (life.address !== null) local.add(life.address);
@@ -519,7 +520,7 @@ export class Evidence {
 				break;
 			}
 			case "listen":
-				if (!life || result !== 0) break;
+				if (!life || fails(line)) break;
 				// The known port may be one that was given up, because getsockname() still shows it.
 				life.choosing = life.connecting || life.brokenOff ? [line] : [...life.choosing, line];
 				life.connecting = false;
@@ -840,4 +841,9 @@ function mayCome({ from, to }: Waiting, peer: Address | null): boolean {
 	if (peer === null) return true;
 	const shown = unmapped(peer.address);
 	return from === null ? shown.includes(":") === unmapped(to).includes(":") : from === shown;
+}
+
+/** Whether a call failed, or did not return, as far as its line shows. */
+function fails({ result }: CallLine): boolean {
+	return result !== null && result.value !== 0;
 }

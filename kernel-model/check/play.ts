@@ -357,6 +357,7 @@ export class Player {
 		if (row === null || row.bearsOn === "nothing") return outcome;
 		if (row.bearsOn === "files" && !opensNamespace(call)) {
 			if (outcome.recorded !== null && outcome.recorded >= 0) this.passedOver(call, row.role);
+			else if (recorded === null) this.ioctl(this.world.task(call.pid ?? 0), call);
 			return outcome;
 		}
 		if (call.opaque) return outcome;
@@ -374,7 +375,8 @@ export class Player {
 		const returned = recorded !== null && recorded.value !== null;
 		const checking = slept || (returned && world.own === null);
 		const answers = world.own !== null && world.own.draws !== true;
-		const observed = world.draws === null && (checking || answers);
+		const shown = recorded === null && revealed !== null; // a later line of the script names it
+		const observed = world.draws === null && (checking || answers || shown);
 		kernel.draws = observed ? world.observer : kernel.ownDraws;
 		this.explainer.begin();
 		kernel.blocker = 0;
@@ -755,7 +757,7 @@ export class Player {
 			}
 			return;
 		}
-		if (call.name === "ioctl") this.ioctl(task, call);
+		this.ioctl(task, call);
 		if (call.name === "lseek") {
 			const fd = call.args[0]?.value;
 			const file = fd?.kind === "int" ? task.pathOf(fd.value) : null;
@@ -790,6 +792,7 @@ export class Player {
 
 	/** ioctl(FIONBIO) sets or clears O_NONBLOCK. */
 	private ioctl(task: Task, call: CallLine): void {
+		if (call.name !== "ioctl") return;
 		const [fd, request, arg] = call.args.map(({ value }) => value);
 		if (fd?.kind !== "int" || request?.kind !== "flags" || arg?.kind !== "array") return;
 		const [value] = arg.items;

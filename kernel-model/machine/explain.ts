@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Explanations: what a search did and why, and why a call failed, in a few lines. */
-import { TCP_LISTEN } from "../../include/net/tcp_states.js";
+import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
 	CANDIDATE_CONFLICT,
 	CANDIDATE_CONFLICT_ANY,
@@ -339,6 +339,7 @@ export class SearchExplainer implements KernelTrace {
 		const { k } = this;
 		const sk = k.socket.sk[sock] ?? 0;
 		const ssk = k.mptcp.socks.get(sk)?.first ?? sk;
+		if (k.sock.skc_state[ssk] === TCP_CLOSE) return; // AF_UNSPEC has disconnected it
 		const source = `${sockSource(k, ssk)}:${k.sock.skc_num[ssk]}`;
 		if (isUdp(k, ssk) || source !== sockDestination(k, ssk)) return;
 		this.lines.push(

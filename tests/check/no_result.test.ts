@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** Scripts with results at some lines only. A later line may show the port of a call without one. */
+import { describe, expect, it } from "vitest";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
+
+const v4 = (port: number) =>
+	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}`;
+
+const play = (lines: readonly string[]) =>
+	playScript(readScript(lines.join("\n"), "script"), { version: "6.18.44", alone: true });
+const differing = (lines: readonly string[]) =>
+	play(lines).flatMap(({ verdict, line, reason }) =>
+		verdict === "mismatch" ? [`${line}: ${reason}`] : [],
+	);
+
+describe("a bind() without a result", () => {
+	it.each([
+		["SOCK_DGRAM", "UDP"],
+		["SOCK_STREAM", "TCP"],
+	])("of %s chose the port that getsockname() shows", (type, protocol) => {
+		const lines = [
+			`socket(AF_INET, ${type}, IPPROTO_${protocol}) = 3`,
+			`bind(3, ${v4(0)}, 16)`,
+			`getsockname(3, ${v4(40001)}, [16]) = 0`,
+		];
+		expect(differing(lines)).toEqual([]);
+		expect(differing(lines.with(2, `getsockname(3, ${v4(2)}, [16]) = 0`))).toHaveLength(1);
+	});
+
+	it("chose the port that another bind() cannot have", () => {
+		expect(
+			differing([
+				"socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3",
+				"socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 4",
+				`bind(3, ${v4(0)}, 16)`,
+				"listen(3, 1)",
+				`getsockname(3, ${v4(40001)}, [16]) = 0`,
+				`bind(4, ${v4(40001)}, 16) = -1 EADDRINUSE`,
+			]),
+		).toEqual([]);
+	});
+});
+
+it("ioctl(FIONBIO) without a result has its effect", () => {
+	const outcomes = play([
+		"$ ip route add 192.0.2.0/24 dev lo answer blackhole",
+		"socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)",
+		"ioctl(3, FIONBIO, [1])",
+		`connect(3, ${v4(9).replace("127.0.0.1", "192.0.2.1")}, 16)`,
+	]);
+	expect(outcomes.at(-1)?.text).toContain("EINPROGRESS");
+});
+
+it("a disconnected socket is not called connected to itself", () => {
+	const lines = [
+		"socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3",
+		"connect(3, {sa_family=AF_UNSPEC}, 16)",
+	];
+	const options = { version: "6.18.44", explain: true };
+	const outcomes = playScript(readScript(lines.join("\n"), "script"), options);
+	expect(outcomes.at(-1)).toMatchObject({ result: 0, explanation: [] });
+});

@@ -23,6 +23,7 @@ import type { Task } from "../machine/task.js";
 import {
 	choosesPort,
 	EXHAUSTED,
+	isFork,
 	isReadStrictly,
 	opensNamespace,
 	systemCall,
@@ -346,6 +347,11 @@ export class Player {
 
 	private call(call: CallLine, index: number): Outcome {
 		const { world, kernel } = this;
+		if (isFork(call.name) && call.result === null && world.own === null) {
+			const { line, column, name } = call;
+			const expected = "the child's pid after =, which begins the child's lines";
+			throw new ScriptError(this.recording.file, line, column, expected, `${name}() without it`);
+		}
 		const outcome = this.outcome(call, "ignored");
 		const recorded = call.result;
 		outcome.recordedError = recorded?.errno ?? null;

@@ -79,7 +79,9 @@ function succeeds(world: World, contradiction: Contradiction, sk: number): [stri
 	const k = world.kernel;
 	const S = k.sock;
 	const { call, recorded, result } = contradiction;
-	const error = recorded !== null && recorded < 0 ? errnoName(-recorded) : null;
+	// An error that the model does not have has no number.
+	const name = call.result?.errno ?? errnoName(-(recorded ?? 0));
+	const error = recorded !== null && recorded < 0 ? name : null;
 	if (error === null) return [`${call.name}() returns ${result}`, []];
 	if (sk !== 0 && error === "EADDRINUSE") {
 		const port = nth(S.skc_num, sk);

@@ -7,7 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import type { HostFile } from "../check/before.js";
 import type { Outcome } from "../check/player.js";
-import { isUnreadSeries, type Profile, profileFor } from "../machine/profile.js";
+import { isUnreadSeries, misspeltChange, type Profile, profileFor } from "../machine/profile.js";
 import { VERSION_NAMES } from "../machine/versions.js";
 import { AgentError } from "../real/agent/agent.js";
 import { checkBegin, checkText, type OpenFile, openFile } from "../script/file.js";
@@ -315,6 +315,12 @@ export function parse(args: string[], options: OptionSpecs) {
 export function versionOf(name: string, release: string, option = "--kernel"): string {
 	const wanted = name === "running" ? release : name.replace(/^v(?=[0-9])/, "");
 	const found = profileFor(wanted);
+	const change = misspeltChange(wanted);
+	if (change !== null) {
+		throw new UsageError(
+			`${option}: expected the name of a change, such as ${change}, found ${wanted}`,
+		);
+	}
 	if (found === null) {
 		const names = VERSION_NAMES.join(", ");
 		throw new UsageError(

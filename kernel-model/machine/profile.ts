@@ -89,6 +89,31 @@ const OLDEST = "6.1";
 const SHOWN = 4;
 
 /**
+ * The change that a name of a version with a change seems to mean: "6.3+orphan-uidd" means orphan-uid.
+ * Null if all its changes are known, or if it is a release of another kind.
+ */
+export function misspeltChange(release: string): string | null {
+	const [, version = "", words = ""] = /^([0-9.]+)[+-](.*)$/.exec(release) ?? [];
+	if (!VERSIONS.some(({ name }) => name === version) || changesOf(release) !== null) return null;
+	let [most, nearest] = [LEAST_ALIKE - 1, ""];
+	for (const { name } of CHANGES) {
+		const alike = alikeTo(name, words);
+		if (alike > most) [most, nearest] = [alike, name];
+	}
+	return nearest === "" ? null : nearest;
+}
+
+/** Letters that a misspelt name of a change has in common with the name, at least. */
+const LEAST_ALIKE = 5;
+
+/** How many letters two words begin with alike. */
+function alikeTo(name: string, word: string): number {
+	let at = 0;
+	while (at < name.length && name[at] === word[at]) at++;
+	return at;
+}
+
+/**
  * The profile that is nearest to a kernel. `release` is a name of VERSIONS or what `uname -r`
  * prints, `build` what `uname -v` prints. Null if the text is no release.
  */

@@ -6,7 +6,6 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { type PlayOptions, playScript, readScript } from "../check/player.js";
-import { nth } from "../machine/nth.js";
 import { type Parsed, ScriptError } from "../script/strace.js";
 import { wasStopped } from "./campaign/campaign.js";
 import { canonical } from "./campaign/canonical.js";
@@ -541,9 +540,4 @@ function fileOf(name: string): string {
 /** Plays programs on a kernel and on the model of a version. Throws AgentError. */
 export function review(options: ReviewOptions): Promise<Review> {
 	return new Reviewer(options).run();
-}
-
-/** The line of a script, counted from 1, that differs: its last one. */
-export function lastLine(small: Small): string {
-	return nth(small.script, small.script.length - 1);
 }

@@ -346,12 +346,6 @@ function sock_set_timeout(
 	return 0;
 }
 
-/** How long a call may sleep, ms: sock_rcvtimeo, sock_sndtimeo. Infinity: without limit. */
-export function timeoMs(timeo: number): number {
-	if (timeo === 0) return Number.POSITIVE_INFINITY;
-	return timeo === TIMEO_NOWAIT ? 0 : timeo * (1000 / HZ);
-}
-
 /** SO_RCVTIMEO, SO_SNDTIMEO as read. Both a time without limit and none at all read as 0. */
 function sock_get_timeout(timeo: number): Uint8Array {
 	const bytes = new Uint8Array(16);

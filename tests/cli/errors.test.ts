@@ -56,6 +56,7 @@ describe("bad input", { timeout: 60_000 }, () => {
 		["$ 1 foo", /^1:3: expected .*, found 1$/],
 		['""', /^1:1: expected /],
 		["1 foo", /^1:3: expected /],
+		["7 fork()", /^1:3: expected the child's pid after =.*, found fork\(\) without it$/],
 	])("gives one line and exit status 2: %s", async (text, says) => {
 		const path = file(`${text}\n`);
 		expect(bad(path, await cli("run", path))).toMatch(says);

@@ -2,7 +2,7 @@
 /** The profile for a kernel by any name, and what is said of it. */
 import { describe, expect, it, test } from "vitest";
 import { Kernel } from "../../kernel-model/machine/kernel.js";
-import { profileFor } from "../../kernel-model/machine/profile.js";
+import { misspeltChange, profileFor } from "../../kernel-model/machine/profile.js";
 import { changesOf, VERSION_NAMES } from "../../kernel-model/machine/versions.js";
 
 const EXACT = [
@@ -91,4 +91,21 @@ test("a task's capabilities follow its user", () => {
 	expect(task.capabilities).toBe(-1);
 	task.capabilities = 0;
 	expect(task.setuid(1000)).toBe(-1);
+});
+
+describe("the name of a change that does not exist", () => {
+	it.each([
+		["6.3+orphan-uidd", "orphan-uid"],
+		["6.3+orphan-ui", "orphan-uid"],
+		["6.18.44-mptcp-subflow-shutdwn", "mptcp-subflow-shutdown"],
+	])("%s is not taken for a release of this name", (name, meant) => {
+		expect(misspeltChange(name)).toBe(meant);
+	});
+
+	it.each(["6.3+orphan-uid", "6.3+", "6.12.107+deb13-amd64", "6.18.44-cloud-amd64", "6.6.32-x"])(
+		"%s is a name",
+		(name) => {
+			expect(misspeltChange(name)).toBeNull();
+		},
+	);
 });

@@ -13,7 +13,7 @@ import { CLONE_FILES, CLONE_NEWNET, CLONE_NEWUSER } from "../../../include/uapi/
 import { Facts } from "../../check/facts.js";
 import { eventsOf } from "../../check/order.js";
 import { type Outcome, Player } from "../../check/player.js";
-import { type Address, parseIpv4 } from "../../machine/address.js";
+import type { Address } from "../../machine/address.js";
 import { nth } from "../../machine/nth.js";
 import { isFork, isRelevant, systemCall } from "../../script/calls.js";
 import { errnoOf, Operands, type SockaddrOperand } from "../../script/operands.js";
@@ -854,9 +854,4 @@ function recordedOf({ result }: CallLine): number | null {
  */
 export function planOf(script: Parsed, options: PlanOptions): Plan {
 	return new Builder(script, options).plan();
-}
-
-/** Whether an address is IPv4. */
-export function isIpv4(address: string): boolean {
-	return parseIpv4(address) !== null;
 }

@@ -17,7 +17,7 @@ import {
 	type Step,
 	sleepOf,
 } from "./plan.js";
-import { calls, headOf, identifier, namesOf, rangeOf, taskOf, WORKER, worked } from "./text.js";
+import { headOf, identifier, namesOf, rangeOf, taskOf, WORKER, worked } from "./text.js";
 
 /** Names that every libc has, and that enter no `#ifndef`. */
 const COMMON =
@@ -335,9 +335,4 @@ export function printC(plan: Plan): string {
 /** The selftest of a plan. */
 export function printKselftest(plan: Plan): string {
 	return new Printer(plan, true).print();
-}
-
-/** Whether a plan has calls of this kind. */
-export function hasCall(plan: Plan, test: (step: CallStep) => boolean): boolean {
-	return calls(plan).some(test);
 }

@@ -73,6 +73,7 @@ const CIRCLES: readonly { files: readonly string[]; reason: string }[] = [
 			"net/sctp/input.ts",
 			"net/sctp/ipv6.ts",
 			"net/sctp/output.ts",
+			"net/sctp/outqueue.ts",
 			"net/sctp/primitive.ts",
 			"net/sctp/protocol.ts",
 			"net/sctp/sm_make_chunk.ts",

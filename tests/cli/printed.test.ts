@@ -52,7 +52,7 @@ $ ip addr add 192.0.2.1/32 dev lo
 setuid(1000)
 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
 setsockopt(3, SOL_TCP, TCP_CC_INFO, {cwnd=1}, 16)
-setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4)
+setsockopt(3, SOL_TCP, TCP_MAXSEG, [1], 4)
 bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16)
 `;
 		const [summary, ...lines] = (await printed(script)).trimEnd().split("\n").reverse();
@@ -63,10 +63,10 @@ bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}
 			"setuid(1000) = 0",
 			"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
 			"setsockopt(3, SOL_TCP, TCP_CC_INFO, {cwnd=1}, 16)",
-			"setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4)",
+			"setsockopt(3, SOL_TCP, TCP_MAXSEG, [1], 4)",
 			'bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}, 16) = -1 EACCES',
 		]);
-		expect(summary).toContain("2 passed over (setsockopt TCP_CC_INFO 1, setsockopt TCP_NODELAY 1)");
+		expect(summary).toContain("2 passed over (setsockopt TCP_CC_INFO 1, setsockopt TCP_MAXSEG 1)");
 	});
 
 	it("has the pids, times and halves of a recording, and lines that are not understood as comments", async () => {

@@ -420,7 +420,8 @@ static int turn(int task)
 		__atomic_store_n(&shared->done, block, __ATOMIC_SEQ_CST);
 	block++;
 	mine = task == me;
-	while (!mine && __atomic_load_n(&shared->done, __ATOMIC_SEQ_CST) < block)
+	/* A new process would be done before the block that made it. */
+	while (__atomic_load_n(&shared->done, __ATOMIC_SEQ_CST) < (mine ? block - 1 : block))
 		usleep(100);
 	return mine;
 }

@@ -433,9 +433,12 @@ function tcp_event_data_sent(k: Stack, sk: Sk): void {
 /** The counts of a new connection. */
 export function tcpInitCounts(k: Stack, sk: Sk): void {
 	const S = k.sock;
-	for (const count of [S.snd_nxt, S.snd_una, S.snd_sml, S.snd_held, S.rcv_nxt, S.rcv_wup]) {
-		count.set(sk, 0);
-	}
+	S.snd_nxt.set(sk, 0);
+	S.snd_una.set(sk, 0);
+	S.snd_sml.set(sk, 0);
+	S.snd_held.set(sk, 0);
+	S.rcv_nxt.set(sk, 0);
+	S.rcv_wup.set(sk, 0);
 	// inet_csk_delack_init
 	S.icsk_ack_pending[sk] = 0;
 	S.icsk_ack_quick[sk] = 0;

@@ -6,14 +6,17 @@ import { describe, expect, it } from "vitest";
 
 const BUILT = fileURLToPath(new URL("../../dist/kernel-model/cli/interrupt.js", import.meta.url));
 
-/** Runs a program, and sends it SIGINT when it has written something. */
+/**
+ * Runs a program, and sends it SIGINT soon after it has written something. During the write itself,
+ * the signal would leave the program's stream unusable.
+ */
 function interrupted(program: string): Promise<{ status: number | null; output: string }> {
 	const text = `import { interruptible, stoppable } from ${JSON.stringify(BUILT)};\n${program}`;
 	const child = spawn(process.execPath, ["--input-type=module", "-e", text]);
 	let output = "";
 	return new Promise((resolve) => {
 		child.stdout.on("data", (data) => {
-			if (output === "") child.kill("SIGINT");
+			if (output === "") setTimeout(() => child.kill("SIGINT"), 50);
 			output += data;
 		});
 		child.on("close", (status) => resolve({ status, output }));

@@ -171,7 +171,10 @@ export class AcceptQueues implements AcceptQueueGuest {
 		const members = this.members(member);
 		if (!this.kernel.known.has(of)) {
 			const shown = this.shown(members, sport);
-			if (shown !== null) return shown;
+			if (shown !== null) {
+				this.makeRoom(shown, members);
+				return shown;
+			}
 		}
 		const isMptcp = (sk: number) => (nth(sk_flags, sk) & SOCK_MPTCP) !== 0;
 		const other = members.find((sk) => isMptcp(sk) !== isMptcp(member));
@@ -179,6 +182,25 @@ export class AcceptQueues implements AcceptQueueGuest {
 		const isFull = (sk: number) => sk_acceptq_is_full(this.kernel, sk);
 		const unlike = members.find((sk) => isFull(sk) !== isFull(member));
 		return unlike !== undefined && this.askAbout(sport, of) ? unlike : member;
+	}
+
+	/**
+	 * A later accept() shows that a listener had room for a client. If its queue is full on the model,
+	 * a client in it that no accept() of this listener shows waits in the queue of another member.
+	 */
+	private makeRoom(listener: number, members: readonly number[]): void {
+		const isFull = (sk: number) => sk_acceptq_is_full(this.kernel, sk);
+		if (!isFull(listener)) return;
+		const { skc_dport } = this.kernel.sock;
+		for (const child of this.waiting(listener)) {
+			if (this.isDecided(child)) continue;
+			if (this.shown(members, nth(skc_dport, child)) === listener) continue;
+			const without = this.withoutIt(child);
+			const other = members.find((sk) => sk !== listener && !isFull(sk) && !without.has(sk));
+			if (other === undefined) continue;
+			this.requeue(child, listener, other);
+			return;
+		}
 	}
 
 	private withoutIt(child: number): Set<number> {

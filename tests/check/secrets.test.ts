@@ -55,6 +55,42 @@ describe("a connection to a reuseport group", () => {
 	}
 });
 
+describe("a full queue of a reuseport group", () => {
+	const from = (port: number) => ADDRESS.replace("81", String(port));
+	const lines = [
+		...[3, 4].flatMap((fd) => [
+			`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = ${fd}`,
+			`setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4) = 0`,
+			`bind(${fd}, ${ADDRESS}, 16) = 0`,
+			`listen(${fd}, 0) = 0`, // has room for one client
+		]),
+		...[5, 6].flatMap((fd) => [
+			`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = ${fd}`,
+			`bind(${fd}, ${from(4000 + fd)}, 16) = 0`,
+			`connect(${fd}, ${ADDRESS}, 16) = -1 EINPROGRESS`,
+		]),
+	];
+	const differ = (accepts: readonly string[]) =>
+		playScript(readScript([...lines, ...accepts].join("\n"), "recording"), {
+			version: "6.18.44",
+			alone: true,
+		}).filter(({ verdict }) => verdict === "mismatch").length;
+	const accept = (fd: number, port: number) =>
+		`accept(${fd}, ${from(port)}, [16]) = ${port - 3998}`;
+
+	it.each([3, 4])(
+		"had room for the client that listener %i accepts: the other waits elsewhere",
+		(fd) => {
+			expect(differ([accept(fd, 4006), `accept(${fd}, NULL, NULL) = -1 EAGAIN`])).toBe(0);
+			expect(differ([accept(fd, 4005), `accept(${fd}, NULL, NULL) = -1 EAGAIN`])).toBe(0);
+		},
+	);
+
+	it.each([3, 4])("did not have room for both in listener %i", (fd) => {
+		expect(differ([accept(fd, 4005), accept(fd, 4006)])).toBe(1);
+	});
+});
+
 describe("a client that nobody accepted", () => {
 	const address =
 		'{sa_family=AF_INET6, sin6_port=htons(81), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "::1", &sin6_addr), sin6_scope_id=0}';

@@ -105,7 +105,7 @@ import {
 	tcp_check_req,
 	tcp_timewait_state_process,
 } from "./tcp_minisocks.js";
-import { newIsn, tcp_connect, turnAround } from "./tcp_output.js";
+import { newIsn, SEGMENT_LOST, tcp_connect, tcpSent, turnAround } from "./tcp_output.js";
 import { tcp_clear_xmit_timers, tcp_set_keepalive, tcpStartKeepalive } from "./tcp_timer.js";
 
 /**
@@ -366,6 +366,22 @@ function cookie_v4_check(k: Stack, sk: Sk, skb: Segment): Sk {
 	return child;
 }
 
+/**
+ * No socket took a segment. If a socket of this host sent it, its data counts as lost, and a timer
+ * sends it again.
+ */
+export function tcpDropped(k: Stack, skb: Segment): void {
+	if (skb.length === 0) return;
+	const S = k.sock;
+	const answer = { ...skb };
+	turnAround(answer);
+	const sk = __inet_lookup_skb(k, answer);
+	if (sk === 0 || S.snd_isn[sk] !== skb.seq) return;
+	S.snd_unacked.add(sk, skb.length);
+	S.snd_lost.add(sk, skb.length);
+	tcpSent(k, sk, SEGMENT_LOST);
+}
+
 /** A segment for a listener. Returns true if it has to be answered with a RST. */
 function tcpListenRcv(k: Stack, sk: Sk, skb: Segment): boolean {
 	if ((skb.flags & TCPHDR_RST) !== 0) return false;
@@ -373,6 +389,7 @@ function tcpListenRcv(k: Stack, sk: Sk, skb: Segment): boolean {
 		if (skb.ack < SYN_COOKIE) return true;
 		const child = cookie_v4_check(k, sk, skb);
 		if (child !== 0) tcp_child_process(k, child, skb);
+		else tcpDropped(k, skb);
 		return false;
 	}
 	if ((skb.flags & TCPHDR_SYN) !== 0) tcp_conn_request(k, sk, skb);

@@ -23,7 +23,7 @@ import {
 } from "./inet_timewait_sock.js";
 import { tcp_done, tcpShortestFin } from "./tcp.js";
 import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
-import { reply, tcpSendReset, tcpSynRecvChild } from "./tcp_ipv4.js";
+import { reply, tcpDropped, tcpSendReset, tcpSynRecvChild } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
 import { icsk_retransmit_timer } from "./tcp_timer.js";
 
@@ -157,7 +157,6 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 		S.sk_flags[req] |= REQ_ACKED;
 		return 0;
 	}
-	const unread = S.rcv_unread.get(req);
 	const child = tcpSynRecvChild(k, sk, req, flags, true);
 	if (child === 0) {
 		// listen_overflow:
@@ -167,10 +166,7 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 			return 0;
 		}
 		S.sk_flags[req] |= REQ_ACKED;
-		// The peer sends the data again. When it does so is not modelled.
-		S.rcv_unread.add(req, length);
-	} else {
-		k.sock.rcv_unread.set(child, unread);
+		tcpDropped(k, skb);
 	}
 	return child;
 }

@@ -150,6 +150,25 @@ describe("data that waits", () => {
 		c error = EPIPE`,
 	);
 	rule(
+		"goes out after the data that a full queue dropped has been sent again",
+		`tcp s a c
+		s set 6.9 10
+		s bind 127.0.0.1:5000
+		s listen 0
+		c start 127.0.0.1:5000 = EINPROGRESS
+		a start 127.0.0.1:5000 = EINPROGRESS
+		a send 5 = 5
+		c send 5 = 5
+		s accept b
+		c send 5 = 5
+		s accept t = EAGAIN
+		pass 1000
+		s accept t
+		t recv 99 = 10
+		c send 5 = 5
+		t recv 99 = 5`,
+	);
+	rule(
 		"on a socket that is connected to itself waits for its own acknowledgement",
 		`tcp c
 		c bind 127.0.0.1:5000

@@ -129,13 +129,16 @@ function tcp_event_data_recv(k: Stack, sk: Sk, len: number): void {
 	S.icsk_ack_lrcvtime.set(sk, now);
 }
 
-/** Acknowledges data at once, or starts the timer that does it. */
+/**
+ * Acknowledges data at once, or starts the timer that does it. C also acknowledges more than a full
+ * segment at once if the window has grown. It has not while the new data is unread, unless the
+ * buffer has grown.
+ */
 function tcp_ack_snd_check(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	if ((S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) === 0) return; // data has just been sent
-	const several = S.rcv_nxt.get(sk) - S.rcv_wup.get(sk) > S.icsk_ack_rcv_mss.get(sk);
 	const quick = S.icsk_ack_quick[sk] > 0 && S.pingpong[sk] === 0;
-	if (several || quick) tcp_send_ack(k, sk);
+	if (quick) tcp_send_ack(k, sk);
 	else tcp_send_delayed_ack(k, sk);
 }
 

@@ -54,6 +54,7 @@ import {
 	icsk_delack_timer,
 	icsk_retransmit_timer,
 	sk_timer,
+	tcp_jiffies32,
 	tcpEstablishedRto,
 	tcpStartKeepalive,
 } from "./tcp_timer.js";
@@ -113,7 +114,7 @@ function tcp_event_data_recv(k: Stack, sk: Sk, len: number): void {
 	const S = k.sock;
 	S.icsk_ack_pending[sk] |= ICSK_ACK_SCHED;
 	tcp_measure_rcv_mss(k, sk, len);
-	const now = Math.floor(k.timers.now / JIFFY);
+	const now = tcp_jiffies32(k);
 	const ato = S.icsk_ack_ato[sk] / JIFFY;
 	if (ato === 0) {
 		tcp_incr_quickack(k, sk);
@@ -222,7 +223,7 @@ function tcp_rcv_synsent_state_process(k: Stack, sk: Sk, skb: Segment): boolean 
 			// The ACK is delayed, because data will follow soon. tcp_enter_quickack_mode ends this
 			// mode.
 			S.icsk_ack_pending[sk] |= ICSK_ACK_SCHED | ICSK_ACK_TIMER;
-			S.icsk_ack_lrcvtime.set(sk, Math.floor(k.timers.now / JIFFY)); // tcp_finish_connect
+			S.icsk_ack_lrcvtime.set(sk, tcp_jiffies32(k)); // tcp_finish_connect
 			tcp_enter_quickack_mode(k, sk);
 			k.timers.mod_timer(icsk_delack_timer(sk), TCP_DELACK_MAX);
 			return false;

@@ -64,6 +64,7 @@ import {
 	icsk_retransmit_timer,
 	tcp_check_probe_timer,
 	tcp_event_new_data_sent,
+	tcp_jiffies32,
 } from "./tcp_timer.js";
 
 /**
@@ -426,7 +427,7 @@ function tcp_event_ack_sent(k: Stack, sk: Sk): void {
 /** Data was sent. If this side has received data a moment ago, the peers take turns. */
 function tcp_event_data_sent(k: Stack, sk: Sk): void {
 	const S = k.sock;
-	const since = Math.floor(k.timers.now / JIFFY) - S.icsk_ack_lrcvtime.get(sk);
+	const since = tcp_jiffies32(k) - S.icsk_ack_lrcvtime.get(sk);
 	if (since * JIFFY < S.icsk_ack_ato[sk]) S.pingpong[sk] = 1; // inet_csk_inc_pingpong_cnt
 }
 

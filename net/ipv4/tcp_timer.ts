@@ -89,6 +89,11 @@ export function tcp_clear_xmit_timers(k: Stack, sk: Sk): void {
 	k.timers.del_timer(sk_timer(sk));
 }
 
+/** include/net/tcp.h: tcp_jiffies32. The clock, jiffies. */
+export function tcp_jiffies32(k: Stack): number {
+	return Math.floor(k.timers.now / JIFFY);
+}
+
 /** include/linux/jiffies.h: usecs_to_jiffies. Rounds up. */
 export function usecs_to_jiffies(us: number): number {
 	return Math.ceil(us / (JIFFY * 1000));

@@ -6,13 +6,18 @@
 import { describe } from "vitest";
 import { rule } from "../world.js";
 
-/** A connection from c to t, over which each side has sent once: acknowledgements are delayed now. */
-const turns = (kind: string) => `
+/** A connection from c to t. */
+const connected = (kind: string) => `
 	${kind} s c
 	s bind 127.0.0.1:5000
 	s listen 4
 	c start 127.0.0.1:5000 = EINPROGRESS
 	s accept t
+	`;
+
+/** A connection over which each side has sent once: acknowledgements are delayed now. */
+const turns = (kind: string) => `
+	${connected(kind)}
 	c send 5 = 5
 	t send 5 = 5
 	`;
@@ -32,11 +37,7 @@ for (const kind of ["tcp", "mptcp"]) {
 		);
 		rule(
 			"go out at once while each is acknowledged at once",
-			`${kind} s c
-			s bind 127.0.0.1:5000
-			s listen 4
-			c start 127.0.0.1:5000 = EINPROGRESS
-			s accept t
+			`${connected(kind)}
 			c send 5 = 5
 			c send 5 = 5
 			c send 5 = 5
@@ -86,21 +87,13 @@ for (const kind of ["tcp", "mptcp"]) {
 describe("an acknowledgement", () => {
 	rule(
 		"is delayed from the seventeenth segment on if only one side sends",
-		`tcp s c
-		s bind 127.0.0.1:5000
-		s listen 4
-		c start 127.0.0.1:5000 = EINPROGRESS
-		s accept t
+		`${connected("tcp")}
 		${"c send 5 = 5\n".repeat(20)}
 		t recv 999 = 85`,
 	);
 	rule(
 		"is sent when the program has read everything, unless the peers take turns",
-		`tcp s c
-		s bind 127.0.0.1:5000
-		s listen 4
-		c start 127.0.0.1:5000 = EINPROGRESS
-		s accept t
+		`${connected("tcp")}
 		${"c send 5 = 5\n".repeat(18)}
 		t recv 999 = 85
 		t recv 999 = 5`,

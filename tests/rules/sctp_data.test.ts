@@ -175,33 +175,27 @@ describe("data of SCTP whose peer was restarted", () => {
 		${first}
 		b connect [::ffff:127.0.0.1]:5000
 		`;
-	rule(
-		"is sent again after 3 s, and an ABORT answers it if nobody has the association",
-		`${RESTARTED("")}
+	/** Both sockets are closed, and the port is free again between two moments, ms. */
+	const ENDS = (before: number, more: number) => `
 		a send = 1
 		close a
 		close b
 		c recv = 0
 		x bind 127.0.0.1:6000 = EADDRINUSE
-		pass 2000
+		pass ${before}
 		x bind 127.0.0.1:6000 = EADDRINUSE
-		pass 1400
+		pass ${more}
 		x bind 127.0.0.1:6000
-		`,
+		`;
+	rule(
+		"is sent again after 3 s, and an ABORT answers it if nobody has the association",
+		`${RESTARTED("")}
+		${ENDS(2000, 1400)}`,
 	);
 	rule(
 		"is sent again after 1 s if a round trip has been measured",
 		`${RESTARTED("a send = 1\n\t\tc recv = 1")}
-		a send = 1
-		close a
-		close b
-		c recv = 0
-		x bind 127.0.0.1:6000 = EADDRINUSE
-		pass 500
-		x bind 127.0.0.1:6000 = EADDRINUSE
-		pass 900
-		x bind 127.0.0.1:6000
-		`,
+		${ENDS(500, 900)}`,
 	);
 });
 

@@ -464,6 +464,33 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-connect-ignores-fin",
+		since: "6.15",
+		commit: "c3349a22c200",
+		backports: ["6.1.189"],
+		summary:
+			"MPTCP, after a fallback to TCP: a FIN that arrives before connect() has ended is not passed on. The program never reads the end of the data.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-fallback-mapping",
+		since: "6.19",
+		commit: "2834f8edd74d",
+		also: ["85f22b8e1e9d"],
+		backports: ["6.12.93", "6.18.44"],
+		summary:
+			"An MPTCP socket that is connected to itself loses the first byte that it receives. Without mptcp-partial-packets it loses the first segment.",
+		modelled: true,
+	},
+	{
+		name: "mptcp-partial-packets",
+		since: "7.1",
+		commit: "50c2d91c5dfa",
+		backports: ["6.1.176", "6.12.93", "6.18.44", "7.0.13"],
+		summary: "MPTCP: of a segment whose first bytes are old the new bytes are kept.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-getsockopt-flags",
 		since: "6.15",
 		commit: "e2f4ac7bab22",

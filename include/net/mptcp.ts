@@ -45,8 +45,10 @@ export interface MptcpSock {
 	can_ack: boolean;
 	/** The peer does not support MPTCP: MPTCP_FALLBACK_DONE. */
 	fallback: boolean;
-	/** It was opened from both sides at once: it is connected to itself. */
-	simultaneous: boolean;
+	/** connect() holds the sock: sock_owned_by_user. */
+	owned: boolean;
+	/** The sock becomes established when connect() releases it: MPTCP_SYNC_STATE. */
+	sync_state: boolean;
 	/** The peer is known to have received the handshake of MPTCP. */
 	fully_established: boolean;
 	/** No accept() has returned the sock yet. */
@@ -60,6 +62,11 @@ export interface MptcpSock {
 	/** Where its data ends, and where the data ends that arrived, bytes since the handshake. */
 	rcv_data_fin_seq: number;
 	ack_seq: number;
+	/**
+	 * Where the subflow's mapping ends in the same bytes (map_seq + map_data_len). It differs from
+	 * ack_seq only if a segment was old or left a gap.
+	 */
+	map_end: number;
 	/** ack_seq includes the DATA_FIN of the peer. */
 	ack_data_fin: boolean;
 	/** The peer sent MP_FASTCLOSE. */

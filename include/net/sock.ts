@@ -117,6 +117,7 @@ export interface Proto {
 	/** SO_KEEPALIVE is set (`on`) or cleared. Called before the flag changes. */
 	readonly keepalive?: (k: Stack, sk: Sk, on: boolean) => void;
 	/** Called after the local address or the device changed. */
+	readonly release_cb?: (k: Stack, sk: Sk) => void;
 	readonly rehash?: (k: Stack, sk: Sk) => void;
 	/** Binds the sock to the local port snum, or to any port if snum is 0. */
 	get_port(k: Stack, sk: Sk, snum: Port): number;

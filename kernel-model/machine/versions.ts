@@ -50,12 +50,13 @@ const BASE: KernelVersion = {
 };
 
 const STABLE: Readonly<Record<string, string>> = {
-	"6.1.176": "stable, with the option and later fixes (Debian 12)",
+	"6.1.176": "stable, with the option and later fixes",
+	"6.1.189": "stable (Debian 12), with 6.15's mptcp-connect-ignores-fin",
 	"6.3.0": "mainline, the release: with a fix that is younger than the commit",
 	"6.3.8": "stable, with 6.4's tcp-disconnect-busy and ip-protocol-option",
 	"6.11.11": "stable, with 6.12's sctp-listen-resets-state",
 	"6.12.107": "stable (Debian 13)",
-	"6.12.118": "stable, with datagram-connect-keeps-device (Debian 13)",
+	"6.12.118": "stable (Debian 13), with datagram-connect-keeps-device",
 	"6.13.7": "stable, with 6.14's backlog-zero-holds-one",
 	"6.16.12": "stable, with 6.17's orphan-uid",
 	"6.17.8": "stable, with 6.18's fastreuse-recomputed",
@@ -68,7 +69,7 @@ const STABLE: Readonly<Record<string, string>> = {
 };
 
 const RELEASES =
-	"6.1.176 6.3.0 6.3.8 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.11.11 6.12 6.12.107 6.12.118 6.13 6.13.7 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.17.13 6.18 6.18.5 6.18.44 6.19 6.19.14 7.0 7.0.13 7.1 7.2 7.2.12 7.3";
+	"6.1.176 6.1.189 6.3.0 6.3.8 6.4 6.5 6.6 6.8 6.9 6.10 6.11 6.11.11 6.12 6.12.107 6.12.118 6.13 6.13.7 6.14 6.15 6.16 6.16.12 6.17 6.17.8 6.17.13 6.18 6.18.5 6.18.44 6.19 6.19.14 7.0 7.0.13 7.1 7.2 7.2.12 7.3";
 
 /** Every version that can be modelled, oldest first. */
 export const VERSIONS: readonly KernelVersion[] = [

@@ -247,7 +247,17 @@ export function inet_stream_connect(
 	addr_len: number,
 	nonblock: boolean,
 ): number {
-	return __inet_stream_connect(k, sock, addr, addr_len, nonblock, false);
+	const err = __inet_stream_connect(k, sock, addr, addr_len, nonblock, false);
+	const sk = k.socket.sk[sock];
+	// For other protocols the end of the system call delivers.
+	if (sk_prot(k, sk).release_cb !== undefined) release_sock(k, sk);
+	return err;
+}
+
+/** release_sock: delivers what arrived while the call held the sock, and tells its protocol. */
+function release_sock(k: Stack, sk: Sk): void {
+	process_backlog(k);
+	sk_prot(k, sk).release_cb?.(k, sk);
 }
 
 /**
@@ -304,7 +314,7 @@ export function __inet_stream_connect(
 		S.wait_until.set(sk, timeo === 0 ? 0 : k.timers.expiryIn(timeo * JIFFY));
 		S.wait_err[sk] = -err;
 		if (S.fastopen_req.size > 0) writeWaits(S, sk);
-		process_backlog(k);
+		release_sock(k, sk);
 	}
 	return inet_wait_for_connect(k, sock);
 }

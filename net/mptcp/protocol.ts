@@ -162,7 +162,8 @@ function newMptcpSock(initial: boolean, socket: Sock, first: Sk): MptcpSock {
 		keepalive_cnt: 0,
 		can_ack: !initial,
 		fallback: false,
-		simultaneous: false,
+		owned: false,
+		sync_state: false,
 		fully_established: !initial,
 		in_accept_queue: !initial,
 		snd_data_fin_enable: false,
@@ -170,6 +171,7 @@ function newMptcpSock(initial: boolean, socket: Sock, first: Sk): MptcpSock {
 		rcv_data_fin: false,
 		rcv_data_fin_seq: 0,
 		ack_seq: 0,
+		map_end: 0,
 		ack_data_fin: false,
 		rcv_fastclose: false,
 		fastclosing: false,
@@ -213,7 +215,7 @@ function mptcp_check_data_fin_ack(k: Stack, sk: Sk, msk: MptcpSock): void {
 function mptcp_pending_data_fin(k: Stack, sk: Sk, msk: MptcpSock): boolean {
 	const states = TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2;
 	if (!msk.rcv_data_fin || ((1 << k.sock.skc_state[sk]) & states) === 0) return false;
-	return msk.fallback || (!msk.ack_data_fin && msk.ack_seq === msk.rcv_data_fin_seq);
+	return !msk.ack_data_fin && msk.ack_seq === msk.rcv_data_fin_seq;
 }
 
 function mptcp_send_ack(k: Stack, msk: MptcpSock): void {
@@ -252,11 +254,24 @@ export function __mptcp_subflow_error_report(k: Stack, sk: Sk, ssk: Sk): void {
 	S.sk_err[sk] = -err;
 }
 
+/**
+ * How many bytes of a segment are new. None if all are old, or if bytes before them are missing: it
+ * waits in C's out_of_order_queue for them, and they never come.
+ */
+function __mptcp_move_skb(k: Stack, msk: MptcpSock, size: number): number {
+	const map_seq = msk.map_end;
+	msk.map_end += size;
+	if (map_seq === msk.ack_seq) return size;
+	// since 7.1, 50c2d91c5dfa
+	if (map_seq > msk.ack_seq || !k.changes.has("mptcp-partial-packets")) return 0;
+	return Math.max(msk.map_end - msk.ack_seq, 0);
+}
+
 /** Data arrived at a subflow. It waits in the MPTCP sock for the program. */
 export function mptcp_data_ready(k: Stack, sk: Sk, ssk: Sk): void {
 	const msk = mptcp_sk(k, sk);
 	if (msk.closing) return;
-	const size = k.sock.rcv_unread.get(ssk);
+	const size = __mptcp_move_skb(k, msk, k.sock.rcv_unread.get(ssk));
 	k.sock.rcv_unread.add(sk, size);
 	k.sock.rcv_unread.set(ssk, 0);
 	msk.ack_seq += size;
@@ -535,10 +550,10 @@ function mptcp_disconnect(k: Stack, sk: Sk): number {
 	msk.work_close_subflow = false;
 	msk.can_ack = false;
 	msk.fallback = false;
-	msk.simultaneous = false;
 	msk.fully_established = false;
 	msk.rcv_data_fin = false;
 	msk.ack_seq = 0;
+	msk.map_end = 0;
 	msk.ack_data_fin = false;
 	msk.snd_data_fin_enable = false;
 	msk.all_acked = true;
@@ -600,8 +615,6 @@ function mptcp_cleanup_rbuf(k: Stack, sk: Sk): void {
 function mptcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	const S = k.sock;
 	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
-	// 6.12.118, 6.18.44 and 7.3.4 lose the first byte. 6.1.192, 6.10.0 and 6.14.0 do not.
-	if (mptcp_sk(k, sk).simultaneous) throw new NotModelled("data of MPTCP to the same socket");
 	const copied = Math.min(size, S.rcv_unread.get(sk));
 	if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
 	if (copied > 0) mptcp_cleanup_rbuf(k, sk);
@@ -623,6 +636,23 @@ function mptcp_shutdown(k: Stack, sk: Sk, how: number): void {
 	__mptcp_wr_shutdown(k, sk, mptcp_sk(k, sk));
 }
 
+/** The state of a sock that connects follows the one of its subflow. */
+export function mptcp_propagate_state(k: Stack, sk: Sk, msk: MptcpSock): void {
+	if (k.sock.skc_state[sk] !== TCP_SYN_SENT) return;
+	if (msk.owned) msk.sync_state = true;
+	else k.sock.skc_state[sk] = TCP_ESTABLISHED;
+}
+
+/** connect() releases the sock. */
+function mptcp_release_cb(k: Stack, sk: Sk): void {
+	const msk = mptcp_sk(k, sk);
+	if (!msk.owned) return;
+	msk.owned = false;
+	if (msk.sync_state) mptcp_propagate_state(k, sk, msk);
+	msk.sync_state = false;
+	if (k.sock.sk_err[msk.first] !== 0) __mptcp_subflow_error_report(k, sk, msk.first);
+}
+
 /** connect() of the subflow. It never blocks; the caller waits for the MPTCP socket. */
 function mptcp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
@@ -630,6 +660,7 @@ function mptcp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): numb
 	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0 || S.skc_state[msk.first] !== TCP_CLOSE) return -EINVAL;
 	S.skc_state[sk] = TCP_SYN_SENT;
+	msk.owned = true;
 	const err = sock_ops(k, ssock).connect(k, ssock, addr, addr_len, true);
 	if (err !== 0 && err !== -EINPROGRESS) {
 		S.skc_state[sk] = S.skc_state[msk.first];
@@ -654,6 +685,7 @@ export const mptcp_prot: Proto = {
 	},
 	unhash: () => {},
 	get_port: mptcp_get_port,
+	release_cb: mptcp_release_cb,
 	no_autobind: true,
 };
 

@@ -21,6 +21,7 @@ import { mptcp_update_rcv_data_fin } from "./options.js";
 import {
 	__mptcp_subflow_error_report,
 	mptcp_data_ready,
+	mptcp_propagate_state,
 	mptcp_schedule_work,
 	mptcp_sk_clone_init,
 } from "./protocol.js";
@@ -50,8 +51,7 @@ export function subflow_finish_connect(k: Stack, ssk: Sk, flags: number): void {
 	if (sk === undefined || msk === undefined) return;
 	if ((flags & TCPHDR_MPTCP) !== 0) msk.can_ack = true;
 	else msk.fallback = true;
-	// __mptcp_set_connected
-	if (k.sock.skc_state[sk] === TCP_SYN_SENT) k.sock.skc_state[sk] = TCP_ESTABLISHED;
+	mptcp_propagate_state(k, sk, msk);
 }
 
 /**
@@ -78,9 +78,25 @@ function subflow_sched_work_if_closed(k: Stack, sk: Sk, msk: MptcpSock, ssk: Sk)
 	if (state !== TCP_CLOSE && (state !== TCP_CLOSE_WAIT || S.skc_state[sk] !== TCP_ESTABLISHED)) {
 		return;
 	}
-	if (S.rcv_unread.get(ssk) !== 0 || msk.work_close_subflow) return;
-	msk.work_close_subflow = true;
-	mptcp_schedule_work(k, sk);
+	if (S.rcv_unread.get(ssk) !== 0) return;
+	if (!msk.work_close_subflow) {
+		msk.work_close_subflow = true;
+		mptcp_schedule_work(k, sk);
+	}
+	// since 6.15, c3349a22c200
+	if (k.changes.has("mptcp-connect-ignores-fin")) fallbackDataFin(k, sk, msk, ssk);
+}
+
+/** After a fallback the FIN of TCP stands for the DATA_FIN. */
+function fallbackDataFin(k: Stack, sk: Sk, msk: MptcpSock, ssk: Sk): void {
+	const S = k.sock;
+	// subflow_is_done
+	const done = (S.sk_shutdown[ssk] & RCV_SHUTDOWN) !== 0 || S.skc_state[ssk] === TCP_CLOSE;
+	if (!msk.fallback || !done) return;
+	const mapped = k.changes.has("mptcp-fallback-mapping"); // since 6.19, 85f22b8e1e9d
+	if (mptcp_update_rcv_data_fin(msk, mapped ? msk.map_end : msk.ack_seq)) {
+		mptcp_schedule_work(k, sk);
+	}
 }
 
 /** Data arrived at a subflow. */
@@ -99,18 +115,14 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {
 		// Simultaneous open: MPTCP falls back to TCP.
 		msk.fallback = true;
-		msk.simultaneous = true;
+		// The first segment of data also ends the handshake, which makes its mapping a byte too early.
+		if (k.changes.has("mptcp-fallback-mapping")) msk.map_end = -1; // since 6.19, 2834f8edd74d
 		S.skc_state[sk] = TCP_ESTABLISHED;
 	}
-	// subflow_error_report. During connect() C does this when the call releases the sock.
-	const connects = S.skc_state[sk] === TCP_SYN_SENT;
-	if (S.sk_err[ssk] !== 0 && S.sk_socket[sk] !== 0 && !connects) {
+	// subflow_error_report. mptcp_release_cb does it for a connect() that holds the sock.
+	if (S.sk_err[ssk] !== 0 && S.sk_socket[sk] !== 0 && !msk.owned) {
 		__mptcp_subflow_error_report(k, sk, ssk);
 	}
 	subflow_sched_work_if_closed(k, sk, msk, ssk);
-	if (connects && S.sk_err[ssk] !== 0) __mptcp_subflow_error_report(k, sk, ssk);
-	// After a fallback the FIN of TCP stands for the DATA_FIN.
-	const done = (S.sk_shutdown[ssk] & RCV_SHUTDOWN) !== 0 || state === TCP_CLOSE;
-	if (msk.fallback && done && mptcp_update_rcv_data_fin(msk, msk.ack_seq))
-		mptcp_schedule_work(k, sk);
+	if (!k.changes.has("mptcp-connect-ignores-fin")) fallbackDataFin(k, sk, msk, ssk);
 }

@@ -30,6 +30,9 @@ const example = (name: string) => readFileSync(`${EXAMPLES}${name}.strace`, "utf
 const compare = (text: string): Difference[] => compareVersions(readScript(text, "test"));
 /** Changes that no script shows, and why. */
 const WITHOUT_SCRIPT: Readonly<Record<string, string>> = {
+	"mptcp-connect-ignores-fin": "matrix passes over the data of streams",
+	"mptcp-fallback-mapping": "matrix passes over the data of streams",
+	"mptcp-partial-packets": "matrix passes over the data of streams",
 	"synack-rto-max": "a script for it needs TCP_RTO_MAX_MS, so it differs by tcp-rto-max first",
 	"tcp-disconnect-busy": "no call of a script comes while a connect() sleeps",
 	"tcp-disconnect-epipe": "no call of a script comes while a connect() sleeps",

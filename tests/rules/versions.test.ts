@@ -93,6 +93,18 @@ function mptcpConnection(task: Task) {
 	task.connect(client, at("127.0.0.1", 5000));
 	return { server, client, fd: task.accept(server) };
 }
+
+/** What an MPTCP socket that is connected to itself receives of two sends. */
+function toItself(version: string): number[] {
+	const { task } = boot(version);
+	const fd = mptcp(task);
+	task.bind(fd, at("127.0.0.1", 5000));
+	task.connect(fd, at("127.0.0.1", 5000));
+	return [5, 3].map((size) => {
+		task.send(fd, size);
+		return task.recv(fd, 16, true);
+	});
+}
 const sctp = (task: Task) => task.socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP);
 
 /** The results of a sleeping connect() and of another thread's connect() with AF_UNSPEC. */
@@ -442,6 +454,24 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		[0, 0, -EINVAL, -EADDRINUSE],
 		[0, 0, 0, 0],
 	],
+	"mptcp-connect-ignores-fin": [
+		"6.14",
+		"6.15",
+		(version) => {
+			const { task } = boot(version);
+			const server = task.tcp();
+			task.shutdown(server, 2);
+			task.bind(server, at("127.0.0.1", 5000));
+			task.listen(server, 1);
+			const client = mptcp(task);
+			// The connection of this listener begins with a FIN.
+			return [task.connect(client, at("127.0.0.1", 5000)), task.recv(client, 16, true)];
+		},
+		[0, 0],
+		[0, -EAGAIN],
+	],
+	"mptcp-fallback-mapping": ["6.18", "6.19", toItself, [5, 3], [-EAGAIN, -EAGAIN]],
+	"mptcp-partial-packets": ["7.0", "7.1", toItself, [-EAGAIN, -EAGAIN], [4, 3]],
 	"mptcp-syn-fallback": [
 		"6.11",
 		"6.12",

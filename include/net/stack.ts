@@ -35,8 +35,11 @@ export type SecretKind = "hash_mix" | "ehash" | "ehash6" | "udp" | "udp6" | "seq
 export interface AcceptQueueGuest {
 	/** Is called before a listener leaves its group. */
 	leaves(listener: Sk): void;
-	/** The member that gets the SYN from `sport`. The hash selected `member` with the secret `of`. */
-	selects(member: Sk, sport: Port, of: SecretKind): Sk;
+	/**
+	 * The member that gets a SYN. The hash selected `member` with the secret `of`. An IPv6 source
+	 * address has its words in `saddr` from `si` on.
+	 */
+	selects(member: Sk, of: SecretKind, sport: Port, saddr: number | In6Addr, si?: number): Sk;
 }
 
 export interface Stack {

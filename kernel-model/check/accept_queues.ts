@@ -10,9 +10,21 @@ import type { AcceptQueueGuest, SecretKind } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { reqsk_queue_remove, sk_acceptq_is_full } from "../../net/ipv4/inet_connection_sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
-import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
+import {
+	type Address,
+	formatIpv4,
+	formatIpv6,
+	parseIpv4,
+	parseIpv6,
+	unmapped,
+} from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
+
+/** An IPv4 address as a text, or an IPv6 address whose words begin at `at`. */
+function addressText(address: number | In6Addr, at = 0): string {
+	return typeof address === "number" ? formatIpv4(address) : unmapped(formatIpv6(address, at));
+}
 
 /** Most questions that are kept. */
 const QUESTIONS = 4096;
@@ -26,11 +38,14 @@ export class AcceptQueues implements AcceptQueueGuest {
 	constructor(
 		private readonly kernel: Kernel,
 		/**
-		 * The member of the group that a later accept() shows to have the client from a port; null
-		 * if none does.
+		 * The member of the group that a later accept() shows to have a client, by the address and the
+		 * port of the client; null if none does.
 		 */
-		private readonly shown: (members: readonly number[], port: number) => number | null = () =>
-			null,
+		private readonly shown: (
+			members: readonly number[],
+			address: string,
+			port: number,
+		) => number | null = () => null,
 	) {}
 
 	private members(listener: number): readonly number[] {
@@ -166,11 +181,17 @@ export class AcceptQueues implements AcceptQueueGuest {
 	 * If none does, the model's choice stands until a later call shows another one. If only some
 	 * queues are full, the choice decides whether the client is connected.
 	 */
-	selects(member: number, sport: number, of: SecretKind): number {
+	selects(
+		member: number,
+		of: SecretKind,
+		sport: number,
+		saddr: number | In6Addr,
+		si?: number,
+	): number {
 		const { sk_flags } = this.kernel.sock;
 		const members = this.members(member);
 		if (!this.kernel.known.has(of)) {
-			const shown = this.shown(members, sport);
+			const shown = this.shown(members, addressText(saddr, si), sport);
 			if (shown !== null) {
 				this.makeRoom(shown, members);
 				return shown;
@@ -191,10 +212,13 @@ export class AcceptQueues implements AcceptQueueGuest {
 	private makeRoom(listener: number, members: readonly number[]): void {
 		const isFull = (sk: number) => sk_acceptq_is_full(this.kernel, sk);
 		if (!isFull(listener)) return;
-		const { skc_dport } = this.kernel.sock;
+		const { skc_dport, skc_daddr, skc_v6_daddr } = this.kernel.sock;
 		for (const child of this.waiting(listener)) {
 			if (this.isDecided(child)) continue;
-			if (this.shown(members, nth(skc_dport, child)) === listener) continue;
+			const from = skOverIpv6(this.kernel.sock, child)
+				? addressText(skc_v6_daddr, child * 4)
+				: addressText(nth(skc_daddr, child));
+			if (this.shown(members, from, nth(skc_dport, child)) === listener) continue;
 			const without = this.withoutIt(child);
 			const other = members.find((sk) => sk !== listener && !isFull(sk) && !without.has(sk));
 			if (other === undefined) continue;

@@ -326,11 +326,15 @@ export class Evidence {
 
 	/**
 	 * The line of the socket() that made the listener from which a client is accepted, at `line` or
-	 * later; null if no line shows it. `port` is the port of the client.
+	 * later; null if no line shows it. `address` and `port` are those of the client.
 	 */
-	takerOf(port: number, line: number): number | null {
+	takerOf(address: string, port: number, line: number): number | null {
 		const takers = this.takers.get(port);
-		const taker = takers?.find(({ call }) => Math.max(call.line, call.endLine) >= line);
+		const taker = takers?.find(
+			({ call }) =>
+				Math.max(call.line, call.endLine) >= line &&
+				unmapped(this.peers.get(call)?.address ?? "") === address,
+		);
 		return taker?.listener.opened?.line ?? null;
 	}
 

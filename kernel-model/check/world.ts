@@ -162,8 +162,8 @@ export class World {
 			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
 		}
 		this.beganAlone = options.alone ?? true;
-		this.queues = new AcceptQueues(this.kernel, (members, port) => {
-			const line = this.evidence.takerOf(port, this.line);
+		this.queues = new AcceptQueues(this.kernel, (members, address, port) => {
+			const line = this.evidence.takerOf(address, port, this.line);
 			return line === null
 				? null
 				: (members.find((sk) => this.origins.lineOf(sk) === line) ?? null);

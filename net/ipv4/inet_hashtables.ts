@@ -487,7 +487,9 @@ function inet_lhash2_lookup(
 			if (S.skc_reuseport[sk] !== 0) {
 				const phash = inet_ehashfn(k, net, daddr, hnum, saddr, sport);
 				const member = reuseport_select_sock(k, sk, phash);
-				if (member !== 0) return k.accept_queues?.selects(member, sport, "ehash") ?? member;
+				if (member !== 0) {
+					return k.accept_queues?.selects(member, "ehash", sport, saddr) ?? member;
+				}
 			}
 			result = sk;
 			hiscore = score;

@@ -176,7 +176,9 @@ function inet6_lhash2_lookup(
 			if (S.skc_reuseport[sk] !== 0) {
 				const phash = inet6_ehashfn(k, net, daddr, di, hnum, saddr, si, sport);
 				const member = reuseport_select_sock(k, sk, phash);
-				if (member !== 0) return k.accept_queues?.selects(member, sport, "ehash6") ?? member;
+				if (member !== 0) {
+					return k.accept_queues?.selects(member, "ehash6", sport, saddr, si) ?? member;
+				}
 			}
 			result = sk;
 			hiscore = score;

@@ -70,8 +70,9 @@ describe("a full queue of a reuseport group", () => {
 			`connect(${fd}, ${ADDRESS}, 16) = -1 EINPROGRESS`,
 		]),
 	];
-	const differ = (accepts: readonly string[]) =>
-		playScript(readScript([...lines, ...accepts].join("\n"), "recording"), {
+	const differ = (accepts: readonly string[]) => differIn([...lines, ...accepts]);
+	const differIn = (recording: readonly string[]) =>
+		playScript(readScript(recording.join("\n"), "recording"), {
 			version: "6.18.44",
 			alone: true,
 		}).filter(({ verdict }) => verdict === "mismatch").length;
@@ -85,6 +86,13 @@ describe("a full queue of a reuseport group", () => {
 			expect(differ([accept(fd, 4005), `accept(${fd}, NULL, NULL) = -1 EAGAIN`])).toBe(0);
 		},
 	);
+
+	it.each([3, 4])("had room in listener %i for a client with the port of another one", (fd) => {
+		const other = from(4005).replace("127.0.0.1", "127.0.0.2");
+		const text = lines.join("\n").replace(from(4005), other).replace(from(4006), from(4005));
+		const accepts = [accept(fd, 4005), `accept(${fd}, NULL, NULL) = -1 EAGAIN`];
+		expect(differIn([text, ...accepts])).toBe(0);
+	});
 
 	it.each([3, 4])("did not have room for both in listener %i", (fd) => {
 		expect(differ([accept(fd, 4005), accept(fd, 4006)])).toBe(1);

@@ -51,7 +51,8 @@ const OF_STATE = new Set([
 	"TCP_FASTOPEN_NO_COOKIE",
 ]);
 
-export function* remediesOf(player: Player, contradiction: Contradiction): Generator<Remedy> {
+/** The remedies are collected at once, because a remedy that is tried changes what the world shows. */
+export function remediesOf(player: Player, contradiction: Contradiction): Remedy[] {
 	const { name, args } = contradiction.call;
 	const asked = args[2]?.value;
 	const option = asked?.kind === "flags" ? (asked.names[0] ?? "") : "";
@@ -59,15 +60,16 @@ export function* remediesOf(player: Player, contradiction: Contradiction): Gener
 		// Other options depend on no choice, except those of an MPTCP socket: they depend on the
 		// protocol of the listener that took the connection.
 		const { world } = player;
-		if (world.kernel.mptcp.socks.has(world.sk(contradiction.task, contradiction.call)))
-			yield* secrets(player, contradiction);
-		return;
+		const isMptcp = world.kernel.mptcp.socks.has(world.sk(contradiction.task, contradiction.call));
+		return isMptcp ? [...secrets(player, contradiction)] : [];
 	}
-	yield* orders(player, contradiction);
-	yield* ports(player, contradiction);
-	yield* reads(player, contradiction);
-	yield* secrets(player, contradiction);
-	yield* clocks(player, contradiction);
+	return [
+		...orders(player, contradiction),
+		...ports(player, contradiction),
+		...reads(player, contradiction),
+		...secrets(player, contradiction),
+		...clocks(player, contradiction),
+	];
 }
 
 /** Other orders of overlapping calls. */

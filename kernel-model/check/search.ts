@@ -453,7 +453,7 @@ export class Search {
 		const without: Remedy[] = [];
 		const remedies = remediesOf(player, contradiction);
 		for (let again = false; ; ) {
-			const given = again ? undefined : remedies.next().value;
+			const given = again ? undefined : remedies.shift();
 			if (given === undefined) again = true;
 			const remedy = given ?? without.shift();
 			if (remedy === undefined) {

@@ -99,6 +99,35 @@ describe("a full queue of a reuseport group", () => {
 	});
 });
 
+describe("a connection that its listener reset", () => {
+	const client = ADDRESS.replace("81", "4000");
+	const lines = [
+		...[3, 4, 5].flatMap((fd) => [
+			`socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = ${fd}`,
+			`setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4) = 0`,
+			`bind(${fd}, ${ADDRESS}, 16) = 0`,
+			`listen(${fd}, 3) = 0`,
+		]),
+		"socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_IP) = 6",
+		`connect(6, ${ADDRESS}, 16) = -1 EINPROGRESS`,
+	];
+	const orders = [3, 4, 5].flatMap((one) =>
+		[3, 4, 5].filter((fd) => fd !== one).map((other) => [one, other] as const),
+	);
+
+	it.each(orders)("waited in the queue of the second of two that end, %i and %i", (one, other) => {
+		const ends = [
+			`close(${one}) = 0`,
+			`connect(6, ${ADDRESS}, 16) = 0`,
+			`close(${other}) = 0`,
+			`bind(6, ${client}, 16) = 0`,
+		];
+		const script = readScript([...lines, ...ends].join("\n"), "recording");
+		const outcomes = playScript(script, { version: "6.18.44", alone: true });
+		expect(outcomes.filter(({ verdict }) => verdict === "mismatch")).toEqual([]);
+	});
+});
+
 describe("a client that nobody accepted", () => {
 	const address =
 		'{sa_family=AF_INET6, sin6_port=htons(81), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "::1", &sin6_addr), sin6_scope_id=0}';

@@ -67,6 +67,8 @@ export interface MptcpSock {
 	 * ack_seq only if a segment was old or left a gap.
 	 */
 	map_end: number;
+	/** The first segment of data also ends the handshake, so its mapping begins a byte too early. */
+	ssn_late: boolean;
 	/** ack_seq includes the DATA_FIN of the peer. */
 	ack_data_fin: boolean;
 	/** The peer sent MP_FASTCLOSE. */

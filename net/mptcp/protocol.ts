@@ -172,6 +172,7 @@ function newMptcpSock(initial: boolean, socket: Sock, first: Sk): MptcpSock {
 		rcv_data_fin_seq: 0,
 		ack_seq: 0,
 		map_end: 0,
+		ssn_late: false,
 		ack_data_fin: false,
 		rcv_fastclose: false,
 		fastclosing: false,
@@ -259,8 +260,9 @@ export function __mptcp_subflow_error_report(k: Stack, sk: Sk, ssk: Sk): void {
  * waits in C's out_of_order_queue for them, and they never come.
  */
 function __mptcp_move_skb(k: Stack, msk: MptcpSock, size: number): number {
-	const map_seq = msk.map_end;
-	msk.map_end += size;
+	const map_seq = msk.ssn_late ? -1 : msk.map_end;
+	msk.ssn_late = false;
+	msk.map_end = map_seq + size;
 	if (map_seq === msk.ack_seq) return size;
 	// since 7.1, 50c2d91c5dfa
 	if (map_seq > msk.ack_seq || !k.changes.has("mptcp-partial-packets")) return 0;
@@ -554,6 +556,7 @@ function mptcp_disconnect(k: Stack, sk: Sk): number {
 	msk.rcv_data_fin = false;
 	msk.ack_seq = 0;
 	msk.map_end = 0;
+	msk.ssn_late = false;
 	msk.ack_data_fin = false;
 	msk.snd_data_fin_enable = false;
 	msk.all_acked = true;

@@ -115,8 +115,7 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 	if (S.skc_state[sk] === TCP_SYN_SENT && state === TCP_ESTABLISHED) {
 		// Simultaneous open: MPTCP falls back to TCP.
 		msk.fallback = true;
-		// The first segment of data also ends the handshake, which makes its mapping a byte too early.
-		if (k.changes.has("mptcp-fallback-mapping")) msk.map_end = -1; // since 6.19, 2834f8edd74d
+		msk.ssn_late = k.changes.has("mptcp-fallback-mapping"); // since 6.19, 2834f8edd74d
 		S.skc_state[sk] = TCP_ESTABLISHED;
 	}
 	// subflow_error_report. mptcp_release_cb does it for a connect() that holds the sock.

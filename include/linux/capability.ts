@@ -19,11 +19,3 @@ export const CAP_FULL_SET = -1;
 export function ns_capable(k: Stack, cap: number): boolean {
 	return (k.cap_effective & (1 << cap)) !== 0;
 }
-
-/**
- * net/core/sock.c: sockopt_ns_capable. The same in setsockopt(). C makes an exception for BPF
- * programs.
- */
-export function sockopt_ns_capable(k: Stack, cap: number): boolean {
-	return ns_capable(k, cap);
-}

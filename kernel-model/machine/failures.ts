@@ -87,13 +87,13 @@ import {
 	IPPROTO_MAX,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
+import { dev_get_by_index } from "../../net/core/dev.js";
 import { sk_net } from "../../net/core/sock.js";
 import { __ip_dev_find } from "../../net/ipv4/devinet.js";
 import { fib_lookup, inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
 import { ipv6_chk_addr } from "../../net/ipv6/addrconf.js";
 import { ipv6_can_nonlocal_bind } from "../../net/ipv6/af_inet6.js";
 import {
-	dev_get_by_index,
 	l3mdev_fib_table_by_index,
 	l3mdev_master_ifindex_by_index,
 } from "../../net/l3mdev/l3mdev.js";

@@ -30,13 +30,8 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
 import { inet_del_ifa, inet_insert_ifa, inet_make_mask } from "../../net/ipv4/devinet.js";
-import {
-	type FibPattern,
-	fib_add_ifaddr,
-	fib_disable_ip,
-	fib_table_delete,
-	fib_table_insert,
-} from "../../net/ipv4/fib_frontend.js";
+import { fib_add_ifaddr, fib_disable_ip } from "../../net/ipv4/fib_frontend.js";
+import { type FibPattern, fib_table_delete, fib_table_insert } from "../../net/ipv4/fib_trie.js";
 import { rt_cache_flush } from "../../net/ipv4/route.js";
 import {
 	proc_sys_write,

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/core/dev.c: delivery of the segments that were sent over loopback. */
+/** net/core/dev.c: devices by their number, and delivery of the segments that were sent over loopback. */
+import type { Ifindex } from "../../include/linux/handle.js";
+import type { Net, NetDevice } from "../../include/net/net_namespace.js";
 import type { Stack } from "../../include/net/stack.js";
+
+export function dev_get_by_index(net: Net, ifindex: Ifindex): NetDevice | null {
+	for (const dev of net.devices) if (dev.ifindex === ifindex) return dev;
+	return null;
+}
 
 /**
  * Delivers all segments in flight, and the segments that they cause. In C a segment for a socket

@@ -7,8 +7,7 @@ import {
 	dccp_sk,
 } from "../../include/linux/dccp.js";
 import type { Sk } from "../../include/linux/handle.js";
-import type { ProtoOps } from "../../include/linux/net.js";
-import { INET6_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
+import { INET6_DCCP_OPS, type ProtoOps, SOCK_DCCP } from "../../include/linux/net.js";
 import {
 	AF_INET6,
 	SIN6_LEN_RFC2133,
@@ -63,7 +62,7 @@ import {
 	inet6Setsockopt,
 } from "../ipv6/af_inet6.js";
 import { inet6_hash_connect } from "../ipv6/inet6_hashtables.js";
-import { ip6_dst_lookup_flow } from "../ipv6/route.js";
+import { ip6_dst_lookup_flow } from "../ipv6/ip6_output.js";
 import { tcp_v6_init_req } from "../ipv6/tcp_ipv6.js";
 import {
 	dccp_reqsk_destructor,

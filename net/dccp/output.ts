@@ -29,10 +29,10 @@ import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
 import { ICSK_IPV6_MAPPED, SOCK_DONE } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { sk_net } from "../core/sock.js";
+import { inet_sk_rebuild_header } from "../ipv4/af_inet.js";
 import { skOverIpv6 } from "../ipv4/inet_hashtables.js";
 import { ipDatagramDeliverIfindex, ipSegmentRoute, ipSourceValid } from "../ipv4/route.js";
 import {
-	inet_sk_rebuild_header,
 	ipQueueXmitMapped,
 	newIsn,
 	pushSegment,

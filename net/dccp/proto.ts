@@ -53,7 +53,6 @@ import {
 	SOCK_LINGER,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { TCPF_SYN_RECV, TCPF_SYN_SENT } from "../../include/net/tcp_states.js";
 import {
 	EAGAIN,
 	ECONNRESET,
@@ -76,6 +75,7 @@ import {
 	sock_orphan,
 	sock_put,
 } from "../core/sock.js";
+import { sk_stream_wait_connect } from "../core/stream.js";
 import {
 	inet_csk_destroy_sock,
 	inet_csk_listen_start,
@@ -244,14 +244,6 @@ export function do_dccp_getsockopt(
 	throw new NotModelled(`getsockopt level ${SOL_DCCP} option ${optname}`);
 }
 
-/** net/core/stream.c: sk_stream_wait_connect. Returns 0 if the sock is connected. */
-function sk_stream_wait_connect(k: Stack, sk: Sk, flags: number): number {
-	const err = sock_error(k, sk);
-	if (err !== 0) return err;
-	if (((1 << k.sock.skc_state[sk]) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) === 0) return -EPIPE;
-	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
-}
-
 /** Sends one packet of `size` bytes. Returns `size` or a negative errno. */
 export function dccp_sendmsg(
 	k: Stack,
@@ -264,8 +256,7 @@ export function dccp_sendmsg(
 	const S = k.sock;
 	if (size > dccp_sk(k, sk).mss_cache) return -EMSGSIZE;
 	if (((1 << S.skc_state[sk]) & (DCCPF_OPEN | DCCPF_PARTOPEN)) === 0) {
-		const err = sk_stream_wait_connect(k, sk, flags);
-		if (err !== 0) return err;
+		return sk_stream_wait_connect(k, sk, flags);
 	}
 	// sock_alloc_send_skb
 	const err = sock_error(k, sk);

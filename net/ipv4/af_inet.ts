@@ -31,6 +31,7 @@ import {
 	sockaddr_in,
 } from "../../include/linux/socket.js";
 import { JIFFY } from "../../include/linux/timer.js";
+import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
 import {
 	inet_addr_valid_or_nonlocal,
 	inet_port_requires_bind_service,
@@ -95,22 +96,26 @@ import {
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
-import { process_backlog } from "../core/dev.js";
 import {
 	NotModelled,
 	proto_register,
+	release_sock,
 	sk_alloc,
 	sk_net,
 	sk_prot,
 	sock_error,
 	sock_graft,
+	sock_no_listen,
 } from "../core/sock.js";
+import { ip6_dst_lookup_flow } from "../ipv6/ip6_output.js";
 import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import { sock_register } from "../socket.js";
 import { inet_addr_type_table } from "./fib_frontend.js";
 import { inet_csk_accept, inet_csk_listen_start } from "./inet_connection_sock.js";
+import { skOverIpv6 } from "./inet_hashtables.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "./ip_sockglue.js";
 import { inet_add_protocol } from "./protocol.js";
+import { ip_route_output_flow } from "./route.js";
 import { fastopen_queue_tune, tcp_getsockopt, tcp_setsockopt, tcpSendmsgWait } from "./tcp.js";
 import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
@@ -252,12 +257,6 @@ export function inet_stream_connect(
 	// For other protocols the end of the system call delivers.
 	if (sk_prot(k, sk).release_cb !== undefined) release_sock(k, sk);
 	return err;
-}
-
-/** release_sock: delivers what arrived while the call held the sock, and tells its protocol. */
-function release_sock(k: Stack, sk: Sk): void {
-	process_backlog(k);
-	sk_prot(k, sk).release_cb?.(k, sk);
 }
 
 /**
@@ -434,6 +433,25 @@ export function inet_register_protosw(k: Stack, p: InetProtosw): void {
 }
 
 /**
+ * inet_sk_rebuild_header, inet6_sk_rebuild_header: looks up the route of a connection again. Returns
+ * 0 or a negative errno.
+ */
+export function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
+	const S = k.sock;
+	const oif = S.skc_bound_dev_if[sk];
+	return skOverIpv6(S, sk)
+		? ip6_dst_lookup_flow(k, sk, S.np_saddr, sk * 4, S.skc_v6_daddr, sk * 4, oif)
+		: ip_route_output_flow(
+				sk_net(k, sk),
+				S.skc_daddr[sk],
+				S.skc_rcv_saddr[sk],
+				oif,
+				inet_sk_flowi_flags(k, sk),
+				ip_sock_rt_scope(k, sk),
+			);
+}
+
+/**
  * The entry of a type and a protocol. Protocol 0 is the default of the type. Returns a negative
  * errno if there is no entry. Throws NotModelled for raw and ping sockets.
  */
@@ -532,11 +550,6 @@ export const inet_stream_ops: ProtoOps = {
 	sendmsg: inet_sendmsg,
 	recvmsg: inet_recvmsg,
 };
-
-/** net/core/sock.c: sock_no_listen, sock_no_accept. listen() and accept() of a datagram socket. */
-export function sock_no_listen(): number {
-	return -EOPNOTSUPP;
-}
 
 export const inet_dgram_ops: ProtoOps = {
 	...inet_stream_ops,

@@ -10,9 +10,10 @@ import { SOCK_BROADCAST } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EACCES, EAFNOSUPPORT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
+import { dev_get_by_index } from "../core/dev.js";
 import { sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
-import { dev_get_by_index, netif_is_l3_master } from "../l3mdev/l3mdev.js";
+import { netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { ip_route_connect } from "./route.js";
 
 /**

@@ -10,13 +10,10 @@ import {
 	RTN_LOCAL,
 } from "../../include/net/net_namespace.js";
 import { EADDRNOTAVAIL, EEXIST, EINVAL } from "../../include/uapi/asm-generic/errno.js";
-import { dev_get_by_index, l3mdev_master_ifindex } from "../l3mdev/l3mdev.js";
-import {
-	fib_add_ifaddr,
-	fib_del_ifaddr,
-	fib_disable_ip,
-	fib_table_lookup,
-} from "./fib_frontend.js";
+import { dev_get_by_index } from "../core/dev.js";
+import { l3mdev_master_ifindex } from "../l3mdev/l3mdev.js";
+import { fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip } from "./fib_frontend.js";
+import { fib_table_lookup } from "./fib_trie.js";
 import { rt_cache_flush } from "./route.js";
 
 /** include/linux/inetdevice.h: inet_make_mask. The netmask of a prefix length, as u32. */
@@ -67,6 +64,17 @@ export function inet_insert_ifa(
 	rt_cache_flush(net);
 	fib_add_ifaddr(net, dev, ifa);
 	return 0;
+}
+
+/** The primary address of a subnet. */
+export function inet_ifa_byprefix(
+	dev: NetDevice,
+	prefix: number,
+	plen: number,
+): InIfaddr | undefined {
+	return dev.ifa_list.find(
+		(ifa) => ifa.ifa_prefixlen === plen && inet_ifa_match(prefix, ifa.ifa_local, plen),
+	);
 }
 
 /**

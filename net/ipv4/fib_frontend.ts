@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv4/fib_frontend.c, fib_semantics.c, fib_trie.c, fib_rules.c: IPv4 routes, the routes that
- * belong to addresses, the type of an address, and route lookups.
+ * net/ipv4/fib_frontend.c, fib_rules.c: the routes that belong to addresses, the type of an address,
+ * and the order in which tables are searched.
  */
-import type { Ifindex } from "../../include/linux/handle.js";
 import { ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet } from "../../include/linux/in.js";
 import {
 	type FibRoute,
@@ -19,189 +18,21 @@ import {
 	RT_TABLE_DEFAULT,
 	RT_TABLE_LOCAL,
 	RT_TABLE_MAIN,
-	RTN_BLACKHOLE,
 	RTN_BROADCAST,
 	RTN_LOCAL,
 	RTN_MULTICAST,
-	RTN_PROHIBIT,
 	RTN_UNICAST,
-	RTN_UNREACHABLE,
 } from "../../include/net/net_namespace.js";
+import { EAGAIN, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import {
-	EACCES,
-	EAGAIN,
-	EEXIST,
-	EHOSTUNREACH,
-	EINVAL,
-	ENETDOWN,
-	ENETUNREACH,
-	ENODEV,
-	ESRCH,
-} from "../../include/uapi/asm-generic/errno.js";
-import {
-	dev_get_by_index,
 	fib_has_custom_rules,
 	l3mdev_fib_table_by_index,
 	l3mdev_update_flow,
 } from "../l3mdev/l3mdev.js";
-import { inet_ifa_match, inet_make_mask } from "./devinet.js";
+import { inet_ifa_byprefix, inet_ifa_match, inet_make_mask } from "./devinet.js";
+import { fib_sync_down_addr } from "./fib_semantics.js";
+import { fib_table_delete, fib_table_insert, fib_table_lookup } from "./fib_trie.js";
 import { rt_cache_flush } from "./route.js";
-
-/** fib_props: the error of a lookup that finds a route of this type, 0 if the route can be used. */
-function fibPropsError(type: number): number {
-	switch (type) {
-		case RTN_BLACKHOLE:
-			return -EINVAL;
-		case RTN_UNREACHABLE:
-			return -EHOSTUNREACH;
-		case RTN_PROHIBIT:
-			return -EACCES;
-		default:
-			return 0;
-	}
-}
-
-/** struct fib_config: a route to add. */
-export type FibConfig = Omit<FibRoute, "nh_scope">;
-
-/**
- * Checks a route and sets the scope and the device of its next hop. Returns the route or a negative
- * errno.
- */
-function fib_create_info(net: Net, cfg: FibConfig, onlink: boolean): FibRoute | number {
-	const route: FibRoute = { ...cfg, nh_scope: RT_SCOPE_NOWHERE };
-	if (cfg.type === RTN_LOCAL && cfg.scope < RT_SCOPE_HOST) return -EINVAL;
-	if (fibPropsError(cfg.type) !== 0) {
-		return cfg.oif !== 0 || cfg.gateway !== 0 ? -EINVAL : route;
-	}
-	if (cfg.scope > RT_SCOPE_HOST) return -EINVAL;
-	if (cfg.scope === RT_SCOPE_HOST) {
-		// A route to a local address. Its device may be down.
-		if (cfg.gateway !== 0) return -EINVAL;
-		if (dev_get_by_index(net, cfg.oif) === null) return -ENODEV;
-	} else {
-		const err =
-			cfg.gateway !== 0
-				? fib_check_nh_v4_gw(net, route, onlink)
-				: fib_check_nh_nongw(net, route, onlink);
-		if (err !== 0) return err;
-	}
-	if (cfg.prefsrc !== 0 && !fib_valid_prefsrc(net, cfg)) return -EINVAL;
-	return route;
-}
-
-function fib_check_nh_nongw(net: Net, route: FibRoute, onlink: boolean): number {
-	if (onlink) return -EINVAL;
-	const dev = dev_get_by_index(net, route.oif);
-	if (dev === null) return -ENODEV;
-	if ((dev.flags & IFF_UP) === 0) return -ENETDOWN;
-	route.nh_scope = RT_SCOPE_HOST;
-	return 0;
-}
-
-/**
- * Checks the gateway of a route. Existing routes must reach it without another gateway, unless the
- * route is `onlink`. Returns 0 or a negative errno.
- */
-function fib_check_nh_v4_gw(net: Net, route: FibRoute, onlink: boolean): number {
-	if (onlink) {
-		if (route.scope >= RT_SCOPE_LINK) return -EINVAL;
-		const dev = dev_get_by_index(net, route.oif);
-		if (dev === null) return -ENODEV;
-		if ((dev.flags & IFF_UP) === 0) return -ENETDOWN;
-		const table = l3mdev_fib_table_by_index(net, route.oif) || RT_TABLE_LOCAL;
-		if (inet_addr_type_table(net, route.gateway, table) !== RTN_UNICAST) return -EINVAL;
-		route.nh_scope = RT_SCOPE_LINK;
-		return 0;
-	}
-	const scope = Math.max(route.scope + 1, RT_SCOPE_LINK);
-	let res: FibRoute | number = -EAGAIN;
-	if (route.table !== RT_TABLE_MAIN) {
-		res = fib_table_lookup(net, route.table, route.gateway, route.oif, scope);
-	}
-	if (typeof res === "number") {
-		res = fib_lookup(net, route.gateway, { oif: route.oif, l3mdev: 0 }, scope);
-	}
-	if (typeof res === "number") return res;
-	if (res.type !== RTN_UNICAST && res.type !== RTN_LOCAL) return -EINVAL;
-	const dev = dev_get_by_index(net, res.oif);
-	if (dev === null) return -EINVAL;
-	route.nh_scope = res.scope;
-	route.oif = res.oif;
-	return (dev.flags & IFF_UP) !== 0 ? 0 : -ENETDOWN;
-}
-
-function fib_valid_prefsrc(net: Net, cfg: FibConfig): boolean {
-	if (cfg.type === RTN_LOCAL && cfg.dst !== 0 && cfg.prefsrc === cfg.dst) return true;
-	const table = cfg.table === RT_TABLE_MAIN ? RT_TABLE_LOCAL : cfg.table;
-	return (
-		inet_addr_type_table(net, cfg.prefsrc, table) === RTN_LOCAL ||
-		inet_addr_type_table(net, cfg.prefsrc, RT_TABLE_LOCAL) === RTN_LOCAL
-	);
-}
-
-function sameInfo(route: FibRoute, other: FibRoute): boolean {
-	return (
-		route.type === other.type &&
-		route.kernel === other.kernel &&
-		route.scope === other.scope &&
-		route.prefsrc === other.prefsrc &&
-		route.oif === other.oif &&
-		route.gateway === other.gateway
-	);
-}
-
-/**
- * Adds a route. "exclusive": fails if there is a route of the same prefix and metric. "append":
- * puts the route after those. "replace": puts it in the place of the first of those. Returns 0 or a
- * negative errno.
- */
-export function fib_table_insert(
-	net: Net,
-	cfg: FibConfig,
-	mode: "exclusive" | "append" | "replace",
-	onlink = false,
-): number {
-	if (cfg.table === RT_TABLE_LOCAL) net.fib_has_local_table = true;
-	const route = fib_create_info(net, cfg, onlink);
-	if (typeof route === "number") return route;
-	const { routes } = net;
-	let at = routes.length;
-	let first = -1;
-	for (const [index, other] of routes.entries()) {
-		if (other.table !== route.table || other.dst !== route.dst || other.plen !== route.plen) {
-			continue;
-		}
-		if (other.metric > route.metric) {
-			at = Math.min(at, index);
-			break;
-		}
-		if (other.metric < route.metric) continue;
-		if (mode === "exclusive") return -EEXIST;
-		if (mode === "append" && sameInfo(route, other)) return -EEXIST;
-		if (mode === "replace" && first !== -1 && sameInfo(route, other)) return -EEXIST;
-		if (first === -1) first = index;
-		at = index + 1;
-	}
-	if (mode === "replace" && first !== -1) routes[first] = route;
-	else routes.splice(at, 0, route);
-	rt_cache_flush(net);
-	return 0;
-}
-
-/** Describes a route to delete. A field that is not given matches any value. */
-export type FibPattern = Pick<FibRoute, "table" | "dst" | "plen"> & Partial<FibRoute>;
-
-/** Deletes the first route that matches. Returns 0 or -ESRCH. */
-export function fib_table_delete(net: Net, pattern: FibPattern): number {
-	const index = net.routes.findIndex((route) =>
-		Object.entries(pattern).every(([key, value]) => route[key as keyof FibRoute] === value),
-	);
-	if (index === -1) return -ESRCH;
-	net.routes.splice(index, 1);
-	rt_cache_flush(net);
-	return 0;
-}
 
 /** Adds or deletes a route that belongs to an address. Ignores errors, as C does. */
 function fib_magic(
@@ -228,13 +59,6 @@ function fib_magic(
 	};
 	if (!add) fib_table_delete(net, route);
 	else fib_table_insert(net, { ...route, gateway: 0, metric: 0, answer: "blackhole" }, "append");
-}
-
-/** net/ipv4/devinet.c: inet_ifa_byprefix. The primary address of a subnet. */
-function inet_ifa_byprefix(dev: NetDevice, prefix: number, plen: number): InIfaddr | undefined {
-	return dev.ifa_list.find(
-		(ifa) => ifa.ifa_prefixlen === plen && inet_ifa_match(prefix, ifa.ifa_local, plen),
-	);
 }
 
 /**
@@ -334,12 +158,6 @@ export function fib_del_ifaddr(net: Net, dev: NetDevice, ifa: InIfaddr): void {
 	}
 }
 
-/** Deletes the routes whose preferred source address is removed. */
-function fib_sync_down_addr(net: Net, table: number, local: number): void {
-	net.routes = net.routes.filter((route) => route.table !== table || route.prefsrc !== local);
-	rt_cache_flush(net);
-}
-
 /**
  * Deletes the routes of a device that goes down, but not the routes to its addresses. With `force`
  * it deletes those as well: if the device changes its VRF or has no address left.
@@ -349,42 +167,6 @@ export function fib_disable_ip(net: Net, dev: NetDevice, force: boolean): void {
 		(route) => route.oif !== dev.ifindex || (!force && route.nh_scope === RT_SCOPE_NOWHERE),
 	);
 	rt_cache_flush(net);
-}
-
-/**
- * The best route of one table: the longest prefix, then the lowest metric. Returns a negative errno
- * otherwise, -EAGAIN if there is no route. `oif` is the output device, 0 for any. `scope` is the
- * widest scope allowed.
- */
-export function fib_table_lookup(
-	net: Net,
-	table: number,
-	daddr: number,
-	oif: Ifindex,
-	scope: number,
-): FibRoute | number {
-	// Without rules the local table and the main table are merged.
-	const merged =
-		(table === RT_TABLE_LOCAL || table === RT_TABLE_MAIN) && !fib_has_custom_rules(net);
-	let best: FibRoute | null = null;
-	for (const route of net.routes) {
-		if (route.table !== table && !(merged && (route.table | 1) === RT_TABLE_LOCAL)) continue;
-		if (((route.dst ^ daddr) & inet_make_mask(route.plen)) !== 0) continue;
-		if (route.scope < scope) continue;
-		// Blackhole, unreachable and prohibit routes have no device to compare.
-		if (oif !== 0 && route.oif !== 0 && route.oif !== oif) continue;
-		if (
-			best === null ||
-			route.plen > best.plen ||
-			(route.plen === best.plen &&
-				(route.table > best.table || (route.table === best.table && route.metric < best.metric)))
-		) {
-			best = route;
-		}
-	}
-	if (best === null) return -EAGAIN;
-	const err = fibPropsError(best.type);
-	return err < 0 ? err : best;
 }
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/ip_sockglue.c: the options of level SOL_IP that affect ports. */
 
-import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
+import { CAP_NET_ADMIN, CAP_NET_RAW } from "../../include/linux/capability.js";
 import type { Sk } from "../../include/linux/handle.js";
 import { SOL_IP } from "../../include/linux/socket.js";
 import {
@@ -20,7 +20,7 @@ import {
 	IP_RECVERR,
 	IP_TRANSPARENT,
 } from "../../include/uapi/linux/in.js";
-import { intAt, intBytes, NotModelled } from "../core/sock.js";
+import { intAt, intBytes, NotModelled, sockopt_ns_capable } from "../core/sock.js";
 
 function setFlag(k: Stack, sk: Sk, flag: number, val: number): void {
 	if (val !== 0) k.sock.inet_flags[sk] |= flag;

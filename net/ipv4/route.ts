@@ -32,10 +32,12 @@ import {
 } from "../../include/net/net_namespace.js";
 import { EINVAL, ENETUNREACH, ENODEV } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
+import { dev_get_by_index } from "../core/dev.js";
 import { NotModelled } from "../core/sock.js";
-import { dev_get_by_index, l3mdev_master_ifindex, netif_is_l3_master } from "../l3mdev/l3mdev.js";
+import { l3mdev_master_ifindex, netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { __ip_dev_find, inet_select_addr } from "./devinet.js";
 import { fib_lookup } from "./fib_frontend.js";
+import { fib_select_path } from "./fib_semantics.js";
 
 function copyFlow(to: RtFlow, from: RtFlow): void {
 	to.type = from.type;
@@ -99,19 +101,6 @@ function mkrouteOutput(net: Net, dev_out: NetDevice, type: number, iif: Ifindex)
 function loopbackOf(net: Net, dev: NetDevice | null): NetDevice | null {
 	const master = dev === null ? 0 : l3mdev_master_ifindex(dev);
 	return dev_get_by_index(net, master !== 0 ? master : LOOPBACK_IFINDEX);
-}
-
-/** fib_select_path: the source address of packets by a route. */
-function fib_select_path(net: Net, res: FibRoute, dev: NetDevice): number {
-	const l3mdev = dev_get_by_index(net, net.fl4.l3mdev);
-	if (
-		l3mdev !== null &&
-		l3mdev_master_ifindex(dev) !== l3mdev.ifindex &&
-		net.changes.has("source-address-within-vrf") // since 6.11, 680735235356
-	) {
-		return inet_select_addr(net, l3mdev, 0, RT_SCOPE_LINK);
-	}
-	return res.prefsrc !== 0 ? res.prefsrc : inet_select_addr(net, dev, res.gateway, res.scope);
 }
 
 /**

@@ -80,7 +80,6 @@ import {
 	ENOPROTOOPT,
 	ENOTCONN,
 	EOPNOTSUPP,
-	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import {
@@ -111,6 +110,7 @@ import {
 	sock_orphan,
 	sock_put,
 } from "../core/sock.js";
+import { sk_stream_error, sk_stream_wait_connect } from "../core/stream.js";
 import { subflow_state_change } from "../mptcp/subflow.js";
 import { __inet_stream_connect } from "./af_inet.js";
 import { inet_csk_destroy_sock, inet_csk_listen_stop } from "./inet_connection_sock.js";
@@ -333,12 +333,6 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** net/core/stream.c: sk_stream_error. The error of a socket that cannot send. */
-function sk_stream_error(k: Stack, sk: Sk): number {
-	const err = sock_error(k, sk);
-	return err !== 0 ? err : -EPIPE;
-}
-
 /** Ends a fast open that is in progress. */
 export function tcp_free_fastopen_req(k: Stack, sk: Sk): void {
 	if (k.sock.fastopen_req.size > 0) k.sock.fastopen_req.delete(sk);
@@ -413,13 +407,8 @@ export function tcp_sendmsg(
 /** The part of tcp_sendmsg_locked after the fast open, which has sent `copied` of `size` bytes. */
 function tcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: number): number {
 	const S = k.sock;
-	const state = 1 << S.skc_state[sk];
-	if ((state & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
-		// sk_stream_wait_connect
-		const err = sock_error(k, sk);
-		if (err !== 0) return err;
-		if ((state & (TCPF_SYN_SENT | TCPF_SYN_RECV)) === 0) return -EPIPE;
-		return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
+	if (((1 << S.skc_state[sk]) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
+		return sk_stream_wait_connect(k, sk, flags);
 	}
 	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
 		return sk_stream_error(k, sk);

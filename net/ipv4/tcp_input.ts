@@ -14,6 +14,7 @@ import {
 	TCP_DELACK_MAX,
 	TCP_INVALID_RATELIMIT,
 	TCP_MAX_QUICKACKS,
+	TCP_TIMEOUT_INIT,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
@@ -41,11 +42,21 @@ import {
 	subflow_finish_connect,
 	subflow_state_change,
 } from "../mptcp/subflow.js";
+import {
+	inet_csk_reqsk_queue_hash_add,
+	inet_csk_reqsk_queue_is_full,
+	inet_reqsk_alloc,
+	sk_acceptq_is_full,
+} from "./inet_connection_sock.js";
+import { SYN_COOKIE } from "./syncookies.js";
 import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
+import { tcp_try_fastopen } from "./tcp_fastopen.js";
+import { reply, requestDevice, route_req } from "./tcp_ipv4.js";
 import { tcp_fastopen_cache_set } from "./tcp_metrics.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
 	__tcp_push_pending_frames,
+	newIsn,
 	tcp_send_ack,
 	tcp_send_delayed_ack,
 	tcp_transmit_skb,
@@ -378,4 +389,27 @@ export function tcp_rcv_state_process(k: Stack, sk: Sk, skb: Segment): boolean {
 	tcp_data_snd_check(k, sk);
 	tcp_ack_snd_check(k, sk);
 	return false;
+}
+
+/** A SYN for a listener. Answers it unless the accept queue is full. */
+export function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
+	// A SYN that replaced a time-wait socket is accepted without limits.
+	const want_cookie = !skb.tcp_tw_isn && inet_csk_reqsk_queue_is_full(k, sk);
+	if (sk_acceptq_is_full(k, sk)) return;
+	const oif = requestDevice(k, sk, skb);
+	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
+	let isn = newIsn(k, skb.tcp_tw_isn);
+	let fastopen = 0;
+	if (want_cookie) {
+		isn = (isn | SYN_COOKIE) >>> 0;
+	} else {
+		const req = inet_reqsk_alloc(k, sk, skb.sport);
+		route_req(k, sk, req, skb);
+		k.sock.snd_isn[req] = isn;
+		k.sock.rcv_isn[req] = skb.seq;
+		if (mptcp !== 0) k.sock.sk_flags[req] |= SOCK_MPTCP;
+		inet_csk_reqsk_queue_hash_add(k, sk, req, TCP_TIMEOUT_INIT);
+		if (tcp_try_fastopen(k, sk, skb)) fastopen = TCPHDR_FASTOPEN;
+	}
+	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp | fastopen, oif, isn, skb.seq);
 }

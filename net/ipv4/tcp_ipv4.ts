@@ -21,23 +21,15 @@ import {
 	ipv6_addr_type,
 	ipv6_addr_v4mapped,
 } from "../../include/net/ipv6.js";
-import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import {
 	LOOPBACK_IFINDEX,
 	RTN_BROADCAST,
 	RTN_LOCAL,
 	RTN_MULTICAST,
 } from "../../include/net/net_namespace.js";
-import { ICSK_IPV6_MAPPED, PROT_TCP, type Proto, SOCK_MPTCP } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, PROT_TCP, type Proto } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
-import {
-	TCP_TIMEOUT_INIT,
-	TCPHDR_ACK,
-	TCPHDR_ACKS_FIN,
-	TCPHDR_FASTOPEN,
-	TCPHDR_RST,
-	TCPHDR_SYN,
-} from "../../include/net/tcp.js";
+import { TCPHDR_ACK, TCPHDR_ACKS_FIN, TCPHDR_RST, TCPHDR_SYN } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_FIN_WAIT2,
@@ -63,9 +55,6 @@ import {
 	inet_csk_get_port,
 	inet_csk_reqsk_queue_add,
 	inet_csk_reqsk_queue_drop,
-	inet_csk_reqsk_queue_hash_add,
-	inet_csk_reqsk_queue_is_full,
-	inet_reqsk_alloc,
 	inet_request_bound_dev_if,
 	reqsk_free,
 	sk_acceptq_is_full,
@@ -85,6 +74,7 @@ import {
 } from "./inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "./inet_timewait_sock.js";
 import { ip_route_connect, ipSegmentRoute } from "./route.js";
+import { cookie_v4_check, SYN_COOKIE } from "./syncookies.js";
 import {
 	tcp_close,
 	tcp_disconnect,
@@ -95,17 +85,18 @@ import {
 	tcp_set_state,
 	tcp_shutdown,
 } from "./tcp.js";
-import { tcp_fastopen_defer_connect, tcp_try_fastopen } from "./tcp_fastopen.js";
-import { tcp_rcv_state_process } from "./tcp_input.js";
+import { tcp_fastopen_defer_connect } from "./tcp_fastopen.js";
+import { tcp_conn_request, tcp_rcv_state_process } from "./tcp_input.js";
 import {
 	OBSERVED_WITHIN,
 	TCP_TW_ACK,
 	TCP_TW_RST,
 	TCP_TW_SYN,
 	tcp_check_req,
+	tcp_child_process,
 	tcp_timewait_state_process,
 } from "./tcp_minisocks.js";
-import { newIsn, SEGMENT_LOST, tcp_connect, tcpSent, turnAround } from "./tcp_output.js";
+import { SEGMENT_LOST, tcp_connect, tcpSent, turnAround } from "./tcp_output.js";
 import { tcp_clear_xmit_timers, tcp_set_keepalive, tcpStartKeepalive } from "./tcp_timer.js";
 
 /**
@@ -248,13 +239,8 @@ export function reply(
 	k.loopback.push(answer);
 }
 
-/**
- * net/ipv4/syncookies.c: marks the sequence space of a SYN-ACK with a cookie, which has no request.
- */
-const SYN_COOKIE = 0x80000000;
-
 /** tcp_v4_route_req, tcp_v6_route_req: sets the addresses and the device of a request. */
-function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
+export function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
 	const S = k.sock;
 	S.skc_bound_dev_if[req] = inet_request_bound_dev_if(k, sk, skb.dif);
 	if (skb.v6 !== null) {
@@ -266,37 +252,11 @@ function route_req(k: Stack, sk: Sk, req: Sk, skb: Segment): void {
 }
 
 /** ir_iif: the device by which the SYN-ACK of a request leaves, 0 for any. */
-function requestDevice(k: Stack, sk: Sk, skb: Segment): Ifindex {
+export function requestDevice(k: Stack, sk: Sk, skb: Segment): Ifindex {
 	const { v6, dif } = skb;
 	const link_local = v6 !== null && (ipv6_addr_type(v6.saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	if (link_local && k.sock.skc_bound_dev_if[sk] === 0) return dif; // tcp_v6_init_req
 	return inet_request_bound_dev_if(k, sk, dif);
-}
-
-/**
- * net/ipv4/tcp_input.c: tcp_conn_request. A SYN for a listener. Answers it unless the accept queue
- * is full.
- */
-function tcp_conn_request(k: Stack, sk: Sk, skb: Segment): void {
-	// A SYN that replaced a time-wait socket is accepted without limits.
-	const want_cookie = !skb.tcp_tw_isn && inet_csk_reqsk_queue_is_full(k, sk);
-	if (sk_acceptq_is_full(k, sk)) return;
-	const oif = requestDevice(k, sk, skb);
-	const mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0 ? skb.flags & TCPHDR_MPTCP : 0;
-	let isn = newIsn(k, skb.tcp_tw_isn);
-	let fastopen = 0;
-	if (want_cookie) {
-		isn = (isn | SYN_COOKIE) >>> 0;
-	} else {
-		const req = inet_reqsk_alloc(k, sk, skb.sport);
-		route_req(k, sk, req, skb);
-		k.sock.snd_isn[req] = isn;
-		k.sock.rcv_isn[req] = skb.seq;
-		if (mptcp !== 0) k.sock.sk_flags[req] |= SOCK_MPTCP;
-		inet_csk_reqsk_queue_hash_add(k, sk, req, TCP_TIMEOUT_INIT);
-		if (tcp_try_fastopen(k, sk, skb)) fastopen = TCPHDR_FASTOPEN;
-	}
-	reply(k, skb, TCPHDR_SYN | TCPHDR_ACK | mptcp | fastopen, oif, isn, skb.seq);
 }
 
 /**
@@ -342,28 +302,6 @@ export function tcpSynRecvChild(k: Stack, sk: Sk, req: Sk, flags: number, hashed
 	inet_ehash_nolisten(k, newsk, true);
 	inet_csk_reqsk_queue_add(k, sk, newsk);
 	return newsk;
-}
-
-/**
- * net/ipv4/tcp_minisocks.c: tcp_child_process. Passes the segment that made a child to the child.
- */
-function tcp_child_process(k: Stack, child: Sk, skb: Segment): void {
-	const reset = tcp_rcv_state_process(k, child, skb);
-	if (reset) tcpSendReset(k, child, skb);
-}
-
-/**
- * net/ipv4/syncookies.c: cookie_v4_check. Makes the child of a segment with a valid cookie. 0 if
- * the queue is full.
- */
-function cookie_v4_check(k: Stack, sk: Sk, skb: Segment): Sk {
-	const req = inet_reqsk_alloc(k, sk, skb.sport);
-	route_req(k, sk, req, skb);
-	k.sock.snd_isn[req] = skb.ack;
-	k.sock.rcv_isn[req] = skb.seq;
-	const child = tcpSynRecvChild(k, sk, req, skb.flags, false);
-	if (child === 0) reqsk_free(k, req);
-	return child;
 }
 
 /**

@@ -22,7 +22,7 @@ import {
 	inet_twsk_schedule,
 } from "./inet_timewait_sock.js";
 import { tcp_done, tcpShortestFin } from "./tcp.js";
-import { tcp_oow_rate_limited, tcp_store_ts_recent } from "./tcp_input.js";
+import { tcp_oow_rate_limited, tcp_rcv_state_process, tcp_store_ts_recent } from "./tcp_input.js";
 import { reply, tcpDropped, tcpSendReset, tcpSynRecvChild } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
 import { icsk_retransmit_timer } from "./tcp_timer.js";
@@ -169,4 +169,10 @@ export function tcp_check_req(k: Stack, sk: Sk, skb: Segment, req: Sk): Sk {
 		tcpDropped(k, skb);
 	}
 	return child;
+}
+
+/** Passes the segment that made a child to the child. */
+export function tcp_child_process(k: Stack, child: Sk, skb: Segment): void {
+	const reset = tcp_rcv_state_process(k, child, skb);
+	if (reset) tcpSendReset(k, child, skb);
 }

@@ -7,11 +7,12 @@
 
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
-import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
+import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
 import {
 	ICSK_IPV6_MAPPED,
+	ICSK_TIME_LOSS_PROBE,
 	ICSK_TIME_RETRANS,
 	SOCK_DONE,
 	SOCK_LOCALROUTE,
@@ -27,6 +28,7 @@ import {
 	TCP_NAGLE_CORK,
 	TCP_NAGLE_PUSH,
 	TCP_TIMEOUT_INIT,
+	TCP_TIMEOUT_MIN,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
 	TCPHDR_FASTOPEN,
@@ -46,9 +48,10 @@ import {
 } from "../../include/net/tcp_states.js";
 import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
-import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
+import { ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { mptcp_established_options } from "../mptcp/options.js";
 import { mptcpSubflowCtx } from "../mptcp/subflow.js";
+import { inet_sk_rebuild_header } from "./af_inet.js";
 import { skOverIpv6 } from "./inet_hashtables.js";
 import {
 	ip_route_output_flow,
@@ -63,9 +66,25 @@ import {
 	icsk_delack_timer,
 	icsk_retransmit_timer,
 	tcp_check_probe_timer,
-	tcp_event_new_data_sent,
 	tcp_jiffies32,
+	tcpEstablishedRto,
 } from "./tcp_timer.js";
+
+/**
+ * Does what tcp_schedule_loss_probe does as well. A FIN or data was sent: starts the timer, first as
+ * a tail loss probe. If more is sent before the probe, the probe comes soon.
+ */
+export function tcp_event_new_data_sent(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const timer = icsk_retransmit_timer(sk);
+	const pending = k.timers.expiry(timer) !== null ? S.icsk_pending[sk] : 0;
+	if (pending === ICSK_TIME_RETRANS) return;
+	S.icsk_retransmits[sk] = 0;
+	S.icsk_rto[sk] = tcpEstablishedRto(k, sk);
+	S.icsk_pending[sk] = ICSK_TIME_LOSS_PROBE;
+	const soon = pending === ICSK_TIME_LOSS_PROBE;
+	k.timers.mod_timer(timer, soon ? TCP_TIMEOUT_MIN * JIFFY : S.icsk_rto[sk]);
+}
 
 /**
  * A sequence space for one side of a new connection. Its numbers come from the clock
@@ -327,25 +346,6 @@ export function tcp_send_ack(k: Stack, sk: Sk): void {
 /** Sends the FIN and arms the retransmission timer. */
 export function tcp_send_fin(k: Stack, sk: Sk): void {
 	tcpSent(k, sk, tcpSendUnacked(k, sk));
-}
-
-/**
- * inet_sk_rebuild_header, inet6_sk_rebuild_header: looks up the route of a connection again. Returns
- * 0 or a negative errno.
- */
-export function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
-	const S = k.sock;
-	const oif = S.skc_bound_dev_if[sk];
-	return skOverIpv6(S, sk)
-		? ip6_dst_lookup_flow(k, sk, S.np_saddr, sk * 4, S.skc_v6_daddr, sk * 4, oif)
-		: ip_route_output_flow(
-				sk_net(k, sk),
-				S.skc_daddr[sk],
-				S.skc_rcv_saddr[sk],
-				oif,
-				inet_sk_flowi_flags(k, sk),
-				ip_sock_rt_scope(k, sk),
-			);
 }
 
 /** Sends a SYN, a FIN or data that was not acknowledged. An error of the route becomes a soft error. */

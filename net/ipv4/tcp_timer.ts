@@ -52,6 +52,7 @@ import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
 	SEGMENT_UNSENT,
 	skRemoteAnswer,
+	tcp_event_new_data_sent,
 	tcp_retransmit_skb,
 	tcp_send_ack,
 	tcp_send_active_reset,
@@ -198,23 +199,6 @@ function tcp_write_err(k: Stack, sk: Sk): void {
 function packetsOut(k: Stack, sk: Sk): boolean {
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	return k.sock.snd_unacked.get(sk) > 0 || ((1 << k.sock.skc_state[sk]) & closing) !== 0;
-}
-
-/**
- * net/ipv4/tcp_output.c: tcp_event_new_data_sent and tcp_schedule_loss_probe. A FIN or data was
- * sent: starts the timer, first as a tail loss probe. If more is sent before the probe, the probe
- * comes soon.
- */
-export function tcp_event_new_data_sent(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	const timer = icsk_retransmit_timer(sk);
-	const pending = k.timers.expiry(timer) !== null ? S.icsk_pending[sk] : 0;
-	if (pending === ICSK_TIME_RETRANS) return;
-	S.icsk_retransmits[sk] = 0;
-	S.icsk_rto[sk] = tcpEstablishedRto(k, sk);
-	S.icsk_pending[sk] = ICSK_TIME_LOSS_PROBE;
-	const soon = pending === ICSK_TIME_LOSS_PROBE;
-	k.timers.mod_timer(timer, soon ? TCP_TIMEOUT_MIN * JIFFY : S.icsk_rto[sk]);
 }
 
 /**

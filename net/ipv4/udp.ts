@@ -61,7 +61,6 @@ import {
 	PROT_UDP,
 	type Proto,
 	RCV_SHUTDOWN,
-	SEND_SHUTDOWN,
 	SOCK_BINDADDR_LOCK,
 	SOCK_BINDPORT_LOCK,
 	SOCK_BROADCAST,
@@ -101,11 +100,19 @@ import {
 	EINVAL,
 	EMSGSIZE,
 	EOPNOTSUPP,
-	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_ANY, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
-import { sk_free, sk_net, sk_prot, sock_error, sock_i_uid, sock_orphan } from "../core/sock.js";
+import { dev_get_by_index } from "../core/dev.js";
+import {
+	sk_common_release,
+	sk_free,
+	sk_net,
+	sk_prot,
+	sock_alloc_send_skb,
+	sock_error,
+	sock_i_uid,
+} from "../core/sock.js";
 import {
 	reuseport_add_sock,
 	reuseport_alloc,
@@ -113,7 +120,7 @@ import {
 	reuseport_has_conns,
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
-import { dev_get_by_index, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
+import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { __ip4_datagram_connect, datagramOif } from "./datagram.js";
 import { __ip_dev_find } from "./devinet.js";
 import {
@@ -831,16 +838,6 @@ function __udp4_lib_err(
 }
 
 /**
- * net/core/sock.c: sock_alloc_send_pskb. The checks before data is sent. Returns and clears the
- * pending error of the sock, or returns -EPIPE after shutdown(), or 0.
- */
-export function sock_alloc_send_skb(k: Stack, sk: Sk): number {
-	const err = sock_error(k, sk);
-	if (err !== 0) return err;
-	return (k.sock.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0 ? -EPIPE : 0;
-}
-
-/**
  * Whether this host receives a datagram to an address by the route in net.fl4, over lo or a VRF.
  */
 function loopsBack(net: Net, daddr: number, oif: Ifindex): boolean {
@@ -1127,11 +1124,9 @@ export function udp_lib_hash(_k: Stack, sk: Sk): number {
 	throw new Error(`udp_lib_hash: socket ${sk}`);
 }
 
-/** The last close() of a sock (include/net/udp.h; net/core/sock.c: sk_common_release). */
+/** include/net/udp.h: udp_lib_close. The last close() of a sock. */
 export function udp_lib_close(k: Stack, sk: Sk): void {
-	udp_destroy_sock(k, sk);
-	sk_prot(k, sk).unhash(k, sk);
-	sock_orphan(k, sk);
+	sk_common_release(k, sk);
 	sk_free(k, sk);
 }
 
@@ -1152,6 +1147,7 @@ export const udp_prot: Proto = {
 	close: udp_lib_close,
 	connect: udp_connect,
 	disconnect: udp_disconnect,
+	destroy: udp_destroy_sock,
 	sendmsg: udp_sendmsg,
 	recvmsg: udp_recvmsg,
 	hash: udp_lib_hash,

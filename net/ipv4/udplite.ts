@@ -11,6 +11,7 @@ import { proto_register } from "../core/sock.js";
 import { inet_dgram_ops, inet_register_protosw } from "./af_inet.js";
 import { ip4_datagram_connect } from "./datagram.js";
 import {
+	udp_destroy_sock,
 	udp_disconnect,
 	udp_lib_close,
 	udp_lib_hash,
@@ -27,6 +28,7 @@ export const udplite_prot: Proto = {
 	close: udp_lib_close,
 	connect: ip4_datagram_connect,
 	disconnect: udp_disconnect,
+	destroy: udp_destroy_sock,
 	sendmsg: udp_sendmsg,
 	recvmsg: udp_recvmsg,
 	hash: udp_lib_hash,

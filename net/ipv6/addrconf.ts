@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv6/addrconf.c, addrlabel.c: IPv6 addresses of devices, their routes, and the selection of a
- * source address.
+ * net/ipv6/addrconf.c: IPv6 addresses of devices, their routes, and the selection of a source
+ * address.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
 import {
@@ -20,7 +20,6 @@ import {
 	ipv6_prefix_equal,
 } from "../../include/net/ipv6.js";
 import {
-	type Fib6Info,
 	IFA_HOST,
 	IFA_LINK,
 	IFF_LOOPBACK,
@@ -30,20 +29,25 @@ import {
 	type NetDevice,
 	RT_TABLE_LOCAL,
 	RT_TABLE_MAIN,
-	RTN_LOCAL,
 	RTN_MULTICAST,
 	RTN_UNICAST,
 } from "../../include/net/net_namespace.js";
 import { EADDRNOTAVAIL, EEXIST } from "../../include/uapi/asm-generic/errno.js";
+import { dev_get_by_index } from "../core/dev.js";
 import { NotModelled } from "../core/sock.js";
 import {
-	dev_get_by_index,
 	l3mdev_fib_table_by_index,
 	l3mdev_master_ifindex,
 	netif_is_l3_master,
 } from "../l3mdev/l3mdev.js";
+import { ipv6_addr_label } from "./addrlabel.js";
 import { fib6_add, fib6_del } from "./ip6_fib.js";
-import { ip6_route_add, ip6_route_info_create } from "./route.js";
+import {
+	addrconf_f6i_alloc,
+	ip6_route_add,
+	NO_ROUTE_OPTIONS,
+	rt6_remove_prefsrc,
+} from "./route.js";
 
 /** Metric of the routes that belong to addresses. */
 const IP6_RT_PRIO_ADDRCONF = 256;
@@ -54,23 +58,6 @@ const IPV6_ADDR_SCOPE_MASK = 0x00f0;
 /** The scope of a source address. -1 for the wildcard; no address has it. */
 function ipv6_addr_src_scope(type: number): number {
 	return type === IPV6_ADDR_ANY ? -1 : type >>> 16;
-}
-
-/** Label of an address in the default policy table: that of the longest prefix that matches. */
-function ipv6_addr_label(a: In6Addr, i: number): number {
-	const word = a[i];
-	if (word === 0 && a[i + 1] === 0) {
-		if (a[i + 2] === 0 && a[i + 3] === 1) return 0; // ::1/128
-		if (a[i + 2] === 0xffff) return 4; // ::ffff:0:0/96
-		if (a[i + 2] === 0) return 3; // ::/96
-	}
-	if (word === 0x20010000) return 6; // 2001::/32, Teredo
-	if (word >>> 4 === 0x2001001) return 7; // 2001:10::/28, ORCHID
-	if (word >>> 16 === 0x2002) return 2; // 2002::/16, 6to4
-	if (word >>> 16 === 0x3ffe) return 12; // 3ffe::/16, 6bone
-	if (word >>> 22 === 0xfec0 >>> 6) return 11; // fec0::/10, site-local
-	if (word >>> 25 === 0xfc >>> 1) return 5; // fc00::/7, unique local
-	return 1;
 }
 
 function ipv6_addr_orchid(a: In6Addr, i: number): boolean {
@@ -265,22 +252,6 @@ export function ipv6_chk_addr(
 	return ipv6_chk_addr_and_flags(net, addr, ai, dev, dev === null, strict);
 }
 
-const NO_ROUTE_OPTIONS = { prefsrc: null, gateway: null, onlink: false } as const;
-
-/** Makes the host route of an address for the local table. Returns it or a negative errno. */
-function addrconf_f6i_alloc(net: Net, dev: NetDevice, addr: In6Addr): Fib6Info | number {
-	return ip6_route_info_create(net, {
-		...NO_ROUTE_OPTIONS,
-		table: l3mdev_fib_table_by_index(net, dev.ifindex) || RT_TABLE_LOCAL,
-		dst: addr,
-		plen: 128,
-		type: RTN_LOCAL,
-		oif: dev.ifindex,
-		metric: 0,
-		ignore_dev_down: true,
-	});
-}
-
 /** Adds the on-link route of a prefix, unless the device is down. */
 function addrconf_prefix_route(net: Net, dev: NetDevice, addr: In6Addr, plen: number): void {
 	ip6_route_add(
@@ -387,16 +358,6 @@ export function inet6_addr_add(net: Net, dev: NetDevice, cfg: Ifa6Config): numbe
 	addrconf_prefix_route(net, dev, addr, prefix_len);
 	addrconf_dad_completed(net, ifp);
 	return 0;
-}
-
-/** Removes a deleted address as preferred source of routes. */
-function rt6_remove_prefsrc(net: Net, dev: NetDevice, addr: In6Addr): void {
-	const everywhere = net.changes.has("prefsrc-removed-on-every-device"); // since 6.6, b358f57f7db6
-	for (const rt of net.routes6) {
-		if (rt.prefsrc === null || !ipv6_addr_equal(rt.prefsrc, 0, addr, 0)) continue;
-		const gone = everywhere ? !ipv6_chk_addr(net, addr, 0, rt.oif, false) : rt.oif === dev.ifindex;
-		if (gone) rt.prefsrc = null;
-	}
 }
 
 /**

@@ -56,6 +56,7 @@ import {
 	ENOTCONN,
 } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_MAX, IPPROTO_TCP, IPPROTO_UDP } from "../../include/uapi/linux/in.js";
+import { dev_get_by_index } from "../core/dev.js";
 import {
 	NotModelled,
 	proto_register,
@@ -63,6 +64,7 @@ import {
 	sk_net,
 	sk_prot,
 	sock_graft,
+	sock_no_listen,
 } from "../core/sock.js";
 import {
 	findProtosw,
@@ -76,12 +78,11 @@ import {
 	inet_stream_connect,
 	inetConnectWait,
 	ownsLevel,
-	sock_no_listen,
 } from "../ipv4/af_inet.js";
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
 import { tcp_getsockopt, tcp_setsockopt } from "../ipv4/tcp.js";
-import { dev_get_by_index, l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
+import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import { sock_register } from "../socket.js";
 import { ipv6_chk_addr } from "./addrconf.js";
 import { do_ipv6_getsockopt, do_ipv6_setsockopt } from "./ipv6_sockglue.js";

@@ -34,7 +34,7 @@ import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
 import { sk_dev_equal_l3scope, sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
 import { __ip4_datagram_connect } from "../ipv4/datagram.js";
-import { ip6_dst_lookup_flow } from "./route.js";
+import { ip6_dst_lookup_flow } from "./ip6_output.js";
 
 /**
  * Looks up the route to the peer that the sock connects to. If `fix_sk_saddr` is true and the sock

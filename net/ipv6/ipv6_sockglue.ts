@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv6/ipv6_sockglue.c: the options of level SOL_IPV6 that affect ports. */
 
-import { CAP_NET_ADMIN, CAP_NET_RAW, sockopt_ns_capable } from "../../include/linux/capability.js";
+import { CAP_NET_ADMIN, CAP_NET_RAW } from "../../include/linux/capability.js";
 import type { Sk } from "../../include/linux/handle.js";
 import { INET_DGRAM_OPS, INET_STREAM_OPS } from "../../include/linux/net.js";
 import { AF_INET, SOL_IPV6 } from "../../include/linux/socket.js";
@@ -35,7 +35,7 @@ import {
 	IPV6_TRANSPARENT,
 	IPV6_V6ONLY,
 } from "../../include/uapi/linux/in.js";
-import { intAt, intBytes, NotModelled } from "../core/sock.js";
+import { intAt, intBytes, NotModelled, sockopt_ns_capable } from "../core/sock.js";
 
 /**
  * setsockopt() of level SOL_IPV6. A value shorter than an int is read as 0. Returns 0 or a negative

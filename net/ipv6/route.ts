@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/ipv6/route.c, ip6_output.c, include/net/ip6_route.h: route lookups over IPv6 with their
- * source addresses, and the checks on a route that is added.
+ * net/ipv6/route.c, include/net/ip6_route.h: route lookups over IPv6 with their source addresses,
+ * and the checks on a route that is added.
  */
-import type { Ifindex, Sk } from "../../include/linux/handle.js";
+import type { Ifindex } from "../../include/linux/handle.js";
 import {
 	type In6Addr,
 	IPV6_ADDR_LINKLOCAL,
@@ -15,7 +15,6 @@ import {
 	ipv6_addr_copy,
 	ipv6_addr_equal,
 	ipv6_addr_type,
-	ipv6_addr_v4mapped,
 	ipv6_prefix_equal,
 } from "../../include/net/ipv6.js";
 import {
@@ -27,6 +26,7 @@ import {
 	type Net,
 	type NetDevice,
 	type RouteAnswer,
+	RT_TABLE_LOCAL,
 	RT_TABLE_MAIN,
 	RTN_BLACKHOLE,
 	RTN_LOCAL,
@@ -34,10 +34,8 @@ import {
 	RTN_UNICAST,
 	RTN_UNREACHABLE,
 } from "../../include/net/net_namespace.js";
-import type { Stack } from "../../include/net/stack.js";
 import {
 	EACCES,
-	EAFNOSUPPORT,
 	EHOSTUNREACH,
 	EINVAL,
 	ENETDOWN,
@@ -46,27 +44,21 @@ import {
 	ENOENT,
 	ESRCH,
 } from "../../include/uapi/asm-generic/errno.js";
-import { sk_net } from "../core/sock.js";
+import { dev_get_by_index } from "../core/dev.js";
 import {
-	dev_get_by_index,
 	l3mdev_fib_table_by_index,
 	l3mdev_master_ifindex,
 	l3mdev_master_ifindex_by_index,
 	netif_is_l3_master,
 } from "../l3mdev/l3mdev.js";
-import {
-	checkKnown,
-	ipv6_chk_addr,
-	ipv6_chk_addr_and_flags,
-	ipv6_dev_get_saddr,
-} from "./addrconf.js";
+import { ipv6_chk_addr, ipv6_chk_addr_and_flags, ipv6_dev_get_saddr } from "./addrconf.js";
 import { fib6_add, fib6_del, fib6_node_lookup, fib6_rule_lookup, fib6HasTable } from "./ip6_fib.js";
 
 /** Metric of a route that is added without a metric. */
 export const IP6_RT_PRIO_USER = 1024;
 
 /** Flag of a lookup: the route must use the requested output device. */
-const RT6_LOOKUP_F_IFACE = 1;
+export const RT6_LOOKUP_F_IFACE = 1;
 
 /** Whether an address is valid only on one link or on this node. */
 export function rt6_need_strict(daddr: In6Addr, di: number): boolean {
@@ -129,7 +121,7 @@ function fib6_table_lookup(
 }
 
 /** Looks up a route. Multicast and link-local destinations use only the table of the VRF. */
-function ip6_route_output_flags(net: Net, fl6: Flowi6Oif, flags: number): Fib6Info | null {
+export function ip6_route_output_flags(net: Net, fl6: Flowi6Oif, flags: number): Fib6Info | null {
 	const type = ipv6_addr_type(fl6.daddr, 0);
 	if ((type & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL)) !== 0) {
 		const vrf = dev_get_by_index(net, l3mdev_master_ifindex_by_index(net, fl6.oif));
@@ -158,7 +150,7 @@ function ip6_rt_type_to_error(type: number): number {
 	}
 }
 
-function dstError(rt: Fib6Info | null): number {
+export function dstError(rt: Fib6Info | null): number {
 	return rt === null ? -ENETUNREACH : ip6_rt_type_to_error(rt.type);
 }
 
@@ -166,7 +158,7 @@ function dstError(rt: Fib6Info | null): number {
  * Selects the source address for a route and stores it in net.fl6.saddr. Returns 0 or
  * -EADDRNOTAVAIL.
  */
-function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
+export function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
 	const { fl6 } = net;
 	const dev = rt === null ? null : dev_get_by_index(net, rt.oif);
 	const l3mdev = dev_get_by_index(net, fl6.l3mdev);
@@ -179,66 +171,6 @@ function ip6_route_get_saddr(net: Net, rt: Fib6Info | null): number {
 		return 0;
 	}
 	return ipv6_dev_get_saddr(net, same_vrf ? dev : l3mdev, fl6.daddr, 0, fl6.saddr, 0);
-}
-
-/**
- * Looks up the route of net.fl6, and a source address if it has none. Returns 0 or a negative
- * errno.
- */
-function ip6_dst_lookup_tail(net: Net, bound_dev_if: Ifindex): number {
-	const { fl6 } = net;
-	let flags = bound_dev_if !== 0 || rt6_need_strict(fl6.daddr, 0) ? RT6_LOOKUP_F_IFACE : 0;
-	let rt: Fib6Info | null = null;
-	if (ipv6_addr_any(fl6.saddr, 0)) {
-		if (fl6.oif !== 0) flags = RT6_LOOKUP_F_IFACE;
-		rt = ip6_route_output_flags(net, fl6, flags);
-		// If the route has an error, looks up again with the source address.
-		if (dstError(rt) !== 0) rt = null;
-		const err = ip6_route_get_saddr(net, rt);
-		if (err !== 0) return err;
-	}
-	rt ??= ip6_route_output_flags(net, fl6, flags);
-	const err = dstError(rt);
-	if (rt === null || err !== 0) return err;
-
-	if (
-		ipv6_addr_v4mapped(fl6.saddr, 0) &&
-		!ipv6_addr_v4mapped(fl6.daddr, 0) &&
-		!ipv6_addr_any(fl6.daddr, 0)
-	) {
-		return -EAFNOSUPPORT;
-	}
-	fl6.type = rt.type;
-	fl6.iif = rt.oif;
-	fl6.answer = rt.answer;
-	return 0;
-}
-
-/**
- * Looks up the route to an address and fills net.fl6. If the source address is the wildcard, selects
- * one. `oif` is the output device, 0 for any. Returns 0, or
- * - -EADDRNOTAVAIL: there is no source address,
- * - -ENETUNREACH: there is no route,
- * - -EINVAL, -EACCES, -EHOSTUNREACH: it is a blackhole, prohibit or unreachable route,
- * - -EAFNOSUPPORT: the source is a v4-mapped address, the destination is not.
- */
-export function ip6_dst_lookup_flow(
-	k: Stack,
-	sk: Sk,
-	saddr: In6Addr,
-	si: number,
-	daddr: In6Addr,
-	di: number,
-	oif: Ifindex,
-): number {
-	const net = sk_net(k, sk);
-	const { fl6 } = net;
-	ipv6_addr_copy(fl6.saddr, 0, saddr, si);
-	ipv6_addr_copy(fl6.daddr, 0, daddr, di);
-	fl6.oif = oif;
-	fl6.l3mdev = 0;
-	checkKnown(net, daddr, di, oif);
-	return ip6_dst_lookup_tail(net, k.sock.skc_bound_dev_if[sk]);
 }
 
 function probeRoute(
@@ -319,6 +251,9 @@ export interface Fib6Config extends Omit<Fib6Info, "reject" | "answer"> {
 	ignore_dev_down?: boolean;
 }
 
+/** What the route of an address does not have. */
+export const NO_ROUTE_OPTIONS = { prefsrc: null, gateway: null, onlink: false } as const;
+
 /**
  * The device to a gateway. Existing routes must reach it without another gateway, otherwise
  * -EHOSTUNREACH.
@@ -369,7 +304,7 @@ function ip6_validate_gw(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
  * Checks a route before it is added and sets its device. Returns the route, or -ENODEV, -ENETDOWN,
  * -EINVAL (wrong gateway or source), -EHOSTUNREACH (no route to the gateway).
  */
-export function ip6_route_info_create(net: Net, cfg: Fib6Config): Fib6Info | number {
+function ip6_route_info_create(net: Net, cfg: Fib6Config): Fib6Info | number {
 	const { onlink, ignore_dev_down, ...route } = cfg;
 	let { oif, gateway } = cfg;
 	const named = dev_get_by_index(net, oif);
@@ -440,4 +375,28 @@ export function ip6_route_del(
 	// The root of a table without a default route has an entry on lo.
 	const any = metric === 0 && (oif === 0 || oif === LOOPBACK_IFINDEX) && gateway === null;
 	return empty && any && fib6HasTable(net, table) ? -ENOENT : -ESRCH;
+}
+
+/** Makes the host route of an address for the local table. Returns it or a negative errno. */
+export function addrconf_f6i_alloc(net: Net, dev: NetDevice, addr: In6Addr): Fib6Info | number {
+	return ip6_route_info_create(net, {
+		...NO_ROUTE_OPTIONS,
+		table: l3mdev_fib_table_by_index(net, dev.ifindex) || RT_TABLE_LOCAL,
+		dst: addr,
+		plen: 128,
+		type: RTN_LOCAL,
+		oif: dev.ifindex,
+		metric: 0,
+		ignore_dev_down: true,
+	});
+}
+
+/** Removes a deleted address as preferred source of routes. */
+export function rt6_remove_prefsrc(net: Net, dev: NetDevice, addr: In6Addr): void {
+	const everywhere = net.changes.has("prefsrc-removed-on-every-device"); // since 6.6, b358f57f7db6
+	for (const rt of net.routes6) {
+		if (rt.prefsrc === null || !ipv6_addr_equal(rt.prefsrc, 0, addr, 0)) continue;
+		const gone = everywhere ? !ipv6_chk_addr(net, addr, 0, rt.oif, false) : rt.oif === dev.ifindex;
+		if (gone) rt.prefsrc = null;
+	}
 }

@@ -59,7 +59,7 @@ import {
 	inet6_hash_connect,
 	inet6_lookup_listener,
 } from "./inet6_hashtables.js";
-import { ip6_dst_lookup_flow } from "./route.js";
+import { ip6_dst_lookup_flow } from "./ip6_output.js";
 
 /**
  * connect(). Calls tcp_v4_connect if the destination is v4-mapped. Returns 0 or a negative errno.

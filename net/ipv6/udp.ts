@@ -58,11 +58,11 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
 import { swab32 } from "../../include/uapi/linux/swab.js";
-import { sk_net } from "../core/sock.js";
+import { sk_net, sock_alloc_send_skb } from "../core/sock.js";
 import { reuseport_has_conns, reuseport_select_sock } from "../core/sock_reuseport.js";
 import {
 	drawUdpSecret,
-	sock_alloc_send_skb,
+	udp_destroy_sock,
 	udp_disconnect,
 	udp_get_table_prot,
 	udp_lib_close,
@@ -79,7 +79,8 @@ import {
 } from "../ipv4/udp.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { __ip6_datagram_connect } from "./datagram.js";
-import { ip6_dst_lookup_flow, ip6LocalDeliverIfindex } from "./route.js";
+import { ip6_dst_lookup_flow } from "./ip6_output.js";
+import { ip6LocalDeliverIfindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
 /** Longest payload of an IPv6 packet, bytes. */
@@ -494,6 +495,7 @@ export const udpv6_prot: Proto = {
 	close: udp_lib_close,
 	connect: udpv6_connect,
 	disconnect: udp_disconnect,
+	destroy: udp_destroy_sock,
 	sendmsg: udpv6_sendmsg,
 	recvmsg: udpv6_recvmsg,
 	hash: udp_lib_hash,

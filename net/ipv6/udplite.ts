@@ -5,7 +5,13 @@ import { PROT_UDPLITEV6, type Proto } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
 import { proto_register } from "../core/sock.js";
-import { udp_disconnect, udp_lib_close, udp_lib_hash, udp_lib_unhash } from "../ipv4/udp.js";
+import {
+	udp_destroy_sock,
+	udp_disconnect,
+	udp_lib_close,
+	udp_lib_hash,
+	udp_lib_unhash,
+} from "../ipv4/udp.js";
 import { inet6_dgram_ops, inet6_register_protosw } from "./af_inet6.js";
 import { ip6_datagram_connect } from "./datagram.js";
 import { udp_v6_get_port, udp_v6_rehash, udpv6_recvmsg, udpv6_sendmsg } from "./udp.js";
@@ -16,6 +22,7 @@ export const udplitev6_prot: Proto = {
 	close: udp_lib_close,
 	connect: ip6_datagram_connect,
 	disconnect: udp_disconnect,
+	destroy: udp_destroy_sock,
 	sendmsg: udpv6_sendmsg,
 	recvmsg: udpv6_recvmsg,
 	hash: udp_lib_hash,

@@ -6,11 +6,7 @@
  */
 import type { Ifindex } from "../../include/linux/handle.js";
 import type { FlowiOif, Net, NetDevice } from "../../include/net/net_namespace.js";
-
-export function dev_get_by_index(net: Net, ifindex: Ifindex): NetDevice | null {
-	for (const dev of net.devices) if (dev.ifindex === ifindex) return dev;
-	return null;
-}
+import { dev_get_by_index } from "../core/dev.js";
 
 /** include/linux/netdevice.h: netif_is_l3_master. Whether a device is a VRF. */
 export function netif_is_l3_master(dev: NetDevice): boolean {

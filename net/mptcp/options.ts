@@ -13,7 +13,7 @@ import {
 } from "../../include/net/mptcp.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from "../../include/net/tcp.js";
-import { mptcp_pending_data_fin_ack, mptcp_schedule_work } from "./protocol.js";
+import { __mptcp_clean_una, mptcp_schedule_work } from "./protocol.js";
 import { mptcpSubflowCtx } from "./subflow.js";
 
 /** The flags of the MPTCP options of a segment that a subflow sends with `flags`. */
@@ -47,11 +47,6 @@ function ack_update_msk(k: Stack, sk: Sk, msk: MptcpSock): void {
 	if (msk.all_acked) return;
 	msk.all_acked = true;
 	__mptcp_clean_una(k, sk, msk);
-}
-
-/** net/mptcp/protocol.c: __mptcp_clean_una. The peer acknowledged data. */
-function __mptcp_clean_una(k: Stack, sk: Sk, msk: MptcpSock): void {
-	if (mptcp_pending_data_fin_ack(k, sk, msk)) mptcp_schedule_work(k, sk);
 }
 
 /**

@@ -114,7 +114,11 @@ import { sk_timer } from "../ipv4/tcp_timer.js";
 import { inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
 import { sock_alloc, sock_ops } from "../socket.js";
 import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";
-import { mptcp_subflow_create_socket } from "./subflow.js";
+import {
+	mptcp_propagate_state,
+	mptcp_subflow_create_socket,
+	mptcp_subflow_queue_clean,
+} from "./subflow.js";
 
 export function mptcp_sk(k: Stack, sk: Sk): MptcpSock {
 	const msk = k.mptcp.socks.get(sk);
@@ -196,7 +200,7 @@ function mptcp_shutdown_subflows(k: Stack, msk: MptcpSock): void {
 }
 
 /** Whether the peer acknowledged the DATA_FIN, and the state does not say so yet. */
-export function mptcp_pending_data_fin_ack(k: Stack, sk: Sk, msk: MptcpSock): boolean {
+function mptcp_pending_data_fin_ack(k: Stack, sk: Sk, msk: MptcpSock): boolean {
 	const states = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	return ((1 << k.sock.skc_state[sk]) & states) !== 0 && msk.all_acked;
 }
@@ -286,6 +290,11 @@ export function mptcp_schedule_work(k: Stack, sk: Sk): void {
 	if (!k.mptcp.works.includes(sk)) k.mptcp.works.push(sk);
 }
 
+/** The peer acknowledged data. */
+export function __mptcp_clean_una(k: Stack, sk: Sk, msk: MptcpSock): void {
+	if (mptcp_pending_data_fin_ack(k, sk, msk)) mptcp_schedule_work(k, sk);
+}
+
 /**
  * Closes a subflow, or disconnects the first one so that it can connect again. A reset is sent only
  * if the caller asked for it.
@@ -367,7 +376,7 @@ function mptcp_start_tout_timer(k: Stack, sk: Sk): void {
 }
 
 /** Aborts the connection with MP_FASTCLOSE. After a fallback it only changes the state. */
-function mptcp_do_fastclose(k: Stack, sk: Sk, msk: MptcpSock): void {
+export function mptcp_do_fastclose(k: Stack, sk: Sk, msk: MptcpSock): void {
 	mptcp_set_state(k, sk, TCP_CLOSE);
 	msk.fastclosing = true;
 	if (msk.fallback) return;
@@ -451,7 +460,7 @@ function __mptcp_wr_shutdown(k: Stack, sk: Sk, msk: MptcpSock): void {
 }
 
 /** Frees a sock that no file refers to, and closes its subflow. */
-function __mptcp_destroy_sock(k: Stack, sk: Sk, msk: MptcpSock): void {
+export function __mptcp_destroy_sock(k: Stack, sk: Sk, msk: MptcpSock): void {
 	k.timers.del_timer(sk_timer(sk));
 	if (msk.first !== 0) __mptcp_close_ssk(k, sk, msk, true);
 	const { works } = k.mptcp;
@@ -459,20 +468,6 @@ function __mptcp_destroy_sock(k: Stack, sk: Sk, msk: MptcpSock): void {
 	if (at !== -1) works.splice(at, 1); // mptcp_cancel_work
 	k.mptcp.socks.delete(sk);
 	sk_free(k, sk);
-}
-
-/** Aborts the connections that wait for accept(): mptcp_subflow_queue_clean. */
-function mptcp_subflow_queue_clean(k: Stack, listener_ssk: Sk): void {
-	const S = k.sock;
-	for (let ssk = S.rskq_accept_head.get(listener_ssk); ssk !== 0; ssk = S.dl_next.get(ssk)) {
-		const sk = k.mptcp.conn.get(ssk);
-		if (sk === undefined) continue;
-		// __mptcp_unaccepted_force_close
-		const msk = mptcp_sk(k, sk);
-		S.sk_flags[sk] |= SOCK_DEAD;
-		mptcp_do_fastclose(k, sk, msk);
-		__mptcp_destroy_sock(k, sk, msk);
-	}
 }
 
 /** Ends a listener and the connections that wait in it. */
@@ -637,13 +632,6 @@ function mptcp_get_port(k: Stack, sk: Sk, snum: Port): number {
 function mptcp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if ((how & SEND_SHUTDOWN) === 0 || !mptcp_close_state(k, sk)) return;
 	__mptcp_wr_shutdown(k, sk, mptcp_sk(k, sk));
-}
-
-/** The state of a sock that connects follows the one of its subflow. */
-export function mptcp_propagate_state(k: Stack, sk: Sk, msk: MptcpSock): void {
-	if (k.sock.skc_state[sk] !== TCP_SYN_SENT) return;
-	if (msk.owned) msk.sync_state = true;
-	else k.sock.skc_state[sk] = TCP_ESTABLISHED;
 }
 
 /** connect() releases the sock. */

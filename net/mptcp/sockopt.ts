@@ -262,8 +262,10 @@ function __mptcp_tcp_fallback(msk: MptcpSock): Sock {
 	return msk.fallback ? msk.socket : 0;
 }
 
-/** tcp_setsockopt on the struct socket of a subflow. */
-function tcp_setsockopt(
+/**
+ * tcp_setsockopt of C, which takes all levels: sets an option of the struct socket of a subflow.
+ */
+function subflowSetsockopt(
 	k: Stack,
 	ssock: Sock,
 	level: number,
@@ -276,7 +278,7 @@ function tcp_setsockopt(
 		: inetSetsockopt(k, ssock, level, optname, optval, optlen);
 }
 
-function tcp_getsockopt(
+function subflowGetsockopt(
 	k: Stack,
 	ssock: Sock,
 	level: number,
@@ -401,7 +403,7 @@ function mptcp_setsockopt_v6(
 	const msk = mptcp_sk(k, sk);
 	const ssock = __mptcp_nmpc_socket(k, sk);
 	if (ssock === 0) return -EINVAL;
-	const ret = tcp_setsockopt(k, ssock, SOL_IPV6, optname, optval, optlen);
+	const ret = subflowSetsockopt(k, ssock, SOL_IPV6, optname, optval, optlen);
 	if (ret !== 0) return ret;
 	if (optname === IPV6_V6ONLY) S.skc_ipv6only[sk] = S.skc_ipv6only[msk.first];
 	else
@@ -482,7 +484,8 @@ function mptcp_setsockopt_v4(
 /** TCP_DEFER_ACCEPT of the subflow, while the subflow can still be set up. */
 function deferAccept(k: Stack, sk: Sk, optval: Uint8Array | null, optlen: number): number {
 	const ssock = __mptcp_nmpc_socket(k, sk);
-	const ret = ssock === 0 ? 0 : tcp_setsockopt(k, ssock, SOL_TCP, TCP_DEFER_ACCEPT, optval, optlen);
+	const ret =
+		ssock === 0 ? 0 : subflowSetsockopt(k, ssock, SOL_TCP, TCP_DEFER_ACCEPT, optval, optlen);
 	return k.changes.has("mptcp-defer-accept-succeeds") ? 0 : ret; // since 6.2, caea64675d8b
 }
 
@@ -551,7 +554,7 @@ export function mptcp_setsockopt(
 	}
 	if (!mptcp_supported_sockopt(k, level, optname)) return -ENOPROTOOPT;
 	const ssock = __mptcp_tcp_fallback(mptcp_sk(k, sk));
-	if (ssock !== 0) return tcp_setsockopt(k, ssock, level, optname, optval, optlen);
+	if (ssock !== 0) return subflowSetsockopt(k, ssock, level, optname, optval, optlen);
 	if (level === SOL_IP) return mptcp_setsockopt_v4(k, sk, optname, optval, optlen);
 	if (level === SOL_IPV6) return mptcp_setsockopt_v6(k, sk, optname, optval, optlen);
 	if (optname === TCP_NODELAY || optname === TCP_CORK) {
@@ -633,7 +636,7 @@ export function mptcp_getsockopt(
 ): Uint8Array | number {
 	const sk = k.socket.sk[sock];
 	const ssock = __mptcp_tcp_fallback(mptcp_sk(k, sk));
-	if (ssock !== 0) return tcp_getsockopt(k, ssock, level, optname, optlen);
+	if (ssock !== 0) return subflowGetsockopt(k, ssock, level, optname, optlen);
 	if (level === SOL_IP) return mptcp_getsockopt_v4(k, sk, optname, optlen);
 	if (level === SOL_IPV6) return mptcp_getsockopt_v6(k, sk, optname, optlen);
 	// since 6.10, bd11dc4fb969
@@ -643,7 +646,7 @@ export function mptcp_getsockopt(
 		const msk = mptcp_sk(k, sk);
 		switch (optname) {
 			case TCP_DEFER_ACCEPT:
-				return tcp_getsockopt(k, msk.socket, level, optname, optlen);
+				return subflowGetsockopt(k, msk.socket, level, optname, optlen);
 			case TCP_KEEPIDLE:
 				return mptcp_put_int_option(optlen, msk.keepalive_idle || ipv4.sysctl_tcp_keepalive_time);
 			case TCP_KEEPINTVL:

@@ -6,7 +6,7 @@
 import type { Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_STREAM } from "../../include/linux/net.js";
 import { type MptcpSock, TCPHDR_MPTCP } from "../../include/net/mptcp.js";
-import { RCV_SHUTDOWN, SOCK_MPTCP } from "../../include/net/sock.js";
+import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_MPTCP } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	TCP_CLOSE,
@@ -19,10 +19,12 @@ import { sk_net } from "../core/sock.js";
 import { sock_create } from "../socket.js";
 import { mptcp_update_rcv_data_fin } from "./options.js";
 import {
+	__mptcp_destroy_sock,
 	__mptcp_subflow_error_report,
 	mptcp_data_ready,
-	mptcp_propagate_state,
+	mptcp_do_fastclose,
 	mptcp_schedule_work,
+	mptcp_sk,
 	mptcp_sk_clone_init,
 } from "./protocol.js";
 
@@ -39,6 +41,13 @@ export function mptcp_subflow_create_socket(k: Stack, sk: Sk): Sock {
 	k.sock.sk_flags[ssk] |= SOCK_MPTCP;
 	k.mptcp.conn.set(ssk, sk);
 	return sf;
+}
+
+/** The state of a sock that connects follows the one of its subflow. */
+export function mptcp_propagate_state(k: Stack, sk: Sk, msk: MptcpSock): void {
+	if (k.sock.skc_state[sk] !== TCP_SYN_SENT) return;
+	if (msk.owned) msk.sync_state = true;
+	else k.sock.skc_state[sk] = TCP_ESTABLISHED;
 }
 
 /**
@@ -124,4 +133,18 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 	}
 	subflow_sched_work_if_closed(k, sk, msk, ssk);
 	if (!k.changes.has("mptcp-connect-ignores-fin")) fallbackDataFin(k, sk, msk, ssk);
+}
+
+/** Aborts the connections that wait for accept(). */
+export function mptcp_subflow_queue_clean(k: Stack, listener_ssk: Sk): void {
+	const S = k.sock;
+	for (let ssk = S.rskq_accept_head.get(listener_ssk); ssk !== 0; ssk = S.dl_next.get(ssk)) {
+		const sk = k.mptcp.conn.get(ssk);
+		if (sk === undefined) continue;
+		// __mptcp_unaccepted_force_close
+		const msk = mptcp_sk(k, sk);
+		S.sk_flags[sk] |= SOCK_DEAD;
+		mptcp_do_fastclose(k, sk, msk);
+		__mptcp_destroy_sock(k, sk, msk);
+	}
 }

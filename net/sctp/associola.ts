@@ -29,9 +29,10 @@ import {
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sk_net } from "../core/sock.js";
-import { sctp_bind_addr_copy, sctp_cmp_addr_exact } from "./bind_addr.js";
+import { sctp_bind_addr_copy } from "./bind_addr.js";
 import { sctp_endpoint_add_asoc, sctp_endpoint_destroy } from "./endpointola.js";
 import { sctp_hash_transport, sctp_unhash_transport } from "./input.js";
+import { sctp_get_af_specific } from "./protocol.js";
 import { sctp_transport_route } from "./transport.js";
 
 const TIMERS = [
@@ -148,6 +149,11 @@ function sctp_assoc_rm_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): vo
 /** The address of the peer that equals an address, null if the peer has none. */
 export function sctp_assoc_lookup_paddr(asoc: SctpAssociation, addr: SctpAddr): SctpAddr | null {
 	return asoc.peer.transports.find((known) => sctp_cmp_addr_exact(addr, known)) ?? null;
+}
+
+/** Compares two addresses by the family of the first. */
+export function sctp_cmp_addr_exact(ss1: SctpAddr, ss2: SctpAddr): boolean {
+	return sctp_get_af_specific(ss1.sin_family)?.cmp_addr(ss1, ss2) ?? false;
 }
 
 /**

@@ -18,6 +18,7 @@ import {
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EEXIST, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
+import { sctp_cmp_addr_exact } from "./associola.js";
 import { sctp_copy_local_addr_list, sctp_get_af_specific, sctp_pf } from "./protocol.js";
 
 /**
@@ -61,13 +62,6 @@ export function sctp_del_bind_addr(bp: SctpBindAddr, del_addr: SctpAddr): number
 	if (index === -1) return -EINVAL;
 	bp.address_list.splice(index, 1);
 	return 0;
-}
-
-/**
- * include/net/sctp/sctp.h: sctp_cmp_addr_exact. Compares two addresses by the family of the first.
- */
-export function sctp_cmp_addr_exact(ss1: SctpAddr, ss2: SctpAddr): boolean {
-	return sctp_get_af_specific(ss1.sin_family)?.cmp_addr(ss1, ss2) ?? false;
 }
 
 /** Whether an address of the list matches, for sock `sk`. Wildcards match as well. */

@@ -4,8 +4,12 @@
  */
 
 import type { Ifindex, Port, Sk, Sock } from "../../include/linux/handle.js";
-import type { ProtoOps } from "../../include/linux/net.js";
-import { INET6_SEQPACKET_OPS, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
+import {
+	INET6_SEQPACKET_OPS,
+	type ProtoOps,
+	SOCK_SEQPACKET,
+	SOCK_STREAM,
+} from "../../include/linux/net.js";
 import {
 	AF_INET,
 	AF_INET6,
@@ -41,20 +45,17 @@ import {
 	type SctpDst,
 	sctp_sk,
 } from "../../include/net/sctp.js";
-import { INET_FREEBIND, INET_TRANSPARENT } from "../../include/net/sock.js";
+import { INET_FREEBIND, INET_RECVERR6, INET_TRANSPARENT } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import { dev_get_by_index } from "../core/dev.js";
 import { proto_register, sk_net } from "../core/sock.js";
 import { inet_recvmsg, inet_release, inet_sendmsg, inet_shutdown } from "../ipv4/af_inet.js";
 import { ipv6_chk_addr } from "../ipv6/addrconf.js";
 import { inet6_bind, inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
-import {
-	inet6_sdif,
-	ip6_dst_lookup_flow,
-	ip6LocalDeliverIfindex,
-	ip6RemoteAnswer,
-} from "../ipv6/route.js";
-import { dev_get_by_index } from "../l3mdev/l3mdev.js";
+import { ip6_dst_lookup_flow } from "../ipv6/ip6_output.js";
+import { inet6_sdif, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { sctp_is_any } from "./bind_addr.js";
 import { type SctpAf, type SctpPf, sctp_af_inet, sctp_get_af_specific } from "./protocol.js";
 import {
@@ -87,6 +88,17 @@ function sctp_v4_map_v6(addr: SctpAddr): void {
 	ipv6_addr_set_v4mapped(addr.sin_addr, addr.sin6_addr, 0);
 	addr.sin_addr = 0; // sin6_flowinfo
 	addr.sin6_scope_id = 0;
+}
+
+/**
+ * This kernel answers by ICMPv6 that there is no route: an error that ends nothing. SO_ERROR takes
+ * it.
+ */
+export function sctp_v6_err_handle(k: Stack, { sk }: SctpAssociation): void {
+	const S = k.sock;
+	const recverr = (S.inet_flags[sk] & INET_RECVERR6) !== 0;
+	if (recverr && k.sctp_globals.owned !== sk) S.sk_err[sk] = ENETUNREACH;
+	else S.sk_err_soft[sk] = ENETUNREACH;
 }
 
 /** A struct for an address, without port and scope id. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** net/sctp/output.c: sends packets over loopback, or to another host, which answers at once. */
+/**
+ * net/sctp/output.c: what a packet may carry. Sends packets over loopback, or to another host, which
+ * answers at once.
+ */
 import type { Ifindex } from "../../include/linux/handle.js";
 import { AF_INET } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
@@ -14,23 +17,33 @@ import {
 	SCTP_CID_SHUTDOWN,
 	SCTP_CID_SHUTDOWN_ACK,
 	SCTP_CID_SHUTDOWN_COMPLETE,
+	SCTP_STATE_ESTABLISHED,
+	SCTP_STATE_SHUTDOWN_PENDING,
+	SCTP_TIMEOUT_SACK,
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpChunkContent,
+	type SctpDataChunk,
 	type SctpDst,
 	type SctpPacket,
 } from "../../include/net/sctp.js";
-import { INET_RECVERR6 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { sk_net } from "../core/sock.js";
 import { __ip_dev_find } from "../ipv4/devinet.js";
-import { sctp_cmp_addr_exact } from "./bind_addr.js";
+import { sctp_cmp_addr_exact } from "./associola.js";
+import { sctp_v6_err_handle } from "./ipv6.js";
 import { sctp_get_af_specific } from "./protocol.js";
 import { sctp_source } from "./sm_make_chunk.js";
+import { sctpTimerPending, sctpTimerStop } from "./sm_sideeffect.js";
 
 /** The tag of every peer on another host. */
 const REMOTE_TAG = -1;
+
+/** A packet that is being filled: struct sctp_packet. `to` null is the primary address. */
+export interface OutPacket {
+	to: SctpAddr | null;
+	chunks: SctpChunkContent[];
+}
 
 function packet(
 	net: Net,
@@ -44,6 +57,20 @@ function packet(
 	const empty = { tbit: false, init: null, cookie: null, tsn: 0, size: 0, ctsn: 0 };
 	const body = { ...empty, sack_imm: false, first, end_of_packet, ...content };
 	return { net, src, dest, dif, ep: null, asoc: null, transport: null, ...body };
+}
+
+/** A SACK that waits for its timer leaves with data to the address that it is for. */
+function sctp_packet_bundle_sack(k: Stack, asoc: SctpAssociation, packet: OutPacket): void {
+	const { peer } = asoc;
+	if (packet.chunks.some(({ type }) => type === SCTP_CID_DATA || type === SCTP_CID_SACK)) return;
+	if (packet.chunks.some(({ type }) => type === SCTP_CID_COOKIE_ECHO)) return;
+	if (!sctpTimerPending(k, asoc, SCTP_TIMEOUT_SACK)) return;
+	const to = packet.to ?? peer.transports[0];
+	if (to === undefined || peer.last_data_from === null) return;
+	if (!sctp_cmp_addr_exact(to, peer.last_data_from)) return;
+	packet.chunks.push({ type: SCTP_CID_SACK, vtag: asoc.c.peer_vtag, ctsn: peer.ctsn });
+	peer.sack_needed = false;
+	sctpTimerStop(k, asoc, SCTP_TIMEOUT_SACK);
 }
 
 /** Sends a packet with one chunk. */
@@ -86,14 +113,27 @@ export function sctpPacketTransmitChunks(
 }
 
 /**
- * net/sctp/ipv6.c: sctp_v6_err_handle. This kernel answers by ICMPv6 that there is no route: an error
- * that ends nothing. SO_ERROR takes it.
+ * Whether data may leave in a packet. While data is not acknowledged, data of an established
+ * association leaves only in a packet that carries something else as well (Nagle).
  */
-function sctp_v6_err_handle(k: Stack, { sk }: SctpAssociation): void {
-	const S = k.sock;
-	const recverr = (S.inet_flags[sk] & INET_RECVERR6) !== 0;
-	if (recverr && k.sctp_globals.owned !== sk) S.sk_err[sk] = ENETUNREACH;
-	else S.sk_err_soft[sk] = ENETUNREACH;
+export function sctp_packet_can_append_data(asoc: SctpAssociation, packet: OutPacket): boolean {
+	return (
+		asoc.outqueue.transmitted.length === 0 ||
+		packet.chunks.length > 0 ||
+		asoc.state !== SCTP_STATE_ESTABLISHED
+	);
+}
+
+export function appendData(
+	k: Stack,
+	asoc: SctpAssociation,
+	packet: OutPacket,
+	data: SctpDataChunk,
+): void {
+	sctp_packet_bundle_sack(k, asoc, packet);
+	// In SHUTDOWN_PENDING the peer is asked to acknowledge at once.
+	const sack_imm = asoc.state === SCTP_STATE_SHUTDOWN_PENDING;
+	packet.chunks.push({ type: SCTP_CID_DATA, vtag: asoc.c.peer_vtag, ...data, sack_imm });
 }
 
 /** Another host answers as its route says. A retransmitted INIT is answered like the first one. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * net/sctp/outqueue.c, and the rules of output.c for what a packet may carry: the chunks that an
- * association sends, and the data that its peer has not acknowledged.
+ * net/sctp/outqueue.c: the chunks that an association sends, and the data that its peer has not
+ * acknowledged.
  *
  * Left out: windows, fragments and streams. Packets have no limit. All data goes to the primary
  * address: the other addresses of a peer are unconfirmed until a heartbeat
@@ -9,30 +9,25 @@
  */
 import {
 	SCTP_CID_COOKIE_ECHO,
-	SCTP_CID_DATA,
-	SCTP_CID_SACK,
 	SCTP_RTO_MIN,
 	SCTP_STATE_COOKIE_ECHOED,
 	SCTP_STATE_ESTABLISHED,
 	SCTP_STATE_SHUTDOWN_PENDING,
 	SCTP_STATE_SHUTDOWN_RECEIVED,
-	SCTP_TIMEOUT_SACK,
 	SCTP_TIMEOUT_T3_RTX,
 	type SctpAddr,
 	type SctpAssociation,
 	type SctpChunkContent,
-	type SctpDataChunk,
 } from "../../include/net/sctp.js";
 import type { Stack } from "../../include/net/stack.js";
-import { sctp_cmp_addr_exact } from "./bind_addr.js";
-import { sctpPacketTransmitChunks } from "./output.js";
+import { sctp_cmp_addr_exact } from "./associola.js";
+import {
+	appendData,
+	type OutPacket,
+	sctp_packet_can_append_data,
+	sctpPacketTransmitChunks,
+} from "./output.js";
 import { sctpTimerPending, sctpTimerRestart, sctpTimerStop } from "./sm_sideeffect.js";
-
-/** A packet that is being filled: struct sctp_packet. `to` null is the primary address. */
-interface OutPacket {
-	to: SctpAddr | null;
-	chunks: SctpChunkContent[];
-}
 
 /** Forgets all data. */
 export function sctp_outq_teardown(asoc: SctpAssociation): void {
@@ -73,39 +68,6 @@ function packetTo(asoc: SctpAssociation, packets: OutPacket[], to: SctpAddr | nu
 		packets.push(packet);
 	}
 	return packet;
-}
-
-/**
- * sctp_packet_can_append_data: while data is not acknowledged, data of an established association
- * leaves only in a packet that carries something else as well (Nagle).
- */
-function sctp_packet_can_append_data(asoc: SctpAssociation, packet: OutPacket): boolean {
-	return (
-		asoc.outqueue.transmitted.length === 0 ||
-		packet.chunks.length > 0 ||
-		asoc.state !== SCTP_STATE_ESTABLISHED
-	);
-}
-
-/** A SACK that waits for its timer leaves with data to the address that it is for. */
-function sctp_packet_bundle_sack(k: Stack, asoc: SctpAssociation, packet: OutPacket): void {
-	const { peer } = asoc;
-	if (packet.chunks.some(({ type }) => type === SCTP_CID_DATA || type === SCTP_CID_SACK)) return;
-	if (packet.chunks.some(({ type }) => type === SCTP_CID_COOKIE_ECHO)) return;
-	if (!sctpTimerPending(k, asoc, SCTP_TIMEOUT_SACK)) return;
-	const to = packet.to ?? peer.transports[0];
-	if (to === undefined || peer.last_data_from === null) return;
-	if (!sctp_cmp_addr_exact(to, peer.last_data_from)) return;
-	packet.chunks.push({ type: SCTP_CID_SACK, vtag: asoc.c.peer_vtag, ctsn: peer.ctsn });
-	peer.sack_needed = false;
-	sctpTimerStop(k, asoc, SCTP_TIMEOUT_SACK);
-}
-
-function appendData(k: Stack, asoc: SctpAssociation, packet: OutPacket, data: SctpDataChunk): void {
-	sctp_packet_bundle_sack(k, asoc, packet);
-	// In SHUTDOWN_PENDING the peer is asked to acknowledge at once.
-	const sack_imm = asoc.state === SCTP_STATE_SHUTDOWN_PENDING;
-	packet.chunks.push({ type: SCTP_CID_DATA, vtag: asoc.c.peer_vtag, ...data, sack_imm });
 }
 
 /** Whether data may leave: in COOKIE_ECHOED one chunk, together with a COOKIE ECHO. */

@@ -15,8 +15,10 @@ import {
 	SCTP_STATE_CLOSED,
 	SCTP_STATE_COOKIE_WAIT,
 	SCTP_STATE_ESTABLISHED,
+	SCTP_STATE_SHUTDOWN_PENDING,
 	SCTP_STATE_SHUTDOWN_RECEIVED,
 	SCTP_TIMEOUT_SACK,
+	SCTP_TIMEOUT_T5_SHUTDOWN_GUARD,
 	type SctpAssociation,
 	sctp_sstate,
 	sctp_style,
@@ -24,7 +26,8 @@ import {
 import { RCV_SHUTDOWN, SHUTDOWN_MASK } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { sctp_association_free } from "./associola.js";
-import { sctp_outq_tail } from "./outqueue.js";
+import { sctp_outq_sack, sctp_outq_tail } from "./outqueue.js";
+import { sctp_sf_do_9_2_shutdown_ack, sctp_sf_do_9_2_start_shutdown } from "./sm_statefuns.js";
 
 /** The number of a timer of an association in k.timers. `kind` is SCTP_TIMEOUT_*. */
 function timerOf(asoc: SctpAssociation, kind: number): number {
@@ -85,6 +88,19 @@ export function sctp_cmd_set_sk_err(k: Stack, asoc: SctpAssociation, error: numb
 export function sctp_cmd_assoc_failed(k: Stack, asoc: SctpAssociation): void {
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_CLOSED);
 	sctp_cmd_delete_tcb(k, asoc);
+}
+
+/** Takes an acknowledgement. When no data is left, a shutdown that waited for this goes on. */
+export function sctp_cmd_process_sack(k: Stack, asoc: SctpAssociation, ctsn: number): void {
+	if (asoc.state === SCTP_STATE_SHUTDOWN_PENDING && ctsn > asoc.outqueue.ctsn_ack_point) {
+		sctpTimerStop(k, asoc, SCTP_TIMEOUT_T5_SHUTDOWN_GUARD);
+	}
+	if (!sctp_outq_sack(k, asoc, ctsn)) return;
+	// SCTP_EVENT_NO_PENDING_TSN
+	if (asoc.state === SCTP_STATE_SHUTDOWN_PENDING) sctp_sf_do_9_2_start_shutdown(k, asoc, null);
+	else if (asoc.state === SCTP_STATE_SHUTDOWN_RECEIVED) {
+		sctp_sf_do_9_2_shutdown_ack(k, asoc, null);
+	}
 }
 
 /** Sets the state of an association, and the state of its one-to-one sock. */

@@ -57,15 +57,14 @@ import {
 	sctp_assoc_set_bind_addr_from_ep,
 	sctp_assoc_update,
 	sctp_association_free,
+	sctp_cmp_addr_exact,
 } from "./associola.js";
-import { sctp_cmp_addr_exact } from "./bind_addr.js";
 import { sctp_endpoint_add_asoc, sctp_endpoint_bh_rcv } from "./endpointola.js";
 import { sctpReceive } from "./input.js";
 import { sctp_packet_transmit, sctpOotbTransmit } from "./output.js";
 import {
 	sctp_outq_flush,
 	sctp_outq_is_empty,
-	sctp_outq_sack,
 	sctp_outq_tail,
 	sctp_outq_teardown,
 	sctp_retransmit,
@@ -83,6 +82,7 @@ import {
 	sctp_cmd_assoc_failed,
 	sctp_cmd_delete_tcb,
 	sctp_cmd_new_state,
+	sctp_cmd_process_sack,
 	sctp_cmd_set_sk_err,
 	sctp_cmd_t1_timer_update,
 	sctp_do_8_2_transport_strike,
@@ -465,22 +465,6 @@ function sctp_sf_do_9_2_shut_ctsn(k: Stack, asoc: SctpAssociation, packet: SctpP
 }
 
 /**
- * net/sctp/sm_sideeffect.c: sctp_cmd_process_sack. When no data is left, a shutdown that waited for
- * this goes on.
- */
-function sctp_cmd_process_sack(k: Stack, asoc: SctpAssociation, ctsn: number): void {
-	if (asoc.state === SCTP_STATE_SHUTDOWN_PENDING && ctsn > asoc.outqueue.ctsn_ack_point) {
-		sctpTimerStop(k, asoc, SCTP_TIMEOUT_T5_SHUTDOWN_GUARD);
-	}
-	if (!sctp_outq_sack(k, asoc, ctsn)) return;
-	// SCTP_EVENT_NO_PENDING_TSN
-	if (asoc.state === SCTP_STATE_SHUTDOWN_PENDING) sctp_sf_do_9_2_start_shutdown(k, asoc, null);
-	else if (asoc.state === SCTP_STATE_SHUTDOWN_RECEIVED) {
-		sctp_sf_do_9_2_shutdown_ack(k, asoc, null);
-	}
-}
-
-/**
  * Takes data. Returns whether it is new. A sock that no longer receives acknowledges data and
  * discards it (sctp_ulpq_tail_event). Data behind a gap is left to be sent again.
  */
@@ -597,7 +581,11 @@ export function sctp_sf_cookie_wait_prm_abort(k: Stack, asoc: SctpAssociation): 
 }
 
 /** Sends SHUTDOWN and waits for the answer. */
-function sctp_sf_do_9_2_start_shutdown(k: Stack, asoc: SctpAssociation, to: SctpAddr | null): void {
+export function sctp_sf_do_9_2_start_shutdown(
+	k: Stack,
+	asoc: SctpAssociation,
+	to: SctpAddr | null,
+): void {
 	sctpTimerStart(k, asoc, SCTP_TIMEOUT_T2_SHUTDOWN, asoc.rto);
 	sctpTimerStart(k, asoc, SCTP_TIMEOUT_T5_SHUTDOWN_GUARD, 5 * SCTP_RTO_MAX);
 	sctp_cmd_new_state(k, asoc, SCTP_STATE_SHUTDOWN_SENT);
@@ -610,7 +598,7 @@ function sendShutdown(asoc: SctpAssociation, to: SctpAddr | null): void {
 }
 
 /** SHUTDOWN: sends SHUTDOWN ACK and waits for the answer. */
-function sctp_sf_do_9_2_shutdown_ack(
+export function sctp_sf_do_9_2_shutdown_ack(
 	k: Stack,
 	asoc: SctpAssociation,
 	packet: SctpPacket | null,

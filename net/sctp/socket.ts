@@ -92,11 +92,11 @@ import {
 	intBytes,
 	NotModelled,
 	sk_alloc,
+	sk_common_release,
 	sk_net,
 	sock_error,
 	sock_graft,
 	sock_i_uid,
-	sock_orphan,
 } from "../core/sock.js";
 import { inetGetsockopt, inetSetsockopt } from "../ipv4/af_inet.js";
 import { inet_sk_get_local_port_range } from "../ipv4/inet_connection_sock.js";
@@ -388,14 +388,8 @@ function sctp_close(k: Stack, sk: Sk): void {
 		else sctp_primitive_SHUTDOWN(k, asoc);
 	}
 	sctpReleaseSock(k);
-	sk_common_release(k, sp.ep);
-}
-
-/** net/core/sock.c: sk_common_release. No file refers to the sock any more. */
-function sk_common_release(k: Stack, ep: SctpEndpoint): void {
-	sctp_endpoint_free(k, ep); // sctp_destroy_sock
-	sock_orphan(k, ep.sk);
-	if (ep.asocs.length === 0) sctp_endpoint_destroy(k, ep);
+	sk_common_release(k, sk);
+	if (sp.ep.asocs.length === 0) sctp_endpoint_destroy(k, sp.ep);
 }
 
 /** The error of a sock that cannot send. */
@@ -606,6 +600,10 @@ export function sctp_init_sock(k: Stack, sk: Sk): void {
 		ep: sctp_endpoint_new(sk),
 		receive_queue: [],
 	});
+}
+
+function sctp_destroy_sock(k: Stack, sk: Sk): void {
+	sctp_endpoint_free(k, sctp_sk(k, sk).ep);
 }
 
 /** shutdown() of a one-to-one socket: shuts its association down. */
@@ -943,6 +941,7 @@ export const sctp_prot: Proto = {
 	hash: () => 0,
 	unhash: () => {},
 	get_port: sctp_get_port,
+	destroy: sctp_destroy_sock,
 	no_autobind: true,
 };
 

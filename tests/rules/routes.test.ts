@@ -33,12 +33,8 @@ import { isModelledSysctl, runSetup, SetupError } from "../../kernel-model/scrip
 import { inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
 import { ip_route_connect, ipDatagramDeliverIfindex } from "../../net/ipv4/route.js";
 import { ipv6_chk_addr } from "../../net/ipv6/addrconf.js";
-import {
-	inet6_sdif,
-	ip6_dst_lookup_flow,
-	ip6LocalDeliverIfindex,
-	ip6RemoteAnswer,
-} from "../../net/ipv6/route.js";
+import { ip6_dst_lookup_flow } from "../../net/ipv6/ip6_output.js";
+import { inet6_sdif, ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../../net/ipv6/route.js";
 import { l3mdev_fib_table_by_index } from "../../net/l3mdev/l3mdev.js";
 
 const DEVICES = `

@@ -132,6 +132,7 @@ export function subflow_state_change(k: Stack, ssk: Sk): void {
 		__mptcp_subflow_error_report(k, sk, ssk);
 	}
 	subflow_sched_work_if_closed(k, sk, msk, ssk);
+	// since 6.15, c3349a22c200
 	if (!k.changes.has("mptcp-connect-ignores-fin")) fallbackDataFin(k, sk, msk, ssk);
 }
 

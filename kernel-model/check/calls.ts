@@ -264,7 +264,7 @@ export class Calls {
 		const { world } = this;
 		const file = task.pathOf(fd);
 		const process = world.tasks.get(world.pidfds.get(`${task.pid} ${fd}`) ?? -1);
-		const setting = file?.path.startsWith("/proc/sys/") === true;
+		const setting = file !== null && /^(\/proc\/sys\/|NETLINK_ROUTE$)/.test(file.path);
 		const known = (setting ? null : file?.net) ?? process?.net ?? null;
 		if (known !== null) {
 			task.net = known;
@@ -289,7 +289,6 @@ export class Calls {
 
 	private close({ task, fd, sock, call, recorded }: Made): Handled {
 		const { world } = this;
-		this.netlink.closing(task, fd);
 		world.pidfds.delete(`${task.pid} ${fd}`);
 		if (sock < 0 && recorded !== null) {
 			task.close(fd);

@@ -3,7 +3,6 @@
  * Changes that recorded programs make by rtnetlink. The model runs the equivalent commands, unless
  * the recording shows that the kernel refused the request.
  */
-import type { NetNamespace } from "../machine/net.js";
 import type { Task } from "../machine/task.js";
 import { isReceive } from "../script/calls.js";
 import { netlinkAnswers, netlinkRequest } from "../script/netlink.js";
@@ -15,9 +14,10 @@ import type { World } from "./world.js";
 /** How many later lines are searched for the answer to a request. */
 const AHEAD = 200;
 
+/** The path of a NETLINK_ROUTE socket among the open files. */
+const NETLINK_ROUTE = "NETLINK_ROUTE";
+
 export class Netlink {
-	/** The namespaces of NETLINK_ROUTE sockets, by open file. */
-	private readonly sockets = new Map<number, NetNamespace>();
 	/** Processes of ip whose command line was run. Their messages are ignored. */
 	private readonly done = new Set<number>();
 	/** Processes of ip whose command line was not understood, with the reason. */
@@ -28,16 +28,9 @@ export class Netlink {
 	/** A socket of another family was opened. */
 	opened(task: Task, fd: number, call: CallLine): void {
 		const shown = call.args.map(({ value }) => JSON.stringify(value)).join(" ");
-		const file = task.fileOf(fd);
-		if (/"AF_NETLINK"/.test(shown) && /"NETLINK_ROUTE"/.test(shown)) {
-			this.sockets.set(file, task.net);
-		} else this.sockets.delete(file);
-	}
-
-	/** A descriptor is about to be closed. */
-	closing(task: Task, fd: number): void {
-		const file = task.fileOf(fd);
-		if (file !== 0 && this.world.kernel.file.f_count[file] === 1) this.sockets.delete(file);
+		if (!/"AF_NETLINK"/.test(shown) || !/"NETLINK_ROUTE"/.test(shown)) return;
+		const file = { path: NETLINK_ROUTE, net: task.net, writable: true, position: 0 };
+		this.world.kernel.file.paths.set(task.fileOf(fd), file);
 	}
 
 	/** A process runs ip. Its words are run. If they are not understood, its messages are. */
@@ -63,8 +56,8 @@ export class Netlink {
 
 	/** A send on a descriptor that is not an internet socket. */
 	send(task: Task, fd: number, call: CallLine): void {
-		const net = this.sockets.get(task.fileOf(fd));
-		if (net === undefined || this.done.has(task.pid)) return;
+		const { path, net = null } = task.pathOf(fd) ?? {};
+		if (path !== NETLINK_ROUTE || net === null || this.done.has(task.pid)) return;
 		const nameOf = (index: number) => net.net.devices.find((d) => d.ifindex === index)?.name;
 		const { commands, seqs, unmodelled } = netlinkRequest(call, nameOf);
 		const doubt = (why: string) => {

@@ -81,7 +81,7 @@ interface Limit {
 /** Stands for no user: include/linux/uidgid.h: INVALID_UID. */
 const INVALID_UID = 0xffffffff;
 
-/** An open file with a path: a setting, or a file that keeps a network namespace. */
+/** An open file with a path: a setting, a file that keeps a network namespace, or NETLINK_ROUTE. */
 export interface OpenPath {
 	path: string;
 	/** The namespace of the setting, or the one that the file keeps; null if it is not known. */

@@ -96,7 +96,9 @@ row("user", "setreuid setfsuid capset prctl", { bearsOn: "nothing" });
 
 row("limit", "prlimit64 setrlimit", { tolerant: true, limits: [] });
 
-row("socket", "socket", {});
+// A number may be free only since a close() that began after the call. So calls that make descriptors
+// act when they return.
+row("socket", "socket", { acts: "returned" });
 row("name", "bind connect", { chooses: true, onlySockets: true });
 // listen() binds a socket that has no port.
 row("name", "listen", { chooses: true, onlySockets: true });
@@ -108,22 +110,23 @@ row("send", "writev send sendto sendmsg sendmmsg", { chooses: true, tolerant: tr
 row("receive", "read readv recv recvfrom recvmsg recvmmsg", { acts: "returned", tolerant: true });
 
 row("close", "close", {});
-row("descriptor", "dup dup2 dup3", {});
-row("descriptor", "fcntl", { tolerant: true });
-row("file", "open openat", {});
+row("descriptor", "dup", { acts: "returned" });
+row("descriptor", "dup2 dup3", {});
+row("descriptor", "fcntl", { acts: "returned", tolerant: true });
+row("file", "open openat", { acts: "returned" });
 // A write to a setting depends on the position of the file.
 row("file", "lseek", { bearsOn: "files" });
 
 row("close", "close_range", { bearsOn: "files" });
-row("descriptor", "fcntl64 pidfd_getfd", { bearsOn: "files" });
-row("socket", "socketpair", { bearsOn: "files" });
+row("descriptor", "fcntl64 pidfd_getfd", { acts: "returned", bearsOn: "files" });
+row("socket", "socketpair", { acts: "returned", bearsOn: "files" });
 row(
 	"file",
 	"creat openat2 open_tree pipe pipe2 eventfd eventfd2 signalfd signalfd4 inotify_init " +
 		"inotify_init1 fanotify_init timerfd_create epoll_create epoll_create1 memfd_create " +
 		"memfd_secret userfaultfd perf_event_open bpf pidfd_open mq_open fsopen fsmount fspick " +
 		"landlock_create_ruleset",
-	{ bearsOn: "files" },
+	{ acts: "returned", bearsOn: "files" },
 );
 // Its rings make calls of every kind. strace does not see them.
 row("file", "io_uring_setup", { bearsOn: "files" });

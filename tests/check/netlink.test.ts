@@ -67,6 +67,16 @@ describe("what a program asks of rtnetlink", () => {
 		expect(found?.reason).toContain("RTM_NEWRULE");
 	});
 
+	test("ends with the process: a file opened later is no netlink socket", () => {
+		const text = `${UP}1 clone(child_stack=NULL, flags=SIGCHLD) = 2
+${ROUTE.replace("1 ", "2 ")}2 +++ exited with 0 +++
+1 openat(AT_FDCWD, "/tmp/log", O_WRONLY) = 3
+1 write(3, "2026-11-29 14:47:24"..., 133) = 133
+`;
+		expect(binds(text + bind("127.0.0.1", "0"))).toEqual(["match"]);
+		expect(binds(text + bind("127.0.0.1", BAD))).toEqual(["mismatch"]);
+	});
+
 	test("is not run twice if the command line of ip says the same", () => {
 		const ip =
 			'1 execve("/sbin/ip", ["ip", "addr", "add", "192.0.2.10/32", "dev", "lo"], 0x0 /* 1 var */) = 0\n';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** One thread closes a descriptor while another thread gets the same number. */
 import { expect, it } from "vitest";
-import { readScript } from "../../kernel-model/check/player.js";
+import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { Recording } from "../../kernel-model/check/recording.js";
 
 const BEFORE = `1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
@@ -43,4 +43,17 @@ it("belongs to no socket if the close() begins after socket() has returned", () 
 2 close(5) = 0
 `),
 	).toBe(null);
+});
+
+it("belongs to a file, and then to the socket whose socket() returns after the close of the file", () => {
+	const text = `${BEFORE.replace("1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 5\n", "")}1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP <unfinished ...>
+2 openat(AT_FDCWD, "/tmp/file", O_RDONLY) = 5
+2 close(5 <unfinished ...>
+1 <... socket resumed>) = 5
+2 <... close resumed>) = 0
+${AFTER}`;
+	const outcomes = playScript(readScript(text, "recording"), { version: "6.18.44", alone: true });
+	expect(outcomes.map(({ call, verdict }) => `${call} ${verdict}`)).toContain("connect match");
+	expect(outcomes.filter(({ verdict }) => verdict === "undecided")).toEqual([]);
+	expect(outcomes.filter(({ verdict }) => verdict === "mismatch")).toEqual([]);
 });

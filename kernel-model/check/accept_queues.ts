@@ -111,9 +111,10 @@ export class AcceptQueues implements AcceptQueueGuest {
 		return this.members(listener).some((each) => this.kernel.sock.rskq_accept_head.get(each) !== 0);
 	}
 
-	/** Whether a sock is connected to this address. */
-	private isFrom(sk: number, { family, address, port }: Address): boolean {
+	/** Whether a connection is from this address. An MPTCP sock keeps it when its subflow has ended. */
+	private isFrom(child: number, { family, address, port }: Address): boolean {
 		const S = this.kernel.sock;
+		const sk = this.kernel.mptcp.conn.get(child) ?? child;
 		if (S.skc_dport[sk] !== port) return false;
 		const v6_daddr: In6Addr | null = family === "AF_INET6" ? parseIpv6(address) : null;
 		return v6_daddr === null

@@ -345,13 +345,21 @@ export class Player {
 		return shown !== null && !shown.exact && this.facts.forgotten.has(call.line) ? null : shown;
 	}
 
+	/** Throws ScriptError for a call without a result that no kernel can be asked about. */
+	private checkTyped({ line, column, name }: CallLine): void {
+		let [expected, found] = ["", ""];
+		if (isFork(name)) {
+			expected = "the child's pid after =, which begins the child's lines";
+			found = `${name}() without it`;
+		} else if (systemCall(name) === null) {
+			[expected, found] = ["a system call that concerns ports or descriptors", name];
+		} else return;
+		throw new ScriptError(this.recording.file, line, column, expected, found);
+	}
+
 	private call(call: CallLine, index: number): Outcome {
 		const { world, kernel } = this;
-		if (isFork(call.name) && call.result === null && world.own === null) {
-			const { line, column, name } = call;
-			const expected = "the child's pid after =, which begins the child's lines";
-			throw new ScriptError(this.recording.file, line, column, expected, `${name}() without it`);
-		}
+		if (call.result === null && !call.unresumed && world.own === null) this.checkTyped(call);
 		const outcome = this.outcome(call, "ignored");
 		const recorded = call.result;
 		outcome.recordedError = recorded?.errno ?? null;

@@ -60,3 +60,16 @@ it("a disconnected socket is not called connected to itself", () => {
 	const outcomes = playScript(readScript(lines.join("\n"), "script"), options);
 	expect(outcomes.at(-1)).toMatchObject({ result: 0, explanation: [] });
 });
+
+describe("a line without a result", () => {
+	it.each([
+		["lisen(3, 5)", "a system call that concerns ports or descriptors, found lisen"],
+		["fork()", "the child's pid after =, which begins the child's lines, found fork() without it"],
+	])("is an error if no kernel can be asked about it: %s", (text, expected) => {
+		const [socket, cut] = ["socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)", `${text.slice(0, -1)}`];
+		expect(() => play([socket, text])).toThrow(`script:2:1: expected ${expected}`);
+		expect(differing([`${socket} = 3`, `${text} = 0`])).toEqual([]);
+		// The recording ended during the call.
+		expect(differing([`${socket} = 3`, `${cut} <unfinished ...>`])).toEqual([]);
+	});
+});

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/**
+ * Sockets as the lines of a recording show them, and which descriptors they have. A socket has a
+ * Life: the calls that may have chosen its port, and the port once a line shows it. A socket can
+ * give up its port and choose another one. Its Life then begins to collect calls anew.
+ */
+import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
+import type { Address } from "../machine/address.js";
+import type { CallLine } from "../script/strace.js";
+
+/**
+ * How a socket gets its port and gives it up. TCP and MPTCP: connect() searches, and a failed
+ * connect() releases the port. UDP: the first connect() or send searches, even if it fails. DCCP:
+ * as TCP, but a send also searches. SCTP: as UDP, but the socket keeps its port.
+ */
+export type Kind = "tcp" | "udp" | "dccp" | "sctp";
+
+export function kindOf(type: number, protocol: number): Kind {
+	const kind = type & SOCK_TYPE_MASK;
+	if (protocol === IPPROTO_SCTP || kind === SOCK_SEQPACKET) return "sctp";
+	if (kind === SOCK_DCCP) return "dccp";
+	const ping = protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
+	return kind === SOCK_DGRAM && !ping ? "udp" : "tcp";
+}
+
+/** What is known of one socket and its port. */
+export interface Life {
+	kind: Kind;
+	/** Calls since the socket last had no port. Each may have chosen the port. */
+	choosing: CallLine[];
+	/** The last of these calls chose the port. */
+	chose: boolean;
+	/** The port, once it is known. */
+	port: number | null;
+	/** The address that bind() named; null for none or for the wildcard. */
+	address: string | null;
+	/** The socket listens. */
+	listening: boolean;
+	/** TCP_DEFER_ACCEPT: a client is queued when its first data or its FIN arrives. */
+	defers: boolean;
+	/** A connect() has begun. The next connect() only returns the result of this one. */
+	connecting: boolean;
+	/** The last connect(). */
+	connect: CallLine | null;
+	/** The last connect() or listen() may have been undone. The port is then given up. */
+	brokenOff: boolean;
+	/** bind() named the port. A disconnect does not release such a port. */
+	locked: boolean;
+	/** The port that a UDP socket is connected to. */
+	peer: number | null;
+	/** The socket as a client that may wait in an accept queue. */
+	waits: Waiting | null;
+	/** The accept() that made the socket, if its listener is known. */
+	accepted: Accepted | null;
+	/** The socket() that made the socket. */
+	opened: CallLine | null;
+	/** The accept() that made the socket. */
+	madeBy: CallLine | null;
+	/** Number of open descriptors of the socket. */
+	open: number;
+	/** A listener's possible clients, in the order of their connects. */
+	clients: Waiting[];
+	/** The ports that a UDP socket sent to. */
+	sentTo: Set<number>;
+}
+
+/** A client of a listener of this host. */
+export interface Waiting {
+	/** Calls that may have chosen the client's port. */
+	choosing: readonly CallLine[];
+	/** The client's connect() and its destination. */
+	connect: CallLine;
+	to: string;
+	/** The address that bind() named; null for none or for the wildcard. */
+	from: string | null;
+	/** The client's port, if it was known before the connect(). */
+	port: number | null;
+	/** The line that sends the client's first data or its FIN. */
+	sent: number | null;
+	refused: boolean;
+	taken: boolean;
+}
+
+/** An accept() that took a client. */
+export interface Accepted {
+	call: CallLine;
+	listener: Life;
+	/** The listeners of its port when it returned: the members of a reuseport group. */
+	group: readonly Life[];
+	/** The address of the client; null while it is not known. */
+	peer: Address | null;
+}
+
+export function newLife(kind: Kind): Life {
+	return {
+		kind,
+		choosing: [],
+		chose: false,
+		port: null,
+		address: null,
+		listening: false,
+		defers: false,
+		connecting: false,
+		connect: null,
+		brokenOff: false,
+		locked: false,
+		peer: null,
+		waits: null,
+		accepted: null,
+		opened: null,
+		madeBy: null,
+		open: 0,
+		clients: [],
+		sentTo: new Set(),
+	};
+}
+
+/**
+ * A call may choose a port for the socket, if it has none. If an earlier call was undone, the port
+ * that it chose is given up. The calls before no longer matter.
+ */
+export function mayChoose(life: Life, call: CallLine): void {
+	life.choosing = life.brokenOff ? [call] : [...life.choosing, call];
+}
+
+/**
+ * A TCP socket was disconnected. It gave up its port unless bind() named this port. getsockname()
+ * still shows the old port. The next call chooses again.
+ */
+export function breakOff(life: Life): void {
+	life.connecting = false;
+	life.brokenOff = true;
+	life.listening = false;
+	if (!life.locked) life.port = null;
+}
+
+/** Errors of connect() after which a port that bind() did not name is given up. */
+const RELEASES = new Set([
+	"EADDRNOTAVAIL",
+	"EBADRQC",
+	"ECONNABORTED",
+	"ECONNREFUSED",
+	"ECONNRESET",
+	"ENOMSG",
+	"EPIPE",
+	"ETIMEDOUT",
+	"EUSERS",
+]);
+
+/** The errors in RELEASES that connect() returns after it chose a port. */
+const REFUSALS = new Set([
+	"EBADRQC",
+	"ECONNREFUSED",
+	"ECONNRESET",
+	"ENOMSG",
+	"ETIMEDOUT",
+	"EUSERS",
+]);
+
+/**
+ * Whether a connect() of a socket other than UDP leaves it without a connection. It disconnects the
+ * socket, or fails with an error that ends the attempt, whatever address it names.
+ */
+export function disconnects({ result }: CallLine, peer: Address | null): boolean {
+	return peer?.family === "AF_UNSPEC" || RELEASES.has(result?.errno ?? "");
+}
+
+/** Such a connect() was made. The socket gives up its port, except SCTP. */
+export function disconnected(life: Life, call: CallLine, peer: Address | null): void {
+	const { value, errno } = call.result ?? { value: null, errno: null };
+	const failed = RELEASES.has(errno ?? "");
+	const refused = REFUSALS.has(errno ?? "");
+	if (life.waits !== null && refused) life.waits.refused = true;
+	if (life.kind === "sctp") {
+		life.choosing.push(call);
+		return;
+	}
+	const succeeded = (value ?? -1) >= 0 && errno === null;
+	if (!failed && !succeeded) return;
+	if (peer !== null && !life.connecting && refused) mayChoose(life, call);
+	// A socket in TCP_CLOSE is not disconnected. It keeps a port that bind() chose.
+	const connected = life.connecting || life.accepted !== null;
+	if (failed || connected || life.listening) breakOff(life);
+	life.waits = null;
+	life.accepted = null;
+}
+
+/** The descriptors of one process, or of several processes that share them. */
+export class Fds {
+	private readonly lives: Map<number, Life | null>;
+	/** Number of processes that share them, without the first. */
+	sharers = 0;
+
+	constructor(from: Fds | null = null) {
+		this.lives = new Map(from?.lives ?? []);
+		for (const life of this.lives.values()) if (life !== null) life.open++;
+	}
+
+	/** The socket of a descriptor; null for a file, or for a descriptor that is not known. */
+	get(fd: number): Life | null {
+		return this.lives.get(fd) ?? null;
+	}
+
+	/**
+	 * Sets the socket of a descriptor; null for a file that is no internet socket. Returns the socket
+	 * that it was before.
+	 */
+	set(fd: number, life: Life | null): Life | null {
+		const before = this.get(fd);
+		if (life !== null) life.open++;
+		this.lives.set(fd, life);
+		if (before !== null) before.open--;
+		return before;
+	}
+
+	/** Removes a descriptor. Returns the socket that it was; null for none. */
+	delete(fd: number): Life | null {
+		const before = this.get(fd);
+		this.lives.delete(fd);
+		if (before !== null) before.open--;
+		return before;
+	}
+
+	/** Closes all descriptors. Returns their sockets. */
+	clear(): Life[] {
+		const lives: Life[] = [];
+		for (const life of this.lives.values()) {
+			if (life === null) continue;
+			life.open--;
+			lives.push(life);
+		}
+		this.lives.clear();
+		return lives;
+	}
+}
+
+/** The descriptors of all recorded processes, by pid. */
+export class Processes {
+	private readonly processes = new Map<number, Fds>();
+
+	constructor(
+		/** `nameless` is the pid of the lines without one; null if it is not known. */
+		private readonly recording: { readonly nameless: number | null },
+	) {}
+
+	/** The descriptors of a process. */
+	of(pid: number): Fds {
+		let fds = this.processes.get(pid);
+		if (fds === undefined) {
+			const nameless = pid === this.recording.nameless ? this.processes.get(0) : undefined;
+			fds = nameless ?? new Fds();
+			this.processes.set(pid, fds);
+		}
+		return fds;
+	}
+
+	/**
+	 * A process made another one, which shares its descriptors or copies them. If the new pid was
+	 * used before, the older process is gone. Returns the sockets of its descriptors.
+	 */
+	fork(pid: number, child: number, shares: boolean): Life[] {
+		const parent = this.of(pid);
+		const left = this.leave(child);
+		if (shares) {
+			parent.sharers++;
+			this.processes.set(child, parent);
+		} else this.processes.set(child, new Fds(parent));
+		return left;
+	}
+
+	/** A process has ended. Returns the sockets of the descriptors that were closed. */
+	leave(pid: number): Life[] {
+		const fds = this.processes.get(pid);
+		if (fds === undefined) return [];
+		this.processes.delete(pid);
+		return fds.sharers-- > 0 ? [] : fds.clear();
+	}
+}

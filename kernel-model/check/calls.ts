@@ -80,133 +80,152 @@ export class Calls {
 		this.receives = new Receives(world);
 	}
 
-	/** Makes a call. Throws ScriptError and NotModelled. */
+	/**
+	 * Makes a call, by its role (script/calls.ts). A call on a descriptor goes by onDescriptor(), and
+	 * if the descriptor is a socket, by onSocket(). Throws ScriptError and NotModelled.
+	 */
 	handle(task: Task, call: CallLine, recorded: number | null): Handled {
-		const { world } = this;
-		const operands = world.operands(call);
+		const operands = this.world.operands(call);
 		const made: Made = { task, call, operands, recorded, fd: -1, sock: -EBADF };
-		const checking = recorded !== null;
-		const succeeded = recorded !== null && recorded >= 0;
-		const knows = world.knowsDescriptors(task);
-		const at = succeeded && !knows ? descriptor(recorded) : undefined;
-
-		switch (call.name) {
-			case "socket":
-				return this.socket(made, at);
+		switch (systemCall(call.name)?.role) {
 			case "fork":
-			case "vfork":
-			case "clone":
-			case "clone3":
-				if (succeeded && recorded > 0) {
-					world.fork(call, recorded);
-					if (world.recording.leavesChildrenOut) {
-						world.endsAlone(`process ${recorded}, which the recording does not follow`);
-					}
-				}
-				return IGNORED;
+				return this.fork(made);
 			case "execve":
-				if (succeeded) this.execve(made);
-				return IGNORED;
+				return this.execve(made);
 			case "exit":
-			case "exit_group":
-				this.netlink.ends(task);
-				world.exit(call.pid ?? 0, call.line);
-				return IGNORED;
-			case "unshare":
-				if (succeeded && (operands.flags(0) & CLONE_NEWUSER) !== 0) {
-					task.capabilities = CAP_FULL_SET;
-				}
-				if ((operands.flags(0) & CLONE_NEWNET) === 0) return IGNORED;
-				if (call.result === null) {
-					if (!task.privileged) return { result: -EPERM };
-					task.unshareNet();
-					return { result: 0 };
-				}
-				if (succeeded) task.unshareNet();
-				return IGNORED;
-			case "setns":
-				return this.setns(made);
-			case "ioctl":
-				return this.opensNamespace(made, at);
-			case "prlimit64":
-			case "setrlimit":
+				return this.exit(made);
+			case "namespace":
+				return call.name === "setns" ? this.setns(made) : this.unshare(made);
+			case "limit":
 				return this.setrlimit(made);
-			case "setuid":
-				if (call.result === null) return { result: task.setuid(operands.int(0, "a user")) };
-				if (recorded === 0) this.setUser(task, Math.max(operands.int(0, "a user"), 0));
-				return IGNORED;
-			case "setresuid":
-				if (call.result === null) {
-					const user = (index: number) => operands.int(index, "a user");
-					return { result: task.setresuid(user(0), user(1), user(2)) };
-				}
-				if (recorded === 0) {
-					const user = operands.int(1, "a user");
-					if (user >= 0) this.setUser(task, user);
-				}
-				return IGNORED;
-			case "open":
-			case "openat":
-				if (call.result === null) {
-					const index = call.name === "open" ? 0 : 1;
-					if (!isSysctlPath(operands.string(index, SYSCTL_PATH)))
-						throw operands.error(call.args[index]?.value, SYSCTL_PATH);
-				}
-				// The model does not have the permissions of files. C looks for a descriptor first.
-				if (knows && this.opensSysctl(made) && (succeeded || recorded === -EMFILE))
-					return { result: this.opened(made) };
-				if (succeeded) this.opened(made, at);
-				// In a script without results the files exist.
-				if (!checking) return { result: this.opened(made) };
-				return IGNORED;
+			case "user":
+				return this.setUser(made);
+			case "socket":
+				return this.socket(made);
+			case "file":
+				return this.open(made);
 			default:
-				break;
+				return call.name === "ioctl" ? this.opensNamespace(made) : this.onDescriptor(made);
 		}
+	}
 
+	/**
+	 * The recorded number of the descriptor that a call makes; undefined if the model finds the number
+	 * itself.
+	 */
+	private recordedFd({ task, recorded }: Made): number | undefined {
+		if (recorded === null || recorded < 0 || this.world.knowsDescriptors(task)) return undefined;
+		return descriptor(recorded);
+	}
+
+	private fork({ call, recorded }: Made): Handled {
+		const { world } = this;
+		if (recorded === null || recorded <= 0) return IGNORED;
+		world.fork(call, recorded);
+		if (world.recording.leavesChildrenOut) {
+			world.endsAlone(`process ${recorded}, which the recording does not follow`);
+		}
+		return IGNORED;
+	}
+
+	private exit({ task, call }: Made): Handled {
+		this.netlink.ends(task);
+		this.world.exit(call.pid ?? 0, call.line);
+		return IGNORED;
+	}
+
+	private unshare({ task, call, operands, recorded }: Made): Handled {
+		const succeeded = recorded !== null && recorded >= 0;
+		if (succeeded && (operands.flags(0) & CLONE_NEWUSER) !== 0) task.capabilities = CAP_FULL_SET;
+		if ((operands.flags(0) & CLONE_NEWNET) === 0) return IGNORED;
+		if (call.result === null) {
+			if (!task.privileged) return { result: -EPERM };
+			task.unshareNet();
+			return { result: 0 };
+		}
+		if (succeeded) task.unshareNet();
+		return IGNORED;
+	}
+
+	/** setuid() or setresuid(). The recording shows whether the call succeeded. */
+	private setUser({ task, call, operands, recorded }: Made): Handled {
+		const user = (index: number) => operands.int(index, "a user");
+		const sets = call.name === "setuid" ? 0 : 1; // the argument with the effective user
+		if (call.result === null) {
+			const result = sets === 0 ? task.setuid(user(0)) : task.setresuid(user(0), user(1), user(2));
+			return { result };
+		}
+		if (recorded !== 0) return IGNORED;
+		const wanted = user(sets);
+		// -1 leaves a user of setresuid() as it is.
+		if (wanted >= 0 || sets === 0) {
+			task.uid = Math.max(wanted, 0);
+			this.world.privileged = true;
+		}
+		return IGNORED;
+	}
+
+	/**
+	 * A call on a descriptor. The descriptor may be a setting in /proc/sys/net, a socket, another
+	 * file, or be from before the recording.
+	 */
+	private onDescriptor(made: Made): Handled {
+		const { task, call, operands, recorded } = made;
+		const { world } = this;
 		const fd = operands.int(0, "a file descriptor");
 		made.fd = fd;
-		const own = world.own !== null;
 		const path = task.pathOf(fd);
 		if (path?.path.startsWith("/proc/sys/net/")) {
 			if (call.name === "write" || call.name === "writev") return this.writeSysctl(made, path);
 			if (call.name === "read") return this.readSysctl(made, path);
 		}
-		let sock = task.socketOf(fd);
-		if (checking && !own && sock !== recorded) {
+		const own = world.own !== null;
+		const checking = recorded !== null;
+		made.sock = task.socketOf(fd);
+		if (checking && !own && made.sock !== recorded) {
 			const unknown = this.descriptors.look(task, fd, call, recorded);
 			if (typeof unknown === "string") return { result: recorded, undecided: unknown };
-			if (unknown) sock = task.socketOf(fd);
+			if (unknown) made.sock = task.socketOf(fd);
 		}
-		made.sock = sock;
+		const { sock } = made;
 		if (sock < 0 && checking && isSend(call.name)) this.netlink.send(task, fd, call);
-		if (call.name === "close") return this.close(made);
-		if (call.name === "dup" || call.name === "dup2" || call.name === "dup3") {
-			const passes = sock < 0 && checking && !knows;
-			if (task.fileOf(fd) === 0 && passes && succeeded) task.openOther(at);
-			else if (passes && succeeded) task.installFile(task.fileOf(fd), recorded);
-			if (passes) return IGNORED;
-			if (call.name === "dup") return { result: task.dup(fd, at) };
-			const newfd = operands.int(1, "a file descriptor");
-			// `newfd` is above RLIMIT_NOFILE. Recordings do not show this limit.
-			if (recorded === -EBADF && newfd >= 0 && !own && !knows) return IGNORED;
-			if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
-			return { result: task.dup3(fd, newfd, operands.flags(2)) };
-		}
+		const row = systemCall(call.name);
+		if (row?.role === "close") return this.close(made);
 		if (call.name === "fcntl") return this.descriptors.fcntl(task, fd, call, recorded);
-		// The descriptor may be a file, or a socket that the model does not have.
-		const file = checking && (!own || systemCall(call.name)?.onlySockets !== true);
-		if (sock < 0 && checking && !own) this.descriptors.passed(task, call, recorded);
-		if (sock < 0 && file && recorded !== sock) return IGNORED;
-		if (sock < 0) return { result: sock };
+		if (row?.role === "descriptor") return this.dup(made);
 		if (checking && !own) this.descriptors.passed(task, call, recorded);
-		if (recorded !== null && recorded >= 0 && !own && world.rings.has(task.net.net.id)) {
+		if (sock < 0) {
+			// The descriptor may be a file, or a socket that the model does not have.
+			const file = checking && (!own || row?.onlySockets !== true);
+			return file && recorded !== sock ? IGNORED : { result: sock };
+		}
+		if (checking && recorded >= 0 && !own && world.rings.has(task.net.net.id)) {
 			this.descriptors.connectUnseen(task, fd, call);
 		}
-		return this.handleSocket(made);
+		return this.onSocket(made);
 	}
 
-	private socket(made: Made, at: number | undefined): Handled {
+	/** dup(), dup2() or dup3(). */
+	private dup(made: Made): Handled {
+		const { task, call, operands, recorded, fd, sock } = made;
+		const knows = this.world.knowsDescriptors(task);
+		if (sock < 0 && recorded !== null && !knows) {
+			if (recorded < 0) return IGNORED;
+			if (task.fileOf(fd) === 0) task.openOther(descriptor(recorded));
+			else task.installFile(task.fileOf(fd), recorded);
+			return IGNORED;
+		}
+		if (call.name === "dup") return { result: task.dup(fd, this.recordedFd(made)) };
+		const newfd = operands.int(1, "a file descriptor");
+		// `newfd` is above RLIMIT_NOFILE. Recordings do not show this limit.
+		if (recorded === -EBADF && newfd >= 0 && this.world.own === null && !knows) return IGNORED;
+		if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
+		return { result: task.dup3(fd, newfd, operands.flags(2)) };
+	}
+
+	private socket(made: Made): Handled {
 		const { task, call, recorded } = made;
+		const at = this.recordedFd(made);
 		const family = this.knownName(made, 0, "an address family");
 		const type = this.knownName(made, 1, "a socket type");
 		const protocol = call.args[2] === undefined ? 0 : this.knownName(made, 2, "a protocol");
@@ -250,11 +269,6 @@ export class Calls {
 		return { result: other.setrlimit(wanted.cur, wanted.max) };
 	}
 
-	private setUser(task: Task, user: number): void {
-		task.uid = user;
-		this.world.privileged = true;
-	}
-
 	/** Enters the namespace of a process (pidfd), or the namespace that a file keeps. */
 	private setns({ task, call, operands, recorded }: Made): Handled {
 		const fd = operands.int(0, "a file descriptor");
@@ -282,9 +296,11 @@ export class Calls {
 	}
 
 	/** ioctl(SIOCGSKNS). Another user may have the capability over the namespace. */
-	private opensNamespace({ task, operands, recorded }: Made, at: number | undefined): Handled {
+	private opensNamespace(made: Made): Handled {
+		const { task, operands, recorded } = made;
 		if (recorded === -EPERM) return IGNORED;
-		return { result: task.socketNamespace(operands.int(0, "a file descriptor"), at) };
+		const fd = operands.int(0, "a file descriptor");
+		return { result: task.socketNamespace(fd, this.recordedFd(made)) };
 	}
 
 	private close({ task, fd, sock, call, recorded }: Made): Handled {
@@ -301,34 +317,23 @@ export class Calls {
 		return { result: task.close(fd) };
 	}
 
-	private handleSocket(made: Made): Handled {
+	/** A call on a socket. The method of Task gives the result of the model. */
+	private onSocket(made: Made): Handled {
 		const { task, fd, sock, call, operands, recorded } = made;
 		const { world } = this;
-		const { kernel } = world;
-		const checking = recorded !== null;
-		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
-		const sk = nth(kernel.socket.sk, sock);
+		const sk = nth(world.kernel.socket.sk, sock);
 		if (tellsRefusal(call, operands)) this.refused(sk);
-		if (checking && world.own === null) this.takeErrors(sk, made);
+		if (recorded !== null && world.own === null) this.takeErrors(sk, made);
 		switch (call.name) {
-			case "bind": {
-				const length = operands.length(2, "an address length");
-				const address = operands.sockaddr(1, length);
-				if (address === null && isFault(call, length)) return { result: -EFAULT };
-				return { result: task.bind(fd, address?.address ?? OTHER_FAMILY, length) };
-			}
+			case "bind":
+				return this.bind(made);
 			case "listen":
 				return { result: this.listen(task, fd, operands.int(1, "a backlog")) };
-			case "connect": {
-				const length = operands.length(2, "an address length");
-				const pointed = operands.sockaddr(1, length);
-				if (pointed === null && isFault(call, length)) return { result: -EFAULT };
-				const to = pointed?.address ?? OTHER_FAMILY;
-				return this.connect(made, to, length);
-			}
+			case "connect":
+				return this.connect(made);
 			case "accept":
 			case "accept4":
-				return this.accept(made, flagged);
+				return this.accept(made);
 			case "getsockname":
 			case "getpeername": {
 				const room = roomFor(made);
@@ -337,46 +342,10 @@ export class Calls {
 				if (typeof name === "number") return { result: name };
 				return { result: 0, address: name, difference: addressDiffers(operands, name) };
 			}
-			case "setsockopt": {
-				const length = operands.int(4, "an option length");
-				const level = this.knownName(made, 1, "an option level");
-				const optname = this.knownName(made, 2, "an option");
-				if (level === null || optname === null) return this.passedOption(sk, made);
-				const option = recorded === 0 && world.own === null ? operands.option() : null;
-				if (option !== null && option.concern !== "ports") {
-					return this.passedOption(sk, made);
-				}
-				const copied = Math.min(Math.max(length, 0), 1024);
-				let optval: Uint8Array | null;
-				try {
-					optval = operands.optval(3, copied);
-				} catch (error) {
-					if (!(error instanceof ScriptError)) throw error;
-					// An option that the model does not have may have any value.
-					if (!checking && operands.option()?.concern === "ports") throw error;
-					return this.passedOption(sk, made);
-				}
-				try {
-					return { result: task.setsockopt(fd, level, optname, optval, length) };
-				} catch (error) {
-					if (error instanceof NotModelled) return this.passedOption(sk, made);
-					throw error;
-				}
-			}
-			case "getsockopt": {
-				const level = this.knownName(made, 1, "an option level");
-				const optname = this.knownName(made, 2, "an option");
-				if (level === null || optname === null) return IGNORED;
-				// A script may leave out buffer and length. 16 bytes have room for every option.
-				const given = call.args[4] !== undefined;
-				const length = given ? operands.length(4, "an option length") : 16;
-				const value = task.getsockopt(fd, level, optname, length);
-				if (typeof value === "number") return { result: value };
-				const shown = checking ? operands.returned(3, value.length) : null;
-				const same = shown === null || shown.every((byte, i) => byte === value[i]);
-				const difference = same ? null : `the model's value is [${hex(value)}]`;
-				return { result: 0, value, difference };
-			}
+			case "setsockopt":
+				return this.setsockopt(sk, made);
+			case "getsockopt":
+				return this.getsockopt(made);
 			case "shutdown":
 				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
 			default:
@@ -384,6 +353,55 @@ export class Calls {
 				if (isReceive(call.name)) return this.receives.receive(made);
 				return IGNORED;
 		}
+	}
+
+	private setsockopt(sk: number, made: Made): Handled {
+		const { task, fd, operands, recorded } = made;
+		const length = operands.int(4, "an option length");
+		const level = this.knownName(made, 1, "an option level");
+		const optname = this.knownName(made, 2, "an option");
+		if (level === null || optname === null) return this.passedOption(sk, made);
+		const option = recorded === 0 && this.world.own === null ? operands.option() : null;
+		if (option !== null && option.concern !== "ports") return this.passedOption(sk, made);
+		const copied = Math.min(Math.max(length, 0), 1024);
+		let optval: Uint8Array | null;
+		try {
+			optval = operands.optval(3, copied);
+		} catch (error) {
+			if (!(error instanceof ScriptError)) throw error;
+			// An option that the model does not have may have any value.
+			if (recorded === null && operands.option()?.concern === "ports") throw error;
+			return this.passedOption(sk, made);
+		}
+		try {
+			return { result: task.setsockopt(fd, level, optname, optval, length) };
+		} catch (error) {
+			if (error instanceof NotModelled) return this.passedOption(sk, made);
+			throw error;
+		}
+	}
+
+	private getsockopt(made: Made): Handled {
+		const { task, fd, call, operands, recorded } = made;
+		const level = this.knownName(made, 1, "an option level");
+		const optname = this.knownName(made, 2, "an option");
+		if (level === null || optname === null) return IGNORED;
+		// A script may leave out buffer and length. 16 bytes have room for every option.
+		const given = call.args[4] !== undefined;
+		const length = given ? operands.length(4, "an option length") : 16;
+		const value = task.getsockopt(fd, level, optname, length);
+		if (typeof value === "number") return { result: value };
+		const shown = recorded === null ? null : operands.returned(3, value.length);
+		const same = shown === null || shown.every((byte, i) => byte === value[i]);
+		const difference = same ? null : `the model's value is [${hex(value)}]`;
+		return { result: 0, value, difference };
+	}
+
+	private bind({ task, fd, call, operands }: Made): Handled {
+		const length = operands.length(2, "an address length");
+		const address = operands.sockaddr(1, length);
+		if (address === null && isFault(call, length)) return { result: -EFAULT };
+		return { result: task.bind(fd, address?.address ?? OTHER_FAMILY, length) };
 	}
 
 	private listen(task: Task, fd: number, backlog: number): number {
@@ -394,8 +412,11 @@ export class Calls {
 		return result;
 	}
 
-	private connect(made: Made, address: Address, length: number): Handled {
-		const { task, fd, call, recorded } = made;
+	private connect({ task, fd, call, operands, recorded }: Made): Handled {
+		const length = operands.length(2, "an address length");
+		const pointed = operands.sockaddr(1, length);
+		if (pointed === null && isFault(call, length)) return { result: -EFAULT };
+		const address = pointed?.address ?? OTHER_FAMILY;
 		const checking = recorded !== null;
 		const error = call.result?.errno ?? null;
 		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
@@ -460,10 +481,11 @@ export class Calls {
 		}
 	}
 
-	private accept(made: Made, flagged: boolean): Handled {
+	private accept(made: Made): Handled {
 		const { task, fd, sock, call, operands, recorded } = made;
 		const { world } = this;
 		const { kernel } = world;
+		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
 		const listener = world.subflow(nth(kernel.socket.sk, sock));
 		const flags = call.name === "accept4" ? operands.flags(3) : 0;
 		const shown = operands.shownAddress(1);
@@ -572,6 +594,23 @@ export class Calls {
 		return this.sends.cookie(task, call);
 	}
 
+	/** open() or openat(). In a script without results the files exist. */
+	private open(made: Made): Handled {
+		const { call, operands, recorded } = made;
+		if (call.result === null) {
+			const index = call.name === "open" ? 0 : 1;
+			if (!isSysctlPath(operands.string(index, SYSCTL_PATH)))
+				throw operands.error(call.args[index]?.value, SYSCTL_PATH);
+		}
+		const succeeded = recorded !== null && recorded >= 0;
+		// The model does not have the permissions of files. C looks for a descriptor first.
+		const knows = this.world.knowsDescriptors(made.task);
+		if (knows && this.opensSysctl(made) && (succeeded || recorded === -EMFILE))
+			return { result: this.opened(made) };
+		if (succeeded) this.opened(made, this.recordedFd(made));
+		return recorded === null ? { result: this.opened(made) } : IGNORED;
+	}
+
 	/** Whether a call opens a file below /proc/sys/net. */
 	private opensSysctl({ call, operands }: Made): boolean {
 		const index = call.name === "open" ? 0 : 1;
@@ -633,17 +672,20 @@ export class Calls {
 		return { result: taken };
 	}
 
-	private execve({ task, call, operands }: Made): void {
+	/** execve() closes descriptors. A run of ip changes the namespace. */
+	private execve({ task, call, operands, recorded }: Made): Handled {
+		if (recorded === null || recorded < 0) return IGNORED;
 		task.execve();
 		this.netlink.ends(task);
 		const argv = operands.strings(1);
 		const program = argv?.[0]?.replace(/^.*\//, "");
 		// The writes of sysctl to its files are recorded.
-		if (argv === null || program !== "ip") return;
+		if (argv === null || program !== "ip") return IGNORED;
 		const exit = this.world.recording.exitAfter(call.pid ?? 0, call.line);
-		if (exit !== null && exit.status !== 0) return;
+		if (exit !== null && exit.status !== 0) return IGNORED;
 		this.world.privileged = true;
 		this.netlink.ip(task, call.line, argv);
+		return IGNORED;
 	}
 }
 

@@ -45,17 +45,27 @@ export interface Difference {
 	rule: string | null;
 }
 
+/** A call whose result is compared with the recorded one. */
+export interface Judged {
+	task: Task;
+	call: CallLine;
+	outcome: Outcome;
+	/** The recorded result; null if there is none. */
+	told: number | null;
+	/** The port that its search is known to have chosen. */
+	revealed: Revealed | null;
+}
+
 export class Judge {
 	constructor(private readonly world: World) {}
 
-	/** How a result differs from the recorded one; null if it does not. */
+	/**
+	 * How a result differs from the recorded one; null if it does not. `overlaps` says whether other
+	 * connects overlap the call, `timed` whether the line has a time.
+	 */
 	difference(
-		task: Task,
-		call: CallLine,
-		outcome: Outcome,
-		recorded: number | null,
+		{ task, call, outcome, told, revealed }: Judged,
 		done: Done,
-		revealed: Revealed | null,
 		overlaps: () => boolean,
 		timed: boolean,
 		watch: RangeWatch | null,
@@ -63,8 +73,8 @@ export class Judge {
 		const { result } = done;
 		const { kernel } = this.world;
 		const blocker = kernel.blocker;
-		if (result !== recorded) {
-			const saw = outcome.recordedError ?? String(recorded);
+		if (result !== told) {
+			const saw = outcome.recordedError ?? String(told);
 			const model =
 				result === -ERESTARTSYS ? "sleeps" : result < 0 ? errnoName(-result) : String(result);
 			const why = this.explainFailure(task, call, revealed, result, watch);

@@ -3,6 +3,12 @@
  * Plays a script or a recording on the model, call by call, with one set of decisions about facts
  * that the recording does not show (facts.ts). search.ts looks for decisions that explain every
  * line. A line without a recorded result gets the model's own result.
+ *
+ * Player.call() is the way from a system call to its verdict. Each of its steps is a method:
+ * plays() whether the model has the call, turn() what is known before, answer() the result of the
+ * model, show() this result in the outcome, compare() the verdict. answer() leads to Calls.handle()
+ * (calls.ts), and from there to the system call in machine/task.ts. compare() leads to
+ * Judge.difference() (judge.ts).
  */
 
 import type { Net } from "../../include/net/net_namespace.js";
@@ -47,7 +53,7 @@ import type { Revealed } from "./evidence.js";
 import { EPOCH, offsetDiffers, perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import { Host } from "./host.js";
-import { type Difference, Judge } from "./judge.js";
+import { type Difference, Judge, type Judged } from "./judge.js";
 import { type Done, type Handled, IGNORED } from "./made.js";
 import type { Event, Events } from "./order.js";
 import type { Outcome, PlayOptions, Proof, Verdict } from "./outcome.js";
@@ -90,16 +96,21 @@ const INT_MAX = 0x7fffffff;
 /** Most calls that slept that are kept, to play them again. */
 const SLEEPERS = 4096;
 
-/** A call that sleeps. */
-interface Sleeper {
-	task: Task;
-	call: CallLine;
+/** A call that is played, and what is known of it before. */
+interface Turn extends Judged {
+	/** The index of its event. */
+	index: number;
+	outcome: LineOutcome;
+	/** The result is compared with the recorded one. */
+	checking: boolean;
+	/** The port of its socket before the call; 0 for none. */
+	before: number;
+}
+
+/** A call that sleeps, with its socket. */
+interface Sleeper extends Turn {
 	event: Event;
 	sk: number;
-	outcome: LineOutcome;
-	revealed: Revealed | null;
-	/** The recorded result. */
-	told: number | null;
 }
 
 /** A moment of a play to which it can return. */
@@ -357,126 +368,141 @@ export class Player {
 		throw new ScriptError(this.recording.file, line, column, expected, found);
 	}
 
+	/** Plays a call and judges its result. */
 	private call(call: CallLine, index: number): Outcome {
-		const { world, kernel } = this;
+		const { world } = this;
 		if (call.result === null && !call.unresumed && world.own === null) this.checkTyped(call);
 		const outcome = this.outcome(call, "ignored");
-		const recorded = call.result;
-		outcome.recordedError = recorded?.errno ?? null;
-		if (recorded !== null && recorded.value !== null) {
-			const { errno } = recorded;
-			outcome.recorded = errno === null ? recorded.value : -(errnoOf(errno) ?? MAX_ERRNO);
-		}
-		const row = systemCall(call.name);
-		if (row === null || row.bearsOn === "nothing") return outcome;
-		if (row.bearsOn === "files" && !opensNamespace(call)) {
-			if (outcome.recorded !== null && outcome.recorded >= 0) this.passedOver(call, row.role);
-			else if (recorded === null) this.ioctl(this.world.task(call.pid ?? 0), call);
+		outcome.tell(call.result);
+		if (!this.plays(call, outcome)) return outcome;
+		const task = world.task(call.pid ?? 0);
+		if (!this.kernel.tasks.has(task)) return this.afterExit(call, outcome);
+
+		const turn = this.turn(task, call, index, outcome);
+		const handled = this.answer(turn);
+		this.note(task, call, handled);
+		if (handled === IGNORED) {
+			if (this.drew !== null) outcome.drewOtherwise(this.drew);
 			return outcome;
 		}
-		if (call.opaque) return outcome;
-		if (row.limits.includes(outcome.recordedError ?? "")) {
-			const knows = world.knowsDescriptors(world.tasks.get(call.pid ?? 0));
-			if (outcome.recordedError !== "EMFILE" || !knows) return outcome;
-		}
+		this.show(turn, handled);
+		if (!turn.checking) this.unrecorded(turn, handled.result);
+		else if (handled.undecided !== undefined) outcome.undecide(handled.undecided);
+		else this.compare(turn, handled);
+		return outcome;
+	}
 
-		const task = world.task(call.pid ?? 0);
-		if (!kernel.tasks.has(task)) return this.afterExit(call, outcome);
+	/** Whether the model plays a call. A call that only makes or moves descriptors is followed. */
+	private plays(call: CallLine, { recorded, recordedError }: LineOutcome): boolean {
+		const { world } = this;
+		const row = systemCall(call.name);
+		if (row === null || row.bearsOn === "nothing") return false;
+		if (row.bearsOn === "files" && !opensNamespace(call)) {
+			if (recorded !== null && recorded >= 0) this.passedOver(call, row.role);
+			else if (call.result === null) this.ioctl(world.task(call.pid ?? 0), call);
+			return false;
+		}
+		if (call.opaque) return false;
+		if (!row.limits.includes(recordedError ?? "")) return true;
+		// A limit that the recording does not show is the reason for the error.
+		return recordedError === "EMFILE" && world.knowsDescriptors(world.tasks.get(call.pid ?? 0));
+	}
+
+	/** What is known of a call before the model makes it. Sets where the kernel draws from. */
+	private turn(task: Task, call: CallLine, index: number, outcome: LineOutcome): Turn {
+		const { world, kernel } = this;
 		const revealed = this.revealed(call);
+		const { result } = call;
 		// A call that a signal interrupted may have acted before.
-		const slept =
-			world.own === null && recorded?.value === null && recorded.errno === "ERESTARTSYS";
-		const returned = recorded !== null && recorded.value !== null;
+		const slept = world.own === null && result?.value === null && result.errno === "ERESTARTSYS";
+		const returned = result !== null && result.value !== null;
 		const checking = slept || (returned && world.own === null);
 		const answers = world.own !== null && world.own.draws !== true;
-		const shown = recorded === null && revealed !== null; // a later line of the script names it
+		const shown = result === null && revealed !== null; // a later line of the script names it
 		const observed = world.draws === null && (checking || answers || shown);
 		kernel.draws = observed ? world.observer : kernel.ownDraws;
-		this.explainer.begin();
-		kernel.blocker = 0;
-		this.judge.looksBefore(task, call, outcome.recordedError);
-		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
 		// No kernel returns a number beyond an int here. It counts as an unknown error.
 		const beyond = outcome.recorded !== null && outcome.recorded > INT_MAX;
 		const told = slept ? -ERESTARTSYS : beyond ? -MAX_ERRNO : outcome.recorded;
+		const before = world.own === null && revealed !== null ? 0 : this.port(task, call);
+		return { task, call, index, outcome, revealed, told, checking, before };
+	}
+
+	/** The model makes the call. If the result differs, unknown facts may still explain it. */
+	private answer(turn: Turn): Handled {
+		const { task, call, outcome, told, checking } = turn;
+		const { world } = this;
+		this.explainer.begin();
+		this.kernel.blocker = 0;
+		this.judge.looksBefore(task, call, outcome.recordedError);
 		const { company } = world;
 		if (checking) outcome.learnt = this.host.learnUser(task, call, told);
-		let handled = this.make(task, call, told, revealed, outcome);
+		let handled = this.make(turn);
 		if (checking && handled !== IGNORED && handled.result !== told) {
-			const again = this.reconsider(task, call, told, handled, revealed, outcome);
-			if (again !== null) handled = again;
+			handled = this.reconsider(turn, handled) ?? handled;
 		}
 		if (world.company !== company) outcome.learnt = world.company;
-		const drew = this.drew;
-		this.note(task, call, handled);
-		if (handled === IGNORED) {
-			if (drew === null) return outcome;
-			[outcome.verdict, outcome.reason] = ["mismatch", drew];
-			outcome.proof = proofOf(drew, [], call.line);
-			return outcome;
-		}
+		return handled;
+	}
 
-		const { result } = handled;
+	/** Puts the result of the model into the outcome. */
+	private show({ task, call, outcome, revealed, checking, before }: Turn, done: Done): void {
+		const { result } = done;
 		outcome.result = result === -ERESTARTSYS ? null : result;
-		outcome.value = handled.value ?? null;
-		if (world.own !== null) {
+		outcome.value = done.value ?? null;
+		if (this.world.own !== null) {
 			const after = this.port(task, call);
 			const named = call.name === "bind" && after === this.namedPort(call);
 			if (after !== before && after !== 0 && !named) outcome.chosen = after;
 		} else if (checking && (revealed === null || !revealed.exact)) {
 			this.noteGuess(task, call, before, revealed);
 		}
-		outcome.address = handled.address ?? null;
-		const fd = fdOf(call) ?? -1;
-		outcome.explanation = this.explainer.end(task, call.name, fd, result);
-		outcome.show(call, handled, task.net.net);
-		if (!checking) {
-			outcome.verdict = "unrecorded";
-			if (outcome.explanation.length === 0 && world.own === null) {
-				const range = this.unanswered(task, call, before, result, outcome);
-				if (range !== null) outcome.explanation.push(range);
-			}
-			return outcome;
-		}
-		if (handled.undecided !== undefined) {
-			[outcome.verdict, outcome.reason] = ["undecided", handled.undecided];
-			return outcome;
-		}
-		const overlaps = () => call.name === "connect" && this.overlapsConnect(index);
-		const { timed } = this;
+		outcome.address = done.address ?? null;
+		outcome.explanation = this.explainer.end(task, call.name, fdOf(call) ?? -1, result);
+		outcome.show(call, done, task.net.net);
+	}
+
+	/** A call without a recorded result. */
+	private unrecorded(turn: Turn, result: number): void {
+		const { outcome } = turn;
+		outcome.verdict = "unrecorded";
+		if (outcome.explanation.length > 0 || this.world.own !== null) return;
+		const range = this.unanswered(turn, result);
+		if (range !== null) outcome.explanation.push(range);
+	}
+
+	/** Compares the result of the model with the recorded one. */
+	private compare(turn: Turn, done: Done): void {
+		const { task, call, index, outcome, revealed, told } = turn;
+		const { world, drew, timed } = this;
+		const { result } = done;
 		const fails = result < 0 && result !== told && result !== -ERESTARTSYS;
-		const watch = fails && this.figures ? this.again(task, call, revealed, outcome) : null;
-		const differs = this.judge.difference(
-			task,
-			call,
-			outcome,
-			told,
-			handled,
-			revealed,
-			overlaps,
-			timed,
-			watch,
-		);
-		if (world.sleeping.at(-1) === call.line) {
-			const event = this.events.get(index);
-			const sk = world.sk(task, call);
-			this.sleepers.set(call.line, { task, call, event, sk, outcome, revealed, told });
-			const [oldest] = this.sleepers.keys();
-			if (oldest !== undefined && this.sleepers.size > SLEEPERS) this.sleepers.delete(oldest);
+		const watch = fails && this.figures ? this.again(turn) : null;
+		const overlaps = () => call.name === "connect" && this.overlapsConnect(index);
+		const differs = this.judge.difference(turn, done, overlaps, timed, watch);
+		if (world.sleeping.at(-1) === call.line) this.sleeps(turn);
+		if (differs !== null) {
+			outcome.reason = differs.reason;
+			outcome.verdict = "mismatch";
+			const at = { event: this.events.get(index), index, reached: index };
+			const found = { ...differs, ...at, task, call, result, recorded: told, revealed };
+			this.contradict(found, outcome);
+			return;
 		}
-		outcome.reason = differs?.reason ?? drew;
-		outcome.verdict = outcome.reason === null ? "match" : "mismatch";
-		if (differs === null) {
-			if (drew !== null) outcome.proof = proofOf(drew, [], call.line);
-			const outside = this.facts.outside.get(call.line);
-			if (outside !== undefined) [outcome.verdict, outcome.reason] = ["undecided", outside];
-			if (call.name === "bind" && result === 0) this.notePrivilege(task, call);
-			return outcome;
-		}
+		if (drew !== null) outcome.drewOtherwise(drew);
+		else outcome.verdict = "match";
+		const outside = this.facts.outside.get(call.line);
+		if (outside !== undefined) outcome.undecide(outside);
+		if (call.name === "bind" && result === 0) this.notePrivilege(task, call);
+	}
+
+	/** Keeps a call that sleeps. wake() judges it when it returns. */
+	private sleeps(turn: Turn): void {
+		const { task, call, index } = turn;
 		const event = this.events.get(index);
-		const at = { event, index, reached: index };
-		this.contradict({ ...differs, ...at, task, call, result, recorded: told, revealed }, outcome);
-		return outcome;
+		this.sleepers.set(call.line, { ...turn, event, sk: this.world.sk(task, call) });
+		const [oldest] = this.sleepers.keys();
+		if (oldest !== undefined && this.sleepers.size > SLEEPERS) this.sleepers.delete(oldest);
 	}
 
 	/** A result is not the recorded one. The line is undecided, or the search must resolve it. */
@@ -499,7 +525,7 @@ export class Player {
 			if (this.figures) outcome.proof = prove(this.world, contradiction);
 			return;
 		}
-		[outcome.verdict, outcome.reason] = ["undecided", doubt];
+		outcome.undecide(doubt);
 		const sk = this.world.sk(task, call);
 		if (sk !== 0) this.world.doubts.set(sk, doubt);
 	}
@@ -523,18 +549,7 @@ export class Player {
 			this.advanceTo(call.endTime ?? call.time, line);
 			const result = task.connectSleeping(fdOf(call) ?? -1);
 			outcome.result = result === -ERESTARTSYS ? null : result;
-			const { timed } = this;
-			const differs = this.judge.difference(
-				task,
-				call,
-				outcome,
-				told,
-				{ result },
-				revealed,
-				() => true,
-				timed,
-				null,
-			);
+			const differs = this.judge.difference(sleeper, { result }, () => true, this.timed, null);
 			outcome.reason = differs?.reason ?? null;
 			outcome.verdict = differs === null ? "match" : "mismatch";
 			if (differs === null) continue;
@@ -574,37 +589,9 @@ export class Player {
 	private drew: string | null = null;
 
 	/** Makes a call. The observer steers its search to the known port. */
-	private make(
-		task: Task,
-		call: CallLine,
-		told: number | null,
-		revealed: Revealed | null,
-		outcome: LineOutcome,
-	): Handled {
+	private make({ task, call, told, revealed, outcome }: Turn): Handled {
 		const { world } = this;
-		const { value: returned, errno } = call.result ?? { value: null, errno: null };
-		const wish = world.own?.wishes.get(call);
-		const failed = errno !== null && world.own === null && EXHAUSTED.has(errno);
-		world.observer.expect({
-			port: wish === undefined ? (revealed?.port ?? null) : wish.port,
-			exhausted: wish === undefined ? failed : wish.exhausted,
-			avoided: this.facts.avoided.get(call.line) ?? null,
-			remote:
-				returned === null || !this.calls.connects(task, call)
-					? null
-					: returned >= 0
-						? "accept"
-						: errno === "ECONNREFUSED"
-							? "refuse"
-							: null,
-			cookie: world.own === null ? this.calls.cookie(task, call) : null,
-		});
-		// The draws of these calls are not those of the port allocator.
-		if (systemCall(call.name)?.makesNamespaces !== true) {
-			world.random?.begin(world.draws?.byCall.get(call) ?? []);
-		} else if (world.random !== null) {
-			world.random.hashMix = world.draws?.secrets?.byCall.get(call) ?? null;
-		}
+		this.steer(task, call, revealed);
 		const outside = this.facts.outsiders || !world.alone ? this.facts.avoided.get(call.line) : null;
 		const reserved = task.net.net.ipv4.sysctl_local_reserved_ports;
 		const before = outside === undefined || outside === null ? null : reserved.slice();
@@ -634,6 +621,34 @@ export class Player {
 		if (handled !== IGNORED && (handled.result >= 0 || handled.result === -EINPROGRESS))
 			this.drew ??= this.offsetDiffers(task, call);
 		return handled;
+	}
+
+	/** Tells the observer what the search of a call must find, or sets the recorded draws of the call. */
+	private steer(task: Task, call: CallLine, revealed: Revealed | null): void {
+		const { world } = this;
+		const { value: returned, errno } = call.result ?? { value: null, errno: null };
+		const wish = world.own?.wishes.get(call);
+		const failed = errno !== null && world.own === null && EXHAUSTED.has(errno);
+		world.observer.expect({
+			port: wish === undefined ? (revealed?.port ?? null) : wish.port,
+			exhausted: wish === undefined ? failed : wish.exhausted,
+			avoided: this.facts.avoided.get(call.line) ?? null,
+			remote:
+				returned === null || !this.calls.connects(task, call)
+					? null
+					: returned >= 0
+						? "accept"
+						: errno === "ECONNREFUSED"
+							? "refuse"
+							: null,
+			cookie: world.own === null ? this.calls.cookie(task, call) : null,
+		});
+		// The draws of these calls are not those of the port allocator.
+		if (systemCall(call.name)?.makesNamespaces !== true) {
+			world.random?.begin(world.draws?.byCall.get(call) ?? []);
+		} else if (world.random !== null) {
+			world.random.hashMix = world.draws?.secrets?.byCall.get(call) ?? null;
+		}
 	}
 
 	/** How the kernel's port_offset differs from the model's; null if it does not, or is not known. */
@@ -685,33 +700,24 @@ export class Player {
 	figures = true;
 
 	/** The state of the range for a call without a recorded result that found no port. */
-	private unanswered(
-		task: Task,
-		call: CallLine,
-		before: number,
-		result: number,
-		outcome: LineOutcome,
-	): string | null {
+	private unanswered(turn: Turn, result: number): string | null {
+		const { call, before } = turn;
 		if (result >= 0 || !EXHAUSTED.has(errnoName(-result))) return null;
 		if (!choosesPort(call.name) || before !== 0) return null;
 		if (call.name === "bind" && this.namedPort(call) !== 0) return null;
-		return this.again(task, call, null, outcome).range;
+		return this.again({ ...turn, revealed: null }).range;
 	}
 
 	/** Makes a failed call once more under a RangeWatch and undoes it. Returns the RangeWatch. */
-	private again(
-		task: Task,
-		call: CallLine,
-		revealed: Revealed | null,
-		outcome: LineOutcome,
-	): RangeWatch {
+	private again(turn: Turn): RangeWatch {
+		const { call, revealed, outcome } = turn;
 		const { kernel, timed } = this;
 		const { trace, blocker } = kernel;
 		const mark = this.snapshots.take();
 		const watch = new RangeWatch(kernel, revealed?.port ?? 0);
 		kernel.trace = watch;
 		const { explanation, learnt, error, reason } = outcome;
-		this.make(task, call, call.result === null ? null : outcome.recorded, revealed, outcome);
+		this.make({ ...turn, told: call.result === null ? null : outcome.recorded });
 		Object.assign(outcome, { explanation, learnt, error, reason });
 		kernel.trace = trace;
 		this.snapshots.restore(mark);
@@ -724,14 +730,8 @@ export class Player {
 	 * Reconsiders a result that is not the recorded one: an unknown host or bad memory may explain
 	 * it.
 	 */
-	private reconsider(
-		task: Task,
-		call: CallLine,
-		told: number | null,
-		done: Done,
-		revealed: Revealed | null,
-		outcome: LineOutcome,
-	): Handled | null {
+	private reconsider(turn: Turn, done: Done): Handled | null {
+		const { task, call, told, outcome } = turn;
 		// strace could not read the pointer, so it may be bad.
 		if (told === -EFAULT && passesBarePointer(call)) return { result: -EFAULT };
 		// The pointer may also be good, to memory whose contents strace does not print.
@@ -749,7 +749,7 @@ export class Player {
 			outcome.learnt = outcome.learnt === null ? learnt : `${outcome.learnt}, ${learnt}`;
 			if (done.result >= 0) return { ...done, result: told ?? done.result };
 			world.kernel.blocker = 0;
-			const handled = this.make(task, call, told, revealed, outcome);
+			const handled = this.make(turn);
 			if (handled === IGNORED) return handled;
 			done = handled;
 			if (done.result === told) return done;
@@ -907,6 +907,26 @@ class LineOutcome implements Outcome {
 		this.pid = line.kind === "call" ? line.pid : null;
 		this.call = line.kind === "call" ? line.name : "$";
 		this.#plain = line.text;
+	}
+
+	/** Sets the recorded result. */
+	tell(result: CallLine["result"]): void {
+		this.recordedError = result?.errno ?? null;
+		if (result === null || result.value === null) return;
+		const { value, errno } = result;
+		this.recorded = errno === null ? value : -(errnoOf(errno) ?? MAX_ERRNO);
+	}
+
+	/** The draws of the model differ from the recorded ones. The proof needs no other line. */
+	drewOtherwise(reason: string): void {
+		this.verdict = "mismatch";
+		this.reason = reason;
+		this.proof = proofOf(reason, [], this.line);
+	}
+
+	undecide(reason: string): void {
+		this.verdict = "undecided";
+		this.reason = reason;
 	}
 
 	/** Sets the result that the text shows. */

@@ -19,6 +19,7 @@
  */
 import { gcd } from "../../include/linux/math.js";
 import { AF_INET } from "../../include/linux/socket.js";
+import { sk_net } from "../../include/net/sock.js";
 import {
 	CANDIDATE_CONFLICT,
 	CANDIDATE_CONFLICT_ANY,
@@ -28,7 +29,6 @@ import {
 } from "../../include/trace/events/port_search.js";
 import type { Kernel } from "../../kernel-model/index.js";
 import { secure_ipv4_port_ephemeral } from "../../net/core/secure_seq.js";
-import { sk_net } from "../../net/core/sock.js";
 import { INET_TABLE_PERTURB_SIZE } from "../../net/ipv4/inet_hashtables.js";
 import { type Chooser, LEAVE_TO_KERNEL, type Search, type Strategy } from "../strategy.js";
 

@@ -118,7 +118,7 @@ export class DccpSocks {
 	readonly dreq_service = new Map<Sk, number>();
 }
 
-/** include/linux/dccp.h: dccp_sk. Throws Error if the sock is not one of DCCP. */
+/** Throws Error if the sock is not one of DCCP. */
 export function dccp_sk(k: { readonly dccp: DccpSocks }, sk: Sk): DccpSock {
 	const dp = k.dccp.socks.get(sk);
 	if (dp === undefined) throw new Error(`socket ${sk} is not of DCCP`);

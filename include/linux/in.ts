@@ -22,3 +22,8 @@ export function ipv4_is_lbcast(addr: number): boolean {
 export function ipv4_is_zeronet(addr: number): boolean {
 	return addr === 0;
 }
+
+/** Whether an address is in 192.88.99.0/24. */
+export function ipv4_is_anycast_6to4(addr: number): boolean {
+	return addr >>> 8 === 0xc05863;
+}

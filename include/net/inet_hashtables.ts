@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Bind buckets, hash tables and their inline functions
- * (include/net/inet_hashtables.h, include/net/ip.h, include/net/netns/hash.h).
+ * Bind buckets, hash tables and their inline functions (include/net/inet_hashtables.h,
+ * inet6_hashtables.h, include/net/netns/hash.h).
  */
 import type { Heads, Ifindex, Port, Sk, Tb, Tb2 } from "../linux/handle.js";
-import { jhash_1word, jhash_3words } from "../linux/jhash.js";
+import { jhash_3words } from "../linux/jhash.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6 } from "../linux/socket.js";
-import { swab16, swab32 } from "../uapi/linux/swab.js";
-import { ipv6_addr_equal, ipv6_portaddr_hash } from "./ipv6.js";
+import { INADDR_ANY, IPPROTO_DCCP } from "../uapi/linux/in.js";
+import { swab16 } from "../uapi/linux/swab.js";
+import { inet_sk_bound_dev_eq } from "./inet_sock.js";
+import { ipv4_portaddr_hash } from "./ip.js";
+import {
+	ipv6_addr_any,
+	ipv6_addr_equal,
+	ipv6_addr_set_v4mapped,
+	ipv6_addr_v4mapped,
+	ipv6_portaddr_hash,
+} from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
 import { RefusedPorts } from "./refused_ports.js";
 import type { SockTable } from "./sock.js";
+import type { Stack } from "./stack.js";
 
 /** tb->fastreuseport: every reuseport socket of the user may share the port without a search. */
 export const FASTREUSEPORT_ANY = 1;
@@ -130,14 +140,14 @@ export class InetHashinfo {
 	}
 }
 
+/** The tables of the socket's protocol. C calls it tcp_get_hashinfo since DCCP was removed. */
+export function tcp_or_dccp_get_hashinfo(k: Stack, sk: Sk): InetHashinfo {
+	return k.sock.sk_protocol[sk] === IPPROTO_DCCP ? k.dccp_hashinfo : k.tcp_hashinfo;
+}
+
 /** Slot of a local port in bhash. */
 export function inet_bhashfn(net: Net, lport: Port, bhash_size: number): number {
 	return (lport + net.hash_mix) & (bhash_size - 1);
-}
-
-/** Hash of (address, port) for bhash2 and lhash2: include/net/ip.h. */
-export function ipv4_portaddr_hash(net: Net, saddr: number, port: Port): number {
-	return (jhash_1word(swab32(saddr), net.hash_mix) ^ port) >>> 0;
 }
 
 /** Slot in bhash2 of the socket's own address and a port. */
@@ -155,17 +165,14 @@ export function inet_bhashfn_portaddr(
 	return hash & (hinfo.bhash_size - 1);
 }
 
-/**
- * include/net/inet_sock.h: __inet_ehashfn. Hash of an IPv4 four-tuple. `initval` holds the secret.
- */
-export function __inet_ehashfn(
-	laddr: number,
-	lport: Port,
-	faddr: number,
-	fport: Port,
-	initval: number,
-): number {
-	return jhash_3words(swab32(laddr), swab32(faddr), (lport << 16) | swab16(fport), initval);
+/** Whether the sock binds to one address. */
+export function inet_use_hash2_on_bind(k: Stack, sk: Sk): boolean {
+	const S = k.sock;
+	if (S.skc_family[sk] === AF_INET6) {
+		if (ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return false;
+		if (!ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) return true;
+	}
+	return S.skc_rcv_saddr[sk] !== INADDR_ANY;
 }
 
 /**
@@ -180,20 +187,6 @@ export function __inet6_ehashfn(
 	initval: number,
 ): number {
 	return jhash_3words(lhash, fhash, (lport << 16) | swab16(fport), initval);
-}
-
-/**
- * include/net/inet_sock.h: inet_sk_bound_dev_eq. Whether a socket bound to bound_dev_if (0: none)
- * receives packets of device `dif`, or of its VRF `sdif` (0: none).
- */
-export function inet_sk_bound_dev_eq(
-	net: Net,
-	bound_dev_if: Ifindex,
-	dif: Ifindex,
-	sdif: Ifindex,
-): boolean {
-	if (bound_dev_if === 0) return sdif === 0 || net.ipv4.sysctl_tcp_l3mdev_accept !== 0;
-	return bound_dev_if === dif || bound_dev_if === sdif;
 }
 
 /** Whether a socket has this IPv4 four-tuple and receives packets of this device. */
@@ -216,6 +209,22 @@ export function inet_match(
 		S.skc_net[sk] === net.id &&
 		inet_sk_bound_dev_eq(net, S.skc_bound_dev_if[sk], dif, sdif)
 	);
+}
+
+/** Sets the IPv4 address of the peer. An AF_INET6 sock gets it v4-mapped as well. */
+export function sk_daddr_set(k: Stack, sk: Sk, addr: number): void {
+	const S = k.sock;
+	S.skc_daddr[sk] = addr;
+	if (S.skc_family[sk] === AF_INET6) ipv6_addr_set_v4mapped(addr, S.skc_v6_daddr, sk * 4);
+}
+
+/** Sets the local IPv4 address that lookups match. An AF_INET6 sock gets it v4-mapped as well. */
+export function sk_rcv_saddr_set(k: Stack, sk: Sk, addr: number): void {
+	const S = k.sock;
+	S.skc_rcv_saddr[sk] = addr;
+	if (S.skc_family[sk] === AF_INET6) {
+		ipv6_addr_set_v4mapped(addr, S.skc_v6_rcv_saddr, sk * 4);
+	}
 }
 
 /**

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/** Checks of ports and addresses by the sysctls of a namespace (include/net/ip.h, inet_sock.h). */
-import type { Port } from "../linux/handle.js";
-import { INADDR_ANY } from "../uapi/linux/in.js";
-import { type Net, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "./net_namespace.js";
-import { INET_FREEBIND, INET_TRANSPARENT } from "./sock.js";
+/** Ports by the sysctls of a namespace, and local addresses (include/net/ip.h). */
+import type { Port, Sk } from "../linux/handle.js";
+import { jhash_1word } from "../linux/jhash.js";
+import { AF_INET6 } from "../linux/socket.js";
+import { swab32 } from "../uapi/linux/swab.js";
+import type { Net } from "./net_namespace.js";
+import type { Stack } from "./stack.js";
 
 export function inet_is_local_reserved_port(net: Net, port: Port): boolean {
 	return (net.ipv4.sysctl_local_reserved_ports[port >>> 5] & (1 << (port & 31))) !== 0;
@@ -13,22 +15,18 @@ export function inet_port_requires_bind_service(net: Net, port: Port): boolean {
 	return port < net.ipv4.sysctl_ip_prot_sock;
 }
 
-/**
- * include/net/inet_sock.h: inet_addr_valid_or_nonlocal. Whether bind() accepts an address of this
- * type.
- */
-export function inet_addr_valid_or_nonlocal(
-	net: Net,
-	inet_flags: number,
-	addr: number,
-	addr_type: number,
-): boolean {
-	return (
-		net.ipv4.sysctl_ip_nonlocal_bind !== 0 ||
-		(inet_flags & (INET_FREEBIND | INET_TRANSPARENT)) !== 0 ||
-		addr === INADDR_ANY ||
-		addr_type === RTN_LOCAL ||
-		addr_type === RTN_MULTICAST ||
-		addr_type === RTN_BROADCAST
-	);
+/** Sets the local address to the wildcard. */
+export function inet_reset_saddr(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	S.skc_rcv_saddr[sk] = 0;
+	S.inet_saddr[sk] = 0;
+	if (S.skc_family[sk] === AF_INET6) {
+		S.np_saddr.fill(0, sk * 4, sk * 4 + 4);
+		S.skc_v6_rcv_saddr.fill(0, sk * 4, sk * 4 + 4);
+	}
+}
+
+/** Hash of (address, port) for bhash2 and lhash2. */
+export function ipv4_portaddr_hash(net: Net, saddr: number, port: Port): number {
+	return (jhash_1word(swab32(saddr), net.hash_mix) ^ port) >>> 0;
 }

@@ -10,6 +10,7 @@ import type { Port } from "../linux/handle.js";
 import { jhash_1word, jhash_3words, jhash2Of4 } from "../linux/jhash.js";
 import { swab32 } from "../uapi/linux/swab.js";
 import type { Net } from "./net_namespace.js";
+import { INET_FREEBIND, INET_TRANSPARENT } from "./sock.js";
 
 /** An array of one address: four words. */
 export type In6Addr = Uint32Array;
@@ -28,6 +29,9 @@ export const IPV6_ADDR_LINKLOCAL = 0x0020;
 export const IPV6_ADDR_SITELOCAL = 0x0040;
 export const IPV6_ADDR_COMPATv4 = 0x0080;
 export const IPV6_ADDR_MAPPED = 0x1000;
+
+/** The bits of an address type that are the scope of a struct inet6_ifaddr. */
+export const IPV6_ADDR_SCOPE_MASK = 0x00f0;
 
 /** __IPV6_ADDR_SCOPE_*: a lower number is a narrower scope, 0xe is global. */
 export const IPV6_ADDR_SCOPE_NODELOCAL = 0x01;
@@ -125,6 +129,11 @@ export function ipv6_addr_scope(a: Uint32Array, i: number): number {
 	return __ipv6_addr_type(a, i) >>> 16;
 }
 
+/** The scope of a source address. -1 for the wildcard; no address has it. */
+export function ipv6_addr_src_scope(type: number): number {
+	return type === IPV6_ADDR_ANY ? -1 : type >>> 16;
+}
+
 /** Whether an address of this type needs a scope id (the link) to name a host. */
 export function __ipv6_addr_needs_scope_id(type: number): boolean {
 	return (
@@ -138,6 +147,14 @@ export function ipv6_iface_scope_id(a: Uint32Array, i: number, iface: number): n
 	return __ipv6_addr_needs_scope_id(__ipv6_addr_type(a, i)) ? iface : 0;
 }
 
+/** The first `plen` bits of an address, the rest is 0. */
+export function ipv6_addr_prefix(addr: In6Addr, plen: number): In6Addr {
+	return addr.map((word, i) => {
+		const bits = Math.min(Math.max(plen - i * 32, 0), 32);
+		return bits === 0 ? 0 : word & (0xffffffff << (32 - bits));
+	});
+}
+
 /** The number of leading bits that two addresses have in common. */
 export function ipv6_addr_diff(a: Uint32Array, i: number, b: Uint32Array, j: number): number {
 	for (let word = 0; word < 4; word++) {
@@ -145,6 +162,11 @@ export function ipv6_addr_diff(a: Uint32Array, i: number, b: Uint32Array, j: num
 		if (differ !== 0) return word * 32 + Math.clz32(differ);
 	}
 	return 128;
+}
+
+/** Whether bind() accepts addresses of other hosts. */
+export function ipv6_can_nonlocal_bind(net: Net, inet_flags: number): boolean {
+	return net.ipv6.ip_nonlocal_bind !== 0 || (inet_flags & (INET_FREEBIND | INET_TRANSPARENT)) !== 0;
 }
 
 /** Whether the first `plen` bits of two addresses are equal. */
@@ -173,6 +195,10 @@ export function ipv6_portaddr_hash(net: Net, a: Uint32Array, i: number, port: Po
 		);
 	}
 	return (hash ^ port) >>> 0;
+}
+
+export function ipv6_addr_orchid(a: In6Addr, i: number): boolean {
+	return a[i] >>> 4 === 0x2001001;
 }
 
 /** Hash of an IPv6 address, for the hash of a four-tuple. */

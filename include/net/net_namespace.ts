@@ -7,6 +7,7 @@
  */
 
 import type { Ifindex } from "../linux/handle.js";
+import type { NetDevice } from "../linux/netdevice.js";
 import type { ChangeName } from "../linux/version.js";
 import type { In6Addr } from "./ipv6.js";
 import type { UdpTable } from "./udp.js";
@@ -70,28 +71,6 @@ export interface NetnsIpv6 {
 export const IFF_UP = 1;
 export const IFF_LOOPBACK = 8;
 export const LOOPBACK_IFINDEX = 1;
-
-/**
- * A device: lo, a dummy, or a VRF master (`l3mdev_table` is its routing table). None has duplicate
- * address detection.
- */
-export interface NetDevice {
-	ifindex: Ifindex;
-	name: string;
-	flags: number;
-	/** ifindex of the VRF that the device belongs to, 0 if none. */
-	master: number;
-	/** Routing table of a VRF master, 0 on other devices. */
-	l3mdev_table: number;
-	/** IPv4 addresses, in the order of the kernel's list. */
-	ifa_list: InIfaddr[];
-	/** IPv6 addresses, in the order of the kernel's list (idev->addr_list). */
-	addr_list: Inet6Ifaddr[];
-	/** MAC address of a dummy. If absent, the kernel chose a random one. */
-	dev_addr?: Uint8Array;
-	/** The device makes no link-local address (IN6_ADDR_GEN_MODE_NONE). */
-	addr_gen_none?: boolean;
-}
 
 /** struct in_ifaddr. */
 export interface InIfaddr {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * SCTP's port buckets, endpoints and associations, as far as ports go
- * (include/net/sctp/structs.h, constants.h, sctp.h, include/uapi/linux/sctp.h).
+ * SCTP's port buckets, endpoints and associations, as far as ports go (include/net/sctp/structs.h,
+ * constants.h, sctp.h, sm.h, include/uapi/linux/sctp.h).
  */
 import type { Ifindex, Port, Sk } from "../linux/handle.js";
 import { Slab } from "../linux/slab.js";
-import type { Sockaddr } from "../linux/socket.js";
+import { AF_INET, AF_INET6, type Sockaddr } from "../linux/socket.js";
+import { ipv6_addr_set_v4mapped } from "./ipv6.js";
 import type { Net, RouteAnswer } from "./net_namespace.js";
 import type { Stack } from "./stack.js";
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN } from "./tcp_states.js";
@@ -360,4 +361,32 @@ export function sctp_sstate(k: Stack, sk: Sk, state: number): boolean {
 /** A copy of an address. */
 export function sctpAddrDup(addr: SctpAddr): SctpAddr {
 	return { ...addr, sin6_addr: addr.sin6_addr.slice() };
+}
+
+/** Converts a v4-mapped address to AF_INET, in place. */
+export function sctp_v6_map_v4(addr: SctpAddr): void {
+	addr.sin_family = AF_INET;
+	addr.sin_addr = addr.sin6_addr[3];
+}
+
+/** Converts an AF_INET address to v4-mapped, in place. */
+export function sctp_v4_map_v6(addr: SctpAddr): void {
+	addr.sin_family = AF_INET6;
+	// The array of an AF_INET address may be that of others.
+	addr.sin6_addr = new Uint32Array(4);
+	ipv6_addr_set_v4mapped(addr.sin_addr, addr.sin6_addr, 0);
+	addr.sin_addr = 0; // sin6_flowinfo
+	addr.sin6_scope_id = 0;
+}
+
+export function sctp_vtag_verify(packet: SctpPacket, asoc: SctpAssociation): boolean {
+	return packet.vtag === asoc.c.my_vtag;
+}
+
+/** The tag of an ABORT or SHUTDOWN COMPLETE may also be a reflected one. */
+export function sctp_vtag_verify_either(
+	{ tbit, vtag }: SctpPacket,
+	{ c }: SctpAssociation,
+): boolean {
+	return tbit ? c.peer_vtag !== 0 && vtag === c.peer_vtag : vtag === c.my_vtag;
 }

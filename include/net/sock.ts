@@ -11,6 +11,8 @@ import type { Ifindex, Port, Sk, Sock, Tb, Tb2 } from "../linux/handle.js";
 import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6, type Sockaddr } from "../linux/socket.js";
+import { TIMER_KINDS } from "../linux/timer.js";
+import type { Net } from "./net_namespace.js";
 import type { Stack } from "./stack.js";
 import { TCP_MSS_DEFAULT, TCP_RTO_MAX, TCP_RTO_MIN } from "./tcp.js";
 
@@ -60,15 +62,6 @@ export const INET_DEFER_CONNECT = 64;
 export const ICSK_IPV6_MAPPED = 32;
 
 export const GLOBAL_ROOT_UID = 0;
-
-/**
- * Values of icsk_pending (include/net/inet_connection_sock.h). RETRANS: sends a SYN, FIN or data
- * again. PROBE0: tries to send data or a FIN that had no route. LOSS_PROBE: sends it again once,
- * which does not count.
- */
-export const ICSK_TIME_RETRANS = 1;
-export const ICSK_TIME_PROBE0 = 3;
-export const ICSK_TIME_LOSS_PROBE = 5;
 
 /** Values of skc_prot. */
 export const PROT_TCP = 0;
@@ -402,6 +395,27 @@ export class SockTable extends Slab<Sk> {
 	tw_substate = this.u8();
 }
 
+/** sock_net: the namespace of a sock. */
+export function sk_net(k: Stack, sk: Sk): Net {
+	return k.nets[k.sock.skc_net[sk] - 1];
+}
+
+/** sk->sk_prot: the operations of a sock's protocol. IPV6_ADDRFORM may change it. */
+export function sk_prot(k: Stack, sk: Sk): Proto {
+	return k.protocols.proto_list[k.sock.skc_prot[sk]];
+}
+
+/** The number of the timer in k.timers. It is also tw_timer of a time-wait socket. */
+export function sk_timer(sk: Sk): number {
+	return sk * TIMER_KINDS + 2;
+}
+
+/** Holds a sock, so that its handle is not used again while a call still reads it. */
+export function sock_hold(k: Stack, sk: Sk): void {
+	k.held = sk;
+	k.held_freed = false;
+}
+
 /**
  * Puts a sock on a chain linked by node_next: at the tail if it is AF_INET6 and has SO_REUSEPORT.
  */
@@ -411,4 +425,48 @@ export function sk_add_node_rcu(S: SockTable, sk: Sk, list: Int32Array, slot: nu
 	} else {
 		hlist_add_head(list, S.node_next, S.node_pprev, slot, sk);
 	}
+}
+
+/** Sets or clears a flag of a sock. */
+export function sock_valbool_flag(S: Stack["sock"], sk: Sk, bit: number, valbool: boolean): void {
+	if (valbool) S.sk_flags[sk] |= bit;
+	else S.sk_flags[sk] &= ~bit;
+}
+
+/**
+ * An accept queue is full only above its backlog: it holds one connection more than listen() asked
+ * for.
+ */
+export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
+	return k.sock.sk_ack_backlog.get(sk) >>> 0 > k.sock.sk_max_ack_backlog.get(sk);
+}
+
+export function sock_put(k: Stack, sk: Sk): void {
+	k.held = 0;
+	if (k.held_freed) k.sock.kmem_cache_free(sk);
+}
+
+/** Detaches a sock from its struct socket: no file refers to it any more. */
+export function sock_orphan(k: Stack, sk: Sk): void {
+	k.sock.sk_flags[sk] |= SOCK_DEAD;
+	k.sock.sk_socket[sk] = 0;
+	if (!k.changes.has("orphan-uid")) k.sock.sk_uid[sk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
+}
+
+export function sock_graft(k: Stack, sk: Sk, socket: number): void {
+	k.sock.sk_socket[sk] = socket;
+	k.sock.sk_uid[sk] = k.socket.i_uid[socket];
+	k.socket.sk[socket] = sk;
+}
+
+/** Returns and clears the pending error: 0 or a negative errno. */
+export function sock_error(k: Stack, sk: Sk): number {
+	const err = k.sock.sk_err[sk];
+	k.sock.sk_err[sk] = 0;
+	return err === 0 ? 0 : -err;
+}
+
+/** Whether connect() chose the socket's port. C has it since 6.18. */
+export function sk_is_connect_bind(k: Stack, sk: Sk): boolean {
+	return (k.sock.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0;
 }

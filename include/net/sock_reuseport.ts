@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Groups of sockets that share a port (include/net/sock_reuseport.h). */
+import type { Sk } from "../linux/handle.js";
+import type { Stack } from "./stack.js";
 
 /** max_socks of a new group; it doubles when the group is full. */
 export const INIT_SOCKS = 128;
@@ -22,4 +24,14 @@ export interface SockReuseport {
 	prog: boolean;
 	/** A UDP member was connected once. Stays set for the life of the group. */
 	has_conns: boolean;
+}
+
+/** The group of a sock, null if it is in none. */
+export function groupOf(k: Stack, sk: Sk): SockReuseport | null {
+	return k.reuseport.get(k.sock.sk_reuseport_cb[sk]) ?? null;
+}
+
+/** Whether the group has or had a connected member. Then UDP's lookup scores every sock. */
+export function reuseport_has_conns(k: Stack, sk: Sk): boolean {
+	return groupOf(k, sk)?.has_conns ?? false;
 }

@@ -7,6 +7,7 @@ import type { In6Addr } from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
 import { RefusedPorts } from "./refused_ports.js";
 import type { SockTable } from "./sock.js";
+import type { Stack } from "./stack.js";
 
 /** A datagram that a sock has received: a struct sk_buff with its headers. */
 export interface Datagram {
@@ -138,6 +139,11 @@ export function udp_hashslot2(table: UdpTable, hash: number): number {
 	return hash & table.mask;
 }
 
+/** Is never called: udp_lib_get_port hashes a sock. Throws Error. */
+export function udp_lib_hash(_k: Stack, sk: Sk): number {
+	throw new Error(`udp_lib_hash: socket ${sk}`);
+}
+
 /** Slot of a hash of a four-tuple in the third hash. */
 export function udp_hashslot4(table: UdpTable, hash: number): number {
 	return hash & table.mask;
@@ -163,8 +169,8 @@ export function setUdpHashes(S: SockTable, sk: Sk, port: Port, portaddr: number)
 }
 
 /**
- * include/net/udp.h: udp_sk_bound_dev_eq. Whether a sock bound to bound_dev_if (0: none) receives
- * datagrams of device `dif`, or of its VRF `sdif` (0: none).
+ * Whether a sock bound to bound_dev_if (0: none) receives datagrams of device `dif`, or of its VRF
+ * `sdif` (0: none).
  */
 export function udp_sk_bound_dev_eq(
 	net: Net,

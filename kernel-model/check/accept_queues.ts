@@ -5,10 +5,10 @@
  * has the kernel's secret, the model's choice is the kernel's.
  */
 import { type In6Addr, ipv6_addr_equal } from "../../include/net/ipv6.js";
-import { SOCK_MPTCP } from "../../include/net/sock.js";
+import { reqsk_queue_remove } from "../../include/net/request_sock.js";
+import { SOCK_MPTCP, sk_acceptq_is_full } from "../../include/net/sock.js";
 import type { AcceptQueueGuest, SecretKind } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
-import { reqsk_queue_remove, sk_acceptq_is_full } from "../../net/ipv4/inet_connection_sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import {
 	type Address,

@@ -3,7 +3,7 @@
  * Compares a result with the recorded one. If they differ, says why the model cannot give the
  * recorded result, and whether something outside the recording may be the cause.
  */
-import { RCV_SHUTDOWN } from "../../include/net/sock.js";
+import { RCV_SHUTDOWN, sk_net } from "../../include/net/sock.js";
 import { TCP_CLOSE, TCP_CLOSE_WAIT, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
 	CANDIDATE_OK,
@@ -12,7 +12,6 @@ import {
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import { EINPROGRESS, ERESTARTSYS, errnoName } from "../../include/uapi/asm-generic/errno.js";
-import { sk_net } from "../../net/core/sock.js";
 import {
 	bindCandidate,
 	inet_sk_get_local_port_range,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A call that is made on the model, and its result. */
 import { SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
+import { sk_net } from "../../include/net/sock.js";
 import { EFAULT } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_UDP, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
-import { sk_net } from "../../net/core/sock.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";

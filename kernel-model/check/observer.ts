@@ -10,8 +10,8 @@
  */
 import type { Draws } from "../../include/net/draws.js";
 import type { Net, RouteAnswer } from "../../include/net/net_namespace.js";
+import { sk_net } from "../../include/net/sock.js";
 import { CANDIDATE_OK } from "../../include/trace/events/port_search.js";
-import { sk_net } from "../../net/core/sock.js";
 import { bindCandidate } from "../../net/ipv4/inet_connection_sock.js";
 import { connectCandidate } from "../../net/ipv4/inet_hashtables.js";
 import { udpCandidate } from "../../net/ipv4/udp.js";

@@ -12,6 +12,7 @@
  */
 
 import type { Net } from "../../include/net/net_namespace.js";
+import { sk_acceptq_is_full } from "../../include/net/sock.js";
 import {
 	EEXIST,
 	EFAULT,
@@ -20,7 +21,6 @@ import {
 	errnoName,
 } from "../../include/uapi/asm-generic/errno.js";
 import { NotModelled } from "../../net/core/sock.js";
-import { sk_acceptq_is_full } from "../../net/ipv4/inet_connection_sock.js";
 import { SearchExplainer } from "../machine/explain.js";
 import { END_OF_TIME, HOOKS, type Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";

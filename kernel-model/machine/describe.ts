@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Sockets and addresses in words. */
 import { AF_INET6 } from "../../include/linux/socket.js";
-import { SOCK_DEAD } from "../../include/net/sock.js";
+import { SOCK_DEAD, sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT, tcpStateName } from "../../include/net/tcp_states.js";
 import { dev_get_by_index } from "../../net/core/dev.js";
-import { sk_net } from "../../net/core/sock.js";
 import { type Address, formatIpv4, formatIpv6 } from "./address.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";

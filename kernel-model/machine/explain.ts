@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Explanations: what a search did and why, and why a call failed, in a few lines. */
+import { tcp_or_dccp_get_hashinfo } from "../../include/net/inet_hashtables.js";
+import { sk_net } from "../../include/net/sock.js";
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";
 import {
 	CANDIDATE_CONFLICT,
@@ -19,8 +21,7 @@ import {
 	EINPROGRESS,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
-import { sk_net } from "../../net/core/sock.js";
-import { skOverIpv6, tcp_or_dccp_get_hashinfo } from "../../net/ipv4/inet_hashtables.js";
+import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import type { Address } from "./address.js";
 import { count, describeSock, plural, sockDestination, sockSource } from "./describe.js";
 import { failureReason } from "./failures.js";

@@ -42,11 +42,8 @@ import {
 	SIZEOF_SOCKADDR_STORAGE,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
-import { ipv6_only_sock } from "../../include/net/inet_sock.js";
-import {
-	inet_addr_valid_or_nonlocal,
-	inet_port_requires_bind_service,
-} from "../../include/net/ip.js";
+import { inet_addr_valid_or_nonlocal, ipv6_only_sock } from "../../include/net/inet_sock.js";
+import { inet_port_requires_bind_service } from "../../include/net/ip.js";
 import {
 	__ipv6_addr_needs_scope_id,
 	type In6Addr,
@@ -59,6 +56,7 @@ import {
 	ipv6_addr_any,
 	ipv6_addr_type,
 	ipv6_addr_v4mapped,
+	ipv6_can_nonlocal_bind,
 } from "../../include/net/ipv6.js";
 import {
 	type FibRoute,
@@ -69,7 +67,7 @@ import {
 	RTN_BROADCAST,
 	RTN_UNICAST,
 } from "../../include/net/net_namespace.js";
-import { SEND_SHUTDOWN, SOCK_BROADCAST } from "../../include/net/sock.js";
+import { SEND_SHUTDOWN, SOCK_BROADCAST, sk_net } from "../../include/net/sock.js";
 import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
@@ -88,11 +86,9 @@ import {
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
 import { dev_get_by_index } from "../../net/core/dev.js";
-import { sk_net } from "../../net/core/sock.js";
 import { __ip_dev_find } from "../../net/ipv4/devinet.js";
 import { fib_lookup, inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
 import { ipv6_chk_addr } from "../../net/ipv6/addrconf.js";
-import { ipv6_can_nonlocal_bind } from "../../net/ipv6/af_inet6.js";
 import {
 	l3mdev_fib_table_by_index,
 	l3mdev_master_ifindex_by_index,

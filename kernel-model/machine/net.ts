@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A network namespace as `ip` and `sysctl` see it: devices, addresses, routes and sysctls. */
-import type { In6Addr } from "../../include/net/ipv6.js";
+import { inet_make_mask } from "../../include/linux/inetdevice.js";
+import { type NetDevice, netif_is_l3_master } from "../../include/linux/netdevice.js";
+import { type In6Addr, ipv6_addr_prefix } from "../../include/net/ipv6.js";
 import {
 	IFA_HOST,
 	IFA_LINK,
 	IFF_LOOPBACK,
 	IFF_UP,
 	type Net,
-	type NetDevice,
 	type RouteAnswer,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
@@ -29,7 +30,7 @@ import {
 	EOPNOTSUPP,
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { inet_del_ifa, inet_insert_ifa, inet_make_mask } from "../../net/ipv4/devinet.js";
+import { inet_del_ifa, inet_insert_ifa } from "../../net/ipv4/devinet.js";
 import { fib_add_ifaddr, fib_disable_ip } from "../../net/ipv4/fib_frontend.js";
 import { type FibPattern, fib_table_delete, fib_table_insert } from "../../net/ipv4/fib_trie.js";
 import { rt_cache_flush } from "../../net/ipv4/route.js";
@@ -44,11 +45,9 @@ import {
 	addrconfIfup,
 	inet6_addr_add,
 	inet6_addr_del,
-	ipv6_addr_prefix,
 } from "../../net/ipv6/addrconf.js";
 import { IP6_RT_PRIO_USER, ip6_route_add, ip6_route_del } from "../../net/ipv6/route.js";
 import { sysctlFile6, sysctlRead6, sysctlWrite6 } from "../../net/ipv6/sysctl_net_ipv6.js";
-import { netif_is_l3_master } from "../../net/l3mdev/l3mdev.js";
 import { formatIpv6, parseIpv4, parseIpv6 } from "./address.js";
 import {
 	checkBoolean,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Which sockets have a port, by which rule they share it, and how much of a range is left. */
+import { tcp_or_dccp_get_hashinfo } from "../../include/net/inet_hashtables.js";
 import { LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
+import { sk_net, sk_timer } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_FIN_WAIT2, TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { udp_hashslot, udp_port_hash } from "../../include/net/udp.js";
@@ -11,15 +13,13 @@ import {
 	SEARCH_UDP,
 } from "../../include/trace/events/port_search.js";
 import { IPPROTO_SCTP, IPPROTO_UDP, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
-import { sk_net, sock_i_uid } from "../../net/core/sock.js";
+import { sock_i_uid } from "../../net/core/sock.js";
 import { bindCandidate, inet_rcv_saddr_equal } from "../../net/ipv4/inet_connection_sock.js";
 import {
 	bindBucketFind,
 	bindBucketOwners,
 	connectCandidate,
-	tcp_or_dccp_get_hashinfo,
 } from "../../net/ipv4/inet_hashtables.js";
-import { sk_timer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot, udpCandidate } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import { sctpCandidate } from "../../net/sctp/socket.js";

@@ -27,6 +27,7 @@ import {
 	SIZEOF_SOCKADDR_STORAGE,
 } from "../../include/linux/socket.js";
 import { JIFFY } from "../../include/linux/timer.js";
+import { sk_net } from "../../include/net/sock.js";
 import { noTrace } from "../../include/trace/events/port_search.js";
 import {
 	EAGAIN,
@@ -41,7 +42,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { processBacklogAndWorks } from "../../net/core/dev.js";
-import { intBytes, sk_net } from "../../net/core/sock.js";
+import { intBytes } from "../../net/core/sock.js";
 import { runTimers } from "../../net/ipv4/tcp_timer.js";
 import {
 	__sock_release,

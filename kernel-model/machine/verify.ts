@@ -4,16 +4,14 @@ import { hlist_unhashed } from "../../include/linux/list.js";
 import type { Slab } from "../../include/linux/slab.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { TIMER_KINDS } from "../../include/linux/timer.js";
-import {
-	type InetHashinfo,
-	inet_bhashfn,
-	ipv4_portaddr_hash,
-} from "../../include/net/inet_hashtables.js";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
+import { type InetHashinfo, inet_bhashfn } from "../../include/net/inet_hashtables.js";
+import { ipv4_portaddr_hash } from "../../include/net/ip.js";
 import { ipv6_addr_equal, ipv6_addr_v4mapped, ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import type { RefusedPorts } from "../../include/net/refused_ports.js";
 import { SCTP_TIMEOUT_T1 } from "../../include/net/sctp.js";
-import { SOCK_DEAD } from "../../include/net/sock.js";
+import { SOCK_DEAD, sk_timer } from "../../include/net/sock.js";
 import {
 	TCP_CLOSE,
 	TCP_LISTEN,
@@ -37,7 +35,7 @@ import {
 } from "../../include/uapi/linux/in.js";
 import { inet_lhash2_bucket_sk, sk_ehashfn } from "../../net/ipv4/inet_hashtables.js";
 import { routeConnect, segmentDeliverIfindex } from "../../net/ipv4/route.js";
-import { icsk_retransmit_timer, sk_timer, sockOfTimer } from "../../net/ipv4/tcp_timer.js";
+import { sockOfTimer } from "../../net/ipv4/tcp_timer.js";
 import { udp_get_table_prot } from "../../net/ipv4/udp.js";
 import { inet_sk_bound_l3mdev } from "../../net/l3mdev/l3mdev.js";
 import type { Kernel } from "./kernel.js";

@@ -6,8 +6,8 @@ import {
 	sctp_ep_hashfn,
 	sctp_phashfn,
 } from "../../include/net/sctp.js";
+import { sk_net } from "../../include/net/sock.js";
 import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
-import { sk_net } from "../../net/core/sock.js";
 import type { Kernel } from "./kernel.js";
 import { nth } from "./nth.js";
 

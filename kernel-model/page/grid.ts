@@ -2,7 +2,7 @@
 /** The range of ports as a grid: what each port is, and where its cell lies. */
 import { test_bit } from "../../include/linux/bitmap.js";
 import type { Net } from "../../include/net/net_namespace.js";
-import { SOCK_DEAD } from "../../include/net/sock.js";
+import { SOCK_DEAD, sk_timer } from "../../include/net/sock.js";
 import { TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import {
 	IPPROTO_DCCP,
@@ -11,7 +11,6 @@ import {
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
-import { sk_timer } from "../../net/ipv4/tcp_timer.js";
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 

@@ -2,6 +2,7 @@
 /** The sockets of a namespace, as `ss -anp` prints them. */
 import { AF_INET6 } from "../../include/linux/socket.js";
 import type { Net } from "../../include/net/net_namespace.js";
+import { sk_timer } from "../../include/net/sock.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
@@ -24,7 +25,6 @@ import {
 	IPPROTO_UDP,
 	IPPROTO_UDPLITE,
 } from "../../include/uapi/linux/in.js";
-import { sk_timer } from "../../net/ipv4/tcp_timer.js";
 import { deviceName, sockDestination, sockSource } from "../machine/describe.js";
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";

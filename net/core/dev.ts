@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/core/dev.c: devices by their number, and delivery of the segments that were sent over loopback. */
 import type { Ifindex } from "../../include/linux/handle.js";
-import type { Net, NetDevice } from "../../include/net/net_namespace.js";
+import type { NetDevice } from "../../include/linux/netdevice.js";
+import type { Net } from "../../include/net/net_namespace.js";
 import type { Stack } from "../../include/net/stack.js";
 
 export function dev_get_by_index(net: Net, ifindex: Ifindex): NetDevice | null {

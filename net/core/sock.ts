@@ -16,11 +16,15 @@ import {
 	SK_NO_REUSE,
 	SOCK_BINDPORT_LOCK,
 	SOCK_BROADCAST,
-	SOCK_DEAD,
 	SOCK_KEEPOPEN,
 	SOCK_LINGER,
 	SOCK_LOCALROUTE,
 	type SockTable,
+	sk_net,
+	sk_prot,
+	sock_error,
+	sock_orphan,
+	sock_valbool_flag,
 	TIMEO_NOWAIT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -66,16 +70,6 @@ export class NotModelled extends Error {
 	override readonly name = "NotModelled";
 }
 
-/** include/net/sock.h: sock_net. The namespace of a sock. */
-export function sk_net(k: Stack, sk: Sk): Net {
-	return k.nets[k.sock.skc_net[sk] - 1];
-}
-
-/** sk->sk_prot: the operations of a sock's protocol. IPV6_ADDRFORM may change it. */
-export function sk_prot(k: Stack, sk: Sk): Proto {
-	return k.protocols.proto_list[k.sock.skc_prot[sk]];
-}
-
 /**
  * include/net/sock.h: sk_dev_equal_l3scope. Whether `dif` is the device of the socket, or its VRF.
  */
@@ -85,48 +79,11 @@ export function sk_dev_equal_l3scope(k: Stack, sk: Sk, dif: Ifindex): boolean {
 	return l3mdev_master_ifindex_by_index(sk_net(k, sk), dif) === bound_dev_if;
 }
 
-/** Holds a sock, so that its handle is not used again while a call still reads it. */
-export function sock_hold(k: Stack, sk: Sk): void {
-	k.held = sk;
-	k.held_freed = false;
-}
-
-export function sock_put(k: Stack, sk: Sk): void {
-	k.held = 0;
-	if (k.held_freed) k.sock.kmem_cache_free(sk);
-}
-
-export function sock_graft(k: Stack, sk: Sk, socket: number): void {
-	k.sock.sk_socket[sk] = socket;
-	k.sock.sk_uid[sk] = k.socket.i_uid[socket];
-	k.socket.sk[socket] = sk;
-}
-
-/** Detaches a sock from its struct socket: no file refers to it any more. */
-export function sock_orphan(k: Stack, sk: Sk): void {
-	k.sock.sk_flags[sk] |= SOCK_DEAD;
-	k.sock.sk_socket[sk] = 0;
-	if (!k.changes.has("orphan-uid")) k.sock.sk_uid[sk] = GLOBAL_ROOT_UID; // since 6.17, c51da3f7a161
-}
-
-/** Returns and clears the pending error: 0 or a negative errno. */
-export function sock_error(k: Stack, sk: Sk): number {
-	const err = k.sock.sk_err[sk];
-	k.sock.sk_err[sk] = 0;
-	return err === 0 ? 0 : -err;
-}
-
 /** Returns and clears the soft error, a positive errno; 0 if there is none. */
 function takeSoftError(k: Stack, sk: Sk): number {
 	const err = k.sock.sk_err_soft[sk];
 	k.sock.sk_err_soft[sk] = 0;
 	return err;
-}
-
-/** Sets or clears a flag of a sock. */
-function sock_valbool_flag(S: Stack["sock"], sk: Sk, bit: number, valbool: boolean): void {
-	if (valbool) S.sk_flags[sk] |= bit;
-	else S.sk_flags[sk] &= ~bit;
 }
 
 /** The first `optlen` bytes of an int in memory (little-endian). */

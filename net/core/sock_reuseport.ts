@@ -6,22 +6,13 @@
 import type { Sk } from "../../include/linux/handle.js";
 import { hlist_unhashed } from "../../include/linux/list.js";
 import { reciprocal_scale } from "../../include/linux/math.js";
-import { INIT_SOCKS, type SockReuseport } from "../../include/net/sock_reuseport.js";
+import { groupOf, INIT_SOCKS, type SockReuseport } from "../../include/net/sock_reuseport.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EBUSY, EINVAL, ENOMEM } from "../../include/uapi/asm-generic/errno.js";
 
 /** max_socks is a u16. */
 const U16_MAX = 0xffff;
-
-function groupOf(k: Stack, sk: Sk): SockReuseport | null {
-	return k.reuseport.get(k.sock.sk_reuseport_cb[sk]) ?? null;
-}
-
-/** Whether the group has or had a connected member. Then UDP's lookup scores every sock. */
-export function reuseport_has_conns(k: Stack, sk: Sk): boolean {
-	return groupOf(k, sk)?.has_conns ?? false;
-}
 
 export function reuseport_has_conns_set(k: Stack, sk: Sk): void {
 	const reuse = groupOf(k, sk);

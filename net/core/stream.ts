@@ -2,10 +2,10 @@
 /** net/core/stream.c: how a send waits for the connection, and its error. */
 import type { Sk } from "../../include/linux/handle.js";
 import { MSG_DONTWAIT } from "../../include/linux/socket.js";
+import { sock_error } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCPF_SYN_RECV, TCPF_SYN_SENT } from "../../include/net/tcp_states.js";
 import { EAGAIN, EPIPE, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
-import { sock_error } from "./sock.js";
 
 /** A send on a sock that is not connected. Returns a negative errno, -ERESTARTSYS if it waits. */
 export function sk_stream_wait_connect(k: Stack, sk: Sk, flags: number): number {

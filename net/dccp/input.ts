@@ -34,6 +34,7 @@ import {
 	dccphType,
 } from "../../include/linux/dccp.js";
 import type { Sk } from "../../include/linux/handle.js";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
 import { SHUTDOWN_MASK, SOCK_DONE } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
@@ -43,7 +44,6 @@ import {
 	ENOMSG,
 	EUSERS,
 } from "../../include/uapi/asm-generic/errno.js";
-import { icsk_retransmit_timer } from "../ipv4/tcp_timer.js";
 import { dccp_v4_conn_request } from "./ipv4.js";
 import { dccp_v6_conn_request } from "./ipv6.js";
 import { dccp_time_wait } from "./minisocks.js";

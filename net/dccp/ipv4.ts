@@ -21,8 +21,7 @@ import {
 	dccphType,
 } from "../../include/linux/dccp.js";
 import type { Ifindex, Sk, Sock } from "../../include/linux/handle.js";
-import type { ProtoOps } from "../../include/linux/net.js";
-import { INET_DCCP_OPS, SOCK_DCCP } from "../../include/linux/net.js";
+import { INET_DCCP_OPS, type ProtoOps, SOCK_DCCP } from "../../include/linux/net.js";
 import {
 	AF_INET,
 	AF_INET6,
@@ -30,20 +29,25 @@ import {
 	SOL_DCCP,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
-import {
-	inet_sk_flowi_flags,
-	ip_sock_rt_scope,
-	sk_daddr_set,
-	sk_rcv_saddr_set,
-} from "../../include/net/inet_sock.js";
+import { inet_csk_reqsk_queue_is_full } from "../../include/net/inet_connection_sock.js";
+import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_hashtables.js";
+import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
+import { rt6_need_strict } from "../../include/net/ip6_route.js";
 import { type In6Addr, ipv6_addr_copy } from "../../include/net/ipv6.js";
 import { type Net, RTN_BROADCAST, RTN_MULTICAST } from "../../include/net/net_namespace.js";
-import type { Proto, RequestSockOps } from "../../include/net/sock.js";
-import { ICSK_IPV6_MAPPED, PROT_DCCP_V4 } from "../../include/net/sock.js";
+import { reqsk_free } from "../../include/net/request_sock.js";
+import {
+	ICSK_IPV6_MAPPED,
+	PROT_DCCP_V4,
+	type Proto,
+	type RequestSockOps,
+	sk_acceptq_is_full,
+	sk_net,
+} from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
-import { proto_register, sk_net } from "../core/sock.js";
+import { proto_register } from "../core/sock.js";
 import {
 	inet_accept,
 	inet_bind,
@@ -62,9 +66,6 @@ import {
 	inet_csk_get_port,
 	inet_csk_reqsk_queue_drop,
 	inet_csk_reqsk_queue_hash_add,
-	inet_csk_reqsk_queue_is_full,
-	reqsk_free,
-	sk_acceptq_is_full,
 } from "../ipv4/inet_connection_sock.js";
 import {
 	__inet_inherit_port,
@@ -82,7 +83,7 @@ import { inet_add_protocol } from "../ipv4/protocol.js";
 import { ip_route_connect, ipSegmentRoute } from "../ipv4/route.js";
 import { newIsn, turnAround } from "../ipv4/tcp_output.js";
 import { __inet6_lookup_established, inet6_lookup_listener } from "../ipv6/inet6_hashtables.js";
-import { inet6_sdif, ip6LocalDeliverIfindex, rt6_need_strict } from "../ipv6/route.js";
+import { inet6_sdif, ip6LocalDeliverIfindex } from "../ipv6/route.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { dccp_rcv_established, dccp_rcv_state_process } from "./input.js";
 import {

@@ -32,11 +32,13 @@ import {
 	PROT_DCCP_V6,
 	type Proto,
 	type RequestSockOps,
+	sk_acceptq_is_full,
+	sk_net,
 } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
-import { proto_register, sk_net } from "../core/sock.js";
+import { proto_register } from "../core/sock.js";
 import {
 	inet_accept,
 	inet_recvmsg,
@@ -46,7 +48,7 @@ import {
 	inet_stream_connect,
 	inet_wait_for_connect,
 } from "../ipv4/af_inet.js";
-import { inet_csk_get_port, sk_acceptq_is_full } from "../ipv4/inet_connection_sock.js";
+import { inet_csk_get_port } from "../ipv4/inet_connection_sock.js";
 import {
 	inet_bhash2_reset_saddr,
 	inet_bhash2_update_saddr,

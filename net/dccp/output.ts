@@ -25,10 +25,10 @@ import {
 	dccpFlags,
 } from "../../include/linux/dccp.js";
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
 import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
-import { ICSK_IPV6_MAPPED, SOCK_DONE } from "../../include/net/sock.js";
+import { ICSK_IPV6_MAPPED, SOCK_DONE, sk_net } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
-import { sk_net } from "../core/sock.js";
 import { inet_sk_rebuild_header } from "../ipv4/af_inet.js";
 import { skOverIpv6 } from "../ipv4/inet_hashtables.js";
 import { ipDatagramDeliverIfindex, ipSegmentRoute, ipSourceValid } from "../ipv4/route.js";
@@ -39,7 +39,6 @@ import {
 	skRemoteAnswer,
 	turnAround,
 } from "../ipv4/tcp_output.js";
-import { icsk_retransmit_timer } from "../ipv4/tcp_timer.js";
 import { ip6LocalDeliverIfindex } from "../ipv6/route.js";
 
 /**

@@ -51,8 +51,13 @@ import {
 	SOCK_DEAD,
 	SOCK_DONE,
 	SOCK_LINGER,
+	sock_error,
+	sock_hold,
+	sock_orphan,
+	sock_put,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { tcp_clear_xmit_timers } from "../../include/net/tcp.js";
 import {
 	EAGAIN,
 	ECONNRESET,
@@ -66,15 +71,7 @@ import {
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { process_backlog } from "../core/dev.js";
-import {
-	intAt,
-	intBytes,
-	NotModelled,
-	sock_error,
-	sock_hold,
-	sock_orphan,
-	sock_put,
-} from "../core/sock.js";
+import { intAt, intBytes, NotModelled } from "../core/sock.js";
 import { sk_stream_wait_connect } from "../core/stream.js";
 import {
 	inet_csk_destroy_sock,
@@ -83,7 +80,6 @@ import {
 } from "../ipv4/inet_connection_sock.js";
 import { inet_bhash2_reset_saddr, inet_put_port, inet_unhash } from "../ipv4/inet_hashtables.js";
 import { sk_stream_wait_close } from "../ipv4/tcp.js";
-import { tcp_clear_xmit_timers } from "../ipv4/tcp_timer.js";
 import { dccp_send_close, dccp_send_reset, dccp_write_xmit } from "./output.js";
 
 /**

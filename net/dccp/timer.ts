@@ -9,15 +9,13 @@ import {
 	DCCP_RTO_MAX,
 } from "../../include/linux/dccp.js";
 import type { Sk } from "../../include/linux/handle.js";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { TCP_RESOURCE_PROBE_INTERVAL } from "../../include/net/tcp.js";
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { skRemoteAnswer } from "../ipv4/tcp_output.js";
-import { icsk_retransmit_timer } from "../ipv4/tcp_timer.js";
 import { dccp_retransmit_skb, dccp_send_reset } from "./output.js";
 import { dccp_done } from "./proto.js";
-
-/** Time until a packet that could not be sent is tried again, ms. */
-const TCP_RESOURCE_PROBE_INTERVAL = 500;
 
 function dccp_write_err(k: Stack, sk: Sk): void {
 	k.sock.sk_err[sk] = k.sock.sk_err_soft[sk] || ETIMEDOUT;

@@ -30,12 +30,14 @@ import {
 	type Sockaddr,
 	sockaddr_in,
 } from "../../include/linux/socket.js";
+import { fastopen_queue_tune } from "../../include/linux/tcp.js";
 import { JIFFY } from "../../include/linux/timer.js";
-import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
 import {
 	inet_addr_valid_or_nonlocal,
-	inet_port_requires_bind_service,
-} from "../../include/net/ip.js";
+	inet_sk_flowi_flags,
+	ip_sock_rt_scope,
+} from "../../include/net/inet_sock.js";
+import { inet_port_requires_bind_service } from "../../include/net/ip.js";
 import {
 	type Net,
 	RT_TABLE_LOCAL,
@@ -52,6 +54,10 @@ import {
 	SOCK_BINDPORT_LOCK,
 	SOCK_LINGER,
 	type SockTable,
+	sk_net,
+	sk_prot,
+	sock_error,
+	sock_graft,
 	WAITS,
 	WAITS_DISCONNECTED,
 	WAITS_NOT,
@@ -101,10 +107,6 @@ import {
 	proto_register,
 	release_sock,
 	sk_alloc,
-	sk_net,
-	sk_prot,
-	sock_error,
-	sock_graft,
 	sock_no_listen,
 } from "../core/sock.js";
 import { ip6_dst_lookup_flow } from "../ipv6/ip6_output.js";
@@ -116,9 +118,85 @@ import { skOverIpv6 } from "./inet_hashtables.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "./ip_sockglue.js";
 import { inet_add_protocol } from "./protocol.js";
 import { ip_route_output_flow } from "./route.js";
-import { fastopen_queue_tune, tcp_getsockopt, tcp_setsockopt, tcpSendmsgWait } from "./tcp.js";
+import { tcp_getsockopt, tcp_setsockopt, tcpSendmsgWait } from "./tcp.js";
 import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
+
+/** Binds a socket without a port to any open port. Returns 0, or -EAGAIN if there is none. */
+export function inet_autobind(k: Stack, sk: Sk): number {
+	const S = k.sock;
+	if (S.skc_num[sk] !== 0) return 0;
+	if (sk_prot(k, sk).get_port(k, sk, 0) !== 0) return -EAGAIN;
+	S.inet_sport[sk] = S.skc_num[sk];
+	return 0;
+}
+
+/** listen(). Returns 0 or a negative errno. */
+export function inet_listen(k: Stack, sock: Sock, backlog: number): number {
+	const sk = k.socket.sk[sock];
+	const S = k.sock;
+	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_STREAM) {
+		return -EINVAL;
+	}
+	const old_state = S.skc_state[sk];
+	if (((1 << old_state) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
+	S.sk_max_ack_backlog.set(sk, backlog >>> 0);
+	// On a socket that listens already, listen() only changes the backlog.
+	if (old_state === TCP_LISTEN) return 0;
+	const { sysctl_tcp_fastopen } = sk_net(k, sk).ipv4;
+	if (
+		(sysctl_tcp_fastopen & TFO_SERVER_WO_SOCKOPT1) !== 0 &&
+		(sysctl_tcp_fastopen & TFO_SERVER_ENABLE) !== 0 &&
+		S.fastopenq_max_qlen.get(sk) === 0
+	) {
+		fastopen_queue_tune(k, sk, backlog);
+	}
+	return inet_csk_listen_start(k, sk);
+}
+
+/**
+ * The entry of a type and a protocol. Protocol 0 is the default of the type. Returns a negative
+ * errno if there is no entry. Throws NotModelled for raw and ping sockets.
+ */
+export function findProtosw(
+	table: readonly InetProtosw[],
+	type: number,
+	protocol: number,
+): InetProtosw | number {
+	if (type === SOCK_RAW) throw new NotModelled("raw sockets");
+	if (type === SOCK_DGRAM && (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6)) {
+		throw new NotModelled("ping sockets");
+	}
+	let err = -ESOCKTNOSUPPORT;
+	for (const answer of table) {
+		if (answer.type !== type) continue;
+		if (protocol === IPPROTO_IP || answer.protocol === protocol) return answer;
+		err = -EPROTONOSUPPORT;
+	}
+	return err;
+}
+
+/** Makes the sock of a new AF_INET socket. Returns 0 or a negative errno. */
+export function inet_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
+	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
+	const answer = findProtosw(k.protocols.inetsw, k.socket.type[sock], protocol);
+	if (typeof answer === "number") return answer;
+	k.socket.ops[sock] = answer.ops.ops;
+	const { prot } = answer;
+	const sk = sk_alloc(k, net, AF_INET, prot.prot, k.socket.type[sock], answer.protocol);
+	sock_graft(k, sk, sock);
+	prot.init?.(k, sk);
+	return 0;
+}
+
+/** The last close() of a socket. If the task exits (`exiting`), SO_LINGER has no effect. */
+export function inet_release(k: Stack, sock: Sock, exiting: boolean): void {
+	const sk = k.socket.sk[sock];
+	if (sk === 0) return;
+	const linger = (k.sock.sk_flags[sk] & SOCK_LINGER) !== 0 && !exiting;
+	sk_prot(k, sk).close(k, sk, linger ? (k.sock.sk_lingertime.get(sk) >>> 0) * 1000 : 0);
+	k.socket.sk[sock] = 0;
+}
 
 /** bind() of an AF_INET socket: the bind of its protocol if it has one, otherwise __inet_bind. */
 export function inet_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
@@ -176,15 +254,6 @@ export function __inet_bind(k: Stack, sk: Sk, addr: Sockaddr): number {
 	return 0;
 }
 
-/** Binds a socket without a port to any open port. Returns 0, or -EAGAIN if there is none. */
-export function inet_autobind(k: Stack, sk: Sk): number {
-	const S = k.sock;
-	if (S.skc_num[sk] !== 0) return 0;
-	if (sk_prot(k, sk).get_port(k, sk, 0) !== 0) return -EAGAIN;
-	S.inet_sport[sk] = S.skc_num[sk];
-	return 0;
-}
-
 /** connect() of a datagram socket. Binds a port first. AF_UNSPEC disconnects the socket instead. */
 export function inet_dgram_connect(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
@@ -195,68 +264,45 @@ export function inet_dgram_connect(k: Stack, sock: Sock, addr: Sockaddr, addr_le
 	return prot.connect(k, sk, addr, addr_len);
 }
 
-/** Binds a port before a socket sends. Returns 0, or -EAGAIN if there is no open port. */
-export function inet_send_prepare(k: Stack, sk: Sk): number {
-	return sk_prot(k, sk).no_autobind ? 0 : inet_autobind(k, sk);
-}
-
-/** sendto(), sendmsg(), send(), write(). Returns the number of bytes or a negative errno. */
-export function inet_sendmsg(
-	k: Stack,
-	sock: Sock,
-	addr: Sockaddr | null,
-	addr_len: number,
-	size: number,
-	flags: number,
-): number {
+/**
+ * Continues a blocking connect(). Returns 0, a negative errno, or -ERESTARTSYS if it would sleep
+ * again.
+ */
+export function inet_wait_for_connect(k: Stack, sock: Sock): number {
 	const sk = k.socket.sk[sock];
-	const err = inet_send_prepare(k, sk);
-	if (err !== 0) return err;
-	return sk_prot(k, sk).sendmsg(k, sk, addr, addr_len, size, flags);
-}
-
-export function inet_recvmsg(k: Stack, sock: Sock, size: number, flags: number): number {
-	const sk = k.socket.sk[sock];
-	if ((flags & (MSG_OOB | MSG_ERRQUEUE)) !== 0) throw new NotModelled("MSG_OOB, MSG_ERRQUEUE");
-	return sk_prot(k, sk).recvmsg(k, sk, size, flags);
-}
-
-/** listen(). Returns 0 or a negative errno. */
-export function inet_listen(k: Stack, sock: Sock, backlog: number): number {
-	const sk = k.socket.sk[sock];
-	const S = k.sock;
-	if (k.socket.state[sock] !== SS_UNCONNECTED || k.socket.type[sock] !== SOCK_STREAM) {
-		return -EINVAL;
+	const { skc_state, sk_wait_pending } = k.sock;
+	const state = skc_state[sk];
+	if (sk_wait_pending[sk] === WAITS_DISCONNECTED) {
+		sk_wait_pending[sk] = WAITS_NOT;
+		return -EPIPE;
 	}
-	const old_state = S.skc_state[sk];
-	if (((1 << old_state) & (TCPF_CLOSE | TCPF_LISTEN)) === 0) return -EINVAL;
-	S.sk_max_ack_backlog.set(sk, backlog >>> 0);
-	// On a socket that listens already, listen() only changes the backlog.
-	if (old_state === TCP_LISTEN) return 0;
-	const { sysctl_tcp_fastopen } = sk_net(k, sk).ipv4;
-	if (
-		(sysctl_tcp_fastopen & TFO_SERVER_WO_SOCKOPT1) !== 0 &&
-		(sysctl_tcp_fastopen & TFO_SERVER_ENABLE) !== 0 &&
-		S.fastopenq_max_qlen.get(sk) === 0
-	) {
-		fastopen_queue_tune(k, sk, backlog);
+	if (((1 << state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) {
+		const until = k.sock.wait_until.get(sk);
+		if (until !== 0 && k.timers.now >= until) {
+			k.sock.wait_until.set(sk, 0);
+			sk_wait_pending[sk] = WAITS_NOT;
+			return -k.sock.wait_err[sk];
+		}
+		sk_wait_pending[sk] = WAITS;
+		return -ERESTARTSYS;
 	}
-	return inet_csk_listen_start(k, sk);
+	k.sock.wait_until.set(sk, 0);
+	sk_wait_pending[sk] = WAITS_NOT;
+	if (state === TCP_CLOSE) {
+		// The connection was refused, timed out, or was reset at once.
+		const err = sock_error(k, sk);
+		k.socket.state[sock] = SS_UNCONNECTED;
+		if (sk_prot(k, sk).disconnect(k, sk) !== 0) k.socket.state[sock] = SS_DISCONNECTING;
+		return err !== 0 ? err : -ECONNABORTED;
+	}
+	k.socket.state[sock] = SS_CONNECTED;
+	return 0;
 }
 
-/** connect() of a stream socket. See __inet_stream_connect. */
-export function inet_stream_connect(
-	k: Stack,
-	sock: Sock,
-	addr: Sockaddr,
-	addr_len: number,
-	nonblock: boolean,
-): number {
-	const err = __inet_stream_connect(k, sock, addr, addr_len, nonblock, false);
-	const sk = k.socket.sk[sock];
-	// For other protocols the end of the system call delivers.
-	if (sk_prot(k, sk).release_cb !== undefined) release_sock(k, sk);
-	return err;
+/** writebias of C: a send with data waits for the connection. */
+function writeWaits(S: SockTable, sk: Sk): void {
+	const req = S.fastopen_req.get(sk);
+	if (req !== undefined) req.write_pending = req.data;
 }
 
 /**
@@ -318,10 +364,19 @@ export function __inet_stream_connect(
 	return inet_wait_for_connect(k, sock);
 }
 
-/** writebias of C: a send with data waits for the connection. */
-function writeWaits(S: SockTable, sk: Sk): void {
-	const req = S.fastopen_req.get(sk);
-	if (req !== undefined) req.write_pending = req.data;
+/** connect() of a stream socket. See __inet_stream_connect. */
+export function inet_stream_connect(
+	k: Stack,
+	sock: Sock,
+	addr: Sockaddr,
+	addr_len: number,
+	nonblock: boolean,
+): number {
+	const err = __inet_stream_connect(k, sock, addr, addr_len, nonblock, false);
+	const sk = k.socket.sk[sock];
+	// For other protocols the end of the system call delivers.
+	if (sk_prot(k, sk).release_cb !== undefined) release_sock(k, sk);
+	return err;
 }
 
 /** Continues a blocking connect() or a send that connects. Returns the result of the call. */
@@ -329,41 +384,6 @@ export function inetConnectWait(k: Stack, sock: Sock): number {
 	const err = inet_wait_for_connect(k, sock);
 	if (k.sock.fastopen_req.size === 0) return err;
 	return tcpSendmsgWait(k, k.socket.sk[sock], err);
-}
-
-/**
- * Continues a blocking connect(). Returns 0, a negative errno, or -ERESTARTSYS if it would sleep
- * again.
- */
-export function inet_wait_for_connect(k: Stack, sock: Sock): number {
-	const sk = k.socket.sk[sock];
-	const { skc_state, sk_wait_pending } = k.sock;
-	const state = skc_state[sk];
-	if (sk_wait_pending[sk] === WAITS_DISCONNECTED) {
-		sk_wait_pending[sk] = WAITS_NOT;
-		return -EPIPE;
-	}
-	if (((1 << state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) !== 0) {
-		const until = k.sock.wait_until.get(sk);
-		if (until !== 0 && k.timers.now >= until) {
-			k.sock.wait_until.set(sk, 0);
-			sk_wait_pending[sk] = WAITS_NOT;
-			return -k.sock.wait_err[sk];
-		}
-		sk_wait_pending[sk] = WAITS;
-		return -ERESTARTSYS;
-	}
-	k.sock.wait_until.set(sk, 0);
-	sk_wait_pending[sk] = WAITS_NOT;
-	if (state === TCP_CLOSE) {
-		// The connection was refused, timed out, or was reset at once.
-		const err = sock_error(k, sk);
-		k.socket.state[sock] = SS_UNCONNECTED;
-		if (sk_prot(k, sk).disconnect(k, sk) !== 0) k.socket.state[sock] = SS_DISCONNECTING;
-		return err !== 0 ? err : -ECONNABORTED;
-	}
-	k.socket.state[sock] = SS_CONNECTED;
-	return 0;
 }
 
 /** accept(): attaches the next connection to newsock. Returns 0 or a negative errno. */
@@ -391,6 +411,32 @@ export function inet_getname(k: Stack, sock: Sock, peer: number): Sockaddr | num
 	return sockaddr_in(sin_addr, S.inet_sport[sk]);
 }
 
+/** Binds a port before a socket sends. Returns 0, or -EAGAIN if there is no open port. */
+export function inet_send_prepare(k: Stack, sk: Sk): number {
+	return sk_prot(k, sk).no_autobind ? 0 : inet_autobind(k, sk);
+}
+
+/** sendto(), sendmsg(), send(), write(). Returns the number of bytes or a negative errno. */
+export function inet_sendmsg(
+	k: Stack,
+	sock: Sock,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+	flags: number,
+): number {
+	const sk = k.socket.sk[sock];
+	const err = inet_send_prepare(k, sk);
+	if (err !== 0) return err;
+	return sk_prot(k, sk).sendmsg(k, sk, addr, addr_len, size, flags);
+}
+
+export function inet_recvmsg(k: Stack, sock: Sock, size: number, flags: number): number {
+	const sk = k.socket.sk[sock];
+	if ((flags & (MSG_OOB | MSG_ERRQUEUE)) !== 0) throw new NotModelled("MSG_OOB, MSG_ERRQUEUE");
+	return sk_prot(k, sk).recvmsg(k, sk, size, flags);
+}
+
 /** shutdown(). `how` is SHUT_RD, SHUT_WR or SHUT_RDWR, 0 to 2. Returns 0 or a negative errno. */
 export function inet_shutdown(k: Stack, sock: Sock, how: number): number {
 	const sk = k.socket.sk[sock];
@@ -413,77 +459,6 @@ export function inet_shutdown(k: Stack, sock: Sock, how: number): number {
 	S.sk_shutdown[sk] |= how;
 	sk_prot(k, sk).shutdown?.(k, sk, how);
 	return state === TCP_CLOSE ? -ENOTCONN : 0;
-}
-
-/** The last close() of a socket. If the task exits (`exiting`), SO_LINGER has no effect. */
-export function inet_release(k: Stack, sock: Sock, exiting: boolean): void {
-	const sk = k.socket.sk[sock];
-	if (sk === 0) return;
-	const linger = (k.sock.sk_flags[sk] & SOCK_LINGER) !== 0 && !exiting;
-	sk_prot(k, sk).close(k, sk, linger ? (k.sock.sk_lingertime.get(sk) >>> 0) * 1000 : 0);
-	k.socket.sk[sock] = 0;
-}
-
-/**
- * Registers a type and protocol of AF_INET at boot. The first protocol of a type is its default.
- */
-export function inet_register_protosw(k: Stack, p: InetProtosw): void {
-	k.protocols.inetsw.push(p);
-	k.protocols.proto_ops[p.ops.ops] = p.ops;
-}
-
-/**
- * inet_sk_rebuild_header, inet6_sk_rebuild_header: looks up the route of a connection again. Returns
- * 0 or a negative errno.
- */
-export function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
-	const S = k.sock;
-	const oif = S.skc_bound_dev_if[sk];
-	return skOverIpv6(S, sk)
-		? ip6_dst_lookup_flow(k, sk, S.np_saddr, sk * 4, S.skc_v6_daddr, sk * 4, oif)
-		: ip_route_output_flow(
-				sk_net(k, sk),
-				S.skc_daddr[sk],
-				S.skc_rcv_saddr[sk],
-				oif,
-				inet_sk_flowi_flags(k, sk),
-				ip_sock_rt_scope(k, sk),
-			);
-}
-
-/**
- * The entry of a type and a protocol. Protocol 0 is the default of the type. Returns a negative
- * errno if there is no entry. Throws NotModelled for raw and ping sockets.
- */
-export function findProtosw(
-	table: readonly InetProtosw[],
-	type: number,
-	protocol: number,
-): InetProtosw | number {
-	if (type === SOCK_RAW) throw new NotModelled("raw sockets");
-	if (type === SOCK_DGRAM && (protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6)) {
-		throw new NotModelled("ping sockets");
-	}
-	let err = -ESOCKTNOSUPPORT;
-	for (const answer of table) {
-		if (answer.type !== type) continue;
-		if (protocol === IPPROTO_IP || answer.protocol === protocol) return answer;
-		err = -EPROTONOSUPPORT;
-	}
-	return err;
-}
-
-/** Makes the sock of a new AF_INET socket. Returns 0 or a negative errno. */
-export function inet_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
-	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
-	const answer = findProtosw(k.protocols.inetsw, k.socket.type[sock], protocol);
-	if (typeof answer === "number") return answer;
-	k.socket.ops[sock] = answer.ops.ops;
-	const { prot } = answer;
-	const sk = sk_alloc(k, net, AF_INET, prot.prot, k.socket.type[sock], answer.protocol);
-	sock_graft(k, sk, sock);
-	prot.init?.(k, sk);
-	return 0;
 }
 
 /**
@@ -561,6 +536,33 @@ export const inet_dgram_ops: ProtoOps = {
 };
 
 const inet_family_ops: NetProtoFamily = { family: AF_INET, create: inet_create };
+
+/**
+ * Registers a type and protocol of AF_INET at boot. The first protocol of a type is its default.
+ */
+export function inet_register_protosw(k: Stack, p: InetProtosw): void {
+	k.protocols.inetsw.push(p);
+	k.protocols.proto_ops[p.ops.ops] = p.ops;
+}
+
+/**
+ * inet_sk_rebuild_header, inet6_sk_rebuild_header: looks up the route of a connection again. Returns
+ * 0 or a negative errno.
+ */
+export function inet_sk_rebuild_header(k: Stack, sk: Sk): number {
+	const S = k.sock;
+	const oif = S.skc_bound_dev_if[sk];
+	return skOverIpv6(S, sk)
+		? ip6_dst_lookup_flow(k, sk, S.np_saddr, sk * 4, S.skc_v6_daddr, sk * 4, oif)
+		: ip_route_output_flow(
+				sk_net(k, sk),
+				S.skc_daddr[sk],
+				S.skc_rcv_saddr[sk],
+				oif,
+				inet_sk_flowi_flags(k, sk),
+				ip_sock_rt_scope(k, sk),
+			);
+}
 
 /** Registers AF_INET and its permanent protocols at boot. Other protocols register later. */
 export function inet_init(k: Stack): void {

@@ -3,17 +3,16 @@
 
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { ipv4_is_multicast } from "../../include/linux/in.js";
+import { netif_is_l3_master } from "../../include/linux/netdevice.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
 import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
 import { type Net, RTN_BROADCAST } from "../../include/net/net_namespace.js";
-import { SOCK_BROADCAST } from "../../include/net/sock.js";
+import { SOCK_BROADCAST, sk_net, sk_prot } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EACCES, EAFNOSUPPORT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
 import { dev_get_by_index } from "../core/dev.js";
-import { sk_net, sk_prot } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
-import { netif_is_l3_master } from "../l3mdev/l3mdev.js";
 import { ip_route_connect } from "./route.js";
 
 /**

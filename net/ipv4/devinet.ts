@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/devinet.c: IPv4 addresses of devices, and the selection of a source address. */
+import { inet_ifa_match } from "../../include/linux/inetdevice.js";
+import type { NetDevice } from "../../include/linux/netdevice.js";
 import {
 	type InIfaddr,
 	type Net,
-	type NetDevice,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
 	RT_TABLE_LOCAL,
@@ -15,16 +16,6 @@ import { l3mdev_master_ifindex } from "../l3mdev/l3mdev.js";
 import { fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip } from "./fib_frontend.js";
 import { fib_table_lookup } from "./fib_trie.js";
 import { rt_cache_flush } from "./route.js";
-
-/** include/linux/inetdevice.h: inet_make_mask. The netmask of a prefix length, as u32. */
-export function inet_make_mask(plen: number): number {
-	return plen === 0 ? 0 : (0xffffffff << (32 - plen)) >>> 0;
-}
-
-/** include/linux/inetdevice.h: inet_ifa_match. Whether two addresses have the same prefix. */
-export function inet_ifa_match(addr: number, other: number, plen: number): boolean {
-	return ((addr ^ other) & inet_make_mask(plen)) === 0;
-}
 
 /**
  * Adds an address and its routes to a device. An address in a subnet of an earlier address of the

@@ -4,6 +4,8 @@
  * and the order in which tables are searched.
  */
 import { ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet } from "../../include/linux/in.js";
+import { inet_ifa_match, inet_make_mask } from "../../include/linux/inetdevice.js";
+import type { NetDevice } from "../../include/linux/netdevice.js";
 import {
 	type FibRoute,
 	type FlowiOif,
@@ -11,7 +13,6 @@ import {
 	IFF_UP,
 	type InIfaddr,
 	type Net,
-	type NetDevice,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
 	RT_SCOPE_NOWHERE,
@@ -29,7 +30,7 @@ import {
 	l3mdev_fib_table_by_index,
 	l3mdev_update_flow,
 } from "../l3mdev/l3mdev.js";
-import { inet_ifa_byprefix, inet_ifa_match, inet_make_mask } from "./devinet.js";
+import { inet_ifa_byprefix } from "./devinet.js";
 import { fib_sync_down_addr } from "./fib_semantics.js";
 import { fib_table_delete, fib_table_insert, fib_table_lookup } from "./fib_trie.js";
 import { rt_cache_flush } from "./route.js";

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/fib_semantics.c: the checks on a route that is added, and the source address of a route. */
+import type { NetDevice } from "../../include/linux/netdevice.js";
 import {
 	type FibRoute,
 	IFF_UP,
 	type Net,
-	type NetDevice,
 	RT_SCOPE_HOST,
 	RT_SCOPE_LINK,
 	RT_SCOPE_NOWHERE,

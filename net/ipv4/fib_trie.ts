@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/fib_trie.c: the tables of IPv4 routes, and lookups in one of them. */
 import type { Ifindex } from "../../include/linux/handle.js";
+import { inet_make_mask } from "../../include/linux/inetdevice.js";
 import {
 	type FibRoute,
 	type Net,
@@ -9,7 +10,6 @@ import {
 } from "../../include/net/net_namespace.js";
 import { EAGAIN, EEXIST, ESRCH } from "../../include/uapi/asm-generic/errno.js";
 import { fib_has_custom_rules } from "../l3mdev/l3mdev.js";
-import { inet_make_mask } from "./devinet.js";
 import { type FibConfig, fib_create_info, fibPropsError, sameInfo } from "./fib_semantics.js";
 import { rt_cache_flush } from "./route.js";
 

@@ -21,7 +21,7 @@ import { ipv4_is_loopback } from "../../include/linux/in.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET } from "../../include/linux/socket.js";
 import type { PortGuide } from "../../include/net/guide.js";
-import type { InetHashinfo } from "../../include/net/inet_hashtables.js";
+import { type InetHashinfo, tcp_or_dccp_get_hashinfo } from "../../include/net/inet_hashtables.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
@@ -36,12 +36,7 @@ import {
 } from "../../include/trace/events/port_search.js";
 import { IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
 import { bindCandidate, bindScan } from "./inet_connection_sock.js";
-import {
-	connectCandidate,
-	connectScan,
-	skOverIpv6,
-	tcp_or_dccp_get_hashinfo,
-} from "./inet_hashtables.js";
+import { connectCandidate, connectScan, skOverIpv6 } from "./inet_hashtables.js";
 import { udp_get_table_prot, udpCandidate, udpScan } from "./udp.js";
 
 const WORDS = 65536 / 32;

@@ -6,10 +6,12 @@
 import type { Ifindex, Port, Sk, Tb, Tb2 } from "../../include/linux/handle.js";
 import { hlist_unhashed } from "../../include/linux/list.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
 import {
 	FASTREUSEPORT_ANY,
 	FASTREUSEPORT_STRICT,
 	inet_bhashfn_portaddr,
+	tcp_or_dccp_get_hashinfo,
 } from "../../include/net/inet_hashtables.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import { inet_is_local_reserved_port } from "../../include/net/ip.js";
@@ -23,15 +25,19 @@ import {
 	ipv6_addr_v4mapped,
 } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
+import { reqsk_free, reqsk_queue_remove } from "../../include/net/request_sock.js";
 import {
 	REQ_ACKED,
 	SK_CAN_REUSE,
 	SK_FORCE_REUSE,
 	SOCK_DEAD,
+	sk_net,
+	sk_prot,
+	sock_orphan,
 	TIMEO_NOWAIT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { TCP_RTO_MAX, TCP_TIMEOUT_INIT } from "../../include/net/tcp.js";
+import { TCP_RTO_MAX, TCP_TIMEOUT_INIT, tcp_rto_max } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_LISTEN,
@@ -49,7 +55,7 @@ import {
 } from "../../include/trace/events/port_search.js";
 import { EADDRINUSE, EAGAIN, EINVAL, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_ANY } from "../../include/uapi/linux/in.js";
-import { sk_clone, sk_free, sk_net, sk_prot, sock_i_uid, sock_orphan } from "../core/sock.js";
+import { sk_clone, sk_free, sock_i_uid } from "../core/sock.js";
 import { inet_sk_bound_l3mdev, l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import {
 	bindBucketFind,
@@ -65,11 +71,9 @@ import {
 	inet_bind2_bucket_match_addr_any,
 	inet_ehash_nolisten,
 	inet_unhash,
-	tcp_or_dccp_get_hashinfo,
 } from "./inet_hashtables.js";
 import { tcp_v4_destroy_sock } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
-import { icsk_retransmit_timer, tcp_rto_max } from "./tcp_timer.js";
 
 /**
  * Whether the local addresses of two sockets overlap. They overlap if they are equal, or if one
@@ -832,42 +836,8 @@ export function inet_csk_get_port(k: Stack, sk: Sk, snum: Port): number {
 }
 
 /**
- * Takes a connection off the accept queue of a listener. C takes the first one
- * (include/net/request_sock.h: reqsk_queue_remove); this takes `child` from any place.
- */
-export function reqsk_queue_remove(k: Stack, sk: Sk, child: Sk): void {
-	const S = k.sock;
-	if (S.rskq_accept_head.get(sk) === child) {
-		S.rskq_accept_head.set(sk, S.dl_next.get(child));
-		if (S.rskq_accept_tail.get(sk) === child) S.rskq_accept_tail.set(sk, 0);
-	} else {
-		let before = S.rskq_accept_head.get(sk);
-		while (S.dl_next.get(before) !== child) before = S.dl_next.get(before);
-		S.dl_next.set(before, S.dl_next.get(child));
-		if (S.rskq_accept_tail.get(sk) === child) S.rskq_accept_tail.set(sk, before);
-	}
-	S.dl_next.set(child, 0);
-	S.rsk_listener.set(child, 0);
-	S.sk_ack_backlog.add(sk, -1);
-}
-
-/**
- * include/net/sock.h: sk_acceptq_is_full. An accept queue is full only above its backlog: it holds
- * one connection more than listen() asked for.
- */
-export function sk_acceptq_is_full(k: Stack, sk: Sk): boolean {
-	return k.sock.sk_ack_backlog.get(sk) >>> 0 > k.sock.sk_max_ack_backlog.get(sk);
-}
-
-/** Whether a listener has more requests than its backlog. Then it answers with SYN cookies. */
-export function inet_csk_reqsk_queue_is_full(k: Stack, sk: Sk): boolean {
-	const room = k.sock.sk_max_ack_backlog.get(sk) - k.sock.rskq_qlen.get(sk);
-	if (room !== 0) return room < 0;
-	return !k.changes.has("backlog-zero-holds-one"); // since 6.14, 3479c7549fb1
-}
-
-/**
- * include/net/request_sock.h: reqsk_timeout. Time until the SYN-ACK of a request is sent again, ms.
+ * include/net/inet_connection_sock.h: reqsk_timeout. Time until the SYN-ACK of a request is sent
+ * again, ms.
  */
 export function reqsk_timeout(k: Stack, req: Sk): number {
 	const listener = k.sock.rsk_listener.get(req);
@@ -924,13 +894,6 @@ export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	S.skc_dport[req] = rmt_port;
 	S.rsk_listener.set(req, sk);
 	return req;
-}
-
-/** include/net/request_sock.h: reqsk_free. Frees a request that is on no chain and has no timer. */
-export function reqsk_free(k: Stack, req: Sk): void {
-	sk_prot(k, req).rsk_prot?.destructor(k, req);
-	k.sock.skc_state[req] = 0;
-	k.sock.kmem_cache_free(req);
 }
 
 /** Takes a request off its ehash chain, stops its timer and frees it. */

@@ -14,19 +14,26 @@ import {
 import { gcd } from "../../include/linux/math.js";
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import {
-	__inet_ehashfn,
 	type Bind2BucketTable,
 	type BindBucketTable,
 	type InetHashinfo,
 	inet_bhashfn,
 	inet_bhashfn_portaddr,
 	inet_match,
-	inet_sk_bound_dev_eq,
 	inet6_match,
-	ipv4_portaddr_hash,
+	sk_rcv_saddr_set,
+	tcp_or_dccp_get_hashinfo,
 } from "../../include/net/inet_hashtables.js";
-import { inet_reset_saddr, ipv6_only_sock, sk_rcv_saddr_set } from "../../include/net/inet_sock.js";
-import { inet_is_local_reserved_port } from "../../include/net/ip.js";
+import {
+	__inet_ehashfn,
+	inet_sk_bound_dev_eq,
+	ipv6_only_sock,
+} from "../../include/net/inet_sock.js";
+import {
+	inet_is_local_reserved_port,
+	inet_reset_saddr,
+	ipv4_portaddr_hash,
+} from "../../include/net/ip.js";
 import {
 	type In6Addr,
 	ipv6_addr_any,
@@ -38,7 +45,13 @@ import {
 } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import { leavesEhash } from "../../include/net/refused_ports.js";
-import { SOCK_BINDADDR_LOCK, SOCK_CONNECT_BIND, type SockTable } from "../../include/net/sock.js";
+import {
+	SOCK_BINDADDR_LOCK,
+	SOCK_CONNECT_BIND,
+	type SockTable,
+	sk_is_connect_bind,
+	sk_net,
+} from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_LISTEN, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import {
@@ -51,10 +64,10 @@ import {
 	SEARCH_CONNECT,
 } from "../../include/trace/events/port_search.js";
 import { EADDRNOTAVAIL, ENOENT } from "../../include/uapi/asm-generic/errno.js";
-import { INADDR_ANY, IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
+import { INADDR_ANY } from "../../include/uapi/linux/in.js";
 import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
 import { secure_ipv4_port_ephemeral } from "../core/secure_seq.js";
-import { sk_net, sock_i_uid } from "../core/sock.js";
+import { sock_i_uid } from "../core/sock.js";
 import {
 	reuseport_add_sock,
 	reuseport_alloc,
@@ -133,21 +146,6 @@ function skEhashOfPort(k: Stack, net: Net, sk: Sk, lport: Port): number {
 		return inet6_ehashfn(k, net, S.skc_v6_rcv_saddr, at, lport, S.skc_v6_daddr, at, dport);
 	}
 	return inet_ehashfn(k, net, S.skc_rcv_saddr[sk], lport, S.skc_daddr[sk], dport);
-}
-
-/**
- * include/net/inet_hashtables.h: tcp_or_dccp_get_hashinfo. The tables of the socket's protocol. C
- * calls it tcp_get_hashinfo since DCCP was removed.
- */
-export function tcp_or_dccp_get_hashinfo(k: Stack, sk: Sk): InetHashinfo {
-	return k.sock.sk_protocol[sk] === IPPROTO_DCCP ? k.dccp_hashinfo : k.tcp_hashinfo;
-}
-
-/**
- * include/net/sock.h: sk_is_connect_bind, since 6.18. Whether connect() chose the socket's port.
- */
-function sk_is_connect_bind(k: Stack, sk: Sk): boolean {
-	return (k.sock.sk_userlocks[sk] & SOCK_CONNECT_BIND) !== 0;
 }
 
 /** Makes a bind bucket without owners and puts it at the head of its chain. */

@@ -3,20 +3,19 @@
 import type { Sk } from "../../include/linux/handle.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
+import { tcp_or_dccp_get_hashinfo } from "../../include/net/inet_hashtables.js";
 import { leavesEhash } from "../../include/net/refused_ports.js";
-import { SOCK_CONNECT_BIND } from "../../include/net/sock.js";
+import { SOCK_CONNECT_BIND, sk_net, sk_timer } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { IPPROTO_DCCP } from "../../include/uapi/linux/in.js";
-import { sk_free, sk_net } from "../core/sock.js";
+import { sk_free } from "../core/sock.js";
 import {
 	bindNodeAdd,
 	bindNodeDel,
 	inet_bind_bucket_destroy,
 	inet_bind2_bucket_destroy,
-	tcp_or_dccp_get_hashinfo,
 } from "./inet_hashtables.js";
-import { sk_timer } from "./tcp_timer.js";
 
 /** Removes a time-wait socket from its bind bucket and its bind2 bucket. */
 export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {

@@ -9,6 +9,7 @@ import {
 	ipv4_is_multicast,
 	ipv4_is_zeronet,
 } from "../../include/linux/in.js";
+import { type NetDevice, netif_is_l3_master } from "../../include/linux/netdevice.js";
 import { FLOWI_FLAG_ANYSRC } from "../../include/net/inet_sock.js";
 import {
 	type FibRoute,
@@ -16,7 +17,6 @@ import {
 	IFF_UP,
 	LOOPBACK_IFINDEX,
 	type Net,
-	type NetDevice,
 	newFl4,
 	type RouteAnswer,
 	RT_SCOPE_HOST,
@@ -34,7 +34,7 @@ import { EINVAL, ENETUNREACH, ENODEV } from "../../include/uapi/asm-generic/errn
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
 import { dev_get_by_index } from "../core/dev.js";
 import { NotModelled } from "../core/sock.js";
-import { l3mdev_master_ifindex, netif_is_l3_master } from "../l3mdev/l3mdev.js";
+import { l3mdev_master_ifindex } from "../l3mdev/l3mdev.js";
 import { __ip_dev_find, inet_select_addr } from "./devinet.js";
 import { fib_lookup } from "./fib_frontend.js";
 import { fib_select_path } from "./fib_semantics.js";

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv4/syncookies.c: connections without a request, because the queue of requests was full. */
 import type { Sk } from "../../include/linux/handle.js";
+import { reqsk_free } from "../../include/net/request_sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
-import { inet_reqsk_alloc, reqsk_free } from "./inet_connection_sock.js";
+import { inet_reqsk_alloc } from "./inet_connection_sock.js";
 import { route_req, tcpSynRecvChild } from "./tcp_ipv4.js";
 
 /** Marks the sequence space of a SYN-ACK with a cookie, which has no request. */

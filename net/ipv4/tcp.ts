@@ -10,10 +10,16 @@ import {
 	MSG_WAITALL,
 	SIZEOF_SA_FAMILY,
 	SOL_TCP,
-	SOMAXCONN,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
+import { fastopen_queue_tune } from "../../include/linux/tcp.js";
 import { JIFFY } from "../../include/linux/timer.js";
+import {
+	ICSK_ACK_PUSHED,
+	ICSK_ACK_PUSHED2,
+	ICSK_ACK_SCHED,
+	icsk_retransmit_timer,
+} from "../../include/net/inet_connection_sock.js";
 import {
 	INET_DEFER_CONNECT,
 	RCV_SHUTDOWN,
@@ -25,14 +31,21 @@ import {
 	SOCK_KEEPOPEN,
 	SOCK_LINGER,
 	SOCK_MPTCP,
+	sk_net,
+	sk_timer,
+	sock_error,
+	sock_hold,
+	sock_orphan,
+	sock_put,
 	type TcpFastopenRequest,
 	WAITS,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
-	ICSK_ACK_PUSHED,
-	ICSK_ACK_PUSHED2,
-	ICSK_ACK_SCHED,
+	keepalive_intvl_when,
+	keepalive_probes,
+	keepalive_time_elapsed,
+	keepalive_time_when,
 	MAX_TCP_KEEPCNT,
 	MAX_TCP_KEEPIDLE,
 	MAX_TCP_KEEPINTVL,
@@ -47,6 +60,8 @@ import {
 	TCP_TIMEOUT_MIN,
 	TCP_TIMEWAIT_LEN,
 	TFO_CLIENT_ENABLE,
+	tcp_clear_xmit_timers,
+	tcp_fin_time,
 } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
@@ -100,16 +115,7 @@ import {
 	TCP_USER_TIMEOUT,
 } from "../../include/uapi/linux/tcp.js";
 import { process_backlog, processBacklogAndWorks } from "../core/dev.js";
-import {
-	intAt,
-	intBytes,
-	NotModelled,
-	sk_net,
-	sock_error,
-	sock_hold,
-	sock_orphan,
-	sock_put,
-} from "../core/sock.js";
+import { intAt, intBytes, NotModelled } from "../core/sock.js";
 import { sk_stream_error, sk_stream_wait_connect } from "../core/stream.js";
 import { subflow_state_change } from "../mptcp/subflow.js";
 import { __inet_stream_connect } from "./af_inet.js";
@@ -125,18 +131,7 @@ import {
 	tcp_send_fin,
 	tcpInitCounts,
 } from "./tcp_output.js";
-import {
-	icsk_retransmit_timer,
-	keepalive_intvl_when,
-	keepalive_probes,
-	keepalive_time_elapsed,
-	keepalive_time_when,
-	runTimers,
-	sk_timer,
-	tcp_clear_xmit_timers,
-	tcpEstablishedRto,
-	usecs_to_jiffies,
-} from "./tcp_timer.js";
+import { runTimers, usecs_to_jiffies } from "./tcp_timer.js";
 
 /**
  * tcp_init_sock: the timeouts of a new sock come from the sysctls. Kernels without one have its
@@ -176,19 +171,6 @@ export function tcp_done(k: Stack, sk: Sk): void {
 	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
 	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
 	else if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_state_change(k, sk);
-}
-
-/** include/net/tcp.h: tcp_fin_time. How long an orphan stays in FIN_WAIT2, ms. */
-export function tcp_fin_time(k: Stack, sk: Sk): number {
-	const shortest = tcpShortestFin(k, sk);
-	const seconds = k.sock.linger2[sk] || sk_net(k, sk).ipv4.sysctl_tcp_fin_timeout;
-	return Math.max(seconds * 1000, shortest);
-}
-
-/** Shortest time in FIN_WAIT2, ms: three and a half timeouts. */
-export function tcpShortestFin(k: Stack, sk: Sk): number {
-	const rto = tcpEstablishedRto(k, sk) / JIFFY;
-	return (rto * 4 - Math.floor(rto / 2)) * JIFFY;
 }
 
 /** Sets the next state of a socket that this side closes. Returns whether a FIN has to be sent. */
@@ -671,11 +653,6 @@ const SETTABLE: ReadonlySet<number> = new Set([
 	TCP_FASTOPEN_CONNECT,
 	TCP_FASTOPEN_NO_COOKIE,
 ]);
-
-/** include/linux/tcp.h: fastopen_queue_tune. Sets how many fast opens a listener takes at once. */
-export function fastopen_queue_tune(k: Stack, sk: Sk, backlog: number): void {
-	k.sock.fastopenq_max_qlen.set(sk, Math.min(backlog >>> 0, SOMAXCONN));
-}
 
 /**
  * getsockopt() of level SOL_TCP. Returns the bytes written, at most `optlen`, or a negative errno.

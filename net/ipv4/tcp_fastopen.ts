@@ -5,7 +5,7 @@
  * the result of a call.
  */
 import type { Sk } from "../../include/linux/handle.js";
-import { INET_DEFER_CONNECT } from "../../include/net/sock.js";
+import { INET_DEFER_CONNECT, sk_net } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	TCPHDR_FASTOPEN,
@@ -13,7 +13,6 @@ import {
 	TFO_SERVER_COOKIE_NOT_REQD,
 	TFO_SERVER_ENABLE,
 } from "../../include/net/tcp.js";
-import { sk_net } from "../core/sock.js";
 import { tcp_fastopen_cache_get } from "./tcp_metrics.js";
 
 /** Whether no cookie is needed, by a bit of the sysctl or by an option. */

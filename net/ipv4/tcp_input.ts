@@ -2,19 +2,32 @@
 /** net/ipv4/tcp_input.c: segments that a connection receives. */
 import type { Sk } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
-import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
-import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_DONE, SOCK_MPTCP } from "../../include/net/sock.js";
-import type { Segment, Stack } from "../../include/net/stack.js";
 import {
 	ICSK_ACK_PUSHED,
 	ICSK_ACK_PUSHED2,
 	ICSK_ACK_SCHED,
 	ICSK_ACK_TIMER,
+	icsk_delack_timer,
+	icsk_retransmit_timer,
+	inet_csk_reqsk_queue_is_full,
+} from "../../include/net/inet_connection_sock.js";
+import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
+import {
+	RCV_SHUTDOWN,
+	SOCK_DEAD,
+	SOCK_DONE,
+	SOCK_MPTCP,
+	sk_acceptq_is_full,
+	sk_timer,
+} from "../../include/net/sock.js";
+import type { Segment, Stack } from "../../include/net/stack.js";
+import {
 	TCP_ATO_MIN,
 	TCP_DELACK_MAX,
 	TCP_INVALID_RATELIMIT,
 	TCP_MAX_QUICKACKS,
 	TCP_TIMEOUT_INIT,
+	TCP_TIMEOUT_MIN,
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_ACKS_FIN,
@@ -22,6 +35,9 @@ import {
 	TCPHDR_FIN,
 	TCPHDR_RST,
 	TCPHDR_SYN,
+	tcp_fin_time,
+	tcp_jiffies32,
+	tcpEstablishedRto,
 } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
@@ -42,14 +58,9 @@ import {
 	subflow_finish_connect,
 	subflow_state_change,
 } from "../mptcp/subflow.js";
-import {
-	inet_csk_reqsk_queue_hash_add,
-	inet_csk_reqsk_queue_is_full,
-	inet_reqsk_alloc,
-	sk_acceptq_is_full,
-} from "./inet_connection_sock.js";
+import { inet_csk_reqsk_queue_hash_add, inet_reqsk_alloc } from "./inet_connection_sock.js";
 import { SYN_COOKIE } from "./syncookies.js";
-import { tcp_done, tcp_fin_time, tcp_set_state, tcp_shutdown } from "./tcp.js";
+import { tcp_done, tcp_set_state, tcp_shutdown } from "./tcp.js";
 import { tcp_try_fastopen } from "./tcp_fastopen.js";
 import { reply, requestDevice, route_req } from "./tcp_ipv4.js";
 import { tcp_fastopen_cache_set } from "./tcp_metrics.js";
@@ -61,17 +72,7 @@ import {
 	tcp_send_delayed_ack,
 	tcp_transmit_skb,
 } from "./tcp_output.js";
-import {
-	icsk_delack_timer,
-	icsk_retransmit_timer,
-	sk_timer,
-	tcp_jiffies32,
-	tcpEstablishedRto,
-	tcpStartKeepalive,
-} from "./tcp_timer.js";
-
-/** Shortest timeout of TCP, ms. */
-const TCP_TIMEOUT_MIN = 2 * JIFFY;
+import { tcpStartKeepalive } from "./tcp_timer.js";
 
 /** Stores the time of the last segment. tcp_twsk_unique reads it. */
 export function tcp_store_ts_recent(k: Stack, sk: Sk): void {
@@ -207,7 +208,7 @@ function tcp_rcv_synsent_state_process(k: Stack, sk: Sk, skb: Segment): boolean 
 		if (ack !== S.snd_isn[sk]) {
 			// It acknowledges another connection. The rest of an earlier connection sent it.
 			if (S.icsk_retransmits[sk] === 0) {
-				k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_MIN);
+				k.timers.mod_timer(icsk_retransmit_timer(sk), TCP_TIMEOUT_MIN * JIFFY);
 			}
 			return true;
 		}

@@ -8,12 +8,9 @@ import {
 	SIZEOF_SOCKADDR_IN,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
-import {
-	inet_sk_flowi_flags,
-	ip_sock_rt_scope,
-	sk_daddr_set,
-	sk_rcv_saddr_set,
-} from "../../include/net/inet_sock.js";
+import { sk_daddr_set, sk_rcv_saddr_set } from "../../include/net/inet_hashtables.js";
+import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
+import { rt6_need_strict } from "../../include/net/ip6_route.js";
 import {
 	IPV6_ADDR_LINKLOCAL,
 	ipv6_addr_copy,
@@ -27,9 +24,22 @@ import {
 	RTN_LOCAL,
 	RTN_MULTICAST,
 } from "../../include/net/net_namespace.js";
-import { ICSK_IPV6_MAPPED, PROT_TCP, type Proto } from "../../include/net/sock.js";
+import { reqsk_free } from "../../include/net/request_sock.js";
+import {
+	ICSK_IPV6_MAPPED,
+	PROT_TCP,
+	type Proto,
+	sk_acceptq_is_full,
+	sk_net,
+} from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
-import { TCPHDR_ACK, TCPHDR_ACKS_FIN, TCPHDR_RST, TCPHDR_SYN } from "../../include/net/tcp.js";
+import {
+	TCPHDR_ACK,
+	TCPHDR_ACKS_FIN,
+	TCPHDR_RST,
+	TCPHDR_SYN,
+	tcp_clear_xmit_timers,
+} from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_FIN_WAIT2,
@@ -39,8 +49,8 @@ import {
 	TCP_TIME_WAIT,
 } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
-import { NotModelled, sk_net } from "../core/sock.js";
-import { inet6_sdif, ip6LocalDeliverIfindex, rt6_need_strict } from "../ipv6/route.js";
+import { NotModelled } from "../core/sock.js";
+import { inet6_sdif, ip6LocalDeliverIfindex } from "../ipv6/route.js";
 import {
 	__inet6_lookup_skb,
 	inet6LookupListenerSkb,
@@ -56,8 +66,6 @@ import {
 	inet_csk_reqsk_queue_add,
 	inet_csk_reqsk_queue_drop,
 	inet_request_bound_dev_if,
-	reqsk_free,
-	sk_acceptq_is_full,
 } from "./inet_connection_sock.js";
 import {
 	__inet_inherit_port,
@@ -97,7 +105,7 @@ import {
 	tcp_timewait_state_process,
 } from "./tcp_minisocks.js";
 import { SEGMENT_LOST, tcp_connect, tcpSent, turnAround } from "./tcp_output.js";
-import { tcp_clear_xmit_timers, tcp_set_keepalive, tcpStartKeepalive } from "./tcp_timer.js";
+import { tcp_set_keepalive, tcpStartKeepalive } from "./tcp_timer.js";
 
 /**
  * Whether a new connection may replace the time-wait socket `sktw`. If `twp` is false (the socket

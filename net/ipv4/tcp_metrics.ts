@@ -4,8 +4,8 @@
  * there are many cookies, a kernel may drop the oldest. The model keeps them all.
  */
 import type { Sk } from "../../include/linux/handle.js";
+import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { sk_net } from "../core/sock.js";
 import { skOverIpv6 } from "./inet_hashtables.js";
 
 /** The source and the destination of a connection. */

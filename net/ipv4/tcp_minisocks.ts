@@ -2,6 +2,7 @@
 /** net/ipv4/tcp_minisocks.c: time-wait sockets and requests, and the segments that they receive. */
 import type { Sk } from "../../include/linux/handle.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
 import { REQ_ACKED } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
@@ -11,6 +12,7 @@ import {
 	TCPHDR_FIN,
 	TCPHDR_RST,
 	TCPHDR_SYN,
+	tcpShortestFin,
 } from "../../include/net/tcp.js";
 import { TCP_FIN_WAIT2, TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { inet_csk_reqsk_queue_drop, reqsk_timeout } from "./inet_connection_sock.js";
@@ -21,11 +23,10 @@ import {
 	inet_twsk_reschedule,
 	inet_twsk_schedule,
 } from "./inet_timewait_sock.js";
-import { tcp_done, tcpShortestFin } from "./tcp.js";
+import { tcp_done } from "./tcp.js";
 import { tcp_oow_rate_limited, tcp_rcv_state_process, tcp_store_ts_recent } from "./tcp_input.js";
 import { reply, tcpDropped, tcpSendReset, tcpSynRecvChild } from "./tcp_ipv4.js";
 import { tcp_rtx_synack } from "./tcp_output.js";
-import { icsk_retransmit_timer } from "./tcp_timer.js";
 
 /** The accuracy to which the time stamps of a recording tell when a segment arrived, ms. */
 export const OBSERVED_WITHIN = 50;

@@ -7,22 +7,27 @@
 
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
 import { JIFFY } from "../../include/linux/timer.js";
+import {
+	ICSK_ACK_SCHED,
+	ICSK_ACK_TIMER,
+	ICSK_TIME_LOSS_PROBE,
+	ICSK_TIME_RETRANS,
+	icsk_delack_timer,
+	icsk_retransmit_timer,
+} from "../../include/net/inet_connection_sock.js";
 import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
 import { TCPHDR_MPTCP } from "../../include/net/mptcp.js";
 import type { RouteAnswer } from "../../include/net/net_namespace.js";
 import {
 	ICSK_IPV6_MAPPED,
-	ICSK_TIME_LOSS_PROBE,
-	ICSK_TIME_RETRANS,
 	SOCK_DONE,
 	SOCK_LOCALROUTE,
 	SOCK_MPTCP,
+	sk_net,
 	type TcpFastopenRequest,
 } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import {
-	ICSK_ACK_SCHED,
-	ICSK_ACK_TIMER,
 	TCP_ATO_MIN,
 	TCP_DELACK_MIN,
 	TCP_NAGLE_CORK,
@@ -37,6 +42,9 @@ import {
 	TCPHDR_RST,
 	TCPHDR_SYN,
 	TFO_CLIENT_NO_COOKIE,
+	tcp_check_probe_timer,
+	tcp_jiffies32,
+	tcpEstablishedRto,
 } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
@@ -47,7 +55,6 @@ import {
 	TCPF_LAST_ACK,
 } from "../../include/net/tcp_states.js";
 import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
-import { sk_net } from "../core/sock.js";
 import { ip6LocalDeliverIfindex, ip6RemoteAnswer } from "../ipv6/route.js";
 import { mptcp_established_options } from "../mptcp/options.js";
 import { mptcpSubflowCtx } from "../mptcp/subflow.js";
@@ -62,13 +69,6 @@ import {
 } from "./route.js";
 import { tcpDataAcked } from "./tcp.js";
 import { tcp_fastopen_cookie_check, tcp_fastopen_no_cookie } from "./tcp_fastopen.js";
-import {
-	icsk_delack_timer,
-	icsk_retransmit_timer,
-	tcp_check_probe_timer,
-	tcp_jiffies32,
-	tcpEstablishedRto,
-} from "./tcp_timer.js";
 
 /**
  * Does what tcp_schedule_loss_probe does as well. A FIN or data was sent: starts the timer, first as

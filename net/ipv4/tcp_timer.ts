@@ -5,20 +5,31 @@
  */
 import type { Sk } from "../../include/linux/handle.js";
 import { JIFFY, TIMER_KINDS } from "../../include/linux/timer.js";
-import type { Net } from "../../include/net/net_namespace.js";
-import { SCTP_TIMEOUT_T1 } from "../../include/net/sctp.js";
-import {
-	ICSK_TIME_LOSS_PROBE,
-	ICSK_TIME_PROBE0,
-	ICSK_TIME_RETRANS,
-	SOCK_DEAD,
-	SOCK_KEEPOPEN,
-	SOCK_MPTCP,
-} from "../../include/net/sock.js";
-import type { Stack } from "../../include/net/stack.js";
 import {
 	ICSK_ACK_SCHED,
 	ICSK_ACK_TIMER,
+	ICSK_TIME_LOSS_PROBE,
+	ICSK_TIME_PROBE0,
+	ICSK_TIME_RETRANS,
+	icsk_delack_timer,
+	icsk_retransmit_timer,
+} from "../../include/net/inet_connection_sock.js";
+import type { Net } from "../../include/net/net_namespace.js";
+import { SCTP_TIMEOUT_T1 } from "../../include/net/sctp.js";
+import {
+	SOCK_DEAD,
+	SOCK_KEEPOPEN,
+	SOCK_MPTCP,
+	sk_net,
+	sk_prot,
+	sk_timer,
+} from "../../include/net/sock.js";
+import type { Stack } from "../../include/net/stack.js";
+import {
+	keepalive_intvl_when,
+	keepalive_probes,
+	keepalive_time_elapsed,
+	keepalive_time_when,
 	TCP_ATO_MIN,
 	TCP_RTO_MIN,
 	TCP_TIMEOUT_INIT,
@@ -26,6 +37,9 @@ import {
 	TCP_TIMEWAIT_LEN,
 	TCPHDR_ACK,
 	TCPHDR_PROBE,
+	tcp_fin_time,
+	tcp_rto_max,
+	tcpEstablishedRto,
 } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
@@ -43,11 +57,10 @@ import {
 } from "../../include/net/tcp_states.js";
 import { ENETUNREACH, ETIMEDOUT } from "../../include/uapi/asm-generic/errno.js";
 import { processBacklogAndWorks } from "../core/dev.js";
-import { sk_net, sk_prot } from "../core/sock.js";
 import { mptcp_active_detect_blackhole } from "../mptcp/ctrl.js";
 import { reqsk_timer_handler } from "./inet_connection_sock.js";
 import { inet_twsk_kill } from "./inet_timewait_sock.js";
-import { tcp_done, tcp_fin_time } from "./tcp.js";
+import { tcp_done } from "./tcp.js";
 import { tcp_time_wait } from "./tcp_minisocks.js";
 import {
 	SEGMENT_UNSENT,
@@ -64,54 +77,14 @@ import {
 /** A delay that no program sees the end of: about half of what a jiffy counter holds, ms. */
 const LONGEST_DELAY = 2 ** 31 * JIFFY;
 
-// A socket has three timers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer.
-
-/** The number of the timer in k.timers. */
-export function icsk_retransmit_timer(sk: Sk): number {
-	return sk * TIMER_KINDS;
-}
-/** The number of the timer in k.timers. */
-export function icsk_delack_timer(sk: Sk): number {
-	return sk * TIMER_KINDS + 1;
-}
-/** The number of the timer in k.timers. It is also tw_timer of a time-wait socket. */
-export function sk_timer(sk: Sk): number {
-	return sk * TIMER_KINDS + 2;
-}
-
 /** The sock that a timer belongs to, or the number of an association of SCTP. */
 export function sockOfTimer(timer: number): Sk {
 	return Math.floor(timer / TIMER_KINDS);
 }
 
-export function tcp_clear_xmit_timers(k: Stack, sk: Sk): void {
-	k.timers.del_timer(icsk_retransmit_timer(sk));
-	k.timers.del_timer(icsk_delack_timer(sk));
-	k.timers.del_timer(sk_timer(sk));
-}
-
-/** include/net/tcp.h: tcp_jiffies32. The clock, jiffies. */
-export function tcp_jiffies32(k: Stack): number {
-	return Math.floor(k.timers.now / JIFFY);
-}
-
 /** include/linux/jiffies.h: usecs_to_jiffies. Rounds up. */
 export function usecs_to_jiffies(us: number): number {
 	return Math.ceil(us / (JIFFY * 1000));
-}
-
-/** include/net/tcp.h: tcp_rto_max. The longest timeout of a sock, ms. */
-export function tcp_rto_max(k: Stack, sk: Sk): number {
-	return k.sock.icsk_rto_max.get(sk);
-}
-
-/**
- * icsk_rto of a connection that has measured its round trip time, ms. The time over loopback is a
- * small part of a jiffy. __tcp_set_rto adds it to the shortest timeout and rounds up.
- */
-export function tcpEstablishedRto(k: Stack, sk: Sk): number {
-	const rto_min = k.sock.icsk_rto_min.get(sk);
-	return Math.min(rto_min + JIFFY, tcp_rto_max(k, sk));
 }
 
 /**
@@ -202,20 +175,6 @@ function packetsOut(k: Stack, sk: Sk): boolean {
 }
 
 /**
- * include/net/tcp.h: tcp_check_probe_timer. A FIN or data has no route: starts the timer that tries
- * again.
- */
-export function tcp_check_probe_timer(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	const timer = icsk_retransmit_timer(sk);
-	if (k.timers.expiry(timer) !== null) return;
-	S.icsk_pending[sk] = ICSK_TIME_PROBE0;
-	S.icsk_rto[sk] = tcpEstablishedRto(k, sk);
-	S.retrans_stamp[sk] = 0;
-	k.timers.mod_timer(timer, Math.max(S.icsk_rto[sk], TCP_RTO_MIN));
-}
-
-/**
  * Tries to send a FIN or data that had no route. Gives up after tcp_retries2 or tcp_orphan_retries
  * probes, or after TCP_USER_TIMEOUT. C also probes a peer without buffers in this way.
  */
@@ -295,26 +254,6 @@ function tcp_retransmit_timer(k: Stack, sk: Sk): void {
 	}
 	k.timers.mod_timer(timer, tcp_clamp_rto_to_user_timeout(k, sk));
 	tcp_retransmit_skb(k, sk);
-}
-
-/** include/net/tcp.h: keepalive_time_when. When the first probe of an idle connection is due, ms. */
-export function keepalive_time_when(k: Stack, sk: Sk): number {
-	return (k.sock.keepalive_time.get(sk) || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_time) * 1000;
-}
-
-/** include/net/tcp.h: keepalive_intvl_when. The time between probes, ms. */
-export function keepalive_intvl_when(k: Stack, sk: Sk): number {
-	return (k.sock.keepalive_intvl.get(sk) || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_intvl) * 1000;
-}
-
-/** include/net/tcp.h: keepalive_probes. How many probes without an answer end a connection. */
-export function keepalive_probes(k: Stack, sk: Sk): number {
-	return k.sock.keepalive_probes.get(sk) || sk_net(k, sk).ipv4.sysctl_tcp_keepalive_probes;
-}
-
-/** include/net/tcp.h: keepalive_time_elapsed. The time since the last segment of the peer, ms. */
-export function keepalive_time_elapsed(k: Stack, sk: Sk): number {
-	return k.timers.now - k.sock.ts_recent_ms[sk];
 }
 
 /** Starts the timer of an idle connection if SO_KEEPALIVE is on. */

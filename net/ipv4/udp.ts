@@ -28,23 +28,21 @@ import {
 	sockaddr_in,
 	sockaddr_in6,
 } from "../../include/linux/socket.js";
+import { inet_match, inet_use_hash2_on_bind } from "../../include/net/inet_hashtables.js";
 import {
 	__inet_ehashfn,
-	inet_match,
-	ipv4_portaddr_hash,
-} from "../../include/net/inet_hashtables.js";
-import {
-	inet_reset_saddr,
 	inet_sk_flowi_flags,
 	ip_sock_rt_scope,
 	ipv6_only_sock,
 } from "../../include/net/inet_sock.js";
-import { inet_is_local_reserved_port } from "../../include/net/ip.js";
+import {
+	inet_is_local_reserved_port,
+	inet_reset_saddr,
+	ipv4_portaddr_hash,
+} from "../../include/net/ip.js";
 import {
 	type In6Addr,
-	ipv6_addr_any,
 	ipv6_addr_set_v4mapped,
-	ipv6_addr_v4mapped,
 	ipv6_iface_scope_id,
 } from "../../include/net/ipv6.js";
 import {
@@ -66,7 +64,11 @@ import {
 	SOCK_BROADCAST,
 	SOCK_DEAD,
 	sk_add_node_rcu,
+	sk_net,
+	sk_prot,
+	sock_error,
 } from "../../include/net/sock.js";
+import { reuseport_has_conns } from "../../include/net/sock_reuseport.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
@@ -78,6 +80,7 @@ import {
 	udp_hashslot,
 	udp_hashslot2,
 	udp_hashslot4,
+	udp_lib_hash,
 	udp_port_hash,
 	udp_portaddr_hash,
 	udp_sk_bound_dev_eq,
@@ -104,20 +107,11 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_ANY, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
 import { dev_get_by_index } from "../core/dev.js";
-import {
-	sk_common_release,
-	sk_free,
-	sk_net,
-	sk_prot,
-	sock_alloc_send_skb,
-	sock_error,
-	sock_i_uid,
-} from "../core/sock.js";
+import { sk_common_release, sk_free, sock_alloc_send_skb, sock_i_uid } from "../core/sock.js";
 import {
 	reuseport_add_sock,
 	reuseport_alloc,
 	reuseport_detach_sock,
-	reuseport_has_conns,
 	reuseport_select_sock,
 } from "../core/sock_reuseport.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
@@ -414,16 +408,6 @@ function traceChain(
 		}
 		snum = (snum + rand) & 0xffff;
 	} while (snum !== first);
-}
-
-/** include/net/inet_hashtables.h: inet_use_hash2_on_bind. Whether the sock binds to one address. */
-function inet_use_hash2_on_bind(k: Stack, sk: Sk): boolean {
-	const S = k.sock;
-	if (S.skc_family[sk] === AF_INET6) {
-		if (ipv6_addr_any(S.skc_v6_rcv_saddr, sk * 4)) return false;
-		if (!ipv6_addr_v4mapped(S.skc_v6_rcv_saddr, sk * 4)) return true;
-	}
-	return S.skc_rcv_saddr[sk] !== INADDR_ANY;
 }
 
 /**
@@ -1117,11 +1101,6 @@ export function udp_destroy_sock(k: Stack, sk: Sk): void {
 	k.datagram_queues?.leaves(table, sk);
 	table.receive_queue.delete(sk);
 	k.sock.cork_fl.delete(sk);
-}
-
-/** Is never called: udp_lib_get_port hashes a sock. Throws Error. */
-export function udp_lib_hash(_k: Stack, sk: Sk): number {
-	throw new Error(`udp_lib_hash: socket ${sk}`);
 }
 
 /** include/net/udp.h: udp_lib_close. The last close() of a sock. */

@@ -6,6 +6,7 @@
 import { SOCK_DGRAM } from "../../include/linux/net.js";
 import { PROT_UDPLITE, type Proto } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { udp_lib_hash } from "../../include/net/udp.js";
 import { IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
 import { proto_register } from "../core/sock.js";
 import { inet_dgram_ops, inet_register_protosw } from "./af_inet.js";
@@ -14,7 +15,6 @@ import {
 	udp_destroy_sock,
 	udp_disconnect,
 	udp_lib_close,
-	udp_lib_hash,
 	udp_lib_unhash,
 	udp_recvmsg,
 	udp_sendmsg,

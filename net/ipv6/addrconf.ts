@@ -4,6 +4,7 @@
  * address.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
+import { type NetDevice, netif_is_l3_master } from "../../include/linux/netdevice.js";
 import {
 	__ipv6_addr_type,
 	type In6Addr,
@@ -11,11 +12,15 @@ import {
 	IPV6_ADDR_LOOPBACK,
 	IPV6_ADDR_MULTICAST,
 	IPV6_ADDR_SCOPE_LINKLOCAL,
+	IPV6_ADDR_SCOPE_MASK,
 	in6addr_loopback,
 	ipv6_addr_copy,
 	ipv6_addr_diff,
 	ipv6_addr_equal,
+	ipv6_addr_orchid,
+	ipv6_addr_prefix,
 	ipv6_addr_scope,
+	ipv6_addr_src_scope,
 	ipv6_addr_type,
 	ipv6_prefix_equal,
 } from "../../include/net/ipv6.js";
@@ -26,7 +31,6 @@ import {
 	type Inet6Ifaddr,
 	type Ipv6SaddrDst,
 	type Net,
-	type NetDevice,
 	RT_TABLE_LOCAL,
 	RT_TABLE_MAIN,
 	RTN_MULTICAST,
@@ -35,11 +39,7 @@ import {
 import { EADDRNOTAVAIL, EEXIST } from "../../include/uapi/asm-generic/errno.js";
 import { dev_get_by_index } from "../core/dev.js";
 import { NotModelled } from "../core/sock.js";
-import {
-	l3mdev_fib_table_by_index,
-	l3mdev_master_ifindex,
-	netif_is_l3_master,
-} from "../l3mdev/l3mdev.js";
+import { l3mdev_fib_table_by_index, l3mdev_master_ifindex } from "../l3mdev/l3mdev.js";
 import { ipv6_addr_label } from "./addrlabel.js";
 import { fib6_add, fib6_del } from "./ip6_fib.js";
 import {
@@ -51,18 +51,6 @@ import {
 
 /** Metric of the routes that belong to addresses. */
 const IP6_RT_PRIO_ADDRCONF = 256;
-
-/** The bits of an address type that are the scope of a struct inet6_ifaddr. */
-const IPV6_ADDR_SCOPE_MASK = 0x00f0;
-
-/** The scope of a source address. -1 for the wildcard; no address has it. */
-function ipv6_addr_src_scope(type: number): number {
-	return type === IPV6_ADDR_ANY ? -1 : type >>> 16;
-}
-
-function ipv6_addr_orchid(a: In6Addr, i: number): boolean {
-	return a[i] >>> 4 === 0x2001001;
-}
 
 // The rules of RFC 6724, in order. The rules for home, temporary and optimistic addresses are left
 // out, because the model has no such addresses.
@@ -288,14 +276,6 @@ function addrconf_add_mroute(net: Net, dev: NetDevice): void {
 
 function addrconf_add_dev(net: Net, dev: NetDevice): void {
 	if ((dev.flags & IFF_LOOPBACK) === 0 && !netif_is_l3_master(dev)) addrconf_add_mroute(net, dev);
-}
-
-/** include/net/ipv6.h: ipv6_addr_prefix. The first `plen` bits of an address, the rest is 0. */
-export function ipv6_addr_prefix(addr: In6Addr, plen: number): In6Addr {
-	return addr.map((word, i) => {
-		const bits = Math.min(Math.max(plen - i * 32, 0), 32);
-		return bits === 0 ? 0 : word & (0xffffffff << (32 - bits));
-	});
 }
 
 /** struct ifa6_config: an address to add. */

@@ -19,11 +19,8 @@ import {
 	SOL_TCP,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
-import { inet_reset_saddr, ipv6_only_sock } from "../../include/net/inet_sock.js";
-import {
-	inet_addr_valid_or_nonlocal,
-	inet_port_requires_bind_service,
-} from "../../include/net/ip.js";
+import { inet_addr_valid_or_nonlocal, ipv6_only_sock } from "../../include/net/inet_sock.js";
+import { inet_port_requires_bind_service, inet_reset_saddr } from "../../include/net/ip.js";
 import {
 	__ipv6_addr_needs_scope_id,
 	IPV6_ADDR_ANY,
@@ -32,6 +29,7 @@ import {
 	ipv6_addr_any,
 	ipv6_addr_copy,
 	ipv6_addr_type,
+	ipv6_can_nonlocal_bind,
 	ipv6_iface_scope_id,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
@@ -39,10 +37,11 @@ import { type Net, RT_TABLE_LOCAL } from "../../include/net/net_namespace.js";
 import type { InetProtosw, NetProtoFamily } from "../../include/net/protocol.js";
 import {
 	INET_BIND_ADDRESS_NO_PORT,
-	INET_FREEBIND,
-	INET_TRANSPARENT,
 	SOCK_BINDADDR_LOCK,
 	SOCK_BINDPORT_LOCK,
+	sk_net,
+	sk_prot,
+	sock_graft,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCPF_CLOSE, TCPF_SYN_SENT } from "../../include/net/tcp_states.js";
@@ -57,15 +56,7 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_MAX, IPPROTO_TCP, IPPROTO_UDP } from "../../include/uapi/linux/in.js";
 import { dev_get_by_index } from "../core/dev.js";
-import {
-	NotModelled,
-	proto_register,
-	sk_alloc,
-	sk_net,
-	sk_prot,
-	sock_graft,
-	sock_no_listen,
-} from "../core/sock.js";
+import { NotModelled, proto_register, sk_alloc, sock_no_listen } from "../core/sock.js";
 import {
 	findProtosw,
 	inet_accept,
@@ -188,11 +179,6 @@ export function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number)
 	S.skc_dport[sk] = 0;
 	S.skc_daddr[sk] = 0;
 	return 0;
-}
-
-/** include/net/ipv6.h: ipv6_can_nonlocal_bind. Whether bind() accepts addresses of other hosts. */
-export function ipv6_can_nonlocal_bind(net: Net, inet_flags: number): boolean {
-	return net.ipv6.ip_nonlocal_bind !== 0 || (inet_flags & (INET_FREEBIND | INET_TRANSPARENT)) !== 0;
 }
 
 /** bind() of an AF_INET6 socket: the bind of its protocol if it has one, otherwise __inet6_bind. */

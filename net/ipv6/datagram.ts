@@ -27,11 +27,12 @@ import {
 	ipv6_addr_v4mapped_any,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
+import { sk_net, sk_prot } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { sk_dev_equal_l3scope, sk_net, sk_prot } from "../core/sock.js";
+import { sk_dev_equal_l3scope } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
 import { __ip4_datagram_connect } from "../ipv4/datagram.js";
 import { ip6_dst_lookup_flow } from "./ip6_output.js";

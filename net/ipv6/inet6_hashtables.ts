@@ -7,12 +7,13 @@ import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import { jhash9Words } from "../../include/linux/jhash.js";
 import { hlist_add_head, hlist_del_init } from "../../include/linux/list.js";
 import { AF_INET6 } from "../../include/linux/socket.js";
-import type { InetHashinfo } from "../../include/net/inet_hashtables.js";
 import {
 	__inet6_ehashfn,
-	inet_sk_bound_dev_eq,
+	type InetHashinfo,
 	inet6_match,
+	tcp_or_dccp_get_hashinfo,
 } from "../../include/net/inet_hashtables.js";
+import { inet_sk_bound_dev_eq } from "../../include/net/inet_sock.js";
 import {
 	__ipv6_addr_jhash,
 	in6addr_any,
@@ -21,19 +22,14 @@ import {
 	ipv6AddrJhashFolded,
 } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
+import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIME_WAIT } from "../../include/net/tcp_states.js";
 import { EADDRNOTAVAIL } from "../../include/uapi/asm-generic/errno.js";
 import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
 import { secure_ipv6_port_ephemeral } from "../core/secure_seq.js";
-import { sk_net } from "../core/sock.js";
 import { reuseport_select_sock } from "../core/sock_reuseport.js";
-import {
-	__inet_hash_connect,
-	CHECK_ONLY,
-	CHECK_RCU_LOOKUP,
-	tcp_or_dccp_get_hashinfo,
-} from "../ipv4/inet_hashtables.js";
+import { __inet_hash_connect, CHECK_ONLY, CHECK_RCU_LOOKUP } from "../ipv4/inet_hashtables.js";
 import { inet_twsk_deschedule_put } from "../ipv4/inet_timewait_sock.js";
 import { tcp_twsk_unique } from "../ipv4/tcp_ipv4.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";

@@ -6,6 +6,7 @@
  * by metric. Here all routes are in one list, net.routes6. The routes of one node are in the order
  * of the node's list.
  */
+import { rt6_duplicate_nexthop } from "../../include/net/ip6_route.js";
 import { type In6Addr, ipv6_addr_equal, ipv6_prefix_equal } from "../../include/net/ipv6.js";
 import {
 	type Fib6Info,
@@ -27,17 +28,6 @@ function sameNode(route: Fib6Info, other: Fib6Info): boolean {
 		route.plen === other.plen &&
 		ipv6_addr_equal(route.dst, 0, other.dst, 0)
 	);
-}
-
-/**
- * include/net/ip6_route.h: rt6_duplicate_nexthop. Whether two routes have the same gateway and
- * device.
- */
-function rt6_duplicate_nexthop(route: Fib6Info, other: Fib6Info): boolean {
-	if (route.oif !== other.oif || (route.gateway === null) !== (other.gateway === null))
-		return false;
-	if (route.gateway === null || other.gateway === null) return true;
-	return ipv6_addr_equal(route.gateway, 0, other.gateway, 0);
 }
 
 /**

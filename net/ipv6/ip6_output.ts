@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** net/ipv6/ip6_output.c: the route and the source address of a connection or a datagram. */
 import type { Ifindex, Sk } from "../../include/linux/handle.js";
+import { RT6_LOOKUP_F_IFACE, rt6_need_strict } from "../../include/net/ip6_route.js";
 import {
 	type In6Addr,
 	ipv6_addr_any,
@@ -8,17 +9,11 @@ import {
 	ipv6_addr_v4mapped,
 } from "../../include/net/ipv6.js";
 import type { Fib6Info, Net } from "../../include/net/net_namespace.js";
+import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EAFNOSUPPORT } from "../../include/uapi/asm-generic/errno.js";
-import { sk_net } from "../core/sock.js";
 import { checkKnown } from "./addrconf.js";
-import {
-	dstError,
-	ip6_route_get_saddr,
-	ip6_route_output_flags,
-	RT6_LOOKUP_F_IFACE,
-	rt6_need_strict,
-} from "./route.js";
+import { dstError, ip6_route_get_saddr, ip6_route_output_flags } from "./route.js";
 
 /**
  * Looks up the route of net.fl6, and a source address if it has none. Returns 0 or a negative

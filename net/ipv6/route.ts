@@ -4,6 +4,8 @@
  * and the checks on a route that is added.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
+import { type NetDevice, netif_is_l3_master } from "../../include/linux/netdevice.js";
+import { RT6_LOOKUP_F_IFACE, rt6_need_strict } from "../../include/net/ip6_route.js";
 import {
 	type In6Addr,
 	IPV6_ADDR_LINKLOCAL,
@@ -24,7 +26,6 @@ import {
 	IFF_UP,
 	LOOPBACK_IFINDEX,
 	type Net,
-	type NetDevice,
 	type RouteAnswer,
 	RT_TABLE_LOCAL,
 	RT_TABLE_MAIN,
@@ -49,25 +50,12 @@ import {
 	l3mdev_fib_table_by_index,
 	l3mdev_master_ifindex,
 	l3mdev_master_ifindex_by_index,
-	netif_is_l3_master,
 } from "../l3mdev/l3mdev.js";
 import { ipv6_chk_addr, ipv6_chk_addr_and_flags, ipv6_dev_get_saddr } from "./addrconf.js";
 import { fib6_add, fib6_del, fib6_node_lookup, fib6_rule_lookup, fib6HasTable } from "./ip6_fib.js";
 
 /** Metric of a route that is added without a metric. */
 export const IP6_RT_PRIO_USER = 1024;
-
-/** Flag of a lookup: the route must use the requested output device. */
-export const RT6_LOOKUP_F_IFACE = 1;
-
-/** Whether an address is valid only on one link or on this node. */
-export function rt6_need_strict(daddr: In6Addr, di: number): boolean {
-	return (
-		(ipv6_addr_type(daddr, di) &
-			(IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL | IPV6_ADDR_LOOPBACK)) !==
-		0
-	);
-}
 
 /** The score of a route, -1 if it cannot be used. All neighbours count as reachable. */
 function rt6_score_route(rt: Fib6Info, oif: Ifindex, strict: number): number {

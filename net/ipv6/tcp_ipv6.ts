@@ -23,17 +23,19 @@ import {
 	ipv6_addr_v4mapped,
 	LOOPBACK4_IPV6,
 } from "../../include/net/ipv6.js";
-import { ICSK_IPV6_MAPPED, PROT_TCPV6, type Proto } from "../../include/net/sock.js";
+import {
+	ICSK_IPV6_MAPPED,
+	PROT_TCPV6,
+	type Proto,
+	sk_acceptq_is_full,
+	sk_net,
+} from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
 import { TCP_CLOSE, TCP_SYN_SENT } from "../../include/net/tcp_states.js";
 import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { sk_dev_equal_l3scope, sk_net } from "../core/sock.js";
-import {
-	inet_csk_clone_lock,
-	inet_csk_get_port,
-	sk_acceptq_is_full,
-} from "../ipv4/inet_connection_sock.js";
+import { sk_dev_equal_l3scope } from "../core/sock.js";
+import { inet_csk_clone_lock, inet_csk_get_port } from "../ipv4/inet_connection_sock.js";
 import {
 	inet_bhash2_reset_saddr,
 	inet_bhash2_update_saddr,

@@ -37,7 +37,8 @@ import {
 	ipv6AddrJhashFolded,
 } from "../../include/net/ipv6.js";
 import { type Net, RTN_LOCAL } from "../../include/net/net_namespace.js";
-import { INET_RECVERR6, PROT_UDPV6, type Proto } from "../../include/net/sock.js";
+import { INET_RECVERR6, PROT_UDPV6, type Proto, sk_net } from "../../include/net/sock.js";
+import { reuseport_has_conns } from "../../include/net/sock_reuseport.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import {
@@ -46,6 +47,7 @@ import {
 	udp_hashed4,
 	udp_hashslot2,
 	udp_hashslot4,
+	udp_lib_hash,
 	udp_port_hash,
 	udp_sk_bound_dev_eq,
 } from "../../include/net/udp.js";
@@ -58,8 +60,8 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
 import { swab32 } from "../../include/uapi/linux/swab.js";
-import { sk_net, sock_alloc_send_skb } from "../core/sock.js";
-import { reuseport_has_conns, reuseport_select_sock } from "../core/sock_reuseport.js";
+import { sock_alloc_send_skb } from "../core/sock.js";
+import { reuseport_select_sock } from "../core/sock_reuseport.js";
 import {
 	drawUdpSecret,
 	udp_destroy_sock,
@@ -67,7 +69,6 @@ import {
 	udp_get_table_prot,
 	udp_lib_close,
 	udp_lib_get_port,
-	udp_lib_hash,
 	udp_lib_hash4,
 	udp_lib_rehash,
 	udp_lib_unhash,

@@ -3,15 +3,10 @@
 import { SOCK_DGRAM } from "../../include/linux/net.js";
 import { PROT_UDPLITEV6, type Proto } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
+import { udp_lib_hash } from "../../include/net/udp.js";
 import { IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
 import { proto_register } from "../core/sock.js";
-import {
-	udp_destroy_sock,
-	udp_disconnect,
-	udp_lib_close,
-	udp_lib_hash,
-	udp_lib_unhash,
-} from "../ipv4/udp.js";
+import { udp_destroy_sock, udp_disconnect, udp_lib_close, udp_lib_unhash } from "../ipv4/udp.js";
 import { inet6_dgram_ops, inet6_register_protosw } from "./af_inet6.js";
 import { ip6_datagram_connect } from "./datagram.js";
 import { udp_v6_get_port, udp_v6_rehash, udpv6_recvmsg, udpv6_sendmsg } from "./udp.js";

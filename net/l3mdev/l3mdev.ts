@@ -5,13 +5,9 @@
  * table.
  */
 import type { Ifindex } from "../../include/linux/handle.js";
-import type { FlowiOif, Net, NetDevice } from "../../include/net/net_namespace.js";
+import { type NetDevice, netif_is_l3_master } from "../../include/linux/netdevice.js";
+import type { FlowiOif, Net } from "../../include/net/net_namespace.js";
 import { dev_get_by_index } from "../core/dev.js";
-
-/** include/linux/netdevice.h: netif_is_l3_master. Whether a device is a VRF. */
-export function netif_is_l3_master(dev: NetDevice): boolean {
-	return dev.l3mdev_table !== 0;
-}
 
 /** ifindex of the VRF that a device is or belongs to, 0 if none. */
 export function l3mdev_master_ifindex(dev: NetDevice): Ifindex {

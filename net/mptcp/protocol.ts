@@ -41,6 +41,12 @@ import {
 	SHUTDOWN_MASK,
 	SOCK_DEAD,
 	SOCK_LINGER,
+	sk_net,
+	sk_prot,
+	sk_timer,
+	sock_error,
+	sock_graft,
+	sock_orphan,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
@@ -78,17 +84,7 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_MPTCP } from "../../include/uapi/linux/in.js";
 import { process_backlog } from "../core/dev.js";
-import {
-	NotModelled,
-	proto_register,
-	sk_clone,
-	sk_free,
-	sk_net,
-	sk_prot,
-	sock_error,
-	sock_graft,
-	sock_orphan,
-} from "../core/sock.js";
+import { NotModelled, proto_register, sk_clone, sk_free } from "../core/sock.js";
 import {
 	inet_getname,
 	inet_recvmsg,
@@ -110,7 +106,6 @@ import {
 	tcpWaits,
 } from "../ipv4/tcp.js";
 import { tcp_send_ack, tcp_send_active_reset } from "../ipv4/tcp_output.js";
-import { sk_timer } from "../ipv4/tcp_timer.js";
 import { inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
 import { sock_alloc, sock_ops } from "../socket.js";
 import { mptcp_getsockopt, mptcp_setsockopt } from "./sockopt.js";

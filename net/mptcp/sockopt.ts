@@ -10,6 +10,7 @@ import {
 	INET_FREEBIND,
 	INET_TRANSPARENT,
 	SOCK_LINGER,
+	sk_net,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP } from "../../include/uapi/asm-generic/errno.js";
@@ -43,7 +44,7 @@ import {
 	TCP_KEEPIDLE,
 	TCP_KEEPINTVL,
 } from "../../include/uapi/linux/tcp.js";
-import { intAt, intBytes, NotModelled, sk_net, sk_setsockopt } from "../core/sock.js";
+import { intAt, intBytes, NotModelled, sk_setsockopt } from "../core/sock.js";
 import { inetGetsockopt, inetSetsockopt } from "../ipv4/af_inet.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
 import {

@@ -6,7 +6,7 @@
 import type { Sk, Sock } from "../../include/linux/handle.js";
 import { SOCK_STREAM } from "../../include/linux/net.js";
 import { type MptcpSock, TCPHDR_MPTCP } from "../../include/net/mptcp.js";
-import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_MPTCP } from "../../include/net/sock.js";
+import { RCV_SHUTDOWN, SOCK_DEAD, SOCK_MPTCP, sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	TCP_CLOSE,
@@ -15,7 +15,6 @@ import {
 	TCP_SYN_SENT,
 } from "../../include/net/tcp_states.js";
 import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
-import { sk_net } from "../core/sock.js";
 import { sock_create } from "../socket.js";
 import { mptcp_update_rcv_data_fin } from "./options.js";
 import {

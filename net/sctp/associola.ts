@@ -27,8 +27,8 @@ import {
 	sctp_style,
 	sctpAddrDup,
 } from "../../include/net/sctp.js";
+import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { sk_net } from "../core/sock.js";
 import { sctp_bind_addr_copy } from "./bind_addr.js";
 import { sctp_endpoint_add_asoc, sctp_endpoint_destroy } from "./endpointola.js";
 import { sctp_hash_transport, sctp_unhash_transport } from "./input.js";

@@ -14,8 +14,9 @@ import {
 	sctp_sstate,
 	sctp_style,
 } from "../../include/net/sctp.js";
+import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { sk_free, sk_net } from "../core/sock.js";
+import { sk_free } from "../core/sock.js";
 import { sctp_assoc_lookup_paddr } from "./associola.js";
 import { sctp_bind_addr_match } from "./bind_addr.js";
 import {

@@ -17,9 +17,10 @@ import {
 	sctp_ep_hashfn,
 	sctp_sk,
 } from "../../include/net/sctp.js";
+import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { swab16, swab32 } from "../../include/uapi/linux/swab.js";
-import { sk_net, sock_i_uid } from "../core/sock.js";
+import { sock_i_uid } from "../core/sock.js";
 import {
 	reuseport_add_sock,
 	reuseport_alloc,

@@ -33,6 +33,7 @@ import {
 	ipv6_addr_set_v4mapped,
 	ipv6_addr_type,
 	ipv6_addr_v4mapped,
+	ipv6_can_nonlocal_bind,
 } from "../../include/net/ipv6.js";
 import { LOOPBACK_IFINDEX, type Net } from "../../include/net/net_namespace.js";
 import {
@@ -44,13 +45,15 @@ import {
 	type SctpAssociation,
 	type SctpDst,
 	sctp_sk,
+	sctp_v4_map_v6,
+	sctp_v6_map_v4,
 } from "../../include/net/sctp.js";
-import { INET_FREEBIND, INET_RECVERR6, INET_TRANSPARENT } from "../../include/net/sock.js";
+import { INET_RECVERR6, sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
 import { dev_get_by_index } from "../core/dev.js";
-import { proto_register, sk_net } from "../core/sock.js";
+import { proto_register } from "../core/sock.js";
 import { inet_recvmsg, inet_release, inet_sendmsg, inet_shutdown } from "../ipv4/af_inet.js";
 import { ipv6_chk_addr } from "../ipv6/addrconf.js";
 import { inet6_bind, inet6_getname, inet6_register_protosw } from "../ipv6/af_inet6.js";
@@ -71,26 +74,6 @@ import {
 export { sctpv6_prot } from "./socket.js";
 
 /**
- * include/net/sctp/structs.h: sctp_v6_map_v4. Converts a v4-mapped address to AF_INET, in place.
- */
-function sctp_v6_map_v4(addr: SctpAddr): void {
-	addr.sin_family = AF_INET;
-	addr.sin_addr = addr.sin6_addr[3];
-}
-
-/**
- * include/net/sctp/structs.h: sctp_v4_map_v6. Converts an AF_INET address to v4-mapped, in place.
- */
-function sctp_v4_map_v6(addr: SctpAddr): void {
-	addr.sin_family = AF_INET6;
-	// The array of an AF_INET address may be that of others.
-	addr.sin6_addr = new Uint32Array(4);
-	ipv6_addr_set_v4mapped(addr.sin_addr, addr.sin6_addr, 0);
-	addr.sin_addr = 0; // sin6_flowinfo
-	addr.sin6_scope_id = 0;
-}
-
-/**
  * This kernel answers by ICMPv6 that there is no route: an error that ends nothing. SO_ERROR takes
  * it.
  */
@@ -106,13 +89,6 @@ function sctp_v6_to_addr(saddr: Uint32Array, i: number): SctpAddr {
 	const addr = sctp_v6_inaddr_any(0);
 	ipv6_addr_copy(addr.sin6_addr, 0, saddr, i);
 	return addr;
-}
-
-function ipv6_can_nonlocal_bind(k: Stack, net: Net, sk: Sk): boolean {
-	return (
-		net.ipv6.ip_nonlocal_bind !== 0 ||
-		(k.sock.inet_flags[sk] & (INET_FREEBIND | INET_TRANSPARENT)) !== 0
-	);
 }
 
 function isLinkLocal(addr: SctpAddr): boolean {
@@ -260,7 +236,8 @@ function sctp_v6_available(k: Stack, addr: SctpAddr, sk: Sk): boolean {
 		if (ifindex !== 0 && dev_get_by_index(net, ifindex) === null) return false;
 	}
 	return (
-		ipv6_can_nonlocal_bind(k, net, sk) || ipv6_chk_addr(net, addr.sin6_addr, 0, ifindex, false)
+		ipv6_can_nonlocal_bind(net, k.sock.inet_flags[sk]) ||
+		ipv6_chk_addr(net, addr.sin6_addr, 0, ifindex, false)
 	);
 }
 
@@ -327,7 +304,7 @@ function sctp_inet6_bind_verify(k: Stack, sk: Sk, addr: SctpAddr): boolean {
 		const scope_id = addr.sin6_scope_id;
 		if (scope_id === 0 || dev_get_by_index(net, scope_id) === null) return false;
 		if (
-			!ipv6_can_nonlocal_bind(k, net, sk) &&
+			!ipv6_can_nonlocal_bind(net, k.sock.inet_flags[sk]) &&
 			!ipv6_chk_addr(net, addr.sin6_addr, 0, scope_id, false)
 		) {
 			return false;

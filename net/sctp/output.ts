@@ -27,8 +27,8 @@ import {
 	type SctpDst,
 	type SctpPacket,
 } from "../../include/net/sctp.js";
+import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { sk_net } from "../core/sock.js";
 import { __ip_dev_find } from "../ipv4/devinet.js";
 import { sctp_cmp_addr_exact } from "./associola.js";
 import { sctp_v6_err_handle } from "./ipv6.js";

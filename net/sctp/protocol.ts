@@ -5,13 +5,18 @@
 
 import type { Ifindex, Port, Sk } from "../../include/linux/handle.js";
 import {
+	ipv4_is_anycast_6to4,
 	ipv4_is_lbcast,
 	ipv4_is_loopback,
 	ipv4_is_multicast,
 	ipv4_is_zeronet,
 } from "../../include/linux/in.js";
-import type { ProtoOps } from "../../include/linux/net.js";
-import { INET_SEQPACKET_OPS, SOCK_SEQPACKET, SOCK_STREAM } from "../../include/linux/net.js";
+import {
+	INET_SEQPACKET_OPS,
+	type ProtoOps,
+	SOCK_SEQPACKET,
+	SOCK_STREAM,
+} from "../../include/linux/net.js";
 import { AF_INET, AF_INET6, SIZEOF_SOCKADDR_IN, sockaddr_in } from "../../include/linux/socket.js";
 import { ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
@@ -31,10 +36,10 @@ import {
 	type SctpBindAddr,
 	type SctpDst,
 } from "../../include/net/sctp.js";
-import { INET_FREEBIND } from "../../include/net/sock.js";
+import { INET_FREEBIND, sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { INADDR_ANY, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
-import { proto_register, sk_net } from "../core/sock.js";
+import { proto_register } from "../core/sock.js";
 import {
 	inet_bind,
 	inet_getname,
@@ -168,11 +173,6 @@ function sctp_v4_inaddr_any(port: Port): SctpAddr {
 
 function sctp_v4_is_any(addr: SctpAddr): boolean {
 	return addr.sin_addr === INADDR_ANY;
-}
-
-/** include/linux/in.h: ipv4_is_anycast_6to4, 192.88.99.0/24. */
-function ipv4_is_anycast_6to4(addr: number): boolean {
-	return addr >>> 8 === 0xc05863;
 }
 
 function isIpv4UnusableAddress(addr: number): boolean {

@@ -43,8 +43,10 @@ import {
 	sctp_sk,
 	sctp_sstate,
 	sctp_style,
+	sctp_vtag_verify,
+	sctp_vtag_verify_either,
 } from "../../include/net/sctp.js";
-import { RCV_SHUTDOWN, SOCK_DEAD } from "../../include/net/sock.js";
+import { RCV_SHUTDOWN, SOCK_DEAD, sk_acceptq_is_full } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import {
 	ECONNABORTED,
@@ -52,7 +54,6 @@ import {
 	ECONNRESET,
 	ETIMEDOUT,
 } from "../../include/uapi/asm-generic/errno.js";
-import { sk_acceptq_is_full } from "../ipv4/inet_connection_sock.js";
 import {
 	sctp_assoc_set_bind_addr_from_ep,
 	sctp_assoc_update,
@@ -191,15 +192,6 @@ function liveChunk(k: Stack, ep: SctpEndpoint, asoc: SctpAssociation, packet: Sc
 			return;
 		default:
 	}
-}
-
-function sctp_vtag_verify(packet: SctpPacket, asoc: SctpAssociation): boolean {
-	return packet.vtag === asoc.c.my_vtag;
-}
-
-/** The tag of an ABORT or SHUTDOWN COMPLETE may also be a reflected one. */
-function sctp_vtag_verify_either({ tbit, vtag }: SctpPacket, { c }: SctpAssociation): boolean {
-	return tbit ? c.peer_vtag !== 0 && vtag === c.peer_vtag : vtag === c.my_vtag;
 }
 
 /** The end of an association whose peer has acknowledged the shutdown. */

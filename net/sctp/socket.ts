@@ -59,6 +59,9 @@ import {
 	SEND_SHUTDOWN,
 	SHUTDOWN_MASK,
 	SOCK_LINGER,
+	sk_net,
+	sock_error,
+	sock_graft,
 	TIMEO_NOWAIT,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -93,9 +96,6 @@ import {
 	NotModelled,
 	sk_alloc,
 	sk_common_release,
-	sk_net,
-	sock_error,
-	sock_graft,
 	sock_i_uid,
 } from "../core/sock.js";
 import { inetGetsockopt, inetSetsockopt } from "../ipv4/af_inet.js";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Addresses of both families. There is one object per address, so === compares them. */
 
-import { ipv4_portaddr_hash } from "../../include/net/inet_hashtables.js";
+import { ipv4_portaddr_hash } from "../../include/net/ip.js";
 import { ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {

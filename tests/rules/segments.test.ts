@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Segments that calls of programs seldom cause: invalid ones, crossed FINs, a SYN that is sent again. */
 import { describe, expect, it } from "vitest";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
 import type { Segment } from "../../include/net/stack.js";
 import {
 	TCPHDR_ACK,
@@ -19,7 +20,6 @@ import { IPPROTO_TCP } from "../../include/uapi/linux/in.js";
 import { tcp_shutdown } from "../../net/ipv4/tcp.js";
 import { tcp_rcv_state_process } from "../../net/ipv4/tcp_input.js";
 import { tcp_check_req } from "../../net/ipv4/tcp_minisocks.js";
-import { icsk_retransmit_timer } from "../../net/ipv4/tcp_timer.js";
 import { World } from "../world.js";
 
 /** A listener on port 5000 and a client on port 6000 that runs `before` before it connects. */

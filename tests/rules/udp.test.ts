@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Random } from "../../include/linux/random.js";
 import type { ChangeName } from "../../include/linux/version.js";
-import { ipv4_portaddr_hash } from "../../include/net/inet_hashtables.js";
+import { ipv4_portaddr_hash } from "../../include/net/ip.js";
 import { ipv6_portaddr_hash } from "../../include/net/ipv6.js";
 import { UdpTable } from "../../include/net/udp.js";
 import { RecordingObserver } from "../../kernel-model/check/observer.js";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** verify() names the fault in each kind of table. */
 import { beforeEach, describe, expect, it } from "vitest";
+import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js";
 import {
 	AF_INET,
 	IPPROTO_DCCP,
@@ -16,7 +17,6 @@ import {
 	SOL_SOCKET,
 	type Task,
 } from "../../kernel-model/index.js";
-import { icsk_retransmit_timer } from "../../net/ipv4/tcp_timer.js";
 
 const PROTOCOLS = {
 	tcp: [SOCK_STREAM, 0],

@@ -5,7 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { reciprocal_scale } from "../../../include/linux/math.js";
-import { __inet_ehashfn } from "../../../include/net/inet_hashtables.js";
+import { __inet_ehashfn } from "../../../include/net/inet_sock.js";
 import { NotModelled } from "../../../kernel-model/index.js";
 import { type Kind, kindsOf, lines, names, rule, World } from "../../world.js";
 

@@ -32,9 +32,15 @@ export class DatagramQueues {
 		const S = kernel.sock;
 		if (kernel.known.has(datagram.v6_saddr === null ? "udp" : "udp6")) return;
 		const group = kernel.reuseport.get(nth(S.sk_reuseport_cb, sk));
-		if (group === undefined || S.skc_state[sk] === TCP_ESTABLISHED) return;
-		const others = new Set(group.socks.filter((each) => S.skc_state[each] !== TCP_ESTABLISHED));
-		others.delete(sk);
+		const others = new Set<number>();
+		if (group !== undefined && S.skc_state[sk] !== TCP_ESTABLISHED) {
+			for (const each of group.socks) if (S.skc_state[each] !== TCP_ESTABLISHED) others.add(each);
+			others.delete(sk);
+		} else {
+			// An earlier datagram may turn out to stand before this one.
+			const earlier = [...this.open.values()].some((open) => open.others.has(sk));
+			if (!earlier) return;
+		}
 		this.open.set(datagram, { table, holder: sk, others, mayBeGone: false });
 	}
 

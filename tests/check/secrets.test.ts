@@ -184,6 +184,28 @@ describe("a client that nobody accepted", () => {
 	});
 });
 
+describe("a datagram to a reuseport group", () => {
+	const udp = (fd: number, port: number) => [
+		`socket(AF_INET, SOCK_DGRAM|SOCK_NONBLOCK, IPPROTO_UDP) = ${fd}`,
+		`setsockopt(${fd}, SOL_SOCKET, SO_REUSEPORT, [1], 4) = 0`,
+		`bind(${fd}, ${ADDRESS.replace("81", String(port))}, 16) = 0`,
+	];
+
+	it.each([3, 4])("stands before one that arrived after the member %i connected", (fd) => {
+		const lines = [
+			...[...udp(3, 81), ...udp(4, 81), ...udp(5, 4005), ...udp(6, 4006)],
+			`sendto(5, "a", 1, 0, ${ADDRESS}, 16) = 1`,
+			`connect(${fd}, ${ADDRESS.replace("81", "4006")}, 16) = 0`,
+			`sendto(6, "", 0, 0, ${ADDRESS}, 16) = 0`,
+			`recvfrom(${fd}, "a", 1, MSG_DONTWAIT) = 1`,
+			`recvfrom(${fd}, "", 1, MSG_DONTWAIT) = 0`,
+		];
+		const script = readScript(lines.join("\n"), "recording");
+		const options = { version: "6.18.44", alone: true, settled: true };
+		expect(playScript(script, options).filter(({ verdict }) => verdict !== "match")).toEqual([]);
+	});
+});
+
 describe("an answer of a secret", () => {
 	it("is not asked for if the kernel has the secret", () => {
 		const kernel = new Kernel({ secrets: [0], known: new Set(["ehash"]) });

@@ -33,9 +33,15 @@ export function sock_alloc(k: Stack, type: number, fsuid: number): Sock {
 	return sock;
 }
 
-/** Registers a family at boot. */
-export function sock_register(k: Stack, ops: NetProtoFamily): void {
-	k.protocols.net_families.set(ops.family, ops);
+/**
+ * sock_close, __sock_release: the last reference to a socket is dropped. `more`: the task goes on in
+ * the kernel, so scheduled work is left to the caller.
+ */
+export function __sock_release(k: Stack, sock: Sock, exiting: boolean, more = false): void {
+	sock_ops(k, sock).release(k, sock, exiting);
+	if (more) process_backlog(k);
+	else processBacklogAndWorks(k);
+	k.socket.kmem_cache_free(sock);
 }
 
 /** sock->ops: the operations of the socket's family and type. */
@@ -89,6 +95,16 @@ export function __sys_listen(k: Stack, sock: Sock, backlog: number): number {
 	);
 }
 
+/** accept(). Returns a new socket or a negative errno. */
+export function do_accept(k: Stack, sock: Sock, fsuid: number, nonblock: boolean): number {
+	const newsock = sock_alloc(k, k.socket.type[sock], fsuid);
+	k.socket.ops[newsock] = k.socket.ops[sock];
+	const err = sock_ops(k, sock).accept(k, sock, newsock, nonblock);
+	if (err === 0) return newsock;
+	k.socket.kmem_cache_free(newsock);
+	return err;
+}
+
 export function __sys_connect(
 	k: Stack,
 	sock: Sock,
@@ -101,56 +117,6 @@ export function __sys_connect(
 	const err = sock_ops(k, sock).connect(k, sock, addr, addr_len, nowait);
 	processBacklogAndWorks(k); // release_sock: what arrived while the call held the socket
 	return err;
-}
-
-/** accept(). Returns a new socket or a negative errno. */
-export function do_accept(k: Stack, sock: Sock, fsuid: number, nonblock: boolean): number {
-	const newsock = sock_alloc(k, k.socket.type[sock], fsuid);
-	k.socket.ops[newsock] = k.socket.ops[sock];
-	const err = sock_ops(k, sock).accept(k, sock, newsock, nonblock);
-	if (err === 0) return newsock;
-	k.socket.kmem_cache_free(newsock);
-	return err;
-}
-
-export function __sys_shutdown(k: Stack, sock: Sock, how: number): number {
-	const err = sock_ops(k, sock).shutdown(k, sock, how);
-	processBacklogAndWorks(k);
-	return err;
-}
-
-/** setsockopt(). `optval` is null for a NULL pointer. Returns 0 or a negative errno. */
-export function __sys_setsockopt(
-	k: Stack,
-	sock: Sock,
-	level: number,
-	optname: number,
-	optval: Uint8Array | null,
-	optlen: number,
-): number {
-	if (optlen < 0) return -EINVAL;
-	if (level === SOL_SOCKET && !sock_use_custom_sol_socket(k, sock)) {
-		return sk_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
-	}
-	return sock_ops(k, sock).setsockopt(k, sock, level, optname, optval, optlen);
-}
-
-/** Whether the protocol handles the options of level SOL_SOCKET itself, as MPTCP does. */
-function sock_use_custom_sol_socket(k: Stack, sock: Sock): boolean {
-	const ops = k.socket.ops[sock];
-	return ops === MPTCP_STREAM_OPS || ops === MPTCP_V6_STREAM_OPS;
-}
-
-/** getsockopt() with a buffer of `optlen` bytes. Returns the bytes written, or a negative errno. */
-export function __sys_getsockopt(
-	k: Stack,
-	sock: Sock,
-	level: number,
-	optname: number,
-	optlen: number,
-): Uint8Array | number {
-	if (level === SOL_SOCKET) return sk_getsockopt(k, k.socket.sk[sock], optname, optlen);
-	return sock_ops(k, sock).getsockopt(k, sock, level, optname, optlen);
 }
 
 /**
@@ -182,13 +148,47 @@ export function __sys_recvfrom(k: Stack, sock: Sock, size: number, flags: number
 	return sock_ops(k, sock).recvmsg(k, sock, size, flags);
 }
 
-/**
- * sock_close, __sock_release: the last reference to a socket is dropped. `more`: the task goes on in
- * the kernel, so scheduled work is left to the caller.
- */
-export function __sock_release(k: Stack, sock: Sock, exiting: boolean, more = false): void {
-	sock_ops(k, sock).release(k, sock, exiting);
-	if (more) process_backlog(k);
-	else processBacklogAndWorks(k);
-	k.socket.kmem_cache_free(sock);
+/** Whether the protocol handles the options of level SOL_SOCKET itself, as MPTCP does. */
+function sock_use_custom_sol_socket(k: Stack, sock: Sock): boolean {
+	const ops = k.socket.ops[sock];
+	return ops === MPTCP_STREAM_OPS || ops === MPTCP_V6_STREAM_OPS;
+}
+
+/** setsockopt(). `optval` is null for a NULL pointer. Returns 0 or a negative errno. */
+export function __sys_setsockopt(
+	k: Stack,
+	sock: Sock,
+	level: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	if (optlen < 0) return -EINVAL;
+	if (level === SOL_SOCKET && !sock_use_custom_sol_socket(k, sock)) {
+		return sk_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
+	}
+	return sock_ops(k, sock).setsockopt(k, sock, level, optname, optval, optlen);
+}
+
+/** getsockopt() with a buffer of `optlen` bytes. Returns the bytes written, or a negative errno. */
+export function __sys_getsockopt(
+	k: Stack,
+	sock: Sock,
+	level: number,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	if (level === SOL_SOCKET) return sk_getsockopt(k, k.socket.sk[sock], optname, optlen);
+	return sock_ops(k, sock).getsockopt(k, sock, level, optname, optlen);
+}
+
+export function __sys_shutdown(k: Stack, sock: Sock, how: number): number {
+	const err = sock_ops(k, sock).shutdown(k, sock, how);
+	processBacklogAndWorks(k);
+	return err;
+}
+
+/** Registers a family at boot. */
+export function sock_register(k: Stack, ops: NetProtoFamily): void {
+	k.protocols.net_families.set(ops.family, ops);
 }

@@ -20,6 +20,39 @@ function timeseed(k: Stack): number {
 	return Math.floor(k.timers.now / EPHEMERAL_PORT_SHUFFLE_PERIOD);
 }
 
+/** secure_ipv4_port_ephemeral over IPv6. An address is an array and the index of its first word. */
+export function secure_ipv6_port_ephemeral(
+	k: Stack,
+	saddr: Uint32Array,
+	si: number,
+	daddr: Uint32Array,
+	di: number,
+	dport: Port,
+): void {
+	if (k.random.portEphemeral(6, k.port_offset)) return;
+	portOffset6(k, saddr, si, daddr, di, dport, timeseed(k));
+}
+
+/** secure_ipv6_port_ephemeral at a time: jiffies / EPHEMERAL_PORT_SHUFFLE_PERIOD. */
+export function portOffset6(
+	k: Stack,
+	saddr: Uint32Array,
+	si: number,
+	daddr: Uint32Array,
+	di: number,
+	dport: Port,
+	seed: number,
+): void {
+	const combined = k.port_ephemeral_data;
+	for (let word = 0; word < 4; word++) {
+		combined[word] = swab32(saddr[si + word]);
+		combined[4 + word] = swab32(daddr[di + word]);
+	}
+	combined[8] = seed;
+	combined[9] = swab16(dport);
+	siphash(combined, 38, net_secret_init(k), k.port_offset, k.siphash_state);
+}
+
 /**
  * A u64 hash of source address, destination address and destination port, stored in k.port_offset.
  * Its low half selects the entry of table_perturb, its high half is added to this entry.
@@ -64,37 +97,4 @@ export function portOffset4(
 	}
 	out[0] = last.low;
 	out[1] = last.high;
-}
-
-/** secure_ipv4_port_ephemeral over IPv6. An address is an array and the index of its first word. */
-export function secure_ipv6_port_ephemeral(
-	k: Stack,
-	saddr: Uint32Array,
-	si: number,
-	daddr: Uint32Array,
-	di: number,
-	dport: Port,
-): void {
-	if (k.random.portEphemeral(6, k.port_offset)) return;
-	portOffset6(k, saddr, si, daddr, di, dport, timeseed(k));
-}
-
-/** secure_ipv6_port_ephemeral at a time: jiffies / EPHEMERAL_PORT_SHUFFLE_PERIOD. */
-export function portOffset6(
-	k: Stack,
-	saddr: Uint32Array,
-	si: number,
-	daddr: Uint32Array,
-	di: number,
-	dport: Port,
-	seed: number,
-): void {
-	const combined = k.port_ephemeral_data;
-	for (let word = 0; word < 4; word++) {
-		combined[word] = swab32(saddr[si + word]);
-		combined[4 + word] = swab32(daddr[di + word]);
-	}
-	combined[8] = seed;
-	combined[9] = swab16(dport);
-	siphash(combined, 38, net_secret_init(k), k.port_offset, k.siphash_state);
 }

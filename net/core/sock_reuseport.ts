@@ -85,22 +85,6 @@ export function reuseport_detach_sock(k: Stack, sk: Sk): void {
 	if (reuse.socks.length === 0) k.reuseport.delete(id);
 }
 
-/**
- * SO_ATTACH_REUSEPORT_CBPF, _EBPF: gives the group a program. A socket that is on no chain yet gets
- * a group of its own, so it cannot join another group by its port later. Returns 0 or -EINVAL.
- */
-export function reuseport_attach_prog(k: Stack, sk: Sk): number {
-	if (hlist_unhashed(k.sock.node_pprev, sk)) {
-		if (k.sock.skc_reuseport[sk] === 0) return -EINVAL;
-		const err = reuseport_alloc(k, sk);
-		if (err !== 0) return err;
-	}
-	const reuse = groupOf(k, sk);
-	if (reuse === null) return -EINVAL;
-	reuse.prog = true;
-	return 0;
-}
-
 /** A listener stops listening. With tcp_migrate_req off it leaves its group at once. */
 export function reuseport_stop_listen_sock(k: Stack, sk: Sk): void {
 	k.accept_queues?.leaves(sk);
@@ -136,4 +120,20 @@ function reuseport_select_sock_by_hash(k: Stack, reuse: SockReuseport, hash: num
 export function reuseport_select_sock(k: Stack, sk: Sk, hash: number): Sk {
 	const reuse = groupOf(k, sk);
 	return reuse === null ? 0 : reuseport_select_sock_by_hash(k, reuse, hash);
+}
+
+/**
+ * SO_ATTACH_REUSEPORT_CBPF, _EBPF: gives the group a program. A socket that is on no chain yet gets
+ * a group of its own, so it cannot join another group by its port later. Returns 0 or -EINVAL.
+ */
+export function reuseport_attach_prog(k: Stack, sk: Sk): number {
+	if (hlist_unhashed(k.sock.node_pprev, sk)) {
+		if (k.sock.skc_reuseport[sk] === 0) return -EINVAL;
+		const err = reuseport_alloc(k, sk);
+		if (err !== 0) return err;
+	}
+	const reuse = groupOf(k, sk);
+	if (reuse === null) return -EINVAL;
+	reuse.prog = true;
+	return 0;
 }

@@ -18,6 +18,55 @@ import { fib_table_lookup } from "./fib_trie.js";
 import { rt_cache_flush } from "./route.js";
 
 /**
+ * The device of a local address: the device that has the address, otherwise that of the route in
+ * the local table. So every address of 127.0.0.0/8 belongs to lo. null if the address is not local.
+ */
+export function __ip_dev_find(net: Net, addr: number): NetDevice | null {
+	let found: NetDevice | null = null;
+	let serial = 0;
+	for (const dev of net.devices) {
+		for (const ifa of dev.ifa_list) {
+			if (ifa.ifa_local !== addr || ifa.serial < serial) continue;
+			found = dev;
+			serial = ifa.serial;
+		}
+	}
+	if (found !== null) return found;
+	const route = fib_table_lookup(net, RT_TABLE_LOCAL, addr, 0, 0);
+	return typeof route !== "number" && route.type === RTN_LOCAL
+		? dev_get_by_index(net, route.oif)
+		: null;
+}
+
+/**
+ * Removes an address from a device, and the secondary addresses of its subnet (promote_secondaries
+ * 0).
+ */
+export function inet_del_ifa(net: Net, dev: NetDevice, local: number, prefixlen: number): number {
+	const ifa1 = dev.ifa_list.find(
+		(ifa) => ifa.ifa_local === local && ifa.ifa_prefixlen === prefixlen,
+	);
+	if (ifa1 === undefined) return -EADDRNOTAVAIL;
+	if (!ifa1.secondary) {
+		for (const ifa of [...dev.ifa_list]) {
+			const of_subnet =
+				ifa.ifa_prefixlen === prefixlen && inet_ifa_match(ifa.ifa_local, local, prefixlen);
+			if (ifa.secondary && of_subnet) unlink(net, dev, ifa);
+		}
+	}
+	unlink(net, dev, ifa1);
+	return 0;
+}
+
+function unlink(net: Net, dev: NetDevice, ifa: InIfaddr): void {
+	dev.ifa_list.splice(dev.ifa_list.indexOf(ifa), 1);
+	rt_cache_flush(net);
+	fib_del_ifaddr(net, dev, ifa);
+	// When the last address of a device goes, all its routes go.
+	if (dev.ifa_list.length === 0) fib_disable_ip(net, dev, true);
+}
+
+/**
  * Adds an address and its routes to a device. An address in a subnet of an earlier address of the
  * device is secondary. `broadcast` is 0 if none was given. Returns 0, -EEXIST, or -EINVAL if the
  * earlier address has another scope.
@@ -68,34 +117,6 @@ export function inet_ifa_byprefix(
 	);
 }
 
-/**
- * Removes an address from a device, and the secondary addresses of its subnet (promote_secondaries
- * 0).
- */
-export function inet_del_ifa(net: Net, dev: NetDevice, local: number, prefixlen: number): number {
-	const ifa1 = dev.ifa_list.find(
-		(ifa) => ifa.ifa_local === local && ifa.ifa_prefixlen === prefixlen,
-	);
-	if (ifa1 === undefined) return -EADDRNOTAVAIL;
-	if (!ifa1.secondary) {
-		for (const ifa of [...dev.ifa_list]) {
-			const of_subnet =
-				ifa.ifa_prefixlen === prefixlen && inet_ifa_match(ifa.ifa_local, local, prefixlen);
-			if (ifa.secondary && of_subnet) unlink(net, dev, ifa);
-		}
-	}
-	unlink(net, dev, ifa1);
-	return 0;
-}
-
-function unlink(net: Net, dev: NetDevice, ifa: InIfaddr): void {
-	dev.ifa_list.splice(dev.ifa_list.indexOf(ifa), 1);
-	rt_cache_flush(net);
-	fib_del_ifaddr(net, dev, ifa);
-	// When the last address of a device goes, all its routes go.
-	if (dev.ifa_list.length === 0) fib_disable_ip(net, dev, true);
-}
-
 function in_dev_select_addr(dev: NetDevice, scope: number): number {
 	for (const ifa of dev.ifa_list) {
 		if (!ifa.secondary && ifa.ifa_scope !== RT_SCOPE_LINK && ifa.ifa_scope <= scope) {
@@ -128,25 +149,4 @@ export function inet_select_addr(net: Net, dev: NetDevice, dst: number, scope: n
 		if (addr !== 0) return addr;
 	}
 	return 0;
-}
-
-/**
- * The device of a local address: the device that has the address, otherwise that of the route in
- * the local table. So every address of 127.0.0.0/8 belongs to lo. null if the address is not local.
- */
-export function __ip_dev_find(net: Net, addr: number): NetDevice | null {
-	let found: NetDevice | null = null;
-	let serial = 0;
-	for (const dev of net.devices) {
-		for (const ifa of dev.ifa_list) {
-			if (ifa.ifa_local !== addr || ifa.serial < serial) continue;
-			found = dev;
-			serial = ifa.serial;
-		}
-	}
-	if (found !== null) return found;
-	const route = fib_table_lookup(net, RT_TABLE_LOCAL, addr, 0, 0);
-	return typeof route !== "number" && route.type === RTN_LOCAL
-		? dev_get_by_index(net, route.oif)
-		: null;
 }

@@ -35,6 +35,18 @@ import { fib_sync_down_addr } from "./fib_semantics.js";
 import { fib_table_delete, fib_table_insert, fib_table_lookup } from "./fib_trie.js";
 import { rt_cache_flush } from "./route.js";
 
+/**
+ * inet_addr_type_table, __inet_dev_addr_type: the type of an address in this namespace, RTN_*. In a
+ * namespace that never had an IPv4 address every unicast address is RTN_BROADCAST.
+ */
+export function inet_addr_type_table(net: Net, addr: number, table: number): number {
+	if (ipv4_is_zeronet(addr) || ipv4_is_lbcast(addr)) return RTN_BROADCAST;
+	if (ipv4_is_multicast(addr)) return RTN_MULTICAST;
+	if (table === RT_TABLE_LOCAL && net.fib_has_local_table !== true) return RTN_BROADCAST;
+	const route = fib_table_lookup(net, table, addr, 0, 0);
+	return typeof route === "number" ? RTN_UNICAST : route.type;
+}
+
 /** Adds or deletes a route that belongs to an address. Ignores errors, as C does. */
 function fib_magic(
 	net: Net,
@@ -192,16 +204,4 @@ export function fib_lookup(
 	if (res === -EAGAIN) res = fib_table_lookup(net, RT_TABLE_MAIN, daddr, fl.oif, scope);
 	if (res === -EAGAIN) res = fib_table_lookup(net, RT_TABLE_DEFAULT, daddr, fl.oif, scope);
 	return res === -EAGAIN ? -ENETUNREACH : res;
-}
-
-/**
- * inet_addr_type_table, __inet_dev_addr_type: the type of an address in this namespace, RTN_*. In a
- * namespace that never had an IPv4 address every unicast address is RTN_BROADCAST.
- */
-export function inet_addr_type_table(net: Net, addr: number, table: number): number {
-	if (ipv4_is_zeronet(addr) || ipv4_is_lbcast(addr)) return RTN_BROADCAST;
-	if (ipv4_is_multicast(addr)) return RTN_MULTICAST;
-	if (table === RT_TABLE_LOCAL && net.fib_has_local_table !== true) return RTN_BROADCAST;
-	const route = fib_table_lookup(net, table, addr, 0, 0);
-	return typeof route === "number" ? RTN_UNICAST : route.type;
 }

@@ -878,6 +878,13 @@ export function inet_csk_accept(k: Stack, sk: Sk, nonblock: boolean): number {
 	return newsk;
 }
 
+/** Answers the packet that made a request again. */
+export function inet_rtx_syn_ack(k: Stack, req: Sk): void {
+	const { rsk_prot } = sk_prot(k, req);
+	if (rsk_prot === undefined) tcp_rtx_synack(k, req);
+	else rsk_prot.rtx_syn_ack(k, req);
+}
+
 /** Makes a request of a listener, with the ports of both ends. The caller sets the addresses. */
 export function inet_reqsk_alloc(k: Stack, sk: Sk, rmt_port: Port): Sk {
 	const req = k.sock.kmem_cache_zalloc();
@@ -904,13 +911,6 @@ export function inet_csk_reqsk_queue_drop(k: Stack, req: Sk): void {
 	const listener = S.rsk_listener.get(req);
 	if (listener !== 0) S.rskq_qlen.add(listener, -1);
 	reqsk_free(k, req);
-}
-
-/** Answers the packet that made a request again. */
-export function inet_rtx_syn_ack(k: Stack, req: Sk): void {
-	const { rsk_prot } = sk_prot(k, req);
-	if (rsk_prot === undefined) tcp_rtx_synack(k, req);
-	else rsk_prot.rtx_syn_ack(k, req);
 }
 
 /** The timer of a request expired: sends the SYN-ACK again, or drops the request. */

@@ -42,6 +42,12 @@ export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	sk_free(k, tw);
 }
 
+/** Arms the timer of a time-wait socket for the first time. `timeo` in ms. */
+export function inet_twsk_schedule(k: Stack, tw: Sk, timeo: number): void {
+	k.timers.mod_timer(sk_timer(tw), timeo);
+	if (ofTcp(k, tw)) sk_net(k, tw).tw_count++;
+}
+
 /**
  * Whether a sock counts for the death row of its namespace. DCCP has one of its own, whose limit
  * (twice NR_FILE) no program of one task reaches.
@@ -96,12 +102,6 @@ export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
 	leavesEhash(k, sk);
 	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, tw);
 	hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
-}
-
-/** Arms the timer of a time-wait socket for the first time. `timeo` in ms. */
-export function inet_twsk_schedule(k: Stack, tw: Sk, timeo: number): void {
-	k.timers.mod_timer(sk_timer(tw), timeo);
-	if (ofTcp(k, tw)) sk_net(k, tw).tw_count++;
 }
 
 /** Arms the timer of a time-wait socket again. `timeo` in ms. */

@@ -133,6 +133,28 @@ import {
 } from "./tcp_output.js";
 import { runTimers, usecs_to_jiffies } from "./tcp_timer.js";
 
+/** The number of SYN-ACK retransmissions that take at least `seconds`. */
+function secs_to_retrans(seconds: number): number {
+	let [timeout, period, res] = [TCP_TIMEOUT_INIT / 1000, TCP_TIMEOUT_INIT / 1000, 1];
+	if (seconds <= 0) return 0;
+	while (seconds > period && res < 255) {
+		res++;
+		timeout = Math.min(timeout * 2, TCP_RTO_MAX / 1000);
+		period += timeout;
+	}
+	return res;
+}
+
+function retrans_to_secs(retrans: number): number {
+	let timeout = TCP_TIMEOUT_INIT / 1000;
+	let period = retrans > 0 ? timeout : 0;
+	for (let i = 1; i < retrans; i++) {
+		timeout = Math.min(timeout * 2, TCP_RTO_MAX / 1000);
+		period += timeout;
+	}
+	return period;
+}
+
 /**
  * tcp_init_sock: the timeouts of a new sock come from the sysctls. Kernels without one have its
  * default as a constant.
@@ -141,6 +163,139 @@ export function tcp_init_sock(k: Stack, sk: Sk): void {
 	const { ipv4 } = sk_net(k, sk);
 	k.sock.icsk_rto_min.set(sk, usecs_to_jiffies(ipv4.sysctl_tcp_rto_min_us) * JIFFY);
 	k.sock.icsk_rto_max.set(sk, msToJiffies(ipv4.sysctl_tcp_rto_max_ms) * JIFFY);
+}
+
+/** Sends what is in the write queue, unless MSG_MORE, TCP_CORK or Nagle's algorithm holds it. */
+function tcp_push(k: Stack, sk: Sk, flags: number): void {
+	const more = (flags & MSG_MORE) !== 0;
+	__tcp_push_pending_frames(k, sk, more ? TCP_NAGLE_CORK : k.sock.nonagle[sk]);
+}
+
+/** Ends a fast open that is in progress. */
+export function tcp_free_fastopen_req(k: Stack, sk: Sk): void {
+	if (k.sock.fastopen_req.size > 0) k.sock.fastopen_req.delete(sk);
+}
+
+/**
+ * A send that connects: with MSG_FASTOPEN, or after a connect() that was deferred. Returns 0 or a
+ * negative errno. `fo` is the request that it makes. It says how many bytes the SYN has.
+ */
+function tcp_sendmsg_fastopen(
+	k: Stack,
+	sk: Sk,
+	addr: Sockaddr | null,
+	addr_len: number,
+	nonblock: boolean,
+	fo: TcpFastopenRequest,
+): number {
+	const S = k.sock;
+	const unspec = addr !== null && addr_len >= SIZEOF_SA_FAMILY && addr.sin_family === AF_UNSPEC;
+	if ((sk_net(k, sk).ipv4.sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) === 0 || unspec) {
+		return -EOPNOTSUPP;
+	}
+	if (S.fastopen_req.has(sk)) return -EALREADY;
+	S.fastopen_req.set(sk, fo);
+	if ((S.inet_flags[sk] & INET_DEFER_CONNECT) !== 0) tcp_connect(k, sk);
+	const err = __inet_stream_connect(k, S.sk_socket[sk], addr, addr_len, nonblock, true);
+	// The send goes on with its request in tcpSendmsgWait.
+	if (err === -ERESTARTSYS) return err;
+	fastopenEnds(k, sk);
+	return err;
+}
+
+/** The end of tcp_sendmsg_fastopen. If the connection has ended, its request is freed already. */
+function fastopenEnds(k: Stack, sk: Sk): void {
+	if (!k.sock.fastopen_req.has(sk)) return;
+	tcp_free_fastopen_req(k, sk);
+	k.sock.inet_flags[sk] &= ~INET_DEFER_CONNECT;
+}
+
+/**
+ * Continues a send that connects, after its wait for the connection came to `err`. Returns the
+ * result of the send. If no send waits, returns `err`, which is the result of connect().
+ */
+export function tcpSendmsgWait(k: Stack, sk: Sk, err: number): number {
+	const fo = k.sock.fastopen_req.get(sk);
+	if (err !== 0 || fo === undefined || !fo.sends) return err;
+	fastopenEnds(k, sk);
+	return tcpSendRest(k, sk, fo.size, fo.copied, 0);
+}
+
+/**
+ * Sends `size` bytes. Buffers have no limit, so it returns `size` or a negative errno: -EAGAIN or
+ * -ERESTARTSYS while the connection is not established.
+ */
+export function tcp_sendmsg(
+	k: Stack,
+	sk: Sk,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+	flags: number,
+): number {
+	const deferred = (k.sock.inet_flags[sk] & INET_DEFER_CONNECT) !== 0;
+	if ((flags & MSG_FASTOPEN) === 0 && !deferred) return tcpSendRest(k, sk, size, 0, flags);
+	const fo = { data: true, size, copied: 0, write_pending: false, sends: true };
+	const nonblock = (flags & MSG_DONTWAIT) !== 0;
+	const err = tcp_sendmsg_fastopen(k, sk, addr, addr_len, nonblock, fo);
+	if (err === -EINPROGRESS && fo.copied > 0) return fo.copied;
+	return err !== 0 ? err : tcpSendRest(k, sk, size, fo.copied, flags);
+}
+
+/** The part of tcp_sendmsg_locked after the fast open, which has sent `copied` of `size` bytes. */
+function tcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: number): number {
+	const S = k.sock;
+	if (((1 << S.skc_state[sk]) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
+		return sk_stream_wait_connect(k, sk, flags);
+	}
+	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
+		return sk_stream_error(k, sk);
+	}
+	if (size > copied) {
+		if (S.snd_held.get(sk) === 0) S.nonagle[sk] &= ~TCP_NAGLE_PUSH; // tcp_skb_entail
+		S.snd_held.add(sk, size - copied);
+		tcp_push(k, sk, flags);
+	}
+	return size;
+}
+
+/** The program read `copied` bytes. Acknowledges data now if it read all, and no answer will follow. */
+export function tcp_cleanup_rbuf(k: Stack, sk: Sk, copied: number): void {
+	const S = k.sock;
+	const pending = S.icsk_ack_pending[sk];
+	if ((pending & ICSK_ACK_SCHED) === 0) return;
+	const several = S.rcv_nxt.get(sk) - S.rcv_wup.get(sk) > S.icsk_ack_rcv_mss.get(sk);
+	const small =
+		(pending & ICSK_ACK_PUSHED2) !== 0 ||
+		((pending & ICSK_ACK_PUSHED) !== 0 && S.pingpong[sk] === 0);
+	const drained = copied > 0 && small && S.rcv_unread.get(sk) === 0;
+	if (!several && !drained) return;
+	tcp_send_ack(k, sk);
+	process_backlog(k);
+}
+
+/**
+ * Receives at most `size` bytes. Returns the number of bytes, 0 after the peer's FIN, or a negative
+ * errno. MSG_PEEK leaves the data. MSG_WAITALL waits for all bytes while more can arrive.
+ */
+export function tcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
+	const S = k.sock;
+	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
+	const nonblock = (flags & MSG_DONTWAIT) !== 0;
+	if (S.rcv_unread.get(sk) > 0) {
+		const copied = Math.min(size, S.rcv_unread.get(sk));
+		const ends = nonblock || S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
+		const waits = copied < size && (flags & MSG_WAITALL) !== 0 && !ends;
+		if (waits && S.skc_state[sk] !== TCP_CLOSE) return -ERESTARTSYS;
+		if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
+		tcp_cleanup_rbuf(k, sk, copied);
+		return copied;
+	}
+	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
+	if (S.sk_err[sk] !== 0) return sock_error(k, sk);
+	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
+	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
+	return nonblock ? -EAGAIN : -ERESTARTSYS;
 }
 
 /** msecs_to_jiffies of a time that is not negative. */
@@ -162,15 +317,6 @@ export function tcp_set_state(k: Stack, sk: Sk, state: number): void {
 	}
 	// The state changes after the socket left the tables, so that they never hold a closed socket.
 	S.skc_state[sk] = state;
-}
-
-/** tcp_done: the connection ends. The socket goes to TCP_CLOSE and is freed if it is an orphan. */
-export function tcp_done(k: Stack, sk: Sk): void {
-	tcp_set_state(k, sk, TCP_CLOSE);
-	tcp_clear_xmit_timers(k, sk);
-	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
-	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
-	else if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_state_change(k, sk);
 }
 
 /** Sets the next state of a socket that this side closes. Returns whether a FIN has to be sent. */
@@ -202,7 +348,7 @@ export function tcp_shutdown(k: Stack, sk: Sk, how: number): void {
 
 /**
  * net/core/stream.c: sk_stream_wait_close. Waits at most `timeout` ms until the peer acknowledged
- * the FIN.
+ * the FIN. It stands here because it runs the timers of tcp_timer.ts, as the scheduler does in C.
  */
 export function sk_stream_wait_close(k: Stack, sk: Sk, timeout: number): void {
 	if (timeout === 0) return;
@@ -315,98 +461,29 @@ export function tcp_disconnect(k: Stack, sk: Sk): number {
 	return 0;
 }
 
-/** Ends a fast open that is in progress. */
-export function tcp_free_fastopen_req(k: Stack, sk: Sk): void {
-	if (k.sock.fastopen_req.size > 0) k.sock.fastopen_req.delete(sk);
-}
-
-/**
- * A send that connects: with MSG_FASTOPEN, or after a connect() that was deferred. Returns 0 or a
- * negative errno. `fo` is the request that it makes. It says how many bytes the SYN has.
- */
-function tcp_sendmsg_fastopen(
-	k: Stack,
-	sk: Sk,
-	addr: Sockaddr | null,
-	addr_len: number,
-	nonblock: boolean,
-	fo: TcpFastopenRequest,
-): number {
+/** TCP_CORK: only full segments go out. Without it everything does that Nagle's algorithm lets go. */
+export function __tcp_sock_set_cork(k: Stack, sk: Sk, on: boolean): void {
 	const S = k.sock;
-	const unspec = addr !== null && addr_len >= SIZEOF_SA_FAMILY && addr.sin_family === AF_UNSPEC;
-	if ((sk_net(k, sk).ipv4.sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) === 0 || unspec) {
-		return -EOPNOTSUPP;
+	if (on) {
+		S.nonagle[sk] |= TCP_NAGLE_CORK;
+	} else {
+		S.nonagle[sk] &= ~TCP_NAGLE_CORK;
+		if ((S.nonagle[sk] & TCP_NAGLE_OFF) !== 0) S.nonagle[sk] |= TCP_NAGLE_PUSH;
+		__tcp_push_pending_frames(k, sk, S.nonagle[sk]);
+		process_backlog(k);
 	}
-	if (S.fastopen_req.has(sk)) return -EALREADY;
-	S.fastopen_req.set(sk, fo);
-	if ((S.inet_flags[sk] & INET_DEFER_CONNECT) !== 0) tcp_connect(k, sk);
-	const err = __inet_stream_connect(k, S.sk_socket[sk], addr, addr_len, nonblock, true);
-	// The send goes on with its request in tcpSendmsgWait.
-	if (err === -ERESTARTSYS) return err;
-	fastopenEnds(k, sk);
-	return err;
 }
 
-/** The end of tcp_sendmsg_fastopen. If the connection has ended, its request is freed already. */
-function fastopenEnds(k: Stack, sk: Sk): void {
-	if (!k.sock.fastopen_req.has(sk)) return;
-	tcp_free_fastopen_req(k, sk);
-	k.sock.inet_flags[sk] &= ~INET_DEFER_CONNECT;
-}
-
-/**
- * Continues a send that connects, after its wait for the connection came to `err`. Returns the
- * result of the send. If no send waits, returns `err`, which is the result of connect().
- */
-export function tcpSendmsgWait(k: Stack, sk: Sk, err: number): number {
-	const fo = k.sock.fastopen_req.get(sk);
-	if (err !== 0 || fo === undefined || !fo.sends) return err;
-	fastopenEnds(k, sk);
-	return tcpSendRest(k, sk, fo.size, fo.copied, 0);
-}
-
-/**
- * Sends `size` bytes. Buffers have no limit, so it returns `size` or a negative errno: -EAGAIN or
- * -ERESTARTSYS while the connection is not established.
- */
-export function tcp_sendmsg(
-	k: Stack,
-	sk: Sk,
-	addr: Sockaddr | null,
-	addr_len: number,
-	size: number,
-	flags: number,
-): number {
-	const deferred = (k.sock.inet_flags[sk] & INET_DEFER_CONNECT) !== 0;
-	if ((flags & MSG_FASTOPEN) === 0 && !deferred) return tcpSendRest(k, sk, size, 0, flags);
-	const fo = { data: true, size, copied: 0, write_pending: false, sends: true };
-	const nonblock = (flags & MSG_DONTWAIT) !== 0;
-	const err = tcp_sendmsg_fastopen(k, sk, addr, addr_len, nonblock, fo);
-	if (err === -EINPROGRESS && fo.copied > 0) return fo.copied;
-	return err !== 0 ? err : tcpSendRest(k, sk, size, fo.copied, flags);
-}
-
-/** The part of tcp_sendmsg_locked after the fast open, which has sent `copied` of `size` bytes. */
-function tcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: number): number {
+/** TCP_NODELAY: small segments go out at once. Sends what Nagle's algorithm held. */
+export function __tcp_sock_set_nodelay(k: Stack, sk: Sk, on: boolean): void {
 	const S = k.sock;
-	if (((1 << S.skc_state[sk]) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) === 0) {
-		return sk_stream_wait_connect(k, sk, flags);
+	if (on) {
+		S.nonagle[sk] |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH;
+		__tcp_push_pending_frames(k, sk, S.nonagle[sk]);
+		process_backlog(k);
+	} else {
+		S.nonagle[sk] &= ~TCP_NAGLE_OFF;
 	}
-	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
-		return sk_stream_error(k, sk);
-	}
-	if (size > copied) {
-		if (S.snd_held.get(sk) === 0) S.nonagle[sk] &= ~TCP_NAGLE_PUSH; // tcp_skb_entail
-		S.snd_held.add(sk, size - copied);
-		tcp_push(k, sk, flags);
-	}
-	return size;
-}
-
-/** Sends what is in the write queue, unless MSG_MORE, TCP_CORK or Nagle's algorithm holds it. */
-function tcp_push(k: Stack, sk: Sk, flags: number): void {
-	const more = (flags & MSG_MORE) !== 0;
-	__tcp_push_pending_frames(k, sk, more ? TCP_NAGLE_CORK : k.sock.nonagle[sk]);
 }
 
 /** tcp_clean_rtx_queue: all data has arrived. */
@@ -417,67 +494,6 @@ export function tcpDataAcked(k: Stack, sk: Sk): void {
 	k.sock.icsk_probes_out[sk] = 0;
 	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
 	if (((1 << k.sock.skc_state[sk]) & closing) === 0) k.timers.del_timer(icsk_retransmit_timer(sk));
-}
-
-/** The program read `copied` bytes. Acknowledges data now if it read all, and no answer will follow. */
-export function tcp_cleanup_rbuf(k: Stack, sk: Sk, copied: number): void {
-	const S = k.sock;
-	const pending = S.icsk_ack_pending[sk];
-	if ((pending & ICSK_ACK_SCHED) === 0) return;
-	const several = S.rcv_nxt.get(sk) - S.rcv_wup.get(sk) > S.icsk_ack_rcv_mss.get(sk);
-	const small =
-		(pending & ICSK_ACK_PUSHED2) !== 0 ||
-		((pending & ICSK_ACK_PUSHED) !== 0 && S.pingpong[sk] === 0);
-	const drained = copied > 0 && small && S.rcv_unread.get(sk) === 0;
-	if (!several && !drained) return;
-	tcp_send_ack(k, sk);
-	process_backlog(k);
-}
-
-/**
- * Receives at most `size` bytes. Returns the number of bytes, 0 after the peer's FIN, or a negative
- * errno. MSG_PEEK leaves the data. MSG_WAITALL waits for all bytes while more can arrive.
- */
-export function tcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
-	const S = k.sock;
-	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
-	const nonblock = (flags & MSG_DONTWAIT) !== 0;
-	if (S.rcv_unread.get(sk) > 0) {
-		const copied = Math.min(size, S.rcv_unread.get(sk));
-		const ends = nonblock || S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0;
-		const waits = copied < size && (flags & MSG_WAITALL) !== 0 && !ends;
-		if (waits && S.skc_state[sk] !== TCP_CLOSE) return -ERESTARTSYS;
-		if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
-		tcp_cleanup_rbuf(k, sk, copied);
-		return copied;
-	}
-	if ((S.sk_flags[sk] & SOCK_DONE) !== 0) return 0;
-	if (S.sk_err[sk] !== 0) return sock_error(k, sk);
-	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
-	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
-	return nonblock ? -EAGAIN : -ERESTARTSYS;
-}
-
-/** The number of SYN-ACK retransmissions that take at least `seconds`. */
-function secs_to_retrans(seconds: number): number {
-	let [timeout, period, res] = [TCP_TIMEOUT_INIT / 1000, TCP_TIMEOUT_INIT / 1000, 1];
-	if (seconds <= 0) return 0;
-	while (seconds > period && res < 255) {
-		res++;
-		timeout = Math.min(timeout * 2, TCP_RTO_MAX / 1000);
-		period += timeout;
-	}
-	return res;
-}
-
-function retrans_to_secs(retrans: number): number {
-	let timeout = TCP_TIMEOUT_INIT / 1000;
-	let period = retrans > 0 ? timeout : 0;
-	for (let i = 1; i < retrans; i++) {
-		timeout = Math.min(timeout * 2, TCP_RTO_MAX / 1000);
-		period += timeout;
-	}
-	return period;
 }
 
 /**
@@ -493,31 +509,6 @@ function __tcp_sock_set_quickack(k: Stack, sk: Sk, val: number): void {
 	S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED;
 	tcp_cleanup_rbuf(k, sk, 1);
 	if ((val & 1) === 0) S.pingpong[sk] = 1;
-}
-
-/** TCP_NODELAY: small segments go out at once. Sends what Nagle's algorithm held. */
-export function __tcp_sock_set_nodelay(k: Stack, sk: Sk, on: boolean): void {
-	const S = k.sock;
-	if (on) {
-		S.nonagle[sk] |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH;
-		__tcp_push_pending_frames(k, sk, S.nonagle[sk]);
-		process_backlog(k);
-	} else {
-		S.nonagle[sk] &= ~TCP_NAGLE_OFF;
-	}
-}
-
-/** TCP_CORK: only full segments go out. Without it everything does that Nagle's algorithm lets go. */
-export function __tcp_sock_set_cork(k: Stack, sk: Sk, on: boolean): void {
-	const S = k.sock;
-	if (on) {
-		S.nonagle[sk] |= TCP_NAGLE_CORK;
-	} else {
-		S.nonagle[sk] &= ~TCP_NAGLE_CORK;
-		if ((S.nonagle[sk] & TCP_NAGLE_OFF) !== 0) S.nonagle[sk] |= TCP_NAGLE_PUSH;
-		__tcp_push_pending_frames(k, sk, S.nonagle[sk]);
-		process_backlog(k);
-	}
 }
 
 function tcp_sock_set_user_timeout(k: Stack, sk: Sk, val: number): number {
@@ -701,4 +692,13 @@ export function tcp_getsockopt(
 		default:
 			throw new NotModelled(`getsockopt level ${SOL_TCP} option ${optname}`);
 	}
+}
+
+/** tcp_done: the connection ends. The socket goes to TCP_CLOSE and is freed if it is an orphan. */
+export function tcp_done(k: Stack, sk: Sk): void {
+	tcp_set_state(k, sk, TCP_CLOSE);
+	tcp_clear_xmit_timers(k, sk);
+	k.sock.sk_shutdown[sk] = SHUTDOWN_MASK;
+	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) inet_csk_destroy_sock(k, sk);
+	else if ((k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_state_change(k, sk);
 }

@@ -74,29 +74,15 @@ import {
 } from "./tcp_output.js";
 import { tcpStartKeepalive } from "./tcp_timer.js";
 
-/** Stores the time of the last segment. tcp_twsk_unique reads it. */
-export function tcp_store_ts_recent(k: Stack, sk: Sk): void {
-	k.sock.ts_recent_stamp[sk] = Math.floor(k.timers.now / 1000);
-	k.sock.ts_recent_ms[sk] = k.timers.now;
-}
-
-/** The peer reset the connection. */
-function tcp_reset(k: Stack, sk: Sk, skb: Segment): void {
+/** Notes the length of full segments, and that a segment ends what the peer wrote. */
+function tcp_measure_rcv_mss(k: Stack, sk: Sk, len: number): void {
 	const S = k.sock;
-	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) mptcp_incoming_options(k, sk, skb);
-	switch (S.skc_state[sk]) {
-		case TCP_SYN_SENT:
-			S.sk_err[sk] = ECONNREFUSED;
-			break;
-		case TCP_CLOSE_WAIT:
-			S.sk_err[sk] = EPIPE;
-			break;
-		case TCP_CLOSE:
-			return;
-		default:
-			S.sk_err[sk] = ECONNRESET;
+	if (len >= S.icsk_ack_rcv_mss.get(sk)) {
+		S.icsk_ack_rcv_mss.set(sk, len);
+	} else if ((S.icsk_ack_pending[sk] & ICSK_ACK_PUSHED) !== 0) {
+		S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED2;
 	}
-	tcp_done(k, sk);
+	S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED;
 }
 
 /** How many segments in a row are acknowledged at once. */
@@ -108,17 +94,6 @@ function tcp_enter_quickack_mode(k: Stack, sk: Sk): void {
 	tcp_incr_quickack(k, sk);
 	k.sock.pingpong[sk] = 0;
 	k.sock.icsk_ack_ato[sk] = TCP_ATO_MIN;
-}
-
-/** Notes the length of full segments, and that a segment ends what the peer wrote. */
-function tcp_measure_rcv_mss(k: Stack, sk: Sk, len: number): void {
-	const S = k.sock;
-	if (len >= S.icsk_ack_rcv_mss.get(sk)) {
-		S.icsk_ack_rcv_mss.set(sk, len);
-	} else if ((S.icsk_ack_pending[sk] & ICSK_ACK_PUSHED) !== 0) {
-		S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED2;
-	}
-	S.icsk_ack_pending[sk] |= ICSK_ACK_PUSHED;
 }
 
 /** Data of `len` bytes arrived: an acknowledgement is due. Learns how long it may be delayed. */
@@ -143,22 +118,39 @@ function tcp_event_data_recv(k: Stack, sk: Sk, len: number): void {
 }
 
 /**
- * Acknowledges data at once, or starts the timer that does it. C also acknowledges more than a full
- * segment at once if the window has grown. It has not while the new data is unread, unless the
- * buffer has grown.
+ * Whether a segment out of window must not be answered now: one answer in half a second at most.
  */
-function tcp_ack_snd_check(k: Stack, sk: Sk): void {
+export function tcp_oow_rate_limited(k: Stack, sk: Sk): boolean {
 	const S = k.sock;
-	if ((S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) === 0) return; // data has just been sent
-	const quick = S.icsk_ack_quick[sk] > 0 && S.pingpong[sk] === 0;
-	if (quick) tcp_send_ack(k, sk);
-	else tcp_send_delayed_ack(k, sk);
+	const last = S.last_oow_ack_time.get(sk);
+	if (last !== 0 && k.timers.now - last < TCP_INVALID_RATELIMIT) return true;
+	S.last_oow_ack_time.set(sk, k.timers.now);
+	return false;
 }
 
-/** An acknowledgement arrived: sends what waited for it. */
-function tcp_data_snd_check(k: Stack, sk: Sk): void {
+/** Stores the time of the last segment. tcp_twsk_unique reads it. */
+export function tcp_store_ts_recent(k: Stack, sk: Sk): void {
+	k.sock.ts_recent_stamp[sk] = Math.floor(k.timers.now / 1000);
+	k.sock.ts_recent_ms[sk] = k.timers.now;
+}
+
+/** The peer reset the connection. */
+function tcp_reset(k: Stack, sk: Sk, skb: Segment): void {
 	const S = k.sock;
-	if (S.snd_held.get(sk) > 0) __tcp_push_pending_frames(k, sk, S.nonagle[sk]);
+	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) mptcp_incoming_options(k, sk, skb);
+	switch (S.skc_state[sk]) {
+		case TCP_SYN_SENT:
+			S.sk_err[sk] = ECONNREFUSED;
+			break;
+		case TCP_CLOSE_WAIT:
+			S.sk_err[sk] = EPIPE;
+			break;
+		case TCP_CLOSE:
+			return;
+		default:
+			S.sk_err[sk] = ECONNRESET;
+	}
+	tcp_done(k, sk);
 }
 
 /** The FIN of the peer arrived. */
@@ -189,14 +181,52 @@ export function tcp_fin(k: Stack, sk: Sk): void {
 	if ((S.sk_flags[sk] & (SOCK_MPTCP | SOCK_DEAD)) === SOCK_MPTCP) subflow_state_change(k, sk);
 }
 
-/**
- * Whether a segment out of window must not be answered now: one answer in half a second at most.
- */
-export function tcp_oow_rate_limited(k: Stack, sk: Sk): boolean {
+/** An acknowledgement arrived: sends what waited for it. */
+function tcp_data_snd_check(k: Stack, sk: Sk): void {
 	const S = k.sock;
-	const last = S.last_oow_ack_time.get(sk);
-	if (last !== 0 && k.timers.now - last < TCP_INVALID_RATELIMIT) return true;
-	S.last_oow_ack_time.set(sk, k.timers.now);
+	if (S.snd_held.get(sk) > 0) __tcp_push_pending_frames(k, sk, S.nonagle[sk]);
+}
+
+/**
+ * Acknowledges data at once, or starts the timer that does it. C also acknowledges more than a full
+ * segment at once if the window has grown. It has not while the new data is unread, unless the
+ * buffer has grown.
+ */
+function tcp_ack_snd_check(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	if ((S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) === 0) return; // data has just been sent
+	const quick = S.icsk_ack_quick[sk] > 0 && S.pingpong[sk] === 0;
+	if (quick) tcp_send_ack(k, sk);
+	else tcp_send_delayed_ack(k, sk);
+}
+
+/**
+ * Whether a segment is valid for the connection. An invalid segment may be answered with an ACK.
+ */
+function tcp_validate_incoming(
+	k: Stack,
+	sk: Sk,
+	flags: number,
+	length: number,
+	seq: number,
+	ack: number,
+): boolean {
+	const S = k.sock;
+	const has_syn = (flags & TCPHDR_SYN) !== 0;
+	if (seq === S.rcv_isn[sk]) {
+		if (!has_syn) return true;
+		// The answer to a SYN that crossed ours, or to our own SYN to this socket.
+		const crossed =
+			S.skc_state[sk] === TCP_SYN_RECV &&
+			S.sk_socket[sk] !== 0 &&
+			(flags & TCPHDR_ACK) !== 0 &&
+			ack === S.snd_isn[sk];
+		if (crossed && k.changes.has("simultaneous-synack-accepted")) return true; // since 6.11, 23e89e8ee7be
+	}
+	if ((flags & TCPHDR_RST) !== 0) return false;
+	// The rate limit stops loops of ACKs. Segments with data or a FIN are always answered.
+	const carries = length > 0 || (flags & TCPHDR_FIN) !== 0;
+	if ((carries && !has_syn) || !tcp_oow_rate_limited(k, sk)) tcp_send_ack(k, sk);
 	return false;
 }
 
@@ -260,36 +290,6 @@ function tcpSendSynData(k: Stack, sk: Sk): void {
 	k.sock.syn_data[sk] = 0;
 	k.sock.snd_nxt.add(sk, length);
 	tcp_transmit_skb(k, sk, TCPHDR_ACK, length);
-}
-
-/**
- * Whether a segment is valid for the connection. An invalid segment may be answered with an ACK.
- */
-function tcp_validate_incoming(
-	k: Stack,
-	sk: Sk,
-	flags: number,
-	length: number,
-	seq: number,
-	ack: number,
-): boolean {
-	const S = k.sock;
-	const has_syn = (flags & TCPHDR_SYN) !== 0;
-	if (seq === S.rcv_isn[sk]) {
-		if (!has_syn) return true;
-		// The answer to a SYN that crossed ours, or to our own SYN to this socket.
-		const crossed =
-			S.skc_state[sk] === TCP_SYN_RECV &&
-			S.sk_socket[sk] !== 0 &&
-			(flags & TCPHDR_ACK) !== 0 &&
-			ack === S.snd_isn[sk];
-		if (crossed && k.changes.has("simultaneous-synack-accepted")) return true; // since 6.11, 23e89e8ee7be
-	}
-	if ((flags & TCPHDR_RST) !== 0) return false;
-	// The rate limit stops loops of ACKs. Segments with data or a FIN are always answered.
-	const carries = length > 0 || (flags & TCPHDR_FIN) !== 0;
-	if ((carries && !has_syn) || !tcp_oow_rate_limited(k, sk)) tcp_send_ack(k, sk);
-	return false;
 }
 
 /**

@@ -36,27 +36,8 @@ export const TCP_TW_RST = 1;
 export const TCP_TW_ACK = 2;
 export const TCP_TW_SYN = 3;
 
-/**
- * Replaces a connection by a time-wait socket in `state`: TIME_WAIT, or FIN_WAIT2 of an orphan for
- * `timeo` ms. The connection ends.
- */
-export function tcp_time_wait(k: Stack, sk: Sk, state: number, timeo: number): void {
-	const tw = inet_twsk_alloc(k, sk, state);
-	if (tw !== 0) {
-		const S = k.sock;
-		S.ts_recent_stamp[tw] = S.ts_recent_stamp[sk];
-		S.ts_recent_ms[tw] = S.ts_recent_ms[sk];
-		if (S.skc_family[tw] === AF_INET6) {
-			ipv6_addr_copy(S.skc_v6_daddr, tw * 4, S.skc_v6_daddr, sk * 4);
-			ipv6_addr_copy(S.skc_v6_rcv_saddr, tw * 4, S.skc_v6_rcv_saddr, sk * 4);
-			S.skc_ipv6only[tw] = S.skc_ipv6only[sk];
-		}
-		const shortest = tcpShortestFin(k, sk);
-		const length = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, shortest);
-		inet_twsk_schedule(k, tw, length);
-		inet_twsk_hashdance(k, tw, sk);
-	}
-	tcp_done(k, sk);
+function tcp_timewait_check_oow_rate_limit(k: Stack, tw: Sk): number {
+	return tcp_oow_rate_limited(k, tw) ? TCP_TW_SUCCESS : TCP_TW_ACK;
 }
 
 /**
@@ -118,8 +99,27 @@ export function tcp_timewait_state_process(k: Stack, tw: Sk, skb: Segment): numb
 	return tcp_timewait_check_oow_rate_limit(k, tw);
 }
 
-function tcp_timewait_check_oow_rate_limit(k: Stack, tw: Sk): number {
-	return tcp_oow_rate_limited(k, tw) ? TCP_TW_SUCCESS : TCP_TW_ACK;
+/**
+ * Replaces a connection by a time-wait socket in `state`: TIME_WAIT, or FIN_WAIT2 of an orphan for
+ * `timeo` ms. The connection ends.
+ */
+export function tcp_time_wait(k: Stack, sk: Sk, state: number, timeo: number): void {
+	const tw = inet_twsk_alloc(k, sk, state);
+	if (tw !== 0) {
+		const S = k.sock;
+		S.ts_recent_stamp[tw] = S.ts_recent_stamp[sk];
+		S.ts_recent_ms[tw] = S.ts_recent_ms[sk];
+		if (S.skc_family[tw] === AF_INET6) {
+			ipv6_addr_copy(S.skc_v6_daddr, tw * 4, S.skc_v6_daddr, sk * 4);
+			ipv6_addr_copy(S.skc_v6_rcv_saddr, tw * 4, S.skc_v6_rcv_saddr, sk * 4);
+			S.skc_ipv6only[tw] = S.skc_ipv6only[sk];
+		}
+		const shortest = tcpShortestFin(k, sk);
+		const length = state === TCP_TIME_WAIT ? TCP_TIMEWAIT_LEN : Math.max(timeo, shortest);
+		inet_twsk_schedule(k, tw, length);
+		inet_twsk_hashdance(k, tw, sk);
+	}
+	tcp_done(k, sk);
 }
 
 /**

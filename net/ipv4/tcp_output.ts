@@ -86,6 +86,25 @@ export function tcp_event_new_data_sent(k: Stack, sk: Sk): void {
 	k.timers.mod_timer(timer, soon ? TCP_TIMEOUT_MIN * JIFFY : S.icsk_rto[sk]);
 }
 
+/** Data was sent. If this side has received data a moment ago, the peers take turns. */
+function tcp_event_data_sent(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const since = tcp_jiffies32(k) - S.icsk_ack_lrcvtime.get(sk);
+	if (since * JIFFY < S.icsk_ack_ato[sk]) S.pingpong[sk] = 1; // inet_csk_inc_pingpong_cnt
+}
+
+/** A segment with an acknowledgement was sent. */
+function tcp_event_ack_sent(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	k.timers.del_timer(icsk_delack_timer(sk));
+	if (S.icsk_ack_pending[sk] === 0) return;
+	// tcp_dec_quickack_mode
+	if (S.icsk_ack_quick[sk] === 1) S.icsk_ack_ato[sk] = TCP_ATO_MIN;
+	if (S.icsk_ack_quick[sk] > 0) S.icsk_ack_quick[sk]--;
+	S.icsk_ack_pending[sk] = 0;
+	S.rcv_wup.set(sk, S.rcv_nxt.get(sk));
+}
+
 /**
  * A sequence space for one side of a new connection. Its numbers come from the clock
  * (secure_tcp_seq), which counts once in 64 ns. If `jumped` is true, they continue those of an
@@ -280,10 +299,94 @@ export function skRemoteAnswer(k: Stack, sk: Sk): RouteAnswer {
 		: ipRemoteAnswer(sk_net(k, sk), S.skc_daddr[sk], oif);
 }
 
-/** Sends the SYN-ACK of a request again. */
-export function tcp_rtx_synack(k: Stack, req: Sk): void {
-	const mptcp = (k.sock.sk_flags[req] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
-	tcp_transmit_skb(k, req, TCPHDR_SYN | TCPHDR_ACK | mptcp, 0);
+/** Most bytes of a segment over loopback before the peer has seen a long one: half of its window. */
+const LOOPBACK_MSS = 32768;
+
+/** Whether a segment that is not full has to wait: Nagle's algorithm as Minshall changed it. */
+function tcp_nagle_check(k: Stack, sk: Sk, nonagle: number): boolean {
+	const S = k.sock;
+	const packets_out = S.snd_nxt.get(sk) > S.snd_una.get(sk);
+	const minshall = S.snd_sml.get(sk) > S.snd_una.get(sk);
+	return (nonagle & TCP_NAGLE_CORK) !== 0 || (nonagle === 0 && packets_out && minshall);
+}
+
+/** The next segment that tcpSendUnacked() sends has what TCP_CORK or Nagle's algorithm held. */
+export function tcpTakeHeld(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const size = S.snd_held.get(sk);
+	if (size === 0) return;
+	S.snd_held.set(sk, 0);
+	S.snd_nxt.add(sk, size);
+	S.snd_sml.set(sk, S.snd_nxt.get(sk));
+	S.snd_unacked.add(sk, size);
+	S.snd_lost.add(sk, size);
+}
+
+/** Sends the FIN, and the data that has not arrived. Returns SEGMENT_*. */
+export function tcpSendUnacked(k: Stack, sk: Sk): number {
+	const S = k.sock;
+	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
+	const fin = ((1 << S.skc_state[sk]) & closing) !== 0 ? TCPHDR_FIN : 0;
+	if (fin !== 0) tcpTakeHeld(k, sk); // The FIN is the end of the last segment.
+	const fate = tcp_transmit_skb(k, sk, fin | TCPHDR_ACK, S.snd_lost.get(sk));
+	if (fate === SEGMENT_ARRIVES || fate === SEGMENT_ANSWERED) S.snd_lost.set(sk, 0);
+	if (fate === SEGMENT_ANSWERED && S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
+	return fate;
+}
+
+/** Starts the timer after a FIN or data was sent for the first time. */
+export function tcpSent(k: Stack, sk: Sk, fate: number): void {
+	if (fate === SEGMENT_UNSENT) tcp_check_probe_timer(k, sk);
+	else tcp_event_new_data_sent(k, sk);
+}
+
+/**
+ * tcp_write_xmit: sends what is in the write queue, and the data that was lost before it. The last
+ * segment may have to wait if it is not full. A new segment that arrives makes the peer ask for the
+ * missing ones at once.
+ */
+export function __tcp_push_pending_frames(k: Stack, sk: Sk, nonagle: number): void {
+	const S = k.sock;
+	const queued = S.snd_held.get(sk);
+	if (queued === 0 || S.skc_state[sk] === TCP_CLOSE) return;
+	const rest = queued % LOOPBACK_MSS;
+	const waits = rest > 0 && (nonagle & TCP_NAGLE_PUSH) === 0 && tcp_nagle_check(k, sk, nonagle);
+	const size = waits ? queued - rest : queued;
+	S.snd_held.set(sk, queued - size);
+	if (size === 0) {
+		if (S.snd_nxt.get(sk) === S.snd_una.get(sk)) tcp_check_probe_timer(k, sk);
+		return;
+	}
+	tcp_event_data_sent(k, sk);
+	S.snd_nxt.add(sk, size);
+	if (rest > 0 && !waits) S.snd_sml.set(sk, S.snd_nxt.get(sk));
+	const unsent = S.snd_lost.get(sk) + size;
+	const fate = tcp_transmit_skb(k, sk, TCPHDR_ACK, unsent);
+	if (fate === SEGMENT_ANSWERED) {
+		if (S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
+		return;
+	}
+	S.snd_unacked.add(sk, size);
+	S.snd_lost.set(sk, fate === SEGMENT_ARRIVES ? 0 : unsent);
+	tcpSent(k, sk, fate);
+}
+
+/** Sends a SYN, a FIN or data that was not acknowledged. An error of the route becomes a soft error. */
+export function tcp_retransmit_skb(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	const err = inet_sk_rebuild_header(k, sk);
+	if (err < 0) S.sk_err_soft[sk] = -err;
+	else if (S.skc_state[sk] === TCP_SYN_SENT) tcpSendSyn(k, sk);
+	else tcpSendUnacked(k, sk);
+}
+
+/** Sends the FIN and arms the retransmission timer. */
+export function tcp_send_fin(k: Stack, sk: Sk): void {
+	tcpSent(k, sk, tcpSendUnacked(k, sk));
+}
+
+export function tcp_send_active_reset(k: Stack, sk: Sk): void {
+	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
 export function tcpSendSyn(k: Stack, sk: Sk): void {
@@ -317,6 +420,21 @@ function tcp_send_syn_data(k: Stack, sk: Sk, fo: TcpFastopenRequest): void {
 	tcp_transmit_skb(k, sk, TCPHDR_SYN | TCPHDR_FASTOPEN, 0);
 }
 
+/** The counts of a new connection. */
+export function tcpInitCounts(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	S.snd_nxt.set(sk, 0);
+	S.snd_una.set(sk, 0);
+	S.snd_sml.set(sk, 0);
+	S.snd_held.set(sk, 0);
+	S.rcv_nxt.set(sk, 0);
+	S.rcv_wup.set(sk, 0);
+	// inet_csk_delack_init
+	S.icsk_ack_pending[sk] = 0;
+	S.icsk_ack_quick[sk] = 0;
+	S.icsk_ack_ato[sk] = 0;
+}
+
 /**
  * Sends the first SYN and arms the retransmission timer. Clears what an earlier connection left.
  */
@@ -337,58 +455,6 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	if (fo === undefined) tcpSendSyn(k, sk);
 	else tcp_send_syn_data(k, sk, fo);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), S.icsk_rto[sk]);
-}
-
-export function tcp_send_ack(k: Stack, sk: Sk): void {
-	tcp_transmit_skb(k, sk, TCPHDR_ACK, 0);
-}
-
-/** Sends the FIN and arms the retransmission timer. */
-export function tcp_send_fin(k: Stack, sk: Sk): void {
-	tcpSent(k, sk, tcpSendUnacked(k, sk));
-}
-
-/** Sends a SYN, a FIN or data that was not acknowledged. An error of the route becomes a soft error. */
-export function tcp_retransmit_skb(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	const err = inet_sk_rebuild_header(k, sk);
-	if (err < 0) S.sk_err_soft[sk] = -err;
-	else if (S.skc_state[sk] === TCP_SYN_SENT) tcpSendSyn(k, sk);
-	else tcpSendUnacked(k, sk);
-}
-
-/** The next segment that tcpSendUnacked() sends has what TCP_CORK or Nagle's algorithm held. */
-export function tcpTakeHeld(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	const size = S.snd_held.get(sk);
-	if (size === 0) return;
-	S.snd_held.set(sk, 0);
-	S.snd_nxt.add(sk, size);
-	S.snd_sml.set(sk, S.snd_nxt.get(sk));
-	S.snd_unacked.add(sk, size);
-	S.snd_lost.add(sk, size);
-}
-
-/** Sends the FIN, and the data that has not arrived. Returns SEGMENT_*. */
-export function tcpSendUnacked(k: Stack, sk: Sk): number {
-	const S = k.sock;
-	const closing = TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK;
-	const fin = ((1 << S.skc_state[sk]) & closing) !== 0 ? TCPHDR_FIN : 0;
-	if (fin !== 0) tcpTakeHeld(k, sk); // The FIN is the end of the last segment.
-	const fate = tcp_transmit_skb(k, sk, fin | TCPHDR_ACK, S.snd_lost.get(sk));
-	if (fate === SEGMENT_ARRIVES || fate === SEGMENT_ANSWERED) S.snd_lost.set(sk, 0);
-	if (fate === SEGMENT_ANSWERED && S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
-	return fate;
-}
-
-/** Starts the timer after a FIN or data was sent for the first time. */
-export function tcpSent(k: Stack, sk: Sk, fate: number): void {
-	if (fate === SEGMENT_UNSENT) tcp_check_probe_timer(k, sk);
-	else tcp_event_new_data_sent(k, sk);
-}
-
-export function tcp_send_active_reset(k: Stack, sk: Sk): void {
-	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
 /**
@@ -412,78 +478,12 @@ export function tcp_send_delayed_ack(k: Stack, sk: Sk): void {
 	k.timers.mod_timer(timer, ato);
 }
 
-/** A segment with an acknowledgement was sent. */
-function tcp_event_ack_sent(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	k.timers.del_timer(icsk_delack_timer(sk));
-	if (S.icsk_ack_pending[sk] === 0) return;
-	// tcp_dec_quickack_mode
-	if (S.icsk_ack_quick[sk] === 1) S.icsk_ack_ato[sk] = TCP_ATO_MIN;
-	if (S.icsk_ack_quick[sk] > 0) S.icsk_ack_quick[sk]--;
-	S.icsk_ack_pending[sk] = 0;
-	S.rcv_wup.set(sk, S.rcv_nxt.get(sk));
+export function tcp_send_ack(k: Stack, sk: Sk): void {
+	tcp_transmit_skb(k, sk, TCPHDR_ACK, 0);
 }
 
-/** Data was sent. If this side has received data a moment ago, the peers take turns. */
-function tcp_event_data_sent(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	const since = tcp_jiffies32(k) - S.icsk_ack_lrcvtime.get(sk);
-	if (since * JIFFY < S.icsk_ack_ato[sk]) S.pingpong[sk] = 1; // inet_csk_inc_pingpong_cnt
-}
-
-/** The counts of a new connection. */
-export function tcpInitCounts(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	S.snd_nxt.set(sk, 0);
-	S.snd_una.set(sk, 0);
-	S.snd_sml.set(sk, 0);
-	S.snd_held.set(sk, 0);
-	S.rcv_nxt.set(sk, 0);
-	S.rcv_wup.set(sk, 0);
-	// inet_csk_delack_init
-	S.icsk_ack_pending[sk] = 0;
-	S.icsk_ack_quick[sk] = 0;
-	S.icsk_ack_ato[sk] = 0;
-}
-
-/** Most bytes of a segment over loopback before the peer has seen a long one: half of its window. */
-const LOOPBACK_MSS = 32768;
-
-/** Whether a segment that is not full has to wait: Nagle's algorithm as Minshall changed it. */
-function tcp_nagle_check(k: Stack, sk: Sk, nonagle: number): boolean {
-	const S = k.sock;
-	const packets_out = S.snd_nxt.get(sk) > S.snd_una.get(sk);
-	const minshall = S.snd_sml.get(sk) > S.snd_una.get(sk);
-	return (nonagle & TCP_NAGLE_CORK) !== 0 || (nonagle === 0 && packets_out && minshall);
-}
-
-/**
- * tcp_write_xmit: sends what is in the write queue, and the data that was lost before it. The last
- * segment may have to wait if it is not full. A new segment that arrives makes the peer ask for the
- * missing ones at once.
- */
-export function __tcp_push_pending_frames(k: Stack, sk: Sk, nonagle: number): void {
-	const S = k.sock;
-	const queued = S.snd_held.get(sk);
-	if (queued === 0 || S.skc_state[sk] === TCP_CLOSE) return;
-	const rest = queued % LOOPBACK_MSS;
-	const waits = rest > 0 && (nonagle & TCP_NAGLE_PUSH) === 0 && tcp_nagle_check(k, sk, nonagle);
-	const size = waits ? queued - rest : queued;
-	S.snd_held.set(sk, queued - size);
-	if (size === 0) {
-		if (S.snd_nxt.get(sk) === S.snd_una.get(sk)) tcp_check_probe_timer(k, sk);
-		return;
-	}
-	tcp_event_data_sent(k, sk);
-	S.snd_nxt.add(sk, size);
-	if (rest > 0 && !waits) S.snd_sml.set(sk, S.snd_nxt.get(sk));
-	const unsent = S.snd_lost.get(sk) + size;
-	const fate = tcp_transmit_skb(k, sk, TCPHDR_ACK, unsent);
-	if (fate === SEGMENT_ANSWERED) {
-		if (S.snd_unacked.get(sk) > 0) tcpDataAcked(k, sk);
-		return;
-	}
-	S.snd_unacked.add(sk, size);
-	S.snd_lost.set(sk, fate === SEGMENT_ARRIVES ? 0 : unsent);
-	tcpSent(k, sk, fate);
+/** Sends the SYN-ACK of a request again. */
+export function tcp_rtx_synack(k: Stack, req: Sk): void {
+	const mptcp = (k.sock.sk_flags[req] & SOCK_MPTCP) !== 0 ? TCPHDR_MPTCP : 0;
+	tcp_transmit_skb(k, req, TCPHDR_SYN | TCPHDR_ACK | mptcp, 0);
 }

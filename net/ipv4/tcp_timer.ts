@@ -87,6 +87,20 @@ export function usecs_to_jiffies(us: number): number {
 	return Math.ceil(us / (JIFFY * 1000));
 }
 
+/** The next timeout, ms: it does not exceed the rest of TCP_USER_TIMEOUT. */
+function tcp_clamp_rto_to_user_timeout(k: Stack, sk: Sk): number {
+	const S = k.sock;
+	const user_timeout = S.icsk_user_timeout.get(sk);
+	if (user_timeout === 0) return S.icsk_rto[sk];
+	const remaining = user_timeout - (Math.floor(k.timers.now) - S.retrans_stamp[sk]);
+	return remaining <= 0 ? JIFFY : Math.min(S.icsk_rto[sk], remaining);
+}
+
+function tcp_write_err(k: Stack, sk: Sk): void {
+	k.sock.sk_err[sk] = k.sock.sk_err_soft[sk] || ETIMEDOUT;
+	tcp_done(k, sk);
+}
+
 /**
  * tcp_orphan_retries: how often the FIN of an orphan is sent again. `alive`: the timeout has not
  * reached its limit.
@@ -124,15 +138,6 @@ function retransmits_timed_out(k: Stack, sk: Sk, boundary: number, timeout: numb
 	return Math.floor(k.timers.now) - S.retrans_stamp[sk] - timeout >= 0;
 }
 
-/** The next timeout, ms: it does not exceed the rest of TCP_USER_TIMEOUT. */
-function tcp_clamp_rto_to_user_timeout(k: Stack, sk: Sk): number {
-	const S = k.sock;
-	const user_timeout = S.icsk_user_timeout.get(sk);
-	if (user_timeout === 0) return S.icsk_rto[sk];
-	const remaining = user_timeout - (Math.floor(k.timers.now) - S.retrans_stamp[sk]);
-	return remaining <= 0 ? JIFFY : Math.min(S.icsk_rto[sk], remaining);
-}
-
 /** tcp_syn_linear_timeouts: how many timeouts of a SYN are equal, without the first one. 0 before 6.5. */
 function synLinearTimeouts(net: Net): number {
 	// since 6.5, ccce324dabfe
@@ -163,9 +168,19 @@ function tcp_write_timeout(k: Stack, sk: Sk): boolean {
 	return true;
 }
 
-function tcp_write_err(k: Stack, sk: Sk): void {
-	k.sock.sk_err[sk] = k.sock.sk_err_soft[sk] || ETIMEDOUT;
-	tcp_done(k, sk);
+/** The time of a delayed acknowledgement is over. Learns from it how long the next may wait. */
+function tcp_delack_timer_handler(k: Stack, sk: Sk): void {
+	const S = k.sock;
+	if ((S.icsk_ack_pending[sk] & ICSK_ACK_TIMER) === 0) return;
+	S.icsk_ack_pending[sk] &= ~ICSK_ACK_TIMER;
+	if ((S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) === 0) return;
+	if (S.pingpong[sk] === 0) {
+		S.icsk_ack_ato[sk] = Math.min(S.icsk_ack_ato[sk] * 2, tcpEstablishedRto(k, sk));
+	} else {
+		S.pingpong[sk] = 0; // no answer came to carry it
+		S.icsk_ack_ato[sk] = TCP_ATO_MIN;
+	}
+	tcp_send_ack(k, sk);
 }
 
 /** tcp->packets_out: a FIN or data has not been acknowledged. */
@@ -322,21 +337,6 @@ function tcp_keepalive_timer(k: Stack, sk: Sk): void {
 		}
 	}
 	k.timers.mod_timer(sk_timer(sk), keepaliveDelay(next));
-}
-
-/** The time of a delayed acknowledgement is over. Learns from it how long the next may wait. */
-function tcp_delack_timer_handler(k: Stack, sk: Sk): void {
-	const S = k.sock;
-	if ((S.icsk_ack_pending[sk] & ICSK_ACK_TIMER) === 0) return;
-	S.icsk_ack_pending[sk] &= ~ICSK_ACK_TIMER;
-	if ((S.icsk_ack_pending[sk] & ICSK_ACK_SCHED) === 0) return;
-	if (S.pingpong[sk] === 0) {
-		S.icsk_ack_ato[sk] = Math.min(S.icsk_ack_ato[sk] * 2, tcpEstablishedRto(k, sk));
-	} else {
-		S.pingpong[sk] = 0; // no answer came to carry it
-		S.icsk_ack_ato[sk] = TCP_ATO_MIN;
-	}
-	tcp_send_ack(k, sk);
 }
 
 /** Runs a timer that has expired. */

@@ -52,6 +52,45 @@ import {
 /** Metric of the routes that belong to addresses. */
 const IP6_RT_PRIO_ADDRCONF = 256;
 
+/** struct ifa6_config: an address to add. */
+interface Ifa6Config {
+	addr: In6Addr;
+	prefix_len: number;
+	/** It is selected as a source address only if there is no other. */
+	deprecated?: boolean;
+	random?: boolean;
+}
+
+/**
+ * Adds an address to the list of a device, the newest of a scope first. Returns it or a negative
+ * errno.
+ */
+function ipv6_add_addr(net: Net, dev: NetDevice, cfg: Ifa6Config): Inet6Ifaddr | number {
+	const { addr, prefix_len, deprecated = false, random = false } = cfg;
+	const addr_type = ipv6_addr_type(addr, 0);
+	if (
+		addr_type === IPV6_ADDR_ANY ||
+		(addr_type & IPV6_ADDR_MULTICAST) !== 0 ||
+		((dev.flags & IFF_LOOPBACK) === 0 &&
+			!netif_is_l3_master(dev) &&
+			(addr_type & IPV6_ADDR_LOOPBACK) !== 0)
+	) {
+		return -EADDRNOTAVAIL;
+	}
+	const rt = addrconf_f6i_alloc(net, dev, addr);
+	if (typeof rt === "number") return rt;
+	if (dev.addr_list.some((ifa) => !ifa.random && ipv6_addr_equal(ifa.addr, 0, addr, 0))) {
+		return -EEXIST;
+	}
+	const scope = addr_type & IPV6_ADDR_SCOPE_MASK;
+	const ifa: Inet6Ifaddr = { addr, prefix_len, scope, deprecated, random, rt };
+	const after = dev.addr_list.findIndex(
+		(other) => ipv6_addr_scope(addr, 0) >= ipv6_addr_scope(other.addr, 0),
+	);
+	dev.addr_list.splice(after === -1 ? dev.addr_list.length : after, 0, ifa);
+	return ifa;
+}
+
 // The rules of RFC 6724, in order. The rules for home, temporary and optimistic addresses are left
 // out, because the model has no such addresses.
 const IPV6_SADDR_RULE_LOCAL = 0;
@@ -178,6 +217,18 @@ export function ipv6_dev_get_saddr(
 	return 0;
 }
 
+/** Whether an address is local in the VRF of a device, or (ifindex 0) on any device in no VRF. */
+export function ipv6_chk_addr(
+	net: Net,
+	addr: In6Addr,
+	ai: number,
+	ifindex: Ifindex,
+	strict: boolean,
+): boolean {
+	const dev = dev_get_by_index(net, ifindex);
+	return ipv6_chk_addr_and_flags(net, addr, ai, dev, dev === null, strict);
+}
+
 /** Whether an address looks like a link-local address from a random MAC address. */
 function couldBeRandom(a: In6Addr, i: number): boolean {
 	// fe80::/64 and an EUI-64: a locally administered MAC address with ff:fe in the middle.
@@ -228,18 +279,6 @@ export function ipv6_chk_addr_and_flags(
 	return false;
 }
 
-/** Whether an address is local in the VRF of a device, or (ifindex 0) on any device in no VRF. */
-export function ipv6_chk_addr(
-	net: Net,
-	addr: In6Addr,
-	ai: number,
-	ifindex: Ifindex,
-	strict: boolean,
-): boolean {
-	const dev = dev_get_by_index(net, ifindex);
-	return ipv6_chk_addr_and_flags(net, addr, ai, dev, dev === null, strict);
-}
-
 /** Adds the on-link route of a prefix, unless the device is down. */
 function addrconf_prefix_route(net: Net, dev: NetDevice, addr: In6Addr, plen: number): void {
 	ip6_route_add(
@@ -276,51 +315,6 @@ function addrconf_add_mroute(net: Net, dev: NetDevice): void {
 
 function addrconf_add_dev(net: Net, dev: NetDevice): void {
 	if ((dev.flags & IFF_LOOPBACK) === 0 && !netif_is_l3_master(dev)) addrconf_add_mroute(net, dev);
-}
-
-/** struct ifa6_config: an address to add. */
-interface Ifa6Config {
-	addr: In6Addr;
-	prefix_len: number;
-	/** It is selected as a source address only if there is no other. */
-	deprecated?: boolean;
-	random?: boolean;
-}
-
-/**
- * Adds an address to the list of a device, the newest of a scope first. Returns it or a negative
- * errno.
- */
-function ipv6_add_addr(net: Net, dev: NetDevice, cfg: Ifa6Config): Inet6Ifaddr | number {
-	const { addr, prefix_len, deprecated = false, random = false } = cfg;
-	const addr_type = ipv6_addr_type(addr, 0);
-	if (
-		addr_type === IPV6_ADDR_ANY ||
-		(addr_type & IPV6_ADDR_MULTICAST) !== 0 ||
-		((dev.flags & IFF_LOOPBACK) === 0 &&
-			!netif_is_l3_master(dev) &&
-			(addr_type & IPV6_ADDR_LOOPBACK) !== 0)
-	) {
-		return -EADDRNOTAVAIL;
-	}
-	const rt = addrconf_f6i_alloc(net, dev, addr);
-	if (typeof rt === "number") return rt;
-	if (dev.addr_list.some((ifa) => !ifa.random && ipv6_addr_equal(ifa.addr, 0, addr, 0))) {
-		return -EEXIST;
-	}
-	const scope = addr_type & IPV6_ADDR_SCOPE_MASK;
-	const ifa: Inet6Ifaddr = { addr, prefix_len, scope, deprecated, random, rt };
-	const after = dev.addr_list.findIndex(
-		(other) => ipv6_addr_scope(addr, 0) >= ipv6_addr_scope(other.addr, 0),
-	);
-	dev.addr_list.splice(after === -1 ? dev.addr_list.length : after, 0, ifa);
-	return ifa;
-}
-
-/** Makes an address usable at once, because there is no duplicate address detection. */
-function addrconf_dad_completed(net: Net, ifp: Inet6Ifaddr): void {
-	// A random address is not known, so no program can use a route to it.
-	if (!ifp.random) fib6_add(net, ifp.rt, "append");
 }
 
 /**
@@ -408,4 +402,10 @@ export function addrconfIfup(net: Net, dev: NetDevice): void {
 export function addrconf_ifdown(net: Net, dev: NetDevice): void {
 	net.routes6 = net.routes6.filter((rt) => rt.oif !== dev.ifindex);
 	dev.addr_list = [];
+}
+
+/** Makes an address usable at once, because there is no duplicate address detection. */
+function addrconf_dad_completed(net: Net, ifp: Inet6Ifaddr): void {
+	// A random address is not known, so no program can use a route to it.
+	if (!ifp.random) fib6_add(net, ifp.rt, "append");
 }

@@ -80,14 +80,6 @@ import { do_ipv6_getsockopt, do_ipv6_setsockopt } from "./ipv6_sockglue.js";
 import { tcpv6_prot } from "./tcp_ipv6.js";
 import { udpv6_prot } from "./udp.js";
 
-/**
- * Registers a type and protocol of AF_INET6 at boot. The first protocol of a type is its default.
- */
-export function inet6_register_protosw(k: Stack, p: InetProtosw): void {
-	k.protocols.inetsw6.push(p);
-	k.protocols.proto_ops[p.ops.ops] = p.ops;
-}
-
 /** Makes the sock of a new AF_INET6 socket. Returns 0 or a negative errno. */
 export function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
@@ -215,6 +207,14 @@ export function inet6_getname(k: Stack, sock: Sock, peer: number): Sockaddr | nu
 	ipv6_addr_copy(name.sin6_addr, 0, from, at);
 	name.sin6_scope_id = ipv6_iface_scope_id(name.sin6_addr, 0, S.skc_bound_dev_if[sk]);
 	return name;
+}
+
+/**
+ * Registers a type and protocol of AF_INET6 at boot. The first protocol of a type is its default.
+ */
+export function inet6_register_protosw(k: Stack, p: InetProtosw): void {
+	k.protocols.inetsw6.push(p);
+	k.protocols.proto_ops[p.ops.ops] = p.ops;
 }
 
 /**

@@ -22,6 +22,25 @@ import {
 	l3mdev_update_flow,
 } from "../l3mdev/l3mdev.js";
 
+/**
+ * Searches the tables in order, by the rules if there is a VRF. Returns null if no table has a
+ * route. Sets the VRF of the flow. If the output device is a VRF, sets it to 0.
+ */
+export function fib6_rule_lookup<Flow extends FlowiOif>(
+	net: Net,
+	fl: Flow,
+	flags: number,
+	lookup: (net: Net, table: number, fl: Flow, flags: number) => Fib6Info | null,
+): Fib6Info | null {
+	const rules = fib_has_custom_rules(net);
+	if (rules) l3mdev_update_flow(net, fl);
+	let rt = lookup(net, RT_TABLE_LOCAL, fl, flags);
+	if (rt === null && rules && fl.l3mdev !== 0) {
+		rt = lookup(net, l3mdev_fib_table_by_index(net, fl.l3mdev), fl, flags);
+	}
+	return rt ?? lookup(net, RT_TABLE_MAIN, fl, flags);
+}
+
 function sameNode(route: Fib6Info, other: Fib6Info): boolean {
 	return (
 		route.table === other.table &&
@@ -63,21 +82,6 @@ export function fib6_add(net: Net, rt: Fib6Info, mode: "exclusive" | "append" | 
 	return 0;
 }
 
-/** Deletes a route. Does nothing if it was deleted before. */
-export function fib6_del(net: Net, rt: Fib6Info): void {
-	const index = net.routes6.indexOf(rt);
-	if (index !== -1) net.routes6.splice(index, 1);
-}
-
-/** Whether a table exists. A user's table exists while it has routes. */
-export function fib6HasTable(net: Net, table: number): boolean {
-	if (table === RT_TABLE_MAIN || table === RT_TABLE_LOCAL) return true;
-	return (
-		net.devices.some((dev) => dev.l3mdev_table === table) ||
-		net.routes6.some((rt) => rt.table === table)
-	);
-}
-
 /**
  * fib6_node_lookup, fib6_backtrack: the longest prefix shorter than `below` that a table has for an
  * address, in bits. -1 if there is none.
@@ -97,21 +101,17 @@ export function fib6_node_lookup(
 	return longest;
 }
 
-/**
- * Searches the tables in order, by the rules if there is a VRF. Returns null if no table has a
- * route. Sets the VRF of the flow. If the output device is a VRF, sets it to 0.
- */
-export function fib6_rule_lookup<Flow extends FlowiOif>(
-	net: Net,
-	fl: Flow,
-	flags: number,
-	lookup: (net: Net, table: number, fl: Flow, flags: number) => Fib6Info | null,
-): Fib6Info | null {
-	const rules = fib_has_custom_rules(net);
-	if (rules) l3mdev_update_flow(net, fl);
-	let rt = lookup(net, RT_TABLE_LOCAL, fl, flags);
-	if (rt === null && rules && fl.l3mdev !== 0) {
-		rt = lookup(net, l3mdev_fib_table_by_index(net, fl.l3mdev), fl, flags);
-	}
-	return rt ?? lookup(net, RT_TABLE_MAIN, fl, flags);
+/** Deletes a route. Does nothing if it was deleted before. */
+export function fib6_del(net: Net, rt: Fib6Info): void {
+	const index = net.routes6.indexOf(rt);
+	if (index !== -1) net.routes6.splice(index, 1);
+}
+
+/** Whether a table exists. A user's table exists while it has routes. */
+export function fib6HasTable(net: Net, table: number): boolean {
+	if (table === RT_TABLE_MAIN || table === RT_TABLE_LOCAL) return true;
+	return (
+		net.devices.some((dev) => dev.l3mdev_table === table) ||
+		net.routes6.some((rt) => rt.table === table)
+	);
 }

@@ -92,6 +92,34 @@ function rt6_select(
 	return found;
 }
 
+/** The device that a local packet is passed to. */
+function ip6_rt_get_dev_rcu(net: Net, rt: Fib6Info): NetDevice | null {
+	const dev = dev_get_by_index(net, rt.oif);
+	if (dev === null || rt.type !== RTN_LOCAL || netif_is_l3_master(dev)) return dev;
+	const vrf = rt6_need_strict(rt.dst, 0) ? 0 : dev.master;
+	return dev_get_by_index(net, vrf !== 0 ? vrf : LOOPBACK_IFINDEX);
+}
+
+/**
+ * fib6_prop: the error for packets by a route of this type, a negative errno. 0 if there is none.
+ */
+function ip6_rt_type_to_error(type: number): number {
+	switch (type) {
+		case RTN_BLACKHOLE:
+			return -EINVAL;
+		case RTN_UNREACHABLE:
+			return -EHOSTUNREACH;
+		case RTN_PROHIBIT:
+			return -EACCES;
+		default:
+			return 0;
+	}
+}
+
+export function dstError(rt: Fib6Info | null): number {
+	return rt === null ? -ENETUNREACH : ip6_rt_type_to_error(rt.type);
+}
+
 /** The route of one table with the longest prefix, null if none can be used. */
 function fib6_table_lookup(
 	net: Net,
@@ -122,24 +150,12 @@ export function ip6_route_output_flags(net: Net, fl6: Flowi6Oif, flags: number):
 	return fib6_rule_lookup(net, fl6, flags, fib6_table_lookup);
 }
 
-/**
- * fib6_prop: the error for packets by a route of this type, a negative errno. 0 if there is none.
- */
-function ip6_rt_type_to_error(type: number): number {
-	switch (type) {
-		case RTN_BLACKHOLE:
-			return -EINVAL;
-		case RTN_UNREACHABLE:
-			return -EHOSTUNREACH;
-		case RTN_PROHIBIT:
-			return -EACCES;
-		default:
-			return 0;
-	}
-}
-
-export function dstError(rt: Fib6Info | null): number {
-	return rt === null ? -ENETUNREACH : ip6_rt_type_to_error(rt.type);
+/** Checks an `onlink` gateway. Returns 0, or -EINVAL if a route leads to it in another way. */
+function ip6_route_check_nh_onlink(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
+	const table = l3mdev_fib_table_by_index(net, cfg.oif) || RT_TABLE_MAIN;
+	const rt = fib6_table_lookup(net, table, { daddr: gateway, oif: cfg.oif, l3mdev: 0 }, 0);
+	if (rt === null || rt.reject || ipv6_addr_any(rt.dst, 0)) return 0;
+	return rt.type === RTN_UNICAST && rt.oif === cfg.oif ? 0 : -EINVAL;
 }
 
 /**
@@ -174,14 +190,6 @@ function probeRoute(
 	probe.l3mdev = l3mdev;
 	const strict = oif !== 0 || rt6_need_strict(daddr, di);
 	return ip6_route_output_flags(net, probe, strict ? RT6_LOOKUP_F_IFACE : 0);
-}
-
-/** The device that a local packet is passed to. */
-function ip6_rt_get_dev_rcu(net: Net, rt: Fib6Info): NetDevice | null {
-	const dev = dev_get_by_index(net, rt.oif);
-	if (dev === null || rt.type !== RTN_LOCAL || netif_is_l3_master(dev)) return dev;
-	const vrf = rt6_need_strict(rt.dst, 0) ? 0 : dev.master;
-	return dev_get_by_index(net, vrf !== 0 ? vrf : LOOPBACK_IFINDEX);
 }
 
 /**
@@ -255,14 +263,6 @@ function ip6_route_check_nh(net: Net, cfg: Fib6Config, gateway: In6Addr): number
 	}
 	if (rt === null || !direct(rt) || (cfg.oif !== 0 && rt.oif !== cfg.oif)) return -EHOSTUNREACH;
 	return rt.oif;
-}
-
-/** Checks an `onlink` gateway. Returns 0, or -EINVAL if a route leads to it in another way. */
-function ip6_route_check_nh_onlink(net: Net, cfg: Fib6Config, gateway: In6Addr): number {
-	const table = l3mdev_fib_table_by_index(net, cfg.oif) || RT_TABLE_MAIN;
-	const rt = fib6_table_lookup(net, table, { daddr: gateway, oif: cfg.oif, l3mdev: 0 }, 0);
-	if (rt === null || rt.reject || ipv6_addr_any(rt.dst, 0)) return 0;
-	return rt.type === RTN_UNICAST && rt.oif === cfg.oif ? 0 : -EINVAL;
 }
 
 /** Checks the gateway of a route. Returns the device to it or a negative errno. */

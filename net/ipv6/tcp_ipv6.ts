@@ -137,22 +137,6 @@ export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: numbe
 	return 0;
 }
 
-/** Makes the child of a request over IPv6. Returns 0 if the accept queue is full. */
-export function tcp_v6_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
-	if (sk_acceptq_is_full(k, sk)) return 0;
-	const newsk = inet_csk_clone_lock(k, sk, k.sock.skc_dport[req]);
-	const S = k.sock;
-	const at = newsk * 4;
-	ipv6_addr_copy(S.skc_v6_daddr, at, S.skc_v6_daddr, req * 4);
-	ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, req * 4);
-	ipv6_addr_copy(S.skc_v6_rcv_saddr, at, S.skc_v6_rcv_saddr, req * 4);
-	S.skc_bound_dev_if[newsk] = S.skc_bound_dev_if[req];
-	S.skc_daddr[newsk] = LOOPBACK4_IPV6;
-	S.inet_saddr[newsk] = LOOPBACK4_IPV6;
-	S.skc_rcv_saddr[newsk] = LOOPBACK4_IPV6;
-	return newsk;
-}
-
 /**
  * Sets the addresses of a request over IPv6. If the peer is link-local, binds it to the SYN's
  * device.
@@ -173,6 +157,22 @@ export function tcp_v6_init_req(
 	S.skc_rcv_saddr[req] = LOOPBACK4_IPV6;
 	const link_local = (ipv6_addr_type(saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 	if (S.skc_bound_dev_if[sk] === 0 && link_local) S.skc_bound_dev_if[req] = skb.dif;
+}
+
+/** Makes the child of a request over IPv6. Returns 0 if the accept queue is full. */
+export function tcp_v6_syn_recv_sock(k: Stack, sk: Sk, req: Sk): Sk {
+	if (sk_acceptq_is_full(k, sk)) return 0;
+	const newsk = inet_csk_clone_lock(k, sk, k.sock.skc_dport[req]);
+	const S = k.sock;
+	const at = newsk * 4;
+	ipv6_addr_copy(S.skc_v6_daddr, at, S.skc_v6_daddr, req * 4);
+	ipv6_addr_copy(S.np_saddr, at, S.skc_v6_rcv_saddr, req * 4);
+	ipv6_addr_copy(S.skc_v6_rcv_saddr, at, S.skc_v6_rcv_saddr, req * 4);
+	S.skc_bound_dev_if[newsk] = S.skc_bound_dev_if[req];
+	S.skc_daddr[newsk] = LOOPBACK4_IPV6;
+	S.inet_saddr[newsk] = LOOPBACK4_IPV6;
+	S.skc_rcv_saddr[newsk] = LOOPBACK4_IPV6;
+	return newsk;
 }
 
 /** include/net/inet6_hashtables.h: the connection that receives a segment over IPv6, 0 if none. */

@@ -325,6 +325,11 @@ export function udp6_lib_lookup(
 	return __udp6_lib_lookup(k, net, saddr, si, sport, daddr, di, dport, dif, sdif, net.udp_table);
 }
 
+/** Receives a datagram, over IPv6 or IPv4. See udp_recvmsg. */
+export function udpv6_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
+	return udp_recvmsg(k, sk, size, flags);
+}
+
 /**
  * An ICMPv6 "port unreachable" for a datagram from `saddr`:`sport`. The sock that would receive an
  * answer to the datagram gets ECONNREFUSED if it is connected or has IPV6_RECVERR.
@@ -476,11 +481,6 @@ export function udpv6_sendmsg(
 		__udp6_lib_err(k, net, table, net.fl6.saddr, sport, net.fl6.daddr, dport, oif, 0);
 	}
 	return size;
-}
-
-/** Receives a datagram, over IPv6 or IPv4. See udp_recvmsg. */
-export function udpv6_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
-	return udp_recvmsg(k, sk, size, flags);
 }
 
 /** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */

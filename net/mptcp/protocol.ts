@@ -181,10 +181,18 @@ function newMptcpSock(initial: boolean, socket: Sock, first: Sk): MptcpSock {
 	};
 }
 
-/** Makes the first subflow of a new sock. */
-export function mptcp_init_sock(k: Stack, sk: Sk): void {
-	const socket = mptcp_subflow_create_socket(k, sk);
-	k.mptcp.socks.set(sk, newMptcpSock(true, socket, k.socket.sk[socket]));
+/**
+ * How many bytes of a segment are new. None if all are old, or if bytes before them are missing: it
+ * waits in C's out_of_order_queue for them, and they never come.
+ */
+function __mptcp_move_skb(k: Stack, msk: MptcpSock, size: number): number {
+	const map_seq = msk.ssn_late ? -1 : msk.map_end;
+	msk.ssn_late = false;
+	msk.map_end = map_seq + size;
+	if (map_seq === msk.ack_seq) return size;
+	// since 7.1, 50c2d91c5dfa
+	if (map_seq > msk.ack_seq || !k.changes.has("mptcp-partial-packets")) return 0;
+	return Math.max(msk.map_end - msk.ack_seq, 0);
 }
 
 /** Sends the FINs of the subflows. */
@@ -224,6 +232,12 @@ function mptcp_send_ack(k: Stack, msk: MptcpSock): void {
 	process_backlog(k);
 }
 
+/** The program has read data. The subflow acknowledges it now if there is no more. */
+function mptcp_cleanup_rbuf(k: Stack, sk: Sk): void {
+	const { first } = mptcp_sk(k, sk);
+	if (k.sock.rcv_unread.get(sk) === 0 && first !== 0) tcp_cleanup_rbuf(k, first, 1);
+}
+
 function mptcp_check_data_fin(k: Stack, sk: Sk, msk: MptcpSock): void {
 	if (!mptcp_pending_data_fin(k, sk, msk)) return;
 	msk.ack_data_fin = true;
@@ -254,20 +268,6 @@ export function __mptcp_subflow_error_report(k: Stack, sk: Sk, ssk: Sk): void {
 	S.sk_err[sk] = -err;
 }
 
-/**
- * How many bytes of a segment are new. None if all are old, or if bytes before them are missing: it
- * waits in C's out_of_order_queue for them, and they never come.
- */
-function __mptcp_move_skb(k: Stack, msk: MptcpSock, size: number): number {
-	const map_seq = msk.ssn_late ? -1 : msk.map_end;
-	msk.ssn_late = false;
-	msk.map_end = map_seq + size;
-	if (map_seq === msk.ack_seq) return size;
-	// since 7.1, 50c2d91c5dfa
-	if (map_seq > msk.ack_seq || !k.changes.has("mptcp-partial-packets")) return 0;
-	return Math.max(msk.map_end - msk.ack_seq, 0);
-}
-
 /** Data arrived at a subflow. It waits in the MPTCP sock for the program. */
 export function mptcp_data_ready(k: Stack, sk: Sk, ssk: Sk): void {
 	const msk = mptcp_sk(k, sk);
@@ -288,6 +288,64 @@ export function mptcp_schedule_work(k: Stack, sk: Sk): void {
 /** The peer acknowledged data. */
 export function __mptcp_clean_una(k: Stack, sk: Sk, msk: MptcpSock): void {
 	if (mptcp_pending_data_fin_ack(k, sk, msk)) mptcp_schedule_work(k, sk);
+}
+
+/** Sends `size` bytes on the subflow. Returns the number of bytes or a negative errno. */
+function mptcp_sendmsg(
+	k: Stack,
+	sk: Sk,
+	addr: Sockaddr | null,
+	addr_len: number,
+	size: number,
+	flags: number,
+): number {
+	if ((flags & MSG_FASTOPEN) !== 0) throw new NotModelled("TCP fast open of an MPTCP socket");
+	const S = k.sock;
+	const open = TCPF_ESTABLISHED | TCPF_CLOSE_WAIT;
+	const state = 1 << S.skc_state[sk];
+	if ((state & open) === 0) {
+		// sk_stream_wait_connect
+		const err = sock_error(k, sk);
+		if (err !== 0) return err;
+		if ((state & TCPF_SYN_SENT) === 0) return -EPIPE;
+		return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
+	}
+	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
+		return sock_error(k, sk) || -EPIPE;
+	}
+	const { first } = mptcp_sk(k, sk);
+	// If the subflow has ended, the data waits for another one.
+	if (((1 << S.skc_state[first]) & open) === 0) return size;
+	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags & ~MSG_MORE);
+}
+
+/**
+ * Receives at most `size` bytes. Returns the number of bytes, 0 at the end, or a negative errno.
+ */
+function mptcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
+	const S = k.sock;
+	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
+	const copied = Math.min(size, S.rcv_unread.get(sk));
+	if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
+	if (copied > 0) mptcp_cleanup_rbuf(k, sk);
+	if (copied > 0 || size === 0) return copied;
+	const err = sock_error(k, sk);
+	if (err !== 0) return err;
+	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
+	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
+	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
+}
+
+/**
+ * The time of mptcp_start_tout_timer is over. In C the timer schedules the worker, which does this
+ * (mptcp_close_tout_expired).
+ */
+function mptcp_tout_timer(k: Stack, sk: Sk): void {
+	const msk = mptcp_sk(k, sk);
+	if (k.sock.skc_state[sk] === TCP_CLOSE) return;
+	mptcp_do_fastclose(k, sk, msk);
+	__mptcp_close_ssk(k, sk, msk, false);
+	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) __mptcp_destroy_sock(k, sk, msk);
 }
 
 /**
@@ -398,16 +456,26 @@ function mptcp_worker(k: Stack, sk: Sk): void {
 	}
 }
 
-/**
- * The time of mptcp_start_tout_timer is over. In C the timer schedules the worker, which does this
- * (mptcp_close_tout_expired).
- */
-function mptcp_tout_timer(k: Stack, sk: Sk): void {
-	const msk = mptcp_sk(k, sk);
-	if (k.sock.skc_state[sk] === TCP_CLOSE) return;
-	mptcp_do_fastclose(k, sk, msk);
-	__mptcp_close_ssk(k, sk, msk, false);
-	if ((k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) __mptcp_destroy_sock(k, sk, msk);
+/** Makes the first subflow of a new sock. */
+export function mptcp_init_sock(k: Stack, sk: Sk): void {
+	const socket = mptcp_subflow_create_socket(k, sk);
+	k.mptcp.socks.set(sk, newMptcpSock(true, socket, k.socket.sk[socket]));
+}
+
+/** mptcp_subflow_shutdown. Sends the DATA_FIN, after a fallback the FIN of TCP. */
+function mptcp_subflow_shutdown(k: Stack, sk: Sk, msk: MptcpSock): void {
+	const ssk = msk.first;
+	if (k.sock.skc_state[ssk] === TCP_SYN_SENT) {
+		tcp_disconnect(k, ssk);
+	} else if (msk.fallback) {
+		k.sock.sk_shutdown[ssk] |= SEND_SHUTDOWN;
+		tcp_shutdown(k, ssk, SEND_SHUTDOWN);
+		msk.all_acked = true;
+		mptcp_schedule_work(k, sk);
+	} else if (k.sock.skc_state[ssk] !== TCP_CLOSE) {
+		tcp_send_ack(k, ssk);
+	}
+	process_backlog(k);
 }
 
 function mptcp_set_state(k: Stack, sk: Sk, state: number): void {
@@ -430,22 +498,6 @@ function mptcp_close_state(k: Stack, sk: Sk): boolean {
 		default:
 			return false;
 	}
-}
-
-/** mptcp_subflow_shutdown. Sends the DATA_FIN, after a fallback the FIN of TCP. */
-function mptcp_subflow_shutdown(k: Stack, sk: Sk, msk: MptcpSock): void {
-	const ssk = msk.first;
-	if (k.sock.skc_state[ssk] === TCP_SYN_SENT) {
-		tcp_disconnect(k, ssk);
-	} else if (msk.fallback) {
-		k.sock.sk_shutdown[ssk] |= SEND_SHUTDOWN;
-		tcp_shutdown(k, ssk, SEND_SHUTDOWN);
-		msk.all_acked = true;
-		mptcp_schedule_work(k, sk);
-	} else if (k.sock.skc_state[ssk] !== TCP_CLOSE) {
-		tcp_send_ack(k, ssk);
-	}
-	process_backlog(k);
 }
 
 function __mptcp_wr_shutdown(k: Stack, sk: Sk, msk: MptcpSock): void {
@@ -567,56 +619,14 @@ export function mptcp_sk_clone_init(k: Stack, sk: Sk, ssk: Sk): void {
 	k.mptcp.conn.set(ssk, nsk);
 }
 
-/** Sends `size` bytes on the subflow. Returns the number of bytes or a negative errno. */
-function mptcp_sendmsg(
-	k: Stack,
-	sk: Sk,
-	addr: Sockaddr | null,
-	addr_len: number,
-	size: number,
-	flags: number,
-): number {
-	if ((flags & MSG_FASTOPEN) !== 0) throw new NotModelled("TCP fast open of an MPTCP socket");
-	const S = k.sock;
-	const open = TCPF_ESTABLISHED | TCPF_CLOSE_WAIT;
-	const state = 1 << S.skc_state[sk];
-	if ((state & open) === 0) {
-		// sk_stream_wait_connect
-		const err = sock_error(k, sk);
-		if (err !== 0) return err;
-		if ((state & TCPF_SYN_SENT) === 0) return -EPIPE;
-		return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
-	}
-	if (S.sk_err[sk] !== 0 || (S.sk_shutdown[sk] & SEND_SHUTDOWN) !== 0) {
-		return sock_error(k, sk) || -EPIPE;
-	}
-	const { first } = mptcp_sk(k, sk);
-	// If the subflow has ended, the data waits for another one.
-	if (((1 << S.skc_state[first]) & open) === 0) return size;
-	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags & ~MSG_MORE);
-}
-
-/** The program has read data. The subflow acknowledges it now if there is no more. */
-function mptcp_cleanup_rbuf(k: Stack, sk: Sk): void {
-	const { first } = mptcp_sk(k, sk);
-	if (k.sock.rcv_unread.get(sk) === 0 && first !== 0) tcp_cleanup_rbuf(k, first, 1);
-}
-
-/**
- * Receives at most `size` bytes. Returns the number of bytes, 0 at the end, or a negative errno.
- */
-function mptcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
-	const S = k.sock;
-	if (S.skc_state[sk] === TCP_LISTEN) return -ENOTCONN;
-	const copied = Math.min(size, S.rcv_unread.get(sk));
-	if ((flags & MSG_PEEK) === 0) S.rcv_unread.add(sk, -copied);
-	if (copied > 0) mptcp_cleanup_rbuf(k, sk);
-	if (copied > 0 || size === 0) return copied;
-	const err = sock_error(k, sk);
-	if (err !== 0) return err;
-	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
-	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
-	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;
+/** connect() releases the sock. */
+function mptcp_release_cb(k: Stack, sk: Sk): void {
+	const msk = mptcp_sk(k, sk);
+	if (!msk.owned) return;
+	msk.owned = false;
+	if (msk.sync_state) mptcp_propagate_state(k, sk, msk);
+	msk.sync_state = false;
+	if (k.sock.sk_err[msk.first] !== 0) __mptcp_subflow_error_report(k, sk, msk.first);
 }
 
 function mptcp_get_port(k: Stack, sk: Sk, snum: Port): number {
@@ -627,16 +637,6 @@ function mptcp_get_port(k: Stack, sk: Sk, snum: Port): number {
 function mptcp_shutdown(k: Stack, sk: Sk, how: number): void {
 	if ((how & SEND_SHUTDOWN) === 0 || !mptcp_close_state(k, sk)) return;
 	__mptcp_wr_shutdown(k, sk, mptcp_sk(k, sk));
-}
-
-/** connect() releases the sock. */
-function mptcp_release_cb(k: Stack, sk: Sk): void {
-	const msk = mptcp_sk(k, sk);
-	if (!msk.owned) return;
-	msk.owned = false;
-	if (msk.sync_state) mptcp_propagate_state(k, sk, msk);
-	msk.sync_state = false;
-	if (k.sock.sk_err[msk.first] !== 0) __mptcp_subflow_error_report(k, sk, msk.first);
 }
 
 /** connect() of the subflow. It never blocks; the caller waits for the MPTCP socket. */

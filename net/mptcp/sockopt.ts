@@ -263,6 +263,21 @@ function __mptcp_tcp_fallback(msk: MptcpSock): Sock {
 	return msk.fallback ? msk.socket : 0;
 }
 
+/** An int that does not affect ports. */
+function mptcp_setsockopt_sol_socket_int(
+	k: Stack,
+	sk: Sk,
+	level: number,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+): number {
+	if (optlen < 4) return -EINVAL;
+	if (optval === null || optval.length < 4) return -EFAULT;
+	mptcpCountOption(k, sk, level, optname);
+	return 0;
+}
+
 /**
  * tcp_setsockopt of C, which takes all levels: sets an option of the struct socket of a subflow.
  */
@@ -315,21 +330,6 @@ function mptcp_setsockopt_sol_socket_linger(
 		S.sk_lingertime.set(ssk, S.sk_lingertime.get(sk));
 		S.sk_flags[ssk] |= SOCK_LINGER;
 	}
-	return 0;
-}
-
-/** An int that does not affect ports. */
-function mptcp_setsockopt_sol_socket_int(
-	k: Stack,
-	sk: Sk,
-	level: number,
-	optname: number,
-	optval: Uint8Array | null,
-	optlen: number,
-): number {
-	if (optlen < 4) return -EINVAL;
-	if (optval === null || optval.length < 4) return -EFAULT;
-	mptcpCountOption(k, sk, level, optname);
 	return 0;
 }
 

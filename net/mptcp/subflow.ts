@@ -27,21 +27,6 @@ import {
 	mptcp_sk_clone_init,
 } from "./protocol.js";
 
-/**
- * Makes the TCP socket of a subflow, with the user and family of the MPTCP sock. Returns its struct
- * socket.
- */
-export function mptcp_subflow_create_socket(k: Stack, sk: Sk): Sock {
-	const i_uid = k.socket.i_uid[k.sock.sk_socket[sk]];
-	const family = k.sock.skc_family[sk];
-	const sf = sock_create(k, sk_net(k, sk), family, SOCK_STREAM, IPPROTO_TCP, i_uid);
-	if (sf < 0) throw new Error(`a subflow of socket ${sk} cannot be made: ${sf}`);
-	const ssk = k.socket.sk[sf];
-	k.sock.sk_flags[ssk] |= SOCK_MPTCP;
-	k.mptcp.conn.set(ssk, sk);
-	return sf;
-}
-
 /** The state of a sock that connects follows the one of its subflow. */
 export function mptcp_propagate_state(k: Stack, sk: Sk, msk: MptcpSock): void {
 	if (k.sock.skc_state[sk] !== TCP_SYN_SENT) return;
@@ -60,17 +45,6 @@ export function subflow_finish_connect(k: Stack, ssk: Sk, flags: number): void {
 	if ((flags & TCPHDR_MPTCP) !== 0) msk.can_ack = true;
 	else msk.fallback = true;
 	mptcp_propagate_state(k, sk, msk);
-}
-
-/**
- * Makes the child of a listening subflow a subflow if its SYN and the segment that made it had the
- * option MP_CAPABLE, with an MPTCP sock that waits for accept(). `sk` is the listening subflow.
- */
-export function subflow_ulp_clone(k: Stack, sk: Sk, newsk: Sk, flags: number): void {
-	if ((k.sock.sk_flags[newsk] & SOCK_MPTCP) === 0) return;
-	const parent = k.mptcp.conn.get(sk);
-	if ((flags & TCPHDR_MPTCP) === 0 || parent === undefined) k.sock.sk_flags[newsk] &= ~SOCK_MPTCP;
-	else mptcp_sk_clone_init(k, parent, newsk);
 }
 
 /** mptcp_subflow_ctx: the fields of a subflow, null if it has no MPTCP sock any more. */
@@ -113,6 +87,21 @@ export function subflow_data_ready(k: Stack, ssk: Sk): void {
 	if (sk !== undefined) mptcp_data_ready(k, sk, ssk);
 }
 
+/**
+ * Makes the TCP socket of a subflow, with the user and family of the MPTCP sock. Returns its struct
+ * socket.
+ */
+export function mptcp_subflow_create_socket(k: Stack, sk: Sk): Sock {
+	const i_uid = k.socket.i_uid[k.sock.sk_socket[sk]];
+	const family = k.sock.skc_family[sk];
+	const sf = sock_create(k, sk_net(k, sk), family, SOCK_STREAM, IPPROTO_TCP, i_uid);
+	if (sf < 0) throw new Error(`a subflow of socket ${sk} cannot be made: ${sf}`);
+	const ssk = k.socket.sk[sf];
+	k.sock.sk_flags[ssk] |= SOCK_MPTCP;
+	k.mptcp.conn.set(ssk, sk);
+	return sf;
+}
+
 /** The state of a subflow changed, or it ended with an error. */
 export function subflow_state_change(k: Stack, ssk: Sk): void {
 	const S = k.sock;
@@ -147,4 +136,15 @@ export function mptcp_subflow_queue_clean(k: Stack, listener_ssk: Sk): void {
 		mptcp_do_fastclose(k, sk, msk);
 		__mptcp_destroy_sock(k, sk, msk);
 	}
+}
+
+/**
+ * Makes the child of a listening subflow a subflow if its SYN and the segment that made it had the
+ * option MP_CAPABLE, with an MPTCP sock that waits for accept(). `sk` is the listening subflow.
+ */
+export function subflow_ulp_clone(k: Stack, sk: Sk, newsk: Sk, flags: number): void {
+	if ((k.sock.sk_flags[newsk] & SOCK_MPTCP) === 0) return;
+	const parent = k.mptcp.conn.get(sk);
+	if ((flags & TCPHDR_MPTCP) === 0 || parent === undefined) k.sock.sk_flags[newsk] &= ~SOCK_MPTCP;
+	else mptcp_sk_clone_init(k, parent, newsk);
 }

@@ -113,6 +113,59 @@ export function sctp_association_free(k: Stack, asoc: SctpAssociation): void {
 	if (asoc.ep.dead && asoc.ep.asocs.length === 0) sctp_endpoint_destroy(k, asoc.ep);
 }
 
+/** Removes an address of the peer. The first one left becomes the primary. */
+function sctp_assoc_rm_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): void {
+	const { peer } = asoc;
+	peer.transports.splice(peer.transports.indexOf(addr), 1);
+	sctp_unhash_transport(k, asoc, addr);
+	const first = peer.transports[0];
+	if (first === undefined || sctp_cmp_addr_exact(first, peer.primary_addr)) return;
+	peer.primary_addr = first;
+	sctp_transport_route(k, asoc, first);
+}
+
+/**
+ * Adds an address of the peer unless it is known. The first address is the primary. Returns false
+ * if the endpoint has another association with this address.
+ */
+export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
+	const { transports, port } = asoc.peer;
+	const copy = sctpAddrDup(addr);
+	copy.sin_port = port;
+	if (sctp_assoc_lookup_paddr(asoc, copy) !== null) return true;
+	if (transports.length === 0) sctp_transport_route(k, asoc, copy);
+	if (!asoc.temp && !sctp_hash_transport(k, asoc, copy)) return false;
+	transports.push(copy);
+	return true;
+}
+
+/** The address of the peer that equals an address, null if the peer has none. */
+export function sctp_assoc_lookup_paddr(asoc: SctpAssociation, addr: SctpAddr): SctpAddr | null {
+	return asoc.peer.transports.find((known) => sctp_cmp_addr_exact(addr, known)) ?? null;
+}
+
+/** Compares two addresses by the family of the first. */
+export function sctp_cmp_addr_exact(ss1: SctpAddr, ss2: SctpAddr): boolean {
+	return sctp_get_af_specific(ss1.sin_family)?.cmp_addr(ss1, ss2) ?? false;
+}
+
+/** Removes all addresses of the peer except the primary: the error path of sctp_process_init. */
+export function sctpAssocRmOtherPeers(k: Stack, asoc: SctpAssociation): void {
+	for (const addr of asoc.peer.transports.splice(1)) {
+		if (!asoc.temp) sctp_unhash_transport(k, asoc, addr);
+	}
+}
+
+/** Moves an association to another sock. For accept(). */
+export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: Sk): void {
+	const oldsk = asoc.sk;
+	asoc.ep.asocs.splice(asoc.ep.asocs.indexOf(asoc), 1);
+	if (sctp_style(k, oldsk, SCTP_SOCKET_TCP)) k.sock.sk_ack_backlog.add(oldsk, -1);
+	asoc.ep = sctp_sk(k, newsk).ep;
+	asoc.sk = newsk;
+	sctp_endpoint_add_asoc(k, asoc.ep, asoc);
+}
+
 /** Makes an association as a newer one with the same peer is: after a restart or a collision. */
 export function sctp_assoc_update(k: Stack, asoc: SctpAssociation, newer: SctpAssociation): void {
 	asoc.c = { ...newer.c };
@@ -133,59 +186,6 @@ export function sctp_assoc_update(k: Stack, asoc: SctpAssociation, newer: SctpAs
 	}
 	for (const addr of newer.peer.transports) if (!sctp_assoc_add_peer(k, asoc, addr)) return;
 	outqueue.ctsn_ack_point = outqueue.next_tsn - 1;
-}
-
-/** Removes an address of the peer. The first one left becomes the primary. */
-function sctp_assoc_rm_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): void {
-	const { peer } = asoc;
-	peer.transports.splice(peer.transports.indexOf(addr), 1);
-	sctp_unhash_transport(k, asoc, addr);
-	const first = peer.transports[0];
-	if (first === undefined || sctp_cmp_addr_exact(first, peer.primary_addr)) return;
-	peer.primary_addr = first;
-	sctp_transport_route(k, asoc, first);
-}
-
-/** The address of the peer that equals an address, null if the peer has none. */
-export function sctp_assoc_lookup_paddr(asoc: SctpAssociation, addr: SctpAddr): SctpAddr | null {
-	return asoc.peer.transports.find((known) => sctp_cmp_addr_exact(addr, known)) ?? null;
-}
-
-/** Compares two addresses by the family of the first. */
-export function sctp_cmp_addr_exact(ss1: SctpAddr, ss2: SctpAddr): boolean {
-	return sctp_get_af_specific(ss1.sin_family)?.cmp_addr(ss1, ss2) ?? false;
-}
-
-/**
- * Adds an address of the peer unless it is known. The first address is the primary. Returns false
- * if the endpoint has another association with this address.
- */
-export function sctp_assoc_add_peer(k: Stack, asoc: SctpAssociation, addr: SctpAddr): boolean {
-	const { transports, port } = asoc.peer;
-	const copy = sctpAddrDup(addr);
-	copy.sin_port = port;
-	if (sctp_assoc_lookup_paddr(asoc, copy) !== null) return true;
-	if (transports.length === 0) sctp_transport_route(k, asoc, copy);
-	if (!asoc.temp && !sctp_hash_transport(k, asoc, copy)) return false;
-	transports.push(copy);
-	return true;
-}
-
-/** Removes all addresses of the peer except the primary: the error path of sctp_process_init. */
-export function sctpAssocRmOtherPeers(k: Stack, asoc: SctpAssociation): void {
-	for (const addr of asoc.peer.transports.splice(1)) {
-		if (!asoc.temp) sctp_unhash_transport(k, asoc, addr);
-	}
-}
-
-/** Moves an association to another sock. For accept(). */
-export function sctp_assoc_migrate(k: Stack, asoc: SctpAssociation, newsk: Sk): void {
-	const oldsk = asoc.sk;
-	asoc.ep.asocs.splice(asoc.ep.asocs.indexOf(asoc), 1);
-	if (sctp_style(k, oldsk, SCTP_SOCKET_TCP)) k.sock.sk_ack_backlog.add(oldsk, -1);
-	asoc.ep = sctp_sk(k, newsk).ep;
-	asoc.sk = newsk;
-	sctp_endpoint_add_asoc(k, asoc.ep, asoc);
 }
 
 /**

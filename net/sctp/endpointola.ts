@@ -84,6 +84,15 @@ export function sctp_endpoint_lookup_assoc(
 	return ep.bind_addr.port === 0 ? null : sctp_epaddr_lookup_transport(k, ep, paddr);
 }
 
+/** Whether another sock has an association between an address of the endpoint and this peer. */
+export function sctp_endpoint_is_peeled_off(k: Stack, ep: SctpEndpoint, paddr: SctpAddr): boolean {
+	const net = sk_net(k, ep.sk);
+	const dif = k.sock.skc_bound_dev_if[ep.sk];
+	return ep.bind_addr.address_list.some((addr) =>
+		sctp_has_association(k, net, addr, paddr, dif, dif),
+	);
+}
+
 /**
  * A packet that came to an endpoint belongs to the association with the address that it came from.
  * The association need not have the address to which it was sent.
@@ -92,13 +101,4 @@ export function sctp_endpoint_bh_rcv(k: Stack, ep: SctpEndpoint, packet: SctpPac
 	const src = sctp_source(packet);
 	packet.asoc = sctp_endpoint_lookup_assoc(k, ep, src);
 	packet.transport = packet.asoc === null ? null : sctp_assoc_lookup_paddr(packet.asoc, src);
-}
-
-/** Whether another sock has an association between an address of the endpoint and this peer. */
-export function sctp_endpoint_is_peeled_off(k: Stack, ep: SctpEndpoint, paddr: SctpAddr): boolean {
-	const net = sk_net(k, ep.sk);
-	const dif = k.sock.skc_bound_dev_if[ep.sk];
-	return ep.bind_addr.address_list.some((addr) =>
-		sctp_has_association(k, net, addr, paddr, dif, dif),
-	);
 }

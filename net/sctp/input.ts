@@ -89,22 +89,6 @@ function sctp_rcv(k: Stack, packet: SctpPacket): void {
 	} else sctpChunk(k, packet);
 }
 
-/**
- * The association of a packet: by its addresses, or by the addresses that an INIT or INIT ACK lists
- * (__sctp_rcv_init_lookup). Stores the address of the peer in the packet.
- */
-function __sctp_rcv_lookup(k: Stack, packet: SctpPacket, sdif: Ifindex): SctpAssociation | null {
-	const { net, src, dest, dif, init } = packet;
-	for (const addr of [src, ...(init?.addrs ?? [])]) {
-		const paddr = { ...addr, sin_port: src.sin_port };
-		const asoc = sctp_lookup_association(k, net, dest, paddr, dif, sdif);
-		if (asoc === null) continue;
-		packet.transport = sctp_assoc_lookup_paddr(asoc, paddr);
-		return asoc;
-	}
-	return null;
-}
-
 /** Adds a listening endpoint to ep_hashtable. Returns 0 or a negative errno. */
 export function sctp_hash_endpoint(k: Stack, ep: SctpEndpoint): number {
 	const { sk } = ep;
@@ -166,14 +150,6 @@ function sctp_hashfn(net: Net, lport: Port, paddr: SctpAddr): number {
 }
 
 /**
- * Whether a sock bound to a device receives packets of device `dif`, which came through VRF `sdif`.
- * net.sctp.l3mdev_accept is 1.
- */
-function sctp_sk_bound_dev_eq(bound_dev_if: Ifindex, dif: Ifindex, sdif: Ifindex): boolean {
-	return bound_dev_if === 0 || bound_dev_if === dif || bound_dev_if === sdif;
-}
-
-/**
  * The endpoint that receives packets from `paddr` to `laddr` on device `dif`, null if none listens
  * there.
  */
@@ -225,6 +201,14 @@ export function sctp_unhash_transport(k: Stack, asoc: SctpAssociation, addr: Sct
 	else table.set(key, left);
 }
 
+/**
+ * Whether a sock bound to a device receives packets of device `dif`, which came through VRF `sdif`.
+ * net.sctp.l3mdev_accept is 1.
+ */
+function sctp_sk_bound_dev_eq(bound_dev_if: Ifindex, dif: Ifindex, sdif: Ifindex): boolean {
+	return bound_dev_if === 0 || bound_dev_if === dif || bound_dev_if === sdif;
+}
+
 /** The associations between a local port and an address of a peer. */
 function transports(k: Stack, net: Net, lport: Port, paddr: SctpAddr): readonly SctpAssociation[] {
 	const list = k.sctp_globals.transport_hashtable.get(transportKey(net, lport, paddr)) ?? [];
@@ -267,4 +251,20 @@ export function sctp_has_association(
 	sdif: Ifindex,
 ): boolean {
 	return sctp_lookup_association(k, net, laddr, paddr, dif, sdif) !== null;
+}
+
+/**
+ * The association of a packet: by its addresses, or by the addresses that an INIT or INIT ACK lists
+ * (__sctp_rcv_init_lookup). Stores the address of the peer in the packet.
+ */
+function __sctp_rcv_lookup(k: Stack, packet: SctpPacket, sdif: Ifindex): SctpAssociation | null {
+	const { net, src, dest, dif, init } = packet;
+	for (const addr of [src, ...(init?.addrs ?? [])]) {
+		const paddr = { ...addr, sin_port: src.sin_port };
+		const asoc = sctp_lookup_association(k, net, dest, paddr, dif, sdif);
+		if (asoc === null) continue;
+		packet.transport = sctp_assoc_lookup_paddr(asoc, paddr);
+		return asoc;
+	}
+	return null;
 }

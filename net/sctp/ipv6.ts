@@ -84,13 +84,6 @@ export function sctp_v6_err_handle(k: Stack, { sk }: SctpAssociation): void {
 	else S.sk_err_soft[sk] = ENETUNREACH;
 }
 
-/** A struct for an address, without port and scope id. */
-function sctp_v6_to_addr(saddr: Uint32Array, i: number): SctpAddr {
-	const addr = sctp_v6_inaddr_any(0);
-	ipv6_addr_copy(addr.sin6_addr, 0, saddr, i);
-	return addr;
-}
-
 function isLinkLocal(addr: SctpAddr): boolean {
 	return (ipv6_addr_type(addr.sin6_addr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
 }
@@ -179,6 +172,13 @@ function sctp_v6_to_sk_daddr(k: Stack, addr: SctpAddr, sk: Sk): void {
 	toV6Column(k.sock.skc_v6_daddr, addr, sk);
 }
 
+/** A struct for an address, without port and scope id. */
+function sctp_v6_to_addr(saddr: Uint32Array, i: number): SctpAddr {
+	const addr = sctp_v6_inaddr_any(0);
+	ipv6_addr_copy(addr.sin6_addr, 0, saddr, i);
+	return addr;
+}
+
 function __sctp_v6_cmp_addr(addr1: SctpAddr, addr2: SctpAddr): boolean {
 	if (addr1.sin_family !== addr2.sin_family) {
 		const v4 = addr1.sin_family === AF_INET ? addr1 : addr2;
@@ -260,6 +260,15 @@ function sctp_v6_scope(addr: SctpAddr): number {
 	return (type & IPV6_ADDR_SITELOCAL) !== 0 ? SCTP_SCOPE_PRIVATE : SCTP_SCOPE_GLOBAL;
 }
 
+/** Converts an address to the form that the program asked for (SCTP_I_WANT_MAPPED_V4_ADDR). */
+function sctp_v6_addr_to_user(k: Stack, sk: Sk, addr: SctpAddr): void {
+	if (sctp_sk(k, sk).v4mapped) {
+		if (addr.sin_family === AF_INET) sctp_v4_map_v6(addr);
+	} else if (addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
+		sctp_v6_map_v4(addr);
+	}
+}
+
 export const sctp_af_inet6: SctpAf = {
 	sa_family: AF_INET6,
 	sockaddr_len: SIZEOF_SOCKADDR_IN6,
@@ -329,15 +338,6 @@ function sctpV6CopySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): 
 	ipv6_addr_copy(S.np_saddr, newsk * 4, S.np_saddr, sk * 4);
 	sctp_v6_to_sk_daddr(k, asoc.peer.primary_addr, newsk);
 	ipv6_addr_copy(S.skc_v6_rcv_saddr, newsk * 4, S.skc_v6_rcv_saddr, sk * 4);
-}
-
-/** Converts an address to the form that the program asked for (SCTP_I_WANT_MAPPED_V4_ADDR). */
-function sctp_v6_addr_to_user(k: Stack, sk: Sk, addr: SctpAddr): void {
-	if (sctp_sk(k, sk).v4mapped) {
-		if (addr.sin_family === AF_INET) sctp_v4_map_v6(addr);
-	} else if (addr.sin_family === AF_INET6 && ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
-		sctp_v6_map_v4(addr);
-	}
 }
 
 export const sctp_pf_inet6: SctpPf = {

@@ -47,10 +47,6 @@ export function sctp_outq_tail(
 	asoc.outqueue.control_chunk_list.push({ to, content });
 }
 
-export function sctp_outq_is_empty({ outqueue }: SctpAssociation): boolean {
-	return outqueue.out_chunk_list.length === 0 && outqueue.transmitted.length === 0;
-}
-
 /** T3-rtx has expired: sends the data that was not acknowledged again, and what waits. */
 export function sctp_retransmit(k: Stack, asoc: SctpAssociation): void {
 	asoc.outqueue.rtt_tsn = 0;
@@ -153,4 +149,8 @@ export function sctp_outq_sack(k: Stack, asoc: SctpAssociation, ctsn: number): b
 	}
 	outqueue.ctsn_ack_point = Math.max(outqueue.ctsn_ack_point, ctsn);
 	return sctp_outq_is_empty(asoc);
+}
+
+export function sctp_outq_is_empty({ outqueue }: SctpAssociation): boolean {
+	return outqueue.out_chunk_list.length === 0 && outqueue.transmitted.length === 0;
 }

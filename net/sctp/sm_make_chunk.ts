@@ -26,20 +26,6 @@ export function sctp_make_init(asoc: SctpAssociation): SctpInit {
 	return { init_tag: asoc.c.my_vtag, addrs };
 }
 
-/** The cookie of an INIT ACK that answers `packet`. */
-export function sctp_pack_cookie(
-	asoc: SctpAssociation,
-	packet: SctpPacket,
-): SctpSignedCookie | null {
-	if (packet.init === null) return null;
-	return {
-		c: { ...asoc.c },
-		peer_addr: packet.src,
-		peer_init: packet.init,
-		addrs: sctp_make_init(asoc).addrs,
-	};
-}
-
 /**
  * The source of a packet: the address of the peer by which its association was found, or the one it
  * came from.
@@ -55,6 +41,20 @@ export function sctp_make_temp_asoc(
 	packet: SctpPacket,
 ): SctpAssociation {
 	return sctp_association_new(k, ep, ep.sk, packet.src, true);
+}
+
+/** The cookie of an INIT ACK that answers `packet`. */
+export function sctp_pack_cookie(
+	asoc: SctpAssociation,
+	packet: SctpPacket,
+): SctpSignedCookie | null {
+	if (packet.init === null) return null;
+	return {
+		c: { ...asoc.c },
+		peer_addr: packet.src,
+		peer_init: packet.init,
+		addrs: sctp_make_init(asoc).addrs,
+	};
 }
 
 /** The association that a cookie describes. It has no peer address yet. */

@@ -65,23 +65,27 @@ export function sctpTimerStop(k: Stack, asoc: SctpAssociation, kind: number): vo
 	k.timers.del_timer(timerOf(asoc, kind));
 }
 
+/**
+ * Acknowledges a packet with data: every second one at once, the others when 200 ms have passed.
+ * `force`: at once.
+ */
+export function sctp_gen_sack(k: Stack, asoc: SctpAssociation, force: boolean): void {
+	const { peer } = asoc;
+	if (!force && !peer.sack_needed) {
+		peer.sack_needed = true; // of the next packet
+		sctpTimerRestart(k, asoc, SCTP_TIMEOUT_SACK, SCTP_SACK_TIMEOUT);
+		return;
+	}
+	peer.sack_needed = false;
+	const vtag = asoc.c.peer_vtag;
+	sctp_outq_tail(asoc, peer.last_data_from, { type: SCTP_CID_SACK, vtag, ctsn: peer.ctsn });
+	sctpTimerStop(k, asoc, SCTP_TIMEOUT_SACK);
+}
+
 /** A packet to the primary address was not answered: RTO doubles. */
 export function sctp_do_8_2_transport_strike(asoc: SctpAssociation): void {
 	asoc.overall_error_count++;
 	asoc.rto = Math.min(asoc.rto * 2, SCTP_RTO_MAX);
-}
-
-/** T1 has expired. The timeout doubles when all addresses, here one, were tried with it. */
-export function sctp_cmd_t1_timer_update(asoc: SctpAssociation): void {
-	asoc.init_err_counter++;
-	if (asoc.init_sent_count <= asoc.init_cycle + 1) return;
-	asoc.t1 = Math.min(asoc.t1 * 2, SCTP_RTO_MAX);
-	asoc.init_cycle++;
-}
-
-/** Sets the error of a one-to-one sock. A one-to-many sock gets notifications instead. */
-export function sctp_cmd_set_sk_err(k: Stack, asoc: SctpAssociation, error: number): void {
-	if (!sctp_style(k, asoc.sk, SCTP_SOCKET_UDP)) k.sock.sk_err[asoc.sk] = error;
 }
 
 /** SCTP_CMD_INIT_FAILED, SCTP_CMD_ASSOC_FAILED: the association is closed and freed. */
@@ -121,23 +125,6 @@ export function sctp_cmd_new_state(k: Stack, asoc: SctpAssociation, state: numbe
 	if (state === SCTP_STATE_ESTABLISHED) asoc.cookie = null;
 }
 
-/**
- * Acknowledges a packet with data: every second one at once, the others when 200 ms have passed.
- * `force`: at once.
- */
-export function sctp_gen_sack(k: Stack, asoc: SctpAssociation, force: boolean): void {
-	const { peer } = asoc;
-	if (!force && !peer.sack_needed) {
-		peer.sack_needed = true; // of the next packet
-		sctpTimerRestart(k, asoc, SCTP_TIMEOUT_SACK, SCTP_SACK_TIMEOUT);
-		return;
-	}
-	peer.sack_needed = false;
-	const vtag = asoc.c.peer_vtag;
-	sctp_outq_tail(asoc, peer.last_data_from, { type: SCTP_CID_SACK, vtag, ctsn: peer.ctsn });
-	sctpTimerStop(k, asoc, SCTP_TIMEOUT_SACK);
-}
-
 /** Frees an association that has ended, unless it waits for accept(), which may still return it. */
 export function sctp_cmd_delete_tcb(k: Stack, asoc: SctpAssociation): void {
 	const { sk } = asoc;
@@ -150,4 +137,17 @@ export function sctp_cmd_delete_tcb(k: Stack, asoc: SctpAssociation): void {
 		return;
 	}
 	sctp_association_free(k, asoc);
+}
+
+/** Sets the error of a one-to-one sock. A one-to-many sock gets notifications instead. */
+export function sctp_cmd_set_sk_err(k: Stack, asoc: SctpAssociation, error: number): void {
+	if (!sctp_style(k, asoc.sk, SCTP_SOCKET_UDP)) k.sock.sk_err[asoc.sk] = error;
+}
+
+/** T1 has expired. The timeout doubles when all addresses, here one, were tried with it. */
+export function sctp_cmd_t1_timer_update(asoc: SctpAssociation): void {
+	asoc.init_err_counter++;
+	if (asoc.init_sent_count <= asoc.init_cycle + 1) return;
+	asoc.t1 = Math.min(asoc.t1 * 2, SCTP_RTO_MAX);
+	asoc.init_cycle++;
 }

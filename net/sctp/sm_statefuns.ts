@@ -456,21 +456,6 @@ function sctp_sf_do_9_2_shut_ctsn(k: Stack, asoc: SctpAssociation, packet: SctpP
 	sctp_cmd_process_sack(k, asoc, packet.ctsn);
 }
 
-/**
- * Takes data. Returns whether it is new. A sock that no longer receives acknowledges data and
- * discards it (sctp_ulpq_tail_event). Data behind a gap is left to be sent again.
- */
-function sctp_eat_data(k: Stack, asoc: SctpAssociation, packet: SctpPacket): boolean {
-	const { peer, sk } = asoc;
-	peer.last_data_from = packet.transport;
-	if (packet.tsn !== peer.ctsn + 1) return false;
-	peer.ctsn = packet.tsn;
-	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) === 0) {
-		sctp_sk(k, sk).receive_queue.push({ asoc, size: packet.size });
-	}
-	return true;
-}
-
 /** DATA. */
 function sctp_sf_eat_data_6_2(k: Stack, asoc: SctpAssociation, packet: SctpPacket): void {
 	if (!sctp_vtag_verify(packet, asoc)) return;
@@ -696,4 +681,19 @@ function sctp_sf_t5_timer_expire(k: Stack, asoc: SctpAssociation): void {
 	sctp_packet_transmit(k, asoc, null, { type: SCTP_CID_ABORT, vtag: asoc.c.peer_vtag });
 	sctp_cmd_set_sk_err(k, asoc, ETIMEDOUT);
 	sctp_cmd_assoc_failed(k, asoc);
+}
+
+/**
+ * Takes data. Returns whether it is new. A sock that no longer receives acknowledges data and
+ * discards it (sctp_ulpq_tail_event). Data behind a gap is left to be sent again.
+ */
+function sctp_eat_data(k: Stack, asoc: SctpAssociation, packet: SctpPacket): boolean {
+	const { peer, sk } = asoc;
+	peer.last_data_from = packet.transport;
+	if (packet.tsn !== peer.ctsn + 1) return false;
+	peer.ctsn = packet.tsn;
+	if ((k.sock.sk_shutdown[sk] & RCV_SHUTDOWN) === 0) {
+		sctp_sk(k, sk).receive_queue.push({ asoc, size: packet.size });
+	}
+	return true;
 }

@@ -3,8 +3,9 @@
 import { errnoName } from "../../include/uapi/asm-generic/errno.js";
 import { eventsOf } from "../check/order.js";
 import { type PlayOptions, readScript } from "../check/player.js";
-import { isProgram, recordProgram } from "../real/carried.js";
-import { judgeSystem, lackNames } from "../real/lacks.js";
+import type { Agent } from "../real/agent/agent.js";
+import { isProgram, type PassedOver, recordProgram } from "../real/carried.js";
+import { judgeSystem, lackNames, type SystemJudgement } from "../real/lacks.js";
 import {
 	DrawRecorder,
 	judge,
@@ -19,6 +20,7 @@ import { type Case, REPORT_OPTIONS, Report, reportHelp } from "./reports.js";
 import {
 	Interrupted,
 	json,
+	type Progress,
 	parse,
 	printable,
 	progress,
@@ -97,6 +99,58 @@ function row(outcome: LiveOutcome): string {
 	return `${kernel.padEnd(16)} ${model.padEnd(16)} ${verdict[outcome.verdict].padEnd(8)} ${pid}${call}`;
 }
 
+/** How scripts are played and printed. */
+interface LiveOptions {
+	/** The version to model. */
+	version: string;
+	seed: number;
+	explain: boolean;
+	/** Only the recording is printed. */
+	record: boolean;
+	json: boolean;
+	quiet: boolean;
+	/** Several scripts are played, so JSON objects name the script. */
+	several: boolean;
+}
+
+/** How far the command is. */
+interface Reached {
+	/** The script and its line. */
+	place: string;
+	/** Number of scripts that were played, and of lines that differ. */
+	done: number;
+	differing: number;
+}
+
+/** The results of the kernel. For a recording of a program also what was not carried over. */
+type Recorded = Recording & { passed?: PassedOver };
+
+/** The kernel makes the calls of a script. A recording of a program is carried over. */
+function recordOn(
+	agent: Agent,
+	script: Parsed,
+	draws: DrawRecorder | null,
+	onLine: (line: number) => void,
+): Promise<Recorded> {
+	const carries = draws === null && agent.hello.system === null && isProgram(script);
+	return carries ? recordProgram(script, agent, onLine) : recordScript(script, agent, draws);
+}
+
+/** The model makes the same calls, and its results are compared with those of the kernel. */
+function judgeOf(
+	agent: Agent,
+	recording: Recording,
+	file: string,
+	options: PlayOptions,
+): SystemJudgement {
+	const { system, lacks } = agent.hello;
+	return interruptible(() =>
+		system === null
+			? { outcomes: judge(recording, file, options), recording, lacks: [] }
+			: judgeSystem(recording, file, options, lacks),
+	);
+}
+
 /** Plays the script again and prints how the model came to its own result, with every search. */
 function explainFirst(
 	first: LiveOutcome,
@@ -107,6 +161,125 @@ function explainFirst(
 	const explained = judge(recording, file, { ...options, explain: true });
 	const same = explained.find(({ line, verdict }) => line === first.line && verdict === "mismatch");
 	if (same !== undefined) first.explanation = same.explanation;
+}
+
+/**
+ * What the recording of a program has for a call that the kernel answered otherwise: an error, or
+ * "" for success. Null for other calls. `told` has the errors of the recording by line.
+ */
+function before(
+	{ line, recordedError }: LiveOutcome,
+	told: ReadonlyMap<number, string>,
+): string | null {
+	const result = told.get(line);
+	return result === undefined || result === (recordedError ?? "") ? null : result;
+}
+
+/** The lines that a script's outcomes are printed as. */
+function printed(
+	file: string,
+	outcomes: readonly LiveOutcome[],
+	told: ReadonlyMap<number, string>,
+	{ json: asJson, quiet, several }: LiveOptions,
+): string[] {
+	const lines: string[] = [];
+	const header = `${"kernel".padEnd(16)} ${"model".padEnd(16)} ${"verdict".padEnd(8)} call`;
+	if (!asJson && !quiet) lines.push(styled("1", header));
+	for (const outcome of outcomes) {
+		const mismatch = outcome.verdict === "mismatch";
+		if (quiet && !mismatch) continue;
+		if (asJson) {
+			if (outcome.call !== "$") lines.push(json(outcome, several ? file : null));
+			continue;
+		}
+		if (outcome.call === "$") {
+			const lacks = outcome.recordedError ?? "";
+			const verdict = lacks === "" ? "" : "-";
+			const columns = `${lacks.padEnd(16)} ${"".padEnd(16)} ${verdict.padEnd(8)} `;
+			lines.push(`${columns}${printable(outcome.text)}`);
+			continue;
+		}
+		const other = before(outcome, told);
+		const was = other === null ? "" : `  # in the recording: ${other || "success"}`;
+		const shown = printable(row(outcome) + was);
+		lines.push(mismatch ? styled("31", shown) : shown);
+		lines.push(...remarks(file, outcome));
+	}
+	return lines;
+}
+
+/** The lines below a script: the counts, what was left out, and how to see a difference again. */
+function summary(
+	file: string,
+	name: string,
+	version: string,
+	{ outcomes, lacks }: SystemJudgement,
+	told: ReadonlyMap<number, string>,
+	passed: PassedOver,
+): string[] {
+	const lines: string[] = [];
+	const differ = outcomes.filter(({ verdict }) => verdict === "mismatch").length;
+	const otherwise = outcomes.filter((outcome) => before(outcome, told) !== null).length;
+	const kernel = `kernel ${printable(name)}, model ${version}`;
+	const also = otherwise > 0 ? `, ${otherwise} answered otherwise than in the recording` : "";
+	const counts = `${outcomes.length} lines, ${differ} differ${also}`;
+	lines.push(styled(differ > 0 ? "31" : "32", `# ${printable(file)}, ${kernel}: ${counts}`));
+	if (differ > 0 && file !== "-") {
+		const program = `inet-port-model repro --c --kernel ${version} --expect model`;
+		lines.push(printable(`# as a program: ${program} ${file}`));
+	}
+	const left = [...passed].map(([what, times]) => `${what} ${times}`);
+	if (left.length > 0) lines.push(printable(`# not carried over: ${left.join(", ")}`));
+	const names = lackNames(lacks).map(printable).join(", ");
+	if (names !== "") lines.push(`# ${printable(name)} lacks: ${names}`);
+	return lines;
+}
+
+/** Plays the scripts one after the other: on the kernel, on the model, and prints them. */
+async function playAll(
+	scripts: readonly Parsed[],
+	agent: Agent,
+	draws: DrawRecorder | null,
+	options: LiveOptions,
+	report: Report,
+	work: Progress,
+	reached: Reached,
+): Promise<void> {
+	const { version, seed, explain } = options;
+	for (const script of scripts) {
+		const { file } = script;
+		const began = performance.now();
+		const onStep = (line: number) => {
+			reached.place = `${file}, line ${line}`;
+			work.show(() => `live: ${reached.place}`);
+		};
+		onStep(0);
+		const recording = await recordOn(agent, script, draws, onStep);
+		if (options.record) {
+			process.stdout.write(recording.text);
+			continue;
+		}
+		const judged = judgeOf(agent, recording, file, { version, seed, explain, onStep });
+		work.end();
+		const { outcomes } = judged;
+		const mismatches = outcomes.filter(({ verdict }) => verdict === "mismatch");
+		reached.differing += mismatches.length;
+		const [first] = mismatches;
+		if (first !== undefined && !explain) {
+			explainFirst(first, judged.recording, file, { version, seed });
+		}
+		reached.done++;
+		if (report.wanted) report.add(caseOf(file, outcomes, (performance.now() - began) / 1000));
+		if (report.tap) continue;
+		const { passed } = recording;
+		const told = passed === undefined ? new Map<number, string>() : resultsOf(script);
+		const lines = printed(file, outcomes, told, options);
+		if (!options.json) {
+			const { name } = agent.hello;
+			lines.push(...summary(file, name, version, judged, told, passed ?? new Map()));
+		}
+		writeOut(lines.map((line) => `${line}\n`));
+	}
 }
 
 export async function live(args: string[]): Promise<number> {
@@ -135,102 +308,27 @@ export async function live(args: string[]): Promise<number> {
 	const report = new Report("live", values);
 	const agent = await startAgent(values.agent, values.image, values.system);
 	const work = progress();
-	let differing = 0;
-	let done = 0;
-	let place = "";
+	const reached: Reached = { place: "", done: 0, differing: 0 };
 	const play = async () => {
-		const version = versionOf(String(values.kernel), agent.hello.models);
+		const options = {
+			version: versionOf(String(values.kernel), agent.hello.models),
+			seed,
+			explain: values.explain === true,
+			record: values.record === true,
+			json: values.json === true,
+			quiet: values.quiet === true,
+			several: scripts.length > 1,
+		};
 		const draws = values.draws === true ? await DrawRecorder.start(agent) : null;
 		report.begin(`live ${agent.hello.name}`, scripts.length);
-		for (const script of scripts) {
-			const { file } = script;
-			const began = performance.now();
-			const onLine = (line: number) => {
-				place = `${file}, line ${line}`;
-				work.show(() => `live: ${place}`);
-			};
-			onLine(0);
-			const program = draws === null && agent.hello.system === null && isProgram(script);
-			const carried = program ? await recordProgram(script, agent, onLine) : null;
-			const recording = carried ?? (await recordScript(script, agent, draws));
-			if (values.record === true) {
-				process.stdout.write(recording.text);
-				continue;
-			}
-			const explain = values.explain === true;
-			const play = { version, seed, explain, onStep: onLine };
-			const judged = interruptible(() =>
-				agent.hello.system === null
-					? { outcomes: judge(recording, file, play), recording, lacks: [] }
-					: judgeSystem(recording, file, play, agent.hello.lacks),
-			);
-			work.end();
-			const { outcomes } = judged;
-			const told = program ? resultsOf(script) : null;
-			let otherwise = 0;
-			const mismatches = outcomes.filter(({ verdict }) => verdict === "mismatch");
-			const differ = mismatches.length;
-			differing += differ;
-			const [first] = mismatches;
-			if (first !== undefined && !explain) {
-				explainFirst(first, judged.recording, file, { version, seed });
-			}
-			done++;
-			const { wanted } = report;
-			if (wanted) report.add(caseOf(file, outcomes, (performance.now() - began) / 1000));
-			if (report.tap) continue;
-			const lines: string[] = [];
-			const header = `${"kernel".padEnd(16)} ${"model".padEnd(16)} ${"verdict".padEnd(8)} call`;
-			if (values.json !== true && values.quiet !== true) lines.push(styled("1", header));
-			for (const outcome of outcomes) {
-				const mismatch = outcome.verdict === "mismatch";
-				const before = told?.get(outcome.line);
-				const other = before !== undefined && before !== (outcome.recordedError ?? "");
-				if (other) otherwise++;
-				if (values.quiet === true && !mismatch) continue;
-				if (values.json === true) {
-					if (outcome.call !== "$") lines.push(json(outcome, scripts.length > 1 ? file : null));
-					continue;
-				}
-				if (outcome.call === "$") {
-					const lacks = outcome.recordedError ?? "";
-					const verdict = lacks === "" ? "" : "-";
-					const columns = `${lacks.padEnd(16)} ${"".padEnd(16)} ${verdict.padEnd(8)} `;
-					lines.push(`${columns}${printable(outcome.text)}`);
-					continue;
-				}
-				const was = other ? `  # in the recording: ${before || "success"}` : "";
-				const shown = printable(row(outcome) + was);
-				lines.push(mismatch ? styled("31", shown) : shown);
-				lines.push(...remarks(file, outcome));
-			}
-			if (values.json !== true) {
-				const kernel = `kernel ${printable(agent.hello.name)}, model ${version}`;
-				const also = otherwise > 0 ? `, ${otherwise} answered otherwise than in the recording` : "";
-				const counts = `${outcomes.length} lines, ${differ} differ${also}`;
-				const summary = `# ${printable(file)}, ${kernel}: ${counts}`;
-				lines.push(styled(differ > 0 ? "31" : "32", summary));
-				if (differ > 0 && file !== "-") {
-					const program = `inet-port-model repro --c --kernel ${version} --expect model`;
-					lines.push(printable(`# as a program: ${program} ${file}`));
-				}
-				const passed = [...(carried?.passed ?? [])].map(([what, times]) => `${what} ${times}`);
-				if (passed.length > 0) lines.push(printable(`# not carried over: ${passed.join(", ")}`));
-				const lacks = lackNames(judged.lacks).map(printable).join(", ");
-				if (lacks !== "") lines.push(`# ${printable(agent.hello.name)} lacks: ${lacks}`);
-			}
-			writeOut(lines.map((line) => `${line}\n`));
-		}
+		await playAll(scripts, agent, draws, options, report, work, reached);
 	};
 	try {
 		await stoppable(play, () => agent.end());
 	} catch (error) {
 		work.end();
 		const interrupted = error instanceof Interrupted;
-		const rest = positionals.slice(done).join(" ");
-		const goOn = scripts.length > 1 ? `; go on with: ${rest}` : "";
-		const many = `${done} of ${scripts.length} files done, ${differing} lines differ`;
-		const reason = interrupted ? `interrupted in ${place}; ${many}${goOn}` : messageOf(error);
+		const reason = interrupted ? soFar(reached, positionals) : messageOf(error);
 		report.end(reason);
 		throw interrupted ? new Interrupted(reason) : error;
 	} finally {
@@ -238,7 +336,14 @@ export async function live(args: string[]): Promise<number> {
 		agent.end();
 	}
 	report.end();
-	return differing > 0 ? 1 : 0;
+	return reached.differing > 0 ? 1 : 0;
+}
+
+/** What an interrupted command did, and how to go on. */
+function soFar({ place, done, differing }: Reached, files: readonly string[]): string {
+	const goOn = files.length > 1 ? `; go on with: ${files.slice(done).join(" ")}` : "";
+	const many = `${done} of ${files.length} files done, ${differing} lines differ`;
+	return `interrupted in ${place}; ${many}${goOn}`;
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

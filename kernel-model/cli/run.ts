@@ -266,6 +266,112 @@ class Tally {
 /** Most different texts that a Tally keeps. */
 const REASONS = 10_000;
 
+/** What the lines of a part showed, for its summary. */
+interface Totals {
+	/** Number of set-up commands. */
+	commands: number;
+	/** Numbers of calls, by verdict. */
+	verdicts: Record<Verdict, number>;
+	/** Why calls are undecided. */
+	reasons: Tally;
+	/** What was learnt about the host. */
+	learnt: Some;
+	/** Calls that were passed over. */
+	ignored: Tally;
+	/** Lines that are not understood. */
+	strange: Some;
+	/** The lines that count as different, in words. */
+	differing: string[];
+}
+
+function newTotals(): Totals {
+	return {
+		commands: 0,
+		verdicts: { match: 0, mismatch: 0, undecided: 0, unrecorded: 0, ignored: 0 },
+		reasons: new Tally(),
+		learnt: new Some(8),
+		ignored: new Tally(),
+		strange: new Some(5),
+		differing: [],
+	};
+}
+
+/** Plays a part: a short one as a whole, a long one line by line. */
+function linesOf(
+	file: string,
+	part: Part,
+	version: string,
+	seed: number,
+	options: RunOptions,
+): Iterable<Played> {
+	const { explain, uid, alone, host, onStep } = options;
+	const settings = {
+		version,
+		seed,
+		explain,
+		onStep,
+		...(uid === null ? {} : { uid }),
+		...(alone ? { alone } : {}),
+		...(host.length === 0 ? {} : { host }),
+	};
+	return "script" in part
+		? playWhole(part.script, settings)
+		: playLines(part.lines, file, part.above, settings, undefined, part.top);
+}
+
+/** Adds an outcome to the totals. */
+function count(totals: Totals, file: string, outcome: Outcome, options: RunOptions): void {
+	const { verdict, learnt, reason, line, call } = outcome;
+	if (call === "$") {
+		totals.commands++;
+		return;
+	}
+	totals.verdicts[verdict]++;
+	if (learnt !== null) totals.learnt.add(`${learnt} (line ${line})`);
+	if (verdict === "undecided") totals.reasons.add(reason ?? "");
+	if (verdict === "ignored") totals.ignored.add(nameOf(outcome));
+	if (counts(outcome, options) && totals.differing.length < REPORTED) {
+		totals.differing.push(`${file}:${line}: ${call}: ${reason ?? ""}`);
+	}
+}
+
+/** The lines below a part: what is not understood, undecided or learnt, and the counts. */
+function summary(file: string, version: string, totals: Totals, options: RunOptions): string[] {
+	const { verdicts, reasons, learnt, strange } = totals;
+	const lines: string[] = [];
+	const say = (colour: string, text: string) =>
+		lines.push(`${styled(colour, printable(`# ${text}`))}\n`);
+	if (strange.count > 0) {
+		const what = strange.count === 1 ? "1 line is" : `${strange.count} lines are`;
+		say("33", `${what} not understood: ${strange.text("; ")}`);
+	}
+	const most = reasons.most(5);
+	for (const [reason, times] of most) say("33", `undecided ${times} times: ${reason}`);
+	const rest = most.reduce((left, [, times]) => left - times, verdicts.undecided);
+	if (rest > 0) say("33", `undecided ${rest} times: other reasons`);
+	lines.push(...options.hostLines);
+	if (learnt.count > 0) say("2", `learnt about the host: ${learnt.text(", ")}`);
+	const fails = verdicts.mismatch > 0 || (options.strict && verdicts.undecided > 0);
+	say(fails ? "31" : "32", `${file}, kernel ${version}: ${countsOf(totals)}`);
+	return lines;
+}
+
+/** The numbers of calls, by verdict, in words. */
+function countsOf({ verdicts, ignored }: Totals): string {
+	const names = ignored
+		.most(5)
+		.map(([name, times]) => `${name} ${times}`)
+		.join(", ");
+	return [
+		`${verdicts.match} as recorded`,
+		`${verdicts.mismatch} differ`,
+		...(verdicts.undecided > 0 ? [`${verdicts.undecided} undecided`] : []),
+		`${verdicts.unrecorded} without a record`,
+		`${verdicts.ignored} passed over${names === "" ? "" : ` (${names})`}`,
+	].join(", ");
+}
+
+/** Plays one part of a file, and prints its lines and its summary. */
 function playPart(
 	file: string,
 	part: Part,
@@ -274,97 +380,29 @@ function playPart(
 	options: RunOptions,
 	output: Output,
 ): Sum {
-	let commands = 0;
-	const sum: Record<Verdict, number> = {
-		match: 0,
-		mismatch: 0,
-		undecided: 0,
-		unrecorded: 0,
-		ignored: 0,
-	};
-	const reasons = new Tally();
-	const learnt = new Some(8);
-	const ignored = new Tally();
-	const strange = new Some(5);
-	const { explain, uid, alone, host } = options;
-	const differing: string[] = [];
-	const settings = {
-		version,
-		seed,
-		explain,
-		onStep: options.onStep,
-		...(uid === null ? {} : { uid }),
-		...(alone ? { alone } : {}),
-		...(host.length === 0 ? {} : { host }),
-	};
-	let played: Iterable<Played>;
-	if ("script" in part) played = playWhole(part.script, settings);
-	else {
-		output.flow();
-		played = playLines(part.lines, file, part.above, settings, undefined, part.top);
-	}
-	const count = (outcome: Outcome) => {
-		if (outcome.call === "$") {
-			commands++;
-			return;
-		}
-		sum[outcome.verdict]++;
-		if (outcome.learnt !== null) learnt.add(`${outcome.learnt} (line ${outcome.line})`);
-		if (outcome.verdict === "undecided") reasons.add(outcome.reason ?? "");
-		if (outcome.verdict === "ignored") ignored.add(nameOf(outcome));
-		if (counts(outcome, options) && differing.length < REPORTED) {
-			differing.push(`${file}:${outcome.line}: ${outcome.call}: ${outcome.reason ?? ""}`);
-		}
-		if (!options.json || (options.quiet && !counts(outcome, options))) return;
-		output.write(`${json(outcome, options.several ? file : null)}\n`);
-	};
-	for (const each of played) {
+	const totals = newTotals();
+	const prints = !options.json && !options.tap;
+	if (!("script" in part)) output.flow();
+	for (const each of linesOf(file, part, version, seed, options)) {
 		if (each.kind === "outcome") {
-			count(each.outcome);
-			continue;
+			const { outcome } = each;
+			count(totals, file, outcome, options);
+			if (!options.json || outcome.call === "$") continue;
+			if (options.quiet && !counts(outcome, options)) continue;
+			output.write(`${json(outcome, options.several ? file : null)}\n`);
+		} else if (prints) {
+			const { printed, outcome } = each;
+			const why = printed.last ? strangeness(printed, outcome) : null;
+			if (why !== null) totals.strange.add(why);
+			output.write(format(file, printed, outcome, options));
 		}
-		const { printed, outcome } = each;
-		if (options.json || options.tap) continue;
-		const why = printed.last ? strangeness(printed, outcome) : null;
-		if (why !== null) strange.add(why);
-		output.write(format(file, printed, outcome, options));
 	}
-	if (!options.json && !options.tap) {
-		const names = ignored
-			.most(5)
-			.map(([name, count]) => `${name} ${count}`)
-			.join(", ");
-		const summary = [
-			`${sum.match} as recorded`,
-			`${sum.mismatch} differ`,
-			...(sum.undecided > 0 ? [`${sum.undecided} undecided`] : []),
-			`${sum.unrecorded} without a record`,
-			`${sum.ignored} passed over${names === "" ? "" : ` (${names})`}`,
-		].join(", ");
-		if (strange.count > 0) {
-			const what = strange.count === 1 ? "1 line is" : `${strange.count} lines are`;
-			const said = printable(`# ${what} not understood: ${strange.text("; ")}`);
-			output.write(`${styled("33", said)}\n`);
-		}
-		const most = reasons.most(5);
-		for (const [reason, times] of most) {
-			output.write(`${styled("33", printable(`# undecided ${times} times: ${reason}`))}\n`);
-		}
-		const rest = most.reduce((left, [, times]) => left - times, sum.undecided);
-		if (rest > 0) output.write(`${styled("33", `# undecided ${rest} times: other reasons`)}\n`);
-		for (const line of options.hostLines) output.write(line);
-		if (learnt.count > 0) {
-			const said = printable(`# learnt about the host: ${learnt.text(", ")}`);
-			output.write(`${styled("2", said)}\n`);
-		}
-		const fails = sum.mismatch > 0 || (options.strict && sum.undecided > 0);
-		const status = fails ? "31" : "32";
-		const line = printable(`# ${file}, kernel ${version}: ${summary}`);
-		output.write(`${styled(status, line)}\n`);
-	}
-	const used = commands + sum.undecided + sum.match + sum.mismatch + sum.unrecorded;
-	const notes = reasons.most(5).map(([reason, times]) => `undecided ${times} times: ${reason}`);
-	return { mismatches: sum.mismatch, undecided: sum.undecided, used, differing, notes };
+	if (prints) for (const line of summary(file, version, totals, options)) output.write(line);
+	const { match, mismatch, undecided, unrecorded } = totals.verdicts;
+	const used = totals.commands + match + mismatch + undecided + unrecorded;
+	const most = totals.reasons.most(5);
+	const notes = most.map(([reason, times]) => `undecided ${times} times: ${reason}`);
+	return { mismatches: mismatch, undecided, used, differing: totals.differing, notes };
 }
 
 /** Says how much of the --host files the model has taken, and what it has left out. */

@@ -184,10 +184,43 @@ export function firstOf({ i, n }: { i: number; n: number }, from: number): numbe
 	return from + ((((i - 1 - from) % n) + n) % n);
 }
 
-/** Runs programs until `operations` are done, or one differs. Throws AgentError. */
+/** A program, as the kernel and the model played it. */
+interface Played {
+	script: string[];
+	recording: Recording;
+	outcomes: LiveOutcome[];
+}
+
+/** A campaign while it runs. */
+interface Running {
+	readonly options: CampaignOptions;
+	readonly abilities: Abilities;
+	readonly done: Campaign;
+	/** Counts what the searches of the model do. */
+	readonly trace: PortSearchTrace;
+	/** The last program that differed; null if none did. */
+	worst: Played | null;
+}
+
+/**
+ * Runs programs until `operations` are done, or one differs. Then looks for the smallest program
+ * that shows the difference, and explains it. Throws AgentError.
+ */
 export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
-	const { agent, version, operations, shard } = options;
-	const able = await abilitiesOf(agent, version);
+	const running = await begin(options);
+	const { done } = running;
+	const found = await firstDifference(running);
+	const first = running.worst;
+	if (found === null || first === null) return done;
+	done.shrinking = true;
+	if (options.shrink !== false) await shrink(running, found.program, first);
+	done.difference = explained(running, found.number, first);
+	return done;
+}
+
+/** Asks the kernel for its features. Nothing is counted yet. */
+async function begin(options: CampaignOptions): Promise<Running> {
+	const able = await abilitiesOf(options.agent, options.version);
 	const kinds = options.kinds ?? able.kinds;
 	const abilities = {
 		...able,
@@ -203,7 +236,6 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		searches: 0,
 		exhausted: 0,
 	};
-	const trace = new Counter(coverage);
 	const done: Campaign = {
 		programs: 0,
 		operations: 0,
@@ -214,94 +246,110 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		coverage,
 		difference: null,
 	};
-	interface Played {
-		script: string[];
-		recording: Recording;
-		outcomes: LiveOutcome[];
-	}
-	let worst: Played | null = null;
+	return { options, abilities, done, trace: new Counter(coverage), worst: null };
+}
 
-	const differs = (outcomes: LiveOutcome[]) =>
-		outcomes.some(({ verdict }) => verdict === "mismatch");
-	// Other shards may run on this kernel.
-	const shared = shard.n > 1;
-	const play = async (script: string[]) => {
-		const parsed = readScript(`${script.join("\n")}\n`, NAME);
-		const recording = await recordScript(parsed, agent, options.draws ?? null);
-		// The clock is varied last. For a smaller program this happens only at the end, because
-		// nearly all differ without it.
-		let outcomes = judgeOn(agent, recording, NAME, { version, shared, trace, variants: false });
-		if (differs(outcomes) && !done.shrinking)
-			outcomes = judgeOn(agent, recording, NAME, { version, shared });
-		return { script, recording, outcomes };
-	};
-	/** Whether the script shows a difference in one of several tries. */
-	const shows = async (script: string[], tries: number) => {
-		for (let i = 0; i < tries; i++) {
-			const played = await play(script);
-			if (!done.shrinking) count(done, played.outcomes);
-			if (!differs(played.outcomes)) {
-				if (!done.shrinking) options.keep?.(played.recording);
-				continue;
-			}
-			worst = played;
-			return true;
-		}
-		return false;
-	};
-
-	let at = options.only ?? firstOf(shard, options.from ?? 0);
-	let differing: Program | null = null;
-	while (differing === null && done.operations < operations) {
-		const program = programOf(options.seed, at, options.size);
+/** The first program that differs, and its number; null if none does. */
+async function firstDifference(
+	running: Running,
+): Promise<{ program: Program; number: number } | null> {
+	const { options, abilities, done } = running;
+	const { shard, only } = options;
+	let number = only ?? firstOf(shard, options.from ?? 0);
+	for (; done.operations < options.operations; number += shard.n) {
+		const program = programOf(options.seed, number, options.size);
+		let differing = false;
 		try {
 			if (options.stopped?.() === true) done.interrupted = true;
-			else if (await shows(renderProgram(program, abilities), 1)) differing = program;
+			else differing = await shows(running, renderProgram(program, abilities), 1);
 		} catch (error) {
 			if (!(await wasStopped(options.stopped))) throw error;
 			done.interrupted = true;
 		}
-		if (done.interrupted) break;
+		if (done.interrupted) return null;
 		done.programs++;
 		options.progress(done);
-		done.next = at + 1;
-		if (options.only !== undefined) break;
-		if (differing === null) at += shard.n;
+		done.next = number + 1;
+		if (differing) return { program, number };
+		if (only !== undefined) return null;
 	}
-	const first = worst as Played | null;
-	if (differing === null || first === null) return done;
-	done.shrinking = true;
-	/** Whether a smaller program shows a difference; null once the time is over. */
-	const within = (limit: number) => {
-		const until = Date.now() + limit;
-		return async (script: readonly string[]): Promise<boolean | null> => {
-			if (Date.now() > until || options.stopped?.() === true) return null;
-			options.progress(done);
-			try {
-				return await shows([...script], TRIES);
-			} catch (error) {
-				// Without a line the rest may not be a valid script.
-				if (error instanceof ScriptError) return false;
-				if (await wasStopped(options.stopped)) return null;
-				throw error;
-			}
-		};
+	return null;
+}
+
+/** Whether a script shows a difference in one of several tries. */
+async function shows(running: Running, script: string[], tries: number): Promise<boolean> {
+	const { options, done } = running;
+	for (let i = 0; i < tries; i++) {
+		const played = await play(running, script);
+		if (!done.shrinking) count(done, played.outcomes);
+		if (differs(played.outcomes)) {
+			running.worst = played;
+			return true;
+		}
+		if (!done.shrinking) options.keep?.(played.recording);
+	}
+	return false;
+}
+
+/** The kernel makes the calls of a script, and the model judges them. */
+async function play({ options, done, trace }: Running, script: string[]): Promise<Played> {
+	const { agent, version } = options;
+	const parsed = readScript(`${script.join("\n")}\n`, NAME);
+	const recording = await recordScript(parsed, agent, options.draws ?? null);
+	const shared = isShared(options);
+	// The clock is varied last. For a smaller program this happens only at the end, because
+	// nearly all differ without it.
+	let outcomes = judgeOn(agent, recording, NAME, { version, shared, trace, variants: false });
+	if (differs(outcomes) && !done.shrinking)
+		outcomes = judgeOn(agent, recording, NAME, { version, shared });
+	return { script, recording, outcomes };
+}
+
+/** Looks for the smallest program that shows a difference, for a limited time. */
+async function shrink(running: Running, program: Program, first: Played): Promise<void> {
+	const { options, abilities } = running;
+	const fits = fitsWithin(running, options.shrinkLimit ?? SHRINK_LIMIT);
+	await smallest(program, (smaller) => fits(renderProgram(smaller, abilities)));
+	const { script } = running.worst ?? first;
+	await fewest(script, fitsWithin(running, SHRINK_LIMIT));
+}
+
+/** Whether a smaller program shows a difference; null once the time is over. */
+function fitsWithin(
+	running: Running,
+	limit: number,
+): (script: readonly string[]) => Promise<boolean | null> {
+	const { options, done } = running;
+	const until = Date.now() + limit;
+	return async (script) => {
+		if (Date.now() > until || options.stopped?.() === true) return null;
+		options.progress(done);
+		try {
+			return await shows(running, [...script], TRIES);
+		} catch (error) {
+			// Without a line the rest may not be a valid script.
+			if (error instanceof ScriptError) return false;
+			if (await wasStopped(options.stopped)) return null;
+			throw error;
+		}
 	};
-	if (options.shrink !== false) {
-		const fits = within(options.shrinkLimit ?? SHRINK_LIMIT);
-		await smallest(differing, (program) => fits(renderProgram(program, abilities)));
-		const { script } = (worst as Played | null) ?? first;
-		await fewest(script, within(SHRINK_LIMIT));
-	}
-	let last = (worst as Played | null) ?? first;
-	let explained = judgeOn(agent, last.recording, NAME, { version, shared, explain: true });
-	if (!differs(explained)) {
+}
+
+/** The difference of the smallest program, with how the model came to its own result. */
+function explained({ options, worst }: Running, number: number, first: Played): Difference {
+	const { agent, version } = options;
+	const shared = isShared(options);
+	const judged = ({ recording }: Played) =>
+		judgeOn(agent, recording, NAME, { version, shared, explain: true });
+	let last = worst ?? first;
+	let outcomes = judged(last);
+	if (!differs(outcomes)) {
 		last = first; // the small one depended on the clock alone
-		explained = judgeOn(agent, last.recording, NAME, { version, shared, explain: true });
+		outcomes = judged(last);
 	}
-	const wrong = explained.find(({ verdict }) => verdict === "mismatch");
-	done.difference = {
-		number: at,
+	const wrong = outcomes.find(({ verdict }) => verdict === "mismatch");
+	return {
+		number,
 		script: last.script,
 		reason: wrong === undefined ? "" : `line ${wrong.line}: ${wrong.reason}`,
 		outcomes: last.outcomes,
@@ -309,7 +357,15 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 		explanation: wrong?.explanation ?? [],
 		original: first.recording,
 	};
-	return done;
+}
+
+/** Whether other shards may run on this kernel. */
+function isShared({ shard }: CampaignOptions): boolean {
+	return shard.n > 1;
+}
+
+function differs(outcomes: readonly LiveOutcome[]): boolean {
+	return outcomes.some(({ verdict }) => verdict === "mismatch");
 }
 
 function count(done: Campaign, outcomes: readonly LiveOutcome[]): void {

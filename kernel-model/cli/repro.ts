@@ -32,8 +32,8 @@ differs, and 4 if it cannot run: namespaces, ip, or a protocol is missing.
                     ${DEFAULT_VERSION}); "running" is the version nearest to the running kernel
   --expect WHICH    script: recorded results are expected (default). model: the answers of
                     the version are expected, whatever the script says
-  --should RESULT   the last call should give this instead: "success", or an error such as
-                    EADDRINUSE. So the program fails where the kernel has a fault
+  --should RESULT   the last call should give this instead: "success", a number of bytes, or an
+                    error such as EADDRINUSE. So the program fails where the kernel has a fault
 
 A port that the kernel chooses must be within the range of its search and not reserved.
 Later lines that name it mean the same port. Where chance decides a result, each result
@@ -44,14 +44,21 @@ A script with setuid() gives a program that root must run.
 Exit status: 0 written, 2 bad input.
 `;
 
+/** The result that a text means: "success" is 0, an error is negative. Null if it means none. */
+export function resultNamed(text: string): number | null {
+	if (text === "success") return 0;
+	if (/^[0-9]{1,9}$/.test(text)) return Number(text);
+	const errno = errnoOf(text);
+	return errno === null ? null : -errno;
+}
+
 /** The result of --should. Throws UsageError. */
 function resultOf(text: unknown): number | undefined {
 	if (text === undefined) return undefined;
-	if (text === "success") return 0;
-	const errno = errnoOf(String(text));
-	if (errno !== null) return -errno;
+	const result = resultNamed(String(text));
+	if (result !== null) return result;
 	throw new UsageError(
-		`--should: expected success or the name of an error, found ${oneLine(String(text))}`,
+		`--should: expected success, a number or the name of an error, found ${oneLine(String(text))}`,
 	);
 }
 

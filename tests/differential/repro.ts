@@ -9,11 +9,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, release, tmpdir } from "node:os";
 import { join } from "node:path";
+import { resultNamed } from "../../kernel-model/cli/repro.js";
 import { hasProtocol } from "../../kernel-model/laws/explore.js";
 import type { Protocol } from "../../kernel-model/laws/protocols.js";
 import { versionFor } from "../../kernel-model/machine/versions.js";
 import { checksOf, LANGUAGES, type Plan } from "../../kernel-model/real/repro/repro.js";
-import { errnoOf } from "../../kernel-model/script/operands.js";
 import {
 	allScripts,
 	differing,
@@ -84,7 +84,7 @@ async function tryJob({ name, script, own }: Job): Promise<void> {
 async function tryFindings(): Promise<void> {
 	for (const { name, text, should } of findings()) {
 		if (!name.includes(only)) continue;
-		const result = should === "success" ? 0 : -(errnoOf(should) ?? 0);
+		const result = resultNamed(should) ?? 0;
 		const script = { name, text };
 		const plan = plannedOf(script, { version, should: result });
 		const last = checksOf(plan).at(-1)?.line ?? 0;

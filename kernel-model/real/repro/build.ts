@@ -36,7 +36,7 @@ export interface PlanOptions {
 	version: string;
 	/** Lines with a result also get the answer of the model. */
 	own?: boolean;
-	/** The result that the last call should have, whatever the script says: 0 or a negative errno. */
+	/** The result that the last call should have, whatever the script says. An error is negative. */
 	should?: number;
 }
 

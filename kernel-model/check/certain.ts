@@ -8,7 +8,7 @@ import { type Address, unmapped } from "../machine/address.js";
 import { isHostAddress } from "../machine/failures.js";
 import type { Task } from "../machine/task.js";
 import { fdOf } from "../script/operands.js";
-import type { CallLine } from "../script/strace.js";
+import { type CallLine, ScriptError } from "../script/strace.js";
 import type { Events } from "./order.js";
 import type { Contradiction } from "./play.js";
 import type { World } from "./world.js";
@@ -47,8 +47,13 @@ export class Certain {
 	after(call: CallLine): void {
 		if (call.name === "io_uring_setup" || call.name === "pidfd_getfd") this.unseen = true;
 		if (call.name !== "bind" && call.name !== "getsockname") return;
-		const port = this.world.operands(call).shownAddress(1)?.port ?? 0;
-		this.possible[port] = 1;
+		try {
+			const port = this.world.operands(call).shownAddress(1)?.port ?? 0;
+			this.possible[port] = 1;
+		} catch (error) {
+			if (!(error instanceof ScriptError)) throw error;
+			this.unseen = true; // any port
+		}
 	}
 
 	/** The rule that excludes a result; null if other choices may explain it. */

@@ -16,7 +16,7 @@ import { TCP_DEFER_ACCEPT } from "../../include/uapi/linux/tcp.js";
 import { type Address, isWildcard, unmapped } from "../machine/address.js";
 import { isReceive, isRelevant, isSend, systemCall } from "../script/calls.js";
 import { fdOf, type Operands } from "../script/operands.js";
-import type { CallLine, ExitLine, SetupLine } from "../script/strace.js";
+import { type CallLine, type ExitLine, ScriptError, type SetupLine } from "../script/strace.js";
 import { Clients } from "./clients.js";
 import {
 	breakOff,
@@ -110,7 +110,7 @@ export class Evidence {
 		this.added++;
 		if (line.kind === "setup") this.setup(line);
 		else if (line.kind === "exit") this.exit(line);
-		else if (this.concerns(line)) this.call(line);
+		else if (this.concerns(line)) this.readable(line);
 		if (this.added % SOME === 0) this.settle();
 	}
 
@@ -200,6 +200,15 @@ export class Evidence {
 			if (life.kind === "tcp") return true;
 		}
 		return line.name === "close" || !line.opaque;
+	}
+
+	/** A recorded line with an argument that cannot be read shows nothing. It is an error if typed. */
+	private readable(line: CallLine): void {
+		try {
+			this.call(line);
+		} catch (error) {
+			if (!(error instanceof ScriptError) || line.result === null) throw error;
+		}
 	}
 
 	/** Calls of other roles than these show nothing about ports. */

@@ -73,3 +73,12 @@ describe("a line without a result", () => {
 		expect(differing([`${socket} = 3`, `${cut} <unfinished ...>`])).toEqual([]);
 	});
 });
+
+it("a recorded line with an argument that cannot be read is passed over; a typed one is an error", () => {
+	const socket = "socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3";
+	const bind = `bind(3, ${v4(80).replace("htons", "foo")}, 16)`;
+	const outcomes = play([socket, `${bind} = 0`, "listen(3, 5) = 0"]);
+	expect(outcomes.map(({ verdict }) => verdict)).toEqual(["match", "ignored", "match"]);
+	expect(outcomes[1].reason).toContain("a port such as htons(80)");
+	expect(() => play([socket, bind])).toThrow("script:2:38: expected a port such as htons(80)");
+});

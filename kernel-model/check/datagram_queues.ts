@@ -59,13 +59,26 @@ export class DatagramQueues {
 	 * of another member, or behind others that belong to another member. Null if no datagram fits.
 	 */
 	find(table: UdpTable, sk: number, fits: (datagram: Datagram) => boolean): Datagram | null {
-		const own = table.receive_queue.get(sk)?.find(fits);
-		if (own !== undefined) return own;
-		for (const [datagram, open] of this.open) {
-			if (open.table !== table || !open.others.has(sk) || !fits(datagram)) continue;
+		const found = this.choose([
+			...(table.receive_queue.get(sk) ?? []).filter(fits),
+			...[...this.open].flatMap(([datagram, open]) =>
+				open.table === table && open.others.has(sk) && fits(datagram) ? [datagram] : [],
+			),
+		]);
+		const open = found === null ? undefined : this.open.get(found);
+		if (found !== null && open?.others.has(sk)) {
 			open.others.add(open.holder);
-			this.move(datagram, open, sk);
-			return datagram;
+			this.move(found, open, sk);
+		}
+		return found;
+	}
+
+	/** One of several datagrams that look alike: the first one, unless a later line tells another. */
+	private choose(alike: readonly Datagram[]): Datagram | null {
+		for (const [i, datagram] of alike.entries()) {
+			const last = i === alike.length - 1;
+			const of = datagram.v6_saddr === null ? "udp" : "udp6";
+			if (last || !this.open.has(datagram) || !this.kernel.askSecret(of)) return datagram;
 		}
 		return null;
 	}

@@ -111,10 +111,15 @@ export class AcceptQueues implements AcceptQueueGuest {
 		return this.members(listener).some((each) => this.kernel.sock.rskq_accept_head.get(each) !== 0);
 	}
 
-	/** Whether a connection is from this address. An MPTCP sock keeps it when its subflow has ended. */
+	/** The sock that has the client's address. An MPTCP sock keeps it when its subflow has ended. */
+	private addressed(child: number): number {
+		return this.kernel.mptcp.conn.get(child) ?? child;
+	}
+
+	/** Whether a connection is from this address. */
 	private isFrom(child: number, { family, address, port }: Address): boolean {
 		const S = this.kernel.sock;
-		const sk = this.kernel.mptcp.conn.get(child) ?? child;
+		const sk = this.addressed(child);
 		if (S.skc_dport[sk] !== port) return false;
 		const v6_daddr: In6Addr | null = family === "AF_INET6" ? parseIpv6(address) : null;
 		return v6_daddr === null
@@ -216,10 +221,11 @@ export class AcceptQueues implements AcceptQueueGuest {
 		const { skc_dport, skc_daddr, skc_v6_daddr } = this.kernel.sock;
 		for (const child of this.waiting(listener)) {
 			if (this.isDecided(child)) continue;
-			const from = skOverIpv6(this.kernel.sock, child)
-				? addressText(skc_v6_daddr, child * 4)
-				: addressText(nth(skc_daddr, child));
-			if (this.shown(members, from, nth(skc_dport, child)) === listener) continue;
+			const sk = this.addressed(child);
+			const from = skOverIpv6(this.kernel.sock, sk)
+				? addressText(skc_v6_daddr, sk * 4)
+				: addressText(nth(skc_daddr, sk));
+			if (this.shown(members, from, nth(skc_dport, sk)) === listener) continue;
 			const without = this.withoutIt(child);
 			const other = members.find((sk) => sk !== listener && !isFull(sk) && !without.has(sk));
 			if (other === undefined) continue;

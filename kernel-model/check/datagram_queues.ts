@@ -5,10 +5,16 @@
  * the recording has the kernel's secret, the model's choice is the kernel's.
  */
 
+import type { SecretKind } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import type { Datagram, UdpTable } from "../../include/net/udp.js";
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
+
+/** The secret that decides which member gets a datagram. */
+function secretOf({ v6_saddr }: Datagram): SecretKind {
+	return v6_saddr === null ? "udp" : "udp6";
+}
 
 /** A datagram to a group that no line has received yet. */
 interface Open {
@@ -30,7 +36,7 @@ export class DatagramQueues {
 	arrives(table: UdpTable, sk: number, datagram: Datagram): void {
 		const { kernel } = this;
 		const S = kernel.sock;
-		if (kernel.known.has(datagram.v6_saddr === null ? "udp" : "udp6")) return;
+		if (kernel.known.has(secretOf(datagram))) return;
 		const group = kernel.reuseport.get(nth(S.sk_reuseport_cb, sk));
 		const others = new Set<number>();
 		if (group !== undefined && S.skc_state[sk] !== TCP_ESTABLISHED) {
@@ -77,8 +83,8 @@ export class DatagramQueues {
 	private choose(alike: readonly Datagram[]): Datagram | null {
 		for (const [i, datagram] of alike.entries()) {
 			const last = i === alike.length - 1;
-			const of = datagram.v6_saddr === null ? "udp" : "udp6";
-			if (last || !this.open.has(datagram) || !this.kernel.askSecret(of)) return datagram;
+			if (last || !this.open.has(datagram)) return datagram;
+			if (!this.kernel.askSecret(secretOf(datagram))) return datagram;
 		}
 		return null;
 	}

@@ -27,10 +27,12 @@ import { nth } from "../machine/nth.js";
 import { type Snapshot, Snapshots } from "../machine/snapshot.js";
 import type { Task } from "../machine/task.js";
 import {
+	checkTyped,
 	choosesPort,
 	EXHAUSTED,
 	isFork,
 	isReadStrictly,
+	isTyped,
 	opensNamespace,
 	systemCall,
 } from "../script/calls.js";
@@ -356,22 +358,20 @@ export class Player {
 		return shown !== null && !shown.exact && this.facts.forgotten.has(call.line) ? null : shown;
 	}
 
-	/** Throws ScriptError for a call without a result that no kernel can be asked about. */
-	private checkTyped({ line, column, name }: CallLine): void {
-		let [expected, found] = ["", ""];
+	/** Throws ScriptError for a typed call that cannot be played. */
+	private checkTyped(call: CallLine): void {
+		const { line, column, name } = call;
 		if (isFork(name)) {
-			expected = "the child's pid after =, which begins the child's lines";
-			found = `${name}() without it`;
-		} else if (systemCall(name) === null) {
-			[expected, found] = ["a system call that concerns ports or descriptors", name];
-		} else return;
-		throw new ScriptError(this.recording.file, line, column, expected, found);
+			const expected = "the child's pid after =, which begins the child's lines";
+			throw new ScriptError(this.recording.file, line, column, expected, `${name}() without it`);
+		}
+		checkTyped(this.recording.file, call);
 	}
 
 	/** Plays a call and judges its result. */
 	private call(call: CallLine, index: number): Outcome {
 		const { world } = this;
-		if (call.result === null && !call.unresumed && world.own === null) this.checkTyped(call);
+		if (isTyped(call) && world.own === null) this.checkTyped(call);
 		const outcome = this.outcome(call, "ignored");
 		outcome.tell(call.result);
 		if (!this.plays(call, outcome)) return outcome;

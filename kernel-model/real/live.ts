@@ -16,7 +16,15 @@ import {
 import { type Outcome, type PlayOptions, playScript, readScript } from "../check/player.js";
 import { nth } from "../machine/nth.js";
 import type { KernelDraw } from "../machine/random.js";
-import { choosesPort, isFork, isRelevant, opensNamespace, systemCall } from "../script/calls.js";
+import {
+	checkTyped,
+	choosesPort,
+	isFork,
+	isRelevant,
+	isTyped,
+	opensNamespace,
+	systemCall,
+} from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
@@ -249,6 +257,7 @@ export class Recorder {
 		};
 		const { lines } = this.script;
 		for (const [at, line] of lines.entries()) {
+			if (line.kind === "call" && isTyped(line)) checkTyped(this.script.file, line);
 			if (line.kind === "setup") {
 				await finish();
 				if (await this.setUp({ kind: "script", line })) this.write(line.text, line.line);

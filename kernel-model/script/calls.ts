@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import type { CallLine } from "./syntax.js";
+import { type CallLine, ScriptError } from "./syntax.js";
 
 /** System calls: one row per call, with everything that the rooms know about it. */
 
@@ -185,6 +185,59 @@ export function isSend(name: string): boolean {
 export function isReceive(name: string): boolean {
 	const call = TABLE.get(name);
 	return call?.role === "receive" && call.bearsOn === "ports";
+}
+
+/** How many arguments the calls take that are typed most. The kernel takes no others. */
+const MOST_ARGUMENTS: ReadonlyMap<string, number> = new Map([
+	["socket", 3],
+	["bind", 3],
+	["connect", 3],
+	["listen", 2],
+	["getsockname", 3],
+	["getpeername", 3],
+	["shutdown", 2],
+	["setsockopt", 5],
+	["getsockopt", 5],
+	["accept", 3],
+	["accept4", 4],
+	["write", 3],
+	["writev", 3],
+	["send", 4],
+	["sendto", 6],
+	["sendmsg", 3],
+	["sendmmsg", 4],
+	["read", 3],
+	["readv", 3],
+	["recv", 4],
+	["recvfrom", 6],
+	["recvmsg", 3],
+	["recvmmsg", 5],
+	["close", 1],
+	["dup", 1],
+	["dup2", 2],
+	["dup3", 3],
+	["fcntl", 3],
+	["unshare", 1],
+	["setns", 2],
+]);
+
+/**
+ * Whether somebody typed a call. Such a call has no result. A recorded call has none only if the
+ * recording ended during the call.
+ */
+export function isTyped(call: CallLine): boolean {
+	return call.result === null && !call.unresumed;
+}
+
+/** Throws ScriptError for a typed call that has an unknown name or too many arguments. */
+export function checkTyped(file: string, { line, column, name, args }: CallLine): void {
+	if (systemCall(name) === null) {
+		const expected = "a system call that concerns ports or descriptors";
+		throw new ScriptError(file, line, column, expected, name);
+	}
+	const extra = args[MOST_ARGUMENTS.get(name) ?? args.length];
+	if (extra !== undefined)
+		throw new ScriptError(file, line, extra.value.column, ") after the last argument", "one more");
 }
 
 /**

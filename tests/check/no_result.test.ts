@@ -74,6 +74,18 @@ describe("a line without a result", () => {
 	});
 });
 
+it.each([
+	["listen(3, 5, 1)", 14],
+	["socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP, 0)", 42],
+	[`bind(3, ${v4(80)}, 16, 7)`, 87],
+])("a typed call with an argument too many is an error: %s", (text, column) => {
+	const socket = "socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)";
+	expect(() => play([socket, text])).toThrow(
+		`script:2:${column}: expected ) after the last argument, found one more`,
+	);
+	expect(differing([`${socket} = 3`, `${text} = 0`])).toEqual([]);
+});
+
 it("a recorded line with an argument that cannot be read is passed over; a typed one is an error", () => {
 	const socket = "socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3";
 	const bind = `bind(3, ${v4(80).replace("htons", "foo")}, 16)`;

@@ -15,7 +15,7 @@ const WARM_UP = { linear: 1, bitmap: 25 };
 /**
  * Lowest times of the whole calls and of their searches, ms. The rest of a call is the same for both.
  */
-export interface FillTimes {
+interface FillTimes {
 	ports: number;
 	linearMs: number;
 	bitmapMs: number;

@@ -339,7 +339,7 @@ function shareFigures(experiments: Experiments): string {
 	return `${lines.join("\n")}\n`;
 }
 
-export interface PlotOptions {
+interface PlotOptions {
 	/** Only charts and figures whose name begins with this text. */
 	only?: string;
 	print: (text: string) => void;

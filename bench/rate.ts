@@ -12,7 +12,7 @@ import {
 	SOL_IP,
 } from "../kernel-model/index.js";
 
-export interface RateOptions {
+interface RateOptions {
 	version: string;
 	/** Ports of the range: IP_LOCAL_PORT_RANGE of every socket. */
 	ports: number;

@@ -36,7 +36,7 @@ export const THERE = 0xc6336401;
 export const ACCEPTING = 0xcb007101;
 export const REFUSING = 0xcb007181;
 
-export interface TrialOptions {
+interface TrialOptions {
 	/** Seed of every draw; 1 if not given. */
 	seed?: number;
 	/** ip_local_port_range, both bounds inclusive; the kernel's default if not given. */

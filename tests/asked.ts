@@ -267,7 +267,7 @@ class Replay implements Target {
 }
 
 /** The script of a program, as the model of a version makes it. Throws OnlyModel. */
-export function scriptOf(program: string, version: string): string {
+function scriptOf(program: string, version: string): string {
 	const world = new World({ version });
 	const writer = new Writer(world, program);
 	world.run(program, writer);

@@ -115,7 +115,7 @@ export async function compile(
 	return status === 0 ? { command: [binary] } : { fault: `${compiler}: ${stderr}` };
 }
 
-export interface Ran {
+interface Ran {
 	status: number | null;
 	/** The lines of the script whose checks failed. */
 	failed: number[];
@@ -165,7 +165,7 @@ export function plannedOf({ name, text }: Script, options: PlanOptions): Plan {
 	return planOf(readScript(text, name), options);
 }
 
-export interface Verdict {
+interface Verdict {
 	/** What is wrong; null if the program agrees with the model. */
 	fault: string | null;
 	/** Why it cannot run here; null if it ran. */

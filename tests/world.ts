@@ -86,7 +86,7 @@ export interface Kind {
 	any: string;
 }
 
-export function kindOf(protocol: Protocol, family: 4 | 6): Kind {
+function kindOf(protocol: Protocol, family: 4 | 6): Kind {
 	const variant = `ip${family}_${protocol}`;
 	return family === 4
 		? {
@@ -113,7 +113,7 @@ export function kindOf(protocol: Protocol, family: 4 | 6): Kind {
 export const kindsOf = (...protocols: Protocol[]): Kind[] =>
 	protocols.flatMap((protocol) => [kindOf(protocol, 4), kindOf(protocol, 6)]);
 
-export const OPTIONS: Readonly<Record<string, readonly [level: number, name: number]>> = {
+const OPTIONS: Readonly<Record<string, readonly [level: number, name: number]>> = {
 	SO_REUSEADDR: [SOL_SOCKET, SO_REUSEADDR],
 	SO_REUSEPORT: [SOL_SOCKET, SO_REUSEPORT],
 	SO_LINGER: [SOL_SOCKET, SO_LINGER],
@@ -168,7 +168,7 @@ const unhex = (text: string) =>
 	text === "NULL" ? null : Uint8Array.from(Buffer.from(text, "hex"));
 
 /** Ports in order, runs joined: "40000-40003,40007". */
-export function joined(ports: readonly number[]): string {
+function joined(ports: readonly number[]): string {
 	const sorted = [...ports].sort((a, b) => a - b);
 	const runs: [number, number][] = [];
 	for (const port of sorted) {

@@ -29,7 +29,7 @@ export class NativeError extends Error {}
 type Column = readonly [name: string, values: ArrayBufferView & { readonly length: number }];
 
 /** Calls of one case: the tables before them, and the ports that the model chose. 0: none. */
-export interface NativeCase {
+interface NativeCase {
 	tables: Buffer;
 	ports: number[];
 }
@@ -38,7 +38,7 @@ export interface NativeCase {
 export const TOGETHER = 50;
 
 /** Nanoseconds of each round, and the lowest of the first TOGETHER calls, the next ones, and so on. */
-export interface NativeTimes {
+interface NativeTimes {
 	times: number[];
 	lowest: number[];
 }

@@ -89,7 +89,7 @@ export const DCCP_ROLE_CLIENT = 2;
 export const DCCP_ROLE_SERVER = 3;
 
 /** struct dccp_sock: what a DCCP sock has beside inet_connection_sock. */
-export interface DccpSock {
+interface DccpSock {
 	/** dccps_role: one of DCCP_ROLE_*. */
 	role: number;
 	/** dccps_service: the service code that a client asks for, or the first one of a listener. */

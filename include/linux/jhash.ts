@@ -5,7 +5,7 @@
  */
 
 /** The kernel's arbitrary initial value. */
-export const JHASH_INITVAL = 0xdeadbeef;
+const JHASH_INITVAL = 0xdeadbeef;
 
 // The initial value of each hash. They are int32 and not exported, so that the JavaScript engine
 // treats them as constants in loops.

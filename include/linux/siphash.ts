@@ -5,7 +5,7 @@
  */
 
 /** A 128-bit key: four u32 words, key[0] low, key[0] high, key[1] low, key[1] high. */
-export type SiphashKey = Uint32Array;
+type SiphashKey = Uint32Array;
 
 /** Scratch memory that the caller supplies: v0 to v3, low and high halves. */
 export type SiphashState = Int32Array;

@@ -27,17 +27,17 @@ export const IPV6_ADDR_MULTICAST = 0x0002;
 export const IPV6_ADDR_LOOPBACK = 0x0010;
 export const IPV6_ADDR_LINKLOCAL = 0x0020;
 export const IPV6_ADDR_SITELOCAL = 0x0040;
-export const IPV6_ADDR_COMPATv4 = 0x0080;
+const IPV6_ADDR_COMPATv4 = 0x0080;
 export const IPV6_ADDR_MAPPED = 0x1000;
 
 /** The bits of an address type that are the scope of a struct inet6_ifaddr. */
 export const IPV6_ADDR_SCOPE_MASK = 0x00f0;
 
 /** __IPV6_ADDR_SCOPE_*: a lower number is a narrower scope, 0xe is global. */
-export const IPV6_ADDR_SCOPE_NODELOCAL = 0x01;
+const IPV6_ADDR_SCOPE_NODELOCAL = 0x01;
 export const IPV6_ADDR_SCOPE_LINKLOCAL = 0x02;
-export const IPV6_ADDR_SCOPE_SITELOCAL = 0x05;
-export const IPV6_ADDR_SCOPE_GLOBAL = 0x0e;
+const IPV6_ADDR_SCOPE_SITELOCAL = 0x05;
+const IPV6_ADDR_SCOPE_GLOBAL = 0x0e;
 
 export function ipv6_addr_any(a: Uint32Array, i: number): boolean {
 	return (a[i] | a[i + 1] | a[i + 2] | a[i + 3]) === 0;

@@ -215,7 +215,7 @@ export interface Flowi6Oif extends FlowiOif {
 }
 
 /** The result of an IPv6 lookup: fields of struct flowi6 and rt6_info. */
-export interface Rt6Flow extends Flowi6Oif {
+interface Rt6Flow extends Flowi6Oif {
 	readonly saddr: In6Addr;
 	type: number;
 	/** rt6i_idev: the device of the route, on which a local packet is received. */

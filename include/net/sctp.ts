@@ -81,7 +81,6 @@ export const SCTP_I_WANT_MAPPED_V4_ADDR = 12;
 export const SCTP_REUSE_PORT = 36;
 export const SCTP_SOCKOPT_BINDX_ADD = 100;
 export const SCTP_SOCKOPT_BINDX_REM = 101;
-export const SCTP_SOCKOPT_CONNECTX_OLD = 107;
 
 /**
  * union sctp_addr. The family tells which address it is. A v4-mapped address is converted in place.
@@ -111,7 +110,7 @@ export interface SctpEndpoint {
 }
 
 /** struct sctp_cookie: the tags of an association, and those of an older one that it would replace. */
-export interface SctpCookie {
+interface SctpCookie {
 	my_vtag: number;
 	peer_vtag: number;
 	my_ttag: number;
@@ -155,7 +154,7 @@ export interface SctpChunkContent {
 }
 
 /** struct sctp_outq: what an association sends, and TSNs, which count from 1. */
-export interface SctpOutq {
+interface SctpOutq {
 	/** Sizes of the messages that have no TSN yet, bytes. */
 	out_chunk_list: number[];
 	/** Data that the peer has not acknowledged. */
@@ -264,7 +263,7 @@ export interface SctpAssociation {
 }
 
 /** struct sctp_sock. */
-export interface SctpSock {
+interface SctpSock {
 	/** SCTP_SOCKET_*. */
 	type: number;
 	/** SCTP_REUSE_PORT. It has the effect of SO_REUSEADDR. */
@@ -277,7 +276,7 @@ export interface SctpSock {
 }
 
 /** A received message of an association. */
-export interface SctpMessage {
+interface SctpMessage {
 	asoc: SctpAssociation;
 	size: number;
 }
@@ -286,7 +285,7 @@ export interface SctpMessage {
  * struct sctp_bind_bucket: one for each (namespace, port) that has an owner. Invariant: `owner` is
  * empty only inside the functions that create and destroy a bucket.
  */
-export class SctpBindBucketTable extends Slab {
+class SctpBindBucketTable extends Slab {
 	net = this.u16();
 	port = this.u16();
 	fastreuse = this.u8();
@@ -303,7 +302,7 @@ export class SctpBindBucketTable extends Slab {
  * sctp_port_hashsize of a machine with 24 GiB: two pages of buckets (net/sctp/protocol.c:
  * sctp_init).
  */
-export const SCTP_PORT_HASHSIZE = 512;
+const SCTP_PORT_HASHSIZE = 512;
 const SCTP_EP_HASHSIZE = 64;
 
 /** struct sctp_globals, and the SCTP fields of each sock. */

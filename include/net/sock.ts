@@ -148,7 +148,7 @@ export const WAITS_DISCONNECTED = 2;
  * (sk_dst_cache). The next send looks up the right route and caches it. Every later send finds the
  * cached route and takes the wrong addresses of cork.fl.
  */
-export interface CorkFlow {
+interface CorkFlow {
 	saddr: number;
 	daddr: number;
 	dport: Port;

@@ -138,7 +138,7 @@ export interface Stack {
 }
 
 /** A hash of secure_ipv4_port_ephemeral, and its inputs: secret, addresses, port and time. */
-export interface PortEphemeral {
+interface PortEphemeral {
 	secret: Uint32Array | null;
 	saddr: number;
 	daddr: number;

@@ -25,7 +25,7 @@ export interface Datagram {
 
 /** Number of ports. */
 const MAX_UDP_PORTS = 65536;
-export const UDP_HTABLE_SIZE_MIN = 256;
+const UDP_HTABLE_SIZE_MIN = 256;
 /** Fewest slots of a table that belongs to one namespace. */
 export const UDP_HTABLE_SIZE_MIN_PERNET = 128;
 export const UDP_HTABLE_SIZE_MAX = 65536;
@@ -126,7 +126,7 @@ export function udpPortsPerChain(log: number): number {
 }
 
 /** Slot of a local port in the first hash. */
-export function udp_hashfn(net: Net, num: Port, mask: number): number {
+function udp_hashfn(net: Net, num: Port, mask: number): number {
 	return (num + net.hash_mix) & mask;
 }
 

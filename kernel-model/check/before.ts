@@ -36,7 +36,7 @@ export interface HostFile extends Host {
 }
 
 /** The result of placeHost(). */
-export interface Placed {
+interface Placed {
 	/** Tasks of the processes that have sockets, by pid. */
 	tasks: Map<number, Task>;
 	/** Why a sock is not fully known, by sock. */

@@ -90,7 +90,7 @@ export function othersLine({ ports: [first, second], hashMix }: OtherSockets): s
 }
 
 /** Two UDP sockets of another namespace. The first one is connected to the second one. */
-export interface OtherSockets {
+interface OtherSockets {
 	ports: readonly [number, number];
 	hashMix: number;
 }

@@ -14,7 +14,7 @@ import type { CallLine } from "../script/strace.js";
  * connect() releases the port. UDP: the first connect() or send searches, even if it fails. DCCP:
  * as TCP, but a send also searches. SCTP: as UDP, but the socket keeps its port.
  */
-export type Kind = "tcp" | "udp" | "dccp" | "sctp";
+type Kind = "tcp" | "udp" | "dccp" | "sctp";
 
 export function kindOf(type: number, protocol: number): Kind {
 	const kind = type & SOCK_TYPE_MASK;

@@ -22,7 +22,7 @@ import { nth } from "../machine/nth.js";
 import type { SeededRandom } from "../machine/random.js";
 
 /** Facts about the call that is being played. */
-export interface Observation {
+interface Observation {
 	/** The port that the kernel chose; null if the recording does not show it. */
 	port: number | null;
 	/** The call failed because no port was left. */

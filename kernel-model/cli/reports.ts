@@ -65,7 +65,7 @@ export function tapLines(number: number, one: Case): string[] {
 // JUnit
 
 /** A text in XML. Characters that XML cannot have are shown as escapes. */
-export function xmlText(text: string): string {
+function xmlText(text: string): string {
 	const NAMES: Readonly<Record<string, string>> = {
 		"&": "&amp;",
 		"<": "&lt;",

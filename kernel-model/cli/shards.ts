@@ -178,7 +178,7 @@ export function log(file: string, { answers, skipped, refused, ...line }: Summar
 }
 
 /** What the campaigns of one kernel and model did together. */
-export interface Sum {
+interface Sum {
 	total: Summary;
 	/** How many seeds they had. */
 	seeds: number;

@@ -24,7 +24,7 @@ export class Interrupted extends Error {}
 const INTERRUPTED = 130;
 
 /** Environment variable that makes a bug of the program show its stack. */
-export const DEBUG = "INET_PORT_MODEL_DEBUG";
+const DEBUG = "INET_PORT_MODEL_DEBUG";
 
 /** Most characters of a message. */
 const LONGEST = 1000;

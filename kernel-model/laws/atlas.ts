@@ -197,7 +197,7 @@ export interface Rules {
 }
 
 /** Places that are alike. */
-export interface Group {
+interface Group {
 	readonly places: readonly Place[];
 	readonly name: string;
 }

@@ -21,7 +21,7 @@ import { PROTOCOL_NAMES, type Style, seatName, wrap } from "./atlas_text.js";
 import { type First, Model, type Second } from "./pairs.js";
 
 /** A pair to which two versions give different answers. */
-export interface Difference {
+interface Difference {
 	readonly first: First;
 	readonly second: Second;
 	readonly before: number;

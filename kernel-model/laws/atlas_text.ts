@@ -110,19 +110,19 @@ export function legendOf(rules: readonly Rules[]): (readonly [string, string])[]
 }
 
 /** Texts of the newcomer's answers in sentences. */
-export function answerSentence(answer: number): string {
+function answerSentence(answer: number): string {
 	const word = answerWord(answer);
 	if (word === "yes") return "the newcomer may bind";
 	if (word === "half") return "it may bind but not listen";
 	return `it gets ${word}`;
 }
 
-export const ADDRESS_RULE =
+const ADDRESS_RULE =
 	"Two addresses meet if they are equal, or if one is the wildcard of their family. " +
 	"[::] is the wildcard of both families; with IPV6_V6ONLY it is that of IPv6 alone. " +
 	"An IPv4-mapped address is an IPv4 address.";
 
-export const DEVICE_RULE =
+const DEVICE_RULE =
 	"Sockets that SO_BINDTODEVICE binds to different devices never meet. " +
 	"A socket without a device meets sockets of every device.";
 
@@ -328,7 +328,7 @@ export function markOf(answer: number): string {
 	return word === "no" ? "·" : word;
 }
 
-export interface Sentence {
+interface Sentence {
 	readonly text: string;
 	/** Whether it is an item of the list that the sentence before began. */
 	readonly item: boolean;

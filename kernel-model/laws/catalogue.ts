@@ -18,7 +18,7 @@ export interface Entry {
 	readonly script: string;
 }
 
-export class CatalogueError extends Error {}
+class CatalogueError extends Error {}
 
 /** Versions as formatVersions() writes them. */
 function readVersions(text: string): string[] {

@@ -7,7 +7,7 @@ import type { Protocol } from "./protocols.js";
 import { chosenPlace, range, type Search, search } from "./searches.js";
 
 /** A socket that is open before the last step of a program. */
-export interface Holder {
+interface Holder {
 	readonly kind: Kind;
 	/** Its port as a place; null if it has none, or if no answer tells it. */
 	place: number | null;

@@ -115,7 +115,7 @@ export const VRF_HOST: readonly string[] = [
 ];
 
 /** What a program does to a socket that it has bound. */
-export const ACTIONS = [
+const ACTIONS = [
 	"close",
 	"listen",
 	"connect",

@@ -29,7 +29,7 @@ export interface Breach {
 }
 
 /** A socket of a program, and what became of it. */
-export interface Past {
+interface Past {
 	readonly kind: Kind;
 	/** The number of its bind step in the bound. */
 	readonly step: number;
@@ -171,7 +171,7 @@ export class Program {
 }
 
 /** Whether bind(), and listen() where it follows, succeeded. */
-export function succeeded({ answer }: { answer: number }): boolean {
+function succeeded({ answer }: { answer: number }): boolean {
 	return answer === 0;
 }
 

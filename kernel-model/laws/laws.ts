@@ -76,7 +76,7 @@ export const SEARCH_LAWS: readonly Law[] = [
 ];
 
 /** The laws of programs whose connections end, and whose ports are searched for again. */
-export const TIME_LAWS: readonly Law[] = [alive, forgotten, recycled];
+const TIME_LAWS: readonly Law[] = [alive, forgotten, recycled];
 
 /** Every law. */
 export const ALL_LAWS: readonly Law[] = [...new Set([...LAWS, ...SEARCH_LAWS, ...TIME_LAWS])];

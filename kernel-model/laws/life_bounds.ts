@@ -20,7 +20,7 @@ import { KINDS, type Protocol } from "./protocols.js";
 import { PEER, range, search } from "./searches.js";
 
 /** Seconds after which connect() may take over a connection in TIME_WAIT (tcp_tw_reuse_delay). */
-export const TW_REUSE = 2;
+const TW_REUSE = 2;
 /** Seconds after which a connection is gone that ended at both ends: longer than TIME_WAIT. */
 export const FORGOTTEN = 65;
 

@@ -40,7 +40,7 @@ export const DEVICES = ["", "lo", "dummy0"] as const;
 export type Device = (typeof DEVICES)[number];
 
 /** SO_REUSEADDR and SO_REUSEPORT of a socket. */
-export interface Options {
+interface Options {
 	readonly reuse: boolean;
 	readonly reuseport: boolean;
 }
@@ -387,7 +387,7 @@ function callText(call: Call, protocol: Protocol, port: number): string {
 const resultText = (result: number) => (result < 0 ? errnoName(-result) : String(result));
 
 /** A script that asks a kernel for the pairs of a first socket. */
-export interface PairScript {
+interface PairScript {
 	readonly text: string;
 	/**
 	 * The answers of the pairs, from the results of the system calls after fork() and setuid().

@@ -12,7 +12,7 @@ import {
 
 export type Protocol = "tcp" | "udp" | "udplite" | "mptcp" | "sctp" | "dccp";
 
-export interface ProtocolKind {
+interface ProtocolKind {
 	readonly type: number;
 	readonly number: number;
 	/** The words of a socket() call. */

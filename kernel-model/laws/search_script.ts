@@ -18,7 +18,7 @@ import { destinationOf, rangeValue } from "./searching.js";
 import { resultText, sockaddrText } from "./sockaddr.js";
 
 /** The lines of one socket, after socket() and the options of its kind. */
-export interface SearchLines {
+interface SearchLines {
 	/** Commands that set the ranges, without "$ ". */
 	readonly settings: readonly string[];
 	readonly calls: readonly string[];

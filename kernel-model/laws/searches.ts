@@ -29,7 +29,7 @@ export interface Range {
  * listen() without bind(). "connect": connect() without bind(). "late": bind() to port 0 with
  * IP_BIND_ADDRESS_NO_PORT, then connect().
  */
-export type Asking = "named" | "zero" | "listen" | "connect" | "late";
+type Asking = "named" | "zero" | "listen" | "connect" | "late";
 
 export interface Search {
 	/** Its name in tables. Two searches with the same name are the same. */

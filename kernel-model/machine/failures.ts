@@ -113,7 +113,7 @@ import type { Syscall } from "./syscall.js";
 import type { Task } from "./task.js";
 
 /** Begins the sentence if no check explains an error. */
-export const UNKNOWN = "the model does not know the check that failed";
+const UNKNOWN = "the model does not know the check that failed";
 
 /** What an error means, for errors that no check explains. */
 const MEANINGS: ReadonlyMap<number, string> = new Map([

@@ -6,7 +6,7 @@ import { readScript } from "../check/player.js";
 import { count } from "../machine/count.js";
 
 /** A behaviour change, as `kernels` lists it. */
-export interface Change {
+interface Change {
 	name: string;
 	/** The first release and the commit. */
 	first: string;

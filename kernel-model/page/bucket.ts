@@ -18,7 +18,7 @@ export interface Named {
 }
 
 /** struct inet_bind_bucket of a port. */
-export interface Bucket {
+interface Bucket {
 	l3mdev: number;
 	fastreuse: number;
 	fastreuseport: number;
@@ -31,7 +31,7 @@ export interface Bucket {
 }
 
 /** struct inet_bind2_bucket of a port and an address. */
-export interface Bucket2 {
+interface Bucket2 {
 	address: string;
 	/** Since 6.18: what the bind bucket has is made of these. Null before. */
 	fastreuse: number | null;

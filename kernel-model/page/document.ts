@@ -19,7 +19,7 @@ export interface Start {
 }
 
 /** The parts of the document. */
-export interface Parts {
+interface Parts {
 	/** The bundled programs of the page, and of the model for its workers. */
 	program: string;
 	model: string;
@@ -41,7 +41,7 @@ export function scriptData(value: unknown): string {
 }
 
 /** Text as HTML, in ASCII. */
-export function htmlText(text: string): string {
+function htmlText(text: string): string {
 	const entities: Readonly<Record<string, string>> = {
 		"&": "&amp;",
 		"<": "&lt;",

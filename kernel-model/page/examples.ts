@@ -2,7 +2,7 @@
 /** Examples to begin with. */
 
 /** A script to choose from a list. */
-export interface Example {
+interface Example {
 	id: string;
 	/** The heading of its group in the list. */
 	group: string;

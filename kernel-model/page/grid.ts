@@ -38,7 +38,7 @@ export const PORT_STATES: readonly { name: string; letter: string }[] = [
 /** The bucket of a port has fastreuse or fastreuseport above 0; only connect() uses it. */
 export const FAST_REUSE = 1;
 export const FAST_REUSEPORT = 2;
-export const FAST_CONNECT = 4;
+const FAST_CONNECT = 4;
 
 /** The state of all 65,536 ports of a namespace for one protocol. */
 export interface Cells {

@@ -4,7 +4,7 @@
 import { type HostText, isPlain, NO_SETTING, type Setting } from "./setting.js";
 
 /** What a link holds. */
-export interface Linked {
+interface Linked {
 	text: string;
 	/** A name of VERSIONS; null for the one nearest to the recorded kernel. */
 	version: string | null;

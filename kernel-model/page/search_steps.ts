@@ -23,9 +23,9 @@ import type { Kernel } from "../machine/kernel.js";
 import { conflictFunction, isSctp, isUdp } from "../machine/sharing.js";
 
 /** Kinds of steps. */
-export const STEP_SEARCH = 1;
-export const STEP_SCAN = 2;
-export const STEP_PASS = 3;
+const STEP_SEARCH = 1;
+const STEP_SCAN = 2;
+const STEP_PASS = 3;
 /** A candidate that was passed over. */
 export const STEP_SKIP = 4;
 /** The search ended. The port is 0 if it found none. */
@@ -33,7 +33,7 @@ export const STEP_CHOSEN = 5;
 /** bind() to a port that the program names, or listen(). */
 export const STEP_BOUND = 6;
 /** The bucket got an owner. */
-export const STEP_BUCKET = 7;
+const STEP_BUCKET = 7;
 /** connect() of a socket that has a port. */
 export const STEP_TUPLE = 8;
 

@@ -64,7 +64,7 @@ export interface Recorded {
 }
 
 /** The options of strace: one -e trace= for all calls that check mode reads. */
-export function straceOptions(): string[] {
+function straceOptions(): string[] {
 	// "?" lets strace pass over calls that this machine does not have.
 	const calls = recordedCalls().map((name) => `?${name}`);
 	return ["-f", "-q", "-ttt", "-s", String(STRING), "-e", `trace=${calls.join(",")}`];

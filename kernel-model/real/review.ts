@@ -37,7 +37,7 @@ export const CLASSES = [
 export type Class = (typeof CLASSES)[number];
 
 /** The answers of both sides to a call. */
-export interface Answers {
+interface Answers {
 	/** The name of the system call. */
 	readonly call: string;
 	/** An errno's name, "ok", or the kind of the difference after two successes. */
@@ -46,7 +46,7 @@ export interface Answers {
 }
 
 /** A difference, made small. */
-export interface Small extends Answers {
+interface Small extends Answers {
 	readonly script: readonly string[];
 	/** One form for all scripts that are the same under other names and orders. */
 	readonly form: string;
@@ -89,7 +89,7 @@ export interface Review {
 	differences: Difference[];
 }
 
-export interface ReviewOptions {
+interface ReviewOptions {
 	readonly ask: Ask;
 	/** The model's verdicts on a recording; judge() of live.ts if not given. */
 	readonly judge?: (recording: Recording, file: string, options: PlayOptions) => LiveOutcome[];
@@ -495,7 +495,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
 };
 
 /** The kernel function that gave the model's answer, from the explanation of the call. */
-export function functionOf({ call, script, explanation }: Small): string {
+function functionOf({ call, script, explanation }: Small): string {
 	const line = script.at(-1) ?? "";
 	if (call === "socket") return `inet_create of ${/IPPROTO_\w+/.exec(line)?.[0] ?? "a socket"}`;
 	const sysctl = script

@@ -30,7 +30,7 @@ const SYSTEMS: Readonly<Record<string, System>> = {
 };
 
 /** The names of --system. */
-export const SYSTEM_NAMES: readonly string[] = Object.keys(SYSTEMS);
+const SYSTEM_NAMES: readonly string[] = Object.keys(SYSTEMS);
 
 /** Why a system cannot run here; null if its program is installed. */
 export function missingSystem(name: string): string | null {

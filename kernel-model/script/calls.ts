@@ -4,7 +4,7 @@ import { type CallLine, ScriptError } from "./syntax.js";
 /** System calls: one row per call, with everything that the rooms know about it. */
 
 /** What a call does, as far as ports are concerned. */
-export type Role =
+type Role =
 	/** Makes a process or a thread. */
 	| "fork"
 	/** Ends a process or a thread. */
@@ -35,7 +35,7 @@ export type Role =
 	| "wait";
 
 /** A system call. */
-export interface SystemCall {
+interface SystemCall {
 	name: string;
 	role: Role;
 	/**

@@ -21,7 +21,7 @@ import {
 import type { CallLine, Value } from "./syntax.js";
 
 /** The requests of one call that sends to an AF_NETLINK socket. */
-export interface NetlinkRequest {
+interface NetlinkRequest {
 	/** Commands of ip, word by word; see runSetup(). */
 	commands: string[][];
 	/** The sequence number of each command's message; null if strace does not show it. */
@@ -297,7 +297,7 @@ export function netlinkRequest(
  * The kernel's answer to a request with NLM_F_ACK: the sequence number of the request, and the name
  * of the error.
  */
-export interface NetlinkAnswer {
+interface NetlinkAnswer {
 	seq: number;
 	error: string | null;
 }

@@ -8,7 +8,7 @@ import { formatIpv4, formatIpv6 } from "../machine/address.js";
 import { addressCommand, routeCommand, UNMODELLED_RTA } from "./netlink_words.js";
 
 /** A message: its sequence number, and the words of a command of ip. */
-export interface RawMessage {
+interface RawMessage {
 	seq: number;
 	/** Empty if the message does not concern ports. Null if it may and is not understood. */
 	command: string[] | null;

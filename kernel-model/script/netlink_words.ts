@@ -11,7 +11,7 @@ export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
 
 /** RTM_NEWADDR, or RTM_DELADDR if it `removes`. Addresses are text. */
-export interface AddressMessage {
+interface AddressMessage {
 	removes: boolean;
 	/** Flags of the message: NLM_F_*. */
 	flags: number;
@@ -30,7 +30,7 @@ export interface AddressMessage {
 }
 
 /** RTM_NEWROUTE, or RTM_DELROUTE if it `removes`. A missing attribute is null. */
-export interface RouteMessage {
+interface RouteMessage {
 	removes: boolean;
 	flags: number;
 	ipv6: boolean;

@@ -18,10 +18,10 @@ import { SOL_SOCKET } from "../../include/uapi/asm-generic/socket.js";
  * "ports": the model has the option. "doubt": the model does not have it, and ports or connections
  * may depend on it. "none": ports do not depend on it.
  */
-export type OptionConcern = "ports" | "doubt" | "none";
+type OptionConcern = "ports" | "doubt" | "none";
 
 /** The type of an option's value: an int, a struct linger, a struct timeval, or another type. */
-export type OptionShape = "int" | "linger" | "timeval" | "other";
+type OptionShape = "int" | "linger" | "timeval" | "other";
 
 export interface SocketOption {
 	level: number;

@@ -4,7 +4,7 @@ import { Char, isSpace, skipSpace } from "./chars.js";
 import { Stop } from "./source.js";
 
 /** The words of a command, and the column where each starts. */
-export interface Words {
+interface Words {
 	argv: string[];
 	argColumns: number[];
 }

@@ -102,7 +102,7 @@ const FOLDERS = /^net\.(ipv[46]\.(neigh|route)|unix|bridge|netfilter)\./;
  * "none": the setting does not concern ports. "ports": it may affect ports. "unknown": the setting
  * may not exist.
  */
-export type Concern = "none" | "ports" | "unknown";
+type Concern = "none" | "ports" | "unknown";
 
 /** Whether a setting that the model does not have concerns ports. `name` has dots. */
 export function sysctlConcern(name: string): Concern {

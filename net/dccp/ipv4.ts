@@ -331,7 +331,7 @@ export function dccpGetsockopt(others: ProtoOps["getsockopt"]): ProtoOps["getsoc
 			: others(k, sock, level, optname, optlen);
 }
 
-export const dccp_v4_prot: Proto = {
+const dccp_v4_prot: Proto = {
 	name: "DCCP",
 	prot: PROT_DCCP_V4,
 	init: dccp_init_sock,
@@ -350,7 +350,7 @@ export const dccp_v4_prot: Proto = {
 	no_autobind: false,
 };
 
-export const inet_dccp_ops: ProtoOps = {
+const inet_dccp_ops: ProtoOps = {
 	ops: INET_DCCP_OPS,
 	release: inet_release,
 	bind: inet_bind,

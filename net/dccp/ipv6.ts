@@ -189,7 +189,7 @@ const dccp6_request_sock_ops: RequestSockOps = {
 	destructor: dccp_reqsk_destructor,
 };
 
-export const dccp_v6_prot: Proto = {
+const dccp_v6_prot: Proto = {
 	name: "DCCPv6",
 	prot: PROT_DCCP_V6,
 	init: dccp_init_sock,
@@ -208,7 +208,7 @@ export const dccp_v6_prot: Proto = {
 	no_autobind: false,
 };
 
-export const inet6_dccp_ops: ProtoOps = {
+const inet6_dccp_ops: ProtoOps = {
 	ops: INET6_DCCP_OPS,
 	release: inet_release,
 	bind: inet6_bind,

@@ -123,7 +123,7 @@ import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
 import { udp_prot } from "./udp.js";
 
 /** Binds a socket without a port to any open port. Returns 0, or -EAGAIN if there is none. */
-export function inet_autobind(k: Stack, sk: Sk): number {
+function inet_autobind(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_num[sk] !== 0) return 0;
 	if (sk_prot(k, sk).get_port(k, sk, 0) !== 0) return -EAGAIN;
@@ -177,7 +177,7 @@ export function findProtosw(
 }
 
 /** Makes the sock of a new AF_INET socket. Returns 0 or a negative errno. */
-export function inet_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
+function inet_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
 	const answer = findProtosw(k.protocols.inetsw, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
@@ -208,7 +208,7 @@ export function inet_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number
 }
 
 /** bind() to an IPv4 address. Returns 0 or a negative errno. */
-export function __inet_bind(k: Stack, sk: Sk, addr: Sockaddr): number {
+function __inet_bind(k: Stack, sk: Sk, addr: Sockaddr): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	if (addr.sin_family !== AF_INET) {
@@ -412,7 +412,7 @@ export function inet_getname(k: Stack, sock: Sock, peer: number): Sockaddr | num
 }
 
 /** Binds a port before a socket sends. Returns 0, or -EAGAIN if there is no open port. */
-export function inet_send_prepare(k: Stack, sk: Sk): number {
+function inet_send_prepare(k: Stack, sk: Sk): number {
 	return sk_prot(k, sk).no_autobind ? 0 : inet_autobind(k, sk);
 }
 
@@ -510,7 +510,7 @@ export function ownsLevel(k: Stack, sock: Sock, level: number): boolean {
 	return level === SOL_UDP || (level === SOL_UDPLITE && !k.changes.has("udplite-removed"));
 }
 
-export const inet_stream_ops: ProtoOps = {
+const inet_stream_ops: ProtoOps = {
 	ops: INET_STREAM_OPS,
 	release: inet_release,
 	bind: inet_bind,

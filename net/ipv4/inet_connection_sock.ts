@@ -80,7 +80,7 @@ import { tcp_rtx_synack } from "./tcp_output.js";
  * is the wildcard and its match_sk*_wildcard is true. sk1 is an AF_INET6 socket. sk2 is an AF_INET
  * socket if `sk2_rcv_saddr6` is null. An IPv6 address is an array and the index of its first word.
  */
-export function ipv6_rcv_saddr_equal(
+function ipv6_rcv_saddr_equal(
 	sk1_rcv_saddr6: Uint32Array,
 	i1: number,
 	sk2_rcv_saddr6: Uint32Array | null,
@@ -127,7 +127,7 @@ export function ipv6_rcv_saddr_equal(
 /**
  * Whether the local addresses of two sockets overlap as IPv4 addresses, see ipv6_rcv_saddr_equal.
  */
-export function ipv4_rcv_saddr_equal(
+function ipv4_rcv_saddr_equal(
 	sk1_rcv_saddr: number,
 	sk2_rcv_saddr: number,
 	sk2_ipv6only: boolean,
@@ -220,7 +220,7 @@ function inet_use_bhash2_on_bind(k: Stack, sk: Sk): boolean {
  * (ip_autobind_reuse). If `reuseport_ok` is true, SO_REUSEPORT of the same user avoids the
  * conflict. It is true for a port that the program names. `reuseport_cb_ok` is reuseportCbOk of sk.
  */
-export function inet_bind_conflict(
+function inet_bind_conflict(
 	k: Stack,
 	sk: Sk,
 	sk2: Sk,
@@ -344,7 +344,7 @@ function reuseportCbOk(k: Stack, sk: Sk): boolean {
  * before (inet_bhash2_addr_any_conflict). If sk binds to the wildcard, the function looks at every
  * owner of the port. C returns a bool; the socket is for the trace.
  */
-export function inet_csk_bind_conflict(
+function inet_csk_bind_conflict(
 	k: Stack,
 	sk: Sk,
 	tb: Tb,

@@ -93,7 +93,7 @@ import { tcp_twsk_unique } from "./tcp_ipv4.js";
 export const INET_TABLE_PERTURB_SIZE = 1 << 16;
 
 /** What check_established does: it takes the four-tuple if it is free. C: rcu_lookup is false. */
-export const CHECK_AND_TAKE = 0;
+const CHECK_AND_TAKE = 0;
 /** Without the lock, since 6.15: whether a socket has the four-tuple, except time-wait sockets. */
 export const CHECK_RCU_LOOKUP = 1;
 /** For check mode: whether CHECK_AND_TAKE would succeed. */
@@ -200,7 +200,7 @@ export function inet_bind_bucket_destroy(k: Stack, hinfo: InetHashinfo, tb: Tb):
 }
 
 /** Whether tb is the bind bucket of (net, port, l3mdev). */
-export function inet_bind_bucket_match(
+function inet_bind_bucket_match(
 	T: BindBucketTable,
 	tb: Tb,
 	net: Net,
@@ -553,7 +553,7 @@ export function __inet_lookup_established(
  * `hash` is that of the four-tuple. C has the parameters rcu_lookup and hash since 6.15
  * (connect-lookup-without-lock); before, it computes the hash here.
  */
-export function __inet_check_established(
+function __inet_check_established(
 	k: Stack,
 	sk: Sk,
 	lport: Port,
@@ -667,7 +667,7 @@ function inet_reuseport_add_sock(k: Stack, sk: Sk, slot: number): number {
 }
 
 /** Puts a listener into lhash2 or a connection into ehash. Returns 0 or a negative errno. */
-export function __inet_hash(k: Stack, sk: Sk): number {
+function __inet_hash(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	if (S.skc_state[sk] !== TCP_LISTEN) {
 		inet_ehash_nolisten(k, sk, false);

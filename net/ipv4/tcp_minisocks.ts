@@ -31,7 +31,7 @@ import { tcp_rtx_synack } from "./tcp_output.js";
 /** The accuracy to which the time stamps of a recording tell when a segment arrived, ms. */
 export const OBSERVED_WITHIN = 50;
 
-export const TCP_TW_SUCCESS = 0;
+const TCP_TW_SUCCESS = 0;
 export const TCP_TW_RST = 1;
 export const TCP_TW_ACK = 2;
 export const TCP_TW_SYN = 3;

@@ -120,8 +120,8 @@ export const SEGMENT_UNSENT = 0;
 /** No host receives it. */
 export const SEGMENT_LOST = 3;
 /** It reaches its socket by way of lo. The socket cannot answer, because its address is gone. */
-export const SEGMENT_ARRIVES = 1;
-export const SEGMENT_ANSWERED = 2;
+const SEGMENT_ARRIVES = 1;
+const SEGMENT_ANSWERED = 2;
 
 /**
  * Sends a segment of a connection. A segment with ACK acknowledges everything that has arrived.
@@ -389,7 +389,7 @@ export function tcp_send_active_reset(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
-export function tcpSendSyn(k: Stack, sk: Sk): void {
+function tcpSendSyn(k: Stack, sk: Sk): void {
 	// mptcp_syn_options: request_mptcp is cleared by a fallback.
 	const is_mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0;
 	const mptcp = is_mptcp && mptcpSubflowCtx(k, sk)?.fallback === false ? TCPHDR_MPTCP : 0;

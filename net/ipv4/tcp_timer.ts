@@ -340,7 +340,7 @@ function tcp_keepalive_timer(k: Stack, sk: Sk): void {
 }
 
 /** Runs a timer that has expired. */
-export function tcpRunTimer(k: Stack, timer: number): void {
+function tcpRunTimer(k: Stack, timer: number): void {
 	const S = k.sock;
 	const sk = sockOfTimer(timer);
 	const kind = timer % TIMER_KINDS;

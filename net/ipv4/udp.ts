@@ -763,7 +763,7 @@ export function udp4_hash4(k: Stack, sk: Sk): void {
  * The sock that receives a datagram, 0 if none: one on the datagram's address, otherwise a wildcard
  * sock.
  */
-export function __udp4_lib_lookup(
+function __udp4_lib_lookup(
 	k: Stack,
 	net: Net,
 	saddr: number,
@@ -904,7 +904,7 @@ export function udp_sendmsg(
  * at it. Returns null if there is none, or an error is pending. k.recv_err is then 0 or a negative
  * errno.
  */
-export function __skb_recv_udp(k: Stack, sk: Sk, flags: number): Datagram | null {
+function __skb_recv_udp(k: Stack, sk: Sk, flags: number): Datagram | null {
 	k.recv_err = sock_error(k, sk);
 	if (k.recv_err !== 0) return null;
 	const queue = udp_get_table_prot(k, sk).receive_queue.get(sk);
@@ -954,7 +954,7 @@ function udp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number
  * connect() with AF_UNSPEC: removes the peer and the device of the sock. Also releases an address
  * or a port that bind() did not name.
  */
-export function __udp_disconnect(k: Stack, sk: Sk): number {
+function __udp_disconnect(k: Stack, sk: Sk): number {
 	const S = k.sock;
 	S.skc_state[sk] = TCP_CLOSE;
 	S.skc_daddr[sk] = 0;

@@ -22,7 +22,7 @@ import {
 	udp_v4_rehash,
 } from "./udp.js";
 
-export const udplite_prot: Proto = {
+const udplite_prot: Proto = {
 	name: "UDP-Lite",
 	prot: PROT_UDPLITE,
 	close: udp_lib_close,

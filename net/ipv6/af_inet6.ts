@@ -81,7 +81,7 @@ import { tcpv6_prot } from "./tcp_ipv6.js";
 import { udpv6_prot } from "./udp.js";
 
 /** Makes the sock of a new AF_INET6 socket. Returns 0 or a negative errno. */
-export function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
+function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
 	if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
 	const answer = findProtosw(k.protocols.inetsw6, k.socket.type[sock], protocol);
 	if (typeof answer === "number") return answer;
@@ -98,7 +98,7 @@ export function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): 
  * bind() to an IPv6 address. The socket becomes IPv6-only unless the address is the wildcard or
  * v4-mapped. Returns 0 or a negative errno.
  */
-export function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
+function __inet6_bind(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const net = sk_net(k, sk);
 	const at = sk * 4;
@@ -258,7 +258,7 @@ export function inet6Getsockopt(
 	return -ENOPROTOOPT;
 }
 
-export const inet6_stream_ops: ProtoOps = {
+const inet6_stream_ops: ProtoOps = {
 	ops: INET6_STREAM_OPS,
 	release: inet_release,
 	bind: inet6_bind,

@@ -41,7 +41,7 @@ import { ip6_dst_lookup_flow } from "./ip6_output.js";
  * Looks up the route to the peer that the sock connects to. If `fix_sk_saddr` is true and the sock
  * has no local address, it gets the source address of the route. Returns 0 or a negative errno.
  */
-export function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean): number {
+function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean): number {
 	const S = k.sock;
 	const at = sk * 4;
 	const oif = S.skc_bound_dev_if[sk];

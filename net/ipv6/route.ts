@@ -238,7 +238,7 @@ export function inet6_sdif(net: Net, daddr: In6Addr, di: number, dif: Ifindex): 
 }
 
 /** struct fib6_config: a route to add. `oif` is 0 if no device was given. */
-export interface Fib6Config extends Omit<Fib6Info, "reject" | "answer"> {
+interface Fib6Config extends Omit<Fib6Info, "reject" | "answer"> {
 	/** Existing routes need not reach the gateway. */
 	onlink: boolean;
 	/** Default: "unreachable" for a route by way of lo, otherwise "blackhole". */

@@ -67,7 +67,7 @@ import { ip6_dst_lookup_flow } from "./ip6_output.js";
  * connect(). Calls tcp_v4_connect if the destination is v4-mapped. Returns 0 or a negative errno.
  * On an error after the search, the port is released unless bind() named it.
  */
-export function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
+function tcp_v6_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {
 	const S = k.sock;
 	const at = sk * 4;
 	if (addr_len < SIN6_LEN_RFC2133) return -EINVAL;

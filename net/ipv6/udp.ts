@@ -272,7 +272,7 @@ function udp6_lib_lookup2(
  * The sock that receives a datagram, 0 if none: one on the datagram's address, otherwise a wildcard
  * sock.
  */
-export function __udp6_lib_lookup(
+function __udp6_lib_lookup(
 	k: Stack,
 	net: Net,
 	saddr: Uint32Array,

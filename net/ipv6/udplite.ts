@@ -11,7 +11,7 @@ import { inet6_dgram_ops, inet6_register_protosw } from "./af_inet6.js";
 import { ip6_datagram_connect } from "./datagram.js";
 import { udp_v6_get_port, udp_v6_rehash, udpv6_recvmsg, udpv6_sendmsg } from "./udp.js";
 
-export const udplitev6_prot: Proto = {
+const udplitev6_prot: Proto = {
 	name: "UDPLITEv6",
 	prot: PROT_UDPLITEV6,
 	close: udp_lib_close,

@@ -457,7 +457,7 @@ function mptcp_worker(k: Stack, sk: Sk): void {
 }
 
 /** Makes the first subflow of a new sock. */
-export function mptcp_init_sock(k: Stack, sk: Sk): void {
+function mptcp_init_sock(k: Stack, sk: Sk): void {
 	const socket = mptcp_subflow_create_socket(k, sk);
 	k.mptcp.socks.set(sk, newMptcpSock(true, socket, k.socket.sk[socket]));
 }
@@ -656,7 +656,7 @@ function mptcp_connect(k: Stack, sk: Sk, addr: Sockaddr, addr_len: number): numb
 	return 0;
 }
 
-export const mptcp_prot: Proto = {
+const mptcp_prot: Proto = {
 	name: "MPTCP",
 	prot: PROT_MPTCP,
 	init: mptcp_init_sock,
@@ -675,7 +675,7 @@ export const mptcp_prot: Proto = {
 	no_autobind: true,
 };
 
-export const mptcp_v6_prot: Proto = { ...mptcp_prot, name: "MPTCPv6", prot: PROT_MPTCPV6 };
+const mptcp_v6_prot: Proto = { ...mptcp_prot, name: "MPTCPv6", prot: PROT_MPTCPV6 };
 
 function mptcp_bind(k: Stack, sock: Sock, addr: Sockaddr, addr_len: number): number {
 	const sk = k.socket.sk[sock];
@@ -732,7 +732,7 @@ function mptcp_stream_accept(k: Stack, sock: Sock, newsock: Sock, nonblock: bool
 	return 0;
 }
 
-export const mptcp_stream_ops: ProtoOps = {
+const mptcp_stream_ops: ProtoOps = {
 	ops: MPTCP_STREAM_OPS,
 	release: inet_release,
 	bind: mptcp_bind,
@@ -748,7 +748,7 @@ export const mptcp_stream_ops: ProtoOps = {
 	recvmsg: inet_recvmsg,
 };
 
-export const mptcp_v6_stream_ops: ProtoOps = {
+const mptcp_v6_stream_ops: ProtoOps = {
 	ops: MPTCP_V6_STREAM_OPS,
 	release: inet_release,
 	bind: mptcp_bind,

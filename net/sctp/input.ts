@@ -153,7 +153,7 @@ function sctp_hashfn(net: Net, lport: Port, paddr: SctpAddr): number {
  * The endpoint that receives packets from `paddr` to `laddr` on device `dif`, null if none listens
  * there.
  */
-export function __sctp_rcv_lookup_endpoint(
+function __sctp_rcv_lookup_endpoint(
 	k: Stack,
 	net: Net,
 	laddr: SctpAddr,
@@ -226,7 +226,7 @@ export function sctp_epaddr_lookup_transport(
 }
 
 /** The association between two addresses that receives packets of a device, null if none. */
-export function sctp_lookup_association(
+function sctp_lookup_association(
 	k: Stack,
 	net: Net,
 	laddr: SctpAddr,

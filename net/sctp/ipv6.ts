@@ -357,7 +357,7 @@ function sctp_getname(k: Stack, sock: Sock, peer: number): Sockaddr | number {
 	return name;
 }
 
-export const inet6_seqpacket_ops: ProtoOps = {
+const inet6_seqpacket_ops: ProtoOps = {
 	ops: INET6_SEQPACKET_OPS,
 	release: inet_release, // inet6_release
 	bind: inet6_bind,

@@ -316,7 +316,7 @@ function sctpV4CopySkAddrs(k: Stack, newsk: Sk, sk: Sk, asoc: SctpAssociation): 
 	S.skc_daddr[newsk] = asoc.peer.primary_addr.sin_addr;
 }
 
-export const sctp_pf_inet: SctpPf = {
+const sctp_pf_inet: SctpPf = {
 	af: sctp_af_inet,
 	af_supported: sctp_inet_af_supported,
 	cmp_addr: sctp_inet_cmp_addr,
@@ -332,7 +332,7 @@ export function sctp_pf(k: Stack, sk: Sk): SctpPf {
 	return k.sock.skc_family[sk] === AF_INET6 ? sctp_pf_inet6 : sctp_pf_inet;
 }
 
-export const inet_seqpacket_ops: ProtoOps = {
+const inet_seqpacket_ops: ProtoOps = {
 	ops: INET_SEQPACKET_OPS,
 	release: inet_release,
 	bind: inet_bind,

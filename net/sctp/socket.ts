@@ -592,7 +592,7 @@ export function sctpInetAccept(k: Stack, sock: Sock, newsock: Sock, nonblock: bo
 }
 
 /** Makes the SCTP fields of a new sock: one-to-one or one-to-many by its type. */
-export function sctp_init_sock(k: Stack, sk: Sk): void {
+function sctp_init_sock(k: Stack, sk: Sk): void {
 	k.sctp_globals.socks.set(sk, {
 		type: k.sock.sk_type[sk] === SOCK_SEQPACKET ? SCTP_SOCKET_UDP : SCTP_SOCKET_TCP,
 		reuse: false,

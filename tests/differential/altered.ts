@@ -30,14 +30,14 @@ const PROFILE: Profile = {
 	tasks: 4,
 };
 
-export interface Judged extends Altered {
+interface Judged extends Altered {
 	/** The worst verdict from the altered line on. */
 	verdict: "mismatch" | "undecided" | "match";
 	reason: string;
 	text: string;
 }
 
-export interface Count {
+interface Count {
 	mismatch: number;
 	undecided: number;
 	match: number;
@@ -123,7 +123,7 @@ function impossible(lines: readonly string[]): Altered[] {
 }
 
 /** Alters this many lines of a recording, one at a time. */
-export function* alterRecording(
+function* alterRecording(
 	text: string,
 	version: string,
 	count: number,

@@ -74,7 +74,7 @@ const TOKENS = [
 ];
 
 /** One input: a text, and the options with which it is played. */
-export interface Input {
+interface Input {
 	text: string;
 	options: string[];
 }
@@ -227,7 +227,7 @@ export function newProgress(): Int32Array {
 }
 
 /** How a worker ended: with all inputs done, or terminated in the input that `progress` names. */
-export type Ending = { kind: "done" } | { kind: "hang" } | { kind: "died"; error: string };
+type Ending = { kind: "done" } | { kind: "hang" } | { kind: "died"; error: string };
 
 /** Waits for a worker. Terminates it if an input takes longer than `limit` ms. */
 export function watch(worker: Worker, progress: Int32Array, limit: number): Promise<Ending> {

@@ -94,7 +94,7 @@ export interface Sock extends Place {
 }
 
 /** The state of a socket when bind(), connect() or listen() gave it a port. */
-export interface Join extends Place {
+interface Join extends Place {
 	by: "bind" | "connect" | "listen";
 	reuseaddr: boolean;
 	reuseport: boolean;
@@ -103,7 +103,7 @@ export interface Join extends Place {
 }
 
 /** The kernel's memory of the sockets that joined a port. -1 means that only connect() did. */
-export interface Marks {
+interface Marks {
 	fastreuse: number;
 	/** 0 none, 1 any address of the user, 2 only addresses that the remembered one covers. */
 	fastreuseport: number;

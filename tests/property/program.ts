@@ -13,7 +13,7 @@ export const BASE = 40_000;
 /** Ports from BASE on that can be reserved. */
 const RESERVABLE = 12;
 
-export const ADDRESSES = [
+const ADDRESSES = [
 	"0.0.0.0",
 	"127.0.0.1",
 	"127.0.0.2",
@@ -24,7 +24,7 @@ export const ADDRESSES = [
 ] as const;
 
 /** Addresses for IPv6 sockets. */
-export const ADDRESSES6 = [
+const ADDRESSES6 = [
 	"::",
 	"::1",
 	"2001:db8::10",
@@ -73,7 +73,7 @@ export interface LocalName {
 export type Target = { listener: number } | { v4: string; v6: string; port: number };
 
 /** How a connection to a listener ends: the order in which its ends close. */
-export type Ending = "open" | "client" | "server" | "client, server" | "server, client";
+type Ending = "open" | "client" | "server" | "client, server" | "server, client";
 
 export type Op =
 	// Several calls that make a socket useful.

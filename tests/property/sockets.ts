@@ -19,7 +19,7 @@ import { PROTOCOLS, type Protocol } from "../world.js";
 const LO = Uint8Array.from("lo", (letter) => letter.charCodeAt(0));
 
 /** A new socket of a family: a descriptor. */
-export function socketOf(task: Task, protocol: Protocol, family: 4 | 6): number {
+function socketOf(task: Task, protocol: Protocol, family: 4 | 6): number {
 	const [type, number] = PROTOCOLS[protocol];
 	return task.socket(family === 4 ? AF_INET : AF_INET6, type, number);
 }

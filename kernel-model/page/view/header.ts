@@ -6,7 +6,7 @@ import { el } from "./dom.js";
 import { keysDialog } from "./keys.js";
 
 /** What the controls do. */
-export interface Acts {
+interface Acts {
 	example(id: string): void;
 	/** Begins a script of the user's own. */
 	own(): void;

@@ -26,7 +26,7 @@ const LARGE = 50;
 const MAGNIFIED = 128;
 
 /** What the grid shows. */
-export interface Shown {
+interface Shown {
 	cells: Cells;
 	/** 1 for each port that the search passed over so far. */
 	tried: Uint8Array;

@@ -96,7 +96,7 @@ export function agentBinary(isStatic = false): string {
 }
 
 /** Default time limit for an answer, ms. */
-export const PATIENCE = 60_000;
+const PATIENCE = 60_000;
 /** How long processes of the agent may outlive it, ms. */
 const AFTERLIFE = 1000;
 /** Longest answer, characters. */

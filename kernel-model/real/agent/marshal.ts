@@ -74,7 +74,7 @@ export function sockaddrBytes(address: Address | null, family: number): Uint8Arr
 }
 
 /** The address in a sockaddr; null if it is truncated or of another family. */
-export function readSockaddr(bytes: Uint8Array, length: number): Address | null {
+function readSockaddr(bytes: Uint8Array, length: number): Address | null {
 	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 	const size = Math.min(bytes.length, length);
 	if (size < 2) return null;
@@ -326,7 +326,7 @@ function nameOfErrno(errno: number): string {
 }
 
 /** The end of a recorded line, after the arguments. */
-export function recordedResult(answer: CallAnswer, limit: number): string {
+function recordedResult(answer: CallAnswer, limit: number): string {
 	const { result, begin, end } = answer;
 	if (result === -EINTR && end - begin >= limit / 1000) {
 		return " = ? ERESTARTSYS (To be restarted if SA_RESTART is set)";

@@ -19,7 +19,7 @@ import {
 } from "./program.js";
 import { fewest, smallest } from "./shrink.js";
 
-export interface CampaignOptions {
+interface CampaignOptions {
 	agent: Agent;
 	version: string;
 	/** Number of calls that the kernel must make. */
@@ -50,7 +50,7 @@ export interface CampaignOptions {
 	only?: number;
 }
 
-export interface Progress {
+interface Progress {
 	programs: number;
 	operations: number;
 	/** Whether the campaign is shrinking a program. */
@@ -58,7 +58,7 @@ export interface Progress {
 }
 
 /** The coverage of the programs. */
-export interface Coverage {
+interface Coverage {
 	/** Numbers of calls, by names such as "bind EADDRINUSE". "bind" alone is a success. */
 	answers: Map<string, number>;
 	/** Candidates that were passed over, and buckets that decided, by verdict. */

@@ -235,7 +235,7 @@ export const READ: readonly [Level, string][] = [
  * these values ends a connection within the time that a program takes, but for a negative
  * TCP_LINGER2, which ends it at close().
  */
-export const ENDS: readonly [Level, string, number, readonly number[]][] = [
+const ENDS: readonly [Level, string, number, readonly number[]][] = [
 	["SOL_TCP", "TCP_LINGER2", 8, [-1, 0, 121, -2147483648, 60]],
 	["SOL_TCP", "TCP_SYNCNT", 7, [0, 127, 128, -1, 4]],
 	["SOL_TCP", "TCP_USER_TIMEOUT", 18, [0, -1, 2147483647, 60000]],

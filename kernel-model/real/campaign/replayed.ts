@@ -4,7 +4,7 @@ import type { PortSearchTrace } from "../../../include/trace/events/port_search.
 import { readDraws, splitRecordings } from "../../check/exact.js";
 import { type Outcome, playScript, readScript } from "../../check/player.js";
 
-export interface Replayed {
+interface Replayed {
 	/** Release of the recorded kernel; "" if there is no recording. */
 	release: string;
 	programs: number;
@@ -19,7 +19,7 @@ export interface Replayed {
 	mismatches: string[];
 }
 
-export class SearchCounter implements PortSearchTrace {
+class SearchCounter implements PortSearchTrace {
 	searches = 0;
 	exhausted = 0;
 	search(): void {

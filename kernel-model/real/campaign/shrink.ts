@@ -3,7 +3,7 @@
 import type { Operation, Program } from "./program.js";
 
 /** Whether a program still shows the difference; null if the time is over. */
-export type Shows<T> = (candidate: T) => Promise<boolean | null>;
+type Shows<T> = (candidate: T) => Promise<boolean | null>;
 
 /**
  * Leaves out parts of a list, large parts first, for as long as the rest shows the difference.

@@ -35,7 +35,7 @@ function isAble(script: string, able: Abilities): boolean {
  * Small programs of the bounds of laws, at random, without end. Each step of them changes something
  * on the version.
  */
-export function* lawPrograms(able: Abilities, seed: number): Generator<string[]> {
+function* lawPrograms(able: Abilities, seed: number): Generator<string[]> {
 	const random = new SeededRandom(seed);
 	const protocols = (["tcp", "udp", "mptcp", "udplite", "sctp"] as const).filter(
 		(protocol) => able.kinds.includes(protocol) && hasProtocol(able.version, protocol),

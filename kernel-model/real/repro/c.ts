@@ -24,7 +24,7 @@ const COMMON =
 	/^(AF_(INET6?|UNIX|UNSPEC|NETLINK)|SOCK_(STREAM|DGRAM|RAW|SEQPACKET|NONBLOCK|CLOEXEC)|IPPROTO_(IP|TCP|UDP|IPV6)|SOL_SOCKET|SO_(REUSEADDR|REUSEPORT|LINGER|ERROR|BINDTODEVICE|KEEPALIVE|BROADCAST|SNDBUF|RCVBUF)|SHUT_\w+|MSG_(PEEK|DONTWAIT|NOSIGNAL|ERRQUEUE)|F_\w+|FD_CLOEXEC|O_\w+|CLONE_\w+|IPV6_V6ONLY)$/;
 
 /** A string literal. "#" and "?" are escaped, because they mean something in TAP and in old C. */
-export function literal(bytes: Uint8Array): string {
+function literal(bytes: Uint8Array): string {
 	let text = "";
 	for (const byte of bytes) {
 		const char = String.fromCharCode(byte);
@@ -42,7 +42,7 @@ const text = (value: string) => literal(new TextEncoder().encode(value));
 /** INT_MIN cannot be written as one literal. */
 const int = (value: number) => (value === -0x80000000 ? "(-0x7fffffff - 1)" : String(value));
 
-export function errno(result: number): string {
+function errno(result: number): string {
 	const name = result < 0 ? errnoName(-result) : "";
 	return /^E[A-Z]/.test(name) ? `-${name}` : String(result);
 }

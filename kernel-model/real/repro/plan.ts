@@ -179,8 +179,3 @@ export const ATTEMPTS = 100;
 
 /** A call that must sleep is interrupted after so many ms. */
 export const SLEEP_LIMIT = 250;
-
-/** The results of a call succeed, all of them. */
-export function succeeds({ returns, sleeps }: CallStep): boolean {
-	return !sleeps && returns.every((result) => result >= 0);
-}

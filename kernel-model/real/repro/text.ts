@@ -62,7 +62,7 @@ export function namesOf(plan: Plan): string[] {
 }
 
 /** A step of `ip` that gives a device an IPv6 address. A worker of the kernel adds its routes. */
-export function addsIpv6(step: Step | undefined): boolean {
+function addsIpv6(step: Step | undefined): boolean {
 	if (step?.kind !== "ip") return false;
 	const { words } = step;
 	return words[0] === "link" || (words[0] === "addr" && words.some((word) => word.includes(":")));

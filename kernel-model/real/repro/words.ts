@@ -6,7 +6,7 @@
 import type { AddressOptions, FlushOptions, RouteOptions } from "../../machine/net.js";
 import type { SetupTarget } from "../../script/setup.js";
 
-export type Action =
+type Action =
 	| { kind: "ip"; words: string[] }
 	| { kind: "sysctl"; name: string; value: string }
 	| { kind: "sleep"; ms: number };

@@ -3,7 +3,7 @@
 import { EVERY, type Protocol } from "../../world.js";
 
 /** Addresses of sockets. "only" is IPV6_V6ONLY. */
-export interface Place {
+interface Place {
 	family: "" | "6";
 	address: string;
 	only: boolean;

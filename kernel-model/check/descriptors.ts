@@ -15,7 +15,7 @@ import type { Task } from "../machine/task.js";
 import { systemCall } from "../script/calls.js";
 import { fdOf } from "../script/operands.js";
 import { type CallLine, ScriptError, type Value } from "../script/strace.js";
-import { type Handled, IGNORED, sameAddress } from "./made.js";
+import { descriptor, type Handled, IGNORED, type Made, sameAddress } from "./made.js";
 import type { World } from "./world.js";
 
 /** How many lines are searched for later calls on a descriptor. */
@@ -265,6 +265,33 @@ export class Descriptors {
 		const name = task.getsockname(fd);
 		this.closings.push({ line, pid: task.pid, name: typeof name === "number" ? null : name });
 		if (this.closings.length > CLOSINGS) this.closings.shift();
+	}
+
+	/**
+	 * The recorded number of the descriptor that a call makes; undefined if the model finds the number
+	 * itself.
+	 */
+	recordedFd({ task, recorded }: Made): number | undefined {
+		if (recorded === null || recorded < 0 || this.world.knowsDescriptors(task)) return undefined;
+		return descriptor(recorded);
+	}
+
+	/** dup(), dup2() or dup3(). */
+	dup(made: Made): Handled {
+		const { task, call, operands, recorded, fd, sock } = made;
+		const knows = this.world.knowsDescriptors(task);
+		if (sock < 0 && recorded !== null && !knows) {
+			if (recorded < 0) return IGNORED;
+			if (task.fileOf(fd) === 0) task.openOther(descriptor(recorded));
+			else task.installFile(task.fileOf(fd), recorded);
+			return IGNORED;
+		}
+		if (call.name === "dup") return { result: task.dup(fd, this.recordedFd(made)) };
+		const newfd = operands.int(1, "a file descriptor");
+		// `newfd` is above RLIMIT_NOFILE. Recordings do not show this limit.
+		if (recorded === -EBADF && newfd >= 0 && this.world.own === null && !knows) return IGNORED;
+		if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
+		return { result: task.dup3(fd, newfd, operands.flags(2)) };
 	}
 
 	/** fcntl(): it may duplicate a descriptor, or set O_NONBLOCK. */

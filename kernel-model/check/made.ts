@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** A call that is made on the model, and its result. */
-import { SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
 import { sk_net } from "../../include/net/sock.js";
-import { EFAULT } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_UDP, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
 import { skOverIpv6 } from "../../net/ipv4/inet_hashtables.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
@@ -12,7 +10,7 @@ import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import type { Operands } from "../script/operands.js";
-import type { CallLine } from "../script/strace.js";
+import { type CallLine, ScriptError } from "../script/strace.js";
 
 /** The result of a call on the model, and other values that are compared with the recording. */
 export interface Done {
@@ -54,11 +52,6 @@ export function bytes(size: number): number {
 	return Math.min(Math.max(size, 0), Number.MAX_SAFE_INTEGER);
 }
 
-/** The error of a send that cannot read its address. The length is checked before, or later: 0. */
-export function faultOfSend(addrlen: number): number {
-	return addrlen >= SIZEOF_SA_FAMILY && addrlen <= SIZEOF_SOCKADDR_STORAGE ? -EFAULT : 0;
-}
-
 /** The device that receives packets to a sock's destination; 0 if it is another host. */
 export function localDevice(k: Kernel, sk: number): number {
 	const S = k.sock;
@@ -82,4 +75,19 @@ export function sameAddress(told: Address, name: Address): boolean {
 /** Whether a recorded call has no result: `= ?`, or its end is missing. */
 export function neverReturned(call: CallLine): boolean {
 	return call.result !== null || call.unresumed === true;
+}
+
+/** An argument as a number; null for a name in a recording that the reader does not know. */
+export function knownName({ operands, call }: Made, index: number, what: string): number | null {
+	try {
+		return operands.int(index, what);
+	} catch (error) {
+		if (!(error instanceof ScriptError) || call.result === null) throw error;
+		return null;
+	}
+}
+
+/** A recorded result as a descriptor; undefined if it is too large for one. */
+export function descriptor(result: number): number | undefined {
+	return result <= 0x7fffffff ? result : undefined;
 }

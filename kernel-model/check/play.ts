@@ -48,7 +48,7 @@ import {
 	type Value,
 } from "../script/strace.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
-import { Calls, passesBarePointer } from "./calls.js";
+import { Calls } from "./calls.js";
 import { Certain } from "./certain.js";
 import { isFd } from "./descriptors.js";
 import type { Revealed } from "./evidence.js";
@@ -59,6 +59,7 @@ import { type Difference, Judge, type Judged } from "./judge.js";
 import { type Done, type Handled, IGNORED } from "./made.js";
 import type { Event, Events } from "./order.js";
 import type { Outcome, PlayOptions, Proof, Verdict } from "./outcome.js";
+import { passesBarePointer } from "./pointers.js";
 import { proofOf, prove } from "./proof.js";
 import { RangeWatch } from "./range_watch.js";
 import { Recording } from "./recording.js";
@@ -153,8 +154,7 @@ export class Player {
 		this.explainer = new SearchExplainer(this.kernel);
 		if (options.explain === true) this.kernel.trace = this.explainer;
 		else if (options.trace !== undefined) this.kernel.trace = options.trace;
-		this.calls = new Calls(this.world);
-		this.calls.onWait = (time) => this.advanceTo(time, 0);
+		this.calls = new Calls(this.world, (time) => this.advanceTo(time, 0));
 		this.judge = new Judge(this.world);
 		this.host = new Host(this.world);
 		this.certain = new Certain(this.world, this.events);

@@ -43,7 +43,6 @@ import { errnoOf, fdOf, type Message } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import {
 	bytes,
-	faultOfSend,
 	type Handled,
 	IGNORED,
 	isUdp,
@@ -52,6 +51,7 @@ import {
 	neverReturned,
 	OTHER_FAMILY,
 } from "./made.js";
+import { faultOfSend } from "./pointers.js";
 import type { World } from "./world.js";
 
 /** Errors of a send that depend on sizes, memory, buffers, filters and signals, not on ports. */

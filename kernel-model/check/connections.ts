@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/** listen(), connect() and accept(). A call may sleep, and a client may be from outside. */
+import { O_NONBLOCK } from "../../include/linux/net.js";
+import { TCP_CLOSE } from "../../include/net/tcp_states.js";
+import { EAGAIN, EFAULT, EINPROGRESS, ERESTARTSYS } from "../../include/uapi/asm-generic/errno.js";
+import type { Address } from "../machine/address.js";
+import { describeAddress } from "../machine/explain.js";
+import { nth } from "../machine/nth.js";
+import type { Task } from "../machine/task.js";
+import type { CallLine } from "../script/strace.js";
+import { descriptor, type Handled, type Made, OTHER_FAMILY, sameAddress } from "./made.js";
+import { Outside } from "./outside.js";
+import { isFault, roomFor } from "./pointers.js";
+import type { World } from "./world.js";
+
+/** Errors of a connect() that does not sleep. */
+const AT_ONCE = new Set(["EALREADY", "EINPROGRESS", "EISCONN"]);
+
+/** Errors of a connect() that slept until an answer arrived or its time was over. */
+const RELEASED = new Set([
+	"EBADRQC",
+	"ECONNREFUSED",
+	"ECONNRESET",
+	"EHOSTUNREACH",
+	"ENOMSG",
+	"ETIMEDOUT",
+	"EUSERS",
+]);
+
+export class Connections {
+	private readonly outside: Outside;
+
+	/** `wait` advances the clock to a recorded time. */
+	constructor(
+		private readonly world: World,
+		private readonly wait: (time: number | null) => void,
+	) {
+		this.outside = new Outside(world);
+	}
+
+	listen({ task, fd, operands }: Made): Handled {
+		const result = task.listen(fd, operands.int(1, "a backlog"));
+		const S = this.world.kernel.sock;
+		const sk = this.world.sockOf(task, fd);
+		if (result === 0 && S.skc_reuseport[sk] !== 0) this.world.shared.add(nth(S.skc_num, sk));
+		return { result };
+	}
+
+	connect({ task, fd, call, operands, recorded }: Made): Handled {
+		const length = operands.length(2, "an address length");
+		const pointed = operands.sockaddr(1, length);
+		if (pointed === null && isFault(call, length)) return { result: -EFAULT };
+		const address = pointed?.address ?? OTHER_FAMILY;
+		const checking = recorded !== null;
+		const error = call.result?.errno ?? null;
+		const flags = nth(this.world.kernel.socket.flags, task.socketOf(fd));
+		const flagged = (flags & O_NONBLOCK) !== 0;
+		// fcntl() may not be recorded. The recorded result shows whether the call could sleep.
+		const nonblock = checking ? AT_ONCE.has(error ?? "") || (flagged && recorded !== 0) : flagged;
+		let result = task.connect(fd, address, length, nonblock);
+		this.noteRefusal(task, fd, result);
+		if (result === -ERESTARTSYS && !checking) result = task.connectAndWait(fd, address);
+		if (result === -ERESTARTSYS && checking) {
+			const { own, draws, sleeping } = this.world;
+			const decided = recorded === 0 || RELEASED.has(error ?? "");
+			if (decided && call.endLine > call.line && own === null && draws === null) {
+				sleeping.push(call.line);
+				return { result: recorded };
+			}
+			this.wait(call.endTime ?? null);
+			result = task.connectSleeping(fd);
+		}
+		return { result };
+	}
+
+	/** Notes a connect() that returned EINPROGRESS and was refused at once. Later calls show this. */
+	private noteRefusal(task: Task, fd: number, result: number): void {
+		const { kernel, refusals } = this.world;
+		const sk = this.world.sockOf(task, fd);
+		const refused = kernel.sock.skc_state[sk] === TCP_CLOSE && kernel.sock.sk_err[sk] !== 0;
+		if (result === -EINPROGRESS && refused) refusals.add(sk);
+		else if (refusals.size > 0) refusals.delete(sk);
+	}
+
+	accept(made: Made): Handled {
+		const { task, fd, sock, call, operands, recorded } = made;
+		const { world } = this;
+		const { kernel } = world;
+		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
+		const listener = world.subflow(nth(kernel.socket.sk, sock));
+		const flags = call.name === "accept4" ? operands.flags(3) : 0;
+		const shown = operands.shownAddress(1);
+		const told = shown ?? (recorded === null ? null : (world.evidence.peers.get(call) ?? null));
+		const accepted = recorded !== null && recorded >= 0;
+		// If the client's address is not known and this queue is empty, any client of the group fits.
+		const first = kernel.sock.rskq_accept_head.get(listener);
+		const empty = first === 0;
+		if (!empty && kernel.sock.dl_next.get(first) !== 0) world.severalWait.add(listener);
+		const outside = accepted && !world.queues.waits(listener) && this.hasStrangers(listener, call);
+		const stranger = outside && this.outside.connect(task, fd, call, told);
+		if (accepted && (told !== null || empty)) world.queues.adopt(listener, told);
+		if (recorded === -EAGAIN) world.queues.disown(listener);
+		const peer: Partial<Address> = {};
+		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
+		const at = accepted ? descriptor(recorded) : undefined;
+		const room = call.args[1]?.value.kind === "null" ? undefined : roomFor(made);
+		const attempt = () => task.accept4(fd, flags, peer, nonblock, at, room);
+		let result = attempt();
+		if (result === -ERESTARTSYS && recorded === null) result = task.waitForInput(fd, attempt);
+		if (result >= 0) {
+			const child = nth(kernel.socket.sk, task.socketOf(result));
+			world.isNew(child);
+			if (stranger) {
+				world.ends.add(child);
+				world.doubts.set(child, `the client of line ${call.line} is not recorded`);
+			} else if (accepted && told === null && world.severalWait.has(listener)) {
+				world.unnamed.set(child, call.line);
+			}
+			if (kernel.sock.rskq_accept_head.get(listener) === 0) world.severalWait.delete(listener);
+		}
+		const { family, address, port } = peer;
+		if (family === undefined || address === undefined || port === undefined) return { result };
+		const full: Address = { ...peer, family, address, port };
+		const difference =
+			told === null || sameAddress(told, full)
+				? null
+				: `the model accepts ${describeAddress(full)}`;
+		return { result, address: full, difference };
+	}
+
+	/**
+	 * Whether a listener may have clients that are not recorded. It may if the search found no
+	 * recorded client, if the listener is from before the recording, or if no recorded process
+	 * connects to its port.
+	 */
+	private hasStrangers(listener: number, call: CallLine): boolean {
+		const { facts, adopted, alone, own, draws, evidence, kernel } = this.world;
+		if (own !== null || draws !== null) return false;
+		if (facts.outside.has(call.line) || adopted.has(listener)) return true;
+		return !alone && !evidence.connectedTo.has(nth(kernel.sock.skc_num, listener));
+	}
+}

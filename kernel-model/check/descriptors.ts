@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
- * Descriptors that the model has not made itself. A process duplicates them by fcntl(), receives
- * them over a UNIX socket, fetches them from another process, or has inherited them from before
- * the recording. If a descriptor is new here, its later calls show which socket it is.
+ * Descriptors. dup() and fcntl() duplicate them. Others come into a process without a call that
+ * the model has: over a UNIX socket, from another process, or from before the recording. If a
+ * descriptor is new here, its later calls show which socket it is.
  */
 import { AF_INET, AF_INET6 } from "../../include/linux/socket.js";
 import { TCP_CLOSE, TCP_LISTEN } from "../../include/net/tcp_states.js";

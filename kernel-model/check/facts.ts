@@ -27,14 +27,16 @@ export class Facts {
 	readonly outside = new Map<number, string>();
 	/** By how many ms the kernel's clock is behind the recorded times, between two lines. */
 	readonly late: { from: number; to: number; ms: number }[] = [];
+	/** When a process ended: a time within the bounds that the recording gives, in seconds. */
+	readonly ends = new Map<number, number>();
 
 	/** Sockets outside the recording may have held ports for a while. */
 	outsiders = false;
 
 	/** Drops the facts of lines before a line. These lines are not played again. */
 	forget(before: number): void {
-		const { ports, avoided, forgotten, unread, skipped, doubts, open, outside } = this;
-		for (const facts of [ports, avoided, forgotten, unread, skipped, doubts, open, outside]) {
+		const { ports, avoided, forgotten, unread, skipped, doubts, open, outside, ends } = this;
+		for (const facts of [ports, avoided, forgotten, unread, skipped, doubts, open, outside, ends]) {
 			if (facts.size === 0) continue;
 			for (const line of facts.keys()) if (line < before) facts.delete(line);
 		}

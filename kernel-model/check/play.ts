@@ -116,6 +116,9 @@ interface Sleeper extends Turn {
 	sk: number;
 }
 
+/** How many lines before which timers ran are kept. */
+const RAN = 4;
+
 /** A moment of a play to which it can return. */
 export interface Mark {
 	cursor: number;
@@ -139,6 +142,8 @@ export class Player {
 	private readonly boot: number;
 	private readonly snapshots: Snapshots;
 	private timed = false;
+	/** The last lines before which timers ran. */
+	readonly ran: number[] = [];
 
 	/** Throws RangeError for an unknown version. */
 	constructor(
@@ -213,7 +218,7 @@ export class Player {
 		if (line.kind === "setup") return this.finish(this.setup(line));
 		const late = line.kind === "call" && event.at >= event.end && event.end > event.begin;
 		const time = late ? (line.endTime ?? line.time) : line.time;
-		this.advanceTo(time, line.line);
+		this.advanceTo(this.facts.ends.get(line.line) ?? time, line.line);
 		if (line.kind === "exit") {
 			this.world.exit(line.superseded ?? line.pid ?? 0, line.line);
 			return null;
@@ -314,7 +319,14 @@ export class Player {
 		let now = this.boot + (time - this.recording.firstTime) * 1000;
 		for (const { from, to, ms } of this.facts.late) if (line >= from && line <= to) now -= ms;
 		// A time stamp beyond the clock's limit is ignored.
-		if (now > this.kernel.now && now < END_OF_TIME) this.kernel.advance(now - this.kernel.now);
+		if (now <= this.kernel.now || now >= END_OF_TIME) return;
+		const { ran } = this;
+		while (ran.length > 0 && nth(ran, ran.length - 1) >= line) ran.pop();
+		const { timers } = this.kernel;
+		const first = timers.first();
+		if (first !== null && (timers.expiry(first) ?? now) <= now) ran.push(line);
+		if (ran.length > RAN) ran.shift();
+		this.kernel.advance(now - this.kernel.now);
 	}
 
 	private outcome(line: SetupLine | CallLine, verdict: Verdict): LineOutcome {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The choices that a contradiction depends on, each with an alternative, nearest first. */
+
+import { JIFFY } from "../../include/linux/timer.js";
 import { EADDRINUSE, EADDRNOTAVAIL, EAGAIN } from "../../include/uapi/asm-generic/errno.js";
 import { nth } from "../machine/nth.js";
+import { systemCall } from "../script/calls.js";
 import { fdOf } from "../script/operands.js";
 import type { Remedy } from "./facts.js";
 import type { Event } from "./order.js";
@@ -36,6 +39,11 @@ const GUESSES = 16;
 const QUESTIONS = 24;
 const CLOSES = 16;
 
+/** How far back the end of a process is looked for, events. */
+const ENDS = 32;
+/** The least time between the lines around an end for which its moment matters, seconds. */
+const GAP = 0.001;
+
 /**
  * Options whose result depends on the socket's port or state: setsockopt(IPV6_V6ONLY) fails once
  * the socket has a port. do_tcp_setsockopt(), ipv6_setsockopt(), sk_getsockopt().
@@ -69,6 +77,8 @@ export function remediesOf(player: Player, contradiction: Contradiction): Remedy
 		...reads(player, contradiction),
 		...secrets(player, contradiction),
 		...clocks(player, contradiction),
+		...lateTimers(player, contradiction),
+		...ends(player, contradiction),
 	];
 }
 
@@ -346,4 +356,48 @@ function* clocks(player: Player, { call, recorded, result }: Contradiction): Gen
 			undo: () => facts.late.splice(facts.late.indexOf(late), 1),
 		};
 	}
+}
+
+/** Decides that timers which ran some lines before ran one jiffy later. */
+function* lateTimers(player: Player, { call }: Contradiction): Generator<Remedy> {
+	const { facts, ran } = player;
+	if (call.time === null || facts.late.some(({ to }) => to === call.line)) return;
+	for (const from of [...ran].reverse()) {
+		if (from > call.line) continue;
+		const late = { from, to: call.line, ms: JIFFY };
+		yield {
+			what: `the timers before line ${from} ran ${JIFFY} ms later`,
+			line: from,
+			decides: { [`clock ${call.line} ${from}`]: JIFFY },
+			apply: () => facts.late.push(late),
+			undo: () => facts.late.splice(facts.late.indexOf(late), 1),
+		};
+	}
+}
+
+/**
+ * Decides when a process ended. A recording without the time of an end shows only that it came
+ * before the next line. A time that strace printed may be late.
+ */
+function* ends({ events, facts }: Player, { call, index }: Contradiction): Generator<Remedy> {
+	if (call.time === null) return;
+	for (let at = index - 1; at >= Math.max(events.first + 1, index - ENDS); at--) {
+		const { line } = events.get(at);
+		if (line.kind === "setup" || facts.ends.has(line.line)) continue;
+		if (line.kind === "call" && systemCall(line.name)?.role !== "exit") continue;
+		const [before, after] = [timeOf(events.get(at - 1)), timeOf(events.get(at + 1))];
+		const time = line.kind === "exit" && line.time !== null ? before : after;
+		if (time === null || before === null || after === null || after - before < GAP) continue;
+		yield {
+			what: `the process of line ${line.line} ended ${time === before ? "earlier" : "later"}`,
+			line: line.line,
+			decides: { [`end ${line.line}`]: time },
+			apply: () => facts.ends.set(line.line, time),
+			undo: () => facts.ends.delete(line.line),
+		};
+	}
+}
+
+function timeOf({ line }: Event): number | null {
+	return line.kind === "setup" ? null : line.time;
 }

@@ -29,7 +29,14 @@ import { Operands } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../script/strace.js";
 import { isSysctlPath } from "../script/sysctl_path.js";
-import { type Agent, AgentError, type CallAnswer, memoryOf, readAnswerTo } from "./agent/agent.js";
+import {
+	type Agent,
+	AgentError,
+	type CallAnswer,
+	memoryOf,
+	readAnswer,
+	readAnswerTo,
+} from "./agent/agent.js";
 import {
 	type Marshalled,
 	Marshaller,
@@ -269,8 +276,10 @@ export class Recorder {
 					await this.fork(line, task);
 				} else if (systemCall(line.name)?.role === "exit") {
 					await finish();
-					this.expect(await this.agent.request(`${task} exit`), line);
-					this.write(`${this.prefix(pid, null)}+++ exited with 0 +++`, line.line);
+					const answer = await this.agent.request(`${task} exit`);
+					this.expect(answer, line);
+					const ended = this.prefix(pid, readAnswer(answer).end);
+					this.write(`${ended}+++ exited with 0 +++`, line.line);
 				} else {
 					const step = this.step(line, task, pid);
 					if (step === null) continue;

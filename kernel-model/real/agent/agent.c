@@ -61,7 +61,7 @@
  *   udp                N          slots of UDP's tables from the kernel's log; 0 if it does not
  *                                 have them; in a virtual machine only
  *   TASK fork NEW      PID        task TASK makes task NEW; tasks are 0 to 63
- *   TASK exit          0          ends task TASK
+ *   TASK exit          0 BEGIN END    ends task TASK
  *   TASK NAME ARG...   RESULT BEGIN END [MEMORY...] [DRAW...]
  *   TASK repeat N NAME ARG... / NAME ARG... [/ ...]
  *                      RESULT NS RESULT NS...   makes these calls in turn, N times. NS is the
@@ -1867,9 +1867,11 @@ static void to_task(const char *word, const char *rest)
 		return;
 	}
 	if (strcmp(rest, "exit") == 0) {
+		unsigned long long begin = now();
+
 		end_task(task);
+		answerf("0 %llu %llu", begin, now());
 		drain(rest, ANY);
-		answer("0");
 		return;
 	}
 	if (strncmp(rest, "fork", 4) == 0 && (rest[4] == ' ' || rest[4] == '\0')) {

@@ -2,8 +2,9 @@
 /** Options that the campaigns share. The functions throw UsageError. */
 
 import { nth } from "../machine/nth.js";
+import { KINDS, type Kind } from "../real/campaign/abilities.js";
 import type { Campaign, Difference } from "../real/campaign/campaign.js";
-import { KINDS, type Kind, withoutNames } from "../real/campaign/program.js";
+import { withoutNames } from "../real/campaign/program.js";
 import type { Case } from "./reports.js";
 import { type Merged, type Summary, sums } from "./shards.js";
 import { parse, printable, styled, UsageError } from "./terminal.js";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** `inet-port-model fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
+import { KINDS, WITHOUT } from "../real/campaign/abilities.js";
 import { runCampaign } from "../real/campaign/campaign.js";
-import { KINDS, WITHOUT } from "../real/campaign/program.js";
 import { startAgent } from "../real/vm/machine.js";
 import {
 	differenceText,

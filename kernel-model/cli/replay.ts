@@ -6,8 +6,8 @@
  */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import { KINDS } from "../real/campaign/abilities.js";
 import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
-import { KINDS } from "../real/campaign/program.js";
 import { replayText } from "../real/campaign/replayed.js";
 import { DrawRecorder } from "../real/live.js";
 import { debianSeries, startMachine } from "../real/vm/machine.js";

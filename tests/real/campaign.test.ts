@@ -2,15 +2,11 @@
 /** The random programs of campaigns, and how they are made smaller. No kernel is asked. */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
-import {
-	type Abilities,
-	KINDS,
-	type Kind,
-	programOf,
-	renderProgram,
-	SYSCTLS,
-} from "../../kernel-model/real/campaign/program.js";
+import { type Abilities, KINDS, type Kind } from "../../kernel-model/real/campaign/abilities.js";
+import { programOf } from "../../kernel-model/real/campaign/program.js";
+import { renderProgram } from "../../kernel-model/real/campaign/render.js";
 import { fewest, smallest } from "../../kernel-model/real/campaign/shrink.js";
+import { SYSCTLS } from "../../kernel-model/real/campaign/vocabulary.js";
 
 const ALL: Abilities = {
 	version: "6.18.44",

@@ -10,7 +10,7 @@ import { playScript, readScript } from "../../kernel-model/check/player.js";
 import { versionFor } from "../../kernel-model/machine/versions.js";
 import { Agent, AgentError } from "../../kernel-model/real/agent/agent.js";
 import { abilitiesOf, runCampaign } from "../../kernel-model/real/campaign/campaign.js";
-import { renderProgram } from "../../kernel-model/real/campaign/program.js";
+import { renderProgram } from "../../kernel-model/real/campaign/render.js";
 import { judge, recordScript } from "../../kernel-model/real/live.js";
 import { ScriptError } from "../../kernel-model/script/strace.js";
 import { obstacle } from "./obstacle.js";

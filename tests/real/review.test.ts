@@ -2,14 +2,9 @@
 /** What a review finds. The model of another version stands in for the kernel. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { type Abilities, KINDS, type Kind } from "../../kernel-model/real/campaign/abilities.js";
 import { canonical } from "../../kernel-model/real/campaign/canonical.js";
 import { crowdPrograms, optionPrograms } from "../../kernel-model/real/campaign/crowds.js";
-import {
-	type Abilities,
-	KINDS,
-	type Kind,
-	SYSCTLS,
-} from "../../kernel-model/real/campaign/program.js";
 import { probesOf } from "../../kernel-model/real/campaign/sources.js";
 import {
 	closed,
@@ -18,6 +13,7 @@ import {
 	withoutProcess,
 	withoutResults,
 } from "../../kernel-model/real/campaign/symbols.js";
+import { SYSCTLS } from "../../kernel-model/real/campaign/vocabulary.js";
 import {
 	byWeight,
 	CLASSES,

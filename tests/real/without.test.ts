@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** Random programs leave out what a system lacks, and what --without names. */
 import { describe, expect, it } from "vitest";
-import {
-	type Abilities,
-	programOf,
-	renderProgram,
-	withoutNames,
-} from "../../kernel-model/real/campaign/program.js";
+import type { Abilities } from "../../kernel-model/real/campaign/abilities.js";
+import { programOf, withoutNames } from "../../kernel-model/real/campaign/program.js";
+import { renderProgram } from "../../kernel-model/real/campaign/render.js";
 
 const ABLE: Abilities = {
 	version: "7.3",

@@ -8,16 +8,11 @@ import type { Agent } from "../agent/agent.js";
 import { O_WRONLY, openRequest } from "../agent/marshal.js";
 import { judgeOn } from "../lacks.js";
 import { type DrawRecorder, type LiveOutcome, type Recording, recordScript } from "../live.js";
-import {
-	type Abilities,
-	KINDS,
-	type Kind,
-	type Program,
-	programOf,
-	renderProgram,
-	SYSCTLS,
-} from "./program.js";
+import { type Abilities, KINDS, type Kind } from "./abilities.js";
+import { type Program, programOf } from "./program.js";
+import { renderProgram } from "./render.js";
 import { fewest, smallest } from "./shrink.js";
+import { SYSCTLS } from "./vocabulary.js";
 
 interface CampaignOptions {
 	agent: Agent;

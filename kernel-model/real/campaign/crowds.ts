@@ -5,7 +5,9 @@
  */
 import { nth } from "../../machine/nth.js";
 import { SeededRandom } from "../../machine/random.js";
-import { type Abilities, FLAGS, in4, in6, KINDS, type Kind, READ } from "./program.js";
+import { type Abilities, KINDS, type Kind } from "./abilities.js";
+import { in4, in6 } from "./endpoint.js";
+import { FLAGS, READ } from "./vocabulary.js";
 
 const FAMILIES = ["AF_INET", "AF_INET6"] as const;
 type Family = (typeof FAMILIES)[number];

@@ -9,9 +9,12 @@ import { scriptOf } from "../../laws/script.js";
 import { Kernel } from "../../machine/kernel.js";
 import { nth } from "../../machine/nth.js";
 import { SeededRandom } from "../../machine/random.js";
+import { type Abilities, KINDS, type Kind } from "./abilities.js";
 import { crowdPrograms, optionPrograms } from "./crowds.js";
-import { type Abilities, KINDS, type Kind, programOf, renderProgram, SYSCTLS } from "./program.js";
+import { programOf } from "./program.js";
+import { renderProgram } from "./render.js";
 import { withoutResults } from "./symbols.js";
+import { SYSCTLS } from "./vocabulary.js";
 
 /** The scripts of a catalogue of broken laws, those of protocols that the kernel has. */
 export function catalogueScripts(catalogue: string, able: Abilities): string[][] {

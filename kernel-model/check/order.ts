@@ -2,7 +2,8 @@
 /**
  * The order in which the lines of a recording act. A call acts at some moment between its begin and
  * its end. If calls overlap, the recording does not show which acted first. The likeliest order is
- * assumed: a call that may wait acts when it returns, another call when it begins.
+ * assumed: a call that may wait acts when it returns, another call when it begins. A process ends
+ * between its last line and the line that says so: after a signal at once, else at the latter line.
  */
 
 import { nth } from "../machine/nth.js";
@@ -14,7 +15,7 @@ import type { Outcome } from "./outcome.js";
 export interface Event {
 	readonly line: CallLine | SetupLine | ExitLine;
 	/** The event acts between these two lines. */
-	readonly begin: number;
+	begin: number;
 	end: number;
 	/** Where the event acts: a line, or a place between two lines. */
 	at: number;
@@ -34,7 +35,8 @@ export function actsLate({ name }: CallLine): boolean {
 /** The event of a line; null for a line that does nothing. */
 export function eventOf(line: ScriptLine): Event | null {
 	if (line.kind === "setup" || line.kind === "exit") {
-		return { line, begin: line.line, end: line.line, at: line.line, outcome: null };
+		const begin = line.kind === "exit" && line.since > 0 ? line.since : line.line;
+		return { line, begin, end: line.line, at: line.line, outcome: null };
 	}
 	if (line.kind !== "call") return null;
 	const end = Math.max(line.line, line.endLine);
@@ -143,13 +145,14 @@ export class Events {
 	overlapping(index: number, limit: number): number[] {
 		const { begin, end } = this.get(index);
 		const found: number[] = [];
-		// If two calls overlap, strace has split one of them. A moved event did not move far.
+		// If two calls overlap, strace has split one of them. The end of a process counts as split. A
+		// moved event did not move far.
 		if (begin === end && !this.splitWithin(index, 2 * REACH)) return found;
 		// A call that began long ago may still wait, so the search goes far, but is bounded.
 		for (let by = 1; by <= REACH && found.length < limit; by++) {
 			for (const i of [index - by, index + by]) {
 				const other = this.at(i);
-				if (other === undefined || other.line.kind !== "call") continue;
+				if (other === undefined || other.line.kind === "setup") continue;
 				if (other.begin < end && begin < other.end && other.begin !== begin) found.push(i);
 			}
 		}

@@ -13,6 +13,7 @@
 
 import type { Net } from "../../include/net/net_namespace.js";
 import { sk_acceptq_is_full } from "../../include/net/sock.js";
+import { TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2 } from "../../include/net/tcp_states.js";
 import {
 	EEXIST,
 	EFAULT,
@@ -95,6 +96,9 @@ export interface Contradiction extends Difference {
 }
 
 const INT_MAX = 0x7fffffff;
+
+/** States in which the peer has sent no FIN. */
+const AWAITS_FIN = new Set([TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2]);
 
 /** Most calls that slept that are kept, to play them again. */
 const SLEEPERS = 4096;
@@ -200,6 +204,7 @@ export class Player {
 	step(): Outcome | null {
 		this.closeFirst();
 		this.acceptFirst();
+		this.endFirst();
 		const { line } = this.events.get(this.cursor).line;
 		const outcome = this.act();
 		if (this.world.sleeping.length > 0) this.wake();
@@ -218,7 +223,9 @@ export class Player {
 		if (line.kind === "setup") return this.finish(this.setup(line));
 		const late = line.kind === "call" && event.at >= event.end && event.end > event.begin;
 		const time = late ? (line.endTime ?? line.time) : line.time;
-		this.advanceTo(this.facts.ends.get(line.line) ?? time, line.line);
+		// The time of the line that says that a process has ended is not yet that of the end.
+		const early = line.kind === "exit" && event.at < event.end;
+		this.advanceTo(this.facts.ends.get(line.line) ?? (early ? null : time), line.line);
 		if (line.kind === "exit") {
 			this.world.exit(line.superseded ?? line.pid ?? 0, line.line);
 			return null;
@@ -279,6 +286,35 @@ export class Player {
 			const before = this.events.at(this.cursor - 1)?.at ?? begin;
 			this.events.move(index, (Math.max(before, other.begin) + at) / 2);
 			return;
+		}
+	}
+
+	/**
+	 * A call reads the end of the data of a process, and a line soon after says that this process has
+	 * ended. The process ended first.
+	 */
+	private endFirst(): void {
+		const { world, events, cursor } = this;
+		const { line, at } = events.get(cursor);
+		if (line.kind !== "call" || world.own !== null || world.settled) return;
+		if (systemCall(line.name)?.role !== "receive") return;
+		if (line.result?.value !== 0 && line.result?.errno !== "ECONNRESET") return;
+		const task = world.tasks.get(line.pid ?? 0);
+		const sk = task === undefined ? 0 : world.subflow(world.sk(task, line));
+		if (sk === 0 || !AWAITS_FIN.has(nth(this.kernel.sock.skc_state, sk))) return;
+		const holders = world.holdersOfPeer(sk);
+		if (holders.size === 0) return;
+		const ends: number[] = [];
+		for (const index of events.overlapping(cursor, 64)) {
+			const other = events.get(index);
+			if (index < cursor || other.line.kind !== "exit" || other.begin >= at) continue;
+			if (holders.delete(other.line.pid ?? 0)) ends.push(index);
+		}
+		if (holders.size > 0) return;
+		const before = events.at(cursor - 1)?.at ?? 0;
+		// Those after are moved first, so that the indices of the others stay.
+		for (const index of ends.sort((a, b) => a - b)) {
+			events.move(index, (Math.max(before, events.get(index).begin) + at) / 2);
 		}
 	}
 
@@ -619,6 +655,8 @@ export class Player {
 			if (error instanceof ScriptError && world.own !== null) outcome.error = error;
 			// A recording is never refused. The call is then ignored.
 			else if (error instanceof ScriptError && call.result === null && !call.unresumed) throw error;
+			// strace prints the arguments that a call returns when it returns.
+			else if (error instanceof ScriptError && !returns(call)) outcome.reason = null;
 			else if (error instanceof ScriptError)
 				outcome.reason = `not understood: ${notUnderstood(error)}`;
 			else if (error instanceof NotModelled) this.leavesOut(task, call, error.message);
@@ -884,6 +922,11 @@ const PAIRS: ReadonlyMap<string, number> = new Map([
 	["pipe2", 0],
 	["socketpair", 3],
 ]);
+
+/** Whether the recording shows how a call returned, or that a signal interrupted it. */
+function returns({ result }: CallLine): boolean {
+	return result !== null && (result.value !== null || result.errno !== null);
+}
 
 /** The message of an error without its place. */
 function notUnderstood(error: ScriptError): string {

@@ -4,7 +4,7 @@
  * is ahead of the player, because later lines show facts about earlier ones. Events too far back
  * for the search are dropped. So memory does not grow with the length of a recording.
  */
-import { CLONE_FILES } from "../../include/uapi/linux/sched.js";
+import { CLONE_FILES, CLONE_THREAD } from "../../include/uapi/linux/sched.js";
 import { isFork } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, Parsed } from "../script/strace.js";
@@ -52,6 +52,10 @@ export class Recording {
 	ended = false;
 	/** The exit() or exit_group() of a process whose end is not read yet, by pid. */
 	private readonly leaving = new Map<number, Event>();
+	/** The first thread of a process, by the pids of the others. */
+	private readonly leaders = new Map<number, number>();
+	/** The line since which the threads of a process end, by the pid of its first thread. */
+	private readonly dying = new Map<number, number>();
 	private readonly aloneCheck = new AloneCheck();
 	private knownAlone: boolean | null = null;
 
@@ -84,7 +88,7 @@ export class Recording {
 
 	/** Whether there is an event with this index. Reads the events after it as well. */
 	has(index: number): boolean {
-		while (!this.ended && this.events.end <= index + this.ahead) this.read();
+		while (!this.ended && this.events.end <= index + this.ahead) this.read(index);
 		return index < this.events.end;
 	}
 
@@ -130,6 +134,10 @@ export class Recording {
 		return (this.operands(fork).namedFlags("flags") & CLONE_FILES) !== 0;
 	}
 
+	private makesThread(fork: CallLine): boolean {
+		return (this.operands(fork).namedFlags("flags") & CLONE_THREAD) !== 0;
+	}
+
 	/** Drops the events before an index, and returns them. */
 	drop(before: number): Event[] {
 		const dropped = this.events.drop(before);
@@ -149,7 +157,8 @@ export class Recording {
 		return dropped;
 	}
 
-	private read(): void {
+	/** Reads the next event. Those before an index may be played already. */
+	private read(played: number): void {
 		const { value: event, done } = this.source.next();
 		if (done === true) {
 			this.ended = true;
@@ -160,29 +169,59 @@ export class Recording {
 		this.events.push(event);
 		if (line.kind === "exit" && line.pid !== null) {
 			addTo(this.exits, line.pid, line);
-			// The descriptors are closed at some moment between exit_group() and the end of the process.
-			const leaving = this.leaving.get(line.pid);
-			if (leaving !== undefined) leaving.end = Math.max(leaving.end, line.line);
-			this.leaving.delete(line.pid);
+			this.closes(event, line, line.pid, played);
 		}
 		if (line.kind !== "exit") this.aloneCheck.look(line);
 		if (line.kind !== "setup" && line.pid !== null) this.namesProcesses = true;
 		if (line.kind === "call") {
 			this.called++;
 			if (line.result?.errno != null) this.failed++;
-			if (line.name === "exit_group" || line.name === "exit")
-				this.leaving.set(line.pid ?? -1, event);
+			const pid = line.pid ?? -1;
+			if (line.name === "exit_group" || line.name === "exit") this.leaving.set(pid, event);
+			if (line.name === "exit_group") this.dying.set(this.leaders.get(pid) ?? pid, line.line);
 			if (line.name === "read" || line.name === "readv") this.showsReads = true;
 			if (line.name === "execve" && line.result?.value === 0) this.programs.execs(line.pid ?? 0);
 			const child = line.result?.value ?? 0;
 			if (isFork(line.name) && child > 0) {
 				this.forked = true;
 				addTo(this.forks, child, line);
+				this.dying.delete(child);
+				if (this.makesThread(line)) this.leaders.set(child, this.leaders.get(pid) ?? pid);
 				if (line.pid !== null) this.programs.forks(line.pid, child);
 			}
 		}
 		this.evidence.add(line);
 		if (line.kind === "call") line.forgetArgs?.();
+	}
+
+	/**
+	 * The end of a process: its descriptors are closed at some moment after exit_group(), or after
+	 * its last line. A process that makes no call lives since the call that made it.
+	 */
+	private closes(event: Event, line: ExitLine, pid: number, played: number): void {
+		if (line.superseded !== undefined) {
+			this.leaders.delete(line.superseded);
+			return;
+		}
+		const leaving = this.leaving.get(pid);
+		this.leaving.delete(pid);
+		const leader = this.leaders.get(pid) ?? pid;
+		this.leaders.delete(pid);
+		const group = this.dying.get(leader);
+		if (pid === leader) this.dying.delete(pid);
+		if (leaving !== undefined) {
+			leaving.end = Math.max(leaving.end, line.line);
+			event.begin = line.line;
+			return;
+		}
+		if (line.since === 0) event.begin = this.forks.get(pid)?.at(-1)?.endLine ?? line.line;
+		const ends = group ?? (line.dying ? line.since : line.line);
+		if (line.signal !== null && pid !== leader) this.dying.set(leader, ends);
+		// exit_group() ends every thread. What kills them all at once, no line may show.
+		if (line.signal === null) event.begin = Math.max(event.begin, group ?? 0);
+		const at = Math.max(ends, event.begin);
+		const next = this.events.at(played)?.at ?? 0;
+		if (at < event.at && at > next) this.events.move(this.events.end - 1, at);
 	}
 }
 

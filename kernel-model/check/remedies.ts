@@ -87,10 +87,11 @@ function orders(player: Player, { index }: Contradiction): Remedy[] {
 	const { events } = player;
 	const failing = events.get(index);
 	const remedies: Remedy[] = [];
-	const name = ({ line }: Event) => (line.kind === "call" ? line.name : "");
+	const name = ({ line }: Event) => (line.kind === "call" ? line.name : line.kind);
 	for (const at of events.overlapping(index, OVERLAPS)) {
 		const other = events.get(at);
 		if (!ORDERED.has(name(other))) continue;
+		if (other.line.kind === "exit" && player.world.settled) continue;
 		const before = (event: Event, i: number, of: Event) =>
 			between(Math.max(events.at(i - 1)?.at ?? event.begin, event.begin), of.at);
 		const after = (event: Event, i: number, of: Event) =>

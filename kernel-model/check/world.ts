@@ -317,6 +317,20 @@ export class World {
 		return this.ends.has(sk) || localDevice(this.kernel, this.subflow(sk)) === 0;
 	}
 
+	/** The pids of the processes that have the other end of a connection of this host open. */
+	holdersOfPeer(sk: number): Set<number> {
+		const { skc_num, skc_dport } = this.kernel.sock;
+		const pids = new Set<number>();
+		for (const task of this.kernel.tasks) {
+			for (const fd of task.socketDescriptors()) {
+				const peer = this.sockOf(task, fd);
+				if (peer === 0 || peer === sk) continue;
+				if (skc_num[peer] === skc_dport[sk] && skc_dport[peer] === skc_num[sk]) pids.add(task.pid);
+			}
+		}
+		return pids;
+	}
+
 	/** io_uring may make calls of a task from a line on. strace does not show them. */
 	submits(task: Task, line: number): void {
 		const { id } = task.net.net;

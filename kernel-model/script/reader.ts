@@ -84,6 +84,8 @@ class ScriptReader {
 	private readonly alive = new Set<number>();
 	private readonly announced = new Set<number>();
 	private nameless: (CallLine | Timed)[] = [];
+	/** The last line of each process; negative if the process may end soon after it. */
+	private readonly lastLines = new Map<number | null, number>();
 	private readonly known = new KnownArgs();
 
 	constructor(
@@ -174,6 +176,11 @@ class ScriptReader {
 		if (this.leader.time !== null) this.recorded = true;
 		this.findOwner();
 		const c = text.charCodeAt(at);
+		if (c === Char.Plus && text.startsWith("+++ ", at)) {
+			this.exit(source, at);
+			return;
+		}
+		this.lastLines.set(this.pid, endsSoon(text, at) ? -this.lineNumber : this.lineNumber);
 		if (isLetter(c) || c === Char.Question) {
 			let open = at;
 			while (isWord(text.charCodeAt(open)) || text.charCodeAt(open) === Char.Question) open++;
@@ -188,9 +195,6 @@ class ScriptReader {
 				this.resumed(source, at, nth(resumed, 1), at + resumed[0].length);
 				return;
 			}
-		} else if (c === Char.Plus && text.startsWith("+++ ", at)) {
-			this.exit(source, at);
-			return;
 		} else if (c === Char.Minus && text.startsWith("--- ", at)) {
 			this.recorded = true;
 			this.pushTimed({
@@ -412,14 +416,19 @@ class ScriptReader {
 		const pid = this.pid;
 		this.abandon(this.pending.get(pid) ?? []);
 		this.pending.delete(pid);
+		const { line } = nth(source.pieces, 0);
+		const last = thread === null ? (this.lastLines.get(pid) ?? 0) : line;
+		this.lastLines.delete(pid);
 		this.pushTimed({
 			kind: "exit",
-			line: nth(source.pieces, 0).line,
+			line,
 			pid,
 			time: this.leader.time,
 			status: exited === null ? null : Number(exited[1]),
 			signal: killed?.[1] ?? null,
 			...(thread === null ? {} : { superseded: thread }),
+			since: Math.abs(last),
+			dying: last < 0,
 			text,
 		});
 		if (thread === null) {
@@ -657,6 +666,11 @@ export function argFd(args: readonly Arg[]): number | null {
 	const value = args[0]?.value;
 	// A register has more bits than an int; the kernel takes the low 32.
 	return value?.kind === "int" ? value.value | 0 : null;
+}
+
+/** Whether a line may be the last one of a process: a signal, or a call that never returns. */
+function endsSoon(text: string, at: number): boolean {
+	return text.charCodeAt(at) === Char.Minus || text.endsWith(" ?");
 }
 
 /** The mark at the end of a call that has not returned; empty if there is none. */

@@ -100,6 +100,12 @@ export interface ExitLine {
 	signal: string | null;
 	/** The thread that called execve(). It has this pid from now on. Its own pid is gone. */
 	superseded?: number;
+	/**
+	 * The process ends between this line, its last one before, and `line`. 0 if it has none before.
+	 */
+	since: number;
+	/** Line `since` is a signal, or a call that the end interrupts: the process ends soon after it. */
+	dying: boolean;
 	text: string;
 }
 

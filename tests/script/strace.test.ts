@@ -625,6 +625,8 @@ describe("the parser of lines that are no calls", () => {
 				time: 1.5,
 				status: 3,
 				signal: null,
+				since: 0,
+				dying: false,
 				text: "+++ exited with 3 +++",
 			},
 			{
@@ -634,6 +636,8 @@ describe("the parser of lines that are no calls", () => {
 				time: null,
 				status: null,
 				signal: "SIGSEGV",
+				since: 0,
+				dying: false,
 				text: "+++ killed by SIGSEGV (core dumped) +++",
 			},
 			{
@@ -644,6 +648,8 @@ describe("the parser of lines that are no calls", () => {
 				status: null,
 				signal: null,
 				superseded: 14,
+				since: 11,
+				dying: false,
 				text: "+++ superseded by execve in pid 14 +++",
 			},
 			{

@@ -61,6 +61,10 @@ function acts(names: readonly ("close" | "disconnect")[], sockets: number): Step
 	return steps;
 }
 
+/** A range of one port, and one of two. */
+const ONE = range(0, 0);
+const TWO = range(0, 1);
+
 /** Ranges of a bound that asks whether a wider one helps. */
 const RANGES: readonly Range[] = [
 	range(0, 0),
@@ -83,19 +87,9 @@ const RANGES: readonly Range[] = [
 	range(0, 7, { reserved: [0, 1, 3, 4, 6, 7], width: 8 }),
 ];
 
-/**
- * The bounds of a size, as boundsOf(). 1 is quick; 2 has IPv6, SO_REUSEPORT, and longer programs; 3
- * has them all together.
- */
-export function searchBoundsOf(protocol: Protocol, size: number): Bound[] {
-	const { listens, number } = KINDS[protocol];
-	const two = range(0, 1);
-	const one = range(0, 0);
-	const options = size > 1 ? [NONE, REUSE, REUSEPORT] : [NONE, REUSE];
-	const places = size > 2 ? [V4_ANY, V4_ONE, DUAL, V6_ANY] : [V4_ANY, V4_ONE];
-	const undo: ("close" | "disconnect")[] =
-		number === IPPROTO_SCTP ? ["close"] : ["close", "disconnect"];
-	const asking = (places: readonly Place[], options: readonly Options[], within: Range): Step[] => [
+/** Sockets that search within a range, in each way but listen(). */
+function searching(places: readonly Place[], options: readonly Options[], within: Range): Step[] {
+	return [
 		...sockets(places, options, everyStart("zero", null, within)),
 		...sockets(places, options, everyStart("zero", 0, within)),
 		...sockets(places, options, everyStart("late", 0, within)),
@@ -105,106 +99,121 @@ export function searchBoundsOf(protocol: Protocol, size: number): Bound[] {
 			[...everyStart("connect", 0, within), ...everyStart("connect", 1, within)],
 		),
 	];
-	const holders = sockets(
-		[V4_ONE],
-		[NONE],
-		[0, 1, 2, 3, 4].map((port) => named(port)),
-	);
-	const found: Bound[] = [
-		{
-			name: "searches",
-			programs: "up to three sockets; the kernel chooses one of two ports, or bind() names it",
-			depth: 3,
-			searches: true,
-			steps: [
-				...sockets(places, options, [named(0), named(1)]),
-				...sockets(places, [NONE], [named(0, 0)]),
-				...asking(places, options, two),
-			],
-		},
-		{
-			name: "release",
-			programs: "up to four steps: one port, sockets that search and connect, closes",
-			depth: size > 2 ? 5 : 4,
-			searches: true,
-			steps: [
-				...sockets([V4_ANY, V4_ONE, V4_TWO], [NONE], [named(0), named(0, 0)]),
-				...sockets([V4_ONE, V4_TWO], [REUSE], [named(0), named(0, 0)]),
-				...sockets([V4_ONE], [NONE], [search("zero", null, one), search("zero", 0, one)]),
-				...sockets([V4_ONE, V4_TWO], [NONE], [search("late", 0, one), search("late", 1, one)]),
-				...sockets([V4_ANY], [NONE], [search("connect", 0, one), search("connect", 1, one)]),
-				...acts(undo, 2),
-			],
-		},
-		{
-			name: "ranges",
-			programs: "up to two holders of a port, then a search in one of many ranges",
-			depth: 3,
-			searches: true,
-			steps: [
-				...holders,
-				...sockets(
-					[V4_ONE],
-					[NONE],
-					[0, 1, 2].map((port) => search("late", 0, range(port, port))),
-				),
-				...last(
-					RANGES.flatMap((within) => [
-						...sockets([V4_ONE], [NONE, REUSE], everyStart("zero", null, within)),
-						...sockets([V4_ONE], [NONE], everyStart("late", 0, within)),
-						...sockets([V4_ANY], [NONE], everyStart("connect", 0, within)),
-					]),
-				),
-			],
-		},
-		{
-			name: "devices",
-			programs: "up to three sockets on one port, with and without a device, that connect",
-			depth: 3,
-			searches: true,
-			steps: [false, true].flatMap((device) =>
-				(size > 1 ? ([0, 1] as const) : ([0] as const)).flatMap((user) => {
-					const more = { device, user };
-					return [
-						...sockets([V4_ANY, V4_ONE, MAPPED_ONE], [NONE, REUSE], [named(0), named(0, 0)], more),
-						...sockets([V4_ANY, V6_ANY], [NONE], [search("connect", 0, one)], more),
-						...sockets([V4_ONE, V6_ONE], [NONE], [search("late", 0, one)], more),
-						...sockets([V4_ONE], [NONE], [search("zero", null, one), search("zero", 0, one)], more),
-					];
-				}),
-			),
-		},
-		{
-			name: "autobind_reuse",
-			programs: "up to three sockets of one port, with ip_autobind_reuse",
-			depth: 3,
-			searches: true,
-			steps: [
-				...sockets(
-					[V4_ANY, V4_ONE],
-					[NONE, REUSE, REUSEPORT, BOTH],
-					[
-						named(0),
-						search("zero", null, range(0, 0, { shares: true })),
-						search("zero", 0, range(0, 0, { shares: true })),
-					],
-				),
-			],
-		},
+}
+
+function searches(size: number, options: readonly Options[]): Bound {
+	const places = size > 2 ? [V4_ANY, V4_ONE, DUAL, V6_ANY] : [V4_ANY, V4_ONE];
+	return {
+		name: "searches",
+		programs: "up to three sockets; the kernel chooses one of two ports, or bind() names it",
+		depth: 3,
+		searches: true,
+		steps: [
+			...sockets(places, options, [named(0), named(1)]),
+			...sockets(places, [NONE], [named(0, 0)]),
+			...searching(places, options, TWO),
+		],
+	};
+}
+
+function release(size: number, undo: readonly ("close" | "disconnect")[]): Bound {
+	return {
+		name: "release",
+		programs: "up to four steps: one port, sockets that search and connect, closes",
+		depth: size > 2 ? 5 : 4,
+		searches: true,
+		steps: [
+			...sockets([V4_ANY, V4_ONE, V4_TWO], [NONE], [named(0), named(0, 0)]),
+			...sockets([V4_ONE, V4_TWO], [REUSE], [named(0), named(0, 0)]),
+			...sockets([V4_ONE], [NONE], [search("zero", null, ONE), search("zero", 0, ONE)]),
+			...sockets([V4_ONE, V4_TWO], [NONE], [search("late", 0, ONE), search("late", 1, ONE)]),
+			...sockets([V4_ANY], [NONE], [search("connect", 0, ONE), search("connect", 1, ONE)]),
+			...acts(undo, 2),
+		],
+	};
+}
+
+function ranges(): Bound {
+	const holders = [
+		...[0, 1, 2, 3, 4].map((port) => named(port)),
+		...[0, 1, 2].map((port) => search("late", 0, range(port, port))),
 	];
-	if (listens) {
-		found.push({
-			name: "listeners",
-			programs: "up to three sockets; the kernel chooses one of two ports for listeners",
-			depth: 3,
-			searches: true,
-			steps: [
-				...sockets([V4_ANY, DUAL], options, [named(0), named(1)]),
-				...sockets([V4_ANY, DUAL], options, [named(0), named(1)], { listens: true }),
-				...sockets([V4_ANY, DUAL], options, everyStart("zero", null, two), { listens: true }),
-				...sockets([V4_ANY, DUAL], options, everyStart("listen", null, two), { listens: true }),
-			],
-		});
-	}
-	return found;
+	const searching = RANGES.flatMap((within) => [
+		...sockets([V4_ONE], [NONE, REUSE], everyStart("zero", null, within)),
+		...sockets([V4_ONE], [NONE], everyStart("late", 0, within)),
+		...sockets([V4_ANY], [NONE], everyStart("connect", 0, within)),
+	]);
+	return {
+		name: "ranges",
+		programs: "up to two holders of a port, then a search in one of many ranges",
+		depth: 3,
+		searches: true,
+		steps: [...sockets([V4_ONE], [NONE], holders), ...last(searching)],
+	};
+}
+
+function devices(size: number): Bound {
+	const users = size > 1 ? ([0, 1] as const) : ([0] as const);
+	const kinds = [false, true].flatMap((device) => users.map((user) => ({ device, user })));
+	return {
+		name: "devices",
+		programs: "up to three sockets on one port, with and without a device, that connect",
+		depth: 3,
+		searches: true,
+		steps: kinds.flatMap((more) => [
+			...sockets([V4_ANY, V4_ONE, MAPPED_ONE], [NONE, REUSE], [named(0), named(0, 0)], more),
+			...sockets([V4_ANY, V6_ANY], [NONE], [search("connect", 0, ONE)], more),
+			...sockets([V4_ONE, V6_ONE], [NONE], [search("late", 0, ONE)], more),
+			...sockets([V4_ONE], [NONE], [search("zero", null, ONE), search("zero", 0, ONE)], more),
+		]),
+	};
+}
+
+function autobindReuse(): Bound {
+	const shared = range(0, 0, { shares: true });
+	return {
+		name: "autobind_reuse",
+		programs: "up to three sockets of one port, with ip_autobind_reuse",
+		depth: 3,
+		searches: true,
+		steps: sockets(
+			[V4_ANY, V4_ONE],
+			[NONE, REUSE, REUSEPORT, BOTH],
+			[named(0), search("zero", null, shared), search("zero", 0, shared)],
+		),
+	};
+}
+
+function listeners(options: readonly Options[]): Bound {
+	const places = [V4_ANY, DUAL];
+	return {
+		name: "listeners",
+		programs: "up to three sockets; the kernel chooses one of two ports for listeners",
+		depth: 3,
+		searches: true,
+		steps: [
+			...sockets(places, options, [named(0), named(1)]),
+			...sockets(places, options, [named(0), named(1)], { listens: true }),
+			...sockets(places, options, everyStart("zero", null, TWO), { listens: true }),
+			...sockets(places, options, everyStart("listen", null, TWO), { listens: true }),
+		],
+	};
+}
+
+/**
+ * The bounds of a size, as boundsOf(). 1 is quick. 2 adds SO_REUSEPORT and another user. 3 adds
+ * IPv6 and longer programs.
+ */
+export function searchBoundsOf(protocol: Protocol, size: number): Bound[] {
+	const { listens, number } = KINDS[protocol];
+	const options = size > 1 ? [NONE, REUSE, REUSEPORT] : [NONE, REUSE];
+	const undo = number === IPPROTO_SCTP ? (["close"] as const) : (["close", "disconnect"] as const);
+	return [
+		searches(size, options),
+		release(size, undo),
+		ranges(),
+		devices(size),
+		autobindReuse(),
+		...(listens ? [listeners(options)] : []),
+	];
 }

@@ -12,6 +12,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
+import { MSG_MORE } from "../include/linux/socket.js";
 import { ERESTARTSYS } from "../include/uapi/asm-generic/errno.js";
 import { readScript } from "../kernel-model/check/player.js";
 import { type Address, AF_INET, AF_INET6 } from "../kernel-model/index.js";
@@ -142,10 +143,11 @@ class Writer implements Target {
 				write(`shutdown(${fd}, ${how})`);
 				return calls.shutdown(fd, how);
 			},
-			sendto: (fd, size, address, length, nonblock) => {
+			sendto: (fd, size, address, length, nonblock, flags = 0) => {
 				const to = address === null ? "NULL, 0" : addressText(address, length);
-				write(`sendto(${fd}, "a", ${size}, MSG_DONTWAIT|MSG_NOSIGNAL, ${to})`);
-				return calls.sendto(fd, size, address, length, nonblock);
+				const more = (flags & MSG_MORE) !== 0 ? "|MSG_MORE" : "";
+				write(`sendto(${fd}, "a", ${size}, MSG_DONTWAIT|MSG_NOSIGNAL${more}, ${to})`);
+				return calls.sendto(fd, size, address, length, nonblock, flags);
 			},
 			recv: (fd, size, nonblock) => {
 				write(`recvfrom(${fd}, "", ${size}, MSG_DONTWAIT, NULL, NULL)`);

@@ -21,6 +21,7 @@
  */
 import { it } from "vitest";
 import { Random } from "../include/linux/random.js";
+import { MSG_MORE } from "../include/linux/socket.js";
 import { tcpStateName } from "../include/net/tcp_states.js";
 import {
 	type Address,
@@ -582,6 +583,8 @@ export class World {
 				const address = to === undefined ? null : this.address(to);
 				return calls.sendto(fd, Number(size ?? 1), address, undefined, true);
 			}
+			case "more": // SIZE: sends with MSG_MORE
+				return calls.sendto(fd, Number(word), null, 0, true, MSG_MORE);
 			case "recv":
 				return calls.recv(fd, Number(word ?? 1), true);
 			case "name":

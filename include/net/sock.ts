@@ -354,6 +354,11 @@ export class SockTable extends Slab<Sk> {
 	readonly fastopen_req = new Map<Sk, TcpFastopenRequest>();
 	/** icsk_ack.pingpong: the peers take turns, so acknowledgements wait for data. 0 or 1. */
 	pingpong = this.u8();
+	/**
+	 * Whether pred_flags of tcp_sock are set: the next segment with data that came in order takes the
+	 * fast path of tcp_rcv_established. 0 or 1.
+	 */
+	pred_flags = this.u8();
 	/** Retransmissions of a SYN, FIN or data. A request: timeouts of its SYN-ACK (num_timeout). */
 	icsk_retransmits = this.u8();
 	/** TCP_SYNCNT. 0: as tcp_syn_retries, or of a listener tcp_synack_retries, says. */

@@ -27,9 +27,19 @@ import type { Datagram, UdpTable } from "./udp.js";
 /**
  * What secrets decide: chains by hash_mix of a namespace; hashes of TCP's and of UDP's four-tuples,
  * over IPv4 and over IPv6; the numbers of secure_tcp_seq. "work" is no secret, but as unknown: the
- * worker of MPTCP runs between two files that a task closes, not after them.
+ * worker of MPTCP runs between two files that a task closes, not after them. "memory" is not modelled:
+ * large segments fill the memory of a sock or change its window, so the next one does not take the fast
+ * path of tcp_rcv_established.
  */
-export type SecretKind = "hash_mix" | "ehash" | "ehash6" | "udp" | "udp6" | "seq" | "work";
+export type SecretKind =
+	| "hash_mix"
+	| "ehash"
+	| "ehash6"
+	| "udp"
+	| "udp6"
+	| "seq"
+	| "work"
+	| "memory";
 
 /** What check mode has to say about reuseport groups of listeners. */
 export interface AcceptQueueGuest {

@@ -326,7 +326,7 @@ function* secrets(player: Player, { task, call }: Contradiction): Generator<Reme
 function deciding({ world: { asked }, facts }: Player, question: number): Remedy {
 	const line = asked.get(question) ?? 0;
 	return {
-		what: `a secret, or when the worker of MPTCP ran, decided otherwise in line ${line}`,
+		what: `a secret, the memory of a socket or the worker of MPTCP decided otherwise in line ${line}`,
 		line,
 		decides: { [`secret ${question}`]: 1 },
 		apply: () => facts.secrets.push(question),

@@ -54,6 +54,7 @@ import {
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../../include/uapi/asm-generic/errno.js";
 import { mptcp_incoming_options } from "../mptcp/options.js";
 import {
+	mptcpSubflowCtx,
 	subflow_data_ready,
 	subflow_finish_connect,
 	subflow_state_change,
@@ -255,6 +256,7 @@ function tcp_rcv_synsent_state_process(k: Stack, sk: Sk, skb: Segment): boolean 
 		if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0) subflow_finish_connect(k, sk, flags);
 		if ((flags & TCPHDR_FASTOPEN) !== 0) tcp_fastopen_cache_set(k, sk);
 		tcp_set_state(k, sk, TCP_ESTABLISHED);
+		S.pred_flags[sk] = 0; // tcp_finish_connect; the window of a SYN-ACK is not scaled
 		tcpStartKeepalive(k, sk);
 		if (S.syn_data[sk] !== 0) {
 			tcpSendSynData(k, sk);
@@ -292,6 +294,29 @@ function tcpSendSynData(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_ACK, length);
 }
 
+/** Segments of this length change the window of the receiver (tcp_grow_window). */
+const GROWS = 128;
+/** With more data than this, the next segment may not fit into the page that a sock has reserved. */
+const RESERVED = 1024;
+
+/**
+ * Whether a segment brings data, acknowledges nothing new, and takes the fast path of
+ * tcp_rcv_established. Such a segment does not send the data that waits. In C pred_flags are the
+ * expected header: MPTCP's options make it longer, and a FIN or another window changes it. The segment
+ * also has to fit into sk_forward_alloc. Small segments do.
+ */
+function isPredicted(k: Stack, sk: Sk, { flags, length, acked }: Segment): boolean {
+	const S = k.sock;
+	const held = S.snd_held.get(sk);
+	if (held === 0 || S.pred_flags[sk] === 0 || S.skc_state[sk] !== TCP_ESTABLISHED) return false;
+	if (length === 0 || (flags & TCPHDR_FIN) !== 0 || acked > S.snd_una.get(sk)) return false;
+	if ((S.sk_flags[sk] & SOCK_MPTCP) !== 0 && mptcpSubflowCtx(k, sk)?.fallback !== true)
+		return false;
+	const memory = held + S.snd_unacked.get(sk) + S.rcv_unread.get(sk);
+	const large = length >= GROWS || S.snd_nxt.get(sk) >= GROWS || memory >= RESERVED;
+	return !large || !k.askSecret("memory");
+}
+
 /**
  * A segment for a socket that is not a listener: tcp_rcv_state_process and tcp_rcv_established.
  * Returns true if it has to be answered with a RST.
@@ -311,6 +336,7 @@ export function tcp_rcv_state_process(k: Stack, sk: Sk, skb: Segment): boolean {
 	S.icsk_probes_out[sk] = 0;
 	S.sk_err_soft[sk] = 0;
 	const is_mptcp = (S.sk_flags[sk] & SOCK_MPTCP) !== 0;
+	const predicted = isPredicted(k, sk, skb);
 
 	// Step 5: the ACK field.
 	if (skb.acked > S.snd_una.get(sk)) S.snd_una.set(sk, skb.acked);
@@ -319,6 +345,7 @@ export function tcp_rcv_state_process(k: Stack, sk: Sk, skb: Segment): boolean {
 	switch (S.skc_state[sk]) {
 		case TCP_SYN_RECV:
 			tcp_set_state(k, sk, TCP_ESTABLISHED);
+			S.pred_flags[sk] = 1; // tcp_fast_path_on
 			if (is_mptcp) subflow_state_change(k, sk);
 			if (S.syn_data[sk] !== 0) tcpSendSynData(k, sk);
 			if (k.changes.has("syn-recv-shutdown-deferred")) tcp_shutdown(k, sk, S.sk_shutdown[sk]); // since 6.9, 94062790aedb
@@ -387,7 +414,8 @@ export function tcp_rcv_state_process(k: Stack, sk: Sk, skb: Segment): boolean {
 	const becomes_tw = has_fin && S.skc_state[sk] === TCP_FIN_WAIT2;
 	if (has_fin) tcp_fin(k, sk);
 	if (becomes_tw) return false;
-	tcp_data_snd_check(k, sk);
+	if (!predicted) tcp_data_snd_check(k, sk);
+	S.pred_flags[sk] = 1; // tcp_fast_path_check
 	tcp_ack_snd_check(k, sk);
 	return false;
 }

@@ -111,6 +111,49 @@ describe("an acknowledgement", () => {
 	);
 });
 
+describe("data that MSG_MORE holds", () => {
+	// tcp_rcv_established: tcp_data_snd_check runs in the fast path only if the segment acknowledges
+	// something.
+	rule(
+		"stays when the peer sends and acknowledges nothing new",
+		`${connected("tcp")}
+		t more 2 = 2
+		c send 2 = 2
+		c recv 99 = EAGAIN
+		pass 300
+		c recv 99 = 2`,
+	);
+	rule(
+		"goes out when the peer acknowledges something",
+		`${turns("tcp")}
+		c send 5 = 5
+		c more 2 = 2
+		t recv 99 = 10
+		t recv 99 = EAGAIN
+		t send 1 = 1
+		t recv 99 = 2`,
+	);
+	// The window of the SYN-ACK is not scaled, so the first segment is not the expected one.
+	rule(
+		"goes out with the first segment that the client of a connection gets",
+		`${connected("tcp")}
+		c more 2 = 2
+		t send 2 = 2
+		t recv 99 = 2
+		c more 2 = 2
+		t send 2 = 2
+		t recv 99 = EAGAIN`,
+	);
+	// The options of MPTCP are not the expected header.
+	rule(
+		"goes out on a subflow of MPTCP",
+		`${connected("mptcp")}
+		t more 2 = 2
+		c send 2 = 2
+		c recv 99 = 2`,
+	);
+});
+
 describe("data that waits", () => {
 	rule(
 		"goes out with the FIN",

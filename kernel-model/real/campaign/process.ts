@@ -156,18 +156,19 @@ export class Process {
 	}
 
 	/** Sends on a connection. */
-	send(fd: number, size: number): void {
-		this.make(`sendto(${fd}, "storm", ${size}, MSG_NOSIGNAL, NULL, 0)`, () =>
-			this.task.send(fd, size, true),
+	send(fd: number, size: number, more: readonly [string, number] = ["", 0]): void {
+		const [words, flags] = more;
+		this.make(`sendto(${fd}, "storm", ${size}, MSG_NOSIGNAL${words}, NULL, 0)`, () =>
+			this.task.sendto(fd, size, null, 0, true, flags),
 		);
 	}
 
-	/** Sends to an address. */
-	sendto(fd: number, size: number, to: Endpoint): void {
+	/** Sends to an address. `more` are other flags. */
+	sendto(fd: number, size: number, to: Endpoint, more: readonly [string, number] = ["", 0]): void {
+		const [words, flags] = more;
 		const length = sizeOf(to.six);
-		this.make(`sendto(${fd}, "storm", ${size}, MSG_NOSIGNAL, ${sockaddr(to)}, ${length})`, () =>
-			this.task.sendto(fd, size, this.script.address(to), length, true),
-		);
+		const call = `sendto(${fd}, "storm", ${size}, MSG_NOSIGNAL${words}, ${sockaddr(to)}, ${length})`;
+		this.make(call, () => this.task.sendto(fd, size, this.script.address(to), length, true, flags));
 	}
 
 	/** Receives without waiting. `more` are other flags, as the script and the model take them. */

@@ -6,7 +6,7 @@
  */
 import { SeededRandom } from "../../machine/random.js";
 import { WITHOUT } from "./abilities.js";
-import { ENDS, FLAGS, READ } from "./vocabulary.js";
+import { ENDS, FLAGS, READ, SENDS } from "./vocabulary.js";
 
 /**
  * The weight of each kind of operation, by mood: a bit of all, mostly connects, mostly binds, and
@@ -120,6 +120,6 @@ export function programOf(seed: number, number: number, size: number): Program {
 
 /** The names that Abilities.without can have. */
 export function withoutNames(): string[] {
-	const options = [...FLAGS, ...READ, ...ENDS].map(([, name]) => name);
+	const options = [...FLAGS, ...READ, ...ENDS, ...SENDS].map(([, name]) => name);
 	return [...new Set([...Object.keys(WITHOUT), ...Object.keys(OPERATIONS), ...options])];
 }

@@ -12,7 +12,7 @@ import { endpoint } from "./endpoint.js";
 import { isConnecting, type Process } from "./process.js";
 import type { Numbers } from "./program.js";
 import { LIVE } from "./script.js";
-import { AWAY4, FLAGS, PORTS, pick } from "./vocabulary.js";
+import { AWAY4, FLAGS, PORTS, pick, STREAM_FLAGS } from "./vocabulary.js";
 
 /** Sockets that connect to one destination on another host, until the ports are used up. */
 export function flood(process: Process, [, b, c, d, e]: Numbers): void {
@@ -126,6 +126,10 @@ export function meet(process: Process, n: Numbers): void {
 		if (dccp) exchange(process, ends, a >> 2);
 		if (sctp) exchange(process, ends, c);
 		if (sctp && e >= 128) exchange(process, ends, d);
+		if (!dccp && !sctp && d % 8 === 3) {
+			exchange(process, ends, c, STREAM_FLAGS);
+			exchange(process, ends, e, STREAM_FLAGS);
+		}
 		if ((e >> i) % 2 === 1) ends.reverse();
 		if (c % 4 !== 3) for (const fd of ends) process.close(fd);
 	}
@@ -139,12 +143,18 @@ function meetingPlaces6({ script }: Process): string[] {
 }
 
 /**
- * Data between the ends of a connection of DCCP or SCTP. What nobody reads aborts it at close().
+ * Data between the ends of a connection. Data that nobody reads aborts it at close(). `flags` are
+ * those of the sends, in turn.
  */
-function exchange(process: Process, ends: readonly number[], n: number): void {
+function exchange(
+	process: Process,
+	ends: readonly number[],
+	n: number,
+	flags: readonly (readonly [string, number])[] = [["", 0]],
+): void {
 	const [from, to] = n % 2 === 0 ? ends : [...ends].reverse();
 	if (from === undefined || to === undefined) return;
-	for (let i = 0; i < (n >> 1) % 4; i++) process.send(from, i + 1);
+	for (let i = 0; i < (n >> 1) % 4; i++) process.send(from, i + 1, pick(flags, (n >> 5) + i));
 	for (let i = 0; i < (n >> 3) % 4; i++) process.receive(to, 2, false);
 }
 

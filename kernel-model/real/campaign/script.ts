@@ -152,6 +152,11 @@ export class Script {
 		}
 		if (!this.without("routes")) {
 			this.setup("ip route add default dev lo");
+			// SO_DONTROUTE does not take a route with a gateway.
+			if ((this.world >> 5) % 2 === 1) {
+				this.setup("ip route add 198.51.100.0/24 via 192.0.2.77");
+				this.setup("ip route add 203.0.113.0/25 via 192.0.2.10 dev lo");
+			}
 			this.setup("ip route add prohibit 203.0.113.200/32");
 			this.setup("ip -6 route add unreachable 2001:db8:2::/48");
 		}

@@ -9,6 +9,7 @@ import type { Script } from "./script.js";
 import {
 	AWAY4,
 	AWAY6,
+	DATAGRAM_FLAGS,
 	ENDS,
 	FLAGS,
 	ODD4,
@@ -19,7 +20,9 @@ import {
 	READ,
 	RECEIVE_FLAGS,
 	SCOPED_AWAY,
+	SENDS,
 	SHUTDOWNS,
+	STREAM_FLAGS,
 } from "./vocabulary.js";
 
 /** The socket of an operation, with its descriptor. */
@@ -98,6 +101,11 @@ function choosesPort(process: Process, fd: number): boolean {
 
 function option({ process, fd, sock }: Target, [, , c, d, e]: Numbers): void {
 	switch (c % 16) {
+		case 12: {
+			const [level, name, number, values] = pick(SENDS, d);
+			process.set(fd, level, name, number, pick(values, e));
+			return;
+		}
 		case 15:
 			process.setLinger(fd, d % 3 === 2 ? 0 : 1);
 			return;
@@ -192,6 +200,11 @@ function protocolOf(kind: Kind): number {
 	return (kind === "mptcp" ? KINDS.tcp : KINDS[kind]).number;
 }
 
+/** Whether MSG_MORE holds data back on sockets of this kind, and the model knows it. */
+function isStreamOfTcp(kind: Kind): boolean {
+	return kind === "tcp" || kind === "mptcp";
+}
+
 /** Dissolves a connection. */
 function dissolve({ process, fd, sock }: Target): void {
 	process.disconnect(fd);
@@ -206,11 +219,12 @@ function send({ process, fd, sock }: Target, [, , c, d, e]: Numbers): void {
 	const addressed =
 		sock.kind === "sctpMany" || (sock.kind === "sctp" ? d % 4 === 3 : isDatagram(sock.kind));
 	if (!addressed || (sock.connected && c >= 128)) {
-		process.send(fd, size);
+		const more = isStreamOfTcp(sock.kind) ? pick(STREAM_FLAGS, d) : undefined;
+		process.send(fd, size, more);
 		return;
 	}
 	const to = destination(process, sock, familyFor(process.script, sock, e), c, d);
-	process.sendto(fd, size, to);
+	process.sendto(fd, size, to, isDatagram(sock.kind) ? pick(DATAGRAM_FLAGS, d) : undefined);
 }
 
 /** A receive that does not wait. Half of them ask for the sender. */

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** The few addresses, ports, options and values of random programs, as scripts have them. */
-import { MSG_PEEK, MSG_TRUNC, MSG_WAITALL } from "../../../include/linux/socket.js";
+import {
+	MSG_DONTROUTE,
+	MSG_MORE,
+	MSG_PEEK,
+	MSG_TRUNC,
+	MSG_WAITALL,
+} from "../../../include/linux/socket.js";
 import { nth } from "../../machine/nth.js";
 
 /** Entry `n` of a list that begins anew at its end. */
@@ -94,6 +100,24 @@ export const ENDS: readonly [Level, string, number, readonly number[]][] = [
 	["SOL_TCP", "TCP_KEEPCNT", 6, [0, 127, 128, 1]],
 	["SOL_TCP", "TCP_RTO_MAX_MS", 44, [999, 1000, 120000, 120001, 1001]],
 	["SOL_TCP", "TCP_RTO_MIN_US", 45, [200000, 4000, 199999, -1]],
+];
+/** Options that decide when data is sent and acknowledged, and whether a gateway is used. */
+export const SENDS: readonly [Level, string, number, readonly number[]][] = [
+	["SOL_TCP", "TCP_NODELAY", 1, [1, 0, 2]],
+	["SOL_TCP", "TCP_CORK", 3, [1, 0, 1]],
+	["SOL_SOCKET", "SO_DONTROUTE", 5, [1, 0, -1]],
+	["SOL_TCP", "TCP_QUICKACK", 12, [0, 1, 2]],
+];
+/** Flags of a send besides MSG_NOSIGNAL, with their numbers: to a stream, and to an address. */
+export const STREAM_FLAGS: readonly (readonly [string, number])[] = [
+	["", 0],
+	["|MSG_MORE", MSG_MORE],
+];
+export const DATAGRAM_FLAGS: readonly (readonly [string, number])[] = [
+	["", 0],
+	["", 0],
+	["", 0],
+	["|MSG_DONTROUTE", MSG_DONTROUTE],
 ];
 /** Flags of a receive besides MSG_DONTWAIT, with their numbers. */
 export const RECEIVE_FLAGS: readonly (readonly [string, number])[] = [

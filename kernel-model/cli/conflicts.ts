@@ -169,27 +169,56 @@ function difference(
 	return differences.pairs.length > 0 ? 1 : 0;
 }
 
+/** The options of `conflicts`. */
+const OPTIONS = {
+	kernel: { type: "string" },
+	protocol: { type: "string", default: "tcp" },
+	diff: { type: "boolean", default: false },
+	svg: { type: "string" },
+	live: { type: "boolean", default: false },
+	image: { type: "string" },
+	system: { type: "string" },
+	agent: { type: "string" },
+	json: { type: "boolean", default: false },
+	help: { type: "boolean", default: false },
+} as const;
+
+type Values = Record<string, unknown>;
+
 export async function conflicts(args: string[]): Promise<number> {
-	const { values, positionals } = parse(args, {
-		kernel: { type: "string" },
-		protocol: { type: "string", default: "tcp" },
-		diff: { type: "boolean", default: false },
-		svg: { type: "string" },
-		live: { type: "boolean", default: false },
-		image: { type: "string" },
-		system: { type: "string" },
-		agent: { type: "string" },
-		json: { type: "boolean", default: false },
-		help: { type: "boolean", default: false },
-	});
+	const { values, positionals } = parse(args, OPTIONS);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;
 	}
 	const protocol = protocolOf(String(values.protocol));
+	check(values, positionals);
 	const json = values.json === true;
-	const live = values.live === true;
 	const svg = values.svg === undefined ? null : String(values.svg);
+	if (values.diff === true) return difference(positionals, protocol, json, svg);
+	const live = values.live === true;
+	const wanted = String(values.kernel ?? (live ? "running" : DEFAULT_VERSION));
+	const agent = live ? await startAgent(values.agent, values.image, values.system) : null;
+	try {
+		const running = agent?.hello.models ?? release();
+		const found = atlas(versionOf(wanted, running), protocol);
+		const asked = agent === null ? null : await ask(agent, found);
+		if (svg !== null) write(svg, drawAtlas(tablesOf(found)));
+		else if (!json) writeOut([`${printAtlas(tablesOf(found), styled).join("\n")}\n`]);
+		if (asked !== null) {
+			if (!json) writeOut(["\n"]);
+			return compare(found, asked, json) > 0 ? 1 : 0;
+		}
+		if (json) printPairs(found);
+		return 0;
+	} finally {
+		agent?.end();
+	}
+}
+
+/** Throws UsageError for options that do not go together, or a wrong number of versions. */
+function check(values: Values, positionals: readonly string[]): void {
+	const live = values.live === true;
 	const versions = values.diff === true ? 2 : 0;
 	if (values.diff === true && (live || values.kernel !== undefined))
 		throw new UsageError("conflicts: --diff takes two versions, and no --kernel or --live");
@@ -199,53 +228,41 @@ export async function conflicts(args: string[]): Promise<number> {
 	for (const name of ["image", "system", "agent"])
 		if (values[name] !== undefined && !live)
 			throw new UsageError(`conflicts: --${name} needs --live`);
-	if (json && svg !== null) throw new UsageError("conflicts: --json or --svg, not both");
-	if (values.diff === true) return difference(positionals, protocol, json, svg);
+	if (values.json === true && values.svg !== undefined)
+		throw new UsageError("conflicts: --json or --svg, not both");
+}
 
-	const wanted = String(values.kernel ?? (live ? "running" : DEFAULT_VERSION));
-	const agent = live ? await startAgent(values.agent, values.image, values.system) : null;
+/** Asks a kernel for the answers of all pairs. Throws Interrupted. */
+async function ask(agent: Agent, atlas: Atlas): Promise<LivePairs> {
+	const { length } = atlas.firsts;
+	const shown = progress();
+	let done = 0;
+	const onAsked = (sockets: number) => {
+		done = sockets;
+		shown.show(`${sockets} of ${length} sockets asked`);
+	};
 	try {
-		const running = agent?.hello.models ?? release();
-		const found = atlas(versionOf(wanted, running), protocol);
-		const { length } = found.firsts;
-		const shown = progress();
-		let done = 0;
-		const onAsked = (sockets: number) => {
-			done = sockets;
-			shown.show(`${sockets} of ${length} sockets asked`);
-		};
-		const ask = async (of: Agent) => {
-			try {
-				return await stoppable(
-					() => askPairs(found, of, onAsked),
-					() => of.end(),
-				);
-			} catch (error) {
-				if (!(error instanceof Interrupted)) throw error;
-				throw new Interrupted(`interrupted; ${done} of ${length} sockets asked`);
-			} finally {
-				shown.end();
-			}
-		};
-		const asked = agent === null ? null : await ask(agent);
-		if (svg !== null) write(svg, drawAtlas(tablesOf(found)));
-		else if (!json) writeOut([`${printAtlas(tablesOf(found), styled).join("\n")}\n`]);
-		if (asked !== null) {
-			if (!json) writeOut(["\n"]);
-			return compare(found, asked, json) > 0 ? 1 : 0;
-		}
-		if (json) {
-			for (const [i, first] of found.firsts.entries())
-				writeOut(
-					[...askedOf(found, i)].map(([j, answer]) => {
-						const second = nth(found.seconds, j);
-						const pair = pairJson(found.version, protocol, first, second);
-						return `${JSON.stringify({ ...pair, ...answerJson(second, answer) })}\n`;
-					}),
-				);
-		}
-		return 0;
+		return await stoppable(
+			() => askPairs(atlas, agent, onAsked),
+			() => agent.end(),
+		);
+	} catch (error) {
+		if (!(error instanceof Interrupted)) throw error;
+		throw new Interrupted(`interrupted; ${done} of ${length} sockets asked`);
 	} finally {
-		agent?.end();
+		shown.end();
+	}
+}
+
+/** Prints the model's answers, one JSON object a pair. */
+function printPairs(atlas: Atlas): void {
+	for (const [i, first] of atlas.firsts.entries()) {
+		writeOut(
+			[...askedOf(atlas, i)].map(([j, answer]) => {
+				const second = nth(atlas.seconds, j);
+				const pair = pairJson(atlas.version, atlas.protocol, first, second);
+				return `${JSON.stringify({ ...pair, ...answerJson(second, answer) })}\n`;
+			}),
+		);
 	}
 }

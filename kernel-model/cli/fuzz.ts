@@ -2,7 +2,7 @@
 /** `inet-port-model fuzz`: a campaign of random programs, on a real kernel and on the model. */
 import { release } from "node:os";
 import { KINDS, WITHOUT } from "../real/campaign/abilities.js";
-import { runCampaign } from "../real/campaign/campaign.js";
+import { type Campaign, runCampaign } from "../real/campaign/campaign.js";
 import { startAgent } from "../real/vm/machine.js";
 import {
 	differenceText,
@@ -98,34 +98,32 @@ function mergeShards(args: string[]): number {
 	return mergedStatus("fuzz", merged);
 }
 
-export async function fuzz(args: string[]): Promise<number> {
-	if (args[0] === "merge") return mergeShards(args.slice(1));
-	if (args[0] === "sum") return sumLogs("fuzz", HELP, args.slice(1));
-	const { values, positionals } = parse(args, {
-		ops: { type: "string", default: "50000" },
-		seed: { type: "string", default: "1" },
-		shard: { type: "string", default: "1/1" },
-		kernel: { type: "string", default: "running" },
-		agent: { type: "string" },
-		image: { type: "string" },
-		system: { type: "string" },
-		without: { type: "string" },
-		kinds: { type: "string" },
-		size: { type: "string", default: "400" },
-		from: { type: "string", default: "0" },
-		at: { type: "string" },
-		...REPORT_OPTIONS,
-		"no-shrink": { type: "boolean", default: false },
-		json: { type: "boolean", default: false },
-		log: { type: "string" },
-		coverage: { type: "boolean", default: false },
-		help: { type: "boolean", default: false },
-	});
-	if (values.help === true) {
-		process.stdout.write(HELP);
-		return 0;
-	}
-	if (positionals.length > 0) throw new UsageError(`fuzz: unexpected ${positionals[0]}`);
+/** The options of `fuzz`. */
+const OPTIONS = {
+	ops: { type: "string", default: "50000" },
+	seed: { type: "string", default: "1" },
+	shard: { type: "string", default: "1/1" },
+	kernel: { type: "string", default: "running" },
+	agent: { type: "string" },
+	image: { type: "string" },
+	system: { type: "string" },
+	without: { type: "string" },
+	kinds: { type: "string" },
+	size: { type: "string", default: "400" },
+	from: { type: "string", default: "0" },
+	at: { type: "string" },
+	...REPORT_OPTIONS,
+	"no-shrink": { type: "boolean", default: false },
+	json: { type: "boolean", default: false },
+	log: { type: "string" },
+	coverage: { type: "boolean", default: false },
+	help: { type: "boolean", default: false },
+} as const;
+
+type Values = Record<string, unknown>;
+
+/** The options that a campaign takes, checked. Throws UsageError. */
+function campaignOf(values: Values) {
 	const ops = whole("ops", values.ops, 1);
 	const from = whole("from", values.from, 0);
 	const size = whole("size", values.size, 4);
@@ -134,6 +132,24 @@ export async function fuzz(args: string[]): Promise<number> {
 	const kinds = values.kinds === undefined ? {} : { kinds: kindsOf(String(values.kinds)) };
 	const without = values.without === undefined ? [] : withoutOf(String(values.without));
 	const at = values.at === undefined ? {} : { only: whole("at", values.at, 0) };
+	const shrink = values["no-shrink"] !== true;
+	const operations = shareOf(ops, shard);
+	return {
+		ops,
+		options: { operations, seed, shard, from, size, shrink, without, ...kinds, ...at },
+	};
+}
+
+export async function fuzz(args: string[]): Promise<number> {
+	if (args[0] === "merge") return mergeShards(args.slice(1));
+	if (args[0] === "sum") return sumLogs("fuzz", HELP, args.slice(1));
+	const { values, positionals } = parse(args, OPTIONS);
+	if (values.help === true) {
+		process.stdout.write(HELP);
+		return 0;
+	}
+	if (positionals.length > 0) throw new UsageError(`fuzz: unexpected ${positionals[0]}`);
+	const { ops, options } = campaignOf(values);
 	if ([values.agent, values.image, values.system].every((value) => value === undefined))
 		versionOf(String(values.kernel), release());
 	const tests = new Report("fuzz", values);
@@ -144,52 +160,58 @@ export async function fuzz(args: string[]): Promise<number> {
 	try {
 		const version = versionOf(String(values.kernel), agent.hello.models);
 		const done = await runCampaign({
+			...options,
 			agent,
 			version,
-			operations: shareOf(ops, shard),
-			seed,
-			shard,
-			from,
 			stopped: interrupted.seen,
-			size,
-			shrink: values["no-shrink"] !== true,
-			without,
-			...kinds,
-			...at,
 			progress: ({ operations: calls, programs, shrinking }) => {
 				const rate = Math.round(calls / ((Date.now() - began) / 1000));
 				show(shrinking ? SHRINKING : `${calls} calls, ${programs} programs, ${rate} calls/s`);
 			},
 		});
 		show("");
-		const { difference } = done;
-		const about = {
+		const { seed, shard, from } = options;
+		const summary = summaryOf(done, {
 			kernel: agent.hello.name,
 			model: version,
 			seed,
 			shard: String(values.shard),
 			...(from === 0 ? {} : { from }),
-		};
-		const summary = summaryOf(done, { ...about, seconds: (Date.now() - began) / 1000 });
-		const again = `inet-port-model fuzz --seed ${seed} --at ${difference?.number}`;
-		tests.begin(`fuzz ${agent.hello.name}`, 1);
-		tests.add(testOf(summary, difference, again));
-		const stop = stopText("fuzz ...", done, seed, shard, ops);
-		tests.end(done.interrupted ? stop : null);
-		if (values.log !== undefined) log(String(values.log), summary);
-		if (values.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
-		else if (!tests.tap) {
-			const lines = report(summary, values.coverage === true);
-			process.stdout.write(`${lines.join("\n")}\n`);
-		}
-		if (done.interrupted) throw new Interrupted(stop);
-		if (difference === null) return 0;
-		if (values.json === true || tests.tap) return 1;
-		const live = "inet-port-model live on this script, saved as FILE";
-		process.stdout.write(`\n${differenceText(difference, again, live)}`);
-		return 1;
+			seconds: (Date.now() - began) / 1000,
+		});
+		return tell(done, summary, values, tests, stopText("fuzz ...", done, seed, shard, ops));
 	} finally {
 		interrupted.end();
 		agent.end();
 	}
+}
+
+/**
+ * Prints what a campaign found. Returns the exit status. Throws Interrupted with `stop` if the
+ * campaign was interrupted.
+ */
+function tell(
+	done: Campaign,
+	summary: Summary,
+	values: Values,
+	tests: Report,
+	stop: string,
+): number {
+	const { difference } = done;
+	const again = `inet-port-model fuzz --seed ${summary.seed} --at ${difference?.number}`;
+	tests.begin(`fuzz ${summary.kernel}`, 1);
+	tests.add(testOf(summary, difference, again));
+	tests.end(done.interrupted ? stop : null);
+	if (values.log !== undefined) log(String(values.log), summary);
+	if (values.json === true) process.stdout.write(`${JSON.stringify(summary)}\n`);
+	else if (!tests.tap) {
+		const lines = report(summary, values.coverage === true);
+		process.stdout.write(`${lines.join("\n")}\n`);
+	}
+	if (done.interrupted) throw new Interrupted(stop);
+	if (difference === null) return 0;
+	if (values.json === true || tests.tap) return 1;
+	const live = "inet-port-model live on this script, saved as FILE";
+	process.stdout.write(`\n${differenceText(difference, again, live)}`);
+	return 1;
 }

@@ -99,39 +99,91 @@ function changeNames(text: string): string[] {
 	);
 }
 
+/** The options of `laws`. */
+const OPTIONS = {
+	law: { type: "string", default: "all" },
+	kernel: { type: "string", default: "7.3" },
+	protocol: { type: "string", default: "tcp,udp" },
+	size: { type: "string", default: "1" },
+	ops: { type: "string", default: "0" },
+	seed: { type: "string", default: "1" },
+	shard: { type: "string", default: "1/1" },
+	live: { type: "boolean", default: false },
+	image: { type: "string" },
+	write: { type: "boolean", default: false },
+	regressions: { type: "boolean", default: false },
+	change: { type: "string", default: "" },
+	from: { type: "string", default: "1" },
+	json: { type: "boolean", default: false },
+	...REPORT_OPTIONS,
+	help: { type: "boolean", default: false },
+} as const;
+
+type Values = Record<string, unknown>;
+
+/** What is put to which laws. */
+interface Work {
+	laws: readonly Law[];
+	versions: readonly string[];
+	protocols: readonly Protocol[];
+	/** The size of the bounds, 1 to 3. */
+	size: number;
+	longer: Longer;
+	shard: { i: number; n: number };
+}
+
 export async function laws(args: string[]): Promise<number> {
 	if (args[0] === "merge") return merge(args.slice(1));
-	const { values, positionals } = parse(args, {
-		law: { type: "string", default: "all" },
-		kernel: { type: "string", default: "7.3" },
-		protocol: { type: "string", default: "tcp,udp" },
-		size: { type: "string", default: "1" },
-		ops: { type: "string", default: "0" },
-		seed: { type: "string", default: "1" },
-		shard: { type: "string", default: "1/1" },
-		live: { type: "boolean", default: false },
-		image: { type: "string" },
-		write: { type: "boolean", default: false },
-		regressions: { type: "boolean", default: false },
-		change: { type: "string", default: "" },
-		from: { type: "string", default: "1" },
-		json: { type: "boolean", default: false },
-		...REPORT_OPTIONS,
-		help: { type: "boolean", default: false },
-	});
+	const { values, positionals } = parse(args, OPTIONS);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;
 	}
 	if (positionals.length > 0) throw new UsageError(`laws: unexpected ${positionals[0]}`);
+	const work = workOf(values);
+	if (values.regressions === true) {
+		const names = changeNames(String(values.change));
+		const [writes, json] = [values.write === true, values.json === true];
+		return showRegressions(names, work.size, work.laws, writes, json);
+	}
+	const from = whole("from", values.from, 1, 1e6);
+	const tests = new Tests("laws", values);
+	const began = performance.now();
+	const { found, stopped } = exploreAll(work, from);
+	const reports = reportsOf(found, work.versions.length > 1);
+	const agents = agentsOf(values.live, values.image);
+	if (stopped === null) for (const agent of agents) await ask(reports, agent);
+	const totals: Totals = {
+		programs: found.reduce((sum, one) => sum + one.programs * one.versions.length, 0),
+		run: found.reduce((sum, one) => sum + one.programs, 0),
+		seconds: Math.round((performance.now() - began) / 10) / 100,
+		causes: reports.length,
+	};
+	if (values.write === true && stopped === null) write(reports);
+	const status = show(reports, found, totals, values.json === true, tests.tap);
+	test(tests, work, reports, stopped);
+	if (stopped !== null) throw new Interrupted(stopped);
+	return status;
+}
+
+/** The work that the options name. Throws UsageError. */
+function workOf(values: Values): Work {
 	const ids = listOf(
 		"--law",
 		values.law,
 		ALL_LAWS.map(({ id }) => id),
 	);
-	const chosen = ALL_LAWS.filter(({ id }) => ids.includes(id));
+	const laws = ALL_LAWS.filter(({ id }) => ids.includes(id));
 	const versions = versionsOf(values.kernel);
 	const protocols = listOf("--protocol", values.protocol, PROTOCOLS);
+	sayLacking(versions, protocols);
+	const size = whole("size", values.size, 1, 3);
+	const longer = { ops: whole("ops", values.ops, 0, 1e9), seed: seedOf(values.seed) };
+	return { laws, versions, protocols, size, longer, shard: shardOf(String(values.shard)) };
+}
+
+/** Says which versions do not have a protocol. Throws UsageError if nothing is left. */
+function sayLacking(versions: readonly string[], protocols: readonly Protocol[]): void {
 	for (const protocol of protocols) {
 		const lacking = versions.filter((version) => !hasProtocol(version, protocol));
 		if (lacking.length === 0) continue;
@@ -140,59 +192,66 @@ export async function laws(args: string[]): Promise<number> {
 			throw new UsageError(`laws: there is ${said}`);
 		process.stderr.write(`laws: passed over: ${said}\n`);
 	}
-	const size = whole("size", values.size, 1, 3);
-	const ops = whole("ops", values.ops, 0, 1e9);
-	const seed = seedOf(values.seed);
-	const shard = shardOf(String(values.shard));
-	if (values.regressions === true) {
-		const names = changeNames(String(values.change));
-		return showRegressions(names, size, chosen, values.write === true, values.json === true);
-	}
-	const from = whole("from", values.from, 1, 1e6);
-	const tests = new Tests("laws", values);
-	const began = performance.now();
-	const shown = progress();
+}
+
+/**
+ * Does the parts of the work, beginning with number `from`, from 1. `stopped` says how to go on if
+ * the work was interrupted.
+ */
+function exploreAll(work: Work, from: number): { found: Found[]; stopped: string | null } {
 	const found: Found[] = [];
-	let reports: Report[] = [];
-	let place = "";
-	let part = 0;
+	const shown = progress();
+	let [part, place] = [0, ""];
 	const tick = (number: number, what: string) => {
 		[part, place] = [number, what];
 		shown.show(`laws: ${what}`);
 	};
-	let stopped: string | null = null;
 	try {
-		interruptible(() =>
-			exploreAll(found, chosen, versions, protocols, size, { ops, seed }, shard, from, tick),
-		);
+		interruptible(() => exploreParts(found, work, from, tick));
+		return { found, stopped: null };
 	} catch (error) {
 		if (!(error instanceof Interrupted)) throw error;
-		stopped = `interrupted in part ${part} (${place}); go on with: laws ... --from ${part}`;
+		const stopped = `interrupted in part ${part} (${place}); go on with: laws ... --from ${part}`;
+		return { found, stopped };
 	} finally {
 		shown.end();
 	}
-	const multiple = versions.length > 1;
+}
+
+/** Adds to `found`. `tick` gets the number of the part of the work, from 1, and what it is. */
+function exploreParts(
+	found: Found[],
+	{ laws, versions, protocols, size, longer, shard }: Work,
+	from: number,
+	tick: (number: number, what: string) => void,
+): void {
+	let number = 0;
+	for (const protocol of protocols) {
+		for (const bound of allBoundsOf(protocol, size)) {
+			const own = number % shard.n === shard.i - 1;
+			if (++number < from || !own) continue;
+			const what = `${protocol}, ${bound.name}`;
+			tick(number, what);
+			const more = bound.name === "steps" && longer.ops > 0 ? longer : null;
+			const show = (programs: number) => tick(number, `${what}: ${programs} programs`);
+			found.push(...explore(versions, protocol, bound, laws, more, show));
+		}
+	}
+}
+
+/** The causes of the breaches. `multiple` if several versions were explored. */
+function reportsOf(found: readonly Found[], multiple: boolean): Report[] {
+	const shown = progress();
 	shown.show("laws: causes");
-	reports = interruptible(() => causesOf(found).map((cause) => reportOf(cause, multiple)));
+	const reports = interruptible(() => causesOf(found).map((cause) => reportOf(cause, multiple)));
 	shown.end();
-	const agents = agentsOf(values.live, values.image);
-	if (stopped === null) for (const agent of agents) await ask(reports, agent);
-	const programs = found.reduce((sum, one) => sum + one.programs * one.versions.length, 0);
-	const run = found.reduce((sum, one) => sum + one.programs, 0);
-	const seconds = Math.round((performance.now() - began) / 10) / 100;
-	const totals: Totals = { programs, run, seconds, causes: reports.length };
-	if (values.write === true && stopped === null) write(reports);
-	const status = show(reports, found, totals, values.json === true, tests.tap);
-	test(tests, versions, chosen, reports, stopped);
-	if (stopped !== null) throw new Interrupted(stopped);
-	return status;
+	return reports;
 }
 
 /** The causes, and the laws without a cause, as tests. */
 function test(
 	tests: Tests,
-	versions: readonly string[],
-	chosen: readonly Law[],
+	{ laws: chosen, versions }: Work,
 	reports: readonly Report[],
 	stopped: string | null,
 ): void {
@@ -229,32 +288,6 @@ function versionsOf(text: unknown): string[] {
 	return String(text)
 		.split(",")
 		.map((name) => versionOf(name, release()));
-}
-
-/** Adds to `found`. `tick` gets the number of the part of the work, from 1, and what it is. */
-function exploreAll(
-	found: Found[],
-	chosen: readonly Law[],
-	versions: readonly string[],
-	protocols: readonly Protocol[],
-	size: number,
-	longer: Longer,
-	shard: { i: number; n: number },
-	from: number,
-	tick: (number: number, what: string) => void,
-): void {
-	let number = 0;
-	for (const protocol of protocols) {
-		for (const bound of allBoundsOf(protocol, size)) {
-			const own = number % shard.n === shard.i - 1;
-			if (++number < from || !own) continue;
-			const what = `${protocol}, ${bound.name}`;
-			tick(number, what);
-			const more = bound.name === "steps" && longer.ops > 0 ? longer : null;
-			const show = (programs: number) => tick(number, `${what}: ${programs} programs`);
-			found.push(...explore(versions, protocol, bound, chosen, more, show));
-		}
-	}
 }
 
 /** The kernels to ask: null is the kernel underneath. */

@@ -78,7 +78,7 @@ function rowOf(done: Summary): string {
 
 async function onMachine(
 	image: string,
-	values: Record<string, unknown>,
+	values: Values,
 	kept: string[],
 	stopped: () => boolean,
 ): Promise<{ summary: Summary; done: Campaign }> {
@@ -185,68 +185,92 @@ function mergeShards(args: string[]): number {
 	return mergedStatus("replay", merged);
 }
 
+/** The options of `replay`. */
+const OPTIONS = {
+	kernel: { type: "string", default: "6.12" },
+	all: { type: "boolean", default: false },
+	image: { type: "string" },
+	model: { type: "string", default: "running" },
+	release: { type: "string" },
+	ops: { type: "string", default: "5000" },
+	seed: { type: "string", default: "1" },
+	kinds: { type: "string" },
+	size: { type: "string", default: "400" },
+	shard: { type: "string", default: "1/1" },
+	from: { type: "string", default: "0" },
+	at: { type: "string" },
+	...REPORT_OPTIONS,
+	save: { type: "string" },
+	load: { type: "string" },
+	log: { type: "string" },
+	json: { type: "boolean", default: false },
+	help: { type: "boolean", default: false },
+} as const;
+
+type Values = Record<string, unknown>;
+
 export async function replay(args: string[]): Promise<number> {
 	if (args[0] === "merge") return mergeShards(args.slice(1));
 	if (args[0] === "sum") return sumLogs("replay", HELP, args.slice(1));
-	const { values, positionals } = parse(args, {
-		kernel: { type: "string", default: "6.12" },
-		all: { type: "boolean", default: false },
-		image: { type: "string" },
-		model: { type: "string", default: "running" },
-		release: { type: "string" },
-		ops: { type: "string", default: "5000" },
-		seed: { type: "string", default: "1" },
-		kinds: { type: "string" },
-		size: { type: "string", default: "400" },
-		shard: { type: "string", default: "1/1" },
-		from: { type: "string", default: "0" },
-		at: { type: "string" },
-		...REPORT_OPTIONS,
-		save: { type: "string" },
-		load: { type: "string" },
-		log: { type: "string" },
-		json: { type: "boolean", default: false },
-		help: { type: "boolean", default: false },
-	});
+	const { values, positionals } = parse(args, OPTIONS);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;
 	}
 	if (positionals.length > 0) throw new UsageError(`replay: unexpected ${positionals[0]}`);
-	const seed = seedOf(values.seed);
-	const ops = whole("ops", values.ops, 1);
-	const shard = shardOf(String(values.shard));
+	check(values);
+	const tests = new Report("replay", values);
+	if (values.json !== true && !tests.tap) process.stdout.write(`${tableRow(HEADER, WIDTHS)}\n`);
+	if (values.load !== undefined) return replayLoaded(values, tests);
+	return replayImages(values, tests);
+}
+
+/** Throws UsageError for a wrong option, before a machine is booted. */
+function check(values: Values): void {
+	seedOf(values.seed);
+	whole("ops", values.ops, 1);
+	shardOf(String(values.shard));
 	whole("from", values.from, 0);
 	whole("size", values.size, 4);
 	if (values.kinds !== undefined) kindsOf(String(values.kinds));
 	if (values.release !== undefined && !/^[0-9]+\.[0-9]+[!-~]*$/.test(String(values.release)))
 		throw new UsageError(`--release: expected a release such as 6.3.8, found ${values.release}`);
-	const tests = new Report("replay", values);
-	const print = (summary: Summary) => {
-		if (tests.tap) return;
-		const line = values.json === true ? JSON.stringify(summary) : rowOf(summary);
-		process.stdout.write(`${line}\n`);
-	};
-	if (values.json !== true && !tests.tap) process.stdout.write(`${tableRow(HEADER, WIDTHS)}\n`);
-	if (values.load !== undefined) {
-		const { summary, mismatches } = loaded(String(values.load), String(values.model));
-		print(summary);
-		tests.begin("replay", 1);
-		const verdict = mismatches.length > 0 ? ("failed" as const) : ("passed" as const);
-		const name = `${values.load}: kernel ${summary.kernel}, model ${summary.model}`;
-		const [reason = ""] = mismatches;
-		tests.add({ name, verdict, reason, details: mismatches, seconds: summary.seconds });
-		tests.end();
-		for (const text of mismatches.slice(0, 10)) process.stderr.write(`${styled("31", text)}\n`);
-		return mismatches.length > 0 ? 1 : 0;
-	}
-	const given = values.image ?? values.kernel;
-	const images =
-		values.all === true
-			? debianSeries()
-			: values.image === undefined
-				? String(given).split(",")
-				: [String(given)];
+}
+
+/** Prints the row or the object of a kernel. */
+function print(summary: Summary, values: Values, tests: Report): void {
+	if (tests.tap) return;
+	const line = values.json === true ? JSON.stringify(summary) : rowOf(summary);
+	process.stdout.write(`${line}\n`);
+}
+
+/** Plays saved recordings, and prints how they differ. Returns the exit status. */
+function replayLoaded(values: Values, tests: Report): number {
+	const { summary, mismatches } = loaded(String(values.load), String(values.model));
+	print(summary, values, tests);
+	tests.begin("replay", 1);
+	const verdict = mismatches.length > 0 ? ("failed" as const) : ("passed" as const);
+	const name = `${values.load}: kernel ${summary.kernel}, model ${summary.model}`;
+	const [reason = ""] = mismatches;
+	tests.add({ name, verdict, reason, details: mismatches, seconds: summary.seconds });
+	tests.end();
+	for (const text of mismatches.slice(0, 10)) process.stderr.write(`${styled("31", text)}\n`);
+	return mismatches.length > 0 ? 1 : 0;
+}
+
+/** The images of the kernels to ask. */
+function imagesOf(values: Values): string[] {
+	if (values.all === true) return debianSeries();
+	return values.image === undefined ? String(values.kernel).split(",") : [String(values.image)];
+}
+
+/**
+ * Runs the programs on one kernel after the other, and prints how they differ. Returns the exit
+ * status.
+ */
+async function replayImages(values: Values, tests: Report): Promise<number> {
+	const seed = seedOf(values.seed);
+	const images = imagesOf(values);
 	const kept: string[] = [];
 	let failed = false;
 	let stop: string | null = null;
@@ -255,11 +279,12 @@ export async function replay(args: string[]): Promise<number> {
 	for (const image of images) {
 		const { summary, done } = await onMachine(image, values, kept, interrupted.seen);
 		const { difference } = done;
-		print(summary);
+		print(summary, values, tests);
 		if (values.log !== undefined) log(String(values.log), summary);
 		const again = `inet-port-model replay --kernel ${image} --seed ${seed} --at ${difference?.number}`;
 		tests.add(testOf(summary, difference, again));
 		if (done.interrupted) {
+			const [shard, ops] = [shardOf(String(values.shard)), whole("ops", values.ops, 1)];
 			stop = stopText(`replay --kernel ${image} ...`, done, seed, shard, ops);
 			break;
 		}
@@ -273,11 +298,12 @@ export async function replay(args: string[]): Promise<number> {
 	}
 	interrupted.end();
 	tests.end(stop);
-	if (values.save !== undefined) {
-		const file = String(values.save);
-		const text = kept.join("");
-		writeFileSync(file, file.endsWith(".gz") ? gzipSync(text, { level: 9 }) : text);
-	}
+	if (values.save !== undefined) save(String(values.save), kept.join(""));
 	if (stop !== null) throw new Interrupted(stop);
 	return failed ? 1 : 0;
+}
+
+/** Saves recordings, compressed if the name of the file ends in .gz. */
+function save(file: string, text: string): void {
+	writeFileSync(file, file.endsWith(".gz") ? gzipSync(text, { level: 9 }) : text);
 }

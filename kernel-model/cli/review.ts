@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { AgentError } from "../real/agent/agent.js";
+import { type Agent, AgentError } from "../real/agent/agent.js";
 import { type Abilities, KINDS, type Kind } from "../real/campaign/abilities.js";
 import { abilitiesOf } from "../real/campaign/campaign.js";
 import { catalogueScripts, probesOf, programsOf } from "../real/campaign/sources.js";
@@ -79,80 +79,53 @@ function notAsked(able: Abilities): string[] {
 	return [...words, ...(able.vrf ? [] : ["vrf"]), ...(able.without ?? [])];
 }
 
+/** The options of `review`. */
+const OPTIONS = {
+	base: { type: "string" },
+	image: { type: "string" },
+	agent: { type: "string" },
+	system: { type: "string" },
+	without: { type: "string" },
+	ops: { type: "string", default: "20000" },
+	seed: { type: "string", default: "1" },
+	size: { type: "string", default: "150" },
+	from: { type: "string", default: "0" },
+	all: { type: "boolean", default: false },
+	save: { type: "string" },
+	json: { type: "boolean", default: false },
+	...REPORT_OPTIONS,
+	help: { type: "boolean", default: false },
+} as const;
+
 export async function review(args: string[]): Promise<number> {
-	const { values, positionals } = parse(args, {
-		base: { type: "string" },
-		image: { type: "string" },
-		agent: { type: "string" },
-		system: { type: "string" },
-		without: { type: "string" },
-		ops: { type: "string", default: "20000" },
-		seed: { type: "string", default: "1" },
-		size: { type: "string", default: "150" },
-		from: { type: "string", default: "0" },
-		all: { type: "boolean", default: false },
-		save: { type: "string" },
-		json: { type: "boolean", default: false },
-		...REPORT_OPTIONS,
-		help: { type: "boolean", default: false },
-	});
+	const { values, positionals } = parse(args, OPTIONS);
 	if (values.help === true) {
 		process.stdout.write(HELP);
 		return 0;
 	}
 	if (positionals.length > 0) throw new UsageError(`review: unexpected ${positionals[0]}`);
-	if (values.base === undefined)
-		throw new UsageError("review: expected --base VERSION (see review --help)");
-	const base = versionOf(String(values.base), release(), "--base");
-	const operations = whole("ops", values.ops, 1);
-	const seed = seedOf(values.seed);
-	const size = whole("size", values.size, 4);
-	const from = whole("from", values.from, 0);
-	const save = values.save === undefined ? null : folderOf(String(values.save));
+	const asked = askedOf(values);
 	const tests = new Report("review", values);
-	const without = values.without === undefined ? [] : withoutOf(String(values.without));
 	const agent = await startAgent(values.agent, values.image, values.system);
 	const began = Date.now();
 	const interrupted = interruptions();
-	const show = progressLine();
 	try {
-		const kernel = agent.hello.name;
 		const draws = values.image === undefined ? null : await drawsOf(agent);
-		const found = await abilitiesOf(agent, base);
-		const able = { ...found, without: [...(found.without ?? []), ...without] };
-		const exact = draws instanceof DrawRecorder;
-		const done = await runReview({
-			ask: (script) => recordScript(script, agent, exact ? draws : null),
-			judge: (recording, file, options) => judgeOn(agent, recording, file, options),
-			base,
-			operations,
-			from,
-			programs: programsOf({ able: { ...able, exact, long: exact }, seed, size }, [
-				...probesOf(
-					Object.keys(KINDS).filter(
-						(kind) => able.kinds.includes(kind as Kind) || !OPTIONAL.includes(kind as Kind),
-					) as Kind[],
-					Object.keys(SYSCTLS).filter((name) => able.vrf || !OF_VRF.test(name)),
-				),
-				...catalogueScripts(catalogue(), able),
-			]),
-			stopped: interrupted.seen,
-			progress: ({ operations: calls, programs, differences }, doing) => {
-				const rate = Math.round(calls / ((Date.now() - began) / 1000));
-				const causes = differences.length === 0 ? "" : `, ${differences.length} causes`;
-				const now = doing === "" ? `, ${rate} calls/s` : `: ${doing}`;
-				show(`${calls} calls, ${programs} programs${causes}${now}`);
-			},
-		});
-		show("");
-		const seconds = Math.round((Date.now() - began) / 100) / 10;
-		const about = { kernel, base, seed, draws: exact, notAsked: notAsked(able), seconds };
-		if (save !== null) saveScripts(save, done.differences);
-		const stop = `interrupted after ${done.operations} calls in ${done.programs} programs; go on with: review --base ${base} ... --seed ${seed} --from ${done.next}`;
+		const { done, able } = await runOn(agent, asked, draws, interrupted.seen);
+		const about: About = {
+			kernel: agent.hello.name,
+			base: asked.base,
+			seed: asked.seed,
+			draws: draws instanceof DrawRecorder,
+			notAsked: notAsked(able),
+			seconds: Math.round((Date.now() - began) / 100) / 10,
+		};
+		if (asked.save !== null) saveScripts(asked.save, done.differences);
+		const stop = `interrupted after ${done.operations} calls in ${done.programs} programs; go on with: review --base ${about.base} ... --seed ${about.seed} --from ${done.next}`;
 		reportTests(tests, done, about, interrupted.seen() ? stop : null);
 		if (values.json === true) writeOut(jsonOf(done, about, interrupted.seen()));
 		else if (!tests.tap) {
-			if (draws !== null && !exact) process.stderr.write(`review: without draws: ${draws}\n`);
+			if (typeof draws === "string") process.stderr.write(`review: without draws: ${draws}\n`);
 			writeOut(linesOf(done, about, values.all === true).map((line) => `${line}\n`));
 		}
 		if (interrupted.seen()) throw new Interrupted(stop);
@@ -161,6 +134,78 @@ export async function review(args: string[]): Promise<number> {
 		interrupted.end();
 		agent.end();
 	}
+}
+
+interface Asked {
+	base: string;
+	operations: number;
+	seed: number;
+	size: number;
+	from: number;
+	/** The folder for the scripts; null if they are not saved. */
+	save: string | null;
+	without: string[];
+}
+
+/** The options, checked. Throws UsageError. */
+function askedOf(values: Record<string, unknown>): Asked {
+	if (values.base === undefined)
+		throw new UsageError("review: expected --base VERSION (see review --help)");
+	return {
+		base: versionOf(String(values.base), release(), "--base"),
+		operations: whole("ops", values.ops, 1),
+		seed: seedOf(values.seed),
+		size: whole("size", values.size, 4),
+		from: whole("from", values.from, 0),
+		save: values.save === undefined ? null : folderOf(String(values.save)),
+		without: values.without === undefined ? [] : withoutOf(String(values.without)),
+	};
+}
+
+/** Plays the programs on the agent's kernel and on the model. `draws` as drawsOf(). */
+async function runOn(
+	agent: Agent,
+	{ base, operations, seed, size, from, without }: Asked,
+	draws: DrawRecorder | string | null,
+	stopped: () => boolean,
+): Promise<{ done: Review; able: Abilities }> {
+	const found = await abilitiesOf(agent, base);
+	const able = { ...found, without: [...(found.without ?? []), ...without] };
+	const recorder = draws instanceof DrawRecorder ? draws : null;
+	const exact = recorder !== null;
+	const began = Date.now();
+	const show = progressLine();
+	const done = await runReview({
+		ask: (script) => recordScript(script, agent, recorder),
+		judge: (recording, file, options) => judgeOn(agent, recording, file, options),
+		base,
+		operations,
+		from,
+		programs: programsOf({ able: { ...able, exact, long: exact }, seed, size }, [
+			...probesFor(able),
+			...catalogueScripts(catalogue(), able),
+		]),
+		stopped,
+		progress: ({ operations: calls, programs, differences }, doing) => {
+			const rate = Math.round(calls / ((Date.now() - began) / 1000));
+			const causes = differences.length === 0 ? "" : `, ${differences.length} causes`;
+			const now = doing === "" ? `, ${rate} calls/s` : `: ${doing}`;
+			show(`${calls} calls, ${programs} programs${causes}${now}`);
+		},
+	});
+	show("");
+	return { done, able };
+}
+
+/** Probes of what the kernel has, and of what it cannot have been built without. */
+function probesFor(able: Abilities): string[][] {
+	const kinds = (Object.keys(KINDS) as Kind[]).filter(
+		(kind) => able.kinds.includes(kind) || !OPTIONAL.includes(kind),
+	);
+	return probesOf(
+		kinds,
+		Object.keys(SYSCTLS).filter((name) => able.vrf || !OF_VRF.test(name)),
+	);
 }
 
 /** The causes as tests that fail. Without a cause there is one test, which passes. */
@@ -181,8 +226,8 @@ function reportTests(tests: Report, done: Review, about: About, broken: string |
 	tests.end(broken);
 }
 
-/** The recorder of draws; the reason if the kernel does not tell them. */
-async function drawsOf(agent: Parameters<typeof DrawRecorder.start>[0]) {
+/** The recorder of draws; the reason if the kernel does not tell its draws. */
+async function drawsOf(agent: Agent): Promise<DrawRecorder | string> {
 	try {
 		return await DrawRecorder.start(agent);
 	} catch (error) {

@@ -264,7 +264,9 @@ export class Recorder {
 		};
 		const { lines } = this.script;
 		for (const [at, line] of lines.entries()) {
-			if (line.kind === "call" && isTyped(line)) checkTyped(this.script.file, line);
+			// A line that is not understood is left out, and the command names it.
+			if (line.kind === "call" && line.problem === null && isTyped(line))
+				checkTyped(this.script.file, line);
 			if (line.kind === "setup") {
 				await finish();
 				if (await this.setUp({ kind: "script", line })) this.write(line.text, line.line);

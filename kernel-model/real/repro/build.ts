@@ -7,28 +7,18 @@ import {
 	SIZEOF_SOCKADDR_IN,
 	SIZEOF_SOCKADDR_IN6,
 } from "../../../include/linux/socket.js";
-import { noTrace } from "../../../include/trace/events/port_search.js";
-import { RLIMIT_NOFILE } from "../../../include/uapi/asm-generic/resource.js";
 import { CLONE_FILES, CLONE_NEWNET, CLONE_NEWUSER } from "../../../include/uapi/linux/sched.js";
-import { Facts } from "../../check/facts.js";
 import { eventsOf } from "../../check/order.js";
-import { type Outcome, Player } from "../../check/player.js";
 import type { Address } from "../../machine/address.js";
 import { nth } from "../../machine/nth.js";
 import { isFork, isRelevant, systemCall } from "../../script/calls.js";
-import { errnoOf, Operands, type SockaddrOperand } from "../../script/operands.js";
+import { errnoOf } from "../../script/operands.js";
 import { runSetup, SetupError } from "../../script/setup.js";
-import {
-	type Arg,
-	type CallLine,
-	type Parsed,
-	ScriptError,
-	type SetupLine,
-	type Value,
-} from "../../script/strace.js";
+import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../../script/sysctl_path.js";
-import { accessMode, sockaddrBytes } from "../agent/marshal.js";
-import type { Argument, CallStep, Choice, Expected, Fd, Plan, Port, Scope, Step } from "./plan.js";
+import { Translator } from "./arguments.js";
+import type { Argument, CallStep, Choice, Expected, Fd, Plan, Port, Step } from "./plan.js";
+import { type Answers, namesChoices, play, playsOf } from "./plays.js";
 import { Actions } from "./words.js";
 
 export interface PlanOptions {
@@ -40,19 +30,8 @@ export interface PlanOptions {
 	should?: number;
 }
 
-/** How often a script is played, to learn what depends on draws and secrets. */
-const PLAYS = 12;
-/** A script with more lines is played less often. */
-const SHORT = 300;
-const FEW_PLAYS = 4;
-/** Questions about secrets in a play that are answered at random; later ones are answered no. */
-const SECRETS = 256;
 /** A shorter time between two lines of a recording is left out, s. */
 const GAP = 0.1;
-/** Most data that a call sends or receives, bytes. */
-const MOST_DATA = 1 << 20;
-/** Longest option value or odd address, bytes. */
-const MOST_MEMORY = 1024;
 /** Most reserved ports of a range that are checked. */
 const MOST_RESERVED = 16;
 /** Most different option values that are checked. */
@@ -65,87 +44,6 @@ const PROTOCOLS: ReadonlyMap<number, string> = new Map([
 	[136, "UDP-Lite"],
 	[262, "MPTCP"],
 ]);
-
-/** What one play says of each line. */
-type Answers = Map<number, Answer>;
-
-/** What one play says of a line. */
-interface Answer {
-	outcome: Outcome;
-	/** Effective range of the last search of the line. */
-	range: { low: number; high: number } | null;
-	/** Reserved ports, as the sysctl shows them. */
-	reserved: string;
-	/** Descriptors that the line closed without naming them. */
-	closed: number[];
-}
-
-/**
- * Plays a script once. `seed` decides draws and secrets. With `wishes`, searches choose the ports
- * that the script shows.
- */
-function play(script: Parsed, version: string, seed: number, wishes: boolean): Answers {
-	let range: Answer["range"] = null;
-	const trace = {
-		...noTrace,
-		search(_kind: number, _sk: number, low: number, high: number) {
-			range = { low, high };
-		},
-	};
-	const secrets: number[] = [];
-	let state = seed;
-	for (let i = 0; seed > 1 && i < SECRETS; i++) {
-		state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-		if (state >>> 31 === 1) secrets.push(i);
-	}
-	const own = { seed, wishes: new Map(), draws: !wishes };
-	const player = new Player(script, { version, seed, trace, own }, new Facts(secrets));
-	const answers: Answers = new Map();
-	const open = new Set<number>();
-	for (const outcome of player.play()) {
-		const task = player.world.tasks.get(outcome.pid ?? 0);
-		const reserved = task?.net.getSysctl("net.ipv4.ip_local_reserved_ports");
-		const closed: number[] = [];
-		if (outcome.call === "execve" && task !== undefined) {
-			for (const fd of open) if (task.fileOf(fd) === 0) closed.push(fd);
-		}
-		if (outcome.result !== null && outcome.result >= 0) open.add(outcome.result);
-		answers.set(outcome.line, {
-			outcome,
-			range,
-			reserved: typeof reserved === "string" ? reserved : "",
-			closed,
-		});
-		range = null;
-	}
-	return answers;
-}
-
-/**
- * Whether a recorded line shows a port that an earlier call chose. Then this port is wished in every
- * play, because later lines may name it.
- */
-function namesChoices({ lines }: Parsed, wished: Answers): boolean {
-	const chosen = new Set<number>();
-	for (const line of lines) {
-		if (line.kind !== "call") continue;
-		if (line.result !== null) {
-			for (const { value } of line.args)
-				if (portsIn(value).some((port) => chosen.has(port))) return true;
-		}
-		const port = wished.get(line.line)?.outcome.chosen ?? null;
-		if (port !== null) chosen.add(port);
-	}
-	return false;
-}
-
-/** The ports that a value shows: htons(…). */
-function portsIn(value: Value): number[] {
-	if (value.kind === "struct") return value.fields.flatMap((field) => portsIn(field.value));
-	if (value.kind === "array") return value.items.flatMap(portsIn);
-	if (value.kind !== "call" || value.name !== "htons") return [];
-	return value.args.flatMap((arg) => (arg.kind === "int" ? [arg.value] : []));
-}
 
 /** The reserved ports within a range; none if there are too many to name. */
 function reservedWithin(text: string, low: number, high: number): number[] {
@@ -188,15 +86,18 @@ class Builder {
 	private users = false;
 	private readonly sources = new Set<"script" | "model">();
 	private clock: number | null = null;
-	/** The device of the last if_nametoindex(). */
-	private device: string | null = null;
-	private socket: number | null = null;
+	private readonly translator: Translator;
 
 	constructor(
 		private readonly script: Parsed,
 		private readonly options: PlanOptions,
 	) {
-		const plays = script.lines.length <= SHORT ? PLAYS : FEW_PLAYS;
+		this.translator = new Translator(
+			script.file,
+			(number) => this.fdOf(number),
+			(value) => this.portOf(this.plays.map(() => value)) ?? { kind: "number", value },
+		);
+		const plays = playsOf(script);
 		const { version } = options;
 		const wished = play(script, version, 1, true);
 		this.wishes = namesChoices(script, wished);
@@ -346,7 +247,7 @@ class Builder {
 			return;
 		}
 		if (pid <= 0) throw this.error(call, "the child's pid after =, which begins the child's lines");
-		const flags = this.operands(call).namedFlags("flags");
+		const flags = this.translator.operands(call).namedFlags("flags");
 		if ((flags & (CLONE_NEWNET | CLONE_NEWUSER)) !== 0) {
 			throw this.error(call, "a process in the namespaces of its parent");
 		}
@@ -388,23 +289,6 @@ class Builder {
 			if (result >= 0) return result;
 		}
 		return null;
-	}
-
-	private operands(call: CallLine): Operands {
-		this.device = null;
-		this.socket = null;
-		return new Operands(
-			this.script.file,
-			call,
-			(fd) => {
-				this.socket = fd;
-				return 0;
-			},
-			(name) => {
-				this.device = name;
-				return 1;
-			},
-		);
 	}
 
 	private call(call: CallLine): void {
@@ -449,7 +333,7 @@ class Builder {
 		if (expected === null) return null;
 		let { returns } = expected;
 		const { sleeps } = expected;
-		const translated = this.translate(call, returns);
+		const translated = this.translator.translate(call, returns);
 		if (translated === null) return null;
 		const role = systemCall(call.name)?.role ?? "";
 		if (role === "user" || role === "namespace") {
@@ -521,7 +405,7 @@ class Builder {
 	}
 
 	private needs(call: CallLine): void {
-		const operands = this.operands(call);
+		const operands = this.translator.operands(call);
 		const family = operands.int(0, "an address family");
 		const type = operands.int(1, "a type") & 15;
 		const protocol = call.args[2] === undefined ? 0 : operands.int(2, "a protocol");
@@ -544,7 +428,7 @@ class Builder {
 			high = Math.max(high, answer.range?.high ?? 65535);
 			reserved = answer.reserved;
 		}
-		const number = this.operands(call).int(0, "a file descriptor");
+		const number = this.translator.operands(call).int(0, "a file descriptor");
 		const fd = this.fdOf(number);
 		const within = reservedWithin(reserved, low, high);
 		const choice: Choice = { name: null, fd, low, high, reserved: within };
@@ -577,7 +461,7 @@ class Builder {
 		const shown =
 			call.result === null || this.options.own === true
 				? null
-				: this.operands(call).shownAddress(at);
+				: this.translator.operands(call).shownAddress(at);
 		for (const answers of this.plays) {
 			const address = shown ?? answers.get(call.line)?.outcome.address ?? null;
 			if (address === null) return null;
@@ -599,224 +483,18 @@ class Builder {
 			if (value === null || value.length > room) return [];
 			let shown: Uint8Array | null = null;
 			if (call.result !== null && this.options.own !== true) {
-				shown = this.operands(call).returned(3, value.length);
+				shown = this.translator.operands(call).returned(3, value.length);
 			}
 			found.set(String(shown ?? value), shown ?? value);
 		}
 		return found.size > MOST_VALUES ? [] : [...found.values()];
 	}
 
-	// Arguments
-
 	private fdOf(number: number): Fd {
 		if (number >= 0 && number < 3 && !this.made.has(number)) this.standard.add(number);
 		const known = this.made.has(number) || this.standard.has(number);
 		if (known) this.named.add(number);
 		return { number, known };
-	}
-
-	private port(number: number): Port {
-		if (this.socket !== null) return { kind: "socket", fd: this.fdOf(this.socket) };
-		return this.portOf(this.plays.map(() => number)) ?? { kind: "number", value: number };
-	}
-
-	/** An address that the program passes. */
-	private sockaddr(value: Value, pointed: SockaddrOperand | null, length: number): Argument {
-		if (pointed === null) {
-			return { kind: "pointer", value: value.kind === "int" ? value.value : 0, length };
-		}
-		const { family, address } = pointed;
-		if (address !== null && family === AF_INET) {
-			return { kind: "in4", address: address.address, port: this.port(address.port), length };
-		}
-		if (address !== null && family === AF_INET6) {
-			const scope: Scope = this.device === null ? (address.scope_id ?? 0) : { device: this.device };
-			const { flowinfo = 0 } = address;
-			const port = this.port(address.port);
-			return { kind: "in6", address: address.address, port, flowinfo, scope, length };
-		}
-		const bytes = sockaddrBytes(address, family).subarray(0, clamp(length, 0, 128));
-		return { kind: "bytes", bytes, length };
-	}
-
-	private names({ value }: Arg, number: number): Argument {
-		if (value.kind !== "flags") return { kind: "int", value: number };
-		return { kind: "names", names: value.names, extra: value.extra };
-	}
-
-	/** The name and arguments of a call; null if a program cannot make it. */
-	private translate(
-		call: CallLine,
-		returns: readonly number[],
-	): { name: string; args: Argument[] } | null {
-		const { name } = call;
-		const operands = this.operands(call);
-		const has = (index: number) => call.args[index] !== undefined;
-		const fd = (): Argument => ({ kind: "fd", fd: this.fdOf(operands.int(0, "a descriptor")) });
-		const number = (index: number, what: string): Argument => {
-			const value = operands.int(index, what);
-			const arg = call.args[index];
-			return arg === undefined ? { kind: "int", value } : this.names(arg, value);
-		};
-		const maybe = (index: number, what: string): Argument =>
-			has(index) ? number(index, what) : { kind: "int", value: 0 };
-		const address = (index: number, length: number): Argument =>
-			this.sockaddr(operands.arg(index, "an address"), operands.sockaddr(index, length), length);
-		const filled = (index: number): Argument => {
-			const [pointer, length] = [call.args[index]?.value, call.args[index + 1]?.value];
-			if (length === undefined) return { kind: "name", room: 128 };
-			if (pointer?.kind === "null" && length.kind === "null") return { kind: "nothing" };
-			return { kind: "name", room: operands.length(index + 1, "an address length") };
-		};
-		switch (name) {
-			case "socket": {
-				const args = [number(0, "an address family"), number(1, "a type")];
-				return { name, args: [...args, maybe(2, "a protocol")] };
-			}
-			case "bind":
-			case "connect":
-				return { name, args: [fd(), address(1, operands.length(2, "an address length"))] };
-			case "listen":
-				return { name, args: [fd(), number(1, "a backlog")] };
-			case "shutdown":
-				return { name, args: [fd(), number(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")] };
-			case "close":
-			case "dup":
-				return { name, args: [fd()] };
-			case "dup2":
-			case "dup3": {
-				const to = operands.int(1, "a descriptor");
-				// A number that is open is the number of a variable.
-				const target: Argument = { kind: "fd", fd: this.fdOf(to) };
-				const flags = name === "dup3" ? [maybe(2, "flags")] : [];
-				return { name, args: [fd(), target, ...flags] };
-			}
-			case "fcntl": {
-				const more = has(2) ? [number(2, "an argument")] : [];
-				return { name, args: [fd(), number(1, "a command"), ...more] };
-			}
-			case "prlimit64":
-			case "setrlimit": {
-				const first = name === "setrlimit" ? 0 : 1;
-				const limit = operands.rlimit(first + 1);
-				if (limit === null || operands.flags(first) !== RLIMIT_NOFILE) return null;
-				if (first === 1 && operands.int(0, "a process") !== 0) return null;
-				return { name: "setrlimit", args: [number(first, "a limit"), { kind: "limit", ...limit }] };
-			}
-			case "setuid":
-				return { name, args: [number(0, "a user")] };
-			case "setresuid":
-				return { name, args: [0, 1, 2].map((index) => number(index, "a user")) };
-			case "unshare": {
-				// Other namespaces do not concern ports, and may not be allowed here.
-				const flags = operands.flags(0) & CLONE_NEWNET;
-				if (flags === 0) return null;
-				return { name, args: [{ kind: "names", names: ["CLONE_NEWNET"], extra: 0 }] };
-			}
-			case "open":
-			case "openat":
-				return this.open(call, operands, returns);
-			case "accept":
-				return { name, args: [fd(), has(1) ? filled(1) : { kind: "nothing" }] };
-			case "accept4": {
-				const wanted: Argument = has(1) ? filled(1) : { kind: "nothing" };
-				return { name, args: [fd(), wanted, maybe(3, "flags")] };
-			}
-			case "getsockname":
-			case "getpeername":
-				return { name, args: [fd(), filled(1)] };
-			case "setsockopt":
-				return { name, args: [fd(), ...this.option(call, operands)] };
-			case "getsockopt": {
-				const room = has(4) ? operands.length(4, "an option length") : 16;
-				const value: Argument = { kind: "value", room: Math.min(room, MOST_MEMORY) };
-				return { name, args: [fd(), number(1, "a level"), number(2, "an option"), value] };
-			}
-			case "send":
-			case "sendto":
-			case "write":
-				return this.send(call, operands);
-			case "read":
-			case "recv":
-			case "recvfrom": {
-				const room: Argument = { kind: "room", size: clamp(operands.int(2, "a size"), 0, 65536) };
-				if (name === "read") return { name, args: [fd(), room] };
-				const from: Argument = name === "recvfrom" && has(4) ? filled(4) : { kind: "nothing" };
-				return { name: "recvfrom", args: [fd(), room, maybe(3, "flags"), from] };
-			}
-			default:
-				return null;
-		}
-	}
-
-	/** An open() of a setting. Another file of a recording is /dev/null here. */
-	private open(call: CallLine, operands: Operands, returns: readonly number[]) {
-		const index = call.name === "open" ? 0 : 1;
-		const value = call.args[index]?.value;
-		const recorded = call.result !== null;
-		const whole = value?.kind === "string" && !value.truncated;
-		const path = whole || !recorded ? operands.string(index, SYSCTL_PATH) : "";
-		const names = ["O_RDONLY", "O_WRONLY", "O_RDWR"];
-		if (isSysctlPath(path)) {
-			const mode = names[accessMode(call.args[index + 1])] ?? "O_RDONLY";
-			const args: Argument[] = [
-				{ kind: "path", path },
-				{ kind: "names", names: [mode], extra: 0 },
-			];
-			return { name: "open", args };
-		}
-		if (!recorded) throw operands.error(value, SYSCTL_PATH);
-		if (returns.some((result) => result < 0)) return null;
-		const args: Argument[] = [
-			{ kind: "path", path: "/dev/null" },
-			{ kind: "names", names: ["O_RDWR"], extra: 0 },
-		];
-		return { name: "open", args };
-	}
-
-	/** The level, the option, and its value. */
-	private option(call: CallLine, operands: Operands): Argument[] {
-		const [level, option] = [1, 2].map((index) => {
-			const value = operands.int(index, index === 1 ? "a level" : "an option");
-			return this.names(nth(call.args, index), value);
-		});
-		const length = operands.int(4, "an option length");
-		const { value } = nth(call.args, 3);
-		const bytes = operands.optval(3, clamp(length, 0, MOST_MEMORY));
-		const where = [level, option].filter((arg) => arg !== undefined);
-		if (bytes === null || value.kind === "int") {
-			return [...where, { kind: "pointer", value: value.kind === "int" ? value.value : 0, length }];
-		}
-		if (value.kind !== "string" && bytes.length > 0 && bytes.length % 4 === 0) {
-			const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-			const ints = Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(i * 4, true));
-			return [...where, { kind: "ints", ints, length }];
-		}
-		return [...where, { kind: "bytes", bytes, length }];
-	}
-
-	private send(call: CallLine, operands: Operands): { name: string; args: Argument[] } | null {
-		const { name } = call;
-		const size = operands.messages()?.messages[0]?.size ?? null;
-		const { value } = nth(call.args, 1);
-		if (size === null || size > MOST_DATA) return null;
-		const fd: Argument = { kind: "fd", fd: this.fdOf(operands.int(0, "a descriptor")) };
-		let data: Argument = { kind: "zeros", length: size };
-		if (value.kind === "string" && value.bytes.length >= size && size <= 256) {
-			data = { kind: "bytes", bytes: value.bytes.subarray(0, size), length: size };
-		} else if (value.kind === "int" || value.kind === "null") {
-			data = { kind: "pointer", value: value.kind === "int" ? value.value : 0, length: size };
-		}
-		if (name === "write") return { name, args: [fd, data] };
-		const given = call.args[3];
-		const flags: Argument =
-			given === undefined ? { kind: "int", value: 0 } : this.names(given, operands.int(3, "flags"));
-		const to = call.args[5] === undefined ? null : operands.length(5, "an address length");
-		const target: Argument =
-			to === null
-				? { kind: "pointer", value: 0, length: 0 }
-				: this.sockaddr(operands.arg(4, "an address"), operands.sockaddr(4, to), to);
-		return { name: "sendto", args: [fd, data, flags, target] };
 	}
 }
 
@@ -835,10 +513,6 @@ const BARE: CallStep = {
 	values: [],
 	choice: null,
 };
-
-function clamp(value: number, low: number, high: number): number {
-	return Math.min(Math.max(value, low), high);
-}
 
 /** The recorded result of a call: a value or a negative errno; null if there is none. */
 function recordedOf({ result }: CallLine): number | null {

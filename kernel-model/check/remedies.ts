@@ -9,6 +9,7 @@ import { fdOf } from "../script/operands.js";
 import type { Remedy } from "./facts.js";
 import type { Event } from "./order.js";
 import type { Contradiction, Player } from "./play.js";
+import type { Guess } from "./world.js";
 
 /** Calls whose order may matter. */
 const ORDERED = new Set([
@@ -39,6 +40,10 @@ const GUESSES = 16;
 const QUESTIONS = 24;
 const CLOSES = 16;
 
+/** Most connections from one port that are looked at. */
+const SAME_PORT = 4;
+/** How far from its line a call that was moved is looked for, events. */
+const MOVED = 32;
 /** How far back the end of a process is looked for, events. */
 const ENDS = 32;
 /** The least time between the lines around an end for which its moment matters, seconds. */
@@ -73,6 +78,7 @@ export function remediesOf(player: Player, contradiction: Contradiction): Remedy
 	}
 	return [
 		...orders(player, contradiction),
+		...exchanges(player, contradiction),
 		...ports(player, contradiction),
 		...reads(player, contradiction),
 		...secrets(player, contradiction),
@@ -139,6 +145,66 @@ function swapping({ events }: Player, first: Event, second: Event): Remedy {
 		moves: [first, second],
 		apply: () => to(from + 2 * third, from + third),
 		undo: () => to(was, wasSecond),
+	};
+}
+
+/**
+ * Which of two connects that overlap came first. Their ports were inferred from the order of the
+ * accepts, so each has the port of the other.
+ */
+function* exchanges(player: Player, { call, task }: Contradiction): Generator<Remedy> {
+	const { world, events } = player;
+	const { skc_num, skc_dport } = world.kernel.sock;
+	const sk = world.subflow(world.sk(task, call));
+	if (sk === 0) return;
+	const about = [nth(skc_num, sk), nth(skc_dport, sk)];
+	// Connections to several destinations may have the port.
+	const guesses = about.flatMap((port) => world.guesses.get(port)?.slice(-SAME_PORT) ?? []);
+	for (const guess of guesses.reverse()) {
+		if (guess.how === "guessed" || guess.line >= call.line) continue;
+		const index = eventAt(events, guess.line);
+		if (index < 0) continue;
+		for (const at of events.overlapping(index, OVERLAPS)) {
+			const other = events.get(at).line;
+			if (other.kind !== "call" || other.name !== "connect") continue;
+			const theirs = guessOf(world.guesses, other.line);
+			if (theirs !== null) yield exchanging(player, guess, theirs);
+		}
+	}
+}
+
+/** The index of the event of a call; -1 if it is not held. */
+function eventAt(events: Player["events"], line: number): number {
+	const from = events.from(line);
+	for (let at = from; at < Math.min(events.end, from + MOVED); at++) {
+		if (events.get(at).begin === line) return at;
+	}
+	return -1;
+}
+
+/** The port that was inferred for a call; null if none was. */
+function guessOf(guesses: Player["world"]["guesses"], line: number): Guess | null {
+	for (const each of guesses.values()) {
+		for (const guess of each) if (guess.line === line && guess.how !== "guessed") return guess;
+	}
+	return null;
+}
+
+/** Decides that two calls chose each other's port. */
+function exchanging(player: Player, a: Guess, b: Guess): Remedy {
+	const [first, second] = [wanting(player, a.line, b.port), wanting(player, b.line, a.port)];
+	return {
+		what: `line ${a.line} chose port ${b.port}, and line ${b.line} port ${a.port}`,
+		line: Math.min(a.line, b.line),
+		decides: { ...first.decides, ...second.decides },
+		apply: () => {
+			first.apply();
+			second.apply();
+		},
+		undo: () => {
+			second.undo();
+			first.undo();
+		},
 	};
 }
 

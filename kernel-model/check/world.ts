@@ -50,7 +50,7 @@ const SOME_USER = 1000;
 const IN_FLIGHT = 1024;
 
 /** The port of a call that no line shows directly. */
-interface Guess {
+export interface Guess {
 	line: number;
 	port: number;
 	/**

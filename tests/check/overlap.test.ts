@@ -27,3 +27,37 @@ it("an accept() that found nobody acted before a connect() that began and ended 
 	const differs = playScript(readScript(apart, "apart.strace"), { version: "6.18", alone: true });
 	expect(differs.some(({ verdict }) => verdict === "mismatch")).toBe(true);
 });
+
+it("connects that overlap came in either order: the later lines of their connections tell", () => {
+	const to = NAME.replace("8080", "9000");
+	const text = `9 unshare(CLONE_NEWNET) = 0
+$ ip link set lo up
+9 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
+9 bind(3, ${to}) = 0
+9 listen(3, 511) = 0
+9 clone(child_stack=NULL, flags=SIGCHLD) = 10
+9 clone(child_stack=NULL, flags=SIGCHLD) = 11
+10 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 6
+11 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 16
+10 connect(6, ${to} <unfinished ...>
+11 connect(16, ${to}) = 0
+10 <... connect resumed>) = 0
+11 writev(16, [{iov_base="\\1\\1\\0\\1", iov_len=4}], 1) = 4
+10 close(6) = 0
+9 accept(3, ${to.replace("9000", "53372").replace(", 16", ", [112 => 16]")}) = 5
+9 read(5, "\\1\\1\\0\\1", 4) = 4
+9 write(5, "\\1\\6\\0\\1\\0", 5) = 5
+9 shutdown(5, SHUT_WR) = 0
+9 accept(3, ${to.replace("9000", "53376").replace(", 16", ", [112 => 16]")}) = 6
+9 read(6, "", 8) = 0
+`;
+	const outcomes = playScript(readScript(text, "overlap.strace"), { version: "6.18" });
+	const judged = outcomes.filter(({ verdict }) => !/ignored|unrecorded/.test(verdict));
+	expect(judged.map(({ verdict }) => verdict)).toEqual(Array(judged.length).fill("match"));
+	// The connects do not overlap, so they came in the order of their lines.
+	const apart = text
+		.replace(" <unfinished ...>", ") = 0")
+		.replace("10 <... connect resumed>) = 0\n", "");
+	const differs = playScript(readScript(apart, "apart.strace"), { version: "6.18" });
+	expect(differs.some(({ line, verdict }) => line === 17 && verdict === "mismatch")).toBe(true);
+});

@@ -80,6 +80,8 @@ export class Evidence {
 	readonly connectedTo = new Set<number>();
 	/** Number of successful calls that need a connected socket, on sockets without a connect(). */
 	unseenConnects = 0;
+	/** Number of new sockets so far whose descriptor was that of a socket that no line closed. */
+	reused = 0;
 	/** The client of each accept(), from the accept() itself or from a later getpeername(). */
 	readonly peers = new Map<CallLine, Address>();
 	/** The local address of the socket that an accept() made, from getsockname(). */
@@ -250,14 +252,21 @@ export class Evidence {
 		const kind = kindOf(operands.flags(1), operands.flags(2));
 		const made = internet ? newLife(kind) : null;
 		if (made !== null) made.opened = line;
-		this.release(fds.set(result, made));
+		this.make(fds, result, made);
+	}
+
+	/** A new socket. No two have one descriptor, so the one before was closed. */
+	private make(fds: Fds, fd: number, made: Life | null): void {
+		const before = fds.set(fd, made);
+		if (before !== null) this.reused++;
+		this.release(before);
 	}
 
 	/** A client that was taken from a queue. Its address shows which port it chose. */
 	private accept({ line, operands, result, fds, life }: Seen): void {
 		if (result === null || result < 0) return;
 		const child = newLife(life?.kind ?? "tcp");
-		this.release(fds.set(result, child));
+		this.make(fds, result, child);
 		child.madeBy = line;
 		const peer = operands.shownAddress(1);
 		if (peer !== null) {
@@ -408,6 +417,7 @@ export class Evidence {
 			this.connectStream(life, line, peer);
 		}
 		if (life.waits !== null) life.waits.sent ??= line.line;
+		if (result !== null && result > 0) this.needsConnection(life);
 		if (life.kind === "tcp") return;
 		if (life.port === null && !life.chose) {
 			mayChoose(life, line);
@@ -426,6 +436,7 @@ export class Evidence {
 	private receive({ line, operands, result, life }: Seen): void {
 		if (life === null) return;
 		if (life.kind !== "udp") this.recording.programs.receives(line.pid ?? 0);
+		if (result !== null && result > 0) this.needsConnection(life);
 		if (life.kind !== "udp" || result === null || result < 0) return;
 		for (const { port } of operands.shownSenders()) {
 			this.named.add(port);

@@ -247,7 +247,7 @@ export class Judge {
 		if (accept !== undefined && /^(shutdown|getsockopt|send|recv|read|write)/.test(call.name)) {
 			return `line ${accept} accepted one of several clients, and no line shows which one`;
 		}
-		if (world.alone) return null;
+		if (world.alone) return this.closedUnseen(call);
 		const searches = ["bind", "connect", "listen"].includes(call.name) || isAutobind(call.name);
 		if (searches && EXHAUSTED.has(error ?? "") && (result >= 0 || result === -ERESTARTSYS)) {
 			return "a socket outside the recording may hold the port";
@@ -276,7 +276,15 @@ export class Judge {
 		if (/^accept4?$/.test(call.name) && (outcome.recorded ?? -1) >= 0) {
 			return "a client outside the recording may have connected";
 		}
-		return null;
+		return this.closedUnseen(call);
+	}
+
+	/** Why the result of a call may depend on a close() that the recording leaves out. */
+	private closedUnseen({ name }: CallLine): string | null {
+		const { recording, settled } = this.world;
+		return recording.leavesClosesOut && !settled && ON_OTHERS.has(name)
+			? "the recording shows no close(), so a socket that the model has may be closed"
+			: null;
 	}
 
 	/** A RST for data that was held back may be the cause of the recorded error. */
@@ -315,6 +323,28 @@ export class Judge {
 		return null;
 	}
 }
+
+/** Calls whose result depends on other sockets. */
+const ON_OTHERS: ReadonlySet<string> = new Set([
+	"accept",
+	"accept4",
+	"bind",
+	"connect",
+	"listen",
+	"read",
+	"readv",
+	"recv",
+	"recvfrom",
+	"recvmmsg",
+	"recvmsg",
+	"send",
+	"sendmmsg",
+	"sendmsg",
+	"sendto",
+	"shutdown",
+	"write",
+	"writev",
+]);
 
 /** Errors of a call on a connection that the peer has reset. */
 const RESET: ReadonlySet<string> = new Set(["ENOTCONN", "EPIPE", "ECONNRESET"]);

@@ -614,7 +614,10 @@ export class Player {
 		const { line, column, pid, name } = call;
 		if (call.result !== null) {
 			outcome.verdict = "undecided";
-			outcome.reason = `process ${pid} has exited, as the recording says earlier`;
+			outcome.reason =
+				pid === null
+					? "the process has exited, as the recording says earlier; strace -ff writes a file for each process, and strace-log-merge joins them"
+					: `process ${pid} has exited, as the recording says earlier`;
 			return outcome;
 		}
 		const expected =
@@ -786,10 +789,14 @@ export class Player {
 		if (told === -EFAULT && passesBarePointer(call)) return { result: -EFAULT };
 		// The pointer may also be good, to memory whose contents strace does not print.
 		if (done.result === -EFAULT && told !== null && passesBarePointer(call)) {
-			const sk = this.world.sk(task, call);
-			if (told >= 0 && sk !== 0) {
-				this.world.doubts.set(sk, `line ${call.line} passes memory that is not shown`);
-			}
+			const { world } = this;
+			const sk = world.sk(task, call);
+			const why = `line ${call.line} passes memory that is not shown`;
+			if (told >= 0 && sk !== 0) world.doubts.set(sk, why);
+			// A socket with an address that is not known may be in the way of any other.
+			const { id } = task.net.net;
+			if (told >= 0 && call.name === "bind" && !world.netDoubts.has(id))
+				world.netDoubts.set(id, why);
 			return { result: told };
 		}
 		const { world } = this;
@@ -810,6 +817,7 @@ export class Player {
 	/** A call that does not concern ports, but makes or closes descriptors. */
 	private passedOver(call: CallLine, role: string): void {
 		const task = this.world.task(call.pid ?? 0);
+		if (!this.kernel.tasks.has(task)) return;
 		const made = call.result?.value ?? -1;
 		if (call.name === "close_range") {
 			const [first, last] = call.args.map(({ value }) => (value.kind === "int" ? value.value : -1));

@@ -5,7 +5,7 @@
  * for the search are dropped. So memory does not grow with the length of a recording.
  */
 import { CLONE_FILES, CLONE_THREAD } from "../../include/uapi/linux/sched.js";
-import { isFork } from "../script/calls.js";
+import { isFork, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import type { CallLine, ExitLine, Parsed } from "../script/strace.js";
 import { readTop, type Top } from "../script/top.js";
@@ -38,6 +38,10 @@ export class Recording {
 	/** Number of calls read so far, and how many of them failed. */
 	private called = 0;
 	private failed = 0;
+	/** Number of calls of close() and close_range() read so far. */
+	private closed = 0;
+	/** A process ended, and no line shows its exit_group(). */
+	private endsUnseen = false;
 	/** A process was made. */
 	private forked = false;
 	/** The lines have pids, as with strace -f. */
@@ -110,6 +114,14 @@ export class Recording {
 		return this.failed === 0 && this.called >= SOME_CALLS && this.evidence.unseenConnects > 0;
 	}
 
+	/**
+	 * Whether close() is left out, as by strace -e trace=network: no line closes a descriptor, but
+	 * one was closed, or a process ended without a call.
+	 */
+	get leavesClosesOut(): boolean {
+		return this.closed === 0 && (this.evidence.reused > 0 || this.endsUnseen);
+	}
+
 	/** At most `most` lines from a call on, in the order of acting. */
 	linesFrom(call: CallLine, most: number): Event["line"][] {
 		const lines: Event["line"][] = [];
@@ -167,15 +179,16 @@ export class Recording {
 		}
 		const { line } = event;
 		this.events.push(event);
-		if (line.kind === "exit" && line.pid !== null) {
-			addTo(this.exits, line.pid, line);
-			this.closes(event, line, line.pid, played);
+		if (line.kind === "exit") {
+			if (line.pid !== null) addTo(this.exits, line.pid, line);
+			this.closes(event, line, line.pid ?? -1, played);
 		}
 		if (line.kind !== "exit") this.aloneCheck.look(line);
 		if (line.kind !== "setup" && line.pid !== null) this.namesProcesses = true;
 		if (line.kind === "call") {
 			this.called++;
 			if (line.result?.errno != null) this.failed++;
+			if (systemCall(line.name)?.role === "close") this.closed++;
 			const pid = line.pid ?? -1;
 			if (line.name === "exit_group" || line.name === "exit") this.leaving.set(pid, event);
 			if (line.name === "exit_group") this.dying.set(this.leaders.get(pid) ?? pid, line.line);
@@ -214,6 +227,7 @@ export class Recording {
 			event.begin = line.line;
 			return;
 		}
+		if (group === undefined && line.signal === null) this.endsUnseen = true;
 		if (line.since === 0) event.begin = this.forks.get(pid)?.at(-1)?.endLine ?? line.line;
 		const ends = group ?? (line.dying ? line.since : line.line);
 		if (line.signal !== null && pid !== leader) this.dying.set(leader, ends);

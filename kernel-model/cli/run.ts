@@ -54,7 +54,8 @@ this result, ports included. Without a result, run prints the model's own. To re
     inet-port-model record -o FILE PROGRAM ARGS...
 
 The top of such a recording gives the version, the user and the state of the host.
-Options override it. Recordings of strace -f -ttt are played as well.
+Options override it. Recordings of strace -f -ttt are played as well, and those of strace
+-ff -ttt when strace-log-merge has joined them.
 
 replay and live can record the draws of a kernel's port searches. run plays such a
 recording with these draws, and the model must give exactly the recorded results. A file

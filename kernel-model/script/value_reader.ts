@@ -375,6 +375,10 @@ export class ValueReader {
 				operand.column = this.column(start);
 				return operand;
 			}
+			case Char.Dot:
+				// strace -s 0 prints a list as "...".
+				if (!this.ellipsis()) break;
+				return this.other(start);
 			case Char.Bar:
 				// strace 6.1 with -X raw leaves out the first constant of statx: "|0x900".
 				this.pos++;

@@ -127,6 +127,29 @@ describe("numbers that are no descriptors", () => {
 	});
 });
 
+describe("memory that is not shown", () => {
+	// strace -e raw=bind and -e verbose=none print the pointer.
+	const text = (bind: string) => `9 unshare(CLONE_NEWNET) = 0
+9 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 5
+9 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 6
+9 ${bind} = 0
+9 connect(6, {sa_family=AF_INET, sin_port=htons(49728), sin_addr=inet_addr("127.0.0.1")}, 16) = 0
+9 sendto(6, "zz", 2, 0, NULL, 0) = 2
+9 close(5) = 0
+9 sendto(6, "z", 1, 0, NULL, 0) = 1
+9 sendto(6, "z", 1, 0, NULL, 0) = -1 ECONNREFUSED (Connection refused)
+`;
+
+	it("may bind a socket to any port", () => {
+		const outcomes = play(text("bind(5, 0x7fff5c8a3830, 16)"));
+		const differ = outcomes.filter(({ verdict }) => verdict !== "match" && verdict !== "ignored");
+		expect(differ.map(({ line, verdict, reason }) => [line, verdict, reason])).toEqual([
+			[8, "undecided", "line 4 passes memory that is not shown"],
+			[9, "undecided", "line 4 passes memory that is not shown"],
+		]);
+	});
+});
+
 describe("a task that has exited", () => {
 	const script = (tail: string) =>
 		`1 exit_group(0) = ?\n1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP)${tail}\n`;
@@ -144,6 +167,31 @@ describe("a task that has exited", () => {
 		);
 		expect(() => play("exit_group(0)\nsocket(AF_INET, SOCK_STREAM, 0)\n")).toThrow(
 			/^odd\.strace:2:1: expected no call after exit/,
+		);
+	});
+
+	it("makes no descriptors", () => {
+		const tail = '{sa_family=AF_UNIX, sun_path="/run/x"}, 110) = 0';
+		for (const line of [
+			"socketpair(AF_UNIX, SOCK_STREAM, 0, [3, 4]) = 0",
+			"pipe2([3, 4], O_CLOEXEC) = 0",
+			"close_range(3, 4294967295, 0) = 0",
+			`connect(3, ${tail}`,
+		]) {
+			const [, outcome] = play(
+				`+++ exited with 0 +++\n${line}\n`.replace(/^/, "exit_group(0) = ?\n"),
+			);
+			expect(outcome?.verdict).toMatch(/ignored|undecided/);
+		}
+	});
+
+	it("may be another process in a file of strace -ff", () => {
+		const [, outcome] = play(`exit_group(0) = ?
++++ exited with 0 +++
+socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
+`);
+		expect(outcome?.reason).toBe(
+			"the process has exited, as the recording says earlier; strace -ff writes a file for each process, and strace-log-merge joins them",
 		);
 	});
 

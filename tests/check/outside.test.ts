@@ -140,6 +140,15 @@ ${socket}${socket}`;
 		expect(left(play(text, true))).toContain(`5 undecided: ${why}`);
 	});
 
+	it("shows the connection by a write() or a read() too", () => {
+		for (const shown of ['9 write(20, "x", 1) = 1', '9 read(20, "x", 1) = 1']) {
+			const lines = text.split("\n").filter((line) => !/shutdown|write/.test(line));
+			const at = lines.findIndex((line) => line.startsWith("9 getsockopt"));
+			lines.splice(at + 1, 0, shown, "9 dup(0) = 30", "9 close(30) = 0");
+			expect(left(play(lines.join("\n"), true)).filter((line) => !line.endsWith(why))).toEqual([]);
+		}
+	});
+
 	it("is not assumed if one call failed", () => {
 		const failed = `9 dup(99) = -1 EBADF (Bad file descriptor)\n${text}`;
 		expect(left(play(failed, true)).filter((line) => line.includes("mismatch"))).not.toEqual([]);

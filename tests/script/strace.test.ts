@@ -425,6 +425,12 @@ const OBSERVED: [string, Arg[], Result | null][] = [
 		done(25814),
 	],
 	["exit_group(0)   = ?", [arg(int(0))], done(null)],
+	// strace -s 0
+	[
+		"sendto(3, ..., 32, 0, NULL, 0) = 32",
+		[arg(int(3)), arg(other("...")), arg(int(32)), arg(int(0)), arg(NULL), arg(int(0))],
+		done(32),
+	],
 	["clock_nanosleep(0,  <unfinished ...>) = ?", [arg(int(0))], done(null)],
 	[
 		"pause()           = ? ERESTARTNOHAND (To be restarted if no handler)",

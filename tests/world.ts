@@ -492,6 +492,14 @@ export class World {
 		return 0;
 	}
 
+	/** Sends [SIZE] [ADDRESS]: by default one byte to the connected address. */
+	private send(calls: Calls, fd: number, args: readonly string[], flags: number): number {
+		const to = args.find((arg) => arg.includes(":"));
+		const size = args.find((arg) => !arg.includes(":"));
+		const address = to === undefined ? null : this.address(to);
+		return calls.sendto(fd, Number(size ?? 1), address, undefined, true, flags);
+	}
+
 	private nameOf(name: string): string {
 		const { calls, fd } = this.get(name);
 		return textOf(calls.getsockname(fd));
@@ -576,15 +584,10 @@ export class World {
 				return calls.close(fd);
 			case "shutdown":
 				return calls.shutdown(fd, { rd: 0, wr: 1, rdwr: 2 }[word] ?? Number(word));
-			case "send": {
-				// [SIZE] [ADDRESS]: by default one byte to the connected address
-				const to = args.find((arg) => arg.includes(":"));
-				const size = args.find((arg) => !arg.includes(":"));
-				const address = to === undefined ? null : this.address(to);
-				return calls.sendto(fd, Number(size ?? 1), address, undefined, true);
-			}
-			case "more": // SIZE: sends with MSG_MORE
-				return calls.sendto(fd, Number(word), null, 0, true, MSG_MORE);
+			case "send":
+				return this.send(calls, fd, args, 0);
+			case "more": // as send, with MSG_MORE
+				return this.send(calls, fd, args, MSG_MORE);
 			case "recv":
 				return calls.recv(fd, Number(word ?? 1), true);
 			case "name":

@@ -566,7 +566,7 @@ export const CHANGES = [
 		commit: "ae155060247b",
 		backports: ["6.1.176", "6.12.107", "6.17.13"],
 		summary:
-			"After a fallback to TCP, a disconnect of MPTCP only shuts the subflow down, and a connect() fails with EINVAL until the subflow has ended.",
+			"After a fallback to TCP, a disconnect of MPTCP only shuts the subflow down, and a connect() fails with EINVAL until the subflow has ended. A listener that ends tells the clients that wait for accept() with MP_FASTCLOSE. Before, they saw only their subflow end.",
 		modelled: true,
 	},
 	{

@@ -7,11 +7,13 @@
  * As in the kernel, a time-wait socket and a full socket share struct sock_common. So both can be
  * on one chain. skc_state tells them apart. A handle is a row; 0 is NULL.
  */
+
 import type { Ifindex, Port, Sk, Sock, Tb, Tb2 } from "../linux/handle.js";
 import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6, type Sockaddr } from "../linux/socket.js";
 import { TIMER_KINDS } from "../linux/timer.js";
+import type { In6Addr } from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
 import type { Stack } from "./stack.js";
 import { TCP_MSS_DEFAULT, TCP_RTO_MAX, TCP_RTO_MIN } from "./tcp.js";
@@ -143,10 +145,11 @@ export const WAITS = 1;
 export const WAITS_DISCONNECTED = 2;
 
 /**
- * inet->cork.fl of a sock that was connected and whose last connect() to another address failed.
- * The failed connect() stored its own addresses in cork.fl and dropped the cached route
- * (sk_dst_cache). The next send looks up the right route and caches it. Every later send finds the
- * cached route and takes the wrong addresses of cork.fl.
+ * inet->cork.fl of a connected sock, if it is not the flow of the connection. A connect() to another
+ * address that failed stored its own addresses there and dropped the cached route (sk_dst_cache). The
+ * next send looks up the right route and caches it. Every later send finds the cached route and takes
+ * the wrong addresses of cork.fl. A datagram to another address that was held back stores its addresses
+ * there as well, and the route stays cached.
  */
 interface CorkFlow {
 	saddr: number;
@@ -154,6 +157,30 @@ interface CorkFlow {
 	dport: Port;
 	/** The route to the right destination is cached again. */
 	cached: boolean;
+}
+
+/**
+ * struct udp_sock: pending, len, and the cork of a datagram that MSG_MORE or UDP_CORK holds back. Over
+ * IPv4 the addresses are in cork.fl, so a connect() changes them.
+ */
+export interface UdpPending {
+	/** pending: AF_INET or AF_INET6. */
+	family: number;
+	/** Data so far, bytes. */
+	len: number;
+	/** Over IPv4, host order; 0 over IPv6. */
+	saddr: number;
+	daddr: number;
+	/** Over IPv6; null over IPv4. */
+	v6: { saddr: In6Addr; daddr: In6Addr } | null;
+	dport: Port;
+	/** The route: whether it leads back to this host, by which device, and through which VRF. */
+	arrives: boolean;
+	dif: Ifindex;
+	sdif: Ifindex;
+	oif: Ifindex;
+	/** The route refuses the datagram. */
+	refused: boolean;
 }
 
 /** include/net/tcp.h: struct tcp_fastopen_request. A fast open that is in progress. */
@@ -279,10 +306,13 @@ export class SockTable extends Slab<Sk> {
 	local_port_range_hi = this.u16<Port>();
 
 	/**
-	 * The wrong destination of a connected AF_INET sock whose last connect() failed, see CorkFlow.
-	 * Other socks have no entry.
+	 * The wrong destination of a connected AF_INET sock, see CorkFlow. Other socks have no entry.
 	 */
 	readonly cork_fl = new Map<Sk, CorkFlow>();
+	/** Datagrams that are held back. Other socks have no entry. */
+	readonly udp_pending = new Map<Sk, UdpPending>();
+	/** UDP_FLAGS_CORK: the option UDP_CORK, 0 or 1. */
+	udp_cork = this.u8();
 
 	/** struct udp_sock: the third hash, of the four-tuple, 16 bits. */
 	udp_lrpa_hash = this.u16();

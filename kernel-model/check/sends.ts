@@ -97,11 +97,12 @@ export class Sends {
 		if (sent === null) return IGNORED;
 		const several = call.name === "sendmmsg";
 		const unbound = S.skc_num[sk] === 0;
-		const flags = this.messageFlags(call) & (MSG_DONTROUTE | MSG_OOB);
+		const held = isUdp(protocol) ? MSG_MORE : 0;
+		const flags = this.messageFlags(call) & (MSG_DONTROUTE | MSG_OOB | held);
 		let result = 0;
 		for (const message of sent.messages) {
 			const { to, badPointer, addrlen, size } = message;
-			this.noteOdd(task, call, message);
+			this.noteOdd(task, call, message, held !== 0);
 			const wrong = badPointer ? faultOfSend(addrlen) : 0;
 			const address = to?.address ?? (to !== null || badPointer ? OTHER_FAMILY : null);
 			const told = several ? size : (size ?? recorded);
@@ -184,11 +185,11 @@ export class Sends {
 	}
 
 	/** Notes a datagram that other sockets may receive in another form, or from another sender. */
-	private noteOdd(task: Task, call: CallLine, message: Message): void {
+	private noteOdd(task: Task, call: CallLine, message: Message, holds: boolean): void {
 		const { world } = this;
 		if (world.oddDatagrams !== null) return;
 		const flags = call.args[call.name === "sendmsg" ? 2 : 3]?.value;
-		const more = flags?.kind === "flags" && flags.names.includes("MSG_MORE");
+		const more = !holds && flags?.kind === "flags" && flags.names.includes("MSG_MORE");
 		const to = message.to?.address ?? null;
 		if (more || message.control || (to !== null && mayHaveSeveralReceivers(task.net.net, to))) {
 			world.oddDatagrams = `line ${call.line} sends a datagram that the model does not have`;

@@ -120,7 +120,12 @@ import { inet_add_protocol } from "./protocol.js";
 import { ip_route_output_flow } from "./route.js";
 import { tcp_getsockopt, tcp_setsockopt, tcpSendmsgWait } from "./tcp.js";
 import { tcp_prot, tcp_v4_rcv } from "./tcp_ipv4.js";
-import { udp_prot } from "./udp.js";
+import {
+	udp_lib_getsockopt,
+	udp_lib_setsockopt,
+	udp_prot,
+	udp_push_pending_frames,
+} from "./udp.js";
 
 /** Binds a socket without a port to any open port. Returns 0, or -EAGAIN if there is none. */
 function inet_autobind(k: Stack, sk: Sk): number {
@@ -477,8 +482,12 @@ export function inetSetsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, k.socket.sk[sock], optname, optval, optlen);
 	}
-	if (ownsLevel(k, sock, level))
+	if (ownsLevel(k, sock, level)) {
+		if (level === SOL_UDP || level === SOL_UDPLITE) {
+			return udp_lib_setsockopt(k, sk, optname, optval, optlen, udp_push_pending_frames);
+		}
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
+	}
 	return -ENOPROTOOPT;
 }
 
@@ -493,8 +502,12 @@ export function inetGetsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_getsockopt(k, k.socket.sk[sock], optname, optlen);
 	}
-	if (ownsLevel(k, sock, level))
+	if (ownsLevel(k, sock, level)) {
+		if (level === SOL_UDP || level === SOL_UDPLITE) {
+			return udp_lib_getsockopt(k, k.socket.sk[sock], optname, optlen);
+		}
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
+	}
 	return -EOPNOTSUPP;
 }
 

@@ -40,6 +40,13 @@ export function __ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 	}
 	const { saddr, daddr } = net.fl4;
 	const { cork_fl } = S;
+	const pending = S.udp_pending.get(sk);
+	if (pending?.family === AF_INET) {
+		// The flow of a datagram that is held back is in the same cork.fl.
+		pending.saddr = saddr;
+		pending.daddr = daddr;
+		pending.dport = usin.sin_port;
+	}
 	if (err < 0) {
 		if (S.skc_state[sk] === TCP_ESTABLISHED) {
 			cork_fl.set(sk, { saddr, daddr, dport: usin.sin_port, cached: false });

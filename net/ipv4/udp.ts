@@ -20,10 +20,12 @@ import {
 	AF_UNSPEC,
 	MSG_DONTROUTE,
 	MSG_DONTWAIT,
+	MSG_MORE,
 	MSG_OOB,
 	MSG_PEEK,
 	MSG_TRUNC,
 	SIZEOF_SOCKADDR_IN,
+	SOL_UDP,
 	type Sockaddr,
 	sockaddr_in,
 	sockaddr_in6,
@@ -67,6 +69,7 @@ import {
 	sk_net,
 	sk_prot,
 	sock_error,
+	type UdpPending,
 } from "../../include/net/sock.js";
 import { reuseport_has_conns } from "../../include/net/sock_reuseport.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -100,14 +103,24 @@ import {
 	EAGAIN,
 	ECONNREFUSED,
 	EDESTADDRREQ,
+	EFAULT,
 	EINVAL,
 	EMSGSIZE,
 	EOPNOTSUPP,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_ANY, IPPROTO_UDPLITE } from "../../include/uapi/linux/in.js";
+import { UDP_CORK } from "../../include/uapi/linux/udp.js";
 import { dev_get_by_index } from "../core/dev.js";
-import { sk_common_release, sk_free, sock_alloc_send_skb, sock_i_uid } from "../core/sock.js";
+import {
+	intAt,
+	intBytes,
+	NotModelled,
+	sk_common_release,
+	sk_free,
+	sock_alloc_send_skb,
+	sock_i_uid,
+} from "../core/sock.js";
 import {
 	reuseport_add_sock,
 	reuseport_alloc,
@@ -847,6 +860,14 @@ export function udp_sendmsg(
 	const net = sk_net(k, sk);
 	if (size > 0xffff) return -EMSGSIZE;
 	if ((flags & MSG_OOB) !== 0) return -EOPNOTSUPP;
+	const corkreq = S.udp_cork[sk] !== 0 || (flags & MSG_MORE) !== 0;
+	const pending = S.udp_pending.get(sk);
+	if (pending !== undefined) {
+		if (pending.family !== AF_INET) return -EINVAL;
+		if (!udpAppendData(k, sk, pending, size, IP_MAX_MTU - SIZEOF_IPHDR)) return -EMSGSIZE;
+		if (!corkreq) udp_push_pending_frames(k, sk);
+		return size;
+	}
 
 	let daddr: number;
 	let dport: Port;
@@ -862,7 +883,6 @@ export function udp_sendmsg(
 		dport = S.skc_dport[sk];
 	}
 
-	const table = udp_get_table_prot(k, sk);
 	const oif = datagramOif(net, daddr, S.skc_bound_dev_if[sk]);
 	const scope = (flags & MSG_DONTROUTE) !== 0 ? RT_SCOPE_LINK : ip_sock_rt_scope(k, sk);
 	const flow_flags = inet_sk_flowi_flags(k, sk);
@@ -878,6 +898,7 @@ export function udp_sendmsg(
 	let { saddr } = net.fl4;
 	daddr = net.fl4.daddr;
 	const cork = addr === null ? S.cork_fl.get(sk) : undefined;
+	const port = dport;
 	if (cork?.cached) {
 		({ saddr, daddr, dport } = cork);
 	} else if (cork !== undefined) {
@@ -888,15 +909,111 @@ export function udp_sendmsg(
 	if (size + SIZEOF_UDPHDR > IP_MAX_MTU - SIZEOF_IPHDR) return -EMSGSIZE;
 	err = sock_alloc_send_skb(k, sk);
 	if (err < 0) return err;
-	if (net.fl4.type === RTN_BROADCAST || net.fl4.type === RTN_MULTICAST) return size;
+	const many = net.fl4.type === RTN_BROADCAST || net.fl4.type === RTN_MULTICAST;
+	const refused = !many && net.fl4.answer === "refuse";
+	const loops = !many && arrives;
+	if (corkreq) {
+		if (S.skc_state[sk] === TCP_ESTABLISHED) {
+			const cached = S.cork_fl.get(sk)?.cached ?? true;
+			S.cork_fl.set(sk, { saddr, daddr, dport: port, cached });
+		}
+		const route = { arrives: loops, dif, sdif, oif, refused };
+		const frames = { family: AF_INET, len: size, saddr, daddr, v6: null, dport: port, ...route };
+		S.udp_pending.set(sk, frames);
+		return size;
+	}
+	udp_send_skb(k, sk, saddr, daddr, dport, size, loops, dif, sdif, oif, refused);
+	return size;
+}
 
-	const sport = S.inet_sport[sk];
+/** Sends a datagram over IPv4. A broadcast or multicast one has no receiver here. */
+function udp_send_skb(
+	k: Stack,
+	sk: Sk,
+	saddr: number,
+	daddr: number,
+	dport: Port,
+	size: number,
+	arrives: boolean,
+	dif: Ifindex,
+	sdif: Ifindex,
+	oif: Ifindex,
+	refused: boolean,
+): void {
+	const net = sk_net(k, sk);
+	const table = udp_get_table_prot(k, sk);
+	const sport = k.sock.inet_sport[sk];
 	if (arrives) {
 		__udp4_lib_rcv(k, net, table, saddr, sport, daddr, dport, size, dif, sdif);
-	} else if (net.fl4.answer === "refuse") {
+	} else if (refused) {
 		__udp4_lib_err(k, net, table, saddr, sport, daddr, dport, oif, 0);
 	}
-	return size;
+}
+
+/** Drops a datagram that is held back. */
+function udp_flush_pending_frames(k: Stack, sk: Sk): void {
+	k.sock.udp_pending.delete(sk);
+}
+
+/**
+ * ip_append_data to a datagram that is held back. Returns false, and drops the datagram, if it becomes
+ * longer than `most` bytes with its header.
+ */
+export function udpAppendData(
+	k: Stack,
+	sk: Sk,
+	pending: UdpPending,
+	size: number,
+	most: number,
+): boolean {
+	if (pending.len + size + SIZEOF_UDPHDR > most) {
+		udp_flush_pending_frames(k, sk);
+		return false;
+	}
+	pending.len += size;
+	return true;
+}
+
+/** Sends the datagram that a sock holds back over IPv4. */
+export function udp_push_pending_frames(k: Stack, sk: Sk): void {
+	const pending = k.sock.udp_pending.get(sk);
+	if (pending === undefined) return;
+	k.sock.udp_pending.delete(sk);
+	const { saddr, daddr, dport, len, arrives, dif, sdif, oif, refused } = pending;
+	udp_send_skb(k, sk, saddr, daddr, dport, len, arrives, dif, sdif, oif, refused);
+}
+
+/**
+ * setsockopt() on the levels of UDP and UDP-Lite. `push_pending_frames` is that of the family. Only
+ * UDP_CORK is modelled. Returns 0 or a negative errno.
+ */
+export function udp_lib_setsockopt(
+	k: Stack,
+	sk: Sk,
+	optname: number,
+	optval: Uint8Array | null,
+	optlen: number,
+	push_pending_frames: (k: Stack, sk: Sk) => void,
+): number {
+	if (optname !== UDP_CORK) throw new NotModelled(`setsockopt level ${SOL_UDP} option ${optname}`);
+	if (optlen < 4) return -EINVAL;
+	if (optval === null || optval.length < 4) return -EFAULT;
+	const val = intAt(optval);
+	k.sock.udp_cork[sk] = val !== 0 ? 1 : 0;
+	if (val === 0) push_pending_frames(k, sk);
+	return 0;
+}
+
+/** getsockopt() on the levels of UDP and UDP-Lite. Only UDP_CORK is modelled. */
+export function udp_lib_getsockopt(
+	k: Stack,
+	sk: Sk,
+	optname: number,
+	optlen: number,
+): Uint8Array | number {
+	if (optname !== UDP_CORK) throw new NotModelled(`getsockopt level ${SOL_UDP} option ${optname}`);
+	if (optlen < 0) return -EINVAL;
+	return intBytes(k.sock.udp_cork[sk], optlen);
 }
 
 /**
@@ -1098,6 +1215,7 @@ function __udp4_lib_rcv(
 export function udp_destroy_sock(k: Stack, sk: Sk): void {
 	const table = udp_get_table_prot(k, sk);
 	k.sock.sk_flags[sk] |= SOCK_DEAD;
+	udp_flush_pending_frames(k, sk);
 	k.datagram_queues?.leaves(table, sk);
 	table.receive_queue.delete(sk);
 	k.sock.cork_fl.delete(sk);

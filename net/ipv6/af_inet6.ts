@@ -17,6 +17,8 @@ import {
 	SOL_IP,
 	SOL_IPV6,
 	SOL_TCP,
+	SOL_UDP,
+	SOL_UDPLITE,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import { inet_addr_valid_or_nonlocal, ipv6_only_sock } from "../../include/net/inet_sock.js";
@@ -73,12 +75,13 @@ import {
 import { inet_addr_type_table } from "../ipv4/fib_frontend.js";
 import { do_ip_getsockopt, do_ip_setsockopt } from "../ipv4/ip_sockglue.js";
 import { tcp_getsockopt, tcp_setsockopt } from "../ipv4/tcp.js";
+import { udp_lib_getsockopt, udp_lib_setsockopt } from "../ipv4/udp.js";
 import { l3mdev_fib_table_by_index } from "../l3mdev/l3mdev.js";
 import { sock_register } from "../socket.js";
 import { ipv6_chk_addr } from "./addrconf.js";
 import { do_ipv6_getsockopt, do_ipv6_setsockopt } from "./ipv6_sockglue.js";
 import { tcpv6_prot } from "./tcp_ipv6.js";
-import { udpv6_prot } from "./udp.js";
+import { udp_v6_push_pending_frames, udpv6_prot } from "./udp.js";
 
 /** Makes the sock of a new AF_INET6 socket. Returns 0 or a negative errno. */
 function inet6_create(k: Stack, net: Net, sock: Sock, protocol: number): number {
@@ -235,8 +238,12 @@ export function inet6Setsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_setsockopt(k, sk, optname, optval, optlen);
 	}
-	if (ownsLevel(k, sock, level))
+	if (ownsLevel(k, sock, level)) {
+		if (level === SOL_UDP || level === SOL_UDPLITE) {
+			return udp_lib_setsockopt(k, sk, optname, optval, optlen, udp_v6_push_pending_frames);
+		}
 		throw new NotModelled(`setsockopt level ${level} option ${optname}`);
+	}
 	return -ENOPROTOOPT;
 }
 
@@ -253,8 +260,12 @@ export function inet6Getsockopt(
 	if (level === SOL_TCP && k.sock.sk_protocol[k.socket.sk[sock]] === IPPROTO_TCP) {
 		return tcp_getsockopt(k, sk, optname, optlen);
 	}
-	if (ownsLevel(k, sock, level))
+	if (ownsLevel(k, sock, level)) {
+		if (level === SOL_UDP || level === SOL_UDPLITE) {
+			return udp_lib_getsockopt(k, k.socket.sk[sock], optname, optlen);
+		}
 		throw new NotModelled(`getsockopt level ${level} option ${optname}`);
+	}
 	return -ENOPROTOOPT;
 }
 

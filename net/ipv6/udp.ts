@@ -9,6 +9,7 @@ import {
 	AF_INET,
 	AF_INET6,
 	AF_UNSPEC,
+	MSG_MORE,
 	SIN6_LEN_RFC2133,
 	SIZEOF_SA_FAMILY,
 	SIZEOF_SOCKADDR_IN,
@@ -72,11 +73,13 @@ import {
 	udp_lib_hash4,
 	udp_lib_rehash,
 	udp_lib_unhash,
+	udp_push_pending_frames,
 	udp_queue_rcv_skb,
 	udp_recvmsg,
 	udp_sendmsg,
 	udp4_hash4,
 	udp4SkEhashfn,
+	udpAppendData,
 } from "../ipv4/udp.js";
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { __ip6_datagram_connect } from "./datagram.js";
@@ -412,6 +415,7 @@ export function udpv6_sendmsg(
 	const net = sk_net(k, sk);
 	const daddr: In6Addr = new Uint32Array(4);
 	let sin6 = addr;
+	const pending = S.udp_pending.get(sk);
 
 	if (sin6 !== null) {
 		if (addr_len < SIZEOF_SA_FAMILY) return -EINVAL;
@@ -431,14 +435,22 @@ export function udpv6_sendmsg(
 			default:
 				return -EINVAL;
 		}
-	} else {
+	} else if (pending === undefined) {
 		if (S.skc_state[sk] !== TCP_ESTABLISHED) return -EDESTADDRREQ;
 		ipv6_addr_copy(daddr, 0, S.skc_v6_daddr, at);
 	}
-	// With AF_UNSPEC daddr is not set yet.
-	if ((addr === null || sin6 !== null) && ipv6_addr_v4mapped(daddr, 0)) {
+	// With AF_UNSPEC, or for a datagram that is held back, daddr is not set.
+	const known = sin6 !== null || (addr === null && pending === undefined);
+	if (known && ipv6_addr_v4mapped(daddr, 0)) {
 		const sin = sockaddr_in(daddr[3], sin6 !== null ? sin6.sin_port : S.skc_dport[sk]);
 		return do_udp_sendmsg(k, sk, sin, SIZEOF_SOCKADDR_IN, size, flags);
+	}
+	const corkreq = S.udp_cork[sk] !== 0 || (flags & MSG_MORE) !== 0;
+	if (pending !== undefined) {
+		if (pending.family === AF_INET) return udp_sendmsg(k, sk, addr, addr_len, size, flags);
+		if (!udpAppendData(k, sk, pending, size, IPV6_MAXPLEN)) return -EMSGSIZE;
+		if (!corkreq) udp_v6_push_pending_frames(k, sk);
+		return size;
 	}
 
 	let dport: Port;
@@ -469,18 +481,58 @@ export function udpv6_sendmsg(
 	if (size + SIZEOF_UDPHDR > IPV6_MAXPLEN) return -EMSGSIZE;
 	err = sock_alloc_send_skb(k, sk);
 	if (err < 0) return err;
-	if (ipv6_addr_is_multicast(daddr, 0)) return size;
-
-	const table = udp_get_table_prot(k, sk);
-	const sport = S.inet_sport[sk];
-	const local = net.fl6.type === RTN_LOCAL;
+	const many = ipv6_addr_is_multicast(daddr, 0);
+	const local = !many && net.fl6.type === RTN_LOCAL;
 	const dif = local ? ip6LocalDeliverIfindex(net, net.fl6.daddr, 0, oif) : 0;
-	if (dif !== 0) {
-		__udp6_lib_rcv(k, net, table, net.fl6.saddr, sport, net.fl6.daddr, dport, size, dif);
-	} else if (net.fl6.answer === "refuse") {
-		__udp6_lib_err(k, net, table, net.fl6.saddr, sport, net.fl6.daddr, dport, oif, 0);
+	const refused = !many && net.fl6.answer === "refuse";
+	const { saddr: from, daddr: to } = net.fl6;
+	if (corkreq) {
+		const v6 = { saddr: from.slice(), daddr: to.slice() };
+		const route = { arrives: dif !== 0, dif, sdif: 0, oif, refused };
+		const frames = { family: AF_INET6, len: size, saddr: 0, daddr: 0, v6, dport, ...route };
+		S.udp_pending.set(sk, frames);
+		return size;
 	}
+	udp_v6_send_skb(k, sk, from, to, dport, size, dif, oif, refused);
 	return size;
+}
+
+/**
+ * Sends a datagram over IPv6. `dif` is the device that receives it, 0 if it does not come back. A
+ * multicast one has no receiver here.
+ */
+function udp_v6_send_skb(
+	k: Stack,
+	sk: Sk,
+	saddr: In6Addr,
+	daddr: In6Addr,
+	dport: Port,
+	size: number,
+	dif: Ifindex,
+	oif: Ifindex,
+	refused: boolean,
+): void {
+	const net = sk_net(k, sk);
+	const table = udp_get_table_prot(k, sk);
+	const sport = k.sock.inet_sport[sk];
+	if (dif !== 0) {
+		__udp6_lib_rcv(k, net, table, saddr, sport, daddr, dport, size, dif);
+	} else if (refused) {
+		__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, oif, 0);
+	}
+}
+
+/** Sends the datagram that an AF_INET6 sock holds back. */
+export function udp_v6_push_pending_frames(k: Stack, sk: Sk): void {
+	const pending = k.sock.udp_pending.get(sk);
+	if (pending === undefined) return;
+	const { v6, dport, len, dif, oif, refused } = pending;
+	if (v6 === null) {
+		udp_push_pending_frames(k, sk);
+		return;
+	}
+	k.sock.udp_pending.delete(sk);
+	udp_v6_send_skb(k, sk, v6.saddr, v6.daddr, dport, len, dif, oif, refused);
 }
 
 /** connect() of a UDP sock that has a port. Returns 0 or a negative errno. */

@@ -432,6 +432,13 @@ function mptcp_start_tout_timer(k: Stack, sk: Sk): void {
 export function mptcp_do_fastclose(k: Stack, sk: Sk, msk: MptcpSock): void {
 	mptcp_set_state(k, sk, TCP_CLOSE);
 	msk.fastclosing = true;
+	// Before, __mptcp_close_ssk sent the reset, but it forgets the subflow of a sock that waits for
+	// accept(). The listener then sends a reset without MP_FASTCLOSE.
+	const once = k.changes.has("mptcp-fastclose-once"); // since 6.18, ae155060247b
+	if (!once && msk.in_accept_queue && (k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) {
+		__mptcp_close_ssk(k, sk, msk, false);
+		return;
+	}
 	if (msk.fallback) return;
 	if (((1 << k.sock.skc_state[msk.first]) & (TCPF_LISTEN | TCPF_CLOSE)) !== 0) return;
 	msk.send_fastclose = true;

@@ -518,6 +518,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-reset-is-no-end",
+		since: "6.4",
+		commit: "81c1d0290160",
+		backports: ["6.1.176"],
+		summary:
+			"After a fallback to TCP, recv() of an MPTCP connection that the peer has reset fails with ENOTCONN once SO_ERROR was read. Before, it returned 0, as at the end of the data.",
+		modelled: true,
+	},
+	{
 		name: "ip-protocol-option",
 		since: "6.4",
 		commit: "3632679d9e4f",

@@ -319,6 +319,12 @@ function mptcp_sendmsg(
 	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags & ~MSG_MORE);
 }
 
+/** The subflow has ended after a fallback, and the worker does not look at a closed sock. */
+function mptcp_check_for_eof(k: Stack, sk: Sk): void {
+	const { fallback, rcv_data_fin } = mptcp_sk(k, sk);
+	if (fallback && rcv_data_fin) k.sock.sk_shutdown[sk] |= RCV_SHUTDOWN;
+}
+
 /**
  * Receives at most `size` bytes. Returns the number of bytes, 0 at the end, or a negative errno.
  */
@@ -331,6 +337,8 @@ function mptcp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	if (copied > 0 || size === 0) return copied;
 	const err = sock_error(k, sk);
 	if (err !== 0) return err;
+	// since 6.4, 81c1d0290160
+	if (!k.changes.has("mptcp-reset-is-no-end")) mptcp_check_for_eof(k, sk);
 	if ((S.sk_shutdown[sk] & RCV_SHUTDOWN) !== 0) return 0;
 	if (S.skc_state[sk] === TCP_CLOSE) return -ENOTCONN;
 	return (flags & MSG_DONTWAIT) !== 0 ? -EAGAIN : -ERESTARTSYS;

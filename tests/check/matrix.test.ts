@@ -33,6 +33,7 @@ const WITHOUT_SCRIPT: Readonly<Record<string, string>> = {
 	"mptcp-connect-ignores-fin": "matrix passes over the data of streams",
 	"mptcp-fallback-mapping": "matrix passes over the data of streams",
 	"mptcp-partial-packets": "matrix passes over the data of streams",
+	"mptcp-reset-is-no-end": "matrix passes over the data of streams",
 	"synack-rto-max": "a script for it needs TCP_RTO_MAX_MS, so it differs by tcp-rto-max first",
 	"tcp-disconnect-busy": "no call of a script comes while a connect() sleeps",
 	"tcp-disconnect-epipe": "no call of a script comes while a connect() sleeps",

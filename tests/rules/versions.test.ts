@@ -19,6 +19,7 @@ import {
 	EINVAL,
 	ENOENT,
 	ENOPROTOOPT,
+	ENOTCONN,
 	EOPNOTSUPP,
 	EPIPE,
 	EPROTONOSUPPORT,
@@ -30,6 +31,7 @@ import {
 	IPPROTO_SCTP,
 	type Kernel,
 	type NetNamespace,
+	SO_ERROR,
 	SO_KEEPALIVE,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
@@ -474,6 +476,23 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[0, 0],
 		[0, -EAGAIN],
+	],
+	"mptcp-reset-is-no-end": [
+		"6.3",
+		"6.4",
+		(version) => {
+			const { task } = boot(version);
+			const server = mptcp(task);
+			task.bind(server, at("127.0.0.1", 5000));
+			task.listen(server, 1);
+			const client = mptcp(task);
+			task.connect(client, at("127.0.0.1", 5000), undefined, true);
+			task.connect(server, UNSPEC);
+			const error = task.getsockopt(client, SOL_SOCKET, SO_ERROR);
+			return [error, task.recv(client, 16, true)];
+		},
+		[Uint8Array.of(104, 0, 0, 0), 0],
+		[Uint8Array.of(104, 0, 0, 0), -ENOTCONN],
 	],
 	"mptcp-fallback-mapping": ["6.18", "6.19", toItself, [5, 3, 0], [-EAGAIN, -EAGAIN, 0]],
 	"mptcp-partial-packets": ["7.0", "7.1", toItself, [-EAGAIN, -EAGAIN, 0], [4, 3, 0]],

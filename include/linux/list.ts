@@ -8,6 +8,27 @@
  * kernel's: records are added at the head unless the function says tail.
  */
 
+export function hlist_unhashed(pprev: Int32Array, node: number): boolean {
+	return pprev[node] === 0;
+}
+
+/** Takes a record off its chain. Does nothing if the record is on no chain. */
+export function hlist_del_init(
+	first: Int32Array,
+	next: Int32Array,
+	pprev: Int32Array,
+	node: number,
+): void {
+	const before = pprev[node];
+	if (before === 0) return;
+	const after = next[node];
+	if (before < 0) first[~before] = after;
+	else next[before] = after;
+	if (after !== 0) pprev[after] = before;
+	next[node] = 0;
+	pprev[node] = 0;
+}
+
 export function hlist_add_head(
 	first: Int32Array,
 	next: Int32Array,
@@ -39,25 +60,4 @@ export function hlist_add_tail_rcu(
 	next[last] = node;
 	next[node] = 0;
 	pprev[node] = last;
-}
-
-/** Takes a record off its chain. Does nothing if the record is on no chain. */
-export function hlist_del_init(
-	first: Int32Array,
-	next: Int32Array,
-	pprev: Int32Array,
-	node: number,
-): void {
-	const before = pprev[node];
-	if (before === 0) return;
-	const after = next[node];
-	if (before < 0) first[~before] = after;
-	else next[before] = after;
-	if (after !== 0) pprev[after] = before;
-	next[node] = 0;
-	pprev[node] = 0;
-}
-
-export function hlist_unhashed(pprev: Int32Array, node: number): boolean {
-	return pprev[node] === 0;
 }

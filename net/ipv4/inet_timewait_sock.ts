@@ -32,6 +32,14 @@ export function inet_twsk_bind_unhash(k: Stack, tw: Sk): void {
 	inet_bind_bucket_destroy(k, hinfo, tb);
 }
 
+/**
+ * Whether a sock counts for the death row of its namespace. DCCP has one of its own, whose limit
+ * (twice NR_FILE) no program of one task reaches.
+ */
+function ofTcp(k: Stack, sk: Sk): boolean {
+	return k.sock.sk_protocol[sk] !== IPPROTO_DCCP;
+}
+
 /** Removes a time-wait socket from all tables and frees it. Its timer calls this as well. */
 export function inet_twsk_kill(k: Stack, tw: Sk): void {
 	const S = k.sock;
@@ -49,11 +57,22 @@ export function inet_twsk_schedule(k: Stack, tw: Sk, timeo: number): void {
 }
 
 /**
- * Whether a sock counts for the death row of its namespace. DCCP has one of its own, whose limit
- * (twice NR_FILE) no program of one task reaches.
+ * Adds a time-wait socket to the bind buckets of its connection and replaces the connection in
+ * ehash.
  */
-function ofTcp(k: Stack, sk: Sk): boolean {
-	return k.sock.sk_protocol[sk] !== IPPROTO_DCCP;
+export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
+	const S = k.sock;
+	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
+	const tb = S.icsk_bind_hash[sk];
+	const tb2 = S.icsk_bind2_hash[sk];
+	S.icsk_bind_hash[tw] = tb;
+	S.icsk_bind2_hash[tw] = tb2;
+	bindNodeAdd(k, hinfo, tw, tb, tb2);
+
+	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
+	leavesEhash(k, sk);
+	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, tw);
+	hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
 }
 
 /**
@@ -83,25 +102,6 @@ export function inet_twsk_alloc(k: Stack, sk: Sk, state: number): Sk {
 	S.snd_isn[tw] = S.snd_isn[sk];
 	S.rcv_isn[tw] = S.rcv_isn[sk];
 	return tw;
-}
-
-/**
- * Adds a time-wait socket to the bind buckets of its connection and replaces the connection in
- * ehash.
- */
-export function inet_twsk_hashdance(k: Stack, tw: Sk, sk: Sk): void {
-	const S = k.sock;
-	const hinfo = tcp_or_dccp_get_hashinfo(k, sk);
-	const tb = S.icsk_bind_hash[sk];
-	const tb2 = S.icsk_bind2_hash[sk];
-	S.icsk_bind_hash[tw] = tb;
-	S.icsk_bind2_hash[tw] = tb2;
-	bindNodeAdd(k, hinfo, tw, tb, tb2);
-
-	const slot = S.skc_hash[sk] & hinfo.ehash_mask;
-	leavesEhash(k, sk);
-	hlist_add_head(hinfo.ehash, S.node_next, S.node_pprev, slot, tw);
-	hlist_del_init(hinfo.ehash, S.node_next, S.node_pprev, sk);
 }
 
 /** Arms the timer of a time-wait socket again. `timeo` in ms. */

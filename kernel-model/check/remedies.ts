@@ -212,76 +212,95 @@ function exchanging(player: Player, a: Guess, b: Guess): Remedy {
 function* ports(player: Player, contradiction: Contradiction): Generator<Remedy> {
 	const { world, facts } = player;
 	const { sock: S } = world.kernel;
-	const { call, result, recorded, blocker, revealed } = contradiction;
-	const guessesOf = (port: number) => [...(world.guesses.get(port) ?? [])].reverse();
+	const { call, revealed } = contradiction;
 
 	// Not every assignment of ports to the clients of a reuseport group is tried.
 	const sk = world.subflow(world.sk(contradiction.task, call));
-	const isLikely = (at: number) => guessesOf(at).some(({ how }) => how === "likely");
+	const isLikely = (at: number) => guessesOf(player, at).some(({ how }) => how === "likely");
 	if (isLikely(nth(S.skc_num, sk)) || isLikely(nth(S.skc_dport, sk)))
 		contradiction.truncated = true;
 
-	// The socket in the way may have its port by a guess.
+	yield* portsInTheWay(player, contradiction);
+	// The port of the call itself may be inferred wrongly, unless the search has already decided it.
+	const inferred = revealed !== null && !revealed.exact && !facts.ports.has(call.line);
+	if (inferred && !facts.forgotten.has(call.line)) yield forgetting(player, call.line);
+	yield* portsOfClients(player, contradiction);
+	yield* portsTaken(player, contradiction, sk);
+}
+
+/** The guesses by which sockets have a port, the latest first. */
+function guessesOf({ world }: Player, port: number): Guess[] {
+	return [...(world.guesses.get(port) ?? [])].reverse();
+}
+
+/** The socket in the way may have its port by a guess. */
+function* portsInTheWay(player: Player, contradiction: Contradiction): Generator<Remedy> {
+	const { world, facts } = player;
+	const { sock: S } = world.kernel;
+	const { call, blocker } = contradiction;
 	const inTheWay = new Set<number>();
 	if (blocker !== 0) inTheWay.add(nth(S.skc_num, blocker));
 	if (contradiction.port !== 0) inTheWay.add(contradiction.port);
 	inTheWay.delete(0);
 	for (const port of inTheWay) {
 		// With many guessed ports, not every assignment to connections is tried.
-		if (world.guesses.size > GUESSES && guessesOf(port).length > 0) contradiction.truncated = true;
-		for (const { line, how } of guessesOf(port)) {
+		const guesses = guessesOf(player, port);
+		if (world.guesses.size > GUESSES && guesses.length > 0) contradiction.truncated = true;
+		for (const { line, how } of guesses) {
 			if (line >= call.line) continue;
 			if (how !== "guessed" && !facts.forgotten.has(line)) yield forgetting(player, line);
 			if (facts.avoided.get(line)?.has(port) !== true) yield avoiding(player, line, port);
 		}
 	}
-	// The port of the call itself may be inferred wrongly, unless the search has already decided it.
-	const inferred = revealed !== null && !revealed.exact && !facts.ports.has(call.line);
-	if (inferred && !facts.forgotten.has(call.line)) yield forgetting(player, call.line);
+}
 
-	// The port that accept(), getsockname() or getpeername() shows belongs to a client that has
-	// another port on the model.
+/**
+ * The port that accept(), getsockname() or getpeername() shows belongs to a client that has another
+ * port on the model.
+ */
+function* portsOfClients(player: Player, contradiction: Contradiction): Generator<Remedy> {
+	const { world, facts } = player;
+	const { call } = contradiction;
 	const operands = world.operands(call);
 	const tells = /^(accept4?|getsockname|getpeername)$/.test(call.name);
 	const told = tells ? (operands.shownAddress(1) ?? world.evidence.peers.get(call) ?? null) : null;
-	if (told !== null && told.port !== 0) {
-		const task = contradiction.task;
-		const fd = fdOf(call) ?? -1;
-		const sock = task.socketOf(fd);
-		const ports: number[] = [];
-		if (/^accept/.test(call.name)) {
-			if (result >= 0) {
-				const peer = task.getpeername(result);
-				if (typeof peer !== "number") ports.push(peer.port);
-			}
-			if (sock > 0) {
-				const listener = world.subflow(nth(world.kernel.socket.sk, sock));
-				for (
-					let child = S.rskq_accept_head.get(listener);
-					child !== 0;
-					child = S.dl_next.get(child)
-				) {
-					ports.push(nth(S.skc_dport, child));
-				}
-			}
-		} else {
-			const name = call.name === "getsockname" ? task.getsockname(fd) : task.getpeername(fd);
-			if (typeof name !== "number") ports.push(name.port);
-		}
-		if (world.guesses.size > GUESSES) contradiction.truncated = true;
-		for (const port of ports.slice(0, GUESSES)) {
-			const guesses = guessesOf(port);
-			if (guesses.length > 2) contradiction.truncated = true;
-			for (const { line } of guesses.slice(0, 2)) {
-				if (facts.ports.get(line) !== told.port) yield wanting(player, line, told.port);
-			}
+	if (told === null || told.port === 0) return;
+	if (world.guesses.size > GUESSES) contradiction.truncated = true;
+	for (const port of clientPorts(player, contradiction).slice(0, GUESSES)) {
+		const guesses = guessesOf(player, port);
+		if (guesses.length > 2) contradiction.truncated = true;
+		for (const { line } of guesses.slice(0, 2)) {
+			if (facts.ports.get(line) !== told.port) yield wanting(player, line, told.port);
 		}
 	}
+}
 
-	// The port was taken on the kernel but is free here. A call whose port nothing shows took it.
+/** The ports on the model of the clients that a call may show. */
+function clientPorts({ world }: Player, { call, task, result }: Contradiction): number[] {
+	const { sock: S, socket } = world.kernel;
+	const fd = fdOf(call) ?? -1;
+	if (!/^accept/.test(call.name)) {
+		const name = call.name === "getsockname" ? task.getsockname(fd) : task.getpeername(fd);
+		return typeof name === "number" ? [] : [name.port];
+	}
+	const ports: number[] = [];
+	const peer = result >= 0 ? task.getpeername(result) : -1;
+	if (typeof peer !== "number") ports.push(peer.port);
+	const sock = task.socketOf(fd);
+	if (sock <= 0) return ports;
+	const listener = world.subflow(nth(socket.sk, sock));
+	let child = S.rskq_accept_head.get(listener);
+	for (; child !== 0; child = S.dl_next.get(child)) ports.push(nth(S.skc_dport, child));
+	return ports;
+}
+
+/** The port was taken on the kernel but is free here. A call whose port nothing shows took it. */
+function* portsTaken(player: Player, contradiction: Contradiction, sk: number): Generator<Remedy> {
+	const { world, facts } = player;
+	const { call, result, recorded } = contradiction;
 	const busy = recorded === -EADDRINUSE || recorded === -EADDRNOTAVAIL || recorded === -EAGAIN;
 	if (!busy || result < 0 || /^accept/.test(call.name)) return;
-	const port = nth(S.skc_num, sk);
+	const port = nth(world.kernel.sock.skc_num, sk);
 	if (port === 0) return;
 	let left = GUESSES;
 	const all = [...world.guesses.values()].flat().sort((a, b) => b.line - a.line);

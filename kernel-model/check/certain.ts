@@ -5,7 +5,7 @@
  */
 import { EADDRINUSE } from "../../include/uapi/asm-generic/errno.js";
 import { type Address, unmapped } from "../machine/address.js";
-import { isHostAddress } from "../machine/failures.js";
+import { isHostAddress } from "../machine/net.js";
 import type { Task } from "../machine/task.js";
 import { fdOf } from "../script/operands.js";
 import { type CallLine, ScriptError } from "../script/strace.js";

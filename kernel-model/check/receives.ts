@@ -23,7 +23,7 @@ import { tcp_fin } from "../../net/ipv4/tcp_input.js";
 import { datagramCopied, udp_get_table_prot, udpSender } from "../../net/ipv4/udp.js";
 import { type Address, fromSockaddr } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
-import { isHostAddress } from "../machine/failures.js";
+import { isHostAddress } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
 import { errnoOf } from "../script/operands.js";
 import {

@@ -2,7 +2,12 @@
 /** A network namespace as `ip` and `sysctl` see it: devices, addresses, routes and sysctls. */
 import { inet_make_mask } from "../../include/linux/inetdevice.js";
 import { type NetDevice, netif_is_l3_master } from "../../include/linux/netdevice.js";
-import { type In6Addr, ipv6_addr_prefix } from "../../include/net/ipv6.js";
+import {
+	type In6Addr,
+	ipv6_addr_any,
+	ipv6_addr_prefix,
+	ipv6_addr_v4mapped,
+} from "../../include/net/ipv6.js";
 import {
 	IFA_HOST,
 	IFA_LINK,
@@ -30,8 +35,12 @@ import {
 	EOPNOTSUPP,
 } from "../../include/uapi/asm-generic/errno.js";
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
-import { inet_del_ifa, inet_insert_ifa } from "../../net/ipv4/devinet.js";
-import { fib_add_ifaddr, fib_disable_ip } from "../../net/ipv4/fib_frontend.js";
+import { __ip_dev_find, inet_del_ifa, inet_insert_ifa } from "../../net/ipv4/devinet.js";
+import {
+	fib_add_ifaddr,
+	fib_disable_ip,
+	inet_addr_type_table,
+} from "../../net/ipv4/fib_frontend.js";
 import { type FibPattern, fib_table_delete, fib_table_insert } from "../../net/ipv4/fib_trie.js";
 import { rt_cache_flush } from "../../net/ipv4/route.js";
 import {
@@ -45,10 +54,11 @@ import {
 	addrconfIfup,
 	inet6_addr_add,
 	inet6_addr_del,
+	ipv6_chk_addr,
 } from "../../net/ipv6/addrconf.js";
 import { IP6_RT_PRIO_USER, ip6_route_add, ip6_route_del } from "../../net/ipv6/route.js";
 import { sysctlFile6, sysctlRead6, sysctlWrite6 } from "../../net/ipv6/sysctl_net_ipv6.js";
-import { formatIpv6, parseIpv4, parseIpv6 } from "./address.js";
+import { type Address, formatIpv6, parseIpv4, parseIpv6, toSockaddr } from "./address.js";
 import {
 	checkBoolean,
 	checkObject,
@@ -58,6 +68,7 @@ import {
 	shownText,
 	shownValue,
 } from "./arguments.js";
+import { nth } from "./nth.js";
 
 /** A route as `ip route add` describes it. */
 export interface RouteOptions {
@@ -555,4 +566,16 @@ export class NetNamespace {
 	get log(): readonly string[] {
 		return this.net.log;
 	}
+}
+
+/** Whether a destination is an address of this host. */
+export function isHostAddress(net: Net, { family: af, address, port }: Address): boolean {
+	const addr = toSockaddr({ family: af, address, port });
+	if (af === "AF_INET6" && !ipv6_addr_v4mapped(addr.sin6_addr, 0)) {
+		return ipv6_addr_any(addr.sin6_addr, 0) || ipv6_chk_addr(net, addr.sin6_addr, 0, 0, false);
+	}
+	const v4 = af === "AF_INET6" ? nth(addr.sin6_addr, 3) : addr.sin_addr;
+	if (v4 === 0) return true;
+	const type = inet_addr_type_table(net, v4, RT_TABLE_LOCAL);
+	return type !== RTN_UNICAST || __ip_dev_find(net, v4) !== null;
 }

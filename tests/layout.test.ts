@@ -170,6 +170,10 @@ describe("layout", () => {
 		expect(against).toEqual([]);
 	});
 
+	it("include/ has no circle of imports", () => {
+		expect(circles(sources("include"), false)).toEqual([]);
+	});
+
 	it("net/ imports only include/ and net/", () => {
 		const against = sources("net").flatMap((file) =>
 			importsOf(file, true)

@@ -18,6 +18,10 @@ export const ICSK_ACK_TIMER = 2;
 export const ICSK_ACK_PUSHED = 4;
 export const ICSK_ACK_PUSHED2 = 8;
 
+/** Shortest and longest retransmission timeout, ms (include/net/tcp.h). */
+export const TCP_RTO_MIN = 200;
+export const TCP_RTO_MAX = 120_000;
+
 // A socket has three timers in k.timers: icsk_retransmit_timer, icsk_delack_timer, sk_timer.
 
 /** The number of the timer in k.timers. */

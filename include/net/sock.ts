@@ -13,10 +13,11 @@ import { hlist_add_head, hlist_add_tail_rcu } from "../linux/list.js";
 import { Slab } from "../linux/slab.js";
 import { AF_INET6, type Sockaddr } from "../linux/socket.js";
 import { TIMER_KINDS } from "../linux/timer.js";
+import { TCP_MSS_DEFAULT } from "../uapi/linux/tcp.js";
+import { TCP_RTO_MAX, TCP_RTO_MIN } from "./inet_connection_sock.js";
 import type { In6Addr } from "./ipv6.js";
 import type { Net } from "./net_namespace.js";
 import type { Stack } from "./stack.js";
-import { TCP_MSS_DEFAULT, TCP_RTO_MAX, TCP_RTO_MIN } from "./tcp.js";
 
 export const SK_NO_REUSE = 0;
 export const SK_CAN_REUSE = 1;

@@ -6,17 +6,19 @@ import {
 	ICSK_TIME_PROBE0,
 	icsk_delack_timer,
 	icsk_retransmit_timer,
+	TCP_RTO_MIN,
 } from "./inet_connection_sock.js";
 import { sk_net, sk_timer } from "./sock.js";
 import type { Stack } from "./stack.js";
+
+// The columns of sock.ts begin with these. Here they would make an import circle.
+export { TCP_RTO_MAX, TCP_RTO_MIN } from "./inet_connection_sock.js";
 
 /**
  * Duration of TIME_WAIT. Also the longest time that an orphan in FIN_WAIT2 is a time-wait socket.
  */
 export const TCP_TIMEWAIT_LEN = 60_000;
 export const TCP_TIMEOUT_INIT = 1_000;
-export const TCP_RTO_MIN = 200;
-export const TCP_RTO_MAX = 120_000;
 /** Shortest delay of an acknowledgement, ms. */
 export const TCP_DELACK_MIN = 40;
 /** Longest delay of an acknowledgement, ms. */
@@ -25,8 +27,6 @@ export const TCP_DELACK_MAX = 200;
 export const TCP_ATO_MIN = 40;
 /** Most segments in a row that are acknowledged at once. */
 export const TCP_MAX_QUICKACKS = 16;
-/** The length of a full segment before a longer one was seen, bytes. */
-export const TCP_MSS_DEFAULT = 536;
 
 /** tcp_sock.nonagle: TCP_NODELAY, TCP_CORK, and whether what is held goes out now. */
 export const TCP_NAGLE_OFF = 1;

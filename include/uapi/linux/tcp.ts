@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /** TCP level options (include/uapi/linux/tcp.h). */
 
+/** The length of a full segment before a longer one was seen, bytes. */
+export const TCP_MSS_DEFAULT = 536;
+
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;

@@ -72,11 +72,6 @@ export function sameAddress(told: Address, name: Address): boolean {
 	);
 }
 
-/** Whether a recorded call has no result: `= ?`, or its end is missing. */
-export function neverReturned(call: CallLine): boolean {
-	return call.result !== null || call.unresumed === true;
-}
-
 /** An argument as a number; null for a name in a recording that the reader does not know. */
 export function knownName({ operands, call }: Made, index: number, what: string): number | null {
 	try {

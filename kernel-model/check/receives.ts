@@ -25,6 +25,7 @@ import { type Address, fromSockaddr } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { isHostAddress } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
+import { isTyped } from "../script/calls.js";
 import { errnoOf } from "../script/operands.js";
 import {
 	bytes,
@@ -34,7 +35,6 @@ import {
 	isUdp,
 	localDevice,
 	type Made,
-	neverReturned,
 	sameAddress,
 } from "./made.js";
 import { neverConnected, resetFromOutside } from "./sends.js";
@@ -68,7 +68,7 @@ export class Receives {
 			}
 		}
 		const unread = (flags & (MSG_OOB | MSG_ERRQUEUE)) !== 0;
-		const passed = world.own !== null || unread || (recorded === null && neverReturned(call));
+		const passed = world.own !== null || unread || (recorded === null && !isTyped(call));
 		if (passed || call.name === "recvmmsg") return this.passOver(made, flags);
 		// net/socket.c: sock_read_iter.
 		const empty = (call.name === "read" || call.name === "readv") && size === 0;

@@ -38,7 +38,7 @@ import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address
 import type { Kernel } from "../machine/kernel.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
-import { isSend } from "../script/calls.js";
+import { isSend, isTyped } from "../script/calls.js";
 import { errnoOf, fdOf, type Message } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import {
@@ -48,7 +48,6 @@ import {
 	isUdp,
 	localDevice,
 	type Made,
-	neverReturned,
 	OTHER_FAMILY,
 } from "./made.js";
 import { faultOfSend } from "./pointers.js";
@@ -137,7 +136,7 @@ export class Sends {
 		const S = kernel.sock;
 		const sent = operands.messages();
 		if (recorded === null) {
-			if (own !== null || sent === null || neverReturned(call)) return IGNORED;
+			if (own !== null || sent === null || !isTyped(call)) return IGNORED;
 			const size = sent.messages.reduce((sum, message) => sum + (message.size ?? 0), 0);
 			return { result: task.sendto(fd, size, null, 0, undefined, this.messageFlags(call)) };
 		}

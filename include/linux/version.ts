@@ -518,6 +518,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-msg-fastopen",
+		since: "6.2",
+		commit: "1e777f39b4d7",
+		backports: [],
+		summary:
+			"A send with MSG_FASTOPEN connects an MPTCP socket. If it fails, it disconnects the socket, even a listener. Before, it only failed with EOPNOTSUPP.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-reset-is-no-end",
 		since: "6.4",
 		commit: "81c1d0290160",

@@ -492,9 +492,13 @@ function connectUdp(life: Life, line: CallLine, peer: Address | null): void {
 	}
 }
 
-/** Whether a send connects a socket. Looks at the text only if the socket has not connected. */
-function fastOpens(life: Life, { text }: CallLine): boolean {
-	return !life.connecting && life.madeBy === null && text.includes("MSG_FASTOPEN");
+/**
+ * Whether a send connects a socket, or returns the error that ended its connect(). Looks at the text
+ * only if it may do so.
+ */
+function fastOpens(life: Life, line: CallLine): boolean {
+	if (life.madeBy !== null || (life.connecting && !disconnects(line, null))) return false;
+	return line.text.includes("MSG_FASTOPEN");
 }
 
 /** Whether a call begins before another one and returns after that one has begun. */

@@ -33,6 +33,7 @@ import {
 	EXHAUSTED,
 	isFork,
 	isReadStrictly,
+	isSend,
 	isTyped,
 	opensNamespace,
 	systemCall,
@@ -715,11 +716,14 @@ export class Player {
 		return offsetDiffers(kernel, sk, draws, call.time % EPOCH, end % EPOCH);
 	}
 
-	/** A call that is not modelled may have given the socket a port, a peer or another state. */
+	/**
+	 * A call that is not modelled may have given the socket a port, a peer or another state. A fast open
+	 * of MPTCP that fails disconnects the socket, even a listener (mptcp_sendmsg_fastopen).
+	 */
 	private leavesOut(task: Task, call: CallLine, what: string): void {
 		const { line, name, result } = call;
 		const failed = result !== null && result.errno !== null && result.errno !== "EINPROGRESS";
-		if (failed || !(choosesPort(name) || name === "listen")) return;
+		if ((failed && !isSend(name)) || !(choosesPort(name) || name === "listen")) return;
 		const { world } = this;
 		const sk = world.sk(task, call);
 		if (sk !== 0) world.doubts.set(sk, `line ${line} is not modelled: ${what}`);

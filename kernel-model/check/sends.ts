@@ -307,6 +307,12 @@ export class Sends {
 		size: number,
 		nonblock: boolean,
 	): Handled {
+		const { kernel } = this.world;
+		const sk = nth(kernel.socket.sk, task.socketOf(fd));
+		const connects = kernel.changes.has("mptcp-msg-fastopen"); // since 6.2, 1e777f39b4d7
+		if (!connects || kernel.sock.skc_state[sk] === TCP_LISTEN) {
+			return { result: task.sendto(fd, size, to, length, nonblock, MSG_FASTOPEN) };
+		}
 		if (to === null) return IGNORED;
 		const result = task.connect(fd, to, length, nonblock);
 		return { result: result === 0 ? task.sendto(fd, size, null, 0, true) : result };

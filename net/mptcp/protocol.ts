@@ -23,10 +23,12 @@ import {
 } from "../../include/linux/net.js";
 import {
 	AF_INET6,
+	AF_UNSPEC,
 	MSG_DONTWAIT,
 	MSG_FASTOPEN,
 	MSG_MORE,
 	MSG_PEEK,
+	SIZEOF_SA_FAMILY,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
@@ -49,7 +51,7 @@ import {
 	sock_orphan,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
+import { TCP_TIMEWAIT_LEN, TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
@@ -78,7 +80,9 @@ import {
 	ECONNRESET,
 	EINPROGRESS,
 	EINVAL,
+	EISCONN,
 	ENOTCONN,
+	EOPNOTSUPP,
 	EPIPE,
 	ERESTARTSYS,
 } from "../../include/uapi/asm-generic/errno.js";
@@ -290,6 +294,25 @@ export function __mptcp_clean_una(k: Stack, sk: Sk, msk: MptcpSock): void {
 	if (mptcp_pending_data_fin_ack(k, sk, msk)) mptcp_schedule_work(k, sk);
 }
 
+/**
+ * Fast open of a listener. It fails, and every failure disconnects the socket. Returns a negative
+ * errno. Throws NotModelled in other states.
+ */
+function mptcp_sendmsg_fastopen(k: Stack, sk: Sk, addr: Sockaddr | null, addr_len: number): number {
+	const msk = mptcp_sk(k, sk);
+	if (!k.changes.has("mptcp-msg-fastopen")) return -EOPNOTSUPP; // since 6.2, 1e777f39b4d7
+	if (k.sock.skc_state[sk] !== TCP_LISTEN) {
+		throw new NotModelled("TCP fast open of an MPTCP socket");
+	}
+	const { sysctl_tcp_fastopen } = sk_net(k, sk).ipv4;
+	const named = addr !== null && addr_len >= SIZEOF_SA_FAMILY;
+	const unspec = named && addr.sin_family === AF_UNSPEC;
+	let err = addr === null || named ? -EISCONN : -EINVAL;
+	if (unspec || (sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) === 0) err = -EOPNOTSUPP;
+	if (mptcp_disconnect(k, sk) === 0) k.socket.state[msk.socket] = SS_UNCONNECTED;
+	return err;
+}
+
 /** Sends `size` bytes on the subflow. Returns the number of bytes or a negative errno. */
 function mptcp_sendmsg(
 	k: Stack,
@@ -299,7 +322,7 @@ function mptcp_sendmsg(
 	size: number,
 	flags: number,
 ): number {
-	if ((flags & MSG_FASTOPEN) !== 0) throw new NotModelled("TCP fast open of an MPTCP socket");
+	if ((flags & MSG_FASTOPEN) !== 0) return mptcp_sendmsg_fastopen(k, sk, addr, addr_len);
 	const S = k.sock;
 	const open = TCPF_ESTABLISHED | TCPF_CLOSE_WAIT;
 	const state = 1 << S.skc_state[sk];

@@ -131,4 +131,17 @@ describe("a recording with TCP fast open", () => {
 		];
 		expect(differences(lines)).toEqual([]);
 	});
+
+	it("chooses a port anew after a send that returned the error of a connect()", () => {
+		const lines = [
+			'$ sysctl -w net.ipv4.ip_local_port_range="40000 40015"',
+			"socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 3",
+			`connect(3, ${in4(9)}, 16) = -1 EINPROGRESS`,
+			`getsockname(3, ${in4(40002)}, [16]) = 0`,
+			'sendto(3, "abc", 3, MSG_FASTOPEN, NULL, 0) = -1 ECONNREFUSED',
+			`connect(3, ${in4(9)}, 16) = -1 EINPROGRESS`,
+			`getsockname(3, ${in4(40006)}, [16]) = 0`,
+		];
+		expect(differences(lines, { alone: true })).toEqual([]);
+	});
 });

@@ -114,6 +114,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"mptcp-linger-zero-aborts": ["ENOTCONN", "0 127.0.0.1"],
 	"mptcp-set-up-while-closed": ["EINVAL", "0"],
 	"mptcp-tcp-options-refused": ["ENOPROTOOPT", "EOPNOTSUPP"],
+	"mptcp-msg-fastopen": ["EISCONN", "EOPNOTSUPP"],
 	"mptcp-local-port-range": ["0", "ENOPROTOOPT"],
 	"mptcp-subflow-shutdown": ["0", "EADDRINUSE"],
 	"mptcp-syn-fallback": ["0", "EINVAL"],

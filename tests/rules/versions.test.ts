@@ -4,7 +4,7 @@
  * with the old result and the first version with the new one.
  */
 import { describe, expect, it } from "vitest";
-import { SOL_TCP } from "../../include/linux/socket.js";
+import { MSG_FASTOPEN, SOL_TCP } from "../../include/linux/socket.js";
 import {
 	type Address,
 	AF_INET,
@@ -17,6 +17,7 @@ import {
 	ECONNRESET,
 	EINPROGRESS,
 	EINVAL,
+	EISCONN,
 	ENOENT,
 	ENOPROTOOPT,
 	ENOTCONN,
@@ -31,6 +32,7 @@ import {
 	IPPROTO_SCTP,
 	type Kernel,
 	type NetNamespace,
+	SO_ACCEPTCONN,
 	SO_ERROR,
 	SO_KEEPALIVE,
 	SO_REUSEADDR,
@@ -493,6 +495,20 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[Uint8Array.of(104, 0, 0, 0), 0],
 		[Uint8Array.of(104, 0, 0, 0), -ENOTCONN],
+	],
+	"mptcp-msg-fastopen": [
+		"6.1.189",
+		"6.3",
+		(version) => {
+			const { task } = boot(version);
+			const fd = mptcp(task);
+			task.bind(fd, at("127.0.0.1", 5000));
+			task.listen(fd, 1);
+			const sent = task.sendto(fd, 1, null, 0, true, MSG_FASTOPEN);
+			return [sent, task.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN)];
+		},
+		[-EOPNOTSUPP, Uint8Array.of(1, 0, 0, 0)],
+		[-EISCONN, Uint8Array.of(0, 0, 0, 0)],
 	],
 	"mptcp-fallback-mapping": ["6.18", "6.19", toItself, [5, 3, 0], [-EAGAIN, -EAGAIN, 0]],
 	"mptcp-partial-packets": ["7.0", "7.1", toItself, [-EAGAIN, -EAGAIN, 0], [4, 3, 0]],

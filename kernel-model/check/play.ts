@@ -58,7 +58,7 @@ import { EPOCH, offsetDiffers, perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import { Host } from "./host.js";
 import { type Difference, Judge, type Judged } from "./judge.js";
-import { type Done, type Handled, IGNORED } from "./made.js";
+import { type Done, type Handled, IGNORED, isUdp } from "./made.js";
 import type { Event, Events } from "./order.js";
 import type { Outcome, PlayOptions, Proof, Verdict } from "./outcome.js";
 import { passesBarePointer } from "./pointers.js";
@@ -100,6 +100,9 @@ const INT_MAX = 0x7fffffff;
 
 /** States in which the peer has sent no FIN. */
 const AWAITS_FIN = new Set([TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2]);
+
+/** Most events beside a call that are looked at. */
+const BESIDE = 32;
 
 /** Most calls that slept that are kept, to play them again. */
 const SLEEPERS = 4096;
@@ -206,6 +209,7 @@ export class Player {
 		this.closeFirst();
 		this.acceptFirst();
 		this.endFirst();
+		this.receiveFirst();
 		const { line } = this.events.get(this.cursor).line;
 		const outcome = this.act();
 		if (this.world.sleeping.length > 0) this.wake();
@@ -317,6 +321,61 @@ export class Player {
 		for (const index of ends.sort((a, b) => a - b)) {
 			events.move(index, (Math.max(before, events.get(index).begin) + at) / 2);
 		}
+	}
+
+	/**
+	 * A call is about to send data or a FIN, and a receive at the other end that overlaps it finds
+	 * nothing. The receive acts first.
+	 */
+	private receiveFirst(): void {
+		const { world, events, cursor } = this;
+		const event = events.get(cursor);
+		const { line, at, end } = event;
+		if (line.kind !== "call" || world.own !== null || world.settled) return;
+		const role = systemCall(line.name)?.role;
+		const sends = role === "send" && (line.result?.value ?? -1) > 0;
+		if (!sends && role !== "close" && line.name !== "shutdown") return;
+		const task = world.tasks.get(line.pid ?? 0);
+		const sk = task === undefined ? 0 : world.subflow(world.sk(task, line));
+		if (sk === 0 || task === undefined) return;
+		const ports = this.destinations(line, sk);
+		for (let index = cursor + 1; index < cursor + BESIDE; index++) {
+			const other = events.at(index);
+			if (other === undefined) return;
+			const from = Math.max(other.begin, events.at(cursor - 1)?.at ?? 0);
+			if (other.begin >= Math.max(end, at) || !this.findsNothing(other, sk, ports)) continue;
+			if (from < at) events.move(index, (from + at) / 2);
+			else if (other.at < end) events.move(cursor, (other.at + end) / 2);
+			else {
+				events.move(index, from + (end - from) / 3);
+				events.move(cursor, end - (end - from) / 3);
+			}
+			return;
+		}
+	}
+
+	/** The ports that a call sends to. */
+	private destinations(call: CallLine, sk: number): number[] {
+		const port = nth(this.kernel.sock.skc_dport, sk);
+		if (port !== 0 || !isUdp(nth(this.kernel.sock.sk_protocol, sk))) return [port];
+		try {
+			const { messages } = this.world.operands(call).messages() ?? { messages: [] };
+			return messages.map(({ to }) => to?.address?.port ?? 0);
+		} catch (error) {
+			if (error instanceof ScriptError) return [];
+			throw error;
+		}
+	}
+
+	/** Whether an event is a receive that finds nothing, by a socket that a sock may send to. */
+	private findsNothing({ line }: Event, sk: number, ports: readonly number[]): boolean {
+		if (line.kind !== "call" || line.result?.errno !== "EAGAIN") return false;
+		if (systemCall(line.name)?.role !== "receive") return false;
+		const { skc_num, skc_dport } = this.kernel.sock;
+		const task = this.world.tasks.get(line.pid ?? 0);
+		const peer = task === undefined ? 0 : this.world.subflow(this.world.sk(task, line));
+		if (peer === 0 || !ports.includes(nth(skc_num, peer))) return false;
+		return skc_dport[peer] === skc_num[sk] || skc_dport[peer] === 0;
 	}
 
 	/** Whether the listener of an accept() has a full queue that holds the recorded client. */

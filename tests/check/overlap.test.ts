@@ -61,3 +61,46 @@ $ ip link set lo up
 	const differs = playScript(readScript(apart, "apart.strace"), { version: "6.18" });
 	expect(differs.some(({ line, verdict }) => line === 17 && verdict === "mismatch")).toBe(true);
 });
+
+/** A connection from 2's descriptor 3 to 1's descriptor 4, and two UDP sockets. */
+const CONNECTED = `1 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
+1 bind(3, ${NAME}) = 0
+1 listen(3, 5) = 0
+2 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
+2 connect(3, ${NAME}) = 0
+1 accept(3, NULL, NULL) = 4
+1 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 5
+1 bind(5, ${NAME}) = 0
+2 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 5
+`;
+const AGAIN = "-1 EAGAIN (Resource temporarily unavailable)";
+
+it.each([
+	["a send", 'sendto(3, "hello", 5, 0, NULL, 0', "5", "recvfrom(4, "],
+	["a datagram", `sendto(5, "hello", 5, 0, ${NAME}`, "5", "recvfrom(5, "],
+	["a close", "close(3", "0", "recvfrom(4, "],
+	["a shutdown", "shutdown(3, SHUT_WR", "0", "recvfrom(4, "],
+])("a receive that found nothing acted before %s that overlaps it", (_, send, sent, receive) => {
+	const name = send.replace(/\(.*/, "");
+	const sends = [`2 ${send} <unfinished ...>`, `2 <... ${name} resumed>) = ${sent}`] as const;
+	const all = `0x7fff, 8192, MSG_DONTWAIT, NULL, NULL) = ${AGAIN}`;
+	const receives = [`1 ${receive} <unfinished ...>`, `1 <... recvfrom resumed>${all}`] as const;
+	const play = (...lines: string[]) =>
+		playScript(readScript(`${CONNECTED}${lines.join("\n")}\n`, "overlap.strace"), {
+			version: "6.18",
+			alone: true,
+		})
+			.filter(({ verdict }) => verdict !== "match")
+			.map(({ call, verdict }) => `${call} ${verdict}`);
+	const shown = '1 read(9, "", 1) = 0';
+	const whole = [`2 ${send}) = ${sent}`, `1 ${receive}${all}`] as const;
+	const ignored = ["read ignored"];
+	expect(play(shown, sends[0], receives[0], sends[1], receives[1])).toEqual(ignored);
+	expect(play(shown, sends[0], receives[0], receives[1], sends[1])).toEqual(ignored);
+	expect(play(shown, receives[0], sends[0], sends[1], receives[1])).toEqual(ignored);
+	expect(play(shown, receives[0], sends[0], receives[1], sends[1])).toEqual(ignored);
+	expect(play(shown, sends[0], whole[1], sends[1])).toEqual(ignored);
+	expect(play(shown, receives[0], whole[0], receives[1])).toEqual(ignored);
+	// The send is over before the receive begins.
+	expect(play(shown, whole[0], whole[1])).toEqual([...ignored, "recvfrom undecided"]);
+});

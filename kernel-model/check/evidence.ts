@@ -424,11 +424,12 @@ export class Evidence {
 			life.brokenOff = false;
 			life.chose = life.kind === "udp" && result !== null && result >= 0;
 		}
-		for (const { to } of operands.messages()?.messages ?? []) {
+		const data = operands.data();
+		for (const [index, { to }] of (operands.messages()?.messages ?? []).entries()) {
 			const port = to === null ? life.peer : (to.address?.port ?? null);
 			if (port === null) continue;
 			this.named.add(port);
-			this.senders.sends(life, port);
+			this.senders.sends(life, port, data[index] ?? null);
 		}
 	}
 
@@ -438,9 +439,13 @@ export class Evidence {
 		if (life.kind !== "udp") this.recording.programs.receives(line.pid ?? 0);
 		if (result !== null && result > 0) this.needsConnection(life);
 		if (life.kind !== "udp" || result === null || result < 0) return;
-		for (const { port } of operands.shownSenders()) {
+		const senders = operands.shownSenders();
+		const data = operands.data();
+		for (const [index, { port }] of senders.entries()) {
 			this.named.add(port);
-			const sender = this.senders.shownBy(life, port);
+			// Some of several messages may show no sender.
+			const text = data.length === senders.length ? (data[index] ?? null) : null;
+			const sender = this.senders.shownBy(life, port, text);
 			if (sender !== null) this.show(sender, port, false);
 		}
 	}

@@ -374,6 +374,27 @@ export class Operands {
 	}
 
 	/**
+	 * The data of each message that a call sends or receives, as far as strace prints it, one
+	 * character a byte. Null for a message without printed data.
+	 */
+	data(): (string | null)[] {
+		const { name, args } = this.call;
+		const single = !/msg$/.test(name);
+		const values = single
+			? [args[1]?.value]
+			: this.headers().map((header) => {
+					const iov = field(header, "msg_iov");
+					const [first] = iov?.kind === "array" ? iov.items : [];
+					return first?.kind === "struct" ? field(first, "iov_base") : undefined;
+				});
+		return values.map((value) =>
+			value?.kind === "string" && value.bytes.length > 0
+				? String.fromCharCode(...value.bytes)
+				: null,
+		);
+	}
+
+	/**
 	 * The bytes that a receive has room for, and the known bits of its flags. The size is null if
 	 * strace does not print it.
 	 */

@@ -281,3 +281,32 @@ sendto(${fd}, "storm", ${size}, 0, ${at(45000)}) = ${size}`;
 		expect(mismatches(lines)).toHaveLength(1);
 	});
 });
+
+describe("a datagram of one of several sockets whose ports no line shows", () => {
+	// The sockets connect, which chooses their ports.
+	const text = (first: string, second: string, from: number) => `
+socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP) = 3
+bind(3, ${in4(5301)}, 16) = 0
+socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP) = 4
+connect(4, ${in4(5301)}, 16) = 0
+socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP) = 5
+connect(5, ${in4(5301)}, 16) = 0
+sendto(5, ${first}, 24, 0, NULL, 0) = 24
+sendto(4, ${second}, 24, 0, NULL, 0) = 24
+recvfrom(3, ${first}, 512, 0, ${in4(40001)}, [16]) = 24
+sendto(3, "answer", 6, 0, ${in4(40001)}, 16) = 6
+recvfrom(${from}, "answer", 512, 0, NULL, NULL) = 6
+${READ}`;
+
+	it("is that of the socket that sent the same data", () => {
+		const [a, b] = ['"\\0\\10\\1\\0"...', '"\\0\\t\\1\\0"...'];
+		expect(play([text(a, b, 5)], false)).toEqual([]);
+		expect(play([text(a, b, 4)], false).join()).toMatch(/^12 (undecided|mismatch)/);
+	});
+
+	it("may be that of any of them if the data is the same, or is not printed", () => {
+		for (const data of ['"\\0\\t\\1\\0"...', '""...']) {
+			expect(play([text(data, data, 5)], false).join()).toMatch(/^10 undecided/);
+		}
+	});
+});

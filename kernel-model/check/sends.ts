@@ -186,13 +186,18 @@ export class Sends {
 	/** Notes a datagram that other sockets may receive in another form, or from another sender. */
 	private noteOdd(task: Task, call: CallLine, message: Message, holds: boolean): void {
 		const { world } = this;
-		if (world.oddDatagrams !== null) return;
+		// A send that fails sends nothing.
+		if (world.oddDatagrams !== null || call.result?.errno != null) return;
 		const flags = call.args[call.name === "sendmsg" ? 2 : 3]?.value;
 		const more = !holds && flags?.kind === "flags" && flags.names.includes("MSG_MORE");
 		const to = message.to?.address ?? null;
-		if (more || message.control || (to !== null && mayHaveSeveralReceivers(task.net.net, to))) {
-			world.oddDatagrams = `line ${call.line} sends a datagram that the model does not have`;
-		}
+		const several = to !== null && mayHaveSeveralReceivers(task.net.net, to);
+		const what = several
+			? "a multicast or broadcast datagram, whose receivers the model does not have"
+			: more
+				? "a part of a datagram (MSG_MORE), which the model does not have"
+				: "a datagram with control messages, which may change its source or destination";
+		if (several || more || message.control) world.oddDatagrams = `line ${call.line} sends ${what}`;
 	}
 
 	/** Whether a call connects: connect(), or a send that begins a TCP connection. */

@@ -226,13 +226,24 @@ sendto(4, "hello", 5, 0, ${at(137, to)}, 16) = 5
 recvfrom(3, "hello", 5, 0, ${at(33497, "127.0.0.1")}, [16]) = 5
 read(3, "hello", 5) = 5
 `;
-	const verdictsOf = (to: string) =>
-		playScript(readScript(text(to), "nmb.strace"), { version: "6.18.44", alone: true }).map(
-			({ verdict }) => verdict,
-		);
+	const playTo = (to: string, change = (lines: string) => lines) =>
+		playScript(readScript(change(text(to)), "nmb.strace"), { version: "6.18.44", alone: true });
+	const verdictsOf = (to: string) => playTo(to).map(({ verdict }) => verdict);
 
 	it("may have reached any socket", () => {
-		expect(verdictsOf("127.255.255.255").slice(-2)).toEqual(["undecided", "undecided"]);
+		const outcomes = playTo("127.255.255.255").slice(-2);
+		expect(outcomes.map(({ verdict }) => verdict)).toEqual(["undecided", "undecided"]);
+		expect(outcomes[0]?.reason).toBe(
+			"line 6 sends a multicast or broadcast datagram, whose receivers the model does not have",
+		);
+	});
+
+	it("has reached nobody if its send failed", () => {
+		const failing = (lines: string) =>
+			lines
+				.replace(/^setsockopt.*$/m, "getpid() = 1")
+				.replace("16) = 5", "16) = -1 EACCES (Permission denied)");
+		expect(playTo("127.255.255.255", failing).at(-1)?.verdict).toBe("mismatch");
 	});
 
 	it("is nothing that another address has", () => {

@@ -52,7 +52,7 @@ export const SCOPED_AWAY = ["fe80::9%lo", "fe80::9"];
 export const PORTS = [40000, 40001, 40003, 40006, 39999, 45000, 81];
 
 /** The levels of options, with their numbers. */
-export const SOL = { SOL_SOCKET: 1, SOL_IP: 0, SOL_IPV6: 41, SOL_TCP: 6 } as const;
+export const SOL = { SOL_SOCKET: 1, SOL_IP: 0, SOL_IPV6: 41, SOL_TCP: 6, SOL_UDP: 17 } as const;
 export type Level = keyof typeof SOL;
 /** Options whose value is one int, with their numbers. */
 export const FLAGS: readonly [Level, string, number][] = [
@@ -107,6 +107,7 @@ export const SENDS: readonly [Level, string, number, readonly number[]][] = [
 	["SOL_TCP", "TCP_CORK", 3, [1, 0, 1]],
 	["SOL_SOCKET", "SO_DONTROUTE", 5, [1, 0, -1]],
 	["SOL_TCP", "TCP_QUICKACK", 12, [0, 1, 2]],
+	["SOL_UDP", "UDP_CORK", 1, [0, 1, 0]],
 ];
 /** Flags of a send besides MSG_NOSIGNAL, with their numbers: to a stream, and to an address. */
 export const STREAM_FLAGS: readonly (readonly [string, number])[] = [
@@ -115,7 +116,7 @@ export const STREAM_FLAGS: readonly (readonly [string, number])[] = [
 ];
 export const DATAGRAM_FLAGS: readonly (readonly [string, number])[] = [
 	["", 0],
-	["", 0],
+	["|MSG_MORE", MSG_MORE],
 	["", 0],
 	["|MSG_DONTROUTE", MSG_DONTROUTE],
 ];

@@ -263,8 +263,9 @@ export class Evidence {
 	}
 
 	/** A client that was taken from a queue. Its address shows which port it chose. */
-	private accept({ line, operands, result, fds, life }: Seen): void {
+	private accept({ line, operands, result, fds, fd, life: known }: Seen): void {
 		if (result === null || result < 0) return;
+		const life = known ?? (fd === null ? null : this.processes.inherited(line.pid ?? 0, fd));
 		const child = newLife(life?.kind ?? "tcp");
 		this.make(fds, result, child);
 		child.madeBy = line;

@@ -238,6 +238,8 @@ export class Fds {
 /** The descriptors of all recorded processes, by pid. */
 export class Processes {
 	private readonly processes = new Map<number, Fds>();
+	/** Processes that a recorded call made. */
+	private readonly made = new Set<number>();
 
 	constructor(
 		/** `nameless` is the pid of the lines without one; null if it is not known. */
@@ -262,6 +264,7 @@ export class Processes {
 	fork(pid: number, child: number, shares: boolean): Life[] {
 		const parent = this.of(pid);
 		const left = this.leave(child);
+		this.made.add(child);
 		if (shares) {
 			parent.sharers++;
 			this.processes.set(child, parent);
@@ -269,11 +272,30 @@ export class Processes {
 		return left;
 	}
 
+	/**
+	 * The listener of a descriptor of a process that no recorded call made: strace -e trace=network
+	 * shows no fork(). It is the only listener that other processes have at this descriptor. Null if
+	 * there is none.
+	 */
+	inherited(pid: number, fd: number): Life | null {
+		if (this.made.has(pid)) return null;
+		const found = new Set<Life>();
+		for (const fds of this.processes.values()) {
+			const life = fds.get(fd);
+			if (life?.listening) found.add(life);
+		}
+		const [only = null] = found;
+		if (found.size !== 1 || only === null) return null;
+		this.of(pid).set(fd, only);
+		return only;
+	}
+
 	/** A process has ended. Returns the sockets of the descriptors that were closed. */
 	leave(pid: number): Life[] {
 		const fds = this.processes.get(pid);
 		if (fds === undefined) return [];
 		this.processes.delete(pid);
+		this.made.delete(pid);
 		return fds.sharers-- > 0 ? [] : fds.clear();
 	}
 }

@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { playScript, readScript } from "../../kernel-model/check/player.js";
+import { Recording } from "../../kernel-model/check/recording.js";
 import { in4, left } from "../text.js";
 
 const play = (text: string) =>
@@ -55,5 +56,27 @@ describe("a recording with close()", () => {
 		expect(play(bound(CLOSED) + ENDS)).toEqual([]);
 		expect(play(refused(CLOSED) + ENDS)).toEqual([]);
 		expect(play(`${bound("")}9 close(4) = 0\n${ENDS}`)[0]).toMatch(/^4 mismatch/);
+	});
+});
+
+describe("a recording without fork()", () => {
+	it("shows clients of a listener that a process has from its parent", () => {
+		const text = `9 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_TCP) = 5
+9 bind(5, ${in4(8100)}, 16) = 0
+9 listen(5, 2048) = 0
+12 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 6
+12 connect(6, ${in4(8100)}, 16) = 0
+12 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 7
+12 connect(7, ${in4(8100)}, 16) = 0
+10 accept4(5, ${in4(35020)}, [16], SOCK_CLOEXEC) = 9
+11 accept4(5, ${in4(35008)}, [16], SOCK_CLOEXEC) = 9
+`;
+		expect(play(text)).toEqual([]);
+		const parsed = readScript(text, "recording");
+		const { evidence } = Recording.of(parsed);
+		const ports = parsed.lines.flatMap((line) =>
+			line.kind === "call" && line.name === "connect" ? [evidence.portOf(line)] : [],
+		);
+		expect(ports).toEqual([35020, 35008]);
 	});
 });

@@ -394,14 +394,15 @@ function __mptcp_close_ssk(k: Stack, sk: Sk, msk: MptcpSock, dispose_it: boolean
 		msk.first = 0;
 		return;
 	}
-	if (msk.send_fastclose && S.skc_state[ssk] !== TCP_CLOSE) tcp_set_state(k, ssk, TCP_CLOSE);
+	const once = k.changes.has("mptcp-fastclose-once"); // since 6.18, ae155060247b
+	if (!once) msk.send_fastclose = msk.fastclosing && !msk.fallback;
+	else if (msk.send_fastclose && S.skc_state[ssk] !== TCP_CLOSE) tcp_set_state(k, ssk, TCP_CLOSE);
 	if (dispose_it) {
 		k.mptcp.conn.delete(ssk);
 		msk.first = 0;
 		sk_prot(k, ssk).close(k, ssk, 0);
 		return;
 	}
-	const once = k.changes.has("mptcp-fastclose-once"); // since 6.18, ae155060247b
 	const all = k.changes.has("mptcp-disconnect-resets"); // since 6.19, 86730ac255b0
 	const resets = once && !all ? msk.send_fastclose : msk.fastclosing;
 	// __mptcp_subflow_disconnect
@@ -463,11 +464,10 @@ function mptcp_start_tout_timer(k: Stack, sk: Sk): void {
 export function mptcp_do_fastclose(k: Stack, sk: Sk, msk: MptcpSock): void {
 	mptcp_set_state(k, sk, TCP_CLOSE);
 	msk.fastclosing = true;
-	// Before, __mptcp_close_ssk sent the reset, but it forgets the subflow of a sock that waits for
-	// accept(). The listener then sends a reset without MP_FASTCLOSE.
-	const once = k.changes.has("mptcp-fastclose-once"); // since 6.18, ae155060247b
-	if (!once && msk.in_accept_queue && (k.sock.sk_flags[sk] & SOCK_DEAD) !== 0) {
-		__mptcp_close_ssk(k, sk, msk, false);
+	// Before, the end of the subflow sends the reset, also after a fallback.
+	// since 6.18, ae155060247b
+	if (!k.changes.has("mptcp-fastclose-once")) {
+		if (msk.first !== 0) __mptcp_close_ssk(k, sk, msk, false);
 		return;
 	}
 	if (msk.fallback) return;

@@ -18,7 +18,7 @@ import {
 	SOCK_STREAM,
 } from "../../include/linux/net.js";
 import { AF_INET, AF_INET6, SIZEOF_SOCKADDR_IN, sockaddr_in } from "../../include/linux/socket.js";
-import { ipv6_only_sock } from "../../include/net/inet_sock.js";
+import { ip_sock_rt_scope, ipv6_only_sock } from "../../include/net/inet_sock.js";
 import {
 	LOOPBACK_IFINDEX,
 	type Net,
@@ -242,7 +242,8 @@ function sctpV4GetAnyDst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 	const net = sk_net(k, asoc.sk);
 	const oif = k.sock.skc_bound_dev_if[asoc.sk];
 	const bp = asoc.bind_addr;
-	if (ip_route_output_flow(net, to.sin_addr, INADDR_ANY, oif) !== 0) return null;
+	const scope = ip_sock_rt_scope(k, asoc.sk);
+	if (ip_route_output_flow(net, to.sin_addr, INADDR_ANY, oif, 0, scope) !== 0) return null;
 	const dst_saddr = sockaddr_in(net.fl4.saddr, bp.port);
 	const bound = bp.address_list.some((laddr) => sctp_v4_cmp_addr(dst_saddr, laddr));
 	return v4Dst(net, to.sin_addr, oif, bound);
@@ -256,12 +257,13 @@ function sctp_v4_get_dst(k: Stack, asoc: SctpAssociation, to: SctpAddr): SctpDst
 	const net = sk_net(k, asoc.sk);
 	const oif = k.sock.skc_bound_dev_if[asoc.sk];
 	const daddr = to.sin_addr;
+	const scope = ip_sock_rt_scope(k, asoc.sk);
 	let dst = sctpV4GetAnyDst(k, asoc, to);
 	if (dst?.bound) return dst;
 	dst = null;
 	for (const laddr of asoc.bind_addr.address_list) {
 		if (laddr.sin_family !== AF_INET) continue;
-		if (ip_route_output_flow(net, daddr, laddr.sin_addr, oif) !== 0) continue;
+		if (ip_route_output_flow(net, daddr, laddr.sin_addr, oif, 0, scope) !== 0) continue;
 		const found = v4Dst(net, daddr, oif, true);
 		// Packets within this kernel leave by lo. For another host the source address does not
 		// matter.

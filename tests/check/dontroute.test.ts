@@ -83,6 +83,21 @@ describe("SO_DONTROUTE and MSG_DONTROUTE", () => {
 		expect(left(outcomes)).toEqual([]);
 	});
 
+	// sctp_v4_get_dst. A prohibited route has no device, so it is not on the link. 6.3.8, 6.8.0 and
+	// 6.11.11 answer so.
+	it("let SCTP pass over a prohibited route", () => {
+		const sctp = `$ ip addr add 192.0.2.10/32 dev lo
+$ ip route add default dev lo
+$ ip route add prohibit 203.0.113.5/32
+socket(AF_INET, SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_SCTP) = 3
+setsockopt(3, SOL_SOCKET, SO_DONTROUTE, [1], 4) = 0
+connect(3, ${at("203.0.113.5")}) = -1 EINPROGRESS
+getsockname(3, {sa_family=AF_INET, sin_port=htons(44607), sin_addr=inet_addr("192.0.2.10")}, [16]) = 0
+`;
+		const outcomes = playScript(readScript(sctp, "sctp"), { version: "6.11.11", alone: true });
+		expect(left(outcomes)).toEqual([]);
+	});
+
 	it("are named as the reason", () => {
 		const outcomes = playScript(readScript(recording, "dontroute"), {
 			version: "6.12",

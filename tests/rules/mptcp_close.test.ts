@@ -137,5 +137,47 @@ describe("the other end of an MPTCP socket that is plain TCP", () => {
 		a close
 		c recv 9 = 0
 		`,
+		["6.1.176", "6.12.107", "6.17.13", "6.18.44", "*"],
+	);
+	// ae155060247b (6.18) does nothing after a fallback.
+	rule(
+		"got a reset before 6.18 if the MPTCP socket did not read its data",
+		`
+		tcp s
+		mptcp a
+		s bind 127.0.0.1:5000
+		s listen 4
+		a connect 127.0.0.1:5000
+		s accept c
+		c send 3 = 3
+		a close
+		c recv 9 = ECONNRESET
+		`,
+		["6.3", "6.5", "6.13.7", "6.16"],
+	);
+});
+
+describe("a client that a listener of MPTCP has not accepted", () => {
+	const waits = `
+		mptcp s a
+		s bind 127.0.0.1:5000
+		s listen 4
+		a connect 127.0.0.1:5000
+		a send 1 = 1
+		s dissolve
+		`;
+	rule(
+		"is told by MP_FASTCLOSE that the listener has ended",
+		`${waits}
+		a shutdown 0 = ENOTCONN`,
+		["6.1.176", "6.12.107", "6.17.13", "6.18.44", "*"],
+	);
+	rule(
+		"only lost its subflow before 6.18",
+		`${waits}
+		a recv 9 = EAGAIN
+		a shutdown 0 = 0
+		a send 1 = 1`,
+		["6.3", "6.5", "6.10", "6.16"],
 	);
 });

@@ -4,8 +4,8 @@
  * namespace.
  */
 import { EACCES, EBADF, EMFILE, EPERM } from "../../include/uapi/asm-generic/errno.js";
+import type { OpenPath } from "../machine/fd_table.js";
 import type { NetNamespace } from "../machine/net.js";
-import type { OpenPath } from "../machine/task.js";
 import { isModelledSysctl } from "../script/setup.js";
 import type { Value } from "../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";

@@ -11,7 +11,6 @@
  * Judge.difference() (judge.ts).
  */
 
-import type { Net } from "../../include/net/net_namespace.js";
 import { sk_acceptq_is_full } from "../../include/net/sock.js";
 import { TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2 } from "../../include/net/tcp_states.js";
 import {
@@ -38,18 +37,15 @@ import {
 	opensNamespace,
 	systemCall,
 } from "../script/calls.js";
-import { errnoOf, fdOf } from "../script/operands.js";
+import { fdOf } from "../script/operands.js";
 import { runSetup, SetupError } from "../script/setup.js";
 import {
 	type CallLine,
-	formatCall,
 	type Parsed,
 	parseScript,
 	ScriptError,
 	type SetupLine,
-	type Value,
 } from "../script/strace.js";
-import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
 import { Calls } from "./calls.js";
 import { Certain } from "./certain.js";
 import { isFd } from "./descriptors.js";
@@ -58,22 +54,20 @@ import { EPOCH, offsetDiffers, perturbDiffers, readDraws } from "./exact.js";
 import { Facts } from "./facts.js";
 import { Host } from "./host.js";
 import { type Difference, Judge, type Judged } from "./judge.js";
+import { LineOutcome, MAX_ERRNO } from "./line_outcome.js";
 import { type Done, type Handled, IGNORED, isUdp } from "./made.js";
 import type { Event, Events } from "./order.js";
-import type { Outcome, PlayOptions, Proof, Verdict } from "./outcome.js";
+import type { Outcome, PlayOptions, Verdict } from "./outcome.js";
 import { passesBarePointer } from "./pointers.js";
 import { proofOf, prove } from "./proof.js";
 import { RangeWatch } from "./range_watch.js";
 import { Recording } from "./recording.js";
-import { deviceName, WORLD_HOOKS, World } from "./world.js";
+import { WORLD_HOOKS, World } from "./world.js";
 
 /** Reads a script for the player. `above` is the number of lines before it in the file. */
 export function readScript(text: string, file: string, above = 0): Parsed {
 	return parseScript(text, file, isReadStrictly, above);
 }
-
-/** Stands for an error with an unknown number. No call returns it. */
-const MAX_ERRNO = 4095;
 
 /** A call whose result on the model is not the recorded one. */
 export interface Contradiction extends Difference {
@@ -1002,91 +996,4 @@ function returns({ result }: CallLine): boolean {
 /** The message of an error without its place. */
 function notUnderstood(error: ScriptError): string {
 	return error.message.slice(error.message.indexOf("expected "));
-}
-
-/** The outcome of one line. Its text is made on demand. */
-class LineOutcome implements Outcome {
-	readonly line: number;
-	readonly pid: number | null;
-	readonly call: string;
-	result: number | null = null;
-	recorded: number | null = null;
-	recordedError: string | null = null;
-	address: Outcome["address"] = null;
-	reason: string | null = null;
-	explanation: string[] = [];
-	chosen: number | null = null;
-	value: Uint8Array | null = null;
-	error: ScriptError | null = null;
-	learnt: string | null = null;
-	proof: Proof | null = null;
-	#call: CallLine | null = null;
-	#done: Done | null = null;
-	#net: Net | null = null;
-	readonly #plain: string;
-
-	constructor(
-		line: SetupLine | CallLine,
-		public verdict: Verdict,
-	) {
-		this.line = line.line;
-		this.pid = line.kind === "call" ? line.pid : null;
-		this.call = line.kind === "call" ? line.name : "$";
-		this.#plain = line.text;
-	}
-
-	/** Sets the recorded result. */
-	tell(result: CallLine["result"]): void {
-		this.recordedError = result?.errno ?? null;
-		if (result === null || result.value === null) return;
-		const { value, errno } = result;
-		this.recorded = errno === null ? value : -(errnoOf(errno) ?? MAX_ERRNO);
-	}
-
-	/** The draws of the model differ from the recorded ones. The proof needs no other line. */
-	drewOtherwise(reason: string): void {
-		this.verdict = "mismatch";
-		this.reason = reason;
-		this.proof = proofOf(reason, [], this.line);
-	}
-
-	undecide(reason: string): void {
-		this.verdict = "undecided";
-		this.reason = reason;
-	}
-
-	/** Sets the result that the text shows. */
-	show(call: CallLine, done: Done, net: Net): void {
-		this.#call = call;
-		this.#done = done;
-		this.#net = net;
-	}
-
-	get text(): string {
-		if (this.#call === null || this.#done === null || this.#net === null) return this.#plain;
-		return resultText(this.#call, this.#done, this.#net);
-	}
-}
-
-/** The call with the model's result, as strace would print it. */
-function resultText(call: CallLine, { result, address, value }: Done, net: Net): string {
-	const args = [...call.args];
-	const fill = (index: number, filled: Value) => {
-		if (call.result !== null) return; // the recording has the kernel's value
-		while (args.length <= index) args.push({ name: null, value: NULL, fd: null });
-		args[index] = { name: null, value: filled, fd: null };
-	};
-	if (address != null)
-		fill(
-			1,
-			sockaddrValue(address, (index) => deviceName(net, index)),
-		);
-	if (value !== undefined) {
-		fill(3, optionValue(value));
-		if (args[4]?.value.kind === "null" || args.length === 4) fill(4, lengthValue(value.length));
-	}
-	const text = formatCall(call.name, args);
-	if (result === -ERESTARTSYS) return `${text} = ? ERESTARTSYS (it would sleep)`;
-	if (result < 0) return `${text} = -1 ${errnoName(-result)}`;
-	return `${text} = ${result}`;
 }

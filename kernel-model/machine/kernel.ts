@@ -61,11 +61,12 @@ import {
 	checkWord,
 	shownValue,
 } from "./arguments.js";
+import { FileTable } from "./fd_table.js";
 import { NetNamespace } from "./net.js";
 import { SeededRandom } from "./random.js";
 import { type Snapshot, Snapshots } from "./snapshot.js";
 import type { KernelTrace } from "./syscall.js";
-import { FileTable, Task, type TaskOptions } from "./task.js";
+import { Task, type TaskOptions } from "./task.js";
 import { verify } from "./verify.js";
 import { changesOf, DEFAULT_VERSION, VERSION_NAMES } from "./versions.js";
 

@@ -4,5 +4,6 @@
  * syntax only, not about the meaning of system calls.
  */
 export { decodeString, formatCall, formatValue } from "./format.js";
-export { ahead, argFd, parseLines, parseScript, readEvents } from "./reader.js";
+export { ahead, parseLines, parseScript, readEvents } from "./reader.js";
+export { argFd } from "./recorded_call.js";
 export * from "./syntax.js";

@@ -797,8 +797,12 @@ export class Player {
 			const sock = task.socketOf(handled.result);
 			const sk = sock > 0 ? nth(kernel.socket.sk, sock) : 0;
 			origins.isNew(sk, line);
-			if (role === "accept") origins.accepted(world.subflow(sk), line);
-			else if (world.subflow(sk) !== sk) origins.isNew(world.subflow(sk), line);
+			if (role === "accept") {
+				origins.accepted(world.subflow(sk), line);
+				// What is not known of a listener is not known of its connections.
+				const doubt = world.doubts.get(world.sk(task, call));
+				if (doubt !== undefined && sk !== 0) world.doubts.set(sk, doubt);
+			} else if (world.subflow(sk) !== sk) origins.isNew(world.subflow(sk), line);
 		} else if (name === "setsockopt") {
 			const option = world.operands(call).option();
 			const sk = world.subflow(world.sk(task, call));

@@ -30,3 +30,19 @@ it("calls on a socket are undecided after a connect() that is not modelled", () 
 		"undecided",
 	]);
 });
+
+it("a connection of a listener that is not known for certain is undecided as well", () => {
+	const text = [
+		"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3",
+		"setsockopt(3, SOL_SOCKET, SO_MARK, [1], 4) = 0",
+		`bind(3, ${in4(5000, "127.0.0.1")}, 16) = 0`,
+		"listen(3, 5) = 0",
+		"socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4",
+		`connect(4, ${in4(5000, "127.0.0.1")}, 16) = 0`,
+		"accept(3, NULL, NULL) = 5",
+		"shutdown(5, SHUT_RD) = -1 ENOTCONN",
+		"",
+	].join("\n");
+	const outcomes = playScript(readScript(text, "left out"), { version: "6.18.44", alone: true });
+	expect(outcomes.at(-1)?.verdict).toBe("undecided");
+});

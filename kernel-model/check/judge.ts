@@ -247,7 +247,7 @@ export class Judge {
 		if (accept !== undefined && /^(shutdown|getsockopt|send|recv|read|write)/.test(call.name)) {
 			return `line ${accept} accepted one of several clients, and no line shows which one`;
 		}
-		if (world.alone) return this.closedUnseen(call);
+		if (world.alone) return this.closedUnseen(call, result, error);
 		const searches = ["bind", "connect", "listen"].includes(call.name) || isAutobind(call.name);
 		if (searches && EXHAUSTED.has(error ?? "") && (result >= 0 || result === -ERESTARTSYS)) {
 			return "a socket outside the recording may hold the port";
@@ -276,15 +276,19 @@ export class Judge {
 		if (/^accept4?$/.test(call.name) && (outcome.recorded ?? -1) >= 0) {
 			return "a client outside the recording may have connected";
 		}
-		return this.closedUnseen(call);
+		return this.closedUnseen(call, result, error);
 	}
 
-	/** Why the result of a call may depend on a close() that the recording leaves out. */
-	private closedUnseen({ name }: CallLine): string | null {
+	/**
+	 * Why the result of a call may depend on a close() that the recording leaves out. A close frees a
+	 * port, so it does not explain that a port was in use.
+	 */
+	private closedUnseen({ name }: CallLine, result: number, error: string | null): string | null {
 		const { recording, settled } = this.world;
-		return recording.leavesClosesOut && !settled && ON_OTHERS.has(name)
-			? "the recording shows no close(), so a socket that the model has may be closed"
-			: null;
+		if (settled || !recording.leavesClosesOut || !ON_OTHERS.has(name)) return null;
+		if (/^(bind|connect|listen)$/.test(name) && result >= 0 && EXHAUSTED.has(error ?? ""))
+			return null;
+		return "the recording shows no close(), so a socket that the model has may be closed";
 	}
 
 	/** A RST for data that was held back may be the cause of the recorded error. */

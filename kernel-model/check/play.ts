@@ -801,7 +801,7 @@ export class Player {
 				origins.accepted(world.subflow(sk), line);
 				// What is not known of a listener is not known of its connections.
 				const doubt = world.doubts.get(world.sk(task, call));
-				if (doubt !== undefined && sk !== 0) world.doubts.set(sk, doubt);
+				if (doubt !== undefined && sk !== 0 && !world.doubts.has(sk)) world.doubts.set(sk, doubt);
 			} else if (world.subflow(sk) !== sk) origins.isNew(world.subflow(sk), line);
 		} else if (name === "setsockopt") {
 			const option = world.operands(call).option();

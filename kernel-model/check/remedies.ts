@@ -433,15 +433,21 @@ function* clocks(player: Player, { call, recorded, result }: Contradiction): Gen
 		[Math.max(0, call.line - 40), 8],
 		[Math.max(0, call.line - 40), 40],
 	] as const) {
-		const late = { from, to: call.line, ms };
-		yield {
-			what: `the clock is ${Math.abs(ms)} ms ${ms < 0 ? "ahead" : "behind"}`,
-			line: from,
-			decides: { [`clock ${call.line} ${from}`]: ms },
-			apply: () => facts.late.push(late),
-			undo: () => facts.late.splice(facts.late.indexOf(late), 1),
-		};
+		const what = `the clock is ${Math.abs(ms)} ms ${ms < 0 ? "ahead" : "behind"}`;
+		yield delaying(player, call.line, from, ms, what);
 	}
+}
+
+/** Decides that the clock is `ms` behind the time stamps from line `from` to line `to`. */
+function delaying({ facts }: Player, to: number, from: number, ms: number, what: string): Remedy {
+	const late = { from, to, ms };
+	return {
+		what,
+		line: from,
+		decides: { [`clock ${to} ${from}`]: ms },
+		apply: () => facts.late.push(late),
+		undo: () => facts.late.splice(facts.late.indexOf(late), 1),
+	};
 }
 
 /** Decides that timers which ran some lines before ran one jiffy later. */
@@ -450,14 +456,8 @@ function* lateTimers(player: Player, { call }: Contradiction): Generator<Remedy>
 	if (call.time === null || facts.late.some(({ to }) => to === call.line)) return;
 	for (const from of [...ran].reverse()) {
 		if (from > call.line) continue;
-		const late = { from, to: call.line, ms: JIFFY };
-		yield {
-			what: `the timers before line ${from} ran ${JIFFY} ms later`,
-			line: from,
-			decides: { [`clock ${call.line} ${from}`]: JIFFY },
-			apply: () => facts.late.push(late),
-			undo: () => facts.late.splice(facts.late.indexOf(late), 1),
-		};
+		const what = `the timers before line ${from} ran ${JIFFY} ms later`;
+		yield delaying(player, call.line, from, JIFFY, what);
 	}
 }
 

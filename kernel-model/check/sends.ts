@@ -287,7 +287,7 @@ export class Sends {
 			error === "EINPROGRESS" || (sent ? cookies : flagged || (given & MSG_DONTWAIT) !== 0);
 		const sk = nth(kernel.socket.sk, sock);
 		if (kernel.sock.sk_protocol[sk] === IPPROTO_MPTCP) {
-			return this.connectMptcp(task, fd, to, message.addrlen, size, nonblock);
+			return this.connectMptcp(made, sk, to, message.addrlen, size, nonblock);
 		}
 		let result = task.sendto(fd, size, to, message.addrlen, nonblock, given & MSG_FASTOPEN);
 		if (result === -ERESTARTSYS && recorded === null) result = task.waitForConnect(fd);
@@ -305,15 +305,14 @@ export class Sends {
 
 	/** A fast open of an MPTCP socket: it connects and sends. */
 	private connectMptcp(
-		task: Task,
-		fd: number,
+		{ task, fd }: Made,
+		sk: number,
 		to: Address | null,
 		length: number,
 		size: number,
 		nonblock: boolean,
 	): Handled {
 		const { kernel } = this.world;
-		const sk = nth(kernel.socket.sk, task.socketOf(fd));
 		const connects = kernel.changes.has("mptcp-msg-fastopen"); // since 6.2, 1e777f39b4d7
 		if (!connects || kernel.sock.skc_state[sk] === TCP_LISTEN) {
 			return { result: task.sendto(fd, size, to, length, nonblock, MSG_FASTOPEN) };

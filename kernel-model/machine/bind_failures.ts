@@ -111,9 +111,15 @@ function isForeign({ k, ssk, net }: Asked, addr: number): boolean {
 	return !inet_addr_valid_or_nonlocal(net, nth(k.sock.inet_flags, ssk), addr, type);
 }
 
+/** The checks of __inet_bind and __inet6_bind that follow those of the address's family. */
+function* portReasons(a: Asked, where: string, port: number): Iterable<Reason> {
+	const needed = port !== 0 && inet_port_requires_bind_service(a.net, port);
+	if (needed && !a.task.capable(CAP_NET_BIND_SERVICE)) yield needsService(a, where, port);
+	if (isActive(a)) yield inUse(a, where);
+}
+
 /** net/ipv4/af_inet.c: inet_bind, __inet_bind. */
 function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
-	const { task, net } = a;
 	const where = "__inet_bind";
 	if (length < SIZEOF_SOCKADDR_IN) {
 		yield shortAddress(bindFunction(a, "inet_bind"), length, SIZEOF_SOCKADDR_IN);
@@ -125,20 +131,12 @@ function* inetBind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
 		yield [E.EAFNOSUPPORT, where, why];
 	}
 	if (isForeign(a, addr.sin_addr)) yield notOurs(a, where, addr.sin_addr);
-	const port = addr.sin_port;
-	if (
-		port !== 0 &&
-		inet_port_requires_bind_service(net, port) &&
-		!task.capable(CAP_NET_BIND_SERVICE)
-	) {
-		yield needsService(a, where, port);
-	}
-	if (isActive(a)) yield inUse(a, where);
+	yield* portReasons(a, where, addr.sin_port);
 }
 
 /** net/ipv6/af_inet6.c: inet6_bind, __inet6_bind. */
 function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> {
-	const { k, task, net, ssk } = a;
+	const { k, net, ssk } = a;
 	const where = "__inet6_bind";
 	if (length < SIN6_LEN_RFC2133) {
 		yield shortAddress(bindFunction(a, "inet6_bind"), length, SIN6_LEN_RFC2133);
@@ -157,15 +155,7 @@ function* inet6Bind(a: Asked, addr: Sockaddr, length: number): Iterable<Reason> 
 			`a stream does not bind to the multicast address ${v6(addr.sin6_addr)}`,
 		];
 	}
-	const port = addr.sin_port;
-	if (
-		port !== 0 &&
-		inet_port_requires_bind_service(net, port) &&
-		!task.capable(CAP_NET_BIND_SERVICE)
-	) {
-		yield needsService(a, where, port);
-	}
-	if (isActive(a)) yield inUse(a, where);
+	yield* portReasons(a, where, addr.sin_port);
 	const device = nth(k.sock.skc_bound_dev_if, ssk);
 	const scope = length >= SIZEOF_SOCKADDR_IN6 ? addr.sin6_scope_id : 0;
 	const lost = (dev: number): Reason => [E.ENODEV, where, `there is no device ${dev}`];

@@ -38,6 +38,8 @@ type Role =
 interface SystemCall {
 	name: string;
 	role: Role;
+	/** How many arguments the call takes; null if this is not checked. */
+	most: number | null;
 	/**
 	 * What the call affects. "ports": the model plays the call. "files": the call makes, moves or
 	 * passes descriptors; the model only tracks them. "nothing": the call is passed over.
@@ -61,18 +63,21 @@ interface SystemCall {
 	limits: readonly string[];
 }
 
-type Row = Partial<Omit<SystemCall, "name" | "role">>;
+type Row = Partial<Omit<SystemCall, "name" | "role" | "most">>;
 
 /** Errors of a call that makes a descriptor: by RLIMIT_NOFILE, fs.file-max and memory. */
 const DESCRIPTOR_LIMITS = ["EMFILE", "ENFILE"];
 
 const TABLE = new Map<string, SystemCall>();
 
+/** Rows of calls: their names, each with its number of arguments if this is checked ("bind/3"). */
 function row(role: Role, names: string, what: Row): void {
-	for (const name of names.split(" ")) {
+	for (const word of names.split(" ")) {
+		const [name = "", most] = word.split("/");
 		TABLE.set(name, {
 			name,
 			role,
+			most: most === undefined ? null : Number(most),
 			bearsOn: "ports",
 			acts: "called",
 			chooses: false,
@@ -90,7 +95,7 @@ row("fork", "clone clone3", { makesNamespaces: true });
 row("exit", "exit exit_group", {});
 row("execve", "execve", { tolerant: true });
 row("execve", "execveat", { bearsOn: "files" });
-row("namespace", "unshare setns", { makesNamespaces: true });
+row("namespace", "unshare/1 setns/2", { makesNamespaces: true });
 row("user", "setuid setresuid", {});
 row("user", "setreuid setfsuid capset prctl", { bearsOn: "nothing" });
 
@@ -98,21 +103,24 @@ row("limit", "prlimit64 setrlimit", { tolerant: true, limits: [] });
 
 // A number may be free only since a close() that began after the call. So calls that make descriptors
 // act when they return.
-row("socket", "socket", { acts: "returned" });
-row("name", "bind connect", { chooses: true, onlySockets: true });
+row("socket", "socket/3", { acts: "returned" });
+row("name", "bind/3 connect/3", { chooses: true, onlySockets: true });
 // listen() binds a socket that has no port.
-row("name", "listen", { chooses: true, onlySockets: true });
-row("name", "getsockname getpeername shutdown", { onlySockets: true });
-row("option", "setsockopt getsockopt", { onlySockets: true });
-row("accept", "accept accept4", { acts: "returned", onlySockets: true });
-row("send", "write", { chooses: true });
-row("send", "writev send sendto sendmsg sendmmsg", { chooses: true, tolerant: true });
-row("receive", "read readv recv recvfrom recvmsg recvmmsg", { acts: "returned", tolerant: true });
+row("name", "listen/2", { chooses: true, onlySockets: true });
+row("name", "getsockname/3 getpeername/3 shutdown/2", { onlySockets: true });
+row("option", "setsockopt/5 getsockopt/5", { onlySockets: true });
+row("accept", "accept/3 accept4/4", { acts: "returned", onlySockets: true });
+row("send", "write/3", { chooses: true });
+row("send", "writev/3 send/4 sendto/6 sendmsg/3 sendmmsg/4", { chooses: true, tolerant: true });
+row("receive", "read/3 readv/3 recv/4 recvfrom/6 recvmsg/3 recvmmsg/5", {
+	acts: "returned",
+	tolerant: true,
+});
 
-row("close", "close", {});
-row("descriptor", "dup", { acts: "returned" });
-row("descriptor", "dup2 dup3", {});
-row("descriptor", "fcntl", { acts: "returned", tolerant: true });
+row("close", "close/1", {});
+row("descriptor", "dup/1", { acts: "returned" });
+row("descriptor", "dup2/2 dup3/3", {});
+row("descriptor", "fcntl/3", { acts: "returned", tolerant: true });
 row("file", "open openat", { acts: "returned" });
 // A write to a setting depends on the position of the file.
 row("file", "lseek", { bearsOn: "files" });
@@ -187,40 +195,6 @@ export function isReceive(name: string): boolean {
 	return call?.role === "receive" && call.bearsOn === "ports";
 }
 
-/** How many arguments the calls take that are typed most. The kernel takes no others. */
-const MOST_ARGUMENTS: ReadonlyMap<string, number> = new Map([
-	["socket", 3],
-	["bind", 3],
-	["connect", 3],
-	["listen", 2],
-	["getsockname", 3],
-	["getpeername", 3],
-	["shutdown", 2],
-	["setsockopt", 5],
-	["getsockopt", 5],
-	["accept", 3],
-	["accept4", 4],
-	["write", 3],
-	["writev", 3],
-	["send", 4],
-	["sendto", 6],
-	["sendmsg", 3],
-	["sendmmsg", 4],
-	["read", 3],
-	["readv", 3],
-	["recv", 4],
-	["recvfrom", 6],
-	["recvmsg", 3],
-	["recvmmsg", 5],
-	["close", 1],
-	["dup", 1],
-	["dup2", 2],
-	["dup3", 3],
-	["fcntl", 3],
-	["unshare", 1],
-	["setns", 2],
-]);
-
 /**
  * Whether somebody typed a call. Such a call has no result. A recorded call has none only if the
  * recording ended during the call.
@@ -231,11 +205,12 @@ export function isTyped(call: CallLine): boolean {
 
 /** Throws ScriptError for a typed call that has an unknown name or too many arguments. */
 export function checkTyped(file: string, { line, column, name, args }: CallLine): void {
-	if (systemCall(name) === null) {
+	const call = systemCall(name);
+	if (call === null) {
 		const expected = "a system call that concerns ports or descriptors";
 		throw new ScriptError(file, line, column, expected, name);
 	}
-	const extra = args[MOST_ARGUMENTS.get(name) ?? args.length];
+	const extra = args[call.most ?? args.length];
 	if (extra !== undefined)
 		throw new ScriptError(file, line, extra.value.column, ") after the last argument", "one more");
 }

@@ -124,9 +124,7 @@ describe("the other end of an MPTCP socket that is plain TCP", () => {
 		b connect 127.0.0.1:5000
 		`,
 	);
-	rule(
-		"gets a FIN, not a reset, if the MPTCP socket did not read its data",
-		`
+	const unread = `
 		tcp s
 		mptcp a
 		s bind 127.0.0.1:5000
@@ -135,24 +133,18 @@ describe("the other end of an MPTCP socket that is plain TCP", () => {
 		s accept c
 		c send 3 = 3
 		a close
-		c recv 9 = 0
-		`,
+		`;
+	rule(
+		"gets a FIN, not a reset, if the MPTCP socket did not read its data",
+		`${unread}
+		c recv 9 = 0`,
 		["6.1.176", "6.12.107", "6.17.13", "6.18.44", "*"],
 	);
 	// ae155060247b (6.18) does nothing after a fallback.
 	rule(
 		"got a reset before 6.18 if the MPTCP socket did not read its data",
-		`
-		tcp s
-		mptcp a
-		s bind 127.0.0.1:5000
-		s listen 4
-		a connect 127.0.0.1:5000
-		s accept c
-		c send 3 = 3
-		a close
-		c recv 9 = ECONNRESET
-		`,
+		`${unread}
+		c recv 9 = ECONNRESET`,
 		["6.3", "6.5", "6.13.7", "6.16"],
 	);
 });

@@ -173,10 +173,23 @@ function answerOfRemote(k: Stack, asoc: SctpAssociation, sent: SctpPacket, dst: 
 	}
 }
 
+/**
+ * The source of an answer to `to`: the address that the answered packet came to. sctp_v4_get_dst and
+ * sctp_v6_get_dst read an address of the other family as the wildcard, so the route selects the source.
+ * null: there is no route.
+ */
+function ootbSource(k: Stack, { dest, asoc }: SctpPacket, to: SctpAddr): SctpAddr | null {
+	if (dest.sin_family === to.sin_family || asoc === null) return dest;
+	const dst = sctp_get_af_specific(to.sin_family)?.getAnyDst(k, asoc, to);
+	return dst == null ? null : { ...dst.saddr, sin_port: dest.sin_port };
+}
+
 /** Answers a packet that belongs to no association: sctp_ootb_pkt_new. */
 export function sctpOotbTransmit(k: Stack, answered: SctpPacket, content: SctpChunkContent): void {
-	const { net, dest } = answered;
+	const { net } = answered;
 	const src = sctp_source(answered);
+	const dest = ootbSource(k, answered, src);
+	if (dest === null) return;
 	// By a route to lo packets to addresses of other hosts arrive. They cannot be a source.
 	if (dest.sin_family === AF_INET && __ip_dev_find(net, dest.sin_addr) === null) return;
 	const dif = sctp_get_af_specific(src.sin_family)?.deliverIfindex(net, src) ?? 0;

@@ -224,6 +224,21 @@ describe("an SCTP INIT that meets an association", () => {
 		`,
 	);
 	rule(
+		"is refused at the address by which it met the association, so its client may not notice",
+		`
+		sctp6 s b with SO_REUSEADDR
+		sctp a with SO_REUSEADDR
+		s bind [::]:5000
+		s listen 4
+		a bind 0.0.0.0:6000
+		b bind [::]:6000
+		a connect 127.0.0.1:5000
+		b start [2001:db8::10]:5000 = EINPROGRESS
+		b getopt SO_ERROR 4 = 00000000
+		b start [2001:db8::10]:5000 = EALREADY
+		`,
+	);
+	rule(
 		"completes the association that has had no answer",
 		`
 		sctp s a b with SO_REUSEADDR

@@ -527,6 +527,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "mptcp-fastopen-unconnects",
+		since: "6.4",
+		commit: "c2b2ae3925b6",
+		backports: ["6.1.176"],
+		summary:
+			"If a send with MSG_FASTOPEN fails, the MPTCP socket is unconnected and can connect again. Before, it stayed connected or connecting.",
+		modelled: true,
+	},
+	{
 		name: "mptcp-reset-is-no-end",
 		since: "6.4",
 		commit: "81c1d0290160",

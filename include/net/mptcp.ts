@@ -2,6 +2,7 @@
 /** MPTCP sockets and their first subflows (net/mptcp/protocol.h). */
 
 import type { Sk } from "../linux/handle.js";
+import type { TcpFastopenRequest } from "./sock.js";
 import type { Stack } from "./stack.js";
 
 /**
@@ -45,6 +46,10 @@ export interface MptcpSock {
 	can_ack: boolean;
 	/** The peer does not support MPTCP: MPTCP_FALLBACK_DONE. */
 	fallback: boolean;
+	/** The call that connects is a send with MSG_FASTOPEN. */
+	fastopening: boolean;
+	/** The request of a send with MSG_FASTOPEN that waits for its connection. Null: none waits. */
+	fastopen: TcpFastopenRequest | null;
 	/** connect() holds the sock: sock_owned_by_user. */
 	owned: boolean;
 	/** The sock becomes established when connect() releases it: MPTCP_SYNC_STATE. */

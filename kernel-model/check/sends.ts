@@ -18,7 +18,7 @@ import {
 	RTN_MULTICAST,
 } from "../../include/net/net_namespace.js";
 import { INET_DEFER_CONNECT, SEND_SHUTDOWN } from "../../include/net/sock.js";
-import { TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
+import { TFO_CLIENT_ENABLE, TFO_CLIENT_NO_COOKIE } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_ESTABLISHED,
@@ -33,6 +33,7 @@ import { IPPROTO_MPTCP, IPPROTO_SCTP, IPPROTO_TCP } from "../../include/uapi/lin
 import { inet_addr_type_table } from "../../net/ipv4/fib_frontend.js";
 import { ipLocalDeliverIfindex } from "../../net/ipv4/route.js";
 import { tcp_done } from "../../net/ipv4/tcp.js";
+import { tcp_fastopen_no_cookie } from "../../net/ipv4/tcp_fastopen.js";
 import { ip6LocalDeliverIfindex } from "../../net/ipv6/route.js";
 import { type Address, parseIpv4, parseIpv6, unmapped } from "../machine/address.js";
 import type { Kernel } from "../machine/kernel.js";
@@ -279,47 +280,28 @@ export class Sends {
 		const { tcp_metrics, ipv4 } = task.net.net;
 		if (!alone && recorded === -EOPNOTSUPP) ipv4.sysctl_tcp_fastopen &= ~TFO_CLIENT_ENABLE;
 		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
-		const cookies = tcp_metrics.size > 0 || this.cookie(task, call) === true;
+		const sk = nth(kernel.socket.sk, sock);
+		const cookies =
+			tcp_metrics.size > 0 ||
+			tcp_fastopen_no_cookie(kernel, sk, TFO_CLIENT_NO_COOKIE) ||
+			this.cookie(task, call) === true;
 		// fcntl() may not be recorded. Without a cookie, only a call that may sleep sends. With a
 		// cookie, a call that may not sleep sends as well.
 		const sent = recorded !== null && recorded > 0;
-		const nonblock =
-			error === "EINPROGRESS" || (sent ? cookies : flagged || (given & MSG_DONTWAIT) !== 0);
-		const sk = nth(kernel.socket.sk, sock);
-		if (kernel.sock.sk_protocol[sk] === IPPROTO_MPTCP) {
-			return this.connectMptcp(made, sk, to, message.addrlen, size, nonblock);
-		}
+		const says = error === "EINPROGRESS" || (given & MSG_DONTWAIT) !== 0;
+		const nonblock = says || (sent ? cookies : flagged);
 		let result = task.sendto(fd, size, to, message.addrlen, nonblock, given & MSG_FASTOPEN);
 		if (result === -ERESTARTSYS && recorded === null) result = task.waitForConnect(fd);
 		else if (result === -ERESTARTSYS) {
 			this.onWait(call.endTime ?? null);
 			result = task.connectSleeping(fd);
 		}
-		if (nonblock && !flagged && kernel.sock.skc_state[sk] === TCP_ESTABLISHED) {
+		if (nonblock && !flagged && !says && kernel.sock.skc_state[sk] === TCP_ESTABLISHED) {
 			kernel.socket.state[sock] = SS_CONNECTED; // as if it had waited
 		}
 		// How much of a long message goes with the SYN depends on memory.
 		const partly = sent && result > 0 && size > SYN_DATA;
 		return { result: partly ? recorded : result };
-	}
-
-	/** A fast open of an MPTCP socket: it connects and sends. */
-	private connectMptcp(
-		{ task, fd }: Made,
-		sk: number,
-		to: Address | null,
-		length: number,
-		size: number,
-		nonblock: boolean,
-	): Handled {
-		const { kernel } = this.world;
-		const connects = kernel.changes.has("mptcp-msg-fastopen"); // since 6.2, 1e777f39b4d7
-		if (!connects || kernel.sock.skc_state[sk] === TCP_LISTEN) {
-			return { result: task.sendto(fd, size, to, length, nonblock, MSG_FASTOPEN) };
-		}
-		if (to === null) return IGNORED;
-		const result = task.connect(fd, to, length, nonblock);
-		return { result: result === 0 ? task.sendto(fd, size, null, 0, true) : result };
 	}
 }
 

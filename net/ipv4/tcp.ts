@@ -180,7 +180,7 @@ export function tcp_free_fastopen_req(k: Stack, sk: Sk): void {
  * A send that connects: with MSG_FASTOPEN, or after a connect() that was deferred. Returns 0 or a
  * negative errno. `fo` is the request that it makes. It says how many bytes the SYN has.
  */
-function tcp_sendmsg_fastopen(
+export function tcp_sendmsg_fastopen(
 	k: Stack,
 	sk: Sk,
 	addr: Sockaddr | null,
@@ -196,7 +196,9 @@ function tcp_sendmsg_fastopen(
 	if (S.fastopen_req.has(sk)) return -EALREADY;
 	S.fastopen_req.set(sk, fo);
 	if ((S.inet_flags[sk] & INET_DEFER_CONNECT) !== 0) tcp_connect(k, sk);
-	const err = __inet_stream_connect(k, S.sk_socket[sk], addr, addr_len, nonblock, true);
+	// A subflow of MPTCP has the socket of its MPTCP sock: mptcp_sock_graft.
+	const sock = S.sk_socket[k.mptcp.conn.get(sk) ?? sk];
+	const err = __inet_stream_connect(k, sock, addr, addr_len, nonblock, true);
 	// The send goes on with its request in tcpSendmsgWait.
 	if (err === -ERESTARTSYS) return err;
 	fastopenEnds(k, sk);

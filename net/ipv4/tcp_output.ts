@@ -376,7 +376,7 @@ export function tcp_retransmit_skb(k: Stack, sk: Sk): void {
 	const S = k.sock;
 	const err = inet_sk_rebuild_header(k, sk);
 	if (err < 0) S.sk_err_soft[sk] = -err;
-	else if (S.skc_state[sk] === TCP_SYN_SENT) tcpSendSyn(k, sk);
+	else if (S.skc_state[sk] === TCP_SYN_SENT) tcpSendSyn(k, sk, 0);
 	else tcpSendUnacked(k, sk);
 }
 
@@ -389,11 +389,12 @@ export function tcp_send_active_reset(k: Stack, sk: Sk): void {
 	tcp_transmit_skb(k, sk, TCPHDR_RST | TCPHDR_ACK, 0);
 }
 
-function tcpSendSyn(k: Stack, sk: Sk): void {
+/** Sends a SYN. `fastopen` is TCPHDR_FASTOPEN or 0. */
+function tcpSendSyn(k: Stack, sk: Sk, fastopen: number): void {
 	// mptcp_syn_options: request_mptcp is cleared by a fallback.
 	const is_mptcp = (k.sock.sk_flags[sk] & SOCK_MPTCP) !== 0;
 	const mptcp = is_mptcp && mptcpSubflowCtx(k, sk)?.fallback === false ? TCPHDR_MPTCP : 0;
-	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp, 0);
+	tcp_transmit_skb(k, sk, TCPHDR_SYN | mptcp | fastopen, 0);
 }
 
 /** Most bytes of a SYN: a fragment of pages, which the kernel may have used in part. */
@@ -413,11 +414,11 @@ function tcp_send_syn_data(k: Stack, sk: Sk, fo: TcpFastopenRequest): void {
 		fo.copied = space;
 		S.syn_data[sk] = space;
 		if (tcp_fastopen_no_cookie(k, sk, TFO_CLIENT_NO_COOKIE)) {
-			tcpSendSyn(k, sk);
+			tcpSendSyn(k, sk, 0);
 			return;
 		}
 	}
-	tcp_transmit_skb(k, sk, TCPHDR_SYN | TCPHDR_FASTOPEN, 0);
+	tcpSendSyn(k, sk, TCPHDR_FASTOPEN);
 }
 
 /** The counts of a new connection. */
@@ -452,7 +453,7 @@ export function tcp_connect(k: Stack, sk: Sk): void {
 	S.snd_isn[sk] = newIsn(k, S.write_seq[sk] !== 0);
 	S.rcv_isn[sk] = 0;
 	const fo = S.fastopen_req.size === 0 ? undefined : S.fastopen_req.get(sk);
-	if (fo === undefined) tcpSendSyn(k, sk);
+	if (fo === undefined) tcpSendSyn(k, sk, 0);
 	else tcp_send_syn_data(k, sk, fo);
 	k.timers.mod_timer(icsk_retransmit_timer(sk), S.icsk_rto[sk]);
 }

@@ -23,12 +23,10 @@ import {
 } from "../../include/linux/net.js";
 import {
 	AF_INET6,
-	AF_UNSPEC,
 	MSG_DONTWAIT,
 	MSG_FASTOPEN,
 	MSG_MORE,
 	MSG_PEEK,
-	SIZEOF_SA_FAMILY,
 	type Sockaddr,
 } from "../../include/linux/socket.js";
 import { ipv6_addr_copy } from "../../include/net/ipv6.js";
@@ -49,9 +47,10 @@ import {
 	sock_error,
 	sock_graft,
 	sock_orphan,
+	type TcpFastopenRequest,
 } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
-import { TCP_TIMEWAIT_LEN, TFO_CLIENT_ENABLE } from "../../include/net/tcp.js";
+import { TCP_TIMEWAIT_LEN } from "../../include/net/tcp.js";
 import {
 	TCP_CLOSE,
 	TCP_CLOSE_WAIT,
@@ -80,7 +79,6 @@ import {
 	ECONNRESET,
 	EINPROGRESS,
 	EINVAL,
-	EISCONN,
 	ENOTCONN,
 	EOPNOTSUPP,
 	EPIPE,
@@ -88,8 +86,9 @@ import {
 } from "../../include/uapi/asm-generic/errno.js";
 import { IPPROTO_MPTCP } from "../../include/uapi/linux/in.js";
 import { process_backlog } from "../core/dev.js";
-import { NotModelled, proto_register, sk_clone, sk_free } from "../core/sock.js";
+import { proto_register, release_sock, sk_clone, sk_free } from "../core/sock.js";
 import {
+	__inet_stream_connect,
 	inet_getname,
 	inet_recvmsg,
 	inet_register_protosw,
@@ -105,6 +104,7 @@ import {
 	tcp_cleanup_rbuf,
 	tcp_disconnect,
 	tcp_init_sock,
+	tcp_sendmsg_fastopen,
 	tcp_set_state,
 	tcp_shutdown,
 	tcpWaits,
@@ -166,6 +166,8 @@ function newMptcpSock(initial: boolean, socket: Sock, first: Sk): MptcpSock {
 		can_ack: !initial,
 		fallback: false,
 		owned: false,
+		fastopening: false,
+		fastopen: null,
 		sync_state: false,
 		fully_established: !initial,
 		in_accept_queue: !initial,
@@ -295,22 +297,45 @@ export function __mptcp_clean_una(k: Stack, sk: Sk, msk: MptcpSock): void {
 }
 
 /**
- * Fast open of a listener. It fails, and every failure disconnects the socket. Returns a negative
- * errno. Throws NotModelled in other states.
+ * The begin of a send with MSG_FASTOPEN: it connects the socket. Each failure but -EINPROGRESS
+ * disconnects the socket, even a listener. Returns 0 if the rest of the data is to be sent, or a
+ * negative errno. mptcpConnectWait goes on after -ERESTARTSYS. `fo` is the request that the call
+ * makes. It says how many bytes the SYN has.
  */
-function mptcp_sendmsg_fastopen(k: Stack, sk: Sk, addr: Sockaddr | null, addr_len: number): number {
+function mptcp_sendmsg_fastopen(
+	k: Stack,
+	sk: Sk,
+	addr: Sockaddr | null,
+	addr_len: number,
+	flags: number,
+	fo: TcpFastopenRequest,
+): number {
 	const msk = mptcp_sk(k, sk);
-	if (!k.changes.has("mptcp-msg-fastopen")) return -EOPNOTSUPP; // since 6.2, 1e777f39b4d7
-	if (k.sock.skc_state[sk] !== TCP_LISTEN) {
-		throw new NotModelled("TCP fast open of an MPTCP socket");
+	const sock = k.sock.sk_socket[sk];
+	if (__mptcp_nmpc_socket(k, sk) === 0) return -EINVAL;
+	msk.fastopening = true;
+	let ret = tcp_sendmsg_fastopen(k, msk.first, addr, addr_len, true, fo);
+	msk.fastopening = false;
+	if (ret === -EINPROGRESS && (flags & MSG_DONTWAIT) === 0) {
+		ret = __inet_stream_connect(k, sock, addr, addr_len, false, true);
+		if (ret === -ERESTARTSYS) msk.fastopen = fo;
+	} else if (ret !== 0 && ret !== -EINPROGRESS && mptcp_disconnect(k, sk) === 0) {
+		// since 6.4, c2b2ae3925b6
+		if (k.changes.has("mptcp-fastopen-unconnects")) k.socket.state[sock] = SS_UNCONNECTED;
 	}
-	const { sysctl_tcp_fastopen } = sk_net(k, sk).ipv4;
-	const named = addr !== null && addr_len >= SIZEOF_SA_FAMILY;
-	const unspec = named && addr.sin_family === AF_UNSPEC;
-	let err = addr === null || named ? -EISCONN : -EINVAL;
-	if (unspec || (sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) === 0) err = -EOPNOTSUPP;
-	if (mptcp_disconnect(k, sk) === 0) k.socket.state[msk.socket] = SS_UNCONNECTED;
-	return err;
+	release_sock(k, sk);
+	return ret;
+}
+
+/** Continues a blocking connect() or a send that connects. Returns the result of the call. */
+function mptcpConnectWait(k: Stack, sock: Sock): number {
+	const sk = k.socket.sk[sock];
+	const msk = mptcp_sk(k, sk);
+	const err = inet_wait_for_connect(k, sock);
+	const fo = msk.fastopen;
+	if (err === -ERESTARTSYS || fo === null) return err;
+	msk.fastopen = null;
+	return err !== 0 ? err : mptcpSendRest(k, sk, fo.size, fo.copied, 0);
 }
 
 /** Sends `size` bytes on the subflow. Returns the number of bytes or a negative errno. */
@@ -322,7 +347,19 @@ function mptcp_sendmsg(
 	size: number,
 	flags: number,
 ): number {
-	if ((flags & MSG_FASTOPEN) !== 0) return mptcp_sendmsg_fastopen(k, sk, addr, addr_len);
+	if ((flags & MSG_FASTOPEN) === 0) return mptcpSendRest(k, sk, size, 0, flags);
+	if (!k.changes.has("mptcp-msg-fastopen")) return -EOPNOTSUPP; // since 6.2, 1e777f39b4d7
+	// since 6.4, ddb1a072f858
+	const always = k.changes.has("mptcp-set-up-while-closed");
+	if (!always && __mptcp_nmpc_socket(k, sk) === 0) return mptcpSendRest(k, sk, size, 0, flags);
+	const fo = { data: true, size, copied: 0, write_pending: false, sends: true };
+	const err = mptcp_sendmsg_fastopen(k, sk, addr, addr_len, flags, fo);
+	if (err === -EINPROGRESS && fo.copied > 0) return fo.copied;
+	return err !== 0 ? err : mptcpSendRest(k, sk, size, fo.copied, flags);
+}
+
+/** The part of mptcp_sendmsg after the fast open, which has sent `copied` of `size` bytes. */
+function mptcpSendRest(k: Stack, sk: Sk, size: number, copied: number, flags: number): number {
 	const S = k.sock;
 	const open = TCPF_ESTABLISHED | TCPF_CLOSE_WAIT;
 	const state = 1 << S.skc_state[sk];
@@ -338,8 +375,10 @@ function mptcp_sendmsg(
 	}
 	const { first } = mptcp_sk(k, sk);
 	// If the subflow has ended, the data waits for another one.
-	if (((1 << S.skc_state[first]) & open) === 0) return size;
-	return sk_prot(k, first).sendmsg(k, first, addr, addr_len, size, flags & ~MSG_MORE);
+	if (((1 << S.skc_state[first]) & open) === 0 || size === copied) return size;
+	const sent = flags & ~(MSG_MORE | MSG_FASTOPEN);
+	const ret = sk_prot(k, first).sendmsg(k, first, null, 0, size - copied, sent);
+	return ret < 0 ? ret : copied + ret;
 }
 
 /** The subflow has ended after a fallback, and the worker does not look at a closed sock. */
@@ -623,6 +662,8 @@ function mptcp_copy_inaddrs(k: Stack, sk: Sk, ssk: Sk): void {
 function mptcp_disconnect(k: Stack, sk: Sk): number {
 	const msk = mptcp_sk(k, sk);
 	if (tcpWaits(k, sk)) return -EBUSY;
+	// mptcp_sendmsg_fastopen disconnects. Since 6.4, c2b2ae3925b6, this is an error.
+	if (msk.fastopening) return k.changes.has("mptcp-fastopen-unconnects") ? -EBUSY : 0;
 	mptcp_check_listen_stop(k, sk, msk);
 	mptcp_set_state(k, sk, TCP_CLOSE);
 	k.timers.del_timer(sk_timer(sk));
@@ -775,7 +816,7 @@ const mptcp_stream_ops: ProtoOps = {
 	release: inet_release,
 	bind: mptcp_bind,
 	connect: inet_stream_connect,
-	connect_wait: inet_wait_for_connect,
+	connect_wait: mptcpConnectWait,
 	accept: mptcp_stream_accept,
 	getname: inet_getname,
 	listen: mptcp_listen,
@@ -791,7 +832,7 @@ const mptcp_v6_stream_ops: ProtoOps = {
 	release: inet_release,
 	bind: mptcp_bind,
 	connect: inet_stream_connect,
-	connect_wait: inet_wait_for_connect,
+	connect_wait: mptcpConnectWait,
 	accept: mptcp_stream_accept,
 	getname: inet6_getname,
 	listen: mptcp_listen,

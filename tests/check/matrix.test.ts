@@ -83,6 +83,11 @@ const TOGETHER: Readonly<Record<string, Side>> = {
 		(has) => !has("udp-reuseport-rescored") || has("udp-reuseport-rescored-upwards"),
 		["udp-reuseport-rescored", "udp-reuseport-rescored-upwards"],
 	],
+	// 6.1 has both functions, but refuses MSG_FASTOPEN.
+	"mptcp-fastopen-unconnects": [
+		(has) => has("mptcp-msg-fastopen") && has("mptcp-fastopen-unconnects"),
+		["mptcp-fastopen-unconnects"],
+	],
 	"mptcp-fastclose-once": FASTCLOSE,
 	"mptcp-disconnect-resets": FASTCLOSE,
 };
@@ -114,6 +119,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"mptcp-linger-zero-aborts": ["ENOTCONN", "0 127.0.0.1"],
 	"mptcp-set-up-while-closed": ["EINVAL", "0"],
 	"mptcp-tcp-options-refused": ["ENOPROTOOPT", "EOPNOTSUPP"],
+	"mptcp-fastopen-unconnects": ["EINPROGRESS", "EISCONN"],
 	"mptcp-msg-fastopen": ["EISCONN", "EOPNOTSUPP"],
 	"mptcp-local-port-range": ["0", "ENOPROTOOPT"],
 	"mptcp-subflow-shutdown": ["0", "EADDRINUSE"],

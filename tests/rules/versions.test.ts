@@ -35,6 +35,7 @@ import {
 	SO_ACCEPTCONN,
 	SO_ERROR,
 	SO_KEEPALIVE,
+	SO_LINGER,
 	SO_REUSEADDR,
 	SO_REUSEPORT,
 	SOCK_DCCP,
@@ -495,6 +496,25 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[Uint8Array.of(104, 0, 0, 0), 0],
 		[Uint8Array.of(104, 0, 0, 0), -ENOTCONN],
+	],
+	"mptcp-fastopen-unconnects": [
+		"6.3",
+		"6.4",
+		(version) => {
+			const { task } = boot(version);
+			const listener = task.tcp();
+			task.bind(listener, at("127.0.0.1", 5000));
+			task.listen(listener, 1);
+			const fd = mptcp(task);
+			task.connect(fd, at("127.0.0.1", 5000));
+			const child = task.accept(listener);
+			task.setsockopt(child, SOL_SOCKET, SO_LINGER, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+			task.close(child);
+			task.sendto(fd, 1, null, 0, true, MSG_FASTOPEN);
+			return task.connect(fd, at("127.0.0.1", 5000), 16, true);
+		},
+		-EISCONN,
+		-EINPROGRESS,
 	],
 	"mptcp-msg-fastopen": [
 		"6.1.189",

@@ -630,6 +630,15 @@ export const CHANGES = [
 		modelled: true,
 	},
 	{
+		name: "udp6-connect-changes-cork",
+		since: "7.0",
+		commit: "4e6c91cf60f2",
+		backports: [],
+		summary:
+			"connect() of a UDP socket over IPv6 also changes the destination of a datagram that MSG_MORE or UDP_CORK holds back, as over IPv4.",
+		modelled: true,
+	},
+	{
 		name: "port-step-width",
 		since: "7.1",
 		commit: "7da62262ec96",

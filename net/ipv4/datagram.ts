@@ -7,7 +7,7 @@ import { netif_is_l3_master } from "../../include/linux/netdevice.js";
 import { AF_INET, SIZEOF_SOCKADDR_IN, type Sockaddr } from "../../include/linux/socket.js";
 import { inet_sk_flowi_flags, ip_sock_rt_scope } from "../../include/net/inet_sock.js";
 import { type Net, RTN_BROADCAST } from "../../include/net/net_namespace.js";
-import { SOCK_BROADCAST, sk_net, sk_prot } from "../../include/net/sock.js";
+import { SOCK_BROADCAST, sk_net, sk_prot, type UdpPending } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
 import { TCP_ESTABLISHED } from "../../include/net/tcp_states.js";
 import { EACCES, EAFNOSUPPORT, EINVAL } from "../../include/uapi/asm-generic/errno.js";
@@ -46,7 +46,7 @@ export function __ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 		pending.saddr = saddr;
 		pending.daddr = daddr;
 		pending.dport = usin.sin_port;
-	}
+	} else if (pending !== undefined) corkLost(pending);
 	if (err < 0) {
 		if (S.skc_state[sk] === TCP_ESTABLISHED) {
 			cork_fl.set(sk, { saddr, daddr, dport: usin.sin_port, cached: false });
@@ -66,6 +66,16 @@ export function __ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_le
 	reuseport_has_conns_set(k, sk);
 	S.skc_state[sk] = TCP_ESTABLISHED;
 	return 0;
+}
+
+/**
+ * A connect() over the other IP version wrote its flow over the one of a datagram that is held back.
+ * inet->cork.fl is a union, so the datagram goes to an address that nobody has.
+ */
+export function corkLost(pending: UdpPending): void {
+	pending.arrives = false;
+	pending.dif = 0;
+	pending.refused = false;
 }
 
 export function ip4_datagram_connect(k: Stack, sk: Sk, usin: Sockaddr, addr_len: number): number {

@@ -34,8 +34,9 @@ import { EAFNOSUPPORT, EINVAL, ENETUNREACH } from "../../include/uapi/asm-generi
 import { INADDR_LOOPBACK } from "../../include/uapi/linux/in.js";
 import { sk_dev_equal_l3scope } from "../core/sock.js";
 import { reuseport_has_conns_set } from "../core/sock_reuseport.js";
-import { __ip4_datagram_connect } from "../ipv4/datagram.js";
+import { __ip4_datagram_connect, corkLost } from "../ipv4/datagram.js";
 import { ip6_dst_lookup_flow } from "./ip6_output.js";
+import { ip6LocalDeliverIfindex } from "./route.js";
 
 /**
  * Looks up the route to the peer that the sock connects to. If `fix_sk_saddr` is true and the sock
@@ -46,6 +47,8 @@ function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean): numbe
 	const at = sk * 4;
 	const oif = S.skc_bound_dev_if[sk];
 	const err = ip6_dst_lookup_flow(k, sk, S.np_saddr, at, S.skc_v6_daddr, at, oif);
+	// since 7.0, 4e6c91cf60f2
+	if (k.changes.has("udp6-connect-changes-cork")) corkTakesFlow(k, sk);
 	if (err < 0) return err;
 	if (fix_sk_saddr) {
 		const { fl6 } = sk_net(k, sk);
@@ -57,6 +60,23 @@ function ip6_datagram_dst_update(k: Stack, sk: Sk, fix_sk_saddr: boolean): numbe
 		}
 	}
 	return 0;
+}
+
+/**
+ * The flow in net.fl6 is also that of a datagram that is held back: both are in inet->cork.fl. The
+ * datagram keeps its route.
+ */
+function corkTakesFlow(k: Stack, sk: Sk): void {
+	const pending = k.sock.udp_pending.get(sk);
+	if (pending === undefined) return;
+	const { v6, dif } = pending;
+	corkLost(pending);
+	if (v6 === null) return;
+	const net = sk_net(k, sk);
+	ipv6_addr_copy(v6.saddr, 0, net.fl6.saddr, 0);
+	ipv6_addr_copy(v6.daddr, 0, net.fl6.daddr, 0);
+	pending.dport = k.sock.skc_dport[sk];
+	if (dif !== 0) pending.dif = ip6LocalDeliverIfindex(net, v6.daddr, 0, pending.oif);
 }
 
 /** A label in C: connect() of an AF_INET6 sock over IPv4. Sets its v4-mapped addresses as well. */

@@ -120,6 +120,7 @@ const ANSWERS: Readonly<Record<string, [yes: string, no: string]>> = {
 	"mptcp-set-up-while-closed": ["EINVAL", "0"],
 	"mptcp-tcp-options-refused": ["ENOPROTOOPT", "EOPNOTSUPP"],
 	"mptcp-fastopen-unconnects": ["EINPROGRESS", "EISCONN"],
+	"udp6-connect-changes-cork": ["ECONNREFUSED", "1"],
 	"mptcp-msg-fastopen": ["EISCONN", "EOPNOTSUPP"],
 	"mptcp-local-port-range": ["0", "ENOPROTOOPT"],
 	"mptcp-subflow-shutdown": ["0", "EADDRINUSE"],

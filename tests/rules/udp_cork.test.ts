@@ -103,18 +103,40 @@ describe("a datagram that is held back over IPv4", () => {
 });
 
 describe("a datagram that is held back over IPv6", () => {
-	rule(
-		"keeps its address at a later connect()",
-		`
+	const HELD = `
 		udp6 r t s
 		r bind [::1]:5000
 		t bind [::1]:5001
-		s more 3 [::1]:5000 = 3
+		s connect [::1]:5000
+		s more 3 = 3
+		`;
+	rule(
+		"keeps its address at a later connect() before 7.0",
+		`${HELD}
 		s connect [::1]:5001
 		s send 1 = 1
 		r recv 99 = 4
 		s send 2 = 2
 		t recv 99 = 2`,
+		["6.3", "6.12", "6.19.14"],
+	);
+	rule(
+		"goes to the address of a later connect() since 7.0",
+		`${HELD}
+		s connect [::1]:5001
+		s send 1 = 1
+		t recv 99 = 4
+		r recv 99 = EAGAIN`,
+		["7.0", "7.3"],
+	);
+	rule(
+		"is lost after a connect() over IPv4",
+		`${HELD}
+		s connect [::ffff:127.0.0.1]:5001
+		s send 1 = 1
+		t recv 99 = EAGAIN
+		r recv 99 = EAGAIN
+		s send 2 = 2`,
 	);
 	rule(
 		"does not take data for a v4-mapped address",
@@ -122,5 +144,19 @@ describe("a datagram that is held back over IPv6", () => {
 		udp6 s
 		s more 3 [::1]:5000 = 3
 		s send 1 [::ffff:127.0.0.1]:5000 = EINVAL`,
+	);
+});
+
+describe("a datagram that is held back over IPv4 by an IPv6 socket", () => {
+	rule(
+		"is lost after a connect() over IPv6 since 7.0",
+		`
+		udp6 r s
+		r bind [::ffff:127.0.0.1]:5000
+		s more 3 [::ffff:127.0.0.1]:5000 = 3
+		s connect [::1]:5001
+		s send 1 = 1
+		r recv 99 = EAGAIN`,
+		["7.0", "7.3"],
 	);
 });

@@ -4,7 +4,7 @@
  * with the old result and the first version with the new one.
  */
 import { describe, expect, it } from "vitest";
-import { MSG_FASTOPEN, SOL_TCP } from "../../include/linux/socket.js";
+import { MSG_FASTOPEN, MSG_MORE, SOL_TCP } from "../../include/linux/socket.js";
 import {
 	type Address,
 	AF_INET,
@@ -14,6 +14,7 @@ import {
 	EADDRNOTAVAIL,
 	EAGAIN,
 	EBUSY,
+	ECONNREFUSED,
 	ECONNRESET,
 	EINPROGRESS,
 	EINVAL,
@@ -496,6 +497,22 @@ const PROGRAMS: Record<string, [string, string, (version: string) => unknown, un
 		},
 		[Uint8Array.of(104, 0, 0, 0), 0],
 		[Uint8Array.of(104, 0, 0, 0), -ENOTCONN],
+	],
+	"udp6-connect-changes-cork": [
+		"6.19",
+		"7.0",
+		(version) => {
+			const { task } = boot(version);
+			const [receiver, sender] = [0, 1].map(() => task.socket(AF_INET6, SOCK_DGRAM, 0));
+			task.bind(receiver, at("::1", 5001));
+			task.connect(sender, at("::1", 5001));
+			task.sendto(sender, 2, null, 0, undefined, MSG_MORE);
+			task.connect(sender, at("::1", 5002));
+			task.send(sender, 1);
+			return task.send(sender, 1);
+		},
+		1,
+		-ECONNREFUSED,
 	],
 	"mptcp-fastopen-unconnects": [
 		"6.3",

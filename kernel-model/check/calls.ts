@@ -17,7 +17,7 @@ import { NotModelled } from "../../net/core/sock.js";
 import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
-import { isReceive, isSend, systemCall } from "../script/calls.js";
+import { asFcntl, isReceive, isSend, opensNamespace, systemCall } from "../script/calls.js";
 import type { CallLine } from "../script/strace.js";
 import { Connections } from "./connections.js";
 import { Descriptors } from "./descriptors.js";
@@ -84,7 +84,8 @@ export class Calls {
 			case "file":
 				return this.files.open(made);
 			default:
-				return call.name === "ioctl" ? this.files.opensNamespace(made) : this.onDescriptor(made);
+				if (opensNamespace(call)) return this.files.opensNamespace(made);
+				return this.onDescriptor(made);
 		}
 	}
 
@@ -115,7 +116,9 @@ export class Calls {
 		if (sock < 0 && checking && isSend(call.name)) this.netlink.send(task, fd, call);
 		const row = systemCall(call.name);
 		if (row?.role === "close") return this.close(made);
-		if (call.name === "fcntl") return this.descriptors.fcntl(task, fd, call, recorded);
+		if (call.name === "fcntl" || call.name === "ioctl") {
+			return this.descriptors.fcntl(task, fd, asFcntl(call), recorded);
+		}
 		if (row?.role === "descriptor") return this.descriptors.dup(made);
 		if (checking && !own) this.descriptors.passed(task, call, recorded);
 		if (sock < 0) {

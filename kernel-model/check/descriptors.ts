@@ -311,7 +311,9 @@ export class Descriptors {
 		} else if (name === "F_SETFL" && (recorded === 0 || call.result === null)) {
 			const flags = call.args[2]?.value;
 			const nonblock = flags?.kind === "flags" && flags.names.includes("O_NONBLOCK");
+			if (task.fileOf(fd) === 0 && recorded === null) return { result: -EBADF };
 			task.setNonblock(fd, nonblock);
+			if (recorded === null) return { result: 0 };
 		}
 		return IGNORED;
 	}

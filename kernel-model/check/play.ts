@@ -27,6 +27,7 @@ import { nth } from "../machine/nth.js";
 import { type Snapshot, Snapshots } from "../machine/snapshot.js";
 import type { Task } from "../machine/task.js";
 import {
+	asFcntl,
 	checkTyped,
 	choosesPort,
 	EXHAUSTED,
@@ -501,8 +502,7 @@ export class Player {
 		if (row === null || row.bearsOn === "nothing") return false;
 		if (row.bearsOn === "files" && !opensNamespace(call)) {
 			if (recorded !== null && recorded >= 0) this.passedOver(call, row.role);
-			else if (call.result === null) this.ioctl(world.task(call.pid ?? 0), call);
-			return false;
+			return call.result === null && asFcntl(call) !== call;
 		}
 		if (call.opaque) return false;
 		if (!row.limits.includes(recordedError ?? "")) return true;

@@ -17,6 +17,7 @@ import { type Outcome, type PlayOptions, playScript, readScript } from "../check
 import { nth } from "../machine/nth.js";
 import type { KernelDraw } from "../machine/random.js";
 import {
+	asFcntl,
 	checkTyped,
 	choosesPort,
 	isFork,
@@ -263,7 +264,8 @@ export class Recorder {
 			pending = [];
 		};
 		const { lines } = this.script;
-		for (const [at, line] of lines.entries()) {
+		for (const [at, given] of lines.entries()) {
+			const line = given.kind === "call" ? asFcntl(given) : given;
 			// A line that is not understood is left out, and the command names it.
 			if (line.kind === "call" && line.problem === null && isTyped(line))
 				checkTyped(this.script.file, line);

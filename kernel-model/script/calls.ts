@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import { type CallLine, ScriptError } from "./syntax.js";
+import { type Arg, type CallLine, ScriptError } from "./syntax.js";
 
 /** System calls: one row per call, with everything that the rooms know about it. */
 
@@ -165,6 +165,39 @@ export function isRelevant(name: string): boolean {
 export function opensNamespace(call: CallLine): boolean {
 	const request = call.name === "ioctl" ? call.args[1]?.value : undefined;
 	return request?.kind === "flags" && request.names[0] === "SIOCGSKNS";
+}
+
+/** The fcntl() that has the effect of an ioctl(FIONBIO); another call as it is. */
+export function asFcntl(call: CallLine): CallLine {
+	if (call.name !== "ioctl") return call;
+	const [fd, request, arg] = call.args;
+	if (fd?.value.kind !== "int" || request?.value.kind !== "flags") return call;
+	const on = arg?.value.kind === "array" ? arg.value.items[0] : undefined;
+	if (arg === undefined || request.value.names[0] !== "FIONBIO" || on?.kind !== "int") return call;
+	const flags = on.value !== 0 ? ["O_RDWR", "O_NONBLOCK"] : ["O_RDWR"];
+	const args = [fd, named(request, ["F_SETFL"]), named(arg, flags)];
+	const text = `fcntl(${fd.value.value}, F_SETFL, ${flags.join("|")})`;
+	const { line, column, endLine, pid, time, endTime, result, split, unresumed } = call;
+	const read = { opaque: false, problem: null, args, text };
+	return {
+		kind: "call",
+		name: "fcntl",
+		line,
+		column,
+		endLine,
+		pid,
+		time,
+		endTime,
+		result,
+		split,
+		unresumed,
+		...read,
+	};
+}
+
+/** The constants `names` in the place of an argument. */
+function named({ value: { column } }: Arg, names: string[]): Arg {
+	return { name: null, fd: null, value: { kind: "flags", names, extra: 0, column } };
 }
 
 /** Whether a call that the reader does not understand is an error in a script. */

@@ -51,6 +51,16 @@ it("ioctl(FIONBIO) without a result has its effect", () => {
 	expect(outcomes.at(-1)?.text).toContain("EINPROGRESS");
 });
 
+it.each([
+	["fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK)", 0],
+	["ioctl(3, FIONBIO, [1])", 0],
+	["fcntl(9, F_SETFL, O_RDWR)", -9],
+	["ioctl(9, FIONBIO, [1])", -9],
+])("%s without a result returns %i", (text, result) => {
+	const outcomes = play(["socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)", text]);
+	expect(outcomes.at(-1)).toMatchObject({ result });
+});
+
 it("a disconnected socket is not called connected to itself", () => {
 	const lines = [
 		"socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 3",

@@ -181,6 +181,16 @@ describe.skipIf(missing !== null)(
 			expect(shown.slice(-2)).toEqual([4, "ERESTARTSYS"]);
 		});
 
+		it("sets O_NONBLOCK where the script has ioctl(FIONBIO)", async () => {
+			const outcomes = await live(`
+				socket(AF_INET, SOCK_STREAM, IPPROTO_IP)
+				ioctl(3, FIONBIO, [1])
+				listen(3, 1)
+				accept(3, NULL, NULL)
+			`);
+			expect(outcomes.at(-1)).toMatchObject({ recordedError: "EAGAIN", verdict: "match" });
+		});
+
 		it("plays each script in a fresh namespace", async () => {
 			const text = `
 				socket(AF_INET, SOCK_STREAM, IPPROTO_IP)

@@ -48,6 +48,17 @@ describe("a plan", () => {
 		expect(mainOf(inC(text, { own: true }))).toContain("5000)), 0);");
 	});
 
+	it.each(["", " = 0"])("makes an ioctl(FIONBIO)%s by fcntl()", (result) => {
+		const text = [
+			`socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)${result && " = 3"}`,
+			`ioctl(3, FIONBIO, [1])${result}`,
+			`fcntl(3, F_SETFL, O_RDWR)${result}`,
+		].join("\n");
+		const main = mainOf(inC(text));
+		expect(main).toContain("CHECK(fcntl(fd3, F_SETFL, O_RDWR | O_NONBLOCK), 0);");
+		expect(main).toContain("CHECK(fcntl(fd3, F_SETFL, O_RDWR), 0);");
+	});
+
 	it("expects another result of the last call if told", () => {
 		const text = `socket(AF_INET, SOCK_STREAM, IPPROTO_TCP)\nbind(3, ${at(5000)}, 16)`;
 		expect(mainOf(inC(text, { should: -98 }))).toContain("5000)), -EADDRINUSE);");

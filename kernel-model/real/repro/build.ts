@@ -11,7 +11,7 @@ import { CLONE_FILES, CLONE_NEWNET, CLONE_NEWUSER } from "../../../include/uapi/
 import { eventsOf } from "../../check/order.js";
 import type { Address } from "../../machine/address.js";
 import { nth } from "../../machine/nth.js";
-import { isFork, isRelevant, systemCall } from "../../script/calls.js";
+import { asFcntl, isFork, isRelevant, systemCall } from "../../script/calls.js";
 import { errnoOf } from "../../script/operands.js";
 import { runSetup, SetupError } from "../../script/setup.js";
 import { type CallLine, type Parsed, ScriptError, type SetupLine } from "../../script/strace.js";
@@ -291,7 +291,8 @@ class Builder {
 		return null;
 	}
 
-	private call(call: CallLine): void {
+	private call(given: CallLine): void {
+		const call = asFcntl(given);
 		if (call.opaque || call.unresumed || !isRelevant(call.name)) return;
 		this.wait(call);
 		if (isFork(call.name)) {

@@ -77,6 +77,7 @@ export const SCTP_ADDR6_PEERSUPP = 0x00000004;
 export const SCTP_ADDR4_ALLOWED = 0x00000008;
 
 /** Options of level SOL_SCTP. */
+export const SCTP_NODELAY = 3;
 export const SCTP_I_WANT_MAPPED_V4_ADDR = 12;
 export const SCTP_REUSE_PORT = 36;
 export const SCTP_SOCKOPT_BINDX_ADD = 100;
@@ -247,6 +248,8 @@ export interface SctpAssociation {
 	/** Only carries an INIT ACK or a cookie. It is in no table. */
 	temp: boolean;
 	c: SctpCookie;
+	/** The last send had MSG_MORE, so its data waits for more. */
+	force_delay: boolean;
 	/** The cookie of the peer, while a COOKIE ECHO has no answer. */
 	cookie: SctpSignedCookie | null;
 	/** Time until the next T1 expires, ms, and the counters by which it doubles. */
@@ -268,6 +271,8 @@ interface SctpSock {
 	type: number;
 	/** SCTP_REUSE_PORT. It has the effect of SO_REUSEADDR. */
 	reuse: boolean;
+	/** SCTP_NODELAY. */
+	nodelay: boolean;
 	/** SCTP_I_WANT_MAPPED_V4_ADDR. */
 	v4mapped: boolean;
 	ep: SctpEndpoint;

@@ -97,7 +97,7 @@ export class Sends {
 		if (sent === null) return IGNORED;
 		const several = call.name === "sendmmsg";
 		const unbound = S.skc_num[sk] === 0;
-		const held = isUdp(protocol) ? MSG_MORE : 0;
+		const held = isUdp(protocol) || protocol === IPPROTO_SCTP ? MSG_MORE : 0;
 		const flags = this.messageFlags(call) & (MSG_DONTROUTE | MSG_OOB | held);
 		let result = 0;
 		for (const message of sent.messages) {

@@ -71,6 +71,7 @@ export function sctp_association_new(
 		id: -1,
 		temp,
 		c: { my_vtag: ++k.sctp_globals.vtags, peer_vtag: 0, my_ttag: 0, peer_ttag: 0 },
+		force_delay: false,
 		cookie: null,
 		t1: SCTP_RTO_INITIAL,
 		init_err_counter: 0,

@@ -26,6 +26,7 @@ import {
 	type SctpDataChunk,
 	type SctpDst,
 	type SctpPacket,
+	sctp_sk,
 } from "../../include/net/sctp.js";
 import { sk_net } from "../../include/net/sock.js";
 import type { Stack } from "../../include/net/stack.js";
@@ -113,15 +114,18 @@ export function sctpPacketTransmitChunks(
 }
 
 /**
- * Whether data may leave in a packet. While data is not acknowledged, data of an established
- * association leaves only in a packet that carries something else as well (Nagle).
+ * Whether data may leave in a packet. Data of an established association waits for more data after a
+ * send with MSG_MORE, and while older data is not acknowledged (Nagle). It leaves with a packet that
+ * carries something else as well. Packets have no limit of size here.
  */
-export function sctp_packet_can_append_data(asoc: SctpAssociation, packet: OutPacket): boolean {
-	return (
-		asoc.outqueue.transmitted.length === 0 ||
-		packet.chunks.length > 0 ||
-		asoc.state !== SCTP_STATE_ESTABLISHED
-	);
+export function sctp_packet_can_append_data(
+	k: Stack,
+	asoc: SctpAssociation,
+	packet: OutPacket,
+): boolean {
+	const inflight = asoc.outqueue.transmitted.length;
+	if ((inflight === 0 || sctp_sk(k, asoc.sk).nodelay) && !asoc.force_delay) return true;
+	return packet.chunks.length > 0 || asoc.state !== SCTP_STATE_ESTABLISHED;
 }
 
 export function appendData(

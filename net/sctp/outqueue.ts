@@ -98,7 +98,7 @@ function sctp_outq_flush_data(k: Stack, asoc: SctpAssociation, packets: OutPacke
 	const cookie = echoes ? packets.at(-1) : undefined;
 	for (let size = out_chunk_list[0]; size !== undefined; size = out_chunk_list[0]) {
 		const packet = cookie ?? packetTo(asoc, packets, null);
-		if (!sctp_packet_can_append_data(asoc, packet)) break;
+		if (!sctp_packet_can_append_data(k, asoc, packet)) break;
 		out_chunk_list.shift();
 		const data = { tsn: outqueue.next_tsn++, size };
 		appendData(k, asoc, packet, data);

@@ -15,6 +15,7 @@ import {
 	AF_INET6,
 	AF_UNSPEC,
 	MSG_DONTWAIT,
+	MSG_MORE,
 	MSG_PEEK,
 	SIN6_LEN_RFC2133,
 	SIZEOF_SA_FAMILY,
@@ -31,6 +32,7 @@ import { ipv6_addr_v4mapped } from "../../include/net/ipv6.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import {
 	SCTP_I_WANT_MAPPED_V4_ADDR,
+	SCTP_NODELAY,
 	SCTP_REUSE_PORT,
 	SCTP_SOCKET_TCP,
 	SCTP_SOCKET_UDP,
@@ -429,6 +431,7 @@ function sctp_sendmsg(
 			asoc = made;
 			sctpLockSock(k, sk);
 			sctp_primitive_ASSOCIATE(k, asoc);
+			asoc.force_delay = (flags & MSG_MORE) !== 0;
 			sctp_primitive_SEND(k, asoc, size);
 			sctpReleaseSock(k);
 			const nonblock = (flags & MSG_DONTWAIT) !== 0;
@@ -442,6 +445,7 @@ function sctp_sendmsg(
 		return sctp_error(k, sk, -EPIPE);
 	}
 	sctpLockSock(k, sk);
+	asoc.force_delay = (flags & MSG_MORE) !== 0;
 	const err = sctp_primitive_SEND(k, asoc, size);
 	sctpReleaseSock(k);
 	return err === 0 ? size : sctp_error(k, sk, err);
@@ -470,6 +474,13 @@ function sctp_recvmsg(k: Stack, sk: Sk, size: number, flags: number): number {
 	// sctp_wait_for_packet
 	if (sp.ep.asocs.length === 0 && !sctp_sstate(k, sk, SCTP_SS_LISTENING)) return -ENOTCONN;
 	return -ERESTARTSYS;
+}
+
+/** SCTP_NODELAY. */
+function sctp_setsockopt_nodelay(k: Stack, sk: Sk, kopt: Uint8Array): number {
+	if (kopt.length < 4) return -EINVAL;
+	sctp_sk(k, sk).nodelay = intAt(kopt) !== 0;
+	return 0;
 }
 
 /** SCTP_I_WANT_MAPPED_V4_ADDR. */
@@ -512,6 +523,8 @@ export function sctp_setsockopt(
 		case SCTP_SOCKOPT_BINDX_ADD:
 		case SCTP_SOCKOPT_BINDX_REM:
 			return sctp_setsockopt_bindx(k, sk, kopt, optname);
+		case SCTP_NODELAY:
+			return sctp_setsockopt_nodelay(k, sk, kopt);
 		case SCTP_I_WANT_MAPPED_V4_ADDR:
 			return sctp_setsockopt_mappedv4(k, sk, kopt);
 		case SCTP_REUSE_PORT:
@@ -596,6 +609,7 @@ function sctp_init_sock(k: Stack, sk: Sk): void {
 	k.sctp_globals.socks.set(sk, {
 		type: k.sock.sk_type[sk] === SOCK_SEQPACKET ? SCTP_SOCKET_UDP : SCTP_SOCKET_TCP,
 		reuse: false,
+		nodelay: false,
 		v4mapped: true,
 		ep: sctp_endpoint_new(sk),
 		receive_queue: [],
@@ -635,6 +649,8 @@ export function sctp_getsockopt(
 	switch (optname) {
 		case SCTP_I_WANT_MAPPED_V4_ADDR:
 			return optlen < 4 ? -EINVAL : intBytes(sctp_sk(k, sk).v4mapped ? 1 : 0);
+		case SCTP_NODELAY:
+			return optlen < 4 ? -EINVAL : intBytes(sctp_sk(k, sk).nodelay ? 1 : 0);
 		case SCTP_REUSE_PORT:
 			return optlen < 4 ? -EINVAL : intBytes(sctp_sk(k, sk).reuse ? 1 : 0);
 		default:
@@ -918,6 +934,7 @@ function sctp_sock_migrate(k: Stack, oldsk: number, newsk: Sk, assoc: SctpAssoci
 	const newsp = sctp_sk(k, newsk);
 	newsp.reuse = oldsp.reuse;
 	newsp.v4mapped = oldsp.v4mapped;
+	newsp.nodelay = oldsp.nodelay;
 	bindToBucket(k, newsk, S.icsk_bind_hash[oldsk], S.skc_num[oldsk]);
 	sctp_bind_addr_dup(newsp.ep.bind_addr, oldsp.ep.bind_addr);
 	newsp.receive_queue = oldsp.receive_queue.filter(({ asoc }) => asoc === assoc);

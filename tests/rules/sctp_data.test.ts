@@ -25,6 +25,57 @@ describe("the acknowledgement of SCTP's data", () => {
 		`,
 	);
 	rule(
+		"is sent at once for two messages in one packet, the first of them with MSG_MORE",
+		`${CONNECTED}
+		a more 5 = 5
+		c recv 9 = EAGAIN
+		a send = 1
+		c recv 9 = 5
+		c recv 9 = 1
+		close a
+		c recv = 0
+		x bind 127.0.0.1:6000
+		`,
+	);
+	rule(
+		"is sent at once for data with MSG_MORE that close() lets leave",
+		`${CONNECTED}
+		a send = 1
+		a more = 1
+		c recv = 1
+		c recv = EAGAIN
+		close a
+		c recv = 1
+		c recv = 0
+		x bind 127.0.0.1:6000
+		`,
+	);
+	rule(
+		"is not waited for with SCTP_NODELAY, which accept() passes on",
+		`
+		sctp s a
+		s set 132.3 1
+		s getopt 132.3 4 = 01000000
+		s bind 127.0.0.1:5000
+		s listen 4
+		a bind 127.0.0.1:6000
+		a connect 127.0.0.1:5000
+		s accept c
+		c send = 1
+		c send = 1
+		c send = 1
+		a recv = 1
+		a recv = 1
+		a recv = 1
+		a send = 1
+		a send = 1
+		a send = 1
+		c recv = 1
+		c recv = 1
+		c recv = EAGAIN
+		`,
+	);
+	rule(
 		"waits 200 ms for the second packet, and the association ends after it",
 		`${CONNECTED}
 		a send = 1

@@ -22,7 +22,14 @@ import type { CallLine } from "../script/strace.js";
 import { Connections } from "./connections.js";
 import { Descriptors } from "./descriptors.js";
 import { Files } from "./files.js";
-import { type Handled, IGNORED, knownName, type Made, OTHER_FAMILY, sameAddress } from "./made.js";
+import {
+	type Handled,
+	IGNORED,
+	knownName,
+	type ModelCall,
+	OTHER_FAMILY,
+	sameAddress,
+} from "./model_call.js";
 import { Netlink } from "./netlink.js";
 import { PendingErrors } from "./pending_errors.js";
 import { isFault, roomFor } from "./pointers.js";
@@ -63,29 +70,31 @@ export class Calls {
 	 * Makes a call, by its role (script/calls.ts). A call on a descriptor goes by onDescriptor(), and
 	 * if the descriptor is a socket, by onSocket(). Throws ScriptError and NotModelled.
 	 */
-	handle(task: Task, call: CallLine, recorded: number | null): Handled {
+	make(task: Task, call: CallLine, recorded: number | null): Handled {
 		const operands = this.world.operands(call);
-		const made: Made = { task, call, operands, recorded, fd: -1, sock: -EBADF };
+		const modelCall: ModelCall = { task, call, operands, recorded, fd: -1, sock: -EBADF };
 		switch (systemCall(call.name)?.role) {
 			case "fork":
-				return this.processes.fork(made);
+				return this.processes.fork(modelCall);
 			case "execve":
-				return this.processes.execve(made);
+				return this.processes.execve(modelCall);
 			case "exit":
-				return this.processes.exit(made);
+				return this.processes.exit(modelCall);
 			case "namespace":
-				return call.name === "setns" ? this.processes.setns(made) : this.processes.unshare(made);
+				return call.name === "setns"
+					? this.processes.setns(modelCall)
+					: this.processes.unshare(modelCall);
 			case "limit":
-				return this.processes.setrlimit(made);
+				return this.processes.setrlimit(modelCall);
 			case "user":
-				return this.processes.setUser(made);
+				return this.processes.setUser(modelCall);
 			case "socket":
-				return this.socket(made);
+				return this.socket(modelCall);
 			case "file":
-				return this.files.open(made);
+				return this.files.open(modelCall);
 			default:
-				if (opensNamespace(call)) return this.files.opensNamespace(made);
-				return this.onDescriptor(made);
+				if (opensNamespace(call)) return this.files.opensNamespace(modelCall);
+				return this.onDescriptor(modelCall);
 		}
 	}
 
@@ -93,51 +102,51 @@ export class Calls {
 	 * A call on a descriptor. The descriptor may be a setting in /proc/sys/net, a socket, another
 	 * file, or be from before the recording.
 	 */
-	private onDescriptor(made: Made): Handled {
-		const { task, call, operands, recorded } = made;
+	private onDescriptor(modelCall: ModelCall): Handled {
+		const { task, call, operands, recorded } = modelCall;
 		const { world } = this;
 		const fd = operands.int(0, "a file descriptor");
-		made.fd = fd;
+		modelCall.fd = fd;
 		const path = task.pathOf(fd);
 		if (path?.path.startsWith("/proc/sys/net/")) {
 			if (call.name === "write" || call.name === "writev")
-				return this.files.writeSysctl(made, path);
-			if (call.name === "read") return this.files.readSysctl(made, path);
+				return this.files.writeSysctl(modelCall, path);
+			if (call.name === "read") return this.files.readSysctl(modelCall, path);
 		}
-		const own = world.own !== null;
+		const own = world.ownAnswers !== null;
 		const checking = recorded !== null;
-		made.sock = task.socketOf(fd);
-		if (checking && !own && made.sock !== recorded) {
+		modelCall.sock = task.socketOf(fd);
+		if (checking && !own && modelCall.sock !== recorded) {
 			const unknown = this.descriptors.look(task, fd, call, recorded);
 			if (typeof unknown === "string") return { result: recorded, undecided: unknown };
-			if (unknown) made.sock = task.socketOf(fd);
+			if (unknown) modelCall.sock = task.socketOf(fd);
 		}
-		const { sock } = made;
+		const { sock } = modelCall;
 		if (sock < 0 && checking && isSend(call.name)) this.netlink.send(task, fd, call);
 		const row = systemCall(call.name);
-		if (row?.role === "close") return this.close(made);
+		if (row?.role === "close") return this.close(modelCall);
 		if (call.name === "fcntl" || call.name === "ioctl") {
 			return this.descriptors.fcntl(task, fd, asFcntl(call), recorded);
 		}
-		if (row?.role === "descriptor") return this.descriptors.dup(made);
+		if (row?.role === "descriptor") return this.descriptors.dup(modelCall);
 		if (checking && !own) this.descriptors.passed(task, call, recorded);
 		if (sock < 0) {
 			// The descriptor may be a file, or a socket that the model does not have.
 			const file = checking && (!own || row?.onlySockets !== true);
 			return file && recorded !== sock ? IGNORED : { result: sock };
 		}
-		if (checking && recorded >= 0 && !own && world.rings.has(task.net.net.id)) {
+		if (checking && recorded >= 0 && !own && world.uringNets.has(task.net.net.id)) {
 			this.descriptors.connectUnseen(task, fd, call);
 		}
-		return this.onSocket(made);
+		return this.onSocket(modelCall);
 	}
 
-	private socket(made: Made): Handled {
-		const { task, call, recorded } = made;
-		const at = this.descriptors.recordedFd(made);
-		const family = knownName(made, 0, "an address family");
-		const type = knownName(made, 1, "a socket type");
-		const protocol = call.args[2] === undefined ? 0 : knownName(made, 2, "a protocol");
+	private socket(modelCall: ModelCall): Handled {
+		const { task, call, recorded } = modelCall;
+		const at = this.descriptors.recordedFd(modelCall);
+		const family = knownName(modelCall, 0, "an address family");
+		const type = knownName(modelCall, 1, "a socket type");
+		const protocol = call.args[2] === undefined ? 0 : knownName(modelCall, 2, "a protocol");
 		if (family === null || type === null || protocol === null) {
 			if (at !== undefined) {
 				task.openOther(at);
@@ -153,7 +162,7 @@ export class Calls {
 			}
 			const error = call.result?.errno ?? "";
 			const lacking = NO_PROTOCOL.has(error) && isOptional(family, type, protocol);
-			if (!lacking || result === recorded || this.world.own !== null) return { result };
+			if (!lacking || result === recorded || this.world.ownAnswers !== null) return { result };
 			if (result >= 0) task.close(result);
 			return IGNORED;
 		} catch (error) {
@@ -165,7 +174,7 @@ export class Calls {
 		}
 	}
 
-	private close({ task, fd, sock, call, recorded }: Made): Handled {
+	private close({ task, fd, sock, call, recorded }: ModelCall): Handled {
 		const { world } = this;
 		world.pidfds.delete(`${task.pid} ${fd}`);
 		if (sock < 0 && recorded !== null) {
@@ -174,43 +183,43 @@ export class Calls {
 		}
 		if (recorded !== null) {
 			this.descriptors.closing(task, fd, call.line);
-			world.drain(call.pid ?? 0, task, fd, call.line);
+			world.assumeRead(call.pid ?? 0, task, fd, call.line);
 		}
 		return { result: task.close(fd) };
 	}
 
 	/** A call on a socket. The method of Task gives the result of the model. */
-	private onSocket(made: Made): Handled {
-		const { task, fd, sock, call, operands } = made;
+	private onSocket(modelCall: ModelCall): Handled {
+		const { task, fd, sock, call, operands } = modelCall;
 		const sk = nth(this.world.kernel.socket.sk, sock);
-		this.errors.fit(sk, made);
+		this.errors.fit(sk, modelCall);
 		switch (call.name) {
 			case "bind":
-				return this.bind(made);
+				return this.bind(modelCall);
 			case "listen":
-				return this.connections.listen(made);
+				return this.connections.listen(modelCall);
 			case "connect":
-				return this.connections.connect(made);
+				return this.connections.connect(modelCall);
 			case "accept":
 			case "accept4":
-				return this.connections.accept(made);
+				return this.connections.accept(modelCall);
 			case "getsockname":
 			case "getpeername":
-				return this.name(made);
+				return this.name(modelCall);
 			case "setsockopt":
-				return this.options.set(sk, made);
+				return this.options.set(sk, modelCall);
 			case "getsockopt":
-				return this.options.get(made);
+				return this.options.get(modelCall);
 			case "shutdown":
 				return { result: task.shutdown(fd, operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR")) };
 			default:
-				if (isSend(call.name)) return this.sends.send(made);
-				if (isReceive(call.name)) return this.receives.receive(made);
+				if (isSend(call.name)) return this.sends.send(modelCall);
+				if (isReceive(call.name)) return this.receives.receive(modelCall);
 				return IGNORED;
 		}
 	}
 
-	private bind({ task, fd, call, operands }: Made): Handled {
+	private bind({ task, fd, call, operands }: ModelCall): Handled {
 		const length = operands.length(2, "an address length");
 		const address = operands.sockaddr(1, length);
 		if (address === null && isFault(call, length)) return { result: -EFAULT };
@@ -218,9 +227,9 @@ export class Calls {
 	}
 
 	/** getsockname() or getpeername(). */
-	private name(made: Made): Handled {
-		const { task, fd, call, operands } = made;
-		const room = roomFor(made);
+	private name(modelCall: ModelCall): Handled {
+		const { task, fd, call, operands } = modelCall;
+		const room = roomFor(modelCall);
 		const name =
 			call.name === "getsockname" ? task.getsockname(fd, room) : task.getpeername(fd, room);
 		if (typeof name === "number") return { result: name };

@@ -10,7 +10,7 @@ import type { Task } from "../machine/task.js";
 import { fdOf } from "../script/operands.js";
 import { type CallLine, ScriptError } from "../script/strace.js";
 import type { Events } from "./order.js";
-import type { Contradiction } from "./play.js";
+import type { Contradiction } from "./turn.js";
 import type { World } from "./world.js";
 
 /** Most overlapping calls that are checked. */

@@ -64,8 +64,8 @@ export class Clients {
 	connects(life: Life, connect: CallLine, peer: Address): void {
 		const served = this.listenersAt(peer);
 		if (served.length === 0) return;
-		life.waits = {
-			choosing: life.choosing,
+		life.asClient = {
+			choosing: life.mayHaveChosen,
 			connect,
 			to: peer.address,
 			from: life.address,
@@ -80,7 +80,7 @@ export class Clients {
 				const first = clients.findIndex((client) => this.ports.counts(client.connect));
 				clients.splice(0, first < 0 ? clients.length : first);
 			}
-			clients.push(life.waits);
+			clients.push(life.asClient);
 		}
 	}
 

@@ -8,7 +8,13 @@ import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
 import type { Task } from "../machine/task.js";
 import type { CallLine } from "../script/strace.js";
-import { descriptor, type Handled, type Made, OTHER_FAMILY, sameAddress } from "./made.js";
+import {
+	descriptor,
+	type Handled,
+	type ModelCall,
+	OTHER_FAMILY,
+	sameAddress,
+} from "./model_call.js";
 import { Outside } from "./outside.js";
 import { isFault, roomFor } from "./pointers.js";
 import type { World } from "./world.js";
@@ -38,15 +44,16 @@ export class Connections {
 		this.outside = new Outside(world);
 	}
 
-	listen({ task, fd, operands }: Made): Handled {
+	listen({ task, fd, operands }: ModelCall): Handled {
 		const result = task.listen(fd, operands.int(1, "a backlog"));
 		const S = this.world.kernel.sock;
-		const sk = this.world.sockOf(task, fd);
-		if (result === 0 && S.skc_reuseport[sk] !== 0) this.world.shared.add(nth(S.skc_num, sk));
+		const sk = this.world.portSkOfFd(task, fd);
+		if (result === 0 && S.skc_reuseport[sk] !== 0)
+			this.world.reuseportPorts.add(nth(S.skc_num, sk));
 		return { result };
 	}
 
-	connect({ task, fd, call, operands, recorded }: Made): Handled {
+	connect({ task, fd, call, operands, recorded }: ModelCall): Handled {
 		const length = operands.length(2, "an address length");
 		const pointed = operands.sockaddr(1, length);
 		if (pointed === null && isFault(call, length)) return { result: -EFAULT };
@@ -61,9 +68,9 @@ export class Connections {
 		this.noteRefusal(task, fd, result);
 		if (result === -ERESTARTSYS && !checking) result = task.connectAndWait(fd, address);
 		if (result === -ERESTARTSYS && checking) {
-			const { own, draws, sleeping } = this.world;
+			const { ownAnswers, draws, sleeping } = this.world;
 			const decided = recorded === 0 || RELEASED.has(error ?? "");
-			if (decided && call.endLine > call.line && own === null && draws === null) {
+			if (decided && call.endLine > call.line && ownAnswers === null && draws === null) {
 				sleeping.push(call.line);
 				return { result: recorded };
 			}
@@ -76,14 +83,14 @@ export class Connections {
 	/** Notes a connect() that returned EINPROGRESS and was refused at once. Later calls show this. */
 	private noteRefusal(task: Task, fd: number, result: number): void {
 		const { kernel, refusals } = this.world;
-		const sk = this.world.sockOf(task, fd);
+		const sk = this.world.portSkOfFd(task, fd);
 		const refused = kernel.sock.skc_state[sk] === TCP_CLOSE && kernel.sock.sk_err[sk] !== 0;
 		if (result === -EINPROGRESS && refused) refusals.add(sk);
 		else if (refusals.size > 0) refusals.delete(sk);
 	}
 
-	accept(made: Made): Handled {
-		const { task, fd, sock, call, operands, recorded } = made;
+	accept(modelCall: ModelCall): Handled {
+		const { task, fd, sock, call, operands, recorded } = modelCall;
 		const { world } = this;
 		const { kernel } = world;
 		const flagged = (nth(kernel.socket.flags, sock) & O_NONBLOCK) !== 0;
@@ -103,7 +110,7 @@ export class Connections {
 		const peer: Partial<Address> = {};
 		const nonblock = recorded === null ? flagged : flagged || recorded === -EAGAIN;
 		const at = accepted ? descriptor(recorded) : undefined;
-		const room = call.args[1]?.value.kind === "null" ? undefined : roomFor(made);
+		const room = call.args[1]?.value.kind === "null" ? undefined : roomFor(modelCall);
 		const attempt = () => task.accept4(fd, flags, peer, nonblock, at, room);
 		let result = attempt();
 		if (result === -ERESTARTSYS && recorded === null) result = task.waitForInput(fd, attempt);
@@ -111,10 +118,10 @@ export class Connections {
 			const child = nth(kernel.socket.sk, task.socketOf(result));
 			world.isNew(child);
 			if (stranger) {
-				world.ends.add(child);
+				world.peerOutside.add(child);
 				world.doubts.set(child, `the client of line ${call.line} is not recorded`);
 			} else if (accepted && told === null && world.severalWait.has(listener)) {
-				world.unnamed.set(child, call.line);
+				world.unnamedClients.set(child, call.line);
 			}
 			if (kernel.sock.rskq_accept_head.get(listener) === 0) world.severalWait.delete(listener);
 		}
@@ -134,9 +141,9 @@ export class Connections {
 	 * connects to its port.
 	 */
 	private hasStrangers(listener: number, call: CallLine): boolean {
-		const { facts, adopted, alone, own, draws, evidence, kernel } = this.world;
-		if (own !== null || draws !== null) return false;
-		if (facts.outside.has(call.line) || adopted.has(listener)) return true;
+		const { facts, listenersFromBefore, alone, ownAnswers, draws, evidence, kernel } = this.world;
+		if (ownAnswers !== null || draws !== null) return false;
+		if (facts.outsideClients.has(call.line) || listenersFromBefore.has(listener)) return true;
 		return !alone && !evidence.connectedTo.has(nth(kernel.sock.skc_num, listener));
 	}
 }

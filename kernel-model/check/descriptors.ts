@@ -15,7 +15,7 @@ import type { Task } from "../machine/task.js";
 import { systemCall } from "../script/calls.js";
 import { fdOf } from "../script/operands.js";
 import { type CallLine, ScriptError, type Value } from "../script/strace.js";
-import { descriptor, type Handled, IGNORED, type Made, sameAddress } from "./made.js";
+import { descriptor, type Handled, IGNORED, type ModelCall, sameAddress } from "./model_call.js";
 import type { World } from "./world.js";
 
 /** How many lines are searched for later calls on a descriptor. */
@@ -50,7 +50,7 @@ export class Descriptors {
 	 */
 	look(task: Task, fd: number, call: CallLine, recorded: number): boolean | string {
 		if (fd < 0 || task.socketOf(fd) !== -EBADF || recorded === -EBADF) return false;
-		const rings = this.world.rings.has(task.net.net.id);
+		const rings = this.world.uringNets.has(task.net.net.id);
 		const only = systemCall(call.name)?.onlySockets === true;
 		if (!only && !(rings && /^(send|recv)/.test(call.name))) return false;
 		const shown = this.shown(call, fd);
@@ -91,7 +91,7 @@ export class Descriptors {
 			if (line.name === "listen") shown.listens = true;
 			if (line.name === "bind" || line.name === "connect") shown.binds = true;
 			this.look_at(line, shown);
-			const peer = shown.peer !== null || !this.world.rings.size;
+			const peer = shown.peer !== null || !this.world.uringNets.size;
 			if ((shown.name !== null && peer) || shown.other) break;
 		}
 		return shown;
@@ -156,7 +156,7 @@ export class Descriptors {
 	connectUnseen(task: Task, fd: number, call: CallLine): void {
 		const { world } = this;
 		const { sock: S } = world.kernel;
-		const sk = world.sockOf(task, fd);
+		const sk = world.portSkOfFd(task, fd);
 		if (S.sk_protocol[sk] !== IPPROTO_TCP || S.skc_state[sk] !== TCP_CLOSE) return;
 		const connected = /^(getsockname|getpeername|shutdown)$/.test(call.name);
 		if (!connected && !/^(send|recv)/.test(call.name)) return;
@@ -225,7 +225,7 @@ export class Descriptors {
 			world.kernel.draws = draws;
 		}
 		if (this.listensUnnamed(task, fd, shown)) {
-			world.adopted.add(sk);
+			world.listenersFromBefore.add(sk);
 			world.endsAlone(`clients of a listener from before the recording (descriptor ${fd})`);
 			return true;
 		}
@@ -271,14 +271,14 @@ export class Descriptors {
 	 * The recorded number of the descriptor that a call makes; undefined if the model finds the number
 	 * itself.
 	 */
-	recordedFd({ task, recorded }: Made): number | undefined {
+	recordedFd({ task, recorded }: ModelCall): number | undefined {
 		if (recorded === null || recorded < 0 || this.world.knowsDescriptors(task)) return undefined;
 		return descriptor(recorded);
 	}
 
 	/** dup(), dup2() or dup3(). */
-	dup(made: Made): Handled {
-		const { task, call, operands, recorded, fd, sock } = made;
+	dup(modelCall: ModelCall): Handled {
+		const { task, call, operands, recorded, fd, sock } = modelCall;
 		const knows = this.world.knowsDescriptors(task);
 		if (sock < 0 && recorded !== null && !knows) {
 			if (recorded < 0) return IGNORED;
@@ -286,10 +286,11 @@ export class Descriptors {
 			else task.installFile(task.fileOf(fd), recorded);
 			return IGNORED;
 		}
-		if (call.name === "dup") return { result: task.dup(fd, this.recordedFd(made)) };
+		if (call.name === "dup") return { result: task.dup(fd, this.recordedFd(modelCall)) };
 		const newfd = operands.int(1, "a file descriptor");
 		// `newfd` is above RLIMIT_NOFILE. Recordings do not show this limit.
-		if (recorded === -EBADF && newfd >= 0 && this.world.own === null && !knows) return IGNORED;
+		if (recorded === -EBADF && newfd >= 0 && this.world.ownAnswers === null && !knows)
+			return IGNORED;
 		if (call.name === "dup2") return { result: task.dup2(fd, newfd) };
 		return { result: task.dup3(fd, newfd, operands.flags(2)) };
 	}

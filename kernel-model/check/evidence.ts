@@ -57,8 +57,8 @@ interface Source {
 }
 
 /** A call and the socket that it is about. */
-interface Seen {
-	readonly line: CallLine;
+interface SeenCall {
+	readonly call: CallLine;
 	readonly operands: Operands;
 	/** The value that the call returned; null if the line shows none. */
 	readonly result: number | null;
@@ -112,7 +112,7 @@ export class Evidence {
 		this.added++;
 		if (line.kind === "setup") this.setup(line);
 		else if (line.kind === "exit") this.exit(line);
-		else if (this.concerns(line)) this.readable(line);
+		else if (this.concerns(line)) this.tolerantly(line);
 		if (this.added % SOME === 0) this.settle();
 	}
 
@@ -126,7 +126,7 @@ export class Evidence {
 	 * later; null if no line shows it. `address` and `port` are those of the client.
 	 */
 	takerOf(address: string, port: number, line: number): number | null {
-		return this.clients.takerOf(address, port, line)?.opened?.line ?? null;
+		return this.clients.takerOf(address, port, line)?.socketCall?.line ?? null;
 	}
 
 	/** Drops what is known of a call that is not played again. */
@@ -163,7 +163,7 @@ export class Evidence {
 		// A listener on a port that the kernel chose.
 		if (life.listening && life.port !== port) this.clients.listens(life, port);
 		const { chosen } = this;
-		for (const call of life.choosing) {
+		for (const call of life.mayHaveChosen) {
 			const inferred = life.kind === "udp" && chosen.get(call)?.exact === false;
 			if (!chosen.has(call) || inferred) this.choose(call, port, exact);
 		}
@@ -205,53 +205,53 @@ export class Evidence {
 	}
 
 	/** A recorded line with an argument that cannot be read shows nothing. It is an error if typed. */
-	private readable(line: CallLine): void {
+	private tolerantly(line: CallLine): void {
 		try {
-			this.call(line);
+			this.byRole(line);
 		} catch (error) {
 			if (!(error instanceof ScriptError) || line.result === null) throw error;
 		}
 	}
 
-	/** Calls of other roles than these show nothing about ports. */
-	private call(line: CallLine): void {
-		const fds = this.processes.of(line.pid ?? 0);
-		const fd = fdOf(line);
-		const call: Seen = {
-			line,
-			operands: this.recording.operands(line),
-			result: line.result?.value ?? null,
+	/** Leads a call to the method for its role. Calls of other roles show nothing about ports. */
+	private byRole(call: CallLine): void {
+		const fds = this.processes.of(call.pid ?? 0);
+		const fd = fdOf(call);
+		const seen: SeenCall = {
+			call,
+			operands: this.recording.operands(call),
+			result: call.result?.value ?? null,
 			fds,
 			fd,
 			life: fd === null ? null : fds.get(fd),
 		};
-		const role = systemCall(line.name)?.role;
-		if (role === "fork") this.fork(call);
-		else if (role === "socket") this.socket(call);
-		else if (role === "accept") this.accept(call);
-		else if (role === "name") this.name(call);
-		else if (role === "option") this.option(call);
-		else if (role === "send") this.send(call);
-		else if (role === "receive") this.receive(call);
-		else if (role === "close") this.close(call);
-		else if (role === "descriptor") this.duplicate(call);
+		const role = systemCall(call.name)?.role;
+		if (role === "fork") this.fork(seen);
+		else if (role === "socket") this.socket(seen);
+		else if (role === "accept") this.accept(seen);
+		else if (role === "name") this.name(seen);
+		else if (role === "option") this.option(seen);
+		else if (role === "send") this.send(seen);
+		else if (role === "receive") this.receive(seen);
+		else if (role === "close") this.close(seen);
+		else if (role === "descriptor") this.duplicate(seen);
 	}
 
 	/** A new process: it has the descriptors of its parent. */
-	private fork({ line, result }: Seen): void {
+	private fork({ call, result }: SeenCall): void {
 		if (result === null || result <= 0) return;
-		const shares = this.recording.sharesFiles(line);
-		for (const life of this.processes.fork(line.pid ?? 0, result, shares)) this.release(life);
+		const shares = this.recording.sharesFiles(call);
+		for (const life of this.processes.fork(call.pid ?? 0, result, shares)) this.release(life);
 	}
 
 	/** A new socket: its descriptor, and the kind that decides which calls choose its port. */
-	private socket({ line, operands, result, fds }: Seen): void {
+	private socket({ call, operands, result, fds }: SeenCall): void {
 		if (result === null || result < 0) return;
 		const family = operands.flags(0);
 		const internet = family === AF_INET || family === AF_INET6;
 		const kind = kindOf(operands.flags(1), operands.flags(2));
 		const made = internet ? newLife(kind) : null;
-		if (made !== null) made.opened = line;
+		if (made !== null) made.socketCall = call;
 		this.make(fds, result, made);
 	}
 
@@ -263,23 +263,23 @@ export class Evidence {
 	}
 
 	/** A client that was taken from a queue. Its address shows which port it chose. */
-	private accept({ line, operands, result, fds, fd, life: known }: Seen): void {
+	private accept({ call, operands, result, fds, fd, life: known }: SeenCall): void {
 		if (result === null || result < 0) return;
-		const life = known ?? (fd === null ? null : this.processes.inherited(line.pid ?? 0, fd));
+		const life = known ?? (fd === null ? null : this.processes.inherited(call.pid ?? 0, fd));
 		const child = newLife(life?.kind ?? "tcp");
 		this.make(fds, result, child);
-		child.madeBy = line;
+		child.acceptCall = call;
 		const peer = operands.shownAddress(1);
 		if (peer !== null) {
 			this.named.add(peer.port);
-			this.peers.set(line, peer);
+			this.peers.set(call, peer);
 		}
-		if (life !== null) child.accepted = this.clients.accepts(line, life, peer, this.added);
+		if (life !== null) child.accepted = this.clients.accepts(call, life, peer, this.added);
 	}
 
 	/** Calls about the two addresses of a socket: they choose ports, give them up, or show them. */
-	private name(call: Seen): void {
-		const { name } = call.line;
+	private name(call: SeenCall): void {
+		const { name } = call.call;
 		if (name === "bind") this.bind(call);
 		else if (name === "listen") this.listen(call);
 		else if (name === "connect") this.connect(call);
@@ -289,27 +289,27 @@ export class Evidence {
 	}
 
 	/** The address that the program names. With port 0 the kernel chooses the port here. */
-	private bind({ line, operands, life }: Seen): void {
+	private bind({ call, operands, life }: SeenCall): void {
 		const wanted = operands.shownAddress(1);
 		// A script may leave the result out. The call has then succeeded, as far as is known.
-		if (life === null || wanted === null || fails(line)) return;
+		if (life === null || wanted === null || fails(call)) return;
 		this.named.add(wanted.port);
 		life.address = isWildcard(wanted.address) ? null : unmapped(wanted.address);
 		if (life.address !== null) this.local.add(life.address);
 		// bind() succeeds only on a socket without a port. A port chosen earlier was given up.
-		life.choosing = wanted.port === 0 ? [line] : [];
+		life.mayHaveChosen = wanted.port === 0 ? [call] : [];
 		life.connecting = false;
 		life.brokenOff = false;
 		life.chose = false;
 		if (wanted.port !== 0 || life.kind === "udp") life.port = wanted.port || null;
-		life.locked = wanted.port !== 0;
+		life.portNamed = wanted.port !== 0;
 	}
 
 	/** A listener. listen() chooses a port if the socket has none. */
-	private listen({ line, life }: Seen): void {
-		if (life === null || fails(line)) return;
+	private listen({ call, life }: SeenCall): void {
+		if (life === null || fails(call)) return;
 		// The known port may be one that was given up, because getsockname() still shows it.
-		life.choosing = life.connecting || life.brokenOff ? [line] : [...life.choosing, line];
+		life.mayHaveChosen = life.connecting || life.brokenOff ? [call] : [...life.mayHaveChosen, call];
 		life.connecting = false;
 		life.brokenOff = false;
 		life.listening = true;
@@ -317,13 +317,13 @@ export class Evidence {
 	}
 
 	/** A port that the kernel may have chosen here, and a client of the listener at the destination. */
-	private connect({ line, operands, life }: Seen): void {
+	private connect({ call, operands, life }: SeenCall): void {
 		if (life === null) return;
 		const peer = operands.shownAddress(1);
 		if (peer !== null) this.named.add(peer.port);
-		life.connect = line;
-		if (life.kind === "udp") connectUdp(life, line, peer);
-		else this.connectStream(life, line, peer);
+		life.connect = call;
+		if (life.kind === "udp") connectUdp(life, call, peer);
+		else this.connectStream(life, call, peer);
 	}
 
 	/**
@@ -341,7 +341,7 @@ export class Evidence {
 		const slept = SLEPT.has(errno);
 		const begun = succeeded || errno === "EINPROGRESS" || slept;
 		if (life.kind === "sctp" && !begun) {
-			life.choosing.push(line); // SCTP keeps a port that a failed connect() chose
+			life.mayHaveChosen.push(line); // SCTP keeps a port that a failed connect() chose
 			return;
 		}
 		// A connect() on a connecting socket only returns the result of the first one.
@@ -353,39 +353,39 @@ export class Evidence {
 	}
 
 	/** The port of the socket itself: one of its earlier calls chose it. */
-	private getsockname({ operands, result, life }: Seen): void {
+	private getsockname({ operands, result, life }: SeenCall): void {
 		const name = operands.shownAddress(1);
 		if (life === null || name === null || result !== 0 || name.port === 0) return;
 		const { locals, sources } = this;
 		this.named.add(name.port);
 		if (!isWildcard(name.address)) this.local.add(unmapped(name.address));
-		if (life.madeBy !== null && !locals.has(life.madeBy) && this.counts(life.madeBy)) {
-			locals.set(life.madeBy, name);
+		if (life.acceptCall !== null && !locals.has(life.acceptCall) && this.counts(life.acceptCall)) {
+			locals.set(life.acceptCall, name);
 		}
-		for (const call of [...life.choosing, ...(life.connect === null ? [] : [life.connect])]) {
+		for (const call of [...life.mayHaveChosen, ...(life.connect === null ? [] : [life.connect])]) {
 			if (!sources.has(call) && this.counts(call)) sources.set(call, name);
 		}
 		this.show(life, name.port, true);
 	}
 
 	/** The client of an earlier accept() that did not show it. */
-	private getpeername({ operands, result, life }: Seen): void {
+	private getpeername({ operands, result, life }: SeenCall): void {
 		const peer = operands.shownAddress(1);
 		if (life === null || result !== 0) return;
 		this.needsConnection(life);
-		const { accepted, madeBy } = life;
-		if (peer === null || madeBy === null) return;
+		const { accepted, acceptCall } = life;
+		if (peer === null || acceptCall === null) return;
 		if (accepted !== null && accepted.peer === null) accepted.peer = peer;
-		else if (this.peers.has(madeBy)) return;
+		else if (this.peers.has(acceptCall)) return;
 		this.named.add(peer.port);
-		if (this.counts(madeBy)) this.peers.set(madeBy, peer);
+		if (this.counts(acceptCall)) this.peers.set(acceptCall, peer);
 	}
 
 	/** The end of a listener or of a connect(), or the FIN of a client. */
-	private shutdown({ line, operands, result, life }: Seen): void {
+	private shutdown({ call, operands, result, life }: SeenCall): void {
 		if (life === null || result !== 0) return;
 		this.needsConnection(life);
-		if (life.waits !== null) life.waits.sent ??= line.line;
+		if (life.asClient !== null) life.asClient.sent ??= call.line;
 		// A listener stops only if its receiving side is shut down.
 		if (life.listening && operands.int(1, "SHUT_RD, SHUT_WR or SHUT_RDWR") === SHUT_WR) return;
 		// shutdown() may have ended a connect(). The next call then chooses again.
@@ -393,15 +393,16 @@ export class Evidence {
 	}
 
 	/** A client that was refused (SO_ERROR), or a listener that waits for data (TCP_DEFER_ACCEPT). */
-	private option({ line, operands, result, life }: Seen): void {
+	private option({ call, operands, result, life }: SeenCall): void {
 		if (life === null || result !== 0) return;
-		if (line.name === "setsockopt") {
+		if (call.name === "setsockopt") {
 			if (operands.flags(1) === SOL_TCP && operands.flags(2) === TCP_DEFER_ACCEPT) {
 				life.defers = true;
 			}
-		} else if (life.waits !== null) {
+		} else if (life.asClient !== null) {
 			const error = operands.flags(1) === SOL_SOCKET && operands.flags(2) === SO_ERROR;
-			if (error && operands.returned(3, 4)?.some((byte) => byte !== 0)) life.waits.refused = true;
+			if (error && operands.returned(3, 4)?.some((byte) => byte !== 0))
+				life.asClient.refused = true;
 		}
 	}
 
@@ -409,19 +410,19 @@ export class Evidence {
 	 * First data of a client, a port that a socket other than TCP may have chosen here, and the ports
 	 * that datagrams go to.
 	 */
-	private send({ line, operands, result, life }: Seen): void {
+	private send({ call, operands, result, life }: SeenCall): void {
 		if (life === null) return;
-		if (life.kind === "tcp" && fastOpens(life, line)) {
+		if (life.kind === "tcp" && fastOpens(life, call)) {
 			const peer = operands.messages()?.messages[0]?.to?.address ?? null;
 			if (peer !== null) this.named.add(peer.port);
-			life.connect = line;
-			this.connectStream(life, line, peer);
+			life.connect = call;
+			this.connectStream(life, call, peer);
 		}
-		if (life.waits !== null) life.waits.sent ??= line.line;
+		if (life.asClient !== null) life.asClient.sent ??= call.line;
 		if (result !== null && result > 0) this.needsConnection(life);
 		if (life.kind === "tcp") return;
 		if (life.port === null && !life.chose) {
-			mayChoose(life, line);
+			mayChoose(life, call);
 			life.brokenOff = false;
 			life.chose = life.kind === "udp" && result !== null && result >= 0;
 		}
@@ -435,9 +436,9 @@ export class Evidence {
 	}
 
 	/** The sender of a datagram: an earlier call of this socket chose its port. */
-	private receive({ line, operands, result, life }: Seen): void {
+	private receive({ call, operands, result, life }: SeenCall): void {
 		if (life === null) return;
-		if (life.kind !== "udp") this.recording.programs.receives(line.pid ?? 0);
+		if (life.kind !== "udp") this.recording.programs.receives(call.pid ?? 0);
 		if (result !== null && result > 0) this.needsConnection(life);
 		if (life.kind !== "udp" || result === null || result < 0) return;
 		const senders = operands.shownSenders();
@@ -452,18 +453,18 @@ export class Evidence {
 	}
 
 	/** The end of a descriptor, or the FIN of a client. */
-	private close({ line, fds, fd, life }: Seen): void {
+	private close({ call, fds, fd, life }: SeenCall): void {
 		// The close is of an older socket. This one got the same number during the close.
-		if (life?.opened && overlaps(life.opened, line)) return;
-		if (life?.waits) life.waits.sent ??= line.line;
+		if (life?.socketCall && overlaps(life.socketCall, call)) return;
+		if (life?.asClient) life.asClient.sent ??= call.line;
 		if (fd !== null) this.release(fds.delete(fd));
 	}
 
 	/** Another descriptor of the same socket. */
-	private duplicate({ line, result, fds, life }: Seen): void {
+	private duplicate({ call, result, fds, life }: SeenCall): void {
 		if (result === null || result < 0) return;
-		if (line.name === "fcntl") {
-			const command = line.args[1]?.value;
+		if (call.name === "fcntl") {
+			const command = call.args[1]?.value;
 			if (command?.kind !== "flags" || !/^F_DUPFD/.test(command.names[0] ?? "")) return;
 		}
 		this.release(fds.set(result, life));
@@ -478,7 +479,7 @@ export class Evidence {
 
 	/** Notes a call that succeeds only on a connected socket. */
 	private needsConnection(life: Life): void {
-		if (life.kind !== "tcp" || life.madeBy !== null || life.listening) return;
+		if (life.kind !== "tcp" || life.acceptCall !== null || life.listening) return;
 		if (life.connect === null) this.unseenConnects++;
 	}
 }
@@ -488,11 +489,11 @@ function connectUdp(life: Life, line: CallLine, peer: Address | null): void {
 	const succeeded = line.result?.value === 0;
 	if (peer?.family !== "AF_UNSPEC") {
 		// UDP chooses its port before the family of the address is checked.
-		if (life.port === null) life.choosing.push(line);
+		if (life.port === null) life.mayHaveChosen.push(line);
 		if (peer !== null && succeeded) life.peer = peer.port;
 	} else if (succeeded) {
 		life.peer = null;
-		if (life.locked) return;
+		if (life.portNamed) return;
 		const { open, sentTo } = life;
 		Object.assign(life, newLife(life.kind), { open, sentTo });
 	}
@@ -503,7 +504,7 @@ function connectUdp(life: Life, line: CallLine, peer: Address | null): void {
  * only if it may do so.
  */
 function fastOpens(life: Life, line: CallLine): boolean {
-	if (life.madeBy !== null || (life.connecting && !disconnects(line, null))) return false;
+	if (life.acceptCall !== null || (life.connecting && !disconnects(line, null))) return false;
 	return line.text.includes("MSG_FASTOPEN");
 }
 

@@ -10,7 +10,7 @@ import { isModelledSysctl } from "../script/setup.js";
 import type { Value } from "../script/strace.js";
 import { isSysctlPath, SYSCTL_PATH } from "../script/sysctl_path.js";
 import type { Descriptors } from "./descriptors.js";
-import { type Handled, IGNORED, type Made } from "./made.js";
+import { type Handled, IGNORED, type ModelCall } from "./model_call.js";
 import type { World } from "./world.js";
 
 export class Files {
@@ -20,8 +20,8 @@ export class Files {
 	) {}
 
 	/** open() or openat(). In a script without results the files exist. */
-	open(made: Made): Handled {
-		const { call, operands, recorded } = made;
+	open(modelCall: ModelCall): Handled {
+		const { call, operands, recorded } = modelCall;
 		if (call.result === null) {
 			const index = call.name === "open" ? 0 : 1;
 			if (!isSysctlPath(operands.string(index, SYSCTL_PATH)))
@@ -29,21 +29,21 @@ export class Files {
 		}
 		const succeeded = recorded !== null && recorded >= 0;
 		// The model does not have the permissions of files. C looks for a descriptor first.
-		const knows = this.world.knowsDescriptors(made.task);
-		if (knows && this.opensSysctl(made) && (succeeded || recorded === -EMFILE))
-			return { result: this.opened(made) };
-		if (succeeded) this.opened(made, this.descriptors.recordedFd(made));
-		return recorded === null ? { result: this.opened(made) } : IGNORED;
+		const knows = this.world.knowsDescriptors(modelCall.task);
+		if (knows && this.opensSysctl(modelCall) && (succeeded || recorded === -EMFILE))
+			return { result: this.opened(modelCall) };
+		if (succeeded) this.opened(modelCall, this.descriptors.recordedFd(modelCall));
+		return recorded === null ? { result: this.opened(modelCall) } : IGNORED;
 	}
 
 	/** Whether a call opens a file below /proc/sys/net. */
-	private opensSysctl({ call, operands }: Made): boolean {
+	private opensSysctl({ call, operands }: ModelCall): boolean {
 		const index = call.name === "open" ? 0 : 1;
 		const shown = call.args[index]?.value.kind === "string";
 		return shown && isSysctlPath(operands.string(index, SYSCTL_PATH));
 	}
 
-	private opened({ task, call, operands }: Made, at?: number): number {
+	private opened({ task, call, operands }: ModelCall, at?: number): number {
 		const { world } = this;
 		const index = call.name === "open" ? 0 : 1;
 		const value = call.args[index]?.value;
@@ -72,7 +72,7 @@ export class Files {
 		return task.openOther(at);
 	}
 
-	writeSysctl({ task, operands, recorded }: Made, file: OpenPath): Handled {
+	writeSysctl({ task, operands, recorded }: ModelCall, file: OpenPath): Handled {
 		// fs/read_write.c: ksys_write.
 		if (!file.writable) return { result: -EBADF };
 		const name = sysctlOf(file);
@@ -85,7 +85,7 @@ export class Files {
 	}
 
 	/** A read of a setting moves the position of the file. */
-	readSysctl({ task, operands, call, recorded }: Made, file: OpenPath): Handled {
+	readSysctl({ task, operands, call, recorded }: ModelCall, file: OpenPath): Handled {
 		if (recorded !== null) {
 			file.position += Math.max(recorded, 0);
 			return IGNORED;
@@ -98,11 +98,11 @@ export class Files {
 	}
 
 	/** ioctl(SIOCGSKNS). Another user may have the capability over the namespace. */
-	opensNamespace(made: Made): Handled {
-		const { task, operands, recorded } = made;
+	opensNamespace(modelCall: ModelCall): Handled {
+		const { task, operands, recorded } = modelCall;
 		if (recorded === -EPERM) return IGNORED;
 		const fd = operands.int(0, "a file descriptor");
-		return { result: task.socketNamespace(fd, this.descriptors.recordedFd(made)) };
+		return { result: task.socketNamespace(fd, this.descriptors.recordedFd(modelCall)) };
 	}
 }
 

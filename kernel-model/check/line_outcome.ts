@@ -11,7 +11,7 @@ import {
 	type Value,
 } from "../script/strace.js";
 import { lengthValue, NULL, optionValue, sockaddrValue } from "../script/values.js";
-import type { Done } from "./made.js";
+import type { ModelResult } from "./model_call.js";
 import type { Outcome, Proof, Verdict } from "./outcome.js";
 import { proofOf } from "./proof.js";
 import { deviceName } from "./world.js";
@@ -36,7 +36,7 @@ export class LineOutcome implements Outcome {
 	learnt: string | null = null;
 	proof: Proof | null = null;
 	#call: CallLine | null = null;
-	#done: Done | null = null;
+	#done: ModelResult | null = null;
 	#net: Net | null = null;
 	readonly #plain: string;
 
@@ -71,7 +71,7 @@ export class LineOutcome implements Outcome {
 	}
 
 	/** Sets the result that the text shows. */
-	show(call: CallLine, done: Done, net: Net): void {
+	show(call: CallLine, done: ModelResult, net: Net): void {
 		this.#call = call;
 		this.#done = done;
 		this.#net = net;
@@ -84,7 +84,7 @@ export class LineOutcome implements Outcome {
 }
 
 /** The call with the model's result, as strace would print it. */
-function resultText(call: CallLine, { result, address, value }: Done, net: Net): string {
+function resultText(call: CallLine, { result, address, value }: ModelResult, net: Net): string {
 	const args = [...call.args];
 	const fill = (index: number, filled: Value) => {
 		if (call.result !== null) return; // the recording has the kernel's value

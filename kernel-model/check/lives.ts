@@ -28,7 +28,7 @@ export function kindOf(type: number, protocol: number): Kind {
 export interface Life {
 	kind: Kind;
 	/** Calls since the socket last had no port. Each may have chosen the port. */
-	choosing: CallLine[];
+	mayHaveChosen: CallLine[];
 	/** The last of these calls chose the port. */
 	chose: boolean;
 	/** The port, once it is known. */
@@ -46,17 +46,17 @@ export interface Life {
 	/** The last connect() or listen() may have been undone. The port is then given up. */
 	brokenOff: boolean;
 	/** bind() named the port. A disconnect does not release such a port. */
-	locked: boolean;
+	portNamed: boolean;
 	/** The port that a UDP socket is connected to. */
 	peer: number | null;
 	/** The socket as a client that may wait in an accept queue. */
-	waits: Waiting | null;
+	asClient: Waiting | null;
 	/** The accept() that made the socket, if its listener is known. */
 	accepted: Accepted | null;
 	/** The socket() that made the socket. */
-	opened: CallLine | null;
+	socketCall: CallLine | null;
 	/** The accept() that made the socket. */
-	madeBy: CallLine | null;
+	acceptCall: CallLine | null;
 	/** Number of open descriptors of the socket. */
 	open: number;
 	/** A listener's possible clients, in the order of their connects. */
@@ -95,7 +95,7 @@ export interface Accepted {
 export function newLife(kind: Kind): Life {
 	return {
 		kind,
-		choosing: [],
+		mayHaveChosen: [],
 		chose: false,
 		port: null,
 		address: null,
@@ -104,12 +104,12 @@ export function newLife(kind: Kind): Life {
 		connecting: false,
 		connect: null,
 		brokenOff: false,
-		locked: false,
+		portNamed: false,
 		peer: null,
-		waits: null,
+		asClient: null,
 		accepted: null,
-		opened: null,
-		madeBy: null,
+		socketCall: null,
+		acceptCall: null,
 		open: 0,
 		clients: [],
 		sentTo: new Set(),
@@ -121,7 +121,7 @@ export function newLife(kind: Kind): Life {
  * that it chose is given up. The calls before no longer matter.
  */
 export function mayChoose(life: Life, call: CallLine): void {
-	life.choosing = life.brokenOff ? [call] : [...life.choosing, call];
+	life.mayHaveChosen = life.brokenOff ? [call] : [...life.mayHaveChosen, call];
 }
 
 /**
@@ -132,7 +132,7 @@ export function breakOff(life: Life): void {
 	life.connecting = false;
 	life.brokenOff = true;
 	life.listening = false;
-	if (!life.locked) life.port = null;
+	if (!life.portNamed) life.port = null;
 }
 
 /** Errors of connect() after which a port that bind() did not name is given up. */
@@ -171,9 +171,9 @@ export function disconnected(life: Life, call: CallLine, peer: Address | null): 
 	const { value, errno } = call.result ?? { value: null, errno: null };
 	const failed = RELEASES.has(errno ?? "");
 	const refused = REFUSALS.has(errno ?? "");
-	if (life.waits !== null && refused) life.waits.refused = true;
+	if (life.asClient !== null && refused) life.asClient.refused = true;
 	if (life.kind === "sctp") {
-		life.choosing.push(call);
+		life.mayHaveChosen.push(call);
 		return;
 	}
 	const succeeded = (value ?? -1) >= 0 && errno === null;
@@ -182,7 +182,7 @@ export function disconnected(life: Life, call: CallLine, peer: Address | null): 
 	// A socket in TCP_CLOSE is not disconnected. It keeps a port that bind() chose.
 	const connected = life.connecting || life.accepted !== null;
 	if (failed || connected || life.listening) breakOff(life);
-	life.waits = null;
+	life.asClient = null;
 	life.accepted = null;
 }
 

@@ -41,7 +41,7 @@ export class Outside {
 		const six = own.family === "AF_INET6" && !own.address.startsWith("::ffff:");
 		const address = six ? "::1" : "127.0.0.1";
 		for (let tries = 0; tries < 16; tries++) {
-			const port = LAST - (this.world.unseen++ % 2048);
+			const port = LAST - (this.world.unseenClients++ % 2048);
 			if (evidence.named.has(port)) continue;
 			if (this.from(task, fd, named(address, port), to)) return true;
 		}
@@ -51,7 +51,7 @@ export class Outside {
 	private from(task: Task, fd: number, peer: Address, to: Address | null): boolean {
 		const { kernel } = this.world;
 		const S = kernel.sock;
-		const listener = this.world.sockOf(task, fd);
+		const listener = this.world.portSkOfFd(task, fd);
 		const own = task.getsockname(fd);
 		if (typeof own === "number" || S.skc_state[listener] !== TCP_LISTEN) return false;
 		const from = unmapped(peer.address);
@@ -72,7 +72,7 @@ export class Outside {
 	}
 
 	private made(puppet: Task, from: Address, to: Address): boolean {
-		const { kernel, strangers } = this.world;
+		const { kernel, outsideClientPorts } = this.world;
 		const { net } = puppet;
 		const fd = puppet.socket(from.family === "AF_INET6" ? AF_INET6 : AF_INET, 1, 0);
 		puppet.setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
@@ -86,7 +86,7 @@ export class Outside {
 		const connected = kernel.sock.skc_state[sk] === TCP_ESTABLISHED;
 		tcp_set_state(kernel, sk, TCP_CLOSE);
 		for (const { address } of here) net.delAddress(hostPrefix(address), "lo");
-		if (connected) strangers.add(from.port);
+		if (connected) outsideClientPorts.add(from.port);
 		return connected;
 	}
 }

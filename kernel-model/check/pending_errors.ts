@@ -12,7 +12,7 @@ import { nth } from "../machine/nth.js";
 import { isReceive, isSend } from "../script/calls.js";
 import { errnoOf, type Operands } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
-import { isUdp, localDevice, type Made } from "./made.js";
+import { isUdp, localDevice, type ModelCall } from "./model_call.js";
 import type { World } from "./world.js";
 
 /** Errors of a connection attempt that come from other hosts, from routers or from a timeout. */
@@ -33,9 +33,10 @@ export class PendingErrors {
 	constructor(private readonly world: World) {}
 
 	/** Sets or clears the pending error of the socket `sk` before a call is made. */
-	fit(sk: number, made: Made): void {
-		if (tellsRefusal(made.call, made.operands)) this.refused(sk);
-		if (made.recorded !== null && this.world.own === null) this.takeErrors(sk, made);
+	fit(sk: number, modelCall: ModelCall): void {
+		if (tellsRefusal(modelCall.call, modelCall.operands)) this.refused(sk);
+		if (modelCall.recorded !== null && this.world.ownAnswers === null)
+			this.takeErrors(sk, modelCall);
 	}
 
 	/**
@@ -52,7 +53,7 @@ export class PendingErrors {
 	 * Sets or clears the pending error of a TCP connection to fit a call. Another host may answer at
 	 * any time. If the recording does not show read(), a read() may have returned the error.
 	 */
-	private takeErrors(sock_sk: number, { call, operands }: Made): void {
+	private takeErrors(sock_sk: number, { call, operands }: ModelCall): void {
 		const k = this.world.kernel;
 		const S = k.sock;
 		const sk = this.world.subflow(sock_sk);

@@ -3,7 +3,7 @@
 import { SIZEOF_SA_FAMILY, SIZEOF_SOCKADDR_STORAGE } from "../../include/linux/socket.js";
 import { EFAULT } from "../../include/uapi/asm-generic/errno.js";
 import type { CallLine, Value } from "../script/strace.js";
-import type { Made } from "./made.js";
+import type { ModelCall } from "./model_call.js";
 
 /**
  * Whether a bind() or connect() without an address cannot read it: net/socket.c:
@@ -36,7 +36,7 @@ export function passesBarePointer(call: CallLine): boolean {
  * The size of the memory for an address that the kernel fills in, bytes; null for a bad pointer. A
  * script may leave the last arguments out.
  */
-export function roomFor({ call, operands, recorded }: Made): number | null | undefined {
+export function roomFor({ call, operands, recorded }: ModelCall): number | null | undefined {
 	const length = call.args[2]?.value;
 	if (recorded === -EFAULT && passesBarePointer(call)) return null;
 	if (length === undefined) return undefined;

@@ -7,7 +7,7 @@ import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import { EPERM } from "../../include/uapi/asm-generic/errno.js";
 import { RLIMIT_NOFILE } from "../../include/uapi/asm-generic/resource.js";
 import { CLONE_NEWNET, CLONE_NEWUSER } from "../../include/uapi/linux/sched.js";
-import { type Handled, IGNORED, type Made } from "./made.js";
+import { type Handled, IGNORED, type ModelCall } from "./model_call.js";
 import type { Netlink } from "./netlink.js";
 import type { World } from "./world.js";
 
@@ -17,7 +17,7 @@ export class Processes {
 		private readonly netlink: Netlink,
 	) {}
 
-	fork({ call, recorded }: Made): Handled {
+	fork({ call, recorded }: ModelCall): Handled {
 		const { world } = this;
 		if (recorded === null || recorded <= 0) return IGNORED;
 		world.fork(call, recorded);
@@ -27,14 +27,14 @@ export class Processes {
 		return IGNORED;
 	}
 
-	exit({ task, call }: Made): Handled {
+	exit({ task, call }: ModelCall): Handled {
 		this.netlink.ends(task);
 		this.world.exit(call.pid ?? 0, call.line);
 		return IGNORED;
 	}
 
 	/** execve() closes descriptors. A run of ip changes the namespace. */
-	execve({ task, call, operands, recorded }: Made): Handled {
+	execve({ task, call, operands, recorded }: ModelCall): Handled {
 		if (recorded === null || recorded < 0) return IGNORED;
 		task.execve();
 		this.netlink.ends(task);
@@ -50,7 +50,7 @@ export class Processes {
 	}
 
 	/** setuid() or setresuid(). The recording shows whether the call succeeded. */
-	setUser({ task, call, operands, recorded }: Made): Handled {
+	setUser({ task, call, operands, recorded }: ModelCall): Handled {
 		const user = (index: number) => operands.int(index, "a user");
 		const sets = call.name === "setuid" ? 0 : 1; // the argument with the effective user
 		if (call.result === null) {
@@ -68,7 +68,7 @@ export class Processes {
 	}
 
 	/** A call that sets RLIMIT_NOFILE. Recordings do not show the limit before it. */
-	setrlimit({ call, operands, task, recorded }: Made): Handled {
+	setrlimit({ call, operands, task, recorded }: ModelCall): Handled {
 		const { world } = this;
 		const first = call.name === "setrlimit" ? 0 : 1;
 		if (operands.flags(first) !== RLIMIT_NOFILE) return IGNORED;
@@ -80,7 +80,7 @@ export class Processes {
 		return { result: other.setrlimit(wanted.cur, wanted.max) };
 	}
 
-	unshare({ task, call, operands, recorded }: Made): Handled {
+	unshare({ task, call, operands, recorded }: ModelCall): Handled {
 		const succeeded = recorded !== null && recorded >= 0;
 		if (succeeded && (operands.flags(0) & CLONE_NEWUSER) !== 0) task.capabilities = CAP_FULL_SET;
 		if ((operands.flags(0) & CLONE_NEWNET) === 0) return IGNORED;
@@ -94,7 +94,7 @@ export class Processes {
 	}
 
 	/** Enters the namespace of a process (pidfd), or the namespace that a file keeps. */
-	setns({ task, call, operands, recorded }: Made): Handled {
+	setns({ task, call, operands, recorded }: ModelCall): Handled {
 		const fd = operands.int(0, "a file descriptor");
 		const flags = operands.flags(1);
 		if (flags !== 0 && (flags & CLONE_NEWNET) === 0) return IGNORED;

@@ -5,7 +5,7 @@ import { nth } from "../machine/nth.js";
 import { listenersOn, portOwners } from "../machine/sharing.js";
 import type { Ground } from "./origins.js";
 import type { Proof } from "./outcome.js";
-import type { Contradiction } from "./play.js";
+import type { Contradiction } from "./turn.js";
 import type { World } from "./world.js";
 
 /** Most sockets whose lines a proof names. */
@@ -18,7 +18,7 @@ const OF_RANGE = /is not in \d+-\d+|^of the [\d,]+ ports?|; of the [\d,]+ ports?
 export function prove(world: World, contradiction: Contradiction): Proof {
 	const { task, call, blocker } = contradiction;
 	const { origins } = world;
-	const sk = world.subflow(world.sk(task, call));
+	const sk = world.portSk(task, call);
 	const [rule, socks] = ruleOf(world, contradiction, sk);
 	const grounds: Ground[] = [];
 	for (const other of [...(blocker === 0 ? [] : [blocker]), ...socks].slice(0, SOCKETS)) {

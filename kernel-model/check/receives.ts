@@ -29,14 +29,14 @@ import { isTyped } from "../script/calls.js";
 import { errnoOf } from "../script/operands.js";
 import {
 	bytes,
-	type Done,
 	type Handled,
 	IGNORED,
 	isUdp,
 	localDevice,
-	type Made,
+	type ModelCall,
+	type ModelResult,
 	sameAddress,
-} from "./made.js";
+} from "./model_call.js";
 import { neverConnected, resetFromOutside } from "./sends.js";
 import type { World } from "./world.js";
 
@@ -53,8 +53,8 @@ export class Receives {
 	constructor(private readonly world: World) {}
 
 	/** Makes a call that receives. */
-	receive(made: Made): Handled {
-		const { task, fd, sock, call, operands, recorded } = made;
+	receive(modelCall: ModelCall): Handled {
+		const { task, fd, sock, call, operands, recorded } = modelCall;
 		const { world } = this;
 		const { size, flags } = operands.receives();
 		const sk = nth(world.kernel.socket.sk, sock);
@@ -68,8 +68,8 @@ export class Receives {
 			}
 		}
 		const unread = (flags & (MSG_OOB | MSG_ERRQUEUE)) !== 0;
-		const passed = world.own !== null || unread || (recorded === null && !isTyped(call));
-		if (passed || call.name === "recvmmsg") return this.passOver(made, flags);
+		const passed = world.ownAnswers !== null || unread || (recorded === null && !isTyped(call));
+		if (passed || call.name === "recvmmsg") return this.passOver(modelCall, flags);
 		// net/socket.c: sock_read_iter.
 		const empty = (call.name === "read" || call.name === "readv") && size === 0;
 		if (empty) return { result: 0 };
@@ -78,27 +78,27 @@ export class Receives {
 			const attempt = () => task.recvfrom(fd, size ?? 0, flags, sender);
 			let result = attempt();
 			if (result === -ERESTARTSYS) result = task.waitForInput(fd, attempt);
-			return { result, ...shownSender(made, sender) };
+			return { result, ...shownSender(modelCall, sender) };
 		}
 		const error = call.result?.errno ?? "";
 		if (recorded === -ERESTARTSYS) return IGNORED;
-		if (UNRELATED.has(error)) return this.passOver(made, flags);
+		if (UNRELATED.has(error)) return this.passOver(modelCall, flags);
 		const stream = protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
 		// Nothing is late and nothing comes from outside, so the queue is the kernel's.
 		if (protocol === IPPROTO_SCTP && world.settled) {
 			return { result: task.recv(fd, size ?? bytes(recorded), true, flags) };
 		}
 		const doubtful = !world.settled && world.isDoubtful(task.net, sk);
-		if (doubtful || (!stream && !isUdp(protocol))) return this.passOver(made, flags);
+		if (doubtful || (!stream && !isUdp(protocol))) return this.passOver(modelCall, flags);
 		if (size !== null && stream && recorded > size) {
 			return { result: task.recv(fd, size, true, flags) };
 		}
-		if (stream) return this.stream(made, sk, size, flags, recorded);
-		return this.datagram(made, sk, size, flags, recorded);
+		if (stream) return this.stream(modelCall, sk, size, flags, recorded);
+		return this.datagram(modelCall, sk, size, flags, recorded);
 	}
 
 	/** Only the effect of a call on the model counts, not its result. */
-	private passOver({ task, fd, sock, recorded }: Made, flags: number): typeof IGNORED {
+	private passOver({ task, fd, sock, recorded }: ModelCall, flags: number): typeof IGNORED {
 		const { kernel } = this.world;
 		if (recorded === null || (flags & MSG_OOB) !== 0) return IGNORED;
 		const sk = nth(kernel.socket.sk, sock);
@@ -118,7 +118,7 @@ export class Receives {
 	// Streams
 
 	private stream(
-		{ task, fd, call }: Made,
+		{ task, fd, call }: ModelCall,
 		sk: number,
 		size: number | null,
 		flags: number,
@@ -128,8 +128,8 @@ export class Receives {
 		const { kernel, settled } = world;
 		const S = kernel.sock;
 		const most = size ?? bytes(recorded);
-		const attempt = (): Done => ({ result: task.recv(fd, most, true, flags) });
-		const undecided = (reason: string): Done => ({ result: recorded, undecided: reason });
+		const attempt = (): ModelResult => ({ result: task.recv(fd, most, true, flags) });
+		const undecided = (reason: string): ModelResult => ({ result: recorded, undecided: reason });
 		if (settled || neverConnected(kernel, sk)) return attempt();
 		if (S.sk_protocol[sk] === IPPROTO_MPTCP) {
 			const done = attempt();
@@ -170,22 +170,22 @@ export class Receives {
 	// Datagrams
 
 	private datagram(
-		made: Made,
+		modelCall: ModelCall,
 		sk: number,
 		size: number | null,
 		flags: number,
 		recorded: number,
 	): Handled {
-		const { task, fd, operands } = made;
+		const { task, fd, operands } = modelCall;
 		const { world } = this;
 		const { kernel, settled } = world;
 		const S = kernel.sock;
 		const table = udp_get_table_prot(kernel, sk);
-		const undecided = (reason: string): Done => ({ result: recorded, undecided: reason });
-		const attempt = (): Done => {
+		const undecided = (reason: string): ModelResult => ({ result: recorded, undecided: reason });
+		const attempt = (): ModelResult => {
 			const sender: Partial<Address> = {};
 			const result = task.recvfrom(fd, size ?? bytes(recorded), flags, sender, true);
-			return { result, ...shownSender(made, sender) };
+			return { result, ...shownSender(modelCall, sender) };
 		};
 		if (recorded < 0) {
 			if (S.sk_err[sk] === 0 && recorded === -EAGAIN) return this.emptyQueue(table, sk, attempt);
@@ -217,7 +217,7 @@ export class Receives {
 			if ((flags & MSG_PEEK) === 0) datagrams.take(table, sk, other);
 			return undecided("the port of the sender is not known");
 		}
-		if (!world.alone || this.mayBeOutside(made, sk, told)) return { result: recorded };
+		if (!world.alone || this.mayBeOutside(modelCall, sk, told)) return { result: recorded };
 		// No line has shown the port of this socket, so answers went to a port that nobody has.
 		if (world.guesses.has(nth(S.skc_num, sk))) return undecided(UNKNOWN_PORT);
 		// Without read() a recording does not show write() either.
@@ -227,7 +227,7 @@ export class Receives {
 	}
 
 	/** A receive found no datagram. */
-	private emptyQueue(table: UdpTable, sk: number, attempt: () => Done): Done {
+	private emptyQueue(table: UdpTable, sk: number, attempt: () => ModelResult): ModelResult {
 		const { world } = this;
 		const recorded = -EAGAIN;
 		if (world.datagrams.disown(table, sk, !world.settled)) return { result: recorded };
@@ -240,7 +240,7 @@ export class Receives {
 	}
 
 	/** Whether a datagram may come from another host. */
-	private mayBeOutside({ task }: Made, sk: number, told: Address | null): boolean {
+	private mayBeOutside({ task }: ModelCall, sk: number, told: Address | null): boolean {
 		const { net } = task.net;
 		if (told !== null) return !isHostAddress(net, told);
 		const S = this.world.kernel.sock;
@@ -250,7 +250,10 @@ export class Receives {
 }
 
 /** The sender that the model says, and how it differs from the recorded one. */
-function shownSender({ call, operands }: Made, sender: Partial<Address>): Partial<Done> {
+function shownSender(
+	{ call, operands }: ModelCall,
+	sender: Partial<Address>,
+): Partial<ModelResult> {
 	const { family, address, port } = sender;
 	if (family === undefined || address === undefined || port === undefined) return {};
 	const full: Address = { ...sender, family, address, port };

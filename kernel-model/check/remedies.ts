@@ -8,7 +8,8 @@ import { systemCall } from "../script/calls.js";
 import { fdOf } from "../script/operands.js";
 import type { Remedy } from "./facts.js";
 import type { Event } from "./order.js";
-import type { Contradiction, Player } from "./play.js";
+import type { Player } from "./play.js";
+import type { Contradiction } from "./turn.js";
 import type { Guess } from "./world.js";
 
 /** Calls whose order may matter. */
@@ -155,7 +156,7 @@ function swapping({ events }: Player, first: Event, second: Event): Remedy {
 function* exchanges(player: Player, { call, task }: Contradiction): Generator<Remedy> {
 	const { world, events } = player;
 	const { skc_num, skc_dport } = world.kernel.sock;
-	const sk = world.subflow(world.sk(task, call));
+	const sk = world.portSk(task, call);
 	if (sk === 0) return;
 	const about = [nth(skc_num, sk), nth(skc_dport, sk)];
 	// Connections to several destinations may have the port.
@@ -215,7 +216,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	const { call, revealed } = contradiction;
 
 	// Not every assignment of ports to the clients of a reuseport group is tried.
-	const sk = world.subflow(world.sk(contradiction.task, call));
+	const sk = world.portSk(contradiction.task, call);
 	const isLikely = (at: number) => guessesOf(player, at).some(({ how }) => how === "likely");
 	if (isLikely(nth(S.skc_num, sk)) || isLikely(nth(S.skc_dport, sk)))
 		contradiction.truncated = true;
@@ -223,7 +224,7 @@ function* ports(player: Player, contradiction: Contradiction): Generator<Remedy>
 	yield* portsInTheWay(player, contradiction);
 	// The port of the call itself may be inferred wrongly, unless the search has already decided it.
 	const inferred = revealed !== null && !revealed.exact && !facts.ports.has(call.line);
-	if (inferred && !facts.forgotten.has(call.line)) yield forgetting(player, call.line);
+	if (inferred && !facts.notInferred.has(call.line)) yield forgetting(player, call.line);
 	yield* portsOfClients(player, contradiction);
 	yield* portsTaken(player, contradiction, sk);
 }
@@ -248,7 +249,7 @@ function* portsInTheWay(player: Player, contradiction: Contradiction): Generator
 		if (world.guesses.size > GUESSES && guesses.length > 0) contradiction.truncated = true;
 		for (const { line, how } of guesses) {
 			if (line >= call.line) continue;
-			if (how !== "guessed" && !facts.forgotten.has(line)) yield forgetting(player, line);
+			if (how !== "guessed" && !facts.notInferred.has(line)) yield forgetting(player, line);
 			if (facts.avoided.get(line)?.has(port) !== true) yield avoiding(player, line, port);
 		}
 	}
@@ -351,14 +352,14 @@ function avoiding({ facts }: Player, line: number, port: number): Remedy {
 
 /** Decides that the inferred port of a call is wrong. */
 function forgetting({ facts }: Player, line: number): Remedy {
-	const known = facts.forgotten.has(line);
+	const known = facts.notInferred.has(line);
 	return {
 		what: `line ${line} chose another port`,
 		line,
 		decides: { [`forget ${line}`]: 1 },
-		apply: () => facts.forgotten.add(line),
+		apply: () => facts.notInferred.add(line),
 		undo: () => {
-			if (!known) facts.forgotten.delete(line);
+			if (!known) facts.notInferred.delete(line);
 		},
 	};
 }
@@ -370,7 +371,7 @@ function* reads(
 ): Generator<Remedy> {
 	const about = new Set([port]);
 	if (blocker !== 0) about.add(nth(world.kernel.sock.skc_num, blocker));
-	const closes = [...world.drained].reverse().slice(0, CLOSES);
+	const closes = [...world.closesAssumedRead].reverse().slice(0, CLOSES);
 	for (const { line, ports } of closes) {
 		if (facts.unread.has(line) || line >= call.line) continue;
 		if (!about.has(0) && !ports.some((each) => about.has(each))) continue;
@@ -387,29 +388,29 @@ function* reads(
 /** Other answers to questions to secrets. */
 function* secrets(player: Player, { task, call }: Contradiction): Generator<Remedy> {
 	const { world, facts } = player;
-	const { asked } = world;
+	const { questionLines } = world;
 	// Questions about this connection come first, at any distance.
-	const sk = world.subflow(world.sk(task, call));
+	const sk = world.portSk(task, call);
 	const { skc_num, skc_dport } = world.kernel.sock;
 	const port = /^accept/.test(call.name)
 		? (world.operands(call).shownAddress(1)?.port ?? world.evidence.peers.get(call)?.port ?? 0)
 		: nth(skc_num, sk);
 	for (const [question, client] of world.queues.questions) {
 		const about = port !== 0 && (client === port || client === skc_dport[sk]);
-		if (!about || !asked.has(question) || facts.secrets.includes(question)) continue;
+		if (!about || !questionLines.has(question) || facts.secrets.includes(question)) continue;
 		yield deciding(player, question);
 	}
 	for (let back = 1; back <= QUESTIONS; back++) {
 		const question = world.questions - back;
-		if (!asked.has(question)) return;
+		if (!questionLines.has(question)) return;
 		if (facts.secrets.includes(question)) continue;
 		yield deciding(player, question);
 	}
 }
 
 /** Decides that a question to a secret has the other answer. */
-function deciding({ world: { asked }, facts }: Player, question: number): Remedy {
-	const line = asked.get(question) ?? 0;
+function deciding({ world: { questionLines }, facts }: Player, question: number): Remedy {
+	const line = questionLines.get(question) ?? 0;
 	return {
 		what: `a secret, the memory of a socket or the worker of MPTCP decided otherwise in line ${line}`,
 		line,
@@ -426,7 +427,7 @@ function* clocks(player: Player, { call, recorded, result }: Contradiction): Gen
 	const { facts } = player;
 	if (recorded === null || result === recorded) return;
 	// The clock of a line is moved only once.
-	if (facts.late.some(({ to }) => to === call.line)) return;
+	if (facts.clockShifts.some(({ to }) => to === call.line)) return;
 	for (const [from, ms] of [
 		[call.line, -8],
 		[call.line, -40],
@@ -445,16 +446,16 @@ function delaying({ facts }: Player, to: number, from: number, ms: number, what:
 		what,
 		line: from,
 		decides: { [`clock ${to} ${from}`]: ms },
-		apply: () => facts.late.push(late),
-		undo: () => facts.late.splice(facts.late.indexOf(late), 1),
+		apply: () => facts.clockShifts.push(late),
+		undo: () => facts.clockShifts.splice(facts.clockShifts.indexOf(late), 1),
 	};
 }
 
 /** Decides that timers which ran some lines before ran one jiffy later. */
 function* lateTimers(player: Player, { call }: Contradiction): Generator<Remedy> {
-	const { facts, ran } = player;
-	if (call.time === null || facts.late.some(({ to }) => to === call.line)) return;
-	for (const from of [...ran].reverse()) {
+	const { facts, clock } = player;
+	if (call.time === null || facts.clockShifts.some(({ to }) => to === call.line)) return;
+	for (const from of [...clock.timerLines].reverse()) {
 		if (from > call.line) continue;
 		const what = `the timers before line ${from} ran ${JIFFY} ms later`;
 		yield delaying(player, call.line, from, JIFFY, what);
@@ -469,7 +470,7 @@ function* ends({ events, facts }: Player, { call, index }: Contradiction): Gener
 	if (call.time === null) return;
 	for (let at = index - 1; at >= Math.max(events.first + 1, index - ENDS); at--) {
 		const { line } = events.get(at);
-		if (line.kind === "setup" || facts.ends.has(line.line)) continue;
+		if (line.kind === "setup" || facts.endTimes.has(line.line)) continue;
 		if (line.kind === "call" && systemCall(line.name)?.role !== "exit") continue;
 		const [before, after] = [timeOf(events.get(at - 1)), timeOf(events.get(at + 1))];
 		const time = line.kind === "exit" && line.time !== null ? before : after;
@@ -478,8 +479,8 @@ function* ends({ events, facts }: Player, { call, index }: Contradiction): Gener
 			what: `the process of line ${line.line} ended ${time === before ? "earlier" : "later"}`,
 			line: line.line,
 			decides: { [`end ${line.line}`]: time },
-			apply: () => facts.ends.set(line.line, time),
-			undo: () => facts.ends.delete(line.line),
+			apply: () => facts.endTimes.set(line.line, time),
+			undo: () => facts.endTimes.delete(line.line),
 		};
 	}
 }

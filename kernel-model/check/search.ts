@@ -15,9 +15,10 @@ import { readDraws } from "./exact.js";
 import { Facts, type Remedy } from "./facts.js";
 import type { Event } from "./order.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
-import { type Contradiction, type Mark, Player } from "./play.js";
+import { type Mark, Player } from "./play.js";
 import { BACK, Recording, topOf, WHOLE } from "./recording.js";
 import { remediesOf } from "./remedies.js";
+import type { Contradiction } from "./turn.js";
 
 /**
  * Least number of events between two marks, after and before the first contradiction, and most
@@ -137,12 +138,12 @@ function whole(script: Parsed, options: PlayOptions): Way | null {
 	const player = new Player(script, options);
 	const marks = [player.mark()];
 	// The reasons of a way that differs are not shown.
-	player.figures = false;
+	player.rangeFigures = false;
 	for (const outcome of player.play()) {
 		if (differs(outcome)) return null;
 		outcomes.push(outcome);
 	}
-	player.figures = true;
+	player.rangeFigures = true;
 	return { outcomes, player, marks };
 }
 
@@ -161,11 +162,11 @@ export class Search {
 	private readonly facts: Facts;
 	private marks: Mark[] = [];
 	/** Lines with a final verdict: no way gives the recorded result. */
-	private readonly settled = new Set<number>();
+	private readonly finalLines = new Set<number>();
 	/** How many events may still be played again. */
-	private left = REPLAYED_AT_ALL;
+	private replaysLeft = REPLAYED_AT_ALL;
 	/** The first line that may be played again. */
-	private since = 0;
+	private firstReplayable = 0;
 	private nextLetGo: number;
 	private attempts = 0;
 	private steps = 0;
@@ -178,20 +179,20 @@ export class Search {
 	/** Sets of choices that were met at the greatest depth only. */
 	private readonly tooDeep = new Set<string>();
 	/** Where events acted that were moved for it. */
-	private readonly places = new Map<Event, number>();
+	private readonly placesBefore = new Map<Event, number>();
 	private replayed = 0;
 	/** The search for a way out ended at a bound. */
-	private cut = false;
+	private atBound = false;
 	/** Index of the event from which the successful way was played again. */
-	private floor = 0;
+	private wayFrom = 0;
 	/** The lowest index from which any attempt was played again. */
-	private earliest = 0;
+	private earliestReplayed = 0;
 	/** There was a contradiction. */
 	private differed = false;
 	/** run() gave up at a line that differs. */
 	gaveUp = false;
 	/** A remedy that is too far back to be tried, in words. */
-	private beyond: string | null = null;
+	private tooFarBack: string | null = null;
 
 	constructor(
 		script: Parsed | Recording,
@@ -203,7 +204,7 @@ export class Search {
 	) {
 		this.nextLetGo = back;
 		this.facts = new Facts(options.secrets);
-		this.facts.outsiders = options.alone !== true;
+		this.facts.mayHaveOutsiders = options.alone !== true;
 		if (script instanceof Recording) script.has(0);
 		const alone = options.alone ?? (script instanceof Recording ? script.alone : isOwn(script));
 		this.player = new Player(script, { ...options, alone }, this.facts);
@@ -243,10 +244,10 @@ export class Search {
 			this.markAfter(Math.max(least, player.kernel.sock.used >> 2));
 			this.step();
 			if ((this.steps & (TICK - 1)) === 0) yield null;
-			this.left++;
+			this.replaysLeft++;
 			const { contradiction } = player;
 			// A settled line may be reached again after a play that ended at another line.
-			if (contradiction !== null && !this.settled.has(contradiction.call.line)) {
+			if (contradiction !== null && !this.finalLines.has(contradiction.call.line)) {
 				let next: Contradiction | null = this.differed ? contradiction : this.refine(contradiction);
 				while (next !== null) {
 					const { event } = next;
@@ -268,16 +269,17 @@ export class Search {
 		// The search can go back only to a mark, so one mark before the bound is kept.
 		if (this.keep) {
 			const far = marks.findLast(({ cursor }) => player.cursor - cursor >= this.back);
-			this.since = recording.events.at(far?.cursor ?? 0)?.at ?? this.since;
+			this.firstReplayable = recording.events.at(far?.cursor ?? 0)?.at ?? this.firstReplayable;
 			return [];
 		}
 		while (marks.length > 1 && player.cursor - nth(marks, 1).cursor >= this.back) marks.shift();
 		const dropped = recording.drop(nth(marks, 0).cursor);
-		this.since = recording.events.at(nth(marks, 0).cursor)?.at ?? this.since;
-		this.facts.forget(this.since);
-		player.world.forget(this.since);
+		this.firstReplayable = recording.events.at(nth(marks, 0).cursor)?.at ?? this.firstReplayable;
+		this.facts.forget(this.firstReplayable);
+		player.world.forget(this.firstReplayable);
 		this.facts.forgetSecrets(player.world.firstQuestion);
-		for (const line of this.settled) if (line < this.since) this.settled.delete(line);
+		for (const line of this.finalLines)
+			if (line < this.firstReplayable) this.finalLines.delete(line);
 		return dropped;
 	}
 
@@ -291,7 +293,7 @@ export class Search {
 		// A settled line that has no effect keeps its outcome.
 		if (outcome === null && this.facts.skipped.has(line)) return;
 		// A settled line keeps its proof.
-		const proved = event.outcome?.proof != null && this.settled.has(line);
+		const proved = event.outcome?.proof != null && this.finalLines.has(line);
 		if (proved && outcome?.verdict === "mismatch" && outcome.proof === null) return;
 		event.outcome = outcome;
 		if (outcome !== null) player.world.options.onOutcome?.(outcome);
@@ -343,55 +345,56 @@ export class Search {
 		this.path.length = 0;
 		this.tried.clear();
 		this.explored.clear();
-		this.places.clear();
+		this.placesBefore.clear();
 		this.tooDeep.clear();
 		this.tried.add("");
 		this.explored.set("", -1);
-		this.cut = false;
-		this.beyond = null;
+		this.atBound = false;
+		this.tooFarBack = null;
 		const reach = player.cursor;
 		const { event } = contradiction;
 		const { outcome } = event;
-		const mayBe = contradiction.certain === null && this.left > 0;
+		const mayBe = contradiction.certain === null && this.replaysLeft > 0;
 		// The reasons of attempts are not shown.
-		player.figures = false;
-		this.earliest = reach;
+		player.rangeFigures = false;
+		this.earliestReplayed = reach;
 		const found = mayBe && this.explore(contradiction, reach, reach, 0);
-		player.figures = true;
+		player.rangeFigures = true;
 		// Failed attempts have overwritten the outcomes of the events that they played again.
-		const changed = Math.min(this.earliest, contradiction.index);
+		const changed = Math.min(this.earliestReplayed, contradiction.index);
 		if (found) {
-			const next = this.earliest < this.floor ? this.replay(this.earliest, reach) : null;
-			this.marks = this.marks.filter(({ cursor }) => cursor <= this.floor);
+			const next =
+				this.earliestReplayed < this.wayFrom ? this.replay(this.earliestReplayed, reach) : null;
+			this.marks = this.marks.filter(({ cursor }) => cursor <= this.wayFrom);
 			return next;
 		}
-		this.settled.add(line);
-		if (this.left <= 0 || this.tooDeep.size > 0) this.cut = true;
+		this.finalLines.add(line);
+		if (this.replaysLeft <= 0 || this.tooDeep.size > 0) this.atBound = true;
 		// If the search ended at a bound, the mismatch is not proved.
-		const why = this.cut
+		const why = this.atBound
 			? "the search for a way ended at its bound"
-			: `the result is possible if ${this.beyond}, but this is too far back for the search`;
-		if ((this.cut || this.beyond !== null) && outcome?.verdict === "mismatch") {
-			this.facts.open.set(line, `${outcome.reason}; ${why}`);
+			: `the result is possible if ${this.tooFarBack}, but this is too far back for the search`;
+		if ((this.atBound || this.tooFarBack !== null) && outcome?.verdict === "mismatch") {
+			this.facts.unresolved.set(line, `${outcome.reason}; ${why}`);
 		}
 		const { recorded, result } = contradiction;
 		if (this.meetsStranger(contradiction)) {
-			this.facts.outside.set(line, outcome?.reason ?? "");
+			this.facts.outsideClients.set(line, outcome?.reason ?? "");
 			return this.replay(changed, reach);
 		}
 		// A call that failed on the kernel has no effect here. Later lines then do not differ because
 		// of this one.
 		let next: Contradiction | null = null;
-		const undone = recorded !== null && recorded < 0 && result >= 0 && this.left > 0;
+		const undone = recorded !== null && recorded < 0 && result >= 0 && this.replaysLeft > 0;
 		if (undone) {
 			this.facts.skipped.add(line);
-			if (player.world.alone === false || this.facts.open.has(line)) {
-				this.facts.doubts.set(line, outcome?.reason ?? "");
+			if (player.world.alone === false || this.facts.unresolved.has(line)) {
+				this.facts.skippedDoubts.set(line, outcome?.reason ?? "");
 			}
 			next = this.replay(changed, reach);
 			event.outcome = outcome;
 		} else if (this.attempts > 0) return this.replay(changed, reach);
-		const open = this.facts.open.get(line);
+		const open = this.facts.unresolved.get(line);
 		if (outcome === null || open === undefined) return next;
 		[outcome.verdict, outcome.reason, outcome.proof] = ["undecided", open, null];
 		const sk = undone ? 0 : player.world.sk(contradiction.task, contradiction.call);
@@ -401,7 +404,7 @@ export class Search {
 
 	/** Whether an accept() returned a client that no recorded call can be. */
 	private meetsStranger({ call, recorded, result, event }: Contradiction): boolean {
-		if (!/^accept4?$/.test(call.name) || this.left <= 0) return false;
+		if (!/^accept4?$/.test(call.name) || this.replaysLeft <= 0) return false;
 		if (this.player.world.alone || event.outcome?.verdict !== "undecided") return false;
 		return (recorded ?? -1) >= 0 && (result === -EAGAIN || result === -ERESTARTSYS);
 	}
@@ -411,7 +414,7 @@ export class Search {
 	 * events only the order matters, and whether an event acts when its call returns.
 	 */
 	private choices(): string {
-		const { places, path } = this;
+		const { placesBefore, path } = this;
 		const { events } = this.player;
 		const choices = new Map<string, number>();
 		const moved = new Set<Event>();
@@ -419,7 +422,7 @@ export class Search {
 			for (const [choice, value] of Object.entries(decides)) choices.set(choice, value);
 			for (const event of moves) moved.add(event);
 		}
-		const placeOf = (event: Event) => places.get(event) ?? event.at;
+		const placeOf = (event: Event) => placesBefore.get(event) ?? event.at;
 		const compare = (a: Event, b: Event) => {
 			if (placeOf(a) < placeOf(b) === a.at < b.at) return;
 			choices.set(`order ${Math.min(a.begin, b.begin)} ${Math.max(a.begin, b.begin)}`, 1);
@@ -457,20 +460,20 @@ export class Search {
 			if (given === undefined) again = true;
 			const remedy = given ?? without.shift();
 			if (remedy === undefined) {
-				if (contradiction.truncated) this.cut = true;
+				if (contradiction.truncated) this.atBound = true;
 				return false;
 			}
-			if (this.attempts >= ATTEMPTS || this.replayed > REPLAYED || this.left <= 0) {
-				this.cut = true;
+			if (this.attempts >= ATTEMPTS || this.replayed > REPLAYED || this.replaysLeft <= 0) {
+				this.atBound = true;
 				return false;
 			}
-			if (remedy.line < this.since) {
-				this.beyond ??= remedy.what;
+			if (remedy.line < this.firstReplayable) {
+				this.tooFarBack ??= remedy.what;
 				continue;
 			}
 			// The same choices in another order lead to the same play.
 			for (const event of remedy.moves ?? []) {
-				if (!this.places.has(event)) this.places.set(event, event.at);
+				if (!this.placesBefore.has(event)) this.placesBefore.set(event, event.at);
 			}
 			remedy.apply();
 			this.path.push(remedy);
@@ -487,10 +490,10 @@ export class Search {
 			this.tried.add(choices);
 			this.attempts++;
 			const from = Math.min(floor, player.events.from(remedy.line));
-			this.earliest = Math.min(this.earliest, from);
+			this.earliestReplayed = Math.min(this.earliestReplayed, from);
 			const next = this.replay(from, reach);
 			if (next === null) {
-				this.floor = from;
+				this.wayFrom = from;
 				return true;
 			}
 			if (!again && next.reached <= contradiction.reached) without.push(remedy);
@@ -516,9 +519,9 @@ export class Search {
 		while (player.cursor < reach) {
 			this.step();
 			this.replayed++;
-			this.left--;
+			this.replaysLeft--;
 			const { contradiction } = player;
-			if (contradiction !== null && !this.settled.has(contradiction.call.line)) {
+			if (contradiction !== null && !this.finalLines.has(contradiction.call.line)) {
 				return contradiction;
 			}
 		}

@@ -48,9 +48,9 @@ import {
 	IGNORED,
 	isUdp,
 	localDevice,
-	type Made,
+	type ModelCall,
 	OTHER_FAMILY,
-} from "./made.js";
+} from "./model_call.js";
 import { faultOfSend } from "./pointers.js";
 import type { World } from "./world.js";
 
@@ -80,15 +80,15 @@ export class Sends {
 	) {}
 
 	/** Makes a call that sends. */
-	send(made: Made): Handled {
-		const { task, fd, sock, call, operands, recorded } = made;
-		const { kernel, own } = this.world;
+	send(modelCall: ModelCall): Handled {
+		const { task, fd, sock, call, operands, recorded } = modelCall;
+		const { kernel, ownAnswers } = this.world;
 		const S = kernel.sock;
 		const sk = nth(kernel.socket.sk, sock);
 		const protocol = nth(S.sk_protocol, sk);
 		if (protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP) {
-			if (this.connects(task, call)) return this.sendFastOpen(made);
-			return this.stream(made, sk);
+			if (this.connects(task, call)) return this.sendFastOpen(modelCall);
+			return this.stream(modelCall, sk);
 		}
 		const sent = operands.messages();
 		if (sent === null || !sent.whole) {
@@ -114,7 +114,7 @@ export class Sends {
 			}
 			result = several ? result + 1 : err;
 		}
-		if (recorded === null || result === recorded || own !== null) return { result };
+		if (recorded === null || result === recorded || ownAnswers !== null) return { result };
 		if (protocol === IPPROTO_SCTP && this.world.settled) return { result };
 		const error = call.result?.errno ?? "";
 		const unrelated =
@@ -131,22 +131,22 @@ export class Sends {
 	 * it never had a connection, or shutdown() ended its sending side. A peer on another host may
 	 * have reset the connection. A peer on this host is played as well, but its RST may arrive late.
 	 */
-	private stream(made: Made, sk: number): Handled {
-		const { task, fd, call, operands, recorded } = made;
-		const { kernel, own, settled } = this.world;
+	private stream(modelCall: ModelCall, sk: number): Handled {
+		const { task, fd, call, operands, recorded } = modelCall;
+		const { kernel, ownAnswers, settled } = this.world;
 		const S = kernel.sock;
 		const sent = operands.messages();
 		if (recorded === null) {
-			if (own !== null || sent === null || !isTyped(call)) return IGNORED;
+			if (ownAnswers !== null || sent === null || !isTyped(call)) return IGNORED;
 			const size = sent.messages.reduce((sum, message) => sum + (message.size ?? 0), 0);
 			return { result: task.sendto(fd, size, null, 0, undefined, this.messageFlags(call)) };
 		}
-		const outside = this.world.ends.has(sk);
+		const outside = this.world.peerOutside.has(sk);
 		const more = this.messageFlags(call) & MSG_MORE;
 		const attempt = (size: number) => task.sendto(fd, size, null, 0, true, more);
 		const error = call.result?.errno ?? "";
 		const doubtful = !settled && this.world.isDoubtful(task.net, sk);
-		const passed = own !== null || sent === null || doubtful || call.name === "sendmmsg";
+		const passed = ownAnswers !== null || sent === null || doubtful || call.name === "sendmmsg";
 		if (passed || UNRELATED.has(error) || error === "EFAULT") {
 			// The other end is not recorded. It may have received the data.
 			if (!outside) attempt(bytes(recorded));
@@ -265,8 +265,8 @@ export class Sends {
 	 * A send that connects: net/ipv4/tcp.c: tcp_sendmsg_fastopen. The recorded result shows whether
 	 * it could sleep, as that of connect().
 	 */
-	private sendFastOpen(made: Made): Handled {
-		const { task, fd, sock, call, operands, recorded } = made;
+	private sendFastOpen(modelCall: ModelCall): Handled {
+		const { task, fd, sock, call, operands, recorded } = modelCall;
 		const [message] = operands.messages()?.messages ?? [];
 		const error = call.result?.errno ?? "";
 		if (message === undefined || (UNRELATED.has(error) && recorded !== -EOPNOTSUPP)) return IGNORED;

@@ -5,7 +5,7 @@ import { NotModelled } from "../../net/core/sock.js";
 import { reuseport_attach_prog } from "../../net/core/sock_reuseport.js";
 import { mptcpCountOption } from "../../net/mptcp/sockopt.js";
 import { ScriptError } from "../script/strace.js";
-import { type Handled, IGNORED, knownName, type Made } from "./made.js";
+import { type Handled, IGNORED, knownName, type ModelCall } from "./model_call.js";
 import type { World } from "./world.js";
 
 /** Options that let a BPF program select the member of a reuseport group. */
@@ -14,14 +14,14 @@ const SELECTORS = new Set(["SO_ATTACH_REUSEPORT_CBPF", "SO_ATTACH_REUSEPORT_EBPF
 export class SocketOptions {
 	constructor(private readonly world: World) {}
 
-	set(sk: number, made: Made): Handled {
-		const { task, fd, operands, recorded } = made;
+	set(sk: number, modelCall: ModelCall): Handled {
+		const { task, fd, operands, recorded } = modelCall;
 		const length = operands.int(4, "an option length");
-		const level = knownName(made, 1, "an option level");
-		const optname = knownName(made, 2, "an option");
-		if (level === null || optname === null) return this.passOver(sk, made);
-		const option = recorded === 0 && this.world.own === null ? operands.option() : null;
-		if (option !== null && option.concern !== "ports") return this.passOver(sk, made);
+		const level = knownName(modelCall, 1, "an option level");
+		const optname = knownName(modelCall, 2, "an option");
+		if (level === null || optname === null) return this.passOver(sk, modelCall);
+		const option = recorded === 0 && this.world.ownAnswers === null ? operands.option() : null;
+		if (option !== null && option.concern !== "ports") return this.passOver(sk, modelCall);
 		const copied = Math.min(Math.max(length, 0), 1024);
 		let optval: Uint8Array | null;
 		try {
@@ -30,20 +30,20 @@ export class SocketOptions {
 			if (!(error instanceof ScriptError)) throw error;
 			// An option that the model does not have may have any value.
 			if (recorded === null && operands.option()?.concern === "ports") throw error;
-			return this.passOver(sk, made);
+			return this.passOver(sk, modelCall);
 		}
 		try {
 			return { result: task.setsockopt(fd, level, optname, optval, length) };
 		} catch (error) {
-			if (error instanceof NotModelled) return this.passOver(sk, made);
+			if (error instanceof NotModelled) return this.passOver(sk, modelCall);
 			throw error;
 		}
 	}
 
-	get(made: Made): Handled {
-		const { task, fd, call, operands, recorded } = made;
-		const level = knownName(made, 1, "an option level");
-		const optname = knownName(made, 2, "an option");
+	get(modelCall: ModelCall): Handled {
+		const { task, fd, call, operands, recorded } = modelCall;
+		const level = knownName(modelCall, 1, "an option level");
+		const optname = knownName(modelCall, 2, "an option");
 		if (level === null || optname === null) return IGNORED;
 		// A script may leave out buffer and length. 16 bytes have room for every option.
 		const given = call.args[4] !== undefined;
@@ -57,7 +57,7 @@ export class SocketOptions {
 	}
 
 	/** Passes over an option. If ports may depend on it, later calls on the socket are doubtful. */
-	private passOver(sk: number, { call, operands }: Made): typeof IGNORED {
+	private passOver(sk: number, { call, operands }: ModelCall): typeof IGNORED {
 		const option = operands.option();
 		if (call.result?.value === 0 && option !== null && SELECTORS.has(option.name)) {
 			// Which member the program selects is open in any case: check/accept_queues.ts.

@@ -33,7 +33,7 @@ import {
 } from "./exact.js";
 import type { Facts } from "./facts.js";
 import { addTo } from "./lists.js";
-import { localDevice } from "./made.js";
+import { localDevice } from "./model_call.js";
 import { OwnObserver, RecordingObserver } from "./observer.js";
 import { Origins } from "./origins.js";
 import type { OwnAnswers, PlayOptions } from "./outcome.js";
@@ -41,7 +41,14 @@ import { PerturbCheck } from "./perturb.js";
 import type { Recording } from "./recording.js";
 
 /** Fields of World that a snapshot leaves out. */
-export const WORLD_HOOKS = ["recording", "options", "facts", "draws", "own", "before"];
+export const WORLD_HOOKS = [
+	"recording",
+	"options",
+	"facts",
+	"draws",
+	"ownAnswers",
+	"pidsFromBefore",
+];
 
 /** The user of recorded processes if they cannot be root. */
 const SOME_USER = 1000;
@@ -74,8 +81,8 @@ export class World {
 	/** At the beginning only the recorded processes use their network namespaces. */
 	private readonly beganAlone: boolean;
 	/** Who else uses the namespaces since then, in words; null for nobody. */
-	company: string | null = null;
-	readonly own: OwnAnswers | null;
+	otherUsers: string | null = null;
+	readonly ownAnswers: OwnAnswers | null;
 	readonly random: ExactRandom | null;
 	readonly tasks = new Map<number, Task>();
 	/** The namespace in which the recorded program began. strace itself is in it. */
@@ -87,11 +94,11 @@ export class World {
 	/** Listeners on which several clients have waited at once since their queue was empty. */
 	readonly severalWait = new Set<number>();
 	/** Socks of clients that no line names, one of several that waited, by the accept()'s line. */
-	readonly unnamed = new Map<number, number>();
+	readonly unnamedClients = new Map<number, number>();
 	/** Why results that depend on a namespace are undecided, by its id. */
 	readonly netDoubts = new Map<number, string>();
 	/** Namespaces, by number, in which io_uring may make calls. */
-	readonly rings = new Set<number>();
+	readonly uringNets = new Set<number>();
 	/** Ports that no line shows directly, with the calls that chose them. */
 	readonly guesses = new Map<number, Guess[]>();
 	/** Files in SCM_RIGHTS messages that are not received yet. */
@@ -99,23 +106,23 @@ export class World {
 	/** The process of each pidfd, by the holder's pid and descriptor. */
 	readonly pidfds = new Map<string, number>();
 	/** Questions to secrets, by number: the line that was played. */
-	readonly asked = new Map<number, number>();
+	readonly questionLines = new Map<number, number>();
 	/** Number of questions so far. */
 	questions = 0;
 	/** Ports of listeners with SO_REUSEPORT. */
-	readonly shared = new Set<number>();
+	readonly reuseportPorts = new Set<number>();
 	/** Ports of clients that the recording does not show. */
-	readonly strangers = new Set<number>();
+	readonly outsideClientPorts = new Set<number>();
 	/** Socks of connections whose other end is not recorded. */
-	readonly ends = new Set<number>();
+	readonly peerOutside = new Set<number>();
 	/** Number of clients so far whose port nothing shows. */
-	unseen = 0;
+	unseenClients = 0;
 	/** Socks of listeners from before the recording. Their clients may not be recorded. */
-	readonly adopted = new Set<number>();
+	readonly listenersFromBefore = new Set<number>();
 	/** Socks of connections that the model refused at once because nobody listens. */
 	readonly refusals = new Set<number>();
 	/** Closes for which unread data was assumed to be read, with the ports of the connection. */
-	readonly drained: { line: number; ports: [number, number] }[] = [];
+	readonly closesAssumedRead: { line: number; ports: [number, number] }[] = [];
 	/** The first lines of connect() calls that sleep. */
 	readonly sleeping: number[] = [];
 	/** The user of processes that do not show their user. */
@@ -126,7 +133,7 @@ export class World {
 	/** The lines at which processes ended, by pid. Only for lines that may be played again. */
 	private readonly ended = new Map<number, number>();
 	/** Processes from before the recording. */
-	private readonly before: ReadonlySet<number>;
+	private readonly pidsFromBefore: ReadonlySet<number>;
 
 	/** Throws RangeError for an unknown version. */
 	constructor(
@@ -152,9 +159,9 @@ export class World {
 			...(this.random === null ? {} : { random: this.random }),
 			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
 		});
-		this.own = options.own ?? null;
+		this.ownAnswers = options.own ?? null;
 		this.uid = options.uid ?? recording.top?.uid ?? 0;
-		if (this.own !== null || this.random !== null) drawSecrets(this.kernel);
+		if (this.ownAnswers !== null || this.random !== null) drawSecrets(this.kernel);
 		if (this.draws !== null) {
 			this.kernel.table_perturb = perturbTable(this.draws);
 			if (secrets !== null) this.place(secrets);
@@ -170,16 +177,16 @@ export class World {
 		});
 		this.datagrams = new DatagramQueues(this.kernel);
 		this.origins = new Origins(this.kernel);
-		this.before = this.placeHost();
-		if (this.own === null) {
+		this.pidsFromBefore = this.placeHost();
+		if (this.ownAnswers === null) {
 			this.kernel.accept_queues = this.queues;
 			this.kernel.datagram_queues = this.datagrams;
 		}
-		const seed = this.own?.seed ?? null;
+		const seed = this.ownAnswers?.seed ?? null;
 		const random = seed === null ? null : new SeededRandom(seed);
 		const { named } = recording.evidence;
 		this.observer =
-			this.own === null
+			this.ownAnswers === null
 				? new RecordingObserver(this.kernel, named)
 				: new OwnObserver(this.kernel, named, random);
 	}
@@ -285,7 +292,7 @@ export class World {
 
 	/** Only the recorded processes use their network namespaces. */
 	get alone(): boolean {
-		return this.beganAlone && this.company === null;
+		return this.beganAlone && this.otherUsers === null;
 	}
 
 	/**
@@ -306,15 +313,15 @@ export class World {
 
 	/** Whether something that the recording does not show may decide what a sock sends and receives. */
 	isDoubtful(net: NetNamespace, sk: number): boolean {
-		const { doubts, unnamed, netDoubts } = this;
+		const { doubts, unnamedClients, netDoubts } = this;
 		const ssk = this.subflow(sk);
-		if (doubts.has(sk) || doubts.has(ssk) || unnamed.has(ssk)) return true;
+		if (doubts.has(sk) || doubts.has(ssk) || unnamedClients.has(ssk)) return true;
 		return netDoubts.has(net.net.id) || (!this.alone && this.refusals.has(ssk));
 	}
 
 	/** Whether the other end of a connection is on another host, or is not recorded. */
 	isOutside(sk: number): boolean {
-		return this.ends.has(sk) || localDevice(this.kernel, this.subflow(sk)) === 0;
+		return this.peerOutside.has(sk) || localDevice(this.kernel, this.subflow(sk)) === 0;
 	}
 
 	/** The pids of the processes that have the other end of a connection of this host open. */
@@ -323,7 +330,7 @@ export class World {
 		const pids = new Set<number>();
 		for (const task of this.kernel.tasks) {
 			for (const fd of task.socketDescriptors()) {
-				const peer = this.sockOf(task, fd);
+				const peer = this.portSkOfFd(task, fd);
 				if (peer === 0 || peer === sk) continue;
 				if (skc_num[peer] === skc_dport[sk] && skc_dport[peer] === skc_num[sk]) pids.add(task.pid);
 			}
@@ -332,17 +339,17 @@ export class World {
 	}
 
 	/** io_uring may make calls of a task from a line on. strace does not show them. */
-	submits(task: Task, line: number): void {
+	startsUring(task: Task, line: number): void {
 		const { id } = task.net.net;
-		if (this.rings.has(id)) return;
-		this.rings.add(id);
+		if (this.uringNets.has(id)) return;
+		this.uringNets.add(id);
 		const why = `io_uring makes calls from line ${line} on, which the recording does not show`;
 		if (!this.netDoubts.has(id)) this.netDoubts.set(id, why);
 	}
 
 	/** From now on somebody else uses the namespaces as well. */
 	endsAlone(who: string): void {
-		if (this.beganAlone) this.company ??= who;
+		if (this.beganAlone) this.otherUsers ??= who;
 	}
 
 	/** Whether a process exists now. */
@@ -368,7 +375,7 @@ export class World {
 		const fork = this.recording.forks.get(pid)?.[0];
 		const orphan = fork !== undefined && this.hasExited(fork.pid ?? 0);
 		if (fork !== undefined && !orphan && !this.isOwnAncestor(pid)) return this.fork(fork, pid);
-		const [, other] = [...this.tasks].find(([each]) => !this.before.has(each)) ?? [];
+		const [, other] = [...this.tasks].find(([each]) => !this.pidsFromBefore.has(each)) ?? [];
 		const net = other?.net ?? this.firstNet ?? this.kernel.createNet();
 		this.firstNet ??= net;
 		return this.makeTask(pid, net);
@@ -408,7 +415,7 @@ export class World {
 	exit(pid: number, line: number): void {
 		const task = this.tasks.get(pid);
 		if (task === undefined || !this.kernel.tasks.has(task)) return;
-		for (const fd of task.socketDescriptors()) this.drain(pid, task, fd, line);
+		for (const fd of task.socketDescriptors()) this.assumeRead(pid, task, fd, line);
 		task.exit();
 		this.ended.set(pid, line);
 	}
@@ -429,8 +436,13 @@ export class World {
 		return sock > 0 ? nth(this.kernel.socket.sk, sock) : 0;
 	}
 
+	/** The sock that has the port of a call's descriptor: sk() and subflow(). 0 if it has none. */
+	portSk(task: Task, call: CallLine): number {
+		return this.subflow(this.sk(task, call));
+	}
+
 	/** The sock that has the port of a descriptor; 0 if the descriptor has no sock. */
-	sockOf(task: Task, fd: number): number {
+	portSkOfFd(task: Task, fd: number): number {
 		const sock = task.socketOf(fd);
 		return sock > 0 ? this.subflow(nth(this.kernel.socket.sk, sock)) : 0;
 	}
@@ -439,9 +451,9 @@ export class World {
 	isNew(sk: number): void {
 		if (this.doubts.size > 0) this.doubts.delete(sk);
 		if (this.refusals.size > 0) this.refusals.delete(sk);
-		if (this.adopted.size > 0) this.adopted.delete(sk);
-		if (this.ends.size > 0) this.ends.delete(sk);
-		if (this.unnamed.size > 0) this.unnamed.delete(sk);
+		if (this.listenersFromBefore.size > 0) this.listenersFromBefore.delete(sk);
+		if (this.peerOutside.size > 0) this.peerOutside.delete(sk);
+		if (this.unnamedClients.size > 0) this.unnamedClients.delete(sk);
 		if (this.severalWait.size > 0) this.severalWait.delete(sk);
 	}
 
@@ -450,20 +462,20 @@ export class World {
 	 * recorded call of the program receives, the program is assumed to have read everything by
 	 * read(), which is not recorded.
 	 */
-	drain(pid: number, task: Task, fd: number, line: number): void {
+	assumeRead(pid: number, task: Task, fd: number, line: number): void {
 		if (this.unread || this.recording.programs.programReceives(pid)) return;
 		const sock = task.socketOf(fd);
 		if (sock <= 0) return;
 		const S = this.kernel.sock;
 		const sk = nth(this.kernel.socket.sk, sock);
 		if (S.rcv_unread.get(sk) === 0) return;
-		this.drained.push({ line, ports: [nth(S.skc_num, sk), nth(S.skc_dport, sk)] });
-		if (this.drained.length > 64) this.drained.shift();
+		this.closesAssumedRead.push({ line, ports: [nth(S.skc_num, sk), nth(S.skc_dport, sk)] });
+		if (this.closesAssumedRead.length > 64) this.closesAssumedRead.shift();
 		if (!this.facts.unread.has(line)) S.rcv_unread.set(sk, 0);
 	}
 
 	/** Notes a port that no line shows directly. */
-	guess(guess: Guess): void {
+	noteGuess(guess: Guess): void {
 		addTo(this.guesses, guess.port, guess);
 		if (this.guesses.size <= 4096) return;
 		const [oldest] = this.guesses.keys();
@@ -472,7 +484,7 @@ export class World {
 
 	/** The first question to a secret that is kept. */
 	get firstQuestion(): number {
-		const [first] = this.asked.keys();
+		const [first] = this.questionLines.keys();
 		return first ?? this.questions;
 	}
 
@@ -489,9 +501,9 @@ export class World {
 			this.parents.delete(pid);
 			for (const key of this.pidfds.keys()) if (key.startsWith(`${pid} `)) this.pidfds.delete(key);
 		}
-		for (const [question, line] of this.asked) {
+		for (const [question, line] of this.questionLines) {
 			if (line >= before) break;
-			this.asked.delete(question);
+			this.questionLines.delete(question);
 		}
 		this.perturb.letGo(this.kernel.now);
 		let held: Set<number> | null = null;

@@ -321,7 +321,7 @@ export class Session {
 		for (const mark of marks) {
 			if (mark.cursor <= index && mark.cursor >= nearest.cursor) nearest = mark;
 		}
-		player.figures = false;
+		player.rangeFigures = false;
 		player.back(nearest);
 		while (player.cursor < index) {
 			player.step();
@@ -329,7 +329,7 @@ export class Session {
 				marks.push(player.mark());
 			}
 		}
-		player.figures = true;
+		player.rangeFigures = true;
 	}
 
 	/** Notes the namespace and the protocol that a line is about. */
@@ -347,7 +347,7 @@ export class Session {
 		const { world, kernel } = part.way.player;
 		const task = world.tasks.get(pid);
 		if (task === undefined || fd === null || !kernel.tasks.has(task)) return 0;
-		return nth(kernel.sock.skc_num, world.sockOf(task, fd | 0));
+		return nth(kernel.sock.skc_num, world.portSkOfFd(task, fd | 0));
 	}
 
 	private cells(part: Part): Cells {

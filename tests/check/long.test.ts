@@ -94,7 +94,7 @@ describe("of a long recording", () => {
 				facts.secrets.push(asked++);
 				kernel.askSecret("ehash");
 			}
-			most = Math.max(most, world.asked.size, facts.secrets.length);
+			most = Math.max(most, world.questionLines.size, facts.secrets.length);
 		});
 		expect(asked).toBe(length);
 		expect(most).toBeGreaterThan(1000);

@@ -13,7 +13,7 @@ import type { Operands } from "../script/operands.js";
 import { type CallLine, ScriptError } from "../script/strace.js";
 
 /** The result of a call on the model, and other values that are compared with the recording. */
-export interface Done {
+export interface ModelResult {
 	result: number;
 	address?: Address | null;
 	/** The value that getsockopt() returns. */
@@ -25,7 +25,7 @@ export interface Done {
 }
 
 /** A call that is made on the model. */
-export interface Made {
+export interface ModelCall {
 	readonly task: Task;
 	readonly call: CallLine;
 	readonly operands: Operands;
@@ -38,7 +38,7 @@ export interface Made {
 
 /** The call affects no port of the model. */
 export const IGNORED = Symbol("ignored");
-export type Handled = Done | typeof IGNORED;
+export type Handled = ModelResult | typeof IGNORED;
 
 /** An address of a family that no internet socket accepts. */
 export const OTHER_FAMILY: Address = { family: "AF_OTHER", address: "0.0.0.0", port: 0 };
@@ -73,7 +73,11 @@ export function sameAddress(told: Address, name: Address): boolean {
 }
 
 /** An argument as a number; null for a name in a recording that the reader does not know. */
-export function knownName({ operands, call }: Made, index: number, what: string): number | null {
+export function knownName(
+	{ operands, call }: ModelCall,
+	index: number,
+	what: string,
+): number | null {
 	try {
 		return operands.int(index, what);
 	} catch (error) {

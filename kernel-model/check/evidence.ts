@@ -19,12 +19,16 @@ import { fdOf, type Operands } from "../script/operands.js";
 import { type CallLine, type ExitLine, ScriptError, type SetupLine } from "../script/strace.js";
 import { Clients } from "./clients.js";
 import {
+	binds,
 	breakOff,
+	connectsUdp,
 	disconnected,
 	disconnects,
 	type Fds,
+	fastOpens,
 	kindOf,
 	type Life,
+	listens,
 	mayChoose,
 	newLife,
 	Processes,
@@ -278,14 +282,14 @@ export class Evidence {
 	}
 
 	/** Calls about the two addresses of a socket: they choose ports, give them up, or show them. */
-	private name(call: SeenCall): void {
-		const { name } = call.call;
-		if (name === "bind") this.bind(call);
-		else if (name === "listen") this.listen(call);
-		else if (name === "connect") this.connect(call);
-		else if (name === "getsockname") this.getsockname(call);
-		else if (name === "getpeername") this.getpeername(call);
-		else if (name === "shutdown") this.shutdown(call);
+	private name(seen: SeenCall): void {
+		const { name } = seen.call;
+		if (name === "bind") this.bind(seen);
+		else if (name === "listen") this.listen(seen);
+		else if (name === "connect") this.connect(seen);
+		else if (name === "getsockname") this.getsockname(seen);
+		else if (name === "getpeername") this.getpeername(seen);
+		else if (name === "shutdown") this.shutdown(seen);
 	}
 
 	/** The address that the program names. With port 0 the kernel chooses the port here. */
@@ -294,25 +298,14 @@ export class Evidence {
 		// A script may leave the result out. The call has then succeeded, as far as is known.
 		if (life === null || wanted === null || fails(call)) return;
 		this.named.add(wanted.port);
-		life.address = isWildcard(wanted.address) ? null : unmapped(wanted.address);
+		binds(life, call, wanted);
 		if (life.address !== null) this.local.add(life.address);
-		// bind() succeeds only on a socket without a port. A port chosen earlier was given up.
-		life.mayHaveChosen = wanted.port === 0 ? [call] : [];
-		life.connecting = false;
-		life.brokenOff = false;
-		life.chose = false;
-		if (wanted.port !== 0 || life.kind === "udp") life.port = wanted.port || null;
-		life.portNamed = wanted.port !== 0;
 	}
 
 	/** A listener. listen() chooses a port if the socket has none. */
 	private listen({ call, life }: SeenCall): void {
 		if (life === null || fails(call)) return;
-		// The known port may be one that was given up, because getsockname() still shows it.
-		life.mayHaveChosen = life.connecting || life.brokenOff ? [call] : [...life.mayHaveChosen, call];
-		life.connecting = false;
-		life.brokenOff = false;
-		life.listening = true;
+		listens(life, call);
 		if (life.port !== null) this.clients.listens(life, life.port);
 	}
 
@@ -322,7 +315,7 @@ export class Evidence {
 		const peer = operands.shownAddress(1);
 		if (peer !== null) this.named.add(peer.port);
 		life.connect = call;
-		if (life.kind === "udp") connectUdp(life, call, peer);
+		if (life.kind === "udp") connectsUdp(life, call, peer);
 		else this.connectStream(life, call, peer);
 	}
 
@@ -482,30 +475,6 @@ export class Evidence {
 		if (life.kind !== "tcp" || life.acceptCall !== null || life.listening) return;
 		if (life.connect === null) this.unseenConnects++;
 	}
-}
-
-/** connect() of a UDP socket. Without a port it chooses one; AF_UNSPEC gives a chosen port up. */
-function connectUdp(life: Life, line: CallLine, peer: Address | null): void {
-	const succeeded = line.result?.value === 0;
-	if (peer?.family !== "AF_UNSPEC") {
-		// UDP chooses its port before the family of the address is checked.
-		if (life.port === null) life.mayHaveChosen.push(line);
-		if (peer !== null && succeeded) life.peer = peer.port;
-	} else if (succeeded) {
-		life.peer = null;
-		if (life.portNamed) return;
-		const { open, sentTo } = life;
-		Object.assign(life, newLife(life.kind), { open, sentTo });
-	}
-}
-
-/**
- * Whether a send connects a socket, or returns the error that ended its connect(). Looks at the text
- * only if it may do so.
- */
-function fastOpens(life: Life, line: CallLine): boolean {
-	if (life.acceptCall !== null || (life.connecting && !disconnects(line, null))) return false;
-	return line.text.includes("MSG_FASTOPEN");
 }
 
 /** Whether a call begins before another one and returns after that one has begun. */

@@ -6,7 +6,7 @@
  */
 import { SOCK_DCCP, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_TYPE_MASK } from "../../include/linux/net.js";
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from "../../include/uapi/linux/in.js";
-import type { Address } from "../machine/address.js";
+import { type Address, isWildcard, unmapped } from "../machine/address.js";
 import type { CallLine } from "../script/strace.js";
 
 /**
@@ -135,6 +135,28 @@ export function breakOff(life: Life): void {
 	if (!life.portNamed) life.port = null;
 }
 
+/** bind() succeeded. If the address has no port, the kernel chose one. */
+export function binds(life: Life, call: CallLine, { address, port }: Address): void {
+	life.address = isWildcard(address) ? null : unmapped(address);
+	// bind() succeeds only on a socket without a port. A port chosen earlier was given up.
+	life.mayHaveChosen = port === 0 ? [call] : [];
+	life.connecting = false;
+	life.brokenOff = false;
+	life.chose = false;
+	if (port !== 0 || life.kind === "udp") life.port = port || null;
+	life.portNamed = port !== 0;
+}
+
+/** listen() succeeded. It chose a port if the socket had none. */
+export function listens(life: Life, call: CallLine): void {
+	// The known port may be one that was given up, because getsockname() still shows it.
+	const givenUp = life.connecting || life.brokenOff;
+	life.mayHaveChosen = givenUp ? [call] : [...life.mayHaveChosen, call];
+	life.connecting = false;
+	life.brokenOff = false;
+	life.listening = true;
+}
+
 /** Errors of connect() after which a port that bind() did not name is given up. */
 const RELEASES = new Set([
 	"EADDRNOTAVAIL",
@@ -184,6 +206,30 @@ export function disconnected(life: Life, call: CallLine, peer: Address | null): 
 	if (failed || connected || life.listening) breakOff(life);
 	life.asClient = null;
 	life.accepted = null;
+}
+
+/** connect() of a UDP socket. Without a port it chooses one; AF_UNSPEC gives a chosen port up. */
+export function connectsUdp(life: Life, line: CallLine, peer: Address | null): void {
+	const succeeded = line.result?.value === 0;
+	if (peer?.family !== "AF_UNSPEC") {
+		// UDP chooses its port before the family of the address is checked.
+		if (life.port === null) life.mayHaveChosen.push(line);
+		if (peer !== null && succeeded) life.peer = peer.port;
+	} else if (succeeded) {
+		life.peer = null;
+		if (life.portNamed) return;
+		const { open, sentTo } = life;
+		Object.assign(life, newLife(life.kind), { open, sentTo });
+	}
+}
+
+/**
+ * Whether a send connects a socket, or returns the error that ended its connect(). Looks at the text
+ * only if it may do so.
+ */
+export function fastOpens(life: Life, line: CallLine): boolean {
+	if (life.acceptCall !== null || (life.connecting && !disconnects(line, null))) return false;
+	return line.text.includes("MSG_FASTOPEN");
 }
 
 /** The descriptors of one process, or of several processes that share them. */

@@ -15,35 +15,20 @@ import {
 	type ChangeName,
 	firstOf,
 } from "../../include/linux/version.js";
-import { errnoName } from "../../include/uapi/asm-generic/errno.js";
-import type { Address } from "../machine/address.js";
 import { describeAddress } from "../machine/explain.js";
 import { nth } from "../machine/nth.js";
-import { AskedChanges, answeringChangesOf, VERSION_NAMES, VERSIONS } from "../machine/versions.js";
-import { EXHAUSTED } from "../script/calls.js";
+import { answeringChangesOf, VERSION_NAMES, VERSIONS } from "../machine/versions.js";
+import { type CallLine, formatCall, type Parsed, type ScriptError } from "../script/strace.js";
+import { addTo } from "./lists.js";
 import {
-	type CallLine,
-	formatCall,
-	formatValue,
-	type Parsed,
-	type ScriptError,
-} from "../script/strace.js";
-import { optionValue } from "../script/values.js";
-import { type Choice, type Outcome, Player, type PlayOptions } from "./player.js";
+	type Answer,
+	type Changes,
+	type CompareOptions,
+	Plays,
+	type Slice,
+} from "./matrix_plays.js";
 
-/** The result of a line on some versions. */
-export interface Answer {
-	/** The kernel's return value; null if the call would sleep or the line has no meaning. */
-	result: number | null;
-	/** Name of the errno. If `result` is null, the reason. */
-	error?: string;
-	/** The address that getsockname(), getpeername() or accept() returns. */
-	address?: Address;
-	/** The value that getsockopt() returns, in strace's syntax. */
-	value?: string;
-	/** The port that a search chose. */
-	port?: number;
-}
+export type { Answer, CompareOptions } from "./matrix_plays.js";
 
 /** A line whose result differs between versions. */
 export interface Difference {
@@ -58,18 +43,10 @@ export interface Difference {
 	changes: string[];
 }
 
-/** The user who makes the calls, and the state of the host before. */
-export type CompareOptions = Pick<PlayOptions, "uid" | "host">;
-
-/** Names of changes, sorted. Versions with the same set behave alike. */
-type Changes = readonly ChangeName[];
-
 interface Version {
 	name: string;
 	changes: Changes;
 }
-
-const BASE = nth(VERSIONS, 0).name;
 
 /** Longest script, in lines, for which more seeds are tried. */
 const SHORT = 200;
@@ -77,164 +54,6 @@ const SEEDS = [1, 2, 3, 4];
 
 /** Called now and then, with the number of plays so far and the line that is played. */
 export type OnPlay = (plays: number, line: number) => void;
-
-/** A comparison goes on: the number of plays so far and the line that is played. */
-interface Slice {
-	plays: number;
-	line: number;
-}
-
-/** Lines between two slices. */
-const TICK = 128;
-
-/** One play of the script, for all versions that give the same answers. */
-interface Played {
-	/** The changes that the play asked for, and whether it had them. */
-	asked: ReadonlyMap<ChangeName, boolean>;
-	seed: number | null;
-	wishes: Wishes;
-	/** The result of each line as a text. */
-	keys: string[];
-	/** The lines that have no meaning, by index. */
-	errors: ReadonlyMap<number, ScriptError>;
-	/** What the searches chose; null for a play with wishes. */
-	chosen: Wishes | null;
-}
-
-/** Changes that a kernel asks for at boot, and that matter only to sockets of two protocols. */
-const PROTOCOLS: ReadonlySet<ChangeName> = new Set(["udplite-removed", "dccp-removed"]);
-
-/** A socket() that finds its protocol before UDP-Lite and DCCP. */
-const TCP_OR_UDP =
-	/^socket\([AP]F_INET6?, *SOCK_(STREAM|DGRAM)(\|SOCK_\w+)*, *(0|IPPROTO_(IP|TCP|UDP))\)/;
-
-type Wishes = ReadonlyMap<CallLine, Choice>;
-
-const NO_WISHES: Wishes = new Map();
-
-/**
- * Plays of one script, by sets of changes and wishes. Sets that have the same of the changes for
- * which a play asks are played once.
- */
-class Plays {
-	readonly lines = new Map<number, CallLine>();
-	/** The line and the call of each outcome. */
-	readonly rows: { line: number; call: string; text: string }[] = [];
-	/** All different wishes. */
-	readonly wishes: Wishes[] = [];
-	private readonly played: Played[] = [];
-	private plays = 0;
-	/** Every socket() of the script is plainly TCP or UDP. */
-	private readonly plain: boolean;
-	/** Equal results are kept once. */
-	private readonly texts = new Map<string, string>();
-
-	constructor(
-		private readonly script: Parsed,
-		private readonly options: CompareOptions,
-	) {
-		for (const line of script.lines) if (line.kind === "call") this.lines.set(line.line, line);
-		this.plain = [...this.lines.values()].every(
-			({ name, text }) => name !== "socket" || TCP_OR_UDP.test(text),
-		);
-	}
-
-	/** Adds a version's own choices as wishes, if they are new. */
-	*wish(changes: Changes, seed: number): Generator<Slice, void> {
-		const { chosen } = yield* this.play(changes, seed, NO_WISHES);
-		if (chosen === null || this.wishes.includes(chosen)) return;
-		const same = (known: Wishes) =>
-			known.size === chosen.size &&
-			[...chosen].every(([call, { port, exhausted }]) => {
-				const other = known.get(call);
-				return other?.port === port && other.exhausted === exhausted;
-			});
-		if (!this.wishes.some(same)) this.wishes.push(chosen);
-	}
-
-	/**
-	 * The results of a set of changes with some wishes, each as a text. Equal results have equal
-	 * texts.
-	 */
-	*answers(changes: Changes, wish: number): Generator<Slice, string[]> {
-		return (yield* this.play(changes, null, nth(this.wishes, wish))).keys;
-	}
-
-	/** Why lines have no meaning for a set of changes, by index. */
-	*errors(changes: Changes): Generator<Slice, ReadonlyMap<number, ScriptError>> {
-		return (yield* this.play(changes, null, nth(this.wishes, 0))).errors;
-	}
-
-	private *play(changes: Changes, seed: number | null, wishes: Wishes): Generator<Slice, Played> {
-		const set = new AskedChanges(changes);
-		const known = this.played.find(
-			(one) =>
-				one.seed === seed &&
-				one.wishes === wishes &&
-				[...one.asked].every(([name, has]) => set.has(name) === has),
-		);
-		if (known !== undefined) return known;
-		set.asked.clear();
-		const player = new Player(this.script, {
-			...this.options,
-			version: BASE,
-			changes: set,
-			own: { seed, wishes },
-		});
-		// Boot asks whether the kernel has UDP-Lite and DCCP. --host files ask for more.
-		const boot = new Set(set.asked);
-		set.asked.clear();
-		const plays = ++this.plays;
-		yield { plays, line: 0 };
-		const keys: string[] = [];
-		const errors = new Map<number, ScriptError>();
-		const chosen = new Map<CallLine, Choice>();
-		const first = this.rows.length === 0;
-		for (const outcome of player.play()) {
-			const { line, call, error } = outcome;
-			if (error !== null) errors.set(keys.length, error);
-			if (first) this.rows.push({ line, call, text: call === "$" ? outcome.text : "" });
-			const key = JSON.stringify(answerOf(outcome));
-			const text = this.texts.get(key);
-			if (text === undefined) this.texts.set(key, key);
-			keys.push(text ?? key);
-			if (keys.length % TICK === 0) yield { plays, line };
-			if (seed !== null) this.choice(outcome, chosen);
-		}
-		for (const name of boot) if (!this.plain || !PROTOCOLS.has(name)) set.asked.add(name);
-		const asked = new Map([...set.asked].map((name) => [name, changes.includes(name)]));
-		const played = { asked, seed, wishes, keys, errors, chosen: seed === null ? null : chosen };
-		this.played.push(played);
-		return played;
-	}
-
-	/** Notes what the search of a line chose. */
-	private choice(outcome: Outcome, chosen: Map<CallLine, Choice>): void {
-		const call = this.lines.get(outcome.line);
-		if (call === undefined || outcome.call === "$") return;
-		const exhausted = EXHAUSTED.has(nameOf(outcome.result));
-		if (exhausted) chosen.set(call, { port: null, exhausted });
-		else if (outcome.chosen !== null) chosen.set(call, { port: outcome.chosen, exhausted });
-	}
-}
-
-function nameOf(result: number | null): string {
-	return result !== null && result < 0 ? errnoName(-result) : "";
-}
-
-function answerOf(outcome: Outcome): Answer {
-	const { result, error, address, value, chosen } = outcome;
-	let name = nameOf(result);
-	if (error !== null) name ||= `expected ${error.expected}`;
-	else if (result === null) name = outcome.verdict === "ignored" ? "passed over" : "would sleep";
-	return {
-		result,
-		...(name === "" ? {} : { error: name }),
-		...(address === null ? {} : { address }),
-		...(value === null ? {} : { value: formatValue(optionValue(value)) }),
-		...(chosen === null ? {} : { port: chosen }),
-	};
-}
 
 /** A set of changes with some toggled: the symmetric difference of two sets. */
 function toggled(changes: Changes, names: readonly ChangeName[]): Changes {
@@ -301,62 +120,94 @@ export function* compareInSlices(
 		changes: [...(answeringChangesOf(name) ?? [])].sort(),
 	}));
 	const kernels = new Map(versions.map(({ changes }) => [changes.join(" "), changes]));
-	const seeds = plays.lines.size <= SHORT ? SEEDS : SEEDS.slice(0, 1);
+	const seeds = plays.calls.size <= SHORT ? SEEDS : SEEDS.slice(0, 1);
 	for (const seed of seeds) {
 		for (const changes of kernels.values()) yield* plays.wish(changes, seed);
 	}
-	const errors: ReadonlyMap<number, ScriptError>[] = [];
-	for (const changes of kernels.values()) errors.push(yield* plays.errors(changes));
-	const [first] = errors;
-	if (first !== undefined) {
-		const everywhere = [...first].find(([at]) => errors.every((found) => found.has(at)));
-		if (everywhere !== undefined) throw everywhere[1];
-	}
-	const differences: Difference[] = [];
-	/** For each set of wishes the results of every version, and those that may be different. */
-	const columns: { all: string[][]; different: string[][] }[] = [];
+	yield* refuseMeaningless(plays, [...kernels.values()]);
+	const columns: Column[] = [];
 	for (const wish of plays.wishes.keys()) {
 		const all: string[][] = [];
 		for (const { changes } of versions) all.push(yield* plays.answers(changes, wish));
 		columns.push({ all, different: [...new Set(all)] });
 	}
+	const differences: Difference[] = [];
 	for (const [at, { line, call: name, text }] of plays.rows.entries()) {
-		let wish = 0;
-		let kinds = 1;
-		for (const [candidate, { different }] of columns.entries()) {
-			if (different.length <= kinds) continue;
-			const count = new Set(different.map((keys) => keys[at])).size;
-			if (count > kinds) [wish, kinds] = [candidate, count];
-		}
-		if (kinds === 1) continue;
-		const answers = new Map<string, string[]>();
-		const changes = new Set<string>();
+		const wish = tellingWish(columns, at);
+		if (wish === null) continue;
 		const answered = nth(columns, wish).all.map((keys) => nth(keys, at));
-		for (const [i, { name }] of versions.entries()) {
-			const answer = nth(answered, i);
-			const same = answers.get(answer);
-			if (same === undefined) answers.set(answer, [name]);
-			else same.push(name);
-			if (i === 0 || answer === answered[i - 1]) continue;
-			for (const [older, newer] of neighbours(versions, answered, i)) {
-				for (const change of yield* responsible(plays, wish, at, older, newer)) {
-					changes.add(change);
-				}
-			}
-		}
-		const call = plays.lines.get(line);
+		const call = plays.calls.get(line);
 		differences.push({
 			line,
 			call: name,
 			text: call === undefined ? text : formatWithoutResult(call),
-			answers: [...answers].map(([key, names]) => {
-				const answer: Answer = JSON.parse(key);
-				return { versions: names, ...answer };
-			}),
-			changes: [...changes],
+			answers: groupAnswers(versions, answered),
+			changes: yield* changesBetween(plays, wish, at, versions, answered),
 		});
 	}
 	return differences;
+}
+
+/** The results of all lines with one set of wishes, as texts. */
+interface Column {
+	/** Of every version. */
+	all: string[][];
+	/** Those of `all` that may be different: versions that are played as one are there once. */
+	different: string[][];
+}
+
+/** Throws the ScriptError of a line that has no meaning on any kernel. */
+function* refuseMeaningless(plays: Plays, kernels: readonly Changes[]): Generator<Slice, void> {
+	const errors: ReadonlyMap<number, ScriptError>[] = [];
+	for (const changes of kernels) errors.push(yield* plays.errors(changes));
+	const everywhere = [...(errors[0] ?? [])].find(([at]) => errors.every((found) => found.has(at)));
+	if (everywhere !== undefined) throw everywhere[1];
+}
+
+/**
+ * The set of wishes with which a line has the most different results; null if it has the same result
+ * everywhere with each set.
+ */
+function tellingWish(columns: readonly Column[], at: number): number | null {
+	let telling: number | null = null;
+	let most = 1;
+	for (const [wish, { different }] of columns.entries()) {
+		if (different.length <= most) continue;
+		const count = new Set(different.map((keys) => keys[at])).size;
+		if (count > most) [telling, most] = [wish, count];
+	}
+	return telling;
+}
+
+/** The results of a line, each with the versions that give it. `answered` has them by version. */
+function groupAnswers(
+	versions: readonly Version[],
+	answered: readonly string[],
+): Difference["answers"] {
+	const groups = new Map<string, string[]>();
+	for (const [i, { name }] of versions.entries()) addTo(groups, nth(answered, i), name);
+	return [...groups].map(([key, names]) => {
+		const answer: Answer = JSON.parse(key);
+		return { versions: names, ...answer };
+	});
+}
+
+/** The changes that make the results of a line differ between a version and the one before it. */
+function* changesBetween(
+	plays: Plays,
+	wish: number,
+	at: number,
+	versions: readonly Version[],
+	answered: readonly string[],
+): Generator<Slice, string[]> {
+	const changes = new Set<string>();
+	for (const i of versions.keys()) {
+		if (i === 0 || answered[i] === answered[i - 1]) continue;
+		for (const [older, newer] of neighbours(versions, answered, i)) {
+			for (const change of yield* responsible(plays, wish, at, older, newer)) changes.add(change);
+		}
+	}
+	return [...changes];
 }
 
 /**

@@ -3,5 +3,6 @@
 export { EXHAUSTED, isRelevant } from "../script/calls.js";
 export type { Choice, Outcome, OwnAnswers, PlayOptions, Verdict } from "./outcome.js";
 export { Player, readScript } from "./play.js";
-export { findWay, playScript, type Way } from "./search.js";
+export type { Way } from "./search.js";
 export { findLongWay, type Part, type Played, partsOf, playLines, playWhole } from "./stream.js";
+export { findWay, playScript } from "./ways.js";

@@ -43,16 +43,34 @@ import type { World } from "./world.js";
 /** Errors that depend on signals, memory and pointers. */
 const UNRELATED = new Set(["EINTR", "EFAULT", "ENOMEM", "ENOBUFS", "EINVAL", "EOPNOTSUPP"]);
 
-const LATE = "a packet may arrive after the call that sent it has returned";
+const LATE_PACKET = "a packet may arrive after the call that sent it has returned";
 const HELD_BACK =
 	"the congestion control of DCCP may hold a packet back until others are acknowledged";
 const UNKNOWN_PORT = "the recording does not show the port of the socket";
+const LATE_ICMP = "the recording does not show when an ICMP error arrived";
 const LATE_RST = "the recording does not show when a RST of the peer arrived, or what was not read";
+
+/** A call that receives and whose result is compared. */
+interface Receive {
+	modelCall: ModelCall;
+	sk: number;
+	/** Room for data, in bytes; null if strace does not print it. */
+	size: number | null;
+	flags: number;
+	/** The recorded result: a number of bytes or a negative errno. */
+	recorded: number;
+}
+
+/** The recorded result stands, because the recording does not show enough to compare it. */
+const undecided = (recorded: number, reason: string): ModelResult => ({
+	result: recorded,
+	undecided: reason,
+});
 
 export class Receives {
 	constructor(private readonly world: World) {}
 
-	/** Makes a call that receives. */
+	/** Makes a call that receives. Leads it to stream() or datagram() if its result is compared. */
 	receive(modelCall: ModelCall): Handled {
 		const { task, fd, sock, call, operands, recorded } = modelCall;
 		const { world } = this;
@@ -60,41 +78,60 @@ export class Receives {
 		const sk = nth(world.kernel.socket.sk, sock);
 		const protocol = nth(world.kernel.sock.sk_protocol, sk);
 		if (protocol === IPPROTO_DCCP && call.name === "recvfrom" && (flags & ~MSG_DONTWAIT) === 0) {
-			const connected = world.kernel.sock.skc_dport[sk] !== 0;
-			if (!connected || localDevice(world.kernel, sk) !== 0) {
-				const waits = connected && dccp_sk(world.kernel, sk).receive_queue.length > 0;
-				if (waits && recorded === -EAGAIN) return { result: recorded, undecided: HELD_BACK };
-				return { result: task.recv(fd, size ?? 0, flags === 0 ? undefined : true) };
-			}
+			const dccp = this.receiveDccp(modelCall, sk, size, flags);
+			if (dccp !== null) return dccp;
 		}
 		const unread = (flags & (MSG_OOB | MSG_ERRQUEUE)) !== 0;
-		const passed = world.ownAnswers !== null || unread || (recorded === null && !isTyped(call));
-		if (passed || call.name === "recvmmsg") return this.passOver(modelCall, flags);
+		const notCompared =
+			world.ownAnswers !== null || unread || (recorded === null && !isTyped(call));
+		if (notCompared || call.name === "recvmmsg") return this.passOver(modelCall, flags);
 		// net/socket.c: sock_read_iter.
 		const empty = (call.name === "read" || call.name === "readv") && size === 0;
 		if (empty) return { result: 0 };
-		if (recorded === null) {
-			const sender: Partial<Address> = {};
-			const attempt = () => task.recvfrom(fd, size ?? 0, flags, sender);
-			let result = attempt();
-			if (result === -ERESTARTSYS) result = task.waitForInput(fd, attempt);
-			return { result, ...shownSender(modelCall, sender) };
-		}
+		if (recorded === null) return this.receiveTyped(modelCall, size, flags);
 		const error = call.result?.errno ?? "";
 		if (recorded === -ERESTARTSYS) return IGNORED;
 		if (UNRELATED.has(error)) return this.passOver(modelCall, flags);
-		const stream = protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
 		// Nothing is late and nothing comes from outside, so the queue is the kernel's.
 		if (protocol === IPPROTO_SCTP && world.settled) {
 			return { result: task.recv(fd, size ?? bytes(recorded), true, flags) };
 		}
+		const stream = protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
 		const doubtful = !world.settled && world.isDoubtful(task.net, sk);
 		if (doubtful || (!stream && !isUdp(protocol))) return this.passOver(modelCall, flags);
-		if (size !== null && stream && recorded > size) {
-			return { result: task.recv(fd, size, true, flags) };
-		}
-		if (stream) return this.stream(modelCall, sk, size, flags, recorded);
-		return this.datagram(modelCall, sk, size, flags, recorded);
+		const receive: Receive = { modelCall, sk, size, flags, recorded };
+		if (!stream) return this.datagram(receive);
+		// No kernel returns more than there is room for.
+		if (size !== null && recorded > size) return { result: task.recv(fd, size, true, flags) };
+		return this.stream(receive);
+	}
+
+	/**
+	 * A receive on a DCCP socket. It is compared if the socket is not connected, or if its peer is on
+	 * this host; else returns null.
+	 */
+	private receiveDccp(
+		{ task, fd, recorded }: ModelCall,
+		sk: number,
+		size: number | null,
+		flags: number,
+	): ModelResult | null {
+		const { kernel } = this.world;
+		const connected = kernel.sock.skc_dport[sk] !== 0;
+		if (connected && localDevice(kernel, sk) === 0) return null;
+		const waits = connected && dccp_sk(kernel, sk).receive_queue.length > 0;
+		if (waits && recorded === -EAGAIN) return undecided(recorded, HELD_BACK);
+		return { result: task.recv(fd, size ?? 0, flags === 0 ? undefined : true) };
+	}
+
+	/** A receive of a script without a result. It waits for data if it may. */
+	private receiveTyped(modelCall: ModelCall, size: number | null, flags: number): ModelResult {
+		const { task, fd } = modelCall;
+		const sender: Partial<Address> = {};
+		const attempt = () => task.recvfrom(fd, size ?? 0, flags, sender);
+		let result = attempt();
+		if (result === -ERESTARTSYS) result = task.waitForInput(fd, attempt);
+		return { result, ...shownSender(modelCall, sender) };
 	}
 
 	/** Only the effect of a call on the model counts, not its result. */
@@ -117,19 +154,14 @@ export class Receives {
 
 	// Streams
 
-	private stream(
-		{ task, fd, call }: ModelCall,
-		sk: number,
-		size: number | null,
-		flags: number,
-		recorded: number,
-	): Handled {
+	/** What a receive on a stream returns: data, the end of the data, or an error. */
+	private stream({ modelCall, sk, size, flags, recorded }: Receive): Handled {
+		const { task, fd, call } = modelCall;
 		const { world } = this;
 		const { kernel, settled } = world;
 		const S = kernel.sock;
 		const most = size ?? bytes(recorded);
 		const attempt = (): ModelResult => ({ result: task.recv(fd, most, true, flags) });
-		const undecided = (reason: string): ModelResult => ({ result: recorded, undecided: reason });
 		if (settled || neverConnected(kernel, sk)) return attempt();
 		if (S.sk_protocol[sk] === IPPROTO_MPTCP) {
 			const done = attempt();
@@ -148,85 +180,85 @@ export class Receives {
 			if (size === 0) return attempt();
 			// All data was read, also by calls that are not recorded.
 			S.rcv_unread.set(sk, 0);
-			if (!ended && here) return undecided("the end of the peer's data is not recorded");
+			if (!ended && here) return undecided(recorded, "the end of the peer's data is not recorded");
 			if (!ended) tcp_fin(kernel, sk);
 			return { result: 0 };
 		}
 		if (recorded === -EAGAIN) {
 			if (unread > 0 && !world.showsReads) S.rcv_unread.set(sk, 0);
 			const waits = S.rcv_unread.get(sk) > 0 || ended || S.sk_err[sk] !== 0;
-			return waits ? undecided(LATE) : { result: recorded };
+			return waits ? undecided(recorded, LATE_PACKET) : { result: recorded };
 		}
 		if (recorded === -ENOTCONN) return attempt();
 		if (S.sk_err[sk] === 0) {
-			if (here || ended) return undecided(LATE_RST);
+			if (here || ended) return undecided(recorded, LATE_RST);
 			resetFromOutside(kernel, world.subflow(sk), errnoOf(call.result?.errno ?? "") ?? 0);
 		}
 		S.rcv_unread.set(sk, 0);
 		const done = attempt();
-		return done.result === recorded ? done : undecided(LATE_RST);
+		return done.result === recorded ? done : undecided(recorded, LATE_RST);
 	}
 
 	// Datagrams
 
-	private datagram(
-		modelCall: ModelCall,
-		sk: number,
-		size: number | null,
-		flags: number,
-		recorded: number,
-	): Handled {
+	/** What a receive of a datagram returns: its length and its sender, or an error. */
+	private datagram(receive: Receive): Handled {
+		const { modelCall, sk, size, flags, recorded } = receive;
 		const { task, fd, operands } = modelCall;
-		const { world } = this;
-		const { kernel, settled } = world;
-		const S = kernel.sock;
+		const { kernel, settled, datagrams } = this.world;
 		const table = udp_get_table_prot(kernel, sk);
-		const undecided = (reason: string): ModelResult => ({ result: recorded, undecided: reason });
 		const attempt = (): ModelResult => {
-			const sender: Partial<Address> = {};
-			const result = task.recvfrom(fd, size ?? bytes(recorded), flags, sender, true);
-			return { result, ...shownSender(modelCall, sender) };
+			const from: Partial<Address> = {};
+			const result = task.recvfrom(fd, size ?? bytes(recorded), flags, from, true);
+			return { result, ...shownSender(modelCall, from) };
 		};
-		if (recorded < 0) {
-			if (S.sk_err[sk] === 0 && recorded === -EAGAIN) return this.emptyQueue(table, sk, attempt);
-			if (settled || S.sk_err[sk] === -recorded) return attempt();
-			return undecided("the recording does not show when an ICMP error arrived");
+		const pending = kernel.sock.sk_err[sk];
+		if (recorded === -EAGAIN && pending === 0) return this.emptyQueue(table, sk, attempt);
+		if (recorded < 0 || pending !== 0) {
+			return settled || pending === -recorded ? attempt() : undecided(recorded, LATE_ICMP);
 		}
-		if (S.sk_err[sk] !== 0) {
-			if (settled) return attempt();
-			return undecided("the recording does not show when an ICMP error arrived");
-		}
-		const [told = null] = operands.shownSenders();
-		const isLong = ({ len }: Datagram) => datagramCopied(len, size ?? len, flags) === recorded;
-		const fits = (datagram: Datagram) => {
-			if (!isLong(datagram)) return false;
-			return told === null || sameAddress(told, fromSockaddr(udpSender(kernel, sk, datagram)));
-		};
-		const { datagrams } = world;
-		const found = datagrams.find(table, sk, fits);
+		const [sender = null] = operands.shownSenders();
+		const hasLength = ({ len }: Datagram) => datagramCopied(len, size ?? len, flags) === recorded;
+		const found = datagrams.find(table, sk, (datagram) => {
+			if (!hasLength(datagram)) return false;
+			return sender === null || sameAddress(sender, fromSockaddr(udpSender(kernel, sk, datagram)));
+		});
 		if (found !== null) {
 			if (settled && datagrams.isBehind(table, sk, found)) return attempt();
 			if ((flags & MSG_PEEK) === 0) datagrams.take(table, sk, found);
-			return { result: recorded, address: told };
+			return { result: recorded, address: sender };
 		}
 		if (settled) return attempt();
 		// No line has shown the port of the sender before.
-		const guess = (datagram: Datagram) => isLong(datagram) && world.guesses.has(datagram.sport);
-		const other = datagrams.find(table, sk, guess);
-		if (other !== null) {
-			if ((flags & MSG_PEEK) === 0) datagrams.take(table, sk, other);
-			return undecided("the port of the sender is not known");
+		const { guesses } = this.world;
+		const guessed = datagrams.find(table, sk, (datagram) => {
+			return hasLength(datagram) && guesses.has(datagram.sport);
+		});
+		if (guessed !== null) {
+			if ((flags & MSG_PEEK) === 0) datagrams.take(table, sk, guessed);
+			return undecided(recorded, "the port of the sender is not known");
 		}
-		if (!world.alone || this.mayBeOutside(modelCall, sk, told)) return { result: recorded };
+		return this.unsentDatagram(receive, sender, attempt);
+	}
+
+	/** A receive found a datagram on the kernel that no send of the model made. */
+	private unsentDatagram(
+		{ modelCall, sk, recorded }: Receive,
+		sender: Address | null,
+		attempt: () => ModelResult,
+	): Handled {
+		const { world } = this;
+		if (!world.alone || this.mayBeOutside(modelCall, sk, sender)) return { result: recorded };
 		// No line has shown the port of this socket, so answers went to a port that nobody has.
-		if (world.guesses.has(nth(S.skc_num, sk))) return undecided(UNKNOWN_PORT);
+		const port = nth(world.kernel.sock.skc_num, sk);
+		if (world.guesses.has(port)) return undecided(recorded, UNKNOWN_PORT);
 		// Without read() a recording does not show write() either.
 		if (!world.showsReads) return IGNORED;
-		if (world.oddDatagrams !== null) return undecided(world.oddDatagrams);
+		if (world.oddDatagrams !== null) return undecided(recorded, world.oddDatagrams);
 		return attempt();
 	}
 
-	/** A receive found no datagram. */
+	/** A receive found no datagram on the kernel. */
 	private emptyQueue(table: UdpTable, sk: number, attempt: () => ModelResult): ModelResult {
 		const { world } = this;
 		const recorded = -EAGAIN;
@@ -236,13 +268,13 @@ export class Receives {
 			table.receive_queue.delete(sk);
 			return { result: recorded };
 		}
-		return { result: recorded, undecided: LATE };
+		return undecided(recorded, LATE_PACKET);
 	}
 
 	/** Whether a datagram may come from another host. */
-	private mayBeOutside({ task }: ModelCall, sk: number, told: Address | null): boolean {
+	private mayBeOutside({ task }: ModelCall, sk: number, sender: Address | null): boolean {
 		const { net } = task.net;
-		if (told !== null) return !isHostAddress(net, told);
+		if (sender !== null) return !isHostAddress(net, sender);
 		const S = this.world.kernel.sock;
 		if (S.skc_state[sk] === TCP_ESTABLISHED) return this.world.isOutside(sk);
 		return net.devices.some(({ name }) => name !== "lo");
@@ -258,8 +290,8 @@ function shownSender(
 	if (family === undefined || address === undefined || port === undefined) return {};
 	const full: Address = { ...sender, family, address, port };
 	if (call.name !== "recvfrom" || call.args[4] === undefined) return {};
-	const [told] = operands.shownSenders();
-	const differs = told !== undefined && !sameAddress(told, full);
+	const [recorded] = operands.shownSenders();
+	const differs = recorded !== undefined && !sameAddress(recorded, full);
 	const difference = differs ? `the model receives from ${describeAddress(full)}` : null;
 	return { address: full, difference };
 }

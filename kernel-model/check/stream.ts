@@ -20,7 +20,8 @@ import { isHeader } from "./exact.js";
 import { actsLate, type Event, eventOf } from "./order.js";
 import type { Outcome, PlayOptions } from "./outcome.js";
 import { AHEAD, BACK, Recording, WHOLE } from "./recording.js";
-import { playScript, Search, type Way } from "./search.js";
+import { Search, type Way } from "./search.js";
+import { playScript } from "./ways.js";
 
 /**
  * An item of a play: an outcome, in the order of acting, or a printed line, in the order of the

@@ -6,31 +6,21 @@
 
 import { CAP_FULL_SET } from "../../include/linux/capability.js";
 import { NR_OPEN } from "../../include/linux/fs.js";
-import { JIFFY } from "../../include/linux/timer.js";
 import type { Net } from "../../include/net/net_namespace.js";
 import { CLONE_NEWNET, CLONE_NEWUSER } from "../../include/uapi/linux/sched.js";
-import { Kernel } from "../machine/kernel.js";
+import type { Kernel } from "../machine/kernel.js";
 import type { NetNamespace } from "../machine/net.js";
 import { nth } from "../machine/nth.js";
-import { SeededRandom, SteadyRandom } from "../machine/random.js";
+import { SeededRandom } from "../machine/random.js";
 import type { Task } from "../machine/task.js";
-import { changesOf, DEFAULT_VERSION } from "../machine/versions.js";
 import { fdOf, Operands } from "../script/operands.js";
 import type { CallLine } from "../script/strace.js";
 import { AcceptQueues } from "./accept_queues.js";
 import { placeHost } from "./before.js";
+import { bootKernel } from "./boot.js";
 import { DatagramQueues } from "./datagram_queues.js";
 import type { Evidence } from "./evidence.js";
-import {
-	type Draws,
-	EPOCH,
-	ExactRandom,
-	knownSecrets,
-	perturbTable,
-	placeOthers,
-	placeSecrets,
-	type Secrets,
-} from "./exact.js";
+import { type Draws, ExactRandom } from "./exact.js";
 import type { Facts } from "./facts.js";
 import { addTo } from "./lists.js";
 import { localDevice } from "./model_call.js";
@@ -82,8 +72,11 @@ export class World {
 	private readonly beganAlone: boolean;
 	/** Who else uses the namespaces since then, in words; null for nobody. */
 	otherUsers: string | null = null;
+	/** Nothing is compared, and each line gets the model's own result; null if lines are compared. */
 	readonly ownAnswers: OwnAnswers | null;
+	/** Replays the recorded draws; null without any. */
 	readonly random: ExactRandom | null;
+	/** The task of each process, by pid. Lines without a pid have the task of 0. */
 	readonly tasks = new Map<number, Task>();
 	/** The namespace in which the recorded program began. strace itself is in it. */
 	firstNet: NetNamespace | null = null;
@@ -129,6 +122,7 @@ export class World {
 	uid: number;
 	/** A call showed that the user is root. */
 	privileged = false;
+	/** The line of the call that made a process, by its pid. */
 	private readonly parents = new Map<number, number>();
 	/** The lines at which processes ended, by pid. Only for lines that may be played again. */
 	private readonly ended = new Map<number, number>();
@@ -142,39 +136,15 @@ export class World {
 		readonly facts: Facts,
 		readonly draws: Draws | null,
 	) {
-		this.random = this.draws === null ? null : new ExactRandom();
-		const secrets = this.draws?.secrets ?? null;
-		const changes = options.changes ?? changesOf(options.version ?? DEFAULT_VERSION);
-		this.kernel = new Kernel({
-			...(options.version === undefined ? {} : { version: options.version }),
-			...(options.changes === undefined ? {} : { changes: options.changes }),
-			...(options.seed === undefined ? {} : { seed: options.seed }),
-			...(options.search === undefined ? {} : { search: options.search }),
-			...(options.clock === undefined ? {} : { clock: options.clock }),
-			secrets: facts.secrets,
-			...(secrets === null || changes === null ? {} : { known: knownSecrets(secrets, changes) }),
-			...(options.own === undefined || options.own.draws === true
-				? {}
-				: { random: new SteadyRandom() }),
-			...(this.random === null ? {} : { random: this.random }),
-			...(this.draws?.udp == null ? {} : { tables: { udp: this.draws.udp } }),
-		});
+		this.random = draws === null ? null : new ExactRandom();
+		const replayed = { draws, random: this.random };
+		this.kernel = bootKernel(options, facts.secrets, replayed, recording.firstTime);
 		this.ownAnswers = options.own ?? null;
 		this.uid = options.uid ?? recording.top?.uid ?? 0;
-		if (this.ownAnswers !== null || this.random !== null) drawSecrets(this.kernel);
-		if (this.draws !== null) {
-			this.kernel.table_perturb = perturbTable(this.draws);
-			if (secrets !== null) this.place(secrets);
-			const { firstTime } = recording;
-			if (firstTime !== null) this.setClock(firstTime, options.clock?.phase ?? 0);
-		}
 		this.beganAlone = options.alone ?? true;
-		this.queues = new AcceptQueues(this.kernel, (members, address, port) => {
-			const line = this.evidence.takerOf(address, port, this.line);
-			return line === null
-				? null
-				: (members.find((sk) => this.origins.lineOf(sk) === line) ?? null);
-		});
+		this.queues = new AcceptQueues(this.kernel, (members, address, port) =>
+			this.shownTaker(members, address, port),
+		);
 		this.datagrams = new DatagramQueues(this.kernel);
 		this.origins = new Origins(this.kernel);
 		this.pidsFromBefore = this.placeHost();
@@ -191,25 +161,14 @@ export class World {
 				: new OwnObserver(this.kernel, named, random);
 	}
 
-	/** Sets the secrets of a recording with draws. */
-	private place(secrets: Secrets): void {
-		const { kernel, random } = this;
-		placeSecrets(kernel, secrets);
-		if (random === null) return;
-		random.hashMix = secrets.others?.hashMix ?? null;
-		if (secrets.others !== null) placeOthers(kernel, secrets.others);
-		random.hashMix = secrets.hashMix;
-	}
-
 	/**
-	 * Sets the kernel's clock and jiffies to those of the recording. `time` is in seconds since
-	 * boot. A second begins with the first jiffy in it, so `phase` shifts it by up to one jiffy.
+	 * The listener among `members` from which a later line shows that a client is accepted; null if
+	 * none does. `address` and `port` are those of the client.
 	 */
-	private setClock(time: number, phase: number): void {
-		const { timers } = this.kernel;
-		this.kernel.advance((time % 1) * 1000 + (phase === 0 ? 0 : 1000 - JIFFY));
-		const jiffies = Math.floor(((time % EPOCH) * 1000) / JIFFY) - (300 * 1000) / JIFFY;
-		timers.wheel = jiffies - Math.floor(timers.now / JIFFY);
+	private shownTaker(members: readonly number[], address: string, port: number): number | null {
+		const line = this.evidence.takerOf(address, port, this.line);
+		if (line === null) return null;
+		return members.find((sk) => this.origins.lineOf(sk) === line) ?? null;
 	}
 
 	/**
@@ -412,6 +371,7 @@ export class World {
 		return task;
 	}
 
+	/** A process ends: its descriptors are closed. */
 	exit(pid: number, line: number): void {
 		const task = this.tasks.get(pid);
 		if (task === undefined || !this.kernel.tasks.has(task)) return;
@@ -529,13 +489,6 @@ export class World {
 		this.uid = SOME_USER;
 		for (const task of this.kernel.tasks) if (task.uid === 0) task.uid = SOME_USER;
 	}
-}
-
-/** Draws the secrets of hashes now. Else the order of first uses would differ between kernels. */
-function drawSecrets(k: Kernel): void {
-	k.inet_ehash_secret = k.random.get_random_u32();
-	k.inet6_ehash_secret = k.random.get_random_u32();
-	k.ipv6_hash_secret = k.random.get_random_u32();
 }
 
 /** The name of a device of a namespace. */

@@ -2,7 +2,7 @@
 /** TCP fast open in recordings. */
 import { describe, expect, it } from "vitest";
 import { readScript } from "../../kernel-model/check/player.js";
-import { playScript } from "../../kernel-model/check/search.js";
+import { playScript } from "../../kernel-model/check/ways.js";
 import { in4 } from "../text.js";
 
 const LISTENER = [

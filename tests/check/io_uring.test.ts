@@ -2,7 +2,7 @@
 /** Programs that make calls by io_uring, which strace does not show. As recorded on 6.18.44. */
 import { describe, expect, it } from "vitest";
 import { readScript } from "../../kernel-model/check/player.js";
-import { playScript } from "../../kernel-model/check/search.js";
+import { playScript } from "../../kernel-model/check/ways.js";
 
 const at = (port: number) =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}`;

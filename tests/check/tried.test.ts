@@ -2,7 +2,7 @@
 /** Choices that the search has tried are not tried again. */
 import { afterEach, expect, it, vi } from "vitest";
 import { Player, readScript } from "../../kernel-model/check/player.js";
-import { playScript } from "../../kernel-model/check/search.js";
+import { playScript } from "../../kernel-model/check/ways.js";
 
 const at = (port: number) =>
 	`{sa_family=AF_INET, sin_port=htons(${port}), sin_addr=inet_addr("127.0.0.1")}`;

@@ -215,6 +215,8 @@ describe.skipIf(missing !== null).each(users)(`as %s, a script${skipped}`, (user
 			"ioctl 0 0x5412 =41", // TIOCSTI
 		])
 			expect(await agent.request(`0 ${call}`), call).toMatch(/^! /);
+		for (const number of ["99999999999999999999", "-99999999999999999999", "3x", "-"])
+			expect(await agent.request(`0 close ${number}`)).toBe(`! argument ${number}`);
 		expect((await agent.request("0 unshare 0x40000000")).split(" ")[0]).toBe("0");
 		// setns() enters the namespaces of the task's own sockets. /dev/null has no namespace.
 		expect((await agent.request("0 ioctl 0 0x894c")).split(" ")[0]).toBe("-25");

@@ -370,6 +370,31 @@ static void filter_task(void)
 		refuse("no seccomp filter of its own");
 }
 
+/*
+ * Makes a system call. Returns a negative errno on an error. Task 0 of a virtual machine shares the
+ * variable errno with the agent, which may run at the same time. So no task reads errno.
+ */
+static long system_call(long number, const long args[ARGS])
+{
+	long result;
+
+#ifdef __x86_64__
+	register long r10 __asm__("r10") = args[3];
+	register long r8 __asm__("r8") = args[4];
+	register long r9 __asm__("r9") = args[5];
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(args[0]), "S"(args[1]), "d"(args[2]), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+#else
+	result = syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+	if (result < 0)
+		result = -errno;
+#endif
+	return result;
+}
+
 static void futex(int *word, int operation, int value, const struct timespec *timeout)
 {
 	syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
@@ -456,11 +481,12 @@ static int read_argument(char *word, long *value, size_t *used, struct memory *s
 		if (word[show] != '\0')
 			return 0;
 	} else {
+		const int negative = *word == '-';
 		char *end;
 
-		errno = 0;
-		*value = *word == '-' ? strtol(word, &end, 0) : (long)strtoul(word, &end, 0);
-		return errno == 0 && end != word && *end == '\0';
+		*value = negative ? strtol(word, &end, 0) : (long)strtoul(word, &end, 0);
+		/* A number that does not fit becomes the largest or smallest one. */
+		return end != word && *end == '\0' && *value != (negative ? LONG_MIN : (long)ULONG_MAX);
 	}
 	*value = (long)bytes;
 	*used += (size + 15) & ~15ul;
@@ -487,6 +513,8 @@ static long open_sysctl(const long *args)
 	} how = { .flags = args[2], .resolve = 0x04 | 0x02 | 0x08 | 0x01 };
 	/* RESOLVE_NO_SYMLINKS, NO_MAGICLINKS, BENEATH and NO_XDEV */
 	const char *path = (const char *)args[1], *end = (const char *)arena + sizeof(arena);
+	long resolving[ARGS] = { AT_FDCWD, 0, (long)&how, sizeof(how) };
+	long plain[ARGS] = { AT_FDCWD, 0, (int)args[2] | O_NOFOLLOW };
 	size_t length;
 	long result;
 
@@ -507,10 +535,10 @@ static long open_sysctl(const long *args)
 			break;
 	}
 	/* The working directory is /proc/sys/net. */
-	result = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-	if (result < 0 && errno == ENOSYS) /* before Linux 5.6; the mount namespace is enough */
-		result = syscall(SYS_openat, AT_FDCWD, path, (int)args[2] | O_NOFOLLOW, 0);
-	return result < 0 ? -errno : result;
+	resolving[1] = plain[1] = (long)path;
+	result = system_call(SYS_openat2, resolving);
+	/* before Linux 5.6; the mount namespace is enough */
+	return result == -ENOSYS ? system_call(SYS_openat, plain) : result;
 }
 
 /*
@@ -541,31 +569,6 @@ static void await_connection(int fd)
 	struct pollfd socket = { .fd = fd, .events = POLLOUT };
 
 	syscall(SYS_ppoll, &socket, 1, &most, NULL, 0);
-}
-
-/*
- * Makes a system call. Returns a negative errno on an error. Task 0 of a virtual machine shares the
- * variable errno with the agent, which may run as soon as the call returns. So it is not used there.
- */
-static long system_call(long number, const long *args)
-{
-	long result;
-
-#ifdef __x86_64__
-	register long r10 __asm__("r10") = args[3];
-	register long r8 __asm__("r8") = args[4];
-	register long r9 __asm__("r9") = args[5];
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(args[0]), "S"(args[1]), "d"(args[2]), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-#else
-	result = syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
-	if (result < 0)
-		result = -errno;
-#endif
-	return result;
 }
 
 /* Makes one call. Returns its result and when it began and ended. */
@@ -731,13 +734,14 @@ static void serve(struct slot *slot)
 		if (strcmp(name, "fork") == 0) {
 			struct slot *other = &slots[atoi(rest) & (TASKS - 1)];
 			/* CLONE_PARENT: the agent must be able to wait for the new task. */
-			long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+			const long clones[ARGS] = { CLONE_PARENT | SIGCHLD };
+			long pid = system_call(SYS_clone, clones);
 
 			if (pid == 0) {
 				slot = other;
 				continue;
 			}
-			sprintf(slot->answer, "%ld", pid < 0 ? (long)-errno : pid);
+			sprintf(slot->answer, "%ld", pid);
 		} else if (strcmp(name, "repeat") == 0 && rest != NULL) {
 			slot->protocol = ANY;
 			answer_repeat(slot, rest);

@@ -29,6 +29,7 @@ import { icsk_retransmit_timer } from "../../include/net/inet_connection_sock.js
 import { inet_sk_flowi_flags } from "../../include/net/inet_sock.js";
 import { ICSK_IPV6_MAPPED, SOCK_DONE, sk_net } from "../../include/net/sock.js";
 import type { Segment, Stack } from "../../include/net/stack.js";
+import { ENETUNREACH } from "../../include/uapi/asm-generic/errno.js";
 import { inet_sk_rebuild_header } from "../ipv4/af_inet.js";
 import { skOverIpv6 } from "../ipv4/inet_hashtables.js";
 import { ipDatagramDeliverIfindex, ipSegmentRoute, ipSourceValid } from "../ipv4/route.js";
@@ -88,6 +89,9 @@ function dccp_transmit_skb(
 	// Another host receives the packet. The route says what this host answers.
 	if (type !== DCCP_PKT_REQUEST && type !== DCCP_PKT_CLOSE) return true;
 	const answer = k.draws.remoteAnswer(sk, skRemoteAnswer(k, sk));
+	// dccp_v6_err: connect() has the lock of the sock when the answer to its Request arrives.
+	const soft = answer === "unreachable" && S.skc_state[sk] === DCCP_REQUESTING;
+	if (soft) S.sk_err_soft[sk] = ENETUNREACH;
 	if (answer === "blackhole" || answer === "unreachable") return true;
 	let reply = dccpFlags(DCCP_PKT_RESPONSE);
 	if (answer === "refuse") reply = dccpFlags(DCCP_PKT_RESET, DCCP_RESET_CODE_NO_CONNECTION);

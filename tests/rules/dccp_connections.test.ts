@@ -250,6 +250,20 @@ describe("a Request of DCCP", () => {
 		`,
 	);
 	rule(
+		"that ICMPv6 answers leaves a soft error, and ends connect() when it is sent again",
+		`
+		ip -6 route add 2001:db8:9::/64 dev lo
+		dccp6 a
+		a start [2001:db8:9::1]:80 = EINPROGRESS
+		a error = ENETUNREACH
+		a error = 0
+		a state = SYN_SENT
+		pass 3300
+		a state = CLOSE
+		a error = ENETUNREACH
+		`,
+	);
+	rule(
 		"that meets a full accept queue fails with EUSERS",
 		`
 		dccp l a d b

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /**
  * net/ipv4/udp.c: the search for a port, hash tables, lookups of datagrams, connect(), send,
- * receive and close. Left out: corking, broadcast and multicast delivery, the error queue, receive
+ * receive and close. Left out: broadcast and multicast delivery, the error queue, receive
  * buffer limits, encapsulation and BPF. There is one CPU.
  */
 

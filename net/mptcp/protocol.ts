@@ -662,7 +662,7 @@ function mptcp_copy_inaddrs(k: Stack, sk: Sk, ssk: Sk): void {
 function mptcp_disconnect(k: Stack, sk: Sk): number {
 	const msk = mptcp_sk(k, sk);
 	if (tcpWaits(k, sk)) return -EBUSY;
-	// mptcp_sendmsg_fastopen disconnects. Since 6.4, c2b2ae3925b6, this is an error.
+	// mptcp_sendmsg_fastopen disconnects. The result: since 6.4, c2b2ae3925b6
 	if (msk.fastopening) return k.changes.has("mptcp-fastopen-unconnects") ? -EBUSY : 0;
 	mptcp_check_listen_stop(k, sk, msk);
 	mptcp_set_state(k, sk, TCP_CLOSE);

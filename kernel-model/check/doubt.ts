@@ -106,13 +106,20 @@ export class Doubt {
 		);
 	}
 
-	/** The socket in the way may have another state. */
+	/** The socket in the way may have another state, and so may the other end of its connection. */
 	private aboutBlocker(blocker: number): string | null {
 		const { world } = this;
 		if (blocker === 0) return null;
 		const reason = world.doubts.get(blocker);
 		if (reason !== undefined) return `${reason}, and it may be in the way`;
-		const client = nth(world.kernel.sock.skc_dport, blocker);
+		const { skc_num, skc_dport } = world.kernel.sock;
+		const client = nth(skc_dport, blocker);
+		for (const [other, why] of world.doubts) {
+			const connected = client !== 0 && skc_dport[other] === skc_num[blocker];
+			if (connected && skc_num[other] === client) {
+				return `${why}, and it may have ended the connection that is in the way`;
+			}
+		}
 		return !world.alone && world.outsideClientPorts.has(client)
 			? "a client outside the recording may have ended the connection that is in the way"
 			: null;

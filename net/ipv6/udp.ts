@@ -84,7 +84,7 @@ import {
 import { l3mdev_master_ifindex_by_index } from "../l3mdev/l3mdev.js";
 import { __ip6_datagram_connect } from "./datagram.js";
 import { ip6_dst_lookup_flow } from "./ip6_output.js";
-import { ip6LocalDeliverIfindex } from "./route.js";
+import { inet6_sdif, ip6LocalDeliverIfindex } from "./route.js";
 
 const SIZEOF_UDPHDR = 8;
 /** Longest payload of an IPv6 packet, bytes. */
@@ -370,7 +370,7 @@ function __udp6_lib_rcv(
 	len: number,
 	dif: Ifindex,
 ): void {
-	const sdif = l3mdev_master_ifindex_by_index(net, dif);
+	const sdif = inet6_sdif(net, daddr, 0, dif);
 	const sk = __udp6_lib_lookup(k, net, saddr, 0, sport, daddr, 0, dport, dif, sdif, table);
 	if (sk !== 0) {
 		const skb = { len, sport, saddr: 0, v6_saddr: saddr.slice(), iif: dif };
@@ -379,9 +379,10 @@ function __udp6_lib_rcv(
 	}
 	// An ICMPv6 message is received on the device of its destination address: here the sender's.
 	const linklocal = (ipv6_addr_type(saddr, 0) & IPV6_ADDR_LINKLOCAL) !== 0;
-	const icmp_dif = ip6LocalDeliverIfindex(net, saddr, 0, linklocal ? dif : sdif);
+	const icmp_oif = linklocal ? dif : l3mdev_master_ifindex_by_index(net, dif);
+	const icmp_dif = ip6LocalDeliverIfindex(net, saddr, 0, icmp_oif);
 	if (icmp_dif === 0) return;
-	const icmp_sdif = l3mdev_master_ifindex_by_index(net, icmp_dif);
+	const icmp_sdif = inet6_sdif(net, saddr, 0, icmp_dif);
 	__udp6_lib_err(k, net, table, saddr, sport, daddr, dport, icmp_dif, icmp_sdif);
 }
 

@@ -8,7 +8,7 @@ import {
 	SO_BINDTOIFINDEX,
 	SOL_SOCKET,
 } from "../../kernel-model/index.js";
-import { outcome, PROTOCOLS, type Protocol, World } from "../world.js";
+import { outcome, PROTOCOLS, type Protocol, rule, World } from "../world.js";
 
 const SETUP = [
 	"ip link set lo up",
@@ -173,4 +173,30 @@ describe.each([
 			protocol === "dccp" ? ["EINVAL", "red"] : [success, "d0"],
 		);
 	});
+});
+
+describe("a datagram to the link-local address of a device in a VRF", () => {
+	rule(
+		"reaches sockets of the device and sockets of no device, not those of the VRF",
+		`
+		ip link add red type vrf table 10
+		ip link set red up
+		ip link add d0 address 02:00:00:00:00:01 type dummy
+		ip link set d0 master red
+		ip link set d0 up
+		udp6 r q u s
+		r device red
+		q device d0
+		s device red
+		r bind [::]:5001
+		q bind [::]:5002
+		u bind [::]:5003
+		s send 1 [fe80::ff:fe00:1%d0]:5001 = 1
+		r recv 9 = EAGAIN
+		s send 2 [fe80::ff:fe00:1%d0]:5002 = 2
+		q recv 9 = 2
+		s send 3 [fe80::ff:fe00:1%d0]:5003 = 3
+		u recv 9 = 3
+		`,
+	);
 });

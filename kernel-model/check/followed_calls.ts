@@ -5,7 +5,8 @@
  * on it.
  */
 import type { Task } from "../machine/task.js";
-import { systemCall } from "../script/calls.js";
+import { fionbio, systemCall } from "../script/calls.js";
+import { fdOf } from "../script/operands.js";
 import type { CallLine, Value } from "../script/strace.js";
 import { isFd } from "./descriptors.js";
 import type { World } from "./world.js";
@@ -61,11 +62,9 @@ export class FollowedCalls {
 
 	/** ioctl(FIONBIO) sets or clears O_NONBLOCK. */
 	private setNonblock(task: Task, call: CallLine): void {
-		const [fd, request, arg] = call.args.map(({ value }) => value);
-		if (fd?.kind !== "int" || request?.kind !== "flags" || arg?.kind !== "array") return;
-		const [value] = arg.items;
-		if (request.names[0] !== "FIONBIO" || value?.kind !== "int") return;
-		if (task.socketOf(fd.value) > 0) task.setNonblock(fd.value, value.value !== 0);
+		const on = fionbio(call);
+		const fd = fdOf(call) ?? -1;
+		if (on !== null && task.socketOf(fd) > 0) task.setNonblock(fd, on);
 	}
 
 	/** Notes which process a new pidfd stands for. */

@@ -288,15 +288,15 @@ export class Sends {
 		// fcntl() may not be recorded. Without a cookie, only a call that may sleep sends. With a
 		// cookie, a call that may not sleep sends as well.
 		const sent = recorded !== null && recorded > 0;
-		const says = error === "EINPROGRESS" || (given & MSG_DONTWAIT) !== 0;
-		const nonblock = says || (sent ? cookies : flagged);
+		const saysNonblock = error === "EINPROGRESS" || (given & MSG_DONTWAIT) !== 0;
+		const nonblock = saysNonblock || (sent ? cookies : flagged);
 		let result = task.sendto(fd, size, to, message.addrlen, nonblock, given & MSG_FASTOPEN);
 		if (result === -ERESTARTSYS && recorded === null) result = task.waitForConnect(fd);
 		else if (result === -ERESTARTSYS) {
 			this.onWait(call.endTime ?? null);
 			result = task.connectSleeping(fd);
 		}
-		if (nonblock && !flagged && !says && kernel.sock.skc_state[sk] === TCP_ESTABLISHED) {
+		if (nonblock && !flagged && !saysNonblock && kernel.sock.skc_state[sk] === TCP_ESTABLISHED) {
 			kernel.socket.state[sock] = SS_CONNECTED; // as if it had waited
 		}
 		// How much of a long message goes with the SYN depends on memory.

@@ -10,7 +10,7 @@
  */
 
 import { eventsOf } from "../check/order.js";
-import { systemCall } from "../script/calls.js";
+import { fionbio, systemCall } from "../script/calls.js";
 import { Operands } from "../script/operands.js";
 import type { Arg, CallLine, ExitLine, Parsed, SetupLine, Value } from "../script/strace.js";
 import { ScriptError } from "../script/strace.js";
@@ -544,9 +544,9 @@ class Carrier extends Recorder {
 	private async plain(call: CallLine, process: Process, known: Descriptor): Promise<void> {
 		const { name } = call;
 		if (name === "ioctl") {
-			const on = /\bFIONBIO, \[(-?\d+)\]/.exec(call.text)?.[1];
-			if (on === undefined) return;
-			known.file.nonblock = on !== "0";
+			const on = fionbio(call);
+			if (on === null) return;
+			known.file.nonblock = on;
 			await this.setFlags(process, known);
 			const flags = known.file.nonblock ? "O_RDWR|O_NONBLOCK" : "O_RDWR";
 			const text = `fcntl(${this.fdOf(call)}, F_SETFL, ${flags}) = 0`;

@@ -167,31 +167,37 @@ export function opensNamespace(call: CallLine): boolean {
 	return request?.kind === "flags" && request.names[0] === "SIOCGSKNS";
 }
 
+/** What an ioctl(FIONBIO) sets O_NONBLOCK of its descriptor to; null for another call. */
+export function fionbio(call: CallLine): boolean | null {
+	if (call.name !== "ioctl") return null;
+	const [fd, request, arg] = call.args.map(({ value }) => value);
+	if (fd?.kind !== "int" || request?.kind !== "flags" || arg?.kind !== "array") return null;
+	const [on] = arg.items;
+	return request.names[0] === "FIONBIO" && on?.kind === "int" ? on.value !== 0 : null;
+}
+
 /** The fcntl() that has the effect of an ioctl(FIONBIO); another call as it is. */
 export function asFcntl(call: CallLine): CallLine {
-	if (call.name !== "ioctl") return call;
+	const on = fionbio(call);
 	const [fd, request, arg] = call.args;
-	if (fd?.value.kind !== "int" || request?.value.kind !== "flags") return call;
-	const on = arg?.value.kind === "array" ? arg.value.items[0] : undefined;
-	if (arg === undefined || request.value.names[0] !== "FIONBIO" || on?.kind !== "int") return call;
-	const flags = on.value !== 0 ? ["O_RDWR", "O_NONBLOCK"] : ["O_RDWR"];
-	const args = [fd, named(request, ["F_SETFL"]), named(arg, flags)];
-	const text = `fcntl(${fd.value.value}, F_SETFL, ${flags.join("|")})`;
-	const { line, column, endLine, pid, time, endTime, result, split, unresumed } = call;
-	const read = { opaque: false, problem: null, args, text };
+	if (on === null || fd === undefined || request === undefined || arg === undefined) return call;
+	const flags = on ? ["O_RDWR", "O_NONBLOCK"] : ["O_RDWR"];
 	return {
 		kind: "call",
 		name: "fcntl",
-		line,
-		column,
-		endLine,
-		pid,
-		time,
-		endTime,
-		result,
-		split,
-		unresumed,
-		...read,
+		args: [fd, named(request, ["F_SETFL"]), named(arg, flags)],
+		text: `fcntl(${fd.value.kind === "int" ? fd.value.value : ""}, F_SETFL, ${flags.join("|")})`,
+		line: call.line,
+		column: call.column,
+		endLine: call.endLine,
+		pid: call.pid,
+		time: call.time,
+		endTime: call.endTime,
+		result: call.result,
+		split: call.split,
+		unresumed: call.unresumed,
+		opaque: false,
+		problem: null,
 	};
 }
 

@@ -145,7 +145,8 @@ describe.skipIf(path === null)(`the page${skipped}`, () => {
 		expect(said).toMatch(/^Line 3, column [0-9]+: expected .*, found 'y'$/);
 		const gutter =
 			"[...document.querySelectorAll('.gutter .result')].map((each) => each.textContent)";
-		// The lines above the mistake are played.
+		// The lines above the mistake are played, after the mistake is shown.
+		await tab.until(`${gutter}.includes("! mistake")`);
 		expect(await tab.value(gutter)).toEqual(["= 3", "= 0", "! mistake", ""]);
 		await tab.value(click(".mistake-bar button"));
 		expect(await tab.value("document.querySelector('textarea').selectionStart")).toBeGreaterThan(

@@ -112,11 +112,9 @@ export class Doubt {
 		if (blocker === 0) return null;
 		const reason = world.doubts.get(blocker);
 		if (reason !== undefined) return `${reason}, and it may be in the way`;
-		const { skc_num, skc_dport } = world.kernel.sock;
-		const client = nth(skc_dport, blocker);
+		const client = nth(world.kernel.sock.skc_dport, blocker);
 		for (const [other, why] of world.doubts) {
-			const connected = client !== 0 && skc_dport[other] === skc_num[blocker];
-			if (connected && skc_num[other] === client) {
+			if (client !== 0 && this.areEnds(other, blocker)) {
 				return `${why}, and it may have ended the connection that is in the way`;
 			}
 		}
@@ -205,10 +203,19 @@ export class Doubt {
 		const S = this.world.kernel.sock;
 		if (sk === 0 || S.skc_state[sk] !== TCP_CLOSE_WAIT) return false;
 		for (const peer of S.handles()) {
-			if (S.skc_num[peer] !== S.skc_dport[sk] || S.skc_dport[peer] !== S.skc_num[sk]) continue;
 			const reads = (nth(S.sk_shutdown, peer) & RCV_SHUTDOWN) === 0;
-			if (S.skc_net[peer] === S.skc_net[sk] && reads) return false;
+			if (reads && this.areEnds(peer, sk)) return false;
 		}
 		return true;
+	}
+
+	/** Whether two socks are the ends of one connection, by their ports and namespace. */
+	private areEnds(one: number, other: number): boolean {
+		const { skc_num, skc_dport, skc_net } = this.world.kernel.sock;
+		return (
+			skc_num[one] === skc_dport[other] &&
+			skc_dport[one] === skc_num[other] &&
+			skc_net[one] === skc_net[other]
+		);
 	}
 }

@@ -20,10 +20,10 @@ import { HOOKS, type Kernel } from "../machine/kernel.js";
 import { type Snapshot, Snapshots } from "../machine/snapshot.js";
 import type { Task } from "../machine/task.js";
 import {
-	asFcntl,
 	checkTyped,
 	choosesPort,
 	EXHAUSTED,
+	fionbio,
 	isFork,
 	isReadStrictly,
 	isTyped,
@@ -276,7 +276,7 @@ export class Player {
 	private isPlayed(call: CallLine, { recordedError }: LineOutcome): boolean {
 		const row = systemCall(call.name);
 		// A typed ioctl(FIONBIO) is made as fcntl().
-		if (call.result === null && asFcntl(call) !== call) return true;
+		if (call.result === null && fionbio(call) !== null) return true;
 		if (row === null || call.opaque || !concernsPorts(call)) return false;
 		if (!row.limits.includes(recordedError ?? "")) return true;
 		// A limit that the recording does not show is the reason for the error.
